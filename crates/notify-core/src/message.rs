@@ -1,0 +1,82 @@
+//! A notification encoded once: the bytes every transport carries, and the few facts it routes by.
+
+use std::fmt;
+use std::sync::Arc;
+
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::encode::write_json_string;
+use crate::{EventType, Priority};
+
+/// One notification, encoded and redacted, ready to be sent.
+///
+/// The body is one line of compact JSON in UTF-8, without a line end. `Debug` shows none of it.
+#[derive(Clone)]
+pub struct Message {
+    pub(crate) id: Uuid,
+    pub(crate) event_type: EventType,
+    pub(crate) priority: Priority,
+    pub(crate) publisher_id: Arc<str>,
+    pub(crate) timestamp: OffsetDateTime,
+    pub(crate) body: Box<[u8]>,
+}
+
+impl Message {
+    /// The notification's `message_id`: the same in every copy of it, for consumers to drop
+    /// duplicates by.
+    pub fn id(&self) -> Uuid {
+        self.id
+    }
+
+    /// What happened.
+    pub fn event_type(&self) -> EventType {
+        self.event_type
+    }
+
+    /// How urgent it is.
+    pub fn priority(&self) -> Priority {
+        self.priority
+    }
+
+    /// Who says so: the host name unless configured.
+    pub fn publisher_id(&self) -> &str {
+        &self.publisher_id
+    }
+
+    /// When the notification was emitted, in UTC.
+    pub fn timestamp(&self) -> OffsetDateTime {
+        self.timestamp
+    }
+
+    /// The notification as one line of JSON: six keys in the specification's order, UTF-8, no line
+    /// end, and no control, line separator or bidirectional control unescaped.
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    /// The body in oslo.messaging's envelope 2.0, as its driver `messagingv2` sends it:
+    /// `{"oslo.version": "2.0", "oslo.message": "<the body as a JSON string>"}`.
+    ///
+    /// There is no `_unique_id`: an oslo listener that sees one repeated neither delivers nor
+    /// acknowledges the message, and stalls at its prefetch limit.
+    pub fn oslo_v2(&self) -> Vec<u8> {
+        const OPEN: &[u8] = br#"{"oslo.version": "2.0", "oslo.message": "#;
+        let mut out = Vec::with_capacity(OPEN.len() + self.body.len() * 5 / 4);
+        out.extend_from_slice(OPEN);
+        write_json_string(&mut out, &self.body);
+        out.push(b'}');
+        out
+    }
+}
+
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Message")
+            .field("id", &self.id)
+            .field("event_type", &self.event_type)
+            .field("priority", &self.priority)
+            .field("bytes", &self.body.len())
+            .finish_non_exhaustive()
+    }
+}

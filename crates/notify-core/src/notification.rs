@@ -1,0 +1,341 @@
+//! The six-field envelope: a whole notification, read and written.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::encode::{Envelope, encode};
+use crate::json::parse;
+use crate::parse_time::parse_time;
+use crate::schema::{Fields, PayloadView, Problem, Reader, kind_of, parse_uuid};
+use crate::{
+    Body, DeletedImage, Encoding, Error, ErrorKind, Event, EventType, Image, ImageSend, Limits,
+    Message, Payload, Priority, Result, Task, TaskFailure, TaskSuccess,
+};
+
+/// A notification with all six attributes.
+///
+/// ```
+/// use notify_core::{Encoding, Notification};
+/// # fn main() -> notify_core::Result<()> {
+/// let line = br#"{"message_id":"6b9d4b8a-0f7c-4d2c-9a4a-0a3f0e7d4c11","publisher_id":"host1",
+///     "event_type":"image.delete","priority":"INFO","timestamp":"2026-11-22 12:00:00.123456",
+///     "payload":"c80a1a6c-bd1f-41c5-90ee-81afedb1d58d"}"#;
+/// let notification = Notification::from_json(line)?;
+/// let message = notification.encode(&Encoding::default())?;
+/// assert!(message.body().starts_with(br#"{"message_id":"6b9d4b8a"#));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Notification {
+    /// Unique to this notification, and the same in every copy of it.
+    pub message_id: Uuid,
+    /// Who says so.
+    pub publisher_id: Arc<str>,
+    /// When it was emitted; written in UTC with six digits of a second.
+    pub timestamp: OffsetDateTime,
+    /// What happened.
+    pub body: Body,
+}
+
+impl Notification {
+    /// Reads a notification with the default [`Limits`].
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Invalid`] or [`ErrorKind::TooLarge`] with the first problem at its JSON pointer;
+    /// [`Input::read`] tells all of them.
+    pub fn from_json(json: &[u8]) -> Result<Self> {
+        match Input::read(json, &Limits::default())? {
+            Input::Notification(notification) => Ok(notification),
+            Input::Body(_) => Err(Error::new(
+                ErrorKind::Invalid,
+                "/message_id: expected a UUID with dashes, found nothing",
+            )),
+        }
+    }
+
+    /// The notification encoded and redacted, as a transport carries it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::TooLarge`] beyond the encoding's limits; [`ErrorKind::Invalid`] for a time before
+    /// the year 0.
+    pub fn encode(&self, encoding: &Encoding) -> Result<Message> {
+        let payload = match &self.body {
+            Body::Event(event) => PayloadView::Event(event),
+            Body::AsRead { event_type, payload, .. } => PayloadView::AsRead(*event_type, payload),
+        };
+        let envelope = Envelope {
+            id: self.message_id,
+            publisher_id: &self.publisher_id,
+            event_type: self.body.event_type(),
+            priority: self.body.priority(),
+            timestamp: self.timestamp,
+        };
+        encode(&envelope, &payload, encoding)
+    }
+}
+
+/// What one line of input holds: a whole notification, or only what happened.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Input {
+    /// All six attributes: id, publisher and time are to be kept.
+    Notification(Notification),
+    /// `event_type`, `priority` and `payload`: id, publisher and time are still to be given.
+    Body(Body),
+}
+
+/// Everything that is wrong with one line of input. Never empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problems {
+    kind: ErrorKind,
+    problems: Vec<Problem>,
+}
+
+impl Input {
+    /// Reads one line of input.
+    ///
+    /// Liberal in shape: what is well-formed but not as documented becomes [`Body::AsRead`]. Exact in
+    /// kind: a string where a number belongs is a problem. Keys of the envelope that begin with `_`
+    /// are oslo.messaging's own; they are left out, for they can hold a user's token.
+    ///
+    /// # Errors
+    ///
+    /// All problems of the line, each with pointer, what was expected and what was found.
+    pub fn read(json: &[u8], limits: &Limits) -> Result<Self, Problems> {
+        let value = parse(json, limits)?;
+        let mut reader = Reader::default();
+        let input = match &value {
+            Value::Object(map) => Self::read_envelope(map, &mut reader),
+            other => {
+                reader.problem(String::new(), "an object", kind_of(other));
+                None
+            }
+        };
+        match input {
+            Some(input) if reader.problems.is_empty() => Ok(input),
+            _ => Err(Problems { kind: ErrorKind::Invalid, problems: reader.problems }),
+        }
+    }
+
+    fn read_envelope(map: &Map<String, Value>, reader: &mut Reader) -> Option<Self> {
+        let mut fields = Fields::new(map, "", reader);
+        let whole = ["message_id", "publisher_id", "timestamp"].iter().any(|key| fields.has(key));
+        let head = whole.then(|| {
+            let message_id = read_id(&mut fields);
+            let publisher_id = fields.text("publisher_id");
+            let timestamp = read_timestamp(&mut fields);
+            Some((message_id?, publisher_id?, timestamp?))
+        });
+        let event_type = fields.word("event_type", EventType::ALL);
+        let priority = fields.word("priority", Priority::ALL);
+        let payload = fields.any("payload", "a payload");
+        let unknown: Vec<_> = fields.untaken().filter(|key| !key.starts_with('_')).collect();
+        for key in unknown {
+            fields.problem(key, "none but the six attributes", "another");
+        }
+        let body = read_body(event_type?, priority?, payload?, reader);
+        Some(match head {
+            None => Self::Body(body?),
+            Some(head) => {
+                let (message_id, publisher_id, timestamp) = head?;
+                Self::Notification(Notification {
+                    message_id,
+                    publisher_id: publisher_id.into(),
+                    timestamp,
+                    body: body?,
+                })
+            }
+        })
+    }
+}
+
+fn read_id(fields: &mut Fields<'_, '_>) -> Option<Uuid> {
+    const EXPECTED: &str = "a UUID with dashes";
+    match fields.any("message_id", EXPECTED)? {
+        Value::String(text) => {
+            let id = parse_uuid(text);
+            if id.is_none() {
+                let found = format!("\"{}\"", crate::printable(text, 64));
+                fields.problem("message_id", EXPECTED, found);
+            }
+            id
+        }
+        other => {
+            fields.problem("message_id", EXPECTED, kind_of(other));
+            None
+        }
+    }
+}
+
+fn read_timestamp(fields: &mut Fields<'_, '_>) -> Option<OffsetDateTime> {
+    const EXPECTED: &str = "a time such as 2026-11-22 12:00:00.123456";
+    let value = fields.any("timestamp", EXPECTED)?;
+    let time = value.as_str().and_then(parse_time);
+    if time.is_none() {
+        let found = if value.is_string() { "a string that is none" } else { kind_of(value) };
+        fields.problem("timestamp", EXPECTED, found);
+    }
+    time
+}
+
+/// Reads the payload of one event type at one priority.
+///
+/// `None` goes with a problem in the reader.
+fn read_body(
+    event_type: EventType,
+    priority: Priority,
+    payload: &Value,
+    reader: &mut Reader,
+) -> Option<Body> {
+    let event = read_event(event_type, priority, payload, reader);
+    match event {
+        Some(event) if !reader.foreign => Some(Body::Event(event)),
+        _ if reader.problems.is_empty() => {
+            Some(Body::AsRead { event_type, priority, payload: payload.clone() })
+        }
+        _ => None,
+    }
+}
+
+fn read_event(
+    event_type: EventType,
+    priority: Priority,
+    payload: &Value,
+    reader: &mut Reader,
+) -> Option<Event> {
+    use EventType as E;
+    let image = |fields: Fields<'_, '_>| Image::read(fields, false);
+    Some(match event_type {
+        E::ImageSend => Event::ImageSend(priority, read_map(payload, reader, ImageSend::read)?),
+        E::ImageCreate => Event::ImageCreate(read_payload(priority, payload, reader, image)?),
+        E::ImagePrepare => Event::ImagePrepare(read_payload(priority, payload, reader, image)?),
+        E::ImageUpload => Event::ImageUpload(read_payload(priority, payload, reader, image)?),
+        E::ImageActivate => Event::ImageActivate(read_payload(priority, payload, reader, image)?),
+        E::ImageUpdate => Event::ImageUpdate(read_payload(priority, payload, reader, image)?),
+        E::ImageDelete => Event::ImageDelete(read_deleted(priority, payload, reader)?),
+        E::TaskRun => Event::TaskRun(read_task(priority, payload, reader, Task::read)?),
+        E::TaskProcessing => {
+            Event::TaskProcessing(read_task(priority, payload, reader, Task::read)?)
+        }
+        E::TaskSuccess => {
+            Event::TaskSuccess(read_task(priority, payload, reader, TaskSuccess::read)?)
+        }
+        E::TaskFailure => {
+            Event::TaskFailure(read_task(priority, payload, reader, TaskFailure::read)?)
+        }
+    })
+}
+
+type Read<T> = fn(Fields<'_, '_>) -> Option<T>;
+
+fn read_payload<T>(
+    priority: Priority,
+    payload: &Value,
+    reader: &mut Reader,
+    read: Read<T>,
+) -> Option<Payload<T>> {
+    let mut text = |expected| match payload {
+        Value::String(text) => Some(text.clone()),
+        other => {
+            reader.problem("/payload".into(), expected, kind_of(other));
+            None
+        }
+    };
+    match priority {
+        Priority::Info => read_map(payload, reader, read).map(Payload::Info),
+        Priority::Warn => text("a string, for the priority is WARN").map(Payload::Warn),
+        Priority::Error => text("a string, for the priority is ERROR").map(Payload::Error),
+    }
+}
+
+fn read_map<T>(payload: &Value, reader: &mut Reader, read: Read<T>) -> Option<T> {
+    match payload {
+        Value::Object(map) => read(Fields::new(map, "/payload", reader)),
+        other => {
+            reader.problem("/payload".into(), "an object", kind_of(other));
+            None
+        }
+    }
+}
+
+/// The specification sends the id of a deleted image, Glance's code everything.
+fn read_deleted(
+    priority: Priority,
+    payload: &Value,
+    reader: &mut Reader,
+) -> Option<Payload<DeletedImage>> {
+    const EXPECTED: &str = "the image's id, or an object";
+    match payload {
+        Value::String(text) if priority == Priority::Info => {
+            let Some(id) = parse_uuid(text) else {
+                let found = format!("\"{}\"", crate::printable(text, 64));
+                reader.problem("/payload".into(), EXPECTED, found);
+                return None;
+            };
+            reader.foreign |= text.bytes().any(|byte| byte.is_ascii_uppercase());
+            Some(Payload::Info(DeletedImage::Id(id)))
+        }
+        Value::Object(_) | Value::String(_) => read_payload(priority, payload, reader, |fields| {
+            Image::read(fields, true).map(DeletedImage::from)
+        }),
+        other => {
+            reader.problem("/payload".into(), EXPECTED, kind_of(other));
+            None
+        }
+    }
+}
+
+/// A task that Glance's code sent has `id` and no `task_id`, and may lack input, result and message:
+/// it is kept as it was read.
+fn read_task<T>(
+    priority: Priority,
+    payload: &Value,
+    reader: &mut Reader,
+    read: Read<T>,
+) -> Option<Payload<T>> {
+    if let Value::Object(map) = payload
+        && priority == Priority::Info
+        && map.contains_key("id")
+        && !map.contains_key("task_id")
+    {
+        reader.foreign = true;
+        Fields::new(map, "/payload", reader).uuid("id");
+        return None;
+    }
+    read_payload(priority, payload, reader, read)
+}
+
+impl Problems {
+    pub(crate) fn one(kind: ErrorKind, problem: Problem) -> Self {
+        Self { kind, problems: vec![problem] }
+    }
+
+    /// Each of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Problem> {
+        self.problems.iter()
+    }
+}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.problems.as_slice() {
+            [] => f.write_str("nothing"),
+            [problem] => problem.fmt(f),
+            [first, rest @ ..] => write!(f, "{first} (and {} more)", rest.len()),
+        }
+    }
+}
+
+impl std::error::Error for Problems {}
+
+impl From<Problems> for Error {
+    fn from(problems: Problems) -> Self {
+        Self::new(problems.kind, problems.to_string())
+    }
+}

@@ -1,0 +1,106 @@
+//! Reading times: everything that consumers of OpenStack's notifications parse, and nothing else.
+
+use time::{Date, Month, OffsetDateTime, PrimitiveDateTime, Time, UtcOffset};
+
+/// `YYYY-MM-DD`, `T` or a space, `HH:MM:SS`, up to nine digits of a fraction, and `Z`, an offset as
+/// `+02:00`, or nothing, which is UTC.
+pub(crate) fn parse_time(text: &str) -> Option<OffsetDateTime> {
+    let bytes = text.as_bytes();
+    let (head, mut rest) = bytes.split_at_checked(19)?;
+    let pattern = b"0000-00-00T00:00:00";
+    let fits = head.iter().zip(pattern).all(|(byte, wanted)| match wanted {
+        b'0' => byte.is_ascii_digit(),
+        b'T' => matches!(byte, b'T' | b' '),
+        separator => byte == separator,
+    });
+    if !fits {
+        return None;
+    }
+    let mut nanosecond = 0;
+    if let [b'.', fraction @ ..] = rest {
+        let length = fraction.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        if !(1..=9).contains(&length) {
+            return None;
+        }
+        nanosecond = number(&fraction[..length])? * 10_u32.pow(9 - u32::try_from(length).ok()?);
+        rest = &fraction[length..];
+    }
+    let offset = match rest {
+        [] | [b'Z'] => UtcOffset::UTC,
+        [sign @ (b'+' | b'-'), h1, h2, b':', m1, m2] => {
+            let hours = i8::try_from(number(&[*h1, *h2])?).ok()?;
+            let minutes = i8::try_from(number(&[*m1, *m2])?).ok()?;
+            let sign = if *sign == b'-' { -1 } else { 1 };
+            UtcOffset::from_hms(sign * hours, sign * minutes, 0).ok()?
+        }
+        _ => return None,
+    };
+    let month = Month::try_from(u8::try_from(number(&head[5..7])?).ok()?).ok()?;
+    let date = Date::from_calendar_date(
+        i32::try_from(number(&head[0..4])?).ok()?,
+        month,
+        u8::try_from(number(&head[8..10])?).ok()?,
+    );
+    let time = Time::from_hms_nano(
+        u8::try_from(number(&head[11..13])?).ok()?,
+        u8::try_from(number(&head[14..16])?).ok()?,
+        u8::try_from(number(&head[17..19])?).ok()?,
+        nanosecond,
+    );
+    PrimitiveDateTime::new(date.ok()?, time.ok()?)
+        .assume_offset(offset)
+        .checked_to_offset(UtcOffset::UTC)
+        .filter(|time| time.year() >= 0)
+}
+
+/// Whether a time that parses is in the form in which payload times are written.
+pub(crate) fn is_canonical_seconds(text: &str) -> bool {
+    matches!(text.as_bytes(), [head @ .., b'Z'] if head.len() == 19 && head[10] == b'T')
+}
+
+fn number(digits: &[u8]) -> Option<u32> {
+    digits.iter().try_fold(0_u32, |number, digit| {
+        digit.is_ascii_digit().then(|| number * 10 + u32::from(digit - b'0'))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn takes_what_consumers_take() {
+        let expected = parse_time("2026-11-22T12:00:00Z").unwrap();
+        for text in [
+            "2026-11-22 12:00:00",
+            "2026-11-22 12:00:00.000000",
+            "2026-11-22T12:00:00.000000000Z",
+            "2026-11-22T14:00:00+02:00",
+            "2026-11-22T10:30:00.0-01:30",
+        ] {
+            assert_eq!(parse_time(text), Some(expected), "{text}");
+        }
+        assert!(is_canonical_seconds("2026-11-22T12:00:00Z"));
+        assert!(!is_canonical_seconds("2026-11-22 12:00:00Z"));
+    }
+
+    #[test]
+    fn refuses_what_they_do_not() {
+        for text in [
+            "",
+            "2026-11-22",
+            "2026-11-22 12:00:00 UTC",
+            "2026-13-22T12:00:00Z",
+            "2026-02-30T00:00:00Z",
+            "2026-11-22T24:00:00Z",
+            "2026-11-22T12:00:00.Z",
+            "2026-11-22T12:00:00.1234567890Z",
+            "2026-11-22T12:00:00+2:00",
+            "2026-11-22T12:00:00+99:00",
+            "0000-01-01T00:00:00+01:00",
+            "２026-11-22T12:00:00Z",
+        ] {
+            assert_eq!(parse_time(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,491 @@
+//! What never leaves: credentials, on their way out of a payload and into a notification.
+//!
+//! Redaction happens while a notification is encoded, so before anything is queued, spooled, logged
+//! or sent. Glance has leaked backend credentials in `location` (commit 7bdc4eb94) and in error
+//! texts (CVE-2013-0212); OpenStack has leaked tokens to its message queue (CVE-2014-4615).
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use serde::ser::{SerializeMap, SerializeSeq};
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::{Map, Value};
+
+use crate::EventType;
+
+/// How much is masked in what leaves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Redact {
+    /// Values under keys that look secret become `***`; so do credentials and signatures inside
+    /// URLs, in any text. The keys `location`, `locations`, `direct_url`, `authorization`, `cookie`
+    /// and their like are left out with their values.
+    #[default]
+    Secrets,
+    /// As `Secrets`; besides, every scalar of `task_input` becomes `***` but the formats and the
+    /// name of the image that is to be made.
+    Strict,
+    /// Nothing. For a destination that is as trusted as the source.
+    Off,
+}
+
+const MASK: &str = "***";
+
+/// What is done with a key and its value.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Rule {
+    Keep,
+    Mask,
+    Remove,
+}
+
+impl Redact {
+    fn key(self, key: &str) -> Rule {
+        if self == Self::Off {
+            return Rule::Keep;
+        }
+        let folded = Folded::new(key);
+        let folded = folded.as_bytes();
+        if REMOVED.iter().any(|word| word.as_bytes() == folded) {
+            Rule::Remove
+        } else if (0..folded.len()).any(|start| {
+            SECRET_STARTS[usize::from(folded[start])]
+                && SECRET.iter().any(|word| folded[start..].starts_with(word.as_bytes()))
+        }) {
+            Rule::Mask
+        } else {
+            Rule::Keep
+        }
+    }
+
+    /// `text` without the credentials and signatures of the URLs in it.
+    fn text(self, text: &str) -> Cow<'_, str> {
+        if self == Self::Off || !text.contains("://") {
+            return Cow::Borrowed(text);
+        }
+        let mut out = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some(at) = rest.find("://") {
+            let (before, url) = rest.split_at(at + 3);
+            out.push_str(before);
+            let end = url.find(ends_url).unwrap_or(url.len());
+            // Another URL may be nested in this one: it is masked when its turn comes.
+            let end = url[..end].find("://").map_or(end, |nested| scheme_start(&url[..nested]));
+            mask_url(&url[..end], &mut out);
+            rest = &url[end..];
+        }
+        out.push_str(rest);
+        Cow::Owned(out)
+    }
+}
+
+/// Masks the user information and the secret parameters of a URL that is cut off its scheme.
+fn mask_url(url: &str, out: &mut String) {
+    let authority_end = url.find(['/', '?', '#', '\\']).unwrap_or(url.len());
+    let authority = &url[..authority_end];
+    // `user:pa/ss@host` is no URL, but people write it: what follows the colon is no port.
+    let torn = authority
+        .rsplit_once(':')
+        .is_some_and(|(_, port)| !port.bytes().all(|b| b.is_ascii_digit()) && !port.ends_with(']'));
+    let user_info = if authority.contains('@') || !torn { authority } else { url };
+    let mut rest = url;
+    if let Some(at) = user_info.rfind('@') {
+        out.push_str(MASK);
+        rest = &url[at..];
+    }
+    // Parameters follow `?` or `&`; some services put them behind `#` or `;`.
+    let mut start = 0;
+    while let Some(mark) = rest[start..].find(['?', '&', '#', ';']) {
+        let parameter = start + mark + 1;
+        out.push_str(&rest[start..parameter]);
+        start = parameter;
+        let end = rest[start..].find(['&', '#', ';']).map_or(rest.len(), |end| start + end);
+        if let Some((name, value)) = rest[start..end].split_once('=')
+            && !value.is_empty()
+            && is_secret_parameter(name)
+        {
+            out.push_str(name);
+            out.push('=');
+            out.push_str(MASK);
+            start = end;
+        }
+    }
+    out.push_str(&rest[start..]);
+}
+
+fn is_secret_parameter(name: &str) -> bool {
+    let name = percent_decoded(name);
+    Redact::Secrets.key(&name) != Rule::Keep
+        || PARAMETERS.iter().any(|word| word.as_bytes() == Folded::new(&name).as_bytes())
+}
+
+fn percent_decoded(text: &str) -> Cow<'_, str> {
+    if !text.contains('%') {
+        return Cow::Borrowed(text);
+    }
+    let mut out = Vec::with_capacity(text.len());
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        let mut ahead = bytes.clone();
+        let hex = |byte: Option<u8>| byte.and_then(|b| char::from(b).to_digit(16));
+        match (byte, hex(ahead.next()), hex(ahead.next())) {
+            (b'%', Some(high), Some(low)) => {
+                out.push(u8::try_from(high * 16 + low).unwrap_or(b'?'));
+                bytes = ahead;
+            }
+            _ => out.push(byte),
+        }
+    }
+    Cow::Owned(String::from_utf8_lossy(&out).into_owned())
+}
+
+fn ends_url(c: char) -> bool {
+    c.is_whitespace() || c.is_control() || matches!(c, '"' | '\'' | '<' | '>' | '`')
+}
+
+/// Where the scheme that ends `text` begins.
+fn scheme_start(text: &str) -> usize {
+    text.rfind(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '+' | '-' | '.'))
+        .map_or(0, |at| at + text[at..].chars().next().map_or(1, char::len_utf8))
+}
+
+/// A key in lower case and without its separators: `X-Auth-Token`, `x_auth_token` and `xAuthToken`
+/// are one word.
+struct Folded {
+    short: [u8; 48],
+    long: Vec<u8>,
+    len: usize,
+}
+
+impl Folded {
+    fn new(key: &str) -> Self {
+        let mut folded = Self { short: [0; 48], long: Vec::new(), len: 0 };
+        let bytes = key
+            .bytes()
+            .filter(|b| !matches!(b, b'_' | b'-' | b'.' | b' '))
+            .map(|b| b.to_ascii_lowercase());
+        if key.len() > folded.short.len() {
+            folded.long = bytes.collect();
+        } else {
+            for byte in bytes {
+                folded.short[folded.len] = byte;
+                folded.len += 1;
+            }
+        }
+        folded
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        if self.long.is_empty() { &self.short[..self.len] } else { &self.long }
+    }
+}
+
+/// Keys that hold a secret when one of these is anywhere in them; folded. The list begins with
+/// `_SANITIZE_KEYS` of oslo.utils.
+const SECRET: &[&str] = &[
+    "password",
+    "passwd",
+    "passphrase",
+    "passcode",
+    "pswd",
+    "adminpass",
+    "newpass",
+    "userpass",
+    "secret",
+    "token",
+    "credential",
+    "privatekey",
+    "encryptedkey",
+    "sslkey",
+    "sshkey",
+    "fernetkey",
+    "apikey",
+    "accesskey",
+    "accountkey",
+    "sharedkey",
+    "sessionid",
+    "configdrive",
+    "bearer",
+];
+
+/// The bytes with which a word of [`SECRET`] can start: most positions of most keys need no more
+/// than this look.
+const SECRET_STARTS: [bool; 256] = {
+    let mut starts = [false; 256];
+    let mut word = 0;
+    while word < SECRET.len() {
+        starts[SECRET[word].as_bytes()[0] as usize] = true;
+        word += 1;
+    }
+    starts
+};
+
+/// Keys that are left out with their values; folded.
+const REMOVED: &[&str] = &[
+    "location",
+    "locations",
+    "directurl",
+    "xauthtoken",
+    "xsubjecttoken",
+    "xservicetoken",
+    "authorization",
+    "proxyauthorization",
+    "cookie",
+    "setcookie",
+];
+
+/// Parameters of a URL that prove a right, besides those whose name looks secret; folded.
+const PARAMETERS: &[&str] = &[
+    "sig",
+    "signature",
+    "xamzsignature",
+    "xgoogsignature",
+    "tempurlsig",
+    "awsaccesskeyid",
+    "auth",
+    "key",
+    "pass",
+    "pwd",
+    "code",
+];
+
+/// A text as it leaves.
+#[derive(Clone, Copy)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(transparent, inline))]
+pub(crate) struct Text<'a>(
+    pub(crate) &'a str,
+    #[cfg_attr(feature = "schema", schemars(skip))] pub(crate) Redact,
+);
+
+impl<'a> Text<'a> {
+    pub(crate) fn optional(text: &'a Option<String>, redact: Redact) -> Option<Self> {
+        text.as_deref().map(|text| Self(text, redact))
+    }
+}
+
+impl Serialize for Text<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.1.text(self.0))
+    }
+}
+
+/// A list of texts as they leave.
+pub(crate) struct Texts<'a>(pub(crate) &'a [String], pub(crate) Redact);
+
+impl Serialize for Texts<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(|text| Text(text, self.1)))
+    }
+}
+
+/// A map of texts as they leave.
+pub(crate) struct Properties<'a>(pub(crate) &'a BTreeMap<String, String>, pub(crate) Redact);
+
+impl Serialize for Properties<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self(properties, redact) = *self;
+        let mut map = serializer.serialize_map(None)?;
+        for (key, text) in properties {
+            match redact.key(key) {
+                Rule::Keep => map.serialize_entry(&Text(key, redact), &Text(text, redact))?,
+                Rule::Mask => map.serialize_entry(&Text(key, redact), MASK)?,
+                Rule::Remove => {}
+            }
+        }
+        map.end()
+    }
+}
+
+/// A tree of JSON as it leaves.
+pub(crate) struct Tree<'a> {
+    node: Node<'a>,
+    place: Place,
+    redact: Redact,
+}
+
+#[derive(Clone, Copy)]
+enum Node<'a> {
+    Value(&'a Value),
+    /// A map, less the keys that are written elsewhere.
+    Map(&'a Map<String, Value>, &'static [&'static str]),
+}
+
+/// Where in a payload a tree stands, for what [`Redact::Strict`] lets through.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Task,
+    TaskInput,
+    ImageProperties,
+    /// A value of `task_input` that may be seen.
+    Harmless,
+    /// Inside `task_input`, at any other place.
+    Inside,
+    Elsewhere,
+}
+
+impl Place {
+    fn below(self, key: &str) -> Self {
+        match (self, key) {
+            (Self::Task, "task_input" | "input") => Self::TaskInput,
+            (Self::TaskInput, "import_from_format")
+            | (Self::ImageProperties, "name" | "disk_format" | "container_format") => {
+                Self::Harmless
+            }
+            (Self::TaskInput, "image_properties") => Self::ImageProperties,
+            (Self::Task | Self::Elsewhere, _) => Self::Elsewhere,
+            _ => Self::Inside,
+        }
+    }
+
+    fn shows_scalars(self) -> bool {
+        matches!(self, Self::Task | Self::Harmless | Self::Elsewhere)
+    }
+}
+
+impl<'a> Tree<'a> {
+    pub(crate) fn map(map: &'a Map<String, Value>, redact: Redact) -> Self {
+        Self::rest(map, &[], redact)
+    }
+
+    pub(crate) fn rest(
+        map: &'a Map<String, Value>,
+        without: &'static [&'static str],
+        redact: Redact,
+    ) -> Self {
+        Self { node: Node::Map(map, without), place: Place::Elsewhere, redact }
+    }
+
+    pub(crate) fn task_input(map: &'a Map<String, Value>, redact: Redact) -> Self {
+        Self { place: Place::TaskInput, ..Self::map(map, redact) }
+    }
+
+    /// A payload that is kept as it was read.
+    pub(crate) fn payload(event_type: EventType, payload: &'a Value, redact: Redact) -> Self {
+        let place = if event_type.group() == "task" { Place::Task } else { Place::Elsewhere };
+        Self { node: Node::Value(payload), place, redact }
+    }
+
+    fn child(&self, value: &'a Value, place: Place) -> Self {
+        Self { node: Node::Value(value), place, redact: self.redact }
+    }
+}
+
+impl Serialize for Tree<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let redact = self.redact;
+        let (map, without) = match self.node {
+            Node::Map(map, without) => (map, without),
+            Node::Value(Value::Object(map)) => (map, &[][..]),
+            Node::Value(Value::Array(items)) => {
+                // A list is no place of its own, but a list of scalars is no harmless scalar either.
+                let place = if self.place.shows_scalars() { self.place } else { Place::Inside };
+                let mut list = serializer.serialize_seq(None)?;
+                for item in items {
+                    list.serialize_element(&self.child(item, place))?;
+                }
+                return list.end();
+            }
+            Node::Value(Value::Null) => return serializer.serialize_unit(),
+            Node::Value(_) if redact == Redact::Strict && !self.place.shows_scalars() => {
+                return serializer.serialize_str(MASK);
+            }
+            Node::Value(Value::String(text)) => return Text(text, redact).serialize(serializer),
+            Node::Value(scalar) => return scalar.serialize(serializer),
+        };
+        let mut out = serializer.serialize_map(None)?;
+        for (key, value) in map {
+            if without.contains(&key.as_str()) {
+                continue;
+            }
+            let rule = if value.is_null() { Rule::Keep } else { redact.key(key) };
+            match rule {
+                Rule::Keep => out.serialize_entry(
+                    &Text(key, redact),
+                    &self.child(value, self.place.below(key)),
+                )?,
+                Rule::Mask => out.serialize_entry(&Text(key, redact), MASK)?,
+                Rule::Remove => {}
+            }
+        }
+        out.end()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_lose_credentials_and_signatures() {
+        for (text, expected) in [
+            ("plain text", "plain text"),
+            ("https://host/path", "https://host/path"),
+            ("https://host:8443/p@th", "https://host:8443/p@th"),
+            ("https://[2001:db8::1]/p@th", "https://[2001:db8::1]/p@th"),
+            ("swift://acct:user:S3@auth/c/o", "swift://***@auth/c/o"),
+            ("https://S3@host/", "https://***@host/"),
+            ("https://u:S3/S3@host/x", "https://***@host/x"),
+            ("https://u:p@S3@host/x", "https://***@host/x"),
+            (
+                "at https://u:S3@h/a and ftp://u:S3@h, bye",
+                "at https://***@h/a and ftp://***@h, bye",
+            ),
+            ("(rbd://u:S3@h)", "(rbd://***@h)"),
+            ("https://h/?a=1&X-Amz-Signature=S3&b=2", "https://h/?a=1&X-Amz-Signature=***&b=2"),
+            ("https://h/?temp_url_sig=S3", "https://h/?temp_url_sig=***"),
+            ("https://h/?pass%77ord=S3", "https://h/?pass%77ord=***"),
+            ("https://h/#access_token=S3", "https://h/#access_token=***"),
+            ("https://h/?to=ftp://u:S3@g/&x=1", "https://h/?to=ftp://***@g/&x=1"),
+            ("https://h?token=S3é d", "https://h?token=*** d"),
+            ("éhttps://u:S3@h", "éhttps://***@h"),
+            ("://u:S3@h", "://***@h"),
+        ] {
+            let shown = Redact::Secrets.text(text);
+            assert_eq!(shown, expected);
+            assert!(!shown.contains("S3"));
+            assert_eq!(Redact::Off.text(text), text);
+        }
+    }
+
+    #[test]
+    fn keys_are_folded_before_they_are_judged() {
+        for (key, rule) in [
+            ("os_distro", Rule::Keep),
+            ("img_signature_certificate_uuid", Rule::Keep),
+            ("adminPass", Rule::Mask),
+            ("s3_store-SECRET.key", Rule::Mask),
+            ("private-key", Rule::Mask),
+            ("X-Auth-Token", Rule::Remove),
+            ("Location", Rule::Remove),
+            ("direct_url", Rule::Remove),
+            ("allocation", Rule::Keep),
+            ("a_very_long_key_that_does_not_fit_the_stack_but_ends_in_password", Rule::Mask),
+            ("", Rule::Keep),
+        ] {
+            assert_eq!(Redact::Secrets.key(key), rule, "{key}");
+            assert_eq!(Redact::Off.key(key), Rule::Keep, "{key}");
+        }
+    }
+
+    #[test]
+    fn strict_shows_only_what_names_an_image() {
+        let input = serde_json::json!({
+            "import_from": "http://plain", "import_from_format": "qcow2", "retries": 3, "none": null,
+            "image_properties": { "name": "n", "disk_format": "raw", "note": "x", "deep": { "name": "y" } },
+            "list": ["a", { "name": "b" }],
+        });
+        let Value::Object(input) = input else { unreachable!() };
+        let shown = serde_json::to_value(Tree::task_input(&input, Redact::Strict)).unwrap();
+        assert_eq!(
+            shown,
+            serde_json::json!({
+                "import_from": "***", "import_from_format": "qcow2", "retries": "***", "none": null,
+                "image_properties": {
+                    "name": "n", "disk_format": "raw", "note": "***", "deep": { "name": "***" }
+                },
+                "list": ["***", { "name": "***" }],
+            })
+        );
+    }
+}

@@ -1,0 +1,408 @@
+//! Images: their metadata, what a deleted one leaves behind, and who was sent one.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use serde::{Serialize, Serializer};
+use serde_json::{Map, Value};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::read::{Absent, Fields};
+use super::words::words;
+use crate::encode::{Encoding, Seconds, View};
+use crate::redact::{Properties, Text, Texts, Tree};
+
+/// The metadata of an image, as most image events carry it.
+///
+/// ```
+/// use notify_core::{Image, Status, Visibility};
+/// # use time::OffsetDateTime;
+/// # use uuid::Uuid;
+/// let mut image = Image::new(Uuid::nil(), Status::Queued, OffsetDateTime::UNIX_EPOCH);
+/// image.name = Some("debian-12".into());
+/// image.visibility = Visibility::Public;
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Image {
+    /// The image's id.
+    pub id: Uuid,
+    /// The name its owner gave it.
+    pub name: Option<String>,
+    /// Where it is in its life.
+    pub status: Status,
+    /// When the record was created; written in UTC and whole seconds.
+    pub created_at: OffsetDateTime,
+    /// When the record was last changed; written in UTC and whole seconds.
+    pub updated_at: OffsetDateTime,
+    /// When the record was deleted, if it was; written in UTC and whole seconds. `deleted` on the
+    /// wire follows from it.
+    pub deleted_at: Option<OffsetDateTime>,
+    /// The disk that a machine needs to boot the image, in GiB.
+    pub min_disk: u64,
+    /// The memory that a machine needs to boot the image, in MiB.
+    pub min_ram: u64,
+    /// Whether deleting it is forbidden.
+    pub protected: bool,
+    /// The MD5 of its data in hexadecimal, once that is known.
+    pub checksum: Option<String>,
+    /// The project that owns it, by Keystone's id.
+    pub owner: Option<String>,
+    /// The format of the disk in it: `qcow2`, `raw`.
+    pub disk_format: Option<String>,
+    /// The format of the container around it: `bare`, `ovf`.
+    pub container_format: Option<String>,
+    /// The size of its data in bytes, once that is known.
+    pub size: Option<u64>,
+    /// The size of the disk as a machine sees it, in bytes, once that is known.
+    pub virtual_size: Option<u64>,
+    /// Who may see it. `is_public` on the wire follows from it.
+    pub visibility: Visibility,
+    /// What its owner wrote on it.
+    pub properties: BTreeMap<String, String>,
+    /// Its tags, in no defined order.
+    pub tags: Vec<String>,
+    /// Further keys of the payload that this version does not know by name. A key that it does know
+    /// is not written from here.
+    pub other: Map<String, Value>,
+}
+
+impl Image {
+    /// An image that was created at `created_at`, not changed since, private, and otherwise empty.
+    pub fn new(id: Uuid, status: Status, created_at: OffsetDateTime) -> Self {
+        Self {
+            id,
+            name: None,
+            status,
+            created_at,
+            updated_at: created_at,
+            deleted_at: None,
+            min_disk: 0,
+            min_ram: 0,
+            protected: false,
+            checksum: None,
+            owner: None,
+            disk_format: None,
+            container_format: None,
+            size: None,
+            virtual_size: None,
+            visibility: Visibility::Private,
+            properties: BTreeMap::new(),
+            tags: Vec::new(),
+            other: Map::new(),
+        }
+    }
+
+    /// Reads an image that says `deleted: DELETED`.
+    pub(crate) fn read(mut fields: Fields<'_, '_>, deleted: bool) -> Option<Self> {
+        let id = fields.uuid("id");
+        let name = fields.optional_text("name");
+        let status = fields.word("status", Status::ALL);
+        let created_at = fields.time("created_at", Absent::Foreign);
+        let updated_at = fields.time("updated_at", Absent::Foreign);
+        let deleted_at = fields.optional_time("deleted_at", Absent::Null);
+        let said_deleted = fields.optional_bool("deleted").unwrap_or(deleted);
+        let min_disk = fields.number("min_disk");
+        let min_ram = fields.number("min_ram");
+        let protected = fields.bool("protected");
+        let checksum = fields.optional_text("checksum");
+        let owner = fields.optional_text("owner");
+        let disk_format = fields.optional_text("disk_format");
+        let container_format = fields.optional_text("container_format");
+        let size = fields.optional_number("size");
+        let virtual_size = fields.optional_number("virtual_size");
+        let visibility = Visibility::read(&mut fields);
+        let properties = fields.text_map("properties");
+        let tags = fields.texts("tags");
+        let other = fields.rest();
+        if said_deleted != (deleted || deleted_at.is_some()) {
+            fields.foreign();
+        }
+        Some(Self {
+            id: id?,
+            name,
+            status: status?,
+            created_at: created_at?,
+            updated_at: updated_at?,
+            deleted_at,
+            min_disk: min_disk?,
+            min_ram: min_ram?,
+            protected: protected?,
+            checksum,
+            owner,
+            disk_format,
+            container_format,
+            size,
+            virtual_size,
+            visibility: visibility?,
+            properties: properties?,
+            tags: tags?,
+            other,
+        })
+    }
+}
+
+words! {
+    /// Where an image is in its life.
+    pub enum Status {
+        /// The record exists, no data has been uploaded.
+        Queued = "queued",
+        /// Data is being uploaded.
+        Saving = "saving",
+        /// Data is being staged for an import.
+        Uploading = "uploading",
+        /// Staged data is being imported.
+        Importing = "importing",
+        /// Its data can be used.
+        Active = "active",
+        /// Its data may be used by administrators only.
+        Deactivated = "deactivated",
+        /// The upload failed.
+        Killed = "killed",
+        /// It is gone.
+        Deleted = "deleted",
+        /// It is gone, its data not yet.
+        PendingDelete = "pending_delete",
+    }
+}
+
+words! {
+    /// Who may see an image.
+    pub enum Visibility {
+        /// Everybody.
+        Public = "public",
+        /// Its owner.
+        Private = "private",
+        /// Its owner and the members it is shared with.
+        Shared = "shared",
+        /// Everybody, but only those who ask for it list it.
+        Community = "community",
+    }
+}
+
+impl Visibility {
+    /// Before 2016 there was only `is_public`.
+    fn read(fields: &mut Fields<'_, '_>) -> Option<Self> {
+        let visibility = fields.optional_word("visibility", Self::ALL);
+        let is_public = fields.optional_bool("is_public");
+        match (visibility, is_public) {
+            (Some(visibility), Some(is_public)) if is_public != (visibility == Self::Public) => {
+                fields.foreign();
+                None
+            }
+            (Some(visibility), _) => Some(visibility),
+            (None, Some(true)) => Some(Self::Public),
+            (None, Some(false)) => Some(Self::Private),
+            (None, None) => {
+                fields.foreign();
+                None
+            }
+        }
+    }
+}
+
+/// A deleted image: the specification sends its id, Glance's code everything it knew.
+#[derive(Clone, Debug, PartialEq)]
+pub enum DeletedImage {
+    /// Only the id is known. Written as a string in either payload style.
+    Id(Uuid),
+    /// Everything is known. Written as its id in the documented style, whole in Glance's.
+    Full(Box<Image>),
+}
+
+impl From<Uuid> for DeletedImage {
+    fn from(id: Uuid) -> Self {
+        Self::Id(id)
+    }
+}
+
+impl From<Image> for DeletedImage {
+    fn from(image: Image) -> Self {
+        Self::Full(Box::new(image))
+    }
+}
+
+/// An image's data was sent to a consumer, or part of it.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct ImageSend {
+    /// The image's id.
+    pub image_id: Uuid,
+    /// The project that owns the image, by Keystone's id.
+    pub owner_id: Option<String>,
+    /// The project it was sent to, by Keystone's id.
+    pub receiver_tenant_id: Option<String>,
+    /// The user it was sent to, by Keystone's id.
+    pub receiver_user_id: Option<String>,
+    /// The address it was sent to.
+    pub destination_ip: Option<IpAddr>,
+    /// How much was sent, in bytes.
+    pub bytes_sent: u64,
+}
+
+impl ImageSend {
+    /// `bytes_sent` bytes of image `image_id` were sent to somebody unknown.
+    pub fn new(image_id: Uuid, bytes_sent: u64) -> Self {
+        Self {
+            image_id,
+            owner_id: None,
+            receiver_tenant_id: None,
+            receiver_user_id: None,
+            destination_ip: None,
+            bytes_sent,
+        }
+    }
+
+    pub(crate) fn read(mut fields: Fields<'_, '_>) -> Option<Self> {
+        let image_id = fields.uuid("image_id");
+        let owner_id = fields.optional_text("owner_id");
+        let receiver_tenant_id = fields.optional_text("receiver_tenant_id");
+        let receiver_user_id = fields.optional_text("receiver_user_id");
+        let destination_ip = fields.optional_ip("destination_ip");
+        let bytes_sent = fields.number("bytes_sent");
+        fields.no_rest();
+        Some(Self {
+            image_id: image_id?,
+            owner_id,
+            receiver_tenant_id,
+            receiver_user_id,
+            destination_ip,
+            bytes_sent: bytes_sent?,
+        })
+    }
+}
+
+/// Image metadata on the wire: field table of Glance's `format_image_notification`.
+#[derive(Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(rename = "Image"))]
+pub(crate) struct ImageWire<'a> {
+    id: Uuid,
+    name: Option<Text<'a>>,
+    status: Status,
+    created_at: Seconds,
+    updated_at: Seconds,
+    min_disk: u64,
+    min_ram: u64,
+    protected: bool,
+    checksum: Option<Text<'a>>,
+    owner: Option<Text<'a>>,
+    disk_format: Option<Text<'a>>,
+    container_format: Option<Text<'a>>,
+    size: Option<u64>,
+    virtual_size: Option<u64>,
+    is_public: bool,
+    visibility: Visibility,
+    properties: Properties<'a>,
+    tags: Texts<'a>,
+    deleted: bool,
+    deleted_at: Option<Seconds>,
+    #[serde(flatten)]
+    other: Tree<'a>,
+}
+
+impl<'a> ImageWire<'a> {
+    const KEYS: &'static [&'static str] = &[
+        "id",
+        "name",
+        "status",
+        "created_at",
+        "updated_at",
+        "min_disk",
+        "min_ram",
+        "protected",
+        "checksum",
+        "owner",
+        "disk_format",
+        "container_format",
+        "size",
+        "virtual_size",
+        "is_public",
+        "visibility",
+        "properties",
+        "tags",
+        "deleted",
+        "deleted_at",
+    ];
+
+    fn new(image: &'a Image, encoding: Encoding, deleted: bool) -> Self {
+        let redact = encoding.redact;
+        let text = |text: &'a Option<String>| text.as_deref().map(|text| Text(text, redact));
+        Self {
+            id: image.id,
+            name: text(&image.name),
+            status: image.status,
+            created_at: Seconds(image.created_at),
+            updated_at: Seconds(image.updated_at),
+            min_disk: image.min_disk,
+            min_ram: image.min_ram,
+            protected: image.protected,
+            checksum: text(&image.checksum),
+            owner: text(&image.owner),
+            disk_format: text(&image.disk_format),
+            container_format: text(&image.container_format),
+            size: image.size,
+            virtual_size: image.virtual_size,
+            is_public: image.visibility == Visibility::Public,
+            visibility: image.visibility,
+            properties: Properties(&image.properties, redact),
+            tags: Texts(&image.tags, redact),
+            deleted: deleted || image.deleted_at.is_some(),
+            deleted_at: image.deleted_at.map(Seconds),
+            other: Tree::rest(&image.other, Self::KEYS, redact),
+        }
+    }
+}
+
+impl Serialize for View<'_, Image> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        ImageWire::new(self.value, self.encoding, false).serialize(serializer)
+    }
+}
+
+impl Serialize for View<'_, DeletedImage> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.value {
+            DeletedImage::Id(id) => id.serialize(serializer),
+            DeletedImage::Full(image) if self.encoding.payloads.is_glance() => {
+                ImageWire::new(image, self.encoding, true).serialize(serializer)
+            }
+            DeletedImage::Full(image) => image.id.serialize(serializer),
+        }
+    }
+}
+
+/// An image's sending on the wire.
+#[derive(Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(rename = "ImageSend"))]
+pub(crate) struct ImageSendWire<'a> {
+    bytes_sent: u64,
+    /// Always present in the documented style; in Glance's only where it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    destination_ip: Option<Option<IpAddr>>,
+    image_id: Uuid,
+    owner_id: Option<Text<'a>>,
+    receiver_tenant_id: Option<Text<'a>>,
+    receiver_user_id: Option<Text<'a>>,
+}
+
+impl Serialize for View<'_, ImageSend> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let facts = self.value;
+        let text = |text| Text::optional(text, self.encoding.redact);
+        ImageSendWire {
+            bytes_sent: facts.bytes_sent,
+            destination_ip: match facts.destination_ip {
+                None if self.encoding.payloads.is_glance() => None,
+                known => Some(known),
+            },
+            image_id: facts.image_id,
+            owner_id: text(&facts.owner_id),
+            receiver_tenant_id: text(&facts.receiver_tenant_id),
+            receiver_user_id: text(&facts.receiver_user_id),
+        }
+        .serialize(serializer)
+    }
+}

@@ -1,0 +1,195 @@
+//! An event with its payload, and the forms in which both are written.
+
+use serde::{Serialize, Serializer};
+use serde_json::Value;
+
+use super::{DeletedImage, EventType, Image, ImageSend, Priority, Task, TaskFailure, TaskSuccess};
+use crate::encode::{Payloads, View};
+use crate::redact::{Text, Tree};
+
+/// Something that happened to an image or a task.
+///
+/// Exhaustive on purpose: the catalogue is closed by a document, and a `match` over it is how routing
+/// and tests prove that they cover everything.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// See [`EventType::ImageCreate`].
+    ImageCreate(Payload<Image>),
+    /// See [`EventType::ImagePrepare`].
+    ImagePrepare(Payload<Image>),
+    /// See [`EventType::ImageUpload`].
+    ImageUpload(Payload<Image>),
+    /// See [`EventType::ImageActivate`].
+    ImageActivate(Payload<Image>),
+    /// See [`EventType::ImageSend`]. Every priority carries the same facts.
+    ImageSend(Priority, ImageSend),
+    /// See [`EventType::ImageUpdate`].
+    ImageUpdate(Payload<Image>),
+    /// See [`EventType::ImageDelete`].
+    ImageDelete(Payload<DeletedImage>),
+    /// See [`EventType::TaskRun`].
+    TaskRun(Payload<Task>),
+    /// See [`EventType::TaskProcessing`].
+    TaskProcessing(Payload<Task>),
+    /// See [`EventType::TaskSuccess`].
+    TaskSuccess(Payload<TaskSuccess>),
+    /// See [`EventType::TaskFailure`].
+    TaskFailure(Payload<TaskFailure>),
+}
+
+impl Event {
+    /// What happened.
+    pub fn event_type(&self) -> EventType {
+        match self {
+            Self::ImageCreate(_) => EventType::ImageCreate,
+            Self::ImagePrepare(_) => EventType::ImagePrepare,
+            Self::ImageUpload(_) => EventType::ImageUpload,
+            Self::ImageActivate(_) => EventType::ImageActivate,
+            Self::ImageSend(..) => EventType::ImageSend,
+            Self::ImageUpdate(_) => EventType::ImageUpdate,
+            Self::ImageDelete(_) => EventType::ImageDelete,
+            Self::TaskRun(_) => EventType::TaskRun,
+            Self::TaskProcessing(_) => EventType::TaskProcessing,
+            Self::TaskSuccess(_) => EventType::TaskSuccess,
+            Self::TaskFailure(_) => EventType::TaskFailure,
+        }
+    }
+
+    /// How urgent it is.
+    pub fn priority(&self) -> Priority {
+        match self {
+            Self::ImageCreate(payload)
+            | Self::ImagePrepare(payload)
+            | Self::ImageUpload(payload)
+            | Self::ImageActivate(payload)
+            | Self::ImageUpdate(payload) => payload.priority(),
+            Self::ImageSend(priority, _) => *priority,
+            Self::ImageDelete(payload) => payload.priority(),
+            Self::TaskRun(payload) | Self::TaskProcessing(payload) => payload.priority(),
+            Self::TaskSuccess(payload) => payload.priority(),
+            Self::TaskFailure(payload) => payload.priority(),
+        }
+    }
+}
+
+/// What a notification carries: facts when it went well, a text when it did not.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Payload<T> {
+    /// It went well, and these are the facts.
+    Info(T),
+    /// It went well with reservations: the text says which.
+    Warn(String),
+    /// It failed: the text says why.
+    Error(String),
+}
+
+impl<T> Payload<T> {
+    /// How urgent it is.
+    pub fn priority(&self) -> Priority {
+        match self {
+            Self::Info(_) => Priority::Info,
+            Self::Warn(_) => Priority::Warn,
+            Self::Error(_) => Priority::Error,
+        }
+    }
+}
+
+impl<T> From<T> for Payload<T> {
+    fn from(facts: T) -> Self {
+        Self::Info(facts)
+    }
+}
+
+/// The three attributes of a notification that say what happened: its event type, its priority and
+/// its payload.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Body {
+    /// In the documented shape.
+    Event(Event),
+    /// Well-formed, but not in the documented shape: kept as it was read, and written again
+    /// unchanged but for redaction. Most often a task as Glance's own code sends it.
+    AsRead {
+        /// What happened.
+        event_type: EventType,
+        /// How urgent it is.
+        priority: Priority,
+        /// The payload as it was read.
+        payload: Value,
+    },
+}
+
+impl Body {
+    /// What happened.
+    pub fn event_type(&self) -> EventType {
+        match self {
+            Self::Event(event) => event.event_type(),
+            Self::AsRead { event_type, .. } => *event_type,
+        }
+    }
+
+    /// How urgent it is.
+    pub fn priority(&self) -> Priority {
+        match self {
+            Self::Event(event) => event.priority(),
+            Self::AsRead { priority, .. } => *priority,
+        }
+    }
+}
+
+impl From<Event> for Body {
+    fn from(event: Event) -> Self {
+        Self::Event(event)
+    }
+}
+
+/// The payload of an event or of what was read, as it is written under one encoding.
+pub(crate) enum PayloadView<'a> {
+    Event(&'a Event),
+    AsRead(EventType, &'a Value),
+}
+
+impl Serialize for View<'_, PayloadView<'_>> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let encoding = self.encoding;
+        let event = match *self.value {
+            PayloadView::Event(event) => event,
+            PayloadView::AsRead(event_type, payload) => {
+                return Tree::payload(event_type, payload, encoding.redact).serialize(serializer);
+            }
+        };
+        match event {
+            Event::ImageCreate(payload)
+            | Event::ImagePrepare(payload)
+            | Event::ImageUpload(payload)
+            | Event::ImageActivate(payload)
+            | Event::ImageUpdate(payload) => encoding.view(payload).serialize(serializer),
+            Event::ImageSend(_, facts) => encoding.view(facts).serialize(serializer),
+            Event::ImageDelete(payload) => encoding.view(payload).serialize(serializer),
+            Event::TaskRun(payload) | Event::TaskProcessing(payload) => {
+                encoding.view(payload).serialize(serializer)
+            }
+            Event::TaskSuccess(payload) => encoding.view(payload).serialize(serializer),
+            Event::TaskFailure(payload) => encoding.view(payload).serialize(serializer),
+        }
+    }
+}
+
+impl<'a, T> Serialize for View<'a, Payload<T>>
+where
+    View<'a, T>: Serialize,
+{
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.value {
+            Payload::Info(facts) => self.encoding.view(facts).serialize(serializer),
+            Payload::Warn(text) | Payload::Error(text) => {
+                Text(text, self.encoding.redact).serialize(serializer)
+            }
+        }
+    }
+}
+
+impl Payloads {
+    pub(crate) fn is_glance(self) -> bool {
+        self == Self::Glance
+    }
+}

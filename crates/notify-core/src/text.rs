@@ -1,0 +1,64 @@
+//! Text from outside, made safe to show: no control character, no bidirectional override, no end.
+
+use std::fmt;
+
+/// At most `max` characters of `text`, on one line, with every character escaped that could move a
+/// cursor, recolour a terminal or reorder what is read (CWE-150).
+///
+/// ```
+/// use notify_core::printable;
+/// assert_eq!(printable("a\u{1b}[2Jb", 64).to_string(), r"a\u{1b}[2Jb");
+/// assert_eq!(printable("12345", 3).to_string(), "123…");
+/// ```
+pub fn printable(text: &str, max: usize) -> Printable<'_> {
+    Printable { text, max }
+}
+
+/// What [`printable`] returns: prints itself escaped.
+#[derive(Clone, Copy, Debug)]
+pub struct Printable<'a> {
+    text: &'a str,
+    max: usize,
+}
+
+impl fmt::Display for Printable<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use fmt::Write as _;
+        let mut chars = self.text.chars();
+        for c in chars.by_ref().take(self.max) {
+            match c {
+                '\n' => f.write_str("\\n")?,
+                '\r' => f.write_str("\\r")?,
+                '\t' => f.write_str("\\t")?,
+                c if is_unsafe(c) => write!(f, "\\u{{{:x}}}", u32::from(c))?,
+                c => f.write_char(c)?,
+            }
+        }
+        if chars.next().is_some() {
+            f.write_char('…')?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether a character does something other than show itself: C0 and C1 controls, DEL, line and
+/// paragraph separators, and the bidirectional controls of Unicode (UAX #9).
+pub(crate) fn is_unsafe(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}' | '\u{2029}'
+            | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_unsafe_comes_out() {
+        let hostile: String = (0..=0x10_ffff).filter_map(char::from_u32).collect();
+        let shown = printable(&hostile, usize::MAX).to_string();
+        assert!(!shown.chars().any(is_unsafe));
+        assert!(shown.contains('é') && shown.contains(r"\u{202e}"));
+    }
+}
