@@ -251,12 +251,7 @@ const PARAMETERS: &[&str] = &[
 
 /// A text as it leaves.
 #[derive(Clone, Copy)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[cfg_attr(feature = "schema", schemars(transparent, inline))]
-pub(crate) struct Text<'a>(
-    pub(crate) &'a str,
-    #[cfg_attr(feature = "schema", schemars(skip))] pub(crate) Redact,
-);
+pub(crate) struct Text<'a>(pub(crate) &'a str, pub(crate) Redact);
 
 impl<'a> Text<'a> {
     pub(crate) fn optional(text: &'a Option<String>, redact: Redact) -> Option<Self> {
@@ -409,6 +404,41 @@ impl Serialize for Tree<'_> {
             }
         }
         out.end()
+    }
+}
+
+/// To a JSON Schema, each is what it looks like on the wire.
+#[cfg(feature = "schema")]
+mod json_schema {
+    use std::borrow::Cow;
+
+    use schemars::{JsonSchema, Schema, SchemaGenerator};
+
+    use super::{BTreeMap, Map, Properties, Text, Texts, Tree, Value};
+
+    macro_rules! schema_as {
+        ($($view:ident: $wire:ty,)+) => {$(
+            impl JsonSchema for $view<'_> {
+                fn inline_schema() -> bool {
+                    true
+                }
+
+                fn schema_name() -> Cow<'static, str> {
+                    stringify!($view).into()
+                }
+
+                fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+                    <$wire>::json_schema(generator)
+                }
+            }
+        )+};
+    }
+
+    schema_as! {
+        Text: String,
+        Texts: Vec<String>,
+        Properties: BTreeMap<String, String>,
+        Tree: Map<String, Value>,
     }
 }
 
