@@ -65,9 +65,10 @@ fn payload(event_type: EventType, priority: Priority, generator: &mut SchemaGene
         (E::ImageDelete, _) => json!({
             "anyOf": [{ "type": "string", "format": "uuid" }, schema_of::<ImageWire<'_>>(generator)]
         }),
-        (E::ImageCreate | E::ImagePrepare | E::ImageUpload | E::ImageActivate | E::ImageUpdate, _) => {
-            schema_of::<ImageWire<'_>>(generator)
-        }
+        (
+            E::ImageCreate | E::ImagePrepare | E::ImageUpload | E::ImageActivate | E::ImageUpdate,
+            _,
+        ) => schema_of::<ImageWire<'_>>(generator),
         (E::TaskRun | E::TaskProcessing, _) => {
             task(json!({ "type": "null" }), json!({ "type": "null" }), generator)
         }
