@@ -69,27 +69,21 @@ fn payload(event_type: EventType, priority: Priority, generator: &mut SchemaGene
             E::ImageCreate | E::ImagePrepare | E::ImageUpload | E::ImageActivate | E::ImageUpdate,
             _,
         ) => schema_of::<ImageWire<'_>>(generator),
-        (E::TaskRun | E::TaskProcessing, _) => {
-            task(json!({ "type": "null" }), json!({ "type": "null" }), generator)
-        }
-        (E::TaskSuccess, _) => {
-            task(json!({ "type": "object" }), json!({ "type": "null" }), generator)
-        }
-        (E::TaskFailure, _) => {
-            task(json!({ "type": "null" }), json!({ "type": "string" }), generator)
-        }
+        (E::TaskRun | E::TaskProcessing, _) => task("null", "null", generator),
+        (E::TaskSuccess, _) => task("object", "null", generator),
+        (E::TaskFailure, _) => task("null", "string", generator),
     }
 }
 
 /// A task whose result and message are of the kind its event demands; or Glance's, where both are
 /// null.
-fn task(result: Value, message: Value, generator: &mut SchemaGenerator) -> Value {
+fn task(result: &str, message: &str, generator: &mut SchemaGenerator) -> Value {
     json!({
         "anyOf": [
             {
                 "allOf": [
                     schema_of::<TaskWire<'_>>(generator),
-                    { "properties": { "result": result, "message": message } }
+                    { "properties": { "result": { "type": result }, "message": { "type": message } } }
                 ]
             },
             schema_of::<GlanceTaskWire<'_>>(generator),

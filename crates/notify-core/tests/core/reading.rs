@@ -1,8 +1,6 @@
 //! Reading: Glance's own notifications, everything that is written, and everything that is wrong.
 
-mod common;
-
-use common::{event, notification};
+use crate::common::{event, notification};
 use notify_conformance::samples;
 use notify_core::*;
 use serde_json::{Value, json};
@@ -49,7 +47,7 @@ fn what_is_written_is_read_as_it_was() {
         for &priority in Priority::ALL {
             let mut event = event(event_type, priority);
             if let Event::ImageDelete(Payload::Info(deleted)) = &mut event {
-                *deleted = common::image().id.into();
+                *deleted = crate::common::image().id.into();
             }
             let sent = notification(event);
             let encoding = Encoding { redact: Redact::Off, ..Encoding::default() };
@@ -104,6 +102,7 @@ fn foreign_shapes_are_kept_as_read() {
 
 /// Line, pointer, expected, found.
 #[test]
+#[expect(clippy::too_many_lines, reason = "it is a table")]
 fn every_problem_is_told_at_its_pointer() {
     let image = r#""id":"c80a1a6c-bd1f-41c5-90ee-81afedb1d58d","status":"queued""#;
     let task = r#""task_id":"aaaaaaaa-bd1f-41c5-90ee-81afedb1d58d","owner":null,"task_type":"import","status":"success","task_input":null,"expires_at":null,"created_at":"2012-05-16T15:27:36Z","updated_at":"2012-05-16T15:27:36Z""#;
@@ -356,13 +355,13 @@ fn depth_keys_and_size_are_bounded() {
 #[test]
 fn depth_keys_and_size_are_bounded_when_writing() {
     let deep = (0..70).fold(json!(1), |inner, _| json!([inner]));
-    let mut task = common::task(TaskStatus::Pending);
-    task.task_input = Some(common::map(json!({ "x": deep })));
+    let mut task = crate::common::task(TaskStatus::Pending);
+    task.task_input = Some(crate::common::map(json!({ "x": deep })));
     let run = notification(Event::TaskRun(task.into()));
     let error = run.encode(&Encoding::default()).unwrap_err();
     assert!(error.to_string().contains("nested too deeply"), "{error}");
 
-    let mut image = common::image();
+    let mut image = crate::common::image();
     image.properties = (0..5000).map(|n| (n.to_string(), String::new())).collect();
     let error = notification(Event::ImageCreate(image.into())).encode(&Encoding::default());
     assert!(error.unwrap_err().to_string().contains("too many keys"));
@@ -379,7 +378,7 @@ fn keys_of_oslo_are_left_out() {
     let notification = Notification::from_json(line.as_bytes()).unwrap();
     let message = notification.encode(&Encoding::default()).unwrap();
     assert_eq!(
-        common::text(&message),
+        crate::common::text(&message),
         r#"{"message_id":"6b9d4b8a-0f7c-4d2c-9a4a-0a3f0e7d4c11","publisher_id":"h","event_type":"image.upload","priority":"WARN","timestamp":"2026-11-22 12:00:00.500000","payload":"slow"}"#
     );
 }

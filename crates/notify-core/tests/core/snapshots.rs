@@ -1,11 +1,9 @@
 //! Every event at every priority, in both payload styles and both envelopes, as it is on the wire;
 //! and each against the JSON Schema.
 
-mod common;
-
 use std::fmt::Write as _;
 
-use common::{event, notification, text};
+use crate::common::{event, notification, text};
 use notify_core::{Encoding, EventType, Payloads, Priority};
 
 fn wire_of(event_type: EventType) -> String {
