@@ -17,6 +17,7 @@ mod notification;
 mod parse_time;
 mod pipeline;
 mod redact;
+mod redacted;
 mod schema;
 mod text;
 mod transport;

@@ -8,16 +8,20 @@
 //! Everything that every transport needs and none should write again lives here, once: bounds,
 //! overflow, batching, retry with backoff, deadlines, draining and counting.
 
+mod account;
 mod backoff;
+mod bounds;
+mod flight;
 mod notifier;
 mod queue;
 mod receipt;
+mod settle;
 mod stats;
 mod streak;
 mod worker;
 
+pub use bounds::{Overflow, QueueConfig};
 pub use notifier::{Builder, Notifier};
-pub use queue::{Overflow, QueueConfig};
 pub use receipt::Receipt;
 pub use stats::{Dropped, Pending, State, Stats};
 pub use worker::Worker;

@@ -7,7 +7,8 @@ use std::time::Duration;
 use time::OffsetDateTime;
 use tokio::time::Instant;
 
-use super::queue::{Queue, QueueConfig};
+use super::bounds::{BOOKKEEPING, QueueConfig};
+use super::queue::Queue;
 use super::receipt::{Receipt, undecided};
 use super::stats::Stats;
 use super::worker::Worker;
@@ -291,7 +292,7 @@ impl Builder {
                 "`queue.max_messages` and `queue.batch_messages` must be at least 1".into(),
             );
         }
-        let largest = self.encoding.limits.bytes + super::queue::BOOKKEEPING;
+        let largest = self.encoding.limits.bytes + BOOKKEEPING;
         if max_bytes < largest {
             return config(format!(
                 "`queue.max_bytes` must be at least {largest}, to hold one notification of the \

@@ -9,7 +9,8 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::backoff::Backoff;
-use super::queue::{Flight, Queue};
+use super::flight::Flight;
+use super::queue::Queue;
 use super::stats::{State, Stats};
 use crate::{Batch, Error, ErrorKind, Result, Transport};
 

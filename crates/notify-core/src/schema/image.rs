@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::read::{Absent, Fields};
 use super::words::words;
 use crate::encode::{Encoding, Seconds, View};
-use crate::redact::{Properties, Text, Texts, Tree};
+use crate::redacted::{Properties, Text, Texts, Tree};
 
 /// The metadata of an image, as most image events carry it.
 ///

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::{DeletedImage, EventType, Image, ImageSend, Priority, Task, TaskFailure, TaskSuccess};
 use crate::encode::{Payloads, View};
-use crate::redact::{Text, Tree};
+use crate::redacted::{Text, Tree};
 
 /// Something that happened to an image or a task.
 ///
