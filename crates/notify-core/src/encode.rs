@@ -11,7 +11,8 @@ use time::{OffsetDateTime, UtcOffset};
 use uuid::Uuid;
 
 use crate::limits::Limits;
-use crate::redact::{Redact, Text};
+use crate::redact::Redact;
+use crate::redacted::Text;
 use crate::schema::PayloadView;
 use crate::text::is_unsafe;
 use crate::{Error, ErrorKind, EventType, Message, Priority, Result};

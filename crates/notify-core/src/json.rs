@@ -14,10 +14,10 @@ use crate::{Error, ErrorKind, Limits};
 
 /// Parses one JSON value within `limits`.
 ///
-/// A first pass checks and keeps nothing; a second one, of serde_json alone, builds the value. A
+/// A first pass checks and keeps nothing; a second one, of `serde_json` alone, builds the value. A
 /// number that no 64 bits hold would be changed by that, so it is refused.
 pub(crate) fn parse(json: &[u8], limits: &Limits) -> Result<Value, Problems> {
-    limits.check_size(json.len()).map_err(too_large)?;
+    limits.check_size(json.len()).map_err(|error| too_large(&error))?;
     let check = Check { limits, seen: &RefCell::default(), depth: 0 };
     let mut deserializer = serde_json::Deserializer::from_slice(json);
     let checked = check.deserialize(&mut deserializer).and_then(|()| deserializer.end());
@@ -31,7 +31,7 @@ pub(crate) fn parse(json: &[u8], limits: &Limits) -> Result<Value, Problems> {
         Some(violation) => Problems::one(
             violation.kind(),
             Problem {
-                pointer: seen.path.iter().rev().map(|segment| format!("/{segment}")).collect(),
+                pointer: seen.path.into_iter().rev().fold(String::new(), |at, key| at + "/" + &key),
                 expected: "a notification within the limits".into(),
                 found: violation.to_string(),
             },
@@ -39,7 +39,7 @@ pub(crate) fn parse(json: &[u8], limits: &Limits) -> Result<Value, Problems> {
     })
 }
 
-fn too_large(error: Error) -> Problems {
+fn too_large(error: &Error) -> Problems {
     Problems::one(
         error.kind(),
         Problem {

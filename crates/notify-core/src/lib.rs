@@ -15,7 +15,9 @@ mod limits;
 mod message;
 mod notification;
 mod parse_time;
+mod pipeline;
 mod redact;
+mod redacted;
 mod schema;
 mod text;
 mod transport;
@@ -26,6 +28,9 @@ pub use error::{Error, ErrorKind, Outcome, Result};
 pub use limits::Limits;
 pub use message::Message;
 pub use notification::{Input, Notification, Problems};
+pub use pipeline::{
+    Builder, Dropped, Notifier, Overflow, Pending, QueueConfig, Receipt, State, Stats, Worker,
+};
 pub use redact::Redact;
 #[cfg(feature = "schema")]
 pub use schema::json_schema;

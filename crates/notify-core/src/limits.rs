@@ -69,7 +69,6 @@ impl Limits {
                 _ => return Ok(()),
             },
             Event::ImageDelete(Payload::Info(DeletedImage::Full(image))) => image,
-            Event::ImageDelete(_) | Event::ImageSend(..) => return Ok(()),
             Event::TaskRun(payload) | Event::TaskProcessing(payload) => {
                 return match payload {
                     Payload::Info(task) => self.check_maps([task.task_input.as_ref()], 0),
@@ -82,7 +81,10 @@ impl Limits {
             Event::TaskFailure(Payload::Info(failed)) => {
                 return self.check_maps([failed.task.task_input.as_ref()], 0);
             }
-            Event::TaskSuccess(_) | Event::TaskFailure(_) => return Ok(()),
+            Event::ImageDelete(_)
+            | Event::ImageSend(..)
+            | Event::TaskSuccess(_)
+            | Event::TaskFailure(_) => return Ok(()),
         };
         self.check_maps([Some(&image.other)], image.properties.len())
     }
@@ -105,7 +107,7 @@ impl Limits {
         mut keys: usize,
     ) -> Result<()> {
         let mut open: Vec<_> =
-            roots.into_iter().filter(nests).map(|root| (root, depth + 1)).collect();
+            roots.into_iter().filter(|value| nests(value)).map(|root| (root, depth + 1)).collect();
         while let Some((value, depth)) = open.pop() {
             if depth > self.depth {
                 return Err(self.depth_error());
@@ -113,10 +115,14 @@ impl Limits {
             match value {
                 Value::Object(map) => {
                     keys += map.len();
-                    open.extend(map.values().filter(nests).map(|value| (value, depth + 1)));
+                    open.extend(
+                        map.values().filter(|value| nests(value)).map(|value| (value, depth + 1)),
+                    );
                 }
                 Value::Array(items) => {
-                    open.extend(items.iter().filter(nests).map(|value| (value, depth + 1)));
+                    open.extend(
+                        items.iter().filter(|value| nests(value)).map(|value| (value, depth + 1)),
+                    );
                 }
                 _ => {}
             }
@@ -125,6 +131,6 @@ impl Limits {
     }
 }
 
-fn nests(value: &&Value) -> bool {
+fn nests(value: &Value) -> bool {
     value.is_object() || value.is_array()
 }

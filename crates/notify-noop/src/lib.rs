@@ -42,3 +42,53 @@ fn open(options: Options) -> Result<Box<dyn Transport>> {
     options.parse::<NoOptions>()?;
     Ok(Box::new(Noop))
 }
+
+#[cfg(test)]
+mod tests {
+    use notify_conformance::{Capability, Harness, Received};
+
+    use super::*;
+
+    /// Nothing is a destination too.
+    struct Nothing;
+
+    #[async_trait]
+    impl Harness for Nothing {
+        const CANNOT: &'static [(Capability, &'static str)] = &[
+            (Capability::Keep, "noop keeps nothing"),
+            (Capability::Metadata, "noop keeps nothing"),
+            (Capability::Restart, "noop has nothing to restart"),
+            (Capability::Stall, "noop has nothing to stall"),
+            (Capability::Refuse, "noop refuses nothing"),
+            (Capability::Retry, "noop takes everything at once"),
+        ];
+
+        async fn start() -> Self {
+            Self
+        }
+
+        fn transport(&self) -> Box<dyn Transport> {
+            Box::new(Noop)
+        }
+
+        async fn received(&mut self) -> Vec<Received> {
+            Vec::new()
+        }
+
+        async fn holders(&mut self) -> usize {
+            0
+        }
+    }
+
+    notify_conformance::suite!(Nothing);
+
+    #[test]
+    fn wants_nothing_and_takes_no_options() {
+        assert!(EventType::ALL.iter().all(|event_type| !Noop.wants(*event_type)));
+        assert!(open(Options::default()).is_ok());
+        let mut table = serde_json::Map::new();
+        table.insert("file".into(), "x".into());
+        let error = open(Options::new("noop", table)).unwrap_err();
+        assert!(error.to_string().contains("file"), "{error}");
+    }
+}

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::read::{Absent, Fields};
 use super::words::words;
 use crate::encode::{Encoding, Seconds, View};
-use crate::redact::{Properties, Text, Texts, Tree};
+use crate::redacted::{Properties, Text, Texts, Tree};
 
 /// The metadata of an image, as most image events carry it.
 ///
@@ -381,6 +381,7 @@ pub(crate) struct ImageSendWire<'a> {
     bytes_sent: u64,
     /// Always present in the documented style; in Glance's only where it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[expect(clippy::option_option, reason = "absent, null and known are three things")]
     destination_ip: Option<Option<IpAddr>>,
     image_id: Uuid,
     owner_id: Option<Text<'a>>,

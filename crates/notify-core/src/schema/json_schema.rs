@@ -1,1 +1,96 @@
+//! JSON Schema 2020-12 of notifications, generated from the types that write them.
 
+use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
+use serde_json::{Value, json};
+
+use super::image::{ImageSendWire, ImageWire};
+use super::task::{GlanceTaskWire, TaskWire};
+use crate::{EventType, Priority};
+
+/// The JSON Schema (2020-12) of one event's notifications, or of all: either payload style, all six
+/// attributes.
+pub fn json_schema(event_type: Option<EventType>) -> Value {
+    let mut generator = SchemaSettings::draft2020_12().for_serialize().into_generator();
+    let events = match &event_type {
+        Some(event_type) => std::slice::from_ref(event_type),
+        None => EventType::ALL,
+    };
+    let mut alternatives: Vec<_> = events
+        .iter()
+        .flat_map(|&event_type| Priority::ALL.iter().map(move |&priority| (event_type, priority)))
+        .map(|(event_type, priority)| notification(event_type, priority, &mut generator))
+        .collect();
+    let title = match event_type {
+        Some(event_type) => format!("{event_type} notifications of an image service"),
+        None => "Notifications of an image service".to_owned(),
+    };
+    let mut schema = json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": title,
+        "oneOf": alternatives.drain(..).collect::<Value>(),
+    });
+    schema["$defs"] = Value::Object(generator.take_definitions(true));
+    schema
+}
+
+fn notification(
+    event_type: EventType,
+    priority: Priority,
+    generator: &mut SchemaGenerator,
+) -> Value {
+    json!({
+        "type": "object",
+        "title": format!("{event_type} {priority}"),
+        "properties": {
+            "message_id": { "type": "string", "format": "uuid" },
+            "publisher_id": { "type": "string" },
+            "event_type": { "const": event_type.as_str() },
+            "priority": { "const": priority.as_str() },
+            "timestamp": {
+                "type": "string",
+                "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}\\.[0-9]{6}$"
+            },
+            "payload": payload(event_type, priority, generator),
+        },
+        "required": ["message_id", "publisher_id", "event_type", "priority", "timestamp", "payload"],
+        "additionalProperties": false,
+    })
+}
+
+fn payload(event_type: EventType, priority: Priority, generator: &mut SchemaGenerator) -> Value {
+    use EventType as E;
+    match (event_type, priority) {
+        (E::ImageSend, _) => schema_of::<ImageSendWire<'_>>(generator),
+        (_, Priority::Warn | Priority::Error) => json!({ "type": "string" }),
+        (E::ImageDelete, _) => json!({
+            "anyOf": [{ "type": "string", "format": "uuid" }, schema_of::<ImageWire<'_>>(generator)]
+        }),
+        (
+            E::ImageCreate | E::ImagePrepare | E::ImageUpload | E::ImageActivate | E::ImageUpdate,
+            _,
+        ) => schema_of::<ImageWire<'_>>(generator),
+        (E::TaskRun | E::TaskProcessing, _) => task("null", "null", generator),
+        (E::TaskSuccess, _) => task("object", "null", generator),
+        (E::TaskFailure, _) => task("null", "string", generator),
+    }
+}
+
+/// A task whose result and message are of the kind its event demands; or Glance's, where both are
+/// null.
+fn task(result: &str, message: &str, generator: &mut SchemaGenerator) -> Value {
+    json!({
+        "anyOf": [
+            {
+                "allOf": [
+                    schema_of::<TaskWire<'_>>(generator),
+                    { "properties": { "result": { "type": result }, "message": { "type": message } } }
+                ]
+            },
+            schema_of::<GlanceTaskWire<'_>>(generator),
+        ]
+    })
+}
+
+fn schema_of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Value {
+    generator.subschema_for::<T>().to_value()
+}

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::{DeletedImage, EventType, Image, ImageSend, Priority, Task, TaskFailure, TaskSuccess};
 use crate::encode::{Payloads, View};
-use crate::redact::{Text, Tree};
+use crate::redacted::{Text, Tree};
 
 /// Something that happened to an image or a task.
 ///
@@ -103,6 +103,7 @@ impl<T> From<T> for Payload<T> {
 /// The three attributes of a notification that say what happened: its event type, its priority and
 /// its payload.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "nearly every body is an event")]
 pub enum Body {
     /// In the documented shape.
     Event(Event),

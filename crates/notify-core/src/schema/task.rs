@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::read::{Absent, Fields};
 use super::words::words;
 use crate::encode::{Seconds, View};
-use crate::redact::{Text, Tree};
+use crate::redacted::{Text, Tree};
 
 /// A task, as the events about a running one carry it.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,0 +1,281 @@
+//! The bounded queue between emitters and the worker, and the account of all that passes it.
+//!
+//! One mutex guards both, so that the account holds at every moment. Nothing is awaited, logged or
+//! woken while it is held. This file holds what emitters do; what the worker does is in `settle`.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, oneshot, watch};
+use tokio::time::Instant;
+
+use super::account::{Account, Reason};
+use super::bounds::{Overflow, QueueConfig, weight};
+use super::flight::{Flight, Ticket};
+use super::receipt::Receipt;
+use super::stats::{Pending, Stats};
+use crate::{Error, ErrorKind, Message};
+
+#[derive(Debug)]
+pub(super) struct Queue {
+    pub(super) config: QueueConfig,
+    inner: Mutex<Inner>,
+    /// The worker waits here for something to do.
+    pub(super) work: Notify,
+    /// `enqueue` waits here for room. Who finds room and leaves some wakes the next.
+    pub(super) room: Notify,
+    /// `flush` waits here.
+    pub(super) progress: Notify,
+    /// Until when the worker may drain, once the notifier is closed.
+    drain_until: watch::Sender<Option<Instant>>,
+    /// Whether the worker has ended.
+    pub(super) ended: watch::Sender<bool>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Inner {
+    queued: VecDeque<(Message, Ticket)>,
+    queued_bytes: usize,
+    pub(super) in_flight: usize,
+    pub(super) in_flight_bytes: usize,
+    /// The first message in flight, as of the last time the flight changed.
+    pub(super) first_in_flight: Option<(u64, Instant)>,
+    /// The number that the next message gets.
+    next: u64,
+    pub(super) closed: bool,
+    pub(super) worker_waits: bool,
+    pub(super) account: Account,
+}
+
+impl Queue {
+    pub(super) fn new(config: QueueConfig) -> Self {
+        Self {
+            config,
+            inner: Mutex::default(),
+            work: Notify::new(),
+            room: Notify::new(),
+            progress: Notify::new(),
+            drain_until: watch::Sender::new(None),
+            ended: watch::Sender::new(false),
+        }
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Queues a message, or drops one by policy.
+    pub(super) fn push(&self, message: Message) -> Receipt {
+        let message = match self.try_push(message) {
+            Ok(receipt) => return receipt,
+            Err(message) => message,
+        };
+        if self.config.overflow == Overflow::DropOldest {
+            self.make_room(weight(&message));
+        }
+        // Where another emitter took the room that was made, this is the newest, and the one to go.
+        self.try_push(message).unwrap_or_else(|message| self.drop_new(&message, Reason::Overflow))
+    }
+
+    /// Queues a message as soon as there is room, or drops it after `timeout`.
+    pub(super) async fn push_when_room(&self, message: Message, timeout: Duration) -> Receipt {
+        let mut message = match self.try_push(message) {
+            Ok(receipt) => return receipt,
+            Err(message) => message,
+        };
+        let deadline = Instant::now() + timeout;
+        loop {
+            let room = self.room.notified();
+            message = match self.try_push(message) {
+                Ok(receipt) => return receipt,
+                Err(message) => message,
+            };
+            if tokio::time::timeout_at(deadline, room).await.is_err() {
+                return self.drop_new(&message, Reason::Overflow);
+            }
+        }
+    }
+
+    /// Counts a notification that could not be encoded.
+    pub(super) fn refuse_unencoded(&self, error: Error) -> Receipt {
+        let mut inner = self.lock();
+        inner.account.emitted += 1;
+        let news = inner.account.refuse(1, Some(&error));
+        drop(inner);
+        news.tell();
+        Receipt::decided(None, Err(error))
+    }
+
+    /// Gives the message back when there is no room.
+    fn try_push(&self, message: Message) -> Result<Receipt, Message> {
+        let bytes = weight(&message);
+        let mut inner = self.lock();
+        if inner.closed {
+            drop(inner);
+            return Ok(self.drop_new(&message, Reason::Closed));
+        }
+        if !inner.has_room(&self.config, bytes) {
+            return Err(message);
+        }
+        let (sender, outcome) = oneshot::channel();
+        let receipt = Receipt::waiting(message.id(), outcome);
+        let ticket = Ticket {
+            receipt: Some(sender),
+            number: inner.next,
+            since: Instant::now(),
+            bytes,
+            unknown: false,
+            retry: None,
+        };
+        inner.next += 1;
+        inner.account.emitted += 1;
+        inner.queued_bytes += bytes;
+        inner.queued.push_back((message, ticket));
+        let wake_worker = std::mem::take(&mut inner.worker_waits);
+        let room_left = inner.has_room(&self.config, bytes);
+        drop(inner);
+        if wake_worker {
+            self.work.notify_one();
+        }
+        if room_left {
+            self.room.notify_one();
+        }
+        Ok(receipt)
+    }
+
+    /// Drops the oldest that are queued until `bytes` fit in, or none is left.
+    fn make_room(&self, bytes: usize) {
+        let mut dropped = Vec::new();
+        let mut inner = self.lock();
+        while !inner.has_room(&self.config, bytes) {
+            let Some((_, ticket)) = inner.queued.pop_front() else { break };
+            inner.queued_bytes -= ticket.bytes;
+            dropped.push(ticket);
+        }
+        let news = inner.account.drop_messages(dropped.len() as u64, Reason::Overflow);
+        drop(inner);
+        news.tell();
+        for ticket in dropped {
+            drop(
+                ticket.receipt.map(|receipt| receipt.send(Err(self.drop_error(Reason::Overflow)))),
+            );
+        }
+        self.progress.notify_waiters();
+    }
+
+    /// Drops a message that never was queued.
+    fn drop_new(&self, message: &Message, reason: Reason) -> Receipt {
+        let mut inner = self.lock();
+        inner.account.emitted += 1;
+        let news = inner.account.drop_messages(1, reason);
+        drop(inner);
+        news.tell();
+        Receipt::decided(Some(message.id()), Err(self.drop_error(reason)))
+    }
+
+    pub(super) fn drop_error(&self, reason: Reason) -> Error {
+        let QueueConfig { max_messages, max_bytes, .. } = self.config;
+        match reason {
+            Reason::Overflow => Error::new(
+                ErrorKind::Full,
+                format!(
+                    "the queue is full: raise `queue.max_messages` ({max_messages}) or \
+                     `queue.max_bytes` ({max_bytes}), or find out why nothing is delivered"
+                ),
+            ),
+            Reason::Age => Error::new(ErrorKind::Timeout, "not delivered within `queue.max_age`"),
+            Reason::Closed => Error::new(ErrorKind::Closed, "the notifier is closed"),
+            Reason::Abandoned => Error::new(
+                ErrorKind::Closed,
+                "not delivered before the notifier's time to drain was over",
+            ),
+        }
+    }
+
+    /// Takes nothing more, and gives the worker `drain` for what is pending.
+    pub(super) fn close(&self, drain: Duration) {
+        self.lock().closed = true;
+        self.drain_until.send_replace(Some(Instant::now() + drain));
+        self.work.notify_one();
+    }
+
+    /// Until when the worker may drain; `None` while the notifier is open.
+    pub(super) fn drain_until(&self) -> watch::Receiver<Option<Instant>> {
+        self.drain_until.subscribe()
+    }
+
+    /// Waits until the worker has ended.
+    pub(super) async fn ended(&self) {
+        // The sender is in `self`, so that this cannot fail.
+        drop(self.ended.subscribe().wait_for(|ended| *ended).await);
+    }
+
+    /// Waits until everything that was queued before is decided.
+    pub(super) async fn flushed(&self) {
+        let target = self.lock().next;
+        loop {
+            let progress = self.progress.notified();
+            if self.lock().oldest().is_none_or(|(number, _)| number >= target) {
+                return;
+            }
+            progress.await;
+        }
+    }
+
+    pub(super) fn stats(&self, suppressed: u64) -> Stats {
+        let inner = self.lock();
+        let account = &inner.account;
+        Stats {
+            emitted: account.emitted,
+            delivered: account.delivered,
+            refused: account.refused,
+            dropped: account.dropped,
+            pending: Pending {
+                messages: (inner.queued.len() + inner.in_flight) as u64,
+                bytes: (inner.queued_bytes + inner.in_flight_bytes) as u64,
+            },
+            retried: account.retried,
+            suppressed,
+            oldest_pending: inner.oldest().map(|(_, since)| since.elapsed()),
+            last_delivery: account.last_delivery,
+            state: account.state.clone(),
+        }
+    }
+}
+
+impl Inner {
+    fn has_room(&self, config: &QueueConfig, bytes: usize) -> bool {
+        self.queued.len() + self.in_flight < config.max_messages
+            && self.queued_bytes + self.in_flight_bytes + bytes <= config.max_bytes
+    }
+
+    /// Tops `flight` up to the size of a batch.
+    pub(super) fn fill(&mut self, flight: &mut Flight, config: &QueueConfig) {
+        let mut bytes: usize = flight.tickets.iter().map(|ticket| ticket.bytes).sum();
+        while let Some((message, ticket)) = self.queued.pop_front() {
+            let full = flight.messages.len() >= config.batch_messages
+                || bytes + ticket.bytes > config.batch_bytes;
+            if full && !flight.is_empty() {
+                self.queued.push_front((message, ticket));
+                break;
+            }
+            bytes += ticket.bytes;
+            self.queued_bytes -= ticket.bytes;
+            self.in_flight_bytes += ticket.bytes;
+            self.in_flight += 1;
+            flight.push(message, ticket);
+        }
+        self.first_in_flight = flight.first();
+        // A queue that was full once must not keep its memory for ever.
+        if self.queued.is_empty() && self.queued.capacity() > 4 * config.batch_messages {
+            self.queued.shrink_to(config.batch_messages);
+        }
+    }
+
+    /// Number and age of the oldest pending message.
+    fn oldest(&self) -> Option<(u64, Instant)> {
+        let first_queued = || self.queued.front().map(|(_, ticket)| (ticket.number, ticket.since));
+        self.first_in_flight.filter(|_| self.in_flight > 0).or_else(first_queued)
+    }
+}

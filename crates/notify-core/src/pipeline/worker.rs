@@ -1,0 +1,267 @@
+//! The one task that owns the transport: takes batches, tries, waits, tries again, and drains.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use time::OffsetDateTime;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::backoff::Backoff;
+use super::flight::Flight;
+use super::queue::Queue;
+use super::stats::{State, Stats};
+use crate::{Batch, Error, ErrorKind, Result, Transport};
+
+/// Delivers what a [`Notifier`](super::Notifier) queues. Nothing is delivered until it runs.
+///
+/// It ends when the notifier is closed, or all its clones are dropped, and everything is delivered or
+/// the time to drain is over. A worker that is dropped decides everything that is pending: its
+/// receipts resolve to [`NotSent`](crate::Outcome::NotSent), or to
+/// [`Unknown`](crate::Outcome::Unknown) where an attempt had been made.
+#[derive(Debug)]
+pub struct Worker {
+    pub(super) transport: Box<dyn Transport>,
+    pub(super) queue: Arc<Queue>,
+    pub(super) flight: Flight,
+    pub(super) attempt_timeout: Duration,
+    backoff: Backoff,
+    /// Whether a send has been called and has not returned.
+    attempting: bool,
+    ended: bool,
+}
+
+impl Worker {
+    pub(super) fn new(
+        transport: Box<dyn Transport>,
+        queue: Arc<Queue>,
+        attempt_timeout: Duration,
+    ) -> Self {
+        Self {
+            transport,
+            queue,
+            flight: Flight::default(),
+            attempt_timeout,
+            backoff: Backoff::default(),
+            attempting: false,
+            ended: false,
+        }
+    }
+
+    /// Runs until the notifier is closed and drained; returns the account at the end, whose
+    /// `suppressed` is 0: only the notifier counts those.
+    ///
+    /// Needs a tokio runtime with its timer on, and with I/O on where the transport does I/O.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future drops the worker.
+    pub async fn run(mut self) -> Stats {
+        let mut drain_until = self.queue.drain_until();
+        while self.queue.fill(&mut self.flight).await {
+            let Some(failure) = self.attempt(&mut drain_until).await else { continue };
+            if !self.wait(failure, &mut drain_until).await {
+                break;
+            }
+        }
+        self.finish().await
+    }
+
+    /// Runs on a thread of its own with a runtime of its own, for programs without a runtime and for
+    /// those that emit more than one core's worth.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Unavailable`], when the system gives no thread or no runtime. Everything that is
+    /// queued is then decided as if the worker had been dropped.
+    pub fn spawn_thread(self) -> Result<JoinHandle<Stats>> {
+        let unavailable = |error: std::io::Error| {
+            Error::new(ErrorKind::Unavailable, "cannot start the worker's thread")
+                .with_source(error)
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(unavailable)?;
+        std::thread::Builder::new()
+            .name("glance-notify".into())
+            .spawn(move || {
+                let stats = runtime.block_on(self.run());
+                // A lookup of a name that hangs must not hold up the end of the program.
+                runtime.shutdown_background();
+                stats
+            })
+            .map_err(unavailable)
+    }
+
+    /// How long after the time to drain a worker has ended at the latest.
+    pub(super) const TIME_TO_END: Duration = CLOSE_TIMEOUT.saturating_add(Duration::from_secs(1));
+
+    /// Tries once to deliver the flight; says why something is left of it.
+    async fn attempt(
+        &mut self,
+        drain_until: &mut watch::Receiver<Option<Instant>>,
+    ) -> Option<Failure> {
+        let Self { transport, queue, flight, attempt_timeout, .. } = self;
+        let Flight { messages, tickets } = flight;
+        if queue.failing().is_none() {
+            queue.set_state(State::Delivering);
+        }
+        self.attempting = true;
+        let mut sink = |settlements: crate::Settlements<'_>| queue.settle(tickets, settlements);
+        let mut batch = Batch::new(messages, &mut sink);
+        let attempt = tokio::time::timeout(*attempt_timeout, transport.send(&mut batch));
+        let result = tokio::select! {
+            result = attempt => match result {
+                Ok(result) => result,
+                Err(_) => Err(Error::new(
+                    ErrorKind::Timeout,
+                    format!("no outcome within {} s", attempt_timeout.as_secs_f64()),
+                )),
+            },
+            () = expired(drain_until) => Err(Error::new(ErrorKind::Timeout, "the time to drain is over")),
+        };
+        self.attempting = false;
+        self.conclude(result)
+    }
+
+    /// Sorts what the attempt left over; says why something is.
+    fn conclude(&mut self, result: Result<()>) -> Option<Failure> {
+        let before = self.flight.messages.len();
+        self.queue.keep_unsettled(&mut self.flight);
+        if self.flight.messages.len() < before {
+            self.backoff.reset();
+        }
+        let mut failure =
+            result.err().map(|error| Failure { permanent: !error.is_transient(), error });
+        for ticket in &mut self.flight.tickets {
+            let error = ticket.retry.take().unwrap_or_else(|| {
+                ticket.unknown = true;
+                unsettled(self.transport.name())
+            });
+            failure.get_or_insert(Failure { permanent: false, error });
+        }
+        match &failure {
+            Some(failure) => self.tell_failure(failure),
+            None => self.tell_success(),
+        }
+        failure
+    }
+
+    /// Waits after a failure; `false` says that there is no time left to try again.
+    async fn wait(
+        &mut self,
+        failure: Failure,
+        drain_until: &mut watch::Receiver<Option<Instant>>,
+    ) -> bool {
+        let delay = self.backoff.next(!failure.permanent);
+        let until = Instant::now() + delay;
+        let closing = *drain_until.borrow_and_update();
+        match closing {
+            None => tokio::select! {
+                () = tokio::time::sleep_until(until) => true,
+                // Closed while waiting: what is pending gets one more try at once.
+                _ = drain_until.changed() => {
+                    self.backoff.reset();
+                    true
+                }
+            },
+            // What nobody mends in time is not waited for.
+            Some(end) if until >= end && failure.permanent => false,
+            Some(end) => {
+                tokio::time::sleep_until(until.min(end)).await;
+                Instant::now() < end
+            }
+        }
+    }
+
+    async fn finish(mut self) -> Stats {
+        self.end();
+        match tokio::time::timeout(CLOSE_TIMEOUT, self.transport.close()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::warn!("`{}` was not closed cleanly: {error:#}", self.transport.name());
+            }
+            Err(_) => tracing::warn!(
+                "`{}` was not closed within {} s",
+                self.transport.name(),
+                CLOSE_TIMEOUT.as_secs()
+            ),
+        }
+        self.queue.stats(0)
+    }
+
+    fn end(&mut self) {
+        if !std::mem::replace(&mut self.ended, true) {
+            self.queue.end(&mut self.flight);
+        }
+    }
+
+    fn tell_failure(&self, failure: &Failure) {
+        let Failure { error, permanent } = failure;
+        let name = self.transport.name();
+        let failing = self.queue.failing();
+        match failing {
+            None | Some((_, false)) if *permanent => {
+                tracing::error!("`{name}` cannot deliver until somebody mends it: {error:#}");
+            }
+            None => tracing::warn!("`{name}` does not deliver, trying again: {error:#}"),
+            Some(_) => {}
+        }
+        self.queue.set_state(State::Retrying {
+            since: failing.map_or_else(OffsetDateTime::now_utc, |(since, _)| since),
+            error: format!("{error:#}"),
+            permanent: *permanent,
+        });
+    }
+
+    fn tell_success(&self) {
+        if let Some((since, _)) = self.queue.failing() {
+            let seconds = (OffsetDateTime::now_utc() - since).whole_seconds();
+            tracing::info!("`{}` delivers again after {seconds} s", self.transport.name());
+        }
+        self.queue.set_state(State::Delivering);
+    }
+}
+
+/// Why something is left of a flight.
+struct Failure {
+    error: Error,
+    /// Whether nobody but an operator can mend it.
+    permanent: bool,
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        if self.attempting {
+            for ticket in &mut self.flight.tickets {
+                ticket.unknown = true;
+            }
+        }
+        self.end();
+    }
+}
+
+/// Resolves when the notifier is closed and its time to drain is over.
+async fn expired(drain_until: &mut watch::Receiver<Option<Instant>>) {
+    loop {
+        let end = *drain_until.borrow_and_update();
+        let changed = drain_until.changed();
+        match end {
+            // The sender lives as long as the queue, which the worker holds.
+            None => drop(changed.await),
+            Some(end) => tokio::select! {
+                () = tokio::time::sleep_until(end) => return,
+                _ = changed => {}
+            },
+        }
+    }
+}
+
+fn unsettled(name: &str) -> Error {
+    Error::new(ErrorKind::Bug, format!("`{name}` returned without settling every message"))
+}
+
+/// How long a transport may take to close.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);

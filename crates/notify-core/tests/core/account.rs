@@ -1,0 +1,187 @@
+//! The accounting identity under random faults: at every moment
+//! `emitted = delivered + refused + dropped + pending`, and each number is what the outside saw.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use crate::common::event;
+use notify_conformance::scripted::{Act, Attempt, End, Script};
+use notify_core::*;
+use proptest::prelude::*;
+
+/// What an emitter, a destination or time does next.
+#[derive(Clone, Debug)]
+enum Step {
+    Emit(usize),
+    EmitTooLarge,
+    Enqueue,
+    Script(Vec<Act>, End),
+    Wait(u64),
+    Stall(bool),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let act = prop_oneof![
+        3 => Just(Act::Accept),
+        1 => Just(Act::Retry),
+        1 => Just(Act::Refuse),
+        1 => Just(Act::Leave),
+        1 => Just(Act::Swallow),
+    ];
+    let end = prop_oneof![
+        3 => Just(End::Ok),
+        2 => Just(End::Transient),
+        1 => Just(End::Permanent),
+        1 => Just(End::Stall),
+    ];
+    prop_oneof![
+        4 => (1..12_usize).prop_map(Step::Emit),
+        1 => Just(Step::EmitTooLarge),
+        2 => Just(Step::Enqueue),
+        4 => (prop::collection::vec(act, 0..8), end).prop_map(|(acts, end)| Step::Script(acts, end)),
+        4 => (1..90_000_u64).prop_map(Step::Wait),
+        1 => any::<bool>().prop_map(Step::Stall),
+    ]
+}
+
+fn config() -> impl Strategy<Value = QueueConfig> {
+    (1..20_usize, 1..8_usize, any::<bool>(), prop::option::of(1..200_u64)).prop_map(
+        |(max_messages, batch_messages, oldest, max_age)| {
+            let mut config = QueueConfig::default();
+            config.max_messages = max_messages;
+            config.batch_messages = batch_messages;
+            config.overflow = if oldest { Overflow::DropOldest } else { Overflow::DropNewest };
+            config.max_age = max_age.map(Duration::from_secs);
+            config
+        },
+    )
+}
+
+fn balances(stats: &Stats) {
+    let Stats { emitted, delivered, refused, dropped, pending, .. } = stats;
+    assert_eq!(*emitted, delivered + refused + dropped.total() + pending.messages, "{stats:?}");
+}
+
+async fn run(config: QueueConfig, steps: Vec<Step>, drain: u64) {
+    let script = Script::default();
+    let max_messages = config.max_messages as u64;
+    let (notifier, worker) = Notifier::builder(script.transport())
+        .encoding(Encoding {
+            limits: Limits { bytes: 4096, ..Limits::default() },
+            ..Encoding::default()
+        })
+        .send_timeout(Duration::from_secs(20))
+        .queue(config)
+        .build()
+        .unwrap();
+    let worker = tokio::spawn(worker.run());
+    let small = event(EventType::ImageSend, Priority::Info);
+    let large = Event::ImageUpload(Payload::Error("x".repeat(4096)));
+    let (mut receipts, mut enqueued, mut emitted) = (Vec::new(), Vec::new(), 0);
+    for step in steps {
+        match step {
+            Step::Emit(count) => {
+                for _ in 0..count {
+                    receipts.push(notifier.emit(&small));
+                    emitted += 1;
+                    balances(&notifier.stats());
+                }
+            }
+            Step::EmitTooLarge => {
+                receipts.push(notifier.emit(&large));
+                emitted += 1;
+            }
+            Step::Enqueue => {
+                let (notifier, small) = (notifier.clone(), small.clone());
+                enqueued.push(tokio::spawn(async move { [notifier.enqueue(&small).await] }));
+            }
+            Step::Script(acts, end) => script.then(Attempt { acts, end }),
+            Step::Wait(milliseconds) => {
+                for _ in 0..10 {
+                    tokio::time::sleep(Duration::from_millis(milliseconds / 10)).await;
+                    balances(&notifier.stats());
+                }
+            }
+            Step::Stall(stalled) => script.set_stalled(stalled),
+        }
+        let stats = notifier.stats();
+        balances(&stats);
+        assert!(stats.pending.messages <= max_messages);
+        assert_eq!(stats.oldest_pending.is_some(), stats.pending.messages > 0);
+    }
+    notifier.shutdown(Duration::from_secs(drain)).await;
+    worker.await.unwrap();
+    for task in enqueued {
+        receipts.extend(task.await.unwrap());
+        emitted += 1;
+    }
+    let stats = notifier.stats();
+    balances(&stats);
+    assert_eq!((stats.pending.messages, stats.pending.bytes), (0, 0));
+
+    // What each receipt says, counted from outside.
+    let taken: HashSet<_> = script.taken().iter().map(Message::id).collect();
+    let (mut delivered, mut refused, mut dropped) = (0, 0, 0);
+    for mut receipt in receipts {
+        let id = receipt.message_id();
+        match receipt.wait(Duration::ZERO) {
+            Ok(()) => {
+                delivered += 1;
+                assert!(taken.contains(&id.unwrap()), "delivered is true");
+            }
+            Err(error) if error.outcome() == Outcome::Rejected => refused += 1,
+            Err(error) => {
+                assert_ne!(error.kind(), ErrorKind::Bug);
+                dropped += 1;
+                let sent = id.is_some_and(|id| taken.contains(&id));
+                assert!(!sent || error.outcome() == Outcome::Unknown, "not sent is true");
+            }
+        }
+    }
+    let stats = notifier.stats();
+    assert_eq!(stats.emitted, emitted);
+    assert_eq!(
+        (stats.delivered, stats.refused, stats.dropped.total()),
+        (delivered, refused, dropped)
+    );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_account_balances_under_random_faults(
+        config in config(),
+        steps in prop::collection::vec(step(), 1..40),
+        drain in 0..100_u64,
+    ) {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .start_paused(true)
+            .build()
+            .unwrap()
+            .block_on(run(config, steps, drain));
+    }
+}
+
+/// First attempts keep the notifier's order, whatever fails.
+#[tokio::test(start_paused = true)]
+async fn first_attempts_keep_the_order() {
+    let script = Script::default();
+    for acts in [[Act::Retry, Act::Accept, Act::Leave], [Act::Leave, Act::Retry, Act::Accept]] {
+        script.then(Attempt { acts: acts.to_vec(), end: End::Transient });
+    }
+    let mut config = QueueConfig::default();
+    config.batch_messages = 3;
+    let (notifier, worker) = Notifier::builder(script.transport()).queue(config).build().unwrap();
+    let event = event(EventType::ImageSend, Priority::Info);
+    let ids: Vec<_> = (0..30).map(|_| notifier.emit(&event).message_id().unwrap()).collect();
+    tokio::spawn(worker.run());
+    notifier.flush(Duration::from_secs(60)).await.unwrap();
+    let taken: Vec<_> = script.taken().iter().map(Message::id).collect();
+    assert_eq!(taken.len(), 30);
+    // Retried messages go first in the next batch; nothing overtakes that was not tried.
+    let place = |index: usize| taken.iter().position(|id| *id == ids[index]).unwrap();
+    assert!((4..30).map(place).is_sorted());
+    assert!((0..4).all(|index| place(index) < place(8)));
+}

@@ -1,0 +1,11 @@
+//! The core as its users see it.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail as it likes")]
+
+mod account;
+mod common;
+mod pipeline;
+mod reading;
+mod redaction;
+mod round_trip;
+mod snapshots;

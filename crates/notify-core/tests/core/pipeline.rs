@@ -1,0 +1,417 @@
+//! The pipeline against a scripted transport with a paused clock: what it promises, one by one.
+
+use std::time::Duration;
+
+use crate::common::{event, notification};
+use notify_conformance::samples;
+use notify_conformance::scripted::{Act, Attempt, End, Script};
+use notify_core::*;
+use tokio::time::Instant;
+
+fn queue(max_messages: usize, batch_messages: usize) -> QueueConfig {
+    let mut queue = QueueConfig::default();
+    (queue.max_messages, queue.batch_messages) = (max_messages, batch_messages);
+    queue
+}
+
+fn build(script: &Script, queue: QueueConfig) -> (Notifier, Worker) {
+    Notifier::builder(script.transport()).publisher_id("host1").queue(queue).build().unwrap()
+}
+
+fn create() -> Event {
+    event(EventType::ImageCreate, Priority::Info)
+}
+
+fn attempt(acts: &[Act], end: End) -> Attempt {
+    Attempt { acts: acts.to_vec(), end }
+}
+
+fn outcome(result: Result<()>) -> Option<Outcome> {
+    result.err().map(|error| error.outcome())
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_queued_is_batched_and_delivered_in_order() {
+    let script = Script::default();
+    let (notifier, worker) = build(&script, queue(10_000, 100));
+    let sent: Vec<_> = (0..250).map(samples::notification).collect();
+    for notification in &sent {
+        drop(notifier.resend(notification).await);
+    }
+    let worker = tokio::spawn(worker.run());
+    notifier.flush(Duration::from_secs(5)).await.unwrap();
+    assert_eq!(script.batch_sizes(), [100, 100, 50]);
+    let ids: Vec<_> = sent.iter().map(|notification| notification.message_id).collect();
+    assert_eq!(script.taken().iter().map(Message::id).collect::<Vec<_>>(), ids);
+    let stats = notifier.shutdown(Duration::from_secs(1)).await;
+    assert_eq!((stats.emitted, stats.delivered, stats.state.clone()), (250, 250, State::Closed));
+    assert_eq!(worker.await.unwrap(), stats);
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_message_gets_its_own_verdict() {
+    let script = Script::default();
+    script.then(attempt(&[Act::Accept, Act::Refuse, Act::Retry], End::Ok));
+    let (notifier, worker) = build(&script, queue(10, 10));
+    let [first, second, third] = std::array::from_fn(|_| notifier.emit(&create()));
+    let ids = [&first, &third].map(|receipt| receipt.message_id().unwrap());
+    tokio::spawn(worker.run());
+    assert_eq!(outcome(first.await), None);
+    assert_eq!(outcome(second.await), Some(Outcome::Rejected));
+    assert_eq!(outcome(third.await), None);
+    assert_eq!(script.taken().iter().map(Message::id).collect::<Vec<_>>(), ids);
+    let stats = notifier.stats();
+    assert_eq!((stats.delivered, stats.refused, stats.retried), (2, 1, 1));
+    assert!(stats.last_delivery.is_some());
+}
+
+/// A receipt resolves in the moment of its verdict, also when the attempt then never ends.
+#[tokio::test(start_paused = true)]
+async fn a_verdict_is_final_also_when_the_attempt_is_dropped() {
+    let script = Script::default();
+    script.then(attempt(&[Act::Accept, Act::Leave], End::Stall));
+    let (notifier, worker) = build(&script, queue(10, 10));
+    let [first, second] = std::array::from_fn(|_| notifier.emit(&create()));
+    let first_id = first.message_id().unwrap();
+    tokio::spawn(worker.run());
+    let start = Instant::now();
+    assert_eq!(outcome(first.await), None);
+    assert_eq!(start.elapsed(), Duration::ZERO);
+    assert_eq!(outcome(second.await), None);
+    assert!(start.elapsed() >= Duration::from_secs(60), "the attempt has its whole time");
+    let taken = script.taken();
+    assert_eq!(taken.len(), 2);
+    assert_eq!(taken[0].id(), first_id, "and what was accepted is not sent again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn failed_messages_go_first_and_unknown_ones_say_so() {
+    let script = Script::default();
+    script.then(attempt(&[Act::Swallow, Act::Retry], End::Transient));
+    script.then(attempt(&[Act::Refuse, Act::Refuse, Act::Accept], End::Ok));
+    let (notifier, worker) = build(&script, queue(10, 10));
+    let first = notifier.emit(&create());
+    let second = notifier.emit(&create());
+    tokio::spawn(worker.run());
+    let (error, permanent) = loop {
+        match notifier.stats().state {
+            State::Retrying { error, permanent, .. } => break (error, permanent),
+            _ => tokio::task::yield_now().await,
+        }
+    };
+    assert_eq!((error.as_str(), permanent), ("scripted failure", false));
+    let third = notifier.emit(&create());
+    assert_eq!(outcome(first.await), Some(Outcome::Rejected));
+    assert_eq!(outcome(second.await), Some(Outcome::Rejected));
+    assert_eq!(outcome(third.await), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn waits_longer_and_longer_between_failures() {
+    let script = Script::default();
+    for _ in 0..20 {
+        script.then(attempt(&[Act::Leave], End::Transient));
+    }
+    let (notifier, worker) = build(&script, queue(10, 10));
+    tokio::spawn(worker.run());
+    let start = Instant::now();
+    notifier.send(&create()).await.unwrap_err();
+    let undecided = start.elapsed();
+    assert_eq!(undecided, Duration::from_secs(120), "bounded by `send_timeout`");
+    notifier.flush(Duration::from_secs(3600)).await.unwrap();
+    // Twenty waits, jittered over bounds that sum up to 367 s.
+    assert!(start.elapsed() < Duration::from_secs(370), "{:?}", start.elapsed());
+    assert_eq!(script.batch_sizes().len(), 21);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_permanent_error_is_shown_at_once_and_tried_every_30_s() {
+    let script = Script::default();
+    for _ in 0..3 {
+        script.then(attempt(&[Act::Leave], End::Permanent));
+    }
+    let (notifier, worker) = build(&script, queue(10, 10));
+    tokio::spawn(worker.run());
+    let start = Instant::now();
+    let receipt = notifier.emit(&create());
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    assert!(matches!(notifier.stats().state, State::Retrying { permanent: true, .. }));
+    receipt.await.unwrap();
+    assert_eq!(start.elapsed().as_secs(), 90);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_queue_drops_the_newest() {
+    let script = Script::default();
+    let (notifier, worker) = build(&script, queue(3, 10));
+    let receipts: Vec<_> = (0..5).map(|_| notifier.emit(&create())).collect();
+    let stats = notifier.stats();
+    assert_eq!((stats.emitted, stats.dropped.overflow, stats.pending.messages), (5, 2, 3));
+    tokio::spawn(worker.run());
+    let mut outcomes = Vec::new();
+    for receipt in receipts {
+        outcomes.push(outcome(receipt.await));
+    }
+    let dropped = Some(Outcome::NotSent);
+    assert_eq!(outcomes, [None, None, None, dropped, dropped]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_queue_drops_the_oldest_that_is_not_in_flight() {
+    let script = Script::default();
+    script.set_stalled(true);
+    let mut config = queue(3, 1);
+    config.overflow = Overflow::DropOldest;
+    let (notifier, worker) = build(&script, config);
+    tokio::spawn(worker.run());
+    let mut receipts = vec![notifier.emit(&create())];
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    receipts.extend((0..4).map(|_| notifier.emit(&create())));
+    assert_eq!(notifier.stats().dropped.overflow, 2);
+    script.set_stalled(false);
+    let mut outcomes = Vec::new();
+    for receipt in receipts {
+        outcomes.push(outcome(receipt.await));
+    }
+    let dropped = Some(Outcome::NotSent);
+    assert_eq!(outcomes, [None, dropped, dropped, None, None]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_queue_is_bounded_in_bytes_too() {
+    let script = Script::default();
+    let mut config = queue(10_000, 1024);
+    config.max_bytes = 2 * 1024 * 1024;
+    let (notifier, worker) = build(&script, config);
+    let large = Event::ImageUpload(Payload::Error("x".repeat(500_000)));
+    let receipts: Vec<_> = (0..6).map(|_| notifier.emit(&large)).collect();
+    let stats = notifier.stats();
+    assert_eq!((stats.pending.messages, stats.dropped.overflow), (4, 2));
+    assert!((2_000_000..=2 * 1024 * 1024).contains(&stats.pending.bytes));
+    drop(receipts);
+    tokio::spawn(worker.run());
+    notifier.flush(Duration::from_secs(5)).await.unwrap();
+    assert_eq!(notifier.stats().pending, Pending::default());
+}
+
+#[tokio::test(start_paused = true)]
+async fn enqueue_waits_for_room_and_gives_up() {
+    let script = Script::default();
+    script.set_stalled(true);
+    let (notifier, worker) = build(&script, queue(1, 1));
+    tokio::spawn(worker.run());
+    let first = notifier.enqueue(&create()).await;
+    let start = Instant::now();
+    let second = notifier.enqueue(&create()).await;
+    assert_eq!(start.elapsed(), Duration::from_secs(120));
+    assert_eq!(outcome(second.await), Some(Outcome::NotSent));
+    let waiting: Vec<_> = (0..64)
+        .map(|_| {
+            let notifier = notifier.clone();
+            tokio::spawn(async move { notifier.send(&create()).await })
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(notifier.stats().emitted, 2, "nothing is counted that only waits");
+    script.set_stalled(false);
+    first.await.unwrap();
+    for task in waiting {
+        task.await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn old_messages_are_given_up_where_that_is_configured() {
+    let script = Script::default();
+    for _ in 0..100 {
+        script.then(attempt(&[Act::Leave], End::Transient));
+    }
+    let mut config = queue(10, 10);
+    config.max_age = Some(Duration::from_secs(300));
+    let (notifier, worker) = build(&script, config);
+    tokio::spawn(worker.run());
+    let receipt = notifier.emit(&create());
+    let start = Instant::now();
+    assert_eq!(outcome(receipt.await), Some(Outcome::Unknown));
+    assert!((300..=360).contains(&start.elapsed().as_secs()), "{:?}", start.elapsed());
+    assert_eq!(notifier.stats().dropped.age, 1);
+    assert_eq!(notifier.stats().oldest_pending, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn shutdown_drains_within_its_time_and_gives_up_the_rest() {
+    let script = Script::default();
+    script.then(attempt(&[Act::Accept, Act::Leave, Act::Leave], End::Stall));
+    let (notifier, worker) = build(&script, queue(10, 3));
+    let receipts: Vec<_> = (0..5).map(|_| notifier.emit(&create())).collect();
+    let worker = tokio::spawn(worker.run());
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    let start = Instant::now();
+    let stats = notifier.shutdown(Duration::from_secs(7)).await;
+    assert_eq!(start.elapsed().as_secs(), 7);
+    assert_eq!((stats.delivered, stats.dropped.abandoned), (1, 4));
+    assert_eq!((stats.pending.messages, stats.state), (0, State::Closed));
+    let mut outcomes = Vec::new();
+    for receipt in receipts {
+        outcomes.push(outcome(receipt.await));
+    }
+    let (unknown, not_sent) = (Some(Outcome::Unknown), Some(Outcome::NotSent));
+    assert_eq!(outcomes, [None, unknown, unknown, not_sent, not_sent]);
+    let late = notifier.emit(&create());
+    assert_eq!(late.await.unwrap_err().kind(), ErrorKind::Closed);
+    assert_eq!(notifier.stats().dropped.closed, 1);
+    worker.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn shutdown_does_not_wait_for_what_only_an_operator_can_mend() {
+    let script = Script::default();
+    for _ in 0..10 {
+        script.then(attempt(&[Act::Leave], End::Permanent));
+    }
+    let (notifier, worker) = build(&script, queue(10, 3));
+    tokio::spawn(worker.run());
+    drop(notifier.emit(&create()));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let start = Instant::now();
+    let stats = notifier.shutdown(Duration::from_secs(10)).await;
+    assert_eq!(start.elapsed(), Duration::ZERO);
+    assert_eq!(stats.dropped.abandoned, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_clone_drains_what_it_leaves_behind() {
+    let script = Script::default();
+    let (notifier, worker) = build(&script, queue(10, 3));
+    let receipts: Vec<_> = (0..5).map(|_| notifier.clone().emit(&create())).collect();
+    let worker = tokio::spawn(worker.run());
+    drop(notifier);
+    assert_eq!(worker.await.unwrap().delivered, 5);
+    for receipt in receipts {
+        receipt.await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_is_dropped_decides_everything() {
+    let script = Script::default();
+    script.then(attempt(&[Act::Leave, Act::Leave], End::Stall));
+    let (notifier, worker) = build(&script, queue(10, 2));
+    let receipts: Vec<_> = (0..3).map(|_| notifier.emit(&create())).collect();
+    let worker = tokio::spawn(worker.run());
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    worker.abort();
+    let mut outcomes = Vec::new();
+    for receipt in receipts {
+        outcomes.push(outcome(receipt.await));
+    }
+    let unknown = Some(Outcome::Unknown);
+    assert_eq!(outcomes, [unknown, unknown, Some(Outcome::NotSent)]);
+    assert_eq!(notifier.stats().dropped.abandoned, 3);
+    let start = Instant::now();
+    assert_eq!(notifier.shutdown(Duration::from_secs(10)).await.state, State::Closed);
+    assert_eq!(start.elapsed(), Duration::ZERO);
+}
+
+/// A worker that nobody runs delivers nothing, and nothing waits for it for ever.
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_for_ever_for_a_worker_that_does_not_run() {
+    let script = Script::default();
+    let (notifier, worker) = build(&script, queue(1, 1));
+    assert_eq!(outcome(notifier.send(&create()).await), Some(Outcome::Unknown));
+    assert_eq!(outcome(notifier.send(&create()).await), Some(Outcome::NotSent));
+    assert!(notifier.flush(Duration::from_secs(1)).await.is_err());
+    assert_eq!(notifier.shutdown(Duration::from_secs(1)).await.pending.messages, 1);
+    drop(worker);
+    assert_eq!(notifier.stats().pending.messages, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn disabled_notifications_are_suppressed_by_type_and_by_group() {
+    let script = Script::default();
+    let (notifier, worker) =
+        Notifier::builder(script.transport()).disabled(["image", "task.run"]).build().unwrap();
+    tokio::spawn(worker.run());
+    for &event_type in EventType::ALL {
+        let enabled = event_type.group() == "task" && event_type != EventType::TaskRun;
+        assert_eq!(notifier.enabled(event_type), enabled, "{event_type}");
+        notifier.send(&event(event_type, Priority::Info)).await.unwrap();
+        notifier.resend(&notification(event(event_type, Priority::Info))).await.await.unwrap();
+    }
+    let stats = notifier.stats();
+    assert_eq!((stats.emitted, stats.suppressed, script.taken().len()), (6, 16, 6));
+}
+
+#[test]
+fn what_cannot_work_is_refused_when_it_is_built() {
+    let error = |change: fn(Builder) -> Builder| {
+        change(Notifier::builder(Script::default().transport())).build().unwrap_err().to_string()
+    };
+    let text = error(|builder| builder.disabled(["image.member"]));
+    assert!(text.contains("\"image.member\" is neither"), "{text}");
+    assert!(error(|builder| builder.publisher_id("")).contains("`publisher_id` is empty"));
+    assert!(error(|builder| builder.queue(queue(0, 1))).contains("at least 1"));
+    let text = error(|builder| {
+        let mut config = QueueConfig::default();
+        config.max_bytes = 1024;
+        builder.queue(config)
+    });
+    assert!(text.contains("`queue.max_bytes` must be at least 1048832"), "{text}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_encoded_is_refused_and_counted() {
+    let script = Script::default();
+    let (notifier, _worker) = build(&script, queue(10, 10));
+    let receipt = notifier.emit(&Event::ImageUpload(Payload::Error("x".repeat(2_000_000))));
+    assert_eq!(receipt.message_id(), None);
+    assert_eq!(receipt.await.unwrap_err().kind(), ErrorKind::TooLarge);
+    assert_eq!((notifier.stats().emitted, notifier.stats().refused), (1, 1));
+}
+
+/// A program without a runtime: a worker on its own thread, and a receipt that is waited for.
+#[test]
+fn works_without_a_runtime() {
+    let script = Script::default();
+    script.set_stalled(true);
+    let (notifier, worker) = build(&script, queue(10, 10));
+    let worker = worker.spawn_thread().unwrap();
+    let mut receipt = notifier.emit(&create());
+    let error = receipt.wait(Duration::from_millis(20)).unwrap_err();
+    assert_eq!(error.outcome(), Outcome::Unknown);
+    script.set_stalled(false);
+    receipt.wait(Duration::from_secs(30)).unwrap();
+    receipt.wait(Duration::ZERO).unwrap();
+    notifier.close();
+    assert_eq!(worker.join().unwrap().delivered, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn stats_can_be_serialised() {
+    let script = Script::default();
+    script.then(attempt(&[Act::Accept, Act::Leave], End::Permanent));
+    let (notifier, worker) = build(&script, queue(10, 10));
+    tokio::spawn(worker.run());
+    let receipts = [notifier.emit(&create()), notifier.emit(&create())];
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let mut stats = serde_json::to_value(notifier.stats()).unwrap();
+    for pointer in ["/last_delivery", "/state/since"] {
+        let time = stats.pointer_mut(pointer).unwrap();
+        assert_eq!(time.as_str().unwrap().len(), "2026-11-22T12:00:00Z".len());
+        *time = "…".into();
+    }
+    assert_eq!(
+        stats,
+        serde_json::json!({
+            "emitted": 2, "delivered": 1, "refused": 0,
+            "dropped": { "overflow": 0, "age": 0, "closed": 0, "abandoned": 0 },
+            "pending": { "messages": 1, "bytes": stats["pending"]["bytes"] },
+            "retried": 0, "suppressed": 0, "oldest_pending": 2.0, "last_delivery": "…",
+            "state": {
+                "name": "retrying", "since": "…", "error": "scripted refusal of access",
+                "permanent": true
+            },
+        })
+    );
+    drop(receipts);
+}

@@ -1,0 +1,384 @@
+//! Reading: Glance's own notifications, everything that is written, and everything that is wrong.
+
+use crate::common::{event, notification};
+use notify_conformance::samples;
+use notify_core::*;
+use serde_json::{Value, json};
+
+fn read(json: &str) -> Result<Input, Problems> {
+    Input::read(json.as_bytes(), &Limits::default())
+}
+
+/// Glance's own notifications come out field for field: what was absent may come back as null or as
+/// what follows from another field.
+#[test]
+fn glance_2013_comes_out_field_for_field() {
+    let encoding = Encoding { payloads: Payloads::Glance, ..Encoding::default() };
+    let mut lines = 0;
+    for (line, body) in samples::GLANCE_2013.lines().zip(samples::glance_2013()) {
+        let sent: Value = serde_json::from_str(line).unwrap();
+        let message = notification(body).encode(&encoding).unwrap();
+        let written: Value = serde_json::from_slice(message.body()).unwrap();
+        assert_eq!(written["event_type"], sent["event_type"]);
+        assert_eq!(written["priority"], sent["priority"]);
+        match (&sent["payload"], &written["payload"]) {
+            (Value::Object(sent), Value::Object(written)) => {
+                for (key, value) in sent {
+                    assert_eq!(&written[key], value, "{key} of {line}");
+                }
+                for (key, value) in written {
+                    let derived = key == "visibility";
+                    assert!(
+                        sent.contains_key(key) || value.is_null() || derived,
+                        "{key} of {line}"
+                    );
+                }
+            }
+            (sent, written) => assert_eq!(written, sent),
+        }
+        lines += 1;
+    }
+    assert_eq!(lines, 32);
+}
+
+#[test]
+fn what_is_written_is_read_as_it_was() {
+    for &event_type in EventType::ALL {
+        for &priority in Priority::ALL {
+            let mut event = event(event_type, priority);
+            if let Event::ImageDelete(Payload::Info(deleted)) = &mut event {
+                *deleted = crate::common::image().id.into();
+            }
+            let sent = notification(event);
+            let encoding = Encoding { redact: Redact::Off, ..Encoding::default() };
+            let message = sent.encode(&encoding).unwrap();
+            assert_eq!(Notification::from_json(message.body()).unwrap(), sent);
+        }
+    }
+}
+
+/// Well-formed, but not as documented: kept, and written again as it was.
+#[test]
+fn foreign_shapes_are_kept_as_read() {
+    let image = json!({
+        "id": "c80a1a6c-bd1f-41c5-90ee-81afedb1d58d", "name": null, "status": "queued",
+        "created_at": "2012-05-16T15:27:36Z", "updated_at": "2012-05-16T15:27:36Z",
+        "min_disk": 0, "min_ram": 0, "protected": false, "checksum": null, "owner": null,
+        "disk_format": null, "container_format": null, "size": null, "visibility": "private",
+        "properties": {}, "tags": [],
+    });
+    let with = |key: &str, value: Value| {
+        let mut image = image.clone();
+        image[key] = value;
+        image
+    };
+    let without = |key: &str| {
+        let mut image = image.clone();
+        image.as_object_mut().unwrap().remove(key);
+        image
+    };
+    let task = json!({ "id": "aaaaaaaa-bd1f-41c5-90ee-81afedb1d58d", "type": "import" });
+    for (event_type, payload) in [
+        ("image.create", with("created_at", json!("2012-05-16T15:27:36.5Z"))),
+        ("image.create", with("created_at", json!("2012-05-16T15:27:36"))),
+        ("image.create", with("id", json!("C80A1A6C-BD1F-41C5-90EE-81AFEDB1D58D"))),
+        ("image.create", with("properties", json!({ "kernel_id": null }))),
+        ("image.create", with("is_public", json!(true))),
+        ("image.create", with("deleted", json!(true))),
+        ("image.create", without("tags")),
+        ("image.delete", with("deleted", json!(false))),
+        ("image.send", json!({ "image_id": image["id"], "bytes_sent": 1, "extra": [1.5, -7] })),
+        ("task.success", task.clone()),
+        ("task.run", json!({ "id": task["id"], "input": { "n": 18_446_744_073_709_551_615_u64 } })),
+    ] {
+        let line = json!({ "event_type": event_type, "priority": "INFO", "payload": payload });
+        let Ok(Input::Body(body)) = read(&line.to_string()) else { panic!("{line}") };
+        assert!(matches!(body, Body::AsRead { .. }), "{line}");
+        let message = notification(body).encode(&Encoding::default()).unwrap();
+        let written: Value = serde_json::from_slice(message.body()).unwrap();
+        assert_eq!(written["payload"], payload);
+    }
+}
+
+/// Line, pointer, expected, found.
+#[test]
+#[expect(clippy::too_many_lines, reason = "it is a table")]
+fn every_problem_is_told_at_its_pointer() {
+    let image = r#""id":"c80a1a6c-bd1f-41c5-90ee-81afedb1d58d","status":"queued""#;
+    let task = r#""task_id":"aaaaaaaa-bd1f-41c5-90ee-81afedb1d58d","owner":null,"task_type":"import","status":"success","task_input":null,"expires_at":null,"created_at":"2012-05-16T15:27:36Z","updated_at":"2012-05-16T15:27:36Z""#;
+    let create = |payload: &str| {
+        format!(r#"{{"event_type":"image.create","priority":"INFO","payload":{payload}}}"#)
+    };
+    for (line, pointer, expected, found) in [
+        ("", "", "JSON", "EOF while parsing a value at line 1 column 0"),
+        ("not json", "", "JSON", "expected ident at line 1 column 2"),
+        ("[]", "", "an object", "a list"),
+        (r#"{"event_type":"image.create","priority":"INFO"}"#, "/payload", "a payload", "nothing"),
+        (
+            r#"{"event_type":"image.create","priority":"WARNING","payload":""}"#,
+            "/priority",
+            "\"INFO\", \"WARN\" or \"ERROR\"",
+            "\"WARNING\"",
+        ),
+        (
+            r#"{"event_type":"image.create","priority":null,"payload":""}"#,
+            "/priority",
+            "\"INFO\", \"WARN\" or \"ERROR\"",
+            "null",
+        ),
+        (
+            r#"{"event_type":"image.explode","priority":"INFO","payload":""}"#,
+            "/event_type",
+            "\"image.create\", \"image.prepare\"",
+            "\"image.explode\"",
+        ),
+        (
+            r#"{"event_type":"image.create","priority":"INFO","payload":"","topic":1}"#,
+            "/topic",
+            "none but the six attributes",
+            "another",
+        ),
+        (&create("\"text\""), "/payload", "an object", "a string"),
+        (
+            r#"{"event_type":"image.create","priority":"ERROR","payload":{}}"#,
+            "/payload",
+            "a string, for the priority is ERROR",
+            "an object",
+        ),
+        (
+            &create(r#"{"id":"nonsense","status":"queued"}"#),
+            "/payload/id",
+            "a UUID with dashes",
+            "\"nonsense\"",
+        ),
+        (
+            &create(r#"{"id":"c80a1a6cbd1f41c590ee81afedb1d58d","status":"queued"}"#),
+            "/payload/id",
+            "a UUID with dashes",
+            "\"c80a1a6cbd1f41c590ee81afedb1d58d\"",
+        ),
+        (
+            &create(&format!("{{{image},\"size\":-1}}")),
+            "/payload/size",
+            "a whole number from 0 to 18446744073709551615 or null",
+            "a negative number",
+        ),
+        (
+            &create(&format!("{{{image},\"size\":1.5}}")),
+            "/payload/size",
+            "a whole number from 0",
+            "a fraction",
+        ),
+        (
+            &create(&format!("{{{image},\"tags\":[\"a\",1]}}")),
+            "/payload/tags/1",
+            "a string",
+            "a whole number",
+        ),
+        (
+            &create(&format!("{{{image},\"properties\":{{\"a/b~c\":{{}}}}}}")),
+            "/payload/properties/a~1b~0c",
+            "a string",
+            "an object",
+        ),
+        (
+            &create(&format!("{{{image},\"created_at\":\"yesterday\"}}")),
+            "/payload/created_at",
+            "a time such as",
+            "a string that is none",
+        ),
+        (
+            &create(r#"{"id":"c80a1a6c-bd1f-41c5-90ee-81afedb1d58d","status":"lost"}"#),
+            "/payload/status",
+            "\"queued\"",
+            "\"lost\"",
+        ),
+        (
+            r#"{"event_type":"image.delete","priority":"INFO","payload":"gone"}"#,
+            "/payload",
+            "the image's id, or an object",
+            "\"gone\"",
+        ),
+        (
+            r#"{"event_type":"image.send","priority":"WARN","payload":"text"}"#,
+            "/payload",
+            "an object",
+            "a string",
+        ),
+        (
+            &format!(
+                r#"{{"event_type":"task.success","priority":"INFO","payload":{{{task},"message":null}}}}"#
+            ),
+            "/payload/result",
+            "an object",
+            "nothing",
+        ),
+        (
+            &format!(
+                r#"{{"event_type":"task.success","priority":"INFO","payload":{{{task},"message":null,"result":null}}}}"#
+            ),
+            "/payload/result",
+            "an object",
+            "null",
+        ),
+        (
+            &format!(
+                r#"{{"event_type":"task.run","priority":"INFO","payload":{{{task},"message":null,"result":{{}}}}}}"#
+            ),
+            "/payload/result",
+            "null",
+            "an object",
+        ),
+        (
+            &format!(
+                r#"{{"event_type":"task.failure","priority":"INFO","payload":{{{task},"message":null,"result":null}}}}"#
+            ),
+            "/payload/message",
+            "a string",
+            "null",
+        ),
+        (
+            r#"{"event_type":"task.run","priority":"INFO","payload":{"id":5}}"#,
+            "/payload/id",
+            "a UUID with dashes",
+            "a whole number",
+        ),
+        (
+            r#"{"message_id":"x","publisher_id":"h","timestamp":"2026-11-22 12:00:00","event_type":"image.upload","priority":"WARN","payload":""}"#,
+            "/message_id",
+            "a UUID with dashes",
+            "\"x\"",
+        ),
+        (
+            r#"{"message_id":"6b9d4b8a-0f7c-4d2c-9a4a-0a3f0e7d4c11","timestamp":"2026-11-22 12:00:00","event_type":"image.upload","priority":"WARN","payload":""}"#,
+            "/publisher_id",
+            "a string",
+            "nothing",
+        ),
+        (
+            r#"{"message_id":"6b9d4b8a-0f7c-4d2c-9a4a-0a3f0e7d4c11","publisher_id":"h","timestamp":"2026-11-22 12:00:00 UTC","event_type":"image.upload","priority":"WARN","payload":""}"#,
+            "/timestamp",
+            "a time such as",
+            "a string that is none",
+        ),
+        (
+            r#"{"event_type":"image.upload","priority":"WARN","payload":"\ud800"}"#,
+            "",
+            "JSON",
+            "hex escape",
+        ),
+        (
+            "{\"event_type\":\"image.upload\",\"priority\":\"WARN\",\"payload\":\"\0\"}",
+            "",
+            "JSON",
+            "control character",
+        ),
+        (
+            r#"{"event_type":"image.upload","event_type":"image.upload","priority":"WARN","payload":""}"#,
+            "/event_type",
+            "a notification within the limits",
+            "the same key twice",
+        ),
+        (
+            &create(&format!("{{{image},\"x\":[{{\"y\":123456789012345678901}}]}}")),
+            "/payload/x/0/y",
+            "a notification within the limits",
+            "64 bits",
+        ),
+        (&create(&format!("{{{image},\"x\":1e999}}")), "", "JSON", "number out of range"),
+    ] {
+        let problems = match read(line) {
+            Err(problems) => problems,
+            Ok(input) => panic!("{line} was read as {input:?}"),
+        };
+        let found = problems.iter().find(|problem| {
+            problem.pointer == pointer
+                && problem.expected.starts_with(expected)
+                && problem.found.contains(found)
+        });
+        assert!(found.is_some(), "{line}\n{:#?}", problems.iter().collect::<Vec<_>>());
+    }
+}
+
+/// Every problem of a line is told, not the first alone.
+#[test]
+fn all_problems_are_told() {
+    let line = r#"{"event_type":"image.create","priority":"INFO","payload":{"id":1,"name":2,"status":3,"size":-4,"tags":{}}}"#;
+    let problems = read(line).unwrap_err();
+    let pointers: Vec<_> = problems.iter().map(|problem| problem.pointer.as_str()).collect();
+    assert_eq!(
+        pointers,
+        ["/payload/id", "/payload/name", "/payload/status", "/payload/size", "/payload/tags"]
+    );
+    assert_eq!(
+        Error::from(problems).to_string(),
+        "/payload/id: expected a UUID with dashes, found a whole number (and 4 more)"
+    );
+}
+
+#[test]
+fn depth_keys_and_size_are_bounded() {
+    let nested = |depth: usize| {
+        let open = "[".repeat(depth);
+        let close = "]".repeat(depth);
+        format!(
+            r#"{{"event_type":"image.upload","priority":"INFO","payload":{{"x":{open}{close}}}}}"#
+        )
+    };
+    for depth in [63, 200, 10_000] {
+        let error = Error::from(read(&nested(depth)).unwrap_err());
+        assert_eq!(error.kind(), ErrorKind::TooLarge, "{error}");
+        assert!(error.to_string().contains("nested too deeply: the limit is 64"), "{error}");
+    }
+    assert_eq!(Error::from(read(&nested(62)).unwrap_err()).kind(), ErrorKind::Invalid);
+
+    let keys: Vec<_> = (0..4096).map(|key| format!("\"{key}\":0")).collect();
+    let many = format!(
+        r#"{{"event_type":"image.upload","priority":"INFO","payload":{{{}}}}}"#,
+        keys.join(",")
+    );
+    let error = Error::from(read(&many).unwrap_err());
+    assert!(error.to_string().contains("too many keys: the limit is 4096"), "{error}");
+
+    let long = format!(
+        r#"{{"event_type":"image.upload","priority":"ERROR","payload":"{}"}}"#,
+        "x".repeat(1024 * 1024)
+    );
+    let error = Error::from(read(&long).unwrap_err());
+    assert!(
+        error.to_string().contains("too large: 1048637 bytes, the limit is 1048576"),
+        "{error}"
+    );
+}
+
+/// The same bounds hold for what a program builds.
+#[test]
+fn depth_keys_and_size_are_bounded_when_writing() {
+    let deep = (0..70).fold(json!(1), |inner, _| json!([inner]));
+    let mut task = crate::common::task(TaskStatus::Pending);
+    task.task_input = Some(crate::common::map(json!({ "x": deep })));
+    let run = notification(Event::TaskRun(task.into()));
+    let error = run.encode(&Encoding::default()).unwrap_err();
+    assert!(error.to_string().contains("nested too deeply"), "{error}");
+
+    let mut image = crate::common::image();
+    image.properties = (0..5000).map(|n| (n.to_string(), String::new())).collect();
+    let error = notification(Event::ImageCreate(image.into())).encode(&Encoding::default());
+    assert!(error.unwrap_err().to_string().contains("too many keys"));
+
+    let failed = Event::ImageUpload(Payload::Error("\u{1}".repeat(200_000)));
+    let error = notification(failed).encode(&Encoding::default()).unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::TooLarge, Outcome::Rejected));
+}
+
+/// oslo.messaging's own keys, which can hold a user's token, are left behind.
+#[test]
+fn keys_of_oslo_are_left_out() {
+    let line = r#"{"message_id":"6b9d4b8a-0f7c-4d2c-9a4a-0a3f0e7d4c11","publisher_id":"h","timestamp":"2026-11-22 12:00:00.5","event_type":"image.upload","priority":"WARN","payload":"slow","_unique_id":"1","_context_auth_token":"S3"}"#;
+    let notification = Notification::from_json(line.as_bytes()).unwrap();
+    let message = notification.encode(&Encoding::default()).unwrap();
+    assert_eq!(
+        crate::common::text(&message),
+        r#"{"message_id":"6b9d4b8a-0f7c-4d2c-9a4a-0a3f0e7d4c11","publisher_id":"h","event_type":"image.upload","priority":"WARN","timestamp":"2026-11-22 12:00:00.500000","payload":"slow"}"#
+    );
+}

@@ -1,0 +1,170 @@
+//! decode ∘ encode = identity, for every event a program can build; and one notification is always
+//! one line.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use crate::common::{notification, text};
+use notify_core::*;
+use proptest::prelude::*;
+use serde_json::{Map, Value};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+fn id() -> impl Strategy<Value = Uuid> {
+    any::<u128>().prop_map(Uuid::from_u128)
+}
+
+fn seconds() -> impl Strategy<Value = OffsetDateTime> {
+    // From the year 0 to the year 9999.
+    (-62_167_219_200..=253_402_300_799_i64)
+        .prop_map(|seconds| OffsetDateTime::from_unix_timestamp(seconds).unwrap())
+}
+
+fn words() -> impl Strategy<Value = Option<String>> {
+    prop::option::of(any::<String>())
+}
+
+fn value() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<u64>().prop_map(Value::from),
+        (-9e18..9e18_f64).prop_map(Value::from),
+        any::<String>().prop_map(Value::from),
+    ];
+    leaf.prop_recursive(4, 32, 6, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+            prop::collection::btree_map(any::<String>(), inner, 0..6)
+                .prop_map(|map| Value::Object(map.into_iter().collect())),
+        ]
+    })
+}
+
+fn map() -> impl Strategy<Value = Map<String, Value>> {
+    prop::collection::btree_map("[a-z_]{12,20}", value(), 0..5)
+        .prop_map(|map| map.into_iter().collect())
+}
+
+fn image() -> impl Strategy<Value = Image> {
+    let texts = (words(), words(), words(), words(), words());
+    let numbers = (any::<u64>(), any::<u64>(), any::<Option<u64>>(), any::<Option<u64>>());
+    let rest = (
+        prop::sample::select(Visibility::ALL),
+        prop::collection::btree_map(any::<String>(), any::<String>(), 0..5),
+        prop::collection::vec(any::<String>(), 0..5),
+        map(),
+        any::<bool>(),
+        prop::option::of(seconds()),
+    );
+    let known = (id(), prop::sample::select(Status::ALL), seconds(), seconds());
+    (known, texts, numbers, rest).prop_map(
+        |((id, status, created_at, updated_at), texts, numbers, rest)| {
+            let mut image = Image::new(id, status, created_at);
+            image.updated_at = updated_at;
+            (image.name, image.checksum, image.owner, image.disk_format, image.container_format) =
+                texts;
+            (image.min_disk, image.min_ram, image.size, image.virtual_size) = numbers;
+            let properties: BTreeMap<_, _>;
+            (
+                image.visibility,
+                properties,
+                image.tags,
+                image.other,
+                image.protected,
+                image.deleted_at,
+            ) = rest;
+            image.properties = properties;
+            image
+        },
+    )
+}
+
+fn task() -> impl Strategy<Value = Task> {
+    let statuses = prop::sample::select(TaskStatus::ALL);
+    let times = (seconds(), seconds(), prop::option::of(seconds()));
+    (id(), any::<String>(), words(), statuses, prop::option::of(map()), times).prop_map(
+        |(id, task_type, owner, status, task_input, (created_at, updated_at, expires_at))| {
+            let mut task = Task::new(id, task_type, status, created_at);
+            (task.owner, task.task_input) = (owner, task_input);
+            (task.updated_at, task.expires_at) = (updated_at, expires_at);
+            task
+        },
+    )
+}
+
+fn sent() -> impl Strategy<Value = ImageSend> {
+    let address = prop::option::of(any::<IpAddr>());
+    (id(), any::<u64>(), words(), words(), words(), address).prop_map(
+        |(id, bytes, owner, tenant, user, address)| {
+            let mut sent = ImageSend::new(id, bytes);
+            sent.destination_ip = address;
+            (sent.owner_id, sent.receiver_tenant_id, sent.receiver_user_id) = (owner, tenant, user);
+            sent
+        },
+    )
+}
+
+fn payload<T: std::fmt::Debug>(
+    info: impl Strategy<Value = T>,
+) -> impl Strategy<Value = Payload<T>> {
+    prop_oneof![
+        3 => info.prop_map(Payload::Info),
+        1 => any::<String>().prop_map(Payload::Warn),
+        1 => any::<String>().prop_map(Payload::Error),
+    ]
+}
+
+/// Any event, with the payload style in which it is written whole.
+fn event() -> impl Strategy<Value = (Event, Payloads)> {
+    let documented = prop_oneof![
+        payload(image()).prop_map(Event::ImageCreate),
+        payload(image()).prop_map(Event::ImagePrepare),
+        payload(image()).prop_map(Event::ImageUpload),
+        payload(image()).prop_map(Event::ImageActivate),
+        payload(image()).prop_map(Event::ImageUpdate),
+        payload(id().prop_map(DeletedImage::Id)).prop_map(Event::ImageDelete),
+        (prop::sample::select(Priority::ALL), sent())
+            .prop_map(|(p, sent)| Event::ImageSend(p, sent)),
+        payload(task()).prop_map(Event::TaskRun),
+        payload(task()).prop_map(Event::TaskProcessing),
+        payload((task(), map()).prop_map(|(task, result)| TaskSuccess::new(task, result)))
+            .prop_map(Event::TaskSuccess),
+        payload((task(), any::<String>()).prop_map(|(task, why)| TaskFailure::new(task, why)))
+            .prop_map(Event::TaskFailure),
+    ];
+    let whole = image().prop_map(DeletedImage::from);
+    prop_oneof![
+        11 => documented.prop_map(|event| (event, Payloads::Documented)),
+        1 => payload(whole).prop_map(|payload| (Event::ImageDelete(payload), Payloads::Glance)),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn what_is_encoded_is_decoded_to_the_same((event, payloads) in event(), publisher in any::<String>()) {
+        let sent = Notification { publisher_id: publisher.into(), ..notification(event) };
+        let encoding = Encoding { redact: Redact::Off, payloads, ..Encoding::default() };
+        let message = sent.encode(&encoding).unwrap();
+        prop_assert_eq!(Notification::from_json(message.body()).unwrap(), sent);
+    }
+
+    /// Also in the eyes of a reader that takes every Unicode line end for one, and of a terminal.
+    #[test]
+    fn one_notification_is_one_harmless_line((event, payloads) in event(), redacted in any::<bool>()) {
+        let redact = if redacted { Redact::Secrets } else { Redact::Off };
+        let encoding = Encoding { redact, payloads, ..Encoding::default() };
+        let message = notification(event).encode(&encoding).unwrap();
+        let line = text(&message);
+        prop_assert_eq!(printable(line, usize::MAX).to_string(), line);
+        let oslo: Value = serde_json::from_slice(&message.oslo_v2()).unwrap();
+        prop_assert_eq!(oslo["oslo.message"].as_str(), Some(line));
+    }
+
+    #[test]
+    fn hostile_bytes_are_refused_without_harm(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        prop_assert!(Notification::from_json(&bytes).is_err());
+    }
+}

@@ -1,0 +1,84 @@
+//! Every event at every priority, in both payload styles and both envelopes, as it is on the wire;
+//! and each against the JSON Schema.
+
+use std::fmt::Write as _;
+
+use crate::common::{event, notification, text};
+use notify_core::{Encoding, EventType, Payloads, Priority};
+
+fn wire_of(event_type: EventType) -> String {
+    let mut wire = String::new();
+    for payloads in [Payloads::Documented, Payloads::Glance] {
+        let encoding = Encoding { payloads, ..Encoding::default() };
+        for &priority in Priority::ALL {
+            let message = notification(event(event_type, priority)).encode(&encoding).unwrap();
+            let oslo = String::from_utf8(message.oslo_v2()).unwrap();
+            writeln!(wire, "{payloads:?} {priority}").unwrap();
+            writeln!(wire, "bare:     {}", text(&message)).unwrap();
+            writeln!(wire, "oslo-2.0: {oslo}\n").unwrap();
+        }
+    }
+    wire
+}
+
+#[test]
+fn every_event_on_the_wire() {
+    for &event_type in EventType::ALL {
+        insta::assert_snapshot!(event_type.as_str(), wire_of(event_type));
+    }
+}
+
+#[test]
+fn the_oslo_envelope_holds_the_body_as_a_string() {
+    for &event_type in EventType::ALL {
+        let message =
+            notification(event(event_type, Priority::Info)).encode(&Encoding::default()).unwrap();
+        let envelope: serde_json::Value = serde_json::from_slice(&message.oslo_v2()).unwrap();
+        assert_eq!(envelope["oslo.version"], "2.0");
+        assert_eq!(envelope["oslo.message"].as_str().unwrap(), text(&message));
+        assert_eq!(envelope.as_object().unwrap().len(), 2);
+    }
+}
+
+#[cfg(feature = "schema")]
+#[test]
+fn every_event_is_valid_by_its_schema_and_by_no_other() {
+    let all = jsonschema::validator_for(&notify_core::json_schema(None)).unwrap();
+    for &event_type in EventType::ALL {
+        let own = jsonschema::validator_for(&notify_core::json_schema(Some(event_type))).unwrap();
+        for &other in EventType::ALL {
+            for payloads in [Payloads::Documented, Payloads::Glance] {
+                for &priority in Priority::ALL {
+                    let encoding = Encoding { payloads, ..Encoding::default() };
+                    let message = notification(event(other, priority)).encode(&encoding).unwrap();
+                    let value = serde_json::from_slice(message.body()).unwrap();
+                    let why = all.validate(&value).err().map(|error| error.to_string());
+                    assert_eq!(why, None, "{}", text(&message));
+                    assert_eq!(own.is_valid(&value), other == event_type, "{}", text(&message));
+                }
+            }
+        }
+    }
+}
+
+#[cfg(feature = "schema")]
+#[test]
+fn the_schema_refuses_what_is_wrong() {
+    let schema = jsonschema::validator_for(&notify_core::json_schema(None)).unwrap();
+    let good = notification(event(EventType::ImageCreate, Priority::Info));
+    let good = good.encode(&Encoding::default()).unwrap();
+    let good: serde_json::Value = serde_json::from_slice(good.body()).unwrap();
+    assert!(schema.is_valid(&good));
+    for (pointer, wrong) in [
+        ("/payload/size", serde_json::json!(-1)),
+        ("/payload/status", serde_json::json!("unheard-of")),
+        ("/payload/created_at", serde_json::json!("yesterday")),
+        ("/payload", serde_json::json!("text")),
+        ("/priority", serde_json::json!("WARN")),
+        ("/timestamp", serde_json::json!("2026-11-22T12:00:00Z")),
+    ] {
+        let mut bad = good.clone();
+        *bad.pointer_mut(pointer).unwrap() = wrong;
+        assert!(!schema.is_valid(&bad), "{pointer}");
+    }
+}
