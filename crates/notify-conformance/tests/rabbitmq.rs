@@ -41,6 +41,23 @@ fn what_is_published_is_drained_as_it_was() {
 }
 
 #[test]
+fn a_policy_makes_a_queue_push_back() {
+    let vhost = RabbitMq::shared().vhost();
+    vhost.declare_queue("q", &json!({}));
+    let full = json!({"max-length": 1, "overflow": "reject-publish"});
+    vhost.set_policy("full", "^q$", &full);
+    vhost.publish("", "q", &json!({}), b"one");
+    let refused = std::panic::catch_unwind(|| vhost.publish("", "q", &json!({}), b"two"));
+    let refused = *refused.unwrap_err().downcast::<String>().unwrap();
+    assert!(refused.starts_with("MessageNacked"), "{refused}");
+
+    vhost.clear_policy("full");
+    vhost.publish("", "q", &json!({}), b"three");
+    assert_eq!(vhost.drain("q").len(), 2);
+    wait_until("nobody is connected", || vhost.connections() == 0);
+}
+
+#[test]
 fn virtual_hosts_are_apart() {
     let broker = RabbitMq::shared();
     let (one, two) = (broker.vhost(), broker.vhost());

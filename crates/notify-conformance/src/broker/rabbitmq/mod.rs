@@ -143,7 +143,7 @@ impl RabbitMq {
     pub fn eval(&self, expression: &str) -> String {
         match self.running().evaluate(expression) {
             Ok(value) => value,
-            Err(reason) => panic!("{reason}, evaluating {expression}\n{}", self.log()),
+            Err(reason) => panic!("{reason}, evaluating {expression}"),
         }
     }
 

@@ -42,7 +42,7 @@ impl<'b> Vhost<'b> {
 
     /// Every queue, as the node reports it.
     pub fn queues(&self) -> Vec<QueueInfo> {
-        let expression = QUEUES.replace("$VHOST", &format!("<<\"{}\"/utf8>>", self.name));
+        let expression = QUEUES.replace("$VHOST", &self.erlang_name());
         let queues = self.broker.eval(&expression);
         serde_json::from_str(&queues)
             .unwrap_or_else(|error| panic!("queues not as expected: {error}: {queues}"))
@@ -51,6 +51,31 @@ impl<'b> Vhost<'b> {
     /// A queue by its name, if there is one.
     pub fn queue(&self, name: &str) -> Option<QueueInfo> {
         self.queues().into_iter().find(|queue| queue.name == name)
+    }
+
+    /// How many clients are connected to it.
+    pub fn connections(&self) -> usize {
+        let name = self.erlang_name();
+        let count = format!("length(rabbit_connection_tracking:list({name}))");
+        let count = self.broker.eval(&count);
+        count.parse().expect("a count of connections is a number")
+    }
+
+    /// Sets a policy for the queues whose names match.
+    pub fn set_policy(&self, policy: &str, queues: &str, definition: &Value) {
+        let vhost = self.erlang_name();
+        let (policy, queues) = (binary(policy), binary(queues));
+        let definition = binary(&definition.to_string());
+        self.broker.eval(&format!(
+            "ok = rabbit_policy:parse_set(
+                {vhost}, {policy}, {queues}, {definition}, 0, <<\"queues\">>, <<\"test\">>)"
+        ));
+    }
+
+    /// Ends a policy.
+    pub fn clear_policy(&self, policy: &str) {
+        let (vhost, policy) = (self.erlang_name(), binary(policy));
+        self.broker.eval(&format!("ok = rabbit_policy:delete({vhost}, {policy}, <<\"test\">>)"));
     }
 
     /// Declares an exchange. `options`: `durable` and `auto_delete` (false), `arguments` (none).
@@ -111,8 +136,12 @@ impl<'b> Vhost<'b> {
         let request = self.request("drain", json!({"name": queue, "bodies": bodies}));
         match amqp::request_each(&request, each) {
             Ok(count) => count.as_u64().expect("draining answers with a count"),
-            Err(reason) => panic!("cannot drain {queue}: {reason}\n{}", self.broker.log()),
+            Err(reason) => panic!("cannot drain {queue}: {reason}"),
         }
+    }
+
+    fn erlang_name(&self) -> String {
+        binary(&self.name)
     }
 
     fn do_it(&self, operation: &str, arguments: Value) {
@@ -128,6 +157,12 @@ impl<'b> Vhost<'b> {
         arguments["vhost"] = json!(self.name);
         arguments
     }
+}
+
+/// A text as Erlang writes a binary.
+fn binary(text: &str) -> String {
+    let bytes: Vec<_> = text.bytes().map(|byte| byte.to_string()).collect();
+    format!("<<{}>>", bytes.join(","))
 }
 
 /// A queue, as the node reports it.
