@@ -2,7 +2,8 @@
 //!
 //! A transport's crate implements [`Harness`] for its destination and writes one line,
 //! `notify_conformance::suite!(MyHarness);`. What a destination cannot be made to do its harness
-//! declares; nothing is skipped in silence.
+//! declares; nothing is skipped in silence. For transports that speak to a broker, [`broker`] starts
+//! one.
 //!
 //! For tests only: never a normal dependency.
 
@@ -14,6 +15,7 @@
     reason = "everything here is part of a test"
 )]
 
+pub mod broker;
 pub mod clauses;
 mod harness;
 pub mod samples;

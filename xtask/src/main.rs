@@ -1,0 +1,42 @@
+//! The project's chores: `cargo xtask CHORE`.
+//!
+//! Depends on none of the library crates, so that it builds and runs whatever state they are in.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a chore talks to who runs it")]
+
+mod setup;
+mod workspace;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    let chore = arguments.next();
+    let rest: Vec<String> = arguments.collect();
+    let done = match (chore.as_deref(), rest.as_slice()) {
+        (Some("setup"), []) => setup::run(),
+        (Some("help" | "-h" | "--help"), []) => {
+            print!("{USAGE}");
+            Ok(())
+        }
+        _ => {
+            eprint!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+const USAGE: &str = "\
+The project's chores.
+
+Usage: cargo xtask CHORE
+
+  setup              install what the tests need and this machine lacks (Debian packages, Python)
+";
