@@ -21,6 +21,7 @@ mod redacted;
 mod schema;
 mod text;
 mod transport;
+mod write;
 
 pub use driver::{Driver, Options, Origin};
 pub use encode::{Encoding, Payloads};

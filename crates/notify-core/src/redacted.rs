@@ -1,69 +1,50 @@
-//! Texts, maps and trees as they leave: written through the rules of [`Redact`].
+//! Maps and trees as they leave: written through the rules of [`Redact`](crate::Redact).
 
 use std::collections::BTreeMap;
 
-use serde::ser::{SerializeMap, SerializeSeq};
-use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use crate::EventType;
 use crate::redact::{MASK, Redact, Rule};
+use crate::write::{Write, Writer, scalar};
 
-/// A text as it leaves.
-#[derive(Clone, Copy)]
-pub(crate) struct Text<'a>(pub(crate) &'a str, pub(crate) Redact);
-
-impl<'a> Text<'a> {
-    pub(crate) fn optional(text: &'a Option<String>, redact: Redact) -> Option<Self> {
-        text.as_deref().map(|text| Self(text, redact))
-    }
-}
-
-impl Serialize for Text<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.1.text(self.0))
-    }
-}
-
-/// A list of texts as they leave.
-pub(crate) struct Texts<'a>(pub(crate) &'a [String], pub(crate) Redact);
-
-impl Serialize for Texts<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.iter().map(|text| Text(text, self.1)))
-    }
-}
-
-/// A map of texts as they leave.
-pub(crate) struct Properties<'a>(pub(crate) &'a BTreeMap<String, String>, pub(crate) Redact);
-
-impl Serialize for Properties<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self(properties, redact) = *self;
-        let mut map = serializer.serialize_map(None)?;
-        for (key, text) in properties {
-            match redact.key(key) {
-                Rule::Keep => map.serialize_entry(&Text(key, redact), &Text(text, redact))?,
-                Rule::Mask => map.serialize_entry(&Text(key, redact), MASK)?,
-                Rule::Remove => {}
+/// A map of texts.
+impl Write for BTreeMap<String, String> {
+    fn write(&self, w: &mut Writer) {
+        w.object(|w| {
+            for (key, text) in self {
+                entry(key, true, w, |w| text.as_str().write(w));
             }
-        }
-        map.end()
+        });
     }
 }
 
-/// A tree of JSON as it leaves.
+/// Writes an entry by what its key says.
+fn entry(key: &str, has_value: bool, w: &mut Writer, value: impl FnOnce(&mut Writer)) {
+    match w.redact.key(key) {
+        Rule::Mask if has_value => {
+            w.key(key);
+            w.string(MASK);
+        }
+        Rule::Keep | Rule::Mask => {
+            w.key(key);
+            value(w);
+        }
+        Rule::Remove => {}
+    }
+}
+
+/// A tree of JSON.
+#[derive(Clone, Copy)]
 pub(crate) struct Tree<'a> {
     node: Node<'a>,
     place: Place,
-    redact: Redact,
 }
 
 #[derive(Clone, Copy)]
 enum Node<'a> {
     Value(&'a Value),
-    /// A map, less the keys that are written elsewhere.
-    Map(&'a Map<String, Value>, &'static [&'static str]),
+    Map(&'a Map<String, Value>),
 }
 
 /// Where in a payload a tree stands, for what [`Redact::Strict`] lets through.
@@ -93,112 +74,81 @@ impl Place {
         }
     }
 
+    /// A list of scalars is no harmless scalar.
+    fn in_list(self) -> Self {
+        if matches!(self, Self::Task | Self::Elsewhere) { Self::Elsewhere } else { Self::Inside }
+    }
+
     fn shows_scalars(self) -> bool {
         matches!(self, Self::Task | Self::Harmless | Self::Elsewhere)
     }
 }
 
 impl<'a> Tree<'a> {
-    pub(crate) fn map(map: &'a Map<String, Value>, redact: Redact) -> Self {
-        Self::rest(map, &[], redact)
+    pub(crate) fn map(map: &'a Map<String, Value>) -> Self {
+        Self { node: Node::Map(map), place: Place::Elsewhere }
     }
 
-    pub(crate) fn rest(
-        map: &'a Map<String, Value>,
-        without: &'static [&'static str],
-        redact: Redact,
-    ) -> Self {
-        Self { node: Node::Map(map, without), place: Place::Elsewhere, redact }
-    }
-
-    pub(crate) fn task_input(map: &'a Map<String, Value>, redact: Redact) -> Self {
-        Self { place: Place::TaskInput, ..Self::map(map, redact) }
+    pub(crate) fn task_input(map: &'a Map<String, Value>) -> Self {
+        Self { node: Node::Map(map), place: Place::TaskInput }
     }
 
     /// A payload that is kept as it was read.
-    pub(crate) fn payload(event_type: EventType, payload: &'a Value, redact: Redact) -> Self {
+    pub(crate) fn payload(event_type: EventType, payload: &'a Value) -> Self {
         let place = if event_type.group() == "task" { Place::Task } else { Place::Elsewhere };
-        Self { node: Node::Value(payload), place, redact }
+        Self { node: Node::Value(payload), place }
     }
 
-    fn child(&self, value: &'a Value, place: Place) -> Self {
-        Self { node: Node::Value(value), place, redact: self.redact }
+    /// Writes the entries of a map, less those with the keys `without`.
+    pub(crate) fn write_entries(&self, w: &mut Writer, without: &[&str]) {
+        let (Node::Map(map) | Node::Value(Value::Object(map))) = self.node else { return };
+        for (key, value) in map.iter().filter(|(key, _)| !without.contains(&key.as_str())) {
+            let child = Self { node: Node::Value(value), place: self.place.below(key) };
+            entry(key, !value.is_null(), w, |w| child.write(w));
+        }
     }
 }
 
-impl Serialize for Tree<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let redact = self.redact;
-        let (map, without) = match self.node {
-            Node::Map(map, without) => (map, without),
-            Node::Value(Value::Object(map)) => (map, &[][..]),
+impl Write for Tree<'_> {
+    fn write(&self, w: &mut Writer) {
+        match self.node {
+            Node::Map(_) | Node::Value(Value::Object(_)) => {
+                w.object(|w| self.write_entries(w, &[]));
+            }
             Node::Value(Value::Array(items)) => {
-                // A list is no place of its own, but a list of scalars is no harmless scalar either.
-                let place = if self.place.shows_scalars() { self.place } else { Place::Inside };
-                let mut list = serializer.serialize_seq(None)?;
-                for item in items {
-                    list.serialize_element(&self.child(item, place))?;
+                let place = self.place.in_list();
+                w.list(|w| {
+                    for item in items {
+                        w.bytes.push(b',');
+                        Self { node: Node::Value(item), place }.write(w);
+                    }
+                });
+            }
+            Node::Value(value) => {
+                let hidden = w.redact == Redact::Strict && !self.place.shows_scalars();
+                if hidden && !value.is_null() {
+                    w.string(MASK);
+                } else {
+                    scalar(value, w);
                 }
-                return list.end();
-            }
-            Node::Value(Value::Null) => return serializer.serialize_unit(),
-            Node::Value(_) if redact == Redact::Strict && !self.place.shows_scalars() => {
-                return serializer.serialize_str(MASK);
-            }
-            Node::Value(Value::String(text)) => return Text(text, redact).serialize(serializer),
-            Node::Value(scalar) => return scalar.serialize(serializer),
-        };
-        let mut out = serializer.serialize_map(None)?;
-        for (key, value) in map {
-            if without.contains(&key.as_str()) {
-                continue;
-            }
-            let rule = if value.is_null() { Rule::Keep } else { redact.key(key) };
-            match rule {
-                Rule::Keep => out.serialize_entry(
-                    &Text(key, redact),
-                    &self.child(value, self.place.below(key)),
-                )?,
-                Rule::Mask => out.serialize_entry(&Text(key, redact), MASK)?,
-                Rule::Remove => {}
             }
         }
-        out.end()
     }
 }
 
-/// To a JSON Schema, each is what it looks like on the wire.
+/// To a JSON Schema, a tree is any object.
 #[cfg(feature = "schema")]
-mod json_schema {
-    use std::borrow::Cow;
-
-    use schemars::{JsonSchema, Schema, SchemaGenerator};
-
-    use super::{BTreeMap, Map, Properties, Text, Texts, Tree, Value};
-
-    macro_rules! schema_as {
-        ($($view:ident: $wire:ty,)+) => {$(
-            impl JsonSchema for $view<'_> {
-                fn inline_schema() -> bool {
-                    true
-                }
-
-                fn schema_name() -> Cow<'static, str> {
-                    stringify!($view).into()
-                }
-
-                fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-                    <$wire>::json_schema(generator)
-                }
-            }
-        )+};
+impl schemars::JsonSchema for Tree<'_> {
+    fn inline_schema() -> bool {
+        true
     }
 
-    schema_as! {
-        Text: String,
-        Texts: Vec<String>,
-        Properties: BTreeMap<String, String>,
-        Tree: Map<String, Value>,
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Tree".into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        Map::<String, Value>::json_schema(generator)
     }
 }
 
@@ -213,10 +163,10 @@ mod tests {
             "image_properties": { "name": "n", "disk_format": "raw", "note": "x", "deep": { "name": "y" } },
             "list": ["a", { "name": "b" }],
         });
-        let Value::Object(input) = input else { unreachable!() };
-        let shown = serde_json::to_value(Tree::task_input(&input, Redact::Strict)).unwrap();
+        let mut w = Writer { redact: Redact::Strict, ..Writer::default() };
+        Tree::task_input(input.as_object().unwrap()).write(&mut w);
         assert_eq!(
-            shown,
+            serde_json::from_slice::<Value>(&w.bytes).unwrap(),
             serde_json::json!({
                 "import_from": "***", "import_from_format": "qcow2", "retries": "***", "none": null,
                 "image_properties": {

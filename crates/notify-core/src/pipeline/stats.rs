@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 use time::OffsetDateTime;
 
-use crate::encode::Seconds;
+use crate::write::Seconds;
 
 /// The account of a notifier and all its clones, read in one moment.
 ///

@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::read::{Absent, Fields};
 use super::words::words;
-use crate::encode::{Encoding, Seconds, View};
-use crate::redacted::{Properties, Text, Texts, Tree};
+use crate::encode::Payloads;
+use crate::redacted::Tree;
+use crate::write::{Seconds, Write, Writer, wire};
 
 /// The metadata of an image, as most image events carry it.
 ///
@@ -273,137 +273,100 @@ impl ImageSend {
     }
 }
 
-/// Image metadata on the wire: field table of Glance's `format_image_notification`.
-#[derive(Serialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[cfg_attr(feature = "schema", schemars(rename = "Image"))]
-pub(crate) struct ImageWire<'a> {
-    id: Uuid,
-    name: Option<Text<'a>>,
-    status: Status,
-    created_at: Seconds,
-    updated_at: Seconds,
-    min_disk: u64,
-    min_ram: u64,
-    protected: bool,
-    checksum: Option<Text<'a>>,
-    owner: Option<Text<'a>>,
-    disk_format: Option<Text<'a>>,
-    container_format: Option<Text<'a>>,
-    size: Option<u64>,
-    virtual_size: Option<u64>,
-    is_public: bool,
-    visibility: Visibility,
-    properties: Properties<'a>,
-    tags: Texts<'a>,
-    deleted: bool,
-    deleted_at: Option<Seconds>,
-    #[serde(flatten)]
-    other: Tree<'a>,
+wire! {
+    /// Image metadata on the wire: the fields of Glance's `format_image_notification`.
+    struct ImageWire<'a> as "Image" {
+        id: Uuid,
+        name: Option<&'a str>,
+        status: Status,
+        created_at: Seconds,
+        updated_at: Seconds,
+        min_disk: u64,
+        min_ram: u64,
+        protected: bool,
+        checksum: Option<&'a str>,
+        owner: Option<&'a str>,
+        disk_format: Option<&'a str>,
+        container_format: Option<&'a str>,
+        size: Option<u64>,
+        virtual_size: Option<u64>,
+        is_public: bool,
+        visibility: Visibility,
+        properties: &'a BTreeMap<String, String>,
+        tags: &'a [String],
+        deleted: bool,
+        deleted_at: Option<Seconds>,
+        ..other: Tree<'a>,
+    }
 }
 
-impl<'a> ImageWire<'a> {
-    const KEYS: &'static [&'static str] = &[
-        "id",
-        "name",
-        "status",
-        "created_at",
-        "updated_at",
-        "min_disk",
-        "min_ram",
-        "protected",
-        "checksum",
-        "owner",
-        "disk_format",
-        "container_format",
-        "size",
-        "virtual_size",
-        "is_public",
-        "visibility",
-        "properties",
-        "tags",
-        "deleted",
-        "deleted_at",
-    ];
-
-    fn new(image: &'a Image, encoding: Encoding, deleted: bool) -> Self {
-        let redact = encoding.redact;
-        let text = |text: &'a Option<String>| text.as_deref().map(|text| Text(text, redact));
-        Self {
-            id: image.id,
-            name: text(&image.name),
-            status: image.status,
-            created_at: Seconds(image.created_at),
-            updated_at: Seconds(image.updated_at),
-            min_disk: image.min_disk,
-            min_ram: image.min_ram,
-            protected: image.protected,
-            checksum: text(&image.checksum),
-            owner: text(&image.owner),
-            disk_format: text(&image.disk_format),
-            container_format: text(&image.container_format),
-            size: image.size,
-            virtual_size: image.virtual_size,
-            is_public: image.visibility == Visibility::Public,
-            visibility: image.visibility,
-            properties: Properties(&image.properties, redact),
-            tags: Texts(&image.tags, redact),
-            deleted: deleted || image.deleted_at.is_some(),
-            deleted_at: image.deleted_at.map(Seconds),
-            other: Tree::rest(&image.other, Self::KEYS, redact),
+impl Image {
+    fn wire(&self, deleted: bool) -> ImageWire<'_> {
+        ImageWire {
+            id: self.id,
+            name: self.name.as_deref(),
+            status: self.status,
+            created_at: Seconds(self.created_at),
+            updated_at: Seconds(self.updated_at),
+            min_disk: self.min_disk,
+            min_ram: self.min_ram,
+            protected: self.protected,
+            checksum: self.checksum.as_deref(),
+            owner: self.owner.as_deref(),
+            disk_format: self.disk_format.as_deref(),
+            container_format: self.container_format.as_deref(),
+            size: self.size,
+            virtual_size: self.virtual_size,
+            is_public: self.visibility == Visibility::Public,
+            visibility: self.visibility,
+            properties: &self.properties,
+            tags: &self.tags,
+            deleted: deleted || self.deleted_at.is_some(),
+            deleted_at: self.deleted_at.map(Seconds),
+            other: Tree::map(&self.other),
         }
     }
 }
 
-impl Serialize for View<'_, Image> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        ImageWire::new(self.value, self.encoding, false).serialize(serializer)
+impl Write for Image {
+    fn write(&self, w: &mut Writer) {
+        self.wire(false).write(w);
     }
 }
 
-impl Serialize for View<'_, DeletedImage> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.value {
-            DeletedImage::Id(id) => id.serialize(serializer),
-            DeletedImage::Full(image) if self.encoding.payloads.is_glance() => {
-                ImageWire::new(image, self.encoding, true).serialize(serializer)
-            }
-            DeletedImage::Full(image) => image.id.serialize(serializer),
+impl Write for DeletedImage {
+    fn write(&self, w: &mut Writer) {
+        match self {
+            Self::Id(id) => id.write(w),
+            Self::Full(image) if w.payloads == Payloads::Glance => image.wire(true).write(w),
+            Self::Full(image) => image.id.write(w),
         }
     }
 }
 
-/// An image's sending on the wire.
-#[derive(Serialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[cfg_attr(feature = "schema", schemars(rename = "ImageSend"))]
-pub(crate) struct ImageSendWire<'a> {
-    bytes_sent: u64,
-    /// Always present in the documented style; in Glance's only where it is known.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[expect(clippy::option_option, reason = "absent, null and known are three things")]
-    destination_ip: Option<Option<IpAddr>>,
-    image_id: Uuid,
-    owner_id: Option<Text<'a>>,
-    receiver_tenant_id: Option<Text<'a>>,
-    receiver_user_id: Option<Text<'a>>,
+wire! {
+    /// An image's sending on the wire. Glance leaves `destination_ip` out where it does not know it;
+    /// null says the same to every consumer.
+    struct ImageSendWire<'a> as "ImageSend" {
+        bytes_sent: u64,
+        destination_ip: Option<IpAddr>,
+        image_id: Uuid,
+        owner_id: Option<&'a str>,
+        receiver_tenant_id: Option<&'a str>,
+        receiver_user_id: Option<&'a str>,
+    }
 }
 
-impl Serialize for View<'_, ImageSend> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let facts = self.value;
-        let text = |text| Text::optional(text, self.encoding.redact);
+impl Write for ImageSend {
+    fn write(&self, w: &mut Writer) {
         ImageSendWire {
-            bytes_sent: facts.bytes_sent,
-            destination_ip: match facts.destination_ip {
-                None if self.encoding.payloads.is_glance() => None,
-                known => Some(known),
-            },
-            image_id: facts.image_id,
-            owner_id: text(&facts.owner_id),
-            receiver_tenant_id: text(&facts.receiver_tenant_id),
-            receiver_user_id: text(&facts.receiver_user_id),
+            bytes_sent: self.bytes_sent,
+            destination_ip: self.destination_ip,
+            image_id: self.image_id,
+            owner_id: self.owner_id.as_deref(),
+            receiver_tenant_id: self.receiver_tenant_id.as_deref(),
+            receiver_user_id: self.receiver_user_id.as_deref(),
         }
-        .serialize(serializer)
+        .write(w);
     }
 }

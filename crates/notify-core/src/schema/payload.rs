@@ -1,11 +1,10 @@
 //! An event with its payload, and the forms in which both are written.
 
-use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use super::{DeletedImage, EventType, Image, ImageSend, Priority, Task, TaskFailure, TaskSuccess};
-use crate::encode::{Payloads, View};
-use crate::redacted::{Text, Tree};
+use crate::redacted::Tree;
+use crate::write::{Write, Writer};
 
 /// Something that happened to an image or a task.
 ///
@@ -143,19 +142,18 @@ impl From<Event> for Body {
     }
 }
 
-/// The payload of an event or of what was read, as it is written under one encoding.
+/// The payload of an event, or of what was read.
 pub(crate) enum PayloadView<'a> {
     Event(&'a Event),
     AsRead(EventType, &'a Value),
 }
 
-impl Serialize for View<'_, PayloadView<'_>> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let encoding = self.encoding;
-        let event = match *self.value {
-            PayloadView::Event(event) => event,
-            PayloadView::AsRead(event_type, payload) => {
-                return Tree::payload(event_type, payload, encoding.redact).serialize(serializer);
+impl Write for PayloadView<'_> {
+    fn write(&self, w: &mut Writer) {
+        let event = match *self {
+            Self::Event(event) => event,
+            Self::AsRead(event_type, payload) => {
+                return Tree::payload(event_type, payload).write(w);
             }
         };
         match event {
@@ -163,34 +161,21 @@ impl Serialize for View<'_, PayloadView<'_>> {
             | Event::ImagePrepare(payload)
             | Event::ImageUpload(payload)
             | Event::ImageActivate(payload)
-            | Event::ImageUpdate(payload) => encoding.view(payload).serialize(serializer),
-            Event::ImageSend(_, facts) => encoding.view(facts).serialize(serializer),
-            Event::ImageDelete(payload) => encoding.view(payload).serialize(serializer),
-            Event::TaskRun(payload) | Event::TaskProcessing(payload) => {
-                encoding.view(payload).serialize(serializer)
-            }
-            Event::TaskSuccess(payload) => encoding.view(payload).serialize(serializer),
-            Event::TaskFailure(payload) => encoding.view(payload).serialize(serializer),
+            | Event::ImageUpdate(payload) => payload.write(w),
+            Event::ImageSend(_, facts) => facts.write(w),
+            Event::ImageDelete(payload) => payload.write(w),
+            Event::TaskRun(payload) | Event::TaskProcessing(payload) => payload.write(w),
+            Event::TaskSuccess(payload) => payload.write(w),
+            Event::TaskFailure(payload) => payload.write(w),
         }
     }
 }
 
-impl<'a, T> Serialize for View<'a, Payload<T>>
-where
-    View<'a, T>: Serialize,
-{
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.value {
-            Payload::Info(facts) => self.encoding.view(facts).serialize(serializer),
-            Payload::Warn(text) | Payload::Error(text) => {
-                Text(text, self.encoding.redact).serialize(serializer)
-            }
+impl<T: Write> Write for Payload<T> {
+    fn write(&self, w: &mut Writer) {
+        match self {
+            Self::Info(facts) => facts.write(w),
+            Self::Warn(text) | Self::Error(text) => text.as_str().write(w),
         }
-    }
-}
-
-impl Payloads {
-    pub(crate) fn is_glance(self) -> bool {
-        self == Self::Glance
     }
 }

@@ -1,14 +1,14 @@
 //! Tasks: what they are, and what a finished one adds.
 
-use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::read::{Absent, Fields};
 use super::words::words;
-use crate::encode::{Seconds, View};
-use crate::redacted::{Text, Tree};
+use crate::encode::Payloads;
+use crate::redacted::Tree;
+use crate::write::{Seconds, Write, Writer, wire};
 
 /// A task, as the events about a running one carry it.
 #[derive(Clone, Debug, PartialEq)]
@@ -144,98 +144,92 @@ impl TaskFailure {
     }
 }
 
-/// A task on the wire as the specification has it.
-#[derive(Serialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[cfg_attr(feature = "schema", schemars(rename = "Task"))]
-pub(crate) struct TaskWire<'a> {
-    task_id: Uuid,
-    owner: Option<Text<'a>>,
-    task_type: Text<'a>,
-    status: TaskStatus,
-    task_input: Option<Tree<'a>>,
-    result: Option<Tree<'a>>,
-    message: Option<Text<'a>>,
-    expires_at: Option<Seconds>,
-    created_at: Seconds,
-    updated_at: Seconds,
+wire! {
+    /// A task on the wire as the specification has it.
+    struct TaskWire<'a> as "Task" {
+        task_id: Uuid,
+        owner: Option<&'a str>,
+        task_type: &'a str,
+        status: TaskStatus,
+        task_input: Option<Tree<'a>>,
+        result: Option<Tree<'a>>,
+        message: Option<&'a str>,
+        expires_at: Option<Seconds>,
+        created_at: Seconds,
+        updated_at: Seconds,
+    }
 }
 
-/// A task on the wire as Glance's code has it: no input, and neither result nor message ever.
-#[derive(Serialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[cfg_attr(feature = "schema", schemars(rename = "GlanceTask"))]
-pub(crate) struct GlanceTaskWire<'a> {
-    id: Uuid,
-    r#type: Text<'a>,
-    status: TaskStatus,
-    result: (),
-    owner: Option<Text<'a>>,
-    message: (),
-    expires_at: Option<Seconds>,
-    created_at: Seconds,
-    updated_at: Seconds,
-    deleted: bool,
-    deleted_at: (),
+wire! {
+    /// A task on the wire as Glance's code has it: no input, and neither result nor message ever.
+    struct GlanceTaskWire<'a> as "GlanceTask" {
+        id: Uuid,
+        task_type = "type": &'a str,
+        status: TaskStatus,
+        result: (),
+        owner: Option<&'a str>,
+        message: (),
+        expires_at: Option<Seconds>,
+        created_at: Seconds,
+        updated_at: Seconds,
+        deleted: bool,
+        deleted_at: (),
+    }
 }
 
-impl View<'_, Task> {
-    fn serialize_with<S: Serializer>(
+impl Task {
+    fn write_with(
         &self,
-        serializer: S,
         result: Option<&Map<String, Value>>,
         message: Option<&str>,
-    ) -> Result<S::Ok, S::Error> {
-        let task = self.value;
-        let redact = self.encoding.redact;
-        if self.encoding.payloads.is_glance() {
-            return GlanceTaskWire {
-                id: task.task_id,
-                r#type: Text(&task.task_type, redact),
-                status: task.status,
+        w: &mut Writer,
+    ) {
+        match w.payloads {
+            Payloads::Documented => TaskWire {
+                task_id: self.task_id,
+                owner: self.owner.as_deref(),
+                task_type: &self.task_type,
+                status: self.status,
+                task_input: self.task_input.as_ref().map(Tree::task_input),
+                result: result.map(Tree::map),
+                message,
+                expires_at: self.expires_at.map(Seconds),
+                created_at: Seconds(self.created_at),
+                updated_at: Seconds(self.updated_at),
+            }
+            .write(w),
+            Payloads::Glance => GlanceTaskWire {
+                id: self.task_id,
+                task_type: &self.task_type,
+                status: self.status,
                 result: (),
-                owner: Text::optional(&task.owner, redact),
+                owner: self.owner.as_deref(),
                 message: (),
-                expires_at: task.expires_at.map(Seconds),
-                created_at: Seconds(task.created_at),
-                updated_at: Seconds(task.updated_at),
+                expires_at: self.expires_at.map(Seconds),
+                created_at: Seconds(self.created_at),
+                updated_at: Seconds(self.updated_at),
                 deleted: false,
                 deleted_at: (),
             }
-            .serialize(serializer);
+            .write(w),
         }
-        TaskWire {
-            task_id: task.task_id,
-            owner: Text::optional(&task.owner, redact),
-            task_type: Text(&task.task_type, redact),
-            status: task.status,
-            task_input: task.task_input.as_ref().map(|map| Tree::task_input(map, redact)),
-            result: result.map(|map| Tree::map(map, redact)),
-            message: message.map(|text| Text(text, redact)),
-            expires_at: task.expires_at.map(Seconds),
-            created_at: Seconds(task.created_at),
-            updated_at: Seconds(task.updated_at),
-        }
-        .serialize(serializer)
     }
 }
 
-impl Serialize for View<'_, Task> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.serialize_with(serializer, None, None)
+impl Write for Task {
+    fn write(&self, w: &mut Writer) {
+        self.write_with(None, None, w);
     }
 }
 
-impl Serialize for View<'_, TaskSuccess> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let done = self.value;
-        self.encoding.view(&done.task).serialize_with(serializer, Some(&done.result), None)
+impl Write for TaskSuccess {
+    fn write(&self, w: &mut Writer) {
+        self.task.write_with(Some(&self.result), None, w);
     }
 }
 
-impl Serialize for View<'_, TaskFailure> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let failed = self.value;
-        self.encoding.view(&failed.task).serialize_with(serializer, None, Some(&failed.message))
+impl Write for TaskFailure {
+    fn write(&self, w: &mut Writer) {
+        self.task.write_with(None, Some(&self.message), w);
     }
 }

@@ -46,6 +46,14 @@ macro_rules! words {
             }
         }
 
+        impl crate::write::Write for $name {
+            fn write(&self, w: &mut crate::write::Writer) {
+                w.raw("\"");
+                w.raw(self.as_str());
+                w.raw("\"");
+            }
+        }
+
         impl serde::Serialize for $name {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.serialize_str(self.as_str())

@@ -1,0 +1,362 @@
+//! Writing JSON: what is known at compile time is copied, and every string is looked at once.
+//!
+//! serde is not used on this path. A notification is some twenty fixed keys around short strings;
+//! a general serializer looks at every key as if it could hold a quote, and is half as fast.
+//! What is written is still pinned by serde: `tests/core` reads it back with `serde_json`.
+
+use std::net::IpAddr;
+
+use serde_json::Value;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::encode::Payloads;
+use crate::redact::Redact;
+use crate::text::is_unsafe;
+
+/// Where JSON is written, and how.
+#[derive(Debug, Default)]
+pub(crate) struct Writer {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) redact: Redact,
+    pub(crate) payloads: Payloads,
+    /// Whether there was a time that has no form on the wire.
+    pub(crate) bad_time: bool,
+}
+
+/// What can be written as JSON.
+pub(crate) trait Write {
+    fn write(&self, w: &mut Writer);
+}
+
+/// What is written as an object of fixed keys.
+pub(crate) trait Object {
+    const KEYS: &'static [&'static str];
+}
+
+impl Writer {
+    /// Writes what is JSON already.
+    #[inline]
+    pub(crate) fn raw(&mut self, json: &str) {
+        self.bytes.extend_from_slice(json.as_bytes());
+    }
+
+    /// Writes an object of entries that each begin with a comma.
+    #[inline]
+    pub(crate) fn object(&mut self, entries: impl FnOnce(&mut Self)) {
+        self.between(b'{', b'}', entries);
+    }
+
+    /// Writes a list of items that each begin with a comma.
+    #[inline]
+    pub(crate) fn list(&mut self, items: impl FnOnce(&mut Self)) {
+        self.between(b'[', b']', items);
+    }
+
+    #[inline]
+    fn between(&mut self, open: u8, close: u8, inner: impl FnOnce(&mut Self)) {
+        let start = self.bytes.len();
+        inner(self);
+        match self.bytes.get_mut(start) {
+            Some(comma) => *comma = open,
+            None => self.bytes.push(open),
+        }
+        self.bytes.push(close);
+    }
+
+    /// Writes the key of an entry that is not known at compile time.
+    pub(crate) fn key(&mut self, key: &str) {
+        self.bytes.push(b',');
+        key.write(self);
+        self.bytes.push(b':');
+    }
+
+    /// Writes a string as it is, on one line and harmless to a terminal.
+    #[inline]
+    pub(crate) fn string(&mut self, text: &str) {
+        self.bytes.reserve(text.len() + 2);
+        self.bytes.push(b'"');
+        if text.bytes().all(is_plain) {
+            self.bytes.extend_from_slice(text.as_bytes());
+        } else {
+            self.escaped(text);
+        }
+        self.bytes.push(b'"');
+    }
+
+    #[cold]
+    fn escaped(&mut self, text: &str) {
+        let mut rest = text;
+        while let Some((at, c)) = rest.char_indices().find(|(_, c)| must_escape(*c)) {
+            self.raw(&rest[..at]);
+            match c {
+                '"' => self.raw("\\\""),
+                '\\' => self.raw("\\\\"),
+                '\n' => self.raw("\\n"),
+                '\r' => self.raw("\\r"),
+                '\t' => self.raw("\\t"),
+                // Every other stands in the basic plane: one unit of UTF-16.
+                c => {
+                    let digit = |shift: u32| HEX[(u32::from(c) >> shift & 15) as usize];
+                    self.bytes.extend_from_slice(&[
+                        b'\\',
+                        b'u',
+                        digit(12),
+                        digit(8),
+                        digit(4),
+                        digit(0),
+                    ]);
+                }
+            }
+            rest = &rest[at + c.len_utf8()..];
+        }
+        self.raw(rest);
+    }
+
+    /// Writes date and time in UTC, whole seconds: 19 characters.
+    pub(crate) fn time(&mut self, time: OffsetDateTime, separator: u8) {
+        let time = time.checked_to_offset(time::UtcOffset::UTC).unwrap_or(time);
+        let year = u32::try_from(time.year()).unwrap_or_else(|_| {
+            self.bad_time = true;
+            0
+        });
+        let mut text = *b"0000-00-00 00:00:00";
+        text[10] = separator;
+        digits(&mut text[0..4], year);
+        digits(&mut text[5..7], u8::from(time.month()).into());
+        digits(&mut text[8..10], time.day().into());
+        digits(&mut text[11..13], time.hour().into());
+        digits(&mut text[14..16], time.minute().into());
+        digits(&mut text[17..19], time.second().into());
+        self.bytes.extend_from_slice(&text);
+    }
+
+    /// Writes the microseconds of a time: a dot and six digits.
+    pub(crate) fn microseconds(&mut self, time: OffsetDateTime) {
+        let mut text = *b".000000";
+        digits(&mut text[1..], time.microsecond());
+        self.bytes.extend_from_slice(&text);
+    }
+}
+
+/// Whether a byte stands for itself in a string, without looking at its neighbours.
+#[inline]
+fn is_plain(byte: u8) -> bool {
+    PLAIN[usize::from(byte)]
+}
+
+const PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut byte = 0x20;
+    while byte < 0x7f {
+        plain[byte] = byte != b'"' as usize && byte != b'\\' as usize;
+        byte += 1;
+    }
+    plain
+};
+
+fn must_escape(c: char) -> bool {
+    matches!(c, '"' | '\\') || is_unsafe(c)
+}
+
+const HEX: &[u8; 16] = b"0123456789abcdef";
+
+fn digits(text: &mut [u8], mut number: u32) {
+    for digit in text.iter_mut().rev() {
+        *digit = b'0' + (number % 10) as u8;
+        number /= 10;
+    }
+}
+
+/// A text leaves without the credentials of the URLs in it.
+impl Write for str {
+    #[inline]
+    fn write(&self, w: &mut Writer) {
+        w.string(&w.redact.text(self));
+    }
+}
+
+impl<T: Write + ?Sized> Write for &T {
+    #[inline]
+    fn write(&self, w: &mut Writer) {
+        (**self).write(w);
+    }
+}
+
+impl<T: Write> Write for Option<T> {
+    #[inline]
+    fn write(&self, w: &mut Writer) {
+        match self {
+            Some(value) => value.write(w),
+            None => w.raw("null"),
+        }
+    }
+}
+
+impl Write for () {
+    fn write(&self, w: &mut Writer) {
+        w.raw("null");
+    }
+}
+
+impl Write for bool {
+    fn write(&self, w: &mut Writer) {
+        w.raw(if *self { "true" } else { "false" });
+    }
+}
+
+impl Write for u64 {
+    fn write(&self, w: &mut Writer) {
+        w.raw(itoa::Buffer::new().format(*self));
+    }
+}
+
+impl Write for Uuid {
+    fn write(&self, w: &mut Writer) {
+        let mut text = [b'"'; 38];
+        self.hyphenated().encode_lower(&mut text[1..37]);
+        w.bytes.extend_from_slice(&text);
+    }
+}
+
+impl Write for IpAddr {
+    fn write(&self, w: &mut Writer) {
+        w.string(&self.to_string());
+    }
+}
+
+impl Write for [String] {
+    fn write(&self, w: &mut Writer) {
+        w.list(|w| {
+            for text in self {
+                w.bytes.push(b',');
+                text.as_str().write(w);
+            }
+        });
+    }
+}
+
+/// Numbers, true, false and null; everything else has rules of its own.
+pub(crate) fn scalar(value: &Value, w: &mut Writer) {
+    match value {
+        Value::Null => w.raw("null"),
+        Value::Bool(value) => value.write(w),
+        Value::Number(number) => match number.as_u64() {
+            Some(number) => number.write(w),
+            None => w.raw(&number.to_string()),
+        },
+        Value::String(text) => text.as_str().write(w),
+        Value::Array(_) | Value::Object(_) => debug_assert!(false, "not a scalar"),
+    }
+}
+
+/// A time of a payload: `2012-05-16T15:27:36Z`, whole seconds, UTC.
+#[derive(Clone, Copy)]
+pub(crate) struct Seconds(pub(crate) OffsetDateTime);
+
+impl Write for Seconds {
+    fn write(&self, w: &mut Writer) {
+        w.bytes.push(b'"');
+        w.time(self.0, b'T');
+        w.raw("Z\"");
+    }
+}
+
+impl serde::Serialize for Seconds {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut w = Writer::default();
+        w.time(self.0, b'T');
+        serializer.collect_str(&format_args!("{}Z", String::from_utf8_lossy(&w.bytes)))
+    }
+}
+
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for Seconds {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Seconds".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "type": "string",
+            "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$"
+        })
+    }
+}
+
+/// Declares an object as it is on the wire: its fields in their order, each of a type that writes
+/// itself. The JSON Schema comes from the same declaration.
+///
+/// `..rest` adds the entries of a tree, less those whose keys are fields.
+macro_rules! wire {
+    (
+        $(#[$meta:meta])*
+        struct $name:ident<'a> as $title:literal {
+            $($key:ident $(= $word:literal)?: $type:ty,)+
+            $(..$rest:ident: $rest_type:ty,)?
+        }
+    ) => {
+        $(#[$meta])*
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+        #[cfg_attr(feature = "schema", schemars(rename = $title))]
+        pub(crate) struct $name<'a> {
+            $($(#[cfg_attr(feature = "schema", schemars(rename = $word))])? $key: $type,)+
+            $(#[cfg_attr(feature = "schema", schemars(flatten))] $rest: $rest_type,)?
+        }
+
+        impl crate::write::Object for $name<'_> {
+            const KEYS: &'static [&'static str] = &[$(stringify!($key)),+];
+        }
+
+        impl crate::write::Write for $name<'_> {
+            fn write(&self, w: &mut crate::write::Writer) {
+                w.object(|w| {
+                    $(
+                        w.raw(crate::write::wire!(@key $key $($word)?));
+                        self.$key.write(w);
+                    )+
+                    $(self.$rest.write_entries(w, <Self as crate::write::Object>::KEYS);)?
+                });
+            }
+        }
+    };
+    (@key $key:ident) => { concat!(",\"", stringify!($key), "\":") };
+    (@key $key:ident $word:literal) => { concat!(",\"", $word, "\":") };
+}
+
+pub(crate) use wire;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strings_are_json_that_reads_back() {
+        for text in ["", "plain", "q\"b\\/", "\u{0}\u{1f}\n\r\t\u{7f}", "é\u{85}\u{2028}\u{202e}🖼"]
+        {
+            let mut w = Writer::default();
+            w.string(text);
+            let json = std::str::from_utf8(&w.bytes).unwrap();
+            assert_eq!(serde_json::from_str::<String>(json).unwrap(), text);
+            assert!(!json.chars().any(is_unsafe), "{json}");
+        }
+    }
+
+    #[test]
+    fn objects_and_lists_begin_with_their_bracket() {
+        let mut w = Writer::default();
+        w.object(|w| {
+            w.key("a");
+            w.list(|_| {});
+            w.key("b");
+            w.object(|_| {});
+            w.key("c");
+            vec!["x".to_owned(), "y".to_owned()].as_slice().write(w);
+        });
+        assert_eq!(w.bytes, br#"{"a":[],"b":{},"c":["x","y"]}"#);
+    }
+}
