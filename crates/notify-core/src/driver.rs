@@ -246,11 +246,11 @@ mod tests {
             ),
             (
                 json!({ "tls": { "cafile": "hunter2" } }),
-                "`rabbit.tls.cafile` (a.toml): unknown key: expected \"ca_file\"",
+                "`rabbit.tls.cafile` (a.toml): unknown field: expected \"ca_file\"",
             ),
             (
                 json!({ "prot": "hunter2" }),
-                "`rabbit.prot` (a.toml): unknown key: expected \"url\", \"port\", \"sync\", \"hosts\", \"mode\", \"timeout\" or \"tls\"",
+                "`rabbit.prot` (a.toml): unknown field: expected \"url\", \"port\", \"sync\", \"hosts\", \"mode\", \"timeout\" or \"tls\"",
             ),
         ] {
             let key = table.as_object().unwrap().keys().next().unwrap().clone();
@@ -266,7 +266,7 @@ mod tests {
     fn a_table_is_named_by_where_its_first_value_came_from() {
         let options = options(&json!({ "tsl": { "a": 1 } }), &[("tsl.a", "--set", None)]);
         let error = options.parse::<Table>().unwrap_err();
-        assert!(error.to_string().starts_with("`rabbit.tsl` (--set): unknown key"), "{error}");
+        assert!(error.to_string().starts_with("`rabbit.tsl` (--set): unknown field"), "{error}");
     }
 
     #[test]

@@ -88,9 +88,9 @@ impl de::Error for Refusal {
 
     fn unknown_field(_: &str, keys: &'static [&'static str]) -> Self {
         Self::new(match keys {
-            [] => "unknown key: there are none".to_owned(),
-            [key] => format!("unknown key: expected \"{key}\""),
-            keys => format!("unknown key: expected {}", one_of(keys)),
+            [] => "unknown field: there are none".to_owned(),
+            [key] => format!("unknown field: expected \"{key}\""),
+            keys => format!("unknown field: expected {}", one_of(keys)),
         })
     }
 
@@ -269,9 +269,8 @@ fn unexpected(value: &Value) -> Unexpected<'_> {
 fn kind_of(found: Unexpected<'_>) -> &'static str {
     match found {
         Unexpected::Bool(_) => "true or false",
-        Unexpected::Unsigned(_) => "a whole number",
         Unexpected::Signed(number) if number < 0 => "a negative number",
-        Unexpected::Signed(_) => "a whole number",
+        Unexpected::Signed(_) | Unexpected::Unsigned(_) => "a whole number",
         Unexpected::Float(_) => "a fraction",
         Unexpected::Char(_) | Unexpected::Str(_) => "a string",
         Unexpected::Unit | Unexpected::Option => "nothing",
