@@ -89,7 +89,6 @@ impl de::Error for Refusal {
     fn unknown_field(_: &str, keys: &'static [&'static str]) -> Self {
         Self::new(match keys {
             [] => "unknown field: there are none".to_owned(),
-            [key] => format!("unknown field: expected \"{key}\""),
             keys => format!("unknown field: expected {}", one_of(keys)),
         })
     }

@@ -11,6 +11,13 @@ use serde::{Serialize, Serializer};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Seconds(Duration);
 
+impl Seconds {
+    /// So many whole seconds, for a default.
+    pub const fn new(seconds: u64) -> Self {
+        Self(Duration::from_secs(seconds))
+    }
+}
+
 impl From<Duration> for Seconds {
     fn from(duration: Duration) -> Self {
         Self(duration)
