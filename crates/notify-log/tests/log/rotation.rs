@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use notify_core::{ErrorKind, Outcome};
 use notify_log::{Config, FileConfig, Log};
 
-use crate::support::{attempt, content, deliver, log, messages, read, text};
+use crate::support::{attempt, content, deliver, log, messages, text, whole_lines};
 
 #[tokio::test]
 async fn renamed_and_created_anew() {
@@ -135,7 +135,6 @@ async fn a_file_that_is_taken_away_while_it_is_written_loses_nothing() {
         found.extend(rotating.join().unwrap());
     });
     found.extend(fs::read(&path).unwrap_or_default());
-    let lines = found.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
-    let numbers: BTreeSet<u32> = lines.map(|line| read(line).expect("a whole line").1).collect();
+    let numbers: BTreeSet<u32> = whole_lines(&found).map(|(_, number)| number).collect();
     assert_eq!(numbers, (0..sent).collect());
 }

@@ -6,7 +6,9 @@ use std::path::Path;
 use std::process::{Child, Command};
 use std::time::Duration;
 
-use crate::support::{attempt, log, messages, process, read, role};
+use notify_core::Notifier;
+
+use crate::support::{log, notification, process, role, whole_lines};
 
 #[test]
 fn four_processes_and_logrotate_lose_and_tear_nothing() {
@@ -44,10 +46,8 @@ fn four_processes_and_logrotate_lose_and_tear_nothing() {
     let (mut found, mut files) = (BTreeMap::<_, u32>::new(), 0);
     for file in fs::read_dir(&logs).unwrap() {
         files += 1;
-        for line in unpack(&file.unwrap().path()).split(|&byte| byte == b'\n') {
-            if !line.is_empty() {
-                *found.entry(read(line).expect("a whole line")).or_default() += 1;
-            }
+        for line in whole_lines(&unpack(&file.unwrap().path())) {
+            *found.entry(line).or_default() += 1;
         }
     }
     let twice = found.values().filter(|&&count| count > 1).count();
@@ -59,16 +59,17 @@ fn four_processes_and_logrotate_lose_and_tear_nothing() {
 }
 
 fn write(series: u32, path: &Path) {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let mut log = log(path);
-    for first in (0..MESSAGES).step_by(BATCH as usize) {
-        let batch = messages(series, first..first + BATCH);
-        let mut rest = &batch[..];
-        while !rest.is_empty() {
-            let attempt = runtime.block_on(attempt(&mut log, rest));
-            rest = &rest[attempt.accepted()..];
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let (notifier, worker) = Notifier::builder(Box::new(log(path))).build().unwrap();
+    let worker = worker.spawn_thread().unwrap();
+    let stats = runtime.block_on(async {
+        for number in 0..MESSAGES {
+            drop(notifier.resend(&notification(series, number, 0)).await);
         }
-    }
+        notifier.shutdown(Duration::from_secs(60)).await
+    });
+    assert_eq!((stats.emitted, stats.delivered), (MESSAGES.into(), MESSAGES.into()), "{stats:?}");
+    assert_eq!(worker.join().unwrap().delivered, stats.delivered);
 }
 
 fn unpack(path: &Path) -> Vec<u8> {
@@ -83,4 +84,3 @@ fn unpack(path: &Path) -> Vec<u8> {
 
 const PROCESSES: u32 = 4;
 const MESSAGES: u32 = 50_000;
-const BATCH: u32 = 20;

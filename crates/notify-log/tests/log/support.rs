@@ -14,15 +14,20 @@ pub(crate) fn log(path: &Path) -> Log {
     Log::new(Config::File(FileConfig::new(path).sync(false)))
 }
 
-/// Message `number` of series `series`, with a body of at least `size` bytes.
-pub(crate) fn message(series: u32, number: u32, size: usize) -> Message {
+/// Notification `number` of series `series`, with a payload of at least `size` bytes.
+pub(crate) fn notification(series: u32, number: u32, size: usize) -> Notification {
     let text = format!("{series} {number} {}", "x".repeat(size));
     let json = format!(
         r#"{{"message_id":"00000000-0000-4000-8000-{series:04x}{number:08x}","publisher_id":"host",
         "event_type":"image.upload","priority":"WARN","timestamp":"2026-11-22 12:00:00.000000",
         "payload":"{text}"}}"#,
     );
-    Notification::from_json(json.as_bytes()).unwrap().encode(&Encoding::default()).unwrap()
+    Notification::from_json(json.as_bytes()).unwrap()
+}
+
+/// The same, encoded.
+pub(crate) fn message(series: u32, number: u32, size: usize) -> Message {
+    notification(series, number, size).encode(&Encoding::default()).unwrap()
 }
 
 /// Messages of series `series` with small bodies.
@@ -37,6 +42,16 @@ pub(crate) fn read(line: &[u8]) -> Option<(u32, u32)> {
     let (series, number) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
     let size = words.next()?.len();
     (message(series, number, size).body() == line).then_some((series, number))
+}
+
+/// The lines of a file, each of which must be one of [`message`].
+pub(crate) fn whole_lines(content: &[u8]) -> impl Iterator<Item = (u32, u32)> {
+    assert!(content.is_empty() || content.ends_with(b"\n"), "the last line is cut");
+    let lines = content.split_inclusive(|&byte| byte == b'\n');
+    lines.map(|line| {
+        let read = read(&line[..line.len() - 1]);
+        read.unwrap_or_else(|| panic!("not a line: {:?}", String::from_utf8_lossy(line)))
+    })
 }
 
 /// What one attempt said of each message.
