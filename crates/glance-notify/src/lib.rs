@@ -62,6 +62,8 @@ pub use notify_core::{
     Status, Task, TaskFailure, TaskStatus, TaskSuccess, Transport, Verdict, Visibility, Worker,
     printable,
 };
+#[cfg(feature = "log")]
+pub use notify_log as log;
 #[cfg(feature = "noop")]
 pub use notify_noop as noop;
 pub use strategy::{DRIVERS, FEATURES, open};

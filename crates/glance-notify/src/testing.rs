@@ -58,10 +58,10 @@ impl Recorder {
         let failures = state.failures;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            let stats = self.notifier.stats();
+            let account = self.notifier.stats();
             let failing =
-                state.failures > failures || matches!(stats.state, State::Retrying { .. });
-            if stats.pending.messages == 0 || failing || left.is_zero() {
+                state.failures > failures || matches!(account.state, State::Retrying { .. });
+            if account.pending.messages == 0 || failing || left.is_zero() {
                 return state.delivered.drain(..).collect();
             }
             // The account is written after the recorder has been told, so it is looked at again.

@@ -37,7 +37,7 @@ const OPENSTACK: &[(&str, &str)] = &[
 /// A `compat` that is none is left for the types to refuse.
 pub(super) fn preset(layers: &mut Layers) {
     let word = |key| layers.get(key).and_then(Value::as_str);
-    let Some(Ok(compat)) = layers.get("compat").map(|word| Compat::deserialize(word)) else {
+    let Some(Ok(compat)) = layers.get("compat").map(Compat::deserialize) else {
         return;
     };
     let strategy = word("strategy").and_then(strategy::canonical);

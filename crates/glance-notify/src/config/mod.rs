@@ -6,21 +6,23 @@
 mod compat;
 mod entries;
 mod layers;
+mod settings;
+mod toml;
 
 use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 
 use notify_core::{
-    Builder, Encoding, Error, ErrorKind, Limits, Options, Origins, Overflow, Payloads, QueueConfig,
-    Redact, Result, Seconds, printable,
+    Builder, Encoding, Error, ErrorKind, Limits, Options, Origins, Result, printable,
 };
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 pub use entries::Entry;
 pub use layers::Layers;
-pub(crate) use layers::parse_value;
+use settings::Settings;
+pub(crate) use toml::parse_value;
 
 use crate::strategy;
 
@@ -180,95 +182,6 @@ impl fmt::Debug for Config {
     }
 }
 
-/// The keys that are not one strategy's own, and the tables that are.
-#[derive(Clone, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default)]
-struct Settings {
-    strategy: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    publisher_id: Option<String>,
-    disabled_notifications: Vec<String>,
-    payloads: Payloads,
-    redact: Redact,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    compat: Option<compat::Compat>,
-    /// Named for the message about unknown keys: by now it has become `log.file`.
-    #[serde(skip_serializing)]
-    log_file: Option<String>,
-    queue: QueueSettings,
-    #[serde(skip_serializing)]
-    log: Map<String, Value>,
-    #[serde(skip_serializing)]
-    rabbit: Map<String, Value>,
-    #[serde(skip_serializing)]
-    qpid: Map<String, Value>,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            strategy: "noop".to_owned(),
-            publisher_id: None,
-            disabled_notifications: Vec::new(),
-            payloads: Payloads::default(),
-            redact: Redact::default(),
-            compat: None,
-            log_file: None,
-            queue: QueueSettings::default(),
-            log: Map::new(),
-            rabbit: Map::new(),
-            qpid: Map::new(),
-        }
-    }
-}
-
-/// The table `[queue]`.
-#[derive(Clone, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default)]
-struct QueueSettings {
-    max_messages: usize,
-    max_bytes: usize,
-    overflow: Overflow,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    max_age: Option<Seconds>,
-    batch_messages: usize,
-    batch_bytes: usize,
-    attempt_timeout: Seconds,
-    send_timeout: Seconds,
-    drain_timeout: Seconds,
-}
-
-impl QueueSettings {
-    fn bounds(&self) -> QueueConfig {
-        let mut bounds = QueueConfig::default();
-        bounds.max_messages = self.max_messages;
-        bounds.max_bytes = self.max_bytes;
-        bounds.overflow = self.overflow;
-        bounds.max_age = self.max_age.map(Into::into);
-        bounds.batch_messages = self.batch_messages;
-        bounds.batch_bytes = self.batch_bytes;
-        bounds
-    }
-}
-
-impl Default for QueueSettings {
-    fn default() -> Self {
-        let QueueConfig { max_messages, max_bytes, overflow, batch_messages, batch_bytes, .. } =
-            QueueConfig::default();
-        Self {
-            max_messages,
-            max_bytes,
-            overflow,
-            max_age: None,
-            batch_messages,
-            batch_bytes,
-            attempt_timeout: Seconds::new(60),
-            send_timeout: Seconds::new(120),
-            drain_timeout: Seconds::new(10),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -343,9 +256,10 @@ mod tests {
             notifications: Config,
         }
         let larger = "[notifications]\nstrategy = 'log'\nlog_file = 'a'";
-        let larger: Larger = toml::from_str(larger).unwrap();
+        let larger: Larger = ::toml::from_str(larger).unwrap();
         assert_eq!(larger.notifications.strategy(), "log");
-        let error = toml::from_str::<Larger>("[notifications]\nlog_fiel = 'hunter2'").unwrap_err();
+        let error =
+            ::toml::from_str::<Larger>("[notifications]\nlog_fiel = 'hunter2'").unwrap_err();
         assert!(
             error.message().starts_with("`log_fiel` (the program's configuration): unknown"),
             "{error}"

@@ -236,13 +236,12 @@ again = 3
         let circle = Ini::parse("[DEFAULT]\na = $b\nb = $a").unwrap();
         assert!(circle.get(DEFAULT, "a").err().unwrap().what.contains("without end"));
         let names = "abcdefgh";
-        let mut double = "[DEFAULT]\n".to_owned();
-        for pair in names.as_bytes().windows(2) {
+        let lines = names.as_bytes().windows(2).map(|pair| {
             let [one, next] = [pair[0], pair[1]].map(char::from);
-            double += &format!("{one} = {}\n", format!("${next} ").repeat(64));
-        }
-        double += "h = x";
-        let double = Ini::parse(&double).unwrap();
+            format!("{one} = {}", format!("${next} ").repeat(64))
+        });
+        let lines = lines.collect::<Vec<_>>().join("\n");
+        let double = Ini::parse(&format!("[DEFAULT]\n{lines}\nh = x")).unwrap();
         assert!(double.get(DEFAULT, "a").err().unwrap().what.contains("too long"));
     }
 

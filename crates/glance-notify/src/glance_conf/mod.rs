@@ -7,6 +7,7 @@
 
 mod ini;
 mod options;
+mod url;
 
 use notify_core::{Error, ErrorKind, EventType, Result};
 use serde_json::{Value, json};
@@ -77,9 +78,9 @@ impl Reader<'_> {
         }
         if let Some((strategy, found)) = chosen {
             // oslo's driver `messaging` leaves it to the URL which of the two it is.
-            let strategy = match (strategy, url_strategy) {
-                ("rabbit", Some(strategy)) => strategy,
-                (strategy, _) => strategy,
+            let strategy = match url_strategy {
+                Some(of_url) if strategy == "rabbit" => of_url,
+                _ => strategy,
             };
             self.put("strategy", strategy.into(), &found);
         }
@@ -181,48 +182,6 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// oslo.messaging's URL as one of ours, and whose it is.
-    fn transport_url(&mut self, mut found: Found) -> Result<(Option<Found>, Option<&'static str>)> {
-        let Some((scheme, rest)) = found.value.split_once("://") else {
-            return Err(self.refuse(&found, "expected a URL that begins with rabbit://"));
-        };
-        let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
-        let strategy = match scheme {
-            "rabbit" | "kombu" => "rabbit",
-            "qpid" | "amqp" => "qpid",
-            _ => {
-                return Err(self.refuse(
-                    &found,
-                    "has no counterpart here: expected a URL that begins with rabbit://, qpid:// \
-                     or amqp://",
-                ));
-            }
-        };
-        if rest.trim_end_matches('/').is_empty() {
-            // `rabbit://` is oslo's default: everything from the separate options.
-            return Ok((None, Some(strategy)));
-        }
-        let mut tls = false;
-        for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
-            match parameter.split_once('=') {
-                Some(("ssl", value)) => {
-                    tls = boolean(value)
-                        .ok_or_else(|| self.refuse(&found, "`ssl` is neither true nor false"))?;
-                }
-                _ => {
-                    return Err(self.refuse(
-                        &found,
-                        "has parameters other than `ssl`: set the options of their names instead",
-                    ));
-                }
-            }
-        }
-        let tls = tls || self.flag("oslo_messaging_rabbit", &["ssl", "rabbit_use_ssl"])?;
-        let scheme = if tls { "amqps" } else { "amqp" };
-        found.value = format!("{scheme}://{rest}");
-        Ok((Some(found), Some(strategy)))
-    }
-
     /// The options of one strategy: what the file sets, and Glance's defaults.
     fn options(&mut self, strategy: &str, options: &[Setting], has_url: bool) -> Result<()> {
         let mut address = Vec::new();
@@ -256,7 +215,7 @@ impl Reader<'_> {
                 let part = address.iter().find(|(option, ..)| option.ours == ours);
                 part.map(|(_, value, _)| value).filter(|value| !value.is_null())
             };
-            let url = url(&part);
+            let url = url::from_parts(&part);
             let found = Found { name: found.name.clone(), value: String::new(), line: found.line };
             self.put(&format!("{strategy}.url"), url.into(), &found);
             return Ok(());
@@ -379,36 +338,6 @@ fn boolean(text: &str) -> Option<bool> {
         "false" | "0" | "off" | "no" => Some(false),
         _ => None,
     }
-}
-
-/// A URL of separate options, for TLS.
-fn url<'a>(part: &dyn Fn(&str) -> Option<&'a Value>) -> String {
-    let text = |key| part(key).map(|value| value.as_str().map_or(value.to_string(), encoded));
-    let user = text("user").or_else(|| text("username"));
-    let credentials = match (user, text("password")) {
-        (None, None) => String::new(),
-        (user, None) => format!("{}@", user.unwrap_or_default()),
-        (user, Some(password)) => format!("{}:{password}@", user.unwrap_or_default()),
-    };
-    let host = part("host").and_then(Value::as_str).unwrap_or("localhost");
-    let host = if host.contains(':') { format!("[{host}]") } else { encoded(host) };
-    let port = part("port").map(|port| format!(":{port}")).unwrap_or_default();
-    let path = text("virtual_host").map(|path| format!("/{path}")).unwrap_or_default();
-    format!("amqps://{credentials}{host}{port}{path}")
-}
-
-fn encoded(text: &str) -> String {
-    let plain =
-        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
-    let mut out = String::new();
-    for byte in text.bytes() {
-        if plain(byte) {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    out
 }
 
 /// The classes that stand behind Glance's names, which `notifier_strategy` may name instead.

@@ -63,7 +63,7 @@ pub(super) const RABBIT: &[Setting] = &[
     ),
     option(
         &["oslo_messaging_notifications", DEFAULT],
-        &["topics", "rabbit_notification_topic", "notification_topics"],
+        &["rabbit_notification_topic", "notification_topics", "topics"],
         "topic",
         Kind::One,
         Some("notifications"),
@@ -97,7 +97,7 @@ pub(super) const QPID: &[Setting] = &[
     ),
     option(
         &["oslo_messaging_notifications", DEFAULT],
-        &["topics", "qpid_notification_topic", "notification_topics"],
+        &["qpid_notification_topic", "notification_topics", "topics"],
         "topic",
         Kind::One,
         Some("notifications"),
