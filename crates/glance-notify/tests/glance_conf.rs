@@ -1,6 +1,8 @@
 //! `glance-api.conf` as a configuration of ours: every option that is mapped, Glance's defaults, and
 //! what is refused or warned of.
 
+#![expect(clippy::unwrap_used, reason = "a test may fail as it likes")]
+
 use glance_notify::{Config, ErrorKind, Result, config::Entry, glance_conf};
 
 /// The entries that are set, but for those that `without` names.

@@ -12,6 +12,7 @@ mod toml;
 use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
+use std::time::Duration;
 
 use notify_core::{
     Builder, Encoding, Error, ErrorKind, Limits, Options, Origins, Result, printable,
@@ -84,6 +85,12 @@ impl Config {
     pub fn encoding(&self) -> Encoding {
         let Settings { payloads, redact, .. } = self.settings;
         Encoding { payloads, redact, limits: Limits::default() }
+    }
+
+    /// How long what is pending may take to be delivered once a notifier is closed:
+    /// `queue.drain_timeout`.
+    pub fn drain_timeout(&self) -> Duration {
+        self.settings.queue.drain_timeout.into()
     }
 
     /// What works, but probably not as it was meant. No secret is in it.
