@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use crate::options::{self, Refusal};
 use crate::text::printable;
 use crate::{Error, ErrorKind, Result, Transport};
 
@@ -34,9 +36,12 @@ pub struct Driver {
 pub struct Options {
     prefix: &'static str,
     table: Map<String, Value>,
-    origins: BTreeMap<String, Origin>,
+    origins: Origins,
     publisher_id: Option<Arc<str>>,
 }
+
+/// Where each value of a table came from, by the dotted path of its key.
+pub type Origins = BTreeMap<String, Origin>;
 
 /// Where a configured value came from.
 #[derive(Clone, PartialEq, Eq)]
@@ -49,14 +54,14 @@ pub struct Origin {
 }
 
 impl Options {
-    /// The table of the strategy called `prefix`.
+    /// The table of the strategy called `prefix`; the whole configuration when that is empty.
     pub fn new(prefix: &'static str, table: Map<String, Value>) -> Self {
         Self { prefix, table, ..Self::default() }
     }
 
     /// The same options, knowing where each key (`sync`, `tls.ca_file`) came from.
     #[must_use]
-    pub fn with_origins(mut self, origins: BTreeMap<String, Origin>) -> Self {
+    pub fn with_origins(mut self, origins: Origins) -> Self {
         self.origins = origins;
         self
     }
@@ -77,36 +82,38 @@ impl Options {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`] with the key, where it was set, and what was expected.
-    pub fn parse<T: DeserializeOwned>(mut self) -> Result<T> {
-        loop {
-            let error = match serde_path_to_error::deserialize(Value::Object(self.table.clone())) {
-                Ok(options) => return Ok(options),
-                Err(error) => error,
-            };
-            let path = error.path().to_string();
-            let raw = self.origins.get_mut(&path).and_then(|origin| origin.raw.take());
-            match (lookup(&mut self.table, &path), raw) {
-                (Some(value), Some(raw)) if !value.is_string() => *value = Value::String(raw),
-                _ => return Err(self.refusal(&path, &error.into_inner())),
-            }
-        }
+    /// [`ErrorKind::Config`] with the key, where it was set, and what was expected. The value is not
+    /// repeated: it may be a password that stands in the wrong place.
+    pub fn parse<T: DeserializeOwned>(self) -> Result<T> {
+        options::parse(&self.table, &self.origins).map_err(|refusal| self.refusal(&refusal))
     }
 
-    fn refusal(&self, path: &str, error: &serde_json::Error) -> Error {
-        let key = match (self.prefix, path) {
-            ("", path) => path.to_owned(),
-            (prefix, ".") => prefix.to_owned(),
-            (prefix, path) => format!("{prefix}.{path}"),
+    /// The error of the key at `path`, which may be empty for the whole table.
+    fn refusal(&self, refusal: &Refusal) -> Error {
+        let path = refusal.path();
+        let key = match (self.prefix, path.as_str()) {
+            ("", "") => "the configuration".to_owned(),
+            ("", path) => format!("`{}`", printable(path, KEY_CHARS)),
+            (prefix, "") => format!("`{prefix}`"),
+            (prefix, path) => format!("`{prefix}.{}`", printable(path, KEY_CHARS)),
         };
-        let place = match self.origins.get(path) {
-            Some(origin) => format!(" ({})", origin.place),
+        let place = match self.origin(&path) {
+            Some(origin) => format!(" ({})", printable(&origin.place, PLACE_CHARS)),
             None => String::new(),
         };
-        Error::new(
-            ErrorKind::Config,
-            format!("`{key}`{place}: {}", printable(&error.to_string(), 512)),
-        )
+        Error::new(ErrorKind::Config, format!("{key}{place}: {refusal}"))
+    }
+
+    /// Where the value at `path` came from; for a table, where the first value in it did, and for
+    /// part of a value, where the whole did.
+    fn origin(&self, path: &str) -> Option<&Origin> {
+        let below = format!("{path}.");
+        let around = path.match_indices(['.', '[']).map(|(at, _)| &path[..at]).rev();
+        std::iter::once(path).chain(around).find_map(|path| self.origins.get(path)).or_else(|| {
+            let mut rest =
+                self.origins.range::<str, _>((Bound::Included(below.as_str()), Bound::Unbounded));
+            rest.next().filter(|(key, _)| key.starts_with(&below)).map(|(_, origin)| origin)
+        })
     }
 }
 
@@ -126,11 +133,159 @@ impl fmt::Debug for Origin {
     }
 }
 
-fn lookup<'a>(table: &'a mut Map<String, Value>, path: &str) -> Option<&'a mut Value> {
-    let mut keys = path.split('.');
-    let mut value = table.get_mut(keys.next()?)?;
-    for key in keys {
-        value = value.get_mut(key)?;
+const KEY_CHARS: usize = 256;
+const PLACE_CHARS: usize = 512;
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde::Deserialize;
+    use serde_json::json;
+
+    use super::*;
+    use crate::Seconds;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "read by the messages only")]
+    struct Table {
+        url: Option<String>,
+        port: Option<u16>,
+        sync: Option<bool>,
+        hosts: Option<Vec<String>>,
+        mode: Option<Mode>,
+        timeout: Option<Seconds>,
+        tls: Option<Inner>,
     }
-    Some(value)
+
+    #[derive(Debug, PartialEq, Deserialize)]
+    #[serde(rename_all = "kebab-case")]
+    enum Mode {
+        Plain,
+        OsloTwo,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "read by the messages only")]
+    struct Inner {
+        ca_file: String,
+    }
+
+    fn options(table: &Value, origins: &[(&str, &str, Option<&str>)]) -> Options {
+        let origins = origins.iter().map(|&(key, place, raw)| {
+            (key.to_owned(), Origin { place: place.to_owned(), raw: raw.map(str::to_owned) })
+        });
+        Options::new("rabbit", table.as_object().unwrap().clone()).with_origins(origins.collect())
+    }
+
+    #[test]
+    fn refusals_name_key_place_and_what_was_expected_but_no_value() {
+        for (table, expected) in [
+            (
+                json!({ "port": "hunter2" }),
+                "`rabbit.port` (a.toml): expected a whole number from 0 to 65535, found a string",
+            ),
+            (
+                json!({ "port": 424_242 }),
+                "`rabbit.port` (a.toml): expected a whole number from 0 to 65535, found another",
+            ),
+            (
+                json!({ "port": -424_242 }),
+                "`rabbit.port` (a.toml): expected a whole number from 0 to 65535, found a negative number",
+            ),
+            (
+                json!({ "port": 42.42 }),
+                "`rabbit.port` (a.toml): expected a whole number from 0 to 65535, found a fraction",
+            ),
+            (
+                json!({ "url": 424_242 }),
+                "`rabbit.url` (a.toml): expected a string, found a whole number",
+            ),
+            (
+                json!({ "url": ["hunter2"] }),
+                "`rabbit.url` (a.toml): expected a string, found a list",
+            ),
+            (
+                json!({ "sync": "hunter2" }),
+                "`rabbit.sync` (a.toml): expected true or false, found a string",
+            ),
+            (
+                json!({ "hosts": "hunter2" }),
+                "`rabbit.hosts` (a.toml): expected a list, found a string",
+            ),
+            (
+                json!({ "hosts": ["a", 424_242] }),
+                "`rabbit.hosts[1]` (a.toml): expected a string, found a whole number",
+            ),
+            (
+                json!({ "mode": "raw" }),
+                "`rabbit.mode` (a.toml): unknown \"raw\": expected \"plain\" or \"oslo-two\"",
+            ),
+            (
+                json!({ "mode": 424_242 }),
+                "`rabbit.mode` (a.toml): expected a string, found a whole number",
+            ),
+            (
+                json!({ "timeout": "hunter2" }),
+                "`rabbit.timeout` (a.toml): expected a number of seconds above 0, found a string",
+            ),
+            (
+                json!({ "timeout": 0 }),
+                "`rabbit.timeout` (a.toml): expected a number of seconds above 0, found another",
+            ),
+            (
+                json!({ "tls": "hunter2" }),
+                "`rabbit.tls` (a.toml): expected a table, found a string",
+            ),
+            (json!({ "tls": {} }), "`rabbit.tls.ca_file` (a.toml): is missing"),
+            (
+                json!({ "tls": { "ca_file": 424_242 } }),
+                "`rabbit.tls.ca_file` (a.toml): expected a string, found a whole number",
+            ),
+            (
+                json!({ "tls": { "cafile": "hunter2" } }),
+                "`rabbit.tls.cafile` (a.toml): unknown field: expected \"ca_file\"",
+            ),
+            (
+                json!({ "prot": "hunter2" }),
+                "`rabbit.prot` (a.toml): unknown field: expected \"url\", \"port\", \"sync\", \"hosts\", \"mode\", \"timeout\" or \"tls\"",
+            ),
+        ] {
+            let key = table.as_object().unwrap().keys().next().unwrap().clone();
+            let error = options(&table, &[(&key, "a.toml", None)]).parse::<Table>().unwrap_err();
+            assert_eq!(error.to_string(), expected);
+            assert_eq!(error.kind(), ErrorKind::Config);
+            assert!(!format!("{error:?}{error:#}").contains("hunter2"));
+            assert!(!format!("{error:?}{error:#}").contains("4242"));
+        }
+    }
+
+    #[test]
+    fn a_table_is_named_by_where_its_first_value_came_from() {
+        let options = options(&json!({ "tsl": { "a": 1 } }), &[("tsl.a", "--set", None)]);
+        let error = options.parse::<Table>().unwrap_err();
+        assert!(error.to_string().starts_with("`rabbit.tsl` (--set): unknown field"), "{error}");
+    }
+
+    #[test]
+    fn what_was_given_as_text_is_text_where_text_is_expected() {
+        let table = json!({ "url": 12345, "port": 5672, "mode": "oslo-two", "timeout": 0.5 });
+        let raw = |text| ("--set", Some(text));
+        let origins = [("url", raw("0012345")), ("port", raw("5672")), ("mode", raw("oslo-two"))];
+        let origins = origins.map(|(key, (place, raw))| (key, place, raw));
+        let table = options(&table, &origins).parse::<Table>().unwrap();
+        assert_eq!(table.url.as_deref(), Some("0012345"));
+        assert_eq!(table.port, Some(5672));
+        assert_eq!(table.mode, Some(Mode::OsloTwo));
+        assert_eq!(table.timeout.map(Duration::from), Some(Duration::from_millis(500)));
+    }
+
+    #[test]
+    fn debug_shows_no_value() {
+        let options = options(&json!({ "url": "hunter2" }), &[("url", "--set", Some("hunter2"))]);
+        let shown = format!("{options:?} {:?}", options.origins);
+        assert!(shown.contains("url") && !shown.contains("hunter2"), "{shown}");
+    }
 }

@@ -14,16 +14,18 @@ mod json;
 mod limits;
 mod message;
 mod notification;
+mod options;
 mod parse_time;
 mod pipeline;
 mod redact;
 mod redacted;
 mod schema;
+mod seconds;
 mod text;
 mod transport;
 mod write;
 
-pub use driver::{Driver, Options, Origin};
+pub use driver::{Driver, Options, Origin, Origins};
 pub use encode::{Encoding, Payloads};
 pub use error::{Error, ErrorKind, Outcome, Result};
 pub use limits::Limits;
@@ -39,5 +41,6 @@ pub use schema::{
     Body, DeletedImage, Event, EventType, Image, ImageSend, Payload, Priority, Problem, Status,
     Task, TaskFailure, TaskStatus, TaskSuccess, Visibility,
 };
+pub use seconds::Seconds;
 pub use text::{Printable, printable};
 pub use transport::{Batch, Finding, FindingState, Settlements, Transport, Verdict};

@@ -53,8 +53,13 @@ impl Redact {
         }
     }
 
+    /// Whether values under `key` are kept back.
+    pub fn hides(self, key: &str) -> bool {
+        self.key(key) != Rule::Keep
+    }
+
     /// `text` without the credentials and signatures of the URLs in it.
-    pub(crate) fn text(self, text: &str) -> Cow<'_, str> {
+    pub fn text(self, text: &str) -> Cow<'_, str> {
         if self == Self::Off || !text.contains("://") {
             return Cow::Borrowed(text);
         }

@@ -252,9 +252,9 @@ pub(crate) fn scalar(value: &Value, w: &mut Writer) {
 
 /// A time of a payload: `2012-05-16T15:27:36Z`, whole seconds, UTC.
 #[derive(Clone, Copy)]
-pub(crate) struct Seconds(pub(crate) OffsetDateTime);
+pub(crate) struct PayloadTime(pub(crate) OffsetDateTime);
 
-impl Write for Seconds {
+impl Write for PayloadTime {
     fn write(&self, w: &mut Writer) {
         w.bytes.push(b'"');
         w.time(self.0, b'T');
@@ -262,7 +262,7 @@ impl Write for Seconds {
     }
 }
 
-impl serde::Serialize for Seconds {
+impl serde::Serialize for PayloadTime {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut w = Writer::default();
         w.time(self.0, b'T');
@@ -271,13 +271,13 @@ impl serde::Serialize for Seconds {
 }
 
 #[cfg(feature = "schema")]
-impl schemars::JsonSchema for Seconds {
+impl schemars::JsonSchema for PayloadTime {
     fn inline_schema() -> bool {
         true
     }
 
     fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Seconds".into()
+        "PayloadTime".into()
     }
 
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 use time::OffsetDateTime;
 
-use crate::write::Seconds;
+use crate::write::PayloadTime;
 
 /// The account of a notifier and all its clones, read in one moment.
 ///
@@ -99,9 +99,9 @@ fn seconds<S: Serializer>(age: &Option<Duration>, serializer: S) -> Result<S::Ok
 }
 
 fn time<S: Serializer>(time: &Option<OffsetDateTime>, serializer: S) -> Result<S::Ok, S::Error> {
-    time.map(Seconds).serialize(serializer)
+    time.map(PayloadTime).serialize(serializer)
 }
 
 fn some_time<S: Serializer>(time: &OffsetDateTime, serializer: S) -> Result<S::Ok, S::Error> {
-    Seconds(*time).serialize(serializer)
+    PayloadTime(*time).serialize(serializer)
 }

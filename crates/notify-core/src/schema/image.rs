@@ -11,7 +11,7 @@ use super::read::{Absent, Fields};
 use super::words::words;
 use crate::encode::Payloads;
 use crate::redacted::Tree;
-use crate::write::{Seconds, Write, Writer, wire};
+use crate::write::{PayloadTime, Write, Writer, wire};
 
 /// The metadata of an image, as most image events carry it.
 ///
@@ -279,8 +279,8 @@ wire! {
         id: Uuid,
         name: Option<&'a str>,
         status: Status,
-        created_at: Seconds,
-        updated_at: Seconds,
+        created_at: PayloadTime,
+        updated_at: PayloadTime,
         min_disk: u64,
         min_ram: u64,
         protected: bool,
@@ -295,7 +295,7 @@ wire! {
         properties: &'a BTreeMap<String, String>,
         tags: &'a [String],
         deleted: bool,
-        deleted_at: Option<Seconds>,
+        deleted_at: Option<PayloadTime>,
         ..other: Tree<'a>,
     }
 }
@@ -306,8 +306,8 @@ impl Image {
             id: self.id,
             name: self.name.as_deref(),
             status: self.status,
-            created_at: Seconds(self.created_at),
-            updated_at: Seconds(self.updated_at),
+            created_at: PayloadTime(self.created_at),
+            updated_at: PayloadTime(self.updated_at),
             min_disk: self.min_disk,
             min_ram: self.min_ram,
             protected: self.protected,
@@ -322,7 +322,7 @@ impl Image {
             properties: &self.properties,
             tags: &self.tags,
             deleted: deleted || self.deleted_at.is_some(),
-            deleted_at: self.deleted_at.map(Seconds),
+            deleted_at: self.deleted_at.map(PayloadTime),
             other: Tree::map(&self.other),
         }
     }

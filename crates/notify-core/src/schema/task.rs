@@ -8,7 +8,7 @@ use super::read::{Absent, Fields};
 use super::words::words;
 use crate::encode::Payloads;
 use crate::redacted::Tree;
-use crate::write::{Seconds, Write, Writer, wire};
+use crate::write::{PayloadTime, Write, Writer, wire};
 
 /// A task, as the events about a running one carry it.
 #[derive(Clone, Debug, PartialEq)]
@@ -154,9 +154,9 @@ wire! {
         task_input: Option<Tree<'a>>,
         result: Option<Tree<'a>>,
         message: Option<&'a str>,
-        expires_at: Option<Seconds>,
-        created_at: Seconds,
-        updated_at: Seconds,
+        expires_at: Option<PayloadTime>,
+        created_at: PayloadTime,
+        updated_at: PayloadTime,
     }
 }
 
@@ -169,9 +169,9 @@ wire! {
         result: (),
         owner: Option<&'a str>,
         message: (),
-        expires_at: Option<Seconds>,
-        created_at: Seconds,
-        updated_at: Seconds,
+        expires_at: Option<PayloadTime>,
+        created_at: PayloadTime,
+        updated_at: PayloadTime,
         deleted: bool,
         deleted_at: (),
     }
@@ -193,9 +193,9 @@ impl Task {
                 task_input: self.task_input.as_ref().map(Tree::task_input),
                 result: result.map(Tree::map),
                 message,
-                expires_at: self.expires_at.map(Seconds),
-                created_at: Seconds(self.created_at),
-                updated_at: Seconds(self.updated_at),
+                expires_at: self.expires_at.map(PayloadTime),
+                created_at: PayloadTime(self.created_at),
+                updated_at: PayloadTime(self.updated_at),
             }
             .write(w),
             Payloads::Glance => GlanceTaskWire {
@@ -205,9 +205,9 @@ impl Task {
                 result: (),
                 owner: self.owner.as_deref(),
                 message: (),
-                expires_at: self.expires_at.map(Seconds),
-                created_at: Seconds(self.created_at),
-                updated_at: Seconds(self.updated_at),
+                expires_at: self.expires_at.map(PayloadTime),
+                created_at: PayloadTime(self.created_at),
+                updated_at: PayloadTime(self.updated_at),
                 deleted: false,
                 deleted_at: (),
             }

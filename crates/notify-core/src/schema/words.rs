@@ -85,6 +85,9 @@ pub(crate) use words;
 /// `words` as an error message lists them: `"a", "b" or "c"`.
 pub(crate) fn one_of(words: &[&str]) -> String {
     let (last, rest) = words.split_last().unwrap_or((&"", &[]));
+    if rest.is_empty() {
+        return format!("\"{last}\"");
+    }
     let rest: Vec<_> = rest.iter().map(|word| format!("\"{word}\"")).collect();
     format!("{} or \"{last}\"", rest.join(", "))
 }

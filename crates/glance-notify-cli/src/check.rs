@@ -1,0 +1,83 @@
+//! `glance-notify check`: the effective configuration, and whether its destination would work.
+
+use std::io::Write;
+use std::time::Duration;
+
+use glance_notify::{
+    Config, Error, ErrorKind, Finding, FindingState, Transport, config::Entry, printable,
+};
+
+use crate::exit::{Exit, Failure, print, say};
+
+/// Show the effective configuration and check its destination, without sending anything.
+///
+/// Exit 0 when it would work, 2 when the configuration or the destination has to be changed for it,
+/// 3 when the destination cannot be reached now.
+#[derive(clap::Args)]
+pub(crate) struct Args {}
+
+pub(crate) fn run(_: &Args, config: &Config) -> Result<Exit, Failure> {
+    print(|out| show(out, &config.entries()))?;
+    for warning in config.warnings() {
+        say(format_args!("warning: {warning}"));
+    }
+    // What only building a notifier tells: `disabled_notifications` and bounds.
+    glance_notify::builder(config)?.build()?;
+    let transport = glance_notify::open(config)?;
+    let findings = examine(transport)?;
+    print(|out| findings.iter().try_for_each(|finding| tell(out, finding)))?;
+    let bad = findings.iter().filter_map(|finding| match &finding.state {
+        FindingState::Bad(error) => Some(Failure::from(error.clone()).exit),
+        _ => None,
+    });
+    let exits: Vec<_> = bad.collect();
+    Ok(match exits.as_slice() {
+        [] => Exit::Done,
+        exits if exits.contains(&Exit::Permanent) => Exit::Permanent,
+        _ => Exit::Undelivered,
+    })
+}
+
+/// Looks at the destination, within a deadline.
+fn examine(mut transport: Box<dyn Transport>) -> Result<Vec<Finding>, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| {
+        Failure::new(Exit::Undelivered, format!("cannot start a runtime: {error}"))
+    })?;
+    let findings = runtime.block_on(async {
+        let checked = tokio::time::timeout(DEADLINE, transport.check()).await;
+        // What a check opened is closed as politely as time allows; there is no more to say of it.
+        drop(tokio::time::timeout(CLOSE, transport.close()).await);
+        checked.unwrap_or_else(|_| {
+            Err(Error::new(
+                ErrorKind::Timeout,
+                format!("no answer within {} s", DEADLINE.as_secs()),
+            ))
+        })
+    });
+    runtime.shutdown_background();
+    Ok(findings?)
+}
+
+fn show(out: &mut dyn Write, entries: &[Entry]) -> std::io::Result<()> {
+    for Entry { key, value, origin, .. } in entries {
+        let setting = format!("{} = {}", printable(key, CHARS), printable(value, CHARS));
+        writeln!(out, "{setting:<40} # {}", printable(origin, CHARS))?;
+    }
+    Ok(())
+}
+
+fn tell(out: &mut dyn Write, finding: &Finding) -> std::io::Result<()> {
+    let subject = printable(&finding.subject, CHARS);
+    match &finding.state {
+        FindingState::Good(seen) => writeln!(out, "good     {subject}: {}", printable(seen, CHARS)),
+        FindingState::Warning(cost) => {
+            writeln!(out, "warning  {subject}: {}", printable(cost, CHARS))
+        }
+        FindingState::Bad(error) => writeln!(out, "bad      {subject}: {error:#}"),
+    }
+}
+
+const DEADLINE: Duration = Duration::from_secs(60);
+const CLOSE: Duration = Duration::from_secs(5);
+const CHARS: usize = 1024;

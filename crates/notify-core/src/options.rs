@@ -1,0 +1,299 @@
+//! Reading configured values into types, with refusals that repeat no value.
+//!
+//! serde's own errors quote what they found (`invalid type: string "hunter2", expected u16`); in a
+//! configuration that may be a password. These name the kind of it.
+
+use std::fmt;
+
+use serde::de::value::StrDeserializer;
+use serde::de::{
+    self, DeserializeOwned, DeserializeSeed, Deserializer, Expected, IntoDeserializer, MapAccess,
+    SeqAccess, Unexpected, Visitor,
+};
+use serde::forward_to_deserialize_any;
+use serde_json::{Map, Value};
+
+use crate::driver::Origins;
+use crate::schema::one_of;
+use crate::text::printable;
+
+/// Reads `table` as a `T`.
+pub(crate) fn parse<T: DeserializeOwned>(
+    table: &Map<String, Value>,
+    origins: &Origins,
+) -> Result<T, Refusal> {
+    T::deserialize(Table { entries: table.iter(), value: None, path: "", origins })
+}
+
+/// Why a value cannot be what was expected, and where it stands.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    text: String,
+    /// The dotted path of the value; `None` while that is not known yet, or for the whole.
+    path: Option<String>,
+    /// The key that is missing below the path.
+    missing: Option<&'static str>,
+}
+
+impl Refusal {
+    fn new(text: String) -> Self {
+        Self { text, path: None, missing: None }
+    }
+
+    /// The same refusal, unless it is known to be about something further inside.
+    fn at(mut self, path: &str) -> Self {
+        self.path.get_or_insert_with(|| path.to_owned());
+        self
+    }
+
+    /// The dotted path of what is refused; empty for the whole.
+    pub(crate) fn path(&self) -> String {
+        let path = self.path.as_deref().unwrap_or_default();
+        self.missing.map_or_else(|| path.to_owned(), |key| join(path, key))
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+impl de::Error for Refusal {
+    fn custom<T: fmt::Display>(text: T) -> Self {
+        Self::new(printable(&text.to_string(), 512).to_string())
+    }
+
+    fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
+        Self::new(format!("expected {}, found {}", in_words(expected), kind_of(found)))
+    }
+
+    fn invalid_value(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
+        let found = match found {
+            Unexpected::Signed(number) if number < 0 => "a negative number",
+            _ => "another",
+        };
+        Self::new(format!("expected {}, found {found}", in_words(expected)))
+    }
+
+    fn invalid_length(length: usize, expected: &dyn Expected) -> Self {
+        Self::new(format!("expected {}, found {length} of them", in_words(expected)))
+    }
+
+    fn unknown_variant(word: &str, words: &'static [&'static str]) -> Self {
+        Self::new(format!("unknown \"{}\": expected {}", printable(word, 64), one_of(words)))
+    }
+
+    fn unknown_field(_: &str, keys: &'static [&'static str]) -> Self {
+        Self::new(match keys {
+            [] => "unknown field: there are none".to_owned(),
+            keys => format!("unknown field: expected {}", one_of(keys)),
+        })
+    }
+
+    fn missing_field(key: &'static str) -> Self {
+        Self { missing: Some(key), ..Self::new("is missing".to_owned()) }
+    }
+}
+
+/// One value, and where it stands.
+struct Node<'a> {
+    value: &'a Value,
+    path: String,
+    origins: &'a Origins,
+}
+
+impl Node<'_> {
+    /// The text as it was given, where the value is not a string but came out of one.
+    fn raw(&self) -> Option<&str> {
+        if self.value.is_string() { None } else { self.origins.get(&self.path)?.raw.as_deref() }
+    }
+}
+
+impl<'de> Deserializer<'de> for Node<'_> {
+    type Error = Refusal;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
+        let Self { value, path, origins } = self;
+        let result = match value {
+            Value::Null => visitor.visit_unit(),
+            Value::Bool(value) => visitor.visit_bool(*value),
+            Value::Number(number) => match (number.as_u64(), number.as_i64(), number.as_f64()) {
+                (Some(number), _, _) => visitor.visit_u64(number),
+                (None, Some(number), _) => visitor.visit_i64(number),
+                (None, None, number) => visitor.visit_f64(number.unwrap_or(f64::NAN)),
+            },
+            Value::String(text) => visitor.visit_str(text),
+            Value::Array(items) => {
+                visitor.visit_seq(List { items: items.iter().enumerate(), path: &path, origins })
+            }
+            Value::Object(table) => visitor.visit_map(Table {
+                entries: table.iter(),
+                value: None,
+                path: &path,
+                origins,
+            }),
+        };
+        result.map_err(|refusal| refusal.at(&path))
+    }
+
+    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
+        match self.raw() {
+            Some(raw) => visitor.visit_str(raw).map_err(|refusal: Refusal| refusal.at(&self.path)),
+            None => self.deserialize_any(visitor),
+        }
+    }
+
+    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
+        self.deserialize_str(visitor)
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
+        if self.value.is_null() { visitor.visit_none() } else { visitor.visit_some(self) }
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Refusal> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    /// Enums are words here: none of them carries anything.
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Refusal> {
+        let result = match self.value.as_str().or(self.raw()) {
+            Some(word) => visitor.visit_enum(IntoDeserializer::<Refusal>::into_deserializer(word)),
+            None => Err(de::Error::invalid_type(unexpected(self.value), &"a string")),
+        };
+        result.map_err(|refusal| refusal.at(&self.path))
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char bytes byte_buf unit unit_struct
+        seq tuple tuple_struct map struct identifier ignored_any
+    }
+}
+
+/// The entries of a table; also the whole of it.
+struct Table<'a> {
+    entries: serde_json::map::Iter<'a>,
+    value: Option<Node<'a>>,
+    path: &'a str,
+    origins: &'a Origins,
+}
+
+impl<'de> Deserializer<'de> for Table<'_> {
+    type Error = Refusal;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
+        visitor.visit_map(self)
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option
+        unit unit_struct newtype_struct seq tuple tuple_struct map struct enum identifier
+        ignored_any
+    }
+}
+
+impl<'de> MapAccess<'de> for Table<'_> {
+    type Error = Refusal;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(
+        &mut self,
+        seed: K,
+    ) -> Result<Option<K::Value>, Refusal> {
+        let Some((key, value)) = self.entries.next() else { return Ok(None) };
+        let path = join(self.path, key);
+        let name: StrDeserializer<'_, Refusal> = key.as_str().into_deserializer();
+        let key = seed.deserialize(name).map_err(|refusal| refusal.at(&path))?;
+        self.value = Some(Node { value, path, origins: self.origins });
+        Ok(Some(key))
+    }
+
+    fn next_value_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, Refusal> {
+        match self.value.take() {
+            Some(node) => seed.deserialize(node),
+            None => Err(Refusal::new("expected a value, found nothing".to_owned())),
+        }
+    }
+}
+
+struct List<'a> {
+    items: std::iter::Enumerate<std::slice::Iter<'a, Value>>,
+    path: &'a str,
+    origins: &'a Origins,
+}
+
+impl<'de> SeqAccess<'de> for List<'_> {
+    type Error = Refusal;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(
+        &mut self,
+        seed: T,
+    ) -> Result<Option<T::Value>, Refusal> {
+        let Some((index, value)) = self.items.next() else { return Ok(None) };
+        let path = format!("{}[{index}]", self.path);
+        seed.deserialize(Node { value, path, origins: self.origins }).map(Some)
+    }
+}
+
+fn join(path: &str, key: &str) -> String {
+    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
+}
+
+fn unexpected(value: &Value) -> Unexpected<'_> {
+    match value {
+        Value::Null => Unexpected::Unit,
+        Value::Bool(value) => Unexpected::Bool(*value),
+        Value::Number(number) => match (number.as_u64(), number.as_i64()) {
+            (Some(number), _) => Unexpected::Unsigned(number),
+            (None, Some(number)) => Unexpected::Signed(number),
+            (None, None) => Unexpected::Float(number.as_f64().unwrap_or(f64::NAN)),
+        },
+        Value::String(text) => Unexpected::Str(text),
+        Value::Array(_) => Unexpected::Seq,
+        Value::Object(_) => Unexpected::Map,
+    }
+}
+
+fn kind_of(found: Unexpected<'_>) -> &'static str {
+    match found {
+        Unexpected::Bool(_) => "true or false",
+        Unexpected::Signed(number) if number < 0 => "a negative number",
+        Unexpected::Signed(_) | Unexpected::Unsigned(_) => "a whole number",
+        Unexpected::Float(_) => "a fraction",
+        Unexpected::Char(_) | Unexpected::Str(_) => "a string",
+        Unexpected::Unit | Unexpected::Option => "nothing",
+        Unexpected::Seq => "a list",
+        Unexpected::Map => "a table",
+        _ => "something else",
+    }
+}
+
+/// What a type of Rust expects, in the words of a configuration.
+fn in_words(expected: &dyn Expected) -> String {
+    let expected = expected.to_string();
+    let up_to = |max: &dyn fmt::Display| format!("a whole number from 0 to {max}");
+    match expected.as_str() {
+        "u8" => up_to(&u8::MAX),
+        "u16" => up_to(&u16::MAX),
+        "u32" => up_to(&u32::MAX),
+        "u64" | "usize" => up_to(&u64::MAX),
+        "i8" | "i16" | "i32" | "i64" | "isize" => "a whole number".to_owned(),
+        "f32" | "f64" => "a number".to_owned(),
+        "a boolean" => "true or false".to_owned(),
+        "a sequence" => "a list".to_owned(),
+        "a map" => "a table".to_owned(),
+        name if name.starts_with("struct ") => "a table".to_owned(),
+        _ => expected,
+    }
+}

@@ -1,0 +1,102 @@
+//! A duration as configurations have it: a number of seconds.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::de::{self, Deserialize, Deserializer, Unexpected, Visitor};
+use serde::{Serialize, Serializer};
+
+/// A duration that is configured as a number of seconds: `10`, `0.5`. Above 0, and at most a year:
+/// what is longer is a mistake of units.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Seconds(Duration);
+
+impl Seconds {
+    /// So many whole seconds, for a default.
+    pub const fn new(seconds: u64) -> Self {
+        Self(Duration::from_secs(seconds))
+    }
+}
+
+impl From<Duration> for Seconds {
+    fn from(duration: Duration) -> Self {
+        Self(duration)
+    }
+}
+
+impl From<Seconds> for Duration {
+    fn from(seconds: Seconds) -> Self {
+        seconds.0
+    }
+}
+
+impl Serialize for Seconds {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0.subsec_nanos() {
+            0 => serializer.serialize_u64(self.0.as_secs()),
+            _ => serializer.serialize_f64(self.0.as_secs_f64()),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Seconds {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_f64(Number)
+    }
+}
+
+struct Number;
+
+impl Visitor<'_> for Number {
+    type Value = Seconds;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a number of seconds above 0")
+    }
+
+    fn visit_u64<E: de::Error>(self, seconds: u64) -> Result<Seconds, E> {
+        match seconds {
+            1..=YEAR => Ok(Seconds(Duration::from_secs(seconds))),
+            _ => Err(E::invalid_value(Unexpected::Unsigned(seconds), &self)),
+        }
+    }
+
+    fn visit_i64<E: de::Error>(self, seconds: i64) -> Result<Seconds, E> {
+        match u64::try_from(seconds) {
+            Ok(seconds) => self.visit_u64(seconds),
+            Err(_) => Err(E::invalid_value(Unexpected::Signed(seconds), &self)),
+        }
+    }
+
+    fn visit_f64<E: de::Error>(self, seconds: f64) -> Result<Seconds, E> {
+        match Duration::try_from_secs_f64(seconds) {
+            Ok(duration) if !duration.is_zero() && duration <= Duration::from_secs(YEAR) => {
+                Ok(Seconds(duration))
+            }
+            _ => Err(E::invalid_value(Unexpected::Float(seconds), &self)),
+        }
+    }
+}
+
+const YEAR: u64 = 366 * 24 * 60 * 60;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_of_seconds_comes_and_goes() {
+        for (text, millis) in [("1", 1_000), ("0.5", 500), ("31622400", 31_622_400_000)] {
+            let seconds: Seconds = serde_json::from_str(text).unwrap();
+            assert_eq!(Duration::from(seconds), Duration::from_millis(millis));
+            assert_eq!(serde_json::to_string(&seconds).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn what_is_no_duration_is_refused() {
+        for text in ["0", "-1", "0.0", "-0.5", "1e300", "31622401", "\"10s\"", "true"] {
+            assert!(serde_json::from_str::<Seconds>(text).is_err(), "{text}");
+        }
+    }
+}

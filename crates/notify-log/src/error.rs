@@ -1,0 +1,40 @@
+//! What the system says about the log, as the contract's errors.
+
+use std::io;
+use std::path::Path;
+
+use notify_core::{Error, ErrorKind, printable};
+
+/// An error about `log.file`. `what` says what could not be done.
+///
+/// A full disk is [`ErrorKind::Full`]; a path that no waiting makes a file is [`ErrorKind::Config`].
+/// Everything else may pass, also a forbidden or read-only one: an operator mends it while we retry.
+pub(crate) fn of_file(path: &Path, what: &str, error: io::Error) -> Error {
+    use io::ErrorKind as Io;
+    let kind = match error.kind() {
+        Io::StorageFull | Io::QuotaExceeded | Io::FileTooLarge => ErrorKind::Full,
+        Io::IsADirectory | Io::NotADirectory | Io::InvalidFilename | Io::InvalidInput => {
+            ErrorKind::Config
+        }
+        _ => ErrorKind::Unavailable,
+    };
+    Error::new(kind, about(path, what)).with_source(error)
+}
+
+/// A `log.file` that cannot work as it is configured.
+pub(crate) fn config(path: &Path, what: &str) -> Error {
+    Error::new(ErrorKind::Config, about(path, what))
+}
+
+/// The path is what the operator wrote and needs to see.
+pub(crate) fn about(path: &Path, what: &str) -> String {
+    format!("`log.file`: {} {what}", shown(path))
+}
+
+/// A path, safe to show.
+pub(crate) fn shown(path: &Path) -> String {
+    printable(&path.to_string_lossy(), PATH_CHARS).to_string()
+}
+
+/// The longest path that Linux takes (`PATH_MAX`).
+const PATH_CHARS: usize = 4096;

@@ -1,0 +1,143 @@
+//! The strategy `log`: one line of JSON per notification, appended to a file, to standard output or
+//! to the program's own logging.
+//!
+//! # What is promised
+//!
+//! * Delivered means written and, unless `log.sync = false`, on the disk (`fdatasync`, and the
+//!   directory's entry too).
+//! * Every line is whole. Several processes may append to one file. Where a process was killed or
+//!   the disk filled up in the middle of a line, that line stays cut and the next one starts on its
+//!   own.
+//! * The file may be renamed, compressed, deleted or replaced at any moment, as `logrotate` does:
+//!   what may have been missed is written again, to the new file. A batch that hits a rotation can
+//!   therefore be found twice, with the same `message_id`s. The exception is `copytruncate`, which
+//!   loses what is written between its copy and its truncation.
+//! * A full disk and a forbidden file lose nothing: it is tried again.
+//!
+//! Standard output and the program's logging cannot be synced: there, delivered means handed over.
+//!
+//! Files are written on a thread of the transport's own, so a disk that hangs blocks no runtime.
+
+mod check;
+mod config;
+mod error;
+mod events;
+mod lines;
+mod lock;
+mod reopen;
+mod stdout;
+mod writer;
+
+use async_trait::async_trait;
+use notify_core::{
+    Batch, Driver, Error, ErrorKind, EventType, Finding, Options, Result, Transport, Verdict,
+};
+use tokio::sync::oneshot;
+
+pub use config::{Config, FileConfig};
+pub use events::TARGET;
+use lines::Lines;
+use writer::{Answer, Writer, Written};
+
+/// How the strategy `log` is opened: from the table `[log]`, as [`Config::from_options`] reads it.
+pub const DRIVER: Driver = Driver { name: "log", aliases: &["logging"], open };
+
+/// Appends notifications as JSON lines.
+///
+/// ```no_run
+/// use notify_log::{Config, FileConfig, Log};
+/// let transport = Log::new(Config::File(FileConfig::new("/var/log/glance/notifications.log")));
+/// ```
+#[derive(Debug)]
+pub struct Log {
+    config: Config,
+    /// Kept between batches for its memory.
+    lines: Lines,
+    writer: Option<Writer>,
+    /// The answer to the batch that the writer has. Still here when `send` begins only if the `send`
+    /// that waited for it was dropped.
+    answer: Option<oneshot::Receiver<Answer>>,
+}
+
+impl Log {
+    /// A transport to where `config` says. Nothing is opened or started before the first batch.
+    pub fn new(config: Config) -> Self {
+        Self { config, lines: Lines::default(), writer: None, answer: None }
+    }
+
+    async fn write(&mut self, batch: &mut Batch<'_>) -> Result<()> {
+        if self.answer.is_some() {
+            // A dropped attempt. Nobody waits for its verdicts; its messages come again.
+            drop(self.answer().await);
+        }
+        self.lines.fill(batch.messages());
+        let writer = match &mut self.writer {
+            Some(writer) => writer,
+            none => none.insert(Writer::start(&self.config)?),
+        };
+        self.answer = Some(writer.write(std::mem::take(&mut self.lines)));
+        let Written { lines, rest } = self.answer().await?;
+        batch.settle_range(0..lines, &Verdict::Accept);
+        if let Some(error) = rest {
+            batch.settle_rest(&Verdict::Retry(error));
+        }
+        Ok(())
+    }
+
+    /// Waits for what the writer has in hand. Dropped, it can be called again.
+    async fn answer(&mut self) -> Result<Written> {
+        let Some(answer) = &mut self.answer else {
+            return Err(Error::new(ErrorKind::Bug, "the log's writer was asked nothing"));
+        };
+        let answer = answer.await;
+        self.answer = None;
+        if let Ok(Answer { lines, result }) = answer {
+            self.lines = lines;
+            result
+        } else {
+            self.writer = None;
+            Err(Error::new(ErrorKind::Bug, "the log's writer thread ended by itself"))
+        }
+    }
+}
+
+#[async_trait]
+impl Transport for Log {
+    fn name(&self) -> &'static str {
+        DRIVER.name
+    }
+
+    fn wants(&self, _: EventType) -> bool {
+        true
+    }
+
+    async fn send(&mut self, batch: &mut Batch<'_>) -> Result<()> {
+        if batch.messages().is_empty() {
+            return Ok(());
+        }
+        if matches!(self.config, Config::Tracing) {
+            events::hand_over(batch.messages());
+            batch.settle_rest(&Verdict::Accept);
+            return Ok(());
+        }
+        self.write(batch).await
+    }
+
+    /// Waits until the writer's thread has finished what it has in hand and has closed the file.
+    async fn close(&mut self) -> Result<()> {
+        self.answer = None;
+        if let Some(writer) = self.writer.take() {
+            writer.stop().await;
+        }
+        Ok(())
+    }
+
+    async fn check(&mut self) -> Result<Vec<Finding>> {
+        let config = self.config.clone();
+        writer::on_a_thread(move || check::look(&config)).await
+    }
+}
+
+fn open(options: Options) -> Result<Box<dyn Transport>> {
+    Ok(Box::new(Log::new(Config::from_options(options)?)))
+}

@@ -1,0 +1,126 @@
+//! What the tests share: messages, batches, and processes of this same program.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use notify_core::{
+    Batch, Encoding, Error, Message, Notification, Result, Settlements, Transport, Verdict,
+};
+use notify_log::{Config, FileConfig, Log};
+
+/// The strategy `log` on one file, unsynced: what is tested is not the disk.
+pub(crate) fn log(path: &Path) -> Log {
+    Log::new(Config::File(FileConfig::new(path).sync(false)))
+}
+
+/// Notification `number` of series `series`, with a payload of at least `size` bytes.
+pub(crate) fn notification(series: u32, number: u32, size: usize) -> Notification {
+    let text = format!("{series} {number} {}", "x".repeat(size));
+    let json = format!(
+        r#"{{"message_id":"00000000-0000-4000-8000-{series:04x}{number:08x}","publisher_id":"host",
+        "event_type":"image.upload","priority":"WARN","timestamp":"2026-11-22 12:00:00.000000",
+        "payload":"{text}"}}"#,
+    );
+    Notification::from_json(json.as_bytes()).unwrap()
+}
+
+/// The same, encoded.
+pub(crate) fn message(series: u32, number: u32, size: usize) -> Message {
+    notification(series, number, size).encode(&Encoding::default()).unwrap()
+}
+
+/// Messages of series `series` with small bodies.
+pub(crate) fn messages(series: u32, numbers: std::ops::Range<u32>) -> Vec<Message> {
+    numbers.map(|number| message(series, number, 0)).collect()
+}
+
+/// Series and number of a line, if it is one of [`message`], whole and byte for byte.
+pub(crate) fn read(line: &[u8]) -> Option<(u32, u32)> {
+    let value: serde_json::Value = serde_json::from_slice(line).ok()?;
+    let mut words = value["payload"].as_str()?.split(' ');
+    let (series, number) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+    let size = words.next()?.len();
+    (message(series, number, size).body() == line).then_some((series, number))
+}
+
+/// The lines of a file, each of which must be one of [`message`].
+pub(crate) fn whole_lines(content: &[u8]) -> impl Iterator<Item = (u32, u32)> {
+    assert!(content.is_empty() || content.ends_with(b"\n"), "the last line is cut");
+    let lines = content.split_inclusive(|&byte| byte == b'\n');
+    lines.map(|line| {
+        let read = read(&line[..line.len() - 1]);
+        read.unwrap_or_else(|| panic!("not a line: {:?}", String::from_utf8_lossy(line)))
+    })
+}
+
+/// What one attempt said of each message.
+pub(crate) struct Attempt {
+    pub(crate) verdicts: Vec<Option<Verdict>>,
+    pub(crate) result: Result<()>,
+}
+
+impl Attempt {
+    /// How many were accepted, none of them after one that was not.
+    pub(crate) fn accepted(&self) -> usize {
+        let accepted = |verdict: &&Option<Verdict>| matches!(verdict, Some(Verdict::Accept));
+        let first = self.verdicts.iter().take_while(accepted).count();
+        assert_eq!(self.verdicts.iter().filter(accepted).count(), first, "lines are in order");
+        first
+    }
+
+    pub(crate) fn error(&self) -> Error {
+        self.result.clone().expect_err("the attempt to fail")
+    }
+}
+
+/// One attempt.
+pub(crate) async fn attempt(transport: &mut dyn Transport, messages: &[Message]) -> Attempt {
+    let mut verdicts = vec![None; messages.len()];
+    let mut sink = |settlements: Settlements<'_>| {
+        for (index, verdict) in settlements {
+            assert!(verdicts[index].replace(verdict).is_none(), "settled twice");
+        }
+    };
+    let result = transport.send(&mut Batch::new(messages, &mut sink)).await;
+    Attempt { verdicts, result }
+}
+
+/// One attempt at which everything has to be accepted.
+pub(crate) async fn deliver(transport: &mut dyn Transport, messages: &[Message]) {
+    let attempt = attempt(transport, messages).await;
+    attempt.result.as_ref().expect("the batch to be taken");
+    assert_eq!(attempt.accepted(), messages.len());
+}
+
+/// The bodies of messages as a file holds them.
+pub(crate) fn text(messages: &[Message]) -> String {
+    messages.iter().map(|message| String::from_utf8_lossy(message.body()) + "\n").collect()
+}
+
+pub(crate) fn content(path: &Path) -> String {
+    fs::read_to_string(path).expect("the log to be readable")
+}
+
+/// The test `name` in a process of its own, started by `wrapper` if there is one. There it finds
+/// `role` in the environment and plays it.
+pub(crate) fn process(wrapper: &[&str], name: &str, role: &str) -> Command {
+    let program = std::env::current_exe().expect("this program to have a path");
+    let mut command = match wrapper {
+        [] => Command::new(program),
+        [first, rest @ ..] => {
+            let mut command = Command::new(first);
+            command.args(rest).arg(program);
+            command
+        }
+    };
+    command.args(["--exact", name, "--nocapture"]).env(ROLE, role);
+    command
+}
+
+/// What this process was started to do, if it was by [`process`].
+pub(crate) fn role() -> Option<String> {
+    std::env::var(ROLE).ok()
+}
+
+const ROLE: &str = "NOTIFY_LOG_TEST_ROLE";
