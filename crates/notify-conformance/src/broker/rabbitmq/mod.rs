@@ -12,6 +12,7 @@
 //! ```
 
 mod builder;
+mod cluster;
 mod console;
 mod node;
 mod vhost;
@@ -23,6 +24,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 pub use builder::Builder;
+pub use cluster::Cluster;
 use node::Node;
 pub use vhost::{QueueInfo, Vhost};
 

@@ -160,7 +160,7 @@ impl<'b> Vhost<'b> {
 }
 
 /// A text as Erlang writes a binary.
-fn binary(text: &str) -> String {
+pub(super) fn binary(text: &str) -> String {
     let bytes: Vec<_> = text.bytes().map(|byte| byte.to_string()).collect();
     format!("<<{}>>", bytes.join(","))
 }
