@@ -84,7 +84,7 @@ async fn a_client_that_leaves_early_is_told_as_an_error_before_the_service_ends(
         .write_all(format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n").as_bytes())
         .await
         .unwrap();
-    client.read_exact(&mut [0; 100_000]).await.unwrap();
+    client.read_exact(&mut vec![0; 100_000]).await.unwrap();
     drop(client);
     stop.send(()).unwrap();
     tokio::time::timeout(Duration::from_secs(60), server).await.unwrap().unwrap().unwrap();
