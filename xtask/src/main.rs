@@ -4,8 +4,12 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a chore talks to who runs it")]
 
+mod cargo;
+mod ci;
+mod features;
 mod setup;
-mod workspace;
+mod test;
+mod tidy;
 
 use std::process::ExitCode;
 
@@ -15,6 +19,10 @@ fn main() -> ExitCode {
     let rest: Vec<String> = arguments.collect();
     let done = match (chore.as_deref(), rest.as_slice()) {
         (Some("setup"), []) => setup::run(),
+        (Some("test"), extra) => test::run(extra),
+        (Some("ci"), []) => ci::run(),
+        (Some("features"), []) => features::run(),
+        (Some("tidy"), []) => tidy::run(),
         (Some("help" | "-h" | "--help"), []) => {
             print!("{USAGE}");
             Ok(())
@@ -39,4 +47,8 @@ The project's chores.
 Usage: cargo xtask CHORE
 
   setup              install what the tests need and this machine lacks (Debian packages, Python)
+  test [ARGUMENT]…   setup, then every test, with these arguments to `cargo test`
+  tidy               the invariants of the code
+  features           every feature of the facade builds alone, and brings nothing of the others
+  ci                 all of that and more, as it runs on every change
 ";

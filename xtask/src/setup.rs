@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-use crate::workspace::{self, root};
+use crate::cargo::{self, root};
 
 /// Installs what is missing. Does nothing, quickly, when nothing is.
 ///
@@ -58,8 +58,8 @@ fn install_packages(packages: &[&str]) -> Result<()> {
     };
 
     let silent = SilentServices::new()?;
-    workspace::run(command("apt-get").args(["--quiet", "--option", LOCK_TIMEOUT, "update"]))?;
-    workspace::run(
+    cargo::run(command("apt-get").args(["--quiet", "--option", LOCK_TIMEOUT, "update"]))?;
+    cargo::run(
         command("env")
             .arg("DEBIAN_FRONTEND=noninteractive")
             .args(["apt-get", "--quiet", "--yes", "--no-install-recommends"])
@@ -69,7 +69,7 @@ fn install_packages(packages: &[&str]) -> Result<()> {
     )?;
     if packages.contains(&"rabbitmq-server") {
         // Debian enables what it installs. The tests start nodes of their own.
-        workspace::run(command("update-rc.d").args(["rabbitmq-server", "disable"]))?;
+        cargo::run(command("update-rc.d").args(["rabbitmq-server", "disable"]))?;
     }
     Ok(())
 }
@@ -127,8 +127,8 @@ fn python_environment(root: &Path) -> Result<()> {
         return Ok(());
     }
     println!("making the Python environment {}", environment.display());
-    workspace::run(Command::new(PYTHON).args(["-m", "venv", "--clear"]).arg(&environment))?;
-    workspace::run(
+    cargo::run(Command::new(PYTHON).args(["-m", "venv", "--clear"]).arg(&environment))?;
+    cargo::run(
         Command::new(&python)
             .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"])
             .arg("--requirement")

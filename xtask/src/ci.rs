@@ -1,0 +1,69 @@
+//! `cargo xtask ci`: everything that must hold for every change, the cheap before the dear.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+
+use crate::cargo::{self, cargo};
+use crate::{features, test, tidy};
+
+/// Runs every step, also after one that failed.
+///
+/// # Errors
+///
+/// Names the steps that failed.
+pub(crate) fn run() -> Result<()> {
+    let mut failed = Vec::new();
+    let mut times = Vec::new();
+    for Step { name, run } in STEPS {
+        println!("── {name}");
+        let start = Instant::now();
+        if let Err(error) = run() {
+            eprintln!("error: {error:#}");
+            failed.push(name);
+        }
+        let took = start.elapsed();
+        println!("── {name} took {}\n", seconds(took));
+        times.push(format!("{name} {}", seconds(took)));
+    }
+    println!("── {}", times.join(", "));
+    if !failed.is_empty() {
+        bail!("failed: {}", failed.join(", "));
+    }
+    Ok(())
+}
+
+struct Step {
+    name: &'static str,
+    run: fn() -> Result<()>,
+}
+
+const STEPS: [Step; 7] = [
+    // Whoever builds a release builds what was tested.
+    Step {
+        name: "lock",
+        run: || {
+            cargo::output(&mut cargo(&["metadata", "--locked", "--format-version=1"])).map(drop)
+        },
+    },
+    Step { name: "fmt", run: || cargo::run(&mut cargo(&["fmt", "--all", "--check"])) },
+    Step { name: "tidy", run: tidy::run },
+    Step { name: "clippy", run: clippy },
+    Step { name: "doc", run: doc },
+    Step { name: "features", run: features::run },
+    Step { name: "test", run: || test::run(&[]) },
+];
+
+fn clippy() -> Result<()> {
+    let everything = ["clippy", "--workspace", "--all-targets", "--all-features"];
+    cargo::run(cargo(&everything).args(["--", "--deny", "warnings"]))
+}
+
+fn doc() -> Result<()> {
+    let everything = ["doc", "--workspace", "--all-features", "--no-deps"];
+    cargo::run(cargo(&everything).env("RUSTDOCFLAGS", "--deny warnings"))
+}
+
+fn seconds(time: Duration) -> String {
+    format!("{:.1} s", time.as_secs_f64())
+}

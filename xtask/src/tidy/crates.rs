@@ -1,0 +1,196 @@
+//! Which crate may know which.
+
+use super::tokens::tokens;
+use super::{File, Workspace};
+
+/// Neither depends on one nor names one in code. Its documentation may.
+pub(super) fn core_names_no_backend(workspace: &Workspace) -> Vec<String> {
+    let mut problems = forbidden(
+        workspace,
+        |package| package == CORE,
+        |dependency| is_ours(dependency) || owner(dependency).is_some(),
+    );
+    let core = workspace.sources.iter().filter(|file| file.path.starts_with(CORE_SOURCES));
+    problems.extend(core.flat_map(backends_named_in));
+    problems
+}
+
+fn backends_named_in(file: &File) -> Vec<String> {
+    let named = |text: &str| {
+        let text = text.to_lowercase();
+        BACKENDS.into_iter().find(|backend| text.contains(backend))
+    };
+    tokens(&file.text)
+        .iter()
+        .filter_map(|token| {
+            named(&token.text)
+                .map(|backend| format!("{}:{} names {backend}", file.path.display(), token.line))
+        })
+        .collect()
+}
+
+/// No transport depends on another, on another's client, or on anything of ours but core and, if it
+/// speaks to a broker, notify-net.
+pub(super) fn transports_are_apart(workspace: &Workspace) -> Vec<String> {
+    let mut problems = Vec::new();
+    for transport in TRANSPORTS {
+        let net = ["notify-rabbit", "notify-qpid"].contains(&transport);
+        problems.extend(forbidden(
+            workspace,
+            |package| package == transport,
+            |dependency| {
+                let allowed = dependency == CORE || (net && dependency == NET);
+                let foreign_client = owner(dependency).is_some_and(|owner| owner != transport);
+                (is_ours(dependency) && !allowed) || foreign_client
+            },
+        ));
+    }
+    problems
+}
+
+/// Nothing else is built with one.
+pub(super) fn only_the_facade_knows_transports(workspace: &Workspace) -> Vec<String> {
+    forbidden(workspace, |package| package != FACADE, |dependency| TRANSPORTS.contains(&dependency))
+}
+
+/// Only the unpublished crate of tests may be built with it.
+pub(super) fn conformance_is_for_tests(workspace: &Workspace) -> Vec<String> {
+    let tests = |package: &str| {
+        workspace.packages.iter().any(|p| {
+            p.name == package
+                && p.manifest_path.parent().is_some_and(|path| path.ends_with("tests"))
+        })
+    };
+    forbidden(workspace, |package| !tests(package), |dependency| dependency == CONFORMANCE)
+}
+
+/// Chores work whatever state the libraries are in.
+pub(super) fn xtask_stands_alone(workspace: &Workspace) -> Vec<String> {
+    forbidden(workspace, |package| package == "xtask", is_ours)
+}
+
+/// Normal dependencies that are forbidden, of the packages that it is forbidden to.
+fn forbidden(
+    workspace: &Workspace,
+    package: impl Fn(&str) -> bool,
+    dependency: impl Fn(&str) -> bool,
+) -> Vec<String> {
+    let packages = workspace.packages.iter().filter(|p| package(&p.name));
+    packages
+        .flat_map(|package| {
+            let forbidden = package.normal_dependencies().filter(|name| dependency(name));
+            forbidden.map(|name| format!("{} depends on {name}", package.name)).collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+fn is_ours(package: &str) -> bool {
+    package.starts_with("notify-") || package.starts_with(FACADE)
+}
+
+/// The crate that a client belongs to.
+fn owner(client: &str) -> Option<&'static str> {
+    CLIENTS
+        .into_iter()
+        .find(|(_, clients)| clients.iter().any(|prefix| client.starts_with(prefix)))
+        .map(|(owner, _)| owner)
+}
+
+const CORE: &str = "notify-core";
+const NET: &str = "notify-net";
+const FACADE: &str = "glance-notify";
+const CONFORMANCE: &str = "notify-conformance";
+const CORE_SOURCES: &str = "crates/notify-core/src";
+
+const TRANSPORTS: [&str; 5] =
+    ["notify-log", "notify-noop", "notify-qpid", "notify-rabbit", "notify-spool"];
+
+/// The beginnings of the names of each transport's client crates.
+pub(super) const CLIENTS: [(&str, &[&str]); 3] = [
+    ("notify-rabbit", &["lapin", "amq-protocol"]),
+    ("notify-qpid", &["fe2o3-amqp", "serde_amqp"]),
+    ("notify-spool", &["redb"]),
+];
+
+/// Words that no code of core has a use for, in lower case.
+const BACKENDS: [&str; 11] = [
+    "amqp",
+    "fe2o3",
+    "lapin",
+    "notify_log",
+    "notify_net",
+    "notify_noop",
+    "notify_spool",
+    "proton",
+    "qpid",
+    "rabbit",
+    "redb",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{packages, source};
+    use super::*;
+
+    #[test]
+    fn core_that_names_a_backend_is_found() {
+        let names = |path, text| core_names_no_backend(&source(path, text));
+        let inside = "crates/notify-core/src/driver.rs";
+        assert_eq!(names(inside, "\n\nfn open_rabbit() {}"), [format!("{inside}:3 names rabbit")]);
+        assert_eq!(names(inside, r#"const NAME: &str = "Qpid";"#).len(), 1);
+        assert_eq!(
+            names(inside, "//! Not `rabbit`.\n/// Nor `qpid`.\nfn f() {} // lapin"),
+            [""; 0]
+        );
+        assert_eq!(
+            names(inside, "#[cfg(test)] mod tests { const NAME: &str = \"rabbit\"; }"),
+            [""; 0]
+        );
+        assert_eq!(names("crates/notify-rabbit/src/lib.rs", "fn rabbit() {}"), [""; 0]);
+    }
+
+    #[test]
+    fn core_that_depends_on_a_backend_is_found() {
+        let depends = |line| core_names_no_backend(&packages(&[line]));
+        assert_eq!(depends("notify-core: serde lapin"), ["notify-core depends on lapin"]);
+        assert_eq!(depends("notify-core: notify-noop").len(), 1);
+        assert_eq!(depends("notify-core: serde"), [""; 0]);
+    }
+
+    #[test]
+    fn transports_that_know_too_much_are_found() {
+        let knows = |line| transports_are_apart(&packages(&[line]));
+        assert_eq!(knows("notify-rabbit: notify-core notify-net lapin serde"), [""; 0]);
+        assert_eq!(knows("notify-rabbit: notify-log"), ["notify-rabbit depends on notify-log"]);
+        assert_eq!(knows("notify-rabbit: fe2o3-amqp").len(), 1);
+        assert_eq!(knows("notify-log: notify-net").len(), 1);
+        assert_eq!(knows("notify-log: redb").len(), 1);
+        assert_eq!(knows("notify-spool: notify-core redb"), [""; 0]);
+        assert_eq!(knows("notify-noop: glance-notify").len(), 1);
+    }
+
+    #[test]
+    fn others_that_know_transports_are_found() {
+        let knows = |line| only_the_facade_knows_transports(&packages(&[line]));
+        assert_eq!(knows("glance-notify: notify-log notify-rabbit"), [""; 0]);
+        assert_eq!(knows("glance-notify-cli: notify-log").len(), 1);
+        assert_eq!(knows("notify-conformance: notify-noop").len(), 1);
+    }
+
+    #[test]
+    fn a_library_that_is_built_with_the_conformance_suite_is_found() {
+        let built_with = |line| conformance_is_for_tests(&packages(&[line]));
+        assert_eq!(built_with("notify-log: notify-conformance").len(), 1);
+        let mut tests = packages(&["glance-notify-tests: notify-conformance"]);
+        tests.packages[0].manifest_path = "/tests/Cargo.toml".into();
+        assert_eq!(conformance_is_for_tests(&tests), [""; 0]);
+        let mut dev = packages(&["notify-log: notify-conformance"]);
+        dev.packages[0].dependencies[0].kind = Some("dev".to_owned());
+        assert_eq!(conformance_is_for_tests(&dev), [""; 0]);
+    }
+
+    #[test]
+    fn chores_that_need_a_library_are_found() {
+        assert_eq!(xtask_stands_alone(&packages(&["xtask: anyhow notify-core"])).len(), 1);
+    }
+}

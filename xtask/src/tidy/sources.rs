@@ -1,0 +1,261 @@
+//! What stands in the sources.
+
+use std::path::Path;
+
+use super::crates::CLIENTS;
+use super::tokens::{Token, starts_with, tokens};
+use super::{File, Workspace};
+
+/// The crates that speak to clients name none of their types in what is public.
+///
+/// Looked for in the text of every `pub` item from its name to its body (of an enum and a trait, the
+/// body too): the client crates themselves, and what the file imports from them. Since the lint
+/// `unreachable_pub` is on, what is `pub` is public. A type alias that hides a client's type behind a
+/// private name would not be seen.
+pub(super) fn no_client_type_in_public(workspace: &Workspace) -> Vec<String> {
+    let mut problems = Vec::new();
+    for file in in_libraries(workspace) {
+        let tokens = tokens(&file.text);
+        let clients = client_names(&tokens);
+        for (index, token) in tokens.iter().enumerate().filter(|(_, token)| token.text == "pub") {
+            let shown = public_item(&tokens[index + 1..]);
+            if let Some(name) = shown.iter().find(|token| clients.contains(&token.text)) {
+                problems.push(at(file, token.line, &format!("`{}` in a public item", name.text)));
+            }
+        }
+    }
+    problems
+}
+
+/// What a reader needs before the first line of code.
+pub(super) fn every_file_says_what_it_is_for(workspace: &Workspace) -> Vec<String> {
+    let silent = |file: &&File| {
+        let first = file.text.lines().next().unwrap_or_default();
+        first.strip_prefix("//!").is_none_or(|text| text.trim().is_empty())
+    };
+    workspace
+        .sources
+        .iter()
+        .filter(silent)
+        .map(|file| at(file, 1, "does not open with `//!`"))
+        .collect()
+}
+
+/// Libraries leave a program's standard output and error alone.
+pub(super) fn libraries_do_not_print(workspace: &Workspace) -> Vec<String> {
+    let stdout_target = Path::new("crates/notify-log/src/stdout.rs");
+    let print = |file: &File, tokens: &[Token]| {
+        let macros = ["print", "println", "eprint", "eprintln", "dbg"];
+        let streams: &[&str] =
+            if file.path == stdout_target { &["stderr"] } else { &["stdout", "stderr"] };
+        macros.iter().any(|name| starts_with(tokens, &[name, "!"]))
+            || streams.iter().any(|name| starts_with(tokens, &[name, "("]))
+    };
+    find(in_libraries(workspace), "prints", print)
+}
+
+/// A lint is expected, with a reason, and the compiler says when it no longer occurs.
+pub(super) fn no_bare_allow(workspace: &Workspace) -> Vec<String> {
+    find(workspace.sources.iter(), "allows a lint: `expect` it, with a reason", |_, tokens| {
+        starts_with(tokens, &["#", "[", "allow", "("])
+            || starts_with(tokens, &["#", "!", "[", "allow", "("])
+    })
+}
+
+/// What is committed is done.
+pub(super) fn nothing_is_left_undone(workspace: &Workspace) -> Vec<String> {
+    find(workspace.sources.iter(), "is left undone", |_, tokens| {
+        starts_with(tokens, &["todo", "!"]) || starts_with(tokens, &["unimplemented", "!"])
+    })
+}
+
+/// Files that want to be two. A note, not a failure.
+pub(super) fn long_files(workspace: &Workspace) -> Vec<String> {
+    let length = |file: &File| file.text.lines().count();
+    let long = workspace.sources.iter().filter(|file| length(file) > LONG);
+    long.map(|file| format!("{} has {} lines", file.path.display(), length(file))).collect()
+}
+
+/// The sources of libraries proper: not of the command, of the tests' own crates, or of tests.
+fn in_libraries(workspace: &Workspace) -> impl Iterator<Item = &File> {
+    workspace.sources.iter().filter(|file| {
+        let parts: Vec<_> = file.path.iter().filter_map(|part| part.to_str()).collect();
+        matches!(parts.as_slice(), ["crates", name, "src", ..] if !NOT_LIBRARIES.contains(name))
+    })
+}
+
+/// Every place where something begins.
+fn find<'a>(
+    files: impl Iterator<Item = &'a File>,
+    what: &str,
+    begins: impl Fn(&File, &[Token]) -> bool,
+) -> Vec<String> {
+    let mut problems = Vec::new();
+    for file in files {
+        let tokens = tokens(&file.text);
+        let places = (0..tokens.len()).filter(|&index| begins(file, &tokens[index..]));
+        problems.extend(places.map(|index| at(file, tokens[index].line, what)));
+    }
+    problems
+}
+
+fn at(file: &File, line: usize, what: &str) -> String {
+    format!("{}:{line}: {what}", file.path.display())
+}
+
+/// The names of client crates, and what this file imports from them.
+fn client_names(tokens: &[Token]) -> Vec<String> {
+    let is_client = |word: &str| {
+        let mut prefixes = CLIENTS.iter().flat_map(|(_, prefixes)| *prefixes);
+        prefixes.any(|prefix| word.starts_with(&prefix.replace('-', "_")))
+    };
+    let mut names: Vec<String> =
+        tokens.iter().map(|token| &token.text).filter(|word| is_client(word)).cloned().collect();
+    for (index, _) in tokens.iter().enumerate().filter(|(_, token)| token.text == "use") {
+        let import = until(&tokens[index + 1..], &[";"]);
+        if !import.first().is_some_and(|token| is_client(&token.text)) {
+            continue;
+        }
+        for (position, token) in import.iter().enumerate() {
+            let renamed = import.get(position + 1).is_some_and(|next| next.text == "as");
+            if token.text.starts_with(char::is_uppercase) && !renamed {
+                names.push(token.text.clone());
+            }
+        }
+    }
+    names
+}
+
+/// As much of the item that begins after `pub` as whoever uses it sees.
+fn public_item(tokens: &[Token]) -> &[Token] {
+    let word = |index: usize| tokens.get(index).map_or("", |token| token.text.as_str());
+    match word(0) {
+        // `pub(crate)`.
+        "(" => &[],
+        "enum" | "trait" => until(tokens, &["}", ";"]),
+        // Its fields have a `pub` of their own.
+        "struct" => until(tokens, &["{", "(", ";"]),
+        "type" | "use" => until(tokens, &[";"]),
+        "const" | "static" if word(1) != "fn" => until(tokens, &["=", ";"]),
+        "fn" | "async" | "const" | "unsafe" | "extern" | "mod" => until(tokens, &["{", ";"]),
+        // A field.
+        _ => until(tokens, &[",", "}", ")"]),
+    }
+}
+
+/// The tokens up to the first of these that no bracket encloses, or, for a closing bracket, that ends
+/// the first block.
+fn until<'a>(tokens: &'a [Token], ends: &[&str]) -> &'a [Token] {
+    let mut depth = 0_usize;
+    for (index, token) in tokens.iter().enumerate() {
+        let text = token.text.as_str();
+        let closes = matches!(text, ")" | "]" | "}" | ">");
+        // The head of an arrow closes nothing.
+        let arrow =
+            text == ">" && index > 0 && matches!(tokens[index - 1].text.as_str(), "-" | "=");
+        if closes && !arrow {
+            depth = depth.saturating_sub(1);
+        }
+        if depth == 0 && ends.contains(&text) {
+            return &tokens[..index];
+        }
+        if matches!(text, "(" | "[" | "{" | "<") {
+            depth += 1;
+        }
+    }
+    tokens
+}
+
+/// Crates that print, or that only tests use.
+const NOT_LIBRARIES: [&str; 2] = ["glance-notify-cli", "notify-conformance"];
+
+/// Lines of a file that wants to be two.
+const LONG: usize = 400;
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::source;
+    use super::*;
+
+    const LIBRARY: &str = "crates/notify-rabbit/src/publish.rs";
+
+    #[test]
+    fn a_client_type_in_public_is_found() {
+        let found = |text: &str| no_client_type_in_public(&source(LIBRARY, text)).len();
+        assert_eq!(found("pub fn f(c: lapin::Channel) {}"), 1);
+        assert_eq!(found("pub async fn f() -> Result<u8, lapin::Error> { g() }"), 1);
+        assert_eq!(
+            found(
+                "use lapin::{Channel, Error as Failed};\npub struct S { pub c: Option<Channel> }"
+            ),
+            1
+        );
+        assert_eq!(found("use lapin::Error as Failed;\npub struct S(pub Failed);"), 1);
+        assert_eq!(found("pub use lapin;"), 1);
+        assert_eq!(found("use lapin::Channel;\npub use own::{A, Channel};"), 1);
+        assert_eq!(found("pub type T = amq_protocol::uri::AMQPUri;"), 1);
+        assert_eq!(found("pub enum E { A { b: u8 }, C(fe2o3_amqp::Sender) }"), 1);
+        assert_eq!(found("pub trait T { fn f(); fn g(&self) -> redb::Database; }"), 1);
+        assert_eq!(found("pub struct S { pub a: HashMap<u8, lapin::Channel>, pub b: u8 }"), 1);
+    }
+
+    #[test]
+    fn a_client_type_in_private_is_none_of_its_business() {
+        let found = |text: &str| no_client_type_in_public(&source(LIBRARY, text)).len();
+        assert_eq!(found("pub fn f() { let c: lapin::Channel; }"), 0);
+        assert_eq!(found("pub(crate) fn f(c: lapin::Channel) {}"), 0);
+        assert_eq!(found("pub struct S { a: lapin::Channel, pub b: u8 }"), 0);
+        assert_eq!(found("pub struct S(lapin::Channel);"), 0);
+        assert_eq!(found("use lapin::Error as Failed;\npub fn f() -> Result<u8, Error> {}"), 0);
+        assert_eq!(found("pub struct S { pub b: Box<dyn Fn() -> u8>, c: lapin::Channel }"), 0);
+        let test = source("crates/notify-rabbit/tests/a.rs", "pub fn f(c: lapin::Channel) {}");
+        assert_eq!(no_client_type_in_public(&test).len(), 0);
+    }
+
+    #[test]
+    fn a_file_that_does_not_say_what_it_is_for_is_found() {
+        let found = |text: &str| every_file_says_what_it_is_for(&source("tests/a.rs", text)).len();
+        assert_eq!(found("//! What.\n"), 0);
+        assert_eq!(found("//!\nfn f() {}"), 1);
+        assert_eq!(found("use a;"), 1);
+        assert_eq!(found(""), 1);
+    }
+
+    #[test]
+    fn a_library_that_prints_is_found() {
+        let found = |path, text| libraries_do_not_print(&source(path, text)).len();
+        assert_eq!(found(LIBRARY, "fn f() { println!(\"x\") }"), 1);
+        assert_eq!(found(LIBRARY, "fn f() { std::io::stdout().write(b\"\") }"), 1);
+        assert_eq!(found(LIBRARY, "/// `println!()`\nfn f() {}"), 0);
+        assert_eq!(found(LIBRARY, "#[cfg(test)]\nmod tests { fn f() { println!() } }"), 0);
+        assert_eq!(found("crates/notify-log/src/stdout.rs", "fn f() { stdout() }"), 0);
+        assert_eq!(found("crates/notify-log/src/stdout.rs", "fn f() { print!(\"\") }"), 1);
+        assert_eq!(found("crates/glance-notify-cli/src/main.rs", "fn f() { print!(\"\") }"), 0);
+    }
+
+    #[test]
+    fn a_bare_allow_is_found() {
+        let found = |text: &str| no_bare_allow(&source("xtask/src/a.rs", text)).len();
+        assert_eq!(found("#[allow(dead_code)]\nfn f() {}"), 1);
+        assert_eq!(found("#![allow(dead_code)]"), 1);
+        assert_eq!(found("#[expect(dead_code, reason = \"x\")]\nfn f() {}"), 0);
+        assert_eq!(found("// #[allow(dead_code)]"), 0);
+    }
+
+    #[test]
+    fn what_is_left_undone_is_found() {
+        let found = |text: &str| nothing_is_left_undone(&source("tests/a.rs", text)).len();
+        assert_eq!(found("fn f() { todo!() }"), 1);
+        assert_eq!(found("fn f() { unimplemented!(\"x\") }"), 1);
+        assert_eq!(found("fn f() { \"todo!\" }"), 0);
+    }
+
+    #[test]
+    fn a_long_file_is_noted() {
+        assert_eq!(long_files(&source("tests/a.rs", &"\n".repeat(400))).len(), 0);
+        assert_eq!(
+            long_files(&source("tests/a.rs", &"\n".repeat(401))),
+            ["tests/a.rs has 401 lines"]
+        );
+    }
+}
