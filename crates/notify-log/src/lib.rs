@@ -67,7 +67,8 @@ impl Log {
 
     async fn write(&mut self, batch: &mut Batch<'_>) -> Result<()> {
         if self.answer.is_some() {
-            // A dropped attempt. Nobody waits for its verdicts; its messages come again.
+            // A dropped attempt. Nobody waits for its verdicts; its messages come again. The writer
+            // has one batch at a time, however long a disk hangs.
             drop(self.answer().await);
         }
         self.lines.fill(batch.messages());
@@ -140,4 +141,33 @@ impl Transport for Log {
 
 fn open(options: Options) -> Result<Box<dyn Transport>> {
     Ok(Box::new(Log::new(Config::from_options(options)?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::task::{Context, Waker};
+
+    use notify_core::{Encoding, Notification};
+
+    use super::*;
+
+    #[test]
+    fn a_disk_that_hangs_is_given_one_batch_however_many_are_dropped() {
+        let json = br#"{"message_id": "6b9d4b8a-0f7c-4d2c-9a4a-0a3f0e7d4c11", "publisher_id": "h",
+            "event_type": "image.delete", "priority": "WARN", "payload": "gone",
+            "timestamp": "2026-11-22 12:00:00.000000"}"#;
+        let notification = Notification::from_json(json).unwrap();
+        let message = notification.encode(&Encoding::default()).unwrap();
+        let (writer, inbox) = Writer::idle();
+        let mut log = Log::new(Config::Stdout);
+        log.writer = Some(writer);
+        for _ in 0..3 {
+            let mut sink = |_: notify_core::Settlements<'_>| panic!("nothing was written");
+            let mut batch = Batch::new(std::slice::from_ref(&message), &mut sink);
+            let send = pin!(log.send(&mut batch));
+            assert!(send.poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        }
+        assert_eq!(inbox.try_iter().count(), 1);
+    }
 }

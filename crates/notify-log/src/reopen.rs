@@ -26,11 +26,13 @@ pub(crate) struct LogFile {
     open: Option<Open>,
     /// It was open before: if it is missing now, somebody took it away.
     known: bool,
+    /// How long to wait for what that somebody may put in its place.
+    grace: Duration,
 }
 
 impl LogFile {
     pub(crate) fn new(config: FileConfig) -> Self {
-        Self { config, open: None, known: false }
+        Self { config, open: None, known: false, grace: GRACE }
     }
 
     /// Appends the lines to the file that the path names, once it is certain which one that is.
@@ -72,7 +74,7 @@ impl LogFile {
     fn reopen(&mut self) -> Result<Open> {
         let FileConfig { path, sync, .. } = &self.config;
         if self.known {
-            wait_for_a_successor(path);
+            wait_for_a_successor(path, self.grace);
         }
         let open = open(path)?;
         if *sync {
@@ -192,12 +194,12 @@ fn sync_directory(path: &Path) -> Result<()> {
 
 /// Gives whoever took the file away a moment to put a new one in its place.
 ///
-/// `logrotate` with `create` renames first and creates then, and should the path exist by then, it
-/// moves that file aside to one name that it overwrites the next time.
-fn wait_for_a_successor(path: &Path) {
-    let deadline = Instant::now() + SUCCESSOR;
+/// `logrotate` with `create` renames first and creates then. Should the path exist by then, it moves
+/// that file to a name of the current hour, and the next time over the file of that name.
+fn wait_for_a_successor(path: &Path, grace: Duration) {
+    let deadline = Instant::now() + grace;
     while fs::symlink_metadata(path).is_err() && Instant::now() < deadline {
-        std::thread::sleep(SUCCESSOR / 20);
+        std::thread::sleep(Duration::from_millis(1));
     }
 }
 
@@ -211,8 +213,31 @@ const TRIES: usize = 8;
 /// Readable by the owner and the group, less what the umask takes.
 const MODE: u32 = 0o640;
 
-const SUCCESSOR: Duration = Duration::from_millis(20);
+/// Many times what `logrotate` takes between two system calls, and nothing once a day.
+const GRACE: Duration = Duration::from_millis(100);
 
 /// How a file system or a directory says that it is not for syncing, rather than that it failed.
 const CANNOT_SYNC: [io::ErrorKind; 3] =
     [io::ErrorKind::InvalidInput, io::ErrorKind::Unsupported, io::ErrorKind::PermissionDenied];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_one_who_takes_the_file_away_may_create_the_next() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("n.log");
+        let mut log = LogFile::new(FileConfig::new(&path));
+        log.grace = Duration::from_secs(60);
+        let mut lines = Lines::default();
+        lines.fill(&[]);
+        log.write(&lines).unwrap();
+        std::thread::scope(|threads| {
+            fs::rename(&path, dir.path().join("n.log.1")).unwrap();
+            threads.spawn(|| File::create_new(&path).expect("the path to be free"));
+            log.write(&lines).unwrap();
+        });
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
+    }
+}

@@ -36,7 +36,9 @@ pub(crate) struct Written {
     pub(crate) rest: Option<Error>,
 }
 
-struct Job {
+/// One batch to write.
+#[derive(Debug)]
+pub(crate) struct Job {
     lines: Lines,
     answer: oneshot::Sender<Answer>,
 }
@@ -60,6 +62,13 @@ impl Writer {
             drop(end);
         })?;
         Ok(Self { jobs, ended })
+    }
+
+    /// One that never gets to anything, and what it was given.
+    #[cfg(test)]
+    pub(crate) fn idle() -> (Self, mpsc::Receiver<Job>) {
+        let (jobs, inbox) = mpsc::channel();
+        (Self { jobs, ended: oneshot::channel().1 }, inbox)
     }
 
     /// Hands a batch over. The answer fails if the thread is gone.

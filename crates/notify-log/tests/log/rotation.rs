@@ -100,7 +100,7 @@ async fn a_symbolic_link_that_is_swapped_is_followed() {
 /// compresses does. Nothing that was accepted may be missing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_file_that_is_taken_away_while_it_is_written_loses_nothing() {
-    const ROTATIONS: usize = 100;
+    const ROTATIONS: usize = 40;
     let dir = tempfile::tempdir().unwrap();
     let (path, old) = (dir.path().join("n.log"), dir.path().join("n.log.1"));
     let done = AtomicBool::new(false);
