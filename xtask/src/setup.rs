@@ -1,8 +1,8 @@
 //! `cargo xtask setup`: what the tests need from the system, installing only what is missing.
 //!
 //! Debian packages, and a Python environment in `.venv` at the root of the workspace: there the tests
-//! find it whatever the target directory and the home directory are. No service is started, stopped
-//! or left enabled, and nothing of this project stays in the system.
+//! find it whatever the target directory and the home directory are. No service is started or stopped,
+//! RabbitMQ's is left disabled, and nothing of this project stays in the system.
 
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt as _;

@@ -7,7 +7,8 @@ use std::path::Path;
 use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex};
 
-use super::{RabbitMq, Settings, scripts};
+use super::RabbitMq;
+use super::settings::{Settings, scripts};
 use crate::broker::free_port;
 use crate::broker::sandbox::Sandbox;
 

@@ -1,13 +1,14 @@
 //! One run of a node: a process, from its start to its end.
 
 use std::fs::{self, File};
+use std::net::{Ipv4Addr, TcpStream};
 use std::process::{Child, Stdio};
 use std::sync::{Mutex, PoisonError};
 
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::console::{self, Console};
-use super::{Settings, answers};
+use super::settings::Settings;
 use crate::broker::sandbox::Sandbox;
 use crate::broker::wait_until;
 
@@ -49,7 +50,7 @@ impl Node {
     pub(super) fn wait_until_ready(&self) -> Result<(), String> {
         // It answers at all only when it has started.
         self.console.evaluate("rabbit:await_startup()")?;
-        wait_until("the node listens", || answers(self.port));
+        wait_until("the node listens", || listens(self.port));
         Ok(())
     }
 
@@ -96,4 +97,8 @@ impl Node {
             kill_process(self.id, signal).expect("cannot signal the node");
         }
     }
+}
+
+fn listens(port: u16) -> bool {
+    TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok()
 }
