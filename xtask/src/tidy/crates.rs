@@ -48,18 +48,23 @@ pub(super) fn transports_are_apart(workspace: &Workspace) -> Vec<String> {
     problems
 }
 
-/// Nothing else is built with one.
+/// Nothing else is built with one, but the benchmarks that measure them.
 pub(super) fn only_the_facade_knows_transports(workspace: &Workspace) -> Vec<String> {
-    forbidden(workspace, |package| package != FACADE, |dependency| TRANSPORTS.contains(&dependency))
+    forbidden(
+        workspace,
+        |package| ![FACADE, BENCH].contains(&package),
+        |dependency| TRANSPORTS.contains(&dependency),
+    )
 }
 
-/// Only the unpublished crate of tests may be built with it.
+/// Only the unpublished crates of tests and benchmarks may be built with it.
 pub(super) fn conformance_is_for_tests(workspace: &Workspace) -> Vec<String> {
     let tests = |package: &str| {
-        workspace.packages.iter().any(|p| {
-            p.name == package
-                && p.manifest_path.parent().is_some_and(|path| path.ends_with("tests"))
-        })
+        package == BENCH
+            || workspace.packages.iter().any(|p| {
+                p.name == package
+                    && p.manifest_path.parent().is_some_and(|path| path.ends_with("tests"))
+            })
     };
     forbidden(workspace, |package| !tests(package), |dependency| dependency == CONFORMANCE)
 }
@@ -99,6 +104,7 @@ fn owner(client: &str) -> Option<&'static str> {
 const CORE: &str = "notify-core";
 const NET: &str = "notify-net";
 const FACADE: &str = "glance-notify";
+const BENCH: &str = "notify-bench";
 const CONFORMANCE: &str = "notify-conformance";
 const CORE_SOURCES: &str = "crates/notify-core/src";
 

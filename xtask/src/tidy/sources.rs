@@ -167,7 +167,7 @@ fn until<'a>(tokens: &'a [Token], ends: &[&str]) -> &'a [Token] {
 }
 
 /// Crates that print, or that only tests use.
-const NOT_LIBRARIES: [&str; 2] = ["glance-notify-cli", "notify-conformance"];
+const NOT_LIBRARIES: [&str; 3] = ["glance-notify-cli", "notify-bench", "notify-conformance"];
 
 /// Lines of a file that wants to be two.
 const LONG: usize = 400;
