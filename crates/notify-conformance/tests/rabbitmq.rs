@@ -1,7 +1,12 @@
 //! The private RabbitMQ nodes do what they say.
 
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::TcpStream;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
 use notify_conformance::broker::rabbitmq::RabbitMq;
-use notify_conformance::broker::wait_until;
+use notify_conformance::broker::{PATIENCE, wait_until};
 use serde_json::json;
 
 #[test]
@@ -75,13 +80,11 @@ fn a_durable_message_survives_what_is_done_to_the_node() {
 
     publish(b"before the kill");
     broker.kill();
-    assert!(std::net::TcpStream::connect(("127.0.0.1", broker.port())).is_err());
+    assert!(TcpStream::connect(("127.0.0.1", broker.port())).is_err());
     broker.restart();
     publish(b"before the restart");
     broker.restart();
 
-    broker.freeze();
-    broker.thaw();
     broker.raise_alarm();
     broker.clear_alarm();
     publish(b"at last");
@@ -89,4 +92,56 @@ fn a_durable_message_survives_what_is_done_to_the_node() {
     let bodies: Vec<_> = vhost.drain("q").into_iter().map(|message| message.body).collect();
     assert_eq!(bodies, [b"before the kill".as_slice(), b"before the restart", b"at last"]);
     wait_until("the queue is empty", || vhost.queue("q").unwrap().messages == 0);
+}
+
+#[test]
+fn a_frozen_node_says_nothing_until_it_is_thawed() {
+    let broker = RabbitMq::start();
+    broker.freeze();
+    // The system takes the connection, and what is written to it.
+    let mut client = TcpStream::connect(("127.0.0.1", broker.port())).unwrap();
+    client.write_all(b"AMQP\x00\x00\x09\x01").unwrap();
+    client.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+    let mut answer = [0];
+    assert_eq!(client.read(&mut answer).unwrap_err().kind(), ErrorKind::WouldBlock);
+
+    broker.thaw();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    assert_eq!(client.read(&mut answer).unwrap(), 1);
+}
+
+#[test]
+fn a_user_may_do_what_is_permitted() {
+    let broker = RabbitMq::shared();
+    let vhost = broker.vhost();
+    broker.add_user("someone", "secret");
+    vhost.permit("someone", ["", "^x$", ""]);
+    let permissions = broker.ctl(&["list_user_permissions", "someone", "--no-table-headers"]);
+    assert_eq!(permissions.split_whitespace().collect::<Vec<_>>(), [vhost.name(), "^x$"]);
+}
+
+#[test]
+fn a_node_speaks_tls() {
+    let directory = tempfile::tempdir().unwrap();
+    let (certificate, key) = (directory.path().join("cert.pem"), directory.path().join("key.pem"));
+    let made = Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost"])
+        .args(["-addext", "subjectAltName=DNS:localhost", "-out"])
+        .arg(&certificate)
+        .arg("-keyout")
+        .arg(&key)
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{made:?}");
+
+    let broker = RabbitMq::builder().tls(&certificate, &certificate, &key).start();
+    let client = Command::new("openssl")
+        .args(["s_client", "-verify_return_error", "-verify_hostname", "localhost"])
+        .args(["-connect", &format!("127.0.0.1:{}", broker.tls_port()), "-CAfile"])
+        .arg(&certificate)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&client.stdout);
+    assert!(client.status.success() && said.contains("Verification: OK"), "{client:?}");
 }

@@ -18,6 +18,7 @@
 )]
 
 mod amqp;
+pub mod oslo;
 mod ports;
 mod python;
 pub mod rabbitmq;

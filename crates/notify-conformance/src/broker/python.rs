@@ -27,7 +27,8 @@ impl Python {
     pub(crate) fn start(source: &str, argument: &Value) -> Self {
         let python = environment();
         let mut process = Command::new(&python)
-            .args(["-I", "-u", "-c", source])
+            // What the libraries deprecate is not what a test wants to know.
+            .args(["-I", "-u", "-W", "ignore", "-c", source])
             .arg(argument.to_string())
             .env_remove("PYTHONPATH")
             .stdin(Stdio::piped())

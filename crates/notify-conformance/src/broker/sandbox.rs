@@ -120,6 +120,8 @@ rm -rf "$1"
 
 #[cfg(test)]
 mod tests {
+    use std::io::{BufRead as _, BufReader};
+
     use super::*;
 
     #[test]
@@ -140,17 +142,29 @@ mod tests {
         assert!(!directory.exists());
     }
 
+    /// Run once more as the owner, in a process that can be killed.
     #[test]
     fn what_runs_in_a_sandbox_ends_when_its_owner_is_killed() {
-        let mut sandbox = Sandbox::new();
-        let directory = sandbox.path().to_owned();
-        let mut process = sandbox.command("/bin/sleep").arg("1000").spawn().unwrap();
+        if std::env::var_os("NOTIFY_SANDBOX_OWNER").is_some() {
+            let sandbox = Sandbox::new();
+            let mut process = sandbox.command("/bin/sleep").arg("1000").spawn().unwrap();
+            println!("\n{}", sandbox.path().display());
+            process.wait().unwrap();
+            return;
+        }
+        let mut owner = Command::new(std::env::current_exe().unwrap())
+            .args(["--nocapture", "what_runs_in_a_sandbox_ends_when_its_owner_is_killed"])
+            .env("NOTIFY_SANDBOX_OWNER", "yes")
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(owner.stdout.take().unwrap()).lines().map(Result::unwrap);
+        let directory = lines.map(PathBuf::from).find(|line| line.is_absolute()).unwrap();
         wait_until("it runs", || processes(&directory).len() == 1);
 
-        // What the system does when a process is killed: it closes what was open.
-        drop(sandbox.watchdog.stdin.take());
+        owner.kill().unwrap();
+        owner.wait().unwrap();
         wait_until("the watchdog ends it", || processes(&directory).is_empty());
         wait_until("the watchdog removes the directory", || !directory.exists());
-        process.wait().unwrap();
     }
 }

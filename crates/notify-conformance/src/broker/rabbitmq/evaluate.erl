@@ -10,8 +10,9 @@ Answer = fun(Line) ->
         Text = if is_binary(Value) -> Value; true -> io_lib:format("~0tp", [Value]) end,
         unicode:characters_to_binary([<<"=ok ">>, Text])
     catch
-        Class:Reason ->
-            unicode:characters_to_binary(io_lib:format("=error ~0tp", [{Class, Reason}]))
+        Class:Reason:Stack ->
+            Where = lists:sublist(Stack, 1),
+            unicode:characters_to_binary(io_lib:format("=error ~0tp", [{Class, Reason, Where}]))
     end
 end,
 Loop = fun(Again) ->

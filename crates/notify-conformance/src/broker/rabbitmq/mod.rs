@@ -12,6 +12,7 @@
 //! ```
 
 mod builder;
+mod cluster;
 mod console;
 mod node;
 mod vhost;
@@ -23,6 +24,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 pub use builder::Builder;
+pub use cluster::Cluster;
 use node::Node;
 pub use vhost::{QueueInfo, Vhost};
 
@@ -83,12 +85,17 @@ impl RabbitMq {
     /// A new virtual host that is nobody else's, with all permissions for `guest`.
     pub fn vhost(&self) -> Vhost<'_> {
         let name = format!("vhost-{}", self.vhosts.fetch_add(1, Ordering::Relaxed));
-        self.eval(&format!(
-            r#"rabbit_vhost:add(<<"{name}">>, <<"test">>),
-               rabbit_auth_backend_internal:set_permissions(
-                   <<"guest">>, <<"{name}">>, <<".*">>, <<".*">>, <<".*">>, <<"test">>)"#
-        ));
-        Vhost::new(self, name)
+        self.eval(&format!(r#"rabbit_vhost:add(<<"{name}">>, <<"test">>)"#));
+        let vhost = Vhost::new(self, name);
+        vhost.permit("guest", [".*", ".*", ".*"]);
+        vhost
+    }
+
+    /// Adds a user, who may do nothing yet.
+    pub fn add_user(&self, name: &str, password: &str) {
+        let (name, password) = (vhost::binary(name), vhost::binary(password));
+        let add = "rabbit_auth_backend_internal:add_user";
+        self.eval(&format!("ok = {add}({name}, {password}, <<\"test\">>)"));
     }
 
     /// Ends the node as an operator would: connections are closed with a reason, data is written.
@@ -268,3 +275,29 @@ const LOOPBACK_ONLY: &str = "-kernel inet_dist_use_interface {127,0,0,1}";
 const LOG_SHOWN: usize = 8 * 1024;
 
 static SHARED: OnceLock<RabbitMq> = OnceLock::new();
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::broker::sandbox::processes;
+
+    #[test]
+    fn nothing_is_left_of_a_node_not_even_a_frozen_one() {
+        let broker = RabbitMq::start();
+        let directory = broker.sandbox.path().to_owned();
+        // The node, what it starts itself, and the daemon that all nodes of a machine share.
+        let names: Vec<_> = processes(&directory).into_iter().filter_map(name).collect();
+        assert!(names.iter().any(|name| name == "beam.smp"), "{names:?}");
+        assert!(names.iter().any(|name| name == "epmd"), "{names:?}");
+
+        broker.freeze();
+        drop(broker);
+        assert_eq!(processes(&directory), []);
+        assert!(!directory.exists());
+    }
+
+    fn name(process: rustix::process::Pid) -> Option<String> {
+        let name = fs::read_to_string(format!("/proc/{process}/comm")).ok()?;
+        Some(name.trim_end().to_owned())
+    }
+}

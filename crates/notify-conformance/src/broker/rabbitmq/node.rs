@@ -1,6 +1,6 @@
 //! One run of a node: a process, from its start to its end.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::process::{Child, Stdio};
 use std::sync::{Mutex, PoisonError};
 
@@ -70,10 +70,18 @@ impl Node {
 
     pub(super) fn freeze(&self) {
         self.signal(Signal::STOP);
+        wait_until("the node stands still", || self.state() == Some('T'));
     }
 
     pub(super) fn thaw(&self) {
         self.signal(Signal::CONT);
+    }
+
+    /// The letter that the system has for it: `T` when it is stopped.
+    fn state(&self) -> Option<char> {
+        let status = fs::read_to_string(format!("/proc/{}/stat", self.id)).ok()?;
+        // The name before it may hold anything.
+        status.rsplit_once(") ")?.1.chars().next()
     }
 
     fn has_ended(&self) -> bool {

@@ -61,6 +61,13 @@ impl<'b> Vhost<'b> {
         count.parse().expect("a count of connections is a number")
     }
 
+    /// Lets a user configure, write and read what matches these patterns.
+    pub fn permit(&self, user: &str, [configure, write, read]: [&str; 3]) {
+        let arguments = [user, &self.name, configure, write, read, "test"].map(binary).join(", ");
+        let set = "rabbit_auth_backend_internal:set_permissions";
+        self.broker.eval(&format!("ok = {set}({arguments})"));
+    }
+
     /// Sets a policy for the queues whose names match.
     pub fn set_policy(&self, policy: &str, queues: &str, definition: &Value) {
         let vhost = self.erlang_name();
@@ -160,7 +167,7 @@ impl<'b> Vhost<'b> {
 }
 
 /// A text as Erlang writes a binary.
-fn binary(text: &str) -> String {
+pub(super) fn binary(text: &str) -> String {
     let bytes: Vec<_> = text.bytes().map(|byte| byte.to_string()).collect();
     format!("<<{}>>", bytes.join(","))
 }
