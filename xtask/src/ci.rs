@@ -51,7 +51,7 @@ const STEPS: [Step; 7] = [
     Step { name: "clippy", run: clippy },
     Step { name: "doc", run: doc },
     Step { name: "features", run: features::run },
-    Step { name: "test", run: || test::run(&[]) },
+    Step { name: "test", run: || test::run(&["--no-fail-fast".to_owned()]) },
 ];
 
 fn clippy() -> Result<()> {

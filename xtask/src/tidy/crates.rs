@@ -48,25 +48,16 @@ pub(super) fn transports_are_apart(workspace: &Workspace) -> Vec<String> {
     problems
 }
 
-/// Nothing else is built with one, but the benchmarks that measure them.
+/// Nothing else that users build is built with one.
 pub(super) fn only_the_facade_knows_transports(workspace: &Workspace) -> Vec<String> {
-    forbidden(
-        workspace,
-        |package| ![FACADE, BENCH].contains(&package),
-        |dependency| TRANSPORTS.contains(&dependency),
-    )
+    let others = |package: &str| package != FACADE && !FOR_DEVELOPERS.contains(&package);
+    forbidden(workspace, others, |dependency| TRANSPORTS.contains(&dependency))
 }
 
-/// Only the unpublished crates of tests and benchmarks may be built with it.
+/// Nothing that users build is built with it.
 pub(super) fn conformance_is_for_tests(workspace: &Workspace) -> Vec<String> {
-    let tests = |package: &str| {
-        package == BENCH
-            || workspace.packages.iter().any(|p| {
-                p.name == package
-                    && p.manifest_path.parent().is_some_and(|path| path.ends_with("tests"))
-            })
-    };
-    forbidden(workspace, |package| !tests(package), |dependency| dependency == CONFORMANCE)
+    let users = |package: &str| !FOR_DEVELOPERS.contains(&package);
+    forbidden(workspace, users, |dependency| dependency == CONFORMANCE)
 }
 
 /// Chores work whatever state the libraries are in.
@@ -104,9 +95,11 @@ fn owner(client: &str) -> Option<&'static str> {
 const CORE: &str = "notify-core";
 const NET: &str = "notify-net";
 const FACADE: &str = "glance-notify";
-const BENCH: &str = "notify-bench";
 const CONFORMANCE: &str = "notify-conformance";
 const CORE_SOURCES: &str = "crates/notify-core/src";
+
+/// Programs and tests of the project's own, beyond those of a single crate.
+pub(super) const FOR_DEVELOPERS: [&str; 2] = ["notify-bench", "notify-tests"];
 
 const TRANSPORTS: [&str; 5] =
     ["notify-log", "notify-noop", "notify-qpid", "notify-rabbit", "notify-spool"];
@@ -181,15 +174,14 @@ mod tests {
         assert_eq!(knows("glance-notify: notify-log notify-rabbit"), [""; 0]);
         assert_eq!(knows("glance-notify-cli: notify-log").len(), 1);
         assert_eq!(knows("notify-conformance: notify-noop").len(), 1);
+        assert_eq!(knows("notify-bench: notify-log"), [""; 0]);
     }
 
     #[test]
     fn a_library_that_is_built_with_the_conformance_suite_is_found() {
         let built_with = |line| conformance_is_for_tests(&packages(&[line]));
         assert_eq!(built_with("notify-log: notify-conformance").len(), 1);
-        let mut tests = packages(&["glance-notify-tests: notify-conformance"]);
-        tests.packages[0].manifest_path = "/tests/Cargo.toml".into();
-        assert_eq!(conformance_is_for_tests(&tests), [""; 0]);
+        assert_eq!(built_with("notify-tests: notify-conformance"), [""; 0]);
         let mut dev = packages(&["notify-log: notify-conformance"]);
         dev.packages[0].dependencies[0].kind = Some("dev".to_owned());
         assert_eq!(conformance_is_for_tests(&dev), [""; 0]);

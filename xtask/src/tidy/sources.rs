@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::crates::CLIENTS;
+use super::crates::{CLIENTS, FOR_DEVELOPERS};
 use super::tokens::{Token, starts_with, tokens};
 use super::{File, Workspace};
 
@@ -80,7 +80,8 @@ pub(super) fn long_files(workspace: &Workspace) -> Vec<String> {
 fn in_libraries(workspace: &Workspace) -> impl Iterator<Item = &File> {
     workspace.sources.iter().filter(|file| {
         let parts: Vec<_> = file.path.iter().filter_map(|part| part.to_str()).collect();
-        matches!(parts.as_slice(), ["crates", name, "src", ..] if !NOT_LIBRARIES.contains(name))
+        let library = |name| !NOT_LIBRARIES.contains(name) && !FOR_DEVELOPERS.contains(name);
+        matches!(parts.as_slice(), ["crates", name, "src", ..] if library(name))
     })
 }
 
@@ -166,8 +167,8 @@ fn until<'a>(tokens: &'a [Token], ends: &[&str]) -> &'a [Token] {
     tokens
 }
 
-/// Crates that print, or that only tests use.
-const NOT_LIBRARIES: [&str; 3] = ["glance-notify-cli", "notify-bench", "notify-conformance"];
+/// Crates that print, or that only tests use; with those for developers.
+const NOT_LIBRARIES: [&str; 2] = ["glance-notify-cli", "notify-conformance"];
 
 /// Lines of a file that wants to be two.
 const LONG: usize = 400;
