@@ -190,7 +190,7 @@ impl Follow {
             read: control.read(),
             invalid: control.invalid(),
             last_line: control.last_line(),
-            unread: self.feed.is_file && !control.has_ended(),
+            unread: self.feed.is_file && !control.is_exhausted(),
             stats,
             end: self.end,
         }
