@@ -113,7 +113,7 @@ impl Follow {
             }
         };
         if let Err(failure) = written {
-            // Without its record nothing more may be delivered.
+            // Without its record nothing more is read.
             self.feed.control.stop();
             self.end.becomes(End::Failed(failure));
         }

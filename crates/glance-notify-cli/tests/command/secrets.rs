@@ -96,6 +96,18 @@ fn what_is_delivered_and_what_is_said_of_it() {
     }
 }
 
+/// Otherwise nothing else here would prove anything.
+#[test]
+fn without_redaction_the_secret_does_arrive() {
+    let place = Place::new();
+    let input = place.file("in.jsonl", payloads());
+    place.run(emit(&["--set", "redact=off", input])).expect(0);
+    let log = place.read("n.log");
+    assert!(log.lines().take(4).all(|line| line.contains(SECRET)), "{log}");
+    // What oslo.messaging adds about a user is left out whatever is said of redaction.
+    assert!(!log.lines().last().unwrap().contains(SECRET), "{log}");
+}
+
 #[test]
 fn what_is_handed_to_the_programs_own_logging() {
     let place = Place::new();
