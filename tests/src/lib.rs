@@ -10,6 +10,8 @@ mod documents {
     mod readme {}
     #[doc = include_str!("../../docs/architecture.md")]
     mod architecture {}
+    #[doc = include_str!("../../docs/configuration.md")]
+    mod configuration {}
     #[doc = include_str!("../../docs/schema.md")]
     mod schema {}
     #[doc = include_str!("../../docs/operations.md")]

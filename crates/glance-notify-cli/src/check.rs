@@ -4,7 +4,7 @@ use std::io::Write;
 use std::time::Duration;
 
 use glance_notify::{
-    Config, Error, ErrorKind, Finding, FindingState, Transport, config::Entry, printable,
+    Builder, Config, Error, ErrorKind, Finding, FindingState, Transport, config::Entry, printable,
 };
 
 use crate::exit::{Exit, Failure, print, say};
@@ -17,14 +17,15 @@ use crate::exit::{Exit, Failure, print, say};
 pub(crate) struct Args {}
 
 pub(crate) fn run(_: &Args, config: &Config) -> Result<Exit, Failure> {
-    print(|out| show(out, &config.entries()))?;
+    // Building a notifier tells what only that does: `disabled_notifications` and bounds.
+    let opened = glance_notify::builder(config)
+        .and_then(Builder::build)
+        .and_then(|_| glance_notify::open(config));
+    print(|out| show(out, &config.entries(), opened.is_ok()))?;
     for warning in config.warnings() {
         say(format_args!("warning: {warning}"));
     }
-    // What only building a notifier tells: `disabled_notifications` and bounds.
-    glance_notify::builder(config)?.build()?;
-    let transport = glance_notify::open(config)?;
-    let findings = examine(transport)?;
+    let findings = examine(opened?)?;
     print(|out| findings.iter().try_for_each(|finding| tell(out, finding)))?;
     let bad = findings.iter().filter_map(|finding| match &finding.state {
         FindingState::Bad(error) => Some(Failure::from(error.clone()).exit),
@@ -59,8 +60,11 @@ fn examine(mut transport: Box<dyn Transport>) -> Result<Vec<Finding>, Failure> {
     Ok(findings?)
 }
 
-fn show(out: &mut dyn Write, entries: &[Entry]) -> std::io::Result<()> {
+/// Shows each key and its origin; its value only if all of them are what they should be: a wrong one
+/// may be a password that stands in the wrong place.
+fn show(out: &mut dyn Write, entries: &[Entry], accepted: bool) -> std::io::Result<()> {
     for Entry { key, value, origin, .. } in entries {
+        let value = if accepted || origin == "default" { value } else { "…" };
         let setting = format!("{} = {}", printable(key, CHARS), printable(value, CHARS));
         writeln!(out, "{setting:<40} # {}", printable(origin, CHARS))?;
     }

@@ -57,9 +57,9 @@ impl<R: Read> Lines<R> {
     /// Reads one line without its end into `line`, of which the limit and one byte more are kept;
     /// returns the whole length, or `None` at the end.
     fn read_line(&mut self) -> io::Result<Option<u64>> {
+        self.line.clear();
         // One huge line must not occupy its memory for ever.
         self.line.shrink_to(BUFFER_BYTES);
-        self.line.clear();
         let mut length = 0;
         loop {
             let buffer = match self.reader.fill_buf() {

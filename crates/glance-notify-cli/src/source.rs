@@ -31,10 +31,10 @@ impl Source {
         let open = || {
             let file = File::open(path)?;
             let metadata = file.metadata()?;
-            match metadata.is_dir() {
-                true => Err(io::Error::from(io::ErrorKind::IsADirectory)),
-                false => Ok((file, metadata.is_file())),
+            if metadata.is_dir() {
+                return Err(io::Error::from(io::ErrorKind::IsADirectory));
             }
+            Ok((file, metadata.is_file()))
         };
         let (file, is_file) = open().map_err(|error| unreadable(&name, &error))?;
         Ok(Self { name, reader: Box::new(file), is_file })

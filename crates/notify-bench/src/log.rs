@@ -14,7 +14,7 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::measure::{Contestant, compare, memory};
+use crate::measure::{Contestant, Measured, compare, mebibytes};
 
 pub(crate) struct Options {
     messages: usize,
@@ -66,10 +66,16 @@ pub(crate) fn run(options: &Options) {
         ),
     ];
     let all = compare(options.rounds, contestants);
-    println!("\nthousand messages per second: median of {} rounds (all)", options.rounds);
-    let ours = all[0].median();
-    for rates in &all {
-        println!("  {:36} {:22} ratio {:.2}", rates.name, rates.shown(), ours / rates.median());
+    println!("\nmedians of {} rounds", options.rounds);
+    println!("{:37} thousand messages per second        ratio  CPU each", "");
+    let ours = all[0].rate.median();
+    for Measured { name, rate, cpu } in &all {
+        let [median, lowest, highest] =
+            [rate.median(), rate.lowest(), rate.highest()].map(|rate| rate / 1000.0);
+        let (ratio, cpu) = (ours / rate.median(), cpu.median());
+        println!(
+            "  {name:36} {median:5.0} ({lowest:.0} to {highest:.0})\t\t{ratio:.2}  {cpu:.2} us"
+        );
     }
 }
 
@@ -182,9 +188,4 @@ fn envelope(event: &Event) -> Envelope {
         payload: value["payload"].take(),
         timestamp: "2026-11-22 12:00:00.123456",
     }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "sizes are far below 2^52")]
-fn mebibytes(key: &str) -> f64 {
-    memory(key) as f64 / 1024.0
 }

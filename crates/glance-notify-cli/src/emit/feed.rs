@@ -33,8 +33,10 @@ pub(super) struct Control {
     stop: AtomicBool,
     /// Whether the reader's thread waits for input, with nothing in its hands.
     waiting: AtomicBool,
-    /// Whether the input was read to its end.
+    /// Whether the reader's thread has come to the end of the input.
     ended: AtomicBool,
+    /// Whether everything in the input was taken up.
+    exhausted: AtomicBool,
     read: AtomicU64,
     invalid: AtomicU64,
     last_line: AtomicU64,
@@ -64,8 +66,8 @@ impl Control {
         self.last_line.load(Ordering::SeqCst)
     }
 
-    pub(super) fn has_ended(&self) -> bool {
-        self.ended.load(Ordering::SeqCst)
+    pub(super) fn is_exhausted(&self) -> bool {
+        self.exhausted.load(Ordering::SeqCst)
     }
 
     pub(super) fn failure(&self) -> Option<Failure> {
@@ -94,6 +96,7 @@ impl Feed {
             .map_err(|error| unreadable(&name, &error))?;
         let feeder = Feeder {
             name,
+            is_file,
             skip_invalid: args.skip_invalid,
             notifier,
             lines,
@@ -110,7 +113,7 @@ type Block = Vec<Line>;
 
 /// Reads and parses until the input ends, fails, or nobody wants more.
 fn read(source: Source, out: &mpsc::Sender<Block>, control: &Control) {
-    let Source { name, reader, .. } = source;
+    let Source { name, reader, is_file } = source;
     let mut lines = Lines::new(reader);
     let mut block = Block::new();
     loop {
@@ -119,6 +122,8 @@ fn read(source: Source, out: &mpsc::Sender<Block>, control: &Control) {
                 return;
             }
             if control.is_stopped() {
+                let ended = is_file && matches!(lines.next(), Ok(None));
+                control.ended.store(ended, Ordering::SeqCst);
                 return;
             }
             control.waiting.store(true, Ordering::SeqCst);
@@ -148,6 +153,7 @@ fn read(source: Source, out: &mpsc::Sender<Block>, control: &Control) {
 
 struct Feeder {
     name: String,
+    is_file: bool,
     skip_invalid: bool,
     notifier: Notifier,
     lines: mpsc::Receiver<Block>,
@@ -157,13 +163,20 @@ struct Feeder {
 
 impl Feeder {
     async fn run(mut self) {
-        while let Some(block) = self.next().await {
-            for line in block {
+        let mut rest = false;
+        'input: while let Some(block) = self.next().await {
+            let mut lines = block.into_iter();
+            while let Some(line) = lines.next() {
                 if !self.feed(line).await {
-                    return;
+                    rest = lines.next().is_some();
+                    // Only a file is sure to say soon whether there is more.
+                    rest = rest || (self.is_file && self.lines.recv().await.is_some());
+                    break 'input;
                 }
             }
         }
+        let exhausted = !rest && self.control.ended.load(Ordering::SeqCst);
+        self.control.exhausted.store(exhausted, Ordering::SeqCst);
     }
 
     /// The next lines. Once stopped, only those that were read already.

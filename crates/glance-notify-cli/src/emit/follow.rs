@@ -113,7 +113,7 @@ impl Follow {
             }
         };
         if let Err(failure) = written {
-            // Without its record nothing more may be delivered.
+            // Without its record nothing more is read.
             self.feed.control.stop();
             self.end.becomes(End::Failed(failure));
         }
@@ -190,7 +190,7 @@ impl Follow {
             read: control.read(),
             invalid: control.invalid(),
             last_line: control.last_line(),
-            unread: self.feed.is_file && !control.has_ended(),
+            unread: self.feed.is_file && !control.is_exhausted(),
             stats,
             end: self.end,
         }

@@ -104,18 +104,15 @@ impl Summary {
 
     fn words(&self) -> String {
         let Stats { delivered, refused, dropped, suppressed, .. } = &self.stats;
-        let mut words = format!("{} read, {delivered} delivered by `{}`", self.read, self.strategy);
-        for (count, what) in [
+        let rest = [
             (self.invalid, "invalid"),
             (*refused, "refused"),
             (dropped.total(), "not sent"),
             (*suppressed, "not wanted"),
-        ] {
-            if count > 0 {
-                words.push_str(&format!(", {count} {what}"));
-            }
-        }
-        words
+        ];
+        let rest = rest.iter().filter(|(count, _)| *count > 0);
+        let rest: Vec<_> = rest.map(|(count, what)| format!(", {count} {what}")).collect();
+        format!("{} read, {delivered} delivered by `{}`{}", self.read, self.strategy, rest.concat())
     }
 
     fn object(&self) -> Object<'_> {

@@ -182,6 +182,8 @@ impl Layers {
         if let Value::Object(table) = value {
             if table.is_empty() {
                 self.slot(key);
+                let origin = Origin { place: place.to_owned(), raw: None };
+                self.origins.entry(key.to_owned()).or_insert(origin);
             }
             for (name, value) in table {
                 self.put(&format!("{key}.{name}"), value, place, None);

@@ -133,3 +133,18 @@ pub(super) const IGNORED: &[(&[&str], &str, &str)] = &[
     (OLD, "qpid_heartbeat", NEVER_BLOCKS),
     (OLD, "qpid_tcp_nodelay", "it is always on"),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_option_is_documented() {
+        let doc = include_str!("../../../../docs/configuration.md");
+        let mapped = RABBIT.iter().chain(QPID).flat_map(|setting| setting.names.iter().copied());
+        let ignored = IGNORED.iter().map(|(_, name, _)| *name);
+        for name in mapped.chain(ignored) {
+            assert!(doc.contains(&format!("`{name}`")), "{name}");
+        }
+    }
+}

@@ -11,6 +11,7 @@
 mod account;
 mod backoff;
 mod bounds;
+mod deadline;
 mod flight;
 mod notifier;
 mod queue;

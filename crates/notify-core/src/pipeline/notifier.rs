@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use time::OffsetDateTime;
-use tokio::time::Instant;
 
 use super::bounds::{BOOKKEEPING, QueueConfig};
+use super::deadline::after;
 use super::queue::Queue;
 use super::receipt::{Receipt, undecided};
 use super::stats::Stats;
@@ -113,7 +113,7 @@ impl Notifier {
     ///
     /// Dropping this does not recall what is queued.
     pub async fn send(&self, event: &Event) -> Result<()> {
-        let deadline = Instant::now() + self.0.send_timeout;
+        let deadline = after(self.0.send_timeout);
         let receipt = self.enqueue(event).await;
         match tokio::time::timeout_at(deadline, receipt).await {
             Ok(result) => result,
@@ -177,7 +177,10 @@ impl Notifier {
     /// still pending.
     pub async fn shutdown(&self, drain: Duration) -> Stats {
         self.0.queue.close(drain);
-        let ended = tokio::time::timeout(drain + Worker::TIME_TO_END, self.0.queue.ended());
+        let ended = tokio::time::timeout_at(
+            after(drain.saturating_add(Worker::TIME_TO_END)),
+            self.0.queue.ended(),
+        );
         drop(ended.await);
         self.stats()
     }

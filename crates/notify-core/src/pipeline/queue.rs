@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::account::{Account, Reason};
 use super::bounds::{Overflow, QueueConfig, weight};
+use super::deadline::after;
 use super::flight::{Flight, Ticket};
 use super::receipt::Receipt;
 use super::stats::{Pending, Stats};
@@ -84,7 +85,7 @@ impl Queue {
             Ok(receipt) => return receipt,
             Err(message) => message,
         };
-        let deadline = Instant::now() + timeout;
+        let deadline = after(timeout);
         loop {
             let room = self.room.notified();
             message = match self.try_push(message) {
@@ -196,7 +197,7 @@ impl Queue {
     /// Takes nothing more, and gives the worker `drain` for what is pending.
     pub(super) fn close(&self, drain: Duration) {
         self.lock().closed = true;
-        self.drain_until.send_replace(Some(Instant::now() + drain));
+        self.drain_until.send_replace(Some(after(drain)));
         self.work.notify_one();
     }
 

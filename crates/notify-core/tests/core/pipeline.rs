@@ -327,6 +327,22 @@ async fn nobody_waits_for_ever_for_a_worker_that_does_not_run() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn waits_without_end_are_no_panic() {
+    let script = Script::default();
+    let (notifier, worker) = Notifier::builder(script.transport())
+        .send_timeout(Duration::MAX)
+        .attempt_timeout(Duration::MAX)
+        .drain_timeout(Duration::MAX)
+        .build()
+        .unwrap();
+    tokio::spawn(worker.run());
+    notifier.send(&create()).await.unwrap();
+    notifier.flush(Duration::MAX).await.unwrap();
+    notifier.emit(&create()).wait(Duration::ZERO).unwrap_err();
+    assert_eq!(notifier.shutdown(Duration::MAX).await.delivered, 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn disabled_notifications_are_suppressed_by_type_and_by_group() {
     let script = Script::default();
     let (notifier, worker) =

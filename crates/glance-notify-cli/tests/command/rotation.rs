@@ -1,0 +1,84 @@
+//! Several commands on one file while the real `logrotate` renames and compresses it.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::Write;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use crate::support::{Place, ids, line, values, wait_until};
+
+#[test]
+fn four_commands_and_logrotate_lose_and_tear_nothing() {
+    const ROTATIONS: usize = 30;
+    let place = Place::new();
+    fs::create_dir(place.path("logs")).unwrap();
+    let log = place.path("logs/n.log");
+    let conf = format!(
+        "{} {{\n rotate 100000\n compress\n nodelaycompress\n create\n missingok\n ifempty\n}}\n",
+        log.display()
+    );
+    place.file("logrotate.conf", conf);
+    let rotations = AtomicUsize::new(0);
+    let sent: usize = std::thread::scope(|threads| {
+        let emitting: Vec<_> = (0..4)
+            .map(|number| {
+                let acks = format!("acks.{number}");
+                let args = ["emit", "--set", "strategy=log", "--set", "log.file=logs/n.log"];
+                let args = [&args[..], &["--acks", &acks]].concat();
+                let mut command = place.command(args);
+                let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
+                let rotations = &rotations;
+                threads.spawn(move || {
+                    let mut stdin = child.stdin.take().unwrap();
+                    let mut sent = 0;
+                    for rotation in 1..=ROTATIONS {
+                        // As many again each time, from the moment in which `logrotate` starts.
+                        wait_until("it rotates", || rotations.load(Ordering::Relaxed) >= rotation);
+                        for _ in 0..10 {
+                            let lines = (sent..sent + 100).map(|n| line(&format!("{number} {n}")));
+                            stdin.write_all(lines.collect::<String>().as_bytes()).unwrap();
+                            sent += 100;
+                        }
+                    }
+                    drop(stdin);
+                    assert_eq!(child.wait().unwrap().code(), Some(0));
+                    sent
+                })
+            })
+            .collect();
+        for rotation in 1..=ROTATIONS {
+            rotations.store(rotation, Ordering::Relaxed);
+            let mut logrotate = Command::new("logrotate");
+            logrotate.args(["--force", "--state", "state", "logrotate.conf"]);
+            let output = logrotate.current_dir(&place.dir).output();
+            let output = output.expect("logrotate is missing: run `cargo xtask setup`");
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            // The interval that is asked for; nothing depends on its length.
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        emitting.into_iter().map(|thread| thread.join().unwrap()).sum()
+    });
+    let mut written = BTreeSet::new();
+    let mut files = 0;
+    for entry in fs::read_dir(place.path("logs")).unwrap() {
+        let path = entry.unwrap().path();
+        let text = if path.extension().is_some_and(|extension| extension == "gz") {
+            let unpacked = Command::new("gzip").arg("-dc").arg(&path).output().unwrap();
+            assert!(unpacked.status.success(), "{path:?}");
+            String::from_utf8(unpacked.stdout).unwrap()
+        } else {
+            fs::read_to_string(&path).unwrap()
+        };
+        assert!(text.is_empty() || text.ends_with('\n'), "{path:?} ends in a cut line");
+        let lines = values(&text);
+        written.extend(ids(&lines).into_iter().map(str::to_owned));
+        files += 1;
+    }
+    assert!(files > ROTATIONS / 2, "{files} files");
+    let acks: String = (0..4).map(|number| place.read(&format!("acks.{number}"))).collect();
+    let acked: BTreeSet<_> = acks.lines().map(str::to_owned).collect();
+    assert_eq!((acked.len(), acks.lines().count()), (sent, sent), "each was delivered, once");
+    assert_eq!(written, acked, "and is in a file");
+}

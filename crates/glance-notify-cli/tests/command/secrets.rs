@@ -1,0 +1,198 @@
+//! Secrets planted in payloads, in the configuration and in what is wrong with both appear in no
+//! file, on no standard output and on no standard error, however much is logged.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::support::{Ended, Place, emit};
+
+const SECRET: &str = "hUnTeR2-s3cr3t";
+
+/// Notifications with the secret in every place that is known to have leaked one.
+fn payloads() -> String {
+    let url = format!("swift+https://acct:{SECRET}@store.example/c/o?temp_url_sig={SECRET}");
+    let image = json!({
+        "id": "c80a1a6c-bd1f-41c5-90ee-81afedb1d58d", "name": url, "status": "active",
+        "created_at": "2012-05-16T15:27:36Z", "updated_at": "2012-05-16T15:27:36Z", "min_disk": 0,
+        "min_ram": 0, "protected": false, "checksum": null, "owner": null, "disk_format": null,
+        "container_format": null, "size": null, "is_public": false,
+        "properties": { "admin_password": SECRET, "X-Auth-Token": SECRET, "source": url },
+        "tags": [url], "deleted": false, "deleted_at": null,
+        "location": url, "locations": [{ "url": url, "metadata": { "x": SECRET } }], "direct_url": SECRET,
+        "future": { "secret_key": SECRET, "deep": [{ "token": { "id": SECRET } }] },
+    });
+    let task = json!({
+        "task_id": "c80a1a6c-bd1f-41c5-90ee-81afedb1d58d", "owner": null, "task_type": "import",
+        "status": "success", "message": null, "expires_at": null,
+        "created_at": "2012-05-16T15:27:36Z", "updated_at": "2012-05-16T15:27:36Z",
+        "task_input": { "import_from": url, "credentials": { "user": SECRET }, "passphrase": [SECRET] },
+        "result": { "location": SECRET, "url": url, "private-key": SECRET },
+    });
+    let as_read = json!({
+        "id": "c80a1a6c-bd1f-41c5-90ee-81afedb1d58d", "type": "import", "status": "pending",
+        "input": { "apiKey": SECRET, "from": url }, "deleted": false,
+    });
+    let lines = [
+        json!({ "event_type": "image.create", "priority": "INFO", "payload": image }),
+        json!({ "event_type": "task.success", "priority": "INFO", "payload": task }),
+        json!({ "event_type": "task.run", "priority": "INFO", "payload": as_read }),
+        json!({ "event_type": "image.upload", "priority": "ERROR", "payload": format!("cannot reach {url}: refused") }),
+        json!({ "event_type": "image.upload", "priority": "ERROR", "payload": "x", "_context_auth_token": SECRET }),
+    ];
+    lines.map(|line| line.to_string()).join("\n")
+}
+
+/// Nothing of what the command said or wrote holds the secret; `masked` says that it was there to be
+/// masked.
+#[track_caller]
+fn clean(place: &Place, ended: &Ended, outputs: &[&str]) {
+    assert!(!ended.out.contains(SECRET), "standard output: {}", ended.out);
+    assert!(!ended.err.contains(SECRET), "standard error: {}", ended.err);
+    for name in outputs {
+        assert!(!place.read(name).contains(SECRET), "{name}: {}", place.read(name));
+    }
+    let inputs = ["in.jsonl", "notify.toml", "glance-api.conf"];
+    for entry in fs::read_dir(&place.dir).unwrap() {
+        let path = entry.unwrap().path();
+        let is_input = inputs.iter().any(|input| path.ends_with(input));
+        let content =
+            if is_input || path.is_symlink() { Vec::new() } else { fs::read(&path).unwrap() };
+        assert!(!String::from_utf8_lossy(&content).contains(SECRET), "{}", path.display());
+    }
+}
+
+fn configured(place: &Place) {
+    place.file(
+        "notify.toml",
+        format!(
+            "strategy = \"log\"\nlog.file = \"n.log\"\n\
+             [rabbit]\nurl = \"amqp://u:{SECRET}@h/v\"\npassword = \"{SECRET}\"\n\
+             [qpid]\nurl = \"amqp://u:{SECRET}@h\"\n"
+        ),
+    );
+}
+
+#[test]
+fn what_is_delivered_and_what_is_said_of_it() {
+    for payload_style in ["payloads=documented", "payloads=glance"] {
+        let place = Place::new();
+        configured(&place);
+        let input = place.file("in.jsonl", payloads());
+        let args =
+            ["emit", "-c", "notify.toml", "--set", payload_style, "-vvv", "--summary", "json"];
+        let set = format!("rabbit.password={SECRET}");
+        let ended = place.run([&args[..], &["--set", &set, "--acks", "acks", input]].concat());
+        let ended = ended.expect(0);
+        clean(&place, &ended, &["n.log", "acks"]);
+        let log = place.read("n.log");
+        assert_eq!(log.lines().count(), 5);
+        assert!(
+            log.contains("***@store.example") && log.contains("\"admin_password\":\"***\""),
+            "{log}"
+        );
+    }
+}
+
+/// Otherwise nothing else here would prove anything.
+#[test]
+fn without_redaction_the_secret_does_arrive() {
+    let place = Place::new();
+    let input = place.file("in.jsonl", payloads());
+    place.run(emit(&["--set", "redact=off", input])).expect(0);
+    let log = place.read("n.log");
+    assert!(log.lines().take(4).all(|line| line.contains(SECRET)), "{log}");
+    // What oslo.messaging adds about a user is left out whatever is said of redaction.
+    assert!(!log.lines().last().unwrap().contains(SECRET), "{log}");
+}
+
+#[test]
+fn what_is_handed_to_the_programs_own_logging() {
+    let place = Place::new();
+    let input = place.file("in.jsonl", payloads());
+    let args = ["emit", "--set", "strategy=log", "--set", "log.target=tracing", "-vvv", input];
+    let ended = place.run(args).says(0, "***@store.example");
+    clean(&place, &ended, &[]);
+    let args = ["emit", "--set", "strategy=log", "--set", "log.target=stdout", "-vvv", input];
+    let ended = place.run(args).expect(0);
+    assert!(ended.out.contains("***@store.example"));
+    clean(&place, &ended, &[]);
+}
+
+#[test]
+fn what_is_not_delivered_and_why() {
+    let place = Place::new();
+    symlink("n.log", place.path("n.log")).unwrap();
+    let input = place.file("in.jsonl", payloads());
+    let args = ["--timeout", "0.2", "-vvv", "--failed", "failed", input];
+    let ended = place.run(emit(&args)).expect(3);
+    clean(&place, &ended, &["failed"]);
+    assert_eq!(place.lines("failed").len(), 5);
+}
+
+#[test]
+fn what_a_configuration_holds_and_what_is_wrong_with_it() {
+    let place = Place::new();
+    configured(&place);
+    for strategy in ["log", "rabbit", "qpid"] {
+        let set = format!("strategy={strategy}");
+        let mut command = place.command(["check", "-vvv", "-c", "notify.toml", "--set", &set]);
+        command.env("GLANCE_NOTIFY__RABBIT__PASSWORD", SECRET);
+        let ended = Ended::from(command.output().unwrap());
+        clean(&place, &ended, &[]);
+        let line = format!("{strategy}.");
+        assert!(ended.out.lines().any(|shown| shown.starts_with(&line)), "{}", ended.out);
+    }
+    place.file(
+        "glance-api.conf",
+        format!(
+            "[DEFAULT]\nnotifier_strategy = rabbit\nrabbit_password = {SECRET}\n\
+             transport_url = rabbit://u:{SECRET}@h/v\n"
+        ),
+    );
+    let ended = place.run(["check", "-vvv", "-c", "glance-api.conf"]);
+    assert!(ended.out.contains("rabbit.url = "), "{}", ended.out);
+    clean(&place, &ended, &[]);
+    for wrong in [
+        format!("queue.max_messages = \"{SECRET}\""),
+        format!("strategy = \"log\"\nlog.file = \"n.log\"\nlog.sync = \"{SECRET}\""),
+        format!("rabbit = \"{SECRET}\""),
+        format!("rabbit.password = {SECRET}"),
+        format!("rabbit.password = \"{SECRET}"),
+        format!("[rabbit]\nurl = \"amqp:u:{SECRET}@h\"\n[rabbit]"),
+    ] {
+        place.file("notify.toml", &wrong);
+        for command in ["emit", "check"] {
+            let ended = place.run([command, "-vvv", "-c", "notify.toml"]).expect(2);
+            clean(&place, &ended, &[]);
+        }
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_notification() {
+    let place = Place::new();
+    let wrong = [
+        format!(r#"{{"event_type":"image.upload","priority":"ERROR","payload":"{SECRET}"#),
+        format!(r#"{{"event_type":"image.upload","priority":"INFO","payload":"{SECRET}"}}"#),
+        format!(
+            r#"{{"event_type":"image.send","priority":"INFO","payload":{{"bytes_sent":"{SECRET}","destination_ip":"{SECRET}","owner_id":["{SECRET}"]}}}}"#
+        ),
+        format!(
+            r#"{{"event_type":"image.create","priority":"INFO","payload":{{"properties":{{"password":["{SECRET}"]}},"created_at":"{SECRET}"}}}}"#
+        ),
+    ];
+    let input = place.file("in.jsonl", wrong.join("\n"));
+    for args in [
+        &["validate", "-vvv"][..],
+        &["validate", "--report", "json"],
+        &["emit", "--skip-invalid", "-vvv"],
+        &["emit", "-vvv"],
+    ] {
+        let ended = place.run([args, &[input]].concat()).expect(4);
+        clean(&place, &ended, &[]);
+    }
+    assert!(Path::new(&place.path("in.jsonl")).exists());
+}

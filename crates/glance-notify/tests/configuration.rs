@@ -1,0 +1,81 @@
+//! `docs/configuration.md` against the types: every key and its default, every example.
+
+#![expect(clippy::unwrap_used, reason = "a test may fail as it likes")]
+
+use std::collections::BTreeMap;
+
+use glance_notify::config::{Config, Layers};
+use glance_notify::{glance_conf, open};
+
+const DOC: &str = include_str!("../../../docs/configuration.md");
+
+/// The rows of the tables that have a default: key, and the default in back ticks or in words.
+fn rows() -> BTreeMap<&'static str, &'static str> {
+    let rows = DOC.lines().filter_map(|line| {
+        let cells: Vec<_> = line.strip_prefix("| `")?.split(" | ").collect();
+        let [key, _, default, _] = cells[..] else { return None };
+        Some((key.strip_suffix('`')?, default))
+    });
+    rows.collect()
+}
+
+/// The keys that a table takes, as it says itself when it meets one that it does not.
+fn keys(table: &str) -> Vec<String> {
+    let setting = if table.is_empty() { "zzz=1".to_owned() } else { format!("{table}.zzz=1") };
+    let layers =
+        Layers::new().set(&format!("strategy={}", if table == "log" { "log" } else { "noop" }));
+    let built = layers.unwrap().set(&setting).unwrap().build();
+    let error = built.and_then(|config| open(&config)).unwrap_err().to_string();
+    let (_, keys) = error.split_once("unknown field: expected ").unwrap();
+    keys.split('"').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+#[test]
+fn every_key_is_documented_and_every_documented_key_exists() {
+    let tables = ["queue", "log", "rabbit", "qpid"];
+    let top = keys("").into_iter().filter(|key| !tables.contains(&key.as_str()));
+    let below = |table: &str| {
+        let table = table.to_owned();
+        keys(&table).into_iter().map(move |key| format!("{table}.{key}"))
+    };
+    let mut known: Vec<_> = top.chain(below("queue")).chain(below("log")).collect();
+    known.sort();
+    let documented: Vec<_> = rows().into_keys().collect();
+    assert_eq!(documented, known);
+    for table in tables {
+        assert!(DOC.contains(&format!("`[{table}]`")), "{table}");
+    }
+}
+
+#[test]
+fn every_documented_default_is_the_default() {
+    let rows = rows();
+    let entries = Config::default().entries();
+    for entry in &entries {
+        assert_eq!(rows[entry.key.as_str()], format!("`{}`", entry.value), "{}", entry.key);
+    }
+    let with_default: Vec<_> = rows
+        .iter()
+        .filter(|(key, default)| default.starts_with('`') && !key.starts_with("log."))
+        .collect();
+    assert_eq!(with_default.len(), entries.len());
+}
+
+#[test]
+fn every_example_is_a_configuration() {
+    let blocks = |kind: &str| {
+        let fence = format!("```{kind}\n");
+        DOC.split(fence.as_str())
+            .skip(1)
+            .map(|rest| rest.split("```").next().unwrap())
+            .collect::<Vec<_>>()
+    };
+    let (toml, ini) = (blocks("toml"), blocks("ini"));
+    assert!(toml.len() >= 4 && !ini.is_empty());
+    for example in toml {
+        open(&example.parse().unwrap()).unwrap();
+    }
+    for example in ini {
+        open(&glance_conf::from_str(example).unwrap()).unwrap();
+    }
+}
