@@ -3,7 +3,6 @@
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, State};
@@ -13,10 +12,11 @@ use axum::{BoxError, Router};
 use glance_notify::time::OffsetDateTime;
 use glance_notify::uuid::Uuid;
 use glance_notify::{
-    DeletedImage, Event, Image, ImageSend, Notification, Notifier, Payload, Priority, Status,
+    DeletedImage, Event, Image, ImageSend, Notification, Notifier, Payload, Priority, Stats, Status,
 };
 use http_body::{Frame, SizeHint};
 use rusqlite::Connection;
+use tokio::task::JoinHandle;
 
 /// What every request needs. The notifier is in it, for it is cheap to clone and never blocks.
 #[derive(Clone, Debug)]
@@ -63,7 +63,8 @@ pub fn router(app: App) -> Router {
         .with_state(app)
 }
 
-/// Serves until `stop` resolves, and then gives what is pending ten seconds.
+/// Serves until `stop` resolves; then waits until the worker has delivered what is pending, or its
+/// time to drain is over.
 ///
 /// # Errors
 ///
@@ -71,15 +72,14 @@ pub fn router(app: App) -> Router {
 pub async fn serve(
     listener: tokio::net::TcpListener,
     app: App,
+    worker: JoinHandle<Stats>,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
-    let notifier = app.notifier.clone();
     axum::serve(listener, router(app)).with_graceful_shutdown(stop).await?;
-    // After the last request, before the runtime goes.
-    let stats = notifier.shutdown(Duration::from_secs(10)).await;
-    let lost = stats.dropped.total() + stats.refused;
-    if lost > 0 {
-        tracing::warn!("{lost} of {} notifications were not delivered", stats.emitted);
+    // A response may still be ending, with a notification to come. The worker ends once the last
+    // clone of the notifier is gone, whoever had it.
+    if let Ok(Stats { emitted, delivered, .. }) = worker.await {
+        tracing::info!("{delivered} of {emitted} notifications were delivered");
     }
     Ok(())
 }

@@ -7,8 +7,9 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use glance_notify::testing::{Recorder, recorder};
-use glance_notify::{Body as Told, Event, EventType, Priority};
+use glance_notify::{Body as Told, Event, EventType, Notification, Notifier, Priority};
 use http_body_util::BodyExt;
+use notify_conformance::scripted::Script;
 use notify_tests::service::{App, router, send_outbox, serve};
 use rusqlite::Connection;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -68,17 +69,19 @@ async fn an_upload_that_breaks_off_is_told_as_an_error() {
 /// Over a real connection: a client that leaves in the middle, and a shutdown that drains.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_leaves_early_is_told_as_an_error_before_the_service_ends() {
-    let (app, recorder) = service();
+    let script = Script::default();
+    let (notifier, worker) = Notifier::builder(script.transport()).build().unwrap();
+    let worker = tokio::spawn(worker.run());
+    let app = App::new(notifier, Connection::open_in_memory().unwrap()).unwrap();
     let (_, id) = call(&app, "POST", "/images", "debian").await;
     let path = format!("/images/{}", String::from_utf8(id).unwrap());
     let size = 40_000_000;
     call(&app, "PUT", &path, vec![7; size]).await;
-    assert_eq!(told(&recorder).len(), 4);
 
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let server = tokio::spawn(serve(listener, app, async { drop(stopped.await) }));
+    let server = tokio::spawn(serve(listener, app, worker, async { drop(stopped.await) }));
     let mut client = tokio::net::TcpStream::connect(address).await.unwrap();
     client
         .write_all(format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n").as_bytes())
@@ -89,10 +92,11 @@ async fn a_client_that_leaves_early_is_told_as_an_error_before_the_service_ends(
     stop.send(()).unwrap();
     tokio::time::timeout(Duration::from_secs(60), server).await.unwrap().unwrap().unwrap();
 
-    let notifications = recorder.take();
-    let [notification] = notifications.as_slice() else { panic!("{notifications:?}") };
-    let Told::Event(Event::ImageSend(Priority::Error, facts)) = &notification.body else {
-        panic!("{notification:?}")
+    let taken = script.taken();
+    assert_eq!(taken.len(), 5);
+    let last = Notification::from_json(taken[4].body()).unwrap();
+    let Told::Event(Event::ImageSend(Priority::Error, facts)) = &last.body else {
+        panic!("{last:?}")
     };
     assert!((100_000..size as u64).contains(&facts.bytes_sent), "{}", facts.bytes_sent);
 }

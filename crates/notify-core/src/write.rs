@@ -288,6 +288,27 @@ impl schemars::JsonSchema for PayloadTime {
     }
 }
 
+/// What `Debug` shows of something that may hold secrets: its JSON as it leaves by default.
+pub(crate) fn as_written(value: &(impl Write + ?Sized)) -> String {
+    let mut w = Writer::default();
+    value.write(&mut w);
+    String::from_utf8_lossy(&w.bytes).into_owned()
+}
+
+/// Implements `Debug` by [`as_written`].
+macro_rules! debug_as_written {
+    ($($name:ident),+) => {$(
+        /// Shows the payload as it leaves: without secrets.
+        impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                write!(f, "{} {}", stringify!($name), crate::write::as_written(self))
+            }
+        }
+    )+};
+}
+
+pub(crate) use debug_as_written;
+
 /// Declares an object as it is on the wire: its fields in their order, each of a type that writes
 /// itself. The JSON Schema comes from the same declaration.
 ///

@@ -80,7 +80,15 @@ impl Follow {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while !(fed && pending.is_empty()) {
             tokio::select! {
-                queued = self.feed.queued.recv(), if !fed => match queued {
+                biased;
+                _ = self.interrupt.recv() => self.interrupted(),
+                _ = self.terminate.recv() => self.interrupted(),
+                _ = ticks.tick() => self.look(!pending.is_empty()),
+                Some(resolved) = pending.next(), if !pending.is_empty() => {
+                    self.progress = Instant::now();
+                    self.note(&resolved);
+                }
+                queued = self.feed.queued.recv(), if !fed && pending.len() < FOLLOWED => match queued {
                     None => fed = true,
                     Some(queued) => {
                         if pending.is_empty() {
@@ -89,13 +97,6 @@ impl Follow {
                         pending.push(resolve(queued));
                     }
                 },
-                Some(resolved) = pending.next(), if !pending.is_empty() => {
-                    self.progress = Instant::now();
-                    self.note(&resolved);
-                }
-                _ = ticks.tick() => self.look(!pending.is_empty()),
-                _ = self.interrupt.recv() => self.interrupted(),
-                _ = self.terminate.recv() => self.interrupted(),
             }
         }
         self.line.clear();
@@ -242,6 +243,9 @@ impl ProgressLine {
     }
 }
 
+/// How many receipts are followed at once. Those that are resolved do not count in the notifier's
+/// queue, so its bound is none for them.
+const FOLLOWED: usize = 16 * 1024;
 /// How often it is looked whether to give up.
 const TICK: Duration = Duration::from_millis(50);
 const REDRAW: Duration = Duration::from_millis(200);

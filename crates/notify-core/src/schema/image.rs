@@ -11,7 +11,7 @@ use super::read::{Absent, Fields};
 use super::words::words;
 use crate::encode::Payloads;
 use crate::redacted::Tree;
-use crate::write::{PayloadTime, Write, Writer, wire};
+use crate::write::{PayloadTime, Write, Writer, debug_as_written, wire};
 
 /// The metadata of an image, as most image events carry it.
 ///
@@ -23,7 +23,7 @@ use crate::write::{PayloadTime, Write, Writer, wire};
 /// image.name = Some("debian-12".into());
 /// image.visibility = Visibility::Public;
 /// ```
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Image {
     /// The image's id.
@@ -224,7 +224,7 @@ impl From<Image> for DeletedImage {
 }
 
 /// An image's data was sent to a consumer, or part of it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub struct ImageSend {
     /// The image's id.
@@ -370,3 +370,5 @@ impl Write for ImageSend {
         .write(w);
     }
 }
+
+debug_as_written!(Image, ImageSend);

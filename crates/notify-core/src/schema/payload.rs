@@ -1,10 +1,12 @@
 //! An event with its payload, and the forms in which both are written.
 
+use std::fmt;
+
 use serde_json::Value;
 
 use super::{DeletedImage, EventType, Image, ImageSend, Priority, Task, TaskFailure, TaskSuccess};
 use crate::redacted::Tree;
-use crate::write::{Write, Writer};
+use crate::write::{Write, Writer, as_written};
 
 /// Something that happened to an image or a task.
 ///
@@ -72,7 +74,7 @@ impl Event {
 }
 
 /// What a notification carries: facts when it went well, a text when it did not.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub enum Payload<T> {
     /// It went well, and these are the facts.
     Info(T),
@@ -93,6 +95,17 @@ impl<T> Payload<T> {
     }
 }
 
+/// Shows texts as they leave: without credentials.
+impl<T: fmt::Debug> fmt::Debug for Payload<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Info(facts) => f.debug_tuple("Info").field(facts).finish(),
+            Self::Warn(text) => write!(f, "Warn({})", as_written(text.as_str())),
+            Self::Error(text) => write!(f, "Error({})", as_written(text.as_str())),
+        }
+    }
+}
+
 impl<T> From<T> for Payload<T> {
     fn from(facts: T) -> Self {
         Self::Info(facts)
@@ -101,7 +114,7 @@ impl<T> From<T> for Payload<T> {
 
 /// The three attributes of a notification that say what happened: its event type, its priority and
 /// its payload.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 #[expect(clippy::large_enum_variant, reason = "nearly every body is an event")]
 pub enum Body {
     /// In the documented shape.
@@ -132,6 +145,19 @@ impl Body {
         match self {
             Self::Event(event) => event.priority(),
             Self::AsRead { priority, .. } => *priority,
+        }
+    }
+}
+
+/// Shows payloads as they leave: without secrets.
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Event(event) => f.debug_tuple("Event").field(event).finish(),
+            Self::AsRead { event_type, priority, payload } => {
+                let payload = as_written(&Tree::payload(*event_type, payload));
+                write!(f, "AsRead({event_type} {priority} {payload})")
+            }
         }
     }
 }

@@ -8,10 +8,10 @@ use super::read::{Absent, Fields};
 use super::words::words;
 use crate::encode::Payloads;
 use crate::redacted::Tree;
-use crate::write::{PayloadTime, Write, Writer, wire};
+use crate::write::{PayloadTime, Write, Writer, debug_as_written, wire};
 
 /// A task, as the events about a running one carry it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Task {
     /// The task's id.
@@ -97,7 +97,7 @@ words! {
 }
 
 /// A task that succeeded, with its result.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub struct TaskSuccess {
     /// The task.
@@ -121,7 +121,7 @@ impl TaskSuccess {
 }
 
 /// A task that failed, with the reason.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub struct TaskFailure {
     /// The task.
@@ -233,3 +233,5 @@ impl Write for TaskFailure {
         self.task.write_with(None, Some(&self.message), w);
     }
 }
+
+debug_as_written!(Task, TaskSuccess, TaskFailure);

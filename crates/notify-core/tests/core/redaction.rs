@@ -96,8 +96,10 @@ proptest! {
                 priority: sent.body.priority(),
                 payload: encoded_payload(&sent),
             },
-            ..sent
+            ..sent.clone()
         };
+        let debug = format!("{sent:?} {again:?} {as_read:?}");
+        prop_assert!(!debug.contains(&secret), "{}", debug);
         for message in [message, again.encode(&encoding).unwrap(), as_read.encode(&encoding).unwrap()] {
             prop_assert!(!crate::common::text(&message).contains(&secret), "{}", crate::common::text(&message));
             prop_assert!(!String::from_utf8(message.oslo_v2()).unwrap().contains(&secret));
