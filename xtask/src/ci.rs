@@ -55,12 +55,12 @@ const STEPS: [Step; 7] = [
 ];
 
 fn clippy() -> Result<()> {
-    let everything = ["clippy", "--workspace", "--all-targets", "--all-features"];
+    let everything = ["clippy", "--keep-going", "--workspace", "--all-targets", "--all-features"];
     cargo::run(cargo(&everything).args(["--", "--deny", "warnings"]))
 }
 
 fn doc() -> Result<()> {
-    let everything = ["doc", "--workspace", "--all-features", "--no-deps"];
+    let everything = ["doc", "--keep-going", "--workspace", "--all-features", "--no-deps"];
     cargo::run(cargo(&everything).env("RUSTDOCFLAGS", "--deny warnings"))
 }
 
