@@ -1,4 +1,4 @@
-//! The contract of [`Transport`](notify_core::Transport), clause by clause.
+//! The contract of [`Transport`], clause by clause.
 
 mod delivery;
 mod faults;

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::harness::{Capability, Harness, Metadata, Received};
 use crate::samples;
 
-/// The destination's side of a [`Scripted`] transport.
+/// The destination's side of a scripted transport.
 #[derive(Clone, Debug, Default)]
 pub struct Script(Arc<Shared>);
 
