@@ -24,6 +24,7 @@ use notify_net::{Attempts, Hangup, Host, Peer, Secret, Tls};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout, timeout_at};
+use tracing::instrument::WithSubscriber;
 
 use crate::config::{Config, SaslMechanism};
 use crate::error::{Doing, Site};
@@ -72,10 +73,11 @@ impl Connection {
         };
         let mut attempts = Attempts::new(&config.hosts, config.connect_timeout);
         while let Some((host, deadline)) = attempts.next() {
-            let log_in = LogIn { config, host, password: &password, tls: tls.as_ref(), name, told };
+            let log_in = LogIn { config, host, password: &password, tls: tls.as_ref(), name };
             match timeout_at(deadline, quietly(log_in.run(deadline))).await {
-                Ok(Ok(connection)) => {
+                Ok(Ok(mut connection)) => {
                     told.connected(&connection, config);
+                    connection.listen(told);
                     return Ok(connection);
                 }
                 Ok(Err(error)) => attempts.failed(error),
@@ -105,6 +107,30 @@ impl Connection {
         self.blocked.borrow().clone()
     }
 
+    /// Listens to what the broker says of itself. Once: lapin hands each event to one listener only.
+    fn listen(&mut self, told: &Arc<Told>) {
+        let (block, blocked) = watch::channel(None);
+        self.blocked = blocked;
+        let (host, told) = (self.site.host.clone(), Arc::clone(told));
+        let events = self.lapin.events_listener();
+        self.keep(Task::spawn(async move {
+            let mut events = pin!(events);
+            while let Some(event) = poll_fn(|cx| events.as_mut().poll_next(cx)).await {
+                match event {
+                    Event::ConnectionBlocked(reason) => {
+                        told.begins_to_block(&host, &reason);
+                        block.send_replace(Some(reason));
+                    }
+                    Event::ConnectionUnblocked => {
+                        block.send_replace(None);
+                        told.takes_again(&host);
+                    }
+                    _ => {}
+                }
+            }
+        }));
+    }
+
     /// Keeps a task for as long as the connection.
     pub(crate) fn keep(&mut self, task: Task) {
         self.tasks.push(task);
@@ -119,6 +145,8 @@ impl Connection {
         let goodbye = quietly(self.lapin.close(200, "OK".into()));
         match timeout(CLOSE_TIMEOUT, goodbye).await {
             Ok(Ok(())) => Ok(()),
+            // What we wanted: lapin answers with a state of its own if it sees the end first.
+            Ok(Err(error)) if !error.is_io_error() && !error.is_amqp_error() => Ok(()),
             Ok(Err(error)) => Err(self.site.explain(&error, Doing::Publish)),
             Err(_) => Err(self.site.late("did not answer our goodbye", None)),
         }
@@ -148,7 +176,6 @@ struct LogIn<'a> {
     password: &'a Secret,
     tls: Option<&'a Tls>,
     name: &'a str,
-    told: &'a Arc<Told>,
 }
 
 impl LogIn<'_> {
@@ -174,7 +201,6 @@ impl LogIn<'_> {
         let lapin = lapin::Connection::connector(self.uri(), runtime, hand_over, self.properties())
             .await
             .map_err(|error| site.explain(&error, Doing::LogIn))?;
-        let (task, blocked) = listen(&lapin, site.host.clone(), Arc::clone(self.told));
         let channel = open_channel(&lapin, &site).await?;
         channel
             .confirm_select(ConfirmSelectOptions::default())
@@ -182,13 +208,13 @@ impl LogIn<'_> {
             .map_err(|error| site.explain(&error, Doing::LogIn))?;
         Ok(Connection {
             _hangup: hangup,
-            tasks: vec![task],
+            tasks: Vec::new(),
             lapin: Arc::new(lapin),
             channel,
             site,
             peer,
             product: product.get().cloned().unwrap_or_default(),
-            blocked,
+            blocked: watch::channel(None).1,
             proven: false,
         })
     }
@@ -231,33 +257,6 @@ impl LogIn<'_> {
     }
 }
 
-/// Listens to what the broker says of itself. One listener: lapin hands each event to one only.
-fn listen(
-    connection: &lapin::Connection,
-    host: Host,
-    told: Arc<Told>,
-) -> (Task, watch::Receiver<Option<String>>) {
-    let events = connection.events_listener();
-    let (block, blocked) = watch::channel(None);
-    let task = Task::spawn(async move {
-        let mut events = pin!(events);
-        while let Some(event) = poll_fn(|cx| events.as_mut().poll_next(cx)).await {
-            match event {
-                Event::ConnectionBlocked(reason) => {
-                    told.begins_to_block(&host, &reason);
-                    block.send_replace(Some(reason));
-                }
-                Event::ConnectionUnblocked => {
-                    block.send_replace(None);
-                    told.takes_again(&host);
-                }
-                _ => {}
-            }
-        }
-    });
-    (task, blocked)
-}
-
 impl Told {
     fn connected(&self, connection: &Connection, config: &Config) {
         let Connection { peer, product, .. } = connection;
@@ -293,8 +292,9 @@ impl Told {
 }
 
 impl Task {
+    /// It logs where its spawner does.
     pub(crate) fn spawn(future: impl Future<Output = ()> + Send + 'static) -> Self {
-        Self(tokio::spawn(future))
+        Self(tokio::spawn(future.with_current_subscriber()))
     }
 }
 

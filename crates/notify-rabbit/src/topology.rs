@@ -89,36 +89,37 @@ impl Topology {
         let ensure = async {
             match config.declare {
                 Declare::Yes => self.declare(connection, config).await,
-                Declare::Verify => self.verify(connection).await,
-                Declare::No => Ok(()),
+                Declare::Verify => self.verify(connection).await.map(|()| Vec::new()),
+                Declare::No => Ok(Vec::new()),
             }
         };
         match timeout(config.connect_timeout, quietly(ensure)).await {
-            Ok(result) => result,
+            Ok(Ok(costs)) => {
+                for cost in costs {
+                    if !self.told.contains(&cost) {
+                        tracing::warn!("{cost}");
+                        self.told.insert(cost);
+                    }
+                }
+                Ok(())
+            }
+            Ok(Err(error)) => Err(error),
             Err(_) => Err(connection
                 .site
                 .late("did not answer a declaration", connection.blocked().as_deref())),
         }
     }
 
-    async fn declare(&mut self, connection: &Connection, config: &Config) -> Result<()> {
+    /// Declares what is missing; says what adopting the rest costs.
+    async fn declare(&self, connection: &Connection, config: &Config) -> Result<Vec<String>> {
         let mut channel = connection.another_channel().await?;
-        let nodes = [
-            Node::Exchange(&self.exchange),
-            Node::Queue(&self.queues[0]),
-            Node::Queue(&self.queues[1]),
-            Node::Queue(&self.queues[2]),
-        ];
-        for node in nodes {
+        let mut costs = Vec::new();
+        for node in self.nodes() {
             if let Err(error) = node.declare(&channel, config).await {
                 let Some(mismatch) = Mismatch::of(&error) else {
                     return Err(connection.site.explain(&error, Doing::Declare));
                 };
-                if let Some(cost) = mismatch.judge(config)?
-                    && self.told.insert(cost.clone())
-                {
-                    tracing::warn!("{cost}");
-                }
+                costs.extend(mismatch.judge(config)?);
                 // The refusal closed the channel.
                 channel = connection.another_channel().await?;
                 node.look(&channel)
@@ -138,7 +139,7 @@ impl Topology {
                     .map_err(|error| connection.site.explain(&error, Doing::Declare))?;
             }
         }
-        Ok(())
+        Ok(costs)
     }
 
     async fn verify(&self, connection: &Connection) -> Result<()> {
