@@ -1,6 +1,7 @@
 //! What the tests of this crate share.
 
 #![allow(dead_code, clippy::allow_attributes, reason = "each test program uses its own part of it")]
+#![expect(clippy::panic, clippy::expect_used, reason = "helpers of a test may fail as it does")]
 
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
@@ -100,6 +101,30 @@ pub(crate) async fn deliver(transport: &mut dyn Transport, messages: &[Message])
         }
     }
     errors
+}
+
+/// Waits for a condition.
+pub(crate) async fn until(what: &str, mut done: impl FnMut() -> bool) {
+    let waiting = async {
+        while !done() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    assert!(tokio::time::timeout(LONG, waiting).await.is_ok(), "waited in vain until {what}");
+}
+
+/// How many threads of lapin's this process has.
+pub(crate) fn lapin_threads() -> usize {
+    let tasks = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+    let names = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("comm")).ok());
+    names.filter(|name| name.starts_with("lapin")).count()
+}
+
+/// How many sockets this process has open.
+pub(crate) fn sockets() -> usize {
+    let open = std::fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
+    let targets = open.filter_map(|file| std::fs::read_link(file.path()).ok());
+    targets.filter(|target| target.to_string_lossy().starts_with("socket:")).count()
 }
 
 /// Keeps what is logged.
