@@ -145,6 +145,24 @@ pub async fn connect(
     }))
 }
 
+/// Why `host` has something against our certificate, if it has.
+///
+/// With TLS 1.3 it says so after the handshake is over for us; and what we have sent by then makes
+/// its kernel reset the connection, which can overtake what it said. So where a connection with TLS
+/// ends at once, this connects again and only listens, until `deadline`.
+pub async fn tls_refusal(
+    host: &Host,
+    tls: &Tls,
+    user_timeout: Duration,
+    deadline: Instant,
+) -> Option<Error> {
+    let (mut stream, _hangup) = connect(host, Some(tls), user_timeout, deadline).await.ok()?;
+    let mut byte = [0];
+    let mut byte = ReadBuf::new(&mut byte);
+    let read = std::future::poll_fn(|cx| Pin::new(&mut stream).poll_read(cx, &mut byte));
+    crate::explain(&timeout_at(deadline, read).await.ok()?.err()?, host)
+}
+
 /// A connected stream, with TLS or without.
 #[derive(Debug)]
 pub struct Stream {

@@ -8,7 +8,7 @@ mod secret;
 mod tls;
 mod url;
 
-pub use connect::{Attempts, Hangup, Peer, Stream, connect};
+pub use connect::{Attempts, Hangup, Peer, Stream, connect, tls_refusal};
 pub use secret::{Password, Secret};
 pub use tls::{HAS_TLS, Tls, TlsFiles, explain};
 pub use url::{BrokerUrl, Host};

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use notify_core::{ErrorKind, Result};
-use notify_net::{Host, Stream, TlsFiles, connect, explain};
+use notify_net::{Host, Stream, TlsFiles, connect, explain, tls_refusal};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
 use rustls::RootCertStore;
 use rustls::pki_types::PrivateKeyDer;
@@ -195,6 +195,14 @@ async fn a_client_certificate_is_shown_when_asked_for() {
     let foreign = Authority::new().identity("client", |_| {});
     let files = authority.files_with(&foreign);
     said(echo(&host, &files).await, ErrorKind::Access, "does not accept the client certificate");
+
+    // Whoever only listens hears it whatever else was sent.
+    let tls = files.load().await.unwrap();
+    let error = tls_refusal(&host, &tls, LONG, Instant::now() + LONG).await.unwrap();
+    assert!(error.to_string().contains("does not accept the client certificate"), "{error}");
+    let tls = authority.files_with(&ours).load().await.unwrap();
+    let soon = Instant::now() + Duration::from_millis(100);
+    assert!(tls_refusal(&host, &tls, LONG, soon).await.is_none());
 }
 
 #[tokio::test]

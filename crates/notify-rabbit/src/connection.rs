@@ -19,7 +19,7 @@ use lapin::uri::{
     AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo, SASLMechanism,
 };
 use lapin::{Channel, ConnectionProperties, Event};
-use notify_core::{Result, printable};
+use notify_core::{Error, ErrorKind, Result, printable};
 use notify_net::{Attempts, Hangup, Host, Peer, Secret, Tls};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -80,7 +80,7 @@ impl Connection {
                     connection.listen(told);
                     return Ok(connection);
                 }
-                Ok(Err(error)) => attempts.failed(error),
+                Ok(Err(error)) => attempts.failed(log_in.look_again(error, deadline).await),
                 Err(_) => attempts.timed_out(host),
             }
         }
@@ -179,11 +179,27 @@ struct LogIn<'a> {
 }
 
 impl LogIn<'_> {
-    async fn run(self, deadline: Instant) -> Result<Connection> {
-        // As long as a silent peer is waited for while nothing is written.
-        let user_timeout = Duration::from_secs(u64::from(self.config.heartbeat) * 2);
+    /// As long as a silent peer is waited for while nothing is written.
+    fn user_timeout(&self) -> Duration {
+        Duration::from_secs(u64::from(self.config.heartbeat) * 2)
+    }
+
+    /// What `error` may hide, where the connection just ended.
+    async fn look_again(&self, error: Error, deadline: Instant) -> Error {
+        let deadline = deadline.min(Instant::now() + SECOND_LOOK);
+        match self.tls {
+            Some(tls) if error.kind() == ErrorKind::Unavailable => {
+                let refusal =
+                    notify_net::tls_refusal(self.host, tls, self.user_timeout(), deadline);
+                refusal.await.unwrap_or(error)
+            }
+            _ => error,
+        }
+    }
+
+    async fn run(&self, deadline: Instant) -> Result<Connection> {
         let (stream, hangup) =
-            notify_net::connect(self.host, self.tls, user_timeout, deadline).await?;
+            notify_net::connect(self.host, self.tls, self.user_timeout(), deadline).await?;
         let site = Site::new(self.host, self.config);
         let peer = stream.peer().clone();
         let product = Product::default();
@@ -315,5 +331,7 @@ impl fmt::Debug for Connection {
     }
 }
 
+/// How long a broker may take to say what it has against our certificate.
+const SECOND_LOOK: Duration = Duration::from_secs(1);
 /// How long we wait for the broker's goodbye. The worker waits 5 s for the whole close.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);

@@ -1,7 +1,5 @@
 //! Who may not, where nobody is, and what is said about it: never the password.
 
-#![expect(clippy::unwrap_used, reason = "helpers of a test may fail as it does")]
-
 mod common;
 
 use std::io::Write as _;

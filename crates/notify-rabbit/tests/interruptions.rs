@@ -1,8 +1,6 @@
 //! The broker stops, freezes, blocks us, and the link to it is cut at every byte: nothing that was
 //! accepted is lost, nothing hangs, nothing is left behind.
 
-#![expect(clippy::unwrap_used, reason = "helpers of a test may fail as it does")]
-
 mod common;
 #[path = "common/relay.rs"]
 mod relay;

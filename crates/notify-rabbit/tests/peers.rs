@@ -1,7 +1,5 @@
 //! Peers that confirm strangely, not at all, or mean harm.
 
-#![expect(clippy::unwrap_used, reason = "helpers of a test may fail as it does")]
-
 mod common;
 #[path = "common/peer.rs"]
 mod peer;
@@ -11,6 +9,9 @@ use notify_conformance::samples;
 use notify_core::{Body, ErrorKind, Event, Message, Notifier, Outcome, Payload, Verdict};
 use peer::{Publish, Script, method, nested, raw, start};
 use serde_json::json;
+
+/// What a peer says to what was published.
+type Answer = fn(&[Publish]) -> Vec<u8>;
 
 /// Messages of which each `nth` says no.
 fn messages(count: u64, nth: u64) -> Vec<Message> {
@@ -28,14 +29,14 @@ fn says_no(body: &[u8]) -> bool {
     body.windows(6).any(|window| window == b"say no")
 }
 
-async fn sent(answer: fn(&[Publish]) -> Vec<u8>, messages: &[Message]) -> Attempt {
+async fn sent(answer: Answer, messages: &[Message]) -> Attempt {
     let url = Script { answer, ..Script::default() }.play().await;
     attempt(&mut rabbit(&url, json!({ "confirm_timeout": 2 })), messages).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_confirm_finds_its_message_whatever_the_order() {
-    let answers: [fn(&[Publish]) -> Vec<u8>; 3] = [
+    let answers: [Answer; 3] = [
         // One by one, the last first.
         |publishes| {
             let answer = |p: &Publish| if says_no(&p.body) { p.nack(false) } else { p.ack(false) };
