@@ -1,6 +1,6 @@
 //! What the tests of this crate share.
 
-#![allow(dead_code, clippy::allow_attributes, reason = "each test program uses its own part of it")]
+#![expect(dead_code, reason = "each test program uses its own part of it")]
 #![expect(clippy::panic, clippy::expect_used, reason = "helpers of a test may fail as it does")]
 
 use std::fmt::Write as _;
