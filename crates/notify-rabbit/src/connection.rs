@@ -102,6 +102,18 @@ impl Connection {
         Channels { lapin: Arc::clone(&self.lapin), site: self.site.clone() }
     }
 
+    /// Replaces the channel that publishes by a fresh one. Nothing may be unconfirmed on it.
+    pub(crate) async fn renew_channel(&mut self, config: &Config) -> Result<()> {
+        let fresh = quietly(confirming_channel(&self.lapin, &self.site));
+        match timeout(config.connect_timeout, fresh).await {
+            Ok(channel) => {
+                self.channel = channel?;
+                Ok(())
+            }
+            Err(_) => Err(self.site.late("did not open a channel", self.blocked().as_deref())),
+        }
+    }
+
     /// Why the broker takes nothing now, if it says so.
     pub(crate) fn blocked(&self) -> Option<String> {
         self.blocked.borrow().clone()
@@ -169,6 +181,14 @@ async fn open_channel(connection: &lapin::Connection, site: &Site) -> Result<Cha
     quietly(connection.create_channel()).await.map_err(|error| site.explain(&error, Doing::Declare))
 }
 
+async fn confirming_channel(connection: &lapin::Connection, site: &Site) -> Result<Channel> {
+    let channel = open_channel(connection, site).await?;
+    match channel.confirm_select(ConfirmSelectOptions::default()).await {
+        Ok(()) => Ok(channel),
+        Err(error) => Err(site.explain(&error, Doing::Declare)),
+    }
+}
+
 /// What is needed to log in at one host.
 struct LogIn<'a> {
     config: &'a Config,
@@ -217,11 +237,7 @@ impl LogIn<'_> {
         let lapin = lapin::Connection::connector(self.uri(), runtime, hand_over, self.properties())
             .await
             .map_err(|error| site.explain(&error, Doing::LogIn))?;
-        let channel = open_channel(&lapin, &site).await?;
-        channel
-            .confirm_select(ConfirmSelectOptions::default())
-            .await
-            .map_err(|error| site.explain(&error, Doing::LogIn))?;
+        let channel = confirming_channel(&lapin, &site).await?;
         Ok(Connection {
             _hangup: hangup,
             tasks: Vec::new(),

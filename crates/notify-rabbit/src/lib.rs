@@ -31,7 +31,7 @@ use notify_core::{Batch, Driver, EventType, Finding, Options, Result, Transport}
 
 pub use config::{Config, Declare, Envelope, OnMismatch, QueueType, SaslMechanism};
 use connection::{Connection, Told};
-use publish::{Memory, Next};
+use publish::Memory;
 use topology::Topology;
 
 /// How the strategy `rabbit` is opened: from the table `[rabbit]`, as [`Config::from_options`] reads
@@ -111,10 +111,13 @@ impl Transport for Rabbit {
             let window = publish::window(batch, start, most);
             start = window.end;
             let Self { config, topology, memory, .. } = self;
-            match publish::publish(&mut connection, config, topology, memory, batch, window).await?
-            {
-                Next::GoOn => {}
-                Next::Declare => topology.ensure(&connection, config).await?,
+            let next =
+                publish::publish(&mut connection, config, topology, memory, batch, window).await?;
+            if next.renew {
+                connection.renew_channel(config).await?;
+            }
+            if next.declare {
+                topology.ensure(&connection, config).await?;
             }
         }
         if connection.proven {

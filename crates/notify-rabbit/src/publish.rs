@@ -36,13 +36,15 @@ pub(crate) struct Memory {
     max_bytes: Option<u64>,
 }
 
-/// What a window asks for next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Next {
-    /// Another window.
-    GoOn,
+/// What a window asks for before the next one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Next {
     /// Messages were returned: the route must be declared again.
-    Declare,
+    pub(crate) declare: bool,
+    /// Messages were not taken: the channel must be replaced. RabbitMQ's side of one that has
+    /// published to a quorum queue while that had no leader may refuse everything from then on,
+    /// long after there is a leader again (seen with 3.10).
+    pub(crate) renew: bool,
 }
 
 impl Memory {
@@ -131,7 +133,7 @@ pub(crate) async fn publish(
     // only a window without any return is proved. (A return comes before its own confirm, and each
     // confirm takes one along as long as there are any.)
     let sure = failure.is_none() || !returned.any;
-    let mut next = Next::GoOn;
+    let mut next = Next::default();
     let mut settle = Settle { batch, run: 0..0 };
     for (&index, fate) in indices.iter().zip(&fates) {
         let id = messages[index].id();
@@ -141,10 +143,11 @@ pub(crate) async fn publish(
             }
             (Some(reason), Some(_)) => {
                 memory.note_returned(id);
-                next = Next::Declare;
+                next.declare = true;
                 settle.one(index, Verdict::Retry(reason.with_outcome(Outcome::NotSent)));
             }
             (None, Some(Fate::Nacked)) => {
+                next.renew = true;
                 settle.one(index, Verdict::Retry(not_taken(connection)));
             }
             (None, Some(Fate::Acked)) if sure => {
