@@ -10,6 +10,8 @@ pub const DRIVERS: &[Driver] = &[
     notify_log::DRIVER,
     #[cfg(feature = "noop")]
     notify_noop::DRIVER,
+    #[cfg(feature = "rabbit")]
+    notify_rabbit::DRIVER,
 ];
 
 /// The Cargo features of this crate that are compiled in, but for those that are others together.
@@ -18,10 +20,14 @@ pub const FEATURES: &[&str] = &[
     "log",
     #[cfg(feature = "noop")]
     "noop",
+    #[cfg(feature = "rabbit")]
+    "rabbit",
     #[cfg(feature = "schema")]
     "schema",
     #[cfg(feature = "testing")]
     "testing",
+    #[cfg(feature = "tls")]
+    "tls",
 ];
 
 /// Opens the configured transport. Touches nothing outside the process.

@@ -1,0 +1,14 @@
+//! Reaching a broker, for every transport that speaks to one: its URL and hosts, TCP with deadlines,
+//! TLS, and secrets that cannot be printed.
+//!
+//! This crate knows no protocol and no client library: what it hands over is a connected [`Stream`].
+
+mod connect;
+mod secret;
+mod tls;
+mod url;
+
+pub use connect::{Attempts, Hangup, Peer, Stream, connect, tls_refusal};
+pub use secret::{Password, Secret};
+pub use tls::{HAS_TLS, Tls, TlsFiles, explain};
+pub use url::{BrokerUrl, Host};

@@ -1,0 +1,183 @@
+//! What the tests of this crate share.
+
+#![expect(dead_code, reason = "each test program uses its own part of it")]
+#![expect(clippy::panic, clippy::expect_used, reason = "helpers of a test may fail as it does")]
+
+use std::fmt::Write as _;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use notify_core::{Batch, Error, Message, Options, Result, Settlements, Transport, Verdict};
+use notify_rabbit::{Config, Rabbit};
+use serde_json::{Value, json};
+use tracing::field::{Field, Visit};
+use tracing::span;
+
+/// Longer than anything here may take.
+pub(crate) const LONG: Duration = Duration::from_secs(90);
+
+/// The table `[rabbit]` with `url` and what else is given.
+pub(crate) fn config(url: &str, more: Value) -> Config {
+    let mut table = json!({ "url": url });
+    if let (Value::Object(table), Value::Object(more)) = (&mut table, more) {
+        table.extend(more);
+    }
+    let Value::Object(table) = table else { unreachable!("an object") };
+    match Config::from_options(Options::new("rabbit", table)) {
+        Ok(config) => config,
+        Err(error) => panic!("{error:#}"),
+    }
+}
+
+/// A transport with the table of [`config`].
+pub(crate) fn rabbit(url: &str, more: Value) -> Rabbit {
+    match Rabbit::new(config(url, more)) {
+        Ok(rabbit) => rabbit,
+        Err(error) => panic!("{error:#}"),
+    }
+}
+
+/// What came of one attempt.
+#[derive(Debug)]
+pub(crate) struct Attempt {
+    pub(crate) end: Result<()>,
+    pub(crate) verdicts: Vec<Option<Verdict>>,
+}
+
+/// Tries once.
+pub(crate) async fn attempt(transport: &mut dyn Transport, messages: &[Message]) -> Attempt {
+    let mut verdicts: Vec<Option<Verdict>> = vec![None; messages.len()];
+    let mut sink = |settlements: Settlements<'_>| {
+        for (index, verdict) in settlements {
+            assert!(verdicts[index].replace(verdict).is_none(), "{index} was settled twice");
+        }
+    };
+    let mut batch = Batch::new(messages, &mut sink);
+    let end = tokio::time::timeout(LONG, transport.send(&mut batch)).await;
+    let end = end.unwrap_or_else(|_| panic!("a send hangs"));
+    if end.is_ok() {
+        assert!(verdicts.iter().all(Option::is_some), "`Ok`, but not settled: {verdicts:?}");
+    }
+    Attempt { end, verdicts }
+}
+
+impl Attempt {
+    /// Which messages were accepted.
+    pub(crate) fn accepted(&self) -> Vec<usize> {
+        let accepted = self.verdicts.iter().enumerate();
+        accepted.filter(|(_, v)| matches!(v, Some(Verdict::Accept))).map(|(i, _)| i).collect()
+    }
+
+    /// That everything was accepted.
+    pub(crate) fn all_accepted(&self) {
+        assert!(self.end.is_ok(), "{:?}", self.end);
+        assert_eq!(self.accepted().len(), self.verdicts.len(), "{:?}", self.verdicts);
+    }
+
+    /// Why nothing was accepted.
+    pub(crate) fn failure(self) -> Error {
+        assert_eq!(self.accepted(), [0; 0], "{:?}", self.verdicts);
+        self.end.expect_err("it must fail")
+    }
+}
+
+/// Tries until it succeeds, as the worker does; returns the errors on the way.
+pub(crate) async fn deliver(transport: &mut dyn Transport, messages: &[Message]) -> Vec<Error> {
+    let mut errors = Vec::new();
+    let mut left = messages.to_vec();
+    let until = tokio::time::Instant::now() + LONG;
+    while !left.is_empty() {
+        assert!(tokio::time::Instant::now() < until, "not delivered: {errors:?}");
+        let Attempt { end, verdicts } = attempt(transport, &left).await;
+        let mut verdicts = verdicts.into_iter();
+        left.retain(|message| match verdicts.next().flatten() {
+            Some(Verdict::Accept) => false,
+            Some(Verdict::Refuse(error)) => panic!("{:?} was refused: {error:#}", message.id()),
+            Some(Verdict::Retry(_)) | None => true,
+        });
+        errors.extend(end.err());
+        if !left.is_empty() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+    errors
+}
+
+/// Waits for a condition.
+pub(crate) async fn until(what: &str, mut done: impl FnMut() -> bool) {
+    let waiting = async {
+        while !done() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    assert!(tokio::time::timeout(LONG, waiting).await.is_ok(), "waited in vain until {what}");
+}
+
+/// How many threads of lapin's this process has.
+pub(crate) fn lapin_threads() -> usize {
+    let tasks = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+    let names = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("comm")).ok());
+    names.filter(|name| name.starts_with("lapin")).count()
+}
+
+/// How many sockets this process has open.
+pub(crate) fn sockets() -> usize {
+    let open = std::fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
+    let targets = open.filter_map(|file| std::fs::read_link(file.path()).ok());
+    targets.filter(|target| target.to_string_lossy().starts_with("socket:")).count()
+}
+
+/// Keeps what is logged.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Log(Arc<Mutex<Vec<String>>>);
+
+impl Log {
+    /// The lines so far, `LEVEL target: message and fields`.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        self.0.lock().map(|lines| lines.clone()).unwrap_or_default()
+    }
+
+    /// The lines that contain `text`.
+    pub(crate) fn with(&self, text: &str) -> Vec<String> {
+        self.lines().into_iter().filter(|line| line.contains(text)).collect()
+    }
+}
+
+impl tracing::Subscriber for Log {
+    fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn new_span(&self, attributes: &span::Attributes<'_>) -> span::Id {
+        let mut line = Line(format!("span {}:", attributes.metadata().name()));
+        attributes.record(&mut line);
+        self.0.lock().unwrap_or_else(|_| unreachable!()).push(line.0);
+        span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        let metadata = event.metadata();
+        let mut line = Line(format!("{} {}:", metadata.level(), metadata.target()));
+        event.record(&mut line);
+        self.0.lock().unwrap_or_else(|_| unreachable!()).push(line.0);
+    }
+
+    fn enter(&self, _: &span::Id) {}
+
+    fn exit(&self, _: &span::Id) {}
+}
+
+struct Line(String);
+
+impl Visit for Line {
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        match field.name() {
+            "message" => write!(self.0, " {value:?}").unwrap_or_default(),
+            name => write!(self.0, " {name}={value:?}").unwrap_or_default(),
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! The contract of a transport, on a RabbitMQ node.
+
+#![expect(clippy::unwrap_used, reason = "helpers of a test may fail as it does")]
+
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use notify_conformance::broker::rabbitmq::{RabbitMq, Vhost};
+use notify_conformance::{Capability, Harness, Metadata, Received, samples};
+use notify_core::{Body, Event, Notification, Priority, Transport};
+use notify_rabbit::{Config, Rabbit};
+use serde_json::json;
+
+mod common;
+
+use common::config;
+
+notify_conformance::suite!(Node);
+
+/// A virtual host of its own on a node that no other test uses meanwhile.
+struct Node {
+    vhost: Vhost<'static>,
+    config: Config,
+    received: Vec<Received>,
+}
+
+/// Nodes that no test uses now: starting one takes longer than most tests. They end with the process.
+static IDLE: Mutex<Vec<&'static RabbitMq>> = Mutex::new(Vec::new());
+
+const QUEUES: [(&str, Priority); 3] = [
+    ("notifications.info", Priority::Info),
+    ("notifications.warn", Priority::Warn),
+    ("notifications.error", Priority::Error),
+];
+
+impl Node {
+    /// What blocks goes to a thread that may.
+    async fn with<T: Send + 'static>(
+        &self,
+        run: impl FnOnce(&Vhost<'static>) -> T + Send + 'static,
+    ) -> T {
+        let vhost = self.vhost.clone();
+        tokio::task::spawn_blocking(move || run(&vhost)).await.unwrap()
+    }
+}
+
+#[async_trait]
+impl Harness for Node {
+    const CANNOT: &'static [(Capability, &'static str)] = &[];
+
+    async fn start() -> Self {
+        let idle = IDLE.lock().unwrap().pop();
+        tokio::task::spawn_blocking(move || {
+            let broker = idle.unwrap_or_else(|| Box::leak(Box::new(RabbitMq::start())));
+            let vhost = broker.vhost();
+            let config = config(&vhost.url(), json!({}));
+            Self { vhost, config, received: Vec::new() }
+        })
+        .await
+        .unwrap()
+    }
+
+    fn transport(&self) -> Box<dyn Transport> {
+        Box::new(Rabbit::new(self.config.clone()).unwrap())
+    }
+
+    async fn received(&mut self) -> Vec<Received> {
+        let new = self
+            .with(|vhost| {
+                let mut received = Vec::new();
+                for (queue, priority) in QUEUES {
+                    if vhost.queue(queue).is_some() {
+                        let messages = vhost.drain(queue);
+                        received.extend(messages.into_iter().map(|message| (message, priority)));
+                    }
+                }
+                received
+            })
+            .await;
+        self.received.extend(new.into_iter().map(|(message, priority)| Received {
+            metadata: Some(Metadata {
+                message_id: message.message_id().to_owned(),
+                event_type: message.properties["type"].as_str().unwrap().to_owned(),
+                priority,
+            }),
+            body: message.body,
+        }));
+        self.received.clone()
+    }
+
+    async fn holders(&mut self) -> usize {
+        self.with(Vhost::connections).await
+    }
+
+    async fn kill(&mut self) {
+        self.with(|vhost| vhost.broker().kill()).await;
+    }
+
+    async fn revive(&mut self) {
+        self.with(|vhost| vhost.broker().restart()).await;
+    }
+
+    async fn stall(&mut self) {
+        self.vhost.broker().freeze();
+    }
+
+    async fn thaw(&mut self) {
+        self.vhost.broker().thaw();
+    }
+
+    /// With a key at which OpenStack's readers would drop it.
+    async fn refusable(&mut self) -> Notification {
+        let mut notification = samples::notification(0);
+        if let Body::Event(Event::ImageCreate(notify_core::Payload::Info(image))) =
+            &mut notification.body
+        {
+            image.properties.insert("__type__".into(), "x".into());
+        }
+        notification
+    }
+
+    async fn push_back(&mut self) {
+        let full = json!({ "max-length": 1, "overflow": "reject-publish" });
+        self.with(move |vhost| vhost.set_policy("full", ".*", &full)).await;
+    }
+
+    async fn relent(&mut self) {
+        self.with(|vhost| vhost.clear_policy("full")).await;
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            IDLE.lock().unwrap().push(self.vhost.broker());
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! Everything that is logged at TRACE by anybody, with a password and a payload to be found in it.
+//!
+//! A program of its own: its log is the process's.
+
+mod common;
+
+use common::{Log, attempt, rabbit};
+use notify_conformance::broker::free_port;
+use notify_conformance::broker::rabbitmq::RabbitMq;
+use notify_conformance::samples;
+use notify_core::{Body, Event, Notification, Payload, Transport};
+use serde_json::json;
+
+const PASSWORD: &str = "pl4nted-s3cret";
+const PAYLOAD: &str = "what-happened-is-nobodys-business";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_shows_a_password_or_a_payload() {
+    let log = Log::default();
+    tracing::subscriber::set_global_default(log.clone()).unwrap();
+    let vhost = RabbitMq::shared().vhost();
+    let broker = vhost.broker();
+    broker.eval(&format!(
+        r#"rabbit_auth_backend_internal:change_password(<<"guest">>, <<"{PASSWORD}">>, <<"test">>)"#
+    ));
+    let port = broker.port();
+    let message = samples::encode(&Notification {
+        body: Body::from(Event::ImageUpload(Payload::Warn(PAYLOAD.into()))),
+        ..samples::notification(0)
+    });
+    let mut shown = Vec::new();
+    for (url, options) in [
+        (format!("amqp://guest:{PASSWORD}@127.0.0.1:{port}/{}", vhost.name()), json!({})),
+        // Unroutable: the message comes back.
+        (
+            format!("amqp://guest:{PASSWORD}@127.0.0.1:{port}/{}", vhost.name()),
+            json!({ "declare": "no", "topic": "nobodys" }),
+        ),
+        (format!("amqp://nobody:{PASSWORD}@127.0.0.1:{port}/"), json!({})),
+        (format!("amqp://guest:{PASSWORD}@127.0.0.1:{port}/nowhere"), json!({})),
+        (format!("amqp://guest:{PASSWORD}@127.0.0.1:{}/", free_port()), json!({})),
+    ] {
+        let mut transport = rabbit(&url, options);
+        for _ in 0..2 {
+            shown.push(format!(
+                "{:?}",
+                attempt(&mut transport, std::slice::from_ref(&message)).await
+            ));
+        }
+        shown.push(format!("{:?}", transport.check().await));
+        shown.push(format!("{transport:?} {transport:#?}"));
+        shown.push(format!("{:?}", transport.close().await));
+    }
+    assert!(shown.iter().any(|text| text.contains("NO_ROUTE")), "{shown:?}");
+    let lines = log.lines();
+    assert!(lines.iter().any(|line| line.contains("is connected to RabbitMQ")), "{lines:?}");
+    for line in lines.iter().chain(&shown) {
+        for secret in [PASSWORD, PAYLOAD] {
+            // As a text, and as lapin shows bytes: `[112, 108, 52, …]`.
+            let bytes: Vec<_> = secret.bytes().map(|byte| byte.to_string()).collect();
+            assert!(!line.contains(secret), "{line}");
+            assert!(!line.contains(&bytes.join(", ")), "{line}");
+        }
+    }
+    println!("{} lines", lines.len());
+}

@@ -1,0 +1,133 @@
+//! TLS to a broker: a private authority, names, client certificates, and no way back to plain text.
+
+#![expect(clippy::unwrap_used, reason = "helpers of a test may fail as it does")]
+
+mod common;
+
+use std::path::{Path, PathBuf};
+
+use common::{attempt, rabbit};
+use notify_conformance::broker::rabbitmq::RabbitMq;
+use notify_conformance::samples;
+use notify_core::{Error, ErrorKind, Transport};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
+use serde_json::{Value, json};
+
+struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    file: PathBuf,
+}
+
+impl Authority {
+    fn new(dir: &Path, name: &str) -> Self {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new([]).unwrap();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let file = dir.join(format!("{name}.pem"));
+        std::fs::write(&file, params.self_signed(&key).unwrap().pem()).unwrap();
+        Self { issuer: Issuer::new(params, key), file }
+    }
+
+    /// Certificate and key of a name, as files.
+    fn identity(&self, dir: &Path, name: &str, year: i32) -> (PathBuf, PathBuf) {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new([name.to_owned()]).unwrap();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.not_after = date_time_ymd(year, 1, 1);
+        let issuer = self.file.file_stem().unwrap().display();
+        let file = dir.join(format!("{issuer}-{name}-{year}"));
+        let (cert_file, key_file) = (file.with_extension("crt"), file.with_extension("key"));
+        std::fs::write(&cert_file, params.signed_by(&key, &self.issuer).unwrap().pem()).unwrap();
+        std::fs::write(&key_file, key.serialize_pem()).unwrap();
+        (cert_file, key_file)
+    }
+}
+
+async fn failure(url: &str, options: Value) -> Error {
+    attempt(&mut rabbit(url, options), &samples::messages(0..3)).await.failure()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tls_is_verified_in_both_directions() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let (ours, foreign) = (Authority::new(dir, "ours"), Authority::new(dir, "foreign"));
+    let (cert, key) = ours.identity(dir, "localhost", 2199);
+    let broker = RabbitMq::builder()
+        .tls(&ours.file, &cert, &key)
+        .plugin("rabbitmq_auth_mechanism_ssl")
+        .config("auth_mechanisms.1 = PLAIN")
+        .config("auth_mechanisms.2 = EXTERNAL")
+        .config("ssl_cert_login_from = common_name")
+        .start();
+    let vhost = broker.vhost();
+    let url = vhost.tls_url();
+
+    let mut transport = rabbit(&url, json!({ "ca_file": ours.file }));
+    attempt(&mut transport, &samples::messages(0..300)).await.all_accepted();
+    let findings: Vec<_> =
+        transport.check().await.unwrap().iter().map(|f| format!("{f:?}")).collect();
+    assert!(
+        findings.iter().any(|f| f.contains("TLS 1.") && f.contains("verified")),
+        "{findings:?}"
+    );
+    transport.close().await.unwrap();
+
+    // Whom we do not trust, or who goes by another name.
+    let error = failure(&url, json!({ "ca_file": foreign.file })).await;
+    assert_eq!(error.kind(), ErrorKind::Access);
+    assert!(error.to_string().contains("signed by nobody we trust: set `ca_file`"), "{error}");
+    let by_address = url.replace("localhost", "127.0.0.1");
+    let error = failure(&by_address, json!({ "ca_file": ours.file })).await;
+    assert!(error.to_string().contains("is for another name"), "{error}");
+
+    // The wrong port, either way.
+    let plain = vhost.url().replace("amqp://", "amqps://").replace("127.0.0.1", "localhost");
+    let error = failure(&plain, json!({ "ca_file": ours.file })).await;
+    assert_eq!(error.kind(), ErrorKind::Config);
+    assert!(error.to_string().contains("does not speak TLS on this port"), "{error}");
+    let error = failure(&url.replace("amqps://", "amqp://"), json!({})).await;
+    assert_eq!(error.kind(), ErrorKind::Config, "{error}");
+    assert!(error.to_string().contains("answers with TLS: use amqps://"), "{error}");
+
+    // Logging in with a certificate.
+    let name = "svc-certificate";
+    broker.eval(&format!(
+        r#"rabbit_auth_backend_internal:add_user(<<"{name}">>, <<"unused">>, <<"test">>)"#
+    ));
+    vhost.permit(name, [".*", ".*", ".*"]);
+    let external = format!("amqps://localhost:{}/{}", broker.tls_port(), vhost.name());
+    let files = |(cert, key): &(PathBuf, PathBuf)| json!({ "ca_file": ours.file, "cert_file": cert, "key_file": key });
+    let certificate = ours.identity(dir, name, 2199);
+    attempt(&mut rabbit(&external, files(&certificate)), &samples::messages(0..3))
+        .await
+        .all_accepted();
+    let nobody = ours.identity(dir, "nobody", 2199);
+    let error = failure(&external, files(&nobody)).await;
+    assert_eq!(error.kind(), ErrorKind::Access);
+    assert!(error.to_string().contains("knows no user for the certificate"), "{error}");
+    let stranger = foreign.identity(dir, name, 2199);
+    let error = failure(&external, files(&stranger)).await;
+    assert!(error.to_string().contains("does not accept the client certificate"), "{error:#}");
+    let expired = ours.identity(dir, name, 2001);
+    let error = failure(&external, files(&expired)).await;
+    assert!(error.to_string().contains("does not accept the client certificate"), "{error}");
+    drop(broker);
+
+    // A broker whose own certificate is too old, and one that wants ours.
+    let (cert, key) = ours.identity(dir, "localhost", 2001);
+    let broker = RabbitMq::builder().tls(&ours.file, &cert, &key).start();
+    let error = failure(&broker.root().tls_url(), json!({ "ca_file": ours.file })).await;
+    assert!(error.to_string().contains("has expired"), "{error}");
+    drop(broker);
+    let (cert, key) = ours.identity(dir, "localhost", 2199);
+    let broker = RabbitMq::builder()
+        .tls(&ours.file, &cert, &key)
+        .config("ssl_options.fail_if_no_peer_cert = true")
+        .start();
+    let url = broker.root().tls_url();
+    let error = failure(&url, json!({ "ca_file": ours.file })).await;
+    assert!(error.to_string().contains("wants a client certificate"), "{error}");
+    attempt(&mut rabbit(&url, files(&certificate)), &samples::messages(0..3)).await.all_accepted();
+}
