@@ -177,6 +177,42 @@ async fn a_full_queue_drops_the_oldest_that_is_not_in_flight() {
     assert_eq!(outcomes, [None, dropped, dropped, None, None]);
 }
 
+/// What cannot make room is not dropped for it: here the bytes are in flight.
+#[tokio::test(start_paused = true)]
+async fn nothing_is_dropped_in_vain() {
+    let script = Script::default();
+    script.set_stalled(true);
+    let mut config = queue(10, 1);
+    config.max_bytes = 1024 * 1024 + 256;
+    config.overflow = Overflow::DropOldest;
+    let (notifier, worker) = build(&script, config);
+    tokio::spawn(worker.run());
+    let large = Event::ImageUpload(Payload::Error("x".repeat(600_000)));
+    let in_flight = notifier.emit(&large);
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    let queued = notifier.emit(&create());
+    let dropped = notifier.emit(&large);
+    assert_eq!(outcome(dropped.await), Some(Outcome::NotSent));
+    script.set_stalled(false);
+    assert_eq!((outcome(in_flight.await), outcome(queued.await)), (None, None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn bounds_without_end_are_no_panic() {
+    let script = Script::default();
+    let mut config = queue(usize::MAX, usize::MAX);
+    (config.max_bytes, config.batch_bytes) = (usize::MAX, usize::MAX);
+    let limits = Limits { bytes: usize::MAX, keys: usize::MAX, ..Limits::default() };
+    let (notifier, worker) = Notifier::builder(script.transport())
+        .queue(config)
+        .encoding(Encoding { limits, ..Encoding::default() })
+        .build()
+        .unwrap();
+    tokio::spawn(worker.run());
+    notifier.send(&create()).await.unwrap();
+    assert_eq!(notifier.shutdown(Duration::from_secs(1)).await.delivered, 1);
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_queue_is_bounded_in_bytes_too() {
     let script = Script::default();
