@@ -93,7 +93,10 @@ impl Queue {
                 Err(message) => message,
             };
             if tokio::time::timeout_at(deadline, room).await.is_err() {
-                return self.drop_new(&message, Reason::Overflow);
+                // Room that was too small for whoever was woken may do for this one.
+                return self
+                    .try_push(message)
+                    .unwrap_or_else(|message| self.drop_new(&message, Reason::Overflow));
             }
         }
     }

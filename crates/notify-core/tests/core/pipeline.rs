@@ -256,6 +256,69 @@ async fn enqueue_waits_for_room_and_gives_up() {
     }
 }
 
+/// Whoever is woken and needs more room than there is may keep others waiting, but not until they are
+/// dropped.
+#[tokio::test(start_paused = true)]
+async fn nobody_is_dropped_while_there_is_room() {
+    let script = Script::default();
+    script.then(attempt(&[Act::Accept], End::Ok));
+    for _ in 0..10 {
+        script.then(attempt(&[Act::Leave], End::Stall));
+    }
+    script.set_stalled(true);
+    let mut config = queue(10, 1);
+    config.max_bytes = 1024 * 1024 + 256;
+    let (notifier, worker) = build(&script, config);
+    tokio::spawn(worker.run());
+    let sized = |bytes| Event::ImageUpload(Payload::Error("x".repeat(bytes)));
+    let pending = [notifier.emit(&sized(500_000)), notifier.emit(&sized(500_000))];
+    let waiting = [700_000, 100_000].map(|bytes| {
+        let notifier = notifier.clone();
+        tokio::spawn(async move { notifier.enqueue(&sized(bytes)).await })
+    });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    script.set_stalled(false);
+    let [large, small] = waiting;
+    assert_eq!(outcome(large.await.unwrap().await), Some(Outcome::NotSent));
+    drop(small.await.unwrap());
+    let stats = notifier.stats();
+    assert_eq!((stats.pending.messages, stats.dropped.overflow), (2, 1), "{stats:?}");
+    drop(pending);
+}
+
+/// On real threads, with a queue that is full most of the time: a wake-up that is lost would leave
+/// somebody waiting until something is dropped.
+#[test]
+fn no_wake_up_is_lost_between_threads() {
+    const THREADS: usize = 8;
+    const EACH: usize = 5_000;
+    let script = Script::default();
+    let (notifier, worker) = build(&script, queue(3, 2));
+    let worker = worker.spawn_thread().unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let emitting: Vec<_> = (0..THREADS)
+        .map(|_| {
+            let notifier = notifier.clone();
+            runtime.spawn(async move {
+                for number in 0..EACH {
+                    let receipt = notifier.enqueue(&create()).await;
+                    // Now and then the queue runs dry, and the worker waits.
+                    if number % 16 == 0 {
+                        receipt.await.unwrap();
+                    }
+                }
+            })
+        })
+        .collect();
+    for task in emitting {
+        runtime.block_on(task).unwrap();
+    }
+    notifier.close();
+    let total = (THREADS * EACH) as u64;
+    let stats = worker.join().unwrap();
+    assert_eq!((stats.emitted, stats.delivered), (total, total), "{stats:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn old_messages_are_given_up_where_that_is_configured() {
     let script = Script::default();
