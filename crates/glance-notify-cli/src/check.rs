@@ -7,7 +7,7 @@ use glance_notify::{
     Builder, Config, Error, ErrorKind, Finding, FindingState, Transport, config::Entry, printable,
 };
 
-use crate::exit::{Exit, Failure, print, say};
+use crate::exit::{Exit, Failure, print};
 
 /// Show the effective configuration and check its destination, without sending anything.
 ///
@@ -17,14 +17,11 @@ use crate::exit::{Exit, Failure, print, say};
 pub(crate) struct Args {}
 
 pub(crate) fn run(_: &Args, config: &Config) -> Result<Exit, Failure> {
-    // Building a notifier tells what only that does: `disabled_notifications` and bounds.
+    // Building a notifier tells what only that does: `disabled_notifications`, bounds, and warnings.
     let opened = glance_notify::builder(config)
         .and_then(Builder::build)
         .and_then(|_| glance_notify::open(config));
     print(|out| show(out, &config.entries(), opened.is_ok()))?;
-    for warning in config.warnings() {
-        say(format_args!("warning: {warning}"));
-    }
     let findings = examine(opened?)?;
     print(|out| findings.iter().try_for_each(|finding| tell(out, finding)))?;
     let bad = findings.iter().filter_map(|finding| match &finding.state {

@@ -31,7 +31,14 @@ pub(crate) struct LogFile {
 }
 
 impl LogFile {
+    /// Opens nothing yet. Warns, once, of what `log.sync = false` gives up.
     pub(crate) fn new(config: FileConfig) -> Self {
+        if !config.sync {
+            tracing::warn!(
+                file = %error::shown(&config.path),
+                "log.sync is off: a power cut loses notifications that were reported delivered"
+            );
+        }
         Self { config, open: None, known: false, grace: GRACE }
     }
 
@@ -79,11 +86,6 @@ impl LogFile {
         let open = open(path)?;
         if *sync {
             sync_directory(path)?;
-        } else {
-            tracing::warn!(
-                file = %error::shown(path),
-                "log.sync is off: a power cut loses notifications that were reported delivered"
-            );
         }
         self.known = true;
         Ok(open)

@@ -165,7 +165,7 @@ impl Notifier {
     }
 
     /// Takes nothing more, of any clone. The worker delivers what is pending within the builder's
-    /// `drain_timeout` and ends.
+    /// `drain_timeout` of the first such call and ends.
     pub fn close(&self) {
         self.0.queue.close(self.0.drain_timeout);
     }
@@ -176,7 +176,7 @@ impl Notifier {
     /// Takes `drain` and six seconds at most. Where nobody runs the worker, the account shows what is
     /// still pending.
     pub async fn shutdown(&self, drain: Duration) -> Stats {
-        self.0.queue.close(drain);
+        self.0.queue.close_within(drain);
         let ended = tokio::time::timeout_at(
             after(drain.saturating_add(Worker::TIME_TO_END)),
             self.0.queue.ended(),
@@ -295,7 +295,7 @@ impl Builder {
                 "`queue.max_messages` and `queue.batch_messages` must be at least 1".into(),
             );
         }
-        let largest = self.encoding.limits.bytes + BOOKKEEPING;
+        let largest = self.encoding.limits.bytes.saturating_add(BOOKKEEPING);
         if max_bytes < largest {
             return config(format!(
                 "`queue.max_bytes` must be at least {largest}, to hold one notification of the \

@@ -93,7 +93,10 @@ impl Queue {
                 Err(message) => message,
             };
             if tokio::time::timeout_at(deadline, room).await.is_err() {
-                return self.drop_new(&message, Reason::Overflow);
+                // Room that was too small for whoever was woken may do for this one.
+                return self
+                    .try_push(message)
+                    .unwrap_or_else(|message| self.drop_new(&message, Reason::Overflow));
             }
         }
     }
@@ -149,6 +152,10 @@ impl Queue {
     fn make_room(&self, bytes: usize) {
         let mut dropped = Vec::new();
         let mut inner = self.lock();
+        // What is in flight stays. Where that leaves no room, dropping the rest would help nobody.
+        if inner.in_flight_bytes + bytes > self.config.max_bytes {
+            return;
+        }
         while !inner.has_room(&self.config, bytes) {
             let Some((_, ticket)) = inner.queued.pop_front() else { break };
             inner.queued_bytes -= ticket.bytes;
@@ -194,11 +201,22 @@ impl Queue {
         }
     }
 
-    /// Takes nothing more, and gives the worker `drain` for what is pending.
+    /// Takes nothing more, and gives the worker `drain` for what is pending, unless it was given a
+    /// time before.
     pub(super) fn close(&self, drain: Duration) {
+        if self.drain_until.borrow().is_none() {
+            self.close_within(drain);
+        }
+    }
+
+    /// Takes nothing more, and gives the worker `drain` for what is pending, whatever it was given
+    /// before.
+    pub(super) fn close_within(&self, drain: Duration) {
         self.lock().closed = true;
         self.drain_until.send_replace(Some(after(drain)));
         self.work.notify_one();
+        // There will be no room: whoever waits for it is told so.
+        self.room.notify_waiters();
     }
 
     /// Until when the worker may drain; `None` while the notifier is open.
@@ -269,7 +287,7 @@ impl Inner {
         }
         self.first_in_flight = flight.first();
         // A queue that was full once must not keep its memory for ever.
-        if self.queued.is_empty() && self.queued.capacity() > 4 * config.batch_messages {
+        if self.queued.is_empty() && self.queued.capacity() / 4 > config.batch_messages {
             self.queued.shrink_to(config.batch_messages);
         }
     }

@@ -115,7 +115,6 @@ impl Queue {
         if given_up > 0 {
             tracing::warn!("{given_up} notifications were not delivered before the end");
         }
-        self.ended.send_replace(true);
         self.made_progress();
         self.room.notify_waiters();
     }

@@ -169,10 +169,11 @@ impl Worker {
             },
             // What nobody mends in time is not waited for.
             Some(end) if until >= end && failure.permanent => false,
-            Some(end) => {
-                tokio::time::sleep_until(until.min(end)).await;
-                Instant::now() < end
-            }
+            Some(end) => tokio::select! {
+                () = tokio::time::sleep_until(until.min(end)) => Instant::now() < end,
+                // Whoever shuts down may have less patience than whoever closed.
+                _ = drain_until.changed() => true,
+            },
         }
     }
 
@@ -240,6 +241,8 @@ impl Drop for Worker {
             }
         }
         self.end();
+        // After the farewell of `finish`: whoever shuts down waits for that too.
+        self.queue.ended.send_replace(true);
     }
 }
 

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail as it likes")]
 
 mod account;
+mod closing;
 mod common;
 mod pipeline;
 mod reading;

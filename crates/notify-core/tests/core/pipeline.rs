@@ -177,6 +177,42 @@ async fn a_full_queue_drops_the_oldest_that_is_not_in_flight() {
     assert_eq!(outcomes, [None, dropped, dropped, None, None]);
 }
 
+/// What cannot make room is not dropped for it: here the bytes are in flight.
+#[tokio::test(start_paused = true)]
+async fn nothing_is_dropped_in_vain() {
+    let script = Script::default();
+    script.set_stalled(true);
+    let mut config = queue(10, 1);
+    config.max_bytes = 1024 * 1024 + 256;
+    config.overflow = Overflow::DropOldest;
+    let (notifier, worker) = build(&script, config);
+    tokio::spawn(worker.run());
+    let large = Event::ImageUpload(Payload::Error("x".repeat(600_000)));
+    let in_flight = notifier.emit(&large);
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    let queued = notifier.emit(&create());
+    let dropped = notifier.emit(&large);
+    assert_eq!(outcome(dropped.await), Some(Outcome::NotSent));
+    script.set_stalled(false);
+    assert_eq!((outcome(in_flight.await), outcome(queued.await)), (None, None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn bounds_without_end_are_no_panic() {
+    let script = Script::default();
+    let mut config = queue(usize::MAX, usize::MAX);
+    (config.max_bytes, config.batch_bytes) = (usize::MAX, usize::MAX);
+    let limits = Limits { bytes: usize::MAX, keys: usize::MAX, ..Limits::default() };
+    let (notifier, worker) = Notifier::builder(script.transport())
+        .queue(config)
+        .encoding(Encoding { limits, ..Encoding::default() })
+        .build()
+        .unwrap();
+    tokio::spawn(worker.run());
+    notifier.send(&create()).await.unwrap();
+    assert_eq!(notifier.shutdown(Duration::from_secs(1)).await.delivered, 1);
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_queue_is_bounded_in_bytes_too() {
     let script = Script::default();
@@ -218,6 +254,69 @@ async fn enqueue_waits_for_room_and_gives_up() {
     for task in waiting {
         task.await.unwrap().unwrap();
     }
+}
+
+/// Whoever is woken and needs more room than there is may keep others waiting, but not until they are
+/// dropped.
+#[tokio::test(start_paused = true)]
+async fn nobody_is_dropped_while_there_is_room() {
+    let script = Script::default();
+    script.then(attempt(&[Act::Accept], End::Ok));
+    for _ in 0..10 {
+        script.then(attempt(&[Act::Leave], End::Stall));
+    }
+    script.set_stalled(true);
+    let mut config = queue(10, 1);
+    config.max_bytes = 1024 * 1024 + 256;
+    let (notifier, worker) = build(&script, config);
+    tokio::spawn(worker.run());
+    let sized = |bytes| Event::ImageUpload(Payload::Error("x".repeat(bytes)));
+    let pending = [notifier.emit(&sized(500_000)), notifier.emit(&sized(500_000))];
+    let waiting = [700_000, 100_000].map(|bytes| {
+        let notifier = notifier.clone();
+        tokio::spawn(async move { notifier.enqueue(&sized(bytes)).await })
+    });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    script.set_stalled(false);
+    let [large, small] = waiting;
+    assert_eq!(outcome(large.await.unwrap().await), Some(Outcome::NotSent));
+    drop(small.await.unwrap());
+    let stats = notifier.stats();
+    assert_eq!((stats.pending.messages, stats.dropped.overflow), (2, 1), "{stats:?}");
+    drop(pending);
+}
+
+/// On real threads, with a queue that is full most of the time: a wake-up that is lost would leave
+/// somebody waiting until something is dropped.
+#[test]
+fn no_wake_up_is_lost_between_threads() {
+    const THREADS: usize = 8;
+    const EACH: usize = 5_000;
+    let script = Script::default();
+    let (notifier, worker) = build(&script, queue(3, 2));
+    let worker = worker.spawn_thread().unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let emitting: Vec<_> = (0..THREADS)
+        .map(|_| {
+            let notifier = notifier.clone();
+            runtime.spawn(async move {
+                for number in 0..EACH {
+                    let receipt = notifier.enqueue(&create()).await;
+                    // Now and then the queue runs dry, and the worker waits.
+                    if number % 16 == 0 {
+                        receipt.await.unwrap();
+                    }
+                }
+            })
+        })
+        .collect();
+    for task in emitting {
+        runtime.block_on(task).unwrap();
+    }
+    notifier.close();
+    let total = (THREADS * EACH) as u64;
+    let stats = worker.join().unwrap();
+    assert_eq!((stats.emitted, stats.delivered), (total, total), "{stats:?}");
 }
 
 #[tokio::test(start_paused = true)]

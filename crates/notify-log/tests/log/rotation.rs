@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use notify_core::{ErrorKind, Outcome};
 use notify_log::{Config, FileConfig, Log};
 
-use crate::support::{attempt, content, deliver, log, messages, text, whole_lines};
+use crate::support::{Seen, attempt, content, deliver, log, messages, text, whole_lines};
 
 #[tokio::test]
 async fn renamed_and_created_anew() {
@@ -35,6 +35,23 @@ async fn renamed_and_not_created() {
     deliver(&mut log, &messages[2..]).await;
     assert_eq!(content(&old), text(&messages[..2]));
     assert_eq!(content(&path), text(&messages[2..]));
+}
+
+/// What an operator chose is told once, not once a day.
+#[tokio::test]
+async fn that_nothing_is_synced_is_told_once_however_often_it_rotates() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("n.log");
+    let seen = Seen::of("notify_log::reopen");
+    let _subscribed = tracing::subscriber::set_default(seen.clone());
+    let mut log = log(&path);
+    for message in messages(1, 0..3) {
+        deliver(&mut log, &[message]).await;
+        fs::remove_file(&path).unwrap();
+    }
+    let events = seen.events();
+    assert_eq!(events.len(), 1, "{events:?}");
+    assert!(events[0].1.starts_with("log.sync is off"), "{events:?}");
 }
 
 #[tokio::test]

@@ -3,11 +3,14 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::sync::{Arc, Mutex};
 
 use notify_core::{
     Batch, Encoding, Error, Message, Notification, Result, Settlements, Transport, Verdict,
 };
 use notify_log::{Config, FileConfig, Log};
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level, Metadata, Subscriber, span};
 
 /// The strategy `log` on one file, unsynced: what is tested is not the disk.
 pub(crate) fn log(path: &Path) -> Log {
@@ -100,6 +103,52 @@ pub(crate) fn text(messages: &[Message]) -> String {
 
 pub(crate) fn content(path: &Path) -> String {
     fs::read_to_string(path).expect("the log to be readable")
+}
+
+/// Levels and texts of the events of one target, as a program's subscriber sees them.
+#[derive(Clone)]
+pub(crate) struct Seen {
+    target: &'static str,
+    events: Arc<Mutex<Vec<(Level, String)>>>,
+}
+
+impl Seen {
+    pub(crate) fn of(target: &'static str) -> Self {
+        Self { target, events: Arc::default() }
+    }
+
+    pub(crate) fn events(&self) -> Vec<(Level, String)> {
+        self.events.lock().unwrap().clone()
+    }
+}
+
+impl Subscriber for Seen {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target() == self.target
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        struct Text(String);
+        impl Visit for Text {
+            fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+                if field.name() == "message" {
+                    self.0 = format!("{value:?}");
+                }
+            }
+        }
+        let mut text = Text(String::new());
+        event.record(&mut text);
+        self.events.lock().unwrap().push((*event.metadata().level(), text.0));
+    }
+
+    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+        span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+    fn enter(&self, _: &span::Id) {}
+    fn exit(&self, _: &span::Id) {}
 }
 
 /// The test `name` in a process of its own, started by `wrapper` if there is one. There it finds

@@ -2,14 +2,12 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
-use std::sync::{Arc, Mutex};
 
 use notify_core::{ErrorKind, FindingState, Message, Outcome, Transport as _};
 use notify_log::{Config, Log, TARGET};
-use tracing::field::{Field, Visit};
-use tracing::{Event, Level, Metadata, Subscriber, span};
+use tracing::Level;
 
-use crate::support::{attempt, deliver, messages, process, role, text};
+use crate::support::{Seen, attempt, deliver, messages, process, role, text};
 
 #[test]
 fn standard_output_takes_lines() {
@@ -64,46 +62,14 @@ fn on_stdout<F: Future<Output = ()>>(test: impl FnOnce(Log, Vec<Message>) -> F) 
 
 #[tokio::test]
 async fn the_programs_logging_takes_events() {
-    let seen = Seen::default();
+    let seen = Seen::of(TARGET);
     let _subscribed = tracing::subscriber::set_default(seen.clone());
     let mut log = Log::new(Config::Tracing);
     let messages = messages(1, 0..2);
     deliver(&mut log, &messages).await;
     let body = |message: &Message| String::from_utf8(message.body().to_vec()).unwrap();
     let expected: Vec<_> = messages.iter().map(|message| (Level::WARN, body(message))).collect();
-    assert_eq!(*seen.0.lock().unwrap(), expected);
+    assert_eq!(seen.events(), expected);
     assert!(matches!(log.check().await.unwrap()[0].state, FindingState::Warning(_)));
     log.close().await.unwrap();
-}
-
-/// The events of our target, as a program's subscriber sees them.
-#[derive(Clone, Default)]
-struct Seen(Arc<Mutex<Vec<(Level, String)>>>);
-
-impl Subscriber for Seen {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target() == TARGET
-    }
-
-    fn event(&self, event: &Event<'_>) {
-        struct Text(String);
-        impl Visit for Text {
-            fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
-                assert_eq!(field.name(), "message");
-                self.0 = format!("{value:?}");
-            }
-        }
-        let mut text = Text(String::new());
-        event.record(&mut text);
-        self.0.lock().unwrap().push((*event.metadata().level(), text.0));
-    }
-
-    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
-        span::Id::from_u64(1)
-    }
-
-    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
-    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
-    fn enter(&self, _: &span::Id) {}
-    fn exit(&self, _: &span::Id) {}
 }
