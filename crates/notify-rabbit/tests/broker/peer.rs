@@ -1,8 +1,6 @@
 //! A peer that speaks just enough AMQP 0-9-1 to be lied to by: it logs everybody in, declares
 //! whatever is asked for, and answers publishes as its script says.
 
-#![expect(clippy::panic, reason = "helpers of a test may fail as it does")]
-
 use std::collections::HashMap;
 use std::time::Duration;
 
