@@ -18,4 +18,6 @@ mod documents {
     mod operations {}
     #[doc = include_str!("../../docs/decisions.md")]
     mod decisions {}
+    #[doc = include_str!("../../docs/rabbitmq.md")]
+    mod rabbitmq {}
 }

@@ -14,10 +14,12 @@
 //! A connection costs one thread, which ends with it.
 
 mod backlog;
+mod burst;
 mod check;
 mod config;
 mod connection;
 mod error;
+mod options;
 mod publish;
 mod runtime;
 mod topology;

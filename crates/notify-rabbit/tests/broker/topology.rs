@@ -1,10 +1,6 @@
 //! What is declared, what is adopted, what is refused, and what is said when it is not there.
 
-#![expect(clippy::unwrap_used, reason = "helpers of a test may fail as it does")]
-
-mod common;
-
-use common::{Log, attempt, deliver, rabbit, until};
+use crate::support::{Log, attempt, deliver, rabbit, until};
 use notify_conformance::broker::rabbitmq::{RabbitMq, Vhost};
 use notify_conformance::samples;
 use notify_core::{Error, ErrorKind, Transport, Verdict};

@@ -1,7 +1,5 @@
 //! A TCP relay in front of a broker, for links that are cut, slow, or silent.
 
-#![expect(clippy::panic, reason = "helpers of a test may fail as it does")]
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;

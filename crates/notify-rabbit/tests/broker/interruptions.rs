@@ -1,18 +1,14 @@
 //! The broker stops, freezes, blocks us, and the link to it is cut at every byte: nothing that was
 //! accepted is lost, nothing hangs, nothing is left behind.
 
-mod common;
-#[path = "common/relay.rs"]
-mod relay;
-
 use std::collections::HashMap;
 use std::time::Duration;
 
-use common::{LONG, Log, attempt, deliver, lapin_threads, rabbit, sockets, until};
+use crate::relay::Relay;
+use crate::support::{LONG, Log, attempt, deliver, lapin_threads, rabbit, sockets, until};
 use notify_conformance::broker::rabbitmq::{RabbitMq, Vhost};
 use notify_conformance::samples;
 use notify_core::{ErrorKind, Message, Outcome, Transport, Verdict};
-use relay::Relay;
 use serde_json::json;
 use tracing::instrument::WithSubscriber;
 

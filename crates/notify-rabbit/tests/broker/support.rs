@@ -1,7 +1,4 @@
-//! What the tests of this crate share.
-
-#![expect(dead_code, reason = "each test program uses its own part of it")]
-#![expect(clippy::panic, clippy::expect_used, reason = "helpers of a test may fail as it does")]
+//! What the tests share: transports, attempts, and what is logged.
 
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};

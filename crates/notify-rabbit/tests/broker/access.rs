@@ -1,10 +1,8 @@
 //! Who may not, where nobody is, and what is said about it: never the password.
 
-mod common;
-
 use std::io::Write as _;
 
-use common::{Log, attempt, config, lapin_threads, rabbit, sockets, until};
+use crate::support::{Log, attempt, config, lapin_threads, rabbit, sockets, until};
 use notify_conformance::broker::free_port;
 use notify_conformance::broker::rabbitmq::{RabbitMq, Vhost};
 use notify_conformance::samples;

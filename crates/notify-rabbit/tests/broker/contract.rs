@@ -1,7 +1,5 @@
 //! The contract of a transport, on a RabbitMQ node.
 
-#![expect(clippy::unwrap_used, reason = "helpers of a test may fail as it does")]
-
 use std::sync::Mutex;
 
 use async_trait::async_trait;
@@ -11,9 +9,7 @@ use notify_core::{Body, Event, Notification, Priority, Transport};
 use notify_rabbit::{Config, Rabbit};
 use serde_json::json;
 
-mod common;
-
-use common::config;
+use crate::support::config;
 
 notify_conformance::suite!(Node);
 

@@ -1,13 +1,9 @@
 //! Peers that confirm strangely, not at all, or mean harm.
 
-mod common;
-#[path = "common/peer.rs"]
-mod peer;
-
-use common::{Attempt, attempt, lapin_threads, rabbit, until};
+use crate::peer::{Publish, Script, method, nested, raw, start};
+use crate::support::{Attempt, attempt, lapin_threads, rabbit, until};
 use notify_conformance::samples;
 use notify_core::{Body, ErrorKind, Event, Message, Notifier, Outcome, Payload, Verdict};
-use peer::{Publish, Script, method, nested, raw, start};
 use serde_json::json;
 
 /// What a peer says to what was published.
@@ -166,7 +162,7 @@ async fn sixty_four_emitters_never_get_each_others_outcome() {
     for emitter in emitters.collect::<Vec<_>>() {
         emitter.await.unwrap();
     }
-    let stats = notifier.shutdown(common::LONG).await;
+    let stats = notifier.shutdown(crate::support::LONG).await;
     assert_eq!((stats.delivered, stats.refused), (64 * 40, 64 * 10));
     worker.await.unwrap();
 }

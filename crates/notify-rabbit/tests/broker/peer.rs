@@ -1,8 +1,7 @@
 //! A peer that speaks just enough AMQP 0-9-1 to be lied to by: it logs everybody in, declares
 //! whatever is asked for, and answers publishes as its script says.
 
-#![expect(clippy::panic, reason = "helpers of a test may fail as it does")]
-
+use std::collections::HashMap;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -62,7 +61,7 @@ impl Script {
         socket.read_exact(&mut [0; 8]).await.ok()?;
         socket.write_all(&self.start).await.ok()?;
         let mut publishes: Vec<Publish> = Vec::new();
-        let mut tag = 0;
+        let mut tags = HashMap::new();
         loop {
             let next = tokio::time::timeout(IDLE, frame(&mut socket)).await;
             let (kind, channel, payload) = match next {
@@ -84,10 +83,11 @@ impl Script {
                     let exchange = usize::from(payload[6]);
                     let key = 7 + exchange;
                     let routing_key = &payload[key + 1..=key + usize::from(payload[key])];
-                    tag += 1;
+                    let tag: &mut u64 = tags.entry(channel).or_default();
+                    *tag += 1;
                     publishes.push(Publish {
                         channel,
-                        tag,
+                        tag: *tag,
                         routing_key: String::from_utf8_lossy(routing_key).into_owned(),
                         header: Vec::new(),
                         body: Vec::new(),
@@ -109,7 +109,10 @@ impl Script {
                     method(0, 10, 30, &tune)
                 }
                 (1, Some((10, 40))) => [method(0, 10, 41, &[0]), self.after_open.clone()].concat(),
-                (1, Some((20, 10))) => method(channel, 20, 11, &[0; 4]),
+                (1, Some((20, 10))) => {
+                    tags.remove(&channel);
+                    method(channel, 20, 11, &[0; 4])
+                }
                 (1, Some((50, 10))) => method(channel, 50, 11, &[&[1, b'q'][..], &[0; 8]].concat()),
                 // Everything else is answered by the method of the next number.
                 (1, Some((class @ (10 | 20 | 40 | 50 | 85), asked)))

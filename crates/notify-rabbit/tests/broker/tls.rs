@@ -1,12 +1,8 @@
 //! TLS to a broker: a private authority, names, client certificates, and no way back to plain text.
 
-#![expect(clippy::unwrap_used, reason = "helpers of a test may fail as it does")]
-
-mod common;
-
 use std::path::{Path, PathBuf};
 
-use common::{attempt, rabbit};
+use crate::support::{attempt, rabbit};
 use notify_conformance::broker::rabbitmq::RabbitMq;
 use notify_conformance::samples;
 use notify_core::{Error, ErrorKind, Transport};

@@ -1,0 +1,302 @@
+//! The table `[rabbit]` as it is written, and how its keys agree with each other.
+
+use std::path::PathBuf;
+
+use notify_core::{Options, Result, Seconds};
+use notify_net::{BrokerUrl, Host, Password, Secret, TlsFiles};
+use serde::Deserialize;
+
+use crate::config::{Config, Declare, Envelope, OnMismatch, QueueType, SaslMechanism, wrong};
+
+impl Config {
+    /// Reads the table `[rabbit]`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`] for an unknown key, a wrong value, or values that contradict each other.
+    pub fn from_options(options: Options) -> Result<Self> {
+        let mut table: Table = options.parse()?;
+        let default = Self::default();
+        let mut config = Self {
+            exchange: table.exchange.take().unwrap_or(default.exchange),
+            topic: table.topic.take().unwrap_or(default.topic),
+            durable: table.durable.unwrap_or(default.durable),
+            queue_type: table.queue_type.unwrap_or_default(),
+            declare: table.declare.unwrap_or_default(),
+            on_mismatch: table.on_mismatch.unwrap_or_default(),
+            envelope: table.envelope.unwrap_or_default(),
+            window: table.window.unwrap_or(default.window),
+            connect_timeout: table.connect_timeout.map_or(default.connect_timeout, Into::into),
+            confirm_timeout: table.confirm_timeout.map_or(default.confirm_timeout, Into::into),
+            heartbeat: table.heartbeat.unwrap_or(default.heartbeat),
+            backlog_warning: table.backlog_warning.unwrap_or(default.backlog_warning),
+            ..default
+        };
+        config.set_address(&mut table)?;
+        config.set_credentials(table)?;
+        config.check()?;
+        Ok(config)
+    }
+
+    fn set_address(&mut self, table: &mut Table) -> Result<()> {
+        let files = TlsFiles {
+            ca_file: table.ca_file.take(),
+            cert_file: table.cert_file.take(),
+            key_file: table.key_file.take(),
+        };
+        let mut tls = false;
+        if let Some(url) = &mut table.url {
+            if table.host.is_some() || table.port.is_some() {
+                return Err(wrong(
+                    "`rabbit.url` names the hosts: remove `rabbit.host` and `rabbit.port`",
+                ));
+            }
+            tls = url.tls;
+            self.hosts = std::mem::take(&mut url.hosts);
+            for (key, value) in &url.query {
+                match (key.as_str(), value.parse()) {
+                    ("heartbeat", Ok(seconds)) => self.heartbeat = seconds,
+                    ("heartbeat", Err(_)) => {
+                        return Err(wrong("`rabbit.url`: `heartbeat` is a number of seconds"));
+                    }
+                    (key, _) => {
+                        let key = notify_core::printable(key, 64);
+                        return Err(wrong(format!(
+                            "`rabbit.url` has the unknown parameter `{key}`: only `heartbeat` is known"
+                        )));
+                    }
+                }
+            }
+        } else {
+            let name = table.host.take().unwrap_or_else(|| "localhost".into());
+            let port = table.port.unwrap_or_else(|| Host::default_port(false));
+            self.hosts = vec![Host { name, port }];
+        }
+        let path = table.url.as_mut().and_then(|url| url.path.take());
+        self.virtual_host = match (path, table.virtual_host.take()) {
+            (Some(_), Some(_)) => {
+                return Err(wrong(
+                    "`rabbit.url` names the virtual host: remove `rabbit.virtual_host`",
+                ));
+            }
+            (one, other) => one.or(other).unwrap_or_else(|| "/".into()),
+        };
+        if !tls && files != TlsFiles::default() {
+            return Err(wrong(
+                "`rabbit.ca_file`, `rabbit.cert_file` and `rabbit.key_file` are for TLS: begin \
+                 `rabbit.url` with amqps://",
+            ));
+        }
+        self.tls = tls.then_some(files);
+        Ok(())
+    }
+
+    fn set_credentials(&mut self, table: Table) -> Result<()> {
+        let (url_user, url_password) =
+            table.url.map_or((None, None), |url| (url.user, url.password));
+        if url_user.is_some() && table.user.is_some() {
+            return Err(wrong("`rabbit.url` names the user: remove `rabbit.user`"));
+        }
+        let password = match (url_password, table.password, table.password_file) {
+            (None, None, None) => None,
+            (Some(password), None, None) | (None, Some(password), None) => {
+                Some(Password::Given(password))
+            }
+            (None, None, Some(path)) => Some(Password::File(path)),
+            _ => {
+                return Err(wrong(
+                    "the password is given twice: keep one of `rabbit.url`, `rabbit.password` and \
+                     `rabbit.password_file`",
+                ));
+            }
+        };
+        let user = url_user.or(table.user);
+        let by_certificate = self.tls.as_ref().is_some_and(|files| files.cert_file.is_some());
+        self.sasl_mechanism = match table.sasl_mechanism {
+            Some(mechanism) => mechanism,
+            None if by_certificate && user.is_none() && password.is_none() => {
+                SaslMechanism::External
+            }
+            None => SaslMechanism::Plain,
+        };
+        match (self.sasl_mechanism, user, password) {
+            (SaslMechanism::External, None, None) => self.user = "the certificate's user".into(),
+            (SaslMechanism::External, ..) => {
+                return Err(wrong(
+                    "`rabbit.sasl_mechanism = \"EXTERNAL\"` logs in with the certificate: remove \
+                     user and password",
+                ));
+            }
+            (SaslMechanism::Plain, Some(user), Some(password)) => {
+                (self.user, self.password) = (user, password);
+            }
+            (SaslMechanism::Plain, None, None) if self.hosts.iter().all(Host::is_loopback) => {}
+            (SaslMechanism::Plain, None, _) => {
+                return Err(wrong("`rabbit.user` is missing, or a user in `rabbit.url`"));
+            }
+            (SaslMechanism::Plain, Some(_), None) => {
+                return Err(wrong("`rabbit.password` is missing, or `rabbit.password_file`"));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Table {
+    url: Option<BrokerUrl>,
+    host: Option<String>,
+    port: Option<u16>,
+    user: Option<String>,
+    password: Option<Secret>,
+    password_file: Option<PathBuf>,
+    virtual_host: Option<String>,
+    ca_file: Option<PathBuf>,
+    cert_file: Option<PathBuf>,
+    key_file: Option<PathBuf>,
+    sasl_mechanism: Option<SaslMechanism>,
+    exchange: Option<String>,
+    topic: Option<String>,
+    durable: Option<bool>,
+    queue_type: Option<QueueType>,
+    declare: Option<Declare>,
+    on_mismatch: Option<OnMismatch>,
+    envelope: Option<Envelope>,
+    window: Option<usize>,
+    connect_timeout: Option<Seconds>,
+    confirm_timeout: Option<Seconds>,
+    heartbeat: Option<u16>,
+    backlog_warning: Option<u32>,
+}
+
+#[cfg(test)]
+mod tests {
+    use notify_core::{ErrorKind, Origin};
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn read(table: Value) -> Result<Config> {
+        let Value::Object(table) = table else { panic!("a table") };
+        let origins = table
+            .keys()
+            .map(|key| (key.clone(), Origin { place: "a.toml".into(), raw: None }))
+            .collect();
+        Config::from_options(Options::new("rabbit", table).with_origins(origins))
+    }
+
+    fn hosts(config: &Config) -> Vec<String> {
+        config.hosts.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn nothing_configured_is_a_broker_on_this_machine() {
+        assert_eq!(read(json!({})).unwrap(), Config::default());
+    }
+
+    #[test]
+    fn a_url_says_everything() {
+        let config = read(json!({ "url": "amqp://u:p%2F@a,[::1]:7/v%2Fw?heartbeat=5" })).unwrap();
+        assert_eq!(hosts(&config), ["a:5672", "[::1]:7"]);
+        assert_eq!(config.user, "u");
+        assert_eq!(config.password, Password::Given(Secret::new("p/")));
+        assert_eq!(config.virtual_host, "v/w");
+        assert_eq!(config.heartbeat, 5);
+    }
+
+    #[test]
+    fn separate_keys_say_the_same() {
+        let config = read(json!({
+            "host": "2001:db8::1", "port": 1, "user": "u", "password_file": "/p", "virtual_host": "v",
+        }))
+        .unwrap();
+        assert_eq!(hosts(&config), ["[2001:db8::1]:1"]);
+        assert_eq!(config.password, Password::File("/p".into()));
+        let mixed =
+            read(json!({ "url": "amqp://a", "user": "u", "password": "p", "virtual_host": "v" }));
+        assert_eq!(mixed.unwrap().virtual_host, "v");
+    }
+
+    #[test]
+    fn every_contradiction_is_named() {
+        let long = "x".repeat(256);
+        for (table, said) in [
+            (json!({ "uri": "amqp://a" }), "`rabbit.uri` (a.toml): unknown field"),
+            (
+                json!({ "url": "http://hunter2@a" }),
+                "`rabbit.url` (a.toml): a URL that begins with amqp",
+            ),
+            (json!({ "url": "amqp://u:p@a", "host": "b" }), "remove `rabbit.host`"),
+            (
+                json!({ "url": "amqp://u:p@a/v", "virtual_host": "w" }),
+                "remove `rabbit.virtual_host`",
+            ),
+            (json!({ "url": "amqp://u:p@a", "user": "v" }), "remove `rabbit.user`"),
+            (json!({ "url": "amqp://u:hunter2@a", "password": "hunter2" }), "given twice"),
+            (json!({ "password": "hunter2", "password_file": "/p" }), "given twice"),
+            (json!({ "url": "amqp://u:p@a?x=1" }), "the unknown parameter `x`"),
+            (json!({ "url": "amqp://u:p@a?heartbeat=x" }), "`heartbeat` is a number"),
+            (json!({ "url": "amqp://a" }), "`rabbit.user` is missing"),
+            (json!({ "host": "a" }), "`rabbit.user` is missing"),
+            (json!({ "host": "a", "user": "u" }), "`rabbit.password` is missing"),
+            (json!({ "ca_file": "/ca" }), "begin `rabbit.url` with amqps://"),
+            (json!({ "sasl_mechanism": "EXTERNAL" }), "needs TLS with `rabbit.cert_file`"),
+            (
+                json!({ "user": "u", "password": "p", "sasl_mechanism": "EXTERNAL" }),
+                "remove user and password",
+            ),
+            (json!({ "exchange": "" }), "`rabbit.exchange`: a text of 1 to 255 bytes"),
+            (json!({ "exchange": long }), "`rabbit.exchange`"),
+            (json!({ "virtual_host": long }), "`rabbit.virtual_host`"),
+            (json!({ "topic": long[..250] }), "`rabbit.topic`: a text of 1 to 249 bytes"),
+            (
+                json!({ "queue_type": "quorum", "durable": false }),
+                "quorum queues are always durable",
+            ),
+            (json!({ "queue_type": "stream" }), "`rabbit.queue_type` (a.toml)"),
+            (json!({ "window": 0 }), "`rabbit.window`"),
+            (json!({ "heartbeat": 0 }), "`rabbit.heartbeat`"),
+            (json!({ "port": 70_000 }), "`rabbit.port` (a.toml)"),
+            (json!({ "confirm_timeout": 0 }), "`rabbit.confirm_timeout` (a.toml)"),
+        ] {
+            let error = read(table).expect_err(said);
+            assert_eq!(error.kind(), ErrorKind::Config);
+            assert!(error.to_string().contains(said), "{error}");
+            assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
+        }
+    }
+
+    #[test]
+    #[cfg(not(feature = "tls"))]
+    fn tls_that_is_not_compiled_in_is_said() {
+        let error = read(json!({ "url": "amqps://u:p@a" })).unwrap_err();
+        assert!(error.to_string().contains("enable the Cargo feature `tls`"), "{error}");
+    }
+
+    #[test]
+    #[cfg(feature = "tls")]
+    fn a_certificate_alone_logs_in() {
+        let config = read(json!({ "url": "amqps://a", "cert_file": "/c", "key_file": "/k" }));
+        let config = config.unwrap();
+        assert_eq!(config.sasl_mechanism, SaslMechanism::External);
+        assert_eq!(config.tls.unwrap().cert_file, Some("/c".into()));
+        for (table, said) in [
+            (json!({ "url": "amqps://a", "cert_file": "/c" }), "need each other"),
+            (json!({ "url": "amqps://a", "sasl_mechanism": "EXTERNAL" }), "needs TLS with"),
+        ] {
+            let error = read(table).expect_err(said);
+            assert!(error.to_string().contains(said), "{error}");
+        }
+        let config = read(
+            json!({ "url": "amqps://u:p@a", "cert_file": "/c", "key_file": "/k", "ca_file": "/ca" }),
+        );
+        assert_eq!(config.unwrap().sasl_mechanism, SaslMechanism::Plain);
+    }
+
+    #[test]
+    fn debug_shows_no_password() {
+        let config = read(json!({ "url": "amqp://u:hunter2@a" })).unwrap();
+        assert!(!format!("{config:?}").contains("hunter2"));
+    }
+}
