@@ -106,16 +106,18 @@ fn mask_url(url: &str, out: &mut String) {
         out.push_str(&rest[start..parameter]);
         start = parameter;
         // Only the end of what is masked is looked for: what is left alone is gone over once.
-        let Some(name) = rest[start..].find(['?', '&', '#', ';', '=']) else { break };
-        let value = start + name + 1;
-        if rest[start..].as_bytes()[name] == b'=' && is_secret_parameter(&rest[start..start + name])
+        let Some(length) = rest[start..].find(['?', '&', '#', ';', '=']) else { break };
+        let (name, value) = rest[start..].split_at(length);
+        if let Some(value) = value.strip_prefix('=')
+            && is_secret_parameter(name)
         {
-            let end = rest[value..].find(['&', '#', ';']).map_or(rest.len(), |end| value + end);
-            out.push_str(&rest[start..value]);
-            if end > value {
+            let length = value.find(['&', '#', ';']).unwrap_or(value.len());
+            out.push_str(name);
+            out.push('=');
+            if length > 0 {
                 out.push_str(MASK);
             }
-            start = end;
+            start = rest.len() - value.len() + length;
         }
     }
     out.push_str(&rest[start..]);

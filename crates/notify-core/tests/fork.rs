@@ -1,5 +1,5 @@
 //! Ids never repeat between processes: also not between a process and the child it forked off in the
-//! middle of its pool.
+//! middle of its pool. And a notifier that is built in such a child works.
 //!
 //! A program of its own, because only a program with one thread can be forked safely.
 
@@ -7,6 +7,7 @@
 
 use std::collections::HashSet;
 use std::io::{Read, Write};
+use std::time::Duration;
 
 use fork::Fork;
 use notify_conformance::scripted::Script;
@@ -23,6 +24,10 @@ fn main() {
     let (mut reader, mut writer) = std::io::pipe().unwrap();
     match fork::fork().unwrap() {
         Fork::Child => {
+            // What is built after the fork has a thread of its own, and works.
+            let (after, worker) = Notifier::builder(Script::default().transport()).build().unwrap();
+            let _worker = worker.spawn_thread().unwrap();
+            after.emit(&event).wait(Duration::from_secs(60)).unwrap();
             writer.write_all(ids().join("\n").as_bytes()).unwrap();
             std::process::exit(0);
         }
@@ -34,6 +39,7 @@ fn main() {
             seen.extend(ids());
             assert_eq!(seen.len(), 3000);
             println!("test ids_never_repeat_between_processes ... ok");
+            println!("test a_notifier_that_is_built_after_a_fork_works ... ok");
         }
     }
 }

@@ -4,14 +4,98 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::common::event;
+use crate::pipeline::{attempt, build, create, outcome, queue};
 use async_trait::async_trait;
-use notify_conformance::scripted::{Act, Attempt, End, Script};
+use notify_conformance::scripted::{Act, End, Script};
 use notify_core::*;
 use tokio::time::Instant;
 
-fn create() -> Event {
-    event(EventType::ImageCreate, Priority::Info)
+#[tokio::test(start_paused = true)]
+async fn shutdown_drains_within_its_time_and_gives_up_the_rest() {
+    let script = Script::default();
+    script.then(attempt(&[Act::Accept, Act::Leave, Act::Leave], End::Stall));
+    let (notifier, worker) = build(&script, queue(10, 3));
+    let receipts: Vec<_> = (0..5).map(|_| notifier.emit(&create())).collect();
+    let worker = tokio::spawn(worker.run());
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    let start = Instant::now();
+    let stats = notifier.shutdown(Duration::from_secs(7)).await;
+    assert_eq!(start.elapsed().as_secs(), 7);
+    assert_eq!((stats.delivered, stats.dropped.abandoned), (1, 4));
+    assert_eq!((stats.pending.messages, stats.state), (0, State::Closed));
+    let mut outcomes = Vec::new();
+    for receipt in receipts {
+        outcomes.push(outcome(receipt.await));
+    }
+    let (unknown, not_sent) = (Some(Outcome::Unknown), Some(Outcome::NotSent));
+    assert_eq!(outcomes, [None, unknown, unknown, not_sent, not_sent]);
+    let late = notifier.emit(&create());
+    assert_eq!(late.await.unwrap_err().kind(), ErrorKind::Closed);
+    assert_eq!(notifier.stats().dropped.closed, 1);
+    worker.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn shutdown_does_not_wait_for_what_only_an_operator_can_mend() {
+    let script = Script::default();
+    for _ in 0..10 {
+        script.then(attempt(&[Act::Leave], End::Permanent));
+    }
+    let (notifier, worker) = build(&script, queue(10, 3));
+    tokio::spawn(worker.run());
+    drop(notifier.emit(&create()));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let start = Instant::now();
+    let stats = notifier.shutdown(Duration::from_secs(10)).await;
+    assert_eq!(start.elapsed(), Duration::ZERO);
+    assert_eq!(stats.dropped.abandoned, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_clone_drains_what_it_leaves_behind() {
+    let script = Script::default();
+    let (notifier, worker) = build(&script, queue(10, 3));
+    let receipts: Vec<_> = (0..5).map(|_| notifier.clone().emit(&create())).collect();
+    let worker = tokio::spawn(worker.run());
+    drop(notifier);
+    assert_eq!(worker.await.unwrap().delivered, 5);
+    for receipt in receipts {
+        receipt.await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_is_dropped_decides_everything() {
+    let script = Script::default();
+    script.then(attempt(&[Act::Leave, Act::Leave], End::Stall));
+    let (notifier, worker) = build(&script, queue(10, 2));
+    let receipts: Vec<_> = (0..3).map(|_| notifier.emit(&create())).collect();
+    let worker = tokio::spawn(worker.run());
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    worker.abort();
+    let mut outcomes = Vec::new();
+    for receipt in receipts {
+        outcomes.push(outcome(receipt.await));
+    }
+    let unknown = Some(Outcome::Unknown);
+    assert_eq!(outcomes, [unknown, unknown, Some(Outcome::NotSent)]);
+    assert_eq!(notifier.stats().dropped.abandoned, 3);
+    let start = Instant::now();
+    assert_eq!(notifier.shutdown(Duration::from_secs(10)).await.state, State::Closed);
+    assert_eq!(start.elapsed(), Duration::ZERO);
+}
+
+/// A worker that nobody runs delivers nothing, and nothing waits for it for ever.
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_for_ever_for_a_worker_that_does_not_run() {
+    let script = Script::default();
+    let (notifier, worker) = build(&script, queue(1, 1));
+    assert_eq!(outcome(notifier.send(&create()).await), Some(Outcome::Unknown));
+    assert_eq!(outcome(notifier.send(&create()).await), Some(Outcome::NotSent));
+    assert!(notifier.flush(Duration::from_secs(1)).await.is_err());
+    assert_eq!(notifier.shutdown(Duration::from_secs(1)).await.pending.messages, 1);
+    drop(worker);
+    assert_eq!(notifier.stats().pending.messages, 0);
 }
 
 /// Takes everything, and a while to close.
@@ -75,7 +159,7 @@ async fn closing_again_gives_no_more_time() {
 async fn shutdown_cuts_short_a_longer_time_to_drain() {
     let script = Script::default();
     for _ in 0..100 {
-        script.then(Attempt { acts: vec![Act::Leave], end: End::Permanent });
+        script.then(attempt(&[Act::Leave], End::Permanent));
     }
     let (notifier, worker) = Notifier::builder(script.transport())
         .drain_timeout(Duration::from_secs(3600))
@@ -96,9 +180,7 @@ async fn shutdown_cuts_short_a_longer_time_to_drain() {
 async fn whoever_waits_for_room_is_told_at_once() {
     let script = Script::default();
     script.set_stalled(true);
-    let mut queue = QueueConfig::default();
-    queue.max_messages = 1;
-    let (notifier, worker) = Notifier::builder(script.transport()).queue(queue).build().unwrap();
+    let (notifier, worker) = build(&script, queue(1, 1));
     tokio::spawn(worker.run());
     let first = notifier.emit(&create());
     let waiting: Vec<_> = (0..3)

@@ -8,5 +8,6 @@ mod common;
 mod pipeline;
 mod reading;
 mod redaction;
+mod room;
 mod round_trip;
 mod snapshots;
