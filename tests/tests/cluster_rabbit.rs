@@ -1,6 +1,12 @@
 //! Quorum queues on a cluster of three: the node that we talk to and the node that leads a queue are
 //! killed while we send.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test may fail, and say what it saw"
+)]
+
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 

@@ -1,6 +1,8 @@
 //! What we send by RabbitMQ is what a real oslo.messaging listener gets, whoever came first; and its
 //! publishers and listeners go on working beside us.
 
+#![expect(clippy::unwrap_used, reason = "a test may fail, and say what it saw")]
+
 use std::collections::HashMap;
 
 use glance_notify::{Body, Config, Event, EventType, Notification, Priority, Stats, Task};

@@ -13,7 +13,8 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`] for an unknown key, a wrong value, or values that contradict each other.
+    /// [`ErrorKind::Config`](notify_core::ErrorKind::Config) for an unknown key, a wrong value, or values
+    /// that contradict each other.
     pub fn from_options(options: Options) -> Result<Self> {
         let mut table: Table = options.parse()?;
         let default = Self::default();
