@@ -482,6 +482,19 @@ mod tests {
     }
 
     #[test]
+    fn the_documentation_names_every_option() {
+        let document = include_str!("../../../docs/brokers.md");
+        let named = document.lines().filter_map(|line| line.strip_prefix("| `qpid."));
+        let mut named: Vec<_> = named.filter_map(|line| line.split('`').next()).collect();
+        let error = read(json!({ "nothing": 1 })).unwrap_err().to_string();
+        // `…: unknown field: expected "url", "host" or "port"`
+        let mut known: Vec<_> = error.split('"').skip(1).step_by(2).collect();
+        named.sort_unstable();
+        known.sort_unstable();
+        assert_eq!(named, known);
+    }
+
+    #[test]
     fn debug_shows_no_password() {
         let config = read(json!({ "url": "amqp://u:hunter2@a" })).unwrap();
         assert!(!format!("{config:?}").contains("hunter2"));
