@@ -15,12 +15,12 @@ use fe2o3_amqp::types::definitions::SenderSettleMode;
 use fe2o3_amqp::types::messaging::{Target, TerminusDurability};
 use fe2o3_amqp::types::primitives::{Array, Symbol};
 use fe2o3_amqp::{Sender, Session};
-use notify_core::{Error, Result, printable};
+use notify_core::{Error, Result};
 use notify_net::{Attempts, Hangup, Host, Peer, Secret, Tls};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::config::{Config, SaslMechanism};
-use crate::error::{Site, is_another};
+use crate::error::Site;
 use crate::link::Link;
 use crate::topology::{Route, Topology};
 use crate::wire::{self, Product, Wire};
@@ -202,19 +202,15 @@ async fn attach(handle: &mut ConnectionHandle<()>, site: &Site, route: &Route) -
     }
 }
 
-/// Creates a durable node by attaching to its `creator`, and leaves it alone again.
+/// Creates a durable node by attaching to its `creator`, and leaves it alone again. One that exists,
+/// or that others create, is as good.
 async fn create(handle: &mut ConnectionHandle<()>, site: &Site, creator: &str) -> Result<()> {
     let mut session = Session::begin(handle).await.map_err(|error| site.begin(&error, creator))?;
     let mut target = Target::from(creator);
     target.durable = TerminusDurability::UnsettledState;
     match sender(target, creator).attach(&mut session).await {
         Ok(_) => Ok(()),
-        Err(error) if is_another(&error) => {
-            let creator = printable(creator, 255);
-            tracing::debug!("{creator} is there, with other properties than we would give it");
-            Ok(())
-        }
-        Err(error) => Err(site.attach(&error, creator)),
+        Err(error) => site.not_created(&error, creator),
     }
 }
 

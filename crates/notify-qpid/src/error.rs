@@ -8,7 +8,7 @@ use fe2o3_amqp::session::{BeginError, Error as SessionError};
 use fe2o3_amqp::transport::Error as TransportError;
 use fe2o3_amqp::types::definitions::{self, AmqpError, ErrorCondition};
 use fe2o3_amqp::types::primitives::Symbol;
-use notify_core::{Error, ErrorKind, printable};
+use notify_core::{Error, ErrorKind, Result, printable};
 use notify_net::Host;
 
 use crate::config::{Config, SaslMechanism};
@@ -117,6 +117,40 @@ impl Site {
                 ),
             ),
             _ => self.unavailable("did not attach a link"),
+        }
+    }
+
+    /// What it means that a node was not created.
+    ///
+    /// # Errors
+    ///
+    /// When messages for it cannot be sent either.
+    pub(crate) fn not_created(&self, error: &SenderAttachError, creator: &str) -> Result<()> {
+        let (SenderAttachError::RemoteClosedWithError(refusal)
+        | SenderAttachError::SessionStopped(SessionStopReason::RemoteEndedWithError(refusal))) =
+            error
+        else {
+            return Err(self.attach(error, creator));
+        };
+        let (node, said) = (printable(creator, 255), said(refusal));
+        match &refusal.condition {
+            ErrorCondition::AmqpError(AmqpError::PreconditionFailed) => {
+                if said.contains("'durable'") {
+                    tracing::warn!("{node} is not durable: lost when {} restarts", self.host);
+                } else {
+                    tracing::debug!("{node} is used as it is: {said}");
+                }
+                Ok(())
+            }
+            ErrorCondition::AmqpError(AmqpError::UnauthorizedAccess) => {
+                tracing::warn!(
+                    "{} may not create {node}: make sure that it exists, what is sent to a queue \
+                     that is missing is lost",
+                    self.who()
+                );
+                Ok(())
+            }
+            _ => Err(self.attach(error, creator)),
         }
     }
 
@@ -372,16 +406,6 @@ impl Site {
             None => format!("whoever has no name at {}", self.host),
         }
     }
-}
-
-/// Whether a node was not created because there is one, with other properties.
-pub(crate) fn is_another(error: &SenderAttachError) -> bool {
-    let (SenderAttachError::RemoteClosedWithError(error)
-    | SenderAttachError::SessionStopped(SessionStopReason::RemoteEndedWithError(error))) = error
-    else {
-        return false;
-    };
-    matches!(error.condition, ErrorCondition::AmqpError(AmqpError::PreconditionFailed))
 }
 
 /// The broker's own words, made safe to show.

@@ -5,12 +5,14 @@ use std::time::Duration;
 use notify_conformance::broker::free_port;
 use notify_conformance::broker::proton::Peer;
 use notify_conformance::broker::rabbitmq::RabbitMq;
+use notify_conformance::log::Log;
 use notify_conformance::{Harness as _, samples};
 use notify_core::{Error, ErrorKind};
 use notify_qpid::Qpid;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
+use tracing::instrument::WithSubscriber as _;
 
 use crate::common::{attempt, config, within};
 use crate::rabbitmq::Node;
@@ -19,9 +21,12 @@ use crate::rabbitmq::Node;
 const PLANTED: &str = "pl4nted-s3cret";
 
 async fn failure(url: &str, options: Value) -> Error {
+    let log = Log::default();
     let mut transport = Qpid::new(config(url, options)).unwrap();
-    let error = within(attempt(&mut transport, &samples::messages(0..3))).await.end.unwrap_err();
-    let shown = format!("{error:?} {error:#} {transport:?}");
+    let messages = samples::messages(0..3);
+    let sending = attempt(&mut transport, &messages).with_subscriber(log.clone());
+    let error = within(sending).await.end.unwrap_err();
+    let shown = format!("{error:?} {error:#} {transport:?} {:?}", log.lines());
     assert!(!shown.contains(PLANTED), "{shown}");
     error
 }

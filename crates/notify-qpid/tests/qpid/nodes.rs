@@ -1,9 +1,11 @@
 //! Queues and exchanges of RabbitMQ 3.10: created, used as they are, missing, deleted, full.
 
+use notify_conformance::log::Log;
 use notify_conformance::{Harness as _, samples};
 use notify_core::{ErrorKind, FindingState, Transport as _};
 use notify_qpid::Qpid;
 use serde_json::{Value, json};
+use tracing::instrument::WithSubscriber as _;
 
 use crate::common::{QUEUES, attempt, config, within};
 use crate::rabbitmq::{Node, drain};
@@ -52,9 +54,15 @@ async fn queues_that_differ_are_used_as_they_are() {
     })
     .await;
     let mut transport = transport(&node, json!({}));
-    let attempt = within(attempt(&mut transport, &samples::messages(0..9))).await;
+    let log = Log::default();
+    let messages = samples::messages(0..9);
+    let sending = attempt(&mut transport, &messages).with_subscriber(log.clone());
+    let attempt = within(sending).await;
     attempt.end.as_ref().unwrap();
     assert_eq!(attempt.accepted(), 9);
+    let warnings = log.with("WARN");
+    let not_durable = "/queue/notifications.info is not durable: lost when";
+    assert!(warnings.len() == 2 && warnings[1].contains(not_durable), "{warnings:?}");
     node.with(|vhost| {
         assert!(!vhost.queue("notifications.info").unwrap().durable);
         assert_eq!(vhost.queue("notifications.warn").unwrap().r#type, "quorum");
@@ -62,6 +70,46 @@ async fn queues_that_differ_are_used_as_they_are() {
         assert_eq!(drain(vhost, "notifications.error").len(), 3);
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_this_broker_loses_is_warned_about_once_per_connection() {
+    let node = Node::start().await;
+    let mut transport = transport(&node, json!({}));
+    let log = Log::default();
+    for _ in 0..3 {
+        let messages = samples::messages(0..3);
+        let sending = attempt(&mut transport, &messages).with_subscriber(log.clone());
+        assert_eq!(within(sending).await.accepted(), 3);
+    }
+    let said = "RabbitMQ 3 accepts and drops messages for a queue that is deleted";
+    assert_eq!(log.with(said).len(), 1, "{:?}", log.lines());
+    assert_eq!(log.with("`qpid` is connected to RabbitMQ 3.10").len(), 1, "{:?}", log.lines());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_only_write_delivers_to_queues_that_others_made() {
+    let node = Node::start().await;
+    let name = format!("svc-{}", node.vhost.name());
+    let user = name.clone();
+    node.with(move |vhost| {
+        vhost.broker().eval(&format!(
+            r#"rabbit_auth_backend_internal:add_user(<<"{user}">>, <<"secret">>, <<"test">>)"#
+        ));
+        vhost.permit(&user, ["", "^amq\\.default$", ""]);
+    })
+    .await;
+    let port = node.vhost.broker().port();
+    let url = format!("amqp://{name}:secret@127.0.0.1:{port}/vhost:{}", node.vhost.name());
+    let mut transport = Qpid::new(config(&url, json!({}))).unwrap();
+    let log = Log::default();
+    let messages = samples::messages(0..9);
+    let sending = attempt(&mut transport, &messages).with_subscriber(log.clone());
+    let attempt = within(sending).await;
+    attempt.end.as_ref().unwrap();
+    assert_eq!(attempt.accepted(), 9);
+    assert_eq!(log.with("may not create /queue/notifications.info").len(), 1, "{:?}", log.lines());
+    node.with(|vhost| assert_eq!(drain(vhost, "notifications.info").len(), 3)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
