@@ -17,6 +17,7 @@ mod config;
 mod connection;
 mod error;
 mod link;
+mod options;
 mod publish;
 mod topology;
 mod wire;

@@ -7,8 +7,8 @@ use notify_qpid::Qpid;
 use serde_json::{Value, json};
 use tracing::instrument::WithSubscriber as _;
 
-use crate::common::{QUEUES, attempt, config, within};
-use crate::rabbitmq::{Node, drain};
+use crate::contract_rabbitmq::{Node, drain};
+use crate::support::{QUEUES, attempt, config, within};
 
 fn transport(node: &Node, table: Value) -> Qpid {
     let port = node.vhost.broker().port();

@@ -9,7 +9,7 @@ use notify_qpid::Qpid;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 use serde_json::{Value, json};
 
-use crate::common::{attempt, config, within};
+use crate::support::{attempt, config, within};
 
 struct Authority {
     issuer: Issuer<'static, KeyPair>,

@@ -14,8 +14,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tracing::instrument::WithSubscriber as _;
 
-use crate::common::{attempt, config, within};
-use crate::rabbitmq::Node;
+use crate::contract_rabbitmq::Node;
+use crate::support::{attempt, config, within};
 
 /// The password of everybody here, to be looked for where it must not be.
 const PLANTED: &str = "pl4nted-s3cret";

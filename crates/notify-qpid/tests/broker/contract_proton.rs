@@ -9,7 +9,7 @@ use notify_core::{Notification, Transport};
 use notify_qpid::{Config, Qpid};
 use serde_json::json;
 
-use crate::common::{QUEUES, config};
+use crate::support::{QUEUES, config};
 
 notify_conformance::suite!(Proton);
 

@@ -10,7 +10,7 @@ use notify_core::Transport;
 use notify_qpid::{Config, Qpid};
 use serde_json::json;
 
-use crate::common::{QUEUES, config};
+use crate::support::{QUEUES, config};
 
 notify_conformance::suite!(Node);
 

@@ -8,7 +8,7 @@ use notify_core::Verdict;
 use notify_qpid::Qpid;
 use serde_json::{Value, json};
 
-use crate::common::{attempt, config, within};
+use crate::support::{attempt, config, within};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_product_gets_its_own_addresses() {

@@ -6,7 +6,7 @@ use notify_core::{ErrorKind, Priority, Transport as _, Verdict};
 use notify_qpid::Qpid;
 use serde_json::json;
 
-use crate::common::{attempt, config, within};
+use crate::support::{attempt, config, within};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_arrives_as_it_is_specified() {
