@@ -66,6 +66,8 @@ pub use notify_core::{
 pub use notify_log as log;
 #[cfg(feature = "noop")]
 pub use notify_noop as noop;
+#[cfg(feature = "qpid")]
+pub use notify_qpid as qpid;
 #[cfg(feature = "rabbit")]
 pub use notify_rabbit as rabbit;
 pub use strategy::{DRIVERS, FEATURES, open};

@@ -10,6 +10,8 @@ pub const DRIVERS: &[Driver] = &[
     notify_log::DRIVER,
     #[cfg(feature = "noop")]
     notify_noop::DRIVER,
+    #[cfg(feature = "qpid")]
+    notify_qpid::DRIVER,
     #[cfg(feature = "rabbit")]
     notify_rabbit::DRIVER,
 ];
@@ -20,6 +22,8 @@ pub const FEATURES: &[&str] = &[
     "log",
     #[cfg(feature = "noop")]
     "noop",
+    #[cfg(feature = "qpid")]
+    "qpid",
     #[cfg(feature = "rabbit")]
     "rabbit",
     #[cfg(feature = "schema")]

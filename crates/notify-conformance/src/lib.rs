@@ -18,6 +18,7 @@
 pub mod broker;
 pub mod clauses;
 mod harness;
+pub mod log;
 pub mod proxy;
 pub mod samples;
 pub mod scripted;

@@ -7,6 +7,7 @@ mod check;
 mod completions;
 mod emit;
 mod killed;
+mod qpid;
 mod rabbit;
 mod rotation;
 mod schema;

@@ -20,6 +20,7 @@
 mod amqp;
 pub mod oslo;
 mod ports;
+pub mod proton;
 mod python;
 pub mod rabbitmq;
 mod sandbox;

@@ -2,13 +2,14 @@
 
 use std::collections::VecDeque;
 use std::io::{BufRead as _, BufReader, Read, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use rustix::process::Pid;
 use serde_json::Value;
 
 use super::PATIENCE;
@@ -25,8 +26,16 @@ pub(crate) struct Python {
 impl Python {
     /// Starts `source` in the environment that `cargo xtask setup` made.
     pub(crate) fn start(source: &str, argument: &Value) -> Self {
-        let python = environment();
-        let mut process = Command::new(&python)
+        Self::start_with(&environment(), source, argument)
+    }
+
+    /// Starts `source` in the system's own Python, which has what Debian packages.
+    pub(crate) fn start_system(source: &str, argument: &Value) -> Self {
+        Self::start_with(Path::new("/usr/bin/python3"), source, argument)
+    }
+
+    fn start_with(python: &Path, source: &str, argument: &Value) -> Self {
+        let mut process = Command::new(python)
             // What the libraries deprecate is not what a test wants to know.
             .args(["-I", "-u", "-W", "ignore", "-c", source])
             .arg(argument.to_string())
@@ -41,6 +50,11 @@ impl Python {
         let answers = read_answers(process.stdout.take().unwrap());
         read_errors(process.stderr.take().unwrap(), Arc::clone(&said));
         Self { process, requests, answers, said }
+    }
+
+    /// The number of the process.
+    pub(crate) fn id(&self) -> Pid {
+        Pid::from_child(&self.process)
     }
 
     /// Sends a request.

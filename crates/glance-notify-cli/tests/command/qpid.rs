@@ -1,0 +1,104 @@
+//! `emit` and `check` against peers of AMQP 1.0: what is delivered is there, and what is not is said.
+
+use notify_conformance::broker::free_port;
+use notify_conformance::broker::proton::{self, Fault, Peer};
+use notify_conformance::broker::rabbitmq::RabbitMq;
+
+use crate::support::{LIFECYCLE, Place};
+
+/// A password that must not be shown.
+const PLANTED: &str = "pl4nted-s3cret";
+
+const QUEUES: [&str; 3] = ["notifications.info", "notifications.warn", "notifications.error"];
+
+fn args<'a>(command: &'a str, url: &'a str, more: &[&'a str]) -> Vec<String> {
+    let mut args = vec![command.to_owned()];
+    for setting in ["strategy=qpid".to_owned(), format!("qpid.url={url}")] {
+        args.extend(["--set".to_owned(), setting]);
+    }
+    args.extend(more.iter().map(|&arg| arg.to_owned()));
+    args
+}
+
+fn there(peer: &Peer) -> usize {
+    QUEUES.iter().map(|queue| peer.messages(queue).len()).sum()
+}
+
+#[test]
+fn what_is_delivered_to_a_proton_peer_is_there() {
+    let place = Place::new();
+    place.file("life.jsonl", LIFECYCLE);
+    let peer = Peer::start();
+    let url = peer.url();
+    place.run(args("emit", &url, &["life.jsonl"])).says(0, "11 read, 11 delivered by `qpid`");
+    assert_eq!(there(&peer), 11);
+
+    // What the peer rejects is not called delivered.
+    peer.fault(Fault::Reject, 0, Some(1));
+    let ended = place.run(args("emit", &url, &["life.jsonl"]));
+    let ended = ended.says(3, "10 delivered by `qpid`");
+    assert!(ended.err.contains("rejected it: amqp:not-allowed"), "{}", ended.err);
+    assert_eq!(there(&peer), 21);
+}
+
+#[test]
+fn what_is_delivered_to_rabbitmq_is_there() {
+    let place = Place::new();
+    place.file("life.jsonl", LIFECYCLE);
+    let broker = RabbitMq::builder().plugin("rabbitmq_amqp1_0").start();
+    let port = broker.port();
+    let url = format!("amqp://guest:guest@127.0.0.1:{port}");
+    place.run(args("emit", &url, &["life.jsonl"])).says(0, "11 read, 11 delivered by `qpid`");
+    let mut count = 0;
+    for queue in broker.root().queues() {
+        assert!(queue.durable, "{queue:?}");
+        let address = format!("/amq/queue/{}", queue.name);
+        proton::read(port, "vhost:/", &address, queue.messages, true, |_| count += 1);
+    }
+    assert_eq!(count, 11);
+
+    let checked = place.run(args("check", &url, &[])).expect(0);
+    for said in ["broker: RabbitMQ 3.", "/amq/queue/notifications.info: takes messages"] {
+        assert!(checked.out.contains(said), "{said}: {}", checked.out);
+    }
+    let wrong = format!("amqp://guest:{PLANTED}@127.0.0.1:{port}");
+    for command in ["emit", "check"] {
+        let more: &[&str] =
+            if command == "emit" { &["--timeout", "60", "life.jsonl"] } else { &[] };
+        let ended = place.run(args(command, &wrong, more));
+        let ended = ended.says(2, "refused user `guest`: wrong `qpid.username` or password");
+        assert!(!format!("{}{}", ended.out, ended.err).contains(PLANTED), "{}", ended.err);
+    }
+}
+
+#[test]
+fn a_broker_that_is_away_is_waited_for_and_then_said() {
+    let place = Place::new();
+    place.file("life.jsonl", LIFECYCLE);
+    let url = format!("amqp://guest:{PLANTED}@127.0.0.1:{}", free_port());
+    let ended = place.run(args("emit", &url, &["--timeout", "2", "life.jsonl"]));
+    assert!(!format!("{}{}", ended.out, ended.err).contains(PLANTED), "{}", ended.err);
+    let ended = ended.says(3, "11 read, 0 delivered");
+    assert!(ended.err.contains("11 not sent"), "{}", ended.err);
+    assert!(ended.err.contains("cannot connect to 127.0.0.1"), "{}", ended.err);
+}
+
+#[test]
+fn what_cannot_be_meant_is_said_at_once() {
+    let place = Place::new();
+    place.file("life.jsonl", LIFECYCLE);
+    let peer = Peer::builder().create_nothing().start();
+    let url = peer.url();
+    for (setting, said) in [
+        ("qpid.dialect=artemis", "`qpid.dialect`"),
+        ("qpid.address={queue}", "unknown placeholder `{queue}`"),
+        ("qpid.node=exchange", "`qpid.node`"),
+        ("qpid.topic=nowhere", "has no node `nowhere."),
+    ] {
+        let more = ["--set", setting, "--timeout", "60", "life.jsonl"];
+        place.run(args("emit", &url, &more)).says(2, said);
+        let checked = place.run(args("check", &url, &["--set", setting])).expect(2);
+        let shown = format!("{}{}", checked.out, checked.err);
+        assert!(shown.contains(said), "{shown}");
+    }
+}

@@ -1,0 +1,282 @@
+"""An AMQP 1.0 peer on Qpid Proton: queues, topics, and every outcome and fault on demand.
+
+Its argument says where to listen and what there is. Requests come as JSON lines on standard input,
+each is answered with `done` or `failed`, the messages of a queue with a line each before it.
+"""
+
+import collections
+import os
+import socket
+import threading
+
+from proton import Condition, Delivery, Terminus, symbol
+from proton._handlers import IOHandler
+from proton.handlers import MessagingHandler
+from proton.reactor import ApplicationEvent, Container, EventInjector
+
+
+class Peer(MessagingHandler):
+    def __init__(self, options):
+        super().__init__(prefetch=0, auto_accept=False)
+        self.options = options
+        self.queues = collections.OrderedDict((name, []) for name in options["queues"])
+        self.bindings = options["bindings"]
+        self.journal = open(options["journal"], "a+")
+        self.recall()
+        self.faults = []
+        self.refused = set()
+        self.held = []
+        self.links = {}
+        self.connections = set()
+        self.attached = []
+        self.opened = None
+        self.deliveries = 0
+        self.may_speak = threading.Event()
+        self.may_speak.set()
+        self.injector = EventInjector()
+
+    # What clients do.
+
+    def on_start(self, event):
+        event.container.selectable(self.injector)
+        self.listener = event.container.listen("127.0.0.1:%d" % self.options["port"])
+        threading.Thread(target=self.read_requests, daemon=True).start()
+        answer({"done": "listening"})
+
+    def on_connection_opening(self, event):
+        connection = event.connection
+        self.connections.add(connection)
+        self.opened = {
+            "container": connection.remote_container,
+            "hostname": connection.remote_hostname,
+            "user": event.transport.user,
+        }
+        product = self.options["product"]
+        if product:
+            connection.properties = {
+                symbol("product"): product["name"],
+                symbol("version"): product["version"],
+            }
+
+    def on_link_opening(self, event):
+        link = event.link
+        address = link.remote_target.address
+        # The list of capabilities cannot be rewound, only copied.
+        capabilities = self.capabilities(link.remote_target)
+        self.attached.append({"address": address, "capabilities": capabilities})
+        if not self.exists(address):
+            if self.options["create"]:
+                self.queues[address] = []
+            else:
+                link.target.type = Terminus.UNSPECIFIED
+                link.open()
+                link.condition = Condition("amqp:not-found", "Node not found: %s" % address)
+                link.close()
+                return
+        link.target.copy(link.remote_target)
+        link.source.copy(link.remote_source)
+        self.links.setdefault(address, set()).add(link)
+
+    def on_link_opened(self, event):
+        event.link.flow(self.options["credit"])
+
+    def on_message(self, event):
+        self.deliveries += 1
+        event.link.flow(1)
+        link, delivery, message = event.link, event.delivery, event.message
+        fault = self.fault()
+        kind = fault and fault["kind"]
+        address = link.remote_target.address
+        if str(message.id) in self.refused:
+            kind = "reject"
+        if kind in (None, "hold") and not self.routes(address, message):
+            kind = "release"
+        if kind is None:
+            self.take(delivery, address, message)
+        elif kind == "hold":
+            self.held.append((delivery, address, message))
+        elif kind == "reject":
+            delivery.local.condition = Condition("amqp:not-allowed", "rejected on demand")
+            self.settle(delivery, Delivery.REJECTED)
+        elif kind == "release":
+            self.settle(delivery, Delivery.RELEASED)
+        elif kind == "modify":
+            delivery.local.failed = True
+            self.settle(delivery, Delivery.MODIFIED)
+        elif kind == "detach":
+            self.end(link, "amqp:link:detach-forced")
+        elif kind == "end":
+            self.end(link.session, "amqp:internal-error")
+        elif kind == "close":
+            self.end(link.connection, "amqp:connection:forced")
+        elif kind == "drop":
+            self.drop(event.transport)
+        elif kind == "silent":
+            self.may_speak.clear()
+            self.may_speak.wait()
+
+    def on_link_error(self, event):
+        print("link", event.link.remote_condition, file=sys.stderr)
+
+    def on_session_error(self, event):
+        print("session", event.session.remote_condition, file=sys.stderr)
+
+    def on_link_final(self, event):
+        for links in self.links.values():
+            links.discard(event.link)
+
+    def on_transport_closed(self, event):
+        self.connections.discard(event.connection)
+        self.held = [held for held in self.held if held[0].connection != event.connection]
+
+    # What becomes of it.
+
+    def exists(self, address):
+        return address in self.queues or any(
+            address.split("/")[0] == exchange for exchange, _, _ in self.bindings
+        )
+
+    def routes(self, address, message):
+        """The queues that a message goes to."""
+        if address in self.queues:
+            return [address]
+        exchange, _, key = address.partition("/")
+        key = key or message.subject or ""
+        return [
+            queue
+            for source, pattern, queue in self.bindings
+            if source == exchange and matches(pattern, key)
+        ]
+
+    def take(self, delivery, address, message):
+        for queue in self.routes(address, message):
+            taken = described(message)
+            self.queues.setdefault(queue, []).append(taken)
+            # What was accepted outlives the process.
+            self.journal.write(json.dumps([queue, taken]) + "\n")
+        self.journal.flush()
+        self.settle(delivery, Delivery.ACCEPTED)
+
+    def settle(self, delivery, outcome):
+        delivery.update(outcome)
+        delivery.settle()
+
+    def end(self, endpoint, condition):
+        endpoint.condition = Condition(condition, "on demand")
+        endpoint.close()
+
+    def drop(self, transport):
+        handle = os.dup(transport._selectable.fileno())
+        with socket.socket(fileno=handle) as dropped:
+            dropped.shutdown(socket.SHUT_RDWR)
+
+    def fault(self):
+        """The fault for the delivery that has just come, if there is one."""
+        for fault in self.faults:
+            if fault["after"] > 0:
+                fault["after"] -= 1
+                continue
+            if fault["times"] is not None:
+                fault["times"] -= 1
+                if fault["times"] == 0:
+                    self.faults.remove(fault)
+            return fault
+        return None
+
+    def recall(self):
+        self.journal.seek(0)
+        for line in self.journal:
+            # The last line may have been cut off; then it was not accepted.
+            if line.endswith("\n"):
+                queue, message = json.loads(line)
+                self.queues.setdefault(queue, []).append(message)
+        self.journal.seek(0, os.SEEK_END)
+
+    def capabilities(self, terminus):
+        capabilities = terminus.capabilities
+        capabilities.rewind()
+        found = []
+        while capabilities.next() is not None:
+            value = capabilities.get_object()
+            found += [str(item) for item in getattr(value, "elements", [value])]
+        return found
+
+    # What the test asks for.
+
+    def read_requests(self):
+        for line in sys.stdin:
+            request = json.loads(line)
+            if request["do"] == "speak":
+                self.may_speak.set()
+                answer({"done": None})
+            else:
+                self.injector.trigger(ApplicationEvent("request", subject=request))
+        os._exit(0)
+
+    def on_request(self, event):
+        request = event.subject
+        try:
+            answer({"done": getattr(self, "do_" + request["do"])(request)})
+        except Exception as error:
+            answer({"failed": "%s: %s" % (type(error).__name__, error)})
+
+    def do_fault(self, request):
+        self.faults.append(
+            {"kind": request["kind"], "after": request["after"], "times": request["times"]}
+        )
+
+    def do_behave(self, _):
+        self.faults.clear()
+
+    def do_refuse(self, request):
+        self.refused.add(request["id"])
+
+    def do_settle_held(self, request):
+        held, self.held = self.held, []
+        for delivery, address, message in held:
+            if request["outcome"] == "accept":
+                self.take(delivery, address, message)
+            else:
+                self.settle(delivery, Delivery.RELEASED)
+        return len(held)
+
+    def do_delete(self, request):
+        del self.queues[request["queue"]]
+        for link in self.links.pop(request["queue"], ()):
+            self.end(link, "amqp:resource-deleted")
+
+    def do_messages(self, request):
+        messages = self.queues.get(request["queue"], [])
+        for message in messages:
+            answer({"message": message})
+        return len(messages)
+
+    def do_state(self, _):
+        return {
+            "connections": len(self.connections),
+            "opened": self.opened,
+            "attached": self.attached,
+            "deliveries": self.deliveries,
+            "held": len(self.held),
+            "queues": {name: len(messages) for name, messages in self.queues.items()},
+        }
+
+
+def matches(pattern, key):
+    """Whether a topic exchange's pattern matches a routing key."""
+    if pattern.endswith("#"):
+        return key.startswith(pattern[:-1])
+    return pattern == key
+
+
+class PatientIO(IOHandler):
+    """Proton 0.37 still looks at the timer of a connection that has just ended."""
+
+    def on_selectable_expired(self, event):
+        if event.selectable._transport is not None:
+            super().on_selectable_expired(event)
+
+
+container = Container(Peer(json.loads(sys.argv[1])))
+container.global_handler = PatientIO()
+container.run()

@@ -1,0 +1,266 @@
+//! The table `[qpid]` as it is written, and how its keys agree with each other.
+
+use std::path::PathBuf;
+
+use notify_core::{Options, Result, Seconds};
+use notify_net::{BrokerUrl, Host, Password, Secret, TlsFiles};
+use serde::Deserialize;
+
+use crate::config::{Config, Dialect, Envelope, Node, SaslMechanism, wrong};
+use crate::topology::Template;
+
+impl Config {
+    /// Reads the table `[qpid]`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`](notify_core::ErrorKind::Config) for an unknown key, a wrong value, or values that contradict each other.
+    pub fn from_options(options: Options) -> Result<Self> {
+        let mut table: Table = options.parse()?;
+        let default = Self::default();
+        let mut config = Self {
+            node: table.node.unwrap_or_default(),
+            dialect: table.dialect.unwrap_or_default(),
+            address: table.address.take(),
+            exchange: table.exchange.take().unwrap_or(default.exchange),
+            topic: table.topic.take().unwrap_or(default.topic),
+            envelope: table.envelope.unwrap_or_default(),
+            window: table.window.unwrap_or(default.window),
+            connect_timeout: table.connect_timeout.map_or(default.connect_timeout, Into::into),
+            settle_timeout: table.settle_timeout.map_or(default.settle_timeout, Into::into),
+            heartbeat: table.heartbeat.unwrap_or(default.heartbeat),
+            ..default
+        };
+        config.set_address(&mut table)?;
+        config.set_credentials(table)?;
+        config.check()?;
+        Ok(config)
+    }
+
+    fn set_address(&mut self, table: &mut Table) -> Result<()> {
+        let files = TlsFiles {
+            ca_file: table.ca_file.take(),
+            cert_file: table.cert_file.take(),
+            key_file: table.key_file.take(),
+        };
+        let mut tls = false;
+        if let Some(url) = &mut table.url {
+            if table.host.is_some() || table.port.is_some() {
+                return Err(wrong(
+                    "`qpid.url` names the hosts: remove `qpid.host` and `qpid.port`",
+                ));
+            }
+            tls = url.tls;
+            self.hosts = std::mem::take(&mut url.hosts);
+            if let Some((key, _)) = url.query.first() {
+                let key = notify_core::printable(key, 64);
+                return Err(wrong(format!(
+                    "`qpid.url` has the unknown parameter `{key}`: none is known"
+                )));
+            }
+        } else {
+            let name = table.host.take().unwrap_or_else(|| "localhost".into());
+            let port = table.port.unwrap_or_else(|| Host::default_port(false));
+            self.hosts = vec![Host { name, port }];
+        }
+        let path = table.url.as_mut().and_then(|url| url.path.take());
+        self.virtual_host = match (path, table.virtual_host.take()) {
+            (Some(_), Some(_)) => {
+                return Err(wrong("`qpid.url` names the virtual host: remove `qpid.virtual_host`"));
+            }
+            (one, other) => one.or(other),
+        };
+        if !tls && files != TlsFiles::default() {
+            return Err(wrong(
+                "`qpid.ca_file`, `qpid.cert_file` and `qpid.key_file` are for TLS: begin \
+                 `qpid.url` with amqps://",
+            ));
+        }
+        self.tls = tls.then_some(files);
+        Ok(())
+    }
+
+    fn set_credentials(&mut self, table: Table) -> Result<()> {
+        let (url_user, url_password) =
+            table.url.map_or((None, None), |url| (url.user, url.password));
+        if url_user.is_some() && table.username.is_some() {
+            return Err(wrong("`qpid.url` names the user: remove `qpid.username`"));
+        }
+        self.password = match (url_password, table.password, table.password_file) {
+            (None, None, None) => None,
+            (Some(password), None, None) | (None, Some(password), None) => {
+                Some(Password::Given(password))
+            }
+            (None, None, Some(path)) => Some(Password::File(path)),
+            _ => {
+                return Err(wrong(
+                    "the password is given twice: keep one of `qpid.url`, `qpid.password` and \
+                     `qpid.password_file`",
+                ));
+            }
+        };
+        self.user = url_user.or(table.username);
+        self.sasl_mechanisms = match table.sasl_mechanisms {
+            Some(mechanisms) => mechanisms,
+            None if self.user.is_some() || self.password.is_some() => vec![SaslMechanism::Plain],
+            None if self.has_certificate() => vec![SaslMechanism::External],
+            None => vec![SaslMechanism::Anonymous],
+        };
+        Ok(())
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Table {
+    url: Option<BrokerUrl>,
+    host: Option<String>,
+    port: Option<u16>,
+    username: Option<String>,
+    password: Option<Secret>,
+    password_file: Option<PathBuf>,
+    virtual_host: Option<String>,
+    ca_file: Option<PathBuf>,
+    cert_file: Option<PathBuf>,
+    key_file: Option<PathBuf>,
+    sasl_mechanisms: Option<Vec<SaslMechanism>>,
+    node: Option<Node>,
+    dialect: Option<Dialect>,
+    address: Option<Template>,
+    exchange: Option<String>,
+    topic: Option<String>,
+    envelope: Option<Envelope>,
+    window: Option<usize>,
+    connect_timeout: Option<Seconds>,
+    settle_timeout: Option<Seconds>,
+    heartbeat: Option<u16>,
+}
+
+#[cfg(test)]
+mod tests {
+    use notify_core::{ErrorKind, Origin};
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn read(table: Value) -> Result<Config> {
+        let Value::Object(table) = table else { panic!("a table") };
+        let origins = table
+            .keys()
+            .map(|key| (key.clone(), Origin { place: "a.toml".into(), raw: None }))
+            .collect();
+        Config::from_options(Options::new("qpid", table).with_origins(origins))
+    }
+
+    fn hosts(config: &Config) -> Vec<String> {
+        config.hosts.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn nothing_configured_is_a_broker_on_this_machine() {
+        assert_eq!(read(json!({})).unwrap(), Config::default());
+    }
+
+    #[test]
+    fn a_url_says_everything() {
+        let config = read(json!({ "url": "amqp://u:p%2F@a,[::1]:7/vhost:w" })).unwrap();
+        assert_eq!(hosts(&config), ["a:5672", "[::1]:7"]);
+        assert_eq!(config.user.as_deref(), Some("u"));
+        assert_eq!(config.password, Some(Password::Given(Secret::new("p/"))));
+        assert_eq!(config.virtual_host.as_deref(), Some("vhost:w"));
+        assert_eq!(config.sasl_mechanisms, [SaslMechanism::Plain]);
+    }
+
+    #[test]
+    fn separate_keys_say_the_same() {
+        let config = read(json!({
+            "host": "2001:db8::1", "port": 1, "username": "u", "password_file": "/p",
+            "virtual_host": "v", "sasl_mechanisms": ["PLAIN", "ANONYMOUS"],
+        }))
+        .unwrap();
+        assert_eq!(hosts(&config), ["[2001:db8::1]:1"]);
+        assert_eq!(config.password, Some(Password::File("/p".into())));
+        assert_eq!(config.virtual_host.as_deref(), Some("v"));
+        assert_eq!(config.sasl_mechanisms, [SaslMechanism::Plain, SaslMechanism::Anonymous]);
+    }
+
+    #[test]
+    fn every_contradiction_is_named() {
+        let long = "x".repeat(241);
+        for (table, said) in [
+            (json!({ "uri": "amqp://a" }), "`qpid.uri` (a.toml): unknown field"),
+            (
+                json!({ "url": "http://hunter2@a" }),
+                "`qpid.url` (a.toml): a URL that begins with amqp",
+            ),
+            (json!({ "url": "amqp://u:p@a", "host": "b" }), "remove `qpid.host`"),
+            (json!({ "url": "amqp://u:p@a/v", "virtual_host": "w" }), "remove `qpid.virtual_host`"),
+            (json!({ "url": "amqp://u:p@a", "username": "v" }), "remove `qpid.username`"),
+            (json!({ "url": "amqp://u:hunter2@a", "password": "hunter2" }), "given twice"),
+            (json!({ "url": "amqp://a?heartbeat=5" }), "the unknown parameter `heartbeat`"),
+            (json!({ "username": "u" }), "`qpid.password` is missing"),
+            (json!({ "password": "hunter2" }), "`qpid.username` is missing"),
+            (json!({ "sasl_mechanisms": ["PLAIN"] }), "needs `qpid.username` and a password"),
+            (json!({ "sasl_mechanisms": [] }), "at least one of PLAIN"),
+            (json!({ "sasl_mechanisms": ["SCRAM"] }), "`qpid.sasl_mechanisms"),
+            (json!({ "sasl_mechanisms": ["EXTERNAL"] }), "needs TLS with `qpid.cert_file`"),
+            (
+                json!({ "username": "u", "password": "p", "sasl_mechanisms": ["ANONYMOUS"] }),
+                "a password is for PLAIN only",
+            ),
+            (json!({ "ca_file": "/ca" }), "begin `qpid.url` with amqps://"),
+            (json!({ "node": "exchange" }), "`qpid.node` (a.toml)"),
+            (json!({ "dialect": "artemis" }), "`qpid.dialect` (a.toml)"),
+            (
+                json!({ "address": "{queue}" }),
+                "`qpid.address` (a.toml): unknown placeholder `{queue}`",
+            ),
+            (json!({ "address": "a{topic" }), "`qpid.address` (a.toml): a `{` without its `}`"),
+            (json!({ "address": "" }), "`qpid.address` (a.toml)"),
+            (json!({ "exchange": "" }), "`qpid.exchange`: a text of 1 to 240 bytes"),
+            (json!({ "topic": long }), "`qpid.topic`: a text of 1 to 240 bytes"),
+            (json!({ "window": 0 }), "`qpid.window`"),
+            (json!({ "heartbeat": 0 }), "`qpid.heartbeat`"),
+            (json!({ "port": 70_000 }), "`qpid.port` (a.toml)"),
+            (json!({ "settle_timeout": 0 }), "`qpid.settle_timeout` (a.toml)"),
+        ] {
+            let error = read(table).expect_err(said);
+            assert_eq!(error.kind(), ErrorKind::Config);
+            assert!(error.to_string().contains(said), "{error}");
+            assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
+        }
+    }
+
+    #[test]
+    #[cfg(not(feature = "tls"))]
+    fn tls_that_is_not_compiled_in_is_said() {
+        let error = read(json!({ "url": "amqps://u:p@a" })).unwrap_err();
+        assert!(error.to_string().contains("enable the Cargo feature `tls`"), "{error}");
+    }
+
+    #[test]
+    #[cfg(feature = "tls")]
+    fn a_certificate_alone_logs_in() {
+        let config = read(json!({ "url": "amqps://a", "cert_file": "/c", "key_file": "/k" }));
+        let config = config.unwrap();
+        assert_eq!(config.sasl_mechanisms, [SaslMechanism::External]);
+        assert_eq!(config.tls.unwrap().cert_file, Some("/c".into()));
+        for (table, said) in [
+            (json!({ "url": "amqps://a", "cert_file": "/c" }), "need each other"),
+            (json!({ "url": "amqps://a", "sasl_mechanisms": ["EXTERNAL"] }), "needs TLS with"),
+        ] {
+            let error = read(table).expect_err(said);
+            assert!(error.to_string().contains(said), "{error}");
+        }
+        let config = read(
+            json!({ "url": "amqps://u:p@a", "cert_file": "/c", "key_file": "/k", "ca_file": "/ca" }),
+        );
+        assert_eq!(config.unwrap().sasl_mechanisms, [SaslMechanism::Plain]);
+    }
+
+    #[test]
+    fn debug_shows_no_password() {
+        let config = read(json!({ "url": "amqp://u:hunter2@a" })).unwrap();
+        assert!(!format!("{config:?}").contains("hunter2"));
+    }
+}

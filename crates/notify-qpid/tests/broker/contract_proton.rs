@@ -1,0 +1,99 @@
+//! The contract of a transport, on a peer on Apache Qpid Proton.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use notify_conformance::broker::proton::{Fault, Peer};
+use notify_conformance::{Capability, Harness, Metadata, Received, samples};
+use notify_core::{Notification, Transport};
+use notify_qpid::{Config, Qpid};
+use serde_json::json;
+
+use crate::support::{QUEUES, config};
+
+notify_conformance::suite!(Proton);
+
+/// A peer of its own.
+struct Proton {
+    peer: Arc<Peer>,
+    config: Config,
+    alive: bool,
+}
+
+impl Proton {
+    /// What blocks goes to a thread that may.
+    async fn with<T: Send + 'static>(&self, run: impl FnOnce(&Peer) -> T + Send + 'static) -> T {
+        let peer = Arc::clone(&self.peer);
+        tokio::task::spawn_blocking(move || run(&peer)).await.unwrap()
+    }
+}
+
+#[async_trait]
+impl Harness for Proton {
+    const CANNOT: &'static [(Capability, &'static str)] = &[];
+
+    async fn start() -> Self {
+        let peer = tokio::task::spawn_blocking(Peer::start).await.unwrap();
+        let config = config(&peer.url(), json!({}));
+        Self { peer: Arc::new(peer), config, alive: true }
+    }
+
+    fn transport(&self) -> Box<dyn Transport> {
+        Box::new(Qpid::new(self.config.clone()).unwrap())
+    }
+
+    async fn received(&mut self) -> Vec<Received> {
+        self.with(|peer| {
+            let mut received = Vec::new();
+            for (queue, priority) in QUEUES {
+                received.extend(peer.messages(queue).into_iter().map(|message| Received {
+                    metadata: Some(Metadata {
+                        message_id: message.id.clone(),
+                        event_type: message.properties["event_type"].as_str().unwrap().into(),
+                        priority,
+                    }),
+                    body: message.body,
+                }));
+            }
+            received
+        })
+        .await
+    }
+
+    async fn holders(&mut self) -> usize {
+        if self.alive { self.with(|peer| peer.state().connections).await } else { 0 }
+    }
+
+    async fn kill(&mut self) {
+        self.alive = false;
+        self.with(Peer::kill).await;
+    }
+
+    async fn revive(&mut self) {
+        self.with(Peer::restart).await;
+        self.alive = true;
+    }
+
+    async fn stall(&mut self) {
+        self.peer.freeze();
+    }
+
+    async fn thaw(&mut self) {
+        self.peer.thaw();
+    }
+
+    async fn refusable(&mut self) -> Notification {
+        let notification = samples::notification(0);
+        let id = notification.message_id.to_string();
+        self.with(move |peer| peer.refuse(&id)).await;
+        notification
+    }
+
+    async fn push_back(&mut self) {
+        self.with(|peer| peer.fault(Fault::Release, 0, None)).await;
+    }
+
+    async fn relent(&mut self) {
+        self.with(Peer::behave).await;
+    }
+}

@@ -1,0 +1,126 @@
+//! The contract of a transport, on a RabbitMQ 3.10 node with its plugin for AMQP 1.0.
+
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use notify_conformance::broker::proton;
+use notify_conformance::broker::rabbitmq::{RabbitMq, Vhost};
+use notify_conformance::{Capability, Harness, Metadata, Received};
+use notify_core::Transport;
+use notify_qpid::{Config, Qpid};
+use serde_json::json;
+
+use crate::support::{QUEUES, config};
+
+notify_conformance::suite!(Node);
+
+/// A virtual host of its own, with durable queues, on a node that no other test uses meanwhile.
+pub(crate) struct Node {
+    pub(crate) vhost: Vhost<'static>,
+    pub(crate) config: Config,
+    received: Vec<Received>,
+}
+
+/// Nodes that no test uses now: starting one takes longer than most tests. They end with the process.
+static IDLE: Mutex<Vec<&'static RabbitMq>> = Mutex::new(Vec::new());
+
+impl Node {
+    /// What blocks goes to a thread that may.
+    pub(crate) async fn with<T: Send + 'static>(
+        &self,
+        run: impl FnOnce(&Vhost<'static>) -> T + Send + 'static,
+    ) -> T {
+        let vhost = self.vhost.clone();
+        tokio::task::spawn_blocking(move || run(&vhost)).await.unwrap()
+    }
+}
+
+/// Takes everything out of a queue, over AMQP 1.0.
+pub(crate) fn drain(vhost: &Vhost<'_>, queue: &str) -> Vec<proton::Received> {
+    let mut messages = Vec::new();
+    let Some(found) = vhost.queue(queue) else { return messages };
+    let address = format!("/amq/queue/{queue}");
+    let hostname = format!("vhost:{}", vhost.name());
+    let port = vhost.broker().port();
+    proton::read(port, &hostname, &address, found.messages, true, |message| messages.push(message));
+    messages
+}
+
+#[async_trait]
+impl Harness for Node {
+    const CANNOT: &'static [(Capability, &'static str)] = &[
+        (Capability::Refuse, "RabbitMQ 3 accepts whatever it can read over AMQP 1.0"),
+        (Capability::Retry, "RabbitMQ 3 ends the session where a queue refuses a message"),
+    ];
+
+    async fn start() -> Self {
+        let idle = IDLE.lock().unwrap().pop();
+        tokio::task::spawn_blocking(move || {
+            let broker = idle.unwrap_or_else(|| {
+                Box::leak(Box::new(RabbitMq::builder().plugin("rabbitmq_amqp1_0").start()))
+            });
+            let vhost = broker.vhost();
+            for (queue, _) in QUEUES {
+                vhost.declare_queue(queue, &json!({ "durable": true }));
+            }
+            let url =
+                format!("amqp://guest:guest@127.0.0.1:{}/vhost:{}", broker.port(), vhost.name());
+            Self { config: config(&url, json!({})), vhost, received: Vec::new() }
+        })
+        .await
+        .unwrap()
+    }
+
+    fn transport(&self) -> Box<dyn Transport> {
+        Box::new(Qpid::new(self.config.clone()).unwrap())
+    }
+
+    async fn received(&mut self) -> Vec<Received> {
+        let new = self
+            .with(|vhost| {
+                let drained =
+                    QUEUES.into_iter().map(|(queue, priority)| (drain(vhost, queue), priority));
+                drained.collect::<Vec<_>>()
+            })
+            .await;
+        for (messages, priority) in new {
+            self.received.extend(messages.into_iter().map(|message| Received {
+                metadata: Some(Metadata {
+                    message_id: message.id.clone(),
+                    event_type: message.properties["event_type"].as_str().unwrap().into(),
+                    priority,
+                }),
+                body: message.body,
+            }));
+        }
+        self.received.clone()
+    }
+
+    async fn holders(&mut self) -> usize {
+        self.with(Vhost::connections).await
+    }
+
+    async fn kill(&mut self) {
+        self.with(|vhost| vhost.broker().kill()).await;
+    }
+
+    async fn revive(&mut self) {
+        self.with(|vhost| vhost.broker().restart()).await;
+    }
+
+    async fn stall(&mut self) {
+        self.vhost.broker().freeze();
+    }
+
+    async fn thaw(&mut self) {
+        self.vhost.broker().thaw();
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            IDLE.lock().unwrap().push(self.vhost.broker());
+        }
+    }
+}
