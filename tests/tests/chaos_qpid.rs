@@ -1,6 +1,8 @@
 //! RabbitMQ 3.10 over AMQP 1.0, killed and frozen while we send: nothing that was accepted is lost,
 //! and the account is right at every moment.
 
+#![expect(clippy::unwrap_used, reason = "a test may fail, and say what it saw")]
+
 use std::collections::HashMap;
 use std::thread;
 use std::time::Duration;
