@@ -45,6 +45,20 @@ pub(crate) async fn attempt(transport: &mut dyn Transport, messages: &[Message])
     Attempt { end, verdicts }
 }
 
+/// Tries until everything is accepted, as the worker does.
+pub(crate) async fn deliver(transport: &mut dyn Transport, messages: &[Message]) {
+    let mut left = messages.to_vec();
+    while !left.is_empty() {
+        let Attempt { end, verdicts } = attempt(transport, &left).await;
+        if let Err(error) = end {
+            assert!(error.is_transient(), "{error:?}");
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        let mut verdicts = verdicts.iter();
+        left.retain(|_| !matches!(verdicts.next(), Some(Some(Verdict::Accept))));
+    }
+}
+
 /// Each priority's queue.
 pub(crate) const QUEUES: [(&str, Priority); 3] = [
     ("notifications.info", Priority::Info),
