@@ -76,7 +76,11 @@ impl Ini {
     /// The last value of an option, with every `$name` replaced.
     pub(super) fn get(&self, section: &str, key: &str) -> Result<Option<Assignment>, Wrong> {
         let found = self.last(section, key);
-        found.map(|assignment| self.expanded(section, assignment, MAX_NESTING)).transpose()
+        found
+            .map(|assignment| {
+                self.expanded(section, assignment, MAX_NESTING, &mut { MAX_REPLACED })
+            })
+            .transpose()
     }
 
     /// All values of an option that may be given more than once.
@@ -85,7 +89,9 @@ impl Ini {
         found
             .into_iter()
             .flatten()
-            .map(|assignment| self.expanded(section, assignment, MAX_NESTING))
+            .map(|assignment| {
+                self.expanded(section, assignment, MAX_NESTING, &mut { MAX_REPLACED })
+            })
             .collect()
     }
 
@@ -96,6 +102,7 @@ impl Ini {
         section: &str,
         assignment: &Assignment,
         nesting: usize,
+        left: &mut usize,
     ) -> Result<Assignment, Wrong> {
         let line = assignment.line;
         if nesting == 0 {
@@ -134,13 +141,15 @@ impl Ini {
                     what: "a `$` names an option that this file does not set; `$$` is a dollar sign",
                 });
             };
-            value.push_str(&self.expanded(section, other, nesting - 1)?.value);
-            if value.len() > MAX_VALUE {
+            let other = self.expanded(section, other, nesting - 1, left)?.value;
+            let Some(less) = left.checked_sub(1 + other.len()) else {
                 return Err(Wrong {
                     line,
                     what: "the value is too long once every `$` is replaced",
                 });
-            }
+            };
+            *left = less;
+            value.push_str(&other);
         }
         value.push_str(rest);
         Ok(Assignment { value, line })
@@ -166,8 +175,9 @@ pub(super) const DEFAULT: &str = "DEFAULT";
 
 /// How many options one value may lead through.
 const MAX_NESTING: usize = 8;
-/// How long a value may grow: options that name each other twice would double it each time.
-const MAX_VALUE: usize = 64 * 1024;
+/// How much may be replaced for one value, in bytes and with one for each `$`: options that name each
+/// other twice would double it each time, in length or, where nothing comes of it, in work.
+const MAX_REPLACED: usize = 64 * 1024;
 
 #[cfg(test)]
 mod tests {
@@ -243,6 +253,10 @@ again = 3
         let lines = lines.collect::<Vec<_>>().join("\n");
         let double = Ini::parse(&format!("[DEFAULT]\n{lines}\nh = x")).unwrap();
         assert!(double.get(DEFAULT, "a").err().unwrap().what.contains("too long"));
+        // Nor does it help that nothing comes of it.
+        let lines = lines.replace(' ', "");
+        let nothing = Ini::parse(&format!("[DEFAULT]\n{lines}\nh =")).unwrap();
+        assert!(nothing.get(DEFAULT, "a").is_err());
     }
 
     #[test]
