@@ -3,6 +3,7 @@
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, State};
@@ -78,8 +79,10 @@ pub async fn serve(
     axum::serve(listener, router(app)).with_graceful_shutdown(stop).await?;
     // A response may still be ending, with a notification to come. The worker ends once the last
     // clone of the notifier is gone, whoever had it.
-    if let Ok(Stats { emitted, delivered, .. }) = worker.await {
-        tracing::info!("{delivered} of {emitted} notifications were delivered");
+    if let Ok(Ok(stats)) = tokio::time::timeout(Duration::from_secs(30), worker).await {
+        tracing::info!("{} of {} notifications were delivered", stats.delivered, stats.emitted);
+    } else {
+        tracing::warn!("somebody still holds the notifier");
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ mod release;
 mod verdicts;
 
 use std::future::Future;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use notify_core::{Batch, Message, Result, Settlements, Transport, Verdict};
@@ -59,6 +60,15 @@ struct Delivery {
 
 /// Tries until every message is accepted, as the worker does.
 async fn deliver(transport: &mut dyn Transport, messages: &[Message]) -> Delivery {
+    deliver_telling(transport, messages, &AtomicUsize::new(0)).await
+}
+
+/// The same, counting in `accepted` as it goes.
+async fn deliver_telling(
+    transport: &mut dyn Transport,
+    messages: &[Message],
+    accepted: &AtomicUsize,
+) -> Delivery {
     let mut delivery = Delivery { unsure: vec![false; messages.len()], failures: 0 };
     let mut left: Vec<usize> = (0..messages.len()).collect();
     within("every message to be accepted", async {
@@ -76,6 +86,7 @@ async fn deliver(transport: &mut dyn Transport, messages: &[Message]) -> Deliver
                     true
                 }
             });
+            accepted.store(messages.len() - left.len(), Ordering::Relaxed);
             if let Err(error) = end {
                 assert!(error.is_transient(), "the destination will be back: {error:#}");
                 delivery.failures += 1;

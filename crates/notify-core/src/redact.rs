@@ -68,14 +68,17 @@ impl Redact {
         while let Some(at) = rest.find("://") {
             let (before, url) = rest.split_at(at + 3);
             out.push_str(before);
-            // Another URL may be nested in this one: it is masked when its turn comes. Looked for first,
-            // so that no text is looked through as often as it has URLs.
-            let nested = url.find("://");
-            let up_to = &url[..nested.unwrap_or(url.len())];
+            // Behind the authority another URL may be nested: it is masked when its turn comes. Looked
+            // for first, so that no text is looked through as often as it has URLs. Before that, `://`
+            // is part of a password.
+            let up_to = &url[..url.find("://").unwrap_or(url.len())];
+            let nested = scheme_start(up_to);
             let end = match up_to.find(ends_url) {
                 Some(end) => end,
-                None if nested.is_some() => scheme_start(up_to),
-                None => url.len(),
+                None if up_to.len() < url.len() && up_to[..nested].contains(AUTHORITY_ENDS) => {
+                    nested
+                }
+                None => url.find(ends_url).unwrap_or(url.len()),
             };
             mask_url(&url[..end], &mut out);
             rest = &url[end..];
@@ -87,15 +90,16 @@ impl Redact {
 
 /// Masks the user information and the secret parameters of a URL that is cut off its scheme.
 fn mask_url(url: &str, out: &mut String) {
-    let authority_end = url.find(['/', '?', '#', '\\']).unwrap_or(url.len());
-    let authority = &url[..authority_end];
-    // `user:pa/ss@host` is no URL, but people write it: what follows the colon is no port.
-    let torn = authority
-        .rsplit_once(':')
-        .is_some_and(|(_, port)| !port.bytes().all(|b| b.is_ascii_digit()) && !port.ends_with(']'));
-    let user_info = if authority.contains('@') || !torn { authority } else { url };
+    let authority = &url[..url.find(AUTHORITY_ENDS).unwrap_or(url.len())];
+    // `user:pa/ss@host` is no URL, but people write it: what follows the colon is no port. Where there
+    // are credentials, they go up to the last `@`: too much is masked rather than too little.
+    let port = authority.rsplit_once(':').map_or("", |(_, port)| port);
+    let torn = !port.bytes().all(|b| b.is_ascii_digit()) && !port.ends_with(']')
+        || authority.ends_with(':') && url[authority.len()..].starts_with("//");
     let mut rest = url;
-    if let Some(at) = user_info.rfind('@') {
+    if (torn || authority.contains('@'))
+        && let Some(at) = url.rfind('@')
+    {
         out.push_str(MASK);
         rest = &url[at..];
     }
@@ -109,7 +113,7 @@ fn mask_url(url: &str, out: &mut String) {
         let Some(length) = rest[start..].find(['?', '&', '#', ';', '=']) else { break };
         let (name, value) = rest[start..].split_at(length);
         if let Some(value) = value.strip_prefix('=')
-            && is_secret_parameter(name)
+            && (is_secret_parameter(name) || holds_credentials(value))
         {
             let length = value.find(['&', '#', ';']).unwrap_or(value.len());
             out.push_str(name);
@@ -127,6 +131,13 @@ fn is_secret_parameter(name: &str) -> bool {
     let name = percent_decoded(name);
     Redact::Secrets.key(&name) != Rule::Keep
         || PARAMETERS.iter().any(|word| word.as_bytes() == Folded::new(&name).as_bytes())
+}
+
+/// Whether a parameter is a URL with credentials, percent-encoded.
+fn holds_credentials(value: &str) -> bool {
+    let value = &value[..value.find(['?', '&', '#', ';']).unwrap_or(value.len())];
+    let decoded = percent_decoded(value);
+    value.contains('%') && decoded.contains("://") && decoded.contains('@')
 }
 
 fn percent_decoded(text: &str) -> Cow<'_, str> {
@@ -152,6 +163,9 @@ fn percent_decoded(text: &str) -> Cow<'_, str> {
 fn ends_url(c: char) -> bool {
     c.is_whitespace() || c.is_control() || matches!(c, '"' | '\'' | '<' | '>' | '`')
 }
+
+/// What ends the user, host and port of a URL.
+const AUTHORITY_ENDS: [char; 4] = ['/', '?', '#', '\\'];
 
 /// Where the scheme that ends `text` begins.
 fn scheme_start(text: &str) -> usize {
@@ -284,6 +298,9 @@ mod tests {
             ("https://h/?pass%77ord=S3", "https://h/?pass%77ord=***"),
             ("https://h/#access_token=S3", "https://h/#access_token=***"),
             ("https://h/?to=ftp://u:S3@g/&x=1", "https://h/?to=ftp://***@g/&x=1"),
+            ("https://u:S3@S3#S3?S3/S3@host/x", "https://***@host/x"),
+            ("https://u:S3://S3@host/x", "https://***@host/x"),
+            ("https://h/?to=https%3A%2F%2Fu%3AS3%40g&x=1", "https://h/?to=***&x=1"),
             ("https://h?token=S3é d", "https://h?token=*** d"),
             ("éhttps://u:S3@h", "éhttps://***@h"),
             ("://u:S3@h", "://***@h"),

@@ -1,9 +1,10 @@
 //! The destination goes away, comes back, and stops answering.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use super::{Delivery, attempt, can, deliver, within};
+use super::{Delivery, attempt, can, deliver, deliver_telling, within};
 use crate::harness::{Capability, Harness};
 use crate::samples;
 use notify_core::{Message, Verdict};
@@ -36,14 +37,19 @@ pub async fn killed_mid_batch_loses_nothing_accepted_and_repeats_nothing_confirm
     let mut transport = harness.transport();
     let messages = samples::messages(0..20_000);
     deliver(transport.as_mut(), &messages[..1]).await;
-    let (delivery, ()) = tokio::join!(deliver(transport.as_mut(), &messages[1..]), async {
-        for _ in 0..2 {
-            tokio::time::sleep(Duration::from_millis(50)).await;
+    let accepted = AtomicUsize::new(0);
+    let sending = deliver_telling(transport.as_mut(), &messages[1..], &accepted);
+    let (delivery, ()) = tokio::join!(sending, async {
+        for some in [2000, 10_000] {
+            while accepted.load(Ordering::Relaxed) < some {
+                tokio::task::yield_now().await;
+            }
             harness.kill().await;
             tokio::time::sleep(Duration::from_millis(50)).await;
             harness.revive().await;
         }
     });
+    assert!(delivery.failures > 0, "it was killed in the middle, and nobody noticed");
     let mut delivery = delivery;
     delivery.unsure.insert(0, false);
     println!("{} attempts failed", delivery.failures);
