@@ -91,8 +91,10 @@ mod tests {
         Err(Error::new(ErrorKind::Bug, "not to be opened"))
     }
 
-    const NOOP: Driver = Driver { name: "noop", aliases: &["default"], open: open_nothing };
-    const LOG: Driver = Driver { name: "log", aliases: &["logging"], open: open_nothing };
+    const NOOP: Driver =
+        Driver { name: "noop", aliases: &["default"], defaults: "{}", open: open_nothing };
+    const LOG: Driver =
+        Driver { name: "log", aliases: &["logging"], defaults: "{}", open: open_nothing };
 
     #[test]
     fn a_strategy_goes_by_its_name_and_its_aliases() {

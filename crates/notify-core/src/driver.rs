@@ -23,6 +23,9 @@ pub struct Driver {
     pub name: &'static str,
     /// Other names that are accepted for it.
     pub aliases: &'static [&'static str],
+    /// The options that hold where nothing else is configured, as a JSON object, for `glance-notify
+    /// check` to show. Those that follow from others are left out.
+    pub defaults: &'static str,
     /// Opens the transport. Touches nothing outside the process.
     ///
     /// # Errors

@@ -40,7 +40,12 @@ use lines::Lines;
 use writer::{Answer, Writer, Written};
 
 /// How the strategy `log` is opened: from the table `[log]`, as [`Config::from_options`] reads it.
-pub const DRIVER: Driver = Driver { name: "log", aliases: &["logging"], open };
+pub const DRIVER: Driver = Driver {
+    name: "log",
+    aliases: &["logging"],
+    defaults: r#"{ "target": "file", "sync": true }"#,
+    open,
+};
 
 /// Appends notifications as JSON lines.
 ///

@@ -8,7 +8,7 @@ use notify_core::{Batch, Driver, EventType, Options, Result, Transport, Verdict}
 use serde::Deserialize;
 
 /// How the strategy `noop` is opened. It has no options.
-pub const DRIVER: Driver = Driver { name: "noop", aliases: &["default"], open };
+pub const DRIVER: Driver = Driver { name: "noop", aliases: &["default"], defaults: "{}", open };
 
 /// Delivers nothing, successfully.
 #[derive(Clone, Copy, Debug, Default)]

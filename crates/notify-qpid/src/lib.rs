@@ -34,7 +34,16 @@ use publish::Patience;
 pub use topology::Template;
 
 /// How the strategy `qpid` is opened: from the table `[qpid]`, as [`Config::from_options`] reads it.
-pub const DRIVER: Driver = Driver { name: "qpid", aliases: &[], open };
+pub const DRIVER: Driver = Driver {
+    name: "qpid",
+    aliases: &[],
+    defaults: r#"{
+        "node": "queue", "dialect": "auto", "exchange": "glance", "topic": "notifications",
+        "envelope": "bare", "window": 256, "connect_timeout": 10, "settle_timeout": 30,
+        "heartbeat": 10
+    }"#,
+    open,
+};
 
 /// Sends notifications to a broker of AMQP 1.0.
 pub struct Qpid {

@@ -38,7 +38,16 @@ use topology::Topology;
 
 /// How the strategy `rabbit` is opened: from the table `[rabbit]`, as [`Config::from_options`] reads
 /// it.
-pub const DRIVER: Driver = Driver { name: "rabbit", aliases: &[], open };
+pub const DRIVER: Driver = Driver {
+    name: "rabbit",
+    aliases: &[],
+    defaults: r#"{
+        "exchange": "glance", "topic": "notifications", "durable": true, "queue_type": "classic",
+        "declare": "yes", "on_mismatch": "adopt", "envelope": "bare", "window": 1024,
+        "connect_timeout": 10, "confirm_timeout": 30, "heartbeat": 10, "backlog_warning": 10000
+    }"#,
+    open,
+};
 
 /// Sends notifications to RabbitMQ.
 pub struct Rabbit {

@@ -20,13 +20,16 @@ pub struct Entry {
 }
 
 impl Config {
-    /// Every key that has a value, in alphabetical order: what was set, and the defaults of what is
-    /// not one strategy's own. Tables of other strategies than the configured one are left out.
-    /// Secrets are masked.
+    /// Every key that has a value, in alphabetical order: what was set, and the defaults. Tables of
+    /// other strategies than the configured one are left out. Secrets are masked.
     pub fn entries(&self) -> Vec<Entry> {
         let mut values = Vec::new();
-        if let Ok(Value::Object(defaults)) = serde_json::to_value(Settings::default()) {
-            leaves(&defaults, "", &mut |key, value| {
+        let strategy = strategy::DRIVERS.iter().find(|driver| driver.name == self.strategy);
+        let own = strategy.and_then(|driver| serde_json::from_str(driver.defaults).ok());
+        let common = serde_json::to_value(Settings::default()).ok();
+        for (defaults, prefix) in [(common, ""), (own, self.strategy)] {
+            let Some(Value::Object(defaults)) = defaults else { continue };
+            leaves(&defaults, prefix, &mut |key, value| {
                 if !self.origins.contains_key(&key) {
                     values.push((key, value.clone(), "default"));
                 }
@@ -109,7 +112,8 @@ mod tests {
         ] {
             let config: Config = format!("strategy = 'rabbit'\n{toml}").parse().unwrap();
             let entries = config.entries();
-            let entry = entries.iter().find(|entry| entry.key.starts_with("rabbit")).unwrap();
+            let set = |entry: &&Entry| entry.key.starts_with("rabbit") && entry.origin != "default";
+            let entry = entries.iter().find(set).unwrap();
             assert_eq!(entry.value, expected, "{toml}");
         }
     }
