@@ -5,12 +5,14 @@
 
 mod connect;
 mod endpoint;
+mod peer;
 mod secret;
 mod tls;
 mod url;
 
-pub use connect::{Attempts, Hangup, Peer, Stream, connect, tls_refusal};
+pub use connect::{Attempts, Hangup, Stream, connect, tls_refusal};
 pub use endpoint::{Endpoint, EndpointKeys};
+pub use peer::Peer;
 pub use secret::{Password, Secret};
 pub use tls::{Tls, TlsFiles, explain};
 pub use url::{BrokerUrl, Host};
