@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::{Shutdown, SocketAddr};
+use std::net::Shutdown;
 use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -14,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
-use crate::{Host, Tls};
+use crate::{Host, Peer, Tls};
 
 /// One round over the hosts: each once, in an order of its own, each with an equal share of the time
 /// that is left.
@@ -170,17 +170,6 @@ pub struct Stream {
     peer: Peer,
 }
 
-/// Who is at the other end.
-#[derive(Clone, Debug)]
-pub struct Peer {
-    /// As it was configured.
-    pub host: Host,
-    /// As it was resolved.
-    pub address: SocketAddr,
-    /// The version and the cipher of TLS; `None` without it.
-    pub tls: Option<String>,
-}
-
 /// Ends a connection from outside of whoever reads and writes it, when it is dropped.
 ///
 /// A client library may hold a stream in a thread of its own, and wait there for a peer that never
@@ -232,12 +221,6 @@ impl AsyncWrite for Stream {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.get_mut().io).poll_shutdown(cx)
-    }
-}
-
-impl fmt::Display for Peer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({})", self.host, self.address.ip())
     }
 }
 

@@ -1,14 +1,18 @@
 //! Reaching a broker, for every transport that speaks to one: its URL and hosts, TCP with deadlines,
-//! TLS, and secrets that cannot be printed.
+//! TLS, and secrets that cannot be printed; and the keys that configure all that.
 //!
 //! This crate knows no protocol and no client library: what it hands over is a connected [`Stream`].
 
 mod connect;
+mod endpoint;
+mod peer;
 mod secret;
 mod tls;
 mod url;
 
-pub use connect::{Attempts, Hangup, Peer, Stream, connect, tls_refusal};
+pub use connect::{Attempts, Hangup, Stream, connect, tls_refusal};
+pub use endpoint::{Endpoint, EndpointKeys};
+pub use peer::Peer;
 pub use secret::{Password, Secret};
-pub use tls::{HAS_TLS, Tls, TlsFiles, explain};
+pub use tls::{Tls, TlsFiles, explain};
 pub use url::{BrokerUrl, Host};

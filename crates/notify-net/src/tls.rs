@@ -12,7 +12,7 @@ use notify_core::{Error, Result};
 use crate::Host;
 
 /// Whether TLS is compiled in: the Cargo feature `tls`.
-pub const HAS_TLS: bool = cfg!(feature = "tls");
+pub(crate) const HAS_TLS: bool = cfg!(feature = "tls");
 
 /// The files of a TLS client. They are read at every connect, so that they can be renewed while the
 /// program runs.

@@ -45,7 +45,7 @@ pub struct Host {
 
 impl Host {
     /// The port of AMQP, without and with TLS.
-    pub fn default_port(tls: bool) -> u16 {
+    fn default_port(tls: bool) -> u16 {
         if tls { 5671 } else { 5672 }
     }
 
@@ -53,6 +53,13 @@ impl Host {
     pub fn is_loopback(&self) -> bool {
         let address = self.name.parse::<std::net::IpAddr>();
         self.name == "localhost" || address.is_ok_and(|address| address.is_loopback())
+    }
+}
+
+/// The broker on this machine.
+impl Default for Host {
+    fn default() -> Self {
+        Self { name: "localhost".into(), port: Self::default_port(false) }
     }
 }
 
@@ -86,14 +93,7 @@ impl FromStr for BrokerUrl {
             return Err(wrong(format!("`@` or `#` stands behind the hosts: {ENCODE}")));
         }
 
-        let mut url = Self {
-            tls,
-            hosts: Vec::new(),
-            user: None,
-            password: None,
-            path: None,
-            query: Vec::new(),
-        };
+        let mut url = Self::new(tls, Vec::new());
         for (index, piece) in authority.split(',').enumerate() {
             url.add_host(index + 1, piece)?;
         }
@@ -110,6 +110,10 @@ impl FromStr for BrokerUrl {
 }
 
 impl BrokerUrl {
+    pub(crate) fn new(tls: bool, hosts: Vec<Host>) -> Self {
+        Self { tls, hosts, user: None, password: None, path: None, query: Vec::new() }
+    }
+
     fn add_host(&mut self, number: usize, piece: &str) -> Result<()> {
         let wrong_host = |what: &str| wrong(format!("host {number}: {what}"));
         let url = ::url::Url::parse(&format!("amqp://{piece}/"))
@@ -193,7 +197,7 @@ fn decode(text: &str, what: &str) -> Result<String> {
     }
 }
 
-fn wrong(what: impl Into<String>) -> Error {
+pub(crate) fn wrong(what: impl Into<String>) -> Error {
     Error::new(ErrorKind::Config, what.into())
 }
 

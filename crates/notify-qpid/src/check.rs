@@ -14,13 +14,7 @@ use crate::connection::Connection;
 pub(crate) async fn check(connection: &mut Connection, config: &Config) -> Result<Vec<Finding>> {
     let mut findings = vec![
         Finding::good("broker", format!("{} at {}", connection.product, connection.peer)),
-        match &connection.peer.tls {
-            Some(tls) => Finding::good("TLS", format!("{tls}, certificate and name verified")),
-            None if connection.peer.address.ip().is_loopback() => {
-                Finding::good("TLS", "none, on this machine")
-            }
-            None => Finding::warning("TLS", "none: password and notifications go in plain text"),
-        },
+        connection.peer.check_tls(),
         Finding::good("login", connection.site.who()),
     ];
     let routes: Vec<_> = connection.topology.routes().cloned().collect();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use notify_core::{Error, ErrorKind, Result};
-use notify_net::{HAS_TLS, Host, Password, TlsFiles};
+use notify_net::{Host, Password, TlsFiles};
 use serde::Deserialize;
 
 use crate::topology::Template;
@@ -116,7 +116,7 @@ pub enum Envelope {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            hosts: vec![Host { name: "localhost".into(), port: Host::default_port(false) }],
+            hosts: vec![Host::default()],
             user: None,
             password: None,
             virtual_host: None,
@@ -146,14 +146,8 @@ impl Config {
                 )));
             }
         }
-        if self.tls.is_some() && !HAS_TLS {
-            return Err(wrong(
-                "`qpid.url` asks for TLS, which is not compiled in: enable the Cargo feature `tls`",
-            ));
-        }
-        let files = self.tls.as_ref();
-        if files.is_some_and(|files| files.cert_file.is_some() != files.key_file.is_some()) {
-            return Err(wrong("`qpid.cert_file` and `qpid.key_file` need each other"));
+        if let Some(files) = &self.tls {
+            files.check("qpid")?;
         }
         self.check_mechanisms()?;
         if self.window == 0 || self.window > MOST_WINDOW {

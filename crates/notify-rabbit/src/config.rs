@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use notify_core::{Error, ErrorKind, Priority, Result};
-use notify_net::{HAS_TLS, Host, Password, Secret, TlsFiles};
+use notify_net::{Host, Password, Secret, TlsFiles};
 use serde::Deserialize;
 
 /// How notifications reach RabbitMQ. [`Config::default`] is a broker on this machine, with its
@@ -119,7 +119,7 @@ pub enum Envelope {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            hosts: vec![Host { name: "localhost".into(), port: Host::default_port(false) }],
+            hosts: vec![Host::default()],
             user: GUEST.into(),
             password: Password::Given(Secret::new(GUEST)),
             virtual_host: "/".into(),
@@ -159,17 +159,10 @@ impl Config {
                 return Err(wrong(format!("`{key}`: a text of 1 to {limit} bytes is expected")));
             }
         }
-        if self.tls.is_some() && !HAS_TLS {
-            return Err(wrong(
-                "`rabbit.url` asks for TLS, which is not compiled in: enable the Cargo feature `tls`",
-            ));
+        if let Some(files) = &self.tls {
+            files.check("rabbit")?;
         }
-        let files = self.tls.as_ref();
-        if files.is_some_and(|files| files.cert_file.is_some() != files.key_file.is_some()) {
-            return Err(wrong("`rabbit.cert_file` and `rabbit.key_file` need each other"));
-        }
-        let certificate = files.is_some_and(|files| files.cert_file.is_some());
-        if self.sasl_mechanism == SaslMechanism::External && !certificate {
+        if self.sasl_mechanism == SaslMechanism::External && !self.has_certificate() {
             return Err(wrong(
                 "`rabbit.sasl_mechanism = \"EXTERNAL\"` needs TLS with `rabbit.cert_file` and \
                  `rabbit.key_file`",
@@ -192,6 +185,11 @@ impl Config {
             )));
         }
         Ok(())
+    }
+
+    /// Whether we have a certificate of our own to show.
+    pub(crate) fn has_certificate(&self) -> bool {
+        self.tls.as_ref().is_some_and(|files| files.cert_file.is_some())
     }
 }
 

@@ -294,10 +294,8 @@ impl Told {
         let Connection { peer, product, .. } = connection;
         let tls = peer.tls.as_deref().unwrap_or("no TLS");
         tracing::info!("`rabbit` is connected to {product} at {peer}, {tls}");
-        let secret = config.sasl_mechanism == SaslMechanism::Plain;
-        if secret
-            && peer.tls.is_none()
-            && !peer.address.ip().is_loopback()
+        if config.sasl_mechanism == SaslMechanism::Plain
+            && peer.is_overheard()
             && !self.plain_text.swap(true, Ordering::Relaxed)
         {
             tracing::warn!(

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use notify_core::{Options, Result, Seconds};
-use notify_net::{BrokerUrl, Host, Password, Secret, TlsFiles};
+use notify_net::{BrokerUrl, EndpointKeys, Host, Password, Secret, TlsFiles};
 use serde::Deserialize;
 
 use crate::config::{Config, Declare, Envelope, OnMismatch, QueueType, SaslMechanism, wrong};
@@ -16,11 +16,29 @@ impl Config {
     /// [`ErrorKind::Config`](notify_core::ErrorKind::Config) for an unknown key, a wrong value, or values
     /// that contradict each other.
     pub fn from_options(options: Options) -> Result<Self> {
-        let mut table: Table = options.parse()?;
+        let table: Table = options.parse()?;
+        let endpoint = EndpointKeys {
+            url: table.url,
+            host: table.host,
+            port: table.port,
+            user: table.user,
+            password: table.password,
+            password_file: table.password_file,
+            virtual_host: table.virtual_host,
+            tls: TlsFiles {
+                ca_file: table.ca_file,
+                cert_file: table.cert_file,
+                key_file: table.key_file,
+            },
+        };
+        let endpoint = endpoint.resolve("rabbit", "user")?;
         let default = Self::default();
         let mut config = Self {
-            exchange: table.exchange.take().unwrap_or(default.exchange),
-            topic: table.topic.take().unwrap_or(default.topic),
+            hosts: endpoint.hosts,
+            tls: endpoint.tls,
+            virtual_host: endpoint.virtual_host.unwrap_or(default.virtual_host),
+            exchange: table.exchange.unwrap_or(default.exchange),
+            topic: table.topic.unwrap_or(default.topic),
             durable: table.durable.unwrap_or(default.durable),
             queue_type: table.queue_type.unwrap_or_default(),
             declare: table.declare.unwrap_or_default(),
@@ -33,89 +51,39 @@ impl Config {
             backlog_warning: table.backlog_warning.unwrap_or(default.backlog_warning),
             ..default
         };
-        config.set_address(&mut table)?;
-        config.set_credentials(table)?;
+        config.set_query(&endpoint.query)?;
+        config.set_credentials(table.sasl_mechanism, endpoint.user, endpoint.password)?;
         config.check()?;
         Ok(config)
     }
 
-    fn set_address(&mut self, table: &mut Table) -> Result<()> {
-        let files = TlsFiles {
-            ca_file: table.ca_file.take(),
-            cert_file: table.cert_file.take(),
-            key_file: table.key_file.take(),
-        };
-        let mut tls = false;
-        if let Some(url) = &mut table.url {
-            if table.host.is_some() || table.port.is_some() {
-                return Err(wrong(
-                    "`rabbit.url` names the hosts: remove `rabbit.host` and `rabbit.port`",
-                ));
-            }
-            tls = url.tls;
-            self.hosts = std::mem::take(&mut url.hosts);
-            for (key, value) in &url.query {
-                match (key.as_str(), value.parse()) {
-                    ("heartbeat", Ok(seconds)) => self.heartbeat = seconds,
-                    ("heartbeat", Err(_)) => {
-                        return Err(wrong("`rabbit.url`: `heartbeat` is a number of seconds"));
-                    }
-                    (key, _) => {
-                        let key = notify_core::printable(key, 64);
-                        return Err(wrong(format!(
-                            "`rabbit.url` has the unknown parameter `{key}`: only `heartbeat` is known"
-                        )));
-                    }
+    fn set_query(&mut self, query: &[(String, String)]) -> Result<()> {
+        for (key, value) in query {
+            match (key.as_str(), value.parse()) {
+                ("heartbeat", Ok(seconds)) => self.heartbeat = seconds,
+                ("heartbeat", Err(_)) => {
+                    return Err(wrong("`rabbit.url`: `heartbeat` is a number of seconds"));
+                }
+                (key, _) => {
+                    let key = notify_core::printable(key, 64);
+                    return Err(wrong(format!(
+                        "`rabbit.url` has the unknown parameter `{key}`: only `heartbeat` is known"
+                    )));
                 }
             }
-        } else {
-            let name = table.host.take().unwrap_or_else(|| "localhost".into());
-            let port = table.port.unwrap_or_else(|| Host::default_port(false));
-            self.hosts = vec![Host { name, port }];
         }
-        let path = table.url.as_mut().and_then(|url| url.path.take());
-        self.virtual_host = match (path, table.virtual_host.take()) {
-            (Some(_), Some(_)) => {
-                return Err(wrong(
-                    "`rabbit.url` names the virtual host: remove `rabbit.virtual_host`",
-                ));
-            }
-            (one, other) => one.or(other).unwrap_or_else(|| "/".into()),
-        };
-        if !tls && files != TlsFiles::default() {
-            return Err(wrong(
-                "`rabbit.ca_file`, `rabbit.cert_file` and `rabbit.key_file` are for TLS: begin \
-                 `rabbit.url` with amqps://",
-            ));
-        }
-        self.tls = tls.then_some(files);
         Ok(())
     }
 
-    fn set_credentials(&mut self, table: Table) -> Result<()> {
-        let (url_user, url_password) =
-            table.url.map_or((None, None), |url| (url.user, url.password));
-        if url_user.is_some() && table.user.is_some() {
-            return Err(wrong("`rabbit.url` names the user: remove `rabbit.user`"));
-        }
-        let password = match (url_password, table.password, table.password_file) {
-            (None, None, None) => None,
-            (Some(password), None, None) | (None, Some(password), None) => {
-                Some(Password::Given(password))
-            }
-            (None, None, Some(path)) => Some(Password::File(path)),
-            _ => {
-                return Err(wrong(
-                    "the password is given twice: keep one of `rabbit.url`, `rabbit.password` and \
-                     `rabbit.password_file`",
-                ));
-            }
-        };
-        let user = url_user.or(table.user);
-        let by_certificate = self.tls.as_ref().is_some_and(|files| files.cert_file.is_some());
-        self.sasl_mechanism = match table.sasl_mechanism {
+    fn set_credentials(
+        &mut self,
+        mechanism: Option<SaslMechanism>,
+        user: Option<String>,
+        password: Option<Password>,
+    ) -> Result<()> {
+        self.sasl_mechanism = match mechanism {
             Some(mechanism) => mechanism,
-            None if by_certificate && user.is_none() && password.is_none() => {
+            None if self.has_certificate() && user.is_none() && password.is_none() => {
                 SaslMechanism::External
             }
             None => SaslMechanism::Plain,
@@ -228,20 +196,13 @@ mod tests {
                 json!({ "url": "http://hunter2@a" }),
                 "`rabbit.url` (a.toml): a URL that begins with amqp",
             ),
-            (json!({ "url": "amqp://u:p@a", "host": "b" }), "remove `rabbit.host`"),
-            (
-                json!({ "url": "amqp://u:p@a/v", "virtual_host": "w" }),
-                "remove `rabbit.virtual_host`",
-            ),
             (json!({ "url": "amqp://u:p@a", "user": "v" }), "remove `rabbit.user`"),
             (json!({ "url": "amqp://u:hunter2@a", "password": "hunter2" }), "given twice"),
-            (json!({ "password": "hunter2", "password_file": "/p" }), "given twice"),
             (json!({ "url": "amqp://u:p@a?x=1" }), "the unknown parameter `x`"),
             (json!({ "url": "amqp://u:p@a?heartbeat=x" }), "`heartbeat` is a number"),
             (json!({ "url": "amqp://a" }), "`rabbit.user` is missing"),
             (json!({ "host": "a" }), "`rabbit.user` is missing"),
             (json!({ "host": "a", "user": "u" }), "`rabbit.password` is missing"),
-            (json!({ "ca_file": "/ca" }), "begin `rabbit.url` with amqps://"),
             (json!({ "sasl_mechanism": "EXTERNAL" }), "needs TLS with `rabbit.cert_file`"),
             (
                 json!({ "user": "u", "password": "p", "sasl_mechanism": "EXTERNAL" }),
@@ -266,13 +227,6 @@ mod tests {
             assert!(error.to_string().contains(said), "{error}");
             assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
         }
-    }
-
-    #[test]
-    #[cfg(not(feature = "tls"))]
-    fn tls_that_is_not_compiled_in_is_said() {
-        let error = read(json!({ "url": "amqps://u:p@a" })).unwrap_err();
-        assert!(error.to_string().contains("enable the Cargo feature `tls`"), "{error}");
     }
 
     #[test]

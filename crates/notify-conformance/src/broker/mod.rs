@@ -18,6 +18,7 @@
 )]
 
 mod amqp;
+mod authority;
 pub mod oslo;
 mod ports;
 pub mod proton;
@@ -27,6 +28,7 @@ mod sandbox;
 
 use std::time::{Duration, Instant};
 
+pub use authority::Authority;
 pub use ports::free_port;
 
 /// Asks `ready` until it says yes.

@@ -1,46 +1,15 @@
 //! TLS to a broker: a private authority, names, client certificates, and no way back to plain text.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use notify_conformance::broker::Authority;
 use notify_conformance::broker::rabbitmq::RabbitMq;
 use notify_conformance::samples;
 use notify_core::{Error, ErrorKind, Transport as _};
 use notify_qpid::Qpid;
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 use serde_json::{Value, json};
 
 use crate::support::{attempt, config, within};
-
-struct Authority {
-    issuer: Issuer<'static, KeyPair>,
-    file: PathBuf,
-}
-
-impl Authority {
-    fn new(dir: &Path, name: &str) -> Self {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new([]).unwrap();
-        params.distinguished_name.push(DnType::CommonName, name);
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let file = dir.join(format!("{name}.pem"));
-        std::fs::write(&file, params.self_signed(&key).unwrap().pem()).unwrap();
-        Self { issuer: Issuer::new(params, key), file }
-    }
-
-    /// Certificate and key of a name, as files.
-    fn identity(&self, dir: &Path, name: &str, year: i32) -> (PathBuf, PathBuf) {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new([name.to_owned()]).unwrap();
-        params.distinguished_name.push(DnType::CommonName, name);
-        params.not_after = date_time_ymd(year, 1, 1);
-        let issuer = self.file.file_stem().unwrap().display();
-        let file = dir.join(format!("{issuer}-{name}-{year}"));
-        let (cert_file, key_file) = (file.with_extension("crt"), file.with_extension("key"));
-        std::fs::write(&cert_file, params.signed_by(&key, &self.issuer).unwrap().pem()).unwrap();
-        std::fs::write(&key_file, key.serialize_pem()).unwrap();
-        (cert_file, key_file)
-    }
-}
 
 async fn delivers(url: &str, options: Value) {
     let mut transport = Qpid::new(config(url, options)).unwrap();
@@ -60,7 +29,7 @@ async fn tls_is_verified_in_both_directions() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
     let (ours, foreign) = (Authority::new(dir, "ours"), Authority::new(dir, "foreign"));
-    let (cert, key) = ours.identity(dir, "localhost", 2199);
+    let (cert, key) = ours.identity("localhost", 2199);
     let broker = RabbitMq::builder()
         .plugin("rabbitmq_amqp1_0")
         .tls(&ours.file, &cert, &key)
@@ -103,20 +72,20 @@ async fn tls_is_verified_in_both_directions() {
     ));
     let external = format!("amqps://localhost:{}", broker.tls_port());
     let files = |(cert, key): &(PathBuf, PathBuf)| json!({ "ca_file": ours.file, "cert_file": cert, "key_file": key });
-    let certificate = ours.identity(dir, name, 2199);
+    let certificate = ours.identity(name, 2199);
     delivers(&external, files(&certificate)).await;
-    let nobody = ours.identity(dir, "nobody", 2199);
+    let nobody = ours.identity("nobody", 2199);
     let error = failure(&external, files(&nobody)).await;
     assert_eq!(error.kind(), ErrorKind::Access, "{error:?}");
     assert!(error.to_string().contains("knows no user for the certificate"), "{error}");
-    for wrong in [foreign.identity(dir, name, 2199), ours.identity(dir, name, 2001)] {
+    for wrong in [foreign.identity(name, 2199), ours.identity(name, 2001)] {
         let error = failure(&external, files(&wrong)).await;
         assert!(error.to_string().contains("accept the client certificate in"), "{error:#}");
     }
     drop(broker);
 
     // A broker whose own certificate is too old.
-    let (cert, key) = ours.identity(dir, "localhost", 2001);
+    let (cert, key) = ours.identity("localhost", 2001);
     let broker =
         RabbitMq::builder().plugin("rabbitmq_amqp1_0").tls(&ours.file, &cert, &key).start();
     let url = format!("amqps://guest:guest@localhost:{}", broker.tls_port());

@@ -2,9 +2,10 @@
 
 use std::io::Write as _;
 
-use crate::support::{Log, attempt, config, lapin_threads, rabbit, sockets, until};
+use crate::support::{attempt, config, lapin_threads, rabbit, sockets, until};
 use notify_conformance::broker::free_port;
 use notify_conformance::broker::rabbitmq::{RabbitMq, Vhost};
+use notify_conformance::log::Log;
 use notify_conformance::samples;
 use notify_core::{Error, ErrorKind, Transport};
 use notify_rabbit::Rabbit;

@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::relay::Relay;
-use crate::support::{LONG, Log, attempt, deliver, lapin_threads, rabbit, sockets, until};
+use crate::support::{LONG, attempt, deliver, lapin_threads, rabbit, sockets, until};
 use notify_conformance::broker::rabbitmq::{RabbitMq, Vhost};
+use notify_conformance::log::Log;
 use notify_conformance::samples;
 use notify_core::{ErrorKind, Message, Outcome, Transport, Verdict};
 use serde_json::json;

@@ -1,14 +1,10 @@
-//! What the tests share: transports, attempts, and what is logged.
+//! What the tests share: transports, attempts, and what is open.
 
-use std::fmt::Write as _;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use notify_core::{Batch, Error, Message, Options, Result, Settlements, Transport, Verdict};
 use notify_rabbit::{Config, Rabbit};
 use serde_json::{Value, json};
-use tracing::field::{Field, Visit};
-use tracing::span;
 
 /// Longer than anything here may take.
 pub(crate) const LONG: Duration = Duration::from_secs(90);
@@ -122,59 +118,4 @@ pub(crate) fn sockets() -> usize {
     let open = std::fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
     let targets = open.filter_map(|file| std::fs::read_link(file.path()).ok());
     targets.filter(|target| target.to_string_lossy().starts_with("socket:")).count()
-}
-
-/// Keeps what is logged.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Log(Arc<Mutex<Vec<String>>>);
-
-impl Log {
-    /// The lines so far, `LEVEL target: message and fields`.
-    pub(crate) fn lines(&self) -> Vec<String> {
-        self.0.lock().map(|lines| lines.clone()).unwrap_or_default()
-    }
-
-    /// The lines that contain `text`.
-    pub(crate) fn with(&self, text: &str) -> Vec<String> {
-        self.lines().into_iter().filter(|line| line.contains(text)).collect()
-    }
-}
-
-impl tracing::Subscriber for Log {
-    fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
-        true
-    }
-
-    fn new_span(&self, attributes: &span::Attributes<'_>) -> span::Id {
-        let mut line = Line(format!("span {}:", attributes.metadata().name()));
-        attributes.record(&mut line);
-        self.0.lock().unwrap_or_else(|_| unreachable!()).push(line.0);
-        span::Id::from_u64(1)
-    }
-
-    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
-
-    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
-
-    fn event(&self, event: &tracing::Event<'_>) {
-        let metadata = event.metadata();
-        let mut line = Line(format!("{} {}:", metadata.level(), metadata.target()));
-        event.record(&mut line);
-        self.0.lock().unwrap_or_else(|_| unreachable!()).push(line.0);
-    }
-
-    fn enter(&self, _: &span::Id) {}
-
-    fn exit(&self, _: &span::Id) {}
-}
-
-struct Line(String);
-
-impl Visit for Line {
-    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
-        match field.name() {
-            "message" => write!(self.0, " {value:?}").unwrap_or_default(),
-            name => write!(self.0, " {name}={value:?}").unwrap_or_default(),
-        }
-    }
 }

@@ -1,44 +1,13 @@
 //! TLS to a broker: a private authority, names, client certificates, and no way back to plain text.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::support::{attempt, rabbit};
+use notify_conformance::broker::Authority;
 use notify_conformance::broker::rabbitmq::RabbitMq;
 use notify_conformance::samples;
 use notify_core::{Error, ErrorKind, Transport};
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 use serde_json::{Value, json};
-
-struct Authority {
-    issuer: Issuer<'static, KeyPair>,
-    file: PathBuf,
-}
-
-impl Authority {
-    fn new(dir: &Path, name: &str) -> Self {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new([]).unwrap();
-        params.distinguished_name.push(DnType::CommonName, name);
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let file = dir.join(format!("{name}.pem"));
-        std::fs::write(&file, params.self_signed(&key).unwrap().pem()).unwrap();
-        Self { issuer: Issuer::new(params, key), file }
-    }
-
-    /// Certificate and key of a name, as files.
-    fn identity(&self, dir: &Path, name: &str, year: i32) -> (PathBuf, PathBuf) {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new([name.to_owned()]).unwrap();
-        params.distinguished_name.push(DnType::CommonName, name);
-        params.not_after = date_time_ymd(year, 1, 1);
-        let issuer = self.file.file_stem().unwrap().display();
-        let file = dir.join(format!("{issuer}-{name}-{year}"));
-        let (cert_file, key_file) = (file.with_extension("crt"), file.with_extension("key"));
-        std::fs::write(&cert_file, params.signed_by(&key, &self.issuer).unwrap().pem()).unwrap();
-        std::fs::write(&key_file, key.serialize_pem()).unwrap();
-        (cert_file, key_file)
-    }
-}
 
 async fn failure(url: &str, options: Value) -> Error {
     attempt(&mut rabbit(url, options), &samples::messages(0..3)).await.failure()
@@ -49,7 +18,7 @@ async fn tls_is_verified_in_both_directions() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
     let (ours, foreign) = (Authority::new(dir, "ours"), Authority::new(dir, "foreign"));
-    let (cert, key) = ours.identity(dir, "localhost", 2199);
+    let (cert, key) = ours.identity("localhost", 2199);
     let broker = RabbitMq::builder()
         .tls(&ours.file, &cert, &key)
         .plugin("rabbitmq_auth_mechanism_ssl")
@@ -95,29 +64,29 @@ async fn tls_is_verified_in_both_directions() {
     vhost.permit(name, [".*", ".*", ".*"]);
     let external = format!("amqps://localhost:{}/{}", broker.tls_port(), vhost.name());
     let files = |(cert, key): &(PathBuf, PathBuf)| json!({ "ca_file": ours.file, "cert_file": cert, "key_file": key });
-    let certificate = ours.identity(dir, name, 2199);
+    let certificate = ours.identity(name, 2199);
     attempt(&mut rabbit(&external, files(&certificate)), &samples::messages(0..3))
         .await
         .all_accepted();
-    let nobody = ours.identity(dir, "nobody", 2199);
+    let nobody = ours.identity("nobody", 2199);
     let error = failure(&external, files(&nobody)).await;
     assert_eq!(error.kind(), ErrorKind::Access);
     assert!(error.to_string().contains("knows no user for the certificate"), "{error}");
-    let stranger = foreign.identity(dir, name, 2199);
+    let stranger = foreign.identity(name, 2199);
     let error = failure(&external, files(&stranger)).await;
     assert!(error.to_string().contains("does not accept the client certificate"), "{error:#}");
-    let expired = ours.identity(dir, name, 2001);
+    let expired = ours.identity(name, 2001);
     let error = failure(&external, files(&expired)).await;
     assert!(error.to_string().contains("does not accept the client certificate"), "{error}");
     drop(broker);
 
     // A broker whose own certificate is too old, and one that wants ours.
-    let (cert, key) = ours.identity(dir, "localhost", 2001);
+    let (cert, key) = ours.identity("localhost", 2001);
     let broker = RabbitMq::builder().tls(&ours.file, &cert, &key).start();
     let error = failure(&broker.root().tls_url(), json!({ "ca_file": ours.file })).await;
     assert!(error.to_string().contains("has expired"), "{error}");
     drop(broker);
-    let (cert, key) = ours.identity(dir, "localhost", 2199);
+    let (cert, key) = ours.identity("localhost", 2199);
     let broker = RabbitMq::builder()
         .tls(&ours.file, &cert, &key)
         .config("ssl_options.fail_if_no_peer_cert = true")

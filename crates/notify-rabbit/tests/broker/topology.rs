@@ -1,7 +1,8 @@
 //! What is declared, what is adopted, what is refused, and what is said when it is not there.
 
-use crate::support::{Log, attempt, deliver, rabbit, until};
+use crate::support::{attempt, deliver, rabbit, until};
 use notify_conformance::broker::rabbitmq::{RabbitMq, Vhost};
+use notify_conformance::log::Log;
 use notify_conformance::samples;
 use notify_core::{Error, ErrorKind, Transport, Verdict};
 use serde_json::{Value, json};
