@@ -25,7 +25,7 @@ pub(super) struct Follow {
     timeout: Duration,
     interrupt: Signal,
     terminate: Signal,
-    /// When a receipt was resolved last, or when there was first one to wait for.
+    /// When something was delivered last, or when there was first something to wait for.
     progress: Instant,
     /// Once interrupted: when what is pending is given up.
     drain_until: Option<Instant>,
@@ -85,7 +85,6 @@ impl Follow {
                 _ = self.terminate.recv() => self.interrupted(),
                 _ = ticks.tick() => self.look(!pending.is_empty()),
                 Some(resolved) = pending.next(), if !pending.is_empty() => {
-                    self.progress = Instant::now();
                     self.note(&resolved);
                 }
                 queued = self.feed.queued.recv(), if !fed && pending.len() < FOLLOWED => match queued {
@@ -105,6 +104,9 @@ impl Follow {
 
     fn note(&mut self, resolved: &Resolved) {
         let Resolved { line, notification, wanted, result } = resolved;
+        if result.is_ok() {
+            self.progress = Instant::now();
+        }
         let written = match result {
             Ok(()) if *wanted => self.outputs.ack(notification.message_id),
             Ok(()) => Ok(()),
