@@ -99,8 +99,8 @@ fn is_consistent(stats: &Stats) {
     assert_eq!(stats.emitted, decided + stats.pending.messages, "{stats:?}");
 }
 
-/// How many threads a notifier has, and how many sockets there are. The broker's harness has threads
-/// and pipes of its own, which change when the broker is restarted.
+/// How many threads a notifier has, and how many sockets there are. Narrower than all threads and
+/// descriptors of the process, which once did not come back to what they were; why is not known.
 fn held() -> (usize, usize) {
     let entries = |directory| std::fs::read_dir(directory).unwrap().flatten();
     let names = entries("/proc/self/task")
