@@ -17,6 +17,7 @@
 
 pub mod broker;
 pub mod clauses;
+pub mod disk;
 mod harness;
 pub mod log;
 pub mod proxy;
