@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use notify_conformance::cases;
 use notify_conformance::disk::{Disk, Failure, Fault, Operation};
 use proptest::prelude::*;
 use redb::{Database, Error, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition};
@@ -100,7 +101,7 @@ fn changes() -> impl Strategy<Value = Changes> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(128), ..ProptestConfig::default() })]
 
     /// After each fault the process ends, by a power cut or not, and the next one opens the file, which
     /// is written anew if a sync had failed.
