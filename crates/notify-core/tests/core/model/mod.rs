@@ -142,7 +142,10 @@ impl Machine {
 
     /// Once faults stop, everything that is pending is delivered, and the worker ends.
     fn heal(&mut self, model: &mut Model) {
-        self.strings.release();
+        // Where the time to drain is over, it is chance whether there is one more attempt.
+        if !model.drain_over {
+            self.strings.release();
+        }
         if let Some(worker) = self.worker.take() {
             self.running = Some(self.runtime.spawn(worker.run()));
         }

@@ -112,7 +112,7 @@ pub(crate) struct Model {
     pub(crate) failing: Option<bool>,
     pub(crate) retried: u64,
     closed: bool,
-    drain_over: bool,
+    pub(crate) drain_over: bool,
     hour: u32,
 }
 
