@@ -43,6 +43,10 @@ enum State {
 }
 
 impl File {
+    pub(super) fn content(&self) -> &[u8] {
+        &self.seen
+    }
+
     pub(super) fn len(&self) -> u64 {
         self.seen.len() as u64
     }

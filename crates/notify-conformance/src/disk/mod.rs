@@ -22,7 +22,6 @@ struct Inner {
     file: File,
     /// Which process is the one that lives; what those before it held is dead.
     process: u64,
-    operations: u64,
     faults: Vec<Fault>,
     random: Random,
 }
@@ -75,7 +74,6 @@ impl Disk {
         Self(Arc::new(Mutex::new(Inner {
             file: File::default(),
             process: 0,
-            operations: 0,
             faults: Vec::new(),
             random: Random(seed),
         })))
@@ -114,9 +112,14 @@ impl Disk {
         self.inner().cut_power();
     }
 
-    /// How many operations there were, those that failed included.
-    pub fn operations(&self) -> u64 {
-        self.inner().operations
+    /// How many processes have ended.
+    pub fn processes(&self) -> u64 {
+        self.inner().process
+    }
+
+    /// What a process would read.
+    pub fn content(&self) -> Vec<u8> {
+        self.inner().file.content().to_vec()
     }
 
     /// How many bytes the file takes: what was never written takes none.
@@ -132,7 +135,6 @@ impl Disk {
 impl Inner {
     /// How the operation that comes now fails, if it does.
     fn due(&mut self, operation: Operation) -> Option<Failure> {
-        self.operations += 1;
         let mut due = None;
         self.faults.retain_mut(|fault| {
             if due.is_some() || fault.on != Operation::Any && fault.on != operation {

@@ -8,4 +8,5 @@
 )]
 
 mod forwarding;
+mod model;
 mod support;
