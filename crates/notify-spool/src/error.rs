@@ -33,6 +33,7 @@ impl From<redb::Error> for Trouble {
                 Self::Content(format!("its file format is version {version}"))
             }
             error @ (redb::Error::RepairAborted
+            | redb::Error::TableDoesNotExist(_)
             | redb::Error::TableTypeMismatch { .. }
             | redb::Error::TableIsMultimap(_)
             | redb::Error::TableIsNotMultimap(_)
