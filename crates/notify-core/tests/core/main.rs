@@ -12,3 +12,4 @@ mod redaction;
 mod room;
 mod round_trip;
 mod snapshots;
+mod stress;
