@@ -155,9 +155,8 @@ async fn what_cannot_be_read_is_set_aside_where_that_is_wanted() {
     let stats = running.stop().await;
     assert_eq!((stats.emitted, stats.delivered), (5, 5));
     let names = fs::read_dir(sample.spool()).unwrap().map(|entry| entry.unwrap().file_name());
-    let aside: Vec<_> = names
-        .filter(|name| name.to_str().unwrap().starts_with("slot-0.redb.corrupt-"))
-        .collect();
+    let aside: Vec<_> =
+        names.filter(|name| name.to_str().unwrap().starts_with("slot-0.redb.corrupt-")).collect();
     assert_eq!(aside.len(), 1);
     assert!(fs::read(sample.spool().join(&aside[0])).unwrap() == damaged, "kept as it was");
 }
