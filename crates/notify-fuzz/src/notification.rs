@@ -178,7 +178,10 @@ fn plant(key: &str, value: &mut Value) {
     match value {
         Value::String(text) => text.push_str(&url()),
         Value::Array(items) => items.iter_mut().for_each(|item| plant(key, item)),
-        Value::Object(map) => map.iter_mut().for_each(|(key, value)| plant(key, value)),
+        Value::Object(map) => {
+            map.iter_mut().for_each(|(key, value)| plant(key, value));
+            map.insert(url(), json!([0]));
+        }
         _ => {}
     }
 }

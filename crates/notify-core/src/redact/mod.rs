@@ -98,6 +98,7 @@ mod tests {
             ("at https://u:S3 S3@h/a, ask a@b", "at https://***@h/a, ask a@b"),
             ("https://u:S3'S3\"S3 S3@h", "https://***@h"),
             ("https://u:S3/S3 S3@h", "https://***@h"),
+            ("https://u:S3 S3@h/x://u:S3 S3@h", "https://***@h/x://***@h"),
         ] {
             let shown = Redact::Secrets.text(text);
             assert_eq!(shown, expected);

@@ -51,10 +51,7 @@ fn spaced(url: &str, end: usize) -> usize {
     }
     let line = &behind[..behind.find("://").unwrap_or(behind.len())];
     match line.find(['@', '\n', '\r']) {
-        Some(at) if line[at..].starts_with('@') => {
-            let host = &behind[at + 1..];
-            at + 1 + host.find(ends_url).unwrap_or(host.len())
-        }
+        Some(at) if line[at..].starts_with('@') => at + 1 + end_of(&behind[at + 1..]),
         _ => 0,
     }
 }
