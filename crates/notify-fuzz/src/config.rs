@@ -14,11 +14,15 @@ pub fn config(bytes: &[u8]) {
         check_error(&error);
     }
     let Ok(table) = text.parse::<Table>() else { return };
+    // It may have been escaped.
+    if format!("{table:?}").contains(SECRET) {
+        return;
+    }
     check_strategies(&table);
     check_strategies(&planted(&table, is_secret));
     for strategy in STRATEGIES {
         // Any value may be a password that stands in the wrong place.
-        let config = with_strategy(&planted(&table, |key, _| !WORDS.contains(&key)), strategy);
+        let config = with_strategy(&planted(&table, |key| !WORDS.contains(&key)), strategy);
         if let Err(error) = config.and_then(|config| glance_notify::open(&config)) {
             check_error(&error);
         }
@@ -56,15 +60,15 @@ fn check_entries(config: &Config) {
 }
 
 /// The table with the secret in every text that is `chosen` by its key.
-fn planted(table: &Table, chosen: fn(&str, &str) -> bool) -> Table {
+fn planted(table: &Table, chosen: fn(&str) -> bool) -> Table {
     let mut table = table.clone();
     table.iter_mut().for_each(|(key, value)| plant(key, value, chosen));
     table
 }
 
-fn plant(key: &str, value: &mut toml::Value, chosen: fn(&str, &str) -> bool) {
+fn plant(key: &str, value: &mut toml::Value, chosen: fn(&str) -> bool) {
     match value {
-        toml::Value::String(text) if chosen(key, text) => {
+        toml::Value::String(text) if chosen(key) => {
             *text = if text.contains("://") || key.ends_with("url") {
                 format!("amqp://user:{SECRET}@host")
             } else {
@@ -79,13 +83,9 @@ fn plant(key: &str, value: &mut toml::Value, chosen: fn(&str, &str) -> bool) {
     }
 }
 
-fn is_secret(key: &str, text: &str) -> bool {
-    text.contains("://") || key.ends_with("url") || Redact::Secrets.hides(key) && !is_file(key)
-}
-
-/// A file's path is no secret, whatever the file is.
-fn is_file(key: &str) -> bool {
-    key.ends_with("_file")
+fn is_secret(key: &str) -> bool {
+    // A file's path is no secret, whatever the file is.
+    key.ends_with("url") || Redact::Secrets.hides(key) && !key.ends_with("_file")
 }
 
 const STRATEGIES: [&str; 4] = ["log", "noop", "qpid", "rabbit"];

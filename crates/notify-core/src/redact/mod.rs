@@ -98,10 +98,14 @@ mod tests {
             ("at https://u:S3 S3@h/a, ask a@b", "at https://***@h/a, ask a@b"),
             ("https://u:S3'S3\"S3 S3@h", "https://***@h"),
             ("https://u:S3/S3 S3@h", "https://***@h"),
+            ("https://u:S3 S3:/ S3 @h", "https://***@h"),
+            ("https://u:S3/S3@://S3@h", "https://***@h"),
+            ("https://h/@ftp://u:S3@g", "https://h/@ftp://***@g"),
             ("https://u:S3 S3@h/x://u:S3 S3@h", "https://***@h/x://***@h"),
         ] {
             let shown = Redact::Secrets.text(text);
             assert_eq!(shown, expected);
+            assert_eq!(Redact::Secrets.text(&shown), expected, "masked again");
             assert!(!shown.contains("S3"));
             assert_eq!(Redact::Off.text(text), text);
         }

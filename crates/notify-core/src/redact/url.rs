@@ -15,33 +15,47 @@ pub(super) fn mask(text: &str, rules: &Rules<'_>) -> String {
     while let Some(at) = rest.find("://") {
         let (before, url) = rest.split_at(at + 3);
         out.push_str(before);
-        let end = end_of(url);
-        let end = if rules.knows(Shape::Spaced) { end + spaced(url, end) } else { end };
-        mask_url(&url[..end], rules, &mut out);
-        rest = &url[end..];
+        let end = end_of(url, rules);
+        let spaced = if rules.knows(Shape::Spaced) { spaced(url, end, rules) } else { 0 };
+        let (url, behind) = url.split_at(end + spaced);
+        let shown = match url.rfind('@') {
+            Some(at) if spaced > 0 || has_credentials(url, rules) => {
+                out.push_str(MASK);
+                &url[at..]
+            }
+            _ => url,
+        };
+        mask_parameters(shown, rules, &mut out);
+        rest = behind;
     }
     out.push_str(rest);
     out
 }
 
 /// Where a URL ends that is cut off its scheme.
-fn end_of(url: &str) -> usize {
+fn end_of(url: &str, rules: &Rules<'_>) -> usize {
     // Behind the authority another URL may be nested: it is masked when its turn comes. Looked for
     // first, so that no text is looked through as often as it has URLs. Before that, `://` is part of a
     // password.
     let up_to = &url[..url.find("://").unwrap_or(url.len())];
-    let nested = scheme_start(up_to);
-    match up_to.find(ends_url) {
-        Some(end) => end,
-        None if up_to.len() < url.len() && up_to[..nested].contains(AUTHORITY_ENDS) => nested,
-        None => url.find(ends_url).unwrap_or(url.len()),
+    if let Some(end) = up_to.find(ends_url) {
+        return end;
     }
+    let nested = scheme_start(up_to);
+    let host = match up_to[..nested].rsplit_once('@') {
+        Some((_, host)) if has_credentials(&up_to[..nested], rules) => host,
+        _ => &up_to[..nested],
+    };
+    if up_to.len() < url.len() && host.contains(AUTHORITY_ENDS) {
+        return nested;
+    }
+    url.find(ends_url).unwrap_or(url.len())
 }
 
 /// How much further a URL goes whose password has a space or a quote: `user:pass word@host`.
 ///
 /// In `at http://host:80, ask bob@example.org` what follows the colon is a port.
-fn spaced(url: &str, end: usize) -> usize {
+fn spaced(url: &str, end: usize, rules: &Rules<'_>) -> usize {
     let (whole, behind) = url.split_at(end);
     let mark = |c: char| c.is_ascii_punctuation() && c != ']';
     let port = port(authority(whole)).trim_end_matches(mark);
@@ -51,36 +65,33 @@ fn spaced(url: &str, end: usize) -> usize {
     }
     let line = &behind[..behind.find("://").unwrap_or(behind.len())];
     match line.find(['@', '\n', '\r']) {
-        Some(at) if line[at..].starts_with('@') => at + 1 + end_of(&behind[at + 1..]),
+        Some(at) if line[at..].starts_with('@') => at + 1 + end_of(&behind[at + 1..], rules),
         _ => 0,
     }
 }
 
-/// Masks the user information and the secret parameters of a URL that is cut off its scheme.
-fn mask_url(url: &str, rules: &Rules<'_>, out: &mut String) {
-    // `user:pa/ss@host` is no URL, but people write it: what follows the colon is no port. Where there
-    // are credentials, they go up to the last `@`: too much is masked rather than too little.
+/// Whether there are credentials in a URL that is cut off its scheme. They go up to the last `@`: too
+/// much is masked rather than too little.
+fn has_credentials(url: &str, rules: &Rules<'_>) -> bool {
+    // `user:pa/ss@host` is no URL, but people write it: what follows the colon is no port.
     let authority = authority(url);
     let port = port(authority);
     let torn = !port.bytes().all(|b| b.is_ascii_digit()) && !port.ends_with(']')
         || authority.ends_with(':') && url[authority.len()..].starts_with("//");
-    let before = rules.knows(Shape::Before) && authority.contains('@');
-    let mut rest = url;
-    if (before || rules.knows(Shape::Torn) && torn)
-        && let Some(at) = url.rfind('@')
-    {
-        out.push_str(MASK);
-        rest = &url[at..];
-    }
+    rules.knows(Shape::Before) && authority.contains('@') || rules.knows(Shape::Torn) && torn
+}
+
+/// Masks the secret parameters of a URL.
+fn mask_parameters(url: &str, rules: &Rules<'_>, out: &mut String) {
     // Parameters follow `?` or `&`; some services put them behind `#` or `;`.
     let mut start = 0;
-    while let Some(mark) = rest[start..].find(['?', '&', '#', ';']) {
+    while let Some(mark) = url[start..].find(['?', '&', '#', ';']) {
         let parameter = start + mark + 1;
-        out.push_str(&rest[start..parameter]);
+        out.push_str(&url[start..parameter]);
         start = parameter;
         // Only the end of what is masked is looked for: what is left alone is gone over once.
-        let Some(length) = rest[start..].find(['?', '&', '#', ';', '=']) else { break };
-        let (name, value) = rest[start..].split_at(length);
+        let Some(length) = url[start..].find(['?', '&', '#', ';', '=']) else { break };
+        let (name, value) = url[start..].split_at(length);
         if let Some(value) = value.strip_prefix('=')
             && is_secret(name, value, rules)
         {
@@ -90,10 +101,10 @@ fn mask_url(url: &str, rules: &Rules<'_>, out: &mut String) {
             if length > 0 {
                 out.push_str(MASK);
             }
-            start = rest.len() - value.len() + length;
+            start = url.len() - value.len() + length;
         }
     }
-    out.push_str(&rest[start..]);
+    out.push_str(&url[start..]);
 }
 
 /// Whether a parameter is secret by its name, or a percent-encoded URL with credentials.
