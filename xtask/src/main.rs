@@ -6,10 +6,13 @@
 
 mod cargo;
 mod ci;
+mod deny;
 mod features;
+mod fuzz;
 mod setup;
 mod test;
 mod tidy;
+mod tools;
 
 use std::process::ExitCode;
 
@@ -21,6 +24,8 @@ fn main() -> ExitCode {
         (Some("setup"), []) => setup::run(),
         (Some("test"), extra) => test::run(extra),
         (Some("ci"), []) => ci::run(),
+        (Some("deny"), []) => deny::run(),
+        (Some("fuzz"), options) => fuzz::run(options),
         (Some("features"), []) => features::run(),
         (Some("tidy"), []) => tidy::run(),
         (Some("help" | "-h" | "--help"), []) => {
@@ -50,5 +55,8 @@ Usage: cargo xtask CHORE
   test [ARGUMENT]…   setup, then every test, with these arguments to `cargo test`
   tidy               the invariants of the code
   features           every feature of the facade builds alone, and brings nothing of the others
-  ci                 all of that and more, as it runs on every change
+  deny               licences, sources, duplicates and known weaknesses of what this is built on
+  fuzz [--seconds N] [--target NAME]
+                     libFuzzer looks for input that breaks a promise, a minute for each target
+  ci                 most of that and more, as it runs on every change
 ";

@@ -101,6 +101,7 @@ mod tests {
             ("https://u:S3 S3:/ S3 @h", "https://***@h"),
             ("https://u:S3/S3@://S3@h", "https://***@h"),
             ("https://h/@ftp://u:S3@g", "https://h/@ftp://***@g"),
+            ("https://u:S3 @:/S3/@://S3@h", "https://***@h"),
             ("https://u:S3 S3@h/x://u:S3 S3@h", "https://***@h/x://***@h"),
         ] {
             let shown = Redact::Secrets.text(text);

@@ -15,8 +15,8 @@ pub(super) fn mask(text: &str, rules: &Rules<'_>) -> String {
     while let Some(at) = rest.find("://") {
         let (before, url) = rest.split_at(at + 3);
         out.push_str(before);
-        let end = end_of(url, rules);
-        let spaced = if rules.knows(Shape::Spaced) { spaced(url, end, rules) } else { 0 };
+        let end = end_of(url, |url| has_credentials(url, rules));
+        let spaced = if rules.knows(Shape::Spaced) { spaced(url, end) } else { 0 };
         let (url, behind) = url.split_at(end + spaced);
         let shown = match url.rfind('@') {
             Some(at) if spaced > 0 || has_credentials(url, rules) => {
@@ -32,8 +32,8 @@ pub(super) fn mask(text: &str, rules: &Rules<'_>) -> String {
     out
 }
 
-/// Where a URL ends that is cut off its scheme.
-fn end_of(url: &str, rules: &Rules<'_>) -> usize {
+/// Where a URL ends that is cut off its scheme, and perhaps of credentials.
+fn end_of(url: &str, has_credentials: impl Fn(&str) -> bool) -> usize {
     // Behind the authority another URL may be nested: it is masked when its turn comes. Looked for
     // first, so that no text is looked through as often as it has URLs. Before that, `://` is part of a
     // password.
@@ -43,7 +43,7 @@ fn end_of(url: &str, rules: &Rules<'_>) -> usize {
     }
     let nested = scheme_start(up_to);
     let host = match up_to[..nested].rsplit_once('@') {
-        Some((_, host)) if has_credentials(&up_to[..nested], rules) => host,
+        Some((_, host)) if has_credentials(&up_to[..nested]) => host,
         _ => &up_to[..nested],
     };
     if up_to.len() < url.len() && host.contains(AUTHORITY_ENDS) {
@@ -55,7 +55,7 @@ fn end_of(url: &str, rules: &Rules<'_>) -> usize {
 /// How much further a URL goes whose password has a space or a quote: `user:pass word@host`.
 ///
 /// In `at http://host:80, ask bob@example.org` what follows the colon is a port.
-fn spaced(url: &str, end: usize, rules: &Rules<'_>) -> usize {
+fn spaced(url: &str, end: usize) -> usize {
     let (whole, behind) = url.split_at(end);
     let mark = |c: char| c.is_ascii_punctuation() && c != ']';
     let port = port(authority(whole)).trim_end_matches(mark);
@@ -65,7 +65,7 @@ fn spaced(url: &str, end: usize, rules: &Rules<'_>) -> usize {
     }
     let line = &behind[..behind.find("://").unwrap_or(behind.len())];
     match line.find(['@', '\n', '\r']) {
-        Some(at) if line[at..].starts_with('@') => at + 1 + end_of(&behind[at + 1..], rules),
+        Some(at) if line[at..].starts_with('@') => at + 1 + end_of(&behind[at + 1..], |_| true),
         _ => 0,
     }
 }
