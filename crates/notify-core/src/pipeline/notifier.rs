@@ -15,7 +15,7 @@ use super::worker::Worker;
 use crate::encode::{Envelope, encode};
 use crate::ids::message_id;
 use crate::schema::PayloadView;
-use crate::text::printable;
+use crate::text::quoted;
 use crate::{
     Body, Encoding, Error, ErrorKind, Event, EventType, Message, Notification, Result, Transport,
 };
@@ -311,8 +311,8 @@ impl Builder {
         }
         if let Some(name) = self.disabled.iter().find(|name| !is_event_or_group(name)) {
             return config(format!(
-                "`disabled_notifications`: \"{}\" is neither an event type nor a group (image, task)",
-                printable(name, 64)
+                "`disabled_notifications`: {} is neither an event type nor a group (image, task)",
+                quoted(name)
             ));
         }
         let queue = Arc::new(Queue::new(self.queue));
