@@ -9,7 +9,7 @@ use super::notifier::{EventSet, Notifier, Shared};
 use super::queue::Queue;
 use super::stage::{Named, Stage};
 use super::worker::Worker;
-use crate::text::printable;
+use crate::text::quoted;
 use crate::{Encoding, Error, ErrorKind, EventType, Result, Transport};
 
 /// Everything about a notifier that can be chosen. See [`Notifier::builder`].
@@ -140,8 +140,8 @@ impl Builder {
         }
         if let Some(name) = self.disabled.iter().find(|name| !is_event_or_group(name)) {
             return config(format!(
-                "`disabled_notifications`: \"{}\" is neither an event type nor a group (image, task)",
-                printable(name, 64)
+                "`disabled_notifications`: {} is neither an event type nor a group (image, task)",
+                quoted(name)
             ));
         }
         let queue = Arc::new(Queue::new(self.queue, self.source_keeps));

@@ -78,7 +78,7 @@ impl Notifier {
         }
     }
 
-    /// Emits a notification as soon as the queue has room for it.
+    /// Emits a notification as soon as the queue has room for it, in the order of the calls.
     ///
     /// After the builder's `send_timeout` without room it is dropped as by overflow. Needs a tokio
     /// runtime with its timer on.
