@@ -18,9 +18,10 @@ use redb::{
 };
 use time::OffsetDateTime;
 
+use crate::conclusion::{Conclusion, conclude};
 use crate::disk::{Backend, Storage};
 use crate::error::Trouble;
-use crate::record::{DeadLetter, Records, Torn, bodies, without};
+use crate::record::{DeadLetter, Records, Torn, bodies, size};
 use crate::status::{Amount, Contents};
 
 /// An open database, and what is in it.
@@ -28,7 +29,7 @@ use crate::status::{Amount, Contents};
 pub(crate) struct Store {
     /// Taken only to be closed.
     db: Option<Database>,
-    storage: Arc<dyn Storage>,
+    backend: Backend,
     contents: Contents,
     /// The number that the next message gets.
     next: u64,
@@ -41,38 +42,6 @@ pub(crate) struct Chunk {
     pub(crate) bytes: Vec<u8>,
 }
 
-/// What became of the messages of one chunk, in their order.
-#[derive(Debug)]
-pub(crate) struct Conclusion {
-    pub(crate) first: u64,
-    pub(crate) fates: Vec<Fate>,
-    /// The same in numbers, for the account.
-    pub(crate) tally: Tally,
-}
-
-/// What became of some messages, in numbers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Tally {
-    pub(crate) delivered: u64,
-    pub(crate) refused: u64,
-    pub(crate) dropped: u64,
-    /// What all of them took.
-    pub(crate) bytes: u64,
-}
-
-/// What became of one message.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Fate {
-    /// It stays.
-    Kept,
-    /// It is where it belongs.
-    Delivered,
-    /// It will never be taken, for this reason.
-    Refused(String),
-    /// Somebody wanted it gone.
-    Dropped,
-}
-
 type Result<T> = std::result::Result<T, Trouble>;
 
 impl Store {
@@ -81,21 +50,25 @@ impl Store {
     /// `next` is what the last opening in this process came to: what was stored beyond it is of an
     /// attempt that was reported failed, and is removed.
     pub(crate) fn open(storage: Arc<dyn Storage>, next: Option<u64>) -> Result<Self> {
-        let opened = catch_unwind(AssertUnwindSafe(|| Self::open_and_look(storage, next)));
-        opened.unwrap_or_else(|_| Err(Trouble::Content("the database cannot cope with it".into())))
+        let backend = Backend::new(storage);
+        let opened = catch_unwind(AssertUnwindSafe(|| Self::open_and_look(backend.clone(), next)));
+        opened
+            .unwrap_or_else(|_| Err(Trouble::Content("the database cannot cope with it".into())))
+            .map_err(|trouble| trouble.because_of(backend.fault()))
     }
 
-    fn open_and_look(storage: Arc<dyn Storage>, next: Option<u64>) -> Result<Self> {
-        if was_never_finished(&*storage)? {
+    fn open_and_look(backend: Backend, next: Option<u64>) -> Result<Self> {
+        let storage = backend.storage();
+        if was_never_finished(storage)? {
             storage.set_len(0)?;
             storage.sync()?;
         }
         let db = Builder::new()
             .set_cache_size(CACHE_BYTES)
             .set_check_integrity_on_open(true)
-            .create_with_backend(Backend(Arc::clone(&storage)))?;
+            .create_with_backend(backend.clone())?;
         let mut store =
-            Self { db: Some(db), storage, contents: Contents::default(), next: next.unwrap_or(0) };
+            Self { db: Some(db), backend, contents: Contents::default(), next: next.unwrap_or(0) };
         store.check_format()?;
         if let Some(next) = next {
             store.write(|transaction| {
@@ -221,30 +194,32 @@ impl Store {
 
     /// How many bytes the file has.
     pub(crate) fn file_bytes(&self) -> u64 {
-        self.storage.size().unwrap_or(0)
+        self.backend.storage().size().unwrap_or(0)
     }
 
     /// Gives the room of what was removed back to the file system.
     pub(crate) fn shrink(&mut self) -> Result<()> {
-        contained(|| match &mut self.db {
+        let shrunk = contained(|| match &mut self.db {
             Some(db) => Ok(db.compact().map(drop)?),
             None => Ok(()),
-        })
+        });
+        shrunk.map_err(|trouble| trouble.because_of(self.backend.fault()))
     }
 
     /// Closes the database; where nothing is in it, leaves an empty file.
     pub(crate) fn close(mut self) -> Result<()> {
         let empty = self.contents.is_empty();
-        let storage = Arc::clone(&self.storage);
         let db = self.db.take();
-        contained(move || {
+        let storage = self.backend.storage();
+        let closed = contained(|| {
             db.map_or(Ok(()), Database::close)?;
             if empty {
                 storage.set_len(0)?;
                 storage.sync()?;
             }
             Ok(())
-        })
+        });
+        closed.map_err(|trouble| trouble.because_of(self.backend.fault()))
     }
 
     fn check_format(&self) -> Result<()> {
@@ -312,7 +287,7 @@ impl Store {
 
     fn look<T>(&self, look: impl FnOnce(&Database) -> Result<T>) -> Result<T> {
         let Some(db) = &self.db else { return Err(redb::Error::DatabaseClosed.into()) };
-        contained(|| look(db))
+        contained(|| look(db)).map_err(|trouble| trouble.because_of(self.backend.fault()))
     }
 }
 
@@ -326,70 +301,6 @@ impl Drop for Store {
         })
         .ok();
     }
-}
-
-impl Conclusion {
-    /// Of a chunk whose first message has the number `first`.
-    pub(crate) fn new(first: u64) -> Self {
-        Self { first, fates: Vec::new(), tally: Tally::default() }
-    }
-
-    /// Adds what became of the next message, which took `bytes`; nothing for one that was gone.
-    pub(crate) fn add(&mut self, fate: Fate, bytes: u64) {
-        let tally = &mut self.tally;
-        if bytes > 0 && fate != Fate::Kept {
-            tally.bytes += bytes;
-            *match fate {
-                Fate::Delivered | Fate::Kept => &mut tally.delivered,
-                Fate::Refused(_) => &mut tally.refused,
-                Fate::Dropped => &mut tally.dropped,
-            } += 1;
-        }
-        self.fates.push(fate);
-    }
-
-    /// Whether there is nothing to write down.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.tally == Tally::default()
-    }
-}
-
-/// What a message takes in the spool.
-pub(crate) fn size(body: &[u8]) -> u64 {
-    body.len() as u64 + crate::record::OVERHEAD
-}
-
-type Messages<'a> = redb::Table<'a, u64, &'static [u8]>;
-
-/// Writes down what became of the messages of one chunk. What was written down before, by a commit
-/// that was reported failed and was none, is not there any more and changes nothing.
-fn conclude(
-    messages: &mut Messages<'_>,
-    dead: &mut Messages<'_>,
-    conclusion: &Conclusion,
-    now: i64,
-    contents: &mut Contents,
-) -> Result<()> {
-    let Conclusion { first, fates, .. } = conclusion;
-    let Some(chunk) = messages.remove(first)?.map(|chunk| chunk.value().to_vec()) else {
-        return Ok(());
-    };
-    for (index, (body, fate)) in bodies(&chunk).flatten().zip(fates).enumerate() {
-        if body.is_empty() || *fate == Fate::Kept {
-            continue;
-        }
-        contents.pending.remove(size(body));
-        if let Fate::Refused(reason) = fate {
-            let letter = DeadLetter { since: now, reason, body }.encode();
-            contents.dead.add(letter.len() as u64);
-            dead.insert(first + index as u64, letter.as_slice())?;
-        }
-    }
-    let stays = |index: usize| matches!(fates.get(index), None | Some(Fate::Kept));
-    if let Some(left) = without(&chunk, |index| !stays(index)) {
-        messages.insert(first, left.as_slice())?;
-    }
-    Ok(())
 }
 
 /// Whether a database was begun and not finished, so that nothing can be in it: redb writes its magic

@@ -14,6 +14,7 @@ mod schema;
 mod secrets;
 mod signals;
 mod support;
+mod terminal;
 mod validate;
 mod wrong_configuration;
 mod wrong_input;

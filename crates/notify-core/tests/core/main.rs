@@ -12,4 +12,5 @@ mod redaction;
 mod room;
 mod round_trip;
 mod snapshots;
+mod stages;
 mod stress;

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use notify_conformance::samples;
 use notify_conformance::scripted::Script;
 use notify_core::{ErrorKind, Outcome, Transport as _};
-use notify_spool::Config;
 use notify_spool::disk::{Disk, Storage};
+use notify_spool::{Config, OnCorrupt};
 
 use crate::support::{attempt, bodies, keep, left_in, start, until};
 
@@ -89,7 +89,10 @@ async fn whatever_operation_fails_what_was_accepted_is_there_once_and_nothing_el
         let countdown = Countdown::new(at, 1 + at % 4, error);
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("s");
-        let mut spool = keep(Config::new(&path).on_disk(Arc::new(countdown.clone())));
+        let mut config = Config::new(&path).on_disk(Arc::new(countdown.clone()));
+        // A disk that fails is no file that is damaged.
+        config.on_corrupt = OnCorrupt::Quarantine;
+        let mut spool = keep(config);
         let mut stored = 0;
         while stored < messages.len() {
             let (accepted, error) = attempt(&mut spool, &messages[stored..][..60]).await;
@@ -103,6 +106,7 @@ async fn whatever_operation_fails_what_was_accepted_is_there_once_and_nothing_el
         }
         spool.close().await.unwrap();
         assert!(bodies(&left_in(&path)) == bodies(&messages), "after a failure at {at}");
+        assert_eq!(std::fs::read_dir(&path).unwrap().count(), 2, "nothing is set aside: {at}");
         if !countdown.is_over() {
             break;
         }
