@@ -16,7 +16,7 @@ mod forwarding;
 mod full;
 mod killed;
 mod model;
+mod power;
 mod shared;
 mod space;
 mod support;
-mod unsynced;

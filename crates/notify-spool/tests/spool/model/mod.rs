@@ -89,12 +89,7 @@ impl StateMachineTest for Machine {
 
     fn apply(mut machine: Self, _: &Setting, step: Step) -> Self {
         machine.take(step);
-        if machine.run.as_ref().is_some_and(|run| run.born != machine.disk.processes()) {
-            machine.bury();
-        }
-        if machine.run.is_none() {
-            machine.start();
-        }
+        machine.replace_the_dead();
         machine.is_sound();
         machine
     }
@@ -175,6 +170,16 @@ impl Machine {
         }
     }
 
+    /// A process for one that has ended.
+    fn replace_the_dead(&mut self) {
+        if self.run.as_ref().is_some_and(|run| run.born != self.disk.processes()) {
+            self.bury();
+        }
+        if self.run.is_none() {
+            self.start();
+        }
+    }
+
     /// What the process leaves behind: receipts that said something, and a lock that is free.
     fn bury(&mut self) {
         let Run { runtime, notifier, worker, clock, disk, .. } = self.run.take().unwrap();
@@ -231,6 +236,8 @@ impl Machine {
     /// Once faults stop, everything is delivered or a dead letter.
     fn recovers(&mut self) {
         self.disk.heal();
+        // A fault may have struck a moment ago.
+        self.replace_the_dead();
         (self.destination.seen().acts, self.destination.seen().end) = (Vec::new(), None);
         // What the last run left is known once the slot is open, and it is once it takes something.
         within_a_minute("something to be accepted", || {

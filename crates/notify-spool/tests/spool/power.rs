@@ -1,4 +1,4 @@
-//! After a sync failed: what it was to bring to the disk is brought there before the spool goes on.
+//! A power cut: at every moment of a spool's first steps, and after a sync failed.
 
 use std::fs;
 use std::sync::Arc;
@@ -10,6 +10,34 @@ use notify_spool::{Config, Spool};
 
 use crate::model::world::DiskOf;
 use crate::support::{attempt, bodies, keep, left_in};
+
+/// Also in the middle of making the database, and after the disk had failed there.
+#[tokio::test]
+async fn whenever_the_power_is_cut_what_was_accepted_is_there_and_the_spool_goes_on() {
+    let messages = samples::messages(0..10);
+    for failure in [Failure::PowerCut, Failure::Kill, Failure::Io, Failure::Full] {
+        for after in 0..80 {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("s");
+            let disk = Disk::new(after);
+            let mut spool = open(&path, &disk);
+            disk.fail(Fault { on: Operation::Any, after, failure, lasting: true });
+            let (first, _) = attempt(&mut spool, &messages[..5]).await;
+            disk.cut_power();
+            spool.close().await.unwrap();
+            disk.heal();
+            let mut spool = open(&path, &disk);
+            let (second, error) = attempt(&mut spool, &messages[5..]).await;
+            assert_eq!(second, 5, "{failure:?} after {after}: {error:?}");
+            spool.close().await.unwrap();
+            fs::write(path.join("slot-0.redb"), disk.content()).unwrap();
+            let left = bodies(&left_in(&path));
+            // What was not accepted may be there all the same, where nobody was left to undo it.
+            let accepted = bodies(&[&messages[..first], &messages[5..]].concat());
+            assert!(left == accepted || left == bodies(&messages), "{failure:?} after {after}");
+        }
+    }
+}
 
 /// The process that finds out goes on, or another takes its place; then the power is cut.
 #[tokio::test]
