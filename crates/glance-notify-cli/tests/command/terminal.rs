@@ -12,8 +12,9 @@ use crate::support::{Ended, LIFECYCLE, Place, emit, line};
 /// Sets the clipboard, recolours, and turns the direction of what follows.
 const HOSTILE: &str = "a\u{1b}]52;c;aGk\u{7}\u{1b}[31m\u{9b}31m\u{7f}\u{202e}\u{2028}\r\u{8}z";
 
-/// What may be shown of it, as Rust writes it and as JSON does.
-const SHOWN: [&str; 2] = ["a\\u{1b}]52;c;aGk\\u{7}", "a\\u001b]52;c;aGk\\u0007"];
+/// What may be shown of it, as Rust writes it, as JSON does, and as JSON with what Rust has written.
+const SHOWN: [&str; 3] =
+    ["a\\u{1b}]52;c;aGk\\u{7}", "a\\u001b]52;c;aGk\\u0007", "a\\\\u{1b}]52;c;aGk\\\\u{7}"];
 
 /// It as a string of JSON and of TOML, which leave different characters as they are.
 fn quoted() -> String {

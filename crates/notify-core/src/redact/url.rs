@@ -17,16 +17,17 @@ pub(super) fn mask(text: &str, rules: &Rules<'_>) -> String {
         out.push_str(before);
         let end = end_of(url, |url| has_credentials(url, rules));
         let spaced = if rules.knows(Shape::Spaced) { spaced(url, end) } else { 0 };
-        let (url, behind) = url.split_at(end + spaced);
-        let shown = match url.rfind('@') {
-            Some(at) if spaced > 0 || has_credentials(url, rules) => {
+        let end = end + spaced;
+        let (from, end) = match url[..end].rfind('@') {
+            Some(at) if spaced > 0 || has_credentials(&url[..end], rules) => {
                 out.push_str(MASK);
-                &url[at..]
+                // What was behind the password may hold another URL.
+                (at, at + 1 + end_of(&url[at + 1..end], |_| true))
             }
-            _ => url,
+            _ => (0, end),
         };
-        mask_parameters(shown, rules, &mut out);
-        rest = behind;
+        mask_parameters(&url[from..end], rules, &mut out);
+        rest = &url[end..];
     }
     out.push_str(rest);
     out
