@@ -192,7 +192,7 @@ fn what_a_peer_of_amqp_091_says() {
     let input = place.file("in.jsonl", LIFECYCLE);
     for code in [320_u16, 506, 541] {
         let url = format!("rabbit.url=amqp://guest:guest@127.0.0.1:{}/", peer_that_closes(code));
-        for (command, more) in [("emit", &["--timeout", "1", input][..]), ("check", &[])] {
+        for (command, more) in [("emit", &["--timeout", "3", input][..]), ("check", &[])] {
             let args = [command, "-vvv", "--set", "strategy=rabbit", "--set", &url];
             harmless(&place.run([&args[..], more].concat()));
         }
@@ -220,18 +220,20 @@ fn close(mut socket: TcpStream, code: u16) -> std::io::Result<()> {
     let tune = [&2047_u16.to_be_bytes()[..], &131_072_u32.to_be_bytes(), &[0; 2]].concat();
     let close = [&code.to_be_bytes()[..], &text(HOSTILE), &[0; 4]].concat();
     socket.read_exact(&mut [0; 8])?;
-    for (method, arguments) in [(10, start), (30, tune), (50, close)] {
+    for (method, arguments, answer) in [(10, start, 11), (30, tune, 40), (50, close, 51)] {
         let payload = [&[0, 10, 0, method][..], &arguments].concat();
         socket.write_all(&[&[1, 0, 0][..], &long(&payload), &[0xce]].concat())?;
-        read_frame(&mut socket)?;
+        while read_method(&mut socket)? != answer {}
     }
-    // There were two answers to the second.
-    read_frame(&mut socket)
+    Ok(())
 }
 
-fn read_frame(socket: &mut TcpStream) -> std::io::Result<()> {
+/// The number of the method that comes next.
+fn read_method(socket: &mut TcpStream) -> std::io::Result<u8> {
     let mut head = [0; 7];
     socket.read_exact(&mut head)?;
     let size = u32::from_be_bytes([head[3], head[4], head[5], head[6]]) as usize;
-    socket.read_exact(&mut vec![0; size + 1])
+    let mut payload = vec![0; size + 1];
+    socket.read_exact(&mut payload)?;
+    Ok(payload[3])
 }
