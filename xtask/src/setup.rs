@@ -23,6 +23,16 @@ pub(crate) fn run() -> Result<()> {
     python_environment(&root())
 }
 
+/// As [`run`], and installs what the benchmarks' peers need.
+///
+/// # Errors
+///
+/// As [`run`].
+pub(crate) fn run_for_benchmarks() -> Result<()> {
+    packages(&BENCH_PACKAGES)?;
+    run()
+}
+
 /// Installs those of these Debian packages that are missing.
 ///
 /// # Errors
@@ -150,6 +160,9 @@ fn python_environment(root: &Path) -> Result<()> {
 
 /// What the tests need of Debian's.
 const PACKAGES: [&str; 4] = ["rabbitmq-server", "logrotate", "python3-qpid-proton", "python3-venv"];
+
+/// What the benchmarks need besides: a peer in C. Those in Python are what the tests have.
+const BENCH_PACKAGES: [&str; 3] = ["gcc", "libc6-dev", "librabbitmq-dev"];
 
 /// Beside the programs that need them.
 const REQUIREMENTS: &str = "crates/notify-conformance/src/broker/python/requirements.txt";
