@@ -3,8 +3,9 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use notify_conformance::broker::free_port;
 use notify_conformance::secrets::{MASKED_KEYS, REMOVED_KEYS, SECRET, texts, tree};
 use serde_json::{Value, json};
 
@@ -70,13 +71,28 @@ fn clean(place: &Place, ended: &Ended, outputs: &[&str]) {
         let key = format!("\"{key}\":");
         assert!(!delivered.clone().any(|text| text.contains(&key)), "{key} is there");
     }
-    for entry in fs::read_dir(&place.dir).unwrap() {
-        let path = entry.unwrap().path();
+    for path in files(place.dir.path()) {
         let is_input = inputs.iter().any(|input| path.ends_with(input));
-        let content =
-            if is_input || path.is_symlink() { Vec::new() } else { fs::read(&path).unwrap() };
-        assert!(!String::from_utf8_lossy(&content).contains(SECRET), "{}", path.display());
+        assert!(is_input || !holds_secret(&path), "{}", path.display());
     }
+}
+
+/// Every file below a directory.
+fn files(directory: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        match fs::symlink_metadata(&path).unwrap() {
+            metadata if metadata.is_dir() => found.extend(files(&path)),
+            metadata if metadata.is_file() => found.push(path),
+            _ => {}
+        }
+    }
+    found
+}
+
+fn holds_secret(path: &Path) -> bool {
+    String::from_utf8_lossy(&fs::read(path).unwrap()).contains(SECRET)
 }
 
 fn configured(place: &Place) {
@@ -182,6 +198,27 @@ fn what_a_configuration_holds_and_what_is_wrong_with_it() {
         for command in ["emit", "check"] {
             let ended = place.run([command, "-vvv", "-c", "notify.toml"]).expect(2);
             clean(&place, &ended, &[]);
+        }
+    }
+}
+
+/// What waits for a broker that is away lies on the disk, and says nothing.
+#[test]
+fn what_waits_on_the_disk() {
+    for (redact, shows) in [("redact=secrets", false), ("redact=off", true)] {
+        let place = Place::new();
+        let input = place.file("in.jsonl", payloads());
+        let url = format!("rabbit.url=amqp://u:{SECRET}@127.0.0.1:{}/", free_port());
+        place.file("notify.toml", "strategy = \"rabbit\"\nspool.dir = \"spool\"\n");
+        let args = ["emit", "-c", "notify.toml", "-vvv", "--set", redact, "--set", &url, input];
+        let ended = place.run(args).expect(0);
+        let spooled = files(&place.path("spool"));
+        assert!(!spooled.is_empty());
+        assert_eq!(spooled.iter().any(|path| holds_secret(path)), shows, "{redact}");
+        if !shows {
+            clean(&place, &ended, &[]);
+            let args = ["check", "-c", "notify.toml", "-vvv", "--set", &url];
+            clean(&place, &place.run(args), &[]);
         }
     }
 }
