@@ -25,12 +25,13 @@ use std::path::Path;
 use notify_core::{Error, ErrorKind, Message, Result};
 use time::OffsetDateTime;
 
+use crate::conclusion::{Conclusion, Fate};
 use crate::dir::{Dir, Slot};
 use crate::disk::{Disk, Files};
 use crate::error::{Trouble, about};
-use crate::record::{DeadLetter, Records, Torn, bodies};
+use crate::record::{DeadLetter, Records, Torn, bodies, size};
 use crate::status::Contents;
-use crate::store::{Chunk, Conclusion, Fate, Store, size};
+use crate::store::{Chunk, Store};
 
 /// One slot of a directory.
 #[derive(Clone, Debug)]

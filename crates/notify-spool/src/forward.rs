@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use notify_core::{
-    Closing, Notifier, QueueConfig, Result, Stage, StageAccount, Stats, Transport, Worker,
+    Closing, Error, Notifier, QueueConfig, Result, Stage, StageAccount, Stats, Transport, Worker,
 };
 use tokio::sync::watch;
 
@@ -166,15 +166,20 @@ async fn adopt(
     let mut orphans: Option<Orphans<'_>> = None;
     // Not before this process has its own slot: what was left in that is no orphan.
     let mut settled = false;
+    let mut failing = false;
     while !*stop.borrow_and_update() {
         settled = settled || keeper.read(u64::MAX, 0).await.is_ok();
         if settled && orphans.is_none() {
             orphans = Orphans::new(config, ledger, notifier, stopped.clone()).ok();
         }
-        if let Some(orphans) = &mut orphans
-            && let Err(error) = orphans.forward().await
-        {
-            tracing::warn!("what another process left in the spool stays there: {error:#}");
+        if let Some(orphans) = &mut orphans {
+            match orphans.forward().await {
+                Ok(()) => failing = false,
+                Err(error) if !std::mem::replace(&mut failing, true) => {
+                    tracing::warn!("what another process left in the spool stays there: {error:#}");
+                }
+                Err(_) => {}
+            }
         }
         // An error as well: nobody is left who could want more.
         if tokio::time::timeout(ADOPT_EVERY, stop.wait_for(|stop| *stop)).await.is_ok() {
@@ -220,7 +225,10 @@ impl<'a> Orphans<'a> {
             match self.dir.try_lock(number, false) {
                 Ok(Some(slot)) => {
                     let forwarded = self.forward_one(slot).await;
-                    self.seen.insert(number, self.dir.stamp(number));
+                    // What passes is looked at again.
+                    if !forwarded.as_ref().is_err_and(Error::is_transient) {
+                        self.seen.insert(number, self.dir.stamp(number));
+                    }
                     result = result.and(forwarded);
                 }
                 Ok(None) => {}

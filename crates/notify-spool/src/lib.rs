@@ -24,6 +24,7 @@
 
 pub mod admin;
 mod check;
+mod conclusion;
 mod config;
 mod dir;
 #[doc(hidden)]

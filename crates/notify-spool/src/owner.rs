@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use notify_core::{Error, ErrorKind, Outcome, Result};
 use tokio::sync::{Notify, watch};
 
+use crate::conclusion::{Conclusion, Tally};
 use crate::config::{Config, OnCorrupt};
 use crate::dir::{Dir, Slot};
 use crate::error::{Trouble, shown};
@@ -14,7 +15,7 @@ use crate::keeper::{Accepted, Job, Stored};
 use crate::ledger::Ledger;
 use crate::record::Records;
 use crate::status::{Amount, Contents, Status};
-use crate::store::{Conclusion, Store, Tally};
+use crate::store::Store;
 
 #[derive(Debug)]
 pub(crate) struct Owner {
