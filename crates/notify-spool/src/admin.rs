@@ -27,7 +27,7 @@ use time::OffsetDateTime;
 
 use crate::conclusion::{Conclusion, Fate};
 use crate::dir::{Dir, Slot};
-use crate::disk::{Disk, Files};
+use crate::disk::Files;
 use crate::error::{Trouble, about};
 use crate::record::{DeadLetter, Records, Torn, bodies, size};
 use crate::status::Contents;
@@ -138,8 +138,7 @@ impl OpenSlot {
     }
 
     fn new(slot: Slot) -> Result<Self> {
-        let file = slot.open_file()?;
-        let opened = Files.open(slot.number(), file).map_err(Trouble::from);
+        let opened = slot.open(&Files)?.map_err(Trouble::from);
         let store = opened.and_then(|storage| {
             let mut store = Store::open(storage, None)?;
             store.refresh_oldest()?;
