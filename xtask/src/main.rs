@@ -5,6 +5,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a chore talks to who runs it")]
 
 mod cargo;
+mod chaos;
 mod ci;
 mod features;
 mod setup;
@@ -20,6 +21,7 @@ fn main() -> ExitCode {
     let done = match (chore.as_deref(), rest.as_slice()) {
         (Some("setup"), []) => setup::run(),
         (Some("test"), extra) => test::run(extra),
+        (Some("chaos"), arguments) => chaos::run(arguments),
         (Some("ci"), []) => ci::run(),
         (Some("features"), []) => features::run(),
         (Some("tidy"), []) => tidy::run(),
@@ -50,5 +52,7 @@ Usage: cargo xtask CHORE
   test [ARGUMENT]…   setup, then every test, with these arguments to `cargo test`
   tidy               the invariants of the code
   features           every feature of the facade builds alone, and brings nothing of the others
-  ci                 all of that and more, as it runs on every change
+  chaos [ARGUMENT]…  breaks everything around a process that emits, and counts what was lost:
+                     [--minutes N | --short] [--seed S] [--fault NAME [--tries N]]
+  ci                 all but chaos, and more, as it runs on every change
 ";
