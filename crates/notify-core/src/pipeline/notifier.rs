@@ -10,6 +10,7 @@ use super::bounds::{BOOKKEEPING, QueueConfig};
 use super::deadline::after;
 use super::queue::Queue;
 use super::receipt::{Receipt, undecided};
+use super::stage::{Named, Stage};
 use super::stats::Stats;
 use super::worker::Worker;
 use crate::encode::{Envelope, encode};
@@ -47,6 +48,10 @@ struct Shared {
     encoding: Encoding,
     send_timeout: Duration,
     drain_timeout: Duration,
+    /// The worker's transport, and what is behind it.
+    name: &'static str,
+    behind: Option<Named>,
+    time_to_end: Duration,
 }
 
 impl Notifier {
@@ -61,6 +66,8 @@ impl Notifier {
             attempt_timeout: Duration::from_secs(60),
             send_timeout: Duration::from_secs(120),
             drain_timeout: Duration::from_secs(10),
+            source_keeps: false,
+            behind: None,
         }
     }
 
@@ -131,6 +138,20 @@ impl Notifier {
         self.queue_when_room(encoded).await
     }
 
+    /// Queues a message that is encoded already, as it is, as soon as there is room, however long that
+    /// takes: for whoever keeps messages and passes them on in their order. See
+    /// [`Builder::source_keeps`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it resolves, nothing was queued and nothing is counted.
+    pub async fn relay(&self, message: Message) -> Receipt {
+        if !self.enabled(message.event_type()) {
+            return self.suppress();
+        }
+        self.0.queue.push_when_room(message, Duration::MAX).await
+    }
+
     /// Gives `body` an id, this notifier's publisher id and the time, and queues nothing: to be kept
     /// in an outbox until it is sent by [`resend`](Self::resend).
     pub fn stamp(&self, body: impl Into<Body>) -> Notification {
@@ -150,6 +171,17 @@ impl Notifier {
     /// The account so far.
     pub fn stats(&self) -> Stats {
         self.0.queue.stats(self.0.suppressed.load(Ordering::Relaxed))
+    }
+
+    /// The accounts of all stages in the order in which a notification passes them, each with the name
+    /// of what it delivers to: this notifier's own first, as [`stats`](Self::stats), and then that of
+    /// what is [behind](Builder::behind) its transport.
+    ///
+    /// Each is read in one moment, and holds by itself; the stages are read one after the other.
+    pub fn stages(&self) -> Vec<(&'static str, Stats)> {
+        let own = (self.0.name, self.stats());
+        let behind = self.0.behind.iter().map(|stage| (stage.name, (stage.account)()));
+        [own].into_iter().chain(behind).collect()
     }
 
     /// Waits until everything that was queued before this call is decided.
@@ -173,12 +205,13 @@ impl Notifier {
     /// Takes nothing more, gives the worker `drain` to deliver what is pending, waits until it has
     /// ended and closed its transport, and returns the account.
     ///
-    /// Takes `drain` and six seconds at most. Where nobody runs the worker, the account shows what is
+    /// Takes `drain` and six seconds at most, eleven with a stage [behind](Builder::behind). Where
+    /// nobody runs the worker, the account shows what is
     /// still pending.
     pub async fn shutdown(&self, drain: Duration) -> Stats {
         self.0.queue.close_within(drain);
         let ended = tokio::time::timeout_at(
-            after(drain.saturating_add(Worker::TIME_TO_END)),
+            after(drain.saturating_add(self.0.time_to_end)),
             self.0.queue.ended(),
         );
         drop(ended.await);
@@ -228,6 +261,8 @@ pub struct Builder {
     attempt_timeout: Duration,
     send_timeout: Duration,
     drain_timeout: Duration,
+    source_keeps: bool,
+    behind: Option<Box<dyn Stage>>,
 }
 
 impl Builder {
@@ -276,6 +311,21 @@ impl Builder {
         self
     }
 
+    /// Says that whoever gives the messages keeps each until its receipt says that it is delivered.
+    ///
+    /// Once the notifier is closed, the attempt under way is then concluded within the time to drain
+    /// and no other is begun, and nobody is warned of what is left: it is not lost.
+    pub fn source_keeps(mut self) -> Self {
+        self.source_keeps = true;
+        self
+    }
+
+    /// Has the worker run `stage` too, for a transport that only keeps what it takes.
+    pub fn behind(mut self, stage: Box<dyn Stage>) -> Self {
+        self.behind = Some(stage);
+        self
+    }
+
     /// Builds the notifier and its worker. Starts nothing: run the worker.
     ///
     /// # Errors
@@ -316,7 +366,14 @@ impl Builder {
             ));
         }
         let queue = Arc::new(Queue::new(self.queue));
-        let worker = Worker::new(self.transport, Arc::clone(&queue), self.attempt_timeout);
+        let name = self.transport.name();
+        let behind = self
+            .behind
+            .as_ref()
+            .map(|stage| Named { name: stage.name(), account: stage.account() });
+        let mut worker = Worker::new(self.transport, Arc::clone(&queue), self.attempt_timeout);
+        worker.source_keeps = self.source_keeps;
+        worker.behind = self.behind;
         let notifier = Notifier(Arc::new(Shared {
             queue,
             wanted,
@@ -325,6 +382,9 @@ impl Builder {
             encoding: self.encoding,
             send_timeout: self.send_timeout,
             drain_timeout: self.drain_timeout,
+            name,
+            time_to_end: Worker::time_to_end(behind.is_some()),
+            behind,
         }));
         Ok((notifier, worker))
     }

@@ -96,8 +96,9 @@ impl Queue {
         self.progress.notify_waiters();
     }
 
-    /// Gives up everything that is pending and ends the queue.
-    pub(super) fn end(&self, flight: &mut Flight) {
+    /// Gives up everything that is pending and ends the queue. Warns of it, unless it is kept
+    /// elsewhere.
+    pub(super) fn end(&self, flight: &mut Flight, kept: bool) {
         self.lock().closed = true;
         let mut given_up = 0;
         loop {
@@ -112,7 +113,7 @@ impl Queue {
         let news = inner.account.last_news();
         drop(inner);
         news.tell();
-        if given_up > 0 {
+        if given_up > 0 && !kept {
             tracing::warn!("{given_up} notifications were not delivered before the end");
         }
         self.made_progress();
