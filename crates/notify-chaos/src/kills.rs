@@ -26,7 +26,8 @@ pub(crate) fn run(world: &World, seed: u64, tries: u32, report: &mut Report) {
     });
 
     let mut last = Producer::start(&world.place, &stage.files);
-    if let Err(problem) = last.fresh().and_then(|()| last.end().map(drop)) {
+    let ended = last.fresh().and_then(|()| last.settle()).and_then(|_| last.end());
+    if let Err(problem) = ended {
         problems.push(format!("the last producer: {problem}"));
     }
     stage.drain();

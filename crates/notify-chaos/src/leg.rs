@@ -30,9 +30,10 @@ pub(crate) fn run(
         if Instant::now() >= end {
             break;
         }
-        let (row, problems) = leg.round(round);
+        let (row, held, problems) = leg.round(round);
         let hopeless = !problems.is_empty();
-        report.round(&place, round, row, problems);
+        report.round(&place, round, row, held);
+        report.problems(&place, problems);
         if hopeless {
             // What follows would only say it again.
             return;
@@ -50,12 +51,12 @@ struct Leg<'w> {
 }
 
 impl Leg<'_> {
-    fn round(&mut self, round: &Round) -> (Row, Vec<String>) {
+    fn round(&mut self, round: &Round) -> (Row, Option<Resources>, Vec<String>) {
         let mut problems = Vec::new();
         if self.baseline.is_none()
             && let Err(problem) = self.warm_up()
         {
-            return (Row::default(), vec![format!("while all is well: {problem}")]);
+            return (Row::default(), None, vec![format!("while all is well: {problem}")]);
         }
         problems.extend(self.settle());
         let before = self.stage.books(|books| {
@@ -73,10 +74,11 @@ impl Leg<'_> {
             problems.push(format!("a fresh notification is not accepted: {problem}"));
         }
         problems.extend(self.settle());
-        problems.extend(self.resources());
+        let (held, above) = self.resources();
+        problems.extend(above);
         let lost = self.stage.books(|books| books.lost().len() as u64);
         let after = self.stage.books(|books| books.totals());
-        (Row::between(before, after, tries, lost), problems)
+        (Row::between(before, after, tries, lost), held, problems)
     }
 
     /// Does everything that is planned for a round, at once. Returns how often it was done.
@@ -110,14 +112,14 @@ impl Leg<'_> {
         self.stage.world.relay.heal();
         self.producer.pause()?;
         self.producer.fresh()?;
-        self.baseline = Some(self.producer.measure()?.resources);
+        self.baseline = Some(self.producer.settle()?.resources);
         Ok(())
     }
 
-    /// Reads what arrived, and says what is wrong with it and with the account.
+    /// Waits until everything has arrived, reads it, and says what is wrong with it and with the accounts.
     fn settle(&mut self) -> Vec<String> {
         let mut problems = Vec::new();
-        match self.producer.measure() {
+        match self.producer.settle() {
             Ok(measured) => problems.extend(account(&measured)),
             Err(problem) => problems.push(problem),
         }
@@ -130,17 +132,18 @@ impl Leg<'_> {
         problems
     }
 
-    /// Waits until the producer holds no more than before, and says what it holds when it goes on to.
-    fn resources(&mut self) -> Option<String> {
-        let baseline = self.baseline?;
+    /// Waits until the producer holds no more than it did before; returns what it holds, and how much
+    /// more that is where it goes on.
+    fn resources(&mut self) -> (Option<Resources>, Option<String>) {
         let start = Instant::now();
         loop {
-            let above = match self.producer.measure() {
-                Ok(measured) => measured.resources.above(&baseline),
-                Err(problem) => Some(problem),
+            let held = match self.producer.measure() {
+                Ok(measured) => measured.resources,
+                Err(problem) => return (None, Some(problem)),
             };
+            let above = self.baseline.and_then(|baseline| held.above(&baseline));
             if above.is_none() || start.elapsed() > RELEASE {
-                return above;
+                return (Some(held), above);
             }
             sleep(Duration::from_millis(100));
         }
@@ -152,9 +155,8 @@ impl Leg<'_> {
         match producer.end() {
             Ok(last) => {
                 problems.extend(account(&last));
-                let pending = &last.stats["pending"]["messages"];
-                if pending != 0 {
-                    problems.push(format!("{pending} are pending at the end"));
+                if last.pending.iter().any(|&pending| pending > 0) {
+                    problems.push(format!("{:?} are pending at the end", last.pending));
                 }
             }
             Err(problem) => problems.push(problem),
@@ -166,7 +168,12 @@ impl Leg<'_> {
 }
 
 fn account(measured: &Measured) -> Option<String> {
-    measured.unbalanced.as_ref().map(|stats| format!("the account does not balance: {stats}"))
+    if let Some(stage) = &measured.unbalanced {
+        return Some(format!("the account does not balance: {stage}"));
+    }
+    // Nothing here is ever to be refused by the broker for good.
+    let refused = measured.refused_later;
+    (refused > 0).then(|| format!("{refused} accepted notifications became dead letters"))
 }
 
 /// More than a queue holds, where nothing else is configured.

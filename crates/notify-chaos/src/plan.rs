@@ -29,9 +29,12 @@ pub(crate) enum Spool {
 }
 
 impl Setup {
-    pub(crate) const ALL: [Self; 2] = [
+    pub(crate) const ALL: [Self; 5] = [
         Self { strategy: Strategy::Rabbit, spool: Spool::None },
+        Self { strategy: Strategy::Rabbit, spool: Spool::OnDisk },
         Self { strategy: Strategy::Qpid, spool: Spool::None },
+        Self { strategy: Strategy::Qpid, spool: Spool::OnDisk },
+        Self { strategy: Strategy::Rabbit, spool: Spool::OnSmallDisk },
     ];
 }
 

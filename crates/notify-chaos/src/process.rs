@@ -5,7 +5,8 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
-use std::time::Duration;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use notify_conformance::broker::wait_until;
 use rustix::process::{Pid, Signal, kill_process};
@@ -34,7 +35,10 @@ pub(crate) struct Producer {
 /// The account of a producer and what it holds.
 #[derive(Clone, Debug)]
 pub(crate) struct Measured {
-    pub(crate) stats: Value,
+    /// Messages that each stage has not decided yet, the first stage first.
+    pub(crate) pending: Vec<u64>,
+    /// Messages that a stage behind the first has refused for good.
+    pub(crate) refused_later: u64,
     pub(crate) resources: Resources,
     /// What it saw of an account that did not balance.
     pub(crate) unbalanced: Option<String>,
@@ -48,6 +52,8 @@ impl Producer {
             .arg(ROLE)
             .arg(&files.configuration)
             .arg(&files.ledger)
+            // What is free is given back at once, so that what is resident is what is held.
+            .envs([("MALLOC_ARENA_MAX", "1"), ("MALLOC_TRIM_THRESHOLD_", "65536")])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(log)
@@ -91,6 +97,21 @@ impl Producer {
         match self.ask("fresh")? {
             Value::Null => Ok(()),
             error => Err(error.to_string()),
+        }
+    }
+
+    /// Waits until nothing is left to deliver in any stage.
+    pub(crate) fn settle(&mut self) -> Result<Measured, String> {
+        let start = Instant::now();
+        loop {
+            let measured = self.measure()?;
+            if measured.pending.iter().all(|&pending| pending == 0) {
+                return Ok(measured);
+            }
+            if start.elapsed() > PATIENCE {
+                return Err(format!("{:?} are pending after {PATIENCE:?}", measured.pending));
+            }
+            sleep(Duration::from_millis(50));
         }
     }
 
@@ -163,8 +184,11 @@ impl Drop for Producer {
 
 impl Measured {
     fn read(answer: &Value) -> Self {
+        let stages = answer["stages"].as_array().expect("a list");
+        let number = |value: &Value| value.as_u64().expect("a number");
         Self {
-            stats: answer["stats"].clone(),
+            pending: stages.iter().map(|stage| number(&stage["pending"]["messages"])).collect(),
+            refused_later: stages.iter().skip(1).map(|stage| number(&stage["refused"])).sum(),
             resources: Resources::read(&answer["resources"]),
             unbalanced: answer["unbalanced"].as_str().map(str::to_owned),
         }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use glance_notify::{Body, Config, Notifier, Receipt, Result, Stats};
+use glance_notify::{Body, Config, Notifier, Receipt, Result};
 use notify_conformance::samples;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
@@ -36,7 +36,7 @@ pub(crate) async fn run(configuration: &Path, ledger: &Path) {
         loop {
             std::thread::sleep(SYNC);
             file.sync_data().expect("the ledger's disk works");
-            balance(&watched.stats());
+            balance(&watched);
         }
     });
     let ledger = Arc::new(Mutex::new(ledger));
@@ -203,26 +203,28 @@ async fn fresh(notifier: &Notifier, ledger: &Mutex<Ledger>) -> Value {
     json!(null)
 }
 
-/// The account, and what this process holds.
+/// The accounts of all stages, and what this process holds.
 fn measure(notifier: &Notifier) -> Value {
-    let stats = notifier.stats();
-    balance(&stats);
+    balance(notifier);
+    let stages = notifier.stages();
     json!({
-        "stats": stats,
+        "stages": stages.iter().map(|(_, stats)| stats).collect::<Vec<_>>(),
         "resources": resources::measure(),
-        "unbalanced": UNBALANCED.get().map(|stats| format!("{stats:?}")),
+        "unbalanced": UNBALANCED.get(),
     })
 }
 
 /// Keeps the first account that does not balance.
-fn balance(stats: &Stats) {
-    let decided = stats.delivered + stats.refused + stats.dropped.total();
-    if stats.emitted != decided + stats.pending.messages {
-        UNBALANCED.get_or_init(|| stats.clone());
+fn balance(notifier: &Notifier) {
+    for (name, stats) in notifier.stages() {
+        let decided = stats.delivered + stats.refused + stats.dropped.total();
+        if stats.emitted != decided + stats.pending.messages {
+            UNBALANCED.get_or_init(|| format!("{name}: {stats:?}"));
+        }
     }
 }
 
-static UNBALANCED: OnceLock<Stats> = OnceLock::new();
+static UNBALANCED: OnceLock<String> = OnceLock::new();
 
 fn event(number: u64) -> Body {
     samples::notification(number).body

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::ledger::Totals;
 use crate::plan::Round;
+use crate::resources::Resources;
 
 /// What came of all rounds with one fault, or of one of them.
 #[derive(Clone, Copy, Debug, Default)]
@@ -61,15 +62,15 @@ pub(crate) struct Report {
 
 impl Report {
     /// Adds a round and prints its line.
-    pub(crate) fn round(&mut self, place: &str, round: &Round, row: Row, problems: Vec<String>) {
-        println!("{place}: {round} | {}", row.cells());
+    pub(crate) fn round(&mut self, place: &str, round: &Round, row: Row, held: Option<Resources>) {
+        let held = held.map_or_else(String::new, |held| format!(" | {held}"));
+        println!("{place}: {round} | {}{held}", row.cells());
         let label = match round.faults.as_slice() {
             [alone] => alone.fault.name(),
             _ => "several at once",
         };
         self.rounds += 1;
         self.row(label, row);
-        self.problems(place, problems);
     }
 
     /// Adds to the row of a fault.

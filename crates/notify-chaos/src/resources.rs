@@ -1,6 +1,6 @@
 //! What a process holds: threads, descriptors, memory.
 
-use std::fs;
+use std::{fmt, fs};
 
 use serde_json::{Value, json};
 
@@ -44,6 +44,13 @@ impl Resources {
         compare("descriptors", self.descriptors, baseline.descriptors, 0);
         compare("KiB resident", self.kib, baseline.kib, MARGIN_KIB);
         (!more.is_empty()).then(|| more.join("; "))
+    }
+}
+
+impl fmt::Display for Resources {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { threads, descriptors, kib } = self;
+        write!(f, "{threads} threads, {descriptors} descriptors, {kib} KiB")
     }
 }
 
