@@ -140,7 +140,8 @@ fn python_environment(root: &Path) -> Result<()> {
 }
 
 /// What the tests need of Debian's.
-const PACKAGES: [&str; 4] = ["rabbitmq-server", "logrotate", "python3-qpid-proton", "python3-venv"];
+const PACKAGES: [&str; 5] =
+    ["faketime", "logrotate", "python3-qpid-proton", "python3-venv", "rabbitmq-server"];
 
 /// Beside the programs that need them.
 const REQUIREMENTS: &str = "crates/notify-conformance/src/broker/python/requirements.txt";
