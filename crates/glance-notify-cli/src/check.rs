@@ -22,7 +22,12 @@ pub(crate) fn run(_: &Args, config: &Config) -> Result<Exit, Failure> {
         .and_then(Builder::build)
         .and_then(|_| glance_notify::open(config));
     print(|out| show(out, &config.entries(), opened.is_ok()))?;
-    let findings = examine(opened?)?;
+    let mut findings = examine(opened?)?;
+    #[cfg(feature = "spool")]
+    if let Some(spool) = config.spool()? {
+        let (spool, _) = glance_notify::spool::Spool::open(spool, glance_notify::open(config)?)?;
+        findings.extend(examine(Box::new(spool))?);
+    }
     print(|out| findings.iter().try_for_each(|finding| tell(out, finding)))?;
     let bad = findings.iter().filter_map(|finding| match &finding.state {
         FindingState::Bad(error) => Some(Failure::from(error.clone()).exit),

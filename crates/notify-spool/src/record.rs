@@ -169,7 +169,9 @@ mod tests {
 
     fn records(bodies: &[&[u8]]) -> Records {
         let mut records = Records::default();
-        bodies.iter().for_each(|body| records.push(body));
+        for body in bodies {
+            records.push(body);
+        }
         records
     }
 

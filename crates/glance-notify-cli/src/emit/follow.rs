@@ -56,10 +56,11 @@ impl Follow {
             })
         };
         Ok(Self {
+            // The first stage: with a spool, delivered means in the spool.
+            strategy: notifier.stages().first().map_or("", |(name, _)| name),
             notifier,
             feed,
             outputs,
-            strategy: config.strategy(),
             drain_timeout: config.drain_timeout(),
             timeout: args.timeout,
             interrupt: listen(SignalKind::interrupt())?,
@@ -183,7 +184,9 @@ impl Follow {
         if let Err(failure) = self.outputs.finish() {
             self.end.becomes(End::Failed(failure));
         }
-        let stats = self.notifier.shutdown(Duration::ZERO).await;
+        // Everything is decided. Behind a spool, what is on its way to the destination may arrive.
+        let left = if self.end.is_given_up() { Duration::ZERO } else { self.drain_timeout };
+        let stats = self.notifier.shutdown(left).await;
         let control = &self.feed.control;
         if let Some(failure) = control.failure() {
             self.end.becomes(End::Failed(failure));

@@ -27,7 +27,9 @@ impl Config {
         let strategy = strategy::DRIVERS.iter().find(|driver| driver.name == self.strategy);
         let own = strategy.and_then(|driver| serde_json::from_str(driver.defaults).ok());
         let common = serde_json::to_value(Settings::default()).ok();
-        for (defaults, prefix) in [(common, ""), (own, self.strategy)] {
+        for (defaults, prefix) in
+            [(common, ""), (own, self.strategy), (self.spool_defaults(), "spool")]
+        {
             let Some(Value::Object(defaults)) = defaults else { continue };
             leaves(&defaults, prefix, &mut |key, value| {
                 if !self.origins.contains_key(&key) {
@@ -49,6 +51,17 @@ impl Config {
             origin: origin.to_owned(),
         };
         values.into_iter().map(entry).collect()
+    }
+}
+
+impl Config {
+    /// What holds for a spool where nothing else is configured, if there is to be one.
+    fn spool_defaults(&self) -> Option<Value> {
+        #[cfg(feature = "spool")]
+        let defaults = Some(notify_spool::DEFAULTS);
+        #[cfg(not(feature = "spool"))]
+        let defaults: Option<&str> = None;
+        defaults.filter(|_| self.wants_spool()).and_then(|text| serde_json::from_str(text).ok())
     }
 }
 

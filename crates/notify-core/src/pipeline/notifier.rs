@@ -314,7 +314,8 @@ impl Builder {
     /// Says that whoever gives the messages keeps each until its receipt says that it is delivered.
     ///
     /// Once the notifier is closed, the attempt under way is then concluded within the time to drain
-    /// and no other is begun, and nobody is warned of what is left: it is not lost.
+    /// and no other is begun; what is given after that is not counted; and nobody is warned of what is
+    /// left: it is not lost.
     pub fn source_keeps(mut self) -> Self {
         self.source_keeps = true;
         self
@@ -365,14 +366,13 @@ impl Builder {
                 printable(name, 64)
             ));
         }
-        let queue = Arc::new(Queue::new(self.queue));
+        let queue = Arc::new(Queue::new(self.queue, self.source_keeps));
         let name = self.transport.name();
         let behind = self
             .behind
             .as_ref()
             .map(|stage| Named { name: stage.name(), account: stage.account() });
         let mut worker = Worker::new(self.transport, Arc::clone(&queue), self.attempt_timeout);
-        worker.source_keeps = self.source_keeps;
         worker.behind = self.behind;
         let notifier = Notifier(Arc::new(Shared {
             queue,

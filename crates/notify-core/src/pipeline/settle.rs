@@ -98,7 +98,7 @@ impl Queue {
 
     /// Gives up everything that is pending and ends the queue. Warns of it, unless it is kept
     /// elsewhere.
-    pub(super) fn end(&self, flight: &mut Flight, kept: bool) {
+    pub(super) fn end(&self, flight: &mut Flight) {
         self.lock().closed = true;
         let mut given_up = 0;
         loop {
@@ -113,7 +113,7 @@ impl Queue {
         let news = inner.account.last_news();
         drop(inner);
         news.tell();
-        if given_up > 0 && !kept {
+        if given_up > 0 && !self.source_keeps {
             tracing::warn!("{given_up} notifications were not delivered before the end");
         }
         self.made_progress();

@@ -27,8 +27,6 @@ pub struct Worker {
     pub(super) queue: Arc<Queue>,
     pub(super) flight: Flight,
     pub(super) attempt_timeout: Duration,
-    /// What is left in the end is not lost: see [`Builder::source_keeps`](super::Builder::source_keeps).
-    pub(super) source_keeps: bool,
     pub(super) behind: Option<Box<dyn Stage>>,
     backoff: Backoff,
     /// Whether a send has been called and has not returned.
@@ -47,7 +45,6 @@ impl Worker {
             queue,
             flight: Flight::default(),
             attempt_timeout,
-            source_keeps: false,
             behind: None,
             backoff: Backoff::default(),
             attempting: false,
@@ -116,7 +113,7 @@ impl Worker {
     async fn deliver(&mut self) -> Stats {
         let mut drain_until = self.queue.drain_until();
         while self.queue.fill(&mut self.flight).await {
-            if self.source_keeps && drain_until.borrow().is_some() {
+            if self.queue.source_keeps && drain_until.borrow().is_some() {
                 break;
             }
             let Some(failure) = self.attempt(&mut drain_until).await else { continue };
@@ -196,7 +193,7 @@ impl Worker {
                     true
                 }
             },
-            Some(_) if self.source_keeps => false,
+            Some(_) if self.queue.source_keeps => false,
             // What nobody mends in time is not waited for.
             Some(end) if until >= end && failure.permanent => false,
             Some(end) => tokio::select! {
@@ -225,7 +222,7 @@ impl Worker {
 
     fn end(&mut self) {
         if !std::mem::replace(&mut self.ended, true) {
-            self.queue.end(&mut self.flight, self.source_keeps);
+            self.queue.end(&mut self.flight);
         }
     }
 
