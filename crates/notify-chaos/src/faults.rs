@@ -4,6 +4,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
+use notify_conformance::broker::wait_until;
 use notify_conformance::proxy::{Cut, Proxy, Way};
 
 use crate::plan::{Fault, Planned};
@@ -86,9 +87,14 @@ pub(crate) fn inject(planned: &Planned, stage: &Stage<'_>) -> u64 {
         Fault::QueueDeleted => return delete_queues(stage, length),
         Fault::QueueUnbound => return unbind_queues(stage, length, rng),
         Fault::DiskFull => {
+            let said = stage.log().len();
+            relay.stall(Way::ToServer);
             place.fill(&stage.disk);
+            let full = "No space left on device";
+            wait_until("the producer says it", || stage.log()[said..].contains(full));
             sleep(length);
             place.clear(&stage.disk);
+            relay.heal();
         }
         Fault::ProducerKill | Fault::ProducerFreeze => unreachable!("these are the producer's"),
     }

@@ -25,8 +25,8 @@ pub(crate) fn run(world: &World, seed: u64, tries: u32, report: &mut Report) {
         (torment.join().expect("it says why"), Vec::from_iter(problems))
     });
 
-    let mut last = Producer::start(&world.place, &stage.files);
-    let ended = last.fresh().and_then(|()| last.settle()).and_then(|_| last.end());
+    let mut survivor = Producer::start(&world.place, &stage.files);
+    let ended = survivor.fresh().and_then(|()| survivor.settle()).and_then(|_| survivor.end());
     if let Err(problem) = ended {
         problems.push(format!("the last producer: {problem}"));
     }

@@ -87,7 +87,7 @@ impl Leg<'_> {
         let Self { stage, producer, .. } = self;
         let (stage, rate) = (&*stage, round.rate);
         let (mine, other): (Vec<_>, Vec<_>) =
-            round.faults.iter().partition(|planned| planned.fault.area() == Area::Producer);
+            round.faults.iter().partition(|p| p.fault.areas() == [Area::Producer]);
         let tries = thread::scope(|scope| {
             let threads: Vec<_> =
                 other.iter().map(|planned| scope.spawn(|| inject(planned, stage))).collect();

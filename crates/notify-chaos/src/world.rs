@@ -80,6 +80,11 @@ impl Stage<'_> {
         look(&mut self.books.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// What the producer has logged so far.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(&self.files.log).unwrap_or_default()
+    }
+
     /// Takes everything out of the queues that there are, and enters it in the books.
     pub(crate) fn drain(&self) {
         let queues = self.vhost.queues();
