@@ -54,5 +54,5 @@ Usage: cargo xtask CHORE
   features           every feature of the facade builds alone, and brings nothing of the others
   chaos [ARGUMENT]…  breaks everything around a process that emits, and counts what was lost:
                      [--minutes N | --short] [--seed S] [--fault NAME [--tries N]]
-  ci                 all but chaos, and more, as it runs on every change
+  ci                 all of that and more, as it runs on every change; chaos in its short form
 ";

@@ -107,7 +107,8 @@ impl Leg<'_> {
     /// is what it is to come back to.
     fn warm_up(&mut self) -> Result<(), String> {
         self.stage.world.relay.stall(Way::ToServer);
-        self.producer.emit(WARM_UP)?;
+        // More than it holds.
+        self.producer.emit(self.stage.world.queue + 1_000)?;
         sleep(Duration::from_secs(1));
         self.stage.world.relay.heal();
         self.producer.pause()?;
@@ -175,9 +176,6 @@ fn account(measured: &Measured) -> Option<String> {
     let refused = measured.refused_later;
     (refused > 0).then(|| format!("{refused} accepted notifications became dead letters"))
 }
-
-/// More than a queue holds, where nothing else is configured.
-const WARM_UP: u64 = 11_000;
 
 /// How long a process may take to give back what it does not need.
 const RELEASE: Duration = Duration::from_secs(30);

@@ -76,9 +76,9 @@ fn run(options: &Options) -> bool {
     // Kept, unless all goes well.
     let directory = directory.expect("a temporary directory").keep();
     println!("files in {}", directory.display());
-    let world = World::new(place, &directory);
-    let mut report = Report::default();
     let short = options.length == Length::Short;
+    let world = World::new(place, if short { SHORT_QUEUE } else { QUEUE }, &directory);
+    let mut report = Report::default();
     if let Some(tries) = options.kills {
         kills::run(&world, options.seed, tries, &mut report);
     } else {
@@ -108,6 +108,10 @@ fn run(options: &Options) -> bool {
     }
     report.is_clean()
 }
+
+/// Messages in a producer's queue at most: the library's default; and in a short run.
+const QUEUE: u64 = 10_000;
+const SHORT_QUEUE: u64 = 1_000;
 
 /// Kills of a producer in a short run.
 const SHORT_KILLS: u32 = 15;

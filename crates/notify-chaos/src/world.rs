@@ -21,15 +21,17 @@ pub(crate) struct World {
     pub(crate) broker: RabbitMq,
     pub(crate) relay: Proxy,
     pub(crate) place: Place,
+    /// Messages in a producer's queue at most.
+    pub(crate) queue: u64,
     directory: PathBuf,
 }
 
 impl World {
     /// Starts the broker. What is written is in `directory`.
-    pub(crate) fn new(place: Place, directory: &Path) -> Self {
+    pub(crate) fn new(place: Place, queue: u64, directory: &Path) -> Self {
         let broker = RabbitMq::builder().plugin("rabbitmq_amqp1_0").start();
         let relay = Proxy::start_at(place.address(), broker.port());
-        Self { broker, relay, place, directory: directory.to_owned() }
+        Self { broker, relay, place, queue, directory: directory.to_owned() }
     }
 
     /// What one leg has for itself.
@@ -116,7 +118,9 @@ impl Stage<'_> {
             "strategy = '{strategy}'\n\
              {strategy}.url = 'amqp://guest:guest@{address}:{port}/{path}'\n\
              {strategy}.heartbeat = 5\n\
-             {spool}"
+             queue.max_messages = {}\n\
+             {spool}",
+            self.world.queue
         )
     }
 }
