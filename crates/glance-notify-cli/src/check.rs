@@ -4,7 +4,8 @@ use std::io::Write;
 use std::time::Duration;
 
 use glance_notify::{
-    Builder, Config, Error, ErrorKind, Finding, FindingState, Transport, config::Entry, printable,
+    Builder, Config, Error, ErrorKind, Finding, FindingState, Redact, Transport, config::Entry,
+    printable,
 };
 
 use crate::exit::{Exit, Failure, print};
@@ -67,7 +68,8 @@ fn examine(mut transport: Box<dyn Transport>) -> Result<Vec<Finding>, Failure> {
 fn show(out: &mut dyn Write, entries: &[Entry], accepted: bool) -> std::io::Result<()> {
     for Entry { key, value, origin, .. } in entries {
         let value = if accepted || origin == "default" { value } else { "…" };
-        let setting = format!("{} = {}", printable(key, CHARS), printable(value, CHARS));
+        let key = Redact::Secrets.text(key);
+        let setting = format!("{} = {}", printable(&key, CHARS), printable(value, CHARS));
         writeln!(out, "{setting:<40} # {}", printable(origin, CHARS))?;
     }
     Ok(())
@@ -80,7 +82,10 @@ fn tell(out: &mut dyn Write, finding: &Finding) -> std::io::Result<()> {
         FindingState::Warning(cost) => {
             writeln!(out, "warning  {subject}: {}", printable(cost, CHARS))
         }
-        FindingState::Bad(error) => writeln!(out, "bad      {subject}: {error:#}"),
+        FindingState::Bad(error) => {
+            let error = format!("{error:#}");
+            writeln!(out, "bad      {subject}: {}", printable(&error, usize::MAX))
+        }
     }
 }
 

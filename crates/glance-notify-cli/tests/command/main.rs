@@ -15,6 +15,7 @@ mod schema;
 mod secrets;
 mod signals;
 mod support;
+mod terminal;
 mod validate;
 mod wrong_configuration;
 mod wrong_input;
