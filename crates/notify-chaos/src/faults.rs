@@ -7,6 +7,7 @@ use fastrand::Rng;
 use notify_conformance::broker::wait_until;
 use notify_conformance::proxy::{Cut, Proxy, Way};
 
+use crate::place::Name;
 use crate::plan::{Fault, Planned};
 use crate::process::Producer;
 use crate::world::{QUEUES, Stage};
@@ -56,6 +57,12 @@ pub(crate) fn inject(planned: &Planned, stage: &Stage<'_>) -> u64 {
             place.cut_off();
             sleep(length);
             place.reconnect();
+        }
+        Fault::Dns => {
+            place.resolve(if rng.bool() { Name::Unknown } else { Name::Wrong });
+            relay.cut(Cut::Reset);
+            sleep(length);
+            place.resolve(Name::Known);
         }
         Fault::BrokerKill => {
             broker.kill();

@@ -34,7 +34,7 @@ use std::time::{Duration, Instant};
 
 use options::{Length, Options};
 use place::Place;
-use plan::{Fault, Plan, Setup, Spool};
+use plan::{Plan, Setup, Spool};
 use report::Report;
 use world::World;
 
@@ -63,8 +63,9 @@ fn run(options: &Options) -> bool {
     let place = Place::new();
     let (mut faults, mut setups) = (options.faults.clone(), Setup::ALL.to_vec());
     if let Some(why) = place.lacks() {
-        println!("not run: black-hole, disk-full: {why}");
-        faults.retain(|fault| !matches!(fault, Fault::BlackHole | Fault::DiskFull));
+        for fault in faults.extract_if(.., |fault| fault.is_isolated()) {
+            println!("not run: {}: {why}", fault.name());
+        }
         setups.retain(|setup| setup.spool != Spool::OnSmallDisk);
     }
     setups.retain(|setup| faults.iter().any(|fault| fault.fits(*setup)));

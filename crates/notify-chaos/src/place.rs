@@ -24,6 +24,19 @@ struct Holder {
     /// This end of the link.
     link: String,
     address: Ipv4Addr,
+    /// Where nobody listens.
+    inside: Ipv4Addr,
+    /// What is `/etc/hosts` there.
+    hosts: PathBuf,
+}
+
+/// What the name of our address leads to, for a producer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Name {
+    Known,
+    Unknown,
+    /// An address at which nobody listens.
+    Wrong,
 }
 
 impl Place {
@@ -40,6 +53,16 @@ impl Place {
     /// The address by which a producer reaches us.
     pub(crate) fn address(&self) -> Ipv4Addr {
         self.holder.as_ref().map_or(Ipv4Addr::LOCALHOST, |holder| holder.address)
+    }
+
+    /// The name, or the address, by which a producer is to reach us.
+    pub(crate) fn host(&self) -> &str {
+        if self.holder.is_ok() { NAME } else { "127.0.0.1" }
+    }
+
+    /// Lets our name lead there from now on.
+    pub(crate) fn resolve(&self, name: Name) {
+        self.holder().resolve(name);
     }
 
     /// A program that will run there.
@@ -111,13 +134,17 @@ impl Holder {
         let own = std::process::id();
         let [.., high, low] = (own << 2).to_be_bytes();
         let [address, inside] = [1, 2].map(|end| Ipv4Addr::new(198, 18, high, low | end));
-        let holder = Self { process, link: format!("chaos{own}"), address };
+        let hosts = sandbox.path().join("hosts");
+        let holder = Self { process, link: format!("chaos{own}"), address, inside, hosts };
+        holder.resolve(Name::Known);
         let ip = |arguments: &str| run(sandbox.command("ip").args(arguments.split(' ')));
-        let inner_ip = |arguments: &str| {
+        let inner = |program: &str| {
             let mut command = sandbox.command("nsenter");
-            command.args(["--net", "--target", &id.to_string(), "--", "ip"]);
-            run(command.args(arguments.split(' ')))
+            command.args(["--mount", "--net", "--target", &id.to_string(), "--", program]);
+            command
         };
+        let inner_ip = |arguments: &str| run(inner("ip").args(arguments.split(' ')));
+        run(inner("mount").arg("--bind").arg(&holder.hosts).arg("/etc/hosts"))?;
         let link = &holder.link;
         ip(&format!("link add {link} type veth peer name inside netns {id}"))?;
         ip(&format!("addr add {address}/30 dev {link}"))?;
@@ -128,10 +155,21 @@ impl Holder {
         Ok(holder)
     }
 
+    fn resolve(&self, name: Name) {
+        let line = match name {
+            Name::Known => format!("{} {NAME}\n", self.address),
+            Name::Unknown => String::new(),
+            Name::Wrong => format!("{} {NAME}\n", self.inside),
+        };
+        fs::write(&self.hosts, line).expect("a file of ours");
+    }
+
     fn set_link(&self, state: &str) {
         run(Command::new("ip").args(["link", "set", &self.link, state])).expect("a link of ours");
     }
 }
+
+const NAME: &str = "broker.chaos";
 
 /// Runs a program to its end; returns what it said where it failed.
 fn run(command: &mut Command) -> Result<(), String> {

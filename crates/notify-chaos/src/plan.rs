@@ -69,6 +69,8 @@ pub(crate) enum Fault {
     Refuse,
     /// The network takes everything and says nothing.
     BlackHole,
+    /// Connections end, and the broker's name leads nowhere or to where nobody listens.
+    Dns,
     /// `kill -9` and start.
     BrokerKill,
     /// SIGSTOP and SIGCONT.
@@ -103,7 +105,7 @@ pub(crate) enum Area {
 }
 
 impl Fault {
-    pub(crate) const ALL: [(Self, &'static str); 18] = [
+    pub(crate) const ALL: [(Self, &'static str); 19] = [
         (Self::Cut, "cut"),
         (Self::Stall, "stall"),
         (Self::Slice, "slice"),
@@ -111,6 +113,7 @@ impl Fault {
         (Self::HalfClose, "half-close"),
         (Self::Refuse, "refuse"),
         (Self::BlackHole, "black-hole"),
+        (Self::Dns, "dns"),
         (Self::BrokerKill, "broker-kill"),
         (Self::BrokerFreeze, "broker-freeze"),
         (Self::BrokerRestart, "broker-restart"),
@@ -136,7 +139,8 @@ impl Fault {
             | Self::Delay
             | Self::HalfClose
             | Self::Refuse
-            | Self::BlackHole => &[Area::Link],
+            | Self::BlackHole
+            | Self::Dns => &[Area::Link],
             Self::BrokerKill
             | Self::BrokerFreeze
             | Self::BrokerRestart
@@ -168,6 +172,11 @@ impl Fault {
     /// Whether it is to be done to this setup by itself: a small disk is there for what befalls disks.
     fn fits_alone(self, setup: Setup) -> bool {
         self.fits(setup) && (setup.spool != Spool::OnSmallDisk || self == Self::DiskFull)
+    }
+
+    /// Whether it takes [namespaces](crate::place) of our own.
+    pub(crate) fn is_isolated(self) -> bool {
+        matches!(self, Self::BlackHole | Self::Dns | Self::DiskFull)
     }
 
     /// How many seconds it may last.

@@ -21,8 +21,18 @@ use crate::ledger::Ledger;
 use crate::resources;
 
 /// Runs until standard input ends or says so.
-#[tokio::main(worker_threads = 2)]
-pub(crate) async fn run(configuration: &Path, ledger: &Path) {
+pub(crate) fn run(configuration: &Path, ledger: &Path) {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        // Threads that looked up a name are not to be counted long after.
+        .thread_keep_alive(Duration::from_millis(200))
+        .enable_all()
+        .build()
+        .expect("a runtime")
+        .block_on(obey(configuration, ledger));
+}
+
+async fn obey(configuration: &Path, ledger: &Path) {
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).init();
     let config: Config =
         std::fs::read_to_string(configuration).expect("a configuration").parse().expect("valid");

@@ -103,7 +103,7 @@ impl Stage<'_> {
     }
 
     fn configuration(&self) -> String {
-        let (address, port) = (self.world.place.address(), self.world.relay.port());
+        let (host, port) = (self.world.place.host(), self.world.relay.port());
         let (strategy, path) = match self.setup.strategy {
             Strategy::Rabbit => ("rabbit", self.vhost.name().to_owned()),
             Strategy::Qpid => ("qpid", format!("vhost:{}", self.vhost.name())),
@@ -116,7 +116,7 @@ impl Stage<'_> {
         };
         format!(
             "strategy = '{strategy}'\n\
-             {strategy}.url = 'amqp://guest:guest@{address}:{port}/{path}'\n\
+             {strategy}.url = 'amqp://guest:guest@{host}:{port}/{path}'\n\
              {strategy}.heartbeat = 5\n\
              queue.max_messages = {}\n\
              {spool}",
