@@ -5,6 +5,7 @@
 mod account;
 mod closing;
 mod common;
+mod model;
 mod pipeline;
 mod reading;
 mod redaction;
