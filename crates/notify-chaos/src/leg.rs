@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use notify_conformance::proxy::Way;
 
-use crate::faults::{inject, inject_on_producer};
-use crate::plan::{Area, Fault, Round, Setup};
+use crate::fault::{Area, Fault};
+use crate::inject::{inject, inject_on_producer};
+use crate::plan::{Round, Setup};
 use crate::process::{Measured, Producer};
 use crate::report::{Report, Row};
 use crate::resources::Resources;
@@ -78,6 +79,11 @@ impl Leg<'_> {
         problems.extend(above);
         let lost = self.stage.books(|books| books.lost().len() as u64);
         let after = self.stage.books(|books| books.totals());
+        let undelivered = after.refused + after.unknown - before.refused - before.unknown;
+        if undelivered > 0 {
+            // Nothing here is ever to be refused or given up.
+            problems.push(format!("{undelivered} notifications were refused or given up"));
+        }
         (Row::between(before, after, tries, lost), held, problems)
     }
 

@@ -15,7 +15,8 @@
     reason = "a program for developers: it prints, and stops where it cannot go on"
 )]
 
-mod faults;
+mod fault;
+mod inject;
 mod kills;
 mod ledger;
 mod leg;

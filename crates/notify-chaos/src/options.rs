@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::plan::Fault;
+use crate::fault::Fault;
 
 /// What a run is asked to do.
 #[derive(Clone, Debug)]

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
+use crate::fault::Fault;
+
 /// How a producer is configured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Setup {
@@ -49,142 +51,6 @@ impl fmt::Display for Setup {
             Spool::OnDisk => " + spool",
             Spool::OnSmallDisk => " + spool on 4 MiB",
         })
-    }
-}
-
-/// Something that goes wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fault {
-    /// Connections end after so many bytes, by reset or orderly, again and again.
-    Cut,
-    /// Nothing gets through, one way or both.
-    Stall,
-    /// One byte at a time.
-    Slice,
-    /// Every piece is late.
-    Delay,
-    /// One way is closed, the other is not.
-    HalfClose,
-    /// Nobody listens.
-    Refuse,
-    /// The network takes everything and says nothing.
-    BlackHole,
-    /// Connections end, and the broker's name leads nowhere or to where nobody listens.
-    Dns,
-    /// `kill -9` and start.
-    BrokerKill,
-    /// SIGSTOP and SIGCONT.
-    BrokerFreeze,
-    /// SIGTERM and start.
-    BrokerRestart,
-    /// `rabbitmqctl stop_app` and `start_app`.
-    BrokerStopApp,
-    /// `connection.blocked`.
-    Alarm,
-    /// `kill -9` while it blocks, and start.
-    AlarmKill,
-    /// A queue is deleted between two deliveries.
-    QueueDeleted,
-    /// Queues lose their bindings.
-    QueueUnbound,
-    /// `kill -9` and start, again and again.
-    ProducerKill,
-    /// SIGSTOP and SIGCONT.
-    ProducerFreeze,
-    /// Another program fills the spool's disk, and nothing gets away from it.
-    DiskFull,
-}
-
-/// What a fault happens to. Two faults of one area would be in each other's way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Area {
-    Link,
-    Broker,
-    Producer,
-    Disk,
-}
-
-impl Fault {
-    pub(crate) const ALL: [(Self, &'static str); 19] = [
-        (Self::Cut, "cut"),
-        (Self::Stall, "stall"),
-        (Self::Slice, "slice"),
-        (Self::Delay, "delay"),
-        (Self::HalfClose, "half-close"),
-        (Self::Refuse, "refuse"),
-        (Self::BlackHole, "black-hole"),
-        (Self::Dns, "dns"),
-        (Self::BrokerKill, "broker-kill"),
-        (Self::BrokerFreeze, "broker-freeze"),
-        (Self::BrokerRestart, "broker-restart"),
-        (Self::BrokerStopApp, "broker-stop-app"),
-        (Self::Alarm, "alarm"),
-        (Self::AlarmKill, "alarm-kill"),
-        (Self::QueueDeleted, "queue-deleted"),
-        (Self::QueueUnbound, "queue-unbound"),
-        (Self::ProducerKill, "producer-kill"),
-        (Self::ProducerFreeze, "producer-freeze"),
-        (Self::DiskFull, "disk-full"),
-    ];
-
-    pub(crate) fn name(self) -> &'static str {
-        Self::ALL.iter().find(|(fault, _)| *fault == self).map_or("", |(_, name)| name)
-    }
-
-    pub(crate) fn areas(self) -> &'static [Area] {
-        match self {
-            Self::Cut
-            | Self::Stall
-            | Self::Slice
-            | Self::Delay
-            | Self::HalfClose
-            | Self::Refuse
-            | Self::BlackHole
-            | Self::Dns => &[Area::Link],
-            Self::BrokerKill
-            | Self::BrokerFreeze
-            | Self::BrokerRestart
-            | Self::BrokerStopApp
-            | Self::Alarm
-            | Self::AlarmKill
-            | Self::QueueUnbound => &[Area::Broker],
-            // These let nothing through meanwhile.
-            Self::QueueDeleted => &[Area::Link, Area::Broker],
-            Self::DiskFull => &[Area::Link, Area::Disk],
-            Self::ProducerKill | Self::ProducerFreeze => &[Area::Producer],
-        }
-    }
-
-    fn collides(self, other: Self) -> bool {
-        self.areas().iter().any(|area| other.areas().contains(area))
-    }
-
-    /// Whether it can be done to this setup. RabbitMQ 3 goes on accepting over AMQP 1.0 for a queue
-    /// that is gone, which is no fault of ours.
-    pub(crate) fn fits(self, setup: Setup) -> bool {
-        match self {
-            Self::QueueDeleted | Self::QueueUnbound => setup.strategy == Strategy::Rabbit,
-            Self::DiskFull => setup.spool == Spool::OnSmallDisk,
-            _ => true,
-        }
-    }
-
-    /// Whether it is to be done to this setup by itself: a small disk is there for what befalls disks.
-    fn fits_alone(self, setup: Setup) -> bool {
-        self.fits(setup) && (setup.spool != Spool::OnSmallDisk || self == Self::DiskFull)
-    }
-
-    /// Whether it takes [namespaces](crate::place) of our own.
-    pub(crate) fn is_isolated(self) -> bool {
-        matches!(self, Self::BlackHole | Self::Dns | Self::DiskFull)
-    }
-
-    /// How many seconds it may last.
-    fn seconds(self) -> f64 {
-        match self {
-            Self::Stall | Self::BlackHole | Self::BrokerFreeze | Self::ProducerFreeze => 25.0,
-            _ => 10.0,
-        }
     }
 }
 
@@ -233,19 +99,24 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// The rounds of one leg: a producer of one setup, and what happens to it. Legs go on for ever; in
-    /// a short plan, once round the setups.
+    /// The rounds of one leg: a producer of one setup, and what happens to it. In a short plan there is
+    /// one leg for each setup; otherwise they go on for ever, and each goes on in its setup's deck where
+    /// the last one stopped.
     pub(crate) fn leg(&self, number: usize) -> Option<(Setup, Vec<Round>)> {
-        if self.short && number >= self.setups.len() {
+        let turn = number / self.setups.len();
+        if self.short && turn > 0 {
             return None;
         }
-        let setup = self.setups[number % self.setups.len()];
-        let mut rng = Rng::with_seed(self.seed.wrapping_add(number as u64 + 1));
+        let index = number % self.setups.len();
+        let setup = self.setups[index];
         let mut deck = self.deck(setup);
-        rng.shuffle(&mut deck);
-        let mut rounds: Vec<_> = deck.iter().map(|&fault| self.round(&mut rng, &[fault])).collect();
+        Rng::with_seed(self.seed.wrapping_add(index as u64)).shuffle(&mut deck);
+
+        let (alone, together) = if self.short { (deck.len(), 1) } else { (ALONE, TOGETHER) };
+        let mut rng = Rng::with_seed(self.seed ^ (number as u64 + 1));
+        let dealt = deck.iter().cycle().skip(turn * alone).take(alone);
+        let mut rounds: Vec<_> = dealt.map(|&fault| self.round(&mut rng, &[fault])).collect();
         if self.faults.len() > 1 {
-            let together = if self.short { 1 } else { rounds.len() };
             rounds.extend((0..together).map(|_| {
                 let faults = self.together(&mut rng, setup);
                 self.round(&mut rng, &faults)
@@ -299,6 +170,10 @@ impl Plan {
     }
 }
 
+/// Rounds of a leg with one fault, and with several.
+const ALONE: usize = 5;
+const TOGETHER: usize = 3;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -328,6 +203,21 @@ mod tests {
             let faults: Vec<_> = alone.map(|round| round.faults[0].fault).collect();
             for (fault, name) in Fault::ALL {
                 assert!(faults.contains(&fault), "seed {seed} leaves out {name}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_long_plan_has_every_fault_alone_in_every_setup_that_it_fits() {
+        let plan = plan(3, false);
+        for (index, setup) in Setup::ALL.into_iter().enumerate() {
+            let legs = (0..4).filter_map(|turn| plan.leg(turn * Setup::ALL.len() + index));
+            let rounds: Vec<_> = legs.flat_map(|(_, rounds)| rounds).collect();
+            for (fault, name) in Fault::ALL.into_iter().filter(|(fault, _)| fault.fits_alone(setup))
+            {
+                let alone =
+                    |round: &Round| round.faults.len() == 1 && round.faults[0].fault == fault;
+                assert!(rounds.iter().any(alone), "{setup} is without {name}");
             }
         }
     }
