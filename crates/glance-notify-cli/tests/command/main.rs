@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail as it likes")]
 
 mod check;
+mod clock;
 mod completions;
 mod emit;
 mod killed;
