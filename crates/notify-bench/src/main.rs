@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! cargo run --release -p notify-bench -- log [--messages N] [--rounds N] [--dir DIR]
+//! cargo run --release -p notify-bench -- spool [--messages N] [--batch N] [--rounds N] [--dir DIR]
 //! ```
 
 #![expect(
@@ -15,6 +16,7 @@
 
 mod log;
 mod measure;
+mod spool;
 
 use std::process::ExitCode;
 
@@ -22,7 +24,8 @@ fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     let run = match arguments.next().as_deref() {
         Some("log") => log::Options::parse(arguments).map(|options| log::run(&options)),
-        _ => Err("name a benchmark: log".to_owned()),
+        Some("spool") => spool::Options::parse(arguments).map(|options| spool::run(&options)),
+        _ => Err("name a benchmark: log or spool".to_owned()),
     };
     match run {
         Ok(()) => ExitCode::SUCCESS,
