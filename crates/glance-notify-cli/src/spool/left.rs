@@ -70,7 +70,10 @@ impl Left {
 
     /// Tells it, and what the command's exit code is.
     pub(super) fn tell(self, as_json: bool) -> Result<Exit, Failure> {
-        self.end.tell();
+        // What cannot be read has just been told of.
+        if !(self.unseen.is_any() && matches!(self.end, End::Failed(_))) {
+            self.end.tell();
+        }
         self.held.iter().for_each(Held::tell);
         if as_json {
             print(|out| json(out, &self.object()))?;

@@ -50,7 +50,7 @@ pub(super) fn run(args: &Args, dir: &Path) -> Result<Exit, Failure> {
                     (None, State::Dead) => writeln!(out, "{place}: a dead letter")?,
                     (None, State::Pending) => writeln!(
                         out,
-                        "{place}: to be forwarded since {}",
+                        "{place}: to be forwarded, emitted {}",
                         microsecond(message.timestamp())
                     )?,
                 }

@@ -44,7 +44,7 @@ pub(super) fn run(args: &Args, dir: &Path) -> Result<Exit, Failure> {
         if *unknown > 0 {
             writeln!(out, "unknown  what is in {unknown} of them")?;
         }
-        let pending_of = oldest.as_ref().map(|oldest| format!(", the oldest of {oldest}"));
+        let pending_of = oldest.as_ref().map(|oldest| format!(", the oldest emitted {oldest}"));
         let Sum { messages, bytes } = pending;
         writeln!(
             out,

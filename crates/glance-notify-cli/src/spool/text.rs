@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 use std::io;
 
-use glance_notify::serde_json::ser::{CompactFormatter, Formatter};
 use glance_notify::serde_json::Serializer;
+use glance_notify::serde_json::ser::{CompactFormatter, Formatter};
 use glance_notify::time::OffsetDateTime;
 use serde::Serialize;
 

@@ -55,8 +55,16 @@ fn clean(place: &Place, ended: &Ended, outputs: &[&str]) {
         assert!(!place.read(name).contains(SECRET), "{name}: {}", place.read(name));
     }
     let inputs = ["in.jsonl", "notify.toml", "glance-api.conf"];
-    for entry in fs::read_dir(&place.dir).unwrap() {
-        let path = entry.unwrap().path();
+    let entries = |dir: &Path| {
+        let entries = fs::read_dir(dir).unwrap();
+        entries.map(|entry| entry.unwrap().path()).collect::<Vec<_>>()
+    };
+    let mut open = entries(place.dir.path());
+    while let Some(path) = open.pop() {
+        if path.is_dir() {
+            open.extend(entries(&path));
+            continue;
+        }
         let is_input = inputs.iter().any(|input| path.ends_with(input));
         let content =
             if is_input || path.is_symlink() { Vec::new() } else { fs::read(&path).unwrap() };
@@ -94,6 +102,45 @@ fn what_is_delivered_and_what_is_said_of_it() {
             "{log}"
         );
     }
+}
+
+/// The spool's files, and every command that looks into it or takes something out of it.
+#[test]
+fn what_waits_in_a_spool_and_what_is_shown_of_it() {
+    let place = Place::new();
+    let input = place.file("in.jsonl", payloads());
+    place.file(
+        "notify.toml",
+        format!(
+            "strategy = \"rabbit\"\nrabbit.url = \"amqp://u:{SECRET}@127.0.0.1:1\"\n\
+             spool.dir = \"spool\"\n"
+        ),
+    );
+    for (args, code) in [
+        (&["emit", input, "--acks", "acks"][..], 0),
+        (&["check"], 3),
+        (&["spool", "ls"], 0),
+        (&["spool", "ls", "--messages"], 0),
+        (&["spool", "ls", "--messages", "--json"], 0),
+        (&["spool", "stats", "--json"], 0),
+        (&["spool", "show", "0/0", "0/1", "0/2", "0/3"], 0),
+        (&["spool", "show", "0/0", "0/1", "0/2", "0/3", "--json"], 0),
+        (&["spool", "export"], 0),
+        (&["spool", "export", "--output", "exported"], 0),
+        (&["spool", "drain", "--timeout", "0.2"], 3),
+        (&["spool", "retry", "--all"], 0),
+        (&["spool", "drop", "0/0"], 0),
+    ] {
+        let ended = place.run([args, &["-vvv", "-c", "notify.toml"]].concat()).expect(code);
+        clean(&place, &ended, &[]);
+    }
+    let exported = place.read("exported");
+    assert_eq!(exported.lines().count(), 5);
+    assert!(
+        exported.contains("***@store.example") && exported.contains("\"admin_password\":\"***\"")
+    );
+    let held = fs::read(place.path("spool/slot-0.redb")).unwrap();
+    assert!(String::from_utf8_lossy(&held).contains("***@store.example"), "it is there to be read");
 }
 
 /// Otherwise nothing else here would prove anything.
