@@ -65,7 +65,7 @@ pub fn slots(dir: &Path) -> Result<Vec<SlotInfo>> {
             return Ok(SlotInfo {
                 number,
                 holder: Some(status.map_or(0, |status| status.pid)),
-                contents: Ok(status.map(|status| status.contents)),
+                contents: Ok(status.and_then(|status| status.contents)),
                 file_bytes,
             });
         };

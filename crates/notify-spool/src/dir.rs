@@ -65,7 +65,11 @@ impl Dir {
         let name = lock_name(number);
         let Some(lock) = self.open_file(&name, create)? else { return Ok(None) };
         match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Some(Slot { number, lock, dir: Arc::clone(self) })),
+            Ok(()) => {
+                let slot = Slot { number, lock, dir: Arc::clone(self) };
+                slot.tell(&Status::ours(None));
+                Ok(Some(slot))
+            }
             Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
             Err(error) => Err(of_file(&self.path.join(name), "cannot be locked", error.into())),
         }

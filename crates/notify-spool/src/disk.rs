@@ -6,7 +6,7 @@ use std::fmt;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use redb::StorageBackend;
 
@@ -91,28 +91,58 @@ impl Disk for Files {
     }
 }
 
-/// A storage as the database wants it.
-#[derive(Debug)]
-pub(crate) struct Backend(pub(crate) Arc<dyn Storage>);
+/// A storage as the database wants it. It remembers why it failed, for the database does not always
+/// say.
+#[derive(Clone, Debug)]
+pub(crate) struct Backend {
+    storage: Arc<dyn Storage>,
+    fault: Arc<Mutex<Option<io::Error>>>,
+}
+
+impl Backend {
+    pub(crate) fn new(storage: Arc<dyn Storage>) -> Self {
+        Self { storage, fault: Arc::default() }
+    }
+
+    /// The first error since the last time that this was asked.
+    pub(crate) fn fault(&self) -> Option<io::Error> {
+        self.fault.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    pub(crate) fn storage(&self) -> &dyn Storage {
+        &*self.storage
+    }
+
+    fn noting<T>(&self, result: io::Result<T>) -> io::Result<T> {
+        if let Err(error) = &result {
+            let copy = match error.raw_os_error() {
+                Some(code) => io::Error::from_raw_os_error(code),
+                None => error.kind().into(),
+            };
+            self.fault.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(copy);
+        }
+        result
+    }
+}
 
 impl StorageBackend for Backend {
     fn len(&self) -> io::Result<u64> {
-        self.0.size()
+        self.noting(self.storage.size())
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.0.read(offset, out)
+        self.noting(self.storage.read(offset, out))
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.0.set_len(len)
+        self.noting(self.storage.set_len(len))
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.0.sync()
+        self.noting(self.storage.sync())
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.0.write(offset, data)
+        self.noting(self.storage.write(offset, data))
     }
 }

@@ -24,15 +24,14 @@ impl From<redb::Error> for Trouble {
                 Self::Content(error.to_string())
             }
             // A file that ends before it should.
-            redb::Error::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                Self::Content("it is cut short".to_owned())
-            }
+            redb::Error::Io(error) if is_cut(&error) => Self::Content("it is cut short".to_owned()),
             redb::Error::Io(error) => Self::Io(error),
             redb::Error::Corrupted(what) => Self::Content(what),
             redb::Error::UpgradeRequired(version) => {
                 Self::Content(format!("its file format is version {version}"))
             }
             error @ (redb::Error::RepairAborted
+            | redb::Error::TableDoesNotExist(_)
             | redb::Error::TableTypeMismatch { .. }
             | redb::Error::TableIsMultimap(_)
             | redb::Error::TableIsNotMultimap(_)
@@ -62,6 +61,16 @@ impl From<io::Error> for Trouble {
 }
 
 impl Trouble {
+    /// The same, knowing what the disk said meanwhile: the database does not always pass it on, and
+    /// what a failing disk leads it to say of the content is worth nothing.
+    pub(crate) fn because_of(self, fault: Option<io::Error>) -> Self {
+        match (self, fault) {
+            (trouble @ Self::Content(_), Some(error)) if is_cut(&error) => trouble,
+            (_, Some(error)) => error.into(),
+            (trouble, None) => trouble,
+        }
+    }
+
     /// The error of whoever wanted something of the file at `path`.
     pub(crate) fn about(self, path: &Path) -> Error {
         match self {
@@ -81,6 +90,10 @@ impl Trouble {
             }
         }
     }
+}
+
+fn is_cut(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::UnexpectedEof
 }
 
 /// An error about something in `spool.dir`. `what` says what could not be done.

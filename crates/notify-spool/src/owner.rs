@@ -279,7 +279,7 @@ impl Owner {
         let Some(slot) = &self.slot else { return };
         let contents = self.store.as_ref().map(Store::contents).unwrap_or_default();
         self.ledger.set_oldest(slot.number(), contents.oldest);
-        slot.tell(&Status { pid: std::process::id(), contents });
+        slot.tell(&Status::ours(Some(contents)));
     }
 
     fn finish(&mut self) {

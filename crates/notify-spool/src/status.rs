@@ -55,6 +55,13 @@ impl Contents {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Status {
     pub(crate) pid: u32,
-    #[serde(flatten)]
-    pub(crate) contents: Contents,
+    /// `None` until it has looked.
+    pub(crate) contents: Option<Contents>,
+}
+
+impl Status {
+    /// This process has the slot, and in it is what `contents` says.
+    pub(crate) fn ours(contents: Option<Contents>) -> Self {
+        Self { pid: std::process::id(), contents }
+    }
 }

@@ -28,7 +28,7 @@ use crate::status::{Amount, Contents};
 pub(crate) struct Store {
     /// Taken only to be closed.
     db: Option<Database>,
-    storage: Arc<dyn Storage>,
+    backend: Backend,
     contents: Contents,
     /// The number that the next message gets.
     next: u64,
@@ -81,21 +81,25 @@ impl Store {
     /// `next` is what the last opening in this process came to: what was stored beyond it is of an
     /// attempt that was reported failed, and is removed.
     pub(crate) fn open(storage: Arc<dyn Storage>, next: Option<u64>) -> Result<Self> {
-        let opened = catch_unwind(AssertUnwindSafe(|| Self::open_and_look(storage, next)));
-        opened.unwrap_or_else(|_| Err(Trouble::Content("the database cannot cope with it".into())))
+        let backend = Backend::new(storage);
+        let opened = catch_unwind(AssertUnwindSafe(|| Self::open_and_look(backend.clone(), next)));
+        opened
+            .unwrap_or_else(|_| Err(Trouble::Content("the database cannot cope with it".into())))
+            .map_err(|trouble| trouble.because_of(backend.fault()))
     }
 
-    fn open_and_look(storage: Arc<dyn Storage>, next: Option<u64>) -> Result<Self> {
-        if was_never_finished(&*storage)? {
+    fn open_and_look(backend: Backend, next: Option<u64>) -> Result<Self> {
+        let storage = backend.storage();
+        if was_never_finished(storage)? {
             storage.set_len(0)?;
             storage.sync()?;
         }
         let db = Builder::new()
             .set_cache_size(CACHE_BYTES)
             .set_check_integrity_on_open(true)
-            .create_with_backend(Backend(Arc::clone(&storage)))?;
+            .create_with_backend(backend.clone())?;
         let mut store =
-            Self { db: Some(db), storage, contents: Contents::default(), next: next.unwrap_or(0) };
+            Self { db: Some(db), backend, contents: Contents::default(), next: next.unwrap_or(0) };
         store.check_format()?;
         if let Some(next) = next {
             store.write(|transaction| {
@@ -221,30 +225,32 @@ impl Store {
 
     /// How many bytes the file has.
     pub(crate) fn file_bytes(&self) -> u64 {
-        self.storage.size().unwrap_or(0)
+        self.backend.storage().size().unwrap_or(0)
     }
 
     /// Gives the room of what was removed back to the file system.
     pub(crate) fn shrink(&mut self) -> Result<()> {
-        contained(|| match &mut self.db {
+        let shrunk = contained(|| match &mut self.db {
             Some(db) => Ok(db.compact().map(drop)?),
             None => Ok(()),
-        })
+        });
+        shrunk.map_err(|trouble| trouble.because_of(self.backend.fault()))
     }
 
     /// Closes the database; where nothing is in it, leaves an empty file.
     pub(crate) fn close(mut self) -> Result<()> {
         let empty = self.contents.is_empty();
-        let storage = Arc::clone(&self.storage);
         let db = self.db.take();
-        contained(move || {
+        let storage = self.backend.storage();
+        let closed = contained(|| {
             db.map_or(Ok(()), Database::close)?;
             if empty {
                 storage.set_len(0)?;
                 storage.sync()?;
             }
             Ok(())
-        })
+        });
+        closed.map_err(|trouble| trouble.because_of(self.backend.fault()))
     }
 
     fn check_format(&self) -> Result<()> {
@@ -312,7 +318,7 @@ impl Store {
 
     fn look<T>(&self, look: impl FnOnce(&Database) -> Result<T>) -> Result<T> {
         let Some(db) = &self.db else { return Err(redb::Error::DatabaseClosed.into()) };
-        contained(|| look(db))
+        contained(|| look(db)).map_err(|trouble| trouble.because_of(self.backend.fault()))
     }
 }
 

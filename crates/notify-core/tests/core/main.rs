@@ -11,3 +11,4 @@ mod redaction;
 mod room;
 mod round_trip;
 mod snapshots;
+mod stages;

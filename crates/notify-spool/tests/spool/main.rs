@@ -6,6 +6,15 @@
     clippy::unwrap_used,
     reason = "a test may fail as it likes"
 )]
+#![expect(clippy::print_stdout, reason = "what was measured is shown")]
 
+mod access;
+mod administration;
+mod corrupt;
+mod failing;
 mod forwarding;
+mod full;
+mod killed;
+mod shared;
+mod space;
 mod support;

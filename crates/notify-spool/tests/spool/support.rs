@@ -1,10 +1,13 @@
 //! What the tests of the spool share.
 
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use notify_conformance::scripted::Script;
-use notify_core::{Message, Notifier, Receipt, Stats, Worker};
+use notify_core::{
+    Batch, Error, Message, Notifier, Receipt, Settlements, Stats, Transport as _, Verdict, Worker,
+};
 use notify_spool::{Config, Spool};
 use tokio::task::JoinHandle;
 
@@ -89,3 +92,50 @@ pub(crate) fn left_in(dir: &Path) -> Vec<Message> {
     }
     left
 }
+
+/// Tries once to store `messages`; says how many were accepted, none after one that was not, and what
+/// else was said.
+pub(crate) async fn attempt(spool: &mut Spool, messages: &[Message]) -> (usize, Option<Error>) {
+    let mut verdicts = vec![None; messages.len()];
+    let mut sink = |settlements: Settlements<'_>| {
+        for (index, verdict) in settlements {
+            assert!(verdicts[index].replace(verdict).is_none(), "settled twice");
+        }
+    };
+    let result = spool.send(&mut Batch::new(messages, &mut sink)).await;
+    let is_accepted = |verdict: &&Option<Verdict>| matches!(verdict, Some(Verdict::Accept));
+    let accepted = verdicts.iter().take_while(is_accepted).count();
+    assert_eq!(verdicts.iter().filter(is_accepted).count(), accepted, "accepted in order");
+    let error = verdicts[accepted..].iter().flatten().find_map(|verdict| match verdict {
+        Verdict::Retry(error) | Verdict::Refuse(error) => Some(error.clone()),
+        Verdict::Accept => None,
+    });
+    (accepted, error.or(result.err()))
+}
+
+/// A spool that only keeps: what is behind it is never asked.
+pub(crate) fn keep(config: Config) -> Spool {
+    Spool::open(config, Script::default().transport()).unwrap().0
+}
+
+/// A process of this program that runs one test, in which [`role`] says what to do.
+pub(crate) fn process(wrapper: &[&str], name: &str, role: &str) -> Command {
+    let program = std::env::current_exe().expect("this program to have a path");
+    let mut command = match wrapper {
+        [] => Command::new(program),
+        [first, rest @ ..] => {
+            let mut command = Command::new(first);
+            command.args(rest).arg(program);
+            command
+        }
+    };
+    command.args(["--exact", name, "--nocapture"]).env(ROLE, role);
+    command
+}
+
+/// What this process was started to do, if it was by [`process`].
+pub(crate) fn role() -> Option<String> {
+    std::env::var(ROLE).ok()
+}
+
+const ROLE: &str = "NOTIFY_SPOOL_TEST_ROLE";
