@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 
 use crate::cargo::{self, cargo};
-use crate::{features, test, tidy};
+use crate::{bench, deny, features, test, tidy};
 
 /// Runs every step, also after one that failed.
 ///
@@ -38,7 +38,7 @@ struct Step {
     run: fn() -> Result<()>,
 }
 
-const STEPS: [Step; 7] = [
+const STEPS: [Step; 9] = [
     // Whoever builds a release builds what was tested.
     Step {
         name: "lock",
@@ -48,10 +48,13 @@ const STEPS: [Step; 7] = [
     },
     Step { name: "fmt", run: || cargo::run(&mut cargo(&["fmt", "--all", "--check"])) },
     Step { name: "tidy", run: tidy::run },
+    Step { name: "deny", run: deny::run },
     Step { name: "clippy", run: clippy },
     Step { name: "doc", run: doc },
     Step { name: "features", run: features::run },
     Step { name: "test", run: || test::run(&["--no-fail-fast".to_owned()]) },
+    // Printed to be looked at: no time fails it.
+    Step { name: "bench", run: || bench::run(&["--quick".to_owned()]) },
 ];
 
 fn clippy() -> Result<()> {

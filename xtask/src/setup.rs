@@ -19,22 +19,41 @@ use crate::cargo::{self, root};
 ///
 /// When something is missing and cannot be installed.
 pub(crate) fn run() -> Result<()> {
-    install_packages(&missing_packages()?)?;
+    packages(&PACKAGES)?;
     python_environment(&root())
 }
 
-/// Those of [`PACKAGES`] that are not installed.
-fn missing_packages() -> Result<Vec<&'static str>> {
+/// As [`run`], and installs what the benchmarks' peers need.
+///
+/// # Errors
+///
+/// As [`run`].
+pub(crate) fn run_for_benchmarks() -> Result<()> {
+    packages(&BENCH_PACKAGES)?;
+    run()
+}
+
+/// Installs those of these Debian packages that are missing.
+///
+/// # Errors
+///
+/// When one is missing and cannot be installed.
+pub(crate) fn packages(packages: &[&str]) -> Result<()> {
+    install_packages(&missing(packages)?)
+}
+
+/// Those of these packages that are not installed.
+fn missing<'a>(packages: &[&'a str]) -> Result<Vec<&'a str>> {
     let output = Command::new("dpkg-query")
         .args(["--show", "--showformat=${Package} ${db:Status-Status}\n"])
-        .args(PACKAGES)
+        .args(packages)
         .stderr(Stdio::null())
         .output()
         .context("cannot run `dpkg-query`: only Debian and its derivatives are supported")?;
     let listed = String::from_utf8_lossy(&output.stdout);
     let installed =
         |package: &str| listed.lines().any(|line| line == format!("{package} installed"));
-    Ok(PACKAGES.into_iter().filter(|package| !installed(package)).collect())
+    Ok(packages.iter().copied().filter(|package| !installed(package)).collect())
 }
 
 /// Installs Debian packages without starting the services in them.
@@ -141,6 +160,9 @@ fn python_environment(root: &Path) -> Result<()> {
 
 /// What the tests need of Debian's.
 const PACKAGES: [&str; 4] = ["rabbitmq-server", "logrotate", "python3-qpid-proton", "python3-venv"];
+
+/// What the benchmarks need besides: a peer in C. Those in Python are what the tests have.
+const BENCH_PACKAGES: [&str; 3] = ["gcc", "libc6-dev", "librabbitmq-dev"];
 
 /// Beside the programs that need them.
 const REQUIREMENTS: &str = "crates/notify-conformance/src/broker/python/requirements.txt";

@@ -27,7 +27,7 @@ use clap::{Parser, Subcommand};
 use glance_notify::Config;
 use glance_notify::config::Layers;
 
-use crate::exit::{Exit, Failure, say};
+use crate::exit::{Exit, Failure, say, usage};
 
 /// Emit, validate and check notifications of an image service.
 #[derive(Parser)]
@@ -67,7 +67,10 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error).into(),
+    };
     logging::init(cli.verbose);
     match cli.run() {
         Ok(exit) => exit.into(),

@@ -1,37 +1,83 @@
-//! Benchmarks: programs, not tests. Each prints what it measured beside its peer in the same run; the
-//! ratio is what counts.
-//!
-//! ```text
-//! cargo run --release -p notify-bench -- log [--messages N] [--rounds N] [--dir DIR]
-//! cargo run --release -p notify-bench -- spool [--messages N] [--batch N] [--rounds N] [--dir DIR]
-//! ```
+//! Benchmarks: programs, not tests. Each measures us beside a peer in the same run, on the same
+//! notifications; the ratio is what counts. Run by `cargo xtask bench`.
 
 #![expect(
     clippy::cast_precision_loss,
     clippy::expect_used,
+    clippy::panic,
     clippy::print_stdout,
     clippy::print_stderr,
     reason = "a program for developers: it prints, and stops where it cannot measure"
 )]
 
-mod log;
-mod measure;
-mod spool;
+mod contenders;
+mod contest;
+mod rows;
+mod samples;
+mod table;
+mod task;
 
-use std::process::ExitCode;
+use std::path::PathBuf;
 
-fn main() -> ExitCode {
-    let mut arguments = std::env::args().skip(1);
-    let run = match arguments.next().as_deref() {
-        Some("log") => log::Options::parse(arguments).map(|options| log::run(&options)),
-        Some("spool") => spool::Options::parse(arguments).map(|options| spool::run(&options)),
-        _ => Err("name a benchmark: log or spool".to_owned()),
-    };
-    match run {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(usage) => {
-            eprintln!("notify-bench: {usage}");
-            ExitCode::from(2)
-        }
+use anyhow::{Context, Result};
+use clap::Parser;
+use glance_notify::serde_json;
+
+use crate::rows::{Bench, Group};
+
+/// Measures the project beside its peers and prints the ratios.
+#[derive(Parser)]
+#[command(name = "cargo xtask bench")]
+struct Arguments {
+    #[command(subcommand)]
+    chore: Option<Chore>,
+    /// Only what needs no broker, in a few rounds.
+    #[arg(long)]
+    quick: bool,
+    /// Print the rows as JSON.
+    #[arg(long)]
+    json: bool,
+    /// Rounds; 7, or 3 when quick.
+    #[arg(long)]
+    rounds: Option<usize>,
+    /// Only these rows.
+    #[arg(long, value_enum)]
+    only: Vec<Group>,
+    /// Where files are written; the system's directory for temporary ones.
+    #[arg(long)]
+    dir: Option<PathBuf>,
+}
+
+#[derive(clap::Subcommand)]
+enum Chore {
+    /// Runs one contender.
+    #[command(hide = true)]
+    Contend { name: String, task: String },
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    if let Some(Chore::Contend { name, task }) = arguments.chore {
+        let task = serde_json::from_str(&task).context("a task")?;
+        let outcome = contenders::run(&name, &task).context("no such contender")?;
+        println!("{}", serde_json::to_string(&outcome)?);
+        return Ok(());
     }
+    let groups: &[Group] = match arguments.only.as_slice() {
+        [] if arguments.quick => &Group::QUICK,
+        [] => &Group::ALL,
+        only => only,
+    };
+    let rounds = arguments.rounds.unwrap_or(if arguments.quick { 3 } else { 7 });
+    let (rows, failures) = Bench::new(rounds, arguments.dir)?.run(groups);
+    if arguments.json {
+        println!("{:#}", table::to_json(&rows));
+    } else {
+        table::print(&rows);
+    }
+    for failure in &failures {
+        eprintln!("not measured: {failure:#}");
+    }
+    anyhow::ensure!(failures.is_empty(), "not everything could be measured");
+    Ok(())
 }

@@ -22,6 +22,7 @@ pub mod log;
 pub mod proxy;
 pub mod samples;
 pub mod scripted;
+pub mod secrets;
 
 #[doc(hidden)]
 pub use tokio;

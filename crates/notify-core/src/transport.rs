@@ -42,7 +42,8 @@ pub trait Transport: fmt::Debug + Send {
     ///
     /// `Err` says that the fate of everything unsettled is unknown and why; the worker sends those
     /// messages again. An error that [is not transient](Error::is_transient) is reported at once and
-    /// retried every 30 s. `Ok` with a message unsettled is a bug, and counted as `Err`.
+    /// retried every 30 s, or soon where something else was settled. `Ok` with a message unsettled is a
+    /// bug, and counted as `Err`.
     ///
     /// # Cancel safety
     ///

@@ -145,22 +145,29 @@ pub async fn connect(
     }))
 }
 
-/// Why `host` has something against our certificate, if it has.
+/// What `error` hides, where a connection with TLS just ended while we logged in: most likely that
+/// `host` has something against our certificate.
 ///
 /// With TLS 1.3 it says so after the handshake is over for us; and what we have sent by then makes
-/// its kernel reset the connection, which can overtake what it said. So where a connection with TLS
-/// ends at once, this connects again and only listens, until `deadline`.
-pub async fn tls_refusal(
+/// its kernel reset the connection, which can overtake what it said. So this connects again and only
+/// listens, for a second and until `deadline` at the most. Gives back `error` where nothing is heard.
+pub async fn look_again(
+    error: Error,
     host: &Host,
-    tls: &Tls,
+    tls: Option<&Tls>,
     user_timeout: Duration,
     deadline: Instant,
-) -> Option<Error> {
-    let (mut stream, _hangup) = connect(host, Some(tls), user_timeout, deadline).await.ok()?;
-    let mut byte = [0];
-    let mut byte = ReadBuf::new(&mut byte);
-    let read = std::future::poll_fn(|cx| Pin::new(&mut stream).poll_read(cx, &mut byte));
-    crate::explain(&timeout_at(deadline, read).await.ok()?.err()?, host)
+) -> Error {
+    let Some(tls) = tls.filter(|_| error.kind() == ErrorKind::Unavailable) else { return error };
+    let deadline = deadline.min(Instant::now() + SECOND_LOOK);
+    let refusal = async {
+        let (mut stream, _hangup) = connect(host, Some(tls), user_timeout, deadline).await.ok()?;
+        let mut byte = [0];
+        let mut byte = ReadBuf::new(&mut byte);
+        let read = std::future::poll_fn(|cx| Pin::new(&mut stream).poll_read(cx, &mut byte));
+        crate::explain(&timeout_at(deadline, read).await.ok()?.err()?, host)
+    };
+    refusal.await.unwrap_or(error)
 }
 
 /// A connected stream, with TLS or without.
@@ -254,6 +261,9 @@ fn tune(tcp: &TcpStream, user_timeout: Duration) -> io::Result<Hangup> {
 fn unreachable_host(what: &str, host: &Host, error: io::Error) -> Error {
     Error::new(ErrorKind::Unavailable, format!("{what} {host}")).with_source(error)
 }
+
+/// How long a broker may take to say what it has against our certificate.
+const SECOND_LOOK: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {

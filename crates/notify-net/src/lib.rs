@@ -10,7 +10,7 @@ mod secret;
 mod tls;
 mod url;
 
-pub use connect::{Attempts, Hangup, Stream, connect, tls_refusal};
+pub use connect::{Attempts, Hangup, Stream, connect, look_again};
 pub use endpoint::{Endpoint, EndpointKeys};
 pub use peer::Peer;
 pub use secret::{Password, Secret};

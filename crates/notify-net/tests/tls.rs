@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use notify_core::{ErrorKind, Result};
-use notify_net::{Host, Stream, TlsFiles, connect, explain, tls_refusal};
+use notify_core::{Error, ErrorKind, Result};
+use notify_net::{Host, Stream, TlsFiles, connect, explain, look_again};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
 use rustls::RootCertStore;
 use rustls::pki_types::PrivateKeyDer;
@@ -197,12 +197,17 @@ async fn a_client_certificate_is_shown_when_asked_for() {
     said(echo(&host, &files).await, ErrorKind::Access, "does not accept the client certificate");
 
     // Whoever only listens hears it whatever else was sent.
-    let tls = files.load().await.unwrap();
-    let error = tls_refusal(&host, &tls, LONG, Instant::now() + LONG).await.unwrap();
-    assert!(error.to_string().contains("does not accept the client certificate"), "{error}");
-    let tls = authority.files_with(&ours).load().await.unwrap();
-    let soon = Instant::now() + Duration::from_millis(100);
-    assert!(tls_refusal(&host, &tls, LONG, soon).await.is_none());
+    let hidden = async |files: &TlsFiles, kind, patience| {
+        let tls = files.load().await.unwrap();
+        let error = Error::new(kind, "the connection ended");
+        look_again(error, &host, Some(&tls), LONG, Instant::now() + patience).await.to_string()
+    };
+    let said = hidden(&files, ErrorKind::Unavailable, LONG).await;
+    assert!(said.contains("does not accept the client certificate"), "{said}");
+    assert_eq!(hidden(&files, ErrorKind::Access, LONG).await, "the connection ended");
+    let soon = Duration::from_millis(100);
+    let ours = authority.files_with(&ours);
+    assert_eq!(hidden(&ours, ErrorKind::Unavailable, soon).await, "the connection ended");
 }
 
 #[tokio::test]

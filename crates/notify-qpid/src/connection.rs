@@ -59,7 +59,7 @@ impl Connection {
             let log_in = LogIn { config, host, password: &password, tls: tls.as_ref(), name };
             match timeout_at(deadline, log_in.run(deadline)).await {
                 Ok(Ok(connection)) => return Ok(connection),
-                Ok(Err(error)) => attempts.failed(error),
+                Ok(Err(error)) => attempts.failed(log_in.look_again(error, deadline).await),
                 Err(_) => attempts.timed_out(host),
             }
         }
@@ -128,12 +128,21 @@ struct LogIn<'a> {
 }
 
 impl LogIn<'_> {
-    async fn run(self, deadline: Instant) -> Result<Connection> {
-        let Self { config, host, .. } = self;
-        let idle = Duration::from_secs(u64::from(config.heartbeat));
-        // As long as a silent peer is waited for while nothing is written: the idle time-out does
-        // not pass while the library is stuck in a write.
-        let (mut stream, hangup) = notify_net::connect(host, self.tls, idle, deadline).await?;
+    /// As long as a silent peer is waited for while nothing is written: the idle time-out does not
+    /// pass while the library is stuck in a write.
+    fn user_timeout(&self) -> Duration {
+        Duration::from_secs(u64::from(self.config.heartbeat))
+    }
+
+    /// The error, or what it may hide.
+    async fn look_again(&self, error: Error, deadline: Instant) -> Error {
+        notify_net::look_again(error, self.host, self.tls, self.user_timeout(), deadline).await
+    }
+
+    async fn run(&self, deadline: Instant) -> Result<Connection> {
+        let Self { config, host, .. } = *self;
+        let (mut stream, hangup) =
+            notify_net::connect(host, self.tls, self.user_timeout(), deadline).await?;
         let site = Site::new(host, config);
         let peer = stream.peer().clone();
         wire::log_in(&mut stream, config, self.password, &site).await?;

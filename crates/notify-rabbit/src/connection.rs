@@ -19,7 +19,7 @@ use lapin::uri::{
     AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo, SASLMechanism,
 };
 use lapin::{Channel, ConnectionProperties, Event};
-use notify_core::{Error, ErrorKind, Result, printable};
+use notify_core::{Error, Result, printable};
 use notify_net::{Attempts, Hangup, Host, Peer, Secret, Tls};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -204,17 +204,9 @@ impl LogIn<'_> {
         Duration::from_secs(u64::from(self.config.heartbeat) * 2)
     }
 
-    /// What `error` may hide, where the connection just ended.
+    /// The error, or what it may hide.
     async fn look_again(&self, error: Error, deadline: Instant) -> Error {
-        let deadline = deadline.min(Instant::now() + SECOND_LOOK);
-        match self.tls {
-            Some(tls) if error.kind() == ErrorKind::Unavailable => {
-                let refusal =
-                    notify_net::tls_refusal(self.host, tls, self.user_timeout(), deadline);
-                refusal.await.unwrap_or(error)
-            }
-            _ => error,
-        }
+        notify_net::look_again(error, self.host, self.tls, self.user_timeout(), deadline).await
     }
 
     async fn run(&self, deadline: Instant) -> Result<Connection> {
@@ -345,7 +337,5 @@ impl fmt::Debug for Connection {
     }
 }
 
-/// How long a broker may take to say what it has against our certificate.
-const SECOND_LOOK: Duration = Duration::from_secs(1);
 /// How long we wait for the broker's goodbye. The worker waits 5 s for the whole close.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);

@@ -17,6 +17,7 @@ mod spool;
 mod spool_drain;
 mod spool_refused;
 mod support;
+mod terminal;
 mod validate;
 mod wrong_configuration;
 mod wrong_input;

@@ -15,7 +15,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use notify_core::{
-    Builder, Encoding, Error, ErrorKind, Limits, Options, Origins, Result, printable,
+    Builder, Encoding, Error, ErrorKind, Limits, Options, Origins, Redact, Result, printable,
 };
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
@@ -162,7 +162,7 @@ impl Config {
                 format!(
                     "`strategy`{}: unknown \"{}\": expected {}",
                     place.unwrap_or_default(),
-                    printable(&settings.strategy, 64),
+                    printable(&Redact::Secrets.text(&settings.strategy), 64),
                     strategy::names()
                 ),
             ));

@@ -16,7 +16,7 @@ use super::worker::Worker;
 use crate::encode::{Envelope, encode};
 use crate::ids::message_id;
 use crate::schema::PayloadView;
-use crate::text::printable;
+use crate::text::quoted;
 use crate::{
     Body, Encoding, Error, ErrorKind, Event, EventType, Message, Notification, Result, Transport,
 };
@@ -93,7 +93,7 @@ impl Notifier {
         }
     }
 
-    /// Emits a notification as soon as the queue has room for it.
+    /// Emits a notification as soon as the queue has room for it, in the order of the calls.
     ///
     /// After the builder's `send_timeout` without room it is dropped as by overflow. Needs a tokio
     /// runtime with its timer on.
@@ -362,8 +362,8 @@ impl Builder {
         }
         if let Some(name) = self.disabled.iter().find(|name| !is_event_or_group(name)) {
             return config(format!(
-                "`disabled_notifications`: \"{}\" is neither an event type nor a group (image, task)",
-                printable(name, 64)
+                "`disabled_notifications`: {} is neither an event type nor a group (image, task)",
+                quoted(name)
             ));
         }
         let queue = Arc::new(Queue::new(self.queue, self.source_keeps));

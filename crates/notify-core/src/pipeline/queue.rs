@@ -26,7 +26,10 @@ pub(super) struct Queue {
     inner: Mutex<Inner>,
     /// The worker waits here for something to do.
     pub(super) work: Notify,
-    /// `enqueue` waits here for room. Who finds room and leaves some wakes the next.
+    /// `enqueue` waits here for its turn: a large notification is not overtaken by small ones for
+    /// ever.
+    turn: tokio::sync::Mutex<()>,
+    /// Whose turn it is waits here for room.
     pub(super) room: Notify,
     /// `flush` waits here.
     pub(super) progress: Notify,
@@ -58,6 +61,7 @@ impl Queue {
             source_keeps,
             inner: Mutex::default(),
             work: Notify::new(),
+            turn: tokio::sync::Mutex::default(),
             room: Notify::new(),
             progress: Notify::new(),
             drain_until: watch::Sender::new(None),
@@ -82,13 +86,22 @@ impl Queue {
         self.try_push(message).unwrap_or_else(|message| self.drop_new(&message, Reason::Overflow))
     }
 
-    /// Queues a message as soon as there is room, or drops it after `timeout`.
-    pub(super) async fn push_when_room(&self, message: Message, timeout: Duration) -> Receipt {
-        let mut message = match self.try_push(message) {
-            Ok(receipt) => return receipt,
-            Err(message) => message,
-        };
+    /// Queues a message as soon as there is room, in the order of the calls, or drops it after
+    /// `timeout`.
+    pub(super) async fn push_when_room(&self, mut message: Message, timeout: Duration) -> Receipt {
         let deadline = after(timeout);
+        // Whoever waits in vain looks once more: who is first may need more room than the next.
+        let drop_if_full = |message| {
+            self.try_push(message)
+                .unwrap_or_else(|message| self.drop_new(&message, Reason::Overflow))
+        };
+        let _turn = match self.turn.try_lock() {
+            Ok(turn) => turn,
+            Err(_) => match tokio::time::timeout_at(deadline, self.turn.lock()).await {
+                Ok(turn) => turn,
+                Err(_) => return drop_if_full(message),
+            },
+        };
         loop {
             let room = self.room.notified();
             message = match self.try_push(message) {
@@ -96,10 +109,7 @@ impl Queue {
                 Err(message) => message,
             };
             if tokio::time::timeout_at(deadline, room).await.is_err() {
-                // Room that was too small for whoever was woken may do for this one.
-                return self
-                    .try_push(message)
-                    .unwrap_or_else(|message| self.drop_new(&message, Reason::Overflow));
+                return drop_if_full(message);
             }
         }
     }
@@ -145,13 +155,9 @@ impl Queue {
         inner.queued_bytes += bytes;
         inner.queued.push_back((message, ticket));
         let wake_worker = std::mem::take(&mut inner.worker_waits);
-        let room_left = inner.has_room(&self.config, bytes);
         drop(inner);
         if wake_worker {
             self.work.notify_one();
-        }
-        if room_left {
-            self.room.notify_one();
         }
         Ok(receipt)
     }
@@ -224,7 +230,7 @@ impl Queue {
         self.drain_until.send_replace(Some(after(drain)));
         self.work.notify_one();
         // There will be no room: whoever waits for it is told so.
-        self.room.notify_waiters();
+        self.room.notify_one();
     }
 
     /// Until when the worker may drain; `None` while the notifier is open.

@@ -117,7 +117,6 @@ impl Queue {
             tracing::warn!("{given_up} notifications were not delivered before the end");
         }
         self.made_progress();
-        self.room.notify_waiters();
     }
 
     pub(super) fn set_state(&self, state: State) {

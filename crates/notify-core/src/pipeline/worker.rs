@@ -156,17 +156,20 @@ impl Worker {
     fn conclude(&mut self, result: Result<()>) -> Option<Failure> {
         let before = self.flight.messages.len();
         self.queue.keep_unsettled(&mut self.flight);
-        if self.flight.messages.len() < before {
+        let progressed = self.flight.messages.len() < before;
+        if progressed {
             self.backoff.reset();
         }
-        let mut failure =
-            result.err().map(|error| Failure { permanent: !error.is_transient(), error });
+        let mut failure = result.err().map(|error| {
+            let permanent = !error.is_transient();
+            Failure { error, permanent, progressed }
+        });
         for ticket in &mut self.flight.tickets {
             let error = ticket.retry.take().unwrap_or_else(|| {
                 ticket.unknown = true;
                 unsettled(self.transport.name())
             });
-            failure.get_or_insert(Failure { permanent: false, error });
+            failure.get_or_insert(Failure { error, permanent: false, progressed });
         }
         match &failure {
             Some(failure) => self.tell_failure(failure),
@@ -181,7 +184,8 @@ impl Worker {
         failure: Failure,
         drain_until: &mut watch::Receiver<Option<Instant>>,
     ) -> bool {
-        let delay = self.backoff.next(!failure.permanent);
+        // What nobody mends must not hold up what gets through beside it.
+        let delay = self.backoff.next(!failure.permanent || failure.progressed);
         let until = Instant::now() + delay;
         let closing = *drain_until.borrow_and_update();
         match closing {
@@ -227,7 +231,7 @@ impl Worker {
     }
 
     fn tell_failure(&self, failure: &Failure) {
-        let Failure { error, permanent } = failure;
+        let Failure { error, permanent, .. } = failure;
         let name = self.transport.name();
         let failing = self.queue.failing();
         match failing {
@@ -258,6 +262,8 @@ struct Failure {
     error: Error,
     /// Whether nobody but an operator can mend it.
     permanent: bool,
+    /// Whether something else was settled in the same attempt.
+    progressed: bool,
 }
 
 impl Drop for Worker {

@@ -139,6 +139,26 @@ async fn a_permanent_error_is_shown_at_once_and_tried_every_30_s() {
     assert_eq!(start.elapsed().as_secs(), 90);
 }
 
+/// As where one of the destination's queues is missing, and the others are there.
+#[tokio::test(start_paused = true)]
+async fn what_nobody_mends_does_not_hold_up_what_gets_through_beside_it() {
+    let script = Script::default();
+    for _ in 0..100 {
+        script.then(attempt(&[Act::Leave, Act::Accept], End::Permanent));
+    }
+    let (notifier, worker) = build(&script, queue(10, 10));
+    tokio::spawn(worker.run());
+    let stuck = notifier.emit(&create());
+    let start = Instant::now();
+    for _ in 0..100 {
+        notifier.send(&create()).await.unwrap();
+    }
+    // A hundred jittered waits of up to 100 ms; the last may have been alone in its attempt.
+    assert!(start.elapsed() < Duration::from_secs(60), "{:?}", start.elapsed());
+    assert!(matches!(notifier.stats().state, State::Retrying { permanent: true, .. }));
+    stuck.await.unwrap();
+}
+
 #[tokio::test(start_paused = true)]
 async fn old_messages_are_given_up_where_that_is_configured() {
     let script = Script::default();
@@ -236,10 +256,12 @@ fn works_without_a_runtime() {
 #[tokio::test(start_paused = true)]
 async fn stats_can_be_serialised() {
     let script = Script::default();
-    script.then(attempt(&[Act::Accept, Act::Leave], End::Permanent));
+    script.then(attempt(&[Act::Accept], End::Ok));
+    script.then(attempt(&[Act::Leave], End::Permanent));
     let (notifier, worker) = build(&script, queue(10, 10));
     tokio::spawn(worker.run());
-    let receipts = [notifier.emit(&create()), notifier.emit(&create())];
+    notifier.send(&create()).await.unwrap();
+    let receipt = notifier.emit(&create());
     tokio::time::sleep(Duration::from_secs(2)).await;
     let mut stats = serde_json::to_value(notifier.stats()).unwrap();
     for pointer in ["/last_delivery", "/state/since"] {
@@ -260,5 +282,5 @@ async fn stats_can_be_serialised() {
             },
         })
     );
-    drop(receipts);
+    drop(receipt);
 }

@@ -137,7 +137,6 @@ async fn nobody_is_dropped_while_there_is_room() {
     config.max_bytes = 1024 * 1024 + 256;
     let (notifier, worker) = build(&script, config);
     tokio::spawn(worker.run());
-    let sized = |bytes| Event::ImageUpload(Payload::Error("x".repeat(bytes)));
     let pending = [notifier.emit(&sized(500_000)), notifier.emit(&sized(500_000))];
     let waiting = [700_000, 100_000].map(|bytes| {
         let notifier = notifier.clone();
@@ -151,6 +150,29 @@ async fn nobody_is_dropped_while_there_is_room() {
     drop(small.await.unwrap());
     let stats = notifier.stats();
     assert_eq!((stats.pending.messages, stats.dropped.overflow), (2, 1), "{stats:?}");
+    drop(pending);
+}
+
+/// Or a large notification would wait for ever beside a stream of small ones.
+#[tokio::test(start_paused = true)]
+async fn whoever_waits_for_room_gets_it_in_turn() {
+    let script = Script::default();
+    let mut config = queue(10, 1);
+    config.max_bytes = 1024 * 1024 + 256;
+    let (notifier, worker) = build(&script, config);
+    let pending = [500_000, 500_000].map(|bytes| notifier.emit(&sized(bytes)));
+    let waiting = [900_000, 30_000].map(|bytes| {
+        let notifier = notifier.clone();
+        tokio::spawn(async move { notifier.send(&sized(bytes)).await })
+    });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(notifier.stats().emitted, 2, "there is room for the small one, but it came later");
+    tokio::spawn(worker.run());
+    for task in waiting {
+        task.await.unwrap().unwrap();
+    }
+    let sizes: Vec<_> = script.taken().iter().map(|message| message.body().len()).collect();
+    assert!(sizes[2] > 900_000 && sizes[3] < 50_000, "{sizes:?}");
     drop(pending);
 }
 
@@ -185,4 +207,8 @@ fn no_wake_up_is_lost_between_threads() {
     let total = (THREADS * EACH) as u64;
     let stats = worker.join().unwrap();
     assert_eq!((stats.emitted, stats.delivered), (total, total), "{stats:?}");
+}
+
+fn sized(bytes: usize) -> Event {
+    Event::ImageUpload(Payload::Error("x".repeat(bytes)))
 }

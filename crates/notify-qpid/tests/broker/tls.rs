@@ -80,15 +80,26 @@ async fn tls_is_verified_in_both_directions() {
     assert!(error.to_string().contains("knows no user for the certificate"), "{error}");
     for wrong in [foreign.identity(name, 2199), ours.identity(name, 2001)] {
         let error = failure(&external, files(&wrong)).await;
-        assert!(error.to_string().contains("accept the client certificate in"), "{error:#}");
+        assert!(error.to_string().contains("does not accept the client certificate"), "{error:#}");
     }
     drop(broker);
 
-    // A broker whose own certificate is too old.
+    // A broker whose own certificate is too old, and one that wants ours.
     let (cert, key) = ours.identity("localhost", 2001);
     let broker =
         RabbitMq::builder().plugin("rabbitmq_amqp1_0").tls(&ours.file, &cert, &key).start();
     let url = format!("amqps://guest:guest@localhost:{}", broker.tls_port());
-    let error = failure(&url, ca).await;
+    let error = failure(&url, ca.clone()).await;
     assert!(error.to_string().contains("has expired"), "{error}");
+    drop(broker);
+    let (cert, key) = ours.identity("localhost", 2199);
+    let broker = RabbitMq::builder()
+        .plugin("rabbitmq_amqp1_0")
+        .tls(&ours.file, &cert, &key)
+        .config("ssl_options.fail_if_no_peer_cert = true")
+        .start();
+    let url = format!("amqps://guest:guest@localhost:{}", broker.tls_port());
+    let error = failure(&url, ca).await;
+    assert!(error.to_string().contains("wants a client certificate"), "{error}");
+    delivers(&url, files(&certificate)).await;
 }

@@ -2,22 +2,48 @@
 //!
 //! The spool is measured with a destination that takes nothing, and with one that takes everything at
 //! once, while its messages are forwarded and removed again.
+//!
+//! ```text
+//! cargo run --release -p notify-bench --bin spool -- [--messages N] [--batch N] [--rounds N] [--dir DIR]
+//! ```
+
+#![expect(
+    clippy::cast_precision_loss,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a program for developers: it prints, and stops where it cannot measure"
+)]
 
 use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use glance_notify::time::OffsetDateTime;
+use glance_notify::uuid::Uuid;
 use notify_conformance::samples;
 use notify_core::{
     Batch, Body, Encoding, EventType, Message, Notification, Stage, Transport, Verdict,
 };
 use notify_spool::{Config, Spool};
-use time::OffsetDateTime;
-use uuid::Uuid;
 
-pub(crate) struct Options {
+fn main() -> ExitCode {
+    match Options::parse(std::env::args().skip(1)) {
+        Ok(options) => {
+            run(&options);
+            ExitCode::SUCCESS
+        }
+        Err(usage) => {
+            eprintln!("spool: {usage}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+struct Options {
     messages: usize,
     batch: usize,
     rounds: usize,
@@ -25,7 +51,7 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    pub(crate) fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Self, String> {
+    fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Self, String> {
         let mut options = Self { messages: 200_000, batch: 1024, rounds: 7, dir: None };
         while let Some(name) = arguments.next() {
             let value = arguments.next().ok_or(format!("{name} needs a value"))?;
@@ -48,7 +74,7 @@ impl Options {
     }
 }
 
-pub(crate) fn run(options: &Options) {
+fn run(options: &Options) {
     let dir = match &options.dir {
         Some(dir) => tempfile::tempdir_in(dir),
         None => tempfile::tempdir(),

@@ -1,0 +1,45 @@
+//! Notifications that nobody wants, against a log line that nobody wants.
+
+use std::hint::black_box;
+
+use glance_notify::{Config, EventType, Notifier};
+
+use crate::samples;
+use crate::task::{Clock, Outcome, Task};
+
+/// `emit` on the strategy noop.
+pub(crate) fn emit(task: &Task) -> Outcome {
+    let notifier = notifier();
+    let events = samples::events();
+    let event = &events[0];
+    let clock = Clock::start();
+    for _ in 0..task.messages {
+        black_box(notifier.emit(black_box(event)));
+    }
+    clock.stop(task.messages)
+}
+
+/// `enabled`, which says no.
+pub(crate) fn enabled(task: &Task) -> Outcome {
+    let notifier = notifier();
+    let clock = Clock::start();
+    for _ in 0..task.messages {
+        black_box(notifier.enabled(black_box(EventType::ImageCreate)));
+    }
+    clock.stop(task.messages)
+}
+
+/// `log::info!` in a program that has no logger.
+pub(crate) fn disabled_log(task: &Task) -> Outcome {
+    let events = samples::events();
+    let clock = Clock::start();
+    for _ in 0..task.messages {
+        log::info!("{:?}", black_box(&events[0]));
+    }
+    clock.stop(task.messages)
+}
+
+fn notifier() -> Notifier {
+    let (notifier, _) = glance_notify::start(&Config::default()).expect("the strategy noop");
+    notifier
+}
