@@ -38,6 +38,7 @@ mod owner;
 mod record;
 mod status;
 mod store;
+mod unsynced;
 
 use std::collections::HashSet;
 use std::sync::Arc;

@@ -211,8 +211,7 @@ impl Owner {
             Some(slot) => slot,
             None => self.slot.insert(Dir::open(&self.config.dir, true)?.lock_lowest()?),
         };
-        let file = slot.open_file()?;
-        let storage = self.config.disk.open(slot.number(), file).map_err(Trouble::from);
+        let storage = slot.open(&*self.config.disk)?.map_err(Trouble::from);
         Ok(storage.and_then(|storage| Store::open(storage, self.next)))
     }
 

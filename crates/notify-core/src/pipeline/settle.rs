@@ -15,6 +15,8 @@ impl Queue {
     /// `false` says that nothing is left and nothing will come.
     pub(super) async fn fill(&self, flight: &mut Flight) -> bool {
         loop {
+            // What is too old is not sent again, nor counted as if it were.
+            self.expire(flight);
             let (closed, next_news) = self.top_up(flight);
             if !flight.is_empty() {
                 self.expire(flight);
@@ -82,11 +84,15 @@ impl Queue {
         let news = inner.account.refuse(refused, refusal.as_ref());
         drop(inner);
         news.tell();
+        // Whoever was woken without need would lose the place in the line of those who wait for room.
+        let progress = !decided.is_empty();
         for (receipt, result) in decided {
             // Nobody may be waiting any more.
             drop(receipt.map(|receipt| receipt.send(result)));
         }
-        self.made_progress();
+        if progress {
+            self.made_progress();
+        }
     }
 
     /// Takes what is settled out of the flight.
@@ -161,7 +167,9 @@ impl Queue {
             let error = if unknown { error.with_outcome(Outcome::Unknown) } else { error };
             drop(receipt.map(|receipt| receipt.send(Err(error))));
         }
-        self.made_progress();
+        if count > 0 {
+            self.made_progress();
+        }
         count
     }
 
