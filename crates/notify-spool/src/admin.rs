@@ -79,6 +79,15 @@ pub fn slots(dir: &Path) -> Result<Vec<SlotInfo>> {
     dir.numbers()?.into_iter().map(look).collect()
 }
 
+/// The number of every slot of the spool in `dir`, in order. None of them is opened.
+///
+/// # Errors
+///
+/// Where `dir` is no directory of this user's, or cannot be read.
+pub fn numbers(dir: &Path) -> Result<Vec<u32>> {
+    Dir::open(dir, false)?.numbers()
+}
+
 /// A slot that no process holds, held by this one until it is dropped.
 #[derive(Debug)]
 pub struct OpenSlot {

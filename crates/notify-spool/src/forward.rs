@@ -46,17 +46,23 @@ impl Forwarder {
         Self { config, keeper, ledger, inner, name, pipeline: Arc::default() }
     }
 
-    /// Forwards what is in every slot that no process holds, until nothing is left or `timeout` is
-    /// over, and returns the account: what is pending in it is left on the disk.
+    /// Forwards what is in every slot that no process holds, until nothing is left or `closing`
+    /// resolves, and returns the account: what is pending in it is left on the disk.
     ///
-    /// Needs a tokio runtime with its timer on, and with I/O on where the transport does I/O. Takes
-    /// `timeout` and the seconds that closing the destination takes.
+    /// `closing` resolves to how long what is under way may take to be concluded; nothing else is
+    /// begun then. [`account`](Stage::account) has the account meanwhile.
+    ///
+    /// Needs a tokio runtime with its timer on, and with I/O on where the transport does I/O.
     ///
     /// # Errors
     ///
     /// Why the directory, or the first slot of several that cannot, cannot be read. The others are
     /// drained all the same.
-    pub async fn drain(self, timeout: Duration) -> Result<Stats> {
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future ends the draining; what it has not concluded stays on the disk.
+    pub async fn drain(self, closing: Closing) -> Result<Stats> {
         let account = self.account();
         let Self { config, ledger, inner, pipeline, .. } = self;
         let (notifier, worker) = build(&config, inner, &pipeline)?;
@@ -71,9 +77,9 @@ impl Forwarder {
             drained
         };
         let deadline = async {
-            tokio::time::sleep(timeout).await;
+            let left = closing.await;
             stop.send_replace(true);
-            notifier.shutdown(Duration::ZERO).await;
+            notifier.shutdown(left).await;
             // Now the draining ends, and the worker with it.
             std::future::pending::<()>().await;
         };
