@@ -99,6 +99,7 @@ const WORDS: &[&str] = &[
     "disabled_notifications",
     "envelope",
     "node",
+    "on_corrupt",
     "on_mismatch",
     "overflow",
     "payloads",
@@ -108,4 +109,5 @@ const WORDS: &[&str] = &[
     "sasl_mechanisms",
     "strategy",
     "target",
+    "when_full",
 ];

@@ -34,12 +34,14 @@ fn check_planted(config: &Config) {
     }
 }
 
-/// The secret instead of a password, and in every URL.
+/// The secret behind a password, and in what is or ought not to be a URL.
 fn plant(line: &str) -> String {
     let Some((key, value)) = line.split_once(['=', ':']) else { return line.to_owned() };
+    let key = key.trim_end();
+    let reaches = key.ends_with("url") || key.ends_with("host") || key.ends_with("hostname");
     match value.split_once("://") {
-        Some((scheme, rest)) => format!("{key} = {scheme}://user:{SECRET}@{rest}"),
-        None if Redact::Secrets.hides(key) => format!("{key} = {value}{SECRET}"),
-        None => line.to_owned(),
+        Some((scheme, rest)) if reaches => format!("{key} = {scheme}://user:{SECRET}@{rest}"),
+        _ if Redact::Secrets.hides(key) => format!("{key} = {value}{SECRET}"),
+        _ => line.to_owned(),
     }
 }

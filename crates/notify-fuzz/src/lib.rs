@@ -16,6 +16,7 @@ mod glance_conf;
 mod notification;
 mod redaction;
 mod shown;
+mod spool;
 
 use std::process::ExitCode;
 
@@ -24,6 +25,7 @@ pub use config::config;
 pub use glance_conf::glance_conf;
 pub use notification::notification;
 pub use redaction::redaction;
+pub use spool::spool;
 
 /// A function that panics where a promise does not hold for these bytes.
 pub type Target = fn(&[u8]);
@@ -35,6 +37,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("glance_conf", glance_conf),
     ("notification", notification),
     ("redaction", redaction),
+    ("spool", spool),
 ];
 
 /// Tries the files that the program was given: what a program of this crate does without libFuzzer.

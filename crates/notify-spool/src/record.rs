@@ -16,6 +16,11 @@ use notify_core::Message;
 /// What a record takes besides its body, in bytes.
 pub(crate) const OVERHEAD: u64 = 4;
 
+/// What a message takes in the spool, in bytes.
+pub(crate) fn size(body: &[u8]) -> u64 {
+    body.len() as u64 + OVERHEAD
+}
+
 /// The records of one batch, in one piece.
 #[derive(Default)]
 pub(crate) struct Records {
@@ -134,14 +139,25 @@ impl<'a> DeadLetter<'a> {
     }
 }
 
-/// Reads bytes as whatever a slot may hold, and does nothing with it: for fuzzing.
+/// Reads bytes as whatever a slot may hold, and writes it again: for fuzzing.
+///
+/// # Panics
+///
+/// Where a debug build sees that what was read is written otherwise.
 #[doc(hidden)]
 pub fn read_anything(bytes: &[u8]) {
+    let mut again = Records::default();
     for body in bodies(bytes).flatten() {
+        again.push(body);
         let _ = Message::from_body(body.to_vec());
     }
+    debug_assert!(bytes.starts_with(&again.bytes), "records are written as they were");
+    let all = without(bytes, |_| false).unwrap_or_default();
+    debug_assert!(all.is_empty() || all == again.bytes, "nothing is taken away unasked");
+    debug_assert_eq!(without(bytes, |_| true), None, "nothing is left of nothing");
     without(bytes, |index| index % 2 == 0);
     if let Ok(letter) = DeadLetter::decode(bytes) {
+        debug_assert_eq!(letter.encode(), bytes, "a dead letter is written as it was");
         let _ = Message::from_body(letter.body.to_vec());
     }
 }

@@ -180,6 +180,15 @@ mod tests {
         [&list[..index], &list[index + 1..]].concat()
     }
 
+    #[test]
+    fn the_document_names_every_word() {
+        let doc = Folded::new(include_str!("../../../../docs/SECURITY.md")).long;
+        let doc = String::from_utf8(doc).unwrap();
+        for word in [SECRET, REMOVED, PARAMETERS].concat() {
+            assert!(doc.contains(&format!("`{word}`")), "{word}");
+        }
+    }
+
     /// The samples are planted in every payload of the tests of secrets: each of these fails when any
     /// rule is switched off, and no rule is superfluous.
     #[test]

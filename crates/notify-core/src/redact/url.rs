@@ -15,47 +15,66 @@ pub(super) fn mask(text: &str, rules: &Rules<'_>) -> String {
     while let Some(at) = rest.find("://") {
         let (before, url) = rest.split_at(at + 3);
         out.push_str(before);
-        let end = end_of(url, |url| has_credentials(url, rules));
-        let spaced = if rules.knows(Shape::Spaced) { spaced(url, end) } else { 0 };
-        let (url, behind) = url.split_at(end + spaced);
-        let shown = match url.rfind('@') {
-            Some(at) if spaced > 0 || has_credentials(url, rules) => {
+        let end = end_of(url, rules, |url| has_credentials(url, rules));
+        let spaced = if rules.knows(Shape::Spaced) { spaced(url, end, rules) } else { 0 };
+        let end = end + spaced;
+        let (from, end) = match url[..end].rfind('@') {
+            Some(at) if spaced > 0 || has_credentials(&url[..end], rules) => {
                 out.push_str(MASK);
-                &url[at..]
+                // What was behind the password may hold another URL.
+                (at, at + 1 + end_of(&url[at + 1..end], rules, |_| true))
             }
-            _ => url,
+            _ => (0, end),
         };
-        mask_parameters(shown, rules, &mut out);
-        rest = behind;
+        mask_parameters(&url[from..end], rules, &mut out);
+        rest = &url[end..];
     }
     out.push_str(rest);
     out
 }
 
 /// Where a URL ends that is cut off its scheme, and perhaps of credentials.
-fn end_of(url: &str, has_credentials: impl Fn(&str) -> bool) -> usize {
+fn end_of(url: &str, rules: &Rules<'_>, has_credentials: impl Fn(&str) -> bool) -> usize {
     // Behind the authority another URL may be nested: it is masked when its turn comes. Looked for
-    // first, so that no text is looked through as often as it has URLs. Before that, `://` is part of a
-    // password.
-    let up_to = &url[..url.find("://").unwrap_or(url.len())];
-    if let Some(end) = up_to.find(ends_url) {
-        return end;
+    // first, so that no text is looked through as often as it has URLs. Before that, and in the value
+    // of a secret parameter, `://` is part of the secret.
+    let (mut from, mut host) = (0, 0);
+    while let Some(length) = url[from..].find("://") {
+        let up_to = &url[..from + length];
+        if let Some(end) = up_to[from..].find(ends_url) {
+            return from + end;
+        }
+        let nested = from + scheme_start(&up_to[from..]);
+        if let Some(at) = url[from..nested].rfind('@')
+            && has_credentials(&url[..nested])
+        {
+            host = from + at + 1;
+        }
+        if !url[host..nested].contains(AUTHORITY_ENDS) {
+            break;
+        }
+        if !is_in_secret_value(url, nested, rules) {
+            return nested;
+        }
+        let rest = &url[nested..];
+        from = nested
+            + rest.find(|c| PARAMETER_MARKS.contains(&c) || ends_url(c)).unwrap_or(rest.len());
     }
-    let nested = scheme_start(up_to);
-    let host = match up_to[..nested].rsplit_once('@') {
-        Some((_, host)) if has_credentials(&up_to[..nested]) => host,
-        _ => &up_to[..nested],
-    };
-    if up_to.len() < url.len() && host.contains(AUTHORITY_ENDS) {
-        return nested;
-    }
-    url.find(ends_url).unwrap_or(url.len())
+    url[from..].find(ends_url).map_or(url.len(), |end| from + end)
+}
+
+/// Whether `at` is behind the beginning of a secret parameter's value.
+fn is_in_secret_value(url: &str, at: usize, rules: &Rules<'_>) -> bool {
+    let parameter = url[..at].rfind(PARAMETER_MARKS).map_or(0, |mark| mark + 1);
+    url[parameter..at].split_once('=').is_some_and(|(name, value)| {
+        !value.is_empty() && is_secret(name, &url[parameter + name.len() + 1..], rules)
+    })
 }
 
 /// How much further a URL goes whose password has a space or a quote: `user:pass word@host`.
 ///
 /// In `at http://host:80, ask bob@example.org` what follows the colon is a port.
-fn spaced(url: &str, end: usize) -> usize {
+fn spaced(url: &str, end: usize, rules: &Rules<'_>) -> usize {
     let (whole, behind) = url.split_at(end);
     let mark = |c: char| c.is_ascii_punctuation() && c != ']';
     let port = port(authority(whole)).trim_end_matches(mark);
@@ -65,7 +84,9 @@ fn spaced(url: &str, end: usize) -> usize {
     }
     let line = &behind[..behind.find("://").unwrap_or(behind.len())];
     match line.find(['@', '\n', '\r']) {
-        Some(at) if line[at..].starts_with('@') => at + 1 + end_of(&behind[at + 1..], |_| true),
+        Some(at) if line[at..].starts_with('@') => {
+            at + 1 + end_of(&behind[at + 1..], rules, |_| true)
+        }
         _ => 0,
     }
 }
@@ -83,9 +104,8 @@ fn has_credentials(url: &str, rules: &Rules<'_>) -> bool {
 
 /// Masks the secret parameters of a URL.
 fn mask_parameters(url: &str, rules: &Rules<'_>, out: &mut String) {
-    // Parameters follow `?` or `&`; some services put them behind `#` or `;`.
     let mut start = 0;
-    while let Some(mark) = url[start..].find(['?', '&', '#', ';']) {
+    while let Some(mark) = url[start..].find(PARAMETER_MARKS) {
         let parameter = start + mark + 1;
         out.push_str(&url[start..parameter]);
         start = parameter;
@@ -113,7 +133,7 @@ fn is_secret(name: &str, value: &str, rules: &Rules<'_>) -> bool {
     if rules.parameter(&decoded) {
         return true;
     }
-    let value = &value[..value.find(['?', '&', '#', ';']).unwrap_or(value.len())];
+    let value = &value[..value.find(PARAMETER_MARKS).unwrap_or(value.len())];
     let decoded = percent_decoded(value);
     rules.knows(Shape::EncodedUrl)
         && value.contains('%')
@@ -163,3 +183,6 @@ fn scheme_start(text: &str) -> usize {
 
 /// What ends the user, host and port of a URL.
 const AUTHORITY_ENDS: [char; 4] = ['/', '?', '#', '\\'];
+
+/// What parameters follow: `?` or `&`; with some services `#` or `;`.
+const PARAMETER_MARKS: [char; 4] = ['?', '&', '#', ';'];

@@ -13,3 +13,4 @@ mod room;
 mod round_trip;
 mod snapshots;
 mod stages;
+mod stress;

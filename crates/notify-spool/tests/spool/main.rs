@@ -19,3 +19,4 @@ mod model;
 mod shared;
 mod space;
 mod support;
+mod unsynced;

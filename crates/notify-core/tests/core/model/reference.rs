@@ -3,55 +3,10 @@
 use std::collections::VecDeque;
 
 use proptest::prelude::*;
-use proptest::strategy::Union;
 use proptest_state_machine::ReferenceStateMachine;
 
 use super::puppet::{Act, End, Order};
-
-/// What happens to the pipeline. After each of these it comes to rest.
-#[derive(Clone, Debug)]
-pub(crate) enum Step {
-    /// These are emitted in one go; the receipts are held, or dropped at once.
-    Emit(Vec<Sort>, bool),
-    /// One is emitted as soon as there is room.
-    Enqueue,
-    Flush,
-    /// The worker begins to run.
-    Start,
-    /// The transport does something.
-    Order(Order),
-    /// The attempt takes too long.
-    TimeOut,
-    /// The wait after a failure passes.
-    Wait,
-    /// An hour passes in one moment: whatever is pending has become old.
-    Age,
-    Close,
-    /// Shuts down with this much patience, in seconds.
-    ShutDown(u64),
-    DropWorker,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Sort {
-    Small,
-    Large,
-    /// Larger than the limits allow.
-    TooLarge,
-    /// Of a type that is disabled.
-    Disabled,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) struct Bounds {
-    pub(crate) max_messages: usize,
-    pub(crate) batch_messages: usize,
-    /// `max_bytes` and `batch_bytes`, where they bind.
-    pub(crate) bytes: Option<(usize, usize)>,
-    pub(crate) drop_oldest: bool,
-    /// Whether what is an hour old is given up.
-    pub(crate) ages: bool,
-}
+use super::steps::{Bounds, Sort, Step, bounds, step};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
@@ -121,77 +76,28 @@ impl ReferenceStateMachine for Model {
     type Transition = Step;
 
     fn init_state() -> BoxedStrategy<Self> {
-        let bytes = prop::option::of((super::MIN_BYTES..10_000_usize, 1..8000_usize));
-        (1..12_usize, 1..6_usize, bytes, any::<bool>(), any::<bool>())
-            .prop_map(|(max_messages, batch_messages, bytes, drop_oldest, ages)| Self {
-                bounds: Bounds { max_messages, batch_messages, bytes, drop_oldest, ages },
-                messages: Vec::new(),
-                queued: VecDeque::new(),
-                flight: Vec::new(),
-                hoping: VecDeque::new(),
-                flushes: Vec::new(),
-                worker: Worker::NotStarted,
-                failing: None,
-                retried: 0,
-                closed: false,
-                drain_over: false,
-                hour: 0,
-            })
-            .boxed()
+        let model = |bounds| Self {
+            bounds,
+            messages: Vec::new(),
+            queued: VecDeque::new(),
+            flight: Vec::new(),
+            hoping: VecDeque::new(),
+            flushes: Vec::new(),
+            worker: Worker::NotStarted,
+            failing: None,
+            retried: 0,
+            closed: false,
+            drain_over: false,
+            hour: 0,
+        };
+        bounds().prop_map(model).boxed()
     }
 
     fn transitions(model: &Self) -> BoxedStrategy<Step> {
-        let sort = prop_oneof![
-            6 => Just(Sort::Small),
-            3 => Just(Sort::Large),
-            1 => Just(Sort::TooLarge),
-            1 => Just(Sort::Disabled),
-        ];
-        let act = prop_oneof![
-            3 => Just(Act::Accept),
-            2 => Just(Act::Retry),
-            1 => Just(Act::Refuse),
-            1 => Just(Act::Swallow),
-        ];
-        let end = prop_oneof![Just(End::Ok), Just(End::Transient), Just(End::Permanent)];
-        let order = prop_oneof![
-            3 => (0..model.flight.len().max(1), act.clone()).prop_map(|(at, act)| Order::Do(at, act)),
-            1 => act.prop_map(Order::DoRest),
-            3 => end.prop_map(Order::End),
-        ];
-        let mut steps = vec![
-            (
-                12,
-                (prop::collection::vec(sort, 1..6), any::<bool>())
-                    .prop_map(|(sorts, held)| Step::Emit(sorts, held))
-                    .boxed(),
-            ),
-            (2, Just(Step::Flush).boxed()),
-            (1, Just(Step::Age).boxed()),
-            (1, Just(Step::Close).boxed()),
-        ];
-        if model.bounds.lines_up() {
-            steps.push((4, Just(Step::Enqueue).boxed()));
-        }
-        match model.worker {
-            Worker::NotStarted => steps.push((20, Just(Step::Start).boxed())),
-            Worker::Attempting => {
-                steps.push((30, order.prop_map(Step::Order).boxed()));
-                steps.push((3, Just(Step::TimeOut).boxed()));
-            }
-            Worker::Waiting => steps.push((20, Just(Step::Wait).boxed())),
-            Worker::Idle | Worker::Gone => {}
-        }
-        if model.messages.len() > 10 {
-            steps.push((1, (0..8_u64).prop_map(Step::ShutDown).boxed()));
-            steps.push((1, Just(Step::DropWorker).boxed()));
-        }
-        Union::new_weighted(steps)
-            .prop_filter("it is possible", {
-                let model = model.clone();
-                move |step| Self::preconditions(&model, step)
-            })
-            .boxed()
+        let Self { bounds, worker, flight, messages, .. } = model;
+        let step = step(bounds, *worker, flight.len(), messages.len());
+        let model = model.clone();
+        step.prop_filter("it is possible", move |step| Self::preconditions(&model, step)).boxed()
     }
 
     fn preconditions(model: &Self, step: &Step) -> bool {
@@ -221,7 +127,6 @@ impl ReferenceStateMachine for Model {
                 model.hoping.push_back(new);
             }
             Step::Flush => model.flushes.push(model.pending().collect()),
-            Step::Start => model.worker = Worker::Idle,
             Step::Order(Order::Do(at, act)) => model.act(*at, *act),
             Step::Order(Order::DoRest(act)) => {
                 model.act_on_rest(*act);
@@ -231,7 +136,7 @@ impl ReferenceStateMachine for Model {
                 model.end_attempt(Some(false));
             }
             Step::Order(Order::End(End::Permanent)) => model.end_attempt(Some(true)),
-            Step::Wait => model.worker = Worker::Idle,
+            Step::Start | Step::Wait => model.worker = Worker::Idle,
             Step::Age => {
                 model.hour += 1;
                 match model.worker {
@@ -260,14 +165,6 @@ impl ReferenceStateMachine for Model {
         }
         model.come_to_rest();
         model
-    }
-}
-
-impl Bounds {
-    /// Whether it is known who gets room, and when: where all need the same, and room is made by
-    /// nothing but verdicts.
-    fn lines_up(&self) -> bool {
-        self.bytes.is_none() && !self.ages
     }
 }
 
@@ -461,7 +358,9 @@ impl Model {
         let aged = |at: &usize| self.bounds.ages && self.messages[*at].born < self.hour;
         let (old, young) = self.flight.iter().partition::<Vec<usize>, _>(|at| aged(at));
         self.flight = young;
-        old.iter().for_each(|at| self.decide(*at, Fate::Aged));
+        for at in &old {
+            self.decide(*at, Fate::Aged);
+        }
         !old.is_empty()
     }
 
