@@ -13,6 +13,7 @@ mod backoff;
 mod bounds;
 mod deadline;
 mod flight;
+mod gather;
 mod notifier;
 mod queue;
 mod receipt;
