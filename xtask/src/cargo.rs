@@ -64,6 +64,18 @@ pub(crate) fn members() -> Result<Vec<Package>> {
     Ok(metadata.packages)
 }
 
+/// Where this workspace's builds go.
+pub(crate) fn target_directory() -> Result<PathBuf> {
+    #[derive(Deserialize)]
+    struct Metadata {
+        target_directory: PathBuf,
+    }
+    let metadata = output(&mut cargo(&["metadata", "--format-version=1", "--no-deps"]))?;
+    let metadata: Metadata =
+        serde_json::from_str(&metadata).context("what `cargo metadata` prints")?;
+    Ok(metadata.target_directory)
+}
+
 /// A member of the workspace.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Package {

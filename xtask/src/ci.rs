@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 
 use crate::cargo::{self, cargo};
-use crate::{bench, features, test, tidy};
+use crate::{bench, deny, features, test, tidy};
 
 /// Runs every step, also after one that failed.
 ///
@@ -38,7 +38,7 @@ struct Step {
     run: fn() -> Result<()>,
 }
 
-const STEPS: [Step; 8] = [
+const STEPS: [Step; 9] = [
     // Whoever builds a release builds what was tested.
     Step {
         name: "lock",
@@ -48,6 +48,7 @@ const STEPS: [Step; 8] = [
     },
     Step { name: "fmt", run: || cargo::run(&mut cargo(&["fmt", "--all", "--check"])) },
     Step { name: "tidy", run: tidy::run },
+    Step { name: "deny", run: deny::run },
     Step { name: "clippy", run: clippy },
     Step { name: "doc", run: doc },
     Step { name: "features", run: features::run },

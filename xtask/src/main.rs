@@ -6,11 +6,15 @@
 
 mod bench;
 mod cargo;
+mod chaos;
 mod ci;
+mod deny;
 mod features;
+mod fuzz;
 mod setup;
 mod test;
 mod tidy;
+mod tools;
 
 use std::process::ExitCode;
 
@@ -22,7 +26,10 @@ fn main() -> ExitCode {
         (Some("setup"), []) => setup::run(),
         (Some("setup"), [option]) if option == "--bench" => setup::run_for_benchmarks(),
         (Some("test"), extra) => test::run(extra),
+        (Some("chaos"), arguments) => chaos::run(arguments),
         (Some("ci"), []) => ci::run(),
+        (Some("deny"), []) => deny::run(),
+        (Some("fuzz"), options) => fuzz::run(options),
         (Some("features"), []) => features::run(),
         (Some("tidy"), []) => tidy::run(),
         (Some("bench"), arguments) => bench::run(arguments),
@@ -55,5 +62,10 @@ Usage: cargo xtask CHORE
   tidy               the invariants of the code
   features           every feature of the facade builds alone, and brings nothing of the others
   bench [ARGUMENT]…  the project beside its peers, with these arguments: --quick, --json, --help
-  ci                 all of that and more, as it runs on every change
+  chaos [ARGUMENT]…  breaks everything around a process that emits, and counts what was lost:
+                     [--minutes N | --short] [--seed S] [--fault NAME [--tries N]]
+  deny               licences, sources, duplicates and known weaknesses of what this is built on
+  fuzz [--seconds N] [--target NAME]
+                     libFuzzer looks for input that breaks a promise, a minute for each target
+  ci                 most of that and more, as it runs on every change
 ";

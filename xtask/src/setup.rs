@@ -19,7 +19,7 @@ use crate::cargo::{self, root};
 ///
 /// When something is missing and cannot be installed.
 pub(crate) fn run() -> Result<()> {
-    install_packages(&missing(&PACKAGES)?)?;
+    packages(&PACKAGES)?;
     python_environment(&root())
 }
 
@@ -29,12 +29,21 @@ pub(crate) fn run() -> Result<()> {
 ///
 /// As [`run`].
 pub(crate) fn run_for_benchmarks() -> Result<()> {
-    install_packages(&missing(&BENCH_PACKAGES)?)?;
+    packages(&BENCH_PACKAGES)?;
     run()
 }
 
-/// Those packages that are not installed.
-fn missing(packages: &[&'static str]) -> Result<Vec<&'static str>> {
+/// Installs those of these Debian packages that are missing.
+///
+/// # Errors
+///
+/// When one is missing and cannot be installed.
+pub(crate) fn packages(packages: &[&str]) -> Result<()> {
+    install_packages(&missing(packages)?)
+}
+
+/// Those of these packages that are not installed.
+fn missing<'a>(packages: &[&'a str]) -> Result<Vec<&'a str>> {
     let output = Command::new("dpkg-query")
         .args(["--show", "--showformat=${Package} ${db:Status-Status}\n"])
         .args(packages)
@@ -150,7 +159,8 @@ fn python_environment(root: &Path) -> Result<()> {
 }
 
 /// What the tests need of Debian's.
-const PACKAGES: [&str; 4] = ["rabbitmq-server", "logrotate", "python3-qpid-proton", "python3-venv"];
+const PACKAGES: [&str; 5] =
+    ["faketime", "logrotate", "python3-qpid-proton", "python3-venv", "rabbitmq-server"];
 
 /// What the benchmarks need besides: a peer in C. Those in Python are what the tests have.
 const BENCH_PACKAGES: [&str; 3] = ["gcc", "libc6-dev", "librabbitmq-dev"];

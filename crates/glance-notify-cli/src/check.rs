@@ -4,7 +4,8 @@ use std::io::Write;
 use std::time::Duration;
 
 use glance_notify::{
-    Builder, Config, Error, ErrorKind, Finding, FindingState, Transport, config::Entry, printable,
+    Builder, Config, Error, ErrorKind, Finding, FindingState, Redact, Transport, config::Entry,
+    printable,
 };
 
 use crate::exit::{Exit, Failure, print};
@@ -23,6 +24,8 @@ pub(crate) fn run(_: &Args, config: &Config) -> Result<Exit, Failure> {
         .and_then(|_| glance_notify::open(config));
     print(|out| show(out, &config.entries(), opened.is_ok()))?;
     let findings = examine(opened?)?;
+    #[cfg(feature = "spool")]
+    let findings = [findings, examine_spool(config)?].concat();
     print(|out| findings.iter().try_for_each(|finding| tell(out, finding)))?;
     let bad = findings.iter().filter_map(|finding| match &finding.state {
         FindingState::Bad(error) => Some(Failure::from(error.clone()).exit),
@@ -34,6 +37,14 @@ pub(crate) fn run(_: &Args, config: &Config) -> Result<Exit, Failure> {
         exits if exits.contains(&Exit::Permanent) => Exit::Permanent,
         _ => Exit::Undelivered,
     })
+}
+
+/// Looks at the spool before the destination, where there is to be one.
+#[cfg(feature = "spool")]
+fn examine_spool(config: &Config) -> Result<Vec<Finding>, Failure> {
+    let Some(spool) = config.spool()? else { return Ok(Vec::new()) };
+    let (spool, _) = glance_notify::spool::Spool::open(spool, glance_notify::open(config)?)?;
+    examine(Box::new(spool))
 }
 
 /// Looks at the destination, within a deadline.
@@ -62,7 +73,8 @@ fn examine(mut transport: Box<dyn Transport>) -> Result<Vec<Finding>, Failure> {
 fn show(out: &mut dyn Write, entries: &[Entry], accepted: bool) -> std::io::Result<()> {
     for Entry { key, value, origin, .. } in entries {
         let value = if accepted || origin == "default" { value } else { "…" };
-        let setting = format!("{} = {}", printable(key, CHARS), printable(value, CHARS));
+        let key = Redact::Secrets.text(key);
+        let setting = format!("{} = {}", printable(&key, CHARS), printable(value, CHARS));
         writeln!(out, "{setting:<40} # {}", printable(origin, CHARS))?;
     }
     Ok(())
@@ -75,7 +87,10 @@ fn tell(out: &mut dyn Write, finding: &Finding) -> std::io::Result<()> {
         FindingState::Warning(cost) => {
             writeln!(out, "warning  {subject}: {}", printable(cost, CHARS))
         }
-        FindingState::Bad(error) => writeln!(out, "bad      {subject}: {error:#}"),
+        FindingState::Bad(error) => {
+            let error = format!("{error:#}");
+            writeln!(out, "bad      {subject}: {}", printable(&error, usize::MAX))
+        }
     }
 }
 

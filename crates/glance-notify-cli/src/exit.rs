@@ -5,7 +5,7 @@ use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use glance_notify::Error;
+use glance_notify::{Error, printable};
 
 /// What the command's exit code says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,11 +52,35 @@ impl From<Error> for Failure {
     }
 }
 
-/// Says something to the person at the terminal; where nobody listens, nothing.
+/// Says something to the person at the terminal, on one line; where nobody listens, nothing.
 pub(crate) fn say(message: fmt::Arguments<'_>) {
     // One write, so that lines of several threads do not mix.
-    let line = format!("glance-notify: {message}\n");
+    let line = format!("glance-notify: {}\n", printable(&message.to_string(), usize::MAX));
     drop(io::stderr().write_all(line.as_bytes()));
+}
+
+/// `text`, of several lines, with all else escaped that does something to a terminal.
+pub(crate) fn harmless(text: &str) -> String {
+    let lines = text.split_inclusive('\n').map(|line| match line.strip_suffix('\n') {
+        Some(line) => format!("{}\n", printable(line, usize::MAX)),
+        None => printable(line, usize::MAX).to_string(),
+    });
+    lines.collect()
+}
+
+/// Says how the command is used, and what is wrong with how it was; help, on standard output, as its
+/// own.
+pub(crate) fn usage(error: &clap::Error) -> Exit {
+    // What was typed is repeated, and may have been pasted from anywhere.
+    let text = harmless(&error.render().to_string());
+    if error.use_stderr() {
+        drop(io::stderr().write_all(text.as_bytes()));
+        return Exit::Permanent;
+    }
+    match print(|out| out.write_all(text.as_bytes())) {
+        Ok(()) => Exit::Done,
+        Err(failure) => failure.exit,
+    }
 }
 
 /// Writes what the command is for to standard output. A reader that has gone away has seen enough.

@@ -7,11 +7,16 @@
 mod check;
 mod completions;
 mod emit;
+mod end;
 mod exit;
 mod lines;
 mod logging;
+mod progress;
 mod schema;
+mod signals;
 mod source;
+#[cfg(feature = "spool")]
+mod spool;
 mod validate;
 
 use std::path::PathBuf;
@@ -22,7 +27,7 @@ use clap::{Parser, Subcommand};
 use glance_notify::Config;
 use glance_notify::config::Layers;
 
-use crate::exit::{Exit, Failure, say};
+use crate::exit::{Exit, Failure, say, usage};
 
 /// Emit, validate and check notifications of an image service.
 #[derive(Parser)]
@@ -56,11 +61,16 @@ enum Command {
     Validate(validate::Args),
     Schema(schema::Args),
     Check(check::Args),
+    #[cfg(feature = "spool")]
+    Spool(spool::Args),
     Completions(completions::Args),
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error).into(),
+    };
     logging::init(cli.verbose);
     match cli.run() {
         Ok(exit) => exit.into(),
@@ -78,6 +88,8 @@ impl Cli {
             Command::Validate(args) => validate::run(args),
             Command::Schema(args) => schema::run(args),
             Command::Check(args) => check::run(args, &self.load()?),
+            #[cfg(feature = "spool")]
+            Command::Spool(args) => spool::run(args, &self.load()?),
             Command::Completions(args) => completions::run(args),
         }
     }

@@ -28,6 +28,8 @@ pub const FEATURES: &[&str] = &[
     "rabbit",
     #[cfg(feature = "schema")]
     "schema",
+    #[cfg(feature = "spool")]
+    "spool",
     #[cfg(feature = "testing")]
     "testing",
     #[cfg(feature = "tls")]

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use glance_notify::config::{Config, Layers};
-use glance_notify::{glance_conf, open};
+use glance_notify::{builder, glance_conf, open};
 
 const DOC: &str = include_str!("../../../docs/configuration.md");
 
@@ -22,25 +22,34 @@ fn rows() -> BTreeMap<&'static str, &'static str> {
 /// The keys that a table takes, as it says itself when it meets one that it does not.
 fn keys(table: &str) -> Vec<String> {
     let setting = if table.is_empty() { "zzz=1".to_owned() } else { format!("{table}.zzz=1") };
-    let layers =
-        Layers::new().set(&format!("strategy={}", if table == "log" { "log" } else { "noop" }));
-    let built = layers.unwrap().set(&setting).unwrap().build();
-    let error = built.and_then(|config| open(&config)).unwrap_err().to_string();
+    let strategy = match table {
+        "log" => "strategy=log",
+        "spool" => "strategy=log\nlog.target=stdout",
+        _ => "strategy=noop",
+    };
+    let set = |layers: Layers, setting| layers.set(setting).unwrap();
+    let built = strategy.lines().chain([setting.as_str()]).fold(Layers::new(), set).build();
+    let error = built.and_then(|config| builder(&config)).unwrap_err().to_string();
     let (_, keys) = error.split_once("unknown field: expected ").unwrap();
     keys.split('"').skip(1).step_by(2).map(str::to_owned).collect()
 }
 
 #[test]
 fn every_key_is_documented_and_every_documented_key_exists() {
-    let tables = ["queue", "log", "rabbit", "qpid"];
+    let tables = ["queue", "spool", "log", "rabbit", "qpid"];
     let top = keys("").into_iter().filter(|key| !tables.contains(&key.as_str()));
     let below = |table: &str| {
         let table = table.to_owned();
         keys(&table).into_iter().map(move |key| format!("{table}.{key}"))
     };
     let mut known: Vec<_> = top.chain(below("queue")).chain(below("log")).collect();
+    let mut documented: Vec<_> = rows().into_keys().collect();
+    if cfg!(feature = "spool") {
+        known.extend(below("spool"));
+    } else {
+        documented.retain(|key| !key.starts_with("spool."));
+    }
     known.sort();
-    let documented: Vec<_> = rows().into_keys().collect();
     assert_eq!(documented, known);
     for table in tables {
         assert!(DOC.contains(&format!("`[{table}]`")), "{table}");
@@ -50,14 +59,24 @@ fn every_key_is_documented_and_every_documented_key_exists() {
 #[test]
 fn every_documented_default_is_the_default() {
     let rows = rows();
-    let entries = Config::default().entries();
+    let mut entries = Config::default().entries();
+    if cfg!(feature = "spool") {
+        let config: Config = "spool.dir = '/s'".parse().unwrap();
+        entries.extend(
+            config
+                .entries()
+                .into_iter()
+                .filter(|entry| entry.key.starts_with("spool.") && entry.origin == "default"),
+        );
+    }
+    let elsewhere = |key: &str| {
+        key.starts_with("log.") || key.starts_with("spool.") && !cfg!(feature = "spool")
+    };
     for entry in &entries {
         assert_eq!(rows[entry.key.as_str()], format!("`{}`", entry.value), "{}", entry.key);
     }
-    let with_default: Vec<_> = rows
-        .iter()
-        .filter(|(key, default)| default.starts_with('`') && !key.starts_with("log."))
-        .collect();
+    let with_default: Vec<_> =
+        rows.iter().filter(|(key, default)| default.starts_with('`') && !elsewhere(key)).collect();
     assert_eq!(with_default.len(), entries.len());
 }
 

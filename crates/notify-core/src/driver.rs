@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::options::{self, Refusal};
 use crate::text::printable;
-use crate::{Error, ErrorKind, Result, Transport};
+use crate::{Error, ErrorKind, Redact, Result, Transport};
 
 /// A strategy that can be configured: one `const` in each transport's crate.
 ///
@@ -94,7 +94,8 @@ impl Options {
     /// The error of the key at `path`, which may be empty for the whole table.
     fn refusal(&self, refusal: &Refusal) -> Error {
         let path = refusal.path();
-        let key = match (self.prefix, path.as_str()) {
+        // A URL may stand where a key belongs.
+        let key = match (self.prefix, Redact::Secrets.text(&path).as_ref()) {
             ("", "") => "the configuration".to_owned(),
             ("", path) => format!("`{}`", printable(path, KEY_CHARS)),
             (prefix, "") => format!("`{prefix}`"),

@@ -115,7 +115,8 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.message)?;
+        // Whoever made the message should have escaped what came from outside; a path is easily forgotten.
+        printable(&self.0.message, usize::MAX).fmt(f)?;
         if f.alternate() {
             let mut cause = std::error::Error::source(self);
             while let Some(error) = cause {

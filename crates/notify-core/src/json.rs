@@ -8,7 +8,7 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
 use crate::notification::Problems;
-use crate::schema::Problem;
+use crate::schema::{Problem, escape};
 use crate::text::printable;
 use crate::{Error, ErrorKind, Limits};
 
@@ -94,8 +94,7 @@ impl Check<'_> {
     fn leave(self, segment: impl FnOnce() -> String) {
         let mut seen = self.seen.borrow_mut();
         if seen.violation.is_some() {
-            let segment = segment().replace('~', "~0").replace('/', "~1");
-            seen.path.push(segment);
+            seen.path.push(escape(&segment()));
         }
     }
 }

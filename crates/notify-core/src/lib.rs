@@ -32,7 +32,8 @@ pub use limits::Limits;
 pub use message::Message;
 pub use notification::{Input, Notification, Problems};
 pub use pipeline::{
-    Builder, Dropped, Notifier, Overflow, Pending, QueueConfig, Receipt, State, Stats, Worker,
+    Builder, Closing, Dropped, Notifier, Overflow, Pending, QueueConfig, Receipt, Stage,
+    StageAccount, State, Stats, Worker,
 };
 pub use redact::Redact;
 #[cfg(feature = "schema")]

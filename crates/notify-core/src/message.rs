@@ -3,11 +3,15 @@
 use std::fmt;
 use std::sync::Arc;
 
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::encode::write_json_string;
-use crate::{EventType, Priority};
+use crate::parse_time::parse_time;
+use crate::text::is_unsafe;
+use crate::{Error, ErrorKind, EventType, Priority, Result};
 
 /// One notification, encoded and redacted, ready to be sent.
 ///
@@ -23,6 +27,34 @@ pub struct Message {
 }
 
 impl Message {
+    /// The message whose [`body`](Self::body) this is, for whoever kept it somewhere: nothing is
+    /// encoded or redacted again.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Invalid`] for what is not one line of JSON with the six attributes and nothing
+    /// unescaped. What it repeats of the body is nothing.
+    pub fn from_body(body: Vec<u8>) -> Result<Self> {
+        let invalid = |what: &'static str| Error::new(ErrorKind::Invalid, what);
+        let text = std::str::from_utf8(&body).map_err(|_| invalid("the body is not UTF-8"))?;
+        if text.chars().any(is_unsafe) {
+            return Err(invalid("the body is not one harmless line"));
+        }
+        // What serde_json says may quote the body, so it is not passed on.
+        let kept: Kept<'_> = serde_json::from_str(text)
+            .map_err(|_| invalid("the body is no notification of six attributes"))?;
+        let timestamp = parse_time(&kept.timestamp)
+            .ok_or_else(|| invalid("the body's timestamp is no time"))?;
+        Ok(Self {
+            id: kept.message_id,
+            event_type: kept.event_type,
+            priority: kept.priority,
+            publisher_id: kept.publisher_id.into(),
+            timestamp,
+            body: body.into_boxed_slice(),
+        })
+    }
+
     /// The notification's `message_id`: the same in every copy of it, for consumers to drop
     /// duplicates by.
     pub fn id(&self) -> Uuid {
@@ -79,4 +111,19 @@ impl fmt::Debug for Message {
             .field("bytes", &self.body.len())
             .finish_non_exhaustive()
     }
+}
+
+/// What a body says of the message it is.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Kept<'a> {
+    message_id: Uuid,
+    #[serde(borrow)]
+    publisher_id: std::borrow::Cow<'a, str>,
+    event_type: EventType,
+    priority: Priority,
+    #[serde(borrow)]
+    timestamp: std::borrow::Cow<'a, str>,
+    #[serde(rename = "payload")]
+    _payload: IgnoredAny,
 }

@@ -11,6 +11,7 @@ use crate::encode::{Envelope, encode};
 use crate::json::parse;
 use crate::parse_time::parse_time;
 use crate::schema::{Fields, PayloadView, Problem, Reader, kind_of, parse_uuid};
+use crate::text::quoted;
 use crate::{
     Body, DeletedImage, Encoding, Error, ErrorKind, Event, EventType, Image, ImageSend, Limits,
     Message, Payload, Priority, Result, Task, TaskFailure, TaskSuccess,
@@ -161,7 +162,7 @@ fn read_id(fields: &mut Fields<'_, '_>) -> Option<Uuid> {
         Value::String(text) => {
             let id = parse_uuid(text);
             if id.is_none() {
-                let found = format!("\"{}\"", crate::printable(text, 64));
+                let found = quoted(text);
                 fields.problem("message_id", EXPECTED, found);
             }
             id
@@ -274,7 +275,7 @@ fn read_deleted(
     match payload {
         Value::String(text) if priority == Priority::Info => {
             let Some(id) = parse_uuid(text) else {
-                let found = format!("\"{}\"", crate::printable(text, 64));
+                let found = quoted(text);
                 reader.problem("/payload".into(), EXPECTED, found);
                 return None;
             };

@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 
 use crate::driver::Origins;
 use crate::schema::one_of;
-use crate::text::printable;
+use crate::text::{printable, quoted};
 
 /// Reads `table` as a `T`.
 pub(crate) fn parse<T: DeserializeOwned>(
@@ -83,7 +83,7 @@ impl de::Error for Refusal {
     }
 
     fn unknown_variant(word: &str, words: &'static [&'static str]) -> Self {
-        Self::new(format!("unknown \"{}\": expected {}", printable(word, 64), one_of(words)))
+        Self::new(format!("unknown {}: expected {}", quoted(word), one_of(words)))
     }
 
     fn unknown_field(_: &str, keys: &'static [&'static str]) -> Self {

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::Redact;
+
 /// At most `max` characters of `text`, on one line, with every character escaped that could move a
 /// cursor, recolour a terminal or reorder what is read (CWE-150).
 ///
@@ -41,6 +43,12 @@ impl fmt::Display for Printable<'_> {
     }
 }
 
+/// A word that an error repeats, in quotes: at most 64 characters, and without the credentials of a URL
+/// that stands where the word belongs.
+pub(crate) fn quoted(word: &str) -> String {
+    format!("\"{}\"", printable(&Redact::Secrets.text(word), 64))
+}
+
 /// Whether a character does something other than show itself: C0 and C1 controls, DEL, line and
 /// paragraph separators, and the bidirectional controls of Unicode (UAX #9).
 pub(crate) fn is_unsafe(c: char) -> bool {
@@ -53,6 +61,14 @@ pub(crate) fn is_unsafe(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_word_that_is_repeated_is_short_harmless_and_without_credentials() {
+        assert_eq!(quoted("a\u{1b}"), r#""a\u{1b}""#);
+        assert_eq!(quoted(&"x".repeat(65)), format!("\"{}…\"", "x".repeat(64)));
+        let long = format!("amqp://user:{}@host", "hunter2".repeat(10));
+        assert_eq!(quoted(&long), "\"amqp://***@host\"");
+    }
 
     #[test]
     fn nothing_unsafe_comes_out() {

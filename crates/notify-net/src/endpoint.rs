@@ -1,12 +1,13 @@
 //! Where a broker is and who logs in there: the keys that every transport's table has for it, and how
 //! they agree with each other.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use notify_core::Result;
 
 use crate::tls::HAS_TLS;
-use crate::url::wrong;
+use crate::url::{is_name, wrong};
 use crate::{BrokerUrl, Host, Password, Secret, TlsFiles};
 
 /// The keys as they are written. A transport reads them as part of its own table, which alone knows
@@ -69,6 +70,13 @@ impl EndpointKeys {
             None => {
                 let local = Host::default();
                 let name = self.host.unwrap_or(local.name);
+                // Messages show it: it must not be a URL with a password.
+                if !is_name(&name) && name.parse::<IpAddr>().is_err() {
+                    return Err(wrong(format!(
+                        "`{strategy}.host`: the name or the address of a host is expected; a URL is \
+                         for `{strategy}.url`"
+                    )));
+                }
                 BrokerUrl::new(false, vec![Host { name, port: self.port.unwrap_or(local.port) }])
             }
         };
@@ -166,7 +174,13 @@ mod tests {
                      amqps://";
         let text = || Some("x".to_owned());
         let path = || Some("/p".into());
+        let host = "`s.host`: the name or the address of a host is expected; a URL is for `s.url`";
+        let wrong =
+            |host: &str| EndpointKeys { host: Some(host.into()), ..EndpointKeys::default() };
         for (keys, said) in [
+            (wrong("amqp://u:hunter2@h"), host),
+            (wrong("a b"), host),
+            (wrong(""), host),
             (EndpointKeys { host: text(), ..full() }, hosts),
             (EndpointKeys { port: Some(1), ..full() }, hosts),
             (EndpointKeys { virtual_host: text(), ..full() }, virtual_host),

@@ -183,7 +183,7 @@ impl fmt::Debug for BrokerUrl {
 }
 
 /// Names of hosts in DNS, and the underscore that container networks use.
-fn is_name(name: &str) -> bool {
+pub(crate) fn is_name(name: &str) -> bool {
     !name.is_empty()
         && name
             .bytes()

@@ -3,46 +3,56 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use serde_json::json;
+use notify_conformance::broker::free_port;
+use notify_conformance::secrets::{MASKED_KEYS, REMOVED_KEYS, SECRET, texts, tree};
+use serde_json::{Value, json};
 
 use crate::support::{Ended, Place, emit};
 
-const SECRET: &str = "hUnTeR2-s3cr3t";
-
-/// Notifications with the secret in every place that is known to have leaked one.
+/// Notifications with every sample of a secret in every place that takes it.
 fn payloads() -> String {
     let url = format!("swift+https://acct:{SECRET}@store.example/c/o?temp_url_sig={SECRET}");
+    let keys = MASKED_KEYS.iter().chain(REMOVED_KEYS).map(|key| ((*key).to_owned(), json!(SECRET)));
+    let keys: serde_json::Map<String, Value> = keys.collect();
     let image = json!({
         "id": "c80a1a6c-bd1f-41c5-90ee-81afedb1d58d", "name": url, "status": "active",
         "created_at": "2012-05-16T15:27:36Z", "updated_at": "2012-05-16T15:27:36Z", "min_disk": 0,
         "min_ram": 0, "protected": false, "checksum": null, "owner": null, "disk_format": null,
         "container_format": null, "size": null, "is_public": false,
-        "properties": { "admin_password": SECRET, "X-Auth-Token": SECRET, "source": url },
-        "tags": [url], "deleted": false, "deleted_at": null,
+        "properties": keys, "tags": texts(), "deleted": false, "deleted_at": null,
         "location": url, "locations": [{ "url": url, "metadata": { "x": SECRET } }], "direct_url": SECRET,
-        "future": { "secret_key": SECRET, "deep": [{ "token": { "id": SECRET } }] },
+        "future": tree(),
     });
     let task = json!({
         "task_id": "c80a1a6c-bd1f-41c5-90ee-81afedb1d58d", "owner": null, "task_type": "import",
         "status": "success", "message": null, "expires_at": null,
         "created_at": "2012-05-16T15:27:36Z", "updated_at": "2012-05-16T15:27:36Z",
-        "task_input": { "import_from": url, "credentials": { "user": SECRET }, "passphrase": [SECRET] },
-        "result": { "location": SECRET, "url": url, "private-key": SECRET },
+        "task_input": tree(), "result": tree(),
     });
     let as_read = json!({
         "id": "c80a1a6c-bd1f-41c5-90ee-81afedb1d58d", "type": "import", "status": "pending",
-        "input": { "apiKey": SECRET, "from": url }, "deleted": false,
+        "input": tree(), "deleted": false,
     });
     let lines = [
         json!({ "event_type": "image.create", "priority": "INFO", "payload": image }),
         json!({ "event_type": "task.success", "priority": "INFO", "payload": task }),
         json!({ "event_type": "task.run", "priority": "INFO", "payload": as_read }),
-        json!({ "event_type": "image.upload", "priority": "ERROR", "payload": format!("cannot reach {url}: refused") }),
+        json!({ "event_type": "image.upload", "priority": "ERROR", "payload": texts().join(", then ") }),
+    ];
+    let text =
+        |text: String| json!({ "event_type": "image.upload", "priority": "WARN", "payload": text });
+    let more = [
         json!({ "event_type": "image.upload", "priority": "ERROR", "payload": "x", "_context_auth_token": SECRET }),
     ];
-    lines.map(|line| line.to_string()).join("\n")
+    let all = lines.into_iter().chain(texts().into_iter().map(text)).chain(more);
+    all.map(|line| line.to_string()).collect::<Vec<_>>().join("\n")
+}
+
+/// How many they are.
+fn count() -> usize {
+    payloads().lines().count()
 }
 
 /// Nothing of what the command said or wrote holds the secret; `masked` says that it was there to be
@@ -55,13 +65,34 @@ fn clean(place: &Place, ended: &Ended, outputs: &[&str]) {
         assert!(!place.read(name).contains(SECRET), "{name}: {}", place.read(name));
     }
     let inputs = ["in.jsonl", "notify.toml", "glance-api.conf"];
-    for entry in fs::read_dir(&place.dir).unwrap() {
-        let path = entry.unwrap().path();
-        let is_input = inputs.iter().any(|input| path.ends_with(input));
-        let content =
-            if is_input || path.is_symlink() { Vec::new() } else { fs::read(&path).unwrap() };
-        assert!(!String::from_utf8_lossy(&content).contains(SECRET), "{}", path.display());
+    let delivered = outputs.iter().filter(|name| **name != "acks").map(|name| place.read(name));
+    for key in REMOVED_KEYS {
+        // As a key, not as a word of a text.
+        let key = format!("\"{key}\":");
+        assert!(!delivered.clone().any(|text| text.contains(&key)), "{key} is there");
     }
+    for path in files(place.dir.path()) {
+        let is_input = inputs.iter().any(|input| path.ends_with(input));
+        assert!(is_input || !holds_secret(&path), "{}", path.display());
+    }
+}
+
+/// Every file below a directory.
+fn files(directory: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        match fs::symlink_metadata(&path).unwrap() {
+            metadata if metadata.is_dir() => found.extend(files(&path)),
+            metadata if metadata.is_file() => found.push(path),
+            _ => {}
+        }
+    }
+    found
+}
+
+fn holds_secret(path: &Path) -> bool {
+    String::from_utf8_lossy(&fs::read(path).unwrap()).contains(SECRET)
 }
 
 fn configured(place: &Place) {
@@ -88,12 +119,44 @@ fn what_is_delivered_and_what_is_said_of_it() {
         let ended = ended.expect(0);
         clean(&place, &ended, &["n.log", "acks"]);
         let log = place.read("n.log");
-        assert_eq!(log.lines().count(), 5);
-        assert!(
-            log.contains("***@store.example") && log.contains("\"admin_password\":\"***\""),
-            "{log}"
-        );
+        assert_eq!(log.lines().count(), count());
+        assert!(log.contains("***@auth.example") && log.contains("\"adminPass\":\"***\""), "{log}");
     }
+}
+
+/// The spool's files, and every command that looks into it or takes something out of it.
+#[test]
+fn what_waits_in_a_spool_and_what_is_shown_of_it() {
+    let place = Place::new();
+    let input = place.file("in.jsonl", payloads());
+    place.file(
+        "notify.toml",
+        format!(
+            "strategy = \"rabbit\"\nrabbit.url = \"amqp://u:{SECRET}@127.0.0.1:1\"\n\
+             spool.dir = \"spool\"\n"
+        ),
+    );
+    for (args, code) in [
+        (&["emit", input, "--acks", "acks"][..], 0),
+        (&["check"], 3),
+        (&["spool", "ls"], 0),
+        (&["spool", "ls", "--messages"], 0),
+        (&["spool", "ls", "--messages", "--json"], 0),
+        (&["spool", "stats", "--json"], 0),
+        (&["spool", "show", "0/0", "0/1", "0/2", "0/3"], 0),
+        (&["spool", "show", "0/0", "0/1", "0/2", "0/3", "--json"], 0),
+        (&["spool", "export"], 0),
+        (&["spool", "export", "--output", "exported"], 0),
+        (&["spool", "drain", "--timeout", "0.2"], 3),
+        (&["spool", "retry", "--all"], 0),
+        (&["spool", "drop", "0/0"], 0),
+    ] {
+        let ended = place.run([args, &["-vvv", "-c", "notify.toml"]].concat()).expect(code);
+        clean(&place, &ended, &[]);
+    }
+    let exported = place.read("exported");
+    assert_eq!(exported.lines().count(), count());
+    assert!(exported.contains("***@auth.example"), "{exported}");
 }
 
 /// Otherwise nothing else here would prove anything.
@@ -103,7 +166,10 @@ fn without_redaction_the_secret_does_arrive() {
     let input = place.file("in.jsonl", payloads());
     place.run(emit(&["--set", "redact=off", input])).expect(0);
     let log = place.read("n.log");
-    assert!(log.lines().take(4).all(|line| line.contains(SECRET)), "{log}");
+    assert!(log.lines().take(count() - 1).all(|line| line.contains(SECRET)), "{log}");
+    for key in MASKED_KEYS.iter().chain(REMOVED_KEYS) {
+        assert!(log.contains(&format!("\"{key}\":")), "{key} was planted");
+    }
     // What oslo.messaging adds about a user is left out whatever is said of redaction.
     assert!(!log.lines().last().unwrap().contains(SECRET), "{log}");
 }
@@ -113,11 +179,11 @@ fn what_is_handed_to_the_programs_own_logging() {
     let place = Place::new();
     let input = place.file("in.jsonl", payloads());
     let args = ["emit", "--set", "strategy=log", "--set", "log.target=tracing", "-vvv", input];
-    let ended = place.run(args).says(0, "***@store.example");
+    let ended = place.run(args).says(0, "***@auth.example");
     clean(&place, &ended, &[]);
     let args = ["emit", "--set", "strategy=log", "--set", "log.target=stdout", "-vvv", input];
     let ended = place.run(args).expect(0);
-    assert!(ended.out.contains("***@store.example"));
+    assert!(ended.out.contains("***@auth.example"));
     clean(&place, &ended, &[]);
 }
 
@@ -129,7 +195,7 @@ fn what_is_not_delivered_and_why() {
     let args = ["--timeout", "0.2", "-vvv", "--failed", "failed", input];
     let ended = place.run(emit(&args)).expect(3);
     clean(&place, &ended, &["failed"]);
-    assert_eq!(place.lines("failed").len(), 5);
+    assert_eq!(place.lines("failed").len(), count());
 }
 
 #[test]
@@ -168,6 +234,99 @@ fn what_a_configuration_holds_and_what_is_wrong_with_it() {
             let ended = place.run([command, "-vvv", "-c", "notify.toml"]).expect(2);
             clean(&place, &ended, &[]);
         }
+    }
+}
+
+/// What waits for a broker that is away lies on the disk, and says nothing.
+#[test]
+fn what_waits_on_the_disk() {
+    for (redact, shows) in [("redact=secrets", false), ("redact=off", true)] {
+        let place = Place::new();
+        let input = place.file("in.jsonl", payloads());
+        let url = format!("rabbit.url=amqp://u:{SECRET}@127.0.0.1:{}/", free_port());
+        place.file("notify.toml", "strategy = \"rabbit\"\nspool.dir = \"spool\"\n");
+        let args = ["emit", "-c", "notify.toml", "-vvv", "--set", redact, "--set", &url, input];
+        let ended = place.run(args).expect(0);
+        let spooled = files(&place.path("spool"));
+        assert!(!spooled.is_empty());
+        assert_eq!(spooled.iter().any(|path| holds_secret(path)), shows, "{redact}");
+        if !shows {
+            clean(&place, &ended, &[]);
+            let args = ["check", "-c", "notify.toml", "-vvv", "--set", &url];
+            clean(&place, &place.run(args), &[]);
+        }
+    }
+}
+
+/// Of a configuration that is not even needed, nothing is shown at all.
+#[test]
+fn what_needs_no_configuration() {
+    let place = Place::new();
+    configured(&place);
+    let input = place.file("in.jsonl", payloads());
+    for args in [
+        &["schema"][..],
+        &["schema", "--example"],
+        &["completions", "bash"],
+        &["help", "emit"],
+        &["--version"],
+        &["validate", input],
+        &["validate", "--report", "json", input],
+    ] {
+        let set = format!("rabbit.password={SECRET}");
+        let mut command =
+            place.command([&["-vvv", "-c", "notify.toml", "--set", &set], args].concat());
+        command.env("GLANCE_NOTIFY__QPID__PASSWORD", SECRET);
+        let ended = Ended::from(command.output().unwrap()).expect(0);
+        clean(&place, &ended, &[]);
+    }
+}
+
+/// A URL with a password where a word, a key, a file's name or an option belongs.
+#[test]
+fn what_stands_in_the_wrong_place() {
+    let place = Place::new();
+    let url = format!("amqp://u:{SECRET}@h");
+    for key in [
+        "strategy",
+        "redact",
+        "compat",
+        "rabbit.host",
+        "rabbit.envelope",
+        "rabbit.sasl_mechanism",
+        "qpid.node",
+        "qpid.dialect",
+        "queue.overflow",
+    ] {
+        let strategy = if key.starts_with("qpid") { "strategy=qpid" } else { "strategy=rabbit" };
+        let set = format!("{key}={url}");
+        for command in ["check", "emit"] {
+            let args =
+                [command, "-vvv", "--set", strategy, "--set", "rabbit.user=u", "--set", &set];
+            clean(&place, &place.run(args).expect(2), &[]);
+        }
+    }
+    for set in [
+        format!("{url}=1"),
+        format!("rabbit.{url}=1"),
+        format!("disabled_notifications=[\"{url}\"]"),
+    ] {
+        let ended = place.run(["check", "--set", "strategy=rabbit", "--set", &set]).expect(2);
+        clean(&place, &ended, &[]);
+    }
+    let wrong = format!(
+        "{{\"event_type\":\"{url}\",\"priority\":\"{url}\",\"payload\":{{}},\"{url}\":1}}\n\
+         {{\"event_type\":\"image.delete\",\"priority\":\"INFO\",\"payload\":\"{url}\"}}\n\
+         {{\"event_type\":\"image.create\",\"priority\":\"INFO\",\"payload\":{{\"id\":\"{url}\",\"status\":\"{url}\",\
+         \"properties\":{{\"{url}\":1}}}}}}\n"
+    );
+    let input = place.file("in.jsonl", wrong);
+    for args in [
+        &["validate", input][..],
+        &["validate", "--report", "json", input],
+        &["emit", "--skip-invalid", input],
+    ] {
+        clean(&place, &place.run(args).expect(4), &[]);
     }
 }
 

@@ -27,7 +27,9 @@ impl Config {
         let strategy = strategy::DRIVERS.iter().find(|driver| driver.name == self.strategy);
         let own = strategy.and_then(|driver| serde_json::from_str(driver.defaults).ok());
         let common = serde_json::to_value(Settings::default()).ok();
-        for (defaults, prefix) in [(common, ""), (own, self.strategy)] {
+        for (defaults, prefix) in
+            [(common, ""), (own, self.strategy), (self.spool_defaults(), "spool")]
+        {
             let Some(Value::Object(defaults)) = defaults else { continue };
             leaves(&defaults, prefix, &mut |key, value| {
                 if !self.origins.contains_key(&key) {
@@ -49,6 +51,17 @@ impl Config {
             origin: origin.to_owned(),
         };
         values.into_iter().map(entry).collect()
+    }
+}
+
+impl Config {
+    /// What holds for a spool where nothing else is configured, if there is to be one.
+    fn spool_defaults(&self) -> Option<Value> {
+        #[cfg(feature = "spool")]
+        let defaults = Some(notify_spool::DEFAULTS);
+        #[cfg(not(feature = "spool"))]
+        let defaults: Option<&str> = None;
+        defaults.filter(|_| self.wants_spool()).and_then(|text| serde_json::from_str(text).ok())
     }
 }
 
@@ -82,12 +95,19 @@ fn shown(key: &str, value: &Value) -> Value {
         Value::String(text) => {
             let masked = Redact::Secrets.text(text);
             // What is no URL where one belongs may have its credentials anywhere.
-            let torn = name.ends_with("url") && masked == *text && text.contains('@');
+            let torn = name.ends_with("url") && !is_clean(&masked);
             if torn { MASK.into() } else { masked.into() }
         }
         Value::Array(items) => items.iter().map(|item| shown(key, item)).collect(),
         value => value.clone(),
     }
+}
+
+/// Whether nothing of a URL but the mask stands where its credentials would.
+fn is_clean(url: &str) -> bool {
+    let Some((before, _)) = url.rsplit_once('@') else { return true };
+    let scheme = before.strip_suffix(MASK).and_then(|scheme| scheme.strip_suffix("://"));
+    scheme.is_some_and(|scheme| !scheme.contains(|c: char| !c.is_ascii_alphanumeric()))
 }
 
 const MASK: &str = "***";
@@ -105,6 +125,9 @@ mod tests {
             ("rabbit.url = 'amqp://u:hunter2@h/v'", r#""amqp://***@h/v""#),
             ("rabbit.url = 'amqp://u:hunter2@h,u:hunter2@g/v'", r#""amqp://***@g/v""#),
             ("rabbit.url = 'amqp:/u:hunter2@h/v'", r#""***""#),
+            ("rabbit.url = 'amqp://u:hunter2 x@h/v'", r#""amqp://***@h/v""#),
+            ("rabbit.url = 'amqp://u:1 hunter2@h/v'", r#""***""#),
+            ("rabbit.url = 'amqp://u:?key=x hunter2@h/v'", r#""***""#),
             ("rabbit.url = 'amqp://h/v?password=hunter2'", r#""amqp://h/v?password=***""#),
             ("rabbit.hosts = ['amqp://u:hunter2@h', 'h']", r#"["amqp://***@h","h"]"#),
             ("rabbit.token.deep = ['hunter2']", r#""***""#),

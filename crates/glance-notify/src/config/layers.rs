@@ -7,7 +7,7 @@ use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use notify_core::{Error, ErrorKind, Origin, Origins, Result, printable};
+use notify_core::{Error, ErrorKind, Origin, Origins, Redact, Result, printable};
 use serde_json::{Map, Value};
 
 use super::entries::{is_secret, leaves};
@@ -202,7 +202,7 @@ impl Layers {
         if key.split('.').any(str::is_empty) || key.split('.').count() > MAX_DEPTH {
             return Err(refuse(format!(
                 "{place}: `{}` is no key: expected one as `log.file`",
-                printable(key, 64)
+                printable(&Redact::Secrets.text(key), 64)
             )));
         }
         self.put(key, parse_value(text), place, Some(text));

@@ -15,7 +15,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use notify_core::{
-    Builder, Encoding, Error, ErrorKind, Limits, Options, Origins, Result, printable,
+    Builder, Encoding, Error, ErrorKind, Limits, Options, Origins, Redact, Result, printable,
 };
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
@@ -113,6 +113,29 @@ impl Config {
         }
     }
 
+    /// The spool before the strategy, where the table `[spool]` asks for one.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`], when one of its keys is unknown, missing or of the wrong kind.
+    #[cfg(feature = "spool")]
+    pub fn spool(&self) -> Result<Option<notify_spool::Config>> {
+        if !self.wants_spool() {
+            return Ok(None);
+        }
+        let mut spool = notify_spool::Config::from_options(self.options("spool"))?;
+        let queue = &self.settings.queue;
+        spool.batch_messages = queue.batch_messages;
+        spool.batch_bytes = queue.batch_bytes;
+        spool.attempt_timeout = queue.attempt_timeout.into();
+        Ok(Some(spool))
+    }
+
+    /// Whether there is a table `[spool]`.
+    pub(crate) fn wants_spool(&self) -> bool {
+        self.table.contains_key("spool")
+    }
+
     /// Everything that is not the strategy's, given to a notifier's builder.
     pub(crate) fn apply(&self, builder: Builder) -> Builder {
         let Settings { disabled_notifications, queue, .. } = &self.settings;
@@ -139,7 +162,7 @@ impl Config {
                 format!(
                     "`strategy`{}: unknown \"{}\": expected {}",
                     place.unwrap_or_default(),
-                    printable(&settings.strategy, 64),
+                    printable(&Redact::Secrets.text(&settings.strategy), 64),
                     strategy::names()
                 ),
             ));
@@ -216,7 +239,7 @@ mod tests {
             ("strategy = 3", "`strategy` (TOML): expected a string, found a whole number"),
             (
                 "strateyg = 'log'",
-                "`strateyg` (TOML): unknown field: expected \"strategy\", \"publisher_id\", \"disabled_notifications\", \"payloads\", \"redact\", \"compat\", \"log_file\", \"queue\", \"log\", \"rabbit\" or \"qpid\"",
+                "`strateyg` (TOML): unknown field: expected \"strategy\", \"publisher_id\", \"disabled_notifications\", \"payloads\", \"redact\", \"compat\", \"log_file\", \"queue\", \"spool\", \"log\", \"rabbit\" or \"qpid\"",
             ),
             ("log = 'x'", "`log` (TOML): expected a table, found a string"),
             (

@@ -23,6 +23,8 @@ pub(super) struct Settings {
     pub(super) log_file: Option<String>,
     pub(super) queue: QueueSettings,
     #[serde(skip_serializing)]
+    pub(super) spool: Map<String, Value>,
+    #[serde(skip_serializing)]
     pub(super) log: Map<String, Value>,
     #[serde(skip_serializing)]
     pub(super) rabbit: Map<String, Value>,
@@ -41,6 +43,7 @@ impl Default for Settings {
             compat: None,
             log_file: None,
             queue: QueueSettings::default(),
+            spool: Map::new(),
             log: Map::new(),
             rabbit: Map::new(),
             qpid: Map::new(),

@@ -11,6 +11,7 @@
 mod account;
 mod backoff;
 mod bounds;
+mod builder;
 mod deadline;
 mod flight;
 mod gather;
@@ -18,12 +19,15 @@ mod notifier;
 mod queue;
 mod receipt;
 mod settle;
+mod stage;
 mod stats;
 mod streak;
 mod worker;
 
 pub use bounds::{Overflow, QueueConfig};
-pub use notifier::{Builder, Notifier};
+pub use builder::Builder;
+pub use notifier::Notifier;
 pub use receipt::Receipt;
+pub use stage::{Closing, Stage, StageAccount};
 pub use stats::{Dropped, Pending, State, Stats};
 pub use worker::Worker;

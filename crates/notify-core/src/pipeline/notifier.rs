@@ -6,19 +6,16 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 
-use super::bounds::{BOOKKEEPING, QueueConfig};
+use super::builder::Builder;
 use super::deadline::after;
 use super::queue::Queue;
 use super::receipt::{Receipt, undecided};
+use super::stage::Named;
 use super::stats::Stats;
-use super::worker::Worker;
 use crate::encode::{Envelope, encode};
 use crate::ids::message_id;
 use crate::schema::PayloadView;
-use crate::text::printable;
-use crate::{
-    Body, Encoding, Error, ErrorKind, Event, EventType, Message, Notification, Result, Transport,
-};
+use crate::{Body, Encoding, Event, EventType, Message, Notification, Result, Transport};
 
 /// Emits notifications. Cheap to clone; all clones share one queue, one account and one worker.
 ///
@@ -36,32 +33,27 @@ use crate::{
 /// # }
 /// ```
 #[derive(Clone, Debug)]
-pub struct Notifier(Arc<Shared>);
+pub struct Notifier(pub(super) Arc<Shared>);
 
 #[derive(Debug)]
-struct Shared {
-    queue: Arc<Queue>,
-    wanted: EventSet,
-    suppressed: AtomicU64,
-    publisher_id: Arc<str>,
-    encoding: Encoding,
-    send_timeout: Duration,
-    drain_timeout: Duration,
+pub(super) struct Shared {
+    pub(super) queue: Arc<Queue>,
+    pub(super) wanted: EventSet,
+    pub(super) suppressed: AtomicU64,
+    pub(super) publisher_id: Arc<str>,
+    pub(super) encoding: Encoding,
+    pub(super) send_timeout: Duration,
+    pub(super) drain_timeout: Duration,
+    /// The worker's transport, and what is behind it.
+    pub(super) name: &'static str,
+    pub(super) behind: Option<Named>,
+    pub(super) time_to_end: Duration,
 }
 
 impl Notifier {
     /// Begins to build a notifier that delivers by `transport`.
     pub fn builder(transport: Box<dyn Transport>) -> Builder {
-        Builder {
-            transport,
-            publisher_id: None,
-            encoding: Encoding::default(),
-            disabled: Vec::new(),
-            queue: QueueConfig::default(),
-            attempt_timeout: Duration::from_secs(60),
-            send_timeout: Duration::from_secs(120),
-            drain_timeout: Duration::from_secs(10),
-        }
+        Builder::new(transport)
     }
 
     /// Whether notifications of this type go anywhere: the transport wants them and they are not
@@ -131,6 +123,20 @@ impl Notifier {
         self.queue_when_room(encoded).await
     }
 
+    /// Queues a message that is encoded already, as it is, as soon as there is room, however long that
+    /// takes: for whoever keeps messages and passes them on in their order. See
+    /// [`Builder::source_keeps`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it resolves, nothing was queued and nothing is counted.
+    pub async fn relay(&self, message: Message) -> Receipt {
+        if !self.enabled(message.event_type()) {
+            return self.suppress();
+        }
+        self.0.queue.push_when_room(message, Duration::MAX).await
+    }
+
     /// Gives `body` an id, this notifier's publisher id and the time, and queues nothing: to be kept
     /// in an outbox until it is sent by [`resend`](Self::resend).
     pub fn stamp(&self, body: impl Into<Body>) -> Notification {
@@ -150,6 +156,17 @@ impl Notifier {
     /// The account so far.
     pub fn stats(&self) -> Stats {
         self.0.queue.stats(self.0.suppressed.load(Ordering::Relaxed))
+    }
+
+    /// The accounts of all stages in the order in which a notification passes them, each with the name
+    /// of what it delivers to: this notifier's own first, as [`stats`](Self::stats), and then that of
+    /// what is [behind](Builder::behind) its transport.
+    ///
+    /// Each is read in one moment, and holds by itself; the stages are read one after the other.
+    pub fn stages(&self) -> Vec<(&'static str, Stats)> {
+        let own = (self.0.name, self.stats());
+        let behind = self.0.behind.iter().map(|stage| (stage.name, (stage.account)()));
+        [own].into_iter().chain(behind).collect()
     }
 
     /// Waits until everything that was queued before this call is decided.
@@ -173,12 +190,13 @@ impl Notifier {
     /// Takes nothing more, gives the worker `drain` to deliver what is pending, waits until it has
     /// ended and closed its transport, and returns the account.
     ///
-    /// Takes `drain` and six seconds at most. Where nobody runs the worker, the account shows what is
+    /// Takes `drain` and six seconds at most, eleven with a stage [behind](Builder::behind). Where
+    /// nobody runs the worker, the account shows what is
     /// still pending.
     pub async fn shutdown(&self, drain: Duration) -> Stats {
         self.0.queue.close_within(drain);
         let ended = tokio::time::timeout_at(
-            after(drain.saturating_add(Worker::TIME_TO_END)),
+            after(drain.saturating_add(self.0.time_to_end)),
             self.0.queue.ended(),
         );
         drop(ended.await);
@@ -216,136 +234,9 @@ impl Drop for Shared {
     }
 }
 
-/// Everything about a notifier that can be chosen. See [`Notifier::builder`].
-#[derive(Debug)]
-#[must_use]
-pub struct Builder {
-    transport: Box<dyn Transport>,
-    publisher_id: Option<String>,
-    encoding: Encoding,
-    disabled: Vec<String>,
-    queue: QueueConfig,
-    attempt_timeout: Duration,
-    send_timeout: Duration,
-    drain_timeout: Duration,
-}
-
-impl Builder {
-    /// Who the notifications are from. Default the host name.
-    pub fn publisher_id(mut self, publisher_id: impl Into<String>) -> Self {
-        self.publisher_id = Some(publisher_id.into());
-        self
-    }
-
-    /// How notifications are written.
-    pub fn encoding(mut self, encoding: Encoding) -> Self {
-        self.encoding = encoding;
-        self
-    }
-
-    /// Which notifications are not emitted: event types (`task.run`) and groups (`image`), as Glance's
-    /// `disabled_notifications`.
-    pub fn disabled<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
-        self.disabled = names.into_iter().map(Into::into).collect();
-        self
-    }
-
-    /// The bounds of the queue and of batches.
-    pub fn queue(mut self, queue: QueueConfig) -> Self {
-        self.queue = queue;
-        self
-    }
-
-    /// How long one attempt to send a batch may take. Default 60 s.
-    pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
-        self.attempt_timeout = timeout;
-        self
-    }
-
-    /// How long [`Notifier::send`] waits for an outcome, and [`Notifier::enqueue`] for room. Default
-    /// 120 s.
-    pub fn send_timeout(mut self, timeout: Duration) -> Self {
-        self.send_timeout = timeout;
-        self
-    }
-
-    /// How long the worker tries to deliver what is pending once the notifier is closed or dropped.
-    /// Default 10 s.
-    pub fn drain_timeout(mut self, timeout: Duration) -> Self {
-        self.drain_timeout = timeout;
-        self
-    }
-
-    /// Builds the notifier and its worker. Starts nothing: run the worker.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::Config`] for a name that is neither an event type nor a group, an empty publisher
-    /// id, and bounds that nothing fits in.
-    pub fn build(self) -> Result<(Notifier, Worker)> {
-        let config = |message: String| Err(Error::new(ErrorKind::Config, message));
-        let publisher_id = match self.publisher_id {
-            None => host_name()?,
-            Some(name) if name.is_empty() => return config("`publisher_id` is empty".into()),
-            Some(name) => name,
-        };
-        let QueueConfig { max_messages, max_bytes, batch_messages, .. } = self.queue;
-        if max_messages == 0 || batch_messages == 0 {
-            return config(
-                "`queue.max_messages` and `queue.batch_messages` must be at least 1".into(),
-            );
-        }
-        let largest = self.encoding.limits.bytes.saturating_add(BOOKKEEPING);
-        if max_bytes < largest {
-            return config(format!(
-                "`queue.max_bytes` must be at least {largest}, to hold one notification of the \
-                 largest size"
-            ));
-        }
-        let mut wanted = EventSet::default();
-        for &event_type in EventType::ALL {
-            let name = |name: &String| name == event_type.as_str() || name == event_type.group();
-            if self.transport.wants(event_type) && !self.disabled.iter().any(name) {
-                wanted.insert(event_type);
-            }
-        }
-        if let Some(name) = self.disabled.iter().find(|name| !is_event_or_group(name)) {
-            return config(format!(
-                "`disabled_notifications`: \"{}\" is neither an event type nor a group (image, task)",
-                printable(name, 64)
-            ));
-        }
-        let queue = Arc::new(Queue::new(self.queue));
-        let worker = Worker::new(self.transport, Arc::clone(&queue), self.attempt_timeout);
-        let notifier = Notifier(Arc::new(Shared {
-            queue,
-            wanted,
-            suppressed: AtomicU64::new(0),
-            publisher_id: publisher_id.into(),
-            encoding: self.encoding,
-            send_timeout: self.send_timeout,
-            drain_timeout: self.drain_timeout,
-        }));
-        Ok((notifier, worker))
-    }
-}
-
-fn host_name() -> Result<String> {
-    match hostname::get() {
-        Ok(name) if !name.is_empty() => Ok(name.to_string_lossy().into_owned()),
-        _ => Err(Error::new(ErrorKind::Config, "this host has no name: set `publisher_id`")),
-    }
-}
-
-fn is_event_or_group(name: &str) -> bool {
-    EventType::ALL
-        .iter()
-        .any(|event_type| event_type.as_str() == name || event_type.group() == name)
-}
-
 /// A set of event types.
 #[derive(Clone, Copy, Debug, Default)]
-struct EventSet(u16);
+pub(super) struct EventSet(u16);
 
 impl EventSet {
     #[inline]
@@ -353,7 +244,7 @@ impl EventSet {
         self.0 & (1 << event_type as u16) != 0
     }
 
-    fn insert(&mut self, event_type: EventType) {
+    pub(super) fn insert(&mut self, event_type: EventType) {
         self.0 |= 1 << event_type as u16;
     }
 }

@@ -22,6 +22,8 @@ use crate::{Error, ErrorKind, Message};
 #[derive(Debug)]
 pub(super) struct Queue {
     pub(super) config: QueueConfig,
+    /// Whoever gives the messages keeps them too: see [`Builder::source_keeps`](super::Builder::source_keeps).
+    pub(super) source_keeps: bool,
     inner: Mutex<Inner>,
     /// The worker waits here for something to do.
     pub(super) work: Notify,
@@ -55,9 +57,10 @@ pub(super) struct Inner {
 }
 
 impl Queue {
-    pub(super) fn new(config: QueueConfig) -> Self {
+    pub(super) fn new(config: QueueConfig, source_keeps: bool) -> Self {
         Self {
             config,
+            source_keeps,
             inner: Mutex::default(),
             work: Notify::new(),
             turn: tokio::sync::Mutex::default(),
@@ -142,6 +145,11 @@ impl Queue {
         let mut inner = self.lock();
         if inner.closed {
             drop(inner);
+            if self.source_keeps {
+                // It comes again another time, and is not lost.
+                let error = self.drop_error(Reason::Closed);
+                return Ok(Receipt::decided(Some(message.id()), Err(error)));
+            }
             return Ok(self.drop_new(&message, Reason::Closed));
         }
         if !inner.has_room(&self.config, bytes) {

@@ -16,6 +16,8 @@ impl Queue {
     /// `false` says that nothing is left and nothing will come.
     pub(super) async fn fill(&self, flight: &mut Flight) -> bool {
         loop {
+            // What is too old is not sent again, nor counted as if it were.
+            self.expire(flight);
             if flight.is_empty() {
                 self.gather().await;
             }
@@ -96,11 +98,15 @@ impl Queue {
         let news = inner.account.refuse(refused, refusal.as_ref());
         drop(inner);
         news.tell();
+        // Whoever was woken without need would lose the place in the line of those who wait for room.
+        let progress = delivered + refused > 0;
         for (receipt, result) in decided {
             // Nobody may be waiting any more.
             drop(receipt.send(result));
         }
-        self.made_progress();
+        if progress {
+            self.made_progress();
+        }
     }
 
     /// Takes what is settled out of the flight.
@@ -110,7 +116,8 @@ impl Queue {
         self.progress.notify_waiters();
     }
 
-    /// Gives up everything that is pending and ends the queue.
+    /// Gives up everything that is pending and ends the queue. Warns of it, unless it is kept
+    /// elsewhere.
     pub(super) fn end(&self, flight: &mut Flight) {
         self.lock().closed = true;
         let mut given_up = 0;
@@ -126,7 +133,7 @@ impl Queue {
         let news = inner.account.last_news();
         drop(inner);
         news.tell();
-        if given_up > 0 {
+        if given_up > 0 && !self.source_keeps {
             tracing::warn!("{given_up} notifications were not delivered before the end");
         }
         self.made_progress();
@@ -174,7 +181,9 @@ impl Queue {
             let error = if unknown { error.with_outcome(Outcome::Unknown) } else { error };
             drop(receipt.map(|receipt| receipt.send(Err(error))));
         }
-        self.made_progress();
+        if count > 0 {
+            self.made_progress();
+        }
         count
     }
 

@@ -5,12 +5,13 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use time::OffsetDateTime;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
 use super::backoff::Backoff;
 use super::flight::Flight;
 use super::queue::Queue;
+use super::stage::Stage;
 use super::stats::{State, Stats};
 use crate::{Batch, Error, ErrorKind, Result, Transport};
 
@@ -26,6 +27,7 @@ pub struct Worker {
     pub(super) queue: Arc<Queue>,
     pub(super) flight: Flight,
     pub(super) attempt_timeout: Duration,
+    pub(super) behind: Option<Box<dyn Stage>>,
     backoff: Backoff,
     /// Whether a send has been called and has not returned.
     attempting: bool,
@@ -43,6 +45,7 @@ impl Worker {
             queue,
             flight: Flight::default(),
             attempt_timeout,
+            behind: None,
             backoff: Backoff::default(),
             attempting: false,
             ended: false,
@@ -58,14 +61,20 @@ impl Worker {
     ///
     /// Dropping the future drops the worker.
     pub async fn run(mut self) -> Stats {
-        let mut drain_until = self.queue.drain_until();
-        while self.queue.fill(&mut self.flight).await {
-            let Some(failure) = self.attempt(&mut drain_until).await else { continue };
-            if !self.wait(failure, &mut drain_until).await {
-                break;
-            }
-        }
-        self.finish().await
+        let Some(behind) = self.behind.take() else { return self.deliver().await };
+        let drain_until = self.queue.drain_until();
+        let (over, closing) = oneshot::channel();
+        let own = async {
+            let stats = self.deliver().await;
+            let until = *drain_until.borrow();
+            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+            // The stage may have ended by itself.
+            over.send(left.unwrap_or_default()).ok();
+            stats
+        };
+        let closing = Box::pin(async { closing.await.unwrap_or_default() });
+        let (stats, ()) = tokio::join!(own, behind.run(closing));
+        stats
     }
 
     /// Runs on a thread of its own with a runtime of its own, for programs without a runtime and for
@@ -96,7 +105,24 @@ impl Worker {
     }
 
     /// How long after the time to drain a worker has ended at the latest.
-    pub(super) const TIME_TO_END: Duration = CLOSE_TIMEOUT.saturating_add(Duration::from_secs(1));
+    pub(super) fn time_to_end(has_stage_behind: bool) -> Duration {
+        CLOSE_TIMEOUT * if has_stage_behind { 2 } else { 1 } + Duration::from_secs(1)
+    }
+
+    /// Delivers until nothing is left and nothing will come, or the time to drain is over.
+    async fn deliver(&mut self) -> Stats {
+        let mut drain_until = self.queue.drain_until();
+        while self.queue.fill(&mut self.flight).await {
+            if self.queue.source_keeps && drain_until.borrow().is_some() {
+                break;
+            }
+            let Some(failure) = self.attempt(&mut drain_until).await else { continue };
+            if !self.wait(failure, &mut drain_until).await {
+                break;
+            }
+        }
+        self.finish().await
+    }
 
     /// Tries once to deliver the flight; says why something is left of it.
     async fn attempt(
@@ -171,6 +197,7 @@ impl Worker {
                     true
                 }
             },
+            Some(_) if self.queue.source_keeps => false,
             // What nobody mends in time is not waited for.
             Some(end) if until >= end && failure.permanent => false,
             Some(end) => tokio::select! {
@@ -181,7 +208,7 @@ impl Worker {
         }
     }
 
-    async fn finish(mut self) -> Stats {
+    async fn finish(&mut self) -> Stats {
         self.end();
         match tokio::time::timeout(CLOSE_TIMEOUT, self.transport.close()).await {
             Ok(Ok(())) => {}

@@ -20,7 +20,7 @@ pub use task::{Task, TaskFailure, TaskStatus, TaskSuccess};
 
 pub(crate) use payload::PayloadView;
 pub use read::Problem;
-pub(crate) use read::{AsWord, Fields, Reader, kind_of, parse_uuid};
+pub(crate) use read::{AsWord, Fields, Reader, escape, kind_of, parse_uuid};
 pub(crate) use words::one_of;
 
 words::words! {

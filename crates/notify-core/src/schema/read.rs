@@ -10,8 +10,9 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::words::one_of;
+use crate::Redact;
 use crate::parse_time::{is_canonical_seconds, parse_time};
-use crate::text::printable;
+use crate::text::{printable, quoted};
 
 /// One thing wrong with a notification that was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,7 +92,7 @@ impl<'a, 'r> Fields<'a, 'r> {
         const EXPECTED: &str = "a UUID with dashes";
         let text = self.required(key, EXPECTED, Absent::Invalid, Value::as_str)?;
         let Some(id) = parse_uuid(text) else {
-            self.problem(key, EXPECTED, format!("\"{}\"", printable(text, 64)));
+            self.problem(key, EXPECTED, quoted(text));
             return None;
         };
         if text.bytes().any(|byte| byte.is_ascii_uppercase()) {
@@ -146,7 +147,7 @@ impl<'a, 'r> Fields<'a, 'r> {
     ) -> Option<T> {
         let word = text.parse().ok();
         if word.is_none() {
-            self.problem(key, expected, format!("\"{}\"", printable(text, 64)));
+            self.problem(key, expected, quoted(text));
         }
         word
     }
@@ -385,9 +386,10 @@ fn vocabulary<T: AsWord>(all: &[T]) -> String {
     one_of(&all.iter().map(AsWord::as_word).collect::<Vec<_>>())
 }
 
-/// A key as a segment of a JSON pointer.
-fn escape(key: &str) -> String {
-    key.replace('~', "~0").replace('/', "~1")
+/// A key as a segment of a JSON pointer. A key that is a URL loses its credentials, as it would when it
+/// is written.
+pub(crate) fn escape(key: &str) -> String {
+    Redact::Secrets.text(key).replace('~', "~0").replace('/', "~1")
 }
 
 const NOTHING: &str = "nothing";

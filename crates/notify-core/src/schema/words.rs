@@ -95,6 +95,6 @@ pub(crate) fn one_of(words: &[&str]) -> String {
 pub(crate) fn unknown(word: &str, words: &[&str]) -> crate::Error {
     crate::Error::new(
         crate::ErrorKind::Invalid,
-        format!("unknown \"{}\": expected {}", crate::printable(word, 64), one_of(words)),
+        format!("unknown {}: expected {}", crate::text::quoted(word), one_of(words)),
     )
 }

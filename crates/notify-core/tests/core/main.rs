@@ -5,9 +5,12 @@
 mod account;
 mod closing;
 mod common;
+mod model;
 mod pipeline;
 mod reading;
 mod redaction;
 mod room;
 mod round_trip;
 mod snapshots;
+mod stages;
+mod stress;

@@ -1,45 +1,20 @@
 //! A planted secret comes out nowhere: in no encoding, no error, no `Debug`.
 
 use crate::common::{event, image, notification, task, text};
+use notify_conformance::secrets::{self, MASKED_KEYS, REMOVED_KEYS, SECRET};
 use notify_core::*;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
 /// Keys under which a value is a secret.
-const KEYS: &[&str] = &[
-    "password",
-    "adminPass",
-    "X-Auth-Token",
-    "auth_token",
-    "token",
-    "s3_store_secret_key",
-    "private-key",
-    "passphrase",
-    "location",
-    "locations",
-    "direct_url",
-    "Authorization",
-    "Cookie",
-    "api_key",
-    "OS_PASSWORD",
-    "credentials",
-    "ssl_key",
-    "access-key",
-];
+fn keys() -> impl Strategy<Value = &'static str> {
+    prop::sample::select([MASKED_KEYS, REMOVED_KEYS].concat())
+}
 
 /// Texts in which a secret is a credential or a signature.
-const TEXTS: &[&str] = &[
-    "swift+https://acct:user:SECRET@auth.example/c/o",
-    "https://SECRET@host/",
-    "rbd://u:SECRET@h/p",
-    "cannot open https://u:SECRET@h/x: refused, then ftp://u:SECRET@h",
-    "http://u:SE/SECRET@h/",
-    "https://h/x?X-Amz-Signature=SECRET&a=1",
-    "https://h/?a=1&temp_url_sig=SECRET",
-    "https://h/#access_token=SECRET",
-    "https://h/?next=https://u:SECRET@g/",
-    "https://h/?pass%77ord=SECRET",
-];
+fn texts() -> impl Strategy<Value = String> {
+    prop::sample::select(secrets::texts())
+}
 
 /// Places in which a text goes out.
 fn plant(place: usize, text: &str, key: &str) -> Event {
@@ -77,15 +52,15 @@ proptest! {
     fn a_planted_secret_appears_nowhere(
         secret in "[A-Za-z0-9]{12}",
         place in 0..12_usize,
-        key in prop::sample::select(KEYS),
-        template in prop::sample::select(TEXTS),
+        key in keys(),
+        template in texts(),
         strict in any::<bool>(),
         glance in any::<bool>(),
     ) {
         let redact = if strict { Redact::Strict } else { Redact::Secrets };
         let payloads = if glance { Payloads::Glance } else { Payloads::Documented };
         let encoding = Encoding { redact, payloads, ..Encoding::default() };
-        let text = template.replace("SECRET", &secret);
+        let text = template.replace(SECRET, &secret);
         let sent = notification(plant(place, &text, key));
         let message = sent.encode(&encoding).unwrap();
         // Read again, it is redacted again: as a typed event, and as it was read.
@@ -112,7 +87,7 @@ proptest! {
     #[test]
     fn a_secret_key_hides_any_value(
         secret in "[A-Za-z0-9]{12}",
-        key in prop::sample::select(KEYS),
+        key in keys(),
         shape in 0..3_usize,
     ) {
         let value = match shape {

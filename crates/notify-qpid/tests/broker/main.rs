@@ -10,6 +10,7 @@ mod dialects;
 mod faults;
 mod nodes;
 mod outcomes;
+mod secrets;
 mod support;
 #[cfg(feature = "tls")]
 mod tls;

@@ -14,6 +14,9 @@ from proton._handlers import IOHandler
 from proton.handlers import MessagingHandler
 from proton.reactor import ApplicationEvent, Container, EventInjector
 
+# What the peer says of its faults: as bad for a terminal as a broker can be.
+ON_DEMAND = "on demand\x1b]52;c;aGk=\x07\x1b[31m\x9b31m\u202e\u2028"
+
 
 class Peer(MessagingHandler):
     def __init__(self, options):
@@ -96,7 +99,7 @@ class Peer(MessagingHandler):
         elif kind == "hold":
             self.held.append((delivery, address, message))
         elif kind == "reject":
-            delivery.local.condition = Condition("amqp:not-allowed", "rejected on demand")
+            delivery.local.condition = Condition("amqp:not-allowed", "rejected " + ON_DEMAND)
             self.settle(delivery, Delivery.REJECTED)
         elif kind == "release":
             self.settle(delivery, Delivery.RELEASED)
@@ -162,7 +165,7 @@ class Peer(MessagingHandler):
         delivery.settle()
 
     def end(self, endpoint, condition):
-        endpoint.condition = Condition(condition, "on demand")
+        endpoint.condition = Condition(condition, ON_DEMAND)
         endpoint.close()
 
     def drop(self, transport):

@@ -1,0 +1,239 @@
+//! Nothing that came from outside does anything to a terminal: not what was typed, what lies in files,
+//! what they are called, nor what brokers say.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::symlink;
+
+use notify_conformance::broker::proton::{Fault, Peer};
+
+use crate::support::{Ended, LIFECYCLE, Place, emit, line};
+
+/// Sets the clipboard, recolours, and turns the direction of what follows.
+const HOSTILE: &str = "a\u{1b}]52;c;aGk\u{7}\u{1b}[31m\u{9b}31m\u{7f}\u{202e}\u{2028}\r\u{8}z";
+
+/// What may be shown of it, as Rust writes it, as JSON does, and as JSON with what Rust has written.
+const SHOWN: [&str; 3] =
+    ["a\\u{1b}]52;c;aGk\\u{7}", "a\\u001b]52;c;aGk\\u0007", "a\\\\u{1b}]52;c;aGk\\\\u{7}"];
+
+/// It as a string of JSON and of TOML, which leave different characters as they are.
+fn quoted() -> String {
+    let escaped = HOSTILE.encode_utf16().map(|unit| format!("\\u{unit:04x}"));
+    format!("\"{}\"", escaped.collect::<String>())
+}
+
+/// Nothing harmful was shown; and it was there to be shown.
+#[track_caller]
+fn harmless(ended: &Ended) {
+    for text in [&ended.out, &ended.err] {
+        let harmful = text.lines().find(|line| {
+            let line = line.replace('\t', " ");
+            glance_notify::printable(&line, usize::MAX).to_string() != line
+        });
+        assert_eq!(harmful, None, "{:?}", ended.code);
+    }
+    let shown = format!("{}{}", ended.out, ended.err);
+    assert!(SHOWN.iter().any(|text| shown.contains(text)), "{shown}");
+}
+
+#[test]
+fn what_was_typed() {
+    let place = Place::new();
+    for args in [
+        &[HOSTILE][..],
+        &["emit", &format!("--{HOSTILE}")],
+        &["emit", "--summary", HOSTILE],
+        &["emit", "--event", HOSTILE, "--payload", "1"],
+        &["emit", "--timeout", HOSTILE],
+        &["emit", "--priority", HOSTILE, "--event", "image.create", "--payload", "1"],
+        &["validate", "--report", HOSTILE],
+        &["schema", HOSTILE],
+        &["completions", HOSTILE],
+        &["check", HOSTILE],
+        &["check", "--set", &format!("{HOSTILE}=1")],
+        &["check", "--set", &format!("rabbit.{HOSTILE}=1"), "--set", "strategy=rabbit"],
+        &["check", "--set", &format!("{HOSTILE}..x=1")],
+        &["check", "--set", &format!("strategy={HOSTILE}")],
+        &["check", "--set", &format!("payloads={HOSTILE}")],
+        &["check", "--set", &format!("disabled_notifications=[{}]", quoted())],
+    ] {
+        let ended = place.run(args).expect(2);
+        harmless(&ended);
+    }
+    let set = format!("publisher_id={HOSTILE}");
+    harmless(&place.run(["check", "--set", &set]).expect(0));
+    let mut command = place.command(["check"]);
+    command.env(format!("GLANCE_NOTIFY__{HOSTILE}"), "1");
+    harmless(&Ended::from(command.output().unwrap()));
+}
+
+#[test]
+fn what_files_are_called() {
+    let place = Place::new();
+    let log = format!("log.file={HOSTILE}/n.log");
+    for args in [
+        &["emit", HOSTILE][..],
+        &["validate", HOSTILE],
+        &["check", "-c", HOSTILE],
+        &["check", "-c", &format!("{HOSTILE}.toml")],
+        &["emit", "--event", "image.create", "--payload", &format!("@{HOSTILE}")],
+        &["emit", "--acks", &format!("{HOSTILE}/acks")],
+        &["emit", "--failed", &format!("{HOSTILE}/failed")],
+        &["check", "--set", "strategy=log", "--set", &log],
+        &[
+            "check",
+            "--set",
+            "strategy=rabbit",
+            "--set",
+            "rabbit.user=u",
+            "--set",
+            &format!("rabbit.password_file={HOSTILE}"),
+        ],
+    ] {
+        harmless(&place.run(args).expect(2));
+    }
+    for (name, content) in [("toml", "strategy = "), ("conf", "nonsense")] {
+        let file = format!("{HOSTILE}.{name}");
+        place.file(&file, content);
+        harmless(&place.run(["check", "-c", &file]).expect(2));
+    }
+    let file = format!("{HOSTILE}.toml");
+    place.file(&file, "strategy = \"log\"\nlog_file = \"n.log\"\nrabbit.password = \"x\"\n");
+    harmless(&place.run(["check", "-vvv", "-c", &file]).expect(0));
+    symlink(place.path(HOSTILE), place.path(HOSTILE)).unwrap();
+    let input = place.file("in.jsonl", line("a"));
+    let set = format!("log.file={HOSTILE}");
+    harmless(&place.run([
+        "emit",
+        "-vvv",
+        "--set",
+        "strategy=log",
+        "--set",
+        &set,
+        "--timeout",
+        "0.2",
+        input,
+    ]));
+    place.file("in", "{\n");
+    std::fs::rename(place.path("in"), place.path(&format!("{HOSTILE}.jsonl"))).unwrap();
+    for command in ["validate", "emit"] {
+        harmless(&place.run([command, &format!("{HOSTILE}.jsonl")]).expect(4));
+    }
+}
+
+#[test]
+fn what_lies_in_files() {
+    let place = Place::new();
+    let quoted = quoted();
+    for toml in [
+        format!("{quoted} = 1"),
+        format!("strategy = {quoted}"),
+        format!("strategy = \"rabbit\"\n[rabbit]\n{quoted} = 1\n[rabbit.x]\n{quoted} = [1]\n"),
+        format!("redact = {quoted}"),
+    ] {
+        place.file("notify.toml", toml);
+        harmless(&place.run(["check", "-c", "notify.toml", "-vvv"]));
+    }
+    let input = place.file(
+        "in.jsonl",
+        format!(
+            "{{\"event_type\":{quoted},{quoted}:1,\"priority\":{quoted},\"payload\":{{}}}}\n\
+             {{\"event_type\":\"image.create\",\"priority\":\"INFO\",\"payload\":{{\"id\":{quoted},\
+             \"status\":{quoted},\"properties\":{{{quoted}:1}}}}}}\n"
+        ),
+    );
+    for args in [
+        &["validate", input][..],
+        &["validate", "--report", "json", input],
+        &["emit", input],
+        &["emit", "--skip-invalid", "-vvv", input],
+    ] {
+        harmless(&place.run(args).expect(4));
+    }
+}
+
+/// What is delivered to a file is read at a terminal too.
+#[test]
+fn what_is_delivered() {
+    let place = Place::new();
+    let input = place.file("in.jsonl", line(HOSTILE));
+    place.run(emit(&["--set", "redact=off", input])).expect(0);
+    let written = Ended { code: None, out: place.read("n.log"), err: String::new() };
+    harmless(&written);
+    for target in ["log.target=stdout", "log.target=tracing"] {
+        harmless(&place.run(["emit", "--set", "strategy=log", "--set", target, input]).expect(0));
+    }
+    let missing =
+        ["emit", "--set", "strategy=log", "--set", "log.file=/dev/full", "--timeout", "0.2"];
+    place.run([&missing[..], &["--failed", "failed", input]].concat());
+    harmless(&Ended { code: None, out: place.read("failed"), err: String::new() });
+}
+
+#[test]
+fn what_a_peer_of_amqp_10_says() {
+    let place = Place::new();
+    let input = place.file("in.jsonl", LIFECYCLE);
+    let peer = Peer::start();
+    let url = format!("qpid.url={}", peer.url());
+    for fault in [Fault::Reject, Fault::Detach, Fault::End, Fault::Close] {
+        peer.fault(fault, 0, None);
+        let args =
+            ["emit", "-vvv", "--set", "strategy=qpid", "--set", &url, "--timeout", "1", input];
+        let ended = place.run(args).says(3, "on demand\\u{1b}]52;c;aGk=\\u{7}");
+        assert!(!ended.err.contains(|c: char| c.is_control() && c != '\n'), "{:?}", ended.err);
+        peer.behave();
+    }
+}
+
+/// It says who it is, and closes the connection with a reason.
+#[test]
+fn what_a_peer_of_amqp_091_says() {
+    let place = Place::new();
+    let input = place.file("in.jsonl", LIFECYCLE);
+    for code in [320_u16, 506, 541] {
+        let url = format!("rabbit.url=amqp://guest:guest@127.0.0.1:{}/", peer_that_closes(code));
+        for (command, more) in [("emit", &["--timeout", "3", input][..]), ("check", &[])] {
+            let args = [command, "-vvv", "--set", "strategy=rabbit", "--set", &url];
+            harmless(&place.run([&args[..], more].concat()));
+        }
+    }
+}
+
+/// Starts a peer that closes every connection that is to be opened, and returns its port.
+fn peer_that_closes(code: u16) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for socket in listener.incoming() {
+            // Whoever goes away early is the next attempt's business.
+            drop(socket.and_then(|socket| close(socket, code)));
+        }
+    });
+    port
+}
+
+fn close(mut socket: TcpStream, code: u16) -> std::io::Result<()> {
+    let text = |text: &str| [&[u8::try_from(text.len()).unwrap()][..], text.as_bytes()].concat();
+    let long = |bytes: &[u8]| [&u32::try_from(bytes.len()).unwrap().to_be_bytes(), bytes].concat();
+    let product = [text("product"), vec![b'S'], long(HOSTILE.as_bytes())].concat();
+    let start = [&[0, 9], &long(&product)[..], &long(b"PLAIN"), &long(b"en_US")].concat();
+    let tune = [&2047_u16.to_be_bytes()[..], &131_072_u32.to_be_bytes(), &[0; 2]].concat();
+    let close = [&code.to_be_bytes()[..], &text(HOSTILE), &[0; 4]].concat();
+    socket.read_exact(&mut [0; 8])?;
+    for (method, arguments, answer) in [(10, start, 11), (30, tune, 40), (50, close, 51)] {
+        let payload = [&[0, 10, 0, method][..], &arguments].concat();
+        socket.write_all(&[&[1, 0, 0][..], &long(&payload), &[0xce]].concat())?;
+        while read_method(&mut socket)? != answer {}
+    }
+    Ok(())
+}
+
+/// The number of the method that comes next.
+fn read_method(socket: &mut TcpStream) -> std::io::Result<u8> {
+    let mut head = [0; 7];
+    socket.read_exact(&mut head)?;
+    let size = u32::from_be_bytes([head[3], head[4], head[5], head[6]]) as usize;
+    let mut payload = vec![0; size + 1];
+    socket.read_exact(&mut payload)?;
+    Ok(payload[3])
+}

@@ -1,0 +1,92 @@
+//! Where secrets have leaked from, to plant one: for each rule of redaction a sample that no other rule
+//! catches. A test in `notify-core` proves that, so a test that plants all of them fails when any rule
+//! is switched off.
+
+use serde_json::{Map, Value, json};
+
+/// The secret.
+pub const SECRET: &str = "hUnTeR2-s3cr3t";
+
+/// Keys under which a value is masked.
+pub const MASKED_KEYS: &[&str] = &[
+    "password",
+    "OS_PASSWORD",
+    "db_passwd",
+    "passphrase",
+    "Pass-Code",
+    "pswd",
+    "adminPass",
+    "new_pass",
+    "userPass",
+    "s3_store_secret_id",
+    "auth_token",
+    "credentials",
+    "private-key",
+    "encrypted_key",
+    "ssl_key",
+    "sshKey",
+    "fernet_key",
+    "api.key",
+    "access-key",
+    "AWSAccessKeyId",
+    "account_key",
+    "shared key",
+    "session_id",
+    "config_drive",
+    "bearer",
+];
+
+/// Keys that are left out with their values.
+pub const REMOVED_KEYS: &[&str] = &[
+    "location",
+    "locations",
+    "direct_url",
+    "X-Auth-Token",
+    "X-Subject-Token",
+    "X-Service-Token",
+    "Authorization",
+    "Proxy-Authorization",
+    "Cookie",
+    "Set-Cookie",
+];
+
+/// Texts that hold [`SECRET`] as a credential or a signature.
+pub fn texts() -> Vec<String> {
+    TEXTS.iter().map(|text| text.replace("{}", SECRET)).collect()
+}
+
+/// A tree with every sample, for whatever takes any tree.
+pub fn tree() -> Map<String, Value> {
+    let keys = MASKED_KEYS.iter().chain(REMOVED_KEYS);
+    let shapes = [json!(SECRET), json!([SECRET]), json!({ "user": "u", "value": [SECRET] })];
+    let entries =
+        keys.zip(shapes.iter().cycle()).map(|(key, value)| ((*key).into(), value.clone()));
+    let mut tree: Map<String, Value> = entries.collect();
+    tree.insert("texts".into(), texts().into());
+    tree.insert("deep".into(), json!([[{ "er": tree.clone() }]]));
+    tree
+}
+
+const TEXTS: &[&str] = &[
+    "swift+https://acct:user:{}@auth.example/c/o",
+    "https://{}@host/",
+    "cannot open https://u:{}@h/x: refused, then ftp://u:{}@h",
+    "http://u:SE/{}@h/",
+    "http://u:SE {}@h/",
+    "http://u:SE'{}\"@h/",
+    "https://h/?next=https://u:{}@g/",
+    "https://h/?next=https%3A%2F%2Fu%3A{}%40g",
+    "https://h/?pass%77ord={}",
+    "https://h/#access_token={}",
+    "https://h/o;token={};x=1",
+    "https://h/?a=1&sig={}&b=2",
+    "https://h/?signature={}",
+    "https://h/x?X-Amz-Signature={}&a=1",
+    "https://h/x?X-Goog-Signature={}",
+    "https://h/?temp_url_sig={}",
+    "https://h/?auth={}",
+    "https://h/?key={}",
+    "https://h/?pass={}",
+    "https://h/?pwd={}",
+    "https://h/?code={}",
+];

@@ -1,0 +1,174 @@
+//! Stages: what relays messages that are kept elsewhere, and what a worker runs behind its transport.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use notify_conformance::samples;
+use notify_conformance::scripted::{Act, Attempt, End, Script};
+use notify_core::*;
+
+fn builder(script: &Script) -> Builder {
+    Notifier::builder(script.transport()).publisher_id("host1")
+}
+
+#[tokio::test]
+async fn a_message_is_restored_from_its_body_alone() {
+    for message in samples::messages(0..30) {
+        let restored = Message::from_body(message.body().to_vec()).unwrap();
+        assert_eq!(restored.body(), message.body());
+        assert_eq!(
+            (restored.id(), restored.event_type(), restored.priority(), restored.timestamp()),
+            (message.id(), message.event_type(), message.priority(), message.timestamp())
+        );
+        assert_eq!(restored.publisher_id(), message.publisher_id());
+    }
+    let body = samples::messages(0..1)[0].body().to_vec();
+    let text = String::from_utf8(body.clone()).unwrap();
+    for wrong in [
+        String::new(),
+        "{}".into(),
+        "[]".into(),
+        format!("{text} x"),
+        format!("{text}\n"),
+        text.replace("image.create", "image.melt"),
+        text.replace("INFO", "info"),
+        text.replace("\"payload\"", "\"paylaod\""),
+        text.replacen("2026-", "today-", 1),
+        text.replace("image-0", "image-\u{202e}"),
+    ] {
+        assert_eq!(
+            Message::from_body(wrong.clone().into()).unwrap_err().kind(),
+            ErrorKind::Invalid
+        );
+        assert_ne!(wrong, text);
+    }
+    for cut in 0..body.len() {
+        assert!(Message::from_body(body[..cut].to_vec()).is_err(), "{cut}");
+    }
+    assert!(Message::from_body([0xff].to_vec()).is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_relayed_waits_for_room_as_long_as_it_takes_and_is_not_encoded_again() {
+    let script = Script::default();
+    script.set_stalled(true);
+    let mut queue = QueueConfig::default();
+    queue.max_messages = 2;
+    let (notifier, worker) = builder(&script)
+        .queue(queue)
+        .attempt_timeout(Duration::from_secs(1_000_000))
+        .send_timeout(Duration::from_secs(1))
+        .build()
+        .unwrap();
+    let worker = tokio::spawn(worker.run());
+    let messages = samples::messages(0..3);
+    for message in &messages[..2] {
+        notifier.relay(message.clone()).await;
+    }
+    let mut third = Box::pin(notifier.relay(messages[2].clone()));
+    let day = Duration::from_secs(86_400);
+    assert!(tokio::time::timeout(day, &mut third).await.is_err(), "there is no room");
+    script.set_stalled(false);
+    third.await.await.unwrap();
+    notifier.shutdown(day).await;
+    worker.await.unwrap();
+    let taken = script.taken();
+    assert!(taken.iter().map(Message::body).eq(messages.iter().map(Message::body)));
+}
+
+/// The attempt under way is concluded, and nothing else is begun.
+#[tokio::test(start_paused = true)]
+async fn what_its_source_keeps_is_left_when_the_notifier_closes() {
+    for (end, taken) in [(End::Ok, 1), (End::Transient, 0)] {
+        let script = Script::default();
+        script.set_stalled(true);
+        let acts = if taken == 0 { vec![Act::Leave] } else { vec![] };
+        script.then(Attempt { acts, end });
+        let mut queue = QueueConfig::default();
+        queue.batch_messages = 1;
+        let (notifier, worker) = builder(&script).queue(queue).source_keeps().build().unwrap();
+        let worker = tokio::spawn(worker.run());
+        let mut receipts = Vec::new();
+        for message in samples::messages(0..3) {
+            receipts.push(notifier.relay(message).await);
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        notifier.close();
+        receipts.push(notifier.relay(samples::messages(3..4).remove(0)).await);
+        script.set_stalled(false);
+        let stats = worker.await.unwrap();
+        assert_eq!((stats.emitted, stats.delivered), (3, taken), "{end:?}");
+        assert_eq!(stats.dropped.total(), 3 - taken);
+        assert_eq!(script.batch_sizes(), [1], "one attempt");
+        for receipt in receipts.drain(1..) {
+            assert_eq!(receipt.await.unwrap_err().kind(), ErrorKind::Closed);
+        }
+    }
+}
+
+/// A stage that notes what it is told.
+#[derive(Clone, Debug, Default)]
+struct Behind {
+    left: Arc<Mutex<Option<Duration>>>,
+    ended: Arc<AtomicBool>,
+}
+
+#[async_trait]
+impl Stage for Behind {
+    fn name(&self) -> &'static str {
+        "behind"
+    }
+
+    fn account(&self) -> StageAccount {
+        Arc::new(|| {
+            let mut stats = Stats::default();
+            stats.emitted = 7;
+            stats
+        })
+    }
+
+    async fn run(self: Box<Self>, closing: Closing) {
+        let left = closing.await;
+        *self.left.lock().unwrap() = Some(left);
+        tokio::time::sleep(left).await;
+        self.ended.store(true, Ordering::Relaxed);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stage_behind_runs_beside_and_ends_after_its_transport_with_what_is_left_of_the_time() {
+    let script = Script::default();
+    let behind = Behind::default();
+    let builder = builder(&script).behind(Box::new(behind.clone()));
+    let (notifier, worker) = builder.build().unwrap();
+    let worker = tokio::spawn(worker.run());
+    notifier.relay(samples::messages(0..1).remove(0)).await.await.unwrap();
+    assert!(behind.left.lock().unwrap().is_none(), "it runs as long as something can come");
+    let [(own, stats), (name, other)] = notifier.stages().try_into().unwrap();
+    assert_eq!((own, name), ("scripted", "behind"));
+    assert_eq!((stats.delivered, other.emitted), (1, 7));
+
+    script.set_stalled(true);
+    notifier.relay(samples::messages(1..2).remove(0)).await;
+    let closing = notifier.clone();
+    let shutdown = tokio::spawn(async move { closing.shutdown(Duration::from_secs(10)).await });
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    script.set_stalled(false);
+    shutdown.await.unwrap();
+    assert!(behind.ended.load(Ordering::Relaxed), "shutdown waits for it too");
+    let left = behind.left.lock().unwrap().unwrap();
+    assert!(left > Duration::from_secs(5) && left <= Duration::from_secs(6), "{left:?}");
+    assert_eq!(worker.await.unwrap().delivered, 2);
+}
+
+#[tokio::test]
+async fn a_worker_that_is_dropped_drops_the_stage_behind() {
+    let behind = Behind::default();
+    let (_notifier, worker) =
+        builder(&Script::default()).behind(Box::new(behind.clone())).build().unwrap();
+    assert_eq!(Arc::strong_count(&behind.ended), 2);
+    drop(worker);
+    assert_eq!(Arc::strong_count(&behind.ended), 1);
+}

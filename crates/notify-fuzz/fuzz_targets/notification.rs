@@ -1,0 +1,5 @@
+//! libFuzzer looks for bytes that make `notify_fuzz::notification` panic.
+
+#![cfg_attr(fuzzing, no_main)]
+
+notify_fuzz::fuzz!(notification);

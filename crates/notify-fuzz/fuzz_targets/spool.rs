@@ -1,0 +1,5 @@
+//! libFuzzer looks for bytes that make `notify_fuzz::spool` panic.
+
+#![cfg_attr(fuzzing, no_main)]
+
+notify_fuzz::fuzz!(spool);

@@ -1,0 +1,25 @@
+//! What lies in a spool: records of messages, and dead letters.
+
+use glance_notify::{Message, Notification};
+
+use crate::shown::{check_error, check_harmless};
+
+/// A row of the spool's database, or the message in one.
+pub fn spool(bytes: &[u8]) {
+    notify_spool::read_anything(bytes);
+    let message = match Message::from_body(bytes.to_vec()) {
+        Ok(message) => message,
+        Err(error) => return check_error(&error),
+    };
+    assert_eq!(message.body(), bytes);
+    check_harmless(&String::from_utf8_lossy(bytes));
+    check_harmless(&format!("{message:?}"));
+    // Where the whole can be read as well, both agree.
+    if let Ok(notification) = Notification::from_json(bytes) {
+        assert_eq!(message.id(), notification.message_id);
+        assert_eq!(message.event_type(), notification.body.event_type());
+        assert_eq!(message.priority(), notification.body.priority());
+        assert_eq!(message.publisher_id(), &*notification.publisher_id);
+        assert_eq!(message.timestamp(), notification.timestamp);
+    }
+}

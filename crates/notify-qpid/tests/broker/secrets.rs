@@ -1,0 +1,74 @@
+//! Everything that is logged at TRACE by anybody, with a password and a payload to be found in it.
+//!
+//! The log is that of the whole process, so whatever other tests log meanwhile is looked at too.
+
+use notify_conformance::broker::free_port;
+use notify_conformance::broker::proton::{Fault, Peer};
+use notify_conformance::log::Log;
+use notify_conformance::{Harness as _, samples};
+use notify_core::{Body, Event, Notification, Payload, Transport};
+use notify_qpid::Qpid;
+use serde_json::json;
+
+use crate::contract_rabbitmq::Node;
+use crate::support::{attempt, config, within};
+
+const PASSWORD: &str = "pl4nted-everywhere";
+const PAYLOAD: &str = "what-happened-is-nobodys-business";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_shows_a_password_or_a_payload() {
+    let log = Log::default();
+    tracing::subscriber::set_global_default(log.clone()).unwrap();
+    let node = Node::start().await;
+    let (port, vhost) = (node.vhost.broker().port(), node.vhost.name().to_owned());
+    let user = format!("secretive-{vhost}");
+    let (name, of) = (user.clone(), vhost.clone());
+    node.with(move |node| {
+        node.broker().eval(&format!(
+            r#"rabbit_auth_backend_internal:add_user(<<"{name}">>, <<"{PASSWORD}">>, <<"test">>),
+               rabbit_auth_backend_internal:set_permissions(
+                   <<"{name}">>, <<"{of}">>, <<".*">>, <<".*">>, <<".*">>, <<"test">>)"#
+        ))
+    })
+    .await;
+    let peer = Peer::start();
+    peer.fault(Fault::Reject, 0, Some(2));
+    let message = samples::encode(&Notification {
+        body: Body::from(Event::ImageUpload(Payload::Warn(PAYLOAD.into()))),
+        ..samples::notification(0)
+    });
+    let mut shown = Vec::new();
+    let mut accepted = 0;
+    for (url, table) in [
+        (format!("amqp://{user}:{PASSWORD}@127.0.0.1:{port}/vhost:{vhost}"), json!({})),
+        (format!("amqp://nobody:{PASSWORD}@127.0.0.1:{port}/vhost:{vhost}"), json!({})),
+        (format!("amqp://{user}:{PASSWORD}@127.0.0.1:{port}/vhost:nowhere"), json!({})),
+        (format!("amqp://{user}:{PASSWORD}@127.0.0.1:{}", free_port()), json!({})),
+        (peer.url(), json!({})),
+    ] {
+        let mut transport = Qpid::new(config(&url, table)).unwrap();
+        for _ in 0..2 {
+            let attempt = attempt(&mut transport, std::slice::from_ref(&message));
+            let attempt = within(attempt).await;
+            accepted += attempt.accepted();
+            shown.push(format!("{attempt:?}"));
+        }
+        shown.push(format!("{:?}", within(transport.check()).await));
+        shown.push(format!("{transport:?} {transport:#?}"));
+        shown.push(format!("{:?}", within(transport.close()).await));
+    }
+    assert_eq!(accepted, 2, "{shown:?}");
+    assert!(shown.iter().any(|text| text.contains("rejected on demand")), "{shown:?}");
+    let lines = log.lines();
+    assert!(lines.iter().any(|line| line.contains("`qpid` is connected to")), "{lines:?}");
+    for line in lines.iter().chain(&shown) {
+        for secret in [PASSWORD, PAYLOAD] {
+            // As a text, and as bytes are shown: `[112, 108, 52, …]`.
+            let bytes: Vec<_> = secret.bytes().map(|byte| byte.to_string()).collect();
+            assert!(!line.contains(secret), "{line}");
+            assert!(!line.contains(&bytes.join(", ")), "{line}");
+        }
+    }
+    println!("{} lines", lines.len());
+}
