@@ -118,6 +118,37 @@ fn every_test_that_is_named_exists() {
     }
 }
 
+/// Every fault has a test, and every test that `docs/reliability.md` names is there, and every fault of
+/// the chaos is named.
+#[test]
+fn every_fault_has_its_tests() {
+    let document = read("docs/reliability.md");
+    let sources = sources();
+    let mut chaos = BTreeSet::new();
+    let mut faults = Vec::new();
+    for row in rows(&document, "## Every fault and its tests") {
+        let [_, number, _, _, tests, _] = row.as_slice() else { continue };
+        let Ok(number) = number.parse::<usize>() else { continue };
+        faults.push(number);
+        let names: Vec<_> = tests.split('`').skip(1).step_by(2).collect();
+        assert!(!names.is_empty(), "fault {number} is without a test");
+        for name in names {
+            if let Some(fault) = name.strip_prefix("chaos ") {
+                chaos.insert(fault.to_owned());
+                continue;
+            }
+            let test = name.rsplit("::").next().unwrap();
+            let forms = ["(", "<"].map(|end| format!("fn {test}{end}"));
+            assert!(forms.iter().any(|form| sources.contains(form)), "{number}: {name}");
+        }
+    }
+    assert_eq!(faults, (1..=32).collect::<Vec<_>>());
+    let catalogue = read("crates/notify-chaos/src/fault.rs");
+    let (_, catalogue) = catalogue.split_once("const ALL").unwrap();
+    let catalogue = catalogue.split("];").next().unwrap();
+    assert_eq!(chaos, sorted(catalogue.split('"').skip(1).step_by(2)));
+}
+
 fn sources() -> String {
     let mut text = String::new();
     let mut open = vec![root().join("crates"), root().join("xtask"), root().join("tests")];

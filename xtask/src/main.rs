@@ -6,6 +6,7 @@
 
 mod bench;
 mod cargo;
+mod chaos;
 mod ci;
 mod deny;
 mod features;
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
         (Some("setup"), []) => setup::run(),
         (Some("setup"), [option]) if option == "--bench" => setup::run_for_benchmarks(),
         (Some("test"), extra) => test::run(extra),
+        (Some("chaos"), arguments) => chaos::run(arguments),
         (Some("ci"), []) => ci::run(),
         (Some("deny"), []) => deny::run(),
         (Some("fuzz"), options) => fuzz::run(options),
@@ -60,6 +62,8 @@ Usage: cargo xtask CHORE
   tidy               the invariants of the code
   features           every feature of the facade builds alone, and brings nothing of the others
   bench [ARGUMENT]…  the project beside its peers, with these arguments: --quick, --json, --help
+  chaos [ARGUMENT]…  breaks everything around a process that emits, and counts what was lost:
+                     [--minutes N | --short] [--seed S] [--fault NAME [--tries N]]
   deny               licences, sources, duplicates and known weaknesses of what this is built on
   fuzz [--seconds N] [--target NAME]
                      libFuzzer looks for input that breaks a promise, a minute for each target

@@ -23,12 +23,9 @@ pub(crate) fn run(_: &Args, config: &Config) -> Result<Exit, Failure> {
         .and_then(Builder::build)
         .and_then(|_| glance_notify::open(config));
     print(|out| show(out, &config.entries(), opened.is_ok()))?;
-    let mut findings = examine(opened?)?;
+    let findings = examine(opened?)?;
     #[cfg(feature = "spool")]
-    if let Some(spool) = config.spool()? {
-        let (spool, _) = glance_notify::spool::Spool::open(spool, glance_notify::open(config)?)?;
-        findings.extend(examine(Box::new(spool))?);
-    }
+    let findings = [findings, examine_spool(config)?].concat();
     print(|out| findings.iter().try_for_each(|finding| tell(out, finding)))?;
     let bad = findings.iter().filter_map(|finding| match &finding.state {
         FindingState::Bad(error) => Some(Failure::from(error.clone()).exit),
@@ -40,6 +37,14 @@ pub(crate) fn run(_: &Args, config: &Config) -> Result<Exit, Failure> {
         exits if exits.contains(&Exit::Permanent) => Exit::Permanent,
         _ => Exit::Undelivered,
     })
+}
+
+/// Looks at the spool before the destination, where there is to be one.
+#[cfg(feature = "spool")]
+fn examine_spool(config: &Config) -> Result<Vec<Finding>, Failure> {
+    let Some(spool) = config.spool()? else { return Ok(Vec::new()) };
+    let (spool, _) = glance_notify::spool::Spool::open(spool, glance_notify::open(config)?)?;
+    examine(Box::new(spool))
 }
 
 /// Looks at the destination, within a deadline.

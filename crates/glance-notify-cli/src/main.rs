@@ -7,11 +7,16 @@
 mod check;
 mod completions;
 mod emit;
+mod end;
 mod exit;
 mod lines;
 mod logging;
+mod progress;
 mod schema;
+mod signals;
 mod source;
+#[cfg(feature = "spool")]
+mod spool;
 mod validate;
 
 use std::path::PathBuf;
@@ -56,6 +61,8 @@ enum Command {
     Validate(validate::Args),
     Schema(schema::Args),
     Check(check::Args),
+    #[cfg(feature = "spool")]
+    Spool(spool::Args),
     Completions(completions::Args),
 }
 
@@ -81,6 +88,8 @@ impl Cli {
             Command::Validate(args) => validate::run(args),
             Command::Schema(args) => schema::run(args),
             Command::Check(args) => check::run(args, &self.load()?),
+            #[cfg(feature = "spool")]
+            Command::Spool(args) => spool::run(args, &self.load()?),
             Command::Completions(args) => completions::run(args),
         }
     }

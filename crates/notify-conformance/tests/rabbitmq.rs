@@ -41,7 +41,12 @@ fn what_is_published_is_drained_as_it_was() {
     assert!(!second.redelivered);
     assert!(vhost.drain("q").is_empty());
 
-    vhost.delete_queue("q");
+    vhost.publish("glance", "notifications.info", &properties, &body);
+    assert!(!vhost.delete_queue_if_empty("q"));
+    vhost.unbind("q", "glance", "notifications.*");
+    vhost.publish("glance", "notifications.info", &properties, &body);
+    assert_eq!(vhost.drain("q").len(), 1);
+    assert!(vhost.delete_queue_if_empty("q"));
     assert!(vhost.queue("q").is_none());
 }
 
@@ -84,6 +89,9 @@ fn a_durable_message_survives_what_is_done_to_the_node() {
     broker.restart();
     publish(b"before the restart");
     broker.restart();
+    broker.stop_application();
+    assert!(TcpStream::connect(("127.0.0.1", broker.port())).is_err());
+    broker.start_application();
 
     broker.raise_alarm();
     broker.clear_alarm();

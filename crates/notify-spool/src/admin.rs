@@ -25,12 +25,13 @@ use std::path::Path;
 use notify_core::{Error, ErrorKind, Message, Result};
 use time::OffsetDateTime;
 
+use crate::conclusion::{Conclusion, Fate};
 use crate::dir::{Dir, Slot};
-use crate::disk::{Disk, Files};
+use crate::disk::Files;
 use crate::error::{Trouble, about};
-use crate::record::{DeadLetter, Records, Torn, bodies};
+use crate::record::{DeadLetter, Records, Torn, bodies, size};
 use crate::status::Contents;
-use crate::store::{Chunk, Conclusion, Fate, Store, size};
+use crate::store::{Chunk, Store};
 
 /// One slot of a directory.
 #[derive(Clone, Debug)]
@@ -76,6 +77,15 @@ pub fn slots(dir: &Path) -> Result<Vec<SlotInfo>> {
         Ok(SlotInfo { number, holder: None, contents: contents.map(Some), file_bytes })
     };
     dir.numbers()?.into_iter().map(look).collect()
+}
+
+/// The number of every slot of the spool in `dir`, in order. None of them is opened.
+///
+/// # Errors
+///
+/// Where `dir` is no directory of this user's, or cannot be read.
+pub fn numbers(dir: &Path) -> Result<Vec<u32>> {
+    Dir::open(dir, false)?.numbers()
 }
 
 /// A slot that no process holds, held by this one until it is dropped.
@@ -137,8 +147,7 @@ impl OpenSlot {
     }
 
     fn new(slot: Slot) -> Result<Self> {
-        let file = slot.open_file()?;
-        let opened = Files.open(slot.number(), file).map_err(Trouble::from);
+        let opened = slot.open(&Files)?.map_err(Trouble::from);
         let store = opened.and_then(|storage| {
             let mut store = Store::open(storage, None)?;
             store.refresh_oldest()?;

@@ -10,13 +10,16 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use notify_core::{ErrorKind, Result};
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags};
 use time::OffsetDateTime;
 
+use crate::disk::{Disk, Storage};
 use crate::error::{access, of_file, shown};
 use crate::status::Status;
+use crate::unsynced::watch;
 
 /// `spool.dir`, checked and open.
 #[derive(Debug)]
@@ -66,7 +69,8 @@ impl Dir {
         let Some(lock) = self.open_file(&name, create)? else { return Ok(None) };
         match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {
-                let slot = Slot { number, lock, dir: Arc::clone(self) };
+                let mark = Mark::of(self, number);
+                let slot = Slot { number, lock, dir: Arc::clone(self), mark };
                 slot.tell(&Status::ours(None));
                 Ok(Some(slot))
             }
@@ -160,6 +164,39 @@ pub(crate) struct Slot {
     number: u32,
     lock: File,
     dir: Arc<Dir>,
+    mark: Arc<Mark>,
+}
+
+/// Says of a slot's file that not all of it may be on the disk, also to the next process. It is an
+/// empty file, and not synced: where it is lost, so is what it speaks of.
+#[derive(Debug)]
+pub(crate) struct Mark {
+    dir: Arc<Dir>,
+    name: String,
+    set: AtomicBool,
+}
+
+impl Mark {
+    fn of(dir: &Arc<Dir>, number: u32) -> Arc<Self> {
+        let name = format!("slot-{number}.unsynced");
+        let there = rustix::fs::statat(&dir.fd, &name, AtFlags::SYMLINK_NOFOLLOW).is_ok();
+        Arc::new(Self { dir: Arc::clone(dir), name, set: AtomicBool::new(there) })
+    }
+
+    pub(crate) fn is_set(&self) -> bool {
+        self.set.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set(&self) {
+        self.set.store(true, Ordering::Relaxed);
+        // Where there is no room for it, this process still knows.
+        self.dir.open_file(&self.name, true).ok();
+    }
+
+    pub(crate) fn clear(&self) {
+        self.set.store(false, Ordering::Relaxed);
+        rustix::fs::unlinkat(&self.dir.fd, &self.name, AtFlags::empty()).ok();
+    }
 }
 
 impl Slot {
@@ -172,8 +209,14 @@ impl Slot {
         self.dir.path.join(file_name(self.number))
     }
 
+    /// Opens what `disk` keeps for the slot, all of it on the disk. The inner error is the disk's.
+    pub(crate) fn open(&self, disk: &dyn Disk) -> Result<io::Result<Arc<dyn Storage>>> {
+        let opened = disk.open(self.number, self.open_file()?);
+        Ok(opened.and_then(|storage| watch(storage, Arc::clone(&self.mark))))
+    }
+
     /// Opens the file with the messages; makes it where it is missing.
-    pub(crate) fn open_file(&self) -> Result<File> {
+    fn open_file(&self) -> Result<File> {
         let name = file_name(self.number);
         if let Some(file) = self.dir.open_file(&name, false)? {
             return Ok(file);

@@ -3,10 +3,11 @@
 use notify_core::{Error, Message, Notifier, Outcome, Receipt, Result};
 use tokio::sync::{mpsc, watch};
 
+use crate::conclusion::{Conclusion, Fate};
 use crate::keeper::Keeper;
 use crate::owner::pause;
-use crate::record::{Torn, bodies};
-use crate::store::{Chunk, Conclusion, Fate, size};
+use crate::record::{Torn, bodies, size};
+use crate::store::Chunk;
 
 /// When a slot has been fed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

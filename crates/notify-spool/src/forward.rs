@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use notify_core::{
-    Closing, Notifier, QueueConfig, Result, Stage, StageAccount, Stats, Transport, Worker,
+    Closing, Error, Notifier, QueueConfig, Result, Stage, StageAccount, Stats, Transport, Worker,
 };
 use tokio::sync::watch;
 
@@ -46,17 +46,23 @@ impl Forwarder {
         Self { config, keeper, ledger, inner, name, pipeline: Arc::default() }
     }
 
-    /// Forwards what is in every slot that no process holds, until nothing is left or `timeout` is
-    /// over, and returns the account: what is pending in it is left on the disk.
+    /// Forwards what is in every slot that no process holds, until nothing is left or `closing`
+    /// resolves, and returns the account: what is pending in it is left on the disk.
     ///
-    /// Needs a tokio runtime with its timer on, and with I/O on where the transport does I/O. Takes
-    /// `timeout` and the seconds that closing the destination takes.
+    /// `closing` resolves to how long what is under way may take to be concluded; nothing else is
+    /// begun then. [`account`](Stage::account) has the account meanwhile.
+    ///
+    /// Needs a tokio runtime with its timer on, and with I/O on where the transport does I/O.
     ///
     /// # Errors
     ///
     /// Why the directory, or the first slot of several that cannot, cannot be read. The others are
     /// drained all the same.
-    pub async fn drain(self, timeout: Duration) -> Result<Stats> {
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future ends the draining; what it has not concluded stays on the disk.
+    pub async fn drain(self, closing: Closing) -> Result<Stats> {
         let account = self.account();
         let Self { config, ledger, inner, pipeline, .. } = self;
         let (notifier, worker) = build(&config, inner, &pipeline)?;
@@ -71,9 +77,9 @@ impl Forwarder {
             drained
         };
         let deadline = async {
-            tokio::time::sleep(timeout).await;
+            let left = closing.await;
             stop.send_replace(true);
-            notifier.shutdown(Duration::ZERO).await;
+            notifier.shutdown(left).await;
             // Now the draining ends, and the worker with it.
             std::future::pending::<()>().await;
         };
@@ -166,15 +172,20 @@ async fn adopt(
     let mut orphans: Option<Orphans<'_>> = None;
     // Not before this process has its own slot: what was left in that is no orphan.
     let mut settled = false;
+    let mut failing = false;
     while !*stop.borrow_and_update() {
         settled = settled || keeper.read(u64::MAX, 0).await.is_ok();
         if settled && orphans.is_none() {
             orphans = Orphans::new(config, ledger, notifier, stopped.clone()).ok();
         }
-        if let Some(orphans) = &mut orphans
-            && let Err(error) = orphans.forward().await
-        {
-            tracing::warn!("what another process left in the spool stays there: {error:#}");
+        if let Some(orphans) = &mut orphans {
+            match orphans.forward().await {
+                Ok(()) => failing = false,
+                Err(error) if !std::mem::replace(&mut failing, true) => {
+                    tracing::warn!("what another process left in the spool stays there: {error:#}");
+                }
+                Err(_) => {}
+            }
         }
         // An error as well: nobody is left who could want more.
         if tokio::time::timeout(ADOPT_EVERY, stop.wait_for(|stop| *stop)).await.is_ok() {
@@ -220,7 +231,10 @@ impl<'a> Orphans<'a> {
             match self.dir.try_lock(number, false) {
                 Ok(Some(slot)) => {
                     let forwarded = self.forward_one(slot).await;
-                    self.seen.insert(number, self.dir.stamp(number));
+                    // What passes is looked at again.
+                    if !forwarded.as_ref().is_err_and(Error::is_transient) {
+                        self.seen.insert(number, self.dir.stamp(number));
+                    }
                     result = result.and(forwarded);
                 }
                 Ok(None) => {}

@@ -6,12 +6,13 @@ use std::thread;
 use notify_core::{Error, ErrorKind, Result};
 use tokio::sync::{Notify, oneshot, watch};
 
+use crate::conclusion::Conclusion;
 use crate::config::Config;
 use crate::dir::Slot;
 use crate::ledger::Ledger;
 use crate::owner::Owner;
 use crate::record::Records;
-use crate::store::{Chunk, Conclusion};
+use crate::store::Chunk;
 
 /// A slot's thread. It starts with the first thing it is asked; when the last who knows it is gone, it
 /// finishes what it has in hand and ends.

@@ -6,8 +6,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use notify_core::Stats;
 use time::OffsetDateTime;
 
+use crate::conclusion::Tally;
 use crate::status::Amount;
-use crate::store::Tally;
 
 /// What came onto the disk, and what became of it: of all slots that this process forwards.
 ///

@@ -24,6 +24,7 @@
 
 pub mod admin;
 mod check;
+mod conclusion;
 mod config;
 mod dir;
 #[doc(hidden)]
@@ -37,6 +38,7 @@ mod owner;
 mod record;
 mod status;
 mod store;
+mod unsynced;
 
 use std::collections::HashSet;
 use std::sync::Arc;

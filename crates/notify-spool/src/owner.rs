@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use notify_core::{Error, ErrorKind, Outcome, Result};
 use tokio::sync::{Notify, watch};
 
+use crate::conclusion::{Conclusion, Tally};
 use crate::config::{Config, OnCorrupt};
 use crate::dir::{Dir, Slot};
 use crate::error::{Trouble, shown};
@@ -14,7 +15,7 @@ use crate::keeper::{Accepted, Job, Stored};
 use crate::ledger::Ledger;
 use crate::record::Records;
 use crate::status::{Amount, Contents, Status};
-use crate::store::{Conclusion, Store, Tally};
+use crate::store::Store;
 
 #[derive(Debug)]
 pub(crate) struct Owner {
@@ -210,8 +211,7 @@ impl Owner {
             Some(slot) => slot,
             None => self.slot.insert(Dir::open(&self.config.dir, true)?.lock_lowest()?),
         };
-        let file = slot.open_file()?;
-        let storage = self.config.disk.open(slot.number(), file).map_err(Trouble::from);
+        let storage = slot.open(&*self.config.disk)?.map_err(Trouble::from);
         Ok(storage.and_then(|storage| Store::open(storage, self.next)))
     }
 

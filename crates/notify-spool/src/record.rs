@@ -16,6 +16,11 @@ use notify_core::Message;
 /// What a record takes besides its body, in bytes.
 pub(crate) const OVERHEAD: u64 = 4;
 
+/// What a message takes in the spool, in bytes.
+pub(crate) fn size(body: &[u8]) -> u64 {
+    body.len() as u64 + OVERHEAD
+}
+
 /// The records of one batch, in one piece.
 #[derive(Default)]
 pub(crate) struct Records {

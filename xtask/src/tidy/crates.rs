@@ -99,7 +99,8 @@ const CONFORMANCE: &str = "notify-conformance";
 const CORE_SOURCES: &str = "crates/notify-core/src";
 
 /// Programs and tests of the project's own, beyond those of a single crate.
-pub(super) const FOR_DEVELOPERS: [&str; 3] = ["notify-bench", "notify-fuzz", "notify-tests"];
+pub(super) const FOR_DEVELOPERS: [&str; 4] =
+    ["notify-bench", "notify-chaos", "notify-fuzz", "notify-tests"];
 
 const TRANSPORTS: [&str; 5] =
     ["notify-log", "notify-noop", "notify-qpid", "notify-rabbit", "notify-spool"];

@@ -1,19 +1,20 @@
 //! Following receipts until all are resolved, and deciding when to give up.
 
-use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use glance_notify::{Config, Error, Notification, Notifier, Outcome, State, Stats};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::feed::{Feed, Queued};
 use super::outputs::Outputs;
-use super::summary::{End, Summary};
+use super::summary::Summary;
 use super::{Args, say};
-use crate::exit::{Exit, Failure};
+use crate::end::{End, last_error};
+use crate::exit::Failure;
+use crate::progress::ProgressLine;
+use crate::signals::Signals;
 
 /// Everything that is on its way, and what is done about it.
 pub(super) struct Follow {
@@ -23,8 +24,7 @@ pub(super) struct Follow {
     strategy: &'static str,
     drain_timeout: Duration,
     timeout: Duration,
-    interrupt: Signal,
-    terminate: Signal,
+    signals: Signals,
     /// When something was delivered last, or when there was first something to wait for.
     progress: Instant,
     /// Once interrupted: when what is pending is given up.
@@ -50,11 +50,6 @@ impl Follow {
         config: &Config,
         args: &Args,
     ) -> Result<Self, Failure> {
-        let listen = |kind| {
-            signal(kind).map_err(|error| {
-                Failure::new(Exit::Permanent, format!("cannot listen for signals: {error}"))
-            })
-        };
         Ok(Self {
             // The first stage: with a spool, delivered means in the spool.
             strategy: notifier.stages().first().map_or("", |(name, _)| name),
@@ -63,11 +58,10 @@ impl Follow {
             outputs,
             drain_timeout: config.drain_timeout(),
             timeout: args.timeout,
-            interrupt: listen(SignalKind::interrupt())?,
-            terminate: listen(SignalKind::terminate())?,
+            signals: Signals::listen()?,
             progress: Instant::now(),
             drain_until: None,
-            end: End::Input,
+            end: End::Done,
             told: 0,
             line: ProgressLine::new(),
         })
@@ -82,8 +76,7 @@ impl Follow {
         while !(fed && pending.is_empty()) {
             tokio::select! {
                 biased;
-                _ = self.interrupt.recv() => self.interrupted(),
-                _ = self.terminate.recv() => self.interrupted(),
+                () = self.signals.next() => self.interrupted(),
                 _ = ticks.tick() => self.look(!pending.is_empty()),
                 Some(resolved) = pending.next(), if !pending.is_empty() => {
                     self.note(&resolved);
@@ -138,10 +131,12 @@ impl Follow {
     }
 
     /// Looks whether it is time to give up, and shows progress.
-    fn look(&mut self, pending: bool) {
+    fn look(&mut self, waits: bool) {
         let stats = self.notifier.stats();
-        self.line.show(self.feed.control.read(), &stats);
-        if self.end.is_given_up() || !pending {
+        let Stats { delivered, pending, .. } = &stats;
+        let (read, pending) = (self.feed.control.read(), pending.messages);
+        self.line.show(format_args!("{read} read, {delivered} delivered, {pending} pending"));
+        if self.end.is_given_up() || !waits {
             return;
         }
         if self.drain_until.is_some_and(|end| Instant::now() >= end) {
@@ -187,6 +182,7 @@ impl Follow {
         // Everything is decided. Behind a spool, what is on its way to the destination may arrive.
         let left = if self.end.is_given_up() { Duration::ZERO } else { self.drain_timeout };
         let stats = self.notifier.shutdown(left).await;
+        let behind = self.notifier.stages().into_iter().nth(1);
         let control = &self.feed.control;
         if let Some(failure) = control.failure() {
             self.end.becomes(End::Failed(failure));
@@ -198,6 +194,7 @@ impl Follow {
             last_line: control.last_line(),
             unread: self.feed.is_file && !control.is_exhausted(),
             stats,
+            behind,
             end: self.end,
         }
     }
@@ -210,49 +207,10 @@ async fn resolve(queued: Queued) -> Resolved {
     Resolved { line, notification, wanted: known, result }
 }
 
-fn last_error(stats: &Stats) -> Option<String> {
-    match &stats.state {
-        State::Retrying { error, .. } => Some(error.clone()),
-        _ => None,
-    }
-}
-
-/// One line on standard error that is written over again and again, where that is a terminal.
-struct ProgressLine {
-    shown: bool,
-    last: Option<Instant>,
-}
-
-impl ProgressLine {
-    fn new() -> Self {
-        Self { shown: false, last: std::io::stderr().is_terminal().then(Instant::now) }
-    }
-
-    fn show(&mut self, read: u64, stats: &Stats) {
-        let Some(last) = &mut self.last else { return };
-        if last.elapsed() < REDRAW {
-            return;
-        }
-        *last = Instant::now();
-        self.shown = true;
-        let Stats { delivered, pending, .. } = stats;
-        let line =
-            format!("\r\x1b[K{read} read, {delivered} delivered, {} pending", pending.messages);
-        drop(std::io::stderr().write_all(line.as_bytes()));
-    }
-
-    fn clear(&mut self) {
-        if std::mem::take(&mut self.shown) {
-            drop(std::io::stderr().write_all(b"\r\x1b[K"));
-        }
-    }
-}
-
 /// How many receipts are followed at once. Those that are resolved do not count in the notifier's
 /// queue, so its bound is none for them.
 const FOLLOWED: usize = 16 * 1024;
 /// How often it is looked whether to give up.
 const TICK: Duration = Duration::from_millis(50);
-const REDRAW: Duration = Duration::from_millis(200);
 /// How many single notifications that were not taken are told of.
 const TOLD: u64 = 10;

@@ -157,7 +157,8 @@ fn priority() -> impl clap::builder::TypedValueParser<Value = Priority> {
         .try_map(|name| name.to_ascii_uppercase().parse::<Priority>())
 }
 
-fn seconds(text: &str) -> Result<Duration, String> {
+/// Takes a number of seconds that somebody may wait.
+pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
     let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     seconds
         .filter(|duration| !duration.is_zero() && *duration <= NEVER)

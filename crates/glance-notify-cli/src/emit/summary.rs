@@ -1,11 +1,10 @@
 //! How an `emit` ended: in words or as JSON, and as an exit code.
 
-use std::time::Duration;
-
-use glance_notify::{Stats, printable, serde_json};
+use glance_notify::{Stats, serde_json};
 use serde::Serialize;
 
 use super::Format;
+use crate::end::End;
 use crate::exit::{Exit, Failure, print, say};
 
 pub(super) struct Summary {
@@ -16,63 +15,15 @@ pub(super) struct Summary {
     /// Whether a file was not read to its end.
     pub(super) unread: bool,
     pub(super) stats: Stats,
+    /// With a spool: where that forwards to, and the account of it.
+    pub(super) behind: Option<(&'static str, Stats)>,
     pub(super) end: End,
-}
-
-/// Why reading and delivering came to an end.
-pub(super) enum End {
-    /// The input did, and everything was decided.
-    Input,
-    /// A signal did; what was read was decided in time.
-    Interrupted,
-    /// After a signal, time was over, or there was a second one. With the last error.
-    NotDrained(Option<String>),
-    /// Nothing was decided for so long. With the last error.
-    Stalled(Duration, Option<String>),
-    /// Nobody but an operator can mend it.
-    Permanent(String),
-    /// The input is invalid, or something cannot be read or written.
-    Failed(Failure),
-}
-
-impl End {
-    /// Whether what was pending was let go.
-    pub(super) fn is_given_up(&self) -> bool {
-        matches!(self, Self::NotDrained(_) | Self::Stalled(..) | Self::Permanent(_))
-    }
-
-    /// Ends so, unless it has ended more gravely before.
-    pub(super) fn becomes(&mut self, end: Self) {
-        if end.rank() > self.rank() {
-            *self = end;
-        }
-    }
-
-    fn rank(&self) -> u8 {
-        match self {
-            Self::Input => 0,
-            Self::Interrupted => 1,
-            Self::Failed(_) => 2,
-            Self::NotDrained(_) | Self::Stalled(..) => 3,
-            Self::Permanent(_) => 4,
-        }
-    }
 }
 
 impl Summary {
     /// Tells it, and what the command's exit code is.
     pub(super) fn tell(self, format: Format) -> Result<Exit, Failure> {
-        match &self.end {
-            End::Input | End::Interrupted => {}
-            End::Failed(failure) => say(format_args!("{}", failure.message)),
-            End::NotDrained(error) => say(format_args!("gave up{}", because(error.as_deref()))),
-            End::Stalled(time, error) => say(format_args!(
-                "gave up: nothing was delivered for {} s{}",
-                time.as_secs_f64(),
-                because(error.as_deref())
-            )),
-            End::Permanent(error) => say(format_args!("gave up{}", because(Some(error)))),
-        }
+        self.end.tell();
         if self.unread {
             say(format_args!("what follows line {} was not read", self.last_line));
         }
@@ -80,7 +31,12 @@ impl Summary {
             say(format_args!("nothing was sent: the strategy is `noop` (set `strategy`)"));
         }
         match format {
-            Format::Human => say(format_args!("{}", self.words())),
+            Format::Human => {
+                say(format_args!("{}", self.words()));
+                if let Some((strategy, stats)) = &self.behind {
+                    say(format_args!("{}", forwarded(strategy, stats)));
+                }
+            }
             Format::Json => print(|out| {
                 serde_json::to_writer(&mut *out, &self.object())?;
                 out.write_all(b"\n")
@@ -116,7 +72,7 @@ impl Summary {
     }
 
     fn object(&self) -> Object<'_> {
-        let Self { strategy, read, invalid, stats, .. } = self;
+        let Self { strategy, read, invalid, stats, behind, .. } = self;
         Object {
             strategy,
             read: *read,
@@ -126,8 +82,27 @@ impl Summary {
             refused: stats.refused,
             dropped: stats.dropped.total(),
             pending: stats.pending.messages,
+            forwarded: behind.as_ref().map(|(strategy, stats)| Forwarded {
+                strategy,
+                delivered: stats.delivered,
+                refused: stats.refused,
+                pending: stats.pending.messages,
+            }),
         }
     }
+}
+
+/// What became of what is on the disk, and of what was there before.
+fn forwarded(strategy: &str, stats: &Stats) -> String {
+    let Stats { delivered, refused, pending, .. } = stats;
+    let refused = match refused {
+        0 => String::new(),
+        refused => format!(", {refused} refused and kept as dead letters"),
+    };
+    format!(
+        "on the disk: {delivered} forwarded by `{strategy}`{refused}, {} still to be forwarded",
+        pending.messages
+    )
 }
 
 #[derive(Serialize)]
@@ -140,8 +115,14 @@ struct Object<'a> {
     refused: u64,
     dropped: u64,
     pending: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    forwarded: Option<Forwarded<'a>>,
 }
 
-fn because(error: Option<&str>) -> String {
-    error.map(|error| format!(": {}", printable(error, 1024))).unwrap_or_default()
+#[derive(Serialize)]
+struct Forwarded<'a> {
+    strategy: &'a str,
+    delivered: u64,
+    refused: u64,
+    pending: u64,
 }

@@ -29,6 +29,28 @@ fn the_life_of_an_image_is_in_the_file_with_six_keys_in_order() {
     }
 }
 
+/// Done is what is on the disk; the next one, or whoever shares the directory, takes it on.
+#[test]
+fn behind_a_spool_done_is_what_is_on_the_disk() {
+    let place = Place::new();
+    let input = place.file("life.jsonl", LIFECYCLE);
+    fs::create_dir(place.path("away")).unwrap();
+    let spool = ["emit", "--set", "strategy=log", "--set", "spool.dir=s", "--acks", "acks"];
+    let away = [&spool[..], &["--set", "log.file=away", input]].concat();
+    place.run(away).says(0, "11 read, 11 delivered by `spool`");
+    let acked = place.read("acks");
+    assert_eq!(acked.lines().count(), 11);
+
+    fs::remove_dir(place.path("away")).unwrap();
+    let there = [&spool[..], &["--set", "log.file=away", "none.jsonl"]].concat();
+    place.file("none.jsonl", "");
+    wait_until("what is in the spool to be delivered", || {
+        place.run(there.clone()).says(0, "0 read");
+        fs::read_to_string(place.path("away")).is_ok_and(|text| text.lines().count() >= 11)
+    });
+    assert_eq!(ids(&place.lines("away")), acked.lines().collect::<Vec<_>>());
+}
+
 #[test]
 fn what_glances_own_code_sent_comes_out_field_for_field() {
     let place = Place::new();

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail as it likes")]
 
 mod check;
+mod clock;
 mod completions;
 mod emit;
 mod killed;
@@ -13,6 +14,9 @@ mod rotation;
 mod schema;
 mod secrets;
 mod signals;
+mod spool;
+mod spool_drain;
+mod spool_refused;
 mod support;
 mod terminal;
 mod validate;

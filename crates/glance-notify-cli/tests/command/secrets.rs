@@ -124,6 +124,41 @@ fn what_is_delivered_and_what_is_said_of_it() {
     }
 }
 
+/// The spool's files, and every command that looks into it or takes something out of it.
+#[test]
+fn what_waits_in_a_spool_and_what_is_shown_of_it() {
+    let place = Place::new();
+    let input = place.file("in.jsonl", payloads());
+    place.file(
+        "notify.toml",
+        format!(
+            "strategy = \"rabbit\"\nrabbit.url = \"amqp://u:{SECRET}@127.0.0.1:1\"\n\
+             spool.dir = \"spool\"\n"
+        ),
+    );
+    for (args, code) in [
+        (&["emit", input, "--acks", "acks"][..], 0),
+        (&["check"], 3),
+        (&["spool", "ls"], 0),
+        (&["spool", "ls", "--messages"], 0),
+        (&["spool", "ls", "--messages", "--json"], 0),
+        (&["spool", "stats", "--json"], 0),
+        (&["spool", "show", "0/0", "0/1", "0/2", "0/3"], 0),
+        (&["spool", "show", "0/0", "0/1", "0/2", "0/3", "--json"], 0),
+        (&["spool", "export"], 0),
+        (&["spool", "export", "--output", "exported"], 0),
+        (&["spool", "drain", "--timeout", "0.2"], 3),
+        (&["spool", "retry", "--all"], 0),
+        (&["spool", "drop", "0/0"], 0),
+    ] {
+        let ended = place.run([args, &["-vvv", "-c", "notify.toml"]].concat()).expect(code);
+        clean(&place, &ended, &[]);
+    }
+    let exported = place.read("exported");
+    assert_eq!(exported.lines().count(), count());
+    assert!(exported.contains("***@auth.example"), "{exported}");
+}
+
 /// Otherwise nothing else here would prove anything.
 #[test]
 fn without_redaction_the_secret_does_arrive() {

@@ -3,14 +3,9 @@
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::symlink;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 
-use crate::support::{Place, emit, line, wait_until};
-
-fn send(signal: &str, child: &Child) {
-    let command = format!("kill -{signal} {}", child.id());
-    assert!(Command::new("sh").args(["-c", &command]).status().unwrap().success());
-}
+use crate::support::{Place, emit, line, send, wait_until};
 
 /// `emit` that reads a pipe which stays open, with what it says in the file `err`.
 fn start(place: &Place, args: &[&str], lines: usize) -> Child {

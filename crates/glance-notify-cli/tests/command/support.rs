@@ -150,6 +150,22 @@ pub(crate) fn line(text: &str) -> String {
     format!(r#"{{"event_type":"image.upload","priority":"ERROR","payload":{payload}}}"#) + "\n"
 }
 
+/// A spool before a broker that is not there.
+pub(crate) fn spooled<'a>(command: &[&'a str]) -> Vec<&'a str> {
+    // On the lowest port nobody listens.
+    let away = ["--set", "strategy=rabbit", "--set", "rabbit.url=amqp://127.0.0.1:1"];
+    [command, &away, &SPOOL].concat()
+}
+
+/// The arguments that name a spool.
+pub(crate) const SPOOL: [&str; 2] = ["--set", "spool.dir=spool"];
+
+/// Sends a signal to a command.
+pub(crate) fn send(signal: &str, child: &Child) {
+    let command = format!("kill -{signal} {}", child.id());
+    assert!(Command::new("sh").args(["-c", &command]).status().unwrap().success());
+}
+
 /// Waits until a condition holds.
 #[track_caller]
 pub(crate) fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {

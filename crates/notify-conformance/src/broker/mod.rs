@@ -30,6 +30,7 @@ use std::time::{Duration, Instant};
 
 pub use authority::Authority;
 pub use ports::free_port;
+pub use sandbox::Sandbox;
 
 /// Asks `ready` until it says yes.
 ///

@@ -17,13 +17,19 @@ use super::wait_until;
 /// Ends its processes and removes its directory when it is dropped, or when this process ends in any
 /// other way, be it `kill -9`.
 #[derive(Debug)]
-pub(crate) struct Sandbox {
+pub struct Sandbox {
     directory: TempDir,
     watchdog: Child,
 }
 
 impl Sandbox {
-    pub(crate) fn new() -> Self {
+    /// An empty one.
+    ///
+    /// # Panics
+    ///
+    /// When there is no temporary directory or no shell.
+    #[expect(clippy::new_without_default, reason = "it is not a value: it makes a directory")]
+    pub fn new() -> Self {
         let directory = tempfile::Builder::new()
             .prefix("notify-test-")
             .tempdir()
@@ -42,12 +48,13 @@ impl Sandbox {
         Self { directory, watchdog }
     }
 
-    pub(crate) fn path(&self) -> &Path {
+    /// Its directory.
+    pub fn path(&self) -> &Path {
         self.directory.path()
     }
 
     /// A program that will run in this sandbox, with nothing of the environment of this process.
-    pub(crate) fn command(&self, program: impl AsRef<OsStr>) -> Command {
+    pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
         command
             .env_clear()

@@ -24,7 +24,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, ToSocketAddrs};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -47,11 +47,17 @@ impl Proxy {
     /// Listens on a port of its own and relays to `server`, a port of 127.0.0.1 at which somebody
     /// listens, or will.
     pub fn start(server: u16) -> Self {
+        Self::start_at(Ipv4Addr::LOCALHOST, server)
+    }
+
+    /// As [`start`](Self::start), for clients that come by another address of this machine: from a
+    /// network namespace.
+    pub fn start_at(address: Ipv4Addr, server: u16) -> Self {
         let port = free_port();
         let (rules, told) = watch::channel(Rules::default());
         let counts = Arc::<Counts>::default();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let listener = runtime.block_on(listen(port)).unwrap();
+        let listener = runtime.block_on(listen((address, port))).unwrap();
         let thread = {
             let counts = Arc::clone(&counts);
             thread::spawn(move || runtime.block_on(serve(listener, server, told, counts)))
@@ -59,7 +65,7 @@ impl Proxy {
         Self { port, rules, counts, thread: Some(thread) }
     }
 
-    /// The port on 127.0.0.1 for clients.
+    /// The port for clients, on 127.0.0.1 where no other address was given.
     pub fn port(&self) -> u16 {
         self.port
     }
@@ -187,7 +193,7 @@ async fn serve(
     mut told: watch::Receiver<Rules>,
     counts: Arc<Counts>,
 ) {
-    let port = listener.local_addr().unwrap().port();
+    let address = listener.local_addr().unwrap();
     let mut listener = Some(listener);
     let mut relays = JoinSet::new();
     loop {
@@ -200,7 +206,7 @@ async fn serve(
         }
         match (&listener, refusing) {
             (Some(_), true) => listener = None,
-            (None, false) => listener = Some(listen(port).await.unwrap()),
+            (None, false) => listener = Some(listen(address).await.unwrap()),
             _ => {}
         }
         counts.listening.store(u64::from(listener.is_some()), Ordering::SeqCst);
@@ -225,6 +231,6 @@ async fn accept(
     }
 }
 
-async fn listen(port: u16) -> std::io::Result<TcpListener> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await
+async fn listen(address: impl ToSocketAddrs) -> std::io::Result<TcpListener> {
+    TcpListener::bind(address).await
 }

@@ -11,8 +11,10 @@
 mod account;
 mod backoff;
 mod bounds;
+mod builder;
 mod deadline;
 mod flight;
+mod gather;
 mod notifier;
 mod queue;
 mod receipt;
@@ -23,7 +25,8 @@ mod streak;
 mod worker;
 
 pub use bounds::{Overflow, QueueConfig};
-pub use notifier::{Builder, Notifier};
+pub use builder::Builder;
+pub use notifier::Notifier;
 pub use receipt::Receipt;
 pub use stage::{Closing, Stage, StageAccount};
 pub use stats::{Dropped, Pending, State, Stats};

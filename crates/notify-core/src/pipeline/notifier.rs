@@ -6,20 +6,16 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 
-use super::bounds::{BOOKKEEPING, QueueConfig};
+use super::builder::Builder;
 use super::deadline::after;
 use super::queue::Queue;
 use super::receipt::{Receipt, undecided};
-use super::stage::{Named, Stage};
+use super::stage::Named;
 use super::stats::Stats;
-use super::worker::Worker;
 use crate::encode::{Envelope, encode};
 use crate::ids::message_id;
 use crate::schema::PayloadView;
-use crate::text::quoted;
-use crate::{
-    Body, Encoding, Error, ErrorKind, Event, EventType, Message, Notification, Result, Transport,
-};
+use crate::{Body, Encoding, Event, EventType, Message, Notification, Result, Transport};
 
 /// Emits notifications. Cheap to clone; all clones share one queue, one account and one worker.
 ///
@@ -37,38 +33,27 @@ use crate::{
 /// # }
 /// ```
 #[derive(Clone, Debug)]
-pub struct Notifier(Arc<Shared>);
+pub struct Notifier(pub(super) Arc<Shared>);
 
 #[derive(Debug)]
-struct Shared {
-    queue: Arc<Queue>,
-    wanted: EventSet,
-    suppressed: AtomicU64,
-    publisher_id: Arc<str>,
-    encoding: Encoding,
-    send_timeout: Duration,
-    drain_timeout: Duration,
+pub(super) struct Shared {
+    pub(super) queue: Arc<Queue>,
+    pub(super) wanted: EventSet,
+    pub(super) suppressed: AtomicU64,
+    pub(super) publisher_id: Arc<str>,
+    pub(super) encoding: Encoding,
+    pub(super) send_timeout: Duration,
+    pub(super) drain_timeout: Duration,
     /// The worker's transport, and what is behind it.
-    name: &'static str,
-    behind: Option<Named>,
-    time_to_end: Duration,
+    pub(super) name: &'static str,
+    pub(super) behind: Option<Named>,
+    pub(super) time_to_end: Duration,
 }
 
 impl Notifier {
     /// Begins to build a notifier that delivers by `transport`.
     pub fn builder(transport: Box<dyn Transport>) -> Builder {
-        Builder {
-            transport,
-            publisher_id: None,
-            encoding: Encoding::default(),
-            disabled: Vec::new(),
-            queue: QueueConfig::default(),
-            attempt_timeout: Duration::from_secs(60),
-            send_timeout: Duration::from_secs(120),
-            drain_timeout: Duration::from_secs(10),
-            source_keeps: false,
-            behind: None,
-        }
+        Builder::new(transport)
     }
 
     /// Whether notifications of this type go anywhere: the transport wants them and they are not
@@ -249,163 +234,9 @@ impl Drop for Shared {
     }
 }
 
-/// Everything about a notifier that can be chosen. See [`Notifier::builder`].
-#[derive(Debug)]
-#[must_use]
-pub struct Builder {
-    transport: Box<dyn Transport>,
-    publisher_id: Option<String>,
-    encoding: Encoding,
-    disabled: Vec<String>,
-    queue: QueueConfig,
-    attempt_timeout: Duration,
-    send_timeout: Duration,
-    drain_timeout: Duration,
-    source_keeps: bool,
-    behind: Option<Box<dyn Stage>>,
-}
-
-impl Builder {
-    /// Who the notifications are from. Default the host name.
-    pub fn publisher_id(mut self, publisher_id: impl Into<String>) -> Self {
-        self.publisher_id = Some(publisher_id.into());
-        self
-    }
-
-    /// How notifications are written.
-    pub fn encoding(mut self, encoding: Encoding) -> Self {
-        self.encoding = encoding;
-        self
-    }
-
-    /// Which notifications are not emitted: event types (`task.run`) and groups (`image`), as Glance's
-    /// `disabled_notifications`.
-    pub fn disabled<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
-        self.disabled = names.into_iter().map(Into::into).collect();
-        self
-    }
-
-    /// The bounds of the queue and of batches.
-    pub fn queue(mut self, queue: QueueConfig) -> Self {
-        self.queue = queue;
-        self
-    }
-
-    /// How long one attempt to send a batch may take. Default 60 s.
-    pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
-        self.attempt_timeout = timeout;
-        self
-    }
-
-    /// How long [`Notifier::send`] waits for an outcome, and [`Notifier::enqueue`] for room. Default
-    /// 120 s.
-    pub fn send_timeout(mut self, timeout: Duration) -> Self {
-        self.send_timeout = timeout;
-        self
-    }
-
-    /// How long the worker tries to deliver what is pending once the notifier is closed or dropped.
-    /// Default 10 s.
-    pub fn drain_timeout(mut self, timeout: Duration) -> Self {
-        self.drain_timeout = timeout;
-        self
-    }
-
-    /// Says that whoever gives the messages keeps each until its receipt says that it is delivered.
-    ///
-    /// Once the notifier is closed, the attempt under way is then concluded within the time to drain
-    /// and no other is begun; what is given after that is not counted; and nobody is warned of what is
-    /// left: it is not lost.
-    pub fn source_keeps(mut self) -> Self {
-        self.source_keeps = true;
-        self
-    }
-
-    /// Has the worker run `stage` too, for a transport that only keeps what it takes.
-    pub fn behind(mut self, stage: Box<dyn Stage>) -> Self {
-        self.behind = Some(stage);
-        self
-    }
-
-    /// Builds the notifier and its worker. Starts nothing: run the worker.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::Config`] for a name that is neither an event type nor a group, an empty publisher
-    /// id, and bounds that nothing fits in.
-    pub fn build(self) -> Result<(Notifier, Worker)> {
-        let config = |message: String| Err(Error::new(ErrorKind::Config, message));
-        let publisher_id = match self.publisher_id {
-            None => host_name()?,
-            Some(name) if name.is_empty() => return config("`publisher_id` is empty".into()),
-            Some(name) => name,
-        };
-        let QueueConfig { max_messages, max_bytes, batch_messages, .. } = self.queue;
-        if max_messages == 0 || batch_messages == 0 {
-            return config(
-                "`queue.max_messages` and `queue.batch_messages` must be at least 1".into(),
-            );
-        }
-        let largest = self.encoding.limits.bytes.saturating_add(BOOKKEEPING);
-        if max_bytes < largest {
-            return config(format!(
-                "`queue.max_bytes` must be at least {largest}, to hold one notification of the \
-                 largest size"
-            ));
-        }
-        let mut wanted = EventSet::default();
-        for &event_type in EventType::ALL {
-            let name = |name: &String| name == event_type.as_str() || name == event_type.group();
-            if self.transport.wants(event_type) && !self.disabled.iter().any(name) {
-                wanted.insert(event_type);
-            }
-        }
-        if let Some(name) = self.disabled.iter().find(|name| !is_event_or_group(name)) {
-            return config(format!(
-                "`disabled_notifications`: {} is neither an event type nor a group (image, task)",
-                quoted(name)
-            ));
-        }
-        let queue = Arc::new(Queue::new(self.queue, self.source_keeps));
-        let name = self.transport.name();
-        let behind = self
-            .behind
-            .as_ref()
-            .map(|stage| Named { name: stage.name(), account: stage.account() });
-        let mut worker = Worker::new(self.transport, Arc::clone(&queue), self.attempt_timeout);
-        worker.behind = self.behind;
-        let notifier = Notifier(Arc::new(Shared {
-            queue,
-            wanted,
-            suppressed: AtomicU64::new(0),
-            publisher_id: publisher_id.into(),
-            encoding: self.encoding,
-            send_timeout: self.send_timeout,
-            drain_timeout: self.drain_timeout,
-            name,
-            time_to_end: Worker::time_to_end(behind.is_some()),
-            behind,
-        }));
-        Ok((notifier, worker))
-    }
-}
-
-fn host_name() -> Result<String> {
-    match hostname::get() {
-        Ok(name) if !name.is_empty() => Ok(name.to_string_lossy().into_owned()),
-        _ => Err(Error::new(ErrorKind::Config, "this host has no name: set `publisher_id`")),
-    }
-}
-
-fn is_event_or_group(name: &str) -> bool {
-    EventType::ALL
-        .iter()
-        .any(|event_type| event_type.as_str() == name || event_type.group() == name)
-}
-
 /// A set of event types.
 #[derive(Clone, Copy, Debug, Default)]
-struct EventSet(u16);
+pub(super) struct EventSet(u16);
 
 impl EventSet {
     #[inline]
@@ -413,7 +244,7 @@ impl EventSet {
         self.0 & (1 << event_type as u16) != 0
     }
 
-    fn insert(&mut self, event_type: EventType) {
+    pub(super) fn insert(&mut self, event_type: EventType) {
         self.0 |= 1 << event_type as u16;
     }
 }

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use crate::common::event;
+use notify_conformance::cases;
 use notify_conformance::scripted::{Act, Attempt, End, Script};
 use notify_core::*;
 use proptest::prelude::*;
@@ -147,7 +148,7 @@ async fn run(config: QueueConfig, steps: Vec<Step>, drain: u64) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(512), ..ProptestConfig::default() })]
 
     #[test]
     fn the_account_balances_under_random_faults(

@@ -5,6 +5,7 @@
 mod account;
 mod closing;
 mod common;
+mod model;
 mod pipeline;
 mod reading;
 mod redaction;
@@ -12,3 +13,4 @@ mod room;
 mod round_trip;
 mod snapshots;
 mod stages;
+mod stress;

@@ -80,7 +80,10 @@ async fn a_drain_forwards_what_is_in_every_slot_that_is_free() {
     script.then(Attempt { acts: vec![], end: End::Transient });
     let drain = |timeout| {
         let (_, forwarder) = Spool::open(Config::new(&path), script.transport()).unwrap();
-        forwarder.drain(timeout)
+        forwarder.drain(Box::pin(async move {
+            tokio::time::sleep(timeout).await;
+            Duration::ZERO
+        }))
     };
     let stats = within("the drain", drain(Duration::from_secs(60))).await.unwrap();
     balanced(&stats);

@@ -15,6 +15,8 @@ mod failing;
 mod forwarding;
 mod full;
 mod killed;
+mod model;
 mod shared;
 mod space;
 mod support;
+mod unsynced;

@@ -87,8 +87,12 @@ def bind(channel, request):
     channel.queue_bind(request["queue"], request["exchange"], request["routing_key"])
 
 
+def unbind(channel, request):
+    channel.queue_unbind(request["queue"], request["exchange"], request["routing_key"])
+
+
 def delete_queue(channel, request):
-    channel.queue_delete(request["name"])
+    channel.queue_delete(request["name"], if_empty=request.get("if_empty", False))
 
 
 def delete_exchange(channel, request):
@@ -141,6 +145,7 @@ OPERATIONS = {
         declare_exchange,
         declare_queue,
         bind,
+        unbind,
         delete_queue,
         delete_exchange,
         purge,

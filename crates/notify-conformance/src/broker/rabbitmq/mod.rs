@@ -119,6 +119,19 @@ impl RabbitMq {
         self.wait_until_ready();
     }
 
+    /// Stops RabbitMQ and leaves its process running, as `rabbitmqctl stop_app`: connections are closed
+    /// with a reason.
+    pub fn stop_application(&self) {
+        self.eval("ok = rabbit:stop()");
+    }
+
+    /// Starts what [`stop_application`](Self::stop_application) stopped, and waits until it serves
+    /// clients.
+    pub fn start_application(&self) {
+        self.eval("ok = rabbit:start()");
+        self.wait_until_ready();
+    }
+
     /// Stops the node's process in its tracks (SIGSTOP): its connections stay open and say nothing.
     pub fn freeze(&self) {
         self.running().freeze();

@@ -105,6 +105,22 @@ impl<'b> Vhost<'b> {
         self.do_it("bind", binding);
     }
 
+    /// Ends what [`bind`](Self::bind) began.
+    pub fn unbind(&self, queue: &str, exchange: &str, routing_key: &str) {
+        let binding = json!({"queue": queue, "exchange": exchange, "routing_key": routing_key});
+        self.do_it("unbind", binding);
+    }
+
+    /// Deletes a queue, unless something is in it. Whether it is gone.
+    pub fn delete_queue_if_empty(&self, name: &str) -> bool {
+        let request = self.request("delete_queue", json!({"name": name, "if_empty": true}));
+        match amqp::request(&request) {
+            Ok(_) => true,
+            Err(reason) if reason.starts_with("PreconditionFailed") => false,
+            Err(reason) => panic!("{reason}, doing {request}"),
+        }
+    }
+
     /// Deletes a queue with what is in it.
     pub fn delete_queue(&self, name: &str) {
         self.do_it("delete_queue", json!({"name": name}));
