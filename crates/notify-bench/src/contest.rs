@@ -14,6 +14,8 @@ pub(crate) struct Contender {
     pub(crate) label: &'static str,
     program: Program,
     task: Task,
+    /// In seconds: longer than it can take, unless it hangs.
+    patience: u32,
 }
 
 enum Program {
@@ -28,7 +30,7 @@ enum Program {
 impl Contender {
     /// One of this program's own, by its name there.
     pub(crate) fn rust(label: &'static str, name: &'static str, task: Task) -> Self {
-        Self { label, program: Program::Rust(name), task }
+        Self { label, program: Program::Rust(name), task, patience: PATIENCE }
     }
 
     /// oslo.messaging, with one of its drivers.
@@ -36,14 +38,19 @@ impl Contender {
         let source = concat!(include_str!("../peers/common.py"), include_str!("../peers/oslo.py"));
         let python = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.venv/bin/python");
         let task = Task { config: driver.to_owned(), ..task };
-        Self { label, program: Program::Python(python, source), task }
+        Self { label, program: Program::Python(python, source), task, patience: PATIENCE }
     }
 
     /// Qpid Proton, in the system's own Python.
     pub(crate) fn proton(label: &'static str, task: Task) -> Self {
         let source =
             concat!(include_str!("../peers/common.py"), include_str!("../peers/proton.py"));
-        Self { label, program: Program::Python("/usr/bin/python3".into(), source), task }
+        Self {
+            label,
+            program: Program::Python("/usr/bin/python3".into(), source),
+            task,
+            patience: PATIENCE,
+        }
     }
 
     /// The program on librabbitmq, which is built in `directory`.
@@ -56,7 +63,7 @@ impl Contender {
         if !built.success() {
             bail!("peers/librabbitmq.c cannot be built: {SETUP}");
         }
-        Ok(Self { label, program: Program::C(program), task })
+        Ok(Self { label, program: Program::C(program), task, patience: PATIENCE })
     }
 
     /// Runs it once, for what it leaves behind.
@@ -64,11 +71,17 @@ impl Contender {
         self.run().map(drop)
     }
 
-    fn run(&self) -> Result<Outcome> {
+    /// Lets it take an hour.
+    pub(crate) fn patient(self) -> Self {
+        Self { patience: 3600, ..self }
+    }
+
+    /// Runs it once.
+    pub(crate) fn run(&self) -> Result<Outcome> {
         let task = serde_json::to_string(&self.task)?;
         // A program that hangs is ended.
         let mut command = Command::new("timeout");
-        command.args(["--signal=KILL", PATIENCE]);
+        command.args(["--signal=KILL", &self.patience.to_string()]);
         match &self.program {
             Program::Rust(name) => {
                 command.arg(std::env::current_exe()?).args(["contend", name, &task])
@@ -132,7 +145,7 @@ pub(crate) fn contest(
     Ok(all)
 }
 
-/// In seconds: many times what any of them takes.
-const PATIENCE: &str = "300";
+/// Many times what any of them takes, in seconds.
+const PATIENCE: u32 = 300;
 
 const SETUP: &str = "is everything there? run `cargo xtask setup --bench`";

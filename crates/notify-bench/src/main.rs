@@ -12,8 +12,10 @@
 
 mod contenders;
 mod contest;
+mod plots;
 mod rows;
 mod samples;
+mod svg;
 mod table;
 mod task;
 
@@ -50,6 +52,15 @@ struct Arguments {
 
 #[derive(clap::Subcommand)]
 enum Chore {
+    /// Draws the plots of docs/performance.md: takes as long as a broker needs for the flood.
+    Plots {
+        /// How many messages the flood has.
+        #[arg(long, default_value_t = 10_000_000)]
+        messages: usize,
+        /// Where the plots go.
+        #[arg(long, default_value = "docs/plots")]
+        to: PathBuf,
+    },
     /// Runs one contender.
     #[command(hide = true)]
     Contend { name: String, task: String },
@@ -57,11 +68,18 @@ enum Chore {
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    if let Some(Chore::Contend { name, task }) = arguments.chore {
-        let task = serde_json::from_str(&task).context("a task")?;
-        let outcome = contenders::run(&name, &task).context("no such contender")?;
-        println!("{}", serde_json::to_string(&outcome)?);
-        return Ok(());
+    match arguments.chore {
+        Some(Chore::Contend { name, task }) => {
+            let task = serde_json::from_str(&task).context("a task")?;
+            let outcome = contenders::run(&name, &task).context("no such contender")?;
+            println!("{}", serde_json::to_string(&outcome)?);
+            return Ok(());
+        }
+        Some(Chore::Plots { messages, to }) => {
+            let rounds = arguments.rounds.unwrap_or(3);
+            return Bench::new(rounds, arguments.dir)?.plots(&to, messages);
+        }
+        None => {}
     }
     let groups: &[Group] = match arguments.only.as_slice() {
         [] if arguments.quick => &Group::QUICK,

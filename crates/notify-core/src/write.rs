@@ -116,18 +116,20 @@ impl Writer {
     /// Writes date and time in UTC, whole seconds: 19 characters.
     pub(crate) fn time(&mut self, time: OffsetDateTime, separator: u8) {
         let time = time.checked_to_offset(time::UtcOffset::UTC).unwrap_or(time);
-        let year = u32::try_from(time.year()).unwrap_or_else(|_| {
+        let (year, month, day) = time.to_calendar_date();
+        let (hour, minute, second) = time.to_hms();
+        let year = u32::try_from(year).unwrap_or_else(|_| {
             self.bad_time = true;
             0
         });
         let mut text = *b"0000-00-00 00:00:00";
         text[10] = separator;
         digits(&mut text[0..4], year);
-        digits(&mut text[5..7], u8::from(time.month()).into());
-        digits(&mut text[8..10], time.day().into());
-        digits(&mut text[11..13], time.hour().into());
-        digits(&mut text[14..16], time.minute().into());
-        digits(&mut text[17..19], time.second().into());
+        digits(&mut text[5..7], u8::from(month).into());
+        digits(&mut text[8..10], day.into());
+        digits(&mut text[11..13], hour.into());
+        digits(&mut text[14..16], minute.into());
+        digits(&mut text[17..19], second.into());
         self.bytes.extend_from_slice(&text);
     }
 

@@ -17,7 +17,7 @@ pub(crate) fn run(name: &str, task: &Task) -> Option<Outcome> {
 
 type Contender = fn(&Task) -> Outcome;
 
-const CONTENDERS: [(&str, Contender); 18] = [
+const CONTENDERS: [(&str, Contender); 19] = [
     ("noop-emit", noop::emit),
     ("noop-enabled", noop::enabled),
     ("log-disabled", noop::disabled_log),
@@ -29,6 +29,7 @@ const CONTENDERS: [(&str, Contender); 18] = [
     ("deliver-tasks", ours::deliver_from_tasks),
     ("send", ours::send),
     ("away", ours::away),
+    ("flood", ours::flood),
     ("write-encoded", log::write_encoded),
     ("append-sync", log::append_and_sync),
     ("tracing-appender", log::tracing_appender),

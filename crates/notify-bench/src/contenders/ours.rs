@@ -105,6 +105,29 @@ pub(crate) fn away(task: &Task) -> Outcome {
     Outcome { series: vec![outcome.peak - before], ..outcome }
 }
 
+/// Emits for long. The series is the resident memory on the way; where that is a file, it is taken
+/// away each time.
+pub(crate) fn flood(task: &Task) -> Outcome {
+    const MARKS: usize = 100;
+    let (notifier, worker) = start(task);
+    let worker = worker.spawn_thread().expect("a thread");
+    let events = samples::events();
+    let mut series = vec![resident("VmRSS")];
+    let outcome = on_one_thread().block_on(async {
+        let clock = Clock::start();
+        for _ in 0..MARKS {
+            emit_all(&notifier, &events, task.messages / MARKS).await;
+            series.push(resident("VmRSS"));
+            drop(std::fs::remove_file(&task.file));
+        }
+        let outcome = clock.stop(task.messages);
+        notifier.shutdown(PATIENCE).await;
+        outcome
+    });
+    worker.join().expect("the worker to end");
+    Outcome { series, ..outcome }
+}
+
 /// The notifier that the task configures, and its worker.
 pub(crate) fn start(task: &Task) -> (Notifier, Worker) {
     let config: Config = task.config.parse().expect("a configuration");

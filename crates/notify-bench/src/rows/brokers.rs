@@ -117,7 +117,7 @@ impl Bench {
 }
 
 /// The strategy rabbit, to a node of ours.
-pub(super) fn rabbit_config(port: u16) -> String {
+pub(crate) fn rabbit_config(port: u16) -> String {
     format!(
         "strategy = \"rabbit\"\npublisher_id = \"image.host1\"\n\
          rabbit.url = \"amqp://guest:guest@127.0.0.1:{port}\""
@@ -125,7 +125,7 @@ pub(super) fn rabbit_config(port: u16) -> String {
 }
 
 /// Empties every queue: what one contender left shall not slow the next one down.
-pub(super) fn purge(broker: &RabbitMq) {
+pub(crate) fn purge(broker: &RabbitMq) {
     broker.eval("length([rabbit_amqqueue:purge(Q) || Q <- rabbit_amqqueue:list(<<\"/\">>)])");
 }
 

@@ -33,7 +33,7 @@ impl Bench {
     }
 
     /// The strategy log.
-    pub(super) fn log_config(&self, sync: bool) -> String {
+    pub(crate) fn log_config(&self, sync: bool) -> String {
         let file = self.task(0).file;
         format!(
             "strategy = \"log\"\npublisher_id = \"image.host1\"\n\

@@ -17,6 +17,8 @@ use crate::samples;
 use crate::table::{Row, print_contested};
 use crate::task::Task;
 
+pub(crate) use brokers::{purge, rabbit_config};
+
 /// A run of benchmarks.
 pub(crate) struct Bench {
     rounds: usize,
@@ -96,7 +98,7 @@ impl Bench {
     }
 
     /// A task of so many messages.
-    fn task(&self, messages: usize) -> Task {
+    pub(crate) fn task(&self, messages: usize) -> Task {
         Task {
             messages,
             emitters: 1,
@@ -106,7 +108,7 @@ impl Bench {
         }
     }
 
-    fn contest(
+    pub(crate) fn contest(
         &self,
         title: &str,
         contenders: &[Contender],

@@ -13,6 +13,8 @@ use crate::{Error, Message, Result};
 pub(super) struct Flight {
     pub(super) messages: Vec<Message>,
     pub(super) tickets: Vec<Ticket>,
+    /// Of all of them.
+    pub(super) bytes: usize,
 }
 
 /// What the pipeline knows of one message.
@@ -42,6 +44,7 @@ impl Flight {
     }
 
     pub(super) fn push(&mut self, message: Message, ticket: Ticket) {
+        self.bytes += ticket.bytes;
         self.messages.push(message);
         self.tickets.push(ticket);
     }
@@ -56,5 +59,6 @@ impl Flight {
         let mut tickets = self.tickets.iter();
         self.messages.retain(|_| tickets.next().is_some_and(|ticket| !ticket.is_settled()));
         self.tickets.retain(|ticket| !ticket.is_settled());
+        self.bytes = self.tickets.iter().map(|ticket| ticket.bytes).sum();
     }
 }

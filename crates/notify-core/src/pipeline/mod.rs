@@ -14,6 +14,7 @@ mod bounds;
 mod builder;
 mod deadline;
 mod flight;
+mod gather;
 mod notifier;
 mod queue;
 mod receipt;

@@ -14,6 +14,7 @@ use super::account::{Account, Reason};
 use super::bounds::{Overflow, QueueConfig, weight};
 use super::deadline::after;
 use super::flight::{Flight, Ticket};
+use super::gather::{Awaiting, Stream};
 use super::receipt::Receipt;
 use super::stats::{Pending, Stats};
 use crate::{Error, ErrorKind, Message};
@@ -41,8 +42,8 @@ pub(super) struct Queue {
 
 #[derive(Debug, Default)]
 pub(super) struct Inner {
-    queued: VecDeque<(Message, Ticket)>,
-    queued_bytes: usize,
+    pub(super) queued: VecDeque<(Message, Ticket)>,
+    pub(super) queued_bytes: usize,
     pub(super) in_flight: usize,
     pub(super) in_flight_bytes: usize,
     /// The first message in flight, as of the last time the flight changed.
@@ -50,7 +51,8 @@ pub(super) struct Inner {
     /// The number that the next message gets.
     next: u64,
     pub(super) closed: bool,
-    pub(super) worker_waits: bool,
+    pub(super) awaiting: Awaiting,
+    pub(super) stream: Stream,
     pub(super) account: Account,
 }
 
@@ -88,16 +90,25 @@ impl Queue {
 
     /// Queues a message as soon as there is room, in the order of the calls, or drops it after
     /// `timeout`.
-    pub(super) async fn push_when_room(&self, mut message: Message, timeout: Duration) -> Receipt {
+    pub(super) async fn push_when_room(&self, message: Message, timeout: Duration) -> Receipt {
+        // Mostly there is room, and nobody waits for it.
+        let turn = self.turn.try_lock().ok();
+        let mut message = match &turn {
+            Some(_) => match self.try_push(message) {
+                Ok(receipt) => return receipt,
+                Err(message) => message,
+            },
+            None => message,
+        };
         let deadline = after(timeout);
         // Whoever waits in vain looks once more: who is first may need more room than the next.
         let drop_if_full = |message| {
             self.try_push(message)
                 .unwrap_or_else(|message| self.drop_new(&message, Reason::Overflow))
         };
-        let _turn = match self.turn.try_lock() {
-            Ok(turn) => turn,
-            Err(_) => match tokio::time::timeout_at(deadline, self.turn.lock()).await {
+        let _turn = match turn {
+            Some(turn) => turn,
+            None => match tokio::time::timeout_at(deadline, self.turn.lock()).await {
                 Ok(turn) => turn,
                 Err(_) => return drop_if_full(message),
             },
@@ -127,6 +138,10 @@ impl Queue {
     /// Gives the message back when there is no room.
     fn try_push(&self, message: Message) -> Result<Receipt, Message> {
         let bytes = weight(&message);
+        // What takes time is done before the lock is taken.
+        let (sender, outcome) = oneshot::channel();
+        let receipt = Receipt::waiting(message.id(), outcome);
+        let since = Instant::now();
         let mut inner = self.lock();
         if inner.closed {
             drop(inner);
@@ -140,12 +155,10 @@ impl Queue {
         if !inner.has_room(&self.config, bytes) {
             return Err(message);
         }
-        let (sender, outcome) = oneshot::channel();
-        let receipt = Receipt::waiting(message.id(), outcome);
         let ticket = Ticket {
             receipt: Some(sender),
             number: inner.next,
-            since: Instant::now(),
+            since,
             bytes,
             unknown: false,
             retry: None,
@@ -154,7 +167,7 @@ impl Queue {
         inner.account.emitted += 1;
         inner.queued_bytes += bytes;
         inner.queued.push_back((message, ticket));
-        let wake_worker = std::mem::take(&mut inner.worker_waits);
+        let wake_worker = inner.wakes_worker(&self.config);
         drop(inner);
         if wake_worker {
             self.work.notify_one();
@@ -247,6 +260,7 @@ impl Queue {
     /// Waits until everything that was queued before is decided.
     pub(super) async fn flushed(&self) {
         let target = self.lock().next;
+        Receipt::note_wait();
         loop {
             let progress = self.progress.notified();
             if self.lock().oldest().is_none_or(|(number, _)| number >= target) {
@@ -283,17 +297,22 @@ impl Inner {
             && self.queued_bytes + self.in_flight_bytes + bytes <= config.max_bytes
     }
 
-    /// Tops `flight` up to the size of a batch.
-    pub(super) fn fill(&mut self, flight: &mut Flight, config: &QueueConfig) {
-        let mut bytes: usize = flight.tickets.iter().map(|ticket| ticket.bytes).sum();
-        while let Some((message, ticket)) = self.queued.pop_front() {
+    /// Moves some messages to `flight`, up to the size of a batch; says whether there may be more to
+    /// move. Few at a time, for as long as they are moved nobody can emit.
+    pub(super) fn fill(&mut self, flight: &mut Flight, config: &QueueConfig) -> bool {
+        let mut more = false;
+        for moved in 0.. {
+            let Some((_, ticket)) = self.queued.front() else { break };
             let full = flight.messages.len() >= config.batch_messages
-                || bytes + ticket.bytes > config.batch_bytes;
+                || flight.bytes + ticket.bytes > config.batch_bytes;
             if full && !flight.is_empty() {
-                self.queued.push_front((message, ticket));
                 break;
             }
-            bytes += ticket.bytes;
+            if moved == MOVED_AT_ONCE {
+                more = true;
+                break;
+            }
+            let Some((message, ticket)) = self.queued.pop_front() else { break };
             self.queued_bytes -= ticket.bytes;
             self.in_flight_bytes += ticket.bytes;
             self.in_flight += 1;
@@ -304,6 +323,7 @@ impl Inner {
         if self.queued.is_empty() && self.queued.capacity() / 4 > config.batch_messages {
             self.queued.shrink_to(config.batch_messages);
         }
+        more
     }
 
     /// Number and age of the oldest pending message.
@@ -312,3 +332,6 @@ impl Inner {
         self.first_in_flight.filter(|_| self.in_flight > 0).or_else(first_queued)
     }
 }
+
+/// What is moved in some microseconds.
+const MOVED_AT_ONCE: usize = 64;

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
@@ -38,6 +39,16 @@ impl Receipt {
 
     pub(super) fn waiting(message_id: Uuid, outcome: oneshot::Receiver<Result<()>>) -> Self {
         Self { message_id: Some(message_id), state: ReceiptState::Waiting(outcome) }
+    }
+
+    /// Somebody waits for a receipt, or for several.
+    pub(super) fn note_wait() {
+        WAITS.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often that was so far.
+    pub(super) fn waits() -> u64 {
+        WAITS.load(Ordering::Relaxed)
     }
 
     /// The notification's id; `None` for one that nobody wanted or that could not be encoded.
@@ -76,7 +87,10 @@ impl Future for Receipt {
         let result = match &mut self.state {
             ReceiptState::Decided(result) => return Poll::Ready(result.clone()),
             ReceiptState::Waiting(outcome) => match Pin::new(outcome).poll(context) {
-                Poll::Pending => return Poll::Pending,
+                Poll::Pending => {
+                    Self::note_wait();
+                    return Poll::Pending;
+                }
                 Poll::Ready(Ok(result)) => result,
                 Poll::Ready(Err(_)) => Err(worker_gone()),
             },
@@ -106,3 +120,6 @@ impl Wake for Unpark {
         self.0.unpark();
     }
 }
+
+/// Of all notifiers together, so that a receipt that nobody waits for costs nothing.
+static WAITS: AtomicU64 = AtomicU64::new(0);

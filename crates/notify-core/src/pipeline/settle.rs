@@ -5,6 +5,7 @@ use tokio::time::Instant;
 
 use super::account::Reason;
 use super::flight::{Flight, Ticket};
+use super::gather::Awaiting;
 use super::queue::Queue;
 use super::stats::State;
 use crate::{Outcome, Settlements, Verdict};
@@ -17,6 +18,9 @@ impl Queue {
         loop {
             // What is too old is not sent again, nor counted as if it were.
             self.expire(flight);
+            if flight.is_empty() {
+                self.gather().await;
+            }
             let (closed, next_news) = self.top_up(flight);
             if !flight.is_empty() {
                 self.expire(flight);
@@ -41,10 +45,16 @@ impl Queue {
     fn top_up(&self, flight: &mut Flight) -> (bool, Option<Instant>) {
         let mut inner = self.lock();
         inner.account.retried += flight.tickets.len() as u64;
-        inner.fill(flight, &self.config);
-        inner.worker_waits = flight.is_empty();
+        while inner.fill(flight, &self.config) {
+            drop(inner);
+            inner = self.lock();
+        }
         if flight.is_empty() {
+            inner.awaiting = Awaiting::Work;
             inner.account.state = State::Idle;
+        } else {
+            inner.awaiting = Awaiting::Nothing;
+            inner.stream.goes_on();
         }
         let news = inner.account.news();
         let (closed, next_news) = (inner.closed, inner.account.next_news());
@@ -56,8 +66,8 @@ impl Queue {
     /// Passes verdicts on the messages of a flight to the account and to their receipts.
     pub(super) fn settle(&self, tickets: &mut [Ticket], settlements: Settlements<'_>) {
         let (mut delivered, mut refused, mut refusal) = (0, 0, None);
+        let mut bytes = 0;
         let mut decided = Vec::new();
-        let mut inner = self.lock();
         for (index, verdict) in settlements {
             let ticket = &mut tickets[index];
             let result = match verdict {
@@ -76,19 +86,23 @@ impl Queue {
                     continue;
                 }
             };
-            inner.in_flight -= 1;
-            inner.in_flight_bytes -= ticket.bytes;
-            decided.push((ticket.receipt.take(), result));
+            bytes += ticket.bytes;
+            // Mostly, nobody wants to know.
+            let receipt = ticket.receipt.take().filter(|receipt| !receipt.is_closed());
+            decided.extend(receipt.map(|receipt| (receipt, result)));
         }
+        let mut inner = self.lock();
+        inner.in_flight -= usize::try_from(delivered + refused).unwrap_or(usize::MAX);
+        inner.in_flight_bytes -= bytes;
         inner.account.deliver(delivered);
         let news = inner.account.refuse(refused, refusal.as_ref());
         drop(inner);
         news.tell();
         // Whoever was woken without need would lose the place in the line of those who wait for room.
-        let progress = !decided.is_empty();
+        let progress = delivered + refused > 0;
         for (receipt, result) in decided {
             // Nobody may be waiting any more.
-            drop(receipt.map(|receipt| receipt.send(result)));
+            drop(receipt.send(result));
         }
         if progress {
             self.made_progress();
@@ -109,7 +123,7 @@ impl Queue {
         let mut given_up = 0;
         loop {
             given_up += self.give_up(flight, Reason::Abandoned, |_| true);
-            self.lock().fill(flight, &self.config);
+            while self.lock().fill(flight, &self.config) {}
             if flight.is_empty() {
                 break;
             }

@@ -135,7 +135,7 @@ impl Worker {
         drain_until: &mut watch::Receiver<Option<Instant>>,
     ) -> Option<Failure> {
         let Self { transport, queue, flight, attempt_timeout, .. } = self;
-        let Flight { messages, tickets } = flight;
+        let Flight { messages, tickets, .. } = flight;
         if queue.failing().is_none() {
             queue.set_state(State::Delivering);
         }
