@@ -25,6 +25,11 @@ pub(crate) fn run(world: &World, seed: u64, tries: u32, report: &mut Report) {
         (torment.join().expect("it says why"), Vec::from_iter(problems))
     });
 
+    // Until here, producers ran one after the other.
+    let pause = stage.books(|books| {
+        problems.extend(books.compare().expect("the ledger is there"));
+        books.totals().longest_pause
+    });
     let mut survivor = Producer::start(&world.place, &stage.files);
     let ended = survivor.fresh().and_then(|()| survivor.settle()).and_then(|_| survivor.end());
     if let Err(problem) = ended {
@@ -40,6 +45,7 @@ pub(crate) fn run(world: &World, seed: u64, tries: u32, report: &mut Report) {
     }
     println!("kills: {tries} of a producer, {killed} of the broker");
     let row = Row::between(Totals::default(), sums, tries.into(), lost.len() as u64);
+    let row = Row { longest_pause: pause, ..row };
     report.row(&format!("{tries} kills, {setup}"), row);
     report.problems("kills", problems);
 }

@@ -148,7 +148,8 @@ impl Leg<'_> {
                 Ok(measured) => measured.resources,
                 Err(problem) => return (None, Some(problem)),
             };
-            let above = self.baseline.and_then(|baseline| held.above(&baseline));
+            let above =
+                self.baseline.and_then(|baseline| held.above(&baseline, self.stage.setup.spool));
             if above.is_none() || start.elapsed() > RELEASE {
                 return (Some(held), above);
             }

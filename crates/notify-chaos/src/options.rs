@@ -1,5 +1,6 @@
 //! What a run is asked to do.
 
+use std::str::FromStr;
 use std::time::Duration;
 
 use crate::fault::Fault;
@@ -42,8 +43,8 @@ impl Options {
             match name.as_str() {
                 "--short" => options.length = Length::Short,
                 "--minutes" => {
-                    let minutes: u64 = number(&name, &value()?)?;
-                    options.length = Length::For(Duration::from_secs(minutes * 60));
+                    let minutes: u32 = number(&name, &value()?)?;
+                    options.length = Length::For(Duration::from_secs(u64::from(minutes) * 60));
                 }
                 "--seed" => options.seed = number(&name, &value()?)?,
                 "--tries" => options.kills = Some(number(&name, &value()?)?),
@@ -58,8 +59,9 @@ impl Options {
     }
 }
 
-fn number<T: std::str::FromStr>(name: &str, text: &str) -> Result<T, String> {
-    text.parse().map_err(|_| format!("`{name}`: expected a number, found `{text}`"))
+fn number<T: FromStr + Default + PartialEq>(name: &str, text: &str) -> Result<T, String> {
+    let number = text.parse().ok().filter(|number| *number != T::default());
+    number.ok_or_else(|| format!("`{name}`: expected a number above 0, found `{text}`"))
 }
 
 fn fault(name: &str) -> Result<Fault, String> {

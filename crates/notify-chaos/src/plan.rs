@@ -109,10 +109,9 @@ impl Plan {
         }
         let index = number % self.setups.len();
         let setup = self.setups[index];
-        let mut deck = self.deck(setup);
-        Rng::with_seed(self.seed.wrapping_add(index as u64)).shuffle(&mut deck);
-
-        let (alone, together) = if self.short { (deck.len(), 1) } else { (ALONE, TOGETHER) };
+        let deck = self.deck(index);
+        let (alone, together) =
+            if self.short { (deck.len(), 1) } else { (ALONE.min(2 * deck.len()), TOGETHER) };
         let mut rng = Rng::with_seed(self.seed ^ (number as u64 + 1));
         let dealt = deck.iter().cycle().skip(turn * alone).take(alone);
         let mut rounds: Vec<_> = dealt.map(|&fault| self.round(&mut rng, &[fault])).collect();
@@ -125,15 +124,22 @@ impl Plan {
         Some((setup, rounds))
     }
 
-    /// The faults that are done to a setup by themselves; in a short plan, each to one setup only.
-    fn deck(&self, setup: Setup) -> Vec<Fault> {
+    /// The faults that are done to a setup by themselves, in the order in which they are. In a short plan
+    /// each is done to one setup only; otherwise setups begin at different places, so that all faults
+    /// have their turn early.
+    fn deck(&self, index: usize) -> Vec<Fault> {
+        let setup = self.setups[index];
+        let mut deck = self.faults.clone();
+        Rng::with_seed(self.seed).shuffle(&mut deck);
+        let first = index * ALONE % deck.len();
+        deck.rotate_left(first);
         let chosen = |fault: Fault| {
             let mut rng = Rng::with_seed(self.seed ^ fault as u64);
             let fitting = self.setups.iter().filter(|setup| fault.fits_alone(**setup));
             rng.choice(fitting.collect::<Vec<_>>()).is_some_and(|chosen| *chosen == setup)
         };
-        let here = |fault: &Fault| fault.fits_alone(setup) && (!self.short || chosen(*fault));
-        self.faults.iter().copied().filter(here).collect()
+        deck.retain(|&fault| fault.fits_alone(setup) && (!self.short || chosen(fault)));
+        deck
     }
 
     /// Two or three faults of different areas.
@@ -172,7 +178,7 @@ impl Plan {
 
 /// Rounds of a leg with one fault, and with several.
 const ALONE: usize = 5;
-const TOGETHER: usize = 3;
+const TOGETHER: usize = 2;
 
 #[cfg(test)]
 mod tests {

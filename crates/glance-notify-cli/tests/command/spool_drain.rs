@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write;
+use std::net::TcpListener;
 use std::os::unix::fs::symlink;
 
 use notify_conformance::broker::rabbitmq::RabbitMq;
@@ -122,6 +123,27 @@ fn a_signal_ends_it_in_good_order() {
         place.run(drain(&[])).says(0, "11 delivered by `log`");
         assert_eq!(place.lines("n.log").len(), 11);
     }
+}
+
+/// A broker that never answers holds up what is under way.
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let place = Place::new();
+    place.pipe(spooled(&["emit"]), LIFECYCLE).expect(0);
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("rabbit.url=amqp://{}", silent.local_addr().unwrap());
+    let patient = ["--set", "queue.drain_timeout=3600", "--set", "strategy=rabbit", "--set", &url];
+    let mut command = place.command([&["spool", "drain"], &patient[..], &SPOOL].concat());
+    let mut child = command.stderr(place.create("err")).spawn().unwrap();
+    let connection = silent.accept().unwrap();
+    send("TERM", &child);
+    wait_until("it concludes", || place.read("err").contains("what is under way, for 3600 s"));
+    assert_eq!(child.try_wait().unwrap(), None);
+    send("TERM", &child);
+    assert_eq!(child.wait().unwrap().code(), Some(3), "{}", place.read("err"));
+    assert!(place.read("err").contains("gave up"), "{}", place.read("err"));
+    drop(connection);
+    place.run(drain(&[])).says(0, "11 delivered by `log`");
 }
 
 #[test]

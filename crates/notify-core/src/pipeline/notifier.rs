@@ -98,7 +98,8 @@ impl Notifier {
     ///
     /// # Errors
     ///
-    /// Its outcome; or, after the builder's `send_timeout`, [`ErrorKind::Timeout`] with
+    /// Its outcome; or, after the builder's `send_timeout`,
+    /// [`ErrorKind::Timeout`](crate::ErrorKind::Timeout) with
     /// [`Outcome::Unknown`](crate::Outcome::Unknown): it stays queued and may still be delivered.
     ///
     /// # Cancel safety
@@ -173,7 +174,8 @@ impl Notifier {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Timeout`], when something is undecided after `timeout`; it stays queued.
+    /// [`ErrorKind::Timeout`](crate::ErrorKind::Timeout), when something is undecided after `timeout`;
+    /// it stays queued.
     pub async fn flush(&self, timeout: Duration) -> Result<()> {
         match tokio::time::timeout(timeout, self.0.queue.flushed()).await {
             Ok(()) => Ok(()),

@@ -29,6 +29,9 @@ pub struct Worker {
     pub(super) attempt_timeout: Duration,
     pub(super) behind: Option<Box<dyn Stage>>,
     backoff: Backoff,
+    /// Whether the failure that lasts was told, and when one was last.
+    telling: bool,
+    told: Option<Instant>,
     /// Whether a send has been called and has not returned.
     attempting: bool,
     ended: bool,
@@ -47,6 +50,8 @@ impl Worker {
             attempt_timeout,
             behind: None,
             backoff: Backoff::default(),
+            telling: false,
+            told: None,
             attempting: false,
             ended: false,
         }
@@ -230,16 +235,23 @@ impl Worker {
         }
     }
 
-    fn tell_failure(&self, failure: &Failure) {
+    fn tell_failure(&mut self, failure: &Failure) {
         let Failure { error, permanent, .. } = failure;
         let name = self.transport.name();
         let failing = self.queue.failing();
+        let quiet = self.told.is_some_and(|told| told.elapsed() < QUIET);
         match failing {
             None | Some((_, false)) if *permanent => {
                 tracing::error!("`{name}` cannot deliver until somebody mends it: {error:#}");
+                self.telling = true;
             }
-            None => tracing::warn!("`{name}` does not deliver, trying again: {error:#}"),
-            Some(_) => {}
+            // What fails and works by turns, as a disk that is almost full, must not fill a log.
+            _ if !self.telling && !quiet => {
+                tracing::warn!("`{name}` does not deliver, trying again: {error:#}");
+                self.telling = true;
+                self.told = Some(Instant::now());
+            }
+            _ => {}
         }
         self.queue.set_state(State::Retrying {
             since: failing.map_or_else(OffsetDateTime::now_utc, |(since, _)| since),
@@ -248,8 +260,10 @@ impl Worker {
         });
     }
 
-    fn tell_success(&self) {
-        if let Some((since, _)) = self.queue.failing() {
+    fn tell_success(&mut self) {
+        if let Some((since, _)) = self.queue.failing()
+            && std::mem::take(&mut self.telling)
+        {
             let seconds = (OffsetDateTime::now_utc() - since).whole_seconds();
             tracing::info!("`{}` delivers again after {seconds} s", self.transport.name());
         }
@@ -301,3 +315,5 @@ fn unsettled(name: &str) -> Error {
 
 /// How long a transport may take to close.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long nothing is said of a failure that comes back.
+const QUIET: Duration = Duration::from_secs(60);

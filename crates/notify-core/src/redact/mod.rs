@@ -103,6 +103,7 @@ mod tests {
             ("https://u:S3 S3:/ S3 @h", "https://***@h"),
             ("https://u:S3/S3@://S3@h", "https://***@h"),
             ("https://h/@ftp://u:S3@g", "https://h/@ftp://***@g"),
+            ("https://h/a=b%2F%2F/ftp://u:S3@g/?c=d%3A", "https://h/a=b%2F%2F/ftp://***@g/?c=d%3A"),
             ("https://u://S3:/S3@h//e://u:S3 S3@g", "https://***@h//e://***@g"),
             ("https://u:S3 @:/S3/@://S3@h", "https://***@h"),
             ("https://u:S3 S3@h/x://u:S3 S3@h", "https://***@h/x://***@h"),

@@ -65,9 +65,9 @@ fn end_of(url: &str, rules: &Rules<'_>, has_credentials: impl Fn(&str) -> bool) 
 
 /// Whether `at` is behind the beginning of a secret parameter's value.
 fn is_in_secret_value(url: &str, at: usize, rules: &Rules<'_>) -> bool {
-    let parameter = url[..at].rfind(PARAMETER_MARKS).map_or(0, |mark| mark + 1);
-    url[parameter..at].split_once('=').is_some_and(|(name, value)| {
-        !value.is_empty() && is_secret(name, &url[parameter + name.len() + 1..], rules)
+    let Some(mark) = url[..at].rfind(PARAMETER_MARKS) else { return false };
+    url[mark + 1..at].split_once('=').is_some_and(|(name, value)| {
+        !value.is_empty() && is_secret(name, &url[mark + 1 + name.len() + 1..], rules)
     })
 }
 

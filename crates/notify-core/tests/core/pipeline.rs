@@ -284,3 +284,27 @@ async fn stats_can_be_serialised() {
     );
     drop(receipt);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_that_comes_and_goes_is_told_once_a_minute() {
+    let log = notify_conformance::log::Log::default();
+    let _guard = tracing::subscriber::set_default(log.clone());
+    let script = Script::default();
+    let (notifier, worker) = build(&script, queue(10, 10));
+    let worker = tokio::spawn(worker.run());
+    let fail_and_recover = async || {
+        script.then(attempt(&[Act::Leave], End::Transient));
+        notifier.send(&create()).await.unwrap();
+    };
+    for _ in 0..20 {
+        fail_and_recover().await;
+    }
+    assert_eq!(log.with("does not deliver").len(), 1);
+    assert_eq!(log.with("delivers again").len(), 1);
+    tokio::time::sleep(Duration::from_secs(61)).await;
+    fail_and_recover().await;
+    assert_eq!(log.with("does not deliver").len(), 2);
+    assert_eq!(log.with("delivers again").len(), 2);
+    notifier.shutdown(Duration::ZERO).await;
+    worker.await.unwrap();
+}

@@ -8,6 +8,7 @@ mod contract_proton;
 mod contract_rabbitmq;
 mod dialects;
 mod faults;
+mod hostile;
 mod nodes;
 mod outcomes;
 mod secrets;

@@ -1,0 +1,81 @@
+//! Peers that send what no broker does.
+
+use std::time::Duration;
+
+use notify_conformance::samples;
+use notify_qpid::Qpid;
+use serde_json::json;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpListener;
+
+use crate::support::{attempt, config, within};
+
+/// The program goes on, and the transport with it, whatever comes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hostile_peer_harms_nobody() {
+    let message = samples::messages(0..1);
+    for (what, open) in [
+        ("nested lists", open(&nested(100))),
+        ("lists nested deeply", open(&nested(5_000))),
+        ("lists nested as deeply as a frame holds", open(&nested(25_000))),
+        ("a frame of 4 GiB", [&u32::MAX.to_be_bytes()[..], &[2, 0, 0, 0], &[0; 64]].concat()),
+        ("a frame of nothing", vec![0; 64]),
+        (
+            "a list longer than its frame",
+            frame(0, b"\x00\x53\x10\xd0\x7f\xff\xff\xff\x7f\xff\xff\xff"),
+        ),
+        ("garbage", (0..=255).cycle().take(4096).collect()),
+    ] {
+        let url = serve(open).await;
+        let mut transport = Qpid::new(config(&url, json!({ "connect_timeout": 2 }))).unwrap();
+        for _ in 0..2 {
+            let error = within(attempt(&mut transport, &message)).await.end.unwrap_err();
+            assert!(error.is_transient(), "{what}: {error:?}");
+        }
+    }
+}
+
+/// An Open with this as a property.
+fn open(value: &[u8]) -> Vec<u8> {
+    let entries = [b"\xa3\x01k", value].concat();
+    let properties = sized(0xd1, 2, &entries);
+    let fields = [b"\xa1\x01x", &[0x40; 8][..], &properties].concat();
+    frame(0, &[b"\x00\x53\x10", &sized(0xd0, 10, &fields)[..]].concat())
+}
+
+/// Lists inside each other.
+fn nested(depth: usize) -> Vec<u8> {
+    (0..depth).fold(vec![0x45], |inner, _| sized(0xd0, 1, &inner))
+}
+
+/// A list or a map of AMQP 1.0 with a size of four bytes.
+fn sized(constructor: u8, count: u32, items: &[u8]) -> Vec<u8> {
+    let size = u32::try_from(items.len() + 4).unwrap();
+    [&[constructor][..], &size.to_be_bytes(), &count.to_be_bytes(), items].concat()
+}
+
+/// A frame of a type: 0 of AMQP, 1 of SASL.
+fn frame(kind: u8, body: &[u8]) -> Vec<u8> {
+    let size = u32::try_from(body.len() + 8).unwrap();
+    [&size.to_be_bytes()[..], &[2, kind, 0, 0], body].concat()
+}
+
+/// Lets everybody in, and then says this.
+async fn serve(open: Vec<u8>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("amqp://{}", listener.local_addr().unwrap());
+    let mechanisms = frame(1, b"\x00\x53\x40\xc0\x0c\x01\xa3\x09ANONYMOUS");
+    let outcome = frame(1, b"\x00\x53\x44\xc0\x03\x01\x50\x00");
+    let header = |protocol| [b'A', b'M', b'Q', b'P', protocol, 1, 0, 0];
+    let answer = [&header(3)[..], &mechanisms, &outcome, &header(0), &open].concat();
+    tokio::spawn(async move {
+        while let Ok((mut tcp, _)) = listener.accept().await {
+            // Who hangs up early has heard enough.
+            let _ = tcp.write_all(&answer).await;
+            let mut sink = tokio::io::sink();
+            let read = tokio::io::copy(&mut tcp, &mut sink);
+            let _ = tokio::time::timeout(Duration::from_secs(5), read).await;
+        }
+    });
+    url
+}
