@@ -49,6 +49,9 @@ struct Machine {
     /// One for each message, as in the model.
     claims: Vec<Claim>,
     flushes: Vec<JoinHandle<Result<()>>>,
+    /// What somebody always waits for, at a worker that does not run: where nobody waits, streams are
+    /// gathered, which takes time and has a test of its own.
+    awaited: (Receipt, Worker),
 }
 
 /// What a caller has of a message.
@@ -82,7 +85,13 @@ impl StateMachineTest for Machine {
             .build()
             .unwrap();
         let (claims, flushes) = (Vec::new(), Vec::new());
-        Self { runtime, notifier, worker: Some(worker), running: None, strings, claims, flushes }
+        let awaited = {
+            let (notifier, worker) = Notifier::builder(puppet().0).build().unwrap();
+            let _clock = runtime.enter();
+            (notifier.emit(&EVENTS[0]), worker)
+        };
+        let worker = Some(worker);
+        Self { runtime, notifier, worker, running: None, strings, claims, flushes, awaited }
     }
 
     fn apply(mut machine: Self, model: &Model, step: Step) -> Self {
@@ -186,6 +195,7 @@ impl Machine {
 
     /// Lets everybody do what can be done without time passing.
     fn come_to_rest(&mut self) {
+        assert!(self.awaited.0.wait(Duration::ZERO).is_err(), "its worker does not run");
         self.runtime.block_on(async {
             for _ in 0..MANY {
                 yield_now().await;
