@@ -134,10 +134,14 @@ pub(crate) fn start(task: &Task) -> (Notifier, Worker) {
     glance_notify::start(&config).expect("a configuration that works")
 }
 
-/// Emits so many, and waits until they are decided.
+/// Emits so many, and waits until they are decided; also by what is behind a spool.
 pub(crate) async fn emit_all(notifier: &Notifier, events: &[Event], count: usize) {
     enqueue_all(notifier, events, count).await;
     notifier.flush(PATIENCE).await.expect("delivery");
+    let taken = notifier.stats().delivered;
+    while notifier.stages().last().is_some_and(|(_, last)| last.delivered < taken) {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
 }
 
 async fn enqueue_all(notifier: &Notifier, events: &[Event], count: usize) {

@@ -33,10 +33,11 @@ impl Bench {
                 Task { window: 1024, ..task(RABBIT) },
             )?,
             Contender::oslo("oslo.messaging, durable", "messagingv2", task(1_000)),
+            Contender::rust("notifier to spool to rabbit", "deliver", self.spooled(ours(RABBIT))),
         ];
         let title = "notifier to rabbit: durable, confirmed, routed";
         let contested = self.contest(title, &contenders, || purge(&broker))?;
-        let [rate, bursts, rolling, c, oslo] = [0, 1, 2, 3, 4].map(|at| {
+        let [rate, bursts, rolling, c, oslo, spooled] = [0, 1, 2, 3, 4, 5].map(|at| {
             let contested: &Contested = &contested[at];
             contested.each(Outcome::rate)
         });
@@ -55,9 +56,23 @@ impl Bench {
             cpus("notifier to rabbit / lapin, rolling window, CPU", &rolling_cpu, 0.5),
             rates("notifier to rabbit / C on librabbitmq", &c, 0.85),
             rates("notifier to rabbit / oslo.messaging", &oslo, 10.0),
+            Row::beside(
+                "notifier to spool to rabbit / without spool",
+                "msg/s",
+                &spooled,
+                &rate,
+                Want::RatioAtLeast(0.5),
+            ),
         ];
         self.rows.extend(rows);
         self.latency(&broker)
+    }
+
+    /// The same task, by way of the disk.
+    fn spooled(&self, task: Task) -> Task {
+        let directory = self.directory.path().join("spool");
+        let config = format!("{}\nspool.dir = \"{}\"", task.config, directory.display());
+        Task { config, ..task }
     }
 
     /// How long one notification takes on a broker that has nothing else to do.

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::bounds::QueueConfig;
 use super::queue::{Inner, Queue};
 use super::receipt::Receipt;
+use super::stats::State;
 
 /// What the worker is to be woken for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,7 +56,10 @@ impl Queue {
         let company = self.work.notified();
         {
             let mut inner = self.lock();
-            if inner.closed || !inner.stream.is_running() || inner.has_company(&self.config) {
+            // What fails is not a stream, and is not held up.
+            let fails = matches!(inner.account.state, State::Retrying { .. });
+            let alone = !inner.queued.is_empty() && !inner.has_company(&self.config);
+            if inner.closed || fails || !alone || !inner.stream.is_running() {
                 return;
             }
             inner.awaiting = Awaiting::Company;

@@ -103,6 +103,7 @@ mod tests {
             ("https://u:S3 S3:/ S3 @h", "https://***@h"),
             ("https://u:S3/S3@://S3@h", "https://***@h"),
             ("https://h/@ftp://u:S3@g", "https://h/@ftp://***@g"),
+            ("https://h/?to=a=ftp://u:S3@g b%3A%2F%2F", "https://h/?to=a=ftp://***@g b%3A%2F%2F"),
             ("https://h/a=b%2F%2F/ftp://u:S3@g/?c=d%3A", "https://h/a=b%2F%2F/ftp://***@g/?c=d%3A"),
             ("https://u://S3:/S3@h//e://u:S3 S3@g", "https://***@h//e://***@g"),
             ("https://u:S3 @:/S3/@://S3@h", "https://***@h"),

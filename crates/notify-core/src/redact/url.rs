@@ -66,9 +66,9 @@ fn end_of(url: &str, rules: &Rules<'_>, has_credentials: impl Fn(&str) -> bool) 
 /// Whether `at` is behind the beginning of a secret parameter's value.
 fn is_in_secret_value(url: &str, at: usize, rules: &Rules<'_>) -> bool {
     let Some(mark) = url[..at].rfind(PARAMETER_MARKS) else { return false };
-    url[mark + 1..at].split_once('=').is_some_and(|(name, value)| {
-        !value.is_empty() && is_secret(name, &url[mark + 1 + name.len() + 1..], rules)
-    })
+    url[mark + 1..at]
+        .split_once('=')
+        .is_some_and(|(name, value)| !value.is_empty() && is_secret_name(name, rules))
 }
 
 /// How much further a URL goes whose password has a space or a quote: `user:pass word@host`.
@@ -113,7 +113,7 @@ fn mask_parameters(url: &str, rules: &Rules<'_>, out: &mut String) {
         let Some(length) = url[start..].find(['?', '&', '#', ';', '=']) else { break };
         let (name, value) = url[start..].split_at(length);
         if let Some(value) = value.strip_prefix('=')
-            && is_secret(name, value, rules)
+            && (is_secret_name(name, rules) || holds_credentials(value, rules))
         {
             let length = value.find(['&', '#', ';']).unwrap_or(value.len());
             out.push_str(name);
@@ -127,12 +127,13 @@ fn mask_parameters(url: &str, rules: &Rules<'_>, out: &mut String) {
     out.push_str(&url[start..]);
 }
 
-/// Whether a parameter is secret by its name, or a percent-encoded URL with credentials.
-fn is_secret(name: &str, value: &str, rules: &Rules<'_>) -> bool {
+fn is_secret_name(name: &str, rules: &Rules<'_>) -> bool {
     let decoded = if rules.knows(Shape::EncodedName) { percent_decoded(name) } else { name.into() };
-    if rules.parameter(&decoded) {
-        return true;
-    }
+    rules.parameter(&decoded)
+}
+
+/// Whether a parameter is a percent-encoded URL with credentials.
+fn holds_credentials(value: &str, rules: &Rules<'_>) -> bool {
     let value = &value[..value.find(PARAMETER_MARKS).unwrap_or(value.len())];
     let decoded = percent_decoded(value);
     rules.knows(Shape::EncodedUrl)
