@@ -9,7 +9,7 @@ use notify_conformance::broker::free_port;
 use notify_conformance::secrets::{MASKED_KEYS, REMOVED_KEYS, SECRET, texts, tree};
 use serde_json::{Value, json};
 
-use crate::support::{Ended, Place, emit};
+use crate::support::{Ended, Place, emit, ids, values};
 
 /// Notifications with every sample of a secret in every place that takes it.
 fn payloads() -> String {
@@ -252,8 +252,27 @@ fn what_waits_on_the_disk() {
         assert_eq!(spooled.iter().any(|path| holds_secret(path)), shows, "{redact}");
         if !shows {
             clean(&place, &ended, &[]);
-            let args = ["check", "-c", "notify.toml", "-vvv", "--set", &url];
-            clean(&place, &place.run(args), &[]);
+            let run = |args: &[&str]| {
+                let common = ["-c", "notify.toml", "-vvv", "--set", &url];
+                let ended = place.run([args, &common].concat());
+                clean(&place, &ended, &[]);
+                ended
+            };
+            run(&["check"]);
+            let exported = values(&run(&["spool", "export"]).expect(0).out);
+            assert_eq!(exported.len(), count());
+            let shown = run(&["spool", "show", ids(&exported)[0]]).expect(0);
+            assert!(shown.out.contains("***@auth.example"), "{}", shown.out);
+            for args in [
+                &["spool", "ls"][..],
+                &["spool", "ls", "--json"],
+                &["spool", "stats", "--json"],
+                &["spool", "drain", "--timeout", "1"],
+                &["spool", "retry", "--all"],
+                &["spool", "drop", "--all"],
+            ] {
+                run(args);
+            }
         }
     }
 }
