@@ -34,7 +34,8 @@ impl Bench {
 
         let windows = [16, 64, 256, 1024, 4096].map(|window| {
             let mut task = self.rabbit_task(&broker, 10_000);
-            task.config += &format!("\nrabbit.window = {window}\nqueue.batch_messages = 4096");
+            let sizes = format!("rabbit.window = {window}\nqueue.batch_messages = 4096");
+            task.config = format!("{}\n{sizes}", task.config);
             (window, Contender::rust("notifier to rabbit", "deliver", task))
         });
         let title = "notifier to rabbit";
@@ -43,8 +44,8 @@ impl Bench {
         for (name, sync, count) in [("batch.svg", false, 300_000), ("batch-sync.svg", true, 20_000)]
         {
             let batches = [16, 64, 256, 1024, 4096].map(|batch| {
-                let mut config = self.log_config(sync);
-                config += &format!("\nqueue.batch_messages = {batch}");
+                let log = self.log_config(sync);
+                let config = format!("{log}\nqueue.batch_messages = {batch}");
                 let task = Task { config, ..self.task(count) };
                 (batch, Contender::rust("notifier to log", "deliver", task))
             });
@@ -71,7 +72,7 @@ impl Bench {
             title: "resident memory during a flood",
             x: "millions of messages",
             y: "MiB",
-            marks: (0..=5).map(|part| format!("{}", millions * f64::from(part) / 5.0)).collect(),
+            marks: (0..=5).map(|part| format!("{:.1}", millions * f64::from(part) / 5.0)).collect(),
             lines,
         };
         draw("memory.svg", &flood)

@@ -2,8 +2,6 @@
 //!
 //! A program of its own: in others, somebody always waits for a receipt.
 
-#![expect(clippy::unwrap_used, reason = "a test")]
-
 use std::time::Duration;
 
 use notify_conformance::scripted::Script;
