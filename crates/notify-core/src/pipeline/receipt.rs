@@ -67,8 +67,10 @@ impl Receipt {
         let deadline = Instant::now().checked_add(timeout);
         let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
         let mut context = Context::from_waker(&waker);
+        // Called in a task that has used up its turn, tokio would say for ever that nothing is known.
+        let mut outcome = pin!(tokio::task::unconstrained(&mut *self));
         loop {
-            if let Poll::Ready(result) = pin!(&mut *self).poll(&mut context) {
+            if let Poll::Ready(result) = outcome.as_mut().poll(&mut context) {
                 return result;
             }
             match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {

@@ -253,6 +253,19 @@ fn works_without_a_runtime() {
     assert_eq!(worker.join().unwrap().delivered, 1);
 }
 
+/// More than tokio lets a task poll in one turn.
+#[tokio::test(start_paused = true)]
+async fn many_outcomes_that_are_known_are_waited_for_in_one_turn_of_a_task() {
+    let script = Script::default();
+    let (notifier, worker) = build(&script, queue(1_000, 1_000));
+    let receipts: Vec<_> = (0..1_000).map(|_| notifier.emit(&create())).collect();
+    tokio::spawn(worker.run());
+    notifier.flush(Duration::from_secs(60)).await.unwrap();
+    for mut receipt in receipts {
+        receipt.wait(Duration::ZERO).unwrap();
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn stats_can_be_serialised() {
     let script = Script::default();
