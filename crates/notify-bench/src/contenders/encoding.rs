@@ -30,16 +30,7 @@ fn encode(task: &Task, encoding: &Encoding) -> Outcome {
 
 /// Id and time are fixed, and the buffer is used again: as fast as it can be.
 pub(crate) fn serde(task: &Task) -> Outcome {
-    let mut messages = Stamped::new(&Encoding { redact: Redact::Off, ..Encoding::default() });
-    let envelopes: Vec<Envelope> = (0..messages.len())
-        .map(|_| {
-            let message = messages.next_message();
-            let envelope = serde_json::from_slice(message.body()).expect("our JSON");
-            let again = serde_json::to_vec(&envelope).expect("JSON");
-            assert_eq!(again, message.body(), "the same content");
-            envelope
-        })
-        .collect();
+    let envelopes = envelopes();
     let mut buffer = Vec::with_capacity(64 * 1024);
     let clock = Clock::start();
     for number in 0..task.messages {
@@ -48,6 +39,19 @@ pub(crate) fn serde(task: &Task) -> Outcome {
         black_box(&buffer);
     }
     clock.stop(task.messages)
+}
+
+/// What `serde_json` writes as we write it.
+pub(super) fn envelopes() -> Vec<Envelope> {
+    let mut messages = Stamped::new(&Encoding { redact: Redact::Off, ..Encoding::default() });
+    let read = |_| {
+        let message = messages.next_message();
+        let envelope = serde_json::from_slice(message.body()).expect("our JSON");
+        let again = serde_json::to_vec(&envelope).expect("JSON");
+        assert_eq!(again, message.body(), "the same content");
+        envelope
+    };
+    (0..32).map(read).collect()
 }
 
 /// A notification as a program without our types would hold it.

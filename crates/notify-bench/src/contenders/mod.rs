@@ -17,7 +17,7 @@ pub(crate) fn run(name: &str, task: &Task) -> Option<Outcome> {
 
 type Contender = fn(&Task) -> Outcome;
 
-const CONTENDERS: [(&str, Contender); 19] = [
+const CONTENDERS: [(&str, Contender); 20] = [
     ("noop-emit", noop::emit),
     ("noop-enabled", noop::enabled),
     ("log-disabled", noop::disabled_log),
@@ -31,6 +31,7 @@ const CONTENDERS: [(&str, Contender); 19] = [
     ("away", ours::away),
     ("flood", ours::flood),
     ("write-encoded", log::write_encoded),
+    ("write-serde", log::write_serde),
     ("append-sync", log::append_and_sync),
     ("tracing-appender", log::tracing_appender),
     ("lapin-bursts", lapin::bursts),

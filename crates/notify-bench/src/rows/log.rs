@@ -13,16 +13,20 @@ impl Bench {
         let contenders = [
             Contender::rust("notifier to log", "deliver", ours),
             Contender::rust("one thread, BufWriter", "write-encoded", self.task(500_000)),
+            Contender::rust("one thread, serde_json", "write-serde", self.task(500_000)),
             Contender::rust("tracing-appender", "tracing-appender", self.task(100_000)),
             Contender::oslo("oslo.messaging's log driver", "log", self.task(5_000)),
         ];
         let contested = self.contest("notifier to log, sync = false", &contenders, || {})?;
         let rates: Vec<_> = contested.iter().map(|c| c.each(Outcome::rate)).collect();
-        let [ours, limit, tracing, oslo] = rates.as_slice() else { unreachable!("four contend") };
+        let [ours, limit, serde, tracing, oslo] = rates.as_slice() else {
+            unreachable!("five contend")
+        };
         let beside =
             |name, peer, least| Row::beside(name, "msg/s", ours, peer, Want::RatioAtLeast(least));
         self.rows.extend([
             beside("notifier to log / one thread, BufWriter", limit, 0.9),
+            beside("notifier to log / one thread, serde_json, BufWriter", serde, 0.5),
             beside("notifier to log / tracing-appender", tracing, 4.0),
             beside("notifier to log / oslo.messaging's log driver", oslo, 80.0),
         ]);
