@@ -9,8 +9,8 @@
 //! no `fdatasync`; a message removed before it was delivered, and one that reading passes over; what
 //! was concluded left pending, and dead letters not counted; a refused message without a dead letter;
 //! the forwarder not told of what is stored; a commit that failed said not to have stored anything;
-//! the file not written again after a sync failed, for which it needs a few hundred cases, as it did
-//! to find that it was so.
+//! and, for which it needs a few hundred cases, what an attempt that was dropped stored after all
+//! stored again, and the file not written again after a sync failed, as it was when this was written.
 
 mod steps;
 pub(crate) mod world;
