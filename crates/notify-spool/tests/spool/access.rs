@@ -34,6 +34,7 @@ async fn what_others_can_change_or_have_put_there_is_refused_until_it_is_mended(
     let writable = |path: &Path| fs::set_permissions(path, Permissions::from_mode(0o770)).unwrap();
     let allowed = |path: &Path| fs::set_permissions(path, Permissions::from_mode(0o700)).unwrap();
 
+    // To be closed: a spool that is dropped lets go of its slot when its thread comes to it.
     let refused = async |named: &str| {
         let mut spool = keep(Config::new(&path));
         let (accepted, error) = attempt(&mut spool, &samples::messages(0..3)).await;
@@ -45,7 +46,7 @@ async fn what_others_can_change_or_have_put_there_is_refused_until_it_is_mended(
     };
 
     symlink(&elsewhere, &path).unwrap();
-    refused("is a symbolic link").await;
+    refused("is a symbolic link").await.close().await.unwrap();
     assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 0, "nothing was made behind it");
     fs::remove_file(&path).unwrap();
 
@@ -64,10 +65,10 @@ async fn what_others_can_change_or_have_put_there_is_refused_until_it_is_mended(
         let aside = elsewhere.join("aside");
         fs::rename(file, &aside).unwrap();
         symlink(&aside, file).unwrap();
-        refused("is a symbolic link").await;
+        refused("is a symbolic link").await.close().await.unwrap();
         fs::rename(&aside, file).unwrap();
         writable(file);
-        refused("chmod go-w").await;
+        refused("chmod go-w").await.close().await.unwrap();
         allowed(file);
     }
     fs::rename(&file, elsewhere.join("aside")).unwrap();
