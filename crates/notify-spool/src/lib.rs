@@ -94,12 +94,18 @@ impl Spool {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`] for bounds that no message fits in.
+    /// [`ErrorKind::Config`] for bounds that no message fits in, and for an `inner` that wants nothing:
+    /// what other processes left in the directory would be gone.
     pub fn open(config: Config, inner: Box<dyn Transport>) -> Result<(Self, Forwarder)> {
         config.validate()?;
         let ledger = Arc::new(Ledger::default());
         let keeper = Keeper::new(config.clone(), Arc::clone(&ledger), None);
-        let wanted = EventType::ALL.iter().copied().filter(|&event| inner.wants(event)).collect();
+        let wanted: Vec<_> =
+            EventType::ALL.iter().copied().filter(|&event| inner.wants(event)).collect();
+        if wanted.is_empty() {
+            let what = format!("`{}` takes nothing: it needs no spool", inner.name());
+            return Err(Error::new(ErrorKind::Config, what));
+        }
         let forwarder = Forwarder::new(config.clone(), Arc::clone(&keeper), ledger, inner);
         let spool =
             Self { config, wanted, keeper: Some(keeper), records: Records::default(), asked: None };

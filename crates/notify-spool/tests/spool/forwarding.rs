@@ -2,7 +2,8 @@
 
 use notify_conformance::samples;
 use notify_conformance::scripted::{Act, Attempt, End, Script};
-use notify_spool::{Config, admin};
+use notify_core::{Batch, ErrorKind, EventType, Result, Transport};
+use notify_spool::{Config, Spool, admin};
 
 use crate::support::{balanced, bodies, left_in, start, until};
 
@@ -69,4 +70,34 @@ async fn what_is_refused_becomes_a_dead_letter_and_can_be_retried() {
     until("it to be forwarded", || running.forwarded().delivered == 1).await;
     running.stop().await;
     assert_eq!(script.taken().last().unwrap().body(), messages[1].body());
+}
+
+/// It would throw away what others left in the directory, and call that delivered.
+#[test]
+fn a_destination_that_wants_nothing_gets_no_spool() {
+    #[derive(Debug)]
+    struct Nowhere;
+
+    #[async_trait::async_trait]
+    impl Transport for Nowhere {
+        fn name(&self) -> &'static str {
+            "nowhere"
+        }
+
+        fn wants(&self, _: EventType) -> bool {
+            false
+        }
+
+        async fn send(&mut self, _: &mut Batch<'_>) -> Result<()> {
+            Ok(())
+        }
+
+        async fn close(&mut self) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    let error = Spool::open(Config::new("/nonexistent/s"), Box::new(Nowhere)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config);
+    assert_eq!(error.to_string(), "`nowhere` takes nothing: it needs no spool");
 }
