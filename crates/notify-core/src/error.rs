@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 
 use crate::text::printable;
@@ -51,6 +52,24 @@ pub enum ErrorKind {
     Closed,
     /// A transport broke its contract. Please report it.
     Bug,
+}
+
+impl ErrorKind {
+    /// What it means that an operation on a file failed.
+    ///
+    /// A full disk is [`Full`](Self::Full); a path that no waiting makes a file is
+    /// [`Config`](Self::Config). Everything else may pass, also what is forbidden or read-only: an
+    /// operator mends it while we retry.
+    pub fn of_file(error: &io::Error) -> Self {
+        use io::ErrorKind as Io;
+        match error.kind() {
+            Io::StorageFull | Io::QuotaExceeded | Io::FileTooLarge => Self::Full,
+            Io::IsADirectory | Io::NotADirectory | Io::InvalidFilename | Io::InvalidInput => {
+                Self::Config
+            }
+            _ => Self::Unavailable,
+        }
+    }
 }
 
 /// What is known of the notification that an [`Error`] is about.

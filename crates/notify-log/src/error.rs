@@ -5,20 +5,9 @@ use std::path::Path;
 
 use notify_core::{Error, ErrorKind, printable};
 
-/// An error about `log.file`. `what` says what could not be done.
-///
-/// A full disk is [`ErrorKind::Full`]; a path that no waiting makes a file is [`ErrorKind::Config`].
-/// Everything else may pass, also a forbidden or read-only one: an operator mends it while we retry.
+/// An error about `log.file`. `what` says what could not be done; the kind follows from the cause.
 pub(crate) fn of_file(path: &Path, what: &str, error: io::Error) -> Error {
-    use io::ErrorKind as Io;
-    let kind = match error.kind() {
-        Io::StorageFull | Io::QuotaExceeded | Io::FileTooLarge => ErrorKind::Full,
-        Io::IsADirectory | Io::NotADirectory | Io::InvalidFilename | Io::InvalidInput => {
-            ErrorKind::Config
-        }
-        _ => ErrorKind::Unavailable,
-    };
-    Error::new(kind, about(path, what)).with_source(error)
+    Error::new(ErrorKind::of_file(&error), about(path, what)).with_source(error)
 }
 
 /// A `log.file` that cannot work as it is configured.

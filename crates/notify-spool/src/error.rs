@@ -96,20 +96,10 @@ fn is_cut(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::UnexpectedEof
 }
 
-/// An error about something in `spool.dir`. `what` says what could not be done.
-///
-/// A full disk is [`ErrorKind::Full`]; a path that no waiting makes a directory is
-/// [`ErrorKind::Config`]. Everything else may pass: an operator mends it while we retry.
+/// An error about something in `spool.dir`. `what` says what could not be done; the kind follows from
+/// the cause.
 pub(crate) fn of_file(path: &Path, what: &str, error: io::Error) -> Error {
-    use io::ErrorKind as Io;
-    let kind = match error.kind() {
-        Io::StorageFull | Io::QuotaExceeded | Io::FileTooLarge => ErrorKind::Full,
-        Io::IsADirectory | Io::NotADirectory | Io::InvalidFilename | Io::InvalidInput => {
-            ErrorKind::Config
-        }
-        _ => ErrorKind::Unavailable,
-    };
-    Error::new(kind, about(path, what)).with_source(error)
+    Error::new(ErrorKind::of_file(&error), about(path, what)).with_source(error)
 }
 
 /// Something in `spool.dir` that is not as it must be, and that only an operator can mend.
