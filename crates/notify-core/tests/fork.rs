@@ -3,7 +3,7 @@
 //!
 //! A program of its own, because only a program with one thread can be forked safely.
 
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test that forks")]
+#![expect(clippy::exit, clippy::unwrap_used, clippy::print_stdout, reason = "a test that forks")]
 
 use std::collections::HashSet;
 use std::io::{Read, Write};
