@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use crate::body;
 use crate::limits::Limits;
 use crate::redact::Redact;
 use crate::schema::PayloadView;
@@ -63,7 +64,7 @@ pub(crate) fn encode(
     };
     write(&mut w, envelope, payload);
     let size = encoding.limits.check_size(w.bytes.len());
-    let body = Box::from(w.bytes.as_slice());
+    let body = body::keep(&w.bytes);
     // One huge notification must not occupy its thread's memory for ever.
     if w.bytes.capacity() <= SCRATCH_BYTES {
         w.bytes.clear();

@@ -6,6 +6,7 @@
 //!
 //! Programs use the crate `glance-notify`, which adds configuration and the transports.
 
+mod body;
 mod driver;
 mod encode;
 mod error;

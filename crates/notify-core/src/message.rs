@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use time::OffsetDateTime;
@@ -23,7 +24,7 @@ pub struct Message {
     pub(crate) priority: Priority,
     pub(crate) publisher_id: Arc<str>,
     pub(crate) timestamp: OffsetDateTime,
-    pub(crate) body: Box<[u8]>,
+    pub(crate) body: Bytes,
 }
 
 impl Message {
@@ -51,7 +52,7 @@ impl Message {
             priority: kept.priority,
             publisher_id: kept.publisher_id.into(),
             timestamp,
-            body: body.into_boxed_slice(),
+            body: body.into_boxed_slice().into(),
         })
     }
 

@@ -90,8 +90,10 @@ impl Notifier {
         if !self.enabled(event.event_type()) {
             return self.suppress();
         }
-        let encoded = self.encode(event);
-        self.queue_when_room(encoded).await
+        match self.queue_in_turn(self.encode(event)) {
+            Ok(receipt) => receipt,
+            Err(message) => self.0.queue.push_when_room(message, self.0.send_timeout).await,
+        }
     }
 
     /// Emits a notification and waits for its outcome.
@@ -120,8 +122,10 @@ impl Notifier {
         if !self.enabled(notification.body.event_type()) {
             return self.suppress();
         }
-        let encoded = notification.encode(&self.0.encoding);
-        self.queue_when_room(encoded).await
+        match self.queue_in_turn(notification.encode(&self.0.encoding)) {
+            Ok(receipt) => receipt,
+            Err(message) => self.0.queue.push_when_room(message, self.0.send_timeout).await,
+        }
     }
 
     /// Queues a message that is encoded already, as it is, as soon as there is room, however long that
@@ -135,7 +139,10 @@ impl Notifier {
         if !self.enabled(message.event_type()) {
             return self.suppress();
         }
-        self.0.queue.push_when_room(message, Duration::MAX).await
+        match self.0.queue.push_in_turn(message) {
+            Ok(receipt) => receipt,
+            Err(message) => self.0.queue.push_when_room(message, Duration::MAX).await,
+        }
     }
 
     /// Gives `body` an id, this notifier's publisher id and the time, and queues nothing: to be kept
@@ -205,10 +212,11 @@ impl Notifier {
         self.stats()
     }
 
-    async fn queue_when_room(&self, encoded: Result<Message>) -> Receipt {
+    /// Queues at once what need not wait. The message that must is given back.
+    fn queue_in_turn(&self, encoded: Result<Message>) -> Result<Receipt, Message> {
         match encoded {
-            Ok(message) => self.0.queue.push_when_room(message, self.0.send_timeout).await,
-            Err(error) => self.0.queue.refuse_unencoded(error),
+            Ok(message) => self.0.queue.push_in_turn(message),
+            Err(error) => Ok(self.0.queue.refuse_unencoded(error)),
         }
     }
 

@@ -3,7 +3,6 @@
 //! One mutex guards both, so that the account holds at every moment. Nothing is awaited, logged or
 //! woken while it is held. This file holds what emitters do; what the worker does is in `settle`.
 
-use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -13,8 +12,8 @@ use tokio::time::Instant;
 use super::account::{Account, Reason};
 use super::bounds::{Overflow, QueueConfig, weight};
 use super::deadline::after;
-use super::flight::{Flight, Ticket};
 use super::gather::{Awaiting, Stream};
+use super::held::{Held, Ticket};
 use super::receipt::Receipt;
 use super::stats::{Pending, Stats};
 use crate::{Error, ErrorKind, Message};
@@ -42,8 +41,7 @@ pub(super) struct Queue {
 
 #[derive(Debug, Default)]
 pub(super) struct Inner {
-    pub(super) queued: VecDeque<(Message, Ticket)>,
-    pub(super) queued_bytes: usize,
+    pub(super) queued: Held,
     pub(super) in_flight: usize,
     pub(super) in_flight_bytes: usize,
     /// The first message in flight, as of the last time the flight changed.
@@ -88,30 +86,26 @@ impl Queue {
         self.try_push(message).unwrap_or_else(|message| self.drop_new(&message, Reason::Overflow))
     }
 
+    /// Queues a message if there is room and nobody is waiting for some, which is nearly always;
+    /// otherwise gives it back.
+    pub(super) fn push_in_turn(&self, message: Message) -> Result<Receipt, Message> {
+        match self.turn.try_lock() {
+            Ok(_turn) => self.try_push(message),
+            Err(_) => Err(message),
+        }
+    }
+
     /// Queues a message as soon as there is room, in the order of the calls, or drops it after
     /// `timeout`.
-    pub(super) async fn push_when_room(&self, message: Message, timeout: Duration) -> Receipt {
-        // Mostly there is room, and nobody waits for it.
-        let turn = self.turn.try_lock().ok();
-        let mut message = match &turn {
-            Some(_) => match self.try_push(message) {
-                Ok(receipt) => return receipt,
-                Err(message) => message,
-            },
-            None => message,
-        };
+    pub(super) async fn push_when_room(&self, mut message: Message, timeout: Duration) -> Receipt {
         let deadline = after(timeout);
         // Whoever waits in vain looks once more: who is first may need more room than the next.
         let drop_if_full = |message| {
             self.try_push(message)
                 .unwrap_or_else(|message| self.drop_new(&message, Reason::Overflow))
         };
-        let _turn = match turn {
-            Some(turn) => turn,
-            None => match tokio::time::timeout_at(deadline, self.turn.lock()).await {
-                Ok(turn) => turn,
-                Err(_) => return drop_if_full(message),
-            },
+        let Ok(_turn) = tokio::time::timeout_at(deadline, self.turn.lock()).await else {
+            return drop_if_full(message);
         };
         loop {
             let room = self.room.notified();
@@ -165,8 +159,7 @@ impl Queue {
         };
         inner.next += 1;
         inner.account.emitted += 1;
-        inner.queued_bytes += bytes;
-        inner.queued.push_back((message, ticket));
+        inner.queued.push(message, ticket);
         let wake_worker = inner.wakes_worker(&self.config);
         drop(inner);
         if wake_worker {
@@ -184,14 +177,13 @@ impl Queue {
             return;
         }
         while !inner.has_room(&self.config, bytes) {
-            let Some((_, ticket)) = inner.queued.pop_front() else { break };
-            inner.queued_bytes -= ticket.bytes;
-            dropped.push(ticket);
+            let Some(oldest) = inner.queued.pop() else { break };
+            dropped.push(oldest);
         }
         let news = inner.account.drop_messages(dropped.len() as u64, Reason::Overflow);
         drop(inner);
         news.tell();
-        for ticket in dropped {
+        for (_, ticket) in dropped {
             drop(
                 ticket.receipt.map(|receipt| receipt.send(Err(self.drop_error(Reason::Overflow)))),
             );
@@ -280,7 +272,7 @@ impl Queue {
             dropped: account.dropped,
             pending: Pending {
                 messages: (inner.queued.len() + inner.in_flight) as u64,
-                bytes: (inner.queued_bytes + inner.in_flight_bytes) as u64,
+                bytes: (inner.queued.bytes + inner.in_flight_bytes) as u64,
             },
             retried: account.retried,
             suppressed,
@@ -294,16 +286,22 @@ impl Queue {
 impl Inner {
     fn has_room(&self, config: &QueueConfig, bytes: usize) -> bool {
         self.queued.len() + self.in_flight < config.max_messages
-            && self.queued_bytes + self.in_flight_bytes + bytes <= config.max_bytes
+            && self.queued.bytes + self.in_flight_bytes + bytes <= config.max_bytes
     }
 
-    /// Moves some messages to `flight`, up to the size of a batch; says whether there may be more to
-    /// move. Few at a time, for as long as they are moved nobody can emit.
-    pub(super) fn fill(&mut self, flight: &mut Flight, config: &QueueConfig) -> bool {
+    /// Moves messages to `flight`, up to the size of a batch; says whether there may be more to move.
+    /// All at once where all fit; otherwise few at a time, for as long as they are moved nobody can emit.
+    pub(super) fn fill(&mut self, flight: &mut Held, config: &QueueConfig) -> bool {
+        let before = (flight.len(), flight.bytes);
+        let fits =
+            self.queued.len() <= config.batch_messages && self.queued.bytes <= config.batch_bytes;
         let mut more = false;
+        if flight.is_empty() && fits {
+            std::mem::swap(flight, &mut self.queued);
+        }
         for moved in 0.. {
-            let Some((_, ticket)) = self.queued.front() else { break };
-            let full = flight.messages.len() >= config.batch_messages
+            let Some(ticket) = self.queued.tickets.front() else { break };
+            let full = flight.len() >= config.batch_messages
                 || flight.bytes + ticket.bytes > config.batch_bytes;
             if full && !flight.is_empty() {
                 break;
@@ -312,15 +310,14 @@ impl Inner {
                 more = true;
                 break;
             }
-            let Some((message, ticket)) = self.queued.pop_front() else { break };
-            self.queued_bytes -= ticket.bytes;
-            self.in_flight_bytes += ticket.bytes;
-            self.in_flight += 1;
+            let Some((message, ticket)) = self.queued.pop() else { break };
             flight.push(message, ticket);
         }
+        self.in_flight += flight.len() - before.0;
+        self.in_flight_bytes += flight.bytes - before.1;
         self.first_in_flight = flight.first();
         // A queue that was full once must not keep its memory for ever.
-        if self.queued.is_empty() && self.queued.capacity() / 4 > config.batch_messages {
+        if self.queued.is_empty() && self.queued.messages.capacity() / 4 > config.batch_messages {
             self.queued.shrink_to(config.batch_messages);
         }
         more
@@ -328,8 +325,7 @@ impl Inner {
 
     /// Number and age of the oldest pending message.
     fn oldest(&self) -> Option<(u64, Instant)> {
-        let first_queued = || self.queued.front().map(|(_, ticket)| (ticket.number, ticket.since));
-        self.first_in_flight.filter(|_| self.in_flight > 0).or_else(first_queued)
+        self.first_in_flight.filter(|_| self.in_flight > 0).or_else(|| self.queued.first())
     }
 }
 

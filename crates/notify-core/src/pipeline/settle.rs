@@ -4,8 +4,8 @@ use time::OffsetDateTime;
 use tokio::time::Instant;
 
 use super::account::Reason;
-use super::flight::{Flight, Ticket};
 use super::gather::Awaiting;
+use super::held::{Held, Ticket};
 use super::queue::Queue;
 use super::stats::State;
 use crate::{Outcome, Settlements, Verdict};
@@ -14,7 +14,7 @@ impl Queue {
     /// Tops `flight` up from the queue, waiting until there is something in it.
     ///
     /// `false` says that nothing is left and nothing will come.
-    pub(super) async fn fill(&self, flight: &mut Flight) -> bool {
+    pub(super) async fn fill(&self, flight: &mut Held) -> bool {
         loop {
             // What is too old is not sent again, nor counted as if it were.
             self.expire(flight);
@@ -42,9 +42,9 @@ impl Queue {
     }
 
     /// Tops `flight` up; returns whether the queue is closed, and when there will be news.
-    fn top_up(&self, flight: &mut Flight) -> (bool, Option<Instant>) {
+    fn top_up(&self, flight: &mut Held) -> (bool, Option<Instant>) {
         let mut inner = self.lock();
-        inner.account.retried += flight.tickets.len() as u64;
+        inner.account.retried += flight.len() as u64;
         while inner.fill(flight, &self.config) {
             drop(inner);
             inner = self.lock();
@@ -110,7 +110,7 @@ impl Queue {
     }
 
     /// Takes what is settled out of the flight.
-    pub(super) fn keep_unsettled(&self, flight: &mut Flight) {
+    pub(super) fn keep_unsettled(&self, flight: &mut Held) {
         flight.keep_unsettled();
         self.lock().first_in_flight = flight.first();
         self.progress.notify_waiters();
@@ -118,7 +118,7 @@ impl Queue {
 
     /// Gives up everything that is pending and ends the queue. Warns of it, unless it is kept
     /// elsewhere.
-    pub(super) fn end(&self, flight: &mut Flight) {
+    pub(super) fn end(&self, flight: &mut Held) {
         self.lock().closed = true;
         let mut given_up = 0;
         loop {
@@ -152,15 +152,15 @@ impl Queue {
     }
 
     /// Drops what has waited for longer than it may.
-    fn expire(&self, flight: &mut Flight) {
+    fn expire(&self, flight: &mut Held) {
         let Some(max_age) = self.config.max_age else { return };
         let is_old = |ticket: &Ticket| ticket.since.elapsed() > max_age;
-        if flight.tickets.first().is_some_and(is_old) {
+        if flight.tickets.front().is_some_and(is_old) {
             self.give_up(flight, Reason::Age, is_old);
         }
     }
 
-    fn give_up(&self, flight: &mut Flight, reason: Reason, which: impl Fn(&Ticket) -> bool) -> u64 {
+    fn give_up(&self, flight: &mut Held, reason: Reason, which: impl Fn(&Ticket) -> bool) -> u64 {
         let mut given_up = Vec::new();
         let mut inner = self.lock();
         for ticket in flight.tickets.iter_mut().filter(|ticket| !ticket.is_settled()) {

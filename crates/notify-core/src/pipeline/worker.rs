@@ -9,7 +9,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
 use super::backoff::Backoff;
-use super::flight::Flight;
+use super::held::Held;
 use super::queue::Queue;
 use super::stage::Stage;
 use super::stats::{State, Stats};
@@ -25,7 +25,7 @@ use crate::{Batch, Error, ErrorKind, Result, Transport};
 pub struct Worker {
     pub(super) transport: Box<dyn Transport>,
     pub(super) queue: Arc<Queue>,
-    pub(super) flight: Flight,
+    pub(super) flight: Held,
     pub(super) attempt_timeout: Duration,
     pub(super) behind: Option<Box<dyn Stage>>,
     backoff: Backoff,
@@ -46,7 +46,7 @@ impl Worker {
         Self {
             transport,
             queue,
-            flight: Flight::default(),
+            flight: Held::default(),
             attempt_timeout,
             behind: None,
             backoff: Backoff::default(),
@@ -135,7 +135,8 @@ impl Worker {
         drain_until: &mut watch::Receiver<Option<Instant>>,
     ) -> Option<Failure> {
         let Self { transport, queue, flight, attempt_timeout, .. } = self;
-        let Flight { messages, tickets, .. } = flight;
+        let messages = &*flight.messages.make_contiguous();
+        let tickets = flight.tickets.make_contiguous();
         if queue.failing().is_none() {
             queue.set_state(State::Delivering);
         }
@@ -159,9 +160,9 @@ impl Worker {
 
     /// Sorts what the attempt left over; says why something is.
     fn conclude(&mut self, result: Result<()>) -> Option<Failure> {
-        let before = self.flight.messages.len();
+        let before = self.flight.len();
         self.queue.keep_unsettled(&mut self.flight);
-        let progressed = self.flight.messages.len() < before;
+        let progressed = self.flight.len() < before;
         if progressed {
             self.backoff.reset();
         }

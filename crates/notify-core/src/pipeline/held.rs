@@ -1,18 +1,21 @@
-//! The messages the worker has taken: each with what the pipeline knows of it besides its content.
+//! Messages that are held, queued or in flight: each with what the pipeline knows of it besides its
+//! content.
+
+use std::collections::VecDeque;
 
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::{Error, Message, Result};
 
-/// The messages taken and not yet settled, in the order they were emitted in.
+/// Messages in the order they were emitted in.
 ///
 /// Two lists of the same length rather than one of pairs: a transport is handed the messages as they
 /// lie.
 #[derive(Debug, Default)]
-pub(super) struct Flight {
-    pub(super) messages: Vec<Message>,
-    pub(super) tickets: Vec<Ticket>,
+pub(super) struct Held {
+    pub(super) messages: VecDeque<Message>,
+    pub(super) tickets: VecDeque<Ticket>,
     /// Of all of them.
     pub(super) bytes: usize,
 }
@@ -38,20 +41,30 @@ impl Ticket {
     }
 }
 
-impl Flight {
+impl Held {
+    pub(super) fn len(&self) -> usize {
+        self.messages.len()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.messages.is_empty()
     }
 
     pub(super) fn push(&mut self, message: Message, ticket: Ticket) {
         self.bytes += ticket.bytes;
-        self.messages.push(message);
-        self.tickets.push(ticket);
+        self.messages.push_back(message);
+        self.tickets.push_back(ticket);
+    }
+
+    pub(super) fn pop(&mut self) -> Option<(Message, Ticket)> {
+        let (message, ticket) = (self.messages.pop_front()?, self.tickets.pop_front()?);
+        self.bytes -= ticket.bytes;
+        Some((message, ticket))
     }
 
     /// Number and age of the first.
     pub(super) fn first(&self) -> Option<(u64, Instant)> {
-        self.tickets.first().map(|first| (first.number, first.since))
+        self.tickets.front().map(|first| (first.number, first.since))
     }
 
     /// Lets go of what is settled.
@@ -60,5 +73,11 @@ impl Flight {
         self.messages.retain(|_| tickets.next().is_some_and(|ticket| !ticket.is_settled()));
         self.tickets.retain(|ticket| !ticket.is_settled());
         self.bytes = self.tickets.iter().map(|ticket| ticket.bytes).sum();
+    }
+
+    /// Lets go of memory beyond that for so many messages.
+    pub(super) fn shrink_to(&mut self, messages: usize) {
+        self.messages.shrink_to(messages);
+        self.tickets.shrink_to(messages);
     }
 }
