@@ -29,7 +29,7 @@ struct Chunk {
 
 impl Chunk {
     fn keep(&mut self, body: &[u8]) -> Bytes {
-        if self.free.capacity() < body.len() {
+        if !self.free.try_reclaim(body.len()) {
             // A thread that emits little takes little.
             self.size = (self.size * 2).min(CHUNK_BYTES).max(body.len());
             self.free.reserve(self.size);

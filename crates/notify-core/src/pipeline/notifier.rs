@@ -78,7 +78,8 @@ impl Notifier {
         }
     }
 
-    /// Emits a notification as soon as the queue has room for it, in the order of the calls.
+    /// Emits a notification as soon as the queue has room for it. Of those who wait for room, who waits
+    /// longest gets it first.
     ///
     /// After the builder's `send_timeout` without room it is dropped as by overflow. Needs a tokio
     /// runtime with its timer on.

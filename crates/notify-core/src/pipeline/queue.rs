@@ -3,6 +3,7 @@
 //! One mutex guards both, so that the account holds at every moment. Nothing is awaited, logged or
 //! woken while it is held. This file holds what emitters do; what the worker does is in `settle`.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -26,11 +27,12 @@ pub(super) struct Queue {
     inner: Mutex<Inner>,
     /// The worker waits here for something to do.
     pub(super) work: Notify,
-    /// `enqueue` waits here for its turn: a large notification is not overtaken by small ones for
-    /// ever.
+    /// `enqueue` waits here for its turn.
     turn: tokio::sync::Mutex<()>,
     /// Whose turn it is waits here for room.
     pub(super) room: Notify,
+    /// Whether somebody does.
+    wants_room: AtomicBool,
     /// `flush` waits here.
     pub(super) progress: Notify,
     /// Until when the worker may drain, once the notifier is closed.
@@ -63,6 +65,7 @@ impl Queue {
             work: Notify::new(),
             turn: tokio::sync::Mutex::default(),
             room: Notify::new(),
+            wants_room: AtomicBool::new(false),
             progress: Notify::new(),
             drain_until: watch::Sender::new(None),
             ended: watch::Sender::new(false),
@@ -86,17 +89,16 @@ impl Queue {
         self.try_push(message).unwrap_or_else(|message| self.drop_new(&message, Reason::Overflow))
     }
 
-    /// Queues a message if there is room and nobody is waiting for some, which is nearly always;
-    /// otherwise gives it back.
+    /// Queues a message if there is room, which there nearly always is; otherwise gives it back.
+    ///
+    /// A large message is not overtaken by small ones for ever: while somebody waits for room, nobody
+    /// gets any here. Who merely has not noticed yet that it is their turn holds nobody up.
     pub(super) fn push_in_turn(&self, message: Message) -> Result<Receipt, Message> {
-        match self.turn.try_lock() {
-            Ok(_turn) => self.try_push(message),
-            Err(_) => Err(message),
-        }
+        if self.wants_room.load(Ordering::Relaxed) { Err(message) } else { self.try_push(message) }
     }
 
-    /// Queues a message as soon as there is room, in the order of the calls, or drops it after
-    /// `timeout`.
+    /// Queues a message as soon as there is room, or drops it after `timeout`. Who waits longest comes
+    /// first.
     pub(super) async fn push_when_room(&self, mut message: Message, timeout: Duration) -> Receipt {
         let deadline = after(timeout);
         // Whoever waits in vain looks once more: who is first may need more room than the next.
@@ -107,6 +109,7 @@ impl Queue {
         let Ok(_turn) = tokio::time::timeout_at(deadline, self.turn.lock()).await else {
             return drop_if_full(message);
         };
+        let _wanted = Wanted::by(&self.wants_room);
         loop {
             let room = self.room.notified();
             message = match self.try_push(message) {
@@ -326,6 +329,22 @@ impl Inner {
     /// Number and age of the oldest pending message.
     fn oldest(&self) -> Option<(u64, Instant)> {
         self.first_in_flight.filter(|_| self.in_flight > 0).or_else(|| self.queued.first())
+    }
+}
+
+/// Somebody wants what a flag says, until this is dropped.
+struct Wanted<'a>(&'a AtomicBool);
+
+impl<'a> Wanted<'a> {
+    fn by(flag: &'a AtomicBool) -> Self {
+        flag.store(true, Ordering::Relaxed);
+        Self(flag)
+    }
+}
+
+impl Drop for Wanted<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
     }
 }
 
