@@ -6,6 +6,7 @@ mod lapin;
 mod log;
 mod noop;
 pub(crate) mod ours;
+mod spool;
 
 use crate::task::{Outcome, Task};
 
@@ -17,7 +18,7 @@ pub(crate) fn run(name: &str, task: &Task) -> Option<Outcome> {
 
 type Contender = fn(&Task) -> Outcome;
 
-const CONTENDERS: [(&str, Contender); 20] = [
+const CONTENDERS: [(&str, Contender); 24] = [
     ("noop-emit", noop::emit),
     ("noop-enabled", noop::enabled),
     ("log-disabled", noop::disabled_log),
@@ -34,6 +35,10 @@ const CONTENDERS: [(&str, Contender); 20] = [
     ("write-serde", log::write_serde),
     ("append-sync", log::append_and_sync),
     ("tracing-appender", log::tracing_appender),
+    ("spool-append", spool::append),
+    ("spool-accept", spool::accept),
+    ("spool-forward", spool::forward),
+    ("spool-reopen", spool::reopen),
     ("lapin-bursts", lapin::bursts),
     ("lapin-rolling", lapin::rolling),
     ("lapin-one", lapin::one_by_one),

@@ -158,4 +158,4 @@ pub(super) fn quantile(seconds: &[f64], part: f64) -> f64 {
 }
 
 const RABBIT: usize = 20_000;
-const QPID: usize = 20_000;
+const QPID: usize = 40_000;

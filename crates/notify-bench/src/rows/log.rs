@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::Bench;
+use super::{BATCH, Bench};
 use crate::contest::Contender;
 use crate::table::{Row, Want};
 use crate::task::{Outcome, Task};
@@ -68,6 +68,3 @@ impl Bench {
         Ok(())
     }
 }
-
-/// Messages in one of our batches, where more are waiting.
-const BATCH: usize = 1024;

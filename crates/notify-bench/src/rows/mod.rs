@@ -6,6 +6,7 @@ mod build;
 mod encoding;
 mod log;
 mod noop;
+mod spool;
 
 use std::fs;
 use std::path::PathBuf;
@@ -38,6 +39,8 @@ pub(crate) enum Group {
     Log,
     /// From one task, from eight, from 64.
     Tasks,
+    /// Batches on the disk, to be forwarded.
+    Spool,
     /// RabbitMQ, and how long one notification takes.
     Rabbit,
     /// AMQP 1.0.
@@ -50,11 +53,12 @@ pub(crate) enum Group {
 
 impl Group {
     /// All of them, in the order of the table.
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Noop,
         Self::Encoding,
         Self::Log,
         Self::Tasks,
+        Self::Spool,
         Self::Rabbit,
         Self::Qpid,
         Self::Away,
@@ -87,6 +91,7 @@ impl Bench {
                 Group::Encoding => self.encoding(),
                 Group::Log => self.log(),
                 Group::Tasks => self.tasks(),
+                Group::Spool => self.spool(),
                 Group::Rabbit => self.rabbit(),
                 Group::Qpid => self.qpid(),
                 Group::Away => self.away(),
@@ -121,3 +126,5 @@ impl Bench {
 }
 
 const SAMPLES: &str = "samples";
+/// Messages in one of our batches, where more are waiting.
+const BATCH: usize = 1024;
