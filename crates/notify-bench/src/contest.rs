@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 use glance_notify::serde_json;
 
+use crate::table::print_contested;
 use crate::task::{Outcome, Task};
 
 /// One that is measured.
@@ -125,9 +126,10 @@ impl Contested {
 }
 
 /// Lets every contender run once in each round, another one first each time. `before` prepares what
-/// all share.
+/// all share. Prints what came of it.
 pub(crate) fn contest(
     rounds: usize,
+    title: &str,
     contenders: &[Contender],
     before: impl Fn(),
 ) -> Result<Vec<Contested>> {
@@ -142,6 +144,7 @@ pub(crate) fn contest(
             all[at].outcomes.push(contenders[at].run()?);
         }
     }
+    print_contested(title, &all);
     Ok(all)
 }
 

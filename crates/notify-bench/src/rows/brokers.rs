@@ -4,10 +4,11 @@ use anyhow::Result;
 use notify_conformance::broker::rabbitmq::RabbitMq;
 
 use super::Bench;
-use crate::contest::{Contender, Contested};
+use crate::contest::{Contender, Contested, contest};
 use crate::table::{Row, Want};
 use crate::task::{Outcome, Task};
 
+/// A broker's own pace varies more than what is compared, so there are twice as many rounds.
 impl Bench {
     pub(super) fn rabbit(&mut self) -> Result<()> {
         let broker = RabbitMq::start();
@@ -36,7 +37,7 @@ impl Bench {
             Contender::rust("notifier to spool to rabbit", "deliver", self.spooled(ours(RABBIT))),
         ];
         let title = "notifier to rabbit: durable, confirmed, routed";
-        let contested = self.contest(title, &contenders, || purge(&broker))?;
+        let contested = contest(self.rounds * 2, title, &contenders, || purge(&broker))?;
         let [rate, bursts, rolling, c, oslo, spooled] = [0, 1, 2, 3, 4, 5].map(|at| {
             let contested: &Contested = &contested[at];
             contested.each(Outcome::rate)
@@ -77,7 +78,7 @@ impl Bench {
 
     /// How long one notification takes on a broker that has nothing else to do.
     fn latency(&mut self, broker: &RabbitMq) -> Result<()> {
-        let task = Task { port: broker.port(), window: 1, ..self.task(1_000) };
+        let task = Task { port: broker.port(), window: 1, ..self.task(4_000) };
         let ours = Task { config: rabbit_config(broker.port()), ..task.clone() };
         let contenders = [
             Contender::rust("send().await", "send", ours),
@@ -118,7 +119,7 @@ impl Bench {
             Contender::proton("Proton's Python sender, pipelined", task(5_000)),
         ];
         let title = "notifier to qpid: settled, RabbitMQ's AMQP 1.0";
-        let contested = self.contest(title, &contenders, || purge(&broker))?;
+        let contested = contest(self.rounds * 2, title, &contenders, || purge(&broker))?;
         let rates: Vec<_> = contested.iter().map(|c| c.each(Outcome::rate)).collect();
         let beside = |name, peer: &[f64], least| {
             Row::beside(name, "msg/s", &rates[0], peer, Want::RatioAtLeast(least))

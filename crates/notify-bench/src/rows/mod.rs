@@ -15,7 +15,7 @@ use anyhow::{Context, Result};
 
 use crate::contest::{Contender, Contested, contest};
 use crate::samples;
-use crate::table::{Row, print_contested};
+use crate::table::Row;
 use crate::task::Task;
 
 pub(crate) use brokers::{purge, rabbit_config};
@@ -119,9 +119,7 @@ impl Bench {
         contenders: &[Contender],
         before: impl Fn(),
     ) -> Result<Vec<Contested>> {
-        let contested = contest(self.rounds, contenders, before)?;
-        print_contested(title, &contested);
-        Ok(contested)
+        contest(self.rounds, title, contenders, before)
     }
 }
 
