@@ -159,8 +159,8 @@ fn python_environment(root: &Path) -> Result<()> {
 }
 
 /// What the tests need of Debian's.
-const PACKAGES: [&str; 5] =
-    ["faketime", "logrotate", "python3-qpid-proton", "python3-venv", "rabbitmq-server"];
+const PACKAGES: [&str; 6] =
+    ["faketime", "logrotate", "python3-qpid-proton", "python3-venv", "rabbitmq-server", "strace"];
 
 /// What the benchmarks need besides: a peer in C. Those in Python are what the tests have.
 const BENCH_PACKAGES: [&str; 3] = ["gcc", "libc6-dev", "librabbitmq-dev"];

@@ -20,6 +20,7 @@ pub mod clauses;
 pub mod disk;
 mod harness;
 pub mod log;
+pub mod process;
 pub mod proxy;
 pub mod samples;
 pub mod scripted;

@@ -4,9 +4,10 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+use notify_conformance::process::{process, role};
 use notify_core::{ErrorKind, FindingState, Outcome, Transport as _};
 
-use crate::support::{attempt, content, deliver, log, messages, process, role, text};
+use crate::support::{attempt, content, deliver, log, messages, text};
 
 #[test]
 fn a_forbidden_file_is_written_once_it_is_allowed() {

@@ -3,9 +3,10 @@
 use std::fs;
 use std::path::Path;
 
+use notify_conformance::process::{process, role};
 use notify_core::{ErrorKind, Outcome, Verdict};
 
-use crate::support::{attempt, log, messages, process, read, role};
+use crate::support::{attempt, log, messages, read};
 
 /// The limit on a file's size stands in for a full disk: a write that crosses it comes back short,
 /// the next one fails.

@@ -7,7 +7,9 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use crate::support::{deliver, log, message, process, read, role};
+use notify_conformance::process::{process, role};
+
+use crate::support::{deliver, log, message, read};
 
 #[test]
 fn a_killed_process_leaves_whole_lines_and_the_next_starts_on_its_own() {

@@ -17,4 +17,5 @@ mod killed;
 mod rotation;
 mod shared;
 mod support;
+mod sync;
 mod targets;

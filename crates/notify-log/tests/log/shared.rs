@@ -6,9 +6,10 @@ use std::path::Path;
 use std::process::{Child, Command};
 use std::time::Duration;
 
+use notify_conformance::process::{process, role};
 use notify_core::Notifier;
 
-use crate::support::{log, notification, process, role, whole_lines};
+use crate::support::{log, notification, whole_lines};
 
 #[test]
 fn four_processes_and_logrotate_lose_and_tear_nothing() {

@@ -1,8 +1,7 @@
-//! What the tests share: messages, batches, and processes of this same program.
+//! What the tests share: messages, batches, and what a program logs.
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 use notify_core::{
@@ -150,26 +149,3 @@ impl Subscriber for Seen {
     fn enter(&self, _: &span::Id) {}
     fn exit(&self, _: &span::Id) {}
 }
-
-/// The test `name` in a process of its own, started by `wrapper` if there is one. There it finds
-/// `role` in the environment and plays it.
-pub(crate) fn process(wrapper: &[&str], name: &str, role: &str) -> Command {
-    let program = std::env::current_exe().expect("this program to have a path");
-    let mut command = match wrapper {
-        [] => Command::new(program),
-        [first, rest @ ..] => {
-            let mut command = Command::new(first);
-            command.args(rest).arg(program);
-            command
-        }
-    };
-    command.args(["--exact", name, "--nocapture"]).env(ROLE, role);
-    command
-}
-
-/// What this process was started to do, if it was by [`process`].
-pub(crate) fn role() -> Option<String> {
-    std::env::var(ROLE).ok()
-}
-
-const ROLE: &str = "NOTIFY_LOG_TEST_ROLE";

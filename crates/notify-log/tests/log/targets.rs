@@ -3,11 +3,12 @@
 use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
 
+use notify_conformance::process::{process, role};
 use notify_core::{ErrorKind, FindingState, Message, Outcome, Transport as _};
 use notify_log::{Config, Log, TARGET};
 use tracing::Level;
 
-use crate::support::{Seen, attempt, deliver, messages, process, role, text};
+use crate::support::{Seen, attempt, deliver, messages, text};
 
 #[test]
 fn standard_output_takes_lines() {

@@ -4,11 +4,12 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 
+use notify_conformance::process::{process, role};
 use notify_conformance::samples;
 use notify_core::{ErrorKind, FindingState, Outcome, Transport as _};
 use notify_spool::{Config, admin};
 
-use crate::support::{attempt, keep, process, role};
+use crate::support::{attempt, keep};
 
 #[tokio::test]
 async fn the_directory_and_its_files_are_for_their_owner_alone() {

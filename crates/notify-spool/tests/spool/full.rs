@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
+use notify_conformance::process::{process, role};
 use notify_conformance::samples;
 use notify_conformance::scripted::Script;
 use notify_core::{ErrorKind, Outcome, Transport as _};
 use notify_spool::{Config, WhenFull};
 
-use crate::support::{attempt, bodies, keep, left_in, process, role, start, until};
+use crate::support::{attempt, bodies, keep, left_in, start, until};
 
 #[tokio::test]
 async fn what_fits_of_a_batch_is_accepted_and_the_rest_is_not() {

@@ -5,12 +5,13 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use notify_conformance::process::{process, role};
 use notify_conformance::samples;
 use notify_conformance::scripted::Script;
 use notify_core::Message;
 use notify_spool::Config;
 
-use crate::support::{attempt, keep, process, role, start, until};
+use crate::support::{attempt, keep, start, until};
 
 #[test]
 fn what_a_killed_process_was_told_is_there_is_there() {

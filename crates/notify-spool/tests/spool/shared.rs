@@ -3,12 +3,13 @@
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, Stdio};
 
+use notify_conformance::process::{process, role};
 use notify_conformance::samples;
 use notify_conformance::scripted::Script;
 use notify_core::{ErrorKind, Message, Transport as _};
 use notify_spool::{Config, admin};
 
-use crate::support::{attempt, keep, process, role, start, until};
+use crate::support::{attempt, keep, start, until};
 
 #[tokio::test]
 async fn each_spool_has_a_slot_of_its_own_and_the_lowest_that_is_free() {

@@ -1,7 +1,6 @@
 //! What the tests of the spool share.
 
 use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 use notify_conformance::scripted::Script;
@@ -117,25 +116,3 @@ pub(crate) async fn attempt(spool: &mut Spool, messages: &[Message]) -> (usize, 
 pub(crate) fn keep(config: Config) -> Spool {
     Spool::open(config, Script::default().transport()).unwrap().0
 }
-
-/// A process of this program that runs one test, in which [`role`] says what to do.
-pub(crate) fn process(wrapper: &[&str], name: &str, role: &str) -> Command {
-    let program = std::env::current_exe().expect("this program to have a path");
-    let mut command = match wrapper {
-        [] => Command::new(program),
-        [first, rest @ ..] => {
-            let mut command = Command::new(first);
-            command.args(rest).arg(program);
-            command
-        }
-    };
-    command.args(["--exact", name, "--nocapture"]).env(ROLE, role);
-    command
-}
-
-/// What this process was started to do, if it was by [`process`].
-pub(crate) fn role() -> Option<String> {
-    std::env::var(ROLE).ok()
-}
-
-const ROLE: &str = "NOTIFY_SPOOL_TEST_ROLE";
