@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use notify_core::{Error, ErrorKind, Result};
-use notify_net::{Host, Password, TlsFiles};
+use notify_net::{Envelope, Host, Password, TlsFiles};
 use serde::Deserialize;
 
 use crate::topology::Template;
@@ -98,19 +98,6 @@ pub enum Dialect {
     ActiveMq,
     /// The names as they are, without capabilities.
     Plain,
-}
-
-/// What the body of a message is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-pub enum Envelope {
-    /// The notification itself.
-    #[default]
-    #[serde(rename = "bare")]
-    Bare,
-    /// The notification as a string inside an object with a version, as oslo.messaging's driver
-    /// `messagingv2` makes it.
-    #[serde(rename = "oslo-2.0")]
-    Oslo2,
 }
 
 impl Default for Config {

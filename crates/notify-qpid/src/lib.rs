@@ -28,8 +28,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_trait::async_trait;
 use notify_core::{Batch, Driver, EventType, Finding, Options, Result, Transport};
 
-pub use config::{Config, Dialect, Envelope, Node, SaslMechanism};
+pub use config::{Config, Dialect, Node, SaslMechanism};
 use connection::Connection;
+pub use notify_net::{Envelope, Host, Password, Secret, TlsFiles};
 use publish::Patience;
 pub use topology::Template;
 

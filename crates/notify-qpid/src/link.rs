@@ -25,7 +25,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
 
-use crate::config::{Config, Envelope};
+use crate::config::Config;
 use crate::error::{Doing, Site};
 use crate::topology::Topology;
 
@@ -153,10 +153,7 @@ impl Share<'_> {
     }
 
     fn encode(&self, message: &Message) -> Amqp<Data> {
-        let body = match self.config.envelope {
-            Envelope::Bare => message.body().to_vec(),
-            Envelope::Oslo2 => message.oslo_v2(),
-        };
+        let body = self.config.envelope.around(message).into_owned();
         let milliseconds = message.timestamp().unix_timestamp_nanos() / 1_000_000;
         let properties = Properties::builder()
             .message_id(MessageId::String(message.id().to_string()))

@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use notify_core::{Options, Result, Seconds};
-use notify_net::{BrokerUrl, EndpointKeys, Secret, TlsFiles};
+use notify_net::{BrokerUrl, EndpointKeys, Envelope, Secret, TlsFiles};
 use serde::Deserialize;
 
-use crate::config::{Config, Dialect, Envelope, Node, SaslMechanism, wrong};
+use crate::config::{Config, Dialect, Node, SaslMechanism, wrong};
 use crate::topology::Template;
 
 impl Config {

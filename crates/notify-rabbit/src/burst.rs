@@ -4,7 +4,6 @@
 //! are polled in bursts and waited for together: a third of the CPU of one after the other. One task
 //! polls them in order, for lapin numbers confirms by the order of publishing.
 
-use std::borrow::Cow;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
@@ -17,7 +16,7 @@ use notify_core::{Error, Message};
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use crate::config::{Config, Envelope};
+use crate::config::Config;
 use crate::connection::Connection;
 use crate::error::Doing;
 use crate::topology::Topology;
@@ -65,13 +64,7 @@ pub(crate) async fn send_all(
     let mut confirms: Vec<Slot<PublisherConfirm>> = Vec::with_capacity(messages.len());
     let mut failure = None;
     for burst in messages.chunks(BURST) {
-        let bodies: Vec<Cow<'_, [u8]>> = burst
-            .iter()
-            .map(|message| match config.envelope {
-                Envelope::Bare => Cow::Borrowed(message.body()),
-                Envelope::Oslo2 => Cow::Owned(message.oslo_v2()),
-            })
-            .collect();
+        let bodies: Vec<_> = burst.iter().map(|message| config.envelope.around(message)).collect();
         let mut publishes: Vec<_> = std::iter::zip(burst, &bodies)
             .map(|(message, body)| {
                 Slot::Pending(Box::pin(connection.channel.basic_publish(

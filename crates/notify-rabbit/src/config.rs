@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use notify_core::{Error, ErrorKind, Priority, Result};
-use notify_net::{Host, Password, Secret, TlsFiles};
+use notify_net::{Envelope, Host, Password, Secret, TlsFiles};
 use serde::Deserialize;
 
 /// How notifications reach RabbitMQ. [`Config::default`] is a broker on this machine, with its
@@ -102,18 +102,6 @@ pub enum OnMismatch {
     Adopt,
     /// Deliver nothing until somebody decides.
     Refuse,
-}
-
-/// What the body of a message is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-pub enum Envelope {
-    /// The notification itself, as oslo.messaging's driver `messaging` sends it.
-    #[default]
-    #[serde(rename = "bare")]
-    Bare,
-    /// The notification as a string inside an object with a version, as `messagingv2` sends it.
-    #[serde(rename = "oslo-2.0")]
-    Oslo2,
 }
 
 impl Default for Config {

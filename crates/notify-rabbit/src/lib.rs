@@ -31,8 +31,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use notify_core::{Batch, Driver, EventType, Finding, Options, Result, Transport};
 
-pub use config::{Config, Declare, Envelope, OnMismatch, QueueType, SaslMechanism};
+pub use config::{Config, Declare, OnMismatch, QueueType, SaslMechanism};
 use connection::{Connection, Told};
+pub use notify_net::{Envelope, Host, Password, Secret, TlsFiles};
 use publish::Memory;
 use topology::Topology;
 

@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use notify_core::{Options, Result, Seconds};
-use notify_net::{BrokerUrl, EndpointKeys, Host, Password, Secret, TlsFiles};
+use notify_net::{BrokerUrl, EndpointKeys, Envelope, Host, Password, Secret, TlsFiles};
 use serde::Deserialize;
 
-use crate::config::{Config, Declare, Envelope, OnMismatch, QueueType, SaslMechanism, wrong};
+use crate::config::{Config, Declare, OnMismatch, QueueType, SaslMechanism, wrong};
 
 impl Config {
     /// Reads the table `[rabbit]`.

@@ -9,10 +9,11 @@ use std::ops::Range;
 use lapin::Confirmation;
 use lapin::message::BasicReturnMessage;
 use notify_core::{Batch, Error, ErrorKind, Message, Outcome, Result, Verdict, printable};
+use notify_net::Envelope;
 use uuid::Uuid;
 
 use crate::burst::{Failure, send_all};
-use crate::config::{Config, Envelope};
+use crate::config::Config;
 use crate::connection::Connection;
 use crate::runtime::quietly;
 use crate::topology::Topology;
