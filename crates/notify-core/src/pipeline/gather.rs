@@ -86,7 +86,7 @@ impl Inner {
     /// Whether the queue holds what is worth a batch, or half of what it may hold.
     fn has_company(&self, config: &QueueConfig) -> bool {
         let company = COMPANY.min(config.batch_messages).min(config.max_messages / 2);
-        self.queued.len() >= company || self.queued.bytes >= config.max_bytes / 2
+        self.queued.len() >= company || self.queued.bytes() >= config.max_bytes / 2
     }
 }
 

@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::bounds::QueueConfig;
 use crate::{Error, Message, Result};
 
 /// Messages in the order they were emitted in.
@@ -36,6 +37,11 @@ pub(super) struct Ticket {
 }
 
 impl Ticket {
+    /// Number and age.
+    pub(super) fn place(&self) -> (u64, Instant) {
+        (self.number, self.since)
+    }
+
     pub(super) fn is_settled(&self) -> bool {
         self.receipt.is_none()
     }
@@ -48,6 +54,13 @@ impl Held {
 
     pub(super) fn is_empty(&self) -> bool {
         self.messages.is_empty()
+    }
+
+    /// Whether one more message fits a batch; one always does.
+    pub(super) fn has_room(&self, ticket: &Ticket, config: &QueueConfig) -> bool {
+        let fits =
+            self.len() < config.batch_messages && self.bytes + ticket.bytes <= config.batch_bytes;
+        fits || self.is_empty()
     }
 
     pub(super) fn push(&mut self, message: Message, ticket: Ticket) {
@@ -64,7 +77,7 @@ impl Held {
 
     /// Number and age of the first.
     pub(super) fn first(&self) -> Option<(u64, Instant)> {
-        self.tickets.front().map(|first| (first.number, first.since))
+        self.tickets.front().map(Ticket::place)
     }
 
     /// Lets go of what is settled.
@@ -73,11 +86,5 @@ impl Held {
         self.messages.retain(|_| tickets.next().is_some_and(|ticket| !ticket.is_settled()));
         self.tickets.retain(|ticket| !ticket.is_settled());
         self.bytes = self.tickets.iter().map(|ticket| ticket.bytes).sum();
-    }
-
-    /// Lets go of memory beyond that for so many messages.
-    pub(super) fn shrink_to(&mut self, messages: usize) {
-        self.messages.shrink_to(messages);
-        self.tickets.shrink_to(messages);
     }
 }

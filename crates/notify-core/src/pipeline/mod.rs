@@ -10,6 +10,7 @@
 
 mod account;
 mod backoff;
+mod blocks;
 mod bounds;
 mod builder;
 mod deadline;

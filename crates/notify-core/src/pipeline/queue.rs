@@ -11,6 +11,7 @@ use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::Instant;
 
 use super::account::{Account, Reason};
+use super::blocks::Blocks;
 use super::bounds::{Overflow, QueueConfig, weight};
 use super::deadline::after;
 use super::gather::{Awaiting, Stream};
@@ -43,7 +44,7 @@ pub(super) struct Queue {
 
 #[derive(Debug, Default)]
 pub(super) struct Inner {
-    pub(super) queued: Held,
+    pub(super) queued: Blocks,
     pub(super) in_flight: usize,
     pub(super) in_flight_bytes: usize,
     /// The first message in flight, as of the last time the flight changed.
@@ -162,7 +163,7 @@ impl Queue {
         };
         inner.next += 1;
         inner.account.emitted += 1;
-        inner.queued.push(message, ticket);
+        inner.queued.push(message, ticket, &self.config);
         let wake_worker = inner.wakes_worker(&self.config);
         drop(inner);
         if wake_worker {
@@ -275,7 +276,7 @@ impl Queue {
             dropped: account.dropped,
             pending: Pending {
                 messages: (inner.queued.len() + inner.in_flight) as u64,
-                bytes: (inner.queued.bytes + inner.in_flight_bytes) as u64,
+                bytes: (inner.queued.bytes() + inner.in_flight_bytes) as u64,
             },
             retried: account.retried,
             suppressed,
@@ -289,24 +290,19 @@ impl Queue {
 impl Inner {
     fn has_room(&self, config: &QueueConfig, bytes: usize) -> bool {
         self.queued.len() + self.in_flight < config.max_messages
-            && self.queued.bytes + self.in_flight_bytes + bytes <= config.max_bytes
+            && self.queued.bytes() + self.in_flight_bytes + bytes <= config.max_bytes
     }
 
     /// Moves messages to `flight`, up to the size of a batch; says whether there may be more to move.
-    /// All at once where all fit; otherwise few at a time, for as long as they are moved nobody can emit.
+    /// Those that are not taken as a block few at a time: while they are moved nobody can emit.
     pub(super) fn fill(&mut self, flight: &mut Held, config: &QueueConfig) -> bool {
         let before = (flight.len(), flight.bytes);
-        let fits =
-            self.queued.len() <= config.batch_messages && self.queued.bytes <= config.batch_bytes;
         let mut more = false;
-        if flight.is_empty() && fits {
-            std::mem::swap(flight, &mut self.queued);
+        if flight.is_empty() {
+            self.queued.take(flight);
         }
         for moved in 0.. {
-            let Some(ticket) = self.queued.tickets.front() else { break };
-            let full = flight.len() >= config.batch_messages
-                || flight.bytes + ticket.bytes > config.batch_bytes;
-            if full && !flight.is_empty() {
+            if !self.queued.first().is_some_and(|first| flight.has_room(first, config)) {
                 break;
             }
             if moved == MOVED_AT_ONCE {
@@ -319,16 +315,14 @@ impl Inner {
         self.in_flight += flight.len() - before.0;
         self.in_flight_bytes += flight.bytes - before.1;
         self.first_in_flight = flight.first();
-        // A queue that was full once must not keep its memory for ever.
-        if self.queued.is_empty() && self.queued.messages.capacity() / 4 > config.batch_messages {
-            self.queued.shrink_to(config.batch_messages);
-        }
         more
     }
 
     /// Number and age of the oldest pending message.
     fn oldest(&self) -> Option<(u64, Instant)> {
-        self.first_in_flight.filter(|_| self.in_flight > 0).or_else(|| self.queued.first())
+        self.first_in_flight
+            .filter(|_| self.in_flight > 0)
+            .or_else(|| self.queued.first().map(Ticket::place))
     }
 }
 
