@@ -82,7 +82,7 @@ impl Row {
 impl std::fmt::Display for Want {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::RatioAtLeast(least) => write!(f, "ratio >= {}", short(*least)),
+            Self::RatioAtLeast(least) => write!(f, "ratio >= {least}"),
             Self::RatioAtMost(most) => write!(f, "ratio <= {most}"),
             Self::OursAtMost(most) => write!(f, "ours <= {most}"),
             Self::Nothing => f.write_str("nothing"),

@@ -91,7 +91,8 @@ impl Notifier {
         if !self.enabled(event.event_type()) {
             return self.suppress();
         }
-        match self.queue_in_turn(self.encode(event)) {
+        // Apart from waiting: a message is not moved into a future that has nothing to wait for.
+        match self.push_in_turn(self.encode(event)) {
             Ok(receipt) => receipt,
             Err(message) => self.0.queue.push_when_room(message, self.0.send_timeout).await,
         }
@@ -123,7 +124,7 @@ impl Notifier {
         if !self.enabled(notification.body.event_type()) {
             return self.suppress();
         }
-        match self.queue_in_turn(notification.encode(&self.0.encoding)) {
+        match self.push_in_turn(notification.encode(&self.0.encoding)) {
             Ok(receipt) => receipt,
             Err(message) => self.0.queue.push_when_room(message, self.0.send_timeout).await,
         }
@@ -213,8 +214,8 @@ impl Notifier {
         self.stats()
     }
 
-    /// Queues at once what need not wait. The message that must is given back.
-    fn queue_in_turn(&self, encoded: Result<Message>) -> Result<Receipt, Message> {
+    /// Queues what was encoded at once if it need not wait; otherwise gives it back.
+    fn push_in_turn(&self, encoded: Result<Message>) -> Result<Receipt, Message> {
         match encoded {
             Ok(message) => self.0.queue.push_in_turn(message),
             Err(error) => Ok(self.0.queue.refuse_unencoded(error)),
