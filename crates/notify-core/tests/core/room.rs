@@ -1,5 +1,7 @@
 //! A queue that is full: what is dropped, and who waits for room.
 
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use crate::pipeline::{attempt, build, create, outcome, queue};
@@ -174,6 +176,37 @@ async fn whoever_waits_for_room_gets_it_in_turn() {
     let sizes: Vec<_> = script.taken().iter().map(|message| message.body().len()).collect();
     assert!(sizes[2] > 900_000 && sizes[3] < 50_000, "{sizes:?}");
     drop(pending);
+}
+
+/// Or many tasks would wait in a line for each notification. Who wants more room than there is still
+/// comes first.
+#[tokio::test(start_paused = true)]
+async fn who_finds_room_passes_those_who_have_not_noticed_theirs() {
+    let script = Script::default();
+    let (notifier, worker) = build(&script, queue(2, 2));
+    let pending = [notifier.emit(&create()), notifier.emit(&create())];
+    let event = create();
+    let enqueue = || Box::pin(notifier.enqueue(&event));
+    let (mut first, mut second) = (enqueue(), enqueue());
+    assert!(look(&mut first).is_none() && look(&mut second).is_none());
+    tokio::spawn(worker.run());
+    notifier.flush(Duration::from_secs(60)).await.unwrap();
+
+    assert!(look(&mut enqueue()).is_none(), "the first wants room, and has not noticed it");
+    let first = first.await;
+    let passed = look(&mut enqueue()).expect("there is room, and the second has not noticed");
+    drop(second.await);
+    notifier.flush(Duration::from_secs(60)).await.unwrap();
+    assert_eq!(notifier.stats().delivered, 5);
+    drop((pending, first, passed));
+}
+
+/// What has come of a future, without waiting for it.
+fn look<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
+    match Pin::new(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => Some(output),
+        Poll::Pending => None,
+    }
 }
 
 /// On real threads, with a queue that is full most of the time: a wake-up that is lost would leave
