@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::encode::write_json_string;
 use crate::parse_time::parse_time;
-use crate::text::is_unsafe;
+use crate::text::has_unsafe;
 use crate::{Error, ErrorKind, EventType, Priority, Result};
 
 /// One notification, encoded and redacted, ready to be sent.
@@ -38,7 +38,7 @@ impl Message {
     pub fn from_body(body: Vec<u8>) -> Result<Self> {
         let invalid = |what: &'static str| Error::new(ErrorKind::Invalid, what);
         let text = std::str::from_utf8(&body).map_err(|_| invalid("the body is not UTF-8"))?;
-        if text.chars().any(is_unsafe) {
+        if has_unsafe(text) {
             return Err(invalid("the body is not one harmless line"));
         }
         // What serde_json says may quote the body, so it is not passed on.

@@ -49,6 +49,13 @@ pub(crate) fn quoted(word: &str) -> String {
     format!("\"{}\"", printable(&Redact::Secrets.text(word), 64))
 }
 
+/// Whether a text holds an [unsafe](is_unsafe) character.
+pub(crate) fn has_unsafe(text: &str) -> bool {
+    // Nearly every text is ASCII, of which many bytes are looked at in one go.
+    let plain = text.bytes().fold(true, |plain, byte| plain & matches!(byte, b' '..=b'~'));
+    !plain && text.chars().any(is_unsafe)
+}
+
 /// Whether a character does something other than show itself: C0 and C1 controls, DEL, line and
 /// paragraph separators, and the bidirectional controls of Unicode (UAX #9).
 pub(crate) fn is_unsafe(c: char) -> bool {
@@ -68,6 +75,15 @@ mod tests {
         assert_eq!(quoted(&"x".repeat(65)), format!("\"{}…\"", "x".repeat(64)));
         let long = format!("amqp://user:{}@host", "hunter2".repeat(10));
         assert_eq!(quoted(&long), "\"amqp://***@host\"");
+    }
+
+    #[test]
+    fn one_unsafe_character_is_found_wherever_it_stands() {
+        for c in ('\0'..='\u{2fff}').chain(['🖼']) {
+            let text = format!("{}{c}{}", "x".repeat(40), "é".repeat(3));
+            assert_eq!(has_unsafe(&text), is_unsafe(c), "{c:?}");
+            assert_eq!(has_unsafe(&c.to_string()), is_unsafe(c), "{c:?}");
+        }
     }
 
     #[test]
