@@ -76,7 +76,7 @@ impl Writer {
     pub(crate) fn string(&mut self, text: &str) {
         self.bytes.reserve(text.len() + 2);
         self.bytes.push(b'"');
-        if text.bytes().all(is_plain) {
+        if is_plain(text.as_bytes()) {
             self.bytes.extend_from_slice(text.as_bytes());
         } else {
             self.escaped(text);
@@ -141,21 +141,14 @@ impl Writer {
     }
 }
 
-/// Whether a byte stands for itself in a string, without looking at its neighbours.
+/// Whether all bytes stand for themselves in a string. Many are looked at in one go.
 #[inline]
-fn is_plain(byte: u8) -> bool {
-    PLAIN[usize::from(byte)]
+fn is_plain(text: &[u8]) -> bool {
+    text.iter().fold(true, |plain, &byte| {
+        let stands = matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\';
+        plain & stands
+    })
 }
-
-const PLAIN: [bool; 256] = {
-    let mut plain = [false; 256];
-    let mut byte = 0x20;
-    while byte < 0x7f {
-        plain[byte] = byte != b'"' as usize && byte != b'\\' as usize;
-        byte += 1;
-    }
-    plain
-};
 
 fn must_escape(c: char) -> bool {
     matches!(c, '"' | '\\') || is_unsafe(c)
