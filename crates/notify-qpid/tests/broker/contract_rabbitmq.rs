@@ -3,8 +3,8 @@
 use std::sync::Mutex;
 
 use async_trait::async_trait;
-use notify_conformance::broker::proton;
 use notify_conformance::broker::rabbitmq::{RabbitMq, Vhost};
+use notify_conformance::broker::{proton, wait_until};
 use notify_conformance::{Capability, Harness, Metadata, Received};
 use notify_core::Transport;
 use notify_qpid::{Config, Qpid};
@@ -63,6 +63,8 @@ impl Harness for Node {
             for (queue, _) in QUEUES {
                 vhost.declare_queue(queue, &json!({ "durable": true }));
             }
+            // The broker counts whoever declared them a moment longer.
+            wait_until("nobody is connected", || vhost.connections() == 0);
             let url =
                 format!("amqp://guest:guest@127.0.0.1:{}/vhost:{}", broker.port(), vhost.name());
             Self { config: config(&url, json!({})), vhost, received: Vec::new() }
