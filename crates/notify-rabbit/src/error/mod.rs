@@ -1,12 +1,15 @@
 //! What lapin and the broker say, in the user's terms.
 
+mod library;
+mod log_in;
+
 use std::fmt;
 
 use lapin::protocol::{AMQPError, AMQPErrorKind, AMQPHardError, AMQPSoftError};
 use notify_core::{Error, ErrorKind, printable};
 use notify_net::Host;
 
-use crate::config::{Config, Declare, GUEST, SaslMechanism};
+use crate::config::{Config, Declare, SaslMechanism};
 
 /// Where something went wrong, for errors that can be acted on.
 #[derive(Clone, Debug)]
@@ -38,36 +41,6 @@ impl Site {
             virtual_host: config.virtual_host.clone(),
             sasl_mechanism: config.sasl_mechanism,
             declares: config.declare == Declare::Yes,
-        }
-    }
-
-    /// What `error` means.
-    pub(crate) fn explain(&self, error: &lapin::Error, doing: Doing) -> Error {
-        match error.kind() {
-            lapin::ErrorKind::ProtocolError(error) => self.refused(error, doing),
-            lapin::ErrorKind::IOError(error) | lapin::ErrorKind::RuntimeShutdownError(error) => {
-                if let Some(known) = error.get_ref().and_then(|error| error.downcast_ref::<Error>())
-                {
-                    return known.clone();
-                }
-                if let Some(tls) = notify_net::explain(error, &self.host) {
-                    return tls;
-                }
-                self.unavailable(match doing {
-                    Doing::LogIn => "ended the connection while we logged in",
-                    Doing::Declare | Doing::Publish => "is gone: the connection was lost",
-                })
-                .with_source(std::io::Error::from(error.kind()))
-            }
-            lapin::ErrorKind::MissingHeartbeatError => Error::new(
-                ErrorKind::Timeout,
-                format!("{} has been silent for two heartbeats", self.host),
-            ),
-            lapin::ErrorKind::ParsingError(_) | lapin::ErrorKind::InvalidProtocolVersion(_) => {
-                Error::new(ErrorKind::Config, format!("{} does not speak AMQP 0-9-1", self.host))
-            }
-            // How lapin says that something else went wrong before.
-            _ => self.unavailable("is gone: the connection was closed"),
         }
     }
 
@@ -103,53 +76,6 @@ impl Site {
                 (ErrorKind::Unavailable, format!("{} closed the connection: {said}", self.host))
             }
             _ => (ErrorKind::Unavailable, format!("{} gave up on us: {said}", self.host)),
-        };
-        Error::new(kind, text)
-    }
-
-    fn log_in_refused(&self) -> String {
-        match self.sasl_mechanism {
-            SaslMechanism::External => format!(
-                "{} knows no user for the certificate in `rabbit.cert_file`, or its plugin \
-                 rabbitmq_auth_mechanism_ssl is off",
-                self.host
-            ),
-            SaslMechanism::Plain if self.user == GUEST && !self.host.is_loopback() => format!(
-                "{} refused user `{GUEST}`, who may log in from the broker's own machine only: \
-                 create a user and set `rabbit.user`",
-                self.host
-            ),
-            SaslMechanism::Plain => format!(
-                "{} refused user `{}`: wrong `rabbit.user` or password",
-                self.host,
-                printable(&self.user, 64)
-            ),
-        }
-    }
-
-    /// `NOT_ALLOWED` is said of virtual hosts and of limits.
-    fn not_allowed(&self, said: Said<'_>) -> Error {
-        let virtual_host = printable(&self.virtual_host, 255);
-        let (kind, text) = if said.0.contains("not found") {
-            (
-                ErrorKind::Config,
-                format!(
-                    "{} has no virtual host `{virtual_host}`: create it, or correct \
-                     `rabbit.virtual_host`",
-                    self.host
-                ),
-            )
-        } else if said.0.contains("refused for user") {
-            (
-                ErrorKind::Access,
-                format!(
-                    "{self} may not use the virtual host `{virtual_host}`: \
-                     `rabbitmqctl set_permissions` grants it"
-                ),
-            )
-        } else {
-            // A virtual host that is still starting, a limit of connections.
-            (ErrorKind::Unavailable, format!("{} does not let us in: {said}", self.host))
         };
         Error::new(kind, text)
     }
