@@ -102,7 +102,7 @@ fn fuzz(program: &Path, target: &str, seconds: u64) -> Result<()> {
     Ok(())
 }
 
-const CRATE: &str = "crates/notify-fuzz";
+const CRATE: &str = "tests/fuzz";
 const VERSION: &str = "0.13.2";
 /// How libFuzzer begins to say how many inputs it has tried.
 const EXECUTED: &str = "stat::number_of_executed_units:";

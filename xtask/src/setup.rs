@@ -166,7 +166,7 @@ const PACKAGES: [&str; 6] =
 const BENCH_PACKAGES: [&str; 3] = ["gcc", "libc6-dev", "librabbitmq-dev"];
 
 /// Beside the programs that need them.
-const REQUIREMENTS: &str = "crates/notify-conformance/src/broker/python/requirements.txt";
+const REQUIREMENTS: &str = "tests/testbed/src/broker/python/requirements.txt";
 
 /// Debian's own, the one that `python3-venv` is for.
 const PYTHON: &str = "/usr/bin/python3";

@@ -15,16 +15,10 @@
     reason = "everything here is part of a test"
 )]
 
-pub mod broker;
 pub mod clauses;
-pub mod disk;
 mod harness;
-pub mod log;
-pub mod process;
-pub mod proxy;
 pub mod samples;
 pub mod scripted;
-pub mod secrets;
 
 #[doc(hidden)]
 pub use tokio;
@@ -66,13 +60,6 @@ macro_rules! suite {
             )+
         }
     };
-}
-
-/// How many cases a property is tried with: as many as `PROPTEST_CASES` says, which else counts only
-/// for properties that do not choose for themselves; or `ordinarily`.
-pub fn cases(ordinarily: u32) -> u32 {
-    let asked = std::env::var("PROPTEST_CASES").ok();
-    asked.and_then(|cases| cases.parse().ok()).unwrap_or(ordinarily)
 }
 
 /// Runs one clause on a runtime of its own: two threads, as the worker of a service has beside it.

@@ -99,8 +99,8 @@ const CONFORMANCE: &str = "notify-conformance";
 const CORE_SOURCES: &str = "crates/notify-core/src";
 
 /// Programs and tests of the project's own, beyond those of a single crate.
-pub(super) const FOR_DEVELOPERS: [&str; 4] =
-    ["notify-bench", "notify-chaos", "notify-fuzz", "notify-tests"];
+pub(super) const FOR_DEVELOPERS: [&str; 5] =
+    ["notify-bench", "notify-chaos", "notify-fuzz", "notify-interop", "notify-testbed"];
 
 const TRANSPORTS: [&str; 5] =
     ["notify-log", "notify-noop", "notify-qpid", "notify-rabbit", "notify-spool"];
@@ -182,7 +182,7 @@ mod tests {
     fn a_library_that_is_built_with_the_conformance_suite_is_found() {
         let built_with = |line| conformance_is_for_tests(&packages(&[line]));
         assert_eq!(built_with("notify-log: notify-conformance").len(), 1);
-        assert_eq!(built_with("notify-tests: notify-conformance"), [""; 0]);
+        assert_eq!(built_with("notify-interop: notify-conformance"), [""; 0]);
         let mut dev = packages(&["notify-log: notify-conformance"]);
         dev.packages[0].dependencies[0].kind = Some("dev".to_owned());
         assert_eq!(conformance_is_for_tests(&dev), [""; 0]);

@@ -1,8 +1,8 @@
 //! `emit` and `check` against peers of AMQP 1.0: what is delivered is there, and what is not is said.
 
-use notify_conformance::broker::free_port;
-use notify_conformance::broker::proton::{self, Fault, Peer};
-use notify_conformance::broker::rabbitmq::RabbitMq;
+use notify_testbed::broker::free_port;
+use notify_testbed::broker::proton::{self, Fault, Peer};
+use notify_testbed::broker::rabbitmq::RabbitMq;
 
 use crate::support::{LIFECYCLE, Place};
 

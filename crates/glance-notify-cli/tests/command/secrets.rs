@@ -5,8 +5,8 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use notify_conformance::broker::free_port;
-use notify_conformance::secrets::{MASKED_KEYS, REMOVED_KEYS, SECRET, texts, tree};
+use notify_testbed::broker::free_port;
+use notify_testbed::secrets::{MASKED_KEYS, REMOVED_KEYS, SECRET, texts, tree};
 use serde_json::{Value, json};
 
 use crate::support::{Ended, Place, emit, ids, values};

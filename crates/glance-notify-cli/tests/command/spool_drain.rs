@@ -7,7 +7,7 @@ use std::io::Write;
 use std::net::TcpListener;
 use std::os::unix::fs::symlink;
 
-use notify_conformance::broker::rabbitmq::RabbitMq;
+use notify_testbed::broker::rabbitmq::RabbitMq;
 use serde_json::{Value, json};
 
 use crate::support::{

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use notify_conformance::broker::rabbitmq::{RabbitMq, Vhost};
+use notify_testbed::broker::rabbitmq::{RabbitMq, Vhost};
 use serde_json::{Value, json};
 
 use crate::support::{

@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::symlink;
 
-use notify_conformance::broker::proton::{Fault, Peer};
+use notify_testbed::broker::proton::{Fault, Peer};
 
 use crate::support::{Ended, LIFECYCLE, Place, emit, line};
 

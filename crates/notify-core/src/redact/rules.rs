@@ -162,7 +162,7 @@ const PARAMETERS: &[&str] = &[
 
 #[cfg(test)]
 mod tests {
-    use notify_conformance::secrets::{self, MASKED_KEYS, REMOVED_KEYS};
+    use notify_testbed::secrets::{self, MASKED_KEYS, REMOVED_KEYS};
 
     use super::*;
     use crate::redact::url;

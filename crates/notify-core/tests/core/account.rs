@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use crate::common::event;
-use notify_conformance::cases;
+use notify_testbed::cases;
 use notify_conformance::scripted::{Act, Attempt, End, Script};
 use notify_core::*;
 use proptest::prelude::*;

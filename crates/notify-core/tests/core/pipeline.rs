@@ -300,7 +300,7 @@ async fn stats_can_be_serialised() {
 
 #[tokio::test(start_paused = true)]
 async fn a_failure_that_comes_and_goes_is_told_once_a_minute() {
-    let log = notify_conformance::log::Log::default();
+    let log = notify_testbed::log::Log::default();
     let _guard = tracing::subscriber::set_default(log.clone());
     let script = Script::default();
     let (notifier, worker) = build(&script, queue(10, 10));

@@ -1,7 +1,7 @@
 //! A planted secret comes out nowhere: in no encoding, no error, no `Debug`.
 
 use crate::common::{event, image, notification, task, text};
-use notify_conformance::secrets::{self, MASKED_KEYS, REMOVED_KEYS, SECRET};
+use notify_testbed::secrets::{self, MASKED_KEYS, REMOVED_KEYS, SECRET};
 use notify_core::*;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};

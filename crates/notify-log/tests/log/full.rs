@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use notify_conformance::process::{process, role};
+use notify_testbed::process::{process, role};
 use notify_core::{ErrorKind, Outcome, Verdict};
 
 use crate::support::{attempt, log, messages, read};

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use notify_conformance::process::{process, role};
+use notify_testbed::process::{process, role};
 
 use crate::support::{deliver, log, message, read};
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Child, Command};
 use std::time::Duration;
 
-use notify_conformance::process::{process, role};
+use notify_testbed::process::{process, role};
 use notify_core::Notifier;
 
 use crate::support::{log, notification, whole_lines};

@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
 
-use notify_conformance::process::{process, role};
+use notify_testbed::process::{process, role};
 use notify_core::{ErrorKind, FindingState, Message, Outcome, Transport as _};
 use notify_log::{Config, Log, TARGET};
 use tracing::Level;

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use notify_conformance::broker::free_port;
-use notify_conformance::broker::proton::Peer;
-use notify_conformance::broker::rabbitmq::RabbitMq;
-use notify_conformance::log::Log;
+use notify_testbed::broker::free_port;
+use notify_testbed::broker::proton::Peer;
+use notify_testbed::broker::rabbitmq::RabbitMq;
+use notify_testbed::log::Log;
 use notify_conformance::{Harness as _, samples};
 use notify_core::{Error, ErrorKind};
 use notify_qpid::Qpid;

@@ -3,8 +3,8 @@
 use std::sync::Mutex;
 
 use async_trait::async_trait;
-use notify_conformance::broker::rabbitmq::{RabbitMq, Vhost};
-use notify_conformance::broker::{proton, wait_until};
+use notify_testbed::broker::rabbitmq::{RabbitMq, Vhost};
+use notify_testbed::broker::{proton, wait_until};
 use notify_conformance::{Capability, Harness, Metadata, Received};
 use notify_core::Transport;
 use notify_qpid::{Config, Qpid};

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use notify_conformance::broker::proton::Peer;
+use notify_testbed::broker::proton::Peer;
 use notify_conformance::samples;
 use notify_core::Verdict;
 use notify_qpid::Qpid;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use notify_conformance::broker::proton::{Fault, Peer};
+use notify_testbed::broker::proton::{Fault, Peer};
 use notify_conformance::samples;
 use notify_core::{Error, ErrorKind, Message};
 use notify_qpid::Qpid;

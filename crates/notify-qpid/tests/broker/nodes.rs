@@ -1,6 +1,6 @@
 //! Queues and exchanges of RabbitMQ 3.10: created, used as they are, missing, deleted, full.
 
-use notify_conformance::log::Log;
+use notify_testbed::log::Log;
 use notify_conformance::{Harness as _, samples};
 use notify_core::{ErrorKind, FindingState, Transport as _};
 use notify_qpid::Qpid;

@@ -1,6 +1,6 @@
 //! Every outcome of AMQP 1.0, and what is sent.
 
-use notify_conformance::broker::proton::{Fault, Outcome, Peer};
+use notify_testbed::broker::proton::{Fault, Outcome, Peer};
 use notify_conformance::samples;
 use notify_core::{ErrorKind, Priority, Transport as _, Verdict};
 use notify_qpid::Qpid;

@@ -2,9 +2,9 @@
 //!
 //! The log is that of the whole process, so whatever other tests log meanwhile is looked at too.
 
-use notify_conformance::broker::free_port;
-use notify_conformance::broker::proton::{Fault, Peer};
-use notify_conformance::log::Log;
+use notify_testbed::broker::free_port;
+use notify_testbed::broker::proton::{Fault, Peer};
+use notify_testbed::log::Log;
 use notify_conformance::{Harness as _, samples};
 use notify_core::{Body, Event, Notification, Payload, Transport};
 use notify_qpid::Qpid;

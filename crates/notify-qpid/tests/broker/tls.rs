@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use notify_conformance::broker::Authority;
-use notify_conformance::broker::rabbitmq::RabbitMq;
+use notify_testbed::broker::Authority;
+use notify_testbed::broker::rabbitmq::RabbitMq;
 use notify_conformance::samples;
 use notify_core::{Error, ErrorKind, Transport as _};
 use notify_qpid::Qpid;

@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 
 use async_trait::async_trait;
-use notify_conformance::broker::rabbitmq::{RabbitMq, Vhost};
+use notify_testbed::broker::rabbitmq::{RabbitMq, Vhost};
 use notify_conformance::{Capability, Harness, Metadata, Received, samples};
 use notify_core::{Body, Event, Notification, Priority, Transport};
 use notify_rabbit::{Config, Rabbit};

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use crate::relay::Relay;
 use crate::support::{LONG, attempt, deliver, lapin_threads, rabbit, sockets, until};
-use notify_conformance::broker::rabbitmq::{RabbitMq, Vhost};
-use notify_conformance::log::Log;
+use notify_testbed::broker::rabbitmq::{RabbitMq, Vhost};
+use notify_testbed::log::Log;
 use notify_conformance::samples;
 use notify_core::{ErrorKind, Message, Outcome, Transport, Verdict};
 use serde_json::json;

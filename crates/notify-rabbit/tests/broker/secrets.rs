@@ -3,9 +3,9 @@
 //! The log is that of the whole process, so whatever other tests log meanwhile is looked at too.
 
 use crate::support::{attempt, rabbit};
-use notify_conformance::broker::free_port;
-use notify_conformance::broker::rabbitmq::RabbitMq;
-use notify_conformance::log::Log;
+use notify_testbed::broker::free_port;
+use notify_testbed::broker::rabbitmq::RabbitMq;
+use notify_testbed::log::Log;
 use notify_conformance::samples;
 use notify_core::{Body, Event, Notification, Payload, Transport};
 use serde_json::json;

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use crate::support::{attempt, rabbit};
-use notify_conformance::broker::Authority;
-use notify_conformance::broker::rabbitmq::RabbitMq;
+use notify_testbed::broker::Authority;
+use notify_testbed::broker::rabbitmq::RabbitMq;
 use notify_conformance::samples;
 use notify_core::{Error, ErrorKind, Transport};
 use serde_json::{Value, json};

@@ -1,8 +1,8 @@
 //! What is declared, what is adopted, what is refused, and what is said when it is not there.
 
 use crate::support::{attempt, deliver, rabbit, until};
-use notify_conformance::broker::rabbitmq::{RabbitMq, Vhost};
-use notify_conformance::log::Log;
+use notify_testbed::broker::rabbitmq::{RabbitMq, Vhost};
+use notify_testbed::log::Log;
 use notify_conformance::samples;
 use notify_core::{Error, ErrorKind, Transport, Verdict};
 use serde_json::{Value, json};
@@ -29,7 +29,7 @@ fn close_connections(vhost: &Vhost<'_>) {
 }
 
 /// What stands beside the body, by name.
-fn properties(received: &notify_conformance::broker::rabbitmq::Received) -> Value {
+fn properties(received: &notify_testbed::broker::rabbitmq::Received) -> Value {
     let mut properties = received.properties.clone();
     let mut headers = received.headers.clone();
     if let Some(headers) = &mut headers {

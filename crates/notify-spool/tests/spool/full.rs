@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use notify_conformance::process::{process, role};
+use notify_testbed::process::{process, role};
 use notify_conformance::samples;
 use notify_conformance::scripted::Script;
 use notify_core::{ErrorKind, Outcome, Transport as _};

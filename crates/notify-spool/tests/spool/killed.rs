@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use notify_conformance::process::{process, role};
+use notify_testbed::process::{process, role};
 use notify_conformance::samples;
 use notify_conformance::scripted::Script;
 use notify_core::Message;

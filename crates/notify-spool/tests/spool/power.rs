@@ -3,7 +3,7 @@
 use std::fs;
 use std::sync::Arc;
 
-use notify_conformance::disk::{Disk, Failure, Fault, Operation};
+use notify_testbed::disk::{Disk, Failure, Fault, Operation};
 use notify_conformance::samples;
 use notify_core::Transport as _;
 use notify_spool::{Config, Spool};

@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, Stdio};
 
-use notify_conformance::process::{process, role};
+use notify_testbed::process::{process, role};
 use notify_conformance::samples;
 use notify_conformance::scripted::Script;
 use notify_core::{ErrorKind, Message, Transport as _};

@@ -18,7 +18,7 @@ use std::rc::Rc;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use notify_conformance::cases;
+use notify_testbed::cases;
 use notify_core::*;
 use proptest::prelude::*;
 use proptest_state_machine::{StateMachineTest, prop_state_machine};

@@ -19,8 +19,8 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-use notify_conformance::cases;
-use notify_conformance::disk::Disk;
+use notify_testbed::cases;
+use notify_testbed::disk::Disk;
 use notify_conformance::samples;
 use notify_core::{Message, Notifier, Outcome, QueueConfig, Receipt, Stats};
 use notify_spool::{Config, Spool, WhenFull, admin};

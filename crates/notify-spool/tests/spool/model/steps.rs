@@ -1,6 +1,6 @@
 //! What can happen to a spool, and how often.
 
-use notify_conformance::disk::{Failure, Fault, Operation};
+use notify_testbed::disk::{Failure, Fault, Operation};
 use proptest::prelude::*;
 use proptest_state_machine::ReferenceStateMachine;
 

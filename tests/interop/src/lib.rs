@@ -1,0 +1,23 @@
+//! What no single crate can prove: the documentation compiles, its numbers are those of the code, and
+//! the whole works as one.
+
+pub mod service;
+
+/// The documents whose snippets are compiled and run.
+#[cfg(doctest)]
+mod documents {
+    #[doc = include_str!("../../../README.md")]
+    mod readme {}
+    #[doc = include_str!("../../../docs/architecture.md")]
+    mod architecture {}
+    #[doc = include_str!("../../../docs/configuration.md")]
+    mod configuration {}
+    #[doc = include_str!("../../../docs/schema.md")]
+    mod schema {}
+    #[doc = include_str!("../../../docs/operations.md")]
+    mod operations {}
+    #[doc = include_str!("../../../docs/decisions.md")]
+    mod decisions {}
+    #[doc = include_str!("../../../docs/rabbitmq.md")]
+    mod rabbitmq {}
+}

@@ -1,0 +1,53 @@
+//! `docs/brokers.md` against the types: every key, its default, and its example.
+
+use std::collections::BTreeMap;
+
+use glance_notify::{Config, open};
+
+const DOC: &str = include_str!("../../../docs/brokers.md");
+
+/// The rows of the table of options: key and default.
+fn rows() -> BTreeMap<&'static str, &'static str> {
+    let rows = DOC.lines().filter_map(|line| {
+        let cells: Vec<_> = line.strip_prefix("| `qpid.")?.splitn(4, " | ").collect();
+        Some((cells[0].strip_suffix('`')?, cells[2]))
+    });
+    rows.collect()
+}
+
+#[test]
+fn every_key_is_documented_and_every_documented_key_exists() {
+    let config: Config = "strategy = 'qpid'\nqpid.zzz = 1".parse().unwrap();
+    let error = open(&config).unwrap_err().to_string();
+    let (_, keys) = error.split_once("unknown field: expected ").unwrap();
+    let mut keys: Vec<_> = keys.split('"').skip(1).step_by(2).collect();
+    keys.sort_unstable();
+    assert_eq!(rows().into_keys().collect::<Vec<_>>(), keys);
+}
+
+#[test]
+fn every_documented_default_is_the_default() {
+    let default = glance_notify::qpid::Config::default();
+    let rows = rows();
+    let of = |key: &str| rows[key].trim_matches(['`', '"']).to_owned();
+    assert_eq!(of("host"), default.hosts[0].name);
+    assert_eq!(of("port"), default.hosts[0].port.to_string());
+    assert_eq!(of("exchange"), default.exchange);
+    assert_eq!(of("topic"), default.topic);
+    assert_eq!(of("node"), format!("{:?}", default.node).to_lowercase());
+    assert_eq!(of("dialect"), format!("{:?}", default.dialect).to_lowercase());
+    assert_eq!(of("envelope"), format!("{:?}", default.envelope).to_lowercase());
+    assert_eq!(of("window"), default.window.to_string());
+    assert_eq!(of("connect_timeout"), default.connect_timeout.as_secs().to_string());
+    assert_eq!(of("settle_timeout"), default.settle_timeout.as_secs().to_string());
+    assert_eq!(of("heartbeat"), default.heartbeat.to_string());
+}
+
+#[test]
+fn the_example_is_a_configuration() {
+    let mut examples = DOC.split("```toml\n").skip(1);
+    let example = examples.next().unwrap().split("```").next().unwrap();
+    assert!(examples.next().is_none());
+    let config: Config = example.parse().unwrap();
+    assert_eq!(open(&config).unwrap().name(), "qpid");
+}

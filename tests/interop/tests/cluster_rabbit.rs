@@ -1,0 +1,100 @@
+//! Quorum queues on a cluster of three: the node that we talk to and the node that leads a queue are
+//! killed while we send.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test may fail, and say what it saw"
+)]
+
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
+use glance_notify::{Config, Notifier};
+use notify_testbed::broker::rabbitmq::Cluster;
+use notify_conformance::samples;
+
+/// Emits at a steady rate until told to stop; returns how many, all of which were accepted.
+async fn emit(notifier: Notifier, stop: tokio::sync::oneshot::Receiver<()>) -> u64 {
+    let mut receipts = Vec::new();
+    let mut stop = std::pin::pin!(stop);
+    let mut number = 0;
+    loop {
+        tokio::select! {
+            _ = &mut stop => break,
+            () = tokio::time::sleep(Duration::from_millis(1)) => {}
+        }
+        for _ in 0..5 {
+            receipts.push(notifier.resend(&samples::notification(number)).await);
+            number += 1;
+        }
+    }
+    for receipt in receipts {
+        receipt.await.unwrap();
+    }
+    number
+}
+
+/// Waits until something is delivered again; prints how long that took.
+async fn pause(notifier: &Notifier, what: &str) {
+    let (start, before) = (Instant::now(), notifier.stats().delivered);
+    while notifier.stats().delivered < before + 100 {
+        assert!(start.elapsed() < Duration::from_secs(90), "{what}: {:?}", notifier.stats());
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    println!("{what}: a pause of {:?}", start.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killing_the_node_we_talk_to_and_the_leader_loses_nothing() {
+    let cluster = Cluster::start(3);
+    let config: Config = format!(
+        "strategy = 'rabbit'\nrabbit.url = '{}?heartbeat=2'\nrabbit.queue_type = 'quorum'",
+        cluster.url()
+    )
+    .parse()
+    .unwrap();
+    let (notifier, worker) = glance_notify::start(&config).unwrap();
+    let worker = tokio::spawn(worker.run());
+    let (stop, stopped) = tokio::sync::oneshot::channel();
+    let emitting = tokio::spawn(emit(notifier.clone(), stopped));
+    pause(&notifier, "at first").await;
+
+    let ours = cluster.nodes().iter().position(|node| {
+        let count = node.eval("length(rabbit_networking:local_connections())");
+        count != "0"
+    });
+    let ours = ours.unwrap();
+    cluster.node(ours).kill();
+    pause(&notifier, "the node that we talk to is killed").await;
+    cluster.node(ours).restart();
+    cluster.wait_until_complete();
+    pause(&notifier, "it is back").await;
+
+    let leader = cluster.leader("notifications.info", ours);
+    cluster.node(leader).kill();
+    pause(&notifier, "the leader of a queue is killed").await;
+    cluster.node(leader).restart();
+    cluster.wait_until_complete();
+
+    stop.send(()).unwrap();
+    let emitted = emitting.await.unwrap();
+    let stats = notifier.shutdown(Duration::from_secs(60)).await;
+    worker.await.unwrap();
+    assert_eq!((stats.emitted, stats.delivered), (emitted, emitted));
+
+    let vhost = cluster.node(ours).root();
+    let mut there = HashSet::new();
+    let mut copies = 0;
+    for queue in ["notifications.info", "notifications.warn", "notifications.error"] {
+        assert_eq!(vhost.queue(queue).unwrap().r#type, "quorum");
+        copies += vhost.drain_each(queue, false, |message| {
+            there.insert(message.message_id().to_owned());
+        });
+    }
+    for number in 0..emitted {
+        let id = samples::notification(number).message_id.to_string();
+        assert!(there.contains(&id), "number {number} was accepted and is lost");
+    }
+    println!("{emitted} accepted, {} of them twice", copies - emitted);
+}

@@ -1,0 +1,115 @@
+//! The service of `docs/embedding.md`, run: what it notifies of, and when.
+
+#![expect(clippy::unwrap_used, reason = "a test may fail as it likes")]
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use glance_notify::testing::{Recorder, recorder};
+use glance_notify::{Body as Told, Event, EventType, Notification, Notifier, Priority};
+use http_body_util::BodyExt;
+use notify_conformance::scripted::Script;
+use notify_interop::service::{App, router, send_outbox, serve};
+use rusqlite::Connection;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tower::ServiceExt;
+
+fn service() -> (App, Recorder) {
+    let (notifier, recorder) = recorder();
+    (App::new(notifier, Connection::open_in_memory().unwrap()).unwrap(), recorder)
+}
+
+async fn call(app: &App, method: &str, path: &str, body: impl Into<Body>) -> (StatusCode, Vec<u8>) {
+    let request = Request::builder().method(method).uri(path).body(body.into()).unwrap();
+    let response = router(app.clone()).oneshot(request).await.unwrap();
+    let status = response.status();
+    (status, response.into_body().collect().await.unwrap().to_bytes().to_vec())
+}
+
+fn told(recorder: &Recorder) -> Vec<(EventType, Priority)> {
+    let event = |told: &Told| (told.event_type(), told.priority());
+    recorder.take().iter().map(|notification| event(&notification.body)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_life_of_an_image_is_told() {
+    let (app, recorder) = service();
+    let (_, id) = call(&app, "POST", "/images", "debian").await;
+    let path = format!("/images/{}", String::from_utf8(id).unwrap());
+    call(&app, "PUT", &path, vec![7; 200_000]).await;
+    let (status, data) = call(&app, "GET", &path, "").await;
+    assert_eq!((status, data.len()), (StatusCode::OK, 200_000));
+    assert_eq!(
+        told(&recorder),
+        [
+            EventType::ImageCreate,
+            EventType::ImagePrepare,
+            EventType::ImageUpload,
+            EventType::ImageActivate,
+            EventType::ImageSend
+        ]
+        .map(|event_type| (event_type, Priority::Info))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_that_breaks_off_is_told_as_an_error() {
+    let (app, recorder) = service();
+    let broken = futures_util::stream::iter([Ok("data"), Err(std::io::Error::other("reset"))]);
+    let path = "/images/c80a1a6c-bd1f-41c5-90ee-81afedb1d58d";
+    let (status, _) = call(&app, "PUT", path, Body::from_stream(broken)).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    assert_eq!(
+        told(&recorder),
+        [(EventType::ImagePrepare, Priority::Info), (EventType::ImageUpload, Priority::Error)]
+    );
+}
+
+/// Over a real connection: a client that leaves in the middle, and a shutdown that drains.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_leaves_early_is_told_as_an_error_before_the_service_ends() {
+    let script = Script::default();
+    let (notifier, worker) = Notifier::builder(script.transport()).build().unwrap();
+    let worker = tokio::spawn(worker.run());
+    let app = App::new(notifier, Connection::open_in_memory().unwrap()).unwrap();
+    let (_, id) = call(&app, "POST", "/images", "debian").await;
+    let path = format!("/images/{}", String::from_utf8(id).unwrap());
+    let size = 40_000_000;
+    call(&app, "PUT", &path, vec![7; size]).await;
+
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let server = tokio::spawn(serve(listener, app, worker, async { drop(stopped.await) }));
+    let mut client = tokio::net::TcpStream::connect(address).await.unwrap();
+    client
+        .write_all(format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n").as_bytes())
+        .await
+        .unwrap();
+    client.read_exact(&mut vec![0; 100_000]).await.unwrap();
+    drop(client);
+    stop.send(()).unwrap();
+    tokio::time::timeout(Duration::from_secs(60), server).await.unwrap().unwrap().unwrap();
+
+    let taken = script.taken();
+    assert_eq!(taken.len(), 5);
+    let last = Notification::from_json(taken[4].body()).unwrap();
+    let Told::Event(Event::ImageSend(Priority::Error, facts)) = &last.body else {
+        panic!("{last:?}")
+    };
+    assert!((100_000..size as u64).contains(&facts.bytes_sent), "{}", facts.bytes_sent);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_outbox_keeps_what_was_not_delivered_and_its_id() {
+    let (app, recorder) = service();
+    let path = "/images/c80a1a6c-bd1f-41c5-90ee-81afedb1d58d";
+    recorder.refuse_next(1);
+    call(&app, "DELETE", path, "").await;
+    assert!(send_outbox(&app).await.is_err());
+    assert_eq!(told(&recorder), []);
+    assert_eq!(send_outbox(&app).await, Ok(1));
+    assert_eq!(told(&recorder), [(EventType::ImageDelete, Priority::Info)]);
+    assert_eq!(send_outbox(&app).await, Ok(0));
+}

@@ -1,0 +1,28 @@
+//! A private cluster does what it says.
+
+use notify_testbed::broker::rabbitmq::Cluster;
+use notify_testbed::broker::wait_until;
+use serde_json::json;
+
+#[test]
+fn a_quorum_queue_survives_its_leader() {
+    let cluster = Cluster::start(3);
+    let vhost = cluster.node(0).root();
+    vhost.declare_queue("q", &json!({"durable": true, "arguments": {"x-queue-type": "quorum"}}));
+    vhost.publish("", "q", &json!({"delivery_mode": 2}), b"one");
+
+    let leader = cluster.leader("q", 0);
+    let witness = (leader + 1) % 3;
+    cluster.node(leader).kill();
+    wait_until("another node leads", || {
+        // While they vote, nobody does.
+        std::panic::catch_unwind(|| cluster.leader("q", witness)).is_ok_and(|new| new != leader)
+    });
+    let vhost = vhost.on(cluster.node(witness));
+    vhost.publish("", "q", &json!({"delivery_mode": 2}), b"two");
+
+    cluster.node(leader).restart();
+    cluster.wait_until_complete();
+    let bodies: Vec<_> = vhost.drain("q").into_iter().map(|message| message.body).collect();
+    assert_eq!(bodies, [b"one".to_vec(), b"two".to_vec()]);
+}

@@ -1,0 +1,44 @@
+//! Both ends of oslo.messaging work, and with each other.
+
+use notify_testbed::broker::oslo::{Listener, Options, Publisher};
+use notify_testbed::broker::rabbitmq::RabbitMq;
+use serde_json::json;
+
+#[test]
+fn what_oslo_publishes_oslo_receives() {
+    for (driver, options) in [
+        ("messagingv2", (|o| o) as fn(Options) -> Options),
+        ("messaging", Options::durable),
+        ("messagingv2", Options::quorum),
+    ] {
+        let vhost = RabbitMq::shared().vhost();
+        let options = options(Options::new(&vhost.url()));
+        let listener = Listener::start(&options);
+        let publisher = Publisher::start(&options, driver, "image.host");
+        publisher.publish("error", "image.upload", &json!("disk full"));
+        publisher.publish("info", "image.create", &json!({"id": "x", "size": 5}));
+
+        let mut received = [listener.next(), listener.next()];
+        received.sort_by(|a, b| a.event_type.cmp(&b.event_type));
+        let [create, upload] = received;
+        assert_eq!((create.priority.as_str(), upload.priority.as_str()), ("info", "error"));
+        assert_eq!(create.event_type.as_deref(), Some("image.create"));
+        assert_eq!(create.publisher_id.as_deref(), Some("image.host"));
+        assert_eq!(create.payload, json!({"id": "x", "size": 5}));
+        assert_eq!(upload.payload, json!("disk full"));
+        assert!(
+            create.metadata["message_id"].is_string() && create.metadata["timestamp"].is_string()
+        );
+        assert!(create.context.is_object());
+        assert_eq!(publisher.said(), "");
+    }
+}
+
+#[test]
+fn an_oslo_publisher_that_cannot_publish_says_so() {
+    let vhost = RabbitMq::shared().vhost();
+    vhost.declare_exchange("glance", "fanout", &json!({}));
+    let publisher = Publisher::start(&Options::new(&vhost.url()), "messagingv2", "image.host");
+    publisher.publish("info", "image.create", &json!({}));
+    assert!(publisher.said().contains("inequivalent arg 'type'"), "{}", publisher.said());
+}
