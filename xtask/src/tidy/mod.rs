@@ -4,6 +4,7 @@
 //! tested below on a workspace that breaks it.
 
 mod crates;
+mod imports;
 mod layout;
 mod sources;
 mod tokens;
@@ -47,7 +48,7 @@ pub(crate) fn run() -> Result<()> {
 
 type Check = fn(&Workspace) -> Vec<String>;
 
-const CHECKS: [(&str, Check); 12] = [
+const CHECKS: [(&str, Check); 13] = [
     ("core names no backend", crates::core_names_no_backend),
     ("a transport depends on core, notify-net and its client only", crates::transports_are_apart),
     ("only the facade knows all transports", crates::only_the_facade_knows_transports),
@@ -59,6 +60,7 @@ const CHECKS: [(&str, Check); 12] = [
     ("only the command, xtask and log.target = \"stdout\" print", sources::libraries_do_not_print),
     ("no bare #[allow]", sources::no_bare_allow),
     ("no todo!", sources::nothing_is_left_undone),
+    ("no import cycle between files", imports::no_import_cycles),
     ("the root holds what it may", layout::root_is_clean),
 ];
 
