@@ -4,7 +4,9 @@ use std::fmt;
 
 use async_trait::async_trait;
 
-use crate::{Error, EventType, Message, Result};
+use crate::codec::message::Message;
+use crate::error::{Error, Result};
+use crate::event::event_type::EventType;
 
 /// Delivers messages to one destination.
 ///
@@ -68,6 +70,29 @@ pub trait Transport: fmt::Debug + Send {
     /// When the destination cannot be looked at, as [`send`](Self::send) would say it.
     async fn check(&mut self) -> Result<Vec<Finding>> {
         Ok(Vec::new())
+    }
+}
+
+#[async_trait]
+impl<T: Transport + ?Sized> Transport for Box<T> {
+    fn name(&self) -> &'static str {
+        (**self).name()
+    }
+
+    fn wants(&self, event_type: EventType) -> bool {
+        (**self).wants(event_type)
+    }
+
+    async fn send(&mut self, batch: &mut Batch<'_>) -> Result<()> {
+        (**self).send(batch).await
+    }
+
+    async fn close(&mut self) -> Result<()> {
+        (**self).close().await
+    }
+
+    async fn check(&mut self) -> Result<Vec<Finding>> {
+        (**self).check().await
     }
 }
 

@@ -3,9 +3,9 @@
 use time::OffsetDateTime;
 use tokio::time::Instant;
 
-use super::stats::{Dropped, State};
+use super::stats::{Dropped, WorkerState};
 use super::streak::{Report, Streak};
-use crate::Error;
+use crate::error::Error;
 
 /// What was counted so far. Pending messages are counted by whoever holds them.
 #[derive(Debug, Default)]
@@ -16,7 +16,7 @@ pub(super) struct Account {
     pub(super) dropped: Dropped,
     pub(super) retried: u64,
     pub(super) last_delivery: Option<OffsetDateTime>,
-    pub(super) state: State,
+    pub(super) state: WorkerState,
     drops: Streak,
     refusals: Streak,
 }
@@ -41,15 +41,18 @@ impl Account {
 
     /// Counts messages that will never be taken, the last of them because of `error`.
     #[must_use]
-    pub(super) fn refuse(&mut self, messages: u64, error: Option<&Error>) -> News {
+    pub(super) fn refuse(&mut self, messages: u64, error: Option<&Error>) -> LossReport {
         self.refused += messages;
         let report = self.refusals.add(messages, Instant::now());
-        News { refusals: report.map(|report| (report, error.cloned())), ..News::default() }
+        LossReport {
+            refusals: report.map(|report| (report, error.cloned())),
+            ..LossReport::default()
+        }
     }
 
     /// Counts messages that are given up.
     #[must_use]
-    pub(super) fn drop_messages(&mut self, messages: u64, reason: Reason) -> News {
+    pub(super) fn drop_messages(&mut self, messages: u64, reason: Reason) -> LossReport {
         let Dropped { overflow, age, closed, abandoned } = &mut self.dropped;
         *match reason {
             Reason::Overflow => overflow,
@@ -58,11 +61,11 @@ impl Account {
             // Told once and in full by the worker that ends.
             Reason::Abandoned => {
                 *abandoned += messages;
-                return News::default();
+                return LossReport::default();
             }
         } += messages;
         let report = self.drops.add(messages, Instant::now());
-        News { drops: report.map(|report| (report, reason)), ..News::default() }
+        LossReport { drops: report.map(|report| (report, reason)), ..LossReport::default() }
     }
 
     /// When [`news`](Self::news) will have some.
@@ -72,9 +75,9 @@ impl Account {
 
     /// What there is to say as time passes.
     #[must_use]
-    pub(super) fn news(&mut self) -> News {
+    pub(super) fn news(&mut self) -> LossReport {
         let now = Instant::now();
-        News {
+        LossReport {
             drops: self.drops.tick(now).map(|report| (report, Reason::Overflow)),
             refusals: self.refusals.tick(now).map(|report| (report, None)),
         }
@@ -82,8 +85,8 @@ impl Account {
 
     /// What there is to say at the end.
     #[must_use]
-    pub(super) fn last_news(&mut self) -> News {
-        News {
+    pub(super) fn last_news(&mut self) -> LossReport {
+        LossReport {
             drops: self.drops.end().map(|report| (report, Reason::Overflow)),
             refusals: self.refusals.end().map(|report| (report, None)),
         }
@@ -92,12 +95,12 @@ impl Account {
 
 /// What is to be logged. A logger may do anything, so it is called when no lock is held.
 #[derive(Debug, Default)]
-pub(super) struct News {
+pub(super) struct LossReport {
     drops: Option<(Report, Reason)>,
     refusals: Option<(Report, Option<Error>)>,
 }
 
-impl News {
+impl LossReport {
     pub(super) fn tell(self) {
         match self.drops {
             None => {}

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::ids::unit;
+use super::random::unit;
 
 /// Waits grow from 100 ms to 30 s and are jittered over their whole length, so that a thousand
 /// services that lost the same broker do not come back in one moment.

@@ -4,18 +4,21 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use super::bounds::{BOOKKEEPING, QueueConfig};
 use super::notifier::{EventSet, Notifier, Shared};
 use super::queue::Queue;
-use super::stage::{Named, Stage};
+use super::queue_config::{BOOKKEEPING, QueueConfig};
+use super::stage::{Stage, StageEntry};
 use super::worker::Worker;
-use crate::text::quoted;
-use crate::{Encoding, Error, ErrorKind, EventType, Result, Transport};
+use crate::codec::encode::Encoding;
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::event_type::EventType;
+use crate::redact::quote::quoted;
+use crate::transport::Transport;
 
 /// Everything about a notifier that can be chosen. See [`Notifier::builder`].
 #[derive(Debug)]
 #[must_use]
-pub struct Builder {
+pub struct NotifierBuilder {
     transport: Box<dyn Transport>,
     publisher_id: Option<String>,
     encoding: Encoding,
@@ -28,8 +31,15 @@ pub struct Builder {
     behind: Option<Box<dyn Stage>>,
 }
 
-impl Builder {
-    pub(super) fn new(transport: Box<dyn Transport>) -> Self {
+impl Notifier {
+    /// Begins to build a notifier that delivers through `transport`.
+    pub fn builder(transport: impl Transport + 'static) -> NotifierBuilder {
+        NotifierBuilder::new(Box::new(transport))
+    }
+}
+
+impl NotifierBuilder {
+    fn new(transport: Box<dyn Transport>) -> Self {
         Self {
             transport,
             publisher_id: None,
@@ -100,8 +110,8 @@ impl Builder {
     }
 
     /// Has the worker run `stage` too, for a transport that only keeps what it takes.
-    pub fn behind(mut self, stage: Box<dyn Stage>) -> Self {
-        self.behind = Some(stage);
+    pub fn behind(mut self, stage: impl Stage + 'static) -> Self {
+        self.behind = Some(Box::new(stage));
         self
     }
 
@@ -149,7 +159,7 @@ impl Builder {
         let behind = self
             .behind
             .as_ref()
-            .map(|stage| Named { name: stage.name(), account: stage.account() });
+            .map(|stage| StageEntry { name: stage.name(), account: stage.account() });
         let mut worker = Worker::new(self.transport, Arc::clone(&queue), self.attempt_timeout);
         worker.behind = self.behind;
         let notifier = Notifier(Arc::new(Shared {

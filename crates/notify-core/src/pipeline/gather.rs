@@ -6,49 +6,10 @@
 //! theirs. A single notification is never kept waiting, nor are those of whoever awaits one after the
 //! other.
 
-use std::time::Duration;
-
-use tokio::time::Instant;
-
-use super::bounds::QueueConfig;
+use super::linger::{MOMENT, WakeCondition};
 use super::queue::{Inner, Queue};
-use super::receipt::Receipt;
-use super::stats::State;
-
-/// What the worker is to be woken for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Awaiting {
-    /// Nothing: it works.
-    #[default]
-    Nothing,
-    /// The first message.
-    Work,
-    /// As many as are worth a batch.
-    Company,
-}
-
-/// Whether messages come in a stream that nobody waits for.
-#[derive(Debug, Default)]
-pub(super) struct Stream {
-    /// When messages were taken last, if nobody had waited since those before.
-    last: Option<Instant>,
-    /// How many receipts had been waited for by then.
-    waits: u64,
-}
-
-impl Stream {
-    /// Messages are taken.
-    pub(super) fn goes_on(&mut self) {
-        let waits = Receipt::waits();
-        let quiet = waits == std::mem::replace(&mut self.waits, waits);
-        self.last = quiet.then(Instant::now);
-    }
-
-    fn is_running(&self) -> bool {
-        let recent = self.last.is_some_and(|last| last.elapsed() < MOMENT);
-        recent && self.waits == Receipt::waits()
-    }
-}
+use super::queue_config::QueueConfig;
+use super::stats::WorkerState;
 
 impl Queue {
     /// Lets what is queued wait for company, a moment at most, in a stream.
@@ -57,12 +18,12 @@ impl Queue {
         {
             let mut inner = self.lock();
             // What fails is not a stream, and is not held up.
-            let fails = matches!(inner.account.state, State::Retrying { .. });
+            let fails = matches!(inner.account.state, WorkerState::Retrying { .. });
             let alone = !inner.queued.is_empty() && !inner.has_company(&self.config);
             if inner.closed || fails || !alone || !inner.stream.is_running() {
                 return;
             }
-            inner.awaiting = Awaiting::Company;
+            inner.awaiting = WakeCondition::Company;
         }
         // Whichever comes first, the queue is looked at next.
         drop(tokio::time::timeout(MOMENT, company).await);
@@ -73,12 +34,12 @@ impl Inner {
     /// Whether the worker is to be woken, now that there is one message more.
     pub(super) fn wakes_worker(&mut self, config: &QueueConfig) -> bool {
         let wakes = match self.awaiting {
-            Awaiting::Nothing => false,
-            Awaiting::Work => true,
-            Awaiting::Company => self.has_company(config),
+            WakeCondition::Nothing => false,
+            WakeCondition::Work => true,
+            WakeCondition::Company => self.has_company(config),
         };
         if wakes {
-            self.awaiting = Awaiting::Nothing;
+            self.awaiting = WakeCondition::Nothing;
         }
         wakes
     }
@@ -90,7 +51,5 @@ impl Inner {
     }
 }
 
-/// The shortest time that a runtime's timer knows.
-const MOMENT: Duration = Duration::from_millis(1);
 /// From how many messages on one more costs next to nothing.
 const COMPANY: usize = 512;

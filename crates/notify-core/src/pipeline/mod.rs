@@ -10,14 +10,16 @@
 
 mod account;
 mod backoff;
-mod blocks;
-mod bounds;
+mod block;
+mod block_queue;
 mod builder;
 mod deadline;
 mod gather;
-mod held;
+mod linger;
 mod notifier;
 mod queue;
+mod queue_config;
+mod random;
 mod receipt;
 mod settle;
 mod stage;
@@ -25,10 +27,10 @@ mod stats;
 mod streak;
 mod worker;
 
-pub use bounds::{Overflow, QueueConfig};
-pub use builder::Builder;
+pub use builder::NotifierBuilder;
 pub use notifier::Notifier;
+pub use queue_config::{Overflow, QueueConfig};
 pub use receipt::Receipt;
-pub use stage::{Closing, Stage, StageAccount};
-pub use stats::{Dropped, Pending, State, Stats};
+pub use stage::{CloseSignal, Stage, StageAccount};
+pub use stats::{Dropped, Pending, Stats, WorkerState};
 pub use worker::Worker;

@@ -6,16 +6,18 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 
-use super::builder::Builder;
 use super::deadline::after;
 use super::queue::Queue;
+use super::random::message_id;
 use super::receipt::{Receipt, undecided};
-use super::stage::Named;
+use super::stage::StageEntry;
 use super::stats::Stats;
-use crate::encode::{Envelope, encode};
-use crate::ids::message_id;
-use crate::schema::PayloadView;
-use crate::{Body, Encoding, Event, EventType, Message, Notification, Result, Transport};
+use crate::codec::encode::{Encoding, Envelope, encode};
+use crate::codec::message::Message;
+use crate::codec::notification::Notification;
+use crate::error::Result;
+use crate::event::event_type::EventType;
+use crate::event::payload::{Body, Event, PayloadView};
 
 /// Emits notifications. Cheap to clone; all clones share one queue, one account and one worker.
 ///
@@ -46,16 +48,11 @@ pub(super) struct Shared {
     pub(super) drain_timeout: Duration,
     /// The worker's transport, and what is behind it.
     pub(super) name: &'static str,
-    pub(super) behind: Option<Named>,
+    pub(super) behind: Option<StageEntry>,
     pub(super) time_to_end: Duration,
 }
 
 impl Notifier {
-    /// Begins to build a notifier that delivers by `transport`.
-    pub fn builder(transport: Box<dyn Transport>) -> Builder {
-        Builder::new(transport)
-    }
-
     /// Whether notifications of this type go anywhere: the transport wants them and they are not
     /// disabled. Lets a caller skip building what nobody reads.
     #[inline]
@@ -132,7 +129,7 @@ impl Notifier {
 
     /// Queues a message that is encoded already, as it is, as soon as there is room, however long that
     /// takes: for whoever keeps messages and passes them on in their order. See
-    /// [`Builder::source_keeps`].
+    /// [`NotifierBuilder::source_keeps`].
     ///
     /// # Cancel safety
     ///
@@ -170,7 +167,7 @@ impl Notifier {
 
     /// The accounts of all stages in the order in which a notification passes them, each with the name
     /// of what it delivers to: this notifier's own first, as [`stats`](Self::stats), and then that of
-    /// what is [behind](Builder::behind) its transport.
+    /// what is [behind](NotifierBuilder::behind) its transport.
     ///
     /// Each is read in one moment, and holds by itself; the stages are read one after the other.
     pub fn stages(&self) -> Vec<(&'static str, Stats)> {
@@ -201,7 +198,7 @@ impl Notifier {
     /// Takes nothing more, gives the worker `drain` to deliver what is pending, waits until it has
     /// ended and closed its transport, and returns the account.
     ///
-    /// Takes `drain` and six seconds at most, eleven with a stage [behind](Builder::behind). Where
+    /// Takes `drain` and six seconds at most, eleven with a stage [behind](NotifierBuilder::behind). Where
     /// nobody runs the worker, the account shows what is
     /// still pending.
     pub async fn shutdown(&self, drain: Duration) -> Stats {

@@ -11,19 +11,20 @@ use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::Instant;
 
 use super::account::{Account, Reason};
-use super::blocks::Blocks;
-use super::bounds::{Overflow, QueueConfig, weight};
+use super::block::{MessageBlock, Ticket};
+use super::block_queue::BlockQueue;
 use super::deadline::after;
-use super::gather::{Awaiting, Stream};
-use super::held::{Held, Ticket};
+use super::linger::{SteadyFlow, WakeCondition};
+use super::queue_config::{Overflow, QueueConfig, weight};
 use super::receipt::Receipt;
 use super::stats::{Pending, Stats};
-use crate::{Error, ErrorKind, Message};
+use crate::codec::message::Message;
+use crate::error::{Error, ErrorKind};
 
 #[derive(Debug)]
 pub(super) struct Queue {
     pub(super) config: QueueConfig,
-    /// Whoever gives the messages keeps them too: see [`Builder::source_keeps`](super::Builder::source_keeps).
+    /// Whoever gives the messages keeps them too: see [`NotifierBuilder::source_keeps`](super::NotifierBuilder::source_keeps).
     pub(super) source_keeps: bool,
     inner: Mutex<Inner>,
     /// The worker waits here for something to do.
@@ -44,7 +45,7 @@ pub(super) struct Queue {
 
 #[derive(Debug, Default)]
 pub(super) struct Inner {
-    pub(super) queued: Blocks,
+    pub(super) queued: BlockQueue,
     pub(super) in_flight: usize,
     pub(super) in_flight_bytes: usize,
     /// The first message in flight, as of the last time the flight changed.
@@ -52,8 +53,8 @@ pub(super) struct Inner {
     /// The number that the next message gets.
     next: u64,
     pub(super) closed: bool,
-    pub(super) awaiting: Awaiting,
-    pub(super) stream: Stream,
+    pub(super) awaiting: WakeCondition,
+    pub(super) stream: SteadyFlow,
     pub(super) account: Account,
 }
 
@@ -110,7 +111,7 @@ impl Queue {
         let Ok(_turn) = tokio::time::timeout_at(deadline, self.turn.lock()).await else {
             return drop_if_full(message);
         };
-        let _wanted = Wanted::by(&self.wants_room);
+        let _wanted = RoomRequest::by(&self.wants_room);
         loop {
             let room = self.room.notified();
             message = match self.try_push(message) {
@@ -295,7 +296,7 @@ impl Inner {
 
     /// Moves messages to `flight`, up to the size of a batch; says whether there may be more to move.
     /// Those that are not taken as a block few at a time: while they are moved nobody can emit.
-    pub(super) fn fill(&mut self, flight: &mut Held, config: &QueueConfig) -> bool {
+    pub(super) fn fill(&mut self, flight: &mut MessageBlock, config: &QueueConfig) -> bool {
         let before = (flight.len(), flight.bytes);
         let mut more = false;
         if flight.is_empty() {
@@ -327,16 +328,16 @@ impl Inner {
 }
 
 /// Somebody wants what a flag says, until this is dropped.
-struct Wanted<'a>(&'a AtomicBool);
+struct RoomRequest<'a>(&'a AtomicBool);
 
-impl<'a> Wanted<'a> {
+impl<'a> RoomRequest<'a> {
     fn by(flag: &'a AtomicBool) -> Self {
         flag.store(true, Ordering::Relaxed);
         Self(flag)
     }
 }
 
-impl Drop for Wanted<'_> {
+impl Drop for RoomRequest<'_> {
     fn drop(&mut self) {
         self.0.store(false, Ordering::Relaxed);
     }

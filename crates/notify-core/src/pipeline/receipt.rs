@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use crate::{Error, ErrorKind, Outcome, Result};
+use crate::error::{Error, ErrorKind, Outcome, Result};
 
 /// Resolves when the fate of one notification is decided.
 ///
@@ -56,7 +56,7 @@ impl Receipt {
         self.message_id
     }
 
-    /// Blocks the calling thread until the outcome is known, for programs without a runtime.
+    /// BlockQueue the calling thread until the outcome is known, for programs without a runtime.
     ///
     /// # Errors
     ///

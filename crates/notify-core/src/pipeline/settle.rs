@@ -4,17 +4,18 @@ use time::OffsetDateTime;
 use tokio::time::Instant;
 
 use super::account::Reason;
-use super::gather::Awaiting;
-use super::held::{Held, Ticket};
+use super::block::{MessageBlock, Ticket};
+use super::linger::WakeCondition;
 use super::queue::Queue;
-use super::stats::State;
-use crate::{Outcome, Settlements, Verdict};
+use super::stats::WorkerState;
+use crate::error::Outcome;
+use crate::transport::{Settlements, Verdict};
 
 impl Queue {
     /// Tops `flight` up from the queue, waiting until there is something in it.
     ///
     /// `false` says that nothing is left and nothing will come.
-    pub(super) async fn fill(&self, flight: &mut Held) -> bool {
+    pub(super) async fn fill(&self, flight: &mut MessageBlock) -> bool {
         loop {
             // What is too old is not sent again, nor counted as if it were.
             self.expire(flight);
@@ -42,7 +43,7 @@ impl Queue {
     }
 
     /// Tops `flight` up; returns whether the queue is closed, and when there will be news.
-    fn top_up(&self, flight: &mut Held) -> (bool, Option<Instant>) {
+    fn top_up(&self, flight: &mut MessageBlock) -> (bool, Option<Instant>) {
         let mut inner = self.lock();
         inner.account.retried += flight.len() as u64;
         while inner.fill(flight, &self.config) {
@@ -50,10 +51,10 @@ impl Queue {
             inner = self.lock();
         }
         if flight.is_empty() {
-            inner.awaiting = Awaiting::Work;
-            inner.account.state = State::Idle;
+            inner.awaiting = WakeCondition::Work;
+            inner.account.state = WorkerState::Idle;
         } else {
-            inner.awaiting = Awaiting::Nothing;
+            inner.awaiting = WakeCondition::Nothing;
             inner.stream.goes_on();
         }
         let news = inner.account.news();
@@ -110,7 +111,7 @@ impl Queue {
     }
 
     /// Takes what is settled out of the flight.
-    pub(super) fn keep_unsettled(&self, flight: &mut Held) {
+    pub(super) fn keep_unsettled(&self, flight: &mut MessageBlock) {
         flight.keep_unsettled();
         self.lock().first_in_flight = flight.first();
         self.progress.notify_waiters();
@@ -118,7 +119,7 @@ impl Queue {
 
     /// Gives up everything that is pending and ends the queue. Warns of it, unless it is kept
     /// elsewhere.
-    pub(super) fn end(&self, flight: &mut Held) {
+    pub(super) fn end(&self, flight: &mut MessageBlock) {
         self.lock().closed = true;
         let mut given_up = 0;
         loop {
@@ -129,7 +130,7 @@ impl Queue {
             }
         }
         let mut inner = self.lock();
-        inner.account.state = State::Closed;
+        inner.account.state = WorkerState::Closed;
         let news = inner.account.last_news();
         drop(inner);
         news.tell();
@@ -139,20 +140,20 @@ impl Queue {
         self.made_progress();
     }
 
-    pub(super) fn set_state(&self, state: State) {
+    pub(super) fn set_state(&self, state: WorkerState) {
         self.lock().account.state = state;
     }
 
     /// Since when attempts have been failing, and whether the last did so permanently.
     pub(super) fn failing(&self) -> Option<(OffsetDateTime, bool)> {
         match self.lock().account.state {
-            State::Retrying { since, permanent, .. } => Some((since, permanent)),
+            WorkerState::Retrying { since, permanent, .. } => Some((since, permanent)),
             _ => None,
         }
     }
 
     /// Drops what has waited for longer than it may.
-    fn expire(&self, flight: &mut Held) {
+    fn expire(&self, flight: &mut MessageBlock) {
         let Some(max_age) = self.config.max_age else { return };
         let is_old = |ticket: &Ticket| ticket.since.elapsed() > max_age;
         if flight.tickets.front().is_some_and(is_old) {
@@ -160,7 +161,12 @@ impl Queue {
         }
     }
 
-    fn give_up(&self, flight: &mut Held, reason: Reason, which: impl Fn(&Ticket) -> bool) -> u64 {
+    fn give_up(
+        &self,
+        flight: &mut MessageBlock,
+        reason: Reason,
+        which: impl Fn(&Ticket) -> bool,
+    ) -> u64 {
         let mut given_up = Vec::new();
         let mut inner = self.lock();
         for ticket in flight.tickets.iter_mut().filter(|ticket| !ticket.is_settled()) {

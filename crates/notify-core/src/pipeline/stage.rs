@@ -31,24 +31,24 @@ pub trait Stage: fmt::Debug + Send {
     /// # Cancel safety
     ///
     /// Dropping the future ends the stage; what it has not concluded stays where it is kept.
-    async fn run(self: Box<Self>, closing: Closing);
+    async fn run(self: Box<Self>, closing: CloseSignal);
 }
 
 /// Reads a stage's account.
 pub type StageAccount = Arc<dyn Fn() -> Stats + Send + Sync>;
 
 /// Resolves when nothing more comes from the stage before, to what is left of the time to drain.
-pub type Closing = Pin<Box<dyn Future<Output = Duration> + Send>>;
+pub type CloseSignal = Pin<Box<dyn Future<Output = Duration> + Send>>;
 
 /// The account of a stage, and its name.
 #[derive(Clone)]
-pub(super) struct Named {
+pub(super) struct StageEntry {
     pub(super) name: &'static str,
     pub(super) account: StageAccount,
 }
 
-impl fmt::Debug for Named {
+impl fmt::Debug for StageEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Named").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("StageEntry").field("name", &self.name).finish_non_exhaustive()
     }
 }

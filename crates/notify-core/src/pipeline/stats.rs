@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 use time::OffsetDateTime;
 
-use crate::write::PayloadTime;
+use crate::codec::writer::PayloadTime;
 
 /// The account of a notifier and all its clones, read in one moment.
 ///
@@ -36,7 +36,7 @@ pub struct Stats {
     #[serde(serialize_with = "time")]
     pub last_delivery: Option<OffsetDateTime>,
     /// What the worker is doing.
-    pub state: State,
+    pub state: WorkerState,
 }
 
 /// Messages given up, by reason.
@@ -74,7 +74,7 @@ pub struct Pending {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(tag = "name", rename_all = "lowercase")]
 #[non_exhaustive]
-pub enum State {
+pub enum WorkerState {
     /// Nothing is to be done, or nobody runs the worker.
     #[default]
     Idle,

@@ -9,11 +9,12 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
 use super::backoff::Backoff;
-use super::held::Held;
+use super::block::MessageBlock;
 use super::queue::Queue;
 use super::stage::Stage;
-use super::stats::{State, Stats};
-use crate::{Batch, Error, ErrorKind, Result, Transport};
+use super::stats::{Stats, WorkerState};
+use crate::error::{Error, ErrorKind, Result};
+use crate::transport::{Batch, Transport};
 
 /// Delivers what a [`Notifier`](super::Notifier) queues. Nothing is delivered until it runs.
 ///
@@ -25,7 +26,7 @@ use crate::{Batch, Error, ErrorKind, Result, Transport};
 pub struct Worker {
     pub(super) transport: Box<dyn Transport>,
     pub(super) queue: Arc<Queue>,
-    pub(super) flight: Held,
+    pub(super) flight: MessageBlock,
     pub(super) attempt_timeout: Duration,
     pub(super) behind: Option<Box<dyn Stage>>,
     backoff: Backoff,
@@ -46,7 +47,7 @@ impl Worker {
         Self {
             transport,
             queue,
-            flight: Held::default(),
+            flight: MessageBlock::default(),
             attempt_timeout,
             behind: None,
             backoff: Backoff::default(),
@@ -138,10 +139,11 @@ impl Worker {
         let messages = &*flight.messages.make_contiguous();
         let tickets = flight.tickets.make_contiguous();
         if queue.failing().is_none() {
-            queue.set_state(State::Delivering);
+            queue.set_state(WorkerState::Delivering);
         }
         self.attempting = true;
-        let mut sink = |settlements: crate::Settlements<'_>| queue.settle(tickets, settlements);
+        let mut sink =
+            |settlements: crate::transport::Settlements<'_>| queue.settle(tickets, settlements);
         let mut batch = Batch::new(messages, &mut sink);
         let attempt = tokio::time::timeout(*attempt_timeout, transport.send(&mut batch));
         let result = tokio::select! {
@@ -254,7 +256,7 @@ impl Worker {
             }
             _ => {}
         }
-        self.queue.set_state(State::Retrying {
+        self.queue.set_state(WorkerState::Retrying {
             since: failing.map_or_else(OffsetDateTime::now_utc, |(since, _)| since),
             error: format!("{error:#}"),
             permanent: *permanent,
@@ -268,7 +270,7 @@ impl Worker {
             let seconds = (OffsetDateTime::now_utc() - since).whole_seconds();
             tracing::info!("`{}` delivers again after {seconds} s", self.transport.name());
         }
-        self.queue.set_state(State::Delivering);
+        self.queue.set_state(WorkerState::Delivering);
     }
 }
 

@@ -1,6 +1,14 @@
 //! What is secret, as data: a test takes away one rule at a time, and sees a secret come out.
 
-use super::Rule;
+pub(crate) const MASK: &str = "***";
+
+/// What is done with a key and its value.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Rule {
+    Keep,
+    Mask,
+    Remove,
+}
 
 /// What is secret.
 #[derive(Clone, Copy)]

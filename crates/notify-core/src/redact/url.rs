@@ -2,8 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::MASK;
-use super::rules::{Rules, Shape};
+use super::rules::{MASK, Rules, Shape};
 
 /// `text` without what the rules know of URLs.
 ///

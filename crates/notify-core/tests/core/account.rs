@@ -5,9 +5,9 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use crate::common::event;
-use notify_testbed::cases;
 use notify_conformance::scripted::{Act, Attempt, End, Script};
 use notify_core::*;
+use notify_testbed::cases;
 use proptest::prelude::*;
 
 /// What an emitter, a destination or time does next.

@@ -1,8 +1,8 @@
 //! A planted secret comes out nowhere: in no encoding, no error, no `Debug`.
 
 use crate::common::{event, image, notification, task, text};
-use notify_testbed::secrets::{self, MASKED_KEYS, REMOVED_KEYS, SECRET};
 use notify_core::*;
+use notify_testbed::secrets::{self, MASKED_KEYS, REMOVED_KEYS, SECRET};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 

@@ -18,8 +18,8 @@ use std::rc::Rc;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use notify_testbed::cases;
 use notify_core::*;
+use notify_testbed::cases;
 use proptest::prelude::*;
 use proptest_state_machine::{StateMachineTest, prop_state_machine};
 use tokio::runtime::Runtime;

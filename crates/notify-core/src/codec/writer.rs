@@ -10,16 +10,16 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::encode::Payloads;
-use crate::redact::Redact;
-use crate::text::is_unsafe;
+use super::payload_style::PayloadStyle;
+use crate::redact::policy::Redact;
+use crate::redact::printable::is_unsafe;
 
 /// Where JSON is written, and how.
 #[derive(Debug, Default)]
 pub(crate) struct Writer {
     pub(crate) bytes: Vec<u8>,
     pub(crate) redact: Redact,
-    pub(crate) payloads: Payloads,
+    pub(crate) payloads: PayloadStyle,
     /// Whether there was a time that has no form on the wire.
     pub(crate) bad_time: bool,
 }
@@ -245,6 +245,22 @@ pub(crate) fn scalar(value: &Value, w: &mut Writer) {
     }
 }
 
+/// Writes `json`, which is one line of JSON of ours, as a JSON string: only quotes and backslashes
+/// are left in it to escape.
+pub(crate) fn write_json_string(out: &mut Vec<u8>, json: &[u8]) {
+    out.push(b'"');
+    for piece in json.split_inclusive(|byte| matches!(byte, b'"' | b'\\')) {
+        match piece {
+            [plain @ .., mark @ (b'"' | b'\\')] => {
+                out.extend_from_slice(plain);
+                out.extend_from_slice(&[b'\\', *mark]);
+            }
+            plain => out.extend_from_slice(plain),
+        }
+    }
+    out.push(b'"');
+}
+
 /// A time of a payload: `2012-05-16T15:27:36Z`, whole seconds, UTC.
 #[derive(Clone, Copy)]
 pub(crate) struct PayloadTime(pub(crate) OffsetDateTime);
@@ -296,7 +312,7 @@ macro_rules! debug_as_written {
         /// Shows the payload as it leaves: without secrets.
         impl std::fmt::Debug for $name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                write!(f, "{} {}", stringify!($name), crate::write::as_written(self))
+                write!(f, "{} {}", stringify!($name), crate::codec::writer::as_written(self))
             }
         }
     )+};
@@ -324,18 +340,18 @@ macro_rules! wire {
             $(#[cfg_attr(feature = "schema", schemars(flatten))] $rest: $rest_type,)?
         }
 
-        impl crate::write::Object for $name<'_> {
+        impl crate::codec::writer::Object for $name<'_> {
             const KEYS: &'static [&'static str] = &[$(stringify!($key)),+];
         }
 
-        impl crate::write::Write for $name<'_> {
-            fn write(&self, w: &mut crate::write::Writer) {
+        impl crate::codec::writer::Write for $name<'_> {
+            fn write(&self, w: &mut crate::codec::writer::Writer) {
                 w.object(|w| {
                     $(
-                        w.raw(crate::write::wire!(@key $key $($word)?));
+                        w.raw(crate::codec::writer::wire!(@key $key $($word)?));
                         self.$key.write(w);
                     )+
-                    $(self.$rest.write_entries(w, <Self as crate::write::Object>::KEYS);)?
+                    $(self.$rest.write_entries(w, <Self as crate::codec::writer::Object>::KEYS);)?
                 });
             }
         }

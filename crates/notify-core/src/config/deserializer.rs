@@ -13,9 +13,10 @@ use serde::de::{
 use serde::forward_to_deserialize_any;
 use serde_json::{Map, Value};
 
-use crate::driver::Origins;
-use crate::schema::one_of;
-use crate::text::{printable, quoted};
+use super::origin::Origins;
+use crate::event::words::one_of;
+use crate::redact::printable::printable;
+use crate::redact::quote::quoted;
 
 /// Reads `table` as a `T`.
 pub(crate) fn parse<T: DeserializeOwned>(

@@ -4,9 +4,12 @@ use std::fmt;
 
 use serde_json::Value;
 
-use super::{DeletedImage, EventType, Image, ImageSend, Priority, Task, TaskFailure, TaskSuccess};
-use crate::redacted::Tree;
-use crate::write::{Write, Writer, as_written};
+use super::event_type::EventType;
+use super::image::{DeletedImage, Image, ImageSend};
+use super::priority::Priority;
+use super::task::{Task, TaskFailure, TaskSuccess};
+use crate::codec::redacted::Tree;
+use crate::codec::writer::{Write, Writer, as_written};
 
 /// Something that happened to an image or a task.
 ///

@@ -22,20 +22,20 @@ macro_rules! words {
             }
         }
 
-        impl crate::schema::AsWord for $name {
+        impl crate::event::words::AsWord for $name {
             fn as_word(&self) -> &'static str {
                 self.as_str()
             }
         }
 
         impl std::str::FromStr for $name {
-            type Err = crate::Error;
+            type Err = crate::error::Error;
 
             /// Reads the word exactly as it is written on the wire.
-            fn from_str(word: &str) -> crate::Result<Self> {
+            fn from_str(word: &str) -> crate::error::Result<Self> {
                 match word {
                     $($word => Ok(Self::$variant),)+
-                    _ => Err(crate::schema::words::unknown(word, &[$($word),+])),
+                    _ => Err(crate::event::words::unknown(word, &[$($word),+])),
                 }
             }
         }
@@ -46,8 +46,8 @@ macro_rules! words {
             }
         }
 
-        impl crate::write::Write for $name {
-            fn write(&self, w: &mut crate::write::Writer) {
+        impl crate::codec::writer::Write for $name {
+            fn write(&self, w: &mut crate::codec::writer::Writer) {
                 w.raw("\"");
                 w.raw(self.as_str());
                 w.raw("\"");
@@ -82,6 +82,11 @@ macro_rules! words {
 
 pub(crate) use words;
 
+/// A value of a closed vocabulary.
+pub(crate) trait AsWord {
+    fn as_word(&self) -> &'static str;
+}
+
 /// `words` as an error message lists them: `"a", "b" or "c"`.
 pub(crate) fn one_of(words: &[&str]) -> String {
     let (last, rest) = words.split_last().unwrap_or((&"", &[]));
@@ -92,9 +97,9 @@ pub(crate) fn one_of(words: &[&str]) -> String {
     format!("{} or \"{last}\"", rest.join(", "))
 }
 
-pub(crate) fn unknown(word: &str, words: &[&str]) -> crate::Error {
-    crate::Error::new(
-        crate::ErrorKind::Invalid,
-        format!("unknown {}: expected {}", crate::text::quoted(word), one_of(words)),
+pub(crate) fn unknown(word: &str, words: &[&str]) -> crate::error::Error {
+    crate::error::Error::new(
+        crate::error::ErrorKind::Invalid,
+        format!("unknown {}: expected {}", crate::redact::quote::quoted(word), one_of(words)),
     )
 }

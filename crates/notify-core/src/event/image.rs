@@ -7,19 +7,19 @@ use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::read::{Absent, Fields};
 use super::words::words;
-use crate::encode::Payloads;
-use crate::redacted::Tree;
-use crate::write::{PayloadTime, Write, Writer, debug_as_written, wire};
+use crate::codec::fields::{Absent, Fields};
+use crate::codec::payload_style::PayloadStyle;
+use crate::codec::redacted::Tree;
+use crate::codec::writer::{PayloadTime, Write, Writer, debug_as_written, wire};
 
 /// The metadata of an image, as most image events carry it.
 ///
 /// ```
-/// use notify_core::{Image, Status, Visibility};
+/// use notify_core::{Image, ImageStatus, Visibility};
 /// # use time::OffsetDateTime;
 /// # use uuid::Uuid;
-/// let mut image = Image::new(Uuid::nil(), Status::Queued, OffsetDateTime::UNIX_EPOCH);
+/// let mut image = Image::new(Uuid::nil(), ImageStatus::Queued, OffsetDateTime::UNIX_EPOCH);
 /// image.name = Some("debian-12".into());
 /// image.visibility = Visibility::Public;
 /// ```
@@ -31,7 +31,7 @@ pub struct Image {
     /// The name its owner gave it.
     pub name: Option<String>,
     /// Where it is in its life.
-    pub status: Status,
+    pub status: ImageStatus,
     /// When the record was created; written in UTC and whole seconds.
     pub created_at: OffsetDateTime,
     /// When the record was last changed; written in UTC and whole seconds.
@@ -70,7 +70,7 @@ pub struct Image {
 
 impl Image {
     /// An image that was created at `created_at`, not changed since, private, and otherwise empty.
-    pub fn new(id: Uuid, status: Status, created_at: OffsetDateTime) -> Self {
+    pub fn new(id: Uuid, status: ImageStatus, created_at: OffsetDateTime) -> Self {
         Self {
             id,
             name: None,
@@ -98,7 +98,7 @@ impl Image {
     pub(crate) fn read(mut fields: Fields<'_, '_>, deleted: bool) -> Option<Self> {
         let id = fields.uuid("id");
         let name = fields.optional_text("name");
-        let status = fields.word("status", Status::ALL);
+        let status = fields.word("status", ImageStatus::ALL);
         let created_at = fields.time("created_at", Absent::Foreign);
         let updated_at = fields.time("updated_at", Absent::Foreign);
         let deleted_at = fields.optional_time("deleted_at", Absent::Null);
@@ -145,7 +145,7 @@ impl Image {
 
 words! {
     /// Where an image is in its life.
-    pub enum Status {
+    pub enum ImageStatus {
         /// The record exists, no data has been uploaded.
         Queued = "queued",
         /// Data is being uploaded.
@@ -278,7 +278,7 @@ wire! {
     struct ImageWire<'a> as "Image" {
         id: Uuid,
         name: Option<&'a str>,
-        status: Status,
+        status: ImageStatus,
         created_at: PayloadTime,
         updated_at: PayloadTime,
         min_disk: u64,
@@ -338,7 +338,7 @@ impl Write for DeletedImage {
     fn write(&self, w: &mut Writer) {
         match self {
             Self::Id(id) => id.write(w),
-            Self::Full(image) if w.payloads == Payloads::Glance => image.wire(true).write(w),
+            Self::Full(image) if w.payloads == PayloadStyle::Glance => image.wire(true).write(w),
             Self::Full(image) => image.id.write(w),
         }
     }

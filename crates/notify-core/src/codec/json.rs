@@ -7,16 +7,16 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
-use crate::notification::Problems;
-use crate::schema::{Problem, escape};
-use crate::text::printable;
-use crate::{Error, ErrorKind, Limits};
+use super::limits::SizeLimits;
+use super::problem::{Problem, Problems, escape};
+use crate::error::{Error, ErrorKind};
+use crate::redact::printable::printable;
 
 /// Parses one JSON value within `limits`.
 ///
 /// A first pass checks and keeps nothing; a second one, of `serde_json` alone, builds the value. A
 /// number that no 64 bits hold would be changed by that, so it is refused.
-pub(crate) fn parse(json: &[u8], limits: &Limits) -> Result<Value, Problems> {
+pub(crate) fn parse(json: &[u8], limits: &SizeLimits) -> Result<Value, Problems> {
     limits.check_size(json.len()).map_err(|error| too_large(&error))?;
     let check = Check { limits, seen: &RefCell::default(), depth: 0 };
     let mut deserializer = serde_json::Deserializer::from_slice(json);
@@ -71,7 +71,7 @@ struct Seen {
 
 #[derive(Clone, Copy)]
 struct Check<'a> {
-    limits: &'a Limits,
+    limits: &'a SizeLimits,
     seen: &'a RefCell<Seen>,
     depth: usize,
 }

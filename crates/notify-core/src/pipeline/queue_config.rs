@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Message;
+use crate::codec::message::Message;
 
 /// The bounds of the queue and of the batches taken from it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,6 +1,5 @@
-//! Opening a transport by name: what a strategy is called, and the options it was configured with.
+//! The options that a strategy is configured with, read into its own type.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Bound;
 use std::sync::Arc;
@@ -8,55 +7,23 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::options::{self, Refusal};
-use crate::text::printable;
-use crate::{Error, ErrorKind, Redact, Result, Transport};
-
-/// A strategy that can be configured: one `const` in each transport's crate.
-///
-/// The facade holds the table of those that are compiled in. There is no registry and no start-up
-/// order.
-#[derive(Clone, Copy, Debug)]
-pub struct Driver {
-    /// The strategy's name: also its Cargo feature, its table in the configuration and the end of its
-    /// crate's name.
-    pub name: &'static str,
-    /// Other names that are accepted for it.
-    pub aliases: &'static [&'static str],
-    /// The options that hold where nothing else is configured, as a JSON object, for `glance-notify
-    /// check` to show. Those that follow from others are left out.
-    pub defaults: &'static str,
-    /// Opens the transport. Touches nothing outside the process.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::Config`], when an option is unknown, missing or of the wrong kind.
-    pub open: fn(Options) -> Result<Box<dyn Transport>>,
-}
+use super::deserializer;
+use super::deserializer::Refusal;
+use super::origin::{Origin, Origins};
+use crate::error::{Error, ErrorKind, Result};
+use crate::redact::policy::Redact;
+use crate::redact::printable::printable;
 
 /// The table of one strategy, as it was configured, and where each of its keys came from.
 #[derive(Clone, Default)]
-pub struct Options {
+pub struct DriverOptions {
     prefix: &'static str,
     table: Map<String, Value>,
     origins: Origins,
     publisher_id: Option<Arc<str>>,
 }
 
-/// Where each value of a table came from, by the dotted path of its key.
-pub type Origins = BTreeMap<String, Origin>;
-
-/// Where a configured value came from.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Origin {
-    /// The place in words: `notify.toml`, `--set`, an environment variable's name.
-    pub place: String,
-    /// The text as it was given, where a value was not written in a typed language: used again as a
-    /// string when that is what was expected. A password may consist of digits.
-    pub raw: Option<String>,
-}
-
-impl Options {
+impl DriverOptions {
     /// The table of the strategy called `prefix`; the whole configuration when that is empty.
     pub fn new(prefix: &'static str, table: Map<String, Value>) -> Self {
         Self { prefix, table, ..Self::default() }
@@ -88,7 +55,7 @@ impl Options {
     /// [`ErrorKind::Config`] with the key, where it was set, and what was expected. The value is not
     /// repeated: it may be a password that stands in the wrong place.
     pub fn parse<T: DeserializeOwned>(self) -> Result<T> {
-        options::parse(&self.table, &self.origins).map_err(|refusal| self.refusal(&refusal))
+        deserializer::parse(&self.table, &self.origins).map_err(|refusal| self.refusal(&refusal))
     }
 
     /// The error of the key at `path`, which may be empty for the whole table.
@@ -121,19 +88,13 @@ impl Options {
     }
 }
 
-impl fmt::Debug for Options {
+impl fmt::Debug for DriverOptions {
     /// Names the keys, shows no value: any of them may be a password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Options")
+        f.debug_struct("DriverOptions")
             .field("prefix", &self.prefix)
             .field("keys", &self.table.keys().collect::<Vec<_>>())
             .finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Origin").field("place", &self.place).finish_non_exhaustive()
     }
 }
 
@@ -148,7 +109,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::Seconds;
+    use crate::config::seconds::Seconds;
 
     #[derive(Debug, Deserialize)]
     #[serde(deny_unknown_fields)]
@@ -177,11 +138,12 @@ mod tests {
         ca_file: String,
     }
 
-    fn options(table: &Value, origins: &[(&str, &str, Option<&str>)]) -> Options {
+    fn options(table: &Value, origins: &[(&str, &str, Option<&str>)]) -> DriverOptions {
         let origins = origins.iter().map(|&(key, place, raw)| {
             (key.to_owned(), Origin { place: place.to_owned(), raw: raw.map(str::to_owned) })
         });
-        Options::new("rabbit", table.as_object().unwrap().clone()).with_origins(origins.collect())
+        DriverOptions::new("rabbit", table.as_object().unwrap().clone())
+            .with_origins(origins.collect())
     }
 
     #[test]

@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use crate::Redact;
-
 /// At most `max` characters of `text`, on one line, with every character escaped that could move a
 /// cursor, recolour a terminal or reorder what is read (CWE-150).
 ///
@@ -43,12 +41,6 @@ impl fmt::Display for Printable<'_> {
     }
 }
 
-/// A word that an error repeats, in quotes: at most 64 characters, and without the credentials of a URL
-/// that stands where the word belongs.
-pub(crate) fn quoted(word: &str) -> String {
-    format!("\"{}\"", printable(&Redact::Secrets.text(word), 64))
-}
-
 /// Whether a text holds an [unsafe](is_unsafe) character.
 pub(crate) fn has_unsafe(text: &str) -> bool {
     // Nearly every text is ASCII, of which many bytes are looked at in one go.
@@ -68,14 +60,6 @@ pub(crate) fn is_unsafe(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_word_that_is_repeated_is_short_harmless_and_without_credentials() {
-        assert_eq!(quoted("a\u{1b}"), r#""a\u{1b}""#);
-        assert_eq!(quoted(&"x".repeat(65)), format!("\"{}…\"", "x".repeat(64)));
-        let long = format!("amqp://user:{}@host", "hunter2".repeat(10));
-        assert_eq!(quoted(&long), "\"amqp://***@host\"");
-    }
 
     #[test]
     fn one_unsafe_character_is_found_wherever_it_stands() {

@@ -9,10 +9,12 @@ use serde::de::IgnoredAny;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::encode::write_json_string;
-use crate::parse_time::parse_time;
-use crate::text::has_unsafe;
-use crate::{Error, ErrorKind, EventType, Priority, Result};
+use super::timestamp::parse_time;
+use super::writer::write_json_string;
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::event_type::EventType;
+use crate::event::priority::Priority;
+use crate::redact::printable::has_unsafe;
 
 /// One notification, encoded and redacted, ready to be sent.
 ///

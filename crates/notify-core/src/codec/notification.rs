@@ -1,21 +1,25 @@
 //! The six-field envelope: a whole notification, read and written.
 
-use std::fmt;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::encode::{Envelope, encode};
-use crate::json::parse;
-use crate::parse_time::parse_time;
-use crate::schema::{Fields, PayloadView, Problem, Reader, kind_of, parse_uuid};
-use crate::text::quoted;
-use crate::{
-    Body, DeletedImage, Encoding, Error, ErrorKind, Event, EventType, Image, ImageSend, Limits,
-    Message, Payload, Priority, Result, Task, TaskFailure, TaskSuccess,
-};
+use super::encode::{Encoding, Envelope, encode};
+use super::fields::{Fields, Reader, kind_of, parse_uuid};
+use super::json::parse;
+use super::limits::SizeLimits;
+use super::message::Message;
+use super::problem::Problems;
+use super::timestamp::parse_time;
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::event_type::EventType;
+use crate::event::image::{DeletedImage, Image, ImageSend};
+use crate::event::payload::{Body, Event, Payload, PayloadView};
+use crate::event::priority::Priority;
+use crate::event::task::{Task, TaskFailure, TaskSuccess};
+use crate::redact::quote::quoted;
 
 /// A notification with all six attributes.
 ///
@@ -44,16 +48,16 @@ pub struct Notification {
 }
 
 impl Notification {
-    /// Reads a notification with the default [`Limits`].
+    /// Reads a notification with the default [`SizeLimits`].
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Invalid`] or [`ErrorKind::TooLarge`] with the first problem at its JSON pointer;
-    /// [`Input::read`] tells all of them.
+    /// [`NotificationInput::read`] tells all of them.
     pub fn from_json(json: &[u8]) -> Result<Self> {
-        match Input::read(json, &Limits::default())? {
-            Input::Notification(notification) => Ok(notification),
-            Input::Body(_) => Err(Error::new(
+        match NotificationInput::read(json, &SizeLimits::default())? {
+            NotificationInput::Notification(notification) => Ok(notification),
+            NotificationInput::Body(_) => Err(Error::new(
                 ErrorKind::Invalid,
                 "/message_id: expected a UUID with dashes, found nothing",
             )),
@@ -84,21 +88,14 @@ impl Notification {
 
 /// What one line of input holds: a whole notification, or only what happened.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Input {
+pub enum NotificationInput {
     /// All six attributes: id, publisher and time are to be kept.
     Notification(Notification),
     /// `event_type`, `priority` and `payload`: id, publisher and time are still to be given.
     Body(Body),
 }
 
-/// Everything that is wrong with one line of input. Never empty.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problems {
-    kind: ErrorKind,
-    problems: Vec<Problem>,
-}
-
-impl Input {
+impl NotificationInput {
     /// Reads one line of input.
     ///
     /// Liberal in shape: what is well-formed but not as documented becomes [`Body::AsRead`]. Exact in
@@ -108,7 +105,7 @@ impl Input {
     /// # Errors
     ///
     /// All problems of the line, each with pointer, what was expected and what was found.
-    pub fn read(json: &[u8], limits: &Limits) -> Result<Self, Problems> {
+    pub fn read(json: &[u8], limits: &SizeLimits) -> Result<Self, Problems> {
         let value = parse(json, limits)?;
         let mut reader = Reader::default();
         let input = match &value {
@@ -120,7 +117,7 @@ impl Input {
         };
         match input {
             Some(input) if reader.problems.is_empty() => Ok(input),
-            _ => Err(Problems { kind: ErrorKind::Invalid, problems: reader.problems }),
+            _ => Err(Problems::new(ErrorKind::Invalid, reader.problems)),
         }
     }
 
@@ -310,33 +307,4 @@ fn read_task<T>(
         return None;
     }
     read_payload(priority, payload, reader, read)
-}
-
-impl Problems {
-    pub(crate) fn one(kind: ErrorKind, problem: Problem) -> Self {
-        Self { kind, problems: vec![problem] }
-    }
-
-    /// Each of them.
-    pub fn iter(&self) -> impl Iterator<Item = &Problem> {
-        self.problems.iter()
-    }
-}
-
-impl fmt::Display for Problems {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.problems.as_slice() {
-            [] => f.write_str("nothing"),
-            [problem] => problem.fmt(f),
-            [first, rest @ ..] => write!(f, "{first} (and {} more)", rest.len()),
-        }
-    }
-}
-
-impl std::error::Error for Problems {}
-
-impl From<Problems> for Error {
-    fn from(problems: Problems) -> Self {
-        Self::new(problems.kind, problems.to_string())
-    }
 }

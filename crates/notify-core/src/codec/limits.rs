@@ -2,13 +2,14 @@
 
 use serde_json::{Map, Value};
 
-use crate::schema::PayloadView;
-use crate::{DeletedImage, Error, ErrorKind, Event, Payload, Result};
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::image::DeletedImage;
+use crate::event::payload::{Event, Payload, PayloadView};
 
 /// What is refused as too large, when reading and when emitting. The defaults are far above what a
 /// notification of an image needs and far below what harms a broker or a stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct SizeLimits {
     /// Objects and lists inside each other, the notification itself being the first. Default 64.
     pub depth: usize,
     /// Keys of all objects together. Default 4096.
@@ -17,13 +18,13 @@ pub struct Limits {
     pub bytes: usize,
 }
 
-impl Default for Limits {
+impl Default for SizeLimits {
     fn default() -> Self {
         Self { depth: 64, keys: 4096, bytes: 1024 * 1024 }
     }
 }
 
-impl Limits {
+impl SizeLimits {
     pub(crate) fn check_size(&self, bytes: usize) -> Result<()> {
         if bytes <= self.bytes {
             return Ok(());

@@ -4,38 +4,29 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::body;
-use crate::limits::Limits;
-use crate::redact::Redact;
-use crate::schema::PayloadView;
-use crate::write::{Write, Writer};
-use crate::{Error, ErrorKind, EventType, Message, Priority, Result};
+use super::body_pool;
+use super::limits::SizeLimits;
+use super::message::Message;
+use super::payload_style::PayloadStyle;
+use super::writer::{Write, Writer};
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::event_type::EventType;
+use crate::event::payload::PayloadView;
+use crate::event::priority::Priority;
+use crate::redact::policy::Redact;
 
 /// How notifications are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Encoding {
     /// In whose shape typed payloads are written.
-    pub payloads: Payloads,
+    pub payloads: PayloadStyle,
     /// What is masked.
     pub redact: Redact,
     /// What is too large.
-    pub limits: Limits,
-}
-
-/// In whose shape the payloads of typed events are written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Payloads {
-    /// As Glance's notification specification documents them.
-    #[default]
-    Documented,
-    /// As Glance's code sends them: a deleted image whole, tasks as `id` and `type` without input,
-    /// result and message. What Ceilometer expects.
-    Glance,
+    pub limits: SizeLimits,
 }
 
 /// The attributes of a notification around its [`Body`](crate::Body), and the two of it that
@@ -64,7 +55,7 @@ pub(crate) fn encode(
     };
     write(&mut w, envelope, payload);
     let size = encoding.limits.check_size(w.bytes.len());
-    let body = body::keep(&w.bytes);
+    let body = body_pool::keep(&w.bytes);
     // One huge notification must not occupy its thread's memory for ever.
     if w.bytes.capacity() <= SCRATCH_BYTES {
         w.bytes.clear();
@@ -111,19 +102,3 @@ thread_local! {
 }
 
 const SCRATCH_BYTES: usize = 16 * 1024;
-
-/// Writes `json`, which is one line of JSON of ours, as a JSON string: only quotes and backslashes
-/// are left in it to escape.
-pub(crate) fn write_json_string(out: &mut Vec<u8>, json: &[u8]) {
-    out.push(b'"');
-    for piece in json.split_inclusive(|byte| matches!(byte, b'"' | b'\\')) {
-        match piece {
-            [plain @ .., mark @ (b'"' | b'\\')] => {
-                out.extend_from_slice(plain);
-                out.extend_from_slice(&[b'\\', *mark]);
-            }
-            plain => out.extend_from_slice(plain),
-        }
-    }
-    out.push(b'"');
-}

@@ -1,29 +1,8 @@
-//! The eleven events of an image service: which there are, how urgent each can be, what each carries.
-//!
-//! Priority and payload cannot disagree: the payload's type carries the priority. What the events
-//! mean and look like is Glance's notification specification; where Glance's own code differs,
-//! `docs/decisions.md` says what is done here.
+//! The event types: one word on the wire for each thing that can happen.
 
-mod image;
-#[cfg(feature = "schema")]
-mod json_schema;
-mod payload;
-mod read;
-mod task;
-mod words;
+use super::words::words;
 
-pub use image::{DeletedImage, Image, ImageSend, Status, Visibility};
-#[cfg(feature = "schema")]
-pub use json_schema::json_schema;
-pub use payload::{Body, Event, Payload};
-pub use task::{Task, TaskFailure, TaskStatus, TaskSuccess};
-
-pub(crate) use payload::PayloadView;
-pub use read::Problem;
-pub(crate) use read::{AsWord, Fields, Reader, escape, kind_of, parse_uuid};
-pub(crate) use words::one_of;
-
-words::words! {
+words! {
     /// What happened. Eleven values, closed by the specification.
     pub enum EventType {
         /// The image's record exists, independent of any data.
@@ -58,30 +37,6 @@ impl EventType {
         match self {
             Self::TaskRun | Self::TaskProcessing | Self::TaskSuccess | Self::TaskFailure => "task",
             _ => "image",
-        }
-    }
-}
-
-words::words! {
-    /// How urgent a notification is.
-    pub enum Priority {
-        /// It went well.
-        Info = "INFO",
-        /// It went well with reservations. Glance itself never emits it.
-        Warn = "WARN",
-        /// It failed.
-        Error = "ERROR",
-    }
-}
-
-impl Priority {
-    /// The priority in lower case, as it ends routing keys and the names of queues:
-    /// `notifications.info`.
-    pub fn lower(self) -> &'static str {
-        match self {
-            Self::Info => "info",
-            Self::Warn => "warn",
-            Self::Error => "error",
         }
     }
 }

@@ -3,23 +3,23 @@
 
 use std::collections::VecDeque;
 
-use super::bounds::QueueConfig;
-use super::held::{Held, Ticket};
-use crate::Message;
+use super::block::{MessageBlock, Ticket};
+use super::queue_config::QueueConfig;
+use crate::codec::message::Message;
 
 /// Messages in the order they were emitted in.
 #[derive(Debug, Default)]
-pub(super) struct Blocks {
+pub(super) struct BlockQueue {
     /// The blocks; none is empty.
-    queue: VecDeque<Held>,
+    queue: VecDeque<MessageBlock>,
     /// Of all messages in them.
     len: usize,
     bytes: usize,
     /// An empty block, for its memory.
-    spare: Held,
+    spare: MessageBlock,
 }
 
-impl Blocks {
+impl BlockQueue {
     pub(super) fn len(&self) -> usize {
         self.len
     }
@@ -63,7 +63,7 @@ impl Blocks {
     }
 
     /// Takes out the oldest messages, a batch at most, in place of `empty`.
-    pub(super) fn take(&mut self, empty: &mut Held) {
+    pub(super) fn take(&mut self, empty: &mut MessageBlock) {
         if let Some(block) = self.queue.pop_front() {
             self.len -= block.len();
             self.bytes -= block.bytes;

@@ -3,9 +3,10 @@
 use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Value, json};
 
+use super::event_type::EventType;
 use super::image::{ImageSendWire, ImageWire};
+use super::priority::Priority;
 use super::task::{GlanceTaskWire, TaskWire};
-use crate::{EventType, Priority};
 
 /// The JSON Schema (2020-12) of one event's notifications, or of all: either payload style, all six
 /// attributes.

@@ -4,11 +4,11 @@ use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::read::{Absent, Fields};
 use super::words::words;
-use crate::encode::Payloads;
-use crate::redacted::Tree;
-use crate::write::{PayloadTime, Write, Writer, debug_as_written, wire};
+use crate::codec::fields::{Absent, Fields};
+use crate::codec::payload_style::PayloadStyle;
+use crate::codec::redacted::Tree;
+use crate::codec::writer::{PayloadTime, Write, Writer, debug_as_written, wire};
 
 /// A task, as the events about a running one carry it.
 #[derive(Clone, PartialEq)]
@@ -185,7 +185,7 @@ impl Task {
         w: &mut Writer,
     ) {
         match w.payloads {
-            Payloads::Documented => TaskWire {
+            PayloadStyle::Documented => TaskWire {
                 task_id: self.task_id,
                 owner: self.owner.as_deref(),
                 task_type: &self.task_type,
@@ -198,7 +198,7 @@ impl Task {
                 updated_at: PayloadTime(self.updated_at),
             }
             .write(w),
-            Payloads::Glance => GlanceTaskWire {
+            PayloadStyle::Glance => GlanceTaskWire {
                 id: self.task_id,
                 task_type: &self.task_type,
                 status: self.status,

@@ -6,15 +6,16 @@ use std::collections::VecDeque;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::bounds::QueueConfig;
-use crate::{Error, Message, Result};
+use super::queue_config::QueueConfig;
+use crate::codec::message::Message;
+use crate::error::{Error, Result};
 
 /// Messages in the order they were emitted in.
 ///
 /// Two lists of the same length rather than one of pairs: a transport is handed the messages as they
 /// lie.
 #[derive(Debug, Default)]
-pub(super) struct Held {
+pub(super) struct MessageBlock {
     pub(super) messages: VecDeque<Message>,
     pub(super) tickets: VecDeque<Ticket>,
     /// Of all of them.
@@ -47,7 +48,7 @@ impl Ticket {
     }
 }
 
-impl Held {
+impl MessageBlock {
     pub(super) fn len(&self) -> usize {
         self.messages.len()
     }

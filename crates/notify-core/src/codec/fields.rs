@@ -1,7 +1,6 @@
 //! Reading a payload: liberal in shape, exact in kind, and telling every problem at its pointer.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
@@ -9,31 +8,10 @@ use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::words::one_of;
-use crate::Redact;
-use crate::parse_time::{is_canonical_seconds, parse_time};
-use crate::text::{printable, quoted};
-
-/// One thing wrong with a notification that was read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
-    /// Where, as a JSON pointer (RFC 6901); empty for the whole.
-    pub pointer: String,
-    /// What should be there.
-    pub expected: String,
-    /// What kind of thing is there. Values are not repeated, except of event types, priorities,
-    /// statuses and ids.
-    pub found: String,
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if !self.pointer.is_empty() {
-            write!(f, "{}: ", printable(&self.pointer, 256))?;
-        }
-        write!(f, "expected {}, found {}", self.expected, self.found)
-    }
-}
+use super::problem::{Problem, escape};
+use super::timestamp::{is_canonical_seconds, parse_time};
+use crate::event::words::{AsWord, one_of};
+use crate::redact::quote::quoted;
 
 /// What reading has come upon so far.
 #[derive(Debug, Default)]
@@ -358,11 +336,6 @@ impl<'a, 'r> Fields<'a, 'r> {
     }
 }
 
-/// A value of a closed vocabulary.
-pub(crate) trait AsWord {
-    fn as_word(&self) -> &'static str;
-}
-
 /// The kind of a value, as a problem names it.
 pub(crate) fn kind_of(value: &Value) -> &'static str {
     match value {
@@ -384,12 +357,6 @@ pub(crate) fn parse_uuid(text: &str) -> Option<Uuid> {
 
 fn vocabulary<T: AsWord>(all: &[T]) -> String {
     one_of(&all.iter().map(AsWord::as_word).collect::<Vec<_>>())
-}
-
-/// A key as a segment of a JSON pointer. A key that is a URL loses its credentials, as it would when it
-/// is written.
-pub(crate) fn escape(key: &str) -> String {
-    Redact::Secrets.text(key).replace('~', "~0").replace('/', "~1")
 }
 
 const NOTHING: &str = "nothing";

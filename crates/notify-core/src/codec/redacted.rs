@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use crate::EventType;
-use crate::redact::{MASK, Redact, Rule};
-use crate::write::{Write, Writer, scalar};
+use super::writer::{Write, Writer, scalar};
+use crate::event::event_type::EventType;
+use crate::redact::policy::Redact;
+use crate::redact::rules::{MASK, Rule};
 
 /// A map of texts.
 impl Write for BTreeMap<String, String> {

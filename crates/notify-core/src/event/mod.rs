@@ -1,0 +1,21 @@
+//! The events of an image service: their types, priorities and payloads.
+//!
+//! Glance's notification specification defines what the events mean and look like. Where Glance's
+//! own code differs from it, `docs/decisions.md` records which of the two this crate follows.
+
+pub(crate) mod event_type;
+pub(crate) mod image;
+#[cfg(feature = "schema")]
+mod json_schema;
+pub(crate) mod payload;
+pub(crate) mod priority;
+pub(crate) mod task;
+pub(crate) mod words;
+
+pub use event_type::EventType;
+pub use image::{DeletedImage, Image, ImageSend, ImageStatus, Visibility};
+#[cfg(feature = "schema")]
+pub use json_schema::json_schema;
+pub use payload::{Body, Event, Payload};
+pub use priority::Priority;
+pub use task::{Task, TaskFailure, TaskStatus, TaskSuccess};

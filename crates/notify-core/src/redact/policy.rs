@@ -1,0 +1,170 @@
+//! What never leaves: credentials, on their way out of a payload and into a notification.
+//!
+//! Redaction happens while a notification is encoded, so before anything is queued, spooled, logged
+//! or sent. Glance has leaked backend credentials in `location` (commit 7bdc4eb94) and in error
+//! texts (CVE-2013-0212); OpenStack has leaked tokens to its message queue (CVE-2014-4615).
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+use super::rules::{RULES, Rule};
+use super::url;
+
+/// How much is masked in what leaves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Redact {
+    /// Values under keys that look secret become `***`; so do credentials and signatures inside
+    /// URLs, in any text. The keys `location`, `locations`, `direct_url`, `authorization`, `cookie`
+    /// and their like are left out with their values.
+    #[default]
+    Secrets,
+    /// As `Secrets`; besides, every scalar of `task_input` becomes `***` but the formats and the
+    /// name of the image that is to be made.
+    Strict,
+    /// Nothing. For a destination that is as trusted as the source.
+    Off,
+}
+
+impl Redact {
+    pub(crate) fn key(self, key: &str) -> Rule {
+        if self == Self::Off {
+            return Rule::Keep;
+        }
+        RULES.key(key)
+    }
+
+    /// Whether values under `key` are kept back.
+    pub fn hides(self, key: &str) -> bool {
+        self.key(key) != Rule::Keep
+    }
+
+    /// `text` without the credentials and signatures of the URLs in it.
+    ///
+    /// What people write for a URL is taken for one: a password with a slash, a quote or a space in it
+    /// is masked too, unless what stands before its first space is all digits, as a port would be.
+    pub fn text(self, text: &str) -> Cow<'_, str> {
+        // Nearly every text is short and has no colon, which is quicker to see.
+        if self == Self::Off || !text.as_bytes().contains(&b':') || !text.contains("://") {
+            return Cow::Borrowed(text);
+        }
+        Cow::Owned(url::mask(text, &RULES))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_lose_credentials_and_signatures() {
+        for (text, expected) in [
+            ("plain text", "plain text"),
+            ("https://host/path", "https://host/path"),
+            ("https://host:8443/p@th", "https://host:8443/p@th"),
+            ("https://[2001:db8::1]/p@th", "https://[2001:db8::1]/p@th"),
+            ("swift://acct:user:S3@auth/c/o", "swift://***@auth/c/o"),
+            ("https://S3@host/", "https://***@host/"),
+            ("https://u:S3/S3@host/x", "https://***@host/x"),
+            ("https://u:p@S3@host/x", "https://***@host/x"),
+            (
+                "at https://u:S3@h/a and ftp://u:S3@h, bye",
+                "at https://***@h/a and ftp://***@h, bye",
+            ),
+            ("(rbd://u:S3@h)", "(rbd://***@h)"),
+            ("https://h/?a=1&X-Amz-Signature=S3&b=2", "https://h/?a=1&X-Amz-Signature=***&b=2"),
+            ("https://h/?temp_url_sig=S3", "https://h/?temp_url_sig=***"),
+            ("https://h/?pass%77ord=S3", "https://h/?pass%77ord=***"),
+            ("https://h/#access_token=S3", "https://h/#access_token=***"),
+            ("https://h/?token=S3/S3://S3&x=1", "https://h/?token=***&x=1"),
+            ("https://h/?to=ftp://u:S3@g/&x=1", "https://h/?to=ftp://***@g/&x=1"),
+            ("https://u:S3@S3#S3?S3/S3@host/x", "https://***@host/x"),
+            ("https://u:S3://S3@host/x", "https://***@host/x"),
+            ("https://h/?to=https%3A%2F%2Fu%3AS3%40g&x=1", "https://h/?to=***&x=1"),
+            ("https://h?token=S3é d", "https://h?token=*** d"),
+            ("éhttps://u:S3@h", "éhttps://***@h"),
+            ("://u:S3@h", "://***@h"),
+            ("at https://u:S3 S3@h/a, ask a@b", "at https://***@h/a, ask a@b"),
+            ("https://u:S3'S3\"S3 S3@h", "https://***@h"),
+            ("https://u:S3/S3 S3@h", "https://***@h"),
+            ("https://u:S3 S3:/ S3 @h", "https://***@h"),
+            ("https://u:S3/S3@://S3@h", "https://***@h"),
+            ("https://h/@ftp://u:S3@g", "https://h/@ftp://***@g"),
+            ("https://h/?to=a=ftp://u:S3@g b%3A%2F%2F", "https://h/?to=a=ftp://***@g b%3A%2F%2F"),
+            ("https://h/a=b%2F%2F/ftp://u:S3@g/?c=d%3A", "https://h/a=b%2F%2F/ftp://***@g/?c=d%3A"),
+            ("https://u://S3:/S3@h//e://u:S3 S3@g", "https://***@h//e://***@g"),
+            ("https://u:S3 @:/S3/@://S3@h", "https://***@h"),
+            ("https://u:S3 S3@h/x://u:S3 S3@h", "https://***@h/x://***@h"),
+        ] {
+            let shown = Redact::Secrets.text(text);
+            assert_eq!(shown, expected);
+            assert_eq!(Redact::Secrets.text(&shown), expected, "masked again");
+            assert!(!shown.contains("S3"));
+            assert_eq!(Redact::Off.text(text), text);
+        }
+    }
+
+    /// Nothing is taken for a password with a space in it that only stands beside a URL.
+    #[test]
+    fn innocent_neighbours_of_urls_are_left_alone() {
+        for text in [
+            "at http://host:80 as bob@example.org",
+            "at http://host:80, ask bob@example.org",
+            "(http://host:80). Ask bob@example.org",
+            "http://host: refused, ask bob@example.org",
+            "http://host/a:b is gone, ask bob@example.org",
+            "http://[2001:db8::ab] is down, ask bob@example.org",
+            "http://[::1]:80 is down, ask bob@example.org",
+            "http://host:name\nask bob@example.org",
+        ] {
+            assert_eq!(Redact::Secrets.text(text), text);
+        }
+    }
+
+    /// Each byte is looked at a bounded number of times. Where it is not, this takes minutes, and so
+    /// would `emit`.
+    #[test]
+    fn hostile_texts_are_masked_in_one_pass() {
+        for part in [
+            "://",
+            "a://b@c",
+            "a://b:c ",
+            "a:://b/@",
+            "?key=a/b://",
+            "?",
+            "&a=",
+            "?a=b",
+            "?=",
+            "%",
+            "@",
+            "#token",
+        ] {
+            let hostile = format!("x://{}", part.repeat(256 * 1024 / part.len()));
+            let value = format!("x://h/?key=a{}", &hostile[4..]);
+            assert!(Redact::Secrets.text(&value).starts_with("x://h/?key="), "{part}");
+            let shown = Redact::Secrets.text(&hostile);
+            assert!(shown.starts_with("x://") && !shown.contains("b@c"), "{part}");
+        }
+    }
+
+    #[test]
+    fn keys_are_folded_before_they_are_judged() {
+        for (key, rule) in [
+            ("os_distro", Rule::Keep),
+            ("img_signature_certificate_uuid", Rule::Keep),
+            ("adminPass", Rule::Mask),
+            ("s3_store-SECRET.key", Rule::Mask),
+            ("private-key", Rule::Mask),
+            ("X-Auth-Token", Rule::Remove),
+            ("Location", Rule::Remove),
+            ("direct_url", Rule::Remove),
+            ("allocation", Rule::Keep),
+            ("a_very_long_key_that_does_not_fit_the_stack_but_ends_in_password", Rule::Mask),
+            ("", Rule::Keep),
+        ] {
+            assert_eq!(Redact::Secrets.key(key), rule, "{key}");
+            assert_eq!(Redact::Off.key(key), Rule::Keep, "{key}");
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! Quoting a word of the input in an error message.
+
+use super::policy::Redact;
+use super::printable::printable;
+
+/// A word that an error repeats, in quotes: at most 64 characters, and without the credentials of a URL
+/// that stands where the word belongs.
+pub(crate) fn quoted(word: &str) -> String {
+    format!("\"{}\"", printable(&Redact::Secrets.text(word), 64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_that_is_repeated_is_short_harmless_and_without_credentials() {
+        assert_eq!(quoted("a\u{1b}"), r#""a\u{1b}""#);
+        assert_eq!(quoted(&"x".repeat(65)), format!("\"{}…\"", "x".repeat(64)));
+        let long = format!("amqp://user:{}@host", "hunter2".repeat(10));
+        assert_eq!(quoted(&long), "\"amqp://***@host\"");
+    }
+}
