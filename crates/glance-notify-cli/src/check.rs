@@ -3,10 +3,10 @@
 use std::io::Write;
 use std::time::Duration;
 
-use glance_notify::{
-    Builder, Config, Error, ErrorKind, Finding, FindingState, Redact, Transport, config::Entry,
-    printable,
-};
+use glance_notify::config::{Entry, Redact};
+use glance_notify::pipeline::NotifierBuilder;
+use glance_notify::transport::{Finding, FindingState, Transport, printable};
+use glance_notify::{Config, Error, ErrorKind};
 
 use crate::exit::{Exit, Failure, print};
 
@@ -20,8 +20,8 @@ pub(crate) struct Args {}
 pub(crate) fn run(_: &Args, config: &Config) -> Result<Exit, Failure> {
     // Building a notifier tells what only that does: `disabled_notifications`, bounds, and warnings.
     let opened = glance_notify::builder(config)
-        .and_then(Builder::build)
-        .and_then(|_| glance_notify::open(config));
+        .and_then(NotifierBuilder::build)
+        .and_then(|_| glance_notify::transport::open(config));
     print(|out| show(out, &config.entries(), opened.is_ok()))?;
     let findings = examine(opened?)?;
     #[cfg(feature = "spool")]
@@ -43,7 +43,10 @@ pub(crate) fn run(_: &Args, config: &Config) -> Result<Exit, Failure> {
 #[cfg(feature = "spool")]
 fn examine_spool(config: &Config) -> Result<Vec<Finding>, Failure> {
     let Some(spool) = config.spool()? else { return Ok(Vec::new()) };
-    let (spool, _) = glance_notify::spool::Spool::open(spool, glance_notify::open(config)?)?;
+    let (spool, _) = glance_notify::transport::spool::Spool::open(
+        spool,
+        glance_notify::transport::open(config)?,
+    )?;
     examine(Box::new(spool))
 }
 

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use glance_notify::{State, Stats, printable};
+use glance_notify::pipeline::{Stats, WorkerState};
+use glance_notify::transport::printable;
 
 use crate::exit::{Failure, say};
 
@@ -64,7 +65,7 @@ impl End {
 /// Why the last attempt failed, if it did.
 pub(crate) fn last_error(stats: &Stats) -> Option<String> {
     match &stats.state {
-        State::Retrying { error, .. } => Some(error.clone()),
+        WorkerState::Retrying { error, .. } => Some(error.clone()),
         _ => None,
     }
 }

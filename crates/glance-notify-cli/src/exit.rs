@@ -5,7 +5,8 @@ use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use glance_notify::{Error, printable};
+use glance_notify::Error;
+use glance_notify::transport::printable;
 
 /// What the command's exit code says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

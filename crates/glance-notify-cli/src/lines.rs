@@ -2,12 +2,12 @@
 
 use std::io::{self, BufRead, BufReader, Read};
 
-use glance_notify::{Input, Limits, Problem};
+use glance_notify::codec::{NotificationInput, Problem, SizeLimits};
 
 /// Lines of input, one by one.
 pub(crate) struct Lines<R> {
     reader: BufReader<R>,
-    limits: Limits,
+    limits: SizeLimits,
     number: u64,
     /// A line that does not lie in the reader's buffer as a whole.
     line: Vec<u8>,
@@ -19,14 +19,14 @@ pub(crate) struct Line {
     /// Counted from 1, blank lines included.
     pub(crate) number: u64,
     /// What it holds, or everything that is wrong with it.
-    pub(crate) input: Result<Input, Vec<Problem>>,
+    pub(crate) input: Result<NotificationInput, Vec<Problem>>,
 }
 
 impl<R: Read> Lines<R> {
     pub(crate) fn new(reader: R) -> Self {
         Self {
             reader: BufReader::with_capacity(BUFFER_BYTES, reader),
-            limits: Limits::default(),
+            limits: SizeLimits::default(),
             number: 0,
             line: Vec::new(),
         }
@@ -42,7 +42,7 @@ impl<R: Read> Lines<R> {
             } else if self.line.iter().all(u8::is_ascii_whitespace) {
                 continue;
             } else {
-                Input::read(&self.line, &self.limits)
+                NotificationInput::read(&self.line, &self.limits)
                     .map_err(|problems| problems.iter().cloned().collect())
             };
             return Ok(Some(Line { number: self.number, input }));
@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn the_longest_line_allowed_is_read() {
-        let limit = Limits::default().bytes;
+        let limit = SizeLimits::default().bytes;
         let line = |length: usize| {
             let text = format!("{GOOD}{}", " ".repeat(length - GOOD.len()));
             numbers(text.as_bytes())[0].1.clone()

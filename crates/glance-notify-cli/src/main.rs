@@ -108,6 +108,6 @@ impl Cli {
 }
 
 static VERSION: LazyLock<String> = LazyLock::new(|| {
-    let features = glance_notify::FEATURES.join(", ");
+    let features = glance_notify::transport::FEATURES.join(", ");
     format!("{} (compiled in: {features})", env!("CARGO_PKG_VERSION"))
 });

@@ -1,9 +1,11 @@
 //! `glance-notify schema`: the JSON Schema of notifications, and valid examples.
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use glance_notify::Notification;
+use glance_notify::codec::{Encoding, NotificationInput, SizeLimits};
+use glance_notify::event::{EventType, json_schema};
 use glance_notify::time::{Date, Month, OffsetDateTime, Time};
 use glance_notify::uuid::Uuid;
-use glance_notify::{Encoding, EventType, Input, Limits, Notification, json_schema};
 
 use crate::exit::{Exit, Failure, print};
 
@@ -39,8 +41,8 @@ pub(crate) fn event_type() -> impl TypedValueParser<Value = EventType> {
 fn examples(only: Option<EventType>) -> Result<Vec<u8>, Failure> {
     let mut out = Vec::new();
     for (number, line) in (1..).zip(SAMPLES.lines()) {
-        let input = Input::read(line.as_bytes(), &Limits::default());
-        let Ok(Input::Body(body)) = input else { continue };
+        let input = NotificationInput::read(line.as_bytes(), &SizeLimits::default());
+        let Ok(NotificationInput::Body(body)) = input else { continue };
         if only.is_some_and(|only| only != body.event_type()) {
             continue;
         }

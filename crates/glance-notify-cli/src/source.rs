@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use glance_notify::printable;
+use glance_notify::transport::printable;
 
 use crate::exit::{Exit, Failure};
 

@@ -4,7 +4,8 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use clap::ValueEnum;
-use glance_notify::{Problem, printable, serde_json};
+use glance_notify::codec::{Problem, serde_json};
+use glance_notify::transport::printable;
 use serde::Serialize;
 
 use crate::exit::{Exit, Failure, print, say};

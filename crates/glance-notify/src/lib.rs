@@ -7,13 +7,13 @@
 //! # tokio::runtime::Runtime::new().unwrap().block_on(async {
 //! use glance_notify::time::OffsetDateTime;
 //! use glance_notify::uuid::Uuid;
-//! use glance_notify::{Config, Event, Image, Payload, Status};
+//! use glance_notify::{Config, Event, Image, ImageStatus, Payload};
 //!
 //! let config: Config = "strategy = \"noop\"".parse()?;
 //! let (notifier, worker) = glance_notify::start(&config)?;
 //! let worker = worker.spawn_thread()?; // or `tokio::spawn(worker.run())`
 //!
-//! let mut image = Image::new(Uuid::nil(), Status::Queued, OffsetDateTime::now_utc());
+//! let mut image = Image::new(Uuid::nil(), ImageStatus::Queued, OffsetDateTime::now_utc());
 //! image.name = Some("debian-12".into());
 //! notifier.emit(&Event::ImageCreate(image.into())); // never blocks; returns a receipt
 //! notifier.emit(&Event::ImageUpload(Payload::Error("storage is full".into())));
@@ -46,35 +46,19 @@
 //! A transport of one's own implements [`Transport`] and is given to [`Notifier::builder`].
 
 pub mod config;
-pub mod glance_conf;
 mod strategy;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod transport;
 
-pub use async_trait::async_trait;
 pub use config::Config;
-#[cfg(feature = "schema")]
-pub use notify_core::json_schema;
-pub use notify_core::{
-    Batch, Body, Builder, Closing, DeletedImage, Driver, Dropped, Encoding, Error, ErrorKind,
-    Event, EventType, Finding, FindingState, Image, ImageSend, Input, Limits, Message,
-    Notification, Notifier, Options, Origin, Origins, Outcome, Overflow, Payload, Payloads,
-    Pending, Printable, Priority, Problem, Problems, QueueConfig, Receipt, Redact, Result, Seconds,
-    Stage, StageAccount, State, Stats, Status, Task, TaskFailure, TaskStatus, TaskSuccess,
-    Transport, Verdict, Visibility, Worker, printable,
-};
-#[cfg(feature = "log")]
-pub use notify_log as log;
-#[cfg(feature = "noop")]
-pub use notify_noop as noop;
-#[cfg(feature = "qpid")]
-pub use notify_qpid as qpid;
-#[cfg(feature = "rabbit")]
-pub use notify_rabbit as rabbit;
-#[cfg(feature = "spool")]
-pub use notify_spool as spool;
-pub use strategy::{DRIVERS, FEATURES, open};
-pub use {serde_json, time, uuid};
+pub use notify_core::event::{Event, Image, ImageStatus, Payload};
+pub use notify_core::pipeline::{Notifier, Receipt, Worker};
+pub use notify_core::{Error, ErrorKind, Notification, Outcome, Result};
+pub use notify_core::{codec, event, pipeline};
+pub use {time, uuid};
+
+use pipeline::NotifierBuilder;
 
 /// Opens the configured transport, and builds a notifier on it and the worker that delivers. With
 /// `[spool]`, notifications are delivered once they are on the disk, and the worker takes them on from
@@ -96,12 +80,12 @@ pub fn start(config: &Config) -> Result<(Notifier, Worker)> {
 /// # Errors
 ///
 /// As those of [`start`].
-pub fn builder(config: &Config) -> Result<Builder> {
+pub fn builder(config: &Config) -> Result<NotifierBuilder> {
     for warning in config.warnings() {
         tracing::warn!("{warning}");
     }
-    let transport = open(config)?;
-    let wanted = EventType::ALL.iter().any(|&event_type| transport.wants(event_type));
+    let transport = transport::open(config)?;
+    let wanted = event::EventType::ALL.iter().any(|&event_type| transport.wants(event_type));
     // What wants nothing has nothing to be kept for it.
     let builder =
         if wanted { behind_a_spool(config, transport)? } else { Notifier::builder(transport) };
@@ -110,15 +94,21 @@ pub fn builder(config: &Config) -> Result<Builder> {
 
 /// A builder on `transport`; behind a spool, where one is configured.
 #[cfg(feature = "spool")]
-fn behind_a_spool(config: &Config, transport: Box<dyn Transport>) -> Result<Builder> {
+fn behind_a_spool(
+    config: &Config,
+    transport: Box<dyn transport::Transport>,
+) -> Result<NotifierBuilder> {
     let Some(config) = config.spool()? else { return Ok(Notifier::builder(transport)) };
-    let (spool, forwarder) = spool::Spool::open(config, transport)?;
-    Ok(Notifier::builder(Box::new(spool)).behind(Box::new(forwarder)))
+    let (spool, forwarder) = transport::spool::Spool::open(config, transport)?;
+    Ok(Notifier::builder(spool).behind(forwarder))
 }
 
 /// A builder on `transport`, unless there should be a spool before it.
 #[cfg(not(feature = "spool"))]
-fn behind_a_spool(config: &Config, transport: Box<dyn Transport>) -> Result<Builder> {
+fn behind_a_spool(
+    config: &Config,
+    transport: Box<dyn transport::Transport>,
+) -> Result<NotifierBuilder> {
     if config.wants_spool() {
         return Err(Error::new(
             ErrorKind::Config,

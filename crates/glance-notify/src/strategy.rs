@@ -1,6 +1,7 @@
 //! Which strategies there are, which of them are compiled in, and opening the configured one.
 
-use notify_core::{Driver, Error, ErrorKind, Result, Transport};
+use notify_core::config::Driver;
+use notify_core::{Error, ErrorKind, Result, Transport};
 
 use crate::Config;
 
@@ -85,11 +86,11 @@ const STRATEGIES: &[(&str, &[&str])] =
 
 #[cfg(test)]
 mod tests {
-    use notify_core::Options;
+    use notify_core::config::DriverOptions;
 
     use super::*;
 
-    fn open_nothing(_: Options) -> Result<Box<dyn Transport>> {
+    fn open_nothing(_: DriverOptions) -> Result<Box<dyn Transport>> {
         Err(Error::new(ErrorKind::Bug, "not to be opened"))
     }
 

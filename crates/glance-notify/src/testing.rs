@@ -6,8 +6,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use notify_core::pipeline::WorkerState;
 use notify_core::{
-    Batch, Error, ErrorKind, EventType, Notification, Notifier, Result, State, Transport, Verdict,
+    Batch, Error, ErrorKind, EventType, Notification, Notifier, Result, Transport, Verdict,
 };
 
 /// A notifier whose notifications can be taken out of the recorder.
@@ -19,10 +20,11 @@ use notify_core::{
 /// ```
 /// use glance_notify::time::OffsetDateTime;
 /// use glance_notify::uuid::Uuid;
-/// use glance_notify::{Body, Event, Image, Status, testing};
+/// use glance_notify::event::Body;
+/// use glance_notify::{Event, Image, ImageStatus, testing};
 ///
 /// let (notifier, recorder) = testing::recorder();
-/// let image = Image::new(Uuid::nil(), Status::Queued, OffsetDateTime::UNIX_EPOCH);
+/// let image = Image::new(Uuid::nil(), ImageStatus::Queued, OffsetDateTime::UNIX_EPOCH);
 /// let event = Event::ImageCreate(image.into());
 /// notifier.emit(&event); // in the program under test
 /// assert_eq!(recorder.take()[0].body, Body::Event(event));
@@ -60,7 +62,7 @@ impl Recorder {
             let left = deadline.saturating_duration_since(Instant::now());
             let account = self.notifier.stats();
             let failing =
-                state.failures > failures || matches!(account.state, State::Retrying { .. });
+                state.failures > failures || matches!(account.state, WorkerState::Retrying { .. });
             if account.pending.messages == 0 || failing || left.is_zero() {
                 return state.delivered.drain(..).collect();
             }
@@ -182,7 +184,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 #[cfg(test)]
 mod tests {
-    use notify_core::{Body, Event, Outcome, Payload};
+    use notify_core::event::{Body, Payload};
+    use notify_core::{Event, Outcome};
 
     use super::*;
 

@@ -4,8 +4,10 @@
 
 use std::collections::BTreeMap;
 
+use glance_notify::builder;
+use glance_notify::config::glance_conf;
 use glance_notify::config::{Config, Layers};
-use glance_notify::{builder, glance_conf, open};
+use glance_notify::transport::open;
 
 const DOC: &str = include_str!("../../../docs/configuration.md");
 

@@ -3,7 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may fail as it likes")]
 
-use glance_notify::{Config, ErrorKind, Result, config::Entry, glance_conf};
+use glance_notify::config::{Entry, glance_conf};
+use glance_notify::{Config, ErrorKind, Result};
 
 /// The entries that are set, but for those that `without` names.
 fn entries(text: &str, without: &[&str]) -> Vec<String> {

@@ -7,10 +7,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use glance_notify::config::Layers;
-use glance_notify::spool::admin;
+use glance_notify::event::DeletedImage;
 use glance_notify::time::OffsetDateTime;
+use glance_notify::transport::spool::admin;
 use glance_notify::uuid::Uuid;
-use glance_notify::{Config, DeletedImage, ErrorKind, Event, Payload};
+use glance_notify::{Config, ErrorKind, Event, Payload};
 
 fn config(dir: &Path, settings: &[&str]) -> Config {
     let spool = format!("spool.dir={}", dir.join("s").display());
@@ -24,7 +25,7 @@ fn event(number: u128) -> Event {
     Event::ImageDelete(Payload::Info(DeletedImage::Id(Uuid::from_u128(number))))
 }
 
-async fn emit(config: &Config, count: u128) -> Vec<(&'static str, glance_notify::Stats)> {
+async fn emit(config: &Config, count: u128) -> Vec<(&'static str, glance_notify::pipeline::Stats)> {
     let (notifier, worker) = glance_notify::start(config).unwrap();
     let worker = tokio::spawn(worker.run());
     for number in 0..count {
@@ -70,7 +71,7 @@ async fn a_secret_is_not_on_the_disk() {
     let (notifier, worker) = glance_notify::start(&config).unwrap();
     let worker = tokio::spawn(worker.run());
     let now = OffsetDateTime::now_utc();
-    let mut image = glance_notify::Image::new(Uuid::nil(), glance_notify::Status::Queued, now);
+    let mut image = glance_notify::Image::new(Uuid::nil(), glance_notify::ImageStatus::Queued, now);
     image.properties.insert("admin_password".into(), "hunter2".into());
     image.properties.insert("source".into(), "swift://u:hunter2@host/x".into());
     notifier.send(&Event::ImageCreate(image.into())).await.unwrap();

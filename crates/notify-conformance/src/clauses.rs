@@ -9,7 +9,8 @@ use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use notify_core::{Batch, Message, Result, Settlements, Transport, Verdict};
+use notify_core::transport::Settlements;
+use notify_core::{Batch, Message, Result, Transport, Verdict};
 
 pub use delivery::*;
 pub use faults::*;

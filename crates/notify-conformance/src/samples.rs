@@ -1,8 +1,8 @@
 //! Notifications to send: Glance's own, and as many distinct ones as a test wants.
 
-use notify_core::{
-    Body, Encoding, Event, Image, ImageSend, Input, Limits, Message, Notification, Priority, Status,
-};
+use notify_core::codec::{Encoding, NotificationInput, SizeLimits};
+use notify_core::event::{Body, Image, ImageSend, ImageStatus};
+use notify_core::{Event, Message, Notification, Priority};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -13,8 +13,8 @@ pub const GLANCE_2013: &str = include_str!("samples/glance-2013.jsonl");
 pub fn glance_2013() -> Vec<Body> {
     GLANCE_2013
         .lines()
-        .map(|line| match Input::read(line.as_bytes(), &Limits::default()) {
-            Ok(Input::Body(body)) => body,
+        .map(|line| match NotificationInput::read(line.as_bytes(), &SizeLimits::default()) {
+            Ok(NotificationInput::Body(body)) => body,
             other => panic!("not a body: {other:?}"),
         })
         .collect()
@@ -26,13 +26,15 @@ pub fn notification(number: u64) -> Notification {
     let time = OffsetDateTime::UNIX_EPOCH + time::Duration::seconds(1_795_000_000);
     let event = match number % 3 {
         0 => {
-            let mut image = Image::new(id, Status::Active, time);
+            let mut image = Image::new(id, ImageStatus::Active, time);
             image.name = Some(format!("image-{number}"));
             image.size = Some(number);
             Event::ImageCreate(image.into())
         }
         1 => Event::ImageSend(Priority::Error, ImageSend::new(id, number)),
-        _ => Event::ImageUpload(notify_core::Payload::Warn(format!("upload {number} was slow"))),
+        _ => Event::ImageUpload(notify_core::event::Payload::Warn(format!(
+            "upload {number} was slow"
+        ))),
     };
     Notification {
         message_id: id,

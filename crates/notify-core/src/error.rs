@@ -147,10 +147,10 @@ impl fmt::Display for Error {
     }
 }
 
+/// Prints the message with every cause, as `{:#}` does: `main` returns errors by `Debug`.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { kind, outcome, .. } = *self.0;
-        write!(f, "Error({kind:?}, {outcome:?}, \"{self:#}\")")
+        write!(f, "{self:#}")
     }
 }
 
@@ -173,6 +173,7 @@ mod tests {
             .with_source(std::io::Error::other("no\u{1b}[31m space"));
         assert_eq!(error.to_string(), "cannot open `log.file`");
         assert_eq!(format!("{error:#}"), r"cannot open `log.file`: no\u{1b}[31m space");
+        assert_eq!(format!("{error:?}"), format!("{error:#}"));
     }
 
     #[test]

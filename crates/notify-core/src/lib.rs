@@ -16,6 +16,6 @@ pub mod transport;
 
 pub use codec::{Message, Notification};
 pub use error::{Error, ErrorKind, Outcome, Result};
-pub use event::{Event, EventType, Image, ImageStatus, Payload, Priority};
-pub use pipeline::{Notifier, Receipt, Worker};
+pub use event::{Event, EventType, Priority};
+pub use pipeline::{Notifier, Worker};
 pub use transport::{Batch, Transport, Verdict};

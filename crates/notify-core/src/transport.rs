@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use async_trait::async_trait;
+pub use async_trait::async_trait;
 
 use crate::codec::message::Message;
 use crate::error::{Error, Result};

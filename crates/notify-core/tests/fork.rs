@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use fork::Fork;
 use notify_conformance::scripted::Script;
-use notify_core::{Event, Notifier, Payload};
+use notify_core::event::Payload;
+use notify_core::{Event, Notifier};
 
 fn main() {
     a_fork_repeats_no_id_and_a_notifier_built_after_it_works();

@@ -5,7 +5,8 @@
 use std::time::Duration;
 
 use notify_conformance::scripted::Script;
-use notify_core::{Event, Notifier, Payload};
+use notify_core::event::Payload;
+use notify_core::{Event, Notifier};
 use tokio::time::Instant;
 
 #[tokio::test(start_paused = true)]

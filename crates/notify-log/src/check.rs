@@ -5,7 +5,8 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use notify_core::{Finding, Result};
+use notify_core::Result;
+use notify_core::transport::Finding;
 use tracing::Level;
 
 use crate::config::{Config, FileConfig};

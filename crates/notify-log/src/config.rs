@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use notify_core::{Error, ErrorKind, Options, Result};
+use notify_core::config::DriverOptions;
+use notify_core::{Error, ErrorKind, Result};
 use serde::Deserialize;
 
 /// Where notifications are written.
@@ -51,7 +52,7 @@ impl Config {
     /// # Errors
     ///
     /// [`ErrorKind::Config`] for an unknown key, a wrong value, or no file where one is needed.
-    pub fn from_options(options: Options) -> Result<Self> {
+    pub fn from_options(options: DriverOptions) -> Result<Self> {
         let table: Table = options.parse()?;
         match table.target {
             Target::Stdout => Ok(Self::Stdout),
@@ -101,14 +102,14 @@ const DIRECTORY: &str = "`log.file` ends in a slash: name a file";
 
 #[cfg(test)]
 mod tests {
-    use notify_core::Options;
+    use notify_core::config::DriverOptions;
     use serde_json::json;
 
     use super::*;
 
     fn read(table: serde_json::Value) -> Result<Config> {
         let serde_json::Value::Object(table) = table else { panic!("a table") };
-        Config::from_options(Options::new("log", table))
+        Config::from_options(DriverOptions::new("log", table))
     }
 
     #[test]

@@ -3,7 +3,8 @@
 use std::io;
 use std::path::Path;
 
-use notify_core::{Error, ErrorKind, printable};
+use notify_core::redact::printable;
+use notify_core::{Error, ErrorKind};
 
 /// An error about `log.file`. `what` says what could not be done; the kind follows from the cause.
 pub(crate) fn of_file(path: &Path, what: &str, error: io::Error) -> Error {

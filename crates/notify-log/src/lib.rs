@@ -29,9 +29,9 @@ mod stdout;
 mod writer;
 
 use async_trait::async_trait;
-use notify_core::{
-    Batch, Driver, Error, ErrorKind, EventType, Finding, Options, Result, Transport, Verdict,
-};
+use notify_core::config::{Driver, DriverOptions};
+use notify_core::transport::Finding;
+use notify_core::{Batch, Error, ErrorKind, EventType, Result, Transport, Verdict};
 use tokio::sync::oneshot;
 
 pub use config::{Config, FileConfig};
@@ -144,7 +144,7 @@ impl Transport for Log {
     }
 }
 
-fn open(options: Options) -> Result<Box<dyn Transport>> {
+fn open(options: DriverOptions) -> Result<Box<dyn Transport>> {
     Ok(Box::new(Log::new(Config::from_options(options)?)))
 }
 
@@ -153,7 +153,8 @@ mod tests {
     use std::pin::pin;
     use std::task::{Context, Waker};
 
-    use notify_core::{Encoding, Notification};
+    use notify_core::Notification;
+    use notify_core::codec::Encoding;
 
     use super::*;
 
@@ -168,7 +169,8 @@ mod tests {
         let mut log = Log::new(Config::Stdout);
         log.writer = Some(writer);
         for _ in 0..3 {
-            let mut sink = |_: notify_core::Settlements<'_>| panic!("nothing was written");
+            let mut sink =
+                |_: notify_core::transport::Settlements<'_>| panic!("nothing was written");
             let mut batch = Batch::new(std::slice::from_ref(&message), &mut sink);
             let send = pin!(log.send(&mut batch));
             assert!(send.poll(&mut Context::from_waker(Waker::noop())).is_pending());

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 
-use notify_core::Finding;
+use notify_core::transport::Finding;
 
 use crate::Host;
 

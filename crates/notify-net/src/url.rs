@@ -67,7 +67,9 @@ impl fmt::Display for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.name.parse::<Ipv6Addr>() {
             Ok(address) => write!(f, "[{address}]:{}", self.port),
-            Err(_) => write!(f, "{}:{}", notify_core::printable(&self.name, 255), self.port),
+            Err(_) => {
+                write!(f, "{}:{}", notify_core::redact::printable(&self.name, 255), self.port)
+            }
         }
     }
 }

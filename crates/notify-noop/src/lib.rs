@@ -4,7 +4,8 @@
 //! when the notifier is built.
 
 use async_trait::async_trait;
-use notify_core::{Batch, Driver, EventType, Options, Result, Transport, Verdict};
+use notify_core::config::{Driver, DriverOptions};
+use notify_core::{Batch, EventType, Result, Transport, Verdict};
 use serde::Deserialize;
 
 /// How the strategy `noop` is opened. It has no options.
@@ -38,7 +39,7 @@ impl Transport for Noop {
 #[serde(deny_unknown_fields)]
 struct NoOptions {}
 
-fn open(options: Options) -> Result<Box<dyn Transport>> {
+fn open(options: DriverOptions) -> Result<Box<dyn Transport>> {
     options.parse::<NoOptions>()?;
     Ok(Box::new(Noop))
 }
@@ -85,10 +86,10 @@ mod tests {
     #[test]
     fn wants_nothing_and_takes_no_options() {
         assert!(EventType::ALL.iter().all(|event_type| !Noop.wants(*event_type)));
-        assert!(open(Options::default()).is_ok());
+        assert!(open(DriverOptions::default()).is_ok());
         let mut table = serde_json::Map::new();
         table.insert("file".into(), "x".into());
-        let error = open(Options::new("noop", table)).unwrap_err();
+        let error = open(DriverOptions::new("noop", table)).unwrap_err();
         assert!(error.to_string().contains("file"), "{error}");
     }
 }

@@ -1,12 +1,13 @@
 //! On noop, `emit` allocates nothing and starts nothing: counted by the allocator.
 
 use allocation_counter::measure;
-use notify_core::{Event, Notifier, Payload};
+use notify_core::event::Payload;
+use notify_core::{Event, Notifier};
 use notify_noop::Noop;
 
 #[test]
 fn emit_allocates_nothing() {
-    let (notifier, _worker) = Notifier::builder(Box::new(Noop)).build().unwrap();
+    let (notifier, _worker) = Notifier::builder(Noop).build().unwrap();
     let event = Event::ImageUpload(Payload::Error("storage is full".into()));
     let threads = || std::fs::read_dir("/proc/self/task").map(Iterator::count).ok();
     let before = threads();

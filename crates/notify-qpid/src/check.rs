@@ -1,6 +1,7 @@
 //! What `glance-notify check` finds at the broker. Sends nothing.
 
-use notify_core::{Finding, Result};
+use notify_core::Result;
+use notify_core::transport::Finding;
 
 use crate::config::Config;
 use crate::connection::Connection;
@@ -19,7 +20,7 @@ pub(crate) async fn check(connection: &mut Connection, config: &Config) -> Resul
     ];
     let routes: Vec<_> = connection.topology.routes().cloned().collect();
     for route in &routes {
-        let subject = format!("address {}", notify_core::printable(&route.address, 255));
+        let subject = format!("address {}", notify_core::redact::printable(&route.address, 255));
         match connection.ensure_link(route, config.connect_timeout).await {
             Ok(()) => findings.push(Finding::good(subject, "takes messages")),
             Err(error) if error.is_transient() => return Err(error),

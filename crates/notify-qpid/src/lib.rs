@@ -26,7 +26,9 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
-use notify_core::{Batch, Driver, EventType, Finding, Options, Result, Transport};
+use notify_core::config::{Driver, DriverOptions};
+use notify_core::transport::Finding;
+use notify_core::{Batch, EventType, Result, Transport};
 
 pub use config::{Config, Dialect, Node, SaslMechanism};
 use connection::Connection;
@@ -132,7 +134,7 @@ impl fmt::Debug for Qpid {
     }
 }
 
-fn open(options: Options) -> Result<Box<dyn Transport>> {
+fn open(options: DriverOptions) -> Result<Box<dyn Transport>> {
     let name = container_id(options.publisher_id());
     Ok(Box::new(Qpid { name, ..Qpid::new(Config::from_options(options)?)? }))
 }
@@ -144,6 +146,6 @@ fn container_id(publisher_id: Option<&str>) -> String {
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     let publisher = publisher_id.unwrap_or("notifications");
     // What the broker's tools show in one line.
-    let publisher = notify_core::printable(publisher, 128);
+    let publisher = notify_core::redact::printable(publisher, 128);
     format!("glance-notify:{}-{number}:{publisher}", std::process::id())
 }

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use notify_core::{Options, Result, Seconds};
+use notify_core::Result;
+use notify_core::config::{DriverOptions, Seconds};
 use notify_net::{BrokerUrl, EndpointKeys, Envelope, Secret, TlsFiles};
 use serde::Deserialize;
 
@@ -15,7 +16,7 @@ impl Config {
     /// # Errors
     ///
     /// [`ErrorKind::Config`](notify_core::ErrorKind::Config) for an unknown key, a wrong value, or values that contradict each other.
-    pub fn from_options(options: Options) -> Result<Self> {
+    pub fn from_options(options: DriverOptions) -> Result<Self> {
         let table: Table = options.parse()?;
         let endpoint = EndpointKeys {
             url: table.url,
@@ -52,7 +53,7 @@ impl Config {
             ..default
         };
         if let Some((key, _)) = endpoint.query.first() {
-            let key = notify_core::printable(key, 64);
+            let key = notify_core::redact::printable(key, 64);
             return Err(wrong(format!(
                 "`qpid.url` has the unknown parameter `{key}`: none is known"
             )));
@@ -98,7 +99,8 @@ struct Table {
 
 #[cfg(test)]
 mod tests {
-    use notify_core::{ErrorKind, Origin};
+    use notify_core::ErrorKind;
+    use notify_core::config::Origin;
     use notify_net::Password;
     use serde_json::{Value, json};
 
@@ -110,7 +112,7 @@ mod tests {
             .keys()
             .map(|key| (key.clone(), Origin { place: "a.toml".into(), raw: None }))
             .collect();
-        Config::from_options(Options::new("qpid", table).with_origins(origins))
+        Config::from_options(DriverOptions::new("qpid", table).with_origins(origins))
     }
 
     fn hosts(config: &Config) -> Vec<String> {

@@ -185,7 +185,7 @@ impl FromStr for Template {
                 "topic" => Piece::Topic,
                 "priority" => Piece::Priority,
                 _ => {
-                    let name = notify_core::printable(name, 64);
+                    let name = notify_core::redact::printable(name, 64);
                     return Err(wrong(format!(
                         "unknown placeholder `{{{name}}}`: {{exchange}}, {{topic}} and \
                          {{priority}} are known"

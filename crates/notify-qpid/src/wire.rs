@@ -13,7 +13,8 @@ use fe2o3_amqp::frames::sasl::Frame;
 use fe2o3_amqp::types::performatives::Open;
 use fe2o3_amqp::types::primitives::{Binary, Symbol, Value};
 use fe2o3_amqp::types::sasl::{SaslCode, SaslInit};
-use notify_core::{Result, printable};
+use notify_core::Result;
+use notify_core::redact::printable;
 use notify_net::{Secret, Stream};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use lapin::Queue;
 use lapin::types::ShortString;
-use notify_core::printable;
+use notify_core::redact::printable;
 use tokio::time::timeout;
 
 use crate::config::Config;

@@ -2,7 +2,8 @@
 
 use lapin::types::{FieldTable, ShortString};
 use lapin::{Channel, options::ExchangeUnbindOptions};
-use notify_core::{Finding, Result};
+use notify_core::Result;
+use notify_core::transport::Finding;
 use tokio::time::timeout;
 
 use crate::config::{Config, Declare};

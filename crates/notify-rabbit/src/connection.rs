@@ -19,7 +19,8 @@ use lapin::uri::{
     AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo, SASLMechanism,
 };
 use lapin::{Channel, ConnectionProperties, Event};
-use notify_core::{Error, Result, printable};
+use notify_core::redact::printable;
+use notify_core::{Error, Result};
 use notify_net::{Attempts, Hangup, Host, Peer, Secret, Tls};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;

@@ -29,7 +29,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use notify_core::{Batch, Driver, EventType, Finding, Options, Result, Transport};
+use notify_core::config::{Driver, DriverOptions};
+use notify_core::transport::Finding;
+use notify_core::{Batch, EventType, Result, Transport};
 
 pub use config::{Config, Declare, OnMismatch, QueueType, SaslMechanism};
 use connection::{Connection, Told};
@@ -163,7 +165,7 @@ impl fmt::Debug for Rabbit {
     }
 }
 
-fn open(options: Options) -> Result<Box<dyn Transport>> {
+fn open(options: DriverOptions) -> Result<Box<dyn Transport>> {
     let name = connection_name(options.publisher_id());
     Ok(Box::new(Rabbit { name, ..Rabbit::new(Config::from_options(options)?)? }))
 }
@@ -171,6 +173,6 @@ fn open(options: Options) -> Result<Box<dyn Transport>> {
 fn connection_name(publisher_id: Option<&str>) -> String {
     let publisher = publisher_id.unwrap_or("notifications");
     // What the broker's tools show in one line.
-    let publisher = notify_core::printable(publisher, 128);
+    let publisher = notify_core::redact::printable(publisher, 128);
     format!("glance-notify:{}:{publisher}", std::process::id())
 }

@@ -8,7 +8,8 @@ use std::ops::Range;
 
 use lapin::Confirmation;
 use lapin::message::BasicReturnMessage;
-use notify_core::{Batch, Error, ErrorKind, Message, Outcome, Result, Verdict, printable};
+use notify_core::redact::printable;
+use notify_core::{Batch, Error, ErrorKind, Message, Outcome, Result, Verdict};
 use notify_net::Envelope;
 use uuid::Uuid;
 

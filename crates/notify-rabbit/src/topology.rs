@@ -7,7 +7,8 @@ use std::collections::HashSet;
 use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{Channel, ExchangeKind, Queue};
-use notify_core::{Error, ErrorKind, Priority, Result, printable};
+use notify_core::redact::printable;
+use notify_core::{Error, ErrorKind, Priority, Result};
 use tokio::time::timeout;
 
 use crate::config::{Config, Declare, OnMismatch, QueueType};

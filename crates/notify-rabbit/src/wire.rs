@@ -9,7 +9,8 @@ use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 
-use notify_core::{Error, ErrorKind, printable};
+use notify_core::redact::printable;
+use notify_core::{Error, ErrorKind};
 use notify_net::Stream;
 use tokio::io::ReadBuf;
 

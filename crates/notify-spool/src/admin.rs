@@ -293,7 +293,7 @@ fn letter(number: u64, bytes: &[u8]) -> Entry {
         return Entry { number, message: Err(torn()), refused: None };
     };
     let since = OffsetDateTime::from_unix_timestamp(since).unwrap_or(OffsetDateTime::UNIX_EPOCH);
-    let reason = notify_core::printable(reason, REASON_CHARS).to_string();
+    let reason = notify_core::redact::printable(reason, REASON_CHARS).to_string();
     let message = Message::from_body(body.to_vec());
     Entry { number, message, refused: Some(Refusal { since, reason }) }
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 
-use notify_core::Finding;
+use notify_core::transport::Finding;
 
 use crate::admin;
 use crate::config::Config;

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use notify_core::{Error, ErrorKind, Options, QueueConfig, Result};
+use notify_core::config::DriverOptions;
+use notify_core::pipeline::QueueConfig;
+use notify_core::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::disk::{Disk, Files};
@@ -85,7 +87,7 @@ impl Config {
     ///
     /// [`ErrorKind::Config`] for an unknown key, a wrong value, no directory, and bounds that no
     /// message fits in.
-    pub fn from_options(options: Options) -> Result<Self> {
+    pub fn from_options(options: DriverOptions) -> Result<Self> {
         let table: Table = options.parse()?;
         let Some(dir) = table.dir.filter(|dir| !dir.is_empty()) else {
             return Err(Error::new(ErrorKind::Config, NO_DIR));
@@ -182,20 +184,20 @@ const MAX_BYTES: u64 = 256 * 1024 * 1024;
 const MAX_MESSAGES: u64 = 1_000_000;
 /// The least that the way to the destination has room for: a few notifications of the largest size.
 const WINDOW_BYTES: usize = 4 * 1024 * 1024;
-/// The largest notification, as core's [`Limits`] have it.
+/// The largest notification, as core's [`SizeLimits`] have it.
 const LARGEST: u64 = 1024 * 1024;
 const NO_DIR: &str = "`spool.dir` is missing: name the directory to keep notifications in";
 
 #[cfg(test)]
 mod tests {
-    use notify_core::Limits;
+    use notify_core::codec::SizeLimits;
     use serde_json::json;
 
     use super::*;
 
     fn read(table: serde_json::Value) -> Result<Config> {
         let serde_json::Value::Object(table) = table else { panic!("a table") };
-        Config::from_options(Options::new("spool", table))
+        Config::from_options(DriverOptions::new("spool", table))
     }
 
     #[test]
@@ -219,7 +221,7 @@ mod tests {
         table["dir"] = "s".into();
         let (shown, real) = (read(table).unwrap(), Config::new("s"));
         assert_eq!(format!("{shown:?}"), format!("{real:?}"));
-        assert_eq!(Limits::default().bytes as u64, LARGEST);
+        assert_eq!(SizeLimits::default().bytes as u64, LARGEST);
     }
 
     #[test]

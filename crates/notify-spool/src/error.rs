@@ -3,7 +3,8 @@
 use std::io;
 use std::path::Path;
 
-use notify_core::{Error, ErrorKind, printable};
+use notify_core::redact::printable;
+use notify_core::{Error, ErrorKind};
 
 /// Why the database of a slot does not do what it is asked.
 #[derive(Debug)]

@@ -1,6 +1,7 @@
 //! Feeding a pipeline with what a slot holds, in order, and writing down what comes of it.
 
-use notify_core::{Error, Message, Notifier, Outcome, Receipt, Result};
+use notify_core::pipeline::Receipt;
+use notify_core::{Error, Message, Notifier, Outcome, Result};
 use tokio::sync::{mpsc, watch};
 
 use crate::conclusion::{Conclusion, Fate};

@@ -9,9 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use notify_core::{
-    Closing, Error, Notifier, QueueConfig, Result, Stage, StageAccount, Stats, Transport, Worker,
-};
+use notify_core::pipeline::{CloseSignal, QueueConfig, Stage, StageAccount, Stats};
+use notify_core::{Error, Notifier, Result, Transport, Worker};
 use tokio::sync::watch;
 
 use crate::config::Config;
@@ -62,7 +61,7 @@ impl Forwarder {
     /// # Cancel safety
     ///
     /// Dropping the future ends the draining; what it has not concluded stays on the disk.
-    pub async fn drain(self, closing: Closing) -> Result<Stats> {
+    pub async fn drain(self, closing: CloseSignal) -> Result<Stats> {
         let account = self.account();
         let Self { config, ledger, inner, pipeline, .. } = self;
         let (notifier, worker) = build(&config, inner, &pipeline)?;
@@ -106,7 +105,7 @@ impl Stage for Forwarder {
         })
     }
 
-    async fn run(self: Box<Self>, closing: Closing) {
+    async fn run(self: Box<Self>, closing: CloseSignal) {
         let Self { config, keeper, ledger, inner, pipeline, .. } = *self;
         let (notifier, worker) = match build(&config, inner, &pipeline) {
             Ok(built) => built,

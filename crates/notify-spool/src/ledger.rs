@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use notify_core::Stats;
+use notify_core::pipeline::Stats;
 use time::OffsetDateTime;
 
 use crate::conclusion::Tally;

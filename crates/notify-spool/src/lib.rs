@@ -44,8 +44,9 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use notify_core::transport::Finding;
 use notify_core::{
-    Batch, Error, ErrorKind, EventType, Finding, Message, Outcome, Result, Transport, Verdict,
+    Batch, Error, ErrorKind, EventType, Message, Outcome, Result, Transport, Verdict,
 };
 use tokio::sync::oneshot;
 use uuid::Uuid;
@@ -67,7 +68,7 @@ pub use status::{Amount, Contents};
 /// use notify_spool::{Config, Spool};
 ///
 /// let (spool, forwarder) = Spool::open(Config::new("/var/spool/glance-notify"), rabbit)?;
-/// Notifier::builder(Box::new(spool)).behind(Box::new(forwarder)).build()
+/// Notifier::builder(spool).behind(forwarder).build()
 /// # }
 /// ```
 #[derive(Debug)]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
-use glance_notify::serde_json;
+use glance_notify::codec::serde_json;
 
 use crate::table::print_contested;
 use crate::task::{Outcome, Task};

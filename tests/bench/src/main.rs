@@ -23,7 +23,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use glance_notify::serde_json;
+use glance_notify::codec::serde_json;
 
 use crate::rows::{Bench, Group};
 

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use glance_notify::serde_json::json;
+use glance_notify::codec::serde_json::json;
 use notify_testbed::broker::rabbitmq::RabbitMq;
 
 use crate::contest::{Contender, Contested};

@@ -2,12 +2,12 @@
 
 use std::fmt::Write as _;
 
-use glance_notify::serde_json::{self, Value, json};
+use glance_notify::codec::serde_json::{self, Value, json};
+use glance_notify::codec::{Encoding, Message, NotificationInput, SizeLimits};
+use glance_notify::event::{Body, EventType, Priority};
 use glance_notify::time::OffsetDateTime;
 use glance_notify::uuid::Uuid;
-use glance_notify::{
-    Body, Encoding, Event, EventType, Input, Limits, Message, Notification, Notifier, Priority,
-};
+use glance_notify::{Event, Notification, Notifier};
 use notify_conformance::samples::GLANCE_2013;
 
 /// All of them, typed.
@@ -73,11 +73,11 @@ impl Stamped {
 }
 
 fn event(line: &str) -> Event {
-    match Input::read(line.as_bytes(), &Limits::default()) {
-        Ok(Input::Body(Body::Event(event))) => event,
-        Ok(Input::Body(Body::AsRead { .. })) => {
-            match Input::read(documented(line).as_bytes(), &Limits::default()) {
-                Ok(Input::Body(Body::Event(event))) => event,
+    match NotificationInput::read(line.as_bytes(), &SizeLimits::default()) {
+        Ok(NotificationInput::Body(Body::Event(event))) => event,
+        Ok(NotificationInput::Body(Body::AsRead { .. })) => {
+            match NotificationInput::read(documented(line).as_bytes(), &SizeLimits::default()) {
+                Ok(NotificationInput::Body(Body::Event(event))) => event,
                 other => panic!("not in the documented shape: {other:?}"),
             }
         }

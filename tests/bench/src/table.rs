@@ -1,6 +1,6 @@
 //! Rows of numbers beside those of a peer, and how they are shown.
 
-use glance_notify::serde_json::{Value, json};
+use glance_notify::codec::serde_json::{Value, json};
 
 use crate::contest::Contested;
 use crate::task::Outcome;

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use glance_notify::{Body, Config, Notifier, Receipt, Result};
+use glance_notify::event::Body;
+use glance_notify::{Config, Notifier, Receipt, Result};
 use notify_conformance::samples;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};

@@ -1,7 +1,7 @@
 //! The URL of a broker: of RabbitMQ's table and of AMQP 1.0's.
 
+use glance_notify::codec::serde_json::{Map, Value, json};
 use glance_notify::config::Layers;
-use glance_notify::serde_json::{Map, Value, json};
 use notify_net::{BrokerUrl, Secret};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 

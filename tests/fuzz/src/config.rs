@@ -1,8 +1,9 @@
 //! A configuration in TOML, whole: with the table of each strategy.
 
+use glance_notify::codec::serde_json::Value;
 use glance_notify::config::Layers;
-use glance_notify::serde_json::Value;
-use glance_notify::{Config, Redact, Result};
+use glance_notify::config::Redact;
+use glance_notify::{Config, Result};
 use toml::Table;
 
 use crate::shown::{SECRET, check_error, check_opened, check_secretless, text};
@@ -23,7 +24,7 @@ pub fn config(bytes: &[u8]) {
     for strategy in STRATEGIES {
         // Any value may be a password that stands in the wrong place.
         let config = with_strategy(&planted(&table, |key| !WORDS.contains(&key)), strategy);
-        if let Err(error) = config.and_then(|config| glance_notify::open(&config)) {
+        if let Err(error) = config.and_then(|config| glance_notify::transport::open(&config)) {
             check_error(&error);
         }
     }
@@ -44,7 +45,7 @@ fn check_strategies(table: &Table) {
 }
 
 fn with_strategy(table: &Table, strategy: &str) -> Result<Config> {
-    let Ok(Value::Object(table)) = glance_notify::serde_json::to_value(table) else {
+    let Ok(Value::Object(table)) = glance_notify::codec::serde_json::to_value(table) else {
         return Ok(Config::default());
     };
     Layers::new().table("a table", table)?.set(&format!("strategy={strategy}"))?.build()

@@ -1,6 +1,7 @@
 //! A `glance-api.conf`, of which only some options are ours.
 
-use glance_notify::{Config, Redact};
+use glance_notify::Config;
+use glance_notify::config::Redact;
 
 use crate::shown::{
     SECRET, check_error, check_opened, check_secretless, planted_in_the_middle, text,
@@ -9,16 +10,16 @@ use crate::shown::{
 /// A file as an operator of Glance has it.
 pub fn glance_conf(bytes: &[u8]) {
     let Some(text) = text(bytes) else { return };
-    match glance_notify::glance_conf::from_str(text) {
+    match glance_notify::config::glance_conf::from_str(text) {
         Ok(config) => check_opened(&config),
         Err(error) => check_error(&error),
     }
     // Errors repeat no text, wherever it stands.
-    if let Err(error) = glance_notify::glance_conf::from_str(&planted_in_the_middle(text)) {
+    if let Err(error) = glance_notify::config::glance_conf::from_str(&planted_in_the_middle(text)) {
         check_error(&error);
     }
     let planted: Vec<_> = text.lines().map(plant).collect();
-    match glance_notify::glance_conf::from_str(&planted.join("\n")) {
+    match glance_notify::config::glance_conf::from_str(&planted.join("\n")) {
         Ok(config) => check_planted(&config),
         Err(error) => check_error(&error),
     }

@@ -1,11 +1,12 @@
 //! A notification as it arrives: bare, inside oslo.messaging's envelope, or encoded twice.
 
-use glance_notify::serde_json::{self, Value, json};
+use glance_notify::codec::serde_json::{self, Value, json};
+use glance_notify::codec::{Encoding, NotificationInput, PayloadStyle, Problems, SizeLimits};
+use glance_notify::config::Redact;
+use glance_notify::event::EventType;
 use glance_notify::time::OffsetDateTime;
 use glance_notify::uuid::Uuid;
-use glance_notify::{
-    Encoding, ErrorKind, EventType, Input, Limits, Notification, Payloads, Problems, Redact,
-};
+use glance_notify::{ErrorKind, Notification};
 
 use crate::shown::{SECRET, check_error, check_harmless, check_secretless, text};
 
@@ -19,7 +20,7 @@ pub fn notification(bytes: &[u8]) {
     let Some(text) = text(bytes) else { return };
     // Who reads from a broker unpacks the envelope first; a reader who forgot is told so.
     let enveloped = json!({ "oslo.version": "2.0", "oslo.message": text }).to_string();
-    assert!(Input::read(enveloped.as_bytes(), &Limits::default()).is_err());
+    assert!(NotificationInput::read(enveloped.as_bytes(), &SizeLimits::default()).is_err());
     let Ok(value) = serde_json::from_slice::<Value>(bytes) else { return };
     check_planted(&value, &[SHOWN]);
     check_planted(&value, &[SHOWN, TYPED]);
@@ -44,16 +45,16 @@ fn unpacked(value: &Value) -> Option<String> {
 
 /// What is read is written as it was; what is not is told harmlessly.
 fn check_read(bytes: &[u8]) {
-    match Input::read(bytes, &Limits::default()) {
+    match NotificationInput::read(bytes, &SizeLimits::default()) {
         Ok(input) => check_written(&stamped(input)),
         Err(problems) => check_problems(&problems),
     }
 }
 
-fn stamped(input: Input) -> Notification {
+fn stamped(input: NotificationInput) -> Notification {
     match input {
-        Input::Notification(notification) => notification,
-        Input::Body(body) => Notification {
+        NotificationInput::Notification(notification) => notification,
+        NotificationInput::Body(body) => Notification {
             message_id: Uuid::nil(),
             publisher_id: "host".into(),
             timestamp: OffsetDateTime::UNIX_EPOCH,
@@ -89,8 +90,8 @@ fn again(line: &str, redact: Redact) -> Option<String> {
 /// A notification as it leaves, in the style in which it is written whole; `None` if it is too large.
 fn line(notification: &Notification, redact: Redact) -> Option<String> {
     let payloads = match notification.body.event_type() {
-        EventType::ImageDelete => Payloads::Glance,
-        _ => Payloads::Documented,
+        EventType::ImageDelete => PayloadStyle::Glance,
+        _ => PayloadStyle::Documented,
     };
     let encoding = Encoding { payloads, redact, ..Encoding::default() };
     let message = match notification.encode(&encoding) {
@@ -121,8 +122,8 @@ fn check_problems(problems: &Problems) {
 
 /// What is read within limits is within them.
 fn check_limits(bytes: &[u8]) {
-    let limits = Limits { depth: 4, keys: 24, bytes: 1024 };
-    if let Err(problems) = Input::read(bytes, &limits) {
+    let limits = SizeLimits { depth: 4, keys: 24, bytes: 1024 };
+    if let Err(problems) = NotificationInput::read(bytes, &limits) {
         return check_problems(&problems);
     }
     let value: Value = serde_json::from_slice(bytes).unwrap_or_default();
@@ -161,13 +162,13 @@ fn check_planted(value: &Value, not_in: &[&[&str]]) {
         Some(Value::String(text)) if text.len() != UUID_CHARS => text.push_str(&url()),
         _ => {}
     }
-    match Input::read(value.to_string().as_bytes(), &Limits::default()) {
+    match NotificationInput::read(value.to_string().as_bytes(), &SizeLimits::default()) {
         Err(problems) => check_problems(&problems),
         Ok(input) => {
             check_secretless(&format!("{input:?}"));
             let notification = stamped(input);
             for redact in [Redact::Secrets, Redact::Strict] {
-                for payloads in [Payloads::Documented, Payloads::Glance] {
+                for payloads in [PayloadStyle::Documented, PayloadStyle::Glance] {
                     let encoding = Encoding { payloads, redact, ..Encoding::default() };
                     if let Ok(message) = notification.encode(&encoding) {
                         check_secretless(&String::from_utf8_lossy(message.body()));

@@ -1,6 +1,6 @@
 //! Masking text: the credentials in any text are gone, and what is masked stays masked.
 
-use glance_notify::Redact;
+use glance_notify::config::Redact;
 
 use crate::shown::{SECRET, check_secretless, in_two, text};
 

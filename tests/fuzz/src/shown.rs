@@ -2,7 +2,8 @@
 
 use std::fmt::{Debug, Display};
 
-use glance_notify::{Config, printable};
+use glance_notify::Config;
+use glance_notify::transport::printable;
 
 /// What is planted where secrets stand, and is looked for in everything that comes out.
 pub(crate) const SECRET: &str = "hUnTeR2s3cr3t";
@@ -37,8 +38,9 @@ pub(crate) fn check_error(error: &(impl Display + Debug)) {
 /// Panics where opening what is configured, or what is said of it, shows what it must not.
 #[track_caller]
 pub(crate) fn check_opened(config: &Config) {
-    let opened = glance_notify::builder(config).and_then(glance_notify::Builder::build);
-    match (opened, glance_notify::open(config)) {
+    let opened =
+        glance_notify::builder(config).and_then(glance_notify::pipeline::NotifierBuilder::build);
+    match (opened, glance_notify::transport::open(config)) {
         (Ok(_), Ok(transport)) => check_secretless(&format!("{transport:?}")),
         (Err(error), _) | (_, Err(error)) => check_error(&error),
     }

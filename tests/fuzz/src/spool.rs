@@ -1,6 +1,7 @@
 //! What lies in a spool: records of messages, and dead letters.
 
-use glance_notify::{Message, Notification};
+use glance_notify::Notification;
+use glance_notify::codec::Message;
 
 use crate::shown::{check_error, check_harmless};
 

@@ -10,11 +10,11 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
 use axum::{BoxError, Router};
+use glance_notify::event::{DeletedImage, ImageSend, Priority};
+use glance_notify::pipeline::Stats;
 use glance_notify::time::OffsetDateTime;
 use glance_notify::uuid::Uuid;
-use glance_notify::{
-    DeletedImage, Event, Image, ImageSend, Notification, Notifier, Payload, Priority, Stats, Status,
-};
+use glance_notify::{Event, Image, ImageStatus, Notification, Notifier, Payload};
 use http_body::{Frame, SizeHint};
 use rusqlite::Connection;
 use tokio::task::JoinHandle;
@@ -88,7 +88,7 @@ pub async fn serve(
 }
 
 async fn create(State(app): State<App>, name: String) -> Result<String, StatusCode> {
-    let mut image = Image::new(Uuid::new_v4(), Status::Queued, OffsetDateTime::now_utc());
+    let mut image = Image::new(Uuid::new_v4(), ImageStatus::Queued, OffsetDateTime::now_utc());
     image.name = Some(name.clone());
     let id = image.id.to_string();
     let row = (id.clone(), name);
@@ -103,7 +103,7 @@ async fn upload(
     Path(id): Path<Uuid>,
     body: Body,
 ) -> Result<(), StatusCode> {
-    let mut image = Image::new(id, Status::Saving, OffsetDateTime::now_utc());
+    let mut image = Image::new(id, ImageStatus::Saving, OffsetDateTime::now_utc());
     app.notifier.emit(&Event::ImagePrepare(image.clone().into()));
     let data = match axum::body::to_bytes(body, 64 * 1024 * 1024).await {
         Ok(data) => data,
@@ -114,7 +114,7 @@ async fn upload(
         }
     };
     image.size = Some(data.len() as u64);
-    image.status = Status::Active;
+    image.status = ImageStatus::Active;
     let row = (id.to_string(), data.to_vec());
     app.with_store(move |store| store.execute("UPDATE images SET data = ?2 WHERE id = ?1", row))
         .await?;

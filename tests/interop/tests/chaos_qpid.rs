@@ -8,10 +8,11 @@ use std::path::Path;
 use std::time::Duration;
 use std::{io, thread};
 
-use glance_notify::{Config, Notifier, Stats};
+use glance_notify::pipeline::Stats;
+use glance_notify::{Config, Notifier};
+use notify_conformance::samples;
 use notify_testbed::broker::rabbitmq::RabbitMq;
 use notify_testbed::broker::{proton, wait_until};
-use notify_conformance::samples;
 use serde_json::json;
 
 const MESSAGES: u64 = 100_000;

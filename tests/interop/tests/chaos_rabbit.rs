@@ -7,8 +7,8 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use glance_notify::{Config, Notifier, Receipt};
-use notify_testbed::broker::rabbitmq::{RabbitMq, Vhost};
 use notify_conformance::samples;
+use notify_testbed::broker::rabbitmq::{RabbitMq, Vhost};
 
 const TOTAL: u64 = 200_000;
 const PHASES: u64 = 8;

@@ -11,8 +11,8 @@ use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use glance_notify::{Config, Notifier};
-use notify_testbed::broker::rabbitmq::Cluster;
 use notify_conformance::samples;
+use notify_testbed::broker::rabbitmq::Cluster;
 
 /// Emits at a steady rate until told to stop; returns how many, all of which were accepted.
 async fn emit(notifier: Notifier, stop: tokio::sync::oneshot::Receiver<()>) -> u64 {

@@ -1,7 +1,8 @@
 //! What `glance-notify check` shows as the default of a strategy's option is what holds without it.
 
-use glance_notify::serde_json::{Map, Value};
-use glance_notify::{DRIVERS, Options};
+use glance_notify::codec::serde_json::{Map, Value};
+use glance_notify::config::DriverOptions;
+use glance_notify::transport::DRIVERS;
 
 #[test]
 fn the_defaults_that_are_shown_are_those_that_hold() {
@@ -12,7 +13,7 @@ fn the_defaults_that_are_shown_are_those_that_hold() {
             needed.insert("file".into(), "/var/log/n.log".into());
         }
         let opened =
-            |table| format!("{:?}", (driver.open)(Options::new(driver.name, table)).unwrap());
+            |table| format!("{:?}", (driver.open)(DriverOptions::new(driver.name, table)).unwrap());
         let without = opened(needed.clone());
         let Value::Object(defaults) = driver.defaults.parse().unwrap() else {
             panic!("{}: not an object", driver.name)

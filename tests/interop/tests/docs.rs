@@ -6,7 +6,9 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use glance_notify::{EventType, Input, Limits, Stats, json_schema};
+use glance_notify::codec::{NotificationInput, SizeLimits};
+use glance_notify::event::{EventType, json_schema};
+use glance_notify::pipeline::Stats;
 use serde_json::Value;
 
 fn root() -> PathBuf {
@@ -168,8 +170,8 @@ fn the_sample_of_the_readme_holds_every_event() {
     assert!(read("README.md").contains("docs/samples/image-lifecycle.jsonl"));
     let seen: BTreeSet<_> = read("docs/samples/image-lifecycle.jsonl")
         .lines()
-        .map(|line| match Input::read(line.as_bytes(), &Limits::default()) {
-            Ok(Input::Body(body)) => body.event_type(),
+        .map(|line| match NotificationInput::read(line.as_bytes(), &SizeLimits::default()) {
+            Ok(NotificationInput::Body(body)) => body.event_type(),
             other => panic!("{line}: {other:?}"),
         })
         .collect();

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
+use glance_notify::event::{Body as Told, EventType, Priority};
 use glance_notify::testing::{Recorder, recorder};
-use glance_notify::{Body as Told, Event, EventType, Notification, Notifier, Priority};
+use glance_notify::{Event, Notification, Notifier};
 use http_body_util::BodyExt;
 use notify_conformance::scripted::Script;
 use notify_interop::service::{App, router, send_outbox, serve};

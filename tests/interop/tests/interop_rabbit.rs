@@ -5,10 +5,12 @@
 
 use std::collections::HashMap;
 
-use glance_notify::{Body, Config, Event, EventType, Notification, Priority, Stats, Task};
+use glance_notify::event::{Body, EventType, Priority, Task};
+use glance_notify::pipeline::Stats;
+use glance_notify::{Config, Event, Notification};
+use notify_conformance::samples;
 use notify_testbed::broker::oslo::{Listener, Notified, Options, Publisher};
 use notify_testbed::broker::rabbitmq::{RabbitMq, Vhost};
-use notify_conformance::samples;
 use serde_json::{Value, json};
 
 /// Every event type that Glance's own code sent, and at every priority what is not documented.
@@ -50,7 +52,7 @@ fn heard(listener: &Listener, notifications: &[Notification]) {
         assert!(heard.insert(id, notified).is_none(), "heard twice");
     }
     for notification in notifications {
-        let sent = notification.encode(&glance_notify::Encoding::default()).unwrap();
+        let sent = notification.encode(&glance_notify::codec::Encoding::default()).unwrap();
         let sent: Value = serde_json::from_slice(sent.body()).unwrap();
         let heard = &heard[&notification.message_id.to_string()];
         assert_eq!(heard.priority, notification.body.priority().lower());
@@ -154,7 +156,7 @@ async fn with_compat_openstack_payloads_are_glances() {
     let vhost = RabbitMq::shared().vhost();
     let listener = Listener::start(&Options::new(&vhost.url()));
     let sample = samples::notification(0);
-    let pending = glance_notify::TaskStatus::Pending;
+    let pending = glance_notify::event::TaskStatus::Pending;
     let task = Task::new(sample.message_id, "import", pending, sample.timestamp);
     let body = Body::from(Event::TaskRun(task.into()));
     send(&vhost, "compat = 'openstack'", &[Notification { body, ..sample }]).await;

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use glance_notify::{Config, open};
+use glance_notify::Config;
+use glance_notify::transport::open;
 
 const DOC: &str = include_str!("../../../docs/rabbitmq.md");
 
@@ -27,7 +28,7 @@ fn every_key_is_documented_and_every_documented_key_exists() {
 
 #[test]
 fn every_documented_default_is_the_default() {
-    let default = glance_notify::rabbit::Config::default();
+    let default = glance_notify::transport::rabbit::Config::default();
     let rows = rows();
     let of = |key: &str| rows[key].trim_matches(['`', '"']).to_owned();
     assert_eq!(of("host"), default.hosts[0].name);

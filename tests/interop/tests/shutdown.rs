@@ -4,7 +4,8 @@
 use std::net::TcpListener;
 use std::time::Duration;
 
-use glance_notify::{Config, Event, Outcome, Payload, State};
+use glance_notify::pipeline::WorkerState;
+use glance_notify::{Config, Event, Outcome, Payload};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn shutdown_is_bounded_while_a_silent_broker_holds_a_full_queue() {
@@ -27,7 +28,7 @@ async fn shutdown_is_bounded_while_a_silent_broker_holds_a_full_queue() {
         let stats = tokio::time::timeout(Duration::from_secs(30), shutdown).await.unwrap();
         assert_eq!((stats.emitted, stats.delivered), (150, 0), "{strategy}");
         assert_eq!((stats.dropped.overflow, stats.dropped.abandoned), (50, 100), "{strategy}");
-        assert_eq!((stats.pending.messages, stats.state), (0, State::Closed), "{strategy}");
+        assert_eq!((stats.pending.messages, stats.state), (0, WorkerState::Closed), "{strategy}");
         for receipt in receipts {
             assert_ne!(receipt.await.unwrap_err().outcome(), Outcome::Rejected, "{strategy}");
         }

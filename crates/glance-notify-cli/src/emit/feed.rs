@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use glance_notify::{Input, Notification, Notifier, Problem, Receipt};
+use glance_notify::codec::{NotificationInput, Problem};
+use glance_notify::{Notification, Notifier, Receipt};
 use tokio::sync::mpsc;
 
 use super::Args;
@@ -199,8 +200,8 @@ impl Feeder {
         self.control.read.fetch_add(1, Ordering::SeqCst);
         self.control.last_line.store(number, Ordering::SeqCst);
         let notification = match input {
-            Ok(Input::Notification(notification)) => notification,
-            Ok(Input::Body(body)) => self.notifier.stamp(body),
+            Ok(NotificationInput::Notification(notification)) => notification,
+            Ok(NotificationInput::Body(body)) => self.notifier.stamp(body),
             Err(problems) => return self.report(number, &problems),
         };
         let receipt = self.notifier.resend(&notification).await;

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use glance_notify::{Config, Error, Notification, Notifier, Outcome, State, Stats};
+use glance_notify::pipeline::{Stats, WorkerState};
+use glance_notify::{Config, Error, Notification, Notifier, Outcome};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::feed::{Feed, Queued};
@@ -142,7 +143,7 @@ impl Follow {
         if self.drain_until.is_some_and(|end| Instant::now() >= end) {
             self.give_up(End::NotDrained(last_error(&stats)));
         } else if stats.delivered == 0
-            && let State::Retrying { error, permanent: true, .. } = &stats.state
+            && let WorkerState::Retrying { error, permanent: true, .. } = &stats.state
         {
             self.give_up(End::Permanent(error.clone()));
         } else if self.progress.elapsed() >= self.timeout {

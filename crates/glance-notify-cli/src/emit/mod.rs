@@ -17,8 +17,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::ValueEnum;
-use glance_notify::serde_json::{self, json};
-use glance_notify::{Config, EventType, Limits, Priority};
+use glance_notify::Config;
+use glance_notify::codec::SizeLimits;
+use glance_notify::codec::serde_json::{self, json};
+use glance_notify::event::{EventType, Priority};
 use serde::de::IgnoredAny;
 
 use self::feed::Feed;
@@ -137,7 +139,7 @@ impl Args {
 /// Reads a file of a payload, which may not be larger than a notification.
 fn read(path: &PathBuf) -> Result<String, Failure> {
     let Source { name, reader, .. } = Source::open(Some(path))?;
-    let limit = Limits::default().bytes as u64;
+    let limit = SizeLimits::default().bytes as u64;
     let mut text = String::new();
     let read = reader.take(limit + 1).read_to_string(&mut text);
     read.map_err(|error| unreadable(&name, &error))?;

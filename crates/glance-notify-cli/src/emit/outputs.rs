@@ -5,8 +5,9 @@ use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use glance_notify::Notification;
+use glance_notify::codec::Encoding;
 use glance_notify::uuid::Uuid;
-use glance_notify::{Encoding, Notification};
 
 use super::Args;
 use crate::exit::{Exit, Failure};

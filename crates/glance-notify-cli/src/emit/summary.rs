@@ -1,6 +1,7 @@
 //! How an `emit` ended: in words or as JSON, and as an exit code.
 
-use glance_notify::{Stats, serde_json};
+use glance_notify::codec::serde_json;
+use glance_notify::pipeline::Stats;
 use serde::Serialize;
 
 use super::Format;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use glance_notify::spool::admin::{Entry, OpenSlot};
+use glance_notify::transport::spool::admin::{Entry, OpenSlot};
 use serde::Serialize;
 
 use super::ids::{Id, Wanted};

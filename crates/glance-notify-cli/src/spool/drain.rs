@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use glance_notify::spool::{self, Forwarder, Spool};
-use glance_notify::{Config, EventType, Result as NotifyResult, Stage, StageAccount, State, Stats};
+use glance_notify::event::EventType;
+use glance_notify::pipeline::{Stage, StageAccount, Stats, WorkerState};
+use glance_notify::transport::spool::{self, Forwarder, Spool};
+use glance_notify::{Config, Result as NotifyResult};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
@@ -37,7 +39,7 @@ pub(super) fn run(args: &Args, config: &Config, spool: spool::Config) -> Result<
     for warning in config.warnings() {
         say(format_args!("{warning}"));
     }
-    let transport = glance_notify::open(config)?;
+    let transport = glance_notify::transport::open(config)?;
     let strategy = transport.name();
     if !EventType::ALL.iter().all(|&event_type| transport.wants(event_type)) {
         let message = format!(
@@ -137,7 +139,7 @@ impl Drain {
             return;
         }
         if *delivered == 0
-            && let State::Retrying { error, permanent: true, .. } = &stats.state
+            && let WorkerState::Retrying { error, permanent: true, .. } = &stats.state
         {
             self.stop(End::Permanent(error.clone()), Duration::ZERO);
         } else if self.progress.elapsed() >= self.timeout {

@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::fmt;
 use std::str::FromStr;
 
-use glance_notify::Message;
-use glance_notify::spool::admin::Entry;
+use glance_notify::codec::Message;
+use glance_notify::transport::spool::admin::Entry;
 use glance_notify::uuid::Uuid;
 
 use super::Unseen;

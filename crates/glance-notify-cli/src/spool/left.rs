@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use glance_notify::Stats;
-use glance_notify::spool::admin;
+use glance_notify::pipeline::Stats;
+use glance_notify::transport::spool::admin;
 use serde::Serialize;
 
 use super::Unseen;

@@ -3,10 +3,11 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use glance_notify::spool::Amount;
-use glance_notify::spool::admin::{self, Entry, SlotInfo};
+use glance_notify::event::{EventType, Priority};
+use glance_notify::transport::printable;
+use glance_notify::transport::spool::Amount;
+use glance_notify::transport::spool::admin::{self, Entry, SlotInfo};
 use glance_notify::uuid::Uuid;
-use glance_notify::{EventType, Priority, printable};
 use serde::Serialize;
 
 use super::text::{json, microsecond, second};

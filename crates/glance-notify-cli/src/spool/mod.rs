@@ -17,7 +17,7 @@ mod text;
 use std::path::Path;
 
 use clap::Subcommand;
-use glance_notify::spool::admin::{self, Entry, OpenSlot};
+use glance_notify::transport::spool::admin::{self, Entry, OpenSlot};
 use glance_notify::{Config, Result as NotifyResult};
 use serde::Serialize;
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use glance_notify::printable;
+use glance_notify::transport::printable;
 
 use super::ids::{Id, Wanted, message};
 use super::text::{microsecond, pretty, second};

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use glance_notify::spool::Amount;
-use glance_notify::spool::admin;
+use glance_notify::transport::spool::Amount;
+use glance_notify::transport::spool::admin;
 use serde::Serialize;
 
 use super::Unseen;

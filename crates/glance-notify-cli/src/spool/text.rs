@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 use std::io;
 
-use glance_notify::serde_json::Serializer;
-use glance_notify::serde_json::ser::{CompactFormatter, Formatter};
+use glance_notify::codec::serde_json::Serializer;
+use glance_notify::codec::serde_json::ser::{CompactFormatter, Formatter};
 use glance_notify::time::OffsetDateTime;
 use serde::Serialize;
 
@@ -110,7 +110,7 @@ impl Formatter for Ascii {
 
 #[cfg(test)]
 mod tests {
-    use glance_notify::serde_json::{self, Value};
+    use glance_notify::codec::serde_json::{self, Value};
 
     use super::*;
 

@@ -28,7 +28,7 @@ fn harmless(ended: &Ended) {
     for text in [&ended.out, &ended.err] {
         let harmful = text.lines().find(|line| {
             let line = line.replace('\t', " ");
-            glance_notify::printable(&line, usize::MAX).to_string() != line
+            glance_notify::transport::printable(&line, usize::MAX).to_string() != line
         });
         assert_eq!(harmful, None, "{:?}", ended.code);
     }

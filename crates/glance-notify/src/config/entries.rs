@@ -1,6 +1,6 @@
 //! The effective configuration, key by key, safe to show.
 
-use notify_core::Redact;
+use notify_core::redact::Redact;
 use serde_json::{Map, Value};
 
 use super::{Config, Settings};

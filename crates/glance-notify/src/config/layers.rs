@@ -7,13 +7,15 @@ use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use notify_core::{Error, ErrorKind, Origin, Origins, Redact, Result, printable};
+use notify_core::config::{Origin, Origins};
+use notify_core::redact::{Redact, printable};
+use notify_core::{Error, ErrorKind, Result};
 use serde_json::{Map, Value};
 
 use super::entries::{is_secret, leaves};
+use super::glance_conf;
 use super::toml::{self, parse_value};
 use super::{Config, compat};
-use crate::glance_conf;
 
 /// Sources of configuration, each laid over those before it.
 ///
@@ -44,7 +46,7 @@ impl Layers {
     }
 
     /// Lays the file at `path` over: TOML where its name ends in `.toml`, and what
-    /// [`glance_conf`](crate::glance_conf) reads where it ends in `.conf`.
+    /// [`glance_conf`](super::glance_conf) reads where it ends in `.conf`.
     ///
     /// # Errors
     ///

@@ -5,6 +5,7 @@
 
 mod compat;
 mod entries;
+pub mod glance_conf;
 mod layers;
 mod settings;
 mod toml;
@@ -14,14 +15,18 @@ use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
-use notify_core::{
-    Builder, Encoding, Error, ErrorKind, Limits, Options, Origins, Redact, Result, printable,
-};
+use notify_core::codec::{Encoding, SizeLimits};
+
+use notify_core::pipeline::NotifierBuilder;
+use notify_core::redact::printable;
+use notify_core::{Error, ErrorKind, Result};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 pub use entries::Entry;
 pub use layers::Layers;
+pub use notify_core::config::{Driver, DriverOptions, Origin, Origins, Seconds};
+pub use notify_core::redact::Redact;
 use settings::Settings;
 pub(crate) use toml::parse_value;
 
@@ -84,7 +89,7 @@ impl Config {
     /// How notifications are written: `payloads` and `redact`.
     pub fn encoding(&self) -> Encoding {
         let Settings { payloads, redact, .. } = self.settings;
-        Encoding { payloads, redact, limits: Limits::default() }
+        Encoding { payloads, redact, limits: SizeLimits::default() }
     }
 
     /// How long what is pending may take to be delivered once a notifier is closed:
@@ -99,14 +104,14 @@ impl Config {
     }
 
     /// The table of one strategy as it was written, for its driver.
-    pub fn options(&self, strategy: &'static str) -> Options {
+    pub fn options(&self, strategy: &'static str) -> DriverOptions {
         let table = self.table.get(strategy).and_then(Value::as_object).cloned();
         let origins = self.origins.iter().filter_map(|(key, origin)| {
             let key = key.strip_prefix(strategy)?.strip_prefix('.')?;
             Some((key.to_owned(), origin.clone()))
         });
         let options =
-            Options::new(strategy, table.unwrap_or_default()).with_origins(origins.collect());
+            DriverOptions::new(strategy, table.unwrap_or_default()).with_origins(origins.collect());
         match self.publisher_id() {
             Some(publisher_id) => options.with_publisher_id(publisher_id),
             None => options,
@@ -137,7 +142,7 @@ impl Config {
     }
 
     /// Everything that is not the strategy's, given to a notifier's builder.
-    pub(crate) fn apply(&self, builder: Builder) -> Builder {
+    pub(crate) fn apply(&self, builder: NotifierBuilder) -> NotifierBuilder {
         let Settings { disabled_notifications, queue, .. } = &self.settings;
         let builder = builder
             .encoding(self.encoding())
@@ -154,7 +159,7 @@ impl Config {
 
     fn new(table: Map<String, Value>, origins: Origins, warnings: Vec<String>) -> Result<Self> {
         let settings: Settings =
-            Options::new("", table.clone()).with_origins(origins.clone()).parse()?;
+            DriverOptions::new("", table.clone()).with_origins(origins.clone()).parse()?;
         let Some(strategy) = strategy::canonical(&settings.strategy) else {
             let place = origins.get("strategy").map(|origin| format!(" ({})", origin.place));
             return Err(Error::new(

@@ -1,6 +1,9 @@
 //! The keys of a configuration that are not one strategy's own, with their defaults.
 
-use notify_core::{Overflow, Payloads, QueueConfig, Redact, Seconds};
+use notify_core::codec::PayloadStyle;
+use notify_core::config::Seconds;
+use notify_core::pipeline::{Overflow, QueueConfig};
+use notify_core::redact::Redact;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -14,7 +17,7 @@ pub(super) struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) publisher_id: Option<String>,
     pub(super) disabled_notifications: Vec<String>,
-    pub(super) payloads: Payloads,
+    pub(super) payloads: PayloadStyle,
     pub(super) redact: Redact,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) compat: Option<Compat>,
@@ -38,7 +41,7 @@ impl Default for Settings {
             strategy: "noop".to_owned(),
             publisher_id: None,
             disabled_notifications: Vec::new(),
-            payloads: Payloads::default(),
+            payloads: PayloadStyle::default(),
             redact: Redact::default(),
             compat: None,
             log_file: None,

@@ -1,6 +1,6 @@
 //! TOML as JSON's values, which is what everything here is configured with.
 
-use notify_core::printable;
+use notify_core::redact::printable;
 use serde_json::{Map, Value};
 
 /// The table that a text of TOML is; or where and why it is none, without quoting it: the text may

@@ -1,6 +1,7 @@
 //! What is sent arrives: in order, byte by byte, with what stands beside it.
 
-use notify_core::{Body, Event, Image, Notification, Payload, Priority, Status};
+use notify_core::event::{Body, Image, ImageStatus, Payload};
+use notify_core::{Event, Notification, Priority};
 
 use super::{attempt, bodies, can, deliver};
 use crate::harness::{Capability, Harness, Received};
@@ -52,7 +53,7 @@ pub async fn takes_unicode_and_large_messages<H: Harness>() {
     let mut messages = Vec::new();
     for (text, number) in samples::difficult_texts().into_iter().zip(0..) {
         let sample = samples::notification(number);
-        let mut image = Image::new(sample.message_id, Status::Active, sample.timestamp);
+        let mut image = Image::new(sample.message_id, ImageStatus::Active, sample.timestamp);
         image.name = Some(text.clone());
         image.properties.insert(text.chars().take(100).collect(), text.clone());
         let create = Event::ImageCreate(image.into());

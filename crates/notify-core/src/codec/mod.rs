@@ -19,3 +19,5 @@ pub use message::Message;
 pub use notification::{Notification, NotificationInput};
 pub use payload_style::PayloadStyle;
 pub use problem::{Problem, Problems};
+
+pub use serde_json;

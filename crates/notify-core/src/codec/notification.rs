@@ -24,7 +24,8 @@ use crate::redact::quote::quoted;
 /// A notification with all six attributes.
 ///
 /// ```
-/// use notify_core::{Encoding, Notification};
+/// use notify_core::codec::Encoding;
+/// use notify_core::Notification;
 /// # fn main() -> notify_core::Result<()> {
 /// let line = br#"{"message_id":"6b9d4b8a-0f7c-4d2c-9a4a-0a3f0e7d4c11","publisher_id":"host1",
 ///     "event_type":"image.delete","priority":"INFO","timestamp":"2026-11-22 12:00:00.123456",

@@ -16,7 +16,7 @@ use crate::codec::writer::{PayloadTime, Write, Writer, debug_as_written, wire};
 /// The metadata of an image, as most image events carry it.
 ///
 /// ```
-/// use notify_core::{Image, ImageStatus, Visibility};
+/// use notify_core::event::{Image, ImageStatus, Visibility};
 /// # use time::OffsetDateTime;
 /// # use uuid::Uuid;
 /// let mut image = Image::new(Uuid::nil(), ImageStatus::Queued, OffsetDateTime::UNIX_EPOCH);

@@ -24,7 +24,8 @@ use crate::event::payload::{Body, Event, PayloadView};
 /// # Examples
 ///
 /// ```no_run
-/// # use notify_core::*;
+/// # use notify_core::{Event, Notifier, Result, Transport};
+/// # use notify_core::event::Image;
 /// # async fn f(transport: Box<dyn Transport>, image: Image) -> Result<()> {
 /// let (notifier, worker) = Notifier::builder(transport).publisher_id("image.host1").build()?;
 /// let worker = worker.spawn_thread()?;

@@ -6,7 +6,7 @@ use std::fmt;
 /// cursor, recolour a terminal or reorder what is read (CWE-150).
 ///
 /// ```
-/// use notify_core::printable;
+/// use notify_core::redact::printable;
 /// assert_eq!(printable("a\u{1b}[2Jb", 64).to_string(), r"a\u{1b}[2Jb");
 /// assert_eq!(printable("12345", 3).to_string(), "123…");
 /// ```

@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use crate::common::event;
 use notify_conformance::scripted::{Act, Attempt, End, Script};
-use notify_core::*;
+use notify_core::codec::{Encoding, SizeLimits};
+use notify_core::event::Payload;
+use notify_core::pipeline::{Overflow, QueueConfig, Stats};
+use notify_core::{ErrorKind, Event, EventType, Message, Notifier, Outcome, Priority};
 use notify_testbed::cases;
 use proptest::prelude::*;
 
@@ -68,7 +71,7 @@ async fn run(config: QueueConfig, steps: Vec<Step>, drain: u64) {
     let max_messages = config.max_messages as u64;
     let (notifier, worker) = Notifier::builder(script.transport())
         .encoding(Encoding {
-            limits: Limits { bytes: 4096, ..Limits::default() },
+            limits: SizeLimits { bytes: 4096, ..SizeLimits::default() },
             ..Encoding::default()
         })
         .send_timeout(Duration::from_secs(20))

@@ -7,7 +7,8 @@ use std::time::Duration;
 use crate::pipeline::{attempt, build, create, outcome, queue};
 use async_trait::async_trait;
 use notify_conformance::scripted::{Act, End, Script};
-use notify_core::*;
+use notify_core::pipeline::WorkerState;
+use notify_core::{Batch, ErrorKind, EventType, Notifier, Outcome, Result, Transport, Verdict};
 use tokio::time::Instant;
 
 #[tokio::test(start_paused = true)]
@@ -22,7 +23,7 @@ async fn shutdown_drains_within_its_time_and_gives_up_the_rest() {
     let stats = notifier.shutdown(Duration::from_secs(7)).await;
     assert_eq!(start.elapsed().as_secs(), 7);
     assert_eq!((stats.delivered, stats.dropped.abandoned), (1, 4));
-    assert_eq!((stats.pending.messages, stats.state), (0, State::Closed));
+    assert_eq!((stats.pending.messages, stats.state), (0, WorkerState::Closed));
     let mut outcomes = Vec::new();
     for receipt in receipts {
         outcomes.push(outcome(receipt.await));
@@ -81,7 +82,7 @@ async fn a_worker_that_is_dropped_decides_everything() {
     assert_eq!(outcomes, [unknown, unknown, Some(Outcome::NotSent)]);
     assert_eq!(notifier.stats().dropped.abandoned, 3);
     let start = Instant::now();
-    assert_eq!(notifier.shutdown(Duration::from_secs(10)).await.state, State::Closed);
+    assert_eq!(notifier.shutdown(Duration::from_secs(10)).await.state, WorkerState::Closed);
     assert_eq!(start.elapsed(), Duration::ZERO);
 }
 
@@ -133,7 +134,7 @@ async fn shutdown_waits_until_the_transport_is_closed() {
     tokio::spawn(worker.run());
     let stats = notifier.shutdown(Duration::from_secs(1)).await;
     assert!(closed.load(Ordering::SeqCst));
-    assert_eq!(stats.state, State::Closed);
+    assert_eq!(stats.state, WorkerState::Closed);
 }
 
 /// The time to drain runs from the first `close`, whoever closes again or goes away after it.
@@ -172,7 +173,7 @@ async fn shutdown_cuts_short_a_longer_time_to_drain() {
     let start = Instant::now();
     let stats = notifier.shutdown(Duration::ZERO).await;
     assert_eq!(start.elapsed(), Duration::ZERO);
-    assert_eq!((stats.dropped.abandoned, stats.state), (1, State::Closed));
+    assert_eq!((stats.dropped.abandoned, stats.state), (1, WorkerState::Closed));
 }
 
 /// There will be no room any more, so nobody waits for it.

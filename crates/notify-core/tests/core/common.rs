@@ -1,6 +1,11 @@
 //! One notification of each event at each priority, with every optional field filled.
 
-use notify_core::*;
+use notify_core::codec::serde_json;
+use notify_core::event::{
+    Body, Image, ImageSend, ImageStatus, Payload, Task, TaskFailure, TaskStatus, TaskSuccess,
+    Visibility,
+};
+use notify_core::{Event, EventType, Message, Notification, Priority};
 use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -15,7 +20,7 @@ pub(crate) fn uuid(text: &str) -> Uuid {
 
 pub(crate) fn image() -> Image {
     let mut image =
-        Image::new(uuid("c80a1a6c-bd1f-41c5-90ee-81afedb1d58d"), Status::Active, time(0));
+        Image::new(uuid("c80a1a6c-bd1f-41c5-90ee-81afedb1d58d"), ImageStatus::Active, time(0));
     image.name = Some("debian-12 “bookworm”".into());
     image.updated_at = time(3600);
     image.min_disk = 10;
@@ -65,7 +70,7 @@ pub(crate) fn event(event_type: EventType, priority: Priority) -> Event {
         EventType::ImageUpdate => Event::ImageUpdate(payload(priority, image())),
         EventType::ImageDelete => {
             let mut image = image();
-            image.status = Status::Deleted;
+            image.status = ImageStatus::Deleted;
             image.deleted_at = Some(time(7200));
             Event::ImageDelete(payload(priority, image.into()))
         }

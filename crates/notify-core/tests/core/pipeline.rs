@@ -5,7 +5,12 @@ use std::time::Duration;
 use crate::common::{event, notification};
 use notify_conformance::samples;
 use notify_conformance::scripted::{Act, Attempt, End, Script};
-use notify_core::*;
+use notify_core::codec::serde_json;
+use notify_core::event::Payload;
+use notify_core::pipeline::{NotifierBuilder, QueueConfig, WorkerState};
+use notify_core::{
+    ErrorKind, Event, EventType, Message, Notifier, Outcome, Priority, Result, Worker,
+};
 use tokio::time::Instant;
 
 pub(crate) fn queue(max_messages: usize, batch_messages: usize) -> QueueConfig {
@@ -44,7 +49,10 @@ async fn what_is_queued_is_batched_and_delivered_in_order() {
     let ids: Vec<_> = sent.iter().map(|notification| notification.message_id).collect();
     assert_eq!(script.taken().iter().map(Message::id).collect::<Vec<_>>(), ids);
     let stats = notifier.shutdown(Duration::from_secs(1)).await;
-    assert_eq!((stats.emitted, stats.delivered, stats.state.clone()), (250, 250, State::Closed));
+    assert_eq!(
+        (stats.emitted, stats.delivered, stats.state.clone()),
+        (250, 250, WorkerState::Closed)
+    );
     assert_eq!(worker.await.unwrap(), stats);
 }
 
@@ -95,7 +103,7 @@ async fn failed_messages_go_first_and_unknown_ones_say_so() {
     tokio::spawn(worker.run());
     let (error, permanent) = loop {
         match notifier.stats().state {
-            State::Retrying { error, permanent, .. } => break (error, permanent),
+            WorkerState::Retrying { error, permanent, .. } => break (error, permanent),
             _ => tokio::task::yield_now().await,
         }
     };
@@ -134,7 +142,7 @@ async fn a_permanent_error_is_shown_at_once_and_tried_every_30_s() {
     let start = Instant::now();
     let receipt = notifier.emit(&create());
     tokio::time::sleep(Duration::from_millis(1)).await;
-    assert!(matches!(notifier.stats().state, State::Retrying { permanent: true, .. }));
+    assert!(matches!(notifier.stats().state, WorkerState::Retrying { permanent: true, .. }));
     receipt.await.unwrap();
     assert_eq!(start.elapsed().as_secs(), 90);
 }
@@ -155,7 +163,7 @@ async fn what_nobody_mends_does_not_hold_up_what_gets_through_beside_it() {
     }
     // A hundred jittered waits of up to 100 ms; the last may have been alone in its attempt.
     assert!(start.elapsed() < Duration::from_secs(60), "{:?}", start.elapsed());
-    assert!(matches!(notifier.stats().state, State::Retrying { permanent: true, .. }));
+    assert!(matches!(notifier.stats().state, WorkerState::Retrying { permanent: true, .. }));
     stuck.await.unwrap();
 }
 
@@ -211,7 +219,7 @@ async fn disabled_notifications_are_suppressed_by_type_and_by_group() {
 
 #[test]
 fn what_cannot_work_is_refused_when_it_is_built() {
-    let error = |change: fn(Builder) -> Builder| {
+    let error = |change: fn(NotifierBuilder) -> NotifierBuilder| {
         change(Notifier::builder(Script::default().transport())).build().unwrap_err().to_string()
     };
     let text = error(|builder| builder.disabled(["image.member"]));

@@ -2,18 +2,23 @@
 
 use crate::common::{event, notification};
 use notify_conformance::samples;
-use notify_core::*;
+use notify_core::codec::{
+    Encoding, NotificationInput, PayloadStyle, Problems, SizeLimits, serde_json,
+};
+use notify_core::event::{Body, Payload, TaskStatus};
+use notify_core::redact::Redact;
+use notify_core::{Error, ErrorKind, Event, EventType, Notification, Outcome, Priority, Result};
 use serde_json::{Value, json};
 
-fn read(json: &str) -> Result<Input, Problems> {
-    Input::read(json.as_bytes(), &Limits::default())
+fn read(json: &str) -> Result<NotificationInput, Problems> {
+    NotificationInput::read(json.as_bytes(), &SizeLimits::default())
 }
 
 /// Glance's own notifications come out field for field: what was absent may come back as null or as
 /// what follows from another field.
 #[test]
 fn glance_2013_comes_out_field_for_field() {
-    let encoding = Encoding { payloads: Payloads::Glance, ..Encoding::default() };
+    let encoding = Encoding { payloads: PayloadStyle::Glance, ..Encoding::default() };
     let mut lines = 0;
     for (line, body) in samples::GLANCE_2013.lines().zip(samples::glance_2013()) {
         let sent: Value = serde_json::from_str(line).unwrap();
@@ -92,7 +97,7 @@ fn foreign_shapes_are_kept_as_read() {
         ("task.run", json!({ "id": task["id"], "input": { "n": 18_446_744_073_709_551_615_u64 } })),
     ] {
         let line = json!({ "event_type": event_type, "priority": "INFO", "payload": payload });
-        let Ok(Input::Body(body)) = read(&line.to_string()) else { panic!("{line}") };
+        let Ok(NotificationInput::Body(body)) = read(&line.to_string()) else { panic!("{line}") };
         assert!(matches!(body, Body::AsRead { .. }), "{line}");
         let message = notification(body).encode(&Encoding::default()).unwrap();
         let written: Value = serde_json::from_slice(message.body()).unwrap();

@@ -1,7 +1,10 @@
 //! A planted secret comes out nowhere: in no encoding, no error, no `Debug`.
 
 use crate::common::{event, image, notification, task, text};
-use notify_core::*;
+use notify_core::codec::{Encoding, NotificationInput, PayloadStyle, SizeLimits, serde_json};
+use notify_core::event::{Body, ImageSend, Payload, TaskFailure, TaskStatus, TaskSuccess};
+use notify_core::redact::Redact;
+use notify_core::{Error, Event, EventType, Notification, Priority};
 use notify_testbed::secrets::{self, MASKED_KEYS, REMOVED_KEYS, SECRET};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
@@ -58,7 +61,7 @@ proptest! {
         glance in any::<bool>(),
     ) {
         let redact = if strict { Redact::Strict } else { Redact::Secrets };
-        let payloads = if glance { Payloads::Glance } else { Payloads::Documented };
+        let payloads = if glance { PayloadStyle::Glance } else { PayloadStyle::Documented };
         let encoding = Encoding { redact, payloads, ..Encoding::default() };
         let text = template.replace(SECRET, &secret);
         let sent = notification(plant(place, &text, key));
@@ -110,7 +113,7 @@ proptest! {
             "event_type": "image.create", "priority": "INFO",
             "payload": { "id": image().id, "status": "queued", (key): wrong },
         });
-        let error = Input::read(line.to_string().as_bytes(), &Limits::default()).unwrap_err();
+        let error = NotificationInput::read(line.to_string().as_bytes(), &SizeLimits::default()).unwrap_err();
         let shown = format!("{error} {error:?} {:?}", Error::from(error.clone()));
         prop_assert!(!shown.contains(&secret));
     }

@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use crate::pipeline::{attempt, build, create, outcome, queue};
 use notify_conformance::scripted::{Act, End, Script};
-use notify_core::*;
+use notify_core::codec::{Encoding, SizeLimits};
+use notify_core::event::Payload;
+use notify_core::pipeline::{Overflow, Pending};
+use notify_core::{Event, Notifier, Outcome};
 use tokio::time::Instant;
 
 #[tokio::test(start_paused = true)]
@@ -71,7 +74,7 @@ async fn bounds_without_end_are_no_panic() {
     let script = Script::default();
     let mut config = queue(usize::MAX, usize::MAX);
     (config.max_bytes, config.batch_bytes) = (usize::MAX, usize::MAX);
-    let limits = Limits { bytes: usize::MAX, keys: usize::MAX, ..Limits::default() };
+    let limits = SizeLimits { bytes: usize::MAX, keys: usize::MAX, ..SizeLimits::default() };
     let (notifier, worker) = Notifier::builder(script.transport())
         .queue(config)
         .encoding(Encoding { limits, ..Encoding::default() })

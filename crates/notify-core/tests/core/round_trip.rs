@@ -5,7 +5,13 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use crate::common::{notification, text};
-use notify_core::*;
+use notify_core::codec::{Encoding, PayloadStyle, serde_json};
+use notify_core::event::{
+    DeletedImage, Image, ImageSend, ImageStatus, Payload, Task, TaskFailure, TaskStatus,
+    TaskSuccess, Visibility,
+};
+use notify_core::redact::{Redact, printable};
+use notify_core::{Event, Notification, Priority};
 use proptest::prelude::*;
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
@@ -59,7 +65,7 @@ fn image() -> impl Strategy<Value = Image> {
         any::<bool>(),
         prop::option::of(seconds()),
     );
-    let known = (id(), prop::sample::select(Status::ALL), seconds(), seconds());
+    let known = (id(), prop::sample::select(ImageStatus::ALL), seconds(), seconds());
     (known, texts, numbers, rest).prop_map(
         |((id, status, created_at, updated_at), texts, numbers, rest)| {
             let mut image = Image::new(id, status, created_at);
@@ -118,7 +124,7 @@ fn payload<T: std::fmt::Debug>(
 }
 
 /// Any event, with the payload style in which it is written whole.
-fn event() -> impl Strategy<Value = (Event, Payloads)> {
+fn event() -> impl Strategy<Value = (Event, PayloadStyle)> {
     let documented = prop_oneof![
         payload(image()).prop_map(Event::ImageCreate),
         payload(image()).prop_map(Event::ImagePrepare),
@@ -137,8 +143,8 @@ fn event() -> impl Strategy<Value = (Event, Payloads)> {
     ];
     let whole = image().prop_map(DeletedImage::from);
     prop_oneof![
-        11 => documented.prop_map(|event| (event, Payloads::Documented)),
-        1 => payload(whole).prop_map(|payload| (Event::ImageDelete(payload), Payloads::Glance)),
+        11 => documented.prop_map(|event| (event, PayloadStyle::Documented)),
+        1 => payload(whole).prop_map(|payload| (Event::ImageDelete(payload), PayloadStyle::Glance)),
     ]
 }
 

@@ -4,11 +4,12 @@
 use std::fmt::Write as _;
 
 use crate::common::{event, notification, text};
-use notify_core::{Encoding, EventType, Payloads, Priority};
+use notify_core::codec::{Encoding, PayloadStyle};
+use notify_core::{EventType, Priority};
 
 fn wire_of(event_type: EventType) -> String {
     let mut wire = String::new();
-    for payloads in [Payloads::Documented, Payloads::Glance] {
+    for payloads in [PayloadStyle::Documented, PayloadStyle::Glance] {
         let encoding = Encoding { payloads, ..Encoding::default() };
         for &priority in Priority::ALL {
             let message = notification(event(event_type, priority)).encode(&encoding).unwrap();
@@ -43,11 +44,12 @@ fn the_oslo_envelope_holds_the_body_as_a_string() {
 #[cfg(feature = "schema")]
 #[test]
 fn every_event_is_valid_by_its_schema_and_by_no_other() {
-    let all = jsonschema::validator_for(&notify_core::json_schema(None)).unwrap();
+    let all = jsonschema::validator_for(&notify_core::event::json_schema(None)).unwrap();
     for &event_type in EventType::ALL {
-        let own = jsonschema::validator_for(&notify_core::json_schema(Some(event_type))).unwrap();
+        let own =
+            jsonschema::validator_for(&notify_core::event::json_schema(Some(event_type))).unwrap();
         for &other in EventType::ALL {
-            for payloads in [Payloads::Documented, Payloads::Glance] {
+            for payloads in [PayloadStyle::Documented, PayloadStyle::Glance] {
                 for &priority in Priority::ALL {
                     let encoding = Encoding { payloads, ..Encoding::default() };
                     let message = notification(event(other, priority)).encode(&encoding).unwrap();
@@ -64,7 +66,7 @@ fn every_event_is_valid_by_its_schema_and_by_no_other() {
 #[cfg(feature = "schema")]
 #[test]
 fn the_schema_refuses_what_is_wrong() {
-    let schema = jsonschema::validator_for(&notify_core::json_schema(None)).unwrap();
+    let schema = jsonschema::validator_for(&notify_core::event::json_schema(None)).unwrap();
     let good = notification(event(EventType::ImageCreate, Priority::Info));
     let good = good.encode(&Encoding::default()).unwrap();
     let good: serde_json::Value = serde_json::from_slice(good.body()).unwrap();

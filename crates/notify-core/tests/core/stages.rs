@@ -7,9 +7,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use notify_conformance::samples;
 use notify_conformance::scripted::{Act, Attempt, End, Script};
-use notify_core::*;
+use notify_core::pipeline::{
+    CloseSignal, NotifierBuilder, QueueConfig, Stage, StageAccount, Stats,
+};
+use notify_core::{ErrorKind, Message, Notifier};
 
-fn builder(script: &Script) -> Builder {
+fn builder(script: &Script) -> NotifierBuilder {
     Notifier::builder(script.transport()).publisher_id("host1")
 }
 
@@ -129,7 +132,7 @@ impl Stage for Behind {
         })
     }
 
-    async fn run(self: Box<Self>, closing: Closing) {
+    async fn run(self: Box<Self>, closing: CloseSignal) {
         let left = closing.await;
         *self.left.lock().unwrap() = Some(left);
         tokio::time::sleep(left).await;
@@ -141,7 +144,7 @@ impl Stage for Behind {
 async fn a_stage_behind_runs_beside_and_ends_after_its_transport_with_what_is_left_of_the_time() {
     let script = Script::default();
     let behind = Behind::default();
-    let builder = builder(&script).behind(Box::new(behind.clone()));
+    let builder = builder(&script).behind(behind.clone());
     let (notifier, worker) = builder.build().unwrap();
     let worker = tokio::spawn(worker.run());
     notifier.relay(samples::messages(0..1).remove(0)).await.await.unwrap();
@@ -166,8 +169,7 @@ async fn a_stage_behind_runs_beside_and_ends_after_its_transport_with_what_is_le
 #[tokio::test]
 async fn a_worker_that_is_dropped_drops_the_stage_behind() {
     let behind = Behind::default();
-    let (_notifier, worker) =
-        builder(&Script::default()).behind(Box::new(behind.clone())).build().unwrap();
+    let (_notifier, worker) = builder(&Script::default()).behind(behind.clone()).build().unwrap();
     assert_eq!(Arc::strong_count(&behind.ended), 2);
     drop(worker);
     assert_eq!(Arc::strong_count(&behind.ended), 1);

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use crate::pipeline::{attempt, build, create, queue};
 use notify_conformance::scripted::{Act, End, Script};
-use notify_core::*;
+use notify_core::pipeline::{Overflow, Receipt, Stats, WorkerState};
+use notify_core::{Message, Notifier, Outcome};
 use tokio::runtime::Runtime;
 
 /// How a notifier ends.
@@ -80,7 +81,7 @@ fn emit(runtime: &Runtime, notifier: &Notifier) -> Vec<Receipt> {
 fn adds_up(stats: &Stats, receipts: Vec<Receipt>, script: &Script) {
     balances(stats);
     assert_eq!((stats.pending.messages, stats.pending.bytes), (0, 0));
-    assert_eq!((&stats.state, stats.emitted), (&State::Closed, EMITTERS * EACH));
+    assert_eq!((&stats.state, stats.emitted), (&WorkerState::Closed, EMITTERS * EACH));
     let taken: HashSet<_> = script.taken().iter().map(Message::id).collect();
     let (mut delivered, mut refused, mut dropped) = (0, 0, 0);
     for mut receipt in receipts {

@@ -4,8 +4,9 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+use notify_core::transport::FindingState;
+use notify_core::{ErrorKind, Outcome, Transport as _};
 use notify_testbed::process::{process, role};
-use notify_core::{ErrorKind, FindingState, Outcome, Transport as _};
 
 use crate::support::{attempt, content, deliver, log, messages, text};
 

@@ -9,7 +9,9 @@ use std::pin::pin;
 use std::process::Command;
 use std::task::{Context, Waker};
 
-use notify_core::{Batch, ErrorKind, FindingState, Options, Outcome, Settlements, Transport as _};
+use notify_core::config::DriverOptions;
+use notify_core::transport::{FindingState, Settlements};
+use notify_core::{Batch, ErrorKind, Outcome, Transport as _};
 use notify_log::{Config, DRIVER, FileConfig, Log};
 use serde_json::json;
 
@@ -20,7 +22,7 @@ async fn nothing_is_touched_before_the_first_batch() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("n.log");
     let table = json!({"file": path, "sync": true}).as_object().unwrap().clone();
-    let mut log = (DRIVER.open)(Options::new("log", table)).unwrap();
+    let mut log = (DRIVER.open)(DriverOptions::new("log", table)).unwrap();
     assert_eq!(log.name(), "log");
     deliver(&mut *log, &[]).await;
     assert!(!path.exists());

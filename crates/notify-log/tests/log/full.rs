@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use notify_testbed::process::{process, role};
 use notify_core::{ErrorKind, Outcome, Verdict};
+use notify_testbed::process::{process, role};
 
 use crate::support::{attempt, log, messages, read};
 

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::process::{Child, Command};
 use std::time::Duration;
 
-use notify_testbed::process::{process, role};
 use notify_core::Notifier;
+use notify_testbed::process::{process, role};
 
 use crate::support::{log, notification, whole_lines};
 
@@ -61,7 +61,7 @@ fn four_processes_and_logrotate_lose_and_tear_nothing() {
 
 fn write(series: u32, path: &Path) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    let (notifier, worker) = Notifier::builder(Box::new(log(path))).build().unwrap();
+    let (notifier, worker) = Notifier::builder(log(path)).build().unwrap();
     let worker = worker.spawn_thread().unwrap();
     let stats = runtime.block_on(async {
         for number in 0..MESSAGES {

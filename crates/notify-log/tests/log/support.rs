@@ -4,9 +4,9 @@ use std::fs;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use notify_core::{
-    Batch, Encoding, Error, Message, Notification, Result, Settlements, Transport, Verdict,
-};
+use notify_core::codec::Encoding;
+use notify_core::transport::Settlements;
+use notify_core::{Batch, Error, Message, Notification, Result, Transport, Verdict};
 use notify_log::{Config, FileConfig, Log};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Metadata, Subscriber, span};

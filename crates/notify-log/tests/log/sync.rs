@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use notify_testbed::process::{process, role};
 use notify_core::{ErrorKind, Outcome};
 use notify_log::{Config, FileConfig, Log};
+use notify_testbed::process::{process, role};
 
 use crate::support::{attempt, content, deliver, messages, text};
 

@@ -3,9 +3,10 @@
 use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
 
-use notify_testbed::process::{process, role};
-use notify_core::{ErrorKind, FindingState, Message, Outcome, Transport as _};
+use notify_core::transport::FindingState;
+use notify_core::{ErrorKind, Message, Outcome, Transport as _};
 use notify_log::{Config, Log, TARGET};
+use notify_testbed::process::{process, role};
 use tracing::Level;
 
 use crate::support::{Seen, attempt, deliver, messages, text};

@@ -7,7 +7,8 @@ use fe2o3_amqp::link::{LinkStateError, SendError, SenderAttachError, SessionStop
 use fe2o3_amqp::session::{BeginError, Error as SessionError};
 use fe2o3_amqp::transport::Error as TransportError;
 use fe2o3_amqp::types::definitions::{AmqpError, ErrorCondition};
-use notify_core::{Error, ErrorKind, Result, printable};
+use notify_core::redact::printable;
+use notify_core::{Error, ErrorKind, Result};
 
 use super::{Doing, Site, said};
 

@@ -2,7 +2,8 @@
 
 use std::io;
 
-use notify_core::{Error, ErrorKind, printable};
+use notify_core::redact::printable;
+use notify_core::{Error, ErrorKind};
 
 use super::Site;
 use crate::config::SaslMechanism;

@@ -5,7 +5,8 @@ mod log_in;
 
 use fe2o3_amqp::types::definitions::{self, AmqpError, ErrorCondition};
 use fe2o3_amqp::types::primitives::Symbol;
-use notify_core::{Error, ErrorKind, printable};
+use notify_core::redact::printable;
+use notify_core::{Error, ErrorKind};
 use notify_net::Host;
 
 use crate::config::Config;

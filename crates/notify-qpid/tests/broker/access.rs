@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
+use notify_conformance::{Harness as _, samples};
+use notify_core::{Error, ErrorKind};
+use notify_qpid::Qpid;
 use notify_testbed::broker::free_port;
 use notify_testbed::broker::proton::Peer;
 use notify_testbed::broker::rabbitmq::RabbitMq;
 use notify_testbed::log::Log;
-use notify_conformance::{Harness as _, samples};
-use notify_core::{Error, ErrorKind};
-use notify_qpid::Qpid;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;

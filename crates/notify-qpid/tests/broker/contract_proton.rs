@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use notify_testbed::broker::proton::{Fault, Peer};
 use notify_conformance::{Capability, Harness, Metadata, Received, samples};
 use notify_core::{Notification, Transport};
 use notify_qpid::{Config, Qpid};
+use notify_testbed::broker::proton::{Fault, Peer};
 use serde_json::json;
 
 use crate::support::{QUEUES, config};

@@ -3,11 +3,11 @@
 use std::sync::Mutex;
 
 use async_trait::async_trait;
-use notify_testbed::broker::rabbitmq::{RabbitMq, Vhost};
-use notify_testbed::broker::{proton, wait_until};
 use notify_conformance::{Capability, Harness, Metadata, Received};
 use notify_core::Transport;
 use notify_qpid::{Config, Qpid};
+use notify_testbed::broker::rabbitmq::{RabbitMq, Vhost};
+use notify_testbed::broker::{proton, wait_until};
 use serde_json::json;
 
 use crate::support::{QUEUES, config};

@@ -2,10 +2,10 @@
 
 use std::fmt::Write as _;
 
-use notify_testbed::broker::proton::Peer;
 use notify_conformance::samples;
 use notify_core::Verdict;
 use notify_qpid::Qpid;
+use notify_testbed::broker::proton::Peer;
 use serde_json::{Value, json};
 
 use crate::support::{attempt, config, within};

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use notify_testbed::broker::proton::{Fault, Peer};
 use notify_conformance::samples;
 use notify_core::{Error, ErrorKind, Message};
 use notify_qpid::Qpid;
+use notify_testbed::broker::proton::{Fault, Peer};
 use serde_json::{Value, json};
 
 use crate::support::{attempt, config, deliver, within};
@@ -194,6 +194,7 @@ fn infos(numbers: std::ops::Range<u64>) -> Vec<Message> {
 fn large() -> Message {
     let mut notification = samples::notification(0);
     let text = "x".repeat(256 * 1024);
-    notification.body = notify_core::Event::ImageUpload(notify_core::Payload::Error(text)).into();
+    notification.body =
+        notify_core::Event::ImageUpload(notify_core::event::Payload::Error(text)).into();
     samples::encode(&notification)
 }

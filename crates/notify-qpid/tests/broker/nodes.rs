@@ -1,9 +1,10 @@
 //! Queues and exchanges of RabbitMQ 3.10: created, used as they are, missing, deleted, full.
 
-use notify_testbed::log::Log;
 use notify_conformance::{Harness as _, samples};
-use notify_core::{ErrorKind, FindingState, Transport as _};
+use notify_core::transport::FindingState;
+use notify_core::{ErrorKind, Transport as _};
 use notify_qpid::Qpid;
+use notify_testbed::log::Log;
 use serde_json::{Value, json};
 use tracing::instrument::WithSubscriber as _;
 

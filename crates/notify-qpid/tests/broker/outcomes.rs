@@ -1,9 +1,9 @@
 //! Every outcome of AMQP 1.0, and what is sent.
 
-use notify_testbed::broker::proton::{Fault, Outcome, Peer};
 use notify_conformance::samples;
 use notify_core::{ErrorKind, Priority, Transport as _, Verdict};
 use notify_qpid::Qpid;
+use notify_testbed::broker::proton::{Fault, Outcome, Peer};
 use serde_json::json;
 
 use crate::support::{attempt, config, within};

@@ -2,12 +2,13 @@
 //!
 //! The log is that of the whole process, so whatever other tests log meanwhile is looked at too.
 
+use notify_conformance::{Harness as _, samples};
+use notify_core::event::{Body, Payload};
+use notify_core::{Event, Notification, Transport};
+use notify_qpid::Qpid;
 use notify_testbed::broker::free_port;
 use notify_testbed::broker::proton::{Fault, Peer};
 use notify_testbed::log::Log;
-use notify_conformance::{Harness as _, samples};
-use notify_core::{Body, Event, Notification, Payload, Transport};
-use notify_qpid::Qpid;
 use serde_json::json;
 
 use crate::contract_rabbitmq::Node;

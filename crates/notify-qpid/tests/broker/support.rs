@@ -1,6 +1,8 @@
 //! What the tests of this crate share.
 
-use notify_core::{Batch, Message, Options, Priority, Result, Settlements, Transport, Verdict};
+use notify_core::config::DriverOptions;
+use notify_core::transport::Settlements;
+use notify_core::{Batch, Message, Priority, Result, Transport, Verdict};
 use notify_qpid::Config;
 use serde_json::{Map, Value};
 
@@ -13,7 +15,7 @@ pub(crate) fn config(url: &str, table: Value) -> Config {
 pub(crate) fn read(url: &str, table: Value) -> Result<Config> {
     let Value::Object(mut options) = table else { panic!("a table") };
     options.insert("url".into(), url.into());
-    Config::from_options(Options::new("qpid", Map::from_iter(options)))
+    Config::from_options(DriverOptions::new("qpid", Map::from_iter(options)))
 }
 
 /// What came of one attempt.

@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use notify_testbed::broker::Authority;
-use notify_testbed::broker::rabbitmq::RabbitMq;
 use notify_conformance::samples;
 use notify_core::{Error, ErrorKind, Transport as _};
 use notify_qpid::Qpid;
+use notify_testbed::broker::Authority;
+use notify_testbed::broker::rabbitmq::RabbitMq;
 use serde_json::{Value, json};
 
 use crate::support::{attempt, config, within};

@@ -1,6 +1,7 @@
 //! Why nobody lets us in.
 
-use notify_core::{Error, ErrorKind, printable};
+use notify_core::redact::printable;
+use notify_core::{Error, ErrorKind};
 
 use super::{Said, Site};
 use crate::config::{GUEST, SaslMechanism};

@@ -6,7 +6,8 @@ mod log_in;
 use std::fmt;
 
 use lapin::protocol::{AMQPError, AMQPErrorKind, AMQPHardError, AMQPSoftError};
-use notify_core::{Error, ErrorKind, printable};
+use notify_core::redact::printable;
+use notify_core::{Error, ErrorKind};
 use notify_net::Host;
 
 use crate::config::{Config, Declare, SaslMechanism};

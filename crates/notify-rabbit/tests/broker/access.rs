@@ -3,12 +3,12 @@
 use std::io::Write as _;
 
 use crate::support::{attempt, config, lapin_threads, rabbit, sockets, until};
-use notify_testbed::broker::free_port;
-use notify_testbed::broker::rabbitmq::{RabbitMq, Vhost};
-use notify_testbed::log::Log;
 use notify_conformance::samples;
 use notify_core::{Error, ErrorKind, Transport};
 use notify_rabbit::Rabbit;
+use notify_testbed::broker::free_port;
+use notify_testbed::broker::rabbitmq::{RabbitMq, Vhost};
+use notify_testbed::log::Log;
 use serde_json::{Value, json};
 use tracing::instrument::WithSubscriber;
 

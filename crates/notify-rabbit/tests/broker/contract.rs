@@ -3,10 +3,11 @@
 use std::sync::Mutex;
 
 use async_trait::async_trait;
-use notify_testbed::broker::rabbitmq::{RabbitMq, Vhost};
 use notify_conformance::{Capability, Harness, Metadata, Received, samples};
-use notify_core::{Body, Event, Notification, Priority, Transport};
+use notify_core::event::Body;
+use notify_core::{Event, Notification, Priority, Transport};
 use notify_rabbit::{Config, Rabbit};
+use notify_testbed::broker::rabbitmq::{RabbitMq, Vhost};
 use serde_json::json;
 
 use crate::support::config;
@@ -107,7 +108,7 @@ impl Harness for Node {
     /// With a key at which OpenStack's readers would drop it.
     async fn refusable(&mut self) -> Notification {
         let mut notification = samples::notification(0);
-        if let Body::Event(Event::ImageCreate(notify_core::Payload::Info(image))) =
+        if let Body::Event(Event::ImageCreate(notify_core::event::Payload::Info(image))) =
             &mut notification.body
         {
             image.properties.insert("__type__".into(), "x".into());

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use crate::relay::Relay;
 use crate::support::{LONG, attempt, deliver, lapin_threads, rabbit, sockets, until};
-use notify_testbed::broker::rabbitmq::{RabbitMq, Vhost};
-use notify_testbed::log::Log;
 use notify_conformance::samples;
 use notify_core::{ErrorKind, Message, Outcome, Transport, Verdict};
+use notify_testbed::broker::rabbitmq::{RabbitMq, Vhost};
+use notify_testbed::log::Log;
 use serde_json::json;
 use tracing::instrument::WithSubscriber;
 
@@ -178,8 +178,9 @@ async fn a_message_that_the_broker_finds_too_large_is_refused_alone() {
     let mut transport = rabbit(&vhost.url(), json!({}));
     let mut messages = samples::messages(0..20);
     let mut large = samples::notification(20);
-    if let notify_core::Body::Event(notify_core::Event::ImageUpload(text)) = &mut large.body {
-        *text = notify_core::Payload::Warn("x".repeat(30_000));
+    if let notify_core::event::Body::Event(notify_core::Event::ImageUpload(text)) = &mut large.body
+    {
+        *text = notify_core::event::Payload::Warn("x".repeat(30_000));
     }
     messages.insert(10, samples::encode(&large));
     let first = attempt(&mut transport, &messages).await;

@@ -3,7 +3,8 @@
 use crate::peer::{Publish, Script, method, nested, raw, start};
 use crate::support::{Attempt, attempt, lapin_threads, rabbit, until};
 use notify_conformance::samples;
-use notify_core::{Body, ErrorKind, Event, Message, Notifier, Outcome, Payload, Verdict};
+use notify_core::event::{Body, Payload};
+use notify_core::{ErrorKind, Event, Message, Notifier, Outcome, Verdict};
 use serde_json::json;
 
 /// What a peer says to what was published.

@@ -3,11 +3,12 @@
 //! The log is that of the whole process, so whatever other tests log meanwhile is looked at too.
 
 use crate::support::{attempt, rabbit};
+use notify_conformance::samples;
+use notify_core::event::{Body, Payload};
+use notify_core::{Event, Notification, Transport};
 use notify_testbed::broker::free_port;
 use notify_testbed::broker::rabbitmq::RabbitMq;
 use notify_testbed::log::Log;
-use notify_conformance::samples;
-use notify_core::{Body, Event, Notification, Payload, Transport};
 use serde_json::json;
 
 const PASSWORD: &str = "pl4nted-s3cret";

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use notify_core::{Batch, Error, Message, Options, Result, Settlements, Transport, Verdict};
+use notify_core::config::DriverOptions;
+use notify_core::transport::Settlements;
+use notify_core::{Batch, Error, Message, Result, Transport, Verdict};
 use notify_rabbit::{Config, Rabbit};
 use serde_json::{Value, json};
 
@@ -16,7 +18,7 @@ pub(crate) fn config(url: &str, more: Value) -> Config {
         table.extend(more);
     }
     let Value::Object(table) = table else { unreachable!("an object") };
-    match Config::from_options(Options::new("rabbit", table)) {
+    match Config::from_options(DriverOptions::new("rabbit", table)) {
         Ok(config) => config,
         Err(error) => panic!("{error:#}"),
     }

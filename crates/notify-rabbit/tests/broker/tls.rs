@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use crate::support::{attempt, rabbit};
-use notify_testbed::broker::Authority;
-use notify_testbed::broker::rabbitmq::RabbitMq;
 use notify_conformance::samples;
 use notify_core::{Error, ErrorKind, Transport};
+use notify_testbed::broker::Authority;
+use notify_testbed::broker::rabbitmq::RabbitMq;
 use serde_json::{Value, json};
 
 async fn failure(url: &str, options: Value) -> Error {

@@ -1,10 +1,10 @@
 //! What is declared, what is adopted, what is refused, and what is said when it is not there.
 
 use crate::support::{attempt, deliver, rabbit, until};
-use notify_testbed::broker::rabbitmq::{RabbitMq, Vhost};
-use notify_testbed::log::Log;
 use notify_conformance::samples;
 use notify_core::{Error, ErrorKind, Transport, Verdict};
+use notify_testbed::broker::rabbitmq::{RabbitMq, Vhost};
+use notify_testbed::log::Log;
 use serde_json::{Value, json};
 use tracing::instrument::WithSubscriber;
 

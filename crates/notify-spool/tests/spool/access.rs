@@ -4,10 +4,11 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 
-use notify_testbed::process::{process, role};
 use notify_conformance::samples;
-use notify_core::{ErrorKind, FindingState, Outcome, Transport as _};
+use notify_core::transport::FindingState;
+use notify_core::{ErrorKind, Outcome, Transport as _};
 use notify_spool::{Config, admin};
+use notify_testbed::process::{process, role};
 
 use crate::support::{attempt, keep};
 

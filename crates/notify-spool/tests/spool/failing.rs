@@ -145,7 +145,10 @@ async fn a_disk_that_is_broken_from_the_start_harms_nothing_else() {
     let running = start(config, &script);
     let receipt = running.notifier.relay(samples::messages(0..1).remove(0)).await;
     until("a failure to be told", || {
-        matches!(running.notifier.stats().state, notify_core::State::Retrying { .. })
+        matches!(
+            running.notifier.stats().state,
+            notify_core::pipeline::WorkerState::Retrying { .. }
+        )
     })
     .await;
     running.notifier.shutdown(std::time::Duration::ZERO).await;

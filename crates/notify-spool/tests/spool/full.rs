@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use notify_testbed::process::{process, role};
 use notify_conformance::samples;
 use notify_conformance::scripted::Script;
 use notify_core::{ErrorKind, Outcome, Transport as _};
 use notify_spool::{Config, WhenFull};
+use notify_testbed::process::{process, role};
 
 use crate::support::{attempt, bodies, keep, left_in, start, until};
 

@@ -5,11 +5,11 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use notify_testbed::process::{process, role};
 use notify_conformance::samples;
 use notify_conformance::scripted::Script;
 use notify_core::Message;
 use notify_spool::Config;
+use notify_testbed::process::{process, role};
 
 use crate::support::{attempt, keep, start, until};
 

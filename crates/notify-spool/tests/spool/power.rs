@@ -3,10 +3,10 @@
 use std::fs;
 use std::sync::Arc;
 
-use notify_testbed::disk::{Disk, Failure, Fault, Operation};
 use notify_conformance::samples;
 use notify_core::Transport as _;
 use notify_spool::{Config, Spool};
+use notify_testbed::disk::{Disk, Failure, Fault, Operation};
 
 use crate::model::world::DiskOf;
 use crate::support::{attempt, bodies, keep, left_in};

@@ -3,11 +3,11 @@
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, Stdio};
 
-use notify_testbed::process::{process, role};
 use notify_conformance::samples;
 use notify_conformance::scripted::Script;
 use notify_core::{ErrorKind, Message, Transport as _};
 use notify_spool::{Config, admin};
+use notify_testbed::process::{process, role};
 
 use crate::support::{attempt, keep, start, until};
 

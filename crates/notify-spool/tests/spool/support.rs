@@ -4,9 +4,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use notify_conformance::scripted::Script;
-use notify_core::{
-    Batch, Error, Message, Notifier, Receipt, Settlements, Stats, Transport as _, Verdict, Worker,
-};
+use notify_core::pipeline::{Receipt, Stats};
+use notify_core::transport::Settlements;
+use notify_core::{Batch, Error, Message, Notifier, Transport as _, Verdict, Worker};
 use notify_spool::{Config, Spool};
 use tokio::task::JoinHandle;
 
@@ -23,8 +23,8 @@ pub(crate) fn start(config: Config, script: &Script) -> Running {
 
 pub(crate) fn build(config: Config, script: &Script) -> (Notifier, Worker) {
     let (spool, forwarder) = Spool::open(config, script.transport()).unwrap();
-    let builder = Notifier::builder(Box::new(spool)).publisher_id("host1");
-    builder.behind(Box::new(forwarder)).build().unwrap()
+    let builder = Notifier::builder(spool).publisher_id("host1");
+    builder.behind(forwarder).build().unwrap()
 }
 
 impl Running {

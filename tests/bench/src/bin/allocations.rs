@@ -5,13 +5,14 @@
 
 #![expect(clippy::expect_used, clippy::print_stdout, reason = "a program for developers")]
 
+use glance_notify::event::EventType;
 use glance_notify::time::OffsetDateTime;
 use glance_notify::uuid::Uuid;
-use glance_notify::{Config, Event, EventType, Image, Status};
+use glance_notify::{Config, Event, Image, ImageStatus};
 
 fn main() {
     let (notifier, _) = glance_notify::start(&Config::default()).expect("the strategy noop");
-    let image = Image::new(Uuid::nil(), Status::Queued, OffsetDateTime::UNIX_EPOCH);
+    let image = Image::new(Uuid::nil(), ImageStatus::Queued, OffsetDateTime::UNIX_EPOCH);
     let event = Event::ImageCreate(image.into());
     let counted = allocation_counter::measure(|| {
         for _ in 0..1000 {

@@ -2,8 +2,9 @@
 
 use std::hint::black_box;
 
-use glance_notify::serde_json;
-use glance_notify::{Encoding, Redact};
+use glance_notify::codec::Encoding;
+use glance_notify::codec::serde_json;
+use glance_notify::config::Redact;
 use serde::{Deserialize, Serialize};
 
 use crate::samples::Stamped;

@@ -10,7 +10,8 @@ use fe2o3_amqp::types::messaging::{
 };
 use fe2o3_amqp::types::primitives::{Binary, Timestamp};
 use fe2o3_amqp::{Connection, Sender, Session};
-use glance_notify::{Encoding, Message, Priority};
+use glance_notify::codec::{Encoding, Message};
+use glance_notify::event::Priority;
 
 use crate::samples::Stamped;
 use crate::task::{Clock, Outcome, Task};

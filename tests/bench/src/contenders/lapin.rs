@@ -8,7 +8,7 @@ use std::task::{Context, Waker};
 use std::time::Instant;
 
 use futures_util::future::{MaybeDone, maybe_done};
-use glance_notify::{Encoding, Message};
+use glance_notify::codec::{Encoding, Message};
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::types::FieldTable;
 use lapin::{BasicProperties, Channel, Confirmation, Connection, ConnectionProperties};
@@ -124,9 +124,9 @@ async fn all<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
 
 async fn publish(channel: &Channel, message: &Message) -> lapin::Result<lapin::PublisherConfirm> {
     let routing_key = match message.priority() {
-        glance_notify::Priority::Info => "notifications.info",
-        glance_notify::Priority::Warn => "notifications.warn",
-        glance_notify::Priority::Error => "notifications.error",
+        glance_notify::event::Priority::Info => "notifications.info",
+        glance_notify::event::Priority::Warn => "notifications.warn",
+        glance_notify::event::Priority::Error => "notifications.error",
     };
     let timestamp = u64::try_from(message.timestamp().unix_timestamp()).expect("after 1970");
     let properties = BasicProperties::default()

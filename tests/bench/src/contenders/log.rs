@@ -4,8 +4,9 @@ use std::fs::{self, File};
 use std::io::{BufWriter, Write as _};
 use std::path::Path;
 
-use glance_notify::serde_json;
-use glance_notify::{Encoding, Redact};
+use glance_notify::codec::Encoding;
+use glance_notify::codec::serde_json;
+use glance_notify::config::Redact;
 use tracing_appender::non_blocking::NonBlockingBuilder;
 
 use super::encoding::{Envelope, envelopes};

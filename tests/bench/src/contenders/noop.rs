@@ -2,7 +2,8 @@
 
 use std::hint::black_box;
 
-use glance_notify::{Config, EventType, Notifier};
+use glance_notify::event::EventType;
+use glance_notify::{Config, Notifier};
 
 use crate::samples;
 use crate::task::{Clock, Outcome, Task};

@@ -6,8 +6,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use glance_notify::{Encoding, EventType, Message};
-use notify_core::{Batch, Settlements, Stage, Transport, Verdict};
+use glance_notify::codec::{Encoding, Message};
+use glance_notify::event::EventType;
+use notify_core::pipeline::Stage;
+use notify_core::transport::Settlements;
+use notify_core::{Batch, Transport, Verdict};
 use notify_spool::{Config, Forwarder, Spool};
 use tokio::runtime::Builder;
 

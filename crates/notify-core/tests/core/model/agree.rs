@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use notify_core::*;
+use notify_core::pipeline::{Dropped, Stats, WorkerState};
+use notify_core::{ErrorKind, Outcome, Result};
 
 use super::reference::{Entry, Fate, Model, Tried, Worker as Doing};
 use super::steps::Sort;
@@ -86,10 +87,14 @@ fn agrees_on_numbers(model: &Model, stats: &Stats) {
     assert_eq!(stats.last_delivery.is_some(), stats.delivered > 0);
     assert_eq!(stats.retried, model.retried);
     match (&stats.state, model.worker, model.failing) {
-        (State::Idle, Doing::NotStarted | Doing::Idle, _)
-        | (State::Closed, Doing::Gone, _)
-        | (State::Delivering, Doing::Attempting, None) => {}
-        (State::Retrying { permanent, .. }, Doing::Attempting | Doing::Waiting, Some(failed)) => {
+        (WorkerState::Idle, Doing::NotStarted | Doing::Idle, _)
+        | (WorkerState::Closed, Doing::Gone, _)
+        | (WorkerState::Delivering, Doing::Attempting, None) => {}
+        (
+            WorkerState::Retrying { permanent, .. },
+            Doing::Attempting | Doing::Waiting,
+            Some(failed),
+        ) => {
             assert_eq!(*permanent, failed);
         }
         other => panic!("the state is another: {other:?}"),

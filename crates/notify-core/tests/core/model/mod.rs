@@ -18,7 +18,10 @@ use std::rc::Rc;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use notify_core::*;
+use notify_core::codec::{Encoding, SizeLimits};
+use notify_core::event::{Payload, TaskStatus};
+use notify_core::pipeline::{Overflow, QueueConfig, Receipt, Stats, WorkerState};
+use notify_core::{Event, EventType, Notifier, Priority, Result, Worker};
 use notify_testbed::cases;
 use proptest::prelude::*;
 use proptest_state_machine::{StateMachineTest, prop_state_machine};
@@ -140,7 +143,7 @@ impl Machine {
             Step::ShutDown(seconds) => {
                 let stats =
                     self.runtime.block_on(self.notifier.shutdown(Duration::from_secs(seconds)));
-                assert_eq!(stats.state == State::Closed, model.worker == Doing::Gone);
+                assert_eq!(stats.state == WorkerState::Closed, model.worker == Doing::Gone);
             }
             Step::DropWorker => {
                 self.worker = None;
@@ -244,7 +247,7 @@ fn queue(model: &Model) -> QueueConfig {
 }
 
 fn encoding() -> Encoding {
-    Encoding { limits: Limits { bytes: LIMIT, ..Limits::default() }, ..Encoding::default() }
+    Encoding { limits: SizeLimits { bytes: LIMIT, ..SizeLimits::default() }, ..Encoding::default() }
 }
 
 /// What each [`Sort`] is.

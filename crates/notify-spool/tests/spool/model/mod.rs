@@ -19,11 +19,12 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
+use notify_conformance::samples;
+use notify_core::pipeline::{QueueConfig, Receipt, Stats};
+use notify_core::{Message, Notifier, Outcome};
+use notify_spool::{Config, Spool, WhenFull, admin};
 use notify_testbed::cases;
 use notify_testbed::disk::Disk;
-use notify_conformance::samples;
-use notify_core::{Message, Notifier, Outcome, QueueConfig, Receipt, Stats};
-use notify_spool::{Config, Spool, WhenFull, admin};
 use proptest::prelude::*;
 use proptest_state_machine::{StateMachineTest, prop_state_machine};
 use tempfile::TempDir;
@@ -112,10 +113,10 @@ impl Machine {
         let (spool, forwarder) = Spool::open(config, self.destination.connect()).unwrap();
         let mut queue = QueueConfig::default();
         queue.batch_messages = self.setting.front_batch;
-        let (notifier, worker) = Notifier::builder(Box::new(spool))
+        let (notifier, worker) = Notifier::builder(spool)
             .publisher_id("host1")
             .queue(queue)
-            .behind(Box::new(forwarder))
+            .behind(forwarder)
             .build()
             .unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread()

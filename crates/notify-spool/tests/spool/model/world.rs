@@ -6,9 +6,9 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use notify_testbed::disk::Disk;
 use notify_core::{Batch, Error, ErrorKind, EventType, Result, Transport, Verdict};
 use notify_spool::disk;
+use notify_testbed::disk::Disk;
 use redb::StorageBackend;
 use uuid::Uuid;
 

@@ -14,15 +14,15 @@ use serde_json::{Value, json};
 
 use self::ini::{Assignment, DEFAULT, Ini, Wrong};
 use self::options::{IGNORED, Kind, QPID, RABBIT, Setting};
+use super::layers::Layers;
 use crate::Config;
-use crate::config::Layers;
 use crate::strategy;
 
 /// Reads the text of a `glance-api.conf`, and nothing else: no environment.
 ///
 /// ```
 /// # fn main() -> glance_notify::Result<()> {
-/// let config = glance_notify::glance_conf::from_str(
+/// let config = glance_notify::config::glance_conf::from_str(
 ///     "[DEFAULT]\nnotifier_strategy = logging\nlog_dir = /var/log/glance\nlog_file = api.log\n",
 /// )?;
 /// assert_eq!(config.strategy(), "log");

@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn every_option_is_documented() {
-        let doc = include_str!("../../../../docs/configuration.md");
+        let doc = include_str!("../../../../../docs/configuration.md");
         let mapped = RABBIT.iter().chain(QPID).flat_map(|setting| setting.names.iter().copied());
         let ignored = IGNORED.iter().map(|(_, name, _)| *name);
         for name in mapped.chain(ignored) {
