@@ -157,9 +157,9 @@ qpid_notification_topic = audit
             "qpid.node = \"topic\" (Glance's default of the address)",
             "qpid.password = \"***\" (glance-api.conf, line 6)",
             "qpid.port = 5673 (glance-api.conf, line 4)",
-            "qpid.sasl_mechanisms = [\"PLAIN\",\"ANONYMOUS\"] (glance-api.conf, line 7)",
+            "qpid.sasl_mechanism = [\"PLAIN\",\"ANONYMOUS\"] (glance-api.conf, line 7)",
             "qpid.topic = \"audit\" (glance-api.conf, line 10)",
-            "qpid.username = \"glance\" (glance-api.conf, line 5)",
+            "qpid.user = \"glance\" (glance-api.conf, line 5)",
         ]
     );
 }

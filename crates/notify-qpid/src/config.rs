@@ -15,7 +15,7 @@ use crate::topology::Template;
 pub struct Config {
     /// `qpid.url`, or `qpid.host` and `qpid.port`: whom to ask, in shuffled order. Not empty.
     pub hosts: Vec<Host>,
-    /// `qpid.username`.
+    /// `qpid.user`.
     pub user: Option<String>,
     /// `qpid.password` or `qpid.password_file`.
     pub password: Option<Password>,
@@ -24,9 +24,9 @@ pub struct Config {
     /// Whether to use TLS (`amqps://`), and with which files (`qpid.ca_file`, `qpid.cert_file`,
     /// `qpid.key_file`).
     pub tls: Option<TlsFiles>,
-    /// `qpid.sasl_mechanisms`: how we may log in, the best first. The first that the broker offers
+    /// `qpid.sasl_mechanism`: how we may log in, the best first. The first that the broker offers
     /// is used.
-    pub sasl_mechanisms: Vec<SaslMechanism>,
+    pub sasl_mechanism: Vec<SaslMechanism>,
 
     /// `qpid.node`: what is sent to.
     pub node: Node,
@@ -47,9 +47,9 @@ pub struct Config {
     pub window: usize,
     /// `qpid.connect_timeout`, default 10 s: for all hosts together, and again for each link.
     pub connect_timeout: Duration,
-    /// `qpid.settle_timeout`, default 30 s: how long the broker may settle nothing of what it was
+    /// `qpid.confirm_timeout`, default 30 s: how long the broker may settle nothing of what it was
     /// sent. Doubled each time up to 5 minutes, for as long as the broker settles nothing at all.
-    pub settle_timeout: Duration,
+    pub confirm_timeout: Duration,
     /// `qpid.heartbeat`, default 10 s, whole seconds: a peer that is silent for as long is gone.
     pub heartbeat: u16,
 }
@@ -108,7 +108,7 @@ impl Default for Config {
             password: None,
             virtual_host: None,
             tls: None,
-            sasl_mechanisms: vec![SaslMechanism::Anonymous],
+            sasl_mechanism: vec![SaslMechanism::Anonymous],
             node: Node::default(),
             dialect: Dialect::default(),
             address: None,
@@ -117,7 +117,7 @@ impl Default for Config {
             envelope: Envelope::default(),
             window: 256,
             connect_timeout: Duration::from_secs(10),
-            settle_timeout: Duration::from_secs(30),
+            confirm_timeout: Duration::from_secs(30),
             heartbeat: 10,
         }
     }
@@ -151,35 +151,35 @@ impl Config {
     }
 
     fn check_mechanisms(&self) -> Result<()> {
-        let may = |mechanism| self.sasl_mechanisms.contains(&mechanism);
+        let may = |mechanism| self.sasl_mechanism.contains(&mechanism);
         match (&self.user, &self.password) {
             (Some(_), None) => {
                 return Err(wrong("`qpid.password` is missing, or `qpid.password_file`"));
             }
             (None, Some(_)) => {
-                return Err(wrong("`qpid.username` is missing, or a user in `qpid.url`"));
+                return Err(wrong("`qpid.user` is missing, or a user in `qpid.url`"));
             }
             (None, None) if may(SaslMechanism::Plain) => {
                 return Err(wrong(
-                    "`qpid.sasl_mechanisms` with PLAIN needs `qpid.username` and a password",
+                    "`qpid.sasl_mechanism` with PLAIN needs `qpid.user` and a password",
                 ));
             }
             (Some(_), Some(_)) if !may(SaslMechanism::Plain) => {
                 return Err(wrong(
-                    "a password is for PLAIN only: add it to `qpid.sasl_mechanisms`, or remove \
+                    "a password is for PLAIN only: add it to `qpid.sasl_mechanism`, or remove \
                      user and password",
                 ));
             }
             _ => {}
         }
-        if self.sasl_mechanisms.is_empty() {
+        if self.sasl_mechanism.is_empty() {
             return Err(wrong(
-                "`qpid.sasl_mechanisms`: at least one of PLAIN, ANONYMOUS and EXTERNAL is expected",
+                "`qpid.sasl_mechanism`: at least one of PLAIN, ANONYMOUS and EXTERNAL is expected",
             ));
         }
         if may(SaslMechanism::External) && !self.has_certificate() {
             return Err(wrong(
-                "`qpid.sasl_mechanisms` with EXTERNAL needs TLS with `qpid.cert_file` and \
+                "`qpid.sasl_mechanism` with EXTERNAL needs TLS with `qpid.cert_file` and \
                  `qpid.key_file`",
             ));
         }

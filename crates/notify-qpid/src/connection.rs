@@ -181,7 +181,7 @@ impl Connection {
         let Self { peer, product, topology, .. } = self;
         let tls = peer.tls.as_deref().unwrap_or("no TLS");
         tracing::info!("`qpid` is connected to {product} at {peer}, {tls}");
-        if config.sasl_mechanisms.contains(&SaslMechanism::Plain) && peer.is_overheard() {
+        if config.sasl_mechanism.contains(&SaslMechanism::Plain) && peer.is_overheard() {
             tracing::warn!("the password goes to {peer} in plain text: use amqps:// in `qpid.url`");
         }
         if let Some(losses) = topology.losses() {

@@ -42,7 +42,7 @@ pub const DRIVER: Driver = Driver {
     aliases: &[],
     defaults: r#"{
         "node": "queue", "dialect": "auto", "exchange": "glance", "topic": "notifications",
-        "envelope": "bare", "window": 256, "connect_timeout": 10, "settle_timeout": 30,
+        "envelope": "bare", "window": 256, "connect_timeout": 10, "confirm_timeout": 30,
         "heartbeat": 10
     }"#,
     open,

@@ -1,11 +1,13 @@
 //! The table `[qpid]` as it is written, and how its keys agree with each other.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use notify_core::Result;
 use notify_core::config::{DriverOptions, Seconds};
 use notify_net::{BrokerUrl, EndpointKeys, Envelope, Secret, TlsFiles};
-use serde::Deserialize;
+use serde::de::value::SeqAccessDeserializer;
+use serde::de::{self, Deserialize, Deserializer, IntoDeserializer, SeqAccess, Visitor};
 
 use crate::config::{Config, Dialect, Node, SaslMechanism, wrong};
 use crate::topology::Template;
@@ -22,7 +24,7 @@ impl Config {
             url: table.url,
             host: table.host,
             port: table.port,
-            user: table.username,
+            user: table.user,
             password: table.password,
             password_file: table.password_file,
             virtual_host: table.virtual_host,
@@ -32,7 +34,7 @@ impl Config {
                 key_file: table.key_file,
             },
         };
-        let endpoint = endpoint.resolve("qpid", "username")?;
+        let endpoint = endpoint.resolve("qpid", "user")?;
         let default = Self::default();
         let mut config = Self {
             hosts: endpoint.hosts,
@@ -48,7 +50,7 @@ impl Config {
             envelope: table.envelope.unwrap_or_default(),
             window: table.window.unwrap_or(default.window),
             connect_timeout: table.connect_timeout.map_or(default.connect_timeout, Into::into),
-            settle_timeout: table.settle_timeout.map_or(default.settle_timeout, Into::into),
+            confirm_timeout: table.confirm_timeout.map_or(default.confirm_timeout, Into::into),
             heartbeat: table.heartbeat.unwrap_or(default.heartbeat),
             ..default
         };
@@ -58,8 +60,8 @@ impl Config {
                 "`qpid.url` has the unknown parameter `{key}`: none is known"
             )));
         }
-        config.sasl_mechanisms = match table.sasl_mechanisms {
-            Some(mechanisms) => mechanisms,
+        config.sasl_mechanism = match table.sasl_mechanism {
+            Some(SaslMechanisms(mechanisms)) => mechanisms,
             None if config.user.is_some() || config.password.is_some() => {
                 vec![SaslMechanism::Plain]
             }
@@ -71,20 +73,20 @@ impl Config {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Table {
     url: Option<BrokerUrl>,
     host: Option<String>,
     port: Option<u16>,
-    username: Option<String>,
+    user: Option<String>,
     password: Option<Secret>,
     password_file: Option<PathBuf>,
     virtual_host: Option<String>,
     ca_file: Option<PathBuf>,
     cert_file: Option<PathBuf>,
     key_file: Option<PathBuf>,
-    sasl_mechanisms: Option<Vec<SaslMechanism>>,
+    sasl_mechanism: Option<SaslMechanisms>,
     node: Option<Node>,
     dialect: Option<Dialect>,
     address: Option<Template>,
@@ -93,8 +95,38 @@ struct Table {
     envelope: Option<Envelope>,
     window: Option<usize>,
     connect_timeout: Option<Seconds>,
-    settle_timeout: Option<Seconds>,
+    confirm_timeout: Option<Seconds>,
     heartbeat: Option<u16>,
+}
+
+/// The mechanisms of `qpid.sasl_mechanism`, which is one word or a list of words.
+struct SaslMechanisms(Vec<SaslMechanism>);
+
+impl<'de> Deserialize<'de> for SaslMechanisms {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(SaslMechanismsVisitor)
+    }
+}
+
+/// Reads a word as a list of one word.
+struct SaslMechanismsVisitor;
+
+impl<'de> Visitor<'de> for SaslMechanismsVisitor {
+    type Value = SaslMechanisms;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a word or a list of words")
+    }
+
+    fn visit_str<E: de::Error>(self, word: &str) -> Result<SaslMechanisms, E> {
+        let mechanism = SaslMechanism::deserialize(word.into_deserializer())?;
+        Ok(SaslMechanisms(vec![mechanism]))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, words: A) -> Result<SaslMechanisms, A::Error> {
+        let words = SeqAccessDeserializer::new(words);
+        Vec::deserialize(words).map(SaslMechanisms)
+    }
 }
 
 #[cfg(test)]
@@ -131,20 +163,28 @@ mod tests {
         assert_eq!(config.user.as_deref(), Some("u"));
         assert_eq!(config.password, Some(Password::Given(Secret::new("p/"))));
         assert_eq!(config.virtual_host.as_deref(), Some("vhost:w"));
-        assert_eq!(config.sasl_mechanisms, [SaslMechanism::Plain]);
+        assert_eq!(config.sasl_mechanism, [SaslMechanism::Plain]);
     }
 
     #[test]
     fn separate_keys_say_the_same() {
         let config = read(json!({
-            "host": "2001:db8::1", "port": 1, "username": "u", "password_file": "/p",
-            "virtual_host": "v", "sasl_mechanisms": ["PLAIN", "ANONYMOUS"],
+            "host": "2001:db8::1", "port": 1, "user": "u", "password_file": "/p",
+            "virtual_host": "v", "sasl_mechanism": ["PLAIN", "ANONYMOUS"],
         }))
         .unwrap();
         assert_eq!(hosts(&config), ["[2001:db8::1]:1"]);
         assert_eq!(config.password, Some(Password::File("/p".into())));
         assert_eq!(config.virtual_host.as_deref(), Some("v"));
-        assert_eq!(config.sasl_mechanisms, [SaslMechanism::Plain, SaslMechanism::Anonymous]);
+        assert_eq!(config.sasl_mechanism, [SaslMechanism::Plain, SaslMechanism::Anonymous]);
+    }
+
+    #[test]
+    fn a_mechanism_is_a_word_or_a_list_of_words() {
+        let word = read(json!({ "sasl_mechanism": "ANONYMOUS" })).unwrap();
+        let list = read(json!({ "sasl_mechanism": ["ANONYMOUS"] })).unwrap();
+        assert_eq!(word.sasl_mechanism, [SaslMechanism::Anonymous]);
+        assert_eq!(word, list);
     }
 
     #[test]
@@ -156,17 +196,28 @@ mod tests {
                 json!({ "url": "http://hunter2@a" }),
                 "`qpid.url` (a.toml): a URL that begins with amqp",
             ),
-            (json!({ "url": "amqp://u:p@a", "username": "v" }), "remove `qpid.username`"),
+            (json!({ "url": "amqp://u:p@a", "user": "v" }), "remove `qpid.user`"),
             (json!({ "url": "amqp://u:hunter2@a", "password": "hunter2" }), "given twice"),
             (json!({ "url": "amqp://a?heartbeat=5" }), "the unknown parameter `heartbeat`"),
-            (json!({ "username": "u" }), "`qpid.password` is missing"),
-            (json!({ "password": "hunter2" }), "`qpid.username` is missing"),
-            (json!({ "sasl_mechanisms": ["PLAIN"] }), "needs `qpid.username` and a password"),
-            (json!({ "sasl_mechanisms": [] }), "at least one of PLAIN"),
-            (json!({ "sasl_mechanisms": ["SCRAM"] }), "`qpid.sasl_mechanisms"),
-            (json!({ "sasl_mechanisms": ["EXTERNAL"] }), "needs TLS with `qpid.cert_file`"),
+            (json!({ "user": "u" }), "`qpid.password` is missing"),
+            (json!({ "password": "hunter2" }), "`qpid.user` is missing"),
+            (json!({ "sasl_mechanism": ["PLAIN"] }), "needs `qpid.user` and a password"),
+            (json!({ "sasl_mechanism": [] }), "at least one of PLAIN"),
             (
-                json!({ "username": "u", "password": "p", "sasl_mechanisms": ["ANONYMOUS"] }),
+                json!({ "sasl_mechanism": ["SCRAM"] }),
+                "`qpid.sasl_mechanism[0]` (a.toml): unknown \"SCRAM\": expected",
+            ),
+            (
+                json!({ "sasl_mechanism": "SCRAM" }),
+                "`qpid.sasl_mechanism` (a.toml): unknown \"SCRAM\": expected",
+            ),
+            (
+                json!({ "sasl_mechanism": 5 }),
+                "`qpid.sasl_mechanism` (a.toml): expected a word or a list of words",
+            ),
+            (json!({ "sasl_mechanism": ["EXTERNAL"] }), "needs TLS with `qpid.cert_file`"),
+            (
+                json!({ "user": "u", "password": "p", "sasl_mechanism": ["ANONYMOUS"] }),
                 "a password is for PLAIN only",
             ),
             (json!({ "node": "exchange" }), "`qpid.node` (a.toml)"),
@@ -182,7 +233,7 @@ mod tests {
             (json!({ "window": 0 }), "`qpid.window`"),
             (json!({ "heartbeat": 0 }), "`qpid.heartbeat`"),
             (json!({ "port": 70_000 }), "`qpid.port` (a.toml)"),
-            (json!({ "settle_timeout": 0 }), "`qpid.settle_timeout` (a.toml)"),
+            (json!({ "confirm_timeout": 0 }), "`qpid.confirm_timeout` (a.toml)"),
         ] {
             let error = read(table).expect_err(said);
             assert_eq!(error.kind(), ErrorKind::Config);
@@ -196,11 +247,11 @@ mod tests {
     fn a_certificate_alone_logs_in() {
         let config = read(json!({ "url": "amqps://a", "cert_file": "/c", "key_file": "/k" }));
         let config = config.unwrap();
-        assert_eq!(config.sasl_mechanisms, [SaslMechanism::External]);
+        assert_eq!(config.sasl_mechanism, [SaslMechanism::External]);
         assert_eq!(config.tls.unwrap().cert_file, Some("/c".into()));
         for (table, said) in [
             (json!({ "url": "amqps://a", "cert_file": "/c" }), "need each other"),
-            (json!({ "url": "amqps://a", "sasl_mechanisms": ["EXTERNAL"] }), "needs TLS with"),
+            (json!({ "url": "amqps://a", "sasl_mechanism": ["EXTERNAL"] }), "needs TLS with"),
         ] {
             let error = read(table).expect_err(said);
             assert!(error.to_string().contains(said), "{error}");
@@ -208,7 +259,7 @@ mod tests {
         let config = read(
             json!({ "url": "amqps://u:p@a", "cert_file": "/c", "key_file": "/k", "ca_file": "/ca" }),
         );
-        assert_eq!(config.unwrap().sasl_mechanisms, [SaslMechanism::Plain]);
+        assert_eq!(config.unwrap().sasl_mechanism, [SaslMechanism::Plain]);
     }
 
     #[test]

@@ -143,7 +143,7 @@ async fn attach(
 
 impl Patience {
     fn of(&self, address: &str, config: &Config) -> Duration {
-        self.0.get(address).copied().unwrap_or(config.settle_timeout)
+        self.0.get(address).copied().unwrap_or(config.confirm_timeout)
     }
 
     /// Waits longer the next time; returns how long it was this time.

@@ -45,12 +45,12 @@ pub(crate) async fn log_in(
         return Err(site.confused("no SASL mechanisms were offered"));
     };
     let offered = offered.sasl_server_mechanisms.0;
-    let ours = config.sasl_mechanisms.iter().copied();
+    let ours = config.sasl_mechanism.iter().copied();
     let Some(mechanism) =
         ours.into_iter().find(|ours| offered.iter().any(|offer| offer.as_str() == ours.name()))
     else {
         let offered: Vec<_> = offered.iter().map(Symbol::as_str).collect();
-        return Err(site.no_mechanism(&config.sasl_mechanisms, &offered));
+        return Err(site.no_mechanism(&config.sasl_mechanism, &offered));
     };
     let init = SaslInit {
         mechanism: Symbol::from(mechanism.name()),

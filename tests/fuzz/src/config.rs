@@ -107,7 +107,6 @@ const WORDS: &[&str] = &[
     "queue_type",
     "redact",
     "sasl_mechanism",
-    "sasl_mechanisms",
     "strategy",
     "target",
     "when_full",

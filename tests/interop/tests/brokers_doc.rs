@@ -40,7 +40,7 @@ fn every_documented_default_is_the_default() {
     assert_eq!(of("envelope"), format!("{:?}", default.envelope).to_lowercase());
     assert_eq!(of("window"), default.window.to_string());
     assert_eq!(of("connect_timeout"), default.connect_timeout.as_secs().to_string());
-    assert_eq!(of("settle_timeout"), default.settle_timeout.as_secs().to_string());
+    assert_eq!(of("confirm_timeout"), default.confirm_timeout.as_secs().to_string());
     assert_eq!(of("heartbeat"), default.heartbeat.to_string());
 }
 

@@ -66,7 +66,7 @@ fn what_is_delivered_to_rabbitmq_is_there() {
         let more: &[&str] =
             if command == "emit" { &["--timeout", "60", "life.jsonl"] } else { &[] };
         let ended = place.run(args(command, &wrong, more));
-        let ended = ended.says(2, "refused user `guest`: wrong `qpid.username` or password");
+        let ended = ended.says(2, "refused user `guest`: wrong `qpid.user` or password");
         assert!(!format!("{}{}", ended.out, ended.err).contains(PLANTED), "{}", ended.err);
     }
 }

@@ -13,13 +13,10 @@ impl Site {
     pub(crate) fn refused_log_in(&self, mechanism: SaslMechanism) -> Error {
         let text = match mechanism {
             SaslMechanism::Plain => {
-                format!("{} refused {}: wrong `qpid.username` or password", self.host, self.user())
+                format!("{} refused {}: wrong `qpid.user` or password", self.host, self.user())
             }
             SaslMechanism::Anonymous => {
-                format!(
-                    "{} takes nobody without a name: set `qpid.username` and a password",
-                    self.host
-                )
+                format!("{} takes nobody without a name: set `qpid.user` and a password", self.host)
             }
             SaslMechanism::External => {
                 format!("{} knows no user for the certificate in `qpid.cert_file`", self.host)
@@ -34,7 +31,7 @@ impl Site {
         Error::new(
             ErrorKind::Access,
             format!(
-                "{} lets nobody in by {}: it offers {} (`qpid.sasl_mechanisms`)",
+                "{} lets nobody in by {}: it offers {} (`qpid.sasl_mechanism`)",
                 self.host,
                 ours.join(" or "),
                 printable(&offered.join(", "), 255)

@@ -36,13 +36,13 @@ async fn each_refusal_has_its_own_words() {
     let node = Node::start().await;
     let port = node.vhost.broker().port();
     let host = format!("amqp://127.0.0.1:{port}");
-    let user = json!({ "username": "guest", "password": PLANTED });
+    let user = json!({ "user": "guest", "password": PLANTED });
 
     let error = failure(&host, user.clone()).await;
     assert_eq!(error.kind(), ErrorKind::Access);
     assert_eq!(
         error.to_string(),
-        format!("127.0.0.1:{port} refused user `guest`: wrong `qpid.username` or password")
+        format!("127.0.0.1:{port} refused user `guest`: wrong `qpid.user` or password")
     );
     let elsewhere = format!("amqp://guest:guest@127.0.0.1:{port}/vhost:nowhere");
     let error = failure(&elsewhere, json!({})).await;
@@ -75,7 +75,7 @@ async fn a_user_without_permissions_is_told_so() {
     })
     .await;
     let url = format!("amqp://127.0.0.1:{port}/vhost:{vhost}");
-    let user = json!({ "username": format!("svc-{vhost}"), "password": PLANTED });
+    let user = json!({ "user": format!("svc-{vhost}"), "password": PLANTED });
     let error = failure(&url, user).await;
     assert_eq!(error.kind(), ErrorKind::Access, "{error:?}");
     assert!(error.to_string().contains("lacks a permission"), "{error}");
@@ -84,14 +84,14 @@ async fn a_user_without_permissions_is_told_so() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_peer_without_our_mechanism_says_what_it_offers() {
     let peer = Peer::start();
-    let user = json!({ "username": "u", "password": PLANTED });
+    let user = json!({ "user": "u", "password": PLANTED });
     let error = failure(&peer.url(), user).await;
     assert_eq!(error.kind(), ErrorKind::Access);
     assert!(error.to_string().contains("lets nobody in by PLAIN: it offers ANONYMOUS"), "{error}");
     let mut transport = Qpid::new(config(
         &peer.url(),
         json!({
-            "username": "u", "password": PLANTED, "sasl_mechanisms": ["PLAIN", "ANONYMOUS"],
+            "user": "u", "password": PLANTED, "sasl_mechanism": ["PLAIN", "ANONYMOUS"],
         }),
     ))
     .unwrap();
@@ -124,7 +124,7 @@ async fn a_broker_of_another_protocol_is_named() {
         (b"", ErrorKind::Unavailable, "does it speak AMQP without TLS on this port?"),
     ] {
         let url = serve(answer).await;
-        let error = failure(&url, json!({ "username": "u", "password": PLANTED })).await;
+        let error = failure(&url, json!({ "user": "u", "password": PLANTED })).await;
         assert_eq!(error.kind(), kind, "{error:?}");
         assert!(error.to_string().contains(said), "{error}");
     }
@@ -161,7 +161,7 @@ async fn a_password_file_is_read_at_every_connect() {
     std::fs::write(&file, PLANTED).unwrap();
     let port = node.vhost.broker().port();
     let url = format!("amqp://127.0.0.1:{port}/vhost:{}", node.vhost.name());
-    let options = json!({ "username": "guest", "password_file": file });
+    let options = json!({ "user": "guest", "password_file": file });
     let mut transport = Qpid::new(config(&url, options)).unwrap();
     let messages = samples::messages(0..3);
     let error = within(attempt(&mut transport, &messages)).await.end.unwrap_err();

@@ -45,7 +45,7 @@ async fn silence_is_an_error_and_heals() {
 async fn is_survived(fault: Fault, table: Value) -> Error {
     let peer = Peer::start();
     let mut table = table;
-    table["settle_timeout"] = json!(600);
+    table["confirm_timeout"] = json!(600);
     let mut transport = Qpid::new(config(&peer.url(), table)).unwrap();
     let messages = infos(0..40);
     assert_eq!(attempt(&mut transport, &messages[..1]).await.accepted(), 1);
@@ -79,7 +79,7 @@ async fn a_peer_that_freezes_while_we_write_is_noticed() {
     let mut transport = Qpid::new(config(
         &peer.url(),
         json!({
-            "heartbeat": 2, "window": 10_000, "settle_timeout": 600, "connect_timeout": 2,
+            "heartbeat": 2, "window": 10_000, "confirm_timeout": 600, "connect_timeout": 2,
         }),
     ))
     .unwrap();
@@ -100,7 +100,7 @@ async fn a_peer_that_freezes_while_we_write_is_noticed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_peer_that_gives_no_credit_is_given_up() {
     let peer = Peer::builder().credit(0).start();
-    let config = config(&peer.url(), json!({ "settle_timeout": 0.3 }));
+    let config = config(&peer.url(), json!({ "confirm_timeout": 0.3 }));
     let mut transport = Qpid::new(config).unwrap();
     let error = within(attempt(&mut transport, &infos(0..2))).await.end.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Full);
@@ -125,7 +125,7 @@ async fn a_missing_node_is_named_and_keeps_nobody_else_from_delivery() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_is_deleted_is_an_error_that_becomes_permanent() {
     let peer = Peer::builder().queue("notifications.info").create_nothing().start();
-    let mut transport = Qpid::new(config(&peer.url(), json!({ "settle_timeout": 600 }))).unwrap();
+    let mut transport = Qpid::new(config(&peer.url(), json!({ "confirm_timeout": 600 }))).unwrap();
     let messages = infos(0..10);
     assert_eq!(attempt(&mut transport, &messages[..1]).await.accepted(), 1);
     peer.delete_queue("notifications.info");

@@ -149,7 +149,7 @@ async fn a_missing_exchange_is_named() {
 async fn an_exchange_that_is_deleted_is_an_error() {
     let node = Node::start().await;
     node.with(|vhost| vhost.declare_exchange("glance", "topic", &json!({ "durable": true }))).await;
-    let mut transport = transport(&node, json!({ "node": "topic", "settle_timeout": 600 }));
+    let mut transport = transport(&node, json!({ "node": "topic", "confirm_timeout": 600 }));
     assert_eq!(within(attempt(&mut transport, &samples::messages(0..3))).await.accepted(), 3);
     node.with(|vhost| vhost.delete_exchange("glance")).await;
     let attempt = within(attempt(&mut transport, &samples::messages(0..3))).await;
@@ -160,7 +160,7 @@ async fn an_exchange_that_is_deleted_is_an_error() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_queue_is_an_error_and_never_called_accepted() {
     let node = Node::start().await;
-    let mut transport = transport(&node, json!({ "settle_timeout": 600 }));
+    let mut transport = transport(&node, json!({ "confirm_timeout": 600 }));
     assert_eq!(within(attempt(&mut transport, &samples::messages(0..3))).await.accepted(), 3);
     let full = json!({ "max-length": 1, "overflow": "reject-publish" });
     node.with(move |vhost| vhost.set_policy("full", ".*", &full)).await;

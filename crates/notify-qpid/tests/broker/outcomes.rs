@@ -87,8 +87,8 @@ async fn is_to_be_retried(fault: Fault, said: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_withheld_outcome_is_a_backlog_and_costs_one_copy_at_most() {
     let peer = Peer::start();
-    let settle_timeout = 0.2;
-    let config = config(&peer.url(), json!({ "settle_timeout": settle_timeout }));
+    let confirm_timeout = 0.2;
+    let config = config(&peer.url(), json!({ "confirm_timeout": confirm_timeout }));
     let mut transport = Qpid::new(config).unwrap();
     peer.fault(Fault::Hold, 0, None);
     let messages: Vec<_> = (0..50).map(|n| samples::messages(n * 3..n * 3 + 1).remove(0)).collect();
@@ -150,7 +150,7 @@ async fn the_same_notification_twice_in_a_batch_is_settled_twice() {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_more_than_the_window_is_on_its_way() {
     let peer = Peer::start();
-    let config = config(&peer.url(), json!({ "window": 7, "settle_timeout": 0.5 }));
+    let config = config(&peer.url(), json!({ "window": 7, "confirm_timeout": 0.5 }));
     let mut transport = Qpid::new(config).unwrap();
     let messages: Vec<_> = (0..50).map(|n| samples::messages(n * 3..n * 3 + 1).remove(0)).collect();
     assert_eq!(attempt(&mut transport, &messages).await.accepted(), 50);

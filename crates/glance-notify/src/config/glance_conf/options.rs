@@ -85,9 +85,9 @@ pub(super) const QPID: &[Setting] = &[
     option(OLD, &["qpid_hostname"], "host", Kind::Address, Some("localhost")),
     option(OLD, &["qpid_port"], "port", Kind::Address, Some("5672")),
     option(OLD, &["qpid_protocol"], "", Kind::Tls, Some("tcp")),
-    option(OLD, &["qpid_username"], "username", Kind::Address, None),
+    option(OLD, &["qpid_username"], "user", Kind::Address, None),
     option(OLD, &["qpid_password"], "password", Kind::Address, None),
-    option(OLD, &["qpid_sasl_mechanisms"], "sasl_mechanisms", Kind::Words, None),
+    option(OLD, &["qpid_sasl_mechanisms"], "sasl_mechanism", Kind::Words, None),
     option(
         OLD,
         &["qpid_notification_exchange", "control_exchange"],

@@ -55,8 +55,7 @@ impl Reader<'_> {
 /// A URL of separate options, for TLS.
 pub(super) fn from_parts<'a>(get: &dyn Fn(&str) -> Option<&'a Value>) -> String {
     let text = |key| get(key).map(|value| value.as_str().map_or(value.to_string(), encoded));
-    let user = text("user").or_else(|| text("username"));
-    let credentials = match (user, text("password")) {
+    let credentials = match (text("user"), text("password")) {
         (None, None) => String::new(),
         (user, None) => format!("{}@", user.unwrap_or_default()),
         (user, Some(password)) => format!("{}:{password}@", user.unwrap_or_default()),
