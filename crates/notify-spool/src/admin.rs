@@ -9,9 +9,9 @@
 //!
 //! let dir = std::path::Path::new("/var/spool/glance-notify");
 //! for slot in admin::slots(dir)? {
-//!     if slot.holder.is_none() {
+//!     if slot.owner.is_none() {
 //!         let mut open = admin::OpenSlot::open(dir, slot.number)?;
-//!         let dead = open.dead().collect::<notify_core::Result<Vec<_>>>()?;
+//!         let dead = open.dead_letters().collect::<notify_core::Result<Vec<_>>>()?;
 //!         open.retry(dead.iter().map(|entry| entry.number))?;
 //!     }
 //! }
@@ -30,7 +30,7 @@ use crate::dir::{Dir, Slot};
 use crate::disk::Files;
 use crate::error::{Trouble, about};
 use crate::record::{DeadLetter, Records, Torn, bodies, size};
-use crate::status::Contents;
+use crate::status::SlotContents;
 use crate::store::{Chunk, Store};
 
 /// One slot of a directory.
@@ -40,13 +40,13 @@ pub struct SlotInfo {
     /// Its number.
     pub number: u32,
     /// The process that holds it; 0 where that has not said yet which it is.
-    pub holder: Option<u32>,
+    pub owner: Option<u32>,
     /// What is in it: of a held slot as its process last said, where it has said anything.
     ///
     /// # Errors
     ///
     /// Why it cannot be read.
-    pub contents: Result<Option<Contents>>,
+    pub contents: Result<Option<SlotContents>>,
     /// How many bytes its file has.
     pub file_bytes: u64,
 }
@@ -65,16 +65,16 @@ pub fn slots(dir: &Path) -> Result<Vec<SlotInfo>> {
             let status = dir.status(number)?;
             return Ok(SlotInfo {
                 number,
-                holder: Some(status.map_or(0, |status| status.pid)),
+                owner: Some(status.map_or(0, |status| status.pid)),
                 contents: Ok(status.and_then(|status| status.contents)),
                 file_bytes,
             });
         };
         let contents = match file_bytes {
-            0 => Ok(Contents::default()),
+            0 => Ok(SlotContents::default()),
             _ => OpenSlot::new(slot).map(|open| open.contents()),
         };
-        Ok(SlotInfo { number, holder: None, contents: contents.map(Some), file_bytes })
+        Ok(SlotInfo { number, owner: None, contents: contents.map(Some), file_bytes })
     };
     dir.numbers()?.into_iter().map(look).collect()
 }
@@ -84,7 +84,7 @@ pub fn slots(dir: &Path) -> Result<Vec<SlotInfo>> {
 /// # Errors
 ///
 /// Where `dir` is no directory of this user's, or cannot be read.
-pub fn numbers(dir: &Path) -> Result<Vec<u32>> {
+pub fn slot_numbers(dir: &Path) -> Result<Vec<u32>> {
     Dir::open(dir, false)?.numbers()
 }
 
@@ -99,7 +99,7 @@ pub struct OpenSlot {
 /// A message in a slot.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct Entry {
+pub struct StoredMessage {
     /// Its number in the slot, by which it is named. A dead letter that is retried gets another.
     pub number: u64,
     /// The message.
@@ -109,15 +109,15 @@ pub struct Entry {
     /// Why what lies there is none.
     pub message: Result<Message>,
     /// Of a dead letter, when and why it was refused.
-    pub refused: Option<Refusal>,
+    pub refusal: Option<RefusalInfo>,
 }
 
 /// When and why a destination refused a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Refusal {
+pub struct RefusalInfo {
     /// When, to the second.
-    pub since: OffsetDateTime,
+    pub refused_at: OffsetDateTime,
     /// Why, safe to show.
     pub reason: String,
 }
@@ -163,7 +163,7 @@ impl OpenSlot {
     }
 
     /// What is in it.
-    pub fn contents(&self) -> Contents {
+    pub fn contents(&self) -> SlotContents {
         self.store.as_ref().map(Store::contents).unwrap_or_default()
     }
 
@@ -172,7 +172,7 @@ impl OpenSlot {
     /// # Errors
     ///
     /// An item is an error where the file cannot be read; it is the last.
-    pub fn pending(&self) -> impl Iterator<Item = Result<Entry>> + '_ {
+    pub fn pending(&self) -> impl Iterator<Item = Result<StoredMessage>> + '_ {
         self.paged(|store, from| {
             let chunks = store.read(from, PAGE_BYTES)?;
             Ok(chunks.iter().flat_map(entries).collect())
@@ -184,7 +184,7 @@ impl OpenSlot {
     /// # Errors
     ///
     /// An item is an error where the file cannot be read; it is the last.
-    pub fn dead(&self) -> impl Iterator<Item = Result<Entry>> + '_ {
+    pub fn dead_letters(&self) -> impl Iterator<Item = Result<StoredMessage>> + '_ {
         self.paged(|store, from| {
             let letters = store.read_dead(from, PAGE_LETTERS)?;
             let entry = |(number, bytes): &(u64, Vec<u8>)| (*number, Some(letter(*number, bytes)));
@@ -241,8 +241,8 @@ impl OpenSlot {
     /// of `None` is a place where nothing is any more.
     fn paged<'a>(
         &'a self,
-        page: impl Fn(&Store, u64) -> Result<Vec<(u64, Option<Entry>)>, Trouble> + 'a,
-    ) -> impl Iterator<Item = Result<Entry>> + 'a {
+        page: impl Fn(&Store, u64) -> Result<Vec<(u64, Option<StoredMessage>)>, Trouble> + 'a,
+    ) -> impl Iterator<Item = Result<StoredMessage>> + 'a {
         let (mut from, mut over) = (0, false);
         let mut entries = VecDeque::new();
         std::iter::from_fn(move || {
@@ -277,25 +277,26 @@ impl Drop for OpenSlot {
     }
 }
 
-fn entries(chunk: &Chunk) -> impl Iterator<Item = (u64, Option<Entry>)> {
+fn entries(chunk: &Chunk) -> impl Iterator<Item = (u64, Option<StoredMessage>)> {
     (chunk.first..).zip(bodies(&chunk.bytes)).map(|(number, body)| {
         let message = match body {
             Ok([]) => return (number, None),
             Ok(body) => Message::from_body(body.to_vec()),
             Err(Torn) => Err(torn()),
         };
-        (number, Some(Entry { number, message, refused: None }))
+        (number, Some(StoredMessage { number, message, refusal: None }))
     })
 }
 
-fn letter(number: u64, bytes: &[u8]) -> Entry {
+fn letter(number: u64, bytes: &[u8]) -> StoredMessage {
     let Ok(DeadLetter { since, reason, body }) = DeadLetter::decode(bytes) else {
-        return Entry { number, message: Err(torn()), refused: None };
+        return StoredMessage { number, message: Err(torn()), refusal: None };
     };
-    let since = OffsetDateTime::from_unix_timestamp(since).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    let refused_at =
+        OffsetDateTime::from_unix_timestamp(since).unwrap_or(OffsetDateTime::UNIX_EPOCH);
     let reason = notify_core::redact::printable(reason, REASON_CHARS).to_string();
     let message = Message::from_body(body.to_vec());
-    Entry { number, message, refused: Some(Refusal { since, reason }) }
+    StoredMessage { number, message, refusal: Some(RefusalInfo { refused_at, reason }) }
 }
 
 fn drop_from(chunk: &Chunk, numbers: &BTreeSet<u64>) -> Conclusion {

@@ -27,7 +27,7 @@ pub(crate) fn look(config: &Config) -> Vec<Finding> {
     match admin::slots(dir) {
         Err(error) => vec![Finding::bad("spool", error)],
         Ok(slots) => {
-            let held = slots.iter().filter(|slot| slot.holder.is_some()).count();
+            let held = slots.iter().filter(|slot| slot.owner.is_some()).count();
             let bytes: u64 = slots.iter().map(|slot| slot.file_bytes).sum();
             let seen = format!(
                 "{}: {} slots, {held} of them held by a process, {bytes} bytes",

@@ -2,7 +2,7 @@
 
 use crate::error::Trouble;
 use crate::record::{DeadLetter, bodies, size, without};
-use crate::status::Contents;
+use crate::status::SlotContents;
 
 /// What became of the messages of one chunk, in their order.
 #[derive(Debug)]
@@ -71,7 +71,7 @@ pub(crate) fn conclude(
     dead: &mut Rows<'_>,
     conclusion: &Conclusion,
     now: i64,
-    contents: &mut Contents,
+    contents: &mut SlotContents,
 ) -> Result<(), Trouble> {
     let Conclusion { first, fates, .. } = conclusion;
     let Some(chunk) = messages.remove(first)?.map(|chunk| chunk.value().to_vec()) else {

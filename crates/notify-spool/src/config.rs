@@ -27,9 +27,9 @@ pub struct Config {
     /// included.
     pub max_messages: u64,
     /// `spool.when_full`: what becomes of a message that finds no room.
-    pub when_full: WhenFull,
+    pub when_full: FullSpoolPolicy,
     /// `spool.on_corrupt`: what becomes of a file that cannot be read.
-    pub on_corrupt: OnCorrupt,
+    pub on_corrupt: CorruptSlotPolicy,
     /// Messages in one batch to the destination at most, as `queue.batch_messages`. Default 1 024.
     pub batch_messages: usize,
     /// Bytes in one batch to the destination at most, as `queue.batch_bytes`. Default 8 MiB.
@@ -42,7 +42,7 @@ pub struct Config {
 /// What becomes of a message that finds no room in the spool.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum WhenFull {
+pub enum FullSpoolPolicy {
     /// It waits in the queue before the spool until there is room, and is dropped by the queue's own
     /// policy where that is full too.
     #[default]
@@ -54,7 +54,7 @@ pub enum WhenFull {
 /// What becomes of a file of the spool that is damaged, or of another format.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum OnCorrupt {
+pub enum CorruptSlotPolicy {
     /// It stays where it is, and nothing is taken until somebody has decided about it.
     #[default]
     Refuse,
@@ -72,8 +72,8 @@ impl Config {
             dir: std::path::absolute(&dir).unwrap_or(dir),
             max_bytes: MAX_BYTES,
             max_messages: MAX_MESSAGES,
-            when_full: WhenFull::default(),
-            on_corrupt: OnCorrupt::default(),
+            when_full: FullSpoolPolicy::default(),
+            on_corrupt: CorruptSlotPolicy::default(),
             batch_messages,
             batch_bytes,
             attempt_timeout: Duration::from_secs(60),
@@ -167,9 +167,9 @@ struct Table {
     #[serde(default = "max_messages")]
     max_messages: u64,
     #[serde(default)]
-    when_full: WhenFull,
+    when_full: FullSpoolPolicy,
     #[serde(default)]
-    on_corrupt: OnCorrupt,
+    on_corrupt: CorruptSlotPolicy,
 }
 
 fn max_bytes() -> u64 {
@@ -205,14 +205,17 @@ mod tests {
         let config = read(json!({ "dir": "/var/spool/glance" })).unwrap();
         assert_eq!(config.dir, PathBuf::from("/var/spool/glance"));
         assert_eq!((config.max_bytes, config.max_messages), (MAX_BYTES, MAX_MESSAGES));
-        assert_eq!((config.when_full, config.on_corrupt), (WhenFull::Retry, OnCorrupt::Refuse));
+        assert_eq!(
+            (config.when_full, config.on_corrupt),
+            (FullSpoolPolicy::Retry, CorruptSlotPolicy::Refuse)
+        );
         let config = read(json!({ "dir": "s", "when_full": "refuse", "on_corrupt": "quarantine",
             "max_bytes": 2_000_000, "max_messages": 5 }));
         let config = config.unwrap();
         assert_eq!(config.dir, std::env::current_dir().unwrap().join("s"));
         assert_eq!((config.max_bytes, config.max_messages), (2_000_000, 5));
-        assert_eq!(config.when_full, WhenFull::Refuse);
-        assert_eq!(config.on_corrupt, OnCorrupt::Quarantine);
+        assert_eq!(config.when_full, FullSpoolPolicy::Refuse);
+        assert_eq!(config.on_corrupt, CorruptSlotPolicy::Quarantine);
     }
 
     #[test]

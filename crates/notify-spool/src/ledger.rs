@@ -7,7 +7,7 @@ use notify_core::pipeline::Stats;
 use time::OffsetDateTime;
 
 use crate::conclusion::Tally;
-use crate::status::Amount;
+use crate::status::MessageTotals;
 
 /// What came onto the disk, and what became of it: of all slots that this process forwards.
 ///
@@ -21,7 +21,7 @@ struct Account {
     delivered: u64,
     refused: u64,
     dropped: u64,
-    pending: Amount,
+    pending: MessageTotals,
     last_delivery: Option<OffsetDateTime>,
     /// By slot, when the oldest in it was emitted.
     oldest: BTreeMap<u32, i64>,
@@ -29,7 +29,7 @@ struct Account {
 
 impl Ledger {
     /// Messages were stored, or found where an earlier run left them.
-    pub(crate) fn enter(&self, amount: Amount) {
+    pub(crate) fn enter(&self, amount: MessageTotals) {
         let mut account = self.lock();
         account.entered += amount.messages;
         account.pending.messages += amount.messages;

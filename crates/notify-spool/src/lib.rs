@@ -51,14 +51,14 @@ use notify_core::{
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-pub use config::{Config, DEFAULTS, OnCorrupt, WhenFull};
+pub use config::{Config, CorruptSlotPolicy, DEFAULTS, FullSpoolPolicy};
 pub use forward::Forwarder;
 use keeper::{Accepted, Keeper, Stored};
 use ledger::Ledger;
 use record::Records;
 #[doc(hidden)]
-pub use record::read_anything;
-pub use status::{Amount, Contents};
+pub use record::fuzz_records;
+pub use status::{MessageTotals, SlotContents};
 
 /// Keeps messages on the local disk.
 ///
@@ -192,8 +192,8 @@ impl Transport for Spool {
         }
         if let Some(error) = rest {
             batch.settle_rest(&match self.config.when_full {
-                WhenFull::Retry => Verdict::Retry(error),
-                WhenFull::Refuse => Verdict::Refuse(error),
+                FullSpoolPolicy::Retry => Verdict::Retry(error),
+                FullSpoolPolicy::Refuse => Verdict::Refuse(error),
             });
         }
         Ok(())

@@ -8,13 +8,13 @@ use notify_core::{Error, ErrorKind, Outcome, Result};
 use tokio::sync::{Notify, watch};
 
 use crate::conclusion::{Conclusion, Tally};
-use crate::config::{Config, OnCorrupt};
+use crate::config::{Config, CorruptSlotPolicy};
 use crate::dir::{Dir, Slot};
 use crate::error::{Trouble, shown};
 use crate::keeper::{Accepted, Job, Stored};
 use crate::ledger::Ledger;
 use crate::record::Records;
-use crate::status::{Amount, Contents, Status};
+use crate::status::{MessageTotals, SlotContents, Status};
 use crate::store::Store;
 
 #[derive(Debug)]
@@ -27,7 +27,7 @@ pub(crate) struct Owner {
     /// Where the store stood when it was last known to be good.
     next: Option<u64>,
     /// What the ledger has of this slot.
-    pending: Amount,
+    pending: MessageTotals,
     /// What is to be written down, at the latest when `flush_at` comes.
     conclusions: Vec<Conclusion>,
     flush_at: Option<Instant>,
@@ -53,7 +53,7 @@ impl Owner {
             slot,
             store: None,
             next: None,
-            pending: Amount::default(),
+            pending: MessageTotals::default(),
             conclusions: Vec::new(),
             flush_at: None,
             tidy_at: None,
@@ -110,7 +110,7 @@ impl Owner {
     /// written down.
     fn accept(&mut self, records: &Records) -> Result<Stored> {
         let Config { max_messages, max_bytes, .. } = self.config;
-        let fitting = |Contents { pending, dead, .. }: Contents| {
+        let fitting = |SlotContents { pending, dead, .. }: SlotContents| {
             records.fitting(
                 max_messages.saturating_sub(pending.messages + dead.messages),
                 max_bytes.saturating_sub(pending.bytes + dead.bytes),
@@ -160,7 +160,7 @@ impl Owner {
             return Err(self.give_up(trouble).with_outcome(Outcome::Unknown));
         }
         self.next = Some(store.next());
-        let stored = Amount { messages: count as u64, bytes: records.bytes_of(count) };
+        let stored = MessageTotals { messages: count as u64, bytes: records.bytes_of(count) };
         self.ledger.enter(stored);
         self.pending.messages += stored.messages;
         self.pending.bytes += stored.bytes;
@@ -188,7 +188,9 @@ impl Owner {
         if self.store.is_none() {
             let store = match self.try_open()? {
                 Ok(store) => store,
-                Err(Trouble::Content(what)) if self.config.on_corrupt == OnCorrupt::Quarantine => {
+                Err(Trouble::Content(what))
+                    if self.config.on_corrupt == CorruptSlotPolicy::Quarantine =>
+                {
                     self.set_aside(&what)?;
                     self.try_open()?.map_err(|trouble| self.give_up(trouble))?
                 }
@@ -225,7 +227,7 @@ impl Owner {
         );
         // What was delivered was, whether or not it could be written down; the rest is in the file.
         self.count_conclusions();
-        let Amount { messages, bytes } = std::mem::take(&mut self.pending);
+        let MessageTotals { messages, bytes } = std::mem::take(&mut self.pending);
         self.ledger.conclude(&Tally { dropped: messages, bytes, ..Tally::default() });
         Ok(())
     }
@@ -236,7 +238,7 @@ impl Owner {
         trouble.about(&self.slot.as_ref().map_or_else(|| self.config.dir.clone(), Slot::path))
     }
 
-    fn full(&self, contents: Contents) -> Error {
+    fn full(&self, contents: SlotContents) -> Error {
         let Config { max_bytes, max_messages, .. } = self.config;
         let dead = match contents.dead.messages {
             0 => String::new(),
@@ -256,7 +258,7 @@ impl Owner {
     fn tidy(&mut self) {
         self.tidy_at = None;
         let Some(store) = &mut self.store else { return };
-        let Contents { pending, dead, .. } = store.contents();
+        let SlotContents { pending, dead, .. } = store.contents();
         let (used, file) = (pending.bytes + dead.bytes, store.file_bytes());
         let tidied = if used == 0 && file > SMALL && self.conclusions.is_empty() {
             // Opened again, the file is a new one.

@@ -6,14 +6,14 @@ use time::OffsetDateTime;
 /// How many messages there are, and how much room they take.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
-pub struct Amount {
+pub struct MessageTotals {
     /// How many messages.
     pub messages: u64,
     /// Their bodies, and a few bytes of bookkeeping for each.
     pub bytes: u64,
 }
 
-impl Amount {
+impl MessageTotals {
     /// One more message of so many bytes.
     pub(crate) fn add(&mut self, bytes: u64) {
         self.messages += 1;
@@ -30,16 +30,16 @@ impl Amount {
 /// What is in a slot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
-pub struct Contents {
+pub struct SlotContents {
     /// Messages that are to be forwarded.
-    pub pending: Amount,
+    pub pending: MessageTotals,
     /// Messages that the destination refused.
-    pub dead: Amount,
+    pub dead: MessageTotals,
     /// When the oldest pending message was emitted, in seconds since 1970.
     pub oldest: Option<i64>,
 }
 
-impl Contents {
+impl SlotContents {
     /// Nothing is kept.
     pub fn is_empty(&self) -> bool {
         self.pending.messages == 0 && self.dead.messages == 0
@@ -56,12 +56,12 @@ impl Contents {
 pub(crate) struct Status {
     pub(crate) pid: u32,
     /// `None` until it has looked.
-    pub(crate) contents: Option<Contents>,
+    pub(crate) contents: Option<SlotContents>,
 }
 
 impl Status {
     /// This process has the slot, and in it is what `contents` says.
-    pub(crate) fn ours(contents: Option<Contents>) -> Self {
+    pub(crate) fn ours(contents: Option<SlotContents>) -> Self {
         Self { pid: std::process::id(), contents }
     }
 }

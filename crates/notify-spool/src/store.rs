@@ -22,7 +22,7 @@ use crate::conclusion::{Conclusion, conclude};
 use crate::disk::{Backend, Storage};
 use crate::error::Trouble;
 use crate::record::{DeadLetter, Records, Torn, bodies, size};
-use crate::status::{Amount, Contents};
+use crate::status::{MessageTotals, SlotContents};
 
 /// An open database, and what is in it.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ pub(crate) struct Store {
     /// Taken only to be closed.
     db: Option<Database>,
     backend: Backend,
-    contents: Contents,
+    contents: SlotContents,
     /// The number that the next message gets.
     next: u64,
 }
@@ -67,8 +67,12 @@ impl Store {
             .set_cache_size(CACHE_BYTES)
             .set_check_integrity_on_open(true)
             .create_with_backend(backend.clone())?;
-        let mut store =
-            Self { db: Some(db), backend, contents: Contents::default(), next: next.unwrap_or(0) };
+        let mut store = Self {
+            db: Some(db),
+            backend,
+            contents: SlotContents::default(),
+            next: next.unwrap_or(0),
+        };
         store.check_format()?;
         if let Some(next) = next {
             store.write(|transaction| {
@@ -81,7 +85,7 @@ impl Store {
     }
 
     /// What is in it.
-    pub(crate) fn contents(&self) -> Contents {
+    pub(crate) fn contents(&self) -> SlotContents {
         self.contents
     }
 
@@ -248,7 +252,8 @@ impl Store {
     /// Counts what there is.
     fn count(&mut self) -> Result<()> {
         let (contents, next) = self.look(|db| {
-            let (mut pending, mut dead, mut next) = (Amount::default(), Amount::default(), 0);
+            let (mut pending, mut dead, mut next) =
+                (MessageTotals::default(), MessageTotals::default(), 0);
             let transaction = db.begin_read()?;
             for row in transaction.open_table(MESSAGES)?.iter()? {
                 let (first, chunk) = row?;
@@ -269,7 +274,7 @@ impl Store {
                 next = next.max(number.value().saturating_add(1));
             }
             debug_assert_eq!(dead.messages, letters.len()?);
-            Ok((Contents { pending, dead, oldest: None }, next))
+            Ok((SlotContents { pending, dead, oldest: None }, next))
         })?;
         self.contents = contents;
         self.next = self.next.max(next);

@@ -7,7 +7,7 @@ use crate::shown::{check_error, check_harmless};
 
 /// A row of the spool's database, or the message in one.
 pub fn spool(bytes: &[u8]) {
-    notify_spool::read_anything(bytes);
+    notify_spool::fuzz_records(bytes);
     let message = match Message::from_body(bytes.to_vec()) {
         Ok(message) => message,
         Err(error) => return check_error(&error),

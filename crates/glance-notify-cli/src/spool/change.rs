@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use glance_notify::transport::spool::admin::{Entry, OpenSlot};
+use glance_notify::transport::spool::admin::{OpenSlot, StoredMessage};
 use serde::Serialize;
 
 use super::ids::{Id, Wanted};
@@ -113,7 +113,7 @@ fn numbers(
     slot: &OpenSlot,
     which: &Which,
     unseen: &mut Unseen,
-    mut chosen: impl FnMut(&Entry) -> bool,
+    mut chosen: impl FnMut(&StoredMessage) -> bool,
 ) -> Vec<u64> {
     let entries = which.of(slot).filter_map(|(_, entry)| unseen.see(entry));
     entries.filter(|entry| chosen(entry)).map(|entry| entry.number).collect()

@@ -35,7 +35,7 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, config: &Config, spool: spool::Config) -> Result<Exit, Failure> {
     let dir = spool.dir.clone();
     // A directory that is not there is told as everywhere else.
-    spool::admin::numbers(&dir)?;
+    spool::admin::slot_numbers(&dir)?;
     for warning in config.warnings() {
         say(format_args!("{warning}"));
     }

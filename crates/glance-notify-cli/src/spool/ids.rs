@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use glance_notify::codec::Message;
-use glance_notify::transport::spool::admin::Entry;
+use glance_notify::transport::spool::admin::StoredMessage;
 use glance_notify::uuid::Uuid;
 
 use super::Unseen;
@@ -54,7 +54,7 @@ impl Wanted {
     }
 
     /// Whether a message of slot `slot` was asked for.
-    pub(super) fn meets(&mut self, slot: u32, entry: &Entry) -> bool {
+    pub(super) fn meets(&mut self, slot: u32, entry: &StoredMessage) -> bool {
         let id = entry.message.as_ref().ok().map(|message| Id::Message(message.id()));
         let names = [Some(Id::Place(slot, entry.number)), id].into_iter().flatten();
         let asked: Vec<_> = names.filter(|name| self.ids.contains(name)).collect();
@@ -79,7 +79,7 @@ impl Wanted {
 }
 
 /// The message of an entry of slot `slot`, unless what lies there is none.
-pub(super) fn message(slot: u32, entry: &Entry) -> Result<&Message, Failure> {
+pub(super) fn message(slot: u32, entry: &StoredMessage) -> Result<&Message, Failure> {
     entry.message.as_ref().map_err(|error| {
         let place = Id::Place(slot, entry.number);
         Failure::new(Exit::Undelivered, format!("{place} is no notification: {error:#}"))

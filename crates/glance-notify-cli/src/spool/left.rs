@@ -55,7 +55,7 @@ impl Left {
                 Some(contents) => Some(contents.pending.messages),
                 None => (slot.file_bytes == 0).then_some(0),
             };
-            match slot.holder {
+            match slot.owner {
                 // What a draining that was cut short has not let go of yet is ours too.
                 Some(pid) if pid != std::process::id() => {
                     let pid = (pid != 0).then_some(pid);

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use glance_notify::event::{EventType, Priority};
 use glance_notify::transport::printable;
-use glance_notify::transport::spool::Amount;
-use glance_notify::transport::spool::admin::{self, Entry, SlotInfo};
+use glance_notify::transport::spool::MessageTotals;
+use glance_notify::transport::spool::admin::{self, SlotInfo, StoredMessage};
 use glance_notify::uuid::Uuid;
 use serde::Serialize;
 
@@ -76,7 +76,7 @@ fn human(out: &mut dyn Write, slot: &SlotInfo) -> io::Result<()> {
         (true, Some(pid)) => format!("process {pid}"),
         (true, None) => "a process".to_owned(),
     };
-    let count = |amount: Option<Amount>| match amount {
+    let count = |amount: Option<MessageTotals>| match amount {
         Some(amount) => amount.messages.to_string(),
         None => "?".to_owned(),
     };
@@ -95,8 +95,8 @@ struct Row {
     slot: u32,
     held: bool,
     pid: Option<u32>,
-    pending: Option<Amount>,
-    dead: Option<Amount>,
+    pending: Option<MessageTotals>,
+    dead: Option<MessageTotals>,
     file_bytes: u64,
     oldest: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -108,8 +108,8 @@ impl Row {
         let contents = slot.contents.as_ref().ok().copied().flatten();
         Self {
             slot: slot.number,
-            held: slot.holder.is_some(),
-            pid: slot.holder.filter(|pid| *pid != 0),
+            held: slot.owner.is_some(),
+            pid: slot.owner.filter(|pid| *pid != 0),
             pending: contents.map(|contents| contents.pending),
             dead: contents.map(|contents| contents.dead),
             file_bytes: slot.file_bytes,
@@ -165,7 +165,7 @@ struct Facts<'a> {
 }
 
 impl<'a> Line<'a> {
-    fn new(slot: u32, state: State, entry: &'a Entry) -> Self {
+    fn new(slot: u32, state: State, entry: &'a StoredMessage) -> Self {
         let facts = entry.message.as_ref().ok().map(|message| Facts {
             message_id: message.id(),
             event_type: message.event_type(),
@@ -180,8 +180,8 @@ impl<'a> Line<'a> {
             state,
             message: facts,
             error: entry.message.as_ref().err().map(|error| format!("{error:#}")),
-            refused: entry.refused.as_ref().map(|refusal| second(refusal.since)),
-            reason: entry.refused.as_ref().map(|refusal| refusal.reason.as_str()),
+            refused: entry.refusal.as_ref().map(|refusal| second(refusal.refused_at)),
+            reason: entry.refusal.as_ref().map(|refusal| refusal.reason.as_str()),
         }
     }
 

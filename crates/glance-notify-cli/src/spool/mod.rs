@@ -17,7 +17,7 @@ mod text;
 use std::path::Path;
 
 use clap::Subcommand;
-use glance_notify::transport::spool::admin::{self, Entry, OpenSlot};
+use glance_notify::transport::spool::admin::{self, OpenSlot, StoredMessage};
 use glance_notify::{Config, Result as NotifyResult};
 use serde::Serialize;
 
@@ -83,9 +83,9 @@ impl Which {
     fn of<'a>(
         &self,
         slot: &'a OpenSlot,
-    ) -> impl Iterator<Item = (State, NotifyResult<Entry>)> + 'a {
+    ) -> impl Iterator<Item = (State, NotifyResult<StoredMessage>)> + 'a {
         let pending = (!self.dead).then(|| slot.pending().map(|entry| (State::Pending, entry)));
-        let dead = (!self.pending).then(|| slot.dead().map(|entry| (State::Dead, entry)));
+        let dead = (!self.pending).then(|| slot.dead_letters().map(|entry| (State::Dead, entry)));
         pending.into_iter().flatten().chain(dead.into_iter().flatten())
     }
 }
@@ -121,7 +121,7 @@ impl<'a> Slots<'a> {
     fn new(dir: &'a Path, only: Option<u32>) -> Result<Self, Failure> {
         let numbers = match only {
             Some(number) => vec![number],
-            None => admin::numbers(dir)?,
+            None => admin::slot_numbers(dir)?,
         };
         Ok(Self { dir, numbers: numbers.into_iter(), unseen: Unseen::default() })
     }

@@ -40,11 +40,11 @@ pub(super) fn run(args: &Args, dir: &Path) -> Result<Exit, Failure> {
                     continue;
                 }
                 let place = Id::Place(slot.number(), entry.number);
-                match (&entry.refused, state) {
+                match (&entry.refusal, state) {
                     (Some(refused), _) => writeln!(
                         out,
                         "{place}: a dead letter, refused {}: {}",
-                        second(refused.since),
+                        second(refused.refused_at),
                         printable(&refused.reason, CHARS)
                     )?,
                     (None, State::Dead) => writeln!(out, "{place}: a dead letter")?,

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use glance_notify::transport::spool::Amount;
+use glance_notify::transport::spool::MessageTotals;
 use glance_notify::transport::spool::admin;
 use serde::Serialize;
 
@@ -24,7 +24,7 @@ pub(super) fn run(args: &Args, dir: &Path) -> Result<Exit, Failure> {
     let mut oldest = None;
     for slot in admin::slots(dir)? {
         total.slots += 1;
-        total.held += u64::from(slot.holder.is_some());
+        total.held += u64::from(slot.owner.is_some());
         total.file_bytes += slot.file_bytes;
         let Some(Some(contents)) = unseen.see(slot.contents) else {
             total.unknown += u64::from(slot.file_bytes > 0);
@@ -77,7 +77,7 @@ struct Sum {
 }
 
 impl Sum {
-    fn add(&mut self, amount: Amount) {
+    fn add(&mut self, amount: MessageTotals) {
         self.messages += amount.messages;
         self.bytes += amount.bytes;
     }

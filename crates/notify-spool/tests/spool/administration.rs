@@ -24,10 +24,10 @@ async fn slots_tell_what_is_in_them_whether_or_not_they_are_held() {
     })
     .await;
     let held = told();
-    assert_eq!(held.holder, Some(std::process::id()));
+    assert_eq!(held.owner, Some(std::process::id()));
     spool.close().await.unwrap();
     let free = told();
-    assert_eq!(free.holder, None);
+    assert_eq!(free.owner, None);
     assert_eq!(held.contents.unwrap(), free.contents.clone().unwrap());
     let contents = free.contents.unwrap().unwrap();
     assert_eq!((contents.pending.messages, contents.dead.messages), (7, 0));

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use notify_conformance::samples;
 use notify_conformance::scripted::Script;
 use notify_core::{ErrorKind, Message, Result, Transport as _};
-use notify_spool::{Config, OnCorrupt, admin};
+use notify_spool::{Config, CorruptSlotPolicy, admin};
 use redb::{Database, TableDefinition};
 
 use crate::support::{attempt, bodies, keep, start, until};
@@ -148,7 +148,7 @@ async fn what_cannot_be_read_is_set_aside_where_that_is_wanted() {
     spool.close().await.unwrap();
 
     let mut config = Config::new(sample.spool());
-    config.on_corrupt = OnCorrupt::Quarantine;
+    config.on_corrupt = CorruptSlotPolicy::Quarantine;
     let script = Script::default();
     let running = start(config, &script);
     running.store(&sample.messages[..5]).await;

@@ -10,7 +10,7 @@ use notify_conformance::samples;
 use notify_conformance::scripted::Script;
 use notify_core::{ErrorKind, Outcome, Transport as _};
 use notify_spool::disk::{Disk, Storage};
-use notify_spool::{Config, OnCorrupt};
+use notify_spool::{Config, CorruptSlotPolicy};
 
 use crate::support::{attempt, bodies, keep, left_in, start, until};
 
@@ -91,7 +91,7 @@ async fn whatever_operation_fails_what_was_accepted_is_there_once_and_nothing_el
         let path = dir.path().join("s");
         let mut config = Config::new(&path).on_disk(Arc::new(countdown.clone()));
         // A disk that fails is no file that is damaged.
-        config.on_corrupt = OnCorrupt::Quarantine;
+        config.on_corrupt = CorruptSlotPolicy::Quarantine;
         let mut spool = keep(config);
         let mut stored = 0;
         while stored < messages.len() {

@@ -59,9 +59,9 @@ async fn what_is_refused_becomes_a_dead_letter_and_can_be_retried() {
 
     let mut slot = admin::OpenSlot::open(&spool, 0).unwrap();
     assert_eq!((slot.contents().pending.messages, slot.contents().dead.messages), (0, 1));
-    let dead: Vec<_> = slot.dead().map(Result::unwrap).collect();
+    let dead: Vec<_> = slot.dead_letters().map(Result::unwrap).collect();
     assert_eq!(dead[0].message.as_ref().unwrap().body(), messages[1].body());
-    assert_eq!(dead[0].refused.as_ref().unwrap().reason, "scripted refusal");
+    assert_eq!(dead[0].refusal.as_ref().unwrap().reason, "scripted refusal");
     assert_eq!(slot.retry([dead[0].number]).unwrap(), 1);
     assert_eq!((slot.contents().pending.messages, slot.contents().dead.messages), (1, 0));
     drop(slot);

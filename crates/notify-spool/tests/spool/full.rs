@@ -5,7 +5,7 @@ use std::path::Path;
 use notify_conformance::samples;
 use notify_conformance::scripted::Script;
 use notify_core::{ErrorKind, Outcome, Transport as _};
-use notify_spool::{Config, WhenFull};
+use notify_spool::{Config, FullSpoolPolicy};
 use notify_testbed::process::{process, role};
 
 use crate::support::{attempt, bodies, keep, left_in, start, until};
@@ -16,7 +16,7 @@ async fn what_fits_of_a_batch_is_accepted_and_the_rest_is_not() {
     let path = dir.path().join("s");
     let messages = samples::messages(0..100);
     let mut stored = 0;
-    for when_full in [WhenFull::Retry, WhenFull::Refuse] {
+    for when_full in [FullSpoolPolicy::Retry, FullSpoolPolicy::Refuse] {
         let mut config = Config::new(&path);
         config.max_messages = 30;
         config.when_full = when_full;

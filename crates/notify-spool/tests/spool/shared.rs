@@ -23,7 +23,7 @@ async fn each_spool_has_a_slot_of_its_own_and_the_lowest_that_is_free() {
     }
     let held = |path| -> Vec<_> {
         let slots = admin::slots(path).unwrap();
-        slots.into_iter().map(|slot| slot.holder == Some(std::process::id())).collect()
+        slots.into_iter().map(|slot| slot.owner == Some(std::process::id())).collect()
     };
     assert_eq!(held(&path), [true, true, true]);
     let error = admin::OpenSlot::open(&path, 1).unwrap_err();

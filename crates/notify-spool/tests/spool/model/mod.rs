@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 use notify_conformance::samples;
 use notify_core::pipeline::{QueueConfig, Receipt, Stats};
 use notify_core::{Message, Notifier, Outcome};
-use notify_spool::{Config, Spool, WhenFull, admin};
+use notify_spool::{Config, FullSpoolPolicy, Spool, admin};
 use notify_testbed::cases;
 use notify_testbed::disk::Disk;
 use proptest::prelude::*;
@@ -106,7 +106,7 @@ impl Machine {
         config.max_messages = self.setting.max_messages;
         config.batch_messages = self.setting.batch;
         if self.setting.refuses_when_full {
-            config.when_full = WhenFull::Refuse;
+            config.when_full = FullSpoolPolicy::Refuse;
         }
         let disk = DiskOf::the_process_that_now_lives(&self.disk);
         let config = config.on_disk(Arc::clone(&disk) as _);
@@ -273,7 +273,8 @@ impl Machine {
         std::fs::write(spool.join("slot-0.redb"), self.disk.content()).unwrap();
         let slot = admin::OpenSlot::open(&spool, 0).unwrap();
         assert_eq!(slot.contents().pending.messages, 0);
-        let dead: Vec<_> = slot.dead().map(|letter| letter.unwrap().message.unwrap()).collect();
+        let dead: Vec<_> =
+            slot.dead_letters().map(|letter| letter.unwrap().message.unwrap()).collect();
         assert_eq!(slot.contents().dead.messages, dead.len() as u64);
         let bodies: HashMap<_, _> = self
             .emitted
