@@ -18,10 +18,10 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// with every cause behind it. Text that came from outside is escaped, so both are safe to show on a
 /// terminal.
 #[derive(Clone)]
-pub struct Error(Arc<Inner>);
+pub struct Error(Arc<ErrorData>);
 
 #[derive(Clone)]
-struct Inner {
+struct ErrorData {
     kind: ErrorKind,
     outcome: Outcome,
     message: Cow<'static, str>,
@@ -93,7 +93,7 @@ impl Error {
             ErrorKind::Rejected | ErrorKind::Invalid | ErrorKind::TooLarge => Outcome::Rejected,
             _ => Outcome::NotSent,
         };
-        Self(Arc::new(Inner { kind, outcome, message: message.into(), source: None }))
+        Self(Arc::new(ErrorData { kind, outcome, message: message.into(), source: None }))
     }
 
     /// The same error with its cause, which `{:#}` prints and [`source`](std::error::Error::source)
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn outcome_follows_the_kind_until_it_is_known_better() {
+    fn outcome_follows_the_kind_unless_overridden() {
         let error = Error::new(ErrorKind::Timeout, "no confirm within 30 s");
         assert_eq!(error.outcome(), Outcome::NotSent);
         let sent = error.clone().with_outcome(Outcome::Unknown);

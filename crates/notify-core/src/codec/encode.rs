@@ -8,10 +8,10 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::body_pool;
+use super::json_writer::{JsonWriter, WriteJson};
 use super::limits::SizeLimits;
 use super::message::Message;
 use super::payload_style::PayloadStyle;
-use super::writer::{Write, Writer};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::event_type::EventType;
 use crate::event::payload::PayloadView;
@@ -46,7 +46,7 @@ pub(crate) fn encode(
     encoding: &Encoding,
 ) -> Result<Message> {
     encoding.limits.check_payload(payload)?;
-    let mut w = Writer {
+    let mut w = JsonWriter {
         // A thread that is ending has lost its scratch memory already.
         bytes: SCRATCH.try_with(RefCell::take).unwrap_or_default(),
         redact: encoding.redact,
@@ -55,7 +55,7 @@ pub(crate) fn encode(
     };
     write(&mut w, envelope, payload);
     let size = encoding.limits.check_size(w.bytes.len());
-    let body = body_pool::keep(&w.bytes);
+    let body = body_pool::store(&w.bytes);
     // One huge notification must not occupy its thread's memory for ever.
     if w.bytes.capacity() <= SCRATCH_BYTES {
         w.bytes.clear();
@@ -75,7 +75,7 @@ pub(crate) fn encode(
     })
 }
 
-fn write(w: &mut Writer, envelope: &Envelope<'_>, payload: &PayloadView<'_>) {
+fn write(w: &mut JsonWriter, envelope: &Envelope<'_>, payload: &PayloadView<'_>) {
     w.raw("{\"message_id\":");
     envelope.id.write(w);
     w.raw(",\"publisher_id\":");

@@ -15,14 +15,14 @@ use crate::redact::quote::quoted;
 
 /// What reading has come upon so far.
 #[derive(Debug, Default)]
-pub(crate) struct Reader {
+pub(crate) struct ReadReport {
     pub(crate) problems: Vec<Problem>,
     /// Whether something well-formed was seen that the typed form cannot hold, or would write
     /// differently.
     pub(crate) foreign: bool,
 }
 
-impl Reader {
+impl ReadReport {
     pub(crate) fn problem(&mut self, pointer: String, expected: &str, found: impl Into<String>) {
         self.problems.push(Problem { pointer, expected: expected.to_owned(), found: found.into() });
     }
@@ -30,7 +30,7 @@ impl Reader {
 
 /// What it means that a key is absent.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Absent {
+pub(crate) enum Absence {
     /// The same as null.
     Null,
     /// A shape other than the documented one.
@@ -44,21 +44,21 @@ pub(crate) struct Fields<'a, 'r> {
     map: &'a Map<String, Value>,
     pointer: &'static str,
     taken: Vec<&'static str>,
-    reader: &'r mut Reader,
+    report: &'r mut ReadReport,
 }
 
 impl<'a, 'r> Fields<'a, 'r> {
     pub(crate) fn new(
         map: &'a Map<String, Value>,
         pointer: &'static str,
-        reader: &'r mut Reader,
+        report: &'r mut ReadReport,
     ) -> Self {
-        Self { map, pointer, taken: Vec::new(), reader }
+        Self { map, pointer, taken: Vec::new(), report }
     }
 
     /// Notes that the typed form would not write this object as it was read.
     pub(crate) fn foreign(&mut self) {
-        self.reader.foreign = true;
+        self.report.foreign = true;
     }
 
     pub(crate) fn has(&self, key: &str) -> bool {
@@ -68,7 +68,7 @@ impl<'a, 'r> Fields<'a, 'r> {
     /// An id; required.
     pub(crate) fn uuid(&mut self, key: &'static str) -> Option<Uuid> {
         const EXPECTED: &str = "a UUID with dashes";
-        let text = self.required(key, EXPECTED, Absent::Invalid, Value::as_str)?;
+        let text = self.required(key, EXPECTED, Absence::Invalid, Value::as_str)?;
         let Some(id) = parse_uuid(text) else {
             self.problem(key, EXPECTED, quoted(text));
             return None;
@@ -81,7 +81,7 @@ impl<'a, 'r> Fields<'a, 'r> {
 
     /// A text; required.
     pub(crate) fn text(&mut self, key: &'static str) -> Option<String> {
-        self.required(key, "a string", Absent::Invalid, Value::as_str).map(str::to_owned)
+        self.required(key, "a string", Absence::Invalid, Value::as_str).map(str::to_owned)
     }
 
     /// A text, or null, or nothing.
@@ -102,7 +102,7 @@ impl<'a, 'r> Fields<'a, 'r> {
     /// A word of a closed vocabulary; required.
     pub(crate) fn word<T: FromStr + AsWord>(&mut self, key: &'static str, all: &[T]) -> Option<T> {
         let expected = vocabulary(all);
-        let text = self.required(key, &expected, Absent::Invalid, Value::as_str)?;
+        let text = self.required(key, &expected, Absence::Invalid, Value::as_str)?;
         self.parse_word(key, text, &expected)
     }
 
@@ -113,7 +113,7 @@ impl<'a, 'r> Fields<'a, 'r> {
         all: &[T],
     ) -> Option<T> {
         let expected = vocabulary(all);
-        let text = self.required(key, &expected, Absent::Null, Value::as_str)?;
+        let text = self.required(key, &expected, Absence::Null, Value::as_str)?;
         self.parse_word(key, text, &expected)
     }
 
@@ -132,7 +132,7 @@ impl<'a, 'r> Fields<'a, 'r> {
 
     /// A whole number from 0 to 2⁶⁴−1, or absent in a foreign shape.
     pub(crate) fn number(&mut self, key: &'static str) -> Option<u64> {
-        self.required(key, NUMBER, Absent::Foreign, Value::as_u64)
+        self.required(key, NUMBER, Absence::Foreign, Value::as_u64)
     }
 
     /// A whole number from 0 to 2⁶⁴−1, or null, or nothing.
@@ -142,17 +142,17 @@ impl<'a, 'r> Fields<'a, 'r> {
 
     /// True or false, or absent in a foreign shape.
     pub(crate) fn bool(&mut self, key: &'static str) -> Option<bool> {
-        self.required(key, "true or false", Absent::Foreign, Value::as_bool)
+        self.required(key, "true or false", Absence::Foreign, Value::as_bool)
     }
 
     /// True or false, or nothing.
     pub(crate) fn optional_bool(&mut self, key: &'static str) -> Option<bool> {
-        self.required(key, "true or false", Absent::Null, Value::as_bool)
+        self.required(key, "true or false", Absence::Null, Value::as_bool)
     }
 
     /// A time.
-    pub(crate) fn time(&mut self, key: &'static str, absent: Absent) -> Option<OffsetDateTime> {
-        let text = self.required(key, TIME, absent, Value::as_str)?;
+    pub(crate) fn time(&mut self, key: &'static str, absence: Absence) -> Option<OffsetDateTime> {
+        let text = self.required(key, TIME, absence, Value::as_str)?;
         self.parse_time(key, text, TIME)
     }
 
@@ -160,10 +160,10 @@ impl<'a, 'r> Fields<'a, 'r> {
     pub(crate) fn optional_time(
         &mut self,
         key: &'static str,
-        absent: Absent,
+        absence: Absence,
     ) -> Option<OffsetDateTime> {
         const EXPECTED: &str = "a time such as 2012-05-16T15:27:36Z or null";
-        if absent == Absent::Invalid {
+        if absence == Absence::Invalid {
             self.present(key);
         }
         let text = self.optional(key, EXPECTED, Value::as_str)?;
@@ -200,7 +200,7 @@ impl<'a, 'r> Fields<'a, 'r> {
 
     /// An object; required.
     pub(crate) fn map(&mut self, key: &'static str) -> Option<Map<String, Value>> {
-        self.required(key, "an object", Absent::Invalid, Value::as_object).cloned()
+        self.required(key, "an object", Absence::Invalid, Value::as_object).cloned()
     }
 
     /// An object, or null, or nothing.
@@ -210,7 +210,7 @@ impl<'a, 'r> Fields<'a, 'r> {
 
     /// An object of strings, or absent in a foreign shape.
     pub(crate) fn text_map(&mut self, key: &'static str) -> Option<BTreeMap<String, String>> {
-        let map = self.required(key, "an object of strings", Absent::Foreign, Value::as_object)?;
+        let map = self.required(key, "an object of strings", Absence::Foreign, Value::as_object)?;
         let mut texts = BTreeMap::new();
         for (name, value) in map {
             match value {
@@ -220,7 +220,7 @@ impl<'a, 'r> Fields<'a, 'r> {
                 Value::Null => self.foreign(),
                 other => {
                     let pointer = format!("{}/{}", self.at(key), escape(name));
-                    self.reader.problem(pointer, "a string", kind_of(other));
+                    self.report.problem(pointer, "a string", kind_of(other));
                 }
             }
         }
@@ -229,14 +229,14 @@ impl<'a, 'r> Fields<'a, 'r> {
 
     /// A list of strings, or absent in a foreign shape.
     pub(crate) fn texts(&mut self, key: &'static str) -> Option<Vec<String>> {
-        let list = self.required(key, "a list of strings", Absent::Foreign, Value::as_array)?;
+        let list = self.required(key, "a list of strings", Absence::Foreign, Value::as_array)?;
         let mut texts = Vec::with_capacity(list.len());
         for (index, value) in list.iter().enumerate() {
             match value {
                 Value::String(text) => texts.push(text.clone()),
                 other => {
                     let pointer = format!("{}/{index}", self.at(key));
-                    self.reader.problem(pointer, "a string", kind_of(other));
+                    self.report.problem(pointer, "a string", kind_of(other));
                 }
             }
         }
@@ -254,7 +254,7 @@ impl<'a, 'r> Fields<'a, 'r> {
 
     /// Any value; required.
     pub(crate) fn any(&mut self, key: &'static str, expected: &str) -> Option<&'a Value> {
-        self.required(key, expected, Absent::Invalid, Some)
+        self.required(key, expected, Absence::Invalid, Some)
     }
 
     /// What was not taken.
@@ -280,7 +280,7 @@ impl<'a, 'r> Fields<'a, 'r> {
 
     pub(crate) fn problem(&mut self, key: &str, expected: &str, found: impl Into<String>) {
         let pointer = self.at(&escape(key));
-        self.reader.problem(pointer, expected, found);
+        self.report.problem(pointer, expected, found);
     }
 
     fn present(&mut self, key: &'static str) {
@@ -298,14 +298,14 @@ impl<'a, 'r> Fields<'a, 'r> {
         &mut self,
         key: &'static str,
         expected: &str,
-        absent: Absent,
+        absence: Absence,
         as_kind: fn(&'a Value) -> Option<T>,
     ) -> Option<T> {
         let Some(value) = self.take(key) else {
-            match absent {
-                Absent::Null => {}
-                Absent::Foreign => self.foreign(),
-                Absent::Invalid => self.problem(key, expected, NOTHING),
+            match absence {
+                Absence::Null => {}
+                Absence::Foreign => self.foreign(),
+                Absence::Invalid => self.problem(key, expected, NOTHING),
             }
             return None;
         };
@@ -327,7 +327,7 @@ impl<'a, 'r> Fields<'a, 'r> {
                 self.taken.push(key);
                 None
             }
-            _ => self.required(key, expected, Absent::Null, as_kind),
+            _ => self.required(key, expected, Absence::Null, as_kind),
         }
     }
 

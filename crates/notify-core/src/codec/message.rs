@@ -9,8 +9,8 @@ use serde::de::IgnoredAny;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::json_writer::write_json_string;
 use super::timestamp::parse_time;
-use super::writer::write_json_string;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::event_type::EventType;
 use crate::event::priority::Priority;
@@ -30,7 +30,7 @@ pub struct Message {
 }
 
 impl Message {
-    /// The message whose [`body`](Self::body) this is, for whoever kept it somewhere: nothing is
+    /// The message whose [`body`](Self::body) this is, for whoever attributes it somewhere: nothing is
     /// encoded or redacted again.
     ///
     /// # Errors
@@ -44,15 +44,15 @@ impl Message {
             return Err(invalid("the body is not one harmless line"));
         }
         // What serde_json says may quote the body, so it is not passed on.
-        let kept: Kept<'_> = serde_json::from_str(text)
+        let attributes: BodyAttributes<'_> = serde_json::from_str(text)
             .map_err(|_| invalid("the body is no notification of six attributes"))?;
-        let timestamp = parse_time(&kept.timestamp)
+        let timestamp = parse_time(&attributes.timestamp)
             .ok_or_else(|| invalid("the body's timestamp is no time"))?;
         Ok(Self {
-            id: kept.message_id,
-            event_type: kept.event_type,
-            priority: kept.priority,
-            publisher_id: kept.publisher_id.into(),
+            id: attributes.message_id,
+            event_type: attributes.event_type,
+            priority: attributes.priority,
+            publisher_id: attributes.publisher_id.into(),
             timestamp,
             body: body.into_boxed_slice().into(),
         })
@@ -119,7 +119,7 @@ impl fmt::Debug for Message {
 /// What a body says of the message it is.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Kept<'a> {
+struct BodyAttributes<'a> {
     message_id: Uuid,
     #[serde(borrow)]
     publisher_id: std::borrow::Cow<'a, str>,

@@ -7,8 +7,8 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::encode::{Encoding, Envelope, encode};
-use super::fields::{Fields, Reader, kind_of, parse_uuid};
-use super::json::parse;
+use super::fields::{Fields, ReadReport, kind_of, parse_uuid};
+use super::json_parser::parse;
 use super::limits::SizeLimits;
 use super::message::Message;
 use super::problem::Problems;
@@ -108,22 +108,22 @@ impl NotificationInput {
     /// All problems of the line, each with pointer, what was expected and what was found.
     pub fn read(json: &[u8], limits: &SizeLimits) -> Result<Self, Problems> {
         let value = parse(json, limits)?;
-        let mut reader = Reader::default();
+        let mut report = ReadReport::default();
         let input = match &value {
-            Value::Object(map) => Self::read_envelope(map, &mut reader),
+            Value::Object(map) => Self::read_envelope(map, &mut report),
             other => {
-                reader.problem(String::new(), "an object", kind_of(other));
+                report.problem(String::new(), "an object", kind_of(other));
                 None
             }
         };
         match input {
-            Some(input) if reader.problems.is_empty() => Ok(input),
-            _ => Err(Problems::new(ErrorKind::Invalid, reader.problems)),
+            Some(input) if report.problems.is_empty() => Ok(input),
+            _ => Err(Problems::new(ErrorKind::Invalid, report.problems)),
         }
     }
 
-    fn read_envelope(map: &Map<String, Value>, reader: &mut Reader) -> Option<Self> {
-        let mut fields = Fields::new(map, "", reader);
+    fn read_envelope(map: &Map<String, Value>, report: &mut ReadReport) -> Option<Self> {
+        let mut fields = Fields::new(map, "", report);
         let whole = ["message_id", "publisher_id", "timestamp"].iter().any(|key| fields.has(key));
         let head = whole.then(|| {
             let message_id = read_id(&mut fields);
@@ -138,7 +138,7 @@ impl NotificationInput {
         for key in unknown {
             fields.problem(key, "none but the six attributes", "another");
         }
-        let body = read_body(event_type?, priority?, payload?, reader);
+        let body = read_body(event_type?, priority?, payload?, report);
         Some(match head {
             None => Self::Body(body?),
             Some(head) => {
@@ -185,17 +185,17 @@ fn read_timestamp(fields: &mut Fields<'_, '_>) -> Option<OffsetDateTime> {
 
 /// Reads the payload of one event type at one priority.
 ///
-/// `None` goes with a problem in the reader.
+/// `None` goes with a problem in the report.
 fn read_body(
     event_type: EventType,
     priority: Priority,
     payload: &Value,
-    reader: &mut Reader,
+    report: &mut ReadReport,
 ) -> Option<Body> {
-    let event = read_event(event_type, priority, payload, reader);
+    let event = read_event(event_type, priority, payload, report);
     match event {
-        Some(event) if !reader.foreign => Some(Body::Event(event)),
-        _ if reader.problems.is_empty() => {
+        Some(event) if !report.foreign => Some(Body::Event(event)),
+        _ if report.problems.is_empty() => {
             Some(Body::AsRead { event_type, priority, payload: payload.clone() })
         }
         _ => None,
@@ -206,27 +206,27 @@ fn read_event(
     event_type: EventType,
     priority: Priority,
     payload: &Value,
-    reader: &mut Reader,
+    report: &mut ReadReport,
 ) -> Option<Event> {
     use EventType as E;
     let image = |fields: Fields<'_, '_>| Image::read(fields, false);
     Some(match event_type {
-        E::ImageSend => Event::ImageSend(priority, read_map(payload, reader, ImageSend::read)?),
-        E::ImageCreate => Event::ImageCreate(read_payload(priority, payload, reader, image)?),
-        E::ImagePrepare => Event::ImagePrepare(read_payload(priority, payload, reader, image)?),
-        E::ImageUpload => Event::ImageUpload(read_payload(priority, payload, reader, image)?),
-        E::ImageActivate => Event::ImageActivate(read_payload(priority, payload, reader, image)?),
-        E::ImageUpdate => Event::ImageUpdate(read_payload(priority, payload, reader, image)?),
-        E::ImageDelete => Event::ImageDelete(read_deleted(priority, payload, reader)?),
-        E::TaskRun => Event::TaskRun(read_task(priority, payload, reader, Task::read)?),
+        E::ImageSend => Event::ImageSend(priority, read_map(payload, report, ImageSend::read)?),
+        E::ImageCreate => Event::ImageCreate(read_payload(priority, payload, report, image)?),
+        E::ImagePrepare => Event::ImagePrepare(read_payload(priority, payload, report, image)?),
+        E::ImageUpload => Event::ImageUpload(read_payload(priority, payload, report, image)?),
+        E::ImageActivate => Event::ImageActivate(read_payload(priority, payload, report, image)?),
+        E::ImageUpdate => Event::ImageUpdate(read_payload(priority, payload, report, image)?),
+        E::ImageDelete => Event::ImageDelete(read_deleted(priority, payload, report)?),
+        E::TaskRun => Event::TaskRun(read_task(priority, payload, report, Task::read)?),
         E::TaskProcessing => {
-            Event::TaskProcessing(read_task(priority, payload, reader, Task::read)?)
+            Event::TaskProcessing(read_task(priority, payload, report, Task::read)?)
         }
         E::TaskSuccess => {
-            Event::TaskSuccess(read_task(priority, payload, reader, TaskSuccess::read)?)
+            Event::TaskSuccess(read_task(priority, payload, report, TaskSuccess::read)?)
         }
         E::TaskFailure => {
-            Event::TaskFailure(read_task(priority, payload, reader, TaskFailure::read)?)
+            Event::TaskFailure(read_task(priority, payload, report, TaskFailure::read)?)
         }
     })
 }
@@ -236,28 +236,28 @@ type Read<T> = fn(Fields<'_, '_>) -> Option<T>;
 fn read_payload<T>(
     priority: Priority,
     payload: &Value,
-    reader: &mut Reader,
+    report: &mut ReadReport,
     read: Read<T>,
 ) -> Option<Payload<T>> {
     let mut text = |expected| match payload {
         Value::String(text) => Some(text.clone()),
         other => {
-            reader.problem("/payload".into(), expected, kind_of(other));
+            report.problem("/payload".into(), expected, kind_of(other));
             None
         }
     };
     match priority {
-        Priority::Info => read_map(payload, reader, read).map(Payload::Info),
+        Priority::Info => read_map(payload, report, read).map(Payload::Info),
         Priority::Warn => text("a string, for the priority is WARN").map(Payload::Warn),
         Priority::Error => text("a string, for the priority is ERROR").map(Payload::Error),
     }
 }
 
-fn read_map<T>(payload: &Value, reader: &mut Reader, read: Read<T>) -> Option<T> {
+fn read_map<T>(payload: &Value, report: &mut ReadReport, read: Read<T>) -> Option<T> {
     match payload {
-        Value::Object(map) => read(Fields::new(map, "/payload", reader)),
+        Value::Object(map) => read(Fields::new(map, "/payload", report)),
         other => {
-            reader.problem("/payload".into(), "an object", kind_of(other));
+            report.problem("/payload".into(), "an object", kind_of(other));
             None
         }
     }
@@ -267,24 +267,24 @@ fn read_map<T>(payload: &Value, reader: &mut Reader, read: Read<T>) -> Option<T>
 fn read_deleted(
     priority: Priority,
     payload: &Value,
-    reader: &mut Reader,
+    report: &mut ReadReport,
 ) -> Option<Payload<DeletedImage>> {
     const EXPECTED: &str = "the image's id, or an object";
     match payload {
         Value::String(text) if priority == Priority::Info => {
             let Some(id) = parse_uuid(text) else {
                 let found = quoted(text);
-                reader.problem("/payload".into(), EXPECTED, found);
+                report.problem("/payload".into(), EXPECTED, found);
                 return None;
             };
-            reader.foreign |= text.bytes().any(|byte| byte.is_ascii_uppercase());
+            report.foreign |= text.bytes().any(|byte| byte.is_ascii_uppercase());
             Some(Payload::Info(DeletedImage::Id(id)))
         }
-        Value::Object(_) | Value::String(_) => read_payload(priority, payload, reader, |fields| {
+        Value::Object(_) | Value::String(_) => read_payload(priority, payload, report, |fields| {
             Image::read(fields, true).map(DeletedImage::from)
         }),
         other => {
-            reader.problem("/payload".into(), EXPECTED, kind_of(other));
+            report.problem("/payload".into(), EXPECTED, kind_of(other));
             None
         }
     }
@@ -295,7 +295,7 @@ fn read_deleted(
 fn read_task<T>(
     priority: Priority,
     payload: &Value,
-    reader: &mut Reader,
+    report: &mut ReadReport,
     read: Read<T>,
 ) -> Option<Payload<T>> {
     if let Value::Object(map) = payload
@@ -303,9 +303,9 @@ fn read_task<T>(
         && map.contains_key("id")
         && !map.contains_key("task_id")
     {
-        reader.foreign = true;
-        Fields::new(map, "/payload", reader).uuid("id");
+        report.foreign = true;
+        Fields::new(map, "/payload", report).uuid("id");
         return None;
     }
-    read_payload(priority, payload, reader, read)
+    read_payload(priority, payload, report, read)
 }

@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn takes_what_consumers_take() {
+    fn parses_every_form_that_consumers_parse() {
         let expected = parse_time("2026-11-22T12:00:00Z").unwrap();
         for text in [
             "2026-11-22 12:00:00",
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_they_do_not() {
+    fn rejects_other_forms() {
         for text in [
             "",
             "2026-11-22",

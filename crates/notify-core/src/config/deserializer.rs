@@ -22,13 +22,13 @@ use crate::redact::quote::quoted;
 pub(crate) fn parse<T: DeserializeOwned>(
     table: &Map<String, Value>,
     origins: &Origins,
-) -> Result<T, Refusal> {
-    T::deserialize(Table { entries: table.iter(), value: None, path: "", origins })
+) -> Result<T, ValueError> {
+    T::deserialize(TableDeserializer { entries: table.iter(), value: None, path: "", origins })
 }
 
 /// Why a value cannot be what was expected, and where it stands.
 #[derive(Debug)]
-pub(crate) struct Refusal {
+pub(crate) struct ValueError {
     text: String,
     /// The dotted path of the value; `None` while that is not known yet, or for the whole.
     path: Option<String>,
@@ -36,12 +36,12 @@ pub(crate) struct Refusal {
     missing: Option<&'static str>,
 }
 
-impl Refusal {
+impl ValueError {
     fn new(text: String) -> Self {
         Self { text, path: None, missing: None }
     }
 
-    /// The same refusal, unless it is known to be about something further inside.
+    /// The same error, unless it is known to be about something further inside.
     fn at(mut self, path: &str) -> Self {
         self.path.get_or_insert_with(|| path.to_owned());
         self
@@ -54,15 +54,15 @@ impl Refusal {
     }
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for ValueError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }
 }
 
-impl std::error::Error for Refusal {}
+impl std::error::Error for ValueError {}
 
-impl de::Error for Refusal {
+impl de::Error for ValueError {
     fn custom<T: fmt::Display>(text: T) -> Self {
         Self::new(printable(&text.to_string(), 512).to_string())
     }
@@ -100,23 +100,23 @@ impl de::Error for Refusal {
 }
 
 /// One value, and where it stands.
-struct Node<'a> {
+struct ValueDeserializer<'a> {
     value: &'a Value,
     path: String,
     origins: &'a Origins,
 }
 
-impl Node<'_> {
+impl ValueDeserializer<'_> {
     /// The text as it was given, where the value is not a string but came out of one.
     fn raw(&self) -> Option<&str> {
         if self.value.is_string() { None } else { self.origins.get(&self.path)?.raw.as_deref() }
     }
 }
 
-impl<'de> Deserializer<'de> for Node<'_> {
-    type Error = Refusal;
+impl<'de> Deserializer<'de> for ValueDeserializer<'_> {
+    type Error = ValueError;
 
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ValueError> {
         let Self { value, path, origins } = self;
         let result = match value {
             Value::Null => visitor.visit_unit(),
@@ -127,31 +127,33 @@ impl<'de> Deserializer<'de> for Node<'_> {
                 (None, None, number) => visitor.visit_f64(number.unwrap_or(f64::NAN)),
             },
             Value::String(text) => visitor.visit_str(text),
-            Value::Array(items) => {
-                visitor.visit_seq(List { items: items.iter().enumerate(), path: &path, origins })
-            }
-            Value::Object(table) => visitor.visit_map(Table {
+            Value::Array(items) => visitor.visit_seq(ListDeserializer {
+                items: items.iter().enumerate(),
+                path: &path,
+                origins,
+            }),
+            Value::Object(table) => visitor.visit_map(TableDeserializer {
                 entries: table.iter(),
                 value: None,
                 path: &path,
                 origins,
             }),
         };
-        result.map_err(|refusal| refusal.at(&path))
+        result.map_err(|error| error.at(&path))
     }
 
-    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
+    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ValueError> {
         match self.raw() {
-            Some(raw) => visitor.visit_str(raw).map_err(|refusal: Refusal| refusal.at(&self.path)),
+            Some(raw) => visitor.visit_str(raw).map_err(|error: ValueError| error.at(&self.path)),
             None => self.deserialize_any(visitor),
         }
     }
 
-    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
+    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ValueError> {
         self.deserialize_str(visitor)
     }
 
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ValueError> {
         if self.value.is_null() { visitor.visit_none() } else { visitor.visit_some(self) }
     }
 
@@ -159,7 +161,7 @@ impl<'de> Deserializer<'de> for Node<'_> {
         self,
         _: &'static str,
         visitor: V,
-    ) -> Result<V::Value, Refusal> {
+    ) -> Result<V::Value, ValueError> {
         visitor.visit_newtype_struct(self)
     }
 
@@ -169,12 +171,14 @@ impl<'de> Deserializer<'de> for Node<'_> {
         _: &'static str,
         _: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Refusal> {
+    ) -> Result<V::Value, ValueError> {
         let result = match self.value.as_str().or(self.raw()) {
-            Some(word) => visitor.visit_enum(IntoDeserializer::<Refusal>::into_deserializer(word)),
+            Some(word) => {
+                visitor.visit_enum(IntoDeserializer::<ValueError>::into_deserializer(word))
+            }
             None => Err(de::Error::invalid_type(unexpected(self.value), &"a string")),
         };
-        result.map_err(|refusal| refusal.at(&self.path))
+        result.map_err(|error| error.at(&self.path))
     }
 
     forward_to_deserialize_any! {
@@ -184,17 +188,17 @@ impl<'de> Deserializer<'de> for Node<'_> {
 }
 
 /// The entries of a table; also the whole of it.
-struct Table<'a> {
+struct TableDeserializer<'a> {
     entries: serde_json::map::Iter<'a>,
-    value: Option<Node<'a>>,
+    value: Option<ValueDeserializer<'a>>,
     path: &'a str,
     origins: &'a Origins,
 }
 
-impl<'de> Deserializer<'de> for Table<'_> {
-    type Error = Refusal;
+impl<'de> Deserializer<'de> for TableDeserializer<'_> {
+    type Error = ValueError;
 
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ValueError> {
         visitor.visit_map(self)
     }
 
@@ -205,45 +209,48 @@ impl<'de> Deserializer<'de> for Table<'_> {
     }
 }
 
-impl<'de> MapAccess<'de> for Table<'_> {
-    type Error = Refusal;
+impl<'de> MapAccess<'de> for TableDeserializer<'_> {
+    type Error = ValueError;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(
         &mut self,
         seed: K,
-    ) -> Result<Option<K::Value>, Refusal> {
+    ) -> Result<Option<K::Value>, ValueError> {
         let Some((key, value)) = self.entries.next() else { return Ok(None) };
         let path = join(self.path, key);
-        let name: StrDeserializer<'_, Refusal> = key.as_str().into_deserializer();
-        let key = seed.deserialize(name).map_err(|refusal| refusal.at(&path))?;
-        self.value = Some(Node { value, path, origins: self.origins });
+        let name: StrDeserializer<'_, ValueError> = key.as_str().into_deserializer();
+        let key = seed.deserialize(name).map_err(|error| error.at(&path))?;
+        self.value = Some(ValueDeserializer { value, path, origins: self.origins });
         Ok(Some(key))
     }
 
-    fn next_value_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, Refusal> {
+    fn next_value_seed<T: DeserializeSeed<'de>>(
+        &mut self,
+        seed: T,
+    ) -> Result<T::Value, ValueError> {
         match self.value.take() {
             Some(node) => seed.deserialize(node),
-            None => Err(Refusal::new("expected a value, found nothing".to_owned())),
+            None => Err(ValueError::new("expected a value, found nothing".to_owned())),
         }
     }
 }
 
-struct List<'a> {
+struct ListDeserializer<'a> {
     items: std::iter::Enumerate<std::slice::Iter<'a, Value>>,
     path: &'a str,
     origins: &'a Origins,
 }
 
-impl<'de> SeqAccess<'de> for List<'_> {
-    type Error = Refusal;
+impl<'de> SeqAccess<'de> for ListDeserializer<'_> {
+    type Error = ValueError;
 
     fn next_element_seed<T: DeserializeSeed<'de>>(
         &mut self,
         seed: T,
-    ) -> Result<Option<T::Value>, Refusal> {
+    ) -> Result<Option<T::Value>, ValueError> {
         let Some((index, value)) = self.items.next() else { return Ok(None) };
         let path = format!("{}[{index}]", self.path);
-        seed.deserialize(Node { value, path, origins: self.origins }).map(Some)
+        seed.deserialize(ValueDeserializer { value, path, origins: self.origins }).map(Some)
     }
 }
 

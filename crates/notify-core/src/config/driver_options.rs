@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::deserializer;
-use super::deserializer::Refusal;
+use super::deserializer::ValueError;
 use super::origin::{Origin, Origins};
 use crate::error::{Error, ErrorKind, Result};
 use crate::redact::policy::Redact;
@@ -55,12 +55,12 @@ impl DriverOptions {
     /// [`ErrorKind::Config`] with the key, where it was set, and what was expected. The value is not
     /// repeated: it may be a password that stands in the wrong place.
     pub fn parse<T: DeserializeOwned>(self) -> Result<T> {
-        deserializer::parse(&self.table, &self.origins).map_err(|refusal| self.refusal(&refusal))
+        deserializer::parse(&self.table, &self.origins).map_err(|error| self.config_error(&error))
     }
 
     /// The error of the key at `path`, which may be empty for the whole table.
-    fn refusal(&self, refusal: &Refusal) -> Error {
-        let path = refusal.path();
+    fn config_error(&self, error: &ValueError) -> Error {
+        let path = error.path();
         // A URL may stand where a key belongs.
         let key = match (self.prefix, Redact::Secrets.text(&path).as_ref()) {
             ("", "") => "the configuration".to_owned(),
@@ -72,7 +72,7 @@ impl DriverOptions {
             Some(origin) => format!(" ({})", printable(&origin.place, PLACE_CHARS)),
             None => String::new(),
         };
-        Error::new(ErrorKind::Config, format!("{key}{place}: {refusal}"))
+        Error::new(ErrorKind::Config, format!("{key}{place}: {error}"))
     }
 
     /// Where the value at `path` came from; for a table, where the first value in it did, and for
@@ -114,19 +114,19 @@ mod tests {
     #[derive(Debug, Deserialize)]
     #[serde(deny_unknown_fields)]
     #[expect(dead_code, reason = "read by the messages only")]
-    struct Table {
+    struct RabbitTable {
         url: Option<String>,
         port: Option<u16>,
         sync: Option<bool>,
         hosts: Option<Vec<String>>,
-        mode: Option<Mode>,
+        mode: Option<EnvelopeMode>,
         timeout: Option<Seconds>,
-        tls: Option<Inner>,
+        tls: Option<TlsTable>,
     }
 
     #[derive(Debug, PartialEq, Deserialize)]
     #[serde(rename_all = "kebab-case")]
-    enum Mode {
+    enum EnvelopeMode {
         Plain,
         OsloTwo,
     }
@@ -134,7 +134,7 @@ mod tests {
     #[derive(Debug, Deserialize)]
     #[serde(deny_unknown_fields)]
     #[expect(dead_code, reason = "read by the messages only")]
-    struct Inner {
+    struct TlsTable {
         ca_file: String,
     }
 
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn refusals_name_key_place_and_what_was_expected_but_no_value() {
+    fn errors_name_key_place_and_expectation_but_no_value() {
         for (table, expected) in [
             (
                 json!({ "port": "hunter2" }),
@@ -220,7 +220,8 @@ mod tests {
             ),
         ] {
             let key = table.as_object().unwrap().keys().next().unwrap().clone();
-            let error = options(&table, &[(&key, "a.toml", None)]).parse::<Table>().unwrap_err();
+            let error =
+                options(&table, &[(&key, "a.toml", None)]).parse::<RabbitTable>().unwrap_err();
             assert_eq!(error.to_string(), expected);
             assert_eq!(error.kind(), ErrorKind::Config);
             assert!(!format!("{error:?}{error:#}").contains("hunter2"));
@@ -229,22 +230,22 @@ mod tests {
     }
 
     #[test]
-    fn a_table_is_named_by_where_its_first_value_came_from() {
+    fn a_table_error_names_the_place_of_its_first_value() {
         let options = options(&json!({ "tsl": { "a": 1 } }), &[("tsl.a", "--set", None)]);
-        let error = options.parse::<Table>().unwrap_err();
+        let error = options.parse::<RabbitTable>().unwrap_err();
         assert!(error.to_string().starts_with("`rabbit.tsl` (--set): unknown field"), "{error}");
     }
 
     #[test]
-    fn what_was_given_as_text_is_text_where_text_is_expected() {
+    fn keeps_raw_text_when_a_string_is_expected() {
         let table = json!({ "url": 12345, "port": 5672, "mode": "oslo-two", "timeout": 0.5 });
         let raw = |text| ("--set", Some(text));
         let origins = [("url", raw("0012345")), ("port", raw("5672")), ("mode", raw("oslo-two"))];
         let origins = origins.map(|(key, (place, raw))| (key, place, raw));
-        let table = options(&table, &origins).parse::<Table>().unwrap();
+        let table = options(&table, &origins).parse::<RabbitTable>().unwrap();
         assert_eq!(table.url.as_deref(), Some("0012345"));
         assert_eq!(table.port, Some(5672));
-        assert_eq!(table.mode, Some(Mode::OsloTwo));
+        assert_eq!(table.mode, Some(EnvelopeMode::OsloTwo));
         assert_eq!(table.timeout.map(Duration::from), Some(Duration::from_millis(500)));
     }
 

@@ -41,13 +41,13 @@ impl Serialize for Seconds {
 
 impl<'de> Deserialize<'de> for Seconds {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_f64(Number)
+        deserializer.deserialize_f64(SecondsVisitor)
     }
 }
 
-struct Number;
+struct SecondsVisitor;
 
-impl Visitor<'_> for Number {
+impl Visitor<'_> for SecondsVisitor {
     type Value = Seconds;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -56,7 +56,7 @@ impl Visitor<'_> for Number {
 
     fn visit_u64<E: de::Error>(self, seconds: u64) -> Result<Seconds, E> {
         match seconds {
-            1..=YEAR => Ok(Seconds(Duration::from_secs(seconds))),
+            1..=MAX_SECONDS => Ok(Seconds(Duration::from_secs(seconds))),
             _ => Err(E::invalid_value(Unexpected::Unsigned(seconds), &self)),
         }
     }
@@ -70,7 +70,7 @@ impl Visitor<'_> for Number {
 
     fn visit_f64<E: de::Error>(self, seconds: f64) -> Result<Seconds, E> {
         match Duration::try_from_secs_f64(seconds) {
-            Ok(duration) if !duration.is_zero() && duration <= Duration::from_secs(YEAR) => {
+            Ok(duration) if !duration.is_zero() && duration <= Duration::from_secs(MAX_SECONDS) => {
                 Ok(Seconds(duration))
             }
             _ => Err(E::invalid_value(Unexpected::Float(seconds), &self)),
@@ -78,14 +78,14 @@ impl Visitor<'_> for Number {
     }
 }
 
-const YEAR: u64 = 366 * 24 * 60 * 60;
+const MAX_SECONDS: u64 = 366 * 24 * 60 * 60;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_number_of_seconds_comes_and_goes() {
+    fn seconds_survive_a_round_trip() {
         for (text, millis) in [("1", 1_000), ("0.5", 500), ("31622400", 31_622_400_000)] {
             let seconds: Seconds = serde_json::from_str(text).unwrap();
             assert_eq!(Duration::from(seconds), Duration::from_millis(millis));
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_duration_is_refused() {
+    fn rejects_zero_negative_and_oversized_durations() {
         for text in ["0", "-1", "0.0", "-0.5", "1e300", "31622401", "\"10s\"", "true"] {
             assert!(serde_json::from_str::<Seconds>(text).is_err(), "{text}");
         }

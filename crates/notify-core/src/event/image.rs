@@ -8,10 +8,12 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::words::words;
-use crate::codec::fields::{Absent, Fields};
+use crate::codec::fields::{Absence, Fields};
+use crate::codec::json_tree::JsonTree;
+use crate::codec::json_writer::{JsonWriter, WriteJson};
 use crate::codec::payload_style::PayloadStyle;
-use crate::codec::redacted::Tree;
-use crate::codec::writer::{PayloadTime, Write, Writer, debug_as_written, wire};
+use crate::codec::payload_time::PayloadTime;
+use crate::codec::wire_object::{debug_as_redacted_json, wire};
 
 /// The metadata of an image, as most image events carry it.
 ///
@@ -99,9 +101,9 @@ impl Image {
         let id = fields.uuid("id");
         let name = fields.optional_text("name");
         let status = fields.word("status", ImageStatus::ALL);
-        let created_at = fields.time("created_at", Absent::Foreign);
-        let updated_at = fields.time("updated_at", Absent::Foreign);
-        let deleted_at = fields.optional_time("deleted_at", Absent::Null);
+        let created_at = fields.time("created_at", Absence::Foreign);
+        let updated_at = fields.time("updated_at", Absence::Foreign);
+        let deleted_at = fields.optional_time("deleted_at", Absence::Null);
         let said_deleted = fields.optional_bool("deleted").unwrap_or(deleted);
         let min_disk = fields.number("min_disk");
         let min_ram = fields.number("min_ram");
@@ -296,7 +298,7 @@ wire! {
         tags: &'a [String],
         deleted: bool,
         deleted_at: Option<PayloadTime>,
-        ..other: Tree<'a>,
+        ..other: JsonTree<'a>,
     }
 }
 
@@ -323,19 +325,19 @@ impl Image {
             tags: &self.tags,
             deleted: deleted || self.deleted_at.is_some(),
             deleted_at: self.deleted_at.map(PayloadTime),
-            other: Tree::map(&self.other),
+            other: JsonTree::map(&self.other),
         }
     }
 }
 
-impl Write for Image {
-    fn write(&self, w: &mut Writer) {
+impl WriteJson for Image {
+    fn write(&self, w: &mut JsonWriter) {
         self.wire(false).write(w);
     }
 }
 
-impl Write for DeletedImage {
-    fn write(&self, w: &mut Writer) {
+impl WriteJson for DeletedImage {
+    fn write(&self, w: &mut JsonWriter) {
         match self {
             Self::Id(id) => id.write(w),
             Self::Full(image) if w.payloads == PayloadStyle::Glance => image.wire(true).write(w),
@@ -357,8 +359,8 @@ wire! {
     }
 }
 
-impl Write for ImageSend {
-    fn write(&self, w: &mut Writer) {
+impl WriteJson for ImageSend {
+    fn write(&self, w: &mut JsonWriter) {
         ImageSendWire {
             bytes_sent: self.bytes_sent,
             destination_ip: self.destination_ip,
@@ -371,4 +373,4 @@ impl Write for ImageSend {
     }
 }
 
-debug_as_written!(Image, ImageSend);
+debug_as_redacted_json!(Image, ImageSend);

@@ -8,8 +8,8 @@ use super::event_type::EventType;
 use super::image::{DeletedImage, Image, ImageSend};
 use super::priority::Priority;
 use super::task::{Task, TaskFailure, TaskSuccess};
-use crate::codec::redacted::Tree;
-use crate::codec::writer::{Write, Writer, as_written};
+use crate::codec::json_tree::JsonTree;
+use crate::codec::json_writer::{JsonWriter, WriteJson, redacted_json};
 
 /// Something that happened to an image or a task.
 ///
@@ -103,8 +103,8 @@ impl<T: fmt::Debug> fmt::Debug for Payload<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Info(facts) => f.debug_tuple("Info").field(facts).finish(),
-            Self::Warn(text) => write!(f, "Warn({})", as_written(text.as_str())),
-            Self::Error(text) => write!(f, "Error({})", as_written(text.as_str())),
+            Self::Warn(text) => write!(f, "Warn({})", redacted_json(text.as_str())),
+            Self::Error(text) => write!(f, "Error({})", redacted_json(text.as_str())),
         }
     }
 }
@@ -158,7 +158,7 @@ impl fmt::Debug for Body {
         match self {
             Self::Event(event) => f.debug_tuple("Event").field(event).finish(),
             Self::AsRead { event_type, priority, payload } => {
-                let payload = as_written(&Tree::payload(*event_type, payload));
+                let payload = redacted_json(&JsonTree::payload(*event_type, payload));
                 write!(f, "AsRead({event_type} {priority} {payload})")
             }
         }
@@ -177,12 +177,12 @@ pub(crate) enum PayloadView<'a> {
     AsRead(EventType, &'a Value),
 }
 
-impl Write for PayloadView<'_> {
-    fn write(&self, w: &mut Writer) {
+impl WriteJson for PayloadView<'_> {
+    fn write(&self, w: &mut JsonWriter) {
         let event = match *self {
             Self::Event(event) => event,
             Self::AsRead(event_type, payload) => {
-                return Tree::payload(event_type, payload).write(w);
+                return JsonTree::payload(event_type, payload).write(w);
             }
         };
         match event {
@@ -200,8 +200,8 @@ impl Write for PayloadView<'_> {
     }
 }
 
-impl<T: Write> Write for Payload<T> {
-    fn write(&self, w: &mut Writer) {
+impl<T: WriteJson> WriteJson for Payload<T> {
+    fn write(&self, w: &mut JsonWriter) {
         match self {
             Self::Info(facts) => facts.write(w),
             Self::Warn(text) | Self::Error(text) => text.as_str().write(w),

@@ -5,10 +5,12 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::words::words;
-use crate::codec::fields::{Absent, Fields};
+use crate::codec::fields::{Absence, Fields};
+use crate::codec::json_tree::JsonTree;
+use crate::codec::json_writer::{JsonWriter, WriteJson};
 use crate::codec::payload_style::PayloadStyle;
-use crate::codec::redacted::Tree;
-use crate::codec::writer::{PayloadTime, Write, Writer, debug_as_written, wire};
+use crate::codec::payload_time::PayloadTime;
+use crate::codec::wire_object::{debug_as_redacted_json, wire};
 
 /// A task, as the events about a running one carry it.
 #[derive(Clone, PartialEq)]
@@ -65,9 +67,9 @@ impl Task {
         let task_type = fields.text("task_type");
         let status = fields.word("status", TaskStatus::ALL);
         let task_input = fields.nullable("task_input", Fields::optional_map);
-        let expires_at = fields.optional_time("expires_at", Absent::Invalid);
-        let created_at = fields.time("created_at", Absent::Invalid);
-        let updated_at = fields.time("updated_at", Absent::Invalid);
+        let expires_at = fields.optional_time("expires_at", Absence::Invalid);
+        let created_at = fields.time("created_at", Absence::Invalid);
+        let updated_at = fields.time("updated_at", Absence::Invalid);
         fields.no_rest();
         Some(Self {
             task_id: task_id?,
@@ -151,8 +153,8 @@ wire! {
         owner: Option<&'a str>,
         task_type: &'a str,
         status: TaskStatus,
-        task_input: Option<Tree<'a>>,
-        result: Option<Tree<'a>>,
+        task_input: Option<JsonTree<'a>>,
+        result: Option<JsonTree<'a>>,
         message: Option<&'a str>,
         expires_at: Option<PayloadTime>,
         created_at: PayloadTime,
@@ -182,7 +184,7 @@ impl Task {
         &self,
         result: Option<&Map<String, Value>>,
         message: Option<&str>,
-        w: &mut Writer,
+        w: &mut JsonWriter,
     ) {
         match w.payloads {
             PayloadStyle::Documented => TaskWire {
@@ -190,8 +192,8 @@ impl Task {
                 owner: self.owner.as_deref(),
                 task_type: &self.task_type,
                 status: self.status,
-                task_input: self.task_input.as_ref().map(Tree::task_input),
-                result: result.map(Tree::map),
+                task_input: self.task_input.as_ref().map(JsonTree::task_input),
+                result: result.map(JsonTree::map),
                 message,
                 expires_at: self.expires_at.map(PayloadTime),
                 created_at: PayloadTime(self.created_at),
@@ -216,22 +218,22 @@ impl Task {
     }
 }
 
-impl Write for Task {
-    fn write(&self, w: &mut Writer) {
+impl WriteJson for Task {
+    fn write(&self, w: &mut JsonWriter) {
         self.write_with(None, None, w);
     }
 }
 
-impl Write for TaskSuccess {
-    fn write(&self, w: &mut Writer) {
+impl WriteJson for TaskSuccess {
+    fn write(&self, w: &mut JsonWriter) {
         self.task.write_with(Some(&self.result), None, w);
     }
 }
 
-impl Write for TaskFailure {
-    fn write(&self, w: &mut Writer) {
+impl WriteJson for TaskFailure {
+    fn write(&self, w: &mut JsonWriter) {
         self.task.write_with(None, Some(&self.message), w);
     }
 }
 
-debug_as_written!(Task, TaskSuccess, TaskFailure);
+debug_as_redacted_json!(Task, TaskSuccess, TaskFailure);

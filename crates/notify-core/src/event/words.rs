@@ -46,8 +46,8 @@ macro_rules! words {
             }
         }
 
-        impl crate::codec::writer::Write for $name {
-            fn write(&self, w: &mut crate::codec::writer::Writer) {
+        impl crate::codec::json_writer::WriteJson for $name {
+            fn write(&self, w: &mut crate::codec::json_writer::JsonWriter) {
                 w.raw("\"");
                 w.raw(self.as_str());
                 w.raw("\"");

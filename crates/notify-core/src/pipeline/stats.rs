@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 use time::OffsetDateTime;
 
-use crate::codec::writer::PayloadTime;
+use crate::codec::payload_time::PayloadTime;
 
 /// The account of a notifier and all its clones, read in one moment.
 ///

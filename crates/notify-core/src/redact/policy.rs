@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use super::rules::{RULES, Rule};
+use super::rules::{KeyRule, RULES};
 use super::url;
 
 /// How much is masked in what leaves.
@@ -28,16 +28,16 @@ pub enum Redact {
 }
 
 impl Redact {
-    pub(crate) fn key(self, key: &str) -> Rule {
+    pub(crate) fn key(self, key: &str) -> KeyRule {
         if self == Self::Off {
-            return Rule::Keep;
+            return KeyRule::Keep;
         }
         RULES.key(key)
     }
 
     /// Whether values under `key` are kept back.
     pub fn hides(self, key: &str) -> bool {
-        self.key(key) != Rule::Keep
+        self.key(key) != KeyRule::Keep
     }
 
     /// `text` without the credentials and signatures of the URLs in it.
@@ -107,7 +107,7 @@ mod tests {
 
     /// Nothing is taken for a password with a space in it that only stands beside a URL.
     #[test]
-    fn innocent_neighbours_of_urls_are_left_alone() {
+    fn leaves_text_beside_urls_alone() {
         for text in [
             "at http://host:80 as bob@example.org",
             "at http://host:80, ask bob@example.org",
@@ -125,7 +125,7 @@ mod tests {
     /// Each byte is looked at a bounded number of times. Where it is not, this takes minutes, and so
     /// would `emit`.
     #[test]
-    fn hostile_texts_are_masked_in_one_pass() {
+    fn masks_hostile_texts_in_one_pass() {
         for part in [
             "://",
             "a://b@c",
@@ -149,22 +149,22 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_folded_before_they_are_judged() {
+    fn matches_keys_regardless_of_case_and_separators() {
         for (key, rule) in [
-            ("os_distro", Rule::Keep),
-            ("img_signature_certificate_uuid", Rule::Keep),
-            ("adminPass", Rule::Mask),
-            ("s3_store-SECRET.key", Rule::Mask),
-            ("private-key", Rule::Mask),
-            ("X-Auth-Token", Rule::Remove),
-            ("Location", Rule::Remove),
-            ("direct_url", Rule::Remove),
-            ("allocation", Rule::Keep),
-            ("a_very_long_key_that_does_not_fit_the_stack_but_ends_in_password", Rule::Mask),
-            ("", Rule::Keep),
+            ("os_distro", KeyRule::Keep),
+            ("img_signature_certificate_uuid", KeyRule::Keep),
+            ("adminPass", KeyRule::Mask),
+            ("s3_store-SECRET.key", KeyRule::Mask),
+            ("private-key", KeyRule::Mask),
+            ("X-Auth-Token", KeyRule::Remove),
+            ("Location", KeyRule::Remove),
+            ("direct_url", KeyRule::Remove),
+            ("allocation", KeyRule::Keep),
+            ("a_very_long_key_that_does_not_fit_the_stack_but_ends_in_password", KeyRule::Mask),
+            ("", KeyRule::Keep),
         ] {
             assert_eq!(Redact::Secrets.key(key), rule, "{key}");
-            assert_eq!(Redact::Off.key(key), Rule::Keep, "{key}");
+            assert_eq!(Redact::Off.key(key), KeyRule::Keep, "{key}");
         }
     }
 }

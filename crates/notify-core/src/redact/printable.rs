@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_unsafe_character_is_found_wherever_it_stands() {
+    fn finds_an_unsafe_character_anywhere() {
         for c in ('\0'..='\u{2fff}').chain(['🖼']) {
             let text = format!("{}{c}{}", "x".repeat(40), "é".repeat(3));
             assert_eq!(has_unsafe(&text), is_unsafe(c), "{c:?}");
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_unsafe_comes_out() {
+    fn escapes_every_unsafe_character() {
         let hostile: String = (0..=0x10_ffff).filter_map(char::from_u32).collect();
         let shown = printable(&hostile, usize::MAX).to_string();
         assert!(!shown.chars().any(is_unsafe));

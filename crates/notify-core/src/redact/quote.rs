@@ -14,7 +14,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_word_that_is_repeated_is_short_harmless_and_without_credentials() {
+    fn quoted_words_are_short_escaped_and_redacted() {
         assert_eq!(quoted("a\u{1b}"), r#""a\u{1b}""#);
         assert_eq!(quoted(&"x".repeat(65)), format!("\"{}…\"", "x".repeat(64)));
         let long = format!("amqp://user:{}@host", "hunter2".repeat(10));

@@ -4,7 +4,7 @@ pub(crate) const MASK: &str = "***";
 
 /// What is done with a key and its value.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Rule {
+pub(crate) enum KeyRule {
     Keep,
     Mask,
     Remove,
@@ -12,7 +12,7 @@ pub(crate) enum Rule {
 
 /// What is secret.
 #[derive(Clone, Copy)]
-pub(super) struct Rules<'a> {
+pub(super) struct SecretRules<'a> {
     /// Keys that hold a secret when one of these is anywhere in them; folded.
     secret: &'a [&'a str],
     /// Keys that are left out with their values; folded.
@@ -20,59 +20,59 @@ pub(super) struct Rules<'a> {
     /// Parameters of a URL that prove a right, besides those whose name looks secret; folded.
     parameters: &'a [&'a str],
     /// How credentials stand in a URL, and in what people write for one.
-    shapes: &'a [Shape],
+    shapes: &'a [CredentialShape],
 }
 
 /// How credentials stand in a URL, and in what people write for one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Shape {
+pub(super) enum CredentialShape {
     /// Before the host, as they should: `user:password@host`.
-    Before,
+    UserInfo,
     /// With a slash that is not encoded: `user:pass/word@host`.
-    Torn,
+    UnescapedSlash,
     /// With a space or a quote that is not encoded: `user:pass word@host`.
-    Spaced,
+    UnescapedSpace,
     /// In a parameter that is percent-encoded by its name: `pass%77ord=`.
     EncodedName,
     /// In a URL that is a parameter, percent-encoded: `to=https%3A%2F%2Fuser%3Apassword%40host`.
     EncodedUrl,
 }
 
-impl Rules<'_> {
-    pub(super) fn key(&self, key: &str) -> Rule {
-        let folded = Folded::new(key);
+impl SecretRules<'_> {
+    pub(super) fn key(&self, key: &str) -> KeyRule {
+        let folded = FoldedKey::new(key);
         let folded = folded.as_bytes();
         if self.removed.iter().any(|word| word.as_bytes() == folded) {
-            Rule::Remove
+            KeyRule::Remove
         } else if (0..folded.len()).any(|start| {
             SECRET_STARTS[usize::from(folded[start])]
                 && self.secret.iter().any(|word| folded[start..].starts_with(word.as_bytes()))
         }) {
-            Rule::Mask
+            KeyRule::Mask
         } else {
-            Rule::Keep
+            KeyRule::Keep
         }
     }
 
     pub(super) fn parameter(&self, name: &str) -> bool {
-        self.key(name) != Rule::Keep
-            || self.parameters.iter().any(|word| word.as_bytes() == Folded::new(name).as_bytes())
+        self.key(name) != KeyRule::Keep
+            || self.parameters.iter().any(|word| word.as_bytes() == FoldedKey::new(name).as_bytes())
     }
 
-    pub(super) fn knows(&self, shape: Shape) -> bool {
+    pub(super) fn knows(&self, shape: CredentialShape) -> bool {
         self.shapes.contains(&shape)
     }
 }
 
 /// A key in lower case and without its separators: `X-Auth-Token`, `x_auth_token` and `xAuthToken`
 /// are one word.
-struct Folded {
+struct FoldedKey {
     short: [u8; 48],
     long: Vec<u8>,
     len: usize,
 }
 
-impl Folded {
+impl FoldedKey {
     fn new(key: &str) -> Self {
         let mut folded = Self { short: [0; 48], long: Vec::new(), len: 0 };
         let bytes = key
@@ -96,11 +96,17 @@ impl Folded {
 }
 
 /// All of them.
-pub(super) const RULES: Rules<'static> = Rules {
+pub(super) const RULES: SecretRules<'static> = SecretRules {
     secret: SECRET,
     removed: REMOVED,
     parameters: PARAMETERS,
-    shapes: &[Shape::Before, Shape::Torn, Shape::Spaced, Shape::EncodedName, Shape::EncodedUrl],
+    shapes: &[
+        CredentialShape::UserInfo,
+        CredentialShape::UnescapedSlash,
+        CredentialShape::UnescapedSpace,
+        CredentialShape::EncodedName,
+        CredentialShape::EncodedUrl,
+    ],
 };
 
 /// The list begins with `_SANITIZE_KEYS` of oslo.utils.
@@ -176,9 +182,9 @@ mod tests {
     use crate::redact::url;
 
     /// What comes out of the samples that everything here is tested with.
-    fn leaks(rules: &Rules<'_>) -> Vec<String> {
-        let masked = MASKED_KEYS.iter().filter(|key| rules.key(key) == Rule::Keep);
-        let removed = REMOVED_KEYS.iter().filter(|key| rules.key(key) != Rule::Remove);
+    fn leaks(rules: &SecretRules<'_>) -> Vec<String> {
+        let masked = MASKED_KEYS.iter().filter(|key| rules.key(key) == KeyRule::Keep);
+        let removed = REMOVED_KEYS.iter().filter(|key| rules.key(key) != KeyRule::Remove);
         let texts = secrets::texts();
         let texts = texts.iter().filter(|text| url::mask(text, rules).contains(secrets::SECRET));
         masked.chain(removed).map(|&key| key.to_owned()).chain(texts.cloned()).collect()
@@ -189,8 +195,8 @@ mod tests {
     }
 
     #[test]
-    fn the_document_names_every_word() {
-        let doc = Folded::new(include_str!("../../../../docs/SECURITY.md")).long;
+    fn the_security_document_names_every_secret_word() {
+        let doc = FoldedKey::new(include_str!("../../../../docs/SECURITY.md")).long;
         let doc = String::from_utf8(doc).unwrap();
         for word in [SECRET, REMOVED, PARAMETERS].concat() {
             assert!(doc.contains(&format!("`{word}`")), "{word}");
@@ -200,22 +206,22 @@ mod tests {
     /// The samples are planted in every payload of the tests of secrets: each of these fails when any
     /// rule is switched off, and no rule is superfluous.
     #[test]
-    fn a_secret_comes_out_when_any_one_rule_is_switched_off() {
+    fn every_redaction_rule_is_needed() {
         assert_eq!(leaks(&RULES), [""; 0]);
-        let needed = |rules: &Rules<'_>, rule: &dyn std::fmt::Debug| {
+        let needed = |rules: &SecretRules<'_>, rule: &dyn std::fmt::Debug| {
             assert_ne!(leaks(rules), [""; 0], "nothing needs {rule:?}");
         };
         for (index, word) in SECRET.iter().enumerate() {
-            needed(&Rules { secret: &without(SECRET, index), ..RULES }, word);
+            needed(&SecretRules { secret: &without(SECRET, index), ..RULES }, word);
         }
         for (index, word) in REMOVED.iter().enumerate() {
-            needed(&Rules { removed: &without(REMOVED, index), ..RULES }, word);
+            needed(&SecretRules { removed: &without(REMOVED, index), ..RULES }, word);
         }
         for (index, word) in PARAMETERS.iter().enumerate() {
-            needed(&Rules { parameters: &without(PARAMETERS, index), ..RULES }, word);
+            needed(&SecretRules { parameters: &without(PARAMETERS, index), ..RULES }, word);
         }
         for (index, shape) in RULES.shapes.iter().enumerate() {
-            needed(&Rules { shapes: &without(RULES.shapes, index), ..RULES }, shape);
+            needed(&SecretRules { shapes: &without(RULES.shapes, index), ..RULES }, shape);
         }
     }
 }

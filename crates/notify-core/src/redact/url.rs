@@ -2,20 +2,21 @@
 
 use std::borrow::Cow;
 
-use super::rules::{MASK, Rules, Shape};
+use super::rules::{CredentialShape, MASK, SecretRules};
 
 /// `text` without what the rules know of URLs.
 ///
 /// Each byte is looked at a bounded number of times: what is looked ahead for is either masked, or ends
 /// where the next URL begins.
-pub(super) fn mask(text: &str, rules: &Rules<'_>) -> String {
+pub(super) fn mask(text: &str, rules: &SecretRules<'_>) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find("://") {
         let (before, url) = rest.split_at(at + 3);
         out.push_str(before);
         let end = end_of(url, rules, |url| has_credentials(url, rules));
-        let spaced = if rules.knows(Shape::Spaced) { spaced(url, end, rules) } else { 0 };
+        let spaced =
+            if rules.knows(CredentialShape::UnescapedSpace) { spaced(url, end, rules) } else { 0 };
         let end = end + spaced;
         let (from, end) = match url[..end].rfind('@') {
             Some(at) if spaced > 0 || has_credentials(&url[..end], rules) => {
@@ -33,7 +34,7 @@ pub(super) fn mask(text: &str, rules: &Rules<'_>) -> String {
 }
 
 /// Where a URL ends that is cut off its scheme, and perhaps of credentials.
-fn end_of(url: &str, rules: &Rules<'_>, has_credentials: impl Fn(&str) -> bool) -> usize {
+fn end_of(url: &str, rules: &SecretRules<'_>, has_credentials: impl Fn(&str) -> bool) -> usize {
     // Behind the authority another URL may be nested: it is masked when its turn comes. Looked for
     // first, so that no text is looked through as often as it has URLs. Before that, and in the value
     // of a secret parameter, `://` is part of the secret.
@@ -63,7 +64,7 @@ fn end_of(url: &str, rules: &Rules<'_>, has_credentials: impl Fn(&str) -> bool) 
 }
 
 /// Whether `at` is behind the beginning of a secret parameter's value.
-fn is_in_secret_value(url: &str, at: usize, rules: &Rules<'_>) -> bool {
+fn is_in_secret_value(url: &str, at: usize, rules: &SecretRules<'_>) -> bool {
     let Some(mark) = url[..at].rfind(PARAMETER_MARKS) else { return false };
     url[mark + 1..at]
         .split_once('=')
@@ -73,7 +74,7 @@ fn is_in_secret_value(url: &str, at: usize, rules: &Rules<'_>) -> bool {
 /// How much further a URL goes whose password has a space or a quote: `user:pass word@host`.
 ///
 /// In `at http://host:80, ask bob@example.org` what follows the colon is a port.
-fn spaced(url: &str, end: usize, rules: &Rules<'_>) -> usize {
+fn spaced(url: &str, end: usize, rules: &SecretRules<'_>) -> usize {
     let (whole, behind) = url.split_at(end);
     let mark = |c: char| c.is_ascii_punctuation() && c != ']';
     let port = port(authority(whole)).trim_end_matches(mark);
@@ -92,17 +93,18 @@ fn spaced(url: &str, end: usize, rules: &Rules<'_>) -> usize {
 
 /// Whether there are credentials in a URL that is cut off its scheme. They go up to the last `@`: too
 /// much is masked rather than too little.
-fn has_credentials(url: &str, rules: &Rules<'_>) -> bool {
+fn has_credentials(url: &str, rules: &SecretRules<'_>) -> bool {
     // `user:pa/ss@host` is no URL, but people write it: what follows the colon is no port.
     let authority = authority(url);
     let port = port(authority);
     let torn = !port.bytes().all(|b| b.is_ascii_digit()) && !port.ends_with(']')
         || authority.ends_with(':') && url[authority.len()..].starts_with("//");
-    rules.knows(Shape::Before) && authority.contains('@') || rules.knows(Shape::Torn) && torn
+    rules.knows(CredentialShape::UserInfo) && authority.contains('@')
+        || rules.knows(CredentialShape::UnescapedSlash) && torn
 }
 
 /// Masks the secret parameters of a URL.
-fn mask_parameters(url: &str, rules: &Rules<'_>, out: &mut String) {
+fn mask_parameters(url: &str, rules: &SecretRules<'_>, out: &mut String) {
     let mut start = 0;
     while let Some(mark) = url[start..].find(PARAMETER_MARKS) {
         let parameter = start + mark + 1;
@@ -126,16 +128,17 @@ fn mask_parameters(url: &str, rules: &Rules<'_>, out: &mut String) {
     out.push_str(&url[start..]);
 }
 
-fn is_secret_name(name: &str, rules: &Rules<'_>) -> bool {
-    let decoded = if rules.knows(Shape::EncodedName) { percent_decoded(name) } else { name.into() };
+fn is_secret_name(name: &str, rules: &SecretRules<'_>) -> bool {
+    let decoded =
+        if rules.knows(CredentialShape::EncodedName) { percent_decoded(name) } else { name.into() };
     rules.parameter(&decoded)
 }
 
 /// Whether a parameter is a percent-encoded URL with credentials.
-fn holds_credentials(value: &str, rules: &Rules<'_>) -> bool {
+fn holds_credentials(value: &str, rules: &SecretRules<'_>) -> bool {
     let value = &value[..value.find(PARAMETER_MARKS).unwrap_or(value.len())];
     let decoded = percent_decoded(value);
-    rules.knows(Shape::EncodedUrl)
+    rules.knows(CredentialShape::EncodedUrl)
         && value.contains('%')
         && decoded.contains("://")
         && decoded.contains('@')

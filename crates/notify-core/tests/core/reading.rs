@@ -17,7 +17,7 @@ fn read(json: &str) -> Result<NotificationInput, Problems> {
 /// Glance's own notifications come out field for field: what was absent may come back as null or as
 /// what follows from another field.
 #[test]
-fn glance_2013_comes_out_field_for_field() {
+fn glance_2013_notifications_survive_field_for_field() {
     let encoding = Encoding { payloads: PayloadStyle::Glance, ..Encoding::default() };
     let mut lines = 0;
     for (line, body) in samples::GLANCE_2013.lines().zip(samples::glance_2013()) {
@@ -47,7 +47,7 @@ fn glance_2013_comes_out_field_for_field() {
 }
 
 #[test]
-fn what_is_written_is_read_as_it_was() {
+fn reads_back_every_event_it_writes() {
     for &event_type in EventType::ALL {
         for &priority in Priority::ALL {
             let mut event = event(event_type, priority);
@@ -64,7 +64,7 @@ fn what_is_written_is_read_as_it_was() {
 
 /// Well-formed, but not as documented: kept, and written again as it was.
 #[test]
-fn foreign_shapes_are_kept_as_read() {
+fn keeps_foreign_shapes_unchanged() {
     let image = json!({
         "id": "c80a1a6c-bd1f-41c5-90ee-81afedb1d58d", "name": null, "status": "queued",
         "created_at": "2012-05-16T15:27:36Z", "updated_at": "2012-05-16T15:27:36Z",
@@ -108,7 +108,7 @@ fn foreign_shapes_are_kept_as_read() {
 /// Line, pointer, expected, found.
 #[test]
 #[expect(clippy::too_many_lines, reason = "it is a table")]
-fn every_problem_is_told_at_its_pointer() {
+fn reports_every_problem_at_its_pointer() {
     let image = r#""id":"c80a1a6c-bd1f-41c5-90ee-81afedb1d58d","status":"queued""#;
     let task = r#""task_id":"aaaaaaaa-bd1f-41c5-90ee-81afedb1d58d","owner":null,"task_type":"import","status":"success","task_input":null,"expires_at":null,"created_at":"2012-05-16T15:27:36Z","updated_at":"2012-05-16T15:27:36Z""#;
     let create = |payload: &str| {
@@ -307,7 +307,7 @@ fn every_problem_is_told_at_its_pointer() {
 
 /// Every problem of a line is told, not the first alone.
 #[test]
-fn all_problems_are_told() {
+fn reports_all_problems_of_one_line() {
     let line = r#"{"event_type":"image.create","priority":"INFO","payload":{"id":1,"name":2,"status":3,"size":-4,"tags":{}}}"#;
     let problems = read(line).unwrap_err();
     let pointers: Vec<_> = problems.iter().map(|problem| problem.pointer.as_str()).collect();
@@ -378,7 +378,7 @@ fn depth_keys_and_size_are_bounded_when_writing() {
 
 /// oslo.messaging's own keys, which can hold a user's token, are left behind.
 #[test]
-fn keys_of_oslo_are_left_out() {
+fn drops_the_keys_of_oslo_messaging() {
     let line = r#"{"message_id":"6b9d4b8a-0f7c-4d2c-9a4a-0a3f0e7d4c11","publisher_id":"h","timestamp":"2026-11-22 12:00:00.5","event_type":"image.upload","priority":"WARN","payload":"slow","_unique_id":"1","_context_auth_token":"S3"}"#;
     let notification = Notification::from_json(line.as_bytes()).unwrap();
     let message = notification.encode(&Encoding::default()).unwrap();

@@ -106,7 +106,7 @@ proptest! {
 
     /// Errors of reading name keys, kinds and words; they repeat no value of the payload.
     #[test]
-    fn errors_of_reading_repeat_no_value(secret in "[A-Za-z0-9]{12}", at in 0..6_usize) {
+    fn read_errors_repeat_no_value(secret in "[A-Za-z0-9]{12}", at in 0..6_usize) {
         let key = ["name", "size", "created_at", "tags", "properties", "protected"][at];
         let wrong = if key == "name" { json!([secret]) } else { json!(secret) };
         let line = json!({
@@ -127,7 +127,7 @@ fn encoded_payload(notification: &Notification) -> Value {
 
 /// The test above can fail: with redaction off, every plant comes out.
 #[test]
-fn without_redaction_every_plant_comes_out() {
+fn without_redaction_every_planted_secret_appears() {
     let encoding = Encoding { redact: Redact::Off, ..Encoding::default() };
     for place in 0..12 {
         let event = plant(place, "https://u:planted@host", "password");
@@ -138,7 +138,7 @@ fn without_redaction_every_plant_comes_out() {
 
 /// What is not secret comes out as it was.
 #[test]
-fn what_is_not_secret_is_left_alone() {
+fn leaves_harmless_values_unchanged() {
     for &event_type in EventType::ALL {
         if event_type.group() == "image" {
             let sent = notification(event(event_type, Priority::Info));

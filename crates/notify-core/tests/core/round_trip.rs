@@ -150,7 +150,7 @@ fn event() -> impl Strategy<Value = (Event, PayloadStyle)> {
 
 proptest! {
     #[test]
-    fn what_is_encoded_is_decoded_to_the_same((event, payloads) in event(), publisher in any::<String>()) {
+    fn decodes_every_event_it_encodes((event, payloads) in event(), publisher in any::<String>()) {
         let sent = Notification { publisher_id: publisher.into(), ..notification(event) };
         let encoding = Encoding { redact: Redact::Off, payloads, ..Encoding::default() };
         let message = sent.encode(&encoding).unwrap();
@@ -170,7 +170,7 @@ proptest! {
     }
 
     #[test]
-    fn hostile_bytes_are_refused_without_harm(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+    fn rejects_random_bytes_without_panicking(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         prop_assert!(Notification::from_json(&bytes).is_err());
     }
 }

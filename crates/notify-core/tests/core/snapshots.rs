@@ -43,7 +43,7 @@ fn the_oslo_envelope_holds_the_body_as_a_string() {
 
 #[cfg(feature = "schema")]
 #[test]
-fn every_event_is_valid_by_its_schema_and_by_no_other() {
+fn every_event_matches_only_its_own_schema() {
     let all = jsonschema::validator_for(&notify_core::event::json_schema(None)).unwrap();
     for &event_type in EventType::ALL {
         let own =
@@ -65,7 +65,7 @@ fn every_event_is_valid_by_its_schema_and_by_no_other() {
 
 #[cfg(feature = "schema")]
 #[test]
-fn the_schema_refuses_what_is_wrong() {
+fn the_schema_rejects_wrong_values() {
     let schema = jsonschema::validator_for(&notify_core::event::json_schema(None)).unwrap();
     let good = notification(event(EventType::ImageCreate, Priority::Info));
     let good = good.encode(&Encoding::default()).unwrap();

@@ -18,20 +18,24 @@ use crate::redact::printable::printable;
 /// number that no 64 bits hold would be changed by that, so it is refused.
 pub(crate) fn parse(json: &[u8], limits: &SizeLimits) -> Result<Value, Problems> {
     limits.check_size(json.len()).map_err(|error| too_large(&error))?;
-    let check = Check { limits, seen: &RefCell::default(), depth: 0 };
+    let check = LimitCheck { limits, progress: &RefCell::default(), depth: 0 };
     let mut deserializer = serde_json::Deserializer::from_slice(json);
     let checked = check.deserialize(&mut deserializer).and_then(|()| deserializer.end());
     let problem = match checked {
         Ok(()) => return serde_json::from_slice(json).map_err(|error| syntax(&error)),
         Err(error) => error,
     };
-    let seen = check.seen.take();
-    Err(match seen.violation {
+    let progress = check.progress.take();
+    Err(match progress.violation {
         None => syntax(&problem),
         Some(violation) => Problems::one(
             violation.kind(),
             Problem {
-                pointer: seen.path.into_iter().rev().fold(String::new(), |at, key| at + "/" + &key),
+                pointer: progress
+                    .path
+                    .into_iter()
+                    .rev()
+                    .fold(String::new(), |at, key| at + "/" + &key),
                 expected: "a notification within the limits".into(),
                 found: violation.to_string(),
             },
@@ -63,20 +67,20 @@ fn syntax(error: &serde_json::Error) -> Problems {
 
 /// What the first pass knows: how many keys there were, and on the way out of a violation, where.
 #[derive(Default)]
-struct Seen {
+struct ScanProgress {
     keys: usize,
     violation: Option<Error>,
     path: Vec<String>,
 }
 
 #[derive(Clone, Copy)]
-struct Check<'a> {
+struct LimitCheck<'a> {
     limits: &'a SizeLimits,
-    seen: &'a RefCell<Seen>,
+    progress: &'a RefCell<ScanProgress>,
     depth: usize,
 }
 
-impl Check<'_> {
+impl LimitCheck<'_> {
     fn deeper<E: serde::de::Error>(self) -> Result<Self, E> {
         let depth = self.depth + 1;
         if depth > self.limits.depth {
@@ -87,19 +91,19 @@ impl Check<'_> {
 
     fn violation<E: serde::de::Error>(self, error: Error) -> E {
         let text = E::custom(&error);
-        self.seen.borrow_mut().violation = Some(error);
+        self.progress.borrow_mut().violation = Some(error);
         text
     }
 
     fn leave(self, segment: impl FnOnce() -> String) {
-        let mut seen = self.seen.borrow_mut();
-        if seen.violation.is_some() {
-            seen.path.push(escape(&segment()));
+        let mut progress = self.progress.borrow_mut();
+        if progress.violation.is_some() {
+            progress.path.push(escape(&segment()));
         }
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Check<'_> {
+impl<'de> DeserializeSeed<'de> for LimitCheck<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -107,7 +111,7 @@ impl<'de> DeserializeSeed<'de> for Check<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Check<'_> {
+impl<'de> Visitor<'de> for LimitCheck<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -162,8 +166,8 @@ impl<'de> Visitor<'de> for Check<'_> {
         let value = self.deeper()?;
         let mut keys = HashSet::new();
         while let Some(key) = entries.next_key::<String>()? {
-            self.seen.borrow_mut().keys += 1;
-            if self.seen.borrow().keys > self.limits.keys {
+            self.progress.borrow_mut().keys += 1;
+            if self.progress.borrow().keys > self.limits.keys {
                 return Err(self.violation(self.limits.keys_error()));
             }
             if keys.contains(&key) {

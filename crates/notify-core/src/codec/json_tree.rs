@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::writer::{Write, Writer, scalar};
+use super::json_writer::{JsonWriter, WriteJson, write_scalar};
 use crate::event::event_type::EventType;
 use crate::redact::policy::Redact;
-use crate::redact::rules::{MASK, Rule};
+use crate::redact::rules::{KeyRule, MASK};
 
 /// A map of texts.
-impl Write for BTreeMap<String, String> {
-    fn write(&self, w: &mut Writer) {
+impl WriteJson for BTreeMap<String, String> {
+    fn write(&self, w: &mut JsonWriter) {
         w.object(|w| {
             for (key, text) in self {
                 entry(key, true, w, |w| text.as_str().write(w));
@@ -21,36 +21,36 @@ impl Write for BTreeMap<String, String> {
 }
 
 /// Writes an entry by what its key says.
-fn entry(key: &str, has_value: bool, w: &mut Writer, value: impl FnOnce(&mut Writer)) {
+fn entry(key: &str, has_value: bool, w: &mut JsonWriter, value: impl FnOnce(&mut JsonWriter)) {
     match w.redact.key(key) {
-        Rule::Mask if has_value => {
+        KeyRule::Mask if has_value => {
             w.key(key);
             w.string(MASK);
         }
-        Rule::Keep | Rule::Mask => {
+        KeyRule::Keep | KeyRule::Mask => {
             w.key(key);
             value(w);
         }
-        Rule::Remove => {}
+        KeyRule::Remove => {}
     }
 }
 
 /// A tree of JSON.
 #[derive(Clone, Copy)]
-pub(crate) struct Tree<'a> {
-    node: Node<'a>,
-    place: Place,
+pub(crate) struct JsonTree<'a> {
+    node: JsonNode<'a>,
+    place: PayloadPlace,
 }
 
 #[derive(Clone, Copy)]
-enum Node<'a> {
+enum JsonNode<'a> {
     Value(&'a Value),
     Map(&'a Map<String, Value>),
 }
 
 /// Where in a payload a tree stands, for what [`Redact::Strict`] lets through.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum PayloadPlace {
     Task,
     TaskInput,
     ImageProperties,
@@ -61,7 +61,7 @@ enum Place {
     Elsewhere,
 }
 
-impl Place {
+impl PayloadPlace {
     fn below(self, key: &str) -> Self {
         match (self, key) {
             (Self::Task, "task_input" | "input") => Self::TaskInput,
@@ -85,52 +85,53 @@ impl Place {
     }
 }
 
-impl<'a> Tree<'a> {
+impl<'a> JsonTree<'a> {
     pub(crate) fn map(map: &'a Map<String, Value>) -> Self {
-        Self { node: Node::Map(map), place: Place::Elsewhere }
+        Self { node: JsonNode::Map(map), place: PayloadPlace::Elsewhere }
     }
 
     pub(crate) fn task_input(map: &'a Map<String, Value>) -> Self {
-        Self { node: Node::Map(map), place: Place::TaskInput }
+        Self { node: JsonNode::Map(map), place: PayloadPlace::TaskInput }
     }
 
     /// A payload that is kept as it was read.
     pub(crate) fn payload(event_type: EventType, payload: &'a Value) -> Self {
-        let place = if event_type.group() == "task" { Place::Task } else { Place::Elsewhere };
-        Self { node: Node::Value(payload), place }
+        let place =
+            if event_type.group() == "task" { PayloadPlace::Task } else { PayloadPlace::Elsewhere };
+        Self { node: JsonNode::Value(payload), place }
     }
 
     /// Writes the entries of a map, less those with the keys `without`.
-    pub(crate) fn write_entries(&self, w: &mut Writer, without: &[&str]) {
-        let (Node::Map(map) | Node::Value(Value::Object(map))) = self.node else { return };
+    pub(crate) fn write_entries(&self, w: &mut JsonWriter, without: &[&str]) {
+        let (JsonNode::Map(map) | JsonNode::Value(Value::Object(map))) = self.node else { return };
         for (key, value) in map.iter().filter(|(key, _)| !without.contains(&key.as_str())) {
-            let child = Self { node: Node::Value(value), place: self.place.below(key) };
+            let child = Self { node: JsonNode::Value(value), place: self.place.below(key) };
             entry(key, !value.is_null(), w, |w| child.write(w));
         }
     }
 }
 
-impl Write for Tree<'_> {
-    fn write(&self, w: &mut Writer) {
+impl WriteJson for JsonTree<'_> {
+    fn write(&self, w: &mut JsonWriter) {
         match self.node {
-            Node::Map(_) | Node::Value(Value::Object(_)) => {
+            JsonNode::Map(_) | JsonNode::Value(Value::Object(_)) => {
                 w.object(|w| self.write_entries(w, &[]));
             }
-            Node::Value(Value::Array(items)) => {
+            JsonNode::Value(Value::Array(items)) => {
                 let place = self.place.in_list();
                 w.list(|w| {
                     for item in items {
                         w.bytes.push(b',');
-                        Self { node: Node::Value(item), place }.write(w);
+                        Self { node: JsonNode::Value(item), place }.write(w);
                     }
                 });
             }
-            Node::Value(value) => {
+            JsonNode::Value(value) => {
                 let hidden = w.redact == Redact::Strict && !self.place.shows_scalars();
                 if hidden && !value.is_null() {
                     w.string(MASK);
                 } else {
-                    scalar(value, w);
+                    write_scalar(value, w);
                 }
             }
         }
@@ -139,13 +140,13 @@ impl Write for Tree<'_> {
 
 /// To a JSON Schema, a tree is any object.
 #[cfg(feature = "schema")]
-impl schemars::JsonSchema for Tree<'_> {
+impl schemars::JsonSchema for JsonTree<'_> {
     fn inline_schema() -> bool {
         true
     }
 
     fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Tree".into()
+        "JsonTree".into()
     }
 
     fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
@@ -158,14 +159,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn strict_shows_only_what_names_an_image() {
+    fn strict_shows_only_the_image_name_and_formats() {
         let input = serde_json::json!({
             "import_from": "http://plain", "import_from_format": "qcow2", "retries": 3, "none": null,
             "image_properties": { "name": "n", "disk_format": "raw", "note": "x", "deep": { "name": "y" } },
             "list": ["a", { "name": "b" }],
         });
-        let mut w = Writer { redact: Redact::Strict, ..Writer::default() };
-        Tree::task_input(input.as_object().unwrap()).write(&mut w);
+        let mut w = JsonWriter { redact: Redact::Strict, ..JsonWriter::default() };
+        JsonTree::task_input(input.as_object().unwrap()).write(&mut w);
         assert_eq!(
             serde_json::from_slice::<Value>(&w.bytes).unwrap(),
             serde_json::json!({

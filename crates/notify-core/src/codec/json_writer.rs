@@ -16,7 +16,7 @@ use crate::redact::printable::is_unsafe;
 
 /// Where JSON is written, and how.
 #[derive(Debug, Default)]
-pub(crate) struct Writer {
+pub(crate) struct JsonWriter {
     pub(crate) bytes: Vec<u8>,
     pub(crate) redact: Redact,
     pub(crate) payloads: PayloadStyle,
@@ -25,16 +25,11 @@ pub(crate) struct Writer {
 }
 
 /// What can be written as JSON.
-pub(crate) trait Write {
-    fn write(&self, w: &mut Writer);
+pub(crate) trait WriteJson {
+    fn write(&self, w: &mut JsonWriter);
 }
 
-/// What is written as an object of fixed keys.
-pub(crate) trait Object {
-    const KEYS: &'static [&'static str];
-}
-
-impl Writer {
+impl JsonWriter {
     /// Writes what is JSON already.
     #[inline]
     pub(crate) fn raw(&mut self, json: &str) {
@@ -44,17 +39,17 @@ impl Writer {
     /// Writes an object of entries that each begin with a comma.
     #[inline]
     pub(crate) fn object(&mut self, entries: impl FnOnce(&mut Self)) {
-        self.between(b'{', b'}', entries);
+        self.bracketed(b'{', b'}', entries);
     }
 
     /// Writes a list of items that each begin with a comma.
     #[inline]
     pub(crate) fn list(&mut self, items: impl FnOnce(&mut Self)) {
-        self.between(b'[', b']', items);
+        self.bracketed(b'[', b']', items);
     }
 
     #[inline]
-    fn between(&mut self, open: u8, close: u8, inner: impl FnOnce(&mut Self)) {
+    fn bracketed(&mut self, open: u8, close: u8, inner: impl FnOnce(&mut Self)) {
         let start = self.bytes.len();
         inner(self);
         match self.bytes.get_mut(start) {
@@ -164,23 +159,23 @@ fn digits(text: &mut [u8], mut number: u32) {
 }
 
 /// A text leaves without the credentials of the URLs in it.
-impl Write for str {
+impl WriteJson for str {
     #[inline]
-    fn write(&self, w: &mut Writer) {
+    fn write(&self, w: &mut JsonWriter) {
         w.string(&w.redact.text(self));
     }
 }
 
-impl<T: Write + ?Sized> Write for &T {
+impl<T: WriteJson + ?Sized> WriteJson for &T {
     #[inline]
-    fn write(&self, w: &mut Writer) {
+    fn write(&self, w: &mut JsonWriter) {
         (**self).write(w);
     }
 }
 
-impl<T: Write> Write for Option<T> {
+impl<T: WriteJson> WriteJson for Option<T> {
     #[inline]
-    fn write(&self, w: &mut Writer) {
+    fn write(&self, w: &mut JsonWriter) {
         match self {
             Some(value) => value.write(w),
             None => w.raw("null"),
@@ -188,40 +183,40 @@ impl<T: Write> Write for Option<T> {
     }
 }
 
-impl Write for () {
-    fn write(&self, w: &mut Writer) {
+impl WriteJson for () {
+    fn write(&self, w: &mut JsonWriter) {
         w.raw("null");
     }
 }
 
-impl Write for bool {
-    fn write(&self, w: &mut Writer) {
+impl WriteJson for bool {
+    fn write(&self, w: &mut JsonWriter) {
         w.raw(if *self { "true" } else { "false" });
     }
 }
 
-impl Write for u64 {
-    fn write(&self, w: &mut Writer) {
+impl WriteJson for u64 {
+    fn write(&self, w: &mut JsonWriter) {
         w.raw(itoa::Buffer::new().format(*self));
     }
 }
 
-impl Write for Uuid {
-    fn write(&self, w: &mut Writer) {
+impl WriteJson for Uuid {
+    fn write(&self, w: &mut JsonWriter) {
         let mut text = [b'"'; 38];
         self.hyphenated().encode_lower(&mut text[1..37]);
         w.bytes.extend_from_slice(&text);
     }
 }
 
-impl Write for IpAddr {
-    fn write(&self, w: &mut Writer) {
+impl WriteJson for IpAddr {
+    fn write(&self, w: &mut JsonWriter) {
         w.string(&self.to_string());
     }
 }
 
-impl Write for [String] {
-    fn write(&self, w: &mut Writer) {
+impl WriteJson for [String] {
+    fn write(&self, w: &mut JsonWriter) {
         w.list(|w| {
             for text in self {
                 w.bytes.push(b',');
@@ -232,7 +227,7 @@ impl Write for [String] {
 }
 
 /// Numbers, true, false and null; everything else has rules of its own.
-pub(crate) fn scalar(value: &Value, w: &mut Writer) {
+pub(crate) fn write_scalar(value: &Value, w: &mut JsonWriter) {
     match value {
         Value::Null => w.raw("null"),
         Value::Bool(value) => value.write(w),
@@ -261,106 +256,12 @@ pub(crate) fn write_json_string(out: &mut Vec<u8>, json: &[u8]) {
     out.push(b'"');
 }
 
-/// A time of a payload: `2012-05-16T15:27:36Z`, whole seconds, UTC.
-#[derive(Clone, Copy)]
-pub(crate) struct PayloadTime(pub(crate) OffsetDateTime);
-
-impl Write for PayloadTime {
-    fn write(&self, w: &mut Writer) {
-        w.bytes.push(b'"');
-        w.time(self.0, b'T');
-        w.raw("Z\"");
-    }
-}
-
-impl serde::Serialize for PayloadTime {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut w = Writer::default();
-        w.time(self.0, b'T');
-        serializer.collect_str(&format_args!("{}Z", String::from_utf8_lossy(&w.bytes)))
-    }
-}
-
-#[cfg(feature = "schema")]
-impl schemars::JsonSchema for PayloadTime {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "PayloadTime".into()
-    }
-
-    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({
-            "type": "string",
-            "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$"
-        })
-    }
-}
-
 /// What `Debug` shows of something that may hold secrets: its JSON as it leaves by default.
-pub(crate) fn as_written(value: &(impl Write + ?Sized)) -> String {
-    let mut w = Writer::default();
+pub(crate) fn redacted_json(value: &(impl WriteJson + ?Sized)) -> String {
+    let mut w = JsonWriter::default();
     value.write(&mut w);
     String::from_utf8_lossy(&w.bytes).into_owned()
 }
-
-/// Implements `Debug` by [`as_written`].
-macro_rules! debug_as_written {
-    ($($name:ident),+) => {$(
-        /// Shows the payload as it leaves: without secrets.
-        impl std::fmt::Debug for $name {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                write!(f, "{} {}", stringify!($name), crate::codec::writer::as_written(self))
-            }
-        }
-    )+};
-}
-
-pub(crate) use debug_as_written;
-
-/// Declares an object as it is on the wire: its fields in their order, each of a type that writes
-/// itself. The JSON Schema comes from the same declaration.
-///
-/// `..rest` adds the entries of a tree, less those whose keys are fields.
-macro_rules! wire {
-    (
-        $(#[$meta:meta])*
-        struct $name:ident<'a> as $title:literal {
-            $($key:ident $(= $word:literal)?: $type:ty,)+
-            $(..$rest:ident: $rest_type:ty,)?
-        }
-    ) => {
-        $(#[$meta])*
-        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-        #[cfg_attr(feature = "schema", schemars(rename = $title))]
-        pub(crate) struct $name<'a> {
-            $($(#[cfg_attr(feature = "schema", schemars(rename = $word))])? $key: $type,)+
-            $(#[cfg_attr(feature = "schema", schemars(flatten))] $rest: $rest_type,)?
-        }
-
-        impl crate::codec::writer::Object for $name<'_> {
-            const KEYS: &'static [&'static str] = &[$(stringify!($key)),+];
-        }
-
-        impl crate::codec::writer::Write for $name<'_> {
-            fn write(&self, w: &mut crate::codec::writer::Writer) {
-                w.object(|w| {
-                    $(
-                        w.raw(crate::codec::writer::wire!(@key $key $($word)?));
-                        self.$key.write(w);
-                    )+
-                    $(self.$rest.write_entries(w, <Self as crate::codec::writer::Object>::KEYS);)?
-                });
-            }
-        }
-    };
-    (@key $key:ident) => { concat!(",\"", stringify!($key), "\":") };
-    (@key $key:ident $word:literal) => { concat!(",\"", $word, "\":") };
-}
-
-pub(crate) use wire;
 
 #[cfg(test)]
 mod tests {
@@ -370,7 +271,7 @@ mod tests {
     fn strings_are_json_that_reads_back() {
         for text in ["", "plain", "q\"b\\/", "\u{0}\u{1f}\n\r\t\u{7f}", "é\u{85}\u{2028}\u{202e}🖼"]
         {
-            let mut w = Writer::default();
+            let mut w = JsonWriter::default();
             w.string(text);
             let json = std::str::from_utf8(&w.bytes).unwrap();
             assert_eq!(serde_json::from_str::<String>(json).unwrap(), text);
@@ -380,7 +281,7 @@ mod tests {
 
     #[test]
     fn objects_and_lists_begin_with_their_bracket() {
-        let mut w = Writer::default();
+        let mut w = JsonWriter::default();
         w.object(|w| {
             w.key("a");
             w.list(|_| {});
