@@ -1,88 +1,170 @@
-//! What a transport's tests provide: a destination that can be looked into and mistreated.
+//! The interface between the clauses and a destination: what a test can read and break.
+//!
+//! It describes destinations only. The clauses that use it are in [`clauses`](crate::clauses).
 
 use async_trait::async_trait;
 use notify_core::{Notification, Priority, Transport};
 
-/// What a destination can be made to do. What it cannot, its harness says, with the reason.
+use crate::samples;
+
+/// An ability of a destination that some clauses need.
+///
+/// A harness lists the abilities that its destination lacks in [`Harness::UNSUPPORTED`].
+///
+/// # Examples
+///
+/// ```
+/// use notify_conformance::script::Script;
+/// use notify_conformance::{Capability, Harness};
+///
+/// assert!(Capability::ReadBack.is_supported_by::<Script>());
+/// assert!(Script::UNSUPPORTED.is_empty());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Capability {
-    /// To keep what it takes, so that it can be read back.
-    Keep,
-    /// To keep id, event type and priority beside the body.
+    /// The destination keeps the messages that it accepts, and a test can read them back.
+    ReadBack,
+    /// The destination keeps id, event type and priority beside the body.
     Metadata,
-    /// To be away, to be killed in the middle, and to come back with what it took.
+    /// A test can kill the destination in the middle of a batch, and start it again with the
+    /// messages that it accepted.
     Restart,
-    /// To stop answering without going away.
+    /// A test can make the destination stop answering while its connections stay open.
     Stall,
-    /// To refuse one message for good.
+    /// The destination refuses some message for good.
     Refuse,
-    /// To take nothing now, and say so, message by message.
+    /// A test can make the destination decline messages for now, one by one.
     Retry,
 }
 
-/// A destination of a transport's own, for one test.
+impl Capability {
+    /// Returns whether the destination of `H` has this ability.
+    ///
+    /// Prints the harness's reason when it does not, so that the output of a skipped clause says why
+    /// the clause does not apply.
+    pub fn is_supported_by<H: Harness>(self) -> bool {
+        let missing = H::UNSUPPORTED.iter().find(|(capability, _)| *capability == self);
+        if let Some((capability, reason)) = missing {
+            println!("does not apply, {capability:?} is unsupported: {reason}");
+        }
+        missing.is_none()
+    }
+}
+
+/// One destination of your transport, started for one test.
 ///
-/// Whatever it starts ends when it is dropped. What it reads back it reads with a reader that is not
-/// the project's.
+/// Each clause starts its own harness, so tests run side by side. Dropping the harness must end
+/// everything that it started.
+///
+/// # Examples
+///
+/// The harness of a transport that delivers nothing, as of the strategy `noop`:
+///
+/// ```
+/// use notify_conformance::{Capability, Harness, ReceivedMessage};
+/// use notify_core::Transport;
+/// use notify_core::transport::async_trait;
+///
+/// # fn open() -> Box<dyn Transport> { notify_conformance::script::Script::default().transport() }
+/// struct NoDestination;
+///
+/// #[async_trait]
+/// impl Harness for NoDestination {
+///     const UNSUPPORTED: &'static [(Capability, &'static str)] = &[
+///         (Capability::ReadBack, "it keeps nothing"),
+///         (Capability::Metadata, "it keeps nothing"),
+///         (Capability::Restart, "there is no process to restart"),
+///         (Capability::Stall, "it always answers"),
+///         (Capability::Refuse, "it accepts every message"),
+///         (Capability::Retry, "it accepts every message"),
+///     ];
+///
+///     async fn start() -> Self {
+///         Self
+///     }
+///
+///     fn transport(&self) -> Box<dyn Transport> {
+///         open()
+///     }
+///
+///     async fn received(&mut self) -> Vec<ReceivedMessage> {
+///         Vec::new()
+///     }
+///
+///     async fn open_handles(&mut self) -> usize {
+///         0
+///     }
+/// }
+/// ```
 #[async_trait]
 pub trait Harness: Send + Sized {
-    /// What this destination cannot be made to do, and why: the clauses that need it print the reason
-    /// instead of running.
-    const CANNOT: &'static [(Capability, &'static str)];
+    /// The abilities that this destination lacks, each with the reason.
+    ///
+    /// A clause that needs one of them prints the reason and passes. For every other capability the
+    /// methods that name it below must work.
+    const UNSUPPORTED: &'static [(Capability, &'static str)];
 
-    /// A fresh destination.
+    /// Starts a fresh, empty destination that no other test uses.
     async fn start() -> Self;
 
-    /// A transport to this destination, not yet opened.
+    /// Opens a transport to this destination.
+    ///
+    /// Opening must not touch the destination: [`Transport`] connects on its first `send`.
     fn transport(&self) -> Box<dyn Transport>;
 
-    /// Everything the destination has taken so far, in its order, duplicates included.
-    async fn received(&mut self) -> Vec<Received>;
+    /// Returns every message that the destination accepted so far, in its order, with duplicates.
+    ///
+    /// Read them with another client than the transport's own. Without
+    /// [`Capability::ReadBack`], return an empty list.
+    async fn received(&mut self) -> Vec<ReceivedMessage>;
 
-    /// How many connections or open files onto the destination there are.
-    async fn holders(&mut self) -> usize;
+    /// Returns how many connections or open files the transports hold on the destination.
+    ///
+    /// Clauses expect 0 before the first message and after the transport is closed or dropped.
+    async fn open_handles(&mut self) -> usize;
 
-    /// Takes the destination away at once, in the middle of whatever it does. See
-    /// [`Capability::Restart`].
+    /// Kills the destination at once, in the middle of its work. See [`Capability::Restart`].
     async fn kill(&mut self) {}
 
-    /// Brings the destination back. See [`Capability::Restart`].
-    async fn revive(&mut self) {}
+    /// Starts the killed destination again and waits until it accepts connections. See
+    /// [`Capability::Restart`].
+    async fn restart(&mut self) {}
 
     /// Makes the destination stop answering. See [`Capability::Stall`].
     async fn stall(&mut self) {}
 
-    /// Makes the destination answer again. See [`Capability::Stall`].
-    async fn thaw(&mut self) {}
+    /// Makes the stalled destination answer again. See [`Capability::Stall`].
+    async fn resume(&mut self) {}
 
-    /// A notification that the destination will refuse for good. See [`Capability::Refuse`].
-    async fn refusable(&mut self) -> Notification {
-        crate::samples::notification(0)
+    /// Returns a notification that the destination refuses for good. See [`Capability::Refuse`].
+    async fn refused_notification(&mut self) -> Notification {
+        samples::notification(0)
     }
 
-    /// Makes the destination take nothing. See [`Capability::Retry`].
-    async fn push_back(&mut self) {}
+    /// Makes the destination decline every message for now, as a full queue does. See
+    /// [`Capability::Retry`].
+    async fn start_declining(&mut self) {}
 
-    /// Makes the destination take everything again. See [`Capability::Retry`].
-    async fn relent(&mut self) {}
+    /// Makes the destination accept messages again. See [`Capability::Retry`].
+    async fn stop_declining(&mut self) {}
 }
 
-/// One message as the destination has it.
+/// One message as the destination keeps it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Received {
-    /// The body, byte by byte.
+pub struct ReceivedMessage {
+    /// The body, byte for byte.
     pub body: Vec<u8>,
-    /// What stands beside the body, where the destination keeps it.
-    pub metadata: Option<Metadata>,
+    /// The metadata beside the body; `None` where the destination keeps only bodies.
+    pub metadata: Option<MessageMetadata>,
 }
 
-/// What a destination keeps beside a body.
+/// The facts that a destination keeps beside a body: headers or application properties.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Metadata {
-    /// The message's id.
+pub struct MessageMetadata {
+    /// The notification's `message_id`.
     pub message_id: String,
-    /// Its event type.
+    /// The name of the event type: `image.create`.
     pub event_type: String,
-    /// Its priority, by which it was routed.
+    /// The priority that the transport routed the message by.
     pub priority: Priority,
 }

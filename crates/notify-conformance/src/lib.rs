@@ -1,11 +1,145 @@
-//! The contract of a transport as named tests that every transport runs.
+//! The contract of [`Transport`](notify_core::Transport) as named tests, for authors of transports.
 //!
-//! A transport's crate implements [`Harness`] for its destination and writes one line,
-//! `notify_conformance::suite!(MyHarness);`. What a destination cannot be made to do its harness
-//! declares; nothing is skipped in silence. For transports that speak to a broker, [`broker`] starts
-//! one.
+//! A transport delivers messages to one destination: a file, a broker, your company's event bus. The
+//! [contract](notify_core::Transport#contract) says what the worker expects of it: try once, settle
+//! message by message, never claim an acceptance that the destination did not give. This crate turns
+//! each sentence of that contract into a *clause*, a test that any transport can run against its
+//! real destination.
 //!
-//! For tests only: never a normal dependency.
+//! Use it as a dev-dependency only. Its functions panic when a transport breaks the contract.
+//!
+//! # How to test your transport
+//!
+//! 1. Add the crate to `[dev-dependencies]`, together with `notify-core`.
+//! 2. Implement [`Harness`] for a type that stands for your destination. [`start`](Harness::start)
+//!    creates a fresh destination (a temporary directory, an own virtual host on a broker), and
+//!    [`transport`](Harness::transport) opens your transport to it. The other methods look into the
+//!    destination or disturb it.
+//! 3. List in [`UNSUPPORTED`](Harness::UNSUPPORTED) each [`Capability`] that your destination lacks,
+//!    with the reason. A clause that needs it prints that reason and passes; the suite skips nothing
+//!    silently.
+//! 4. Call [`suite!`] with your harness. It declares one `#[test]` for each clause.
+//!
+//! The harness reads the destination back in [`received`](Harness::received). Use another client than
+//! the one your transport uses: a client that misreads what it wrote proves nothing.
+//!
+//! # Clauses
+//!
+//! | clause | needs |
+//! |---|---|
+//! | [`delivers_in_order`](clauses::delivers_in_order) | `ReadBack` |
+//! | [`keeps_every_byte_of_the_body`](clauses::keeps_every_byte_of_the_body) | `ReadBack` |
+//! | [`delivers_unicode_and_large_messages`](clauses::delivers_unicode_and_large_messages) | `ReadBack` |
+//! | [`delivers_every_event_type_and_priority`](clauses::delivers_every_event_type_and_priority) | `ReadBack` |
+//! | [`keeps_the_metadata`](clauses::keeps_the_metadata) | `ReadBack`, `Metadata` |
+//! | [`an_empty_batch_touches_nothing`](clauses::an_empty_batch_touches_nothing) | |
+//! | [`settles_every_message_once`](clauses::settles_every_message_once) | |
+//! | [`refuses_one_and_accepts_the_rest`](clauses::refuses_one_and_accepts_the_rest) | `Refuse` |
+//! | [`asks_to_retry_while_the_destination_declines`](clauses::asks_to_retry_while_the_destination_declines) | `Retry` |
+//! | [`connects_once_the_destination_comes_up`](clauses::connects_once_the_destination_comes_up) | `Restart` |
+//! | [`a_kill_mid_batch_loses_and_repeats_nothing_accepted`](clauses::a_kill_mid_batch_loses_and_repeats_nothing_accepted) | `Restart` |
+//! | [`reconnects_after_a_restart_between_batches`](clauses::reconnects_after_a_restart_between_batches) | `Restart` |
+//! | [`a_stalled_send_can_be_dropped`](clauses::a_stalled_send_can_be_dropped) | `Stall` |
+//! | [`close_releases_the_destination`](clauses::close_releases_the_destination) | |
+//! | [`drop_releases_the_destination`](clauses::drop_releases_the_destination) | |
+//!
+//! # Example
+//!
+//! A transport that keeps messages in memory, its harness and its suite. The destination is a list
+//! behind a mutex, so the harness supports reading it back and nothing else:
+//!
+//! ```
+//! use std::sync::{Arc, Mutex};
+//!
+//! use notify_conformance::{Capability, Harness, MessageMetadata, ReceivedMessage};
+//! use notify_core::transport::async_trait;
+//! use notify_core::{Batch, EventType, Message, Result, Transport, Verdict};
+//!
+//! type Store = Arc<Mutex<Vec<Message>>>;
+//!
+//! // The transport, as in `src/lib.rs` of your crate.
+//! #[derive(Debug)]
+//! struct MemoryTransport(Store);
+//!
+//! #[async_trait]
+//! impl Transport for MemoryTransport {
+//!     fn name(&self) -> &'static str {
+//!         "memory"
+//!     }
+//!
+//!     fn wants(&self, _: EventType) -> bool {
+//!         true
+//!     }
+//!
+//!     async fn send(&mut self, batch: &mut Batch<'_>) -> Result<()> {
+//!         self.0.lock().unwrap().extend_from_slice(batch.messages());
+//!         batch.settle_rest(&Verdict::Accept);
+//!         Ok(())
+//!     }
+//!
+//!     async fn close(&mut self) -> Result<()> {
+//!         Ok(())
+//!     }
+//! }
+//!
+//! // The harness, as in `tests/conformance.rs` of your crate.
+//! struct MemoryHarness(Store);
+//!
+//! #[async_trait]
+//! impl Harness for MemoryHarness {
+//!     const UNSUPPORTED: &'static [(Capability, &'static str)] = &[
+//!         (Capability::Restart, "memory cannot go away"),
+//!         (Capability::Stall, "memory always answers"),
+//!         (Capability::Refuse, "memory accepts every message"),
+//!         (Capability::Retry, "memory has no bound"),
+//!     ];
+//!
+//!     async fn start() -> Self {
+//!         Self(Store::default())
+//!     }
+//!
+//!     fn transport(&self) -> Box<dyn Transport> {
+//!         Box::new(MemoryTransport(Arc::clone(&self.0)))
+//!     }
+//!
+//!     async fn received(&mut self) -> Vec<ReceivedMessage> {
+//!         let received = |message: &Message| ReceivedMessage {
+//!             body: message.body().to_vec(),
+//!             metadata: Some(MessageMetadata {
+//!                 message_id: message.id().to_string(),
+//!                 event_type: message.event_type().to_string(),
+//!                 priority: message.priority(),
+//!             }),
+//!         };
+//!         self.0.lock().unwrap().iter().map(received).collect()
+//!     }
+//!
+//!     async fn open_handles(&mut self) -> usize {
+//!         0
+//!     }
+//! }
+//!
+//! // Declares the tests `conformance::delivers_in_order`, `conformance::keeps_the_metadata`, …
+//! notify_conformance::suite!(MemoryHarness);
+//! #
+//! # // `suite!` declares tests, which a documentation test does not run.
+//! # notify_conformance::suite::run_clause(
+//! #     notify_conformance::clauses::delivers_in_order::<MemoryHarness>(),
+//! # );
+//! # notify_conformance::suite::run_clause(
+//! #     notify_conformance::clauses::keeps_the_metadata::<MemoryHarness>(),
+//! # );
+//! # notify_conformance::suite::run_clause(
+//! #     notify_conformance::clauses::close_releases_the_destination::<MemoryHarness>(),
+//! # );
+//! ```
+//!
+//! # What else is here
+//!
+//! * [`samples`]: notifications to send, among them what Glance itself sent.
+//! * [`script`]: a transport that follows a script of accepts, retries, refusals and failures, for
+//!   tests of code that uses a notifier. It runs the whole suite, so every clause is known to be
+//!   satisfiable.
 
 #![expect(
     clippy::missing_panics_doc,
@@ -18,57 +152,7 @@
 pub mod clauses;
 mod harness;
 pub mod samples;
-pub mod scripted;
+pub mod script;
+pub mod suite;
 
-#[doc(hidden)]
-pub use tokio;
-
-pub use harness::{Capability, Harness, Metadata, Received};
-
-/// Declares the whole suite for one [`Harness`]: a test for each clause of the contract.
-#[macro_export]
-macro_rules! suite {
-    ($harness:ty) => {
-        $crate::suite! { @clauses $harness:
-            delivers_in_order
-            keeps_every_byte_of_the_body
-            takes_unicode_and_large_messages
-            takes_every_event
-            keeps_the_metadata
-            an_empty_batch_is_free
-            settles_every_message_once
-            refuses_one_and_accepts_the_rest
-            retries_what_was_not_taken
-            is_down_at_start_then_up
-            killed_mid_batch_loses_nothing_accepted_and_repeats_nothing_confirmed
-            survives_a_restart_between_batches
-            a_stalled_send_can_be_dropped
-            close_releases
-            drop_without_close_is_quiet
-        }
-    };
-    (@clauses $harness:ty: $($clause:ident)+) => {
-        #[cfg(test)]
-        mod conformance {
-            use super::*;
-
-            $(
-                #[test]
-                fn $clause() {
-                    $crate::run($crate::clauses::$clause::<$harness>());
-                }
-            )+
-        }
-    };
-}
-
-/// Runs one clause on a runtime of its own: two threads, as the worker of a service has beside it.
-#[doc(hidden)]
-pub fn run(clause: impl Future<Output = ()>) {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .expect("a runtime")
-        .block_on(clause);
-}
+pub use harness::{Capability, Harness, MessageMetadata, ReceivedMessage};

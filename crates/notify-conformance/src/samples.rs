@@ -1,26 +1,63 @@
-//! Notifications to send: Glance's own, and as many distinct ones as a test wants.
+//! Notifications for tests: those that Glance sent, and any number of distinct ones.
+//!
+//! Every sample is a pure function of its arguments, so two runs send the same bytes.
+
+use std::ops::Range;
 
 use notify_core::codec::{Encoding, NotificationInput, SizeLimits};
-use notify_core::event::{Body, Image, ImageSend, ImageStatus};
+use notify_core::event::{Body, Image, ImageSend, ImageStatus, Payload};
 use notify_core::{Event, Message, Notification, Priority};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-/// What Glance's own code of 2013 sent, line by line: event type, priority and payload.
+/// The notifications that Glance's own code of 2013 sent, one per line.
+///
+/// Each line is a JSON object with `event_type`, `priority` and `payload`.
+///
+/// # Examples
+///
+/// ```
+/// use notify_conformance::samples::GLANCE_2013;
+///
+/// assert!(GLANCE_2013.lines().all(|line| line.starts_with('{')));
+/// ```
 pub const GLANCE_2013: &str = include_str!("samples/glance-2013.jsonl");
 
-/// [`GLANCE_2013`] as it is read.
+/// Reads [`GLANCE_2013`], line by line.
+///
+/// # Examples
+///
+/// ```
+/// use notify_conformance::samples;
+///
+/// let bodies = samples::glance_2013();
+/// assert_eq!(bodies.len(), samples::GLANCE_2013.lines().count());
+/// ```
 pub fn glance_2013() -> Vec<Body> {
     GLANCE_2013
         .lines()
         .map(|line| match NotificationInput::read(line.as_bytes(), &SizeLimits::default()) {
             Ok(NotificationInput::Body(body)) => body,
-            other => panic!("not a body: {other:?}"),
+            other => panic!("expected an event without an envelope, got {other:?}"),
         })
         .collect()
 }
 
-/// The notification number `number`: its id and everything in it follow from the number.
+/// Returns sample `number`: its id, event, priority and payload follow from the number.
+///
+/// Every third number is an `image.create` at `INFO`, the next an `image.send` at `ERROR` and the next
+/// an `image.upload` at `WARN`.
+///
+/// # Examples
+///
+/// ```
+/// use notify_conformance::samples::notification;
+/// use notify_core::EventType;
+///
+/// assert_eq!(notification(3).body.event_type(), EventType::ImageCreate);
+/// assert_eq!(notification(3).message_id, notification(3).message_id);
+/// assert_ne!(notification(3).message_id, notification(6).message_id);
+/// ```
 pub fn notification(number: u64) -> Notification {
     let id = Uuid::from_u64_pair(0x4000 | number.rotate_right(32) << 16, 1 << 63 | number);
     let time = OffsetDateTime::UNIX_EPOCH + time::Duration::seconds(1_795_000_000);
@@ -32,9 +69,7 @@ pub fn notification(number: u64) -> Notification {
             Event::ImageCreate(image.into())
         }
         1 => Event::ImageSend(Priority::Error, ImageSend::new(id, number)),
-        _ => Event::ImageUpload(notify_core::event::Payload::Warn(format!(
-            "upload {number} was slow"
-        ))),
+        _ => Event::ImageUpload(Payload::Warn(format!("upload {number} was slow"))),
     };
     Notification {
         message_id: id,
@@ -44,20 +79,54 @@ pub fn notification(number: u64) -> Notification {
     }
 }
 
-/// The messages of the notifications of `numbers`.
-pub fn messages(numbers: std::ops::Range<u64>) -> Vec<Message> {
+/// Encodes the samples of a range of numbers, in order.
+///
+/// # Examples
+///
+/// ```
+/// use notify_conformance::samples;
+///
+/// let messages = samples::messages(0..100);
+/// assert_eq!(messages.len(), 100);
+/// assert_eq!(messages[7].id(), samples::notification(7).message_id);
+/// ```
+pub fn messages(numbers: Range<u64>) -> Vec<Message> {
     numbers.map(|number| encode(&notification(number))).collect()
 }
 
-/// A notification in the default encoding.
+/// Encodes a notification in the default encoding.
+///
+/// # Panics
+///
+/// When the notification exceeds the default [`SizeLimits`].
+///
+/// # Examples
+///
+/// ```
+/// use notify_conformance::samples;
+///
+/// let message = samples::encode(&samples::notification(1));
+/// assert!(message.body().starts_with(b"{"));
+/// ```
 pub fn encode(notification: &Notification) -> Message {
     match notification.encode(&Encoding::default()) {
         Ok(message) => message,
-        Err(error) => panic!("a sample must be encoded: {error:#}"),
+        Err(error) => panic!("cannot encode the sample: {error:#}"),
     }
 }
 
-/// Texts that break naive readers: every script, every control, every quote; and one of 256 KiB.
+/// Returns texts that break careless encoders.
+///
+/// They hold several scripts, quotes, line separators, control characters and bidirectional controls;
+/// the last one is 256 KiB long.
+///
+/// # Examples
+///
+/// ```
+/// use notify_conformance::samples::difficult_texts;
+///
+/// assert!(difficult_texts().iter().any(|text| text.len() == 256 * 1024));
+/// ```
 pub fn difficult_texts() -> Vec<String> {
     vec![
         "Ünïcödé — 日本語 — עברית — 🖼️ — \u{10ffff}".into(),

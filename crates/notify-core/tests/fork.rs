@@ -10,7 +10,7 @@ use std::io::{Read, Write};
 use std::time::Duration;
 
 use fork::Fork;
-use notify_conformance::scripted::Script;
+use notify_conformance::script::Script;
 use notify_core::event::Payload;
 use notify_core::{Event, Notifier};
 

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use notify_conformance::scripted::Script;
+use notify_conformance::script::Script;
 use notify_core::event::Payload;
 use notify_core::{Event, Notifier};
 use tokio::time::Instant;

@@ -7,7 +7,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
-use notify_conformance::{Capability, Harness, Received};
+use notify_conformance::{Capability, Harness, ReceivedMessage};
 use notify_core::Transport;
 use notify_log::{Config, FileConfig, Log};
 use tempfile::TempDir;
@@ -31,7 +31,7 @@ impl LogFile {
 
 #[async_trait]
 impl Harness for LogFile {
-    const CANNOT: &'static [(Capability, &'static str)] = &[
+    const UNSUPPORTED: &'static [(Capability, &'static str)] = &[
         (Capability::Metadata, "a line is the body and nothing beside it"),
         (Capability::Refuse, "a file takes whatever is written"),
         (Capability::Retry, "no disk can be filled from within: `full.rs` does, in a process"),
@@ -47,16 +47,16 @@ impl Harness for LogFile {
         Box::new(Log::new(Config::File(FileConfig::new(&self.path))))
     }
 
-    async fn received(&mut self) -> Vec<Received> {
+    async fn received(&mut self) -> Vec<ReceivedMessage> {
         let content = fs::read(&self.path).unwrap_or_default();
         let lines = content.split_inclusive(|&byte| byte == b'\n');
         lines
             .map(|line| line.strip_suffix(b"\n").expect("a whole line"))
-            .map(|line| Received { body: line.to_vec(), metadata: None })
+            .map(|line| ReceivedMessage { body: line.to_vec(), metadata: None })
             .collect()
     }
 
-    async fn holders(&mut self) -> usize {
+    async fn open_handles(&mut self) -> usize {
         let theirs = |fd: PathBuf| fs::read_link(fd).is_ok_and(|file| is_of(&self.path, &file));
         let open = fs::read_dir("/proc/self/fd").expect("the open files");
         open.flatten().filter(|fd| theirs(fd.path())).count()
@@ -71,7 +71,7 @@ impl Harness for LogFile {
         fs::rename(nowhere, &self.path).expect("the link in place of the file");
     }
 
-    async fn revive(&mut self) {
+    async fn restart(&mut self) {
         if fs::rename(self.aside(), &self.path).is_err() {
             fs::remove_file(&self.path).expect("the link to go");
         }
@@ -83,7 +83,7 @@ impl Harness for LogFile {
         self.lock = Some(file);
     }
 
-    async fn thaw(&mut self) {
+    async fn resume(&mut self) {
         self.lock = None;
     }
 }

@@ -46,7 +46,7 @@ fn open(options: DriverOptions) -> Result<Box<dyn Transport>> {
 
 #[cfg(test)]
 mod tests {
-    use notify_conformance::{Capability, Harness, Received};
+    use notify_conformance::{Capability, Harness, ReceivedMessage};
 
     use super::*;
 
@@ -55,8 +55,8 @@ mod tests {
 
     #[async_trait]
     impl Harness for Nothing {
-        const CANNOT: &'static [(Capability, &'static str)] = &[
-            (Capability::Keep, "noop keeps nothing"),
+        const UNSUPPORTED: &'static [(Capability, &'static str)] = &[
+            (Capability::ReadBack, "noop keeps nothing"),
             (Capability::Metadata, "noop keeps nothing"),
             (Capability::Restart, "noop has nothing to restart"),
             (Capability::Stall, "noop has nothing to stall"),
@@ -72,11 +72,11 @@ mod tests {
             Box::new(Noop)
         }
 
-        async fn received(&mut self) -> Vec<Received> {
+        async fn received(&mut self) -> Vec<ReceivedMessage> {
             Vec::new()
         }
 
-        async fn holders(&mut self) -> usize {
+        async fn open_handles(&mut self) -> usize {
             0
         }
     }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 use async_trait::async_trait;
-use notify_conformance::{Capability, Harness, Received};
+use notify_conformance::{Capability, Harness, ReceivedMessage};
 use notify_core::Transport;
 use notify_spool::disk::{Disk, Storage};
 use notify_spool::{Config, Spool};
@@ -31,7 +31,7 @@ impl SpoolDir {
 
 #[async_trait]
 impl Harness for SpoolDir {
-    const CANNOT: &'static [(Capability, &'static str)] = &[
+    const UNSUPPORTED: &'static [(Capability, &'static str)] = &[
         (Capability::Metadata, "a record is the body and nothing beside it"),
         (Capability::Refuse, "a disk takes whatever fits"),
         (Capability::Retry, "no disk can be filled from within: `full.rs` fills the spool"),
@@ -43,12 +43,12 @@ impl Harness for SpoolDir {
 
     fn transport(&self) -> Box<dyn Transport> {
         let config = Config::new(self.path()).on_disk(Arc::new(self.switch.clone()));
-        let inner = notify_conformance::scripted::Script::default().transport();
+        let inner = notify_conformance::script::Script::default().transport();
         Box::new(Spool::open(config, inner).expect("the defaults to be right").0)
     }
 
     /// Reads a copy of the file with the database's own reader: the file itself is in use.
-    async fn received(&mut self) -> Vec<Received> {
+    async fn received(&mut self) -> Vec<ReceivedMessage> {
         let copy = self.dir.path().join("copy");
         let mut received = Vec::new();
         for slot in 0..2 {
@@ -66,7 +66,7 @@ impl Harness for SpoolDir {
                 let mut rest = chunk.value();
                 while let Some((length, tail)) = rest.split_first_chunk() {
                     let (body, tail) = tail.split_at(u32::from_le_bytes(*length) as usize);
-                    received.push(Received { body: body.to_vec(), metadata: None });
+                    received.push(ReceivedMessage { body: body.to_vec(), metadata: None });
                     rest = tail;
                 }
             }
@@ -74,7 +74,7 @@ impl Harness for SpoolDir {
         received
     }
 
-    async fn holders(&mut self) -> usize {
+    async fn open_handles(&mut self) -> usize {
         let ours = |fd: PathBuf| fs::read_link(fd).is_ok_and(|file| file.starts_with(self.path()));
         let open = fs::read_dir("/proc/self/fd").expect("the open files");
         open.flatten().filter(|fd| ours(fd.path())).count()
@@ -85,7 +85,7 @@ impl Harness for SpoolDir {
         self.switch.set(|state| state.fails = true);
     }
 
-    async fn revive(&mut self) {
+    async fn restart(&mut self) {
         self.switch.set(|state| state.fails = false);
     }
 
@@ -93,7 +93,7 @@ impl Harness for SpoolDir {
         self.switch.set(|state| state.hangs = true);
     }
 
-    async fn thaw(&mut self) {
+    async fn resume(&mut self) {
         self.switch.set(|state| state.hangs = false);
     }
 }

@@ -10,7 +10,7 @@ use glance_notify::event::{Body as Told, EventType, Priority};
 use glance_notify::testing::{Recorder, recorder};
 use glance_notify::{Event, Notification, Notifier};
 use http_body_util::BodyExt;
-use notify_conformance::scripted::Script;
+use notify_conformance::script::Script;
 use notify_interop::service::{App, router, send_outbox, serve};
 use rusqlite::Connection;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -93,7 +93,7 @@ async fn a_client_that_leaves_early_is_told_as_an_error_before_the_service_ends(
     stop.send(()).unwrap();
     tokio::time::timeout(Duration::from_secs(60), server).await.unwrap().unwrap().unwrap();
 
-    let taken = script.taken();
+    let taken = script.stored();
     assert_eq!(taken.len(), 5);
     let last = Notification::from_json(taken[4].body()).unwrap();
     let Told::Event(Event::ImageSend(Priority::Error, facts)) = &last.body else {

@@ -1,33 +1,36 @@
-//! What is sent arrives: in order, byte by byte, with what stands beside it.
+//! Clauses about content: messages arrive in order and byte for byte, with their metadata.
 
 use notify_core::event::{Body, Image, ImageStatus, Payload};
-use notify_core::{Event, Notification, Priority};
+use notify_core::{Event, EventType, Notification, Priority};
 
-use super::{attempt, bodies, can, deliver};
-use crate::harness::{Capability, Harness, Received};
+use super::attempts::{attempt, deliver};
+use super::comparison::{assert_same_bodies, assert_same_order};
+use crate::harness::{Capability, Harness};
 use crate::samples;
 
-/// Messages arrive in the order of their batch, and batches in theirs.
+/// Messages arrive in the order of their batch, and batches in the order of their attempts.
+///
+/// All messages have one priority, because a destination may keep priorities apart. Needs
+/// [`Capability::ReadBack`].
 pub async fn delivers_in_order<H: Harness>() {
-    if !can::<H>(&[Capability::Keep]) {
+    if !Capability::ReadBack.is_supported_by::<H>() {
         return;
     }
     let mut harness = H::start().await;
     let mut transport = harness.transport();
-    // Of one priority: a destination may keep the others apart.
     let messages: Vec<_> =
-        (0..1000).map(|n| samples::encode(&samples::notification(n * 3))).collect();
+        (0..1000).map(|number| samples::encode(&samples::notification(number * 3))).collect();
     for batch in messages.chunks(300) {
         deliver(transport.as_mut(), batch).await;
     }
-    let received = harness.received().await;
-    let received: Vec<_> = received.iter().map(|received| received.body.as_slice()).collect();
-    assert!(received == bodies(&messages), "the order of {} bodies differs", received.len());
+    assert_same_order(&harness.received().await, &messages);
 }
 
-/// What arrives is the body, byte by byte.
+/// The destination receives the body of each message byte for byte.
+///
+/// The bodies are those that Glance sent. Needs [`Capability::ReadBack`].
 pub async fn keeps_every_byte_of_the_body<H: Harness>() {
-    if !can::<H>(&[Capability::Keep]) {
+    if !Capability::ReadBack.is_supported_by::<H>() {
         return;
     }
     let mut harness = H::start().await;
@@ -40,12 +43,14 @@ pub async fn keeps_every_byte_of_the_body<H: Harness>() {
         })
         .collect();
     deliver(transport.as_mut(), &messages).await;
-    assert_eq!(sorted(&harness.received().await), sorted_bodies(&bodies(&messages)));
+    assert_same_bodies(&harness.received().await, &messages);
 }
 
-/// Unicode, controls and large texts arrive as they were encoded.
-pub async fn takes_unicode_and_large_messages<H: Harness>() {
-    if !can::<H>(&[Capability::Keep]) {
+/// Unicode, control characters and texts of 256 KiB arrive byte for byte.
+///
+/// Needs [`Capability::ReadBack`].
+pub async fn delivers_unicode_and_large_messages<H: Harness>() {
+    if !Capability::ReadBack.is_supported_by::<H>() {
         return;
     }
     let mut harness = H::start().await;
@@ -58,16 +63,18 @@ pub async fn takes_unicode_and_large_messages<H: Harness>() {
         image.properties.insert(text.chars().take(100).collect(), text.clone());
         let create = Event::ImageCreate(image.into());
         messages.push(samples::encode(&Notification { body: create.into(), ..sample.clone() }));
-        let failed = Event::ImageUpload(Payload::Error(text));
-        messages.push(samples::encode(&Notification { body: failed.into(), ..sample }));
+        let failure = Event::ImageUpload(Payload::Error(text));
+        messages.push(samples::encode(&Notification { body: failure.into(), ..sample }));
     }
     deliver(transport.as_mut(), &messages).await;
-    assert_eq!(sorted(&harness.received().await), sorted_bodies(&bodies(&messages)));
+    assert_same_bodies(&harness.received().await, &messages);
 }
 
-/// Id, event type and priority stand beside the body.
+/// The destination keeps id, event type and priority beside each body.
+///
+/// Needs [`Capability::ReadBack`] and [`Capability::Metadata`].
 pub async fn keeps_the_metadata<H: Harness>() {
-    if !can::<H>(&[Capability::Keep, Capability::Metadata]) {
+    if ![Capability::ReadBack, Capability::Metadata].iter().all(|it| it.is_supported_by::<H>()) {
         return;
     }
     let mut harness = H::start().await;
@@ -82,31 +89,33 @@ pub async fn keeps_the_metadata<H: Harness>() {
             .iter()
             .filter_map(|received| received.metadata.as_ref())
             .find(|metadata| metadata.message_id == id)
-            .unwrap_or_else(|| panic!("{id} is not there"));
+            .unwrap_or_else(|| panic!("the destination has no metadata of message {id}"));
         assert_eq!(metadata.event_type, message.event_type().as_str());
         assert_eq!(metadata.priority, message.priority());
     }
 }
 
-/// An empty batch touches nothing: no connection, no file.
-pub async fn an_empty_batch_is_free<H: Harness>() {
+/// An empty batch succeeds without opening a connection or a file.
+pub async fn an_empty_batch_touches_nothing<H: Harness>() {
     let mut harness = H::start().await;
     let mut transport = harness.transport();
     let attempt = attempt(transport.as_mut(), &[]).await;
     assert!(attempt.end.is_ok());
-    assert_eq!(harness.holders().await, 0);
+    assert_eq!(harness.open_handles().await, 0);
     assert_eq!(harness.received().await, []);
 }
 
-/// All three priorities go through one transport, and each event type.
-pub async fn takes_every_event<H: Harness>() {
-    if !can::<H>(&[Capability::Keep]) {
+/// One transport delivers every event type at every priority.
+///
+/// Needs [`Capability::ReadBack`].
+pub async fn delivers_every_event_type_and_priority<H: Harness>() {
+    if !Capability::ReadBack.is_supported_by::<H>() {
         return;
     }
     let mut harness = H::start().await;
     let mut transport = harness.transport();
     let mut messages = Vec::new();
-    for (&event_type, number) in notify_core::EventType::ALL.iter().zip(0..) {
+    for (&event_type, number) in EventType::ALL.iter().zip(0..) {
         for &priority in Priority::ALL {
             let payload = serde_json::json!({ "of": event_type, "at": priority });
             let body = Body::AsRead { event_type, priority, payload };
@@ -114,17 +123,5 @@ pub async fn takes_every_event<H: Harness>() {
         }
     }
     deliver(transport.as_mut(), &messages).await;
-    assert_eq!(sorted(&harness.received().await), sorted_bodies(&bodies(&messages)));
-}
-
-fn sorted(received: &[Received]) -> Vec<String> {
-    sorted_bodies(&received.iter().map(|received| received.body.as_slice()).collect::<Vec<_>>())
-}
-
-/// As text, for a failure that can be read.
-fn sorted_bodies(bodies: &[&[u8]]) -> Vec<String> {
-    let mut bodies: Vec<_> =
-        bodies.iter().map(|body| String::from_utf8_lossy(body).into()).collect();
-    bodies.sort();
-    bodies
+    assert_same_bodies(&harness.received().await, &messages);
 }

@@ -1,17 +1,21 @@
-//! The destination goes away, comes back, and stops answering.
+//! Clauses about faults: the destination goes away, comes back and stops answering.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use super::{Delivery, attempt, can, deliver, deliver_telling, within};
+use notify_core::Verdict;
+
+use super::attempts::{attempt, deliver, deliver_counting};
+use super::comparison::assert_all_arrived;
+use super::waiting::within;
 use crate::harness::{Capability, Harness};
 use crate::samples;
-use notify_core::{Message, Verdict};
 
-/// A destination that is away at first is an error that passes, and is used once it is there.
-pub async fn is_down_at_start_then_up<H: Harness>() {
-    if !can::<H>(&[Capability::Restart]) {
+/// A destination that is down causes a transient error; once it is up, the same transport delivers.
+///
+/// Needs [`Capability::Restart`].
+pub async fn connects_once_the_destination_comes_up<H: Harness>() {
+    if !Capability::Restart.is_supported_by::<H>() {
         return;
     }
     let mut harness = H::start().await;
@@ -19,18 +23,20 @@ pub async fn is_down_at_start_then_up<H: Harness>() {
     let mut transport = harness.transport();
     let messages = samples::messages(0..10);
     let attempt = within("an error", attempt(transport.as_mut(), &messages)).await;
-    let error = attempt.end.expect_err("nobody is there");
-    assert!(error.is_transient(), "{error:#}");
+    let error = attempt.end.expect_err("`send` returned `Ok` while the destination was down");
+    assert!(error.is_transient(), "expected a transient error, got: {error:#}");
     assert!(!attempt.verdicts.iter().any(|verdict| matches!(verdict, Some(Verdict::Accept))));
-    harness.revive().await;
-    let delivery = deliver(transport.as_mut(), &messages).await;
-    arrived(&mut harness, &messages, &delivery).await;
+    harness.restart().await;
+    let report = deliver(transport.as_mut(), &messages).await;
+    assert_all_arrived(&mut harness, &messages, &report).await;
 }
 
-/// A destination that is killed in the middle of a batch has everything that was accepted; nothing
-/// that was accepted is sent again.
-pub async fn killed_mid_batch_loses_nothing_accepted_and_repeats_nothing_confirmed<H: Harness>() {
-    if !can::<H>(&[Capability::Restart]) {
+/// A destination that dies in the middle of a batch keeps every accepted message, and the transport
+/// sends none of those again.
+///
+/// Needs [`Capability::Restart`].
+pub async fn a_kill_mid_batch_loses_and_repeats_nothing_accepted<H: Harness>() {
+    if !Capability::Restart.is_supported_by::<H>() {
         return;
     }
     let mut harness = H::start().await;
@@ -38,27 +44,28 @@ pub async fn killed_mid_batch_loses_nothing_accepted_and_repeats_nothing_confirm
     let messages = samples::messages(0..20_000);
     deliver(transport.as_mut(), &messages[..1]).await;
     let accepted = AtomicUsize::new(0);
-    let sending = deliver_telling(transport.as_mut(), &messages[1..], &accepted);
-    let (delivery, ()) = tokio::join!(sending, async {
-        for some in [2000, 10_000] {
-            while accepted.load(Ordering::Relaxed) < some {
+    let sending = deliver_counting(transport.as_mut(), &messages[1..], &accepted);
+    let (mut report, ()) = tokio::join!(sending, async {
+        for threshold in [2000, 10_000] {
+            while accepted.load(Ordering::Relaxed) < threshold {
                 tokio::task::yield_now().await;
             }
             harness.kill().await;
             tokio::time::sleep(Duration::from_millis(50)).await;
-            harness.revive().await;
+            harness.restart().await;
         }
     });
-    assert!(delivery.failures > 0, "it was killed in the middle, and nobody noticed");
-    let mut delivery = delivery;
-    delivery.unsure.insert(0, false);
-    println!("{} attempts failed", delivery.failures);
-    arrived(&mut harness, &messages, &delivery).await;
+    assert!(report.failures > 0, "no attempt failed although the destination was killed twice");
+    report.may_be_repeated.insert(0, false);
+    println!("{} attempts failed", report.failures);
+    assert_all_arrived(&mut harness, &messages, &report).await;
 }
 
-/// A destination that was restarted between two batches is connected to anew.
-pub async fn survives_a_restart_between_batches<H: Harness>() {
-    if !can::<H>(&[Capability::Restart]) {
+/// The transport connects again to a destination that restarted between two batches.
+///
+/// Needs [`Capability::Restart`].
+pub async fn reconnects_after_a_restart_between_batches<H: Harness>() {
+    if !Capability::Restart.is_supported_by::<H>() {
         return;
     }
     let mut harness = H::start().await;
@@ -66,15 +73,17 @@ pub async fn survives_a_restart_between_batches<H: Harness>() {
     let messages = samples::messages(0..20);
     deliver(transport.as_mut(), &messages[..10]).await;
     harness.kill().await;
-    harness.revive().await;
-    let mut delivery = deliver(transport.as_mut(), &messages[10..]).await;
-    delivery.unsure.splice(0..0, vec![false; 10]);
-    arrived(&mut harness, &messages, &delivery).await;
+    harness.restart().await;
+    let mut report = deliver(transport.as_mut(), &messages[10..]).await;
+    report.may_be_repeated.splice(0..0, vec![false; 10]);
+    assert_all_arrived(&mut harness, &messages, &report).await;
 }
 
-/// A send that hangs can be dropped; the transport is as good as before.
+/// Dropping a `send` that hangs leaves the transport usable, as the worker's attempt timeout needs.
+///
+/// Needs [`Capability::Stall`].
 pub async fn a_stalled_send_can_be_dropped<H: Harness>() {
-    if !can::<H>(&[Capability::Stall]) {
+    if !Capability::Stall.is_supported_by::<H>() {
         return;
     }
     let mut harness = H::start().await;
@@ -82,34 +91,12 @@ pub async fn a_stalled_send_can_be_dropped<H: Harness>() {
     let messages = samples::messages(0..20);
     deliver(transport.as_mut(), &messages[..10]).await;
     harness.stall().await;
-    let hanging = attempt(transport.as_mut(), &messages[10..]);
-    let hanging = tokio::time::timeout(Duration::from_millis(500), hanging).await;
-    assert!(hanging.is_err(), "a destination that does not answer cannot have accepted");
-    harness.thaw().await;
-    let mut delivery = deliver(transport.as_mut(), &messages[10..]).await;
-    delivery.unsure.fill(true);
-    delivery.unsure.splice(0..0, vec![false; 10]);
-    arrived(&mut harness, &messages, &delivery).await;
-}
-
-/// Every message is there, byte by byte; and once, unless an attempt left open if it was taken.
-async fn arrived<H: Harness>(harness: &mut H, messages: &[Message], delivery: &Delivery) {
-    if !can::<H>(&[Capability::Keep]) {
-        return;
-    }
-    let received = harness.received().await;
-    let mut copies: HashMap<&[u8], usize> = HashMap::new();
-    for received in &received {
-        *copies.entry(&received.body).or_default() += 1;
-    }
-    for (message, &unsure) in messages.iter().zip(&delivery.unsure) {
-        let copies = copies.remove(message.body()).unwrap_or(0);
-        assert!(copies > 0, "{:?} was accepted and is not there", message.id());
-        assert!(
-            copies == 1 || unsure,
-            "{:?} was confirmed and is there {copies} times",
-            message.id()
-        );
-    }
-    assert!(copies.is_empty(), "{} bodies are there that nobody sent", copies.len());
+    let stalled = attempt(transport.as_mut(), &messages[10..]);
+    let stalled = tokio::time::timeout(Duration::from_millis(500), stalled).await;
+    assert!(stalled.is_err(), "`send` returned although the destination does not answer");
+    harness.resume().await;
+    let mut report = deliver(transport.as_mut(), &messages[10..]).await;
+    report.may_be_repeated.fill(true);
+    report.may_be_repeated.splice(0..0, vec![false; 10]);
+    assert_all_arrived(&mut harness, &messages, &report).await;
 }

@@ -1,30 +1,31 @@
-//! What a transport took hold of it lets go.
+//! Clauses about release: a closed or dropped transport leaves no connection, file or thread.
 
-use super::{deliver, released, within};
+use super::attempts::deliver;
+use super::waiting::{wait_until_released, within};
 use crate::harness::Harness;
 use crate::samples;
 
-/// Closing releases the destination; so does closing what was never used.
-pub async fn close_releases<H: Harness>() {
+/// `close` releases the destination, also when the transport never sent anything.
+pub async fn close_releases_the_destination<H: Harness>() {
     let mut harness = H::start().await;
     let mut transport = harness.transport();
     deliver(transport.as_mut(), &samples::messages(0..3)).await;
-    let closed = within("close", transport.close()).await;
+    let closed = within("`close`", transport.close()).await;
     assert!(closed.is_ok(), "{closed:?}");
-    released(&mut harness).await;
+    wait_until_released(&mut harness).await;
     let mut unused = harness.transport();
-    let closed = within("close", unused.close()).await;
+    let closed = within("`close`", unused.close()).await;
     assert!(closed.is_ok(), "{closed:?}");
-    assert_eq!(harness.holders().await, 0);
+    assert_eq!(harness.open_handles().await, 0);
 }
 
-/// A transport that is dropped without being closed releases the destination too, without a word.
-pub async fn drop_without_close_is_quiet<H: Harness>() {
+/// Dropping a transport without closing it releases the destination, without a panic.
+pub async fn drop_releases_the_destination<H: Harness>() {
     let mut harness = H::start().await;
     let mut transport = harness.transport();
     deliver(transport.as_mut(), &samples::messages(0..3)).await;
     drop(transport);
-    released(&mut harness).await;
+    wait_until_released(&mut harness).await;
     drop(harness.transport());
-    assert_eq!(harness.holders().await, 0);
+    assert_eq!(harness.open_handles().await, 0);
 }

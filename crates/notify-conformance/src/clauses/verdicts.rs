@@ -1,17 +1,18 @@
-//! Each message gets its own verdict, once.
+//! Clauses about verdicts: each message gets its own, once.
 
 use notify_core::Verdict;
 
-use super::{attempt, bodies, can, deliver};
+use super::attempts::{attempt, deliver};
+use super::comparison::assert_same_bodies;
 use crate::harness::{Capability, Harness};
 use crate::samples;
 
-/// Every message of a batch is settled, and none twice.
+/// The transport settles every message of a batch exactly once.
 pub async fn settles_every_message_once<H: Harness>() {
     let harness = H::start().await;
     let mut transport = harness.transport();
     for size in [1, 2, 100, 1024] {
-        // `attempt` checks that none is settled twice.
+        // `attempt` panics when the transport settles a message twice.
         let attempt = attempt(transport.as_mut(), &samples::messages(0..size)).await;
         assert!(attempt.end.is_ok(), "{:?}", attempt.end);
         let accepted = |verdict: &Option<Verdict>| matches!(verdict, Some(Verdict::Accept));
@@ -19,18 +20,20 @@ pub async fn settles_every_message_once<H: Harness>() {
     }
 }
 
-/// One message that the destination will never take does not keep its neighbours from it, and is
-/// not sent twice for them.
+/// One refused message neither delays nor repeats the other messages of its batch.
+///
+/// Needs [`Capability::Refuse`].
 pub async fn refuses_one_and_accepts_the_rest<H: Harness>() {
-    if !can::<H>(&[Capability::Refuse]) {
+    if !Capability::Refuse.is_supported_by::<H>() {
         return;
     }
     let mut harness = H::start().await;
-    let refused = samples::encode(&harness.refusable().await);
+    let refused = samples::encode(&harness.refused_notification().await);
     let mut transport = harness.transport();
     let mut messages = samples::messages(1..21);
     messages.insert(10, refused.clone());
-    // A refusal may take a second attempt: unroutable once is worth declaring the route anew.
+    // A transport may ask for a second attempt before it refuses: an unroutable message is worth
+    // declaring its queue again.
     let mut verdicts = attempt(transport.as_mut(), &messages).await.verdicts;
     if matches!(verdicts[10], Some(Verdict::Retry(_))) {
         verdicts[10] = attempt(transport.as_mut(), &messages[10..=10]).await.verdicts.remove(0);
@@ -39,43 +42,38 @@ pub async fn refuses_one_and_accepts_the_rest<H: Harness>() {
         match verdict {
             Some(Verdict::Refuse(error)) if index == 10 => assert!(!error.to_string().is_empty()),
             Some(Verdict::Accept) if index != 10 => {}
-            other => panic!("message {index}: {other:?}"),
+            other => panic!("unexpected verdict of message {index}: {other:?}"),
         }
     }
-    if can::<H>(&[Capability::Keep]) {
+    if Capability::ReadBack.is_supported_by::<H>() {
         messages.remove(10);
-        let received = harness.received().await;
-        let mut received: Vec<_> =
-            received.iter().map(|received| received.body.as_slice()).collect();
-        let mut sent = bodies(&messages);
-        received.sort_unstable();
-        sent.sort_unstable();
-        assert!(received == sent, "{} arrived, {} were sent", received.len(), sent.len());
+        assert_same_bodies(&harness.received().await, &messages);
     }
 }
 
-/// What the destination does not take now is said to be worth another try, and goes through later.
-pub async fn retries_what_was_not_taken<H: Harness>() {
-    if !can::<H>(&[Capability::Retry]) {
+/// The transport asks for a retry while the destination declines messages, and delivers them later.
+///
+/// A full destination may still have room for one or two messages. Needs [`Capability::Retry`].
+pub async fn asks_to_retry_while_the_destination_declines<H: Harness>() {
+    if !Capability::Retry.is_supported_by::<H>() {
         return;
     }
     let mut harness = H::start().await;
     let mut transport = harness.transport();
     let messages = samples::messages(0..30);
     deliver(transport.as_mut(), &messages[..10]).await;
-    harness.push_back().await;
+    harness.start_declining().await;
     let attempt = attempt(transport.as_mut(), &messages[10..20]).await;
-    // A destination may have room for a last one or two.
-    let retried =
+    let retries =
         attempt.verdicts.iter().filter(|verdict| matches!(verdict, Some(Verdict::Retry(_))));
-    assert!(retried.count() >= 8, "{:?}", attempt.verdicts);
-    let left: Vec<_> = messages[10..20]
+    assert!(retries.count() >= 8, "expected at least 8 retries: {:?}", attempt.verdicts);
+    let pending: Vec<_> = messages[10..20]
         .iter()
         .zip(&attempt.verdicts)
         .filter(|(_, verdict)| !matches!(verdict, Some(Verdict::Accept)))
         .map(|(message, _)| message.clone())
         .chain(messages[20..].iter().cloned())
         .collect();
-    harness.relent().await;
-    deliver(transport.as_mut(), &left).await;
+    harness.stop_declining().await;
+    deliver(transport.as_mut(), &pending).await;
 }

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use crate::common::event;
-use notify_conformance::scripted::{Act, Attempt, End, Script};
+use notify_conformance::script::{Script, ScriptAction, ScriptAttempt, ScriptEnd};
 use notify_core::codec::{Encoding, SizeLimits};
 use notify_core::event::Payload;
 use notify_core::pipeline::{Overflow, QueueConfig, Stats};
@@ -19,30 +19,30 @@ enum Step {
     Emit(usize),
     EmitTooLarge,
     Enqueue,
-    Script(Vec<Act>, End),
+    Script(Vec<ScriptAction>, ScriptEnd),
     Wait(u64),
     Stall(bool),
 }
 
 fn step() -> impl Strategy<Value = Step> {
     let act = prop_oneof![
-        3 => Just(Act::Accept),
-        1 => Just(Act::Retry),
-        1 => Just(Act::Refuse),
-        1 => Just(Act::Leave),
-        1 => Just(Act::Swallow),
+        3 => Just(ScriptAction::Accept),
+        1 => Just(ScriptAction::Retry),
+        1 => Just(ScriptAction::Refuse),
+        1 => Just(ScriptAction::LeaveUnsettled),
+        1 => Just(ScriptAction::StoreUnsettled),
     ];
     let end = prop_oneof![
-        3 => Just(End::Ok),
-        2 => Just(End::Transient),
-        1 => Just(End::Permanent),
-        1 => Just(End::Stall),
+        3 => Just(ScriptEnd::Ok),
+        2 => Just(ScriptEnd::Transient),
+        1 => Just(ScriptEnd::Permanent),
+        1 => Just(ScriptEnd::Stall),
     ];
     prop_oneof![
         4 => (1..12_usize).prop_map(Step::Emit),
         1 => Just(Step::EmitTooLarge),
         2 => Just(Step::Enqueue),
-        4 => (prop::collection::vec(act, 0..8), end).prop_map(|(acts, end)| Step::Script(acts, end)),
+        4 => (prop::collection::vec(act, 0..8), end).prop_map(|(actions, end)| Step::Script(actions, end)),
         4 => (1..90_000_u64).prop_map(Step::Wait),
         1 => any::<bool>().prop_map(Step::Stall),
     ]
@@ -99,7 +99,7 @@ async fn run(config: QueueConfig, steps: Vec<Step>, drain: u64) {
                 let (notifier, small) = (notifier.clone(), small.clone());
                 enqueued.push(tokio::spawn(async move { [notifier.enqueue(&small).await] }));
             }
-            Step::Script(acts, end) => script.then(Attempt { acts, end }),
+            Step::Script(actions, end) => script.add_attempt(ScriptAttempt { actions, end }),
             Step::Wait(milliseconds) => {
                 for _ in 0..10 {
                     tokio::time::sleep(Duration::from_millis(milliseconds / 10)).await;
@@ -124,7 +124,7 @@ async fn run(config: QueueConfig, steps: Vec<Step>, drain: u64) {
     assert_eq!((stats.pending.messages, stats.pending.bytes), (0, 0));
 
     // What each receipt says, counted from outside.
-    let taken: HashSet<_> = script.taken().iter().map(Message::id).collect();
+    let taken: HashSet<_> = script.stored().iter().map(Message::id).collect();
     let (mut delivered, mut refused, mut dropped) = (0, 0, 0);
     for mut receipt in receipts {
         let id = receipt.message_id();
@@ -172,8 +172,11 @@ proptest! {
 #[tokio::test(start_paused = true)]
 async fn first_attempts_keep_the_order() {
     let script = Script::default();
-    for acts in [[Act::Retry, Act::Accept, Act::Leave], [Act::Leave, Act::Retry, Act::Accept]] {
-        script.then(Attempt { acts: acts.to_vec(), end: End::Transient });
+    for actions in [
+        [ScriptAction::Retry, ScriptAction::Accept, ScriptAction::LeaveUnsettled],
+        [ScriptAction::LeaveUnsettled, ScriptAction::Retry, ScriptAction::Accept],
+    ] {
+        script.add_attempt(ScriptAttempt { actions: actions.to_vec(), end: ScriptEnd::Transient });
     }
     let mut config = QueueConfig::default();
     config.batch_messages = 3;
@@ -182,7 +185,7 @@ async fn first_attempts_keep_the_order() {
     let ids: Vec<_> = (0..30).map(|_| notifier.emit(&event).message_id().unwrap()).collect();
     tokio::spawn(worker.run());
     notifier.flush(Duration::from_secs(60)).await.unwrap();
-    let taken: Vec<_> = script.taken().iter().map(Message::id).collect();
+    let taken: Vec<_> = script.stored().iter().map(Message::id).collect();
     assert_eq!(taken.len(), 30);
     // Retried messages go first in the next batch; nothing overtakes that was not tried.
     let place = |index: usize| taken.iter().position(|id| *id == ids[index]).unwrap();

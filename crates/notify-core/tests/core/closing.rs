@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::pipeline::{attempt, build, create, outcome, queue};
 use async_trait::async_trait;
-use notify_conformance::scripted::{Act, End, Script};
+use notify_conformance::script::{Script, ScriptAction, ScriptEnd};
 use notify_core::pipeline::WorkerState;
 use notify_core::{Batch, ErrorKind, EventType, Notifier, Outcome, Result, Transport, Verdict};
 use tokio::time::Instant;
@@ -14,7 +14,10 @@ use tokio::time::Instant;
 #[tokio::test(start_paused = true)]
 async fn shutdown_drains_within_its_time_and_gives_up_the_rest() {
     let script = Script::default();
-    script.then(attempt(&[Act::Accept, Act::Leave, Act::Leave], End::Stall));
+    script.add_attempt(attempt(
+        &[ScriptAction::Accept, ScriptAction::LeaveUnsettled, ScriptAction::LeaveUnsettled],
+        ScriptEnd::Stall,
+    ));
     let (notifier, worker) = build(&script, queue(10, 3));
     let receipts: Vec<_> = (0..5).map(|_| notifier.emit(&create())).collect();
     let worker = tokio::spawn(worker.run());
@@ -40,7 +43,7 @@ async fn shutdown_drains_within_its_time_and_gives_up_the_rest() {
 async fn shutdown_does_not_wait_for_what_only_an_operator_can_mend() {
     let script = Script::default();
     for _ in 0..10 {
-        script.then(attempt(&[Act::Leave], End::Permanent));
+        script.add_attempt(attempt(&[ScriptAction::LeaveUnsettled], ScriptEnd::Permanent));
     }
     let (notifier, worker) = build(&script, queue(10, 3));
     tokio::spawn(worker.run());
@@ -68,7 +71,10 @@ async fn the_last_clone_drains_what_it_leaves_behind() {
 #[tokio::test(start_paused = true)]
 async fn a_worker_that_is_dropped_decides_everything() {
     let script = Script::default();
-    script.then(attempt(&[Act::Leave, Act::Leave], End::Stall));
+    script.add_attempt(attempt(
+        &[ScriptAction::LeaveUnsettled, ScriptAction::LeaveUnsettled],
+        ScriptEnd::Stall,
+    ));
     let (notifier, worker) = build(&script, queue(10, 2));
     let receipts: Vec<_> = (0..3).map(|_| notifier.emit(&create())).collect();
     let worker = tokio::spawn(worker.run());
@@ -160,7 +166,7 @@ async fn closing_again_gives_no_more_time() {
 async fn shutdown_cuts_short_a_longer_time_to_drain() {
     let script = Script::default();
     for _ in 0..100 {
-        script.then(attempt(&[Act::Leave], End::Permanent));
+        script.add_attempt(attempt(&[ScriptAction::LeaveUnsettled], ScriptEnd::Permanent));
     }
     let (notifier, worker) = Notifier::builder(script.transport())
         .drain_timeout(Duration::from_secs(3600))

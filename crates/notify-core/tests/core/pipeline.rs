@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::common::{event, notification};
 use notify_conformance::samples;
-use notify_conformance::scripted::{Act, Attempt, End, Script};
+use notify_conformance::script::{Script, ScriptAction, ScriptAttempt, ScriptEnd};
 use notify_core::codec::serde_json;
 use notify_core::event::Payload;
 use notify_core::pipeline::{NotifierBuilder, QueueConfig, WorkerState};
@@ -27,8 +27,8 @@ pub(crate) fn create() -> Event {
     event(EventType::ImageCreate, Priority::Info)
 }
 
-pub(crate) fn attempt(acts: &[Act], end: End) -> Attempt {
-    Attempt { acts: acts.to_vec(), end }
+pub(crate) fn attempt(actions: &[ScriptAction], end: ScriptEnd) -> ScriptAttempt {
+    ScriptAttempt { actions: actions.to_vec(), end }
 }
 
 pub(crate) fn outcome(result: Result<()>) -> Option<Outcome> {
@@ -47,7 +47,7 @@ async fn what_is_queued_is_batched_and_delivered_in_order() {
     notifier.flush(Duration::from_secs(5)).await.unwrap();
     assert_eq!(script.batch_sizes(), [100, 100, 50]);
     let ids: Vec<_> = sent.iter().map(|notification| notification.message_id).collect();
-    assert_eq!(script.taken().iter().map(Message::id).collect::<Vec<_>>(), ids);
+    assert_eq!(script.stored().iter().map(Message::id).collect::<Vec<_>>(), ids);
     let stats = notifier.shutdown(Duration::from_secs(1)).await;
     assert_eq!(
         (stats.emitted, stats.delivered, stats.state.clone()),
@@ -59,7 +59,10 @@ async fn what_is_queued_is_batched_and_delivered_in_order() {
 #[tokio::test(start_paused = true)]
 async fn each_message_gets_its_own_verdict() {
     let script = Script::default();
-    script.then(attempt(&[Act::Accept, Act::Refuse, Act::Retry], End::Ok));
+    script.add_attempt(attempt(
+        &[ScriptAction::Accept, ScriptAction::Refuse, ScriptAction::Retry],
+        ScriptEnd::Ok,
+    ));
     let (notifier, worker) = build(&script, queue(10, 10));
     let [first, second, third] = std::array::from_fn(|_| notifier.emit(&create()));
     let ids = [&first, &third].map(|receipt| receipt.message_id().unwrap());
@@ -67,7 +70,7 @@ async fn each_message_gets_its_own_verdict() {
     assert_eq!(outcome(first.await), None);
     assert_eq!(outcome(second.await), Some(Outcome::Rejected));
     assert_eq!(outcome(third.await), None);
-    assert_eq!(script.taken().iter().map(Message::id).collect::<Vec<_>>(), ids);
+    assert_eq!(script.stored().iter().map(Message::id).collect::<Vec<_>>(), ids);
     let stats = notifier.stats();
     assert_eq!((stats.delivered, stats.refused, stats.retried), (2, 1, 1));
     assert!(stats.last_delivery.is_some());
@@ -77,7 +80,10 @@ async fn each_message_gets_its_own_verdict() {
 #[tokio::test(start_paused = true)]
 async fn a_verdict_is_final_also_when_the_attempt_is_dropped() {
     let script = Script::default();
-    script.then(attempt(&[Act::Accept, Act::Leave], End::Stall));
+    script.add_attempt(attempt(
+        &[ScriptAction::Accept, ScriptAction::LeaveUnsettled],
+        ScriptEnd::Stall,
+    ));
     let (notifier, worker) = build(&script, queue(10, 10));
     let [first, second] = std::array::from_fn(|_| notifier.emit(&create()));
     let first_id = first.message_id().unwrap();
@@ -87,7 +93,7 @@ async fn a_verdict_is_final_also_when_the_attempt_is_dropped() {
     assert_eq!(start.elapsed(), Duration::ZERO);
     assert_eq!(outcome(second.await), None);
     assert!(start.elapsed() >= Duration::from_secs(60), "the attempt has its whole time");
-    let taken = script.taken();
+    let taken = script.stored();
     assert_eq!(taken.len(), 2);
     assert_eq!(taken[0].id(), first_id, "and what was accepted is not sent again");
 }
@@ -95,8 +101,14 @@ async fn a_verdict_is_final_also_when_the_attempt_is_dropped() {
 #[tokio::test(start_paused = true)]
 async fn failed_messages_go_first_and_unknown_ones_say_so() {
     let script = Script::default();
-    script.then(attempt(&[Act::Swallow, Act::Retry], End::Transient));
-    script.then(attempt(&[Act::Refuse, Act::Refuse, Act::Accept], End::Ok));
+    script.add_attempt(attempt(
+        &[ScriptAction::StoreUnsettled, ScriptAction::Retry],
+        ScriptEnd::Transient,
+    ));
+    script.add_attempt(attempt(
+        &[ScriptAction::Refuse, ScriptAction::Refuse, ScriptAction::Accept],
+        ScriptEnd::Ok,
+    ));
     let (notifier, worker) = build(&script, queue(10, 10));
     let first = notifier.emit(&create());
     let second = notifier.emit(&create());
@@ -107,7 +119,7 @@ async fn failed_messages_go_first_and_unknown_ones_say_so() {
             _ => tokio::task::yield_now().await,
         }
     };
-    assert_eq!((error.as_str(), permanent), ("scripted failure", false));
+    assert_eq!((error.as_str(), permanent), ("scripted transient error", false));
     let third = notifier.emit(&create());
     assert_eq!(outcome(first.await), Some(Outcome::Rejected));
     assert_eq!(outcome(second.await), Some(Outcome::Rejected));
@@ -118,7 +130,7 @@ async fn failed_messages_go_first_and_unknown_ones_say_so() {
 async fn waits_longer_and_longer_between_failures() {
     let script = Script::default();
     for _ in 0..100 {
-        script.then(attempt(&[Act::Leave], End::Transient));
+        script.add_attempt(attempt(&[ScriptAction::LeaveUnsettled], ScriptEnd::Transient));
     }
     let (notifier, worker) = build(&script, queue(10, 10));
     tokio::spawn(worker.run());
@@ -135,7 +147,7 @@ async fn waits_longer_and_longer_between_failures() {
 async fn a_permanent_error_is_shown_at_once_and_tried_every_30_s() {
     let script = Script::default();
     for _ in 0..3 {
-        script.then(attempt(&[Act::Leave], End::Permanent));
+        script.add_attempt(attempt(&[ScriptAction::LeaveUnsettled], ScriptEnd::Permanent));
     }
     let (notifier, worker) = build(&script, queue(10, 10));
     tokio::spawn(worker.run());
@@ -152,7 +164,10 @@ async fn a_permanent_error_is_shown_at_once_and_tried_every_30_s() {
 async fn what_nobody_mends_does_not_hold_up_what_gets_through_beside_it() {
     let script = Script::default();
     for _ in 0..100 {
-        script.then(attempt(&[Act::Leave, Act::Accept], End::Permanent));
+        script.add_attempt(attempt(
+            &[ScriptAction::LeaveUnsettled, ScriptAction::Accept],
+            ScriptEnd::Permanent,
+        ));
     }
     let (notifier, worker) = build(&script, queue(10, 10));
     tokio::spawn(worker.run());
@@ -171,7 +186,7 @@ async fn what_nobody_mends_does_not_hold_up_what_gets_through_beside_it() {
 async fn old_messages_are_given_up_where_that_is_configured() {
     let script = Script::default();
     for _ in 0..100 {
-        script.then(attempt(&[Act::Leave], End::Transient));
+        script.add_attempt(attempt(&[ScriptAction::LeaveUnsettled], ScriptEnd::Transient));
     }
     let mut config = queue(10, 10);
     config.max_age = Some(Duration::from_secs(300));
@@ -214,7 +229,7 @@ async fn disabled_notifications_are_suppressed_by_type_and_by_group() {
         notifier.resend(&notification(event(event_type, Priority::Info))).await.await.unwrap();
     }
     let stats = notifier.stats();
-    assert_eq!((stats.emitted, stats.suppressed, script.taken().len()), (6, 16, 6));
+    assert_eq!((stats.emitted, stats.suppressed, script.stored().len()), (6, 16, 6));
 }
 
 #[test]
@@ -277,8 +292,8 @@ async fn many_outcomes_that_are_known_are_waited_for_in_one_turn_of_a_task() {
 #[tokio::test(start_paused = true)]
 async fn stats_can_be_serialised() {
     let script = Script::default();
-    script.then(attempt(&[Act::Accept], End::Ok));
-    script.then(attempt(&[Act::Leave], End::Permanent));
+    script.add_attempt(attempt(&[ScriptAction::Accept], ScriptEnd::Ok));
+    script.add_attempt(attempt(&[ScriptAction::LeaveUnsettled], ScriptEnd::Permanent));
     let (notifier, worker) = build(&script, queue(10, 10));
     tokio::spawn(worker.run());
     notifier.send(&create()).await.unwrap();
@@ -298,7 +313,7 @@ async fn stats_can_be_serialised() {
             "pending": { "messages": 1, "bytes": stats["pending"]["bytes"] },
             "retried": 0, "suppressed": 0, "oldest_pending": 2.0, "last_delivery": "…",
             "state": {
-                "name": "retrying", "since": "…", "error": "scripted refusal of access",
+                "name": "retrying", "since": "…", "error": "scripted permanent error",
                 "permanent": true
             },
         })
@@ -314,7 +329,7 @@ async fn a_failure_that_comes_and_goes_is_told_once_a_minute() {
     let (notifier, worker) = build(&script, queue(10, 10));
     let worker = tokio::spawn(worker.run());
     let fail_and_recover = async || {
-        script.then(attempt(&[Act::Leave], End::Transient));
+        script.add_attempt(attempt(&[ScriptAction::LeaveUnsettled], ScriptEnd::Transient));
         notifier.send(&create()).await.unwrap();
     };
     for _ in 0..20 {

@@ -5,7 +5,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use crate::pipeline::{attempt, build, create, outcome, queue};
-use notify_conformance::scripted::{Act, End, Script};
+use notify_conformance::script::{Script, ScriptAction, ScriptEnd};
 use notify_core::codec::{Encoding, SizeLimits};
 use notify_core::event::Payload;
 use notify_core::pipeline::{Overflow, Pending};
@@ -133,9 +133,9 @@ async fn enqueue_waits_for_room_and_gives_up() {
 #[tokio::test(start_paused = true)]
 async fn nobody_is_dropped_while_there_is_room() {
     let script = Script::default();
-    script.then(attempt(&[Act::Accept], End::Ok));
+    script.add_attempt(attempt(&[ScriptAction::Accept], ScriptEnd::Ok));
     for _ in 0..10 {
-        script.then(attempt(&[Act::Leave], End::Stall));
+        script.add_attempt(attempt(&[ScriptAction::LeaveUnsettled], ScriptEnd::Stall));
     }
     script.set_stalled(true);
     let mut config = queue(10, 1);
@@ -176,7 +176,7 @@ async fn whoever_waits_for_room_gets_it_in_turn() {
     for task in waiting {
         task.await.unwrap().unwrap();
     }
-    let sizes: Vec<_> = script.taken().iter().map(|message| message.body().len()).collect();
+    let sizes: Vec<_> = script.stored().iter().map(|message| message.body().len()).collect();
     assert!(sizes[2] > 900_000 && sizes[3] < 50_000, "{sizes:?}");
     drop(pending);
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use notify_conformance::samples;
-use notify_conformance::scripted::{Act, Attempt, End, Script};
+use notify_conformance::script::{Script, ScriptAction, ScriptAttempt, ScriptEnd};
 use notify_core::pipeline::{
     CloseSignal, NotifierBuilder, QueueConfig, Stage, StageAccount, Stats,
 };
@@ -77,18 +77,18 @@ async fn what_is_relayed_waits_for_room_as_long_as_it_takes_and_is_not_encoded_a
     third.await.await.unwrap();
     notifier.shutdown(day).await;
     worker.await.unwrap();
-    let taken = script.taken();
+    let taken = script.stored();
     assert!(taken.iter().map(Message::body).eq(messages.iter().map(Message::body)));
 }
 
 /// The attempt under way is concluded, and nothing else is begun.
 #[tokio::test(start_paused = true)]
 async fn what_its_source_keeps_is_left_when_the_notifier_closes() {
-    for (end, taken) in [(End::Ok, 1), (End::Transient, 0)] {
+    for (end, taken) in [(ScriptEnd::Ok, 1), (ScriptEnd::Transient, 0)] {
         let script = Script::default();
         script.set_stalled(true);
-        let acts = if taken == 0 { vec![Act::Leave] } else { vec![] };
-        script.then(Attempt { acts, end });
+        let actions = if taken == 0 { vec![ScriptAction::LeaveUnsettled] } else { vec![] };
+        script.add_attempt(ScriptAttempt { actions, end });
         let mut queue = QueueConfig::default();
         queue.batch_messages = 1;
         let (notifier, worker) = builder(&script).queue(queue).source_keeps().build().unwrap();

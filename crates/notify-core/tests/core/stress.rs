@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::pipeline::{attempt, build, create, queue};
-use notify_conformance::scripted::{Act, End, Script};
+use notify_conformance::script::{Script, ScriptAction, ScriptEnd};
 use notify_core::pipeline::{Overflow, Receipt, Stats, WorkerState};
 use notify_core::{Message, Notifier, Outcome};
 use tokio::runtime::Runtime;
@@ -35,8 +35,19 @@ fn the_account_holds_while_eight_emit_and_somebody_ends_it() {
 fn end(runtime: &Runtime, ending: Ending, overflow: Overflow, after: u64) {
     let script = Script::default();
     for _ in 0..3 {
-        script.then(attempt(&[Act::Accept, Act::Refuse, Act::Retry, Act::Accept], End::Ok));
-        script.then(attempt(&[Act::Accept, Act::Swallow], End::Transient));
+        script.add_attempt(attempt(
+            &[
+                ScriptAction::Accept,
+                ScriptAction::Refuse,
+                ScriptAction::Retry,
+                ScriptAction::Accept,
+            ],
+            ScriptEnd::Ok,
+        ));
+        script.add_attempt(attempt(
+            &[ScriptAction::Accept, ScriptAction::StoreUnsettled],
+            ScriptEnd::Transient,
+        ));
     }
     let mut config = queue(16, 5);
     config.overflow = overflow;
@@ -82,7 +93,7 @@ fn adds_up(stats: &Stats, receipts: Vec<Receipt>, script: &Script) {
     balances(stats);
     assert_eq!((stats.pending.messages, stats.pending.bytes), (0, 0));
     assert_eq!((&stats.state, stats.emitted), (&WorkerState::Closed, EMITTERS * EACH));
-    let taken: HashSet<_> = script.taken().iter().map(Message::id).collect();
+    let taken: HashSet<_> = script.stored().iter().map(Message::id).collect();
     let (mut delivered, mut refused, mut dropped) = (0, 0, 0);
     for mut receipt in receipts {
         let taken = taken.contains(&receipt.message_id().unwrap());

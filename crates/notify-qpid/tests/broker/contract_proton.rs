@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use notify_conformance::{Capability, Harness, Metadata, Received, samples};
+use notify_conformance::{Capability, Harness, MessageMetadata, ReceivedMessage, samples};
 use notify_core::{Notification, Transport};
 use notify_qpid::{Config, Qpid};
 use notify_testbed::broker::proton::{Fault, Peer};
@@ -30,7 +30,7 @@ impl Proton {
 
 #[async_trait]
 impl Harness for Proton {
-    const CANNOT: &'static [(Capability, &'static str)] = &[];
+    const UNSUPPORTED: &'static [(Capability, &'static str)] = &[];
 
     async fn start() -> Self {
         let peer = tokio::task::spawn_blocking(Peer::start).await.unwrap();
@@ -42,12 +42,12 @@ impl Harness for Proton {
         Box::new(Qpid::new(self.config.clone()).unwrap())
     }
 
-    async fn received(&mut self) -> Vec<Received> {
+    async fn received(&mut self) -> Vec<ReceivedMessage> {
         self.with(|peer| {
             let mut received = Vec::new();
             for (queue, priority) in QUEUES {
-                received.extend(peer.messages(queue).into_iter().map(|message| Received {
-                    metadata: Some(Metadata {
+                received.extend(peer.messages(queue).into_iter().map(|message| ReceivedMessage {
+                    metadata: Some(MessageMetadata {
                         message_id: message.id.clone(),
                         event_type: message.properties["event_type"].as_str().unwrap().into(),
                         priority,
@@ -60,7 +60,7 @@ impl Harness for Proton {
         .await
     }
 
-    async fn holders(&mut self) -> usize {
+    async fn open_handles(&mut self) -> usize {
         if self.alive { self.with(|peer| peer.state().connections).await } else { 0 }
     }
 
@@ -69,7 +69,7 @@ impl Harness for Proton {
         self.with(Peer::kill).await;
     }
 
-    async fn revive(&mut self) {
+    async fn restart(&mut self) {
         self.with(Peer::restart).await;
         self.alive = true;
     }
@@ -78,22 +78,22 @@ impl Harness for Proton {
         self.peer.freeze();
     }
 
-    async fn thaw(&mut self) {
+    async fn resume(&mut self) {
         self.peer.thaw();
     }
 
-    async fn refusable(&mut self) -> Notification {
+    async fn refused_notification(&mut self) -> Notification {
         let notification = samples::notification(0);
         let id = notification.message_id.to_string();
         self.with(move |peer| peer.refuse(&id)).await;
         notification
     }
 
-    async fn push_back(&mut self) {
+    async fn start_declining(&mut self) {
         self.with(|peer| peer.fault(Fault::Release, 0, None)).await;
     }
 
-    async fn relent(&mut self) {
+    async fn stop_declining(&mut self) {
         self.with(Peer::behave).await;
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 
 use async_trait::async_trait;
-use notify_conformance::{Capability, Harness, Metadata, Received};
+use notify_conformance::{Capability, Harness, MessageMetadata, ReceivedMessage};
 use notify_core::Transport;
 use notify_qpid::{Config, Qpid};
 use notify_testbed::broker::rabbitmq::{RabbitMq, Vhost};
@@ -18,7 +18,7 @@ notify_conformance::suite!(Node);
 pub(crate) struct Node {
     pub(crate) vhost: Vhost<'static>,
     pub(crate) config: Config,
-    received: Vec<Received>,
+    received: Vec<ReceivedMessage>,
 }
 
 /// Nodes that no test uses now: starting one takes longer than most tests. They end with the process.
@@ -48,7 +48,7 @@ pub(crate) fn drain(vhost: &Vhost<'_>, queue: &str) -> Vec<proton::Received> {
 
 #[async_trait]
 impl Harness for Node {
-    const CANNOT: &'static [(Capability, &'static str)] = &[
+    const UNSUPPORTED: &'static [(Capability, &'static str)] = &[
         (Capability::Refuse, "RabbitMQ 3 accepts whatever it can read over AMQP 1.0"),
         (Capability::Retry, "RabbitMQ 3 ends the session where a queue refuses a message"),
     ];
@@ -77,7 +77,7 @@ impl Harness for Node {
         Box::new(Qpid::new(self.config.clone()).unwrap())
     }
 
-    async fn received(&mut self) -> Vec<Received> {
+    async fn received(&mut self) -> Vec<ReceivedMessage> {
         let new = self
             .with(|vhost| {
                 let drained =
@@ -86,8 +86,8 @@ impl Harness for Node {
             })
             .await;
         for (messages, priority) in new {
-            self.received.extend(messages.into_iter().map(|message| Received {
-                metadata: Some(Metadata {
+            self.received.extend(messages.into_iter().map(|message| ReceivedMessage {
+                metadata: Some(MessageMetadata {
                     message_id: message.id.clone(),
                     event_type: message.properties["event_type"].as_str().unwrap().into(),
                     priority,
@@ -98,7 +98,7 @@ impl Harness for Node {
         self.received.clone()
     }
 
-    async fn holders(&mut self) -> usize {
+    async fn open_handles(&mut self) -> usize {
         self.with(Vhost::connections).await
     }
 
@@ -106,7 +106,7 @@ impl Harness for Node {
         self.with(|vhost| vhost.broker().kill()).await;
     }
 
-    async fn revive(&mut self) {
+    async fn restart(&mut self) {
         self.with(|vhost| vhost.broker().restart()).await;
     }
 
@@ -114,7 +114,7 @@ impl Harness for Node {
         self.vhost.broker().freeze();
     }
 
-    async fn thaw(&mut self) {
+    async fn resume(&mut self) {
         self.vhost.broker().thaw();
     }
 }

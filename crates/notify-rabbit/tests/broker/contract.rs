@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 
 use async_trait::async_trait;
-use notify_conformance::{Capability, Harness, Metadata, Received, samples};
+use notify_conformance::{Capability, Harness, MessageMetadata, ReceivedMessage, samples};
 use notify_core::event::Body;
 use notify_core::{Event, Notification, Priority, Transport};
 use notify_rabbit::{Config, Rabbit};
@@ -18,7 +18,7 @@ notify_conformance::suite!(Node);
 struct Node {
     vhost: Vhost<'static>,
     config: Config,
-    received: Vec<Received>,
+    received: Vec<ReceivedMessage>,
 }
 
 /// Nodes that no test uses now: starting one takes longer than most tests. They end with the process.
@@ -43,7 +43,7 @@ impl Node {
 
 #[async_trait]
 impl Harness for Node {
-    const CANNOT: &'static [(Capability, &'static str)] = &[];
+    const UNSUPPORTED: &'static [(Capability, &'static str)] = &[];
 
     async fn start() -> Self {
         let idle = IDLE.lock().unwrap().pop();
@@ -61,7 +61,7 @@ impl Harness for Node {
         Box::new(Rabbit::new(self.config.clone()).unwrap())
     }
 
-    async fn received(&mut self) -> Vec<Received> {
+    async fn received(&mut self) -> Vec<ReceivedMessage> {
         let new = self
             .with(|vhost| {
                 let mut received = Vec::new();
@@ -74,8 +74,8 @@ impl Harness for Node {
                 received
             })
             .await;
-        self.received.extend(new.into_iter().map(|(message, priority)| Received {
-            metadata: Some(Metadata {
+        self.received.extend(new.into_iter().map(|(message, priority)| ReceivedMessage {
+            metadata: Some(MessageMetadata {
                 message_id: message.message_id().to_owned(),
                 event_type: message.properties["type"].as_str().unwrap().to_owned(),
                 priority,
@@ -85,7 +85,7 @@ impl Harness for Node {
         self.received.clone()
     }
 
-    async fn holders(&mut self) -> usize {
+    async fn open_handles(&mut self) -> usize {
         self.with(Vhost::connections).await
     }
 
@@ -93,7 +93,7 @@ impl Harness for Node {
         self.with(|vhost| vhost.broker().kill()).await;
     }
 
-    async fn revive(&mut self) {
+    async fn restart(&mut self) {
         self.with(|vhost| vhost.broker().restart()).await;
     }
 
@@ -101,12 +101,12 @@ impl Harness for Node {
         self.vhost.broker().freeze();
     }
 
-    async fn thaw(&mut self) {
+    async fn resume(&mut self) {
         self.vhost.broker().thaw();
     }
 
     /// With a key at which OpenStack's readers would drop it.
-    async fn refusable(&mut self) -> Notification {
+    async fn refused_notification(&mut self) -> Notification {
         let mut notification = samples::notification(0);
         if let Body::Event(Event::ImageCreate(notify_core::event::Payload::Info(image))) =
             &mut notification.body
@@ -116,12 +116,12 @@ impl Harness for Node {
         notification
     }
 
-    async fn push_back(&mut self) {
+    async fn start_declining(&mut self) {
         let full = json!({ "max-length": 1, "overflow": "reject-publish" });
         self.with(move |vhost| vhost.set_policy("full", ".*", &full)).await;
     }
 
-    async fn relent(&mut self) {
+    async fn stop_declining(&mut self) {
         self.with(|vhost| vhost.clear_policy("full")).await;
     }
 }

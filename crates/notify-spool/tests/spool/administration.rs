@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use notify_conformance::samples;
-use notify_conformance::scripted::{Act, Attempt, End, Script};
+use notify_conformance::script::{Script, ScriptAction, ScriptAttempt, ScriptEnd};
 use notify_core::{ErrorKind, Transport as _};
 use notify_spool::{Config, Spool, admin};
 
@@ -57,10 +57,10 @@ async fn messages_are_removed_for_good_and_their_neighbours_stay() {
     assert!(bodies(&left_in(&path)) == bodies(&left));
     let script = Script::default();
     let running = start(Config::new(&path), &script);
-    until("the rest to be forwarded", || script.taken().len() == 2997).await;
+    until("the rest to be forwarded", || script.stored().len() == 2997).await;
     let stats = running.stop().await;
     assert_eq!((stats.emitted, stats.delivered), (2997, 2997));
-    assert!(bodies(&script.taken()) == bodies(&left));
+    assert!(bodies(&script.stored()) == bodies(&left));
 }
 
 #[tokio::test]
@@ -76,8 +76,8 @@ async fn a_drain_forwards_what_is_in_every_slot_that_is_free() {
         spool.close().await.unwrap();
     }
     let script = Script::default();
-    script.then(Attempt { acts: vec![Act::Refuse], end: End::Ok });
-    script.then(Attempt { acts: vec![], end: End::Transient });
+    script.add_attempt(ScriptAttempt { actions: vec![ScriptAction::Refuse], end: ScriptEnd::Ok });
+    script.add_attempt(ScriptAttempt { actions: vec![], end: ScriptEnd::Transient });
     let drain = |timeout| {
         let (_, forwarder) = Spool::open(Config::new(&path), script.transport()).unwrap();
         forwarder.drain(Box::pin(async move {

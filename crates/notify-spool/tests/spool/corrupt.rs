@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use notify_conformance::samples;
-use notify_conformance::scripted::Script;
+use notify_conformance::script::Script;
 use notify_core::{ErrorKind, Message, Result, Transport as _};
 use notify_spool::{Config, CorruptSlotPolicy, admin};
 use redb::{Database, TableDefinition};

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use notify_conformance::samples;
-use notify_conformance::scripted::Script;
+use notify_conformance::script::Script;
 use notify_core::{ErrorKind, Outcome, Transport as _};
 use notify_spool::disk::{Disk, Storage};
 use notify_spool::{Config, CorruptSlotPolicy};
@@ -132,7 +132,7 @@ async fn whatever_operation_fails_everything_is_forwarded_and_the_account_holds(
         until("everything to be forwarded", || running.forwarded().pending.messages == 0).await;
         let stats = running.stop().await;
         assert_eq!((stats.emitted, stats.delivered), (300, 300), "{at}");
-        assert!(bodies(&script.taken()) == bodies(&messages), "each once, in order: {at}");
+        assert!(bodies(&script.stored()) == bodies(&messages), "each once, in order: {at}");
     }
 }
 

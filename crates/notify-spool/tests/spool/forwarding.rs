@@ -1,7 +1,7 @@
 //! From the disk to the destination: in order, once it is there, and nothing twice.
 
 use notify_conformance::samples;
-use notify_conformance::scripted::{Act, Attempt, End, Script};
+use notify_conformance::script::{Script, ScriptAction, ScriptAttempt, ScriptEnd};
 use notify_core::{Batch, ErrorKind, EventType, Result, Transport};
 use notify_spool::{Config, Spool, admin};
 
@@ -15,7 +15,7 @@ async fn what_is_stored_is_forwarded_in_order() {
     let messages = samples::messages(0..5000);
     running.store(&messages).await;
     until("everything to be forwarded", || running.forwarded().pending.messages == 0).await;
-    assert!(bodies(&script.taken()) == bodies(&messages));
+    assert!(bodies(&script.stored()) == bodies(&messages));
     let stats = running.stop().await;
     assert_eq!((stats.emitted, stats.delivered), (5000, 5000));
     assert_eq!(admin::slots(&dir.path().join("s")).unwrap()[0].file_bytes, 0);
@@ -38,7 +38,7 @@ async fn what_is_stored_while_the_destination_is_away_is_forwarded_by_the_next_r
     let running = start(Config::new(dir.path().join("s")), &script);
     running.store(&messages[2000..]).await;
     until("everything to be forwarded", || running.forwarded().pending.messages == 0).await;
-    assert!(bodies(&script.taken()) == bodies(&messages));
+    assert!(bodies(&script.stored()) == bodies(&messages));
     let stats = running.stop().await;
     assert_eq!((stats.emitted, stats.delivered), (3000, 3000));
 }
@@ -48,7 +48,10 @@ async fn what_is_refused_becomes_a_dead_letter_and_can_be_retried() {
     let dir = tempfile::tempdir().unwrap();
     let spool = dir.path().join("s");
     let script = Script::default();
-    script.then(Attempt { acts: vec![Act::Accept, Act::Refuse, Act::Accept], end: End::Ok });
+    script.add_attempt(ScriptAttempt {
+        actions: vec![ScriptAction::Accept, ScriptAction::Refuse, ScriptAction::Accept],
+        end: ScriptEnd::Ok,
+    });
     let running = start(Config::new(&spool), &script);
     let messages = samples::messages(0..3);
     running.store(&messages).await;
@@ -69,7 +72,7 @@ async fn what_is_refused_becomes_a_dead_letter_and_can_be_retried() {
     let running = start(Config::new(&spool), &script);
     until("it to be forwarded", || running.forwarded().delivered == 1).await;
     running.stop().await;
-    assert_eq!(script.taken().last().unwrap().body(), messages[1].body());
+    assert_eq!(script.stored().last().unwrap().body(), messages[1].body());
 }
 
 /// It would throw away what others left in the directory, and call that delivered.

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use notify_conformance::samples;
-use notify_conformance::scripted::Script;
+use notify_conformance::script::Script;
 use notify_core::{ErrorKind, Outcome, Transport as _};
 use notify_spool::{Config, FullSpoolPolicy};
 use notify_testbed::process::{process, role};
@@ -70,7 +70,7 @@ async fn what_waits_for_room_gets_it_when_the_destination_takes_some() {
     }
     until("everything to be forwarded", || running.forwarded().pending.messages == 0).await;
     running.stop().await;
-    assert!(bodies(&script.taken()) == bodies(&messages));
+    assert!(bodies(&script.stored()) == bodies(&messages));
 }
 
 /// The limit on a file's size stands in for a full disk: a write that crosses it fails.

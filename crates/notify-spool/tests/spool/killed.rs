@@ -6,7 +6,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use notify_conformance::samples;
-use notify_conformance::scripted::Script;
+use notify_conformance::script::Script;
 use notify_core::Message;
 use notify_spool::Config;
 use notify_testbed::process::{process, role};
@@ -60,7 +60,7 @@ fn what_a_killed_process_was_told_is_there_is_there() {
             stats.delivered,
             opened.elapsed().as_millis()
         );
-        let taken = script.taken();
+        let taken = script.stored();
         let ids: HashSet<_> = taken.iter().map(Message::id).collect();
         assert_eq!(ids.len(), taken.len(), "none twice: nobody was killed while forwarding");
         let lost = accepted.iter().filter(|message| !ids.contains(&message.id())).count();

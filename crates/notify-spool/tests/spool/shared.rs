@@ -4,7 +4,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, Stdio};
 
 use notify_conformance::samples;
-use notify_conformance::scripted::Script;
+use notify_conformance::script::Script;
 use notify_core::{ErrorKind, Message, Transport as _};
 use notify_spool::{Config, admin};
 use notify_testbed::process::{process, role};
@@ -71,14 +71,14 @@ fn what_a_process_leaves_is_forwarded_by_its_sibling() {
         let script = Script::default();
         let running = start(Config::new(&path), &script);
         running.store(&samples::messages(3000..3500)).await;
-        until("two of them to be forwarded", || script.taken().len() == 1500).await;
-        assert!(!ids(&script.taken()).contains(&2000), "the third still holds its own");
+        until("two of them to be forwarded", || script.stored().len() == 1500).await;
+        assert!(!ids(&script.stored()).contains(&2000), "the third still holds its own");
         kill(third);
-        until("all of them to be forwarded", || script.taken().len() == 2000).await;
+        until("all of them to be forwarded", || script.stored().len() == 2000).await;
         until("all of it to be written down", || running.forwarded().pending.messages == 0).await;
         let stats = running.stop().await;
         assert_eq!((stats.emitted, stats.delivered), (2000, 2000));
-        let mut ids = ids(&script.taken());
+        let mut ids = ids(&script.stored());
         ids.sort_unstable();
         let expected = [0..500, 1000..1500, 2000..2500, 3000..3500];
         assert_eq!(ids, expected.into_iter().flatten().collect::<Vec<u64>>(), "each once");
@@ -102,11 +102,11 @@ async fn two_that_run_at_once_forward_nothing_twice() {
     for (running, from) in running.iter().zip([2000, 3000, 4000]) {
         running.store(&samples::messages(from..from + 1000)).await;
     }
-    until("everything to be forwarded", || script.taken().len() >= 5000).await;
+    until("everything to be forwarded", || script.stored().len() >= 5000).await;
     for running in running {
         running.stop().await;
     }
-    let mut ids = ids(&script.taken());
+    let mut ids = ids(&script.stored());
     ids.sort_unstable();
     assert_eq!(ids, (0..5000).collect::<Vec<_>>());
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::time::Instant;
 
 use notify_conformance::samples;
-use notify_conformance::scripted::Script;
+use notify_conformance::script::Script;
 use notify_core::Transport as _;
 use notify_spool::Config;
 
@@ -29,7 +29,7 @@ async fn an_emptied_spool_gives_its_room_back_while_it_runs() {
     until("room to be given back", || size() < 1024 * 1024).await;
     println!("{full} bytes became {}", size());
     running.store(&messages[..10]).await;
-    until("it to go on", || script.taken().len() == 20_010).await;
+    until("it to go on", || script.stored().len() == 20_010).await;
     running.stop().await;
     assert_eq!(size(), 0);
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use notify_conformance::scripted::Script;
+use notify_conformance::script::Script;
 use notify_core::pipeline::{Receipt, Stats};
 use notify_core::transport::Settlements;
 use notify_core::{Batch, Error, Message, Notifier, Transport as _, Verdict, Worker};
