@@ -1,14 +1,14 @@
-//! `cargo xtask bench`: the benchmarks, built for speed, with the arguments that they take.
+//! `cargo xtask bench`: builds and runs the benchmarks.
 
 use anyhow::Result;
 
 use crate::cargo::{self, cargo};
 
-/// Builds the benchmarks and runs them.
+/// Builds the benchmarks in release mode and runs them with `arguments`.
 ///
 /// # Errors
 ///
-/// When they do not build, or something cannot be measured. Never for what was measured.
+/// When they do not build or cannot measure. A slow result is no error.
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let release = ["--quiet", "--release", "--package=notify-bench"];
     cargo::run(cargo(&["build"]).args(release).arg("--bins"))?;

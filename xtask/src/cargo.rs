@@ -1,4 +1,4 @@
-//! Running programs in the workspace, cargo above all, and what cargo knows about it.
+//! Running cargo and other programs, and the metadata of the workspace.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -8,15 +8,15 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
-/// The root of the workspace.
+/// Returns the root of the workspace.
 pub(crate) fn root() -> PathBuf {
-    // Set by `cargo run`; the other is where this program was built.
+    // `cargo run` sets the variable; otherwise use the place where this program was built.
     let manifest = std::env::var_os("CARGO_MANIFEST_DIR")
         .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
     manifest.parent().map_or_else(|| PathBuf::from("."), PathBuf::from)
 }
 
-/// The cargo that runs this program, with `arguments`, at the root of the workspace.
+/// Returns a command that runs cargo with `arguments` at the root of the workspace.
 pub(crate) fn cargo(arguments: &[&str]) -> Command {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let mut command = Command::new(cargo);
@@ -24,11 +24,11 @@ pub(crate) fn cargo(arguments: &[&str]) -> Command {
     command
 }
 
-/// Runs a program to its end, with this program's output.
+/// Runs a program to its end. It shares the standard output and error of this program.
 ///
 /// # Errors
 ///
-/// When it cannot be started or does not end with exit code 0.
+/// When the program cannot be started, or ends with an exit code other than 0.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let name = name(command);
     let status = command.status().with_context(|| format!("cannot start `{name}`"))?;
@@ -38,21 +38,21 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Runs a program to its end.
+/// Runs a program to its end and returns its standard output.
 ///
 /// # Errors
 ///
-/// As [`run`], with what it said.
+/// As [`run`]; the error includes the program's standard error.
 pub(crate) fn output(command: &mut Command) -> Result<String> {
     let name = name(command);
     let output = command.output().with_context(|| format!("cannot start `{name}`"))?;
     if !output.status.success() {
         bail!("`{name}` failed: {}", String::from_utf8_lossy(&output.stderr));
     }
-    String::from_utf8(output.stdout).with_context(|| format!("what `{name}` prints"))
+    String::from_utf8(output.stdout).with_context(|| format!("`{name}` printed invalid UTF-8"))
 }
 
-/// The members of the workspace.
+/// Returns the members of the workspace.
 pub(crate) fn members() -> Result<Vec<Package>> {
     #[derive(Deserialize)]
     struct Metadata {
@@ -60,11 +60,11 @@ pub(crate) fn members() -> Result<Vec<Package>> {
     }
     let metadata = output(&mut cargo(&["metadata", "--format-version=1", "--no-deps"]))?;
     let metadata: Metadata =
-        serde_json::from_str(&metadata).context("what `cargo metadata` prints")?;
+        serde_json::from_str(&metadata).context("cannot parse the output of `cargo metadata`")?;
     Ok(metadata.packages)
 }
 
-/// Where this workspace's builds go.
+/// Returns the target directory of this workspace.
 pub(crate) fn target_directory() -> Result<PathBuf> {
     #[derive(Deserialize)]
     struct Metadata {
@@ -72,7 +72,7 @@ pub(crate) fn target_directory() -> Result<PathBuf> {
     }
     let metadata = output(&mut cargo(&["metadata", "--format-version=1", "--no-deps"]))?;
     let metadata: Metadata =
-        serde_json::from_str(&metadata).context("what `cargo metadata` prints")?;
+        serde_json::from_str(&metadata).context("cannot parse the output of `cargo metadata`")?;
     Ok(metadata.target_directory)
 }
 
@@ -81,32 +81,35 @@ pub(crate) fn target_directory() -> Result<PathBuf> {
 pub(crate) struct Package {
     pub(crate) name: String,
     pub(crate) manifest_path: PathBuf,
-    /// Each with what it enables.
+    /// The registries that the package may go to; `None` for any, empty for none.
+    pub(crate) publish: Option<Vec<String>>,
+    /// Each feature with the features that it enables.
     pub(crate) features: BTreeMap<String, Vec<String>>,
     pub(crate) dependencies: Vec<Dependency>,
 }
 
 impl Package {
-    /// The packages that it is built with. Not those that only its tests or its build script use.
+    /// Returns the normal dependencies, without those of tests and build scripts.
     pub(crate) fn normal_dependencies(&self) -> impl Iterator<Item = &str> {
         self.dependencies.iter().filter(|d| d.kind.is_none()).map(|d| d.name.as_str())
     }
 }
 
-/// What a package depends on.
+/// A dependency of a package.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Dependency {
     pub(crate) name: String,
-    /// `None` when it is a normal one; `dev` or `build`.
+    /// `None` for a normal dependency; otherwise `dev` or `build`.
     pub(crate) kind: Option<String>,
 }
 
+/// Returns a short form of a command line for messages.
 fn name(command: &Command) -> String {
     let program = command.get_program().to_string_lossy();
     let program = program.rsplit('/').next().unwrap_or_default();
     let words = command.get_args().map(|word| word.to_string_lossy());
     words.fold(program.to_owned(), |name, word| {
-        // Enough to tell which.
+        // Long enough to identify the command.
         if name.len() < 100 { format!("{name} {word}") } else { name }
     })
 }

@@ -1,4 +1,4 @@
-//! `cargo xtask ci`: everything that must hold for every change, the cheap before the dear.
+//! `cargo xtask ci`: every check that a change must pass, cheap checks first.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use crate::cargo::{self, cargo};
 use crate::{bench, deny, features, test, tidy};
 
-/// Runs every step, also after one that failed.
+/// Runs every step, and goes on after a step that fails. Prints the time of each.
 ///
 /// # Errors
 ///
@@ -33,13 +33,14 @@ pub(crate) fn run() -> Result<()> {
     Ok(())
 }
 
+/// One step of the run.
 struct Step {
     name: &'static str,
     run: fn() -> Result<()>,
 }
 
 const STEPS: [Step; 9] = [
-    // Whoever builds a release builds what was tested.
+    // A release is built from the lock file that was tested.
     Step {
         name: "lock",
         run: || {
@@ -53,20 +54,23 @@ const STEPS: [Step; 9] = [
     Step { name: "doc", run: doc },
     Step { name: "features", run: features::run },
     Step { name: "test", run: || test::run(&["--no-fail-fast".to_owned()]) },
-    // Printed to be looked at: no time fails it.
+    // For the reader of the log: a slow result does not fail the run.
     Step { name: "bench", run: || bench::run(&["--quick".to_owned()]) },
 ];
 
+/// Runs clippy on every target with all features.
 fn clippy() -> Result<()> {
     let everything = ["clippy", "--keep-going", "--workspace", "--all-targets", "--all-features"];
     cargo::run(cargo(&everything).args(["--", "--deny", "warnings"]))
 }
 
+/// Builds the documentation of every package; a warning is an error.
 fn doc() -> Result<()> {
     let everything = ["doc", "--keep-going", "--workspace", "--all-features", "--no-deps"];
     cargo::run(cargo(&everything).env("RUSTDOCFLAGS", "--deny warnings"))
 }
 
+/// Formats a duration in seconds.
 fn seconds(time: Duration) -> String {
     format!("{:.1} s", time.as_secs_f64())
 }

@@ -1,7 +1,7 @@
-//! `cargo xtask deny`: what the project is built on: licences, sources, bans, and known weaknesses.
+//! `cargo xtask deny`: licences, sources, bans and advisories of every dependency.
 //!
-//! The rules, each with its reason, are in `.cargo/deny.toml`. The database of weaknesses is fetched over
-//! the network; where it cannot be reached this says so, and does not fail for it.
+//! `.cargo/deny.toml` holds the rules with their reasons. The check fetches the advisory database
+//! over the network. Without network it prints that it skipped the advisories, and does not fail.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -12,21 +12,22 @@ use anyhow::{Context, Result};
 use crate::cargo;
 use crate::tools;
 
-/// Checks everything that can be checked here.
+/// Runs every check that this machine allows.
 ///
 /// # Errors
 ///
-/// Names what is not allowed, or a crate with a known weakness.
+/// When a dependency violates a rule or has an advisory.
 pub(crate) fn run() -> Result<()> {
     let program = tools::get("cargo-deny", VERSION)?;
     cargo::run(&mut deny(&program, &["check", "bans", "licenses", "sources"]))?;
     if fetch(&program)? {
         return cargo::run(&mut deny(&program, &["check", "--disable-fetch", "advisories"]));
     }
-    println!("advisories: NOT CHECKED, their database cannot be reached from here");
+    println!("advisories: SKIPPED, the advisory database is unreachable");
     Ok(())
 }
 
+/// Returns a command that runs cargo-deny with `arguments`.
 fn deny(program: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(program);
     command.args(["--all-features", "--locked"]).args(arguments);
@@ -34,13 +35,13 @@ fn deny(program: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-/// Fetches the database of advisories, within a deadline; whether it is there now.
+/// Fetches the advisory database within [`FETCH_TIMEOUT`]. Returns whether that succeeded.
 fn fetch(program: &Path) -> Result<bool> {
     let mut fetching = deny(program, &["fetch", "db"])
         .stderr(Stdio::null())
         .spawn()
         .context("cannot start `cargo-deny`")?;
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + FETCH_TIMEOUT;
     loop {
         if let Some(status) = fetching.try_wait()? {
             return Ok(status.success());
@@ -56,5 +57,5 @@ fn fetch(program: &Path) -> Result<bool> {
 
 const VERSION: &str = "0.20.2";
 
-/// The database is a few megabytes.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// The database has a few megabytes.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(120);

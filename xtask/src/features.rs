@@ -1,8 +1,8 @@
-//! `cargo xtask features`: the facade's features add, never choose, and bring nothing of the others.
+//! `cargo xtask features`: each feature of the facade adds its own crates and no others.
 //!
-//! Builds the facade with each of its features alone, with the default ones and with all, and looks
-//! at what each selection brings along a build's normal edges. The features are read from the facade's
-//! manifest; what is known here is only which crates belong to which of them.
+//! Builds the facade with each feature alone, with the default features and with all features, and
+//! compares the dependency tree of each selection with the table of owners in this file. The features
+//! themselves come from the facade's manifest.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
@@ -15,11 +15,13 @@ use crate::cargo::{self, cargo};
 ///
 /// # Errors
 ///
-/// When one does not build, or brings what it must not.
+/// When a selection does not build, or when its dependency tree holds a crate that it must not.
 pub(crate) fn run() -> Result<()> {
     let members = cargo::members()?;
-    let facade =
-        members.iter().find(|member| member.name == FACADE).context("there is no facade")?;
+    let facade = members
+        .iter()
+        .find(|member| member.name == FACADE)
+        .context("the workspace has no package `glance-notify`")?;
     let mut problems = Vec::new();
     for selection in selections(&facade.features) {
         let start = Instant::now();
@@ -41,16 +43,16 @@ pub(crate) fn run() -> Result<()> {
         );
     }
     if !problems.is_empty() {
-        bail!("features are not apart:\n  {}", problems.join("\n  "));
+        bail!("features are not isolated:\n  {}", problems.join("\n  "));
     }
     Ok(())
 }
 
-/// What a program with the facade's default features has in its tree and must not have.
+/// Returns the violations of a program with the facade's default features.
 ///
 /// # Errors
 ///
-/// When cargo cannot tell.
+/// When cargo cannot list the dependencies.
 pub(crate) fn problems_of_the_default() -> Result<Vec<String>> {
     Ok(heavy(&tree(&Selection::Default)?))
 }
@@ -64,6 +66,7 @@ enum Selection {
 }
 
 impl Selection {
+    /// Returns the arguments of cargo that select these features.
     fn arguments(&self) -> Vec<&str> {
         match self {
             Self::Default => vec![],
@@ -83,15 +86,16 @@ impl std::fmt::Display for Selection {
     }
 }
 
-/// A feature, with what it enables.
+/// Each feature with the features that it enables.
 type Features = BTreeMap<String, Vec<String>>;
 
+/// Returns every selection that the check builds.
 fn selections(features: &Features) -> Vec<Selection> {
     let alone = features.keys().filter(|name| *name != "default").cloned().map(Selection::Alone);
     [Selection::Default].into_iter().chain(alone).chain([Selection::All]).collect()
 }
 
-/// The features that are on in a selection, those that others enable included.
+/// Returns the enabled features of a selection, including those that other features enable.
 fn enabled(selection: &Selection, features: &Features) -> BTreeSet<String> {
     let mut open: Vec<&str> = match selection {
         Selection::Default => vec!["default"],
@@ -109,75 +113,79 @@ fn enabled(selection: &Selection, features: &Features) -> BTreeSet<String> {
 
 /// A package in a dependency tree.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Node {
+struct TreePackage {
     name: String,
-    /// Whether it is a member of the workspace.
-    ours: bool,
+    /// Whether the package is a member of the workspace.
+    is_member: bool,
 }
 
-/// Every package that a selection builds, without those that only tests or build scripts use.
-fn tree(selection: &Selection) -> Result<BTreeSet<Node>> {
+/// Returns the packages that a selection builds, without those of tests and build scripts.
+fn tree(selection: &Selection) -> Result<BTreeSet<TreePackage>> {
     let arguments = ["--edges=normal", "--prefix=none", "--format={p}"];
     let lines = cargo::output(
         cargo(&["tree", "--package", FACADE]).args(arguments).args(selection.arguments()),
     )?;
     let tree = parse(&lines);
-    // A tree that holds nothing foreign proves nothing if it holds nothing at all.
+    // An empty tree would pass every check.
     ensure!(
         tree.iter().any(|node| node.name == FACADE),
-        "`cargo tree` is not understood:\n{lines}"
+        "cannot parse the output of `cargo tree`:\n{lines}"
     );
     Ok(tree)
 }
 
-/// `name v1.0.0`, with the path of those that are ours: `name v1.0.0 (/path)`.
-fn parse(lines: &str) -> BTreeSet<Node> {
+/// Parses lines of the form `name v1.0.0`, or `name v1.0.0 (/path)` for members.
+fn parse(lines: &str) -> BTreeSet<TreePackage> {
     lines
         .lines()
         .filter_map(|line| {
             let name = line.split_whitespace().next()?.to_owned();
-            Some(Node { name, ours: line.contains(" (/") })
+            Some(TreePackage { name, is_member: line.contains(" (/") })
         })
         .collect()
 }
 
-fn third_party(tree: &BTreeSet<Node>) -> impl Iterator<Item = &str> {
-    tree.iter().filter(|node| !node.ours).map(|node| node.name.as_str())
+/// Returns the names of the packages outside the workspace.
+fn third_party(tree: &BTreeSet<TreePackage>) -> impl Iterator<Item = &str> {
+    tree.iter().filter(|node| !node.is_member).map(|node| node.name.as_str())
 }
 
-/// Crates that belong to features that are not on, and features that are on without their crate.
-fn foreign(tree: &BTreeSet<Node>, enabled: &BTreeSet<String>, selection: &str) -> Vec<String> {
+/// Returns a violation for each crate of a disabled feature, and for each enabled feature whose client
+/// is absent.
+fn foreign(
+    tree: &BTreeSet<TreePackage>,
+    enabled: &BTreeSet<String>,
+    selection: &str,
+) -> Vec<String> {
     let mut problems = Vec::new();
     for owner in OWNERS {
         let found: Vec<&str> =
             tree.iter().map(|node| node.name.as_str()).filter(|name| owner.owns(name)).collect();
         if !enabled.contains(owner.feature) {
             for name in found {
-                problems.push(format!(
-                    "{selection} brings {name}, which belongs to `{}`",
-                    owner.feature
-                ));
+                problems
+                    .push(format!("{selection} adds {name}, which belongs to `{}`", owner.feature));
             }
         } else if let Some(client) = owner.client.filter(|client| !found.contains(client)) {
-            problems.push(format!("{selection} does not bring {client}, so this checks nothing"));
+            problems.push(format!("{selection} does not add {client}: update the table of owners"));
         }
     }
     problems
 }
 
-/// What the default features must not bring: network crates, and too many crates of any kind.
-fn heavy(tree: &BTreeSet<Node>) -> Vec<String> {
+/// Returns a violation for each network crate in the default tree, and for too many crates.
+fn heavy(tree: &BTreeSet<TreePackage>) -> Vec<String> {
     let mut problems: Vec<String> = tree
         .iter()
         .filter(|node| {
             matches_any(&node.name, NETWORK) || OWNERS.iter().any(|owner| owner.owns(&node.name))
         })
-        .map(|node| format!("default features bring {}, a network crate", node.name))
+        .map(|node| format!("default features add {}, a network crate", node.name))
         .collect();
     let crates: Vec<&str> = third_party(tree).collect();
     if crates.len() > CRATES_BY_DEFAULT {
         problems.push(format!(
-            "default features bring {} third-party crates, more than {CRATES_BY_DEFAULT}: {}",
+            "default features add {} third-party crates, more than {CRATES_BY_DEFAULT}: {}",
             crates.len(),
             crates.join(", ")
         ));
@@ -185,21 +193,21 @@ fn heavy(tree: &BTreeSet<Node>) -> Vec<String> {
     problems
 }
 
-/// Crates that may be there only with a feature.
-struct Owner {
+/// The crates that only one feature may add.
+struct FeatureOwner {
     feature: &'static str,
-    /// What is there whenever the feature is.
+    /// A crate that the feature always adds.
     client: Option<&'static str>,
     crates: &'static [&'static str],
 }
 
-impl Owner {
+impl FeatureOwner {
     fn owns(&self, name: &str) -> bool {
         matches_any(name, self.crates)
     }
 }
 
-/// A name, or its beginning followed by `*`.
+/// Returns whether `name` equals a pattern, or starts with a pattern that ends in `*`.
 fn matches_any(name: &str, patterns: &[&str]) -> bool {
     patterns.iter().any(|pattern| match pattern.strip_suffix('*') {
         Some(beginning) => name.starts_with(beginning),
@@ -209,24 +217,24 @@ fn matches_any(name: &str, patterns: &[&str]) -> bool {
 
 const FACADE: &str = "glance-notify";
 
-/// Third-party crates in the tree of a program with default features, at most.
+/// The largest number of third-party crates with default features.
 const CRATES_BY_DEFAULT: usize = 40;
 
-const OWNERS: [Owner; 4] = [
-    Owner {
+const OWNERS: [FeatureOwner; 4] = [
+    FeatureOwner {
         feature: "rabbit",
         client: Some("lapin"),
         crates: &["lapin", "amq-protocol*", "notify-rabbit"],
     },
-    Owner {
+    FeatureOwner {
         feature: "qpid",
         client: Some("fe2o3-amqp"),
         crates: &["fe2o3-amqp*", "serde_amqp*", "notify-qpid"],
     },
-    Owner { feature: "spool", client: Some("redb"), crates: &["redb", "notify-spool"] },
-    Owner {
+    FeatureOwner { feature: "spool", client: Some("redb"), crates: &["redb", "notify-spool"] },
+    FeatureOwner {
         feature: "tls",
-        // No TLS where there is nobody to talk to.
+        // `tls` alone adds no crate: without a broker there is no connection.
         client: None,
         crates: &[
             "rustls*",
@@ -244,7 +252,7 @@ const OWNERS: [Owner; 4] = [
     },
 ];
 
-/// What every program that opens sockets, beyond the standard library, is built on.
+/// The crates that programs open sockets with, beside the standard library.
 const NETWORK: &[&str] = &[
     "mio",
     "socket2",
@@ -289,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn every_feature_is_selected_alone() {
+    fn selects_every_feature_alone() {
         let selections = selections(&features());
         let expected = [alone("full"), alone("log"), alone("rabbit"), alone("tls")];
         assert_eq!(selections[0], Selection::Default);
@@ -298,37 +306,37 @@ mod tests {
     }
 
     #[test]
-    fn a_feature_may_enable_others() {
+    fn a_feature_may_enable_other_features() {
         let lines = "glance-notify v0.1.0 (/x)\nlapin v4.12.3\nrustls v0.23.0\n";
         assert!(problems(lines, &alone("full")).is_empty());
         assert!(problems(lines, &Selection::All).is_empty());
     }
 
     #[test]
-    fn a_crate_of_another_feature_is_found() {
+    fn a_crate_of_another_feature_is_reported() {
         let lines = "glance-notify v0.1.0 (/x)\nlapin v4.12.3\nrustls v0.23.0\n";
         let [problem] = problems(lines, &alone("rabbit")).try_into().unwrap();
-        assert_eq!(problem, "only `rabbit` brings rustls, which belongs to `tls`");
+        assert_eq!(problem, "only `rabbit` adds rustls, which belongs to `tls`");
         assert_eq!(problems(lines, &alone("tls")).len(), 1);
         assert_eq!(problems(lines, &Selection::Default).len(), 2);
     }
 
     #[test]
-    fn a_feature_without_its_client_is_found() {
+    fn a_feature_without_its_client_is_reported() {
         let lines = "glance-notify v0.1.0 (/x)\n";
         let [problem] = problems(lines, &alone("rabbit")).try_into().unwrap();
-        assert!(problem.contains("does not bring lapin"), "{problem}");
+        assert!(problem.contains("does not add lapin"), "{problem}");
     }
 
     #[test]
-    fn a_network_crate_by_default_is_found() {
+    fn a_network_crate_by_default_is_reported() {
         let [problem] = heavy(&parse("tokio v1.0.0\nmio v1.0.0\n")).try_into().unwrap();
-        assert_eq!(problem, "default features bring mio, a network crate");
+        assert_eq!(problem, "default features add mio, a network crate");
         assert_eq!(heavy(&parse("notify-net v0.1.0 (/x)\nlapin v4.12.3\n")).len(), 2);
     }
 
     #[test]
-    fn too_many_crates_by_default_are_found() {
+    fn too_many_crates_by_default_are_reported() {
         let crates = |count: usize| {
             let lines: Vec<_> = (0..count).map(|i| format!("crate{i} v1.0.0")).collect();
             lines.join("\n")

@@ -1,8 +1,8 @@
-//! The project's chores: `cargo xtask CHORE`.
+//! The project's own commands: `cargo xtask COMMAND`.
 //!
-//! Depends on none of the library crates, so that it builds and runs whatever state they are in.
+//! Depends on none of the library crates, so that it builds and runs in whatever state they are.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a chore talks to who runs it")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the commands report to a person")]
 
 mod bench;
 mod cargo;
@@ -20,9 +20,9 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
-    let chore = arguments.next();
+    let command = arguments.next();
     let rest: Vec<String> = arguments.collect();
-    let done = match (chore.as_deref(), rest.as_slice()) {
+    let done = match (command.as_deref(), rest.as_slice()) {
         (Some("setup"), []) => setup::run(),
         (Some("setup"), [option]) if option == "--bench" => setup::run_for_benchmarks(),
         (Some("test"), extra) => test::run(extra),
@@ -52,20 +52,20 @@ fn main() -> ExitCode {
 }
 
 const USAGE: &str = "\
-The project's chores.
+The project's own commands.
 
-Usage: cargo xtask CHORE
+Usage: cargo xtask COMMAND
 
-  setup              install what the tests need and this machine lacks (Debian packages, Python)
-  setup --bench      and what the benchmarks need besides (C)
-  test [ARGUMENT]…   setup, then every test, with these arguments to `cargo test`
-  tidy               the invariants of the code
-  features           every feature of the facade builds alone, and brings nothing of the others
-  bench [ARGUMENT]…  the project beside its peers, with these arguments: --quick, --json, --help
-  chaos [ARGUMENT]…  breaks everything around a process that emits, and counts what was lost:
+  setup              installs what the tests need and this machine lacks (Debian packages, Python)
+  setup --bench      also installs what the benchmarks need (C)
+  test [ARGUMENT]…   runs setup, then every test; passes the arguments on to `cargo test`
+  tidy               checks the invariants of the code base
+  features           checks that every feature of the facade builds alone and adds nothing else
+  bench [ARGUMENT]…  runs the benchmarks beside their peers: --quick, --json, --help
+  chaos [ARGUMENT]…  injects faults around a process that emits and counts lost notifications:
                      [--minutes N | --short] [--seed S] [--fault NAME [--tries N]]
-  deny               licences, sources, duplicates and known weaknesses of what this is built on
+  deny               checks licences, sources, duplicates and advisories of the dependencies
   fuzz [--seconds N] [--target NAME]
-                     libFuzzer looks for input that breaks a promise, a minute for each target
-  ci                 most of that and more, as it runs on every change
+                     searches with libFuzzer for input that violates a promise, a minute per target
+  ci                 runs every check that a change must pass
 ";

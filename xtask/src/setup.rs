@@ -1,8 +1,8 @@
-//! `cargo xtask setup`: what the tests need from the system, installing only what is missing.
+//! `cargo xtask setup`: installs the programs that the tests need and the machine lacks.
 //!
-//! Debian packages, and a Python environment in `.venv` at the root of the workspace: there the tests
-//! find it whatever the target directory and the home directory are. No service is started or stopped,
-//! RabbitMQ's is left disabled, and nothing of this project stays in the system.
+//! These are Debian packages and a Python environment. The environment is in `.venv` at the root of
+//! the workspace, where the tests find it independently of the target directory and the home
+//! directory. The setup starts and stops no service and disables RabbitMQ's.
 
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt as _;
@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::cargo::{self, root};
 
-/// Installs what is missing. Does nothing, quickly, when nothing is.
+/// Installs what the tests need. Returns quickly when nothing is missing.
 ///
 /// # Errors
 ///
@@ -23,7 +23,7 @@ pub(crate) fn run() -> Result<()> {
     python_environment(&root())
 }
 
-/// As [`run`], and installs what the benchmarks' peers need.
+/// Does what [`run`] does, and installs what the peers of the benchmarks need.
 ///
 /// # Errors
 ///
@@ -33,16 +33,16 @@ pub(crate) fn run_for_benchmarks() -> Result<()> {
     run()
 }
 
-/// Installs those of these Debian packages that are missing.
+/// Installs the Debian packages of the list that are missing.
 ///
 /// # Errors
 ///
-/// When one is missing and cannot be installed.
+/// When a package is missing and cannot be installed.
 pub(crate) fn packages(packages: &[&str]) -> Result<()> {
     install_packages(&missing(packages)?)
 }
 
-/// Those of these packages that are not installed.
+/// Returns the packages of the list that are not installed.
 fn missing<'a>(packages: &[&'a str]) -> Result<Vec<&'a str>> {
     let output = Command::new("dpkg-query")
         .args(["--show", "--showformat=${Package} ${db:Status-Status}\n"])
@@ -61,7 +61,7 @@ fn install_packages(packages: &[&str]) -> Result<()> {
     if packages.is_empty() {
         return Ok(());
     }
-    println!("installing {}", packages.join(", "));
+    println!("installing with apt-get: {}", packages.join(", "));
     let elevate = elevation()?;
     let command = |program: &str| {
         let mut command = match elevate {
@@ -76,24 +76,24 @@ fn install_packages(packages: &[&str]) -> Result<()> {
         command
     };
 
-    let silent = SilentServices::new()?;
+    let blocker = ServiceBlocker::new()?;
     cargo::run(command("apt-get").args(["--quiet", "--option", LOCK_TIMEOUT, "update"]))?;
     cargo::run(
         command("env")
             .arg("DEBIAN_FRONTEND=noninteractive")
             .args(["apt-get", "--quiet", "--yes", "--no-install-recommends"])
-            .args(["--option", LOCK_TIMEOUT, "--option", &silent.dpkg_path()])
+            .args(["--option", LOCK_TIMEOUT, "--option", &blocker.dpkg_path()])
             .arg("install")
             .args(packages),
     )?;
     if packages.contains(&"rabbitmq-server") {
-        // Debian enables what it installs. The tests start nodes of their own.
+        // Debian enables a service when it installs one. The tests start nodes of their own.
         cargo::run(command("update-rc.d").args(["rabbitmq-server", "disable"]))?;
     }
     Ok(())
 }
 
-/// How to become root: not at all, or by which program.
+/// Returns the program that makes other programs run as root, or `None` for root itself.
 fn elevation() -> Result<Option<&'static str>> {
     let output = Command::new("id").arg("--user").output().context("cannot run `id`")?;
     if output.stdout.trim_ascii() == b"0" {
@@ -102,18 +102,18 @@ fn elevation() -> Result<Option<&'static str>> {
     let sudo =
         Command::new("sudo").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
     if !sudo.is_ok_and(|status| status.success()) {
-        bail!("packages are missing, and to install them takes root or `sudo`");
+        bail!("packages are missing: run this command as root, or install `sudo`");
     }
     Ok(Some("sudo"))
 }
 
-/// Keeps the packages' scripts from starting services, by programs of the same names that do nothing
-/// at the head of their path.
+/// A directory at the head of the path of the packages' scripts. Its programs replace those that start
+/// services, and do nothing.
 ///
-/// A `policy-rc.d` would do it too, but would stay behind if this program were killed.
-struct SilentServices(tempfile::TempDir);
+/// A `policy-rc.d` file would have the same effect, but would remain if this program were killed.
+struct ServiceBlocker(tempfile::TempDir);
 
-impl SilentServices {
+impl ServiceBlocker {
     fn new() -> Result<Self> {
         let directory = tempfile::tempdir().context("cannot make a temporary directory")?;
         fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755))?;
@@ -130,46 +130,47 @@ impl SilentServices {
     }
 }
 
-/// Makes or renews the Python environment if it is not what the requirements say.
+/// Creates the Python environment, or creates it again if the requirements have changed.
 fn python_environment(root: &Path) -> Result<()> {
-    let requirements = root.join(REQUIREMENTS);
-    let file = File::open(&requirements)
-        .with_context(|| format!("cannot read {}", requirements.display()))?;
-    // Two of us in one workspace: the second waits, and then finds it made.
+    let list = root.join(REQUIREMENTS);
+    let file = File::open(&list).with_context(|| format!("cannot read {}", list.display()))?;
+    // A second run in the same workspace waits here and then finds the environment complete.
     file.lock().context("cannot lock the Python requirements")?;
 
-    let wanted = fs::read_to_string(&requirements)?;
+    let requirements = fs::read_to_string(&list)?;
     let environment = root.join(".venv");
     let marker = environment.join("installed.txt");
     let python = environment.join("bin/python");
-    if python.exists() && fs::read_to_string(&marker).is_ok_and(|installed| installed == wanted) {
+    if python.exists()
+        && fs::read_to_string(&marker).is_ok_and(|installed| installed == requirements)
+    {
         return Ok(());
     }
-    println!("making the Python environment {}", environment.display());
+    println!("creating the Python environment {}", environment.display());
     cargo::run(Command::new(PYTHON).args(["-m", "venv", "--clear"]).arg(&environment))?;
     cargo::run(
         Command::new(&python)
             .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"])
             .arg("--requirement")
-            .arg(&requirements)
+            .arg(&list)
             .stdin(Stdio::null()),
     )?;
-    // Last: an environment without it is made again.
-    fs::write(&marker, wanted).context("cannot finish the Python environment")
+    // Last, because an environment without this file is incomplete.
+    fs::write(&marker, requirements).context("cannot finish the Python environment")
 }
 
-/// What the tests need of Debian's.
+/// The Debian packages that the tests need.
 const PACKAGES: [&str; 6] =
     ["faketime", "logrotate", "python3-qpid-proton", "python3-venv", "rabbitmq-server", "strace"];
 
-/// What the benchmarks need besides: a peer in C. Those in Python are what the tests have.
+/// The Debian packages that the benchmarks need besides, for their peer in C.
 const BENCH_PACKAGES: [&str; 3] = ["gcc", "libc6-dev", "librabbitmq-dev"];
 
-/// Beside the programs that need them.
+/// The list of Python packages, beside the programs that need them.
 const REQUIREMENTS: &str = "tests/testbed/src/broker/python/requirements.txt";
 
-/// Debian's own, the one that `python3-venv` is for.
+/// Debian's interpreter, because `python3-venv` belongs to it.
 const PYTHON: &str = "/usr/bin/python3";
 
-/// Another installation may be going on.
+/// Waits for another installation to finish.
 const LOCK_TIMEOUT: &str = "DPkg::Lock::Timeout=300";

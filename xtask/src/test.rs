@@ -1,11 +1,11 @@
-//! `cargo xtask test`: every test of the workspace, on a machine that has what they need.
+//! `cargo xtask test`: sets up the machine and runs every test of the workspace.
 
 use anyhow::Result;
 
 use crate::cargo::{self, cargo};
 use crate::setup;
 
-/// Runs the tests with all features, doctests too. `extra` goes to `cargo test`.
+/// Runs the tests and doctests with all features. Passes `extra` on to `cargo test`.
 ///
 /// # Errors
 ///
@@ -19,6 +19,7 @@ pub(crate) fn run(extra: &[String]) -> Result<()> {
     cargo::run(command.args(extra))
 }
 
+/// Returns whether the arguments select packages.
 fn chooses_packages(extra: &[String]) -> bool {
     extra
         .iter()
@@ -31,7 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn arguments_may_choose_packages() {
+    fn arguments_may_select_packages() {
         let chooses = |line: &str| {
             chooses_packages(&line.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
         };

@@ -1,7 +1,7 @@
-//! Programs of others that a chore needs: each in one version, built from source once.
+//! Third-party cargo programs that xtask runs, each in one version and built from source once.
 //!
-//! They are kept in the user's cache, where every clone of the project finds them whatever its target
-//! directory is.
+//! They are in the user's cache directory, where every clone of the project finds them independently
+//! of its target directory.
 
 use std::path::PathBuf;
 
@@ -9,11 +9,11 @@ use anyhow::{Context, Result};
 
 use crate::cargo::{self, cargo};
 
-/// The program `name` of the crate of that name. Builds it if it is not there yet.
+/// Returns the path of the program `name` from the crate of that name. Builds it on first use.
 ///
 /// # Errors
 ///
-/// When it cannot be built.
+/// When the program cannot be built.
 pub(crate) fn get(name: &str, version: &str) -> Result<PathBuf> {
     let root = cache()?.join(format!("{name}-{version}"));
     let program = root.join("bin").join(name);
@@ -25,6 +25,7 @@ pub(crate) fn get(name: &str, version: &str) -> Result<PathBuf> {
     Ok(program)
 }
 
+/// Returns the directory for the programs.
 fn cache() -> Result<PathBuf> {
     let set = |name: &str| std::env::var_os(name).filter(|path| !path.is_empty());
     let cache = set("XDG_CACHE_HOME").map(PathBuf::from);

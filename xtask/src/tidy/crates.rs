@@ -1,9 +1,9 @@
-//! Which crate may know which.
+//! The dependencies that each crate may have.
 
 use super::tokens::tokens;
-use super::{File, Workspace};
+use super::workspace::{TextFile, Workspace};
 
-/// Neither depends on one nor names one in code. Its documentation may.
+/// notify-core neither depends on a backend nor names one in code. Its documentation may.
 pub(super) fn core_names_no_backend(workspace: &Workspace) -> Vec<String> {
     let mut problems = forbidden(
         workspace,
@@ -15,7 +15,8 @@ pub(super) fn core_names_no_backend(workspace: &Workspace) -> Vec<String> {
     problems
 }
 
-fn backends_named_in(file: &File) -> Vec<String> {
+/// Returns every place where the code of a file names a backend.
+fn backends_named_in(file: &TextFile) -> Vec<String> {
     let named = |text: &str| {
         let text = text.to_lowercase();
         BACKENDS.into_iter().find(|backend| text.contains(backend))
@@ -29,8 +30,8 @@ fn backends_named_in(file: &File) -> Vec<String> {
         .collect()
 }
 
-/// No transport depends on another, on another's client, or on anything of ours but core and, if it
-/// speaks to a broker, notify-net.
+/// A transport depends on no other transport and on no other transport's client library. Of the
+/// workspace it depends on notify-core only, and on notify-net if it connects to a broker.
 pub(super) fn transports_are_apart(workspace: &Workspace) -> Vec<String> {
     let mut problems = Vec::new();
     for transport in TRANSPORTS {
@@ -48,24 +49,24 @@ pub(super) fn transports_are_apart(workspace: &Workspace) -> Vec<String> {
     problems
 }
 
-/// Nothing else that users build is built with one.
+/// Of the packages that users build, only the facade depends on transports.
 pub(super) fn only_the_facade_knows_transports(workspace: &Workspace) -> Vec<String> {
-    let others = |package: &str| package != FACADE && !FOR_DEVELOPERS.contains(&package);
+    let others = |package: &str| package != FACADE && !UNPUBLISHED.contains(&package);
     forbidden(workspace, others, |dependency| TRANSPORTS.contains(&dependency))
 }
 
-/// Nothing that users build is built with it.
+/// No package that users build depends on the conformance suite or the testbed.
 pub(super) fn conformance_is_for_tests(workspace: &Workspace) -> Vec<String> {
-    let users = |package: &str| !FOR_DEVELOPERS.contains(&package);
-    forbidden(workspace, users, |dependency| dependency == CONFORMANCE)
+    let users = |package: &str| !UNPUBLISHED.contains(&package);
+    forbidden(workspace, users, |dependency| TEST_SUPPORT.contains(&dependency))
 }
 
-/// Chores work whatever state the libraries are in.
+/// xtask works in whatever state the libraries are.
 pub(super) fn xtask_stands_alone(workspace: &Workspace) -> Vec<String> {
     forbidden(workspace, |package| package == "xtask", is_ours)
 }
 
-/// Normal dependencies that are forbidden, of the packages that it is forbidden to.
+/// Returns the normal dependencies that match `dependency`, of the packages that match `package`.
 fn forbidden(
     workspace: &Workspace,
     package: impl Fn(&str) -> bool,
@@ -84,7 +85,7 @@ fn is_ours(package: &str) -> bool {
     package.starts_with("notify-") || package.starts_with(FACADE)
 }
 
-/// The crate that a client belongs to.
+/// Returns the crate that a client library belongs to.
 fn owner(client: &str) -> Option<&'static str> {
     CLIENTS
         .into_iter()
@@ -95,24 +96,24 @@ fn owner(client: &str) -> Option<&'static str> {
 const CORE: &str = "notify-core";
 const NET: &str = "notify-net";
 const FACADE: &str = "glance-notify";
-const CONFORMANCE: &str = "notify-conformance";
+const TEST_SUPPORT: [&str; 2] = ["notify-conformance", "notify-testbed"];
 const CORE_SOURCES: &str = "crates/notify-core/src";
 
-/// Programs and tests of the project's own, beyond those of a single crate.
-pub(super) const FOR_DEVELOPERS: [&str; 5] =
+/// The unpublished packages: tests and tools of the project itself.
+pub(super) const UNPUBLISHED: [&str; 5] =
     ["notify-bench", "notify-chaos", "notify-fuzz", "notify-interop", "notify-testbed"];
 
 const TRANSPORTS: [&str; 5] =
     ["notify-log", "notify-noop", "notify-qpid", "notify-rabbit", "notify-spool"];
 
-/// The beginnings of the names of each transport's client crates.
+/// The client libraries of each transport, by the beginnings of their names.
 pub(super) const CLIENTS: [(&str, &[&str]); 3] = [
     ("notify-rabbit", &["lapin", "amq-protocol"]),
     ("notify-qpid", &["fe2o3-amqp", "serde_amqp"]),
     ("notify-spool", &["redb"]),
 ];
 
-/// Words that no code of core has a use for, in lower case.
+/// The words of backends that the code of notify-core must not contain, in lower case.
 const BACKENDS: [&str; 11] = [
     "amqp",
     "fe2o3",
@@ -129,13 +130,13 @@ const BACKENDS: [&str; 11] = [
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{packages, source};
+    use super::super::workspace::testing::{packages, source};
     use super::*;
 
     #[test]
-    fn core_that_names_a_backend_is_found() {
+    fn a_backend_name_in_core_is_reported() {
         let names = |path, text| core_names_no_backend(&source(path, text));
-        let inside = "crates/notify-core/src/driver.rs";
+        let inside = "crates/notify-core/src/config/driver.rs";
         assert_eq!(names(inside, "\n\nfn open_rabbit() {}"), [format!("{inside}:3 names rabbit")]);
         assert_eq!(names(inside, r#"const NAME: &str = "Qpid";"#).len(), 1);
         assert_eq!(
@@ -150,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn core_that_depends_on_a_backend_is_found() {
+    fn a_backend_dependency_of_core_is_reported() {
         let depends = |line| core_names_no_backend(&packages(&[line]));
         assert_eq!(depends("notify-core: serde lapin"), ["notify-core depends on lapin"]);
         assert_eq!(depends("notify-core: notify-noop").len(), 1);
@@ -158,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn transports_that_know_too_much_are_found() {
+    fn a_foreign_dependency_of_a_transport_is_reported() {
         let knows = |line| transports_are_apart(&packages(&[line]));
         assert_eq!(knows("notify-rabbit: notify-core notify-net lapin serde"), [""; 0]);
         assert_eq!(knows("notify-rabbit: notify-log"), ["notify-rabbit depends on notify-log"]);
@@ -170,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn others_that_know_transports_are_found() {
+    fn a_transport_dependency_outside_the_facade_is_reported() {
         let knows = |line| only_the_facade_knows_transports(&packages(&[line]));
         assert_eq!(knows("glance-notify: notify-log notify-rabbit"), [""; 0]);
         assert_eq!(knows("glance-notify-cli: notify-log").len(), 1);
@@ -179,9 +180,10 @@ mod tests {
     }
 
     #[test]
-    fn a_library_that_is_built_with_the_conformance_suite_is_found() {
+    fn a_normal_dependency_on_test_support_is_reported() {
         let built_with = |line| conformance_is_for_tests(&packages(&[line]));
         assert_eq!(built_with("notify-log: notify-conformance").len(), 1);
+        assert_eq!(built_with("notify-log: notify-testbed").len(), 1);
         assert_eq!(built_with("notify-interop: notify-conformance"), [""; 0]);
         let mut dev = packages(&["notify-log: notify-conformance"]);
         dev.packages[0].dependencies[0].kind = Some("dev".to_owned());
@@ -189,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn chores_that_need_a_library_are_found() {
+    fn a_library_dependency_of_xtask_is_reported() {
         assert_eq!(xtask_stands_alone(&packages(&["xtask: anyhow notify-core"])).len(), 1);
     }
 }

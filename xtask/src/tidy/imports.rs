@@ -4,10 +4,10 @@
 //! `crate`, `self`, `super` or a child module. Unit tests, documentation and method calls do not.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use super::Workspace;
 use super::tokens::{Token, starts_with, tokens};
+use super::workspace::Workspace;
 
 /// Finds files of one crate that import each other, directly or through others.
 ///
@@ -37,14 +37,14 @@ pub(super) fn no_import_cycles(workspace: &Workspace) -> Vec<String> {
 type ModulePath = Vec<String>;
 
 struct SourceFile<'a> {
-    path: &'a std::path::Path,
+    path: &'a Path,
     tokens: Vec<Token>,
 }
 
 /// Returns the directory of the crate root that a file belongs to, and the path of its module.
 ///
 /// Files outside `src` belong to no such crate.
-fn module_of(path: &std::path::Path) -> Option<(PathBuf, ModulePath)> {
+fn module_of(path: &Path) -> Option<(PathBuf, ModulePath)> {
     let parts: Vec<&str> = path.iter().filter_map(|part| part.to_str()).collect();
     let src = parts.iter().position(|part| *part == "src")?;
     let mut module: ModulePath = parts[src + 1..].iter().map(|&part| part.to_owned()).collect();
@@ -174,22 +174,18 @@ fn cycles<'m>(
 
 #[cfg(test)]
 mod tests {
-    use super::super::File;
+    use super::super::workspace::testing::sources;
     use super::*;
 
     fn cycles_in(files: &[(&str, &str)]) -> Vec<String> {
-        let sources = files
-            .iter()
-            .map(|(path, text)| File {
-                path: format!("crates/x/src/{path}").into(),
-                text: (*text).to_owned(),
-            })
-            .collect();
-        no_import_cycles(&Workspace { sources, ..Workspace::default() })
+        let paths: Vec<_> = files.iter().map(|(path, _)| format!("crates/x/src/{path}")).collect();
+        let files: Vec<_> =
+            paths.iter().zip(files).map(|(path, (_, text))| (path.as_str(), *text)).collect();
+        no_import_cycles(&sources(&files))
     }
 
     #[test]
-    fn files_that_import_each_other_are_found() {
+    fn files_that_import_each_other_are_reported() {
         let lib = ("lib.rs", "mod a;\nmod b;\npub use a::A;");
         assert_eq!(cycles_in(&[lib, ("a.rs", "use crate::b::B;"), ("b.rs", "")]), [""; 0]);
         assert_eq!(
@@ -201,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn an_import_by_way_of_the_parent_is_found() {
+    fn an_import_by_way_of_the_parent_is_reported() {
         let lib = ("lib.rs", "mod a;\nmod b;\npub use a::A;");
         assert_eq!(cycles_in(&[lib, ("a.rs", ""), ("b.rs", "use crate::A;")]), [""; 0]);
         let lib = ("lib.rs", "mod a;\nmod b;\npub use a::A;\npub use b::B;");
@@ -212,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn unit_tests_and_documentation_import_what_they_like() {
+    fn unit_tests_and_documentation_may_import_anything() {
         let lib = ("lib.rs", "mod a;\npub use a::A;");
         let test = ("a.rs", "#[cfg(test)]\nmod tests { use crate::A; }");
         assert_eq!(cycles_in(&[lib, test]), [""; 0]);

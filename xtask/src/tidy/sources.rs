@@ -1,17 +1,17 @@
-//! What stands in the sources.
+//! The content of the sources.
 
 use std::path::Path;
 
-use super::crates::{CLIENTS, FOR_DEVELOPERS};
+use super::crates::{CLIENTS, UNPUBLISHED};
 use super::tokens::{Token, starts_with, tokens};
-use super::{File, Workspace};
+use super::workspace::{TextFile, Workspace};
 
-/// The crates that speak to clients name none of their types in what is public.
+/// No public item exposes a type of a client library.
 ///
-/// Looked for in the text of every `pub` item from its name to its body (of an enum and a trait, the
-/// body too): the client crates themselves, and what the file imports from them. Since the lint
-/// `unreachable_pub` is on, what is `pub` is public. A type alias that hides a client's type behind a
-/// private name would not be seen.
+/// The check searches the text of every `pub` item from its name to its body (of an enum and a
+/// trait, the body too) for the client crates and for the names that the file imports from them. The
+/// lint `unreachable_pub` makes sure that `pub` means public. The check does not see a private type
+/// alias of a client's type.
 pub(super) fn no_client_type_in_public(workspace: &Workspace) -> Vec<String> {
     let mut problems = Vec::new();
     for file in in_libraries(workspace) {
@@ -27,9 +27,9 @@ pub(super) fn no_client_type_in_public(workspace: &Workspace) -> Vec<String> {
     problems
 }
 
-/// What a reader needs before the first line of code.
-pub(super) fn every_file_says_what_it_is_for(workspace: &Workspace) -> Vec<String> {
-    let silent = |file: &&File| {
+/// Every file tells its reader its purpose before the first line of code.
+pub(super) fn files_open_with_their_purpose(workspace: &Workspace) -> Vec<String> {
+    let silent = |file: &&TextFile| {
         let first = file.text.lines().next().unwrap_or_default();
         first.strip_prefix("//!").is_none_or(|text| text.trim().is_empty())
     };
@@ -41,10 +41,10 @@ pub(super) fn every_file_says_what_it_is_for(workspace: &Workspace) -> Vec<Strin
         .collect()
 }
 
-/// Libraries leave a program's standard output and error alone.
+/// Libraries do not write to the program's standard output or standard error.
 pub(super) fn libraries_do_not_print(workspace: &Workspace) -> Vec<String> {
     let stdout_target = Path::new("crates/notify-log/src/stdout.rs");
-    let print = |file: &File, tokens: &[Token]| {
+    let print = |file: &TextFile, tokens: &[Token]| {
         let macros = ["print", "println", "eprint", "eprintln", "dbg"];
         let streams: &[&str] =
             if file.path == stdout_target { &["stderr"] } else { &["stdout", "stderr"] };
@@ -54,7 +54,8 @@ pub(super) fn libraries_do_not_print(workspace: &Workspace) -> Vec<String> {
     find(in_libraries(workspace), "prints", print)
 }
 
-/// A lint is expected, with a reason, and the compiler says when it no longer occurs.
+/// Code expects a lint, with a reason, instead of allowing it: the compiler then reports an
+/// expectation that no longer applies.
 pub(super) fn no_bare_allow(workspace: &Workspace) -> Vec<String> {
     find(workspace.sources.iter(), "allows a lint: `expect` it, with a reason", |_, tokens| {
         starts_with(tokens, &["#", "[", "allow", "("])
@@ -62,34 +63,34 @@ pub(super) fn no_bare_allow(workspace: &Workspace) -> Vec<String> {
     })
 }
 
-/// What is committed is done.
-pub(super) fn nothing_is_left_undone(workspace: &Workspace) -> Vec<String> {
-    find(workspace.sources.iter(), "is left undone", |_, tokens| {
+/// No code is a placeholder.
+pub(super) fn no_unfinished_code(workspace: &Workspace) -> Vec<String> {
+    find(workspace.sources.iter(), "is unfinished", |_, tokens| {
         starts_with(tokens, &["todo", "!"]) || starts_with(tokens, &["unimplemented", "!"])
     })
 }
 
-/// Files that want to be two. A note, not a failure.
+/// Returns the files that should be two. They are a note, not a violation.
 pub(super) fn long_files(workspace: &Workspace) -> Vec<String> {
-    let length = |file: &File| file.text.lines().count();
+    let length = |file: &TextFile| file.text.lines().count();
     let long = workspace.sources.iter().filter(|file| length(file) > LONG);
     long.map(|file| format!("{} has {} lines", file.path.display(), length(file))).collect()
 }
 
-/// The sources of libraries proper: not of the command, of the tests' own crates, or of tests.
-fn in_libraries(workspace: &Workspace) -> impl Iterator<Item = &File> {
+/// Returns the sources of libraries: without the command, the unpublished packages and tests.
+fn in_libraries(workspace: &Workspace) -> impl Iterator<Item = &TextFile> {
     workspace.sources.iter().filter(|file| {
         let parts: Vec<_> = file.path.iter().filter_map(|part| part.to_str()).collect();
-        let library = |name| !NOT_LIBRARIES.contains(name) && !FOR_DEVELOPERS.contains(name);
+        let library = |name| !NOT_LIBRARIES.contains(name) && !UNPUBLISHED.contains(name);
         matches!(parts.as_slice(), ["crates", name, "src", ..] if library(name))
     })
 }
 
-/// Every place where something begins.
+/// Returns every place in `files` at which `begins` matches.
 fn find<'a>(
-    files: impl Iterator<Item = &'a File>,
+    files: impl Iterator<Item = &'a TextFile>,
     what: &str,
-    begins: impl Fn(&File, &[Token]) -> bool,
+    begins: impl Fn(&TextFile, &[Token]) -> bool,
 ) -> Vec<String> {
     let mut problems = Vec::new();
     for file in files {
@@ -100,11 +101,12 @@ fn find<'a>(
     problems
 }
 
-fn at(file: &File, line: usize, what: &str) -> String {
+/// Formats a violation.
+fn at(file: &TextFile, line: usize, what: &str) -> String {
     format!("{}:{line}: {what}", file.path.display())
 }
 
-/// The names of client crates, and what this file imports from them.
+/// Returns the names of client crates and the names that this file imports from them.
 fn client_names(tokens: &[Token]) -> Vec<String> {
     let is_client = |word: &str| {
         let mut prefixes = CLIENTS.iter().flat_map(|(_, prefixes)| *prefixes);
@@ -127,14 +129,14 @@ fn client_names(tokens: &[Token]) -> Vec<String> {
     names
 }
 
-/// As much of the item that begins after `pub` as whoever uses it sees.
+/// Returns the part of the item after `pub` that its users see.
 fn public_item(tokens: &[Token]) -> &[Token] {
     let word = |index: usize| tokens.get(index).map_or("", |token| token.text.as_str());
     match word(0) {
         // `pub(crate)`.
         "(" => &[],
         "enum" | "trait" => until(tokens, &["}", ";"]),
-        // Its fields have a `pub` of their own.
+        // The fields of a struct have their own `pub`.
         "struct" => until(tokens, &["{", "(", ";"]),
         "type" | "use" => until(tokens, &[";"]),
         "const" | "static" if word(1) != "fn" => until(tokens, &["=", ";"]),
@@ -144,14 +146,14 @@ fn public_item(tokens: &[Token]) -> &[Token] {
     }
 }
 
-/// The tokens up to the first of these that no bracket encloses, or, for a closing bracket, that ends
-/// the first block.
+/// Returns the tokens before the first of `ends` outside all brackets. A closing bracket in `ends`
+/// ends the first block.
 fn until<'a>(tokens: &'a [Token], ends: &[&str]) -> &'a [Token] {
     let mut depth = 0_usize;
     for (index, token) in tokens.iter().enumerate() {
         let text = token.text.as_str();
         let closes = matches!(text, ")" | "]" | "}" | ">");
-        // The head of an arrow closes nothing.
+        // The head of an arrow is no closing bracket.
         let arrow =
             text == ">" && index > 0 && matches!(tokens[index - 1].text.as_str(), "-" | "=");
         if closes && !arrow {
@@ -167,21 +169,21 @@ fn until<'a>(tokens: &'a [Token], ends: &[&str]) -> &'a [Token] {
     tokens
 }
 
-/// Crates that print, or that only tests use; with those for developers.
+/// Packages under `crates/` that may print.
 const NOT_LIBRARIES: [&str; 2] = ["glance-notify-cli", "notify-conformance"];
 
-/// Lines of a file that wants to be two.
+/// The length in lines from which a file should be two.
 const LONG: usize = 400;
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::source;
+    use super::super::workspace::testing::source;
     use super::*;
 
     const LIBRARY: &str = "crates/notify-rabbit/src/publish.rs";
 
     #[test]
-    fn a_client_type_in_public_is_found() {
+    fn a_client_type_in_a_public_item_is_reported() {
         let found = |text: &str| no_client_type_in_public(&source(LIBRARY, text)).len();
         assert_eq!(found("pub fn f(c: lapin::Channel) {}"), 1);
         assert_eq!(found("pub async fn f() -> Result<u8, lapin::Error> { g() }"), 1);
@@ -201,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_type_in_private_is_none_of_its_business() {
+    fn a_client_type_in_a_private_item_is_accepted() {
         let found = |text: &str| no_client_type_in_public(&source(LIBRARY, text)).len();
         assert_eq!(found("pub fn f() { let c: lapin::Channel; }"), 0);
         assert_eq!(found("pub(crate) fn f(c: lapin::Channel) {}"), 0);
@@ -214,16 +216,16 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_does_not_say_what_it_is_for_is_found() {
-        let found = |text: &str| every_file_says_what_it_is_for(&source("tests/a.rs", text)).len();
-        assert_eq!(found("//! What.\n"), 0);
+    fn a_file_without_a_purpose_is_reported() {
+        let found = |text: &str| files_open_with_their_purpose(&source("tests/a.rs", text)).len();
+        assert_eq!(found("//! Purpose.\n"), 0);
         assert_eq!(found("//!\nfn f() {}"), 1);
         assert_eq!(found("use a;"), 1);
         assert_eq!(found(""), 1);
     }
 
     #[test]
-    fn a_library_that_prints_is_found() {
+    fn a_library_that_prints_is_reported() {
         let found = |path, text| libraries_do_not_print(&source(path, text)).len();
         assert_eq!(found(LIBRARY, "fn f() { println!(\"x\") }"), 1);
         assert_eq!(found(LIBRARY, "fn f() { std::io::stdout().write(b\"\") }"), 1);
@@ -235,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bare_allow_is_found() {
+    fn a_bare_allow_is_reported() {
         let found = |text: &str| no_bare_allow(&source("xtask/src/a.rs", text)).len();
         assert_eq!(found("#[allow(dead_code)]\nfn f() {}"), 1);
         assert_eq!(found("#![allow(dead_code)]"), 1);
@@ -244,8 +246,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_undone_is_found() {
-        let found = |text: &str| nothing_is_left_undone(&source("tests/a.rs", text)).len();
+    fn unfinished_code_is_reported() {
+        let found = |text: &str| no_unfinished_code(&source("tests/a.rs", text)).len();
         assert_eq!(found("fn f() { todo!() }"), 1);
         assert_eq!(found("fn f() { unimplemented!(\"x\") }"), 1);
         assert_eq!(found("fn f() { \"todo!\" }"), 0);

@@ -1,17 +1,17 @@
-//! The code of a file: its tokens, without comments, documentation and unit tests.
+//! The tokens of a source file, without comments, documentation and unit tests.
 
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
-/// A word, a mark, a literal or one half of a pair of brackets.
+/// A word, a punctuation mark, a literal or a bracket, with its line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Token {
     pub(super) text: String,
     pub(super) line: usize,
 }
 
-/// The tokens of a source, in order.
+/// Returns the tokens of a source, in order.
 ///
-/// A source that is not Rust has none; the compiler says why.
+/// Returns none for a source that does not parse; the compiler reports the reason.
 pub(super) fn tokens(source: &str) -> Vec<Token> {
     let mut tokens = Vec::new();
     if let Ok(stream) = source.parse() {
@@ -20,11 +20,12 @@ pub(super) fn tokens(source: &str) -> Vec<Token> {
     tokens
 }
 
-/// Whether these words stand here.
+/// Returns whether `tokens` begin with `words`.
 pub(super) fn starts_with(tokens: &[Token], words: &[&str]) -> bool {
     tokens.len() >= words.len() && tokens.iter().zip(words).all(|(token, word)| token.text == *word)
 }
 
+/// Appends the tokens of `stream`, with those inside its groups.
 fn flatten(stream: TokenStream, tokens: &mut Vec<Token>) {
     let trees: Vec<TokenTree> = stream.into_iter().collect();
     let mut rest = trees.as_slice();
@@ -40,7 +41,7 @@ fn flatten(stream: TokenStream, tokens: &mut Vec<Token>) {
     }
 }
 
-/// What an attribute that begins here says, up to its `=`, and how many trees it is.
+/// Returns the name of the attribute at the head of `trees`, up to its `=`, and its length in trees.
 fn attribute(trees: &[TokenTree]) -> Option<(String, usize)> {
     let is = |tree: Option<&TokenTree>, mark: char| matches!(tree, Some(TokenTree::Punct(punct)) if punct.as_char() == mark);
     let inner = usize::from(is(trees.get(1), '!'));
@@ -56,7 +57,7 @@ fn attribute(trees: &[TokenTree]) -> Option<(String, usize)> {
     }
 }
 
-/// What follows the item that begins here.
+/// Returns the trees after the item at the head of `trees`.
 fn after_item(trees: &[TokenTree]) -> &[TokenTree] {
     let end = trees.iter().position(|tree| match tree {
         TokenTree::Group(group) => group.delimiter() == Delimiter::Brace,
@@ -66,6 +67,7 @@ fn after_item(trees: &[TokenTree]) -> &[TokenTree] {
     end.map_or(&[], |end| &trees[end + 1..])
 }
 
+/// Appends one tree as tokens.
 fn push(tree: &TokenTree, tokens: &mut Vec<Token>) {
     let mut add = |text: &str, line: usize| {
         if !text.is_empty() {
@@ -98,14 +100,14 @@ mod tests {
     }
 
     #[test]
-    fn comments_documentation_and_tests_are_left_out() {
-        let source = "//! What.\n#![doc = \"more\"]\n/// It.\nfn f(a: [u8; 2]) -> u8 { /* no */ 'x' }\n\
+    fn skips_comments_documentation_and_tests() {
+        let source = "//! Purpose.\n#![doc = \"more\"]\n/// It.\nfn f(a: [u8; 2]) -> u8 { /* no */ 'x' }\n\
                       #[cfg(test)]\nmod tests { fn g() {} }\n#[cfg(test)] use x::y;\nfn h() {}";
         assert_eq!(words(source), "fn f ( a : [ u8 ; 2 ] ) - > u8 { 'x' } fn h ( ) { }");
     }
 
     #[test]
-    fn lines_are_those_of_the_file() {
+    fn keeps_the_line_numbers_of_the_file() {
         let tokens = tokens("/// One\n\nfn f() {\n  g()\n}\n");
         let line = |word: &str| tokens.iter().find(|token| token.text == word).unwrap().line;
         assert_eq!((line("f"), line("g"), line("}")), (3, 4, 5));
