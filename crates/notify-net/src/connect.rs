@@ -14,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
-use crate::{Host, Peer, Tls};
+use crate::{Host, PeerInfo, TlsConfig};
 
 /// One round over the hosts: each once, in an order of its own, each with an equal share of the time
 /// that is left.
@@ -22,26 +22,26 @@ use crate::{Host, Peer, Tls};
 /// ```
 /// # async fn log_in(host: &notify_net::Host) -> notify_core::Result<()> { Ok(()) }
 /// # async fn example(hosts: &[notify_net::Host]) -> notify_core::Result<()> {
-/// let mut attempts = notify_net::Attempts::new(hosts, std::time::Duration::from_secs(10));
+/// let mut attempts = notify_net::Failover::new(hosts, std::time::Duration::from_secs(10));
 /// while let Some((host, deadline)) = attempts.next() {
 ///     match tokio::time::timeout_at(deadline, log_in(host)).await {
 ///         Ok(Ok(connection)) => return Ok(connection),
-///         Ok(Err(error)) => attempts.failed(error),
-///         Err(_) => attempts.timed_out(host),
+///         Ok(Err(error)) => attempts.record_error(error),
+///         Err(_) => attempts.record_timeout(host),
 ///     }
 /// }
 /// Err(attempts.into_error())
 /// # }
 /// ```
 #[derive(Debug)]
-pub struct Attempts<'a> {
+pub struct Failover<'a> {
     /// Whom to ask next, from the end.
     left: Vec<&'a Host>,
     deadline: Instant,
     errors: Vec<Error>,
 }
 
-impl<'a> Attempts<'a> {
+impl<'a> Failover<'a> {
     /// A round over `hosts` in random order, so that a fleet spreads over a cluster, which ends
     /// within `timeout`.
     pub fn new(hosts: &'a [Host], timeout: Duration) -> Self {
@@ -62,13 +62,13 @@ impl<'a> Attempts<'a> {
     }
 
     /// Notes why a host did not let us in.
-    pub fn failed(&mut self, error: Error) {
+    pub fn record_error(&mut self, error: Error) {
         self.errors.push(error);
     }
 
     /// Notes that a host did not answer within its share.
-    pub fn timed_out(&mut self, host: &Host) {
-        self.failed(Error::new(
+    pub fn record_timeout(&mut self, host: &Host) {
+        self.record_error(Error::new(
             ErrorKind::Timeout,
             format!("{host} did not answer in time: is a broker behind it?"),
         ));
@@ -96,7 +96,7 @@ impl<'a> Attempts<'a> {
 ///
 /// # Errors
 ///
-/// Those of [`explain`](crate::explain), and [`ErrorKind::Unavailable`] or [`ErrorKind::Timeout`]
+/// Those of [`explain_tls_error`](crate::explain_tls_error), and [`ErrorKind::Unavailable`] or [`ErrorKind::Timeout`]
 /// naming the host.
 ///
 /// # Cancel safety
@@ -104,10 +104,10 @@ impl<'a> Attempts<'a> {
 /// Dropping the future closes the socket.
 pub async fn connect(
     host: &Host,
-    tls: Option<&Tls>,
+    tls: Option<&TlsConfig>,
     user_timeout: Duration,
     deadline: Instant,
-) -> Result<(Stream, Hangup)> {
+) -> Result<(BrokerStream, ShutdownGuard)> {
     let late = |what| Error::new(ErrorKind::Timeout, format!("{what} {host} took too long"));
     let resolve = tokio::net::lookup_host((host.name.as_str(), host.port));
     let addresses: Vec<_> = match timeout_at(deadline, resolve).await {
@@ -124,15 +124,15 @@ pub async fn connect(
                 let hangup = tune(&tcp, user_timeout).map_err(|error| {
                     unreachable_host("cannot set up the socket to", host, error)
                 })?;
-                let (io, tls): (Box<dyn Io>, _) = match tls {
+                let (io, tls): (Box<dyn ByteStream>, _) = match tls {
                     Some(tls) => {
                         let (io, agreed) = tls.handshake(tcp, host, deadline).await?;
                         (io, Some(agreed))
                     }
                     None => (Box::new(tcp), None),
                 };
-                let peer = Peer { host: host.clone(), address, tls };
-                return Ok((Stream { io, peer }, hangup));
+                let peer = PeerInfo { host: host.clone(), address, tls };
+                return Ok((BrokerStream { io, peer }, hangup));
             }
             Ok(Err(error)) => {
                 failure = Some(unreachable_host("cannot connect to", host, error));
@@ -151,10 +151,10 @@ pub async fn connect(
 /// With TLS 1.3 it says so after the handshake is over for us; and what we have sent by then makes
 /// its kernel reset the connection, which can overtake what it said. So this connects again and only
 /// listens, for a second and until `deadline` at the most. Gives back `error` where nothing is heard.
-pub async fn look_again(
+pub async fn diagnose_disconnect(
     error: Error,
     host: &Host,
-    tls: Option<&Tls>,
+    tls: Option<&TlsConfig>,
     user_timeout: Duration,
     deadline: Instant,
 ) -> Error {
@@ -165,16 +165,16 @@ pub async fn look_again(
         let mut byte = [0];
         let mut byte = ReadBuf::new(&mut byte);
         let read = std::future::poll_fn(|cx| Pin::new(&mut stream).poll_read(cx, &mut byte));
-        crate::explain(&timeout_at(deadline, read).await.ok()?.err()?, host)
+        crate::explain_tls_error(&timeout_at(deadline, read).await.ok()?.err()?, host)
     };
     refusal.await.unwrap_or(error)
 }
 
 /// A connected stream, with TLS or without.
 #[derive(Debug)]
-pub struct Stream {
-    io: Box<dyn Io>,
-    peer: Peer,
+pub struct BrokerStream {
+    io: Box<dyn ByteStream>,
+    peer: PeerInfo,
 }
 
 /// Ends a connection from outside of whoever reads and writes it, when it is dropped.
@@ -182,28 +182,28 @@ pub struct Stream {
 /// A client library may hold a stream in a thread of its own, and wait there for a peer that never
 /// answers.
 #[derive(Debug)]
-pub struct Hangup(std::net::TcpStream);
+pub struct ShutdownGuard(std::net::TcpStream);
 
 /// Bytes in both directions.
-pub(crate) trait Io: AsyncRead + AsyncWrite + fmt::Debug + Send + Unpin {}
+pub(crate) trait ByteStream: AsyncRead + AsyncWrite + fmt::Debug + Send + Unpin {}
 
-impl<T: AsyncRead + AsyncWrite + fmt::Debug + Send + Unpin> Io for T {}
+impl<T: AsyncRead + AsyncWrite + fmt::Debug + Send + Unpin> ByteStream for T {}
 
-impl Stream {
+impl BrokerStream {
     /// Who is at the other end.
-    pub fn peer(&self) -> &Peer {
+    pub fn peer(&self) -> &PeerInfo {
         &self.peer
     }
 }
 
-impl Drop for Hangup {
+impl Drop for ShutdownGuard {
     fn drop(&mut self) {
         // It may be closed already.
         let _ = self.0.shutdown(Shutdown::Both);
     }
 }
 
-impl AsyncRead for Stream {
+impl AsyncRead for BrokerStream {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -213,7 +213,7 @@ impl AsyncRead for Stream {
     }
 }
 
-impl AsyncWrite for Stream {
+impl AsyncWrite for BrokerStream {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -231,15 +231,6 @@ impl AsyncWrite for Stream {
     }
 }
 
-/// Runs what reads files on a thread that may block.
-pub(crate) async fn blocking<T: Send + 'static>(
-    read: impl FnOnce() -> Result<T> + Send + 'static,
-) -> Result<T> {
-    tokio::task::spawn_blocking(read)
-        .await
-        .unwrap_or_else(|_| Err(Error::new(ErrorKind::Unavailable, "the runtime is shutting down")))
-}
-
 /// An equal share for one of `left` of the time until `deadline`.
 fn share(deadline: Instant, left: usize) -> Instant {
     let now = Instant::now();
@@ -248,14 +239,14 @@ fn share(deadline: Instant, left: usize) -> Instant {
 }
 
 /// Sets the socket's options and returns a second handle on it.
-fn tune(tcp: &TcpStream, user_timeout: Duration) -> io::Result<Hangup> {
+fn tune(tcp: &TcpStream, user_timeout: Duration) -> io::Result<ShutdownGuard> {
     tcp.set_nodelay(true)?;
     let socket = SockRef::from(tcp);
     #[cfg(target_os = "linux")]
     socket.set_tcp_user_timeout(Some(user_timeout))?;
     #[cfg(not(target_os = "linux"))]
     let _ = (socket, user_timeout);
-    Ok(Hangup(tcp.as_fd().try_clone_to_owned()?.into()))
+    Ok(ShutdownGuard(tcp.as_fd().try_clone_to_owned()?.into()))
 }
 
 fn unreachable_host(what: &str, host: &Host, error: io::Error) -> Error {
@@ -321,16 +312,16 @@ mod tests {
     async fn every_host_has_its_share_of_the_deadline() {
         let hosts = [host("a", 1), host("b", 2), host("c", 3)];
         let start = Instant::now();
-        let mut attempts = Attempts::new(&hosts, Duration::from_secs(12));
+        let mut attempts = Failover::new(&hosts, Duration::from_secs(12));
         let mut asked = Vec::new();
         let mut waited = Vec::new();
         while let Some((host, deadline)) = attempts.next() {
             // The second fails at once: what it leaves is the third's.
             if asked.len() == 1 {
-                attempts.failed(Error::new(ErrorKind::Access, "refused"));
+                attempts.record_error(Error::new(ErrorKind::Access, "refused"));
             } else {
                 tokio::time::sleep_until(deadline).await;
-                attempts.timed_out(host);
+                attempts.record_timeout(host);
             }
             asked.push(host.name.clone());
             waited.push(start.elapsed().as_secs());
@@ -347,7 +338,7 @@ mod tests {
     fn the_order_is_shuffled() {
         let hosts: Vec<_> = (1..=8).map(|port| host("h", port)).collect();
         let order = || {
-            let attempts = Attempts::new(&hosts, LONG);
+            let attempts = Failover::new(&hosts, LONG);
             attempts.left.iter().map(|host| host.port).collect::<Vec<_>>()
         };
         let first = order();
@@ -360,9 +351,9 @@ mod tests {
     #[test]
     fn reasons_are_permanent_only_if_all_are() {
         let hosts = [host("a", 1), host("b", 2)];
-        let mut attempts = Attempts::new(&hosts, LONG);
-        attempts.failed(Error::new(ErrorKind::Access, "wrong password"));
-        attempts.failed(Error::new(ErrorKind::Config, "unknown vhost"));
+        let mut attempts = Failover::new(&hosts, LONG);
+        attempts.record_error(Error::new(ErrorKind::Access, "wrong password"));
+        attempts.record_error(Error::new(ErrorKind::Config, "unknown vhost"));
         let error = attempts.into_error();
         assert_eq!(error.kind(), ErrorKind::Access);
         assert_eq!(error.to_string(), "no host let us in: wrong password; unknown vhost");

@@ -7,13 +7,13 @@ use std::path::PathBuf;
 use notify_core::Result;
 
 use crate::tls::HAS_TLS;
-use crate::url::{is_name, wrong};
+use crate::url::{invalid, is_host_name};
 use crate::{BrokerUrl, Host, Password, Secret, TlsFiles};
 
 /// The keys as they are written. A transport reads them as part of its own table, which alone knows
 /// what an unknown key is.
 #[derive(Debug, Default)]
-pub struct EndpointKeys {
+pub struct EndpointOptions {
     /// `url`.
     pub url: Option<BrokerUrl>,
     /// `host`, instead of those of the URL.
@@ -49,7 +49,7 @@ pub struct Endpoint {
     pub query: Vec<(String, String)>,
 }
 
-impl EndpointKeys {
+impl EndpointOptions {
     /// Brings the keys together. Errors name them as those of the table `strategy`, where the user's
     /// is `user_key`.
     ///
@@ -59,7 +59,7 @@ impl EndpointKeys {
     /// TLS stand beside a URL without it.
     pub fn resolve(self, strategy: &str, user_key: &str) -> Result<Endpoint> {
         let remove = |what: &str, keys: &str| {
-            wrong(format!("`{strategy}.url` names the {what}: remove {keys}"))
+            invalid(format!("`{strategy}.url` names the {what}: remove {keys}"))
         };
         let url = match self.url {
             Some(_) if self.host.is_some() || self.port.is_some() => {
@@ -71,8 +71,8 @@ impl EndpointKeys {
                 let local = Host::default();
                 let name = self.host.unwrap_or(local.name);
                 // Messages show it: it must not be a URL with a password.
-                if !is_name(&name) && name.parse::<IpAddr>().is_err() {
-                    return Err(wrong(format!(
+                if !is_host_name(&name) && name.parse::<IpAddr>().is_err() {
+                    return Err(invalid(format!(
                         "`{strategy}.host`: the name or the address of a host is expected; a URL is \
                          for `{strategy}.url`"
                     )));
@@ -87,7 +87,7 @@ impl EndpointKeys {
             return Err(remove("user", &format!("`{strategy}.{user_key}`")));
         }
         if !url.tls && self.tls != TlsFiles::default() {
-            return Err(wrong(format!(
+            return Err(invalid(format!(
                 "`{strategy}.ca_file`, `{strategy}.cert_file` and `{strategy}.key_file` are for \
                  TLS: begin `{strategy}.url` with amqps://"
             )));
@@ -95,11 +95,11 @@ impl EndpointKeys {
         let password = match (url.password, self.password, self.password_file) {
             (None, None, None) => None,
             (Some(password), None, None) | (None, Some(password), None) => {
-                Some(Password::Given(password))
+                Some(Password::Inline(password))
             }
             (None, None, Some(path)) => Some(Password::File(path)),
             _ => {
-                return Err(wrong(format!(
+                return Err(invalid(format!(
                     "the password is given twice: keep one of `{strategy}.url`, \
                      `{strategy}.password` and `{strategy}.password_file`"
                 )));
@@ -125,13 +125,13 @@ impl TlsFiles {
     /// certificate stands without its key.
     pub fn check(&self, strategy: &str) -> Result<()> {
         if !HAS_TLS {
-            return Err(wrong(format!(
+            return Err(invalid(format!(
                 "`{strategy}.url` asks for TLS, which is not compiled in: enable the Cargo feature \
                  `tls`"
             )));
         }
         if self.cert_file.is_some() != self.key_file.is_some() {
-            return Err(wrong(format!(
+            return Err(invalid(format!(
                 "`{strategy}.cert_file` and `{strategy}.key_file` need each other"
             )));
         }
@@ -145,16 +145,16 @@ mod tests {
 
     use super::*;
 
-    fn url(text: &str) -> EndpointKeys {
-        EndpointKeys { url: Some(text.parse().unwrap()), ..EndpointKeys::default() }
+    fn url(text: &str) -> EndpointOptions {
+        EndpointOptions { url: Some(text.parse().unwrap()), ..EndpointOptions::default() }
     }
 
     #[test]
     fn keys_complete_the_url() {
-        let nothing = EndpointKeys::default().resolve("s", "user").unwrap();
+        let nothing = EndpointOptions::default().resolve("s", "user").unwrap();
         assert_eq!((nothing.hosts, nothing.tls), (vec![Host::default()], None));
         let tls = TlsFiles { ca_file: Some("/ca".into()), ..TlsFiles::default() };
-        let keys = EndpointKeys { tls: tls.clone(), ..url("amqps://a?x=1") };
+        let keys = EndpointOptions { tls: tls.clone(), ..url("amqps://a?x=1") };
         let endpoint = keys.resolve("s", "user").unwrap();
         assert_eq!(endpoint.hosts[0].to_string(), "a:5671");
         assert_eq!(endpoint.tls, Some(tls));
@@ -175,21 +175,27 @@ mod tests {
         let text = || Some("x".to_owned());
         let path = || Some("/p".into());
         let host = "`s.host`: the name or the address of a host is expected; a URL is for `s.url`";
-        let wrong =
-            |host: &str| EndpointKeys { host: Some(host.into()), ..EndpointKeys::default() };
+        let with_host =
+            |host: &str| EndpointOptions { host: Some(host.into()), ..EndpointOptions::default() };
         for (keys, said) in [
-            (wrong("amqp://u:hunter2@h"), host),
-            (wrong("a b"), host),
-            (wrong(""), host),
-            (EndpointKeys { host: text(), ..full() }, hosts),
-            (EndpointKeys { port: Some(1), ..full() }, hosts),
-            (EndpointKeys { virtual_host: text(), ..full() }, virtual_host),
-            (EndpointKeys { user: text(), ..full() }, "`s.url` names the user: remove `s.login`"),
-            (EndpointKeys { password: secret(), ..full() }, twice),
-            (EndpointKeys { password_file: path(), ..full() }, twice),
-            (EndpointKeys { password: secret(), password_file: path(), ..url("amqp://a") }, twice),
-            (EndpointKeys { tls: files.clone(), ..full() }, plain),
-            (EndpointKeys { tls: files, ..EndpointKeys::default() }, plain),
+            (with_host("amqp://u:hunter2@h"), host),
+            (with_host("a b"), host),
+            (with_host(""), host),
+            (EndpointOptions { host: text(), ..full() }, hosts),
+            (EndpointOptions { port: Some(1), ..full() }, hosts),
+            (EndpointOptions { virtual_host: text(), ..full() }, virtual_host),
+            (
+                EndpointOptions { user: text(), ..full() },
+                "`s.url` names the user: remove `s.login`",
+            ),
+            (EndpointOptions { password: secret(), ..full() }, twice),
+            (EndpointOptions { password_file: path(), ..full() }, twice),
+            (
+                EndpointOptions { password: secret(), password_file: path(), ..url("amqp://a") },
+                twice,
+            ),
+            (EndpointOptions { tls: files.clone(), ..full() }, plain),
+            (EndpointOptions { tls: files, ..EndpointOptions::default() }, plain),
         ] {
             let error = keys.resolve("s", "login").expect_err(said);
             assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::Config, said));

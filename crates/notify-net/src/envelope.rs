@@ -19,7 +19,7 @@ pub enum Envelope {
 
 impl Envelope {
     /// The notification in this envelope.
-    pub fn around(self, message: &Message) -> Cow<'_, [u8]> {
+    pub fn wrap(self, message: &Message) -> Cow<'_, [u8]> {
         match self {
             Self::Bare => Cow::Borrowed(message.body()),
             Self::Oslo2 => Cow::Owned(message.oslo_v2()),

@@ -2,8 +2,9 @@
 //! TLS, and secrets that cannot be printed; the keys that configure all that; and the envelope that
 //! readers off a broker know.
 //!
-//! This crate knows no protocol and no client library: what it hands over is a connected [`Stream`].
+//! This crate knows no protocol and no client library: what it hands over is a connected [`BrokerStream`].
 
+mod blocking;
 mod connect;
 mod endpoint;
 mod envelope;
@@ -12,10 +13,10 @@ mod secret;
 mod tls;
 mod url;
 
-pub use connect::{Attempts, Hangup, Stream, connect, look_again};
-pub use endpoint::{Endpoint, EndpointKeys};
+pub use connect::{BrokerStream, Failover, ShutdownGuard, connect, diagnose_disconnect};
+pub use endpoint::{Endpoint, EndpointOptions};
 pub use envelope::Envelope;
-pub use peer::Peer;
+pub use peer::PeerInfo;
 pub use secret::{Password, Secret};
-pub use tls::{Tls, TlsFiles, explain};
+pub use tls::{TlsConfig, TlsFiles, explain_tls_error};
 pub use url::{BrokerUrl, Host};

@@ -9,7 +9,7 @@ use crate::Host;
 
 /// Who is at the other end.
 #[derive(Clone, Debug)]
-pub struct Peer {
+pub struct PeerInfo {
     /// As it was configured.
     pub host: Host,
     /// As it was resolved.
@@ -18,17 +18,17 @@ pub struct Peer {
     pub tls: Option<String>,
 }
 
-impl Peer {
+impl PeerInfo {
     /// Whether what we send goes through a network in plain text.
-    pub fn is_overheard(&self) -> bool {
+    pub fn exposes_plain_text(&self) -> bool {
         self.tls.is_none() && !self.address.ip().is_loopback()
     }
 
     /// What `glance-notify check` finds about TLS.
-    pub fn check_tls(&self) -> Finding {
+    pub fn tls_finding(&self) -> Finding {
         match &self.tls {
             Some(tls) => Finding::good("TLS", format!("{tls}, certificate and name verified")),
-            None if self.is_overheard() => {
+            None if self.exposes_plain_text() => {
                 Finding::warning("TLS", "none: password and notifications go in plain text")
             }
             None => Finding::good("TLS", "none, on this machine"),
@@ -36,7 +36,7 @@ impl Peer {
     }
 }
 
-impl fmt::Display for Peer {
+impl fmt::Display for PeerInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({})", self.host, self.address.ip())
     }
@@ -55,9 +55,9 @@ mod tests {
             ("[::1]:5672", None, false),
         ] {
             let address = address.parse().unwrap();
-            let peer = Peer { host: Host::default(), address, tls: tls.map(Into::into) };
-            assert_eq!(peer.is_overheard(), overheard, "{peer:?}");
-            let plain = format!("{:?}", peer.check_tls()).contains("go in plain text");
+            let peer = PeerInfo { host: Host::default(), address, tls: tls.map(Into::into) };
+            assert_eq!(peer.exposes_plain_text(), overheard, "{peer:?}");
+            let plain = format!("{:?}", peer.tls_finding()).contains("go in plain text");
             assert_eq!(plain, overheard, "{peer:?}");
         }
     }

@@ -14,7 +14,7 @@ pub struct Secret(String);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Password {
     /// It stands in the configuration.
-    Given(Secret),
+    Inline(Secret),
     /// It stands in a file, which is read again at every connect, so that it can be changed while the
     /// program runs.
     File(PathBuf),
@@ -53,10 +53,10 @@ impl Password {
     /// what is in it.
     pub async fn read(&self) -> Result<Secret> {
         let path = match self {
-            Self::Given(secret) => return Ok(secret.clone()),
+            Self::Inline(secret) => return Ok(secret.clone()),
             Self::File(path) => path.clone(),
         };
-        crate::connect::blocking(move || {
+        crate::blocking::run_blocking(move || {
             let failed = |what| {
                 Error::new(
                     ErrorKind::Access,
@@ -85,7 +85,7 @@ mod tests {
     #[test]
     fn a_secret_is_not_shown() {
         let secret = Secret::new("hunter2");
-        assert_eq!(format!("{secret:?} {:?}", Password::Given(secret.clone())), "*** Given(***)");
+        assert_eq!(format!("{secret:?} {:?}", Password::Inline(secret.clone())), "*** Inline(***)");
     }
 
     #[tokio::test]

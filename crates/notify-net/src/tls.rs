@@ -27,9 +27,9 @@ pub struct TlsFiles {
 }
 
 #[cfg(feature = "tls")]
-pub use with::{Tls, explain};
+pub use with::{TlsConfig, explain_tls_error};
 #[cfg(not(feature = "tls"))]
-pub use without::{Tls, explain};
+pub use without::{TlsConfig, explain_tls_error};
 
 #[cfg(not(feature = "tls"))]
 mod without {
@@ -38,11 +38,11 @@ mod without {
     use tokio::time::Instant;
 
     use super::{Error, Host, Result, TlsFiles, io};
-    use crate::connect::Io;
+    use crate::connect::ByteStream;
 
     /// A TLS client's configuration. There is none without the Cargo feature `tls`.
     #[derive(Clone, Debug)]
-    pub enum Tls {}
+    pub enum TlsConfig {}
 
     impl TlsFiles {
         /// Fails: TLS is not compiled in.
@@ -51,7 +51,7 @@ mod without {
         ///
         /// [`ErrorKind::Config`], always.
         #[expect(clippy::unused_async, reason = "the same signature as with the feature")]
-        pub async fn load(&self) -> Result<Tls> {
+        pub async fn load(&self) -> Result<TlsConfig> {
             Err(Error::new(
                 ErrorKind::Config,
                 "TLS is not compiled in: enable the Cargo feature `tls`",
@@ -59,20 +59,20 @@ mod without {
         }
     }
 
-    impl Tls {
+    impl TlsConfig {
         /// There is nothing to be called on.
         pub(crate) fn handshake(
             &self,
             _: TcpStream,
             _: &Host,
             _: Instant,
-        ) -> std::future::Ready<Result<(Box<dyn Io>, String)>> {
+        ) -> std::future::Ready<Result<(Box<dyn ByteStream>, String)>> {
             match *self {}
         }
     }
 
     /// What a failure of TLS means; nothing without the Cargo feature `tls`.
-    pub fn explain(_: &io::Error, _: &Host) -> Option<Error> {
+    pub fn explain_tls_error(_: &io::Error, _: &Host) -> Option<Error> {
         None
     }
 }
@@ -92,11 +92,11 @@ mod with {
     use tokio_rustls::TlsConnector;
 
     use super::{Error, Host, Result, TlsFiles, io};
-    use crate::connect::Io;
+    use crate::connect::ByteStream;
 
     /// A TLS client's configuration, as the files said when it was read.
     #[derive(Clone)]
-    pub struct Tls(TlsConnector);
+    pub struct TlsConfig(TlsConnector);
 
     impl TlsFiles {
         /// Reads the files.
@@ -104,9 +104,9 @@ mod with {
         /// # Errors
         ///
         /// [`ErrorKind::Access`] naming the option, the file and what is wrong with it.
-        pub async fn load(&self) -> Result<Tls> {
+        pub async fn load(&self) -> Result<TlsConfig> {
             let files = self.clone();
-            crate::connect::blocking(move || {
+            crate::blocking::run_blocking(move || {
                 let provider = Arc::new(rustls::crypto::ring::default_provider());
                 let builder = ClientConfig::builder_with_provider(provider)
                     .with_safe_default_protocol_versions()
@@ -121,7 +121,7 @@ mod with {
                         })?
                     }
                 };
-                Ok(Tls(TlsConnector::from(Arc::new(config))))
+                Ok(TlsConfig(TlsConnector::from(Arc::new(config))))
             })
             .await
         }
@@ -160,14 +160,14 @@ mod with {
         }
     }
 
-    impl Tls {
+    impl TlsConfig {
         /// The encrypted stream, and what was agreed on.
         pub(crate) async fn handshake(
             &self,
             tcp: TcpStream,
             host: &Host,
             deadline: Instant,
-        ) -> Result<(Box<dyn Io>, String)> {
+        ) -> Result<(Box<dyn ByteStream>, String)> {
             let name = ServerName::try_from(host.name.clone()).map_err(|_| {
                 Error::new(
                     ErrorKind::Config,
@@ -179,7 +179,7 @@ mod with {
                     let agreed = describe(stream.get_ref().1);
                     Ok((Box::new(stream), agreed))
                 }
-                Ok(Err(error)) => Err(explain(&error, host).unwrap_or_else(|| {
+                Ok(Err(error)) => Err(explain_tls_error(&error, host).unwrap_or_else(|| {
                     Error::new(
                         ErrorKind::Unavailable,
                         format!("{host} ended the TLS handshake: does it speak TLS on this port?"),
@@ -194,9 +194,9 @@ mod with {
         }
     }
 
-    impl fmt::Debug for Tls {
+    impl fmt::Debug for TlsConfig {
         fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.debug_struct("Tls").finish_non_exhaustive()
+            f.debug_struct("TlsConfig").finish_non_exhaustive()
         }
     }
 
@@ -217,7 +217,7 @@ mod with {
     ///
     /// Also for errors of reading: a broker that refuses our certificate says so only after the
     /// handshake (TLS 1.3).
-    pub fn explain(error: &io::Error, host: &Host) -> Option<Error> {
+    pub fn explain_tls_error(error: &io::Error, host: &Host) -> Option<Error> {
         let error = error.get_ref()?.downcast_ref::<rustls::Error>()?;
         let said = match error {
             rustls::Error::InvalidCertificate(error) => certificate(error, host),

@@ -84,7 +84,7 @@ impl FromStr for BrokerUrl {
         let tls = match text.split_once("://") {
             Some(("amqp", _)) => false,
             Some(("amqps", _)) => true,
-            _ => return Err(wrong("a URL that begins with amqp:// or amqps:// is expected")),
+            _ => return Err(invalid("a URL that begins with amqp:// or amqps:// is expected")),
         };
         let rest = text.split_once("://").map_or("", |(_, rest)| rest);
         let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
@@ -92,7 +92,7 @@ impl FromStr for BrokerUrl {
         // Behind an unencoded slash in a password the rest of the credentials would be taken for the
         // virtual host, and shown.
         if tail.contains(['@', '#']) {
-            return Err(wrong(format!("`@` or `#` stands behind the hosts: {ENCODE}")));
+            return Err(invalid(format!("`@` or `#` stands behind the hosts: {ENCODE}")));
         }
 
         let mut url = Self::new(tls, Vec::new());
@@ -101,7 +101,7 @@ impl FromStr for BrokerUrl {
         }
         // The scheme is none that the crate treats specially, so the host does not matter.
         let parsed = ::url::Url::parse(&format!("amqp://h{tail}"))
-            .map_err(|error| wrong(error.to_string()))?;
+            .map_err(|error| invalid(error.to_string()))?;
         url.path = match tail.split('?').next().and_then(|path| path.strip_prefix('/')) {
             None | Some("") => None,
             Some(path) => Some(decode(path, "the virtual host")?),
@@ -117,12 +117,12 @@ impl BrokerUrl {
     }
 
     fn add_host(&mut self, number: usize, piece: &str) -> Result<()> {
-        let wrong_host = |what: &str| wrong(format!("host {number}: {what}"));
+        let wrong_host = |what: &str| invalid(format!("host {number}: {what}"));
         let url = ::url::Url::parse(&format!("amqp://{piece}/"))
             .map_err(|error| wrong_host(&format!("{error}; {ENCODE}")))?;
         let name = match url.host() {
             Some(::url::Host::Ipv6(address)) => address.to_string(),
-            Some(::url::Host::Domain(name)) if is_name(name) => name.to_owned(),
+            Some(::url::Host::Domain(name)) if is_host_name(name) => name.to_owned(),
             Some(::url::Host::Ipv4(address)) => address.to_string(),
             None | Some(::url::Host::Domain("")) => return Err(wrong_host("the name is missing")),
             Some(::url::Host::Domain(_)) => {
@@ -185,7 +185,7 @@ impl fmt::Debug for BrokerUrl {
 }
 
 /// Names of hosts in DNS, and the underscore that container networks use.
-pub(crate) fn is_name(name: &str) -> bool {
+pub(crate) fn is_host_name(name: &str) -> bool {
     !name.is_empty()
         && name
             .bytes()
@@ -195,11 +195,11 @@ pub(crate) fn is_name(name: &str) -> bool {
 fn decode(text: &str, what: &str) -> Result<String> {
     match percent_decode_str(text).decode_utf8() {
         Ok(text) => Ok(text.into_owned()),
-        Err(_) => Err(wrong(format!("{what} is not UTF-8 once it is decoded"))),
+        Err(_) => Err(invalid(format!("{what} is not UTF-8 once it is decoded"))),
     }
 }
 
-pub(crate) fn wrong(what: impl Into<String>) -> Error {
+pub(crate) fn invalid(what: impl Into<String>) -> Error {
     Error::new(ErrorKind::Config, what.into())
 }
 

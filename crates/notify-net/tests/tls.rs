@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use notify_core::{Error, ErrorKind, Result};
-use notify_net::{Host, Stream, TlsFiles, connect, explain, look_again};
+use notify_net::{BrokerStream, Host, TlsFiles, connect, diagnose_disconnect, explain_tls_error};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
 use rustls::RootCertStore;
 use rustls::pki_types::PrivateKeyDer;
@@ -114,12 +114,16 @@ where
     Host { name: address.ip().to_string(), port: address.port() }
 }
 
-async fn dial(host: &Host, files: &TlsFiles) -> Result<Stream> {
+async fn dial(host: &Host, files: &TlsFiles) -> Result<BrokerStream> {
     let tls = files.load().await?;
     dial_until(host, &tls, Instant::now() + LONG).await
 }
 
-async fn dial_until(host: &Host, tls: &notify_net::Tls, deadline: Instant) -> Result<Stream> {
+async fn dial_until(
+    host: &Host,
+    tls: &notify_net::TlsConfig,
+    deadline: Instant,
+) -> Result<BrokerStream> {
     let (stream, hangup) = connect(host, Some(tls), LONG, deadline).await?;
     // Kept for the rest of the test: dropped, it would end the stream.
     std::mem::forget(hangup);
@@ -127,15 +131,16 @@ async fn dial_until(host: &Host, tls: &notify_net::Tls, deadline: Instant) -> Re
 }
 
 /// Connects and waits for an echo, as a protocol would.
-async fn echo(host: &Host, files: &TlsFiles) -> Result<Stream> {
+async fn echo(host: &Host, files: &TlsFiles) -> Result<BrokerStream> {
     let mut stream = dial(host, files).await?;
-    let failed = |error| explain(&error, host).unwrap_or_else(|| panic!("unexplained: {error}"));
+    let failed =
+        |error| explain_tls_error(&error, host).unwrap_or_else(|| panic!("unexplained: {error}"));
     stream.write_all(b"hello").await.map_err(failed)?;
     stream.read_exact(&mut [0; 5]).await.map_err(failed)?;
     Ok(stream)
 }
 
-fn said(result: Result<Stream>, kind: ErrorKind, text: &str) {
+fn said(result: Result<BrokerStream>, kind: ErrorKind, text: &str) {
     let Err(error) = result else { panic!("connected, though: {text}") };
     assert_eq!(error.kind(), kind, "{error:#}");
     assert!(error.to_string().contains(text), "{error:#}");
@@ -200,7 +205,9 @@ async fn a_client_certificate_is_shown_when_asked_for() {
     let hidden = async |files: &TlsFiles, kind, patience| {
         let tls = files.load().await.unwrap();
         let error = Error::new(kind, "the connection ended");
-        look_again(error, &host, Some(&tls), LONG, Instant::now() + patience).await.to_string()
+        diagnose_disconnect(error, &host, Some(&tls), LONG, Instant::now() + patience)
+            .await
+            .to_string()
     };
     let said = hidden(&files, ErrorKind::Unavailable, LONG).await;
     assert!(said.contains("does not accept the client certificate"), "{said}");

@@ -15,7 +15,7 @@ use crate::connection::Connection;
 pub(crate) async fn check(connection: &mut Connection, config: &Config) -> Result<Vec<Finding>> {
     let mut findings = vec![
         Finding::good("broker", format!("{} at {}", connection.product, connection.peer)),
-        connection.peer.check_tls(),
+        connection.peer.tls_finding(),
         Finding::good("login", connection.site.who()),
     ];
     let routes: Vec<_> = connection.topology.routes().cloned().collect();

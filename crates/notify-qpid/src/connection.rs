@@ -16,7 +16,7 @@ use fe2o3_amqp::types::messaging::{Target, TerminusDurability};
 use fe2o3_amqp::types::primitives::{Array, Symbol};
 use fe2o3_amqp::{Sender, Session};
 use notify_core::{Error, Result};
-use notify_net::{Attempts, Hangup, Host, Peer, Secret, Tls};
+use notify_net::{Failover, Host, PeerInfo, Secret, ShutdownGuard, TlsConfig};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::config::{Config, SaslMechanism};
@@ -28,14 +28,14 @@ use crate::wire::{self, Product, Wire};
 /// A connection that is open, with the links that were attached so far.
 pub(crate) struct Connection {
     /// First, so that it is dropped first: what the library's tasks wait for is over then.
-    _hangup: Hangup,
+    _shutdown_guard: ShutdownGuard,
     pub(crate) handle: ConnectionHandle<()>,
     /// By address. Each has a session of its own: brokers end a session for what is wrong with one
     /// address.
     pub(crate) links: BTreeMap<String, Link>,
     pub(crate) topology: Topology,
     pub(crate) site: Site,
-    pub(crate) peer: Peer,
+    pub(crate) peer: PeerInfo,
     pub(crate) product: Product,
     /// Whether a session is being begun: if we are dropped then, it stays half open.
     attaching: bool,
@@ -54,16 +54,18 @@ impl Connection {
             Some(files) => Some(files.load().await?),
             None => None,
         };
-        let mut attempts = Attempts::new(&config.hosts, config.connect_timeout);
-        while let Some((host, deadline)) = attempts.next() {
+        let mut failover = Failover::new(&config.hosts, config.connect_timeout);
+        while let Some((host, deadline)) = failover.next() {
             let log_in = LogIn { config, host, password: &password, tls: tls.as_ref(), name };
             match timeout_at(deadline, log_in.run(deadline)).await {
                 Ok(Ok(connection)) => return Ok(connection),
-                Ok(Err(error)) => attempts.failed(log_in.look_again(error, deadline).await),
-                Err(_) => attempts.timed_out(host),
+                Ok(Err(error)) => {
+                    failover.record_error(log_in.diagnose_disconnect(error, deadline).await)
+                }
+                Err(_) => failover.record_timeout(host),
             }
         }
-        Err(attempts.into_error())
+        Err(failover.into_error())
     }
 
     /// Whether it is worth sending on.
@@ -123,7 +125,7 @@ struct LogIn<'a> {
     config: &'a Config,
     host: &'a Host,
     password: &'a Secret,
-    tls: Option<&'a Tls>,
+    tls: Option<&'a TlsConfig>,
     name: &'a str,
 }
 
@@ -135,13 +137,14 @@ impl LogIn<'_> {
     }
 
     /// The error, or what it may hide.
-    async fn look_again(&self, error: Error, deadline: Instant) -> Error {
-        notify_net::look_again(error, self.host, self.tls, self.user_timeout(), deadline).await
+    async fn diagnose_disconnect(&self, error: Error, deadline: Instant) -> Error {
+        notify_net::diagnose_disconnect(error, self.host, self.tls, self.user_timeout(), deadline)
+            .await
     }
 
     async fn run(&self, deadline: Instant) -> Result<Connection> {
         let Self { config, host, .. } = *self;
-        let (mut stream, hangup) =
+        let (mut stream, shutdown_guard) =
             notify_net::connect(host, self.tls, self.user_timeout(), deadline).await?;
         let site = Site::new(host, config);
         let peer = stream.peer().clone();
@@ -162,7 +165,7 @@ impl LogIn<'_> {
             .map_err(|error| site.open(&error))?;
         let product = product.get().cloned().unwrap_or_default();
         let connection = Connection {
-            _hangup: hangup,
+            _shutdown_guard: shutdown_guard,
             handle,
             links: BTreeMap::new(),
             topology: Topology::new(config, &product.name, &product.version),
@@ -181,7 +184,7 @@ impl Connection {
         let Self { peer, product, topology, .. } = self;
         let tls = peer.tls.as_deref().unwrap_or("no TLS");
         tracing::info!("`qpid` is connected to {product} at {peer}, {tls}");
-        if config.sasl_mechanism.contains(&SaslMechanism::Plain) && peer.is_overheard() {
+        if config.sasl_mechanism.contains(&SaslMechanism::Plain) && peer.exposes_plain_text() {
             tracing::warn!("the password goes to {peer} in plain text: use amqps:// in `qpid.url`");
         }
         if let Some(losses) = topology.losses() {

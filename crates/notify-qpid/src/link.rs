@@ -153,7 +153,7 @@ impl Share<'_> {
     }
 
     fn encode(&self, message: &Message) -> Amqp<Data> {
-        let body = self.config.envelope.around(message).into_owned();
+        let body = self.config.envelope.wrap(message).into_owned();
         let milliseconds = message.timestamp().unix_timestamp_nanos() / 1_000_000;
         let properties = Properties::builder()
             .message_id(MessageId::String(message.id().to_string()))

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use notify_core::Result;
 use notify_core::config::{DriverOptions, Seconds};
-use notify_net::{BrokerUrl, EndpointKeys, Envelope, Secret, TlsFiles};
+use notify_net::{BrokerUrl, EndpointOptions, Envelope, Secret, TlsFiles};
 use serde::de::value::SeqAccessDeserializer;
 use serde::de::{self, Deserialize, Deserializer, IntoDeserializer, SeqAccess, Visitor};
 
@@ -20,7 +20,7 @@ impl Config {
     /// [`ErrorKind::Config`](notify_core::ErrorKind::Config) for an unknown key, a wrong value, or values that contradict each other.
     pub fn from_options(options: DriverOptions) -> Result<Self> {
         let table: Table = options.parse()?;
-        let endpoint = EndpointKeys {
+        let endpoint = EndpointOptions {
             url: table.url,
             host: table.host,
             port: table.port,
@@ -161,7 +161,7 @@ mod tests {
         let config = read(json!({ "url": "amqp://u:p%2F@a,[::1]:7/vhost:w" })).unwrap();
         assert_eq!(hosts(&config), ["a:5672", "[::1]:7"]);
         assert_eq!(config.user.as_deref(), Some("u"));
-        assert_eq!(config.password, Some(Password::Given(Secret::new("p/"))));
+        assert_eq!(config.password, Some(Password::Inline(Secret::new("p/"))));
         assert_eq!(config.virtual_host.as_deref(), Some("vhost:w"));
         assert_eq!(config.sasl_mechanism, [SaslMechanism::Plain]);
     }

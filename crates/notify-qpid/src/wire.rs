@@ -15,7 +15,7 @@ use fe2o3_amqp::types::primitives::{Binary, Symbol, Value};
 use fe2o3_amqp::types::sasl::{SaslCode, SaslInit};
 use notify_core::Result;
 use notify_core::redact::printable;
-use notify_net::{Secret, Stream};
+use notify_net::{BrokerStream, Secret};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 
 use crate::config::{Config, SaslMechanism};
@@ -28,7 +28,7 @@ use crate::error::Site;
 /// [`ErrorKind::Access`](notify_core::ErrorKind::Access) when we are refused, and those of
 /// [`Site::not_amqp`].
 pub(crate) async fn log_in(
-    stream: &mut Stream,
+    stream: &mut BrokerStream,
     config: &Config,
     password: &Secret,
     site: &Site,
@@ -78,7 +78,7 @@ pub(crate) async fn log_in(
 /// The stream as the client library gets it: reads the peer's Open along.
 #[derive(Debug)]
 pub(crate) struct Wire {
-    stream: Stream,
+    stream: BrokerStream,
     /// What has come so far, until the Open is complete.
     begin: Option<Vec<u8>>,
     product: Arc<OnceLock<Product>>,
@@ -94,7 +94,7 @@ pub(crate) struct Product {
 }
 
 impl Wire {
-    pub(crate) fn new(stream: Stream, product: Arc<OnceLock<Product>>) -> Self {
+    pub(crate) fn new(stream: BrokerStream, product: Arc<OnceLock<Product>>) -> Self {
         Self { stream, begin: Some(Vec::new()), product }
     }
 
@@ -185,7 +185,7 @@ fn response(mechanism: SaslMechanism, config: &Config, password: &Secret) -> Vec
 }
 
 /// Reads eight bytes, or fewer from a peer that speaks another protocol and hangs up.
-async fn read_header(stream: &mut Stream, header: &mut [u8; 8]) -> io::Result<()> {
+async fn read_header(stream: &mut BrokerStream, header: &mut [u8; 8]) -> io::Result<()> {
     let mut filled = 0;
     while filled < header.len() {
         match stream.read(&mut header[filled..]).await {
@@ -199,7 +199,7 @@ async fn read_header(stream: &mut Stream, header: &mut [u8; 8]) -> io::Result<()
     Ok(())
 }
 
-async fn read_frame(stream: &mut Stream) -> io::Result<Frame> {
+async fn read_frame(stream: &mut BrokerStream) -> io::Result<Frame> {
     let length = stream.read_u32().await?;
     if !(8..=MOST_SASL).contains(&length) {
         return Err(invalid("a frame of SASL of that length"));
@@ -211,7 +211,7 @@ async fn read_frame(stream: &mut Stream) -> io::Result<Frame> {
     serde_amqp::from_slice(body).map_err(|_| invalid("a frame that is not SASL"))
 }
 
-async fn write_frame(stream: &mut Stream, frame: Frame) -> io::Result<()> {
+async fn write_frame(stream: &mut BrokerStream, frame: Frame) -> io::Result<()> {
     let body = serde_amqp::to_vec(&frame).map_err(|_| invalid("a frame of our own"))?;
     let length =
         u32::try_from(8 + body.len()).map_err(|_| invalid("a name or password so long"))?;

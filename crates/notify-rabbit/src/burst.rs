@@ -64,7 +64,7 @@ pub(crate) async fn send_all(
     let mut confirms: Vec<Slot<PublisherConfirm>> = Vec::with_capacity(messages.len());
     let mut failure = None;
     for burst in messages.chunks(BURST) {
-        let bodies: Vec<_> = burst.iter().map(|message| config.envelope.around(message)).collect();
+        let bodies: Vec<_> = burst.iter().map(|message| config.envelope.wrap(message)).collect();
         let mut publishes: Vec<_> = std::iter::zip(burst, &bodies)
             .map(|(message, body)| {
                 Slot::Pending(Box::pin(connection.channel.basic_publish(

@@ -24,7 +24,7 @@ pub(crate) async fn check(
 ) -> Result<Vec<Finding>> {
     let mut findings = vec![
         Finding::good("broker", format!("{} at {}", connection.product, connection.peer)),
-        connection.peer.check_tls(),
+        connection.peer.tls_finding(),
         Finding::good("login", connection.site.to_string()),
     ];
     let look = async {

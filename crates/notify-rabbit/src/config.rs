@@ -109,7 +109,7 @@ impl Default for Config {
         Self {
             hosts: vec![Host::default()],
             user: GUEST.into(),
-            password: Password::Given(Secret::new(GUEST)),
+            password: Password::Inline(Secret::new(GUEST)),
             virtual_host: "/".into(),
             tls: None,
             sasl_mechanism: SaslMechanism::Plain,

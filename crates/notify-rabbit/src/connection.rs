@@ -21,7 +21,7 @@ use lapin::uri::{
 use lapin::{Channel, ConnectionProperties, Event};
 use notify_core::redact::printable;
 use notify_core::{Error, Result};
-use notify_net::{Attempts, Hangup, Host, Peer, Secret, Tls};
+use notify_net::{Failover, Host, PeerInfo, Secret, ShutdownGuard, TlsConfig};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -35,13 +35,13 @@ use crate::wire::{FRAME_MAX, Product, Wire};
 /// A connection that is logged in, with one channel in confirm mode.
 pub(crate) struct Connection {
     /// First, so that it is dropped first: what lapin's thread waits for is over then.
-    _hangup: Hangup,
+    _shutdown_guard: ShutdownGuard,
     tasks: Vec<Task>,
     lapin: Arc<lapin::Connection>,
     /// Owned by the one task that publishes: shared, lapin counts confirms wrongly.
     pub(crate) channel: Channel,
     pub(crate) site: Site,
-    pub(crate) peer: Peer,
+    pub(crate) peer: PeerInfo,
     pub(crate) product: String,
     /// Why the broker takes nothing, while it does not.
     blocked: watch::Receiver<Option<String>>,
@@ -72,8 +72,8 @@ impl Connection {
             Some(files) => Some(files.load().await?),
             None => None,
         };
-        let mut attempts = Attempts::new(&config.hosts, config.connect_timeout);
-        while let Some((host, deadline)) = attempts.next() {
+        let mut failover = Failover::new(&config.hosts, config.connect_timeout);
+        while let Some((host, deadline)) = failover.next() {
             let log_in = LogIn { config, host, password: &password, tls: tls.as_ref(), name };
             match timeout_at(deadline, quietly(log_in.run(deadline))).await {
                 Ok(Ok(mut connection)) => {
@@ -81,11 +81,13 @@ impl Connection {
                     connection.listen(told);
                     return Ok(connection);
                 }
-                Ok(Err(error)) => attempts.failed(log_in.look_again(error, deadline).await),
-                Err(_) => attempts.timed_out(host),
+                Ok(Err(error)) => {
+                    failover.record_error(log_in.diagnose_disconnect(error, deadline).await)
+                }
+                Err(_) => failover.record_timeout(host),
             }
         }
-        Err(attempts.into_error())
+        Err(failover.into_error())
     }
 
     /// Whether it is worth sending on.
@@ -195,7 +197,7 @@ struct LogIn<'a> {
     config: &'a Config,
     host: &'a Host,
     password: &'a Secret,
-    tls: Option<&'a Tls>,
+    tls: Option<&'a TlsConfig>,
     name: &'a str,
 }
 
@@ -206,12 +208,13 @@ impl LogIn<'_> {
     }
 
     /// The error, or what it may hide.
-    async fn look_again(&self, error: Error, deadline: Instant) -> Error {
-        notify_net::look_again(error, self.host, self.tls, self.user_timeout(), deadline).await
+    async fn diagnose_disconnect(&self, error: Error, deadline: Instant) -> Error {
+        notify_net::diagnose_disconnect(error, self.host, self.tls, self.user_timeout(), deadline)
+            .await
     }
 
     async fn run(&self, deadline: Instant) -> Result<Connection> {
-        let (stream, hangup) =
+        let (stream, shutdown_guard) =
             notify_net::connect(self.host, self.tls, self.user_timeout(), deadline).await?;
         let site = Site::new(self.host, self.config);
         let peer = stream.peer().clone();
@@ -232,7 +235,7 @@ impl LogIn<'_> {
             .map_err(|error| site.explain(&error, Doing::LogIn))?;
         let channel = confirming_channel(&lapin, &site).await?;
         Ok(Connection {
-            _hangup: hangup,
+            _shutdown_guard: shutdown_guard,
             tasks: Vec::new(),
             lapin: Arc::new(lapin),
             channel,
@@ -288,7 +291,7 @@ impl Told {
         let tls = peer.tls.as_deref().unwrap_or("no TLS");
         tracing::info!("`rabbit` is connected to {product} at {peer}, {tls}");
         if config.sasl_mechanism == SaslMechanism::Plain
-            && peer.is_overheard()
+            && peer.exposes_plain_text()
             && !self.plain_text.swap(true, Ordering::Relaxed)
         {
             tracing::warn!(

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use notify_core::Result;
 use notify_core::config::{DriverOptions, Seconds};
-use notify_net::{BrokerUrl, EndpointKeys, Envelope, Host, Password, Secret, TlsFiles};
+use notify_net::{BrokerUrl, EndpointOptions, Envelope, Host, Password, Secret, TlsFiles};
 use serde::Deserialize;
 
 use crate::config::{Config, Declare, OnMismatch, QueueType, SaslMechanism, wrong};
@@ -18,7 +18,7 @@ impl Config {
     /// that contradict each other.
     pub fn from_options(options: DriverOptions) -> Result<Self> {
         let table: Table = options.parse()?;
-        let endpoint = EndpointKeys {
+        let endpoint = EndpointOptions {
             url: table.url,
             host: table.host,
             port: table.port,
@@ -171,7 +171,7 @@ mod tests {
         let config = read(json!({ "url": "amqp://u:p%2F@a,[::1]:7/v%2Fw?heartbeat=5" })).unwrap();
         assert_eq!(hosts(&config), ["a:5672", "[::1]:7"]);
         assert_eq!(config.user, "u");
-        assert_eq!(config.password, Password::Given(Secret::new("p/")));
+        assert_eq!(config.password, Password::Inline(Secret::new("p/")));
         assert_eq!(config.virtual_host, "v/w");
         assert_eq!(config.heartbeat, 5);
     }

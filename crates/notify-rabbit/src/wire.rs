@@ -11,13 +11,13 @@ use std::task::{Context, Poll, ready};
 
 use notify_core::redact::printable;
 use notify_core::{Error, ErrorKind};
-use notify_net::Stream;
+use notify_net::BrokerStream;
 use tokio::io::ReadBuf;
 
 /// A connected socket, as lapin is shown it.
 #[derive(Debug)]
 pub(crate) struct Wire {
-    stream: Stream,
+    stream: BrokerStream,
     frames: Frames,
 }
 
@@ -28,7 +28,7 @@ pub(crate) type Product = Arc<OnceLock<String>>;
 pub(crate) const FRAME_MAX: u32 = 128 * 1024;
 
 impl Wire {
-    pub(crate) fn new(stream: Stream, product: Product) -> Self {
+    pub(crate) fn new(stream: BrokerStream, product: Product) -> Self {
         let host = stream.peer().host.to_string();
         Self { stream, frames: Frames::new(host, product) }
     }

@@ -39,7 +39,7 @@ impl Site {
                 format!("{} has been silent for too long", self.host),
             ),
             ConnectionError::TransportError(TransportError::Io(error)) => {
-                if let Some(tls) = notify_net::explain(error, &self.host) {
+                if let Some(tls) = notify_net::explain_tls_error(error, &self.host) {
                     return tls;
                 }
                 self.gone().with_source(io::Error::from(error.kind()))

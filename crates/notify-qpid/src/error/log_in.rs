@@ -62,7 +62,7 @@ impl Site {
 
     /// What a connection that ends while we log in means.
     pub(crate) fn lost_at_log_in(&self, error: &io::Error) -> Error {
-        if let Some(tls) = notify_net::explain(error, &self.host) {
+        if let Some(tls) = notify_net::explain_tls_error(error, &self.host) {
             return tls;
         }
         if error.kind() == io::ErrorKind::InvalidData {

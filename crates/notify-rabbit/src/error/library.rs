@@ -14,7 +14,7 @@ impl Site {
                 {
                     return known.clone();
                 }
-                if let Some(tls) = notify_net::explain(error, &self.host) {
+                if let Some(tls) = notify_net::explain_tls_error(error, &self.host) {
                     return tls;
                 }
                 self.unavailable(match doing {
