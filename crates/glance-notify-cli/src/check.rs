@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::time::Duration;
 
-use glance_notify::config::{Entry, Redact};
+use glance_notify::config::{ConfigEntry, Redact};
 use glance_notify::pipeline::NotifierBuilder;
 use glance_notify::transport::{Finding, FindingState, Transport, printable};
 use glance_notify::{Config, Error, ErrorKind};
@@ -73,8 +73,8 @@ fn examine(mut transport: Box<dyn Transport>) -> Result<Vec<Finding>, Failure> {
 
 /// Shows each key and its origin; its value only if all of them are what they should be: a wrong one
 /// may be a password that stands in the wrong place.
-fn show(out: &mut dyn Write, entries: &[Entry], accepted: bool) -> std::io::Result<()> {
-    for Entry { key, value, origin, .. } in entries {
+fn show(out: &mut dyn Write, entries: &[ConfigEntry], accepted: bool) -> std::io::Result<()> {
+    for ConfigEntry { key, value, origin, .. } in entries {
         let value = if accepted || origin == "default" { value } else { "…" };
         let key = Redact::Secrets.text(key);
         let setting = format!("{} = {}", printable(&key, CHARS), printable(value, CHARS));

@@ -1,4 +1,4 @@
-//! A notifier that records instead of sending, for the tests of programs that notify.
+//! A notifier that records instead of sending, for the tests of programs that emit.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -6,21 +6,24 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use notify_core::pipeline::WorkerState;
-use notify_core::{
-    Batch, Error, ErrorKind, EventType, Notification, Notifier, Result, Transport, Verdict,
-};
+use notify_core::codec::Notification;
+use notify_core::event::EventType;
+use notify_core::pipeline::{Notifier, WorkerState};
+use notify_core::transport::{Batch, Transport, Verdict};
+use notify_core::{Error, ErrorKind, Result};
 
-/// A notifier whose notifications can be taken out of the recorder.
+/// Creates a notifier whose notifications a test can take out of the recorder.
 ///
-/// It is the real pipeline, with a worker on a thread of its own: what is recorded was encoded,
-/// redacted and read again, so a test sees what would have left. It takes all event types; the
-/// publisher is `recorder`.
+/// The notifier is the real pipeline, with its worker on a thread: it redacts, encodes and queues
+/// each notification, and the recorder decodes the bytes again. A test therefore sees exactly what
+/// would leave the program. The notifier takes all event types, and its publisher id is `recorder`.
+///
+/// # Examples
 ///
 /// ```
+/// use glance_notify::event::Body;
 /// use glance_notify::time::OffsetDateTime;
 /// use glance_notify::uuid::Uuid;
-/// use glance_notify::event::Body;
 /// use glance_notify::{Event, Image, ImageStatus, testing};
 ///
 /// let (notifier, recorder) = testing::recorder();
@@ -30,58 +33,78 @@ use notify_core::{
 /// assert_eq!(recorder.take()[0].body, Body::Event(event));
 /// ```
 pub fn recorder() -> (Notifier, Recorder) {
-    let shared = Arc::new(Shared::default());
-    let transport = Box::new(Recording(Arc::clone(&shared)));
-    #[expect(clippy::expect_used, reason = "a name and default bounds are what it asks for")]
-    let (notifier, worker) =
-        Notifier::builder(transport).publisher_id("recorder").build().expect("defaults");
-    // Where there is no thread to be had, every receipt says so.
+    let monitor = Arc::new(RecorderMonitor::default());
+    let transport = Box::new(RecorderTransport(Arc::clone(&monitor)));
+    #[expect(clippy::expect_used, reason = "`build` fails only for invalid options")]
+    let (notifier, worker) = Notifier::builder(transport)
+        .publisher_id("recorder")
+        .build()
+        .expect("the default options are valid");
+    // If the thread cannot start, every receipt resolves to an error.
     drop(worker.spawn_thread());
-    (notifier.clone(), Recorder { notifier, shared })
+    (notifier.clone(), Recorder { notifier, monitor })
 }
 
-/// What a [`recorder`]'s notifier has delivered, and what it is to fail at.
+/// The notifications that a [`recorder`]'s notifier has delivered, and the faults that it simulates.
 ///
-/// Keeps the notifier open as long as it lives.
+/// The recorder holds a clone of the notifier, so the notifier stays open until you drop both.
 #[derive(Debug)]
 pub struct Recorder {
     notifier: Notifier,
-    shared: Arc<Shared>,
+    monitor: Arc<RecorderMonitor>,
 }
 
 impl Recorder {
-    /// What was delivered since the last time, in order.
+    /// Removes and returns the notifications delivered since the last call, in order.
     ///
-    /// Waits until everything that was emitted before this call is decided, or until an attempt
-    /// fails because of [`fail_until`](Self::fail_until); ten seconds at most.
+    /// Waits until the worker has settled everything emitted before this call, or until an attempt
+    /// fails because of [`fail_until`](Self::fail_until). Waits for ten seconds at most.
     pub fn take(&self) -> Vec<Notification> {
-        let deadline = Instant::now() + Duration::from_secs(10);
-        let mut state = self.shared.lock();
+        let deadline = Instant::now() + TAKE_TIMEOUT;
+        let mut state = self.monitor.lock();
         let failures = state.failures;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             let account = self.notifier.stats();
-            let failing =
+            let is_failing =
                 state.failures > failures || matches!(account.state, WorkerState::Retrying { .. });
-            if account.pending.messages == 0 || failing || left.is_zero() {
+            if account.pending.messages == 0 || is_failing || left.is_zero() {
                 return state.delivered.drain(..).collect();
             }
-            // The account is written after the recorder has been told, so it is looked at again.
-            let wait = self.shared.attempted.wait_timeout(state, left.min(LOOK_AGAIN));
+            // The worker updates its account after the transport notifies, so poll as well.
+            let wait = self.monitor.attempt_ended.wait_timeout(state, left.min(POLL_INTERVAL));
             state = wait.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
-    /// Refuses the next `count` notifications for good: their receipts resolve to
-    /// [`ErrorKind::Rejected`], and they are not recorded. Adds to what is still to be refused.
+    /// Refuses the next `count` notifications.
+    ///
+    /// Their receipts resolve to [`ErrorKind::Rejected`], and the recorder does not record them.
+    /// Several calls add up.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use glance_notify::{Event, Outcome, Payload};
+    ///
+    /// let (notifier, recorder) = glance_notify::testing::recorder();
+    /// recorder.refuse_next(1);
+    /// let mut receipt = notifier.emit(&Event::ImageUpload(Payload::Error("disk is full".into())));
+    /// let error = receipt.wait(std::time::Duration::from_secs(10)).unwrap_err();
+    /// assert_eq!(error.outcome(), Outcome::Rejected);
+    /// ```
     pub fn refuse_next(&self, count: usize) {
-        let mut state = self.shared.lock();
-        state.refuse = state.refuse.saturating_add(count);
+        let mut state = self.monitor.lock();
+        state.refusals_left = state.refusals_left.saturating_add(count);
     }
 
-    /// Fails every attempt to deliver, as a destination that is away, until `recovered` says that it
-    /// is back. It is asked once before each attempt; the first attempt that it lets through ends
-    /// this. Nothing is lost by it: what was emitted meanwhile is delivered then.
+    /// Fails every attempt to deliver until `has_recovered` returns `true`, as if the destination
+    /// were unreachable.
+    ///
+    /// The worker calls `has_recovered` once before each attempt. It keeps retrying, so no
+    /// notification is lost: the first attempt that succeeds delivers them all.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # let (_, recorder) = glance_notify::testing::recorder();
@@ -91,47 +114,51 @@ impl Recorder {
     ///     attempts > 2
     /// });
     /// ```
-    pub fn fail_until(&self, recovered: impl FnMut() -> bool + Send + 'static) {
-        self.shared.lock().recovered = Some(Box::new(recovered));
+    pub fn fail_until(&self, has_recovered: impl FnMut() -> bool + Send + 'static) {
+        self.monitor.lock().has_recovered = Some(Box::new(has_recovered));
     }
 }
 
+/// The state that the recorder and its transport share, with a condition that wakes `take`.
 #[derive(Default)]
-struct Shared {
-    state: Mutex<Recorded>,
-    attempted: Condvar,
+struct RecorderMonitor {
+    state: Mutex<RecorderState>,
+    attempt_ended: Condvar,
 }
 
+/// The recorded notifications and the simulated faults.
 #[derive(Default)]
-struct Recorded {
+struct RecorderState {
     delivered: VecDeque<Notification>,
-    refuse: usize,
-    recovered: Option<Box<dyn FnMut() -> bool + Send>>,
+    refusals_left: usize,
+    has_recovered: Option<Box<dyn FnMut() -> bool + Send>>,
+    /// The number of attempts that failed because of `has_recovered`.
     failures: u64,
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Recorded> {
+impl RecorderMonitor {
+    fn lock(&self) -> MutexGuard<'_, RecorderState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl fmt::Debug for Shared {
+impl fmt::Debug for RecorderMonitor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = self.lock();
-        f.debug_struct("Shared")
+        f.debug_struct("RecorderMonitor")
             .field("delivered", &state.delivered.len())
-            .field("refuse", &state.refuse)
-            .field("failing", &state.recovered.is_some())
+            .field("refusals_left", &state.refusals_left)
+            .field("is_failing", &state.has_recovered.is_some())
             .finish_non_exhaustive()
     }
 }
 
+/// The transport that records what it delivers.
 #[derive(Debug)]
-struct Recording(Arc<Shared>);
+struct RecorderTransport(Arc<RecorderMonitor>);
 
 #[async_trait]
-impl Transport for Recording {
+impl Transport for RecorderTransport {
     fn name(&self) -> &'static str {
         "recorder"
     }
@@ -141,23 +168,26 @@ impl Transport for Recording {
     }
 
     async fn send(&mut self, batch: &mut Batch<'_>) -> Result<()> {
-        // Taken out while it is asked: it may use the recorder itself.
-        let recovered = self.0.lock().recovered.take();
-        if let Some(mut recovered) = recovered
-            && !recovered()
+        // Call the closure without the lock, because it may use the recorder itself.
+        let has_recovered = self.0.lock().has_recovered.take();
+        if let Some(mut has_recovered) = has_recovered
+            && !has_recovered()
         {
             let mut state = self.0.lock();
-            state.recovered.get_or_insert(recovered);
+            state.has_recovered.get_or_insert(has_recovered);
             state.failures += 1;
             drop(state);
-            self.0.attempted.notify_all();
-            return Err(Error::new(ErrorKind::Unavailable, "the recorder is told to fail"));
+            self.0.attempt_ended.notify_all();
+            return Err(Error::new(
+                ErrorKind::Unavailable,
+                "the recorder simulates an unreachable destination",
+            ));
         }
         for index in 0..batch.messages().len() {
             let mut state = self.0.lock();
-            let verdict = if state.refuse > 0 {
-                state.refuse -= 1;
-                Verdict::Refuse(Error::new(ErrorKind::Rejected, "the recorder is told to refuse"))
+            let verdict = if state.refusals_left > 0 {
+                state.refusals_left -= 1;
+                Verdict::Refuse(Error::new(ErrorKind::Rejected, "the recorder simulates a refusal"))
             } else {
                 match Notification::from_json(batch.messages()[index].body()) {
                     Ok(notification) => {
@@ -170,7 +200,7 @@ impl Transport for Recording {
             drop(state);
             batch.settle(index, verdict);
         }
-        self.0.attempted.notify_all();
+        self.0.attempt_ended.notify_all();
         Ok(())
     }
 
@@ -179,13 +209,15 @@ impl Transport for Recording {
     }
 }
 
-/// How long [`Recorder::take`] waits before it looks at the account again.
-const LOOK_AGAIN: Duration = Duration::from_millis(5);
+/// The longest that [`Recorder::take`] waits.
+const TAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// The longest that [`Recorder::take`] waits between two looks at the account.
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
 #[cfg(test)]
 mod tests {
-    use notify_core::event::{Body, Payload};
-    use notify_core::{Event, Outcome};
+    use notify_core::Outcome;
+    use notify_core::event::{Body, Event, Payload};
 
     use super::*;
 
@@ -201,8 +233,9 @@ mod tests {
         notifications.iter().map(text).collect()
     }
 
+    /// A test sees each notification once, in the order of `emit`.
     #[test]
-    fn takes_what_was_emitted_in_order_and_once() {
+    fn take_returns_each_notification_once_and_in_order() {
         let (notifier, recorder) = recorder();
         for number in 0..100 {
             notifier.emit(&event(&number.to_string()));
@@ -212,15 +245,17 @@ mod tests {
         assert!(recorder.take().is_empty());
     }
 
+    /// Redaction happens before the recorder, as before every destination.
     #[test]
-    fn sees_what_would_have_left() {
+    fn records_the_redacted_notification() {
         let (notifier, recorder) = recorder();
         notifier.emit(&event("cannot reach swift://user:hunter2@host/c"));
         assert_eq!(texts(&recorder.take()), ["cannot reach swift://***@host/c"]);
     }
 
+    /// The refusals end after `count` notifications, and receipts report them.
     #[test]
-    fn refuses_as_many_as_it_was_told() {
+    fn refuse_next_refuses_exactly_that_many() {
         let (notifier, recorder) = recorder();
         recorder.refuse_next(2);
         let mut receipts: Vec<_> = ["a", "b", "c"].map(|text| notifier.emit(&event(text))).into();
@@ -231,8 +266,9 @@ mod tests {
         outcome(2).unwrap();
     }
 
+    /// A simulated outage delays notifications and loses none.
     #[tokio::test]
-    async fn fails_until_it_is_told_to_recover_and_loses_nothing() {
+    async fn fail_until_delays_delivery_and_loses_nothing() {
         let (notifier, recorder) = recorder();
         let mut attempts = 0;
         recorder.fail_until(move || {

@@ -1,4 +1,9 @@
-//! The transport contract, and the transports that are compiled in.
+//! The contract of transports, and the transports that are compiled in.
+//!
+//! To deliver to a destination of your own, implement [`Transport`] and give the transport to
+//! [`Notifier::builder`](crate::Notifier::builder). The example `own_transport` shows a whole one.
+//! To change the options of a transport in code, use the module with its strategy's name, such as
+//! `log` or `rabbit`.
 
 #[cfg(feature = "log")]
 pub use notify_log as log;
@@ -16,4 +21,5 @@ pub use notify_core::transport::{
     Batch, Finding, FindingState, Settlements, Transport, Verdict, async_trait,
 };
 
-pub use crate::strategy::{DRIVERS, FEATURES, open};
+pub use crate::start::open;
+pub use crate::strategies::{DRIVERS, FEATURES};

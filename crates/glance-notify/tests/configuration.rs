@@ -1,18 +1,17 @@
-//! `docs/configuration.md` against the types: every key and its default, every example.
+//! `docs/configuration.md` and the types agree: every key, every default, every example.
 
-#![expect(clippy::unwrap_used, reason = "a test may fail as it likes")]
+#![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
 use std::collections::BTreeMap;
 
 use glance_notify::builder;
-use glance_notify::config::glance_conf;
-use glance_notify::config::{Config, Layers};
+use glance_notify::config::{Config, Layers, glance_conf};
 use glance_notify::transport::open;
 
 const DOC: &str = include_str!("../../../docs/configuration.md");
 
-/// The rows of the tables that have a default: key, and the default in back ticks or in words.
-fn rows() -> BTreeMap<&'static str, &'static str> {
+/// Returns the documented keys with their defaults, in backticks or in words.
+fn documented_defaults() -> BTreeMap<&'static str, &'static str> {
     let rows = DOC.lines().filter_map(|line| {
         let cells: Vec<_> = line.strip_prefix("| `")?.split(" | ").collect();
         let [key, _, default, _] = cells[..] else { return None };
@@ -21,7 +20,7 @@ fn rows() -> BTreeMap<&'static str, &'static str> {
     rows.collect()
 }
 
-/// The keys that a table takes, as it says itself when it meets one that it does not.
+/// Returns the keys of a table, which the error about an unknown key lists.
 fn keys(table: &str) -> Vec<String> {
     let setting = if table.is_empty() { "zzz=1".to_owned() } else { format!("{table}.zzz=1") };
     let strategy = match table {
@@ -36,6 +35,7 @@ fn keys(table: &str) -> Vec<String> {
     keys.split('"').skip(1).step_by(2).map(str::to_owned).collect()
 }
 
+/// The guide misses no key and invents none.
 #[test]
 fn every_key_is_documented_and_every_documented_key_exists() {
     let tables = ["queue", "spool", "log", "rabbit", "qpid"];
@@ -45,7 +45,7 @@ fn every_key_is_documented_and_every_documented_key_exists() {
         keys(&table).into_iter().map(move |key| format!("{table}.{key}"))
     };
     let mut known: Vec<_> = top.chain(below("queue")).chain(below("log")).collect();
-    let mut documented: Vec<_> = rows().into_keys().collect();
+    let mut documented: Vec<_> = documented_defaults().into_keys().collect();
     if cfg!(feature = "spool") {
         known.extend(below("spool"));
     } else {
@@ -58,9 +58,10 @@ fn every_key_is_documented_and_every_documented_key_exists() {
     }
 }
 
+/// The guide's defaults are those of the types.
 #[test]
 fn every_documented_default_is_the_default() {
-    let rows = rows();
+    let documented = documented_defaults();
     let mut entries = Config::default().entries();
     if cfg!(feature = "spool") {
         let config: Config = "spool.dir = '/s'".parse().unwrap();
@@ -71,19 +72,21 @@ fn every_documented_default_is_the_default() {
                 .filter(|entry| entry.key.starts_with("spool.") && entry.origin == "default"),
         );
     }
-    let elsewhere = |key: &str| {
+    let is_tested_elsewhere = |key: &str| {
         key.starts_with("log.") || key.starts_with("spool.") && !cfg!(feature = "spool")
     };
     for entry in &entries {
-        assert_eq!(rows[entry.key.as_str()], format!("`{}`", entry.value), "{}", entry.key);
+        assert_eq!(documented[entry.key.as_str()], format!("`{}`", entry.value), "{}", entry.key);
     }
-    let with_default: Vec<_> =
-        rows.iter().filter(|(key, default)| default.starts_with('`') && !elsewhere(key)).collect();
-    assert_eq!(with_default.len(), entries.len());
+    let with_default = documented
+        .iter()
+        .filter(|(key, default)| default.starts_with('`') && !is_tested_elsewhere(key));
+    assert_eq!(with_default.count(), entries.len());
 }
 
+/// You can copy every example of the guide.
 #[test]
-fn every_example_is_a_configuration() {
+fn every_documented_example_opens() {
     let blocks = |kind: &str| {
         let fence = format!("```{kind}\n");
         DOC.split(fence.as_str())

@@ -1,39 +1,42 @@
-//! `glance-api.conf` as a configuration of ours: every option that is mapped, Glance's defaults, and
-//! what is refused or warned of.
+//! The translation of `glance-api.conf`: every option, Glance's defaults, errors and warnings.
 
-#![expect(clippy::unwrap_used, reason = "a test may fail as it likes")]
+#![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
-use glance_notify::config::{Entry, glance_conf};
+use glance_notify::config::{ConfigEntry, glance_conf};
 use glance_notify::{Config, ErrorKind, Result};
 
-/// The entries that are set, but for those that `without` names.
-fn entries(text: &str, without: &[&str]) -> Vec<String> {
+/// Returns the configured entries of `text`, without the keys in `omitted`.
+fn entries(text: &str, omitted: &[&str]) -> Vec<String> {
     let config = glance_conf::from_str(text).unwrap();
     let entries = config.entries();
-    let set = entries.iter().filter(|Entry { key, origin, .. }| {
-        origin != "default" && !without.iter().any(|name| key == name)
+    let configured = entries.iter().filter(|ConfigEntry { key, origin, .. }| {
+        origin != "default" && !omitted.iter().any(|name| key == name)
     });
-    set.map(|entry| format!("{} = {} ({})", entry.key, entry.value, entry.origin)).collect()
+    configured.map(|entry| format!("{} = {} ({})", entry.key, entry.value, entry.origin)).collect()
 }
 
-fn refusal(text: &str) -> String {
+/// Returns the message of the error for `text`, which must be invalid.
+fn error_message(text: &str) -> String {
     let error = glance_conf::from_str(text).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);
     error.to_string()
 }
 
+/// Reads `lines` below `[DEFAULT]`.
 fn default_section(lines: &str) -> Result<Config> {
     glance_conf::from_str(&format!("[DEFAULT]\n{lines}"))
 }
 
+/// Glance sends nothing by default, and neither do we.
 #[test]
-fn an_empty_file_is_noop_as_in_glance() {
+fn an_empty_file_selects_noop() {
     assert_eq!(glance_conf::from_str("").unwrap().strategy(), "noop");
     assert!(entries("[DEFAULT]\ndebug = true\n", &[]).is_empty());
 }
 
+/// `notifier_strategy` accepts everything that Glance accepts.
 #[test]
-fn strategies_go_by_name_alias_and_class() {
+fn reads_strategies_by_name_alias_and_class() {
     for (name, strategy) in [
         ("noop", "noop"),
         ("default", "noop"),
@@ -49,21 +52,22 @@ fn strategies_go_by_name_alias_and_class() {
         assert_eq!(config.strategy(), strategy, "{name}");
     }
     assert_eq!(
-        refusal("[DEFAULT]\nnotifier_strategy = my.Strategy\n"),
-        "`notifier_strategy` (glance-api.conf, line 2): unknown: expected logging, rabbit, qpid, noop, \
-         default or the class that Glance has for one of them"
+        error_message("[DEFAULT]\nnotifier_strategy = my.Strategy\n"),
+        "`notifier_strategy` (glance-api.conf, line 2): unknown strategy: expected logging, rabbit, \
+         qpid, noop, default, or Glance's class for one of them"
     );
 }
 
+/// `log_dir` and `log_file` combine as in oslo.log.
 #[test]
-fn the_log_file_is_joined_to_its_directory() {
+fn joins_the_log_file_to_its_directory() {
     for (lines, expected) in [
         ("log_file = /a/b.log", "/a/b.log"),
         ("log_dir = /var/log/glance\nlog_file = api.log", "/var/log/glance/api.log"),
         ("logdir = /var/log\nlogfile = api.log", "/var/log/api.log"),
         ("log_dir = /var/log\nlog_file = /a/b.log", "/a/b.log"),
         (
-            "who = glance\nlog_dir = /var/log/${who}\nlog_file = $who-api\n",
+            "project = glance\nlog_dir = /var/log/${project}\nlog_file = $project-api\n",
             "/var/log/glance/glance-api",
         ),
     ] {
@@ -73,8 +77,9 @@ fn the_log_file_is_joined_to_its_directory() {
     }
 }
 
+/// A file without options reaches the broker that Glance would reach.
 #[test]
-fn rabbit_has_glances_defaults() {
+fn rabbit_has_the_defaults_of_glance() {
     assert_eq!(
         entries("[DEFAULT]\nnotifier_strategy = rabbit\n", &[]),
         [
@@ -91,8 +96,9 @@ fn rabbit_has_glances_defaults() {
     );
 }
 
+/// All options of Glance's `rabbit` strategy take effect.
 #[test]
-fn every_option_of_rabbit_is_mapped() {
+fn translates_every_option_of_rabbit() {
     let text = "\
 [DEFAULT]
 notifier_strategy = rabbit
@@ -121,8 +127,9 @@ rabbit_durable_queues = True
     );
 }
 
+/// Our configuration asks for TLS by the scheme of the URL only.
 #[test]
-fn tls_makes_it_a_url() {
+fn tls_turns_the_address_into_a_url() {
     let text = "[DEFAULT]\nnotifier_strategy = rabbit\nrabbit_use_ssl = yes\nrabbit_host = 2001:db8::1\n\
                 rabbit_password = p@ss/w:rd\nrabbit_virtual_host = /\n";
     let url = entries(text, &["strategy"]).pop().unwrap();
@@ -135,8 +142,9 @@ fn tls_makes_it_a_url() {
     assert_eq!(url, "qpid.url = \"amqps://q:5672\" (glance-api.conf, line 3)");
 }
 
+/// All options of Glance's `qpid` strategy take effect.
 #[test]
-fn every_option_of_qpid_is_mapped() {
+fn translates_every_option_of_qpid() {
     let text = "\
 [DEFAULT]
 notifier_strategy = qpid
@@ -164,8 +172,9 @@ qpid_notification_topic = audit
     );
 }
 
+/// The options of newer releases, which moved to oslo.messaging, take effect.
 #[test]
-fn the_options_of_oslo_messaging_are_mapped() {
+fn translates_the_options_of_oslo_messaging() {
     let text = "\
 [DEFAULT]
 transport_url = rabbit://u:hunter2@h1:5672,u:hunter2@h2:5672/vhost?ssl=1
@@ -198,8 +207,9 @@ ssl_key_file = /etc/key.pem
     );
 }
 
+/// oslo.messaging's driver selects the strategy unless `notifier_strategy` does.
 #[test]
-fn drivers_of_oslo_messaging_are_strategies() {
+fn translates_the_drivers_of_oslo_messaging() {
     for (lines, strategy) in [
         ("[DEFAULT]\nnotification_driver = noop", "noop"),
         ("[DEFAULT]\nnotification_driver = log", "log"),
@@ -215,8 +225,9 @@ fn drivers_of_oslo_messaging_are_strategies() {
     }
 }
 
+/// A typo in the list is visible, and does not stop the service.
 #[test]
-fn what_is_disabled_is_disabled_and_what_was_never_one_is_warned_of() {
+fn warns_of_unknown_disabled_notifications() {
     let config =
         default_section("disabled_notifications = image.create, task ,image.member,\n").unwrap();
     let entries = config.entries();
@@ -224,29 +235,29 @@ fn what_is_disabled_is_disabled_and_what_was_never_one_is_warned_of() {
     assert_eq!(disabled.value, r#"["image.create","task"]"#);
     assert_eq!(
         config.warnings(),
-        [
-            "`disabled_notifications` (glance-api.conf, line 2): 1 of its entries disable nothing: they \
-             are neither one of the eleven event types nor `image` or `task`"
-        ]
+        ["`disabled_notifications` (glance-api.conf, line 2): 1 unknown entry has no effect: \
+             expected one of the eleven event types, `image` or `task`"]
     );
 }
 
+/// An ignored option is visible, and does not stop the service.
 #[test]
-fn what_only_tunes_is_warned_of() {
+fn warns_of_options_without_effect() {
     let config = default_section("qpid_heartbeat = 60\nrabbit_max_retries = 0\n").unwrap();
     assert_eq!(
         config.warnings(),
         [
-            "`rabbit_max_retries` (glance-api.conf, line 3) is not used: what is not delivered is tried \
-             again, with growing pauses, as long as it is queued",
-            "`qpid_heartbeat` (glance-api.conf, line 2) is not used: a frozen broker is noticed within \
-             seconds by other means",
+            "`rabbit_max_retries` (glance-api.conf, line 3) is ignored: the worker retries queued \
+             messages with growing backoff",
+            "`qpid_heartbeat` (glance-api.conf, line 2) is ignored: a frozen broker is detected within \
+             seconds without it",
         ]
     );
 }
 
+/// Unsupported and invalid options are errors that never repeat the value.
 #[test]
-fn what_has_no_counterpart_or_a_wrong_value_is_refused_and_not_repeated() {
+fn rejects_invalid_and_unsupported_values_without_repeating_them() {
     for (text, expected) in [
         (
             "[DEFAULT]\nrabbit_port = hunter2",
@@ -258,31 +269,32 @@ fn what_has_no_counterpart_or_a_wrong_value_is_refused_and_not_repeated() {
         ),
         (
             "[DEFAULT]\nqpid_protocol = hunter2",
-            "`qpid_protocol` (glance-api.conf, line 2): is none of its values",
+            "`qpid_protocol` (glance-api.conf, line 2): expected ssl, tcp, true or false",
         ),
         (
             "[DEFAULT]\nrabbit_password = a$hunter2",
-            "glance-api.conf, line 2: a `$` names an option that this file does not set; `$$` is a \
-             dollar sign",
+            "glance-api.conf, line 2: a `$` references an option that this file does not set: write \
+             `$$` for a dollar sign",
         ),
         ("[DEFAULT]\nhunter2", "glance-api.conf, line 2: expected `key = value`"),
         (
             "[DEFAULT]\nnotification_driver = log\nnotification_driver = messaging",
-            "`notification_driver` (glance-api.conf, line 3): is a second driver: keep one",
+            "`notification_driver` (glance-api.conf, line 3): more than one driver is not supported: \
+             keep one",
         ),
         (
             "[oslo_messaging_notifications]\ndriver = routing",
-            "`[oslo_messaging_notifications] driver` (glance-api.conf, line 2): has no counterpart \
-             here: expected messaging, messagingv2, log or noop",
+            "`[oslo_messaging_notifications] driver` (glance-api.conf, line 2): unsupported driver: \
+             expected messaging, messagingv2, log or noop",
         ),
         (
             "[oslo_messaging_notifications]\ntopics = a,b",
-            "`[oslo_messaging_notifications] topics` (glance-api.conf, line 2): names several: keep \
-             one",
+            "`[oslo_messaging_notifications] topics` (glance-api.conf, line 2): more than one topic \
+             is not supported: keep one",
         ),
         (
             "[DEFAULT]\ntransport_url = kafka://u:hunter2@h",
-            "`transport_url` (glance-api.conf, line 2): has no counterpart here: expected a URL that \
+            "`transport_url` (glance-api.conf, line 2): unsupported scheme: expected a URL that \
              begins with rabbit://, qpid:// or amqp://",
         ),
         (
@@ -291,10 +303,10 @@ fn what_has_no_counterpart_or_a_wrong_value_is_refused_and_not_repeated() {
         ),
         (
             "[DEFAULT]\ntransport_url = rabbit://u:hunter2@h/?heartbeat=1",
-            "`transport_url` (glance-api.conf, line 2): has parameters other than `ssl`: set the \
-             options of their names instead",
+            "`transport_url` (glance-api.conf, line 2): unsupported parameter: remove all but `ssl` \
+             and set the options of the same name",
         ),
     ] {
-        assert_eq!(refusal(text), expected);
+        assert_eq!(error_message(text), expected);
     }
 }

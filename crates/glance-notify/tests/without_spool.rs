@@ -1,12 +1,14 @@
-//! A spool that is configured and not compiled in.
+//! A configured spool in a program without the feature `spool`.
 
 #![cfg(not(feature = "spool"))]
-#![expect(clippy::unwrap_used, reason = "a test may fail as it likes")]
+#![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
 use glance_notify::Config;
 
+/// Without the spool, messages would be less durable than configured, so starting fails. `noop` never
+/// uses a spool, so it starts.
 #[test]
-fn a_spool_that_is_not_compiled_in_is_refused_where_it_would_be_used() {
+fn start_rejects_a_spool_that_is_not_compiled_in() {
     let spool = "[spool]\ndir = '/var/spool/x'\n";
     let config: Config =
         format!("strategy = 'log'\nlog.target = 'stdout'\n{spool}").parse().unwrap();

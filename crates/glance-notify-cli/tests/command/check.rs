@@ -53,7 +53,7 @@ fn secrets_are_masked_and_warned_of_where_everybody_reads_them() {
     fs::set_permissions(place.path("notify.toml"), fs::Permissions::from_mode(0o644)).unwrap();
     let ended = place.run(["check", "-c", "notify.toml"]);
     assert!(ended.out.contains("publisher_id = \"https://***@h/v\""), "{}", ended.out);
-    let warning = "`notify.toml` holds a secret and can be read by everybody";
+    let warning = "`notify.toml` contains a secret, and every user can read the file";
     assert_eq!(ended.err.matches(warning).count(), 1, "{}", ended.err);
     assert!(!ended.out.contains("hunter2") && !ended.err.contains("hunter2"));
 }

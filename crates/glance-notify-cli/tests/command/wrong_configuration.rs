@@ -37,7 +37,7 @@ fn wrong_settings_are_refused_by_name() {
             "`disabled_notifications` (--set): expected a list, found a string",
         ),
         (&["strategy"], "--set: expected KEY=VALUE"),
-        (&["log..file=x"], "--set: `log..file` is no key"),
+        (&["log..file=x"], "--set: `log..file` is not a key"),
         (&["publisher_id="], "`publisher_id` is empty"),
     ] {
         let settings = settings.iter().flat_map(|setting| ["--set", setting]);
@@ -79,7 +79,7 @@ fn files_that_are_no_configuration_are_refused() {
         ("unknown.toml", "`kafka` (unknown.toml): unknown field: expected \"strategy\""),
         ("twice.toml", "twice.toml, line 2, column 1: duplicate key"),
         ("latin.toml", "cannot read `latin.toml`: stream did not contain valid UTF-8"),
-        ("notify.yaml", "`notify.yaml`: a configuration is a file that ends in .toml"),
+        ("notify.yaml", "`notify.yaml`: unknown file type: expected a name that ends in .toml"),
         ("broken.conf", "broken.conf, line 2: expected `key = value`"),
     ] {
         for command in ["emit", "check"] {
@@ -97,7 +97,7 @@ fn variables_that_are_no_setting_are_refused() {
             "log",
             "`strateyg` (environment variable GLANCE_NOTIFY__STRATEYG): unknown field",
         ),
-        ("GLANCE_NOTIFY__", "log", "environment variable GLANCE_NOTIFY__: `` is no key"),
+        ("GLANCE_NOTIFY__", "log", "environment variable GLANCE_NOTIFY__: `` is not a key"),
         (
             "GLANCE_NOTIFY__QUEUE__MAX_AGE",
             "1h",

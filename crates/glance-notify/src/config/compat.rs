@@ -1,29 +1,32 @@
-//! Presets: what a word such as `compat = "openstack"` sets where nothing else does.
+//! Presets: the options that a word such as `compat = "openstack"` sets.
+//!
+//! A preset never overrides an option that any source sets.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::layers::Layers;
-use super::parse_value;
-use crate::strategy;
+use super::option_tree::OptionTree;
+use super::toml::parse_value;
+use crate::strategies;
 
-/// With whom a configuration is compatible.
+/// The value of the key `compat`.
 #[derive(Clone, Copy, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Compat {
-    /// A virtual host shared with services of OpenStack, and Ceilometer as a reader.
+pub(super) enum CompatPreset {
+    /// For a virtual host that OpenStack services share, and for consumers such as Ceilometer.
     Openstack,
 }
 
-impl Compat {
-    fn presets(self) -> &'static [(&'static str, &'static str)] {
+impl CompatPreset {
+    /// Returns the preset options, with their values in the form of `--set`.
+    fn options(self) -> &'static [(&'static str, &'static str)] {
         match self {
             Self::Openstack => OPENSTACK,
         }
     }
 }
 
-/// What is set, as `--set` would have it. Keys in the table of a strategy are for that one only.
+/// The options of `compat = "openstack"`. Those in a strategy's table apply to that strategy only.
 const OPENSTACK: &[(&str, &str)] = &[
     ("payloads", "glance"),
     ("rabbit.durable", "false"),
@@ -32,40 +35,45 @@ const OPENSTACK: &[(&str, &str)] = &[
     ("qpid.node", "topic"),
 ];
 
-/// Sets what the configured `compat` presets and what is not set already.
+/// Adds the options of the configured preset that no source has set.
 ///
-/// A `compat` that is none is left for the types to refuse.
-pub(super) fn preset(layers: &mut Layers) {
-    let word = |key| layers.get(key).and_then(Value::as_str);
-    let Some(Ok(compat)) = layers.get("compat").map(Compat::deserialize) else {
+/// An unknown preset adds nothing; [`CommonSettings`](super::common_settings::CommonSettings) rejects
+/// it later.
+pub(super) fn add_presets(options: &mut OptionTree) {
+    let string = |key| options.get(key).and_then(Value::as_str);
+    let Some(Ok(preset)) = options.get("compat").map(CompatPreset::deserialize) else {
         return;
     };
-    let strategy = word("strategy").and_then(strategy::canonical);
-    let place = format!("compat = \"{}\"", word("compat").unwrap_or_default());
-    for (key, text) in compat.presets() {
-        let whose = key.split_once('.').map(|(table, _)| table);
-        let ours = whose.is_none() || whose == strategy;
-        if ours && layers.get(key).is_none() {
-            layers.put(key, parse_value(text), &place, None);
+    let strategy = string("strategy").and_then(strategies::canonical_name);
+    let place = format!("compat = \"{}\"", string("compat").unwrap_or_default());
+    for (key, text) in preset.options() {
+        let table = key.split_once('.').map(|(table, _)| table);
+        let applies = table.is_none() || table == strategy;
+        if applies && options.get(key).is_none() {
+            options.put(key, parse_value(text), &place);
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::Config;
+    use crate::config::Config;
 
-    fn entries(toml: &str) -> Vec<String> {
+    /// Returns every configured key with its value and origin.
+    fn configured_entries(toml: &str) -> Vec<String> {
         let config: Config = toml.parse().unwrap();
         let entries = config.entries();
-        let set = entries.iter().filter(|entry| entry.origin != "default");
-        set.map(|entry| format!("{} = {} ({})", entry.key, entry.value, entry.origin)).collect()
+        let configured = entries.iter().filter(|entry| entry.origin != "default");
+        configured
+            .map(|entry| format!("{} = {} ({})", entry.key, entry.value, entry.origin))
+            .collect()
     }
 
+    /// A configured option wins over the preset, and other strategies' options stay out.
     #[test]
-    fn openstack_presets_what_is_not_set() {
+    fn openstack_sets_only_missing_options_of_the_configured_strategy() {
         assert_eq!(
-            entries("compat = 'openstack'\nstrategy = 'rabbit'\nrabbit.durable = true"),
+            configured_entries("compat = 'openstack'\nstrategy = 'rabbit'\nrabbit.durable = true"),
             [
                 "compat = \"openstack\" (TOML)",
                 "payloads = \"glance\" (compat = \"openstack\")",
@@ -75,7 +83,7 @@ mod tests {
             ]
         );
         assert_eq!(
-            entries("compat = 'openstack'\nstrategy = 'qpid'\npayloads = 'documented'"),
+            configured_entries("compat = 'openstack'\nstrategy = 'qpid'\npayloads = 'documented'"),
             [
                 "compat = \"openstack\" (TOML)",
                 "payloads = \"documented\" (TOML)",
@@ -86,8 +94,9 @@ mod tests {
         );
     }
 
+    /// A typo in `compat` is an error, not a missing preset.
     #[test]
-    fn an_unknown_word_is_refused() {
+    fn rejects_an_unknown_preset() {
         assert_eq!(
             "compat = 'nova'".parse::<Config>().unwrap_err().to_string(),
             "`compat` (TOML): unknown \"nova\": expected \"openstack\""

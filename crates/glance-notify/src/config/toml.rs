@@ -1,45 +1,54 @@
-//! TOML as JSON's values, which is what everything here is configured with.
+//! The conversion of TOML to JSON values, the form in which all sources store their options.
 
 use notify_core::redact::printable;
 use serde_json::{Map, Value};
 
-/// The table that a text of TOML is; or where and why it is none, without quoting it: the text may
-/// be a password.
+/// Parses a TOML document.
+///
+/// # Errors
+///
+/// The line, the column and the reason. The message does not quote the text, which may contain a
+/// password.
 pub(super) fn parse(text: &str) -> Result<Map<String, Value>, String> {
     let table: ::toml::Table = text.parse().map_err(|error: ::toml::de::Error| {
         let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
         let line = before.matches('\n').count() + 1;
         let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-        format!("line {line}, column {column}: {}", printable(error.message(), 256))
+        format!("line {line}, column {column}: {}", printable(error.message(), MESSAGE_CHARS))
     })?;
-    Ok(table.into_iter().map(|(key, value)| (key, from_toml(value))).collect())
+    Ok(table.into_iter().map(|(key, value)| (key, json_value(value))).collect())
 }
 
-/// A value of TOML; what is none is a string.
-pub(crate) fn parse_value(text: &str) -> Value {
-    text.parse().map_or_else(|_| text.into(), from_toml)
+/// Parses `text` as a TOML value. Returns it as a string if it is not one.
+pub(super) fn parse_value(text: &str) -> Value {
+    text.parse().map_or_else(|_| text.into(), json_value)
 }
 
-fn from_toml(value: ::toml::Value) -> Value {
+/// Converts a value. A date or time becomes a string, because JSON has no such type.
+fn json_value(value: ::toml::Value) -> Value {
     match value {
         ::toml::Value::String(text) => text.into(),
         ::toml::Value::Integer(number) => number.into(),
         ::toml::Value::Float(number) => number.into(),
         ::toml::Value::Boolean(value) => value.into(),
         ::toml::Value::Datetime(time) => time.to_string().into(),
-        ::toml::Value::Array(items) => items.into_iter().map(from_toml).collect(),
+        ::toml::Value::Array(items) => items.into_iter().map(json_value).collect(),
         ::toml::Value::Table(table) => {
-            Value::Object(table.into_iter().map(|(key, value)| (key, from_toml(value))).collect())
+            Value::Object(table.into_iter().map(|(key, value)| (key, json_value(value))).collect())
         }
     }
 }
+
+/// How much of the parser's message an error shows, in characters.
+const MESSAGE_CHARS: usize = 256;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// Operators need not quote a file name in `--set` or in an environment variable.
     #[test]
-    fn a_value_is_one_of_toml_and_a_bare_word_a_string() {
+    fn text_that_is_not_a_toml_value_is_a_string() {
         for (text, expected) in [
             ("true", "true"),
             ("12", "12"),
@@ -58,8 +67,9 @@ mod tests {
         }
     }
 
+    /// Deep nesting ends in a table or an error, never in a stack overflow.
     #[test]
-    fn a_deep_table_is_refused_or_read_and_does_no_harm() {
+    fn deep_nesting_does_not_overflow_the_stack() {
         for text in
             [format!("{}x = 1", "a.".repeat(100_000)), "x = ".to_owned() + &"[".repeat(100_000)]
         {

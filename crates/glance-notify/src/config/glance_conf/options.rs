@@ -1,147 +1,160 @@
-//! The options of Glance's notifiers, as data: their names, their defaults, and what they are here.
+//! The options of Glance's notifiers as data: their names, their defaults, and our keys for them.
+//!
+//! The names are those of Glance's `glance/notifier/notify_kombu.py` and `notify_qpid.py`, and of
+//! oslo.messaging's `[oslo_messaging_notifications]` and `[oslo_messaging_rabbit]`.
 
 use super::ini::DEFAULT;
 
-/// One option of Glance and its counterpart.
-pub(super) struct Setting {
-    /// Where it may stand; the first that sets it counts.
+/// An option of Glance and the key that it translates to.
+pub(super) struct OptionMapping {
+    /// The sections that may set it. The first that does takes effect.
     pub(super) sections: &'static [&'static str],
-    /// Its names; the first that is set counts.
+    /// The names of the option. The first that the section sets takes effect.
     pub(super) names: &'static [&'static str],
     /// The key in our table of the strategy.
-    pub(super) ours: &'static str,
-    pub(super) kind: Kind,
-    /// Glance's default, where it has one that matters, as `--set` would have it.
+    pub(super) key: &'static str,
+    pub(super) kind: ValueKind,
+    /// Glance's default in the form of `--set`. `None` leaves ours in effect.
     pub(super) default: Option<&'static str>,
 }
 
-/// What the value of an option is.
+/// The type of an option's value, and how it translates.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum ValueKind {
+    /// A string.
     Text,
+    /// A Boolean.
     Flag,
-    /// A list, of which one entry is allowed here.
-    One,
-    /// A list of words, by spaces or commas.
+    /// A list of topics, of which this crate supports one.
+    SingleTopic,
+    /// A list of words, separated by spaces or commas.
     Words,
-    /// Part of where the broker is, which a URL says as a whole. A text, but for the port.
+    /// A part of the broker's address, which a URL replaces. A string, or a number for the port.
     Address,
-    /// Whether TLS is wanted, which only a URL can say here.
+    /// A Boolean, or `ssl` and `tcp`, that asks for TLS. It translates to the scheme of a URL.
     Tls,
-    /// Whether queues are quorum queues.
+    /// A Boolean that makes the queues quorum queues.
     Quorum,
 }
 
-const fn option(
+/// Creates a row of the tables below.
+const fn mapping(
     sections: &'static [&'static str],
     names: &'static [&'static str],
-    ours: &'static str,
-    kind: Kind,
+    key: &'static str,
+    kind: ValueKind,
     default: Option<&'static str>,
-) -> Setting {
-    Setting { sections, names, ours, kind, default }
+) -> OptionMapping {
+    OptionMapping { sections, names, key, kind, default }
 }
 
-const OLD: &[&str] = &[DEFAULT];
-const BOTH: &[&str] = &[DEFAULT, OSLO];
-const OSLO: &str = "oslo_messaging_rabbit";
-const NEW: &[&str] = &[OSLO];
+/// The section of Glance's own options, and of early oslo.messaging.
+const GLANCE: &[&str] = &[DEFAULT];
+/// The section of oslo.messaging's options for RabbitMQ.
+const OSLO: &[&str] = &["oslo_messaging_rabbit"];
+/// Both, for options that moved from the first to the second.
+const BOTH: &[&str] = &[DEFAULT, "oslo_messaging_rabbit"];
 
-pub(super) const RABBIT: &[Setting] = &[
-    option(BOTH, &["rabbit_host"], "host", Kind::Address, Some("localhost")),
-    option(BOTH, &["rabbit_port"], "port", Kind::Address, Some("5672")),
-    option(BOTH, &["rabbit_use_ssl", "ssl"], "", Kind::Tls, None),
-    option(BOTH, &["rabbit_userid"], "user", Kind::Address, Some("guest")),
-    option(BOTH, &["rabbit_password"], "password", Kind::Address, Some("guest")),
-    option(BOTH, &["rabbit_virtual_host"], "virtual_host", Kind::Address, Some("/")),
-    option(
-        OLD,
+/// The options for `strategy = "rabbit"`.
+pub(super) const RABBIT: &[OptionMapping] = &[
+    mapping(BOTH, &["rabbit_host"], "host", ValueKind::Address, Some("localhost")),
+    mapping(BOTH, &["rabbit_port"], "port", ValueKind::Address, Some("5672")),
+    mapping(BOTH, &["rabbit_use_ssl", "ssl"], "", ValueKind::Tls, None),
+    mapping(BOTH, &["rabbit_userid"], "user", ValueKind::Address, Some("guest")),
+    mapping(BOTH, &["rabbit_password"], "password", ValueKind::Address, Some("guest")),
+    mapping(BOTH, &["rabbit_virtual_host"], "virtual_host", ValueKind::Address, Some("/")),
+    mapping(
+        GLANCE,
         &["rabbit_notification_exchange", "control_exchange"],
         "exchange",
-        Kind::Text,
+        ValueKind::Text,
         Some("glance"),
     ),
-    option(
+    mapping(
         &["oslo_messaging_notifications", DEFAULT],
         &["rabbit_notification_topic", "notification_topics", "topics"],
         "topic",
-        Kind::One,
+        ValueKind::SingleTopic,
         Some("notifications"),
     ),
-    option(
+    mapping(
         BOTH,
         &["rabbit_durable_queues", "amqp_durable_queues"],
         "durable",
-        Kind::Flag,
+        ValueKind::Flag,
         Some("false"),
     ),
-    option(NEW, &["rabbit_quorum_queue"], "queue_type", Kind::Quorum, None),
-    option(NEW, &["ssl_ca_file", "kombu_ssl_ca_certs"], "ca_file", Kind::Text, None),
-    option(NEW, &["ssl_cert_file", "kombu_ssl_certfile"], "cert_file", Kind::Text, None),
-    option(NEW, &["ssl_key_file", "kombu_ssl_keyfile"], "key_file", Kind::Text, None),
+    mapping(OSLO, &["rabbit_quorum_queue"], "queue_type", ValueKind::Quorum, None),
+    mapping(OSLO, &["ssl_ca_file", "kombu_ssl_ca_certs"], "ca_file", ValueKind::Text, None),
+    mapping(OSLO, &["ssl_cert_file", "kombu_ssl_certfile"], "cert_file", ValueKind::Text, None),
+    mapping(OSLO, &["ssl_key_file", "kombu_ssl_keyfile"], "key_file", ValueKind::Text, None),
 ];
 
-pub(super) const QPID: &[Setting] = &[
-    option(OLD, &["qpid_hostname"], "host", Kind::Address, Some("localhost")),
-    option(OLD, &["qpid_port"], "port", Kind::Address, Some("5672")),
-    option(OLD, &["qpid_protocol"], "", Kind::Tls, Some("tcp")),
-    option(OLD, &["qpid_username"], "user", Kind::Address, None),
-    option(OLD, &["qpid_password"], "password", Kind::Address, None),
-    option(OLD, &["qpid_sasl_mechanisms"], "sasl_mechanism", Kind::Words, None),
-    option(
-        OLD,
+/// The options for `strategy = "qpid"`.
+pub(super) const QPID: &[OptionMapping] = &[
+    mapping(GLANCE, &["qpid_hostname"], "host", ValueKind::Address, Some("localhost")),
+    mapping(GLANCE, &["qpid_port"], "port", ValueKind::Address, Some("5672")),
+    mapping(GLANCE, &["qpid_protocol"], "", ValueKind::Tls, Some("tcp")),
+    mapping(GLANCE, &["qpid_username"], "user", ValueKind::Address, None),
+    mapping(GLANCE, &["qpid_password"], "password", ValueKind::Address, None),
+    mapping(GLANCE, &["qpid_sasl_mechanisms"], "sasl_mechanism", ValueKind::Words, None),
+    mapping(
+        GLANCE,
         &["qpid_notification_exchange", "control_exchange"],
         "exchange",
-        Kind::Text,
+        ValueKind::Text,
         Some("glance"),
     ),
-    option(
+    mapping(
         &["oslo_messaging_notifications", DEFAULT],
         &["qpid_notification_topic", "notification_topics", "topics"],
         "topic",
-        Kind::One,
+        ValueKind::SingleTopic,
         Some("notifications"),
     ),
 ];
 
-const RETRIES: &str =
-    "what is not delivered is tried again, with growing pauses, as long as it is queued";
-const NOT_OURS: &str =
-    "queues are declared without such arguments; a policy of the broker bounds them";
-const NEVER_BLOCKS: &str = "a frozen broker is noticed within seconds by other means";
-
-/// Options that are set in vain: their section, their name and why.
+/// Options that have no effect here: their sections, their name, and the reason.
 pub(super) const IGNORED: &[(&[&str], &str, &str)] = &[
-    (OLD, "rabbit_max_retries", RETRIES),
-    (OLD, "rabbit_retry_backoff", RETRIES),
-    (OLD, "rabbit_retry_max_backoff", RETRIES),
-    (NEW, "rabbit_retry_interval", RETRIES),
-    (NEW, "rabbit_interval_max", RETRIES),
-    (NEW, "heartbeat_timeout_threshold", NEVER_BLOCKS),
-    (NEW, "rabbit_ha_queues", NOT_OURS),
-    (NEW, "rabbit_quorum_delivery_limit", NOT_OURS),
-    (NEW, "rabbit_quorum_max_memory_length", NOT_OURS),
-    (NEW, "rabbit_quorum_max_memory_bytes", NOT_OURS),
-    (NEW, "amqp_auto_delete", "queues stay when nobody reads them"),
-    (NEW, "kombu_compression", "bodies are not compressed"),
+    (GLANCE, "rabbit_max_retries", RETRIES),
+    (GLANCE, "rabbit_retry_backoff", RETRIES),
+    (GLANCE, "rabbit_retry_max_backoff", RETRIES),
+    (OSLO, "rabbit_retry_interval", RETRIES),
+    (OSLO, "rabbit_interval_max", RETRIES),
+    (OSLO, "heartbeat_timeout_threshold", DETECTION),
+    (OSLO, "rabbit_ha_queues", POLICY),
+    (OSLO, "rabbit_quorum_delivery_limit", POLICY),
+    (OSLO, "rabbit_quorum_max_memory_length", POLICY),
+    (OSLO, "rabbit_quorum_max_memory_bytes", POLICY),
+    (OSLO, "amqp_auto_delete", "queues remain when they have no consumers"),
+    (OSLO, "kombu_compression", "message bodies are never compressed"),
     (&["oslo_messaging_notifications"], "retry", RETRIES),
-    (OLD, "qpid_reconnect_timeout", RETRIES),
-    (OLD, "qpid_reconnect_limit", RETRIES),
-    (OLD, "qpid_reconnect_interval_min", RETRIES),
-    (OLD, "qpid_reconnect_interval_max", RETRIES),
-    (OLD, "qpid_reconnect_interval", RETRIES),
-    (OLD, "qpid_heartbeat", NEVER_BLOCKS),
-    (OLD, "qpid_tcp_nodelay", "it is always on"),
+    (GLANCE, "qpid_reconnect_timeout", RETRIES),
+    (GLANCE, "qpid_reconnect_limit", RETRIES),
+    (GLANCE, "qpid_reconnect_interval_min", RETRIES),
+    (GLANCE, "qpid_reconnect_interval_max", RETRIES),
+    (GLANCE, "qpid_reconnect_interval", RETRIES),
+    (GLANCE, "qpid_heartbeat", DETECTION),
+    (GLANCE, "qpid_tcp_nodelay", "TCP_NODELAY is always on"),
 ];
+
+/// The reason to ignore options for retries.
+const RETRIES: &str = "the worker retries queued messages with growing backoff";
+/// The reason to ignore arguments of queues.
+const POLICY: &str =
+    "queues are declared without such arguments; set a policy on the broker to bound them";
+/// The reason to ignore heartbeats.
+const DETECTION: &str = "a frozen broker is detected within seconds without it";
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// `docs/configuration.md` lists every option that this file translates or ignores.
     #[test]
     fn every_option_is_documented() {
         let doc = include_str!("../../../../../docs/configuration.md");
-        let mapped = RABBIT.iter().chain(QPID).flat_map(|setting| setting.names.iter().copied());
+        let mapped = RABBIT.iter().chain(QPID).flat_map(|mapping| mapping.names.iter().copied());
         let ignored = IGNORED.iter().map(|(_, name, _)| *name);
         for name in mapped.chain(ignored) {
             assert!(doc.contains(&format!("`{name}`")), "{name}");

@@ -1,4 +1,6 @@
-//! The keys of a configuration that are not one strategy's own, with their defaults.
+//! The keys that all strategies share, with their defaults.
+//!
+//! The tables of strategies pass through as they are; their drivers check them.
 
 use notify_core::codec::PayloadStyle;
 use notify_core::config::Seconds;
@@ -7,12 +9,12 @@ use notify_core::redact::Redact;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::compat::Compat;
+use super::compat::CompatPreset;
 
-/// The keys that are not one strategy's own, and the tables that are.
+/// The root table of a configuration. Serializing it gives the defaults that `check` shows.
 #[derive(Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct Settings {
+pub(super) struct CommonSettings {
     pub(super) strategy: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) publisher_id: Option<String>,
@@ -20,8 +22,9 @@ pub(super) struct Settings {
     pub(super) payloads: PayloadStyle,
     pub(super) redact: Redact,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) compat: Option<Compat>,
-    /// Named for the message about unknown keys: by now it has become `log.file`.
+    pub(super) compat: Option<CompatPreset>,
+    /// Always `None`: the option tree renames this key to `log.file`. The field makes the error about
+    /// an unknown key list it.
     #[serde(skip_serializing)]
     pub(super) log_file: Option<String>,
     pub(super) queue: QueueSettings,
@@ -35,7 +38,7 @@ pub(super) struct Settings {
     pub(super) qpid: Map<String, Value>,
 }
 
-impl Default for Settings {
+impl Default for CommonSettings {
     fn default() -> Self {
         Self {
             strategy: "noop".to_owned(),
@@ -71,15 +74,16 @@ pub(super) struct QueueSettings {
 }
 
 impl QueueSettings {
-    pub(super) fn bounds(&self) -> QueueConfig {
-        let mut bounds = QueueConfig::default();
-        bounds.max_messages = self.max_messages;
-        bounds.max_bytes = self.max_bytes;
-        bounds.overflow = self.overflow;
-        bounds.max_age = self.max_age.map(Into::into);
-        bounds.batch_messages = self.batch_messages;
-        bounds.batch_bytes = self.batch_bytes;
-        bounds
+    /// Returns the bounds of the queue and of batches, for the notifier's builder.
+    pub(super) fn queue_config(&self) -> QueueConfig {
+        let mut config = QueueConfig::default();
+        config.max_messages = self.max_messages;
+        config.max_bytes = self.max_bytes;
+        config.overflow = self.overflow;
+        config.max_age = self.max_age.map(Into::into);
+        config.batch_messages = self.batch_messages;
+        config.batch_bytes = self.batch_bytes;
+        config
     }
 }
 

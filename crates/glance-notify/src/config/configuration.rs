@@ -1,0 +1,337 @@
+//! `Config`: the checked configuration of one notifier.
+//!
+//! This file turns an [`OptionTree`] into settings. It must not read files or the environment;
+//! `layers` does.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use notify_core::codec::{Encoding, SizeLimits};
+use notify_core::config::DriverOptions;
+use notify_core::pipeline::NotifierBuilder;
+use notify_core::redact::{Redact, printable};
+use notify_core::{Error, ErrorKind, Result};
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value};
+
+use super::common_settings::CommonSettings;
+use super::compat;
+use super::option_tree::OptionTree;
+use crate::strategies;
+
+/// The configuration of a notifier: its strategy, the options of the strategy, and the common keys.
+///
+/// Read one with [`Config::load`], from a TOML text with [`str::parse`], from several sources with
+/// [`Layers`](super::Layers), or as a table of your program's own configuration: `Config` implements
+/// `Deserialize`. The default is the strategy `noop`.
+///
+/// Reading checks all common keys. An error names the key, the place that set it, and the expected
+/// value; it never repeats the value, which may be a secret. The options of a strategy stay unchecked
+/// until [`start`](crate::start) opens it, so a file may contain tables of strategies that this
+/// program has not compiled in.
+///
+/// # Examples
+///
+/// ```
+/// # fn main() -> glance_notify::Result<()> {
+/// let config: glance_notify::Config = r#"
+///     strategy = "log"
+///     disabled_notifications = ["task"]
+///     [log]
+///     file = "/var/log/glance/notifications.log"
+/// "#
+/// .parse()?;
+/// assert_eq!(config.strategy(), "log");
+/// # Ok(())
+/// # }
+/// ```
+///
+/// As a table of a larger configuration:
+///
+/// ```
+/// # fn main() -> Result<(), serde_json::Error> {
+/// #[derive(serde::Deserialize)]
+/// struct ServiceConfig {
+///     port: u16,
+///     notifications: glance_notify::Config,
+/// }
+///
+/// let json = r#"{ "port": 9292, "notifications": { "strategy": "noop" } }"#;
+/// let config: ServiceConfig = serde_json::from_str(json)?;
+/// assert_eq!((config.port, config.notifications.strategy()), (9292, "noop"));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Config {
+    pub(super) strategy: &'static str,
+    settings: CommonSettings,
+    pub(super) options: OptionTree,
+}
+
+impl Config {
+    /// Checks `options` after adding the presets of `compat`.
+    pub(super) fn from_options(mut options: OptionTree) -> Result<Self> {
+        compat::add_presets(&mut options);
+        let settings: CommonSettings = DriverOptions::new("", options.values.clone())
+            .with_origins(options.origins.clone())
+            .parse()?;
+        let Some(strategy) = strategies::canonical_name(&settings.strategy) else {
+            let place =
+                options.origins.get("strategy").map(|origin| format!(" ({})", origin.place));
+            return Err(Error::new(
+                ErrorKind::Config,
+                format!(
+                    "`strategy`{}: unknown \"{}\": expected {}",
+                    place.unwrap_or_default(),
+                    printable(&Redact::Secrets.text(&settings.strategy), STRATEGY_CHARS),
+                    strategies::names_in_words()
+                ),
+            ));
+        };
+        Ok(Self { strategy, settings, options })
+    }
+
+    /// Returns the name of the strategy, with aliases resolved: `log` for `logging`.
+    pub fn strategy(&self) -> &'static str {
+        self.strategy
+    }
+
+    /// Returns the configured publisher id, if any. The default is the host name.
+    pub fn publisher_id(&self) -> Option<&str> {
+        self.settings.publisher_id.as_deref()
+    }
+
+    /// Returns the encoding of notifications: the keys `payloads` and `redact`.
+    pub fn encoding(&self) -> Encoding {
+        let CommonSettings { payloads, redact, .. } = self.settings;
+        Encoding { payloads, redact, limits: SizeLimits::default() }
+    }
+
+    /// Returns how long the worker may take to deliver pending messages after the notifier closes.
+    ///
+    /// This is the key `queue.drain_timeout`, 10 seconds by default.
+    pub fn drain_timeout(&self) -> Duration {
+        self.settings.queue.drain_timeout.into()
+    }
+
+    /// Returns warnings about settings that are valid but probably not intended.
+    ///
+    /// [`start`](crate::start) logs them. They contain no secrets.
+    ///
+    /// ```
+    /// # fn main() -> glance_notify::Result<()> {
+    /// let conf = "[DEFAULT]\nnotifier_strategy = rabbit\nrabbit_max_retries = 5\n";
+    /// let config = glance_notify::config::glance_conf::from_str(conf)?;
+    /// assert!(config.warnings()[0].starts_with("`rabbit_max_retries` (glance-api.conf, line 3)"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn warnings(&self) -> &[String] {
+        &self.options.warnings
+    }
+
+    /// Returns the table of one strategy, unchecked, for its [`Driver`](super::Driver).
+    ///
+    /// The table is empty if the configuration has none. The options know the place that set each key,
+    /// and the publisher id.
+    pub fn options(&self, strategy: &'static str) -> DriverOptions {
+        let table = self.options.values.get(strategy).and_then(Value::as_object).cloned();
+        let origins = self.options.origins.iter().filter_map(|(key, origin)| {
+            let key = key.strip_prefix(strategy)?.strip_prefix('.')?;
+            Some((key.to_owned(), origin.clone()))
+        });
+        let options =
+            DriverOptions::new(strategy, table.unwrap_or_default()).with_origins(origins.collect());
+        match self.publisher_id() {
+            Some(publisher_id) => options.with_publisher_id(publisher_id),
+            None => options,
+        }
+    }
+
+    /// Returns the configuration of the spool, or `None` without a table `[spool]`.
+    ///
+    /// The forwarder takes its batch size and attempt timeout from `[queue]`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`] if a key of the table is unknown, missing or invalid.
+    #[cfg(feature = "spool")]
+    pub fn spool(&self) -> Result<Option<notify_spool::Config>> {
+        if !self.has_spool_table() {
+            return Ok(None);
+        }
+        let mut spool = notify_spool::Config::from_options(self.options("spool"))?;
+        let queue = &self.settings.queue;
+        spool.batch_messages = queue.batch_messages;
+        spool.batch_bytes = queue.batch_bytes;
+        spool.attempt_timeout = queue.attempt_timeout.into();
+        Ok(Some(spool))
+    }
+
+    /// Returns `true` if the configuration has a table `[spool]`.
+    pub(crate) fn has_spool_table(&self) -> bool {
+        self.options.values.contains_key("spool")
+    }
+
+    /// Sets the common keys on a notifier's builder: all but the options of strategies.
+    pub(crate) fn apply_to(&self, builder: NotifierBuilder) -> NotifierBuilder {
+        let CommonSettings { disabled_notifications, queue, .. } = &self.settings;
+        let builder = builder
+            .encoding(self.encoding())
+            .disabled(disabled_notifications)
+            .queue(queue.queue_config())
+            .attempt_timeout(queue.attempt_timeout.into())
+            .send_timeout(queue.send_timeout.into())
+            .drain_timeout(queue.drain_timeout.into());
+        match self.publisher_id() {
+            Some(publisher_id) => builder.publisher_id(publisher_id),
+            None => builder,
+        }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            strategy: "noop",
+            settings: CommonSettings::default(),
+            options: OptionTree::default(),
+        }
+    }
+}
+
+impl FromStr for Config {
+    type Err = Error;
+
+    /// Reads a TOML text. Ignores the environment.
+    fn from_str(toml: &str) -> Result<Self> {
+        let mut options = OptionTree::default();
+        options.put_toml("TOML", toml)?;
+        Self::from_options(options)
+    }
+}
+
+impl<'de> Deserialize<'de> for Config {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let table = Map::deserialize(deserializer)?;
+        let mut options = OptionTree::default();
+        options
+            .put_table("the program's configuration", table)
+            .and_then(|()| Self::from_options(options))
+            .map_err(serde::de::Error::custom)
+    }
+}
+
+impl fmt::Debug for Config {
+    /// Shows the keys but no values, because any value may be a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("strategy", &self.strategy)
+            .field("keys", &self.options.origins.keys().collect::<Vec<_>>())
+            .finish_non_exhaustive()
+    }
+}
+
+/// How much of an unknown strategy's name an error shows, in characters.
+const STRATEGY_CHARS: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Parses `toml`, which must be invalid, and returns the message of the error.
+    fn error_message(toml: &str) -> String {
+        let error = toml.parse::<Config>().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config);
+        error.to_string()
+    }
+
+    /// The library sends nothing unless an operator configures a strategy.
+    #[test]
+    fn the_default_is_noop() {
+        assert_eq!(Config::default().strategy(), "noop");
+        assert_eq!("".parse::<Config>().unwrap().strategy(), "noop");
+        assert_eq!("strategy = 'default'".parse::<Config>().unwrap().strategy(), "noop");
+    }
+
+    /// Every error names the key, its place and the expected value.
+    #[test]
+    fn an_invalid_key_is_named_with_its_place_and_the_expected_value() {
+        for (toml, expected) in [
+            (
+                "strategy = 'kafka'",
+                "`strategy` (TOML): unknown \"kafka\": expected noop, log, rabbit or qpid",
+            ),
+            ("strategy = 3", "`strategy` (TOML): expected a string, found a whole number"),
+            (
+                "strateyg = 'log'",
+                "`strateyg` (TOML): unknown field: expected \"strategy\", \"publisher_id\", \"disabled_notifications\", \"payloads\", \"redact\", \"compat\", \"log_file\", \"queue\", \"spool\", \"log\", \"rabbit\" or \"qpid\"",
+            ),
+            ("log = 'x'", "`log` (TOML): expected a table, found a string"),
+            (
+                "payloads = 'oslo'",
+                "`payloads` (TOML): unknown \"oslo\": expected \"documented\" or \"glance\"",
+            ),
+            ("compat = true", "`compat` (TOML): expected a string, found true or false"),
+            (
+                "disabled_notifications = 'image'",
+                "`disabled_notifications` (TOML): expected a list, found a string",
+            ),
+            (
+                "[queue]\nmax_messages = -1",
+                "`queue.max_messages` (TOML): expected a whole number from 0 to 18446744073709551615, found a negative number",
+            ),
+            (
+                "[queue]\nmax_age = '1h'",
+                "`queue.max_age` (TOML): expected a number of seconds above 0, found a string",
+            ),
+            (
+                "[queue]\noverflow = 'block'",
+                "`queue.overflow` (TOML): unknown \"block\": expected \"drop_newest\" or \"drop_oldest\"",
+            ),
+            (
+                "log_file = 'a'\nlog.file = 'b'",
+                "`log_file` and `log.file` (TOML) set the same option: remove one",
+            ),
+        ] {
+            assert_eq!(error_message(toml), expected);
+        }
+    }
+
+    /// An unquoted password is a syntax error; the message must not quote the line.
+    #[test]
+    fn a_toml_syntax_error_has_line_and_column_and_no_quotation() {
+        let text = error_message("strategy = 'rabbit'\n[rabbit]\nurl = hunter2\n");
+        assert!(text.starts_with("TOML, line 3, column 7: "), "{text}");
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+
+    /// A program embeds the configuration as a table of its own.
+    #[test]
+    fn deserializes_from_a_table_of_a_larger_configuration() {
+        #[derive(Debug, Deserialize)]
+        struct ServiceConfig {
+            notifications: Config,
+        }
+        let service: ServiceConfig =
+            ::toml::from_str("[notifications]\nstrategy = 'log'\nlog_file = 'a'").unwrap();
+        assert_eq!(service.notifications.strategy(), "log");
+        let error =
+            ::toml::from_str::<ServiceConfig>("[notifications]\nlog_fiel = 'hunter2'").unwrap_err();
+        assert!(
+            error.message().starts_with("`log_fiel` (the program's configuration): unknown"),
+            "{error}"
+        );
+    }
+
+    /// `Debug` ends up in logs, so it shows keys only.
+    #[test]
+    fn debug_shows_keys_and_no_values() {
+        let config: Config =
+            "publisher_id = 'hunter2'\n[rabbit]\npassword = 'hunter2'".parse().unwrap();
+        let debug = format!("{config:?}");
+        assert!(debug.contains("rabbit.password") && !debug.contains("hunter2"), "{debug}");
+    }
+}
