@@ -4,8 +4,8 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
-use notify_testbed::broker::wait_until;
-use notify_testbed::proxy::{Cut, Proxy, Way};
+use notify_testbed::proxy::{Direction, Disconnect, Proxy};
+use notify_testbed::wait::wait_until;
 
 use crate::fault::Fault;
 use crate::place::Name;
@@ -50,7 +50,7 @@ pub(crate) fn inject(planned: &Planned, stage: &Stage<'_>) -> u64 {
         }
         Fault::Refuse => {
             relay.refuse();
-            relay.cut(Cut::Reset);
+            relay.cut(Disconnect::Reset);
             sleep(length);
             relay.accept();
         }
@@ -61,7 +61,7 @@ pub(crate) fn inject(planned: &Planned, stage: &Stage<'_>) -> u64 {
         }
         Fault::Dns => {
             place.resolve(if rng.bool() { Name::Unknown } else { Name::Wrong });
-            relay.cut(Cut::Reset);
+            relay.cut(Disconnect::Reset);
             sleep(length);
             place.resolve(Name::Known);
         }
@@ -96,7 +96,7 @@ pub(crate) fn inject(planned: &Planned, stage: &Stage<'_>) -> u64 {
         Fault::QueueUnbound => return unbind_queues(stage, length, rng),
         Fault::DiskFull => {
             let said = stage.log().len();
-            relay.stall(Way::ToServer);
+            relay.stall(Direction::ToServer);
             place.fill(&stage.disk);
             let full = "No space left on device";
             wait_until("the producer says it", || stage.log()[said..].contains(full));
@@ -143,7 +143,7 @@ fn cut(relay: &Proxy, length: Duration, rng: &mut Rng) -> u64 {
     while Instant::now() < end {
         let way = one_way(rng);
         let bytes = if rng.bool() { rng.u64(0..2_000) } else { rng.u64(2_000..200_000) };
-        let how = if rng.bool() { Cut::Reset } else { Cut::Finish };
+        let how = if rng.bool() { Disconnect::Reset } else { Disconnect::Finish };
         relay.cut_after(way, bytes, how);
         sleep(Duration::from_millis(rng.u64(20..800)));
         relay.heal();
@@ -157,7 +157,7 @@ fn cut(relay: &Proxy, length: Duration, rng: &mut Rng) -> u64 {
 /// with it, and that is nobody's loss but the operator's.
 fn delete_queues(stage: &Stage<'_>, length: Duration) -> u64 {
     for queue in QUEUES {
-        stage.world.relay.stall(Way::ToServer);
+        stage.world.relay.stall(Direction::ToServer);
         loop {
             stage.drain_queue(queue);
             if stage.vhost.delete_queue_if_empty(queue) {
@@ -183,11 +183,11 @@ fn unbind_queues(stage: &Stage<'_>, length: Duration, rng: &mut Rng) -> u64 {
     QUEUES.len() as u64
 }
 
-fn one_way(rng: &mut Rng) -> Way {
+fn one_way(rng: &mut Rng) -> Direction {
     WAYS[rng.usize(..WAYS.len())]
 }
 
-fn some_ways(rng: &mut Rng) -> &'static [Way] {
+fn some_ways(rng: &mut Rng) -> &'static [Direction] {
     match rng.u8(..3) {
         0 => &WAYS[..1],
         1 => &WAYS[1..],
@@ -195,4 +195,4 @@ fn some_ways(rng: &mut Rng) -> &'static [Way] {
     }
 }
 
-const WAYS: [Way; 2] = [Way::ToServer, Way::ToClient];
+const WAYS: [Direction; 2] = [Direction::ToServer, Direction::ToClient];

@@ -4,7 +4,7 @@
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
-use notify_testbed::proxy::Way;
+use notify_testbed::proxy::Direction;
 
 use crate::fault::{Area, Fault};
 use crate::inject::{inject, inject_on_producer};
@@ -112,7 +112,7 @@ impl Leg<'_> {
     /// Fills the queue once while nothing gets through, and lets it go: what a process holds after that
     /// is what it is to come back to.
     fn warm_up(&mut self) -> Result<(), String> {
-        self.stage.world.relay.stall(Way::ToServer);
+        self.stage.world.relay.stall(Direction::ToServer);
         // More than it holds.
         self.producer.emit(self.stage.world.queue + 1_000)?;
         sleep(Duration::from_secs(1));

@@ -9,7 +9,8 @@ use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 
-use notify_testbed::broker::{Sandbox, wait_until};
+use notify_testbed::sandbox::Sandbox;
+use notify_testbed::wait::wait_until;
 
 /// Where producers run.
 #[derive(Debug)]

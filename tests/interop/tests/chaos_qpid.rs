@@ -11,8 +11,9 @@ use std::{io, thread};
 use glance_notify::pipeline::Stats;
 use glance_notify::{Config, Notifier};
 use notify_conformance::samples;
+use notify_testbed::broker::proton;
 use notify_testbed::broker::rabbitmq::RabbitMq;
-use notify_testbed::broker::{proton, wait_until};
+use notify_testbed::wait::wait_until;
 use serde_json::json;
 
 const MESSAGES: u64 = 100_000;
@@ -49,7 +50,7 @@ fn nothing_accepted_is_lost_when_the_broker_is_killed_and_frozen() {
     for queue in QUEUES {
         let count = broker.root().queue(queue).unwrap().messages;
         let address = format!("/amq/queue/{queue}");
-        proton::read(broker.port(), "vhost:/", &address, count, false, |message| {
+        proton::read_messages(broker.port(), "vhost:/", &address, count, false, |message| {
             *found.entry(message.id).or_default() += 1;
         });
     }

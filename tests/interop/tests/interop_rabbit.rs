@@ -9,7 +9,7 @@ use glance_notify::event::{Body, EventType, Priority, Task};
 use glance_notify::pipeline::Stats;
 use glance_notify::{Config, Event, Notification};
 use notify_conformance::samples;
-use notify_testbed::broker::oslo::{Listener, Notified, Options, Publisher};
+use notify_testbed::broker::oslo::{OsloConfig, OsloListener, OsloNotification, OsloPublisher};
 use notify_testbed::broker::rabbitmq::{RabbitMq, Vhost};
 use serde_json::{Value, json};
 
@@ -44,8 +44,8 @@ async fn send(vhost: &Vhost<'_>, settings: &str, notifications: &[Notification])
 }
 
 /// That the listener got each of them once, word for word.
-fn heard(listener: &Listener, notifications: &[Notification]) {
-    let mut heard: HashMap<String, Notified> = HashMap::new();
+fn heard(listener: &OsloListener, notifications: &[Notification]) {
+    let mut heard: HashMap<String, OsloNotification> = HashMap::new();
     for _ in notifications {
         let notified = listener.next();
         let id = notified.metadata["message_id"].as_str().unwrap().to_owned();
@@ -61,15 +61,15 @@ fn heard(listener: &Listener, notifications: &[Notification]) {
         assert_eq!(heard.payload, sent["payload"]);
         assert_eq!(heard.metadata["timestamp"], sent["timestamp"]);
     }
-    assert_eq!(listener.said(), "");
+    assert_eq!(listener.log(), "");
 }
 
 /// What both sides are told, so that their declarations agree.
-fn agreements(url: &str) -> [(&'static str, Options); 3] {
+fn agreements(url: &str) -> [(&'static str, OsloConfig); 3] {
     [
-        ("rabbit.durable = true", Options::new(url).durable()),
-        ("rabbit.durable = false", Options::new(url)),
-        ("rabbit.queue_type = 'quorum'", Options::new(url).quorum()),
+        ("rabbit.durable = true", OsloConfig::new(url).durable()),
+        ("rabbit.durable = false", OsloConfig::new(url)),
+        ("rabbit.queue_type = 'quorum'", OsloConfig::new(url).quorum()),
     ]
 }
 
@@ -80,7 +80,7 @@ async fn a_listener_that_came_first_hears_all_eleven_events() {
         for number in 0..3 {
             let vhost = RabbitMq::shared().vhost();
             let (ours, theirs) = agreements(&vhost.url())[number].clone();
-            let listener = Listener::start(&theirs);
+            let listener = OsloListener::start(&theirs);
             let settings = format!("{ours}\nrabbit.envelope = '{envelope}'");
             let stats = send(&vhost, &settings, &notifications).await;
             assert_eq!(stats.delivered, notifications.len() as u64);
@@ -98,7 +98,7 @@ async fn a_listener_that_comes_later_hears_all_eleven_events() {
             let (ours, theirs) = agreements(&vhost.url())[number].clone();
             let settings = format!("{ours}\nrabbit.envelope = '{envelope}'");
             send(&vhost, &settings, &notifications).await;
-            heard(&Listener::start(&theirs), &notifications);
+            heard(&OsloListener::start(&theirs), &notifications);
         }
     }
 }
@@ -108,7 +108,7 @@ async fn a_listener_that_comes_later_hears_all_eleven_events() {
 async fn what_a_listener_declared_is_adopted() {
     let notifications = notifications();
     let vhost = RabbitMq::shared().vhost();
-    let listener = Listener::start(&Options::new(&vhost.url()));
+    let listener = OsloListener::start(&OsloConfig::new(&vhost.url()));
     send(&vhost, "", &notifications).await;
     heard(&listener, &notifications);
 }
@@ -117,11 +117,11 @@ async fn what_a_listener_declared_is_adopted() {
 async fn with_compat_openstack_its_services_work_whoever_came_first() {
     let compat = "compat = 'openstack'";
     let ours = [samples::notification(0), samples::notification(1)];
-    let publish = |publisher: &Publisher| {
+    let publish = |publisher: &OsloPublisher| {
         publisher.publish("info", "compute.instance.update", &json!({ "n": 1 }));
         publisher.publish("error", "compute.instance.update", &json!({ "n": 2 }));
     };
-    let hear = |listener: &Listener| {
+    let hear = |listener: &OsloListener| {
         let mut types: Vec<_> = (0..4).map(|_| listener.next().event_type.unwrap()).collect();
         types.sort();
         assert_eq!(
@@ -132,29 +132,29 @@ async fn with_compat_openstack_its_services_work_whoever_came_first() {
 
     // They first.
     let vhost = RabbitMq::shared().vhost();
-    let options = Options::new(&vhost.url());
+    let options = OsloConfig::new(&vhost.url());
     let (listener, publisher) =
-        (Listener::start(&options), Publisher::start(&options, "messagingv2", "nova.host"));
+        (OsloListener::start(&options), OsloPublisher::start(&options, "messagingv2", "nova.host"));
     publish(&publisher);
     send(&vhost, compat, &ours).await;
     hear(&listener);
-    assert_eq!(publisher.said(), "");
+    assert_eq!(publisher.log(), "");
 
     // We first.
     let vhost = RabbitMq::shared().vhost();
-    let options = Options::new(&vhost.url());
+    let options = OsloConfig::new(&vhost.url());
     send(&vhost, compat, &ours).await;
-    let publisher = Publisher::start(&options, "messagingv2", "nova.host");
+    let publisher = OsloPublisher::start(&options, "messagingv2", "nova.host");
     publish(&publisher);
-    hear(&Listener::start(&options));
-    assert_eq!(publisher.said(), "");
+    hear(&OsloListener::start(&options));
+    assert_eq!(publisher.log(), "");
 }
 
 /// With `compat`, a task has the keys that Ceilometer expects.
 #[tokio::test(flavor = "multi_thread")]
 async fn with_compat_openstack_payloads_are_glances() {
     let vhost = RabbitMq::shared().vhost();
-    let listener = Listener::start(&Options::new(&vhost.url()));
+    let listener = OsloListener::start(&OsloConfig::new(&vhost.url()));
     let sample = samples::notification(0);
     let pending = glance_notify::event::TaskStatus::Pending;
     let task = Task::new(sample.message_id, "import", pending, sample.timestamp);

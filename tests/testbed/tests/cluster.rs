@@ -1,7 +1,7 @@
 //! A private cluster does what it says.
 
 use notify_testbed::broker::rabbitmq::Cluster;
-use notify_testbed::broker::wait_until;
+use notify_testbed::wait::wait_until;
 use serde_json::json;
 
 #[test]

@@ -4,8 +4,8 @@
 
 use std::collections::BTreeMap;
 
-use notify_testbed::cases;
-use notify_testbed::disk::{Disk, Failure, Fault, Operation};
+use notify_testbed::disk::{DiskFailure, DiskFault, DiskOperation, FaultyDisk};
+use notify_testbed::proptest_cases;
 use proptest::prelude::*;
 use redb::{Database, Error, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition};
 
@@ -16,7 +16,7 @@ type Content = BTreeMap<u64, Vec<u8>>;
 /// What one transaction writes: a key, and the size of what is under it, none to remove it.
 type Changes = Vec<(u64, Option<usize>)>;
 
-fn open(disk: &Disk) -> Result<Database, redb::DatabaseError> {
+fn open(disk: &FaultyDisk) -> Result<Database, redb::DatabaseError> {
     Database::builder().set_cache_size(64 * 1024).create_with_backend(disk.backend())
 }
 
@@ -66,7 +66,7 @@ fn read(database: &Database) -> Content {
 }
 
 /// Brings the whole file to disk, also what an earlier sync failed to bring there.
-fn write_anew(disk: &Disk) {
+fn write_anew(disk: &FaultyDisk) {
     let backend = disk.backend();
     let mut bytes = vec![0; usize::try_from(backend.len().unwrap()).unwrap()];
     backend.read(0, &mut bytes).unwrap();
@@ -74,21 +74,21 @@ fn write_anew(disk: &Disk) {
     backend.sync_data().unwrap();
 }
 
-fn fault() -> impl Strategy<Value = Fault> {
+fn fault() -> impl Strategy<Value = DiskFault> {
     let on = prop_oneof![
-        Just(Operation::Any),
-        Just(Operation::Read),
-        Just(Operation::Write),
-        Just(Operation::SetLength),
-        Just(Operation::Sync),
+        Just(DiskOperation::Any),
+        Just(DiskOperation::Read),
+        Just(DiskOperation::Write),
+        Just(DiskOperation::SetLength),
+        Just(DiskOperation::Sync),
     ];
     let failure = prop_oneof![
-        1 => Just(Failure::Io),
-        1 => Just(Failure::Full),
-        1 => Just(Failure::Kill),
-        2 => Just(Failure::PowerCut),
+        1 => Just(DiskFailure::Io),
+        1 => Just(DiskFailure::Full),
+        1 => Just(DiskFailure::Kill),
+        2 => Just(DiskFailure::PowerCut),
     ];
-    (on, 0..60_u64, failure, any::<bool>()).prop_map(|(on, after, failure, lasting)| Fault {
+    (on, 0..60_u64, failure, any::<bool>()).prop_map(|(on, after, failure, lasting)| DiskFault {
         on,
         after,
         failure,
@@ -101,7 +101,7 @@ fn changes() -> impl Strategy<Value = Changes> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: cases(128), ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: proptest_cases(128), ..ProptestConfig::default() })]
 
     /// After each fault the process ends, by a power cut or not, and the next one opens the file, which
     /// is written anew if a sync had failed.
@@ -110,7 +110,7 @@ proptest! {
         seed in any::<u64>(),
         lives in prop::collection::vec((fault(), prop::collection::vec(changes(), 1..6), any::<bool>()), 1..8),
     ) {
-        let disk = Disk::new(seed);
+        let disk = FaultyDisk::new(seed);
         // What the file holds, or what it holds if a commit that reported a failure came through.
         let (mut content, mut doubtful) = (Content::new(), None);
         let mut sync_failed = false;
@@ -147,7 +147,7 @@ proptest! {
 /// A disk that is full refuses, and what is freed can be used.
 #[test]
 fn a_full_disk_refuses_until_there_is_room() {
-    let disk = Disk::new(0);
+    let disk = FaultyDisk::new(0);
     let database = open(&disk).unwrap();
     commit(&database, &vec![(0, Some(100))]).unwrap();
     disk.limit(disk.allocated());
@@ -164,7 +164,7 @@ fn a_full_disk_refuses_until_there_is_room() {
 #[test]
 fn what_was_not_synced_is_lost_by_some_power_cut() {
     let lost = (0..100).any(|seed| {
-        let disk = Disk::new(seed);
+        let disk = FaultyDisk::new(seed);
         disk.backend().set_len(8192).unwrap();
         disk.backend().sync_data().unwrap();
         disk.backend().write(0, &[1; 8192]).unwrap();
@@ -185,13 +185,13 @@ fn after_a_sync_that_failed_a_file_that_opens_can_still_be_lost() {
     let lost = |anew: bool| {
         (0..200)
             .filter(|&seed| {
-                let disk = Disk::new(seed);
+                let disk = FaultyDisk::new(seed);
                 let database = open(&disk).unwrap();
                 for key in 0..3 {
                     commit(&database, &vec![(key, Some(4000))]).unwrap();
                 }
-                let on = Operation::Sync;
-                disk.fail(Fault { on, after: 0, failure: Failure::Io, lasting: false });
+                let on = DiskOperation::Sync;
+                disk.fail(DiskFault { on, after: 0, failure: DiskFailure::Io, lasting: false });
                 commit(&database, &vec![(3, Some(4000)), (0, None)]).unwrap_err();
                 drop(database);
                 if anew {

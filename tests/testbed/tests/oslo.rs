@@ -1,20 +1,20 @@
 //! Both ends of oslo.messaging work, and with each other.
 
-use notify_testbed::broker::oslo::{Listener, Options, Publisher};
+use notify_testbed::broker::oslo::{OsloConfig, OsloListener, OsloPublisher};
 use notify_testbed::broker::rabbitmq::RabbitMq;
 use serde_json::json;
 
 #[test]
 fn what_oslo_publishes_oslo_receives() {
     for (driver, options) in [
-        ("messagingv2", (|o| o) as fn(Options) -> Options),
-        ("messaging", Options::durable),
-        ("messagingv2", Options::quorum),
+        ("messagingv2", (|o| o) as fn(OsloConfig) -> OsloConfig),
+        ("messaging", OsloConfig::durable),
+        ("messagingv2", OsloConfig::quorum),
     ] {
         let vhost = RabbitMq::shared().vhost();
-        let options = options(Options::new(&vhost.url()));
-        let listener = Listener::start(&options);
-        let publisher = Publisher::start(&options, driver, "image.host");
+        let options = options(OsloConfig::new(&vhost.url()));
+        let listener = OsloListener::start(&options);
+        let publisher = OsloPublisher::start(&options, driver, "image.host");
         publisher.publish("error", "image.upload", &json!("disk full"));
         publisher.publish("info", "image.create", &json!({"id": "x", "size": 5}));
 
@@ -30,7 +30,7 @@ fn what_oslo_publishes_oslo_receives() {
             create.metadata["message_id"].is_string() && create.metadata["timestamp"].is_string()
         );
         assert!(create.context.is_object());
-        assert_eq!(publisher.said(), "");
+        assert_eq!(publisher.log(), "");
     }
 }
 
@@ -38,7 +38,8 @@ fn what_oslo_publishes_oslo_receives() {
 fn an_oslo_publisher_that_cannot_publish_says_so() {
     let vhost = RabbitMq::shared().vhost();
     vhost.declare_exchange("glance", "fanout", &json!({}));
-    let publisher = Publisher::start(&Options::new(&vhost.url()), "messagingv2", "image.host");
+    let publisher =
+        OsloPublisher::start(&OsloConfig::new(&vhost.url()), "messagingv2", "image.host");
     publisher.publish("info", "image.create", &json!({}));
-    assert!(publisher.said().contains("inequivalent arg 'type'"), "{}", publisher.said());
+    assert!(publisher.log().contains("inequivalent arg 'type'"), "{}", publisher.log());
 }

@@ -7,8 +7,8 @@ use std::net::{TcpListener, TcpStream};
 use std::thread;
 use std::time::Duration;
 
-use notify_testbed::broker::{PATIENCE, wait_until};
-use notify_testbed::proxy::{Cut, Proxy, Way};
+use notify_testbed::proxy::{Direction, Disconnect, Proxy};
+use notify_testbed::wait::{HANG_TIMEOUT, wait_until};
 
 /// A server that sends back what it gets, behind a proxy.
 fn echo() -> Proxy {
@@ -26,7 +26,7 @@ fn echo() -> Proxy {
 
 fn connect(proxy: &Proxy) -> TcpStream {
     let client = TcpStream::connect(("127.0.0.1", proxy.port())).unwrap();
-    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    client.set_read_timeout(Some(HANG_TIMEOUT)).unwrap();
     client
 }
 
@@ -53,43 +53,45 @@ fn what_is_sent_arrives_both_ways() {
     client.write_all(&bytes).unwrap();
     client.shutdown(std::net::Shutdown::Write).unwrap();
     assert!(reader.join().unwrap().unwrap() == bytes);
-    assert_eq!(proxy.forwarded(Way::ToServer), 3_000_000);
-    assert_eq!(proxy.forwarded(Way::ToClient), 3_000_000);
-    wait_until("the connection is over", || proxy.connections() == 0);
-    assert_eq!(proxy.accepted(), 1);
+    assert_eq!(proxy.forwarded_bytes(Direction::ToServer), 3_000_000);
+    assert_eq!(proxy.forwarded_bytes(Direction::ToClient), 3_000_000);
+    wait_until("the connection is over", || proxy.open_connections() == 0);
+    assert_eq!(proxy.accepted_connections(), 1);
 }
 
 #[test]
 fn a_connection_ends_orderly_after_so_many_bytes() {
     let proxy = echo();
     for limit in 0..10 {
-        proxy.cut_after(Way::ToClient, limit, Cut::Finish);
+        proxy.cut_after(Direction::ToClient, limit, Disconnect::Finish);
         let mut client = connect(&proxy);
         let _ = client.write_all(b"0123456789");
         assert_eq!(rest(&mut client).unwrap(), b"0123456789"[..usize::try_from(limit).unwrap()]);
     }
-    assert_eq!(proxy.forwarded(Way::ToClient), 45);
+    assert_eq!(proxy.forwarded_bytes(Direction::ToClient), 45);
 }
 
 #[test]
 fn a_connection_is_reset_after_so_many_bytes() {
     let proxy = echo();
     for limit in 0..10 {
-        proxy.cut_after(Way::ToServer, limit, Cut::Reset);
+        proxy.cut_after(Direction::ToServer, limit, Disconnect::Reset);
         let mut client = connect(&proxy);
-        let before = proxy.forwarded(Way::ToServer);
+        let before = proxy.forwarded_bytes(Direction::ToServer);
         if limit > 0 {
             client.write_all(b"0123456789").unwrap();
         }
         assert_eq!(rest(&mut client), Err(ErrorKind::ConnectionReset));
-        assert_eq!(proxy.forwarded(Way::ToServer) - before, limit);
+        assert_eq!(proxy.forwarded_bytes(Direction::ToServer) - before, limit);
     }
 }
 
 #[test]
 fn what_is_open_is_cut_and_what_is_new_is_not() {
     let proxy = echo();
-    for (how, end) in [(Cut::Finish, Ok(vec![])), (Cut::Reset, Err(ErrorKind::ConnectionReset))] {
+    for (how, end) in
+        [(Disconnect::Finish, Ok(vec![])), (Disconnect::Reset, Err(ErrorKind::ConnectionReset))]
+    {
         let mut client = connect(&proxy);
         exchange(&mut client, b"before");
         proxy.cut(how);
@@ -103,15 +105,15 @@ fn a_stalled_way_lets_nothing_through_until_it_is_resumed() {
     let proxy = echo();
     let mut client = connect(&proxy);
     exchange(&mut client, b"before");
-    proxy.stall(Way::ToClient);
+    proxy.stall(Direction::ToClient);
     client.write_all(b"during").unwrap();
-    wait_until("the other way is open", || proxy.forwarded(Way::ToServer) == 12);
+    wait_until("the other way is open", || proxy.forwarded_bytes(Direction::ToServer) == 12);
     client.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
     let nothing = client.read(&mut [0]).unwrap_err().kind();
-    assert_eq!((nothing, proxy.forwarded(Way::ToClient)), (ErrorKind::WouldBlock, 6));
+    assert_eq!((nothing, proxy.forwarded_bytes(Direction::ToClient)), (ErrorKind::WouldBlock, 6));
 
-    proxy.resume(Way::ToClient);
-    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    proxy.resume(Direction::ToClient);
+    client.set_read_timeout(Some(HANG_TIMEOUT)).unwrap();
     let mut answer = [0; 6];
     client.read_exact(&mut answer).unwrap();
     assert_eq!(&answer, b"during");
@@ -122,38 +124,38 @@ fn a_stalled_connection_can_be_cut() {
     let proxy = echo();
     let mut client = connect(&proxy);
     exchange(&mut client, b"before");
-    proxy.stall(Way::ToServer);
+    proxy.stall(Direction::ToServer);
     client.write_all(b"during").unwrap();
-    proxy.cut(Cut::Reset);
+    proxy.cut(Disconnect::Reset);
     assert_eq!(rest(&mut client), Err(ErrorKind::ConnectionReset));
-    wait_until("the connection is over", || proxy.connections() == 0);
+    wait_until("the connection is over", || proxy.open_connections() == 0);
 }
 
 #[test]
 fn bytes_go_in_slices() {
     let proxy = echo();
     let mut client = connect(&proxy);
-    proxy.slice(Way::ToServer, 1);
+    proxy.slice(Direction::ToServer, 1);
     exchange(&mut client, &[7; 1000]);
-    assert_eq!(proxy.pieces(Way::ToServer), 1000);
+    assert_eq!(proxy.forwarded_pieces(Direction::ToServer), 1000);
     proxy.heal();
     exchange(&mut client, &[7; 1000]);
-    assert!(proxy.pieces(Way::ToServer) < 1100);
+    assert!(proxy.forwarded_pieces(Direction::ToServer) < 1100);
 }
 
 #[test]
 fn a_delayed_piece_is_on_its_way() {
     let proxy = echo();
     let mut client = connect(&proxy);
-    proxy.delay(Way::ToServer, Duration::from_millis(50));
+    proxy.delay(Direction::ToServer, Duration::from_millis(50));
     exchange(&mut client, b"late");
 
-    proxy.delay(Way::ToServer, Duration::from_secs(3600));
+    proxy.delay(Direction::ToServer, Duration::from_secs(3600));
     client.write_all(b"very late").unwrap();
     client.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
     assert_eq!(client.read(&mut [0]).unwrap_err().kind(), ErrorKind::WouldBlock);
     proxy.heal();
-    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    client.set_read_timeout(Some(HANG_TIMEOUT)).unwrap();
     let mut answer = [0; 9];
     client.read_exact(&mut answer).unwrap();
     assert_eq!(&answer, b"very late");
@@ -164,11 +166,11 @@ fn half_of_a_connection_is_closed() {
     let proxy = echo();
     let mut client = connect(&proxy);
     exchange(&mut client, b"before");
-    proxy.half_close(Way::ToClient);
+    proxy.half_close(Direction::ToClient);
     assert_eq!(rest(&mut client), Ok(vec![]));
     client.write_all(b"still").unwrap();
-    wait_until("the other half is open", || proxy.forwarded(Way::ToServer) == 11);
-    assert_eq!(proxy.forwarded(Way::ToClient), 6);
+    wait_until("the other half is open", || proxy.forwarded_bytes(Direction::ToServer) == 11);
+    assert_eq!(proxy.forwarded_bytes(Direction::ToClient), 6);
 }
 
 #[test]

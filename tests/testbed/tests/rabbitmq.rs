@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use notify_testbed::broker::rabbitmq::RabbitMq;
-use notify_testbed::broker::{PATIENCE, wait_until};
+use notify_testbed::wait::{HANG_TIMEOUT, wait_until};
 use serde_json::json;
 
 #[test]
@@ -122,7 +122,7 @@ fn a_frozen_node_says_nothing_until_it_is_thawed() {
     assert_eq!(client.read(&mut answer).unwrap_err().kind(), ErrorKind::WouldBlock);
 
     broker.thaw();
-    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    client.set_read_timeout(Some(HANG_TIMEOUT)).unwrap();
     assert_eq!(client.read(&mut answer).unwrap(), 1);
 }
 

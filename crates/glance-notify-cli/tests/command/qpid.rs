@@ -1,8 +1,8 @@
 //! `emit` and `check` against peers of AMQP 1.0: what is delivered is there, and what is not is said.
 
-use notify_testbed::broker::free_port;
-use notify_testbed::broker::proton::{self, Fault, Peer};
+use notify_testbed::broker::proton::{self, PeerFault, ProtonPeer};
 use notify_testbed::broker::rabbitmq::RabbitMq;
+use notify_testbed::ports::free_port;
 
 use crate::support::{LIFECYCLE, Place};
 
@@ -20,7 +20,7 @@ fn args<'a>(command: &'a str, url: &'a str, more: &[&'a str]) -> Vec<String> {
     args
 }
 
-fn there(peer: &Peer) -> usize {
+fn there(peer: &ProtonPeer) -> usize {
     QUEUES.iter().map(|queue| peer.messages(queue).len()).sum()
 }
 
@@ -28,13 +28,13 @@ fn there(peer: &Peer) -> usize {
 fn what_is_delivered_to_a_proton_peer_is_there() {
     let place = Place::new();
     place.file("life.jsonl", LIFECYCLE);
-    let peer = Peer::start();
+    let peer = ProtonPeer::start();
     let url = peer.url();
     place.run(args("emit", &url, &["life.jsonl"])).says(0, "11 read, 11 delivered by `qpid`");
     assert_eq!(there(&peer), 11);
 
     // What the peer rejects is not called delivered.
-    peer.fault(Fault::Reject, 0, Some(1));
+    peer.inject(PeerFault::Reject, 0, Some(1));
     let ended = place.run(args("emit", &url, &["life.jsonl"]));
     let ended = ended.says(3, "10 delivered by `qpid`");
     assert!(ended.err.contains("rejected it: amqp:not-allowed"), "{}", ended.err);
@@ -53,7 +53,7 @@ fn what_is_delivered_to_rabbitmq_is_there() {
     for queue in broker.root().queues() {
         assert!(queue.durable, "{queue:?}");
         let address = format!("/amq/queue/{}", queue.name);
-        proton::read(port, "vhost:/", &address, queue.messages, true, |_| count += 1);
+        proton::read_messages(port, "vhost:/", &address, queue.messages, true, |_| count += 1);
     }
     assert_eq!(count, 11);
 
@@ -87,7 +87,7 @@ fn a_broker_that_is_away_is_waited_for_and_then_said() {
 fn what_cannot_be_meant_is_said_at_once() {
     let place = Place::new();
     place.file("life.jsonl", LIFECYCLE);
-    let peer = Peer::builder().create_nothing().start();
+    let peer = ProtonPeer::builder().create_nothing().start();
     let url = peer.url();
     for (setting, said) in [
         ("qpid.dialect=artemis", "`qpid.dialect`"),

@@ -1,7 +1,7 @@
 //! `emit` and `check` against a RabbitMQ node: what is delivered is there, and what is not is said.
 
-use notify_testbed::broker::free_port;
 use notify_testbed::broker::rabbitmq::{RabbitMq, Vhost};
+use notify_testbed::ports::free_port;
 
 use crate::support::{LIFECYCLE, Place, ids, values};
 

@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use notify_testbed::broker::free_port;
+use notify_testbed::ports::free_port;
 use notify_testbed::secrets::{MASKED_KEYS, REMOVED_KEYS, SECRET, texts, tree};
 use serde_json::{Value, json};
 

@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::symlink;
 
-use notify_testbed::broker::proton::{Fault, Peer};
+use notify_testbed::broker::proton::{PeerFault, ProtonPeer};
 
 use crate::support::{Ended, LIFECYCLE, Place, emit, line};
 
@@ -173,15 +173,15 @@ fn what_is_delivered() {
 fn what_a_peer_of_amqp_10_says() {
     let place = Place::new();
     let input = place.file("in.jsonl", LIFECYCLE);
-    let peer = Peer::start();
+    let peer = ProtonPeer::start();
     let url = format!("qpid.url={}", peer.url());
-    for fault in [Fault::Reject, Fault::Detach, Fault::End, Fault::Close] {
-        peer.fault(fault, 0, None);
+    for fault in [PeerFault::Reject, PeerFault::Detach, PeerFault::End, PeerFault::Close] {
+        peer.inject(fault, 0, None);
         let args =
             ["emit", "-vvv", "--set", "strategy=qpid", "--set", &url, "--timeout", "1", input];
         let ended = place.run(args).says(3, "on demand\\u{1b}]52;c;aGk=\\u{7}");
         assert!(!ended.err.contains(|c: char| c.is_control() && c != '\n'), "{:?}", ended.err);
-        peer.behave();
+        peer.clear_faults();
     }
 }
 

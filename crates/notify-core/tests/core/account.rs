@@ -10,7 +10,7 @@ use notify_core::codec::{Encoding, SizeLimits};
 use notify_core::event::Payload;
 use notify_core::pipeline::{Overflow, QueueConfig, Stats};
 use notify_core::{ErrorKind, Event, EventType, Message, Notifier, Outcome, Priority};
-use notify_testbed::cases;
+use notify_testbed::proptest_cases;
 use proptest::prelude::*;
 
 /// What an emitter, a destination or time does next.
@@ -151,7 +151,7 @@ async fn run(config: QueueConfig, steps: Vec<Step>, drain: u64) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: cases(512), ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: proptest_cases(512), ..ProptestConfig::default() })]
 
     #[test]
     fn the_account_balances_under_random_faults(

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use notify_core::transport::FindingState;
 use notify_core::{ErrorKind, Outcome, Transport as _};
-use notify_testbed::process::{process, role};
+use notify_testbed::role_process::{role, role_process};
 
 use crate::support::{attempt, content, deliver, log, messages, text};
 
@@ -24,7 +24,7 @@ fn a_forbidden_file_is_written_once_it_is_allowed() {
     let without = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search"];
     let wrapper = if privileged { &without[..] } else { &[] };
     let name = "access::a_forbidden_file_is_written_once_it_is_allowed";
-    let mut command = process(wrapper, name, &dir.path().to_string_lossy());
+    let mut command = role_process(wrapper, name, &dir.path().to_string_lossy());
     assert!(command.status().expect("setpriv, of util-linux, to be there").success());
     assert!(dir.path().join("passed").exists(), "the scenario was played");
 }

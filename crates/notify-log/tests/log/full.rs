@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use notify_core::{ErrorKind, Outcome, Verdict};
-use notify_testbed::process::{process, role};
+use notify_testbed::role_process::{role, role_process};
 
 use crate::support::{attempt, log, messages, read};
 
@@ -18,7 +18,7 @@ fn what_does_not_fit_is_tried_again_and_nothing_is_lost() {
     let dir = tempfile::tempdir().unwrap();
     let limited = r#"trap "" XFSZ; ulimit -f 16; exec "$0" "$@""#;
     let name = "full::what_does_not_fit_is_tried_again_and_nothing_is_lost";
-    let mut command = process(&["sh", "-c", limited], name, &dir.path().to_string_lossy());
+    let mut command = role_process(&["sh", "-c", limited], name, &dir.path().to_string_lossy());
     // Through a pipe: the limit would hold for a file that the tests' output goes to as well.
     let output = command.output().unwrap();
     assert!(output.status.success(), "{output:?}");

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use notify_testbed::process::{process, role};
+use notify_testbed::role_process::{role, role_process};
 
 use crate::support::{deliver, log, message, read};
 
@@ -23,7 +23,7 @@ fn a_killed_process_leaves_whole_lines_and_the_next_starts_on_its_own() {
     for series in 0..KILLS {
         let name = "killed::a_killed_process_leaves_whole_lines_and_the_next_starts_on_its_own";
         let role = format!("{series} {}", path.display());
-        let mut process = process(&[], name, &role).stdout(Stdio::piped()).spawn().unwrap();
+        let mut process = role_process(&[], name, &role).stdout(Stdio::piped()).spawn().unwrap();
         let output = BufReader::new(process.stdout.take().unwrap());
         for line in output.lines().map(Result::unwrap) {
             if line == ACCEPTED {

@@ -7,7 +7,7 @@ use std::process::{Child, Command};
 use std::time::Duration;
 
 use notify_core::Notifier;
-use notify_testbed::process::{process, role};
+use notify_testbed::role_process::{role, role_process};
 
 use crate::support::{log, notification, whole_lines};
 
@@ -27,7 +27,9 @@ fn four_processes_and_logrotate_lose_and_tear_nothing() {
 
     let name = "shared::four_processes_and_logrotate_lose_and_tear_nothing";
     let mut processes: Vec<Child> = (0..PROCESSES)
-        .map(|series| process(&[], name, &format!("{series} {}", path.display())).spawn().unwrap())
+        .map(|series| {
+            role_process(&[], name, &format!("{series} {}", path.display())).spawn().unwrap()
+        })
         .collect();
     let mut rotations = 0;
     while processes.iter_mut().any(|process| process.try_wait().unwrap().is_none()) {

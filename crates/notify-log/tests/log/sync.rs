@@ -4,7 +4,7 @@ use std::path::Path;
 
 use notify_core::{ErrorKind, Outcome};
 use notify_log::{Config, FileConfig, Log};
-use notify_testbed::process::{process, role};
+use notify_testbed::role_process::{role, role_process};
 
 use crate::support::{attempt, content, deliver, messages, text};
 
@@ -19,7 +19,7 @@ fn a_failed_sync_accepts_nothing_and_all_is_written_again() {
     let fail = "inject=fdatasync:error=EIO:when=2";
     let strace = ["strace", "-f", "-qq", "-o", trace.to_str().unwrap(), "-e", fail];
     let name = "sync::a_failed_sync_accepts_nothing_and_all_is_written_again";
-    let mut command = process(&strace, name, &dir.path().to_string_lossy());
+    let mut command = role_process(&strace, name, &dir.path().to_string_lossy());
     let output = command.output().expect("no strace: run `cargo xtask setup`");
     assert!(output.status.success(), "{output:?}");
     let trace = std::fs::read_to_string(trace).unwrap();

@@ -6,7 +6,7 @@ use std::process::Stdio;
 use notify_core::transport::FindingState;
 use notify_core::{ErrorKind, Message, Outcome, Transport as _};
 use notify_log::{Config, Log, TARGET};
-use notify_testbed::process::{process, role};
+use notify_testbed::role_process::{role, role_process};
 use tracing::Level;
 
 use crate::support::{Seen, attempt, deliver, messages, text};
@@ -20,7 +20,8 @@ fn standard_output_takes_lines() {
             log.close().await.unwrap();
         });
     }
-    let output = process(&[], "targets::standard_output_takes_lines", "write").output().unwrap();
+    let output =
+        role_process(&[], "targets::standard_output_takes_lines", "write").output().unwrap();
     assert!(output.status.success());
     let output = String::from_utf8(output.stdout).unwrap();
     assert!(output.contains(&text(&messages(1, 0..3))), "{output}");
@@ -44,7 +45,7 @@ fn a_closed_standard_output_is_an_error() {
         });
     }
     let name = "targets::a_closed_standard_output_is_an_error";
-    let mut process = process(&[], name, "write").stdout(Stdio::piped()).spawn().unwrap();
+    let mut process = role_process(&[], name, "write").stdout(Stdio::piped()).spawn().unwrap();
     let mut output = BufReader::new(process.stdout.take().unwrap());
     let mut line = String::new();
     while !line.starts_with('{') {

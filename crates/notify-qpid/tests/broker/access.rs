@@ -5,10 +5,10 @@ use std::time::Duration;
 use notify_conformance::{Harness as _, samples};
 use notify_core::{Error, ErrorKind};
 use notify_qpid::Qpid;
-use notify_testbed::broker::free_port;
-use notify_testbed::broker::proton::Peer;
+use notify_testbed::ports::free_port;
+use notify_testbed::broker::proton::ProtonPeer;
 use notify_testbed::broker::rabbitmq::RabbitMq;
-use notify_testbed::log::Log;
+use notify_testbed::log_recorder::LogRecorder;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -21,7 +21,7 @@ use crate::support::{attempt, config, within};
 const PLANTED: &str = "pl4nted-s3cret";
 
 async fn failure(url: &str, options: Value) -> Error {
-    let log = Log::default();
+    let log = LogRecorder::default();
     let mut transport = Qpid::new(config(url, options)).unwrap();
     let messages = samples::messages(0..3);
     let sending = attempt(&mut transport, &messages).with_subscriber(log.clone());
@@ -83,7 +83,7 @@ async fn a_user_without_permissions_is_told_so() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_peer_without_our_mechanism_says_what_it_offers() {
-    let peer = Peer::start();
+    let peer = ProtonPeer::start();
     let user = json!({ "user": "u", "password": PLANTED });
     let error = failure(&peer.url(), user).await;
     assert_eq!(error.kind(), ErrorKind::Access);
@@ -144,7 +144,7 @@ async fn a_peer_that_never_answers_is_given_up() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_next_host_is_tried() {
-    let peer = Peer::start();
+    let peer = ProtonPeer::start();
     let nobody = free_port();
     let url = format!("amqp://127.0.0.1:{nobody},127.0.0.1:{}", peer.port());
     for _ in 0..5 {

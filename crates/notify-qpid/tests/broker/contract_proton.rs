@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use notify_conformance::{Capability, Harness, MessageMetadata, ReceivedMessage, samples};
 use notify_core::{Notification, Transport};
 use notify_qpid::{Config, Qpid};
-use notify_testbed::broker::proton::{Fault, Peer};
+use notify_testbed::broker::proton::{PeerFault, ProtonPeer};
 use serde_json::json;
 
 use crate::support::{QUEUES, config};
@@ -15,14 +15,14 @@ notify_conformance::suite!(Proton);
 
 /// A peer of its own.
 struct Proton {
-    peer: Arc<Peer>,
+    peer: Arc<ProtonPeer>,
     config: Config,
     alive: bool,
 }
 
 impl Proton {
     /// What blocks goes to a thread that may.
-    async fn with<T: Send + 'static>(&self, run: impl FnOnce(&Peer) -> T + Send + 'static) -> T {
+    async fn with<T: Send + 'static>(&self, run: impl FnOnce(&ProtonPeer) -> T + Send + 'static) -> T {
         let peer = Arc::clone(&self.peer);
         tokio::task::spawn_blocking(move || run(&peer)).await.unwrap()
     }
@@ -33,7 +33,7 @@ impl Harness for Proton {
     const UNSUPPORTED: &'static [(Capability, &'static str)] = &[];
 
     async fn start() -> Self {
-        let peer = tokio::task::spawn_blocking(Peer::start).await.unwrap();
+        let peer = tokio::task::spawn_blocking(ProtonPeer::start).await.unwrap();
         let config = config(&peer.url(), json!({}));
         Self { peer: Arc::new(peer), config, alive: true }
     }
@@ -66,11 +66,11 @@ impl Harness for Proton {
 
     async fn kill(&mut self) {
         self.alive = false;
-        self.with(Peer::kill).await;
+        self.with(ProtonPeer::kill).await;
     }
 
     async fn restart(&mut self) {
-        self.with(Peer::restart).await;
+        self.with(ProtonPeer::restart).await;
         self.alive = true;
     }
 
@@ -85,15 +85,15 @@ impl Harness for Proton {
     async fn refused_notification(&mut self) -> Notification {
         let notification = samples::notification(0);
         let id = notification.message_id.to_string();
-        self.with(move |peer| peer.refuse(&id)).await;
+        self.with(move |peer| peer.reject_id(&id)).await;
         notification
     }
 
     async fn start_declining(&mut self) {
-        self.with(|peer| peer.fault(Fault::Release, 0, None)).await;
+        self.with(|peer| peer.inject(PeerFault::Release, 0, None)).await;
     }
 
     async fn stop_declining(&mut self) {
-        self.with(Peer::behave).await;
+        self.with(ProtonPeer::clear_faults).await;
     }
 }

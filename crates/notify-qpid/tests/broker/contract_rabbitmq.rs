@@ -6,8 +6,9 @@ use async_trait::async_trait;
 use notify_conformance::{Capability, Harness, MessageMetadata, ReceivedMessage};
 use notify_core::Transport;
 use notify_qpid::{Config, Qpid};
+use notify_testbed::broker::proton;
 use notify_testbed::broker::rabbitmq::{RabbitMq, Vhost};
-use notify_testbed::broker::{proton, wait_until};
+use notify_testbed::wait::wait_until;
 use serde_json::json;
 
 use crate::support::{QUEUES, config};
@@ -36,13 +37,15 @@ impl Node {
 }
 
 /// Takes everything out of a queue, over AMQP 1.0.
-pub(crate) fn drain(vhost: &Vhost<'_>, queue: &str) -> Vec<proton::Received> {
+pub(crate) fn drain(vhost: &Vhost<'_>, queue: &str) -> Vec<proton::ProtonMessage> {
     let mut messages = Vec::new();
     let Some(found) = vhost.queue(queue) else { return messages };
     let address = format!("/amq/queue/{queue}");
     let hostname = format!("vhost:{}", vhost.name());
     let port = vhost.broker().port();
-    proton::read(port, &hostname, &address, found.messages, true, |message| messages.push(message));
+    proton::read_messages(port, &hostname, &address, found.messages, true, |message| {
+        messages.push(message)
+    });
     messages
 }
 

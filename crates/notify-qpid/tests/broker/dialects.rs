@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use notify_conformance::samples;
 use notify_core::Verdict;
 use notify_qpid::Qpid;
-use notify_testbed::broker::proton::Peer;
+use notify_testbed::broker::proton::ProtonPeer;
 use serde_json::{Value, json};
 
 use crate::support::{attempt, config, within};
@@ -20,7 +20,7 @@ async fn every_product_gets_its_own_addresses() {
         ("ActiveMQ", "6.1.7"),
     ] {
         for node in ["queue", "topic"] {
-            let peer = Peer::builder().product(product, version).start();
+            let peer = ProtonPeer::builder().product(product, version).start();
             let table = json!({ "node": node, "exchange": "gl/ance" });
             attach_all(&peer, table).await;
             writeln!(seen, "{product} {version}, {node}").unwrap();
@@ -34,7 +34,7 @@ async fn every_product_gets_its_own_addresses() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_peer_learns_who_we_are() {
-    let peer = Peer::start();
+    let peer = ProtonPeer::start();
     attach_all(&peer, json!({ "virtual_host": "vhost:glance" })).await;
     let opened = peer.state().opened.unwrap();
     let container = format!("glance-notify:{}-", std::process::id());
@@ -44,7 +44,7 @@ async fn a_peer_learns_who_we_are() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_topic_routes_by_subject_and_says_what_nobody_gets() {
-    let peer = Peer::builder()
+    let peer = ProtonPeer::builder()
         .binding("glance", "notifications.info", "infos")
         .binding("glance", "notifications.w#", "warnings")
         .create_nothing()
@@ -62,7 +62,8 @@ async fn a_topic_routes_by_subject_and_says_what_nobody_gets() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_address_of_the_operators_own_is_used() {
-    let peer = Peer::builder().binding("glance", "notifications.#", "all").create_nothing().start();
+    let peer =
+        ProtonPeer::builder().binding("glance", "notifications.#", "all").create_nothing().start();
     let address = "{exchange}/{topic}.{priority}";
     attach_all(&peer, json!({ "address": address })).await;
     let ids: Vec<_> = peer.messages("all").into_iter().map(|message| message.id).collect();
@@ -73,7 +74,7 @@ async fn an_address_of_the_operators_own_is_used() {
 }
 
 /// Sends a message of each priority.
-async fn attach_all(peer: &Peer, table: Value) {
+async fn attach_all(peer: &ProtonPeer, table: Value) {
     let mut transport = Qpid::new(config(&peer.url(), table)).unwrap();
     let attempt = within(attempt(&mut transport, &samples::messages(0..3))).await;
     attempt.end.as_ref().unwrap();

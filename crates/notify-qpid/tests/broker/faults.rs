@@ -5,57 +5,57 @@ use std::time::Duration;
 use notify_conformance::samples;
 use notify_core::{Error, ErrorKind, Message};
 use notify_qpid::Qpid;
-use notify_testbed::broker::proton::{Fault, Peer};
+use notify_testbed::broker::proton::{PeerFault, ProtonPeer};
 use serde_json::{Value, json};
 
 use crate::support::{attempt, config, deliver, within};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn detach_is_an_error_and_heals() {
-    let error = is_survived(Fault::Detach, json!({})).await;
+    let error = is_survived(PeerFault::Detach, json!({})).await;
     assert!(error.to_string().contains("amqp:link:detach-forced: on demand"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn end_is_an_error_and_heals() {
-    let error = is_survived(Fault::End, json!({})).await;
+    let error = is_survived(PeerFault::End, json!({})).await;
     assert!(error.to_string().contains("amqp:internal-error: on demand"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn close_is_an_error_and_heals() {
-    let error = is_survived(Fault::Close, json!({})).await;
+    let error = is_survived(PeerFault::Close, json!({})).await;
     assert!(error.to_string().contains("amqp:connection:forced: on demand"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn drop_is_an_error_and_heals() {
-    let error = is_survived(Fault::Drop, json!({})).await;
+    let error = is_survived(PeerFault::Drop, json!({})).await;
     assert!(error.to_string().contains("is gone: the connection was lost"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn silence_is_an_error_and_heals() {
-    let error = is_survived(Fault::Silent, json!({ "heartbeat": 1 })).await;
+    let error = is_survived(PeerFault::Silent, json!({ "heartbeat": 1 })).await;
     assert_eq!(error.kind(), ErrorKind::Timeout);
     assert!(error.to_string().contains("has been silent for too long"), "{error}");
 }
 
 /// With outcomes withheld in front of the fault: those would never come, nor be given up for long.
-async fn is_survived(fault: Fault, table: Value) -> Error {
-    let peer = Peer::start();
+async fn is_survived(fault: PeerFault, table: Value) -> Error {
+    let peer = ProtonPeer::start();
     let mut table = table;
     table["confirm_timeout"] = json!(600);
     let mut transport = Qpid::new(config(&peer.url(), table)).unwrap();
     let messages = infos(0..40);
     assert_eq!(attempt(&mut transport, &messages[..1]).await.accepted(), 1);
-    peer.fault(Fault::Hold, 4, Some(3));
-    peer.fault(fault, 10, Some(1));
+    peer.inject(PeerFault::Hold, 4, Some(3));
+    peer.inject(fault, 10, Some(1));
     let first = within(attempt(&mut transport, &messages[1..])).await;
     let error = first.end.as_ref().unwrap_err();
     assert!(error.is_transient(), "{error:?}");
-    if fault == Fault::Silent {
-        peer.speak();
+    if fault == PeerFault::Silent {
+        peer.end_silence();
     }
     assert!(first.accepted() < 39, "{first:?}");
     let left: Vec<_> = messages[1..]
@@ -75,7 +75,7 @@ async fn is_survived(fault: Fault, table: Value) -> Error {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_peer_that_freezes_while_we_write_is_noticed() {
-    let peer = Peer::builder().credit(10_000).start();
+    let peer = ProtonPeer::builder().credit(10_000).start();
     let mut transport = Qpid::new(config(
         &peer.url(),
         json!({
@@ -99,7 +99,7 @@ async fn a_peer_that_freezes_while_we_write_is_noticed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_peer_that_gives_no_credit_is_given_up() {
-    let peer = Peer::builder().credit(0).start();
+    let peer = ProtonPeer::builder().credit(0).start();
     let config = config(&peer.url(), json!({ "confirm_timeout": 0.3 }));
     let mut transport = Qpid::new(config).unwrap();
     let error = within(attempt(&mut transport, &infos(0..2))).await.end.unwrap_err();
@@ -109,7 +109,7 @@ async fn a_peer_that_gives_no_credit_is_given_up() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missing_node_is_named_and_keeps_nobody_else_from_delivery() {
-    let peer = Peer::builder().queue("notifications.info").create_nothing().start();
+    let peer = ProtonPeer::builder().queue("notifications.info").create_nothing().start();
     let mut transport = Qpid::new(config(&peer.url(), json!({}))).unwrap();
     let messages = samples::messages(0..30);
     for _ in 0..2 {
@@ -124,7 +124,7 @@ async fn a_missing_node_is_named_and_keeps_nobody_else_from_delivery() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_is_deleted_is_an_error_that_becomes_permanent() {
-    let peer = Peer::builder().queue("notifications.info").create_nothing().start();
+    let peer = ProtonPeer::builder().queue("notifications.info").create_nothing().start();
     let mut transport = Qpid::new(config(&peer.url(), json!({ "confirm_timeout": 600 }))).unwrap();
     let messages = infos(0..10);
     assert_eq!(attempt(&mut transport, &messages[..1]).await.accepted(), 1);
@@ -150,22 +150,22 @@ async fn a_node_that_is_deleted_is_an_error_that_becomes_permanent() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_comes_and_goes_costs_neither_threads_nor_descriptors() {
-    let peer = Peer::start();
+    let peer = ProtonPeer::start();
     let messages = infos(0..10);
     let mut transport = Qpid::new(config(&peer.url(), json!({}))).unwrap();
     assert_eq!(attempt(&mut transport, &messages).await.accepted(), 10);
     let before = (count("/proc/self/fd"), count("/proc/self/task"));
     for round in 0..40 {
         match round % 4 {
-            0 => peer.fault(Fault::Drop, 3, Some(1)),
-            1 => peer.fault(Fault::End, 3, Some(1)),
-            2 => peer.fault(Fault::Close, 3, Some(1)),
+            0 => peer.inject(PeerFault::Drop, 3, Some(1)),
+            1 => peer.inject(PeerFault::End, 3, Some(1)),
+            2 => peer.inject(PeerFault::Close, 3, Some(1)),
             _ => {
                 transport = Qpid::new(config(&peer.url(), json!({}))).unwrap();
             }
         }
         let _ = within(attempt(&mut transport, &messages)).await;
-        peer.behave();
+        peer.clear_faults();
         within(deliver(&mut transport, &messages)).await;
     }
     within(async {

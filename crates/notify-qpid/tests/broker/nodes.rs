@@ -4,7 +4,7 @@ use notify_conformance::{Harness as _, samples};
 use notify_core::transport::FindingState;
 use notify_core::{ErrorKind, Transport as _};
 use notify_qpid::Qpid;
-use notify_testbed::log::Log;
+use notify_testbed::log_recorder::LogRecorder;
 use serde_json::{Value, json};
 use tracing::instrument::WithSubscriber as _;
 
@@ -55,13 +55,13 @@ async fn queues_that_differ_are_used_as_they_are() {
     })
     .await;
     let mut transport = transport(&node, json!({}));
-    let log = Log::default();
+    let log = LogRecorder::default();
     let messages = samples::messages(0..9);
     let sending = attempt(&mut transport, &messages).with_subscriber(log.clone());
     let attempt = within(sending).await;
     attempt.end.as_ref().unwrap();
     assert_eq!(attempt.accepted(), 9);
-    let warnings = log.with("WARN");
+    let warnings = log.lines_with("WARN");
     let not_durable = "/queue/notifications.info is not durable: lost when";
     assert!(warnings.len() == 2 && warnings[1].contains(not_durable), "{warnings:?}");
     node.with(|vhost| {
@@ -77,15 +77,20 @@ async fn queues_that_differ_are_used_as_they_are() {
 async fn what_this_broker_loses_is_warned_about_once_per_connection() {
     let node = Node::start().await;
     let mut transport = transport(&node, json!({}));
-    let log = Log::default();
+    let log = LogRecorder::default();
     for _ in 0..3 {
         let messages = samples::messages(0..3);
         let sending = attempt(&mut transport, &messages).with_subscriber(log.clone());
         assert_eq!(within(sending).await.accepted(), 3);
     }
     let said = "RabbitMQ 3 accepts and drops messages for a queue that is deleted";
-    assert_eq!(log.with(said).len(), 1, "{:?}", log.lines());
-    assert_eq!(log.with("`qpid` is connected to RabbitMQ 3.10").len(), 1, "{:?}", log.lines());
+    assert_eq!(log.lines_with(said).len(), 1, "{:?}", log.lines());
+    assert_eq!(
+        log.lines_with("`qpid` is connected to RabbitMQ 3.10").len(),
+        1,
+        "{:?}",
+        log.lines()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -103,13 +108,18 @@ async fn who_may_only_write_delivers_to_queues_that_others_made() {
     let port = node.vhost.broker().port();
     let url = format!("amqp://{name}:secret@127.0.0.1:{port}/vhost:{}", node.vhost.name());
     let mut transport = Qpid::new(config(&url, json!({}))).unwrap();
-    let log = Log::default();
+    let log = LogRecorder::default();
     let messages = samples::messages(0..9);
     let sending = attempt(&mut transport, &messages).with_subscriber(log.clone());
     let attempt = within(sending).await;
     attempt.end.as_ref().unwrap();
     assert_eq!(attempt.accepted(), 9);
-    assert_eq!(log.with("may not create /queue/notifications.info").len(), 1, "{:?}", log.lines());
+    assert_eq!(
+        log.lines_with("may not create /queue/notifications.info").len(),
+        1,
+        "{:?}",
+        log.lines()
+    );
     node.with(|vhost| assert_eq!(drain(vhost, "notifications.info").len(), 3)).await;
 }
 

@@ -3,14 +3,14 @@
 use notify_conformance::samples;
 use notify_core::{ErrorKind, Priority, Transport as _, Verdict};
 use notify_qpid::Qpid;
-use notify_testbed::broker::proton::{Fault, Outcome, Peer};
+use notify_testbed::broker::proton::{PeerFault, PeerOutcome, ProtonPeer};
 use serde_json::json;
 
 use crate::support::{attempt, config, within};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_arrives_as_it_is_specified() {
-    let peer = Peer::start();
+    let peer = ProtonPeer::start();
     let mut transport = Qpid::new(config(&peer.url(), json!({}))).unwrap();
     let message = &samples::messages(1..2)[0];
     assert_eq!(message.priority(), Priority::Error);
@@ -33,7 +33,7 @@ async fn a_message_arrives_as_it_is_specified() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_envelope_of_oslo_is_a_data_section_too() {
-    let peer = Peer::start();
+    let peer = ProtonPeer::start();
     let config = config(&peer.url(), json!({ "envelope": "oslo-2.0" }));
     let mut transport = Qpid::new(config).unwrap();
     let messages = samples::messages(0..1);
@@ -44,9 +44,9 @@ async fn the_envelope_of_oslo_is_a_data_section_too() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rejected_is_refused_with_the_peers_condition() {
-    let peer = Peer::start();
+    let peer = ProtonPeer::start();
     let mut transport = Qpid::new(config(&peer.url(), json!({}))).unwrap();
-    peer.fault(Fault::Reject, 1, Some(1));
+    peer.inject(PeerFault::Reject, 1, Some(1));
     // Of one priority: one link, one order.
     let messages: Vec<_> = [0, 3, 6].map(|n| samples::messages(n..n + 1).remove(0)).into();
     let attempt = attempt(&mut transport, &messages).await;
@@ -62,18 +62,18 @@ async fn rejected_is_refused_with_the_peers_condition() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn released_is_to_be_retried() {
-    is_to_be_retried(Fault::Release, "released it").await;
+    is_to_be_retried(PeerFault::Release, "released it").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn modified_is_to_be_retried() {
-    is_to_be_retried(Fault::Modify, "modified it").await;
+    is_to_be_retried(PeerFault::Modify, "modified it").await;
 }
 
-async fn is_to_be_retried(fault: Fault, said: &str) {
-    let peer = Peer::start();
+async fn is_to_be_retried(fault: PeerFault, said: &str) {
+    let peer = ProtonPeer::start();
     let mut transport = Qpid::new(config(&peer.url(), json!({}))).unwrap();
-    peer.fault(fault, 0, Some(1));
+    peer.inject(fault, 0, Some(1));
     let messages = samples::messages(0..1);
     let first = attempt(&mut transport, &messages).await;
     first.end.unwrap();
@@ -86,11 +86,11 @@ async fn is_to_be_retried(fault: Fault, said: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_withheld_outcome_is_a_backlog_and_costs_one_copy_at_most() {
-    let peer = Peer::start();
+    let peer = ProtonPeer::start();
     let confirm_timeout = 0.2;
     let config = config(&peer.url(), json!({ "confirm_timeout": confirm_timeout }));
     let mut transport = Qpid::new(config).unwrap();
-    peer.fault(Fault::Hold, 0, None);
+    peer.inject(PeerFault::Hold, 0, None);
     let messages: Vec<_> = (0..50).map(|n| samples::messages(n * 3..n * 3 + 1).remove(0)).collect();
     for waited in ["0.2", "0.4", "0.8"] {
         let attempt = within(attempt(&mut transport, &messages)).await;
@@ -105,16 +105,16 @@ async fn a_withheld_outcome_is_a_backlog_and_costs_one_copy_at_most() {
     }
     // A peer that has settled nothing yet was given one message at a time.
     assert_eq!(peer.state().deliveries, 3);
-    peer.behave();
+    peer.clear_faults();
     assert_eq!(attempt(&mut transport, &messages).await.accepted(), 50);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_dropped_send_left_on_its_way_is_not_sent_again() {
-    let peer = Peer::start();
+    let peer = ProtonPeer::start();
     let mut transport = Qpid::new(config(&peer.url(), json!({ "window": 5 }))).unwrap();
     assert_eq!(attempt(&mut transport, &samples::messages(0..1)).await.accepted(), 1);
-    peer.fault(Fault::Hold, 0, None);
+    peer.inject(PeerFault::Hold, 0, None);
     let messages: Vec<_> = (1..11).map(|n| samples::messages(n * 3..n * 3 + 1).remove(0)).collect();
     {
         let mut sending = std::pin::pin!(attempt(&mut transport, &messages));
@@ -126,8 +126,8 @@ async fn what_a_dropped_send_left_on_its_way_is_not_sent_again() {
         })
         .await;
     }
-    peer.behave();
-    assert_eq!(peer.settle_held(Outcome::Accept), 5);
+    peer.clear_faults();
+    assert_eq!(peer.settle_held(PeerOutcome::Accept), 5);
     let attempt = within(attempt(&mut transport, &messages)).await;
     attempt.end.as_ref().unwrap();
     assert_eq!(attempt.accepted(), 10);
@@ -139,7 +139,7 @@ async fn what_a_dropped_send_left_on_its_way_is_not_sent_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_notification_twice_in_a_batch_is_settled_twice() {
-    let peer = Peer::start();
+    let peer = ProtonPeer::start();
     let mut transport = Qpid::new(config(&peer.url(), json!({}))).unwrap();
     let message = samples::messages(0..1).remove(0);
     let messages = vec![message; 3];
@@ -149,19 +149,19 @@ async fn the_same_notification_twice_in_a_batch_is_settled_twice() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_more_than_the_window_is_on_its_way() {
-    let peer = Peer::start();
+    let peer = ProtonPeer::start();
     let config = config(&peer.url(), json!({ "window": 7, "confirm_timeout": 0.5 }));
     let mut transport = Qpid::new(config).unwrap();
     let messages: Vec<_> = (0..50).map(|n| samples::messages(n * 3..n * 3 + 1).remove(0)).collect();
     assert_eq!(attempt(&mut transport, &messages).await.accepted(), 50);
-    peer.fault(Fault::Hold, 0, None);
+    peer.inject(PeerFault::Hold, 0, None);
     assert!(attempt(&mut transport, &messages).await.end.is_err());
     assert_eq!(peer.state().deliveries, 57);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_peer_that_gives_little_credit_is_served() {
-    let peer = Peer::builder().credit(1).start();
+    let peer = ProtonPeer::builder().credit(1).start();
     let mut transport = Qpid::new(config(&peer.url(), json!({}))).unwrap();
     let attempt = within(attempt(&mut transport, &samples::messages(0..60))).await;
     attempt.end.as_ref().unwrap();

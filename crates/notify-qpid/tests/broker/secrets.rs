@@ -6,9 +6,9 @@ use notify_conformance::{Harness as _, samples};
 use notify_core::event::{Body, Payload};
 use notify_core::{Event, Notification, Transport};
 use notify_qpid::Qpid;
-use notify_testbed::broker::free_port;
-use notify_testbed::broker::proton::{Fault, Peer};
-use notify_testbed::log::Log;
+use notify_testbed::broker::proton::{PeerFault, ProtonPeer};
+use notify_testbed::log_recorder::LogRecorder;
+use notify_testbed::ports::free_port;
 use serde_json::json;
 
 use crate::contract_rabbitmq::Node;
@@ -19,7 +19,7 @@ const PAYLOAD: &str = "what-happened-is-nobodys-business";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_shows_a_password_or_a_payload() {
-    let log = Log::default();
+    let log = LogRecorder::default();
     tracing::subscriber::set_global_default(log.clone()).unwrap();
     let node = Node::start().await;
     let (port, vhost) = (node.vhost.broker().port(), node.vhost.name().to_owned());
@@ -33,8 +33,8 @@ async fn nothing_shows_a_password_or_a_payload() {
         ))
     })
     .await;
-    let peer = Peer::start();
-    peer.fault(Fault::Reject, 0, Some(2));
+    let peer = ProtonPeer::start();
+    peer.inject(PeerFault::Reject, 0, Some(2));
     let message = samples::encode(&Notification {
         body: Body::from(Event::ImageUpload(Payload::Warn(PAYLOAD.into()))),
         ..samples::notification(0)

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use notify_conformance::samples;
 use notify_core::{Error, ErrorKind, Transport as _};
 use notify_qpid::Qpid;
-use notify_testbed::broker::Authority;
 use notify_testbed::broker::rabbitmq::RabbitMq;
+use notify_testbed::certificates::CertificateAuthority;
 use serde_json::{Value, json};
 
 use crate::support::{attempt, config, within};
@@ -28,8 +28,9 @@ async fn failure(url: &str, options: Value) -> Error {
 async fn tls_is_verified_in_both_directions() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
-    let (ours, foreign) = (Authority::new(dir, "ours"), Authority::new(dir, "foreign"));
-    let (cert, key) = ours.identity("localhost", 2199);
+    let (ours, foreign) =
+        (CertificateAuthority::new(dir, "ours"), CertificateAuthority::new(dir, "foreign"));
+    let (cert, key) = ours.issue("localhost", 2199);
     let broker = RabbitMq::builder()
         .plugin("rabbitmq_amqp1_0")
         .tls(&ours.file, &cert, &key)
@@ -72,27 +73,27 @@ async fn tls_is_verified_in_both_directions() {
     ));
     let external = format!("amqps://localhost:{}", broker.tls_port());
     let files = |(cert, key): &(PathBuf, PathBuf)| json!({ "ca_file": ours.file, "cert_file": cert, "key_file": key });
-    let certificate = ours.identity(name, 2199);
+    let certificate = ours.issue(name, 2199);
     delivers(&external, files(&certificate)).await;
-    let nobody = ours.identity("nobody", 2199);
+    let nobody = ours.issue("nobody", 2199);
     let error = failure(&external, files(&nobody)).await;
     assert_eq!(error.kind(), ErrorKind::Access, "{error:?}");
     assert!(error.to_string().contains("knows no user for the certificate"), "{error}");
-    for wrong in [foreign.identity(name, 2199), ours.identity(name, 2001)] {
+    for wrong in [foreign.issue(name, 2199), ours.issue(name, 2001)] {
         let error = failure(&external, files(&wrong)).await;
         assert!(error.to_string().contains("does not accept the client certificate"), "{error:#}");
     }
     drop(broker);
 
     // A broker whose own certificate is too old, and one that wants ours.
-    let (cert, key) = ours.identity("localhost", 2001);
+    let (cert, key) = ours.issue("localhost", 2001);
     let broker =
         RabbitMq::builder().plugin("rabbitmq_amqp1_0").tls(&ours.file, &cert, &key).start();
     let url = format!("amqps://guest:guest@localhost:{}", broker.tls_port());
     let error = failure(&url, ca.clone()).await;
     assert!(error.to_string().contains("has expired"), "{error}");
     drop(broker);
-    let (cert, key) = ours.identity("localhost", 2199);
+    let (cert, key) = ours.issue("localhost", 2199);
     let broker = RabbitMq::builder()
         .plugin("rabbitmq_amqp1_0")
         .tls(&ours.file, &cert, &key)

@@ -6,9 +6,9 @@ use crate::support::{attempt, config, lapin_threads, rabbit, sockets, until};
 use notify_conformance::samples;
 use notify_core::{Error, ErrorKind, Transport};
 use notify_rabbit::Rabbit;
-use notify_testbed::broker::free_port;
 use notify_testbed::broker::rabbitmq::{RabbitMq, Vhost};
-use notify_testbed::log::Log;
+use notify_testbed::log_recorder::LogRecorder;
+use notify_testbed::ports::free_port;
 use serde_json::{Value, json};
 use tracing::instrument::WithSubscriber;
 
@@ -34,7 +34,7 @@ fn user(vhost: &Vhost<'_>, patterns: Option<[&str; 3]>) -> (String, Value) {
 }
 
 async fn failure(url: &str, options: Value) -> Error {
-    let log = Log::default();
+    let log = LogRecorder::default();
     let mut transport = rabbit(url, options);
     let messages = samples::messages(0..3);
     let sending = async { attempt(&mut transport, &messages).await.failure() };

@@ -9,7 +9,7 @@ use crate::support::{LONG, attempt, deliver, lapin_threads, rabbit, sockets, unt
 use notify_conformance::samples;
 use notify_core::{ErrorKind, Message, Outcome, Transport, Verdict};
 use notify_testbed::broker::rabbitmq::{RabbitMq, Vhost};
-use notify_testbed::log::Log;
+use notify_testbed::log_recorder::LogRecorder;
 use serde_json::json;
 use tracing::instrument::WithSubscriber;
 
@@ -88,7 +88,7 @@ async fn an_orderly_restart_is_one_error() {
 async fn a_broker_that_blocks_us_is_waited_for_and_told_once() {
     let broker = RabbitMq::start();
     let vhost = broker.vhost();
-    let log = Log::default();
+    let log = LogRecorder::default();
     let messages = samples::messages(0..2000);
     let sending = async {
         let mut transport = rabbit(&vhost.url(), json!({ "confirm_timeout": 1 }));
@@ -99,14 +99,14 @@ async fn a_broker_that_blocks_us_is_waited_for_and_told_once() {
             assert_eq!(error.kind(), ErrorKind::Full, "{error}");
             assert!(error.to_string().contains("takes nothing now: low on memory"), "{error}");
         }
-        assert_eq!(log.with("blocks publishers").len(), 1, "{:?}", log.with("WARN"));
+        assert_eq!(log.lines_with("blocks publishers").len(), 1, "{:?}", log.lines_with("WARN"));
         // Dropped while it is blocked, and closed while it is blocked.
         let blocked = attempt(&mut transport, &messages[10..]);
         assert!(tokio::time::timeout(Duration::from_millis(300), blocked).await.is_err());
         tokio::time::timeout(Duration::from_secs(5), transport.close()).await.unwrap().unwrap();
         broker.clear_alarm();
         deliver(&mut transport, &messages[10..]).await;
-        assert_eq!(log.with("takes messages again").len(), 1, "{:?}", log.with("INFO"));
+        assert_eq!(log.lines_with("takes messages again").len(), 1, "{:?}", log.lines_with("INFO"));
     };
     sending.with_subscriber(log.clone()).await;
     // What a blocked attempt leaves behind is confirmed to nobody: one message each, but for the

@@ -6,9 +6,9 @@ use crate::support::{attempt, rabbit};
 use notify_conformance::samples;
 use notify_core::event::{Body, Payload};
 use notify_core::{Event, Notification, Transport};
-use notify_testbed::broker::free_port;
 use notify_testbed::broker::rabbitmq::RabbitMq;
-use notify_testbed::log::Log;
+use notify_testbed::log_recorder::LogRecorder;
+use notify_testbed::ports::free_port;
 use serde_json::json;
 
 const PASSWORD: &str = "pl4nted-s3cret";
@@ -16,7 +16,7 @@ const PAYLOAD: &str = "what-happened-is-nobodys-business";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_shows_a_password_or_a_payload() {
-    let log = Log::default();
+    let log = LogRecorder::default();
     tracing::subscriber::set_global_default(log.clone()).unwrap();
     let vhost = RabbitMq::shared().vhost();
     let (port, user) = (vhost.broker().port(), format!("secretive-{}", vhost.name()));

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use crate::support::{attempt, rabbit};
 use notify_conformance::samples;
 use notify_core::{Error, ErrorKind, Transport};
-use notify_testbed::broker::Authority;
 use notify_testbed::broker::rabbitmq::RabbitMq;
+use notify_testbed::certificates::CertificateAuthority;
 use serde_json::{Value, json};
 
 async fn failure(url: &str, options: Value) -> Error {
@@ -17,8 +17,9 @@ async fn failure(url: &str, options: Value) -> Error {
 async fn tls_is_verified_in_both_directions() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
-    let (ours, foreign) = (Authority::new(dir, "ours"), Authority::new(dir, "foreign"));
-    let (cert, key) = ours.identity("localhost", 2199);
+    let (ours, foreign) =
+        (CertificateAuthority::new(dir, "ours"), CertificateAuthority::new(dir, "foreign"));
+    let (cert, key) = ours.issue("localhost", 2199);
     let broker = RabbitMq::builder()
         .tls(&ours.file, &cert, &key)
         .plugin("rabbitmq_auth_mechanism_ssl")
@@ -64,29 +65,29 @@ async fn tls_is_verified_in_both_directions() {
     vhost.permit(name, [".*", ".*", ".*"]);
     let external = format!("amqps://localhost:{}/{}", broker.tls_port(), vhost.name());
     let files = |(cert, key): &(PathBuf, PathBuf)| json!({ "ca_file": ours.file, "cert_file": cert, "key_file": key });
-    let certificate = ours.identity(name, 2199);
+    let certificate = ours.issue(name, 2199);
     attempt(&mut rabbit(&external, files(&certificate)), &samples::messages(0..3))
         .await
         .all_accepted();
-    let nobody = ours.identity("nobody", 2199);
+    let nobody = ours.issue("nobody", 2199);
     let error = failure(&external, files(&nobody)).await;
     assert_eq!(error.kind(), ErrorKind::Access);
     assert!(error.to_string().contains("knows no user for the certificate"), "{error}");
-    let stranger = foreign.identity(name, 2199);
+    let stranger = foreign.issue(name, 2199);
     let error = failure(&external, files(&stranger)).await;
     assert!(error.to_string().contains("does not accept the client certificate"), "{error:#}");
-    let expired = ours.identity(name, 2001);
+    let expired = ours.issue(name, 2001);
     let error = failure(&external, files(&expired)).await;
     assert!(error.to_string().contains("does not accept the client certificate"), "{error}");
     drop(broker);
 
     // A broker whose own certificate is too old, and one that wants ours.
-    let (cert, key) = ours.identity("localhost", 2001);
+    let (cert, key) = ours.issue("localhost", 2001);
     let broker = RabbitMq::builder().tls(&ours.file, &cert, &key).start();
     let error = failure(&broker.root().tls_url(), json!({ "ca_file": ours.file })).await;
     assert!(error.to_string().contains("has expired"), "{error}");
     drop(broker);
-    let (cert, key) = ours.identity("localhost", 2199);
+    let (cert, key) = ours.issue("localhost", 2199);
     let broker = RabbitMq::builder()
         .tls(&ours.file, &cert, &key)
         .config("ssl_options.fail_if_no_peer_cert = true")

@@ -4,7 +4,7 @@ use crate::support::{attempt, deliver, rabbit, until};
 use notify_conformance::samples;
 use notify_core::{Error, ErrorKind, Transport, Verdict};
 use notify_testbed::broker::rabbitmq::{RabbitMq, Vhost};
-use notify_testbed::log::Log;
+use notify_testbed::log_recorder::LogRecorder;
 use serde_json::{Value, json};
 use tracing::instrument::WithSubscriber;
 
@@ -29,7 +29,7 @@ fn close_connections(vhost: &Vhost<'_>) {
 }
 
 /// What stands beside the body, by name.
-fn properties(received: &notify_testbed::broker::rabbitmq::Received) -> Value {
+fn properties(received: &notify_testbed::broker::rabbitmq::RabbitMqMessage) -> Value {
     let mut properties = received.properties.clone();
     let mut headers = received.headers.clone();
     if let Some(headers) = &mut headers {
@@ -226,7 +226,7 @@ async fn what_exists_is_adopted_and_its_cost_said_once() {
         vhost.declare_exchange("glance", "topic", exchange);
         vhost.declare_queue("notifications.info", &queue);
         let before = vhost.queue("notifications.info").unwrap();
-        let log = Log::default();
+        let log = LogRecorder::default();
         let sending = async {
             let mut transport = rabbit(&vhost.url(), options.clone());
             attempt(&mut transport, &samples::messages(0..9)).await.all_accepted();
@@ -235,7 +235,7 @@ async fn what_exists_is_adopted_and_its_cost_said_once() {
             deliver(&mut transport, &samples::messages(9..18)).await;
         };
         sending.with_subscriber(log.clone()).await;
-        let warnings = log.with("WARN");
+        let warnings = log.lines_with("WARN");
         if said.is_empty() {
             assert_eq!(warnings, [""; 0], "{exchange} {queue} {options}");
         } else {
@@ -332,21 +332,21 @@ async fn check_shows_what_is_found_and_sends_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_queue_that_nobody_reads_is_warned_about_and_its_end_too() {
     let vhost = vhost();
-    let log = Log::default();
+    let log = LogRecorder::default();
     let watching = async {
         let mut transport = rabbit(&vhost.url(), json!({ "backlog_warning": 5 }));
         attempt(&mut transport, &samples::messages(0..30)).await.all_accepted();
         // It looks when it connects.
         transport.close().await.unwrap();
         attempt(&mut transport, &samples::messages(30..33)).await.all_accepted();
-        until("it is told", || log.with("nobody reads it").len() == 3).await;
+        until("it is told", || log.lines_with("nobody reads it").len() == 3).await;
         transport.close().await.unwrap();
         count(&vhost);
         attempt(&mut transport, &samples::messages(33..36)).await.all_accepted();
-        until("it is told", || log.with("is read again").len() == 3).await;
+        until("it is told", || log.lines_with("is read again").len() == 3).await;
     };
     watching.with_subscriber(log.clone()).await;
-    let warned = log.with("queue `notifications.info`");
+    let warned = log.lines_with("queue `notifications.info`");
     assert_eq!(warned.len(), 2, "{warned:?}");
     assert!(
         warned[0].contains("holds 10 messages") || warned[0].contains("holds 11"),

@@ -8,7 +8,7 @@ use notify_conformance::samples;
 use notify_core::transport::FindingState;
 use notify_core::{ErrorKind, Outcome, Transport as _};
 use notify_spool::{Config, admin};
-use notify_testbed::process::{process, role};
+use notify_testbed::role_process::{role, role_process};
 
 use crate::support::{attempt, keep};
 
@@ -113,7 +113,7 @@ fn a_directory_of_another_user_is_refused() {
     let name = "access::a_directory_of_another_user_is_refused";
     let unshared = ["unshare", "--user"];
     let wrapper = if given { &[][..] } else { &unshared[..] };
-    let output = process(wrapper, name, &path.to_string_lossy()).output().unwrap();
+    let output = role_process(wrapper, name, &path.to_string_lossy()).output().unwrap();
     if !given {
         // Inside, what belongs to whoever is not mapped belongs to nobody, and so do we.
         println!("not run: only root can give a directory away");

@@ -6,7 +6,7 @@ use notify_conformance::samples;
 use notify_conformance::script::Script;
 use notify_core::{ErrorKind, Outcome, Transport as _};
 use notify_spool::{Config, FullSpoolPolicy};
-use notify_testbed::process::{process, role};
+use notify_testbed::role_process::{role, role_process};
 
 use crate::support::{attempt, bodies, keep, left_in, start, until};
 
@@ -84,7 +84,7 @@ fn a_full_disk_is_an_honest_error_and_is_used_again_once_there_is_room() {
     let limited = r#"trap "" XFSZ; ulimit -S -f 1024; exec "$0" "$@""#;
     let name = "full::a_full_disk_is_an_honest_error_and_is_used_again_once_there_is_room";
     // Through a pipe: the limit would hold for a file that the tests' output goes to as well.
-    let mut command = process(&["sh", "-c", limited], name, &dir.path().to_string_lossy());
+    let mut command = role_process(&["sh", "-c", limited], name, &dir.path().to_string_lossy());
     let output = command.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(dir.path().join("passed").exists(), "the scenario was played");

@@ -9,7 +9,7 @@ use notify_conformance::samples;
 use notify_conformance::script::Script;
 use notify_core::Message;
 use notify_spool::Config;
-use notify_testbed::process::{process, role};
+use notify_testbed::role_process::{role, role_process};
 
 use crate::support::{attempt, keep, start, until};
 
@@ -26,7 +26,7 @@ fn what_a_killed_process_was_told_is_there_is_there() {
         let from = series * 1_000_000;
         let name = "killed::what_a_killed_process_was_told_is_there_is_there";
         let role = format!("{from} {}", path.display());
-        let mut process = process(&[], name, &role).stdout(Stdio::piped()).spawn().unwrap();
+        let mut process = role_process(&[], name, &role).stdout(Stdio::piped()).spawn().unwrap();
         let output = BufReader::new(process.stdout.take().unwrap());
         let mut told = 0;
         for line in output.lines().map(Result::unwrap) {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use notify_conformance::samples;
 use notify_core::Transport as _;
 use notify_spool::{Config, Spool};
-use notify_testbed::disk::{Disk, Failure, Fault, Operation};
+use notify_testbed::disk::{DiskFailure, DiskFault, DiskOperation, FaultyDisk};
 
 use crate::model::world::DiskOf;
 use crate::support::{attempt, bodies, keep, left_in};
@@ -15,13 +15,13 @@ use crate::support::{attempt, bodies, keep, left_in};
 #[tokio::test]
 async fn whenever_the_power_is_cut_what_was_accepted_is_there_and_the_spool_goes_on() {
     let messages = samples::messages(0..10);
-    for failure in [Failure::PowerCut, Failure::Kill, Failure::Io, Failure::Full] {
+    for failure in [DiskFailure::PowerCut, DiskFailure::Kill, DiskFailure::Io, DiskFailure::Full] {
         for after in 0..80 {
             let dir = tempfile::tempdir().unwrap();
             let path = dir.path().join("s");
-            let disk = Disk::new(after);
+            let disk = FaultyDisk::new(after);
             let mut spool = open(&path, &disk);
-            disk.fail(Fault { on: Operation::Any, after, failure, lasting: true });
+            disk.fail(DiskFault { on: DiskOperation::Any, after, failure, lasting: true });
             let (first, _) = attempt(&mut spool, &messages[..5]).await;
             disk.cut_power();
             spool.close().await.unwrap();
@@ -46,14 +46,14 @@ async fn a_sync_that_failed_costs_nothing_at_the_next_power_cut() {
     for seed in 0..60 {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("s");
-        let disk = Disk::new(seed);
+        let disk = FaultyDisk::new(seed);
         let open = || open(&path, &disk);
         let mut spool = open();
         for batch in messages[..20].chunks(5) {
             assert_eq!(attempt(&mut spool, batch).await.0, 5);
         }
-        let on = Operation::Sync;
-        disk.fail(Fault { on, after: 0, failure: Failure::Io, lasting: false });
+        let on = DiskOperation::Sync;
+        disk.fail(DiskFault { on, after: 0, failure: DiskFailure::Io, lasting: false });
         assert_eq!(attempt(&mut spool, &messages[20..40]).await.0, 0);
         if seed % 2 == 0 {
             disk.kill();
@@ -71,7 +71,7 @@ async fn a_sync_that_failed_costs_nothing_at_the_next_power_cut() {
     }
 }
 
-fn open(path: &std::path::Path, disk: &Disk) -> Spool {
+fn open(path: &std::path::Path, disk: &FaultyDisk) -> Spool {
     let disk = DiskOf::the_process_that_now_lives(disk);
     keep(Config::new(path).on_disk(Arc::clone(&disk) as _))
 }

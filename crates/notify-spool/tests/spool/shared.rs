@@ -7,7 +7,7 @@ use notify_conformance::samples;
 use notify_conformance::script::Script;
 use notify_core::{ErrorKind, Message, Transport as _};
 use notify_spool::{Config, admin};
-use notify_testbed::process::{process, role};
+use notify_testbed::role_process::{role, role_process};
 
 use crate::support::{attempt, keep, start, until};
 
@@ -51,7 +51,7 @@ fn what_a_process_leaves_is_forwarded_by_its_sibling() {
     let path = dir.path().join("s");
     let sibling = |from: u64| {
         let role = format!("{from} {}", path.display());
-        let mut child = process(&[], name, &role).stdout(Stdio::piped()).spawn().unwrap();
+        let mut child = role_process(&[], name, &role).stdout(Stdio::piped()).spawn().unwrap();
         let output = BufReader::new(child.stdout.take().unwrap());
         let stored = |line: &std::io::Result<String>| line.as_ref().unwrap() == STORED;
         assert!(output.lines().any(|line| stored(&line)));

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use notify_testbed::broker::free_port;
 use notify_testbed::broker::rabbitmq::RabbitMq;
+use notify_testbed::ports::free_port;
 
 use super::Bench;
 use super::brokers::{quantile, rabbit_config};

@@ -1,49 +1,17 @@
 //! Real brokers and real programs around them, private to the test that starts them.
 //!
-//! Nothing here shares a name, a port, a file or a process with anything else on the machine, nor
-//! with another test. What a test starts ends with it: when it is dropped, and at the latest when the
-//! test's process ends, however it ends.
+//! Nothing here shares a name, a port, a file or a process with another test or with the rest of the
+//! machine. Brokers and programs end when the test drops them, and at the latest with the test's
+//! process, even after `kill -9`.
 //!
-//! Everything blocks. A test that must go on meanwhile has more than one thread
-//! (`#[tokio::test(flavor = "multi_thread")]`) or moves the call (`tokio::task::spawn_blocking`).
+//! Every function blocks. A test that must make progress in the meantime runs on several threads
+//! (`#[tokio::test(flavor = "multi_thread")]`) or moves the call to `tokio::task::spawn_blocking`.
 //!
-//! Everything panics where it fails, with what the program said. A program that is not installed is a
-//! failure too: `cargo xtask setup` installs it.
+//! Every function panics on failure and repeats the error output of the program. A missing program is
+//! a failure too: install it with `cargo xtask setup`.
 
-#![expect(
-    clippy::expect_used,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "what goes wrong here fails the test that uses it"
-)]
-
-mod amqp;
-mod authority;
+mod amqp_client;
 pub mod oslo;
-mod ports;
 pub mod proton;
-mod python;
+mod python_process;
 pub mod rabbitmq;
-mod sandbox;
-
-use std::time::{Duration, Instant};
-
-pub use authority::Authority;
-pub use ports::free_port;
-pub use sandbox::Sandbox;
-
-/// Asks `ready` until it says yes.
-///
-/// # Panics
-///
-/// When it has not within [`PATIENCE`]; with `what` that was waited for.
-pub fn wait_until(what: &str, mut ready: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !ready() {
-        assert!(start.elapsed() < PATIENCE, "waited {PATIENCE:?} in vain: {what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
-/// How long anything here may take before it counts as hung. Many times what it takes.
-pub const PATIENCE: Duration = Duration::from_secs(90);

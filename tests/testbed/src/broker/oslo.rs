@@ -1,6 +1,7 @@
-//! Real oslo.messaging: what OpenStack sends, and what it makes of what we send.
+//! oslo.messaging itself: the publisher of every OpenStack service, and the reader of its
+//! notifications.
 //!
-//! Both ends are written as its documentation writes them, and run on the version that
+//! Both programs follow the examples of oslo.messaging's documentation. They run on the version that
 //! `cargo xtask setup` pins.
 
 use std::sync::{Mutex, PoisonError};
@@ -9,22 +10,23 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::python::Python;
+use super::python_process::PythonProcess;
 
-/// How oslo.messaging is configured, on either end.
+/// The configuration of an oslo.messaging program.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct OsloConfig {
     url: String,
     exchange: String,
     topics: Vec<String>,
-    /// As in a configuration file: group, name, value.
+    /// The options of the configuration file: group, name, value.
     settings: Value,
 }
 
-impl Options {
-    /// The defaults: exchange `glance`, topic `notifications`, nothing durable.
+impl OsloConfig {
+    /// Creates the default configuration: the exchange `glance`, the topic `notifications`, and
+    /// nothing durable.
     ///
-    /// `url` is one of ours: `amqp://…`; oslo.messaging writes it `rabbit://…`.
+    /// `url` has the project's scheme, `amqp://…`. oslo.messaging calls the scheme `rabbit://…`.
     pub fn new(url: &str) -> Self {
         Self {
             url: url.replacen("amqp://", "rabbit://", 1),
@@ -34,24 +36,24 @@ impl Options {
         }
     }
 
-    /// Another exchange.
+    /// Sets the exchange.
     #[must_use]
     pub fn exchange(mut self, exchange: &str) -> Self {
         exchange.clone_into(&mut self.exchange);
         self
     }
 
-    /// Other topics.
+    /// Sets the topics.
     #[must_use]
     pub fn topics(mut self, topics: &[&str]) -> Self {
         self.topics = topics.iter().map(|&topic| topic.to_owned()).collect();
         self
     }
 
-    /// Any option of its configuration file: group, name, value.
+    /// Sets any option of oslo.messaging's configuration file.
     #[must_use]
     pub fn set(mut self, group: &str, name: &str, value: impl Into<Value>) -> Self {
-        // As a file of that form writes it: a text without quotes.
+        // The file holds texts without quotes.
         let value = match value.into() {
             Value::String(text) => text,
             other => other.to_string(),
@@ -60,19 +62,20 @@ impl Options {
         self
     }
 
-    /// Durable exchange and queues.
+    /// Makes the exchange and the queues durable.
     #[must_use]
     pub fn durable(self) -> Self {
         self.set("oslo_messaging_rabbit", "amqp_durable_queues", true)
     }
 
-    /// Quorum queues, on a durable exchange.
+    /// Uses quorum queues on a durable exchange.
     #[must_use]
     pub fn quorum(self) -> Self {
         self.set("oslo_messaging_rabbit", "rabbit_quorum_queue", true)
     }
 
-    fn start(&self, source: &str, more: &[(&str, &str)]) -> Python {
+    /// Starts the program `source` and waits until it is ready.
+    fn start(&self, source: &str, more: &[(&str, &str)]) -> PythonProcess {
         let mut argument = json!({
             "url": self.url,
             "exchange": self.exchange,
@@ -82,97 +85,99 @@ impl Options {
         for (name, value) in more {
             argument[name] = json!(value);
         }
-        let mut python = Python::start(&format!("{COMMON}\n{source}"), &argument);
-        assert_eq!(python.answer(), "ready");
+        let mut python = PythonProcess::start(&format!("{COMMON}\n{source}"), &argument);
+        assert_eq!(python.receive(), "ready");
         python
     }
 }
 
-/// A notification listener in a process of its own. It ends when this is dropped.
+/// A notification listener in a process of its own. Dropping it ends the process.
 #[derive(Debug)]
-pub struct Listener(Mutex<Python>);
+pub struct OsloListener(Mutex<PythonProcess>);
 
-impl Listener {
-    /// Starts to listen at the priorities info, warn and error. When this returns, it has declared
-    /// its queues.
+impl OsloListener {
+    /// Starts a listener for the priorities info, warn and error. Returns after the listener has
+    /// declared its queues.
     ///
     /// # Panics
     ///
-    /// When it cannot listen, with what oslo.messaging said.
-    pub fn start(options: &Options) -> Self {
-        Self(Mutex::new(options.start(LISTENER, &[])))
+    /// Panics if the listener does not start. The message repeats the log of oslo.messaging.
+    pub fn start(config: &OsloConfig) -> Self {
+        Self(Mutex::new(config.start(LISTENER, &[])))
     }
 
-    /// The next notification.
+    /// Waits for the next notification.
     ///
     /// # Panics
     ///
-    /// When none comes.
-    pub fn next(&self) -> Notified {
+    /// Panics if no notification arrives within [`HANG_TIMEOUT`](crate::wait::HANG_TIMEOUT).
+    pub fn next(&self) -> OsloNotification {
         let mut python = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Notified::from(python.answer())
+        OsloNotification::from(python.receive())
     }
 
-    /// The next notification, if one comes in that time.
-    pub fn next_within(&self, time: Duration) -> Option<Notified> {
+    /// Waits for the next notification; `None` if none arrives within `time`.
+    pub fn next_within(&self, time: Duration) -> Option<OsloNotification> {
         let mut python = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        python.answer_within(time).map(Notified::from)
+        python.receive_within(time).map(OsloNotification::from)
     }
 
-    /// Warnings and errors that oslo.messaging logged so far.
-    pub fn said(&self) -> String {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).said()
+    /// Returns the warnings and errors that oslo.messaging has logged so far.
+    pub fn log(&self) -> String {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).error_output()
     }
 }
 
-/// What the listener's endpoint was called with.
+/// A notification as oslo.messaging passed it to the listener's endpoint.
 #[derive(Clone, Debug, Deserialize)]
 #[non_exhaustive]
-pub struct Notified {
-    /// The method that was called: `info`, `warn`, `error`.
+pub struct OsloNotification {
+    /// The endpoint's method: `info`, `warn` or `error`.
     pub priority: String,
     /// The event type.
     pub event_type: Option<String>,
-    /// The publisher's id.
+    /// The publisher id.
     pub publisher_id: Option<String>,
     /// The payload.
     pub payload: Value,
     /// `message_id` and `timestamp`.
     pub metadata: Value,
-    /// The context that came along.
+    /// The request context.
     pub context: Value,
 }
 
-impl From<Value> for Notified {
+impl From<Value> for OsloNotification {
     fn from(value: Value) -> Self {
-        serde_json::from_value(value).expect("the listener writes what it was called with")
+        serde_json::from_value(value).expect("the listener writes the endpoint's arguments")
     }
 }
 
-/// A publisher in a process of its own, with `retry=0`. It ends when this is dropped.
+/// A publisher in a process of its own, with `retry=0`. Dropping it ends the process.
 #[derive(Debug)]
-pub struct Publisher(Mutex<Python>);
+pub struct OsloPublisher(Mutex<PythonProcess>);
 
-impl Publisher {
-    /// Starts it. `driver` is `messaging` or `messagingv2`.
+impl OsloPublisher {
+    /// Starts a publisher. `driver` is `messaging` or `messagingv2`.
     ///
-    /// It connects with its first notification.
-    pub fn start(options: &Options, driver: &str, publisher_id: &str) -> Self {
+    /// The publisher connects to the broker when it sends its first notification.
+    pub fn start(config: &OsloConfig, driver: &str, publisher_id: &str) -> Self {
         let more = [("driver", driver), ("publisher_id", publisher_id)];
-        Self(Mutex::new(options.start(PUBLISHER, &more)))
+        Self(Mutex::new(config.start(PUBLISHER, &more)))
     }
 
-    /// Publishes, and waits until oslo.messaging is done with it; which says nothing about whether it
-    /// arrived. `priority` is `info`, `warn`, `error`, and whatever else the library knows.
+    /// Publishes a notification and waits until oslo.messaging returns. oslo.messaging also returns
+    /// normally when it has lost the notification; then [`log`](Self::log) has an error.
+    ///
+    /// `priority` is the name of a notifier method: `info`, `warn`, `error` or another one.
     pub fn publish(&self, priority: &str, event_type: &str, payload: &Value) {
         let mut python = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        python.ask(&json!({"priority": priority, "event_type": event_type, "payload": payload}));
-        assert_eq!(python.answer(), "done");
+        python.send(&json!({"priority": priority, "event_type": event_type, "payload": payload}));
+        assert_eq!(python.receive(), "done");
     }
 
-    /// Warnings and errors that oslo.messaging logged so far.
-    pub fn said(&self) -> String {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).said()
+    /// Returns the warnings and errors that oslo.messaging has logged so far.
+    pub fn log(&self) -> String {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).error_output()
     }
 }
 

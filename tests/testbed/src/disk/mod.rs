@@ -1,9 +1,11 @@
-//! A disk in memory that holds one redb file and fails as it is told: full, erring, killed in the
-//! middle of a write, or cut off from power with whatever was not synced lost or torn.
+//! A disk in memory that holds one redb file and fails on demand: it runs full, returns errors, dies in
+//! the middle of a write, or loses power, and with it the bytes that were not synced.
 //!
-//! All that is random follows from the seed and from the operations, so that a failure comes again.
+//! Every random choice follows from the seed and from the operations, so a test can repeat a failure.
 
-mod file;
+mod cached_file;
+mod fault;
+mod random;
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,133 +13,97 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use redb::StorageBackend;
 use rustix::io::Errno;
 
-use file::File;
+use cached_file::CachedFile;
+pub use fault::{DiskFailure, DiskFault, DiskOperation};
+use random::SplitMix64;
 
-/// A disk. All clones are the same disk.
+/// A disk with one file. Clones refer to the same disk.
+///
+/// Processes open the file one after the other. When one ends, by [`kill`](Self::kill) or
+/// [`cut_power`](Self::cut_power), its [backend](Self::backend) stops working.
 #[derive(Clone, Debug)]
-pub struct Disk(Arc<Mutex<Inner>>);
+pub struct FaultyDisk(Arc<Mutex<DiskState>>);
 
 #[derive(Debug)]
-struct Inner {
-    file: File,
-    /// Which process is the one that lives; what those before it held is dead.
+struct DiskState {
+    file: CachedFile,
+    /// The number of the living process. Backends of earlier processes return errors.
     process: u64,
-    faults: Vec<Fault>,
-    random: Random,
+    faults: Vec<DiskFault>,
+    random: SplitMix64,
 }
 
-/// What fails, and how.
-#[derive(Clone, Copy, Debug)]
-pub struct Fault {
-    /// What counts as an operation for `after`, and fails.
-    pub on: Operation,
-    /// How many of them still work.
-    pub after: u64,
-    /// How the next one fails.
-    pub failure: Failure,
-    /// Whether all that follow fail too, until [`Disk::heal`].
-    pub lasting: bool,
-}
-
-/// What a database does with its file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Operation {
-    /// Any of the others.
-    Any,
-    /// It reads, or asks for the length.
-    Read,
-    /// It writes. What fails may have been written in part.
-    Write,
-    /// It makes the file longer or shorter.
-    SetLength,
-    /// It syncs. What was to be synced is on disk or not, and no later sync brings it there: Linux
-    /// takes pages that it failed to write for written.
-    Sync,
-}
-
-/// How an operation fails.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Failure {
-    /// `EIO`.
-    Io,
-    /// `ENOSPC`.
-    Full,
-    /// The process is killed, [`Disk::kill`].
-    Kill,
-    /// [`Disk::cut_power`].
-    PowerCut,
-}
-
-impl Disk {
-    /// An empty disk without bounds.
+impl FaultyDisk {
+    /// Creates an empty disk without a size limit.
     pub fn new(seed: u64) -> Self {
-        Self(Arc::new(Mutex::new(Inner {
-            file: File::default(),
+        Self(Arc::new(Mutex::new(DiskState {
+            file: CachedFile::default(),
             process: 0,
             faults: Vec::new(),
-            random: Random(seed),
+            random: SplitMix64::new(seed),
         })))
     }
 
-    /// The file, as the process that now lives opens it.
+    /// Opens the file for the living process.
     pub fn backend(&self) -> impl StorageBackend + use<> {
-        Backend { process: self.inner().process, disk: self.clone() }
+        DiskBackend { process: self.state().process, disk: self.clone() }
     }
 
     /// Adds a fault.
-    pub fn fail(&self, fault: Fault) {
-        self.inner().faults.push(fault);
+    pub fn fail(&self, fault: DiskFault) {
+        self.state().faults.push(fault);
     }
 
-    /// Lets the file take `bytes` and no more; what is allocated already stays.
+    /// Limits the file to `bytes`. Bytes that the file occupies already stay.
     pub fn limit(&self, bytes: u64) {
-        self.inner().file.limit(Some(bytes));
+        self.state().file.limit(Some(bytes));
     }
 
-    /// Takes back all faults and the limit.
+    /// Removes all faults and the limit.
     pub fn heal(&self) {
-        let mut inner = self.inner();
-        inner.faults.clear();
-        inner.file.limit(None);
+        let mut state = self.state();
+        state.faults.clear();
+        state.file.limit(None);
     }
 
-    /// Ends the process, as `kill -9` does: nothing that it holds open works any more, and all that it
-    /// wrote stays, synced or not.
+    /// Ends the process as `kill -9` does: its backends stop working, and everything that it wrote
+    /// stays, synced or not.
     pub fn kill(&self) {
-        self.inner().process += 1;
+        self.state().process += 1;
     }
 
-    /// Ends the process, and loses or tears a random part of what was written since the last sync.
+    /// Ends the process, and loses or tears a random part of the bytes written since the last sync.
     pub fn cut_power(&self) {
-        self.inner().cut_power();
+        self.state().cut_power();
     }
 
-    /// How many processes have ended.
-    pub fn processes(&self) -> u64 {
-        self.inner().process
+    /// Returns the number of processes that have ended.
+    pub fn ended_processes(&self) -> u64 {
+        self.state().process
     }
 
-    /// What a process would read.
+    /// Returns the content of the file as a process reads it.
     pub fn content(&self) -> Vec<u8> {
-        self.inner().file.content().to_vec()
+        self.state().file.content().to_vec()
     }
 
-    /// How many bytes the file takes: what was never written takes none.
+    /// Returns the number of bytes that the file occupies on the disk. Blocks that no process has
+    /// written occupy none.
     pub fn allocated(&self) -> u64 {
-        self.inner().file.allocated()
+        self.state().file.allocated()
     }
 
-    fn inner(&self) -> MutexGuard<'_, Inner> {
+    fn state(&self) -> MutexGuard<'_, DiskState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Inner {
-    /// How the operation that comes now fails, if it does.
-    fn due(&mut self, operation: Operation) -> Option<Failure> {
+impl DiskState {
+    /// Counts `operation` for the faults, and returns the failure if one is due.
+    fn due_failure(&mut self, operation: DiskOperation) -> Option<DiskFailure> {
         let mut due = None;
         self.faults.retain_mut(|fault| {
-            if due.is_some() || fault.on != Operation::Any && fault.on != operation {
+            if due.is_some() || fault.on != DiskOperation::Any && fault.on != operation {
                 return true;
             }
             if fault.after > 0 {
@@ -150,14 +116,15 @@ impl Inner {
         due
     }
 
-    fn strike(&mut self, failure: Failure) -> io::Error {
+    /// Applies `failure` to the process and the disk. Returns the error of the operation.
+    fn apply_failure(&mut self, failure: DiskFailure) -> io::Error {
         match failure {
-            Failure::Io => return Errno::IO.into(),
-            Failure::Full => return Errno::NOSPC.into(),
-            Failure::Kill => self.process += 1,
-            Failure::PowerCut => self.cut_power(),
+            DiskFailure::Io => return Errno::IO.into(),
+            DiskFailure::Full => return Errno::NOSPC.into(),
+            DiskFailure::Kill => self.process += 1,
+            DiskFailure::PowerCut => self.cut_power(),
         }
-        dead()
+        dead_process()
     }
 
     fn cut_power(&mut self) {
@@ -166,82 +133,70 @@ impl Inner {
     }
 }
 
-/// The file as one process has it open.
+/// The file as one process has opened it.
 #[derive(Debug)]
-struct Backend {
-    disk: Disk,
+struct DiskBackend {
+    disk: FaultyDisk,
     process: u64,
 }
 
-impl Backend {
+impl DiskBackend {
+    /// Runs `work` on the file. If a failure is due, runs `on_failure` instead and returns an error.
     fn operate<T>(
         &self,
-        operation: Operation,
-        work: impl FnOnce(&mut File) -> io::Result<T>,
-        fail: impl FnOnce(&mut Inner, Failure),
+        operation: DiskOperation,
+        work: impl FnOnce(&mut CachedFile) -> io::Result<T>,
+        on_failure: impl FnOnce(&mut DiskState, DiskFailure),
     ) -> io::Result<T> {
-        let mut inner = self.disk.inner();
-        if inner.process != self.process {
-            return Err(dead());
+        let mut state = self.disk.state();
+        if state.process != self.process {
+            return Err(dead_process());
         }
-        match inner.due(operation) {
-            None => work(&mut inner.file),
+        match state.due_failure(operation) {
+            None => work(&mut state.file),
             Some(failure) => {
-                fail(&mut inner, failure);
-                Err(inner.strike(failure))
+                on_failure(&mut state, failure);
+                Err(state.apply_failure(failure))
             }
         }
     }
 }
 
-impl StorageBackend for Backend {
+impl StorageBackend for DiskBackend {
     fn len(&self) -> io::Result<u64> {
-        self.operate(Operation::Read, |file| Ok(file.len()), |_, _| {})
+        self.operate(DiskOperation::Read, |file| Ok(file.len()), |_, _| {})
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.operate(Operation::Read, |file| file.read(offset, out), |_, _| {})
+        self.operate(DiskOperation::Read, |file| file.read(offset, out), |_, _| {})
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.operate(Operation::SetLength, |file| file.set_len(len), |_, _| {})
+        self.operate(DiskOperation::SetLength, |file| file.set_len(len), |_, _| {})
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        let work = |file: &mut File| {
+        let work = |file: &mut CachedFile| {
             file.sync();
             Ok(())
         };
-        self.operate(Operation::Sync, work, |inner, failure| {
-            if matches!(failure, Failure::Io | Failure::Full) {
-                inner.file.fail_to_sync();
+        self.operate(DiskOperation::Sync, work, |state, failure| {
+            if matches!(failure, DiskFailure::Io | DiskFailure::Full) {
+                state.file.fail_to_sync();
             }
         })
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         self.operate(
-            Operation::Write,
+            DiskOperation::Write,
             |file| file.write(offset, data),
-            |inner, _| inner.file.write_torn(offset, data, &mut inner.random),
+            |state, _| state.file.write_torn(offset, data, &mut state.random),
         )
     }
 }
 
-/// Splitmix64: small, and the same everywhere.
-#[derive(Debug)]
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % bound
-    }
-}
-
-fn dead() -> io::Error {
-    io::Error::other("this process is dead")
+/// The error of every operation of a process that has ended.
+fn dead_process() -> io::Error {
+    io::Error::other("the process has ended")
 }

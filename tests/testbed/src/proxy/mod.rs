@@ -1,26 +1,25 @@
-//! A network that can be made to fail: a TCP relay on 127.0.0.1 that does as it is told.
+//! A TCP proxy on 127.0.0.1 that simulates a failing network.
 //!
-//! It runs on a thread of its own, so it goes on whatever the test blocks, and it keeps its own time,
-//! so it does not mind when the test's is paused.
+//! The proxy runs on a thread of its own, so it works while the test blocks. It keeps its own time, so
+//! it also works while the test pauses the clock of its runtime.
 //!
 //! ```
-//! use notify_testbed::proxy::{Cut, Proxy, Way};
+//! use notify_testbed::proxy::{Direction, Disconnect, Proxy};
 //!
 //! # let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
 //! let proxy = Proxy::start(server.local_addr().unwrap().port());
 //! // … connect to proxy.port() …
-//! proxy.cut_after(Way::ToServer, 100, Cut::Reset);
+//! proxy.cut_after(Direction::ToServer, 100, Disconnect::Reset);
 //! proxy.heal();
 //! ```
 
-#![expect(clippy::unwrap_used, reason = "what goes wrong here fails the test that uses it")]
-
+mod counters;
 mod relay;
 mod rules;
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -28,180 +27,174 @@ use tokio::net::{TcpListener, ToSocketAddrs};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-pub use rules::{Cut, Way};
-use rules::{Lane, Rules};
+use counters::ProxyCounters;
+pub use rules::{Direction, Disconnect};
+use rules::{DirectionRules, ProxyRules};
 
-use crate::broker::{free_port, wait_until};
+use crate::ports::free_port;
+use crate::wait::wait_until;
 
-/// A relay to a server on this machine. What it was told holds for the connections that it has and
-/// for those to come, until [`heal`](Self::heal).
+/// A proxy in front of a server on this machine. Its rules apply to open and to new connections until
+/// [`heal`](Self::heal).
 #[derive(Debug)]
 pub struct Proxy {
     port: u16,
-    rules: watch::Sender<Rules>,
-    counts: Arc<Counts>,
+    rules: watch::Sender<ProxyRules>,
+    counters: Arc<ProxyCounters>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Proxy {
-    /// Listens on a port of its own and relays to `server`, a port of 127.0.0.1 at which somebody
-    /// listens, or will.
+    /// Starts a proxy on a free port of 127.0.0.1, in front of the port `server` of 127.0.0.1. The
+    /// server may start later.
     pub fn start(server: u16) -> Self {
         Self::start_at(Ipv4Addr::LOCALHOST, server)
     }
 
-    /// As [`start`](Self::start), for clients that come by another address of this machine: from a
-    /// network namespace.
+    /// Starts a proxy that listens on another `address` of this machine, for clients in a network
+    /// namespace.
     pub fn start_at(address: Ipv4Addr, server: u16) -> Self {
         let port = free_port();
-        let (rules, told) = watch::channel(Rules::default());
-        let counts = Arc::<Counts>::default();
+        let (sender, receiver) = watch::channel(ProxyRules::default());
+        let counters = Arc::<ProxyCounters>::default();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let listener = runtime.block_on(listen((address, port))).unwrap();
         let thread = {
-            let counts = Arc::clone(&counts);
-            thread::spawn(move || runtime.block_on(serve(listener, server, told, counts)))
+            let counters = Arc::clone(&counters);
+            thread::spawn(move || runtime.block_on(serve(listener, server, receiver, counters)))
         };
-        Self { port, rules, counts, thread: Some(thread) }
+        Self { port, rules: sender, counters, thread: Some(thread) }
     }
 
-    /// The port for clients, on 127.0.0.1 where no other address was given.
+    /// Returns the port for clients. It is a port of 127.0.0.1, unless
+    /// [`start_at`](Self::start_at) got another address.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// Cuts every connection that there is now. New ones are let through.
-    pub fn cut(&self, how: Cut) {
-        self.tell(|rules| rules.cut = (rules.cut.0 + 1, how));
+    /// Cuts every open connection. New connections pass.
+    pub fn cut(&self, disconnect: Disconnect) {
+        self.change_rules(|rules| rules.cut = (rules.cut.0 + 1, disconnect));
     }
 
-    /// Cuts every connection as soon as so many bytes have gone that way since it began; those that
-    /// had more are cut at once. 0 cuts before the first.
-    pub fn cut_after(&self, way: Way, bytes: u64, how: Cut) {
-        self.tell_lane(way, |lane| lane.limit = Some((bytes, how)));
+    /// Cuts every connection as soon as it has forwarded `bytes` in `direction` since it began; a
+    /// connection that has forwarded more ends at once. 0 cuts before the first byte.
+    pub fn cut_after(&self, direction: Direction, bytes: u64, disconnect: Disconnect) {
+        self.change_direction(direction, |rules| rules.limit = Some((bytes, disconnect)));
     }
 
-    /// Lets nothing through that way. Connections stay open.
-    pub fn stall(&self, way: Way) {
-        self.tell_lane(way, |lane| lane.stalled = true);
+    /// Holds all bytes of `direction` back. Connections stay open.
+    pub fn stall(&self, direction: Direction) {
+        self.change_direction(direction, |rules| rules.stalled = true);
     }
 
-    /// Lets everything through again that was [stalled](Self::stall).
-    pub fn resume(&self, way: Way) {
-        self.tell_lane(way, |lane| lane.stalled = false);
+    /// Forwards the bytes again that [`stall`](Self::stall) held back.
+    pub fn resume(&self, direction: Direction) {
+        self.change_direction(direction, |rules| rules.stalled = false);
     }
 
-    /// Passes on at most so many bytes at a time.
-    pub fn slice(&self, way: Way, bytes: usize) {
-        assert!(bytes > 0, "a slice of nothing never ends");
-        self.tell_lane(way, |lane| lane.slice = Some(bytes));
+    /// Forwards at most `bytes` at a time.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `bytes` is 0.
+    pub fn slice(&self, direction: Direction, bytes: usize) {
+        assert!(bytes > 0, "a slice must hold at least 1 byte");
+        self.change_direction(direction, |rules| rules.slice = Some(bytes));
     }
 
-    /// Waits so long before each piece that it passes on.
-    pub fn delay(&self, way: Way, time: Duration) {
-        self.tell_lane(way, |lane| lane.delay = time);
+    /// Waits for `time` before each piece that it forwards.
+    pub fn delay(&self, direction: Direction, time: Duration) {
+        self.change_direction(direction, |rules| rules.delay = time);
     }
 
-    /// Tells the far end of that way that nothing more will come (FIN), and drops what does. The
-    /// other way stays open.
-    pub fn half_close(&self, way: Way) {
-        self.tell_lane(way, |lane| lane.closed = true);
+    /// Sends FIN to the receiver of `direction` and discards all further bytes. The other direction
+    /// stays open.
+    pub fn half_close(&self, direction: Direction) {
+        self.change_direction(direction, |rules| rules.closed = true);
     }
 
-    /// Refuses new connections, as a port at which nobody listens. When this returns, it does.
+    /// Refuses new connections, as a port without a listener does. Returns when the port is closed.
     pub fn refuse(&self) {
-        self.tell(|rules| rules.refusing = true);
+        self.change_rules(|rules| rules.refusing = true);
         self.wait_until_listening(false);
     }
 
-    /// Takes new connections again. When this returns, it does.
+    /// Accepts new connections again. Returns when the port is open.
     pub fn accept(&self) {
-        self.tell(|rules| rules.refusing = false);
+        self.change_rules(|rules| rules.refusing = false);
         self.wait_until_listening(true);
     }
 
-    /// Forgets what it was told. What was cut or half closed stays so.
+    /// Removes all rules. Connections that a rule has cut or half closed stay so.
     pub fn heal(&self) {
-        self.tell(|rules| *rules = Rules { cut: rules.cut, ..Rules::default() });
+        self.change_rules(|rules| *rules = ProxyRules { cut: rules.cut, ..ProxyRules::default() });
         self.wait_until_listening(true);
     }
 
-    /// Connections that are open now.
-    pub fn connections(&self) -> u64 {
-        self.counts.open.load(Ordering::SeqCst)
+    /// Returns the number of open connections.
+    pub fn open_connections(&self) -> u64 {
+        self.counters.open.load(Ordering::SeqCst)
     }
 
-    /// Connections that were taken so far.
-    pub fn accepted(&self) -> u64 {
-        self.counts.accepted.load(Ordering::SeqCst)
+    /// Returns the number of connections that the proxy has accepted so far.
+    pub fn accepted_connections(&self) -> u64 {
+        self.counters.accepted.load(Ordering::SeqCst)
     }
 
-    /// Bytes that were passed on that way so far, on all connections.
-    pub fn forwarded(&self, way: Way) -> u64 {
-        self.counts.lanes[way.index()].bytes.load(Ordering::SeqCst)
+    /// Returns the number of bytes that the proxy has forwarded in `direction` so far, on all
+    /// connections.
+    pub fn forwarded_bytes(&self, direction: Direction) -> u64 {
+        self.counters.directions[direction.index()].bytes.load(Ordering::SeqCst)
     }
 
-    /// Pieces in which they were passed on.
-    pub fn pieces(&self, way: Way) -> u64 {
-        self.counts.lanes[way.index()].pieces.load(Ordering::SeqCst)
+    /// Returns the number of pieces in which the proxy forwarded those bytes.
+    pub fn forwarded_pieces(&self, direction: Direction) -> u64 {
+        self.counters.directions[direction.index()].pieces.load(Ordering::SeqCst)
     }
 
-    fn tell(&self, change: impl FnOnce(&mut Rules)) {
+    fn change_rules(&self, change: impl FnOnce(&mut ProxyRules)) {
         self.rules.send_modify(change);
     }
 
-    fn tell_lane(&self, way: Way, change: impl FnOnce(&mut Lane)) {
-        self.tell(|rules| change(&mut rules.lanes[way.index()]));
+    fn change_direction(&self, direction: Direction, change: impl FnOnce(&mut DirectionRules)) {
+        self.change_rules(|rules| change(&mut rules.directions[direction.index()]));
     }
 
     fn wait_until_listening(&self, listening: bool) {
-        wait_until("the proxy does as it was told", || {
-            (self.counts.listening.load(Ordering::SeqCst) == 1) == listening
+        wait_until("the proxy opens or closes its port", || {
+            (self.counters.listening.load(Ordering::SeqCst) == 1) == listening
         });
     }
 }
 
 impl Drop for Proxy {
-    /// Closes its connections and frees its port.
+    /// Closes the connections and frees the port.
     fn drop(&mut self) {
-        self.tell(|rules| rules.over = true);
+        self.change_rules(|rules| rules.stopped = true);
         if let Some(thread) = self.thread.take() {
-            // It has panicked already, and said why.
+            // If the thread has panicked, it has printed the reason.
             let _ = thread.join();
         }
     }
 }
 
-#[derive(Debug, Default)]
-struct Counts {
-    listening: AtomicU64,
-    accepted: AtomicU64,
-    open: AtomicU64,
-    lanes: [LaneCounts; 2],
-}
-
-#[derive(Debug, Default)]
-struct LaneCounts {
-    bytes: AtomicU64,
-    pieces: AtomicU64,
-}
-
-/// Takes connections until it is over. Whatever is open then ends with the tasks that hold it.
+/// Accepts connections until the proxy stops. Dropping the relay tasks then closes the open ones.
 async fn serve(
     listener: TcpListener,
     server: u16,
-    mut told: watch::Receiver<Rules>,
-    counts: Arc<Counts>,
+    mut rules: watch::Receiver<ProxyRules>,
+    counters: Arc<ProxyCounters>,
 ) {
     let address = listener.local_addr().unwrap();
     let mut listener = Some(listener);
     let mut relays = JoinSet::new();
     loop {
-        let (refusing, over) = {
-            let rules = told.borrow_and_update();
-            (rules.refusing, rules.over)
+        let (refusing, stopped) = {
+            let rules = rules.borrow_and_update();
+            (rules.refusing, rules.stopped)
         };
-        if over {
+        if stopped {
             return;
         }
         match (&listener, refusing) {
@@ -209,19 +202,20 @@ async fn serve(
             (None, false) => listener = Some(listen(address).await.unwrap()),
             _ => {}
         }
-        counts.listening.store(u64::from(listener.is_some()), Ordering::SeqCst);
+        counters.listening.store(u64::from(listener.is_some()), Ordering::SeqCst);
 
         tokio::select! {
-            _ = told.changed() => {}
+            _ = rules.changed() => {}
             Some(_) = relays.join_next() => {}
             Ok((client, _)) = accept(listener.as_ref()) => {
-                counts.accepted.fetch_add(1, Ordering::SeqCst);
-                relays.spawn(relay::run(client, server, told.clone(), Arc::clone(&counts)));
+                counters.accepted.fetch_add(1, Ordering::SeqCst);
+                relays.spawn(relay::run(client, server, rules.clone(), Arc::clone(&counters)));
             }
         }
     }
 }
 
+/// Accepts one connection. Without a listener, waits until the caller drops the future.
 async fn accept(
     listener: Option<&TcpListener>,
 ) -> std::io::Result<(tokio::net::TcpStream, std::net::SocketAddr)> {

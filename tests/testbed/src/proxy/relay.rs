@@ -1,4 +1,4 @@
-//! One connection, both ways, under the rules of the moment.
+//! The relay of one connection: it moves bytes in both directions and obeys the current rules.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -10,164 +10,172 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::rules::{Cut, Lane, Rules, Way};
-use super::{Counts, LaneCounts};
+use super::counters::{DirectionCounters, OpenConnection, ProxyCounters};
+use super::rules::{Direction, DirectionRules, Disconnect, ProxyRules};
 
-/// Relays until both ends are done or the connection is cut.
+/// Relays until both ends have finished or the rules cut the connection.
 pub(super) async fn run(
     mut client: TcpStream,
     server: u16,
-    told: watch::Receiver<Rules>,
-    counts: Arc<Counts>,
+    rules: watch::Receiver<ProxyRules>,
+    counters: Arc<ProxyCounters>,
 ) {
-    let _open = Open::new(&counts);
-    let cut = until_cut(told.clone());
+    let _open = OpenConnection::new(&counters);
+    let cut = until_cut(rules.clone());
     let Ok(mut server) = TcpStream::connect((Ipv4Addr::LOCALHOST, server)).await else {
         return reset(client);
     };
     for end in [&client, &server] {
-        // Pieces arrive as they are passed on.
+        // Without Nagle's algorithm, each piece travels by itself.
         end.set_nodelay(true).unwrap();
     }
 
-    let pump = |way: Way| Pump::new(way, told.clone(), &counts);
+    let pump = |direction: Direction| BytePump::new(direction, rules.clone(), &counters);
     let (client_reads, client_writes) = client.split();
     let (server_reads, server_writes) = server.split();
-    let how = tokio::select! {
-        how = cut => how,
-        ended = async {
+    let disconnect = tokio::select! {
+        disconnect = cut => disconnect,
+        result = async {
             tokio::try_join!(
-                pump(Way::ToServer).run(client_reads, server_writes),
-                pump(Way::ToClient).run(server_reads, client_writes),
+                pump(Direction::ToServer).run(client_reads, server_writes),
+                pump(Direction::ToClient).run(server_reads, client_writes),
             )
-        } => match ended {
-            // Both have said that nothing more will come.
-            Ok(_) => Cut::Finish,
-            Err(how) => how,
+        } => match result {
+            // Both ends have sent FIN.
+            Ok(_) => Disconnect::Finish,
+            Err(disconnect) => disconnect,
         },
     };
-    match how {
-        Cut::Finish => {
+    match disconnect {
+        Disconnect::Finish => {
             tokio::join!(finish(client), finish(server));
         }
-        Cut::Reset => {
+        Disconnect::Reset => {
             reset(client);
             reset(server);
         }
     }
 }
 
-/// Moves bytes one way.
-struct Pump<'c> {
-    way: Way,
-    told: watch::Receiver<Rules>,
-    counts: &'c LaneCounts,
-    passed: u64,
+/// Moves the bytes of one direction.
+struct BytePump<'c> {
+    direction: Direction,
+    rules: watch::Receiver<ProxyRules>,
+    counters: &'c DirectionCounters,
+    /// The number of bytes forwarded so far.
+    forwarded: u64,
 }
 
-impl<'c> Pump<'c> {
-    fn new(way: Way, told: watch::Receiver<Rules>, counts: &'c Counts) -> Self {
-        Self { way, told, counts: &counts.lanes[way.index()], passed: 0 }
+impl<'c> BytePump<'c> {
+    fn new(
+        direction: Direction,
+        rules: watch::Receiver<ProxyRules>,
+        counters: &'c ProxyCounters,
+    ) -> Self {
+        Self { direction, rules, counters: &counters.directions[direction.index()], forwarded: 0 }
     }
 
-    /// Ends well when the near end has said that nothing more will come, and the far end has been
-    /// told.
+    /// Forwards until the near end sends FIN, then sends FIN to the far end.
     ///
     /// # Errors
     ///
-    /// How the connection is to be cut.
+    /// The way in which to end the connection, if it must end before that.
     async fn run(
         mut self,
         mut from: impl AsyncRead + Unpin,
         mut to: impl AsyncWrite + Unpin,
-    ) -> Result<(), Cut> {
+    ) -> Result<(), Disconnect> {
         let mut buffer = vec![0; BUFFER];
         loop {
-            let most = self.may_pass()?;
-            if self.lane().closed {
+            let most = self.allowance()?;
+            if self.current_rules().closed {
                 let _ = to.shutdown().await;
                 let _ = tokio::io::copy(&mut from, &mut tokio::io::sink()).await;
                 return Ok(());
             }
             let read = tokio::select! {
-                _ = self.told.changed() => continue,
-                read = from.read(&mut buffer[..most]) => read.map_err(|_| Cut::Reset)?,
+                _ = self.rules.changed() => continue,
+                read = from.read(&mut buffer[..most]) => read.map_err(|_| Disconnect::Reset)?,
             };
             if read == 0 {
                 let _ = to.shutdown().await;
                 return Ok(());
             }
-            self.pass(&buffer[..read], &mut to).await?;
+            self.forward(&buffer[..read], &mut to).await?;
         }
     }
 
-    /// Passes on what was read, in pieces, each when it may.
-    async fn pass(
+    /// Forwards `bytes` in pieces, each as soon as the rules allow it.
+    async fn forward(
         &mut self,
         mut bytes: &[u8],
         to: &mut (impl AsyncWrite + Unpin),
-    ) -> Result<(), Cut> {
+    ) -> Result<(), Disconnect> {
         while !bytes.is_empty() {
-            let delay = self.lane().delay;
+            let delay = self.current_rules().delay;
             tokio::select! {
-                // The rules have changed, so the wait begins anew.
-                _ = self.told.changed() => continue,
+                // New rules restart the wait.
+                _ = self.rules.changed() => continue,
                 () = tokio::time::sleep(delay) => {}
             }
-            if self.lane().stalled {
-                let _ = self.told.changed().await;
+            if self.current_rules().stalled {
+                let _ = self.rules.changed().await;
                 continue;
             }
-            if self.lane().closed {
+            if self.current_rules().closed {
                 return Ok(());
             }
-            let (piece, rest) = bytes.split_at(bytes.len().min(self.may_pass()?));
-            to.write_all(piece).await.map_err(|_| Cut::Reset)?;
+            let (piece, rest) = bytes.split_at(bytes.len().min(self.allowance()?));
+            to.write_all(piece).await.map_err(|_| Disconnect::Reset)?;
             bytes = rest;
-            self.passed += piece.len() as u64;
-            self.counts.bytes.fetch_add(piece.len() as u64, Ordering::SeqCst);
-            self.counts.pieces.fetch_add(1, Ordering::SeqCst);
-            // The other way has its turn.
+            self.forwarded += piece.len() as u64;
+            self.counters.bytes.fetch_add(piece.len() as u64, Ordering::SeqCst);
+            self.counters.pieces.fetch_add(1, Ordering::SeqCst);
+            // Give the other direction a turn.
             tokio::task::yield_now().await;
         }
-        self.may_pass().map(drop)
+        self.allowance().map(drop)
     }
 
-    /// How many bytes may go at once, at least one, unless the connection is to be cut now.
-    fn may_pass(&mut self) -> Result<usize, Cut> {
-        let passed = self.passed;
-        let lane = self.lane();
-        let slice = lane.slice.unwrap_or(BUFFER).min(BUFFER);
-        let Some((limit, how)) = lane.limit else { return Ok(slice) };
-        match usize::try_from(limit.saturating_sub(passed)) {
-            Ok(0) => Err(how),
+    /// Returns the most bytes of the next piece, at least 1.
+    ///
+    /// # Errors
+    ///
+    /// The way in which to end the connection, if the limit is reached.
+    fn allowance(&mut self) -> Result<usize, Disconnect> {
+        let forwarded = self.forwarded;
+        let rules = self.current_rules();
+        let slice = rules.slice.unwrap_or(BUFFER).min(BUFFER);
+        let Some((limit, disconnect)) = rules.limit else { return Ok(slice) };
+        match usize::try_from(limit.saturating_sub(forwarded)) {
+            Ok(0) => Err(disconnect),
             Ok(left) => Ok(slice.min(left)),
             Err(_) => Ok(slice),
         }
     }
 
-    /// The rules of this moment. The next change is one from now on.
-    fn lane(&mut self) -> Lane {
-        self.told.borrow_and_update().lanes[self.way.index()]
+    /// Returns the current rules of this direction, and marks them as seen.
+    fn current_rules(&mut self) -> DirectionRules {
+        self.rules.borrow_and_update().directions[self.direction.index()]
     }
 }
 
-/// Waits until every connection that there is now is to be cut.
-fn until_cut(mut told: watch::Receiver<Rules>) -> impl Future<Output = Cut> {
-    let before = told.borrow_and_update().cut.0;
+/// Waits until the test cuts all connections that are open at the time of this call.
+fn until_cut(mut rules: watch::Receiver<ProxyRules>) -> impl Future<Output = Disconnect> {
+    let before = rules.borrow_and_update().cut.0;
     async move {
-        match told.wait_for(|rules| rules.cut.0 != before).await {
+        match rules.wait_for(|rules| rules.cut.0 != before).await {
             Ok(rules) => rules.cut.1,
-            Err(_) => Cut::Reset,
+            Err(_) => Disconnect::Reset,
         }
     }
 }
 
-/// Ends a connection orderly: says so, then takes what still comes, for a system that closes with
-/// something unread sends a reset.
+/// Ends a connection orderly. It sends FIN, then discards the incoming bytes: the system sends a reset
+/// when a program closes a socket with unread bytes.
 async fn finish(mut end: TcpStream) {
     let _ = end.shutdown().await;
-    let _ = timeout(LINGER, tokio::io::copy(&mut end, &mut tokio::io::sink())).await;
+    let _ = timeout(FINISH_TIMEOUT, tokio::io::copy(&mut end, &mut tokio::io::sink())).await;
 }
 
 /// Ends a connection abruptly.
@@ -176,23 +184,8 @@ fn reset(end: TcpStream) {
     drop(end);
 }
 
-/// Counts a connection as open.
-struct Open<'c>(&'c Counts);
-
-impl<'c> Open<'c> {
-    fn new(counts: &'c Counts) -> Self {
-        counts.open.fetch_add(1, Ordering::SeqCst);
-        Self(counts)
-    }
-}
-
-impl Drop for Open<'_> {
-    fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Ordering::SeqCst);
-    }
-}
-
+/// The size of the read buffer in bytes, and the most bytes of a piece.
 const BUFFER: usize = 64 * 1024;
 
-/// How long an end that was told that nothing more will come may take to go.
-const LINGER: Duration = Duration::from_secs(1);
+/// The time that a peer has to close its side after a FIN.
+const FINISH_TIMEOUT: Duration = Duration::from_secs(1);

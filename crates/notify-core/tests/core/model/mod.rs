@@ -22,7 +22,7 @@ use notify_core::codec::{Encoding, SizeLimits};
 use notify_core::event::{Payload, TaskStatus};
 use notify_core::pipeline::{Overflow, QueueConfig, Receipt, Stats, WorkerState};
 use notify_core::{Event, EventType, Notifier, Priority, Result, Worker};
-use notify_testbed::cases;
+use notify_testbed::proptest_cases;
 use proptest::prelude::*;
 use proptest_state_machine::{StateMachineTest, prop_state_machine};
 use tokio::runtime::Runtime;
@@ -36,7 +36,7 @@ use reference::{Model, Worker as Doing};
 use steps::{Sort, Step};
 
 prop_state_machine! {
-    #![proptest_config(ProptestConfig { cases: cases(128), ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: proptest_cases(128), ..ProptestConfig::default() })]
 
     #[test]
     fn the_pipeline_does_what_its_model_does(sequential 1..60 => Machine);

@@ -23,8 +23,8 @@ use notify_conformance::samples;
 use notify_core::pipeline::{QueueConfig, Receipt, Stats};
 use notify_core::{Message, Notifier, Outcome};
 use notify_spool::{Config, FullSpoolPolicy, Spool, admin};
-use notify_testbed::cases;
-use notify_testbed::disk::Disk;
+use notify_testbed::proptest_cases;
+use notify_testbed::disk::FaultyDisk;
 use proptest::prelude::*;
 use proptest_state_machine::{StateMachineTest, prop_state_machine};
 use tempfile::TempDir;
@@ -37,7 +37,7 @@ use steps::{Setting, Step};
 use world::{Destination, DiskOf};
 
 prop_state_machine! {
-    #![proptest_config(ProptestConfig { cases: cases(64), ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: proptest_cases(64), ..ProptestConfig::default() })]
 
     #[test]
     fn what_is_accepted_is_never_lost(sequential 1..40 => Machine);
@@ -46,7 +46,7 @@ prop_state_machine! {
 struct Machine {
     setting: Setting,
     dir: TempDir,
-    disk: Disk,
+    disk: FaultyDisk,
     destination: Destination,
     run: Option<Run>,
     emitted: Vec<Emitted>,
@@ -78,7 +78,7 @@ impl StateMachineTest for Machine {
         let mut machine = Self {
             setting: setting.clone(),
             dir: tempfile::tempdir().unwrap(),
-            disk: Disk::new(setting.seed),
+            disk: FaultyDisk::new(setting.seed),
             // Dead letters must not take all the room: there must be some for what comes last.
             destination: Destination::that_refuses_at_most(setting.max_messages / 2),
             run: None,
@@ -129,7 +129,7 @@ impl Machine {
         // spool's thread does would be nothing.
         runtime.spawn_blocking(move || stopped.recv());
         let worker = runtime.spawn(worker.run());
-        let born = self.disk.processes();
+        let born = self.disk.ended_processes();
         self.run = Some(Run { clock, runtime, notifier, worker, disk, born });
     }
 
@@ -173,7 +173,7 @@ impl Machine {
 
     /// A process for one that has ended.
     fn replace_the_dead(&mut self) {
-        if self.run.as_ref().is_some_and(|run| run.born != self.disk.processes()) {
+        if self.run.as_ref().is_some_and(|run| run.born != self.disk.ended_processes()) {
             self.bury();
         }
         if self.run.is_none() {

@@ -1,6 +1,6 @@
 //! What can happen to a spool, and how often.
 
-use notify_testbed::disk::{Failure, Fault, Operation};
+use notify_testbed::disk::{DiskFailure, DiskFault, DiskOperation};
 use proptest::prelude::*;
 use proptest_state_machine::ReferenceStateMachine;
 
@@ -16,7 +16,7 @@ pub(crate) enum Step {
     /// Everybody goes on for a while: so many turns, and milliseconds.
     GoOn(u32, u64),
     /// The disk fails.
-    Fail(Fault),
+    Fail(DiskFault),
     /// The disk has no more room than this, in KiB, beside what is taken.
     Fill(u64),
     Heal,
@@ -83,22 +83,22 @@ impl ReferenceStateMachine for Setting {
     }
 }
 
-fn fault() -> impl Strategy<Value = Fault> {
+fn fault() -> impl Strategy<Value = DiskFault> {
     let on = prop_oneof![
-        1 => Just(Operation::Any),
-        1 => Just(Operation::Read),
-        1 => Just(Operation::Write),
-        1 => Just(Operation::SetLength),
-        3 => Just(Operation::Sync),
+        1 => Just(DiskOperation::Any),
+        1 => Just(DiskOperation::Read),
+        1 => Just(DiskOperation::Write),
+        1 => Just(DiskOperation::SetLength),
+        3 => Just(DiskOperation::Sync),
     ];
     let failure = prop_oneof![
-        2 => Just(Failure::Io),
-        1 => Just(Failure::Full),
-        1 => Just(Failure::Kill),
-        1 => Just(Failure::PowerCut),
+        2 => Just(DiskFailure::Io),
+        1 => Just(DiskFailure::Full),
+        1 => Just(DiskFailure::Kill),
+        1 => Just(DiskFailure::PowerCut),
     ];
     let after = prop_oneof![0..8_u64, 0..80_u64];
-    (on, after, failure, any::<bool>()).prop_map(|(on, after, failure, lasting)| Fault {
+    (on, after, failure, any::<bool>()).prop_map(|(on, after, failure, lasting)| DiskFault {
         on,
         after,
         failure,

@@ -8,27 +8,27 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use notify_core::{Batch, Error, ErrorKind, EventType, Result, Transport, Verdict};
 use notify_spool::disk;
-use notify_testbed::disk::Disk;
+use notify_testbed::disk::FaultyDisk;
 use redb::StorageBackend;
 use uuid::Uuid;
 
 /// The disk, as one process may use it.
 #[derive(Debug)]
 pub(crate) struct DiskOf {
-    disk: Disk,
+    disk: FaultyDisk,
     process: u64,
 }
 
 impl DiskOf {
-    pub(crate) fn the_process_that_now_lives(disk: &Disk) -> Arc<Self> {
-        Arc::new(Self { disk: disk.clone(), process: disk.processes() })
+    pub(crate) fn the_process_that_now_lives(disk: &FaultyDisk) -> Arc<Self> {
+        Arc::new(Self { disk: disk.clone(), process: disk.ended_processes() })
     }
 }
 
 impl disk::Disk for DiskOf {
     fn open(&self, number: u32, _: File) -> io::Result<Arc<dyn disk::Storage>> {
         assert_eq!(number, 0, "there is one process at a time");
-        if self.process != self.disk.processes() {
+        if self.process != self.disk.ended_processes() {
             return Err(io::Error::other("this process is dead"));
         }
         Ok(Arc::new(Storage(Box::new(self.disk.backend()))))

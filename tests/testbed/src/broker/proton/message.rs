@@ -5,17 +5,17 @@ use std::fmt;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-/// A message as Proton received it, in full.
+/// A message as Proton received it, with every section.
 #[derive(Clone, Deserialize)]
 #[non_exhaustive]
-pub struct Received {
-    /// Header: whether it shall survive a restart of the peer.
+pub struct ProtonMessage {
+    /// Header: whether the message survives a restart of the broker.
     pub durable: bool,
-    /// Header: 4 where nothing is said.
+    /// Header: the priority; 4 if the sender set none.
     pub priority: u8,
     /// Properties: `message-id`, as text.
     pub id: String,
-    /// Of which type `message-id` is: `str`, `uuid`, `int`, `bytes`.
+    /// The Python type of `message-id`: `str`, `uuid`, `int` or `bytes`.
     pub id_type: String,
     /// Properties: `subject`.
     pub subject: Option<String>,
@@ -23,20 +23,20 @@ pub struct Received {
     pub content_type: Option<String>,
     /// Properties: `content-encoding`.
     pub content_encoding: Option<String>,
-    /// Properties: `creation-time`, in milliseconds since 1970; 0 where there is none.
+    /// Properties: `creation-time`, in milliseconds since 1970; 0 if the sender set none.
     pub creation_time: u64,
-    /// Application properties.
+    /// The application properties.
     pub properties: Map<String, Value>,
-    /// Of which section the body is: `data` or `value`.
+    /// The kind of the body's section: `data` or `value`.
     pub section: String,
-    /// The body, byte by byte. Empty when it was not asked for.
+    /// The body, byte by byte. Empty if the test asked for messages without bodies.
     #[serde(deserialize_with = "base64")]
     pub body: Vec<u8>,
 }
 
-impl fmt::Debug for Received {
+impl fmt::Debug for ProtonMessage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Received")
+        f.debug_struct("ProtonMessage")
             .field("id", &self.id)
             .field("subject", &self.subject)
             .field("bytes", &self.body.len())

@@ -1,4 +1,4 @@
-//! A peer that takes messages, and does what brokers do at their worst, on demand.
+//! An AMQP 1.0 peer that accepts messages, and misbehaves on demand as brokers do.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -7,25 +7,27 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 
-use super::{Received, program};
-use crate::broker::free_port;
-use crate::broker::python::Python;
+use super::message::ProtonMessage;
+use super::programs;
+use crate::broker::python_process::PythonProcess;
+use crate::ports::free_port;
 
-/// An AMQP 1.0 peer of its own on 127.0.0.1, with queues and topics. It ends when this is dropped.
+/// A private AMQP 1.0 peer on 127.0.0.1, with queues and topics. Dropping it ends its process.
 ///
-/// What it accepted it still has after [`kill`](Self::kill) and [`restart`](Self::restart). It takes
-/// anybody (ANONYMOUS). A message that no binding matches is released.
+/// The peer keeps every accepted message through [`kill`](Self::kill) and [`restart`](Self::restart).
+/// It asks for no credentials (SASL ANONYMOUS). It releases a message that no binding matches.
 #[derive(Debug)]
-pub struct Peer {
-    program: Mutex<Option<Python>>,
-    settings: Builder,
+pub struct ProtonPeer {
+    program: Mutex<Option<PythonProcess>>,
+    settings: ProtonPeerBuilder,
     port: u16,
+    /// The file with the accepted messages.
     journal: NamedTempFile,
 }
 
-/// Settings of a peer that is to be started.
+/// The settings of a peer before its start.
 #[derive(Clone, Debug)]
-pub struct Builder {
+pub struct ProtonPeerBuilder {
     queues: Vec<String>,
     bindings: Vec<[String; 3]>,
     product: Option<(String, String)>,
@@ -33,109 +35,109 @@ pub struct Builder {
     credit: u32,
 }
 
-/// What happens to a delivery instead of being accepted.
+/// A fault that the peer inflicts on a delivery instead of accepting it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Fault {
-    /// The outcome `rejected`.
+pub enum PeerFault {
+    /// The peer settles with the outcome `rejected`.
     Reject,
-    /// The outcome `released`.
+    /// The peer settles with the outcome `released`.
     Release,
-    /// The outcome `modified`.
+    /// The peer settles with the outcome `modified`.
     Modify,
-    /// No outcome, until [`Peer::settle_held`].
+    /// The peer withholds the outcome until [`ProtonPeer::settle_held`].
     Hold,
-    /// The link is closed with an error.
+    /// The peer closes the link with an error.
     Detach,
-    /// The session is ended with an error.
+    /// The peer ends the session with an error.
     End,
-    /// The connection is closed with an error.
+    /// The peer closes the connection with an error.
     Close,
-    /// The TCP connection is cut.
+    /// The peer cuts the TCP connection.
     Drop,
-    /// Nothing is said any more, to nobody, until [`Peer::speak`].
+    /// The peer falls silent on all connections until [`ProtonPeer::end_silence`].
     Silent,
 }
 
-/// What becomes of deliveries that were held.
+/// The outcome with which the peer settles held deliveries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Outcome {
-    /// `accepted`.
+pub enum PeerOutcome {
+    /// The outcome `accepted`.
     Accept,
-    /// `released`.
+    /// The outcome `released`.
     Release,
 }
 
-/// What a peer has seen since it started.
+/// The events that a peer has counted since its start.
 #[derive(Clone, Debug, Deserialize)]
 #[non_exhaustive]
-pub struct State {
-    /// Connections that are open now.
+pub struct PeerState {
+    /// The number of open connections.
     pub connections: usize,
-    /// Who opened the last connection.
-    pub opened: Option<Opened>,
-    /// Every link that was attached.
-    pub attached: Vec<Attached>,
-    /// Deliveries that arrived, whatever became of them.
+    /// The Open frame of the latest connection.
+    pub opened: Option<OpenFrame>,
+    /// The Attach frame of every link so far.
+    pub attached: Vec<AttachFrame>,
+    /// The number of deliveries so far, with every outcome.
     pub deliveries: u64,
-    /// Deliveries that are [held](Fault::Hold) now.
+    /// The number of deliveries that the peer [holds](PeerFault::Hold) now.
     pub held: usize,
 }
 
-/// What a client said when it opened a connection.
+/// The Open frame of a client.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[non_exhaustive]
-pub struct Opened {
+pub struct OpenFrame {
     /// `container-id`.
     pub container: String,
     /// `hostname`.
     pub hostname: Option<String>,
-    /// Who it is by SASL.
+    /// The user that SASL authenticated.
     pub user: Option<String>,
 }
 
-/// What a client said when it attached a link.
+/// The Attach frame of a client's link.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[non_exhaustive]
-pub struct Attached {
+pub struct AttachFrame {
     /// The target's address.
     pub address: String,
     /// The target's capabilities.
     pub capabilities: Vec<String>,
 }
 
-impl Builder {
-    /// A queue that is there from the start.
+impl ProtonPeerBuilder {
+    /// Creates a queue before the first client connects.
     #[must_use]
     pub fn queue(mut self, name: &str) -> Self {
         self.queues.push(name.to_owned());
         self
     }
 
-    /// A topic whose messages go to a queue when their subject, or what follows a slash in the
-    /// address, matches: exactly, or up to a `#` at the end.
+    /// Binds a queue to a topic. The pattern must equal the message's subject, or the part of its
+    /// address after a slash. A `#` at the end of the pattern matches every continuation.
     #[must_use]
     pub fn binding(mut self, exchange: &str, pattern: &str, queue: &str) -> Self {
         self.bindings.push([exchange, pattern, queue].map(str::to_owned));
         self
     }
 
-    /// What the peer says it is.
+    /// Sets the product and the version that the peer's Open frame names.
     #[must_use]
     pub fn product(mut self, name: &str, version: &str) -> Self {
         self.product = Some((name.to_owned(), version.to_owned()));
         self
     }
 
-    /// Refuses links to what is not there, instead of creating a queue.
+    /// Refuses links to unknown addresses instead of creating a queue.
     #[must_use]
     pub fn create_nothing(mut self) -> Self {
         self.create = false;
         self
     }
 
-    /// How many deliveries may be on their way. 100 where nothing is said.
+    /// Sets the number of unsettled deliveries that each link may have. The default is 100.
     #[must_use]
     pub fn credit(mut self, credit: u32) -> Self {
         self.credit = credit;
@@ -146,28 +148,28 @@ impl Builder {
     ///
     /// # Panics
     ///
-    /// When Proton is not installed.
-    pub fn start(self) -> Peer {
-        let peer = Peer {
+    /// Panics if Proton is not installed: `cargo xtask setup` installs it.
+    pub fn start(self) -> ProtonPeer {
+        let peer = ProtonPeer {
             program: Mutex::default(),
             settings: self,
             port: free_port(),
-            journal: NamedTempFile::new().expect("cannot make a temporary file"),
+            journal: NamedTempFile::new().expect("the system offers a temporary file"),
         };
         peer.launch();
         peer
     }
 }
 
-impl Peer {
-    /// A peer that creates every queue that is sent to.
+impl ProtonPeer {
+    /// Starts a peer that creates a queue for every address to which a client sends.
     pub fn start() -> Self {
         Self::builder().start()
     }
 
-    /// A peer with settings of the test's own.
-    pub fn builder() -> Builder {
-        Builder {
+    /// Returns the default settings, for a test to change.
+    pub fn builder() -> ProtonPeerBuilder {
+        ProtonPeerBuilder {
             queues: Vec::new(),
             bindings: Vec::new(),
             product: None,
@@ -176,60 +178,62 @@ impl Peer {
         }
     }
 
-    /// The port.
+    /// Returns the port on 127.0.0.1.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// The URL, without credentials.
+    /// Returns the URL, without credentials.
     pub fn url(&self) -> String {
         format!("amqp://127.0.0.1:{}", self.port)
     }
 
-    /// Does `fault` to the next deliveries after the next `after`: to so many `times`, or to all until
-    /// it [behaves](Self::behave). Several are done one after the other.
-    pub fn fault(&self, fault: Fault, after: u64, times: Option<u64>) {
-        self.ask(&json!({"do": "fault", "kind": fault, "after": after, "times": times}));
+    /// Lets the next `after` deliveries pass, then inflicts `fault` on the following ones: on `times`
+    /// deliveries, or on all until [`clear_faults`](Self::clear_faults). The peer works through several
+    /// faults in order.
+    pub fn inject(&self, fault: PeerFault, after: u64, times: Option<u64>) {
+        self.request(&json!({"do": "inject", "kind": fault, "after": after, "times": times}));
     }
 
-    /// Forgets every fault. What is held stays so.
-    pub fn behave(&self) {
-        self.ask(&json!({"do": "behave"}));
+    /// Removes every fault. Held deliveries stay held.
+    pub fn clear_faults(&self) {
+        self.request(&json!({"do": "clear_faults"}));
     }
 
-    /// Rejects whatever message has this id.
-    pub fn refuse(&self, id: &str) {
-        self.ask(&json!({"do": "refuse", "id": id}));
+    /// Rejects every message with this id.
+    pub fn reject_id(&self, id: &str) {
+        self.request(&json!({"do": "reject_id", "id": id}));
     }
 
-    /// Settles what is held; returns how many deliveries that were.
-    pub fn settle_held(&self, outcome: Outcome) -> u64 {
-        let settled = self.ask(&json!({"do": "settle_held", "outcome": outcome}));
-        settled.as_u64().expect("a count")
+    /// Settles the held deliveries. Returns their number.
+    pub fn settle_held(&self, outcome: PeerOutcome) -> u64 {
+        let settled = self.request(&json!({"do": "settle_held", "outcome": outcome}));
+        settled.as_u64().expect("the peer returns a count")
     }
 
-    /// Ends a [silence](Fault::Silent).
-    pub fn speak(&self) {
-        self.ask(&json!({"do": "speak"}));
+    /// Ends a [silence](PeerFault::Silent).
+    pub fn end_silence(&self) {
+        self.request(&json!({"do": "end_silence"}));
     }
 
-    /// Deletes a queue, as an operator would while links are attached to it.
+    /// Deletes a queue while clients are attached to it, as an operator can.
     pub fn delete_queue(&self, name: &str) {
-        self.ask(&json!({"do": "delete", "queue": name}));
+        self.request(&json!({"do": "delete_queue", "queue": name}));
     }
 
-    /// What is in a queue, in order; nothing, if there is no such queue.
-    pub fn messages(&self, queue: &str) -> Vec<Received> {
+    /// Returns the messages of a queue, in order. An unknown queue has none.
+    pub fn messages(&self, queue: &str) -> Vec<ProtonMessage> {
         let mut messages = Vec::new();
-        self.ask_each(&json!({"do": "messages", "queue": queue}), |message| {
-            messages.push(serde_json::from_value(message).expect("a message"));
+        self.request_each(&json!({"do": "messages", "queue": queue}), |message| {
+            messages.push(serde_json::from_value(message).expect("the peer describes a message"));
         });
         messages
     }
 
-    /// What it has seen.
-    pub fn state(&self) -> State {
-        serde_json::from_value(self.ask(&json!({"do": "state"}))).expect("a state")
+    /// Returns the events that the peer has counted so far.
+    pub fn state(&self) -> PeerState {
+        let state = self.request(&json!({"do": "state"}));
+        serde_json::from_value(state).expect("the peer describes its state")
     }
 
     /// Ends the process as `kill -9` does.
@@ -237,28 +241,28 @@ impl Peer {
         self.program().take();
     }
 
-    /// Starts it again with what it had accepted; first kills it if it still runs.
+    /// Kills the process if it runs, and starts it again with the messages that it had accepted.
     pub fn restart(&self) {
         self.kill();
         self.launch();
     }
 
-    /// Stops the process in its tracks (SIGSTOP): its connections stay open and say nothing.
+    /// Freezes the process with SIGSTOP. Its connections stay open and silent.
     pub fn freeze(&self) {
         self.signal(Signal::STOP);
     }
 
-    /// Lets a frozen process go on.
+    /// Thaws a frozen process with SIGCONT.
     pub fn thaw(&self) {
         self.signal(Signal::CONT);
     }
 
     fn launch(&self) {
-        let Builder { queues, bindings, product, create, credit } = &self.settings;
+        let ProtonPeerBuilder { queues, bindings, product, create, credit } = &self.settings;
         let product =
             product.as_ref().map(|(name, version)| json!({"name": name, "version": version}));
-        let mut program = Python::start_system(
-            program!("../python/proton_peer.py"),
+        let mut program = PythonProcess::start_system(
+            programs::PEER,
             &json!({
                 "port": self.port,
                 "queues": queues,
@@ -269,37 +273,37 @@ impl Peer {
                 "journal": self.journal.path(),
             }),
         );
-        assert_eq!(program.answer(), json!({"done": "listening"}));
+        assert_eq!(program.receive(), json!({"done": "listening"}));
         *self.program() = Some(program);
     }
 
-    fn ask(&self, request: &Value) -> Value {
-        self.ask_each(request, |_| unreachable!("only messages are many"))
+    fn request(&self, request: &Value) -> Value {
+        self.request_each(request, |_| unreachable!("only `messages` answers with messages"))
     }
 
-    fn ask_each(&self, request: &Value, mut each: impl FnMut(Value)) -> Value {
+    fn request_each(&self, request: &Value, mut each: impl FnMut(Value)) -> Value {
         let mut program = self.program();
-        let program = program.as_mut().expect("the peer does not run");
-        program.ask(request);
+        let program = program.as_mut().expect("the peer runs");
+        program.send(request);
         loop {
-            let mut answer = program.answer();
+            let mut answer = program.receive();
             if let Some(message) = answer.get_mut("message") {
                 each(message.take());
             } else if let Some(done) = answer.get_mut("done") {
                 return done.take();
             } else {
-                panic!("{answer}, doing {request}\n{}", program.said());
+                panic!("the peer answered {request} with {answer}\n{}", program.error_output());
             }
         }
     }
 
     fn signal(&self, signal: Signal) {
         let program = self.program();
-        let id = program.as_ref().expect("the peer does not run").id();
-        kill_process(id, signal).expect("cannot signal the peer");
+        let id = program.as_ref().expect("the peer runs").id();
+        kill_process(id, signal).expect("the peer's process exists");
     }
 
-    fn program(&self) -> MutexGuard<'_, Option<Python>> {
+    fn program(&self) -> MutexGuard<'_, Option<PythonProcess>> {
         self.program.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

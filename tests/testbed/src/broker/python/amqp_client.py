@@ -1,6 +1,7 @@
-"""An AMQP 0-9-1 client that is not ours: does what a request says, one JSON value a line each way.
+"""An AMQP 0-9-1 client on py-amqp, which oslo.messaging depends on.
 
-Runs on py-amqp, which oslo.messaging brings. Bodies travel as base64.
+The client reads requests from standard input and writes answers to standard output, one JSON value
+per line. Bodies travel as base64.
 """
 
 import base64
@@ -9,6 +10,7 @@ import json
 import sys
 
 import amqp
+
 
 def connect(request):
     connection = amqp.Connection(
@@ -29,12 +31,12 @@ def answer(value):
     sys.stdout.write(json.dumps(value) + "\n")
 
 
-def plain(value):
-    """What a field table holds, as JSON."""
+def to_json(value):
+    """Converts a value of a field table to JSON."""
     if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
+        return {key: to_json(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
+        return [to_json(item) for item in value]
     if isinstance(value, datetime.datetime):
         return int(value.replace(tzinfo=datetime.timezone.utc).timestamp())
     if isinstance(value, bytes):
@@ -42,8 +44,9 @@ def plain(value):
     return value
 
 
-def received(message, bodies):
-    properties = {key: plain(value) for key, value in message.properties.items()}
+def describe(message, bodies):
+    """Describes a delivered message as the test crate's `RabbitMqMessage`."""
+    properties = {key: to_json(value) for key, value in message.properties.items()}
     headers = properties.pop("application_headers", None)
     info = message.delivery_info
     return {
@@ -106,35 +109,35 @@ def purge(channel, request):
 def publish(channel, request):
     properties = dict(request["properties"])
     if "headers" in properties:
-        # The library's name for them.
+        # py-amqp has another name for them.
         properties["application_headers"] = properties.pop("headers")
     message = amqp.Message(base64.b64decode(request["body"]), **properties)
     channel.basic_publish(message, exchange=request["exchange"], routing_key=request["routing_key"])
 
 
 def drain(channel, request):
-    """Takes what is ready, until nothing is."""
+    """Takes messages until the queue has none ready."""
     count = 0
-    wanted = 0
+    expected = 0
 
     def on_message(message):
         nonlocal count
         count += 1
-        answer({"message": received(message, request["bodies"])})
-        # Many at once, for each costs as much as a message.
-        if count % 100 == 0 or count >= wanted:
+        answer({"message": describe(message, request["bodies"])})
+        # One acknowledgement per message would double the traffic.
+        if count % 100 == 0 or count >= expected:
             channel.basic_ack(message.delivery_tag, multiple=True)
 
-    # Bodies stay bytes, whatever the content encoding says.
+    # Without this, py-amqp decodes bodies by their content encoding.
     channel.auto_decode = False
     channel.basic_qos(0, 1000, False)
     while True:
         ready = channel.queue_declare(request["name"], passive=True).message_count
         if ready == 0:
             return count
-        wanted = count + ready
+        expected = count + ready
         tag = channel.basic_consume(request["name"], callback=on_message)
-        while count < wanted:
+        while count < expected:
             channel.connection.drain_events(timeout=60)
         channel.basic_cancel(tag)
 

@@ -1,4 +1,4 @@
-"""What the programs on oslo.messaging begin with."""
+"""The common first part of the programs on oslo.messaging."""
 
 import json
 import logging
@@ -11,7 +11,7 @@ from oslo_config import cfg
 
 
 def configuration(options):
-    """Options by group, read from a file as any service's are."""
+    """Writes the options to a file and reads them as a service reads its own."""
     lines = []
     for group, values in options.items():
         lines.append("[%s]" % group)
@@ -25,9 +25,9 @@ def configuration(options):
 
 
 def answer(value):
-    # In one write, for there may be threads.
+    # A single write keeps the lines of several threads apart.
     sys.stdout.write(json.dumps(value) + "\n")
 
 
 logging.basicConfig(level=logging.WARNING)
-ASKED = json.loads(sys.argv[1])
+ARGUMENT = json.loads(sys.argv[1])

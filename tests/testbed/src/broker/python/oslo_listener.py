@@ -1,6 +1,7 @@
-# A notification listener as the documentation of oslo.messaging writes one. Follows oslo_common.py.
+# A notification listener, after the example in oslo.messaging's documentation. This file continues
+# oslo_common.py.
 #
-# Writes what it receives, one JSON value a line, after a first line that says that it listens.
+# The first line of its output is "ready". Then it writes each notification as one line of JSON.
 
 
 class Endpoint:
@@ -28,16 +29,17 @@ def report(priority, ctxt, publisher_id, event_type, payload, metadata):
 
 
 TRANSPORT = oslo_messaging.get_notification_transport(
-    configuration(ASKED["options"]), url=ASKED["url"]
+    configuration(ARGUMENT["options"]), url=ARGUMENT["url"]
 )
 TARGETS = [
-    oslo_messaging.Target(topic=topic, exchange=ASKED["exchange"]) for topic in ASKED["topics"]
+    oslo_messaging.Target(topic=topic, exchange=ARGUMENT["exchange"])
+    for topic in ARGUMENT["topics"]
 ]
 LISTENER = oslo_messaging.get_notification_listener(
     TRANSPORT, TARGETS, [Endpoint()], executor="threading"
 )
 LISTENER.start()
 answer("ready")
-# Whoever wants to know what arrives is gone when this ends.
+# Standard input ends when the test does.
 sys.stdin.read()
 os._exit(0)

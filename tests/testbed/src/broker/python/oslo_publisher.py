@@ -1,17 +1,18 @@
-# Publishes notifications with oslo.messaging, as an OpenStack service does. Follows oslo_common.py.
+# A publisher of notifications, as every OpenStack service has one. This file continues
+# oslo_common.py.
 #
-# Each line it reads is one notification; it answers when oslo.messaging says that it is done, which it
-# also says of what it lost.
+# Each line of its input is one notification. It answers "done" when oslo.messaging returns, even if
+# oslo.messaging has lost the notification.
 
-oslo_messaging.set_transport_defaults(ASKED["exchange"])
+oslo_messaging.set_transport_defaults(ARGUMENT["exchange"])
 TRANSPORT = oslo_messaging.get_notification_transport(
-    configuration(ASKED["options"]), url=ASKED["url"]
+    configuration(ARGUMENT["options"]), url=ARGUMENT["url"]
 )
 NOTIFIER = oslo_messaging.Notifier(
     TRANSPORT,
-    publisher_id=ASKED["publisher_id"],
-    driver=ASKED["driver"],
-    topics=ASKED["topics"],
+    publisher_id=ARGUMENT["publisher_id"],
+    driver=ARGUMENT["driver"],
+    topics=ARGUMENT["topics"],
     retry=0,
 )
 answer("ready")

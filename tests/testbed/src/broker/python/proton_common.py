@@ -1,4 +1,7 @@
-"""What the programs on Qpid Proton share: one JSON value a line each way, and messages in full."""
+"""The common first part of the programs on Qpid Proton.
+
+The programs write one JSON value per line to standard output.
+"""
 
 import base64
 import json
@@ -12,12 +15,12 @@ def answer(value):
 
 
 def symbol_or_none(value):
-    """Proton makes the symbol `None` of one that is absent."""
+    """Converts a symbol to text. Proton represents an absent symbol as the symbol `None`."""
     return None if str(value) == "None" else str(value)
 
 
-def described(message):
-    """Everything that arrived with a message, and its body."""
+def describe(message):
+    """Describes every section of a message as the test crate's `ProtonMessage`."""
     body = message.body
     section = "value"
     if message.inferred and isinstance(body, (bytes, memoryview)):

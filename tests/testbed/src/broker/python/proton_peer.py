@@ -1,7 +1,8 @@
-"""An AMQP 1.0 peer on Qpid Proton: queues, topics, and every outcome and fault on demand.
+"""An AMQP 1.0 peer on Qpid Proton, with queues, topics, and every outcome and fault on demand.
 
-Its argument says where to listen and what there is. Requests come as JSON lines on standard input,
-each is answered with `done` or `failed`, the messages of a queue with a line each before it.
+The argument holds the port, the queues and the bindings. The peer reads requests from standard
+input, one JSON value per line. It answers each with `done` or `failed`. Before the `done` of a
+request for messages, it writes one line per message.
 """
 
 import collections
@@ -14,8 +15,8 @@ from proton._handlers import IOHandler
 from proton.handlers import MessagingHandler
 from proton.reactor import ApplicationEvent, Container, EventInjector
 
-# What the peer says of its faults: as bad for a terminal as a broker can be.
-ON_DEMAND = "on demand\x1b]52;c;aGk=\x07\x1b[31m\x9b31m\u202e\u2028"
+# The text of every error of the peer. It holds control sequences that harm a terminal.
+ERROR_TEXT = "on demand\x1b]52;c;aGk=\x07\x1b[31m\x9b31m\u202e\u2028"
 
 
 class Peer(MessagingHandler):
@@ -25,20 +26,20 @@ class Peer(MessagingHandler):
         self.queues = collections.OrderedDict((name, []) for name in options["queues"])
         self.bindings = options["bindings"]
         self.journal = open(options["journal"], "a+")
-        self.recall()
+        self.read_journal()
         self.faults = []
-        self.refused = set()
+        self.rejected_ids = set()
         self.held = []
         self.links = {}
         self.connections = set()
         self.attached = []
         self.opened = None
         self.deliveries = 0
-        self.may_speak = threading.Event()
-        self.may_speak.set()
+        self.not_silent = threading.Event()
+        self.not_silent.set()
         self.injector = EventInjector()
 
-    # What clients do.
+    # Events of clients.
 
     def on_start(self, event):
         event.container.selectable(self.injector)
@@ -64,7 +65,7 @@ class Peer(MessagingHandler):
     def on_link_opening(self, event):
         link = event.link
         address = link.remote_target.address
-        # The list of capabilities cannot be rewound, only copied.
+        # Reading consumes the list of capabilities, so read it once.
         capabilities = self.capabilities(link.remote_target)
         self.attached.append({"address": address, "capabilities": capabilities})
         if not self.exists(address):
@@ -87,19 +88,19 @@ class Peer(MessagingHandler):
         self.deliveries += 1
         event.link.flow(1)
         link, delivery, message = event.link, event.delivery, event.message
-        fault = self.fault()
+        fault = self.next_fault()
         kind = fault and fault["kind"]
         address = link.remote_target.address
-        if str(message.id) in self.refused:
+        if str(message.id) in self.rejected_ids:
             kind = "reject"
         if kind in (None, "hold") and not self.routes(address, message):
             kind = "release"
         if kind is None:
-            self.take(delivery, address, message)
+            self.accept_message(delivery, address, message)
         elif kind == "hold":
             self.held.append((delivery, address, message))
         elif kind == "reject":
-            delivery.local.condition = Condition("amqp:not-allowed", "rejected " + ON_DEMAND)
+            delivery.local.condition = Condition("amqp:not-allowed", "rejected " + ERROR_TEXT)
             self.settle(delivery, Delivery.REJECTED)
         elif kind == "release":
             self.settle(delivery, Delivery.RELEASED)
@@ -115,8 +116,8 @@ class Peer(MessagingHandler):
         elif kind == "drop":
             self.drop(event.transport)
         elif kind == "silent":
-            self.may_speak.clear()
-            self.may_speak.wait()
+            self.not_silent.clear()
+            self.not_silent.wait()
 
     def on_link_error(self, event):
         print("link", event.link.remote_condition, file=sys.stderr)
@@ -132,7 +133,7 @@ class Peer(MessagingHandler):
         self.connections.discard(event.connection)
         self.held = [held for held in self.held if held[0].connection != event.connection]
 
-    # What becomes of it.
+    # Outcomes and faults.
 
     def exists(self, address):
         return address in self.queues or any(
@@ -140,7 +141,7 @@ class Peer(MessagingHandler):
         )
 
     def routes(self, address, message):
-        """The queues that a message goes to."""
+        """Returns the queues that receive a message."""
         if address in self.queues:
             return [address]
         exchange, _, key = address.partition("/")
@@ -151,12 +152,12 @@ class Peer(MessagingHandler):
             if source == exchange and matches(pattern, key)
         ]
 
-    def take(self, delivery, address, message):
+    def accept_message(self, delivery, address, message):
         for queue in self.routes(address, message):
-            taken = described(message)
-            self.queues.setdefault(queue, []).append(taken)
-            # What was accepted outlives the process.
-            self.journal.write(json.dumps([queue, taken]) + "\n")
+            description = describe(message)
+            self.queues.setdefault(queue, []).append(description)
+            # Accepted messages survive the process.
+            self.journal.write(json.dumps([queue, description]) + "\n")
         self.journal.flush()
         self.settle(delivery, Delivery.ACCEPTED)
 
@@ -165,7 +166,7 @@ class Peer(MessagingHandler):
         delivery.settle()
 
     def end(self, endpoint, condition):
-        endpoint.condition = Condition(condition, ON_DEMAND)
+        endpoint.condition = Condition(condition, ERROR_TEXT)
         endpoint.close()
 
     def drop(self, transport):
@@ -173,8 +174,8 @@ class Peer(MessagingHandler):
         with socket.socket(fileno=handle) as dropped:
             dropped.shutdown(socket.SHUT_RDWR)
 
-    def fault(self):
-        """The fault for the delivery that has just come, if there is one."""
+    def next_fault(self):
+        """Returns the fault for the current delivery, or None."""
         for fault in self.faults:
             if fault["after"] > 0:
                 fault["after"] -= 1
@@ -186,10 +187,10 @@ class Peer(MessagingHandler):
             return fault
         return None
 
-    def recall(self):
+    def read_journal(self):
         self.journal.seek(0)
         for line in self.journal:
-            # The last line may have been cut off; then it was not accepted.
+            # A kill can truncate the last line. Then the peer did not accept its message.
             if line.endswith("\n"):
                 queue, message = json.loads(line)
                 self.queues.setdefault(queue, []).append(message)
@@ -204,13 +205,13 @@ class Peer(MessagingHandler):
             found += [str(item) for item in getattr(value, "elements", [value])]
         return found
 
-    # What the test asks for.
+    # Requests of the test.
 
     def read_requests(self):
         for line in sys.stdin:
             request = json.loads(line)
-            if request["do"] == "speak":
-                self.may_speak.set()
+            if request["do"] == "end_silence":
+                self.not_silent.set()
                 answer({"done": None})
             else:
                 self.injector.trigger(ApplicationEvent("request", subject=request))
@@ -223,27 +224,27 @@ class Peer(MessagingHandler):
         except Exception as error:
             answer({"failed": "%s: %s" % (type(error).__name__, error)})
 
-    def do_fault(self, request):
+    def do_inject(self, request):
         self.faults.append(
             {"kind": request["kind"], "after": request["after"], "times": request["times"]}
         )
 
-    def do_behave(self, _):
+    def do_clear_faults(self, _):
         self.faults.clear()
 
-    def do_refuse(self, request):
-        self.refused.add(request["id"])
+    def do_reject_id(self, request):
+        self.rejected_ids.add(request["id"])
 
     def do_settle_held(self, request):
         held, self.held = self.held, []
         for delivery, address, message in held:
             if request["outcome"] == "accept":
-                self.take(delivery, address, message)
+                self.accept_message(delivery, address, message)
             else:
                 self.settle(delivery, Delivery.RELEASED)
         return len(held)
 
-    def do_delete(self, request):
+    def do_delete_queue(self, request):
         del self.queues[request["queue"]]
         for link in self.links.pop(request["queue"], ()):
             self.end(link, "amqp:resource-deleted")
@@ -266,14 +267,14 @@ class Peer(MessagingHandler):
 
 
 def matches(pattern, key):
-    """Whether a topic exchange's pattern matches a routing key."""
+    """Returns whether the pattern of a topic matches a routing key."""
     if pattern.endswith("#"):
         return key.startswith(pattern[:-1])
     return pattern == key
 
 
-class PatientIO(IOHandler):
-    """Proton 0.37 still looks at the timer of a connection that has just ended."""
+class IgnoreExpiredTimers(IOHandler):
+    """Works around Proton 0.37, which still reads the timer of a connection that has just ended."""
 
     def on_selectable_expired(self, event):
         if event.selectable._transport is not None:
@@ -281,5 +282,5 @@ class PatientIO(IOHandler):
 
 
 container = Container(Peer(json.loads(sys.argv[1])))
-container.global_handler = PatientIO()
+container.global_handler = IgnoreExpiredTimers()
 container.run()

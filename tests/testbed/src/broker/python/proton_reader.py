@@ -1,4 +1,4 @@
-"""Takes messages from a broker over AMQP 1.0, as many as its argument says, a line for each."""
+"""A reader that takes a number of messages from a broker and writes one line for each."""
 
 from proton.handlers import MessagingHandler
 from proton.reactor import Container
@@ -23,11 +23,11 @@ class Reader(MessagingHandler):
             heartbeat=30,
         )
         receiver = event.container.create_receiver(connection, self.options["address"])
-        # No more than that is taken, so nothing is given back.
+        # The credit equals the number of messages, so the broker sends no further ones.
         receiver.flow(self.left)
 
     def on_message(self, event):
-        message = described(event.message)
+        message = describe(event.message)
         if not self.options["bodies"]:
             message["body"] = ""
         answer({"message": message})

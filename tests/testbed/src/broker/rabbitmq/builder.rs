@@ -1,26 +1,46 @@
-//! Settings of a node, and its first start.
+//! The settings of a node before its first start.
 
 use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::sync::atomic::AtomicU32;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, OnceLock};
 
-use super::RabbitMq;
-use super::settings::{Settings, scripts};
-use crate::broker::free_port;
-use crate::broker::sandbox::Sandbox;
+use super::broker::RabbitMq;
+use super::node_settings::{NodeSettings, scripts};
+use crate::ports::free_port;
+use crate::sandbox::Sandbox;
 
-/// Settings of a node that is to be started.
+/// The settings of a node before its first start.
 #[derive(Clone, Debug, Default)]
-pub struct Builder {
+pub struct RabbitMqBuilder {
     plugins: Vec<String>,
+    /// The lines of `rabbitmq.conf`.
     config: String,
     tls: bool,
 }
 
-impl Builder {
+impl RabbitMq {
+    /// Starts a node with default settings. This takes some seconds.
+    pub fn start() -> Self {
+        Self::builder().start()
+    }
+
+    /// Returns the default settings, for a test to change.
+    pub fn builder() -> RabbitMqBuilder {
+        RabbitMqBuilder::default()
+    }
+
+    /// Returns the node that the tests of this process share. Each test creates a virtual host of its
+    /// own with [`vhost`](Self::vhost).
+    ///
+    /// A test that stops, freezes or alarms the node must start its own.
+    pub fn shared() -> &'static Self {
+        SHARED.get_or_init(Self::start)
+    }
+}
+
+impl RabbitMqBuilder {
     /// Enables a plugin.
     #[must_use]
     pub fn plugin(mut self, name: &str) -> Self {
@@ -36,11 +56,11 @@ impl Builder {
         self
     }
 
-    /// Listens for TLS too, on [`RabbitMq::tls_port`], with PEM files: the certificate authorities that
-    /// clients are checked against, the node's own certificate and its key.
+    /// Enables TLS on [`RabbitMq::tls_port`]. The arguments are PEM files: the authorities that sign the
+    /// certificates of clients, the node's certificate, and its key.
     ///
-    /// Clients need no certificate, unless `ssl_options.fail_if_no_peer_cert = true` is
-    /// [configured](Self::config).
+    /// Clients may connect without a certificate, unless the test adds the
+    /// [line](Self::config) `ssl_options.fail_if_no_peer_cert = true`.
     #[must_use]
     pub fn tls(mut self, authorities: &Path, certificate: &Path, key: &Path) -> Self {
         self.tls = true;
@@ -54,17 +74,17 @@ impl Builder {
     ///
     /// # Panics
     ///
-    /// When RabbitMQ is not installed or does not start.
+    /// Panics if RabbitMQ is not installed or does not start. `cargo xtask setup` installs it.
     pub fn start(&self) -> RabbitMq {
-        let broker = self.place(Arc::new(Sandbox::new()), "rabbit", free_port());
+        let broker = self.prepare(Arc::new(Sandbox::new()), "rabbit", free_port());
         broker.launch();
         broker.wait_until_ready();
         broker
     }
 
-    /// Lays out what a node needs on disk.
-    pub(super) fn place(&self, sandbox: Arc<Sandbox>, name: &str, epmd_port: u16) -> RabbitMq {
-        let settings = Settings {
+    /// Writes the files of a node that does not run yet.
+    pub(super) fn prepare(&self, sandbox: Arc<Sandbox>, name: &str, epmd_port: u16) -> RabbitMq {
+        let settings = NodeSettings {
             name: format!("{name}@localhost"),
             directory: sandbox.path().join(name),
             scripts: scripts(),
@@ -73,15 +93,16 @@ impl Builder {
             distribution_port: free_port(),
             epmd_port,
         };
-        self.write(&settings).expect("cannot write to the sandbox");
-        RabbitMq { node: Mutex::default(), settings, vhosts: AtomicU32::new(0), sandbox }
+        self.write_files(&settings).expect("the sandbox is writable");
+        RabbitMq::new(settings, sandbox)
     }
 
-    fn write(&self, settings: &Settings) -> std::io::Result<()> {
+    fn write_files(&self, settings: &NodeSettings) -> std::io::Result<()> {
         let directory = &settings.directory;
         fs::create_dir(directory)?;
 
-        // Nodes that share it may talk to each other. Nothing else is on this machine's loopback.
+        // Nodes with the same cookie may talk to each other. The port is unique on this machine, and
+        // the nodes listen on its loopback interface only.
         let cookie = directory.join(".erlang.cookie");
         fs::write(&cookie, settings.epmd_port.to_string())?;
         fs::set_permissions(&cookie, fs::Permissions::from_mode(0o400))?;
@@ -90,14 +111,17 @@ impl Builder {
         if let Some(port) = settings.tls_port {
             let _ = writeln!(config, "listeners.ssl.default = 127.0.0.1:{port}");
         }
-        config.push_str(CONFIG);
+        config.push_str(COMMON_CONFIG);
         fs::write(directory.join("rabbitmq.conf"), config)?;
         fs::write(directory.join("enabled_plugins"), format!("[{}].", self.plugins.join(",")))
     }
 }
 
-/// For every node.
-const CONFIG: &str = "\
+/// The lines of `rabbitmq.conf` that every node has.
+const COMMON_CONFIG: &str = "\
 # A test machine may be short of disk.
 disk_free_limit.absolute = 10MB
 ";
+
+/// The node of [`RabbitMq::shared`].
+static SHARED: OnceLock<RabbitMq> = OnceLock::new();

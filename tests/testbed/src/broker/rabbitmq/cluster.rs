@@ -1,18 +1,21 @@
-//! Several nodes as one broker.
+//! A cluster of private nodes.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use super::{Builder, RabbitMq, Vhost};
-use crate::broker::sandbox::Sandbox;
-use crate::broker::{free_port, wait_until};
+use super::broker::RabbitMq;
+use super::builder::RabbitMqBuilder;
+use super::erlang::binary_literal;
+use crate::ports::free_port;
+use crate::sandbox::Sandbox;
+use crate::wait::wait_until;
 
-/// Nodes that form a cluster. They end when this is dropped.
+/// Nodes that form a cluster. Dropping it ends all of them.
 #[derive(Debug)]
 pub struct Cluster(Vec<RabbitMq>);
 
 impl Cluster {
-    /// Starts so many nodes, and waits until each knows all others.
+    /// Starts `size` nodes and waits until each of them knows all others.
     pub fn start(size: usize) -> Self {
         let sandbox = Arc::new(Sandbox::new());
         let epmd_port = free_port();
@@ -23,9 +26,9 @@ impl Cluster {
             let node = format!("cluster_formation.classic_config.nodes.{number}");
             let _ = writeln!(config, "{node} = {name}@localhost");
         }
-        let builder = Builder::default().config(&config);
-        let place = |name| builder.place(Arc::clone(&sandbox), name, epmd_port);
-        let nodes: Vec<_> = names.iter().map(|name| place(name)).collect();
+        let builder = RabbitMqBuilder::default().config(&config);
+        let prepare = |name| builder.prepare(Arc::clone(&sandbox), name, epmd_port);
+        let nodes: Vec<_> = names.iter().map(|name| prepare(name)).collect();
 
         nodes.iter().for_each(RabbitMq::launch);
         nodes.iter().for_each(RabbitMq::wait_until_ready);
@@ -34,50 +37,44 @@ impl Cluster {
         cluster
     }
 
-    /// One of the nodes, counted from 0.
+    /// Returns one of the nodes, counted from 0.
     pub fn node(&self, index: usize) -> &RabbitMq {
         &self.0[index]
     }
 
-    /// All nodes.
+    /// Returns all nodes.
     pub fn nodes(&self) -> &[RabbitMq] {
         &self.0
     }
 
-    /// Waits until every node sees all of them running.
+    /// Waits until every node sees all nodes running.
     pub fn wait_until_complete(&self) {
         let size = self.0.len().to_string();
         for node in &self.0 {
-            wait_until("the cluster is complete", || node.eval(RUNNING) == size);
+            wait_until("the cluster is complete", || node.eval(RUNNING_NODES) == size);
         }
     }
 
-    /// The URL of `/` that names every node, hosts separated by commas.
+    /// Returns the URL of the virtual host `/` with the addresses of all nodes, separated by commas.
     pub fn url(&self) -> String {
         let hosts: Vec<_> = self.0.iter().map(|n| format!("127.0.0.1:{}", n.port())).collect();
         format!("amqp://guest:guest@{}/%2F", hosts.join(","))
     }
 
-    /// The node that leads a quorum queue in `/`, as `witness`, which must run, sees it.
+    /// Returns the index of the node that leads a quorum queue in the virtual host `/`. Asks the node
+    /// `witness`, which must run.
     pub fn leader(&self, queue: &str, witness: usize) -> usize {
-        let queue = super::vhost::binary(queue);
+        let queue = binary_literal(queue);
         let leader = self.0[witness].eval(&format!(
             "{{ok, Queue}} = rabbit_amqqueue:lookup(rabbit_misc:r(<<\"/\">>, queue, {queue})),
              [{{leader, Leader}}] = rabbit_quorum_queue:info(Queue, [leader]),
              atom_to_binary(Leader)"
         ));
         let leads = |node: &RabbitMq| node.settings.name == leader;
-        self.0.iter().position(leads).unwrap_or_else(|| panic!("`{leader}` leads the queue"))
+        let position = self.0.iter().position(leads);
+        position.unwrap_or_else(|| panic!("the leader `{leader}` is not a node of this cluster"))
     }
 }
 
-impl Vhost<'_> {
-    /// The same virtual host, on another node of its cluster.
-    #[must_use]
-    pub fn on<'c>(&self, node: &'c RabbitMq) -> Vhost<'c> {
-        Vhost::new(node, self.name().to_owned())
-    }
-}
-
-/// How many nodes run RabbitMQ, as one of them sees it.
-const RUNNING: &str = "length([Node || Node <- [node() | nodes()], rabbit:is_running(Node)])";
+/// An Erlang expression for the number of nodes that run RabbitMQ, as the evaluating node sees it.
+const RUNNING_NODES: &str = "length([Node || Node <- [node() | nodes()], rabbit:is_running(Node)])";

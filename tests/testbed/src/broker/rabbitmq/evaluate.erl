@@ -1,6 +1,6 @@
-%% Evaluates what arrives on standard input, one expression a line, in the node itself.
-%% Costs nothing, where `rabbitmqctl eval` starts another virtual machine.
-%% When its input ends, whoever started the node is gone, and the node goes too.
+%% Evaluates expressions from standard input, one per line, in the node itself.
+%% This takes far less time than `rabbitmqctl eval`, which starts a virtual machine every time.
+%% When the input ends, the test has ended, and the node halts.
 io:setopts(user, [binary, {encoding, latin1}]),
 Answer = fun(Line) ->
     try
@@ -18,7 +18,7 @@ end,
 Loop = fun(Again) ->
     case io:get_line(user, "") of
         Line when is_binary(Line) ->
-            %% What the node prints meanwhile does not end its lines.
+            %% The node may have printed a line without its end.
             io:put_chars(user, [$\n, Answer(Line), $\n]),
             Again(Again);
         _ ->

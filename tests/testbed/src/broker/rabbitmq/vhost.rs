@@ -1,10 +1,13 @@
-//! What is in a virtual host: looking at it, and preparing it, by means that are not ours.
+//! A virtual host: its queues, bindings and messages, through clients independent of the project.
 
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use std::sync::atomic::Ordering;
 
-use super::{RabbitMq, Received};
-use crate::broker::amqp;
+use serde_json::{Value, json};
+
+use super::broker::RabbitMq;
+use super::erlang::binary_literal;
+use super::queue::{QUEUES_EXPRESSION, QueueInfo};
+use crate::broker::amqp_client::{self, RabbitMqMessage};
 
 /// A virtual host of a node.
 #[derive(Clone, Debug)]
@@ -13,129 +16,154 @@ pub struct Vhost<'b> {
     name: String,
 }
 
-impl<'b> Vhost<'b> {
-    pub(super) fn new(broker: &'b RabbitMq, name: String) -> Self {
-        Self { broker, name }
+impl RabbitMq {
+    /// Returns the URL of the virtual host `/`, with user and password.
+    pub fn url(&self) -> String {
+        self.root().url()
     }
 
-    /// Its name, as it is configured; `/` is not escaped.
+    /// Returns the virtual host `/`, which exists from the start.
+    pub fn root(&self) -> Vhost<'_> {
+        Vhost { broker: self, name: "/".to_owned() }
+    }
+
+    /// Creates a virtual host with a new name, on which `guest` has all permissions.
+    pub fn vhost(&self) -> Vhost<'_> {
+        let name = format!("vhost-{}", self.vhosts.fetch_add(1, Ordering::Relaxed));
+        self.eval(&format!(r#"rabbit_vhost:add(<<"{name}">>, <<"test">>)"#));
+        let vhost = Vhost { broker: self, name };
+        vhost.permit("guest", [".*", ".*", ".*"]);
+        vhost
+    }
+}
+
+/// Every method panics if the broker refuses the operation.
+impl<'b> Vhost<'b> {
+    /// Returns the same virtual host on another node of its cluster.
+    #[must_use]
+    pub fn on<'c>(&self, node: &'c RabbitMq) -> Vhost<'c> {
+        Vhost { broker: node, name: self.name.clone() }
+    }
+
+    /// Returns the name. In a URL, a slash in it must be escaped.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The node that it is on.
+    /// Returns the node.
     pub fn broker(&self) -> &'b RabbitMq {
         self.broker
     }
 
-    /// Its URL, with user and password.
+    /// Returns the URL, with user and password.
     pub fn url(&self) -> String {
         let path = self.name.replace('/', "%2F");
         format!("amqp://guest:guest@127.0.0.1:{}/{path}", self.broker.port())
     }
 
-    /// Its URL for TLS, with user and password.
+    /// Returns the URL for TLS, with user and password.
     pub fn tls_url(&self) -> String {
         let path = self.name.replace('/', "%2F");
         format!("amqps://guest:guest@localhost:{}/{path}", self.broker.tls_port())
     }
 
-    /// Every queue, as the node reports it.
+    /// Returns every queue.
     pub fn queues(&self) -> Vec<QueueInfo> {
-        let expression = QUEUES.replace("$VHOST", &self.erlang_name());
+        let expression = QUEUES_EXPRESSION.replace("$VHOST", &self.erlang_name());
         let queues = self.broker.eval(&expression);
         serde_json::from_str(&queues)
-            .unwrap_or_else(|error| panic!("queues not as expected: {error}: {queues}"))
+            .unwrap_or_else(|error| panic!("cannot read the list of queues: {error}: {queues}"))
     }
 
-    /// A queue by its name, if there is one.
+    /// Returns the queue with this name, if it exists.
     pub fn queue(&self, name: &str) -> Option<QueueInfo> {
         self.queues().into_iter().find(|queue| queue.name == name)
     }
 
-    /// How many clients are connected to it.
+    /// Returns the number of client connections.
     pub fn connections(&self) -> usize {
         let name = self.erlang_name();
         let count = format!("length(rabbit_connection_tracking:list({name}))");
         let count = self.broker.eval(&count);
-        count.parse().expect("a count of connections is a number")
+        count.parse().expect("the number of connections is a number")
     }
 
-    /// Lets a user configure, write and read what matches these patterns.
+    /// Permits a user to configure, write and read the resources that match these patterns.
     pub fn permit(&self, user: &str, [configure, write, read]: [&str; 3]) {
-        let arguments = [user, &self.name, configure, write, read, "test"].map(binary).join(", ");
+        let arguments = [user, &self.name, configure, write, read, "test"].map(binary_literal);
         let set = "rabbit_auth_backend_internal:set_permissions";
-        self.broker.eval(&format!("ok = {set}({arguments})"));
+        self.broker.eval(&format!("ok = {set}({})", arguments.join(", ")));
     }
 
-    /// Sets a policy for the queues whose names match.
+    /// Sets a policy for the queues whose names match the pattern `queues`.
     pub fn set_policy(&self, policy: &str, queues: &str, definition: &Value) {
         let vhost = self.erlang_name();
-        let (policy, queues) = (binary(policy), binary(queues));
-        let definition = binary(&definition.to_string());
+        let (policy, queues) = (binary_literal(policy), binary_literal(queues));
+        let definition = binary_literal(&definition.to_string());
         self.broker.eval(&format!(
             "ok = rabbit_policy:parse_set(
                 {vhost}, {policy}, {queues}, {definition}, 0, <<\"queues\">>, <<\"test\">>)"
         ));
     }
 
-    /// Ends a policy.
+    /// Removes a policy.
     pub fn clear_policy(&self, policy: &str) {
-        let (vhost, policy) = (self.erlang_name(), binary(policy));
+        let (vhost, policy) = (self.erlang_name(), binary_literal(policy));
         self.broker.eval(&format!("ok = rabbit_policy:delete({vhost}, {policy}, <<\"test\">>)"));
     }
 
-    /// Declares an exchange. `options`: `durable` and `auto_delete` (false), `arguments` (none).
+    /// Declares an exchange of the type `kind`.
     ///
-    /// # Panics
-    ///
-    /// As everything from here on, when the broker refuses.
+    /// `options` is an object with `durable` and `auto_delete` (default `false`) and `arguments`
+    /// (default none).
     pub fn declare_exchange(&self, name: &str, kind: &str, options: &Value) {
-        self.do_it("declare_exchange", json!({"name": name, "type": kind, "options": options}));
+        let arguments = json!({"name": name, "type": kind, "options": options});
+        self.operate("declare_exchange", arguments);
     }
 
-    /// Declares a queue. `options`: `durable` and `auto_delete` (false), `arguments` (none).
+    /// Declares a queue, with the same `options` as [`declare_exchange`](Self::declare_exchange).
     pub fn declare_queue(&self, name: &str, options: &Value) {
-        self.do_it("declare_queue", json!({"name": name, "options": options}));
+        self.operate("declare_queue", json!({"name": name, "options": options}));
     }
 
     /// Binds a queue to an exchange.
     pub fn bind(&self, queue: &str, exchange: &str, routing_key: &str) {
         let binding = json!({"queue": queue, "exchange": exchange, "routing_key": routing_key});
-        self.do_it("bind", binding);
+        self.operate("bind", binding);
     }
 
-    /// Ends what [`bind`](Self::bind) began.
+    /// Removes a binding.
     pub fn unbind(&self, queue: &str, exchange: &str, routing_key: &str) {
         let binding = json!({"queue": queue, "exchange": exchange, "routing_key": routing_key});
-        self.do_it("unbind", binding);
+        self.operate("unbind", binding);
     }
 
-    /// Deletes a queue, unless something is in it. Whether it is gone.
+    /// Deletes a queue if it is empty. Returns whether it did.
     pub fn delete_queue_if_empty(&self, name: &str) -> bool {
         let request = self.request("delete_queue", json!({"name": name, "if_empty": true}));
-        match amqp::request(&request) {
+        match amqp_client::request(&request) {
             Ok(_) => true,
             Err(reason) if reason.starts_with("PreconditionFailed") => false,
-            Err(reason) => panic!("{reason}, doing {request}"),
+            Err(reason) => panic!("the AMQP client failed: {reason}: {request}"),
         }
     }
 
-    /// Deletes a queue with what is in it.
+    /// Deletes a queue with its messages.
     pub fn delete_queue(&self, name: &str) {
-        self.do_it("delete_queue", json!({"name": name}));
+        self.operate("delete_queue", json!({"name": name}));
     }
 
     /// Deletes an exchange.
     pub fn delete_exchange(&self, name: &str) {
-        self.do_it("delete_exchange", json!({"name": name}));
+        self.operate("delete_exchange", json!({"name": name}));
     }
 
-    /// Publishes, and waits for the broker's confirm. `properties` by their AMQP names.
+    /// Publishes a message and waits for the broker's confirm. `properties` is an object with AMQP's
+    /// names.
     pub fn publish(&self, exchange: &str, routing_key: &str, properties: &Value, body: &[u8]) {
         use base64::Engine as _;
         let body = base64::engine::general_purpose::STANDARD.encode(body);
-        self.do_it(
+        self.operate(
             "publish",
             json!({
                 "exchange": exchange,
@@ -146,31 +174,35 @@ impl<'b> Vhost<'b> {
         );
     }
 
-    /// Takes every message that is ready in a queue, in order.
-    pub fn drain(&self, queue: &str) -> Vec<Received> {
+    /// Takes all ready messages from a queue, in order.
+    pub fn drain(&self, queue: &str) -> Vec<RabbitMqMessage> {
         let mut messages = Vec::new();
         self.drain_each(queue, true, |message| messages.push(message));
         messages
     }
 
-    /// As [`drain`](Self::drain), for more messages than are to be held at once, with or without
-    /// their bodies. Returns how many there were.
-    pub fn drain_each(&self, queue: &str, bodies: bool, each: impl FnMut(Received)) -> u64 {
+    /// Takes all ready messages from a queue, in order, and calls `each` with every one. Returns their
+    /// number.
+    ///
+    /// Without `bodies`, the messages arrive with empty bodies, which saves memory when there are many.
+    pub fn drain_each(&self, queue: &str, bodies: bool, each: impl FnMut(RabbitMqMessage)) -> u64 {
         let request = self.request("drain", json!({"name": queue, "bodies": bodies}));
-        match amqp::request_each(&request, each) {
-            Ok(count) => count.as_u64().expect("draining answers with a count"),
+        match amqp_client::request_each(&request, each) {
+            Ok(count) => count.as_u64().expect("`drain` returns a count"),
             Err(reason) => panic!("cannot drain {queue}: {reason}"),
         }
     }
 
+    /// Returns the name as the literal of an Erlang binary.
     fn erlang_name(&self) -> String {
-        binary(&self.name)
+        binary_literal(&self.name)
     }
 
-    fn do_it(&self, operation: &str, arguments: Value) {
+    /// Runs an operation of the independent client.
+    fn operate(&self, operation: &str, arguments: Value) {
         let request = self.request(operation, arguments);
-        if let Err(reason) = amqp::request(&request) {
-            panic!("{reason}, doing {request}");
+        if let Err(reason) = amqp_client::request(&request) {
+            panic!("the AMQP client failed: {reason}: {request}");
         }
     }
 
@@ -181,45 +213,3 @@ impl<'b> Vhost<'b> {
         arguments
     }
 }
-
-/// A text as Erlang writes a binary.
-pub(super) fn binary(text: &str) -> String {
-    let bytes: Vec<_> = text.bytes().map(|byte| byte.to_string()).collect();
-    format!("<<{}>>", bytes.join(","))
-}
-
-/// A queue, as the node reports it.
-#[derive(Clone, Debug, Deserialize)]
-#[non_exhaustive]
-pub struct QueueInfo {
-    /// Its name.
-    pub name: String,
-    /// `classic` or `quorum`.
-    pub r#type: String,
-    /// Whether it survives a restart of the node.
-    pub durable: bool,
-    /// Whether it goes when its last consumer does.
-    pub auto_delete: bool,
-    /// What it was declared with.
-    pub arguments: Map<String, Value>,
-    /// Messages that are ready or with a consumer. A quorum queue counts them some seconds late.
-    pub messages: u64,
-    /// Who consumes from it.
-    pub consumers: u64,
-}
-
-/// Evaluates to the JSON of all queues of a virtual host.
-const QUEUES: &str = r"
-    rabbit_json:encode([
-        begin
-            #{name := {resource, _, queue, Name}, arguments := Arguments} = Queue = maps:from_list(Info),
-            Queue#{
-                name := Name,
-                arguments := maps:from_list([{Key, Value} || {Key, _, Value} <- Arguments])
-            }
-        end
-        || Info <- rabbit_amqqueue:info_all($VHOST, [
-            name, type, durable, auto_delete, arguments, messages, consumers
-        ])
-    ])
-";

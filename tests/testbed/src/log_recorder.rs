@@ -1,4 +1,4 @@
-//! What is logged while a test runs, to look for what must stand there and what must not.
+//! A recorder of log lines, for tests that assert a warning or the absence of a secret.
 
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,33 +6,34 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tracing::field::{Field, Visit};
 use tracing::span;
 
-/// A subscriber that keeps everything, at every level.
+/// A `tracing` subscriber that keeps every event and every new span, at every level. Clones share
+/// their lines.
 #[derive(Clone, Debug, Default)]
-pub struct Log(Arc<Mutex<Vec<String>>>);
+pub struct LogRecorder(Arc<Mutex<Vec<String>>>);
 
-impl Log {
-    /// The lines so far, `LEVEL target: message and fields`.
+impl LogRecorder {
+    /// Returns the lines recorded so far, each as `LEVEL target: message and fields`.
     pub fn lines(&self) -> Vec<String> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The lines that contain `text`.
-    pub fn with(&self, text: &str) -> Vec<String> {
+    /// Returns the lines that contain `text`.
+    pub fn lines_with(&self, text: &str) -> Vec<String> {
         self.lines().into_iter().filter(|line| line.contains(text)).collect()
     }
 
-    fn push(&self, line: Line) {
+    fn push(&self, line: LogLine) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(line.0);
     }
 }
 
-impl tracing::Subscriber for Log {
+impl tracing::Subscriber for LogRecorder {
     fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
         true
     }
 
     fn new_span(&self, attributes: &span::Attributes<'_>) -> span::Id {
-        let mut line = Line(format!("span {}:", attributes.metadata().name()));
+        let mut line = LogLine(format!("span {}:", attributes.metadata().name()));
         attributes.record(&mut line);
         self.push(line);
         span::Id::from_u64(1)
@@ -44,7 +45,7 @@ impl tracing::Subscriber for Log {
 
     fn event(&self, event: &tracing::Event<'_>) {
         let metadata = event.metadata();
-        let mut line = Line(format!("{} {}:", metadata.level(), metadata.target()));
+        let mut line = LogLine(format!("{} {}:", metadata.level(), metadata.target()));
         event.record(&mut line);
         self.push(line);
     }
@@ -54,11 +55,12 @@ impl tracing::Subscriber for Log {
     fn exit(&self, _: &span::Id) {}
 }
 
-struct Line(String);
+/// One line under construction. It collects the message and the fields of an event.
+struct LogLine(String);
 
-impl Visit for Line {
+impl Visit for LogLine {
     fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
-        // Writing to a string does not fail.
+        // Writing to a `String` never fails.
         let _ = match field.name() {
             "message" => write!(self.0, " {value:?}"),
             name => write!(self.0, " {name}={value:?}"),

@@ -1,7 +1,7 @@
-//! A directory and the processes that run in it, which end together.
+//! A temporary directory and the processes that run in it. Both end together.
 //!
-//! Servers start helpers, and helpers daemons; some leave their process group. What all of them keep
-//! is their environment, so a variable in it marks whoever belongs to a sandbox.
+//! Servers start helpers, helpers start daemons, and some daemons leave their process group. All of
+//! them inherit their environment, so an environment variable marks every process of a sandbox.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -12,10 +12,12 @@ use std::process::{Child, Command, Stdio};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use super::wait_until;
+use crate::wait::wait_until;
 
-/// Ends its processes and removes its directory when it is dropped, or when this process ends in any
-/// other way, be it `kill -9`.
+/// A temporary directory with its processes.
+///
+/// Dropping the sandbox kills the processes and removes the directory. If the current process ends in
+/// another way, even by `kill -9`, a watchdog process does the same.
 #[derive(Debug)]
 pub struct Sandbox {
     directory: TempDir,
@@ -23,17 +25,17 @@ pub struct Sandbox {
 }
 
 impl Sandbox {
-    /// An empty one.
+    /// Creates an empty sandbox and starts its watchdog.
     ///
     /// # Panics
     ///
-    /// When there is no temporary directory or no shell.
-    #[expect(clippy::new_without_default, reason = "it is not a value: it makes a directory")]
+    /// Panics if the system offers no temporary directory or no shell.
+    #[expect(clippy::new_without_default, reason = "creating a sandbox creates a directory")]
     pub fn new() -> Self {
         let directory = tempfile::Builder::new()
             .prefix("notify-test-")
             .tempdir()
-            .expect("cannot make a temporary directory");
+            .expect("the system offers a temporary directory");
         let watchdog = Command::new("/bin/sh")
             .args(["-c", WATCHDOG])
             .arg(mark(directory.path()))
@@ -41,19 +43,20 @@ impl Sandbox {
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
-            // What interrupts the test from the keyboard must not interrupt it.
+            // Ctrl-C interrupts the process group of the test. The watchdog must survive it.
             .process_group(0)
             .spawn()
-            .expect("cannot start a shell");
+            .expect("the system offers a shell");
         Self { directory, watchdog }
     }
 
-    /// Its directory.
+    /// Returns the sandbox's directory.
     pub fn path(&self) -> &Path {
         self.directory.path()
     }
 
-    /// A program that will run in this sandbox, with nothing of the environment of this process.
+    /// Returns a command that runs `program` in this sandbox, with the sandbox's directory as its
+    /// home and its working directory. The program inherits no variable of the current process.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
         command
@@ -67,11 +70,12 @@ impl Sandbox {
         command
     }
 
-    fn end(&self) {
-        wait_until("the processes of a sandbox end", || {
-            let processes = processes(self.path());
+    /// Kills the processes until none is left. A dying process may still start another one.
+    fn kill_processes(&self) {
+        wait_until("the processes of the sandbox end", || {
+            let processes = processes_in(self.path());
             for process in &processes {
-                // It may have ended by itself.
+                // The process may have ended in the meantime.
                 let _ = kill_process(*process, Signal::KILL);
             }
             processes.is_empty()
@@ -81,38 +85,40 @@ impl Sandbox {
 
 impl Drop for Sandbox {
     fn drop(&mut self) {
-        self.end();
-        // Nothing is left to do for it but to remove the directory, which is about to happen here.
+        self.kill_processes();
+        // The watchdog would only remove the directory, and dropping `TempDir` does that.
         let _ = self.watchdog.kill();
         let _ = self.watchdog.wait();
     }
 }
 
-/// The processes that run in the sandbox of this directory.
-pub(crate) fn processes(directory: &Path) -> Vec<Pid> {
+/// Returns the processes that run in the sandbox of `directory`.
+pub(crate) fn processes_in(directory: &Path) -> Vec<Pid> {
     let mark = mark(directory);
-    let belongs = |environment: &PathBuf| {
-        // Those of others cannot be read.
+    let has_mark = |environment: &PathBuf| {
+        // Reading fails for the processes of other users.
         fs::read(environment)
             .is_ok_and(|variables| variables.split(|b| *b == 0).any(|v| v == mark.as_bytes()))
     };
     fs::read_dir("/proc")
-        .expect("cannot read /proc")
+        .expect("the system has /proc")
         .filter_map(|entry| {
             let entry = entry.ok()?;
             let id = entry.file_name().to_str()?.parse().ok()?;
-            belongs(&entry.path().join("environ")).then(|| Pid::from_raw(id))?
+            has_mark(&entry.path().join("environ")).then(|| Pid::from_raw(id))?
         })
         .collect()
 }
 
+/// Returns the environment variable, with its value, that marks the processes of a sandbox.
 fn mark(directory: &Path) -> String {
     format!("{MARK}={}", directory.display())
 }
 
 const MARK: &str = "NOTIFY_SANDBOX";
 
-/// Waits until nobody holds the other end of its input, then does what dropping would have done.
+/// A shell script that waits until the other end of its standard input closes, then kills the marked
+/// processes and removes the directory.
 const WATCHDOG: &str = r#"
 trap '' HUP INT QUIT TERM
 read -r _
@@ -131,27 +137,29 @@ mod tests {
 
     use super::*;
 
+    /// Dropping a sandbox ends daemons too, whatever session they run in.
     #[test]
-    fn what_runs_in_a_sandbox_ends_with_it() {
+    fn dropping_a_sandbox_ends_its_processes() {
         let sandbox = Sandbox::new();
         let directory = sandbox.path().to_owned();
-        // A daemon of a daemon, in a session of its own.
+        // A daemon that starts a daemon, in a session of its own.
         let status = sandbox
             .command("/bin/sh")
             .args(["-c", "setsid sh -c 'sleep 1000 & exec sleep 2000' & "])
             .status()
             .unwrap();
         assert!(status.success());
-        wait_until("both run", || processes(&directory).len() == 2);
+        wait_until("both daemons run", || processes_in(&directory).len() == 2);
 
         drop(sandbox);
-        assert_eq!(processes(&directory), []);
+        assert_eq!(processes_in(&directory), []);
         assert!(!directory.exists());
     }
 
-    /// Run once more as the owner, in a process that can be killed.
+    /// The watchdog cleans up after `kill -9`. The test runs itself again as the owner of a sandbox, in
+    /// a process that it can kill.
     #[test]
-    fn what_runs_in_a_sandbox_ends_when_its_owner_is_killed() {
+    fn killing_the_owner_of_a_sandbox_ends_its_processes() {
         if std::env::var_os("NOTIFY_SANDBOX_OWNER").is_some() {
             let sandbox = Sandbox::new();
             let mut process = sandbox.command("/bin/sleep").arg("1000").spawn().unwrap();
@@ -160,18 +168,18 @@ mod tests {
             return;
         }
         let mut owner = Command::new(std::env::current_exe().unwrap())
-            .args(["--nocapture", "what_runs_in_a_sandbox_ends_when_its_owner_is_killed"])
+            .args(["--nocapture", "killing_the_owner_of_a_sandbox_ends_its_processes"])
             .env("NOTIFY_SANDBOX_OWNER", "yes")
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
         let lines = BufReader::new(owner.stdout.take().unwrap()).lines().map(Result::unwrap);
         let directory = lines.map(PathBuf::from).find(|line| line.is_absolute()).unwrap();
-        wait_until("it runs", || processes(&directory).len() == 1);
+        wait_until("the process in the sandbox runs", || processes_in(&directory).len() == 1);
 
         owner.kill().unwrap();
         owner.wait().unwrap();
-        wait_until("the watchdog ends it", || processes(&directory).is_empty());
+        wait_until("the watchdog ends the process", || processes_in(&directory).is_empty());
         wait_until("the watchdog removes the directory", || !directory.exists());
     }
 }

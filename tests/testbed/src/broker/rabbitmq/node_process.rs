@@ -1,4 +1,4 @@
-//! One run of a node: a process, from its start to its end.
+//! The process of a node, from its start to its end.
 
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, TcpStream};
@@ -7,37 +7,39 @@ use std::sync::{Mutex, PoisonError};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::console::{self, Console};
-use super::settings::Settings;
-use crate::broker::sandbox::Sandbox;
-use crate::broker::wait_until;
+use super::erlang_console::{self, ErlangConsole};
+use super::node_settings::NodeSettings;
+use crate::sandbox::Sandbox;
+use crate::wait::wait_until;
 
+/// One run of a node.
 #[derive(Debug)]
-pub(super) struct Node {
+pub(super) struct NodeProcess {
     process: Mutex<Child>,
     id: Pid,
-    console: Console,
+    console: ErlangConsole,
     port: u16,
 }
 
-impl Node {
-    pub(super) fn launch(sandbox: &Sandbox, settings: &Settings) -> Self {
+impl NodeProcess {
+    /// Starts the process, and does not wait for RabbitMQ.
+    pub(super) fn launch(sandbox: &Sandbox, settings: &NodeSettings) -> Self {
         let errors = File::options()
             .create(true)
             .append(true)
             .open(settings.directory.join("standard-error.log"))
-            .expect("cannot write to the sandbox");
+            .expect("the sandbox is writable");
         let mut process = settings
             .command(sandbox, "rabbitmq-server")
-            // With input allowed, the script becomes the node instead of waiting for it.
+            // With this variable, the start script becomes the node instead of waiting for it.
             .env("RABBITMQ_ALLOW_INPUT", "1")
-            .args(["-noshell", "-eval", console::SOURCE])
+            .args(["-noshell", "-eval", erlang_console::SOURCE])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(errors)
             .spawn()
-            .expect("cannot start RabbitMQ");
-        let console = Console::new(&mut process);
+            .unwrap_or_else(|error| panic!("cannot start RabbitMQ: {error}"));
+        let console = ErlangConsole::new(&mut process);
         let id = Pid::from_child(&process);
         Self { process: Mutex::new(process), id, console, port: settings.port }
     }
@@ -46,55 +48,61 @@ impl Node {
     ///
     /// # Errors
     ///
-    /// Why it never will.
+    /// The reason why the start failed.
     pub(super) fn wait_until_ready(&self) -> Result<(), String> {
-        // It answers at all only when it has started.
+        // The console answers after the start only.
         self.console.evaluate("rabbit:await_startup()")?;
         wait_until("the node listens", || listens(self.port));
         Ok(())
     }
 
+    /// Evaluates an Erlang expression, see [`ErlangConsole::evaluate`].
     pub(super) fn evaluate(&self, expression: &str) -> Result<String, String> {
         self.console.evaluate(expression)
     }
 
+    /// Ends the process with SIGTERM.
     pub(super) fn terminate(&self) {
         self.thaw();
         self.signal(Signal::TERM);
-        wait_until("the node stops", || self.has_ended());
+        wait_until("the node stops", || self.has_exited());
     }
 
+    /// Ends the process with SIGKILL.
     pub(super) fn kill(&self) {
         self.signal(Signal::KILL);
-        wait_until("the node ends", || self.has_ended());
+        wait_until("the node exits", || self.has_exited());
     }
 
+    /// Freezes the process with SIGSTOP.
     pub(super) fn freeze(&self) {
         self.signal(Signal::STOP);
-        wait_until("the node stands still", || self.state() == Some('T'));
+        wait_until("the node is frozen", || self.state() == Some('T'));
     }
 
+    /// Thaws the process with SIGCONT.
     pub(super) fn thaw(&self) {
         self.signal(Signal::CONT);
     }
 
-    /// The letter that the system has for it: `T` when it is stopped.
+    /// Returns the letter of the process state in `/proc`: `T` if the process is stopped.
     fn state(&self) -> Option<char> {
         let status = fs::read_to_string(format!("/proc/{}/stat", self.id)).ok()?;
-        // The name before it may hold anything.
+        // The process name before the state may hold any character.
         status.rsplit_once(") ")?.1.chars().next()
     }
 
-    fn has_ended(&self) -> bool {
+    fn has_exited(&self) -> bool {
         let mut process = self.process.lock().unwrap_or_else(PoisonError::into_inner);
-        process.try_wait().expect("cannot wait for the node").is_some()
+        process.try_wait().expect("the node is a child of this process").is_some()
     }
 
-    /// Its id is its own for as long as nobody has waited for it.
+    /// Sends a signal, unless the process has exited. The system may give the id of an exited process
+    /// to another one.
     fn signal(&self, signal: Signal) {
         let mut process = self.process.lock().unwrap_or_else(PoisonError::into_inner);
-        if process.try_wait().expect("cannot wait for the node").is_none() {
-            kill_process(self.id, signal).expect("cannot signal the node");
+        if process.try_wait().expect("the node is a child of this process").is_none() {
+            kill_process(self.id, signal).expect("the node's process exists");
         }
     }
 }

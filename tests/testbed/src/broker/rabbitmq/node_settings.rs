@@ -1,16 +1,17 @@
-//! What a node keeps through all its restarts: its names, ports and directories.
+//! The settings of a node that survive its restarts: its name, ports and directories.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::broker::sandbox::Sandbox;
+use crate::sandbox::Sandbox;
 
-/// What a node keeps through all its restarts.
+/// The name, ports and directories of a node.
 #[derive(Debug)]
-pub(super) struct Settings {
+pub(super) struct NodeSettings {
     pub(super) name: String,
     pub(super) directory: PathBuf,
+    /// The directory of RabbitMQ's own scripts.
     pub(super) scripts: PathBuf,
     pub(super) port: u16,
     pub(super) tls_port: Option<u16>,
@@ -18,14 +19,14 @@ pub(super) struct Settings {
     pub(super) epmd_port: u16,
 }
 
-impl Settings {
-    /// One of RabbitMQ's programs, with this node's names, ports and directories.
+impl NodeSettings {
+    /// Returns a command that runs one of RabbitMQ's programs with these settings.
     pub(super) fn command(&self, sandbox: &Sandbox, program: &str) -> Command {
         let mut command = sandbox.command(self.scripts.join(program));
         let directory = &self.directory;
         command
             .env("HOME", directory)
-            // There is a file of these settings in the system, for the system's node.
+            // The system's own node has its settings in /etc. This node must not read them.
             .env("RABBITMQ_CONF_ENV_FILE", directory.join("none"))
             .env("RABBITMQ_NODENAME", &self.name)
             .env("RABBITMQ_NODE_IP_ADDRESS", "127.0.0.1")
@@ -45,12 +46,18 @@ impl Settings {
         command
     }
 
+    /// Returns the path of the node's log.
     pub(super) fn log(&self) -> PathBuf {
         self.directory.join("rabbit.log")
     }
 }
 
-/// Where Debian puts RabbitMQ's own scripts. The wrappers in `/usr/sbin` drop the environment.
+/// Returns the directory in which Debian installs RabbitMQ's own scripts. The wrappers in `/usr/sbin`
+/// discard the environment.
+///
+/// # Panics
+///
+/// Panics if RabbitMQ is not installed.
 pub(super) fn scripts() -> PathBuf {
     let installed = Path::new("/usr/lib/rabbitmq/lib");
     fs::read_dir(installed)

@@ -1,19 +1,19 @@
-//! A certificate authority of a test's own.
+//! A certificate authority for one test, and the certificates that it signs.
 
 use std::path::{Path, PathBuf};
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 
-/// Signs whatever it is asked to.
+/// A certificate authority that signs every request.
 #[derive(Debug)]
-pub struct Authority {
+pub struct CertificateAuthority {
     issuer: Issuer<'static, KeyPair>,
-    /// PEM: its own certificate.
+    /// The PEM file with the authority's own certificate.
     pub file: PathBuf,
 }
 
-impl Authority {
-    /// An authority that nobody knows yet.
+impl CertificateAuthority {
+    /// Creates an authority with a new key and writes its certificate to `DIR/NAME.pem`.
     pub fn new(dir: &Path, name: &str) -> Self {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new([]).unwrap();
@@ -24,8 +24,9 @@ impl Authority {
         Self { issuer: Issuer::new(params, key), file }
     }
 
-    /// Certificate and key of a name, as files beside the authority's. They are good until `year`.
-    pub fn identity(&self, name: &str, year: i32) -> (PathBuf, PathBuf) {
+    /// Issues a certificate for `name` that expires on the first day of `year`. Returns the PEM files
+    /// of the certificate and of its key, which lie beside the authority's own file.
+    pub fn issue(&self, name: &str, year: i32) -> (PathBuf, PathBuf) {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new([name.to_owned()]).unwrap();
         params.distinguished_name.push(DnType::CommonName, name);
