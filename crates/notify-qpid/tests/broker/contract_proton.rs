@@ -22,7 +22,10 @@ struct Proton {
 
 impl Proton {
     /// What blocks goes to a thread that may.
-    async fn with<T: Send + 'static>(&self, run: impl FnOnce(&ProtonPeer) -> T + Send + 'static) -> T {
+    async fn with<T: Send + 'static>(
+        &self,
+        run: impl FnOnce(&ProtonPeer) -> T + Send + 'static,
+    ) -> T {
         let peer = Arc::clone(&self.peer);
         tokio::task::spawn_blocking(move || run(&peer)).await.unwrap()
     }
