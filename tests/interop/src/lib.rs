@@ -14,8 +14,8 @@ mod documents {
     mod configuration {}
     #[doc = include_str!("../../../docs/schema.md")]
     mod schema {}
-    #[doc = include_str!("../../../docs/operations.md")]
-    mod operations {}
+    #[doc = include_str!("../../../docs/operators.md")]
+    mod operators {}
     #[doc = include_str!("../../../docs/decisions.md")]
     mod decisions {}
     #[doc = include_str!("../../../docs/rabbitmq.md")]

@@ -1,4 +1,4 @@
-//! A small image service on axum: the example that `docs/embedding.md` explains.
+//! A small image service on axum: the example that `docs/authors.md` explains.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};

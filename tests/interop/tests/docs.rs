@@ -1,73 +1,44 @@
-//! The documentation says what the code does: every table against the types, every snippet in the
-//! program it is taken from, every test that is named.
+//! The documents agree with the code: tables with types, snippets with programs, names with tests,
+//! links with targets.
 
-#![expect(clippy::unwrap_used, reason = "a test may fail as it likes")]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use glance_notify::Config;
 use glance_notify::codec::{NotificationInput, SizeLimits};
 use glance_notify::event::{EventType, json_schema};
 use glance_notify::pipeline::Stats;
 use serde_json::Value;
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
-
-fn read(path: &str) -> String {
-    std::fs::read_to_string(root().join(path)).unwrap()
-}
-
-/// The lines of the section below a heading, as the cells of a table.
-fn rows<'a>(document: &'a str, heading: &str) -> impl Iterator<Item = Vec<&'a str>> {
-    let (_, section) = document.split_once(&format!("{heading}\n")).unwrap();
-    section
-        .lines()
-        .take_while(|line| !line.starts_with('#'))
-        .map(|line| line.split('|').map(str::trim).collect())
-}
-
-/// What is quoted last in each cell of a column, the first being 1.
-fn quoted(document: &str, heading: &str, column: usize) -> Vec<String> {
-    let words = rows(document, heading).filter_map(|row| row.get(column)?.rsplit('`').nth(1));
-    words.map(str::to_owned).collect()
-}
-
-fn sorted(words: impl IntoIterator<Item = impl Into<String>>) -> BTreeSet<String> {
-    words.into_iter().map(Into::into).collect()
-}
-
+/// `docs/schema.md` lists the events and the fields of the generated JSON Schema.
 #[test]
-fn the_tables_of_the_schema_are_those_of_the_types() {
+fn the_schema_lists_every_event_and_field() {
     let document = read("docs/schema.md");
     let schema = json_schema(None);
     let events: Vec<_> = EventType::ALL.iter().map(|event_type| event_type.as_str()).collect();
     assert_eq!(quoted(&document, "## Events", 1), events);
-    for (heading, definition) in
-        [("## Image", "Image"), ("## Sending", "ImageSend"), ("## Task", "Task")]
-    {
+    for (heading, definition) in SCHEMA_TABLES {
         let definition = &schema["$defs"][definition];
         let keys = definition["properties"].as_object().unwrap().keys();
-        assert_eq!(sorted(quoted(&document, heading, 1)), sorted(keys), "{heading}");
+        assert_eq!(set(quoted(&document, heading, 1)), set(keys), "{heading}");
         let required = definition["required"].as_array().unwrap().iter();
         let required = required.map(|key| key.as_str().unwrap());
-        assert_eq!(sorted(quoted(&document, heading, 1)), sorted(required), "{heading}");
+        assert_eq!(set(quoted(&document, heading, 1)), set(required), "{heading}");
     }
     let envelope = &schema["oneOf"][0]["required"];
     let attributes: Vec<_> =
         envelope.as_array().unwrap().iter().map(|key| key.as_str().unwrap()).collect();
-    assert_eq!(sorted(quoted(&document, "# Notifications", 1)), sorted(attributes));
+    assert_eq!(set(quoted(&document, "# Notifications", 1)), set(attributes));
 }
 
-/// Null is allowed where the document says so, and nowhere else.
+/// A field may be null where `docs/schema.md` says "yes", and nowhere else.
 #[test]
-fn the_nulls_of_the_schema_are_those_of_the_types() {
+fn the_schema_marks_every_nullable_field() {
     let document = read("docs/schema.md");
     let schema = json_schema(None);
-    for (heading, definition) in
-        [("## Image", "Image"), ("## Sending", "ImageSend"), ("## Task", "Task")]
-    {
+    for (heading, definition) in SCHEMA_TABLES {
         for row in rows(&document, heading) {
             let [_, key, _, null, ..] = row.as_slice() else { continue };
             let Some(key) = key.split('`').nth(1) else { continue };
@@ -77,9 +48,10 @@ fn the_nulls_of_the_schema_are_those_of_the_types() {
     }
 }
 
+/// `docs/counters.md` explains every field of `Stats`.
 #[test]
 fn every_counter_is_explained() {
-    let document = read("docs/operations.md");
+    let document = read("docs/counters.md");
     let stats = serde_json::to_value(Stats::default()).unwrap();
     let mut counters = Vec::new();
     for (key, value) in stats.as_object().unwrap() {
@@ -90,27 +62,54 @@ fn every_counter_is_explained() {
             _ => counters.push(key.clone()),
         }
     }
-    assert_eq!(sorted(quoted(&document, "## The counters", 1)), sorted(counters));
+    assert_eq!(set(quoted(&document, "## The counters", 1)), set(counters));
 }
 
+/// The snippets of the authors' guide are parts of the service that the tests run.
 #[test]
-fn every_snippet_of_embedding_is_in_the_service() {
-    let document = read("docs/embedding.md");
-    let service = read("tests/interop/src/service.rs");
-    let snippets: Vec<_> = document.split("```rust\n").skip(1).collect();
+fn every_snippet_of_the_authors_guide_is_in_the_service() {
+    let service = read(SERVICE);
+    let document = read(AUTHORS);
+    let snippets: Vec<_> =
+        snippets(&document).into_iter().filter(|s| s.language == "rust").collect();
     assert!(snippets.len() >= 6);
-    for snippet in snippets {
-        let snippet = snippet.split("```").next().unwrap();
-        assert!(service.contains(snippet), "not in tests/interop/src/service.rs:\n{snippet}");
+    for Snippet { text, .. } in snippets {
+        assert!(service.contains(text), "not in {SERVICE}:\n{text}");
     }
 }
 
-/// Every test that `docs/architecture.md` names is there.
+/// Every snippet is compiled, parsed or run by some test.
 #[test]
-fn every_test_that_is_named_exists() {
+fn every_snippet_is_checked() {
+    let doctests = read("tests/interop/src/lib.rs");
+    let commands = read("xtask/src/main.rs");
+    let mut checked = 0;
+    for (path, document) in documents() {
+        for Snippet { language, text } in snippets(&document) {
+            match language.split(',').next().unwrap() {
+                "rust" => assert!(
+                    path == AUTHORS || doctests.contains(&path),
+                    "{path}: a Rust snippet in a document without doctests"
+                ),
+                "toml" => drop(text.parse::<Config>().unwrap_or_else(|e| panic!("{path}: {e}"))),
+                "sh" | "console" => text.lines().for_each(|line| is_known(line, &commands, &path)),
+                // `docs/configuration.md` has one of each; the tests of the facade read them.
+                "ini" if text.contains("[Unit]") || text.contains("[DEFAULT]") => {}
+                "text" => {}
+                other => panic!("{path}: no test checks snippets of the language {other:?}"),
+            }
+            checked += 1;
+        }
+    }
+    assert!(checked > 30, "{checked} snippets found");
+}
+
+/// `docs/architecture.md` names a test for each invariant, and that test exists.
+#[test]
+fn every_invariant_has_its_test() {
     let document = read("docs/architecture.md");
-    let names = quoted(&document, "## Invariants", 2);
-    assert!(names.len() >= 8);
+    let names = quoted(&document, "## Invariants", 3);
+    assert!(names.len() >= 20);
     let sources = sources();
     for name in names {
         let test = name.rsplit("::").next().unwrap();
@@ -120,8 +119,7 @@ fn every_test_that_is_named_exists() {
     }
 }
 
-/// Every fault has a test, and every test that `docs/reliability.md` names is there, and every fault of
-/// the chaos is named.
+/// `docs/reliability.md` names tests for each fault. They exist, and every fault of chaos is named.
 #[test]
 fn every_fault_has_its_tests() {
     let document = read("docs/reliability.md");
@@ -133,7 +131,7 @@ fn every_fault_has_its_tests() {
         let Ok(number) = number.parse::<usize>() else { continue };
         faults.push(number);
         let names: Vec<_> = tests.split('`').skip(1).step_by(2).collect();
-        assert!(!names.is_empty(), "fault {number} is without a test");
+        assert!(!names.is_empty(), "fault {number} has no test");
         for name in names {
             if let Some(fault) = name.strip_prefix("chaos ") {
                 chaos.insert(fault.to_owned());
@@ -148,9 +146,110 @@ fn every_fault_has_its_tests() {
     let catalogue = read("tests/chaos/src/fault.rs");
     let (_, catalogue) = catalogue.split_once("const ALL").unwrap();
     let catalogue = catalogue.split("];").next().unwrap();
-    assert_eq!(chaos, sorted(catalogue.split('"').skip(1).step_by(2)));
+    assert_eq!(chaos, set(catalogue.split('"').skip(1).step_by(2)));
 }
 
+/// The README's first command sends a sample with every event, each valid.
+#[test]
+fn the_sample_of_the_readme_holds_every_event() {
+    assert!(read("README.md").contains("docs/samples/image-lifecycle.jsonl"));
+    let events: BTreeSet<_> = read("docs/samples/image-lifecycle.jsonl")
+        .lines()
+        .map(|line| match NotificationInput::read(line.as_bytes(), &SizeLimits::default()) {
+            Ok(NotificationInput::Body(body)) => body.event_type(),
+            other => panic!("{line}: {other:?}"),
+        })
+        .collect();
+    assert_eq!(events.len(), EventType::ALL.len());
+}
+
+/// Every link of every document leads to a file, and to a heading in it.
+#[test]
+fn every_link_has_a_target() {
+    for (path, document) in documents() {
+        for link in document.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            if link.contains("://") {
+                continue;
+            }
+            let (file, heading) = link.split_once('#').unwrap_or((link, ""));
+            let target = match file {
+                "" => root().join(&path),
+                file => root().join(&path).parent().unwrap().join(file),
+            };
+            assert!(target.exists(), "{path}: no file for the link {link}");
+            if !heading.is_empty() {
+                let text = std::fs::read_to_string(target).unwrap();
+                assert!(anchors(&text).contains(heading), "{path}: no heading for the link {link}");
+            }
+        }
+    }
+}
+
+/// A fenced block of a document.
+struct Snippet<'a> {
+    language: &'a str,
+    text: &'a str,
+}
+
+/// Returns the fenced blocks of a document.
+fn snippets(document: &str) -> Vec<Snippet<'_>> {
+    let blocks = document.split("```").skip(1).step_by(2);
+    let snippet = |block| {
+        let (language, text) = str::split_once(block, '\n').unwrap();
+        Snippet { language, text }
+    };
+    blocks.map(snippet).collect()
+}
+
+/// Panics if a line of a shell snippet runs a program that the documents do not explain, or a
+/// command that xtask does not have.
+fn is_known(line: &str, xtask: &str, path: &str) {
+    let line = line.trim().trim_start_matches("$ ");
+    let words: Vec<&str> = line.split_whitespace().collect();
+    match words.as_slice() {
+        [] => {}
+        ["cargo", "xtask", command, ..] => {
+            assert!(xtask.contains(&format!("(Some(\"{command}\")")), "{path}: {line}");
+        }
+        ["cargo", "run" | "build" | "test" | "install", ..]
+        | ["glance-notify" | "rabbitmqctl" | "qpid-config" | "rabbitmqadmin", ..] => {}
+        // An argument on a line of its own continues the command above it.
+        [word, ..] if word.starts_with('\'') || word.starts_with('-') => {}
+        _ => panic!("{path}: no document explains the command {line:?}"),
+    }
+}
+
+/// Returns the anchors of a document's headings, as GitHub makes them.
+fn anchors(document: &str) -> BTreeSet<String> {
+    let headings = document.lines().filter(|line| line.starts_with('#'));
+    let anchor = |heading: &str| {
+        let text = heading.trim_start_matches('#').trim().to_lowercase();
+        let kept = text.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+        kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+    };
+    headings.map(anchor).collect()
+}
+
+/// Returns the lines of the section below a heading, as the cells of a table.
+fn rows<'a>(document: &'a str, heading: &str) -> impl Iterator<Item = Vec<&'a str>> {
+    let (_, section) = document.split_once(&format!("{heading}\n")).unwrap();
+    section
+        .lines()
+        .take_while(|line| !line.starts_with('#'))
+        .map(|line| line.split('|').map(str::trim).collect())
+}
+
+/// Returns the last word in backticks of each cell of a column. The first column is 1.
+fn quoted(document: &str, heading: &str, column: usize) -> Vec<String> {
+    let words = rows(document, heading).filter_map(|row| row.get(column)?.rsplit('`').nth(1));
+    words.map(str::to_owned).collect()
+}
+
+fn set(words: impl IntoIterator<Item = impl Into<String>>) -> BTreeSet<String> {
+    words.into_iter().map(Into::into).collect()
+}
+
+/// Returns the text of every Rust source of the workspace.
 fn sources() -> String {
     let mut text = String::new();
     let mut open = vec![root().join("crates"), root().join("xtask"), root().join("tests")];
@@ -164,34 +263,33 @@ fn sources() -> String {
     text
 }
 
-/// The sample that the README's first command sends: all eleven events, each valid.
-#[test]
-fn the_sample_of_the_readme_holds_every_event() {
-    assert!(read("README.md").contains("docs/samples/image-lifecycle.jsonl"));
-    let seen: BTreeSet<_> = read("docs/samples/image-lifecycle.jsonl")
-        .lines()
-        .map(|line| match NotificationInput::read(line.as_bytes(), &SizeLimits::default()) {
-            Ok(NotificationInput::Body(body)) => body.event_type(),
-            other => panic!("{line}: {other:?}"),
-        })
-        .collect();
-    assert_eq!(seen.len(), EventType::ALL.len());
-}
-
-/// No document leads nowhere.
-#[test]
-fn every_link_leads_somewhere() {
-    let mut documents = vec![root().join("README.md")];
-    documents
-        .extend(std::fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().path()));
-    for path in documents.iter().filter(|path| path.extension().is_some_and(|e| e == "md")) {
-        let text = std::fs::read_to_string(path).unwrap();
-        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
-            let target = link.split('#').next().unwrap();
-            if !target.is_empty() && !target.contains("://") {
-                let target = path.parent().unwrap().join(target);
-                assert!(target.exists(), "{} leads to {link}", path.display());
+/// Returns every document, with its path from the root.
+fn documents() -> Vec<(String, String)> {
+    let mut documents = Vec::new();
+    for directory in ["", "docs"] {
+        for entry in std::fs::read_dir(root().join(directory)).unwrap() {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            let path = Path::new(directory).join(name).display().to_string();
+            if path.ends_with(".md") {
+                documents.push((path.clone(), read(&path)));
             }
         }
     }
+    documents.sort();
+    documents
 }
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(root().join(path)).unwrap()
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// The headings of `docs/schema.md` and the definitions that their tables describe.
+const SCHEMA_TABLES: [(&str, &str); 3] =
+    [("## Image", "Image"), ("## Sending", "ImageSend"), ("## Task", "Task")];
+
+const AUTHORS: &str = "docs/authors.md";
+const SERVICE: &str = "tests/interop/src/service.rs";

@@ -1,4 +1,4 @@
-//! The service of `docs/embedding.md`, run: what it notifies of, and when.
+//! The service of `docs/authors.md`, run: what it notifies of, and when.
 
 #![expect(clippy::unwrap_used, reason = "a test may fail as it likes")]
 

@@ -278,8 +278,8 @@ fn each_shell_completes_it() {
 #[test]
 fn every_command_of_the_manual_works() {
     let place = Place::new();
-    let manual = include_str!("../../../../docs/operations.md");
-    let (_, section) = manual.split_once("## The spool\n").unwrap();
+    let manual = include_str!("../../../../docs/spool.md");
+    let (_, section) = manual.split_once("## The command `spool`\n").unwrap();
     let block = section.split("```sh\n").nth(1).unwrap().split("```").next().unwrap();
     place.file("notify.toml", "strategy = \"log\"\nlog.file = \"n.log\"\nspool.dir = \"spool\"\n");
     let input = place.file("in.jsonl", line("a").repeat(18));
