@@ -1,4 +1,6 @@
-//! What can be seen of the log without writing a notification, for `glance-notify check`.
+//! The findings of `glance-notify check` about the target of `log`.
+//!
+//! The checks write no notification and leave no file behind.
 
 use std::fs::{self, OpenOptions};
 use std::io;
@@ -10,25 +12,27 @@ use notify_core::transport::Finding;
 use tracing::Level;
 
 use crate::config::{Config, FileConfig};
-use crate::events::TARGET;
-use crate::{error, reopen};
+use crate::error::{display_path, file_error};
+use crate::path::{parent_directory, require_parent_directory, require_regular_file};
+use crate::tracing_events::TARGET;
 
-/// Looks, and leaves nothing behind.
-pub(crate) fn look(config: &Config) -> Vec<Finding> {
+/// Checks the configured target. Blocks on the disk, so call it on a thread of its own.
+pub(crate) fn check(config: &Config) -> Vec<Finding> {
     match config {
-        Config::File(file) => look_at_file(file),
+        Config::File(file) => check_file(file),
         Config::Stdout => vec![Finding::warning(
             "stdout",
             "standard output cannot be synced: delivered means handed over",
         )],
-        Config::Tracing => vec![look_at_subscriber()],
+        Config::Tracing => vec![check_subscriber()],
     }
 }
 
-fn look_at_file(config: &FileConfig) -> Vec<Finding> {
+/// Checks that the file can be appended to, and tells what `delivered` means with this `log.sync`.
+fn check_file(config: &FileConfig) -> Vec<Finding> {
     let mut findings = Vec::new();
-    match can_append(&config.path) {
-        Ok(seen) => findings.push(Finding::good("file", seen)),
+    match describe_file(&config.path) {
+        Ok(description) => findings.push(Finding::good("file", description)),
         Err(error) => findings.push(Finding::bad("file", error)),
     }
     findings.push(if config.sync {
@@ -42,43 +46,52 @@ fn look_at_file(config: &FileConfig) -> Vec<Finding> {
     findings
 }
 
-/// What is there, or would be. An absent file is not created: whoever checks may be another user
-/// than the service, and would own it.
-fn can_append(path: &Path) -> Result<String> {
+/// Describes the file, or the place where it will be.
+///
+/// Does not create a missing file: the check may run as another user than the service, and that user
+/// would own it.
+///
+/// # Errors
+///
+/// The error that the first batch would get.
+fn describe_file(path: &Path) -> Result<String> {
     match fs::metadata(path) {
         Ok(metadata) => {
-            reopen::must_be_regular(path, &metadata)?;
-            OpenOptions::new().read(true).append(true).open(path).map_err(cannot_open(path))?;
+            require_regular_file(path, &metadata)?;
+            OpenOptions::new().read(true).append(true).open(path).map_err(open_error(path))?;
             let (size, mode) = (metadata.len(), metadata.mode() & 0o7777);
-            Ok(format!("{}: {size} bytes, mode {mode:04o}", error::shown(path)))
+            Ok(format!("{}: {size} bytes, mode {mode:04o}", display_path(path)))
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            reopen::must_have_a_directory(path)?;
-            can_create_in(reopen::directory(path)).map_err(cannot_open(path))?;
-            Ok(format!("{}: does not exist yet, can be created", error::shown(path)))
+            require_parent_directory(path)?;
+            probe_directory(parent_directory(path)).map_err(open_error(path))?;
+            Ok(format!("{}: does not exist yet, can be created", display_path(path)))
         }
-        Err(error) => Err(cannot_open(path)(error)),
+        Err(error) => Err(open_error(path)(error)),
     }
 }
 
-/// Creates a file and removes it at once: permission bits alone do not tell.
-fn can_create_in(directory: &Path) -> io::Result<()> {
+/// Creates a file in `directory` and removes it at once, because permission bits alone do not tell
+/// whether that works.
+fn probe_directory(directory: &Path) -> io::Result<()> {
     let probe = directory.join(format!(".glance-notify-check-{}", std::process::id()));
     OpenOptions::new().write(true).create_new(true).open(&probe)?;
     fs::remove_file(probe)
 }
 
-fn cannot_open(path: &Path) -> impl Fn(io::Error) -> notify_core::Error {
-    move |error| error::of_file(path, "cannot be opened for appending", error)
+/// Returns a function that converts an error of opening `path`.
+fn open_error(path: &Path) -> impl Fn(io::Error) -> notify_core::Error {
+    move |error| file_error(path, "cannot be opened for appending", error)
 }
 
-fn look_at_subscriber() -> Finding {
+/// Checks whether the program's subscriber accepts the events of [`TARGET`].
+fn check_subscriber() -> Finding {
     if tracing::enabled!(target: TARGET, Level::INFO) {
-        Finding::good("tracing", format!("the program's subscriber takes events of {TARGET}"))
+        Finding::good("tracing", format!("the program's subscriber accepts events of {TARGET}"))
     } else {
         Finding::warning(
             "tracing",
-            format!("the program has no subscriber that takes INFO events of {TARGET}"),
+            format!("the program has no subscriber that accepts INFO events of {TARGET}"),
         )
     }
 }

@@ -1,4 +1,6 @@
-//! The table `[log]`: where lines go, and whether they are synced.
+//! The table `[log]`: the target, the file and whether to sync it.
+//!
+//! Reading the table opens no file. The first batch does.
 
 use std::path::PathBuf;
 
@@ -6,39 +8,71 @@ use notify_core::config::DriverOptions;
 use notify_core::{Error, ErrorKind, Result};
 use serde::Deserialize;
 
-/// Where notifications are written.
+/// The target that notifications are written to.
+///
+/// ```
+/// use notify_log::{Config, FileConfig, Log};
+///
+/// // A container writes to standard output, a service on a host to a file.
+/// let in_container = true;
+/// let config = if in_container {
+///     Config::Stdout
+/// } else {
+///     Config::File(FileConfig::new("/var/log/glance/notifications.log"))
+/// };
+/// let transport = Log::new(config);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Config {
-    /// `log.target = "file"`, the default.
+    /// `log.target = "file"`, the default: a file.
     File(FileConfig),
     /// `log.target = "stdout"`: the process's standard output, for containers. `log.file` and
-    /// `log.sync` mean nothing then.
+    /// `log.sync` have no effect.
     Stdout,
-    /// `log.target = "tracing"`: events of the target [`TARGET`](crate::TARGET), for whatever
-    /// subscriber the program has. `log.file` and `log.sync` mean nothing then.
+    /// `log.target = "tracing"`: events of the target [`TARGET`](crate::TARGET), for the
+    /// subscriber of the program. `log.file` and `log.sync` have no effect.
     Tracing,
 }
 
 /// A file to append to.
+///
+/// ```
+/// use notify_log::FileConfig;
+///
+/// let config = FileConfig::new("/var/log/glance/notifications.log");
+/// assert!(config.sync);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FileConfig {
-    /// `log.file`: created with mode 0640 where it is missing, in a directory that must exist. It is
-    /// found again by this path after every rotation. Must be readable and writable, and a regular
-    /// file.
+    /// `log.file`: the absolute path.
+    ///
+    /// The transport creates a missing file with the mode 0640 (minus the umask), in a directory
+    /// that must exist. It finds the file by this path again after every rotation. An existing file
+    /// must be a regular file, and the process must be able to read and write it: the last byte
+    /// tells whether another writer stopped in the middle of a line.
     pub path: PathBuf,
-    /// `log.sync`, default true: whether a notification counts as delivered only once it is on the
-    /// disk. Without it a power cut loses what was reported delivered.
+    /// `log.sync`, by default true: whether a notification counts as delivered only when it is on
+    /// the disk. If false, a power cut can lose notifications that were reported delivered.
     pub sync: bool,
 }
 
 impl FileConfig {
-    /// Appends to `path`, and syncs.
+    /// Returns a configuration that appends to `path` and syncs every batch.
+    ///
+    /// Makes a relative path absolute, with the current directory of this moment.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self { path: absolute(path.into()), sync: true }
     }
 
-    /// The same with `log.sync` as given.
+    /// Sets `log.sync`.
+    ///
+    /// ```
+    /// use notify_log::FileConfig;
+    ///
+    /// let unsynced = FileConfig::new("/var/log/glance/notifications.log").sync(false);
+    /// assert!(!unsynced.sync);
+    /// ```
     #[must_use]
     pub fn sync(mut self, sync: bool) -> Self {
         self.sync = sync;
@@ -47,58 +81,86 @@ impl FileConfig {
 }
 
 impl Config {
-    /// Reads the table `[log]`: `file`, `target` and `sync`.
+    /// Reads the table `[log]` with the keys `file`, `target` and `sync`.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`] for an unknown key, a wrong value, or no file where one is needed.
+    /// [`ErrorKind::Config`] for an unknown key, for a value of the wrong kind, and for the target
+    /// `file` without a file.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use notify_core::config::DriverOptions;
+    /// use notify_log::{Config, FileConfig};
+    ///
+    /// let table = serde_json::json!({ "file": "/var/log/notifications.log", "sync": false });
+    /// let options = DriverOptions::new("log", table.as_object().unwrap().clone());
+    /// let file = FileConfig::new("/var/log/notifications.log").sync(false);
+    /// assert_eq!(Config::from_options(options)?, Config::File(file));
+    ///
+    /// let nothing = DriverOptions::new("log", serde_json::Map::new());
+    /// let error = Config::from_options(nothing).unwrap_err();
+    /// assert!(error.to_string().starts_with("`log.file` is missing"));
+    /// # Ok::<(), notify_core::Error>(())
+    /// ```
     pub fn from_options(options: DriverOptions) -> Result<Self> {
-        let table: Table = options.parse()?;
+        let table: LogTable = options.parse()?;
         match table.target {
-            Target::Stdout => Ok(Self::Stdout),
-            Target::Tracing => Ok(Self::Tracing),
-            Target::File => match table.file {
-                None => Err(Error::new(ErrorKind::Config, NO_FILE)),
-                Some(path) if path.is_empty() => Err(Error::new(ErrorKind::Config, NO_FILE)),
-                Some(path) if path.ends_with('/') => Err(Error::new(ErrorKind::Config, DIRECTORY)),
+            LogTarget::Stdout => Ok(Self::Stdout),
+            LogTarget::Tracing => Ok(Self::Tracing),
+            LogTarget::File => match table.file {
+                None => Err(Error::new(ErrorKind::Config, FILE_MISSING)),
+                Some(path) if path.is_empty() => Err(Error::new(ErrorKind::Config, FILE_MISSING)),
+                Some(path) if path.ends_with('/') => {
+                    Err(Error::new(ErrorKind::Config, FILE_IS_DIRECTORY))
+                }
                 Some(path) => Ok(Self::File(FileConfig::new(path).sync(table.sync))),
             },
         }
     }
 }
 
+/// The table `[log]` as it is written.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Table {
+struct LogTable {
+    /// The path, as text: the configuration is TOML, so it is UTF-8.
     file: Option<String>,
+    /// The target; `file` if the table names none.
     #[serde(default)]
-    target: Target,
-    #[serde(default = "yes")]
+    target: LogTarget,
+    /// Whether to sync; true if the table does not say.
+    #[serde(default = "sync_by_default")]
     sync: bool,
 }
 
+/// The words of `log.target`.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum Target {
+enum LogTarget {
     #[default]
     File,
     Stdout,
     Tracing,
 }
 
-fn yes() -> bool {
+/// The default of `log.sync`.
+fn sync_by_default() -> bool {
     true
 }
 
-/// The path as it is meant now: a service that changes its directory later must not start another
+/// Makes a path absolute. Otherwise a service that changes its directory later would start another
 /// file there at the next rotation.
 fn absolute(path: PathBuf) -> PathBuf {
     std::path::absolute(&path).unwrap_or(path)
 }
 
-const NO_FILE: &str =
+/// The error about the target `file` without a path.
+const FILE_MISSING: &str =
     "`log.file` is missing: name the file to append to, or set `log.target = \"stdout\"`";
-const DIRECTORY: &str = "`log.file` ends in a slash: name a file";
+/// The error about a path that can only be a directory.
+const FILE_IS_DIRECTORY: &str = "`log.file` ends in a slash: name a file";
 
 #[cfg(test)]
 mod tests {
@@ -107,13 +169,15 @@ mod tests {
 
     use super::*;
 
+    /// Reads a table as the facade does.
     fn read(table: serde_json::Value) -> Result<Config> {
-        let serde_json::Value::Object(table) = table else { panic!("a table") };
+        let serde_json::Value::Object(table) = table else { panic!("not a table") };
         Config::from_options(DriverOptions::new("log", table))
     }
 
+    /// Only an explicit `sync = false` gives up durability.
     #[test]
-    fn a_file_is_synced_unless_told_otherwise() {
+    fn syncs_a_file_by_default() {
         let config = FileConfig::new("/var/log/n.log");
         assert_eq!(read(json!({"file": "/var/log/n.log"})).unwrap(), Config::File(config.clone()));
         assert_eq!(
@@ -122,21 +186,24 @@ mod tests {
         );
     }
 
+    /// A later change of the current directory does not move the log.
     #[test]
-    fn a_relative_path_is_bound_to_the_directory_of_now() {
+    fn resolves_a_relative_path_at_once() {
         let Config::File(config) = read(json!({"file": "n.log"})).unwrap() else { panic!() };
         assert_eq!(config.path, std::env::current_dir().unwrap().join("n.log"));
     }
 
+    /// `log.file` may stay in the configuration while another target is in use.
     #[test]
     fn the_other_targets_need_no_file() {
         assert_eq!(read(json!({"target": "stdout"})).unwrap(), Config::Stdout);
         assert_eq!(read(json!({"target": "tracing", "file": "x"})).unwrap(), Config::Tracing);
     }
 
+    /// Every error names the option to change.
     #[test]
-    fn what_is_wrong_is_named() {
-        for (table, named) in [
+    fn errors_name_the_option() {
+        for (table, expected) in [
             (json!({}), "`log.file` is missing"),
             (json!({"file": ""}), "`log.file` is missing"),
             (json!({"file": "logs/"}), "`log.file` ends in a slash"),
@@ -147,7 +214,7 @@ mod tests {
         ] {
             let error = read(table).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Config);
-            assert!(error.to_string().contains(named), "{error}");
+            assert!(error.to_string().contains(expected), "{error}");
         }
     }
 }

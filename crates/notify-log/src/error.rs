@@ -1,4 +1,6 @@
-//! What the system says about the log, as the contract's errors.
+//! Errors about `log.file`, in terms of the option that you can change.
+//!
+//! Every message here names the option and the path. It never holds a notification.
 
 use std::io;
 use std::path::Path;
@@ -6,25 +8,29 @@ use std::path::Path;
 use notify_core::redact::printable;
 use notify_core::{Error, ErrorKind};
 
-/// An error about `log.file`. `what` says what could not be done; the kind follows from the cause.
-pub(crate) fn of_file(path: &Path, what: &str, error: io::Error) -> Error {
-    Error::new(ErrorKind::of_file(&error), about(path, what)).with_source(error)
+/// Returns an error about an operation on `log.file` that the system refused.
+///
+/// `problem` completes the sentence that the path begins: "cannot be synced". The kind follows from
+/// `error`, as [`ErrorKind::of_file`] documents: a full disk is [`ErrorKind::Full`], a path that can
+/// never be a file is [`ErrorKind::Config`].
+pub(crate) fn file_error(path: &Path, problem: &str, error: io::Error) -> Error {
+    Error::new(ErrorKind::of_file(&error), file_message(path, problem)).with_source(error)
 }
 
-/// A `log.file` that cannot work as it is configured.
-pub(crate) fn config(path: &Path, what: &str) -> Error {
-    Error::new(ErrorKind::Config, about(path, what))
+/// Returns an error about a `log.file` that cannot work until you change the configuration.
+pub(crate) fn config_error(path: &Path, problem: &str) -> Error {
+    Error::new(ErrorKind::Config, file_message(path, problem))
 }
 
-/// The path is what the operator wrote and needs to see.
-pub(crate) fn about(path: &Path, what: &str) -> String {
-    format!("`log.file`: {} {what}", shown(path))
+/// Returns the text of an error: the option, the path that you configured, and the problem.
+pub(crate) fn file_message(path: &Path, problem: &str) -> String {
+    format!("`log.file`: {} {problem}", display_path(path))
 }
 
-/// A path, safe to show.
-pub(crate) fn shown(path: &Path) -> String {
-    printable(&path.to_string_lossy(), PATH_CHARS).to_string()
+/// Escapes control characters in a path, so that logs and terminals show it without harm.
+pub(crate) fn display_path(path: &Path) -> String {
+    printable(&path.to_string_lossy(), MAX_PATH_CHARS).to_string()
 }
 
-/// The longest path that Linux takes (`PATH_MAX`).
-const PATH_CHARS: usize = 4096;
+/// The longest path that Linux accepts (`PATH_MAX`).
+const MAX_PATH_CHARS: usize = 4096;

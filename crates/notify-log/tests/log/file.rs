@@ -1,4 +1,5 @@
-//! A file in peace: lazily opened, appended to line by line, refused where it is none.
+//! An undisturbed file: opened by the first batch, appended to line by line, and rejected if it is
+//! not a regular file.
 
 use std::fs;
 use std::future::Future as _;
@@ -17,8 +18,9 @@ use serde_json::json;
 
 use crate::support::{attempt, content, deliver, log, messages, text};
 
+/// A configured but unused transport leaves no trace on the disk.
 #[tokio::test]
-async fn nothing_is_touched_before_the_first_batch() {
+async fn opens_nothing_before_the_first_batch() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("n.log");
     let table = json!({"file": path, "sync": true}).as_object().unwrap().clone();
@@ -33,16 +35,18 @@ async fn nothing_is_touched_before_the_first_batch() {
     log.close().await.unwrap();
 }
 
+/// Other users cannot read the notifications in a new file.
 #[tokio::test]
-async fn a_new_file_is_for_owner_and_group() {
+async fn a_new_file_is_private_to_owner_and_group() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("n.log");
     deliver(&mut log(&path), &messages(1, 0..1)).await;
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777 & !0o640, 0);
 }
 
+/// A restart of the service keeps the lines that are in the file.
 #[tokio::test]
-async fn an_existing_file_is_appended_to() {
+async fn appends_to_an_existing_file() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("n.log");
     fs::write(&path, "before\n").unwrap();
@@ -51,8 +55,10 @@ async fn an_existing_file_is_appended_to() {
     assert_eq!(content(&path), format!("before\n{}", text(&messages)));
 }
 
+/// A partial line of another writer spoils none of ours: it gets its newline first, at the first
+/// write and at every later one.
 #[tokio::test]
-async fn a_line_that_somebody_cut_is_not_continued() {
+async fn starts_a_new_line_after_a_partial_line() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("n.log");
     fs::write(&path, "{\"message_id\":\"6b9d").unwrap();
@@ -67,8 +73,10 @@ async fn a_line_that_somebody_cut_is_not_continued() {
     assert_eq!(content(&path), format!("{first}cut again\n{}", text(&messages[2..])));
 }
 
+/// Each kind of unusable path gives a permanent error that tells what to change, both from `send`
+/// and from `check`. None of them blocks.
 #[tokio::test]
-async fn what_is_no_file_is_refused() {
+async fn rejects_paths_that_are_not_regular_files() {
     let dir = tempfile::tempdir().unwrap();
     let fifo = dir.path().join("fifo");
     assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
@@ -78,7 +86,7 @@ async fn what_is_no_file_is_refused() {
     let file = dir.path().join("file");
     fs::write(&file, "").unwrap();
 
-    for (path, named) in [
+    for (path, expected) in [
         (dir.path().to_owned(), "is a directory: name a file in it"),
         (fifo, "set `log.target = \"stdout\"`"),
         (socket, "set `log.target = \"stdout\"`"),
@@ -93,12 +101,13 @@ async fn what_is_no_file_is_refused() {
         assert_eq!(error.kind(), ErrorKind::Config, "{error:?}");
         assert_eq!(error.outcome(), Outcome::NotSent);
         assert!(error.to_string().starts_with("`log.file`: "), "{error}");
-        assert!(error.to_string().contains(named), "{error}");
+        assert!(error.to_string().contains(expected), "{error}");
         let findings = log.check().await.unwrap();
         assert!(matches!(findings[0].state, FindingState::Bad(_)), "{path:?}: {findings:?}");
     }
 }
 
+/// Cancel safety: after a dropped `send`, the next one delivers, and the lines stay in order.
 #[tokio::test]
 async fn a_dropped_send_leaves_the_log_usable() {
     let dir = tempfile::tempdir().unwrap();
@@ -107,20 +116,21 @@ async fn a_dropped_send_leaves_the_log_usable() {
     let messages = messages(1, 0..6);
     deliver(&mut log, &messages[..2]).await;
 
-    // Another process that holds the lock is as good as a slow disk.
+    // A lock that another process holds delays the writer as a slow disk does.
     let other = fs::File::open(&path).unwrap();
     other.lock().unwrap();
     {
-        let mut sink = |_: Settlements<'_>| panic!("nothing can be settled yet");
+        let mut sink = |_: Settlements<'_>| panic!("settled a batch that is not written");
         let mut batch = Batch::new(&messages[2..4], &mut sink);
         let send = pin!(log.send(&mut batch));
         assert!(send.poll(&mut Context::from_waker(Waker::noop())).is_pending());
     }
     other.unlock().unwrap();
     deliver(&mut log, &messages[4..]).await;
-    assert_eq!(content(&path), text(&messages), "also what nobody waited for was written");
+    assert_eq!(content(&path), text(&messages), "the batch of the dropped send is written too");
 }
 
+/// `close` waits until the file is closed; a drop closes it soon after.
 #[tokio::test]
 async fn close_and_drop_release_the_file() {
     let dir = tempfile::tempdir().unwrap();
@@ -145,29 +155,31 @@ async fn close_and_drop_release_the_file() {
     assert_eq!(content(&path), text(&messages(1, 0..2)));
 }
 
-/// How often this process has `path` open.
+/// Returns the number of descriptors of this process that have `path` open.
 fn open_files(path: &Path) -> usize {
     let open = fs::read_dir("/proc/self/fd").unwrap();
     open.filter(|fd| fs::read_link(fd.as_ref().unwrap().path()).is_ok_and(|target| target == path))
         .count()
 }
 
+/// `glance-notify check` describes a missing and an existing file, and neither creates nor changes
+/// one.
 #[tokio::test]
-async fn check_looks_and_leaves_nothing_behind() {
+async fn check_leaves_nothing_behind() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("n.log");
     let mut log = Log::new(Config::File(FileConfig::new(&path)));
-    let [file, sync] = &log.check().await.unwrap()[..] else { panic!("two findings") };
-    assert!(matches!(&file.state, FindingState::Good(seen) if seen.contains("does not exist yet")));
+    let [file, sync] = &log.check().await.unwrap()[..] else { panic!("expected two findings") };
+    assert!(matches!(&file.state, FindingState::Good(text) if text.contains("does not exist yet")));
     assert!(matches!(sync.state, FindingState::Good(_)));
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
 
     fs::write(&path, "12345").unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
     let mut log = crate::support::log(&path);
-    let [file, sync] = &log.check().await.unwrap()[..] else { panic!("two findings") };
-    let FindingState::Good(seen) = &file.state else { panic!("{file:?}") };
-    assert!(seen.ends_with("n.log: 5 bytes, mode 0600"), "{seen}");
+    let [file, sync] = &log.check().await.unwrap()[..] else { panic!("expected two findings") };
+    let FindingState::Good(text) = &file.state else { panic!("{file:?}") };
+    assert!(text.ends_with("n.log: 5 bytes, mode 0600"), "{text}");
     assert!(matches!(&sync.state, FindingState::Warning(cost) if cost.contains("power cut")));
     assert_eq!(content(&path), "12345");
 }

@@ -1,5 +1,4 @@
-//! The strategy `log` on real files: what is promised when files, disks, processes and readers
-//! behave as they do.
+//! Tests of the strategy `log` on real files, disks, processes and pipes.
 
 #![expect(
     clippy::exit,
@@ -7,7 +6,7 @@
     clippy::panic,
     clippy::print_stdout,
     clippy::unwrap_used,
-    reason = "a test may fail as it likes; clippy sees only the functions marked as tests"
+    reason = "a test may fail in any way; clippy exempts only functions marked as tests"
 )]
 
 mod access;

@@ -1,4 +1,5 @@
-//! The file is renamed, deleted, replaced: the next line is where the path says.
+//! Rotations: after another program renames, deletes or replaces the file, the next line goes to the
+//! file that the path names.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,10 +9,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use notify_core::{ErrorKind, Outcome};
 use notify_log::{Config, FileConfig, Log};
 
-use crate::support::{Seen, attempt, content, deliver, log, messages, text, whole_lines};
+use crate::support::{
+    EventRecorder, attempt, complete_lines, content, deliver, log, messages, text,
+};
 
+/// `logrotate` with `create`: the next line goes to the new file.
 #[tokio::test]
-async fn renamed_and_created_anew() {
+async fn follows_a_rename_with_a_new_file() {
     let dir = tempfile::tempdir().unwrap();
     let (path, old) = (dir.path().join("n.log"), dir.path().join("n.log.1"));
     let mut log = log(&path);
@@ -24,8 +28,9 @@ async fn renamed_and_created_anew() {
     assert_eq!(content(&path), text(&messages[2..]));
 }
 
+/// `logrotate` with `nocreate`: the transport creates the new file.
 #[tokio::test]
-async fn renamed_and_not_created() {
+async fn creates_the_file_after_a_rename() {
     let dir = tempfile::tempdir().unwrap();
     let (path, old) = (dir.path().join("n.log"), dir.path().join("n.log.1"));
     let mut log = Log::new(Config::File(FileConfig::new(&path)));
@@ -37,25 +42,26 @@ async fn renamed_and_not_created() {
     assert_eq!(content(&path), text(&messages[2..]));
 }
 
-/// What an operator chose is told once, not once a day.
+/// The warning about `log.sync = false` appears once per transport, not once per rotation.
 #[tokio::test]
-async fn that_nothing_is_synced_is_told_once_however_often_it_rotates() {
+async fn warns_once_that_sync_is_off() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("n.log");
-    let seen = Seen::of("notify_log::reopen");
-    let _subscribed = tracing::subscriber::set_default(seen.clone());
+    let recorder = EventRecorder::new("notify_log::log_file");
+    let _subscribed = tracing::subscriber::set_default(recorder.clone());
     let mut log = log(&path);
     for message in messages(1, 0..3) {
         deliver(&mut log, &[message]).await;
         fs::remove_file(&path).unwrap();
     }
-    let events = seen.events();
+    let events = recorder.events();
     assert_eq!(events.len(), 1, "{events:?}");
     assert!(events[0].1.starts_with("log.sync is off"), "{events:?}");
 }
 
+/// A deleted file comes back with the next line.
 #[tokio::test]
-async fn deleted() {
+async fn creates_a_deleted_file_again() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("n.log");
     let mut log = log(&path);
@@ -66,8 +72,9 @@ async fn deleted() {
     assert_eq!(content(&path), text(&messages[2..]));
 }
 
+/// A truncated file continues at offset 0, as with `copytruncate`.
 #[tokio::test]
-async fn truncated_in_place() {
+async fn continues_at_the_start_of_a_truncated_file() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("n.log");
     let mut log = log(&path);
@@ -75,11 +82,12 @@ async fn truncated_in_place() {
     deliver(&mut log, &messages[..2]).await;
     fs::write(&path, "").unwrap();
     deliver(&mut log, &messages[2..]).await;
-    assert_eq!(content(&path), text(&messages[2..]), "no hole and no empty line before it");
+    assert_eq!(content(&path), text(&messages[2..]), "no hole and no empty line comes first");
 }
 
+/// A missing directory is an error that names the directory. The transport recovers when it is back.
 #[tokio::test]
-async fn a_directory_that_is_gone_is_named_until_it_is_back() {
+async fn names_a_missing_directory_until_it_is_back() {
     let dir = tempfile::tempdir().unwrap();
     let logs = dir.path().join("logs");
     let path = logs.join("n.log");
@@ -96,8 +104,9 @@ async fn a_directory_that_is_gone_is_named_until_it_is_back() {
     assert_eq!(content(&path), text(&messages[2..]));
 }
 
+/// A link that an operator points to another file every day works like a rename.
 #[tokio::test]
-async fn a_symbolic_link_that_is_swapped_is_followed() {
+async fn follows_a_swapped_symbolic_link() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("n.log");
     let (monday, tuesday) = (dir.path().join("monday"), dir.path().join("tuesday"));
@@ -113,10 +122,10 @@ async fn a_symbolic_link_that_is_swapped_is_followed() {
     assert_eq!(content(&tuesday), text(&messages[2..]));
 }
 
-/// The file is taken away at any moment of a write, read at once and deleted, as a rotation that
-/// compresses does. Nothing that was accepted may be missing.
+/// Another thread moves the file at any moment of a write, reads it at once and deletes it, as a
+/// rotation with compression does. It finds every accepted line.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_file_that_is_taken_away_while_it_is_written_loses_nothing() {
+async fn a_rotation_during_a_write_loses_nothing() {
     const ROTATIONS: usize = 40;
     let dir = tempfile::tempdir().unwrap();
     let (path, old) = (dir.path().join("n.log"), dir.path().join("n.log.1"));
@@ -144,7 +153,7 @@ async fn a_file_that_is_taken_away_while_it_is_written_loses_nothing() {
                 let attempt = runtime.block_on(attempt(&mut log, &batch));
                 match attempt.result {
                     Ok(()) => sent += 50,
-                    // Replaced too often during one attempt: to be sent again.
+                    // Another rotation followed too soon for one attempt. Send the batch again.
                     Err(error) => assert!(error.is_transient(), "{error:?}"),
                 }
             }
@@ -152,6 +161,6 @@ async fn a_file_that_is_taken_away_while_it_is_written_loses_nothing() {
         found.extend(rotating.join().unwrap());
     });
     found.extend(fs::read(&path).unwrap_or_default());
-    let numbers: BTreeSet<u32> = whole_lines(&found).map(|(_, number)| number).collect();
+    let numbers: BTreeSet<u32> = complete_lines(&found).map(|(_, number)| number).collect();
     assert_eq!(numbers, (0..sent).collect());
 }

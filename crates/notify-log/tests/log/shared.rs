@@ -1,4 +1,4 @@
-//! Several processes on one file while `logrotate` takes it away and compresses it.
+//! Several processes append to one file while `logrotate` moves and compresses it.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,10 +9,11 @@ use std::time::Duration;
 use notify_core::Notifier;
 use notify_testbed::role_process::{role, role_process};
 
-use crate::support::{log, notification, whole_lines};
+use crate::support::{complete_lines, log, notification};
 
+/// Four processes with 200 000 messages lose and tear no line under constant rotation.
 #[test]
-fn four_processes_and_logrotate_lose_and_tear_nothing() {
+fn four_processes_and_logrotate_lose_no_line() {
     if let Some(role) = role() {
         let (series, path) = role.split_once(' ').unwrap();
         return write(series.parse().unwrap(), Path::new(path));
@@ -25,7 +26,7 @@ fn four_processes_and_logrotate_lose_and_tear_nothing() {
     let directives = "rotate 10000\ncompress\nmissingok\nnocreate\n";
     fs::write(&conf, format!("{} {{\n{directives}}}\n", path.display())).unwrap();
 
-    let name = "shared::four_processes_and_logrotate_lose_and_tear_nothing";
+    let name = "shared::four_processes_and_logrotate_lose_no_line";
     let mut processes: Vec<Child> = (0..PROCESSES)
         .map(|series| {
             role_process(&[], name, &format!("{series} {}", path.display())).spawn().unwrap()
@@ -36,9 +37,8 @@ fn four_processes_and_logrotate_lose_and_tear_nothing() {
         let state = dir.path().join("state");
         let mut logrotate = Command::new("logrotate");
         logrotate.arg("--force").arg("--state").args([&state, &conf]);
-        let output = logrotate.output().expect("logrotate: run `cargo xtask setup`");
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{said}");
+        let output = logrotate.output().expect("no logrotate: run `cargo xtask setup`");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         rotations += 1;
         std::thread::sleep(Duration::from_millis(50));
     }
@@ -49,7 +49,7 @@ fn four_processes_and_logrotate_lose_and_tear_nothing() {
     let (mut found, mut files) = (BTreeMap::<_, u32>::new(), 0);
     for file in fs::read_dir(&logs).unwrap() {
         files += 1;
-        for line in whole_lines(&unpack(&file.unwrap().path())) {
+        for line in complete_lines(&unpack(&file.unwrap().path())) {
             *found.entry(line).or_default() += 1;
         }
     }
@@ -58,9 +58,10 @@ fn four_processes_and_logrotate_lose_and_tear_nothing() {
     let sent = (0..PROCESSES).flat_map(|series| (0..MESSAGES).map(move |n| (series, n)));
     let missing: Vec<_> = sent.filter(|sent| !found.contains_key(sent)).collect();
     assert!(missing.is_empty(), "{} missing: {missing:?}", missing.len());
-    assert!(files > 3, "nothing was rotated");
+    assert!(files > 3, "logrotate rotated nothing");
 }
 
+/// Sends the messages of one series through a notifier, and checks its account.
 fn write(series: u32, path: &Path) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let (notifier, worker) = Notifier::builder(log(path)).build().unwrap();
@@ -75,6 +76,7 @@ fn write(series: u32, path: &Path) {
     assert_eq!(worker.join().unwrap().delivered, stats.delivered);
 }
 
+/// Reads a log file, compressed or not.
 fn unpack(path: &Path) -> Vec<u8> {
     if path.extension().is_some_and(|extension| extension == "gz") {
         let output = Command::new("gzip").args(["-d", "-c"]).arg(path).output().unwrap();
@@ -85,5 +87,7 @@ fn unpack(path: &Path) -> Vec<u8> {
     }
 }
 
+/// The number of processes that write.
 const PROCESSES: u32 = 4;
+/// The number of messages that each process sends.
 const MESSAGES: u32 = 50_000;

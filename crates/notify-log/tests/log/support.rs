@@ -1,4 +1,4 @@
-//! What the tests share: messages, batches, and what a program logs.
+//! Helpers that the tests share: messages, attempts, and a recorder of log events.
 
 use std::fs;
 use std::path::Path;
@@ -11,12 +11,12 @@ use notify_log::{Config, FileConfig, Log};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Metadata, Subscriber, span};
 
-/// The strategy `log` on one file, unsynced: what is tested is not the disk.
+/// Returns a transport to one file, without syncing: most tests are not about the disk.
 pub(crate) fn log(path: &Path) -> Log {
     Log::new(Config::File(FileConfig::new(path).sync(false)))
 }
 
-/// Notification `number` of series `series`, with a payload of at least `size` bytes.
+/// Returns notification `number` of series `series`, with a payload of at least `size` bytes.
 pub(crate) fn notification(series: u32, number: u32, size: usize) -> Notification {
     let text = format!("{series} {number} {}", "x".repeat(size));
     let json = format!(
@@ -27,18 +27,18 @@ pub(crate) fn notification(series: u32, number: u32, size: usize) -> Notificatio
     Notification::from_json(json.as_bytes()).unwrap()
 }
 
-/// The same, encoded.
+/// Returns the same notification, encoded.
 pub(crate) fn message(series: u32, number: u32, size: usize) -> Message {
     notification(series, number, size).encode(&Encoding::default()).unwrap()
 }
 
-/// Messages of series `series` with small bodies.
+/// Returns messages of series `series` with small bodies.
 pub(crate) fn messages(series: u32, numbers: std::ops::Range<u32>) -> Vec<Message> {
     numbers.map(|number| message(series, number, 0)).collect()
 }
 
-/// Series and number of a line, if it is one of [`message`], whole and byte for byte.
-pub(crate) fn read(line: &[u8]) -> Option<(u32, u32)> {
+/// Returns the series and the number of a line, if the line equals the body of a [`message`].
+pub(crate) fn parse_line(line: &[u8]) -> Option<(u32, u32)> {
     let value: serde_json::Value = serde_json::from_slice(line).ok()?;
     let mut words = value["payload"].as_str()?.split(' ');
     let (series, number) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
@@ -46,24 +46,34 @@ pub(crate) fn read(line: &[u8]) -> Option<(u32, u32)> {
     (message(series, number, size).body() == line).then_some((series, number))
 }
 
-/// The lines of a file, each of which must be one of [`message`].
-pub(crate) fn whole_lines(content: &[u8]) -> impl Iterator<Item = (u32, u32)> {
-    assert!(content.is_empty() || content.ends_with(b"\n"), "the last line is cut");
+/// Returns the series and the number of every line.
+///
+/// # Panics
+///
+/// Panics if a line is not the body of a [`message`], or if the last line is partial.
+pub(crate) fn complete_lines(content: &[u8]) -> impl Iterator<Item = (u32, u32)> {
+    assert!(content.is_empty() || content.ends_with(b"\n"), "the last line is partial");
     let lines = content.split_inclusive(|&byte| byte == b'\n');
     lines.map(|line| {
-        let read = read(&line[..line.len() - 1]);
-        read.unwrap_or_else(|| panic!("not a line: {:?}", String::from_utf8_lossy(line)))
+        let parsed = parse_line(&line[..line.len() - 1]);
+        parsed.unwrap_or_else(|| panic!("not a line: {:?}", String::from_utf8_lossy(line)))
     })
 }
 
-/// What one attempt said of each message.
-pub(crate) struct Attempt {
+/// The verdicts and the result of one attempt.
+pub(crate) struct AttemptReport {
+    /// The verdict of each message; `None` for an unsettled message.
     pub(crate) verdicts: Vec<Option<Verdict>>,
+    /// The result of `send`.
     pub(crate) result: Result<()>,
 }
 
-impl Attempt {
-    /// How many were accepted, none of them after one that was not.
+impl AttemptReport {
+    /// Returns the number of accepted messages.
+    ///
+    /// # Panics
+    ///
+    /// Panics if an accepted message follows one that is not accepted.
     pub(crate) fn accepted(&self) -> usize {
         let accepted = |verdict: &&Option<Verdict>| matches!(verdict, Some(Verdict::Accept));
         let first = self.verdicts.iter().take_while(accepted).count();
@@ -71,13 +81,14 @@ impl Attempt {
         first
     }
 
+    /// Returns the error of the attempt, which must have failed.
     pub(crate) fn error(&self) -> Error {
         self.result.clone().expect_err("the attempt to fail")
     }
 }
 
-/// One attempt.
-pub(crate) async fn attempt(transport: &mut dyn Transport, messages: &[Message]) -> Attempt {
+/// Sends `messages` once.
+pub(crate) async fn attempt(transport: &mut dyn Transport, messages: &[Message]) -> AttemptReport {
     let mut verdicts = vec![None; messages.len()];
     let mut sink = |settlements: Settlements<'_>| {
         for (index, verdict) in settlements {
@@ -85,57 +96,65 @@ pub(crate) async fn attempt(transport: &mut dyn Transport, messages: &[Message])
         }
     };
     let result = transport.send(&mut Batch::new(messages, &mut sink)).await;
-    Attempt { verdicts, result }
+    AttemptReport { verdicts, result }
 }
 
-/// One attempt at which everything has to be accepted.
+/// Sends `messages` once. The transport must accept all of them.
 pub(crate) async fn deliver(transport: &mut dyn Transport, messages: &[Message]) {
     let attempt = attempt(transport, messages).await;
-    attempt.result.as_ref().expect("the batch to be taken");
+    attempt.result.as_ref().expect("the attempt to succeed");
     assert_eq!(attempt.accepted(), messages.len());
 }
 
-/// The bodies of messages as a file holds them.
+/// Returns the bodies of messages as a file holds them.
 pub(crate) fn text(messages: &[Message]) -> String {
     messages.iter().map(|message| String::from_utf8_lossy(message.body()) + "\n").collect()
 }
 
+/// Reads a log file as text.
 pub(crate) fn content(path: &Path) -> String {
     fs::read_to_string(path).expect("the log to be readable")
 }
 
-/// Levels and texts of the events of one target, as a program's subscriber sees them.
+/// A subscriber that records the levels and texts of one target's events.
 #[derive(Clone)]
-pub(crate) struct Seen {
+pub(crate) struct EventRecorder {
+    /// The target to record; the recorder disables all others.
     target: &'static str,
+    /// The events so far, shared between clones.
     events: Arc<Mutex<Vec<(Level, String)>>>,
 }
 
-impl Seen {
-    pub(crate) fn of(target: &'static str) -> Self {
+impl EventRecorder {
+    /// Creates a recorder for the events of `target`.
+    pub(crate) fn new(target: &'static str) -> Self {
         Self { target, events: Arc::default() }
     }
 
+    /// Returns the events so far.
     pub(crate) fn events(&self) -> Vec<(Level, String)> {
         self.events.lock().unwrap().clone()
     }
 }
 
-impl Subscriber for Seen {
+/// A visitor that keeps an event's text.
+struct MessageVisitor(String);
+
+impl Visit for MessageVisitor {
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        if field.name() == "message" {
+            self.0 = format!("{value:?}");
+        }
+    }
+}
+
+impl Subscriber for EventRecorder {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         metadata.target() == self.target
     }
 
     fn event(&self, event: &Event<'_>) {
-        struct Text(String);
-        impl Visit for Text {
-            fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
-                if field.name() == "message" {
-                    self.0 = format!("{value:?}");
-                }
-            }
-        }
-        let mut text = Text(String::new());
+        let mut text = MessageVisitor(String::new());
         event.record(&mut text);
         self.events.lock().unwrap().push((*event.metadata().level(), text.0));
     }

@@ -1,16 +1,18 @@
-//! A disk that fails to sync: what was written before it cannot be relied on, and is written again.
+//! A disk that fails to sync: the transport writes the batch again, because the earlier write proves
+//! nothing.
 
 use std::path::Path;
 
 use notify_core::{ErrorKind, Outcome};
 use notify_log::{Config, FileConfig, Log};
-use notify_testbed::role_process::{role, role_process};
+use notify_testbed::process::{role_process, role};
 
 use crate::support::{attempt, content, deliver, messages, text};
 
-/// The system call really returns the error, by `strace`.
+/// A failed `fdatasync` settles no message, and the next attempt writes all lines again. `strace`
+/// injects the error into the real system call.
 #[test]
-fn a_failed_sync_accepts_nothing_and_all_is_written_again() {
+fn a_failed_sync_writes_the_batch_again() {
     if let Some(dir) = role() {
         return scenario(Path::new(&dir));
     }
@@ -18,7 +20,7 @@ fn a_failed_sync_accepts_nothing_and_all_is_written_again() {
     let trace = dir.path().join("trace");
     let fail = "inject=fdatasync:error=EIO:when=2";
     let strace = ["strace", "-f", "-qq", "-o", trace.to_str().unwrap(), "-e", fail];
-    let name = "sync::a_failed_sync_accepts_nothing_and_all_is_written_again";
+    let name = "sync::a_failed_sync_writes_the_batch_again";
     let mut command = role_process(&strace, name, &dir.path().to_string_lossy());
     let output = command.output().expect("no strace: run `cargo xtask setup`");
     assert!(output.status.success(), "{output:?}");
@@ -26,6 +28,7 @@ fn a_failed_sync_accepts_nothing_and_all_is_written_again() {
     assert_eq!(trace.matches("(INJECTED)").count(), 1, "{trace}");
 }
 
+/// Runs under `strace`, which lets the second sync fail.
 fn scenario(dir: &Path) {
     let path = dir.join("n.log");
     let mut log = Log::new(Config::File(FileConfig::new(&path)));

@@ -1,0 +1,28 @@
+//! The target `tracing`: notifications as events of the program's own logging.
+//!
+//! This module installs no subscriber. The program decides where its events go.
+
+use notify_core::{Message, Priority};
+
+/// The target of the events that `log.target = "tracing"` emits.
+///
+/// Filter by it in your subscriber: `RUST_LOG=glance_notify::notification=info`. An event's level
+/// follows from the notification's priority, and its text is the notification as one line of JSON.
+///
+/// ```
+/// assert_eq!(notify_log::TARGET, "glance_notify::notification");
+/// ```
+pub const TARGET: &str = "glance_notify::notification";
+
+/// Emits one event per message. The priorities info, warn and error become the levels of the same
+/// names.
+pub(crate) fn emit_events(messages: &[Message]) {
+    for message in messages {
+        let json = String::from_utf8_lossy(message.body());
+        match message.priority() {
+            Priority::Info => tracing::info!(target: TARGET, "{json}"),
+            Priority::Warn => tracing::warn!(target: TARGET, "{json}"),
+            Priority::Error => tracing::error!(target: TARGET, "{json}"),
+        }
+    }
+}
