@@ -6,7 +6,7 @@ use std::path::Path;
 
 use notify_core::transport::FindingState;
 use notify_core::{ErrorKind, Outcome, Transport as _};
-use notify_testbed::process::{role, role_process};
+use notify_testbed::role_process::{role, role_process};
 
 use crate::support::{attempt, content, deliver, log, messages, text};
 

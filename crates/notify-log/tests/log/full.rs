@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use notify_core::{ErrorKind, Outcome, Verdict};
-use notify_testbed::process::{role, role_process};
+use notify_testbed::role_process::{role, role_process};
 
 use crate::support::{attempt, log, messages, parse_line};
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use notify_core::{ErrorKind, Outcome};
 use notify_log::{Config, FileConfig, Log};
-use notify_testbed::process::{role, role_process};
+use notify_testbed::role_process::{role, role_process};
 
 use crate::support::{attempt, content, deliver, messages, text};
 

@@ -6,7 +6,7 @@ use std::process::Stdio;
 use notify_core::transport::FindingState;
 use notify_core::{ErrorKind, Message, Outcome, Transport as _};
 use notify_log::{Config, Log, TARGET};
-use notify_testbed::process::{role, role_process};
+use notify_testbed::role_process::{role, role_process};
 use tracing::Level;
 
 use crate::support::{EventRecorder, attempt, deliver, messages, text};
