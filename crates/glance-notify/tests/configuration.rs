@@ -31,7 +31,7 @@ fn keys(table: &str) -> Vec<String> {
     let set = |layers: Layers, setting| layers.set(setting).unwrap();
     let built = strategy.lines().chain([setting.as_str()]).fold(Layers::new(), set).build();
     let error = built.and_then(|config| builder(&config)).unwrap_err().to_string();
-    let (_, keys) = error.split_once("unknown field: expected ").unwrap();
+    let (_, keys) = error.split_once("unknown option, expected ").unwrap();
     keys.split('"').skip(1).step_by(2).map(str::to_owned).collect()
 }
 

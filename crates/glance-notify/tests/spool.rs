@@ -96,7 +96,7 @@ fn an_invalid_option_of_the_spool_is_named_with_its_place() {
     let dir = tempfile::tempdir().unwrap();
     for (setting, expected) in [
         ("spool.max_bytes=big", "`spool.max_bytes` (--set): expected a whole number"),
-        ("spool.size=1", "`spool.size` (--set): unknown field"),
+        ("spool.size=1", "`spool.size` (--set): unknown option"),
         ("spool.max_messages=0", "`spool.max_messages`"),
     ] {
         let error = glance_notify::start(&config(dir.path(), &["strategy=log", setting]));

@@ -150,7 +150,7 @@ impl<'a> Batch<'a> {
     pub fn settle_range(&mut self, range: std::ops::Range<usize>, verdict: &Verdict) {
         let first = range.start;
         let Some(settled) = self.settled.get_mut(range) else {
-            debug_assert!(false, "the range is longer than the batch");
+            debug_assert!(false, "the range ends beyond the batch");
             return;
         };
         (self.sink)(&mut settled.iter_mut().enumerate().filter_map(|(offset, settled)| {

@@ -208,7 +208,7 @@ mod tests {
             (json!({"file": ""}), "`log.file` is missing"),
             (json!({"file": "logs/"}), "`log.file` ends in a slash"),
             (json!({"file": 3}), "`log.file`: "),
-            (json!({"file": "x", "fsync": true}), "`log.fsync`: unknown field"),
+            (json!({"file": "x", "fsync": true}), "`log.fsync`: unknown option"),
             (json!({"file": "x", "sync": "maybe"}), "`log.sync`: "),
             (json!({"target": "syslog"}), "`log.target`: "),
         ] {

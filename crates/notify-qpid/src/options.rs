@@ -191,7 +191,7 @@ mod tests {
     fn every_contradiction_is_named() {
         let long = "x".repeat(241);
         for (table, said) in [
-            (json!({ "uri": "amqp://a" }), "`qpid.uri` (a.toml): unknown field"),
+            (json!({ "uri": "amqp://a" }), "`qpid.uri` (a.toml): unknown option"),
             (
                 json!({ "url": "http://hunter2@a" }),
                 "`qpid.url` (a.toml): a URL that begins with amqp",
@@ -205,11 +205,11 @@ mod tests {
             (json!({ "sasl_mechanism": [] }), "at least one of PLAIN"),
             (
                 json!({ "sasl_mechanism": ["SCRAM"] }),
-                "`qpid.sasl_mechanism[0]` (a.toml): unknown \"SCRAM\": expected",
+                "`qpid.sasl_mechanism[0]` (a.toml): unknown value \"SCRAM\", expected",
             ),
             (
                 json!({ "sasl_mechanism": "SCRAM" }),
-                "`qpid.sasl_mechanism` (a.toml): unknown \"SCRAM\": expected",
+                "`qpid.sasl_mechanism` (a.toml): unknown value \"SCRAM\", expected",
             ),
             (
                 json!({ "sasl_mechanism": 5 }),

@@ -193,7 +193,7 @@ mod tests {
     fn every_contradiction_is_named() {
         let long = "x".repeat(256);
         for (table, said) in [
-            (json!({ "uri": "amqp://a" }), "`rabbit.uri` (a.toml): unknown field"),
+            (json!({ "uri": "amqp://a" }), "`rabbit.uri` (a.toml): unknown option"),
             (
                 json!({ "url": "http://hunter2@a" }),
                 "`rabbit.url` (a.toml): a URL that begins with amqp",

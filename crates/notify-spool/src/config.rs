@@ -235,7 +235,7 @@ mod tests {
             (json!({ "dir": "s", "max_bytes": 1000 }), "`spool.max_bytes` must be at least"),
             (json!({ "dir": "s", "max_messages": 0 }), "`spool.max_messages` and"),
             (json!({ "dir": "s", "when_full": "block" }), "`spool.when_full`: unknown"),
-            (json!({ "dir": "s", "size": 1 }), "`spool.size`: unknown field"),
+            (json!({ "dir": "s", "size": 1 }), "`spool.size`: unknown option"),
         ] {
             let error = read(table).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Config);

@@ -20,7 +20,7 @@ fn rows() -> BTreeMap<&'static str, &'static str> {
 fn every_key_is_documented_and_every_documented_key_exists() {
     let config: Config = "strategy = 'qpid'\nqpid.zzz = 1".parse().unwrap();
     let error = open(&config).unwrap_err().to_string();
-    let (_, keys) = error.split_once("unknown field: expected ").unwrap();
+    let (_, keys) = error.split_once("unknown option, expected ").unwrap();
     let mut keys: Vec<_> = keys.split('"').skip(1).step_by(2).collect();
     keys.sort_unstable();
     assert_eq!(rows().into_keys().collect::<Vec<_>>(), keys);

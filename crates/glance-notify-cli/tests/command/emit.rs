@@ -139,7 +139,7 @@ fn the_summary_is_one_object() {
          \"dropped\":0,\"pending\":0}\n"
     );
     assert!(
-        ended.err.contains("skipped standard input, line 2: expected JSON, found "),
+        ended.err.contains("skipped standard input, line 2: not JSON: "),
         "{}",
         ended.err
     );

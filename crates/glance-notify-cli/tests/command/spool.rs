@@ -210,7 +210,7 @@ fn wrong_usage_is_refused_and_changes_nothing() {
     place.run(spool(&["export", "--force"])).says(2, "--output");
     place
         .run(spool(&["ls", "--set", "spool.size=1"]))
-        .says(2, "`spool.size` (--set): unknown field");
+        .says(2, "`spool.size` (--set): unknown option");
     fs::set_permissions(place.path("spool"), fs::Permissions::from_mode(0o777)).unwrap();
     place.run(spool(&["ls"])).says(2, "`spool.dir`: ");
     fs::set_permissions(place.path("spool"), fs::Permissions::from_mode(0o700)).unwrap();

@@ -31,7 +31,7 @@ fn every_problem_is_a_line() {
              found a negative number",
         ]
     );
-    assert!(lines[2].starts_with("in.jsonl:4: expected JSON, found "), "{}", lines[2]);
+    assert!(lines[2].starts_with("in.jsonl:4: not JSON: "), "{}", lines[2]);
 }
 
 #[test]

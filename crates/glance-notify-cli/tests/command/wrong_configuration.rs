@@ -13,8 +13,8 @@ fn wrong_settings_are_refused_by_name() {
             "`strategy` (--set): unknown \"kafka\": expected noop, log, rabbit or qpid",
         ),
         (&["strategy=3"], "`strategy` (--set): unknown \"3\""),
-        (&["strateyg=log"], "`strateyg` (--set): unknown field: expected \"strategy\", "),
-        (&["strategy=log", "log.fiel=x"], "`log.fiel` (--set): unknown field: expected \"file\""),
+        (&["strateyg=log"], "`strateyg` (--set): unknown option, expected \"strategy\", "),
+        (&["strategy=log", "log.fiel=x"], "`log.fiel` (--set): unknown option, expected \"file\""),
         (
             &["strategy=log", "log.file=x", "log.sync=maybe"],
             "`log.sync` (--set): expected true or false, found a string",
@@ -30,7 +30,7 @@ fn wrong_settings_are_refused_by_name() {
         ),
         (
             &["redact=none"],
-            "`redact` (--set): unknown \"none\": expected \"secrets\", \"strict\" or \"off\"",
+            "`redact` (--set): unknown value \"none\", expected \"secrets\", \"strict\" or \"off\"",
         ),
         (
             &["disabled_notifications=image"],
@@ -76,7 +76,7 @@ fn files_that_are_no_configuration_are_refused() {
         ("none.toml", "cannot read `none.toml`: No such file or directory"),
         ("directory.toml", "cannot read `directory.toml`: Is a directory"),
         ("broken.toml", "broken.toml, line 1, column 12: "),
-        ("unknown.toml", "`kafka` (unknown.toml): unknown field: expected \"strategy\""),
+        ("unknown.toml", "`kafka` (unknown.toml): unknown option, expected \"strategy\""),
         ("twice.toml", "twice.toml, line 2, column 1: duplicate key"),
         ("latin.toml", "cannot read `latin.toml`: stream did not contain valid UTF-8"),
         ("notify.yaml", "`notify.yaml`: unknown file type: expected a name that ends in .toml"),
@@ -95,13 +95,13 @@ fn variables_that_are_no_setting_are_refused() {
         (
             "GLANCE_NOTIFY__STRATEYG",
             "log",
-            "`strateyg` (environment variable GLANCE_NOTIFY__STRATEYG): unknown field",
+            "`strateyg` (environment variable GLANCE_NOTIFY__STRATEYG): unknown option",
         ),
         ("GLANCE_NOTIFY__", "log", "environment variable GLANCE_NOTIFY__: `` is not a key"),
         (
             "GLANCE_NOTIFY__QUEUE__MAX_AGE",
             "1h",
-            "`queue.max_age` (environment variable GLANCE_NOTIFY__QUEUE__MAX_AGE): expected a number of seconds above 0, found a string",
+            "`queue.max_age` (environment variable GLANCE_NOTIFY__QUEUE__MAX_AGE): expected a number of seconds above 0 and at most 31622400, found a string",
         ),
     ] {
         let output = place.command(["emit"]).env(name, value).output().unwrap();

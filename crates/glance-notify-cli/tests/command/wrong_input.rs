@@ -36,7 +36,7 @@ fn refused(wrong: &[u8], message: &str) {
 
 #[test]
 fn not_json() {
-    refused(b"image.create", "expected JSON, found ");
+    refused(b"image.create", "not JSON: ");
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn info_with_text_for_image_create() {
 #[test]
 fn a_documented_task_success_without_result() {
     let wrong = event("task.success", "INFO", TASK);
-    refused(&wrong, "/payload/result: expected an object, found nothing");
+    refused(&wrong, "/payload/result: missing, expected an object");
 }
 
 #[test]
@@ -102,17 +102,17 @@ fn a_line_of_64_mib() {
 
 #[test]
 fn nul_and_lone_surrogates() {
-    refused(b"\0", "expected JSON, found ");
+    refused(b"\0", "not JSON: ");
     refused(
         b"{\"event_type\":\"image.upload\",\"priority\":\"ERROR\",\"payload\":\"\0\"}",
-        "expected JSON, found ",
+        "not JSON: ",
     );
-    refused(&event("image.upload", "ERROR", r#""\ud800""#), "expected JSON, found ");
-    refused(&event("image.upload", "ERROR", r#""\udc00\ud800""#), "expected JSON, found ");
-    refused(b"\xff\xfe", "expected JSON, found ");
+    refused(&event("image.upload", "ERROR", r#""\ud800""#), "not JSON: ");
+    refused(&event("image.upload", "ERROR", r#""\udc00\ud800""#), "not JSON: ");
+    refused(b"\xff\xfe", "not JSON: ");
     refused(
         b"{\"event_type\":\"image.upload\",\"priority\":\"ERROR\",\"payload\":\"\xed\xa0\x80\"}",
-        "expected JSON, found ",
+        "not JSON: ",
     );
     // Escaped, a NUL is a character as any other.
     let place = Place::new();
@@ -125,7 +125,7 @@ fn a_key_twice() {
     let wrong = br#"{"event_type":"image.upload","event_type":"image.create","priority":"ERROR","payload":"x"}"#;
     refused(
         wrong,
-        "/event_type: expected a notification within the limits, found the same key twice",
+        "/event_type: expected each key once, found a duplicate key",
     );
 }
 

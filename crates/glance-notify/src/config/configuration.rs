@@ -267,14 +267,14 @@ mod tests {
             ("strategy = 3", "`strategy` (TOML): expected a string, found a whole number"),
             (
                 "strateyg = 'log'",
-                "`strateyg` (TOML): unknown field: expected \"strategy\", \"publisher_id\", \"disabled_notifications\", \"payloads\", \"redact\", \"compat\", \"log_file\", \"queue\", \"spool\", \"log\", \"rabbit\" or \"qpid\"",
+                "`strateyg` (TOML): unknown option, expected \"strategy\", \"publisher_id\", \"disabled_notifications\", \"payloads\", \"redact\", \"compat\", \"log_file\", \"queue\", \"spool\", \"log\", \"rabbit\" or \"qpid\"",
             ),
             ("log = 'x'", "`log` (TOML): expected a table, found a string"),
             (
                 "payloads = 'oslo'",
-                "`payloads` (TOML): unknown \"oslo\": expected \"documented\" or \"glance\"",
+                "`payloads` (TOML): unknown value \"oslo\", expected \"documented\" or \"glance\"",
             ),
-            ("compat = true", "`compat` (TOML): expected a string, found true or false"),
+            ("compat = true", "`compat` (TOML): expected a string, found a boolean"),
             (
                 "disabled_notifications = 'image'",
                 "`disabled_notifications` (TOML): expected a list, found a string",
@@ -285,11 +285,11 @@ mod tests {
             ),
             (
                 "[queue]\nmax_age = '1h'",
-                "`queue.max_age` (TOML): expected a number of seconds above 0, found a string",
+                "`queue.max_age` (TOML): expected a number of seconds above 0 and at most 31622400, found a string",
             ),
             (
                 "[queue]\noverflow = 'block'",
-                "`queue.overflow` (TOML): unknown \"block\": expected \"drop_newest\" or \"drop_oldest\"",
+                "`queue.overflow` (TOML): unknown value \"block\", expected \"drop_newest\" or \"drop_oldest\"",
             ),
             (
                 "log_file = 'a'\nlog.file = 'b'",

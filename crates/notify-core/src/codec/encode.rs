@@ -63,7 +63,10 @@ pub(crate) fn encode(
     }
     size?;
     if w.bad_time {
-        return Err(Error::new(ErrorKind::Invalid, "a time before the year 0 cannot be written"));
+        return Err(Error::new(
+            ErrorKind::Invalid,
+            "a time lies before the year 0 and cannot be encoded",
+        ));
     }
     Ok(Message {
         id: envelope.id,

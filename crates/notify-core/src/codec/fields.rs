@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::problem::{Problem, escape};
+use super::problem::{NOTHING, Problem, escape};
 use super::timestamp::{is_canonical_seconds, parse_time};
 use crate::event::words::{AsWord, one_of};
 use crate::redact::quote::quoted;
@@ -178,7 +178,7 @@ impl<'a, 'r> Fields<'a, 'r> {
     ) -> Option<OffsetDateTime> {
         let time = parse_time(text);
         if time.is_none() {
-            self.problem(key, expected, "a string that is none");
+            self.problem(key, expected, "a string that is not a time");
         } else if !is_canonical_seconds(text) {
             self.foreign();
         }
@@ -191,7 +191,7 @@ impl<'a, 'r> Fields<'a, 'r> {
         let text = self.optional(key, EXPECTED, Value::as_str)?;
         let address: Option<IpAddr> = text.parse().ok();
         match address {
-            None => self.problem(key, EXPECTED, "a string that is none"),
+            None => self.problem(key, EXPECTED, "a string that is not an IP address"),
             Some(address) if address.to_string() != text => self.foreign(),
             Some(_) => {}
         }
@@ -340,10 +340,10 @@ impl<'a, 'r> Fields<'a, 'r> {
 pub(crate) fn kind_of(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
-        Value::Bool(_) => "true or false",
+        Value::Bool(_) => "a boolean",
         Value::Number(number) if number.is_u64() => "a whole number",
         Value::Number(number) if number.is_i64() => "a negative number",
-        Value::Number(_) => "a fraction",
+        Value::Number(_) => "a floating-point number",
         Value::String(_) => "a string",
         Value::Array(_) => "a list",
         Value::Object(_) => "an object",
@@ -359,6 +359,5 @@ fn vocabulary<T: AsWord>(all: &[T]) -> String {
     one_of(&all.iter().map(AsWord::as_word).collect::<Vec<_>>())
 }
 
-const NOTHING: &str = "nothing";
 const NUMBER: &str = "a whole number from 0 to 18446744073709551615";
 const TIME: &str = "a time such as 2012-05-16T15:27:36Z";

@@ -8,7 +8,7 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
 use super::limits::SizeLimits;
-use super::problem::{Problem, Problems, escape};
+use super::problem::{JSON, Problem, Problems, WITHIN_LIMITS, escape};
 use crate::error::{Error, ErrorKind};
 use crate::redact::printable::printable;
 
@@ -28,16 +28,16 @@ pub(crate) fn parse(json: &[u8], limits: &SizeLimits) -> Result<Value, Problems>
     let progress = check.progress.take();
     Err(match progress.violation {
         None => syntax(&problem),
-        Some(violation) => Problems::one(
-            violation.kind(),
+        Some(Violation { expected, error }) => Problems::one(
+            error.kind(),
             Problem {
                 pointer: progress
                     .path
                     .into_iter()
                     .rev()
-                    .fold(String::new(), |at, key| at + "/" + &key),
-                expected: "a notification within the limits".into(),
-                found: violation.to_string(),
+                    .fold(String::new(), |pointer, key| pointer + "/" + &key),
+                expected: expected.into(),
+                found: error.to_string(),
             },
         ),
     })
@@ -48,7 +48,7 @@ fn too_large(error: &Error) -> Problems {
         error.kind(),
         Problem {
             pointer: String::new(),
-            expected: "a notification within the limits".into(),
+            expected: WITHIN_LIMITS.into(),
             found: error.to_string(),
         },
     )
@@ -57,20 +57,41 @@ fn too_large(error: &Error) -> Problems {
 fn syntax(error: &serde_json::Error) -> Problems {
     Problems::one(
         ErrorKind::Invalid,
-        Problem {
-            pointer: String::new(),
-            expected: "JSON".into(),
-            found: printable(&error.to_string(), 256).to_string(),
-        },
+        Problem { pointer: String::new(), expected: JSON.into(), found: in_words(error) },
     )
+}
+
+/// Says what is wrong with JSON, and where: `unexpected character at column 2`.
+///
+/// `serde_json` says what its parser was about to read: `expected ident at line 1 column 2`.
+fn in_words(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let (line, column) = (error.line(), error.column());
+    let cause = text.strip_suffix(&format!(" at line {line} column {column}")).unwrap_or(&text);
+    let cause = match cause {
+        "expected ident" | "expected value" => "unexpected character",
+        cause if cause.starts_with("EOF while parsing") => "unexpected end of input",
+        cause => cause,
+    };
+    let cause = printable(cause, 256);
+    match line {
+        0 | 1 => format!("{cause} at column {column}"),
+        _ => format!("{cause} at line {line} column {column}"),
+    }
 }
 
 /// What the first pass knows: how many keys there were, and on the way out of a violation, where.
 #[derive(Default)]
 struct ScanProgress {
     keys: usize,
-    violation: Option<Error>,
+    violation: Option<Violation>,
     path: Vec<String>,
+}
+
+/// A limit or rule that a value breaks.
+struct Violation {
+    expected: &'static str,
+    error: Error,
 }
 
 #[derive(Clone, Copy)]
@@ -84,14 +105,14 @@ impl LimitCheck<'_> {
     fn deeper<E: serde::de::Error>(self) -> Result<Self, E> {
         let depth = self.depth + 1;
         if depth > self.limits.depth {
-            return Err(self.violation(self.limits.depth_error()));
+            return Err(self.violation(WITHIN_LIMITS, self.limits.depth_error()));
         }
         Ok(Self { depth, ..self })
     }
 
-    fn violation<E: serde::de::Error>(self, error: Error) -> E {
+    fn violation<E: serde::de::Error>(self, expected: &'static str, error: Error) -> E {
         let text = E::custom(&error);
-        self.progress.borrow_mut().violation = Some(error);
+        self.progress.borrow_mut().violation = Some(Violation { expected, error });
         text
     }
 
@@ -139,8 +160,10 @@ impl<'de> Visitor<'de> for LimitCheck<'_> {
         if number.abs() < 9_223_372_036_854_775_808.0 {
             return Ok(());
         }
-        Err(self
-            .violation(Error::new(ErrorKind::Invalid, "a number that 64 bits cannot hold exactly")))
+        Err(self.violation(
+            "a number that 64 bits can hold",
+            Error::new(ErrorKind::Invalid, "a number out of range"),
+        ))
     }
 
     fn visit_str<E>(self, _: &str) -> Result<(), E> {
@@ -168,10 +191,11 @@ impl<'de> Visitor<'de> for LimitCheck<'_> {
         while let Some(key) = entries.next_key::<String>()? {
             self.progress.borrow_mut().keys += 1;
             if self.progress.borrow().keys > self.limits.keys {
-                return Err(self.violation(self.limits.keys_error()));
+                return Err(self.violation(WITHIN_LIMITS, self.limits.keys_error()));
             }
             if keys.contains(&key) {
-                let error = self.violation(Error::new(ErrorKind::Invalid, "the same key twice"));
+                let error = self
+                    .violation("each key once", Error::new(ErrorKind::Invalid, "a duplicate key"));
                 self.leave(|| key);
                 return Err(error);
             }

@@ -43,7 +43,7 @@ impl SizeLimits {
     pub(crate) fn depth_error(&self) -> Error {
         Error::new(
             ErrorKind::TooLarge,
-            format!("the payload is nested too deeply: the limit is {}", self.depth),
+            format!("the payload is nested too deeply: the limit is {} levels", self.depth),
         )
     }
 

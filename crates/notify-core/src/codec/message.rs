@@ -41,13 +41,13 @@ impl Message {
         let invalid = |what: &'static str| Error::new(ErrorKind::Invalid, what);
         let text = std::str::from_utf8(&body).map_err(|_| invalid("the body is not UTF-8"))?;
         if has_unsafe(text) {
-            return Err(invalid("the body is not one harmless line"));
+            return Err(invalid("the body holds a line end or another control character"));
         }
         // What serde_json says may quote the body, so it is not passed on.
         let attributes: BodyAttributes<'_> = serde_json::from_str(text)
-            .map_err(|_| invalid("the body is no notification of six attributes"))?;
+            .map_err(|_| invalid("the body is not a notification with the six attributes"))?;
         let timestamp = parse_time(&attributes.timestamp)
-            .ok_or_else(|| invalid("the body's timestamp is no time"))?;
+            .ok_or_else(|| invalid("the body's timestamp is not a time"))?;
         Ok(Self {
             id: attributes.message_id,
             event_type: attributes.event_type,

@@ -11,7 +11,7 @@ use super::fields::{Fields, ReadReport, kind_of, parse_uuid};
 use super::json_parser::parse;
 use super::limits::SizeLimits;
 use super::message::Message;
-use super::problem::Problems;
+use super::problem::{ONLY_ATTRIBUTES, Problems};
 use super::timestamp::parse_time;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::event_type::EventType;
@@ -19,7 +19,7 @@ use crate::event::image::{DeletedImage, Image, ImageSend};
 use crate::event::payload::{Body, Event, Payload, PayloadView};
 use crate::event::priority::Priority;
 use crate::event::task::{Task, TaskFailure, TaskSuccess};
-use crate::redact::quote::quoted;
+use crate::redact::quote::{backquoted, quoted};
 
 /// A notification with all six attributes.
 ///
@@ -60,7 +60,7 @@ impl Notification {
             NotificationInput::Notification(notification) => Ok(notification),
             NotificationInput::Body(_) => Err(Error::new(
                 ErrorKind::Invalid,
-                "/message_id: expected a UUID with dashes, found nothing",
+                "/message_id: missing, expected a UUID with dashes",
             )),
         }
     }
@@ -136,7 +136,8 @@ impl NotificationInput {
         let payload = fields.any("payload", "a payload");
         let unknown: Vec<_> = fields.untaken().filter(|key| !key.starts_with('_')).collect();
         for key in unknown {
-            fields.problem(key, "none but the six attributes", "another");
+            let found = format!("unknown attribute {}", backquoted(key));
+            fields.problem(key, ONLY_ATTRIBUTES, found);
         }
         let body = read_body(event_type?, priority?, payload?, report);
         Some(match head {
@@ -177,7 +178,7 @@ fn read_timestamp(fields: &mut Fields<'_, '_>) -> Option<OffsetDateTime> {
     let value = fields.any("timestamp", EXPECTED)?;
     let time = value.as_str().and_then(parse_time);
     if time.is_none() {
-        let found = if value.is_string() { "a string that is none" } else { kind_of(value) };
+        let found = if value.is_string() { "a string that is not a time" } else { kind_of(value) };
         fields.problem("timestamp", EXPECTED, found);
     }
     time
@@ -248,8 +249,8 @@ fn read_payload<T>(
     };
     match priority {
         Priority::Info => read_map(payload, report, read).map(Payload::Info),
-        Priority::Warn => text("a string, for the priority is WARN").map(Payload::Warn),
-        Priority::Error => text("a string, for the priority is ERROR").map(Payload::Error),
+        Priority::Warn => text("a string because the priority is WARN").map(Payload::Warn),
+        Priority::Error => text("a string because the priority is ERROR").map(Payload::Error),
     }
 }
 
@@ -269,7 +270,7 @@ fn read_deleted(
     payload: &Value,
     report: &mut ReadReport,
 ) -> Option<Payload<DeletedImage>> {
-    const EXPECTED: &str = "the image's id, or an object";
+    const EXPECTED: &str = "the image's id or an object";
     match payload {
         Value::String(text) if priority == Priority::Info => {
             let Some(id) = parse_uuid(text) else {

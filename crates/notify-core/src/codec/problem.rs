@@ -23,7 +23,12 @@ impl fmt::Display for Problem {
         if !self.pointer.is_empty() {
             write!(f, "{}: ", printable(&self.pointer, 256))?;
         }
-        write!(f, "expected {}, found {}", self.expected, self.found)
+        match (self.expected.as_str(), self.found.as_str()) {
+            (expected, NOTHING) => write!(f, "missing, expected {expected}"),
+            (JSON, found) => write!(f, "not JSON: {found}"),
+            (ONLY_ATTRIBUTES | WITHIN_LIMITS, found) => f.write_str(found),
+            (expected, found) => write!(f, "expected {expected}, found {found}"),
+        }
     }
 }
 
@@ -66,6 +71,18 @@ impl From<Problems> for Error {
         Self::new(problems.kind, problems.to_string())
     }
 }
+
+/// Found where a required key is absent. Prints as "missing".
+pub(crate) const NOTHING: &str = "nothing";
+
+/// Expected where a text is not JSON. Prints as "not JSON".
+pub(crate) const JSON: &str = "JSON";
+
+/// Expected where an attribute is unknown. Only what was found is printed.
+pub(crate) const ONLY_ATTRIBUTES: &str = "only the six attributes of a notification";
+
+/// Expected where a limit is exceeded. Only what was found is printed.
+pub(crate) const WITHIN_LIMITS: &str = "a notification within the limits";
 
 /// A key as a segment of a JSON pointer. A key that is a URL loses its credentials, as it would when it
 /// is written.

@@ -74,28 +74,32 @@ impl de::Error for ValueError {
     fn invalid_value(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
         let found = match found {
             Unexpected::Signed(number) if number < 0 => "a negative number",
-            _ => "another",
+            Unexpected::Signed(_) | Unexpected::Unsigned(_) | Unexpected::Float(_) => {
+                "a number out of range"
+            }
+            Unexpected::Char(_) | Unexpected::Str(_) => "another string",
+            _ => "another value",
         };
         Self::new(format!("expected {}, found {found}", in_words(expected)))
     }
 
     fn invalid_length(length: usize, expected: &dyn Expected) -> Self {
-        Self::new(format!("expected {}, found {length} of them", in_words(expected)))
+        Self::new(format!("expected {}, found {length} elements", in_words(expected)))
     }
 
     fn unknown_variant(word: &str, words: &'static [&'static str]) -> Self {
-        Self::new(format!("unknown {}: expected {}", quoted(word), one_of(words)))
+        Self::new(format!("unknown value {}, expected {}", quoted(word), one_of(words)))
     }
 
     fn unknown_field(_: &str, keys: &'static [&'static str]) -> Self {
         Self::new(match keys {
-            [] => "unknown field: there are none".to_owned(),
-            keys => format!("unknown field: expected {}", one_of(keys)),
+            [] => "unknown option, this table takes none".to_owned(),
+            keys => format!("unknown option, expected {}", one_of(keys)),
         })
     }
 
     fn missing_field(key: &'static str) -> Self {
-        Self { missing: Some(key), ..Self::new("is missing".to_owned()) }
+        Self { missing: Some(key), ..Self::new("this option is required".to_owned()) }
     }
 }
 
@@ -230,7 +234,7 @@ impl<'de> MapAccess<'de> for TableDeserializer<'_> {
     ) -> Result<T::Value, ValueError> {
         match self.value.take() {
             Some(node) => seed.deserialize(node),
-            None => Err(ValueError::new("expected a value, found nothing".to_owned())),
+            None => Err(ValueError::new("missing, expected a value".to_owned())),
         }
     }
 }
@@ -275,15 +279,15 @@ fn unexpected(value: &Value) -> Unexpected<'_> {
 
 fn kind_of(found: Unexpected<'_>) -> &'static str {
     match found {
-        Unexpected::Bool(_) => "true or false",
+        Unexpected::Bool(_) => "a boolean",
         Unexpected::Signed(number) if number < 0 => "a negative number",
         Unexpected::Signed(_) | Unexpected::Unsigned(_) => "a whole number",
-        Unexpected::Float(_) => "a fraction",
+        Unexpected::Float(_) => "a floating-point number",
         Unexpected::Char(_) | Unexpected::Str(_) => "a string",
         Unexpected::Unit | Unexpected::Option => "nothing",
         Unexpected::Seq => "a list",
         Unexpected::Map => "a table",
-        _ => "something else",
+        _ => "another kind of value",
     }
 }
 

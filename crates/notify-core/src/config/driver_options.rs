@@ -155,7 +155,7 @@ mod tests {
             ),
             (
                 json!({ "port": 424_242 }),
-                "`rabbit.port` (a.toml): expected a whole number from 0 to 65535, found another",
+                "`rabbit.port` (a.toml): expected a whole number from 0 to 65535, found a number out of range",
             ),
             (
                 json!({ "port": -424_242 }),
@@ -163,7 +163,7 @@ mod tests {
             ),
             (
                 json!({ "port": 42.42 }),
-                "`rabbit.port` (a.toml): expected a whole number from 0 to 65535, found a fraction",
+                "`rabbit.port` (a.toml): expected a whole number from 0 to 65535, found a floating-point number",
             ),
             (
                 json!({ "url": 424_242 }),
@@ -187,7 +187,7 @@ mod tests {
             ),
             (
                 json!({ "mode": "raw" }),
-                "`rabbit.mode` (a.toml): unknown \"raw\": expected \"plain\" or \"oslo-two\"",
+                "`rabbit.mode` (a.toml): unknown value \"raw\", expected \"plain\" or \"oslo-two\"",
             ),
             (
                 json!({ "mode": 424_242 }),
@@ -195,28 +195,28 @@ mod tests {
             ),
             (
                 json!({ "timeout": "hunter2" }),
-                "`rabbit.timeout` (a.toml): expected a number of seconds above 0, found a string",
+                "`rabbit.timeout` (a.toml): expected a number of seconds above 0 and at most 31622400, found a string",
             ),
             (
                 json!({ "timeout": 0 }),
-                "`rabbit.timeout` (a.toml): expected a number of seconds above 0, found another",
+                "`rabbit.timeout` (a.toml): expected a number of seconds above 0 and at most 31622400, found a number out of range",
             ),
             (
                 json!({ "tls": "hunter2" }),
                 "`rabbit.tls` (a.toml): expected a table, found a string",
             ),
-            (json!({ "tls": {} }), "`rabbit.tls.ca_file` (a.toml): is missing"),
+            (json!({ "tls": {} }), "`rabbit.tls.ca_file` (a.toml): this option is required"),
             (
                 json!({ "tls": { "ca_file": 424_242 } }),
                 "`rabbit.tls.ca_file` (a.toml): expected a string, found a whole number",
             ),
             (
                 json!({ "tls": { "cafile": "hunter2" } }),
-                "`rabbit.tls.cafile` (a.toml): unknown field: expected \"ca_file\"",
+                "`rabbit.tls.cafile` (a.toml): unknown option, expected \"ca_file\"",
             ),
             (
                 json!({ "prot": "hunter2" }),
-                "`rabbit.prot` (a.toml): unknown field: expected \"url\", \"port\", \"sync\", \"hosts\", \"mode\", \"timeout\" or \"tls\"",
+                "`rabbit.prot` (a.toml): unknown option, expected \"url\", \"port\", \"sync\", \"hosts\", \"mode\", \"timeout\" or \"tls\"",
             ),
         ] {
             let key = table.as_object().unwrap().keys().next().unwrap().clone();
@@ -233,7 +233,7 @@ mod tests {
     fn a_table_error_names_the_place_of_its_first_value() {
         let options = options(&json!({ "tsl": { "a": 1 } }), &[("tsl.a", "--set", None)]);
         let error = options.parse::<RabbitTable>().unwrap_err();
-        assert!(error.to_string().starts_with("`rabbit.tsl` (--set): unknown field"), "{error}");
+        assert!(error.to_string().starts_with("`rabbit.tsl` (--set): unknown option"), "{error}");
     }
 
     #[test]

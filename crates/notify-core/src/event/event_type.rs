@@ -4,7 +4,7 @@ use super::words::words;
 
 words! {
     /// What happened. Eleven values, closed by the specification.
-    pub enum EventType {
+    pub enum EventType as "event type" {
         /// The image's record exists, independent of any data.
         ImageCreate = "image.create",
         /// The upload of the image's data to the store begins.

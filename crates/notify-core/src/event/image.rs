@@ -147,7 +147,7 @@ impl Image {
 
 words! {
     /// Where an image is in its life.
-    pub enum ImageStatus {
+    pub enum ImageStatus as "image status" {
         /// The record exists, no data has been uploaded.
         Queued = "queued",
         /// Data is being uploaded.
@@ -171,7 +171,7 @@ words! {
 
 words! {
     /// Who may see an image.
-    pub enum Visibility {
+    pub enum Visibility as "visibility" {
         /// Everybody.
         Public = "public",
         /// Its owner.

@@ -4,7 +4,7 @@ use super::words::words;
 
 words! {
     /// How urgent a notification is.
-    pub enum Priority {
+    pub enum Priority as "priority" {
         /// It went well.
         Info = "INFO",
         /// It went well with reservations. Glance itself never emits it.

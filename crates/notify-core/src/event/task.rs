@@ -86,7 +86,7 @@ impl Task {
 
 words! {
     /// Where a task is in its life.
-    pub enum TaskStatus {
+    pub enum TaskStatus as "task status" {
         /// Nobody has begun it.
         Pending = "pending",
         /// It is being done.

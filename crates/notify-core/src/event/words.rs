@@ -3,7 +3,7 @@
 /// Declares an enum and everything its words need: `ALL`, `as_str`, `FromStr`, `Display`, serde and
 /// JSON Schema.
 macro_rules! words {
-    ($(#[$meta:meta])* pub enum $name:ident { $($(#[$doc:meta])* $variant:ident = $word:literal,)+ }) => {
+    ($(#[$meta:meta])* pub enum $name:ident as $noun:literal { $($(#[$doc:meta])* $variant:ident = $word:literal,)+ }) => {
         $(#[$meta])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum $name {
@@ -35,7 +35,7 @@ macro_rules! words {
             fn from_str(word: &str) -> crate::error::Result<Self> {
                 match word {
                     $($word => Ok(Self::$variant),)+
-                    _ => Err(crate::event::words::unknown(word, &[$($word),+])),
+                    _ => Err(crate::event::words::unknown($noun, word, &[$($word),+])),
                 }
             }
         }
@@ -97,9 +97,13 @@ pub(crate) fn one_of(words: &[&str]) -> String {
     format!("{} or \"{last}\"", rest.join(", "))
 }
 
-pub(crate) fn unknown(word: &str, words: &[&str]) -> crate::error::Error {
+pub(crate) fn unknown(noun: &str, word: &str, words: &[&str]) -> crate::error::Error {
     crate::error::Error::new(
         crate::error::ErrorKind::Invalid,
-        format!("unknown {}: expected {}", crate::redact::quote::quoted(word), one_of(words)),
+        format!(
+            "unknown {noun} {}, expected {}",
+            crate::redact::quote::quoted(word),
+            one_of(words)
+        ),
     )
 }

@@ -9,6 +9,11 @@ pub(crate) fn quoted(word: &str) -> String {
     format!("\"{}\"", printable(&Redact::Secrets.text(word), 64))
 }
 
+/// As [`quoted`], in backquotes: for names rather than values.
+pub(crate) fn backquoted(name: &str) -> String {
+    format!("`{}`", printable(&Redact::Secrets.text(name), 64))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
