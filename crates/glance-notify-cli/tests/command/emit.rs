@@ -138,11 +138,7 @@ fn the_summary_is_one_object() {
         "{\"strategy\":\"log\",\"read\":3,\"invalid\":1,\"emitted\":2,\"delivered\":2,\"refused\":0,\
          \"dropped\":0,\"pending\":0}\n"
     );
-    assert!(
-        ended.err.contains("skipped standard input, line 2: not JSON: "),
-        "{}",
-        ended.err
-    );
+    assert!(ended.err.contains("skipped standard input, line 2: not JSON: "), "{}", ended.err);
     assert_eq!(place.lines("n.log").len(), 2);
 }
 

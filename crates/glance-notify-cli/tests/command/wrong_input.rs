@@ -123,10 +123,7 @@ fn nul_and_lone_surrogates() {
 #[test]
 fn a_key_twice() {
     let wrong = br#"{"event_type":"image.upload","event_type":"image.create","priority":"ERROR","payload":"x"}"#;
-    refused(
-        wrong,
-        "/event_type: expected each key once, found a duplicate key",
-    );
+    refused(wrong, "/event_type: expected each key once, found a duplicate key");
 }
 
 #[test]
