@@ -1,95 +1,120 @@
-//! Where a broker is and who logs in there: the keys that every transport's table has for it, and how
-//! they agree with each other.
+//! The options that say where a broker is and who logs in, and the rules that combine them.
+//!
+//! `rabbit` and `qpid` have these options in common. A transport parses its own table, rejects
+//! unknown keys and fills in its own defaults; this module only combines the values.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
 
 use notify_core::Result;
 
-use crate::tls::HAS_TLS;
-use crate::url::{invalid, is_host_name};
-use crate::{BrokerUrl, Host, Password, Secret, TlsFiles};
+use crate::host::{Host, is_host_name};
+use crate::secret::{Password, Secret};
+use crate::tls::files::TlsFiles;
+use crate::url::{BrokerUrl, invalid};
 
-/// The keys as they are written. A transport reads them as part of its own table, which alone knows
-/// what an unknown key is.
+/// The options of a broker's endpoint, as the operator wrote them.
 #[derive(Debug, Default)]
 pub struct EndpointOptions {
-    /// `url`.
+    /// `url`: scheme, hosts, credentials and virtual host in one text.
     pub url: Option<BrokerUrl>,
-    /// `host`, instead of those of the URL.
+    /// `host`: one host name or IP address, if there is no `url`.
     pub host: Option<String>,
-    /// `port`, for `host`.
+    /// `port`: the TCP port of `host`. Default 5672.
     pub port: Option<u16>,
-    /// `user`, or what the transport calls it.
+    /// `user`, if the URL names none.
     pub user: Option<String>,
-    /// `password`.
+    /// `password`, if the URL has none.
     pub password: Option<Secret>,
-    /// `password_file`.
+    /// `password_file`: a file that holds the password.
     pub password_file: Option<PathBuf>,
-    /// `virtual_host`.
+    /// `virtual_host`, if the URL names none.
     pub virtual_host: Option<String>,
     /// `ca_file`, `cert_file` and `key_file`.
     pub tls: TlsFiles,
 }
 
-/// What the keys say together.
+/// A broker's endpoint: the combination of all [`EndpointOptions`].
 #[derive(Debug)]
 pub struct Endpoint {
-    /// Whom to ask. Not empty; `localhost` if nobody is named.
+    /// The hosts. Never empty; `localhost:5672` if the options name none.
     pub hosts: Vec<Host>,
-    /// Whether to use TLS, and with which files.
+    /// The files for TLS, or `None` for plain text.
     pub tls: Option<TlsFiles>,
-    /// Who logs in.
+    /// The user's name.
     pub user: Option<String>,
-    /// With what.
+    /// The user's password.
     pub password: Option<Password>,
     /// The virtual host.
     pub virtual_host: Option<String>,
-    /// The URL's parameters, which mean something to the transport alone.
+    /// The URL's parameters, for the transport to interpret.
     pub query: Vec<(String, String)>,
 }
 
 impl EndpointOptions {
-    /// Brings the keys together. Errors name them as those of the table `strategy`, where the user's
-    /// is `user_key`.
+    /// Combines the options into an endpoint. Error messages call them `strategy.url`,
+    /// `strategy.host` and so on.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`](notify_core::ErrorKind::Config) if something is said twice, or files for
-    /// TLS stand beside a URL without it.
-    pub fn resolve(self, strategy: &str, user_key: &str) -> Result<Endpoint> {
-        let remove = |what: &str, keys: &str| {
-            invalid(format!("`{strategy}.url` names the {what}: remove {keys}"))
+    /// [`ErrorKind::Config`](notify_core::ErrorKind::Config) if two options name the same thing, if
+    /// `host` is not a host name, or if files for TLS accompany a URL without TLS.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use notify_net::{EndpointOptions, Secret};
+    ///
+    /// let options = || EndpointOptions {
+    ///     url: Some("amqp://rabbit1,rabbit2/glance".parse().unwrap()),
+    ///     user: Some("svc".into()),
+    ///     password: Some(Secret::new("hunter2")),
+    ///     ..EndpointOptions::default()
+    /// };
+    /// let endpoint = options().resolve("rabbit")?;
+    /// assert_eq!(endpoint.hosts.len(), 2);
+    /// assert_eq!(endpoint.virtual_host.as_deref(), Some("glance"));
+    ///
+    /// let twice = EndpointOptions { host: Some("rabbit3".into()), ..options() };
+    /// assert_eq!(
+    ///     twice.resolve("rabbit").unwrap_err().to_string(),
+    ///     "`rabbit.url` already names the hosts: remove `rabbit.host` and `rabbit.port`"
+    /// );
+    /// # Ok::<(), notify_core::Error>(())
+    /// ```
+    pub fn resolve(self, strategy: &str) -> Result<Endpoint> {
+        let duplicate = |part: &str, options: &str| {
+            invalid(format!("`{strategy}.url` already names the {part}: remove {options}"))
         };
         let url = match self.url {
             Some(_) if self.host.is_some() || self.port.is_some() => {
-                let keys = format!("`{strategy}.host` and `{strategy}.port`");
-                return Err(remove("hosts", &keys));
+                let options = format!("`{strategy}.host` and `{strategy}.port`");
+                return Err(duplicate("hosts", &options));
             }
             Some(url) => url,
             None => {
                 let local = Host::default();
                 let name = self.host.unwrap_or(local.name);
-                // Messages show it: it must not be a URL with a password.
+                // Messages show the host, so it must not be a URL with a password.
                 if !is_host_name(&name) && name.parse::<IpAddr>().is_err() {
                     return Err(invalid(format!(
-                        "`{strategy}.host`: the name or the address of a host is expected; a URL is \
-                         for `{strategy}.url`"
+                        "`{strategy}.host`: expected a host name or an IP address; a URL belongs in \
+                         `{strategy}.url`"
                     )));
                 }
                 BrokerUrl::new(false, vec![Host { name, port: self.port.unwrap_or(local.port) }])
             }
         };
         if url.path.is_some() && self.virtual_host.is_some() {
-            return Err(remove("virtual host", &format!("`{strategy}.virtual_host`")));
+            return Err(duplicate("virtual host", &format!("`{strategy}.virtual_host`")));
         }
         if url.user.is_some() && self.user.is_some() {
-            return Err(remove("user", &format!("`{strategy}.{user_key}`")));
+            return Err(duplicate("user", &format!("`{strategy}.user`")));
         }
         if !url.tls && self.tls != TlsFiles::default() {
             return Err(invalid(format!(
-                "`{strategy}.ca_file`, `{strategy}.cert_file` and `{strategy}.key_file` are for \
-                 TLS: begin `{strategy}.url` with amqps://"
+                "`{strategy}.ca_file`, `{strategy}.cert_file` and `{strategy}.key_file` need TLS: \
+                 begin `{strategy}.url` with amqps://"
             )));
         }
         let password = match (url.password, self.password, self.password_file) {
@@ -100,7 +125,7 @@ impl EndpointOptions {
             (None, None, Some(path)) => Some(Password::File(path)),
             _ => {
                 return Err(invalid(format!(
-                    "the password is given twice: keep one of `{strategy}.url`, \
+                    "the password is configured twice: keep only one of `{strategy}.url`, \
                      `{strategy}.password` and `{strategy}.password_file`"
                 )));
             }
@@ -116,78 +141,56 @@ impl EndpointOptions {
     }
 }
 
-impl TlsFiles {
-    /// Whether these files, named by the table `strategy`, can be used at all.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::Config`](notify_core::ErrorKind::Config) if TLS is not compiled in, or a
-    /// certificate stands without its key.
-    pub fn check(&self, strategy: &str) -> Result<()> {
-        if !HAS_TLS {
-            return Err(invalid(format!(
-                "`{strategy}.url` asks for TLS, which is not compiled in: enable the Cargo feature \
-                 `tls`"
-            )));
-        }
-        if self.cert_file.is_some() != self.key_file.is_some() {
-            return Err(invalid(format!(
-                "`{strategy}.cert_file` and `{strategy}.key_file` need each other"
-            )));
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use notify_core::ErrorKind;
 
     use super::*;
 
+    /// Creates options with a URL only.
     fn url(text: &str) -> EndpointOptions {
         EndpointOptions { url: Some(text.parse().unwrap()), ..EndpointOptions::default() }
     }
 
+    /// Options supply what the URL leaves out, and no options mean the broker on this machine.
     #[test]
-    fn keys_complete_the_url() {
-        let nothing = EndpointOptions::default().resolve("s", "user").unwrap();
-        assert_eq!((nothing.hosts, nothing.tls), (vec![Host::default()], None));
+    fn options_complete_the_url() {
+        let empty = EndpointOptions::default().resolve("s").unwrap();
+        assert_eq!((empty.hosts, empty.tls), (vec![Host::default()], None));
         let tls = TlsFiles { ca_file: Some("/ca".into()), ..TlsFiles::default() };
-        let keys = EndpointOptions { tls: tls.clone(), ..url("amqps://a?x=1") };
-        let endpoint = keys.resolve("s", "user").unwrap();
+        let options = EndpointOptions { tls: tls.clone(), ..url("amqps://a?x=1") };
+        let endpoint = options.resolve("s").unwrap();
         assert_eq!(endpoint.hosts[0].to_string(), "a:5671");
         assert_eq!(endpoint.tls, Some(tls));
         assert_eq!(endpoint.query, [("x".into(), "1".into())]);
     }
 
+    /// Each contradiction has one message that names the options to change and shows no secret.
     #[test]
-    fn what_is_said_twice_is_named_as_it_is_written() {
+    fn contradictory_options_are_named() {
         let full = || url("amqp://u:hunter2@a/v");
         let secret = || Some(Secret::new("hunter2"));
         let files = TlsFiles { key_file: Some("/k".into()), ..TlsFiles::default() };
-        let twice = "the password is given twice: keep one of `s.url`, `s.password` and \
+        let twice = "the password is configured twice: keep only one of `s.url`, `s.password` and \
                      `s.password_file`";
-        let hosts = "`s.url` names the hosts: remove `s.host` and `s.port`";
-        let virtual_host = "`s.url` names the virtual host: remove `s.virtual_host`";
-        let plain = "`s.ca_file`, `s.cert_file` and `s.key_file` are for TLS: begin `s.url` with \
+        let hosts = "`s.url` already names the hosts: remove `s.host` and `s.port`";
+        let virtual_host = "`s.url` already names the virtual host: remove `s.virtual_host`";
+        let user = "`s.url` already names the user: remove `s.user`";
+        let plain = "`s.ca_file`, `s.cert_file` and `s.key_file` need TLS: begin `s.url` with \
                      amqps://";
         let text = || Some("x".to_owned());
         let path = || Some("/p".into());
-        let host = "`s.host`: the name or the address of a host is expected; a URL is for `s.url`";
+        let host = "`s.host`: expected a host name or an IP address; a URL belongs in `s.url`";
         let with_host =
             |host: &str| EndpointOptions { host: Some(host.into()), ..EndpointOptions::default() };
-        for (keys, said) in [
+        for (options, expected) in [
             (with_host("amqp://u:hunter2@h"), host),
             (with_host("a b"), host),
             (with_host(""), host),
             (EndpointOptions { host: text(), ..full() }, hosts),
             (EndpointOptions { port: Some(1), ..full() }, hosts),
             (EndpointOptions { virtual_host: text(), ..full() }, virtual_host),
-            (
-                EndpointOptions { user: text(), ..full() },
-                "`s.url` names the user: remove `s.login`",
-            ),
+            (EndpointOptions { user: text(), ..full() }, user),
             (EndpointOptions { password: secret(), ..full() }, twice),
             (EndpointOptions { password_file: path(), ..full() }, twice),
             (
@@ -197,15 +200,8 @@ mod tests {
             (EndpointOptions { tls: files.clone(), ..full() }, plain),
             (EndpointOptions { tls: files, ..EndpointOptions::default() }, plain),
         ] {
-            let error = keys.resolve("s", "login").expect_err(said);
-            assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::Config, said));
+            let error = options.resolve("s").expect_err(expected);
+            assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::Config, expected));
         }
-    }
-
-    #[test]
-    #[cfg(not(feature = "tls"))]
-    fn tls_that_is_not_compiled_in_is_said() {
-        let error = TlsFiles::default().check("s").unwrap_err().to_string();
-        assert!(error.ends_with("not compiled in: enable the Cargo feature `tls`"), "{error}");
     }
 }

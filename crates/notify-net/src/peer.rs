@@ -1,37 +1,59 @@
-//! Who is at the other end, and what anybody between us can read.
+//! The broker at the other end of a connection, and whether the network between can read along.
 
 use std::fmt;
 use std::net::SocketAddr;
 
 use notify_core::transport::Finding;
 
-use crate::Host;
+use crate::host::Host;
 
-/// Who is at the other end.
+/// The broker at the other end of a connection.
+///
+/// `Display` writes the configured host and the resolved address: `rabbit1:5672 (192.0.2.7)`.
 #[derive(Clone, Debug)]
 pub struct PeerInfo {
-    /// As it was configured.
+    /// The configured host.
     pub host: Host,
-    /// As it was resolved.
+    /// The resolved address.
     pub address: SocketAddr,
-    /// The version and the cipher of TLS; `None` without it.
+    /// The negotiated TLS version and cipher suite: `TLS 1.3, TLS13_AES_256_GCM_SHA384`. `None`
+    /// without TLS.
     pub tls: Option<String>,
 }
 
 impl PeerInfo {
-    /// Whether what we send goes through a network in plain text.
+    /// Returns whether the connection carries plain text over a network: it has no TLS, and the
+    /// address is not a loopback address.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use notify_net::{Host, PeerInfo};
+    ///
+    /// let mut peer = PeerInfo {
+    ///     host: Host { name: "rabbit1".into(), port: 5672 },
+    ///     address: "192.0.2.7:5672".parse().unwrap(),
+    ///     tls: None,
+    /// };
+    /// assert!(peer.exposes_plain_text());
+    /// peer.tls = Some("TLS 1.3".into());
+    /// assert!(!peer.exposes_plain_text());
+    /// ```
     pub fn exposes_plain_text(&self) -> bool {
         self.tls.is_none() && !self.address.ip().is_loopback()
     }
 
-    /// What `glance-notify check` finds about TLS.
+    /// Returns the line about TLS in the report of `glance-notify check`.
+    ///
+    /// It is a warning if the connection [exposes plain text](Self::exposes_plain_text).
     pub fn tls_finding(&self) -> Finding {
         match &self.tls {
             Some(tls) => Finding::good("TLS", format!("{tls}, certificate and name verified")),
-            None if self.exposes_plain_text() => {
-                Finding::warning("TLS", "none: password and notifications go in plain text")
-            }
-            None => Finding::good("TLS", "none, on this machine"),
+            None if self.exposes_plain_text() => Finding::warning(
+                "TLS",
+                "none: the password and the notifications cross the network in plain text",
+            ),
+            None => Finding::good("TLS", "none, the broker is on this machine"),
         }
     }
 }
@@ -46,9 +68,10 @@ impl fmt::Display for PeerInfo {
 mod tests {
     use super::*;
 
+    /// A warning appears exactly if plain text leaves this machine.
     #[test]
-    fn only_a_network_without_tls_is_warned_of() {
-        for (address, tls, overheard) in [
+    fn only_plain_text_on_a_network_is_a_warning() {
+        for (address, tls, exposed) in [
             ("192.0.2.1:5672", None, true),
             ("192.0.2.1:5671", Some("TLS 1.3"), false),
             ("127.0.0.1:5672", None, false),
@@ -56,9 +79,9 @@ mod tests {
         ] {
             let address = address.parse().unwrap();
             let peer = PeerInfo { host: Host::default(), address, tls: tls.map(Into::into) };
-            assert_eq!(peer.exposes_plain_text(), overheard, "{peer:?}");
-            let plain = format!("{:?}", peer.tls_finding()).contains("go in plain text");
-            assert_eq!(plain, overheard, "{peer:?}");
+            assert_eq!(peer.exposes_plain_text(), exposed, "{peer:?}");
+            let warned = format!("{:?}", peer.tls_finding()).contains("network in plain text");
+            assert_eq!(warned, exposed, "{peer:?}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Secrets that cannot be printed, and where a password comes from.
+//! Secrets that no formatting shows, and the two sources of a password.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -6,32 +6,49 @@ use std::path::PathBuf;
 use notify_core::{Error, ErrorKind, Result};
 use serde::de::{Deserialize, Deserializer};
 
-/// A text that is never shown: no `Display`, no `Serialize`, and a `Debug` that says nothing of it.
+use crate::blocking::run_blocking;
+
+/// A text that programs must not show.
+///
+/// The type implements neither `Display` nor `Serialize`, and its `Debug` writes only `***`.
+///
+/// # Examples
+///
+/// ```
+/// use notify_net::Secret;
+///
+/// let secret = Secret::new("hunter2");
+/// assert_eq!(format!("{secret:?}"), "***");
+/// assert_eq!(secret.expose(), "hunter2");
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
-/// Where a password comes from.
+/// The source of a password.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Password {
-    /// It stands in the configuration.
+    /// A password in the configuration: `password`, or a part of `url`.
     Inline(Secret),
-    /// It stands in a file, which is read again at every connect, so that it can be changed while the
+    /// The path of a file that holds the password: `password_file`.
+    ///
+    /// The transport reads the file at every connect, so you can change the password while the
     /// program runs.
     File(PathBuf),
 }
 
 impl Secret {
-    /// Keeps `text` from being shown.
+    /// Wraps `text`.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// The text itself, for the one who has to send it.
+    /// Returns the text, for the code that sends it to the broker.
     pub fn expose(&self) -> &str {
         &self.0
     }
 }
 
+/// Writes `***`.
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("***")
@@ -45,32 +62,51 @@ impl<'de> Deserialize<'de> for Secret {
 }
 
 impl Password {
-    /// The password as it is now. The line end that closes a file is no part of it.
+    /// Returns the current password.
+    ///
+    /// One line end at the end of a file is not part of the password. All other white space is.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Access`] when the file cannot be read or holds nothing. It names the file, never
-    /// what is in it.
+    /// [`ErrorKind::Access`] when the file is unreadable, empty or not UTF-8. The error names the
+    /// file and never shows its content.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use notify_net::{Password, Secret};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> notify_core::Result<()> {
+    /// let inline = Password::Inline(Secret::new("hunter2"));
+    /// assert_eq!(inline.read().await?.expose(), "hunter2");
+    ///
+    /// let missing = Password::File("/nonexistent/password".into());
+    /// let error = missing.read().await.unwrap_err();
+    /// assert!(error.to_string().starts_with("cannot read `password_file` /nonexistent/password"));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn read(&self) -> Result<Secret> {
         let path = match self {
             Self::Inline(secret) => return Ok(secret.clone()),
             Self::File(path) => path.clone(),
         };
-        crate::blocking::run_blocking(move || {
-            let failed = |what| {
+        run_blocking(move || {
+            let unreadable = |reason| {
                 Error::new(
                     ErrorKind::Access,
-                    format!("cannot read `password_file` {}: {what}", path.display()),
+                    format!("cannot read `password_file` {}: {reason}", path.display()),
                 )
             };
             let text = std::fs::read_to_string(&path).map_err(|error| match error.kind() {
-                std::io::ErrorKind::InvalidData => failed("it is not UTF-8".to_owned()),
-                _ => failed(error.to_string()),
+                std::io::ErrorKind::InvalidData => unreadable("it is not UTF-8".to_owned()),
+                _ => unreadable(error.to_string()),
             })?;
             let password = text.strip_suffix('\n').unwrap_or(&text);
             let password = password.strip_suffix('\r').unwrap_or(password);
             if password.is_empty() {
-                return Err(failed("it is empty".to_owned()));
+                return Err(unreadable("it is empty".to_owned()));
             }
             Ok(Secret::new(password))
         })
@@ -82,14 +118,16 @@ impl Password {
 mod tests {
     use super::*;
 
+    /// `Debug` of a secret, alone or inside another type, shows no part of it.
     #[test]
-    fn a_secret_is_not_shown() {
+    fn debug_shows_no_secret() {
         let secret = Secret::new("hunter2");
         assert_eq!(format!("{secret:?} {:?}", Password::Inline(secret.clone())), "*** Inline(***)");
     }
 
+    /// A changed file takes effect at the next read, and errors do not show its content.
     #[tokio::test]
-    async fn a_password_file_is_read_again_each_time() {
+    async fn every_read_opens_the_password_file_again() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("password");
         let password = Password::File(path.clone());
@@ -97,10 +135,11 @@ mod tests {
             std::fs::write(&path, content).unwrap();
             assert_eq!(password.read().await.unwrap().expose(), expected);
         }
-        for (content, said) in [(&b"\n"[..], "it is empty"), (b"hunter2\xff", "it is not UTF-8")] {
+        for (content, reason) in [(&b"\n"[..], "it is empty"), (b"hunter2\xff", "it is not UTF-8")]
+        {
             std::fs::write(&path, content).unwrap();
             let error = password.read().await.unwrap_err();
-            assert!(error.to_string().ends_with(said), "{error}");
+            assert!(error.to_string().ends_with(reason), "{error}");
             assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
         }
         std::fs::remove_file(&path).unwrap();

@@ -1,105 +1,90 @@
-//! The URL of a broker: scheme, one or several hosts, credentials, virtual host, parameters.
+//! Broker URLs: scheme, one or more hosts, credentials, virtual host and parameters.
 //!
-//! Errors name what is wrong by its place and never repeat the text: any part of a mistyped URL may
-//! be the password.
+//! An error names the invalid part by its position and never repeats the text, because any part of a
+//! mistyped URL can be the password.
 
 use std::fmt;
-use std::net::Ipv6Addr;
 use std::str::FromStr;
 
 use notify_core::{Error, ErrorKind, Result};
 use percent_encoding::percent_decode_str;
 use serde::de::{Deserialize, Deserializer, Visitor};
 
-use crate::Secret;
+use crate::host::{Host, is_host_name};
+use crate::secret::Secret;
 
-/// `amqp://user:password@host:port,host:port/virtual%2Fhost?parameter=value`, taken apart.
+/// A parsed `amqp://user:password@host:port,host:port/virtual%2Fhost?parameter=value`.
 ///
-/// `amqps` asks for TLS. A host is a name, an IPv4 address or an IPv6 address in brackets; where no
-/// port is given it is 5672, with TLS 5671. Credentials may stand before the first host or, as in
-/// OpenStack's `transport_url`, the same before each.
+/// * The scheme `amqps` asks for TLS.
+/// * A host is a name, an IPv4 address, or an IPv6 address in brackets. The default port is 5672, or
+///   5671 with TLS.
+/// * Credentials stand before the first host or, as in OpenStack's `transport_url`, the same
+///   credentials before every host.
+/// * User name, password, virtual host and parameters are percent-encoded in the URL and decoded
+///   here.
+///
+/// `Debug` shows neither the password nor the parameters.
+///
+/// # Examples
+///
+/// ```
+/// use notify_net::BrokerUrl;
+///
+/// let url: BrokerUrl = "amqps://svc:p%40ss@rabbit1,rabbit2:5670/glance?heartbeat=5".parse()?;
+/// assert!(url.tls);
+/// assert_eq!(url.hosts[0].to_string(), "rabbit1:5671");
+/// assert_eq!(url.hosts[1].to_string(), "rabbit2:5670");
+/// assert_eq!(url.password.as_ref().unwrap().expose(), "p@ss");
+/// assert_eq!(url.path.as_deref(), Some("glance"));
+/// assert!(!format!("{url:?}").contains("p@ss"));
+/// # Ok::<(), notify_core::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct BrokerUrl {
     /// Whether the scheme is `amqps`.
     pub tls: bool,
-    /// Whom to ask; never empty.
+    /// The hosts in the order of the URL. Never empty.
     pub hosts: Vec<Host>,
-    /// The user's name, decoded.
+    /// The decoded user name.
     pub user: Option<String>,
-    /// The user's password, decoded.
+    /// The decoded password.
     pub password: Option<Secret>,
-    /// What stands behind the first slash, decoded; `None` where nothing does.
+    /// The decoded text after the first slash: the virtual host. `None` if the URL has no text there.
     pub path: Option<String>,
-    /// The parameters, decoded, in order.
+    /// The decoded parameters, in the order of the URL.
     pub query: Vec<(String, String)>,
-}
-
-/// A host and its port.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Host {
-    /// A name or an address; an IPv6 address without brackets.
-    pub name: String,
-    /// The TCP port.
-    pub port: u16,
-}
-
-impl Host {
-    /// The port of AMQP, without and with TLS.
-    fn default_port(tls: bool) -> u16 {
-        if tls { 5671 } else { 5672 }
-    }
-
-    /// Whether the name means this machine whatever the network says.
-    pub fn is_loopback(&self) -> bool {
-        let address = self.name.parse::<std::net::IpAddr>();
-        self.name == "localhost" || address.is_ok_and(|address| address.is_loopback())
-    }
-}
-
-/// The broker on this machine.
-impl Default for Host {
-    fn default() -> Self {
-        Self { name: "localhost".into(), port: Self::default_port(false) }
-    }
-}
-
-impl fmt::Display for Host {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.name.parse::<Ipv6Addr>() {
-            Ok(address) => write!(f, "[{address}]:{}", self.port),
-            Err(_) => {
-                write!(f, "{}:{}", notify_core::redact::printable(&self.name, 255), self.port)
-            }
-        }
-    }
 }
 
 impl FromStr for BrokerUrl {
     type Err = Error;
 
+    /// Parses a URL.
+    ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`], in words that follow the name of an option: "names no host".
+    /// [`ErrorKind::Config`]. The text fits after the name of an option: "host 1: the host name is
+    /// missing".
     fn from_str(text: &str) -> Result<Self> {
         let tls = match text.split_once("://") {
             Some(("amqp", _)) => false,
             Some(("amqps", _)) => true,
-            _ => return Err(invalid("a URL that begins with amqp:// or amqps:// is expected")),
+            _ => return Err(invalid("expected a URL that begins with amqp:// or amqps://")),
         };
         let rest = text.split_once("://").map_or("", |(_, rest)| rest);
         let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
         let (authority, tail) = rest.split_at(end);
-        // Behind an unencoded slash in a password the rest of the credentials would be taken for the
-        // virtual host, and shown.
+        // After an unencoded slash in a password, the parser would take the rest of the credentials
+        // for the virtual host, and messages would show it.
         if tail.contains(['@', '#']) {
-            return Err(invalid(format!("`@` or `#` stands behind the hosts: {ENCODE}")));
+            return Err(invalid(format!("unexpected `@` or `#` after the hosts: {ENCODE}")));
         }
 
         let mut url = Self::new(tls, Vec::new());
         for (index, piece) in authority.split(',').enumerate() {
             url.add_host(index + 1, piece)?;
         }
-        // The scheme is none that the crate treats specially, so the host does not matter.
+        // The `url` crate treats only some schemes specially, and `amqp` is not one of them: any
+        // host serves to parse the tail.
         let parsed = ::url::Url::parse(&format!("amqp://h{tail}"))
             .map_err(|error| invalid(error.to_string()))?;
         url.path = match tail.split('?').next().and_then(|path| path.strip_prefix('/')) {
@@ -112,26 +97,32 @@ impl FromStr for BrokerUrl {
 }
 
 impl BrokerUrl {
+    /// Creates a URL without credentials, virtual host and parameters.
     pub(crate) fn new(tls: bool, hosts: Vec<Host>) -> Self {
         Self { tls, hosts, user: None, password: None, path: None, query: Vec::new() }
     }
 
+    /// Parses `user:password@host:port`, the host at position `number`, counted from 1.
     fn add_host(&mut self, number: usize, piece: &str) -> Result<()> {
-        let wrong_host = |what: &str| invalid(format!("host {number}: {what}"));
+        let invalid_host = |reason: &str| invalid(format!("host {number}: {reason}"));
         let url = ::url::Url::parse(&format!("amqp://{piece}/"))
-            .map_err(|error| wrong_host(&format!("{error}; {ENCODE}")))?;
+            .map_err(|error| invalid_host(&format!("{error}; {ENCODE}")))?;
         let name = match url.host() {
             Some(::url::Host::Ipv6(address)) => address.to_string(),
             Some(::url::Host::Domain(name)) if is_host_name(name) => name.to_owned(),
             Some(::url::Host::Ipv4(address)) => address.to_string(),
-            None | Some(::url::Host::Domain("")) => return Err(wrong_host("the name is missing")),
+            None | Some(::url::Host::Domain("")) => {
+                return Err(invalid_host("the host name is missing"));
+            }
             Some(::url::Host::Domain(_)) => {
-                return Err(wrong_host("letters, digits, `.`, `-` and `_` make a name"));
+                return Err(invalid_host(
+                    "a host name may contain only letters, digits, `.`, `-` and `_`",
+                ));
             }
         };
         let port = url.port().unwrap_or_else(|| Host::default_port(self.tls));
         if port == 0 {
-            return Err(wrong_host("port 0 cannot be connected to"));
+            return Err(invalid_host("port 0 is invalid"));
         }
         self.hosts.push(Host { name, port });
 
@@ -146,7 +137,10 @@ impl BrokerUrl {
         if number == 1 {
             (self.user, self.password) = (user, password);
         } else if (&self.user, &self.password) != (&user, &password) {
-            return Err(wrong_host("the same credentials as at host 1, or none, are expected"));
+            return Err(invalid_host(
+                "its credentials differ from those of host 1: repeat the same credentials, or give \
+                 only host 1 any",
+            ));
         }
         Ok(())
     }
@@ -154,14 +148,14 @@ impl BrokerUrl {
 
 impl<'de> Deserialize<'de> for BrokerUrl {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_str(UrlVisitor)
+        deserializer.deserialize_str(BrokerUrlVisitor)
     }
 }
 
-/// Parses within the deserializer, which then knows the place of what is wrong.
-struct UrlVisitor;
+/// Parses a URL inside the deserializer, so that the deserializer adds the option's name to an error.
+struct BrokerUrlVisitor;
 
-impl Visitor<'_> for UrlVisitor {
+impl Visitor<'_> for BrokerUrlVisitor {
     type Value = BrokerUrl;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -173,6 +167,7 @@ impl Visitor<'_> for UrlVisitor {
     }
 }
 
+/// Leaves out the password and the parameters.
 impl fmt::Debug for BrokerUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BrokerUrl")
@@ -184,46 +179,44 @@ impl fmt::Debug for BrokerUrl {
     }
 }
 
-/// Names of hosts in DNS, and the underscore that container networks use.
-pub(crate) fn is_host_name(name: &str) -> bool {
-    !name.is_empty()
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'))
-}
-
-fn decode(text: &str, what: &str) -> Result<String> {
+/// Decodes percent-encoded `text`. Errors call it `part` and do not repeat it.
+fn decode(text: &str, part: &str) -> Result<String> {
     match percent_decode_str(text).decode_utf8() {
         Ok(text) => Ok(text.into_owned()),
-        Err(_) => Err(invalid(format!("{what} is not UTF-8 once it is decoded"))),
+        Err(_) => Err(invalid(format!("{part} is not valid UTF-8 after percent-decoding"))),
     }
 }
 
-pub(crate) fn invalid(what: impl Into<String>) -> Error {
-    Error::new(ErrorKind::Config, what.into())
+/// Creates the error of an invalid URL or option.
+pub(crate) fn invalid(text: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Config, text.into())
 }
 
+/// The advice for a URL whose parts cannot be told apart.
 const ENCODE: &str =
-    "in a user name or password, `,` `/` `?` `#` `@` `:` `%` and `[` are written percent-encoded";
+    "percent-encode `,` `/` `?` `#` `@` `:` `%` and `[` in the user name and the password";
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// Parses a URL that must be valid.
     fn parse(text: &str) -> BrokerUrl {
         text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
     }
 
+    /// Returns the hosts of a URL as text.
     fn hosts(text: &str) -> Vec<String> {
         parse(text).hosts.iter().map(ToString::to_string).collect()
     }
 
+    /// Names, IPv4 and IPv6 addresses are hosts, and the scheme decides the default port.
     #[test]
     fn hosts_are_names_and_addresses() {
         assert_eq!(hosts("amqp://broker"), ["broker:5672"]);
         assert_eq!(hosts("amqps://broker"), ["broker:5671"]);
         assert_eq!(hosts("amqp://u:p@127.0.0.1:1/%2F"), ["127.0.0.1:1"]);
-        // A client library that takes only names connects to localhost here, with the password.
+        // A client library that accepts only names connects to localhost here, with the password.
         assert_eq!(hosts("amqp://u:p@[2001:db8::1]:5673/v"), ["[2001:db8::1]:5673"]);
         assert_eq!(hosts("amqp://[::1]"), ["[::1]:5672"]);
         assert_eq!(hosts("amqp://u:p@a:1,b,[::1]:3/v"), ["a:1", "b:5672", "[::1]:3"]);
@@ -232,8 +225,9 @@ mod tests {
         assert!(!parse("amqp://localhost.example.org").hosts[0].is_loopback());
     }
 
+    /// Credentials, virtual host and parameters are decoded.
     #[test]
-    fn the_rest_is_decoded() {
+    fn percent_encoding_is_decoded() {
         let url = parse("amqps://us%40r:p%2Fw%2C%40%20%C3%A9@h/a%2Fb?heartbeat=5&x=%20y");
         assert!(url.tls);
         assert_eq!(url.user.as_deref(), Some("us@r"));
@@ -242,48 +236,50 @@ mod tests {
         assert_eq!(url.query, [("heartbeat".into(), "5".into()), ("x".into(), " y".into())]);
     }
 
+    /// `/` alone names no virtual host; `//` and `/%2f` name the virtual host `/`.
     #[test]
-    fn the_path_may_be_left_out() {
+    fn the_path_is_optional() {
         let path = |text: &str| parse(text).path;
         assert_eq!(path("amqp://h"), None);
         assert_eq!(path("amqp://h/"), None);
         assert_eq!(path("amqp://h?x=1"), None);
         assert_eq!(path("amqp://h/%2f").as_deref(), Some("/"));
-        // OpenStack's and kombu's way to write it.
+        // OpenStack and kombu write it this way.
         assert_eq!(path("amqp://h//").as_deref(), Some("/"));
         assert_eq!(path("amqp://h/glance").as_deref(), Some("glance"));
         assert_eq!(path("amqp://h/../x").as_deref(), Some("../x"));
     }
 
+    /// Every error says where the URL is invalid and repeats no part of it.
     #[test]
-    fn what_is_wrong_is_named_and_not_repeated() {
-        for (text, said) in [
+    fn errors_name_the_place_and_repeat_no_secret() {
+        for (text, expected) in [
             ("", "amqp:// or amqps://"),
             ("http://hunter2", "amqp:// or amqps://"),
             ("hunter2:hunter2@h", "amqp:// or amqps://"),
-            ("amqp://", "host 1: the name is missing"),
-            ("amqp:///v", "host 1: the name is missing"),
+            ("amqp://", "host 1: the host name is missing"),
+            ("amqp:///v", "host 1: the host name is missing"),
             ("amqp://u:hunter2@", "host 1: "),
-            ("amqp://a,,b", "host 2: the name is missing"),
+            ("amqp://a,,b", "host 2: the host name is missing"),
             ("amqp://u:hunter2@h:port", "host 1: invalid port number"),
             ("amqp://u:hunter2@h:70000", "host 1: invalid port number"),
-            ("amqp://u:hunter2@h:0", "port 0"),
-            ("amqp://u:hun,ter2@h", "percent-encoded"),
-            ("amqp://u:hun/ter2@h", "percent-encoded"),
-            ("amqp://u:hun#ter2@h", "percent-encoded"),
-            ("amqp://u:hun?ter2@h", "percent-encoded"),
-            ("amqp://u:hunter2@h/v#x", "percent-encoded"),
+            ("amqp://u:hunter2@h:0", "port 0 is invalid"),
+            ("amqp://u:hun,ter2@h", "percent-encode"),
+            ("amqp://u:hun/ter2@h", "percent-encode"),
+            ("amqp://u:hun#ter2@h", "percent-encode"),
+            ("amqp://u:hun?ter2@h", "percent-encode"),
+            ("amqp://u:hunter2@h/v#x", "percent-encode"),
             ("amqp://u:hunter2@[::1", "host 1: "),
             ("amqp://u:hunter2@::1", "host 1: "),
-            ("amqp://u:hunter2@h%41", "make a name"),
+            ("amqp://u:hunter2@h%41", "may contain only letters"),
             ("amqp://u:hunter2@h st", "host 1: "),
-            ("amqp://u:hunter2@a,u:other@b", "host 2: the same credentials"),
-            ("amqp://u:hunter2%ff@h", "the password is not UTF-8"),
-            ("amqp://h/%ff", "the virtual host is not UTF-8"),
+            ("amqp://u:hunter2@a,u:other@b", "host 2: its credentials differ"),
+            ("amqp://u:hunter2%ff@h", "the password is not valid UTF-8"),
+            ("amqp://h/%ff", "the virtual host is not valid UTF-8"),
         ] {
             let error = text.parse::<BrokerUrl>().expect_err(text);
             assert_eq!(error.kind(), ErrorKind::Config);
-            assert!(error.to_string().contains(said), "{text}: {error}");
+            assert!(error.to_string().contains(expected), "{text}: {error}");
             assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
             assert!(!format!("{error:?}").contains("ter2"), "{error:?}");
         }

@@ -1,6 +1,6 @@
-//! TLS against a server of rustls: what is accepted, and what each refusal says.
+//! TLS against a rustls server: accepted certificates, and the message of each rejection.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of a test may fail as it does")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of a test may panic")]
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -20,18 +20,21 @@ use tokio_rustls::TlsAcceptor;
 
 const LONG: Duration = Duration::from_secs(30);
 
+/// A certificate authority that keeps its PEM files in a temporary directory.
 struct Authority {
     issuer: Issuer<'static, KeyPair>,
     certificate: rcgen::Certificate,
     dir: tempfile::TempDir,
 }
 
+/// A certificate and its key.
 struct Identity {
     certificate: rcgen::Certificate,
     key: KeyPair,
 }
 
 impl Authority {
+    /// Creates an authority with a new key.
     fn new() -> Self {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new([]).unwrap();
@@ -40,6 +43,7 @@ impl Authority {
         Self { issuer: Issuer::new(params, key), certificate, dir: tempfile::tempdir().unwrap() }
     }
 
+    /// Issues a certificate for `name`, after `change` has altered its parameters.
     fn identity(&self, name: &str, change: impl FnOnce(&mut CertificateParams)) -> Identity {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new([name.to_owned()]).unwrap();
@@ -47,17 +51,20 @@ impl Authority {
         Identity { certificate: params.signed_by(&key, &self.issuer).unwrap(), key }
     }
 
+    /// Writes a file into the authority's directory.
     fn file(&self, name: &str, content: &str) -> PathBuf {
         let path = self.dir.path().join(name);
         std::fs::write(&path, content).unwrap();
         path
     }
 
+    /// Returns the options of a client that trusts this authority.
     fn files(&self) -> TlsFiles {
         let ca_file = Some(self.file("ca.pem", &self.certificate.pem()));
         TlsFiles { ca_file, ..TlsFiles::default() }
     }
 
+    /// Returns the same options for a client that presents `identity`.
     fn files_with(&self, identity: &Identity) -> TlsFiles {
         TlsFiles {
             cert_file: Some(self.file("cert.pem", &identity.certificate.pem())),
@@ -67,7 +74,8 @@ impl Authority {
     }
 }
 
-/// A server that shows `identity`, wants a certificate by `clients` if given, and echoes.
+/// Starts an echo server that presents `identity`, and requires client certificates issued by
+/// `clients` if given.
 async fn serve(identity: &Identity, clients: Option<&Authority>) -> Host {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = rustls::ServerConfig::builder_with_provider(Arc::clone(&provider))
@@ -100,6 +108,7 @@ async fn serve(identity: &Identity, clients: Option<&Authority>) -> Host {
     .await
 }
 
+/// Runs `serve` for every connection to a free port.
 async fn listen<F>(serve: impl Fn(tokio::net::TcpStream) -> F + Send + 'static) -> Host
 where
     F: Future<Output = ()> + Send + 'static,
@@ -114,23 +123,25 @@ where
     Host { name: address.ip().to_string(), port: address.port() }
 }
 
+/// Loads the files and connects.
 async fn dial(host: &Host, files: &TlsFiles) -> Result<BrokerStream> {
     let tls = files.load().await?;
     dial_until(host, &tls, Instant::now() + LONG).await
 }
 
+/// Connects before `deadline`.
 async fn dial_until(
     host: &Host,
     tls: &notify_net::TlsConfig,
     deadline: Instant,
 ) -> Result<BrokerStream> {
-    let (stream, hangup) = connect(host, Some(tls), LONG, deadline).await?;
-    // Kept for the rest of the test: dropped, it would end the stream.
-    std::mem::forget(hangup);
+    let (stream, guard) = connect(host, Some(tls), LONG, deadline).await?;
+    // The guard lives as long as the test: dropping it ends the stream.
+    std::mem::forget(guard);
     Ok(stream)
 }
 
-/// Connects and waits for an echo, as a protocol would.
+/// Connects and waits for an echo, as a protocol's login does.
 async fn echo(host: &Host, files: &TlsFiles) -> Result<BrokerStream> {
     let mut stream = dial(host, files).await?;
     let failed =
@@ -140,95 +151,102 @@ async fn echo(host: &Host, files: &TlsFiles) -> Result<BrokerStream> {
     Ok(stream)
 }
 
-fn said(result: Result<BrokerStream>, kind: ErrorKind, text: &str) {
-    let Err(error) = result else { panic!("connected, though: {text}") };
+/// Asserts that the connection failed with this kind of error and this text.
+fn assert_error(result: Result<BrokerStream>, kind: ErrorKind, text: &str) {
+    let Err(error) = result else { panic!("connected in spite of: {text}") };
     assert_eq!(error.kind(), kind, "{error:#}");
     assert!(error.to_string().contains(text), "{error:#}");
 }
 
+/// `ca_file` replaces the system's authorities, and both addresses and names match a certificate.
 #[tokio::test]
-async fn a_private_authority_is_trusted_and_the_name_checked() {
+async fn trusts_a_private_authority_and_checks_the_name() {
     let authority = Authority::new();
     let host = serve(&authority.identity("127.0.0.1", |_| {}), None).await;
     let stream = echo(&host, &authority.files()).await.unwrap();
     assert!(stream.peer().tls.as_ref().unwrap().starts_with("TLS 1.3, TLS13_"));
 
-    // By a name instead of its address.
+    // A name instead of an address.
     let named = serve(&authority.identity("localhost", |_| {}), None).await;
     let named = Host { name: "localhost".into(), port: named.port };
     echo(&named, &authority.files()).await.unwrap();
 }
 
+/// Expired, not yet valid, for another name, of an unknown authority, self-signed: each has its own
+/// message.
 #[tokio::test]
-async fn each_bad_certificate_is_refused_in_its_own_words() {
+async fn each_invalid_certificate_has_its_own_message() {
     let authority = Authority::new();
     let files = authority.files();
     for (identity, text) in [
-        (authority.identity("elsewhere.example", |_| {}), "is for another name"),
+        (authority.identity("elsewhere.example", |_| {}), "certificate name mismatch"),
         (
             authority.identity("127.0.0.1", |params| params.not_after = date_time_ymd(2001, 1, 1)),
-            "has expired",
+            "certificate expired",
         ),
         (
             authority.identity("127.0.0.1", |params| params.not_before = date_time_ymd(2199, 1, 1)),
-            "is not valid yet",
+            "certificate not yet valid",
         ),
-        (
-            Authority::new().identity("127.0.0.1", |_| {}),
-            "signed by nobody we trust: set `ca_file`",
-        ),
+        (Authority::new().identity("127.0.0.1", |_| {}), "unknown authority"),
     ] {
-        said(dial(&serve(&identity, None).await, &files).await, ErrorKind::Access, text);
+        assert_error(dial(&serve(&identity, None).await, &files).await, ErrorKind::Access, text);
     }
     let key = KeyPair::generate().unwrap();
     let params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
     let identity = Identity { certificate: params.self_signed(&key).unwrap(), key };
     let host = serve(&identity, None).await;
-    said(dial(&host, &files).await, ErrorKind::Access, "signed by nobody we trust");
-    // Without `ca_file` it is the system's authorities that count.
-    said(dial(&host, &TlsFiles::default()).await, ErrorKind::Access, "`ca_file`");
+    assert_error(dial(&host, &files).await, ErrorKind::Access, "unknown authority");
+    // Without `ca_file` the client trusts the system's authorities.
+    assert_error(dial(&host, &TlsFiles::default()).await, ErrorKind::Access, "`ca_file`");
 }
 
+/// The client presents its certificate, and learns from the broker's alert why it was rejected.
 #[tokio::test]
-async fn a_client_certificate_is_shown_when_asked_for() {
+async fn presents_a_client_certificate_on_request() {
     let authority = Authority::new();
     let host = serve(&authority.identity("127.0.0.1", |_| {}), Some(&authority)).await;
     let ours = authority.identity("client", |_| {});
     echo(&host, &authority.files_with(&ours)).await.unwrap();
 
-    said(echo(&host, &authority.files()).await, ErrorKind::Access, "wants a client certificate");
+    assert_error(
+        echo(&host, &authority.files()).await,
+        ErrorKind::Access,
+        "requires a client certificate",
+    );
     let foreign = Authority::new().identity("client", |_| {});
     let files = authority.files_with(&foreign);
-    said(echo(&host, &files).await, ErrorKind::Access, "does not accept the client certificate");
+    assert_error(echo(&host, &files).await, ErrorKind::Access, "rejected the client certificate");
 
-    // Whoever only listens hears it whatever else was sent.
-    let hidden = async |files: &TlsFiles, kind, patience| {
+    // A second connection that only reads finds the alert that the first one missed.
+    let diagnose = async |files: &TlsFiles, kind, timeout| {
         let tls = files.load().await.unwrap();
         let error = Error::new(kind, "the connection ended");
-        diagnose_disconnect(error, &host, Some(&tls), LONG, Instant::now() + patience)
+        diagnose_disconnect(error, &host, Some(&tls), LONG, Instant::now() + timeout)
             .await
             .to_string()
     };
-    let said = hidden(&files, ErrorKind::Unavailable, LONG).await;
-    assert!(said.contains("does not accept the client certificate"), "{said}");
-    assert_eq!(hidden(&files, ErrorKind::Access, LONG).await, "the connection ended");
+    let text = diagnose(&files, ErrorKind::Unavailable, LONG).await;
+    assert!(text.contains("rejected the client certificate"), "{text}");
+    assert_eq!(diagnose(&files, ErrorKind::Access, LONG).await, "the connection ended");
     let soon = Duration::from_millis(100);
     let ours = authority.files_with(&ours);
-    assert_eq!(hidden(&ours, ErrorKind::Unavailable, soon).await, "the connection ended");
+    assert_eq!(diagnose(&ours, ErrorKind::Unavailable, soon).await, "the connection ended");
 }
 
+/// A port without TLS is a configuration error, and a server that closes or stays silent is not.
 #[tokio::test]
-async fn plain_text_is_told_from_tls() {
+async fn distinguishes_plain_text_from_tls() {
     let authority = Authority::new();
     let plain = listen(|mut tcp| async move {
-        // What a broker answers on its plain port.
+        // A broker answers this on its port for plain text.
         tcp.write_all(b"AMQP\x00\x00\x09\x01").await.ok();
     })
     .await;
-    said(dial(&plain, &authority.files()).await, ErrorKind::Config, "does not speak TLS");
+    assert_error(dial(&plain, &authority.files()).await, ErrorKind::Config, "does not speak TLS");
 
     let closing = listen(|tcp| async move { drop(tcp) }).await;
-    said(dial(&closing, &authority.files()).await, ErrorKind::Unavailable, "TLS handshake");
+    assert_error(dial(&closing, &authority.files()).await, ErrorKind::Unavailable, "TLS handshake");
 
     let silent = listen(|tcp| async move {
         tokio::time::sleep(LONG).await;
@@ -237,29 +255,35 @@ async fn plain_text_is_told_from_tls() {
     .await;
     let tls = authority.files().load().await.unwrap();
     let soon = Instant::now() + Duration::from_millis(50);
-    said(dial_until(&silent, &tls, soon).await, ErrorKind::Timeout, "TLS handshake");
+    assert_error(dial_until(&silent, &tls, soon).await, ErrorKind::Timeout, "TLS handshake");
 }
 
+/// Changed files take effect at the next connect; errors name the option and the file, and show no
+/// content.
 #[tokio::test]
-async fn files_are_read_again_and_their_faults_named() {
+async fn every_connect_reads_the_files_again() {
     let authority = Authority::new();
     let host = serve(&authority.identity("127.0.0.1", |_| {}), None).await;
-    let wrong = Authority::new();
+    let other = Authority::new();
     let files = TlsFiles {
-        ca_file: Some(authority.file("current.pem", &wrong.certificate.pem())),
+        ca_file: Some(authority.file("current.pem", &other.certificate.pem())),
         ..TlsFiles::default()
     };
-    said(dial(&host, &files).await, ErrorKind::Access, "signed by nobody we trust");
+    assert_error(dial(&host, &files).await, ErrorKind::Access, "unknown authority");
     authority.file("current.pem", &authority.certificate.pem());
     echo(&host, &files).await.unwrap();
 
     let ours = authority.identity("client", |_| {});
     for (name, content, text) in [
-        ("ca.pem", "", "no certificate in it"),
+        ("ca.pem", "", "contains no certificate"),
         ("cert.pem", "", "cannot use `cert_file`"),
-        ("key.pem", "", "no key in it"),
-        ("key.pem", "-----BEGIN PRIVATE KEY-----\nhunter2\n", "not well-formed"),
-        ("key.pem", &KeyPair::generate().unwrap().serialize_pem(), "do not belong together"),
+        ("key.pem", "", "contains no key"),
+        ("key.pem", "-----BEGIN PRIVATE KEY-----\nhunter2\n", "not valid PEM"),
+        (
+            "key.pem",
+            &KeyPair::generate().unwrap().serialize_pem(),
+            "does not match the certificate",
+        ),
     ] {
         let files = authority.files_with(&ours);
         authority.file(name, content);
@@ -267,7 +291,7 @@ async fn files_are_read_again_and_their_faults_named() {
         assert!(format!("{error:#}").contains(text), "{error:#}");
         assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
     }
-    let missing = TlsFiles { ca_file: Some("/nowhere/ca.pem".into()), ..TlsFiles::default() };
+    let missing = TlsFiles { ca_file: Some("/nonexistent/ca.pem".into()), ..TlsFiles::default() };
     let error = missing.load().await.unwrap_err();
-    assert!(error.to_string().contains("`ca_file` /nowhere/ca.pem: No such file"), "{error}");
+    assert!(error.to_string().contains("`ca_file` /nonexistent/ca.pem: No such file"), "{error}");
 }

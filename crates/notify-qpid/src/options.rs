@@ -34,7 +34,7 @@ impl Config {
                 key_file: table.key_file,
             },
         };
-        let endpoint = endpoint.resolve("qpid", "user")?;
+        let endpoint = endpoint.resolve("qpid")?;
         let default = Self::default();
         let mut config = Self {
             hosts: endpoint.hosts,
@@ -194,10 +194,10 @@ mod tests {
             (json!({ "uri": "amqp://a" }), "`qpid.uri` (a.toml): unknown option"),
             (
                 json!({ "url": "http://hunter2@a" }),
-                "`qpid.url` (a.toml): a URL that begins with amqp",
+                "`qpid.url` (a.toml): expected a URL that begins with amqp",
             ),
             (json!({ "url": "amqp://u:p@a", "user": "v" }), "remove `qpid.user`"),
-            (json!({ "url": "amqp://u:hunter2@a", "password": "hunter2" }), "given twice"),
+            (json!({ "url": "amqp://u:hunter2@a", "password": "hunter2" }), "configured twice"),
             (json!({ "url": "amqp://a?heartbeat=5" }), "the unknown parameter `heartbeat`"),
             (json!({ "user": "u" }), "`qpid.password` is missing"),
             (json!({ "password": "hunter2" }), "`qpid.user` is missing"),
@@ -250,7 +250,7 @@ mod tests {
         assert_eq!(config.sasl_mechanism, [SaslMechanism::External]);
         assert_eq!(config.tls.unwrap().cert_file, Some("/c".into()));
         for (table, said) in [
-            (json!({ "url": "amqps://a", "cert_file": "/c" }), "need each other"),
+            (json!({ "url": "amqps://a", "cert_file": "/c" }), "together, or neither"),
             (json!({ "url": "amqps://a", "sasl_mechanism": ["EXTERNAL"] }), "needs TLS with"),
         ] {
             let error = read(table).expect_err(said);

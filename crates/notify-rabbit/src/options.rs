@@ -32,7 +32,7 @@ impl Config {
                 key_file: table.key_file,
             },
         };
-        let endpoint = endpoint.resolve("rabbit", "user")?;
+        let endpoint = endpoint.resolve("rabbit")?;
         let default = Self::default();
         let mut config = Self {
             hosts: endpoint.hosts,
@@ -196,10 +196,10 @@ mod tests {
             (json!({ "uri": "amqp://a" }), "`rabbit.uri` (a.toml): unknown option"),
             (
                 json!({ "url": "http://hunter2@a" }),
-                "`rabbit.url` (a.toml): a URL that begins with amqp",
+                "`rabbit.url` (a.toml): expected a URL that begins with amqp",
             ),
             (json!({ "url": "amqp://u:p@a", "user": "v" }), "remove `rabbit.user`"),
-            (json!({ "url": "amqp://u:hunter2@a", "password": "hunter2" }), "given twice"),
+            (json!({ "url": "amqp://u:hunter2@a", "password": "hunter2" }), "configured twice"),
             (json!({ "url": "amqp://u:p@a?x=1" }), "the unknown parameter `x`"),
             (json!({ "url": "amqp://u:p@a?heartbeat=x" }), "`heartbeat` is a number"),
             (json!({ "url": "amqp://a" }), "`rabbit.user` is missing"),
@@ -239,7 +239,7 @@ mod tests {
         assert_eq!(config.sasl_mechanism, SaslMechanism::External);
         assert_eq!(config.tls.unwrap().cert_file, Some("/c".into()));
         for (table, said) in [
-            (json!({ "url": "amqps://a", "cert_file": "/c" }), "need each other"),
+            (json!({ "url": "amqps://a", "cert_file": "/c" }), "together, or neither"),
             (json!({ "url": "amqps://a", "sasl_mechanism": "EXTERNAL" }), "needs TLS with"),
         ] {
             let error = read(table).expect_err(said);

@@ -137,7 +137,7 @@ async fn a_peer_that_never_answers_is_given_up() {
     let error = failure(&url, json!({ "connect_timeout": 0.3 })).await;
     assert_eq!(error.kind(), ErrorKind::Timeout);
     assert!(
-        error.to_string().contains("did not answer in time: is a broker behind it?"),
+        error.to_string().contains("timed out: does a broker listen on this port?"),
         "{error}"
     );
 }

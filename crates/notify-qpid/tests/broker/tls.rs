@@ -50,10 +50,10 @@ async fn tls_is_verified_in_both_directions() {
     // Whom we do not trust, or who goes by another name.
     let error = failure(&url, json!({ "ca_file": foreign.file })).await;
     assert_eq!(error.kind(), ErrorKind::Access);
-    assert!(error.to_string().contains("signed by nobody we trust: set `ca_file`"), "{error}");
+    assert!(error.to_string().contains("unknown authority"), "{error}");
     let by_address = url.replace("localhost", "127.0.0.1");
     let error = failure(&by_address, ca.clone()).await;
-    assert!(error.to_string().contains("is for another name"), "{error}");
+    assert!(error.to_string().contains("certificate name mismatch"), "{error}");
 
     // The wrong port, either way.
     let plain = format!("amqps://guest:guest@localhost:{}", broker.port());
@@ -81,7 +81,7 @@ async fn tls_is_verified_in_both_directions() {
     assert!(error.to_string().contains("knows no user for the certificate"), "{error}");
     for wrong in [foreign.issue(name, 2199), ours.issue(name, 2001)] {
         let error = failure(&external, files(&wrong)).await;
-        assert!(error.to_string().contains("does not accept the client certificate"), "{error:#}");
+        assert!(error.to_string().contains("rejected the client certificate"), "{error:#}");
     }
     drop(broker);
 
@@ -91,7 +91,7 @@ async fn tls_is_verified_in_both_directions() {
         RabbitMq::builder().plugin("rabbitmq_amqp1_0").tls(&ours.file, &cert, &key).start();
     let url = format!("amqps://guest:guest@localhost:{}", broker.tls_port());
     let error = failure(&url, ca.clone()).await;
-    assert!(error.to_string().contains("has expired"), "{error}");
+    assert!(error.to_string().contains("certificate expired"), "{error}");
     drop(broker);
     let (cert, key) = ours.issue("localhost", 2199);
     let broker = RabbitMq::builder()
@@ -101,6 +101,6 @@ async fn tls_is_verified_in_both_directions() {
         .start();
     let url = format!("amqps://guest:guest@localhost:{}", broker.tls_port());
     let error = failure(&url, ca).await;
-    assert!(error.to_string().contains("wants a client certificate"), "{error}");
+    assert!(error.to_string().contains("requires a client certificate"), "{error}");
     delivers(&url, files(&certificate)).await;
 }

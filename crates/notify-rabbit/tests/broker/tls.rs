@@ -43,10 +43,10 @@ async fn tls_is_verified_in_both_directions() {
     // Whom we do not trust, or who goes by another name.
     let error = failure(&url, json!({ "ca_file": foreign.file })).await;
     assert_eq!(error.kind(), ErrorKind::Access);
-    assert!(error.to_string().contains("signed by nobody we trust: set `ca_file`"), "{error}");
+    assert!(error.to_string().contains("unknown authority"), "{error}");
     let by_address = url.replace("localhost", "127.0.0.1");
     let error = failure(&by_address, json!({ "ca_file": ours.file })).await;
-    assert!(error.to_string().contains("is for another name"), "{error}");
+    assert!(error.to_string().contains("certificate name mismatch"), "{error}");
 
     // The wrong port, either way.
     let plain = vhost.url().replace("amqp://", "amqps://").replace("127.0.0.1", "localhost");
@@ -75,17 +75,17 @@ async fn tls_is_verified_in_both_directions() {
     assert!(error.to_string().contains("knows no user for the certificate"), "{error}");
     let stranger = foreign.issue(name, 2199);
     let error = failure(&external, files(&stranger)).await;
-    assert!(error.to_string().contains("does not accept the client certificate"), "{error:#}");
+    assert!(error.to_string().contains("rejected the client certificate"), "{error:#}");
     let expired = ours.issue(name, 2001);
     let error = failure(&external, files(&expired)).await;
-    assert!(error.to_string().contains("does not accept the client certificate"), "{error}");
+    assert!(error.to_string().contains("rejected the client certificate"), "{error}");
     drop(broker);
 
     // A broker whose own certificate is too old, and one that wants ours.
     let (cert, key) = ours.issue("localhost", 2001);
     let broker = RabbitMq::builder().tls(&ours.file, &cert, &key).start();
     let error = failure(&broker.root().tls_url(), json!({ "ca_file": ours.file })).await;
-    assert!(error.to_string().contains("has expired"), "{error}");
+    assert!(error.to_string().contains("certificate expired"), "{error}");
     drop(broker);
     let (cert, key) = ours.issue("localhost", 2199);
     let broker = RabbitMq::builder()
@@ -94,6 +94,6 @@ async fn tls_is_verified_in_both_directions() {
         .start();
     let url = broker.root().tls_url();
     let error = failure(&url, json!({ "ca_file": ours.file })).await;
-    assert!(error.to_string().contains("wants a client certificate"), "{error}");
+    assert!(error.to_string().contains("requires a client certificate"), "{error}");
     attempt(&mut rabbit(&url, files(&certificate)), &samples::messages(0..3)).await.all_accepted();
 }
