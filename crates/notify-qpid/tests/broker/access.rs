@@ -136,10 +136,7 @@ async fn a_peer_that_never_answers_is_given_up() {
     let url = format!("amqp://{}", listener.local_addr().unwrap());
     let error = failure(&url, json!({ "connect_timeout": 0.3 })).await;
     assert_eq!(error.kind(), ErrorKind::Timeout);
-    assert!(
-        error.to_string().contains("timed out: does a broker listen on this port?"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("timed out: does a broker listen on this port?"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
