@@ -1,4 +1,4 @@
-//! The table `[spool]`: where messages are kept, how many, and what happens when there is no room.
+//! The table `[spool]`: the directory, the bounds, and the policies for a full or damaged spool.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -10,65 +10,117 @@ use notify_core::pipeline::QueueConfig;
 use notify_core::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::disk::{Disk, Files};
+use crate::disk::{FileDisk, SpoolDisk};
+use crate::records::RECORD_OVERHEAD;
 
-/// How a spool keeps messages and forwards them.
+/// The configuration of a spool and its forwarder.
+///
+/// # Examples
+///
+/// ```
+/// use notify_spool::{Config, FullSpoolPolicy};
+///
+/// let mut config = Config::new("/var/spool/glance-notify");
+/// assert_eq!(config.max_bytes, 256 * 1024 * 1024);
+///
+/// config.max_messages = 10_000;
+/// config.when_full = FullSpoolPolicy::Refuse;
+/// ```
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Config {
-    /// `spool.dir`: created with mode 0700 where it is missing, in a directory that must exist. It
-    /// must belong to the user that runs the process, must not be writable by others, and must not be
-    /// a symbolic link. Processes may share it; each has a slot of its own in it.
+    /// The directory, `spool.dir`.
+    ///
+    /// The spool creates it with mode 0700 if it is missing; its parent directory must exist. It must
+    /// belong to the user of the process, must not be writable by others, and must not be a symbolic
+    /// link. Several processes can share it: each gets a slot of its own.
     pub dir: PathBuf,
-    /// `spool.max_bytes`, default 256 MiB: how many bytes of messages one slot holds at most, dead
-    /// letters included. The slot's file can be up to twice as large.
+    /// The largest number of bytes in one slot, dead letters included: `spool.max_bytes`, default
+    /// 256 MiB.
+    ///
+    /// The slot's file can become twice as large.
     pub max_bytes: u64,
-    /// `spool.max_messages`, default 1 000 000: how many messages one slot holds at most, dead letters
-    /// included.
+    /// The largest number of messages in one slot, dead letters included: `spool.max_messages`, default
+    /// 1 000 000.
     pub max_messages: u64,
-    /// `spool.when_full`: what becomes of a message that finds no room.
+    /// The policy for messages that find the spool full: `spool.when_full`, default `retry`.
     pub when_full: FullSpoolPolicy,
-    /// `spool.on_corrupt`: what becomes of a file that cannot be read.
+    /// The policy for a damaged file: `spool.on_corrupt`, default `refuse`.
     pub on_corrupt: CorruptSlotPolicy,
-    /// Messages in one batch to the destination at most, as `queue.batch_messages`. Default 1 024.
+    /// The largest number of messages in one batch to the destination, as `queue.batch_messages`.
+    /// Default 1 024.
     pub batch_messages: usize,
-    /// Bytes in one batch to the destination at most, as `queue.batch_bytes`. Default 8 MiB.
+    /// The largest number of bytes in one batch to the destination, as `queue.batch_bytes`. Default
+    /// 8 MiB.
     pub batch_bytes: usize,
-    /// How long one attempt to forward a batch may take, as `queue.attempt_timeout`. Default 60 s.
+    /// The deadline of one attempt to deliver a batch, as `queue.attempt_timeout`. Default 60 s.
     pub attempt_timeout: Duration,
-    pub(crate) disk: Arc<dyn Disk>,
+    /// The storage of the slots. Only tests replace it.
+    pub(crate) disk: Arc<dyn SpoolDisk>,
 }
 
-/// What becomes of a message that finds no room in the spool.
+/// The policy for a message that finds the spool full, `spool.when_full`.
+///
+/// # Examples
+///
+/// ```
+/// use notify_spool::FullSpoolPolicy;
+///
+/// assert_eq!(FullSpoolPolicy::default(), FullSpoolPolicy::Retry);
+/// assert_eq!(serde_json::to_string(&FullSpoolPolicy::Refuse)?, "\"refuse\"");
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FullSpoolPolicy {
-    /// It waits in the queue before the spool until there is room, and is dropped by the queue's own
-    /// policy where that is full too.
+    /// The message waits in the queue in front of the spool. If that queue is full too, its own
+    /// overflow policy drops a message.
     #[default]
     Retry,
-    /// It is refused at once.
+    /// The spool refuses the message at once.
     Refuse,
 }
 
-/// What becomes of a file of the spool that is damaged, or of another format.
+/// The policy for a slot whose file is damaged or has an unknown format, `spool.on_corrupt`.
+///
+/// # Examples
+///
+/// ```
+/// use notify_spool::CorruptSlotPolicy;
+///
+/// assert_eq!(CorruptSlotPolicy::default(), CorruptSlotPolicy::Refuse);
+/// let policy: CorruptSlotPolicy = serde_json::from_str("\"quarantine\"")?;
+/// assert_eq!(policy, CorruptSlotPolicy::Quarantine);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CorruptSlotPolicy {
-    /// It stays where it is, and nothing is taken until somebody has decided about it.
+    /// The file stays, and the spool accepts nothing until you move the file away. The error is
+    /// permanent: the worker retries every 30 s.
     #[default]
     Refuse,
-    /// It is renamed aside, with a warning, and the spool starts afresh.
+    /// The spool renames the file, logs a warning and starts a new file. The account counts the
+    /// messages of the old file as dropped.
     Quarantine,
 }
 
 impl Config {
-    /// A spool in `dir` with everything else as by default.
+    /// Returns the configuration of a spool in `dir`, with the defaults for everything else.
+    ///
+    /// A relative `dir` becomes absolute now, so that a later change of the working directory does not
+    /// move the spool.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let config = notify_spool::Config::new("spool");
+    /// assert!(config.dir.is_absolute());
+    /// ```
     pub fn new(dir: impl Into<PathBuf>) -> Self {
         let QueueConfig { batch_messages, batch_bytes, .. } = QueueConfig::default();
         let dir = dir.into();
         Self {
-            // A service that changes its directory later must still find it.
             dir: std::path::absolute(&dir).unwrap_or(dir),
             max_bytes: MAX_BYTES,
             max_messages: MAX_MESSAGES,
@@ -77,20 +129,38 @@ impl Config {
             batch_messages,
             batch_bytes,
             attempt_timeout: Duration::from_secs(60),
-            disk: Arc::new(Files),
+            disk: Arc::new(FileDisk),
         }
     }
 
     /// Reads the table `[spool]`: `dir`, `max_bytes`, `max_messages`, `when_full` and `on_corrupt`.
     ///
+    /// The batch bounds and the attempt timeout keep their defaults; `[queue]` configures them.
+    ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`] for an unknown key, a wrong value, no directory, and bounds that no
-    /// message fits in.
+    /// [`ErrorKind::Config`] for an unknown key, an invalid value, a missing `dir`, and for bounds that
+    /// are smaller than one message.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use notify_core::config::DriverOptions;
+    /// use notify_spool::{Config, CorruptSlotPolicy};
+    ///
+    /// let table = serde_json::from_str(r#"{ "dir": "/var/spool/n", "on_corrupt": "quarantine" }"#)
+    ///     .expect("valid JSON");
+    /// let config = Config::from_options(DriverOptions::new("spool", table))?;
+    /// assert_eq!(config.on_corrupt, CorruptSlotPolicy::Quarantine);
+    ///
+    /// let error = Config::from_options(DriverOptions::new("spool", Default::default())).unwrap_err();
+    /// assert!(error.to_string().contains("`spool.dir` is missing"));
+    /// # Ok::<(), notify_core::Error>(())
+    /// ```
     pub fn from_options(options: DriverOptions) -> Result<Self> {
-        let table: Table = options.parse()?;
+        let table: OptionTable = options.parse()?;
         let Some(dir) = table.dir.filter(|dir| !dir.is_empty()) else {
-            return Err(Error::new(ErrorKind::Config, NO_DIR));
+            return Err(Error::new(ErrorKind::Config, MISSING_DIR));
         };
         let mut config = Self::new(dir);
         config.max_bytes = table.max_bytes;
@@ -101,14 +171,15 @@ impl Config {
         Ok(config)
     }
 
+    /// Checks that the bounds admit at least one message of the largest size.
     pub(crate) fn validate(&self) -> Result<()> {
-        let least = LARGEST + crate::record::OVERHEAD;
+        let least = MAX_NOTIFICATION_BYTES + RECORD_OVERHEAD;
         if self.max_bytes < least {
             return Err(Error::new(
                 ErrorKind::Config,
                 format!(
-                    "`spool.max_bytes` must be at least {least}, to hold one notification of the \
-                     largest size"
+                    "`spool.max_bytes` must be at least {least}, the size of one notification at the \
+                     size limit"
                 ),
             ));
         }
@@ -121,21 +192,23 @@ impl Config {
         Ok(())
     }
 
-    /// How many bytes may be in memory on their way from the disk to the destination.
+    /// Returns how many bytes of messages may be in memory between the disk and the destination.
     pub(crate) fn window_bytes(&self) -> usize {
-        self.batch_bytes.saturating_mul(2).max(WINDOW_BYTES)
+        self.batch_bytes.saturating_mul(2).max(MIN_WINDOW_BYTES)
     }
 
-    /// How large a body may be at most to be kept and forwarded.
-    pub(crate) fn largest(&self) -> usize {
-        let in_spool = self.max_bytes.saturating_sub(crate::record::OVERHEAD);
+    /// Returns the largest body that the spool can store and forward, in bytes.
+    pub(crate) fn max_body_bytes(&self) -> usize {
+        let in_spool = self.max_bytes.saturating_sub(RECORD_OVERHEAD);
         usize::try_from(in_spool).unwrap_or(usize::MAX).min(self.window_bytes() / 2)
     }
 
-    /// Keeps everything but the locks on `disk` instead of in files. For tests of the spool.
+    /// Returns the configuration with `disk` as the storage of all slots, for tests of the spool.
+    ///
+    /// The locks stay in files.
     #[doc(hidden)]
     #[must_use]
-    pub fn on_disk(mut self, disk: Arc<dyn Disk>) -> Self {
+    pub fn on_disk(mut self, disk: Arc<dyn SpoolDisk>) -> Self {
         self.disk = disk;
         self
     }
@@ -153,14 +226,24 @@ impl fmt::Debug for Config {
     }
 }
 
-/// The options that hold where nothing else is configured, as a JSON object, for `glance-notify
-/// check` to show.
+/// The default options as a JSON object, for `glance-notify check` to show.
+///
+/// `dir` is absent because it has no default.
+///
+/// # Examples
+///
+/// ```
+/// let defaults: serde_json::Value = serde_json::from_str(notify_spool::DEFAULTS)?;
+/// assert_eq!(defaults["when_full"], "retry");
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 pub const DEFAULTS: &str = r#"{ "max_bytes": 268435456, "max_messages": 1000000,
     "when_full": "retry", "on_corrupt": "refuse" }"#;
 
+/// The table `[spool]` as it is in the configuration.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Table {
+struct OptionTable {
     dir: Option<String>,
     #[serde(default = "max_bytes")]
     max_bytes: u64,
@@ -180,13 +263,15 @@ fn max_messages() -> u64 {
     MAX_MESSAGES
 }
 
+/// The default of `spool.max_bytes`.
 const MAX_BYTES: u64 = 256 * 1024 * 1024;
+/// The default of `spool.max_messages`.
 const MAX_MESSAGES: u64 = 1_000_000;
-/// The least that the way to the destination has room for: a few notifications of the largest size.
-const WINDOW_BYTES: usize = 4 * 1024 * 1024;
-/// The largest notification, as core's [`SizeLimits`] have it.
-const LARGEST: u64 = 1024 * 1024;
-const NO_DIR: &str = "`spool.dir` is missing: name the directory to keep notifications in";
+/// The smallest window between the disk and the destination: a few notifications at the size limit.
+const MIN_WINDOW_BYTES: usize = 4 * 1024 * 1024;
+/// The size limit of one notification, the default of core's [`SizeLimits`].
+const MAX_NOTIFICATION_BYTES: u64 = 1024 * 1024;
+const MISSING_DIR: &str = "`spool.dir` is missing: set it to the directory of the spool";
 
 #[cfg(test)]
 mod tests {
@@ -195,13 +280,15 @@ mod tests {
 
     use super::*;
 
+    /// Reads a table as the configuration does.
     fn read(table: serde_json::Value) -> Result<Config> {
-        let serde_json::Value::Object(table) = table else { panic!("a table") };
+        let serde_json::Value::Object(table) = table else { panic!("not a table: {table}") };
         Config::from_options(DriverOptions::new("spool", table))
     }
 
+    /// Every option except the directory has a default.
     #[test]
-    fn a_directory_is_enough() {
+    fn only_the_directory_is_required() {
         let config = read(json!({ "dir": "/var/spool/glance" })).unwrap();
         assert_eq!(config.dir, PathBuf::from("/var/spool/glance"));
         assert_eq!((config.max_bytes, config.max_messages), (MAX_BYTES, MAX_MESSAGES));
@@ -218,18 +305,20 @@ mod tests {
         assert_eq!(config.on_corrupt, CorruptSlotPolicy::Quarantine);
     }
 
+    /// `glance-notify check` shows the values that the spool uses.
     #[test]
-    fn the_defaults_that_are_shown_are_those_that_hold() {
+    fn the_shown_defaults_are_the_defaults_in_use() {
         let mut table: serde_json::Value = serde_json::from_str(DEFAULTS).unwrap();
         table["dir"] = "s".into();
-        let (shown, real) = (read(table).unwrap(), Config::new("s"));
-        assert_eq!(format!("{shown:?}"), format!("{real:?}"));
-        assert_eq!(SizeLimits::default().bytes as u64, LARGEST);
+        let (shown, used) = (read(table).unwrap(), Config::new("s"));
+        assert_eq!(format!("{shown:?}"), format!("{used:?}"));
+        assert_eq!(SizeLimits::default().bytes as u64, MAX_NOTIFICATION_BYTES);
     }
 
+    /// Each error names the option that you have to change.
     #[test]
-    fn what_is_wrong_is_named() {
-        for (table, named) in [
+    fn errors_name_the_invalid_option() {
+        for (table, expected) in [
             (json!({}), "`spool.dir` is missing"),
             (json!({ "dir": "" }), "`spool.dir` is missing"),
             (json!({ "dir": "s", "max_bytes": 1000 }), "`spool.max_bytes` must be at least"),
@@ -239,7 +328,7 @@ mod tests {
         ] {
             let error = read(table).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Config);
-            assert!(error.to_string().contains(named), "{error}");
+            assert!(error.to_string().contains(expected), "{error}");
         }
     }
 }

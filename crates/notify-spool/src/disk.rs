@@ -1,6 +1,7 @@
-//! What a slot's database is kept on: a file; in tests whatever can be broken.
+//! The storage under a slot's database: a file, or in tests a simulated disk.
 //!
-//! There are no locks here: who holds a slot's lock has its file for itself.
+//! Not public API: the tests of the spool implement [`SpoolDisk`] to cut the power, fill the disk and
+//! make operations fail. Nothing here locks: the owner of a slot's lock is the only user of its file.
 
 use std::fmt;
 use std::fs::File;
@@ -10,56 +11,81 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use redb::StorageBackend;
 
-/// Opens what a slot's database is kept on. For tests that cut the power, fill up and fail.
-pub trait Disk: fmt::Debug + Send + Sync {
-    /// Opens the storage of slot `number`, whose file is open already; an implementation may ignore
-    /// the file. Called again after every error of the storage.
+/// A disk that opens the storage of slots.
+///
+/// # Examples
+///
+/// ```
+/// use std::fs::File;
+/// use std::io;
+/// use std::sync::Arc;
+///
+/// use notify_spool::disk::{SlotStorage, SpoolDisk};
+///
+/// /// A disk that refuses every slot.
+/// #[derive(Debug)]
+/// struct BrokenDisk;
+///
+/// impl SpoolDisk for BrokenDisk {
+///     fn open(&self, _: u32, _: File) -> io::Result<Arc<dyn SlotStorage>> {
+///         Err(io::Error::other("input/output error"))
+///     }
+/// }
+///
+/// let config = notify_spool::Config::new("/var/spool/glance-notify").on_disk(Arc::new(BrokenDisk));
+/// assert_eq!(config.max_messages, 1_000_000);
+/// ```
+pub trait SpoolDisk: fmt::Debug + Send + Sync {
+    /// Opens the storage of slot `number`.
+    ///
+    /// `file` is the slot's file, already open; a simulated disk may ignore it. The spool opens the
+    /// storage again after every error that the storage returns.
     ///
     /// # Errors
     ///
-    /// As opening a file.
-    fn open(&self, number: u32, file: File) -> io::Result<Arc<dyn Storage>>;
+    /// As for opening a file.
+    fn open(&self, number: u32, file: File) -> io::Result<Arc<dyn SlotStorage>>;
 }
 
-/// Bytes that can be synced.
-pub trait Storage: fmt::Debug + Send + Sync + 'static {
-    /// How many bytes there are.
+/// The bytes of one slot, with random access.
+pub trait SlotStorage: fmt::Debug + Send + Sync + 'static {
+    /// Returns the number of bytes.
     ///
     /// # Errors
     ///
-    /// As a file.
+    /// As for a file's metadata.
     fn size(&self) -> io::Result<u64>;
 
-    /// Fills `out` with the bytes from `offset` on, all of which exist.
+    /// Fills `out` with the bytes from `offset` on.
     ///
     /// # Errors
     ///
-    /// As a file.
+    /// As for reading a file. [`io::ErrorKind::UnexpectedEof`] if the storage is shorter.
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()>;
 
     /// Writes all of `data` from `offset` on.
     ///
     /// # Errors
     ///
-    /// As a file.
+    /// As for writing a file. The disk may then have a part of `data`.
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()>;
 
-    /// Cuts, or adds zeros.
+    /// Truncates the storage to `len` bytes, or extends it with zeros.
     ///
     /// # Errors
     ///
-    /// As a file.
+    /// As for [`File::set_len`].
     fn set_len(&self, len: u64) -> io::Result<()>;
 
-    /// Returns once everything that was written before is safe from a power cut.
+    /// Returns as soon as a power cut can no longer undo the earlier writes.
     ///
     /// # Errors
     ///
-    /// As a file.
+    /// As for [`File::sync_data`]. No later sync is then reliable, see `sync_failure.rs`.
     fn sync(&self) -> io::Result<()>;
 }
 
-impl Storage for File {
+impl SlotStorage for File {
     fn size(&self) -> io::Result<u64> {
         Ok(self.metadata()?.len())
     }
@@ -81,39 +107,44 @@ impl Storage for File {
     }
 }
 
-/// The real one.
+/// The disk of every real spool: it uses the slot's file itself.
 #[derive(Debug)]
-pub(crate) struct Files;
+pub(crate) struct FileDisk;
 
-impl Disk for Files {
-    fn open(&self, _: u32, file: File) -> io::Result<Arc<dyn Storage>> {
+impl SpoolDisk for FileDisk {
+    fn open(&self, _: u32, file: File) -> io::Result<Arc<dyn SlotStorage>> {
         Ok(Arc::new(file))
     }
 }
 
-/// A storage as the database wants it. It remembers why it failed, for the database does not always
-/// say.
+/// An adapter from [`SlotStorage`] to the interface of redb.
+///
+/// It keeps the first error of the storage, because redb does not always pass it on. All clones share
+/// one storage and one error.
 #[derive(Clone, Debug)]
-pub(crate) struct Backend {
-    storage: Arc<dyn Storage>,
+pub(crate) struct StorageAdapter {
+    storage: Arc<dyn SlotStorage>,
     fault: Arc<Mutex<Option<io::Error>>>,
 }
 
-impl Backend {
-    pub(crate) fn new(storage: Arc<dyn Storage>) -> Self {
+impl StorageAdapter {
+    /// Returns an adapter without an error.
+    pub(crate) fn new(storage: Arc<dyn SlotStorage>) -> Self {
         Self { storage, fault: Arc::default() }
     }
 
-    /// The first error since the last time that this was asked.
-    pub(crate) fn fault(&self) -> Option<io::Error> {
+    /// Takes the first error since the last call.
+    pub(crate) fn take_fault(&self) -> Option<io::Error> {
         self.fault.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    pub(crate) fn storage(&self) -> &dyn Storage {
+    /// Returns the storage itself. Its errors do not become faults of the adapter.
+    pub(crate) fn storage(&self) -> &dyn SlotStorage {
         &*self.storage
     }
 
-    fn noting<T>(&self, result: io::Result<T>) -> io::Result<T> {
+    /// Returns `result`, and keeps a copy of its error.
+    fn keep_fault<T>(&self, result: io::Result<T>) -> io::Result<T> {
         if let Err(error) = &result {
             let copy = match error.raw_os_error() {
                 Some(code) => io::Error::from_raw_os_error(code),
@@ -125,24 +156,24 @@ impl Backend {
     }
 }
 
-impl StorageBackend for Backend {
+impl StorageBackend for StorageAdapter {
     fn len(&self) -> io::Result<u64> {
-        self.noting(self.storage.size())
+        self.keep_fault(self.storage.size())
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.noting(self.storage.read(offset, out))
+        self.keep_fault(self.storage.read(offset, out))
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.noting(self.storage.set_len(len))
+        self.keep_fault(self.storage.set_len(len))
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.noting(self.storage.sync())
+        self.keep_fault(self.storage.sync())
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.noting(self.storage.write(offset, data))
+        self.keep_fault(self.storage.write(offset, data))
     }
 }

@@ -1,33 +1,37 @@
-//! What the disk and the database say, as the contract's errors.
+//! The errors of the disk and of the database, translated into the errors of the transport contract.
+//!
+//! Every message names `spool.dir` and the path, escaped. No message may contain a payload.
 
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use notify_core::redact::printable;
 use notify_core::{Error, ErrorKind};
 
-/// Why the database of a slot does not do what it is asked.
+/// The failure of an operation on the database of a slot.
 #[derive(Debug)]
-pub(crate) enum Trouble {
-    /// The disk: it may pass.
+pub(crate) enum SlotError {
+    /// The disk failed. A later attempt may succeed.
     Io(io::Error),
-    /// The content of the file: damaged, or of a format that is not ours.
+    /// The file is damaged, or its format is not the spool's. Only an operator can change that.
     Content(String),
-    /// The database, for a reason that its next opening may mend.
+    /// The database failed for another reason. Opening it again may help.
     Database(redb::Error),
 }
 
-impl From<redb::Error> for Trouble {
+impl From<redb::Error> for SlotError {
     fn from(error: redb::Error) -> Self {
         match error {
-            // What redb says of a file that is none of its own.
+            // redb reports a file that it did not write as invalid data.
             redb::Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => {
                 Self::Content(error.to_string())
             }
-            // A file that ends before it should.
-            redb::Error::Io(error) if is_cut(&error) => Self::Content("it is cut short".to_owned()),
+            redb::Error::Io(error) if is_truncation(&error) => {
+                Self::Content("the file is truncated".to_owned())
+            }
             redb::Error::Io(error) => Self::Io(error),
-            redb::Error::Corrupted(what) => Self::Content(what),
+            redb::Error::Corrupted(reason) => Self::Content(reason),
             redb::Error::UpgradeRequired(version) => {
                 Self::Content(format!("its file format is version {version}"))
             }
@@ -42,10 +46,10 @@ impl From<redb::Error> for Trouble {
     }
 }
 
-/// Lets `?` take every error of redb's.
+/// Implements `From` for the error types of redb, so that `?` converts all of them.
 macro_rules! from_redb {
     ($($error:ident)+) => {
-        $(impl From<redb::$error> for Trouble {
+        $(impl From<redb::$error> for SlotError {
             fn from(error: redb::$error) -> Self {
                 redb::Error::from(error).into()
             }
@@ -55,68 +59,93 @@ macro_rules! from_redb {
 
 from_redb!(CommitError CompactionError CursorError DatabaseError StorageError TableError TransactionError);
 
-impl From<io::Error> for Trouble {
+impl From<io::Error> for SlotError {
     fn from(error: io::Error) -> Self {
         redb::Error::Io(error).into()
     }
 }
 
-impl Trouble {
-    /// The same, knowing what the disk said meanwhile: the database does not always pass it on, and
-    /// what a failing disk leads it to say of the content is worth nothing.
-    pub(crate) fn because_of(self, fault: Option<io::Error>) -> Self {
+impl SlotError {
+    /// Returns the error with the disk's own `fault` as its cause, if the disk reported one meanwhile.
+    ///
+    /// The database does not always pass on an error of the disk, and it may report damaged content
+    /// when only the disk failed. The disk's report therefore wins, except for a truncated file.
+    pub(crate) fn with_disk_fault(self, fault: Option<io::Error>) -> Self {
         match (self, fault) {
-            (trouble @ Self::Content(_), Some(error)) if is_cut(&error) => trouble,
-            (_, Some(error)) => error.into(),
-            (trouble, None) => trouble,
+            (error @ Self::Content(_), Some(fault)) if is_truncation(&fault) => error,
+            (_, Some(fault)) => fault.into(),
+            (error, None) => error,
         }
     }
 
-    /// The error of whoever wanted something of the file at `path`.
-    pub(crate) fn about(self, path: &Path) -> Error {
+    /// Converts the failure into the contract's error about the file at `path`.
+    ///
+    /// The kind is [`ErrorKind::Config`] for content that the spool cannot read, so that the worker
+    /// retries only every 30 s. It is [`ErrorKind::Unavailable`] for the database, and it follows from
+    /// the cause for the disk.
+    pub(crate) fn into_error(self, path: &Path) -> Error {
         match self {
-            Self::Io(error) => of_file(path, "cannot be used", error),
-            Self::Content(what) => Error::new(
+            Self::Io(error) => file_error(path, "cannot be read or written", error),
+            Self::Content(reason) => Error::new(
                 ErrorKind::Config,
-                format!(
-                    "`spool.dir`: {} cannot be read as a spool: move it away, or set \
-                     `spool.on_corrupt = \"quarantine\"` to have it set aside",
-                    shown(path)
+                dir_message(
+                    path,
+                    "is damaged or has an unknown format: move it away, or set `spool.on_corrupt = \
+                     \"quarantine\"` to have the spool rename it and continue",
                 ),
             )
-            .with_source(io::Error::new(io::ErrorKind::InvalidData, what)),
-            Self::Database(error) => {
-                Error::new(ErrorKind::Unavailable, about(path, "cannot be used now"))
-                    .with_source(error)
-            }
+            .with_source(io::Error::new(io::ErrorKind::InvalidData, reason)),
+            Self::Database(error) => Error::new(
+                ErrorKind::Unavailable,
+                dir_message(path, "cannot be used at the moment, because of its database"),
+            )
+            .with_source(error),
         }
     }
 }
 
-fn is_cut(error: &io::Error) -> bool {
+/// Whether `error` means that the file ends too early.
+fn is_truncation(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::UnexpectedEof
 }
 
-/// An error about something in `spool.dir`. `what` says what could not be done; the kind follows from
-/// the cause.
-pub(crate) fn of_file(path: &Path, what: &str, error: io::Error) -> Error {
-    Error::new(ErrorKind::of_file(&error), about(path, what)).with_source(error)
+/// Returns the error of a failed file operation in `spool.dir`.
+///
+/// `problem` completes the sentence that starts with the path. The kind follows from the cause, see
+/// [`ErrorKind::of_file`].
+pub(crate) fn file_error(path: &Path, problem: &str, error: io::Error) -> Error {
+    Error::new(ErrorKind::of_file(&error), dir_message(path, problem)).with_source(error)
 }
 
-/// Something in `spool.dir` that is not as it must be, and that only an operator can mend.
-pub(crate) fn access(path: &Path, what: &str) -> Error {
-    Error::new(ErrorKind::Access, about(path, what))
+/// Returns the error for a file or directory whose owner, mode or type is not safe.
+///
+/// Only an operator can change that, so the kind is [`ErrorKind::Access`].
+pub(crate) fn access_error(path: &Path, problem: &str) -> Error {
+    Error::new(ErrorKind::Access, dir_message(path, problem))
 }
 
-/// The path is what the operator wrote and needs to see.
-pub(crate) fn about(path: &Path, what: &str) -> String {
-    format!("`spool.dir`: {} {what}", shown(path))
+/// Returns the message of an error in `spool.dir`: the option, the path and the problem.
+///
+/// The operator chose the path and needs to see it, so the message shows it in full.
+pub(crate) fn dir_message(path: &Path, problem: &str) -> String {
+    format!("`spool.dir`: {} {problem}", printable_path(path))
 }
 
-/// A path, safe to show.
-pub(crate) fn shown(path: &Path) -> String {
+/// Returns `path` in a form that is safe to print on a terminal.
+pub(crate) fn printable_path(path: &Path) -> String {
     printable(&path.to_string_lossy(), PATH_CHARS).to_string()
 }
 
-/// The longest path that Linux takes (`PATH_MAX`).
+/// Returns the delay before the spool repeats background work that failed with `error`.
+///
+/// The delay of a permanent error is the same as the worker's: 30 s.
+pub(crate) fn retry_delay(error: &Error) -> Duration {
+    if error.is_transient() { TRANSIENT_RETRY } else { PERMANENT_RETRY }
+}
+
+/// The delay after a transient error.
+const TRANSIENT_RETRY: Duration = Duration::from_secs(1);
+/// The delay after a permanent error.
+const PERMANENT_RETRY: Duration = Duration::from_secs(30);
+/// The length of the longest path that Linux accepts (`PATH_MAX`).
 const PATH_CHARS: usize = 4096;

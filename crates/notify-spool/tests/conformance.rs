@@ -10,7 +10,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use async_trait::async_trait;
 use notify_conformance::{Capability, Harness, ReceivedMessage};
 use notify_core::Transport;
-use notify_spool::disk::{Disk, Storage};
+use notify_spool::disk::{SlotStorage, SpoolDisk};
 use notify_spool::{Config, Spool};
 use redb::{Builder, ReadableDatabase as _, ReadableTable as _, TableDefinition};
 use tempfile::TempDir;
@@ -136,8 +136,8 @@ impl Switch {
     }
 }
 
-impl Disk for Switch {
-    fn open(&self, _: u32, file: File) -> io::Result<Arc<dyn Storage>> {
+impl SpoolDisk for Switch {
+    fn open(&self, _: u32, file: File) -> io::Result<Arc<dyn SlotStorage>> {
         self.pass()?;
         Ok(Arc::new(Switched { file, switch: self.clone() }))
     }
@@ -149,7 +149,7 @@ struct Switched {
     switch: Switch,
 }
 
-impl Storage for Switched {
+impl SlotStorage for Switched {
     fn size(&self) -> io::Result<u64> {
         self.switch.pass()?;
         self.file.size()
@@ -167,7 +167,7 @@ impl Storage for Switched {
 
     fn set_len(&self, len: u64) -> io::Result<()> {
         self.switch.pass()?;
-        Storage::set_len(&self.file, len)
+        SlotStorage::set_len(&self.file, len)
     }
 
     fn sync(&self) -> io::Result<()> {

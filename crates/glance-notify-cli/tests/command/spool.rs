@@ -94,7 +94,7 @@ fn what_a_process_holds_is_left_to_it_and_the_process_is_named() {
     let place = Place::new();
     let mut child = holder(&place, 2);
     let id = place.read("held").lines().next().unwrap().to_owned();
-    let said = format!("slot 0 is held by process {}: stop that first", child.id());
+    let said = format!("slot 0 is in use by process {}: stop that process first", child.id());
     for args in [
         &["ls", "--messages"][..],
         &["show", &id],
@@ -225,7 +225,7 @@ fn a_slot_that_cannot_be_read_is_told_and_hides_no_other() {
     drop(child.stdin.take());
     child.wait().unwrap();
     fs::write(place.path("spool/slot-0.redb"), vec![b'x'; 50_000]).unwrap();
-    let said = "slot-0.redb cannot be read as a spool: move it away";
+    let said = "slot-0.redb is damaged or has an unknown format: move it away";
     let slots = values(&place.run(spool(&["ls", "--json"])).says(2, said).out);
     assert!(slots[0]["error"].as_str().unwrap().contains(said), "{}", slots[0]);
     assert_eq!(

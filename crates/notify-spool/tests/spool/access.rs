@@ -85,7 +85,10 @@ async fn what_is_missing_or_in_the_way_is_named() {
     let spool = |path: &str| keep(Config::new(dir.path().join(path)));
     let (_, error) = attempt(&mut spool("a/b"), &samples::messages(0..1)).await;
     let error = error.unwrap();
-    assert!(error.to_string().contains("needs the directory") && error.is_transient(), "{error}");
+    assert!(
+        error.to_string().contains("needs its parent directory") && error.is_transient(),
+        "{error}"
+    );
     fs::write(dir.path().join("file"), "").unwrap();
     let (_, error) = attempt(&mut spool("file"), &samples::messages(0..1)).await;
     assert_eq!(error.unwrap().kind(), ErrorKind::Config);

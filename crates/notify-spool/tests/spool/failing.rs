@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use notify_conformance::samples;
 use notify_conformance::script::Script;
 use notify_core::{ErrorKind, Outcome, Transport as _};
-use notify_spool::disk::{Disk, Storage};
+use notify_spool::disk::{SlotStorage, SpoolDisk};
 use notify_spool::{Config, CorruptSlotPolicy};
 
 use crate::support::{attempt, bodies, keep, left_in, start, until};
@@ -41,8 +41,8 @@ impl Countdown {
     }
 }
 
-impl Disk for Countdown {
-    fn open(&self, _: u32, file: File) -> io::Result<Arc<dyn Storage>> {
+impl SpoolDisk for Countdown {
+    fn open(&self, _: u32, file: File) -> io::Result<Arc<dyn SlotStorage>> {
         Ok(Arc::new(Counted { file, countdown: self.clone() }))
     }
 }
@@ -53,7 +53,7 @@ struct Counted {
     countdown: Countdown,
 }
 
-impl Storage for Counted {
+impl SlotStorage for Counted {
     fn size(&self) -> io::Result<u64> {
         self.countdown.count()?;
         self.file.size()
@@ -71,7 +71,7 @@ impl Storage for Counted {
 
     fn set_len(&self, len: u64) -> io::Result<()> {
         self.countdown.count()?;
-        Storage::set_len(&self.file, len)
+        SlotStorage::set_len(&self.file, len)
     }
 
     fn sync(&self) -> io::Result<()> {

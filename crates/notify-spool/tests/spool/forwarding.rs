@@ -102,5 +102,8 @@ fn a_destination_that_wants_nothing_gets_no_spool() {
 
     let error = Spool::open(Config::new("/nonexistent/s"), Box::new(Nowhere)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);
-    assert_eq!(error.to_string(), "`nowhere` takes nothing: it needs no spool");
+    assert_eq!(
+        error.to_string(),
+        "`nowhere` delivers no notifications: remove the table `[spool]`, or set another `strategy`"
+    );
 }

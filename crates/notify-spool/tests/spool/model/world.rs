@@ -25,20 +25,20 @@ impl DiskOf {
     }
 }
 
-impl disk::Disk for DiskOf {
-    fn open(&self, number: u32, _: File) -> io::Result<Arc<dyn disk::Storage>> {
+impl disk::SpoolDisk for DiskOf {
+    fn open(&self, number: u32, _: File) -> io::Result<Arc<dyn disk::SlotStorage>> {
         assert_eq!(number, 0, "there is one process at a time");
         if self.process != self.disk.ended_processes() {
             return Err(io::Error::other("this process is dead"));
         }
-        Ok(Arc::new(Storage(Box::new(self.disk.backend()))))
+        Ok(Arc::new(SimulatedStorage(Box::new(self.disk.backend()))))
     }
 }
 
 #[derive(Debug)]
-struct Storage(Box<dyn StorageBackend>);
+struct SimulatedStorage(Box<dyn StorageBackend>);
 
-impl disk::Storage for Storage {
+impl disk::SlotStorage for SimulatedStorage {
     fn size(&self) -> io::Result<u64> {
         self.0.len()
     }

@@ -1,0 +1,130 @@
+//! The outcomes of a chunk's messages, and the transaction step that records them.
+
+use crate::dead_letter::DeadLetter;
+use crate::error::SlotError;
+use crate::records::{bodies, record_size, without_records};
+use crate::slot_status::SlotContents;
+
+/// The outcomes of the messages of one chunk, in their order.
+#[derive(Debug)]
+pub(crate) struct ChunkOutcome {
+    /// The number of the chunk's first message.
+    pub(crate) first: u64,
+    /// One outcome for each message of the chunk, present or removed.
+    pub(crate) outcomes: Vec<MessageOutcome>,
+    /// The same outcomes as numbers, for the counters.
+    pub(crate) counts: OutcomeCounts,
+}
+
+/// The number of messages with each outcome.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct OutcomeCounts {
+    pub(crate) delivered: u64,
+    pub(crate) refused: u64,
+    pub(crate) dropped: u64,
+    /// The bytes of all these messages, as [`record_size`] counts them.
+    pub(crate) bytes: u64,
+}
+
+/// The outcome of one message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum MessageOutcome {
+    /// The message has no outcome yet. It stays in the slot.
+    Pending,
+    /// The destination accepted the message.
+    Delivered,
+    /// The destination refused the message for good, with this reason.
+    Refused(String),
+    /// An operator removed the message.
+    Dropped,
+}
+
+impl ChunkOutcome {
+    /// Returns the outcome of a chunk whose first message has the number `first`, without messages.
+    pub(crate) fn new(first: u64) -> Self {
+        Self { first, outcomes: Vec::new(), counts: OutcomeCounts::default() }
+    }
+
+    /// Adds the outcome of the next message of the chunk.
+    ///
+    /// `bytes` is the size of its record, or 0 if an earlier outcome removed the message already. Such
+    /// a message keeps its place and counts nowhere.
+    pub(crate) fn push(&mut self, outcome: MessageOutcome, bytes: u64) {
+        let counts = &mut self.counts;
+        if bytes > 0 && outcome != MessageOutcome::Pending {
+            counts.bytes += bytes;
+            *match outcome {
+                MessageOutcome::Delivered | MessageOutcome::Pending => &mut counts.delivered,
+                MessageOutcome::Refused(_) => &mut counts.refused,
+                MessageOutcome::Dropped => &mut counts.dropped,
+            } += 1;
+        }
+        self.outcomes.push(outcome);
+    }
+
+    /// Whether no message of the chunk has an outcome to record.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.counts == OutcomeCounts::default()
+    }
+}
+
+/// A table of the slot's database, open for writing.
+type SlotTable<'a> = redb::Table<'a, u64, &'static [u8]>;
+
+/// Records the outcomes of one chunk: removes its messages, and adds a dead letter for each refusal.
+///
+/// `now` is the time of the refusals in seconds since 1970. The function subtracts from `contents`
+/// exactly the messages that it finds. If an earlier commit already recorded these outcomes although it
+/// reported an error, the messages are gone and nothing changes.
+///
+/// # Errors
+///
+/// The error of the database. The caller then aborts the transaction.
+pub(crate) fn record_chunk_outcome(
+    messages: &mut SlotTable<'_>,
+    dead: &mut SlotTable<'_>,
+    chunk_outcome: &ChunkOutcome,
+    now: i64,
+    contents: &mut SlotContents,
+) -> Result<(), SlotError> {
+    let ChunkOutcome { first, outcomes, .. } = chunk_outcome;
+    let Some(chunk) = messages.remove(first)?.map(|chunk| chunk.value().to_vec()) else {
+        return Ok(());
+    };
+    for (index, (body, outcome)) in bodies(&chunk).flatten().zip(outcomes).enumerate() {
+        if body.is_empty() || *outcome == MessageOutcome::Pending {
+            continue;
+        }
+        contents.pending.remove(record_size(body));
+        if let MessageOutcome::Refused(reason) = outcome {
+            let letter = DeadLetter { refused_at: now, reason, body }.encode();
+            contents.dead.add(letter.len() as u64);
+            dead.insert(first + index as u64, letter.as_slice())?;
+        }
+    }
+    let stays = |index: usize| matches!(outcomes.get(index), None | Some(MessageOutcome::Pending));
+    if let Some(rest) = without_records(&chunk, |index| !stays(index)) {
+        messages.insert(first, rest.as_slice())?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The counters see each outcome once, and a removed message not at all.
+    #[test]
+    fn counts_each_outcome_but_no_removed_message() {
+        let mut chunk = ChunkOutcome::new(7);
+        chunk.push(MessageOutcome::Pending, 10);
+        assert!(chunk.is_empty());
+        chunk.push(MessageOutcome::Delivered, 0);
+        assert!(chunk.is_empty(), "an earlier outcome removed the message");
+        chunk.push(MessageOutcome::Delivered, 10);
+        chunk.push(MessageOutcome::Refused("too large".to_owned()), 20);
+        chunk.push(MessageOutcome::Dropped, 30);
+        let expected = OutcomeCounts { delivered: 1, refused: 1, dropped: 1, bytes: 60 };
+        assert_eq!((chunk.counts, chunk.outcomes.len()), (expected, 5));
+    }
+}

@@ -1,0 +1,44 @@
+//! The entry point of the fuzzer into the spool's formats.
+
+use notify_core::Message;
+
+use crate::dead_letter::DeadLetter;
+use crate::records::{RecordBatch, bodies, without_records};
+
+/// Parses arbitrary bytes as records and as a dead letter, and encodes them again.
+///
+/// Not public API: `tests/fuzz` calls this function with the bytes that it invents.
+///
+/// # Panics
+///
+/// In debug builds, if the encoded bytes differ from the parsed bytes.
+#[doc(hidden)]
+pub fn fuzz_records(bytes: &[u8]) {
+    let mut again = RecordBatch::default();
+    for body in bodies(bytes).flatten() {
+        again.push(body);
+        let _ = Message::from_body(body.to_vec());
+    }
+    debug_assert!(bytes.starts_with(again.bytes()), "records must encode to the same bytes");
+    let all = without_records(bytes, |_| false).unwrap_or_default();
+    debug_assert!(all.is_empty() || all == again.bytes(), "no record may disappear unasked");
+    debug_assert_eq!(without_records(bytes, |_| true), None, "no record may remain");
+    without_records(bytes, |index| index % 2 == 0);
+    if let Ok(letter) = DeadLetter::decode(bytes) {
+        debug_assert_eq!(letter.encode(), bytes, "a dead letter must encode to the same bytes");
+        let _ = Message::from_body(letter.body.to_vec());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every value of a length byte is harmless, also lengths beyond the end.
+    #[test]
+    fn arbitrary_lengths_do_not_panic() {
+        for first in 0..=u8::MAX {
+            fuzz_records(&[first, 0, 0, 0, b'{', first, first, first, 1, 2, 3, 4, 5]);
+        }
+    }
+}

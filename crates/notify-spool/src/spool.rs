@@ -1,0 +1,247 @@
+//! The spool as a transport: it stores each batch on the local disk.
+//!
+//! This module must not touch the disk itself. It hands every batch to the slot's thread and waits for
+//! the answer, so that a slow disk never blocks the runtime.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use notify_core::transport::Finding;
+use notify_core::{
+    Batch, Error, ErrorKind, EventType, Message, Outcome, Result, Transport, Verdict,
+};
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use crate::blocking::{run_blocking, thread_gone};
+use crate::check::check_directory;
+use crate::config::{Config, FullSpoolPolicy};
+use crate::counters::StageCounters;
+use crate::forwarder::Forwarder;
+use crate::records::RecordBatch;
+use crate::slot_handle::SlotHandle;
+use crate::slot_job::{StoreReply, StoredPrefix};
+
+/// A transport that stores messages on the local disk.
+///
+/// The spool accepts a message once the message is safely on the disk. Its [`Forwarder`] then delivers
+/// the message to the destination.
+///
+/// # Examples
+///
+/// ```no_run
+/// # use notify_core::{Notifier, Result, Transport, Worker};
+/// # fn build(rabbit: Box<dyn Transport>) -> Result<(Notifier, Worker)> {
+/// use notify_spool::{Config, Spool};
+///
+/// let (spool, forwarder) = Spool::open(Config::new("/var/spool/glance-notify"), rabbit)?;
+/// Notifier::builder(spool).behind(forwarder).build()
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Spool {
+    config: Config,
+    /// The event types that the destination wants. The spool asks for them once, when it opens.
+    wanted: Vec<EventType>,
+    /// The handle of the slot's thread; `None` after `close`.
+    handle: Option<Arc<SlotHandle>>,
+    /// The records of the last batch. The next batch reuses their memory.
+    records: RecordBatch,
+    /// A batch that the slot's thread has not answered yet.
+    ///
+    /// At the start of `send` it is `Some` only if the worker dropped the previous `send`.
+    pending_store: Option<PendingStore>,
+}
+
+/// A batch that the slot's thread is storing.
+#[derive(Debug)]
+struct PendingStore {
+    /// The ids of the batch's messages, in their order.
+    ids: Vec<Uuid>,
+    /// The receiver of the thread's answer.
+    answer: oneshot::Receiver<StoreReply>,
+}
+
+impl Spool {
+    /// Returns a spool in front of `destination`, and the forwarder from the spool to `destination`.
+    ///
+    /// This call opens no file and starts no thread. The spool locks its slot when the first batch
+    /// arrives, or when the forwarder starts to run.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`] in two cases:
+    ///
+    /// * The bounds of `config` are smaller than one message.
+    /// * `destination` wants no event type at all, as `noop` does. The forwarder would otherwise discard
+    ///   the messages that other processes left in the directory, and count them as delivered.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use notify_core::{Batch, EventType, Result, Transport, Verdict};
+    /// use notify_spool::{Config, Spool};
+    ///
+    /// # #[derive(Debug)]
+    /// # struct Discard;
+    /// # #[async_trait::async_trait]
+    /// # impl Transport for Discard {
+    /// #     fn name(&self) -> &'static str { "discard" }
+    /// #     fn wants(&self, _: EventType) -> bool { true }
+    /// #     async fn send(&mut self, batch: &mut Batch<'_>) -> Result<()> {
+    /// #         batch.settle_rest(&Verdict::Accept);
+    /// #         Ok(())
+    /// #     }
+    /// #     async fn close(&mut self) -> Result<()> { Ok(()) }
+    /// # }
+    /// let mut config = Config::new("/var/spool/glance-notify");
+    /// config.max_messages = 50_000;
+    /// let (spool, _forwarder) = Spool::open(config, Box::new(Discard))?;
+    /// assert_eq!(spool.name(), "spool");
+    ///
+    /// let mut too_small = Config::new("/var/spool/glance-notify");
+    /// too_small.max_bytes = 1_000;
+    /// assert!(Spool::open(too_small, Box::new(Discard)).is_err());
+    /// # Ok::<(), notify_core::Error>(())
+    /// ```
+    pub fn open(config: Config, destination: Box<dyn Transport>) -> Result<(Self, Forwarder)> {
+        config.validate()?;
+        let counters = Arc::new(StageCounters::default());
+        let handle = SlotHandle::new(config.clone(), Arc::clone(&counters), None);
+        let wanted: Vec<_> =
+            EventType::ALL.iter().copied().filter(|&event| destination.wants(event)).collect();
+        if wanted.is_empty() {
+            let message = format!(
+                "`{}` delivers no notifications: remove the table `[spool]`, or set \
+                 another `strategy`",
+                destination.name()
+            );
+            return Err(Error::new(ErrorKind::Config, message));
+        }
+        let forwarder = Forwarder::new(config.clone(), Arc::clone(&handle), counters, destination);
+        let spool = Self {
+            config,
+            wanted,
+            handle: Some(handle),
+            records: RecordBatch::default(),
+            pending_store: None,
+        };
+        Ok((spool, forwarder))
+    }
+
+    /// Accepts the messages that a dropped `send` stored after all.
+    ///
+    /// Without this step the spool would store them a second time.
+    async fn settle_pending_store(&mut self, batch: &mut Batch<'_>) {
+        let Some(PendingStore { ids, answer }) = &mut self.pending_store else { return };
+        let stored = match answer.await {
+            Ok(StoreReply { result: Ok(StoredPrefix { messages, .. }), .. }) => messages,
+            _ => 0,
+        };
+        let stored: HashSet<Uuid> = ids.drain(..).take(stored).collect();
+        self.pending_store = None;
+        for (index, message) in batch.messages().iter().enumerate() {
+            if stored.contains(&message.id()) {
+                batch.settle(index, Verdict::Accept);
+            }
+        }
+    }
+
+    /// Refuses the messages that do not fit even into an empty spool.
+    fn refuse_oversized(&self, batch: &mut Batch<'_>) {
+        let limit = self.config.max_body_bytes();
+        for (index, message) in batch.messages().iter().enumerate() {
+            if message.body().len() > limit && !batch.is_settled(index) {
+                let message = format!(
+                    "the notification is larger than {limit} bytes: raise `spool.max_bytes` or \
+                     `queue.batch_bytes`"
+                );
+                batch.settle(index, Verdict::Refuse(Error::new(ErrorKind::TooLarge, message)));
+            }
+        }
+    }
+
+    /// Has the slot's thread store the messages at `indices`, and waits for the answer.
+    async fn store(&mut self, messages: &[Message], indices: &[usize]) -> Result<StoredPrefix> {
+        let handle = self.handle.as_ref().ok_or_else(closed)?;
+        let mut records = std::mem::take(&mut self.records);
+        records.fill(indices.iter().map(|&index| &messages[index]));
+        let answer = handle.store(records)?;
+        let ids = indices.iter().map(|&index| messages[index].id()).collect();
+        let pending = self.pending_store.insert(PendingStore { ids, answer });
+        let answer = (&mut pending.answer).await;
+        self.pending_store = None;
+        let StoreReply { records, result } = answer.map_err(|_| thread_gone())?;
+        self.records = records;
+        result
+    }
+}
+
+#[async_trait]
+impl Transport for Spool {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    /// Returns the answer of the destination.
+    fn wants(&self, event_type: EventType) -> bool {
+        self.wanted.contains(&event_type)
+    }
+
+    async fn send(&mut self, batch: &mut Batch<'_>) -> Result<()> {
+        if batch.messages().is_empty() {
+            return Ok(());
+        }
+        self.settle_pending_store(batch).await;
+        self.refuse_oversized(batch);
+        let indices: Vec<usize> = batch.unsettled().collect();
+        if indices.is_empty() {
+            return Ok(());
+        }
+        let StoredPrefix { messages, full } = match self.store(batch.messages(), &indices).await {
+            Ok(stored) => stored,
+            Err(error) => {
+                if error.outcome() == Outcome::NotSent {
+                    batch.settle_rest(&Verdict::Retry(error.clone()));
+                }
+                return Err(error);
+            }
+        };
+        if messages == batch.messages().len() {
+            batch.settle_rest(&Verdict::Accept);
+        } else {
+            indices[..messages].iter().for_each(|&index| batch.settle(index, Verdict::Accept));
+        }
+        if let Some(error) = full {
+            batch.settle_rest(&match self.config.when_full {
+                FullSpoolPolicy::Retry => Verdict::Retry(error),
+                FullSpoolPolicy::Refuse => Verdict::Refuse(error),
+            });
+        }
+        Ok(())
+    }
+
+    /// Releases the slot. If no forwarder uses it any more, waits until its thread has closed it.
+    async fn close(&mut self) -> Result<()> {
+        self.pending_store = None;
+        if let Some(handle) = self.handle.take() {
+            handle.release().await;
+        }
+        Ok(())
+    }
+
+    /// Inspects the directory. The destination's own `check` inspects the destination.
+    async fn check(&mut self) -> Result<Vec<Finding>> {
+        let config = self.config.clone();
+        run_blocking(move || check_directory(&config)).await
+    }
+}
+
+/// The error of a `send` after `close`.
+fn closed() -> Error {
+    Error::new(ErrorKind::Closed, "the spool is closed")
+}
+
+/// The name of the first stage in `Notifier::stages` and in summaries.
+const NAME: &str = "spool";
