@@ -233,12 +233,11 @@ impl SlotThread {
     ///
     /// The inner error is about the content of the slot's file, which a quarantine may solve.
     fn try_open_database(&mut self) -> Result<Result<SlotDatabase, SlotError>> {
-        let slot = match &self.slot {
-            Some(slot) => slot,
-            None => {
-                let dir = SpoolDir::open(&self.config.dir, true)?;
-                self.slot.insert(Slot::lock_lowest(&dir)?)
-            }
+        let slot = if let Some(slot) = &self.slot {
+            slot
+        } else {
+            let dir = SpoolDir::open(&self.config.dir, true)?;
+            self.slot.insert(Slot::lock_lowest(&dir)?)
         };
         let storage = slot.open_storage(&*self.config.disk)?.map_err(SlotError::from);
         Ok(storage.and_then(|storage| SlotDatabase::open(storage, self.next_number)))
