@@ -190,7 +190,7 @@ fn build_pipeline(
         .publisher_id(PUBLISHER_ID)
         .queue(queue)
         .attempt_timeout(config.attempt_timeout)
-        .source_keeps()
+        .durable_source()
         .build()?;
     pipeline.lock().unwrap_or_else(PoisonError::into_inner).replace(built.0.clone());
     Ok(built)

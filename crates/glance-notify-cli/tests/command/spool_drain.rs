@@ -113,7 +113,9 @@ fn a_signal_ends_it_in_good_order() {
         place.pipe(spooled(&["emit"]), LIFECYCLE).expect(0);
         symlink("n.log", place.path("n.log")).unwrap();
         let mut child = place.command(drain(&[])).stderr(place.create("err")).spawn().unwrap();
-        wait_until("it was tried in vain", || place.read("err").contains("does not deliver"));
+        wait_until("it was tried in vain", || {
+            place.read("err").contains("delivery failed, retrying")
+        });
         send(signal, &child);
         assert_eq!(child.wait().unwrap().code(), Some(3), "{}", place.read("err"));
         let said = place.read("err");

@@ -1,37 +1,47 @@
-//! The counters, and what there is to say about losses once no lock is held.
+//! The counters of one notifier, and the warnings about its losses.
+//!
+//! The queue's mutex guards an [`Account`]. Nothing here logs while it is held: methods return a
+//! [`LossReport`], which the caller logs after the unlock.
 
 use time::OffsetDateTime;
 use tokio::time::Instant;
 
-use super::stats::{Dropped, WorkerState};
-use super::streak::{Report, Streak};
-use crate::error::Error;
+use super::queue_config::QueueConfig;
+use super::stats::{DropCounts, WorkerState};
+use super::streak::{LossStreak, StreakReport};
+use crate::error::{Error, ErrorKind};
 
-/// What was counted so far. Pending messages are counted by whoever holds them.
+/// The counters of one notifier, without those of pending messages.
+///
+/// The queue itself counts the pending messages, since it holds them.
 #[derive(Debug, Default)]
 pub(super) struct Account {
     pub(super) emitted: u64,
     pub(super) delivered: u64,
     pub(super) refused: u64,
-    pub(super) dropped: Dropped,
+    pub(super) dropped: DropCounts,
     pub(super) retried: u64,
     pub(super) last_delivery: Option<OffsetDateTime>,
     pub(super) state: WorkerState,
-    drops: Streak,
-    refusals: Streak,
+    drops: LossStreak,
+    refusals: LossStreak,
 }
 
-/// Why a message is given up.
+/// The reason why the notifier drops a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reason {
+pub(super) enum DropReason {
+    /// The queue is full.
     Overflow,
+    /// The message is older than `queue.max_age`.
     Age,
+    /// The caller emitted it after the notifier was closed.
     Closed,
+    /// The worker ended before it delivered the message.
     Abandoned,
 }
 
 impl Account {
-    /// Counts messages that the destination took.
+    /// Counts messages that the destination accepted.
     pub(super) fn deliver(&mut self, messages: u64) {
         if messages > 0 {
             self.delivered += messages;
@@ -39,7 +49,7 @@ impl Account {
         }
     }
 
-    /// Counts messages that will never be taken, the last of them because of `error`.
+    /// Counts refused messages; `error` is the reason for the last of them.
     #[must_use]
     pub(super) fn refuse(&mut self, messages: u64, error: Option<&Error>) -> LossReport {
         self.refused += messages;
@@ -50,16 +60,16 @@ impl Account {
         }
     }
 
-    /// Counts messages that are given up.
+    /// Counts dropped messages.
     #[must_use]
-    pub(super) fn drop_messages(&mut self, messages: u64, reason: Reason) -> LossReport {
-        let Dropped { overflow, age, closed, abandoned } = &mut self.dropped;
+    pub(super) fn drop_messages(&mut self, messages: u64, reason: DropReason) -> LossReport {
+        let DropCounts { overflow, age, closed, abandoned } = &mut self.dropped;
         *match reason {
-            Reason::Overflow => overflow,
-            Reason::Age => age,
-            Reason::Closed => closed,
-            // Told once and in full by the worker that ends.
-            Reason::Abandoned => {
+            DropReason::Overflow => overflow,
+            DropReason::Age => age,
+            DropReason::Closed => closed,
+            // `Queue::end` logs the total of these once.
+            DropReason::Abandoned => {
                 *abandoned += messages;
                 return LossReport::default();
             }
@@ -68,75 +78,98 @@ impl Account {
         LossReport { drops: report.map(|report| (report, reason)), ..LossReport::default() }
     }
 
-    /// When [`news`](Self::news) will have some.
-    pub(super) fn next_news(&self) -> Option<Instant> {
-        [self.drops.next_tick(), self.refusals.next_tick()].into_iter().flatten().min()
+    /// Returns the time at which [`due_report`](Self::due_report) has a report.
+    pub(super) fn next_report(&self) -> Option<Instant> {
+        [self.drops.next_report(), self.refusals.next_report()].into_iter().flatten().min()
     }
 
-    /// What there is to say as time passes.
+    /// Returns the reports that are due now.
     #[must_use]
-    pub(super) fn news(&mut self) -> LossReport {
+    pub(super) fn due_report(&mut self) -> LossReport {
         let now = Instant::now();
         LossReport {
-            drops: self.drops.tick(now).map(|report| (report, Reason::Overflow)),
+            drops: self.drops.tick(now).map(|report| (report, DropReason::Overflow)),
             refusals: self.refusals.tick(now).map(|report| (report, None)),
         }
     }
 
-    /// What there is to say at the end.
+    /// Ends both streaks and returns their totals.
     #[must_use]
-    pub(super) fn last_news(&mut self) -> LossReport {
+    pub(super) fn final_report(&mut self) -> LossReport {
         LossReport {
-            drops: self.drops.end().map(|report| (report, Reason::Overflow)),
+            drops: self.drops.end().map(|report| (report, DropReason::Overflow)),
             refusals: self.refusals.end().map(|report| (report, None)),
         }
     }
 }
 
-/// What is to be logged. A logger may do anything, so it is called when no lock is held.
+/// Warnings to log once the caller holds no lock, since a logger may run any code.
 #[derive(Debug, Default)]
 pub(super) struct LossReport {
-    drops: Option<(Report, Reason)>,
-    refusals: Option<(Report, Option<Error>)>,
+    drops: Option<(StreakReport, DropReason)>,
+    refusals: Option<(StreakReport, Option<Error>)>,
 }
 
 impl LossReport {
-    pub(super) fn tell(self) {
+    /// Logs the warnings. Call it without the queue's lock.
+    pub(super) fn log(self) {
         match self.drops {
             None => {}
-            Some((Report::Started, reason)) => {
-                tracing::warn!("notifications are dropped: {}", reason.as_str());
+            Some((StreakReport::Start, reason)) => {
+                tracing::warn!("dropping notifications: {}", reason.as_str());
             }
-            Some((Report::Going { count }, _)) => {
-                tracing::warn!("notifications are still dropped: {count} so far");
+            Some((StreakReport::Update { count }, _)) => {
+                tracing::warn!("still dropping notifications: {count} so far");
             }
-            Some((Report::Ended { count }, _)) => {
-                tracing::warn!("notifications are no longer dropped: {count} were");
+            Some((StreakReport::End { count }, _)) => {
+                tracing::warn!("no longer dropping notifications: {count} in total");
             }
         }
         match self.refusals {
             None => {}
-            Some((Report::Started, Some(error))) => {
-                tracing::warn!("notifications are refused: {error:#}");
+            Some((StreakReport::Start, Some(error))) => {
+                tracing::warn!("notifications refused: {error:#}");
             }
-            Some((Report::Started, None)) => tracing::warn!("notifications are refused"),
-            Some((Report::Going { count }, _)) => {
-                tracing::warn!("notifications are still refused: {count} so far");
+            Some((StreakReport::Start, None)) => tracing::warn!("notifications refused"),
+            Some((StreakReport::Update { count }, _)) => {
+                tracing::warn!("notifications still refused: {count} so far");
             }
-            Some((Report::Ended { count }, _)) => {
-                tracing::warn!("notifications are no longer refused: {count} were");
+            Some((StreakReport::End { count }, _)) => {
+                tracing::warn!("notifications no longer refused: {count} in total");
             }
         }
     }
 }
 
-impl Reason {
+impl DropReason {
+    /// Returns the error that the receipt of a dropped message resolves to.
+    pub(super) fn error(self, config: &QueueConfig) -> Error {
+        let QueueConfig { max_messages, max_bytes, .. } = config;
+        match self {
+            Self::Overflow => Error::new(
+                ErrorKind::Full,
+                format!(
+                    "queue full: raise `queue.max_messages` ({max_messages}) or `queue.max_bytes` \
+                     ({max_bytes}), or check why delivery is slow or fails"
+                ),
+            ),
+            Self::Age => Error::new(ErrorKind::Timeout, "not delivered within `queue.max_age`"),
+            Self::Closed => Error::new(ErrorKind::Closed, "the notifier is closed"),
+            Self::Abandoned => Error::new(
+                ErrorKind::Closed,
+                "not delivered before the worker ended: raise `queue.drain_timeout` to give it more \
+                 time",
+            ),
+        }
+    }
+
+    /// Returns the reason as the log gives it.
     fn as_str(self) -> &'static str {
         match self {
-            Self::Overflow => "the queue is full",
-            Self::Age => "they are older than `queue.max_age`",
+            Self::Overflow => "queue full",
+            Self::Age => "older than `queue.max_age`",
             Self::Closed => "the notifier is closed",
-            Self::Abandoned => "the time to drain is over",
+            Self::Abandoned => "the worker ended",
         }
     }
 }

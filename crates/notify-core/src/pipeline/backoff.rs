@@ -1,53 +1,61 @@
-//! How long to wait after a failure.
+//! The wait between attempts that fail.
 
 use std::time::Duration;
 
-use super::random::unit;
+use super::random::random_fraction;
 
-/// Waits grow from 100 ms to 30 s and are jittered over their whole length, so that a thousand
-/// services that lost the same broker do not come back in one moment.
+/// The number of consecutive failures, from which the next wait follows.
+///
+/// The bound of the wait doubles from 100 ms to 30 s. The wait is a random part of that bound, so that
+/// a thousand services that lost the same broker do not all return at the same moment.
 #[derive(Debug, Default)]
 pub(super) struct Backoff {
     failures: u32,
 }
 
 impl Backoff {
-    /// Something was delivered: the next failure is a first one.
+    /// Starts again at the shortest wait, after the destination accepted or refused a message.
     pub(super) fn reset(&mut self) {
         self.failures = 0;
     }
 
-    /// How long to wait after one more failure.
+    /// Counts one more failure and returns the wait before the next attempt.
+    ///
+    /// A permanent error needs an operator, so frequent attempts do not help: it waits the longest
+    /// time.
     pub(super) fn next(&mut self, transient: bool) -> Duration {
-        let bound = FIRST.saturating_mul(1 << self.failures.min(16)).min(LONGEST);
+        let bound = SHORTEST.saturating_mul(1 << self.failures.min(16)).min(LONGEST);
         self.failures = self.failures.saturating_add(1);
-        // What nobody but an operator can mend is not helped by being tried often.
-        if transient { bound.mul_f64(unit()) } else { LONGEST }
+        if transient { bound.mul_f64(random_fraction()) } else { LONGEST }
     }
 }
 
-const FIRST: Duration = Duration::from_millis(100);
+/// The bound of the first wait.
+const SHORTEST: Duration = Duration::from_millis(100);
+/// The bound that the waits grow to.
 const LONGEST: Duration = Duration::from_secs(30);
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// The bound doubles up to 30 s, and `reset` returns to 100 ms.
     #[test]
-    fn grows_to_its_bound_and_starts_over() {
+    fn the_wait_grows_to_its_bound_and_resets() {
         let mut backoff = Backoff::default();
         for failure in 0..40 {
-            let bound = FIRST * (1 << failure.min(10));
+            let bound = SHORTEST * (1 << failure.min(10));
             assert!(backoff.next(true) <= bound.min(LONGEST));
         }
         let longest = (0..200).map(|_| backoff.next(true)).max();
         assert!(longest > Some(LONGEST / 2) && longest <= Some(LONGEST));
         backoff.reset();
-        assert!(backoff.next(true) <= FIRST);
+        assert!(backoff.next(true) <= SHORTEST);
     }
 
+    /// The worker retries a permanent error every 30 s, without jitter.
     #[test]
-    fn a_permanent_error_waits_its_whole_length() {
+    fn a_permanent_error_waits_the_longest_time() {
         assert_eq!(Backoff::default().next(false), LONGEST);
     }
 }

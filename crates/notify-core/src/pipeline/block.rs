@@ -1,5 +1,4 @@
-//! Messages that are held, queued or in flight: each with what the pipeline knows of it besides its
-//! content.
+//! A block of pending messages: those of one batch, each with the pipeline's record of it.
 
 use std::collections::VecDeque;
 
@@ -10,36 +9,39 @@ use super::queue_config::QueueConfig;
 use crate::codec::message::Message;
 use crate::error::{Error, Result};
 
-/// Messages in the order they were emitted in.
+/// Messages in the order in which the program emitted them.
 ///
-/// Two lists of the same length rather than one of pairs: a transport is handed the messages as they
-/// lie.
+/// Two lists of equal length rather than one list of pairs: a transport gets the messages as a slice,
+/// without a copy.
 #[derive(Debug, Default)]
 pub(super) struct MessageBlock {
     pub(super) messages: VecDeque<Message>,
-    pub(super) tickets: VecDeque<Ticket>,
-    /// Of all of them.
+    /// The record of each message, at the same index.
+    pub(super) records: VecDeque<MessageRecord>,
+    /// The sum of [`MessageRecord::bytes`].
     pub(super) bytes: usize,
 }
 
-/// What the pipeline knows of one message.
+/// The pipeline's record of one pending message.
 #[derive(Debug)]
-pub(super) struct Ticket {
-    /// Gone once the message is settled.
+pub(super) struct MessageRecord {
+    /// The sender for the receipt; `None` once the message is settled.
     pub(super) receipt: Option<oneshot::Sender<Result<()>>>,
-    /// The how-manieth message of its notifier it is.
+    /// The message's sequence number within its notifier.
     pub(super) number: u64,
+    /// The time at which the program emitted it.
     pub(super) since: Instant,
+    /// Its size in the queue: see [`weight`](super::queue_config::weight).
     pub(super) bytes: usize,
-    /// Whether some attempt left open if the destination took it.
+    /// Whether an attempt ended without a verdict, so that the destination may have it.
     pub(super) unknown: bool,
-    /// Why the destination did not take it in the current attempt.
+    /// The reason of [`Verdict::Retry`](crate::Verdict::Retry) in the current attempt.
     pub(super) retry: Option<Error>,
 }
 
-impl Ticket {
-    /// Number and age.
-    pub(super) fn place(&self) -> (u64, Instant) {
+impl MessageRecord {
+    /// Returns the message's number and the time at which the program emitted it.
+    pub(super) fn number_and_time(&self) -> (u64, Instant) {
         (self.number, self.since)
     }
 
@@ -57,35 +59,35 @@ impl MessageBlock {
         self.messages.is_empty()
     }
 
-    /// Whether one more message fits a batch; one always does.
-    pub(super) fn has_room(&self, ticket: &Ticket, config: &QueueConfig) -> bool {
+    /// Returns whether one more message fits a batch. An empty batch has room for any message.
+    pub(super) fn has_room(&self, record: &MessageRecord, config: &QueueConfig) -> bool {
         let fits =
-            self.len() < config.batch_messages && self.bytes + ticket.bytes <= config.batch_bytes;
+            self.len() < config.batch_messages && self.bytes + record.bytes <= config.batch_bytes;
         fits || self.is_empty()
     }
 
-    pub(super) fn push(&mut self, message: Message, ticket: Ticket) {
-        self.bytes += ticket.bytes;
+    pub(super) fn push(&mut self, message: Message, record: MessageRecord) {
+        self.bytes += record.bytes;
         self.messages.push_back(message);
-        self.tickets.push_back(ticket);
+        self.records.push_back(record);
     }
 
-    pub(super) fn pop(&mut self) -> Option<(Message, Ticket)> {
-        let (message, ticket) = (self.messages.pop_front()?, self.tickets.pop_front()?);
-        self.bytes -= ticket.bytes;
-        Some((message, ticket))
+    pub(super) fn pop(&mut self) -> Option<(Message, MessageRecord)> {
+        let (message, record) = (self.messages.pop_front()?, self.records.pop_front()?);
+        self.bytes -= record.bytes;
+        Some((message, record))
     }
 
-    /// Number and age of the first.
+    /// Returns number and time of the oldest message.
     pub(super) fn first(&self) -> Option<(u64, Instant)> {
-        self.tickets.front().map(Ticket::place)
+        self.records.front().map(MessageRecord::number_and_time)
     }
 
-    /// Lets go of what is settled.
+    /// Removes the settled messages.
     pub(super) fn keep_unsettled(&mut self) {
-        let mut tickets = self.tickets.iter();
-        self.messages.retain(|_| tickets.next().is_some_and(|ticket| !ticket.is_settled()));
-        self.tickets.retain(|ticket| !ticket.is_settled());
-        self.bytes = self.tickets.iter().map(|ticket| ticket.bytes).sum();
+        let mut records = self.records.iter();
+        self.messages.retain(|_| records.next().is_some_and(|record| !record.is_settled()));
+        self.records.retain(|record| !record.is_settled());
+        self.bytes = self.records.iter().map(|record| record.bytes).sum();
     }
 }

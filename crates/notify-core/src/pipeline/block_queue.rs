@@ -1,21 +1,24 @@
-//! What is queued, in blocks that are a batch each: a batch is taken in one move, and nothing is moved
-//! when the queue grows.
+//! The queued messages, in blocks of one batch each.
+//!
+//! The worker takes a whole block in one move, and the queue never moves a message when it grows. So
+//! the mutex around it is held briefly, however large the batch is.
 
 use std::collections::VecDeque;
 
-use super::block::{MessageBlock, Ticket};
+use super::block::{MessageBlock, MessageRecord};
 use super::queue_config::QueueConfig;
 use crate::codec::message::Message;
 
-/// Messages in the order they were emitted in.
+/// Messages in the order in which the program emitted them.
 #[derive(Debug, Default)]
 pub(super) struct BlockQueue {
-    /// The blocks; none is empty.
-    queue: VecDeque<MessageBlock>,
-    /// Of all messages in them.
+    /// The blocks, oldest first; none is empty.
+    blocks: VecDeque<MessageBlock>,
+    /// The number of messages in all blocks.
     len: usize,
+    /// The bytes of all messages.
     bytes: usize,
-    /// An empty block, for its memory.
+    /// An empty block, kept for its allocated memory.
     spare: MessageBlock,
 }
 
@@ -32,39 +35,40 @@ impl BlockQueue {
         self.bytes
     }
 
-    pub(super) fn push(&mut self, message: Message, ticket: Ticket, config: &QueueConfig) {
+    /// Adds the newest message, in a new block when the last block is a full batch.
+    pub(super) fn push(&mut self, message: Message, record: MessageRecord, config: &QueueConfig) {
         self.len += 1;
-        self.bytes += ticket.bytes;
-        match self.queue.back_mut() {
-            Some(last) if last.has_room(&ticket, config) => last.push(message, ticket),
+        self.bytes += record.bytes;
+        match self.blocks.back_mut() {
+            Some(last) if last.has_room(&record, config) => last.push(message, record),
             _ => {
                 let mut block = std::mem::take(&mut self.spare);
-                block.push(message, ticket);
-                self.queue.push_back(block);
+                block.push(message, record);
+                self.blocks.push_back(block);
             }
         }
     }
 
-    /// The ticket of the oldest message.
-    pub(super) fn first(&self) -> Option<&Ticket> {
-        self.queue.front()?.tickets.front()
+    /// Returns the record of the oldest message.
+    pub(super) fn first(&self) -> Option<&MessageRecord> {
+        self.blocks.front()?.records.front()
     }
 
-    /// Takes out the oldest message.
-    pub(super) fn pop(&mut self) -> Option<(Message, Ticket)> {
-        let block = self.queue.front_mut()?;
-        let (message, ticket) = block.pop()?;
+    /// Removes the oldest message.
+    pub(super) fn pop(&mut self) -> Option<(Message, MessageRecord)> {
+        let block = self.blocks.front_mut()?;
+        let (message, record) = block.pop()?;
         self.len -= 1;
-        self.bytes -= ticket.bytes;
+        self.bytes -= record.bytes;
         if block.is_empty() {
-            self.spare = self.queue.pop_front()?;
+            self.spare = self.blocks.pop_front()?;
         }
-        Some((message, ticket))
+        Some((message, record))
     }
 
-    /// Takes out the oldest messages, a batch at most, in place of `empty`.
-    pub(super) fn take(&mut self, empty: &mut MessageBlock) {
-        if let Some(block) = self.queue.pop_front() {
+    /// Swaps the oldest block, at most one batch, into `empty`.
+    pub(super) fn take_block(&mut self, empty: &mut MessageBlock) {
+        if let Some(block) = self.blocks.pop_front() {
             self.len -= block.len();
             self.bytes -= block.bytes;
             self.spare = std::mem::replace(empty, block);

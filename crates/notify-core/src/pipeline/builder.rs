@@ -1,13 +1,16 @@
-//! How a notifier and its worker are built.
+//! The builder of a notifier and its worker.
+//!
+//! It validates the options. It starts no task and touches no destination.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use super::notifier::{EventSet, Notifier, Shared};
+use super::event_set::EventSet;
+use super::notifier::{Notifier, NotifierCore};
 use super::queue::Queue;
 use super::queue_config::{BOOKKEEPING, QueueConfig};
-use super::stage::{Stage, StageEntry};
+use super::stage::{Stage, StageInfo};
 use super::worker::Worker;
 use crate::codec::encode::Encoding;
 use crate::error::{Error, ErrorKind, Result};
@@ -15,7 +18,26 @@ use crate::event::event_type::EventType;
 use crate::redact::quote::quoted;
 use crate::transport::Transport;
 
-/// Everything about a notifier that can be chosen. See [`Notifier::builder`].
+/// The options of a notifier, from [`Notifier::builder`].
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+///
+/// # use notify_conformance::script::Script;
+/// use notify_core::Notifier;
+///
+/// # let transport = Script::default().transport();
+/// let (notifier, worker) = Notifier::builder(transport)
+///     .publisher_id("image.host1")
+///     .disabled(["task", "image.prepare"])
+///     .attempt_timeout(Duration::from_secs(30))
+///     .drain_timeout(Duration::from_secs(5))
+///     .build()?;
+/// # drop((notifier, worker));
+/// # Ok::<(), notify_core::Error>(())
+/// ```
 #[derive(Debug)]
 #[must_use]
 pub struct NotifierBuilder {
@@ -27,12 +49,12 @@ pub struct NotifierBuilder {
     attempt_timeout: Duration,
     send_timeout: Duration,
     drain_timeout: Duration,
-    source_keeps: bool,
-    behind: Option<Box<dyn Stage>>,
+    durable_source: bool,
+    stage: Option<Box<dyn Stage>>,
 }
 
 impl Notifier {
-    /// Begins to build a notifier that delivers through `transport`.
+    /// Starts to build a notifier that delivers through `transport`.
     pub fn builder(transport: impl Transport + 'static) -> NotifierBuilder {
         NotifierBuilder::new(Box::new(transport))
     }
@@ -49,78 +71,138 @@ impl NotifierBuilder {
             attempt_timeout: Duration::from_secs(60),
             send_timeout: Duration::from_secs(120),
             drain_timeout: Duration::from_secs(10),
-            source_keeps: false,
-            behind: None,
+            durable_source: false,
+            stage: None,
         }
     }
 
-    /// Who the notifications are from. Default the host name.
+    /// Sets the sender's name in every notification, such as `image.host1`. Default the host name.
     pub fn publisher_id(mut self, publisher_id: impl Into<String>) -> Self {
         self.publisher_id = Some(publisher_id.into());
         self
     }
 
-    /// How notifications are written.
+    /// Sets payload style, redaction and size limits. Default [`Encoding::default`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use notify_conformance::script::Script;
+    /// use notify_core::Notifier;
+    /// use notify_core::codec::{Encoding, SizeLimits};
+    ///
+    /// # let transport = Script::default().transport();
+    /// let limits = SizeLimits { bytes: 128 * 1024, ..SizeLimits::default() };
+    /// let encoding = Encoding { limits, ..Encoding::default() };
+    /// let (notifier, worker) = Notifier::builder(transport).encoding(encoding).build()?;
+    /// # drop((notifier, worker));
+    /// # Ok::<(), notify_core::Error>(())
+    /// ```
     pub fn encoding(mut self, encoding: Encoding) -> Self {
         self.encoding = encoding;
         self
     }
 
-    /// Which notifications are not emitted: event types (`task.run`) and groups (`image`), as Glance's
-    /// `disabled_notifications`.
+    /// Disables event types (`task.run`) and groups (`image`), in place of those set before.
+    ///
+    /// It corresponds to Glance's option `disabled_notifications`. The notifier counts notifications of
+    /// these types as [suppressed](super::Stats::suppressed). Default none.
     pub fn disabled<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
         self.disabled = names.into_iter().map(Into::into).collect();
         self
     }
 
-    /// The bounds of the queue and of batches.
+    /// Sets the bounds of the queue and of batches. Default [`QueueConfig::default`].
     pub fn queue(mut self, queue: QueueConfig) -> Self {
         self.queue = queue;
         self
     }
 
-    /// How long one attempt to send a batch may take. Default 60 s.
+    /// Sets the longest time of one [`Transport::send`]. Default 60 s.
     pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
         self.attempt_timeout = timeout;
         self
     }
 
-    /// How long [`Notifier::send`] waits for an outcome, and [`Notifier::enqueue`] for room. Default
-    /// 120 s.
+    /// Sets the longest time that [`Notifier::send`] waits for an outcome and [`Notifier::enqueue`] for
+    /// room. Default 120 s.
     pub fn send_timeout(mut self, timeout: Duration) -> Self {
         self.send_timeout = timeout;
         self
     }
 
-    /// How long the worker tries to deliver what is pending once the notifier is closed or dropped.
-    /// Default 10 s.
+    /// Sets the longest time that the worker delivers pending messages after the notifier is closed or
+    /// dropped. Default 10 s.
     pub fn drain_timeout(mut self, timeout: Duration) -> Self {
         self.drain_timeout = timeout;
         self
     }
 
-    /// Says that whoever gives the messages keeps each until its receipt says that it is delivered.
+    /// Declares that the caller keeps each message until its receipt reports the delivery.
     ///
-    /// Once the notifier is closed, the attempt under way is then concluded within the time to drain
-    /// and no other is begun; what is given after that is not counted; and nobody is warned of what is
-    /// left: it is not lost.
-    pub fn source_keeps(mut self) -> Self {
-        self.source_keeps = true;
+    /// The spool's forwarder is such a caller: it [relays](Notifier::relay) messages from the disk. With
+    /// a durable source, undelivered messages are not lost when the notifier is closed, so:
+    ///
+    /// * the worker finishes the attempt in flight within the drain timeout and starts no other;
+    /// * the account does not count messages that come after the close;
+    /// * the worker logs no warning about undelivered messages.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// # use notify_conformance::samples;
+    /// # use notify_conformance::script::Script;
+    /// use notify_core::Notifier;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> notify_core::Result<()> {
+    /// # let transport = Script::default().transport();
+    /// # let stored = samples::messages(0..3);
+    /// let (notifier, worker) = Notifier::builder(transport).durable_source().build()?;
+    /// tokio::spawn(worker.run());
+    /// for message in stored {
+    ///     let receipt = notifier.relay(message).await;
+    ///     // Remove the message from the storage after this.
+    ///     receipt.await?;
+    /// }
+    /// # assert_eq!(notifier.shutdown(Duration::ZERO).await.delivered, 3);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn durable_source(mut self) -> Self {
+        self.durable_source = true;
         self
     }
 
-    /// Has the worker run `stage` too, for a transport that only keeps what it takes.
+    /// Adds a second stage that the worker runs beside the transport.
+    ///
+    /// Use it with a transport that only stores messages, such as the spool.
     pub fn behind(mut self, stage: impl Stage + 'static) -> Self {
-        self.behind = Some(Box::new(stage));
+        self.stage = Some(Box::new(stage));
         self
     }
 
-    /// Builds the notifier and its worker. Starts nothing: run the worker.
+    /// Builds the notifier and its worker.
+    ///
+    /// It starts nothing: run the worker with [`Worker::run`] or [`Worker::spawn_thread`].
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`] for a name that is neither an event type nor a group, an empty publisher
-    /// id, and bounds that nothing fits in.
+    /// [`ErrorKind::Config`] for a disabled name that is neither an event type nor a group, for an empty
+    /// publisher id, and for bounds that hold no message.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use notify_conformance::script::Script;
+    /// use notify_core::{ErrorKind, Notifier};
+    ///
+    /// # let transport = Script::default().transport();
+    /// let error = Notifier::builder(transport).disabled(["image.member"]).build().unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::Config);
+    /// ```
     pub fn build(self) -> Result<(Notifier, Worker)> {
         let config = |message: String| Err(Error::new(ErrorKind::Config, message));
         let publisher_id = match self.publisher_id {
@@ -141,11 +223,11 @@ impl NotifierBuilder {
                  largest size"
             ));
         }
-        let mut wanted = EventSet::default();
+        let mut enabled = EventSet::default();
         for &event_type in EventType::ALL {
             let name = |name: &String| name == event_type.as_str() || name == event_type.group();
             if self.transport.wants(event_type) && !self.disabled.iter().any(name) {
-                wanted.insert(event_type);
+                enabled.insert(event_type);
             }
         }
         if let Some(name) = self.disabled.iter().find(|name| !is_event_or_group(name)) {
@@ -154,25 +236,25 @@ impl NotifierBuilder {
                 quoted(name)
             ));
         }
-        let queue = Arc::new(Queue::new(self.queue, self.source_keeps));
+        let queue = Arc::new(Queue::new(self.queue, self.durable_source));
         let name = self.transport.name();
-        let behind = self
-            .behind
+        let stage = self
+            .stage
             .as_ref()
-            .map(|stage| StageEntry { name: stage.name(), account: stage.account() });
+            .map(|stage| StageInfo { name: stage.name(), account: stage.account() });
         let mut worker = Worker::new(self.transport, Arc::clone(&queue), self.attempt_timeout);
-        worker.behind = self.behind;
-        let notifier = Notifier(Arc::new(Shared {
+        worker.stage = self.stage;
+        let notifier = Notifier(Arc::new(NotifierCore {
             queue,
-            wanted,
+            enabled,
             suppressed: AtomicU64::new(0),
             publisher_id: publisher_id.into(),
             encoding: self.encoding,
             send_timeout: self.send_timeout,
             drain_timeout: self.drain_timeout,
             name,
-            time_to_end: Worker::time_to_end(behind.is_some()),
-            behind,
+            close_allowance: Worker::close_allowance(stage.is_some()),
+            stage,
         }));
         Ok((notifier, worker))
     }

@@ -1,12 +1,14 @@
-//! Deadlines, also those that a caller means never to come.
+//! Deadlines that accept any duration, also one that the clock cannot represent.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The moment `wait` from now; thirty years from now, where that is further than the clock goes.
+/// Returns the moment `wait` from now, or 30 years from now for a longer wait.
+///
+/// Callers pass [`Duration::MAX`] to wait without a deadline.
 pub(super) fn after(wait: Duration) -> Instant {
-    const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
+    const LONGEST: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
     let now = Instant::now();
-    now.checked_add(wait.min(FAR)).unwrap_or(now)
+    now.checked_add(wait.min(LONGEST)).unwrap_or(now)
 }

@@ -1,45 +1,59 @@
-//! The conditions for a short batch to wait for more messages.
+//! Lingering: a small batch waits up to 1 ms for more messages.
+//!
+//! A batch of a few messages costs as many wake-ups and system calls as one of hundreds. When an
+//! emitter and the worker run in parallel, or wake each other in turn, batches would stay that small.
+//! So the worker waits before it sends a small batch, but only in a stream: the batch before came
+//! within the last millisecond, and no caller awaits a receipt. A single notification never waits, and
+//! neither do notifications that a caller awaits one after the other.
+//!
+//! Kafka's producer calls the same wait `linger.ms`.
 
-use std::time::Duration;
+use super::linger_state::{LINGER, WakeThreshold};
+use super::queue::{Queue, QueueState};
+use super::queue_config::QueueConfig;
+use super::stats::WorkerState;
 
-use tokio::time::Instant;
-
-use super::receipt::Receipt;
-
-/// What the worker is to be woken for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum WakeCondition {
-    /// Nothing: it works.
-    #[default]
-    Nothing,
-    /// The first message.
-    Work,
-    /// As many as are worth a batch.
-    Company,
-}
-
-/// Whether messages come in a stream that nobody waits for.
-#[derive(Debug, Default)]
-pub(super) struct SteadyFlow {
-    /// When messages were taken last, if nobody had waited since those before.
-    last: Option<Instant>,
-    /// How many receipts had been waited for by then.
-    waits: u64,
-}
-
-impl SteadyFlow {
-    /// Messages are taken.
-    pub(super) fn goes_on(&mut self) {
-        let waits = Receipt::waits();
-        let quiet = waits == std::mem::replace(&mut self.waits, waits);
-        self.last = quiet.then(Instant::now);
-    }
-
-    pub(super) fn is_running(&self) -> bool {
-        let recent = self.last.is_some_and(|last| last.elapsed() < MOMENT);
-        recent && self.waits == Receipt::waits()
+impl Queue {
+    /// Waits up to [`LINGER`] for more messages when the queue holds a small batch of a stream.
+    pub(super) async fn linger(&self) {
+        let large_batch = self.work.notified();
+        {
+            let mut state = self.lock();
+            // After a failure the queue grows during the backoff, so another wait gains nothing.
+            let is_failing = matches!(state.account.state, WorkerState::Retrying { .. });
+            let is_small = !state.queued.is_empty() && !state.has_large_batch(&self.config);
+            if state.closed || is_failing || !is_small || !state.stream.is_stream() {
+                return;
+            }
+            state.wake_threshold = WakeThreshold::LargeBatch;
+        }
+        // The caller looks at the queue next, whether this times out or not.
+        drop(tokio::time::timeout(LINGER, large_batch).await);
     }
 }
 
-/// The shortest time that a runtime's timer knows.
-pub(super) const MOMENT: Duration = Duration::from_millis(1);
+impl QueueState {
+    /// Returns whether the emitter must wake the worker, after it added one message.
+    ///
+    /// Returns `true` once for each wait of the worker.
+    pub(super) fn must_wake_worker(&mut self, config: &QueueConfig) -> bool {
+        let wake = match self.wake_threshold {
+            WakeThreshold::Never => false,
+            WakeThreshold::OneMessage => true,
+            WakeThreshold::LargeBatch => self.has_large_batch(config),
+        };
+        if wake {
+            self.wake_threshold = WakeThreshold::Never;
+        }
+        wake
+    }
+
+    /// Returns whether the queue holds a batch worth sending, or half of its capacity.
+    fn has_large_batch(&self, config: &QueueConfig) -> bool {
+        let messages = LARGE_BATCH.min(config.batch_messages).min(config.max_messages / 2);
+        self.queued.len() >= messages || self.queued.bytes() >= config.max_bytes / 2
+    }
+}
+
+/// The number of messages from which on a larger batch saves next to nothing per message.
+const LARGE_BATCH: usize = 512;

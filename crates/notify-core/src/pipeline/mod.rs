@@ -1,12 +1,39 @@
-//! From `emit` to a verdict: a bounded queue, batches, one worker, receipts.
+//! The emitting pipeline: a bounded queue, one worker, and receipts.
 //!
 //! ```text
 //! emit ── encode ──► queue ──► worker ──► Transport::send(batch)
-//!   └── Receipt ◄──────────────── verdict, one by one
+//!   └── Receipt ◄─────────────────────── one verdict per message
 //! ```
 //!
-//! Everything that every transport needs and none should write again lives here, once: bounds,
-//! overflow, batching, retry with backoff, deadlines, draining and counting.
+//! The pipeline does once what every transport needs: it bounds memory, drops messages when the queue
+//! is full, builds batches, retries with backoff, sets deadlines, drains and counts. It must not know
+//! any destination, and it must never block or fail the program that emits.
+//!
+//! # Examples
+//!
+//! A program that has a tokio runtime runs the [`Worker`] as a task:
+//!
+//! ```
+//! # use notify_conformance::script::Script;
+//! use std::time::Duration;
+//!
+//! use notify_core::event::Payload;
+//! use notify_core::{Event, Notifier};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> notify_core::Result<()> {
+//! # let transport = Script::default().transport();
+//! let (notifier, worker) = Notifier::builder(transport).publisher_id("image.host1").build()?;
+//! let worker = tokio::spawn(worker.run());
+//!
+//! notifier.emit(&Event::ImageUpload(Payload::Warn("the store is slow".into())));
+//!
+//! let stats = notifier.shutdown(Duration::from_secs(10)).await;
+//! assert_eq!((stats.emitted, stats.delivered), (1, 1));
+//! worker.await.expect("the worker does not panic");
+//! # Ok(())
+//! # }
+//! ```
 
 mod account;
 mod backoff;
@@ -14,8 +41,10 @@ mod block;
 mod block_queue;
 mod builder;
 mod deadline;
-mod gather;
+mod event_set;
+mod failure;
 mod linger;
+mod linger_state;
 mod notifier;
 mod queue;
 mod queue_config;
@@ -32,5 +61,5 @@ pub use notifier::Notifier;
 pub use queue_config::{Overflow, QueueConfig};
 pub use receipt::Receipt;
 pub use stage::{CloseSignal, Stage, StageAccount};
-pub use stats::{Dropped, Pending, Stats, WorkerState};
+pub use stats::{DropCounts, PendingCounts, Stats, WorkerState};
 pub use worker::Worker;

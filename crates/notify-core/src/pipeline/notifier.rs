@@ -1,4 +1,6 @@
-//! The handle that emits, and how it is built.
+//! The notifier: the handle that emits notifications.
+//!
+//! It encodes in the caller's thread, so that only redacted bytes enter the queue. It never does I/O.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,10 +9,11 @@ use std::time::Duration;
 use time::OffsetDateTime;
 
 use super::deadline::after;
+use super::event_set::EventSet;
 use super::queue::Queue;
 use super::random::message_id;
 use super::receipt::{Receipt, undecided};
-use super::stage::StageEntry;
+use super::stage::StageInfo;
 use super::stats::Stats;
 use crate::codec::encode::{Encoding, Envelope, encode};
 use crate::codec::message::Message;
@@ -19,7 +22,10 @@ use crate::error::Result;
 use crate::event::event_type::EventType;
 use crate::event::payload::{Body, Event, PayloadView};
 
-/// Emits notifications. Cheap to clone; all clones share one queue, one account and one worker.
+/// The handle that emits notifications.
+///
+/// It is cheap to clone. All clones share one queue, one account and one
+/// [`Worker`](super::Worker), which you must run.
 ///
 /// # Examples
 ///
@@ -36,35 +42,70 @@ use crate::event::payload::{Body, Event, PayloadView};
 /// # }
 /// ```
 #[derive(Clone, Debug)]
-pub struct Notifier(pub(super) Arc<Shared>);
+pub struct Notifier(pub(super) Arc<NotifierCore>);
 
+/// The part of a notifier that its clones share.
 #[derive(Debug)]
-pub(super) struct Shared {
+pub(super) struct NotifierCore {
     pub(super) queue: Arc<Queue>,
-    pub(super) wanted: EventSet,
+    /// The event types that are enabled and that the transport wants.
+    pub(super) enabled: EventSet,
+    /// The number of notifications of other types.
     pub(super) suppressed: AtomicU64,
     pub(super) publisher_id: Arc<str>,
     pub(super) encoding: Encoding,
     pub(super) send_timeout: Duration,
     pub(super) drain_timeout: Duration,
-    /// The worker's transport, and what is behind it.
+    /// The name of the worker's transport.
     pub(super) name: &'static str,
-    pub(super) behind: Option<StageEntry>,
-    pub(super) time_to_end: Duration,
+    pub(super) stage: Option<StageInfo>,
+    /// The longest time from the drain deadline to the end of the worker.
+    pub(super) close_allowance: Duration,
 }
 
 impl Notifier {
-    /// Whether notifications of this type go anywhere: the transport wants them and they are not
-    /// disabled. Lets a caller skip building what nobody reads.
+    /// Returns whether this notifier emits notifications of a type.
+    ///
+    /// It does when the transport wants the type and the configuration does not disable it. Ask before
+    /// you collect an expensive payload.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use notify_conformance::script::Script;
+    /// use notify_core::{EventType, Notifier};
+    ///
+    /// # let transport = Script::default().transport();
+    /// let (notifier, _worker) = Notifier::builder(transport).disabled(["task"]).build()?;
+    /// assert!(notifier.enabled(EventType::ImageUpload));
+    /// assert!(!notifier.enabled(EventType::TaskRun));
+    /// # Ok::<(), notify_core::Error>(())
+    /// ```
     #[inline]
     pub fn enabled(&self, event_type: EventType) -> bool {
-        self.0.wanted.contains(event_type)
+        self.0.enabled.contains(event_type)
     }
 
-    /// Emits a notification: encodes it, queues it, and returns. Never blocks, never waits.
+    /// Emits a notification: encodes and queues it, without blocking or waiting.
     ///
-    /// The receipt may be dropped. When the queue is full, a notification is dropped by the queue's
-    /// [`Overflow`](super::Overflow) policy, is counted, and its receipt says so.
+    /// You may drop the receipt. When the queue is full, the notifier drops a message according to
+    /// [`Overflow`](super::Overflow) and counts it; that message's receipt resolves to
+    /// [`ErrorKind::Full`](crate::ErrorKind::Full).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use notify_conformance::script::Script;
+    /// use notify_core::event::Payload;
+    /// use notify_core::{Event, Notifier};
+    ///
+    /// # let transport = Script::default().transport();
+    /// let (notifier, _worker) = Notifier::builder(transport).build()?;
+    /// let receipt = notifier.emit(&Event::ImageUpload(Payload::Warn("the store is slow".into())));
+    /// assert!(receipt.message_id().is_some());
+    /// assert_eq!(notifier.stats().pending.messages, 1);
+    /// # Ok::<(), notify_core::Error>(())
+    /// ```
     #[inline]
     pub fn emit(&self, event: &Event) -> Receipt {
         if !self.enabled(event.event_type()) {
@@ -76,20 +117,20 @@ impl Notifier {
         }
     }
 
-    /// Emits a notification as soon as the queue has room for it. Of those who wait for room, who waits
-    /// longest gets it first.
+    /// Emits a notification as soon as the queue has room for it.
     ///
-    /// After the builder's `send_timeout` without room it is dropped as by overflow. Needs a tokio
-    /// runtime with its timer on.
+    /// Callers get room in the order in which they called. If there is no room within the builder's
+    /// [`send_timeout`](super::NotifierBuilder::send_timeout), the notifier drops the notification as
+    /// for an overflow. Needs a tokio runtime with its timer enabled.
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it resolves, nothing was queued and nothing is counted.
+    /// If you drop the future before it resolves, the notifier queues and counts nothing.
     pub async fn enqueue(&self, event: &Event) -> Receipt {
         if !self.enabled(event.event_type()) {
             return self.suppress();
         }
-        // Apart from waiting: a message is not moved into a future that has nothing to wait for.
+        // Two steps, so that a message that need not wait is not moved into the future that waits.
         match self.push_in_turn(self.encode(event)) {
             Ok(receipt) => receipt,
             Err(message) => self.0.queue.push_when_room(message, self.0.send_timeout).await,
@@ -100,13 +141,33 @@ impl Notifier {
     ///
     /// # Errors
     ///
-    /// Its outcome; or, after the builder's `send_timeout`,
+    /// The notification's own error. After the builder's
+    /// [`send_timeout`](super::NotifierBuilder::send_timeout),
     /// [`ErrorKind::Timeout`](crate::ErrorKind::Timeout) with
-    /// [`Outcome::Unknown`](crate::Outcome::Unknown): it stays queued and may still be delivered.
+    /// [`Outcome::Unknown`](crate::Outcome::Unknown): the notification stays queued and may still be
+    /// delivered.
     ///
     /// # Cancel safety
     ///
-    /// Dropping this does not recall what is queued.
+    /// Dropping the future does not remove a message from the queue.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use notify_conformance::script::Script;
+    /// use notify_core::event::Payload;
+    /// use notify_core::{Event, Notifier};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> notify_core::Result<()> {
+    /// # let transport = Script::default().transport();
+    /// let (notifier, worker) = Notifier::builder(transport).build()?;
+    /// tokio::spawn(worker.run());
+    /// notifier.send(&Event::ImageUpload(Payload::Warn("the store is slow".into()))).await?;
+    /// assert_eq!(notifier.stats().delivered, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn send(&self, event: &Event) -> Result<()> {
         let deadline = after(self.0.send_timeout);
         let receipt = self.enqueue(event).await;
@@ -116,8 +177,32 @@ impl Notifier {
         }
     }
 
-    /// Queues a notification that exists already, from a log file or an outbox table, as soon as
-    /// there is room: its id, publisher and timestamp are kept. Otherwise as [`enqueue`](Self::enqueue).
+    /// Queues an existing notification, such as one from a log file or an outbox table.
+    ///
+    /// The notification keeps its id, publisher and timestamp. Otherwise this method is like
+    /// [`enqueue`](Self::enqueue), also in its cancel safety.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use notify_conformance::script::Script;
+    /// use notify_core::event::Payload;
+    /// use notify_core::{Event, Notifier};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> notify_core::Result<()> {
+    /// # let transport = Script::default().transport();
+    /// let (notifier, worker) = Notifier::builder(transport).build()?;
+    /// tokio::spawn(worker.run());
+    ///
+    /// let notification = notifier.stamp(Event::ImageUpload(Payload::Warn("slow".into())));
+    /// // Commit it to an outbox table here. After a crash, read it from there.
+    /// let receipt = notifier.resend(&notification).await;
+    /// assert_eq!(receipt.message_id(), Some(notification.message_id));
+    /// receipt.await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn resend(&self, notification: &Notification) -> Receipt {
         if !self.enabled(notification.body.event_type()) {
             return self.suppress();
@@ -128,13 +213,14 @@ impl Notifier {
         }
     }
 
-    /// Queues a message that is encoded already, as it is, as soon as there is room, however long that
-    /// takes: for whoever keeps messages and passes them on in their order. See
-    /// [`NotifierBuilder::source_keeps`].
+    /// Queues an encoded message unchanged, and waits for room without a timeout.
+    ///
+    /// It is for a caller that stores messages and passes them on in order, such as the spool. See
+    /// [`NotifierBuilder::durable_source`](super::NotifierBuilder::durable_source).
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it resolves, nothing was queued and nothing is counted.
+    /// If you drop the future before it resolves, the notifier queues and counts nothing.
     pub async fn relay(&self, message: Message) -> Receipt {
         if !self.enabled(message.event_type()) {
             return self.suppress();
@@ -145,8 +231,10 @@ impl Notifier {
         }
     }
 
-    /// Gives `body` an id, this notifier's publisher id and the time, and queues nothing: to be kept
-    /// in an outbox until it is sent by [`resend`](Self::resend).
+    /// Returns a notification of `body` with a new id, this notifier's publisher id and the current
+    /// time.
+    ///
+    /// It queues nothing. Keep the notification in an outbox and send it with [`resend`](Self::resend).
     pub fn stamp(&self, body: impl Into<Body>) -> Notification {
         Notification {
             message_id: message_id(),
@@ -156,33 +244,52 @@ impl Notifier {
         }
     }
 
-    /// How this notifier writes notifications.
+    /// Returns the encoding of this notifier's notifications.
     pub fn encoding(&self) -> &Encoding {
         &self.0.encoding
     }
 
-    /// The account so far.
+    /// Returns the account at this moment.
     pub fn stats(&self) -> Stats {
         self.0.queue.stats(self.0.suppressed.load(Ordering::Relaxed))
     }
 
-    /// The accounts of all stages in the order in which a notification passes them, each with the name
-    /// of what it delivers to: this notifier's own first, as [`stats`](Self::stats), and then that of
-    /// what is [behind](NotifierBuilder::behind) its transport.
+    /// Returns the accounts of all stages, each with the name of the strategy that it delivers to.
     ///
-    /// Each is read in one moment, and holds by itself; the stages are read one after the other.
+    /// The first is this notifier's own, as [`stats`](Self::stats) returns it. The second is that of
+    /// the stage [behind](super::NotifierBuilder::behind) its transport, if there is one.
+    ///
+    /// Each account is of one moment and balances; the method reads one after the other.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use notify_conformance::script::Script;
+    /// # use notify_core::Notifier;
+    /// # let transport = Script::default().transport();
+    /// let (notifier, _worker) = Notifier::builder(transport).build()?;
+    /// for (name, stats) in notifier.stages() {
+    ///     println!("{name}: {} delivered, {} pending", stats.delivered, stats.pending.messages);
+    /// }
+    /// # assert_eq!(notifier.stages().len(), 1);
+    /// # Ok::<(), notify_core::Error>(())
+    /// ```
     pub fn stages(&self) -> Vec<(&'static str, Stats)> {
         let own = (self.0.name, self.stats());
-        let behind = self.0.behind.iter().map(|stage| (stage.name, (stage.account)()));
+        let behind = self.0.stage.iter().map(|stage| (stage.name, (stage.account)()));
         [own].into_iter().chain(behind).collect()
     }
 
-    /// Waits until everything that was queued before this call is decided.
+    /// Waits until every message that was queued before this call has its outcome.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Timeout`](crate::ErrorKind::Timeout), when something is undecided after `timeout`;
-    /// it stays queued.
+    /// [`ErrorKind::Timeout`](crate::ErrorKind::Timeout), when messages have no outcome after
+    /// `timeout`. They stay queued.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future changes nothing.
     pub async fn flush(&self, timeout: Duration) -> Result<()> {
         match tokio::time::timeout(timeout, self.0.queue.flushed()).await {
             Ok(()) => Ok(()),
@@ -190,29 +297,31 @@ impl Notifier {
         }
     }
 
-    /// Takes nothing more, of any clone. The worker delivers what is pending within the builder's
-    /// `drain_timeout` of the first such call and ends.
+    /// Closes this notifier and all its clones for new notifications.
+    ///
+    /// The worker delivers the pending messages within the builder's
+    /// [`drain_timeout`](super::NotifierBuilder::drain_timeout), counted from the first call, and ends.
     pub fn close(&self) {
         self.0.queue.close(self.0.drain_timeout);
     }
 
-    /// Takes nothing more, gives the worker `drain` to deliver what is pending, waits until it has
-    /// ended and closed its transport, and returns the account.
+    /// Closes the notifier, waits until the worker ended, and returns the account.
     ///
-    /// Takes `drain` and six seconds at most, eleven with a stage [behind](NotifierBuilder::behind). Where
-    /// nobody runs the worker, the account shows what is
-    /// still pending.
+    /// The worker gets `drain` to deliver the pending messages, in place of an earlier deadline, and
+    /// then closes its transport. The call takes at most `drain` plus 6 s, or 11 s with a stage
+    /// [behind](super::NotifierBuilder::behind) the transport. If you do not run the worker, the
+    /// account shows the messages that are still pending.
     pub async fn shutdown(&self, drain: Duration) -> Stats {
         self.0.queue.close_within(drain);
         let ended = tokio::time::timeout_at(
-            after(drain.saturating_add(self.0.time_to_end)),
+            after(drain.saturating_add(self.0.close_allowance)),
             self.0.queue.ended(),
         );
         drop(ended.await);
         self.stats()
     }
 
-    /// Queues what was encoded at once if it need not wait; otherwise gives it back.
+    /// Queues an encoded notification if it need not wait; returns the message otherwise.
     fn push_in_turn(&self, encoded: Result<Message>) -> Result<Receipt, Message> {
         match encoded {
             Ok(message) => self.0.queue.push_in_turn(message),
@@ -231,30 +340,16 @@ impl Notifier {
         encode(&envelope, &PayloadView::Event(event), &self.0.encoding)
     }
 
+    /// Counts a notification of a type that is not enabled.
     fn suppress(&self) -> Receipt {
         self.0.suppressed.fetch_add(1, Ordering::Relaxed);
         Receipt::decided(None, Ok(()))
     }
 }
 
-impl Drop for Shared {
-    /// The last clone is gone: nothing more can come.
+impl Drop for NotifierCore {
+    /// Closes the queue once the last clone is gone, since no notification can follow.
     fn drop(&mut self) {
         self.queue.close(self.drain_timeout);
-    }
-}
-
-/// A set of event types.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct EventSet(u16);
-
-impl EventSet {
-    #[inline]
-    fn contains(self, event_type: EventType) -> bool {
-        self.0 & (1 << event_type as u16) != 0
-    }
-
-    pub(super) fn insert(&mut self, event_type: EventType) {
-        self.0 |= 1 << event_type as u16;
     }
 }

@@ -1,7 +1,7 @@
-//! The bounded queue between emitters and the worker, and the account of all that passes it.
+//! The bounded queue between the emitters and the worker, with the account of everything in it.
 //!
-//! One mutex guards both, so that the account holds at every moment. Nothing is awaited, logged or
-//! woken while it is held. This file holds what emitters do; what the worker does is in `settle`.
+//! One mutex guards both, so that the account balances at every moment. Code that holds the mutex must
+//! not await, log or wake a task. This file holds the emitters' side; `settle` holds the worker's side.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,75 +10,81 @@ use std::time::Duration;
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::Instant;
 
-use super::account::{Account, Reason};
-use super::block::{MessageBlock, Ticket};
+use super::account::{Account, DropReason};
+use super::block::{MessageBlock, MessageRecord};
 use super::block_queue::BlockQueue;
 use super::deadline::after;
-use super::linger::{SteadyFlow, WakeCondition};
+use super::linger_state::{StreamDetector, WakeThreshold};
 use super::queue_config::{Overflow, QueueConfig, weight};
 use super::receipt::Receipt;
-use super::stats::{Pending, Stats};
+use super::stats::{PendingCounts, Stats};
 use crate::codec::message::Message;
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 
+/// The queue of one notifier.
 #[derive(Debug)]
 pub(super) struct Queue {
     pub(super) config: QueueConfig,
-    /// Whoever gives the messages keeps them too: see [`NotifierBuilder::source_keeps`](super::NotifierBuilder::source_keeps).
-    pub(super) source_keeps: bool,
-    inner: Mutex<Inner>,
-    /// The worker waits here for something to do.
+    /// Whether the caller keeps each message until it is delivered: see
+    /// [`NotifierBuilder::durable_source`](super::NotifierBuilder::durable_source).
+    pub(super) durable_source: bool,
+    state: Mutex<QueueState>,
+    /// Wakes the worker.
     pub(super) work: Notify,
-    /// `enqueue` waits here for its turn.
+    /// The line of callers that wait for room. The first of them holds the lock.
     turn: tokio::sync::Mutex<()>,
-    /// Whose turn it is waits here for room.
+    /// Wakes the first caller in the line.
     pub(super) room: Notify,
-    /// Whether somebody does.
-    wants_room: AtomicBool,
-    /// `flush` waits here.
+    /// Whether the first caller in the line waits for room.
+    has_room_waiter: AtomicBool,
+    /// Wakes `flush`.
     pub(super) progress: Notify,
-    /// Until when the worker may drain, once the notifier is closed.
+    /// The drain deadline, once the notifier is closed.
     drain_until: watch::Sender<Option<Instant>>,
     /// Whether the worker has ended.
     pub(super) ended: watch::Sender<bool>,
 }
 
+/// The part of a queue that its mutex guards.
 #[derive(Debug, Default)]
-pub(super) struct Inner {
+pub(super) struct QueueState {
     pub(super) queued: BlockQueue,
+    /// The number of messages in flight.
     pub(super) in_flight: usize,
+    /// The bytes of the messages in flight.
     pub(super) in_flight_bytes: usize,
-    /// The first message in flight, as of the last time the flight changed.
+    /// Number and time of the oldest message in flight, as of the last change of that set.
     pub(super) first_in_flight: Option<(u64, Instant)>,
-    /// The number that the next message gets.
-    next: u64,
+    /// The sequence number of the next message.
+    next_number: u64,
     pub(super) closed: bool,
-    pub(super) awaiting: WakeCondition,
-    pub(super) stream: SteadyFlow,
+    pub(super) wake_threshold: WakeThreshold,
+    pub(super) stream: StreamDetector,
     pub(super) account: Account,
 }
 
 impl Queue {
-    pub(super) fn new(config: QueueConfig, source_keeps: bool) -> Self {
+    /// Returns an empty, open queue.
+    pub(super) fn new(config: QueueConfig, durable_source: bool) -> Self {
         Self {
             config,
-            source_keeps,
-            inner: Mutex::default(),
+            durable_source,
+            state: Mutex::default(),
             work: Notify::new(),
             turn: tokio::sync::Mutex::default(),
             room: Notify::new(),
-            wants_room: AtomicBool::new(false),
+            has_room_waiter: AtomicBool::new(false),
             progress: Notify::new(),
             drain_until: watch::Sender::new(None),
             ended: watch::Sender::new(false),
         }
     }
 
-    pub(super) fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn lock(&self) -> MutexGuard<'_, QueueState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Queues a message, or drops one by policy.
+    /// Queues a message, or drops one according to [`Overflow`] when the queue is full.
     pub(super) fn push(&self, message: Message) -> Receipt {
         let message = match self.try_push(message) {
             Ok(receipt) => return receipt,
@@ -87,31 +93,38 @@ impl Queue {
         if self.config.overflow == Overflow::DropOldest {
             self.make_room(weight(&message));
         }
-        // Where another emitter took the room that was made, this is the newest, and the one to go.
-        self.try_push(message).unwrap_or_else(|message| self.drop_new(&message, Reason::Overflow))
+        // If another emitter took the new room, this message is the newest one: drop it.
+        self.try_push(message)
+            .unwrap_or_else(|message| self.drop_new(&message, DropReason::Overflow))
     }
 
-    /// Queues a message if there is room, which there nearly always is; otherwise gives it back.
+    /// Queues a message if there is room and no caller waits for room; returns it otherwise.
     ///
-    /// A large message is not overtaken by small ones for ever: while somebody waits for room, nobody
-    /// gets any here. Who merely has not noticed yet that it is their turn holds nobody up.
+    /// While a caller waits for room, this returns every message, so that a stream of small messages
+    /// cannot starve a large one. A caller that did not notice yet that its turn came delays no other.
     pub(super) fn push_in_turn(&self, message: Message) -> Result<Receipt, Message> {
-        if self.wants_room.load(Ordering::Relaxed) { Err(message) } else { self.try_push(message) }
+        if self.has_room_waiter.load(Ordering::Relaxed) {
+            Err(message)
+        } else {
+            self.try_push(message)
+        }
     }
 
-    /// Queues a message as soon as there is room, or drops it after `timeout`. Who waits longest comes
-    /// first.
+    /// Queues a message as soon as there is room, or drops it after `timeout`.
+    ///
+    /// Callers get room in the order in which they called.
     pub(super) async fn push_when_room(&self, mut message: Message, timeout: Duration) -> Receipt {
         let deadline = after(timeout);
-        // Whoever waits in vain looks once more: who is first may need more room than the next.
-        let drop_if_full = |message| {
+        // Try once more before dropping: the caller at the head of the line may need more room than
+        // this message.
+        let push_or_drop = |message| {
             self.try_push(message)
-                .unwrap_or_else(|message| self.drop_new(&message, Reason::Overflow))
+                .unwrap_or_else(|message| self.drop_new(&message, DropReason::Overflow))
         };
         let Ok(_turn) = tokio::time::timeout_at(deadline, self.turn.lock()).await else {
-            return drop_if_full(message);
+            return push_or_drop(message);
         };
-        let _wanted = RoomRequest::by(&self.wants_room);
+        let _waiting = RoomWaiterGuard::new(&self.has_room_waiter);
         loop {
             let room = self.room.notified();
             message = match self.try_push(message) {
@@ -119,144 +132,123 @@ impl Queue {
                 Err(message) => message,
             };
             if tokio::time::timeout_at(deadline, room).await.is_err() {
-                return drop_if_full(message);
+                return push_or_drop(message);
             }
         }
     }
 
     /// Counts a notification that could not be encoded.
     pub(super) fn refuse_unencoded(&self, error: Error) -> Receipt {
-        let mut inner = self.lock();
-        inner.account.emitted += 1;
-        let news = inner.account.refuse(1, Some(&error));
-        drop(inner);
-        news.tell();
+        let mut state = self.lock();
+        state.account.emitted += 1;
+        let report = state.account.refuse(1, Some(&error));
+        drop(state);
+        report.log();
         Receipt::decided(None, Err(error))
     }
 
-    /// Gives the message back when there is no room.
+    /// Queues a message, or returns it when the queue is full. Drops it when the queue is closed.
     fn try_push(&self, message: Message) -> Result<Receipt, Message> {
         let bytes = weight(&message);
-        // What takes time is done before the lock is taken.
+        // Allocate and read the clock before taking the lock.
         let (sender, outcome) = oneshot::channel();
         let receipt = Receipt::waiting(message.id(), outcome);
         let since = Instant::now();
-        let mut inner = self.lock();
-        if inner.closed {
-            drop(inner);
-            if self.source_keeps {
-                // It comes again another time, and is not lost.
-                let error = self.drop_error(Reason::Closed);
+        let mut state = self.lock();
+        if state.closed {
+            drop(state);
+            if self.durable_source {
+                // The source still has the message and sends it again later: count no loss.
+                let error = DropReason::Closed.error(&self.config);
                 return Ok(Receipt::decided(Some(message.id()), Err(error)));
             }
-            return Ok(self.drop_new(&message, Reason::Closed));
+            return Ok(self.drop_new(&message, DropReason::Closed));
         }
-        if !inner.has_room(&self.config, bytes) {
+        if !state.has_room(&self.config, bytes) {
             return Err(message);
         }
-        let ticket = Ticket {
+        let record = MessageRecord {
             receipt: Some(sender),
-            number: inner.next,
+            number: state.next_number,
             since,
             bytes,
             unknown: false,
             retry: None,
         };
-        inner.next += 1;
-        inner.account.emitted += 1;
-        inner.queued.push(message, ticket, &self.config);
-        let wake_worker = inner.wakes_worker(&self.config);
-        drop(inner);
+        state.next_number += 1;
+        state.account.emitted += 1;
+        state.queued.push(message, record, &self.config);
+        let wake_worker = state.must_wake_worker(&self.config);
+        drop(state);
         if wake_worker {
             self.work.notify_one();
         }
         Ok(receipt)
     }
 
-    /// Drops the oldest that are queued until `bytes` fit in, or none is left.
+    /// Drops the oldest queued messages until a message of `bytes` fits, or the queue is empty.
     fn make_room(&self, bytes: usize) {
         let mut dropped = Vec::new();
-        let mut inner = self.lock();
-        // What is in flight stays. Where that leaves no room, dropping the rest would help nobody.
-        if inner.in_flight_bytes + bytes > self.config.max_bytes {
+        let mut state = self.lock();
+        // Messages in flight stay. If they alone leave no room, dropping the others gains nothing.
+        if state.in_flight_bytes + bytes > self.config.max_bytes {
             return;
         }
-        while !inner.has_room(&self.config, bytes) {
-            let Some(oldest) = inner.queued.pop() else { break };
+        while !state.has_room(&self.config, bytes) {
+            let Some(oldest) = state.queued.pop() else { break };
             dropped.push(oldest);
         }
-        let news = inner.account.drop_messages(dropped.len() as u64, Reason::Overflow);
-        drop(inner);
-        news.tell();
-        for (_, ticket) in dropped {
-            drop(
-                ticket.receipt.map(|receipt| receipt.send(Err(self.drop_error(Reason::Overflow)))),
-            );
+        let report = state.account.drop_messages(dropped.len() as u64, DropReason::Overflow);
+        drop(state);
+        report.log();
+        for (_, record) in dropped {
+            let error = DropReason::Overflow.error(&self.config);
+            drop(record.receipt.map(|receipt| receipt.send(Err(error))));
         }
         self.progress.notify_waiters();
     }
 
-    /// Drops a message that never was queued.
-    fn drop_new(&self, message: &Message, reason: Reason) -> Receipt {
-        let mut inner = self.lock();
-        inner.account.emitted += 1;
-        let news = inner.account.drop_messages(1, reason);
-        drop(inner);
-        news.tell();
-        Receipt::decided(Some(message.id()), Err(self.drop_error(reason)))
+    /// Counts a message that never entered the queue as emitted and dropped.
+    fn drop_new(&self, message: &Message, reason: DropReason) -> Receipt {
+        let mut state = self.lock();
+        state.account.emitted += 1;
+        let report = state.account.drop_messages(1, reason);
+        drop(state);
+        report.log();
+        Receipt::decided(Some(message.id()), Err(reason.error(&self.config)))
     }
 
-    pub(super) fn drop_error(&self, reason: Reason) -> Error {
-        let QueueConfig { max_messages, max_bytes, .. } = self.config;
-        match reason {
-            Reason::Overflow => Error::new(
-                ErrorKind::Full,
-                format!(
-                    "the queue is full: raise `queue.max_messages` ({max_messages}) or \
-                     `queue.max_bytes` ({max_bytes}), or find out why nothing is delivered"
-                ),
-            ),
-            Reason::Age => Error::new(ErrorKind::Timeout, "not delivered within `queue.max_age`"),
-            Reason::Closed => Error::new(ErrorKind::Closed, "the notifier is closed"),
-            Reason::Abandoned => Error::new(
-                ErrorKind::Closed,
-                "not delivered before the notifier's time to drain was over",
-            ),
-        }
-    }
-
-    /// Takes nothing more, and gives the worker `drain` for what is pending, unless it was given a
-    /// time before.
+    /// Closes the queue and gives the worker `drain` for pending messages, unless it has a deadline.
     pub(super) fn close(&self, drain: Duration) {
         if self.drain_until.borrow().is_none() {
             self.close_within(drain);
         }
     }
 
-    /// Takes nothing more, and gives the worker `drain` for what is pending, whatever it was given
-    /// before.
+    /// Closes the queue and gives the worker `drain` for pending messages, in place of any earlier
+    /// deadline.
     pub(super) fn close_within(&self, drain: Duration) {
         self.lock().closed = true;
         self.drain_until.send_replace(Some(after(drain)));
         self.work.notify_one();
-        // There will be no room: whoever waits for it is told so.
+        // The first caller in the line finds the queue closed, and then each caller behind it does.
         self.room.notify_one();
     }
 
-    /// Until when the worker may drain; `None` while the notifier is open.
+    /// Returns the drain deadline: `None` while the notifier is open.
     pub(super) fn drain_until(&self) -> watch::Receiver<Option<Instant>> {
         self.drain_until.subscribe()
     }
 
     /// Waits until the worker has ended.
     pub(super) async fn ended(&self) {
-        // The sender is in `self`, so that this cannot fail.
+        // The wait cannot fail, because `self` holds the sender.
         drop(self.ended.subscribe().wait_for(|ended| *ended).await);
     }
 
-    /// Waits until everything that was queued before is decided.
+    /// Waits until every message that was queued before this call has its outcome.
     pub(super) async fn flushed(&self) {
-        let target = self.lock().next;
+        let target = self.lock().next_number;
         Receipt::note_wait();
         loop {
             let progress = self.progress.notified();
@@ -267,81 +259,84 @@ impl Queue {
         }
     }
 
+    /// Returns the account of this moment, with the given number of suppressed notifications.
     pub(super) fn stats(&self, suppressed: u64) -> Stats {
-        let inner = self.lock();
-        let account = &inner.account;
+        let state = self.lock();
+        let account = &state.account;
         Stats {
             emitted: account.emitted,
             delivered: account.delivered,
             refused: account.refused,
             dropped: account.dropped,
-            pending: Pending {
-                messages: (inner.queued.len() + inner.in_flight) as u64,
-                bytes: (inner.queued.bytes() + inner.in_flight_bytes) as u64,
+            pending: PendingCounts {
+                messages: (state.queued.len() + state.in_flight) as u64,
+                bytes: (state.queued.bytes() + state.in_flight_bytes) as u64,
             },
             retried: account.retried,
             suppressed,
-            oldest_pending: inner.oldest().map(|(_, since)| since.elapsed()),
+            oldest_pending: state.oldest().map(|(_, since)| since.elapsed()),
             last_delivery: account.last_delivery,
             state: account.state.clone(),
         }
     }
 }
 
-impl Inner {
+impl QueueState {
     fn has_room(&self, config: &QueueConfig, bytes: usize) -> bool {
         self.queued.len() + self.in_flight < config.max_messages
             && self.queued.bytes() + self.in_flight_bytes + bytes <= config.max_bytes
     }
 
-    /// Moves messages to `flight`, up to the size of a batch; says whether there may be more to move.
-    /// Those that are not taken as a block few at a time: while they are moved nobody can emit.
-    pub(super) fn fill(&mut self, flight: &mut MessageBlock, config: &QueueConfig) -> bool {
-        let before = (flight.len(), flight.bytes);
+    /// Moves queued messages into `batch` until it is full; returns whether more may follow.
+    ///
+    /// Moves a whole block into an empty batch, and otherwise at most [`MOVED_AT_ONCE`] messages per
+    /// call: emitters wait while this runs.
+    pub(super) fn fill(&mut self, batch: &mut MessageBlock, config: &QueueConfig) -> bool {
+        let before = (batch.len(), batch.bytes);
         let mut more = false;
-        if flight.is_empty() {
-            self.queued.take(flight);
+        if batch.is_empty() {
+            self.queued.take_block(batch);
         }
         for moved in 0.. {
-            if !self.queued.first().is_some_and(|first| flight.has_room(first, config)) {
+            if !self.queued.first().is_some_and(|first| batch.has_room(first, config)) {
                 break;
             }
             if moved == MOVED_AT_ONCE {
                 more = true;
                 break;
             }
-            let Some((message, ticket)) = self.queued.pop() else { break };
-            flight.push(message, ticket);
+            let Some((message, record)) = self.queued.pop() else { break };
+            batch.push(message, record);
         }
-        self.in_flight += flight.len() - before.0;
-        self.in_flight_bytes += flight.bytes - before.1;
-        self.first_in_flight = flight.first();
+        self.in_flight += batch.len() - before.0;
+        self.in_flight_bytes += batch.bytes - before.1;
+        self.first_in_flight = batch.first();
         more
     }
 
-    /// Number and age of the oldest pending message.
+    /// Returns number and time of the oldest pending message.
     fn oldest(&self) -> Option<(u64, Instant)> {
         self.first_in_flight
             .filter(|_| self.in_flight > 0)
-            .or_else(|| self.queued.first().map(Ticket::place))
+            .or_else(|| self.queued.first().map(MessageRecord::number_and_time))
     }
 }
 
-/// Somebody wants what a flag says, until this is dropped.
-struct RoomRequest<'a>(&'a AtomicBool);
+/// A guard that sets [`Queue::has_room_waiter`] until it is dropped.
+struct RoomWaiterGuard<'a>(&'a AtomicBool);
 
-impl<'a> RoomRequest<'a> {
-    fn by(flag: &'a AtomicBool) -> Self {
+impl<'a> RoomWaiterGuard<'a> {
+    fn new(flag: &'a AtomicBool) -> Self {
         flag.store(true, Ordering::Relaxed);
         Self(flag)
     }
 }
 
-impl Drop for RoomRequest<'_> {
+impl Drop for RoomWaiterGuard<'_> {
     fn drop(&mut self) {
         self.0.store(false, Ordering::Relaxed);
     }
 }
 
-/// What is moved in some microseconds.
+/// The number of messages that a thread moves within a few microseconds.
 const MOVED_AT_ONCE: usize = 64;

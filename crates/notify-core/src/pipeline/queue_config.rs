@@ -1,4 +1,4 @@
-//! How much may be pending, and what goes when there is no room.
+//! The configuration of the queue: its bounds, and the message to drop when it is full.
 
 use std::time::Duration;
 
@@ -6,23 +6,45 @@ use serde::{Deserialize, Serialize};
 
 use crate::codec::message::Message;
 
-/// The bounds of the queue and of the batches taken from it.
+/// The bounds of the queue and of the batches that the worker takes from it.
+///
+/// # Examples
+///
+/// A small queue that prefers new notifications and drops those older than an hour:
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use notify_conformance::script::Script;
+/// use notify_core::Notifier;
+/// use notify_core::pipeline::{Overflow, QueueConfig};
+///
+/// let mut queue = QueueConfig::default();
+/// queue.max_messages = 1_000;
+/// queue.overflow = Overflow::DropOldest;
+/// queue.max_age = Some(Duration::from_secs(3600));
+///
+/// let transport = Script::default().transport();
+/// let (notifier, worker) = Notifier::builder(transport).queue(queue).build()?;
+/// # drop((notifier, worker));
+/// # Ok::<(), notify_core::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct QueueConfig {
-    /// Messages pending at most, those in flight included. Default 10 000.
+    /// Largest number of pending messages, including those in flight; at least 1. Default 10 000.
     pub max_messages: usize,
-    /// Memory that they take at most, in bytes: their bodies, and 256 bytes of bookkeeping for each.
-    /// Default 64 MiB.
+    /// Largest memory of pending messages in bytes: their bodies, and 256 bytes of bookkeeping for
+    /// each. At least one notification of the largest size must fit. Default 64 MiB.
     pub max_bytes: usize,
-    /// Which message goes when there is no room. Default the newest.
+    /// The message to drop when the queue is full. Default the newest.
     pub overflow: Overflow,
-    /// After how long a message that is not delivered is given up. Default never.
+    /// Age at which the notifier drops an undelivered message. Default `None`: never.
     pub max_age: Option<Duration>,
-    /// Messages in one batch at most. Default 1 024.
+    /// Largest number of messages in one batch; at least 1. Default 1 024.
     pub batch_messages: usize,
-    /// Bytes in one batch at most, counted as for `max_bytes`; one message always goes. Default
-    /// 8 MiB.
+    /// Largest size of one batch in bytes, counted as for `max_bytes`. A batch of one message may be
+    /// larger. Default 8 MiB.
     pub batch_bytes: usize,
 }
 
@@ -39,22 +61,23 @@ impl Default for QueueConfig {
     }
 }
 
-/// Which message is dropped when `emit` finds no room.
+/// The message that [`Notifier::emit`](super::Notifier::emit) drops when the queue is full.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Overflow {
-    /// The one that is being emitted.
+    /// The message that the program emits.
     #[default]
     DropNewest,
-    /// The oldest that is queued. One that is in flight is never dropped.
+    /// The oldest queued message. Messages in flight stay.
     DropOldest,
 }
 
-/// What a message is taken to need besides its body, in bytes: its place in the queue, its receipt,
-/// and what the allocator adds to both.
+/// The assumed memory of a message besides its body, in bytes.
+///
+/// It covers the message's place in the queue, its receipt, and the overhead of the allocator for both.
 pub(super) const BOOKKEEPING: usize = 256;
 
-/// What a message counts for in bounds, in bytes.
+/// Returns the size of a message as the bounds count it, in bytes.
 pub(super) fn weight(message: &Message) -> usize {
     message.body().len() + BOOKKEEPING
 }

@@ -1,27 +1,29 @@
-//! Randomness for message ids and for jitter: the operating system's, fetched in bulk.
+//! Randomness for message ids and for jitter, from the operating system.
+//!
+//! Nothing here is for secrets.
 
 use std::cell::RefCell;
 
 use uuid::Uuid;
 
-/// A fresh UUID of version 4, whose random bytes are the operating system's.
+/// Returns a fresh UUID of version 4 with random bytes of the operating system.
 ///
-/// They come out of a pool of the calling thread, at a tenth of the cost of fetching each. Ids never
-/// repeat between processes, also not where one was forked off another in between by the C library's
-/// `fork`, which is what every program forks by.
+/// The bytes come from a pool of the calling thread, at a tenth of the cost of a system call each. Ids
+/// never repeat between processes, even when a process forks with a partly used pool: the pool detects
+/// the C library's `fork` and discards its bytes.
 pub(crate) fn message_id() -> Uuid {
-    uuid::Builder::from_random_bytes(random()).into_uuid()
+    uuid::Builder::from_random_bytes(random_bytes()).into_uuid()
 }
 
-/// A random number from 0 to 1.
-pub(crate) fn unit() -> f64 {
-    let [a, b, c, d, ..] = random();
+/// Returns a random number from 0 to 1.
+pub(crate) fn random_fraction() -> f64 {
+    let [a, b, c, d, ..] = random_bytes();
     f64::from(u32::from_le_bytes([a, b, c, d])) / f64::from(u32::MAX)
 }
 
-fn random() -> [u8; 16] {
+fn random_bytes() -> [u8; 16] {
     let pooled = POOL.try_with(|pool| pool.try_borrow_mut().ok().and_then(|mut pool| pool.take()));
-    // The thread is ending and its pool is gone, or forks cannot be seen.
+    // Without a pool (the thread is ending, or forks cannot be detected), ask the system each time.
     pooled.ok().flatten().unwrap_or_else(|| {
         let mut bytes = [0; 16];
         fill(&mut bytes);
@@ -30,21 +32,22 @@ fn random() -> [u8; 16] {
 }
 
 thread_local! {
-    static POOL: RefCell<Pool> =
-        const { RefCell::new(Pool { bytes: [0; POOL_BYTES], left: 0, forks: None }) };
+    static POOL: RefCell<RandomPool> =
+        const { RefCell::new(RandomPool { bytes: [0; POOL_BYTES], left: 0, forks: None }) };
 }
 
-/// Random bytes of one process. A child that was forked off has a copy, and must not use it.
-struct Pool {
+/// Random bytes of one process. A forked child has a copy and must not use it.
+struct RandomPool {
     bytes: [u8; POOL_BYTES],
+    /// The number of unused bytes, at the start of `bytes`.
     left: usize,
-    /// Sees a fork by `pthread_atfork`. To ask for the process id is a system call, which would be a
-    /// quarter of what a notification costs.
+    /// Detects a fork through `pthread_atfork`. Asking for the process id instead would be a system
+    /// call, a quarter of the cost of a notification.
     forks: Option<forkguard::Guard>,
 }
 
-impl Pool {
-    /// `None` where a fork could not be seen.
+impl RandomPool {
+    /// Takes 16 bytes out of the pool; `None` where forks cannot be detected.
     fn take(&mut self) -> Option<[u8; 16]> {
         let forked = self.forks.as_mut().is_some_and(forkguard::Guard::detected_fork);
         if self.left == 0 || forked {
@@ -61,8 +64,10 @@ impl Pool {
     }
 }
 
-/// Where the operating system has no randomness to give, what the standard library keys its hash
-/// maps with must do: an id must be unique, not secret, and a notifier must not take its host down.
+/// Fills `bytes` with randomness of the operating system.
+///
+/// If the system has none, falls back to the keys of the standard library's hash maps: an id must be
+/// unique but not secret, and a notifier must not take its program down.
 fn fill(bytes: &mut [u8]) {
     use std::hash::{BuildHasher, RandomState};
     if getrandom::fill(bytes).is_err() {
@@ -74,6 +79,7 @@ fn fill(bytes: &mut [u8]) {
     }
 }
 
+/// The size of a thread's pool in bytes: 256 ids.
 const POOL_BYTES: usize = 4096;
 
 #[cfg(test)]
@@ -82,6 +88,7 @@ mod tests {
 
     use super::*;
 
+    /// Consumers drop duplicates by id, so no id repeats, not even across refills of the pool.
     #[test]
     fn ids_are_version_4_and_do_not_repeat() {
         let ids: HashSet<_> = (0..10_000).map(|_| message_id()).collect();

@@ -1,4 +1,4 @@
-//! What `emit` hands back: a claim on the outcome of one notification.
+//! The receipt of one notification: a future that resolves to its outcome.
 
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -13,12 +13,36 @@ use uuid::Uuid;
 
 use crate::error::{Error, ErrorKind, Outcome, Result};
 
-/// Resolves when the fate of one notification is decided.
+/// A future that resolves to the outcome of one notification.
 ///
-/// Dropping it changes nothing: the notification is delivered all the same. It resolves to `Ok` when
-/// the destination took the notification, or when nobody wanted it; to an error whose
-/// [`outcome`](Error::outcome) says what became of it otherwise. It always resolves, because a worker
-/// that ends, or is dropped, decides everything it still held.
+/// It resolves to `Ok` when the destination accepted the notification, and when its type is disabled or
+/// unwanted by the transport. Otherwise it resolves to an error whose [`outcome`](Error::outcome) says what is known of the
+/// notification. It always resolves, because a worker that ends or is dropped settles all its messages.
+///
+/// Dropping a receipt changes nothing: the worker delivers the notification all the same.
+///
+/// # Examples
+///
+/// In an async program, await the receipt, with a timeout of your own:
+///
+/// ```
+/// # use notify_conformance::script::Script;
+/// # use notify_core::event::Payload;
+/// # use notify_core::{Event, Notifier};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> notify_core::Result<()> {
+/// # let (notifier, worker) = Notifier::builder(Script::default().transport()).build()?;
+/// # tokio::spawn(worker.run());
+/// # let event = Event::ImageUpload(Payload::Warn("the store is slow".into()));
+/// let receipt = notifier.emit(&event);
+/// let id = receipt.message_id();
+/// match receipt.await {
+///     Ok(()) => println!("{id:?} was delivered"),
+///     Err(error) => println!("{id:?} is lost or in doubt ({:?}): {error:#}", error.outcome()),
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Receipt {
     message_id: Option<Uuid>,
@@ -32,42 +56,66 @@ enum ReceiptState {
 }
 
 impl Receipt {
-    /// The notification was decided before it was queued.
+    /// Returns a receipt that has its outcome, for a notification that never enters the queue.
     pub(super) fn decided(message_id: Option<Uuid>, result: Result<()>) -> Self {
         Self { message_id, state: ReceiptState::Decided(result) }
     }
 
+    /// Returns the receipt of a queued message.
     pub(super) fn waiting(message_id: Uuid, outcome: oneshot::Receiver<Result<()>>) -> Self {
         Self { message_id: Some(message_id), state: ReceiptState::Waiting(outcome) }
     }
 
-    /// Somebody waits for a receipt, or for several.
+    /// Notes that a caller starts to wait for an outcome, so that batches do not linger.
     pub(super) fn note_wait() {
         WAITS.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// How often that was so far.
-    pub(super) fn waits() -> u64 {
+    /// Returns how often callers started to wait, over all notifiers of the process.
+    pub(super) fn wait_count() -> u64 {
         WAITS.load(Ordering::Relaxed)
     }
 
-    /// The notification's id; `None` for one that nobody wanted or that could not be encoded.
+    /// Returns the notification's `message_id`.
+    ///
+    /// `None` when its type is disabled or unwanted, and when its encoding failed.
     pub fn message_id(&self) -> Option<Uuid> {
         self.message_id
     }
 
-    /// BlockQueue the calling thread until the outcome is known, for programs without a runtime.
+    /// Blocks the calling thread until the outcome is known, for programs without a runtime.
+    ///
+    /// Do not call it in an async task unless the receipt has its outcome: it blocks the runtime's
+    /// thread.
     ///
     /// # Errors
     ///
-    /// The notification's own; or, after `timeout`, [`ErrorKind::Timeout`] with
-    /// [`Outcome::Unknown`]: the notification is still on its way, and the receipt can be waited for
-    /// again.
+    /// The notification's own error. After `timeout`, [`ErrorKind::Timeout`] with
+    /// [`Outcome::Unknown`]: the notification is still pending, and you can wait again.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// # use notify_conformance::script::Script;
+    /// use notify_core::event::Payload;
+    /// use notify_core::{Event, Notifier};
+    ///
+    /// # let transport = Script::default().transport();
+    /// let (notifier, worker) = Notifier::builder(transport).build()?;
+    /// worker.spawn_thread()?;
+    /// let mut receipt =
+    ///     notifier.emit(&Event::ImageUpload(Payload::Warn("the store is slow".into())));
+    /// receipt.wait(Duration::from_secs(10))?;
+    /// # Ok::<(), notify_core::Error>(())
+    /// ```
     pub fn wait(&mut self, timeout: Duration) -> Result<()> {
         let deadline = Instant::now().checked_add(timeout);
-        let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+        let waker = Waker::from(Arc::new(ThreadWaker(std::thread::current())));
         let mut context = Context::from_waker(&waker);
-        // Called in a task that has used up its turn, tokio would say for ever that nothing is known.
+        // `unconstrained`: in a task that used up its budget, tokio would return `Pending` for ready
+        // outcomes too, and this loop would never end.
         let mut outcome = pin!(tokio::task::unconstrained(&mut *self));
         loop {
             if let Poll::Ready(result) = outcome.as_mut().poll(&mut context) {
@@ -82,6 +130,7 @@ impl Receipt {
     }
 }
 
+/// Resolves to the outcome. After that, polling again returns the same outcome.
 impl Future for Receipt {
     type Output = Result<()>;
 
@@ -102,26 +151,31 @@ impl Future for Receipt {
     }
 }
 
-/// The error of whoever waited for an outcome for `waited` in vain.
+/// Returns the error for a caller that waited `waited` without an outcome.
 pub(super) fn undecided(waited: Duration) -> Error {
     let message = format!(
-        "undecided after {} s: the notification stays queued and may still be delivered",
+        "no outcome after {} s: the notification stays queued and may still be delivered",
         waited.as_secs_f64()
     );
     Error::new(ErrorKind::Timeout, message).with_outcome(Outcome::Unknown)
 }
 
+/// Returns the error for a message whose record was dropped without an outcome.
 fn worker_gone() -> Error {
     Error::new(ErrorKind::Closed, "the worker is gone").with_outcome(Outcome::Unknown)
 }
 
-struct Unpark(Thread);
+/// A waker for a thread that is parked in [`Receipt::wait`].
+struct ThreadWaker(Thread);
 
-impl Wake for Unpark {
+impl Wake for ThreadWaker {
     fn wake(self: Arc<Self>) {
         self.0.unpark();
     }
 }
 
-/// Of all notifiers together, so that a receipt that nobody waits for costs nothing.
+/// The number of waits for receipts of all notifiers.
+///
+/// One counter for the process: a receipt needs no reference to its queue, and costs nothing unless a
+/// caller waits for it.
 static WAITS: AtomicU64 = AtomicU64::new(0);

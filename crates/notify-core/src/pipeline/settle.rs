@@ -1,31 +1,31 @@
-//! What the worker does with the queue: takes batches, passes on verdicts, gives up.
+//! The worker's side of the queue: taking batches, settling messages, dropping them.
 
 use time::OffsetDateTime;
 use tokio::time::Instant;
 
-use super::account::Reason;
-use super::block::{MessageBlock, Ticket};
-use super::linger::WakeCondition;
+use super::account::DropReason;
+use super::block::{MessageBlock, MessageRecord};
+use super::linger_state::WakeThreshold;
 use super::queue::Queue;
 use super::stats::WorkerState;
 use crate::error::Outcome;
 use crate::transport::{Settlements, Verdict};
 
 impl Queue {
-    /// Tops `flight` up from the queue, waiting until there is something in it.
+    /// Fills `batch` from the queue, and waits until it holds a message.
     ///
-    /// `false` says that nothing is left and nothing will come.
-    pub(super) async fn fill(&self, flight: &mut MessageBlock) -> bool {
+    /// Returns `false` when the queue is closed and empty.
+    pub(super) async fn fill(&self, batch: &mut MessageBlock) -> bool {
         loop {
-            // What is too old is not sent again, nor counted as if it were.
-            self.expire(flight);
-            if flight.is_empty() {
-                self.gather().await;
+            // Drop expired messages first, so that they do not count as retried.
+            self.drop_expired(batch);
+            if batch.is_empty() {
+                self.linger().await;
             }
-            let (closed, next_news) = self.top_up(flight);
-            if !flight.is_empty() {
-                self.expire(flight);
-                if flight.is_empty() {
+            let (closed, next_report) = self.fill_now(batch);
+            if !batch.is_empty() {
+                self.drop_expired(batch);
+                if batch.is_empty() {
                     continue;
                 }
                 return true;
@@ -34,43 +34,44 @@ impl Queue {
                 return false;
             }
             let work = self.work.notified();
-            match next_news {
+            match next_report {
                 None => work.await,
-                // There may be something to say before there is something to do.
-                Some(next) => drop(tokio::time::timeout_at(next, work).await),
+                // A report may be due before the next message comes.
+                Some(time) => drop(tokio::time::timeout_at(time, work).await),
             }
         }
     }
 
-    /// Tops `flight` up; returns whether the queue is closed, and when there will be news.
-    fn top_up(&self, flight: &mut MessageBlock) -> (bool, Option<Instant>) {
-        let mut inner = self.lock();
-        inner.account.retried += flight.len() as u64;
-        while inner.fill(flight, &self.config) {
-            drop(inner);
-            inner = self.lock();
+    /// Fills `batch` without waiting; returns whether the queue is closed, and the time of the next
+    /// report.
+    fn fill_now(&self, batch: &mut MessageBlock) -> (bool, Option<Instant>) {
+        let mut state = self.lock();
+        state.account.retried += batch.len() as u64;
+        while state.fill(batch, &self.config) {
+            drop(state);
+            state = self.lock();
         }
-        if flight.is_empty() {
-            inner.awaiting = WakeCondition::Work;
-            inner.account.state = WorkerState::Idle;
+        if batch.is_empty() {
+            state.wake_threshold = WakeThreshold::OneMessage;
+            state.account.state = WorkerState::Idle;
         } else {
-            inner.awaiting = WakeCondition::Nothing;
-            inner.stream.goes_on();
+            state.wake_threshold = WakeThreshold::Never;
+            state.stream.note_batch();
         }
-        let news = inner.account.news();
-        let (closed, next_news) = (inner.closed, inner.account.next_news());
-        drop(inner);
-        news.tell();
-        (closed, next_news)
+        let report = state.account.due_report();
+        let (closed, next_report) = (state.closed, state.account.next_report());
+        drop(state);
+        report.log();
+        (closed, next_report)
     }
 
-    /// Passes verdicts on the messages of a flight to the account and to their receipts.
-    pub(super) fn settle(&self, tickets: &mut [Ticket], settlements: Settlements<'_>) {
+    /// Passes the verdicts of an attempt on to the account and to the receipts.
+    pub(super) fn settle(&self, records: &mut [MessageRecord], settlements: Settlements<'_>) {
         let (mut delivered, mut refused, mut refusal) = (0, 0, None);
         let mut bytes = 0;
         let mut decided = Vec::new();
         for (index, verdict) in settlements {
-            let ticket = &mut tickets[index];
+            let record = &mut records[index];
             let result = match verdict {
                 Verdict::Accept => {
                     delivered += 1;
@@ -83,68 +84,74 @@ impl Queue {
                     Err(error)
                 }
                 Verdict::Retry(error) => {
-                    ticket.retry = Some(error);
+                    record.retry = Some(error);
                     continue;
                 }
             };
-            bytes += ticket.bytes;
-            // Mostly, nobody wants to know.
-            let receipt = ticket.receipt.take().filter(|receipt| !receipt.is_closed());
+            bytes += record.bytes;
+            // Most callers drop their receipts, so collect only those that are still there.
+            let receipt = record.receipt.take().filter(|receipt| !receipt.is_closed());
             decided.extend(receipt.map(|receipt| (receipt, result)));
         }
-        let mut inner = self.lock();
-        inner.in_flight -= usize::try_from(delivered + refused).unwrap_or(usize::MAX);
-        inner.in_flight_bytes -= bytes;
-        inner.account.deliver(delivered);
-        let news = inner.account.refuse(refused, refusal.as_ref());
-        drop(inner);
-        news.tell();
-        // Whoever was woken without need would lose the place in the line of those who wait for room.
-        let progress = delivered + refused > 0;
+        let mut state = self.lock();
+        state.in_flight -= usize::try_from(delivered + refused).unwrap_or(usize::MAX);
+        state.in_flight_bytes -= bytes;
+        state.account.deliver(delivered);
+        let report = state.account.refuse(refused, refusal.as_ref());
+        drop(state);
+        report.log();
         for (receipt, result) in decided {
-            // Nobody may be waiting any more.
+            // The caller may have dropped the receipt meanwhile.
             drop(receipt.send(result));
         }
-        if progress {
-            self.made_progress();
+        // An attempt that settled nothing made no room, so there is no caller to wake.
+        if delivered + refused > 0 {
+            self.notify_progress();
         }
     }
 
-    /// Takes what is settled out of the flight.
-    pub(super) fn keep_unsettled(&self, flight: &mut MessageBlock) {
-        flight.keep_unsettled();
-        self.lock().first_in_flight = flight.first();
+    /// Removes the settled messages from the batch.
+    pub(super) fn keep_unsettled(&self, batch: &mut MessageBlock) {
+        batch.keep_unsettled();
+        self.lock().first_in_flight = batch.first();
         self.progress.notify_waiters();
     }
 
-    /// Gives up everything that is pending and ends the queue. Warns of it, unless it is kept
-    /// elsewhere.
-    pub(super) fn end(&self, flight: &mut MessageBlock) {
+    /// Closes the queue for good and drops everything that is pending.
+    ///
+    /// Logs the number of dropped messages, unless a [durable
+    /// source](super::NotifierBuilder::durable_source) still has them.
+    pub(super) fn end(&self, batch: &mut MessageBlock) {
         self.lock().closed = true;
-        let mut given_up = 0;
+        let mut dropped = 0;
         loop {
-            given_up += self.give_up(flight, Reason::Abandoned, |_| true);
-            while self.lock().fill(flight, &self.config) {}
-            if flight.is_empty() {
+            dropped += self.drop_where(batch, DropReason::Abandoned, |_| true);
+            while self.lock().fill(batch, &self.config) {}
+            if batch.is_empty() {
                 break;
             }
         }
-        let mut inner = self.lock();
-        inner.account.state = WorkerState::Closed;
-        let news = inner.account.last_news();
-        drop(inner);
-        news.tell();
-        if given_up > 0 && !self.source_keeps {
-            tracing::warn!("{given_up} notifications were not delivered before the end");
+        let mut state = self.lock();
+        state.account.state = WorkerState::Closed;
+        let report = state.account.final_report();
+        drop(state);
+        report.log();
+        if dropped > 0 && !self.durable_source {
+            tracing::warn!(
+                "{dropped} notifications were not delivered before the worker ended: fix the last \
+                 error or raise `queue.drain_timeout`"
+            );
         }
-        self.made_progress();
+        self.notify_progress();
     }
 
     pub(super) fn set_state(&self, state: WorkerState) {
         self.lock().account.state = state;
     }
 
-    /// Since when attempts have been failing, and whether the last did so permanently.
+    /// Returns the time of the first failure, and whether the last one was permanent.
+    ///
+    /// `None` while attempts succeed.
     pub(super) fn failing(&self) -> Option<(OffsetDateTime, bool)> {
         match self.lock().account.state {
             WorkerState::Retrying { since, permanent, .. } => Some((since, permanent)),
@@ -152,48 +159,50 @@ impl Queue {
         }
     }
 
-    /// Drops what has waited for longer than it may.
-    fn expire(&self, flight: &mut MessageBlock) {
+    /// Drops the messages of the batch that are older than `queue.max_age`.
+    fn drop_expired(&self, batch: &mut MessageBlock) {
         let Some(max_age) = self.config.max_age else { return };
-        let is_old = |ticket: &Ticket| ticket.since.elapsed() > max_age;
-        if flight.tickets.front().is_some_and(is_old) {
-            self.give_up(flight, Reason::Age, is_old);
+        let is_expired = |record: &MessageRecord| record.since.elapsed() > max_age;
+        if batch.records.front().is_some_and(is_expired) {
+            self.drop_where(batch, DropReason::Age, is_expired);
         }
     }
 
-    fn give_up(
+    /// Drops the unsettled messages of the batch that satisfy a condition; returns their number.
+    fn drop_where(
         &self,
-        flight: &mut MessageBlock,
-        reason: Reason,
-        which: impl Fn(&Ticket) -> bool,
+        batch: &mut MessageBlock,
+        reason: DropReason,
+        condition: impl Fn(&MessageRecord) -> bool,
     ) -> u64 {
-        let mut given_up = Vec::new();
-        let mut inner = self.lock();
-        for ticket in flight.tickets.iter_mut().filter(|ticket| !ticket.is_settled()) {
-            if which(ticket) {
-                inner.in_flight -= 1;
-                inner.in_flight_bytes -= ticket.bytes;
-                given_up.push((ticket.receipt.take(), ticket.unknown));
+        let mut dropped = Vec::new();
+        let mut state = self.lock();
+        for record in batch.records.iter_mut().filter(|record| !record.is_settled()) {
+            if condition(record) {
+                state.in_flight -= 1;
+                state.in_flight_bytes -= record.bytes;
+                dropped.push((record.receipt.take(), record.unknown));
             }
         }
-        let count = given_up.len() as u64;
-        let news = inner.account.drop_messages(count, reason);
-        flight.keep_unsettled();
-        inner.first_in_flight = flight.first();
-        drop(inner);
-        news.tell();
-        for (receipt, unknown) in given_up {
-            let error = self.drop_error(reason);
+        let count = dropped.len() as u64;
+        let report = state.account.drop_messages(count, reason);
+        batch.keep_unsettled();
+        state.first_in_flight = batch.first();
+        drop(state);
+        report.log();
+        for (receipt, unknown) in dropped {
+            let error = reason.error(&self.config);
             let error = if unknown { error.with_outcome(Outcome::Unknown) } else { error };
             drop(receipt.map(|receipt| receipt.send(Err(error))));
         }
         if count > 0 {
-            self.made_progress();
+            self.notify_progress();
         }
         count
     }
 
-    fn made_progress(&self) {
+    /// Wakes the callers that wait for room or for a flush.
+    fn notify_progress(&self) {
         self.room.notify_one();
         self.progress.notify_waiters();
     }

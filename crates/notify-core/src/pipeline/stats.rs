@@ -1,4 +1,4 @@
-//! What became of everything that was emitted, in numbers.
+//! The public view of a notifier's account: every notification it got, by outcome.
 
 use std::time::Duration;
 
@@ -7,101 +7,135 @@ use time::OffsetDateTime;
 
 use crate::codec::payload_time::PayloadTime;
 
-/// The account of a notifier and all its clones, read in one moment.
+/// The account of a notifier and all its clones at one moment.
 ///
-/// At every moment `emitted = delivered + refused + dropped.total() + pending.messages`. Each number
-/// is counted by itself; none is what is left of the others.
+/// At every moment `emitted = delivered + refused + dropped.total() + pending.messages`. The notifier
+/// counts each of these numbers separately and never computes one from the others.
+///
+/// Serialised, it is the JSON object that `docs/operations.md` describes.
+///
+/// # Examples
+///
+/// ```
+/// use notify_conformance::script::Script;
+/// use notify_core::event::Payload;
+/// use notify_core::{Event, Notifier};
+///
+/// let (notifier, _worker) = Notifier::builder(Script::default().transport()).build()?;
+/// drop(notifier.emit(&Event::ImageUpload(Payload::Warn("the store is slow".into()))));
+///
+/// let stats = notifier.stats();
+/// let settled = stats.delivered + stats.refused + stats.dropped.total();
+/// assert_eq!(stats.emitted, settled + stats.pending.messages);
+/// # Ok::<(), notify_core::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Notifications given to the notifier of a type that is wanted.
+    /// Notifications that the program emitted, of the types that are enabled.
     pub emitted: u64,
-    /// Taken by the destination.
+    /// Notifications that the destination accepted.
     pub delivered: u64,
-    /// Never to be taken: by the destination, or because they could not be encoded.
+    /// Notifications that will never be delivered: the destination rejected them, or encoding failed.
     pub refused: u64,
-    /// Given up.
-    pub dropped: Dropped,
-    /// Neither delivered nor given up yet.
-    pub pending: Pending,
-    /// Times that a message was sent again. Not part of the account.
+    /// Notifications that the notifier gave up, by reason.
+    pub dropped: DropCounts,
+    /// Notifications that are queued or in flight.
+    pub pending: PendingCounts,
+    /// Repeated sends of a message, after an attempt that did not settle it. Not part of the balance.
     pub retried: u64,
     /// Notifications of a type that is disabled or that the transport does not want. Not part of the
-    /// account.
+    /// balance.
     pub suppressed: u64,
-    /// How long the oldest pending message has been waiting; in seconds when serialised.
+    /// Age of the oldest pending message; serialised in seconds.
     #[serde(serialize_with = "seconds")]
     pub oldest_pending: Option<Duration>,
-    /// When something was delivered last.
+    /// Time of the last delivery, in UTC.
     #[serde(serialize_with = "time")]
     pub last_delivery: Option<OffsetDateTime>,
-    /// What the worker is doing.
+    /// The worker's current activity.
     pub state: WorkerState,
 }
 
-/// Messages given up, by reason.
+/// Numbers of dropped notifications, by reason.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
-pub struct Dropped {
-    /// There was no room in the queue.
+pub struct DropCounts {
+    /// The queue was full. See [`Overflow`](super::Overflow).
     pub overflow: u64,
-    /// Older than the queue's `max_age`.
+    /// The message was older than [`QueueConfig::max_age`](super::QueueConfig::max_age).
     pub age: u64,
-    /// Emitted after the notifier was closed.
+    /// The program emitted the notification after it closed the notifier.
     pub closed: u64,
-    /// Still pending when the time to drain was over, or when the worker was dropped.
+    /// The message was pending when the drain deadline passed or the worker was dropped.
     pub abandoned: u64,
 }
 
-impl Dropped {
-    /// All of them.
+impl DropCounts {
+    /// Returns the sum of all reasons.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use notify_core::pipeline::DropCounts;
+    ///
+    /// let mut dropped = DropCounts::default();
+    /// (dropped.overflow, dropped.closed) = (3, 1);
+    /// assert_eq!(dropped.total(), 4);
+    /// ```
     pub fn total(&self) -> u64 {
         self.overflow + self.age + self.closed + self.abandoned
     }
 }
 
-/// What is queued or in flight.
+/// The size of everything that is queued or in flight.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
-pub struct Pending {
-    /// How many messages.
+pub struct PendingCounts {
+    /// The number of messages.
     pub messages: u64,
-    /// How much memory they take, in bytes: their bodies, and 256 bytes of bookkeeping for each.
+    /// Their memory in bytes: the bodies, and 256 bytes of bookkeeping for each.
     pub bytes: u64,
 }
 
-/// What the worker is doing.
+/// The activity of a [`Worker`](super::Worker).
+///
+/// Serialised, it is an object with the variant in lower case as `name`, beside the variant's fields.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(tag = "name", rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum WorkerState {
-    /// Nothing is to be done, or nobody runs the worker.
+    /// The queue is empty, or the worker does not run yet.
     #[default]
     Idle,
-    /// A batch is on its way.
+    /// A batch is in flight.
     Delivering,
     /// The last attempt failed.
     Retrying {
-        /// When the first attempt of this run of failures failed.
-        #[serde(serialize_with = "some_time")]
+        /// Time of the first failure since an attempt last succeeded, in UTC.
+        #[serde(serialize_with = "required_time")]
         since: OffsetDateTime,
-        /// Why the last one failed, with its causes.
+        /// The last error, with its causes.
         error: String,
-        /// Whether nobody but an operator can mend it.
+        /// Whether the error [is permanent](crate::Error::is_transient), so that only an operator can
+        /// fix it.
         permanent: bool,
     },
-    /// The worker has ended. Nothing is delivered any more.
+    /// The worker ended and will deliver nothing more.
     Closed,
 }
 
+/// Writes a duration in seconds, with a fraction.
 fn seconds<S: Serializer>(age: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
     age.map(|age| age.as_secs_f64()).serialize(serializer)
 }
 
+/// Writes a time in the format of payloads: `2026-11-22T12:00:00Z`.
 fn time<S: Serializer>(time: &Option<OffsetDateTime>, serializer: S) -> Result<S::Ok, S::Error> {
     time.map(PayloadTime).serialize(serializer)
 }
 
-fn some_time<S: Serializer>(time: &OffsetDateTime, serializer: S) -> Result<S::Ok, S::Error> {
+/// Writes a time as [`time`] does, where there always is one.
+fn required_time<S: Serializer>(time: &OffsetDateTime, serializer: S) -> Result<S::Ok, S::Error> {
     PayloadTime(*time).serialize(serializer)
 }

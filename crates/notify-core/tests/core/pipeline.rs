@@ -335,12 +335,12 @@ async fn a_failure_that_comes_and_goes_is_told_once_a_minute() {
     for _ in 0..20 {
         fail_and_recover().await;
     }
-    assert_eq!(log.lines_with("does not deliver").len(), 1);
-    assert_eq!(log.lines_with("delivers again").len(), 1);
+    assert_eq!(log.lines_with("delivery failed, retrying").len(), 1);
+    assert_eq!(log.lines_with("delivery resumed after").len(), 1);
     tokio::time::sleep(Duration::from_secs(61)).await;
     fail_and_recover().await;
-    assert_eq!(log.lines_with("does not deliver").len(), 2);
-    assert_eq!(log.lines_with("delivers again").len(), 2);
+    assert_eq!(log.lines_with("delivery failed, retrying").len(), 2);
+    assert_eq!(log.lines_with("delivery resumed after").len(), 2);
     notifier.shutdown(Duration::ZERO).await;
     worker.await.unwrap();
 }

@@ -8,7 +8,7 @@ use crate::pipeline::{attempt, build, create, outcome, queue};
 use notify_conformance::script::{Script, ScriptAction, ScriptEnd};
 use notify_core::codec::{Encoding, SizeLimits};
 use notify_core::event::Payload;
-use notify_core::pipeline::{Overflow, Pending};
+use notify_core::pipeline::{Overflow, PendingCounts};
 use notify_core::{Event, Notifier, Outcome};
 use tokio::time::Instant;
 
@@ -99,7 +99,7 @@ async fn the_queue_is_bounded_in_bytes_too() {
     drop(receipts);
     tokio::spawn(worker.run());
     notifier.flush(Duration::from_secs(5)).await.unwrap();
-    assert_eq!(notifier.stats().pending, Pending::default());
+    assert_eq!(notifier.stats().pending, PendingCounts::default());
 }
 
 #[tokio::test(start_paused = true)]

@@ -91,7 +91,7 @@ async fn what_its_source_keeps_is_left_when_the_notifier_closes() {
         script.add_attempt(ScriptAttempt { actions, end });
         let mut queue = QueueConfig::default();
         queue.batch_messages = 1;
-        let (notifier, worker) = builder(&script).queue(queue).source_keeps().build().unwrap();
+        let (notifier, worker) = builder(&script).queue(queue).durable_source().build().unwrap();
         let worker = tokio::spawn(worker.run());
         let mut receipts = Vec::new();
         for message in samples::messages(0..3) {

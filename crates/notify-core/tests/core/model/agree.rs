@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use notify_core::pipeline::{Dropped, Stats, WorkerState};
+use notify_core::pipeline::{DropCounts, Stats, WorkerState};
 use notify_core::{ErrorKind, Outcome, Result};
 
 use super::reference::{Entry, Fate, Model, Tried, Worker as Doing};
@@ -75,7 +75,7 @@ fn agrees_on_numbers(model: &Model, stats: &Stats) {
         [stats.delivered, stats.refused, stats.suppressed],
         [with(Fate::Delivered), with(Fate::Refused), with(Fate::Suppressed)],
     );
-    let Dropped { overflow, age, closed, abandoned, .. } = stats.dropped;
+    let DropCounts { overflow, age, closed, abandoned, .. } = stats.dropped;
     assert_eq!(
         [overflow, age, closed, abandoned],
         [Fate::Overflow, Fate::Aged, Fate::Closed, Fate::Abandoned].map(with),

@@ -199,7 +199,7 @@ impl Machine {
         for emitted in &mut self.emitted {
             let Some(receipt) = &mut emitted.receipt else { continue };
             match receipt.wait(Duration::ZERO) {
-                Err(error) if error.to_string().starts_with("undecided") => continue,
+                Err(error) if error.to_string().starts_with("no outcome after") => continue,
                 result => emitted.outcome = Some(result.map_err(|error| error.outcome())),
             }
             emitted.receipt = None;
