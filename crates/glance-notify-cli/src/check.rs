@@ -1,4 +1,8 @@
-//! `glance-notify check`: the effective configuration, and whether its destination would work.
+//! `glance-notify check`: prints the effective configuration and examines its
+//! destination.
+//!
+//! The command sends no notification and declares nothing at a broker. Each transport
+//! implements its own examination in `Transport::check`.
 
 use std::io::Write;
 use std::time::Duration;
@@ -8,40 +12,47 @@ use glance_notify::pipeline::NotifierBuilder;
 use glance_notify::transport::{Finding, FindingState, Transport, printable};
 use glance_notify::{Config, Error, ErrorKind};
 
-use crate::exit::{Exit, Failure, print};
+use crate::exit_status::{CommandError, ExitStatus};
+use crate::terminal::write_stdout;
 
 /// Show the effective configuration and check its destination, without sending anything.
 ///
-/// Exit 0 when it would work, 2 when the configuration or the destination has to be changed for it,
-/// 3 when the destination cannot be reached now.
+/// Exits with 0 if delivery should work, with 2 if you have to change the configuration or the
+/// destination, and with 3 if the destination is unreachable at the moment.
 #[derive(clap::Args)]
-pub(crate) struct Args {}
+pub(crate) struct CheckArgs {}
 
-pub(crate) fn run(_: &Args, config: &Config) -> Result<Exit, Failure> {
-    // Building a notifier tells what only that does: `disabled_notifications`, bounds, and warnings.
+/// Prints the configuration, then the findings about the destination and the spool.
+///
+/// # Errors
+///
+/// Returns an error if the configuration is invalid or the examination fails.
+pub(crate) fn run(_: &CheckArgs, config: &Config) -> Result<ExitStatus, CommandError> {
+    // Only building a notifier checks `disabled_notifications` and the queue's bounds, and
+    // only building one logs the warnings of the configuration.
     let opened = glance_notify::builder(config)
         .and_then(NotifierBuilder::build)
         .and_then(|_| glance_notify::transport::open(config));
-    print(|out| show(out, &config.entries(), opened.is_ok()))?;
+    write_stdout(|out| print_settings(out, &config.entries(), opened.is_ok()))?;
     let findings = examine(opened?)?;
     #[cfg(feature = "spool")]
     let findings = [findings, examine_spool(config)?].concat();
-    print(|out| findings.iter().try_for_each(|finding| tell(out, finding)))?;
+    write_stdout(|out| findings.iter().try_for_each(|finding| print_finding(out, finding)))?;
     let bad = findings.iter().filter_map(|finding| match &finding.state {
-        FindingState::Bad(error) => Some(Failure::from(error.clone()).exit),
+        FindingState::Bad(error) => Some(CommandError::from(error.clone()).status),
         _ => None,
     });
-    let exits: Vec<_> = bad.collect();
-    Ok(match exits.as_slice() {
-        [] => Exit::Done,
-        exits if exits.contains(&Exit::Permanent) => Exit::Permanent,
-        _ => Exit::Undelivered,
+    let statuses: Vec<_> = bad.collect();
+    Ok(match statuses.as_slice() {
+        [] => ExitStatus::Success,
+        statuses if statuses.contains(&ExitStatus::PermanentError) => ExitStatus::PermanentError,
+        _ => ExitStatus::NotDelivered,
     })
 }
 
-/// Looks at the spool before the destination, where there is to be one.
+/// Examines the spool, if the configuration has one.
 #[cfg(feature = "spool")]
-fn examine_spool(config: &Config) -> Result<Vec<Finding>, Failure> {
+fn examine_spool(config: &Config) -> Result<Vec<Finding>, CommandError> {
     let Some(spool) = config.spool()? else { return Ok(Vec::new()) };
     let (spool, _) = glance_notify::transport::spool::Spool::open(
         spool,
@@ -50,20 +61,27 @@ fn examine_spool(config: &Config) -> Result<Vec<Finding>, Failure> {
     examine(Box::new(spool))
 }
 
-/// Looks at the destination, within a deadline.
-fn examine(mut transport: Box<dyn Transport>) -> Result<Vec<Finding>, Failure> {
+/// Runs `Transport::check` within [`CHECK_TIMEOUT`], and closes the transport.
+///
+/// # Errors
+///
+/// Returns the transport's error, or a transient error if it does not answer in time.
+fn examine(mut transport: Box<dyn Transport>) -> Result<Vec<Finding>, CommandError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| {
-        Failure::new(Exit::Undelivered, format!("cannot start a runtime: {error}"))
+        CommandError::new(
+            ExitStatus::NotDelivered,
+            format!("cannot start the async runtime: {error}"),
+        )
     })?;
     let findings = runtime.block_on(async {
-        let checked = tokio::time::timeout(DEADLINE, transport.check()).await;
-        // What a check opened is closed as politely as time allows; there is no more to say of it.
-        drop(tokio::time::timeout(CLOSE, transport.close()).await);
+        let checked = tokio::time::timeout(CHECK_TIMEOUT, transport.check()).await;
+        // The findings are complete, so a failure to close the connection is no news.
+        drop(tokio::time::timeout(CLOSE_TIMEOUT, transport.close()).await);
         checked.unwrap_or_else(|_| {
             Err(Error::new(
                 ErrorKind::Timeout,
-                format!("no answer within {} s", DEADLINE.as_secs()),
+                format!("no answer within {} s", CHECK_TIMEOUT.as_secs()),
             ))
         })
     });
@@ -71,24 +89,33 @@ fn examine(mut transport: Box<dyn Transport>) -> Result<Vec<Finding>, Failure> {
     Ok(findings?)
 }
 
-/// Shows each key and its origin; its value only if all of them are what they should be: a wrong one
-/// may be a password that stands in the wrong place.
-fn show(out: &mut dyn Write, entries: &[ConfigEntry], accepted: bool) -> std::io::Result<()> {
+/// Prints each key with its value and its origin.
+///
+/// Unless all values are valid, hides the values that you set: an invalid one may be a
+/// password in the wrong place.
+fn print_settings(
+    out: &mut dyn Write,
+    entries: &[ConfigEntry],
+    valid: bool,
+) -> std::io::Result<()> {
     for ConfigEntry { key, value, origin, .. } in entries {
-        let value = if accepted || origin == "default" { value } else { "…" };
+        let value = if valid || origin == "default" { value } else { "…" };
         let key = Redact::Secrets.text(key);
-        let setting = format!("{} = {}", printable(&key, CHARS), printable(value, CHARS));
-        writeln!(out, "{setting:<40} # {}", printable(origin, CHARS))?;
+        let setting = format!("{} = {}", printable(&key, MAX_CHARS), printable(value, MAX_CHARS));
+        writeln!(out, "{setting:<40} # {}", printable(origin, MAX_CHARS))?;
     }
     Ok(())
 }
 
-fn tell(out: &mut dyn Write, finding: &Finding) -> std::io::Result<()> {
-    let subject = printable(&finding.subject, CHARS);
+/// Prints one finding: its state, its subject and the details.
+fn print_finding(out: &mut dyn Write, finding: &Finding) -> std::io::Result<()> {
+    let subject = printable(&finding.subject, MAX_CHARS);
     match &finding.state {
-        FindingState::Good(seen) => writeln!(out, "good     {subject}: {}", printable(seen, CHARS)),
-        FindingState::Warning(cost) => {
-            writeln!(out, "warning  {subject}: {}", printable(cost, CHARS))
+        FindingState::Good(details) => {
+            writeln!(out, "good     {subject}: {}", printable(details, MAX_CHARS))
+        }
+        FindingState::Warning(warning) => {
+            writeln!(out, "warning  {subject}: {}", printable(warning, MAX_CHARS))
         }
         FindingState::Bad(error) => {
             let error = format!("{error:#}");
@@ -97,6 +124,11 @@ fn tell(out: &mut dyn Write, finding: &Finding) -> std::io::Result<()> {
     }
 }
 
-const DEADLINE: Duration = Duration::from_secs(60);
-const CLOSE: Duration = Duration::from_secs(5);
-const CHARS: usize = 1024;
+/// The longest time that an examination takes.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The longest time that closing the transport takes afterwards.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The largest number of characters of a value or a detail that the command prints.
+const MAX_CHARS: usize = 1024;

@@ -1,32 +1,40 @@
-//! One line on standard error that is written over again and again, where that is a terminal.
+//! The progress line: one line on standard error that the command overwrites.
+//!
+//! It appears only on a terminal, so that log files and pipes stay free of it.
 
 use std::fmt;
 use std::io::{IsTerminal, Write, stderr};
 use std::time::{Duration, Instant};
 
-/// The line, and whether it is shown.
+/// The progress line of one command.
 pub(crate) struct ProgressLine {
+    /// Whether the line is on the screen at the moment.
     shown: bool,
+    /// The time of the last redraw. `None` if standard error is no terminal.
     last: Option<Instant>,
 }
 
 impl ProgressLine {
+    /// Creates a line that is not on the screen yet.
     pub(crate) fn new() -> Self {
         Self { shown: false, last: stderr().is_terminal().then(Instant::now) }
     }
 
-    /// Shows how far it is, a few times a second at most.
-    pub(crate) fn show(&mut self, how_far: fmt::Arguments<'_>) {
+    /// Draws the line, at most five times a second. Any faster call does nothing.
+    ///
+    /// `progress` must be printable: it is written without escapes.
+    pub(crate) fn show(&mut self, progress: fmt::Arguments<'_>) {
         let Some(last) = &mut self.last else { return };
-        if last.elapsed() < REDRAW {
+        if last.elapsed() < REDRAW_INTERVAL {
             return;
         }
         *last = Instant::now();
         self.shown = true;
-        let line = format!("\r\x1b[K{how_far}");
+        let line = format!("\r\x1b[K{progress}");
         drop(stderr().write_all(line.as_bytes()));
     }
 
+    /// Removes the line from the screen. Call it before you print anything else.
     pub(crate) fn clear(&mut self) {
         if std::mem::take(&mut self.shown) {
             drop(stderr().write_all(b"\r\x1b[K"));
@@ -34,4 +42,5 @@ impl ProgressLine {
     }
 }
 
-const REDRAW: Duration = Duration::from_millis(200);
+/// The shortest time between two redraws.
+const REDRAW_INTERVAL: Duration = Duration::from_millis(200);

@@ -1,44 +1,50 @@
-//! `glance-notify schema`: the JSON Schema of notifications, and valid examples.
+//! `glance-notify schema`: prints the JSON Schema of notifications, and valid examples.
+//!
+//! The schema comes from the library, which derives it from the event types. The
+//! examples come from `docs/samples`.
 
-use clap::builder::{PossibleValuesParser, TypedValueParser};
 use glance_notify::Notification;
 use glance_notify::codec::{Encoding, NotificationInput, SizeLimits};
 use glance_notify::event::{EventType, json_schema};
 use glance_notify::time::{Date, Month, OffsetDateTime, Time};
 use glance_notify::uuid::Uuid;
 
-use crate::exit::{Exit, Failure, print};
+use crate::arguments::event_type_parser;
+use crate::exit_status::{CommandError, ExitStatus};
+use crate::terminal::write_stdout;
 
-/// Print the JSON Schema (2020-12) of one event's notifications, or of all.
+/// Print the JSON Schema (2020-12) of notifications, of one event type or of all.
 #[derive(clap::Args)]
-pub(crate) struct Args {
-    /// The event; all where none is given.
-    #[arg(value_parser = event_type())]
+pub(crate) struct SchemaArgs {
+    /// Event type. Without it, the output covers all event types.
+    #[arg(value_parser = event_type_parser())]
     event_type: Option<EventType>,
 
-    /// Print a valid notification instead; of each event where none is given, one a line.
+    /// Print a valid notification instead of the schema, or one of each event type, one a line.
     #[arg(long)]
     example: bool,
 }
 
-pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
+/// Prints the schema or the examples.
+///
+/// # Errors
+///
+/// Returns an error if standard output cannot be written.
+pub(crate) fn run(args: &SchemaArgs) -> Result<ExitStatus, CommandError> {
     if args.example {
         let examples = examples(args.event_type)?;
-        print(|out| out.write_all(&examples))?;
+        write_stdout(|out| out.write_all(&examples))?;
     } else {
         let schema = json_schema(args.event_type);
-        print(|out| writeln!(out, "{schema:#}"))?;
+        write_stdout(|out| writeln!(out, "{schema:#}"))?;
     }
-    Ok(Exit::Done)
+    Ok(ExitStatus::Success)
 }
 
-/// Takes the name of an event type.
-pub(crate) fn event_type() -> impl TypedValueParser<Value = EventType> {
-    PossibleValuesParser::new(EventType::ALL.iter().map(|event| event.as_str()))
-        .try_map(|name| name.parse::<EventType>())
-}
-
-fn examples(only: Option<EventType>) -> Result<Vec<u8>, Failure> {
+/// Returns a notification of each event type, or of `only`, one a line.
+///
+/// Ids and timestamps are the same in every run, so that you can compare outputs.
+fn examples(only: Option<EventType>) -> Result<Vec<u8>, CommandError> {
     let mut out = Vec::new();
     for (number, line) in (1..).zip(SAMPLES.lines()) {
         let input = NotificationInput::read(line.as_bytes(), &SizeLimits::default());
@@ -47,7 +53,7 @@ fn examples(only: Option<EventType>) -> Result<Vec<u8>, Failure> {
             continue;
         }
         let example = Notification {
-            message_id: Uuid::from_u128(ID + number),
+            message_id: Uuid::from_u128(FIRST_ID + number),
             publisher_id: "image.host1".into(),
             timestamp: TIME,
             body,
@@ -58,12 +64,13 @@ fn examples(only: Option<EventType>) -> Result<Vec<u8>, Failure> {
     Ok(out)
 }
 
-/// A life of one image and one task: every event once.
+/// The life of one image and one task, with each event type once.
 const SAMPLES: &str = include_str!("../../../docs/samples/image-lifecycle.jsonl");
 
-/// Where the examples' ids begin: of version 4, and the same each time.
-const ID: u128 = 0x6b9d_4b8a_0f7c_4d2c_9a4a_0a3f_0e7d_0000;
+/// The UUID of version 4 before the id of the first example.
+const FIRST_ID: u128 = 0x6b9d_4b8a_0f7c_4d2c_9a4a_0a3f_0e7d_0000;
 
+/// The timestamp of every example.
 const TIME: OffsetDateTime = match Date::from_calendar_date(2026, Month::November, 22) {
     Ok(date) => OffsetDateTime::new_utc(date, Time::MIDNIGHT),
     Err(_) => OffsetDateTime::UNIX_EPOCH,
@@ -73,8 +80,9 @@ const TIME: OffsetDateTime = match Date::from_calendar_date(2026, Month::Novembe
 mod tests {
     use super::*;
 
+    /// The samples cover the event types, each once, and the decoder accepts them.
     #[test]
-    fn every_event_has_one_example_that_reads() {
+    fn every_event_type_has_one_valid_example() {
         let all = examples(None).unwrap();
         let lines = all.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
         let events: Vec<_> =

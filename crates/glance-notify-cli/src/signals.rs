@@ -1,21 +1,31 @@
-//! Ctrl-C and SIGTERM, for what ends in good order when they come.
+//! Ctrl-C and SIGTERM, for commands that stop in an orderly way.
+//!
+//! A command that listens here drains instead of dying: it finishes or gives up what is
+//! pending, writes its files, and prints its summary.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::exit::{Exit, Failure};
+use crate::exit_status::{CommandError, ExitStatus};
 
-/// What asks the command to come to an end.
-pub(crate) struct Signals {
+/// The signals that ask the command to stop.
+pub(crate) struct StopSignals {
     interrupt: Signal,
     terminate: Signal,
 }
 
-impl Signals {
-    /// From now on they do not end the process.
-    pub(crate) fn listen() -> Result<Self, Failure> {
+impl StopSignals {
+    /// Starts to listen. From now on, SIGINT and SIGTERM no longer end the process.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the operating system refuses the handlers.
+    pub(crate) fn listen() -> Result<Self, CommandError> {
         let listen = |kind| {
             signal(kind).map_err(|error| {
-                Failure::new(Exit::Permanent, format!("cannot listen for signals: {error}"))
+                CommandError::new(
+                    ExitStatus::PermanentError,
+                    format!("cannot listen for SIGINT and SIGTERM: {error}"),
+                )
             })
         };
         Ok(Self {
@@ -24,7 +34,11 @@ impl Signals {
         })
     }
 
-    /// Resolves when one of them comes.
+    /// Waits for the next signal.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses no signal: the next call returns it.
     pub(crate) async fn next(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}

@@ -1,4 +1,7 @@
-//! `glance-notify validate`: everything that is wrong with notifications, line by line.
+//! `glance-notify validate`: reports every problem of every line, and sends nothing.
+//!
+//! The command needs no configuration and no destination, so it suits a build or a
+//! commit hook.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -8,38 +11,45 @@ use glance_notify::codec::{Problem, serde_json};
 use glance_notify::transport::printable;
 use serde::Serialize;
 
-use crate::exit::{Exit, Failure, print, say};
-use crate::lines::Lines;
-use crate::source::{Source, unreadable};
+use crate::exit_status::{CommandError, ExitStatus};
+use crate::input_lines::InputLines;
+use crate::input_source::{InputSource, read_error};
+use crate::terminal::{print_message, write_stdout};
 
-/// Tell every problem of notifications: line, JSON pointer, what was expected and what was found.
+/// Report all problems of notifications: line, JSON pointer, expected and found value.
 #[derive(clap::Args)]
-pub(crate) struct Args {
-    /// Lines of JSON, each `{"event_type", "priority", "payload"}` or a whole notification; standard
-    /// input where none or `-` is given.
+pub(crate) struct ValidateArgs {
+    /// File of notifications, one JSON object a line: `{"event_type", "priority", "payload"}`, or a
+    /// whole notification. Without it, or with `-`, the command reads standard input.
     input: Option<PathBuf>,
 
-    /// How the problems are told, on standard output.
-    #[arg(long, value_enum, default_value_t = Report::Human)]
-    report: Report,
+    /// Form of the report on standard output.
+    #[arg(long, value_enum, default_value_t = ReportFormat::Human)]
+    report: ReportFormat,
 }
 
+/// The form of the report.
 #[derive(Clone, Copy, ValueEnum)]
-enum Report {
-    /// A line for each problem.
+enum ReportFormat {
+    /// One line for each problem.
     Human,
     /// One object: `{"problems": [{"line", "pointer", "expected", "found"}, …], "read", "invalid"}`.
     Json,
 }
 
-pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
-    let Source { name, reader, .. } = Source::open(args.input.as_ref())?;
-    let mut lines = Lines::new(reader);
-    let mut count = Count::default();
+/// Validates the input and prints each problem as soon as it is known.
+///
+/// # Errors
+///
+/// Returns an error if the input cannot be read or standard output cannot be written.
+pub(crate) fn run(args: &ValidateArgs) -> Result<ExitStatus, CommandError> {
+    let InputSource { name, reader, .. } = InputSource::open(args.input.as_ref())?;
+    let mut lines = InputLines::new(reader);
+    let mut counts = ValidationCounts::default();
     let mut failure = None;
-    print(|out| {
-        // Written as it is read: input has no end that memory knows of.
-        if let Report::Json = args.report {
+    write_stdout(|out| {
+        // The JSON object grows on the way, because input may be larger than the memory.
+        if let ReportFormat::Json = args.report {
             out.write_all(b"{\"problems\":[")?;
         }
         loop {
@@ -47,61 +57,75 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
                 Ok(Some(line)) => line,
                 Ok(None) => break,
                 Err(error) => {
-                    failure = Some(unreadable(&name, &error));
+                    failure = Some(read_error(&name, &error));
                     break;
                 }
             };
-            count.read += 1;
+            counts.read += 1;
             let Err(problems) = line.input else { continue };
-            count.invalid += 1;
+            counts.invalid += 1;
             for problem in &problems {
-                count.problems += 1;
+                counts.problems += 1;
                 match args.report {
-                    Report::Human => writeln!(out, "{name}:{}: {problem}", line.number)?,
-                    Report::Json => json(out, line.number, problem, count.problems == 1)?,
+                    ReportFormat::Human => writeln!(out, "{name}:{}: {problem}", line.number)?,
+                    ReportFormat::Json => {
+                        write_row(out, line.number, problem, counts.problems == 1)?;
+                    }
                 }
             }
         }
-        if let Report::Json = args.report {
-            writeln!(out, "],\"read\":{},\"invalid\":{}}}", count.read, count.invalid)?;
+        if let ReportFormat::Json = args.report {
+            writeln!(out, "],\"read\":{},\"invalid\":{}}}", counts.read, counts.invalid)?;
         }
         Ok(())
     })?;
     if let Some(failure) = failure {
         return Err(failure);
     }
-    let Count { read, invalid, problems } = count;
+    let ValidationCounts { read, invalid, problems } = counts;
     if problems == 0 {
-        say(format_args!("{read} read, nothing wrong"));
-        return Ok(Exit::Done);
+        print_message(format_args!("{read} read, all valid"));
+        return Ok(ExitStatus::Success);
     }
-    say(format_args!("{read} read, {invalid} invalid, {problems} problems"));
-    Ok(Exit::Invalid)
+    print_message(format_args!("{read} read, {invalid} invalid, {problems} problems"));
+    Ok(ExitStatus::InvalidInput)
 }
 
+/// The counts of a validation.
 #[derive(Default)]
-struct Count {
+struct ValidationCounts {
+    /// Lines that are not blank.
     read: u64,
+    /// Lines with at least one problem.
     invalid: u64,
+    /// Problems of all lines.
     problems: u64,
 }
 
+/// A problem in the JSON report. Scripts read these fields: never rename them.
 #[derive(Serialize)]
-struct Row<'a> {
+struct ProblemRow<'a> {
     line: u64,
     pointer: String,
     expected: &'a str,
     found: &'a str,
 }
 
-fn json(out: &mut dyn Write, line: u64, problem: &Problem, first: bool) -> std::io::Result<()> {
+/// Writes one problem as a JSON object, after a comma unless it is the first.
+fn write_row(
+    out: &mut dyn Write,
+    line: u64,
+    problem: &Problem,
+    first: bool,
+) -> std::io::Result<()> {
     if !first {
         out.write_all(b",")?;
     }
     let Problem { pointer, expected, found } = problem;
-    let pointer = printable(pointer, POINTER_CHARS).to_string();
-    serde_json::to_writer(out, &Row { line, pointer, expected, found })?;
+    let pointer = printable(pointer, MAX_POINTER_CHARS).to_string();
+    serde_json::to_writer(out, &ProblemRow { line, pointer, expected, found })?;
     Ok(())
 }
 
-const POINTER_CHARS: usize = 1024;
+/// The largest number of characters of a JSON pointer in the report.
+const MAX_POINTER_CHARS: usize = 1024;

@@ -1,80 +1,103 @@
-//! How an `emit` ended: in words or as JSON, and as an exit code.
+//! The summary of an `emit`: as text, as JSON, and as an exit status.
 
 use glance_notify::codec::serde_json;
 use glance_notify::pipeline::Stats;
 use serde::Serialize;
 
-use super::Format;
-use crate::end::End;
-use crate::exit::{Exit, Failure, print, say};
+use super::args::SummaryFormat;
+use crate::exit_status::{CommandError, ExitStatus};
+use crate::stop_reason::StopReason;
+use crate::terminal::{print_message, write_stdout};
 
-pub(super) struct Summary {
+/// The counts of a finished `emit`, and the reason why it stopped.
+pub(super) struct EmitSummary {
+    /// The name of the first stage: the strategy, or `spool`.
     pub(super) strategy: &'static str,
+    /// The number of lines that are not blank.
     pub(super) read: u64,
+    /// The number of lines that are no valid notification.
     pub(super) invalid: u64,
+    /// The line number of the last line read.
     pub(super) last_line: u64,
-    /// Whether a file was not read to its end.
-    pub(super) unread: bool,
+    /// Whether the input is a file that was not read to its end.
+    pub(super) stopped_early: bool,
+    /// The account of the first stage.
     pub(super) stats: Stats,
-    /// With a spool: where that forwards to, and the account of it.
-    pub(super) behind: Option<(&'static str, Stats)>,
-    pub(super) end: End,
+    /// With a spool, the strategy that forwards from it, and the account of that.
+    pub(super) forwarding: Option<(&'static str, Stats)>,
+    pub(super) stop_reason: StopReason,
 }
 
-impl Summary {
-    /// Tells it, and what the command's exit code is.
-    pub(super) fn tell(self, format: Format) -> Result<Exit, Failure> {
-        self.end.tell();
-        if self.unread {
-            say(format_args!("what follows line {} was not read", self.last_line));
+impl EmitSummary {
+    /// Prints the summary and returns the exit status.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the JSON object cannot be written to standard output.
+    pub(super) fn print(self, format: SummaryFormat) -> Result<ExitStatus, CommandError> {
+        self.stop_reason.print();
+        if self.stopped_early {
+            let hint =
+                if self.invalid > 0 { " (add `--skip-invalid` to skip invalid lines)" } else { "" };
+            print_message(format_args!(
+                "the input after line {} was not read{hint}",
+                self.last_line
+            ));
         }
         if self.strategy == "noop" {
-            say(format_args!("nothing was sent: the strategy is `noop` (set `strategy`)"));
+            print_message(format_args!(
+                "nothing was sent because the strategy is `noop`: set `strategy` to your destination"
+            ));
         }
         match format {
-            Format::Human => {
-                say(format_args!("{}", self.words()));
-                if let Some((strategy, stats)) = &self.behind {
-                    say(format_args!("{}", forwarded(strategy, stats)));
+            SummaryFormat::Human => {
+                print_message(format_args!("{}", self.text()));
+                if let Some((strategy, stats)) = &self.forwarding {
+                    print_message(format_args!("{}", forwarding_text(strategy, stats)));
                 }
             }
-            Format::Json => print(|out| {
-                serde_json::to_writer(&mut *out, &self.object())?;
+            SummaryFormat::Json => write_stdout(|out| {
+                serde_json::to_writer(&mut *out, &self.report())?;
                 out.write_all(b"\n")
             })?,
         }
-        Ok(self.exit())
+        Ok(self.status())
     }
 
-    fn exit(&self) -> Exit {
+    /// Returns the exit status: the most serious thing that happened decides.
+    fn status(&self) -> ExitStatus {
         let Stats { refused, dropped, pending, .. } = &self.stats;
-        match &self.end {
-            End::Permanent(_) => Exit::Permanent,
-            End::Failed(failure) if failure.exit == Exit::Permanent => Exit::Permanent,
-            End::NotDrained(_) | End::Stalled(..) => Exit::Undelivered,
-            _ if refused + dropped.total() + pending.messages > 0 => Exit::Undelivered,
-            _ if self.invalid > 0 => Exit::Invalid,
-            End::Interrupted if self.unread => Exit::Undelivered,
-            _ => Exit::Done,
+        match &self.stop_reason {
+            StopReason::PermanentError(_) => ExitStatus::PermanentError,
+            StopReason::Failed(error) if error.status == ExitStatus::PermanentError => {
+                ExitStatus::PermanentError
+            }
+            StopReason::DrainCutShort(_) | StopReason::NoProgress(..) => ExitStatus::NotDelivered,
+            _ if refused + dropped.total() + pending.messages > 0 => ExitStatus::NotDelivered,
+            _ if self.invalid > 0 => ExitStatus::InvalidInput,
+            StopReason::Interrupted if self.stopped_early => ExitStatus::NotDelivered,
+            _ => ExitStatus::Success,
         }
     }
 
-    fn words(&self) -> String {
+    /// Returns the text form. Counts of 0 are left out, except for the first two.
+    fn text(&self) -> String {
         let Stats { delivered, refused, dropped, suppressed, .. } = &self.stats;
         let rest = [
             (self.invalid, "invalid"),
             (*refused, "refused"),
-            (dropped.total(), "not sent"),
-            (*suppressed, "not wanted"),
+            (dropped.total(), "dropped"),
+            (*suppressed, "suppressed"),
         ];
         let rest = rest.iter().filter(|(count, _)| *count > 0);
-        let rest: Vec<_> = rest.map(|(count, what)| format!(", {count} {what}")).collect();
+        let rest: Vec<_> = rest.map(|(count, counter)| format!(", {count} {counter}")).collect();
         format!("{} read, {delivered} delivered by `{}`{}", self.read, self.strategy, rest.concat())
     }
 
-    fn object(&self) -> Object<'_> {
-        let Self { strategy, read, invalid, stats, behind, .. } = self;
-        Object {
+    /// Returns the JSON form.
+    fn report(&self) -> EmitReport<'_> {
+        let Self { strategy, read, invalid, stats, forwarding, .. } = self;
+        EmitReport {
             strategy,
             read: *read,
             invalid: *invalid,
@@ -83,7 +106,7 @@ impl Summary {
             refused: stats.refused,
             dropped: stats.dropped.total(),
             pending: stats.pending.messages,
-            forwarded: behind.as_ref().map(|(strategy, stats)| Forwarded {
+            forwarded: forwarding.as_ref().map(|(strategy, stats)| ForwardingReport {
                 strategy,
                 delivered: stats.delivered,
                 refused: stats.refused,
@@ -93,21 +116,19 @@ impl Summary {
     }
 }
 
-/// What became of what is on the disk, and of what was there before.
-fn forwarded(strategy: &str, stats: &Stats) -> String {
+/// Returns the text about the spool: its messages include those of earlier runs.
+fn forwarding_text(strategy: &str, stats: &Stats) -> String {
     let Stats { delivered, refused, pending, .. } = stats;
     let refused = match refused {
         0 => String::new(),
         refused => format!(", {refused} refused and kept as dead letters"),
     };
-    format!(
-        "on the disk: {delivered} forwarded by `{strategy}`{refused}, {} still to be forwarded",
-        pending.messages
-    )
+    format!("spool: {delivered} forwarded by `{strategy}`{refused}, {} pending", pending.messages)
 }
 
+/// The JSON form of the summary. Scripts read these fields: never rename them.
 #[derive(Serialize)]
-struct Object<'a> {
+struct EmitReport<'a> {
     strategy: &'a str,
     read: u64,
     invalid: u64,
@@ -117,11 +138,12 @@ struct Object<'a> {
     dropped: u64,
     pending: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
-    forwarded: Option<Forwarded<'a>>,
+    forwarded: Option<ForwardingReport<'a>>,
 }
 
+/// The field `forwarded` of the JSON form: the account of the spool's forwarder.
 #[derive(Serialize)]
-struct Forwarded<'a> {
+struct ForwardingReport<'a> {
     strategy: &'a str,
     delivered: u64,
     refused: u64,

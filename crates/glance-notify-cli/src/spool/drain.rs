@@ -1,4 +1,4 @@
-//! `glance-notify spool drain`: forwards what is in the spool and belongs to no process any more.
+//! `glance-notify spool drain`: forwards the messages of all slots that no process owns.
 
 use std::time::Duration;
 
@@ -9,131 +9,167 @@ use glance_notify::{Config, Result as NotifyResult};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use super::left::Left;
-use crate::emit::seconds;
-use crate::end::{End, last_error};
-use crate::exit::{Exit, Failure, say};
+use super::drain_summary::DrainSummary;
+use crate::arguments::parse_seconds;
+use crate::exit_status::{CommandError, ExitStatus};
 use crate::progress::ProgressLine;
-use crate::signals::Signals;
+use crate::signals::StopSignals;
+use crate::stop_reason::{StopReason, last_error};
+use crate::terminal::print_message;
 
-/// Forward what no process forwards by the configured strategy, until nothing is left.
+/// Forward all messages that no process forwards, with the configured strategy.
 ///
-/// Exit 0 says that nothing is to be forwarded any more and nothing was refused. What a process holds is
-/// forwarded by that process; as long as something is left there, it is named and the exit is 3.
-/// Ctrl-C and SIGTERM end it in good order: what is under way may be concluded, the rest stays.
+/// Exits with 0 once no message is pending and the destination refused none. A slot in use belongs to
+/// its process, which forwards the messages in it; while any remain there, the command names the
+/// process and exits with 3. After Ctrl-C or SIGTERM, the attempt in flight may finish, and the
+/// other messages stay in the spool.
 #[derive(clap::Args)]
-pub(super) struct Args {
-    /// Give up when nothing was delivered for so many seconds.
-    #[arg(long, value_name = "SECONDS", default_value = "120", value_parser = seconds)]
+pub(super) struct SpoolDrainArgs {
+    /// Give up after this many seconds without a delivery.
+    #[arg(long, value_name = "SECONDS", default_value = "120", value_parser = parse_seconds)]
     timeout: Duration,
 
-    /// Give the summary as one JSON object on standard output.
+    /// Print the summary as one JSON object on standard output.
     #[arg(long)]
     json: bool,
 }
 
-pub(super) fn run(args: &Args, config: &Config, spool: spool::Config) -> Result<Exit, Failure> {
+/// Drains the spool and prints the summary.
+///
+/// Refuses a strategy that sends nothing: the spool would count its messages as
+/// delivered and remove them.
+///
+/// # Errors
+///
+/// Returns an error if the directory or the transport cannot be opened. Later failures
+/// are part of the summary.
+pub(super) fn run(
+    args: &SpoolDrainArgs,
+    config: &Config,
+    spool: spool::Config,
+) -> Result<ExitStatus, CommandError> {
     let dir = spool.dir.clone();
-    // A directory that is not there is told as everywhere else.
+    // A missing directory is an error here, as in the other commands.
     spool::admin::slot_numbers(&dir)?;
     for warning in config.warnings() {
-        say(format_args!("{warning}"));
+        print_message(format_args!("{warning}"));
     }
     let transport = glance_notify::transport::open(config)?;
     let strategy = transport.name();
     if !EventType::ALL.iter().all(|&event_type| transport.wants(event_type)) {
         let message = format!(
-            "the strategy `{strategy}` sends nothing, and what is in the spool would be gone: set \
-             `strategy`"
+            "the strategy `{strategy}` sends nothing, and draining to it would lose the messages \
+             in the spool: set `strategy` to your destination"
         );
-        return Err(Failure::new(Exit::Permanent, message));
+        return Err(CommandError::new(ExitStatus::PermanentError, message));
     }
     let (_, forwarder) = Spool::open(spool, transport)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
-        .map_err(|error| Failure::new(Exit::Undelivered, format!("cannot start: {error}")))?;
+        .map_err(|error| {
+            CommandError::new(
+                ExitStatus::NotDelivered,
+                format!("cannot start the async runtime: {error}"),
+            )
+        })?;
     let drained = runtime.block_on(async {
-        let drain = Drain::new(&forwarder, config.drain_timeout(), args.timeout)?;
-        Ok::<_, Failure>(drain.run(forwarder).await)
+        let monitor = DrainMonitor::new(&forwarder, config.drain_timeout(), args.timeout)?;
+        Ok::<_, CommandError>(monitor.run(forwarder).await)
     });
     runtime.shutdown_background();
-    let (end, stats) = drained?;
-    Left::look(&dir, strategy, stats, end)?.tell(args.json)
+    let (stop_reason, stats) = drained?;
+    DrainSummary::new(&dir, strategy, stats, stop_reason)?.print(args.json)
 }
 
-/// A draining under way, and what is done about it.
-struct Drain {
+/// The state of a running drain.
+struct DrainMonitor {
     account: StageAccount,
-    /// How long what is under way may take once a signal came.
-    patience: Duration,
+    /// `queue.drain_timeout`: the time for the attempt in flight after a signal.
+    drain_timeout: Duration,
+    /// `--timeout`: the longest time without a delivery or a refusal.
     timeout: Duration,
-    signals: Signals,
-    /// When something was delivered or refused last, and how much was then.
-    progress: Instant,
-    decided: u64,
-    /// Asks for the end, and says how long what is under way may take. Gone once it has.
+    signals: StopSignals,
+    /// The time of the last delivery or refusal.
+    last_progress: Instant,
+    /// The number of deliveries and refusals at that time.
+    settled: u64,
+    /// Stops the forwarder, and tells it how much time the attempt in flight has.
+    /// `None` once the monitor has sent that.
     stop: Option<oneshot::Sender<Duration>>,
-    end: End,
-    line: ProgressLine,
+    stop_reason: StopReason,
+    progress_line: ProgressLine,
 }
 
-impl Drain {
-    fn new(forwarder: &Forwarder, patience: Duration, timeout: Duration) -> Result<Self, Failure> {
+impl DrainMonitor {
+    /// Creates the monitor and starts to listen for signals.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the operating system refuses the signal handlers.
+    fn new(
+        forwarder: &Forwarder,
+        drain_timeout: Duration,
+        timeout: Duration,
+    ) -> Result<Self, CommandError> {
         Ok(Self {
             account: forwarder.account(),
-            patience,
+            drain_timeout,
             timeout,
-            signals: Signals::listen()?,
-            progress: Instant::now(),
-            decided: 0,
+            signals: StopSignals::listen()?,
+            last_progress: Instant::now(),
+            settled: 0,
             stop: None,
-            end: End::Done,
-            line: ProgressLine::new(),
+            stop_reason: StopReason::Completed,
+            progress_line: ProgressLine::new(),
         })
     }
 
-    /// Drains until nothing is left, or it is time to stop.
-    async fn run(mut self, forwarder: Forwarder) -> (End, Stats) {
+    /// Drains until no message is left or the monitor stops it.
+    async fn run(mut self, forwarder: Forwarder) -> (StopReason, Stats) {
         let (stop, stopped) = oneshot::channel();
         self.stop = Some(stop);
-        let closing = async { stopped.await.unwrap_or_default() };
-        let mut draining = tokio::spawn(forwarder.drain(Box::pin(closing)));
+        let close_signal = async { stopped.await.unwrap_or_default() };
+        let mut drain = tokio::spawn(forwarder.drain(Box::pin(close_signal)));
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let drained = loop {
+        let result = loop {
             tokio::select! {
                 biased;
-                () = self.signals.next() => if !self.interrupted() {
-                    draining.abort();
+                () = self.signals.next() => if !self.handle_signal() {
+                    drain.abort();
                 },
-                _ = ticks.tick() => self.look(),
-                drained = &mut draining => break drained,
+                _ = ticks.tick() => self.tick(),
+                result = &mut drain => break result,
             }
         };
-        self.line.clear();
-        match drained {
-            Ok(result) => self.conclude(result),
-            // Aborted: what was not concluded is still on the disk.
-            Err(_) => self.end.becomes(End::NotDrained(last_error(&(self.account)()))),
+        self.progress_line.clear();
+        match result {
+            Ok(result) => self.record(result),
+            // Aborted: unsettled messages are still on the disk.
+            Err(_) => {
+                self.stop_reason.escalate(StopReason::DrainCutShort(last_error(&(self.account)())));
+            }
         }
-        (self.end, (self.account)())
+        (self.stop_reason, (self.account)())
     }
 
-    fn conclude(&mut self, result: NotifyResult<Stats>) {
+    /// Records the result of the forwarder.
+    fn record(&mut self, result: NotifyResult<Stats>) {
         if let Err(error) = result {
-            self.end.becomes(End::Failed(error.into()));
+            self.stop_reason.escalate(StopReason::Failed(error.into()));
         }
     }
 
-    /// Looks whether it is time to give up, and shows progress.
-    fn look(&mut self) {
+    /// Draws the progress line, and gives up if it is time to.
+    fn tick(&mut self) {
         let stats = (self.account)();
         let Stats { delivered, refused, pending, .. } = &stats;
-        self.line.show(format_args!("{delivered} delivered, {} pending", pending.messages));
-        if delivered + refused > self.decided {
-            (self.decided, self.progress) = (delivered + refused, Instant::now());
+        self.progress_line
+            .show(format_args!("{delivered} delivered, {} pending", pending.messages));
+        if delivered + refused > self.settled {
+            (self.settled, self.last_progress) = (delivered + refused, Instant::now());
         }
         if self.stop.is_none() {
             return;
@@ -141,35 +177,38 @@ impl Drain {
         if *delivered == 0
             && let WorkerState::Retrying { error, permanent: true, .. } = &stats.state
         {
-            self.stop(End::Permanent(error.clone()), Duration::ZERO);
-        } else if self.progress.elapsed() >= self.timeout {
-            self.stop(End::Stalled(self.timeout, last_error(&stats)), Duration::ZERO);
+            self.stop(StopReason::PermanentError(error.clone()), Duration::ZERO);
+        } else if self.last_progress.elapsed() >= self.timeout {
+            let reason = StopReason::NoProgress(self.timeout, last_error(&stats));
+            self.stop(reason, Duration::ZERO);
         }
     }
 
-    /// Begins to stop; `false` where it has done so already.
-    fn interrupted(&mut self) -> bool {
-        self.line.clear();
+    /// Starts to stop. Returns `false` if an earlier signal or timeout did so already.
+    fn handle_signal(&mut self) -> bool {
+        self.progress_line.clear();
         let first = self.stop.is_some();
         if first {
-            let left = self.patience;
-            say(format_args!(
-                "interrupted: concluding what is under way, for {} s",
-                left.as_secs_f64()
+            let time = self.drain_timeout;
+            print_message(format_args!(
+                "interrupted: waiting up to {} s for the attempt in flight (a second signal stops \
+                 at once)",
+                time.as_secs_f64()
             ));
-            self.stop(End::Interrupted, left);
+            self.stop(StopReason::Interrupted, time);
         }
         first
     }
 
-    fn stop(&mut self, end: End, left: Duration) {
-        self.end.becomes(end);
+    /// Asks the forwarder to stop within `time`.
+    fn stop(&mut self, reason: StopReason, time: Duration) {
+        self.stop_reason.escalate(reason);
         if let Some(stop) = self.stop.take() {
-            // Nobody is there any more if it has just ended.
-            stop.send(left).ok();
+            // The forwarder no longer listens if it has just finished.
+            stop.send(time).ok();
         }
     }
 }
 
-/// How often it is looked whether to give up.
+/// The interval of the checks whether to give up.
 const TICK: Duration = Duration::from_millis(50);

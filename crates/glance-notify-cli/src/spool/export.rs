@@ -1,61 +1,75 @@
-//! `glance-notify spool export`: messages out of the spool, ready to be emitted again.
+//! `glance-notify spool export`: copies messages out of the spool.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use super::ids::message;
-use super::{Slots, Which};
-use crate::exit::{Exit, Failure, print, say};
-use crate::source::show;
+use super::message_ref::decoded;
+use super::selection::MessageSelection;
+use super::slots::SlotWalk;
+use crate::exit_status::{CommandError, ExitStatus};
+use crate::input_source::display_path;
+use crate::terminal::{count, print_message, write_stdout};
 
-/// Write notifications out, one line each, as `glance-notify emit` takes them: with the ids they have.
-/// They stay in the spool.
+/// Copy notifications out of the spool, one a line, ready for `glance-notify emit`. They keep their
+/// ids, and they stay in the spool.
 #[derive(clap::Args)]
-pub(super) struct Args {
+pub(super) struct SpoolExportArgs {
     #[command(flatten)]
-    which: Which,
+    selection: MessageSelection,
 
-    /// Write to this file, which is only for its owner, rather than to standard output.
+    /// Write to this file instead of standard output. Only its owner can read it.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 
-    /// Replace the file where there is one already.
+    /// Replace the file if it exists.
     #[arg(long, requires = "output")]
     force: bool,
 }
 
-pub(super) fn run(args: &Args, dir: &Path) -> Result<Exit, Failure> {
-    let mut slots = Slots::new(dir, args.which.slot)?;
+/// Writes the chosen messages and prints how many they are.
+///
+/// Syncs a file before it reports success: you may drop the messages from the spool
+/// afterwards.
+///
+/// # Errors
+///
+/// Returns an error if the directory cannot be read or the output not written.
+pub(super) fn run(args: &SpoolExportArgs, dir: &Path) -> Result<ExitStatus, CommandError> {
+    let mut slots = SlotWalk::new(dir, args.selection.slot)?;
     let mut exported = 0;
     match args.output.as_ref().filter(|path| *path != Path::new("-")) {
-        None => print(|out| write(&mut slots, &args.which, out, &mut exported))?,
+        None => {
+            write_stdout(|out| write_messages(&mut slots, &args.selection, out, &mut exported))?;
+        }
         Some(path) => {
-            let unwritable = |error| unwritable(path, &error);
-            let mut out = BufWriter::new(create(path, args.force).map_err(unwritable)?);
-            write(&mut slots, &args.which, &mut out, &mut exported)
+            let write_error = |error| write_error(path, &error);
+            let mut out = BufWriter::new(create(path, args.force).map_err(write_error)?);
+            write_messages(&mut slots, &args.selection, &mut out, &mut exported)
                 .and_then(|()| out.into_inner().map_err(io::IntoInnerError::into_error))
-                // Whoever has it in a file may drop it from the spool.
                 .and_then(|file| file.sync_all())
-                .map_err(unwritable)?;
+                .map_err(write_error)?;
         }
     }
-    say(format_args!("{exported} exported"));
-    Ok(slots.unseen.exit())
+    print_message(format_args!("exported {}", count(exported, "message")));
+    Ok(slots.errors.status())
 }
 
-fn write(
-    slots: &mut Slots<'_>,
-    which: &Which,
+/// Writes the body of each chosen message as one line, and counts the lines.
+///
+/// Logs a message that cannot be decoded and leaves it out.
+fn write_messages(
+    slots: &mut SlotWalk<'_>,
+    selection: &MessageSelection,
     out: &mut dyn Write,
     exported: &mut u64,
 ) -> io::Result<()> {
     while let Some(slot) = slots.next() {
-        for (_, entry) in which.of(&slot) {
-            let Some(entry) = slots.unseen.see(entry) else { continue };
-            let found = message(slot.number(), &entry);
-            let Some(message) = slots.unseen.see(found) else { continue };
+        for (_, entry) in selection.entries(&slot) {
+            let Some(entry) = slots.errors.ok(entry) else { continue };
+            let message = decoded(slot.number(), &entry);
+            let Some(message) = slots.errors.ok(message) else { continue };
             out.write_all(message.body())?;
             out.write_all(b"\n")?;
             *exported += 1;
@@ -64,7 +78,9 @@ fn write(
     Ok(())
 }
 
-/// A new file, through no link that somebody else may have put there.
+/// Creates a file, and never follows a link that another user may have planted.
+///
+/// With `force`, removes an existing file or link first.
 fn create(path: &Path, force: bool) -> io::Result<File> {
     if force
         && let Err(error) = fs::remove_file(path)
@@ -75,18 +91,21 @@ fn create(path: &Path, force: bool) -> io::Result<File> {
     OpenOptions::new().write(true).create_new(true).mode(MODE).open(path)
 }
 
-fn unwritable(path: &Path, error: &io::Error) -> Failure {
-    let name = show(path);
-    Failure::new(
-        Exit::Permanent,
+/// Returns the error of an output file that cannot be created or written.
+fn write_error(path: &Path, error: &io::Error) -> CommandError {
+    let name = display_path(path);
+    CommandError::new(
+        ExitStatus::PermanentError,
         match error.kind() {
             io::ErrorKind::AlreadyExists => {
-                format!("`{name}` exists already: name another, or add `--force` to replace it")
+                format!(
+                    "`{name}` exists already: name another file, or add `--force` to replace it"
+                )
             }
             _ => format!("cannot write `{name}`: {error}"),
         },
     )
 }
 
-/// As the spool has it: only for its owner.
+/// The mode of new files, the same as in the spool: only the owner has access.
 const MODE: u32 = 0o600;

@@ -1,65 +1,86 @@
-//! `glance-notify spool show`: a message in the spool, whole.
+//! `glance-notify spool show`: prints whole messages.
 
+use std::io::{self, Write};
 use std::path::Path;
 
+use glance_notify::codec::Message;
 use glance_notify::transport::printable;
+use glance_notify::transport::spool::admin::StoredMessage;
 
-use super::ids::{Id, Wanted, message};
-use super::text::{microsecond, pretty, second};
-use super::{Slots, State, Which};
-use crate::exit::{Exit, Failure, print};
+use super::format::{indent_json, microsecond_time, second_time};
+use super::message_ref::{MessageLookup, MessageRef, decoded};
+use super::selection::{MessageSelection, MessageState};
+use super::slots::SlotWalk;
+use crate::exit_status::{CommandError, ExitStatus};
+use crate::terminal::write_stdout;
 
-/// Show notifications in the spool, whole.
+/// Show whole notifications from the spool.
 #[derive(clap::Args)]
-pub(super) struct Args {
-    /// The notification's `message_id`, or SLOT/NUMBER as `spool ls --messages` shows.
+pub(super) struct SpoolShowArgs {
+    /// Notifications: `message_id`, or SLOT/NUMBER as `spool ls --messages` shows.
     #[arg(required = true, value_name = "ID")]
-    ids: Vec<Id>,
+    ids: Vec<MessageRef>,
 
-    /// Each as the one line that it is, ready to be emitted.
+    /// Print each notification as one line of JSON, ready for `glance-notify emit`.
     #[arg(long)]
     json: bool,
 }
 
-pub(super) fn run(args: &Args, dir: &Path) -> Result<Exit, Failure> {
-    let mut slots = Slots::new(dir, None)?;
-    let mut wanted = Wanted::new(&args.ids);
-    let all = Which { slot: None, pending: false, dead: false };
-    print(|out| {
+/// Prints each message that a reference names.
+///
+/// # Errors
+///
+/// Returns an error if the directory cannot be read or standard output not written.
+pub(super) fn run(args: &SpoolShowArgs, dir: &Path) -> Result<ExitStatus, CommandError> {
+    let mut slots = SlotWalk::new(dir, None)?;
+    let mut lookup = MessageLookup::new(&args.ids);
+    let all = MessageSelection::default();
+    write_stdout(|out| {
         while let Some(slot) = slots.next() {
-            for (state, entry) in all.of(&slot) {
-                let Some(entry) = slots.unseen.see(entry) else { continue };
-                if !wanted.meets(slot.number(), &entry) {
+            for (state, entry) in all.entries(&slot) {
+                let Some(entry) = slots.errors.ok(entry) else { continue };
+                if !lookup.matches(slot.number(), &entry) {
                     continue;
                 }
-                let found = message(slot.number(), &entry);
-                let Some(message) = slots.unseen.see(found) else { continue };
+                let message = decoded(slot.number(), &entry);
+                let Some(message) = slots.errors.ok(message) else { continue };
                 if args.json {
                     out.write_all(message.body())?;
                     out.write_all(b"\n")?;
                     continue;
                 }
-                let place = Id::Place(slot.number(), entry.number);
-                match (&entry.refusal, state) {
-                    (Some(refused), _) => writeln!(
-                        out,
-                        "{place}: a dead letter, refused {}: {}",
-                        second(refused.refused_at),
-                        printable(&refused.reason, CHARS)
-                    )?,
-                    (None, State::Dead) => writeln!(out, "{place}: a dead letter")?,
-                    (None, State::Pending) => writeln!(
-                        out,
-                        "{place}: to be forwarded, emitted {}",
-                        microsecond(message.timestamp())
-                    )?,
-                }
-                writeln!(out, "{}", pretty(&String::from_utf8_lossy(message.body())))?;
+                let position = MessageRef::Position(slot.number(), entry.number);
+                write_heading(out, position, state, &entry, message)?;
+                writeln!(out, "{}", indent_json(&String::from_utf8_lossy(message.body())))?;
             }
         }
         Ok(())
     })?;
-    Ok(wanted.exit("message", &slots.unseen))
+    Ok(lookup.finish("message", &slots.errors))
 }
 
-const CHARS: usize = 1024;
+/// Writes the line above a message: its position, its state and a time.
+fn write_heading(
+    out: &mut dyn Write,
+    position: MessageRef,
+    state: MessageState,
+    entry: &StoredMessage,
+    message: &Message,
+) -> io::Result<()> {
+    match (&entry.refusal, state) {
+        (Some(refusal), _) => writeln!(
+            out,
+            "{position}: dead letter, refused {}: {}",
+            second_time(refusal.refused_at),
+            printable(&refusal.reason, MAX_CHARS)
+        ),
+        (None, MessageState::Dead) => writeln!(out, "{position}: dead letter"),
+        (None, MessageState::Pending) => {
+            let emitted = microsecond_time(message.timestamp());
+            writeln!(out, "{position}: pending, emitted {emitted}")
+        }
+    }
+}
+
+/// The largest number of characters of a refusal's reason that the command prints.
+const MAX_CHARS: usize = 1024;

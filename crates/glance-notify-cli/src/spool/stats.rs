@@ -1,4 +1,4 @@
-//! `glance-notify spool stats`: what is in the spool, in numbers.
+//! `glance-notify spool stats`: prints the totals of all slots.
 
 use std::path::Path;
 
@@ -6,79 +6,77 @@ use glance_notify::transport::spool::MessageTotals;
 use glance_notify::transport::spool::admin;
 use serde::Serialize;
 
-use super::Unseen;
-use super::text::{json, second};
-use crate::exit::{Exit, Failure, print};
+use super::format::{second_time, write_json};
+use super::slots::ErrorLog;
+use crate::exit_status::{CommandError, ExitStatus};
+use crate::terminal::write_stdout;
 
-/// Tell how much is in the spool, all slots together.
+/// Show the totals of all slots.
 #[derive(clap::Args)]
-pub(super) struct Args {
-    /// One JSON object.
+pub(super) struct SpoolStatsArgs {
+    /// Print one JSON object.
     #[arg(long)]
     json: bool,
 }
 
-pub(super) fn run(args: &Args, dir: &Path) -> Result<Exit, Failure> {
-    let mut unseen = Unseen::default();
-    let mut total = Total::default();
+/// Adds up the slots and prints the totals.
+///
+/// # Errors
+///
+/// Returns an error if the directory cannot be read or standard output not written.
+pub(super) fn run(args: &SpoolStatsArgs, dir: &Path) -> Result<ExitStatus, CommandError> {
+    let mut errors = ErrorLog::default();
+    let mut total = SpoolTotals::default();
     let mut oldest = None;
     for slot in admin::slots(dir)? {
         total.slots += 1;
         total.held += u64::from(slot.owner.is_some());
         total.file_bytes += slot.file_bytes;
-        let Some(Some(contents)) = unseen.see(slot.contents) else {
+        let Some(Some(contents)) = errors.ok(slot.contents) else {
             total.unknown += u64::from(slot.file_bytes > 0);
             continue;
         };
-        total.pending.add(contents.pending);
-        total.dead.add(contents.dead);
+        add(&mut total.pending, contents.pending);
+        add(&mut total.dead, contents.dead);
         oldest = [oldest, contents.oldest_pending()].into_iter().flatten().min();
     }
-    total.oldest = oldest.map(second);
-    print(|out| {
+    total.oldest = oldest.map(second_time);
+    write_stdout(|out| {
         if args.json {
-            return json(out, &total);
+            return write_json(out, &total);
         }
-        let Total { slots, held, unknown, pending, dead, file_bytes, oldest } = &total;
-        writeln!(out, "slots    {slots}, {held} of them held by a process")?;
+        let SpoolTotals { slots, held, unknown, pending, dead, file_bytes, oldest } = &total;
+        writeln!(out, "slots    {slots}, {held} in use by a process")?;
         if *unknown > 0 {
-            writeln!(out, "unknown  what is in {unknown} of them")?;
+            writeln!(out, "unknown  contents of {unknown} slots")?;
         }
-        let pending_of = oldest.as_ref().map(|oldest| format!(", the oldest emitted {oldest}"));
-        let Sum { messages, bytes } = pending;
-        writeln!(
-            out,
-            "pending  {messages} messages, {bytes} bytes{}",
-            pending_of.unwrap_or_default()
-        )?;
-        let Sum { messages, bytes } = dead;
+        let age = oldest.as_ref().map(|oldest| format!(", oldest emitted {oldest}"));
+        let MessageTotals { messages, bytes, .. } = pending;
+        writeln!(out, "pending  {messages} messages, {bytes} bytes{}", age.unwrap_or_default())?;
+        let MessageTotals { messages, bytes, .. } = dead;
         writeln!(out, "dead     {messages} messages, {bytes} bytes")?;
         writeln!(out, "files    {file_bytes} bytes")
     })?;
-    Ok(unseen.exit())
+    Ok(errors.status())
 }
 
+/// The totals, also as JSON. Scripts read these fields: never rename them.
 #[derive(Default, Serialize)]
-struct Total {
+struct SpoolTotals {
     slots: u64,
+    /// Slots that a process owns at the moment.
     held: u64,
-    /// Slots of which nobody can tell what is in them.
+    /// Slots with unknown contents: damaged, or not described by their process yet.
     unknown: u64,
-    pending: Sum,
-    dead: Sum,
+    pending: MessageTotals,
+    dead: MessageTotals,
     file_bytes: u64,
+    /// The time at which the oldest pending message was emitted, to the second in UTC.
     oldest: Option<String>,
 }
 
-#[derive(Default, Serialize)]
-struct Sum {
-    messages: u64,
-    bytes: u64,
-}
-
-impl Sum {
-    fn add(&mut self, amount: MessageTotals) {
-        self.messages += amount.messages;
-        self.bytes += amount.bytes;
-    }
+/// Adds the messages of one slot to `total`.
+fn add(total: &mut MessageTotals, slot: MessageTotals) {
+    total.messages += slot.messages;
+    total.bytes += slot.bytes;
 }

@@ -4,7 +4,7 @@ use notify_testbed::broker::proton::{self, PeerFault, ProtonPeer};
 use notify_testbed::broker::rabbitmq::RabbitMq;
 use notify_testbed::ports::free_port;
 
-use crate::support::{LIFECYCLE, Place};
+use crate::support::{LIFECYCLE, Sandbox};
 
 /// A password that must not be shown.
 const PLANTED: &str = "pl4nted-s3cret";
@@ -25,30 +25,34 @@ fn there(peer: &ProtonPeer) -> usize {
 }
 
 #[test]
-fn what_is_delivered_to_a_proton_peer_is_there() {
-    let place = Place::new();
-    place.file("life.jsonl", LIFECYCLE);
+fn delivers_to_a_proton_peer() {
+    let sandbox = Sandbox::new();
+    sandbox.file("life.jsonl", LIFECYCLE);
     let peer = ProtonPeer::start();
     let url = peer.url();
-    place.run(args("emit", &url, &["life.jsonl"])).says(0, "11 read, 11 delivered by `qpid`");
+    sandbox
+        .run(args("emit", &url, &["life.jsonl"]))
+        .expect_message(0, "11 read, 11 delivered by `qpid`");
     assert_eq!(there(&peer), 11);
 
     // What the peer rejects is not called delivered.
     peer.inject(PeerFault::Reject, 0, Some(1));
-    let ended = place.run(args("emit", &url, &["life.jsonl"]));
-    let ended = ended.says(3, "10 delivered by `qpid`");
-    assert!(ended.err.contains("rejected it: amqp:not-allowed"), "{}", ended.err);
+    let output = sandbox.run(args("emit", &url, &["life.jsonl"]));
+    let output = output.expect_message(3, "10 delivered by `qpid`");
+    assert!(output.err.contains("rejected it: amqp:not-allowed"), "{}", output.err);
     assert_eq!(there(&peer), 21);
 }
 
 #[test]
-fn what_is_delivered_to_rabbitmq_is_there() {
-    let place = Place::new();
-    place.file("life.jsonl", LIFECYCLE);
+fn delivers_to_rabbitmq_over_amqp_10() {
+    let sandbox = Sandbox::new();
+    sandbox.file("life.jsonl", LIFECYCLE);
     let broker = RabbitMq::builder().plugin("rabbitmq_amqp1_0").start();
     let port = broker.port();
     let url = format!("amqp://guest:guest@127.0.0.1:{port}");
-    place.run(args("emit", &url, &["life.jsonl"])).says(0, "11 read, 11 delivered by `qpid`");
+    sandbox
+        .run(args("emit", &url, &["life.jsonl"]))
+        .expect_message(0, "11 read, 11 delivered by `qpid`");
     let mut count = 0;
     for queue in broker.root().queues() {
         assert!(queue.durable, "{queue:?}");
@@ -57,7 +61,7 @@ fn what_is_delivered_to_rabbitmq_is_there() {
     }
     assert_eq!(count, 11);
 
-    let checked = place.run(args("check", &url, &[])).expect(0);
+    let checked = sandbox.run(args("check", &url, &[])).expect(0);
     for said in ["broker: RabbitMQ 3.", "/amq/queue/notifications.info: takes messages"] {
         assert!(checked.out.contains(said), "{said}: {}", checked.out);
     }
@@ -65,28 +69,29 @@ fn what_is_delivered_to_rabbitmq_is_there() {
     for command in ["emit", "check"] {
         let more: &[&str] =
             if command == "emit" { &["--timeout", "60", "life.jsonl"] } else { &[] };
-        let ended = place.run(args(command, &wrong, more));
-        let ended = ended.says(2, "refused user `guest`: wrong `qpid.user` or password");
-        assert!(!format!("{}{}", ended.out, ended.err).contains(PLANTED), "{}", ended.err);
+        let output = sandbox.run(args(command, &wrong, more));
+        let output =
+            output.expect_message(2, "refused user `guest`: wrong `qpid.user` or password");
+        assert!(!format!("{}{}", output.out, output.err).contains(PLANTED), "{}", output.err);
     }
 }
 
 #[test]
-fn a_broker_that_is_away_is_waited_for_and_then_said() {
-    let place = Place::new();
-    place.file("life.jsonl", LIFECYCLE);
+fn waits_for_an_unreachable_broker_and_then_reports_it() {
+    let sandbox = Sandbox::new();
+    sandbox.file("life.jsonl", LIFECYCLE);
     let url = format!("amqp://guest:{PLANTED}@127.0.0.1:{}", free_port());
-    let ended = place.run(args("emit", &url, &["--timeout", "2", "life.jsonl"]));
-    assert!(!format!("{}{}", ended.out, ended.err).contains(PLANTED), "{}", ended.err);
-    let ended = ended.says(3, "11 read, 0 delivered");
-    assert!(ended.err.contains("11 not sent"), "{}", ended.err);
-    assert!(ended.err.contains("cannot connect to 127.0.0.1"), "{}", ended.err);
+    let output = sandbox.run(args("emit", &url, &["--timeout", "2", "life.jsonl"]));
+    assert!(!format!("{}{}", output.out, output.err).contains(PLANTED), "{}", output.err);
+    let output = output.expect_message(3, "11 read, 0 delivered");
+    assert!(output.err.contains("11 dropped"), "{}", output.err);
+    assert!(output.err.contains("cannot connect to 127.0.0.1"), "{}", output.err);
 }
 
 #[test]
-fn what_cannot_be_meant_is_said_at_once() {
-    let place = Place::new();
-    place.file("life.jsonl", LIFECYCLE);
+fn contradictory_settings_fail_at_once() {
+    let sandbox = Sandbox::new();
+    sandbox.file("life.jsonl", LIFECYCLE);
     let peer = ProtonPeer::builder().create_nothing().start();
     let url = peer.url();
     for (setting, said) in [
@@ -96,8 +101,8 @@ fn what_cannot_be_meant_is_said_at_once() {
         ("qpid.topic=nowhere", "has no node `nowhere."),
     ] {
         let more = ["--set", setting, "--timeout", "60", "life.jsonl"];
-        place.run(args("emit", &url, &more)).says(2, said);
-        let checked = place.run(args("check", &url, &["--set", setting])).expect(2);
+        sandbox.run(args("emit", &url, &more)).expect_message(2, said);
+        let checked = sandbox.run(args("check", &url, &["--set", setting])).expect(2);
         let shown = format!("{}{}", checked.out, checked.err);
         assert!(shown.contains(said), "{shown}");
     }

@@ -3,7 +3,7 @@
 use notify_testbed::broker::rabbitmq::{RabbitMq, Vhost};
 use notify_testbed::ports::free_port;
 
-use crate::support::{LIFECYCLE, Place, ids, values};
+use crate::support::{LIFECYCLE, Sandbox, ids, values};
 
 /// A password that must not be shown.
 const PLANTED: &str = "pl4nted-s3cret";
@@ -23,20 +23,22 @@ fn received(vhost: &Vhost<'_>) -> Vec<String> {
 }
 
 #[test]
-fn what_is_delivered_is_in_the_queues() {
-    let place = Place::new();
-    place.file("life.jsonl", LIFECYCLE);
+fn delivers_into_the_queues() {
+    let sandbox = Sandbox::new();
+    sandbox.file("life.jsonl", LIFECYCLE);
     let vhost = RabbitMq::shared().vhost();
     let url = vhost.url();
-    place.run(args("emit", &url, &["life.jsonl"])).says(0, "11 read, 11 delivered by `rabbit`");
+    sandbox
+        .run(args("emit", &url, &["life.jsonl"]))
+        .expect_message(0, "11 read, 11 delivered by `rabbit`");
     assert_eq!(received(&vhost).len(), 11);
 
     // Whole notifications keep their ids.
     let whole =
-        place.run(["emit", "--set", "strategy=log", "--set", "log.file=n.log", "life.jsonl"]);
+        sandbox.run(["emit", "--set", "strategy=log", "--set", "log.file=n.log", "life.jsonl"]);
     whole.expect(0);
-    place.run(args("emit", &url, &["n.log"])).says(0, "11 delivered by `rabbit`");
-    let lines = values(&place.read("n.log"));
+    sandbox.run(args("emit", &url, &["n.log"])).expect_message(0, "11 delivered by `rabbit`");
+    let lines = values(&sandbox.read("n.log"));
     let (mut sent, mut there) = (ids(&lines), received(&vhost));
     sent.sort_unstable();
     there.sort();
@@ -44,21 +46,21 @@ fn what_is_delivered_is_in_the_queues() {
 }
 
 #[test]
-fn a_broker_that_is_away_is_waited_for_and_then_said() {
-    let place = Place::new();
-    place.file("life.jsonl", LIFECYCLE);
+fn waits_for_an_unreachable_broker_and_then_reports_it() {
+    let sandbox = Sandbox::new();
+    sandbox.file("life.jsonl", LIFECYCLE);
     let url = format!("amqp://guest:{PLANTED}@127.0.0.1:{}/%2F", free_port());
-    let ended = place.run(args("emit", &url, &["--timeout", "2", "life.jsonl"]));
-    assert!(!format!("{}{}", ended.out, ended.err).contains(PLANTED), "{}", ended.err);
-    let ended = ended.says(3, "11 read, 0 delivered");
-    assert!(ended.err.contains("11 not sent"), "{}", ended.err);
-    assert!(ended.err.contains("cannot connect to 127.0.0.1"), "{}", ended.err);
+    let output = sandbox.run(args("emit", &url, &["--timeout", "2", "life.jsonl"]));
+    assert!(!format!("{}{}", output.out, output.err).contains(PLANTED), "{}", output.err);
+    let output = output.expect_message(3, "11 read, 0 delivered");
+    assert!(output.err.contains("11 dropped"), "{}", output.err);
+    assert!(output.err.contains("cannot connect to 127.0.0.1"), "{}", output.err);
 }
 
 #[test]
-fn what_an_operator_must_mend_is_said_at_once() {
-    let place = Place::new();
-    place.file("life.jsonl", LIFECYCLE);
+fn permanent_broker_errors_fail_at_once() {
+    let sandbox = Sandbox::new();
+    sandbox.file("life.jsonl", LIFECYCLE);
     let vhost = RabbitMq::shared().vhost();
     let port = vhost.broker().port();
     for (url, said) in [
@@ -73,18 +75,18 @@ fn what_an_operator_must_mend_is_said_at_once() {
         for command in ["emit", "check"] {
             let more: &[&str] =
                 if command == "emit" { &["--timeout", "60", "life.jsonl"] } else { &[] };
-            let ended = place.run(args(command, &url, more)).says(2, said);
-            let shown = format!("{}{}", ended.out, ended.err);
+            let output = sandbox.run(args(command, &url, more)).expect_message(2, said);
+            let shown = format!("{}{}", output.out, output.err);
             assert!(!shown.contains(PLANTED), "{shown}");
         }
     }
 }
 
 #[test]
-fn check_tells_what_is_there() {
-    let place = Place::new();
+fn check_reports_the_state_of_the_broker() {
+    let sandbox = Sandbox::new();
     let vhost = RabbitMq::shared().vhost();
-    let checked = place.run(args("check", &vhost.url(), &[])).expect(0);
+    let checked = sandbox.run(args("check", &vhost.url(), &[])).expect(0);
     for said in
         ["broker: RabbitMQ 3.", "exchange `glance`: not there yet", "permission to write: granted"]
     {
@@ -95,9 +97,9 @@ fn check_tells_what_is_there() {
 
 /// `-vvv` shows neither the password nor a payload, whatever clients log.
 #[test]
-fn details_show_no_secret() {
-    let place = Place::new();
-    place.file("life.jsonl", LIFECYCLE);
+fn verbose_logs_show_no_secret() {
+    let sandbox = Sandbox::new();
+    sandbox.file("life.jsonl", LIFECYCLE);
     let vhost = RabbitMq::shared().vhost();
     let name = format!("svc-{}", vhost.name());
     vhost.broker().eval(&format!(
@@ -105,9 +107,9 @@ fn details_show_no_secret() {
     ));
     vhost.permit(&name, [".*", ".*", ".*"]);
     let url = vhost.url().replace("guest:guest", &format!("{name}:{PLANTED}"));
-    let ended = place.run(args("emit", &url, &["-vvv", "life.jsonl"])).expect(0);
+    let output = sandbox.run(args("emit", &url, &["-vvv", "life.jsonl"])).expect(0);
     let bytes: Vec<_> = PLANTED.bytes().map(|byte| byte.to_string()).collect();
     for secret in [PLANTED, &bytes.join(", ")] {
-        assert!(!format!("{}{}", ended.out, ended.err).contains(secret), "{}", ended.err);
+        assert!(!format!("{}{}", output.out, output.err).contains(secret), "{}", output.err);
     }
 }

@@ -7,19 +7,19 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crate::support::{Place, ids, line, values, wait_until};
+use crate::support::{Sandbox, ids, line, values, wait_until};
 
 #[test]
-fn four_commands_and_logrotate_lose_and_tear_nothing() {
+fn four_writers_and_logrotate_lose_no_line() {
     const ROTATIONS: usize = 30;
-    let place = Place::new();
-    fs::create_dir(place.path("logs")).unwrap();
-    let log = place.path("logs/n.log");
+    let sandbox = Sandbox::new();
+    fs::create_dir(sandbox.path("logs")).unwrap();
+    let log = sandbox.path("logs/n.log");
     let conf = format!(
         "{} {{\n rotate 100000\n compress\n nodelaycompress\n create\n missingok\n ifempty\n}}\n",
         log.display()
     );
-    place.file("logrotate.conf", conf);
+    sandbox.file("logrotate.conf", conf);
     let rotations = AtomicUsize::new(0);
     let sent: usize = std::thread::scope(|threads| {
         let emitting: Vec<_> = (0..4)
@@ -27,7 +27,7 @@ fn four_commands_and_logrotate_lose_and_tear_nothing() {
                 let acks = format!("acks.{number}");
                 let args = ["emit", "--set", "strategy=log", "--set", "log.file=logs/n.log"];
                 let args = [&args[..], &["--acks", &acks]].concat();
-                let mut command = place.command(args);
+                let mut command = sandbox.command(args);
                 let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
                 let rotations = &rotations;
                 threads.spawn(move || {
@@ -52,7 +52,7 @@ fn four_commands_and_logrotate_lose_and_tear_nothing() {
             rotations.store(rotation, Ordering::Relaxed);
             let mut logrotate = Command::new("logrotate");
             logrotate.args(["--force", "--state", "state", "logrotate.conf"]);
-            let output = logrotate.current_dir(&place.dir).output();
+            let output = logrotate.current_dir(&sandbox.dir).output();
             let output = output.expect("logrotate is missing: run `cargo xtask setup`");
             assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
             // The interval that is asked for; nothing depends on its length.
@@ -62,7 +62,7 @@ fn four_commands_and_logrotate_lose_and_tear_nothing() {
     });
     let mut written = BTreeSet::new();
     let mut files = 0;
-    for entry in fs::read_dir(place.path("logs")).unwrap() {
+    for entry in fs::read_dir(sandbox.path("logs")).unwrap() {
         let path = entry.unwrap().path();
         let text = if path.extension().is_some_and(|extension| extension == "gz") {
             let unpacked = Command::new("gzip").arg("-dc").arg(&path).output().unwrap();
@@ -77,7 +77,7 @@ fn four_commands_and_logrotate_lose_and_tear_nothing() {
         files += 1;
     }
     assert!(files > ROTATIONS / 2, "{files} files");
-    let acks: String = (0..4).map(|number| place.read(&format!("acks.{number}"))).collect();
+    let acks: String = (0..4).map(|number| sandbox.read(&format!("acks.{number}"))).collect();
     let acked: BTreeSet<_> = acks.lines().map(str::to_owned).collect();
     assert_eq!((acked.len(), acks.lines().count()), (sent, sent), "each was delivered, once");
     assert_eq!(written, acked, "and is in a file");

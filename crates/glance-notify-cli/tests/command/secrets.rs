@@ -9,7 +9,7 @@ use notify_testbed::ports::free_port;
 use notify_testbed::secrets::{MASKED_KEYS, REMOVED_KEYS, SECRET, texts, tree};
 use serde_json::{Value, json};
 
-use crate::support::{Ended, Place, emit, ids, values};
+use crate::support::{CommandOutput, Sandbox, emit, ids, values};
 
 /// Notifications with every sample of a secret in every place that takes it.
 fn payloads() -> String {
@@ -58,20 +58,20 @@ fn count() -> usize {
 /// Nothing of what the command said or wrote holds the secret; `masked` says that it was there to be
 /// masked.
 #[track_caller]
-fn clean(place: &Place, ended: &Ended, outputs: &[&str]) {
-    assert!(!ended.out.contains(SECRET), "standard output: {}", ended.out);
-    assert!(!ended.err.contains(SECRET), "standard error: {}", ended.err);
+fn clean(sandbox: &Sandbox, output: &CommandOutput, outputs: &[&str]) {
+    assert!(!output.out.contains(SECRET), "standard output: {}", output.out);
+    assert!(!output.err.contains(SECRET), "standard error: {}", output.err);
     for name in outputs {
-        assert!(!place.read(name).contains(SECRET), "{name}: {}", place.read(name));
+        assert!(!sandbox.read(name).contains(SECRET), "{name}: {}", sandbox.read(name));
     }
     let inputs = ["in.jsonl", "notify.toml", "glance-api.conf"];
-    let delivered = outputs.iter().filter(|name| **name != "acks").map(|name| place.read(name));
+    let delivered = outputs.iter().filter(|name| **name != "acks").map(|name| sandbox.read(name));
     for key in REMOVED_KEYS {
         // As a key, not as a word of a text.
         let key = format!("\"{key}\":");
         assert!(!delivered.clone().any(|text| text.contains(&key)), "{key} is there");
     }
-    for path in files(place.dir.path()) {
+    for path in files(sandbox.dir.path()) {
         let is_input = inputs.iter().any(|input| path.ends_with(input));
         assert!(is_input || !holds_secret(&path), "{}", path.display());
     }
@@ -95,8 +95,8 @@ fn holds_secret(path: &Path) -> bool {
     String::from_utf8_lossy(&fs::read(path).unwrap()).contains(SECRET)
 }
 
-fn configured(place: &Place) {
-    place.file(
+fn configured(sandbox: &Sandbox) {
+    sandbox.file(
         "notify.toml",
         format!(
             "strategy = \"log\"\nlog.file = \"n.log\"\n\
@@ -107,18 +107,18 @@ fn configured(place: &Place) {
 }
 
 #[test]
-fn what_is_delivered_and_what_is_said_of_it() {
+fn masks_secrets_in_delivered_notifications_and_output() {
     for payload_style in ["payloads=documented", "payloads=glance"] {
-        let place = Place::new();
-        configured(&place);
-        let input = place.file("in.jsonl", payloads());
+        let sandbox = Sandbox::new();
+        configured(&sandbox);
+        let input = sandbox.file("in.jsonl", payloads());
         let args =
             ["emit", "-c", "notify.toml", "--set", payload_style, "-vvv", "--summary", "json"];
         let set = format!("rabbit.password={SECRET}");
-        let ended = place.run([&args[..], &["--set", &set, "--acks", "acks", input]].concat());
-        let ended = ended.expect(0);
-        clean(&place, &ended, &["n.log", "acks"]);
-        let log = place.read("n.log");
+        let output = sandbox.run([&args[..], &["--set", &set, "--acks", "acks", input]].concat());
+        let output = output.expect(0);
+        clean(&sandbox, &output, &["n.log", "acks"]);
+        let log = sandbox.read("n.log");
         assert_eq!(log.lines().count(), count());
         assert!(log.contains("***@auth.example") && log.contains("\"adminPass\":\"***\""), "{log}");
     }
@@ -126,10 +126,10 @@ fn what_is_delivered_and_what_is_said_of_it() {
 
 /// The spool's files, and every command that looks into it or takes something out of it.
 #[test]
-fn what_waits_in_a_spool_and_what_is_shown_of_it() {
-    let place = Place::new();
-    let input = place.file("in.jsonl", payloads());
-    place.file(
+fn masks_secrets_in_every_spool_command() {
+    let sandbox = Sandbox::new();
+    let input = sandbox.file("in.jsonl", payloads());
+    sandbox.file(
         "notify.toml",
         format!(
             "strategy = \"rabbit\"\nrabbit.url = \"amqp://u:{SECRET}@127.0.0.1:1\"\n\
@@ -151,21 +151,21 @@ fn what_waits_in_a_spool_and_what_is_shown_of_it() {
         (&["spool", "retry", "--all"], 0),
         (&["spool", "drop", "0/0"], 0),
     ] {
-        let ended = place.run([args, &["-vvv", "-c", "notify.toml"]].concat()).expect(code);
-        clean(&place, &ended, &[]);
+        let output = sandbox.run([args, &["-vvv", "-c", "notify.toml"]].concat()).expect(code);
+        clean(&sandbox, &output, &[]);
     }
-    let exported = place.read("exported");
+    let exported = sandbox.read("exported");
     assert_eq!(exported.lines().count(), count());
     assert!(exported.contains("***@auth.example"), "{exported}");
 }
 
 /// Otherwise nothing else here would prove anything.
 #[test]
-fn without_redaction_the_secret_does_arrive() {
-    let place = Place::new();
-    let input = place.file("in.jsonl", payloads());
-    place.run(emit(&["--set", "redact=off", input])).expect(0);
-    let log = place.read("n.log");
+fn without_redaction_the_planted_secret_arrives() {
+    let sandbox = Sandbox::new();
+    let input = sandbox.file("in.jsonl", payloads());
+    sandbox.run(emit(&["--set", "redact=off", input])).expect(0);
+    let log = sandbox.read("n.log");
     assert!(log.lines().take(count() - 1).all(|line| line.contains(SECRET)), "{log}");
     for key in MASKED_KEYS.iter().chain(REMOVED_KEYS) {
         assert!(log.contains(&format!("\"{key}\":")), "{key} was planted");
@@ -175,52 +175,52 @@ fn without_redaction_the_secret_does_arrive() {
 }
 
 #[test]
-fn what_is_handed_to_the_programs_own_logging() {
-    let place = Place::new();
-    let input = place.file("in.jsonl", payloads());
+fn masks_secrets_in_tracing_and_stdout_targets() {
+    let sandbox = Sandbox::new();
+    let input = sandbox.file("in.jsonl", payloads());
     let args = ["emit", "--set", "strategy=log", "--set", "log.target=tracing", "-vvv", input];
-    let ended = place.run(args).says(0, "***@auth.example");
-    clean(&place, &ended, &[]);
+    let output = sandbox.run(args).expect_message(0, "***@auth.example");
+    clean(&sandbox, &output, &[]);
     let args = ["emit", "--set", "strategy=log", "--set", "log.target=stdout", "-vvv", input];
-    let ended = place.run(args).expect(0);
-    assert!(ended.out.contains("***@auth.example"));
-    clean(&place, &ended, &[]);
+    let output = sandbox.run(args).expect(0);
+    assert!(output.out.contains("***@auth.example"));
+    clean(&sandbox, &output, &[]);
 }
 
 #[test]
-fn what_is_not_delivered_and_why() {
-    let place = Place::new();
-    symlink("n.log", place.path("n.log")).unwrap();
-    let input = place.file("in.jsonl", payloads());
+fn masks_secrets_in_failed_notifications() {
+    let sandbox = Sandbox::new();
+    symlink("n.log", sandbox.path("n.log")).unwrap();
+    let input = sandbox.file("in.jsonl", payloads());
     let args = ["--timeout", "0.2", "-vvv", "--failed", "failed", input];
-    let ended = place.run(emit(&args)).expect(3);
-    clean(&place, &ended, &["failed"]);
-    assert_eq!(place.lines("failed").len(), count());
+    let output = sandbox.run(emit(&args)).expect(3);
+    clean(&sandbox, &output, &["failed"]);
+    assert_eq!(sandbox.lines("failed").len(), count());
 }
 
 #[test]
-fn what_a_configuration_holds_and_what_is_wrong_with_it() {
-    let place = Place::new();
-    configured(&place);
+fn configuration_errors_show_no_secret() {
+    let sandbox = Sandbox::new();
+    configured(&sandbox);
     for strategy in ["log", "rabbit", "qpid"] {
         let set = format!("strategy={strategy}");
-        let mut command = place.command(["check", "-vvv", "-c", "notify.toml", "--set", &set]);
+        let mut command = sandbox.command(["check", "-vvv", "-c", "notify.toml", "--set", &set]);
         command.env("GLANCE_NOTIFY__RABBIT__PASSWORD", SECRET);
-        let ended = Ended::from(command.output().unwrap());
-        clean(&place, &ended, &[]);
+        let output = CommandOutput::from(command.output().unwrap());
+        clean(&sandbox, &output, &[]);
         let line = format!("{strategy}.");
-        assert!(ended.out.lines().any(|shown| shown.starts_with(&line)), "{}", ended.out);
+        assert!(output.out.lines().any(|shown| shown.starts_with(&line)), "{}", output.out);
     }
-    place.file(
+    sandbox.file(
         "glance-api.conf",
         format!(
             "[DEFAULT]\nnotifier_strategy = rabbit\nrabbit_password = {SECRET}\n\
              transport_url = rabbit://u:{SECRET}@h/v\n"
         ),
     );
-    let ended = place.run(["check", "-vvv", "-c", "glance-api.conf"]);
-    assert!(ended.out.contains("rabbit.url = "), "{}", ended.out);
-    clean(&place, &ended, &[]);
+    let output = sandbox.run(["check", "-vvv", "-c", "glance-api.conf"]);
+    assert!(output.out.contains("rabbit.url = "), "{}", output.out);
+    clean(&sandbox, &output, &[]);
     for wrong in [
         format!("queue.max_messages = \"{SECRET}\""),
         format!("strategy = \"log\"\nlog.file = \"n.log\"\nlog.sync = \"{SECRET}\""),
@@ -229,34 +229,34 @@ fn what_a_configuration_holds_and_what_is_wrong_with_it() {
         format!("rabbit.password = \"{SECRET}"),
         format!("[rabbit]\nurl = \"amqp:u:{SECRET}@h\"\n[rabbit]"),
     ] {
-        place.file("notify.toml", &wrong);
+        sandbox.file("notify.toml", &wrong);
         for command in ["emit", "check"] {
-            let ended = place.run([command, "-vvv", "-c", "notify.toml"]).expect(2);
-            clean(&place, &ended, &[]);
+            let output = sandbox.run([command, "-vvv", "-c", "notify.toml"]).expect(2);
+            clean(&sandbox, &output, &[]);
         }
     }
 }
 
 /// What waits for a broker that is away lies on the disk, and says nothing.
 #[test]
-fn what_waits_on_the_disk() {
+fn the_spool_on_disk_holds_no_secret() {
     for (redact, shows) in [("redact=secrets", false), ("redact=off", true)] {
-        let place = Place::new();
-        let input = place.file("in.jsonl", payloads());
+        let sandbox = Sandbox::new();
+        let input = sandbox.file("in.jsonl", payloads());
         let url = format!("rabbit.url=amqp://u:{SECRET}@127.0.0.1:{}/", free_port());
-        place.file("notify.toml", "strategy = \"rabbit\"\nspool.dir = \"spool\"\n");
+        sandbox.file("notify.toml", "strategy = \"rabbit\"\nspool.dir = \"spool\"\n");
         let args = ["emit", "-c", "notify.toml", "-vvv", "--set", redact, "--set", &url, input];
-        let ended = place.run(args).expect(0);
-        let spooled = files(&place.path("spool"));
+        let output = sandbox.run(args).expect(0);
+        let spooled = files(&sandbox.path("spool"));
         assert!(!spooled.is_empty());
         assert_eq!(spooled.iter().any(|path| holds_secret(path)), shows, "{redact}");
         if !shows {
-            clean(&place, &ended, &[]);
+            clean(&sandbox, &output, &[]);
             let run = |args: &[&str]| {
                 let common = ["-c", "notify.toml", "-vvv", "--set", &url];
-                let ended = place.run([args, &common].concat());
-                clean(&place, &ended, &[]);
-                ended
+                let output = sandbox.run([args, &common].concat());
+                clean(&sandbox, &output, &[]);
+                output
             };
             run(&["check"]);
             let exported = values(&run(&["spool", "export"]).expect(0).out);
@@ -279,10 +279,10 @@ fn what_waits_on_the_disk() {
 
 /// Of a configuration that is not even needed, nothing is shown at all.
 #[test]
-fn what_needs_no_configuration() {
-    let place = Place::new();
-    configured(&place);
-    let input = place.file("in.jsonl", payloads());
+fn commands_without_configuration_show_no_secret() {
+    let sandbox = Sandbox::new();
+    configured(&sandbox);
+    let input = sandbox.file("in.jsonl", payloads());
     for args in [
         &["schema"][..],
         &["schema", "--example"],
@@ -294,17 +294,17 @@ fn what_needs_no_configuration() {
     ] {
         let set = format!("rabbit.password={SECRET}");
         let mut command =
-            place.command([&["-vvv", "-c", "notify.toml", "--set", &set], args].concat());
+            sandbox.command([&["-vvv", "-c", "notify.toml", "--set", &set], args].concat());
         command.env("GLANCE_NOTIFY__QPID__PASSWORD", SECRET);
-        let ended = Ended::from(command.output().unwrap()).expect(0);
-        clean(&place, &ended, &[]);
+        let output = CommandOutput::from(command.output().unwrap()).expect(0);
+        clean(&sandbox, &output, &[]);
     }
 }
 
 /// A URL with a password where a word, a key, a file's name or an option belongs.
 #[test]
-fn what_stands_in_the_wrong_place() {
-    let place = Place::new();
+fn misplaced_secrets_are_not_echoed() {
+    let sandbox = Sandbox::new();
     let url = format!("amqp://u:{SECRET}@h");
     for key in [
         "strategy",
@@ -322,7 +322,7 @@ fn what_stands_in_the_wrong_place() {
         for command in ["check", "emit"] {
             let args =
                 [command, "-vvv", "--set", strategy, "--set", "rabbit.user=u", "--set", &set];
-            clean(&place, &place.run(args).expect(2), &[]);
+            clean(&sandbox, &sandbox.run(args).expect(2), &[]);
         }
     }
     for set in [
@@ -330,8 +330,8 @@ fn what_stands_in_the_wrong_place() {
         format!("rabbit.{url}=1"),
         format!("disabled_notifications=[\"{url}\"]"),
     ] {
-        let ended = place.run(["check", "--set", "strategy=rabbit", "--set", &set]).expect(2);
-        clean(&place, &ended, &[]);
+        let output = sandbox.run(["check", "--set", "strategy=rabbit", "--set", &set]).expect(2);
+        clean(&sandbox, &output, &[]);
     }
     let wrong = format!(
         "{{\"event_type\":\"{url}\",\"priority\":\"{url}\",\"payload\":{{}},\"{url}\":1}}\n\
@@ -339,19 +339,19 @@ fn what_stands_in_the_wrong_place() {
          {{\"event_type\":\"image.create\",\"priority\":\"INFO\",\"payload\":{{\"id\":\"{url}\",\"status\":\"{url}\",\
          \"properties\":{{\"{url}\":1}}}}}}\n"
     );
-    let input = place.file("in.jsonl", wrong);
+    let input = sandbox.file("in.jsonl", wrong);
     for args in [
         &["validate", input][..],
         &["validate", "--report", "json", input],
         &["emit", "--skip-invalid", input],
     ] {
-        clean(&place, &place.run(args).expect(4), &[]);
+        clean(&sandbox, &sandbox.run(args).expect(4), &[]);
     }
 }
 
 #[test]
-fn what_is_wrong_with_a_notification() {
-    let place = Place::new();
+fn validation_errors_show_no_secret() {
+    let sandbox = Sandbox::new();
     let wrong = [
         format!(r#"{{"event_type":"image.upload","priority":"ERROR","payload":"{SECRET}"#),
         format!(r#"{{"event_type":"image.upload","priority":"INFO","payload":"{SECRET}"}}"#),
@@ -362,15 +362,15 @@ fn what_is_wrong_with_a_notification() {
             r#"{{"event_type":"image.create","priority":"INFO","payload":{{"properties":{{"password":["{SECRET}"]}},"created_at":"{SECRET}"}}}}"#
         ),
     ];
-    let input = place.file("in.jsonl", wrong.join("\n"));
+    let input = sandbox.file("in.jsonl", wrong.join("\n"));
     for args in [
         &["validate", "-vvv"][..],
         &["validate", "--report", "json"],
         &["emit", "--skip-invalid", "-vvv"],
         &["emit", "-vvv"],
     ] {
-        let ended = place.run([args, &[input]].concat()).expect(4);
-        clean(&place, &ended, &[]);
+        let output = sandbox.run([args, &[input]].concat()).expect(4);
+        clean(&sandbox, &output, &[]);
     }
-    assert!(Path::new(&place.path("in.jsonl")).exists());
+    assert!(Path::new(&sandbox.path("in.jsonl")).exists());
 }

@@ -5,13 +5,13 @@ use std::io::Write;
 use std::os::unix::fs::symlink;
 use std::process::{Child, Stdio};
 
-use crate::support::{Place, emit, line, send, wait_until};
+use crate::support::{Sandbox, emit, line, send_signal, wait_until};
 
 /// `emit` that reads a pipe which stays open, with what it says in the file `err`.
-fn start(place: &Place, args: &[&str], lines: usize) -> Child {
+fn start(sandbox: &Sandbox, args: &[&str], lines: usize) -> Child {
     let mut command =
-        place.command(emit(&[args, &["--acks", "acks", "--failed", "failed"]].concat()));
-    let mut child = command.stdin(Stdio::piped()).stderr(place.create("err")).spawn().unwrap();
+        sandbox.command(emit(&[args, &["--acks", "acks", "--failed", "failed"]].concat()));
+    let mut child = command.stdin(Stdio::piped()).stderr(sandbox.create("err")).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
     stdin.write_all(line("a").repeat(lines).as_bytes()).unwrap();
     child.stdin = Some(stdin);
@@ -19,66 +19,70 @@ fn start(place: &Place, args: &[&str], lines: usize) -> Child {
 }
 
 #[test]
-fn a_signal_ends_it_when_everything_is_delivered() {
+fn a_signal_ends_an_idle_emit_with_success() {
     for signal in ["INT", "TERM"] {
-        let place = Place::new();
-        let mut child = start(&place, &[], 5);
-        wait_until("it is delivered", || place.lines_of("acks") == 5);
-        send(signal, &child);
-        assert_eq!(child.wait().unwrap().code(), Some(0), "{}", place.read("err"));
-        assert!(place.read("err").contains("5 read, 5 delivered"), "{}", place.read("err"));
+        let sandbox = Sandbox::new();
+        let mut child = start(&sandbox, &[], 5);
+        wait_until("it is delivered", || sandbox.lines_of("acks") == 5);
+        send_signal(signal, &child);
+        assert_eq!(child.wait().unwrap().code(), Some(0), "{}", sandbox.read("err"));
+        assert!(sandbox.read("err").contains("5 read, 5 delivered"), "{}", sandbox.read("err"));
     }
 }
 
 #[test]
-fn a_signal_drains_what_was_read() {
-    let place = Place::new();
-    symlink("n.log", place.path("n.log")).unwrap();
-    let mut child = start(&place, &["--set", "queue.drain_timeout=60"], 5);
-    wait_until("it was tried in vain", || place.read("err").contains("delivery failed, retrying"));
+fn a_signal_drains_the_lines_read_so_far() {
+    let sandbox = Sandbox::new();
+    symlink("n.log", sandbox.path("n.log")).unwrap();
+    let mut child = start(&sandbox, &["--set", "queue.drain_timeout=60"], 5);
+    wait_until("it was tried in vain", || sandbox.read("err").contains("delivery failed, retrying"));
     send("TERM", &child);
-    wait_until("it drains", || place.read("err").contains("interrupted: delivering what was read"));
-    fs::remove_file(place.path("n.log")).unwrap();
-    assert_eq!(child.wait().unwrap().code(), Some(0), "{}", place.read("err"));
-    assert_eq!(place.lines("n.log").len(), 5);
-    assert_eq!(place.lines_of("acks"), 5);
+    wait_until("it drains", || sandbox.read("err").contains("interrupted: draining for up to 60 s"));
+    fs::remove_file(sandbox.path("n.log")).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0), "{}", sandbox.read("err"));
+    assert_eq!(sandbox.lines("n.log").len(), 5);
+    assert_eq!(sandbox.lines_of("acks"), 5);
 }
 
 #[test]
-fn the_time_to_drain_has_an_end_and_a_second_signal_is_one() {
+fn the_drain_timeout_or_a_second_signal_ends_the_drain() {
     for (drain, signals) in [("0.2", 1), ("3600", 2)] {
-        let place = Place::new();
-        symlink("n.log", place.path("n.log")).unwrap();
-        let mut child = start(&place, &["--set", &format!("queue.drain_timeout={drain}")], 5);
+        let sandbox = Sandbox::new();
+        symlink("n.log", sandbox.path("n.log")).unwrap();
+        let mut child = start(&sandbox, &["--set", &format!("queue.drain_timeout={drain}")], 5);
         wait_until("it was tried in vain", || {
-            place.read("err").contains("delivery failed, retrying")
+            sandbox.read("err").contains("delivery failed, retrying")
         });
         for _ in 0..signals {
-            send("INT", &child);
-            wait_until("it drains", || place.read("err").contains("interrupted"));
+            send_signal("INT", &child);
+            wait_until("it drains", || sandbox.read("err").contains("interrupted"));
         }
-        assert_eq!(child.wait().unwrap().code(), Some(3), "{}", place.read("err"));
-        assert!(place.read("err").contains("gave up: `log.file`"), "{}", place.read("err"));
-        assert_eq!(place.lines("failed").len(), 5);
-        assert_eq!(place.lines_of("acks"), 0);
+        assert_eq!(child.wait().unwrap().code(), Some(3), "{}", sandbox.read("err"));
+        assert!(
+            sandbox.read("err").contains("gave up before everything was delivered: `log.file`"),
+            "{}",
+            sandbox.read("err")
+        );
+        assert_eq!(sandbox.lines("failed").len(), 5);
+        assert_eq!(sandbox.lines_of("acks"), 0);
     }
 }
 
 #[test]
-fn a_file_that_was_not_read_to_its_end_is_told() {
-    let place = Place::new();
-    symlink("n.log", place.path("n.log")).unwrap();
-    let input = place.file("in.jsonl", line("a").repeat(100_000));
+fn reports_the_unread_rest_of_an_interrupted_file() {
+    let sandbox = Sandbox::new();
+    symlink("n.log", sandbox.path("n.log")).unwrap();
+    let input = sandbox.file("in.jsonl", line("a").repeat(100_000));
     let args = ["--set", "queue.max_messages=10", "--set", "queue.drain_timeout=60", input];
-    let mut child = place.command(emit(&args)).stderr(place.create("err")).spawn().unwrap();
-    wait_until("it was tried in vain", || place.read("err").contains("delivery failed, retrying"));
+    let mut child = sandbox.command(emit(&args)).stderr(sandbox.create("err")).spawn().unwrap();
+    wait_until("it was tried in vain", || sandbox.read("err").contains("delivery failed, retrying"));
     send("TERM", &child);
-    wait_until("it drains", || place.read("err").contains("interrupted"));
-    fs::remove_file(place.path("n.log")).unwrap();
-    assert_eq!(child.wait().unwrap().code(), Some(3), "{}", place.read("err"));
-    let read = place.lines("n.log").len();
+    wait_until("it drains", || sandbox.read("err").contains("interrupted"));
+    fs::remove_file(sandbox.path("n.log")).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(3), "{}", sandbox.read("err"));
+    let read = sandbox.lines("n.log").len();
     assert!(read < 100_000);
-    let said = place.read("err");
-    assert!(said.contains(&format!("what follows line {read} was not read")), "{said}");
+    let said = sandbox.read("err");
+    assert!(said.contains(&format!("the input after line {read} was not read")), "{said}");
     assert!(said.contains(&format!("{read} read, {read} delivered")), "{said}");
 }

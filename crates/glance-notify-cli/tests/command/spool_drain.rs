@@ -11,7 +11,8 @@ use notify_testbed::broker::rabbitmq::RabbitMq;
 use serde_json::{Value, json};
 
 use crate::support::{
-    LIFECYCLE, LOG, Place, SPOOL, ids, line, piped, send, spooled, values, wait_until,
+    LIFECYCLE, LOG, SPOOL, Sandbox, ids, line, send_signal, spawn_piped, spooled, values,
+    wait_until,
 };
 
 /// `spool drain` to a file.
@@ -20,148 +21,153 @@ fn drain<'a>(args: &[&'a str]) -> Vec<&'a str> {
 }
 
 /// How many messages are to be forwarded, in all slots.
-fn pending(place: &Place) -> u64 {
-    let stats = place.run([&["spool", "stats", "--json"][..], &SPOOL].concat()).expect(0);
+fn pending(sandbox: &Sandbox) -> u64 {
+    let stats = sandbox.run([&["spool", "stats", "--json"][..], &SPOOL].concat()).expect(0);
     let stats: Value = serde_json::from_str(&stats.out).unwrap();
     stats["pending"]["messages"].as_u64().unwrap()
 }
 
 #[test]
-fn everything_gets_there_in_its_order_and_nothing_is_left() {
-    let place = Place::new();
-    place.pipe(spooled(&["emit", "--acks", "acks"]), LIFECYCLE).expect(0);
-    place.run(drain(&[])).says(0, "11 delivered by `log`");
-    assert_eq!(ids(&place.lines("n.log")), place.read("acks").lines().collect::<Vec<_>>());
-    assert_eq!(pending(&place), 0);
-    let ended = place.run(drain(&["--json"])).expect(0);
+fn drains_all_messages_in_order() {
+    let sandbox = Sandbox::new();
+    sandbox.pipe(spooled(&["emit", "--acks", "acks"]), LIFECYCLE).expect(0);
+    sandbox.run(drain(&[])).expect_message(0, "11 delivered by `log`");
+    assert_eq!(ids(&sandbox.lines("n.log")), sandbox.read("acks").lines().collect::<Vec<_>>());
+    assert_eq!(pending(&sandbox), 0);
+    let output = sandbox.run(drain(&["--json"])).expect(0);
     assert_eq!(
-        ended.out,
+        output.out,
         "{\"strategy\":\"log\",\"delivered\":0,\"refused\":0,\"dropped\":0,\"pending\":0,\"dead\":0,\
          \"held\":[]}\n"
     );
 }
 
 #[test]
-fn it_gets_into_the_queues_of_rabbitmq() {
-    let place = Place::new();
-    place.pipe(spooled(&["emit", "--acks", "acks"]), LIFECYCLE).expect(0);
+fn drains_into_rabbitmq_queues() {
+    let sandbox = Sandbox::new();
+    sandbox.pipe(spooled(&["emit", "--acks", "acks"]), LIFECYCLE).expect(0);
     let vhost = RabbitMq::shared().vhost();
     let url = format!("rabbit.url={}", vhost.url());
     let args = ["spool", "drain", "--set", "strategy=rabbit", "--set", &url];
-    place.run([&args[..], &SPOOL].concat()).says(0, "11 delivered by `rabbit`");
+    sandbox.run([&args[..], &SPOOL].concat()).expect_message(0, "11 delivered by `rabbit`");
     let queues = ["notifications.info", "notifications.warn", "notifications.error"];
     let received = queues.iter().flat_map(|queue| vhost.drain(queue));
     let received: BTreeSet<_> = received.map(|message| message.message_id().to_owned()).collect();
-    assert_eq!(received, place.read("acks").lines().map(str::to_owned).collect());
+    assert_eq!(received, sandbox.read("acks").lines().map(str::to_owned).collect());
 }
 
 #[test]
-fn what_is_left_is_told_and_the_exit_is_3() {
-    let place = Place::new();
-    place.pipe(spooled(&["emit"]), LIFECYCLE).expect(0);
-    let ended = place.run(spooled(&["spool", "drain", "--timeout", "0.3"]));
-    let ended =
-        ended.says(3, "gave up: nothing was delivered for 0.3 s: cannot connect to 127.0.0.1");
-    assert!(ended.err.contains("0 delivered by `rabbit`, 11 left"), "{}", ended.err);
-    assert_eq!(pending(&place), 11);
+fn reports_remaining_messages_and_exits_with_3() {
+    let sandbox = Sandbox::new();
+    sandbox.pipe(spooled(&["emit"]), LIFECYCLE).expect(0);
+    let output = sandbox.run(spooled(&["spool", "drain", "--timeout", "0.3"]));
+    let output = output.expect_message(
+        3,
+        "gave up: nothing was delivered for 0.3 s (see `--timeout`): cannot connect to 127.0.0.1",
+    );
+    assert!(output.err.contains("0 delivered by `rabbit`, 11 pending"), "{}", output.err);
+    assert_eq!(pending(&sandbox), 11);
     // What nobody mends by waiting is told at once.
     let args = ["spool", "drain", "--set", "strategy=log", "--set", "log.file=none/n.log"];
-    place.run([&args[..], &SPOOL].concat()).says(2, "create it").says(2, "11 left");
-    assert_eq!(pending(&place), 11);
+    sandbox
+        .run([&args[..], &SPOOL].concat())
+        .expect_message(2, "create it")
+        .expect_message(2, "11 pending");
+    assert_eq!(pending(&sandbox), 11);
 }
 
 /// Delivered to nowhere is gone.
 #[test]
-fn nothing_is_drained_to_a_strategy_that_sends_nothing() {
-    let place = Place::new();
-    place.pipe(spooled(&["emit"]), LIFECYCLE).expect(0);
+fn refuses_to_drain_to_noop() {
+    let sandbox = Sandbox::new();
+    sandbox.pipe(spooled(&["emit"]), LIFECYCLE).expect(0);
     for strategy in ["strategy=noop", "publisher_id=x"] {
-        let ended = place.run([&["spool", "drain", "--set", strategy][..], &SPOOL].concat());
-        ended.says(2, "the strategy `noop` sends nothing");
+        let output = sandbox.run([&["spool", "drain", "--set", strategy][..], &SPOOL].concat());
+        output.expect_message(2, "the strategy `noop` sends nothing");
     }
-    assert_eq!(pending(&place), 11);
+    assert_eq!(pending(&sandbox), 11);
 }
 
 #[test]
-fn what_a_process_holds_is_left_to_it_and_counts_as_left() {
-    let place = Place::new();
-    let mut child = piped(&mut place.command(spooled(&["emit", "--acks", "held"])));
+fn leaves_slots_in_use_alone_and_exits_with_3() {
+    let sandbox = Sandbox::new();
+    let mut child = spawn_piped(&mut sandbox.command(spooled(&["emit", "--acks", "held"])));
     let mut stdin = child.stdin.take().unwrap();
     stdin.write_all(line("held").repeat(3).as_bytes()).unwrap();
-    wait_until("it is on the disk", || place.lines_of("held") == 3);
-    place.pipe(spooled(&["emit"]), LIFECYCLE).expect(0);
+    wait_until("it is on the disk", || sandbox.lines_of("held") == 3);
+    sandbox.pipe(spooled(&["emit"]), LIFECYCLE).expect(0);
     let said = format!(
-        "slot 0 is held by process {}: what is left in it, 3, is forwarded by that",
+        "slot 0 is in use by process {}: that process forwards its remaining messages (3)",
         child.id()
     );
     // The process says what it holds within a second or so.
-    wait_until("it is told", || place.run(drain(&[])).err.contains(&said));
-    let ended = place.run(drain(&["--json"])).says(3, &said);
-    let summary: Value = serde_json::from_str(&ended.out).unwrap();
+    wait_until("it is told", || sandbox.run(drain(&[])).err.contains(&said));
+    let output = sandbox.run(drain(&["--json"])).expect_message(3, &said);
+    let summary: Value = serde_json::from_str(&output.out).unwrap();
     assert_eq!(summary["held"], json!([{ "slot": 0, "pid": child.id(), "pending": 3 }]));
     assert_eq!(summary["pending"], 0);
-    assert_eq!(place.lines("n.log").len(), 11);
+    assert_eq!(sandbox.lines("n.log").len(), 11);
     drop(stdin);
     assert_eq!(child.wait().unwrap().code(), Some(0));
-    place.run(drain(&[])).says(0, "3 delivered by `log`");
+    sandbox.run(drain(&[])).expect_message(0, "3 delivered by `log`");
 }
 
 #[test]
-fn a_signal_ends_it_in_good_order() {
+fn a_signal_stops_after_the_attempt_in_flight() {
     for signal in ["INT", "TERM"] {
-        let place = Place::new();
-        place.pipe(spooled(&["emit"]), LIFECYCLE).expect(0);
-        symlink("n.log", place.path("n.log")).unwrap();
-        let mut child = place.command(drain(&[])).stderr(place.create("err")).spawn().unwrap();
+        let sandbox = Sandbox::new();
+        sandbox.pipe(spooled(&["emit"]), LIFECYCLE).expect(0);
+        symlink("n.log", sandbox.path("n.log")).unwrap();
+        let mut child = sandbox.command(drain(&[])).stderr(sandbox.create("err")).spawn().unwrap();
         wait_until("it was tried in vain", || {
-            place.read("err").contains("delivery failed, retrying")
+            sandbox.read("err").contains("delivery failed, retrying")
         });
         send(signal, &child);
-        assert_eq!(child.wait().unwrap().code(), Some(3), "{}", place.read("err"));
-        let said = place.read("err");
-        assert!(said.contains("interrupted: concluding what is under way, for 10 s"), "{said}");
-        assert!(said.contains("0 delivered by `log`, 11 left"), "{said}");
-        fs::remove_file(place.path("n.log")).unwrap();
-        place.run(drain(&[])).says(0, "11 delivered by `log`");
-        assert_eq!(place.lines("n.log").len(), 11);
+        assert_eq!(child.wait().unwrap().code(), Some(3), "{}", sandbox.read("err"));
+        let said = sandbox.read("err");
+        assert!(said.contains("interrupted: waiting up to 10 s for the attempt in flight"), "{said}");
+        assert!(said.contains("0 delivered by `log`, 11 pending"), "{said}");
+        fs::remove_file(sandbox.path("n.log")).unwrap();
+        sandbox.run(drain(&[])).expect_message(0, "11 delivered by `log`");
+        assert_eq!(sandbox.lines("n.log").len(), 11);
     }
 }
 
 /// A broker that never answers holds up what is under way.
 #[test]
-fn a_second_signal_ends_it_at_once() {
-    let place = Place::new();
-    place.pipe(spooled(&["emit"]), LIFECYCLE).expect(0);
+fn a_second_signal_stops_at_once() {
+    let sandbox = Sandbox::new();
+    sandbox.pipe(spooled(&["emit"]), LIFECYCLE).expect(0);
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("rabbit.url=amqp://{}", silent.local_addr().unwrap());
     let patient = ["--set", "queue.drain_timeout=3600", "--set", "strategy=rabbit", "--set", &url];
-    let mut command = place.command([&["spool", "drain"], &patient[..], &SPOOL].concat());
-    let mut child = command.stderr(place.create("err")).spawn().unwrap();
+    let mut command = sandbox.command([&["spool", "drain"], &patient[..], &SPOOL].concat());
+    let mut child = command.stderr(sandbox.create("err")).spawn().unwrap();
     let connection = silent.accept().unwrap();
-    send("TERM", &child);
-    wait_until("it concludes", || place.read("err").contains("what is under way, for 3600 s"));
+    send_signal("TERM", &child);
+    wait_until("it concludes", || sandbox.read("err").contains("waiting up to 3600 s"));
     assert_eq!(child.try_wait().unwrap(), None);
-    send("TERM", &child);
-    assert_eq!(child.wait().unwrap().code(), Some(3), "{}", place.read("err"));
-    assert!(place.read("err").contains("gave up"), "{}", place.read("err"));
+    send_signal("TERM", &child);
+    assert_eq!(child.wait().unwrap().code(), Some(3), "{}", sandbox.read("err"));
+    assert!(sandbox.read("err").contains("gave up"), "{}", sandbox.read("err"));
     drop(connection);
-    place.run(drain(&[])).says(0, "11 delivered by `log`");
+    sandbox.run(drain(&[])).expect_message(0, "11 delivered by `log`");
 }
 
 #[test]
-fn killed_at_any_moment_it_loses_nothing() {
+fn a_kill_during_a_drain_loses_nothing() {
     const MESSAGES: usize = 20_000;
-    let place = Place::new();
-    let input = place.file("in.jsonl", line(&"x".repeat(500)).repeat(MESSAGES));
-    place.run(spooled(&["emit", "--acks", "acks", input])).expect(0);
+    let sandbox = Sandbox::new();
+    let input = sandbox.file("in.jsonl", line(&"x".repeat(500)).repeat(MESSAGES));
+    sandbox.run(spooled(&["emit", "--acks", "acks", input])).expect(0);
     let mut kills = 0;
-    while pending(&place) > 0 {
-        let before = place.lines_of("n.log");
-        let mut child = place.command(drain(&[])).spawn().unwrap();
+    while pending(&sandbox) > 0 {
+        let before = sandbox.lines_of("n.log");
+        let mut child = sandbox.command(drain(&[])).spawn().unwrap();
         // Anywhere in the stream: each run gets further than a batch.
         let more = 500 + kills * 1_777 % 4_000;
         wait_until("it is far enough, or done", || {
-            place.lines_of("n.log") >= (before + more).min(MESSAGES)
+            sandbox.lines_of("n.log") >= (before + more).min(MESSAGES)
                 || child.try_wait().unwrap().is_some()
         });
         child.kill().unwrap();
@@ -171,26 +177,26 @@ fn killed_at_any_moment_it_loses_nothing() {
     }
     assert!(kills > 1, "it was killed in the middle");
     // A kill may cut a line; what it was of is delivered again.
-    let log = place.read("n.log");
+    let log = sandbox.read("n.log");
     let whole = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let delivered: BTreeSet<_> =
         whole.map(|line| line["message_id"].as_str().unwrap().to_owned()).collect();
-    let accepted: BTreeSet<_> = place.read("acks").lines().map(str::to_owned).collect();
+    let accepted: BTreeSet<_> = sandbox.read("acks").lines().map(str::to_owned).collect();
     assert_eq!(accepted.len(), MESSAGES);
     assert!(accepted.is_subset(&delivered), "{} lost", accepted.difference(&delivered).count());
 }
 
 /// The configuration is that of all commands: a file, the environment over it, settings over both.
 #[test]
-fn the_spool_is_that_of_the_configuration() {
-    let place = Place::new();
+fn finds_the_spool_of_the_configuration() {
+    let sandbox = Sandbox::new();
     let toml = "strategy = 'log'\nlog_file = 'n.log'\n[spool]\ndir = 'spool'\n";
-    place.file("notify.toml", toml);
-    place.pipe(spooled(&["emit"]), LIFECYCLE).expect(0);
-    place.run(["spool", "ls", "-c", "notify.toml"]).expect(0);
-    let mut command = place.command(["spool", "stats", "-c", "notify.toml"]);
+    sandbox.file("notify.toml", toml);
+    sandbox.pipe(spooled(&["emit"]), LIFECYCLE).expect(0);
+    sandbox.run(["spool", "ls", "-c", "notify.toml"]).expect(0);
+    let mut command = sandbox.command(["spool", "stats", "-c", "notify.toml"]);
     let elsewhere = command.env("GLANCE_NOTIFY__SPOOL__DIR", "elsewhere").output().unwrap();
     assert_eq!(elsewhere.status.code(), Some(3));
-    place.run(["spool", "drain", "-c", "notify.toml"]).says(0, "11 delivered by `log`");
-    assert_eq!(values(&place.read("n.log")).len(), 11);
+    sandbox.run(["spool", "drain", "-c", "notify.toml"]).expect_message(0, "11 delivered by `log`");
+    assert_eq!(values(&sandbox.read("n.log")).len(), 11);
 }

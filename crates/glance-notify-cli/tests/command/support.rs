@@ -1,4 +1,7 @@
-//! What the tests share: a directory, the command run in it, and its samples.
+//! Shared helpers: a temporary directory in which the command runs, and sample input.
+//!
+//! The tests run the real binary as a child process. They see what a user or a script
+//! sees: files, standard output, standard error and the exit code.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -9,46 +12,55 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// A life of one image and one task: every event once.
+/// The life of one image and one task, with each event type once: 11 lines.
 pub(crate) const LIFECYCLE: &str = include_str!("../../../../docs/samples/image-lifecycle.jsonl");
 
-/// A directory of a test's own, in which the command is run.
-pub(crate) struct Place {
+/// A temporary directory of one test, in which the command runs.
+///
+/// Dropping it removes the directory.
+pub(crate) struct Sandbox {
     pub(crate) dir: TempDir,
 }
 
-/// How the command ended.
-pub(crate) struct Ended {
+/// The exit code and the output of a finished command.
+pub(crate) struct CommandOutput {
+    /// The exit code, or `None` after a signal death.
     pub(crate) code: Option<i32>,
+    /// Standard output.
     pub(crate) out: String,
+    /// Standard error.
     pub(crate) err: String,
 }
 
-impl Place {
+impl Sandbox {
+    /// Creates an empty directory.
     pub(crate) fn new() -> Self {
         Self { dir: tempfile::tempdir().unwrap() }
     }
 
+    /// Returns the absolute path of a file in the directory.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
-    /// Writes a file and returns its name.
+    /// Writes a file, and returns its name for use as an argument.
     pub(crate) fn file<'a>(&self, name: &'a str, content: impl AsRef<[u8]>) -> &'a str {
         fs::write(self.path(name), content).unwrap();
         name
     }
 
-    /// Creates a file for a process to write to.
+    /// Creates an empty file for the output of a process.
     pub(crate) fn create(&self, name: &str) -> File {
         File::create(self.path(name)).unwrap()
     }
 
+    /// Returns the content of a file.
     pub(crate) fn read(&self, name: &str) -> String {
         fs::read_to_string(self.path(name)).unwrap()
     }
 
-    /// The command in this directory, without this process's environment.
+    /// Returns the command, ready to run in the directory with an empty environment and
+    /// empty standard input.
     pub(crate) fn command<S: AsRef<std::ffi::OsStr>>(
         &self,
         args: impl IntoIterator<Item = S>,
@@ -58,11 +70,11 @@ impl Place {
         command
     }
 
-    /// Runs the command to its end, with nothing on standard input.
+    /// Runs the command to its end with empty standard input.
     pub(crate) fn run<S: AsRef<std::ffi::OsStr>>(
         &self,
         args: impl IntoIterator<Item = S>,
-    ) -> Ended {
+    ) -> CommandOutput {
         self.command(args).output().unwrap().into()
     }
 
@@ -71,31 +83,32 @@ impl Place {
         &self,
         args: impl IntoIterator<Item = S>,
         input: impl AsRef<[u8]> + Send,
-    ) -> Ended {
+    ) -> CommandOutput {
         let mut command = self.command(args);
-        let mut child = piped(&mut command);
+        let mut child = spawn_piped(&mut command);
         let mut stdin = child.stdin.take().unwrap();
         let output = std::thread::scope(|threads| {
-            // A command that ends before it has read everything breaks this pipe, as it may.
+            // A command that stops before it has read everything may break this pipe.
             threads.spawn(move || drop(stdin.write_all(input.as_ref())));
             child.wait_with_output().unwrap()
         });
         output.into()
     }
 
-    /// How many lines a file has, which may not exist yet.
+    /// Returns the number of lines of a file, or 0 if it does not exist yet.
     pub(crate) fn lines_of(&self, name: &str) -> usize {
         fs::read(self.path(name))
             .map_or(0, |content| content.split(|&byte| byte == b'\n').count() - 1)
     }
 
-    /// The log's lines as values.
+    /// Returns the lines of a file as JSON values.
     pub(crate) fn lines(&self, name: &str) -> Vec<Value> {
         values(&self.read(name))
     }
 }
 
-impl Ended {
+impl CommandOutput {
+    /// Asserts the exit code, and that the command did not panic.
     #[track_caller]
     pub(crate) fn expect(self, code: i32) -> Self {
         assert_eq!(self.code, Some(code), "out: {}\nerr: {}", self.out, self.err);
@@ -103,16 +116,16 @@ impl Ended {
         self
     }
 
-    /// Expects an exit code, and a text on standard error.
+    /// Asserts the exit code, and that standard error contains `text`.
     #[track_caller]
-    pub(crate) fn says(self, code: i32, text: &str) -> Self {
-        let ended = self.expect(code);
-        assert!(ended.err.contains(text), "expected {text:?} in:\n{}", ended.err);
-        ended
+    pub(crate) fn expect_message(self, code: i32, text: &str) -> Self {
+        let output = self.expect(code);
+        assert!(output.err.contains(text), "expected {text:?} in:\n{}", output.err);
+        output
     }
 }
 
-impl From<Output> for Ended {
+impl From<Output> for CommandOutput {
     fn from(output: Output) -> Self {
         Self {
             code: output.status.code(),
@@ -122,56 +135,63 @@ impl From<Output> for Ended {
     }
 }
 
-/// The arguments that log to a file, unsynced: what is tested is not the disk.
+/// The arguments that deliver to the file `n.log`. They turn the sync off, because these
+/// tests do not test the disk.
 pub(crate) const LOG: [&str; 6] =
     ["--set", "strategy=log", "--set", "log.file=n.log", "--set", "log.sync=false"];
 
-/// `emit` to a file with further arguments.
+/// Returns the arguments of an `emit` to the file `n.log`, followed by `args`.
 pub(crate) fn emit<'a>(args: &[&'a str]) -> Vec<&'a str> {
     [&["emit"][..], &LOG, args].concat()
 }
 
-/// Starts a command with pipes to and from it.
-pub(crate) fn piped(command: &mut Command) -> Child {
+/// Starts a command with pipes for all three standard streams.
+pub(crate) fn spawn_piped(command: &mut Command) -> Child {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
+/// Decodes each line as a JSON value.
 pub(crate) fn values(lines: &str) -> Vec<Value> {
     lines.lines().map(|line| serde_json::from_str(line).expect(line)).collect()
 }
 
+/// Returns the `message_id` of each value.
 pub(crate) fn ids(lines: &[Value]) -> Vec<&str> {
     lines.iter().map(|line| line["message_id"].as_str().unwrap()).collect()
 }
 
-/// A line of input with a text for payload.
+/// Returns a line of input: an event with `text` as its payload.
 pub(crate) fn line(text: &str) -> String {
     let payload = serde_json::to_string(text).unwrap();
     format!(r#"{{"event_type":"image.upload","priority":"ERROR","payload":{payload}}}"#) + "\n"
 }
 
-/// A spool before a broker that is not there.
+/// Adds arguments to `command`: a spool, and behind it a broker that refuses connections.
 pub(crate) fn spooled<'a>(command: &[&'a str]) -> Vec<&'a str> {
-    // On the lowest port nobody listens.
-    let away = ["--set", "strategy=rabbit", "--set", "rabbit.url=amqp://127.0.0.1:1"];
-    [command, &away, &SPOOL].concat()
+    // No process listens on port 1.
+    let unreachable = ["--set", "strategy=rabbit", "--set", "rabbit.url=amqp://127.0.0.1:1"];
+    [command, &unreachable, &SPOOL].concat()
 }
 
-/// The arguments that name a spool.
+/// The arguments that set the spool's directory.
 pub(crate) const SPOOL: [&str; 2] = ["--set", "spool.dir=spool"];
 
-/// Sends a signal to a command.
-pub(crate) fn send(signal: &str, child: &Child) {
+/// Sends a signal such as `TERM` to a child process.
+pub(crate) fn send_signal(signal: &str, child: &Child) {
     let command = format!("kill -{signal} {}", child.id());
     assert!(Command::new("sh").args(["-c", &command]).status().unwrap().success());
 }
 
-/// Waits until a condition holds.
+/// Waits up to 60 s until a condition holds.
+///
+/// # Panics
+///
+/// Panics with `event` if the condition does not hold in time.
 #[track_caller]
-pub(crate) fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) fn wait_until(event: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(60);
     while !holds() {
-        assert!(Instant::now() < deadline, "waited in vain until {what}");
+        assert!(Instant::now() < deadline, "timed out: {event}");
         std::thread::sleep(Duration::from_millis(2));
     }
 }

@@ -7,7 +7,7 @@ use std::os::unix::fs::symlink;
 
 use notify_testbed::broker::proton::{PeerFault, ProtonPeer};
 
-use crate::support::{Ended, LIFECYCLE, Place, emit, line};
+use crate::support::{CommandOutput, LIFECYCLE, Sandbox, emit, line};
 
 /// Sets the clipboard, recolours, and turns the direction of what follows.
 const HOSTILE: &str = "a\u{1b}]52;c;aGk\u{7}\u{1b}[31m\u{9b}31m\u{7f}\u{202e}\u{2028}\r\u{8}z";
@@ -24,21 +24,21 @@ fn quoted() -> String {
 
 /// Nothing harmful was shown; and it was there to be shown.
 #[track_caller]
-fn harmless(ended: &Ended) {
-    for text in [&ended.out, &ended.err] {
+fn harmless(output: &CommandOutput) {
+    for text in [&output.out, &output.err] {
         let harmful = text.lines().find(|line| {
             let line = line.replace('\t', " ");
             glance_notify::transport::printable(&line, usize::MAX).to_string() != line
         });
-        assert_eq!(harmful, None, "{:?}", ended.code);
+        assert_eq!(harmful, None, "{:?}", output.code);
     }
-    let shown = format!("{}{}", ended.out, ended.err);
+    let shown = format!("{}{}", output.out, output.err);
     assert!(SHOWN.iter().any(|text| shown.contains(text)), "{shown}");
 }
 
 #[test]
-fn what_was_typed() {
-    let place = Place::new();
+fn escapes_command_line_arguments() {
+    let sandbox = Sandbox::new();
     for args in [
         &[HOSTILE][..],
         &["emit", &format!("--{HOSTILE}")],
@@ -57,19 +57,19 @@ fn what_was_typed() {
         &["check", "--set", &format!("payloads={HOSTILE}")],
         &["check", "--set", &format!("disabled_notifications=[{}]", quoted())],
     ] {
-        let ended = place.run(args).expect(2);
-        harmless(&ended);
+        let output = sandbox.run(args).expect(2);
+        harmless(&output);
     }
     let set = format!("publisher_id={HOSTILE}");
-    harmless(&place.run(["check", "--set", &set]).expect(0));
-    let mut command = place.command(["check"]);
+    harmless(&sandbox.run(["check", "--set", &set]).expect(0));
+    let mut command = sandbox.command(["check"]);
     command.env(format!("GLANCE_NOTIFY__{HOSTILE}"), "1");
-    harmless(&Ended::from(command.output().unwrap()));
+    harmless(&CommandOutput::from(command.output().unwrap()));
 }
 
 #[test]
-fn what_files_are_called() {
-    let place = Place::new();
+fn escapes_file_names() {
+    let sandbox = Sandbox::new();
     let log = format!("log.file={HOSTILE}/n.log");
     for args in [
         &["emit", HOSTILE][..],
@@ -90,20 +90,20 @@ fn what_files_are_called() {
             &format!("rabbit.password_file={HOSTILE}"),
         ],
     ] {
-        harmless(&place.run(args).expect(2));
+        harmless(&sandbox.run(args).expect(2));
     }
     for (name, content) in [("toml", "strategy = "), ("conf", "nonsense")] {
         let file = format!("{HOSTILE}.{name}");
-        place.file(&file, content);
-        harmless(&place.run(["check", "-c", &file]).expect(2));
+        sandbox.file(&file, content);
+        harmless(&sandbox.run(["check", "-c", &file]).expect(2));
     }
     let file = format!("{HOSTILE}.toml");
-    place.file(&file, "strategy = \"log\"\nlog_file = \"n.log\"\nrabbit.password = \"x\"\n");
-    harmless(&place.run(["check", "-vvv", "-c", &file]).expect(0));
-    symlink(place.path(HOSTILE), place.path(HOSTILE)).unwrap();
-    let input = place.file("in.jsonl", line("a"));
+    sandbox.file(&file, "strategy = \"log\"\nlog_file = \"n.log\"\nrabbit.password = \"x\"\n");
+    harmless(&sandbox.run(["check", "-vvv", "-c", &file]).expect(0));
+    symlink(sandbox.path(HOSTILE), sandbox.path(HOSTILE)).unwrap();
+    let input = sandbox.file("in.jsonl", line("a"));
     let set = format!("log.file={HOSTILE}");
-    harmless(&place.run([
+    harmless(&sandbox.run([
         "emit",
         "-vvv",
         "--set",
@@ -114,16 +114,16 @@ fn what_files_are_called() {
         "0.2",
         input,
     ]));
-    place.file("in", "{\n");
-    std::fs::rename(place.path("in"), place.path(&format!("{HOSTILE}.jsonl"))).unwrap();
+    sandbox.file("in", "{\n");
+    std::fs::rename(sandbox.path("in"), sandbox.path(&format!("{HOSTILE}.jsonl"))).unwrap();
     for command in ["validate", "emit"] {
-        harmless(&place.run([command, &format!("{HOSTILE}.jsonl")]).expect(4));
+        harmless(&sandbox.run([command, &format!("{HOSTILE}.jsonl")]).expect(4));
     }
 }
 
 #[test]
-fn what_lies_in_files() {
-    let place = Place::new();
+fn escapes_file_contents() {
+    let sandbox = Sandbox::new();
     let quoted = quoted();
     for toml in [
         format!("{quoted} = 1"),
@@ -131,10 +131,10 @@ fn what_lies_in_files() {
         format!("strategy = \"rabbit\"\n[rabbit]\n{quoted} = 1\n[rabbit.x]\n{quoted} = [1]\n"),
         format!("redact = {quoted}"),
     ] {
-        place.file("notify.toml", toml);
-        harmless(&place.run(["check", "-c", "notify.toml", "-vvv"]));
+        sandbox.file("notify.toml", toml);
+        harmless(&sandbox.run(["check", "-c", "notify.toml", "-vvv"]));
     }
-    let input = place.file(
+    let input = sandbox.file(
         "in.jsonl",
         format!(
             "{{\"event_type\":{quoted},{quoted}:1,\"priority\":{quoted},\"payload\":{{}}}}\n\
@@ -148,53 +148,53 @@ fn what_lies_in_files() {
         &["emit", input],
         &["emit", "--skip-invalid", "-vvv", input],
     ] {
-        harmless(&place.run(args).expect(4));
+        harmless(&sandbox.run(args).expect(4));
     }
 }
 
 /// What is delivered to a file is read at a terminal too.
 #[test]
-fn what_is_delivered() {
-    let place = Place::new();
-    let input = place.file("in.jsonl", line(HOSTILE));
-    place.run(emit(&["--set", "redact=off", input])).expect(0);
-    let written = Ended { code: None, out: place.read("n.log"), err: String::new() };
+fn escapes_delivered_notifications() {
+    let sandbox = Sandbox::new();
+    let input = sandbox.file("in.jsonl", line(HOSTILE));
+    sandbox.run(emit(&["--set", "redact=off", input])).expect(0);
+    let written = CommandOutput { code: None, out: sandbox.read("n.log"), err: String::new() };
     harmless(&written);
     for target in ["log.target=stdout", "log.target=tracing"] {
-        harmless(&place.run(["emit", "--set", "strategy=log", "--set", target, input]).expect(0));
+        harmless(&sandbox.run(["emit", "--set", "strategy=log", "--set", target, input]).expect(0));
     }
     let missing =
         ["emit", "--set", "strategy=log", "--set", "log.file=/dev/full", "--timeout", "0.2"];
-    place.run([&missing[..], &["--failed", "failed", input]].concat());
-    harmless(&Ended { code: None, out: place.read("failed"), err: String::new() });
+    sandbox.run([&missing[..], &["--failed", "failed", input]].concat());
+    harmless(&CommandOutput { code: None, out: sandbox.read("failed"), err: String::new() });
 }
 
 #[test]
-fn what_a_peer_of_amqp_10_says() {
-    let place = Place::new();
-    let input = place.file("in.jsonl", LIFECYCLE);
+fn escapes_answers_of_an_amqp_10_peer() {
+    let sandbox = Sandbox::new();
+    let input = sandbox.file("in.jsonl", LIFECYCLE);
     let peer = ProtonPeer::start();
     let url = format!("qpid.url={}", peer.url());
     for fault in [PeerFault::Reject, PeerFault::Detach, PeerFault::End, PeerFault::Close] {
         peer.inject(fault, 0, None);
         let args =
             ["emit", "-vvv", "--set", "strategy=qpid", "--set", &url, "--timeout", "1", input];
-        let ended = place.run(args).says(3, "on demand\\u{1b}]52;c;aGk=\\u{7}");
-        assert!(!ended.err.contains(|c: char| c.is_control() && c != '\n'), "{:?}", ended.err);
+        let output = sandbox.run(args).expect_message(3, "on demand\\u{1b}]52;c;aGk=\\u{7}");
+        assert!(!output.err.contains(|c: char| c.is_control() && c != '\n'), "{:?}", output.err);
         peer.clear_faults();
     }
 }
 
 /// It says who it is, and closes the connection with a reason.
 #[test]
-fn what_a_peer_of_amqp_091_says() {
-    let place = Place::new();
-    let input = place.file("in.jsonl", LIFECYCLE);
+fn escapes_answers_of_an_amqp_091_peer() {
+    let sandbox = Sandbox::new();
+    let input = sandbox.file("in.jsonl", LIFECYCLE);
     for code in [320_u16, 506, 541] {
         let url = format!("rabbit.url=amqp://guest:guest@127.0.0.1:{}/", peer_that_closes(code));
         for (command, more) in [("emit", &["--timeout", "3", input][..]), ("check", &[])] {
             let args = [command, "-vvv", "--set", "strategy=rabbit", "--set", &url];
-            harmless(&place.run([&args[..], more].concat()));
+            harmless(&sandbox.run([&args[..], more].concat()));
         }
     }
 }

@@ -3,26 +3,27 @@
 use notify_conformance::samples::GLANCE_2013;
 use serde_json::{Value, json};
 
-use crate::support::{LIFECYCLE, Place, line};
+use crate::support::{LIFECYCLE, Sandbox, line};
 
 #[test]
-fn nothing_is_wrong_with_the_samples() {
-    let place = Place::new();
-    place.pipe(["validate"], LIFECYCLE).says(0, "11 read, nothing wrong");
-    place.pipe(["validate", "-"], GLANCE_2013).says(0, "32 read, nothing wrong");
-    let ended = place.run(["validate"]).says(0, "0 read, nothing wrong");
-    assert_eq!(ended.out, "");
+fn accepts_the_samples() {
+    let sandbox = Sandbox::new();
+    sandbox.pipe(["validate"], LIFECYCLE).expect_message(0, "11 read, all valid");
+    sandbox.pipe(["validate", "-"], GLANCE_2013).expect_message(0, "32 read, all valid");
+    let output = sandbox.run(["validate"]).expect_message(0, "0 read, all valid");
+    assert_eq!(output.out, "");
 }
 
 const WRONG: &str =
     r#"{"event_type":"image.send","priority":"INFO","payload":{"image_id":"1","bytes_sent":-1}}"#;
 
 #[test]
-fn every_problem_is_a_line() {
-    let place = Place::new();
-    let input = place.file("in.jsonl", line("a") + "\n" + WRONG + "\n{\n");
-    let ended = place.run(["validate", input]).says(4, "3 read, 2 invalid, 3 problems");
-    let lines: Vec<_> = ended.out.lines().collect();
+fn prints_a_line_for_every_problem() {
+    let sandbox = Sandbox::new();
+    let input = sandbox.file("in.jsonl", line("a") + "\n" + WRONG + "\n{\n");
+    let output =
+        sandbox.run(["validate", input]).expect_message(4, "3 read, 2 invalid, 3 problems");
+    let lines: Vec<_> = output.out.lines().collect();
     assert_eq!(
         lines[..2],
         [
@@ -35,10 +36,10 @@ fn every_problem_is_a_line() {
 }
 
 #[test]
-fn the_report_is_one_object() {
-    let place = Place::new();
-    let ended = place.pipe(["validate", "--report", "json"], line("a") + WRONG).expect(4);
-    let report: Value = serde_json::from_str(&ended.out).unwrap();
+fn prints_the_report_as_one_json_object() {
+    let sandbox = Sandbox::new();
+    let output = sandbox.pipe(["validate", "--report", "json"], line("a") + WRONG).expect(4);
+    let report: Value = serde_json::from_str(&output.out).unwrap();
     assert_eq!(
         report,
         json!({
@@ -54,13 +55,13 @@ fn the_report_is_one_object() {
             "invalid": 1,
         })
     );
-    let ended = place.pipe(["validate", "--report", "json"], line("a")).expect(0);
-    assert_eq!(ended.out, "{\"problems\":[],\"read\":1,\"invalid\":0}\n");
+    let output = sandbox.pipe(["validate", "--report", "json"], line("a")).expect(0);
+    assert_eq!(output.out, "{\"problems\":[],\"read\":1,\"invalid\":0}\n");
 }
 
 #[test]
-fn no_input_reaches_the_terminal_unescaped() {
-    let place = Place::new();
+fn escapes_input_in_reports() {
+    let sandbox = Sandbox::new();
     let hostile = "\\u001b]52;c;aGk=\\u0007\\u202e\\u009b";
     let input = format!(
         "{{\"event_type\":\"{hostile}\",\"{hostile}\":1,\"priority\":\"{hostile}\",\"payload\":{{}}}}\n"
@@ -71,11 +72,11 @@ fn no_input_reaches_the_terminal_unescaped() {
         &["emit"],
         &["emit", "--skip-invalid"],
     ] {
-        let ended = place.pipe(args, &input).expect(4);
-        for text in [&ended.out, &ended.err] {
+        let output = sandbox.pipe(args, &input).expect(4);
+        for text in [&output.out, &output.err] {
             let unsafe_ = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
             assert!(!text.contains(unsafe_), "{args:?}: {text:?}");
         }
-        assert!(ended.out.contains("1b") || ended.err.contains("1b"), "{args:?}");
+        assert!(output.out.contains("1b") || output.err.contains("1b"), "{args:?}");
     }
 }

@@ -1,28 +1,34 @@
-//! Reading lines of any length in memory of a fixed size.
+//! Lines of input, each decoded as a notification.
+//!
+//! A line may have any length: the reader keeps at most [`SizeLimits::bytes`] of it, so
+//! that hostile input cannot exhaust the memory. A line that is longer becomes a
+//! problem with its real length, like any other line that is no notification.
 
 use std::io::{self, BufRead, BufReader, Read};
 
 use glance_notify::codec::{NotificationInput, Problem, SizeLimits};
 
-/// Lines of input, one by one.
-pub(crate) struct Lines<R> {
+/// A reader that returns the lines of an input one by one.
+pub(crate) struct InputLines<R> {
     reader: BufReader<R>,
     limits: SizeLimits,
+    /// The number of lines read so far, blank lines included.
     number: u64,
-    /// A line that does not lie in the reader's buffer as a whole.
+    /// The current line, cut off at the limit.
     line: Vec<u8>,
 }
 
 /// One line that is not blank.
 #[derive(Debug)]
-pub(crate) struct Line {
-    /// Counted from 1, blank lines included.
+pub(crate) struct InputLine {
+    /// The line number, counted from 1. Blank lines count.
     pub(crate) number: u64,
-    /// What it holds, or everything that is wrong with it.
+    /// The notification on the line, or every problem that the decoder found in it.
     pub(crate) input: Result<NotificationInput, Vec<Problem>>,
 }
 
-impl<R: Read> Lines<R> {
+impl<R: Read> InputLines<R> {
+    /// Creates a reader with the default [`SizeLimits`].
     pub(crate) fn new(reader: R) -> Self {
         Self {
             reader: BufReader::with_capacity(BUFFER_BYTES, reader),
@@ -32,8 +38,13 @@ impl<R: Read> Lines<R> {
         }
     }
 
-    /// The next line that is not blank; `None` at the end.
-    pub(crate) fn next(&mut self) -> io::Result<Option<Line>> {
+    /// Returns the next line that is not blank, or `None` at the end of the input.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the input cannot be read. An invalid line is no error: see
+    /// [`InputLine::input`].
+    pub(crate) fn next(&mut self) -> io::Result<Option<InputLine>> {
         loop {
             let Some(length) = self.read_line()? else { return Ok(None) };
             self.number += 1;
@@ -45,20 +56,22 @@ impl<R: Read> Lines<R> {
                 NotificationInput::read(&self.line, &self.limits)
                     .map_err(|problems| problems.iter().cloned().collect())
             };
-            return Ok(Some(Line { number: self.number, input }));
+            return Ok(Some(InputLine { number: self.number, input }));
         }
     }
 
-    /// Whether the next line is here already, so that reading it waits for nobody.
+    /// Returns whether the buffer holds a whole line, so that [`next`](Self::next) does
+    /// not wait for the input.
     pub(crate) fn is_ready(&self) -> bool {
         self.reader.buffer().contains(&b'\n')
     }
 
-    /// Reads one line without its end into `line`, of which the limit and one byte more are kept;
-    /// returns the whole length, or `None` at the end.
+    /// Reads one line without its line break into `line`, and returns its whole length.
+    ///
+    /// Keeps at most the limit of the line. Returns `None` at the end of the input.
     fn read_line(&mut self) -> io::Result<Option<u64>> {
         self.line.clear();
-        // One huge line must not occupy its memory for ever.
+        // Return the memory that an earlier huge line took.
         self.line.shrink_to(BUFFER_BYTES);
         let mut length = 0;
         loop {
@@ -82,6 +95,7 @@ impl<R: Read> Lines<R> {
         }
     }
 
+    /// Returns the problem of a line with more bytes than the limit allows.
     fn too_long(&self, length: u64) -> Problem {
         Problem {
             pointer: String::new(),
@@ -91,37 +105,42 @@ impl<R: Read> Lines<R> {
     }
 }
 
+/// The size of the read buffer, and the capacity that the line buffer shrinks to.
 const BUFFER_BYTES: usize = 64 * 1024;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn numbers(text: &[u8]) -> Vec<(u64, String)> {
-        let mut lines = Lines::new(text);
-        let mut numbers = Vec::new();
+    /// Reads all lines of `text`: the number of each, and its first problem.
+    fn read_all(text: &[u8]) -> Vec<(u64, String)> {
+        let mut lines = InputLines::new(text);
+        let mut read = Vec::new();
         while let Some(line) = lines.next().unwrap() {
             let problem = line.input.err().map(|problems| problems[0].to_string());
-            numbers.push((line.number, problem.unwrap_or_default()));
+            read.push((line.number, problem.unwrap_or_default()));
         }
-        numbers
+        read
     }
 
+    /// A valid line.
     const GOOD: &str =
         r#"{"event_type":"image.upload","priority":"ERROR","payload":"storage is full"}"#;
 
+    /// The line number in a message is the one that an editor shows.
     #[test]
-    fn blank_lines_are_counted_and_left_out() {
+    fn blank_lines_are_skipped_but_counted() {
         let text = format!("\n{GOOD}\r\n  \t\n\n{GOOD}");
-        assert_eq!(numbers(text.as_bytes()), [(2, String::new()), (5, String::new())]);
-        assert!(numbers(b"").is_empty() && numbers(b"\n\n").is_empty());
+        assert_eq!(read_all(text.as_bytes()), [(2, String::new()), (5, String::new())]);
+        assert!(read_all(b"").is_empty() && read_all(b"\n\n").is_empty());
     }
 
+    /// Input cannot exhaust the memory, and the line after a huge one still counts.
     #[test]
-    fn a_huge_line_is_told_by_its_length_and_takes_no_memory() {
+    fn a_huge_line_is_reported_with_its_length_in_bounded_memory() {
         let huge = io::repeat(b'x').take(64 * 1024 * 1024);
         let rest = format!("\n{GOOD}\n");
-        let mut lines = Lines::new(huge.chain(rest.as_bytes()));
+        let mut lines = InputLines::new(huge.chain(rest.as_bytes()));
         let problem = lines.next().unwrap().unwrap().input.unwrap_err();
         assert_eq!(problem[0].found, "67108864 bytes");
         assert!(lines.line.capacity() <= 2 * lines.limits.bytes);
@@ -131,12 +150,13 @@ mod tests {
         assert!(lines.line.capacity() <= BUFFER_BYTES);
     }
 
+    /// The limit itself is still valid.
     #[test]
-    fn the_longest_line_allowed_is_read() {
+    fn the_longest_allowed_line_is_valid() {
         let limit = SizeLimits::default().bytes;
         let line = |length: usize| {
             let text = format!("{GOOD}{}", " ".repeat(length - GOOD.len()));
-            numbers(text.as_bytes())[0].1.clone()
+            read_all(text.as_bytes())[0].1.clone()
         };
         assert_eq!(line(limit), "");
         assert_eq!(

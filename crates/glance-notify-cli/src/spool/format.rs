@@ -1,4 +1,7 @@
-//! What is shown of a spool: times, and JSON that is harmless to a terminal.
+//! Times and JSON as the `spool` commands print them.
+//!
+//! JSON here is pure ASCII: a payload may hold control characters and bidirectional
+//! overrides, and an escape sequence in a JSON string cannot move a cursor.
 
 use std::fmt::Write as _;
 use std::io;
@@ -8,19 +11,21 @@ use glance_notify::codec::serde_json::ser::{CompactFormatter, Formatter};
 use glance_notify::time::OffsetDateTime;
 use serde::Serialize;
 
-/// A time to the second, as `2012-05-16T15:27:36Z`.
-pub(super) fn second(time: OffsetDateTime) -> String {
-    let (date, clock) = parts(time);
+/// Returns a time to the second in UTC, as in `2012-05-16T15:27:36Z`.
+pub(super) fn second_time(time: OffsetDateTime) -> String {
+    let (date, clock) = utc_parts(time);
     format!("{date}T{clock}Z")
 }
 
-/// A time to the microsecond, as the timestamp of a notification has it.
-pub(super) fn microsecond(time: OffsetDateTime) -> String {
-    let (date, clock) = parts(time);
+/// Returns a time to the microsecond in UTC, like the timestamp of a notification:
+/// `2012-05-16 15:27:36.000123`.
+pub(super) fn microsecond_time(time: OffsetDateTime) -> String {
+    let (date, clock) = utc_parts(time);
     format!("{date} {clock}.{:06}", time.microsecond())
 }
 
-fn parts(time: OffsetDateTime) -> (String, String) {
+/// Returns the date and the time of day in UTC.
+fn utc_parts(time: OffsetDateTime) -> (String, String) {
     let time = time.to_offset(glance_notify::time::UtcOffset::UTC);
     let (year, month, day) = time.to_calendar_date();
     let (hour, minute, second) = time.to_hms();
@@ -28,15 +33,22 @@ fn parts(time: OffsetDateTime) -> (String, String) {
     (date, format!("{hour:02}:{minute:02}:{second:02}"))
 }
 
-/// Writes `value` as one line of JSON in ASCII: what is behind an escape moves no cursor.
-pub(super) fn json(out: &mut dyn io::Write, value: &impl Serialize) -> io::Result<()> {
-    value.serialize(&mut Serializer::with_formatter(&mut *out, Ascii(CompactFormatter)))?;
+/// Writes `value` as one line of JSON in ASCII.
+///
+/// # Errors
+///
+/// Returns an error if the write fails.
+pub(super) fn write_json(out: &mut dyn io::Write, value: &impl Serialize) -> io::Result<()> {
+    value
+        .serialize(&mut Serializer::with_formatter(&mut *out, AsciiFormatter(CompactFormatter)))?;
     out.write_all(b"\n")
 }
 
-/// A message's body, which is one harmless line of JSON, laid out over lines for a person. Every
-/// string and number stays as it is written.
-pub(super) fn pretty(body: &str) -> String {
+/// Returns a message's body, which is one line of JSON, indented over several lines.
+///
+/// Copies strings and numbers as they are. Decoding and encoding them again could change
+/// an escape sequence or the digits of a number.
+pub(super) fn indent_json(body: &str) -> String {
     let mut out = String::with_capacity(body.len() * 2);
     let mut depth = 0;
     let mut chars = body.chars().peekable();
@@ -60,17 +72,17 @@ pub(super) fn pretty(body: &str) -> String {
                     out.push(end);
                 } else {
                     depth += 1;
-                    line(&mut out, depth);
+                    break_line(&mut out, depth);
                 }
             }
             '}' | ']' => {
                 depth = depth.saturating_sub(1);
-                line(&mut out, depth);
+                break_line(&mut out, depth);
                 out.push(c);
             }
             ',' => {
                 out.push(c);
-                line(&mut out, depth);
+                break_line(&mut out, depth);
             }
             ':' => out.push_str(": "),
             ' ' => {}
@@ -80,15 +92,19 @@ pub(super) fn pretty(body: &str) -> String {
     out
 }
 
-fn line(out: &mut String, depth: usize) {
+/// Starts a new line with two spaces for each level of nesting.
+fn break_line(out: &mut String, depth: usize) {
     out.push('\n');
     out.extend(std::iter::repeat_n("  ", depth));
 }
 
-/// Writes what is not ASCII behind escapes, and the one control of ASCII that JSON lets through.
-struct Ascii(CompactFormatter);
+/// A formatter that writes every character except printable ASCII as `\uXXXX`.
+///
+/// DEL is the one control character of ASCII that JSON does not require to be escaped;
+/// this formatter escapes it too.
+struct AsciiFormatter(CompactFormatter);
 
-impl Formatter for Ascii {
+impl Formatter for AsciiFormatter {
     fn write_string_fragment<W: ?Sized + io::Write>(
         &mut self,
         out: &mut W,
@@ -114,21 +130,23 @@ mod tests {
 
     use super::*;
 
+    /// Every Unicode character survives the ASCII form.
     #[test]
-    fn json_is_ascii_and_reads_as_it_was() {
+    fn json_is_ascii_and_decodes_to_the_same_value() {
         let hostile: String = (0..=0x10_ffff).filter_map(char::from_u32).collect();
         let mut out = Vec::new();
-        json(&mut out, &hostile).unwrap();
+        write_json(&mut out, &hostile).unwrap();
         let (end, line) = out.split_last().unwrap();
         assert_eq!(*end, b'\n');
         assert!(line.iter().all(|byte| *byte == b' ' || byte.is_ascii_graphic()));
         assert_eq!(serde_json::from_slice::<String>(line).unwrap(), hostile);
     }
 
+    /// Indenting adds white space only, and none inside of strings.
     #[test]
-    fn what_is_laid_out_is_the_same() {
+    fn indented_json_decodes_to_the_same_value() {
         let body = r#"{"a":"x\u202e, {\"","b":[],"c":{"d":[1.50,true,null],"e":{}}}"#;
-        let shown = pretty(body);
+        let shown = indent_json(body);
         assert_eq!(
             serde_json::from_str::<Value>(&shown).unwrap(),
             serde_json::from_str::<Value>(body).unwrap()
@@ -138,11 +156,12 @@ mod tests {
         assert_eq!(shown, expected);
     }
 
+    /// The output does not depend on the offset of the time.
     #[test]
     fn times_are_in_utc() {
         let time = OffsetDateTime::from_unix_timestamp_nanos(1_337_182_056_000_123_456).unwrap();
         let time = time.to_offset(glance_notify::time::UtcOffset::from_hms(5, 0, 0).unwrap());
-        assert_eq!(second(time), "2012-05-16T15:27:36Z");
-        assert_eq!(microsecond(time), "2012-05-16 15:27:36.000123");
+        assert_eq!(second_time(time), "2012-05-16T15:27:36Z");
+        assert_eq!(microsecond_time(time), "2012-05-16 15:27:36.000123");
     }
 }

@@ -2,11 +2,11 @@
 
 use std::fs;
 
-use crate::support::{LIFECYCLE, Place, line};
+use crate::support::{LIFECYCLE, Sandbox, line};
 
 #[test]
-fn wrong_settings_are_refused_by_name() {
-    let place = Place::new();
+fn rejects_wrong_settings_by_name() {
+    let sandbox = Sandbox::new();
     for (settings, message) in [
         (
             &["strategy=kafka"][..],
@@ -41,19 +41,19 @@ fn wrong_settings_are_refused_by_name() {
         (&["publisher_id="], "`publisher_id` is empty"),
     ] {
         let settings = settings.iter().flat_map(|setting| ["--set", setting]);
-        place.pipe(["emit"].into_iter().chain(settings), line("a")).says(2, message);
+        sandbox.pipe(["emit"].into_iter().chain(settings), line("a")).expect_message(2, message);
     }
 }
 
 #[test]
-fn a_strategy_that_is_not_compiled_in_says_how_it_is() {
-    let place = Place::new();
-    let version = place.run(["--version"]).out;
+fn a_missing_strategy_names_its_cargo_feature() {
+    let sandbox = Sandbox::new();
+    let version = sandbox.run(["--version"]).out;
     let strategies = ["noop", "log", "rabbit", "qpid"];
     let missing = strategies.iter().filter(|name| !version.contains(**name));
     for name in missing {
         let setting = format!("strategy={name}");
-        place.run(["emit", "--set", &setting]).says(
+        sandbox.run(["emit", "--set", &setting]).expect_message(
             2,
             &format!(
                 "strategy `{name}` is not compiled in: enable the Cargo feature `{name}` (compiled in: "
@@ -63,15 +63,15 @@ fn a_strategy_that_is_not_compiled_in_says_how_it_is() {
 }
 
 #[test]
-fn files_that_are_no_configuration_are_refused() {
-    let place = Place::new();
-    fs::create_dir(place.path("directory.toml")).unwrap();
-    place.file("broken.toml", "strategy = log\n");
-    place.file("unknown.toml", "[log]\nfile = \"x\"\n[kafka]\n");
-    place.file("twice.toml", "strategy = \"log\"\nstrategy = \"noop\"\n");
-    place.file("latin.toml", b"# \xe4");
-    place.file("notify.yaml", "strategy: log");
-    place.file("broken.conf", "[DEFAULT]\nnonsense\n");
+fn rejects_invalid_configuration_files() {
+    let sandbox = Sandbox::new();
+    fs::create_dir(sandbox.path("directory.toml")).unwrap();
+    sandbox.file("broken.toml", "strategy = log\n");
+    sandbox.file("unknown.toml", "[log]\nfile = \"x\"\n[kafka]\n");
+    sandbox.file("twice.toml", "strategy = \"log\"\nstrategy = \"noop\"\n");
+    sandbox.file("latin.toml", b"# \xe4");
+    sandbox.file("notify.yaml", "strategy: log");
+    sandbox.file("broken.conf", "[DEFAULT]\nnonsense\n");
     for (file, message) in [
         ("none.toml", "cannot read `none.toml`: No such file or directory"),
         ("directory.toml", "cannot read `directory.toml`: Is a directory"),
@@ -83,14 +83,14 @@ fn files_that_are_no_configuration_are_refused() {
         ("broken.conf", "broken.conf, line 2: expected `key = value`"),
     ] {
         for command in ["emit", "check"] {
-            place.run([command, "-c", file]).says(2, message);
+            sandbox.run([command, "-c", file]).expect_message(2, message);
         }
     }
 }
 
 #[test]
-fn variables_that_are_no_setting_are_refused() {
-    let place = Place::new();
+fn rejects_wrong_environment_variables() {
+    let sandbox = Sandbox::new();
     for (name, value, message) in [
         (
             "GLANCE_NOTIFY__STRATEYG",
@@ -104,39 +104,49 @@ fn variables_that_are_no_setting_are_refused() {
             "`queue.max_age` (environment variable GLANCE_NOTIFY__QUEUE__MAX_AGE): expected a number of seconds above 0 and at most 31622400, found a string",
         ),
     ] {
-        let output = place.command(["emit"]).env(name, value).output().unwrap();
-        crate::support::Ended::from(output).says(2, message);
+        let output = sandbox.command(["emit"]).env(name, value).output().unwrap();
+        crate::support::CommandOutput::from(output).expect_message(2, message);
     }
 }
 
 #[test]
-fn inputs_that_cannot_be_read_are_refused() {
-    let place = Place::new();
-    fs::create_dir(place.path("directory")).unwrap();
+fn rejects_unreadable_inputs() {
+    let sandbox = Sandbox::new();
+    fs::create_dir(sandbox.path("directory")).unwrap();
     for command in ["emit", "validate"] {
-        place.run([command, "none"]).says(2, "cannot read `none`: No such file or directory");
-        place.run([command, "directory"]).says(2, "cannot read `directory`: is a directory");
+        sandbox
+            .run([command, "none"])
+            .expect_message(2, "cannot read `none`: No such file or directory");
+        sandbox
+            .run([command, "directory"])
+            .expect_message(2, "cannot read `directory`: is a directory");
         // Opens, and fails to be read, for everybody.
-        place
+        sandbox
             .run([command, "/proc/self/mem"])
-            .says(2, "cannot read `/proc/self/mem`: Input/output error");
+            .expect_message(2, "cannot read `/proc/self/mem`: Input/output error");
     }
 }
 
 #[test]
 fn a_log_that_is_a_directory_is_a_permanent_error() {
-    let place = Place::new();
-    fs::create_dir(place.path("n.log")).unwrap();
-    let input = place.file("in.jsonl", LIFECYCLE);
-    place.run(crate::support::emit(&[input])).says(2, "gave up: `log.file`: ");
+    let sandbox = Sandbox::new();
+    fs::create_dir(sandbox.path("n.log")).unwrap();
+    let input = sandbox.file("in.jsonl", LIFECYCLE);
+    sandbox
+        .run(crate::support::emit(&[input]))
+        .expect_message(2, "gave up after a permanent error: `log.file`: ");
 }
 
 #[test]
-fn wrong_usage_is_refused() {
-    let place = Place::new();
-    place.run(["emit", "--timeout", "0"]).says(2, "expected a number of seconds above 0");
-    place.run(["emit", "--timeout", "soon"]).says(2, "expected a number of seconds above 0");
-    place.run(["emit", "--summary", "xml"]).says(2, "[possible values: human, json]");
-    place.run(["emit", "--priority", "LOUD"]).says(2, "invalid value 'LOUD'");
-    place.run(["explode"]).says(2, "unrecognized subcommand 'explode'");
+fn rejects_wrong_usage() {
+    let sandbox = Sandbox::new();
+    sandbox
+        .run(["emit", "--timeout", "0"])
+        .expect_message(2, "expected a number of seconds above 0");
+    sandbox
+        .run(["emit", "--timeout", "soon"])
+        .expect_message(2, "expected a number of seconds above 0");
+    sandbox.run(["emit", "--summary", "xml"]).expect_message(2, "[possible values: human, json]");
+    sandbox.run(["emit", "--priority", "LOUD"]).expect_message(2, "invalid value 'LOUD'");
+    sandbox.run(["explode"]).expect_message(2, "unrecognized subcommand 'explode'");
 }

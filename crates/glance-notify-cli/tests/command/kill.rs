@@ -3,36 +3,36 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use crate::support::{Place, emit, ids, line, wait_until};
+use crate::support::{Sandbox, emit, ids, line, wait_until};
 
 #[test]
-fn a_killed_process_leaves_whole_lines_and_the_next_begins_on_its_own() {
+fn a_kill_leaves_whole_lines_and_the_next_run_starts_a_new_line() {
     const KILLS: u64 = 12;
-    let place = Place::new();
-    let input = place.file("in.jsonl", line(&"x".repeat(700)).repeat(20_000));
+    let sandbox = Sandbox::new();
+    let input = sandbox.file("in.jsonl", line(&"x".repeat(700)).repeat(20_000));
     let mut acked = BTreeSet::new();
-    let size = || fs::metadata(place.path("n.log")).map_or(0, |metadata| metadata.len());
+    let size = || fs::metadata(sandbox.path("n.log")).map_or(0, |metadata| metadata.len());
     for kill in 0..KILLS {
         let before = size();
-        let mut child = place.command(emit(&[input, "--acks", "acks"])).spawn().unwrap();
+        let mut child = sandbox.command(emit(&[input, "--acks", "acks"])).spawn().unwrap();
         // Anywhere from before the first write to far into the stream.
         let offset = kill * 7_919 * 131 % 2_000_000;
         wait_until("it has written so much", || size() >= before + offset);
         child.kill().unwrap();
         child.wait().unwrap();
-        let acks = fs::read_to_string(place.path("acks")).unwrap_or_default();
+        let acks = fs::read_to_string(sandbox.path("acks")).unwrap_or_default();
         // The last id may itself be cut.
         acked.extend(
             acks.split_inclusive('\n')
                 .filter(|id| id.ends_with('\n'))
                 .map(|id| id.trim().to_owned()),
         );
-        place.pipe(emit(&[]), line("after")).expect(0);
-        let content = place.read("n.log");
+        sandbox.pipe(emit(&[]), line("after")).expect(0);
+        let content = sandbox.read("n.log");
         let last = content.lines().last().unwrap();
         assert!(last.contains("\"payload\":\"after\""), "on its own line: {last}");
     }
-    let content = place.read("n.log");
+    let content = sandbox.read("n.log");
     let lines: Vec<_> = content.lines().map(serde_json::from_str::<serde_json::Value>).collect();
     let cut = lines.iter().filter(|line| line.is_err()).count();
     assert!(cut <= usize::try_from(KILLS).unwrap(), "{cut} cut lines");

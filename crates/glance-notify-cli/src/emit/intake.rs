@@ -1,0 +1,166 @@
+//! The way from lines of input to receipts.
+//!
+//! The reader thread parses lines, and the submitter task hands their notifications to
+//! the notifier. The notifier's queue is bounded: when it is full, the submitter waits,
+//! and with it the reader thread.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use glance_notify::codec::{NotificationInput, Problem};
+use glance_notify::{Notification, Notifier, Receipt};
+use tokio::sync::mpsc;
+
+use super::args::EmitArgs;
+use super::line_reader::{IntakeState, LineBlock, read_lines};
+use crate::exit_status::{CommandError, ExitStatus};
+use crate::input_lines::InputLine;
+use crate::input_source::{InputSource, read_error};
+use crate::terminal::print_message;
+
+/// A running intake: the submissions that come out of it, and its state.
+pub(super) struct Intake {
+    /// The submissions in the order of the input. Closes after the last one.
+    pub(super) submissions: mpsc::Receiver<Submission>,
+    /// The progress, and the way to stop.
+    pub(super) state: Arc<IntakeState>,
+    /// Whether the input is a file, so that reading all of it needs no writer.
+    pub(super) is_file: bool,
+}
+
+/// A notification that the notifier has taken, with the receipt of its outcome.
+pub(super) struct Submission {
+    /// The line number in the input.
+    pub(super) line: u64,
+    pub(super) notification: Notification,
+    pub(super) receipt: Receipt,
+}
+
+impl Intake {
+    /// Starts to read `input` and to submit its notifications to `notifier`.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the operating system refuses the reader thread.
+    pub(super) fn start(
+        input: InputSource,
+        notifier: Notifier,
+        args: &EmitArgs,
+    ) -> Result<Self, CommandError> {
+        let state = Arc::new(IntakeState::default());
+        let (lines_in, lines) = mpsc::channel(MAX_BLOCKS);
+        let (submissions_in, submissions) = mpsc::channel(MAX_SUBMISSIONS);
+        let is_file = input.is_file;
+        let name = input.name.clone();
+        std::thread::Builder::new()
+            .name("reader".to_owned())
+            .spawn({
+                let state = Arc::clone(&state);
+                move || read_lines(input, &lines_in, &state)
+            })
+            .map_err(|error| read_error(&name, &error))?;
+        let submitter = Submitter {
+            name,
+            is_file,
+            skip_invalid: args.skip_invalid,
+            notifier,
+            lines,
+            submissions: submissions_in,
+            state: Arc::clone(&state),
+        };
+        tokio::spawn(submitter.run());
+        Ok(Self { submissions, state, is_file })
+    }
+}
+
+/// The task that submits lines to the notifier.
+struct Submitter {
+    /// The name of the input in messages.
+    name: String,
+    is_file: bool,
+    skip_invalid: bool,
+    notifier: Notifier,
+    lines: mpsc::Receiver<LineBlock>,
+    submissions: mpsc::Sender<Submission>,
+    state: Arc<IntakeState>,
+}
+
+impl Submitter {
+    /// Submits lines until the input ends, an invalid line stops it, or the monitor is
+    /// gone. Records at the end whether it processed the whole input.
+    async fn run(mut self) {
+        let mut rest = false;
+        'input: while let Some(block) = self.next_block().await {
+            let mut lines = block.into_iter();
+            while let Some(line) = lines.next() {
+                if !self.submit(line).await {
+                    rest = lines.next().is_some();
+                    // Only a file is sure to say soon whether another line follows.
+                    rest = rest || (self.is_file && self.lines.recv().await.is_some());
+                    break 'input;
+                }
+            }
+        }
+        self.state.set_exhausted(!rest && self.state.has_ended());
+    }
+
+    /// Waits for the next lines. After a stop, returns only those already read.
+    ///
+    /// The reader thread may block in a read that never returns. The flag that it sets
+    /// before it waits tells this task that no further lines are on their way.
+    async fn next_block(&mut self) -> Option<LineBlock> {
+        loop {
+            match tokio::time::timeout(STOP_CHECK_INTERVAL, self.lines.recv()).await {
+                Ok(block) => return block,
+                Err(_) if !self.state.is_stopped() => {}
+                Err(_) if self.state.is_waiting() => return self.lines.try_recv().ok(),
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// Submits the notification of one line. Returns `false` to end the reading.
+    ///
+    /// Waits while the notifier's queue is full.
+    async fn submit(&mut self, line: InputLine) -> bool {
+        let InputLine { number, input } = line;
+        self.state.count_line(number);
+        let notification = match input {
+            Ok(NotificationInput::Notification(notification)) => notification,
+            Ok(NotificationInput::Body(body)) => self.notifier.stamp(body),
+            Err(problems) => return self.reject(number, &problems),
+        };
+        let receipt = self.notifier.resend(&notification).await;
+        let submission = Submission { line: number, notification, receipt };
+        self.submissions.send(submission).await.is_ok()
+    }
+
+    /// Reports an invalid line. Returns `false` to end the reading, which is the default
+    /// without `--skip-invalid`.
+    fn reject(&self, number: u64, problems: &[Problem]) -> bool {
+        self.state.count_invalid();
+        let problem = match problems {
+            [] => String::new(),
+            [problem] => problem.to_string(),
+            [problem, rest @ ..] => format!("{problem} (and {} more)", rest.len()),
+        };
+        let message = format!("{}, line {number}: {problem}", self.name);
+        if self.skip_invalid {
+            print_message(format_args!("skipped {message}"));
+        } else {
+            // The monitor prints this error after it has delivered the earlier lines.
+            self.state.stop();
+            self.state.fail(CommandError::new(ExitStatus::InvalidInput, message));
+        }
+        self.skip_invalid
+    }
+}
+
+/// The number of blocks that the thread reads ahead.
+const MAX_BLOCKS: usize = 4;
+
+/// The number of submissions that wait for the monitor.
+const MAX_SUBMISSIONS: usize = 1024;
+
+/// The interval at which a submitter without lines checks for a stop.
+const STOP_CHECK_INTERVAL: Duration = Duration::from_millis(50);

@@ -1,0 +1,259 @@
+//! The task that waits for receipts, writes the output files, and decides when to stop.
+//!
+//! It is the only place that gives up: on a signal, on a permanent error before anything
+//! was delivered, or after `--timeout` seconds without a delivery.
+
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use glance_notify::pipeline::{Stats, WorkerState};
+use glance_notify::{Config, Error, Notification, Notifier, Outcome};
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use super::args::EmitArgs;
+use super::intake::{Intake, Submission};
+use super::output_files::OutputFiles;
+use super::summary::EmitSummary;
+use crate::exit_status::CommandError;
+use crate::progress::ProgressLine;
+use crate::signals::StopSignals;
+use crate::stop_reason::{StopReason, last_error};
+use crate::terminal::print_message;
+
+/// The state of a running `emit`.
+pub(super) struct DeliveryMonitor {
+    notifier: Notifier,
+    intake: Intake,
+    outputs: OutputFiles,
+    /// The name of the first stage: the strategy, or `spool`.
+    strategy: &'static str,
+    /// `queue.drain_timeout`: the time for pending messages after a signal.
+    drain_timeout: Duration,
+    /// `--timeout`: the longest time without a delivery.
+    timeout: Duration,
+    signals: StopSignals,
+    /// The time of the last delivery, or of the first submission after an idle time.
+    last_progress: Instant,
+    /// After a signal, the time at which the monitor gives up.
+    drain_until: Option<Instant>,
+    stop_reason: StopReason,
+    /// The number of undelivered notifications that messages have named so far.
+    reported: u64,
+    progress_line: ProgressLine,
+}
+
+/// A submission with its outcome.
+struct SubmissionOutcome {
+    line: u64,
+    notification: Notification,
+    /// Whether the notifier queued the notification. A suppressed one is neither
+    /// delivered nor lost.
+    queued: bool,
+    result: Result<(), Error>,
+}
+
+impl DeliveryMonitor {
+    /// Creates the monitor and starts to listen for signals.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the operating system refuses the signal handlers.
+    pub(super) fn new(
+        notifier: Notifier,
+        intake: Intake,
+        outputs: OutputFiles,
+        config: &Config,
+        args: &EmitArgs,
+    ) -> Result<Self, CommandError> {
+        Ok(Self {
+            // The first stage counts: with a spool, delivered means stored on the disk.
+            strategy: notifier.stages().first().map_or("", |(name, _)| name),
+            notifier,
+            intake,
+            outputs,
+            drain_timeout: config.drain_timeout(),
+            timeout: args.timeout,
+            signals: StopSignals::listen()?,
+            last_progress: Instant::now(),
+            drain_until: None,
+            stop_reason: StopReason::Completed,
+            reported: 0,
+            progress_line: ProgressLine::new(),
+        })
+    }
+
+    /// Runs until every submission has its outcome, then closes the notifier.
+    pub(super) async fn run(mut self) -> EmitSummary {
+        let mut pending = FuturesUnordered::new();
+        let mut intake_done = false;
+        let mut ticks = interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while !(intake_done && pending.is_empty()) {
+            tokio::select! {
+                biased;
+                () = self.signals.next() => self.handle_signal(),
+                _ = ticks.tick() => self.tick(!pending.is_empty()),
+                Some(outcome) = pending.next(), if !pending.is_empty() => {
+                    self.record(&outcome);
+                }
+                submission = self.intake.submissions.recv(),
+                    if !intake_done && pending.len() < MAX_RECEIPTS =>
+                {
+                    match submission {
+                        None => intake_done = true,
+                        Some(submission) => {
+                            if pending.is_empty() {
+                                self.last_progress = Instant::now();
+                            }
+                            pending.push(wait_for_outcome(submission));
+                        }
+                    }
+                }
+            }
+        }
+        self.progress_line.clear();
+        self.finish().await
+    }
+
+    /// Writes an outcome to the output files. Stops the reading if that fails.
+    fn record(&mut self, outcome: &SubmissionOutcome) {
+        let SubmissionOutcome { line, notification, queued, result } = outcome;
+        if result.is_ok() {
+            self.last_progress = Instant::now();
+        }
+        let written = match result {
+            Ok(()) if *queued => self.outputs.write_ack(notification.message_id),
+            Ok(()) => Ok(()),
+            Err(error) => {
+                self.report_failure(*line, notification, error);
+                self.outputs.write_failed(notification, self.notifier.encoding())
+            }
+        };
+        if let Err(error) = written {
+            // Reading more would deliver notifications without the record that you want.
+            self.intake.state.stop();
+            self.stop_reason.escalate(StopReason::Failed(error));
+        }
+    }
+
+    /// Prints why a notification was not delivered, for the first few of them.
+    ///
+    /// Once the monitor has given up, a single message at the end covers the rest, and
+    /// only rejections by the destination are still worth a line of their own.
+    fn report_failure(&mut self, line: u64, notification: &Notification, error: &Error) {
+        if self.stop_reason.abandons_pending() && error.outcome() != Outcome::Rejected {
+            return;
+        }
+        self.reported += 1;
+        let id = notification.message_id;
+        match self.reported {
+            ..=MAX_REPORTED => {
+                print_message(format_args!("line {line}: {id} was not delivered: {error:#}"));
+            }
+            n if n == MAX_REPORTED + 1 => print_message(format_args!(
+                "more notifications were not delivered (`--failed FILE` collects all of them)"
+            )),
+            _ => {}
+        }
+    }
+
+    /// Draws the progress line, and gives up if it is time to.
+    ///
+    /// `waiting` says whether any submission still has no outcome.
+    fn tick(&mut self, waiting: bool) {
+        let stats = self.notifier.stats();
+        let Stats { delivered, pending, .. } = &stats;
+        let (read, pending) = (self.intake.state.read(), pending.messages);
+        self.progress_line
+            .show(format_args!("{read} read, {delivered} delivered, {pending} pending"));
+        if self.stop_reason.abandons_pending() || !waiting {
+            return;
+        }
+        if self.drain_until.is_some_and(|end| Instant::now() >= end) {
+            self.give_up(StopReason::DrainCutShort(last_error(&stats)));
+        } else if stats.delivered == 0
+            && let WorkerState::Retrying { error, permanent: true, .. } = &stats.state
+        {
+            self.give_up(StopReason::PermanentError(error.clone()));
+        } else if self.last_progress.elapsed() >= self.timeout {
+            self.give_up(StopReason::NoProgress(self.timeout, last_error(&stats)));
+        }
+    }
+
+    /// Drops the pending messages.
+    ///
+    /// If `--failed` is given, the reading of a file continues: the closed notifier drops
+    /// the rest of the file too, so that the file of failed notifications is complete.
+    fn give_up(&mut self, reason: StopReason) {
+        self.stop_reason.escalate(reason);
+        if !(self.intake.is_file && self.outputs.keeps_failed() && self.drain_until.is_none()) {
+            self.intake.state.stop();
+        }
+        let notifier = self.notifier.clone();
+        tokio::spawn(async move { notifier.shutdown(Duration::ZERO).await });
+    }
+
+    /// Stops the reading on the first signal, and gives up on the second.
+    fn handle_signal(&mut self) {
+        self.progress_line.clear();
+        self.intake.state.stop();
+        if self.drain_until.is_some() {
+            self.give_up(StopReason::DrainCutShort(last_error(&self.notifier.stats())));
+            return;
+        }
+        self.drain_until = Some(Instant::now() + self.drain_timeout);
+        self.stop_reason.escalate(StopReason::Interrupted);
+        print_message(format_args!(
+            "interrupted: draining for up to {} s (a second signal stops at once)",
+            self.drain_timeout.as_secs_f64()
+        ));
+    }
+
+    /// Completes the output files, closes the notifier, and sums up.
+    async fn finish(mut self) -> EmitSummary {
+        if let Err(error) = self.outputs.finish() {
+            self.stop_reason.escalate(StopReason::Failed(error));
+        }
+        // Every receipt is resolved by now. Behind a spool, the attempt in flight to the
+        // destination may still complete within the drain timeout.
+        let drain =
+            if self.stop_reason.abandons_pending() { Duration::ZERO } else { self.drain_timeout };
+        let stats = self.notifier.shutdown(drain).await;
+        let forwarding = self.notifier.stages().into_iter().nth(1);
+        let state = &self.intake.state;
+        if let Some(error) = state.take_error() {
+            self.stop_reason.escalate(StopReason::Failed(error));
+        }
+        EmitSummary {
+            strategy: self.strategy,
+            read: state.read(),
+            invalid: state.invalid(),
+            last_line: state.last_line(),
+            stopped_early: self.intake.is_file && !state.is_exhausted(),
+            stats,
+            forwarding,
+            stop_reason: self.stop_reason,
+        }
+    }
+}
+
+/// Waits for the outcome of a submission.
+async fn wait_for_outcome(submission: Submission) -> SubmissionOutcome {
+    let Submission { line, notification, receipt } = submission;
+    let queued = receipt.message_id().is_some();
+    let result = receipt.await;
+    SubmissionOutcome { line, notification, queued, result }
+}
+
+/// The number of receipts that the monitor holds at once.
+///
+/// The notifier's queue does not bound them: it no longer counts a message once its
+/// receipt is resolved, even before the monitor has looked at that.
+const MAX_RECEIPTS: usize = 16 * 1024;
+
+/// The interval of the checks whether to give up.
+const TICK: Duration = Duration::from_millis(50);
+
+/// The number of undelivered notifications that get a message each.
+const MAX_REPORTED: u64 = 10;

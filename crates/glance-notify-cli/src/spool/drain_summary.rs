@@ -1,0 +1,178 @@
+//! The summary of a drain: as text, as JSON, and as an exit status.
+//!
+//! It looks at the spool after the drain, so that it can name the messages that remain
+//! and the processes that own them.
+
+use std::path::Path;
+
+use glance_notify::pipeline::Stats;
+use glance_notify::transport::spool::admin;
+use serde::Serialize;
+
+use super::format::write_json;
+use super::slots::ErrorLog;
+use crate::exit_status::{CommandError, ExitStatus};
+use crate::stop_reason::StopReason;
+use crate::terminal::{print_message, write_stdout};
+
+/// The counts of a finished drain, and the reason why it stopped.
+pub(super) struct DrainSummary {
+    strategy: &'static str,
+    /// The account of the forwarder.
+    stats: Stats,
+    stop_reason: StopReason,
+    /// The pending messages in slots that no other process owns.
+    pending: u64,
+    /// The dead letters in all slots.
+    dead: u64,
+    /// The slots that other processes own.
+    foreign: Vec<ForeignSlot>,
+    errors: ErrorLog,
+}
+
+/// A slot that another process owns. Scripts read these fields: never rename them.
+#[derive(Serialize)]
+struct ForeignSlot {
+    slot: u32,
+    /// The process, or `None` if it has not written its id yet.
+    pid: Option<u32>,
+    /// The messages that the process has to forward, or `None` if it has not counted
+    /// them yet.
+    pending: Option<u64>,
+}
+
+impl DrainSummary {
+    /// Looks at the slots after a drain.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the directory cannot be read.
+    pub(super) fn new(
+        dir: &Path,
+        strategy: &'static str,
+        stats: Stats,
+        stop_reason: StopReason,
+    ) -> Result<Self, CommandError> {
+        let mut summary = Self {
+            strategy,
+            stats,
+            stop_reason,
+            pending: 0,
+            dead: 0,
+            foreign: Vec::new(),
+            errors: ErrorLog::default(),
+        };
+        for slot in admin::slots(dir)? {
+            let Some(contents) = summary.errors.ok(slot.contents) else { continue };
+            let pending = match contents {
+                Some(contents) => Some(contents.pending.messages),
+                None => (slot.file_bytes == 0).then_some(0),
+            };
+            match slot.owner {
+                // An aborted drain may still own slots itself: those are not foreign.
+                Some(pid) if pid != std::process::id() => {
+                    let pid = (pid != 0).then_some(pid);
+                    summary.foreign.push(ForeignSlot { slot: slot.number, pid, pending });
+                }
+                _ => summary.pending += pending.unwrap_or_default(),
+            }
+            summary.dead += contents.map_or(0, |contents| contents.dead.messages);
+        }
+        Ok(summary)
+    }
+
+    /// Prints the summary and returns the exit status.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the JSON object cannot be written to standard output.
+    pub(super) fn print(self, as_json: bool) -> Result<ExitStatus, CommandError> {
+        // The error log has printed an unreadable slot already.
+        if self.errors.is_empty() || !matches!(self.stop_reason, StopReason::Failed(_)) {
+            self.stop_reason.print();
+        }
+        self.foreign.iter().for_each(ForeignSlot::print);
+        if as_json {
+            write_stdout(|out| write_json(out, &self.report()))?;
+        } else {
+            print_message(format_args!("{}", self.text()));
+        }
+        Ok(self.status())
+    }
+
+    /// Returns the exit status: the most serious thing that happened decides.
+    ///
+    /// Dead letters of earlier runs do not count: they wait for a decision of yours.
+    fn status(&self) -> ExitStatus {
+        let Self { stats, stop_reason, pending, foreign, errors, .. } = self;
+        let stopped = match stop_reason {
+            StopReason::PermanentError(_) => ExitStatus::PermanentError,
+            StopReason::Failed(error) => error.status,
+            StopReason::DrainCutShort(_) | StopReason::NoProgress(..) => ExitStatus::NotDelivered,
+            StopReason::Completed | StopReason::Interrupted => ExitStatus::Success,
+        };
+        let messages_remain = stats.refused + stats.dropped.total() + pending > 0
+            || foreign.iter().any(|slot| slot.pending != Some(0));
+        match (stopped, errors.status()) {
+            (ExitStatus::PermanentError, _) | (_, ExitStatus::PermanentError) => {
+                ExitStatus::PermanentError
+            }
+            (ExitStatus::Success, ExitStatus::Success) if !messages_remain => ExitStatus::Success,
+            _ => ExitStatus::NotDelivered,
+        }
+    }
+
+    /// Returns the text form. Counts of 0 are left out, except for the first.
+    fn text(&self) -> String {
+        let Self { strategy, stats, pending, dead, .. } = self;
+        let rest = [
+            (stats.refused, "refused"),
+            (stats.dropped.total(), "quarantined"),
+            (*pending, "pending"),
+            (*dead, "dead letters"),
+        ];
+        let rest = rest.iter().filter(|(count, _)| *count > 0);
+        let rest: Vec<_> = rest.map(|(count, counter)| format!(", {count} {counter}")).collect();
+        format!("{} delivered by `{strategy}`{}", stats.delivered, rest.concat())
+    }
+
+    /// Returns the JSON form.
+    fn report(&self) -> DrainReport<'_> {
+        let Self { strategy, stats, pending, dead, foreign, .. } = self;
+        DrainReport {
+            strategy,
+            delivered: stats.delivered,
+            refused: stats.refused,
+            dropped: stats.dropped.total(),
+            pending: *pending,
+            dead: *dead,
+            held: foreign,
+        }
+    }
+}
+
+impl ForeignSlot {
+    /// Prints which process owns the slot and how many messages remain in it.
+    fn print(&self) {
+        let Self { slot, pid, pending } = self;
+        let process = pid.map_or_else(|| "a process".to_owned(), |pid| format!("process {pid}"));
+        let pending = match pending {
+            Some(0) => "no messages remain in it".to_owned(),
+            Some(pending) => format!("that process forwards its remaining messages ({pending})"),
+            None => "that process forwards its remaining messages".to_owned(),
+        };
+        print_message(format_args!("slot {slot} is in use by {process}: {pending}"));
+    }
+}
+
+/// The JSON form of the summary. Scripts read these fields: never rename them.
+#[derive(Serialize)]
+struct DrainReport<'a> {
+    strategy: &'a str,
+    delivered: u64,
+    refused: u64,
+    dropped: u64,
+    pending: u64,
+    dead: u64,
+    held: &'a [ForeignSlot],
+}

@@ -1,0 +1,78 @@
+//! The slots of a spool's directory, opened one after the other.
+//!
+//! A slot that cannot be opened must not hide the others: the iteration reports it,
+//! continues, and remembers that the exit status is no longer a success.
+
+use std::path::Path;
+
+use glance_notify::transport::spool::admin::{self, OpenSlot};
+
+use crate::exit_status::{CommandError, ExitStatus};
+use crate::terminal::print_message;
+
+/// An iteration over the slots that can be opened.
+pub(super) struct SlotWalk<'a> {
+    dir: &'a Path,
+    numbers: std::vec::IntoIter<u32>,
+    /// The errors so far. Callers add errors of single messages.
+    pub(super) errors: ErrorLog,
+}
+
+impl<'a> SlotWalk<'a> {
+    /// Starts with the first slot of `dir`, or visits only the slot number `only`.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the directory cannot be read.
+    pub(super) fn new(dir: &'a Path, only: Option<u32>) -> Result<Self, CommandError> {
+        let numbers = match only {
+            Some(number) => vec![number],
+            None => admin::slot_numbers(dir)?,
+        };
+        Ok(Self { dir, numbers: numbers.into_iter(), errors: ErrorLog::default() })
+    }
+
+    /// Opens and returns the next slot, and reports each one that it has to skip.
+    ///
+    /// This process owns the slot until the caller drops it.
+    pub(super) fn next(&mut self) -> Option<OpenSlot> {
+        loop {
+            let opened = OpenSlot::open(self.dir, self.numbers.next()?);
+            if let Some(slot) = self.errors.ok(opened) {
+                return Some(slot);
+            }
+        }
+    }
+}
+
+/// The errors that a command reported while it continued with its work.
+///
+/// Holds the most serious exit status of them, if there was any error.
+#[derive(Debug, Default)]
+pub(super) struct ErrorLog(Option<ExitStatus>);
+
+impl ErrorLog {
+    /// Returns the value of `result`, or prints its error and returns `None`.
+    pub(super) fn ok<T>(&mut self, result: Result<T, impl Into<CommandError>>) -> Option<T> {
+        match result.map_err(Into::into) {
+            Ok(value) => Some(value),
+            Err(CommandError { status, message }) => {
+                print_message(format_args!("{message}"));
+                if self.0 != Some(ExitStatus::PermanentError) {
+                    self.0 = Some(status);
+                }
+                None
+            }
+        }
+    }
+
+    /// Returns whether no error occurred.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// Returns the exit status of a command that has done everything else.
+    pub(super) fn status(&self) -> ExitStatus {
+        self.0.unwrap_or(ExitStatus::Success)
+    }
+}

@@ -1,0 +1,89 @@
+//! The reason why a command stopped delivering.
+//!
+//! `emit` and `spool drain` share it: both watch a delivery, stop it for the same
+//! reasons, and report the most serious one.
+
+use std::time::Duration;
+
+use glance_notify::pipeline::{Stats, WorkerState};
+use glance_notify::transport::printable;
+
+use crate::exit_status::CommandError;
+use crate::terminal::print_message;
+
+/// The reason why delivering stopped.
+pub(crate) enum StopReason {
+    /// Every message has its outcome.
+    Completed,
+    /// A signal arrived, and every message that was read got its outcome in time.
+    Interrupted,
+    /// A signal arrived, and then `queue.drain_timeout` expired or a second signal
+    /// arrived. Holds the last error of the destination.
+    DrainCutShort(Option<String>),
+    /// The destination accepted nothing for the given time, which is `--timeout`.
+    /// Holds the last error of the destination.
+    NoProgress(Duration, Option<String>),
+    /// The destination reports a permanent error: only an operator can help.
+    PermanentError(String),
+    /// The input is invalid, or a file cannot be read or written.
+    Failed(CommandError),
+}
+
+impl StopReason {
+    /// Returns whether the command gives up on the pending messages.
+    pub(crate) fn abandons_pending(&self) -> bool {
+        matches!(self, Self::DrainCutShort(_) | Self::NoProgress(..) | Self::PermanentError(_))
+    }
+
+    /// Replaces this reason with `other` if that is more serious.
+    pub(crate) fn escalate(&mut self, other: Self) {
+        if other.severity() > self.severity() {
+            *self = other;
+        }
+    }
+
+    /// Prints the reason to standard error, unless it is an ordinary end.
+    pub(crate) fn print(&self) {
+        match self {
+            Self::Completed | Self::Interrupted => {}
+            Self::Failed(error) => print_message(format_args!("{}", error.message)),
+            Self::DrainCutShort(error) => print_message(format_args!(
+                "gave up before everything was delivered{}",
+                error_suffix(error.as_deref())
+            )),
+            Self::NoProgress(timeout, error) => print_message(format_args!(
+                "gave up: nothing was delivered for {} s (see `--timeout`){}",
+                timeout.as_secs_f64(),
+                error_suffix(error.as_deref())
+            )),
+            Self::PermanentError(error) => print_message(format_args!(
+                "gave up after a permanent error{}",
+                error_suffix(Some(error))
+            )),
+        }
+    }
+
+    /// Returns the rank that [`escalate`](Self::escalate) compares.
+    fn severity(&self) -> u8 {
+        match self {
+            Self::Completed => 0,
+            Self::Interrupted => 1,
+            Self::Failed(_) => 2,
+            Self::DrainCutShort(_) | Self::NoProgress(..) => 3,
+            Self::PermanentError(_) => 4,
+        }
+    }
+}
+
+/// Returns the error of the last attempt, if the worker is about to retry it.
+pub(crate) fn last_error(stats: &Stats) -> Option<String> {
+    match &stats.state {
+        WorkerState::Retrying { error, .. } => Some(error.clone()),
+        _ => None,
+    }
+}
+
+/// Returns `error` as the end of a message, or nothing.
+fn error_suffix(error: Option<&str>) -> String {
+    error.map(|error| format!(": {}", printable(error, 1024))).unwrap_or_default()
+}

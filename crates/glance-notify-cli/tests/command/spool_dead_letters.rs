@@ -1,0 +1,138 @@
+//! Dead letters: what a broker refused is kept with the reason, until somebody decides about it.
+
+use std::io::Write;
+
+use notify_testbed::broker::rabbitmq::{RabbitMq, Vhost};
+use serde_json::{Value, json};
+
+use crate::support::{
+    CommandOutput, LIFECYCLE, SPOOL, Sandbox, emit, ids, spawn_piped, spooled, values, wait_until,
+};
+
+/// A sandbox whose spool has a dead letter of each notification; where they were to go; their ids.
+fn refused(vhost: &Vhost<'_>) -> (Sandbox, Vec<String>) {
+    let sandbox = Sandbox::new();
+    sandbox.pipe(spooled(&["emit", "--acks", "acks"]), LIFECYCLE).expect(0);
+    // There is an exchange, and nobody is bound to it.
+    vhost.declare_exchange("glance", "topic", &json!({ "durable": true }));
+    let output = to(&sandbox, vhost, &["drain", "--set", "rabbit.declare=no"]);
+    output.expect_message(3, "0 delivered by `rabbit`, 11 refused, 11 dead letters");
+    let ids = sandbox.read("acks").lines().map(str::to_owned).collect();
+    (sandbox, ids)
+}
+
+fn to(sandbox: &Sandbox, vhost: &Vhost<'_>, args: &[&str]) -> CommandOutput {
+    let url = format!("rabbit.url={}", vhost.url());
+    let strategy = ["--set", "strategy=rabbit", "--set", &url];
+    sandbox.run([&["spool"], args, &strategy, &SPOOL].concat())
+}
+
+fn spool(sandbox: &Sandbox, args: &[&str]) -> CommandOutput {
+    sandbox.run([&["spool"], args, &SPOOL].concat())
+}
+
+#[test]
+fn lists_and_exports_dead_letters_with_their_reason() {
+    let vhost = RabbitMq::shared().vhost();
+    let (sandbox, sent) = refused(&vhost);
+    let listed = values(&spool(&sandbox, &["ls", "--messages", "--json", "--dead"]).expect(0).out);
+    assert_eq!(ids(&listed), sent);
+    for line in &listed {
+        assert_eq!(line["state"], "dead");
+        assert!(line["reason"].as_str().unwrap().contains("NO_ROUTE"), "{line}");
+        assert!(line["refused"].as_str().unwrap().ends_with('Z'), "{line}");
+    }
+    let human = spool(&sandbox, &["ls", "--messages"]).expect(0).out;
+    assert_eq!(human.lines().filter(|line| line.contains(" dead ")).count(), 11);
+    assert!(human.lines().all(|line| line.contains("NO_ROUTE")), "{human}");
+    let shown = spool(&sandbox, &["show", &sent[0]]).expect(0).out;
+    assert!(shown.contains("dead letter, refused ") && shown.contains("NO_ROUTE"), "{shown}");
+    let stats: Value =
+        serde_json::from_str(&spool(&sandbox, &["stats", "--json"]).expect(0).out).unwrap();
+    assert_eq!(
+        (&stats["pending"]["messages"], &stats["dead"]["messages"]),
+        (&json!(0), &json!(11))
+    );
+
+    spool(&sandbox, &["export", "--pending"]).expect_message(0, "exported 0 messages");
+    spool(&sandbox, &["export", "--dead", "-o", "dead.jsonl"])
+        .expect_message(0, "exported 11 messages");
+    sandbox.run(emit(&["dead.jsonl"])).expect_message(0, "11 delivered by `log`");
+    assert_eq!(ids(&sandbox.lines("n.log")), sent);
+}
+
+#[test]
+fn forwards_dead_letters_only_after_a_retry() {
+    let vhost = RabbitMq::shared().vhost();
+    let (sandbox, sent) = refused(&vhost);
+    // By themselves they stay where they are, and are no reason to complain again.
+    to(&sandbox, &vhost, &["drain"]).expect_message(0, "0 delivered by `rabbit`, 11 dead letters");
+    spool(&sandbox, &["retry", &sent[2]]).expect_message(0, "retried 1 dead letter");
+    let output = spool(&sandbox, &["retry", "--all", "--json"]).expect(0);
+    assert_eq!(output.out, "{\"retried\":10}\n");
+    spool(&sandbox, &["retry", &sent[2]]).expect_message(2, &format!("no dead letter {}", sent[2]));
+    to(&sandbox, &vhost, &["drain"]).expect_message(0, "11 delivered by `rabbit`");
+    let queues = ["notifications.info", "notifications.warn", "notifications.error"];
+    let mut there: Vec<_> = queues
+        .iter()
+        .flat_map(|queue| vhost.drain(queue))
+        .map(|message| message.message_id().to_owned())
+        .collect();
+    let mut sent = sent;
+    sent.sort();
+    there.sort();
+    assert_eq!(there, sent);
+}
+
+#[test]
+fn drops_dead_letters_and_keeps_pending_messages() {
+    let vhost = RabbitMq::shared().vhost();
+    let (sandbox, sent) = refused(&vhost);
+    sandbox.pipe(spooled(&["emit"]), LIFECYCLE).expect(0);
+    spool(&sandbox, &["drop", &sent[0]])
+        .expect_message(0, "dropped 0 pending messages and 1 dead letter");
+    let output = spool(&sandbox, &["drop", "--dead", "--json"]).expect(0);
+    assert_eq!(output.out, "{\"pending\":0,\"dead\":10}\n");
+    let slots = values(&spool(&sandbox, &["ls", "--json"]).expect(0).out);
+    assert_eq!(
+        (&slots[0]["pending"]["messages"], &slots[0]["dead"]["messages"]),
+        (&json!(11), &json!(0))
+    );
+}
+
+#[test]
+fn emit_reports_the_forwarded_messages() {
+    let sandbox = Sandbox::new();
+    let vhost = RabbitMq::shared().vhost();
+    let input = sandbox.file("life.jsonl", LIFECYCLE);
+    let url = format!("rabbit.url={}", vhost.url());
+    let rabbit = ["--set", "strategy=rabbit", "--set", &url];
+    let output = sandbox.run([&["emit", input], &rabbit[..], &SPOOL].concat());
+    let output = output.expect_message(0, "11 read, 11 delivered by `spool`");
+    // It does not wait for the broker, so nobody knows how far it got; what it says is true.
+    let left = values(&spool(&sandbox, &["ls", "--json"]).expect(0).out);
+    let pending = left[0]["pending"]["messages"].as_u64().unwrap();
+    let said = format!("spool: {} forwarded by `rabbit`, {pending} pending", 11 - pending);
+    assert!(output.err.contains(&said), "{said}: {}", output.err);
+}
+
+#[test]
+fn emit_reports_refusals_behind_the_spool() {
+    let sandbox = Sandbox::new();
+    let vhost = RabbitMq::shared().vhost();
+    vhost.declare_exchange("glance", "topic", &json!({ "durable": true }));
+    let url = format!("rabbit.url={}", vhost.url());
+    let rabbit = ["--set", "strategy=rabbit", "--set", "rabbit.declare=no", "--set", &url];
+    let mut child = spawn_piped(&mut sandbox.command([&["emit"], &rabbit[..], &SPOOL].concat()));
+    child.stdin.as_mut().unwrap().write_all(LIFECYCLE.as_bytes()).unwrap();
+    wait_until("all of it is refused", || {
+        let stats = spool(&sandbox, &["stats", "--json"]);
+        serde_json::from_str::<Value>(&stats.out).is_ok_and(|stats| stats["dead"]["messages"] == 11)
+    });
+    // Whoever waits for the end closes standard input first.
+    let output = CommandOutput::from(child.wait_with_output().unwrap());
+    output.expect_message(
+        0,
+        "spool: 0 forwarded by `rabbit`, 11 refused and kept as dead letters, 0 pending",
+    );
+}
