@@ -54,7 +54,9 @@ fn a_clock_jump_neither_expires_nor_delays_nor_reorders_messages() {
     fs::rename(sandbox.path("n.log"), sandbox.path("n.log.1")).unwrap();
     symlink("n.log", sandbox.path("n.log")).unwrap();
     stdin.write_all(line("a").as_bytes()).unwrap();
-    wait_until("it was tried in vain", || sandbox.read("err").contains("delivery failed, retrying"));
+    wait_until("it was tried in vain", || {
+        sandbox.read("err").contains("delivery failed, retrying")
+    });
     turn("+800d");
     fs::remove_file(sandbox.path("n.log")).unwrap();
     wait_until("it is delivered", || sandbox.lines_of("acks") == 4);

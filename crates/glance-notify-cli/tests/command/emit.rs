@@ -239,7 +239,9 @@ fn waits_for_a_late_destination_and_for_queue_room() {
     let input = sandbox.file("in.jsonl", line("a").repeat(1_000));
     let mut command = sandbox.command(emit(&["--set", "queue.max_messages=10", "-v", input]));
     let mut child = command.stderr(sandbox.create("err")).spawn().unwrap();
-    wait_until("it was tried in vain", || sandbox.read("err").contains("delivery failed, retrying"));
+    wait_until("it was tried in vain", || {
+        sandbox.read("err").contains("delivery failed, retrying")
+    });
     fs::remove_file(sandbox.path("n.log")).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(0));
     let said = sandbox.read("err");

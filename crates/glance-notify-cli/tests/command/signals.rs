@@ -35,9 +35,13 @@ fn a_signal_drains_the_lines_read_so_far() {
     let sandbox = Sandbox::new();
     symlink("n.log", sandbox.path("n.log")).unwrap();
     let mut child = start(&sandbox, &["--set", "queue.drain_timeout=60"], 5);
-    wait_until("it was tried in vain", || sandbox.read("err").contains("delivery failed, retrying"));
+    wait_until("it was tried in vain", || {
+        sandbox.read("err").contains("delivery failed, retrying")
+    });
     send("TERM", &child);
-    wait_until("it drains", || sandbox.read("err").contains("interrupted: draining for up to 60 s"));
+    wait_until("it drains", || {
+        sandbox.read("err").contains("interrupted: draining for up to 60 s")
+    });
     fs::remove_file(sandbox.path("n.log")).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(0), "{}", sandbox.read("err"));
     assert_eq!(sandbox.lines("n.log").len(), 5);
@@ -75,7 +79,9 @@ fn reports_the_unread_rest_of_an_interrupted_file() {
     let input = sandbox.file("in.jsonl", line("a").repeat(100_000));
     let args = ["--set", "queue.max_messages=10", "--set", "queue.drain_timeout=60", input];
     let mut child = sandbox.command(emit(&args)).stderr(sandbox.create("err")).spawn().unwrap();
-    wait_until("it was tried in vain", || sandbox.read("err").contains("delivery failed, retrying"));
+    wait_until("it was tried in vain", || {
+        sandbox.read("err").contains("delivery failed, retrying")
+    });
     send("TERM", &child);
     wait_until("it drains", || sandbox.read("err").contains("interrupted"));
     fs::remove_file(sandbox.path("n.log")).unwrap();

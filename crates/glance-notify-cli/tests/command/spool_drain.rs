@@ -125,7 +125,10 @@ fn a_signal_stops_after_the_attempt_in_flight() {
         send(signal, &child);
         assert_eq!(child.wait().unwrap().code(), Some(3), "{}", sandbox.read("err"));
         let said = sandbox.read("err");
-        assert!(said.contains("interrupted: waiting up to 10 s for the attempt in flight"), "{said}");
+        assert!(
+            said.contains("interrupted: waiting up to 10 s for the attempt in flight"),
+            "{said}"
+        );
         assert!(said.contains("0 delivered by `log`, 11 pending"), "{said}");
         fs::remove_file(sandbox.path("n.log")).unwrap();
         sandbox.run(drain(&[])).expect_message(0, "11 delivered by `log`");
