@@ -38,7 +38,7 @@ fn a_signal_drains_the_lines_read_so_far() {
     wait_until("it was tried in vain", || {
         sandbox.read("err").contains("delivery failed, retrying")
     });
-    send("TERM", &child);
+    send_signal("TERM", &child);
     wait_until("it drains", || {
         sandbox.read("err").contains("interrupted: draining for up to 60 s")
     });
@@ -82,7 +82,7 @@ fn reports_the_unread_rest_of_an_interrupted_file() {
     wait_until("it was tried in vain", || {
         sandbox.read("err").contains("delivery failed, retrying")
     });
-    send("TERM", &child);
+    send_signal("TERM", &child);
     wait_until("it drains", || sandbox.read("err").contains("interrupted"));
     fs::remove_file(sandbox.path("n.log")).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(3), "{}", sandbox.read("err"));

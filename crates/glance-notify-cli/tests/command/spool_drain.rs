@@ -122,7 +122,7 @@ fn a_signal_stops_after_the_attempt_in_flight() {
         wait_until("it was tried in vain", || {
             sandbox.read("err").contains("delivery failed, retrying")
         });
-        send(signal, &child);
+        send_signal(signal, &child);
         assert_eq!(child.wait().unwrap().code(), Some(3), "{}", sandbox.read("err"));
         let said = sandbox.read("err");
         assert!(
