@@ -1,4 +1,12 @@
-//! The contract between the pipeline and whatever delivers: [`Transport`], [`Batch`], [`Verdict`].
+//! The contract between the pipeline and the code that delivers: [`Transport`], [`Batch`],
+//! [`Verdict`].
+//!
+//! This module names no backend and delivers nothing itself. The pipeline calls a transport; a
+//! transport never calls the pipeline, except to settle the messages of the batch that it holds.
+//!
+//! To write a transport, implement [`Transport`] and run the test suite of the crate
+//! `notify-conformance` against it. To deliver through it, give it to
+//! [`Notifier::builder`](crate::Notifier::builder).
 
 use std::fmt;
 
@@ -10,69 +18,159 @@ use crate::event::event_type::EventType;
 
 /// Delivers messages to one destination.
 ///
+/// A transport is the only code that knows its destination. It connects, hands over each message,
+/// waits for the destination's answer and reports that answer as a [`Verdict`]. Everything else
+/// belongs to the [`Worker`](crate::Worker): the queue, batches, retries with backoff, deadlines,
+/// overflow and counters.
+///
 /// # Contract
 ///
 /// * **One caller.** The worker owns the transport and calls it from one task, one call at a time.
-///   A transport needs no locks.
-/// * **No queue, no retry, no sleep.** Batching, retry with backoff, deadlines, overflow and counting
-///   live once, in the [`Worker`](crate::Worker). A transport tries once and says what came of it.
-/// * **Lazy.** Opening a transport touches nothing. The first [`send`](Self::send) connects; after an
-///   `Err` the next one starts afresh. Connecting and reconnecting are one path.
-/// * **Honest.** [`Verdict::Accept`] means that the destination took responsibility. What cannot be
-///   proved accepted is left unsettled: a duplicate is allowed, a false accept never.
-/// * **Harmless.** Never panic, never log a payload or a credential, never block the threads of the
-///   runtime, never wait without a deadline.
+///   Every method that acts takes `&mut self`, so a transport needs no locks.
+/// * **One attempt.** [`send`](Self::send) tries once and reports the result. A transport keeps no
+///   queue, retries nothing and never sleeps between attempts.
+/// * **Lazy.** Opening a transport touches nothing outside the process. The first `send` connects.
+///   After `send` returns an error, the next call starts afresh. Connecting and reconnecting share
+///   one code path.
+/// * **Honest.** [`Verdict::Accept`] means that the destination took responsibility for the message.
+///   A transport leaves a message unsettled when it cannot prove that. A duplicate is allowed; a
+///   false accept never is.
+/// * **Bounded.** A transport never waits for a peer without a deadline, and never blocks a thread
+///   of the runtime.
+/// * **Discreet.** A transport never panics, and never logs a payload or a credential.
 ///
-/// The crate `notify-conformance` holds each of these as a named test for every transport.
+/// The crate `notify-conformance` tests each of these clauses for every transport.
+///
+/// # Examples
+///
+/// A transport whose destination is the other end of a channel. It accepts a message once the channel
+/// holds it, and returns an error once the receiver is gone.
+///
+/// ```
+/// use std::sync::mpsc;
+///
+/// use notify_core::transport::async_trait;
+/// use notify_core::{Batch, Error, ErrorKind, EventType, Result, Transport, Verdict};
+///
+/// #[derive(Debug)]
+/// struct ChannelTransport(mpsc::Sender<Vec<u8>>);
+///
+/// #[async_trait]
+/// impl Transport for ChannelTransport {
+///     fn name(&self) -> &'static str {
+///         "channel"
+///     }
+///
+///     fn wants(&self, _: EventType) -> bool {
+///         true
+///     }
+///
+///     async fn send(&mut self, batch: &mut Batch<'_>) -> Result<()> {
+///         for (index, message) in batch.messages().iter().enumerate() {
+///             self.0.send(message.body().to_vec()).map_err(|_| {
+///                 Error::new(ErrorKind::Unavailable, "unreachable: the receiver is gone")
+///             })?;
+///             batch.settle(index, Verdict::Accept);
+///         }
+///         Ok(())
+///     }
+///
+///     async fn close(&mut self) -> Result<()> {
+///         Ok(())
+///     }
+/// }
+///
+/// # use notify_core::event::Payload;
+/// # use notify_core::{Event, Notifier};
+/// # fn main() -> Result<()> {
+/// let (sender, receiver) = mpsc::channel();
+/// let (notifier, worker) = Notifier::builder(ChannelTransport(sender)).build()?;
+/// let worker = worker.spawn_thread()?;
+/// notifier.emit(&Event::ImageUpload(Payload::Error("storage is full".into())));
+/// assert!(receiver.recv().unwrap().ends_with(br#""payload":"storage is full"}"#));
+/// # notifier.close();
+/// # worker.join().unwrap();
+/// # Ok(())
+/// # }
+/// ```
 #[async_trait]
 pub trait Transport: fmt::Debug + Send {
-    /// The strategy's name, as it is configured: `log`, `rabbit`.
+    /// Returns the name of the strategy, as it stands in the configuration: `log`, `rabbit`.
+    ///
+    /// Logs, errors and counters name the destination by it.
     fn name(&self) -> &'static str;
 
-    /// Whether notifications of this type are worth encoding for this transport.
+    /// Returns `true` if this transport delivers notifications of this type.
     ///
-    /// Read once, when the notifier is built. `noop` wants nothing.
+    /// The notifier asks once per event type, while it is built. Events of a type that the transport
+    /// does not want are never encoded; the notifier counts them as suppressed. `noop` wants none.
     fn wants(&self, event_type: EventType) -> bool;
 
-    /// Tries once to deliver every message of the batch, in order, and settles each as soon as its
-    /// fate is known.
+    /// Tries once to deliver every message of the batch, in order.
     ///
-    /// An empty batch touches nothing. A settled message is final, also when this call then fails or
-    /// is dropped.
+    /// Settle each message as soon as the destination's answer is known, with [`Batch::settle`] or
+    /// [`Batch::settle_range`]. A verdict is final, even if this call fails later or the worker drops
+    /// it. An empty batch touches nothing.
+    ///
+    /// A refused message does not end the attempt: settle it with [`Verdict::Refuse`] and go on with
+    /// the rest of the batch.
     ///
     /// # Errors
     ///
-    /// `Err` says that the fate of everything unsettled is unknown and why; the worker sends those
-    /// messages again. An error that [is not transient](Error::is_transient) is reported at once and
-    /// retried every 30 s, or soon where something else was settled. `Ok` with a message unsettled is a
-    /// bug, and counted as `Err`.
+    /// Return an error if the attempt as a whole failed: the connection broke, the login failed, the
+    /// file vanished. The error says why the outcome of every unsettled message is unknown, and the
+    /// worker sends those messages again.
+    ///
+    /// * If the error [is transient](Error::is_transient), the worker tries again after its backoff.
+    /// * If it is permanent, the worker logs it at once and tries again every 30 s, or after the
+    ///   backoff if the attempt settled at least one message.
+    ///
+    /// Returning `Ok` while a message is unsettled is a bug of the transport. The worker treats it as
+    /// a transient failure with an error of the kind [`ErrorKind::Bug`](crate::ErrorKind::Bug).
     ///
     /// # Cancel safety
     ///
-    /// The worker drops the future after its attempt timeout. The transport stays usable; what was
-    /// not settled by then may or may not arrive.
+    /// The worker drops the future when its attempt timeout or the time to drain is over. The
+    /// transport must stay usable: the next call of `send`, [`close`](Self::close) or
+    /// [`check`](Self::check) must work. The outcome of the messages that were unsettled at that
+    /// moment is unknown, so the worker sends them again.
     async fn send(&mut self, batch: &mut Batch<'_>) -> Result<()>;
 
-    /// Releases the destination: connections, files, threads. Nothing is sent after it.
+    /// Closes connections and files, and ends threads that belong to the transport.
     ///
-    /// A transport that is dropped without it releases the same, without waiting for the peer.
+    /// The worker calls this once, as the last call, and waits at most 5 s. Dropping a transport
+    /// without closing it must release the same resources, without waiting for the peer.
     ///
     /// # Errors
     ///
-    /// When the destination could not be told. There is nothing left to do about it.
+    /// Return an error if the destination did not confirm the end, for example because the
+    /// connection broke first. The worker logs it. Delivered messages stay delivered.
+    ///
+    /// # Cancel safety
+    ///
+    /// The worker drops the future after 5 s and then drops the transport.
     async fn close(&mut self) -> Result<()>;
 
-    /// Looks at the destination as far as that is possible without sending anything, for
-    /// `glance-notify check`.
+    /// Inspects the destination without sending anything, for `glance-notify check`.
+    ///
+    /// Report one [`Finding`] for each thing inspected: the file, the broker, each queue. The default
+    /// implementation inspects nothing.
     ///
     /// # Errors
     ///
-    /// When the destination cannot be looked at, as [`send`](Self::send) would say it.
+    /// Return the error that [`send`](Self::send) would return if the destination cannot be inspected
+    /// at all. Report a single wrong queue as a [`Finding::bad`] instead.
+    ///
+    /// # Cancel safety
+    ///
+    /// The caller may drop the future at any time. The transport stays usable, as for
+    /// [`send`](Self::send).
     async fn check(&mut self) -> Result<Vec<Finding>> {
         Ok(Vec::new())
     }
 }
 
+/// Forwards every call to the boxed transport, so that `Box<dyn Transport>` is a transport too.
 #[async_trait]
 impl<T: Transport + ?Sized> Transport for Box<T> {
     fn name(&self) -> &'static str {
@@ -96,45 +194,131 @@ impl<T: Transport + ?Sized> Transport for Box<T> {
     }
 }
 
-/// What became of one message in one attempt.
+/// The result of one attempt for one message.
+///
+/// # Examples
+///
+/// ```
+/// use notify_core::{Error, ErrorKind, Verdict};
+///
+/// let accepted = Verdict::Accept;
+/// let busy = Verdict::Retry(Error::new(ErrorKind::Full, "queue full: `notifications.info`"));
+/// let invalid = Verdict::Refuse(Error::new(ErrorKind::Rejected, "the broker rejected it"));
+/// # drop((accepted, busy, invalid));
+/// ```
 #[derive(Clone, Debug)]
 pub enum Verdict {
-    /// The destination took responsibility: confirmed *and* routed, disposition `accepted`, bytes
-    /// written and synced.
+    /// The destination took responsibility: a broker confirmed *and* routed the message, or its bytes
+    /// are written and synced.
+    ///
+    /// For AMQP 1.0 this is the disposition `accepted`; for AMQP 0-9-1 a publisher confirm without a
+    /// `basic.return`.
     Accept,
-    /// Not taken, may be taken later: nack, `released`, `modified`, full.
+    /// The destination did not take the message, but may take it later: a nack, `released`,
+    /// `modified`, queue full.
+    ///
+    /// The worker sends the message again until it is accepted or older than `queue.max_age`.
     Retry(Error),
-    /// Will never be taken: rejected, unroutable again after declaring anew, too large.
+    /// The destination will never take the message: it is too large or rejected, or still unroutable
+    /// after the transport declared the queue again.
+    ///
+    /// The worker counts the message as refused and gives up on it.
     Refuse(Error),
 }
 
-/// The messages of one attempt, to be settled one by one.
+/// The messages of one attempt, which the transport settles one by one.
+///
+/// The worker makes one batch for each call of [`Transport::send`]. A transport reads the messages
+/// and gives each of them a [`Verdict`]. The caller of `send` learns of a verdict at the moment it is
+/// given, not when `send` returns.
+///
+/// # Examples
+///
+/// ```
+/// use notify_core::{Batch, Error, ErrorKind, Message, Result, Verdict};
+///
+/// # fn main() -> Result<()> {
+/// # let body = br#"{"message_id":"6b9d4b8a-0f7c-4d2c-9a4a-0a3f0e7d4c11","publisher_id":"host1","event_type":"image.upload","priority":"WARN","timestamp":"2026-11-22 12:00:00.000000","payload":"slow"}"#;
+/// # let message = Message::from_body(body.to_vec())?;
+/// let messages = vec![message; 3];
+/// let mut verdicts = Vec::new();
+/// let mut sink = |settlements: notify_core::transport::Settlements<'_>| verdicts.extend(settlements);
+///
+/// let mut batch = Batch::new(&messages, &mut sink);
+/// batch.settle(1, Verdict::Refuse(Error::new(ErrorKind::Rejected, "rejected by the broker")));
+/// assert_eq!(batch.unsettled().collect::<Vec<_>>(), [0, 2]);
+/// batch.settle_rest(&Verdict::Accept);
+/// assert_eq!(batch.unsettled().count(), 0);
+///
+/// let settled: Vec<_> = verdicts.iter().map(|(index, _)| *index).collect();
+/// assert_eq!(settled, [1, 0, 2]);
+/// # Ok(())
+/// # }
+/// ```
 pub struct Batch<'a> {
     messages: &'a [Message],
     settled: Vec<bool>,
     sink: &'a mut (dyn FnMut(Settlements<'_>) + Send),
 }
 
-/// Settlements as the owner of a [`Batch`] receives them: several at once when they are known at
-/// once, each index at most once over the life of a batch.
+/// Verdicts as the maker of a [`Batch`] receives them, each with the index of its message.
+///
+/// One iterator holds all verdicts that a transport gives in one call. Over the life of a batch, an
+/// index occurs at most once.
 pub type Settlements<'a> = &'a mut dyn Iterator<Item = (usize, Verdict)>;
 
 impl<'a> Batch<'a> {
-    /// A batch of `messages` whose verdicts go to `sink` in the moment they are given.
+    /// Creates a batch of `messages` that passes each verdict on to `sink` at once.
     ///
-    /// For whoever drives a transport: the worker, a test, a transport that wraps another.
-    /// `sink` must exhaust the iterator it is handed.
+    /// The worker calls this. Call it yourself to drive a transport from a test, or from a transport
+    /// that wraps another one. `sink` must exhaust the iterator that it receives: a verdict that it
+    /// leaves in there is lost.
+    ///
+    /// # Examples
+    ///
+    /// A test that drives a transport by hand:
+    ///
+    /// ```
+    /// use notify_core::{Batch, Message, Result, Transport, Verdict};
+    ///
+    /// /// Returns how many of the messages the destination accepted in one attempt.
+    /// async fn attempt(transport: &mut dyn Transport, messages: &[Message]) -> Result<usize> {
+    ///     let mut accepted = 0;
+    ///     let mut sink = |settlements: notify_core::transport::Settlements<'_>| {
+    ///         accepted += settlements.filter(|(_, v)| matches!(v, Verdict::Accept)).count();
+    ///     };
+    ///     transport.send(&mut Batch::new(messages, &mut sink)).await?;
+    ///     Ok(accepted)
+    /// }
+    /// ```
     pub fn new(messages: &'a [Message], sink: &'a mut (dyn FnMut(Settlements<'_>) + Send)) -> Self {
         Self { messages, settled: vec![false; messages.len()], sink }
     }
 
-    /// All messages of the attempt, in the order in which they are to be sent.
+    /// Returns all messages of the attempt, in the order in which the transport sends them.
+    ///
+    /// The slice outlives the borrow of the batch, so you can settle messages while you iterate.
     pub fn messages(&self) -> &'a [Message] {
         self.messages
     }
 
-    /// Decides message `index` for good. A second verdict on the same message, or one on an index out
-    /// of range, is a bug in the transport and is ignored.
+    /// Settles message `index` for good.
+    ///
+    /// A second verdict for the same message, or an index out of range, is a bug of the transport.
+    /// The batch ignores it, and panics only if debug assertions are enabled.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use notify_core::{Batch, Verdict};
+    ///
+    /// fn on_confirm(batch: &mut Batch<'_>, delivery_tag: u64) {
+    ///     let index = usize::try_from(delivery_tag).map_or(usize::MAX, |tag| tag - 1);
+    ///     if index < batch.messages().len() && !batch.is_settled(index) {
+    ///         batch.settle(index, Verdict::Accept);
+    ///     }
+    /// }
+    /// ```
     pub fn settle(&mut self, index: usize, verdict: Verdict) {
         match self.settled.get_mut(index) {
             Some(settled @ false) => {
@@ -145,8 +329,22 @@ impl<'a> Batch<'a> {
         }
     }
 
-    /// Gives `verdict` to every message of `range` that is not settled yet, at the cost of one
-    /// settlement.
+    /// Gives `verdict` to every unsettled message in `range`, at the cost of one settlement.
+    ///
+    /// Use it for answers that cover several messages, such as a confirm with `multiple`. A range
+    /// that ends beyond the batch is a bug of the transport. The batch ignores it, and panics only
+    /// if debug assertions are enabled.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use notify_core::{Batch, Verdict};
+    ///
+    /// /// The broker confirms the first `count` messages at once.
+    /// fn on_multiple_confirm(batch: &mut Batch<'_>, count: usize) {
+    ///     batch.settle_range(0..count.min(batch.messages().len()), &Verdict::Accept);
+    /// }
+    /// ```
     pub fn settle_range(&mut self, range: std::ops::Range<usize>, verdict: &Verdict) {
         let first = range.start;
         let Some(settled) = self.settled.get_mut(range) else {
@@ -159,22 +357,36 @@ impl<'a> Batch<'a> {
         }));
     }
 
-    /// Gives `verdict` to every message that is not settled yet.
+    /// Gives `verdict` to every unsettled message of the batch.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use notify_core::{Batch, Error, ErrorKind, Verdict};
+    ///
+    /// fn on_disk_full(batch: &mut Batch<'_>) {
+    ///     let error = Error::new(ErrorKind::Full, "disk full: cannot append to `log.file`");
+    ///     batch.settle_rest(&Verdict::Retry(error));
+    /// }
+    /// ```
     pub fn settle_rest(&mut self, verdict: &Verdict) {
         self.settle_range(0..self.messages.len(), verdict);
     }
 
-    /// Whether message `index` has its verdict.
+    /// Returns `true` if message `index` has its verdict.
+    ///
+    /// An index out of range has none.
     pub fn is_settled(&self, index: usize) -> bool {
         self.settled.get(index).copied().unwrap_or(false)
     }
 
-    /// The indices that have no verdict yet, in order.
+    /// Returns the indices of the messages that have no verdict yet, in ascending order.
     pub fn unsettled(&self) -> impl Iterator<Item = usize> + '_ {
         (0..self.settled.len()).filter(|&index| !self.settled[index])
     }
 }
 
+/// Shows the number of messages and of unsettled ones, and no body.
 impl fmt::Debug for Batch<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Batch")
@@ -184,38 +396,58 @@ impl fmt::Debug for Batch<'_> {
     }
 }
 
-/// One thing that [`Transport::check`] looked at.
+/// One thing that [`Transport::check`] inspected, and its condition.
+///
+/// # Examples
+///
+/// ```
+/// use notify_core::transport::Finding;
+/// use notify_core::{Error, ErrorKind};
+///
+/// let findings = [
+///     Finding::good("broker", "RabbitMQ 4.1.0, TLS 1.3"),
+///     Finding::warning("queue notifications.info", "not durable: a restart loses its messages"),
+///     Finding::bad(
+///         "queue notifications.error",
+///         Error::new(ErrorKind::Access, "permission denied: grant `configure` on `notifications.*`"),
+///     ),
+/// ];
+/// assert_eq!(findings[0].subject, "broker");
+/// ```
 #[derive(Clone, Debug)]
 pub struct Finding {
-    /// What was looked at: `file`, `broker`, `queue notifications.info`.
+    /// The thing inspected: `file`, `broker`, `queue notifications.info`.
     pub subject: String,
-    /// What was found.
+    /// The condition that it is in.
     pub state: FindingState,
 }
 
-/// How a [`Finding`] turned out.
+/// The condition of the subject of a [`Finding`].
 #[derive(Clone, Debug)]
 pub enum FindingState {
-    /// As it should be, with what was seen.
+    /// The subject is as it should be. The text describes it: a version, a path, a mode.
     Good(String),
-    /// It will work, at a cost that the text names.
+    /// The subject works, at a cost that the text names.
     Warning(String),
-    /// It will not work.
+    /// The subject does not work. The error says what to change.
     Bad(Error),
 }
 
 impl Finding {
-    /// A finding that is as it should be.
-    pub fn good(subject: impl Into<String>, seen: impl Into<String>) -> Self {
-        Self { subject: subject.into(), state: FindingState::Good(seen.into()) }
+    /// Creates a finding about a subject that is as it should be.
+    ///
+    /// `description` goes to the operator's terminal: escape what a peer sent with
+    /// [`printable`](crate::redact::printable).
+    pub fn good(subject: impl Into<String>, description: impl Into<String>) -> Self {
+        Self { subject: subject.into(), state: FindingState::Good(description.into()) }
     }
 
-    /// A finding that works at a cost.
+    /// Creates a finding about a subject that works, at the cost that `cost` names.
     pub fn warning(subject: impl Into<String>, cost: impl Into<String>) -> Self {
         Self { subject: subject.into(), state: FindingState::Warning(cost.into()) }
     }
 
-    /// A finding that will not work.
+    /// Creates a finding about a subject that does not work because of `error`.
     pub fn bad(subject: impl Into<String>, error: Error) -> Self {
         Self { subject: subject.into(), state: FindingState::Bad(error) }
     }
