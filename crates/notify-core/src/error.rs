@@ -1,6 +1,8 @@
-//! The one error type: what went wrong, what to change, and what became of the notification.
+//! The one error type of the workspace: [`Error`], with its [`ErrorKind`] and the [`Outcome`] of the
+//! notification.
 //!
-//! It never carries the value of a payload field, nor a type of a broker's client.
+//! An error says what failed and what you can change. It never holds the value of a payload field, a
+//! credential, or a type of a broker's client library.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,17 +11,37 @@ use std::sync::Arc;
 
 use crate::redact::printable::printable;
 
-/// The result of anything here that can fail.
+/// The result of every fallible operation in this workspace.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why a notification, a configuration or a destination did not do what was asked.
+/// An error of a notification, a configuration or a destination.
 ///
-/// `{}` prints the message alone, a lower-case fragment that names what to change; `{:#}` prints it
-/// with every cause behind it. Text that came from outside is escaped, so both are safe to show on a
-/// terminal.
+/// `{}` prints the message alone: a lower-case fragment that names what to change. `{:#}` appends
+/// every cause, separated by colons. `Debug` prints the same as `{:#}`, so `main` can return this
+/// error. All of them escape text from outside, so you can print an error on a terminal.
+///
+/// Cloning is cheap: the clones share one allocation.
+///
+/// # Examples
+///
+/// ```
+/// use notify_core::{Error, ErrorKind, Outcome};
+///
+/// let error = Error::new(ErrorKind::Unavailable, "unreachable: `rabbit.url` names `mq1:5672`")
+///     .with_source(std::io::Error::from(std::io::ErrorKind::ConnectionRefused));
+///
+/// assert_eq!(error.to_string(), "unreachable: `rabbit.url` names `mq1:5672`");
+/// assert_eq!(
+///     format!("{error:#}"),
+///     "unreachable: `rabbit.url` names `mq1:5672`: connection refused",
+/// );
+/// assert_eq!(error.outcome(), Outcome::NotSent);
+/// assert!(error.is_transient());
+/// ```
 #[derive(Clone)]
 pub struct Error(Arc<ErrorData>);
 
+/// The contents of an [`Error`], behind one pointer so that a `Result` stays small.
 #[derive(Clone)]
 struct ErrorData {
     kind: ErrorKind,
@@ -28,38 +50,75 @@ struct ErrorData {
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
 
-/// What sort of thing went wrong.
+/// The kind of an [`Error`].
+///
+/// `Unavailable`, `Timeout` and `Full` are transient: the worker retries them with a growing backoff.
+/// All other kinds are permanent: only a change of the configuration, of credentials or of the
+/// destination helps, and the worker retries every 30 s.
+///
+/// # Examples
+///
+/// ```
+/// use notify_core::{Error, ErrorKind};
+///
+/// /// Returns the exit code of a command that failed.
+/// fn exit_code(error: &Error) -> u8 {
+///     match error.kind() {
+///         ErrorKind::Config => 2,
+///         ErrorKind::Invalid | ErrorKind::TooLarge => 4,
+///         _ => 1,
+///     }
+/// }
+/// assert_eq!(exit_code(&Error::new(ErrorKind::Config, "`strategy` is empty")), 2);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The configuration cannot work as it is written. Permanent.
+    /// The configuration cannot work as written: an unknown option, a wrong value, a missing file.
+    /// Permanent.
     Config,
-    /// The destination refuses us: credentials, rights, its certificate or ours. Permanent.
+    /// The destination denied access: authentication failed, permission denied, certificate
+    /// rejected. Permanent.
     Access,
-    /// The destination cannot be reached, or cannot take anything now. Transient.
+    /// The destination is unreachable or cannot take messages now: connection refused, node down.
+    /// Transient.
     Unavailable,
-    /// Something did not answer within its deadline. Transient.
+    /// A deadline passed without an answer. Transient.
     Timeout,
     /// A queue, a disk or a destination is full. Transient.
     Full,
-    /// The destination will never take this notification.
+    /// The destination will never take this notification. Permanent.
     Rejected,
-    /// The notification is not well-formed, or not what its event type promises.
+    /// The notification is malformed, or does not match its event type. Permanent.
     Invalid,
-    /// The notification is larger or deeper than the limits allow.
+    /// The notification exceeds a limit of size, depth or number of keys. Permanent.
     TooLarge,
-    /// The notifier is closed, or its worker is gone.
+    /// The notifier is closed, or its worker has ended. Permanent.
     Closed,
-    /// A transport broke its contract. Please report it.
+    /// A transport broke its contract. Please report it. Permanent.
     Bug,
 }
 
 impl ErrorKind {
-    /// What it means that an operation on a file failed.
+    /// Returns the kind of a failed file operation.
     ///
-    /// A full disk is [`Full`](Self::Full); a path that no waiting makes a file is
-    /// [`Config`](Self::Config). Everything else may pass, also what is forbidden or read-only: an
-    /// operator mends it while we retry.
+    /// A full disk or an exhausted quota is [`Full`](Self::Full). A path that can never name a file,
+    /// such as a directory, is [`Config`](Self::Config). Every other failure is
+    /// [`Unavailable`](Self::Unavailable). That includes permission denied and read-only: an operator
+    /// can fix those while the program runs, so the worker keeps retrying with its backoff.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::io;
+    ///
+    /// use notify_core::ErrorKind;
+    ///
+    /// let full = io::Error::from(io::ErrorKind::StorageFull);
+    /// let denied = io::Error::from(io::ErrorKind::PermissionDenied);
+    /// assert_eq!(ErrorKind::of_file(&full), ErrorKind::Full);
+    /// assert_eq!(ErrorKind::of_file(&denied), ErrorKind::Unavailable);
+    /// ```
     pub fn of_file(error: &io::Error) -> Self {
         use io::ErrorKind as Io;
         match error.kind() {
@@ -72,22 +131,27 @@ impl ErrorKind {
     }
 }
 
-/// What is known of the notification that an [`Error`] is about.
+/// The state of the notification that an [`Error`] is about.
+///
+/// A receipt that resolves to an error carries one of these. Send a notification again if it is
+/// `NotSent`. Send it again with the same `message_id` if it is `Unknown`, so that consumers can drop
+/// the duplicate. Fix it first if it is `Rejected`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
-    /// The destination does not have it.
+    /// The destination does not have the notification.
     NotSent,
-    /// It was sent and nothing is known since: the destination may have it.
+    /// A transport sent the notification, and the answer is unknown. The destination may have it.
     Unknown,
-    /// The destination, or the encoder before it, will never take it.
+    /// Encoding failed, or the destination rejected the notification for good.
     Rejected,
 }
 
 impl Error {
-    /// An error of `kind`, with a lower-case `message` that says what to change.
+    /// Creates an error of `kind` with a lower-case `message` that says what to change.
     ///
-    /// [`outcome`](Self::outcome) follows from the kind: `Rejected`, `Invalid` and `TooLarge` are
-    /// [`Outcome::Rejected`], everything else is [`Outcome::NotSent`].
+    /// The kind determines the [`outcome`](Self::outcome): `Rejected`, `Invalid` and `TooLarge` give
+    /// [`Outcome::Rejected`], every other kind gives [`Outcome::NotSent`]. Change it with
+    /// [`with_outcome`](Self::with_outcome).
     pub fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
         let outcome = match kind {
             ErrorKind::Rejected | ErrorKind::Invalid | ErrorKind::TooLarge => Outcome::Rejected,
@@ -96,8 +160,9 @@ impl Error {
         Self(Arc::new(ErrorData { kind, outcome, message: message.into(), source: None }))
     }
 
-    /// The same error with its cause, which `{:#}` prints and [`source`](std::error::Error::source)
-    /// returns.
+    /// Returns the same error with `source` as its cause, in place of any earlier cause.
+    ///
+    /// `{:#}` prints the cause, and [`source`](std::error::Error::source) returns it.
     #[must_use]
     pub fn with_source(
         mut self,
@@ -107,7 +172,18 @@ impl Error {
         self
     }
 
-    /// The same error about a notification of which `outcome` is known.
+    /// Returns the same error with another `outcome` of its notification.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use notify_core::{Error, ErrorKind, Outcome};
+    ///
+    /// // The bytes are on their way, but the confirm did not arrive.
+    /// let error = Error::new(ErrorKind::Timeout, "no confirm within 30 s")
+    ///     .with_outcome(Outcome::Unknown);
+    /// assert_eq!(error.outcome(), Outcome::Unknown);
+    /// ```
     #[must_use]
     pub fn with_outcome(mut self, outcome: Outcome) -> Self {
         if self.0.outcome != outcome {
@@ -116,25 +192,28 @@ impl Error {
         self
     }
 
-    /// What sort of thing went wrong.
+    /// Returns the kind of this error.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
-    /// What is known of the notification.
+    /// Returns what is known about the notification that failed.
     pub fn outcome(&self) -> Outcome {
         self.0.outcome
     }
 
-    /// Whether the same attempt may succeed later without anybody changing anything.
+    /// Returns `true` if the same attempt may succeed later without a change by an operator.
+    ///
+    /// This holds for the kinds `Unavailable`, `Timeout` and `Full`.
     pub fn is_transient(&self) -> bool {
         matches!(self.0.kind, ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::Full)
     }
 }
 
+/// Prints the message; with `#`, the causes too.
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Whoever made the message should have escaped what came from outside; a path is easily forgotten.
+        // The author of the message should have escaped text from outside, but a path is easy to miss.
         printable(&self.0.message, usize::MAX).fmt(f)?;
         if f.alternate() {
             let mut cause = std::error::Error::source(self);
@@ -147,7 +226,7 @@ impl fmt::Display for Error {
     }
 }
 
-/// Prints the message with every cause, as `{:#}` does: `main` returns errors by `Debug`.
+/// Prints the message with every cause, as `{:#}` does: `main` prints an error with `Debug`.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self:#}")
@@ -160,13 +239,14 @@ impl std::error::Error for Error {
     }
 }
 
-/// How much of one cause is shown: brokers can send kilobytes.
+/// The longest cause that an error prints, in characters. A broker can send kilobytes.
 const CAUSE_CHARS: usize = 512;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// `{}` stays short, `{:#}` and `Debug` explain, and no control character of a cause gets out.
     #[test]
     fn alternate_display_prints_the_causes() {
         let error = Error::new(ErrorKind::Unavailable, "cannot open `log.file`")
@@ -176,6 +256,7 @@ mod tests {
         assert_eq!(format!("{error:?}"), format!("{error:#}"));
     }
 
+    /// `with_outcome` changes one clone, not the others.
     #[test]
     fn outcome_follows_the_kind_unless_overridden() {
         let error = Error::new(ErrorKind::Timeout, "no confirm within 30 s");

@@ -1,18 +1,25 @@
 //! The places that configured values come from.
+//!
+//! An error about an option names its place, so that you know which of several files to change.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// Where each value of a table came from, by the dotted path of its key.
+/// The origin of each value of a table, by the dotted path of its key: `tls.ca_file`.
 pub type Origins = BTreeMap<String, Origin>;
 
-/// Where a configured value came from.
+/// The origin of a configured value.
+///
+/// `Debug` shows the place and never the text, which may be a password.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Origin {
-    /// The place in words: `notify.toml`, `--set`, an environment variable's name.
+    /// The place in words: a file name, `--set`, the name of an environment variable.
     pub place: String,
-    /// The text as it was given, where a value was not written in a typed language: used again as a
-    /// string when that is what was expected. A password may consist of digits.
+    /// The text as the user typed it, for a value from an untyped place such as an environment
+    /// variable.
+    ///
+    /// `0012345` parses as a number there. If the option turns out to be a string, this text is its
+    /// value: a password may consist of digits.
     pub raw: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! A duration as configurations have it: a number of seconds.
+//! A duration as a number of seconds: `10`, `0.5`.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,18 +6,34 @@ use std::time::Duration;
 use serde::de::{self, Deserialize, Deserializer, Unexpected, Visitor};
 use serde::{Serialize, Serializer};
 
-/// A duration that is configured as a number of seconds: `10`, `0.5`. Above 0, and at most a year:
-/// what is longer is a mistake of units.
+/// A duration that users configure as a number of seconds, whole or not.
+///
+/// Deserializing accepts numbers above 0 and up to 366 days. A longer duration is nearly always
+/// milliseconds by mistake, and a zero timeout can never be met.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use notify_core::codec::serde_json;
+/// use notify_core::config::Seconds;
+///
+/// let timeout: Seconds = serde_json::from_str("0.5").unwrap();
+/// assert_eq!(Duration::from(timeout), Duration::from_millis(500));
+/// assert!(serde_json::from_str::<Seconds>("0").is_err());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Seconds(Duration);
 
 impl Seconds {
-    /// So many whole seconds, for a default.
+    /// Creates a duration of whole seconds, for the default of an option. Checks no bounds.
     pub const fn new(seconds: u64) -> Self {
         Self(Duration::from_secs(seconds))
     }
 }
 
+/// Converts without checking bounds.
 impl From<Duration> for Seconds {
     fn from(duration: Duration) -> Self {
         Self(duration)
@@ -30,6 +46,7 @@ impl From<Seconds> for Duration {
     }
 }
 
+/// Writes a whole number where the duration has no fraction.
 impl Serialize for Seconds {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.0.subsec_nanos() {
@@ -45,6 +62,7 @@ impl<'de> Deserialize<'de> for Seconds {
     }
 }
 
+/// Accepts numbers of seconds within bounds.
 struct SecondsVisitor;
 
 impl Visitor<'_> for SecondsVisitor {
@@ -78,12 +96,14 @@ impl Visitor<'_> for SecondsVisitor {
     }
 }
 
+/// The longest duration that deserializing accepts: a leap year.
 const MAX_SECONDS: u64 = 366 * 24 * 60 * 60;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// A configuration that is written out reads back as the same configuration.
     #[test]
     fn seconds_survive_a_round_trip() {
         for (text, millis) in [("1", 1_000), ("0.5", 500), ("31622400", 31_622_400_000)] {
@@ -93,6 +113,7 @@ mod tests {
         }
     }
 
+    /// Also numbers too large for a `Duration`, and texts with a unit.
     #[test]
     fn rejects_zero_negative_and_oversized_durations() {
         for text in ["0", "-1", "0.0", "-0.5", "1e300", "31622401", "\"10s\"", "true"] {
