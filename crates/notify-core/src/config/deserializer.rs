@@ -1,7 +1,8 @@
-//! Reading configured values into types, with refusals that repeat no value.
+//! A serde deserializer for configured values, whose errors never repeat a value.
 //!
-//! serde's own errors quote what they found (`invalid type: string "hunter2", expected u16`); in a
-//! configuration that may be a password. These name the kind of it.
+//! serde's own errors quote the value (`invalid type: string "hunter2", expected u16`). In a
+//! configuration that value may be a password, so the errors here name its type instead. They also
+//! use the words of a configuration rather than those of Rust: "a table", not "struct `TlsOptions`".
 
 use std::fmt;
 
@@ -18,7 +19,11 @@ use crate::event::words::one_of;
 use crate::redact::printable::printable;
 use crate::redact::quote::quoted;
 
-/// Reads `table` as a `T`.
+/// Deserializes `table` into a `T`.
+///
+/// # Errors
+///
+/// Returns the first error with the dotted path of the value or key that it is about.
 pub(crate) fn parse<T: DeserializeOwned>(
     table: &Map<String, Value>,
     origins: &Origins,
@@ -26,13 +31,13 @@ pub(crate) fn parse<T: DeserializeOwned>(
     T::deserialize(TableDeserializer { entries: table.iter(), value: None, path: "", origins })
 }
 
-/// Why a value cannot be what was expected, and where it stands.
+/// The error of a value that does not fit its option, with the path of that value.
 #[derive(Debug)]
 pub(crate) struct ValueError {
     text: String,
-    /// The dotted path of the value; `None` while that is not known yet, or for the whole.
+    /// The dotted path of the value; `None` until a deserializer on the way out adds it.
     path: Option<String>,
-    /// The key that is missing below the path.
+    /// The required key that the table at `path` lacks.
     missing: Option<&'static str>,
 }
 
@@ -41,13 +46,13 @@ impl ValueError {
         Self { text, path: None, missing: None }
     }
 
-    /// The same error, unless it is known to be about something further inside.
+    /// Adds `path`, unless a deserializer further inside has added a longer one already.
     fn at(mut self, path: &str) -> Self {
         self.path.get_or_insert_with(|| path.to_owned());
         self
     }
 
-    /// The dotted path of what is refused; empty for the whole.
+    /// Returns the dotted path of the value or the missing key; empty for the whole table.
     pub(crate) fn path(&self) -> String {
         let path = self.path.as_deref().unwrap_or_default();
         self.missing.map_or_else(|| path.to_owned(), |key| join(path, key))
@@ -62,6 +67,8 @@ impl fmt::Display for ValueError {
 
 impl std::error::Error for ValueError {}
 
+/// Builds each error from types and known words. No value gets in, except an unknown word, which is
+/// quoted, shortened and redacted.
 impl de::Error for ValueError {
     fn custom<T: fmt::Display>(text: T) -> Self {
         Self::new(printable(&text.to_string(), 512).to_string())
@@ -103,7 +110,7 @@ impl de::Error for ValueError {
     }
 }
 
-/// One value, and where it stands.
+/// Deserializes one value at a known path.
 struct ValueDeserializer<'a> {
     value: &'a Value,
     path: String,
@@ -111,7 +118,9 @@ struct ValueDeserializer<'a> {
 }
 
 impl ValueDeserializer<'_> {
-    /// The text as it was given, where the value is not a string but came out of one.
+    /// Returns the text that the user typed, if an untyped place turned it into another type.
+    ///
+    /// See [`Origin::raw`](super::origin::Origin::raw).
     fn raw(&self) -> Option<&str> {
         if self.value.is_string() { None } else { self.origins.get(&self.path)?.raw.as_deref() }
     }
@@ -169,7 +178,7 @@ impl<'de> Deserializer<'de> for ValueDeserializer<'_> {
         visitor.visit_newtype_struct(self)
     }
 
-    /// Enums are words here: none of them carries anything.
+    /// Reads a word. No enum of a configuration carries data.
     fn deserialize_enum<V: Visitor<'de>>(
         self,
         _: &'static str,
@@ -191,9 +200,10 @@ impl<'de> Deserializer<'de> for ValueDeserializer<'_> {
     }
 }
 
-/// The entries of a table; also the whole of it.
+/// Deserializes a table, and iterates over its entries.
 struct TableDeserializer<'a> {
     entries: serde_json::map::Iter<'a>,
+    /// The value of the key that serde has just read.
     value: Option<ValueDeserializer<'a>>,
     path: &'a str,
     origins: &'a Origins,
@@ -239,6 +249,7 @@ impl<'de> MapAccess<'de> for TableDeserializer<'_> {
     }
 }
 
+/// Iterates over the items of a list.
 struct ListDeserializer<'a> {
     items: std::iter::Enumerate<std::slice::Iter<'a, Value>>,
     path: &'a str,
@@ -258,10 +269,12 @@ impl<'de> SeqAccess<'de> for ListDeserializer<'_> {
     }
 }
 
+/// Appends `key` to a dotted path.
 fn join(path: &str, key: &str) -> String {
     if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
 }
 
+/// Returns serde's description of a value.
 fn unexpected(value: &Value) -> Unexpected<'_> {
     match value {
         Value::Null => Unexpected::Unit,
@@ -277,6 +290,7 @@ fn unexpected(value: &Value) -> Unexpected<'_> {
     }
 }
 
+/// Returns the type of a value in the words of a configuration.
 fn kind_of(found: Unexpected<'_>) -> &'static str {
     match found {
         Unexpected::Bool(_) => "a boolean",
@@ -291,7 +305,7 @@ fn kind_of(found: Unexpected<'_>) -> &'static str {
     }
 }
 
-/// What a type of Rust expects, in the words of a configuration.
+/// Returns the expectation of a Rust type in the words of a configuration.
 fn in_words(expected: &dyn Expected) -> String {
     let expected = expected.to_string();
     let up_to = |max: &dyn fmt::Display| format!("a whole number from 0 to {max}");

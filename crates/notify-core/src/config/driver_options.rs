@@ -1,4 +1,4 @@
-//! The options that a strategy is configured with, read into its own type.
+//! The options of one strategy, from a table of the configuration to the strategy's own type.
 
 use std::fmt;
 use std::ops::Bound;
@@ -14,7 +14,48 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::redact::policy::Redact;
 use crate::redact::printable::printable;
 
-/// The table of one strategy, as it was configured, and where each of its keys came from.
+/// The configured options of one strategy, and the origin of each.
+///
+/// The facade creates these from the merged configuration and passes them to the `open` function of a
+/// [`Driver`](super::Driver). `Debug` shows the keys and no value: any of them may be a password.
+///
+/// # Examples
+///
+/// ```
+/// use notify_core::codec::serde_json::{Value, json};
+/// use notify_core::config::{DriverOptions, Origin};
+/// use serde::Deserialize;
+///
+/// #[derive(Debug, Deserialize)]
+/// #[serde(deny_unknown_fields)]
+/// struct RabbitOptions {
+///     host: String,
+///     port: Option<u16>,
+/// }
+///
+/// fn options(table: Value) -> DriverOptions {
+///     let origin = |key: &str| {
+///         (key.to_owned(), Origin { place: "notify.toml".to_owned(), raw: None })
+///     };
+///     DriverOptions::new("rabbit", table.as_object().unwrap().clone())
+///         .with_origins(["host", "port", "prot"].map(origin).into())
+/// }
+///
+/// let parsed: RabbitOptions = options(json!({ "host": "mq1", "port": 5672 })).parse()?;
+/// assert_eq!((parsed.host.as_str(), parsed.port), ("mq1", Some(5672)));
+///
+/// let error = options(json!({ "host": "mq1", "port": "amqp" })).parse::<RabbitOptions>();
+/// assert_eq!(
+///     error.unwrap_err().to_string(),
+///     "`rabbit.port` (notify.toml): expected a whole number from 0 to 65535, found a string",
+/// );
+/// let error = options(json!({ "host": "mq1", "prot": 5672 })).parse::<RabbitOptions>();
+/// assert_eq!(
+///     error.unwrap_err().to_string(),
+///     "`rabbit.prot` (notify.toml): unknown option, expected \"host\" or \"port\"",
+/// );
+/// # Ok::<_, notify_core::Error>(())
+/// ```
 #[derive(Clone, Default)]
 pub struct DriverOptions {
     prefix: &'static str,
@@ -24,44 +65,62 @@ pub struct DriverOptions {
 }
 
 impl DriverOptions {
-    /// The table of the strategy called `prefix`; the whole configuration when that is empty.
+    /// Creates the options of the strategy `prefix` from its table.
+    ///
+    /// Errors put the prefix in front of each key: `rabbit.port`. An empty prefix stands for the
+    /// whole configuration.
     pub fn new(prefix: &'static str, table: Map<String, Value>) -> Self {
         Self { prefix, table, ..Self::default() }
     }
 
-    /// The same options, knowing where each key (`sync`, `tls.ca_file`) came from.
+    /// Returns the same options with the origin of each key. The keys of `origins` are dotted paths
+    /// without the prefix: `sync`, `tls.ca_file`.
     #[must_use]
     pub fn with_origins(mut self, origins: Origins) -> Self {
         self.origins = origins;
         self
     }
 
-    /// The same options, knowing who will publish.
+    /// Returns the same options with the publisher id of the notifier.
     #[must_use]
     pub fn with_publisher_id(mut self, publisher_id: impl Into<Arc<str>>) -> Self {
         self.publisher_id = Some(publisher_id.into());
         self
     }
 
-    /// Who will publish, for names that a destination shows to its operator.
+    /// Returns the publisher id of the notifier, if one is configured.
+    ///
+    /// A transport uses it in names that the operator of the destination sees, such as the name of a
+    /// connection.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use notify_core::config::DriverOptions;
+    ///
+    /// let options = DriverOptions::default().with_publisher_id("image.host1");
+    /// assert_eq!(options.publisher_id(), Some("image.host1"));
+    /// ```
     pub fn publisher_id(&self) -> Option<&str> {
         self.publisher_id.as_deref()
     }
 
-    /// The options as the strategy's own type, which should refuse unknown fields.
+    /// Converts the options into the strategy's own type.
+    ///
+    /// Give that type `#[serde(deny_unknown_fields)]`, so that a misspelled option is an error.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`] with the key, where it was set, and what was expected. The value is not
-    /// repeated: it may be a password that stands in the wrong place.
+    /// Returns an error of the kind [`ErrorKind::Config`] that names the key, its origin and the
+    /// expected type. It never repeats the value, which may be a password under the wrong key.
     pub fn parse<T: DeserializeOwned>(self) -> Result<T> {
         deserializer::parse(&self.table, &self.origins).map_err(|error| self.config_error(&error))
     }
 
-    /// The error of the key at `path`, which may be empty for the whole table.
+    /// Converts an error of the deserializer, adding the full key and its origin.
     fn config_error(&self, error: &ValueError) -> Error {
         let path = error.path();
-        // A URL may stand where a key belongs.
+        // A user may have put a URL with a password in place of a key.
         let key = match (self.prefix, Redact::Secrets.text(&path).as_ref()) {
             ("", "") => "the configuration".to_owned(),
             ("", path) => format!("`{}`", printable(path, KEY_CHARS)),
@@ -75,8 +134,9 @@ impl DriverOptions {
         Error::new(ErrorKind::Config, format!("{key}{place}: {error}"))
     }
 
-    /// Where the value at `path` came from; for a table, where the first value in it did, and for
-    /// part of a value, where the whole did.
+    /// Returns the origin of the value at `path`.
+    ///
+    /// A table has the origin of its first value, and part of a value that of the whole.
     fn origin(&self, path: &str) -> Option<&Origin> {
         let below = format!("{path}.");
         let around = path.match_indices(['.', '[']).map(|(at, _)| &path[..at]).rev();
@@ -88,8 +148,8 @@ impl DriverOptions {
     }
 }
 
+/// Shows the keys of the table, and no value.
 impl fmt::Debug for DriverOptions {
-    /// Names the keys, shows no value: any of them may be a password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DriverOptions")
             .field("prefix", &self.prefix)
@@ -98,7 +158,9 @@ impl fmt::Debug for DriverOptions {
     }
 }
 
+/// The longest key that an error prints, in characters.
 const KEY_CHARS: usize = 256;
+/// The longest place that an error prints, in characters: a path may be long.
 const PLACE_CHARS: usize = 512;
 
 #[cfg(test)]
@@ -111,9 +173,10 @@ mod tests {
     use super::*;
     use crate::config::seconds::Seconds;
 
+    /// Options of every type that strategies use.
     #[derive(Debug, Deserialize)]
     #[serde(deny_unknown_fields)]
-    #[expect(dead_code, reason = "read by the messages only")]
+    #[expect(dead_code, reason = "only the errors read these")]
     struct RabbitTable {
         url: Option<String>,
         port: Option<u16>,
@@ -133,7 +196,7 @@ mod tests {
 
     #[derive(Debug, Deserialize)]
     #[serde(deny_unknown_fields)]
-    #[expect(dead_code, reason = "read by the messages only")]
+    #[expect(dead_code, reason = "only the errors read these")]
     struct TlsTable {
         ca_file: String,
     }
@@ -146,6 +209,7 @@ mod tests {
             .with_origins(origins.collect())
     }
 
+    /// An operator learns what to change, and a password in the wrong place stays secret.
     #[test]
     fn errors_name_key_place_and_expectation_but_no_value() {
         for (table, expected) in [
@@ -229,6 +293,7 @@ mod tests {
         }
     }
 
+    /// A table has no origin of its own in a merged configuration.
     #[test]
     fn a_table_error_names_the_place_of_its_first_value() {
         let options = options(&json!({ "tsl": { "a": 1 } }), &[("tsl.a", "--set", None)]);
@@ -236,6 +301,7 @@ mod tests {
         assert!(error.to_string().starts_with("`rabbit.tsl` (--set): unknown option"), "{error}");
     }
 
+    /// A password of digits from the environment arrives as it was typed, leading zeros included.
     #[test]
     fn keeps_raw_text_when_a_string_is_expected() {
         let table = json!({ "url": 12345, "port": 5672, "mode": "oslo-two", "timeout": 0.5 });
@@ -249,6 +315,7 @@ mod tests {
         assert_eq!(table.timeout.map(Duration::from), Some(Duration::from_millis(500)));
     }
 
+    /// Neither the options nor their origins leak a password into a log.
     #[test]
     fn debug_shows_no_value() {
         let options = options(&json!({ "url": "hunter2" }), &[("url", "--set", Some("hunter2"))]);
