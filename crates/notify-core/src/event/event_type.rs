@@ -1,27 +1,42 @@
-//! The event types: one word on the wire for each thing that can happen.
+//! The event types: the eleven names that Glance's notification specification defines.
 
 use super::words::words;
 
 words! {
-    /// What happened. Eleven values, closed by the specification.
+    /// The name of an event. The specification closes the list: there are eleven.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use notify_core::EventType;
+    ///
+    /// let event_type: EventType = "image.upload".parse()?;
+    /// assert_eq!(event_type, EventType::ImageUpload);
+    /// assert_eq!(event_type.as_str(), "image.upload");
+    /// assert_eq!(EventType::ALL.len(), 11);
+    ///
+    /// let error = "image.explode".parse::<EventType>().unwrap_err();
+    /// assert!(error.to_string().starts_with("unknown event type \"image.explode\", expected "));
+    /// # Ok::<_, notify_core::Error>(())
+    /// ```
     pub enum EventType as "event type" {
-        /// The image's record exists, independent of any data.
+        /// The image's record exists. Its data may follow later.
         ImageCreate = "image.create",
         /// The upload of the image's data to the store begins.
         ImagePrepare = "image.prepare",
-        /// The upload of the image's data has completed; or, as an error, has failed.
+        /// The upload of the image's data has completed. At `ERROR`, it has failed.
         ImageUpload = "image.upload",
         /// The image's status became `active`: the location of its data is known.
         ImageActivate = "image.activate",
-        /// The image's data has been sent to a consumer; as an error, not all of it.
+        /// Glance has sent the image's data to a consumer. At `ERROR`, it has sent a part.
         ImageSend = "image.send",
         /// The image's record has changed.
         ImageUpdate = "image.update",
-        /// The image's record has been deleted.
+        /// The image's record is gone, or marked as deleted.
         ImageDelete = "image.delete",
-        /// The task has been picked up by the executor.
+        /// The executor has picked up the task.
         TaskRun = "task.run",
-        /// The task has been sent over to the executor to begin.
+        /// Glance has handed the task over to the executor.
         TaskProcessing = "task.processing",
         /// The task has succeeded.
         TaskSuccess = "task.success",
@@ -31,8 +46,17 @@ words! {
 }
 
 impl EventType {
-    /// The part before the dot, by which Glance's `disabled_notifications` disables a whole group:
-    /// `image` or `task`.
+    /// Returns the part before the dot: `image` or `task`.
+    ///
+    /// Glance's option `disabled_notifications` disables a whole group by this name.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use notify_core::EventType;
+    ///
+    /// assert_eq!(EventType::TaskFailure.group(), "task");
+    /// ```
     pub fn group(self) -> &'static str {
         match self {
             Self::TaskRun | Self::TaskProcessing | Self::TaskSuccess | Self::TaskFailure => "task",

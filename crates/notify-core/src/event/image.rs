@@ -1,4 +1,7 @@
-//! Images: their metadata, what a deleted one leaves behind, and who was sent one.
+//! The payloads of image events: [`Image`], [`DeletedImage`] and [`ImageSend`].
+//!
+//! Each payload has a struct for programs and a `wire!` declaration of its form on the wire. Reading
+//! and writing go through [`codec`](crate::codec).
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -17,6 +20,13 @@ use crate::codec::wire_object::{debug_as_redacted_json, wire};
 
 /// The metadata of an image, as most image events carry it.
 ///
+/// The keys are those of Glance's `format_image_notification`. [`Image::new`] sets the required ones;
+/// assign the others afterwards.
+///
+/// `Debug` shows the image as it leaves the process: without secrets.
+///
+/// # Examples
+///
 /// ```
 /// use notify_core::event::{Image, ImageStatus, Visibility};
 /// # use time::OffsetDateTime;
@@ -24,54 +34,58 @@ use crate::codec::wire_object::{debug_as_redacted_json, wire};
 /// let mut image = Image::new(Uuid::nil(), ImageStatus::Queued, OffsetDateTime::UNIX_EPOCH);
 /// image.name = Some("debian-12".into());
 /// image.visibility = Visibility::Public;
+/// image.size = Some(3_221_225_472);
+/// image.properties.insert("os_distro".into(), "debian".into());
 /// ```
 #[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Image {
-    /// The image's id.
+    /// The image id.
     pub id: Uuid,
-    /// The name its owner gave it.
+    /// The name that the owner gave the image.
     pub name: Option<String>,
-    /// Where it is in its life.
+    /// The status of the image in its life cycle.
     pub status: ImageStatus,
-    /// When the record was created; written in UTC and whole seconds.
+    /// The creation time of the record. On the wire: UTC, whole seconds.
     pub created_at: OffsetDateTime,
-    /// When the record was last changed; written in UTC and whole seconds.
+    /// The time of the last change of the record. On the wire: UTC, whole seconds.
     pub updated_at: OffsetDateTime,
-    /// When the record was deleted, if it was; written in UTC and whole seconds. `deleted` on the
-    /// wire follows from it.
+    /// The deletion time of the record, if it is deleted. On the wire: UTC, whole seconds.
+    ///
+    /// The key `deleted` on the wire follows from it.
     pub deleted_at: Option<OffsetDateTime>,
-    /// The disk that a machine needs to boot the image, in GiB.
+    /// The disk space that a server needs to boot the image, in GiB.
     pub min_disk: u64,
-    /// The memory that a machine needs to boot the image, in MiB.
+    /// The memory that a server needs to boot the image, in MiB.
     pub min_ram: u64,
-    /// Whether deleting it is forbidden.
+    /// Whether Glance forbids deleting the image.
     pub protected: bool,
-    /// The MD5 of its data in hexadecimal, once that is known.
+    /// The MD5 digest of the data in hexadecimal; `None` until the upload.
     pub checksum: Option<String>,
-    /// The project that owns it, by Keystone's id.
+    /// The id of the project that owns the image, from Keystone.
     pub owner: Option<String>,
-    /// The format of the disk in it: `qcow2`, `raw`.
+    /// The format of the disk: `qcow2`, `raw`.
     pub disk_format: Option<String>,
-    /// The format of the container around it: `bare`, `ovf`.
+    /// The format of the container around the disk: `bare`, `ovf`.
     pub container_format: Option<String>,
-    /// The size of its data in bytes, once that is known.
+    /// The size of the data in bytes; `None` until the upload.
     pub size: Option<u64>,
-    /// The size of the disk as a machine sees it, in bytes, once that is known.
+    /// The size of the disk as a server sees it, in bytes; `None` until the upload.
     pub virtual_size: Option<u64>,
-    /// Who may see it. `is_public` on the wire follows from it.
+    /// The projects that can see the image. The key `is_public` on the wire follows from it.
     pub visibility: Visibility,
-    /// What its owner wrote on it.
+    /// Free properties that the owner set, by name.
     pub properties: BTreeMap<String, String>,
-    /// Its tags, in no defined order.
+    /// The tags, in no defined order.
     pub tags: Vec<String>,
-    /// Further keys of the payload that this version does not know by name. A key that it does know
-    /// is not written from here.
+    /// Keys of the payload that this version does not know.
+    ///
+    /// Encoding writes them after the known keys. It ignores a known key in here.
     pub other: Map<String, Value>,
 }
 
 impl Image {
-    /// An image that was created at `created_at`, not changed since, private, and otherwise empty.
+    /// Creates a private image without optional facts, last changed when it was created.
     pub fn new(id: Uuid, status: ImageStatus, created_at: OffsetDateTime) -> Self {
         Self {
             id,
@@ -96,7 +110,10 @@ impl Image {
         }
     }
 
-    /// Reads an image that says `deleted: DELETED`.
+    /// Reads an image whose event implies `deleted`.
+    ///
+    /// Returns `None` if the payload has a problem or another shape; `fields` reports which. Keys may
+    /// be absent in older senders, which makes the shape foreign.
     pub(crate) fn read(mut fields: Fields<'_, '_>, deleted: bool) -> Option<Self> {
         let id = fields.uuid("id");
         let name = fields.optional_text("name");
@@ -146,45 +163,47 @@ impl Image {
 }
 
 words! {
-    /// Where an image is in its life.
+    /// The status of an image, from Glance's state machine.
     pub enum ImageStatus as "image status" {
-        /// The record exists, no data has been uploaded.
+        /// The record exists, without data.
         Queued = "queued",
-        /// Data is being uploaded.
+        /// A user uploads the data.
         Saving = "saving",
-        /// Data is being staged for an import.
+        /// A user stages data for an import.
         Uploading = "uploading",
-        /// Staged data is being imported.
+        /// Glance imports the staged data.
         Importing = "importing",
-        /// Its data can be used.
+        /// The data is available.
         Active = "active",
-        /// Its data may be used by administrators only.
+        /// The data is available to administrators only.
         Deactivated = "deactivated",
         /// The upload failed.
         Killed = "killed",
-        /// It is gone.
+        /// The image is deleted.
         Deleted = "deleted",
-        /// It is gone, its data not yet.
+        /// The image is deleted, and the store still holds its data.
         PendingDelete = "pending_delete",
     }
 }
 
 words! {
-    /// Who may see an image.
+    /// The visibility of an image to projects other than its owner.
     pub enum Visibility as "visibility" {
-        /// Everybody.
+        /// Every project sees the image.
         Public = "public",
-        /// Its owner.
+        /// Only the owner sees the image.
         Private = "private",
-        /// Its owner and the members it is shared with.
+        /// The owner and the members of the image see it.
         Shared = "shared",
-        /// Everybody, but only those who ask for it list it.
+        /// Every project can use the image, but lists show it only on request.
         Community = "community",
     }
 }
 
 impl Visibility {
-    /// Before 2016 there was only `is_public`.
+    /// Reads `visibility`, or `is_public` if the sender is older than 2016 and knows no visibility.
+    ///
+    /// A payload whose two keys contradict each other has a foreign shape.
     fn read(fields: &mut Fields<'_, '_>) -> Option<Self> {
         let visibility = fields.optional_word("visibility", Self::ALL);
         let is_public = fields.optional_bool("is_public");
@@ -204,12 +223,28 @@ impl Visibility {
     }
 }
 
-/// A deleted image: the specification sends its id, Glance's code everything it knew.
+/// The payload of `image.delete`.
+///
+/// The specification sends the id of the image. Glance's code has sent the whole image since 2012.
+/// [`PayloadStyle`](crate::codec::PayloadStyle) selects one of them for writing; reading accepts both.
+///
+/// # Examples
+///
+/// ```
+/// use notify_core::Event;
+/// use notify_core::event::DeletedImage;
+/// use uuid::Uuid;
+///
+/// let id = Uuid::from_u128(1);
+/// let event = Event::ImageDelete(DeletedImage::from(id).into());
+/// # drop(event);
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub enum DeletedImage {
-    /// Only the id is known. Written as a string in either payload style.
+    /// Only the id. A string on the wire, in either payload style.
     Id(Uuid),
-    /// Everything is known. Written as its id in the documented style, whole in Glance's.
+    /// The whole image. On the wire its id in the documented style, or the whole image with
+    /// `deleted: true` in Glance's style.
     Full(Box<Image>),
 }
 
@@ -225,26 +260,41 @@ impl From<Image> for DeletedImage {
     }
 }
 
-/// An image's data was sent to a consumer, or part of it.
+/// The payload of `image.send`: Glance sent data of an image to a consumer.
+///
+/// At the priority `ERROR`, `bytes_sent` is less than the size of the image.
+///
+/// # Examples
+///
+/// ```
+/// use notify_core::event::ImageSend;
+/// use notify_core::{Event, Priority};
+/// use uuid::Uuid;
+///
+/// let mut sent = ImageSend::new(Uuid::from_u128(1), 3_221_225_472);
+/// sent.destination_ip = Some([192, 0, 2, 7].into());
+/// let event = Event::ImageSend(Priority::Info, sent);
+/// # drop(event);
+/// ```
 #[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub struct ImageSend {
-    /// The image's id.
+    /// The image id.
     pub image_id: Uuid,
-    /// The project that owns the image, by Keystone's id.
+    /// The id of the project that owns the image, from Keystone.
     pub owner_id: Option<String>,
-    /// The project it was sent to, by Keystone's id.
+    /// The id of the receiving project, from Keystone.
     pub receiver_tenant_id: Option<String>,
-    /// The user it was sent to, by Keystone's id.
+    /// The id of the receiving user, from Keystone.
     pub receiver_user_id: Option<String>,
-    /// The address it was sent to.
+    /// The IP address of the receiver.
     pub destination_ip: Option<IpAddr>,
-    /// How much was sent, in bytes.
+    /// The number of bytes sent.
     pub bytes_sent: u64,
 }
 
 impl ImageSend {
-    /// `bytes_sent` bytes of image `image_id` were sent to somebody unknown.
+    /// Creates the payload for `bytes_sent` bytes of image `image_id`, with an unknown receiver.
     pub fn new(image_id: Uuid, bytes_sent: u64) -> Self {
         Self {
             image_id,
@@ -256,6 +306,7 @@ impl ImageSend {
         }
     }
 
+    /// Reads the payload; see [`Image::read`] for the result.
     pub(crate) fn read(mut fields: Fields<'_, '_>) -> Option<Self> {
         let image_id = fields.uuid("image_id");
         let owner_id = fields.optional_text("owner_id");
@@ -276,7 +327,7 @@ impl ImageSend {
 }
 
 wire! {
-    /// Image metadata on the wire: the fields of Glance's `format_image_notification`.
+    /// Image metadata on the wire: the keys of Glance's `format_image_notification`.
     struct ImageWire<'a> as "Image" {
         id: Uuid,
         name: Option<&'a str>,
@@ -303,6 +354,7 @@ wire! {
 }
 
 impl Image {
+    /// Borrows the image in its form on the wire.
     fn wire(&self, deleted: bool) -> ImageWire<'_> {
         ImageWire {
             id: self.id,
@@ -347,8 +399,8 @@ impl WriteJson for DeletedImage {
 }
 
 wire! {
-    /// An image's sending on the wire. Glance leaves `destination_ip` out where it does not know it;
-    /// null says the same to every consumer.
+    /// The sending of an image on the wire. Glance omits `destination_ip` if it does not know it;
+    /// null means the same to every consumer.
     struct ImageSendWire<'a> as "ImageSend" {
         bytes_sent: u64,
         destination_ip: Option<IpAddr>,

@@ -1,4 +1,6 @@
-//! JSON Schema 2020-12 of notifications, generated from the types that write them.
+//! The JSON Schema 2020-12 of notifications.
+//!
+//! The schema comes from the same declarations that write notifications, so the two cannot disagree.
 
 use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Value, json};
@@ -8,8 +10,22 @@ use super::image::{ImageSendWire, ImageWire};
 use super::priority::Priority;
 use super::task::{GlanceTaskWire, TaskWire};
 
-/// The JSON Schema (2020-12) of one event's notifications, or of all: either payload style, all six
-/// attributes.
+/// Returns the JSON Schema (2020-12) of notifications, for one event type or for all eleven.
+///
+/// The schema describes all six attributes, at every priority and in both payload styles.
+///
+/// # Examples
+///
+/// ```
+/// use notify_core::EventType;
+/// use notify_core::event::json_schema;
+///
+/// let schema = json_schema(Some(EventType::ImageSend));
+/// assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
+/// assert_eq!(schema["title"], "image.send notifications of an image service");
+/// // One alternative per priority.
+/// assert_eq!(schema["oneOf"].as_array().unwrap().len(), 3);
+/// ```
 pub fn json_schema(event_type: Option<EventType>) -> Value {
     let mut generator = SchemaSettings::draft2020_12().for_serialize().into_generator();
     let events = match &event_type {
@@ -34,6 +50,7 @@ pub fn json_schema(event_type: Option<EventType>) -> Value {
     schema
 }
 
+/// Returns the schema of a whole notification of one event type at one priority.
 fn notification(
     event_type: EventType,
     priority: Priority,
@@ -58,6 +75,7 @@ fn notification(
     })
 }
 
+/// Returns the schema of a payload in either style.
 fn payload(event_type: EventType, priority: Priority, generator: &mut SchemaGenerator) -> Value {
     use EventType as E;
     match (event_type, priority) {
@@ -76,8 +94,8 @@ fn payload(event_type: EventType, priority: Priority, generator: &mut SchemaGene
     }
 }
 
-/// A task whose result and message are of the kind its event demands; or Glance's, where both are
-/// null.
+/// Returns the schema of a task whose `result` and `message` have the types that its event requires,
+/// or of a task in Glance's style, where both are null.
 fn task(result: &str, message: &str, generator: &mut SchemaGenerator) -> Value {
     json!({
         "anyOf": [
@@ -92,6 +110,7 @@ fn task(result: &str, message: &str, generator: &mut SchemaGenerator) -> Value {
     })
 }
 
+/// Returns a reference to the schema of `T`, and defines it if necessary.
 fn schema_of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Value {
     generator.subschema_for::<T>().to_value()
 }

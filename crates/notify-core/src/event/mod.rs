@@ -1,7 +1,11 @@
 //! The events of an image service: their types, priorities and payloads.
 //!
-//! Glance's notification specification defines what the events mean and look like. Where Glance's
-//! own code differs from it, `docs/decisions.md` records which of the two this crate follows.
+//! Glance's notification specification says which events exist and what their payloads hold. Where
+//! Glance's code differs from its specification, `docs/decisions.md` says which of the two this crate
+//! follows.
+//!
+//! The types here only describe events. [`codec`](crate::codec) reads and writes them as JSON, and
+//! [`redact`](crate::redact) removes credentials on the way.
 
 pub(crate) mod event_type;
 pub(crate) mod image;

@@ -1,4 +1,4 @@
-//! An event with its payload, and the forms in which both are written.
+//! Events with their payloads: [`Event`], [`Payload`] and [`Body`].
 
 use std::fmt;
 
@@ -11,10 +11,24 @@ use super::task::{Task, TaskFailure, TaskSuccess};
 use crate::codec::json_tree::JsonTree;
 use crate::codec::json_writer::{JsonWriter, WriteJson, redacted_json};
 
-/// Something that happened to an image or a task.
+/// Something that happened to an image or a task, with its priority and payload.
 ///
-/// Exhaustive on purpose: the catalogue is closed by a document, and a `match` over it is how routing
-/// and tests prove that they cover everything.
+/// The type of the payload holds the priority, so the two cannot disagree: facts at `INFO`, a text at
+/// `WARN` and `ERROR`.
+///
+/// This enum is exhaustive on purpose. The specification closes the list of events, and a `match`
+/// without a wildcard proves that code handles all of them.
+///
+/// # Examples
+///
+/// ```
+/// use notify_core::event::Payload;
+/// use notify_core::{Event, EventType, Priority};
+///
+/// let failed = Event::ImageUpload(Payload::Error("storage is full".into()));
+/// assert_eq!(failed.event_type(), EventType::ImageUpload);
+/// assert_eq!(failed.priority(), Priority::Error);
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     /// See [`EventType::ImageCreate`].
@@ -25,7 +39,7 @@ pub enum Event {
     ImageUpload(Payload<Image>),
     /// See [`EventType::ImageActivate`].
     ImageActivate(Payload<Image>),
-    /// See [`EventType::ImageSend`]. Every priority carries the same facts.
+    /// See [`EventType::ImageSend`]. It carries the same facts at every priority.
     ImageSend(Priority, ImageSend),
     /// See [`EventType::ImageUpdate`].
     ImageUpdate(Payload<Image>),
@@ -42,7 +56,7 @@ pub enum Event {
 }
 
 impl Event {
-    /// What happened.
+    /// Returns the event type.
     pub fn event_type(&self) -> EventType {
         match self {
             Self::ImageCreate(_) => EventType::ImageCreate,
@@ -59,7 +73,7 @@ impl Event {
         }
     }
 
-    /// How urgent it is.
+    /// Returns the priority, which follows from the payload.
     pub fn priority(&self) -> Priority {
         match self {
             Self::ImageCreate(payload)
@@ -76,19 +90,36 @@ impl Event {
     }
 }
 
-/// What a notification carries: facts when it went well, a text when it did not.
+/// The payload of an event: facts if the operation succeeded, a text if it did not.
+///
+/// The variant determines the priority. Facts convert with `into()`: `image.into()`.
+///
+/// # Examples
+///
+/// ```
+/// use notify_core::Priority;
+/// use notify_core::event::{DeletedImage, Payload};
+/// use uuid::Uuid;
+///
+/// let facts: Payload<DeletedImage> = DeletedImage::Id(Uuid::nil()).into();
+/// assert_eq!(facts.priority(), Priority::Info);
+///
+/// // `Debug` shows a payload as it leaves the process: without credentials.
+/// let failed: Payload<DeletedImage> = Payload::Error("at rbd://user:secret@host/pool".into());
+/// assert_eq!(format!("{failed:?}"), r#"Error("at rbd://***@host/pool")"#);
+/// ```
 #[derive(Clone, PartialEq)]
 pub enum Payload<T> {
-    /// It went well, and these are the facts.
+    /// The operation succeeded: its facts.
     Info(T),
-    /// It went well with reservations: the text says which.
+    /// The operation succeeded with reservations: a text that names them.
     Warn(String),
-    /// It failed: the text says why.
+    /// The operation failed: a text that gives the reason.
     Error(String),
 }
 
 impl<T> Payload<T> {
-    /// How urgent it is.
+    /// Returns the priority that this variant stands for.
     pub fn priority(&self) -> Priority {
         match self {
             Self::Info(_) => Priority::Info,
@@ -98,7 +129,7 @@ impl<T> Payload<T> {
     }
 }
 
-/// Shows texts as they leave: without credentials.
+/// Shows a text as it leaves the process: without credentials.
 impl<T: fmt::Debug> fmt::Debug for Payload<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -109,33 +140,56 @@ impl<T: fmt::Debug> fmt::Debug for Payload<T> {
     }
 }
 
+/// Turns facts into the payload of an operation that succeeded.
 impl<T> From<T> for Payload<T> {
     fn from(facts: T) -> Self {
         Self::Info(facts)
     }
 }
 
-/// The three attributes of a notification that say what happened: its event type, its priority and
-/// its payload.
+/// Three of the six attributes of a notification: event type, priority and payload.
+///
+/// A program constructs [`Body::Event`]. Reading returns [`Body::AsRead`] for a payload that is
+/// well-formed but has another shape, such as a task as Glance's own code sends it.
+///
+/// # Examples
+///
+/// ```
+/// use notify_core::codec::{NotificationInput, SizeLimits};
+/// use notify_core::event::Body;
+/// use notify_core::{EventType, Result};
+///
+/// # fn main() -> Result<()> {
+/// let line = br#"{"event_type":"task.run","priority":"INFO",
+///     "payload":{"id":"aaaaaaaa-bd1f-41c5-90ee-81afedb1d58d","type":"import"}}"#;
+/// let NotificationInput::Body(body) = NotificationInput::read(line, &SizeLimits::default())? else {
+///     panic!("not a whole notification: it has no `message_id`");
+/// };
+/// assert_eq!(body.event_type(), EventType::TaskRun);
+/// // The specification calls the key `task_id`, Glance's code `id`.
+/// assert!(matches!(body, Body::AsRead { .. }));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, PartialEq)]
 #[expect(clippy::large_enum_variant, reason = "nearly every body is an event")]
 pub enum Body {
-    /// In the documented shape.
+    /// An event in the documented shape.
     Event(Event),
-    /// Well-formed, but not in the documented shape: kept as it was read, and written again
-    /// unchanged but for redaction. Most often a task as Glance's own code sends it.
+    /// A well-formed payload in another shape, which stays as it was read. Encoding writes it again
+    /// unchanged, except for redaction.
     AsRead {
-        /// What happened.
+        /// The event type.
         event_type: EventType,
-        /// How urgent it is.
+        /// The priority.
         priority: Priority,
-        /// The payload as it was read.
+        /// The payload as it was read, unredacted.
         payload: Value,
     },
 }
 
 impl Body {
-    /// What happened.
+    /// Returns the event type.
     pub fn event_type(&self) -> EventType {
         match self {
             Self::Event(event) => event.event_type(),
@@ -143,7 +197,7 @@ impl Body {
         }
     }
 
-    /// How urgent it is.
+    /// Returns the priority.
     pub fn priority(&self) -> Priority {
         match self {
             Self::Event(event) => event.priority(),
@@ -152,7 +206,7 @@ impl Body {
     }
 }
 
-/// Shows payloads as they leave: without secrets.
+/// Shows the payload as it leaves the process: without secrets.
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -171,7 +225,7 @@ impl From<Event> for Body {
     }
 }
 
-/// The payload of an event, or of what was read.
+/// A borrowed payload, of an event or as it was read, for the encoder.
 pub(crate) enum PayloadView<'a> {
     Event(&'a Event),
     AsRead(EventType, &'a Value),

@@ -1,21 +1,34 @@
-//! The priorities of notifications.
+//! The priorities of notifications, which are the levels that oslo.messaging routes by.
 
 use super::words::words;
 
 words! {
-    /// How urgent a notification is.
+    /// The priority of a notification.
+    ///
+    /// Each priority has a queue of its own on a broker, so consumers can subscribe to failures only.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use notify_core::Priority;
+    ///
+    /// assert_eq!("ERROR".parse::<Priority>()?, Priority::Error);
+    /// assert_eq!(Priority::Error.to_string(), "ERROR");
+    /// assert_eq!(format!("notifications.{}", Priority::Error.lower()), "notifications.error");
+    /// # Ok::<_, notify_core::Error>(())
+    /// ```
     pub enum Priority as "priority" {
-        /// It went well.
+        /// The operation succeeded.
         Info = "INFO",
-        /// It went well with reservations. Glance itself never emits it.
+        /// The operation succeeded with reservations. Glance itself never emits this priority.
         Warn = "WARN",
-        /// It failed.
+        /// The operation failed.
         Error = "ERROR",
     }
 }
 
 impl Priority {
-    /// The priority in lower case, as it ends routing keys and the names of queues:
+    /// Returns the priority in lower case, as routing keys and names of queues end:
     /// `notifications.info`.
     pub fn lower(self) -> &'static str {
         match self {

@@ -1,4 +1,6 @@
-//! Tasks: what they are, and what a finished one adds.
+//! The payloads of task events: [`Task`], [`TaskSuccess`] and [`TaskFailure`].
+//!
+//! A task is asynchronous work inside Glance, such as an import. Its input may hold credentials.
 
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
@@ -12,30 +14,48 @@ use crate::codec::payload_style::PayloadStyle;
 use crate::codec::payload_time::PayloadTime;
 use crate::codec::wire_object::{debug_as_redacted_json, wire};
 
-/// A task, as the events about a running one carry it.
+/// A task, as `task.run` and `task.processing` carry it.
+///
+/// `Debug` shows the task as it leaves the process: without secrets.
+///
+/// # Examples
+///
+/// ```
+/// use notify_core::Event;
+/// use notify_core::event::{Task, TaskStatus};
+/// use time::OffsetDateTime;
+/// use uuid::Uuid;
+///
+/// let mut task =
+///     Task::new(Uuid::from_u128(1), "import", TaskStatus::Pending, OffsetDateTime::now_utc());
+/// task.owner = Some("6838eb7b6ded434a882cb344c77fe8df".into());
+/// let event = Event::TaskRun(task.into());
+/// # drop(event);
+/// ```
 #[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Task {
-    /// The task's id.
+    /// The task id.
     pub task_id: Uuid,
-    /// The project that owns it, by Keystone's id.
+    /// The id of the project that owns the task, from Keystone.
     pub owner: Option<String>,
-    /// What kind of work it is: `import`.
+    /// The kind of work: `import`.
     pub task_type: String,
-    /// Where it is in its life.
+    /// The status of the task in its life cycle.
     pub status: TaskStatus,
-    /// What it was asked to do. May hold credentials, which [`Redact`](crate::Redact) keeps in.
+    /// The request. It may hold credentials, which [`Redact`](crate::redact::Redact) removes from
+    /// the encoded notification.
     pub task_input: Option<Map<String, Value>>,
-    /// When its record may be deleted; written in UTC and whole seconds.
+    /// The time from which Glance may delete the record. On the wire: UTC, whole seconds.
     pub expires_at: Option<OffsetDateTime>,
-    /// When it was created; written in UTC and whole seconds.
+    /// The creation time. On the wire: UTC, whole seconds.
     pub created_at: OffsetDateTime,
-    /// When it last changed; written in UTC and whole seconds.
+    /// The time of the last change. On the wire: UTC, whole seconds.
     pub updated_at: OffsetDateTime,
 }
 
 impl Task {
-    /// A task of `task_type` that was created at `created_at` and has not changed since.
+    /// Creates a task without optional facts, last changed when it was created.
     pub fn new(
         task_id: Uuid,
         task_type: impl Into<String>,
@@ -54,13 +74,16 @@ impl Task {
         }
     }
 
-    /// Reads a task that is neither done nor failed: its result and message are null.
+    /// Reads a task of `task.run` or `task.processing`, whose `result` and `message` are null.
+    ///
+    /// Returns `None` if the payload has a problem or another shape; `fields` reports which.
     pub(crate) fn read(mut fields: Fields<'_, '_>) -> Option<Self> {
         fields.null("result");
         fields.null("message");
         Self::read_common(fields)
     }
 
+    /// Reads the keys that all four task events share.
     fn read_common(mut fields: Fields<'_, '_>) -> Option<Self> {
         let task_id = fields.uuid("task_id");
         let owner = fields.nullable("owner", Fields::optional_text);
@@ -85,35 +108,53 @@ impl Task {
 }
 
 words! {
-    /// Where a task is in its life.
+    /// The status of a task.
     pub enum TaskStatus as "task status" {
-        /// Nobody has begun it.
+        /// The executor has not started the task.
         Pending = "pending",
-        /// It is being done.
+        /// The executor works on the task.
         Processing = "processing",
-        /// It is done.
+        /// The task has succeeded.
         Success = "success",
-        /// It failed.
+        /// The task has failed.
         Failure = "failure",
     }
 }
 
-/// A task that succeeded, with its result.
+/// The payload of `task.success`: a task with its result.
+///
+/// # Examples
+///
+/// ```
+/// use notify_core::Event;
+/// use notify_core::codec::serde_json::{Map, Value};
+/// use notify_core::event::{Task, TaskStatus, TaskSuccess};
+/// # use time::OffsetDateTime;
+/// # use uuid::Uuid;
+///
+/// # let now = OffsetDateTime::UNIX_EPOCH;
+/// let task = Task::new(Uuid::from_u128(1), "import", TaskStatus::Success, now);
+/// let result: Map<String, Value> =
+///     [("image_id".to_owned(), Uuid::from_u128(2).to_string().into())].into_iter().collect();
+/// let event = Event::TaskSuccess(TaskSuccess::new(task, result).into());
+/// # drop(event);
+/// ```
 #[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub struct TaskSuccess {
     /// The task.
     pub task: Task,
-    /// What came of it.
+    /// The result: for an import, the id of the image.
     pub result: Map<String, Value>,
 }
 
 impl TaskSuccess {
-    /// `task` succeeded with `result`.
+    /// Creates the payload from the task and its result.
     pub fn new(task: Task, result: Map<String, Value>) -> Self {
         Self { task, result }
     }
 
+    /// Reads the payload; see [`Task::read`] for the result.
     pub(crate) fn read(mut fields: Fields<'_, '_>) -> Option<Self> {
         let result = fields.map("result");
         fields.null("message");
@@ -122,22 +163,37 @@ impl TaskSuccess {
     }
 }
 
-/// A task that failed, with the reason.
+/// The payload of `task.failure`: a task with the reason of its failure.
+///
+/// # Examples
+///
+/// ```
+/// use notify_core::Event;
+/// use notify_core::event::{Task, TaskFailure, TaskStatus};
+/// # use time::OffsetDateTime;
+/// # use uuid::Uuid;
+///
+/// # let now = OffsetDateTime::UNIX_EPOCH;
+/// let task = Task::new(Uuid::from_u128(1), "import", TaskStatus::Failure, now);
+/// let event = Event::TaskFailure(TaskFailure::new(task, "checksum mismatch").into());
+/// # drop(event);
+/// ```
 #[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub struct TaskFailure {
     /// The task.
     pub task: Task,
-    /// Why it failed.
+    /// The reason of the failure.
     pub message: String,
 }
 
 impl TaskFailure {
-    /// `task` failed because of `message`.
+    /// Creates the payload from the task and the reason of its failure.
     pub fn new(task: Task, message: impl Into<String>) -> Self {
         Self { task, message: message.into() }
     }
 
+    /// Reads the payload; see [`Task::read`] for the result.
     pub(crate) fn read(mut fields: Fields<'_, '_>) -> Option<Self> {
         fields.null("result");
         let message = fields.text("message");
@@ -147,7 +203,7 @@ impl TaskFailure {
 }
 
 wire! {
-    /// A task on the wire as the specification has it.
+    /// A task on the wire, as the specification defines it.
     struct TaskWire<'a> as "Task" {
         task_id: Uuid,
         owner: Option<&'a str>,
@@ -163,7 +219,7 @@ wire! {
 }
 
 wire! {
-    /// A task on the wire as Glance's code has it: no input, and neither result nor message ever.
+    /// A task on the wire, as Glance's code sends it: without input, with null result and message.
     struct GlanceTaskWire<'a> as "GlanceTask" {
         id: Uuid,
         task_type = "type": &'a str,
@@ -180,6 +236,7 @@ wire! {
 }
 
 impl Task {
+    /// Writes the task in the payload style of `w`. Glance's style has no result and no message.
     fn write_with(
         &self,
         result: Option<&Map<String, Value>>,

@@ -1,7 +1,10 @@
-//! Closed vocabularies: an enum whose every value is one word on the wire.
+//! Closed vocabularies: enums whose every value is one word on the wire.
+//!
+//! An enum here has no data and no unknown value. It reads exactly the words that it writes.
 
-/// Declares an enum and everything its words need: `ALL`, `as_str`, `FromStr`, `Display`, serde and
-/// JSON Schema.
+/// Declares an enum of words with `ALL`, `as_str`, `FromStr`, `Display`, serde and JSON Schema.
+///
+/// The literal after `as` is the noun that errors use: "unknown event type".
 macro_rules! words {
     ($(#[$meta:meta])* pub enum $name:ident as $noun:literal { $($(#[$doc:meta])* $variant:ident = $word:literal,)+ }) => {
         $(#[$meta])*
@@ -11,10 +14,10 @@ macro_rules! words {
         }
 
         impl $name {
-            /// Every value, in the specification's order.
+            /// All values, in the order of the specification.
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
 
-            /// The word on the wire.
+            /// Returns the word on the wire.
             pub fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$variant => $word,)+
@@ -31,7 +34,11 @@ macro_rules! words {
         impl std::str::FromStr for $name {
             type Err = crate::error::Error;
 
-            /// Reads the word exactly as it is written on the wire.
+            /// Parses the word exactly as it is on the wire, in the same case.
+            ///
+            /// # Errors
+            ///
+            /// Returns an error of the kind `Invalid` that lists the known words.
             fn from_str(word: &str) -> crate::error::Result<Self> {
                 match word {
                     $($word => Ok(Self::$variant),)+
@@ -82,12 +89,13 @@ macro_rules! words {
 
 pub(crate) use words;
 
-/// A value of a closed vocabulary.
+/// A value of a closed vocabulary, for code that works with any of them.
 pub(crate) trait AsWord {
+    /// Returns the word on the wire.
     fn as_word(&self) -> &'static str;
 }
 
-/// `words` as an error message lists them: `"a", "b" or "c"`.
+/// Lists `words` for an error message: `"a", "b" or "c"`.
 pub(crate) fn one_of(words: &[&str]) -> String {
     let (last, rest) = words.split_last().unwrap_or((&"", &[]));
     if rest.is_empty() {
@@ -97,6 +105,7 @@ pub(crate) fn one_of(words: &[&str]) -> String {
     format!("{} or \"{last}\"", rest.join(", "))
 }
 
+/// Creates the error of a word that no value of a vocabulary has.
 pub(crate) fn unknown(noun: &str, word: &str, words: &[&str]) -> crate::error::Error {
     crate::error::Error::new(
         crate::error::ErrorKind::Invalid,
