@@ -1,8 +1,12 @@
-//! Redaction: no credential leaves in a notification, an error, a log line or a file.
+//! Redaction: the removal of credentials, and text made safe to show.
 //!
-//! Redaction happens while a notification is encoded, so before it is queued, spooled, logged or
-//! sent. Glance has leaked backend credentials in `location` (commit 7bdc4eb94) and in error texts
-//! (CVE-2013-0212); OpenStack has leaked tokens to its message queue (CVE-2014-4615).
+//! No credential leaves the process in a notification, an error, a log line or a file. [`Redact`] runs
+//! while a notification is encoded, so before anything queues, spools, logs or sends it. [`printable`]
+//! escapes text from outside before an error or a log shows it.
+//!
+//! The threat is real. Glance has leaked credentials of its stores in `location` (commit 7bdc4eb94)
+//! and in error texts (CVE-2013-0212), and OpenStack has leaked tokens to its message queue
+//! (CVE-2014-4615).
 
 pub(crate) mod policy;
 pub(crate) mod printable;

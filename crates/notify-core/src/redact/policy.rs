@@ -1,8 +1,7 @@
-//! What never leaves: credentials, on their way out of a payload and into a notification.
+//! The redaction policy: [`Redact`], which users select with the option `redact`.
 //!
-//! Redaction happens while a notification is encoded, so before anything is queued, spooled, logged
-//! or sent. Glance has leaked backend credentials in `location` (commit 7bdc4eb94) and in error
-//! texts (CVE-2013-0212); OpenStack has leaked tokens to its message queue (CVE-2014-4615).
+//! The policy decides; [`rules`](super::rules) holds the words, and [`url`](super::url) finds
+//! credentials in URLs.
 
 use std::borrow::Cow;
 
@@ -11,23 +10,37 @@ use serde::{Deserialize, Serialize};
 use super::rules::{KeyRule, RULES};
 use super::url;
 
-/// How much is masked in what leaves.
+/// The redaction policy of a destination.
+///
+/// # Examples
+///
+/// ```
+/// use notify_core::redact::Redact;
+///
+/// let text = "cannot read https://user:secret@store/image?sig=abc";
+/// assert_eq!(Redact::Secrets.text(text), "cannot read https://***@store/image?sig=***");
+/// assert_eq!(Redact::Off.text(text), text);
+///
+/// assert!(Redact::Secrets.hides("X-Auth-Token"));
+/// assert!(!Redact::Secrets.hides("os_distro"));
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Redact {
-    /// Values under keys that look secret become `***`; so do credentials and signatures inside
-    /// URLs, in any text. The keys `location`, `locations`, `direct_url`, `authorization`, `cookie`
-    /// and their like are left out with their values.
+    /// Masks values under keys that look secret, and credentials and signatures of URLs in any text,
+    /// as `***`. Omits keys such as `location`, `locations`, `direct_url`, `authorization` and
+    /// `cookie` together with their values.
     #[default]
     Secrets,
-    /// As `Secrets`; besides, every scalar of `task_input` becomes `***` but the formats and the
-    /// name of the image that is to be made.
+    /// Does the same as `Secrets`, and masks every scalar of `task_input` except the formats and the
+    /// name of the new image.
     Strict,
-    /// Nothing. For a destination that is as trusted as the source.
+    /// Removes nothing. Use it only for a destination that you trust as much as the source.
     Off,
 }
 
 impl Redact {
+    /// Returns the rule for `key` and its value.
     pub(crate) fn key(self, key: &str) -> KeyRule {
         if self == Self::Off {
             return KeyRule::Keep;
@@ -35,17 +48,20 @@ impl Redact {
         RULES.key(key)
     }
 
-    /// Whether values under `key` are kept back.
+    /// Returns `true` if this policy masks or omits values under `key`.
+    ///
+    /// Case and the separators `_`, `-`, `.` and space make no difference.
     pub fn hides(self, key: &str) -> bool {
         self.key(key) != KeyRule::Keep
     }
 
-    /// `text` without the credentials and signatures of the URLs in it.
+    /// Returns `text` without the credentials and signatures of the URLs in it.
     ///
-    /// What people write for a URL is taken for one: a password with a slash, a quote or a space in it
-    /// is masked too, unless what stands before its first space is all digits, as a port would be.
+    /// This includes URLs that are not quite valid: it also masks a password with an unescaped slash,
+    /// quote or space. It cannot recognize a password with a space if the part before the first space
+    /// is all digits, because that part looks like a port.
     pub fn text(self, text: &str) -> Cow<'_, str> {
-        // Nearly every text is short and has no colon, which is quicker to see.
+        // Most texts are short and have no colon, and one byte is quicker to find than three.
         if self == Self::Off || !text.as_bytes().contains(&b':') || !text.contains("://") {
             return Cow::Borrowed(text);
         }
@@ -57,6 +73,7 @@ impl Redact {
 mod tests {
     use super::*;
 
+    /// Also URLs inside URLs, badly escaped passwords, and encoded names. `S3` is the secret.
     #[test]
     fn urls_lose_credentials_and_signatures() {
         for (text, expected) in [
@@ -105,7 +122,7 @@ mod tests {
         }
     }
 
-    /// Nothing is taken for a password with a space in it that only stands beside a URL.
+    /// A mail address beside a URL is not the end of a password with a space.
     #[test]
     fn leaves_text_beside_urls_alone() {
         for text in [
@@ -122,8 +139,7 @@ mod tests {
         }
     }
 
-    /// Each byte is looked at a bounded number of times. Where it is not, this takes minutes, and so
-    /// would `emit`.
+    /// Masking takes linear time. With quadratic time this test takes minutes, and so would `emit`.
     #[test]
     fn masks_hostile_texts_in_one_pass() {
         for part in [
@@ -148,6 +164,7 @@ mod tests {
         }
     }
 
+    /// `xAuthToken` and `x-auth-token` are the same key, and `allocation` is not `location`.
     #[test]
     fn matches_keys_regardless_of_case_and_separators() {
         for (key, rule) in [

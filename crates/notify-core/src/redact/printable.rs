@@ -1,9 +1,16 @@
-//! Text from outside, made safe to show: no control character, no bidirectional override, no end.
+//! Text from outside, made safe to show: bounded, on one line, without control characters.
+//!
+//! Errors, logs and `glance-notify check` use this for every text that a peer, a file or a user
+//! supplied. It removes no secrets; see [`Redact`](super::Redact) for those.
 
 use std::fmt;
 
-/// At most `max` characters of `text`, on one line, with every character escaped that could move a
-/// cursor, recolour a terminal or reorder what is read (CWE-150).
+/// Returns at most `max` characters of `text` for display, on one line.
+///
+/// Escapes every character that could move the cursor, recolour the terminal or reorder the text that
+/// a person reads (CWE-150). An ellipsis marks omitted characters.
+///
+/// # Examples
 ///
 /// ```
 /// use notify_core::redact::printable;
@@ -14,7 +21,16 @@ pub fn printable(text: &str, max: usize) -> Printable<'_> {
     Printable { text, max }
 }
 
-/// What [`printable`] returns: prints itself escaped.
+/// A text that prints itself escaped and shortened. [`printable`] creates it.
+///
+/// # Examples
+///
+/// ```
+/// use notify_core::redact::printable;
+///
+/// let shown = format!("the broker says `{}`", printable("no\nroute", 64));
+/// assert_eq!(shown, r"the broker says `no\nroute`");
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Printable<'a> {
     text: &'a str,
@@ -41,15 +57,17 @@ impl fmt::Display for Printable<'_> {
     }
 }
 
-/// Whether a text holds an [unsafe](is_unsafe) character.
+/// Returns `true` if a text holds an [unsafe](is_unsafe) character.
 pub(crate) fn has_unsafe(text: &str) -> bool {
-    // Nearly every text is ASCII, of which many bytes are looked at in one go.
+    // Most texts are ASCII, for which the compiler checks many bytes at once.
     let plain = text.bytes().fold(true, |plain, byte| plain & matches!(byte, b' '..=b'~'));
     !plain && text.chars().any(is_unsafe)
 }
 
-/// Whether a character does something other than show itself: C0 and C1 controls, DEL, line and
-/// paragraph separators, and the bidirectional controls of Unicode (UAX #9).
+/// Returns `true` if a character does something other than show itself.
+///
+/// These are the C0 and C1 controls, DEL, line and paragraph separators, and the bidirectional
+/// controls of Unicode (UAX #9).
 pub(crate) fn is_unsafe(c: char) -> bool {
     c.is_control()
         || matches!(c,
@@ -61,6 +79,7 @@ pub(crate) fn is_unsafe(c: char) -> bool {
 mod tests {
     use super::*;
 
+    /// The fast path for ASCII agrees with the slow one, for every character up to U+2FFF.
     #[test]
     fn finds_an_unsafe_character_anywhere() {
         for c in ('\0'..='\u{2fff}').chain(['🖼']) {
@@ -70,6 +89,7 @@ mod tests {
         }
     }
 
+    /// A text of all Unicode characters comes out harmless, and its harmless characters unchanged.
     #[test]
     fn escapes_every_unsafe_character() {
         let hostile: String = (0..=0x10_ffff).filter_map(char::from_u32).collect();

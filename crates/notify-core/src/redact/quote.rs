@@ -1,23 +1,29 @@
-//! Quoting a word of the input in an error message.
+//! Words of the input, quoted for an error message.
 
 use super::policy::Redact;
 use super::printable::printable;
 
-/// A word that an error repeats, in quotes: at most 64 characters, and without the credentials of a URL
-/// that stands where the word belongs.
+/// Returns `word` in double quotes, escaped and shortened to 64 characters.
+///
+/// A user may have put a URL in place of the word, so this also removes credentials of URLs. Quote only
+/// words of a closed vocabulary, ids and names: any other value may be a secret.
 pub(crate) fn quoted(word: &str) -> String {
-    format!("\"{}\"", printable(&Redact::Secrets.text(word), 64))
+    format!("\"{}\"", printable(&Redact::Secrets.text(word), WORD_CHARS))
 }
 
-/// As [`quoted`], in backquotes: for names rather than values.
+/// Returns `name` in backquotes, otherwise as [`quoted`] does.
 pub(crate) fn backquoted(name: &str) -> String {
-    format!("`{}`", printable(&Redact::Secrets.text(name), 64))
+    format!("`{}`", printable(&Redact::Secrets.text(name), WORD_CHARS))
 }
+
+/// The longest word that an error repeats, in characters.
+const WORD_CHARS: usize = 64;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// An error that repeats a word of the input stays safe to print and to log.
     #[test]
     fn quoted_words_are_short_escaped_and_redacted() {
         assert_eq!(quoted("a\u{1b}"), r#""a\u{1b}""#);

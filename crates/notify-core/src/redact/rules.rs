@@ -1,44 +1,52 @@
-//! What is secret, as data: a test takes away one rule at a time, and sees a secret come out.
+//! The rules of redaction, as data: words of secret keys, and shapes of credentials in URLs.
+//!
+//! The rules are a value and not code, so that a test can remove one at a time and check that a secret
+//! then gets out. `docs/SECURITY.md` lists every word, and a test compares the two.
 
+/// The text in place of a masked value.
 pub(crate) const MASK: &str = "***";
 
-/// What is done with a key and its value.
+/// The treatment of a key and its value.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum KeyRule {
+    /// Keep both.
     Keep,
+    /// Keep the key and mask the value.
     Mask,
+    /// Remove both.
     Remove,
 }
 
-/// What is secret.
+/// A set of redaction rules. All words are [folded](FoldedKey).
 #[derive(Clone, Copy)]
 pub(super) struct SecretRules<'a> {
-    /// Keys that hold a secret when one of these is anywhere in them; folded.
+    /// Words that mark a key as secret, anywhere in the key.
     secret: &'a [&'a str],
-    /// Keys that are left out with their values; folded.
+    /// Whole keys to remove together with their values.
     removed: &'a [&'a str],
-    /// Parameters of a URL that prove a right, besides those whose name looks secret; folded.
+    /// Whole names of URL parameters that grant access, in addition to names that look secret.
     parameters: &'a [&'a str],
-    /// How credentials stand in a URL, and in what people write for one.
+    /// Shapes of credentials in a URL.
     shapes: &'a [CredentialShape],
 }
 
-/// How credentials stand in a URL, and in what people write for one.
+/// A shape in which credentials occur in a URL, valid or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CredentialShape {
-    /// Before the host, as they should: `user:password@host`.
+    /// In front of the host, as RFC 3986 defines it: `user:password@host`.
     UserInfo,
-    /// With a slash that is not encoded: `user:pass/word@host`.
+    /// In front of the host, with an unescaped slash: `user:pass/word@host`.
     UnescapedSlash,
-    /// With a space or a quote that is not encoded: `user:pass word@host`.
+    /// In front of the host, with an unescaped space or quote: `user:pass word@host`.
     UnescapedSpace,
-    /// In a parameter that is percent-encoded by its name: `pass%77ord=`.
+    /// In a parameter with a percent-encoded name: `pass%77ord=`.
     EncodedName,
-    /// In a URL that is a parameter, percent-encoded: `to=https%3A%2F%2Fuser%3Apassword%40host`.
+    /// In a percent-encoded URL as a parameter: `to=https%3A%2F%2Fuser%3Apassword%40host`.
     EncodedUrl,
 }
 
 impl SecretRules<'_> {
+    /// Returns the treatment of `key`.
     pub(super) fn key(&self, key: &str) -> KeyRule {
         let folded = FoldedKey::new(key);
         let folded = folded.as_bytes();
@@ -54,20 +62,25 @@ impl SecretRules<'_> {
         }
     }
 
+    /// Returns `true` if the URL parameter `name` holds a secret.
     pub(super) fn parameter(&self, name: &str) -> bool {
         self.key(name) != KeyRule::Keep
             || self.parameters.iter().any(|word| word.as_bytes() == FoldedKey::new(name).as_bytes())
     }
 
+    /// Returns `true` if these rules include `shape`.
     pub(super) fn knows(&self, shape: CredentialShape) -> bool {
         self.shapes.contains(&shape)
     }
 }
 
-/// A key in lower case and without its separators: `X-Auth-Token`, `x_auth_token` and `xAuthToken`
-/// are one word.
+/// A key in lower case without separators, so that `X-Auth-Token`, `x_auth_token` and `xAuthToken` are
+/// equal.
+///
+/// Folding runs for every key of every payload, so short keys need no allocation.
 struct FoldedKey {
     short: [u8; 48],
+    /// The folded key if it does not fit into `short`.
     long: Vec<u8>,
     len: usize,
 }
@@ -95,7 +108,7 @@ impl FoldedKey {
     }
 }
 
-/// All of them.
+/// The rules in force.
 pub(super) const RULES: SecretRules<'static> = SecretRules {
     secret: SECRET,
     removed: REMOVED,
@@ -109,7 +122,7 @@ pub(super) const RULES: SecretRules<'static> = SecretRules {
     ],
 };
 
-/// The list begins with `_SANITIZE_KEYS` of oslo.utils.
+/// Words of secret keys. The list begins with `_SANITIZE_KEYS` of oslo.utils.
 const SECRET: &[&str] = &[
     "password",
     "passwd",
@@ -136,8 +149,7 @@ const SECRET: &[&str] = &[
     "bearer",
 ];
 
-/// The bytes with which a word of [`SECRET`] can start: most positions of most keys need no more
-/// than this look.
+/// The first bytes of the words of [`SECRET`]. One lookup rules out most positions of most keys.
 const SECRET_STARTS: [bool; 256] = {
     let mut starts = [false; 256];
     let mut word = 0;
@@ -148,6 +160,7 @@ const SECRET_STARTS: [bool; 256] = {
     starts
 };
 
+/// Keys to remove: places of data, which grant access to it, and headers with tokens.
 const REMOVED: &[&str] = &[
     "location",
     "locations",
@@ -161,6 +174,7 @@ const REMOVED: &[&str] = &[
     "setcookie",
 ];
 
+/// Parameters of signed URLs: S3, Google Cloud Storage, Azure, Swift, and common short names.
 const PARAMETERS: &[&str] = &[
     "sig",
     "signature",
@@ -181,7 +195,7 @@ mod tests {
     use super::*;
     use crate::redact::url;
 
-    /// What comes out of the samples that everything here is tested with.
+    /// Returns the samples that still show a secret after redaction by `rules`.
     fn leaks(rules: &SecretRules<'_>) -> Vec<String> {
         let masked = MASKED_KEYS.iter().filter(|key| rules.key(key) == KeyRule::Keep);
         let removed = REMOVED_KEYS.iter().filter(|key| rules.key(key) != KeyRule::Remove);
@@ -190,10 +204,12 @@ mod tests {
         masked.chain(removed).map(|&key| key.to_owned()).chain(texts.cloned()).collect()
     }
 
+    /// Returns `list` without the element at `index`.
     fn without<T: Copy>(list: &[T], index: usize) -> Vec<T> {
         [&list[..index], &list[index + 1..]].concat()
     }
 
+    /// Operators can look up every word that redaction acts on.
     #[test]
     fn the_security_document_names_every_secret_word() {
         let doc = FoldedKey::new(include_str!("../../../../docs/SECURITY.md")).long;
@@ -203,8 +219,10 @@ mod tests {
         }
     }
 
-    /// The samples are planted in every payload of the tests of secrets: each of these fails when any
-    /// rule is switched off, and no rule is superfluous.
+    /// Removing any one rule lets a secret out, so no rule is superfluous and no sample is untested.
+    ///
+    /// The tests of secrets plant the same samples in every payload, so they fail too if a rule is
+    /// missing.
     #[test]
     fn every_redaction_rule_is_needed() {
         assert_eq!(leaks(&RULES), [""; 0]);

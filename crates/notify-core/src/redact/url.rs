@@ -1,13 +1,16 @@
-//! URLs in any text, without their credentials and signatures.
+//! Masking of credentials and signatures of URLs in free text.
+//!
+//! Error texts of stores and libraries contain URLs that are not valid, so this module does not parse
+//! URLs. It searches for `://` and masks too much rather than too little. Every search takes linear
+//! time in total, because the texts come from outside.
 
 use std::borrow::Cow;
 
 use super::rules::{CredentialShape, MASK, SecretRules};
 
-/// `text` without what the rules know of URLs.
+/// Returns `text` with the credentials and secret parameters of its URLs masked.
 ///
-/// Each byte is looked at a bounded number of times: what is looked ahead for is either masked, or ends
-/// where the next URL begins.
+/// Takes linear time: each look-ahead either ends in masked text or stops at the next URL.
 pub(super) fn mask(text: &str, rules: &SecretRules<'_>) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -21,7 +24,7 @@ pub(super) fn mask(text: &str, rules: &SecretRules<'_>) -> String {
         let (from, end) = match url[..end].rfind('@') {
             Some(at) if spaced > 0 || has_credentials(&url[..end], rules) => {
                 out.push_str(MASK);
-                // What was behind the password may hold another URL.
+                // The text behind the password may hold another URL.
                 (at, at + 1 + end_of(&url[at + 1..end], rules, |_| true))
             }
             _ => (0, end),
@@ -33,11 +36,11 @@ pub(super) fn mask(text: &str, rules: &SecretRules<'_>) -> String {
     out
 }
 
-/// Where a URL ends that is cut off its scheme, and perhaps of credentials.
+/// Returns the length of a URL whose scheme, and perhaps whose credentials, are cut off.
 fn end_of(url: &str, rules: &SecretRules<'_>, has_credentials: impl Fn(&str) -> bool) -> usize {
-    // Behind the authority another URL may be nested: it is masked when its turn comes. Looked for
-    // first, so that no text is looked through as often as it has URLs. Before that, and in the value
-    // of a secret parameter, `://` is part of the secret.
+    // A URL may be nested behind the authority. End there, so that `mask` handles it next, and search
+    // for it first, so that no text is searched once per URL. In front of the authority's end, and in
+    // the value of a secret parameter, `://` is part of the secret.
     let (mut from, mut host) = (0, 0);
     while let Some(length) = url[from..].find("://") {
         let up_to = &url[..from + length];
@@ -63,7 +66,7 @@ fn end_of(url: &str, rules: &SecretRules<'_>, has_credentials: impl Fn(&str) -> 
     url[from..].find(ends_url).map_or(url.len(), |end| from + end)
 }
 
-/// Whether `at` is behind the beginning of a secret parameter's value.
+/// Returns `true` if `at` lies in the value of a secret parameter.
 fn is_in_secret_value(url: &str, at: usize, rules: &SecretRules<'_>) -> bool {
     let Some(mark) = url[..at].rfind(PARAMETER_MARKS) else { return false };
     url[mark + 1..at]
@@ -71,9 +74,10 @@ fn is_in_secret_value(url: &str, at: usize, rules: &SecretRules<'_>) -> bool {
         .is_some_and(|(name, value)| !value.is_empty() && is_secret_name(name, rules))
 }
 
-/// How much further a URL goes whose password has a space or a quote: `user:pass word@host`.
+/// Returns the length of the rest of a URL whose password has a space or quote:
+/// `user:pass word@host`.
 ///
-/// In `at http://host:80, ask bob@example.org` what follows the colon is a port.
+/// Returns 0 for `at http://host:80, ask bob@example.org`, where a port follows the colon.
 fn spaced(url: &str, end: usize, rules: &SecretRules<'_>) -> usize {
     let (whole, behind) = url.split_at(end);
     let mark = |c: char| c.is_ascii_punctuation() && c != ']';
@@ -91,10 +95,9 @@ fn spaced(url: &str, end: usize, rules: &SecretRules<'_>) -> usize {
     }
 }
 
-/// Whether there are credentials in a URL that is cut off its scheme. They go up to the last `@`: too
-/// much is masked rather than too little.
+/// Returns `true` if a URL without its scheme has credentials. They end at its last `@`.
 fn has_credentials(url: &str, rules: &SecretRules<'_>) -> bool {
-    // `user:pa/ss@host` is no URL, but people write it: what follows the colon is no port.
+    // `user:pa/ss@host` is not a valid URL, but people write it. No port follows the colon.
     let authority = authority(url);
     let port = port(authority);
     let torn = !port.bytes().all(|b| b.is_ascii_digit()) && !port.ends_with(']')
@@ -103,14 +106,14 @@ fn has_credentials(url: &str, rules: &SecretRules<'_>) -> bool {
         || rules.knows(CredentialShape::UnescapedSlash) && torn
 }
 
-/// Masks the secret parameters of a URL.
+/// Appends a URL to `out`, with its secret parameters masked.
 fn mask_parameters(url: &str, rules: &SecretRules<'_>, out: &mut String) {
     let mut start = 0;
     while let Some(mark) = url[start..].find(PARAMETER_MARKS) {
         let parameter = start + mark + 1;
         out.push_str(&url[start..parameter]);
         start = parameter;
-        // Only the end of what is masked is looked for: what is left alone is gone over once.
+        // Search for the end of a value only in order to mask it, so that the rest is searched once.
         let Some(length) = url[start..].find(['?', '&', '#', ';', '=']) else { break };
         let (name, value) = url[start..].split_at(length);
         if let Some(value) = value.strip_prefix('=')
@@ -128,13 +131,14 @@ fn mask_parameters(url: &str, rules: &SecretRules<'_>, out: &mut String) {
     out.push_str(&url[start..]);
 }
 
+/// Returns `true` if `name` is the name of a secret parameter, percent-encoded or not.
 fn is_secret_name(name: &str, rules: &SecretRules<'_>) -> bool {
     let decoded =
         if rules.knows(CredentialShape::EncodedName) { percent_decoded(name) } else { name.into() };
     rules.parameter(&decoded)
 }
 
-/// Whether a parameter is a percent-encoded URL with credentials.
+/// Returns `true` if the value of a parameter is a percent-encoded URL with credentials.
 fn holds_credentials(value: &str, rules: &SecretRules<'_>) -> bool {
     let value = &value[..value.find(PARAMETER_MARKS).unwrap_or(value.len())];
     let decoded = percent_decoded(value);
@@ -144,6 +148,7 @@ fn holds_credentials(value: &str, rules: &SecretRules<'_>) -> bool {
         && decoded.contains('@')
 }
 
+/// Decodes `%77` and the like, and leaves incomplete sequences alone.
 fn percent_decoded(text: &str) -> Cow<'_, str> {
     if !text.contains('%') {
         return Cow::Borrowed(text);
@@ -164,28 +169,29 @@ fn percent_decoded(text: &str) -> Cow<'_, str> {
     Cow::Owned(String::from_utf8_lossy(&out).into_owned())
 }
 
+/// Returns `true` if no URL contains this character.
 fn ends_url(c: char) -> bool {
     c.is_whitespace() || c.is_control() || matches!(c, '"' | '\'' | '<' | '>' | '`')
 }
 
-/// The user, host and port of a URL.
+/// Returns user, password, host and port of a URL without its scheme.
 fn authority(url: &str) -> &str {
     &url[..url.find(AUTHORITY_ENDS).unwrap_or(url.len())]
 }
 
-/// What stands where a port would.
+/// Returns the text behind the last colon of an authority: its port, if it is valid.
 fn port(authority: &str) -> &str {
     authority.rsplit_once(':').map_or("", |(_, port)| port)
 }
 
-/// Where the scheme that ends `text` begins.
+/// Returns the start of the scheme at the end of `text`.
 fn scheme_start(text: &str) -> usize {
     text.rfind(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '+' | '-' | '.'))
         .map_or(0, |at| at + text[at..].chars().next().map_or(1, char::len_utf8))
 }
 
-/// What ends the user, host and port of a URL.
+/// The characters that end the authority of a URL.
 const AUTHORITY_ENDS: [char; 4] = ['/', '?', '#', '\\'];
 
-/// What parameters follow: `?` or `&`; with some services `#` or `;`.
+/// The characters in front of a parameter: `?` or `&`, and for some services `#` or `;`.
 const PARAMETER_MARKS: [char; 4] = ['?', '&', '#', ';'];
