@@ -221,16 +221,16 @@ impl DeliveryMonitor {
             if self.stop_reason.abandons_pending() { Duration::ZERO } else { self.drain_timeout };
         let stats = self.notifier.shutdown(drain).await;
         let forwarding = self.notifier.stages().into_iter().nth(1);
-        let state = &self.intake.state;
-        if let Some(error) = state.take_error() {
+        let intake = &self.intake.state;
+        if let Some(error) = intake.take_error() {
             self.stop_reason.escalate(StopReason::Failed(error));
         }
         EmitSummary {
             strategy: self.strategy,
-            read: state.read(),
-            invalid: state.invalid(),
-            last_line: state.last_line(),
-            stopped_early: self.intake.is_file && !state.is_exhausted(),
+            read: intake.read(),
+            invalid: intake.invalid(),
+            last_line: intake.last_line(),
+            stopped_early: self.intake.is_file && !intake.is_exhausted(),
             stats,
             forwarding,
             stop_reason: self.stop_reason,

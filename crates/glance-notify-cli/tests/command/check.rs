@@ -1,10 +1,13 @@
-//! `check`: what is in force and where it came from, and whether it would work.
+//! `check`: the effective configuration with its origins, and the findings about the
+//! destination.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
 use crate::support::Sandbox;
 
+/// The output shows each key with its value and its origin: file, environment variable,
+/// `--set`, compatibility mode or default. The check itself creates no log file.
 #[test]
 fn check_prints_each_key_with_its_origin() {
     let sandbox = Sandbox::new();
@@ -28,9 +31,10 @@ fn check_prints_each_key_with_its_origin() {
         assert!(lines.iter().any(|line| line == expected), "{expected} in\n{out}");
     }
     assert!(lines.iter().any(|line| line.starts_with("good file: ")), "{out}");
-    assert!(!sandbox.path("n.log").exists(), "nothing is created");
+    assert!(!sandbox.path("n.log").exists(), "check creates no file");
 }
 
+/// A finding that needs a change exits with 2, and one that may pass with 3.
 #[test]
 fn bad_findings_decide_the_exit_code() {
     let sandbox = Sandbox::new();
@@ -45,6 +49,7 @@ fn bad_findings_decide_the_exit_code() {
     assert!(check("loop").expect(3).out.contains("\nbad "));
 }
 
+/// A password in a value is masked, and a warning names the file that exposes it.
 #[test]
 fn masks_secrets_and_warns_of_a_world_readable_file() {
     let sandbox = Sandbox::new();
@@ -59,6 +64,8 @@ fn masks_secrets_and_warns_of_a_world_readable_file() {
     assert!(!output.out.contains("hunter2") && !output.err.contains("hunter2"));
 }
 
+/// While any value is invalid, the output shows defaults only. An invalid value may be a
+/// password in the wrong place.
 #[test]
 fn hides_the_values_of_an_invalid_configuration() {
     let output =
@@ -69,6 +76,7 @@ fn hides_the_values_of_an_invalid_configuration() {
     assert!(output.out.contains("queue.send_timeout = 120"), "{}", output.out);
 }
 
+/// `check` also finds errors that the configuration's parser cannot see.
 #[test]
 fn rejects_settings_that_only_a_notifier_validates() {
     let sandbox = Sandbox::new();

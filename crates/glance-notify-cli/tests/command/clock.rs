@@ -1,4 +1,7 @@
-//! A clock that jumps: it says when a notification was emitted, and decides nothing.
+//! Jumps of the system clock.
+//!
+//! A clock that NTP or an operator sets must change timestamps only. Ages, timeouts and
+//! the order of messages come from the monotonic clock.
 
 use std::fs;
 use std::io::Write;
@@ -8,7 +11,8 @@ use std::process::Stdio;
 
 use crate::support::{Sandbox, emit, line, wait_until};
 
-/// Of Debian's package `faketime`.
+/// Returns the path of the library that fakes the clock, from Debian's package
+/// `faketime`.
 fn libfaketime() -> PathBuf {
     let libraries = fs::read_dir("/usr/lib").unwrap().flatten();
     libraries
@@ -17,15 +21,17 @@ fn libfaketime() -> PathBuf {
         .expect("no faketime: run `cargo xtask setup`")
 }
 
-/// The year that a line of the log says it was emitted in.
+/// Returns the year in the timestamp of a notification.
 fn year(line: &serde_json::Value) -> i32 {
     line["timestamp"].as_str().unwrap()[..4].parse().unwrap()
 }
 
+/// The clock jumps 800 days ahead and back. Each timestamp follows the clock; delivery
+/// goes on at once, and `queue.max_age` of one hour drops nothing.
 #[test]
 fn a_clock_jump_neither_expires_nor_delays_nor_reorders_messages() {
     let sandbox = Sandbox::new();
-    // Renamed into place: it is read at every look at the clock.
+    // A rename is atomic, and the library reads the file at every look at the clock.
     let turn = |offset: &str| {
         sandbox.file("clock.new", offset);
         fs::rename(sandbox.path("clock.new"), sandbox.path("clock")).unwrap();
@@ -36,7 +42,7 @@ fn a_clock_jump_neither_expires_nor_delays_nor_reorders_messages() {
         .env("LD_PRELOAD", libfaketime())
         .env("FAKETIME_TIMESTAMP_FILE", sandbox.path("clock"))
         .env("FAKETIME_NO_CACHE", "1")
-        // As in the world: the clock that jumps is not the one that measures.
+        // As in the real world, the monotonic clock does not jump.
         .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
         .env("DONT_FAKE_MONOTONIC", "1")
         .stdin(Stdio::piped())
@@ -47,25 +53,25 @@ fn a_clock_jump_neither_expires_nor_delays_nor_reorders_messages() {
     for (number, offset) in (1..).zip(["+0", "+800d", "-800d"]) {
         turn(offset);
         stdin.write_all(line("a").as_bytes()).unwrap();
-        wait_until("it is delivered", || sandbox.lines_of("n.log") == number);
+        wait_until("the line is delivered", || sandbox.lines_of("n.log") == number);
     }
 
-    // What waits for its destination while the clock jumps is not older than it was.
+    // A pending message does not age when the clock jumps.
     fs::rename(sandbox.path("n.log"), sandbox.path("n.log.1")).unwrap();
     symlink("n.log", sandbox.path("n.log")).unwrap();
     stdin.write_all(line("a").as_bytes()).unwrap();
-    wait_until("it was tried in vain", || {
+    wait_until("the first attempt has failed", || {
         sandbox.read("err").contains("delivery failed, retrying")
     });
     turn("+800d");
     fs::remove_file(sandbox.path("n.log")).unwrap();
-    wait_until("it is delivered", || sandbox.lines_of("acks") == 4);
+    wait_until("the line is delivered", || sandbox.lines_of("acks") == 4);
     drop(stdin);
     assert_eq!(child.wait().unwrap().code(), Some(0), "{}", sandbox.read("err"));
     assert!(sandbox.read("err").contains("4 read, 4 delivered"), "{}", sandbox.read("err"));
 
     let years: Vec<_> = sandbox.lines("n.log.1").iter().map(year).collect();
     assert!(years[1] - years[0] >= 2 && years[0] - years[2] >= 2, "{years:?}");
-    // It was emitted before the last jump.
+    // The timestamp is that of the emit, before the last jump.
     assert_eq!(sandbox.lines("n.log").iter().map(year).collect::<Vec<_>>(), [years[2]]);
 }

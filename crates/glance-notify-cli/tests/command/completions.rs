@@ -1,7 +1,9 @@
-//! `completions` and `--version`: what a packager needs.
+//! `completions`, `--version` and the usage: the parts that a packager needs.
 
 use crate::support::Sandbox;
 
+/// Each shell's script names the command and its subcommands. An unknown shell gets the
+/// list of known ones.
 #[test]
 fn every_shell_has_a_completion_script() {
     let sandbox = Sandbox::new();
@@ -12,6 +14,8 @@ fn every_shell_has_a_completion_script() {
     sandbox.run(["completions", "csh.exe"]).expect_message(2, "[possible values: bash");
 }
 
+/// `--version` lists the Cargo features, so that you can see which strategies a binary
+/// supports.
 #[test]
 fn version_lists_the_compiled_features() {
     let output = Sandbox::new().run(["--version"]).expect(0);
@@ -23,6 +27,7 @@ fn version_lists_the_compiled_features() {
     }
 }
 
+/// Running the command without arguments is wrong usage, and shows the right one.
 #[test]
 fn prints_the_usage_without_arguments() {
     Sandbox::new().run::<&str>([]).expect_message(2, "Usage: glance-notify");

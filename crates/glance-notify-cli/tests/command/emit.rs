@@ -1,4 +1,8 @@
-//! `emit`: what is read is what is delivered, and what is told of it is true.
+//! `emit`: it delivers exactly what it reads, and its summary, `--acks` and `--failed`
+//! say the truth about that.
+//!
+//! Most tests deliver to the file `n.log`. A symbolic link that points to itself stands
+//! for a destination that fails for a while: opening it fails with a transient error.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -8,6 +12,8 @@ use serde_json::{Value, json};
 
 use crate::support::{LIFECYCLE, Sandbox, emit, ids, line, spawn_piped, values, wait_until};
 
+/// Each line of the log has the six attributes in the order that oslo.messaging writes
+/// them, with the values of the input.
 #[test]
 fn writes_every_event_with_six_keys_in_order() {
     let sandbox = Sandbox::new();
@@ -29,7 +35,8 @@ fn writes_every_event_with_six_keys_in_order() {
     }
 }
 
-/// Done is what is on the disk; the next one, or whoever shares the directory, takes it on.
+/// With a spool, `emit` succeeds while the destination fails, and `--acks` lists the
+/// stored notifications. A later run with the same directory forwards them.
 #[test]
 fn with_a_spool_an_ack_means_stored_on_disk() {
     let sandbox = Sandbox::new();
@@ -44,13 +51,15 @@ fn with_a_spool_an_ack_means_stored_on_disk() {
     fs::remove_dir(sandbox.path("away")).unwrap();
     let there = [&spool[..], &["--set", "log.file=away", "none.jsonl"]].concat();
     sandbox.file("none.jsonl", "");
-    wait_until("what is in the spool to be delivered", || {
+    wait_until("the spooled messages are delivered", || {
         sandbox.run(there.clone()).expect_message(0, "0 read");
         fs::read_to_string(sandbox.path("away")).is_ok_and(|text| text.lines().count() >= 11)
     });
     assert_eq!(ids(&sandbox.lines("away")), acked.lines().collect::<Vec<_>>());
 }
 
+/// Payloads that Glance's own code produced keep every field and value. The style
+/// `glance` may add only null fields and `visibility`.
 #[test]
 fn delivers_real_glance_notifications_unchanged() {
     let sandbox = Sandbox::new();
@@ -80,6 +89,7 @@ fn delivers_real_glance_notifications_unchanged() {
     }
 }
 
+/// A log file is valid input. Ids, publishers and timestamps stay the same.
 #[test]
 fn re_emits_a_log_byte_for_byte() {
     let sandbox = Sandbox::new();
@@ -89,6 +99,8 @@ fn re_emits_a_log_byte_for_byte() {
     assert_eq!(sandbox.read("n.log"), sandbox.read("old.log"));
 }
 
+/// `--event`, `--priority` and `--payload` describe one notification. The payload comes
+/// from the argument or from a file, and the priority may be in lower case.
 #[test]
 fn emits_one_notification_from_arguments() {
     let sandbox = Sandbox::new();
@@ -111,6 +123,8 @@ fn emits_one_notification_from_arguments() {
     assert_eq!(lines[1]["priority"], "ERROR");
 }
 
+/// A payload must be exactly one JSON value, so that it cannot add an attribute to the
+/// notification. Wrong combinations of options are usage errors.
 #[test]
 fn rejects_invalid_notification_arguments() {
     let sandbox = Sandbox::new();
@@ -132,6 +146,7 @@ fn rejects_invalid_notification_arguments() {
         .expect_message(2, "cannot be used with");
 }
 
+/// Scripts read the summary's fields, so this test holds their names and their order.
 #[test]
 fn prints_the_summary_as_one_json_object() {
     let sandbox = Sandbox::new();
@@ -146,6 +161,8 @@ fn prints_the_summary_as_one_json_object() {
     assert_eq!(sandbox.lines("n.log").len(), 2);
 }
 
+/// Without `--skip-invalid`, the first invalid line ends the reading. The lines before
+/// it are delivered and acknowledged, and a message names the unread rest.
 #[test]
 fn an_invalid_line_stops_after_the_lines_before_it_are_delivered() {
     let sandbox = Sandbox::new();
@@ -161,6 +178,7 @@ fn an_invalid_line_stops_after_the_lines_before_it_are_delivered() {
     assert_eq!(sandbox.read("acks").lines().count(), 2);
 }
 
+/// `--acks` lists the ids in the order of delivery, to a file or to standard output.
 #[test]
 fn acks_list_the_delivered_ids() {
     let sandbox = Sandbox::new();
@@ -173,6 +191,7 @@ fn acks_list_the_delivered_ids() {
     assert!(out[1].starts_with("{\"strategy\""));
 }
 
+/// A program that feeds a pipe can wait for each ack before it writes the next line.
 #[test]
 fn writes_acks_while_the_input_is_still_open() {
     use std::io::Write;
@@ -187,6 +206,8 @@ fn writes_acks_while_the_input_is_still_open() {
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }
 
+/// A missing directory needs an operator, so `emit` does not wait for `--timeout`. The
+/// file of `--failed` is complete, private, and valid input for another `emit`.
 #[test]
 fn a_permanent_error_before_the_first_delivery_stops_at_once() {
     let sandbox = Sandbox::new();
@@ -199,14 +220,16 @@ fn a_permanent_error_before_the_first_delivery_stops_at_once() {
     assert_eq!(summary["delivered"], 0);
     assert_eq!(summary["dropped"], 11);
     assert_eq!(summary["pending"], 0);
-    // What failed is whole and can be emitted again as it is.
+    // The failed notifications are complete and valid input.
     sandbox.run(emit(&["failed"])).expect(0);
     assert_eq!(sandbox.read("n.log"), sandbox.read("failed"));
     assert_eq!(sandbox.lines("n.log").len(), 11);
     let mode = fs::metadata(sandbox.path("failed")).unwrap().permissions().mode();
-    assert_eq!(mode & 0o007, 0, "not for everybody");
+    assert_eq!(mode & 0o007, 0, "other users have no access");
 }
 
+/// A transient error lasts for `--timeout` seconds at most. The message names the option
+/// and the last error.
 #[test]
 fn gives_up_after_the_timeout_without_a_delivery() {
     let sandbox = Sandbox::new();
@@ -220,6 +243,8 @@ fn gives_up_after_the_timeout_without_a_delivery() {
     assert_eq!(sandbox.lines("failed").len(), 11);
 }
 
+/// After it gives up, `emit` still reads a file to its end for `--failed`, even far
+/// beyond the bound of the queue. Without `--failed` it stops and says so.
 #[test]
 fn failed_also_collects_the_unread_rest_of_a_file() {
     let sandbox = Sandbox::new();
@@ -232,6 +257,8 @@ fn failed_also_collects_the_unread_rest_of_a_file() {
     sandbox.run(emit(&args)).expect_message(3, "was not read");
 }
 
+/// A queue of 10 messages takes a file of 1 000 lines without a loss, although the
+/// destination fails at first.
 #[test]
 fn waits_for_a_late_destination_and_for_queue_room() {
     let sandbox = Sandbox::new();
@@ -239,17 +266,19 @@ fn waits_for_a_late_destination_and_for_queue_room() {
     let input = sandbox.file("in.jsonl", line("a").repeat(1_000));
     let mut command = sandbox.command(emit(&["--set", "queue.max_messages=10", "-v", input]));
     let mut child = command.stderr(sandbox.create("err")).spawn().unwrap();
-    wait_until("it was tried in vain", || {
+    wait_until("the first attempt has failed", || {
         sandbox.read("err").contains("delivery failed, retrying")
     });
     fs::remove_file(sandbox.path("n.log")).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(0));
-    let said = sandbox.read("err");
-    assert!(said.contains("delivery resumed after"), "{said}");
-    assert!(said.contains("1000 read, 1000 delivered"), "{said}");
+    let errors = sandbox.read("err");
+    assert!(errors.contains("delivery resumed after"), "{errors}");
+    assert!(errors.contains("1000 read, 1000 delivered"), "{errors}");
     assert_eq!(sandbox.lines("n.log").len(), 1_000);
 }
 
+/// Suppressed notifications are no failure, but the summary counts them and `--acks`
+/// does not list them.
 #[test]
 fn reports_noop_and_disabled_notifications() {
     let sandbox = Sandbox::new();
@@ -263,6 +292,7 @@ fn reports_noop_and_disabled_notifications() {
     assert_eq!(sandbox.lines("n.log").len(), 7);
 }
 
+/// `emit` compares files by device and inode before it empties any of them.
 #[test]
 fn refuses_outputs_that_overwrite_the_input_or_each_other() {
     let sandbox = Sandbox::new();
@@ -282,6 +312,8 @@ fn refuses_outputs_that_overwrite_the_input_or_each_other() {
         .expect_message(2, "cannot write `none/acks`: No such file");
 }
 
+/// The layers apply in order: file, environment, `--set`. A glance-api.conf works as a
+/// file too.
 #[test]
 fn settings_override_the_environment_and_the_file() {
     let sandbox = Sandbox::new();

@@ -1,9 +1,13 @@
-//! Configurations that cannot work: each its own message, exit code 2, and no value repeated.
+//! Invalid configurations: each has a message of its own, and exit code 2.
+//!
+//! A message names the key and its origin, and never repeats the value, which may be a
+//! secret in the wrong place.
 
 use std::fs;
 
 use crate::support::{LIFECYCLE, Sandbox, line};
 
+/// A message names the key, its origin, and the values that would be valid.
 #[test]
 fn rejects_wrong_settings_by_name() {
     let sandbox = Sandbox::new();
@@ -45,6 +49,7 @@ fn rejects_wrong_settings_by_name() {
     }
 }
 
+/// A strategy that this build lacks is a different error from an unknown one.
 #[test]
 fn a_missing_strategy_names_its_cargo_feature() {
     let sandbox = Sandbox::new();
@@ -62,6 +67,7 @@ fn a_missing_strategy_names_its_cargo_feature() {
     }
 }
 
+/// A message names the file, and for a syntax error also the line and the column.
 #[test]
 fn rejects_invalid_configuration_files() {
     let sandbox = Sandbox::new();
@@ -88,6 +94,7 @@ fn rejects_invalid_configuration_files() {
     }
 }
 
+/// A misspelt variable is an error and not ignored. The message names the variable.
 #[test]
 fn rejects_wrong_environment_variables() {
     let sandbox = Sandbox::new();
@@ -109,6 +116,7 @@ fn rejects_wrong_environment_variables() {
     }
 }
 
+/// `emit` and `validate` report the input's name and the error of the system.
 #[test]
 fn rejects_unreadable_inputs() {
     let sandbox = Sandbox::new();
@@ -120,13 +128,14 @@ fn rejects_unreadable_inputs() {
         sandbox
             .run([command, "directory"])
             .expect_message(2, "cannot read `directory`: is a directory");
-        // Opens, and fails to be read, for everybody.
+        // Every user can open this file, but reading it at offset 0 fails.
         sandbox
             .run([command, "/proc/self/mem"])
             .expect_message(2, "cannot read `/proc/self/mem`: Input/output error");
     }
 }
 
+/// Retrying cannot turn a directory into a file, so `emit` stops at once.
 #[test]
 fn a_log_that_is_a_directory_is_a_permanent_error() {
     let sandbox = Sandbox::new();
@@ -137,6 +146,7 @@ fn a_log_that_is_a_directory_is_a_permanent_error() {
         .expect_message(2, "gave up after a permanent error: `log.file`: ");
 }
 
+/// clap's usage errors exit with 2, and list the possible values.
 #[test]
 fn rejects_wrong_usage() {
     let sandbox = Sandbox::new();

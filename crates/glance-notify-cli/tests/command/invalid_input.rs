@@ -1,17 +1,21 @@
-//! Input that is wrong, hostile or missing: each its own message, exit code 4, and no harm.
+//! Invalid, hostile and missing input: each problem has a message of its own, exit code
+//! 4, and no effect on the lines around it.
 
 use std::process::Stdio;
 
 use crate::support::{LIFECYCLE, Sandbox, emit, line};
 
+/// The payload of an `image.create` with a placeholder for its size.
 const IMAGE: &str = r#"{"id":"c80a1a6c-bd1f-41c5-90ee-81afedb1d58d","name":null,"status":"queued",
     "created_at":"2012-05-16T15:27:36Z","updated_at":"2012-05-16T15:27:36Z","min_disk":0,"min_ram":0,
     "protected":false,"checksum":null,"owner":null,"disk_format":null,"container_format":null,
     "size":SIZE,"is_public":false,"properties":{},"tags":[],"deleted":false,"deleted_at":null}"#;
+/// The payload of a `task.success` without its result.
 const TASK: &str = r#"{"task_id":"c80a1a6c-bd1f-41c5-90ee-81afedb1d58d","owner":null,
     "task_type":"import","status":"success","task_input":null,"message":null,"expires_at":null,
     "created_at":"2012-05-16T15:27:36Z","updated_at":"2012-05-16T15:27:36Z"}"#;
 
+/// Returns one line of input with the given JSON as its payload.
 fn event(event_type: &str, priority: &str, payload: &str) -> Vec<u8> {
     let line = format!(
         "{{\"event_type\":\"{event_type}\",\"priority\":\"{priority}\",\"payload\":{payload}}}"
@@ -19,9 +23,12 @@ fn event(event_type: &str, priority: &str, payload: &str) -> Vec<u8> {
     line.replace('\n', " ").into_bytes()
 }
 
-/// Both `validate` and `emit` must say it; `emit` delivers what came before.
+/// Asserts that `validate` and `emit` reject the line with a message, between two valid
+/// lines.
+///
+/// `emit` delivers the line before it, and with `--skip-invalid` also the line after it.
 #[track_caller]
-fn refused(wrong: &[u8], message: &str) {
+fn assert_rejected(wrong: &[u8], message: &str) {
     let sandbox = Sandbox::new();
     let input = [line("before").as_bytes(), wrong, b"\n", line("after").as_bytes()].concat();
     let output = sandbox.pipe(["validate"], &input).expect(4);
@@ -29,105 +36,118 @@ fn refused(wrong: &[u8], message: &str) {
     assert!(output.out.contains(message), "expected {message:?} in {}", output.out);
     let output = sandbox.pipe(emit(&[]), &input).expect(4);
     assert!(output.err.contains(&format!("standard input, line 2: {message}")), "{}", output.err);
-    assert_eq!(sandbox.lines_of("n.log"), 1, "what came before is delivered");
+    assert_eq!(sandbox.lines_of("n.log"), 1, "the line before is delivered");
     sandbox
         .pipe(emit(&["--skip-invalid"]), &input)
         .expect_message(4, "skipped standard input, line 2: ");
-    assert_eq!(sandbox.lines_of("n.log"), 3, "and what comes after, when told so");
+    assert_eq!(sandbox.lines_of("n.log"), 3, "with --skip-invalid, so is the line after");
 }
 
+/// A bare word is not JSON.
 #[test]
 fn rejects_text_that_is_not_json() {
-    refused(b"image.create", "not JSON: ");
+    assert_rejected(b"image.create", "not JSON: ");
 }
 
+/// A line is one object. An array of values is not.
 #[test]
 fn rejects_a_json_array() {
-    refused(b"[1, 2]", "expected an object, found a list");
+    assert_rejected(b"[1, 2]", "expected an object, found a list");
 }
 
+/// oslo.messaging knows more priorities; Glance sends three.
 #[test]
 fn rejects_an_unknown_priority() {
     let wrong = event("image.upload", "FATAL", "\"x\"");
-    refused(&wrong, "/priority: expected \"INFO\", \"WARN\" or \"ERROR\", found \"FATAL\"");
+    assert_rejected(&wrong, "/priority: expected \"INFO\", \"WARN\" or \"ERROR\", found \"FATAL\"");
 }
 
+/// The message lists the known event types.
 #[test]
 fn rejects_an_unknown_event_type() {
     let wrong = event("image.member.create", "INFO", "{}");
-    refused(&wrong, "/event_type: expected \"image.create\", ");
+    assert_rejected(&wrong, "/event_type: expected \"image.create\", ");
 }
 
+/// Only warnings and errors have a text as their payload.
 #[test]
 fn rejects_a_text_payload_for_an_info_event() {
     let wrong = event("image.create", "INFO", "\"x\"");
-    refused(&wrong, "/payload: expected an object, found a string");
+    assert_rejected(&wrong, "/payload: expected an object, found a string");
 }
 
+/// The pointer leads to the missing field.
 #[test]
 fn rejects_a_task_success_without_result() {
     let wrong = event("task.success", "INFO", TASK);
-    refused(&wrong, "/payload/result: missing, expected an object");
+    assert_rejected(&wrong, "/payload/result: missing, expected an object");
 }
 
+/// A UUID without dashes is not the form that Glance writes.
 #[test]
 fn rejects_a_malformed_uuid() {
     let payload = IMAGE.replace("SIZE", "null").replace("c80a1a6c-", "c80a1a6c");
     let wrong = event("image.create", "INFO", &payload);
-    refused(&wrong, "/payload/id: expected a UUID with dashes, found \"c80a1a6cbd1f-");
+    assert_rejected(&wrong, "/payload/id: expected a UUID with dashes, found \"c80a1a6cbd1f-");
 }
 
+/// Sizes are unsigned. The message gives the whole range.
 #[test]
 fn rejects_a_negative_size() {
     let wrong = event("image.create", "INFO", &IMAGE.replace("SIZE", "-1"));
-    refused(
+    assert_rejected(
         &wrong,
         "/payload/size: expected a whole number from 0 to 18446744073709551615 or null, found a \
          negative number",
     );
 }
 
+/// Deep nesting is a problem with a pointer, and no stack overflow.
 #[test]
 fn rejects_ten_thousand_levels_of_nesting() {
     let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
     let payload = IMAGE.replace("SIZE", "null").replace("{}", &deep);
-    refused(&event("image.create", "INFO", &payload), "/payload/properties/0/0/0/");
+    assert_rejected(&event("image.create", "INFO", &payload), "/payload/properties/0/0/0/");
 }
 
+/// A line beyond the limit is one problem, reported with its length.
 #[test]
 fn rejects_a_line_of_64_mib() {
     let long = line(&"x".repeat(64 * 1024 * 1024));
     let message =
         format!("expected a line of at most 1048576 bytes, found {} bytes", long.len() - 1);
-    refused(&long.as_bytes()[..long.len() - 1], &message);
+    assert_rejected(&long.as_bytes()[..long.len() - 1], &message);
 }
 
+/// Raw NUL bytes, lone surrogates and invalid UTF-8 are not JSON.
 #[test]
 fn rejects_nul_and_lone_surrogates() {
-    refused(b"\0", "not JSON: ");
-    refused(
+    assert_rejected(b"\0", "not JSON: ");
+    assert_rejected(
         b"{\"event_type\":\"image.upload\",\"priority\":\"ERROR\",\"payload\":\"\0\"}",
         "not JSON: ",
     );
-    refused(&event("image.upload", "ERROR", r#""\ud800""#), "not JSON: ");
-    refused(&event("image.upload", "ERROR", r#""\udc00\ud800""#), "not JSON: ");
-    refused(b"\xff\xfe", "not JSON: ");
-    refused(
+    assert_rejected(&event("image.upload", "ERROR", r#""\ud800""#), "not JSON: ");
+    assert_rejected(&event("image.upload", "ERROR", r#""\udc00\ud800""#), "not JSON: ");
+    assert_rejected(b"\xff\xfe", "not JSON: ");
+    assert_rejected(
         b"{\"event_type\":\"image.upload\",\"priority\":\"ERROR\",\"payload\":\"\xed\xa0\x80\"}",
         "not JSON: ",
     );
-    // Escaped, a NUL is a character as any other.
+    // An escaped NUL is an ordinary character.
     let sandbox = Sandbox::new();
     sandbox.pipe(emit(&[]), event("image.upload", "ERROR", r#""a\u0000b""#)).expect(0);
     assert_eq!(sandbox.lines("n.log")[0]["payload"], "a\0b");
 }
 
+/// A duplicate key is ambiguous: parsers disagree about which value counts.
 #[test]
 fn rejects_a_duplicate_key() {
     let wrong = br#"{"event_type":"image.upload","event_type":"image.create","priority":"ERROR","payload":"x"}"#;
-    refused(wrong, "/event_type: expected each key once, found a duplicate key");
+    assert_rejected(wrong, "/event_type: expected each key once, found a duplicate key");
 }
 
+/// Input without lines, or with blank lines only, is valid and delivers nothing.
 #[test]
 fn accepts_empty_input() {
     let sandbox = Sandbox::new();
@@ -138,13 +158,15 @@ fn accepts_empty_input() {
     }
 }
 
-/// A pipe that nobody reads any more.
+/// Returns the writing end of a pipe whose reader is closed.
 fn broken_pipe() -> Stdio {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
     writer.into()
 }
 
+/// `glance-notify … | head` must not fail. The exit code is the same as without the
+/// pipe, also if standard error is closed too.
 #[test]
 fn a_broken_pipe_causes_no_panic() {
     let sandbox = Sandbox::new();
@@ -169,6 +191,7 @@ fn a_broken_pipe_causes_no_panic() {
     }
 }
 
+/// You ask for acks explicitly, so losing them is an error, unlike losing the summary.
 #[test]
 fn a_closed_acks_pipe_stops_the_command() {
     let sandbox = Sandbox::new();

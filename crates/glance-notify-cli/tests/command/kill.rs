@@ -1,10 +1,15 @@
-//! kill -9 at any moment: whole lines, at most one cut line for each kill, and no ack too many.
+//! kill -9 during an `emit` to a file.
+//!
+//! At most one line is cut for each kill, and `--acks` never lists a notification that is
+//! not in the file.
 
 use std::collections::BTreeSet;
 use std::fs;
 
 use crate::support::{Sandbox, emit, ids, line, wait_until};
 
+/// Kills `emit` twelve times at different places of the stream. After each kill the next
+/// process starts on a line of its own, and every acknowledged id is in the file.
 #[test]
 fn a_kill_leaves_whole_lines_and_the_next_run_starts_a_new_line() {
     const KILLS: u64 = 12;
@@ -15,13 +20,13 @@ fn a_kill_leaves_whole_lines_and_the_next_run_starts_a_new_line() {
     for kill in 0..KILLS {
         let before = size();
         let mut child = sandbox.command(emit(&[input, "--acks", "acks"])).spawn().unwrap();
-        // Anywhere from before the first write to far into the stream.
+        // From before the first write to far into the stream.
         let offset = kill * 7_919 * 131 % 2_000_000;
-        wait_until("it has written so much", || size() >= before + offset);
+        wait_until("enough is written", || size() >= before + offset);
         child.kill().unwrap();
         child.wait().unwrap();
         let acks = fs::read_to_string(sandbox.path("acks")).unwrap_or_default();
-        // The last id may itself be cut.
+        // The kill may have cut the last id.
         acked.extend(
             acks.split_inclusive('\n')
                 .filter(|id| id.ends_with('\n'))
@@ -30,7 +35,7 @@ fn a_kill_leaves_whole_lines_and_the_next_run_starts_a_new_line() {
         sandbox.pipe(emit(&[]), line("after")).expect(0);
         let content = sandbox.read("n.log");
         let last = content.lines().last().unwrap();
-        assert!(last.contains("\"payload\":\"after\""), "on its own line: {last}");
+        assert!(last.contains("\"payload\":\"after\""), "starts a line of its own: {last}");
     }
     let content = sandbox.read("n.log");
     let lines: Vec<_> = content.lines().map(serde_json::from_str::<serde_json::Value>).collect();
@@ -39,5 +44,5 @@ fn a_kill_leaves_whole_lines_and_the_next_run_starts_a_new_line() {
     let whole: Vec<_> = lines.into_iter().flatten().collect();
     let written: BTreeSet<_> = ids(&whole).into_iter().map(str::to_owned).collect();
     assert!(!acked.is_empty());
-    assert!(acked.is_subset(&written), "what was acknowledged is in the file");
+    assert!(acked.is_subset(&written), "every acknowledged id is in the file");
 }

@@ -1,5 +1,11 @@
-//! The command as a person or a script uses it: one module for each subcommand, and for what all of
-//! them promise.
+//! Integration tests: the command as a user or a script runs it.
+//!
+//! One module covers each subcommand, and one each promise that all subcommands make:
+//! escaped output (`terminal`), no secrets (`secrets`), clear errors (`invalid_input`,
+//! `invalid_configuration`), orderly stops (`signals`), and crashes (`kill`).
+//!
+//! The tests of `rabbit`, `qpid` and the spool start private brokers through
+//! `notify-testbed`. None of them needs a broker that runs already.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail as it likes")]
 

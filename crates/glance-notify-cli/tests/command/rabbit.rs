@@ -1,13 +1,14 @@
-//! `emit` and `check` against a RabbitMQ node: what is delivered is there, and what is not is said.
+//! `emit` and `check` against a RabbitMQ node.
 
 use notify_testbed::broker::rabbitmq::{RabbitMq, Vhost};
 use notify_testbed::ports::free_port;
 
 use crate::support::{LIFECYCLE, Sandbox, ids, values};
 
-/// A password that must not be shown.
+/// A password that no output may show.
 const PLANTED: &str = "pl4nted-s3cret";
 
+/// Returns the arguments of a subcommand with the strategy `rabbit` and a URL.
 fn args<'a>(command: &'a str, url: &'a str, more: &[&'a str]) -> Vec<String> {
     let mut args = vec![command.to_owned()];
     for setting in ["strategy=rabbit".to_owned(), format!("rabbit.url={url}")] {
@@ -17,11 +18,13 @@ fn args<'a>(command: &'a str, url: &'a str, more: &[&'a str]) -> Vec<String> {
     args
 }
 
+/// Takes all messages out of the queues, and returns their ids.
 fn received(vhost: &Vhost<'_>) -> Vec<String> {
     let queues = ["notifications.info", "notifications.warn", "notifications.error"];
     queues.iter().flat_map(|queue| vhost.drain(queue)).map(|m| m.message_id().to_owned()).collect()
 }
 
+/// All notifications arrive in the queues, and whole notifications keep their ids.
 #[test]
 fn delivers_into_the_queues() {
     let sandbox = Sandbox::new();
@@ -39,12 +42,14 @@ fn delivers_into_the_queues() {
     whole.expect(0);
     sandbox.run(args("emit", &url, &["n.log"])).expect_message(0, "11 delivered by `rabbit`");
     let lines = values(&sandbox.read("n.log"));
-    let (mut sent, mut there) = (ids(&lines), received(&vhost));
+    let (mut sent, mut in_queues) = (ids(&lines), received(&vhost));
     sent.sort_unstable();
-    there.sort();
-    assert_eq!(sent, there);
+    in_queues.sort();
+    assert_eq!(sent, in_queues);
 }
 
+/// A refused connection is transient: `emit` retries until `--timeout`, and never shows
+/// the password of the URL.
 #[test]
 fn waits_for_an_unreachable_broker_and_then_reports_it() {
     let sandbox = Sandbox::new();
@@ -57,13 +62,15 @@ fn waits_for_an_unreachable_broker_and_then_reports_it() {
     assert!(output.err.contains("cannot connect to 127.0.0.1"), "{}", output.err);
 }
 
+/// A wrong password, virtual host or URL needs an operator. `emit` and `check` report it
+/// at once and never show the password.
 #[test]
 fn permanent_broker_errors_fail_at_once() {
     let sandbox = Sandbox::new();
     sandbox.file("life.jsonl", LIFECYCLE);
     let vhost = RabbitMq::shared().vhost();
     let port = vhost.broker().port();
-    for (url, said) in [
+    for (url, expected) in [
         (
             format!("amqp://guest:{PLANTED}@127.0.0.1:{port}/%2F"),
             "refused user `guest`: wrong `rabbit.user` or password",
@@ -75,27 +82,29 @@ fn permanent_broker_errors_fail_at_once() {
         for command in ["emit", "check"] {
             let more: &[&str] =
                 if command == "emit" { &["--timeout", "60", "life.jsonl"] } else { &[] };
-            let output = sandbox.run(args(command, &url, more)).expect_message(2, said);
+            let output = sandbox.run(args(command, &url, more)).expect_message(2, expected);
             let shown = format!("{}{}", output.out, output.err);
             assert!(!shown.contains(PLANTED), "{shown}");
         }
     }
 }
 
+/// `check` shows version, exchange and permissions, and declares no queue.
 #[test]
 fn check_reports_the_state_of_the_broker() {
     let sandbox = Sandbox::new();
     let vhost = RabbitMq::shared().vhost();
     let checked = sandbox.run(args("check", &vhost.url(), &[])).expect(0);
-    for said in
+    for expected in
         ["broker: RabbitMQ 3.", "exchange `glance`: not there yet", "permission to write: granted"]
     {
-        assert!(checked.out.contains(said), "{said}: {}", checked.out);
+        assert!(checked.out.contains(expected), "{expected}: {}", checked.out);
     }
     assert_eq!(vhost.queues().len(), 0);
 }
 
-/// `-vvv` shows neither the password nor a payload, whatever clients log.
+/// Even at `-vvv` the log shows no password: neither as text nor as a list of bytes, the
+/// form in which a client library's `Debug` output would show it.
 #[test]
 fn verbose_logs_show_no_secret() {
     let sandbox = Sandbox::new();

@@ -1,4 +1,5 @@
-//! Several commands on one file while the real `logrotate` renames and compresses it.
+//! Several processes write one log file while the real `logrotate` renames and
+//! compresses it.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,6 +10,8 @@ use std::time::Duration;
 
 use crate::support::{Sandbox, ids, line, values, wait_until};
 
+/// Four processes write while `logrotate` rotates 30 times. Each acknowledged
+/// notification is in exactly one file, and no line is cut.
 #[test]
 fn four_writers_and_logrotate_lose_no_line() {
     const ROTATIONS: usize = 30;
@@ -34,8 +37,10 @@ fn four_writers_and_logrotate_lose_no_line() {
                     let mut stdin = child.stdin.take().unwrap();
                     let mut sent = 0;
                     for rotation in 1..=ROTATIONS {
-                        // As many again each time, from the moment in which `logrotate` starts.
-                        wait_until("it rotates", || rotations.load(Ordering::Relaxed) >= rotation);
+                        // Write more lines each time, starting together with `logrotate`.
+                        wait_until("the rotation starts", || {
+                            rotations.load(Ordering::Relaxed) >= rotation
+                        });
                         for _ in 0..10 {
                             let lines = (sent..sent + 100).map(|n| line(&format!("{number} {n}")));
                             stdin.write_all(lines.collect::<String>().as_bytes()).unwrap();
@@ -55,7 +60,7 @@ fn four_writers_and_logrotate_lose_no_line() {
             let output = logrotate.current_dir(&sandbox.dir).output();
             let output = output.expect("logrotate is missing: run `cargo xtask setup`");
             assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-            // The interval that is asked for; nothing depends on its length.
+            // Let the writers make progress. The test does not depend on the length.
             std::thread::sleep(Duration::from_millis(50));
         }
         emitting.into_iter().map(|thread| thread.join().unwrap()).sum()
@@ -79,6 +84,6 @@ fn four_writers_and_logrotate_lose_no_line() {
     assert!(files > ROTATIONS / 2, "{files} files");
     let acks: String = (0..4).map(|number| sandbox.read(&format!("acks.{number}"))).collect();
     let acked: BTreeSet<_> = acks.lines().map(str::to_owned).collect();
-    assert_eq!((acked.len(), acks.lines().count()), (sent, sent), "each was delivered, once");
-    assert_eq!(written, acked, "and is in a file");
+    assert_eq!((acked.len(), acks.lines().count()), (sent, sent), "delivered once each");
+    assert_eq!(written, acked, "every delivered line is in a file");
 }

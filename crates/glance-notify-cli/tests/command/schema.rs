@@ -1,9 +1,10 @@
-//! `schema`: a schema for each event, and examples that are valid.
+//! `schema`: a JSON Schema for each event type, and valid examples.
 
 use serde_json::Value;
 
 use crate::support::{Sandbox, values};
 
+/// The event types of Glance's documentation.
 const EVENTS: [&str; 11] = [
     "image.create",
     "image.prepare",
@@ -18,6 +19,7 @@ const EVENTS: [&str; 11] = [
     "task.failure",
 ];
 
+/// Each schema declares its dialect and the event type.
 #[test]
 fn prints_a_schema_for_each_event_type_and_for_all() {
     let sandbox = Sandbox::new();
@@ -30,6 +32,7 @@ fn prints_a_schema_for_each_event_type_and_for_all() {
     }
 }
 
+/// `validate` accepts the examples, and each has the six attributes.
 #[test]
 fn examples_are_valid_and_cover_every_event_type() {
     let sandbox = Sandbox::new();
@@ -44,6 +47,7 @@ fn examples_are_valid_and_cover_every_event_type() {
     }
 }
 
+/// The usage error lists the event types.
 #[test]
 fn rejects_an_unknown_event_type() {
     Sandbox::new()

@@ -1,5 +1,9 @@
-//! Secrets planted in payloads, in the configuration and in what is wrong with both appear in no
-//! file, on no standard output and on no standard error, however much is logged.
+//! Secrets stay out of every file and every output.
+//!
+//! The tests plant one secret wherever a notification or a configuration can hold one,
+//! run every subcommand with `-vvv`, and then search standard output, standard error and
+//! all files for it. `without_redaction_the_planted_secret_arrives` proves that the
+//! search would find it.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -11,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::support::{CommandOutput, Sandbox, emit, ids, values};
 
-/// Notifications with every sample of a secret in every place that takes it.
+/// Returns notifications with every form of secret in every field that can hold one.
 fn payloads() -> String {
     let url = format!("swift+https://acct:{SECRET}@store.example/c/o?temp_url_sig={SECRET}");
     let keys = MASKED_KEYS.iter().chain(REMOVED_KEYS).map(|key| ((*key).to_owned(), json!(SECRET)));
@@ -50,15 +54,17 @@ fn payloads() -> String {
     all.map(|line| line.to_string()).collect::<Vec<_>>().join("\n")
 }
 
-/// How many they are.
+/// Returns the number of notifications in [`payloads`].
 fn count() -> usize {
     payloads().lines().count()
 }
 
-/// Nothing of what the command said or wrote holds the secret; `masked` says that it was there to be
-/// masked.
+/// Asserts that neither the output of the command nor any file holds the secret.
+///
+/// The input and configuration files are exempt. In the delivered files `outputs`, the
+/// keys that redaction removes must be gone together with their values.
 #[track_caller]
-fn clean(sandbox: &Sandbox, output: &CommandOutput, outputs: &[&str]) {
+fn assert_no_secret(sandbox: &Sandbox, output: &CommandOutput, outputs: &[&str]) {
     assert!(!output.out.contains(SECRET), "standard output: {}", output.out);
     assert!(!output.err.contains(SECRET), "standard error: {}", output.err);
     for name in outputs {
@@ -67,7 +73,7 @@ fn clean(sandbox: &Sandbox, output: &CommandOutput, outputs: &[&str]) {
     let inputs = ["in.jsonl", "notify.toml", "glance-api.conf"];
     let delivered = outputs.iter().filter(|name| **name != "acks").map(|name| sandbox.read(name));
     for key in REMOVED_KEYS {
-        // As a key, not as a word of a text.
+        // As a key, and not as a word within a text.
         let key = format!("\"{key}\":");
         assert!(!delivered.clone().any(|text| text.contains(&key)), "{key} is there");
     }
@@ -77,7 +83,7 @@ fn clean(sandbox: &Sandbox, output: &CommandOutput, outputs: &[&str]) {
     }
 }
 
-/// Every file below a directory.
+/// Returns every regular file below a directory.
 fn files(directory: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(directory).unwrap() {
@@ -91,11 +97,13 @@ fn files(directory: &Path) -> Vec<PathBuf> {
     found
 }
 
+/// Returns whether a file contains the secret.
 fn holds_secret(path: &Path) -> bool {
     String::from_utf8_lossy(&fs::read(path).unwrap()).contains(SECRET)
 }
 
-fn configured(sandbox: &Sandbox) {
+/// Writes a configuration that delivers to a file and holds passwords of brokers.
+fn configure(sandbox: &Sandbox) {
     sandbox.file(
         "notify.toml",
         format!(
@@ -106,25 +114,28 @@ fn configured(sandbox: &Sandbox) {
     );
 }
 
+/// Redaction applies in both payload styles. The masked values are there, so the
+/// notifications did contain secrets.
 #[test]
 fn masks_secrets_in_delivered_notifications_and_output() {
     for payload_style in ["payloads=documented", "payloads=glance"] {
         let sandbox = Sandbox::new();
-        configured(&sandbox);
+        configure(&sandbox);
         let input = sandbox.file("in.jsonl", payloads());
         let args =
             ["emit", "-c", "notify.toml", "--set", payload_style, "-vvv", "--summary", "json"];
         let set = format!("rabbit.password={SECRET}");
         let output = sandbox.run([&args[..], &["--set", &set, "--acks", "acks", input]].concat());
         let output = output.expect(0);
-        clean(&sandbox, &output, &["n.log", "acks"]);
+        assert_no_secret(&sandbox, &output, &["n.log", "acks"]);
         let log = sandbox.read("n.log");
         assert_eq!(log.lines().count(), count());
         assert!(log.contains("***@auth.example") && log.contains("\"adminPass\":\"***\""), "{log}");
     }
 }
 
-/// The spool's files, and every command that looks into it or takes something out of it.
+/// The spool stores redacted bodies only, so that no subcommand and no export can show a
+/// secret.
 #[test]
 fn masks_secrets_in_every_spool_command() {
     let sandbox = Sandbox::new();
@@ -152,14 +163,15 @@ fn masks_secrets_in_every_spool_command() {
         (&["spool", "drop", "0/0"], 0),
     ] {
         let output = sandbox.run([args, &["-vvv", "-c", "notify.toml"]].concat()).expect(code);
-        clean(&sandbox, &output, &[]);
+        assert_no_secret(&sandbox, &output, &[]);
     }
     let exported = sandbox.read("exported");
     assert_eq!(exported.lines().count(), count());
     assert!(exported.contains("***@auth.example"), "{exported}");
 }
 
-/// Otherwise nothing else here would prove anything.
+/// Proves that the other tests can fail: with `redact=off` the secret does arrive. The
+/// fields of oslo.messaging's request context stay out even then.
 #[test]
 fn without_redaction_the_planted_secret_arrives() {
     let sandbox = Sandbox::new();
@@ -170,23 +182,25 @@ fn without_redaction_the_planted_secret_arrives() {
     for key in MASKED_KEYS.iter().chain(REMOVED_KEYS) {
         assert!(log.contains(&format!("\"{key}\":")), "{key} was planted");
     }
-    // What oslo.messaging adds about a user is left out whatever is said of redaction.
+    // Request contexts of oslo.messaging stay out even without redaction.
     assert!(!log.lines().last().unwrap().contains(SECRET), "{log}");
 }
 
+/// The log targets `tracing` and `stdout` print notifications, redacted.
 #[test]
 fn masks_secrets_in_tracing_and_stdout_targets() {
     let sandbox = Sandbox::new();
     let input = sandbox.file("in.jsonl", payloads());
     let args = ["emit", "--set", "strategy=log", "--set", "log.target=tracing", "-vvv", input];
     let output = sandbox.run(args).expect_message(0, "***@auth.example");
-    clean(&sandbox, &output, &[]);
+    assert_no_secret(&sandbox, &output, &[]);
     let args = ["emit", "--set", "strategy=log", "--set", "log.target=stdout", "-vvv", input];
     let output = sandbox.run(args).expect(0);
     assert!(output.out.contains("***@auth.example"));
-    clean(&sandbox, &output, &[]);
+    assert_no_secret(&sandbox, &output, &[]);
 }
 
+/// The file of `--failed` holds the encoded form, which is redacted.
 #[test]
 fn masks_secrets_in_failed_notifications() {
     let sandbox = Sandbox::new();
@@ -194,20 +208,21 @@ fn masks_secrets_in_failed_notifications() {
     let input = sandbox.file("in.jsonl", payloads());
     let args = ["--timeout", "0.2", "-vvv", "--failed", "failed", input];
     let output = sandbox.run(emit(&args)).expect(3);
-    clean(&sandbox, &output, &["failed"]);
+    assert_no_secret(&sandbox, &output, &["failed"]);
     assert_eq!(sandbox.lines("failed").len(), count());
 }
 
+/// Valid and invalid configurations never show a password, wherever it stands.
 #[test]
 fn configuration_errors_show_no_secret() {
     let sandbox = Sandbox::new();
-    configured(&sandbox);
+    configure(&sandbox);
     for strategy in ["log", "rabbit", "qpid"] {
         let set = format!("strategy={strategy}");
         let mut command = sandbox.command(["check", "-vvv", "-c", "notify.toml", "--set", &set]);
         command.env("GLANCE_NOTIFY__RABBIT__PASSWORD", SECRET);
         let output = CommandOutput::from(command.output().unwrap());
-        clean(&sandbox, &output, &[]);
+        assert_no_secret(&sandbox, &output, &[]);
         let line = format!("{strategy}.");
         assert!(output.out.lines().any(|shown| shown.starts_with(&line)), "{}", output.out);
     }
@@ -220,7 +235,7 @@ fn configuration_errors_show_no_secret() {
     );
     let output = sandbox.run(["check", "-vvv", "-c", "glance-api.conf"]);
     assert!(output.out.contains("rabbit.url = "), "{}", output.out);
-    clean(&sandbox, &output, &[]);
+    assert_no_secret(&sandbox, &output, &[]);
     for wrong in [
         format!("queue.max_messages = \"{SECRET}\""),
         format!("strategy = \"log\"\nlog.file = \"n.log\"\nlog.sync = \"{SECRET}\""),
@@ -232,12 +247,13 @@ fn configuration_errors_show_no_secret() {
         sandbox.file("notify.toml", &wrong);
         for command in ["emit", "check"] {
             let output = sandbox.run([command, "-vvv", "-c", "notify.toml"]).expect(2);
-            clean(&sandbox, &output, &[]);
+            assert_no_secret(&sandbox, &output, &[]);
         }
     }
 }
 
-/// What waits for a broker that is away lies on the disk, and says nothing.
+/// The database files of the spool hold no secret, unless you turn redaction off. Every
+/// `spool` subcommand shows the redacted form.
 #[test]
 fn the_spool_on_disk_holds_no_secret() {
     for (redact, shows) in [("redact=secrets", false), ("redact=off", true)] {
@@ -251,11 +267,11 @@ fn the_spool_on_disk_holds_no_secret() {
         assert!(!spooled.is_empty());
         assert_eq!(spooled.iter().any(|path| holds_secret(path)), shows, "{redact}");
         if !shows {
-            clean(&sandbox, &output, &[]);
+            assert_no_secret(&sandbox, &output, &[]);
             let run = |args: &[&str]| {
                 let common = ["-c", "notify.toml", "-vvv", "--set", &url];
                 let output = sandbox.run([args, &common].concat());
-                clean(&sandbox, &output, &[]);
+                assert_no_secret(&sandbox, &output, &[]);
                 output
             };
             run(&["check"]);
@@ -277,11 +293,11 @@ fn the_spool_on_disk_holds_no_secret() {
     }
 }
 
-/// Of a configuration that is not even needed, nothing is shown at all.
+/// Subcommands that ignore the configuration show nothing of it.
 #[test]
 fn commands_without_configuration_show_no_secret() {
     let sandbox = Sandbox::new();
-    configured(&sandbox);
+    configure(&sandbox);
     let input = sandbox.file("in.jsonl", payloads());
     for args in [
         &["schema"][..],
@@ -297,11 +313,12 @@ fn commands_without_configuration_show_no_secret() {
             sandbox.command([&["-vvv", "-c", "notify.toml", "--set", &set], args].concat());
         command.env("GLANCE_NOTIFY__QPID__PASSWORD", SECRET);
         let output = CommandOutput::from(command.output().unwrap()).expect(0);
-        clean(&sandbox, &output, &[]);
+        assert_no_secret(&sandbox, &output, &[]);
     }
 }
 
-/// A URL with a password where a word, a key, a file's name or an option belongs.
+/// A URL with a password in the place of a key, a word or an id is an error that does
+/// not repeat it.
 #[test]
 fn misplaced_secrets_are_not_echoed() {
     let sandbox = Sandbox::new();
@@ -322,7 +339,7 @@ fn misplaced_secrets_are_not_echoed() {
         for command in ["check", "emit"] {
             let args =
                 [command, "-vvv", "--set", strategy, "--set", "rabbit.user=u", "--set", &set];
-            clean(&sandbox, &sandbox.run(args).expect(2), &[]);
+            assert_no_secret(&sandbox, &sandbox.run(args).expect(2), &[]);
         }
     }
     for set in [
@@ -331,7 +348,7 @@ fn misplaced_secrets_are_not_echoed() {
         format!("disabled_notifications=[\"{url}\"]"),
     ] {
         let output = sandbox.run(["check", "--set", "strategy=rabbit", "--set", &set]).expect(2);
-        clean(&sandbox, &output, &[]);
+        assert_no_secret(&sandbox, &output, &[]);
     }
     let wrong = format!(
         "{{\"event_type\":\"{url}\",\"priority\":\"{url}\",\"payload\":{{}},\"{url}\":1}}\n\
@@ -345,10 +362,11 @@ fn misplaced_secrets_are_not_echoed() {
         &["validate", "--report", "json", input],
         &["emit", "--skip-invalid", input],
     ] {
-        clean(&sandbox, &sandbox.run(args).expect(4), &[]);
+        assert_no_secret(&sandbox, &sandbox.run(args).expect(4), &[]);
     }
 }
 
+/// A problem describes an invalid value without quoting a secret in it.
 #[test]
 fn validation_errors_show_no_secret() {
     let sandbox = Sandbox::new();
@@ -370,7 +388,7 @@ fn validation_errors_show_no_secret() {
         &["emit", "-vvv"],
     ] {
         let output = sandbox.run([args, &[input]].concat()).expect(4);
-        clean(&sandbox, &output, &[]);
+        assert_no_secret(&sandbox, &output, &[]);
     }
     assert!(Path::new(&sandbox.path("in.jsonl")).exists());
 }

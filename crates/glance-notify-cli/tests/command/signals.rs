@@ -1,4 +1,5 @@
-//! Ctrl-C and SIGTERM: what was read is delivered, and what was not is told.
+//! Ctrl-C and SIGTERM during an `emit`: it drains the lines read so far, and reports the
+//! rest.
 
 use std::fs;
 use std::io::Write;
@@ -7,7 +8,9 @@ use std::process::{Child, Stdio};
 
 use crate::support::{Sandbox, emit, line, send_signal, wait_until};
 
-/// `emit` that reads a pipe which stays open, with what it says in the file `err`.
+/// Starts an `emit` with `lines` lines on a standard input that stays open.
+///
+/// Standard error goes to the file `err`, so that tests can wait for messages.
 fn start(sandbox: &Sandbox, args: &[&str], lines: usize) -> Child {
     let mut command =
         sandbox.command(emit(&[args, &["--acks", "acks", "--failed", "failed"]].concat()));
@@ -18,28 +21,31 @@ fn start(sandbox: &Sandbox, args: &[&str], lines: usize) -> Child {
     child
 }
 
+/// If everything is delivered, SIGINT and SIGTERM are an orderly end.
 #[test]
 fn a_signal_ends_an_idle_emit_with_success() {
     for signal in ["INT", "TERM"] {
         let sandbox = Sandbox::new();
         let mut child = start(&sandbox, &[], 5);
-        wait_until("it is delivered", || sandbox.lines_of("acks") == 5);
+        wait_until("the line is delivered", || sandbox.lines_of("acks") == 5);
         send_signal(signal, &child);
         assert_eq!(child.wait().unwrap().code(), Some(0), "{}", sandbox.read("err"));
         assert!(sandbox.read("err").contains("5 read, 5 delivered"), "{}", sandbox.read("err"));
     }
 }
 
+/// After SIGTERM, pending messages still arrive if the destination recovers within
+/// `queue.drain_timeout`.
 #[test]
 fn a_signal_drains_the_lines_read_so_far() {
     let sandbox = Sandbox::new();
     symlink("n.log", sandbox.path("n.log")).unwrap();
     let mut child = start(&sandbox, &["--set", "queue.drain_timeout=60"], 5);
-    wait_until("it was tried in vain", || {
+    wait_until("the first attempt has failed", || {
         sandbox.read("err").contains("delivery failed, retrying")
     });
     send_signal("TERM", &child);
-    wait_until("it drains", || {
+    wait_until("the drain has started", || {
         sandbox.read("err").contains("interrupted: draining for up to 60 s")
     });
     fs::remove_file(sandbox.path("n.log")).unwrap();
@@ -48,18 +54,20 @@ fn a_signal_drains_the_lines_read_so_far() {
     assert_eq!(sandbox.lines_of("acks"), 5);
 }
 
+/// A drain ends after `queue.drain_timeout`, or at a second signal. Both exit with 3 and
+/// write the pending messages to `--failed`.
 #[test]
 fn the_drain_timeout_or_a_second_signal_ends_the_drain() {
     for (drain, signals) in [("0.2", 1), ("3600", 2)] {
         let sandbox = Sandbox::new();
         symlink("n.log", sandbox.path("n.log")).unwrap();
         let mut child = start(&sandbox, &["--set", &format!("queue.drain_timeout={drain}")], 5);
-        wait_until("it was tried in vain", || {
+        wait_until("the first attempt has failed", || {
             sandbox.read("err").contains("delivery failed, retrying")
         });
         for _ in 0..signals {
             send_signal("INT", &child);
-            wait_until("it drains", || sandbox.read("err").contains("interrupted"));
+            wait_until("the drain has started", || sandbox.read("err").contains("interrupted"));
         }
         assert_eq!(child.wait().unwrap().code(), Some(3), "{}", sandbox.read("err"));
         assert!(
@@ -72,6 +80,7 @@ fn the_drain_timeout_or_a_second_signal_ends_the_drain() {
     }
 }
 
+/// The message names the last line read, so that you can continue after it.
 #[test]
 fn reports_the_unread_rest_of_an_interrupted_file() {
     let sandbox = Sandbox::new();
@@ -79,16 +88,16 @@ fn reports_the_unread_rest_of_an_interrupted_file() {
     let input = sandbox.file("in.jsonl", line("a").repeat(100_000));
     let args = ["--set", "queue.max_messages=10", "--set", "queue.drain_timeout=60", input];
     let mut child = sandbox.command(emit(&args)).stderr(sandbox.create("err")).spawn().unwrap();
-    wait_until("it was tried in vain", || {
+    wait_until("the first attempt has failed", || {
         sandbox.read("err").contains("delivery failed, retrying")
     });
     send_signal("TERM", &child);
-    wait_until("it drains", || sandbox.read("err").contains("interrupted"));
+    wait_until("the drain has started", || sandbox.read("err").contains("interrupted"));
     fs::remove_file(sandbox.path("n.log")).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(3), "{}", sandbox.read("err"));
     let read = sandbox.lines("n.log").len();
     assert!(read < 100_000);
-    let said = sandbox.read("err");
-    assert!(said.contains(&format!("the input after line {read} was not read")), "{said}");
-    assert!(said.contains(&format!("{read} read, {read} delivered")), "{said}");
+    let errors = sandbox.read("err");
+    assert!(errors.contains(&format!("the input after line {read} was not read")), "{errors}");
+    assert!(errors.contains(&format!("{read} read, {read} delivered")), "{errors}");
 }

@@ -1,4 +1,7 @@
-//! `spool`: what waits on the disk is told as it is, and changed by whoever asks for it explicitly.
+//! `spool`: it shows the messages on the disk as they are, and changes only those that
+//! you choose explicitly.
+//!
+//! An unreachable broker behind the spool keeps the messages pending.
 
 use std::fs;
 use std::io::Write;
@@ -11,33 +14,36 @@ use crate::support::{
     LIFECYCLE, SPOOL, Sandbox, emit, ids, line, spawn_piped, spooled, values, wait_until,
 };
 
-/// `spool` in a directory that was not configured otherwise.
+/// Returns the arguments of a `spool` subcommand on the directory `spool`.
 fn spool<'a>(args: &[&'a str]) -> Vec<&'a str> {
     [&["spool"], args, &SPOOL].concat()
 }
 
-/// A process that has `lines` lines in a slot of its own, and holds it.
-fn holder(sandbox: &Sandbox, lines: usize) -> Child {
+/// Starts an `emit` that stores `lines` messages and keeps running, so that it owns a
+/// slot.
+fn start_slot_owner(sandbox: &Sandbox, lines: usize) -> Child {
     let mut child = spawn_piped(&mut sandbox.command(spooled(&["emit", "--acks", "held"])));
     let mut stdin = child.stdin.take().unwrap();
     stdin.write_all(line("held").repeat(lines).as_bytes()).unwrap();
     child.stdin = Some(stdin);
-    wait_until("it is on the disk", || sandbox.lines_of("held") == lines);
+    wait_until("the messages are on the disk", || sandbox.lines_of("held") == lines);
     child
 }
 
+/// The exit code is 0 although the broker is unreachable. The summary shows the pending
+/// messages, including those of earlier runs.
 #[test]
 fn emit_succeeds_once_every_message_is_stored() {
     let sandbox = Sandbox::new();
     let input = sandbox.file("life.jsonl", LIFECYCLE);
     let output = sandbox.run(spooled(&["emit", "--acks", "acks", input]));
     let output = output.expect_message(0, "11 read, 11 delivered by `spool`");
-    let said = "spool: 0 forwarded by `rabbit`, 11 pending";
-    assert!(output.err.contains(said), "{}", output.err);
+    let expected = "spool: 0 forwarded by `rabbit`, 11 pending";
+    assert!(output.err.contains(expected), "{}", output.err);
     let output = sandbox.run(spooled(&["emit", "--summary", "json", input])).expect(0);
     let summary: Value = serde_json::from_str(&output.out).unwrap();
     assert_eq!((&summary["strategy"], &summary["delivered"]), (&json!("spool"), &json!(11)));
-    // What the first left is to be forwarded by the second too.
+    // The second run also has the pending messages of the first.
     let forwarded = json!({ "strategy": "rabbit", "delivered": 0, "refused": 0, "pending": 22 });
     assert_eq!(summary["forwarded"], forwarded);
     let listed = sandbox.run(spool(&["ls", "--messages", "--json"])).expect(0);
@@ -46,14 +52,16 @@ fn emit_succeeds_once_every_message_is_stored() {
     assert_eq!(ids(&listed[..11]), sandbox.read("acks").lines().collect::<Vec<_>>());
 }
 
+/// `ls` and `stats` agree, as text and as JSON, on a slot in use and after its process
+/// has ended.
 #[test]
 fn lists_slots_and_totals_as_text_and_json() {
     let sandbox = Sandbox::new();
     sandbox.pipe(spooled(&["emit"]), LIFECYCLE).expect(0);
-    let mut child = holder(&sandbox, 3);
+    let mut child = start_slot_owner(&sandbox, 3);
     let slots = || values(&sandbox.run(spool(&["ls", "--json"])).expect(0).out);
-    // It says what is in it within a second or so.
-    wait_until("the process has said what it holds", || {
+    // The process publishes its counts about once a second.
+    wait_until("the process has published its counts", || {
         slots().iter().any(|slot| slot["pending"]["messages"] == 14)
     });
     let slots = slots();
@@ -89,12 +97,14 @@ fn lists_slots_and_totals_as_text_and_json() {
     assert!(human.contains("pending  14 messages, "), "{human}");
 }
 
+/// Every subcommand that opens a slot refuses one in use, names the process to stop, and
+/// exits with 3. Once the process has stopped, the same subcommand works.
 #[test]
 fn leaves_a_slot_in_use_alone_and_names_its_process() {
     let sandbox = Sandbox::new();
-    let mut child = holder(&sandbox, 2);
+    let mut child = start_slot_owner(&sandbox, 2);
     let id = sandbox.read("held").lines().next().unwrap().to_owned();
-    let said = format!("slot 0 is in use by process {}: stop that process first", child.id());
+    let expected = format!("slot 0 is in use by process {}: stop that process first", child.id());
     for args in [
         &["ls", "--messages"][..],
         &["show", &id],
@@ -104,7 +114,7 @@ fn leaves_a_slot_in_use_alone_and_names_its_process() {
         &["drop", &id, "--slot", "0"],
         &["export"],
     ] {
-        let output = sandbox.run(spool(args)).expect_message(3, &said);
+        let output = sandbox.run(spool(args)).expect_message(3, &expected);
         assert_eq!(output.out, "", "{args:?}");
     }
     let missing = format!("no message {id} in the readable slots");
@@ -116,6 +126,8 @@ fn leaves_a_slot_in_use_alone_and_names_its_process() {
         .expect_message(0, "dropped 1 pending message and 0 dead letters");
 }
 
+/// Both forms of reference find the same message. The indented form has the same value
+/// as the JSON form.
 #[test]
 fn shows_a_whole_message_by_id_and_by_position() {
     let sandbox = Sandbox::new();
@@ -136,6 +148,8 @@ fn shows_a_whole_message_by_id_and_by_position() {
     }
 }
 
+/// An export is valid input for `emit`, keeps ids and bytes, and removes nothing from
+/// the spool. The file is private.
 #[test]
 fn exported_messages_are_re_emitted_byte_for_byte() {
     let sandbox = Sandbox::new();
@@ -148,11 +162,13 @@ fn exported_messages_are_re_emitted_byte_for_byte() {
     sandbox.run(emit(&["file"])).expect_message(0, "11 read, 11 delivered by `log`");
     assert_eq!(sandbox.read("n.log"), out, "byte for byte");
     assert_eq!(ids(&sandbox.lines("n.log")), sandbox.read("acks").lines().collect::<Vec<_>>());
-    // It is still there, and there are no dead letters.
+    // The messages are still in the spool, and none is a dead letter.
     assert_eq!(values(&sandbox.run(spool(&["ls", "--json"])).out)[0]["pending"]["messages"], 11);
     sandbox.run(spool(&["export", "--dead"])).expect_message(0, "exported 0 messages");
 }
 
+/// `export` never follows a link and never replaces a file unless you add `--force`,
+/// which replaces the link and not its target.
 #[test]
 fn export_overwrites_a_file_only_with_force() {
     let sandbox = Sandbox::new();
@@ -172,6 +188,8 @@ fn export_overwrites_a_file_only_with_force() {
         .expect_message(2, "cannot write `none/file`: No such");
 }
 
+/// `drop` needs a choice, and rejects a contradictory one. It removes exactly the named
+/// messages.
 #[test]
 fn drops_only_the_chosen_messages() {
     let sandbox = Sandbox::new();
@@ -195,6 +213,8 @@ fn drops_only_the_chosen_messages() {
     assert_eq!(left(), "");
 }
 
+/// Each wrong combination of options, and an insecure directory, has a message that
+/// names the solution. The stored message survives all of them.
 #[test]
 fn wrong_usage_changes_nothing() {
     let sandbox = Sandbox::new();
@@ -226,31 +246,34 @@ fn wrong_usage_changes_nothing() {
     assert_eq!(values(&sandbox.run(spool(&["ls", "--json"])).out)[0]["pending"]["messages"], 1);
 }
 
+/// A damaged slot is an error with its path, in every subcommand once. The messages of
+/// other slots still appear and still drain.
 #[test]
 fn reports_an_unreadable_slot_and_still_reads_the_others() {
     let sandbox = Sandbox::new();
-    let mut child = holder(&sandbox, 1);
+    let mut child = start_slot_owner(&sandbox, 1);
     sandbox.pipe(spooled(&["emit"]), LIFECYCLE).expect(0);
     drop(child.stdin.take());
     child.wait().unwrap();
     fs::write(sandbox.path("spool/slot-0.redb"), vec![b'x'; 50_000]).unwrap();
-    let said = "slot-0.redb is damaged or has an unknown format: move it away";
-    let slots = values(&sandbox.run(spool(&["ls", "--json"])).expect_message(2, said).out);
-    assert!(slots[0]["error"].as_str().unwrap().contains(said), "{}", slots[0]);
+    let expected = "slot-0.redb is damaged or has an unknown format: move it away";
+    let slots = values(&sandbox.run(spool(&["ls", "--json"])).expect_message(2, expected).out);
+    assert!(slots[0]["error"].as_str().unwrap().contains(expected), "{}", slots[0]);
     assert_eq!(
         (&slots[0]["pending"], &slots[1]["pending"]["messages"]),
         (&json!(null), &json!(11))
     );
-    let stats = sandbox.run(spool(&["stats", "--json"])).expect_message(2, said);
+    let stats = sandbox.run(spool(&["stats", "--json"])).expect_message(2, expected);
     let stats: Value = serde_json::from_str(&stats.out).unwrap();
     assert_eq!((&stats["unknown"], &stats["pending"]["messages"]), (&json!(1), &json!(11)));
-    assert_eq!(sandbox.run(spool(&["export"])).expect_message(2, said).out.lines().count(), 11);
+    assert_eq!(sandbox.run(spool(&["export"])).expect_message(2, expected).out.lines().count(), 11);
     let log = ["drain", "--set", "strategy=log", "--set", "log.file=n.log"];
     let output = sandbox.run(spool(&log)).expect_message(2, "11 delivered by `log`");
-    assert_eq!(output.err.matches(said).count(), 1, "{}", output.err);
+    assert_eq!(output.err.matches(expected).count(), 1, "{}", output.err);
 }
 
-/// A publisher's name reaches a terminal escaped, whatever command shows it.
+/// A publisher id or a payload with control characters reaches the terminal escaped,
+/// whichever subcommand shows it.
 #[test]
 fn escapes_untrusted_text_in_every_command() {
     let sandbox = Sandbox::new();
@@ -275,6 +298,7 @@ fn escapes_untrusted_text_in_every_command() {
     assert_eq!(listed[0]["publisher_id"], whole["publisher_id"]);
 }
 
+/// The completion script knows the nested subcommands.
 #[test]
 fn completions_cover_the_spool_commands() {
     let script = Sandbox::new().run(["completions", "bash"]).expect(0).out;
@@ -283,7 +307,7 @@ fn completions_cover_the_spool_commands() {
     }
 }
 
-/// The manual's own lines, one after the other, on a spool that has what they speak of.
+/// Runs the commands of the manual in order, on a spool with messages.
 #[test]
 fn runs_every_spool_command_of_the_manual() {
     let sandbox = Sandbox::new();

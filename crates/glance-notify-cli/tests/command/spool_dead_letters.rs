@@ -1,4 +1,7 @@
-//! Dead letters: what a broker refused is kept with the reason, until somebody decides about it.
+//! Dead letters: the spool keeps each refused message with its reason until you retry or
+//! drop it.
+//!
+//! The broker refuses messages because its exchange has no binding.
 
 use std::io::Write;
 
@@ -9,32 +12,38 @@ use crate::support::{
     CommandOutput, LIFECYCLE, SPOOL, Sandbox, emit, ids, spawn_piped, spooled, values, wait_until,
 };
 
-/// A sandbox whose spool has a dead letter of each notification; where they were to go; their ids.
-fn refused(vhost: &Vhost<'_>) -> (Sandbox, Vec<String>) {
+/// Returns a sandbox whose spool holds eleven dead letters, and their ids.
+///
+/// The exchange of `vhost` has no binding, so that the broker returns every message.
+fn spool_of_dead_letters(vhost: &Vhost<'_>) -> (Sandbox, Vec<String>) {
     let sandbox = Sandbox::new();
     sandbox.pipe(spooled(&["emit", "--acks", "acks"]), LIFECYCLE).expect(0);
-    // There is an exchange, and nobody is bound to it.
+    // The exchange exists, but no queue is bound to it.
     vhost.declare_exchange("glance", "topic", &json!({ "durable": true }));
-    let output = to(&sandbox, vhost, &["drain", "--set", "rabbit.declare=no"]);
+    let output = spool_with_broker(&sandbox, vhost, &["drain", "--set", "rabbit.declare=no"]);
     output.expect_message(3, "0 delivered by `rabbit`, 11 refused, 11 dead letters");
     let ids = sandbox.read("acks").lines().map(str::to_owned).collect();
     (sandbox, ids)
 }
 
-fn to(sandbox: &Sandbox, vhost: &Vhost<'_>, args: &[&str]) -> CommandOutput {
+/// Runs a `spool` subcommand with `vhost` as the destination.
+fn spool_with_broker(sandbox: &Sandbox, vhost: &Vhost<'_>, args: &[&str]) -> CommandOutput {
     let url = format!("rabbit.url={}", vhost.url());
     let strategy = ["--set", "strategy=rabbit", "--set", &url];
     sandbox.run([&["spool"], args, &strategy, &SPOOL].concat())
 }
 
+/// Runs a `spool` subcommand without a destination.
 fn spool(sandbox: &Sandbox, args: &[&str]) -> CommandOutput {
     sandbox.run([&["spool"], args, &SPOOL].concat())
 }
 
+/// `ls` and `show` give the reason and the time of the refusal. `export --dead` writes
+/// the dead letters alone.
 #[test]
 fn lists_and_exports_dead_letters_with_their_reason() {
     let vhost = RabbitMq::shared().vhost();
-    let (sandbox, sent) = refused(&vhost);
+    let (sandbox, sent) = spool_of_dead_letters(&vhost);
     let listed = values(&spool(&sandbox, &["ls", "--messages", "--json", "--dead"]).expect(0).out);
     assert_eq!(ids(&listed), sent);
     for line in &listed {
@@ -61,33 +70,37 @@ fn lists_and_exports_dead_letters_with_their_reason() {
     assert_eq!(ids(&sandbox.lines("n.log")), sent);
 }
 
+/// A drain leaves dead letters alone and does not fail because of them. After `retry`
+/// they are pending, and the next drain delivers them.
 #[test]
 fn forwards_dead_letters_only_after_a_retry() {
     let vhost = RabbitMq::shared().vhost();
-    let (sandbox, sent) = refused(&vhost);
-    // By themselves they stay where they are, and are no reason to complain again.
-    to(&sandbox, &vhost, &["drain"]).expect_message(0, "0 delivered by `rabbit`, 11 dead letters");
+    let (sandbox, sent) = spool_of_dead_letters(&vhost);
+    // Without a retry, dead letters stay and are no failure.
+    spool_with_broker(&sandbox, &vhost, &["drain"])
+        .expect_message(0, "0 delivered by `rabbit`, 11 dead letters");
     spool(&sandbox, &["retry", &sent[2]]).expect_message(0, "retried 1 dead letter");
     let output = spool(&sandbox, &["retry", "--all", "--json"]).expect(0);
     assert_eq!(output.out, "{\"retried\":10}\n");
     spool(&sandbox, &["retry", &sent[2]]).expect_message(2, &format!("no dead letter {}", sent[2]));
-    to(&sandbox, &vhost, &["drain"]).expect_message(0, "11 delivered by `rabbit`");
+    spool_with_broker(&sandbox, &vhost, &["drain"]).expect_message(0, "11 delivered by `rabbit`");
     let queues = ["notifications.info", "notifications.warn", "notifications.error"];
-    let mut there: Vec<_> = queues
+    let mut in_queues: Vec<_> = queues
         .iter()
         .flat_map(|queue| vhost.drain(queue))
         .map(|message| message.message_id().to_owned())
         .collect();
     let mut sent = sent;
     sent.sort();
-    there.sort();
-    assert_eq!(there, sent);
+    in_queues.sort();
+    assert_eq!(in_queues, sent);
 }
 
+/// `drop --dead` removes dead letters only.
 #[test]
 fn drops_dead_letters_and_keeps_pending_messages() {
     let vhost = RabbitMq::shared().vhost();
-    let (sandbox, sent) = refused(&vhost);
+    let (sandbox, sent) = spool_of_dead_letters(&vhost);
     sandbox.pipe(spooled(&["emit"]), LIFECYCLE).expect(0);
     spool(&sandbox, &["drop", &sent[0]])
         .expect_message(0, "dropped 0 pending messages and 1 dead letter");
@@ -100,6 +113,7 @@ fn drops_dead_letters_and_keeps_pending_messages() {
     );
 }
 
+/// The second line of the summary agrees with the content of the spool.
 #[test]
 fn emit_reports_the_forwarded_messages() {
     let sandbox = Sandbox::new();
@@ -109,13 +123,14 @@ fn emit_reports_the_forwarded_messages() {
     let rabbit = ["--set", "strategy=rabbit", "--set", &url];
     let output = sandbox.run([&["emit", input], &rabbit[..], &SPOOL].concat());
     let output = output.expect_message(0, "11 read, 11 delivered by `spool`");
-    // It does not wait for the broker, so nobody knows how far it got; what it says is true.
+    // `emit` does not wait for the broker, so only the sum is certain.
     let left = values(&spool(&sandbox, &["ls", "--json"]).expect(0).out);
     let pending = left[0]["pending"]["messages"].as_u64().unwrap();
-    let said = format!("spool: {} forwarded by `rabbit`, {pending} pending", 11 - pending);
-    assert!(output.err.contains(&said), "{said}: {}", output.err);
+    let expected = format!("spool: {} forwarded by `rabbit`, {pending} pending", 11 - pending);
+    assert!(output.err.contains(&expected), "{expected}: {}", output.err);
 }
 
+/// A refusal behind the spool is no failure of `emit`, but the summary counts it.
 #[test]
 fn emit_reports_refusals_behind_the_spool() {
     let sandbox = Sandbox::new();
@@ -125,11 +140,11 @@ fn emit_reports_refusals_behind_the_spool() {
     let rabbit = ["--set", "strategy=rabbit", "--set", "rabbit.declare=no", "--set", &url];
     let mut child = spawn_piped(&mut sandbox.command([&["emit"], &rabbit[..], &SPOOL].concat()));
     child.stdin.as_mut().unwrap().write_all(LIFECYCLE.as_bytes()).unwrap();
-    wait_until("all of it is refused", || {
+    wait_until("every message is refused", || {
         let stats = spool(&sandbox, &["stats", "--json"]);
         serde_json::from_str::<Value>(&stats.out).is_ok_and(|stats| stats["dead"]["messages"] == 11)
     });
-    // Whoever waits for the end closes standard input first.
+    // `wait_with_output` closes standard input, which ends the command.
     let output = CommandOutput::from(child.wait_with_output().unwrap());
     output.expect_message(
         0,

@@ -1,5 +1,5 @@
-//! `spool drain`: what no process forwards any more gets where it belongs, whole, and what is left is
-//! told.
+//! `spool drain`: it forwards the messages of slots that no process owns, and reports
+//! those that remain.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -15,18 +15,19 @@ use crate::support::{
     wait_until,
 };
 
-/// `spool drain` to a file.
+/// Returns the arguments of a `spool drain` to the file `n.log`.
 fn drain<'a>(args: &[&'a str]) -> Vec<&'a str> {
     [&["spool", "drain"], args, &LOG, &SPOOL].concat()
 }
 
-/// How many messages are to be forwarded, in all slots.
+/// Returns the number of pending messages in all slots.
 fn pending(sandbox: &Sandbox) -> u64 {
     let stats = sandbox.run([&["spool", "stats", "--json"][..], &SPOOL].concat()).expect(0);
     let stats: Value = serde_json::from_str(&stats.out).unwrap();
     stats["pending"]["messages"].as_u64().unwrap()
 }
 
+/// All messages arrive in the order of the input, and a second drain finds none.
 #[test]
 fn drains_all_messages_in_order() {
     let sandbox = Sandbox::new();
@@ -42,6 +43,7 @@ fn drains_all_messages_in_order() {
     );
 }
 
+/// Draining works with a real broker too.
 #[test]
 fn drains_into_rabbitmq_queues() {
     let sandbox = Sandbox::new();
@@ -56,6 +58,8 @@ fn drains_into_rabbitmq_queues() {
     assert_eq!(received, sandbox.read("acks").lines().map(str::to_owned).collect());
 }
 
+/// An unreachable broker leaves the messages in the spool: after `--timeout` with code
+/// 3, and at a permanent error at once with code 2.
 #[test]
 fn reports_remaining_messages_and_exits_with_3() {
     let sandbox = Sandbox::new();
@@ -67,7 +71,7 @@ fn reports_remaining_messages_and_exits_with_3() {
     );
     assert!(output.err.contains("0 delivered by `rabbit`, 11 pending"), "{}", output.err);
     assert_eq!(pending(&sandbox), 11);
-    // What nobody mends by waiting is told at once.
+    // A permanent error needs no waiting.
     let args = ["spool", "drain", "--set", "strategy=log", "--set", "log.file=none/n.log"];
     sandbox
         .run([&args[..], &SPOOL].concat())
@@ -76,7 +80,7 @@ fn reports_remaining_messages_and_exits_with_3() {
     assert_eq!(pending(&sandbox), 11);
 }
 
-/// Delivered to nowhere is gone.
+/// Draining to `noop`, which is also the default strategy, would lose the messages.
 #[test]
 fn refuses_to_drain_to_noop() {
     let sandbox = Sandbox::new();
@@ -88,21 +92,25 @@ fn refuses_to_drain_to_noop() {
     assert_eq!(pending(&sandbox), 11);
 }
 
+/// A drain forwards the free slots, and names the process that owns the other one, as
+/// text and as JSON. That process forwards its messages itself.
 #[test]
 fn leaves_slots_in_use_alone_and_exits_with_3() {
     let sandbox = Sandbox::new();
     let mut child = spawn_piped(&mut sandbox.command(spooled(&["emit", "--acks", "held"])));
     let mut stdin = child.stdin.take().unwrap();
     stdin.write_all(line("held").repeat(3).as_bytes()).unwrap();
-    wait_until("it is on the disk", || sandbox.lines_of("held") == 3);
+    wait_until("the messages are on the disk", || sandbox.lines_of("held") == 3);
     sandbox.pipe(spooled(&["emit"]), LIFECYCLE).expect(0);
-    let said = format!(
+    let expected = format!(
         "slot 0 is in use by process {}: that process forwards its remaining messages (3)",
         child.id()
     );
-    // The process says what it holds within a second or so.
-    wait_until("it is told", || sandbox.run(drain(&[])).err.contains(&said));
-    let output = sandbox.run(drain(&["--json"])).expect_message(3, &said);
+    // The process publishes its counts about once a second.
+    wait_until("the drain names the process and its count", || {
+        sandbox.run(drain(&[])).err.contains(&expected)
+    });
+    let output = sandbox.run(drain(&["--json"])).expect_message(3, &expected);
     let summary: Value = serde_json::from_str(&output.out).unwrap();
     assert_eq!(summary["held"], json!([{ "slot": 0, "pid": child.id(), "pending": 3 }]));
     assert_eq!(summary["pending"], 0);
@@ -112,6 +120,7 @@ fn leaves_slots_in_use_alone_and_exits_with_3() {
     sandbox.run(drain(&[])).expect_message(0, "3 delivered by `log`");
 }
 
+/// A signal ends a drain with code 3, and the next drain delivers everything once.
 #[test]
 fn a_signal_stops_after_the_attempt_in_flight() {
     for signal in ["INT", "TERM"] {
@@ -119,24 +128,25 @@ fn a_signal_stops_after_the_attempt_in_flight() {
         sandbox.pipe(spooled(&["emit"]), LIFECYCLE).expect(0);
         symlink("n.log", sandbox.path("n.log")).unwrap();
         let mut child = sandbox.command(drain(&[])).stderr(sandbox.create("err")).spawn().unwrap();
-        wait_until("it was tried in vain", || {
+        wait_until("the first attempt has failed", || {
             sandbox.read("err").contains("delivery failed, retrying")
         });
         send_signal(signal, &child);
         assert_eq!(child.wait().unwrap().code(), Some(3), "{}", sandbox.read("err"));
-        let said = sandbox.read("err");
+        let errors = sandbox.read("err");
         assert!(
-            said.contains("interrupted: waiting up to 10 s for the attempt in flight"),
-            "{said}"
+            errors.contains("interrupted: waiting up to 10 s for the attempt in flight"),
+            "{errors}"
         );
-        assert!(said.contains("0 delivered by `log`, 11 pending"), "{said}");
+        assert!(errors.contains("0 delivered by `log`, 11 pending"), "{errors}");
         fs::remove_file(sandbox.path("n.log")).unwrap();
         sandbox.run(drain(&[])).expect_message(0, "11 delivered by `log`");
         assert_eq!(sandbox.lines("n.log").len(), 11);
     }
 }
 
-/// A broker that never answers holds up what is under way.
+/// A broker that never answers could delay the end for the whole `queue.drain_timeout`.
+/// A second signal does not wait for that.
 #[test]
 fn a_second_signal_stops_at_once() {
     let sandbox = Sandbox::new();
@@ -148,7 +158,9 @@ fn a_second_signal_stops_at_once() {
     let mut child = command.stderr(sandbox.create("err")).spawn().unwrap();
     let connection = silent.accept().unwrap();
     send_signal("TERM", &child);
-    wait_until("it concludes", || sandbox.read("err").contains("waiting up to 3600 s"));
+    wait_until("the drain waits for the attempt in flight", || {
+        sandbox.read("err").contains("waiting up to 3600 s")
+    });
     assert_eq!(child.try_wait().unwrap(), None);
     send_signal("TERM", &child);
     assert_eq!(child.wait().unwrap().code(), Some(3), "{}", sandbox.read("err"));
@@ -157,6 +169,8 @@ fn a_second_signal_stops_at_once() {
     sandbox.run(drain(&[])).expect_message(0, "11 delivered by `log`");
 }
 
+/// Kills drains at different places until one completes. Every stored message is in the
+/// log at least once.
 #[test]
 fn a_kill_during_a_drain_loses_nothing() {
     const MESSAGES: usize = 20_000;
@@ -167,19 +181,19 @@ fn a_kill_during_a_drain_loses_nothing() {
     while pending(&sandbox) > 0 {
         let before = sandbox.lines_of("n.log");
         let mut child = sandbox.command(drain(&[])).spawn().unwrap();
-        // Anywhere in the stream: each run gets further than a batch.
+        // At different places, but never before the first batch is through.
         let more = 500 + kills * 1_777 % 4_000;
-        wait_until("it is far enough, or done", || {
+        wait_until("the drain has written enough, or is done", || {
             sandbox.lines_of("n.log") >= (before + more).min(MESSAGES)
                 || child.try_wait().unwrap().is_some()
         });
         child.kill().unwrap();
         child.wait().unwrap();
         kills += 1;
-        assert!(kills < 1_000, "it gets nowhere");
+        assert!(kills < 1_000, "the drain makes no progress");
     }
-    assert!(kills > 1, "it was killed in the middle");
-    // A kill may cut a line; what it was of is delivered again.
+    assert!(kills > 1, "no kill hit a running drain");
+    // A kill may cut a line, and the next drain delivers that message again.
     let log = sandbox.read("n.log");
     let whole = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let delivered: BTreeSet<_> =
@@ -189,7 +203,7 @@ fn a_kill_during_a_drain_loses_nothing() {
     assert!(accepted.is_subset(&delivered), "{} lost", accepted.difference(&delivered).count());
 }
 
-/// The configuration is that of all commands: a file, the environment over it, settings over both.
+/// `spool` finds its directory like every other setting: file, environment, `--set`.
 #[test]
 fn finds_the_spool_of_the_configuration() {
     let sandbox = Sandbox::new();

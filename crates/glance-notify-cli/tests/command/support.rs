@@ -191,7 +191,7 @@ pub(crate) fn send_signal(signal: &str, child: &Child) {
 pub(crate) fn wait_until(event: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(60);
     while !holds() {
-        assert!(Instant::now() < deadline, "timed out: {event}");
+        assert!(Instant::now() < deadline, "timed out waiting until {event}");
         std::thread::sleep(Duration::from_millis(2));
     }
 }

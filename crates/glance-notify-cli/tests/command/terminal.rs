@@ -1,5 +1,8 @@
-//! Nothing that came from outside does anything to a terminal: not what was typed, what lies in files,
-//! what they are called, nor what brokers say.
+//! Untrusted text cannot control the terminal.
+//!
+//! Arguments, file names, file contents and answers of brokers may hold escape sequences
+//! and bidirectional overrides. The command escapes them wherever it shows them
+//! (CWE-150).
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -9,22 +12,23 @@ use notify_testbed::broker::proton::{PeerFault, ProtonPeer};
 
 use crate::support::{CommandOutput, LIFECYCLE, Sandbox, emit, line};
 
-/// Sets the clipboard, recolours, and turns the direction of what follows.
+/// Text that sets the clipboard, changes colours and reverses the writing direction.
 const HOSTILE: &str = "a\u{1b}]52;c;aGk\u{7}\u{1b}[31m\u{9b}31m\u{7f}\u{202e}\u{2028}\r\u{8}z";
 
-/// What may be shown of it, as Rust writes it, as JSON does, and as JSON with what Rust has written.
+/// The escaped forms of its start: by Rust, by JSON, and by JSON after Rust.
 const SHOWN: [&str; 3] =
     ["a\\u{1b}]52;c;aGk\\u{7}", "a\\u001b]52;c;aGk\\u0007", "a\\\\u{1b}]52;c;aGk\\\\u{7}"];
 
-/// It as a string of JSON and of TOML, which leave different characters as they are.
+/// Returns [`HOSTILE`] as a string literal that is valid in JSON and in TOML.
 fn quoted() -> String {
     let escaped = HOSTILE.encode_utf16().map(|unit| format!("\\u{unit:04x}"));
     format!("\"{}\"", escaped.collect::<String>())
 }
 
-/// Nothing harmful was shown; and it was there to be shown.
+/// Asserts that the output holds no control character, and that it shows the hostile
+/// text in escaped form.
 #[track_caller]
-fn harmless(output: &CommandOutput) {
+fn assert_harmless(output: &CommandOutput) {
     for text in [&output.out, &output.err] {
         let harmful = text.lines().find(|line| {
             let line = line.replace('\t', " ");
@@ -36,6 +40,7 @@ fn harmless(output: &CommandOutput) {
     assert!(SHOWN.iter().any(|text| shown.contains(text)), "{shown}");
 }
 
+/// Usage errors and configuration errors repeat arguments and variable names, escaped.
 #[test]
 fn escapes_command_line_arguments() {
     let sandbox = Sandbox::new();
@@ -58,15 +63,16 @@ fn escapes_command_line_arguments() {
         &["check", "--set", &format!("disabled_notifications=[{}]", quoted())],
     ] {
         let output = sandbox.run(args).expect(2);
-        harmless(&output);
+        assert_harmless(&output);
     }
     let set = format!("publisher_id={HOSTILE}");
-    harmless(&sandbox.run(["check", "--set", &set]).expect(0));
+    assert_harmless(&sandbox.run(["check", "--set", &set]).expect(0));
     let mut command = sandbox.command(["check"]);
     command.env(format!("GLANCE_NOTIFY__{HOSTILE}"), "1");
-    harmless(&CommandOutput::from(command.output().unwrap()));
+    assert_harmless(&CommandOutput::from(command.output().unwrap()));
 }
 
+/// Errors, warnings and logs repeat file names, escaped.
 #[test]
 fn escapes_file_names() {
     let sandbox = Sandbox::new();
@@ -90,20 +96,20 @@ fn escapes_file_names() {
             &format!("rabbit.password_file={HOSTILE}"),
         ],
     ] {
-        harmless(&sandbox.run(args).expect(2));
+        assert_harmless(&sandbox.run(args).expect(2));
     }
     for (name, content) in [("toml", "strategy = "), ("conf", "nonsense")] {
         let file = format!("{HOSTILE}.{name}");
         sandbox.file(&file, content);
-        harmless(&sandbox.run(["check", "-c", &file]).expect(2));
+        assert_harmless(&sandbox.run(["check", "-c", &file]).expect(2));
     }
     let file = format!("{HOSTILE}.toml");
     sandbox.file(&file, "strategy = \"log\"\nlog_file = \"n.log\"\nrabbit.password = \"x\"\n");
-    harmless(&sandbox.run(["check", "-vvv", "-c", &file]).expect(0));
+    assert_harmless(&sandbox.run(["check", "-vvv", "-c", &file]).expect(0));
     symlink(sandbox.path(HOSTILE), sandbox.path(HOSTILE)).unwrap();
     let input = sandbox.file("in.jsonl", line("a"));
     let set = format!("log.file={HOSTILE}");
-    harmless(&sandbox.run([
+    assert_harmless(&sandbox.run([
         "emit",
         "-vvv",
         "--set",
@@ -117,10 +123,11 @@ fn escapes_file_names() {
     sandbox.file("in", "{\n");
     std::fs::rename(sandbox.path("in"), sandbox.path(&format!("{HOSTILE}.jsonl"))).unwrap();
     for command in ["validate", "emit"] {
-        harmless(&sandbox.run([command, &format!("{HOSTILE}.jsonl")]).expect(4));
+        assert_harmless(&sandbox.run([command, &format!("{HOSTILE}.jsonl")]).expect(4));
     }
 }
 
+/// Errors about configuration files and input repeat their text, escaped.
 #[test]
 fn escapes_file_contents() {
     let sandbox = Sandbox::new();
@@ -132,7 +139,7 @@ fn escapes_file_contents() {
         format!("redact = {quoted}"),
     ] {
         sandbox.file("notify.toml", toml);
-        harmless(&sandbox.run(["check", "-c", "notify.toml", "-vvv"]));
+        assert_harmless(&sandbox.run(["check", "-c", "notify.toml", "-vvv"]));
     }
     let input = sandbox.file(
         "in.jsonl",
@@ -148,27 +155,31 @@ fn escapes_file_contents() {
         &["emit", input],
         &["emit", "--skip-invalid", "-vvv", input],
     ] {
-        harmless(&sandbox.run(args).expect(4));
+        assert_harmless(&sandbox.run(args).expect(4));
     }
 }
 
-/// What is delivered to a file is read at a terminal too.
+/// The log file, the log targets `stdout` and `tracing`, and `--failed` hold escapes
+/// instead of control characters: you may read them at a terminal too.
 #[test]
 fn escapes_delivered_notifications() {
     let sandbox = Sandbox::new();
     let input = sandbox.file("in.jsonl", line(HOSTILE));
     sandbox.run(emit(&["--set", "redact=off", input])).expect(0);
     let written = CommandOutput { code: None, out: sandbox.read("n.log"), err: String::new() };
-    harmless(&written);
+    assert_harmless(&written);
     for target in ["log.target=stdout", "log.target=tracing"] {
-        harmless(&sandbox.run(["emit", "--set", "strategy=log", "--set", target, input]).expect(0));
+        assert_harmless(
+            &sandbox.run(["emit", "--set", "strategy=log", "--set", target, input]).expect(0),
+        );
     }
     let missing =
         ["emit", "--set", "strategy=log", "--set", "log.file=/dev/full", "--timeout", "0.2"];
     sandbox.run([&missing[..], &["--failed", "failed", input]].concat());
-    harmless(&CommandOutput { code: None, out: sandbox.read("failed"), err: String::new() });
+    assert_harmless(&CommandOutput { code: None, out: sandbox.read("failed"), err: String::new() });
 }
 
+/// The description of a rejection, a detach, an end or a close is escaped.
 #[test]
 fn escapes_answers_of_an_amqp_10_peer() {
     let sandbox = Sandbox::new();
@@ -185,7 +196,7 @@ fn escapes_answers_of_an_amqp_10_peer() {
     }
 }
 
-/// It says who it is, and closes the connection with a reason.
+/// The peer's product name and its reason for closing the connection are escaped.
 #[test]
 fn escapes_answers_of_an_amqp_091_peer() {
     let sandbox = Sandbox::new();
@@ -194,24 +205,27 @@ fn escapes_answers_of_an_amqp_091_peer() {
         let url = format!("rabbit.url=amqp://guest:guest@127.0.0.1:{}/", peer_that_closes(code));
         for (command, more) in [("emit", &["--timeout", "3", input][..]), ("check", &[])] {
             let args = [command, "-vvv", "--set", "strategy=rabbit", "--set", &url];
-            harmless(&sandbox.run([&args[..], more].concat()));
+            assert_harmless(&sandbox.run([&args[..], more].concat()));
         }
     }
 }
 
-/// Starts a peer that closes every connection that is to be opened, and returns its port.
+/// Starts a peer that closes every connection while the client opens it.
+///
+/// Returns its port.
 fn peer_that_closes(code: u16) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     std::thread::spawn(move || {
         for socket in listener.incoming() {
-            // Whoever goes away early is the next attempt's business.
+            // A client that disconnects early connects again.
             drop(socket.and_then(|socket| close(socket, code)));
         }
     });
     port
 }
 
+/// Speaks AMQP 0-9-1 up to `connection.open`, and closes the connection with `code`.
 fn close(mut socket: TcpStream, code: u16) -> std::io::Result<()> {
     let text = |text: &str| [&[u8::try_from(text.len()).unwrap()][..], text.as_bytes()].concat();
     let long = |bytes: &[u8]| [&u32::try_from(bytes.len()).unwrap().to_be_bytes(), bytes].concat();
@@ -228,7 +242,7 @@ fn close(mut socket: TcpStream, code: u16) -> std::io::Result<()> {
     Ok(())
 }
 
-/// The number of the method that comes next.
+/// Reads one frame and returns the id of its method.
 fn read_method(socket: &mut TcpStream) -> std::io::Result<u8> {
     let mut head = [0; 7];
     socket.read_exact(&mut head)?;

@@ -1,10 +1,12 @@
-//! `validate`: every problem, at its place, safe to look at.
+//! `validate`: it reports every problem with its line and JSON pointer.
 
 use notify_conformance::samples::GLANCE_2013;
 use serde_json::{Value, json};
 
 use crate::support::{LIFECYCLE, Sandbox, line};
 
+/// The samples of the documentation and the notifications of Glance's own code are
+/// valid.
 #[test]
 fn accepts_the_samples() {
     let sandbox = Sandbox::new();
@@ -14,9 +16,11 @@ fn accepts_the_samples() {
     assert_eq!(output.out, "");
 }
 
+/// A line with two problems.
 const WRONG: &str =
     r#"{"event_type":"image.send","priority":"INFO","payload":{"image_id":"1","bytes_sent":-1}}"#;
 
+/// Each problem is one line: input, line number, JSON pointer, expected and found value.
 #[test]
 fn prints_a_line_for_every_problem() {
     let sandbox = Sandbox::new();
@@ -35,6 +39,7 @@ fn prints_a_line_for_every_problem() {
     assert!(lines[2].starts_with("in.jsonl:4: not JSON: "), "{}", lines[2]);
 }
 
+/// Scripts read the report's fields, so this test holds their names.
 #[test]
 fn prints_the_report_as_one_json_object() {
     let sandbox = Sandbox::new();
@@ -59,6 +64,7 @@ fn prints_the_report_as_one_json_object() {
     assert_eq!(output.out, "{\"problems\":[],\"read\":1,\"invalid\":0}\n");
 }
 
+/// Keys and values of the input appear escaped in both forms of the report.
 #[test]
 fn escapes_input_in_reports() {
     let sandbox = Sandbox::new();
