@@ -119,17 +119,20 @@ impl<'b> Vhost<'b> {
     pub fn declare_exchange(&self, name: &str, kind: &str, options: &Value) {
         let arguments = json!({"name": name, "type": kind, "options": options});
         self.operate("declare_exchange", arguments);
+        self.sync_metadata();
     }
 
     /// Declares a queue, with the same `options` as [`declare_exchange`](Self::declare_exchange).
     pub fn declare_queue(&self, name: &str, options: &Value) {
         self.operate("declare_queue", json!({"name": name, "options": options}));
+        self.sync_metadata();
     }
 
     /// Binds a queue to an exchange.
     pub fn bind(&self, queue: &str, exchange: &str, routing_key: &str) {
         let binding = json!({"queue": queue, "exchange": exchange, "routing_key": routing_key});
         self.operate("bind", binding);
+        self.sync_metadata();
     }
 
     /// Removes a binding.
@@ -191,6 +194,17 @@ impl<'b> Vhost<'b> {
             Ok(count) => count.as_u64().expect("`drain` returns a count"),
             Err(reason) => panic!("cannot drain {queue}: {reason}"),
         }
+    }
+
+    /// Writes the broker's metadata to its disk.
+    ///
+    /// RabbitMQ 3.10 confirms a declaration when Mnesia has synced the transaction's commit record.
+    /// The record of the decision follows without a sync: it stays in memory for up to two seconds, or
+    /// until the next transaction. After a `kill -9` in between, Mnesia finds no decision and discards
+    /// the queue with every message in it. A test that kills the broker must not depend on that
+    /// window.
+    fn sync_metadata(&self) {
+        self.broker.eval("disk_log:sync(latest_log)");
     }
 
     /// Returns the name as the literal of an Erlang binary.
