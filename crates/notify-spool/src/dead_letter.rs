@@ -47,7 +47,7 @@ mod tests {
 
     /// A dead letter survives the disk, and no truncated row passes for one.
     #[test]
-    fn a_dead_letter_decodes_to_what_was_encoded() {
+    fn a_dead_letter_survives_encoding() {
         let letter = DeadLetter { refused_at: -7, reason: "unroutable", body: b"{}" };
         let row = letter.encode();
         assert_eq!(DeadLetter::decode(&row), Ok(letter));

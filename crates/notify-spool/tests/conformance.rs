@@ -1,6 +1,8 @@
-//! The contract of a transport, for a spool whose destination is its own directory.
+//! The transport contract for a spool, whose destination is its own directory.
+//!
+//! The harness reads the messages from the database file, and it simulates a disk that fails or hangs.
 
-#![expect(clippy::expect_used, reason = "a test may fail as it likes")]
+#![expect(clippy::expect_used, reason = "a panic is how a test fails")]
 
 use std::fs::{self, File};
 use std::io;
@@ -15,39 +17,40 @@ use notify_spool::{Config, Spool};
 use redb::{Builder, ReadableDatabase as _, ReadableTable as _, TableDefinition};
 use tempfile::TempDir;
 
-notify_conformance::suite!(SpoolDir);
+notify_conformance::suite!(SpoolHarness);
 
-/// A spool in a directory of its own. What is behind it takes nothing and is never asked.
-struct SpoolDir {
+/// A spool in a directory of its own, without a forwarder.
+struct SpoolHarness {
     dir: TempDir,
-    switch: Switch,
+    disk: SwitchableDisk,
 }
 
-impl SpoolDir {
+impl SpoolHarness {
+    /// Returns the path of the spool's directory.
     fn path(&self) -> PathBuf {
         self.dir.path().join("spool")
     }
 }
 
 #[async_trait]
-impl Harness for SpoolDir {
+impl Harness for SpoolHarness {
     const UNSUPPORTED: &'static [(Capability, &'static str)] = &[
-        (Capability::Metadata, "a record is the body and nothing beside it"),
-        (Capability::Refuse, "a disk takes whatever fits"),
-        (Capability::Retry, "no disk can be filled from within: `full.rs` fills the spool"),
+        (Capability::Metadata, "a record holds the body only"),
+        (Capability::Refuse, "a disk accepts every message that fits"),
+        (Capability::Retry, "no disk can be filled from within: `full_spool.rs` fills the spool"),
     ];
 
     async fn start() -> Self {
-        Self { dir: tempfile::tempdir().expect("a directory"), switch: Switch::default() }
+        Self { dir: tempfile::tempdir().expect("a directory"), disk: SwitchableDisk::default() }
     }
 
     fn transport(&self) -> Box<dyn Transport> {
-        let config = Config::new(self.path()).on_disk(Arc::new(self.switch.clone()));
-        let inner = notify_conformance::script::Script::default().transport();
-        Box::new(Spool::open(config, inner).expect("the defaults to be right").0)
+        let config = Config::new(self.path()).on_disk(Arc::new(self.disk.clone()));
+        let destination = notify_conformance::script::Script::default().transport();
+        Box::new(Spool::open(config, destination).expect("valid defaults").0)
     }
 
-    /// Reads a copy of the file with the database's own reader: the file itself is in use.
+    /// Reads copies of the database files, because the spool uses the files themselves.
     async fn received(&mut self) -> Vec<ReceivedMessage> {
         let copy = self.dir.path().join("copy");
         let mut received = Vec::new();
@@ -74,104 +77,109 @@ impl Harness for SpoolDir {
         received
     }
 
+    /// Counts the open files in the spool's directory.
     async fn open_handles(&mut self) -> usize {
-        let ours = |fd: PathBuf| fs::read_link(fd).is_ok_and(|file| file.starts_with(self.path()));
+        let is_ours =
+            |fd: PathBuf| fs::read_link(fd).is_ok_and(|file| file.starts_with(self.path()));
         let open = fs::read_dir("/proc/self/fd").expect("the open files");
-        open.flatten().filter(|fd| ours(fd.path())).count()
+        open.flatten().filter(|fd| is_ours(fd.path())).count()
     }
 
-    /// The disk fails from one moment to the next.
+    /// Makes every operation of the disk fail.
     async fn kill(&mut self) {
-        self.switch.set(|state| state.fails = true);
+        self.disk.set(|state| state.fails = true);
     }
 
     async fn restart(&mut self) {
-        self.switch.set(|state| state.fails = false);
+        self.disk.set(|state| state.fails = false);
     }
 
+    /// Makes every operation of the disk hang.
     async fn stall(&mut self) {
-        self.switch.set(|state| state.hangs = true);
+        self.disk.set(|state| state.hangs = true);
     }
 
     async fn resume(&mut self) {
-        self.switch.set(|state| state.hangs = false);
+        self.disk.set(|state| state.hangs = false);
     }
 }
 
-impl Drop for SpoolDir {
+impl Drop for SpoolHarness {
     fn drop(&mut self) {
-        self.switch.set(|state| *state = State::default());
+        // The spool's thread must not hang beyond the test.
+        self.disk.set(|state| *state = DiskState::default());
     }
 }
 
-/// A disk that can be mistreated.
+/// A disk that the harness can make fail and hang. Clones share one state.
 #[derive(Clone, Debug, Default)]
-struct Switch(Arc<(Mutex<State>, Condvar)>);
+struct SwitchableDisk(Arc<(Mutex<DiskState>, Condvar)>);
 
-/// What it is made to do.
+/// The present behaviour of the disk.
 #[derive(Debug, Default)]
-struct State {
+struct DiskState {
     fails: bool,
     hangs: bool,
 }
 
-impl Switch {
-    fn set(&self, set: impl FnOnce(&mut State)) {
+impl SwitchableDisk {
+    fn set(&self, set: impl FnOnce(&mut DiskState)) {
         set(&mut self.lock());
         self.0.1.notify_all();
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.0.lock().expect("nobody panics with it")
+    fn lock(&self) -> MutexGuard<'_, DiskState> {
+        self.0.0.lock().expect("an unpoisoned lock")
     }
 
-    /// Waits while the disk hangs, and says what is wrong with it then.
+    /// Waits while the disk hangs, then returns an error if it fails.
     fn pass(&self) -> io::Result<()> {
         let state = self.0.1.wait_while(self.lock(), |state| state.hangs);
-        let state = state.expect("nobody panics with it");
+        let state = state.expect("an unpoisoned lock");
         if state.fails {
-            return Err(io::Error::other("made to fail"));
+            return Err(io::Error::other("simulated disk failure"));
         }
         Ok(())
     }
 }
 
-impl SpoolDisk for Switch {
+impl SpoolDisk for SwitchableDisk {
     fn open(&self, _: u32, file: File) -> io::Result<Arc<dyn SlotStorage>> {
         self.pass()?;
-        Ok(Arc::new(Switched { file, switch: self.clone() }))
+        Ok(Arc::new(SwitchableStorage { file, disk: self.clone() }))
     }
 }
 
+/// The file of one slot on a [`SwitchableDisk`].
 #[derive(Debug)]
-struct Switched {
+struct SwitchableStorage {
     file: File,
-    switch: Switch,
+    disk: SwitchableDisk,
 }
 
-impl SlotStorage for Switched {
+impl SlotStorage for SwitchableStorage {
     fn size(&self) -> io::Result<u64> {
-        self.switch.pass()?;
+        self.disk.pass()?;
         self.file.size()
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.switch.pass()?;
+        self.disk.pass()?;
         self.file.read(offset, out)
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.switch.pass()?;
+        self.disk.pass()?;
         self.file.write(offset, data)
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.switch.pass()?;
+        self.disk.pass()?;
         SlotStorage::set_len(&self.file, len)
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.switch.pass()?;
+        self.disk.pass()?;
         self.file.sync()
     }
 }

@@ -1,28 +1,30 @@
-//! From the disk to the destination: in order, once it is there, and nothing twice.
+//! Forwarding from the disk to the destination: in order, across restarts, and with dead letters.
 
 use notify_conformance::samples;
 use notify_conformance::script::{Script, ScriptAction, ScriptAttempt, ScriptEnd};
 use notify_core::{Batch, ErrorKind, EventType, Result, Transport};
 use notify_spool::{Config, Spool, admin};
 
-use crate::support::{balanced, bodies, left_in, start, until};
+use crate::support::{assert_balanced, bodies, pending_in, start, until};
 
+/// The destination gets every stored message once and in order, and the file becomes empty.
 #[tokio::test]
-async fn what_is_stored_is_forwarded_in_order() {
+async fn forwards_stored_messages_in_order() {
     let dir = tempfile::tempdir().unwrap();
     let script = Script::default();
     let running = start(Config::new(dir.path().join("s")), &script);
     let messages = samples::messages(0..5000);
     running.store(&messages).await;
-    until("everything to be forwarded", || running.forwarded().pending.messages == 0).await;
+    until("forwarding of all messages", || running.forwarded().pending.messages == 0).await;
     assert!(bodies(&script.stored()) == bodies(&messages));
     let stats = running.stop().await;
     assert_eq!((stats.emitted, stats.delivered), (5000, 5000));
     assert_eq!(admin::slots(&dir.path().join("s")).unwrap()[0].file_bytes, 0);
 }
 
+/// Messages that the spool accepted during an outage survive the end of the process.
 #[tokio::test]
-async fn what_is_stored_while_the_destination_is_away_is_forwarded_by_the_next_run() {
+async fn the_next_run_forwards_messages_stored_during_an_outage() {
     let dir = tempfile::tempdir().unwrap();
     let script = Script::default();
     script.set_stalled(true);
@@ -32,19 +34,20 @@ async fn what_is_stored_while_the_destination_is_away_is_forwarded_by_the_next_r
     running.notifier.shutdown(std::time::Duration::ZERO).await;
     let stats = running.stop().await;
     assert_eq!(stats.pending.messages, 2000);
-    assert!(bodies(&left_in(&dir.path().join("s"))) == bodies(&messages[..2000]));
+    assert!(bodies(&pending_in(&dir.path().join("s"))) == bodies(&messages[..2000]));
 
     script.set_stalled(false);
     let running = start(Config::new(dir.path().join("s")), &script);
     running.store(&messages[2000..]).await;
-    until("everything to be forwarded", || running.forwarded().pending.messages == 0).await;
+    until("forwarding of all messages", || running.forwarded().pending.messages == 0).await;
     assert!(bodies(&script.stored()) == bodies(&messages));
     let stats = running.stop().await;
     assert_eq!((stats.emitted, stats.delivered), (3000, 3000));
 }
 
+/// A refused message stays in the spool with its reason, and a retry delivers the same bytes.
 #[tokio::test]
-async fn what_is_refused_becomes_a_dead_letter_and_can_be_retried() {
+async fn a_refused_message_becomes_a_dead_letter_for_retry() {
     let dir = tempfile::tempdir().unwrap();
     let spool = dir.path().join("s");
     let script = Script::default();
@@ -55,8 +58,8 @@ async fn what_is_refused_becomes_a_dead_letter_and_can_be_retried() {
     let running = start(Config::new(&spool), &script);
     let messages = samples::messages(0..3);
     running.store(&messages).await;
-    until("everything to be decided", || running.forwarded().pending.messages == 0).await;
-    balanced(&running.forwarded());
+    until("an outcome of all messages", || running.forwarded().pending.messages == 0).await;
+    assert_balanced(&running.forwarded());
     let stats = running.stop().await;
     assert_eq!((stats.delivered, stats.refused), (2, 1));
 
@@ -70,21 +73,22 @@ async fn what_is_refused_becomes_a_dead_letter_and_can_be_retried() {
     drop(slot);
 
     let running = start(Config::new(&spool), &script);
-    until("it to be forwarded", || running.forwarded().delivered == 1).await;
+    until("forwarding of the retried message", || running.forwarded().delivered == 1).await;
     running.stop().await;
     assert_eq!(script.stored().last().unwrap().body(), messages[1].body());
 }
 
-/// It would throw away what others left in the directory, and call that delivered.
+/// A forwarder to such a destination would discard the orphans of other processes as delivered.
 #[test]
-fn a_destination_that_wants_nothing_gets_no_spool() {
+fn refuses_a_destination_that_wants_no_events() {
+    /// A transport like `noop`.
     #[derive(Debug)]
-    struct Nowhere;
+    struct VoidTransport;
 
     #[async_trait::async_trait]
-    impl Transport for Nowhere {
+    impl Transport for VoidTransport {
         fn name(&self) -> &'static str {
-            "nowhere"
+            "void"
         }
 
         fn wants(&self, _: EventType) -> bool {
@@ -100,10 +104,10 @@ fn a_destination_that_wants_nothing_gets_no_spool() {
         }
     }
 
-    let error = Spool::open(Config::new("/nonexistent/s"), Box::new(Nowhere)).unwrap_err();
+    let error = Spool::open(Config::new("/nonexistent/s"), Box::new(VoidTransport)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);
     assert_eq!(
         error.to_string(),
-        "`nowhere` delivers no notifications: remove the table `[spool]`, or set another `strategy`"
+        "`void` delivers no notifications: remove the table `[spool]`, or set another `strategy`"
     );
 }

@@ -1,22 +1,25 @@
-//! The spool as a whole: what it keeps, what it forwards, and what becomes of it when it is mistreated.
+//! Tests of the whole spool: storing, forwarding, administration and every kind of failure.
+//!
+//! Unit tests beside the code cover formats and numbers. The tests here run a spool on a directory, with
+//! a script or a simulated destination behind it.
 
 #![expect(
     clippy::expect_used,
     clippy::panic,
     clippy::unwrap_used,
-    reason = "a test may fail as it likes"
+    reason = "a panic is how a test fails"
 )]
-#![expect(clippy::print_stdout, reason = "what was measured is shown")]
+#![expect(clippy::print_stdout, reason = "some tests print their measurements")]
 
 mod access;
 mod administration;
-mod corrupt;
-mod failing;
+mod corruption;
+mod disk_failures;
+mod file_size;
 mod forwarding;
-mod full;
-mod killed;
+mod full_spool;
 mod model;
-mod power;
-mod shared;
-mod space;
+mod power_cut;
+mod process_kill;
+mod shared_dir;
 mod support;

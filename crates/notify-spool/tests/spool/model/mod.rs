@@ -1,22 +1,31 @@
-//! Queue, worker, spool and forwarder together, while processes are killed, the power is cut and the
-//! disk fails: what was accepted is never lost, and nothing is delivered that was not emitted.
+//! A model test of queue, worker, spool and forwarder together.
 //!
-//! The clock of the runtime stands still and is moved by hand; the spool's own thread runs as it
-//! likes. So a case is the same again in all but the moments at which the thread is overtaken by the
-//! next step, and a failure may take a few tries to come again.
+//! Random steps kill processes, cut the power and make the disk fail. In every state, the accounts
+//! balance, the destination has only emitted messages, and first attempts keep their order. At the end
+//! the faults stop, and every accepted message must be delivered or a dead letter.
 //!
-//! Tried on a spool that was broken on purpose, it found: a batch accepted though its commit failed;
-//! no `fdatasync`; a message removed before it was delivered, and one that reading passes over; what
-//! was concluded left pending, and dead letters not counted; a refused message without a dead letter;
-//! the forwarder not told of what is stored; a commit that failed said not to have stored anything;
-//! and, for which it needs a few hundred cases, what an attempt that was dropped stored after all
-//! stored again, and the file not written again after a sync failed, as it was when this was written.
+//! The clock of the runtime is paused, and the test moves it. The spool's own thread runs freely, so
+//! that the same case can differ in the moments at which that thread makes progress: a failure may need
+//! several runs to appear again.
+//!
+//! The test found each of these faults when they were planted in the spool:
+//!
+//! * a batch that counts as accepted although its commit failed, and a commit without `fdatasync`
+//! * a message that is removed before its delivery, and a message that reading skips
+//! * outcomes that leave messages pending, and dead letters that no counter counts
+//! * a refused message without a dead letter
+//! * a forwarder that does not learn of new messages
+//! * a failed commit that claims to have stored nothing
+//! * with a few hundred cases: a batch of a dropped attempt that the spool stores twice, and a file that
+//!   is not rewritten after a failed sync
 
+pub(crate) mod environment;
 mod steps;
-pub(crate) mod world;
 
 use std::collections::{HashMap, HashSet};
+use std::pin::Pin;
 use std::sync::{Arc, mpsc};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use notify_conformance::samples;
@@ -32,87 +41,92 @@ use tokio::runtime::Runtime;
 use tokio::task::{JoinHandle, yield_now};
 use uuid::Uuid;
 
-use crate::support::balanced;
-use steps::{Setting, Step};
-use world::{Destination, DiskOf};
+use crate::support::assert_balanced;
+use environment::{ProcessDisk, SimulatedDestination};
+use steps::{ModelSettings, ModelStep};
 
 prop_state_machine! {
     #![proptest_config(ProptestConfig { cases: proptest_cases(64), ..ProptestConfig::default() })]
 
     #[test]
-    fn what_is_accepted_is_never_lost(sequential 1..40 => Machine);
+    fn accepted_messages_are_never_lost(sequential 1..40 => SpoolMachine);
 }
 
-struct Machine {
-    setting: Setting,
+/// The system under test: one process after the other on one disk, with one destination.
+struct SpoolMachine {
+    settings: ModelSettings,
     dir: TempDir,
     disk: FaultyDisk,
-    destination: Destination,
-    run: Option<Run>,
-    emitted: Vec<Emitted>,
+    destination: SimulatedDestination,
+    process: Option<SimulatedProcess>,
+    emitted: Vec<EmittedMessage>,
 }
 
-/// One process.
-struct Run {
-    /// While this is here, the clock does not move by itself, and the runtime does not end.
+/// A process that stores and forwards.
+struct SimulatedProcess {
+    /// Keeps a blocking task alive, so that the paused clock does not move by itself.
     clock: mpsc::Sender<()>,
     runtime: Runtime,
     notifier: Notifier,
     worker: JoinHandle<Stats>,
-    disk: Arc<DiskOf>,
-    born: u64,
+    disk: Arc<ProcessDisk>,
+    /// The number of processes that ended before this one started.
+    predecessors: u64,
 }
 
-struct Emitted {
+/// An emitted message and its outcome.
+struct EmittedMessage {
     message: Message,
+    /// The receipt, until it resolves or the process ends.
     receipt: Option<Receipt>,
-    /// What the receipt said; nothing, where the process ended before.
+    /// The result of the receipt; `None` if the process ended before it resolved.
     outcome: Option<Result<(), Outcome>>,
 }
 
-impl StateMachineTest for Machine {
+impl StateMachineTest for SpoolMachine {
     type SystemUnderTest = Self;
-    type Reference = Setting;
+    type Reference = ModelSettings;
 
-    fn init_test(setting: &Setting) -> Self {
+    fn init_test(settings: &ModelSettings) -> Self {
         let mut machine = Self {
-            setting: setting.clone(),
+            settings: settings.clone(),
             dir: tempfile::tempdir().unwrap(),
-            disk: FaultyDisk::new(setting.seed),
-            // Dead letters must not take all the room: there must be some for what comes last.
-            destination: Destination::that_refuses_at_most(setting.max_messages / 2),
-            run: None,
+            disk: FaultyDisk::new(settings.seed),
+            // Dead letters take at most half of the room, so that the last messages find some.
+            destination: SimulatedDestination::with_max_refused(settings.max_messages / 2),
+            process: None,
             emitted: Vec::new(),
         };
         machine.start();
         machine
     }
 
-    fn apply(mut machine: Self, _: &Setting, step: Step) -> Self {
-        machine.take(step);
-        machine.replace_the_dead();
-        machine.is_sound();
+    fn apply(mut machine: Self, _: &ModelSettings, step: ModelStep) -> Self {
+        machine.execute(step);
+        machine.replace_ended_process();
+        machine.check_invariants();
         machine
     }
 
-    fn teardown(mut machine: Self, _: Setting) {
-        machine.recovers();
+    fn teardown(mut machine: Self, _: ModelSettings) {
+        machine.check_recovery();
     }
 }
 
-impl Machine {
+impl SpoolMachine {
+    /// Starts a process on the disk.
     fn start(&mut self) {
         let mut config = Config::new(self.dir.path().join("s"));
-        config.max_messages = self.setting.max_messages;
-        config.batch_messages = self.setting.batch;
-        if self.setting.refuses_when_full {
+        config.max_messages = self.settings.max_messages;
+        config.batch_messages = self.settings.forward_batch;
+        if self.settings.refuses_when_full {
             config.when_full = FullSpoolPolicy::Refuse;
         }
-        let disk = DiskOf::the_process_that_now_lives(&self.disk);
+        let disk = ProcessDisk::of_current_process(&self.disk);
         let config = config.on_disk(Arc::clone(&disk) as _);
         let (spool, forwarder) = Spool::open(config, self.destination.connect()).unwrap();
         let mut queue = QueueConfig::default();
-        queue.batch_messages = self.setting.front_batch;
+        queue.batch_messages = self.settings.store_batch;
         let (notifier, worker) = Notifier::builder(spool)
             .publisher_id("host1")
             .queue(queue)
@@ -125,149 +139,152 @@ impl Machine {
             .build()
             .unwrap();
         let (clock, stopped) = mpsc::channel::<()>();
-        // A paused clock jumps ahead when there is nothing to do, unless something blocks: what the
-        // spool's thread does would be nothing.
+        // A paused clock jumps ahead when every task is idle, even if the spool's thread is not. A
+        // blocking task prevents that.
         runtime.spawn_blocking(move || stopped.recv());
         let worker = runtime.spawn(worker.run());
-        let born = self.disk.ended_processes();
-        self.run = Some(Run { clock, runtime, notifier, worker, disk, born });
+        let predecessors = self.disk.ended_processes();
+        let process = SimulatedProcess { clock, runtime, notifier, worker, disk, predecessors };
+        self.process = Some(process);
     }
 
-    fn take(&mut self, step: Step) {
+    fn execute(&mut self, step: ModelStep) {
         match step {
-            Step::Emit(count) => {
-                let run = self.run.as_ref().unwrap();
+            ModelStep::Emit(count) => {
+                let process = self.process.as_ref().unwrap();
                 for _ in 0..count {
                     let notification = samples::notification(self.emitted.len() as u64);
-                    let receipt = run.runtime.block_on(run.notifier.resend(&notification));
+                    let receipt = process.runtime.block_on(process.notifier.resend(&notification));
                     let message = samples::encode(&notification);
                     let receipt = Some(receipt);
-                    self.emitted.push(Emitted { message, receipt, outcome: None });
+                    self.emitted.push(EmittedMessage { message, receipt, outcome: None });
                 }
             }
-            Step::Destination(acts, end) => {
-                let mut seen = self.destination.seen();
-                (seen.acts, seen.end) = (acts, Some(end));
+            ModelStep::Destination(actions, end) => {
+                let mut state = self.destination.state();
+                (state.actions, state.end) = (actions, Some(end));
             }
-            Step::GoOn(turns, milliseconds) => {
-                let run = self.run.as_ref().unwrap();
+            ModelStep::Proceed(turns, milliseconds) => {
+                let process = self.process.as_ref().unwrap();
                 for _ in 0..turns {
-                    run.go_on(Duration::from_millis(milliseconds) / turns);
+                    process.proceed(Duration::from_millis(milliseconds) / turns);
                 }
             }
-            Step::Fail(fault) => self.disk.fail(fault),
-            Step::Fill(room) => self.disk.limit(self.disk.allocated() + room * 1024),
-            Step::Heal => self.disk.heal(),
-            Step::Kill => self.disk.kill(),
-            Step::CutPower => self.disk.cut_power(),
-            Step::End(milliseconds) => {
-                let run = self.run.as_ref().unwrap();
-                let notifier = run.notifier.clone();
+            ModelStep::Fail(fault) => self.disk.fail(fault),
+            ModelStep::LimitRoom(room) => self.disk.limit(self.disk.allocated() + room * 1024),
+            ModelStep::Heal => self.disk.heal(),
+            ModelStep::Kill => self.disk.kill(),
+            ModelStep::CutPower => self.disk.cut_power(),
+            ModelStep::ShutDown(milliseconds) => {
+                let process = self.process.as_ref().unwrap();
+                let notifier = process.notifier.clone();
                 let drain = Duration::from_millis(milliseconds);
-                let ended = run.runtime.spawn(async move { notifier.shutdown(drain).await });
-                run.until("the end", Duration::from_millis(50), || ended.is_finished());
-                self.bury();
+                let ended = process.runtime.spawn(async move { notifier.shutdown(drain).await });
+                process.until("the shutdown", Duration::from_millis(50), || ended.is_finished());
+                self.end_process();
             }
         }
     }
 
-    /// A process for one that has ended.
-    fn replace_the_dead(&mut self) {
-        if self.run.as_ref().is_some_and(|run| run.born != self.disk.ended_processes()) {
-            self.bury();
+    /// Starts a new process if a fault ended the last one.
+    fn replace_ended_process(&mut self) {
+        if self.process.as_ref().is_some_and(|it| it.predecessors != self.disk.ended_processes()) {
+            self.end_process();
         }
-        if self.run.is_none() {
+        if self.process.is_none() {
             self.start();
         }
     }
 
-    /// What the process leaves behind: receipts that said something, and a lock that is free.
-    fn bury(&mut self) {
-        let Run { runtime, notifier, worker, clock, disk, .. } = self.run.take().unwrap();
-        self.look_at_receipts();
+    /// Ends the process: reads its resolved receipts, drops the others and waits for its thread.
+    fn end_process(&mut self) {
+        let process = self.process.take().unwrap();
+        let SimulatedProcess { runtime, notifier, worker, clock, disk, .. } = process;
+        self.read_receipts();
         for emitted in &mut self.emitted {
             emitted.receipt = None;
         }
         drop((notifier, worker, clock));
         drop(runtime);
-        // The thread of a process that was killed is none any more: it must not be taken for another
-        // process.
-        within_a_minute("the thread to end", || Arc::strong_count(&disk) == 1);
+        // A real kill ends the thread too. Here it must not work on beside the next process.
+        within_a_minute("the end of the thread", || Arc::strong_count(&disk) == 1);
     }
 
-    fn look_at_receipts(&mut self) {
+    /// Moves the results of all resolved receipts into the outcomes.
+    fn read_receipts(&mut self) {
         for emitted in &mut self.emitted {
             let Some(receipt) = &mut emitted.receipt else { continue };
-            match receipt.wait(Duration::ZERO) {
-                Err(error) if error.to_string().starts_with("no outcome after") => continue,
-                result => emitted.outcome = Some(result.map_err(|error| error.outcome())),
-            }
+            let mut context = Context::from_waker(Waker::noop());
+            let Poll::Ready(result) = Pin::new(receipt).poll(&mut context) else { continue };
+            emitted.outcome = Some(result.map_err(|error| error.outcome()));
             emitted.receipt = None;
         }
     }
 
-    /// What must be true at every moment.
-    fn is_sound(&mut self) {
-        for (_, stats) in self.run.as_ref().unwrap().notifier.stages() {
-            balanced(&stats);
+    /// Checks the conditions that hold in every state.
+    fn check_invariants(&mut self) {
+        for (_, stats) in self.process.as_ref().unwrap().notifier.stages() {
+            assert_balanced(&stats);
         }
-        self.look_at_receipts();
-        let seen = self.destination.seen();
+        self.read_receipts();
+        let state = self.destination.state();
         let numbers: HashMap<Uuid, usize> = self
             .emitted
             .iter()
             .enumerate()
-            .map(|(at, emitted)| (emitted.message.id(), at))
+            .map(|(number, emitted)| (emitted.message.id(), number))
             .collect();
-        for (id, body) in &seen.taken {
-            let number = numbers.get(id).expect("nothing comes from nowhere");
-            let Emitted { message, outcome, .. } = &self.emitted[*number];
-            assert!(message.body() == body.as_slice(), "the bytes are those that were emitted");
+        for (id, body) in &state.stored {
+            let number = numbers.get(id).expect("the destination may only get emitted messages");
+            let EmittedMessage { message, outcome, .. } = &self.emitted[*number];
+            assert!(message.body() == body.as_slice(), "the bytes of {number} changed");
             assert!(
                 !matches!(outcome, Some(Err(Outcome::NotSent | Outcome::Rejected))),
-                "{number} is delivered, and was said not to be: {outcome:?}"
+                "{number} is delivered, but its receipt resolved to {outcome:?}"
             );
         }
-        for offers in &seen.offers {
-            let order: Vec<_> = offers.iter().map(|id| numbers[id]).collect();
-            assert!(order.is_sorted(), "first attempts are in order: {order:?}");
+        for attempts in &state.first_attempts {
+            let order: Vec<_> = attempts.iter().map(|id| numbers[id]).collect();
+            assert!(order.is_sorted(), "first attempts are out of order: {order:?}");
         }
     }
 
-    /// Once faults stop, everything is delivered or a dead letter.
-    fn recovers(&mut self) {
+    /// Ends all faults, and checks that every accepted message is delivered or a dead letter.
+    fn check_recovery(&mut self) {
         self.disk.heal();
-        // A fault may have struck a moment ago.
-        self.replace_the_dead();
-        (self.destination.seen().acts, self.destination.seen().end) = (Vec::new(), None);
-        // What the last run left is known once the slot is open, and it is once it takes something.
-        within_a_minute("something to be accepted", || {
-            self.take(Step::Emit(1));
-            self.take(Step::GoOn(20, 20_000));
-            self.look_at_receipts();
+        // The last step may have ended the process.
+        self.replace_ended_process();
+        (self.destination.state().actions, self.destination.state().end) = (Vec::new(), None);
+        // The accounts know the messages of earlier processes once the slot is open, and it is open
+        // once it accepts a message.
+        within_a_minute("an accepted message", || {
+            self.execute(ModelStep::Emit(1));
+            self.execute(ModelStep::Proceed(20, 20_000));
+            self.read_receipts();
             self.emitted.last().unwrap().outcome == Some(Ok(()))
         });
-        let run = self.run.as_ref().unwrap();
-        run.until("everything to be delivered", Duration::from_secs(1), || {
-            run.notifier.stages().iter().all(|(_, stats)| stats.pending.messages == 0)
+        let process = self.process.as_ref().unwrap();
+        process.until("delivery of all messages", Duration::from_secs(1), || {
+            process.notifier.stages().iter().all(|(_, stats)| stats.pending.messages == 0)
         });
-        self.is_sound();
+        self.check_invariants();
         assert!(self.emitted.iter().all(|emitted| emitted.receipt.is_none()));
-        self.take(Step::End(1000));
+        self.execute(ModelStep::ShutDown(1000));
         let dead = self.dead_letters();
-        let seen = self.destination.seen();
-        let taken: HashSet<_> = seen.taken.iter().map(|(id, _)| *id).collect();
-        for (number, Emitted { message, outcome, .. }) in self.emitted.iter().enumerate() {
+        let state = self.destination.state();
+        let delivered: HashSet<_> = state.stored.iter().map(|(id, _)| *id).collect();
+        for (number, EmittedMessage { message, outcome, .. }) in self.emitted.iter().enumerate() {
             let id = message.id();
-            let kept = taken.contains(&id) || dead.contains(&id);
-            assert!(kept || *outcome != Some(Ok(())), "{number} was accepted, and is lost");
+            let survived = delivered.contains(&id) || dead.contains(&id);
+            assert!(survived || *outcome != Some(Ok(())), "{number} was accepted, but is lost");
             assert!(
-                !dead.contains(&id) || seen.refused.contains(&id),
-                "{number} was never refused"
+                !dead.contains(&id) || state.refused.contains(&id),
+                "{number} is a dead letter, but was never refused"
             );
         }
     }
 
+    /// Returns the ids of the dead letters on the disk, and checks that nothing is pending there.
     fn dead_letters(&self) -> HashSet<Uuid> {
         let spool = self.dir.path().join("s");
         std::fs::write(spool.join("slot-0.redb"), self.disk.content()).unwrap();
@@ -286,9 +303,9 @@ impl Machine {
     }
 }
 
-impl Run {
-    /// Gives everybody a turn, and then moves the clock.
-    fn go_on(&self, time: Duration) {
+impl SimulatedProcess {
+    /// Lets all tasks and the spool's thread run for a moment, then moves the clock.
+    fn proceed(&self, time: Duration) {
         self.runtime.block_on(async {
             for _ in 0..20 {
                 yield_now().await;
@@ -298,21 +315,23 @@ impl Run {
         self.runtime.block_on(tokio::time::advance(time));
     }
 
+    /// Proceeds in steps of `step` until `condition` holds.
     fn until(&self, what: &str, step: Duration, mut condition: impl FnMut() -> bool) {
         within_a_minute(what, || {
-            self.go_on(step);
+            self.proceed(step);
             condition()
         });
     }
 }
 
+/// Repeats `condition` until it holds, at most for a minute of real time.
 fn within_a_minute(what: &str, mut condition: impl FnMut() -> bool) {
     let start = Instant::now();
     while !condition() {
-        assert!(start.elapsed() < Duration::from_secs(60), "waited a minute for {what}");
+        assert!(start.elapsed() < Duration::from_secs(60), "timed out after a minute: {what}");
         std::thread::sleep(TURN);
     }
 }
 
-/// How long the spool's thread has to itself in each turn.
+/// The time that the spool's thread has to itself in each turn.
 const TURN: Duration = Duration::from_micros(50);

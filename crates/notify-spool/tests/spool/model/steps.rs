@@ -1,88 +1,104 @@
-//! What can happen to a spool, and how often.
+//! The steps of a model case, and how often each occurs.
 
 use notify_testbed::disk::{DiskFailure, DiskFault, DiskOperation};
 use proptest::prelude::*;
 use proptest_state_machine::ReferenceStateMachine;
 
-use super::world::{Act, End};
+use super::environment::{AttemptEnd, DestinationAction};
 
-/// What happens.
+/// One step.
 #[derive(Clone, Debug)]
-pub(crate) enum Step {
-    /// So many are emitted.
+pub(crate) enum ModelStep {
+    /// The process emits this number of messages.
     Emit(u64),
-    /// The destination does this with what comes, in turn, and ends its attempts so.
-    Destination(Vec<Act>, End),
-    /// Everybody goes on for a while: so many turns, and milliseconds.
-    GoOn(u32, u64),
+    /// From now on, the destination takes these actions in turn and ends its attempts in this way.
+    Destination(Vec<DestinationAction>, AttemptEnd),
+    /// All tasks and threads run for this number of turns, and the clock moves by this number of
+    /// milliseconds.
+    Proceed(u32, u64),
     /// The disk fails.
     Fail(DiskFault),
-    /// The disk has no more room than this, in KiB, beside what is taken.
-    Fill(u64),
+    /// The disk has this many KiB of room left.
+    LimitRoom(u64),
+    /// The faults of the disk end.
     Heal,
-    /// The process is killed.
+    /// `kill -9` ends the process.
     Kill,
+    /// A power cut ends the process and loses or tears unsynced writes.
     CutPower,
-    /// The process ends as it should, within so many milliseconds.
-    End(u64),
+    /// The process shuts down and gets this number of milliseconds for the drain.
+    ShutDown(u64),
 }
 
-/// What does not change in a case. What is expected is the same in every case, and needs no model:
-/// see `Machine::is_sound` and `Machine::recovers`.
+/// The settings of a case, constant over its steps.
+///
+/// The expectation is the same in every state and needs no reference model: see
+/// `SpoolMachine::check_invariants` and `SpoolMachine::check_recovery`.
 #[derive(Clone, Debug)]
-pub(crate) struct Setting {
+pub(crate) struct ModelSettings {
+    /// The seed of the simulated disk.
     pub(crate) seed: u64,
+    /// The value of `spool.max_messages`.
     pub(crate) max_messages: u64,
+    /// Whether `spool.when_full` is `refuse`.
     pub(crate) refuses_when_full: bool,
-    pub(crate) front_batch: usize,
-    pub(crate) batch: usize,
+    /// The largest batch in front of the spool.
+    pub(crate) store_batch: usize,
+    /// The largest batch to the destination.
+    pub(crate) forward_batch: usize,
 }
 
-impl ReferenceStateMachine for Setting {
+impl ReferenceStateMachine for ModelSettings {
     type State = Self;
-    type Transition = Step;
+    type Transition = ModelStep;
 
     fn init_state() -> BoxedStrategy<Self> {
         (any::<u64>(), prop_oneof![1..30_u64, Just(1000)], any::<bool>(), 1..20_usize, 1..20_usize)
-            .prop_map(|(seed, max_messages, refuses_when_full, front_batch, batch)| Self {
+            .prop_map(|(seed, max_messages, refuses_when_full, store_batch, forward_batch)| Self {
                 seed,
                 max_messages,
                 refuses_when_full,
-                front_batch,
-                batch,
+                store_batch,
+                forward_batch,
             })
             .boxed()
     }
 
-    fn transitions(_: &Self) -> BoxedStrategy<Step> {
-        let act = prop_oneof![
-            5 => Just(Act::Accept),
-            1 => Just(Act::Retry),
-            1 => Just(Act::Refuse),
-            1 => Just(Act::Swallow),
-            1 => Just(Act::Leave),
+    fn transitions(_: &Self) -> BoxedStrategy<ModelStep> {
+        let action = prop_oneof![
+            5 => Just(DestinationAction::Accept),
+            1 => Just(DestinationAction::Retry),
+            1 => Just(DestinationAction::Refuse),
+            1 => Just(DestinationAction::StoreUnsettled),
+            1 => Just(DestinationAction::LeaveUnsettled),
         ];
-        let end = prop_oneof![2 => Just(End::Ok), 1 => Just(End::Fails), 1 => Just(End::Stalls)];
+        let end = prop_oneof![
+            2 => Just(AttemptEnd::Ok),
+            1 => Just(AttemptEnd::Fails),
+            1 => Just(AttemptEnd::Stalls),
+        ];
         prop_oneof![
-            6 => (1..20_u64).prop_map(Step::Emit),
-            3 => (prop::collection::vec(act, 0..5), end)
-                .prop_map(|(acts, end)| Step::Destination(acts, end)),
-            6 => (1..40_u32, 0..3000_u64).prop_map(|(turns, time)| Step::GoOn(turns, time)),
-            3 => fault().prop_map(Step::Fail),
-            1 => (0..64_u64).prop_map(Step::Fill),
-            2 => Just(Step::Heal),
-            1 => Just(Step::Kill),
-            2 => Just(Step::CutPower),
-            1 => (0..2000_u64).prop_map(Step::End),
+            6 => (1..20_u64).prop_map(ModelStep::Emit),
+            3 => (prop::collection::vec(action, 0..5), end)
+                .prop_map(|(actions, end)| ModelStep::Destination(actions, end)),
+            6 => (1..40_u32, 0..3000_u64)
+                .prop_map(|(turns, milliseconds)| ModelStep::Proceed(turns, milliseconds)),
+            3 => fault().prop_map(ModelStep::Fail),
+            1 => (0..64_u64).prop_map(ModelStep::LimitRoom),
+            2 => Just(ModelStep::Heal),
+            1 => Just(ModelStep::Kill),
+            2 => Just(ModelStep::CutPower),
+            1 => (0..2000_u64).prop_map(ModelStep::ShutDown),
         ]
         .boxed()
     }
 
-    fn apply(setting: Self, _: &Step) -> Self {
-        setting
+    fn apply(settings: Self, _: &ModelStep) -> Self {
+        settings
     }
 }
 
+/// Returns a random fault. Syncs fail most often, because their failures are the hardest to survive.
 fn fault() -> impl Strategy<Value = DiskFault> {
     let on = prop_oneof![
         1 => Just(DiskOperation::Any),

@@ -1,4 +1,4 @@
-//! Room is given back to the file system, and a large spool is open again at once.
+//! The size of a slot's file: it shrinks when messages leave, and a large file opens quickly.
 
 use std::fs;
 use std::time::Instant;
@@ -8,10 +8,11 @@ use notify_conformance::script::Script;
 use notify_core::Transport as _;
 use notify_spool::Config;
 
-use crate::support::{attempt, keep, start, until};
+use crate::support::{open_spool, send_once, start, until};
 
+/// An empty slot returns its room to the file system without a restart.
 #[tokio::test]
-async fn an_emptied_spool_gives_its_room_back_while_it_runs() {
+async fn an_empty_spool_shrinks_its_file_while_it_runs() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("s");
     let size = || fs::metadata(path.join("slot-0.redb")).unwrap().len();
@@ -25,49 +26,50 @@ async fn an_emptied_spool_gives_its_room_back_while_it_runs() {
     let full = size();
     assert!(full > 5 * 1024 * 1024, "{full}");
     script.set_stalled(false);
-    until("everything to be forwarded", || running.forwarded().pending.messages == 0).await;
-    until("room to be given back", || size() < 1024 * 1024).await;
+    until("forwarding of all messages", || running.forwarded().pending.messages == 0).await;
+    until("a smaller file", || size() < 1024 * 1024).await;
     println!("{full} bytes became {}", size());
     running.store(&messages[..10]).await;
-    until("it to go on", || script.stored().len() == 20_010).await;
+    until("forwarding after the file shrank", || script.stored().len() == 20_010).await;
     running.stop().await;
     assert_eq!(size(), 0);
 }
 
-/// A spool that was full and has little left in it is made smaller too.
+/// A large file with few messages becomes smaller too, and keeps those messages.
 #[tokio::test]
-async fn a_spool_with_little_left_in_it_gives_its_room_back() {
+async fn a_sparse_spool_shrinks_its_file() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("s");
     let size = || fs::metadata(path.join("slot-0.redb")).unwrap().len();
-    let mut spool = keep(Config::new(&path));
+    let mut spool = open_spool(Config::new(&path));
     let messages = samples::messages(0..70_000);
     for batch in messages.chunks(1000) {
-        assert_eq!(attempt(&mut spool, batch).await.0, 1000);
+        assert_eq!(send_once(&mut spool, batch).await.0, 1000);
     }
     spool.close().await.unwrap();
     let full = size();
     let mut slot = notify_spool::admin::OpenSlot::open(&path, 0).unwrap();
-    // All but a few from all over it.
+    // All messages except a few, which are spread over the file.
     assert_eq!(slot.remove((0..70_000).filter(|number| number % 10_000 != 0)).unwrap(), 69_993);
     drop(slot);
-    let mut spool = keep(Config::new(&path));
-    assert_eq!(attempt(&mut spool, &messages[..1]).await.0, 1);
-    until("room to be given back", || size() < full / 4).await;
+    let mut spool = open_spool(Config::new(&path));
+    assert_eq!(send_once(&mut spool, &messages[..1]).await.0, 1);
+    until("a smaller file", || size() < full / 4).await;
     println!("{full} bytes became {}", size());
-    assert_eq!(attempt(&mut spool, &messages[..1]).await.0, 1);
+    assert_eq!(send_once(&mut spool, &messages[..1]).await.0, 1);
     spool.close().await.unwrap();
-    assert_eq!(crate::support::left_in(&path).len(), 9);
+    assert_eq!(crate::support::pending_in(&path).len(), 9);
 }
 
+/// A spool with 100 000 messages opens after a clean end and after a kill. The test prints the times.
 #[tokio::test]
-async fn a_large_spool_is_opened_again() {
+async fn reopens_a_large_spool() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("s");
-    let mut spool = keep(Config::new(&path));
+    let mut spool = open_spool(Config::new(&path));
     let messages = samples::messages(0..100_000);
     for batch in messages.chunks(1000) {
-        assert_eq!(attempt(&mut spool, batch).await.0, 1000);
+        assert_eq!(send_once(&mut spool, batch).await.0, 1000);
     }
     let file = path.join("slot-0.redb");
     let killed = fs::read(&file).unwrap();
@@ -76,11 +78,11 @@ async fn a_large_spool_is_opened_again() {
         if let Some(content) = content {
             fs::write(&file, content).unwrap();
         }
-        let mut spool = keep(Config::new(&path));
+        let mut spool = open_spool(Config::new(&path));
         let start = Instant::now();
-        assert_eq!(attempt(&mut spool, &messages[..1]).await.0, 1);
-        println!("100 000 messages are open again {} ms after {how}", start.elapsed().as_millis());
+        assert_eq!(send_once(&mut spool, &messages[..1]).await.0, 1);
+        println!("opening 100 000 messages after {how} takes {} ms", start.elapsed().as_millis());
         spool.close().await.unwrap();
     }
-    assert_eq!(crate::support::left_in(&path).len(), 100_001);
+    assert_eq!(crate::support::pending_in(&path).len(), 100_001);
 }

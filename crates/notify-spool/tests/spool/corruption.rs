@@ -1,4 +1,6 @@
-//! Files that were changed behind the spool's back: refused or set aside, and never believed.
+//! Damaged and foreign files: the spool refuses or quarantines them.
+//!
+//! It must never deliver a message that it did not accept, and never panic.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,25 +11,25 @@ use notify_core::{ErrorKind, Message, Result, Transport as _};
 use notify_spool::{Config, CorruptSlotPolicy, admin};
 use redb::{Database, TableDefinition};
 
-use crate::support::{attempt, bodies, keep, start, until};
+use crate::support::{bodies, open_spool, send_once, start, until};
 
-/// A spool with messages in it, as a clean end leaves it, and as a kill does.
-struct Sample {
+/// The file of a spool with 400 messages, after a clean end and after a kill.
+struct SpoolSample {
     dir: tempfile::TempDir,
     messages: Vec<Message>,
     clean: Vec<u8>,
     killed: Vec<u8>,
 }
 
-impl Sample {
+impl SpoolSample {
     async fn new() -> Self {
-        // In memory, where there is such a place: it is opened, and synced, a thousand times.
+        // In memory if possible, because the tests open and sync the file a thousand times.
         let dir = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
         let messages = samples::messages(0..400);
         let sample = Self { dir, messages, clean: Vec::new(), killed: Vec::new() };
-        let mut spool = keep(Config::new(sample.spool()));
+        let mut spool = open_spool(Config::new(sample.spool()));
         for batch in sample.messages.chunks(100) {
-            assert_eq!(attempt(&mut spool, batch).await.0, 100);
+            assert_eq!(send_once(&mut spool, batch).await.0, 100);
         }
         let killed = fs::read(sample.file()).unwrap();
         spool.close().await.unwrap();
@@ -43,7 +45,10 @@ impl Sample {
         self.spool().join("slot-0.redb")
     }
 
-    /// What is read of a file with such a content; a refusal has to be one.
+    /// Returns the messages that the spool reads from a file with this content.
+    ///
+    /// `None` is a refusal. Its error must be permanent and name the option that helps, and the file must
+    /// stay as it is.
     fn read(&self, content: &[u8]) -> Option<Vec<Message>> {
         fs::write(self.file(), content).unwrap();
         let read = pending(&self.spool());
@@ -57,19 +62,21 @@ impl Sample {
     }
 }
 
+/// Reads the pending messages of slot 0.
 fn pending(spool: &Path) -> Result<Vec<Message>> {
     let slot = admin::OpenSlot::open(spool, 0)?;
-    slot.pending().map(|entry| entry?.message).collect()
+    slot.pending().map(|stored| stored?.message).collect()
 }
 
-/// One bit after the other, at places all over the file.
+/// A single flipped bit anywhere in the file causes a refusal or changes no message. After a kill it may
+/// also cost the last batch, which then looks unfinished.
 #[tokio::test]
-async fn a_bit_that_flipped_is_noticed_or_changes_nothing() {
-    let sample = Sample::new().await;
+async fn no_flipped_bit_becomes_a_message() {
+    let sample = SpoolSample::new().await;
     let all = bodies(&sample.messages);
     for (name, content) in [("closed", &sample.clean), ("killed", &sample.killed)] {
         let (mut refused, mut fewer, mut tried) = (0, 0, 0);
-        // More of what redb says of the file itself, and then every so often.
+        // Many places in redb's header, and then one in every 499 bytes.
         let places = (0..512).step_by(3).chain((512..content.len()).step_by(499));
         for (place, bit) in places.zip((0..8).cycle()) {
             let mut flipped = content.clone();
@@ -78,10 +85,10 @@ async fn a_bit_that_flipped_is_noticed_or_changes_nothing() {
             match sample.read(&flipped) {
                 None => refused += 1,
                 Some(read) if bodies(&read) == all => {}
-                // What was stored last may pass for what was being stored.
+                // The last commit looks like one that the kill interrupted.
                 Some(read) => {
                     assert!(all.starts_with(&bodies(&read)), "{name} at {place}");
-                    assert_eq!(name, "killed", "lost without a word at {place}");
+                    assert_eq!(name, "killed", "silent loss at {place}");
                     assert!(read.len() >= 300, "{name} at {place}: {}", read.len());
                     fewer += 1;
                 }
@@ -92,29 +99,31 @@ async fn a_bit_that_flipped_is_noticed_or_changes_nothing() {
     }
 }
 
+/// A file that ends too early is refused, unless the missing part holds no message.
 #[tokio::test]
-async fn a_file_that_is_cut_is_refused() {
-    let sample = Sample::new().await;
+async fn refuses_a_truncated_file() {
+    let sample = SpoolSample::new().await;
     let all = bodies(&sample.messages);
     for content in [&sample.clean, &sample.killed] {
         for length in (1..content.len()).step_by(4096).chain([9, 100, 4095]) {
-            // What is cut off may hold nothing.
+            // The missing part may be free room.
             if let Some(read) = sample.read(&content[..length]) {
                 assert!(bodies(&read) == all, "cut at {length}");
             }
         }
     }
-    // Whoever sees nothing takes it for a new one.
+    // An empty file is a new slot.
     assert_eq!(sample.read(&[]).unwrap().len(), 0);
 }
 
+/// Files without redb's format, databases with other tables and newer versions are refused.
 #[tokio::test]
-async fn what_is_no_spool_is_refused() {
-    let sample = Sample::new().await;
+async fn refuses_a_file_of_another_format() {
+    let sample = SpoolSample::new().await;
     for content in [&b"hello"[..], &[0xff; 10_000]] {
         assert!(sample.read(content).is_none());
     }
-    let other = |table: TableDefinition<'_, &str, u64>, key, value| {
+    let refuse_database = |table: TableDefinition<'_, &str, u64>, key, value| {
         fs::remove_file(sample.file()).unwrap();
         let db = Database::create(sample.file()).unwrap();
         let write = db.begin_write().unwrap();
@@ -126,24 +135,27 @@ async fn what_is_no_spool_is_refused() {
         assert!(sample.read(&content).is_none(), "{key}");
         format!("{:#}", pending(&sample.spool()).unwrap_err())
     };
-    let newer = other(TableDefinition::new("format"), "version", 2);
+    let newer = refuse_database(TableDefinition::new("format"), "version", 2);
     assert!(newer.contains("its format is version 2"), "{newer}");
-    other(TableDefinition::new("users"), "alice", 1);
+    refuse_database(TableDefinition::new("users"), "alice", 1);
     let mut newest = sample.clean.clone();
-    // Where redb keeps the version of its own format, behind its magic number and some bytes.
+    // The version of redb's own format, 55 bytes behind its magic number. The spool reads or refuses
+    // the file, but it must not panic.
     newest[9 + 55] = newest[9 + 55].wrapping_add(1);
     sample.read(&newest);
 }
 
+/// With `spool.on_corrupt = "quarantine"`, the spool renames a damaged file and starts a new one. By
+/// default it accepts nothing.
 #[tokio::test]
-async fn what_cannot_be_read_is_set_aside_where_that_is_wanted() {
-    let sample = Sample::new().await;
+async fn quarantines_a_damaged_file_if_configured() {
+    let sample = SpoolSample::new().await;
     let mut damaged = sample.clean.clone();
     damaged[0] ^= 1;
     fs::write(sample.file(), &damaged).unwrap();
 
-    let mut spool = keep(Config::new(sample.spool()));
-    let (accepted, error) = attempt(&mut spool, &sample.messages[..5]).await;
+    let mut spool = open_spool(Config::new(sample.spool()));
+    let (accepted, error) = send_once(&mut spool, &sample.messages[..5]).await;
     assert_eq!((accepted, error.unwrap().kind()), (0, ErrorKind::Config));
     spool.close().await.unwrap();
 
@@ -152,16 +164,20 @@ async fn what_cannot_be_read_is_set_aside_where_that_is_wanted() {
     let script = Script::default();
     let running = start(config, &script);
     running.store(&sample.messages[..5]).await;
-    until("them to be forwarded", || running.forwarded().pending.messages == 0).await;
+    until("forwarding of all messages", || running.forwarded().pending.messages == 0).await;
     let stats = running.stop().await;
     assert_eq!((stats.emitted, stats.delivered), (5, 5));
     let names = fs::read_dir(sample.spool()).unwrap().map(|entry| entry.unwrap().file_name());
-    let aside: Vec<_> =
+    let quarantined: Vec<_> =
         names.filter(|name| name.to_str().unwrap().starts_with("slot-0.redb.corrupt-")).collect();
-    assert_eq!(aside.len(), 1);
-    assert!(fs::read(sample.spool().join(&aside[0])).unwrap() == damaged, "kept as it was");
+    assert_eq!(quarantined.len(), 1);
+    assert!(
+        fs::read(sample.spool().join(&quarantined[0])).unwrap() == damaged,
+        "the spool must not change the damaged file"
+    );
 }
 
+/// Gives the file the mode that the spool requires.
 fn set_mode(path: &Path) {
     use std::os::unix::fs::PermissionsExt as _;
     fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();

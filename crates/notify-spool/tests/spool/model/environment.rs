@@ -1,0 +1,209 @@
+//! The environment of the simulated processes: their disk and their destination.
+//!
+//! Both outlive every process, so that the test can compare them at the end.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use notify_core::{Batch, Error, ErrorKind, EventType, Result, Transport, Verdict};
+use notify_spool::disk::{SlotStorage, SpoolDisk};
+use notify_testbed::disk::FaultyDisk;
+use redb::StorageBackend;
+use uuid::Uuid;
+
+/// The disk as one process sees it. After the process has ended, it opens nothing more.
+#[derive(Debug)]
+pub(crate) struct ProcessDisk {
+    disk: FaultyDisk,
+    /// The number of processes that ended before this one started.
+    process: u64,
+}
+
+impl ProcessDisk {
+    /// Returns `disk` for the process that runs now.
+    pub(crate) fn of_current_process(disk: &FaultyDisk) -> Arc<Self> {
+        Arc::new(Self { disk: disk.clone(), process: disk.ended_processes() })
+    }
+}
+
+impl SpoolDisk for ProcessDisk {
+    fn open(&self, number: u32, _: File) -> io::Result<Arc<dyn SlotStorage>> {
+        assert_eq!(number, 0, "one process at a time uses one slot");
+        if self.process != self.disk.ended_processes() {
+            return Err(io::Error::other("this process has ended"));
+        }
+        Ok(Arc::new(SimulatedStorage(Box::new(self.disk.backend()))))
+    }
+}
+
+/// The storage of slot 0 on the simulated disk.
+#[derive(Debug)]
+struct SimulatedStorage(Box<dyn StorageBackend>);
+
+impl SlotStorage for SimulatedStorage {
+    fn size(&self) -> io::Result<u64> {
+        self.0.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.0.read(offset, out)
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.0.write(offset, data)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+}
+
+/// The action of the destination on one message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DestinationAction {
+    /// Stores the message and accepts it.
+    Accept,
+    /// Asks for another attempt.
+    Retry,
+    /// Refuses the message for good.
+    Refuse,
+    /// Stores the message without a verdict, as when a confirm is lost.
+    StoreUnsettled,
+    /// Neither stores nor settles the message.
+    LeaveUnsettled,
+}
+
+/// The end of one attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AttemptEnd {
+    /// The attempt succeeds if every message has a verdict.
+    Ok,
+    /// The attempt returns an error.
+    Fails,
+    /// The attempt never returns.
+    Stalls,
+}
+
+/// A destination that all processes share. Clones share one state.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SimulatedDestination(Arc<Mutex<DestinationState>>);
+
+/// The behaviour of the destination, and the messages that it got.
+#[derive(Debug, Default)]
+pub(crate) struct DestinationState {
+    /// The actions on the messages to come, in turn and from the start again.
+    pub(crate) actions: Vec<DestinationAction>,
+    /// The end of the attempts to come; `None` is [`AttemptEnd::Ok`].
+    pub(crate) end: Option<AttemptEnd>,
+    /// The number of messages so far, which selects the next action.
+    turn: usize,
+    /// The largest number of messages to refuse.
+    max_refused: u64,
+    /// The ids of each process's messages, in the order of their first attempts.
+    pub(crate) first_attempts: Vec<Vec<Uuid>>,
+    /// The ids and bodies of all stored messages, duplicates included.
+    pub(crate) stored: Vec<(Uuid, Vec<u8>)>,
+    pub(crate) refused: HashSet<Uuid>,
+}
+
+impl SimulatedDestination {
+    /// Returns a destination that refuses at most `messages` messages.
+    pub(crate) fn with_max_refused(messages: u64) -> Self {
+        let destination = Self::default();
+        destination.state().max_refused = messages;
+        destination
+    }
+
+    /// Returns the transport of a process that starts now.
+    pub(crate) fn connect(&self) -> Box<dyn Transport> {
+        self.state().first_attempts.push(Vec::new());
+        Box::new(self.clone())
+    }
+
+    /// Locks the state.
+    pub(crate) fn state(&self) -> MutexGuard<'_, DestinationState> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl DestinationState {
+    /// Returns the action on the next message.
+    fn next_action(&mut self) -> DestinationAction {
+        let turn = self.turn;
+        self.turn += 1;
+        match self.actions.len() {
+            0 => DestinationAction::Accept,
+            count => match self.actions[turn % count] {
+                DestinationAction::Refuse if self.refused.len() as u64 >= self.max_refused => {
+                    DestinationAction::Accept
+                }
+                action => action,
+            },
+        }
+    }
+}
+
+#[async_trait]
+impl Transport for SimulatedDestination {
+    fn name(&self) -> &'static str {
+        "destination"
+    }
+
+    fn wants(&self, _: EventType) -> bool {
+        true
+    }
+
+    async fn send(&mut self, batch: &mut Batch<'_>) -> Result<()> {
+        let end = {
+            let mut state = self.state();
+            for message in batch.messages() {
+                let attempts = state.first_attempts.last_mut().unwrap();
+                if !attempts.contains(&message.id()) {
+                    attempts.push(message.id());
+                }
+            }
+            state.end.unwrap_or(AttemptEnd::Ok)
+        };
+        for (index, message) in batch.messages().iter().enumerate() {
+            let mut state = self.state();
+            let action = state.next_action();
+            if matches!(action, DestinationAction::Accept | DestinationAction::StoreUnsettled) {
+                state.stored.push((message.id(), message.body().to_vec()));
+            }
+            if action == DestinationAction::Refuse {
+                state.refused.insert(message.id());
+            }
+            drop(state);
+            match action {
+                DestinationAction::Accept => batch.settle(index, Verdict::Accept),
+                DestinationAction::Retry => {
+                    let error = Error::new(ErrorKind::Full, "simulated: queue full");
+                    batch.settle(index, Verdict::Retry(error));
+                }
+                DestinationAction::Refuse => {
+                    let error = Error::new(ErrorKind::Rejected, "simulated: rejected");
+                    batch.settle(index, Verdict::Refuse(error));
+                }
+                DestinationAction::StoreUnsettled | DestinationAction::LeaveUnsettled => {}
+            }
+        }
+        match end {
+            AttemptEnd::Ok if batch.unsettled().next().is_none() => Ok(()),
+            AttemptEnd::Ok | AttemptEnd::Fails => {
+                Err(Error::new(ErrorKind::Unavailable, "simulated: unreachable"))
+            }
+            AttemptEnd::Stalls => std::future::pending().await,
+        }
+    }
+
+    async fn close(&mut self) -> Result<()> {
+        Ok(())
+    }
+}
