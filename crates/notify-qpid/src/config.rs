@@ -1,4 +1,6 @@
-//! The table `[qpid]`: where the broker is, what is sent to, what is waited for.
+//! The configuration of the strategy `qpid`: the broker, the addresses and the timeouts.
+//!
+//! The module `options` reads it from the table `[qpid]`. Checking it contacts no broker.
 
 use std::time::Duration;
 
@@ -6,97 +8,122 @@ use notify_core::{Error, ErrorKind, Result};
 use notify_net::{Envelope, Host, Password, TlsFiles};
 use serde::Deserialize;
 
-use crate::topology::Template;
+use crate::template::Template;
 
-/// How notifications reach a broker of AMQP 1.0. [`Config::default`] is one on this machine that
-/// takes anybody.
+/// The configuration of a transport to a broker of AMQP 1.0.
+///
+/// [`Config::default`] connects to port 5672 of this machine with an anonymous login, and sends to the
+/// queues `notifications.info`, `notifications.warn` and `notifications.error`.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use notify_qpid::{Config, Node};
+///
+/// let mut config = Config::default();
+/// config.node = Node::Topic;
+/// config.confirm_timeout = Duration::from_secs(60);
+/// assert_eq!(config.hosts[0].to_string(), "localhost:5672");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Config {
-    /// `qpid.url`, or `qpid.host` and `qpid.port`: whom to ask, in shuffled order. Not empty.
+    /// The hosts of `qpid.url`, or `qpid.host` and `qpid.port`. Not empty. Every connect tries them
+    /// in a new random order.
     pub hosts: Vec<Host>,
-    /// `qpid.user`.
+    /// `qpid.user`: the user for PLAIN.
     pub user: Option<String>,
-    /// `qpid.password` or `qpid.password_file`.
+    /// `qpid.password` or `qpid.password_file`: the password for PLAIN.
     pub password: Option<Password>,
-    /// `qpid.virtual_host`: the hostname of AMQP's Open. RabbitMQ takes `vhost:NAME`.
+    /// `qpid.virtual_host`: the hostname in AMQP's Open. RabbitMQ 3 expects `vhost:NAME`.
     pub virtual_host: Option<String>,
-    /// Whether to use TLS (`amqps://`), and with which files (`qpid.ca_file`, `qpid.cert_file`,
-    /// `qpid.key_file`).
+    /// The files of TLS: `qpid.ca_file`, `qpid.cert_file` and `qpid.key_file`. `None` means no TLS;
+    /// a URL that begins with `amqps://` sets it.
     pub tls: Option<TlsFiles>,
-    /// `qpid.sasl_mechanism`: how we may log in, the best first. The first that the broker offers
-    /// is used.
+    /// `qpid.sasl_mechanism`: the SASL mechanisms to log in with, the best first. Not empty. The
+    /// transport uses the first that the broker offers.
     pub sasl_mechanism: Vec<SaslMechanism>,
 
-    /// `qpid.node`: what is sent to.
+    /// `qpid.node`: whether to send to queues or to an exchange.
     pub node: Node,
-    /// `qpid.dialect`: whose addresses to use.
+    /// `qpid.dialect`: the product whose form of addresses to use.
     pub dialect: Dialect,
-    /// `qpid.address`: the target address, instead of the dialect's.
+    /// `qpid.address`: the template of the target address, instead of the dialect's.
     pub address: Option<Template>,
-    /// `qpid.exchange`, default `glance`.
+    /// `qpid.exchange`, by default `glance`: 1 to 240 bytes.
     pub exchange: String,
-    /// `qpid.topic`, default `notifications`: queues and subjects are this and the priority,
-    /// `notifications.info`.
+    /// `qpid.topic`, by default `notifications`: 1 to 240 bytes. Queues and subjects are the topic and
+    /// the priority: `notifications.info`.
     pub topic: String,
-    /// `qpid.envelope`: what the body is.
+    /// `qpid.envelope`: the JSON around a notification in the message body.
     pub envelope: Envelope,
 
-    /// `qpid.window`, default 256: how many messages of an address are on their way before the first
-    /// of them must be settled.
+    /// `qpid.window`, by default 256, at most 65 536: the number of messages of an address that may
+    /// be in flight, without an outcome.
     pub window: usize,
-    /// `qpid.connect_timeout`, default 10 s: for all hosts together, and again for each link.
+    /// `qpid.connect_timeout`, by default 10 s: the time for a connect to any of the hosts, and for
+    /// each attach of a link.
     pub connect_timeout: Duration,
-    /// `qpid.confirm_timeout`, default 30 s: how long the broker may settle nothing of what it was
-    /// sent. Doubled each time up to 5 minutes, for as long as the broker settles nothing at all.
+    /// `qpid.confirm_timeout`, by default 30 s: the longest time in which the broker settles none of
+    /// the messages in flight to an address.
+    ///
+    /// After a timeout, the transport drops the link to that address, and the worker sends the
+    /// messages again on a new link. The timeout of the address doubles each time, up to 5 minutes,
+    /// until the broker settles a message.
     pub confirm_timeout: Duration,
-    /// `qpid.heartbeat`, default 10 s, whole seconds: a peer that is silent for as long is gone.
+    /// `qpid.heartbeat`, by default 10 s, in whole seconds from 1 to 3600: the longest silence of the
+    /// peer. The transport drops a connection that is silent for longer.
     pub heartbeat: u16,
 }
 
-/// How we log in.
+/// A SASL mechanism to log in with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub enum SaslMechanism {
-    /// With user and password.
+    /// `PLAIN`: with user and password. The default if there is a user.
     #[serde(rename = "PLAIN")]
     Plain,
-    /// As nobody.
+    /// `ANONYMOUS`: without a user. The default if there is neither a user nor a certificate.
     #[serde(rename = "ANONYMOUS")]
     Anonymous,
-    /// As whom our TLS certificate says.
+    /// `EXTERNAL`: with the TLS client certificate. The default if there is a certificate and no
+    /// user.
     #[serde(rename = "EXTERNAL")]
     External,
 }
 
-/// What is sent to.
+/// The kind of node that the transport sends to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Node {
-    /// A queue for each priority: `notifications.info`.
+    /// `queue`: a queue for each priority, `notifications.info`.
     #[default]
     Queue,
-    /// One exchange, `glance`, with the subject `notifications.info`.
+    /// `topic`: one exchange, `glance`, with the subject `notifications.info`.
     Topic,
 }
 
-/// Whose addresses to use. The protocol leaves them to the broker.
+/// The form of a broker's addresses, which AMQP 1.0 leaves to each product.
+///
+/// `docs/brokers.md` documents the addresses, and which guarantees each product gives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Dialect {
-    /// That of the product that the broker says it is.
+    /// `auto`: the dialect of the product that the broker names in its Open.
     #[default]
     Auto,
-    /// Apache Qpid's broker in C++.
+    /// `qpidd`: Apache Qpid's broker in C++.
     Qpidd,
-    /// RabbitMQ up to 3.13, with its plugin `rabbitmq_amqp1_0`.
+    /// `rabbitmq-3`: RabbitMQ up to 3.13, with its plugin `rabbitmq_amqp1_0`.
     #[serde(rename = "rabbitmq-3")]
     RabbitMq3,
-    /// RabbitMQ from 4.0.
+    /// `rabbitmq`: RabbitMQ from 4.0.
     #[serde(rename = "rabbitmq")]
     RabbitMq,
-    /// Apache ActiveMQ Classic.
+    /// `active-mq`: Apache ActiveMQ Classic.
     ActiveMq,
-    /// The names as they are, without capabilities.
+    /// `plain`: the plain names of queues and exchange, without capabilities.
     Plain,
 }
 
@@ -124,12 +151,16 @@ impl Default for Config {
 }
 
 impl Config {
-    /// What no single key can know.
+    /// Checks what no single key can check: lengths, ranges, and keys that need or exclude each other.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`] that names the keys.
     pub(crate) fn check(&self) -> Result<()> {
         for (key, text) in [("qpid.exchange", &self.exchange), ("qpid.topic", &self.topic)] {
-            if text.is_empty() || text.len() > NAME_BYTES {
-                return Err(wrong(format!(
-                    "`{key}`: a text of 1 to {NAME_BYTES} bytes is expected"
+            if text.is_empty() || text.len() > MAX_NAME_BYTES {
+                return Err(invalid(format!(
+                    "`{key}`: expected a text of 1 to {MAX_NAME_BYTES} bytes"
                 )));
             }
         }
@@ -137,63 +168,66 @@ impl Config {
             files.check("qpid")?;
         }
         self.check_mechanisms()?;
-        if self.window == 0 || self.window > MOST_WINDOW {
-            return Err(wrong(format!(
-                "`qpid.window`: a number from 1 to {MOST_WINDOW} is expected"
+        if self.window == 0 || self.window > MAX_WINDOW {
+            return Err(invalid(format!(
+                "`qpid.window`: expected a number from 1 to {MAX_WINDOW}"
             )));
         }
-        if self.heartbeat == 0 || self.heartbeat > MOST_HEARTBEAT {
-            return Err(wrong(format!(
-                "`qpid.heartbeat`: a number of seconds from 1 to {MOST_HEARTBEAT} is expected"
+        if self.heartbeat == 0 || self.heartbeat > MAX_HEARTBEAT {
+            return Err(invalid(format!(
+                "`qpid.heartbeat`: expected a number of seconds from 1 to {MAX_HEARTBEAT}"
             )));
         }
         Ok(())
     }
 
+    /// Checks that user, password, certificate and mechanisms fit each other.
     fn check_mechanisms(&self) -> Result<()> {
-        let may = |mechanism| self.sasl_mechanism.contains(&mechanism);
+        let allows = |mechanism| self.sasl_mechanism.contains(&mechanism);
         match (&self.user, &self.password) {
             (Some(_), None) => {
-                return Err(wrong("`qpid.password` is missing, or `qpid.password_file`"));
+                return Err(invalid("`qpid.password` is missing: set it, or `qpid.password_file`"));
             }
             (None, Some(_)) => {
-                return Err(wrong("`qpid.user` is missing, or a user in `qpid.url`"));
-            }
-            (None, None) if may(SaslMechanism::Plain) => {
-                return Err(wrong(
-                    "`qpid.sasl_mechanism` with PLAIN needs `qpid.user` and a password",
+                return Err(invalid(
+                    "`qpid.user` is missing: set it, or name the user in `qpid.url`",
                 ));
             }
-            (Some(_), Some(_)) if !may(SaslMechanism::Plain) => {
-                return Err(wrong(
-                    "a password is for PLAIN only: add it to `qpid.sasl_mechanism`, or remove \
-                     user and password",
+            (None, None) if allows(SaslMechanism::Plain) => {
+                return Err(invalid(
+                    "PLAIN in `qpid.sasl_mechanism` needs `qpid.user` and a password",
+                ));
+            }
+            (Some(_), Some(_)) if !allows(SaslMechanism::Plain) => {
+                return Err(invalid(
+                    "only PLAIN uses a password: add PLAIN to `qpid.sasl_mechanism`, or remove user \
+                     and password",
                 ));
             }
             _ => {}
         }
         if self.sasl_mechanism.is_empty() {
-            return Err(wrong(
-                "`qpid.sasl_mechanism`: at least one of PLAIN, ANONYMOUS and EXTERNAL is expected",
+            return Err(invalid(
+                "`qpid.sasl_mechanism`: expected at least one of PLAIN, ANONYMOUS and EXTERNAL",
             ));
         }
-        if may(SaslMechanism::External) && !self.has_certificate() {
-            return Err(wrong(
-                "`qpid.sasl_mechanism` with EXTERNAL needs TLS with `qpid.cert_file` and \
+        if allows(SaslMechanism::External) && !self.has_certificate() {
+            return Err(invalid(
+                "EXTERNAL in `qpid.sasl_mechanism` needs TLS with `qpid.cert_file` and \
                  `qpid.key_file`",
             ));
         }
         Ok(())
     }
 
-    /// Whether we have a certificate of our own to show.
+    /// Returns whether the configuration has a client certificate.
     pub(crate) fn has_certificate(&self) -> bool {
         self.tls.as_ref().is_some_and(|files| files.cert_file.is_some())
     }
 }
 
 impl SaslMechanism {
-    /// Its name in the protocol.
+    /// Returns the mechanism's name in the protocol.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Plain => "PLAIN",
@@ -203,13 +237,16 @@ impl SaslMechanism {
     }
 }
 
-pub(crate) fn wrong(what: impl Into<String>) -> Error {
-    Error::new(ErrorKind::Config, what.into())
+/// Returns an error about the configuration. `problem` names the keys.
+pub(crate) fn invalid(problem: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Config, problem.into())
 }
 
-/// RabbitMQ takes no longer names, and no broker needs them.
-const NAME_BYTES: usize = 240;
-/// Beyond 256 little is gained, and each is a possible duplicate.
-const MOST_WINDOW: usize = 65_536;
-/// Longer is no check any more.
-const MOST_HEARTBEAT: u16 = 3600;
+/// The longest exchange or topic, in bytes. RabbitMQ accepts 255 for a queue, which is a topic, a dot
+/// and a priority.
+const MAX_NAME_BYTES: usize = 240;
+/// The largest window. Beyond 256 the gain is small, and every message in flight is a possible
+/// duplicate.
+const MAX_WINDOW: usize = 65_536;
+/// The longest heartbeat, in seconds. A longer one would detect nothing.
+const MAX_HEARTBEAT: u16 = 3600;

@@ -1,8 +1,8 @@
-//! One connection to the broker, from the first packet to the last.
+//! One connection to the broker, from the TCP connect to the close.
 //!
-//! fe2o3-amqp runs each connection, session and link in tasks of its own, which end only when the
-//! socket does. So whatever happens to us, dropped in the middle included, the socket is shut down
-//! from outside.
+//! fe2o3-amqp runs every connection, session and link in a task of its own, and these tasks end only
+//! when the socket does. So the [`ShutdownGuard`] shuts down the socket when a [`Connection`] is
+//! dropped, at any point.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -20,31 +20,36 @@ use notify_net::{Failover, Host, PeerInfo, Secret, ShutdownGuard, TlsConfig};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::config::{Config, SaslMechanism};
-use crate::error::Site;
+use crate::error::ErrorContext;
 use crate::link::Link;
 use crate::topology::{Route, Topology};
-use crate::wire::{self, Product, Wire};
+use crate::wire::{self, BrokerProduct, Wire};
 
-/// A connection that is open, with the links that were attached so far.
+/// An open connection, with the links that were attached so far.
 pub(crate) struct Connection {
-    /// First, so that it is dropped first: what the library's tasks wait for is over then.
+    /// The first field, so that it is dropped first: it ends the waits of the client's tasks.
     _shutdown_guard: ShutdownGuard,
     pub(crate) handle: ConnectionHandle<()>,
-    /// By address. Each has a session of its own: brokers end a session for what is wrong with one
-    /// address.
+    /// The links by address. Each has its own session, because a broker ends the session if one
+    /// address has a problem.
     pub(crate) links: BTreeMap<String, Link>,
     pub(crate) topology: Topology,
-    pub(crate) site: Site,
+    pub(crate) context: ErrorContext,
     pub(crate) peer: PeerInfo,
-    pub(crate) product: Product,
-    /// Whether a session is being begun: if we are dropped then, it stays half open.
-    attaching: bool,
+    pub(crate) product: BrokerProduct,
+    /// Whether an attach is running. If it is dropped meanwhile, a session stays half open.
+    is_attaching: bool,
 }
 
 impl Connection {
-    /// Asks one host after the other until one lets us in, within `qpid.connect_timeout`.
+    /// Connects to the first host that accepts the login, within `qpid.connect_timeout`.
     ///
-    /// Password, authorities and certificates are read anew.
+    /// Reads the password file, the authorities and the certificates anew, so that you can replace
+    /// them without a restart.
+    ///
+    /// # Errors
+    ///
+    /// The most useful error of all hosts.
     pub(crate) async fn open(config: &Config, name: &str) -> Result<Self> {
         let password = match &config.password {
             Some(password) => password.read().await?,
@@ -56,11 +61,11 @@ impl Connection {
         };
         let mut failover = Failover::new(&config.hosts, config.connect_timeout);
         while let Some((host, deadline)) = failover.next() {
-            let log_in = LogIn { config, host, password: &password, tls: tls.as_ref(), name };
-            match timeout_at(deadline, log_in.run(deadline)).await {
+            let login = LoginAttempt { config, host, password: &password, tls: tls.as_ref(), name };
+            match timeout_at(deadline, login.run(deadline)).await {
                 Ok(Ok(connection)) => return Ok(connection),
                 Ok(Err(error)) => {
-                    failover.record_error(log_in.diagnose_disconnect(error, deadline).await)
+                    failover.record_error(login.diagnose_disconnect(error, deadline).await);
                 }
                 Err(_) => failover.record_timeout(host),
             }
@@ -68,92 +73,114 @@ impl Connection {
         Err(failover.into_error())
     }
 
-    /// Whether it is worth sending on.
+    /// Checks whether the connection can send: it is open, and no session is half open.
     pub(crate) fn is_usable(&self) -> bool {
-        !self.handle.is_closed() && !self.attaching
+        !self.handle.is_closed() && !self.is_attaching
     }
 
-    /// Attaches a link where there is none that is fit for use.
+    /// Attaches a link to the address of `route`, unless a usable one exists.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Config`](notify_core::ErrorKind::Config) or
-    /// [`ErrorKind::Access`](notify_core::ErrorKind::Access) for what an operator must decide.
+    /// [`ErrorKind::Access`](notify_core::ErrorKind::Access) if an operator must act, and a transient
+    /// error otherwise. `time` bounds the wait.
     pub(crate) async fn ensure_link(&mut self, route: &Route, time: Duration) -> Result<()> {
         if self.links.get(&route.address).is_some_and(Link::is_usable) {
             return Ok(());
         }
         self.links.remove(&route.address);
-        self.attaching = true;
-        let attached = timeout(time, attach(&mut self.handle, &self.site, route))
+        self.is_attaching = true;
+        let attached = timeout(time, attach(&mut self.handle, &self.context, route))
             .await
-            .unwrap_or_else(|_| Err(self.site.late("did not answer an attach")));
-        self.attaching = false;
+            .unwrap_or_else(|_| Err(self.context.timeout_error("did not answer an attach")));
+        self.is_attaching = false;
         self.links.insert(route.address.clone(), attached?);
         Ok(())
     }
 
-    /// Why the connection ended, which the links do not know.
-    pub(crate) async fn cause(&mut self) -> Option<Error> {
+    /// Returns the error that closed the connection. The errors of its links do not name the reason.
+    pub(crate) async fn close_reason(&mut self) -> Option<Error> {
         if !self.handle.is_closed() {
             return None;
         }
-        // It says so at once, or nobody will.
+        // The client knows the reason at once, or never.
         match timeout(CLOSE_TIMEOUT, self.handle.on_close()).await {
-            Ok(Err(error)) => Some(self.site.closed(&error)),
+            Ok(Err(error)) => Some(self.context.close_error(&error)),
             _ => None,
         }
     }
 
-    /// Says goodbye to the broker.
+    /// Closes the connection and waits for the broker's answer, at most [`CLOSE_TIMEOUT`].
     ///
-    /// Links are not detached: RabbitMQ 3 answers that with something else.
+    /// Does not detach the links, because RabbitMQ 3 answers a detach with an error.
+    ///
+    /// # Errors
+    ///
+    /// A timeout if the broker does not answer.
     pub(crate) async fn close(mut self) -> Result<()> {
         if self.handle.is_closed() {
             return Ok(());
         }
         match timeout(CLOSE_TIMEOUT, self.handle.close()).await {
-            // What the broker says of a connection that nobody wants any more changes nothing.
+            // The connection is over, with or without an error of the broker.
             Ok(_) => Ok(()),
-            Err(_) => Err(self.site.late("did not answer our goodbye")),
+            Err(_) => Err(self.context.timeout_error("did not answer the close")),
+        }
+    }
+
+    /// Logs the product and the peer, and warns about risks: a password in plain text, and losses
+    /// that the broker reports as accepted.
+    fn log_connected(&self, config: &Config) {
+        let Self { peer, product, topology, .. } = self;
+        let tls = peer.tls.as_deref().unwrap_or("no TLS");
+        tracing::info!("`qpid` is connected to {product} at {peer}, {tls}");
+        if config.sasl_mechanism.contains(&SaslMechanism::Plain) && peer.exposes_plain_text() {
+            tracing::warn!("the password goes to {peer} in plain text: use amqps:// in `qpid.url`");
+        }
+        if let Some(losses) = topology.known_losses() {
+            tracing::warn!("{losses}");
         }
     }
 }
 
-/// What is needed to log in at one host.
-struct LogIn<'a> {
+/// One attempt to connect to one host and log in.
+struct LoginAttempt<'a> {
     config: &'a Config,
     host: &'a Host,
     password: &'a Secret,
     tls: Option<&'a TlsConfig>,
+    /// The container id.
     name: &'a str,
 }
 
-impl LogIn<'_> {
-    /// As long as a silent peer is waited for while nothing is written: the idle time-out does not
-    /// pass while the library is stuck in a write.
+impl LoginAttempt<'_> {
+    /// Returns the time after which the system drops the connection to a silent peer.
+    ///
+    /// The client's idle timeout does not help while the client is stuck in a write.
     fn user_timeout(&self) -> Duration {
         Duration::from_secs(u64::from(self.config.heartbeat))
     }
 
-    /// The error, or what it may hide.
+    /// Replaces `error` by a better one if TLS caused the end of the connection.
     async fn diagnose_disconnect(&self, error: Error, deadline: Instant) -> Error {
         notify_net::diagnose_disconnect(error, self.host, self.tls, self.user_timeout(), deadline)
             .await
     }
 
+    /// Connects, logs in and opens the connection.
     async fn run(&self, deadline: Instant) -> Result<Connection> {
         let Self { config, host, .. } = *self;
         let (mut stream, shutdown_guard) =
             notify_net::connect(host, self.tls, self.user_timeout(), deadline).await?;
-        let site = Site::new(host, config);
+        let context = ErrorContext::new(host, config);
         let peer = stream.peer().clone();
-        wire::log_in(&mut stream, config, self.password, &site).await?;
+        wire::authenticate(&mut stream, config, self.password, &context).await?;
 
         let product = Arc::new(OnceLock::new());
         let mut builder = fe2o3_amqp::Connection::builder()
             .container_id(self.name)
-            // The stream that we hand over is past TLS and SASL.
+            // The stream is past TLS and SASL, so the client must not begin with either.
             .scheme("amqp")
             .idle_time_out(u32::from(config.heartbeat) * 1000);
         if let Some(virtual_host) = &config.virtual_host {
@@ -162,67 +189,68 @@ impl LogIn<'_> {
         let handle = builder
             .open_with_stream(Wire::new(stream, Arc::clone(&product)))
             .await
-            .map_err(|error| site.open(&error))?;
+            .map_err(|error| context.open_error(&error))?;
         let product = product.get().cloned().unwrap_or_default();
         let connection = Connection {
             _shutdown_guard: shutdown_guard,
             handle,
             links: BTreeMap::new(),
             topology: Topology::new(config, &product.name, &product.version),
-            site,
+            context,
             peer,
             product,
-            attaching: false,
+            is_attaching: false,
         };
-        connection.tell(config);
+        connection.log_connected(config);
         Ok(connection)
     }
 }
 
-impl Connection {
-    fn tell(&self, config: &Config) {
-        let Self { peer, product, topology, .. } = self;
-        let tls = peer.tls.as_deref().unwrap_or("no TLS");
-        tracing::info!("`qpid` is connected to {product} at {peer}, {tls}");
-        if config.sasl_mechanism.contains(&SaslMechanism::Plain) && peer.exposes_plain_text() {
-            tracing::warn!("the password goes to {peer} in plain text: use amqps:// in `qpid.url`");
-        }
-        if let Some(losses) = topology.losses() {
-            tracing::warn!("{losses}");
-        }
-    }
-}
-
-/// A session and a link on it.
-async fn attach(handle: &mut ConnectionHandle<()>, site: &Site, route: &Route) -> Result<Link> {
-    let Route { address, capabilities, creator, .. } = route;
-    if let Some(creator) = creator {
-        create(handle, site, creator).await?;
+/// Begins a session and attaches a link on it. Creates the node first if the route says so.
+async fn attach(
+    handle: &mut ConnectionHandle<()>,
+    context: &ErrorContext,
+    route: &Route,
+) -> Result<Link> {
+    let Route { address, capabilities, create_address, .. } = route;
+    if let Some(create_address) = create_address {
+        create_node(handle, context, create_address).await?;
     }
     let mut target = Target::from(address.as_str());
     if !capabilities.is_empty() {
         let capabilities = capabilities.iter().copied().map(Symbol::from).collect::<Vec<_>>();
         target.capabilities = Some(Array::from(capabilities));
     }
-    let mut session = Session::begin(handle).await.map_err(|error| site.begin(&error, address))?;
-    match sender(target, address).attach(&mut session).await {
+    let mut session =
+        Session::begin(handle).await.map_err(|error| context.begin_error(&error, address))?;
+    match sender_builder(target, address).attach(&mut session).await {
         Ok(sender) => Ok(Link::new(session, sender)),
-        Err(error) => Err(site.attach(&error, address)),
+        Err(error) => Err(context.attach_error(&error, address)),
     }
 }
 
-/// Creates a durable node by attaching to its `creator`, and leaves it alone again. One that exists,
-/// or that others create, is as good.
-async fn create(handle: &mut ConnectionHandle<()>, site: &Site, creator: &str) -> Result<()> {
-    let mut session = Session::begin(handle).await.map_err(|error| site.begin(&error, creator))?;
-    let mut target = Target::from(creator);
+/// Creates a durable node by attaching to its `create_address`, then drops that link.
+///
+/// # Errors
+///
+/// An error if messages to the node would fail. An existing node is fine, whatever its properties.
+async fn create_node(
+    handle: &mut ConnectionHandle<()>,
+    context: &ErrorContext,
+    create_address: &str,
+) -> Result<()> {
+    let mut session = Session::begin(handle)
+        .await
+        .map_err(|error| context.begin_error(&error, create_address))?;
+    let mut target = Target::from(create_address);
     target.durable = TerminusDurability::UnsettledState;
-    match sender(target, creator).attach(&mut session).await {
+    match sender_builder(target, create_address).attach(&mut session).await {
         Ok(_) => Ok(()),
-        Err(error) => site.not_created(&error, creator),
+        Err(error) => context.accept_create_error(&error, create_address),
     }
 }
 
+/// The client's builder of a sending link with a name and a target.
 type SenderBuilder = fe2o3_amqp::link::builder::Builder<
     fe2o3_amqp::link::role::SenderMarker,
     Target,
@@ -231,17 +259,18 @@ type SenderBuilder = fe2o3_amqp::link::builder::Builder<
     fe2o3_amqp::link::builder::WithTarget,
 >;
 
-fn sender(target: Target, address: &str) -> SenderBuilder {
+/// Returns the builder of a link whose messages the broker must settle.
+fn sender_builder(target: Target, address: &str) -> SenderBuilder {
     Sender::builder()
-        // A name of its own: the broker may not have noticed yet that our last link is gone.
-        .name(format!("{address}:{}", LINKS.fetch_add(1, Ordering::Relaxed)))
+        // A unique name: the broker may not have noticed yet that an earlier link is gone.
+        .name(format!("{address}:{}", LINK_COUNT.fetch_add(1, Ordering::Relaxed)))
         .target(target)
-        // Settled on sending would be called accepted.
+        // With any other mode, the client could report a message as accepted when it was only sent.
         .sender_settle_mode(SenderSettleMode::Unsettled)
 }
 
-/// Shows nothing of the library's.
 impl fmt::Debug for Connection {
+    /// Leaves out the client's types, which may hold messages.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connection")
             .field("peer", &self.peer)
@@ -251,8 +280,8 @@ impl fmt::Debug for Connection {
     }
 }
 
-/// How many links this process has attached.
-static LINKS: AtomicU64 = AtomicU64::new(0);
+/// The number of links that this process has attached, for unique names.
+static LINK_COUNT: AtomicU64 = AtomicU64::new(0);
 
-/// How long we wait for the broker's goodbye. The worker waits 5 s for the whole close.
+/// The longest wait for the broker's answer to a close. The worker waits 5 s for the whole close.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);

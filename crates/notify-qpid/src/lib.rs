@@ -1,16 +1,43 @@
-//! The strategy `qpid`: settled delivery over AMQP 1.0 to Apache Qpid, RabbitMQ, ActiveMQ and any
-//! other broker of that protocol.
+//! The strategy `qpid`: sends notifications over AMQP 1.0 to Apache Qpid, RabbitMQ, ActiveMQ and
+//! other brokers.
 //!
-//! # What is promised
+//! # Guarantees
 //!
-//! * Delivered means that the broker settled the message as `accepted`. What that is worth is the
-//!   broker's own: where one is known to accept what nobody gets, that is warned about once per
-//!   connection.
-//! * What the broker does not settle is sent again, with the same `message_id`: it can be there
-//!   twice, never be missing.
-//! * An address that fails does not keep the others from their messages.
+//! * *Delivered* means that the broker settled the message as `accepted`. Each product decides what
+//!   that is worth. You are warned, once per connection, about a product that is known to accept
+//!   messages and drop them.
+//! * A message without an outcome is sent again with the same `message_id`. So a message can arrive
+//!   twice, and none goes missing.
+//! * An address that fails does not delay the messages of the others.
 //!
-//! A connection costs no thread; its tasks end with it.
+//! A connection uses no thread of its own, and its tasks end with it.
+//!
+//! `docs/brokers.md` documents the options, the message on the wire and the guarantees of each
+//! product.
+//!
+//! # Examples
+//!
+//! ```no_run
+//! use std::time::Duration;
+//!
+//! use notify_core::config::DriverOptions;
+//! use notify_core::{Notification, Notifier};
+//! use notify_qpid::{Config, Qpid};
+//!
+//! # async fn example(notification: Notification) -> Result<(), Box<dyn std::error::Error>> {
+//! let table = serde_json::json!({ "url": "amqp://glance:secret@broker.example.org" });
+//! let options = DriverOptions::new("qpid", table.as_object().unwrap().clone());
+//! let transport = Qpid::new(Config::from_options(options)?)?;
+//!
+//! let (notifier, worker) = Notifier::builder(transport).build()?;
+//! let worker = worker.spawn_thread()?;
+//! drop(notifier.resend(&notification).await);
+//! let stats = notifier.shutdown(Duration::from_secs(10)).await;
+//! assert_eq!(stats.delivered, 1);
+//! # drop(worker.join());
+//! # Ok(())
+//! # }
+//! ```
 
 mod check;
 mod config;
@@ -19,6 +46,7 @@ mod error;
 mod link;
 mod options;
 mod publish;
+mod template;
 mod topology;
 mod wire;
 
@@ -27,16 +55,26 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use notify_core::config::{Driver, DriverOptions};
+use notify_core::redact::printable;
 use notify_core::transport::Finding;
 use notify_core::{Batch, EventType, Result, Transport};
 
 pub use config::{Config, Dialect, Node, SaslMechanism};
 use connection::Connection;
 pub use notify_net::{Envelope, Host, Password, Secret, TlsFiles};
-use publish::Patience;
-pub use topology::Template;
+use publish::ConfirmTimeouts;
+pub use template::Template;
 
-/// How the strategy `qpid` is opened: from the table `[qpid]`, as [`Config::from_options`] reads it.
+/// The driver of the strategy `qpid`. It reads the table `[qpid]` with [`Config::from_options`].
+///
+/// ```
+/// use notify_core::config::DriverOptions;
+///
+/// let options = DriverOptions::new("qpid", serde_json::Map::new());
+/// let transport = (notify_qpid::DRIVER.open)(options)?;
+/// assert_eq!(transport.name(), "qpid");
+/// # Ok::<(), notify_core::Error>(())
+/// ```
 pub const DRIVER: Driver = Driver {
     name: "qpid",
     aliases: &[],
@@ -48,34 +86,55 @@ pub const DRIVER: Driver = Driver {
     open,
 };
 
-/// Sends notifications to a broker of AMQP 1.0.
+/// The transport that sends notifications to a broker of AMQP 1.0.
+///
+/// It connects with the first [`send`](Transport::send), and again after the connection has ended.
+///
+/// # Cancel safety
+///
+/// You may drop `send` at any point. Its messages stay in flight: when they come again, the transport
+/// waits for their outcomes and does not send them twice.
 pub struct Qpid {
     config: Config,
-    /// By which the broker's operator knows the connection.
+    /// The container id, which the broker's tools show.
     name: String,
-    patience: Patience,
-    /// It stays where it is during a send, so that one that is dropped leaves behind what is on its
-    /// way, to be waited for by the next.
+    timeouts: ConfirmTimeouts,
+    /// The connection stays here during a `send`. So a dropped `send` leaves its messages in flight
+    /// behind, for the next `send` to wait for.
     connection: Option<Connection>,
 }
 
 impl Qpid {
-    /// A transport to the broker of `config`. Connects with the first send.
+    /// Creates a transport to the broker of `config`. Connects with the first send.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`](notify_core::ErrorKind::Config) when values contradict each other.
+    /// [`ErrorKind::Config`](notify_core::ErrorKind::Config) if options contradict each other.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use notify_qpid::{Config, Qpid};
+    ///
+    /// let mut config = Config::default();
+    /// let transport = Qpid::new(config.clone())?;
+    ///
+    /// config.window = 0;
+    /// let error = Qpid::new(config).unwrap_err();
+    /// assert!(error.to_string().starts_with("`qpid.window`"));
+    /// # Ok::<(), notify_core::Error>(())
+    /// ```
     pub fn new(config: Config) -> Result<Self> {
         config.check()?;
         Ok(Self {
             name: container_id(None),
-            patience: Patience::default(),
+            timeouts: ConfirmTimeouts::default(),
             connection: None,
             config,
         })
     }
 
-    /// The connection we have, or a new one.
+    /// Returns the current connection if it is usable, else opens a new one.
     async fn connect(&mut self) -> Result<&mut Connection> {
         let connection = match self.connection.take().filter(Connection::is_usable) {
             Some(connection) => connection,
@@ -100,10 +159,10 @@ impl Transport for Qpid {
             return Ok(());
         }
         self.connect().await?;
-        let Self { config, patience, connection: Some(connection), .. } = self else {
+        let Self { config, timeouts, connection: Some(connection), .. } = self else {
             return Ok(());
         };
-        let sent = publish::publish(connection, config, patience, batch).await;
+        let sent = publish::publish(connection, config, timeouts, batch).await;
         if sent.is_err() && !connection.is_usable() {
             self.connection = None;
         }
@@ -134,18 +193,19 @@ impl fmt::Debug for Qpid {
     }
 }
 
+/// Opens the transport for [`DRIVER`].
 fn open(options: DriverOptions) -> Result<Box<dyn Transport>> {
     let name = container_id(options.publisher_id());
     Ok(Box::new(Qpid { name, ..Qpid::new(Config::from_options(options)?)? }))
 }
 
-/// A name of its own for each transport: brokers take a second connection of the same name for the
-/// first one come back.
+/// Returns a unique container id. A broker treats a second connection of the same name as a
+/// reconnect of the first.
 fn container_id(publisher_id: Option<&str>) -> String {
     static NUMBER: AtomicU64 = AtomicU64::new(0);
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     let publisher = publisher_id.unwrap_or("notifications");
-    // What the broker's tools show in one line.
-    let publisher = notify_core::redact::printable(publisher, 128);
+    // Keep it short enough for one line in the broker's tools.
+    let publisher = printable(publisher, 128);
     format!("glance-notify:{}-{number}:{publisher}", std::process::id())
 }

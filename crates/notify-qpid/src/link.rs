@@ -1,8 +1,8 @@
-//! One link to one address: sends messages in order, and hears what becomes of each.
+//! A link to one address: sends messages in order and receives the outcome of each.
 //!
-//! A pending outcome of fe2o3-amqp never comes when the connection or the session ends, and has no
-//! deadline. So whatever is waited for here races the session's end and a timer; the connection's
-//! end is raced where all links are.
+//! In fe2o3-amqp, a pending outcome has no deadline, and it never resolves after the connection or
+//! the session has ended. So every wait in this module races the end of the session and a timer. The
+//! module `publish` races the end of the connection, for all links at once.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::future::Future;
@@ -15,7 +15,7 @@ use fe2o3_amqp::link::SendError;
 use fe2o3_amqp::link::delivery::DeliveryFut;
 use fe2o3_amqp::session::SessionHandle;
 use fe2o3_amqp::types::messaging::{
-    ApplicationProperties, Data, Header, Message as Amqp, MessageId, Outcome, Properties,
+    ApplicationProperties, Data, Header, Message as AmqpMessage, MessageId, Outcome, Properties,
 };
 use fe2o3_amqp::types::primitives::{Binary, Timestamp};
 use futures_util::StreamExt as _;
@@ -26,133 +26,160 @@ use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
 
 use crate::config::Config;
-use crate::error::{Doing, Site};
+use crate::error::{ErrorContext, Operation};
 use crate::topology::Topology;
 
 /// A link to one address, on a session of its own.
 pub(crate) struct Link {
-    // Dropped before the session that it is on.
+    /// Declared before the session, so that it is dropped before the session.
     sender: Sender,
     session: SessionHandle<()>,
-    /// What was sent and has no outcome yet, also when the send that waited for it was dropped.
-    open: FuturesUnordered<Delivery>,
-    /// Whether a message is being written: if we are dropped then, it may be cut in two.
-    writing: bool,
-    /// Whether it has settled something.
-    proven: bool,
-    /// When it last did something for us.
-    progress: Instant,
+    /// The deliveries without an outcome, including those of a `send` that was dropped.
+    pending: FuturesUnordered<PendingDelivery>,
+    /// Whether the link is writing a message. If the send is dropped meanwhile, the message may be
+    /// incomplete on the wire.
+    is_writing: bool,
+    /// Whether the broker has settled a message on this link.
+    has_settled: bool,
+    /// The time of the last outcome, or of the first message after an idle time.
+    last_progress: Instant,
 }
 
-/// A message that is on its way.
-struct Delivery {
+/// A sent message and the future of its outcome.
+struct PendingDelivery {
     id: Uuid,
-    outcome: DeliveryFut<Settled>,
+    outcome: DeliveryFut<OutcomeResult>,
 }
 
-/// Why a link is not used any more.
-pub(crate) enum Failure {
-    Withheld(usize),
+/// The reason why a link is unusable.
+pub(crate) enum LinkFailure {
+    /// The broker settled nothing in time. Holds the number of unsettled messages.
+    Backlog(usize),
+    /// The link, its session or its connection ended.
     Lost(Error),
 }
 
 impl Link {
+    /// Creates a link from a sender that is attached on `session`.
     pub(crate) fn new(session: SessionHandle<()>, sender: Sender) -> Self {
         Self {
             sender,
             session,
-            open: FuturesUnordered::new(),
-            writing: false,
-            proven: false,
-            progress: Instant::now(),
+            pending: FuturesUnordered::new(),
+            is_writing: false,
+            has_settled: false,
+            last_progress: Instant::now(),
         }
     }
 
-    /// Whether it is worth sending on.
+    /// Checks whether the link can send: its session is there, and no message is half written.
     pub(crate) fn is_usable(&self) -> bool {
-        !self.session.is_ended() && !self.writing
+        !self.session.is_ended() && !self.is_writing
     }
 }
 
-/// What one link has to do with a batch.
-pub(crate) struct Share<'a> {
+/// The part of one batch that one link transfers.
+pub(crate) struct LinkTransfer<'a> {
     pub(crate) address: &'a str,
+    /// All messages of the batch, including those of other links.
     pub(crate) messages: &'a [Message],
     pub(crate) config: &'a Config,
     pub(crate) topology: &'a Topology,
-    pub(crate) site: &'a Site,
-    pub(crate) patience: Duration,
+    pub(crate) context: &'a ErrorContext,
+    /// The longest time without an outcome while messages are unsettled.
+    pub(crate) timeout: Duration,
+    /// The channel for the verdicts, with the index of each message in the batch.
     pub(crate) verdicts: &'a UnboundedSender<(usize, Verdict)>,
 }
 
-impl Share<'_> {
-    /// Sends the messages `todo`, in order, and waits for their outcomes. Returns whether there was
-    /// any.
-    pub(crate) async fn send(
+impl LinkTransfer<'_> {
+    /// Sends the messages at `indices` in order and waits for their outcomes.
+    ///
+    /// Returns whether the broker settled any message.
+    ///
+    /// # Errors
+    ///
+    /// The reason why the link is unusable. The messages without a verdict may have arrived.
+    ///
+    /// # Cancel safety
+    ///
+    /// If you drop the future, the link keeps its pending deliveries. The next transfer waits for
+    /// their outcomes instead of sending the messages again. The link is unusable only if a message
+    /// was half written.
+    pub(crate) async fn run(
         self,
         link: &mut Link,
-        mut todo: VecDeque<usize>,
-    ) -> Result<bool, Failure> {
-        let Link { sender, session, open, writing, proven, progress } = link;
-        let waiting = self.adopt(open, &mut todo);
-        let mut outcomes =
-            Outcomes { share: &self, session, open, proven, progress, waiting, heard: false };
-        while let Some(&index) = todo.front() {
+        mut indices: VecDeque<usize>,
+    ) -> Result<bool, LinkFailure> {
+        let Link { sender, session, pending, is_writing, has_settled, last_progress } = link;
+        let waiting = self.take_over_pending(pending, &mut indices);
+        let mut outcomes = OutcomeReceiver {
+            transfer: &self,
+            session,
+            pending,
+            has_settled,
+            last_progress,
+            waiting,
+            any_received: false,
+        };
+        while let Some(&index) = indices.front() {
             let message = &self.messages[index];
-            while !outcomes.have_room_for(message) {
-                outcomes.next().await?;
+            while !outcomes.has_room_for(message) {
+                outcomes.receive_one().await?;
             }
-            todo.pop_front();
-            outcomes.begin_to_wait();
-            *writing = true;
+            indices.pop_front();
+            outcomes.start_timeout_if_idle();
+            *is_writing = true;
             let sent = {
                 let mut sending = pin!(sender.send_batchable(self.encode(message)));
                 loop {
                     tokio::select! {
                         biased;
                         sent = &mut sending => break sent,
-                        heard = outcomes.next() => heard?,
+                        received = outcomes.receive_one() => received?,
                     }
                 }
             };
-            *writing = false;
+            *is_writing = false;
             match sent {
-                Ok(outcome) => outcomes.expect(message.id(), index, outcome),
+                Ok(outcome) => outcomes.add(message.id(), index, outcome),
                 Err(SendError::MessageSizeExceeded(sizes)) => {
-                    self.settle(index, Verdict::Refuse(self.site.too_large(sizes.max_size)));
+                    self.settle(index, Verdict::Refuse(self.context.too_large(sizes.max_size)));
                 }
-                Err(error) => return Err(self.lost(&error)),
+                Err(error) => return Err(self.link_lost(&error)),
             }
         }
         while !outcomes.waiting.is_empty() {
-            outcomes.next().await?;
+            outcomes.receive_one().await?;
         }
-        Ok(outcomes.heard)
+        Ok(outcomes.any_received)
     }
 
-    /// Takes out of `todo` what is on its way already, from a send that was dropped. A message is
-    /// known by its id.
-    fn adopt(
+    /// Removes from `indices` the messages that an earlier, dropped send has already sent, and
+    /// returns them. The message id identifies a message.
+    fn take_over_pending(
         &self,
-        open: &FuturesUnordered<Delivery>,
-        todo: &mut VecDeque<usize>,
+        pending: &FuturesUnordered<PendingDelivery>,
+        indices: &mut VecDeque<usize>,
     ) -> HashMap<Uuid, usize> {
-        let sent: HashSet<_> = open.iter().map(|delivery| delivery.id).collect();
+        let sent: HashSet<_> = pending.iter().map(|delivery| delivery.id).collect();
         let mut waiting = HashMap::new();
         if !sent.is_empty() {
-            todo.retain(|&index| {
+            indices.retain(|&index| {
                 let id = self.messages[index].id();
-                let adopted = sent.contains(&id) && !waiting.contains_key(&id);
-                if adopted {
+                let is_pending = sent.contains(&id) && !waiting.contains_key(&id);
+                if is_pending {
                     waiting.insert(id, index);
                 }
-                !adopted
+                !is_pending
             });
         }
         waiting
     }
 
-    fn encode(&self, message: &Message) -> Amqp<Data> {
+    /// Encodes a message as AMQP 1.0: header, properties, application properties and one data
+    /// section. `docs/brokers.md` specifies them.
+    fn encode(&self, message: &Message) -> AmqpMessage<Data> {
         let body = self.config.envelope.wrap(message).into_owned();
         let milliseconds = message.timestamp().unix_timestamp_nanos() / 1_000_000;
         let properties = Properties::builder()
@@ -166,7 +193,7 @@ impl Share<'_> {
             .insert("priority", message.priority().as_str())
             .insert("publisher_id", message.publisher_id())
             .build();
-        Amqp::builder()
+        AmqpMessage::builder()
             .header(Header { durable: true, ..Header::default() })
             .properties(properties)
             .application_properties(application)
@@ -174,97 +201,117 @@ impl Share<'_> {
             .build()
     }
 
-    /// What an outcome means; `None` where there is none.
-    fn judge(&self, outcome: &Outcome) -> Verdict {
+    /// Converts the broker's outcome into a verdict (AMQP 1.0, section 3.4).
+    ///
+    /// `rejected` is final. `released` and `modified` may end differently at the next attempt.
+    fn verdict(&self, outcome: &Outcome) -> Verdict {
         match outcome {
             Outcome::Accepted(_) => Verdict::Accept,
             Outcome::Rejected(rejected) => {
-                Verdict::Refuse(self.site.rejected(rejected.error.as_ref()))
+                Verdict::Refuse(self.context.rejected(rejected.error.as_ref()))
             }
-            Outcome::Released(_) => Verdict::Retry(self.site.not_taken("released", self.address)),
-            Outcome::Modified(_) => Verdict::Retry(self.site.not_taken("modified", self.address)),
+            Outcome::Released(_) => {
+                Verdict::Retry(self.context.not_accepted("released", self.address))
+            }
+            Outcome::Modified(_) => {
+                Verdict::Retry(self.context.not_accepted("modified", self.address))
+            }
         }
     }
 
+    /// Passes a verdict to the batch.
     fn settle(&self, index: usize, verdict: Verdict) {
-        // Nobody reads it any more only when nobody waits for us.
+        // The receiver is gone only if the whole publish was dropped.
         let _ = self.verdicts.send((index, verdict));
     }
 
-    fn lost(&self, error: &SendError) -> Failure {
-        Failure::Lost(self.site.link(error, self.address))
+    /// Converts the error that a send or an outcome reported.
+    fn link_lost(&self, error: &SendError) -> LinkFailure {
+        LinkFailure::Lost(self.context.send_error(error, self.address))
     }
 }
 
-/// The outcomes that a link is waiting for.
-struct Outcomes<'a> {
-    share: &'a Share<'a>,
+/// The receiver of the outcomes of one transfer.
+struct OutcomeReceiver<'a> {
+    transfer: &'a LinkTransfer<'a>,
     session: &'a mut SessionHandle<()>,
-    open: &'a mut FuturesUnordered<Delivery>,
-    proven: &'a mut bool,
-    progress: &'a mut Instant,
-    /// Which message of the batch each of them is about. The others are about messages that nobody
-    /// asks for any more.
+    pending: &'a mut FuturesUnordered<PendingDelivery>,
+    has_settled: &'a mut bool,
+    last_progress: &'a mut Instant,
+    /// The index in the batch of each pending message. A pending delivery that is not in here
+    /// belongs to an earlier batch.
     waiting: HashMap<Uuid, usize>,
-    heard: bool,
+    /// Whether an outcome has come during this transfer.
+    any_received: bool,
 }
 
-impl Outcomes<'_> {
-    /// Whether one more may be on its way. As long as the broker has settled nothing on this link,
-    /// one is enough: what it keeps waiting is sent again, and may be there twice.
-    fn have_room_for(&self, message: &Message) -> bool {
-        let window = if *self.proven { self.share.config.window } else { 1 };
-        // The same notification twice in one batch: one after the other.
-        self.open.len() < window && !self.waiting.contains_key(&message.id())
+impl OutcomeReceiver<'_> {
+    /// Checks whether one more message may be in flight.
+    ///
+    /// Until the broker has settled a message on this link, the window is 1: a broker that withholds
+    /// the outcome gets the message again later, so one message costs one copy at most.
+    fn has_room_for(&self, message: &Message) -> bool {
+        let window = if *self.has_settled { self.transfer.config.window } else { 1 };
+        // A batch may hold the same notification twice. Outcomes are matched by id, so its copies go
+        // out one after the other.
+        self.pending.len() < window && !self.waiting.contains_key(&message.id())
     }
 
-    fn begin_to_wait(&mut self) {
-        if self.open.is_empty() {
-            *self.progress = Instant::now();
+    /// Starts the timeout anew if nothing is in flight.
+    fn start_timeout_if_idle(&mut self) {
+        if self.pending.is_empty() {
+            *self.last_progress = Instant::now();
         }
     }
 
-    fn expect(&mut self, id: Uuid, index: usize, outcome: DeliveryFut<Settled>) {
-        self.open.push(Delivery { id, outcome });
+    /// Adds a message that was just sent.
+    fn add(&mut self, id: Uuid, index: usize, outcome: DeliveryFut<OutcomeResult>) {
+        self.pending.push(PendingDelivery { id, outcome });
         self.waiting.insert(id, index);
     }
 
-    /// Waits for the next outcome, and settles its message.
+    /// Waits for the next outcome and settles its message.
+    ///
+    /// # Errors
+    ///
+    /// The failure of the link: its session ended, or no outcome came within the timeout.
     ///
     /// # Cancel safety
     ///
-    /// Nothing is lost.
-    async fn next(&mut self) -> Result<(), Failure> {
-        let Share { site, address, patience, .. } = self.share;
-        let deadline = *self.progress + *patience;
+    /// Dropping the future loses no outcome.
+    async fn receive_one(&mut self) -> Result<(), LinkFailure> {
+        let LinkTransfer { context, address, timeout, .. } = self.transfer;
+        let deadline = *self.last_progress + *timeout;
         tokio::select! {
             biased;
-            Some((id, outcome)) = self.open.next() => self.hear(id, outcome),
-            ended = self.session.on_end() => Err(Failure::Lost(match ended {
-                Err(error) => site.ended(&error, Doing::Publish(address)),
-                Ok(()) => site.late("ended the session"),
+            Some((id, outcome)) = self.pending.next() => self.record(id, outcome),
+            ended = self.session.on_end() => Err(LinkFailure::Lost(match ended {
+                Err(error) => context.session_error(&error, Operation::Publish(address)),
+                Ok(()) => context.timeout_error("ended the session"),
             })),
-            () = sleep_until(deadline) => Err(Failure::Withheld(self.open.len())),
+            () = sleep_until(deadline) => Err(LinkFailure::Backlog(self.pending.len())),
         }
     }
 
-    fn hear(&mut self, id: Uuid, outcome: Settled) -> Result<(), Failure> {
-        let outcome = outcome.map_err(|error| self.share.lost(&error))?;
-        *self.proven = true;
-        *self.progress = Instant::now();
-        self.heard = true;
+    /// Records an outcome, and settles the message if it belongs to this batch.
+    fn record(&mut self, id: Uuid, outcome: OutcomeResult) -> Result<(), LinkFailure> {
+        let outcome = outcome.map_err(|error| self.transfer.link_lost(&error))?;
+        *self.has_settled = true;
+        *self.last_progress = Instant::now();
+        self.any_received = true;
         if let Some(index) = self.waiting.remove(&id) {
-            self.share.settle(index, self.share.judge(&outcome));
+            self.transfer.settle(index, self.transfer.verdict(&outcome));
         }
         Ok(())
     }
 }
 
-/// How the library reports an outcome.
-type Settled = Result<Outcome, SendError>;
+/// The form in which fe2o3-amqp reports an outcome.
+type OutcomeResult = Result<Outcome, SendError>;
 
-impl Future for Delivery {
-    type Output = (Uuid, Settled);
+/// Resolves to the message id and the outcome.
+impl Future for PendingDelivery {
+    type Output = (Uuid, OutcomeResult);
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let outcome = ready!(Pin::new(&mut self.outcome).poll(cx));

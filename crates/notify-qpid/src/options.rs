@@ -1,4 +1,6 @@
-//! The table `[qpid]` as it is written, and how its keys agree with each other.
+//! The keys of the table `[qpid]`, and their conversion into a [`Config`].
+//!
+//! The keys that `[rabbit]` has too have the same names and the same meanings.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -9,17 +11,37 @@ use notify_net::{BrokerUrl, EndpointOptions, Envelope, Secret, TlsFiles};
 use serde::de::value::SeqAccessDeserializer;
 use serde::de::{self, Deserialize, Deserializer, IntoDeserializer, SeqAccess, Visitor};
 
-use crate::config::{Config, Dialect, Node, SaslMechanism, wrong};
-use crate::topology::Template;
+use crate::config::{Config, Dialect, Node, SaslMechanism, invalid};
+use crate::template::Template;
 
 impl Config {
     /// Reads the table `[qpid]`.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`](notify_core::ErrorKind::Config) for an unknown key, a wrong value, or values that contradict each other.
+    /// [`ErrorKind::Config`](notify_core::ErrorKind::Config) for an unknown key, an invalid value, and
+    /// keys that contradict each other. The message names the key and the place where you set it. It
+    /// never shows the value of a key that may hold a password.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use notify_core::config::DriverOptions;
+    /// use notify_qpid::{Config, SaslMechanism};
+    ///
+    /// let table = serde_json::json!({
+    ///     "url": "amqp://glance:secret@broker1.example.org,broker2.example.org",
+    ///     "confirm_timeout": 60,
+    /// });
+    /// let options = DriverOptions::new("qpid", table.as_object().unwrap().clone());
+    /// let config = Config::from_options(options)?;
+    /// assert_eq!(config.hosts.len(), 2);
+    /// assert_eq!(config.user.as_deref(), Some("glance"));
+    /// assert_eq!(config.sasl_mechanism, [SaslMechanism::Plain]);
+    /// # Ok::<(), notify_core::Error>(())
+    /// ```
     pub fn from_options(options: DriverOptions) -> Result<Self> {
-        let table: Table = options.parse()?;
+        let table: QpidTable = options.parse()?;
         let endpoint = EndpointOptions {
             url: table.url,
             host: table.host,
@@ -56,12 +78,12 @@ impl Config {
         };
         if let Some((key, _)) = endpoint.query.first() {
             let key = notify_core::redact::printable(key, 64);
-            return Err(wrong(format!(
-                "`qpid.url` has the unknown parameter `{key}`: none is known"
+            return Err(invalid(format!(
+                "`qpid.url` has the unknown parameter `{key}`: remove all parameters"
             )));
         }
         config.sasl_mechanism = match table.sasl_mechanism {
-            Some(SaslMechanisms(mechanisms)) => mechanisms,
+            Some(SaslMechanismList(mechanisms)) => mechanisms,
             None if config.user.is_some() || config.password.is_some() => {
                 vec![SaslMechanism::Plain]
             }
@@ -73,9 +95,10 @@ impl Config {
     }
 }
 
+/// The table `[qpid]` as it is written. `docs/brokers.md` documents each key.
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Table {
+struct QpidTable {
     url: Option<BrokerUrl>,
     host: Option<String>,
     port: Option<u16>,
@@ -86,7 +109,7 @@ struct Table {
     ca_file: Option<PathBuf>,
     cert_file: Option<PathBuf>,
     key_file: Option<PathBuf>,
-    sasl_mechanism: Option<SaslMechanisms>,
+    sasl_mechanism: Option<SaslMechanismList>,
     node: Option<Node>,
     dialect: Option<Dialect>,
     address: Option<Template>,
@@ -99,33 +122,33 @@ struct Table {
     heartbeat: Option<u16>,
 }
 
-/// The mechanisms of `qpid.sasl_mechanism`, which is one word or a list of words.
-struct SaslMechanisms(Vec<SaslMechanism>);
+/// The value of `qpid.sasl_mechanism`: one word, or a list of words.
+struct SaslMechanismList(Vec<SaslMechanism>);
 
-impl<'de> Deserialize<'de> for SaslMechanisms {
+impl<'de> Deserialize<'de> for SaslMechanismList {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(SaslMechanismsVisitor)
+        deserializer.deserialize_any(SaslMechanismVisitor)
     }
 }
 
-/// Reads a word as a list of one word.
-struct SaslMechanismsVisitor;
+/// A visitor that reads a word as a list of one word.
+struct SaslMechanismVisitor;
 
-impl<'de> Visitor<'de> for SaslMechanismsVisitor {
-    type Value = SaslMechanisms;
+impl<'de> Visitor<'de> for SaslMechanismVisitor {
+    type Value = SaslMechanismList;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a word or a list of words")
     }
 
-    fn visit_str<E: de::Error>(self, word: &str) -> Result<SaslMechanisms, E> {
+    fn visit_str<E: de::Error>(self, word: &str) -> Result<SaslMechanismList, E> {
         let mechanism = SaslMechanism::deserialize(word.into_deserializer())?;
-        Ok(SaslMechanisms(vec![mechanism]))
+        Ok(SaslMechanismList(vec![mechanism]))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, words: A) -> Result<SaslMechanisms, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, words: A) -> Result<SaslMechanismList, A::Error> {
         let words = SeqAccessDeserializer::new(words);
-        Vec::deserialize(words).map(SaslMechanisms)
+        Vec::deserialize(words).map(SaslMechanismList)
     }
 }
 
@@ -138,8 +161,9 @@ mod tests {
 
     use super::*;
 
+    /// Reads a table whose keys all come from `a.toml`.
     fn read(table: Value) -> Result<Config> {
-        let Value::Object(table) = table else { panic!("a table") };
+        let Value::Object(table) = table else { panic!("not a table") };
         let origins = table
             .keys()
             .map(|key| (key.clone(), Origin { place: "a.toml".into(), raw: None }))
@@ -147,17 +171,20 @@ mod tests {
         Config::from_options(DriverOptions::new("qpid", table).with_origins(origins))
     }
 
+    /// Returns the hosts as text.
     fn hosts(config: &Config) -> Vec<String> {
         config.hosts.iter().map(ToString::to_string).collect()
     }
 
+    /// Without any key, the transport connects to a broker on this machine.
     #[test]
-    fn nothing_configured_is_a_broker_on_this_machine() {
+    fn an_empty_table_gives_the_default_configuration() {
         assert_eq!(read(json!({})).unwrap(), Config::default());
     }
 
+    /// One URL can hold hosts, user, password and virtual host, percent-encoded.
     #[test]
-    fn a_url_says_everything() {
+    fn reads_a_complete_url() {
         let config = read(json!({ "url": "amqp://u:p%2F@a,[::1]:7/vhost:w" })).unwrap();
         assert_eq!(hosts(&config), ["a:5672", "[::1]:7"]);
         assert_eq!(config.user.as_deref(), Some("u"));
@@ -166,8 +193,9 @@ mod tests {
         assert_eq!(config.sasl_mechanism, [SaslMechanism::Plain]);
     }
 
+    /// Keys can replace the URL, and addresses of IPv6 need no brackets there.
     #[test]
-    fn separate_keys_say_the_same() {
+    fn reads_separate_keys() {
         let config = read(json!({
             "host": "2001:db8::1", "port": 1, "user": "u", "password_file": "/p",
             "virtual_host": "v", "sasl_mechanism": ["PLAIN", "ANONYMOUS"],
@@ -179,18 +207,36 @@ mod tests {
         assert_eq!(config.sasl_mechanism, [SaslMechanism::Plain, SaslMechanism::Anonymous]);
     }
 
+    /// `sasl_mechanism = "PLAIN"` means the same as a list of that word.
     #[test]
-    fn a_mechanism_is_a_word_or_a_list_of_words() {
+    fn reads_one_mechanism_or_a_list() {
         let word = read(json!({ "sasl_mechanism": "ANONYMOUS" })).unwrap();
         let list = read(json!({ "sasl_mechanism": ["ANONYMOUS"] })).unwrap();
         assert_eq!(word.sasl_mechanism, [SaslMechanism::Anonymous]);
         assert_eq!(word, list);
     }
 
+    /// The words of `docs/brokers.md` select the dialects.
     #[test]
-    fn every_contradiction_is_named() {
+    fn reads_every_dialect() {
+        for (word, dialect) in [
+            ("auto", Dialect::Auto),
+            ("qpidd", Dialect::Qpidd),
+            ("rabbitmq-3", Dialect::RabbitMq3),
+            ("rabbitmq", Dialect::RabbitMq),
+            ("active-mq", Dialect::ActiveMq),
+            ("plain", Dialect::Plain),
+        ] {
+            assert_eq!(read(json!({ "dialect": word })).unwrap().dialect, dialect);
+        }
+    }
+
+    /// Each invalid or contradictory table gives an error that names the key to change. No error and
+    /// no `Debug` shows a password.
+    #[test]
+    fn rejects_invalid_and_contradictory_keys() {
         let long = "x".repeat(241);
-        for (table, said) in [
+        for (table, expected) in [
             (json!({ "uri": "amqp://a" }), "`qpid.uri` (a.toml): unknown option"),
             (
                 json!({ "url": "http://hunter2@a" }),
@@ -202,7 +248,7 @@ mod tests {
             (json!({ "user": "u" }), "`qpid.password` is missing"),
             (json!({ "password": "hunter2" }), "`qpid.user` is missing"),
             (json!({ "sasl_mechanism": ["PLAIN"] }), "needs `qpid.user` and a password"),
-            (json!({ "sasl_mechanism": [] }), "at least one of PLAIN"),
+            (json!({ "sasl_mechanism": [] }), "expected at least one of PLAIN"),
             (
                 json!({ "sasl_mechanism": ["SCRAM"] }),
                 "`qpid.sasl_mechanism[0]` (a.toml): unknown value \"SCRAM\", expected",
@@ -218,7 +264,7 @@ mod tests {
             (json!({ "sasl_mechanism": ["EXTERNAL"] }), "needs TLS with `qpid.cert_file`"),
             (
                 json!({ "user": "u", "password": "p", "sasl_mechanism": ["ANONYMOUS"] }),
-                "a password is for PLAIN only",
+                "only PLAIN uses a password",
             ),
             (json!({ "node": "exchange" }), "`qpid.node` (a.toml)"),
             (json!({ "dialect": "artemis" }), "`qpid.dialect` (a.toml)"),
@@ -226,35 +272,36 @@ mod tests {
                 json!({ "address": "{queue}" }),
                 "`qpid.address` (a.toml): unknown placeholder `{queue}`",
             ),
-            (json!({ "address": "a{topic" }), "`qpid.address` (a.toml): a `{` without its `}`"),
+            (json!({ "address": "a{topic" }), "`qpid.address` (a.toml): a `{` has no `}`"),
             (json!({ "address": "" }), "`qpid.address` (a.toml)"),
-            (json!({ "exchange": "" }), "`qpid.exchange`: a text of 1 to 240 bytes"),
-            (json!({ "topic": long }), "`qpid.topic`: a text of 1 to 240 bytes"),
+            (json!({ "exchange": "" }), "`qpid.exchange`: expected a text of 1 to 240 bytes"),
+            (json!({ "topic": long }), "`qpid.topic`: expected a text of 1 to 240 bytes"),
             (json!({ "window": 0 }), "`qpid.window`"),
             (json!({ "heartbeat": 0 }), "`qpid.heartbeat`"),
             (json!({ "port": 70_000 }), "`qpid.port` (a.toml)"),
             (json!({ "confirm_timeout": 0 }), "`qpid.confirm_timeout` (a.toml)"),
         ] {
-            let error = read(table).expect_err(said);
+            let error = read(table).expect_err(expected);
             assert_eq!(error.kind(), ErrorKind::Config);
-            assert!(error.to_string().contains(said), "{error}");
+            assert!(error.to_string().contains(expected), "{error}");
             assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
         }
     }
 
+    /// A certificate without a user selects EXTERNAL; a user selects PLAIN all the same.
     #[test]
     #[cfg(feature = "tls")]
-    fn a_certificate_alone_logs_in() {
+    fn a_certificate_without_a_user_selects_external() {
         let config = read(json!({ "url": "amqps://a", "cert_file": "/c", "key_file": "/k" }));
         let config = config.unwrap();
         assert_eq!(config.sasl_mechanism, [SaslMechanism::External]);
         assert_eq!(config.tls.unwrap().cert_file, Some("/c".into()));
-        for (table, said) in [
+        for (table, expected) in [
             (json!({ "url": "amqps://a", "cert_file": "/c" }), "together, or neither"),
             (json!({ "url": "amqps://a", "sasl_mechanism": ["EXTERNAL"] }), "needs TLS with"),
         ] {
-            let error = read(table).expect_err(said);
-            assert!(error.to_string().contains(said), "{error}");
+            let error = read(table).expect_err(expected);
+            assert!(error.to_string().contains(expected), "{error}");
         }
         let config = read(
             json!({ "url": "amqps://u:p@a", "cert_file": "/c", "key_file": "/k", "ca_file": "/ca" }),
@@ -262,6 +309,7 @@ mod tests {
         assert_eq!(config.unwrap().sasl_mechanism, [SaslMechanism::Plain]);
     }
 
+    /// A configuration can be logged.
     #[test]
     fn debug_shows_no_password() {
         let config = read(json!({ "url": "amqp://u:hunter2@a" })).unwrap();

@@ -1,4 +1,6 @@
-//! Sending a batch over the links of its addresses, and settling each message by its outcome.
+//! Sends a batch over the links of its addresses and settles each message by its outcome.
+//!
+//! This module knows batches, addresses and timeouts. The module `link` sends the messages.
 
 use std::collections::{HashMap, VecDeque};
 use std::pin::pin;
@@ -10,53 +12,55 @@ use tokio::sync::mpsc::unbounded_channel;
 
 use crate::config::Config;
 use crate::connection::Connection;
-use crate::link::{Failure, Share};
+use crate::link::{LinkFailure, LinkTransfer};
 
-/// How long each address is waited for, where the configured time was not enough.
+/// The current timeout of each address that needed more than `qpid.confirm_timeout`.
 ///
-/// A queue that is full makes qpidd withhold its outcomes; whatever is sent again is there twice.
+/// qpidd withholds its outcomes while a queue is full. Every retry after a timeout adds a duplicate
+/// to the queue, so the timeout of that address doubles each time.
 #[derive(Debug, Default)]
-pub(crate) struct Patience(HashMap<String, Duration>);
+pub(crate) struct ConfirmTimeouts(HashMap<String, Duration>);
 
-/// Sends what is unsettled of the batch over its links, all of them at once, and settles it.
+/// Sends the unsettled messages of the batch, over all links at once, and settles them.
 ///
-/// A link that fails does not keep the others from their messages.
+/// A link that fails does not delay the messages of the others.
 ///
 /// # Errors
 ///
-/// Why something is left unsettled. Links that failed are gone then; if the connection did, it says
-/// so itself.
+/// The reason why messages stay unsettled: the error that ended the connection, else a permanent
+/// error of a link, else a transient one. Failed links are gone afterwards.
 ///
 /// # Cancel safety
 ///
-/// What is on its way then is waited for, not sent again, if its messages come again.
+/// If you drop the future, its messages stay in flight. When they come again, the transport waits
+/// for their outcomes and does not send them twice.
 pub(crate) async fn publish(
     connection: &mut Connection,
     config: &Config,
-    patience: &mut Patience,
+    timeouts: &mut ConfirmTimeouts,
     batch: &mut Batch<'_>,
 ) -> Result<()> {
-    let mut todo: HashMap<String, VecDeque<usize>> = HashMap::new();
+    let mut indices: HashMap<String, VecDeque<usize>> = HashMap::new();
     for index in batch.unsettled() {
         let route = connection.topology.route(batch.messages()[index].priority());
-        match todo.get_mut(&route.address) {
+        match indices.get_mut(&route.address) {
             Some(indices) => indices.push_back(index),
-            None => _ = todo.insert(route.address.clone(), VecDeque::from([index])),
+            None => _ = indices.insert(route.address.clone(), VecDeque::from([index])),
         }
     }
-    let mut failures = attach(connection, config, &mut todo).await;
+    let mut failures = attach_links(connection, config, &mut indices).await;
 
-    for (address, end) in transfer(connection, config, patience, batch, todo).await? {
-        match end {
-            Ok(true) => patience.is_rewarded(&address),
+    for (address, result) in transfer(connection, config, timeouts, batch, indices).await? {
+        match result {
+            Ok(true) => timeouts.reset(&address),
             Ok(false) => {}
             Err(failure) => {
                 connection.links.remove(&address);
                 failures.push(match failure {
-                    Failure::Lost(error) => error,
-                    Failure::Withheld(count) => {
-                        let waited = patience.grow(&address, config);
-                        connection.site.withheld(&address, count, waited)
+                    LinkFailure::Lost(error) => error,
+                    LinkFailure::Backlog(unsettled) => {
+                        let timeout = timeouts.double(&address, config);
+                        connection.context.backlog(&address, unsettled, timeout)
                     }
                 });
             }
@@ -65,114 +69,120 @@ pub(crate) async fn publish(
     if failures.is_empty() {
         return Ok(());
     }
-    if let Some(cause) = connection.cause().await {
-        return Err(cause);
+    if let Some(error) = connection.close_reason().await {
+        return Err(error);
     }
-    // What an operator must mend comes first: what passes by itself needs no telling.
+    // Report a permanent error first: it needs an operator, and a transient error does not.
     let first = failures.iter().position(|error| !error.is_transient()).unwrap_or(0);
     Err(failures.swap_remove(first))
 }
 
-/// How each link, by its address, came out of a batch: whether it settled anything, or why it is of
-/// no use any more.
-type Ends = Vec<(String, Result<bool, Failure>)>;
+/// The result of each link by its address: whether it settled any message, or why it failed.
+type LinkResults = Vec<(String, Result<bool, LinkFailure>)>;
 
-/// Sends over all links at once.
+/// Sends over all links at once and settles messages as their verdicts come.
 ///
 /// # Errors
 ///
-/// Why the connection ended.
+/// The error that ended the connection. Errors of single links are in the result.
 async fn transfer(
     connection: &mut Connection,
     config: &Config,
-    patience: &Patience,
+    timeouts: &ConfirmTimeouts,
     batch: &mut Batch<'_>,
-    mut todo: HashMap<String, VecDeque<usize>>,
-) -> Result<Ends> {
+    mut indices: HashMap<String, VecDeque<usize>>,
+) -> Result<LinkResults> {
     let messages = batch.messages();
-    let Connection { handle, links, topology, site, .. } = connection;
+    let Connection { handle, links, topology, context, .. } = connection;
     let (verdicts, mut settled) = unbounded_channel();
-    let shares = links.iter_mut().filter_map(|(address, link)| {
-        let todo = todo.remove(address)?;
-        let patience = patience.of(address, config);
+    let transfers = links.iter_mut().filter_map(|(address, link)| {
+        let indices = indices.remove(address)?;
+        let timeout = timeouts.get(address, config);
         let verdicts = &verdicts;
-        let share = Share { address, messages, config, topology, site, patience, verdicts };
-        Some(async move { (address.clone(), share.send(link, todo).await) })
+        let transfer =
+            LinkTransfer { address, messages, config, topology, context, timeout, verdicts };
+        Some(async move { (address.clone(), transfer.run(link, indices).await) })
     });
-    let mut shares = pin!(join_all(shares));
+    let mut transfers = pin!(join_all(transfers));
     loop {
         tokio::select! {
-            // What is known is settled before anything else can happen to us.
+            // Settle known verdicts before anything else can end this function.
             biased;
-            ends = &mut shares => {
+            results = &mut transfers => {
                 while let Ok((index, verdict)) = settled.try_recv() {
                     batch.settle(index, verdict);
                 }
-                return Ok(ends);
+                return Ok(results);
             }
             Some((index, verdict)) = settled.recv() => batch.settle(index, verdict),
             closed = handle.on_close() => {
                 return Err(match closed {
-                    Err(error) => site.closed(&error),
-                    Ok(()) => site.gone(),
+                    Err(error) => context.close_error(&error),
+                    Ok(()) => context.connection_lost(),
                 });
             }
         }
     }
 }
 
-/// Attaches the links that are missing. What has none is left out of `todo`, with the reason.
-async fn attach(
+/// Attaches the missing links of the batch.
+///
+/// Removes from `indices` each address without a link, and returns the reasons.
+async fn attach_links(
     connection: &mut Connection,
     config: &Config,
-    todo: &mut HashMap<String, VecDeque<usize>>,
+    indices: &mut HashMap<String, VecDeque<usize>>,
 ) -> Vec<Error> {
     let mut failures = Vec::new();
     let routes: Vec<_> = connection.topology.routes().cloned().collect();
     for route in routes {
-        if !todo.contains_key(&route.address) {
+        if !indices.contains_key(&route.address) {
             continue;
         }
         if let Err(error) = connection.ensure_link(&route, config.connect_timeout).await {
-            todo.remove(&route.address);
+            indices.remove(&route.address);
             failures.push(error);
         }
     }
     failures
 }
 
-impl Patience {
-    fn of(&self, address: &str, config: &Config) -> Duration {
+impl ConfirmTimeouts {
+    /// Returns the current timeout of an address.
+    fn get(&self, address: &str, config: &Config) -> Duration {
         self.0.get(address).copied().unwrap_or(config.confirm_timeout)
     }
 
-    /// Waits longer the next time; returns how long it was this time.
-    fn grow(&mut self, address: &str, config: &Config) -> Duration {
-        let waited = self.of(address, config);
-        self.0.insert(address.to_owned(), (waited * 2).min(MOST_PATIENCE).max(waited));
-        waited
+    /// Doubles the timeout of an address and returns the previous one, which has just passed.
+    fn double(&mut self, address: &str, config: &Config) -> Duration {
+        let passed = self.get(address, config);
+        self.0.insert(address.to_owned(), (passed * 2).min(MAX_TIMEOUT).max(passed));
+        passed
     }
 
-    fn is_rewarded(&mut self, address: &str) {
+    /// Returns an address to `qpid.confirm_timeout`.
+    fn reset(&mut self, address: &str) {
         self.0.remove(address);
     }
 }
 
-/// As long as a broker that withholds its outcomes is waited for at most.
-const MOST_PATIENCE: Duration = Duration::from_secs(300);
+/// The longest timeout that doubling leads to. A larger `qpid.confirm_timeout` stays as it is.
+const MAX_TIMEOUT: Duration = Duration::from_secs(300);
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// A full queue costs few duplicates, and the address returns to the configured timeout after
+    /// the first outcome. Other addresses keep theirs.
     #[test]
-    fn patience_doubles_up_to_five_minutes_and_starts_afresh() {
+    fn timeouts_double_up_to_five_minutes_until_they_are_reset() {
         let config = Config::default();
-        let mut patience = Patience::default();
-        let waited: Vec<_> = (0..6).map(|_| patience.grow("info", &config).as_secs()).collect();
-        assert_eq!(waited, [30, 60, 120, 240, 300, 300]);
-        assert_eq!(patience.of("warn", &config).as_secs(), 30);
-        patience.is_rewarded("info");
-        assert_eq!(patience.of("info", &config).as_secs(), 30);
+        let mut timeouts = ConfirmTimeouts::default();
+        let passed: Vec<_> = (0..6).map(|_| timeouts.double("info", &config).as_secs()).collect();
+        assert_eq!(passed, [30, 60, 120, 240, 300, 300]);
+        assert_eq!(timeouts.get("warn", &config).as_secs(), 30);
+        timeouts.reset("info");
+        assert_eq!(timeouts.get("info", &config).as_secs(), 30);
     }
 }

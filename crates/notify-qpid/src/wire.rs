@@ -1,8 +1,9 @@
-//! What happens on the stream around the client library: SASL before it, and the peer's Open, which
-//! it keeps to itself.
+//! The byte stream around the client library: SASL before it, and the peer's Open, which the client
+//! does not expose.
 //!
-//! fe2o3-amqp sends ANONYMOUS and EXTERNAL without an initial response; the peer then asks for it,
-//! and fe2o3-amqp cannot answer. So SASL is ours, and the library gets a stream that is past it.
+//! fe2o3-amqp sends ANONYMOUS and EXTERNAL without an initial response. The peer then asks for one,
+//! and fe2o3-amqp cannot answer. So this module does SASL itself (AMQP 1.0, part 5), and the client
+//! gets a stream that is past it.
 
 use std::io;
 use std::pin::Pin;
@@ -19,30 +20,30 @@ use notify_net::{BrokerStream, Secret};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 
 use crate::config::{Config, SaslMechanism};
-use crate::error::Site;
+use crate::error::ErrorContext;
 
-/// Logs in by the first mechanism of ours that the peer offers.
+/// Logs in with the first mechanism of `qpid.sasl_mechanism` that the peer offers.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Access`](notify_core::ErrorKind::Access) when we are refused, and those of
-/// [`Site::not_amqp`].
-pub(crate) async fn log_in(
+/// [`ErrorKind::Access`](notify_core::ErrorKind::Access) if authentication failed, the errors of
+/// [`ErrorContext::wrong_protocol`] for a peer that speaks another protocol, and transient errors.
+pub(crate) async fn authenticate(
     stream: &mut BrokerStream,
     config: &Config,
     password: &Secret,
-    site: &Site,
+    context: &ErrorContext,
 ) -> Result<()> {
-    let lost = |error: io::Error| site.lost_at_log_in(&error);
-    stream.write_all(SASL_HEADER).await.map_err(lost)?;
+    let disconnect = |error: io::Error| context.login_disconnect(&error);
+    stream.write_all(SASL_HEADER).await.map_err(disconnect)?;
     let mut header = [0; 8];
-    read_header(stream, &mut header).await.map_err(lost)?;
+    read_header(stream, &mut header).await.map_err(disconnect)?;
     if header != *SASL_HEADER {
-        return Err(site.not_amqp(header));
+        return Err(context.wrong_protocol(header));
     }
 
-    let Frame::Mechanisms(offered) = read_frame(stream).await.map_err(lost)? else {
-        return Err(site.confused("no SASL mechanisms were offered"));
+    let Frame::Mechanisms(offered) = read_frame(stream).await.map_err(disconnect)? else {
+        return Err(context.protocol_error("it offered no SASL mechanisms"));
     };
     let offered = offered.sasl_server_mechanisms.0;
     let ours = config.sasl_mechanism.iter().copied();
@@ -50,72 +51,77 @@ pub(crate) async fn log_in(
         ours.into_iter().find(|ours| offered.iter().any(|offer| offer.as_str() == ours.name()))
     else {
         let offered: Vec<_> = offered.iter().map(Symbol::as_str).collect();
-        return Err(site.no_mechanism(&config.sasl_mechanism, &offered));
+        return Err(context.no_common_mechanism(&config.sasl_mechanism, &offered));
     };
     let init = SaslInit {
         mechanism: Symbol::from(mechanism.name()),
-        initial_response: Some(Binary::from(response(mechanism, config, password))),
+        initial_response: Some(Binary::from(initial_response(mechanism, config, password))),
         hostname: config.virtual_host.clone(),
     };
-    write_frame(stream, Frame::Init(init)).await.map_err(lost)?;
+    write_frame(stream, Frame::Init(init)).await.map_err(disconnect)?;
     match read_frame(stream).await {
         Ok(Frame::Outcome(outcome)) => match outcome.code {
             SaslCode::Ok => Ok(()),
-            SaslCode::Auth => Err(site.refused_log_in(mechanism)),
+            SaslCode::Auth => Err(context.login_refused(mechanism)),
             SaslCode::Sys | SaslCode::SysPerm | SaslCode::SysTemp => {
-                Err(site.confused("it cannot check who we are now"))
+                Err(context.unavailable_error("cannot authenticate users now"))
             }
         },
-        Ok(_) => Err(site.confused("it asks for more than the mechanism has to say")),
-        // RabbitMQ 3 hangs up instead of an answer when it knows no user for a certificate.
+        Ok(_) => Err(context.protocol_error("it asked for another SASL step")),
+        // RabbitMQ 3 closes the connection without an answer if it has no user for a certificate.
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-            Err(site.refused_log_in(mechanism))
+            Err(context.login_refused(mechanism))
         }
-        Err(error) => Err(lost(error)),
+        Err(error) => Err(disconnect(error)),
     }
 }
 
-/// The stream as the client library gets it: reads the peer's Open along.
+/// The stream that the client library gets. It copies the peer's Open on the way.
 #[derive(Debug)]
 pub(crate) struct Wire {
     stream: BrokerStream,
-    /// What has come so far, until the Open is complete.
-    begin: Option<Vec<u8>>,
-    product: Arc<OnceLock<Product>>,
+    /// The bytes from the start of the stream; `None` once the Open is complete.
+    start: Option<Vec<u8>>,
+    /// The place for the product that the Open names.
+    product: Arc<OnceLock<BrokerProduct>>,
 }
 
-/// What a peer says it is.
+/// The product that a peer claims to be.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Product {
-    /// `product` of its Open, `qpid-cpp` or `RabbitMQ`; else its container id.
+pub(crate) struct BrokerProduct {
+    /// The property `product` of the Open, `qpid-cpp` or `RabbitMQ`; else the container id.
     pub(crate) name: String,
-    /// `version` of its Open.
+    /// The property `version` of the Open; empty if there is none.
     pub(crate) version: String,
 }
 
 impl Wire {
-    pub(crate) fn new(stream: BrokerStream, product: Arc<OnceLock<Product>>) -> Self {
-        Self { stream, begin: Some(Vec::new()), product }
+    /// Wraps a stream that is past SASL. Sets `product` when the Open has arrived.
+    pub(crate) fn new(stream: BrokerStream, product: Arc<OnceLock<BrokerProduct>>) -> Self {
+        Self { stream, start: Some(Vec::new()), product }
     }
 
-    fn read_along(&mut self, bytes: &[u8]) {
-        let Some(begin) = &mut self.begin else { return };
-        begin.extend_from_slice(bytes);
-        let Some(length) = begin.get(8..12) else { return };
-        let length = u32::from_be_bytes([length[0], length[1], length[2], length[3]]) as usize;
-        if let Some(frame) = begin.get(8..8 + length.min(MOST_OPEN)) {
-            let open = body(frame).and_then(|body| serde_amqp::from_slice::<Open>(body).ok());
+    /// Appends received bytes until the first frame is complete, then reads the Open from it.
+    fn inspect(&mut self, bytes: &[u8]) {
+        let Some(start) = &mut self.start else { return };
+        start.extend_from_slice(bytes);
+        // The protocol header has eight bytes. The size of the frame follows.
+        let Some(size) = start.get(8..12) else { return };
+        let size = u32::from_be_bytes([size[0], size[1], size[2], size[3]]) as usize;
+        if let Some(frame) = start.get(8..8 + size.min(MAX_OPEN_BYTES)) {
+            let open = frame_body(frame).and_then(|body| serde_amqp::from_slice::<Open>(body).ok());
             if let Some(open) = open {
-                // It is set once.
-                let _ = self.product.set(Product::of(&open));
+                // `set` fails only if it is set already, and this happens once.
+                let _ = self.product.set(BrokerProduct::from_open(&open));
             }
-            self.begin = None;
+            self.start = None;
         }
     }
 }
 
-impl Product {
-    fn of(open: &Open) -> Self {
+impl BrokerProduct {
+    /// Reads the product from an Open.
+    fn from_open(open: &Open) -> Self {
         let text = |key: &str| {
             let value = open.properties.as_ref()?.get(&Symbol::from(key))?;
             match value {
@@ -131,10 +137,11 @@ impl Product {
     }
 }
 
-impl std::fmt::Display for Product {
+impl std::fmt::Display for BrokerProduct {
+    /// Shows name and version, escaped and shortened.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match (self.name.as_str(), self.version.as_str()) {
-            ("", _) => f.write_str("a broker without a name"),
+            ("", _) => f.write_str("an unnamed broker"),
             (name, "") => printable(name, 64).fmt(f),
             (name, version) => write!(f, "{} {}", printable(name, 64), printable(version, 64)),
         }
@@ -149,7 +156,7 @@ impl AsyncRead for Wire {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
-        self.read_along(&buffer.filled()[before..]);
+        self.inspect(&buffer.filled()[before..]);
         read
     }
 }
@@ -172,8 +179,9 @@ impl AsyncWrite for Wire {
     }
 }
 
-/// What a mechanism says first. Never absent: an empty answer is one, too.
-fn response(mechanism: SaslMechanism, config: &Config, password: &Secret) -> Vec<u8> {
+/// Returns the initial response of a mechanism. An empty response differs from none, and EXTERNAL
+/// needs the empty one.
+fn initial_response(mechanism: SaslMechanism, config: &Config, password: &Secret) -> Vec<u8> {
     match mechanism {
         SaslMechanism::Plain => {
             let user = config.user.as_deref().unwrap_or_default();
@@ -184,14 +192,16 @@ fn response(mechanism: SaslMechanism, config: &Config, password: &Secret) -> Vec
     }
 }
 
-/// Reads eight bytes, or fewer from a peer that speaks another protocol and hangs up.
+/// Reads the eight bytes of a protocol header.
+///
+/// A peer that speaks another protocol may send fewer bytes and close. Then the rest stays zero,
+/// because the bytes that came are enough to name the protocol.
 async fn read_header(stream: &mut BrokerStream, header: &mut [u8; 8]) -> io::Result<()> {
     let mut filled = 0;
     while filled < header.len() {
         match stream.read(&mut header[filled..]).await {
             Ok(0) if filled == 0 => return Err(io::ErrorKind::UnexpectedEof.into()),
             Err(error) if filled == 0 => return Err(error),
-            // What came says enough.
             Ok(0) | Err(_) => break,
             Ok(read) => filled += read,
         }
@@ -199,41 +209,48 @@ async fn read_header(stream: &mut BrokerStream, header: &mut [u8; 8]) -> io::Res
     Ok(())
 }
 
+/// Reads one SASL frame.
+///
+/// # Errors
+///
+/// An error of the kind `InvalidData` for bytes that are not a SASL frame.
 async fn read_frame(stream: &mut BrokerStream) -> io::Result<Frame> {
-    let length = stream.read_u32().await?;
-    if !(8..=MOST_SASL).contains(&length) {
-        return Err(invalid("a frame of SASL of that length"));
+    let size = stream.read_u32().await?;
+    if !(8..=MAX_SASL_BYTES).contains(&size) {
+        return Err(invalid_data("a SASL frame has an impossible size"));
     }
-    let mut frame = length.to_be_bytes().to_vec();
-    frame.resize(length as usize, 0);
+    let mut frame = size.to_be_bytes().to_vec();
+    frame.resize(size as usize, 0);
     stream.read_exact(&mut frame[4..]).await?;
-    let body = body(&frame).ok_or_else(|| invalid("a frame without a body"))?;
-    serde_amqp::from_slice(body).map_err(|_| invalid("a frame that is not SASL"))
+    let body = frame_body(&frame).ok_or_else(|| invalid_data("a SASL frame has no body"))?;
+    serde_amqp::from_slice(body).map_err(|_| invalid_data("not a SASL frame"))
 }
 
+/// Writes one SASL frame.
 async fn write_frame(stream: &mut BrokerStream, frame: Frame) -> io::Result<()> {
-    let body = serde_amqp::to_vec(&frame).map_err(|_| invalid("a frame of our own"))?;
-    let length =
-        u32::try_from(8 + body.len()).map_err(|_| invalid("a name or password so long"))?;
-    let mut bytes = length.to_be_bytes().to_vec();
-    // The data offset in words, the type SASL, and two bytes that are not used.
+    let body = serde_amqp::to_vec(&frame).map_err(|_| invalid_data("cannot encode our frame"))?;
+    let size = u32::try_from(8 + body.len())
+        .map_err(|_| invalid_data("the user or the password is too long"))?;
+    let mut bytes = size.to_be_bytes().to_vec();
+    // The data offset in words, the frame type SASL, and two unused bytes.
     bytes.extend([2, 1, 0, 0]);
     bytes.extend(body);
     stream.write_all(&bytes).await
 }
 
-/// What follows the header of a frame.
-fn body(frame: &[u8]) -> Option<&[u8]> {
+/// Returns the body behind the header of a frame. The header names its own length in words.
+fn frame_body(frame: &[u8]) -> Option<&[u8]> {
     frame.get(usize::from(*frame.get(4)?) * 4..).filter(|body| !body.is_empty())
 }
 
-fn invalid(what: &'static str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, what)
+/// Returns an error about bytes that violate the protocol.
+fn invalid_data(problem: &'static str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, problem)
 }
 
-/// The protocol header of SASL (AMQP 1.0, 5.3.1).
+/// The protocol header of SASL (AMQP 1.0, section 5.3.1).
 const SASL_HEADER: &[u8; 8] = b"AMQP\x03\x01\x00\x00";
-/// The longest frame of SASL that is read, in bytes; the protocol allows 512.
-const MOST_SASL: u32 = 16 * 1024;
-/// The longest Open that is read along, in bytes.
-const MOST_OPEN: usize = 64 * 1024;
+/// The longest SASL frame to read, in bytes. The protocol allows 512.
+const MAX_SASL_BYTES: u32 = 16 * 1024;
+/// The longest Open to copy, in bytes.
+const MAX_OPEN_BYTES: usize = 64 * 1024;

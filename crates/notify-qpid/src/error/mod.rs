@@ -1,7 +1,11 @@
-//! What fe2o3-amqp and the broker say, in the user's terms.
+//! The errors of the broker and of fe2o3-amqp, in terms of the options that you can change.
+//!
+//! No message holds a password or a payload. The broker's text appears escaped and shortened.
 
-mod library;
-mod log_in;
+mod client;
+mod login;
+
+use std::time::Duration;
 
 use fe2o3_amqp::types::definitions::{self, AmqpError, ErrorCondition};
 use fe2o3_amqp::types::primitives::Symbol;
@@ -11,30 +15,33 @@ use notify_net::Host;
 
 use crate::config::Config;
 
-/// Where something went wrong, for errors that can be acted on.
+/// The host, the user and the options that the errors of one connection name.
 #[derive(Clone, Debug)]
-pub(crate) struct Site {
+pub(crate) struct ErrorContext {
+    /// The host of this connection.
     pub(crate) host: Host,
     user: Option<String>,
     virtual_host: Option<String>,
     tls: bool,
+    /// Whether the configuration has a client certificate.
     certificate: bool,
 }
 
-/// What we were doing.
+/// The operation that failed. It decides the meaning of the broker's error condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Doing<'a> {
-    /// Up to an open connection.
-    LogIn,
-    /// A link to an address.
+pub(crate) enum Operation<'a> {
+    /// The login, up to an open connection.
+    Login,
+    /// Attaching a link to this address.
     Attach(&'a str),
-    /// Messages to an address.
+    /// Sending messages to this address.
     Publish(&'a str),
-    /// What concerns all links.
-    Connected,
+    /// None in particular: the error concerns the whole connection.
+    Connection,
 }
 
-impl Site {
+impl ErrorContext {
+    /// Creates the context of a connection to `host`.
     pub(crate) fn new(host: &Host, config: &Config) -> Self {
         Self {
             host: host.clone(),
@@ -45,149 +52,147 @@ impl Site {
         }
     }
 
-    /// What an error condition means.
-    fn refused(&self, error: &definitions::Error, doing: Doing<'_>) -> Error {
+    /// Converts an error condition of the broker (AMQP 1.0, section 2.8.15).
+    ///
+    /// The same condition means different things: `amqp:not-found` is a configuration error during an
+    /// attach, and a deleted node, perhaps for a moment, during a publish.
+    fn condition_error(&self, error: &definitions::Error, operation: Operation<'_>) -> Error {
         use AmqpError as A;
-        let said = said(error);
+        let text = broker_text(error);
+        let host = &self.host;
         let ErrorCondition::AmqpError(condition) = &error.condition else {
-            return self.unavailable(&format!("gave up on us: {said}"));
+            return self.unavailable_error(&format!("reported an error: {text}"));
         };
-        let (kind, text) = match (condition, doing) {
-            (A::NotFound | A::ResourceDeleted, Doing::Attach(address)) => (
+        let (kind, message) = match (condition, operation) {
+            (A::NotFound | A::ResourceDeleted, Operation::Attach(address)) => (
                 ErrorKind::Config,
                 format!(
-                    "{} has no node `{}`: create it, or correct `qpid.node`, `qpid.dialect` or \
-                     `qpid.address` ({said})",
-                    self.host,
+                    "{host} has no node `{}`: create it, or correct `qpid.node`, `qpid.dialect` or \
+                     `qpid.address` ({text})",
                     printable(address, 255)
                 ),
             ),
-            (A::NotFound | A::ResourceDeleted, Doing::Publish(address)) => (
+            (A::NotFound | A::ResourceDeleted, Operation::Publish(address)) => (
                 ErrorKind::Unavailable,
-                format!("{}: node `{}` is gone: {said}", self.host, printable(address, 255)),
+                format!("{host}: node `{}` no longer exists: {text}", printable(address, 255)),
             ),
-            (A::NotFound | A::InvalidField, Doing::LogIn) => (
+            (A::NotFound | A::InvalidField, Operation::Login) => (
                 ErrorKind::Config,
-                format!("{} does not let us in: is `qpid.virtual_host` right? ({said})", self.host),
+                format!("{host} did not open the connection: check `qpid.virtual_host` ({text})"),
             ),
             (
                 A::PreconditionFailed | A::NotImplemented | A::InvalidField,
-                Doing::Attach(address),
+                Operation::Attach(address),
             ) => (
                 ErrorKind::Config,
                 format!(
-                    "{} does not take messages for `{}`: correct `qpid.dialect` or \
-                     `qpid.address` ({said})",
-                    self.host,
+                    "{host} does not accept messages for `{}`: correct `qpid.dialect` or \
+                     `qpid.address` ({text})",
                     printable(address, 255)
                 ),
             ),
-            (A::UnauthorizedAccess | A::NotAllowed, Doing::LogIn | Doing::Connected) => {
+            (A::UnauthorizedAccess | A::NotAllowed, Operation::Login | Operation::Connection) => {
                 let virtual_host = match &self.virtual_host {
                     Some(name) => format!("virtual host `{}`", printable(name, 255)),
                     None => "broker's default virtual host".to_owned(),
                 };
-                let who = self.who();
-                let text = format!(
-                    "{who} may not use the {virtual_host}, or it does not exist \
-                     (`qpid.virtual_host`): {said}"
+                let user = self.user_at_host();
+                let message = format!(
+                    "permission denied: {user} may not use the {virtual_host}, or it does not \
+                     exist (`qpid.virtual_host`): {text}"
                 );
-                (ErrorKind::Access, text)
+                (ErrorKind::Access, message)
             }
             (A::UnauthorizedAccess | A::NotAllowed, _) => {
-                (ErrorKind::Access, format!("{} lacks a permission: {said}", self.who()))
+                (ErrorKind::Access, format!("permission denied to {}: {text}", self.user_at_host()))
             }
-            (A::ResourceLimitExceeded, _) => {
-                (ErrorKind::Full, format!("{} is full: {said}", self.host))
-            }
-            _ => (ErrorKind::Unavailable, format!("{} gave up on us: {said}", self.host)),
+            (A::ResourceLimitExceeded, _) => (ErrorKind::Full, format!("{host} is full: {text}")),
+            _ => (ErrorKind::Unavailable, format!("{host} reported an error: {text}")),
         };
-        Error::new(kind, text)
+        Error::new(kind, message)
     }
 
-    /// What the outcome `rejected` says.
+    /// Returns the error of a message with the outcome `rejected`.
     pub(crate) fn rejected(&self, error: Option<&definitions::Error>) -> Error {
-        let why = error.map_or_else(|| "without a reason".to_owned(), said);
-        Error::new(ErrorKind::Rejected, format!("{} rejected it: {why}", self.host))
+        let reason = error.map_or_else(|| "it gave no reason".to_owned(), broker_text);
+        Error::new(ErrorKind::Rejected, format!("{} rejected the message: {reason}", self.host))
     }
 
-    /// What the outcomes `released` and `modified` say.
-    pub(crate) fn not_taken(&self, outcome: &str, address: &str) -> Error {
-        Error::new(
-            ErrorKind::Unavailable,
-            format!(
-                "{} {outcome} it: `{}` takes no message now; is a queue bound, or one full?",
-                self.host,
-                printable(address, 255)
-            ),
-        )
+    /// Returns the error of a message with the outcome `released` or `modified`.
+    pub(crate) fn not_accepted(&self, outcome: &str, address: &str) -> Error {
+        self.unavailable_error(&format!(
+            "{outcome} the message: `{}` is unroutable or its queue is full; bind a queue, or make \
+             room",
+            printable(address, 255)
+        ))
     }
 
-    /// What to say of a message that is larger than the link allows.
-    pub(crate) fn too_large(&self, most: u64) -> Error {
+    /// Returns the error of a message that is larger than the link's limit, in bytes.
+    pub(crate) fn too_large(&self, limit: u64) -> Error {
         Error::new(
             ErrorKind::TooLarge,
-            format!("{} takes messages of at most {most} bytes", self.host),
+            format!("message too large: {} accepts at most {limit} bytes", self.host),
         )
     }
 
-    /// What to say when the broker keeps its outcomes to itself.
-    pub(crate) fn withheld(
-        &self,
-        address: &str,
-        count: usize,
-        patience: std::time::Duration,
-    ) -> Error {
+    /// Returns the error of a broker that settled none of `unsettled` messages for `timeout`.
+    ///
+    /// Zero unsettled messages mean that the broker gave no credit, so nothing could be sent.
+    pub(crate) fn backlog(&self, address: &str, unsettled: usize, timeout: Duration) -> Error {
+        let host = &self.host;
         let address = printable(address, 255);
-        let seconds = patience.as_secs_f64();
-        let text = match count {
-            0 => format!("{} has taken nothing for `{address}` for {seconds} s", self.host),
+        let seconds = timeout.as_secs_f64();
+        let message = match unsettled {
+            0 => format!("{host} has accepted no message for `{address}` for {seconds} s"),
+            1 => format!(
+                "backlogged: {host} has not settled a message for `{address}` for {seconds} s; is \
+                 a queue full?"
+            ),
             _ => format!(
-                "backlogged: {} has {count} messages for `{address}` and has not said for \
-                 {seconds} s what becomes of them; is a queue full?",
-                self.host
+                "backlogged: {host} has not settled {unsettled} messages for `{address}` for \
+                 {seconds} s; is a queue full?"
             ),
         };
-        Error::new(ErrorKind::Full, text)
+        Error::new(ErrorKind::Full, message)
     }
 
-    /// What to say when an answer did not come.
-    pub(crate) fn late(&self, what: &str) -> Error {
-        Error::new(ErrorKind::Timeout, format!("{} {what}", self.host))
+    /// Returns the error of an answer that did not come in time. `problem` completes the sentence
+    /// that the host begins: "did not answer".
+    pub(crate) fn timeout_error(&self, problem: &str) -> Error {
+        Error::new(ErrorKind::Timeout, format!("{} {problem}", self.host))
     }
 
-    /// What a peer means that breaks the protocol.
-    pub(crate) fn confused(&self, what: &str) -> Error {
-        self.unavailable(&format!("is not understood: {what}"))
+    /// Returns the error of a peer that violates the protocol.
+    pub(crate) fn protocol_error(&self, problem: &str) -> Error {
+        self.unavailable_error(&format!("violated the AMQP protocol: {problem}"))
     }
 
-    /// That there is no connection any more.
-    pub(crate) fn gone(&self) -> Error {
-        self.unavailable("is gone: the connection was lost")
+    /// Returns the error of a connection that ended without a reason.
+    pub(crate) fn connection_lost(&self) -> Error {
+        Error::new(ErrorKind::Unavailable, format!("connection to {} lost", self.host))
     }
 
-    fn unavailable(&self, what: &str) -> Error {
-        Error::new(ErrorKind::Unavailable, format!("{} {what}", self.host))
+    /// Returns a transient error. `problem` completes the sentence that the host begins.
+    pub(crate) fn unavailable_error(&self, problem: &str) -> Error {
+        Error::new(ErrorKind::Unavailable, format!("{} {problem}", self.host))
     }
 
-    fn user(&self) -> String {
+    /// Names the configured user, as the object of a sentence.
+    fn user_text(&self) -> String {
         match &self.user {
             Some(user) => format!("user `{}`", printable(user, 64)),
-            None => "us".to_owned(),
+            None => "a login without `qpid.user`".to_owned(),
         }
     }
 
-    /// `user at host`, as the subject of a sentence.
-    pub(crate) fn who(&self) -> String {
-        match &self.user {
-            Some(_) => format!("{} at {}", self.user(), self.host),
-            None => format!("whoever has no name at {}", self.host),
-        }
+    /// Names the user and the host, as the subject of a sentence.
+    pub(crate) fn user_at_host(&self) -> String {
+        format!("{} at {}", self.user_text(), self.host)
     }
 }
 
-/// The broker's own words, made safe to show.
-fn said(error: &definitions::Error) -> String {
+/// Returns the condition and the description of a broker's error, safe to show.
+fn broker_text(error: &definitions::Error) -> String {
     let condition = match &error.condition {
         ErrorCondition::AmqpError(condition) => Symbol::from(condition),
         ErrorCondition::ConnectionError(condition) => Symbol::from(condition),

@@ -1,4 +1,4 @@
-//! Who may not, where nobody is, and what is said about it: never the password.
+//! Failed logins and unreachable brokers: each error names its cause, and none shows the password.
 
 use std::time::Duration;
 
@@ -14,26 +14,29 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tracing::instrument::WithSubscriber as _;
 
-use crate::contract_rabbitmq::Node;
+use crate::contract_rabbitmq::RabbitNode;
 use crate::support::{attempt, config, within};
 
-/// The password of everybody here, to be looked for where it must not be.
+/// The password of these tests, which no log line and no error may show.
 const PLANTED: &str = "pl4nted-s3cret";
 
+/// Returns the error of one attempt, which must fail. Checks that nothing shows the password.
 async fn failure(url: &str, options: Value) -> Error {
     let log = LogRecorder::default();
     let mut transport = Qpid::new(config(url, options)).unwrap();
     let messages = samples::messages(0..3);
     let sending = attempt(&mut transport, &messages).with_subscriber(log.clone());
-    let error = within(sending).await.end.unwrap_err();
+    let error = within(sending).await.result.unwrap_err();
     let shown = format!("{error:?} {error:#} {transport:?} {:?}", log.lines());
     assert!(!shown.contains(PLANTED), "{shown}");
     error
 }
 
+/// Wrong credentials, a wrong virtual host, a closed port and an unknown host name are four different
+/// errors.
 #[tokio::test(flavor = "multi_thread")]
-async fn each_refusal_has_its_own_words() {
-    let node = Node::start().await;
+async fn each_login_failure_names_its_cause() {
+    let node = RabbitNode::start().await;
     let port = node.vhost.broker().port();
     let host = format!("amqp://127.0.0.1:{port}");
     let user = json!({ "user": "guest", "password": PLANTED });
@@ -42,27 +45,31 @@ async fn each_refusal_has_its_own_words() {
     assert_eq!(error.kind(), ErrorKind::Access);
     assert_eq!(
         error.to_string(),
-        format!("127.0.0.1:{port} refused user `guest`: wrong `qpid.user` or password")
+        format!(
+            "authentication failed: 127.0.0.1:{port} refused user `guest`: check `qpid.user` and the \
+             password"
+        )
     );
     let elsewhere = format!("amqp://guest:guest@127.0.0.1:{port}/vhost:nowhere");
     let error = failure(&elsewhere, json!({})).await;
     assert_eq!(error.kind(), ErrorKind::Access, "{error:?}");
-    let said = "may not use the virtual host `vhost:nowhere`, or it does not exist";
-    assert!(error.to_string().contains(said), "{error}");
+    let expected = "may not use the virtual host `vhost:nowhere`, or it does not exist";
+    assert!(error.to_string().contains(expected), "{error}");
 
     let closed = free_port();
     let error = failure(&format!("amqp://127.0.0.1:{closed}"), user.clone()).await;
     assert_eq!(error.kind(), ErrorKind::Unavailable);
-    let said = format!("{error:#}");
+    let text = format!("{error:#}");
     let expected = format!("cannot connect to 127.0.0.1:{closed}: Connection refused");
-    assert!(said.contains(&expected), "{said}");
+    assert!(text.contains(&expected), "{text}");
     let error = failure("amqp://no-such-host.invalid", user).await;
     assert!(error.to_string().contains("cannot resolve no-such-host.invalid:5672"), "{error}");
 }
 
+/// A user who may log in but not write gets a permanent error about permissions, not about the login.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_user_without_permissions_is_told_so() {
-    let node = Node::start().await;
+async fn reports_missing_permissions() {
+    let node = RabbitNode::start().await;
     let port = node.vhost.broker().port();
     let name = node.vhost.name().to_owned();
     let vhost = name.clone();
@@ -78,16 +85,19 @@ async fn a_user_without_permissions_is_told_so() {
     let user = json!({ "user": format!("svc-{vhost}"), "password": PLANTED });
     let error = failure(&url, user).await;
     assert_eq!(error.kind(), ErrorKind::Access, "{error:?}");
-    assert!(error.to_string().contains("lacks a permission"), "{error}");
+    assert!(error.to_string().contains("permission denied to user `svc-"), "{error}");
 }
 
+/// The error lists the mechanisms that the peer offers. With a list in `qpid.sasl_mechanism`, the
+/// transport uses the first that the peer offers.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_peer_without_our_mechanism_says_what_it_offers() {
+async fn falls_back_to_the_next_offered_mechanism() {
     let peer = ProtonPeer::start();
     let user = json!({ "user": "u", "password": PLANTED });
     let error = failure(&peer.url(), user).await;
     assert_eq!(error.kind(), ErrorKind::Access);
-    assert!(error.to_string().contains("lets nobody in by PLAIN: it offers ANONYMOUS"), "{error}");
+    let expected = "does not offer the SASL mechanism PLAIN, it offers ANONYMOUS";
+    assert!(error.to_string().contains(expected), "{error}");
     let mut transport = Qpid::new(config(
         &peer.url(),
         json!({
@@ -98,15 +108,17 @@ async fn a_peer_without_our_mechanism_says_what_it_offers() {
     assert_eq!(within(attempt(&mut transport, &samples::messages(0..3))).await.accepted(), 3);
 }
 
+/// A broker of AMQP 0-9-1 or 0-10, a TLS port, a web server and garbage each give a permanent error that
+/// names the protocol or the remedy.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_broker_of_another_protocol_is_named() {
+async fn names_a_broker_of_another_protocol() {
     let broker = tokio::task::spawn_blocking(RabbitMq::start).await.unwrap();
     let url = format!("amqp://guest:{PLANTED}@127.0.0.1:{}", broker.port());
     let error = failure(&url, json!({})).await;
     assert_eq!(error.kind(), ErrorKind::Config);
     assert!(error.to_string().contains("enable its plugin rabbitmq_amqp1_0"), "{error}");
 
-    for (answer, kind, said) in [
+    for (answer, kind, expected) in [
         (&b"HTTP/1.1 400 Bad Request\r\n\r\n"[..], ErrorKind::Config, "does not speak AMQP 1.0"),
         (b"AMQP\x01\x01\x00\x0a", ErrorKind::Config, "speaks AMQP 0-10 only"),
         (
@@ -114,24 +126,25 @@ async fn a_broker_of_another_protocol_is_named() {
             ErrorKind::Config,
             "answers with TLS: use amqps:// in `qpid.url`",
         ),
-        (b"AMQP\x00\x01\x00\x00", ErrorKind::Config, "lets nobody log in by SASL"),
+        (b"AMQP\x00\x01\x00\x00", ErrorKind::Config, "does not offer SASL"),
         (b"AMQP\x03\x01\x00\x00\xff\xff\xff\xff", ErrorKind::Config, "does not speak AMQP 1.0"),
         (
             b"AMQP\x03\x01\x00\x00\x00\x00\x00\x09\x02\x01\x00\x00?",
             ErrorKind::Config,
             "does not speak AMQP 1.0",
         ),
-        (b"", ErrorKind::Unavailable, "does it speak AMQP without TLS on this port?"),
+        (b"", ErrorKind::Unavailable, "it may require TLS (amqps:// in `qpid.url`)"),
     ] {
         let url = serve(answer).await;
         let error = failure(&url, json!({ "user": "u", "password": PLANTED })).await;
         assert_eq!(error.kind(), kind, "{error:?}");
-        assert!(error.to_string().contains(said), "{error}");
+        assert!(error.to_string().contains(expected), "{error}");
     }
 }
 
+/// `qpid.connect_timeout` ends the wait for a peer that accepts the connection and stays silent.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_peer_that_never_answers_is_given_up() {
+async fn gives_up_on_a_peer_that_never_answers() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("amqp://{}", listener.local_addr().unwrap());
     let error = failure(&url, json!({ "connect_timeout": 0.3 })).await;
@@ -139,20 +152,22 @@ async fn a_peer_that_never_answers_is_given_up() {
     assert!(error.to_string().contains("timed out: does a broker listen on this port?"), "{error}");
 }
 
+/// A dead host in `qpid.url` costs no delivery, whatever the random order.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_next_host_is_tried() {
+async fn tries_the_next_host() {
     let peer = ProtonPeer::start();
-    let nobody = free_port();
-    let url = format!("amqp://127.0.0.1:{nobody},127.0.0.1:{}", peer.port());
+    let closed = free_port();
+    let url = format!("amqp://127.0.0.1:{closed},127.0.0.1:{}", peer.port());
     for _ in 0..5 {
         let mut transport = Qpid::new(config(&url, json!({}))).unwrap();
         assert_eq!(within(attempt(&mut transport, &samples::messages(0..3))).await.accepted(), 3);
     }
 }
 
+/// You can correct `qpid.password_file` without a restart.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_password_file_is_read_at_every_connect() {
-    let node = Node::start().await;
+async fn reads_the_password_file_at_every_connect() {
+    let node = RabbitNode::start().await;
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("password");
     std::fs::write(&file, PLANTED).unwrap();
@@ -161,13 +176,13 @@ async fn a_password_file_is_read_at_every_connect() {
     let options = json!({ "user": "guest", "password_file": file });
     let mut transport = Qpid::new(config(&url, options)).unwrap();
     let messages = samples::messages(0..3);
-    let error = within(attempt(&mut transport, &messages)).await.end.unwrap_err();
+    let error = within(attempt(&mut transport, &messages)).await.result.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Access);
     std::fs::write(&file, "guest\n").unwrap();
     assert_eq!(within(attempt(&mut transport, &messages)).await.accepted(), 3);
 }
 
-/// A server that says one thing to everybody, and hangs up.
+/// Starts a server that sends `answer` to every client and closes. Returns its URL.
 async fn serve(answer: &'static [u8]) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("amqp://{}", listener.local_addr().unwrap());

@@ -1,4 +1,4 @@
-//! The contract of a transport, on a peer on Apache Qpid Proton.
+//! The transport contract on a peer of Apache Qpid Proton: the conformance suite.
 
 use std::sync::Arc;
 
@@ -11,17 +11,18 @@ use serde_json::json;
 
 use crate::support::{QUEUES, config};
 
-notify_conformance::suite!(Proton);
+notify_conformance::suite!(ProtonHarness);
 
-/// A peer of its own.
-struct Proton {
+/// A private peer.
+struct ProtonHarness {
     peer: Arc<ProtonPeer>,
     config: Config,
+    /// Whether the peer runs; a killed one has no connections to count.
     alive: bool,
 }
 
-impl Proton {
-    /// What blocks goes to a thread that may.
+impl ProtonHarness {
+    /// Runs `run` on a thread that may block.
     async fn with<T: Send + 'static>(
         &self,
         run: impl FnOnce(&ProtonPeer) -> T + Send + 'static,
@@ -32,9 +33,11 @@ impl Proton {
 }
 
 #[async_trait]
-impl Harness for Proton {
+impl Harness for ProtonHarness {
+    /// The peer supports every capability.
     const UNSUPPORTED: &'static [(Capability, &'static str)] = &[];
 
+    /// Starts a peer with the three queues.
     async fn start() -> Self {
         let peer = tokio::task::spawn_blocking(ProtonPeer::start).await.unwrap();
         let config = config(&peer.url(), json!({}));
@@ -45,6 +48,7 @@ impl Harness for Proton {
         Box::new(Qpid::new(self.config.clone()).unwrap())
     }
 
+    /// Reads the queues of all priorities.
     async fn received(&mut self) -> Vec<ReceivedMessage> {
         self.with(|peer| {
             let mut received = Vec::new();
@@ -63,6 +67,7 @@ impl Harness for Proton {
         .await
     }
 
+    /// Counts the connections that the peer sees.
     async fn open_handles(&mut self) -> usize {
         if self.alive { self.with(|peer| peer.state().connections).await } else { 0 }
     }
@@ -85,6 +90,7 @@ impl Harness for Proton {
         self.peer.thaw();
     }
 
+    /// Tells the peer to reject this notification by its id.
     async fn refused_notification(&mut self) -> Notification {
         let notification = samples::notification(0);
         let id = notification.message_id.to_string();
@@ -92,6 +98,7 @@ impl Harness for Proton {
         notification
     }
 
+    /// Lets the peer answer every message with `released`.
     async fn start_declining(&mut self) {
         self.with(|peer| peer.inject(PeerFault::Release, 0, None)).await;
     }

@@ -1,4 +1,5 @@
-//! The contract of a transport, on a RabbitMQ 3.10 node with its plugin for AMQP 1.0.
+//! The transport contract on a RabbitMQ 3.10 node with its plugin for AMQP 1.0: the conformance
+//! suite.
 
 use std::sync::Mutex;
 
@@ -13,20 +14,22 @@ use serde_json::json;
 
 use crate::support::{QUEUES, config};
 
-notify_conformance::suite!(Node);
+notify_conformance::suite!(RabbitNode);
 
-/// A virtual host of its own, with durable queues, on a node that no other test uses meanwhile.
-pub(crate) struct Node {
+/// A private virtual host with durable queues, on a node that no other test uses at the same time.
+pub(crate) struct RabbitNode {
     pub(crate) vhost: Vhost<'static>,
     pub(crate) config: Config,
+    /// The messages that were drained so far.
     received: Vec<ReceivedMessage>,
 }
 
-/// Nodes that no test uses now: starting one takes longer than most tests. They end with the process.
+/// The idle nodes. Tests reuse them, because the start of a node takes longer than most tests. They
+/// end with the process.
 static IDLE: Mutex<Vec<&'static RabbitMq>> = Mutex::new(Vec::new());
 
-impl Node {
-    /// What blocks goes to a thread that may.
+impl RabbitNode {
+    /// Runs `run` on a thread that may block.
     pub(crate) async fn with<T: Send + 'static>(
         &self,
         run: impl FnOnce(&Vhost<'static>) -> T + Send + 'static,
@@ -36,7 +39,7 @@ impl Node {
     }
 }
 
-/// Takes everything out of a queue, over AMQP 1.0.
+/// Removes all messages from a queue over AMQP 1.0, and returns them.
 pub(crate) fn drain(vhost: &Vhost<'_>, queue: &str) -> Vec<proton::ProtonMessage> {
     let mut messages = Vec::new();
     let Some(found) = vhost.queue(queue) else { return messages };
@@ -50,12 +53,14 @@ pub(crate) fn drain(vhost: &Vhost<'_>, queue: &str) -> Vec<proton::ProtonMessage
 }
 
 #[async_trait]
-impl Harness for Node {
+impl Harness for RabbitNode {
+    /// The clauses that RabbitMQ 3 cannot provoke.
     const UNSUPPORTED: &'static [(Capability, &'static str)] = &[
-        (Capability::Refuse, "RabbitMQ 3 accepts whatever it can read over AMQP 1.0"),
-        (Capability::Retry, "RabbitMQ 3 ends the session where a queue refuses a message"),
+        (Capability::Refuse, "RabbitMQ 3 accepts every message that it can decode"),
+        (Capability::Retry, "RabbitMQ 3 ends the session if a queue refuses a message"),
     ];
 
+    /// Takes an idle node or starts one, and declares the queues in a new virtual host.
     async fn start() -> Self {
         let idle = IDLE.lock().unwrap().pop();
         tokio::task::spawn_blocking(move || {
@@ -66,8 +71,8 @@ impl Harness for Node {
             for (queue, _) in QUEUES {
                 vhost.declare_queue(queue, &json!({ "durable": true }));
             }
-            // The broker counts whoever declared them a moment longer.
-            wait_until("nobody is connected", || vhost.connections() == 0);
+            // The broker still counts the connection that declared the queues for a moment.
+            wait_until("no connection is left", || vhost.connections() == 0);
             let url =
                 format!("amqp://guest:guest@127.0.0.1:{}/vhost:{}", broker.port(), vhost.name());
             Self { config: config(&url, json!({})), vhost, received: Vec::new() }
@@ -80,6 +85,7 @@ impl Harness for Node {
         Box::new(Qpid::new(self.config.clone()).unwrap())
     }
 
+    /// Drains the queues of all priorities and returns the messages of all drains.
     async fn received(&mut self) -> Vec<ReceivedMessage> {
         let new = self
             .with(|vhost| {
@@ -101,6 +107,7 @@ impl Harness for Node {
         self.received.clone()
     }
 
+    /// Counts the connections to the virtual host.
     async fn open_handles(&mut self) -> usize {
         self.with(Vhost::connections).await
     }
@@ -122,7 +129,8 @@ impl Harness for Node {
     }
 }
 
-impl Drop for Node {
+/// Returns the node to the idle ones, unless the test failed.
+impl Drop for RabbitNode {
     fn drop(&mut self) {
         if !std::thread::panicking() {
             IDLE.lock().unwrap().push(self.vhost.broker());

@@ -1,4 +1,4 @@
-//! What each product is sent, as the peer sees it; and topics.
+//! The addresses that each product gets, as the peer sees them, and topics.
 
 use std::fmt::Write as _;
 
@@ -10,9 +10,11 @@ use serde_json::{Value, json};
 
 use crate::support::{attempt, config, within};
 
+/// The addresses and capabilities in the attach frames stay as each product needs them. A peer that
+/// claims to be the product records them.
 #[tokio::test(flavor = "multi_thread")]
-async fn every_product_gets_its_own_addresses() {
-    let mut seen = String::new();
+async fn each_product_gets_its_own_addresses() {
+    let mut table = String::new();
     for (product, version) in [
         ("qpid-cpp", "1.40.0"),
         ("RabbitMQ", "3.10.8"),
@@ -21,19 +23,20 @@ async fn every_product_gets_its_own_addresses() {
     ] {
         for node in ["queue", "topic"] {
             let peer = ProtonPeer::builder().product(product, version).start();
-            let table = json!({ "node": node, "exchange": "gl/ance" });
-            attach_all(&peer, table).await;
-            writeln!(seen, "{product} {version}, {node}").unwrap();
+            attach_all(&peer, json!({ "node": node, "exchange": "gl/ance" })).await;
+            writeln!(table, "{product} {version}, {node}").unwrap();
             for attached in peer.state().attached {
-                writeln!(seen, "  {} {:?}", attached.address, attached.capabilities).unwrap();
+                writeln!(table, "  {} {:?}", attached.address, attached.capabilities).unwrap();
             }
         }
     }
-    insta::assert_snapshot!(seen);
+    insta::assert_snapshot!(table);
 }
 
+/// The Open carries the container id, with the process id for the broker's operator, and
+/// `qpid.virtual_host`.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_peer_learns_who_we_are() {
+async fn open_names_the_process_and_the_virtual_host() {
     let peer = ProtonPeer::start();
     attach_all(&peer, json!({ "virtual_host": "vhost:glance" })).await;
     let opened = peer.state().opened.unwrap();
@@ -42,8 +45,10 @@ async fn a_peer_learns_who_we_are() {
     assert_eq!(opened.hostname.as_deref(), Some("vhost:glance"));
 }
 
+/// `qpid.node = "topic"`: the subject routes each message, one link serves all priorities, and a message
+/// without a binding is never reported as accepted.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_topic_routes_by_subject_and_says_what_nobody_gets() {
+async fn a_topic_routes_by_subject_and_retries_unroutable_messages() {
     let peer = ProtonPeer::builder()
         .binding("glance", "notifications.info", "infos")
         .binding("glance", "notifications.w#", "warnings")
@@ -52,7 +57,7 @@ async fn a_topic_routes_by_subject_and_says_what_nobody_gets() {
     let config = config(&peer.url(), json!({ "node": "topic" }));
     let mut transport = Qpid::new(config).unwrap();
     let attempt = within(attempt(&mut transport, &samples::messages(0..9))).await;
-    attempt.end.as_ref().unwrap();
+    attempt.result.as_ref().unwrap();
     assert_eq!(attempt.accepted(), 6);
     let retried = |verdict: &&Option<Verdict>| matches!(verdict, Some(Verdict::Retry(_)));
     assert_eq!(attempt.verdicts.iter().filter(retried).count(), 3);
@@ -60,8 +65,9 @@ async fn a_topic_routes_by_subject_and_says_what_nobody_gets() {
     assert_eq!(peer.state().attached.len(), 1, "one link for one address");
 }
 
+/// `qpid.address` replaces the addresses of the dialect.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_address_of_the_operators_own_is_used() {
+async fn uses_a_configured_address() {
     let peer =
         ProtonPeer::builder().binding("glance", "notifications.#", "all").create_nothing().start();
     let address = "{exchange}/{topic}.{priority}";
@@ -73,10 +79,10 @@ async fn an_address_of_the_operators_own_is_used() {
     assert_eq!(addresses, expected);
 }
 
-/// Sends a message of each priority.
+/// Sends one message of each priority.
 async fn attach_all(peer: &ProtonPeer, table: Value) {
     let mut transport = Qpid::new(config(&peer.url(), table)).unwrap();
     let attempt = within(attempt(&mut transport, &samples::messages(0..3))).await;
-    attempt.end.as_ref().unwrap();
+    attempt.result.as_ref().unwrap();
     assert_eq!(attempt.accepted(), 3, "{attempt:?}");
 }

@@ -1,7 +1,9 @@
-//! The transport on real peers of AMQP 1.0: Apache Qpid Proton, and RabbitMQ 3.10 with its plugin. One
-//! program, so that one node serves all tests that do not harm it.
+//! Tests of the transport on real peers of AMQP 1.0: Apache Qpid Proton, and RabbitMQ 3.10 with its
+//! plugin.
+//!
+//! They form one program, so that tests can share a RabbitMQ node.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of a test may fail as it does")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a helper of a test may fail in any way")]
 
 mod access;
 mod contract_proton;

@@ -1,4 +1,4 @@
-//! Queues and exchanges of RabbitMQ 3.10: created, used as they are, missing, deleted, full.
+//! Queues and exchanges of RabbitMQ 3.10: created, used as they are, missing, deleted and full.
 
 use notify_conformance::{Harness as _, samples};
 use notify_core::transport::FindingState;
@@ -8,18 +8,20 @@ use notify_testbed::log_recorder::LogRecorder;
 use serde_json::{Value, json};
 use tracing::instrument::WithSubscriber as _;
 
-use crate::contract_rabbitmq::{Node, drain};
+use crate::contract_rabbitmq::{RabbitNode, drain};
 use crate::support::{QUEUES, attempt, config, within};
 
-fn transport(node: &Node, table: Value) -> Qpid {
+/// Returns a transport to the node's virtual host.
+fn transport(node: &RabbitNode, table: Value) -> Qpid {
     let port = node.vhost.broker().port();
     let url = format!("amqp://guest:guest@127.0.0.1:{port}/vhost:{}", node.vhost.name());
     Qpid::new(config(&url, table)).unwrap()
 }
 
+/// A missing queue is created so that it survives a restart of the broker.
 #[tokio::test(flavor = "multi_thread")]
-async fn missing_queues_are_created_durable() {
-    let node = Node::start().await;
+async fn creates_missing_queues_as_durable() {
+    let node = RabbitNode::start().await;
     node.with(|vhost| {
         for (queue, _) in QUEUES {
             vhost.delete_queue(queue);
@@ -28,7 +30,7 @@ async fn missing_queues_are_created_durable() {
     .await;
     let mut transport = transport(&node, json!({}));
     let attempt = within(attempt(&mut transport, &samples::messages(0..9))).await;
-    attempt.end.as_ref().unwrap();
+    attempt.result.as_ref().unwrap();
     assert_eq!(attempt.accepted(), 9);
     node.with(|vhost| {
         for (name, _) in QUEUES {
@@ -40,9 +42,10 @@ async fn missing_queues_are_created_durable() {
     .await;
 }
 
+/// The transport changes no existing queue, delivers to it, and warns if it is not durable.
 #[tokio::test(flavor = "multi_thread")]
-async fn queues_that_differ_are_used_as_they_are() {
-    let node = Node::start().await;
+async fn uses_existing_queues_as_they_are() {
+    let node = RabbitNode::start().await;
     node.with(|vhost| {
         for (queue, _) in QUEUES {
             vhost.delete_queue(queue);
@@ -59,10 +62,10 @@ async fn queues_that_differ_are_used_as_they_are() {
     let messages = samples::messages(0..9);
     let sending = attempt(&mut transport, &messages).with_subscriber(log.clone());
     let attempt = within(sending).await;
-    attempt.end.as_ref().unwrap();
+    attempt.result.as_ref().unwrap();
     assert_eq!(attempt.accepted(), 9);
     let warnings = log.lines_with("WARN");
-    let not_durable = "/queue/notifications.info is not durable: lost when";
+    let not_durable = "/queue/notifications.info is not durable: its messages are lost when";
     assert!(warnings.len() == 2 && warnings[1].contains(not_durable), "{warnings:?}");
     node.with(|vhost| {
         assert!(!vhost.queue("notifications.info").unwrap().durable);
@@ -73,9 +76,10 @@ async fn queues_that_differ_are_used_as_they_are() {
     .await;
 }
 
+/// You are warned that RabbitMQ 3 accepts messages for a deleted queue, once and not for every batch.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_this_broker_loses_is_warned_about_once_per_connection() {
-    let node = Node::start().await;
+async fn warns_once_per_connection_about_known_losses() {
+    let node = RabbitNode::start().await;
     let mut transport = transport(&node, json!({}));
     let log = LogRecorder::default();
     for _ in 0..3 {
@@ -83,8 +87,8 @@ async fn what_this_broker_loses_is_warned_about_once_per_connection() {
         let sending = attempt(&mut transport, &messages).with_subscriber(log.clone());
         assert_eq!(within(sending).await.accepted(), 3);
     }
-    let said = "RabbitMQ 3 accepts and drops messages for a queue that is deleted";
-    assert_eq!(log.lines_with(said).len(), 1, "{:?}", log.lines());
+    let expected = "RabbitMQ 3 accepts and drops messages for a queue that is deleted";
+    assert_eq!(log.lines_with(expected).len(), 1, "{:?}", log.lines());
     assert_eq!(
         log.lines_with("`qpid` is connected to RabbitMQ 3.10").len(),
         1,
@@ -93,9 +97,10 @@ async fn what_this_broker_loses_is_warned_about_once_per_connection() {
     );
 }
 
+/// A user with write permission only delivers to existing queues, and gets a warning.
 #[tokio::test(flavor = "multi_thread")]
-async fn who_may_only_write_delivers_to_queues_that_others_made() {
-    let node = Node::start().await;
+async fn delivers_without_permission_to_create_queues() {
+    let node = RabbitNode::start().await;
     let name = format!("svc-{}", node.vhost.name());
     let user = name.clone();
     node.with(move |vhost| {
@@ -112,7 +117,7 @@ async fn who_may_only_write_delivers_to_queues_that_others_made() {
     let messages = samples::messages(0..9);
     let sending = attempt(&mut transport, &messages).with_subscriber(log.clone());
     let attempt = within(sending).await;
-    attempt.end.as_ref().unwrap();
+    attempt.result.as_ref().unwrap();
     assert_eq!(attempt.accepted(), 9);
     assert_eq!(
         log.lines_with("may not create /queue/notifications.info").len(),
@@ -123,9 +128,10 @@ async fn who_may_only_write_delivers_to_queues_that_others_made() {
     node.with(|vhost| assert_eq!(drain(vhost, "notifications.info").len(), 3)).await;
 }
 
+/// `qpid.node = "topic"`: the exchange routes each priority to its queue.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_topic_reaches_the_queues_that_are_bound() {
-    let node = Node::start().await;
+async fn a_topic_reaches_the_bound_queues() {
+    let node = RabbitNode::start().await;
     node.with(|vhost| {
         vhost.declare_exchange("glance", "topic", &json!({ "durable": true }));
         for (queue, _) in QUEUES {
@@ -143,11 +149,12 @@ async fn a_topic_reaches_the_queues_that_are_bound() {
     .await;
 }
 
+/// A missing exchange is a permanent error that names the address.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_missing_exchange_is_named() {
-    let node = Node::start().await;
+async fn names_a_missing_exchange() {
+    let node = RabbitNode::start().await;
     let mut transport = transport(&node, json!({ "node": "topic", "exchange": "nowhere" }));
-    let error = within(attempt(&mut transport, &samples::messages(0..1))).await.end.unwrap_err();
+    let error = within(attempt(&mut transport, &samples::messages(0..1))).await.result.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config, "{error:?}");
     assert!(
         error.to_string().contains("has no node `/exchange/nowhere/notifications.info`"),
@@ -155,34 +162,38 @@ async fn a_missing_exchange_is_named() {
     );
 }
 
+/// No message is reported as accepted after the exchange is deleted, and the error comes long before
+/// `confirm_timeout`.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_exchange_that_is_deleted_is_an_error() {
-    let node = Node::start().await;
+async fn a_deleted_exchange_is_an_error() {
+    let node = RabbitNode::start().await;
     node.with(|vhost| vhost.declare_exchange("glance", "topic", &json!({ "durable": true }))).await;
     let mut transport = transport(&node, json!({ "node": "topic", "confirm_timeout": 600 }));
     assert_eq!(within(attempt(&mut transport, &samples::messages(0..3))).await.accepted(), 3);
     node.with(|vhost| vhost.delete_exchange("glance")).await;
     let attempt = within(attempt(&mut transport, &samples::messages(0..3))).await;
     assert_eq!(attempt.accepted(), 0);
-    assert!(attempt.end.unwrap_err().to_string().contains("amqp:not-found"));
+    assert!(attempt.result.unwrap_err().to_string().contains("amqp:not-found"));
 }
 
+/// `overflow = reject-publish`: a full queue is a transient error.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_queue_is_an_error_and_never_called_accepted() {
-    let node = Node::start().await;
+async fn a_full_queue_is_never_reported_as_accepted() {
+    let node = RabbitNode::start().await;
     let mut transport = transport(&node, json!({ "confirm_timeout": 600 }));
     assert_eq!(within(attempt(&mut transport, &samples::messages(0..3))).await.accepted(), 3);
     let full = json!({ "max-length": 1, "overflow": "reject-publish" });
     node.with(move |vhost| vhost.set_policy("full", ".*", &full)).await;
     let attempt = within(attempt(&mut transport, &samples::messages(0..3))).await;
     assert_eq!(attempt.accepted(), 0);
-    let error = attempt.end.unwrap_err();
+    let error = attempt.result.unwrap_err();
     assert!(error.is_transient(), "{error:?}");
 }
 
+/// `glance-notify check` reports broker, TLS, login, every address and known losses. It sends nothing.
 #[tokio::test(flavor = "multi_thread")]
-async fn check_shows_what_sending_needs() {
-    let node = Node::start().await;
+async fn check_reports_every_prerequisite() {
+    let node = RabbitNode::start().await;
     let mut transport = transport(&node, json!({}));
     let findings = within(transport.check()).await.unwrap();
     let subjects: Vec<_> = findings.iter().map(|finding| finding.subject.as_str()).collect();

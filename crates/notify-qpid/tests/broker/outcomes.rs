@@ -1,4 +1,4 @@
-//! Every outcome of AMQP 1.0, and what is sent.
+//! The outcomes of AMQP 1.0, and the message on the wire.
 
 use notify_conformance::samples;
 use notify_core::{ErrorKind, Priority, Transport as _, Verdict};
@@ -8,8 +8,9 @@ use serde_json::json;
 
 use crate::support::{attempt, config, within};
 
+/// Header, properties, application properties and body are as `docs/brokers.md` specifies them.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_message_arrives_as_it_is_specified() {
+async fn a_message_arrives_as_specified() {
     let peer = ProtonPeer::start();
     let mut transport = Qpid::new(config(&peer.url(), json!({}))).unwrap();
     let message = &samples::messages(1..2)[0];
@@ -31,8 +32,9 @@ async fn a_message_arrives_as_it_is_specified() {
     assert_eq!(received.body, message.body());
 }
 
+/// `qpid.envelope = "oslo-2.0"` puts oslo.messaging's envelope into the one data section.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_envelope_of_oslo_is_a_data_section_too() {
+async fn the_oslo_envelope_is_a_data_section() {
     let peer = ProtonPeer::start();
     let config = config(&peer.url(), json!({ "envelope": "oslo-2.0" }));
     let mut transport = Qpid::new(config).unwrap();
@@ -42,50 +44,57 @@ async fn the_envelope_of_oslo_is_a_data_section_too() {
     assert_eq!((received.section.as_str(), received.body), ("data", messages[0].oslo_v2()));
 }
 
+/// `rejected` refuses one message for good, with the peer's reason, escaped. Its neighbours arrive.
 #[tokio::test(flavor = "multi_thread")]
-async fn rejected_is_refused_with_the_peers_condition() {
+async fn refuses_a_rejected_message_with_the_peers_condition() {
     let peer = ProtonPeer::start();
     let mut transport = Qpid::new(config(&peer.url(), json!({}))).unwrap();
     peer.inject(PeerFault::Reject, 1, Some(1));
-    // Of one priority: one link, one order.
+    // Messages of one priority share a link, so they keep their order.
     let messages: Vec<_> = [0, 3, 6].map(|n| samples::messages(n..n + 1).remove(0)).into();
     let attempt = attempt(&mut transport, &messages).await;
-    attempt.end.unwrap();
+    attempt.result.unwrap();
     let Some(Verdict::Refuse(error)) = &attempt.verdicts[1] else {
         panic!("{:?}", attempt.verdicts)
     };
     assert_eq!(error.kind(), ErrorKind::Rejected);
-    let said = "rejected it: amqp:not-allowed: rejected on demand\\u{1b}]52;c;aGk=\\u{7}";
-    assert!(error.to_string().contains(said), "{error}");
+    let expected =
+        "rejected the message: amqp:not-allowed: rejected on demand\\u{1b}]52;c;aGk=\\u{7}";
+    assert!(error.to_string().contains(expected), "{error}");
     assert_eq!(peer.messages("notifications.info").len(), 2);
 }
 
+/// `released` is transient: the next attempt delivers the message once.
 #[tokio::test(flavor = "multi_thread")]
-async fn released_is_to_be_retried() {
-    is_to_be_retried(PeerFault::Release, "released it").await;
+async fn retries_a_released_message() {
+    is_retried(PeerFault::Release, "released the message").await;
 }
 
+/// `modified` is transient: the next attempt delivers the message once.
 #[tokio::test(flavor = "multi_thread")]
-async fn modified_is_to_be_retried() {
-    is_to_be_retried(PeerFault::Modify, "modified it").await;
+async fn retries_a_modified_message() {
+    is_retried(PeerFault::Modify, "modified the message").await;
 }
 
-async fn is_to_be_retried(fault: PeerFault, said: &str) {
+/// Checks that the message is retried after `fault`, with an error that contains `expected`.
+async fn is_retried(fault: PeerFault, expected: &str) {
     let peer = ProtonPeer::start();
     let mut transport = Qpid::new(config(&peer.url(), json!({}))).unwrap();
     peer.inject(fault, 0, Some(1));
     let messages = samples::messages(0..1);
     let first = attempt(&mut transport, &messages).await;
-    first.end.unwrap();
+    first.result.unwrap();
     let Some(Verdict::Retry(error)) = &first.verdicts[0] else { panic!("{:?}", first.verdicts) };
-    assert!(error.is_transient() && error.to_string().contains(said), "{error}");
+    assert!(error.is_transient() && error.to_string().contains(expected), "{error}");
     assert_eq!(peer.messages("notifications.info").len(), 0);
     assert_eq!(attempt(&mut transport, &messages).await.accepted(), 1);
     assert_eq!(peer.messages("notifications.info").len(), 1);
 }
 
+/// qpidd withholds outcomes while a queue is full. On a link that has settled nothing yet, one message
+/// is in flight, so each attempt adds one copy at most, and the timeout doubles.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_withheld_outcome_is_a_backlog_and_costs_one_copy_at_most() {
+async fn a_withheld_outcome_costs_one_copy_per_attempt() {
     let peer = ProtonPeer::start();
     let confirm_timeout = 0.2;
     let config = config(&peer.url(), json!({ "confirm_timeout": confirm_timeout }));
@@ -94,23 +103,25 @@ async fn a_withheld_outcome_is_a_backlog_and_costs_one_copy_at_most() {
     let messages: Vec<_> = (0..50).map(|n| samples::messages(n * 3..n * 3 + 1).remove(0)).collect();
     for waited in ["0.2", "0.4", "0.8"] {
         let attempt = within(attempt(&mut transport, &messages)).await;
-        let error = attempt.end.unwrap_err();
+        let error = attempt.result.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Full);
-        let said = format!(
-            "has 1 messages for `notifications.info` and has not said for {waited} s what becomes"
+        let expected = format!(
+            "has not settled a message for `notifications.info` for {waited} s; is a queue full?"
         );
         assert!(error.to_string().starts_with("backlogged: "), "{error}");
-        assert!(error.to_string().contains(&said), "{error}");
+        assert!(error.to_string().contains(&expected), "{error}");
         assert!(attempt.verdicts.iter().all(Option::is_none));
     }
-    // A peer that has settled nothing yet was given one message at a time.
+    // Each of the three attempts sent one message.
     assert_eq!(peer.state().deliveries, 3);
     peer.clear_faults();
     assert_eq!(attempt(&mut transport, &messages).await.accepted(), 50);
 }
 
+/// Cancel safety: messages in flight of a dropped send arrive once, and are settled when they come
+/// again.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_dropped_send_left_on_its_way_is_not_sent_again() {
+async fn does_not_resend_messages_of_a_dropped_send() {
     let peer = ProtonPeer::start();
     let mut transport = Qpid::new(config(&peer.url(), json!({ "window": 5 }))).unwrap();
     assert_eq!(attempt(&mut transport, &samples::messages(0..1)).await.accepted(), 1);
@@ -129,7 +140,7 @@ async fn what_a_dropped_send_left_on_its_way_is_not_sent_again() {
     peer.clear_faults();
     assert_eq!(peer.settle_held(PeerOutcome::Accept), 5);
     let attempt = within(attempt(&mut transport, &messages)).await;
-    attempt.end.as_ref().unwrap();
+    attempt.result.as_ref().unwrap();
     assert_eq!(attempt.accepted(), 10);
     let received = peer.messages("notifications.info");
     let ids: Vec<_> = received.iter().skip(1).map(|message| message.id.clone()).collect();
@@ -137,8 +148,9 @@ async fn what_a_dropped_send_left_on_its_way_is_not_sent_again() {
     assert_eq!(ids, sent);
 }
 
+/// Outcomes are matched by message id, and still each copy gets its own verdict.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_same_notification_twice_in_a_batch_is_settled_twice() {
+async fn settles_a_notification_that_is_twice_in_a_batch() {
     let peer = ProtonPeer::start();
     let mut transport = Qpid::new(config(&peer.url(), json!({}))).unwrap();
     let message = samples::messages(0..1).remove(0);
@@ -147,24 +159,26 @@ async fn the_same_notification_twice_in_a_batch_is_settled_twice() {
     assert_eq!(peer.messages("notifications.info").len(), 3);
 }
 
+/// `qpid.window` bounds the number of unsettled messages.
 #[tokio::test(flavor = "multi_thread")]
-async fn no_more_than_the_window_is_on_its_way() {
+async fn keeps_at_most_the_window_in_flight() {
     let peer = ProtonPeer::start();
     let config = config(&peer.url(), json!({ "window": 7, "confirm_timeout": 0.5 }));
     let mut transport = Qpid::new(config).unwrap();
     let messages: Vec<_> = (0..50).map(|n| samples::messages(n * 3..n * 3 + 1).remove(0)).collect();
     assert_eq!(attempt(&mut transport, &messages).await.accepted(), 50);
     peer.inject(PeerFault::Hold, 0, None);
-    assert!(attempt(&mut transport, &messages).await.end.is_err());
+    assert!(attempt(&mut transport, &messages).await.result.is_err());
     assert_eq!(peer.state().deliveries, 57);
 }
 
+/// With a credit of 1, messages go out one at a time, and all arrive.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_peer_that_gives_little_credit_is_served() {
+async fn delivers_to_a_peer_with_little_credit() {
     let peer = ProtonPeer::builder().credit(1).start();
     let mut transport = Qpid::new(config(&peer.url(), json!({}))).unwrap();
     let attempt = within(attempt(&mut transport, &samples::messages(0..60))).await;
-    attempt.end.as_ref().unwrap();
+    attempt.result.as_ref().unwrap();
     assert_eq!(attempt.accepted(), 60);
     transport.close().await.unwrap();
 }

@@ -1,6 +1,7 @@
-//! Everything that is logged at TRACE by anybody, with a password and a payload to be found in it.
+//! Secrets: a planted password and a planted payload appear in no log line, error or `Debug` output.
 //!
-//! The log is that of the whole process, so whatever other tests log meanwhile is looked at too.
+//! The log is that of the whole process at TRACE, so the test also sees the lines of fe2o3-amqp and of
+//! tests that run at the same time.
 
 use notify_conformance::{Harness as _, samples};
 use notify_core::event::{Body, Payload};
@@ -11,17 +12,21 @@ use notify_testbed::log_recorder::LogRecorder;
 use notify_testbed::ports::free_port;
 use serde_json::json;
 
-use crate::contract_rabbitmq::Node;
+use crate::contract_rabbitmq::RabbitNode;
 use crate::support::{attempt, config, within};
 
+/// The planted password.
 const PASSWORD: &str = "pl4nted-everywhere";
-const PAYLOAD: &str = "what-happened-is-nobodys-business";
+/// The planted payload.
+const PAYLOAD: &str = "pl4nted-confidential-payload";
 
+/// Delivery, rejection, wrong credentials, a wrong virtual host and an unreachable broker all keep the
+/// secrets.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_shows_a_password_or_a_payload() {
     let log = LogRecorder::default();
     tracing::subscriber::set_global_default(log.clone()).unwrap();
-    let node = Node::start().await;
+    let node = RabbitNode::start().await;
     let (port, vhost) = (node.vhost.broker().port(), node.vhost.name().to_owned());
     let user = format!("secretive-{vhost}");
     let (name, of) = (user.clone(), vhost.clone());
@@ -43,7 +48,7 @@ async fn nothing_shows_a_password_or_a_payload() {
     let mut accepted = 0;
     for (url, table) in [
         (format!("amqp://{user}:{PASSWORD}@127.0.0.1:{port}/vhost:{vhost}"), json!({})),
-        (format!("amqp://nobody:{PASSWORD}@127.0.0.1:{port}/vhost:{vhost}"), json!({})),
+        (format!("amqp://stranger:{PASSWORD}@127.0.0.1:{port}/vhost:{vhost}"), json!({})),
         (format!("amqp://{user}:{PASSWORD}@127.0.0.1:{port}/vhost:nowhere"), json!({})),
         (format!("amqp://{user}:{PASSWORD}@127.0.0.1:{}", free_port()), json!({})),
         (peer.url(), json!({})),
@@ -65,7 +70,7 @@ async fn nothing_shows_a_password_or_a_payload() {
     assert!(lines.iter().any(|line| line.contains("`qpid` is connected to")), "{lines:?}");
     for line in lines.iter().chain(&shown) {
         for secret in [PASSWORD, PAYLOAD] {
-            // As a text, and as bytes are shown: `[112, 108, 52, …]`.
+            // Search for the text, and for its bytes as `Debug` shows them: `[112, 108, 52, …]`.
             let bytes: Vec<_> = secret.bytes().map(|byte| byte.to_string()).collect();
             assert!(!line.contains(secret), "{line}");
             assert!(!line.contains(&bytes.join(", ")), "{line}");

@@ -1,4 +1,4 @@
-//! What the tests of this crate share.
+//! Helpers that the tests share: configurations and attempts.
 
 use notify_core::config::DriverOptions;
 use notify_core::transport::Settlements;
@@ -6,53 +6,61 @@ use notify_core::{Batch, Message, Priority, Result, Transport, Verdict};
 use notify_qpid::Config;
 use serde_json::{Map, Value};
 
-/// The configuration of `url` and what `table` adds.
+/// Returns the configuration of `url` and the keys of `table`.
+///
+/// # Panics
+///
+/// Panics if they contradict each other.
 pub(crate) fn config(url: &str, table: Value) -> Config {
     read(url, table).unwrap()
 }
 
-/// As [`config`], which may be wrong.
+/// Reads the configuration of `url` and the keys of `table`, which may contradict each other.
 pub(crate) fn read(url: &str, table: Value) -> Result<Config> {
-    let Value::Object(mut options) = table else { panic!("a table") };
+    let Value::Object(mut options) = table else { panic!("not a table") };
     options.insert("url".into(), url.into());
     Config::from_options(DriverOptions::new("qpid", Map::from_iter(options)))
 }
 
-/// What came of one attempt.
+/// The verdicts and the result of one attempt.
 #[derive(Debug)]
-pub(crate) struct Attempt {
-    /// How it ended.
-    pub(crate) end: Result<()>,
-    /// Each message's verdict.
+pub(crate) struct AttemptReport {
+    /// The result of `send`.
+    pub(crate) result: Result<()>,
+    /// The verdict of each message; `None` for an unsettled message.
     pub(crate) verdicts: Vec<Option<Verdict>>,
 }
 
-impl Attempt {
-    /// How many were accepted.
+impl AttemptReport {
+    /// Returns the number of accepted messages.
     pub(crate) fn accepted(&self) -> usize {
         let accepted = |verdict: &&Option<Verdict>| matches!(verdict, Some(Verdict::Accept));
         self.verdicts.iter().filter(accepted).count()
     }
 }
 
-/// Tries once.
-pub(crate) async fn attempt(transport: &mut dyn Transport, messages: &[Message]) -> Attempt {
+/// Sends `messages` once.
+pub(crate) async fn attempt(transport: &mut dyn Transport, messages: &[Message]) -> AttemptReport {
     let mut verdicts = vec![None; messages.len()];
     let mut sink = |settlements: Settlements<'_>| {
         for (index, verdict) in settlements {
             verdicts[index] = Some(verdict);
         }
     };
-    let end = transport.send(&mut Batch::new(messages, &mut sink)).await;
-    Attempt { end, verdicts }
+    let result = transport.send(&mut Batch::new(messages, &mut sink)).await;
+    AttemptReport { result, verdicts }
 }
 
-/// Tries until everything is accepted, as the worker does.
+/// Sends `messages` until the peer has accepted all of them, as the worker does.
+///
+/// # Panics
+///
+/// Panics on a permanent error.
 pub(crate) async fn deliver(transport: &mut dyn Transport, messages: &[Message]) {
     let mut left = messages.to_vec();
     while !left.is_empty() {
-        let Attempt { end, verdicts } = attempt(transport, &left).await;
-        if let Err(error) = end {
+        let AttemptReport { result, verdicts } = attempt(transport, &left).await;
+        if let Err(error) = result {
             assert!(error.is_transient(), "{error:?}");
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
@@ -61,14 +69,14 @@ pub(crate) async fn deliver(transport: &mut dyn Transport, messages: &[Message])
     }
 }
 
-/// Each priority's queue.
+/// The queue of each priority.
 pub(crate) const QUEUES: [(&str, Priority); 3] = [
     ("notifications.info", Priority::Info),
     ("notifications.warn", Priority::Warn),
     ("notifications.error", Priority::Error),
 ];
 
-/// Waits, a minute and a half at most.
+/// Waits for `future`, 90 s at most.
 pub(crate) async fn within<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(std::time::Duration::from_secs(90), future).await.unwrap()
 }

@@ -1,4 +1,5 @@
-//! TLS to a broker: a private authority, names, client certificates, and no way back to plain text.
+//! TLS to a broker: a private authority, host names, client certificates, and no fallback to plain
+//! text.
 
 use std::path::PathBuf;
 
@@ -11,19 +12,23 @@ use serde_json::{Value, json};
 
 use crate::support::{attempt, config, within};
 
+/// Checks that 300 messages arrive.
 async fn delivers(url: &str, options: Value) {
     let mut transport = Qpid::new(config(url, options)).unwrap();
     let attempt = within(attempt(&mut transport, &samples::messages(0..300))).await;
-    attempt.end.as_ref().unwrap();
+    attempt.result.as_ref().unwrap();
     assert_eq!(attempt.accepted(), 300);
     transport.close().await.unwrap();
 }
 
+/// Returns the error of one attempt, which must fail.
 async fn failure(url: &str, options: Value) -> Error {
     let mut transport = Qpid::new(config(url, options)).unwrap();
-    within(attempt(&mut transport, &samples::messages(0..3))).await.end.unwrap_err()
+    within(attempt(&mut transport, &samples::messages(0..3))).await.result.unwrap_err()
 }
 
+/// The client verifies authority, name and validity of the broker, the broker those of the client, and
+/// each failure names its cause.
 #[tokio::test(flavor = "multi_thread")]
 async fn tls_is_verified_in_both_directions() {
     let dir = tempfile::tempdir().unwrap();
@@ -47,7 +52,7 @@ async fn tls_is_verified_in_both_directions() {
     let findings = format!("{:?}", transport.check().await.unwrap());
     assert!(findings.contains("TLS 1.") && findings.contains("verified"), "{findings}");
 
-    // Whom we do not trust, or who goes by another name.
+    // A broker of an unknown authority, and one with another name.
     let error = failure(&url, json!({ "ca_file": foreign.file })).await;
     assert_eq!(error.kind(), ErrorKind::Access);
     assert!(error.to_string().contains("unknown authority"), "{error}");
@@ -55,7 +60,7 @@ async fn tls_is_verified_in_both_directions() {
     let error = failure(&by_address, ca.clone()).await;
     assert!(error.to_string().contains("certificate name mismatch"), "{error}");
 
-    // The wrong port, either way.
+    // TLS to the plain port, and plain text to the TLS port.
     let plain = format!("amqps://guest:guest@localhost:{}", broker.port());
     let error = failure(&plain, ca.clone()).await;
     assert_eq!(error.kind(), ErrorKind::Config);
@@ -64,7 +69,7 @@ async fn tls_is_verified_in_both_directions() {
     assert_eq!(error.kind(), ErrorKind::Config, "{error}");
     assert!(error.to_string().contains("answers with TLS: use amqps:// in `qpid.url`"), "{error}");
 
-    // Logging in with a certificate.
+    // A login with a certificate.
     let name = "svc-certificate";
     broker.eval(&format!(
         r#"rabbit_auth_backend_internal:add_user(<<"{name}">>, <<"unused">>, <<"test">>),
@@ -75,17 +80,17 @@ async fn tls_is_verified_in_both_directions() {
     let files = |(cert, key): &(PathBuf, PathBuf)| json!({ "ca_file": ours.file, "cert_file": cert, "key_file": key });
     let certificate = ours.issue(name, 2199);
     delivers(&external, files(&certificate)).await;
-    let nobody = ours.issue("nobody", 2199);
-    let error = failure(&external, files(&nobody)).await;
+    let stranger = ours.issue("stranger", 2199);
+    let error = failure(&external, files(&stranger)).await;
     assert_eq!(error.kind(), ErrorKind::Access, "{error:?}");
-    assert!(error.to_string().contains("knows no user for the certificate"), "{error}");
+    assert!(error.to_string().contains("has no user for the certificate"), "{error}");
     for wrong in [foreign.issue(name, 2199), ours.issue(name, 2001)] {
         let error = failure(&external, files(&wrong)).await;
         assert!(error.to_string().contains("rejected the client certificate"), "{error:#}");
     }
     drop(broker);
 
-    // A broker whose own certificate is too old, and one that wants ours.
+    // A broker with an expired certificate, and one that requires a client certificate.
     let (cert, key) = ours.issue("localhost", 2001);
     let broker =
         RabbitMq::builder().plugin("rabbitmq_amqp1_0").tls(&ours.file, &cert, &key).start();
