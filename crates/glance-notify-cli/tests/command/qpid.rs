@@ -45,7 +45,7 @@ fn delivers_to_a_proton_peer() {
     peer.inject(PeerFault::Reject, 0, Some(1));
     let output = sandbox.run(args("emit", &url, &["life.jsonl"]));
     let output = output.expect_message(3, "10 delivered by `qpid`");
-    assert!(output.err.contains("rejected it: amqp:not-allowed"), "{}", output.err);
+    assert!(output.err.contains("rejected the message: amqp:not-allowed"), "{}", output.err);
     assert_eq!(received(&peer), 21);
 }
 
@@ -70,7 +70,7 @@ fn delivers_to_rabbitmq_over_amqp_10() {
     assert_eq!(count, 11);
 
     let checked = sandbox.run(args("check", &url, &[])).expect(0);
-    for expected in ["broker: RabbitMQ 3.", "/amq/queue/notifications.info: takes messages"] {
+    for expected in ["broker: RabbitMQ 3.", "/amq/queue/notifications.info: accepts messages"] {
         assert!(checked.out.contains(expected), "{expected}: {}", checked.out);
     }
     let wrong = format!("amqp://guest:{PLANTED}@127.0.0.1:{port}");
@@ -79,7 +79,7 @@ fn delivers_to_rabbitmq_over_amqp_10() {
             if command == "emit" { &["--timeout", "60", "life.jsonl"] } else { &[] };
         let output = sandbox.run(args(command, &wrong, more));
         let output =
-            output.expect_message(2, "refused user `guest`: wrong `qpid.user` or password");
+            output.expect_message(2, "refused user `guest`: check `qpid.user` and the password");
         assert!(!format!("{}{}", output.out, output.err).contains(PLANTED), "{}", output.err);
     }
 }
