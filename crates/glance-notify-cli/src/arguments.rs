@@ -1,7 +1,8 @@
 //! Value parsers that several subcommands share.
 //!
 //! A parser turns the text of an argument into a value, or into a message that clap
-//! prints beside the name of the option. It reads no file and has no side effect.
+//! prints beside the name of the option. It reads no file and has no side effect. A
+//! value that passes its parser is valid everywhere: no subcommand checks it again.
 
 use std::time::Duration;
 

@@ -2,7 +2,23 @@
 //! destination.
 //!
 //! The command sends no notification and declares nothing at a broker. Each transport
-//! implements its own examination in `Transport::check`.
+//! implements its own examination in `Transport::check`; with a spool, `check` examines
+//! the spool as well.
+//!
+//! # Output
+//!
+//! First each key with its value and its origin, sorted by key, with secrets masked. Then
+//! each finding with its state:
+//!
+//! ```text
+//! queue.send_timeout = 120                 # default
+//! strategy = "log"                         # --set
+//! good     file: /var/log/glance/notifications.log: does not exist yet, can be created
+//! good     sync: delivered means on the disk
+//! ```
+//!
+//! `bad` findings decide the exit status. A `warning` names a cost or a risk and changes
+//! nothing.
 
 use std::io::Write;
 use std::time::Duration;

@@ -2,6 +2,10 @@
 //!
 //! clap generates the script from the argument definitions, so that it always matches
 //! the options of this build.
+//!
+//! ```text
+//! $ glance-notify completions bash > /etc/bash_completion.d/glance-notify
+//! ```
 
 use clap_complete::Shell;
 

@@ -1,6 +1,8 @@
 //! The result of a command: its exit code, and the error that ends it early.
 //!
-//! Scripts depend on these exit codes: they never change their meaning.
+//! Scripts depend on these exit codes: they never change their meaning. The distinction
+//! that matters to a script is between 2 and 3: after 3 it may run the command again, and
+//! after 2 that is of no use until an operator has changed something.
 
 use std::process::ExitCode;
 

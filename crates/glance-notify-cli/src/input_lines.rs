@@ -11,6 +11,7 @@ use glance_notify::codec::{NotificationInput, Problem, SizeLimits};
 /// A reader that returns the lines of an input one by one.
 pub(crate) struct InputLines<R> {
     reader: BufReader<R>,
+    /// The limits of a notification. `limits.bytes` also bounds a line.
     limits: SizeLimits,
     /// The number of lines read so far, blank lines included.
     number: u64,

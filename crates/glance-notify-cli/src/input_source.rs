@@ -1,4 +1,7 @@
 //! The input of a command: a file, or standard input.
+//!
+//! Names of files appear in messages, so this module also escapes paths and words the
+//! error of an input that cannot be read.
 
 use std::fs::File;
 use std::io::{self, Read};

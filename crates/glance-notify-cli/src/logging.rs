@@ -2,6 +2,13 @@
 //!
 //! Log lines may quote a broker, so the writer escapes them. The filter keeps the client
 //! libraries at WARN whatever `-v` says: below that level they log credentials.
+//!
+//! | flag | level of this project's crates |
+//! |---|---|
+//! | none | WARN |
+//! | `-v` | INFO: state changes, such as a destination that recovers |
+//! | `-vv` | DEBUG |
+//! | `-vvv` | TRACE |
 
 use std::io::{self, Write};
 

@@ -1,6 +1,8 @@
 //! The progress line: one line on standard error that the command overwrites.
 //!
-//! It appears only on a terminal, so that log files and pipes stay free of it.
+//! It appears only on a terminal, so that log files and pipes stay free of it. Call
+//! [`ProgressLine::clear`] before a message, so that the message does not continue the
+//! line.
 
 use std::fmt;
 use std::io::{IsTerminal, Write, stderr};

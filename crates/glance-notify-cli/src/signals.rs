@@ -1,7 +1,8 @@
 //! Ctrl-C and SIGTERM, for commands that stop in an orderly way.
 //!
-//! A command that listens here drains instead of dying: it finishes or gives up what is
-//! pending, writes its files, and prints its summary.
+//! A command that listens here drains instead of dying: it waits for the pending messages
+//! or drops them, writes its files, and prints its summary. The exit code then says
+//! whether anything was lost, as after any other end.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -9,7 +10,9 @@ use crate::exit_status::{CommandError, ExitStatus};
 
 /// The signals that ask the command to stop.
 pub(crate) struct StopSignals {
+    /// SIGINT, which Ctrl-C sends.
     interrupt: Signal,
+    /// SIGTERM, which service managers send.
     terminate: Signal,
 }
 

@@ -2,6 +2,9 @@
 //!
 //! `emit` and `spool drain` share it: both watch a delivery, stop it for the same
 //! reasons, and report the most serious one.
+//!
+//! A later reason never hides a more serious earlier one. If you press Ctrl-C while the
+//! destination reports a permanent error, the command reports the error.
 
 use std::time::Duration;
 

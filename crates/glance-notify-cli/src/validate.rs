@@ -1,7 +1,21 @@
 //! `glance-notify validate`: reports every problem of every line, and sends nothing.
 //!
 //! The command needs no configuration and no destination, so it suits a build or a
-//! commit hook.
+//! commit hook. It uses the decoder of `emit`: a line that it accepts is a line that
+//! `emit` accepts.
+//!
+//! # Output
+//!
+//! The report goes to standard output and the counts to standard error:
+//!
+//! ```text
+//! $ glance-notify validate broken.jsonl
+//! broken.jsonl:1: /priority: expected "INFO", "WARN" or "ERROR", found "LOUD"
+//! broken.jsonl:2: not JSON: unexpected character at column 1
+//! glance-notify: 2 read, 2 invalid, 2 problems
+//! ```
+//!
+//! `--report json` prints one object with the same problems, for tools.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -105,9 +119,13 @@ struct ValidationCounts {
 /// A problem in the JSON report. Scripts read these fields: never rename them.
 #[derive(Serialize)]
 struct ProblemRow<'a> {
+    /// The line number, counted from 1.
     line: u64,
+    /// The JSON pointer (RFC 6901) of the value. Empty for the whole line.
     pointer: String,
+    /// The valid values.
     expected: &'a str,
+    /// The value or its kind, shortened and without secrets.
     found: &'a str,
 }
 

@@ -1,4 +1,7 @@
-//! The arguments of `glance-notify emit`.
+//! The arguments of `glance-notify emit`, and the input that they choose.
+//!
+//! clap derives the help, the usage errors and the shell completions from [`EmitArgs`]:
+//! the documentation of each field is the help text of its option.
 
 use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};

@@ -3,6 +3,9 @@
 //! The reader thread parses lines, and the submitter task hands their notifications to
 //! the notifier. The notifier's queue is bounded: when it is full, the submitter waits,
 //! and with it the reader thread.
+//!
+//! The submitter works in the order of the input and one line at a time, so that first
+//! attempts keep that order too.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -77,7 +80,9 @@ impl Intake {
 struct Submitter {
     /// The name of the input in messages.
     name: String,
+    /// Whether the input is a file, so that the reader thread never waits for a writer.
     is_file: bool,
+    /// `--skip-invalid`: whether an invalid line does not end the reading.
     skip_invalid: bool,
     notifier: Notifier,
     lines: mpsc::Receiver<LineBlock>,
@@ -121,7 +126,8 @@ impl Submitter {
 
     /// Submits the notification of one line. Returns `false` to end the reading.
     ///
-    /// Waits while the notifier's queue is full.
+    /// A whole notification keeps its id, publisher and timestamp. A line without them
+    /// gets new ones here. Waits while the notifier's queue is full.
     async fn submit(&mut self, line: InputLine) -> bool {
         let InputLine { number, input } = line;
         self.state.count_line(number);

@@ -3,6 +3,13 @@
 //! Reading standard input blocks and cannot be cancelled, so it happens on a thread of
 //! its own that the process never joins. The thread talks to the runtime only through a
 //! bounded channel and through [`IntakeState`].
+//!
+//! # Stopping
+//!
+//! [`IntakeState::stop`] cannot wake a thread that blocks in a read. The thread therefore
+//! sets a flag before each read that may block, and clears it afterwards. While the flag
+//! is set, the thread holds no line that it has not sent: the submitter may stop waiting
+//! for it without losing a line.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -27,8 +34,11 @@ pub(super) struct IntakeState {
     ended: AtomicBool,
     /// Whether the submitter has processed the whole input.
     exhausted: AtomicBool,
+    /// The number of lines that the submitter has processed.
     read: AtomicU64,
+    /// The number of invalid lines among them.
     invalid: AtomicU64,
+    /// The line number of the last one.
     last_line: AtomicU64,
     /// The error that ended the reading before the end of the input.
     error: Mutex<Option<CommandError>>,

@@ -6,7 +6,28 @@
 //!                                └── receipt ──► monitor ──► acks, failed, summary
 //! ```
 //!
-//! Every buffer is bounded, so slow delivery slows down reading.
+//! * [`line_reader`] reads and parses lines on a thread of its own.
+//! * [`intake`] submits their notifications to the notifier, in order.
+//! * [`monitor`] waits for the outcomes and decides when to stop.
+//! * [`output_files`] writes `--acks` and `--failed`.
+//! * [`summary`] prints the counts and chooses the exit status.
+//!
+//! Every buffer is bounded, so slow delivery slows down reading. A program can therefore
+//! pipe any amount of input into `emit` and rely on it for backpressure.
+//!
+//! # Output
+//!
+//! Messages and the summary go to standard error, so that standard output stays free for
+//! `--acks -` and `--summary json`:
+//!
+//! ```text
+//! $ glance-notify emit -c notify.toml image-lifecycle.jsonl
+//! glance-notify: 11 read, 11 delivered by `log`
+//! $ glance-notify emit -c notify.toml broken.jsonl
+//! glance-notify: broken.jsonl, line 1: /priority: expected "INFO", "WARN" or "ERROR", found "LOUD"
+//! glance-notify: the input after line 1 was not read (add `--skip-invalid` to skip invalid lines)
+//! glance-notify: 1 read, 0 delivered by `log`, 1 invalid
+//! ```
 
 pub(crate) mod args;
 mod intake;

@@ -1,7 +1,15 @@
 //! The task that waits for receipts, writes the output files, and decides when to stop.
 //!
-//! It is the only place that gives up: on a signal, on a permanent error before anything
-//! was delivered, or after `--timeout` seconds without a delivery.
+//! It is the only place that gives up:
+//!
+//! * at once, if the destination reports a permanent error before it has accepted
+//!   anything. After the first delivery the configuration is known to work, so the
+//!   command waits for the destination to recover;
+//! * after `--timeout` seconds without a delivery;
+//! * after a signal, once `queue.drain_timeout` has expired or a second signal arrives.
+//!
+//! Giving up shuts the notifier down. Every receipt then resolves, so that the loop ends
+//! without a special case, and each notification that was not delivered reaches `--failed`.
 
 use std::time::Duration;
 
@@ -23,8 +31,11 @@ use crate::terminal::print_message;
 
 /// The state of a running `emit`.
 pub(super) struct DeliveryMonitor {
+    /// The handle through which the monitor reads the account and shuts down.
     notifier: Notifier,
+    /// The submissions, and the switch that stops the reading.
     intake: Intake,
+    /// The files of `--acks` and `--failed`.
     outputs: OutputFiles,
     /// The name of the first stage: the strategy, or `spool`.
     strategy: &'static str,
@@ -37,6 +48,7 @@ pub(super) struct DeliveryMonitor {
     last_progress: Instant,
     /// After a signal, the time at which the monitor gives up.
     drain_until: Option<Instant>,
+    /// The most serious reason to stop so far.
     stop_reason: StopReason,
     /// The number of undelivered notifications that messages have named so far.
     reported: u64,
@@ -45,6 +57,7 @@ pub(super) struct DeliveryMonitor {
 
 /// A submission with its outcome.
 struct SubmissionOutcome {
+    /// The line number in the input.
     line: u64,
     notification: Notification,
     /// Whether the notifier queued the notification. A suppressed one is neither
@@ -84,6 +97,9 @@ impl DeliveryMonitor {
     }
 
     /// Runs until every submission has its outcome, then closes the notifier.
+    ///
+    /// Handles signals first, then ticks, then outcomes, and only then new submissions:
+    /// a flood of input must not delay a signal or a timeout.
     pub(super) async fn run(mut self) -> EmitSummary {
         let mut pending = FuturesUnordered::new();
         let mut intake_done = false;

@@ -1,5 +1,9 @@
 //! The files that `emit` writes: the ids of delivered notifications (`--acks`) and the
 //! undelivered notifications (`--failed`).
+//!
+//! Both are records that you act upon, so an error while writing them stops the reading.
+//! Neither ever overwrites the input: this module compares files by device and inode, because
+//! two paths may name one file.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};

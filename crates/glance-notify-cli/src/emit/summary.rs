@@ -1,4 +1,27 @@
 //! The summary of an `emit`: as text, as JSON, and as an exit status.
+//!
+//! The text names only the counters that are not 0, after the number of lines and of
+//! deliveries:
+//!
+//! ```text
+//! glance-notify: 40 read, 36 delivered by `rabbit`, 2 invalid, 1 refused, 1 dropped
+//! ```
+//!
+//! With a spool, `delivered` means stored on the disk, and a second line reports the
+//! forwarding from there. It covers everything in the spool, including the messages of
+//! earlier runs:
+//!
+//! ```text
+//! glance-notify: 11 read, 11 delivered by `spool`
+//! glance-notify: spool: 0 forwarded by `rabbit`, 11 pending
+//! ```
+//!
+//! The JSON form has the same counts in one object:
+//!
+//! ```text
+//! {"strategy":"spool","read":11,"invalid":0,"emitted":11,"delivered":11,"refused":0,"dropped":0,
+//! "pending":0,"forwarded":{"strategy":"rabbit","delivered":0,"refused":0,"pending":11}}
+//! ```
 
 use glance_notify::codec::serde_json;
 use glance_notify::pipeline::Stats;
@@ -25,6 +48,7 @@ pub(super) struct EmitSummary {
     pub(super) stats: Stats,
     /// With a spool, the strategy that forwards from it, and the account of that.
     pub(super) forwarding: Option<(&'static str, Stats)>,
+    /// The most serious reason why the command stopped.
     pub(super) stop_reason: StopReason,
 }
 
@@ -65,6 +89,10 @@ impl EmitSummary {
     }
 
     /// Returns the exit status: the most serious thing that happened decides.
+    ///
+    /// A permanent error comes before lost messages, and those come before invalid lines.
+    /// An interrupted file counts as undelivered, because a part of it was not read. An
+    /// interrupted pipe is an ordinary end: the writer decides how much it sends.
     fn status(&self) -> ExitStatus {
         let Stats { refused, dropped, pending, .. } = &self.stats;
         match &self.stop_reason {
@@ -129,14 +157,19 @@ fn forwarding_text(strategy: &str, stats: &Stats) -> String {
 /// The JSON form of the summary. Scripts read these fields: never rename them.
 #[derive(Serialize)]
 struct EmitReport<'a> {
+    /// The name of the first stage: the strategy, or `spool`.
     strategy: &'a str,
+    /// Lines that are not blank.
     read: u64,
+    /// Lines that are no valid notification.
     invalid: u64,
+    /// The counters of the first stage: emitted = delivered + refused + dropped + pending.
     emitted: u64,
     delivered: u64,
     refused: u64,
     dropped: u64,
     pending: u64,
+    /// The forwarding from the spool, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     forwarded: Option<ForwardingReport<'a>>,
 }

@@ -1,4 +1,13 @@
 //! `glance-notify spool drain`: forwards the messages of all slots that no process owns.
+//!
+//! A running service forwards its own messages and those of orphans. This command is for
+//! the time after the last service has stopped: before you move to another machine, or
+//! when you remove a service for good.
+//!
+//! The forwarder of `notify-spool` does the work. This module starts it, watches its
+//! account, and stops it for the same reasons as `emit` stops: a permanent error before
+//! the first delivery, `--timeout` seconds without progress, or a signal. A drain that is
+//! killed loses nothing, but the next one may deliver some messages again.
 
 use std::time::Duration;
 
@@ -85,6 +94,7 @@ pub(super) fn run(
 
 /// The state of a running drain.
 struct DrainMonitor {
+    /// Returns the counters of the forwarder.
     account: StageAccount,
     /// `queue.drain_timeout`: the time for the attempt in flight after a signal.
     drain_timeout: Duration,
@@ -127,6 +137,9 @@ impl DrainMonitor {
     }
 
     /// Drains until no message is left or the monitor stops it.
+    ///
+    /// The first signal or timeout asks the forwarder to stop, which lets the attempt in
+    /// flight finish. A further signal aborts it.
     async fn run(mut self, forwarder: Forwarder) -> (StopReason, Stats) {
         let (stop, stopped) = oneshot::channel();
         self.stop = Some(stop);
@@ -155,7 +168,7 @@ impl DrainMonitor {
         (self.stop_reason, (self.account)())
     }
 
-    /// Records the result of the forwarder.
+    /// Records the result of the forwarder: an error of the directory or of a slot.
     fn record(&mut self, result: NotifyResult<Stats>) {
         if let Err(error) = result {
             self.stop_reason.escalate(StopReason::Failed(error.into()));

@@ -1,7 +1,15 @@
 //! The summary of a drain: as text, as JSON, and as an exit status.
 //!
 //! It looks at the spool after the drain, so that it can name the messages that remain
-//! and the processes that own them.
+//! and the processes that own them:
+//!
+//! ```text
+//! glance-notify: slot 0 is in use by process 4711: that process forwards its remaining messages (3)
+//! glance-notify: 11 delivered by `rabbit`, 1 refused, 1 dead letters
+//! ```
+//!
+//! The exit status is a success only if no message is pending anywhere and the destination
+//! refused none during this drain.
 
 use std::path::Path;
 
@@ -17,6 +25,7 @@ use crate::terminal::{print_message, write_stdout};
 
 /// The counts of a finished drain, and the reason why it stopped.
 pub(super) struct DrainSummary {
+    /// The strategy that delivered the messages.
     strategy: &'static str,
     /// The account of the forwarder.
     stats: Stats,
@@ -27,12 +36,14 @@ pub(super) struct DrainSummary {
     dead: u64,
     /// The slots that other processes own.
     foreign: Vec<ForeignSlot>,
+    /// The slots that could not be read.
     errors: ErrorLog,
 }
 
 /// A slot that another process owns. Scripts read these fields: never rename them.
 #[derive(Serialize)]
 struct ForeignSlot {
+    /// The number of the slot.
     slot: u32,
     /// The process, or `None` if it has not written its id yet.
     pid: Option<u32>,
@@ -169,10 +180,16 @@ impl ForeignSlot {
 #[derive(Serialize)]
 struct DrainReport<'a> {
     strategy: &'a str,
+    /// Messages that the destination accepted during this drain.
     delivered: u64,
+    /// Messages that became dead letters during this drain.
     refused: u64,
+    /// Messages in slots that went into quarantine.
     dropped: u64,
+    /// Pending messages in slots that no other process owns.
     pending: u64,
+    /// Dead letters in all slots, including older ones.
     dead: u64,
+    /// The slots that other processes own.
     held: &'a [ForeignSlot],
 }

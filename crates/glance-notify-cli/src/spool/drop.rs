@@ -1,4 +1,7 @@
 //! `glance-notify spool drop`: removes messages from the spool.
+//!
+//! A dropped message is gone, so the command needs an explicit choice: ids, `--dead` or
+//! `--all`. `spool export` writes the messages to a file first if you may need them.
 
 use std::path::Path;
 

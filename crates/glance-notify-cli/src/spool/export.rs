@@ -1,4 +1,8 @@
 //! `glance-notify spool export`: copies messages out of the spool.
+//!
+//! The output is one notification a line, exactly the bytes that the destination would
+//! receive. `glance-notify emit` reads it and keeps the ids. The messages stay in the
+//! spool until you drop them.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};

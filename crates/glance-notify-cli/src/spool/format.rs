@@ -24,7 +24,7 @@ pub(super) fn microsecond_time(time: OffsetDateTime) -> String {
     format!("{date} {clock}.{:06}", time.microsecond())
 }
 
-/// Returns the date and the time of day in UTC.
+/// Returns the date and the time of day in UTC: `2012-05-16` and `15:27:36`.
 fn utc_parts(time: OffsetDateTime) -> (String, String) {
     let time = time.to_offset(glance_notify::time::UtcOffset::UTC);
     let (year, month, day) = time.to_calendar_date();

@@ -1,4 +1,21 @@
 //! `glance-notify spool ls`: lists the slots of a spool, or the messages in them.
+//!
+//! Without `--messages`, each slot is a line. The column `holder` shows the process that
+//! owns the slot, and `?` stands for a number that is unknown at the moment:
+//!
+//! ```text
+//! $ glance-notify spool ls -c notify.toml
+//! slot  holder             pending      dead        bytes   file bytes oldest
+//! 0     process 4711            14         0         8120        61440 2026-11-22T12:00:31Z
+//! 1     free                     0         2         1248        49152
+//! ```
+//!
+//! With `--messages`, each message is a line: SLOT/NUMBER, state, id, event type,
+//! priority, timestamp, bytes of the body, publisher id. For a dead letter, the time and
+//! the reason of the refusal follow.
+//!
+//! With `--json`, each line is an object with the fields of [`SlotRow`] or
+//! [`MessageRow`]. Unknown values are null.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -105,13 +122,17 @@ fn list_messages(args: &SpoolLsArgs, dir: &Path) -> Result<ExitStatus, CommandEr
 /// never rename them.
 #[derive(Serialize)]
 struct SlotRow {
+    /// The number of the slot.
     slot: u32,
     /// Whether a process owns the slot.
     held: bool,
     /// That process, once it has written its id.
     pid: Option<u32>,
+    /// The messages that the spool still has to forward.
     pending: Option<MessageTotals>,
+    /// The dead letters.
     dead: Option<MessageTotals>,
+    /// The size of the slot's file.
     file_bytes: u64,
     /// The time at which the oldest pending message was emitted.
     oldest: Option<String>,
@@ -162,7 +183,9 @@ impl SlotRow {
 /// One message in the list. Scripts read these fields: never rename them.
 #[derive(Serialize)]
 struct MessageRow<'a> {
+    /// The number of the slot.
     slot: u32,
+    /// The number of the message within the slot.
     number: u64,
     state: MessageState,
     /// The fields of the message, unless the entry is damaged.
@@ -186,6 +209,7 @@ struct MessageFields<'a> {
     event_type: EventType,
     priority: Priority,
     publisher_id: &'a str,
+    /// The time at which the notification was emitted, in its own format.
     timestamp: String,
     /// The size of the body.
     bytes: usize,

@@ -1,4 +1,7 @@
 //! References to messages on the command line: `message_id` or `SLOT/NUMBER`.
+//!
+//! Operators know the `message_id` from logs and consumers. The position is what
+//! `spool ls --messages` prints first, and the only name of a damaged message.
 
 use std::collections::HashSet;
 use std::fmt;

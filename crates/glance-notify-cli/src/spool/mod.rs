@@ -3,6 +3,22 @@
 //! One process owns each slot. This command never touches a slot that another process
 //! owns: it shows the status that the process last published, and refuses everything
 //! else with the process id.
+//!
+//! | subcommand | does |
+//! |---|---|
+//! | `ls` | lists the slots, or with `--messages` the messages |
+//! | `show` | prints whole messages |
+//! | `stats` | prints the totals of all slots |
+//! | `retry` | makes dead letters pending again |
+//! | `drop` | removes messages |
+//! | `export` | copies messages out, ready for `emit` |
+//! | `drain` | forwards the messages of all slots that no process owns |
+//!
+//! # Exit codes
+//!
+//! Code 2 means that a message does not exist, or that a slot or the directory cannot be
+//! used without a change. Code 3 means that a process owns a slot, or that messages
+//! remain. An error in one slot never hides the other slots: see [`slots`].
 
 mod drain;
 mod drain_summary;

@@ -1,4 +1,8 @@
 //! `glance-notify spool retry`: makes dead letters pending again.
+//!
+//! Use it after you have removed the reason of the refusal, such as a missing binding. A
+//! retried message moves to the end of its slot and gets a new number there; it keeps its
+//! `message_id`. A refusal of the next attempt makes it a dead letter once more.
 
 use std::path::Path;
 

@@ -1,4 +1,7 @@
 //! The choice of messages by slot and state.
+//!
+//! `ls --messages` and `export` take these options from the command line. `show`, `retry`
+//! and `drop` build a selection themselves, and narrow it down by reference.
 
 use glance_notify::Result as NotifyResult;
 use glance_notify::transport::spool::admin::{OpenSlot, StoredMessage};

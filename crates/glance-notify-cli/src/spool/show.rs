@@ -1,4 +1,18 @@
 //! `glance-notify spool show`: prints whole messages.
+//!
+//! A heading gives the position and the state, and the indented notification follows:
+//!
+//! ```text
+//! $ glance-notify spool show 0/6 -c notify.toml
+//! 0/6: pending, emitted 2026-11-22 12:00:31.482249
+//! {
+//!   "message_id": "ce3a13d3-3751-4e55-90af-8284187b9c81",
+//!   "publisher_id": "image.host1",
+//!   …
+//! }
+//! ```
+//!
+//! With `--json`, each notification is the one line that the destination would receive.
 
 use std::io::{self, Write};
 use std::path::Path;

@@ -1,7 +1,11 @@
 //! The slots of a spool's directory, opened one after the other.
 //!
 //! A slot that cannot be opened must not hide the others: the iteration reports it,
-//! continues, and remembers that the exit status is no longer a success.
+//! continues, and remembers that the exit status is no longer a success. Only an error of
+//! the directory itself ends a command.
+//!
+//! While a command holds a slot open, it owns the slot like any other process. It opens
+//! one slot at a time, so that services can start meanwhile.
 
 use std::path::Path;
 

@@ -1,4 +1,15 @@
 //! `glance-notify spool stats`: prints the totals of all slots.
+//!
+//! ```text
+//! $ glance-notify spool stats -c notify.toml
+//! slots    2, 1 in use by a process
+//! pending  14 messages, 8120 bytes, oldest emitted 2026-11-22T12:00:31Z
+//! dead     2 messages, 1248 bytes
+//! files    110592 bytes
+//! ```
+//!
+//! A line `unknown` appears if some slots cannot be counted. `--json` prints the fields of
+//! [`SpoolTotals`], for a monitoring system: alert on the age of `oldest`.
 
 use std::path::Path;
 
@@ -63,13 +74,17 @@ pub(super) fn run(args: &SpoolStatsArgs, dir: &Path) -> Result<ExitStatus, Comma
 /// The totals, also as JSON. Scripts read these fields: never rename them.
 #[derive(Default, Serialize)]
 struct SpoolTotals {
+    /// All slots in the directory.
     slots: u64,
     /// Slots that a process owns at the moment.
     held: u64,
     /// Slots with unknown contents: damaged, or not described by their process yet.
     unknown: u64,
+    /// The messages that the spool still has to forward.
     pending: MessageTotals,
+    /// The messages that the destination refused.
     dead: MessageTotals,
+    /// The size of all slot files on the disk.
     file_bytes: u64,
     /// The time at which the oldest pending message was emitted, to the second in UTC.
     oldest: Option<String>,

@@ -8,6 +8,8 @@ use crate::support::Sandbox;
 
 /// The output shows each key with its value and its origin: file, environment variable,
 /// `--set`, compatibility mode or default. The check itself creates no log file.
+///
+/// Operators use this output to find out which of several files or variables won.
 #[test]
 fn check_prints_each_key_with_its_origin() {
     let sandbox = Sandbox::new();
@@ -35,6 +37,9 @@ fn check_prints_each_key_with_its_origin() {
 }
 
 /// A finding that needs a change exits with 2, and one that may pass with 3.
+///
+/// A missing directory and a directory in place of the file need a change. A link that
+/// points to itself fails like a file system that is away for a moment.
 #[test]
 fn bad_findings_decide_the_exit_code() {
     let sandbox = Sandbox::new();
@@ -77,6 +82,9 @@ fn hides_the_values_of_an_invalid_configuration() {
 }
 
 /// `check` also finds errors that the configuration's parser cannot see.
+///
+/// The group `image.member` and a queue that holds no whole message parse well, but no
+/// notifier accepts them.
 #[test]
 fn rejects_settings_that_only_a_notifier_validates() {
     let sandbox = Sandbox::new();

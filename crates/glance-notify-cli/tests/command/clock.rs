@@ -28,6 +28,9 @@ fn year(line: &serde_json::Value) -> i32 {
 
 /// The clock jumps 800 days ahead and back. Each timestamp follows the clock; delivery
 /// goes on at once, and `queue.max_age` of one hour drops nothing.
+///
+/// The last message waits for its destination during a jump, so that a comparison of
+/// wall clock times would expire it.
 #[test]
 fn a_clock_jump_neither_expires_nor_delays_nor_reorders_messages() {
     let sandbox = Sandbox::new();

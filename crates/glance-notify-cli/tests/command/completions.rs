@@ -16,6 +16,8 @@ fn every_shell_has_a_completion_script() {
 
 /// `--version` lists the Cargo features, so that you can see which strategies a binary
 /// supports.
+///
+/// Two binaries of one version may differ in their features.
 #[test]
 fn version_lists_the_compiled_features() {
     let output = Sandbox::new().run(["--version"]).expect(0);

@@ -1,5 +1,5 @@
-//! `emit`: it delivers exactly what it reads, and its summary, `--acks` and `--failed`
-//! say the truth about that.
+//! `emit`: it delivers exactly the notifications that it reads, and its summary, `--acks`
+//! and `--failed` tell the truth about them.
 //!
 //! Most tests deliver to the file `n.log`. A symbolic link that points to itself stands
 //! for a destination that fails for a while: opening it fails with a transient error.
@@ -14,6 +14,8 @@ use crate::support::{LIFECYCLE, Sandbox, emit, ids, line, spawn_piped, values, w
 
 /// Each line of the log has the six attributes in the order that oslo.messaging writes
 /// them, with the values of the input.
+///
+/// Consumers that read lines with simple tools depend on this order.
 #[test]
 fn writes_every_event_with_six_keys_in_order() {
     let sandbox = Sandbox::new();
@@ -37,6 +39,8 @@ fn writes_every_event_with_six_keys_in_order() {
 
 /// With a spool, `emit` succeeds while the destination fails, and `--acks` lists the
 /// stored notifications. A later run with the same directory forwards them.
+///
+/// A directory in place of the log file stands for the unreachable destination.
 #[test]
 fn with_a_spool_an_ack_means_stored_on_disk() {
     let sandbox = Sandbox::new();
@@ -60,6 +64,9 @@ fn with_a_spool_an_ack_means_stored_on_disk() {
 
 /// Payloads that Glance's own code produced keep every field and value. The style
 /// `glance` may add only null fields and `visibility`.
+///
+/// The samples come from Glance's code of 2013, so this also guards the compatibility
+/// with old consumers.
 #[test]
 fn delivers_real_glance_notifications_unchanged() {
     let sandbox = Sandbox::new();
@@ -90,6 +97,8 @@ fn delivers_real_glance_notifications_unchanged() {
 }
 
 /// A log file is valid input. Ids, publishers and timestamps stay the same.
+///
+/// A log is therefore a backup that you can send to another destination later.
 #[test]
 fn re_emits_a_log_byte_for_byte() {
     let sandbox = Sandbox::new();
@@ -163,6 +172,8 @@ fn prints_the_summary_as_one_json_object() {
 
 /// Without `--skip-invalid`, the first invalid line ends the reading. The lines before
 /// it are delivered and acknowledged, and a message names the unread rest.
+///
+/// A script can fix the line and continue from there without duplicates.
 #[test]
 fn an_invalid_line_stops_after_the_lines_before_it_are_delivered() {
     let sandbox = Sandbox::new();
@@ -208,6 +219,8 @@ fn writes_acks_while_the_input_is_still_open() {
 
 /// A missing directory needs an operator, so `emit` does not wait for `--timeout`. The
 /// file of `--failed` is complete, private, and valid input for another `emit`.
+///
+/// The first attempt proves that nothing can arrive: waiting would only hide the error.
 #[test]
 fn a_permanent_error_before_the_first_delivery_stops_at_once() {
     let sandbox = Sandbox::new();
@@ -230,6 +243,8 @@ fn a_permanent_error_before_the_first_delivery_stops_at_once() {
 
 /// A transient error lasts for `--timeout` seconds at most. The message names the option
 /// and the last error.
+///
+/// The summary and `--failed` account for every line.
 #[test]
 fn gives_up_after_the_timeout_without_a_delivery() {
     let sandbox = Sandbox::new();
@@ -245,6 +260,9 @@ fn gives_up_after_the_timeout_without_a_delivery() {
 
 /// After it gives up, `emit` still reads a file to its end for `--failed`, even far
 /// beyond the bound of the queue. Without `--failed` it stops and says so.
+///
+/// The file of `--failed` is then a complete second input: nothing is lost between it and
+/// the unread lines.
 #[test]
 fn failed_also_collects_the_unread_rest_of_a_file() {
     let sandbox = Sandbox::new();
@@ -259,6 +277,8 @@ fn failed_also_collects_the_unread_rest_of_a_file() {
 
 /// A queue of 10 messages takes a file of 1 000 lines without a loss, although the
 /// destination fails at first.
+///
+/// The log says that delivery failed, and later that it has resumed.
 #[test]
 fn waits_for_a_late_destination_and_for_queue_room() {
     let sandbox = Sandbox::new();
@@ -293,6 +313,8 @@ fn reports_noop_and_disabled_notifications() {
 }
 
 /// `emit` compares files by device and inode before it empties any of them.
+///
+/// `emit x --failed x` would otherwise empty the only copy of your notifications.
 #[test]
 fn refuses_outputs_that_overwrite_the_input_or_each_other() {
     let sandbox = Sandbox::new();

@@ -8,6 +8,8 @@ use std::fs;
 use crate::support::{LIFECYCLE, Sandbox, line};
 
 /// A message names the key, its origin, and the values that would be valid.
+///
+/// Unknown keys are errors too: a misspelt key would silently keep its default.
 #[test]
 fn rejects_wrong_settings_by_name() {
     let sandbox = Sandbox::new();
@@ -50,6 +52,8 @@ fn rejects_wrong_settings_by_name() {
 }
 
 /// A strategy that this build lacks is a different error from an unknown one.
+///
+/// The test covers the strategies that this build lacks, which may be none.
 #[test]
 fn a_missing_strategy_names_its_cargo_feature() {
     let sandbox = Sandbox::new();
@@ -117,6 +121,8 @@ fn rejects_wrong_environment_variables() {
 }
 
 /// `emit` and `validate` report the input's name and the error of the system.
+///
+/// `/proc/self/mem` opens without an error and fails at the first read.
 #[test]
 fn rejects_unreadable_inputs() {
     let sandbox = Sandbox::new();
@@ -147,6 +153,8 @@ fn a_log_that_is_a_directory_is_a_permanent_error() {
 }
 
 /// clap's usage errors exit with 2, and list the possible values.
+///
+/// The tests of each subcommand cover the options of that subcommand.
 #[test]
 fn rejects_wrong_usage() {
     let sandbox = Sandbox::new();

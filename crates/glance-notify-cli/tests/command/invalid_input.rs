@@ -103,6 +103,8 @@ fn rejects_a_negative_size() {
 }
 
 /// Deep nesting is a problem with a pointer, and no stack overflow.
+///
+/// The decoder stops at its own depth limit, long before the stack ends.
 #[test]
 fn rejects_ten_thousand_levels_of_nesting() {
     let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
@@ -111,6 +113,8 @@ fn rejects_ten_thousand_levels_of_nesting() {
 }
 
 /// A line beyond the limit is one problem, reported with its length.
+///
+/// The reader skips such a line in bounded memory, and the next line is read as usual.
 #[test]
 fn rejects_a_line_of_64_mib() {
     let long = line(&"x".repeat(64 * 1024 * 1024));
@@ -120,6 +124,8 @@ fn rejects_a_line_of_64_mib() {
 }
 
 /// Raw NUL bytes, lone surrogates and invalid UTF-8 are not JSON.
+///
+/// An escaped NUL is valid JSON, and arrives as it is.
 #[test]
 fn rejects_nul_and_lone_surrogates() {
     assert_rejected(b"\0", "not JSON: ");
@@ -167,6 +173,8 @@ fn broken_pipe() -> Stdio {
 
 /// `glance-notify … | head` must not fail. The exit code is the same as without the
 /// pipe, also if standard error is closed too.
+///
+/// `println!` panics when the pipe is closed. This test would find a single use of it.
 #[test]
 fn a_broken_pipe_causes_no_panic() {
     let sandbox = Sandbox::new();

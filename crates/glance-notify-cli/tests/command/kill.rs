@@ -10,6 +10,9 @@ use crate::support::{Sandbox, emit, ids, line, wait_until};
 
 /// Kills `emit` twelve times at different places of the stream. After each kill the next
 /// process starts on a line of its own, and every acknowledged id is in the file.
+///
+/// The next process must not append to a cut line: one kill would then damage two
+/// notifications.
 #[test]
 fn a_kill_leaves_whole_lines_and_the_next_run_starts_a_new_line() {
     const KILLS: u64 = 12;

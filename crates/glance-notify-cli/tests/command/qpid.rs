@@ -51,6 +51,9 @@ fn delivers_to_a_proton_peer() {
 
 /// All notifications arrive in durable queues, `check` reports the broker, and a wrong
 /// password is a permanent error that does not show it.
+///
+/// RabbitMQ has other addresses than Qpid, so the configuration's defaults must suit it
+/// as well.
 #[test]
 fn delivers_to_rabbitmq_over_amqp_10() {
     let sandbox = Sandbox::new();
@@ -100,6 +103,8 @@ fn waits_for_an_unreachable_broker_and_then_reports_it() {
 
 /// `emit` and `check` report an impossible setting alike, without waiting for
 /// `--timeout`.
+///
+/// A node that does not exist counts too, because only an operator can create it.
 #[test]
 fn contradictory_settings_fail_at_once() {
     let sandbox = Sandbox::new();

@@ -25,6 +25,8 @@ fn received(vhost: &Vhost<'_>) -> Vec<String> {
 }
 
 /// All notifications arrive in the queues, and whole notifications keep their ids.
+///
+/// The queues have the names that oslo.messaging consumers expect: topic and priority.
 #[test]
 fn delivers_into_the_queues() {
     let sandbox = Sandbox::new();
@@ -64,6 +66,8 @@ fn waits_for_an_unreachable_broker_and_then_reports_it() {
 
 /// A wrong password, virtual host or URL needs an operator. `emit` and `check` report it
 /// at once and never show the password.
+///
+/// `emit` would otherwise retry for the whole `--timeout` before it shows the reason.
 #[test]
 fn permanent_broker_errors_fail_at_once() {
     let sandbox = Sandbox::new();

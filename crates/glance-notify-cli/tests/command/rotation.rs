@@ -12,6 +12,8 @@ use crate::support::{Sandbox, ids, line, values, wait_until};
 
 /// Four processes write while `logrotate` rotates 30 times. Each acknowledged
 /// notification is in exactly one file, and no line is cut.
+///
+/// Several services may share one log file, and a timer rotates it at any moment.
 #[test]
 fn four_writers_and_logrotate_lose_no_line() {
     const ROTATIONS: usize = 30;

@@ -33,6 +33,8 @@ fn prints_a_schema_for_each_event_type_and_for_all() {
 }
 
 /// `validate` accepts the examples, and each has the six attributes.
+///
+/// You can feed the examples to a consumer that you write.
 #[test]
 fn examples_are_valid_and_cover_every_event_type() {
     let sandbox = Sandbox::new();

@@ -116,6 +116,9 @@ fn configure(sandbox: &Sandbox) {
 
 /// Redaction applies in both payload styles. The masked values are there, so the
 /// notifications did contain secrets.
+///
+/// The configuration holds passwords of brokers as well, and none of them appears at
+/// `-vvv`.
 #[test]
 fn masks_secrets_in_delivered_notifications_and_output() {
     for payload_style in ["payloads=documented", "payloads=glance"] {
@@ -136,6 +139,9 @@ fn masks_secrets_in_delivered_notifications_and_output() {
 
 /// The spool stores redacted bodies only, so that no subcommand and no export can show a
 /// secret.
+///
+/// A spool outlives the process that filled it, so its content must be safe for later
+/// readers too.
 #[test]
 fn masks_secrets_in_every_spool_command() {
     let sandbox = Sandbox::new();
@@ -201,6 +207,9 @@ fn masks_secrets_in_tracing_and_stdout_targets() {
 }
 
 /// The file of `--failed` holds the encoded form, which is redacted.
+///
+/// You keep that file for another `emit`, so it must be as safe as a delivered
+/// notification.
 #[test]
 fn masks_secrets_in_failed_notifications() {
     let sandbox = Sandbox::new();
@@ -213,6 +222,8 @@ fn masks_secrets_in_failed_notifications() {
 }
 
 /// Valid and invalid configurations never show a password, wherever it stands.
+///
+/// Parsers like to quote the line that they reject. The messages here never do.
 #[test]
 fn configuration_errors_show_no_secret() {
     let sandbox = Sandbox::new();
@@ -254,6 +265,9 @@ fn configuration_errors_show_no_secret() {
 
 /// The database files of the spool hold no secret, unless you turn redaction off. Every
 /// `spool` subcommand shows the redacted form.
+///
+/// The counter-check with `redact=off` proves that the search finds a secret in a
+/// database file.
 #[test]
 fn the_spool_on_disk_holds_no_secret() {
     for (redact, shows) in [("redact=secrets", false), ("redact=off", true)] {
@@ -294,6 +308,8 @@ fn the_spool_on_disk_holds_no_secret() {
 }
 
 /// Subcommands that ignore the configuration show nothing of it.
+///
+/// They must not even report that the configuration is wrong.
 #[test]
 fn commands_without_configuration_show_no_secret() {
     let sandbox = Sandbox::new();
@@ -367,6 +383,8 @@ fn misplaced_secrets_are_not_echoed() {
 }
 
 /// A problem describes an invalid value without quoting a secret in it.
+///
+/// `found` describes the kind of a value, and quotes it only where that is harmless.
 #[test]
 fn validation_errors_show_no_secret() {
     let sandbox = Sandbox::new();

@@ -22,6 +22,8 @@ fn start(sandbox: &Sandbox, args: &[&str], lines: usize) -> Child {
 }
 
 /// If everything is delivered, SIGINT and SIGTERM are an orderly end.
+///
+/// Standard input stays open: a service manager stops such a pipe with SIGTERM every day.
 #[test]
 fn a_signal_ends_an_idle_emit_with_success() {
     for signal in ["INT", "TERM"] {
@@ -36,6 +38,8 @@ fn a_signal_ends_an_idle_emit_with_success() {
 
 /// After SIGTERM, pending messages still arrive if the destination recovers within
 /// `queue.drain_timeout`.
+///
+/// A line that the command has read from the pipe must not vanish with the command.
 #[test]
 fn a_signal_drains_the_lines_read_so_far() {
     let sandbox = Sandbox::new();
@@ -56,6 +60,8 @@ fn a_signal_drains_the_lines_read_so_far() {
 
 /// A drain ends after `queue.drain_timeout`, or at a second signal. Both exit with 3 and
 /// write the pending messages to `--failed`.
+///
+/// Nothing in between delays the exit, so that a service manager need not kill it.
 #[test]
 fn the_drain_timeout_or_a_second_signal_ends_the_drain() {
     for (drain, signals) in [("0.2", 1), ("3600", 2)] {

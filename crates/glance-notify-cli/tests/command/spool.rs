@@ -54,6 +54,8 @@ fn emit_succeeds_once_every_message_is_stored() {
 
 /// `ls` and `stats` agree, as text and as JSON, on a slot in use and after its process
 /// has ended.
+///
+/// The counts of a slot in use come from the status file of its process.
 #[test]
 fn lists_slots_and_totals_as_text_and_json() {
     let sandbox = Sandbox::new();
@@ -99,6 +101,8 @@ fn lists_slots_and_totals_as_text_and_json() {
 
 /// Every subcommand that opens a slot refuses one in use, names the process to stop, and
 /// exits with 3. Once the process has stopped, the same subcommand works.
+///
+/// Two writers of one database would damage it. The lock of the slot prevents that.
 #[test]
 fn leaves_a_slot_in_use_alone_and_names_its_process() {
     let sandbox = Sandbox::new();
@@ -150,6 +154,8 @@ fn shows_a_whole_message_by_id_and_by_position() {
 
 /// An export is valid input for `emit`, keeps ids and bytes, and removes nothing from
 /// the spool. The file is private.
+///
+/// The export is the way to move messages to another destination.
 #[test]
 fn exported_messages_are_re_emitted_byte_for_byte() {
     let sandbox = Sandbox::new();
@@ -169,6 +175,8 @@ fn exported_messages_are_re_emitted_byte_for_byte() {
 
 /// `export` never follows a link and never replaces a file unless you add `--force`,
 /// which replaces the link and not its target.
+///
+/// Another user may have planted the link in a shared directory.
 #[test]
 fn export_overwrites_a_file_only_with_force() {
     let sandbox = Sandbox::new();
@@ -190,6 +198,9 @@ fn export_overwrites_a_file_only_with_force() {
 
 /// `drop` needs a choice, and rejects a contradictory one. It removes exactly the named
 /// messages.
+///
+/// A reference without a match is an error with code 2, and the other messages are still
+/// dropped.
 #[test]
 fn drops_only_the_chosen_messages() {
     let sandbox = Sandbox::new();
@@ -248,6 +259,8 @@ fn wrong_usage_changes_nothing() {
 
 /// A damaged slot is an error with its path, in every subcommand once. The messages of
 /// other slots still appear and still drain.
+///
+/// JSON carries the error in the field `error`, and `stats` counts the slot as unknown.
 #[test]
 fn reports_an_unreadable_slot_and_still_reads_the_others() {
     let sandbox = Sandbox::new();
@@ -308,6 +321,8 @@ fn completions_cover_the_spool_commands() {
 }
 
 /// Runs the commands of the manual in order, on a spool with messages.
+///
+/// A command in the manual that no longer works is a bug of the manual.
 #[test]
 fn runs_every_spool_command_of_the_manual() {
     let sandbox = Sandbox::new();

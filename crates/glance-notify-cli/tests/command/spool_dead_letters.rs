@@ -40,6 +40,8 @@ fn spool(sandbox: &Sandbox, args: &[&str]) -> CommandOutput {
 
 /// `ls` and `show` give the reason and the time of the refusal. `export --dead` writes
 /// the dead letters alone.
+///
+/// The reason is the broker's own word: NO_ROUTE.
 #[test]
 fn lists_and_exports_dead_letters_with_their_reason() {
     let vhost = RabbitMq::shared().vhost();
@@ -72,6 +74,8 @@ fn lists_and_exports_dead_letters_with_their_reason() {
 
 /// A drain leaves dead letters alone and does not fail because of them. After `retry`
 /// they are pending, and the next drain delivers them.
+///
+/// Retrying them by itself would only repeat the refusal.
 #[test]
 fn forwards_dead_letters_only_after_a_retry() {
     let vhost = RabbitMq::shared().vhost();
@@ -114,6 +118,9 @@ fn drops_dead_letters_and_keeps_pending_messages() {
 }
 
 /// The second line of the summary agrees with the content of the spool.
+///
+/// `emit` ends as soon as everything is stored, so the number of forwarded messages
+/// differs from run to run.
 #[test]
 fn emit_reports_the_forwarded_messages() {
     let sandbox = Sandbox::new();

@@ -28,6 +28,8 @@ fn pending(sandbox: &Sandbox) -> u64 {
 }
 
 /// All messages arrive in the order of the input, and a second drain finds none.
+///
+/// The JSON summary of the empty drain holds the names and the order of its fields.
 #[test]
 fn drains_all_messages_in_order() {
     let sandbox = Sandbox::new();
@@ -60,6 +62,8 @@ fn drains_into_rabbitmq_queues() {
 
 /// An unreachable broker leaves the messages in the spool: after `--timeout` with code
 /// 3, and at a permanent error at once with code 2.
+///
+/// Both drains leave all messages in the spool.
 #[test]
 fn reports_remaining_messages_and_exits_with_3() {
     let sandbox = Sandbox::new();
@@ -81,6 +85,8 @@ fn reports_remaining_messages_and_exits_with_3() {
 }
 
 /// Draining to `noop`, which is also the default strategy, would lose the messages.
+///
+/// A forgotten `strategy` must not empty the spool.
 #[test]
 fn refuses_to_drain_to_noop() {
     let sandbox = Sandbox::new();
@@ -171,6 +177,8 @@ fn a_second_signal_stops_at_once() {
 
 /// Kills drains at different places until one completes. Every stored message is in the
 /// log at least once.
+///
+/// A message that was delivered just before the kill may arrive twice.
 #[test]
 fn a_kill_during_a_drain_loses_nothing() {
     const MESSAGES: usize = 20_000;
@@ -204,6 +212,8 @@ fn a_kill_during_a_drain_loses_nothing() {
 }
 
 /// `spool` finds its directory like every other setting: file, environment, `--set`.
+///
+/// A directory that does not exist is an error with code 3, as it may be a mount point.
 #[test]
 fn finds_the_spool_of_the_configuration() {
     let sandbox = Sandbox::new();

@@ -71,6 +71,8 @@ impl Sandbox {
     }
 
     /// Runs the command to its end with empty standard input.
+    ///
+    /// Panics if the binary cannot start.
     pub(crate) fn run<S: AsRef<std::ffi::OsStr>>(
         &self,
         args: impl IntoIterator<Item = S>,
@@ -79,6 +81,9 @@ impl Sandbox {
     }
 
     /// Runs the command to its end with `input` on standard input.
+    ///
+    /// A thread writes the input, so that a command that writes much before it has read
+    /// everything cannot block.
     pub(crate) fn pipe<S: AsRef<std::ffi::OsStr>>(
         &self,
         args: impl IntoIterator<Item = S>,
@@ -96,6 +101,8 @@ impl Sandbox {
     }
 
     /// Returns the number of lines of a file, or 0 if it does not exist yet.
+    ///
+    /// Use it in [`wait_until`], while a process still writes the file.
     pub(crate) fn lines_of(&self, name: &str) -> usize {
         fs::read(self.path(name))
             .map_or(0, |content| content.split(|&byte| byte == b'\n').count() - 1)
@@ -109,6 +116,8 @@ impl Sandbox {
 
 impl CommandOutput {
     /// Asserts the exit code, and that the command did not panic.
+    ///
+    /// A failed assertion shows both outputs of the command.
     #[track_caller]
     pub(crate) fn expect(self, code: i32) -> Self {
         assert_eq!(self.code, Some(code), "out: {}\nerr: {}", self.out, self.err);
@@ -151,6 +160,8 @@ pub(crate) fn spawn_piped(command: &mut Command) -> Child {
 }
 
 /// Decodes each line as a JSON value.
+///
+/// Panics with the line that is not JSON.
 pub(crate) fn values(lines: &str) -> Vec<Value> {
     lines.lines().map(|line| serde_json::from_str(line).expect(line)).collect()
 }
@@ -161,12 +172,16 @@ pub(crate) fn ids(lines: &[Value]) -> Vec<&str> {
 }
 
 /// Returns a line of input: an event with `text` as its payload.
+///
+/// The text identifies the line in the output of the command.
 pub(crate) fn line(text: &str) -> String {
     let payload = serde_json::to_string(text).unwrap();
     format!(r#"{{"event_type":"image.upload","priority":"ERROR","payload":{payload}}}"#) + "\n"
 }
 
 /// Adds arguments to `command`: a spool, and behind it a broker that refuses connections.
+///
+/// The spool accepts messages and keeps them pending.
 pub(crate) fn spooled<'a>(command: &[&'a str]) -> Vec<&'a str> {
     // No process listens on port 1.
     let unreachable = ["--set", "strategy=rabbit", "--set", "rabbit.url=amqp://127.0.0.1:1"];

@@ -41,6 +41,8 @@ fn assert_harmless(output: &CommandOutput) {
 }
 
 /// Usage errors and configuration errors repeat arguments and variable names, escaped.
+///
+/// A script may pass a name on that came from a web form.
 #[test]
 fn escapes_command_line_arguments() {
     let sandbox = Sandbox::new();
@@ -73,6 +75,8 @@ fn escapes_command_line_arguments() {
 }
 
 /// Errors, warnings and logs repeat file names, escaped.
+///
+/// In a shared directory, another user chooses the names of files.
 #[test]
 fn escapes_file_names() {
     let sandbox = Sandbox::new();
@@ -161,6 +165,8 @@ fn escapes_file_contents() {
 
 /// The log file, the log targets `stdout` and `tracing`, and `--failed` hold escapes
 /// instead of control characters: you may read them at a terminal too.
+///
+/// `/dev/full` makes every write fail, so that the notification reaches `--failed`.
 #[test]
 fn escapes_delivered_notifications() {
     let sandbox = Sandbox::new();
@@ -197,6 +203,8 @@ fn escapes_answers_of_an_amqp_10_peer() {
 }
 
 /// The peer's product name and its reason for closing the connection are escaped.
+///
+/// Both texts reach the log and the error before the client has authenticated the peer.
 #[test]
 fn escapes_answers_of_an_amqp_091_peer() {
     let sandbox = Sandbox::new();

@@ -21,6 +21,8 @@ const WRONG: &str =
     r#"{"event_type":"image.send","priority":"INFO","payload":{"image_id":"1","bytes_sent":-1}}"#;
 
 /// Each problem is one line: input, line number, JSON pointer, expected and found value.
+///
+/// Blank lines count for the number, so that an editor jumps to the right place.
 #[test]
 fn prints_a_line_for_every_problem() {
     let sandbox = Sandbox::new();
@@ -65,6 +67,8 @@ fn prints_the_report_as_one_json_object() {
 }
 
 /// Keys and values of the input appear escaped in both forms of the report.
+///
+/// JSON output escapes by itself, but a pointer contains keys of the input.
 #[test]
 fn escapes_input_in_reports() {
     let sandbox = Sandbox::new();
