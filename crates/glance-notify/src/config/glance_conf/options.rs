@@ -6,7 +6,7 @@
 use super::ini::DEFAULT;
 
 /// An option of Glance and the key that it translates to.
-pub(super) struct OptionMapping {
+pub(super) struct OptionTranslation {
     /// The sections that may set it. The first that does takes effect.
     pub(super) sections: &'static [&'static str],
     /// The names of the option. The first that the section sets takes effect.
@@ -38,14 +38,14 @@ pub(super) enum ValueKind {
 }
 
 /// Creates a row of the tables below.
-const fn mapping(
+const fn translation(
     sections: &'static [&'static str],
     names: &'static [&'static str],
     key: &'static str,
     kind: ValueKind,
     default: Option<&'static str>,
-) -> OptionMapping {
-    OptionMapping { sections, names, key, kind, default }
+) -> OptionTranslation {
+    OptionTranslation { sections, names, key, kind, default }
 }
 
 /// The section of Glance's own options, and of early oslo.messaging.
@@ -56,56 +56,56 @@ const OSLO: &[&str] = &["oslo_messaging_rabbit"];
 const BOTH: &[&str] = &[DEFAULT, "oslo_messaging_rabbit"];
 
 /// The options for `strategy = "rabbit"`.
-pub(super) const RABBIT: &[OptionMapping] = &[
-    mapping(BOTH, &["rabbit_host"], "host", ValueKind::Address, Some("localhost")),
-    mapping(BOTH, &["rabbit_port"], "port", ValueKind::Address, Some("5672")),
-    mapping(BOTH, &["rabbit_use_ssl", "ssl"], "", ValueKind::Tls, None),
-    mapping(BOTH, &["rabbit_userid"], "user", ValueKind::Address, Some("guest")),
-    mapping(BOTH, &["rabbit_password"], "password", ValueKind::Address, Some("guest")),
-    mapping(BOTH, &["rabbit_virtual_host"], "virtual_host", ValueKind::Address, Some("/")),
-    mapping(
+pub(super) const RABBIT: &[OptionTranslation] = &[
+    translation(BOTH, &["rabbit_host"], "host", ValueKind::Address, Some("localhost")),
+    translation(BOTH, &["rabbit_port"], "port", ValueKind::Address, Some("5672")),
+    translation(BOTH, &["rabbit_use_ssl", "ssl"], "", ValueKind::Tls, None),
+    translation(BOTH, &["rabbit_userid"], "user", ValueKind::Address, Some("guest")),
+    translation(BOTH, &["rabbit_password"], "password", ValueKind::Address, Some("guest")),
+    translation(BOTH, &["rabbit_virtual_host"], "virtual_host", ValueKind::Address, Some("/")),
+    translation(
         GLANCE,
         &["rabbit_notification_exchange", "control_exchange"],
         "exchange",
         ValueKind::Text,
         Some("glance"),
     ),
-    mapping(
+    translation(
         &["oslo_messaging_notifications", DEFAULT],
         &["rabbit_notification_topic", "notification_topics", "topics"],
         "topic",
         ValueKind::SingleTopic,
         Some("notifications"),
     ),
-    mapping(
+    translation(
         BOTH,
         &["rabbit_durable_queues", "amqp_durable_queues"],
         "durable",
         ValueKind::Flag,
         Some("false"),
     ),
-    mapping(OSLO, &["rabbit_quorum_queue"], "queue_type", ValueKind::Quorum, None),
-    mapping(OSLO, &["ssl_ca_file", "kombu_ssl_ca_certs"], "ca_file", ValueKind::Text, None),
-    mapping(OSLO, &["ssl_cert_file", "kombu_ssl_certfile"], "cert_file", ValueKind::Text, None),
-    mapping(OSLO, &["ssl_key_file", "kombu_ssl_keyfile"], "key_file", ValueKind::Text, None),
+    translation(OSLO, &["rabbit_quorum_queue"], "queue_type", ValueKind::Quorum, None),
+    translation(OSLO, &["ssl_ca_file", "kombu_ssl_ca_certs"], "ca_file", ValueKind::Text, None),
+    translation(OSLO, &["ssl_cert_file", "kombu_ssl_certfile"], "cert_file", ValueKind::Text, None),
+    translation(OSLO, &["ssl_key_file", "kombu_ssl_keyfile"], "key_file", ValueKind::Text, None),
 ];
 
 /// The options for `strategy = "qpid"`.
-pub(super) const QPID: &[OptionMapping] = &[
-    mapping(GLANCE, &["qpid_hostname"], "host", ValueKind::Address, Some("localhost")),
-    mapping(GLANCE, &["qpid_port"], "port", ValueKind::Address, Some("5672")),
-    mapping(GLANCE, &["qpid_protocol"], "", ValueKind::Tls, Some("tcp")),
-    mapping(GLANCE, &["qpid_username"], "user", ValueKind::Address, None),
-    mapping(GLANCE, &["qpid_password"], "password", ValueKind::Address, None),
-    mapping(GLANCE, &["qpid_sasl_mechanisms"], "sasl_mechanism", ValueKind::Words, None),
-    mapping(
+pub(super) const QPID: &[OptionTranslation] = &[
+    translation(GLANCE, &["qpid_hostname"], "host", ValueKind::Address, Some("localhost")),
+    translation(GLANCE, &["qpid_port"], "port", ValueKind::Address, Some("5672")),
+    translation(GLANCE, &["qpid_protocol"], "", ValueKind::Tls, Some("tcp")),
+    translation(GLANCE, &["qpid_username"], "user", ValueKind::Address, None),
+    translation(GLANCE, &["qpid_password"], "password", ValueKind::Address, None),
+    translation(GLANCE, &["qpid_sasl_mechanisms"], "sasl_mechanism", ValueKind::Words, None),
+    translation(
         GLANCE,
         &["qpid_notification_exchange", "control_exchange"],
         "exchange",
         ValueKind::Text,
         Some("glance"),
     ),
-    mapping(
+    translation(
         &["oslo_messaging_notifications", DEFAULT],
         &["qpid_notification_topic", "notification_topics", "topics"],
         "topic",
@@ -154,7 +154,7 @@ mod tests {
     #[test]
     fn every_option_is_documented() {
         let doc = include_str!("../../../../../docs/configuration.md");
-        let mapped = RABBIT.iter().chain(QPID).flat_map(|mapping| mapping.names.iter().copied());
+        let mapped = RABBIT.iter().chain(QPID).flat_map(|option| option.names.iter().copied());
         let ignored = IGNORED.iter().map(|(_, name, _)| *name);
         for name in mapped.chain(ignored) {
             assert!(doc.contains(&format!("`{name}`")), "{name}");

@@ -8,7 +8,7 @@ use super::super::option_tree::OptionTree;
 use super::super::toml::parse_value;
 use super::conf_file::{ConfFile, ConfOption};
 use super::ini::DEFAULT;
-use super::options::{IGNORED, OptionMapping, QPID, RABBIT, ValueKind};
+use super::options::{IGNORED, OptionTranslation, QPID, RABBIT, ValueKind};
 use super::url::{self, TransportUrl};
 use crate::strategies;
 
@@ -169,38 +169,38 @@ impl ConfTranslator<'_> {
     fn strategy_options(
         &mut self,
         strategy: &str,
-        mappings: &[OptionMapping],
+        translations: &[OptionTranslation],
         has_url: bool,
     ) -> Result<()> {
         let mut address = Vec::new();
-        for mapping in mappings {
-            let option = self.file.first(mapping.sections, mapping.names)?;
+        for translation in translations {
+            let option = self.file.first(translation.sections, translation.names)?;
             let value = match &option {
-                Some(option) => self.file.typed_value(option, mapping.kind)?,
-                None => mapping.default.map_or(Value::Null, parse_value),
+                Some(option) => self.file.typed_value(option, translation.kind)?,
+                None => translation.default.map_or(Value::Null, parse_value),
             };
-            let option = option.unwrap_or_else(|| ConfOption::default_of(mapping.names[0]));
-            match mapping.kind {
-                ValueKind::Tls | ValueKind::Address => address.push((mapping, value, option)),
+            let option = option.unwrap_or_else(|| ConfOption::default_of(translation.names[0]));
+            match translation.kind {
+                ValueKind::Tls | ValueKind::Address => address.push((translation, value, option)),
                 _ if value.is_null() => {}
                 ValueKind::Quorum => {
-                    self.put(&format!("{strategy}.{}", mapping.key), value, &option);
+                    self.put(&format!("{strategy}.{}", translation.key), value, &option);
                     // A quorum queue is always durable, whatever the option for other queues says.
                     self.put(&format!("{strategy}.durable"), true.into(), &option);
                 }
-                _ => self.put(&format!("{strategy}.{}", mapping.key), value, &option),
+                _ => self.put(&format!("{strategy}.{}", translation.key), value, &option),
             }
         }
         if has_url {
             return Ok(());
         }
-        let tls = address.iter().find(|(mapping, value, _)| {
-            mapping.kind == ValueKind::Tls && *value == Value::Bool(true)
+        let tls = address.iter().find(|(translation, value, _)| {
+            translation.kind == ValueKind::Tls && *value == Value::Bool(true)
         });
         if let Some((_, _, option)) = tls {
             // Our configuration has no option for TLS but the scheme of the URL.
             let part = |key: &str| {
-                let part = address.iter().find(|(mapping, ..)| mapping.key == key);
+                let part = address.iter().find(|(translation, ..)| translation.key == key);
                 part.map(|(_, value, _)| value).filter(|value| !value.is_null())
             };
             let url = url::from_parts(&part);
@@ -209,9 +209,9 @@ impl ConfTranslator<'_> {
             self.put(&format!("{strategy}.url"), url.into(), &option);
             return Ok(());
         }
-        for (mapping, value, option) in &address {
-            if mapping.kind == ValueKind::Address && !value.is_null() {
-                self.put(&format!("{strategy}.{}", mapping.key), value.clone(), option);
+        for (translation, value, option) in &address {
+            if translation.kind == ValueKind::Address && !value.is_null() {
+                self.put(&format!("{strategy}.{}", translation.key), value.clone(), option);
             }
         }
         Ok(())
