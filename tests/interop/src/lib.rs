@@ -1,8 +1,6 @@
 //! What no single crate can prove: the documentation compiles, its numbers are those of the code, and
 //! the whole works as one.
 
-pub mod service;
-
 /// The documents whose snippets are compiled and run.
 #[cfg(doctest)]
 mod documents {

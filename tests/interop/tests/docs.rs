@@ -292,4 +292,4 @@ const SCHEMA_TABLES: [(&str, &str); 3] =
     [("## Image", "Image"), ("## Sending", "ImageSend"), ("## Task", "Task")];
 
 const AUTHORS: &str = "docs/authors.md";
-const SERVICE: &str = "tests/interop/src/service.rs";
+const SERVICE: &str = "crates/glance-notify/examples/service.rs";

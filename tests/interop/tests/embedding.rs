@@ -1,26 +1,32 @@
-//! The service of `docs/authors.md`, run: what it notifies of, and when.
+//! The events that the example `service` emits, and when. `docs/authors.md` explains that program.
 
-#![expect(clippy::unwrap_used, reason = "a test may fail as it likes")]
+#![expect(clippy::unwrap_used, reason = "a panic fails the test")]
+
+#[path = "../../../crates/glance-notify/examples/service.rs"]
+#[expect(dead_code, reason = "these tests call the parts of the program and not its `main`")]
+pub mod service;
 
 use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
-use glance_notify::event::{Body as Told, EventType, Priority};
+use glance_notify::event::{Body as NotificationBody, EventType, Priority};
 use glance_notify::testing::{Recorder, recorder};
 use glance_notify::{Event, Notification, Notifier};
 use http_body_util::BodyExt;
 use notify_conformance::script::Script;
-use notify_interop::service::{App, router, send_outbox, serve};
 use rusqlite::Connection;
+use service::{App, router, send_outbox, serve};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tower::ServiceExt;
 
-fn service() -> (App, Recorder) {
+/// Creates a service that emits to a recorder.
+fn recorded_service() -> (App, Recorder) {
     let (notifier, recorder) = recorder();
     (App::new(notifier, Connection::open_in_memory().unwrap()).unwrap(), recorder)
 }
 
+/// Sends a request to the service, and returns the response.
 async fn call(app: &App, method: &str, path: &str, body: impl Into<Body>) -> (StatusCode, Vec<u8>) {
     let request = Request::builder().method(method).uri(path).body(body.into()).unwrap();
     let response = router(app.clone()).oneshot(request).await.unwrap();
@@ -28,21 +34,23 @@ async fn call(app: &App, method: &str, path: &str, body: impl Into<Body>) -> (St
     (status, response.into_body().collect().await.unwrap().to_bytes().to_vec())
 }
 
-fn told(recorder: &Recorder) -> Vec<(EventType, Priority)> {
-    let event = |told: &Told| (told.event_type(), told.priority());
+/// Returns the type and the priority of every event since the last call.
+fn emitted(recorder: &Recorder) -> Vec<(EventType, Priority)> {
+    let event = |body: &NotificationBody| (body.event_type(), body.priority());
     recorder.take().iter().map(|notification| event(&notification.body)).collect()
 }
 
+/// Create, upload and download emit their events in order.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_life_of_an_image_is_told() {
-    let (app, recorder) = service();
+async fn every_request_emits_its_events() {
+    let (app, recorder) = recorded_service();
     let (_, id) = call(&app, "POST", "/images", "debian").await;
     let path = format!("/images/{}", String::from_utf8(id).unwrap());
     call(&app, "PUT", &path, vec![7; 200_000]).await;
     let (status, data) = call(&app, "GET", &path, "").await;
     assert_eq!((status, data.len()), (StatusCode::OK, 200_000));
     assert_eq!(
-        told(&recorder),
+        emitted(&recorder),
         [
             EventType::ImageCreate,
             EventType::ImagePrepare,
@@ -54,22 +62,23 @@ async fn the_life_of_an_image_is_told() {
     );
 }
 
+/// A client that disconnects during its upload leaves an event of priority error.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_upload_that_breaks_off_is_told_as_an_error() {
-    let (app, recorder) = service();
+async fn a_broken_upload_emits_an_error() {
+    let (app, recorder) = recorded_service();
     let broken = futures_util::stream::iter([Ok("data"), Err(std::io::Error::other("reset"))]);
     let path = "/images/c80a1a6c-bd1f-41c5-90ee-81afedb1d58d";
     let (status, _) = call(&app, "PUT", path, Body::from_stream(broken)).await;
     assert_eq!(status, StatusCode::BAD_REQUEST);
     assert_eq!(
-        told(&recorder),
+        emitted(&recorder),
         [(EventType::ImagePrepare, Priority::Info), (EventType::ImageUpload, Priority::Error)]
     );
 }
 
-/// Over a real connection: a client that leaves in the middle, and a shutdown that drains.
+/// Over a real connection: a client disconnects during its download, and the shutdown drains.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_leaves_early_is_told_as_an_error_before_the_service_ends() {
+async fn a_broken_download_emits_an_error_before_the_service_ends() {
     let script = Script::default();
     let (notifier, worker) = Notifier::builder(script.transport()).build().unwrap();
     let worker = tokio::spawn(worker.run());
@@ -96,21 +105,22 @@ async fn a_client_that_leaves_early_is_told_as_an_error_before_the_service_ends(
     let taken = script.stored();
     assert_eq!(taken.len(), 5);
     let last = Notification::from_json(taken[4].body()).unwrap();
-    let Told::Event(Event::ImageSend(Priority::Error, facts)) = &last.body else {
+    let NotificationBody::Event(Event::ImageSend(Priority::Error, facts)) = &last.body else {
         panic!("{last:?}")
     };
     assert!((100_000..size as u64).contains(&facts.bytes_sent), "{}", facts.bytes_sent);
 }
 
+/// A notification that was not delivered stays in the outbox for the next attempt.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_outbox_keeps_what_was_not_delivered_and_its_id() {
-    let (app, recorder) = service();
+async fn the_outbox_keeps_an_undelivered_notification() {
+    let (app, recorder) = recorded_service();
     let path = "/images/c80a1a6c-bd1f-41c5-90ee-81afedb1d58d";
     recorder.refuse_next(1);
     call(&app, "DELETE", path, "").await;
     assert!(send_outbox(&app).await.is_err());
-    assert_eq!(told(&recorder), []);
+    assert_eq!(emitted(&recorder), []);
     assert_eq!(send_outbox(&app).await, Ok(1));
-    assert_eq!(told(&recorder), [(EventType::ImageDelete, Priority::Info)]);
+    assert_eq!(emitted(&recorder), [(EventType::ImageDelete, Priority::Info)]);
     assert_eq!(send_outbox(&app).await, Ok(0));
 }

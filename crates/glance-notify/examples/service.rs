@@ -1,5 +1,18 @@
-//! A small image service on axum: the example that `docs/authors.md` explains.
+//! A small image service on axum that emits notifications on create, upload, download and delete.
+//!
+//! ```sh
+//! cargo run -p glance-notify --features full --example service -- 127.0.0.1:9292 notify.toml images.db
+//! curl -X POST --data debian-12 http://127.0.0.1:9292/images       # prints the image's id
+//! curl -T debian-12.qcow2 http://127.0.0.1:9292/images/ID
+//! curl -X DELETE http://127.0.0.1:9292/images/ID
+//! ```
+//!
+//! Ctrl-C and SIGTERM stop it: it finishes open requests, then delivers what is pending.
+//! `docs/authors.md` explains the parts of this program.
 
+#![expect(clippy::print_stdout, reason = "the program shows where it listens")]
+
+use std::error::Error;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
@@ -14,12 +27,41 @@ use glance_notify::event::{DeletedImage, ImageSend, Priority};
 use glance_notify::pipeline::Stats;
 use glance_notify::time::OffsetDateTime;
 use glance_notify::uuid::Uuid;
-use glance_notify::{Event, Image, ImageStatus, Notification, Notifier, Payload};
+use glance_notify::{Config, Event, Image, ImageStatus, Notification, Notifier, Payload};
 use http_body::{Frame, SizeHint};
 use rusqlite::Connection;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 
-/// What every request needs. The notifier is in it, for it is cheap to clone and never blocks.
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let [address, config, database] = args.as_slice() else {
+        return Err("usage: service ADDRESS CONFIG DATABASE".into());
+    };
+    let (notifier, worker) = glance_notify::start(&Config::load(config)?)?;
+    let worker = tokio::spawn(worker.run());
+    let app = App::new(notifier, Connection::open(database)?)?;
+    let outbox = tokio::spawn(send_outbox_repeatedly(app.clone()));
+
+    let mut terminate = signal(SignalKind::terminate())?;
+    let stop = async move {
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminate.recv() => {}
+        }
+        // This task holds a clone of the notifier, which would keep the worker running.
+        outbox.abort();
+    };
+    let listener = TcpListener::bind(address).await?;
+    println!("listening on http://{}", listener.local_addr()?);
+    let stats = serve(listener, app, worker, stop).await?;
+    println!("{} emitted, {} delivered", stats.emitted, stats.delivered);
+    Ok(())
+}
+
+/// The state that all handlers share.
 #[derive(Clone, Debug)]
 pub struct App {
     notifier: Notifier,
@@ -27,20 +69,20 @@ pub struct App {
 }
 
 impl App {
-    /// A service with an empty store.
+    /// Creates the tables that `store` lacks.
     ///
     /// # Errors
     ///
-    /// When the database cannot be made.
+    /// Fails if the database is read-only or damaged.
     pub fn new(notifier: Notifier, store: Connection) -> rusqlite::Result<Self> {
         store.execute_batch(
             "CREATE TABLE IF NOT EXISTS images (id TEXT PRIMARY KEY, name TEXT, data BLOB);
-             CREATE TABLE IF NOT EXISTS outbox (place INTEGER PRIMARY KEY, notification BLOB);",
+             CREATE TABLE IF NOT EXISTS outbox (position INTEGER PRIMARY KEY, notification BLOB);",
         )?;
         Ok(Self { notifier, store: Arc::new(Mutex::new(store)) })
     }
 
-    /// Runs `work` on the store, on a thread that may block.
+    /// Runs `work` on the store, in a thread that may block.
     async fn with_store<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
@@ -56,7 +98,7 @@ impl App {
     }
 }
 
-/// The routes of the service.
+/// Returns the routes of the service.
 pub fn router(app: App) -> Router {
     Router::new()
         .route("/images", post(create))
@@ -64,27 +106,23 @@ pub fn router(app: App) -> Router {
         .with_state(app)
 }
 
-/// Serves until `stop` resolves; then waits until the worker has delivered what is pending, or its
-/// time to drain is over.
+/// Serves until `stop` resolves, waits until the worker has delivered what is pending, and returns
+/// the account.
 ///
 /// # Errors
 ///
-/// When nothing can be accepted any more.
+/// Fails if the listener fails, or if the worker does not end because another task still holds the
+/// notifier.
 pub async fn serve(
-    listener: tokio::net::TcpListener,
+    listener: TcpListener,
     app: App,
     worker: JoinHandle<Stats>,
     stop: impl Future<Output = ()> + Send + 'static,
-) -> std::io::Result<()> {
+) -> Result<Stats, Box<dyn Error + Send + Sync>> {
     axum::serve(listener, router(app)).with_graceful_shutdown(stop).await?;
-    // A response may still be ending, with a notification to come. The worker ends once the last
-    // clone of the notifier is gone, whoever had it.
-    if let Ok(Ok(stats)) = tokio::time::timeout(Duration::from_secs(30), worker).await {
-        tracing::info!("{} of {} notifications were delivered", stats.delivered, stats.emitted);
-    } else {
-        tracing::warn!("somebody still holds the notifier");
-    }
-    Ok(())
+    // The last response may still be ending, and emit once more. The worker ends after the last clone
+    // of the notifier is dropped.
+    Ok(tokio::time::timeout(Duration::from_secs(30), worker).await??)
 }
 
 async fn create(State(app): State<App>, name: String) -> Result<String, StatusCode> {
@@ -105,7 +143,7 @@ async fn upload(
 ) -> Result<(), StatusCode> {
     let mut image = Image::new(id, ImageStatus::Saving, OffsetDateTime::now_utc());
     app.notifier.emit(&Event::ImagePrepare(image.clone().into()));
-    let data = match axum::body::to_bytes(body, 64 * 1024 * 1024).await {
+    let data = match axum::body::to_bytes(body, MAX_IMAGE_BYTES).await {
         Ok(data) => data,
         Err(error) => {
             let text = format!("Failed to upload image data for image {id}: {error}");
@@ -131,39 +169,37 @@ async fn download(State(app): State<App>, Path(id): Path<Uuid>) -> Result<Body, 
         })
         .await?;
     let data = Bytes::from(data.ok_or(StatusCode::NOT_FOUND)?);
-    let pieces: Vec<_> = (0..data.len())
-        .step_by(PIECE)
-        .map(|start| Ok::<_, BoxError>(data.slice(start..data.len().min(start + PIECE))))
+    let chunks: Vec<_> = (0..data.len())
+        .step_by(CHUNK_BYTES)
+        .map(|start| Ok::<_, BoxError>(data.slice(start..data.len().min(start + CHUNK_BYTES))))
         .collect();
-    let body = Body::from_stream(futures_util::stream::iter(pieces));
-    Ok(Body::new(Sent::new(body, app.notifier, id)))
+    let body = Body::from_stream(futures_util::stream::iter(chunks));
+    Ok(Body::new(ImageBody::new(body, app.notifier, id)))
 }
 
-/// How much is sent at a time, in bytes.
-const PIECE: usize = 64 * 1024;
-
-/// A response body that tells how much of an image was sent, once that is certain: at its end, or
-/// when it is dropped before, because the client left.
-struct Sent {
+/// A response body that counts what it sends, and emits `image.send` once.
+///
+/// It emits at the end, or when axum drops it earlier because the client disconnected.
+struct ImageBody {
     body: Body,
     notifier: Notifier,
     facts: ImageSend,
-    told: bool,
+    emitted: bool,
 }
 
-impl Sent {
+impl ImageBody {
     fn new(body: Body, notifier: Notifier, id: Uuid) -> Self {
-        Self { body, notifier, facts: ImageSend::new(id, 0), told: false }
+        Self { body, notifier, facts: ImageSend::new(id, 0), emitted: false }
     }
 
-    fn tell(&mut self, priority: Priority) {
-        if !std::mem::replace(&mut self.told, true) {
+    fn emit_once(&mut self, priority: Priority) {
+        if !std::mem::replace(&mut self.emitted, true) {
             self.notifier.emit(&Event::ImageSend(priority, self.facts.clone()));
         }
     }
 }
 
-impl http_body::Body for Sent {
+impl http_body::Body for ImageBody {
     type Data = Bytes;
     type Error = BoxError;
 
@@ -176,7 +212,7 @@ impl http_body::Body for Sent {
             self.facts.bytes_sent += frame.data_ref().map_or(0, |data| data.len() as u64);
         }
         if matches!(polled, Poll::Ready(None)) || self.body.is_end_stream() {
-            self.tell(Priority::Info);
+            self.emit_once(Priority::Info);
         }
         polled.map_err(Into::into)
     }
@@ -190,14 +226,14 @@ impl http_body::Body for Sent {
     }
 }
 
-impl Drop for Sent {
+impl Drop for ImageBody {
     fn drop(&mut self) {
-        self.tell(Priority::Error);
+        self.emit_once(Priority::Error);
     }
 }
 
-/// Deletes an image and notes the notification in one transaction: it is sent if, and only if, the
-/// image is gone.
+/// Deletes an image and stores its notification in the same transaction, so that consumers learn of
+/// every deletion and of nothing else.
 async fn delete(State(app): State<App>, Path(id): Path<Uuid>) -> Result<(), StatusCode> {
     let deleted = Event::ImageDelete(Payload::Info(DeletedImage::Id(id)));
     let notification = app.notifier.stamp(deleted);
@@ -212,31 +248,47 @@ async fn delete(State(app): State<App>, Path(id): Path<Uuid>) -> Result<(), Stat
     .await
 }
 
-/// Sends what the outbox holds, oldest first, and forgets what was delivered. To be called after a
-/// change, at start, and now and then.
+/// Sends the outbox at startup and then every second. A failed attempt leaves the rest for the next.
+async fn send_outbox_repeatedly(app: App) {
+    loop {
+        if let Err(status) = send_outbox(&app).await {
+            tracing::warn!("cannot send the outbox now: {status}");
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+/// Delivers the notifications in the outbox, oldest first, removes each one after its delivery, and
+/// returns their number.
 ///
-/// A notification keeps its id however often it is sent: consumers drop duplicates by it.
+/// A notification keeps its id, so consumers can discard the duplicate that a crash between delivery
+/// and removal causes.
 ///
 /// # Errors
 ///
-/// When the store cannot be read, or a notification was not delivered; it stays in the outbox.
+/// Fails if the store cannot be read or a notification was not delivered. It stays in the outbox.
 pub async fn send_outbox(app: &App) -> Result<usize, StatusCode> {
     let rows: Vec<(i64, Vec<u8>)> = app
         .with_store(|store| {
             let mut query =
-                store.prepare("SELECT place, notification FROM outbox ORDER BY place")?;
+                store.prepare("SELECT position, notification FROM outbox ORDER BY position")?;
             query.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
         })
         .await?;
     let mut sent = 0;
-    for (place, json) in rows {
+    for (position, json) in rows {
         let notification =
             Notification::from_json(&json).or(Err(StatusCode::INTERNAL_SERVER_ERROR))?;
         let receipt = app.notifier.resend(&notification).await;
         receipt.await.or(Err(StatusCode::SERVICE_UNAVAILABLE))?;
-        app.with_store(move |store| store.execute("DELETE FROM outbox WHERE place = ?1", [place]))
-            .await?;
+        let remove = "DELETE FROM outbox WHERE position = ?1";
+        app.with_store(move |store| store.execute(remove, [position])).await?;
         sent += 1;
     }
     Ok(sent)
 }
+
+/// The largest image that the service accepts, in bytes.
+const MAX_IMAGE_BYTES: usize = 64 * 1024 * 1024;
+/// The size of the pieces in which it sends an image, in bytes.
+const CHUNK_BYTES: usize = 64 * 1024;
