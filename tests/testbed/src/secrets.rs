@@ -1,13 +1,14 @@
-//! Where secrets have leaked from, to plant one: for each rule of redaction a sample that no other rule
-//! catches. A test in `notify-core` proves that, so a test that plants all of them fails when any rule
-//! is switched off.
+//! Samples of text and JSON with a planted secret, one for each rule of redaction.
+//!
+//! Only one rule catches each sample; a test in `notify-core` proves it. So a test that plants all
+//! samples fails if any rule is missing.
 
 use serde_json::{Map, Value, json};
 
-/// The secret.
+/// The planted secret.
 pub const SECRET: &str = "hUnTeR2-s3cr3t";
 
-/// Keys under which a value is masked.
+/// Keys whose values redaction masks.
 pub const MASKED_KEYS: &[&str] = &[
     "password",
     "OS_PASSWORD",
@@ -36,7 +37,7 @@ pub const MASKED_KEYS: &[&str] = &[
     "bearer",
 ];
 
-/// Keys that are left out with their values.
+/// Keys that redaction removes, together with their values.
 pub const REMOVED_KEYS: &[&str] = &[
     "location",
     "locations",
@@ -50,12 +51,12 @@ pub const REMOVED_KEYS: &[&str] = &[
     "Set-Cookie",
 ];
 
-/// Texts that hold [`SECRET`] as a credential or a signature.
+/// Returns texts that contain [`SECRET`] as a credential or a signature.
 pub fn texts() -> Vec<String> {
     TEXTS.iter().map(|text| text.replace("{}", SECRET)).collect()
 }
 
-/// A tree with every sample, for whatever takes any tree.
+/// Returns a JSON object with every sample, at the top and in nested values.
 pub fn tree() -> Map<String, Value> {
     let keys = MASKED_KEYS.iter().chain(REMOVED_KEYS);
     let shapes = [json!(SECRET), json!([SECRET]), json!({ "user": "u", "value": [SECRET] })];
@@ -67,6 +68,7 @@ pub fn tree() -> Map<String, Value> {
     tree
 }
 
+/// The texts, with `{}` in the place of the secret.
 const TEXTS: &[&str] = &[
     "swift+https://acct:user:{}@auth.example/c/o",
     "https://{}@host/",

@@ -1,9 +1,10 @@
-//! A private cluster does what it says.
+//! The private RabbitMQ cluster works.
 
 use notify_testbed::broker::rabbitmq::Cluster;
 use notify_testbed::wait::wait_until;
 use serde_json::json;
 
+/// A cluster of three nodes keeps a quorum queue through the death of its leader.
 #[test]
 fn a_quorum_queue_survives_its_leader() {
     let cluster = Cluster::start(3);
@@ -14,8 +15,8 @@ fn a_quorum_queue_survives_its_leader() {
     let leader = cluster.leader("q", 0);
     let witness = (leader + 1) % 3;
     cluster.node(leader).kill();
-    wait_until("another node leads", || {
-        // While they vote, nobody does.
+    wait_until("another node leads the queue", || {
+        // During the election, the queue has no leader.
         std::panic::catch_unwind(|| cluster.leader("q", witness)).is_ok_and(|new| new != leader)
     });
     let vhost = vhost.on(cluster.node(witness));

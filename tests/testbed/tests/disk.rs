@@ -1,6 +1,6 @@
-//! What the failing disk is for, shown on redb itself: what was committed outlives every fault.
+//! The faulty disk tested with redb itself: committed data survives every fault.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail as it likes")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a panic fails the test")]
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ const TABLE: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("table");
 
 type Content = BTreeMap<u64, Vec<u8>>;
 
-/// What one transaction writes: a key, and the size of what is under it, none to remove it.
+/// The changes of one transaction: each key with the size of its new value, or `None` to remove it.
 type Changes = Vec<(u64, Option<usize>)>;
 
 fn open(disk: &FaultyDisk) -> Result<Database, redb::DatabaseError> {
@@ -65,8 +65,8 @@ fn read(database: &Database) -> Content {
     }
 }
 
-/// Brings the whole file to disk, also what an earlier sync failed to bring there.
-fn write_anew(disk: &FaultyDisk) {
+/// Writes and syncs the whole file again. This also brings bytes to disk that an earlier sync abandoned.
+fn rewrite(disk: &FaultyDisk) {
     let backend = disk.backend();
     let mut bytes = vec![0; usize::try_from(backend.len().unwrap()).unwrap()];
     backend.read(0, &mut bytes).unwrap();
@@ -103,20 +103,20 @@ fn changes() -> impl Strategy<Value = Changes> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: proptest_cases(128), ..ProptestConfig::default() })]
 
-    /// After each fault the process ends, by a power cut or not, and the next one opens the file, which
-    /// is written anew if a sync had failed.
+    /// A commit that returned `Ok` survives. After each fault the process ends, with or without a power
+    /// cut, and the next process opens the file. It rewrites the file first if a sync had failed.
     #[test]
-    fn what_was_committed_outlives_every_fault(
+    fn committed_data_survives_every_fault(
         seed in any::<u64>(),
         lives in prop::collection::vec((fault(), prop::collection::vec(changes(), 1..6), any::<bool>()), 1..8),
     ) {
         let disk = FaultyDisk::new(seed);
-        // What the file holds, or what it holds if a commit that reported a failure came through.
+        // The expected content, and the content if the failed commit has reached the disk after all.
         let (mut content, mut doubtful) = (Content::new(), None);
         let mut sync_failed = false;
         for (fault, transactions, power) in lives {
             if std::mem::take(&mut sync_failed) {
-                write_anew(&disk);
+                rewrite(&disk);
             }
             let database = open(&disk).unwrap();
             let found = read(&database);
@@ -144,9 +144,9 @@ proptest! {
     }
 }
 
-/// A disk that is full refuses, and what is freed can be used.
+/// A full disk returns errors, and the database works again once the disk has room.
 #[test]
-fn a_full_disk_refuses_until_there_is_room() {
+fn a_full_disk_fails_until_it_has_room() {
     let disk = FaultyDisk::new(0);
     let database = open(&disk).unwrap();
     commit(&database, &vec![(0, Some(100))]).unwrap();
@@ -160,9 +160,9 @@ fn a_full_disk_refuses_until_there_is_room() {
     commit(&database, &large).unwrap();
 }
 
-/// The disk is no better than a real one: what was not synced can be lost.
+/// The disk is as unreliable as a real one: some power cuts lose a part of the unsynced bytes.
 #[test]
-fn what_was_not_synced_is_lost_by_some_power_cut() {
+fn some_power_cuts_tear_unsynced_bytes() {
     let lost = (0..100).any(|seed| {
         let disk = FaultyDisk::new(seed);
         disk.backend().set_len(8192).unwrap();
@@ -178,11 +178,11 @@ fn what_was_not_synced_is_lost_by_some_power_cut() {
     assert!(lost);
 }
 
-/// Why the file is written anew above: the system takes for written what it failed to write, so that
-/// redb finds a whole file when it opens it again, builds on it, and the next power cut takes it away.
+/// The reason for `rewrite` above. After a failed sync, the system marks the pages in its cache as clean.
+/// redb opens a file that looks whole, builds on it, and the next power cut takes those pages away.
 #[test]
-fn after_a_sync_that_failed_a_file_that_opens_can_still_be_lost() {
-    let lost = |anew: bool| {
+fn a_failed_sync_can_still_lose_a_file_that_opens() {
+    let losses = |rewritten: bool| {
         (0..200)
             .filter(|&seed| {
                 let disk = FaultyDisk::new(seed);
@@ -194,8 +194,8 @@ fn after_a_sync_that_failed_a_file_that_opens_can_still_be_lost() {
                 disk.fail(DiskFault { on, after: 0, failure: DiskFailure::Io, lasting: false });
                 commit(&database, &vec![(3, Some(4000)), (0, None)]).unwrap_err();
                 drop(database);
-                if anew {
-                    write_anew(&disk);
+                if rewritten {
+                    rewrite(&disk);
                 }
                 let database = open(&disk).unwrap();
                 commit(&database, &vec![(4, Some(4000))]).unwrap();
@@ -205,6 +205,6 @@ fn after_a_sync_that_failed_a_file_that_opens_can_still_be_lost() {
             })
             .count()
     };
-    assert_ne!(lost(false), 0);
-    assert_eq!(lost(true), 0);
+    assert_ne!(losses(false), 0);
+    assert_eq!(losses(true), 0);
 }

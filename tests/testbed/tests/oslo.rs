@@ -1,11 +1,12 @@
-//! Both ends of oslo.messaging work, and with each other.
+//! The publisher and the listener of oslo.messaging work together.
 
 use notify_testbed::broker::oslo::{OsloConfig, OsloListener, OsloPublisher};
 use notify_testbed::broker::rabbitmq::RabbitMq;
 use serde_json::json;
 
+/// Every driver and kind of queue delivers.
 #[test]
-fn what_oslo_publishes_oslo_receives() {
+fn the_listener_receives_published_notifications() {
     for (driver, options) in [
         ("messagingv2", (|o| o) as fn(OsloConfig) -> OsloConfig),
         ("messaging", OsloConfig::durable),
@@ -34,8 +35,9 @@ fn what_oslo_publishes_oslo_receives() {
     }
 }
 
+/// oslo.messaging reports a lost notification in its log only.
 #[test]
-fn an_oslo_publisher_that_cannot_publish_says_so() {
+fn a_failing_publisher_logs_an_error() {
     let vhost = RabbitMq::shared().vhost();
     vhost.declare_exchange("glance", "fanout", &json!({}));
     let publisher =

@@ -1,6 +1,6 @@
-//! The proxy does to connections what it is told.
+//! The rules of the proxy take effect on real connections.
 
-#![expect(clippy::unwrap_used, reason = "a test may fail as it likes")]
+#![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -10,7 +10,7 @@ use std::time::Duration;
 use notify_testbed::proxy::{Direction, Disconnect, Proxy};
 use notify_testbed::wait::{HANG_TIMEOUT, wait_until};
 
-/// A server that sends back what it gets, behind a proxy.
+/// Starts a server that echoes every byte, and returns the proxy in front of it.
 fn echo() -> Proxy {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -30,7 +30,7 @@ fn connect(proxy: &Proxy) -> TcpStream {
     client
 }
 
-/// Sends and waits for the echo.
+/// Sends `bytes` and waits for their echo.
 fn exchange(client: &mut TcpStream, bytes: &[u8]) {
     client.write_all(bytes).unwrap();
     let mut echo = vec![0; bytes.len()];
@@ -38,13 +38,15 @@ fn exchange(client: &mut TcpStream, bytes: &[u8]) {
     assert!(echo == bytes);
 }
 
+/// Reads until the connection ends. Returns the bytes, or the kind of the error.
 fn rest(client: &mut TcpStream) -> Result<Vec<u8>, ErrorKind> {
     let mut rest = Vec::new();
     client.read_to_end(&mut rest).map(|_| rest).map_err(|error| error.kind())
 }
 
+/// Without rules, every byte arrives, and the counters are exact.
 #[test]
-fn what_is_sent_arrives_both_ways() {
+fn forwards_every_byte_in_both_directions() {
     let proxy = echo();
     let bytes: Vec<u8> = (0..=250).cycle().take(3_000_000).collect();
     let mut client = connect(&proxy);
@@ -55,12 +57,13 @@ fn what_is_sent_arrives_both_ways() {
     assert!(reader.join().unwrap().unwrap() == bytes);
     assert_eq!(proxy.forwarded_bytes(Direction::ToServer), 3_000_000);
     assert_eq!(proxy.forwarded_bytes(Direction::ToClient), 3_000_000);
-    wait_until("the connection is over", || proxy.open_connections() == 0);
+    wait_until("the connection ends", || proxy.open_connections() == 0);
     assert_eq!(proxy.accepted_connections(), 1);
 }
 
+/// `cut_after` with `Finish` delivers exactly the bytes of the limit.
 #[test]
-fn a_connection_ends_orderly_after_so_many_bytes() {
+fn finishes_a_connection_after_a_number_of_bytes() {
     let proxy = echo();
     for limit in 0..10 {
         proxy.cut_after(Direction::ToClient, limit, Disconnect::Finish);
@@ -71,8 +74,9 @@ fn a_connection_ends_orderly_after_so_many_bytes() {
     assert_eq!(proxy.forwarded_bytes(Direction::ToClient), 45);
 }
 
+/// `cut_after` with `Reset` forwards exactly the bytes of the limit.
 #[test]
-fn a_connection_is_reset_after_so_many_bytes() {
+fn resets_a_connection_after_a_number_of_bytes() {
     let proxy = echo();
     for limit in 0..10 {
         proxy.cut_after(Direction::ToServer, limit, Disconnect::Reset);
@@ -86,8 +90,9 @@ fn a_connection_is_reset_after_so_many_bytes() {
     }
 }
 
+/// `cut` ends the open connections only.
 #[test]
-fn what_is_open_is_cut_and_what_is_new_is_not() {
+fn a_cut_spares_new_connections() {
     let proxy = echo();
     for (how, end) in
         [(Disconnect::Finish, Ok(vec![])), (Disconnect::Reset, Err(ErrorKind::ConnectionReset))]
@@ -100,17 +105,18 @@ fn what_is_open_is_cut_and_what_is_new_is_not() {
     }
 }
 
+/// `stall` holds one direction back; the other one works.
 #[test]
-fn a_stalled_way_lets_nothing_through_until_it_is_resumed() {
+fn a_stalled_direction_forwards_nothing_until_it_resumes() {
     let proxy = echo();
     let mut client = connect(&proxy);
     exchange(&mut client, b"before");
     proxy.stall(Direction::ToClient);
     client.write_all(b"during").unwrap();
-    wait_until("the other way is open", || proxy.forwarded_bytes(Direction::ToServer) == 12);
+    wait_until("the other direction forwards", || proxy.forwarded_bytes(Direction::ToServer) == 12);
     client.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
-    let nothing = client.read(&mut [0]).unwrap_err().kind();
-    assert_eq!((nothing, proxy.forwarded_bytes(Direction::ToClient)), (ErrorKind::WouldBlock, 6));
+    let error = client.read(&mut [0]).unwrap_err().kind();
+    assert_eq!((error, proxy.forwarded_bytes(Direction::ToClient)), (ErrorKind::WouldBlock, 6));
 
     proxy.resume(Direction::ToClient);
     client.set_read_timeout(Some(HANG_TIMEOUT)).unwrap();
@@ -119,8 +125,9 @@ fn a_stalled_way_lets_nothing_through_until_it_is_resumed() {
     assert_eq!(&answer, b"during");
 }
 
+/// A stall does not protect a connection from a cut.
 #[test]
-fn a_stalled_connection_can_be_cut() {
+fn cuts_a_stalled_connection() {
     let proxy = echo();
     let mut client = connect(&proxy);
     exchange(&mut client, b"before");
@@ -128,11 +135,12 @@ fn a_stalled_connection_can_be_cut() {
     client.write_all(b"during").unwrap();
     proxy.cut(Disconnect::Reset);
     assert_eq!(rest(&mut client), Err(ErrorKind::ConnectionReset));
-    wait_until("the connection is over", || proxy.open_connections() == 0);
+    wait_until("the connection ends", || proxy.open_connections() == 0);
 }
 
+/// `slice` limits the size of the pieces until `heal`.
 #[test]
-fn bytes_go_in_slices() {
+fn slices_bytes_until_it_heals() {
     let proxy = echo();
     let mut client = connect(&proxy);
     proxy.slice(Direction::ToServer, 1);
@@ -143,8 +151,9 @@ fn bytes_go_in_slices() {
     assert!(proxy.forwarded_pieces(Direction::ToServer) < 1100);
 }
 
+/// `delay` holds each piece back for its time, and `heal` ends the wait.
 #[test]
-fn a_delayed_piece_is_on_its_way() {
+fn delays_bytes_until_it_heals() {
     let proxy = echo();
     let mut client = connect(&proxy);
     proxy.delay(Direction::ToServer, Duration::from_millis(50));
@@ -161,33 +170,36 @@ fn a_delayed_piece_is_on_its_way() {
     assert_eq!(&answer, b"very late");
 }
 
+/// `half_close` closes one direction; the other one works.
 #[test]
-fn half_of_a_connection_is_closed() {
+fn half_closes_a_connection() {
     let proxy = echo();
     let mut client = connect(&proxy);
     exchange(&mut client, b"before");
     proxy.half_close(Direction::ToClient);
     assert_eq!(rest(&mut client), Ok(vec![]));
     client.write_all(b"still").unwrap();
-    wait_until("the other half is open", || proxy.forwarded_bytes(Direction::ToServer) == 11);
+    wait_until("the other direction forwards", || proxy.forwarded_bytes(Direction::ToServer) == 11);
     assert_eq!(proxy.forwarded_bytes(Direction::ToClient), 6);
 }
 
+/// `refuse` closes the port and no connection.
 #[test]
-fn new_connections_are_refused_and_old_ones_stay() {
+fn refuses_new_connections_and_keeps_open_ones() {
     let proxy = echo();
     let mut client = connect(&proxy);
     exchange(&mut client, b"before");
     proxy.refuse();
-    let refused = TcpStream::connect(("127.0.0.1", proxy.port())).unwrap_err();
-    assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
+    let error = TcpStream::connect(("127.0.0.1", proxy.port())).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
     exchange(&mut client, b"during");
     proxy.accept();
     exchange(&mut connect(&proxy), b"after");
 }
 
+/// The proxy accepts a client before it reaches the server, so the client sees a reset.
 #[test]
-fn a_server_that_is_away_looks_like_a_reset() {
+fn resets_the_client_if_the_server_is_down() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     drop(listener);
@@ -195,8 +207,9 @@ fn a_server_that_is_away_looks_like_a_reset() {
     assert_eq!(rest(&mut connect(&proxy)), Err(ErrorKind::ConnectionReset));
 }
 
+/// Dropping a proxy closes its connections and frees its port.
 #[test]
-fn nothing_is_left_of_a_proxy() {
+fn dropping_a_proxy_frees_its_port() {
     let proxy = echo();
     let port = proxy.port();
     let mut client = connect(&proxy);

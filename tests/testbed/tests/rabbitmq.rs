@@ -1,4 +1,4 @@
-//! The private RabbitMQ nodes do what they say.
+//! The private RabbitMQ nodes and the independent client work.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
@@ -9,8 +9,9 @@ use notify_testbed::broker::rabbitmq::RabbitMq;
 use notify_testbed::wait::{HANG_TIMEOUT, wait_until};
 use serde_json::json;
 
+/// The client shows every property and byte of a message, and the node every fact of a queue.
 #[test]
-fn what_is_published_is_drained_as_it_was() {
+fn drains_messages_as_they_were_published() {
     let vhost = RabbitMq::shared().vhost();
     vhost.declare_exchange("glance", "topic", &json!({"durable": true}));
     vhost.declare_queue("q", &json!({"durable": true, "arguments": {"x-queue-type": "quorum"}}));
@@ -42,9 +43,9 @@ fn what_is_published_is_drained_as_it_was() {
     assert!(vhost.drain("q").is_empty());
 }
 
-/// Of the classic kind: RabbitMQ 3.10 does not offer it for quorum queues.
+/// `delete_queue_if_empty` spares a queue with messages. RabbitMQ 3.10 has this for classic queues only.
 #[test]
-fn a_queue_is_unbound_and_deleted_if_it_is_empty() {
+fn unbinds_and_deletes_an_empty_queue() {
     let vhost = RabbitMq::shared().vhost();
     vhost.declare_exchange("glance", "topic", &json!({"durable": true}));
     vhost.declare_queue("q", &json!({"durable": true}));
@@ -58,25 +59,27 @@ fn a_queue_is_unbound_and_deleted_if_it_is_empty() {
     assert!(vhost.queue("q").is_none());
 }
 
+/// A policy can make a queue reject messages, until the test clears it.
 #[test]
-fn a_policy_makes_a_queue_push_back() {
+fn a_policy_makes_a_queue_reject_messages() {
     let vhost = RabbitMq::shared().vhost();
     vhost.declare_queue("q", &json!({}));
     let full = json!({"max-length": 1, "overflow": "reject-publish"});
     vhost.set_policy("full", "^q$", &full);
     vhost.publish("", "q", &json!({}), b"one");
-    let refused = std::panic::catch_unwind(|| vhost.publish("", "q", &json!({}), b"two"));
-    let refused = *refused.unwrap_err().downcast::<String>().unwrap();
-    assert!(refused.starts_with("MessageNacked"), "{refused}");
+    let panic = std::panic::catch_unwind(|| vhost.publish("", "q", &json!({}), b"two"));
+    let message = *panic.unwrap_err().downcast::<String>().unwrap();
+    assert!(message.contains("MessageNacked"), "{message}");
 
     vhost.clear_policy("full");
     vhost.publish("", "q", &json!({}), b"three");
     assert_eq!(vhost.drain("q").len(), 2);
-    wait_until("nobody is connected", || vhost.connections() == 0);
+    wait_until("no client is connected", || vhost.connections() == 0);
 }
 
+/// Tests that share a node do not see the queues of each other.
 #[test]
-fn virtual_hosts_are_apart() {
+fn virtual_hosts_are_separate() {
     let broker = RabbitMq::shared();
     let (one, two) = (broker.vhost(), broker.vhost());
     one.declare_queue("q", &json!({}));
@@ -84,8 +87,9 @@ fn virtual_hosts_are_apart() {
     assert_ne!(one.url(), two.url());
 }
 
+/// `kill`, `restart`, `stop_application` and the alarm work, and lose no durable message.
 #[test]
-fn a_durable_message_survives_what_is_done_to_the_node() {
+fn a_durable_message_survives_every_interruption() {
     let broker = RabbitMq::start();
     let vhost = broker.root();
     vhost.declare_queue("q", &json!({"durable": true}));
@@ -110,11 +114,12 @@ fn a_durable_message_survives_what_is_done_to_the_node() {
     wait_until("the queue is empty", || vhost.queue("q").unwrap().messages == 0);
 }
 
+/// A frozen node keeps its connections open and does not answer.
 #[test]
-fn a_frozen_node_says_nothing_until_it_is_thawed() {
+fn a_frozen_node_is_silent_until_it_thaws() {
     let broker = RabbitMq::start();
     broker.freeze();
-    // The system takes the connection, and what is written to it.
+    // The kernel accepts the connection and buffers the bytes.
     let mut client = TcpStream::connect(("127.0.0.1", broker.port())).unwrap();
     client.write_all(b"AMQP\x00\x00\x09\x01").unwrap();
     client.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
@@ -126,21 +131,23 @@ fn a_frozen_node_says_nothing_until_it_is_thawed() {
     assert_eq!(client.read(&mut answer).unwrap(), 1);
 }
 
+/// `permit` sets the permissions of a user on one virtual host.
 #[test]
-fn a_user_may_do_what_is_permitted() {
+fn sets_the_permissions_of_a_user() {
     let broker = RabbitMq::shared();
     let vhost = broker.vhost();
-    broker.add_user("someone", "secret");
-    vhost.permit("someone", ["", "^x$", ""]);
-    let permissions = broker.ctl(&["list_user_permissions", "someone", "--no-table-headers"]);
+    broker.add_user("user1", "secret");
+    vhost.permit("user1", ["", "^x$", ""]);
+    let permissions = broker.ctl(&["list_user_permissions", "user1", "--no-table-headers"]);
     assert_eq!(permissions.split_whitespace().collect::<Vec<_>>(), [vhost.name(), "^x$"]);
 }
 
+/// The builder enables TLS with the certificates of the test.
 #[test]
-fn a_node_speaks_tls() {
+fn a_node_accepts_tls() {
     let directory = tempfile::tempdir().unwrap();
     let (certificate, key) = (directory.path().join("cert.pem"), directory.path().join("key.pem"));
-    let made = Command::new("openssl")
+    let openssl = Command::new("openssl")
         .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost"])
         .args(["-addext", "subjectAltName=DNS:localhost", "-out"])
         .arg(&certificate)
@@ -148,7 +155,7 @@ fn a_node_speaks_tls() {
         .arg(&key)
         .output()
         .unwrap();
-    assert!(made.status.success(), "{made:?}");
+    assert!(openssl.status.success(), "{openssl:?}");
 
     let broker = RabbitMq::builder().tls(&certificate, &certificate, &key).start();
     let client = Command::new("openssl")
@@ -158,6 +165,6 @@ fn a_node_speaks_tls() {
         .stdin(Stdio::null())
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&client.stdout);
-    assert!(client.status.success() && said.contains("Verification: OK"), "{client:?}");
+    let output = String::from_utf8_lossy(&client.stdout);
+    assert!(client.status.success() && output.contains("Verification: OK"), "{client:?}");
 }
