@@ -1,4 +1,4 @@
-//! libFuzzer looks for bytes that make `notify_fuzz::broker_url` panic.
+//! The libFuzzer program of the target `notify_fuzz::broker_url`.
 
 #![cfg_attr(fuzzing, no_main)]
 

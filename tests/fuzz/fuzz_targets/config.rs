@@ -1,4 +1,4 @@
-//! libFuzzer looks for bytes that make `notify_fuzz::config` panic.
+//! The libFuzzer program of the target `notify_fuzz::config`.
 
 #![cfg_attr(fuzzing, no_main)]
 

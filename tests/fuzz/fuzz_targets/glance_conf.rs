@@ -1,4 +1,4 @@
-//! libFuzzer looks for bytes that make `notify_fuzz::glance_conf` panic.
+//! The libFuzzer program of the target `notify_fuzz::glance_conf`.
 
 #![cfg_attr(fuzzing, no_main)]
 

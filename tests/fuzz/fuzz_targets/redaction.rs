@@ -1,4 +1,4 @@
-//! libFuzzer looks for bytes that make `notify_fuzz::redaction` panic.
+//! The libFuzzer program of the target `notify_fuzz::redaction`.
 
 #![cfg_attr(fuzzing, no_main)]
 

@@ -1,4 +1,4 @@
-//! libFuzzer looks for bytes that make `notify_fuzz::spool` panic.
+//! The libFuzzer program of the target `notify_fuzz::spool`.
 
 #![cfg_attr(fuzzing, no_main)]
 

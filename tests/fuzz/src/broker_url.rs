@@ -1,30 +1,30 @@
-//! The URL of a broker: of RabbitMQ's table and of AMQP 1.0's.
+//! The URL of a broker, in the tables `rabbit` and `qpid`.
 
 use glance_notify::codec::serde_json::{Map, Value, json};
 use glance_notify::config::Layers;
 use notify_net::{BrokerUrl, Secret};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::shown::{
-    SECRET, check_error, check_opened, check_secretless, planted_in_the_middle, text,
+use crate::checks::{
+    SECRET, assert_no_secret, check_error, check_opening, clean_text, insert_secret,
 };
 
-/// A URL as an operator writes it, or a password in one.
+/// Checks the input as a broker URL, and as the password of one.
 pub fn broker_url(bytes: &[u8]) {
-    let Some(text) = text(bytes) else { return };
+    let Some(text) = clean_text(bytes) else { return };
     match text.parse::<BrokerUrl>() {
         Ok(url) => check_parts(&url),
         Err(error) => check_error(&error),
     }
-    // A part of a mistyped URL may be the password, whichever part it is.
-    let planted = planted_in_the_middle(text);
+    // In a mistyped URL, the password can stand in any part.
+    let planted = insert_secret(text);
     match planted.parse::<BrokerUrl>() {
         Err(error) => check_error(&error),
         Ok(url) => {
             let is_secret =
-                |secret: &Secret| secret.expose().contains(SECRET) && !names_secret(&url);
+                |secret: &Secret| secret.expose().contains(SECRET) && !has_secret_elsewhere(&url);
             if url.password.as_ref().is_some_and(is_secret) {
-                check_secretless(&format!("{url:?}"));
+                assert_no_secret(&format!("{url:?}"));
                 check_configured(&planted);
             }
         }
@@ -32,20 +32,21 @@ pub fn broker_url(bytes: &[u8]) {
     let written = format!("amqp://user:{}@host/v", encode(&planted));
     match written.parse::<BrokerUrl>() {
         Ok(url) => assert_eq!(url.password, Some(Secret::new(planted)), "{url:?}"),
-        Err(error) => panic!("{text:?} is no password: {error}"),
+        Err(error) => panic!("the password {text:?} is refused: {error}"),
     }
     check_configured(&written);
-    // As people write it.
+    // Operators often forget to escape the password.
     check_configured(&format!("amqp://user:{text}{SECRET}@host/v"));
 }
 
-/// What was parsed is parsed again from what it means.
+/// Checks that the parts of a URL are valid, and that a URL composed of them parses to the same parts.
 fn check_parts(url: &BrokerUrl) {
     assert!(!url.hosts.is_empty());
     assert!(url.hosts.iter().all(|host| host.port > 0 && !host.name.is_empty()), "{url:?}");
     assert_eq!(compose(url).parse::<BrokerUrl>().ok().as_ref(), Some(url), "{url:?}");
 }
 
+/// Composes a URL of its parts.
 fn compose(url: &BrokerUrl) -> String {
     let scheme = if url.tls { "amqps" } else { "amqp" };
     let credentials = match (&url.user, &url.password) {
@@ -70,13 +71,13 @@ fn encode(text: &str) -> String {
     utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
 }
 
-/// Whether the secret stands where it is shown, too.
-fn names_secret(url: &BrokerUrl) -> bool {
+/// Returns whether a part that errors may repeat contains the secret.
+fn has_secret_elsewhere(url: &BrokerUrl) -> bool {
     let holds = |text: &Option<String>| text.as_ref().is_some_and(|text| text.contains(SECRET));
     holds(&url.user) || holds(&url.path)
 }
 
-/// Nothing that is configured with this URL shows the secret.
+/// Configures both strategies with `url`, and checks that no output contains the secret.
 fn check_configured(url: &str) {
     for strategy in ["rabbit", "qpid"] {
         let table = json!({ "strategy": strategy, (strategy): { "url": url } });
@@ -85,9 +86,9 @@ fn check_configured(url: &str) {
         match config {
             Err(error) => check_error(&error),
             Ok(config) => {
-                check_opened(&config);
+                check_opening(&config);
                 for entry in config.entries() {
-                    check_secretless(&entry.value);
+                    assert_no_secret(&entry.value);
                 }
             }
         }

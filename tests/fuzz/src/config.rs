@@ -1,4 +1,4 @@
-//! A configuration in TOML, whole: with the table of each strategy.
+//! A whole configuration file in TOML, with the table of every strategy.
 
 use glance_notify::codec::serde_json::Value;
 use glance_notify::config::Layers;
@@ -6,44 +6,45 @@ use glance_notify::config::Redact;
 use glance_notify::{Config, Result};
 use toml::Table;
 
-use crate::shown::{SECRET, check_error, check_opened, check_secretless, text};
+use crate::checks::{SECRET, assert_no_secret, check_error, check_opening, clean_text};
 
-/// A file as an operator writes it.
+/// Checks the input as a configuration file.
 pub fn config(bytes: &[u8]) {
-    let Some(text) = text(bytes) else { return };
+    let Some(text) = clean_text(bytes) else { return };
     if let Err(error) = text.parse::<Config>() {
         check_error(&error);
     }
     let Ok(table) = text.parse::<Table>() else { return };
-    // It may have been escaped.
+    // The input may contain the secret in escaped form.
     if format!("{table:?}").contains(SECRET) {
         return;
     }
     check_strategies(&table);
     check_strategies(&planted(&table, is_secret));
     for strategy in STRATEGIES {
-        // Any value may be a password that stands in the wrong place.
-        let config = with_strategy(&planted(&table, |key| !WORDS.contains(&key)), strategy);
+        // An operator may set any key to a password by mistake.
+        let config = with_strategy(&planted(&table, |key| !KEYWORD_KEYS.contains(&key)), strategy);
         if let Err(error) = config.and_then(|config| glance_notify::transport::open(&config)) {
             check_error(&error);
         }
     }
 }
 
-/// Opens what is configured, by every strategy.
+/// Builds and opens the configuration with every strategy.
 fn check_strategies(table: &Table) {
     for strategy in STRATEGIES {
         match with_strategy(table, strategy) {
             Err(error) => check_error(&error),
             Ok(config) => {
                 assert_eq!(config.strategy(), strategy);
-                check_opened(&config);
+                check_opening(&config);
                 check_entries(&config);
             }
         }
     }
 }
 
+/// Builds a configuration of `table` and `strategy`.
 fn with_strategy(table: &Table, strategy: &str) -> Result<Config> {
     let Ok(Value::Object(table)) = glance_notify::codec::serde_json::to_value(table) else {
         return Ok(Config::default());
@@ -51,16 +52,16 @@ fn with_strategy(table: &Table, strategy: &str) -> Result<Config> {
     Layers::new().table("a table", table)?.set(&format!("strategy={strategy}"))?.build()
 }
 
-/// What is shown of a configuration holds no secret, and is in order.
+/// Checks that the printed entries are sorted and free of the secret.
 fn check_entries(config: &Config) {
     let entries = config.entries();
     for entry in &entries {
-        check_secretless(&entry.value);
+        assert_no_secret(&entry.value);
     }
     assert!(entries.is_sorted_by_key(|entry| &entry.key));
 }
 
-/// The table with the secret in every text that is `chosen` by its key.
+/// Returns the table with the secret in every text whose key `chosen` selects.
 fn planted(table: &Table, chosen: fn(&str) -> bool) -> Table {
     let mut table = table.clone();
     table.iter_mut().for_each(|(key, value)| plant(key, value, chosen));
@@ -84,15 +85,17 @@ fn plant(key: &str, value: &mut toml::Value, chosen: fn(&str) -> bool) {
     }
 }
 
+/// Returns whether the value of `key` is a secret.
 fn is_secret(key: &str) -> bool {
-    // A file's path is no secret, whatever the file is.
+    // The path of a secret file is not a secret.
     key.ends_with("url") || Redact::Secrets.hides(key) && !key.ends_with("_file")
 }
 
 const STRATEGIES: [&str; 4] = ["log", "noop", "qpid", "rabbit"];
 
-/// The keys whose values errors repeat: words, and `address`, of which they repeat placeholders.
-const WORDS: &[&str] = &[
+/// The keys whose values errors repeat, because they are keywords. Errors also repeat the placeholders
+/// of `address`.
+const KEYWORD_KEYS: &[&str] = &[
     "address",
     "compat",
     "declare",

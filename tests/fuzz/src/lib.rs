@@ -1,21 +1,26 @@
-//! What must hold for whatever comes in from outside: a function for each kind of input.
+//! Fuzz targets: one function for each kind of input from outside.
 //!
-//! Each takes bytes, does with them what the project does with such input, and panics where a promise
-//! does not hold: nothing panics, what is read is written as it was, limits are kept, what is shown is
-//! harmless and short, and a planted secret comes out nowhere.
+//! Each target feeds bytes to the same code as the library and the command. It panics if the project
+//! breaks one of these promises:
 //!
-//! `cargo xtask fuzz` lets libFuzzer look for such bytes; `tests/corpus.rs` tries those of the corpus
-//! with every run of the tests. One of the programs, given files and built without libFuzzer, tries
-//! these.
+//! * no input causes a panic,
+//! * the library writes a notification as it read it,
+//! * the limits hold,
+//! * errors are printable and short,
+//! * no output contains the planted secret.
+//!
+//! `cargo xtask fuzz` lets libFuzzer search for bytes that make a target panic. `tests/corpus.rs` runs
+//! every target on its corpus, with every test run. Without libFuzzer, the program of a target runs it
+//! on the files of its command line.
 
-#![expect(clippy::panic, reason = "that is how a target tells what it has found")]
+#![expect(clippy::panic, reason = "a target reports a broken promise by a panic")]
 
 mod broker_url;
+mod checks;
 mod config;
 mod glance_conf;
 mod notification;
 mod redaction;
-mod shown;
 mod spool;
 
 use std::process::ExitCode;
@@ -27,11 +32,11 @@ pub use notification::notification;
 pub use redaction::redaction;
 pub use spool::spool;
 
-/// A function that panics where a promise does not hold for these bytes.
-pub type Target = fn(&[u8]);
+/// A function that panics if some input breaks a promise of the project.
+pub type FuzzTarget = fn(&[u8]);
 
-/// Every target by its name, which is also that of its program and of its corpus.
-pub const TARGETS: &[(&str, Target)] = &[
+/// Every target, under the name that its program and its corpus have too.
+pub const TARGETS: &[(&str, FuzzTarget)] = &[
     ("broker_url", broker_url),
     ("config", config),
     ("glance_conf", glance_conf),
@@ -40,8 +45,10 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("spool", spool),
 ];
 
-/// Tries the files that the program was given: what a program of this crate does without libFuzzer.
-pub fn replay(target: Target) -> ExitCode {
+/// Runs `target` on every file of the command line. This is the program of a target without libFuzzer.
+///
+/// Exits with code 2 if it cannot read a file.
+pub fn replay(target: FuzzTarget) -> ExitCode {
     for path in std::env::args_os().skip(1) {
         match std::fs::read(&path) {
             Ok(bytes) => target(&bytes),
@@ -51,7 +58,7 @@ pub fn replay(target: Target) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// The program of one target.
+/// Defines the program of one target.
 #[macro_export]
 macro_rules! fuzz {
     ($target:ident) => {

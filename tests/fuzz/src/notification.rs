@@ -1,4 +1,4 @@
-//! A notification as it arrives: bare, inside oslo.messaging's envelope, or encoded twice.
+//! A notification from outside: bare, in the envelope of oslo.messaging, or encoded twice.
 
 use glance_notify::codec::serde_json::{self, Value, json};
 use glance_notify::codec::{Encoding, NotificationInput, PayloadStyle, Problems, SizeLimits};
@@ -8,42 +8,42 @@ use glance_notify::time::OffsetDateTime;
 use glance_notify::uuid::Uuid;
 use glance_notify::{ErrorKind, Notification};
 
-use crate::shown::{SECRET, check_error, check_harmless, check_secretless, text};
+use crate::checks::{SECRET, assert_no_secret, assert_printable, check_error, clean_text};
 
-/// A line of input, or what a broker gave.
+/// Checks the input as a notification from a line or from a broker.
 pub fn notification(bytes: &[u8]) {
     if holds_secret(bytes) {
         return;
     }
     check_read(bytes);
     check_limits(bytes);
-    let Some(text) = text(bytes) else { return };
-    // Who reads from a broker unpacks the envelope first; a reader who forgot is told so.
+    let Some(text) = clean_text(bytes) else { return };
+    // A reader must unpack the envelope first. Otherwise reading fails with an error.
     let enveloped = json!({ "oslo.version": "2.0", "oslo.message": text }).to_string();
     assert!(NotificationInput::read(enveloped.as_bytes(), &SizeLimits::default()).is_err());
     let Ok(value) = serde_json::from_slice::<Value>(bytes) else { return };
-    check_planted(&value, &[SHOWN]);
-    check_planted(&value, &[SHOWN, TYPED]);
-    let mut inner = unpacked(&value);
-    for _ in 0..MOST_ENVELOPES {
+    check_planted(&value, &[REPEATED_KEYS]);
+    check_planted(&value, &[REPEATED_KEYS, TYPED_KEYS]);
+    let mut inner = unpack(&value);
+    for _ in 0..MAX_ENVELOPES {
         let Some(text) = inner.filter(|text| !holds_secret(text.as_bytes())) else { break };
         check_read(text.as_bytes());
-        inner = serde_json::from_str(&text).ok().as_ref().and_then(unpacked);
+        inner = serde_json::from_str(&text).ok().as_ref().and_then(unpack);
     }
 }
 
-/// Whether the secret is in the input already, escaped perhaps.
+/// Returns whether the input contains the secret already, perhaps in escaped form.
 fn holds_secret(bytes: &[u8]) -> bool {
     let decoded = serde_json::from_slice::<Value>(bytes).unwrap_or_default().to_string();
     decoded.contains(SECRET) || String::from_utf8_lossy(bytes).contains(SECRET)
 }
 
-/// What an envelope holds, or what was encoded twice.
-fn unpacked(value: &Value) -> Option<String> {
+/// Returns the text inside an envelope or inside a notification that was encoded twice.
+fn unpack(value: &Value) -> Option<String> {
     value.get("oslo.message").unwrap_or(value).as_str().map(str::to_owned)
 }
 
-/// What is read is written as it was; what is not is told harmlessly.
+/// Reads the input. Checks that the library writes it as it was, or that the problems are printable.
 fn check_read(bytes: &[u8]) {
     match NotificationInput::read(bytes, &SizeLimits::default()) {
         Ok(input) => check_written(&stamped(input)),
@@ -51,6 +51,7 @@ fn check_read(bytes: &[u8]) {
     }
 }
 
+/// Completes the input with fixed attributes where it has none.
 fn stamped(input: NotificationInput) -> Notification {
     match input {
         NotificationInput::Notification(notification) => notification,
@@ -63,6 +64,7 @@ fn stamped(input: NotificationInput) -> Notification {
     }
 }
 
+/// Writes the notification and reads it again: the result is the same, and later rounds mask no more.
 fn check_written(notification: &Notification) {
     let mut expected = notification.clone();
     let nanosecond = expected.timestamp.nanosecond() / 1000 * 1000;
@@ -71,23 +73,27 @@ fn check_written(notification: &Notification) {
     let Some(line) = line(notification, Redact::Off) else { return };
     assert_eq!(Notification::from_json(line.as_bytes()).ok(), Some(expected), "{line}");
     for redact in [Redact::Secrets, Redact::Strict] {
-        // Null stands where nothing did, so only from the second time on it is word for word the same.
+        // Writing adds `null` for absent values, so the texts are equal from the second time on.
         let Some(once) = self::line(notification, redact) else { continue };
         let Some(twice) = again(&once, redact) else { continue };
         let thrice = again(&twice, redact).unwrap_or_default();
-        assert!(thrice == twice || thrice.len() < twice.len(), "masked again: {once}");
+        assert!(
+            thrice == twice || thrice.len() < twice.len(),
+            "redaction masked a redacted text again: {once}"
+        );
     }
 }
 
-/// A line as it is written after it was read.
+/// Reads a line and returns it as the library writes it again.
 fn again(line: &str, redact: Redact) -> Option<String> {
     match Notification::from_json(line.as_bytes()) {
         Ok(notification) => self::line(&notification, redact),
-        Err(error) => panic!("what was written is not read: {error}\n{line}"),
+        Err(error) => panic!("the library cannot read its own output: {error}\n{line}"),
     }
 }
 
-/// A notification as it leaves, in the style in which it is written whole; `None` if it is too large.
+/// Returns the encoded notification, in the payload style that keeps the whole payload; `None` if it is
+/// too large.
 fn line(notification: &Notification, redact: Redact) -> Option<String> {
     let payloads = match notification.body.event_type() {
         EventType::ImageDelete => PayloadStyle::Glance,
@@ -103,24 +109,25 @@ fn line(notification: &Notification, redact: Redact) -> Option<String> {
         }
     };
     assert!(message.body().len() <= encoding.limits.bytes);
-    let Ok(line) = std::str::from_utf8(message.body()) else { panic!("not UTF-8") };
-    check_harmless(line);
+    let Ok(line) = std::str::from_utf8(message.body()) else { panic!("the body is not UTF-8") };
+    assert_printable(line);
     let oslo: Value = serde_json::from_slice(&message.oslo_v2()).unwrap_or_default();
     assert_eq!(oslo["oslo.message"].as_str(), Some(line));
     Some(line.to_owned())
 }
 
+/// Checks the texts of every problem.
 fn check_problems(problems: &Problems) {
     assert!(problems.iter().next().is_some());
     check_error(problems);
     for problem in problems.iter() {
         check_error(&problem.expected);
         check_error(&problem.found);
-        check_harmless(&problem.to_string());
+        assert_printable(&problem.to_string());
     }
 }
 
-/// What is read within limits is within them.
+/// Reads the input with low limits, and checks that a notification exceeds none of them.
 fn check_limits(bytes: &[u8]) {
     let limits = SizeLimits { depth: 4, keys: 24, bytes: 1024 };
     if let Err(problems) = NotificationInput::read(bytes, &limits) {
@@ -131,11 +138,13 @@ fn check_limits(bytes: &[u8]) {
     assert!(depth(&value) <= limits.depth && keys(&value) <= limits.keys, "{value}");
 }
 
+/// Returns the number of nested objects and arrays.
 fn depth(value: &Value) -> usize {
     children(value).map(depth).max().unwrap_or(0)
         + usize::from(value.is_object() || value.is_array())
 }
 
+/// Returns the number of keys in all objects.
 fn keys(value: &Value) -> usize {
     value.as_object().map_or(0, serde_json::Map::len) + children(value).map(keys).sum::<usize>()
 }
@@ -148,31 +157,32 @@ fn children(value: &Value) -> Box<dyn Iterator<Item = &Value> + '_> {
     }
 }
 
-/// What comes of a notification with secrets in it, but at `not_in`, shows none.
-fn check_planted(value: &Value, not_in: &[&[&str]]) {
+/// Plants the secret in the payload, except under the keys in `spared`, and checks that no output
+/// contains it.
+fn check_planted(value: &Value, spared: &[&[&str]]) {
     let mut value = value.clone();
     match value.get_mut("payload") {
         Some(Value::Object(payload)) => {
             let texts = payload.iter_mut();
-            for (key, value) in texts.filter(|(key, _)| !not_in.concat().contains(&key.as_str())) {
+            for (key, value) in texts.filter(|(key, _)| !spared.concat().contains(&key.as_str())) {
                 plant(key, value);
             }
         }
-        // The id of a deleted image is repeated.
+        // Errors repeat the id of a deleted image.
         Some(Value::String(text)) if text.len() != UUID_CHARS => text.push_str(&url()),
         _ => {}
     }
     match NotificationInput::read(value.to_string().as_bytes(), &SizeLimits::default()) {
         Err(problems) => check_problems(&problems),
         Ok(input) => {
-            check_secretless(&format!("{input:?}"));
+            assert_no_secret(&format!("{input:?}"));
             let notification = stamped(input);
             for redact in [Redact::Secrets, Redact::Strict] {
                 for payloads in [PayloadStyle::Documented, PayloadStyle::Glance] {
                     let encoding = Encoding { payloads, redact, ..Encoding::default() };
                     if let Ok(message) = notification.encode(&encoding) {
-                        check_secretless(&String::from_utf8_lossy(message.body()));
-                        check_secretless(&format!("{message:?}"));
+                        assert_no_secret(&String::from_utf8_lossy(message.body()));
+                        assert_no_secret(&format!("{message:?}"));
                     }
                 }
             }
@@ -180,7 +190,7 @@ fn check_planted(value: &Value, not_in: &[&[&str]]) {
     }
 }
 
-/// Puts the secret where secrets are: into every text as a URL, and under every key that says so.
+/// Plants the secret as the password of a URL in every text, and as the value of every secret key.
 fn plant(key: &str, value: &mut Value) {
     if Redact::Secrets.hides(key) {
         *value = SECRET.into();
@@ -202,9 +212,11 @@ fn url() -> String {
 }
 
 /// The keys of a payload whose values errors repeat.
-const SHOWN: &[&str] = &["id", "image_id", "status", "task_id", "visibility"];
-/// The keys of a payload whose texts are of a kind.
-const TYPED: &[&str] = &["created_at", "deleted_at", "destination_ip", "expires_at", "updated_at"];
+const REPEATED_KEYS: &[&str] = &["id", "image_id", "status", "task_id", "visibility"];
+/// The keys of a payload whose texts are dates or addresses.
+const TYPED_KEYS: &[&str] =
+    &["created_at", "deleted_at", "destination_ip", "expires_at", "updated_at"];
+/// The number of characters of a UUID.
 const UUID_CHARS: usize = 36;
-/// How often a notification is unpacked that was packed again and again.
-const MOST_ENVELOPES: usize = 4;
+/// The most envelopes inside each other that the target unpacks.
+const MAX_ENVELOPES: usize = 4;

@@ -1,31 +1,31 @@
-//! Masking text: the credentials in any text are gone, and what is masked stays masked.
+//! Redaction of text: it removes every credential, and its output stays the same when it runs again.
 
 use glance_notify::config::Redact;
 
-use crate::shown::{SECRET, check_secretless, in_two, text};
+use crate::checks::{SECRET, assert_no_secret, clean_text, split_in_half};
 
-/// Text from a payload, and a key of one.
+/// Checks the input as a text of a payload, and as a key.
 pub fn redaction(bytes: &[u8]) {
-    let Some(text) = text(bytes) else { return };
+    let Some(text) = clean_text(bytes) else { return };
     assert_eq!(Redact::Off.text(text), text);
     let masked = Redact::Secrets.text(text);
     assert_eq!(Redact::Strict.text(text), masked);
-    // Where it only looks as if URLs were inside each other, the second time more may be masked.
+    // In a text that resembles nested URLs, a second run may mask more.
     let again = Redact::Secrets.text(&masked);
-    assert!(again == masked || again.len() < masked.len(), "masked again: {text}");
+    assert!(again == masked || again.len() < masked.len(), "a second run changed the text: {text}");
     assert!(masked.len() <= 2 * text.len(), "{} bytes became {}", text.len(), masked.len());
-    let (before, after) = in_two(text);
+    let (before, after) = split_in_half(text);
     for planted in [
         format!("{before}https://user:{SECRET}@host{after}"),
         format!("{before} https://{SECRET}@host/{after}"),
         format!("{before} https://host/?X-Amz-Signature={SECRET}&{after}"),
     ] {
-        check_secretless(&Redact::Secrets.text(&planted));
+        assert_no_secret(&Redact::Secrets.text(&planted));
     }
     check_key(text);
 }
 
-/// A key is judged by its letters and digits alone.
+/// Checks that redaction ignores the case and the separators of a key.
 fn check_key(key: &str) {
     let hides = Redact::Secrets.hides(key);
     let bare: String = key.chars().filter(|c| !matches!(c, '_' | '-' | '.' | ' ')).collect();

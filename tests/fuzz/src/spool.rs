@@ -1,11 +1,11 @@
-//! What lies in a spool: records of messages, and dead letters.
+//! The content of a spool: records of messages, and dead letters.
 
 use glance_notify::Notification;
 use glance_notify::codec::Message;
 
-use crate::shown::{check_error, check_harmless};
+use crate::checks::{assert_printable, check_error};
 
-/// A row of the spool's database, or the message in one.
+/// Checks the input as a row of the spool's database, and as the message in one.
 pub fn spool(bytes: &[u8]) {
     notify_spool::fuzz_records(bytes);
     let message = match Message::from_body(bytes.to_vec()) {
@@ -13,9 +13,9 @@ pub fn spool(bytes: &[u8]) {
         Err(error) => return check_error(&error),
     };
     assert_eq!(message.body(), bytes);
-    check_harmless(&String::from_utf8_lossy(bytes));
-    check_harmless(&format!("{message:?}"));
-    // Where the whole can be read as well, both agree.
+    assert_printable(&String::from_utf8_lossy(bytes));
+    assert_printable(&format!("{message:?}"));
+    // The attributes of the message equal those of the whole notification.
     if let Ok(notification) = Notification::from_json(bytes) {
         assert_eq!(message.id(), notification.message_id);
         assert_eq!(message.event_type(), notification.body.event_type());

@@ -1,11 +1,12 @@
-//! The corpus of every target: what was found once, and where fuzzing begins.
+//! The corpus of every target: the inputs that fuzzing starts with, and those that it has found.
 
 use std::path::Path;
 
 use notify_fuzz::TARGETS;
 
+/// No input of the corpus breaks a promise, whole or truncated.
 #[test]
-fn every_input_of_the_corpus_keeps_the_promises() {
+fn the_corpus_breaks_no_promise() {
     for (name, target) in TARGETS {
         let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(name);
         let files = std::fs::read_dir(&corpus).expect(name);
@@ -13,7 +14,7 @@ fn every_input_of_the_corpus_keeps_the_promises() {
         let mut count = 0;
         for input in inputs {
             target(&input);
-            // What was cut off on its way.
+            // A truncated input is a new one.
             for eighth in 1..8 {
                 target(&input[..input.len() * eighth / 8]);
             }
@@ -24,9 +25,9 @@ fn every_input_of_the_corpus_keeps_the_promises() {
     }
 }
 
-/// A target that is forgotten here is tried by nobody.
+/// `TARGETS` lists every program, so the test above runs every target.
 #[test]
-fn every_program_has_its_target() {
+fn every_program_has_a_target() {
     let programs = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz_targets");
     let names = std::fs::read_dir(programs).expect("the programs").map(|file| {
         let path = file.expect("a program").path();
