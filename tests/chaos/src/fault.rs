@@ -1,60 +1,64 @@
-//! What can go wrong, by name; and which of it can go wrong together, and to whom.
+//! The faults by name, the parts of the environment that they hit, and the setups that they apply
+//! to.
 
-use crate::plan::{Setup, Spool, Strategy};
+use crate::setup::{BrokerStrategy, ProducerSetup, SpoolPlacement};
 
-/// Something that goes wrong.
+/// A fault of the broker, the network, the disk or the producer.
+///
+/// The order of the variants is part of every plan: a seed gives the same plan only while it stays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fault {
-    /// Connections end after so many bytes, by reset or orderly, again and again.
+pub(crate) enum ChaosFault {
+    /// The proxy cuts connections after a number of bytes, by RST or FIN, again and again.
     Cut,
-    /// Nothing gets through, one way or both.
+    /// The proxy forwards nothing, in one direction or both.
     Stall,
-    /// One byte at a time.
+    /// The proxy forwards one byte at a time.
     Slice,
-    /// Every piece is late.
+    /// The proxy delays every piece.
     Delay,
-    /// One way is closed, the other is not.
+    /// The proxy closes one direction of each connection.
     HalfClose,
-    /// Nobody listens.
+    /// The proxy closes its port.
     Refuse,
-    /// The network takes everything and says nothing.
+    /// The network drops every packet without an error.
     BlackHole,
-    /// Connections end, and the broker's name leads nowhere or to where nobody listens.
+    /// Connections end, and the broker's name resolves to no address or to one without a listener.
     Dns,
-    /// `kill -9` and start.
+    /// The broker gets `kill -9` and starts again.
     BrokerKill,
-    /// SIGSTOP and SIGCONT.
+    /// The broker gets SIGSTOP, then SIGCONT.
     BrokerFreeze,
-    /// SIGTERM and start.
+    /// The broker gets SIGTERM and starts again.
     BrokerRestart,
-    /// `rabbitmqctl stop_app` and `start_app`.
+    /// The broker gets `rabbitmqctl stop_app`, then `start_app`.
     BrokerStopApp,
-    /// `connection.blocked`.
+    /// The broker sends `connection.blocked`.
     Alarm,
-    /// `kill -9` while it blocks, and start.
+    /// The broker gets `kill -9` while it blocks connections, and starts again.
     AlarmKill,
-    /// A queue is deleted between two deliveries.
+    /// An operator deletes a queue between two deliveries.
     QueueDeleted,
     /// Queues lose their bindings.
     QueueUnbound,
-    /// `kill -9` and start, again and again.
+    /// The producer gets `kill -9` and starts again, again and again.
     ProducerKill,
-    /// SIGSTOP and SIGCONT.
+    /// The producer gets SIGSTOP, then SIGCONT.
     ProducerFreeze,
-    /// Another program fills the spool's disk, and nothing gets away from it.
+    /// Another program fills the spool's disk while the spool cannot forward.
     DiskFull,
 }
 
-/// What a fault happens to. Two faults of one area would be in each other's way.
+/// A part of the environment that a fault hits. Two faults of one round never share a target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Area {
+pub(crate) enum FaultTarget {
     Link,
     Broker,
     Producer,
     Disk,
 }
 
-impl Fault {
+impl ChaosFault {
+    /// Every fault with its name.
     pub(crate) const ALL: [(Self, &'static str); 19] = [
         (Self::Cut, "cut"),
         (Self::Stall, "stall"),
@@ -81,7 +85,8 @@ impl Fault {
         Self::ALL.iter().find(|(fault, _)| *fault == self).map_or("", |(_, name)| name)
     }
 
-    pub(crate) fn areas(self) -> &'static [Area] {
+    /// Returns the parts of the environment that the fault hits.
+    pub(crate) fn targets(self) -> &'static [FaultTarget] {
         match self {
             Self::Cut
             | Self::Stall
@@ -90,47 +95,50 @@ impl Fault {
             | Self::HalfClose
             | Self::Refuse
             | Self::BlackHole
-            | Self::Dns => &[Area::Link],
+            | Self::Dns => &[FaultTarget::Link],
             Self::BrokerKill
             | Self::BrokerFreeze
             | Self::BrokerRestart
             | Self::BrokerStopApp
             | Self::Alarm
             | Self::AlarmKill
-            | Self::QueueUnbound => &[Area::Broker],
-            // These let nothing through meanwhile.
-            Self::QueueDeleted => &[Area::Link, Area::Broker],
-            Self::DiskFull => &[Area::Link, Area::Disk],
-            Self::ProducerKill | Self::ProducerFreeze => &[Area::Producer],
+            | Self::QueueUnbound => &[FaultTarget::Broker],
+            // These two faults stall the link too.
+            Self::QueueDeleted => &[FaultTarget::Link, FaultTarget::Broker],
+            Self::DiskFull => &[FaultTarget::Link, FaultTarget::Disk],
+            Self::ProducerKill | Self::ProducerFreeze => &[FaultTarget::Producer],
         }
     }
 
-    pub(crate) fn collides(self, other: Self) -> bool {
-        self.areas().iter().any(|area| other.areas().contains(area))
+    /// Returns whether the two faults share a target.
+    pub(crate) fn conflicts_with(self, other: Self) -> bool {
+        self.targets().iter().any(|target| other.targets().contains(target))
     }
 
-    /// Whether it can be done to this setup. RabbitMQ 3 goes on accepting over AMQP 1.0 for a queue
-    /// that is gone, which is no fault of ours.
-    pub(crate) fn fits(self, setup: Setup) -> bool {
+    /// Returns whether this setup can have the fault. RabbitMQ 3 keeps accepting messages over AMQP
+    /// 1.0 for a queue that it has deleted, and no client can prevent that loss.
+    pub(crate) fn applies_to(self, setup: ProducerSetup) -> bool {
         match self {
-            Self::QueueDeleted | Self::QueueUnbound => setup.strategy == Strategy::Rabbit,
-            Self::DiskFull => setup.spool == Spool::OnSmallDisk,
+            Self::QueueDeleted | Self::QueueUnbound => setup.strategy == BrokerStrategy::Rabbit,
+            Self::DiskFull => setup.spool == SpoolPlacement::OnSmallDisk,
             _ => true,
         }
     }
 
-    /// Whether it is to be done to this setup by itself: a small disk is there for what befalls disks.
-    pub(crate) fn fits_alone(self, setup: Setup) -> bool {
-        self.fits(setup) && (setup.spool != Spool::OnSmallDisk || self == Self::DiskFull)
+    /// Returns whether this setup gets rounds with this fault alone. The setup with a small disk
+    /// gets faults of the disk only.
+    pub(crate) fn applies_alone_to(self, setup: ProducerSetup) -> bool {
+        self.applies_to(setup)
+            && (setup.spool != SpoolPlacement::OnSmallDisk || self == Self::DiskFull)
     }
 
-    /// Whether it takes [namespaces](crate::place) of our own.
-    pub(crate) fn is_isolated(self) -> bool {
+    /// Returns whether the producer needs [namespaces](crate::producer_host) of its own.
+    pub(crate) fn needs_namespaces(self) -> bool {
         matches!(self, Self::BlackHole | Self::Dns | Self::DiskFull)
     }
 
-    /// How many seconds it lasts at most.
-    pub(crate) fn seconds(self) -> f64 {
+    /// Returns the longest time that the fault lasts, in seconds.
+    pub(crate) fn max_seconds(self) -> f64 {
         match self {
             Self::Stall | Self::BlackHole | Self::BrokerFreeze | Self::ProducerFreeze => 25.0,
             _ => 10.0,

@@ -1,4 +1,5 @@
-//! Doing what is planned. Each fault heals what it did before it returns, and says how often it did it.
+//! Injection of the planned faults. Each function heals its fault before it returns, and returns
+//! how often the fault occurred.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -7,117 +8,120 @@ use fastrand::Rng;
 use notify_testbed::proxy::{Direction, Disconnect, Proxy};
 use notify_testbed::wait::wait_until;
 
-use crate::fault::Fault;
-use crate::place::Name;
-use crate::plan::Planned;
-use crate::process::Producer;
-use crate::world::{QUEUES, Stage};
+use crate::environment::{QUEUES, TrialEnvironment};
+use crate::fault::ChaosFault;
+use crate::plan::PlannedFault;
+use crate::producer_handle::ProducerHandle;
+use crate::producer_host::NameResolution;
 
-/// Does to the link, the broker or the disk what is planned.
-pub(crate) fn inject(planned: &Planned, stage: &Stage<'_>) -> u64 {
+/// Injects a fault of the link, the broker or the disk.
+///
+/// # Panics
+///
+/// Panics if the fault belongs to the producer.
+pub(crate) fn inject(planned: &PlannedFault, environment: &TrialEnvironment<'_>) -> u64 {
     sleep(planned.start);
     let length = planned.length;
     let rng = &mut Rng::with_seed(planned.seed);
-    let (broker, relay, place) = (&stage.world.broker, &stage.world.relay, &stage.world.place);
+    let (broker, proxy) = (&environment.run.broker, &environment.run.proxy);
+    let host = &environment.run.host;
     match planned.fault {
-        Fault::Cut => return cut(relay, length, rng),
-        Fault::Stall => {
-            for &way in some_ways(rng) {
-                relay.stall(way);
+        ChaosFault::Cut => return cut(proxy, length, rng),
+        ChaosFault::Stall => {
+            for &direction in some_directions(rng) {
+                proxy.stall(direction);
             }
             sleep(length);
-            relay.heal();
+            proxy.heal();
         }
-        Fault::Slice => {
-            for way in WAYS {
-                relay.slice(way, 1);
+        ChaosFault::Slice => {
+            for direction in DIRECTIONS {
+                proxy.slice(direction, 1);
             }
             sleep(length);
-            relay.heal();
+            proxy.heal();
         }
-        Fault::Delay => {
+        ChaosFault::Delay => {
             let time = Duration::from_millis(rng.u64(50..=2_000));
-            for &way in some_ways(rng) {
-                relay.delay(way, time);
+            for &direction in some_directions(rng) {
+                proxy.delay(direction, time);
             }
             sleep(length);
-            relay.heal();
+            proxy.heal();
         }
-        Fault::HalfClose => {
-            relay.half_close(one_way(rng));
+        ChaosFault::HalfClose => {
+            proxy.half_close(one_direction(rng));
             sleep(length);
-            relay.heal();
+            proxy.heal();
         }
-        Fault::Refuse => {
-            relay.refuse();
-            relay.cut(Disconnect::Reset);
+        ChaosFault::Refuse => {
+            proxy.refuse();
+            proxy.cut(Disconnect::Reset);
             sleep(length);
-            relay.accept();
+            proxy.accept();
         }
-        Fault::BlackHole => {
-            place.cut_off();
+        ChaosFault::BlackHole => {
+            host.cut_off();
             sleep(length);
-            place.reconnect();
+            host.reconnect();
         }
-        Fault::Dns => {
-            place.resolve(if rng.bool() { Name::Unknown } else { Name::Wrong });
-            relay.cut(Disconnect::Reset);
+        ChaosFault::Dns => {
+            let missing = rng.bool();
+            host.set_resolution(if missing {
+                NameResolution::Missing
+            } else {
+                NameResolution::Wrong
+            });
+            proxy.cut(Disconnect::Reset);
             sleep(length);
-            place.resolve(Name::Known);
+            host.set_resolution(NameResolution::Correct);
         }
-        Fault::BrokerKill => {
+        ChaosFault::BrokerKill => {
             broker.kill();
             sleep(length / 4);
             broker.restart();
         }
-        Fault::BrokerFreeze => {
+        ChaosFault::BrokerFreeze => {
             broker.freeze();
             sleep(length);
             broker.thaw();
         }
-        Fault::BrokerRestart => broker.restart(),
-        Fault::BrokerStopApp => {
+        ChaosFault::BrokerRestart => broker.restart(),
+        ChaosFault::BrokerStopApp => {
             broker.stop_application();
             sleep(length / 4);
             broker.start_application();
         }
-        Fault::Alarm => {
+        ChaosFault::Alarm => {
             broker.raise_alarm();
             sleep(length);
             broker.clear_alarm();
         }
-        Fault::AlarmKill => {
+        ChaosFault::AlarmKill => {
             broker.raise_alarm();
             sleep(length / 2);
             broker.kill();
             broker.restart();
         }
-        Fault::QueueDeleted => return delete_queues(stage, length),
-        Fault::QueueUnbound => return unbind_queues(stage, length, rng),
-        Fault::DiskFull => {
-            let said = stage.log().len();
-            relay.stall(Direction::ToServer);
-            place.fill(&stage.disk);
-            let full = "No space left on device";
-            wait_until("the producer says it", || stage.log()[said..].contains(full));
-            sleep(length);
-            place.clear(&stage.disk);
-            relay.heal();
+        ChaosFault::QueueDeleted => return delete_queues(environment, length),
+        ChaosFault::QueueUnbound => return unbind_queues(environment, length, rng),
+        ChaosFault::DiskFull => fill_disk(environment, length),
+        ChaosFault::ProducerKill | ChaosFault::ProducerFreeze => {
+            unreachable!("`inject_on_producer` injects the faults of the producer")
         }
-        Fault::ProducerKill | Fault::ProducerFreeze => unreachable!("these are the producer's"),
     }
     1
 }
 
-/// Does to the producer what is planned; it goes on at the same rate.
+/// Injects a fault of the producer. After a kill, the next producer emits at the same rate.
 pub(crate) fn inject_on_producer(
-    planned: &Planned,
+    planned: &PlannedFault,
     rate: u64,
-    stage: &Stage<'_>,
-    producer: &mut Producer,
+    environment: &TrialEnvironment<'_>,
+    producer: &mut ProducerHandle,
 ) -> u64 {
     sleep(planned.start);
-    if planned.fault == Fault::ProducerFreeze {
+    if planned.fault == ChaosFault::ProducerFreeze {
         producer.freeze();
         sleep(planned.length);
         producer.thaw();
@@ -128,71 +132,84 @@ pub(crate) fn inject_on_producer(
     let mut kills = 0;
     while Instant::now() < end {
         producer.kill();
-        *producer = Producer::start(&stage.world.place, &stage.files);
-        producer.go(rate).expect("a producer that was just started answers");
+        *producer = ProducerHandle::start(&environment.run.host, &environment.files);
+        producer.emit_at_rate(rate).expect("a new producer answers");
         kills += 1;
         sleep(Duration::from_millis(rng.u64(20..1_500)));
     }
     kills
 }
 
-/// Cuts connections, half of them while they are being made.
-fn cut(relay: &Proxy, length: Duration, rng: &mut Rng) -> u64 {
+/// Cuts connections. Half of the cuts come while a connection opens.
+fn cut(proxy: &Proxy, length: Duration, rng: &mut Rng) -> u64 {
     let end = Instant::now() + length;
     let mut cuts = 0;
     while Instant::now() < end {
-        let way = one_way(rng);
+        let direction = one_direction(rng);
         let bytes = if rng.bool() { rng.u64(0..2_000) } else { rng.u64(2_000..200_000) };
-        let how = if rng.bool() { Disconnect::Reset } else { Disconnect::Finish };
-        relay.cut_after(way, bytes, how);
+        let disconnect = if rng.bool() { Disconnect::Reset } else { Disconnect::Finish };
+        proxy.cut_after(direction, bytes, disconnect);
         sleep(Duration::from_millis(rng.u64(20..800)));
-        relay.heal();
+        proxy.heal();
         cuts += 1;
         sleep(Duration::from_millis(rng.u64(0..400)));
     }
     cuts
 }
 
-/// Deletes each queue while notifications are on their way and none is in it: what is in a queue goes
-/// with it, and that is nobody's loss but the operator's.
-fn delete_queues(stage: &Stage<'_>, length: Duration) -> u64 {
+/// Deletes each queue once, while it is empty and notifications are on their way. A queue takes its
+/// messages with it, and that loss is the operator's and not the library's.
+fn delete_queues(environment: &TrialEnvironment<'_>, length: Duration) -> u64 {
     for queue in QUEUES {
-        stage.world.relay.stall(Direction::ToServer);
+        environment.run.proxy.stall(Direction::ToServer);
         loop {
-            stage.drain_queue(queue);
-            if stage.vhost.delete_queue_if_empty(queue) {
+            environment.drain_queue(queue);
+            if environment.vhost.delete_queue_if_empty(queue) {
                 break;
             }
         }
-        stage.world.relay.heal();
+        environment.run.proxy.heal();
         sleep(length / 3);
     }
     QUEUES.len() as u64
 }
 
-/// Takes each queue its binding, once: what finds none, the strategy makes anew and sends again. To take
-/// it away again meanwhile would be to make it refuse, as it says that it does.
-fn unbind_queues(stage: &Stage<'_>, length: Duration, rng: &mut Rng) -> u64 {
+/// Fills the spool's disk while the link is stalled.
+fn fill_disk(environment: &TrialEnvironment<'_>, length: Duration) {
+    let (proxy, host) = (&environment.run.proxy, &environment.run.host);
+    let before = environment.log().len();
+    proxy.stall(Direction::ToServer);
+    host.fill_disk(&environment.disk);
+    let error = "No space left on device";
+    wait_until("the producer logs the full disk", || environment.log()[before..].contains(error));
+    sleep(length);
+    host.clear_disk(&environment.disk);
+    proxy.heal();
+}
+
+/// Removes the binding of each queue once. The strategy declares it again and retries the message.
+/// Removing it again in the meantime would make the strategy refuse the message, as documented.
+fn unbind_queues(environment: &TrialEnvironment<'_>, length: Duration, rng: &mut Rng) -> u64 {
     let mut queues = QUEUES;
     rng.shuffle(&mut queues);
     for queue in queues {
-        // The strategy's own routing keys are the names of the queues.
-        stage.vhost.unbind(queue, "glance", queue);
+        // The strategy uses the names of the queues as routing keys.
+        environment.vhost.unbind(queue, "glance", queue);
         sleep(length / 3);
     }
     QUEUES.len() as u64
 }
 
-fn one_way(rng: &mut Rng) -> Direction {
-    WAYS[rng.usize(..WAYS.len())]
+fn one_direction(rng: &mut Rng) -> Direction {
+    DIRECTIONS[rng.usize(..DIRECTIONS.len())]
 }
 
-fn some_ways(rng: &mut Rng) -> &'static [Direction] {
+fn some_directions(rng: &mut Rng) -> &'static [Direction] {
     match rng.u8(..3) {
-        0 => &WAYS[..1],
-        1 => &WAYS[1..],
-        _ => &WAYS,
+        0 => &DIRECTIONS[..1],
+        1 => &DIRECTIONS[1..],
+        _ => &DIRECTIONS,
     }
 }
 
-const WAYS: [Direction; 2] = [Direction::ToServer, Direction::ToClient];
+const DIRECTIONS: [Direction; 2] = [Direction::ToServer, Direction::ToClient];

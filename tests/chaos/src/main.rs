@@ -1,10 +1,11 @@
-//! Breaks everything around a process that emits, at random moments, and counts what was lost: a
-//! program, run by `cargo xtask chaos`.
+//! Breaks the broker, the network, the disk and the process around a producer at random moments,
+//! and counts the lost notifications. `cargo xtask chaos` runs this program.
 //!
-//! A producer, which is this program in another process, emits through the library to a real broker
-//! behind a relay, and keeps a ledger on disk of what it was promised. After each round of faults, when
-//! all is healed, the ledger is compared with what lies in the broker's queues, read by a client that is
-//! not ours. `docs/reliability.md` has what came of it.
+//! The producer is this program in another process. It emits through the library to a real broker
+//! behind a proxy, and records every notification and every outcome in a journal on disk. After
+//! each round of faults, when everything works again, the program compares the journal with the
+//! messages in the broker's queues. It reads the queues with a client that is independent of the
+//! project. `docs/reliability.md` shows the results.
 
 #![expect(
     clippy::exit,
@@ -12,108 +13,112 @@
     clippy::panic,
     clippy::print_stdout,
     clippy::print_stderr,
-    reason = "a program for developers: it prints, and stops where it cannot go on"
+    reason = "a program for developers prints, and stops on an unexpected error"
 )]
 
+mod args;
+mod environment;
 mod fault;
 mod inject;
+mod journal;
 mod kills;
-mod ledger;
-mod leg;
-mod options;
-mod place;
 mod plan;
-mod process;
 mod producer;
+mod producer_handle;
+mod producer_host;
 mod report;
 mod resources;
-mod world;
+mod setup;
+mod trial;
 
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use options::{Length, Options};
-use place::Place;
-use plan::{Plan, Setup, Spool};
-use report::Report;
-use world::World;
+use args::{ChaosArgs, RunLength};
+use environment::RunEnvironment;
+use plan::ChaosPlan;
+use producer_host::ProducerHost;
+use report::ChaosReport;
+use setup::{ProducerSetup, SpoolPlacement};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if let [role, configuration, ledger] = arguments.as_slice()
-        && role == process::ROLE
+    if let [role, configuration, journal] = arguments.as_slice()
+        && role == producer_handle::PRODUCER_ROLE
     {
-        producer::run(Path::new(configuration), Path::new(ledger));
+        producer::run(Path::new(configuration), Path::new(journal));
         return ExitCode::SUCCESS;
     }
-    match Options::parse(arguments) {
-        Ok(options) if run(&options) => ExitCode::SUCCESS,
+    match ChaosArgs::parse(arguments) {
+        Ok(args) if run(&args) => ExitCode::SUCCESS,
         Ok(_) => ExitCode::FAILURE,
-        Err(usage) => {
-            eprintln!("notify-chaos: {usage}");
+        Err(problem) => {
+            eprintln!("notify-chaos: {problem}");
             eprintln!("usage: [--minutes N | --short] [--seed S] [--fault NAME [--tries N]]");
             ExitCode::from(2)
         }
     }
 }
 
-/// Whether everything was as promised.
-fn run(options: &Options) -> bool {
-    println!("seed {}", options.seed);
-    let place = Place::new();
-    let (mut faults, mut setups) = (options.faults.clone(), Setup::ALL.to_vec());
-    if let Some(why) = place.lacks() {
-        for fault in faults.extract_if(.., |fault| fault.is_isolated()) {
-            println!("not run: {}: {why}", fault.name());
+/// Runs the program. Returns whether the run found no problem.
+fn run(args: &ChaosArgs) -> bool {
+    println!("seed {}", args.seed);
+    let host = ProducerHost::new();
+    let (mut faults, mut setups) = (args.faults.clone(), ProducerSetup::ALL.to_vec());
+    if let Some(reason) = host.missing_namespaces() {
+        for fault in faults.extract_if(.., |fault| fault.needs_namespaces()) {
+            println!("not run: {}: {reason}", fault.name());
         }
-        setups.retain(|setup| setup.spool != Spool::OnSmallDisk);
+        setups.retain(|setup| setup.spool != SpoolPlacement::OnSmallDisk);
     }
-    setups.retain(|setup| faults.iter().any(|fault| fault.fits(*setup)));
+    setups.retain(|setup| faults.iter().any(|fault| fault.applies_to(*setup)));
     if setups.is_empty() {
         return false;
     }
 
     let directory = tempfile::Builder::new().prefix("notify-chaos-").tempdir();
-    // Kept, unless all goes well.
-    let directory = directory.expect("a temporary directory").keep();
+    // The directory stays unless the run finds no problem.
+    let directory = directory.expect("the system offers a temporary directory").keep();
     println!("files in {}", directory.display());
-    let short = options.length == Length::Short;
-    let world = World::new(place, if short { SHORT_QUEUE } else { QUEUE }, &directory);
-    let mut report = Report::default();
-    if let Some(tries) = options.kills {
-        kills::run(&world, options.seed, tries, &mut report);
+    let short = args.length == RunLength::Short;
+    let environment =
+        RunEnvironment::new(host, if short { SHORT_QUEUE } else { QUEUE }, &directory);
+    let mut report = ChaosReport::default();
+    if let Some(tries) = args.kills {
+        kills::run(&environment, args.seed, tries, &mut report);
     } else {
-        let length = match options.length {
-            Length::Short => Duration::from_secs(3_600),
-            Length::For(length) => length,
+        let length = match args.length {
+            RunLength::Short => Duration::from_secs(3_600),
+            RunLength::For(length) => length,
         };
         let end = Instant::now() + length;
-        let plan = Plan { seed: options.seed, short, faults, setups };
-        for (number, (setup, rounds)) in (0..).map_while(|n| Some((n, plan.leg(n)?))) {
+        let plan = ChaosPlan { seed: args.seed, short, faults, setups };
+        for (number, (setup, rounds)) in (0..).map_while(|n| Some((n, plan.trial(n)?))) {
             if Instant::now() >= end {
                 break;
             }
-            leg::run(&world, &format!("leg-{number}"), setup, &rounds, end, &mut report);
+            trial::run(&environment, &format!("trial-{number}"), setup, &rounds, end, &mut report);
         }
         if short {
-            kills::run(&world, options.seed, SHORT_KILLS, &mut report);
+            kills::run(&environment, args.seed, SHORT_KILLS, &mut report);
         }
     }
     report.print();
     if report.is_clean() {
-        // Nobody will miss it.
+        // A directory that cannot be removed does no harm.
         let _ = std::fs::remove_dir_all(&directory);
     } else {
-        world.keep_log();
-        println!("seed {}; everything is kept in {}", options.seed, directory.display());
+        environment.keep_log();
+        println!("seed {}; all files are in {}", args.seed, directory.display());
     }
     report.is_clean()
 }
 
-/// Messages in a producer's queue at most: the library's default; and in a short run.
+/// The most messages in a producer's queue: the library's default.
 const QUEUE: u64 = 10_000;
+/// The same in a short run.
 const SHORT_QUEUE: u64 = 1_000;
 
-/// Kills of a producer in a short run.
+/// The number of kills of a producer in a short run.
 const SHORT_KILLS: u32 = 15;

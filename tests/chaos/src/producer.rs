@@ -1,7 +1,7 @@
-//! The process that emits: told on its standard input what to do, keeping a [ledger](crate::ledger) of
-//! what it was promised.
+//! The producer: the process that emits. It reads commands from its standard input, and records
+//! every notification and every outcome in a [journal](crate::journal).
 //!
-//! It emits as a service does, through the facade, and knows nothing of what is done to it.
+//! It emits through the facade, as a service does, and has no knowledge of the faults.
 
 use std::io::{BufRead as _, Write as _};
 use std::path::Path;
@@ -18,194 +18,199 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
 
-use crate::ledger::Ledger;
+use crate::journal::JournalWriter;
 use crate::resources;
 
-/// Runs until standard input ends or says so.
-pub(crate) fn run(configuration: &Path, ledger: &Path) {
+/// Runs the producer until the command `end` or the end of standard input.
+pub(crate) fn run(configuration: &Path, journal: &Path) {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
-        // Threads that looked up a name are not to be counted long after.
+        // A thread that resolved a name must exit before the next measurement counts it.
         .thread_keep_alive(Duration::from_millis(200))
         .enable_all()
         .build()
-        .expect("a runtime")
-        .block_on(obey(configuration, ledger));
+        .expect("the system can start threads")
+        .block_on(serve(configuration, journal));
 }
 
-async fn obey(configuration: &Path, ledger: &Path) {
+/// Starts the notifier, and executes commands.
+async fn serve(configuration: &Path, journal: &Path) {
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).init();
-    let config: Config =
-        std::fs::read_to_string(configuration).expect("a configuration").parse().expect("valid");
-    let (notifier, worker) = glance_notify::start(&config).expect("a notifier");
+    let config = std::fs::read_to_string(configuration).expect("the configuration is readable");
+    let config: Config = config.parse().expect("the configuration is valid");
+    let (notifier, worker) = glance_notify::start(&config).expect("the notifier starts");
     let worker = tokio::spawn(worker.run());
 
-    let ledger = Ledger::open(ledger).expect("a ledger");
-    let file = ledger.file().expect("a ledger");
+    let journal = JournalWriter::open(journal).expect("the journal is writable");
+    let file = journal.file().expect("the journal is writable");
     let watched = notifier.clone();
     std::thread::spawn(move || {
         loop {
-            std::thread::sleep(SYNC);
-            file.sync_data().expect("the ledger's disk works");
-            balance(&watched);
+            std::thread::sleep(SYNC_INTERVAL);
+            file.sync_data().expect("the journal's disk works");
+            check_balance(&watched);
         }
     });
-    let ledger = Arc::new(Mutex::new(ledger));
+    let journal = Arc::new(Mutex::new(journal));
 
-    let (work, told) = watch::channel(Work::default());
-    let (issued, receipts) = mpsc::unbounded_channel();
-    let (done, seen) = watch::channel(None);
-    tokio::spawn(emit(notifier.clone(), told, Arc::clone(&ledger), issued));
-    tokio::spawn(collect(receipts, Arc::clone(&ledger), done));
+    let (goal_sender, goal) = watch::channel(EmissionGoal::default());
+    let (event_sender, events) = mpsc::unbounded_channel();
+    let (done_sender, done) = watch::channel(None);
+    tokio::spawn(emit(notifier.clone(), goal, Arc::clone(&journal), event_sender));
+    tokio::spawn(collect_outcomes(events, Arc::clone(&journal), done_sender));
 
     let mut commands = read_commands();
     while let Some(command) = commands.recv().await {
         let answer = match command.split_once(' ').unwrap_or((&command, "")) {
-            ("go", rate) => {
-                let rate = rate.parse().expect("a rate");
-                work.send_modify(|work| *work = Work { rate, ..*work });
+            ("rate", rate) => {
+                let rate = rate.parse().expect("the rate is a number");
+                goal_sender.send_modify(|goal| *goal = EmissionGoal { rate, ..*goal });
                 json!(null)
             }
-            ("emit", count) => {
-                let count: u64 = count.parse().expect("a count");
-                work.send_modify(|work| work.once += count);
+            ("burst", count) => {
+                let count: u64 = count.parse().expect("the count is a number");
+                goal_sender.send_modify(|goal| goal.burst_total += count);
                 json!(null)
             }
             ("pause", _) => {
-                pause(&work, seen.clone()).await;
+                pause(&goal_sender, done.clone()).await;
                 json!(null)
             }
-            ("fresh", _) => fresh(&notifier, &ledger).await,
+            ("emit-one", _) => emit_one(&notifier, &journal).await,
             ("measure", _) => measure(&notifier),
             ("end", _) => break,
-            _ => panic!("unknown: {command}"),
+            _ => panic!("unknown command: {command}"),
         };
-        say(&answer);
+        send_answer(&answer);
     }
-    notifier.shutdown(DRAIN).await;
-    worker.await.expect("the worker ends well");
-    say(&measure(&notifier));
+    notifier.shutdown(DRAIN_TIMEOUT).await;
+    worker.await.expect("the worker does not panic");
+    send_answer(&measure(&notifier));
 }
 
-/// What is to be emitted.
+/// The notifications that the parent wants.
 #[derive(Clone, Copy, Debug, Default)]
-struct Work {
-    /// Notifications a second.
+struct EmissionGoal {
+    /// The number of notifications per second.
     rate: u64,
-    /// So many were to be emitted as fast as it goes, since the beginning.
-    once: u64,
-    /// How often it was to pause.
+    /// The number of notifications in all bursts since the start.
+    burst_total: u64,
+    /// The number of pauses since the start.
     pauses: u64,
 }
 
-/// What was emitted, or that nothing more will be until there is other work, and after how many pauses.
-enum Issued {
-    One(Uuid, Receipt),
+/// An event of the emitting task.
+enum EmitterEvent {
+    /// The task emitted a notification with this id.
+    Emitted(Uuid, Receipt),
+    /// The task has reached a goal with this number of pauses, and emits nothing until a new goal.
     Idle(u64),
 }
 
-/// Emits what there is to emit, a group every [`TICK`].
+/// Emits notifications towards the goal, in a group every [`TICK`].
 async fn emit(
     notifier: Notifier,
-    mut told: watch::Receiver<Work>,
-    ledger: Arc<Mutex<Ledger>>,
-    issued: mpsc::UnboundedSender<Issued>,
+    mut goal: watch::Receiver<EmissionGoal>,
+    journal: Arc<Mutex<JournalWriter>>,
+    events: mpsc::UnboundedSender<EmitterEvent>,
 ) {
-    let (mut number, mut once) = (0, 0);
+    let (mut number, mut burst_sent) = (0, 0);
     let mut next = Instant::now();
     loop {
-        let work = *told.borrow_and_update();
-        let left = work.once - once;
-        let group = if left > 0 { left.min(256) } else { work.rate * TICK_MILLIS / 1000 };
+        let current = *goal.borrow_and_update();
+        let left = current.burst_total - burst_sent;
+        let group = if left > 0 { left.min(256) } else { current.rate * TICK_MILLIS / 1000 };
         if group == 0 {
-            let _ = issued.send(Issued::Idle(work.pauses));
-            if told.changed().await.is_err() {
+            let _ = events.send(EmitterEvent::Idle(current.pauses));
+            if goal.changed().await.is_err() {
                 return;
             }
             next = Instant::now();
             continue;
         }
-        once += group.min(left);
-        for receipt in emit_group(&notifier, number..number + group, &ledger).await {
-            let _ = issued.send(receipt);
+        burst_sent += group.min(left);
+        for event in emit_group(&notifier, number..number + group, &journal).await {
+            let _ = events.send(event);
         }
         number += group;
         if left == 0 {
-            // Who was held up does not catch up.
+            // After a delay, the task skips the missed ticks.
             next = Instant::now().max(next + TICK);
             sleep_until(next).await;
         }
     }
 }
 
+/// Records a group of notifications in the journal, then emits them.
 async fn emit_group(
     notifier: &Notifier,
     numbers: std::ops::Range<u64>,
-    ledger: &Mutex<Ledger>,
-) -> Vec<Issued> {
+    journal: &Mutex<JournalWriter>,
+) -> Vec<EmitterEvent> {
     let stamped = numbers.map(|number| notifier.stamp(event(number)));
     let notifications: Vec<_> = stamped.collect();
-    with(ledger, |ledger| {
+    record(journal, |journal| {
         for notification in &notifications {
             let message = notification.encode(notifier.encoding()).expect("a sample is valid");
-            ledger.issue(notification.message_id, message.body());
+            journal.record_issued(notification.message_id, message.body());
         }
     });
-    let mut receipts = Vec::with_capacity(notifications.len());
+    let mut emitted = Vec::with_capacity(notifications.len());
     for notification in &notifications {
         let receipt = notifier.resend(notification).await;
-        receipts.push(Issued::One(notification.message_id, receipt));
+        emitted.push(EmitterEvent::Emitted(notification.message_id, receipt));
     }
-    receipts
+    emitted
 }
 
-/// Notes every outcome as it comes, and tells when all are decided and no more will come.
-async fn collect(
-    mut issued: mpsc::UnboundedReceiver<Issued>,
-    ledger: Arc<Mutex<Ledger>>,
+/// Records every outcome in the journal. While the emitting task is idle and every notification has
+/// its outcome, `done` holds the number of pauses.
+async fn collect_outcomes(
+    mut events: mpsc::UnboundedReceiver<EmitterEvent>,
+    journal: Arc<Mutex<JournalWriter>>,
     done: watch::Sender<Option<u64>>,
 ) {
-    let mut open = FuturesUnordered::new();
+    let mut receipts = FuturesUnordered::new();
     let mut idle = None;
     loop {
         tokio::select! {
-            event = issued.recv() => match event {
+            event = events.recv() => match event {
                 None => return,
-                Some(Issued::Idle(pauses)) => idle = Some(pauses),
-                Some(Issued::One(id, receipt)) => {
+                Some(EmitterEvent::Idle(pauses)) => idle = Some(pauses),
+                Some(EmitterEvent::Emitted(id, receipt)) => {
                     idle = None;
-                    open.push(async move { (id, receipt.await) });
+                    receipts.push(async move { (id, receipt.await) });
                 }
             },
-            Some(first) = open.next() => {
-                let mut decided: Vec<(Uuid, Result<()>)> = vec![first];
-                while let Some(Some(next)) = futures_util::FutureExt::now_or_never(open.next()) {
-                    decided.push(next);
+            Some(first) = receipts.next() => {
+                let mut outcomes: Vec<(Uuid, Result<()>)> = vec![first];
+                while let Some(Some(next)) = futures_util::FutureExt::now_or_never(receipts.next()) {
+                    outcomes.push(next);
                 }
-                with(&ledger, |ledger| {
-                    for (id, result) in &decided {
-                        ledger.decide(*id, result);
+                record(&journal, |journal| {
+                    for (id, result) in &outcomes {
+                        journal.record_outcome(*id, result);
                     }
                 });
             }
         }
-        done.send_replace(idle.filter(|_| open.is_empty()));
+        done.send_replace(idle.filter(|_| receipts.is_empty()));
     }
 }
 
-/// Emits no more, and waits until everything that was emitted is decided.
-async fn pause(work: &watch::Sender<Work>, mut done: watch::Receiver<Option<u64>>) {
-    work.send_modify(|work| *work = Work { rate: 0, pauses: work.pauses + 1, ..*work });
-    let pauses = work.borrow().pauses;
+/// Stops emitting, and waits until every notification has its outcome.
+async fn pause(goal: &watch::Sender<EmissionGoal>, mut done: watch::Receiver<Option<u64>>) {
+    goal.send_modify(|goal| *goal = EmissionGoal { rate: 0, pauses: goal.pauses + 1, ..*goal });
+    let pauses = goal.borrow().pauses;
     let _ = done.wait_for(|done| *done == Some(pauses)).await;
 }
 
-/// Emits one notification and waits for its outcome.
-async fn fresh(notifier: &Notifier, ledger: &Mutex<Ledger>) -> Value {
-    for issued in emit_group(notifier, 0..1, ledger).await {
-        if let Issued::One(id, receipt) = issued {
+/// Emits one notification and waits for its outcome. Returns the error, or `null`.
+async fn emit_one(notifier: &Notifier, journal: &Mutex<JournalWriter>) -> Value {
+    for event in emit_group(notifier, 0..1, journal).await {
+        if let EmitterEvent::Emitted(id, receipt) = event {
             let result = receipt.await;
-            with(ledger, |ledger| ledger.decide(id, &result));
+            record(journal, |journal| journal.record_outcome(id, &result));
             if let Err(error) = result {
                 return json!(format!("{error:#}"));
             }
@@ -214,9 +219,9 @@ async fn fresh(notifier: &Notifier, ledger: &Mutex<Ledger>) -> Value {
     json!(null)
 }
 
-/// The accounts of all stages, and what this process holds.
+/// Returns the accounts of all stages and the resources of this process.
 fn measure(notifier: &Notifier) -> Value {
-    balance(notifier);
+    check_balance(notifier);
     let stages = notifier.stages();
     json!({
         "stages": stages.iter().map(|(_, stats)| stats).collect::<Vec<_>>(),
@@ -226,7 +231,7 @@ fn measure(notifier: &Notifier) -> Value {
 }
 
 /// Keeps the first account that does not balance.
-fn balance(notifier: &Notifier) {
+fn check_balance(notifier: &Notifier) {
     for (name, stats) in notifier.stages() {
         let decided = stats.delivered + stats.refused + stats.dropped.total();
         if stats.emitted != decided + stats.pending.messages {
@@ -235,16 +240,18 @@ fn balance(notifier: &Notifier) {
     }
 }
 
+/// The first account that did not balance.
 static UNBALANCED: OnceLock<String> = OnceLock::new();
 
 fn event(number: u64) -> Body {
     samples::notification(number).body
 }
 
-fn with(ledger: &Mutex<Ledger>, note: impl FnOnce(&mut Ledger)) {
-    let mut ledger = ledger.lock().unwrap_or_else(PoisonError::into_inner);
-    note(&mut ledger);
-    ledger.write().expect("the ledger's disk works");
+/// Locks the journal, calls `note` with it, and writes the new lines to the file.
+fn record(journal: &Mutex<JournalWriter>, note: impl FnOnce(&mut JournalWriter)) {
+    let mut journal = journal.lock().unwrap_or_else(PoisonError::into_inner);
+    note(&mut journal);
+    journal.write().expect("the journal's disk works");
 }
 
 fn read_commands() -> mpsc::UnboundedReceiver<String> {
@@ -255,20 +262,23 @@ fn read_commands() -> mpsc::UnboundedReceiver<String> {
                 return;
             }
         }
-        // Whoever told it what to do is gone.
+        // The parent has exited.
         std::process::exit(1);
     });
     receiver
 }
 
-fn say(answer: &Value) {
+fn send_answer(answer: &Value) {
     let mut output = std::io::stdout().lock();
-    writeln!(output, "{answer}").and_then(|()| output.flush()).expect("somebody listens");
+    writeln!(output, "{answer}").and_then(|()| output.flush()).expect("the parent reads answers");
 }
 
+/// The time between two groups of notifications, in milliseconds.
 const TICK_MILLIS: u64 = 10;
 const TICK: Duration = Duration::from_millis(TICK_MILLIS);
-const SYNC: Duration = Duration::from_millis(200);
 
-/// How long what is pending may take at the end.
-const DRAIN: Duration = Duration::from_secs(60);
+/// The time between two syncs of the journal.
+const SYNC_INTERVAL: Duration = Duration::from_millis(200);
+
+/// The time that the last messages have to drain.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(60);

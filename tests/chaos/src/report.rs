@@ -1,15 +1,15 @@
-//! What came of a run: a line for each round, a table for all of them.
+//! The report of a run: a line for each round, and a table of all faults.
 
 use std::time::Duration;
 
-use crate::ledger::Totals;
-use crate::plan::Round;
-use crate::resources::Resources;
+use crate::journal::DeliveryTotals;
+use crate::plan::FaultRound;
+use crate::resources::ProcessResources;
 
-/// What came of all rounds with one fault, or of one of them.
+/// The results of one round, or of all rounds with one fault.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Row {
-    /// How often the fault was there.
+pub(crate) struct ReportRow {
+    /// The number of times that the fault occurred.
     pub(crate) tries: u64,
     pub(crate) issued: u64,
     pub(crate) accepted: u64,
@@ -19,9 +19,14 @@ pub(crate) struct Row {
     pub(crate) longest_pause: Duration,
 }
 
-impl Row {
-    /// What happened between two readings of the books.
-    pub(crate) fn between(before: Totals, after: Totals, tries: u64, lost: u64) -> Self {
+impl ReportRow {
+    /// Creates the row for the time between two readings of the totals.
+    pub(crate) fn between(
+        before: DeliveryTotals,
+        after: DeliveryTotals,
+        tries: u64,
+        lost: u64,
+    ) -> Self {
         Self {
             tries,
             lost,
@@ -52,29 +57,35 @@ impl Row {
     }
 }
 
-/// What came of a run.
+/// The results of a run.
 #[derive(Debug, Default)]
-pub(crate) struct Report {
-    rows: Vec<(String, Row)>,
+pub(crate) struct ChaosReport {
+    rows: Vec<(String, ReportRow)>,
     problems: Vec<String>,
     rounds: usize,
 }
 
-impl Report {
+impl ChaosReport {
     /// Adds a round and prints its line.
-    pub(crate) fn round(&mut self, place: &str, round: &Round, row: Row, held: Option<Resources>) {
-        let held = held.map_or_else(String::new, |held| format!(" | {held}"));
-        println!("{place}: {round} | {}{held}", row.cells());
+    pub(crate) fn add_round(
+        &mut self,
+        trial: &str,
+        round: &FaultRound,
+        row: ReportRow,
+        resources: Option<ProcessResources>,
+    ) {
+        let resources = resources.map_or_else(String::new, |resources| format!(" | {resources}"));
+        println!("{trial}: {round} | {}{resources}", row.cells());
         let label = match round.faults.as_slice() {
             [alone] => alone.fault.name(),
-            _ => "several at once",
+            _ => SEVERAL,
         };
         self.rounds += 1;
-        self.row(label, row);
+        self.add_row(label, row);
     }
 
-    /// Adds to the row of a fault.
-    pub(crate) fn row(&mut self, label: &str, row: Row) {
+    /// Adds `row` to the row of a fault.
+    pub(crate) fn add_row(&mut self, label: &str, row: ReportRow) {
         if let Some((_, known)) = self.rows.iter_mut().find(|(known, _)| known == label) {
             known.add(&row);
         } else {
@@ -82,14 +93,15 @@ impl Report {
         }
     }
 
-    /// Adds and prints what is wrong.
-    pub(crate) fn problems(&mut self, place: &str, problems: Vec<String>) {
+    /// Adds problems and prints them.
+    pub(crate) fn add_problems(&mut self, trial: &str, problems: Vec<String>) {
         for problem in problems {
-            println!("{place}: WRONG: {problem}");
+            println!("{trial}: PROBLEM: {problem}");
             self.problems.push(problem);
         }
     }
 
+    /// Returns whether the run found no problem.
     pub(crate) fn is_clean(&self) -> bool {
         self.problems.is_empty()
     }
@@ -101,8 +113,8 @@ impl Report {
             "| fault | tries | issued | accepted | delivered | duplicated | lost | longest pause |"
         );
         println!("|---|---|---|---|---|---|---|---|");
-        self.rows.sort_by_key(|(label, _)| (label == "several at once", label.clone()));
-        let mut all = Row::default();
+        self.rows.sort_by_key(|(label, _)| (label == SEVERAL, label.clone()));
+        let mut all = ReportRow::default();
         for (label, row) in &self.rows {
             println!("| {label} | {} |", row.cells());
             all.add(row);
@@ -111,3 +123,6 @@ impl Report {
         println!("\n{} rounds, {} problems", self.rounds, self.problems.len());
     }
 }
+
+/// The label of rounds with several faults.
+const SEVERAL: &str = "several at once";

@@ -1,18 +1,20 @@
-//! The short form of `cargo xtask chaos`: every fault once, for about a second, some at once, and a
-//! process killed fifteen times.
+//! The short form of `cargo xtask chaos`: it injects every fault once, for about a second, then
+//! several at once, and kills a process 15 times.
 
 use std::process::Command;
 
+/// Delivery is at least once: faults of the broker, the link, the process and the disk lose no
+/// accepted notification.
 #[test]
-fn nothing_accepted_is_lost_whatever_befalls_broker_link_process_and_disk() {
+fn no_fault_loses_an_accepted_notification() {
     let mut chaos = Command::new(env!("CARGO_BIN_EXE_notify-chaos"));
-    let output = chaos.arg("--short").output().expect("it starts");
-    let said = String::from_utf8_lossy(&output.stdout);
-    let complained = String::from_utf8_lossy(&output.stderr);
-    println!("{said}");
-    assert!(output.status.success(), "{complained}");
-    // It ran what it was to run, and did not end early.
+    let output = chaos.arg("--short").output().expect("the program starts");
+    let printed = String::from_utf8_lossy(&output.stdout);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    println!("{printed}");
+    assert!(output.status.success(), "{errors}");
+    // A run that ended early would lack one of these rows.
     for fault in ["cut", "broker-kill", "queue-deleted", "producer-freeze", "15 kills"] {
-        assert!(said.contains(&format!("| {fault}")), "no row of {fault}");
+        assert!(printed.contains(&format!("| {fault}")), "the table has no row {fault}");
     }
 }

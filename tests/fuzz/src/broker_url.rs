@@ -39,7 +39,8 @@ pub fn broker_url(bytes: &[u8]) {
     check_configured(&format!("amqp://user:{text}{SECRET}@host/v"));
 }
 
-/// Checks that the parts of a URL are valid, and that a URL composed of them parses to the same parts.
+/// Checks that the parts of a URL are valid, and that a URL composed of them parses to the same
+/// parts.
 fn check_parts(url: &BrokerUrl) {
     assert!(!url.hosts.is_empty());
     assert!(url.hosts.iter().all(|host| host.port > 0 && !host.name.is_empty()), "{url:?}");

@@ -8,8 +8,8 @@ use glance_notify::transport::printable;
 /// The secret that a target plants in its input. No output may contain it.
 pub(crate) const SECRET: &str = "hUnTeR2s3cr3t";
 
-/// Returns the text of an input. Returns `None` if the input is not UTF-8, or if it contains the secret
-/// already: then a target could not tell the planted secret from the other one.
+/// Returns the text of an input. Returns `None` if the input is not UTF-8, or if it contains the
+/// secret already: then a target could not tell the planted secret from the other one.
 pub(crate) fn clean_text(bytes: &[u8]) -> Option<&str> {
     std::str::from_utf8(bytes).ok().filter(|text| !text.contains(SECRET))
 }

@@ -93,8 +93,8 @@ fn is_secret(key: &str) -> bool {
 
 const STRATEGIES: [&str; 4] = ["log", "noop", "qpid", "rabbit"];
 
-/// The keys whose values errors repeat, because they are keywords. Errors also repeat the placeholders
-/// of `address`.
+/// The keys whose values errors repeat, because they are keywords. Errors also repeat the
+/// placeholders of `address`.
 const KEYWORD_KEYS: &[&str] = &[
     "address",
     "compat",

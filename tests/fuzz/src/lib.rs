@@ -1,7 +1,7 @@
 //! Fuzz targets: one function for each kind of input from outside.
 //!
-//! Each target feeds bytes to the same code as the library and the command. It panics if the project
-//! breaks one of these promises:
+//! Each target feeds bytes to the same code as the library and the command. It panics if the
+//! project breaks one of these promises:
 //!
 //! * no input causes a panic,
 //! * the library writes a notification as it read it,
@@ -9,9 +9,9 @@
 //! * errors are printable and short,
 //! * no output contains the planted secret.
 //!
-//! `cargo xtask fuzz` lets libFuzzer search for bytes that make a target panic. `tests/corpus.rs` runs
-//! every target on its corpus, with every test run. Without libFuzzer, the program of a target runs it
-//! on the files of its command line.
+//! `cargo xtask fuzz` lets libFuzzer search for bytes that make a target panic. `tests/corpus.rs`
+//! runs every target on its corpus, with every test run. Without libFuzzer, the program of a target
+//! runs it on the files of its command line.
 
 #![expect(clippy::panic, reason = "a target reports a broken promise by a panic")]
 
@@ -45,7 +45,8 @@ pub const TARGETS: &[(&str, FuzzTarget)] = &[
     ("spool", spool),
 ];
 
-/// Runs `target` on every file of the command line. This is the program of a target without libFuzzer.
+/// Runs `target` on every file of the command line. This is the program of a target without
+/// libFuzzer.
 ///
 /// Exits with code 2 if it cannot read a file.
 pub fn replay(target: FuzzTarget) -> ExitCode {

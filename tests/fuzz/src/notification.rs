@@ -43,7 +43,8 @@ fn unpack(value: &Value) -> Option<String> {
     value.get("oslo.message").unwrap_or(value).as_str().map(str::to_owned)
 }
 
-/// Reads the input. Checks that the library writes it as it was, or that the problems are printable.
+/// Reads the input. Checks that the library writes it as it was, or that the problems are
+/// printable.
 fn check_read(bytes: &[u8]) {
     match NotificationInput::read(bytes, &SizeLimits::default()) {
         Ok(input) => check_written(&stamped(input)),
@@ -64,7 +65,8 @@ fn stamped(input: NotificationInput) -> Notification {
     }
 }
 
-/// Writes the notification and reads it again: the result is the same, and later rounds mask no more.
+/// Writes the notification and reads it again: the result is the same, and later rounds mask no
+/// more.
 fn check_written(notification: &Notification) {
     let mut expected = notification.clone();
     let nanosecond = expected.timestamp.nanosecond() / 1000 * 1000;
@@ -92,8 +94,8 @@ fn again(line: &str, redact: Redact) -> Option<String> {
     }
 }
 
-/// Returns the encoded notification, in the payload style that keeps the whole payload; `None` if it is
-/// too large.
+/// Returns the encoded notification, in the payload style that keeps the whole payload; `None` if
+/// it is too large.
 fn line(notification: &Notification, redact: Redact) -> Option<String> {
     let payloads = match notification.body.event_type() {
         EventType::ImageDelete => PayloadStyle::Glance,

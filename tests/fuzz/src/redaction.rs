@@ -1,4 +1,5 @@
-//! Redaction of text: it removes every credential, and its output stays the same when it runs again.
+//! Redaction of text: it removes every credential, and its output stays the same when it runs
+//! again.
 
 use glance_notify::config::Redact;
 

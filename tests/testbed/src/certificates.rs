@@ -24,8 +24,8 @@ impl CertificateAuthority {
         Self { issuer: Issuer::new(params, key), file }
     }
 
-    /// Issues a certificate for `name` that expires on the first day of `year`. Returns the PEM files
-    /// of the certificate and of its key, which lie beside the authority's own file.
+    /// Issues a certificate for `name` that expires on the first day of `year`. Returns the PEM
+    /// files of the certificate and of its key, which lie beside the authority's own file.
     pub fn issue(&self, name: &str, year: i32) -> (PathBuf, PathBuf) {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new([name.to_owned()]).unwrap();

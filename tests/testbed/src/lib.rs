@@ -22,8 +22,8 @@ pub mod sandbox;
 pub mod secrets;
 pub mod wait;
 
-/// Returns the number of cases that a property test runs: the value of `PROPTEST_CASES`, or `default`
-/// where the variable is unset or not a number.
+/// Returns the number of cases that a property test runs: the value of `PROPTEST_CASES`, or
+/// `default` where the variable is unset or not a number.
 pub fn proptest_cases(default: u32) -> u32 {
     let cases = std::env::var("PROPTEST_CASES").ok();
     cases.and_then(|cases| cases.parse().ok()).unwrap_or(default)

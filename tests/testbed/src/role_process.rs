@@ -1,7 +1,8 @@
 //! Child processes that run the current test program again, in a role.
 //!
 //! A test that kills, limits or traces a process starts itself once more with [`role_process`]. In
-//! the child, [`role`] returns the role, and the test does the child's part instead of the parent's.
+//! the child, [`role`] returns the role, and the test does the child's part instead of the
+//! parent's.
 
 use std::process::Command;
 

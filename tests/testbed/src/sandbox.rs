@@ -16,8 +16,8 @@ use crate::wait::wait_until;
 
 /// A temporary directory with its processes.
 ///
-/// Dropping the sandbox kills the processes and removes the directory. If the current process ends in
-/// another way, even by `kill -9`, a watchdog process does the same.
+/// Dropping the sandbox kills the processes and removes the directory. If the current process ends
+/// in another way, even by `kill -9`, a watchdog process does the same.
 #[derive(Debug)]
 pub struct Sandbox {
     directory: TempDir,
@@ -117,8 +117,8 @@ fn mark(directory: &Path) -> String {
 
 const MARK: &str = "NOTIFY_SANDBOX";
 
-/// A shell script that waits until the other end of its standard input closes, then kills the marked
-/// processes and removes the directory.
+/// A shell script that waits until the other end of its standard input closes, then kills the
+/// marked processes and removes the directory.
 const WATCHDOG: &str = r#"
 trap '' HUP INT QUIT TERM
 read -r _
@@ -156,8 +156,8 @@ mod tests {
         assert!(!directory.exists());
     }
 
-    /// The watchdog cleans up after `kill -9`. The test runs itself again as the owner of a sandbox, in
-    /// a process that it can kill.
+    /// The watchdog cleans up after `kill -9`. The test runs itself again as the owner of a
+    /// sandbox, in a process that it can kill.
     #[test]
     fn killing_the_owner_of_a_sandbox_ends_its_processes() {
         if std::env::var_os("NOTIFY_SANDBOX_OWNER").is_some() {

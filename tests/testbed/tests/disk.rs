@@ -65,7 +65,8 @@ fn read(database: &Database) -> Content {
     }
 }
 
-/// Writes and syncs the whole file again. This also brings bytes to disk that an earlier sync abandoned.
+/// Writes and syncs the whole file again. This also brings bytes to disk that an earlier sync
+/// abandoned.
 fn rewrite(disk: &FaultyDisk) {
     let backend = disk.backend();
     let mut bytes = vec![0; usize::try_from(backend.len().unwrap()).unwrap()];
@@ -103,15 +104,17 @@ fn changes() -> impl Strategy<Value = Changes> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: proptest_cases(128), ..ProptestConfig::default() })]
 
-    /// A commit that returned `Ok` survives. After each fault the process ends, with or without a power
-    /// cut, and the next process opens the file. It rewrites the file first if a sync had failed.
+    /// A commit that returned `Ok` survives. After each fault the process ends, with or without a
+    /// power cut, and the next process opens the file. It rewrites the file first if a sync had
+    /// failed.
     #[test]
     fn committed_data_survives_every_fault(
         seed in any::<u64>(),
         lives in prop::collection::vec((fault(), prop::collection::vec(changes(), 1..6), any::<bool>()), 1..8),
     ) {
         let disk = FaultyDisk::new(seed);
-        // The expected content, and the content if the failed commit has reached the disk after all.
+        // The expected content, and the content if the failed commit has reached the disk after
+        // all.
         let (mut content, mut doubtful) = (Content::new(), None);
         let mut sync_failed = false;
         for (fault, transactions, power) in lives {
@@ -178,8 +181,9 @@ fn some_power_cuts_tear_unsynced_bytes() {
     assert!(lost);
 }
 
-/// The reason for `rewrite` above. After a failed sync, the system marks the pages in its cache as clean.
-/// redb opens a file that looks whole, builds on it, and the next power cut takes those pages away.
+/// The reason for `rewrite` above. After a failed sync, the system marks the pages in its cache as
+/// clean. redb opens a file that looks whole, builds on it, and the next power cut takes those
+/// pages away.
 #[test]
 fn a_failed_sync_can_still_lose_a_file_that_opens() {
     let losses = |rewritten: bool| {

@@ -43,7 +43,8 @@ fn drains_messages_as_they_were_published() {
     assert!(vhost.drain("q").is_empty());
 }
 
-/// `delete_queue_if_empty` spares a queue with messages. RabbitMQ 3.10 has this for classic queues only.
+/// `delete_queue_if_empty` spares a queue with messages. RabbitMQ 3.10 has this for classic queues
+/// only.
 #[test]
 fn unbinds_and_deletes_an_empty_queue() {
     let vhost = RabbitMq::shared().vhost();

@@ -85,8 +85,8 @@ enum ClientAnswer {
     Failed(String),
 }
 
-/// Locks the client of this test process. If a test panicked in the middle of a request, the next one
-/// gets a new client.
+/// Locks the client of this test process. If a test panicked in the middle of a request, the next
+/// one gets a new client.
 fn client() -> MutexGuard<'static, Option<PythonProcess>> {
     CLIENT.lock().unwrap_or_else(|poisoned: PoisonError<MutexGuard<'_, Option<PythonProcess>>>| {
         CLIENT.clear_poison();

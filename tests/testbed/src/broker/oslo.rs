@@ -1,8 +1,8 @@
 //! oslo.messaging itself: the publisher of every OpenStack service, and the reader of its
 //! notifications.
 //!
-//! Both programs follow the examples of oslo.messaging's documentation. They run on the version that
-//! `cargo xtask setup` pins.
+//! Both programs follow the examples of oslo.messaging's documentation. They run on the version
+//! that `cargo xtask setup` pins.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;

@@ -14,8 +14,8 @@ use serde_json::Value;
 
 use crate::wait::HANG_TIMEOUT;
 
-/// A running Python program. Dropping it kills the process. The program also exits by itself when its
-/// standard input ends.
+/// A running Python program. Dropping it kills the process. The program also exits by itself when
+/// its standard input ends.
 #[derive(Debug)]
 pub(crate) struct PythonProcess {
     process: Child,

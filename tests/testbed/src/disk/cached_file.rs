@@ -1,5 +1,5 @@
-//! The file of a [`FaultyDisk`](super::FaultyDisk): the content that the process sees, and the content
-//! that survives a power cut.
+//! The file of a [`FaultyDisk`](super::FaultyDisk): the content that the process sees, and the
+//! content that survives a power cut.
 
 use std::io;
 

@@ -1,7 +1,8 @@
-//! A disk in memory that holds one redb file and fails on demand: it runs full, returns errors, dies in
-//! the middle of a write, or loses power, and with it the bytes that were not synced.
+//! A disk in memory that holds one redb file and fails on demand: it runs full, returns errors,
+//! dies in the middle of a write, or loses power, and with it the bytes that were not synced.
 //!
-//! Every random choice follows from the seed and from the operations, so a test can repeat a failure.
+//! Every random choice follows from the seed and from the operations, so a test can repeat a
+//! failure.
 
 mod cached_file;
 mod fault;
@@ -141,7 +142,8 @@ struct DiskBackend {
 }
 
 impl DiskBackend {
-    /// Runs `work` on the file. If a failure is due, runs `on_failure` instead and returns an error.
+    /// Runs `work` on the file. If a failure is due, runs `on_failure` instead and returns an
+    /// error.
     fn operate<T>(
         &self,
         operation: DiskOperation,

@@ -1,7 +1,7 @@
 //! A TCP proxy on 127.0.0.1 that simulates a failing network.
 //!
-//! The proxy runs on a thread of its own, so it works while the test blocks. It keeps its own time, so
-//! it also works while the test pauses the clock of its runtime.
+//! The proxy runs on a thread of its own, so it works while the test blocks. It keeps its own time,
+//! so it also works while the test pauses the clock of its runtime.
 //!
 //! ```
 //! use notify_testbed::proxy::{Direction, Disconnect, Proxy};
@@ -34,8 +34,8 @@ use rules::{DirectionRules, ProxyRules};
 use crate::ports::free_port;
 use crate::wait::wait_until;
 
-/// A proxy in front of a server on this machine. Its rules apply to open and to new connections until
-/// [`heal`](Self::heal).
+/// A proxy in front of a server on this machine. Its rules apply to open and to new connections
+/// until [`heal`](Self::heal).
 #[derive(Debug)]
 pub struct Proxy {
     port: u16,

@@ -171,8 +171,8 @@ fn until_cut(mut rules: watch::Receiver<ProxyRules>) -> impl Future<Output = Dis
     }
 }
 
-/// Ends a connection orderly. It sends FIN, then discards the incoming bytes: the system sends a reset
-/// when a program closes a socket with unread bytes.
+/// Ends a connection orderly. It sends FIN, then discards the incoming bytes: the system sends a
+/// reset when a program closes a socket with unread bytes.
 async fn finish(mut end: TcpStream) {
     let _ = end.shutdown().await;
     let _ = timeout(FINISH_TIMEOUT, tokio::io::copy(&mut end, &mut tokio::io::sink())).await;

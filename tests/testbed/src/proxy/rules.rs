@@ -24,8 +24,8 @@ impl Direction {
 /// The way in which a connection ends, as both ends see it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Disconnect {
-    /// Abruptly (RST), as after a restart of the peer's machine. The receiver may lose bytes that the
-    /// proxy forwarded just before.
+    /// Abruptly (RST), as after a restart of the peer's machine. The receiver may lose bytes that
+    /// the proxy forwarded just before.
     #[default]
     Reset,
     /// Orderly (FIN), as after the end of the peer's program. Bytes that the proxy forwarded before

@@ -14,8 +14,9 @@ use crate::ports::free_port;
 
 /// A private AMQP 1.0 peer on 127.0.0.1, with queues and topics. Dropping it ends its process.
 ///
-/// The peer keeps every accepted message through [`kill`](Self::kill) and [`restart`](Self::restart).
-/// It asks for no credentials (SASL ANONYMOUS). It releases a message that no binding matches.
+/// The peer keeps every accepted message through [`kill`](Self::kill) and
+/// [`restart`](Self::restart). It asks for no credentials (SASL ANONYMOUS). It releases a message
+/// that no binding matches.
 #[derive(Debug)]
 pub struct ProtonPeer {
     program: Mutex<Option<PythonProcess>>,
@@ -188,9 +189,9 @@ impl ProtonPeer {
         format!("amqp://127.0.0.1:{}", self.port)
     }
 
-    /// Lets the next `after` deliveries pass, then inflicts `fault` on the following ones: on `times`
-    /// deliveries, or on all until [`clear_faults`](Self::clear_faults). The peer works through several
-    /// faults in order.
+    /// Lets the next `after` deliveries pass, then inflicts `fault` on the following ones: on
+    /// `times` deliveries, or on all until [`clear_faults`](Self::clear_faults). The peer works
+    /// through several faults in order.
     pub fn inject(&self, fault: PeerFault, after: u64, times: Option<u64>) {
         self.request(&json!({"do": "inject", "kind": fault, "after": after, "times": times}));
     }

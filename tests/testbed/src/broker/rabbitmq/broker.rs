@@ -10,8 +10,8 @@ use super::node_settings::NodeSettings;
 use crate::sandbox::Sandbox;
 use crate::wait::wait_until;
 
-/// A private RabbitMQ node on 127.0.0.1, with the user `guest` and the password `guest`. Dropping it
-/// ends its processes and removes its files.
+/// A private RabbitMQ node on 127.0.0.1, with the user `guest` and the password `guest`. Dropping
+/// it ends its processes and removes its files.
 #[derive(Debug)]
 pub struct RabbitMq {
     /// The running process, if there is one.
@@ -64,15 +64,16 @@ impl RabbitMq {
         }
     }
 
-    /// Stops the node if it runs, starts it again with its files, and waits until it serves clients.
+    /// Stops the node if it runs, starts it again with its files, and waits until it serves
+    /// clients.
     pub fn restart(&self) {
         self.stop();
         self.launch();
         self.wait_until_ready();
     }
 
-    /// Stops RabbitMQ but not its process, as `rabbitmqctl stop_app` does. The node closes connections
-    /// with a reason.
+    /// Stops RabbitMQ but not its process, as `rabbitmqctl stop_app` does. The node closes
+    /// connections with a reason.
     pub fn stop_application(&self) {
         self.eval("ok = rabbit:stop()");
     }
@@ -106,8 +107,8 @@ impl RabbitMq {
         wait_until("the node clears the alarm", || self.eval("rabbit_alarm:get_alarms()") == "[]");
     }
 
-    /// Evaluates an Erlang expression in the node. Returns a binary as it is, and any other value in
-    /// Erlang's notation.
+    /// Evaluates an Erlang expression in the node. Returns a binary as it is, and any other value
+    /// in Erlang's notation.
     ///
     /// # Panics
     ///
@@ -119,8 +120,8 @@ impl RabbitMq {
         }
     }
 
-    /// Runs `rabbitmqctl` and returns its output. This takes about a second; [`eval`](Self::eval) is
-    /// faster.
+    /// Runs `rabbitmqctl` and returns its output. This takes about a second; [`eval`](Self::eval)
+    /// is faster.
     ///
     /// # Panics
     ///
@@ -183,7 +184,8 @@ mod tests {
     use super::*;
     use crate::sandbox::processes_in;
 
-    /// Dropping a node ends its helpers and the shared Erlang daemon too, even if the node is frozen.
+    /// Dropping a node ends its helpers and the shared Erlang daemon too, even if the node is
+    /// frozen.
     #[test]
     fn dropping_a_frozen_node_ends_all_its_processes() {
         let broker = RabbitMq::start();

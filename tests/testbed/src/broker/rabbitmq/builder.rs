@@ -31,8 +31,8 @@ impl RabbitMq {
         RabbitMqBuilder::default()
     }
 
-    /// Returns the node that the tests of this process share. Each test creates a virtual host of its
-    /// own with [`vhost`](Self::vhost).
+    /// Returns the node that the tests of this process share. Each test creates a virtual host of
+    /// its own with [`vhost`](Self::vhost).
     ///
     /// A test that stops, freezes or alarms the node must start its own.
     pub fn shared() -> &'static Self {
@@ -56,8 +56,8 @@ impl RabbitMqBuilder {
         self
     }
 
-    /// Enables TLS on [`RabbitMq::tls_port`]. The arguments are PEM files: the authorities that sign the
-    /// certificates of clients, the node's certificate, and its key.
+    /// Enables TLS on [`RabbitMq::tls_port`]. The arguments are PEM files: the authorities that
+    /// sign the certificates of clients, the node's certificate, and its key.
     ///
     /// Clients may connect without a certificate, unless the test adds the
     /// [line](Self::config) `ssl_options.fail_if_no_peer_cert = true`.
@@ -101,8 +101,8 @@ impl RabbitMqBuilder {
         let directory = &settings.directory;
         fs::create_dir(directory)?;
 
-        // Nodes with the same cookie may talk to each other. The port is unique on this machine, and
-        // the nodes listen on its loopback interface only.
+        // Nodes with the same cookie may talk to each other. The port is unique on this machine,
+        // and the nodes listen on its loopback interface only.
         let cookie = directory.join(".erlang.cookie");
         fs::write(&cookie, settings.epmd_port.to_string())?;
         fs::set_permissions(&cookie, fs::Permissions::from_mode(0o400))?;

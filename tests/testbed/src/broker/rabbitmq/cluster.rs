@@ -55,14 +55,15 @@ impl Cluster {
         }
     }
 
-    /// Returns the URL of the virtual host `/` with the addresses of all nodes, separated by commas.
+    /// Returns the URL of the virtual host `/` with the addresses of all nodes, separated by
+    /// commas.
     pub fn url(&self) -> String {
         let hosts: Vec<_> = self.0.iter().map(|n| format!("127.0.0.1:{}", n.port())).collect();
         format!("amqp://guest:guest@{}/%2F", hosts.join(","))
     }
 
-    /// Returns the index of the node that leads a quorum queue in the virtual host `/`. Asks the node
-    /// `witness`, which must run.
+    /// Returns the index of the node that leads a quorum queue in the virtual host `/`. Asks the
+    /// node `witness`, which must run.
     pub fn leader(&self, queue: &str, witness: usize) -> usize {
         let queue = binary_literal(queue);
         let leader = self.0[witness].eval(&format!(

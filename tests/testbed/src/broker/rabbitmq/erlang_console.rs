@@ -1,4 +1,5 @@
-//! The console of a node: Erlang expressions to its standard input, values from its standard output.
+//! The console of a node: Erlang expressions to its standard input, values from its standard
+//! output.
 
 use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::process::{Child, ChildStdin};
@@ -16,8 +17,8 @@ pub(super) struct ErlangConsole(Mutex<ConsolePipes>);
 struct ConsolePipes {
     expressions: ChildStdin,
     answers: Receiver<Result<String, String>>,
-    /// Whether an answer timed out. A late answer would look like the answer to the next expression,
-    /// so the console answers no more.
+    /// Whether an answer timed out. A late answer would look like the answer to the next
+    /// expression, so the console answers no more.
     out_of_step: bool,
 }
 
@@ -29,11 +30,13 @@ impl ErlangConsole {
         Self(Mutex::new(ConsolePipes { expressions, answers, out_of_step: false }))
     }
 
-    /// Evaluates an expression. Returns a binary as it is, and any other value in Erlang's notation.
+    /// Evaluates an expression. Returns a binary as it is, and any other value in Erlang's
+    /// notation.
     ///
     /// # Errors
     ///
-    /// The exception that the expression raised, or a text if the node has exited or does not answer.
+    /// The exception that the expression raised, or a text if the node has exited or does not
+    /// answer.
     pub(super) fn evaluate(&self, expression: &str) -> Result<String, String> {
         let mut pipes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if pipes.out_of_step {

@@ -97,8 +97,8 @@ impl NodeProcess {
         process.try_wait().expect("the node is a child of this process").is_some()
     }
 
-    /// Sends a signal, unless the process has exited. The system may give the id of an exited process
-    /// to another one.
+    /// Sends a signal, unless the process has exited. The system may give the id of an exited
+    /// process to another one.
     fn signal(&self, signal: Signal) {
         let mut process = self.process.lock().unwrap_or_else(PoisonError::into_inner);
         if process.try_wait().expect("the node is a child of this process").is_none() {

@@ -52,8 +52,8 @@ impl NodeSettings {
     }
 }
 
-/// Returns the directory in which Debian installs RabbitMQ's own scripts. The wrappers in `/usr/sbin`
-/// discard the environment.
+/// Returns the directory in which Debian installs RabbitMQ's own scripts. The wrappers in
+/// `/usr/sbin` discard the environment.
 ///
 /// # Panics
 ///

@@ -17,8 +17,8 @@ pub struct QueueInfo {
     pub auto_delete: bool,
     /// The arguments of the declaration.
     pub arguments: Map<String, Value>,
-    /// The number of messages that are ready or unacknowledged. A quorum queue updates it some seconds
-    /// late.
+    /// The number of messages that are ready or unacknowledged. A quorum queue updates it some
+    /// seconds late.
     pub messages: u64,
     /// The number of consumers.
     pub consumers: u64,

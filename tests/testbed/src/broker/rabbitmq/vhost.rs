@@ -161,8 +161,8 @@ impl<'b> Vhost<'b> {
         self.operate("delete_exchange", json!({"name": name}));
     }
 
-    /// Publishes a message and waits for the broker's confirm. `properties` is an object with AMQP's
-    /// names.
+    /// Publishes a message and waits for the broker's confirm. `properties` is an object with
+    /// AMQP's names.
     pub fn publish(&self, exchange: &str, routing_key: &str, properties: &Value, body: &[u8]) {
         use base64::Engine as _;
         let body = base64::engine::general_purpose::STANDARD.encode(body);
@@ -184,10 +184,11 @@ impl<'b> Vhost<'b> {
         messages
     }
 
-    /// Takes all ready messages from a queue, in order, and calls `each` with every one. Returns their
-    /// number.
+    /// Takes all ready messages from a queue, in order, and calls `each` with every one. Returns
+    /// their number.
     ///
-    /// Without `bodies`, the messages arrive with empty bodies, which saves memory when there are many.
+    /// Without `bodies`, the messages arrive with empty bodies, which saves memory when there are
+    /// many.
     pub fn drain_each(&self, queue: &str, bodies: bool, each: impl FnMut(RabbitMqMessage)) -> u64 {
         let request = self.request("drain", json!({"name": queue, "bodies": bodies}));
         match amqp_client::request_each(&request, each) {
