@@ -1,5 +1,8 @@
-//! Watches for queues that nobody reads: the commonest way in which notifications bring a broker
-//! down.
+//! Warnings about queues without a consumer.
+//!
+//! Such queues grow until the broker runs out of memory or disk space. They are the most frequent way
+//! in which notifications bring a broker down. This module warns; it limits, purges and deletes
+//! nothing.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,85 +14,88 @@ use notify_core::redact::printable;
 use tokio::time::timeout;
 
 use crate::config::Config;
-use crate::connection::{Connection, Task};
-use crate::runtime::quietly;
-use crate::topology::{Node, Topology};
+use crate::connection::{Connection, ConnectionTask};
+use crate::runtime::silently;
+use crate::topology::{BrokerEntity, Topology};
 
-/// The queues of which the operator was told; outlives a connection.
-pub(crate) type Backlog = Arc<Mutex<HashSet<ShortString>>>;
+/// The queues with an open warning. The set outlives a connection, so each backlog causes one
+/// warning.
+pub(crate) type WarnedQueues = Arc<Mutex<HashSet<ShortString>>>;
 
-/// Looks at the queues now and every minute, for as long as the task is kept.
-pub(crate) fn watch(
+/// Starts a task that checks the queues now and every minute, until the returned handle is dropped.
+pub(crate) fn monitor(
     connection: &Connection,
     topology: &Topology,
     config: &Config,
-    backlog: &Backlog,
-) -> Task {
-    let channels = connection.channels();
+    warned: &WarnedQueues,
+) -> ConnectionTask {
+    let channels = connection.channel_opener();
     let queues = topology.queues().clone();
-    let watch = Watch {
-        host: connection.site.host.to_string(),
+    let monitor = BacklogMonitor {
+        host: connection.context.host.to_string(),
         virtual_host: config.virtual_host.clone(),
         topic: config.topic.clone(),
         limit: config.backlog_warning,
-        backlog: Arc::clone(backlog),
+        warned: Arc::clone(warned),
     };
-    Task::spawn(async move {
-        let mut every_minute = tokio::time::interval(INTERVAL);
+    ConnectionTask::spawn(async move {
+        let mut interval = tokio::time::interval(CHECK_INTERVAL);
         loop {
-            every_minute.tick().await;
+            interval.tick().await;
             for queue in &queues {
-                // On a channel of its own: asking for a queue that is not there ends it.
-                let look = async {
+                // The broker closes the channel if the queue does not exist, so each check opens a
+                // channel of its own.
+                let look_up = async {
                     let channel = channels.open().await.ok()?;
-                    Node::Queue(queue).look(&channel).await.ok()?
+                    BrokerEntity::Queue(queue).look_up(&channel).await.ok()?
                 };
-                if let Ok(Some(found)) = timeout(PATIENCE, quietly(look)).await {
-                    watch.judge(&found);
+                if let Ok(Some(found)) = timeout(LOOK_UP_TIMEOUT, silently(look_up)).await {
+                    monitor.evaluate(&found);
                 }
             }
         }
     })
 }
 
-struct Watch {
+/// The state of the monitoring task.
+struct BacklogMonitor {
     host: String,
     virtual_host: String,
     topic: String,
+    /// The number of messages that a queue without a consumer may hold.
     limit: u32,
-    backlog: Backlog,
+    warned: WarnedQueues,
 }
 
-impl Watch {
-    fn judge(&self, queue: &Queue) {
+impl BacklogMonitor {
+    /// Logs the begin or the end of a backlog, once each.
+    fn evaluate(&self, queue: &Queue) {
         let (messages, consumers) = (queue.message_count(), queue.consumer_count());
         let name = printable(queue.name().as_str(), 255);
         let host = &self.host;
-        let mut told = self.backlog.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
         if messages > self.limit && consumers == 0 {
-            if told.insert(queue.name().clone()) {
+            if warned.insert(queue.name().clone()) {
                 tracing::warn!(
-                    "queue `{name}` at {host} holds {messages} messages and nobody reads it: \
-                     read it, or bound it with {}",
-                    self.policy()
+                    "queue `{name}` at {host} holds {messages} messages and has no consumer: start \
+                     one, or limit the queue with {}",
+                    limit_command(&self.virtual_host, &self.topic)
                 );
             }
-        } else if told.remove(queue.name()) {
+        } else if warned.remove(queue.name()) {
             tracing::info!(
-                "queue `{name}` at {host} is read again: {messages} messages, {consumers} consumers"
+                "the backlog of queue `{name}` at {host} has ended: {messages} messages, \
+                 {consumers} consumers"
             );
         }
     }
-
-    /// The command that bounds the queues and pushes back to us, instead of losing what was
-    /// confirmed.
-    fn policy(&self) -> String {
-        policy(&self.virtual_host, &self.topic)
-    }
 }
 
-/// The command that bounds the queues of `topic`.
-pub(crate) fn policy(virtual_host: &str, topic: &str) -> String {
+/// Returns the command that limits the queues of `topic` to 1 GiB each.
+///
+/// Its policy makes a full queue reject publishes, so the notifier keeps the messages. The default
+/// policy of RabbitMQ drops confirmed messages instead (`overflow` = `drop-head`).
+pub(crate) fn limit_command(virtual_host: &str, topic: &str) -> String {
     format!(
         "`rabbitmqctl set_policy -p '{}' notifications '^{}\\.(info|warn|error)$' \
          '{{\"max-length-bytes\":1073741824,\"overflow\":\"reject-publish\"}}' --apply-to queues`",
@@ -98,6 +104,7 @@ pub(crate) fn policy(virtual_host: &str, topic: &str) -> String {
     )
 }
 
-const INTERVAL: Duration = Duration::from_secs(60);
-/// How long one look may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// The time between two checks.
+const CHECK_INTERVAL: Duration = Duration::from_secs(60);
+/// The time for one queue.
+const LOOK_UP_TIMEOUT: Duration = Duration::from_secs(10);

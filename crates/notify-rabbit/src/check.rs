@@ -1,4 +1,6 @@
-//! What `glance-notify check` finds at the broker. Sends nothing, declares nothing that is not there.
+//! The report of `glance-notify check` about the broker.
+//!
+//! The checks send no message, and declare only entities that exist already, which changes nothing.
 
 use lapin::types::{FieldTable, ShortString};
 use lapin::{Channel, options::ExchangeUnbindOptions};
@@ -6,17 +8,18 @@ use notify_core::Result;
 use notify_core::transport::Finding;
 use tokio::time::timeout;
 
-use crate::config::{Config, Declare};
+use crate::backlog::limit_command;
+use crate::config::{Config, DeclareMode};
 use crate::connection::Connection;
-use crate::error::Doing;
-use crate::runtime::quietly;
-use crate::topology::{Mismatch, Node, Topology, is_missing};
+use crate::error::Operation;
+use crate::runtime::silently;
+use crate::topology::{BrokerEntity, Mismatch, Topology, is_not_found};
 
-/// Looks at everything that sending needs.
+/// Checks everything that sending needs, within `rabbit.connect_timeout`.
 ///
 /// # Errors
 ///
-/// When the broker stops answering.
+/// When the broker stops answering. Problems that you must solve are findings, not errors.
 pub(crate) async fn check(
     connection: &Connection,
     topology: &Topology,
@@ -25,104 +28,116 @@ pub(crate) async fn check(
     let mut findings = vec![
         Finding::good("broker", format!("{} at {}", connection.product, connection.peer)),
         connection.peer.tls_finding(),
-        Finding::good("login", connection.site.to_string()),
+        Finding::good("login", connection.context.to_string()),
     ];
-    let look = async {
-        for node in topology.nodes() {
-            findings.push(look_at(node, connection, config).await?);
+    let checks = async {
+        for entity in topology.entities() {
+            findings.push(check_entity(entity, connection, config).await?);
         }
-        findings.push(may_publish(connection, topology).await?);
+        findings.push(check_write_permission(connection, topology).await?);
         Ok(())
     };
-    match timeout(config.connect_timeout, quietly(look)).await {
+    match timeout(config.connect_timeout, silently(checks)).await {
         Ok(result) => result.map(|()| findings),
-        Err(_) => Err(connection.site.late("did not answer", connection.blocked().as_deref())),
+        Err(_) => {
+            Err(connection.context.timeout_error("did not answer", connection.blocked().as_deref()))
+        }
     }
 }
 
-async fn look_at(node: Node<'_>, connection: &Connection, config: &Config) -> Result<Finding> {
-    let channel = connection.another_channel().await?;
-    let subject = node.to_string();
-    let found = match node.look(&channel).await {
+/// Checks one exchange or queue: existence, difference from the configuration, backlog.
+async fn check_entity(
+    entity: BrokerEntity<'_>,
+    connection: &Connection,
+    config: &Config,
+) -> Result<Finding> {
+    let channel = connection.open_channel().await?;
+    let subject = entity.to_string();
+    let found = match entity.look_up(&channel).await {
         Ok(found) => found,
-        Err(error) if is_missing(&error) => {
+        Err(error) if is_not_found(&error) => {
             return Ok(match config.declare {
-                Declare::Yes => Finding::good(subject, "not there yet: will be declared"),
-                Declare::Verify | Declare::No => Finding::bad(subject, node.missing()),
+                DeclareMode::Yes => {
+                    Finding::good(subject, "does not exist yet: the first send declares it")
+                }
+                DeclareMode::Verify | DeclareMode::No => {
+                    Finding::bad(subject, entity.missing_error())
+                }
             });
         }
-        Err(error) => return Err(connection.site.explain(&error, Doing::Declare)),
+        Err(error) => return Err(connection.context.explain(&error, Operation::Declare)),
     };
-    let (seen, full) = match found {
+    let (description, backlogged) = match found {
         Some(queue) => {
             let (messages, consumers) = (queue.message_count(), queue.consumer_count());
-            let full =
+            let backlogged =
                 config.backlog_warning > 0 && consumers == 0 && messages > config.backlog_warning;
-            (format!("{messages} messages, {consumers} consumers"), full)
+            (format!("{messages} messages, {consumers} consumers"), backlogged)
         }
-        None => ("is there".to_owned(), false),
+        None => ("exists".to_owned(), false),
     };
-    if config.declare == Declare::Yes
-        && let Some(finding) = difference(node, &subject, &channel, connection, config).await?
+    if config.declare == DeclareMode::Yes
+        && let Some(finding) =
+            check_difference(entity, &subject, &channel, connection, config).await?
     {
         return Ok(finding);
     }
-    if full {
-        let policy = crate::backlog::policy(&config.virtual_host, &config.topic);
-        let cost = format!("{seen}: nobody reads it; read it, or bound it with {policy}");
-        return Ok(Finding::warning(subject, cost));
+    if backlogged {
+        let command = limit_command(&config.virtual_host, &config.topic);
+        let advice = format!("{description}: start a consumer, or limit the queue with {command}");
+        return Ok(Finding::warning(subject, advice));
     }
-    Ok(Finding::good(subject, seen))
+    Ok(Finding::good(subject, description))
 }
 
-/// Declares once more what is there: that changes nothing and says how it differs, and whether we
-/// may.
-async fn difference(
-    node: Node<'_>,
+/// Declares an existing entity again. That changes nothing; the broker's answer tells how the entity
+/// differs from the configuration, and whether the user may declare it.
+async fn check_difference(
+    entity: BrokerEntity<'_>,
     subject: &str,
     channel: &Channel,
     connection: &Connection,
     config: &Config,
 ) -> Result<Option<Finding>> {
-    let Err(error) = node.declare(channel, config).await else { return Ok(None) };
-    let Some(mismatch) = Mismatch::of(&error) else {
-        let error = connection.site.explain(&error, Doing::Declare);
+    let Err(error) = entity.declare(channel, config).await else { return Ok(None) };
+    let Some(mismatch) = Mismatch::parse(&error) else {
+        let error = connection.context.explain(&error, Operation::Declare);
         return if error.is_transient() {
             Err(error)
         } else {
             Ok(Some(Finding::bad(subject, error)))
         };
     };
-    Ok(match mismatch.judge(config) {
+    Ok(match mismatch.evaluate(config) {
         Ok(None) => None,
-        Ok(Some(cost)) => Some(Finding::warning(subject, cost)),
+        Ok(Some(warning)) => Some(Finding::warning(subject, warning)),
         Err(error) => Some(Finding::bad(subject, error)),
     })
 }
 
-/// Whether we may write to the exchange.
+/// Checks whether the user may write to the exchange.
 ///
-/// The broker checks that before it refuses to unbind from the default exchange, which it always
-/// does: the question changes nothing whatever the answer.
-async fn may_publish(connection: &Connection, topology: &Topology) -> Result<Finding> {
-    let channel = connection.another_channel().await?;
-    let question = channel.exchange_unbind(
+/// RabbitMQ checks this permission before it refuses to unbind an exchange from the default exchange,
+/// which it always refuses. So the request changes nothing, and the error tells the permission.
+async fn check_write_permission(connection: &Connection, topology: &Topology) -> Result<Finding> {
+    let channel = connection.open_channel().await?;
+    let unbind = channel.exchange_unbind(
         topology.exchange.clone(),
         ShortString::default(),
         ShortString::default(),
         ExchangeUnbindOptions::default(),
         FieldTable::default(),
     );
-    let subject = "permission to write";
-    let Err(error) = question.await else { return Ok(Finding::good(subject, "granted")) };
-    let refused = match error.kind() {
+    let subject = "write permission";
+    let Err(error) = unbind.await else { return Ok(Finding::good(subject, "granted")) };
+    let denied = match error.kind() {
         lapin::ErrorKind::ProtocolError(error) => {
             error.get_message().as_str().contains("refused for user")
         }
-        _ => return Err(connection.site.explain(&error, Doing::Publish)),
+        _ => return Err(connection.context.explain(&error, Operation::Publish)),
     };
-    Ok(if refused {
-        Finding::bad(subject, connection.site.explain(&error, Doing::Publish))
+    Ok(if denied {
+        Finding::bad(subject, connection.context.explain(&error, Operation::Publish))
     } else {
         Finding::good(subject, "granted")
     })

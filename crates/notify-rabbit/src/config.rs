@@ -1,4 +1,6 @@
-//! How notifications reach RabbitMQ: where the broker is, what is declared there, what is waited for.
+//! The configuration of the strategy `rabbit`: its values, their defaults and their ranges.
+//!
+//! `options.rs` reads these values from the table `[rabbit]`.
 
 use std::time::Duration;
 
@@ -6,101 +8,130 @@ use notify_core::{Error, ErrorKind, Priority, Result};
 use notify_net::{Envelope, Host, Password, Secret, TlsFiles};
 use serde::Deserialize;
 
-/// How notifications reach RabbitMQ. [`Config::default`] is a broker on this machine, with its
-/// default user.
+/// The configuration of the strategy `rabbit`.
+///
+/// [`Config::default`] is a broker on this machine, with its default user `guest`.
+///
+/// # Examples
+///
+/// ```
+/// use notify_rabbit::{Config, Host, Password, QueueType, Secret};
+///
+/// let mut config = Config::default();
+/// config.hosts = vec![Host { name: "rabbit1.example.org".into(), port: 5672 }];
+/// config.user = "glance".into();
+/// config.password = Password::Inline(Secret::new("hunter2"));
+/// config.queue_type = QueueType::Quorum;
+/// assert!(!format!("{config:?}").contains("hunter2"));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Config {
-    /// `rabbit.url`, or `rabbit.host` and `rabbit.port`: whom to ask, in shuffled order. Not empty.
+    /// `rabbit.url`, or `rabbit.host` and `rabbit.port`: the broker's hosts. Never empty; default
+    /// `localhost:5672`.
+    ///
+    /// The transport tries them in random order.
     pub hosts: Vec<Host>,
-    /// `rabbit.user`.
+    /// `rabbit.user`: the user's name. Default `guest` for a broker on this machine; required
+    /// otherwise.
     pub user: String,
-    /// `rabbit.password` or `rabbit.password_file`.
+    /// `rabbit.password` or `rabbit.password_file`. Default `guest` for a broker on this machine;
+    /// required otherwise.
     pub password: Password,
-    /// `rabbit.virtual_host`. At most 255 bytes.
+    /// `rabbit.virtual_host`: the virtual host, 1 to 255 bytes. Default `/`.
     pub virtual_host: String,
-    /// Whether to use TLS (`amqps://`), and with which files (`rabbit.ca_file`, `rabbit.cert_file`,
-    /// `rabbit.key_file`).
+    /// `rabbit.ca_file`, `rabbit.cert_file` and `rabbit.key_file`: the files for TLS. `Some` if the URL
+    /// begins with `amqps://`. Default `None`.
     pub tls: Option<TlsFiles>,
-    /// `rabbit.sasl_mechanism`: how we log in.
+    /// `rabbit.sasl_mechanism`: the method of login. Default `PLAIN`, or `EXTERNAL` if there is a
+    /// client certificate and neither user nor password.
     pub sasl_mechanism: SaslMechanism,
 
-    /// `rabbit.exchange`, default `glance`. At most 255 bytes.
+    /// `rabbit.exchange`: the topic exchange, 1 to 255 bytes. Default `glance`.
     pub exchange: String,
-    /// `rabbit.topic`, default `notifications`: queues and routing keys are this and the priority,
-    /// `notifications.info`. At most 249 bytes.
+    /// `rabbit.topic`: the first part of the queues' names, 1 to 249 bytes. Default `notifications`.
+    ///
+    /// A queue's name and routing key is the topic, a dot and the priority: `notifications.info`.
     pub topic: String,
-    /// `rabbit.durable`, default true: whether exchange and queues outlive the broker's restart.
+    /// `rabbit.durable`: whether exchange and queues survive a restart of the broker. Default `true`.
     pub durable: bool,
-    /// `rabbit.queue_type`: what queues are created as.
+    /// `rabbit.queue_type`: the type of queues that the transport declares. Default `classic`.
     pub queue_type: QueueType,
-    /// `rabbit.declare`: who creates exchange and queues.
-    pub declare: Declare,
-    /// `rabbit.on_mismatch`: what to do about an exchange or queue that exists otherwise.
-    pub on_mismatch: OnMismatch,
-    /// `rabbit.envelope`: what the body is.
+    /// `rabbit.declare`: whether the transport declares exchange and queues. Default `yes`.
+    pub declare: DeclareMode,
+    /// `rabbit.on_mismatch`: the policy for an exchange or queue that exists with other properties
+    /// than configured. Default `adopt`.
+    pub on_mismatch: MismatchPolicy,
+    /// `rabbit.envelope`: the JSON around a notification. Default `bare`.
     pub envelope: Envelope,
 
-    /// `rabbit.window`, default 1024: how many messages are on their way before the first of them
-    /// must be confirmed.
+    /// `rabbit.window`: the most unconfirmed messages, 1 to 65 536. Default 1024.
+    ///
+    /// The bodies of a window have at most 1 MiB together. A larger window is hardly faster, and a
+    /// lost connection can duplicate a whole window.
     pub window: usize,
-    /// `rabbit.connect_timeout`, default 10 s: for all hosts together, and again for the
-    /// declarations.
+    /// `rabbit.connect_timeout`: the time to connect and log in to any of the hosts, and again the
+    /// time to declare exchange and queues. Default 10 s.
     pub connect_timeout: Duration,
-    /// `rabbit.confirm_timeout`, default 30 s: how long the broker may confirm nothing of what it
-    /// was sent.
+    /// `rabbit.confirm_timeout`: the time within which the broker must confirm at least one of the
+    /// unconfirmed messages. Default 30 s.
     pub confirm_timeout: Duration,
-    /// `rabbit.heartbeat`, default 10 s, whole seconds: a peer that is silent for twice as long is
-    /// gone.
+    /// `rabbit.heartbeat`: the interval of heartbeats in seconds, 1 to 3600. Default 10.
+    ///
+    /// A broker that is silent for two intervals counts as unreachable.
     pub heartbeat: u16,
-    /// `rabbit.backlog_warning`, default 10 000: how many messages may lie in a queue that nobody
-    /// reads. 0 switches the check off.
+    /// `rabbit.backlog_warning`: the number of messages in a queue without a consumer above which the
+    /// transport logs a warning. Default 10 000; 0 disables the check.
     pub backlog_warning: u32,
 }
 
-/// How we log in.
+/// The method of login: `rabbit.sasl_mechanism`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub enum SaslMechanism {
-    /// With user and password.
+    /// `PLAIN`: a user name and a password.
     #[serde(rename = "PLAIN")]
     Plain,
-    /// As whom our TLS certificate says (the broker's plugin `rabbitmq_auth_mechanism_ssl`).
+    /// `EXTERNAL`: the client's TLS certificate names the user. The broker needs its plugin
+    /// `rabbitmq_auth_mechanism_ssl`.
     #[serde(rename = "EXTERNAL")]
     External,
 }
 
-/// What queues are created as.
+/// The type of queues that the transport declares: `rabbit.queue_type`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum QueueType {
-    /// On one node.
+    /// `classic`: a queue on one node of a cluster.
     #[default]
     Classic,
-    /// On a majority of a cluster's nodes, always durable.
+    /// `quorum`: a replicated queue on a majority of a cluster's nodes. It requires
+    /// `rabbit.durable = true`.
     Quorum,
 }
 
-/// Who creates exchange and queues.
+/// Whether the transport declares exchange and queues: `rabbit.declare`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Declare {
-    /// We do, where they are missing.
+pub enum DeclareMode {
+    /// `yes`: declare the exchange, the queues and the bindings that do not exist. The user needs the
+    /// permissions to configure, write and read.
     #[default]
     Yes,
-    /// Somebody else does; we look whether they are there.
+    /// `verify`: fail if the exchange or a queue does not exist. Another program declares them.
     Verify,
-    /// Somebody else does.
+    /// `no`: neither declare nor verify. Another program declares exchange and queues.
     No,
 }
 
-/// What to do about an exchange or queue that exists with other properties than configured.
+/// The policy for an exchange or queue that exists with other properties than configured:
+/// `rabbit.on_mismatch`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum OnMismatch {
-    /// Use it as it is, and warn once what that costs.
+pub enum MismatchPolicy {
+    /// `adopt`: use it as it is. The transport logs once how it is less safe than configured.
     #[default]
     Adopt,
-    /// Deliver nothing until somebody decides.
+    /// `refuse`: fail with a permanent error that names the difference.
     Refuse,
 }
 
@@ -117,8 +148,8 @@ impl Default for Config {
             topic: "notifications".into(),
             durable: true,
             queue_type: QueueType::default(),
-            declare: Declare::default(),
-            on_mismatch: OnMismatch::default(),
+            declare: DeclareMode::default(),
+            on_mismatch: MismatchPolicy::default(),
             envelope: Envelope::default(),
             window: 1024,
             connect_timeout: Duration::from_secs(10),
@@ -130,66 +161,77 @@ impl Default for Config {
 }
 
 impl Config {
-    /// The queue of a priority, which is also its routing key: `notifications.info`.
+    /// Returns the queue of a priority. Its name is also the routing key.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use notify_core::Priority;
+    /// use notify_rabbit::Config;
+    ///
+    /// assert_eq!(Config::default().queue(Priority::Error), "notifications.error");
+    /// ```
     pub fn queue(&self, priority: Priority) -> String {
         format!("{}.{}", self.topic, priority.lower())
     }
 
-    /// What no single key can know.
+    /// Checks ranges, and the rules between options.
     pub(crate) fn check(&self) -> Result<()> {
-        for (key, text, limit) in [
-            ("rabbit.virtual_host", &self.virtual_host, NAME_BYTES),
-            ("rabbit.exchange", &self.exchange, NAME_BYTES),
-            // Room for the longest priority.
-            ("rabbit.topic", &self.topic, NAME_BYTES - ".error".len()),
+        for (option, text, limit) in [
+            ("rabbit.virtual_host", &self.virtual_host, MAX_NAME_BYTES),
+            ("rabbit.exchange", &self.exchange, MAX_NAME_BYTES),
+            // The longest priority follows the topic.
+            ("rabbit.topic", &self.topic, MAX_NAME_BYTES - ".error".len()),
         ] {
             if text.is_empty() || text.len() > limit {
-                return Err(wrong(format!("`{key}`: a text of 1 to {limit} bytes is expected")));
+                return Err(invalid(format!("`{option}`: expected 1 to {limit} bytes of text")));
             }
         }
         if let Some(files) = &self.tls {
             files.check("rabbit")?;
         }
         if self.sasl_mechanism == SaslMechanism::External && !self.has_certificate() {
-            return Err(wrong(
+            return Err(invalid(
                 "`rabbit.sasl_mechanism = \"EXTERNAL\"` needs TLS with `rabbit.cert_file` and \
                  `rabbit.key_file`",
             ));
         }
         if self.queue_type == QueueType::Quorum && !self.durable {
-            return Err(wrong(
+            return Err(invalid(
                 "`rabbit.queue_type = \"quorum\"` needs `rabbit.durable = true`: quorum queues are \
                  always durable",
             ));
         }
-        if self.window == 0 || self.window > MOST_WINDOW {
-            return Err(wrong(format!(
-                "`rabbit.window`: a number from 1 to {MOST_WINDOW} is expected"
+        if self.window == 0 || self.window > MAX_WINDOW {
+            return Err(invalid(format!(
+                "`rabbit.window`: expected a number from 1 to {MAX_WINDOW}"
             )));
         }
-        if self.heartbeat == 0 || self.heartbeat > MOST_HEARTBEAT {
-            return Err(wrong(format!(
-                "`rabbit.heartbeat`: a number of seconds from 1 to {MOST_HEARTBEAT} is expected"
+        if self.heartbeat == 0 || self.heartbeat > MAX_HEARTBEAT {
+            return Err(invalid(format!(
+                "`rabbit.heartbeat`: expected a number of seconds from 1 to {MAX_HEARTBEAT}"
             )));
         }
         Ok(())
     }
 
-    /// Whether we have a certificate of our own to show.
+    /// Returns whether a client certificate is configured.
     pub(crate) fn has_certificate(&self) -> bool {
         self.tls.as_ref().is_some_and(|files| files.cert_file.is_some())
     }
 }
 
-pub(crate) fn wrong(what: impl Into<String>) -> Error {
-    Error::new(ErrorKind::Config, what.into())
+/// Creates the error of an invalid option.
+pub(crate) fn invalid(text: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Config, text.into())
 }
 
-/// The user that a fresh broker has, for connections from its own machine only.
+/// The user of a new RabbitMQ broker. It may log in only from the broker's own machine.
 pub(crate) const GUEST: &str = "guest";
 /// The longest short string of AMQP 0-9-1, in bytes.
-const NAME_BYTES: usize = 255;
-/// Beyond a hundred little is gained, and each is a possible duplicate.
-const MOST_WINDOW: usize = 65_536;
-/// Longer is no check any more.
-const MOST_HEARTBEAT: u16 = 3600;
+const MAX_NAME_BYTES: usize = 255;
+/// The largest window. Windows beyond a hundred messages are hardly faster, and each message of a
+/// window is a possible duplicate.
+const MAX_WINDOW: usize = 65_536;
+/// The longest interval of heartbeats, in seconds. A longer one would hardly detect a lost broker.
+const MAX_HEARTBEAT: u16 = 3600;

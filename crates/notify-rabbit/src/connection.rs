@@ -1,7 +1,8 @@
-//! One connection to the broker, from the first packet to the last.
+//! One connection to the broker, from TCP to the end of the login and to the close.
 //!
-//! lapin holds the socket in a thread of its own, which ends only when the socket does. So whatever
-//! happens to us, dropped in the middle included, the socket is shut down from outside.
+//! lapin keeps the socket in a thread of its own, which ends only with the socket. So a guard shuts
+//! the socket down from outside when the connection is dropped, even in the middle of a call. Nothing
+//! here reconnects; the next [`Transport::send`](notify_core::Transport::send) opens a new connection.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -28,42 +29,57 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tracing::instrument::WithSubscriber;
 
 use crate::config::{Config, SaslMechanism};
-use crate::error::{Doing, Site};
-use crate::runtime::{Quiet, quietly, silence_this_thread};
-use crate::wire::{FRAME_MAX, Product, Wire};
+use crate::error::{ErrorContext, Operation};
+use crate::runtime::{SilentRuntime, silence_current_thread, silently};
+use crate::wire::{BrokerProduct, FRAME_MAX, Wire};
 
-/// A connection that is logged in, with one channel in confirm mode.
+/// An open connection with one channel in confirm mode.
 pub(crate) struct Connection {
-    /// First, so that it is dropped first: what lapin's thread waits for is over then.
+    /// The first field, so that it is dropped first: it ends the wait of lapin's thread.
     _shutdown_guard: ShutdownGuard,
-    tasks: Vec<Task>,
+    tasks: Vec<ConnectionTask>,
     lapin: Arc<lapin::Connection>,
-    /// Owned by the one task that publishes: shared, lapin counts confirms wrongly.
+    /// The channel for publishing. Only one task may use it, because lapin counts the confirms of a
+    /// shared channel wrongly.
     pub(crate) channel: Channel,
-    pub(crate) site: Site,
+    /// The context of this connection's errors.
+    pub(crate) context: ErrorContext,
+    /// The broker's address, and TLS.
     pub(crate) peer: PeerInfo,
+    /// The broker's product and version: `RabbitMQ 3.10.8`.
     pub(crate) product: String,
-    /// Why the broker takes nothing, while it does not.
+    /// The broker's reason while it blocks publishers.
     blocked: watch::Receiver<Option<String>>,
-    /// Whether it has confirmed something.
-    pub(crate) proven: bool,
+    /// Whether the broker has confirmed a message on this connection.
+    pub(crate) has_confirmed: bool,
 }
 
-/// What outlives a single connection: what the operator was told.
+/// The warnings that a transport logs only once, whatever the number of its connections.
 #[derive(Debug, Default)]
-pub(crate) struct Told {
+pub(crate) struct OnceWarnings {
+    /// Whether the last log line says that the broker blocks publishers.
     blocked: AtomicBool,
+    /// Whether the log warns about a password in plain text.
     plain_text: AtomicBool,
 }
 
-/// A task that ends with its owner.
-pub(crate) struct Task(JoinHandle<()>);
+/// A handle of a background task. Dropping it aborts the task.
+pub(crate) struct ConnectionTask(JoinHandle<()>);
 
 impl Connection {
-    /// Asks one host after the other until one lets us in, within `rabbit.connect_timeout`.
+    /// Connects and logs in to the first host that accepts, within `rabbit.connect_timeout`.
     ///
-    /// Password, authorities and certificates are read anew.
-    pub(crate) async fn open(config: &Config, name: &str, told: &Arc<Told>) -> Result<Self> {
+    /// Reads the password and the TLS files again. `name` is the connection's name in the broker's
+    /// management tools.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future closes the socket and ends lapin's thread.
+    pub(crate) async fn open(
+        config: &Config,
+        name: &str,
+        warnings: &Arc<OnceWarnings>,
+    ) -> Result<Self> {
         let password = match config.sasl_mechanism {
             SaslMechanism::Plain => config.password.read().await?,
             SaslMechanism::External => Secret::new(""),
@@ -74,71 +90,73 @@ impl Connection {
         };
         let mut failover = Failover::new(&config.hosts, config.connect_timeout);
         while let Some((host, deadline)) = failover.next() {
-            let log_in = LogIn { config, host, password: &password, tls: tls.as_ref(), name };
-            match timeout_at(deadline, quietly(log_in.run(deadline))).await {
+            let login = LoginAttempt { config, host, password: &password, tls: tls.as_ref(), name };
+            match timeout_at(deadline, silently(login.run(deadline))).await {
                 Ok(Ok(mut connection)) => {
-                    told.connected(&connection, config);
-                    connection.listen(told);
+                    warnings.log_connected(&connection, config);
+                    connection.watch_events(warnings);
                     return Ok(connection);
                 }
-                Ok(Err(error)) => {
-                    failover.record_error(log_in.diagnose_disconnect(error, deadline).await)
-                }
+                Ok(Err(error)) => failover.record_error(login.diagnose(error, deadline).await),
                 Err(_) => failover.record_timeout(host),
             }
         }
         Err(failover.into_error())
     }
 
-    /// Whether it is worth sending on.
+    /// Returns whether the connection and its channel are open.
     pub(crate) fn is_usable(&self) -> bool {
         self.lapin.status().connected() && self.channel.status().connected()
     }
 
-    /// Another channel on the same connection, for what may end it.
-    pub(crate) async fn another_channel(&self) -> Result<Channel> {
-        open_channel(&self.lapin, &self.site).await
+    /// Opens a second channel, for requests after which the broker may close their channel.
+    pub(crate) async fn open_channel(&self) -> Result<Channel> {
+        open_channel(&self.lapin, &self.context).await
     }
 
-    /// Opens channels, for a task that is [kept](Self::keep).
-    pub(crate) fn channels(&self) -> Channels {
-        Channels { lapin: Arc::clone(&self.lapin), site: self.site.clone() }
+    /// Returns an opener of channels for a task that the connection [owns](Self::own_task).
+    pub(crate) fn channel_opener(&self) -> ChannelOpener {
+        ChannelOpener { lapin: Arc::clone(&self.lapin), context: self.context.clone() }
     }
 
-    /// Replaces the channel that publishes by a fresh one. Nothing may be unconfirmed on it.
+    /// Replaces the channel for publishing by a new one. Call it only while no message on the old
+    /// channel is unconfirmed.
     pub(crate) async fn renew_channel(&mut self, config: &Config) -> Result<()> {
-        let fresh = quietly(confirming_channel(&self.lapin, &self.site));
-        match timeout(config.connect_timeout, fresh).await {
+        let channel = silently(open_confirming_channel(&self.lapin, &self.context));
+        match timeout(config.connect_timeout, channel).await {
             Ok(channel) => {
                 self.channel = channel?;
                 Ok(())
             }
-            Err(_) => Err(self.site.late("did not open a channel", self.blocked().as_deref())),
+            Err(_) => {
+                Err(self.context.timeout_error("did not open a channel", self.blocked().as_deref()))
+            }
         }
     }
 
-    /// Why the broker takes nothing now, if it says so.
+    /// Returns the broker's reason while it blocks publishers (`connection.blocked`).
     pub(crate) fn blocked(&self) -> Option<String> {
         self.blocked.borrow().clone()
     }
 
-    /// Listens to what the broker says of itself. Once: lapin hands each event to one listener only.
-    fn listen(&mut self, told: &Arc<Told>) {
-        let (block, blocked) = watch::channel(None);
-        self.blocked = blocked;
-        let (host, told) = (self.site.host.clone(), Arc::clone(told));
+    /// Starts the task that follows `connection.blocked` and `connection.unblocked`. Call it once:
+    /// lapin hands each event to one listener only.
+    fn watch_events(&mut self, warnings: &Arc<OnceWarnings>) {
+        let (sender, receiver) = watch::channel(None);
+        self.blocked = receiver;
+        let (host, warnings) = (self.context.host.clone(), Arc::clone(warnings));
         let events = self.lapin.events_listener();
-        self.keep(Task::spawn(async move {
+        self.own_task(ConnectionTask::spawn(async move {
             let mut events = pin!(events);
             while let Some(event) = poll_fn(|cx| events.as_mut().poll_next(cx)).await {
                 match event {
                     Event::ConnectionBlocked(reason) => {
-                        told.begins_to_block(&host, &reason);
-                        block.send_replace(Some(reason));
+                        warnings.log_blocked(&host, &reason);
+                        sender.send_replace(Some(reason));
                     }
                     Event::ConnectionUnblocked => {
-                        block.send_replace(None);
-                        told.takes_again(&host);
+                        sender.send_replace(None);
+                        warnings.log_unblocked(&host);
                     }
                     _ => {}
                 }
@@ -146,54 +164,67 @@ impl Connection {
         }));
     }
 
-    /// Keeps a task for as long as the connection.
-    pub(crate) fn keep(&mut self, task: Task) {
+    /// Ties a task to the life of the connection.
+    pub(crate) fn own_task(&mut self, task: ConnectionTask) {
         self.tasks.push(task);
     }
 
-    /// Says goodbye to the broker.
+    /// Closes the connection orderly, within 3 s.
+    ///
+    /// lapin would wait as long as the broker blocks publishers, so the connection is only dropped
+    /// then.
     pub(crate) async fn close(self) -> Result<()> {
         if self.blocked().is_some() || !self.lapin.status().connected() {
-            // lapin would wait for as long as the broker blocks us.
             return Ok(());
         }
-        let goodbye = quietly(self.lapin.close(200, "OK".into()));
-        match timeout(CLOSE_TIMEOUT, goodbye).await {
+        let close = silently(self.lapin.close(200, "OK".into()));
+        match timeout(CLOSE_TIMEOUT, close).await {
             Ok(Ok(())) => Ok(()),
-            // What we wanted: lapin answers with a state of its own if it sees the end first.
+            // lapin saw the end of the connection before the broker's answer: the connection is
+            // closed all the same.
             Ok(Err(error)) if !error.is_io_error() && !error.is_amqp_error() => Ok(()),
-            Ok(Err(error)) => Err(self.site.explain(&error, Doing::Publish)),
-            Err(_) => Err(self.site.late("did not answer our goodbye", None)),
+            Ok(Err(error)) => Err(self.context.explain(&error, Operation::Publish)),
+            Err(_) => {
+                Err(self.context.timeout_error("did not confirm the end of the connection", None))
+            }
         }
     }
 }
 
-/// Opens channels on a connection, without holding on to its socket.
-pub(crate) struct Channels {
+/// An opener of channels on a connection. It does not keep the connection's socket open.
+pub(crate) struct ChannelOpener {
     lapin: Arc<lapin::Connection>,
-    site: Site,
+    context: ErrorContext,
 }
 
-impl Channels {
+impl ChannelOpener {
+    /// Opens a channel.
     pub(crate) async fn open(&self) -> Result<Channel> {
-        open_channel(&self.lapin, &self.site).await
+        open_channel(&self.lapin, &self.context).await
     }
 }
 
-async fn open_channel(connection: &lapin::Connection, site: &Site) -> Result<Channel> {
-    quietly(connection.create_channel()).await.map_err(|error| site.explain(&error, Doing::Declare))
+/// Opens a channel.
+async fn open_channel(connection: &lapin::Connection, context: &ErrorContext) -> Result<Channel> {
+    silently(connection.create_channel())
+        .await
+        .map_err(|error| context.explain(&error, Operation::Declare))
 }
 
-async fn confirming_channel(connection: &lapin::Connection, site: &Site) -> Result<Channel> {
-    let channel = open_channel(connection, site).await?;
+/// Opens a channel in confirm mode.
+async fn open_confirming_channel(
+    connection: &lapin::Connection,
+    context: &ErrorContext,
+) -> Result<Channel> {
+    let channel = open_channel(connection, context).await?;
     match channel.confirm_select(ConfirmSelectOptions::default()).await {
         Ok(()) => Ok(channel),
-        Err(error) => Err(site.explain(&error, Doing::Declare)),
+        Err(error) => Err(context.explain(&error, Operation::Declare)),
     }
 }
 
-/// What is needed to log in at one host.
-struct LogIn<'a> {
+/// The parameters of a login at one host.
+struct LoginAttempt<'a> {
     config: &'a Config,
     host: &'a Host,
     password: &'a Secret,
@@ -201,57 +232,61 @@ struct LogIn<'a> {
     name: &'a str,
 }
 
-impl LogIn<'_> {
-    /// As long as a silent peer is waited for while nothing is written.
+impl LoginAttempt<'_> {
+    /// Returns the TCP user timeout: two heartbeats, as lapin waits for a silent broker. lapin notices
+    /// silence only while it reads, and the kernel also while a write is stuck.
     fn user_timeout(&self) -> Duration {
         Duration::from_secs(u64::from(self.config.heartbeat) * 2)
     }
 
-    /// The error, or what it may hide.
-    async fn diagnose_disconnect(&self, error: Error, deadline: Instant) -> Error {
-        notify_net::diagnose_disconnect(error, self.host, self.tls, self.user_timeout(), deadline)
-            .await
+    /// Returns the TLS alert behind `error`, or `error` itself.
+    async fn diagnose(&self, error: Error, deadline: Instant) -> Error {
+        let Self { host, tls, .. } = self;
+        notify_net::diagnose_disconnect(error, host, *tls, self.user_timeout(), deadline).await
     }
 
+    /// Connects, logs in and opens a channel in confirm mode.
     async fn run(&self, deadline: Instant) -> Result<Connection> {
         let (stream, shutdown_guard) =
             notify_net::connect(self.host, self.tls, self.user_timeout(), deadline).await?;
-        let site = Site::new(self.host, self.config);
+        let context = ErrorContext::new(self.host, self.config);
         let peer = stream.peer().clone();
-        let product = Product::default();
+        let product = BrokerProduct::default();
 
         let wire = Mutex::new(Some(Wire::new(stream, Arc::clone(&product))));
-        let hand_over = async move |_: AMQPUri, _: Runtime<Quiet>| {
-            silence_this_thread();
+        // lapin calls this in its own thread, to get a connected stream.
+        let take_stream = async move |_: AMQPUri, _: Runtime<SilentRuntime>| {
+            silence_current_thread();
             let wire = wire.lock().unwrap_or_else(PoisonError::into_inner).take();
-            // There is no second connection: connecting anew is ours to do.
+            // A second call would be lapin's own reconnect, which this crate does not want.
             let wire =
                 wire.ok_or(std::io::ErrorKind::NotConnected).map_err(std::io::Error::from)?;
             Ok(AsyncTcpStream::Plain(wire))
         };
-        let runtime = Runtime::new(Quiet::current());
-        let lapin = lapin::Connection::connector(self.uri(), runtime, hand_over, self.properties())
-            .await
-            .map_err(|error| site.explain(&error, Doing::LogIn))?;
-        let channel = confirming_channel(&lapin, &site).await?;
+        let runtime = Runtime::new(SilentRuntime::current());
+        let lapin =
+            lapin::Connection::connector(self.uri(), runtime, take_stream, self.properties())
+                .await
+                .map_err(|error| context.explain(&error, Operation::Login))?;
+        let channel = open_confirming_channel(&lapin, &context).await?;
         Ok(Connection {
             _shutdown_guard: shutdown_guard,
             tasks: Vec::new(),
             lapin: Arc::new(lapin),
             channel,
-            site,
+            context,
             peer,
             product: product.get().cloned().unwrap_or_default(),
             blocked: watch::channel(None).1,
-            proven: false,
+            has_confirmed: false,
         })
     }
 
-    /// Built by hand: lapin's own parser takes an IPv6 address for `localhost`. Whatever prints it
-    /// prints the password.
+    /// Builds lapin's form of the URL without lapin's parser, which takes an IPv6 address for
+    /// `localhost`. Never log the result: it contains the password.
     fn uri(&self) -> AMQPUri {
         AMQPUri {
-            // The stream that we hand over is past TLS.
+            // The stream already has TLS.
             scheme: AMQPScheme::AMQP,
             authority: AMQPAuthority {
                 userinfo: AMQPUserInfo {
@@ -263,7 +298,7 @@ impl LogIn<'_> {
             },
             vhost: self.config.virtual_host.clone(),
             query: AMQPQueryString {
-                // Without it a broker that names no limit makes lapin allocate 128 GiB.
+                // Without this limit, a broker that names none makes lapin allocate 128 GiB.
                 frame_max: Some(FRAME_MAX),
                 channel_max: None,
                 heartbeat: Some(self.config.heartbeat),
@@ -276,6 +311,7 @@ impl LogIn<'_> {
         }
     }
 
+    /// Returns the client properties that the broker's management tools show.
     fn properties(&self) -> ConnectionProperties {
         let text = |text: &str| LongString::from(text.as_bytes());
         ConnectionProperties::default()
@@ -285,8 +321,9 @@ impl LogIn<'_> {
     }
 }
 
-impl Told {
-    fn connected(&self, connection: &Connection, config: &Config) {
+impl OnceWarnings {
+    /// Logs a new connection, and once that its password crosses the network in plain text.
+    fn log_connected(&self, connection: &Connection, config: &Config) {
         let Connection { peer, product, .. } = connection;
         let tls = peer.tls.as_deref().unwrap_or("no TLS");
         tracing::info!("`rabbit` is connected to {product} at {peer}, {tls}");
@@ -295,42 +332,46 @@ impl Told {
             && !self.plain_text.swap(true, Ordering::Relaxed)
         {
             tracing::warn!(
-                "the password goes to {peer} in plain text: use amqps:// in `rabbit.url`"
+                "`rabbit` sends the password to {peer} in plain text: use amqps:// in `rabbit.url`"
             );
         }
     }
 
-    fn begins_to_block(&self, host: &Host, reason: &str) {
+    /// Logs that the broker blocks publishers, unless the log says so already.
+    fn log_blocked(&self, host: &Host, reason: &str) {
         if !self.blocked.swap(true, Ordering::Relaxed) {
             tracing::warn!(
-                "{host} blocks publishers until it has memory and disk again: {}",
+                "{host} blocks publishers until it has free memory and disk space: {}",
                 printable(reason, 255)
             );
         }
     }
 
-    /// Said by the broker, or seen by a confirm: a connection that was given up is not told.
-    pub(crate) fn takes_again(&self, host: &Host) {
+    /// Logs that the broker accepts messages again, if the log says that it blocks publishers.
+    ///
+    /// Call it for `connection.unblocked` and for a confirm: a broker sends the former only on a
+    /// connection that still exists.
+    pub(crate) fn log_unblocked(&self, host: &Host) {
         if self.blocked.swap(false, Ordering::Relaxed) {
-            tracing::info!("{host} takes messages again");
+            tracing::info!("{host} accepts messages again");
         }
     }
 }
 
-impl Task {
-    /// It logs where its spawner does.
+impl ConnectionTask {
+    /// Spawns a task that logs to the subscriber of the calling task.
     pub(crate) fn spawn(future: impl Future<Output = ()> + Send + 'static) -> Self {
         Self(tokio::spawn(future.with_current_subscriber()))
     }
 }
 
-impl Drop for Task {
+impl Drop for ConnectionTask {
     fn drop(&mut self) {
         self.0.abort();
     }
 }
 
-/// Shows nothing of lapin's, which prints passwords.
+/// Shows no value of lapin's, because they contain passwords.
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connection")
@@ -341,5 +382,6 @@ impl fmt::Debug for Connection {
     }
 }
 
-/// How long we wait for the broker's goodbye. The worker waits 5 s for the whole close.
+/// The time for the broker to confirm a close. The worker waits 5 s for the whole close of a
+/// transport.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);

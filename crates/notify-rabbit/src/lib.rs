@@ -1,22 +1,85 @@
-//! The strategy `rabbit`: confirmed and routed delivery to RabbitMQ over AMQP 0-9-1, readable by
-//! oslo.messaging.
+//! The strategy `rabbit`: confirmed and routed delivery to RabbitMQ over AMQP 0-9-1.
 //!
-//! # What is promised
+//! # Guarantees
 //!
-//! * Delivered means confirmed by the broker and routed to a queue. With durable queues, the default,
-//!   it is on the broker's disk; with quorum queues, on those of a majority.
-//! * What the broker does not confirm is sent again, on a fresh connection, with the same
-//!   `message_id`: it can be there twice, never be missing.
-//! * If a queue is deleted while we run, nothing is lost: its messages come back, the queue is
-//!   declared again, and they are sent again.
-//! * What exists is used as it is, and never changed or deleted: other services share the vhost.
+//! * *Delivered* means that the broker routed the message to a queue and confirmed it. A durable
+//!   queue, the default, has the message on the broker's disk then; a quorum queue has it on the disks
+//!   of a majority of its nodes.
+//! * The transport sends an unconfirmed message again, over a new connection and with the same
+//!   `message_id`. So a message can arrive twice, and none is lost.
+//! * If an operator deletes a queue or the exchange, no message is lost: the broker returns the
+//!   messages as unroutable, the transport declares the queues again, and sends the messages again.
+//! * The transport uses an existing exchange or queue as it is. It changes and deletes nothing,
+//!   because other services share the virtual host.
 //!
-//! A connection costs one thread, which ends with it.
+//! # Topology
+//!
+//! One topic exchange, and one queue for each priority. The name of a queue is also its routing key
+//! and its binding key. With the default options:
+//!
+//! | exchange | queue | priority |
+//! |---|---|---|
+//! | `glance` | `notifications.info` | `INFO` |
+//! | `glance` | `notifications.warn` | `WARN` |
+//! | `glance` | `notifications.error` | `ERROR` |
+//!
+//! oslo.messaging declares the same names, so its consumers read the notifications unchanged. Set
+//! `rabbit.durable = false` in a virtual host that OpenStack's services share: they declare queues
+//! that are not durable, and fail at durable ones.
+//!
+//! # Messages
+//!
+//! Each message has the properties `content_type` `application/json`, `content_encoding` `utf-8`,
+//! delivery mode 2, empty `headers`, `message_id`, `timestamp`, `type` (the event type) and `app_id`
+//! `glance-notify`. The body is the notification in its [`Envelope`]. The transport publishes with the
+//! flag `mandatory`, so the broker returns an unroutable message instead of dropping it.
+//!
+//! # Configuration
+//!
+//! ```toml
+//! strategy = "rabbit"
+//!
+//! [rabbit]
+//! url = "amqps://glance@rabbit1.example.org,rabbit2.example.org/openstack"
+//! password_file = "/etc/glance/rabbit-password"
+//! queue_type = "quorum"
+//! ```
+//!
+//! [`Config`] documents every option.
+//!
+//! # Resources
+//!
+//! A connection costs one socket and one thread, and both end with it. The crate keeps lapin's log
+//! events away from the log of the program, because lapin logs bodies and passwords.
+//!
+//! # Examples
+//!
+//! ```no_run
+//! use std::time::Duration;
+//!
+//! use notify_core::event::Payload;
+//! use notify_core::{Event, Notifier};
+//! use notify_rabbit::{Config, Rabbit};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! // A broker on this machine, with its default user `guest`.
+//! let transport = Rabbit::new(Config::default())?;
+//! let (notifier, worker) = Notifier::builder(transport).build()?;
+//! tokio::spawn(worker.run());
+//!
+//! let event = Event::ImageDelete(Payload::Warn("the store did not answer".into()));
+//! notifier.enqueue(&event).await.await?; // Confirmed by the broker.
+//!
+//! let stats = notifier.shutdown(Duration::from_secs(10)).await;
+//! assert_eq!(stats.delivered, 1);
+//! # Ok(())
+//! # }
+//! ```
 
 mod backlog;
-mod burst;
 mod check;
 mod config;
+mod confirms;
 mod connection;
 mod error;
 mod options;
@@ -33,14 +96,23 @@ use notify_core::config::{Driver, DriverOptions};
 use notify_core::transport::Finding;
 use notify_core::{Batch, EventType, Result, Transport};
 
-pub use config::{Config, Declare, OnMismatch, QueueType, SaslMechanism};
-use connection::{Connection, Told};
+pub use config::{Config, DeclareMode, MismatchPolicy, QueueType, SaslMechanism};
+use connection::{Connection, OnceWarnings};
 pub use notify_net::{Envelope, Host, Password, Secret, TlsFiles};
-use publish::Memory;
+use publish::PublishState;
 use topology::Topology;
 
-/// How the strategy `rabbit` is opened: from the table `[rabbit]`, as [`Config::from_options`] reads
-/// it.
+/// The driver of the strategy `rabbit`. It opens the transport from the table `[rabbit]`, which
+/// [`Config::from_options`] reads.
+///
+/// # Examples
+///
+/// ```
+/// use notify_rabbit::DRIVER;
+///
+/// assert_eq!(DRIVER.name, "rabbit");
+/// assert!(DRIVER.defaults.contains(r#""exchange": "glance""#));
+/// ```
 pub const DRIVER: Driver = Driver {
     name: "rabbit",
     aliases: &[],
@@ -52,50 +124,70 @@ pub const DRIVER: Driver = Driver {
     open,
 };
 
-/// Sends notifications to RabbitMQ.
+/// A transport that sends notifications to RabbitMQ.
+///
+/// It connects with the first [`send`](Transport::send), and again with the next one after a failure.
+/// `Debug` shows no password and no message.
 pub struct Rabbit {
     config: Config,
-    /// By which the broker's operator knows the connection.
-    name: String,
+    /// The connection's name in the broker's management tools.
+    connection_name: String,
     topology: Topology,
-    memory: Memory,
-    told: Arc<Told>,
-    backlog: backlog::Backlog,
-    /// There while nothing speaks against it: a send takes it away and puts it back at its end, so
-    /// that one that fails or is dropped leaves none, and with it no confirm that nobody waits for.
+    publish_state: PublishState,
+    once_warnings: Arc<OnceWarnings>,
+    warned_queues: backlog::WarnedQueues,
+    /// The open connection between two sends. A send takes it out and puts it back at its end. So a
+    /// send that fails or is dropped leaves no connection, and with it no outstanding confirm.
     connection: Option<Connection>,
 }
 
 impl Rabbit {
-    /// A transport to the broker of `config`. Connects with the first send.
+    /// Creates a transport to the broker of `config`, without connecting.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`](notify_core::ErrorKind::Config) when a name is too long, or values
-    /// contradict each other.
+    /// [`ErrorKind::Config`](notify_core::ErrorKind::Config) when a name is too long, a number is out
+    /// of its range, or options contradict each other.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use notify_core::ErrorKind;
+    /// use notify_rabbit::{Config, Rabbit};
+    ///
+    /// let mut config = Config::default();
+    /// assert!(Rabbit::new(config.clone()).is_ok());
+    ///
+    /// config.window = 0;
+    /// let error = Rabbit::new(config).unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::Config);
+    /// assert_eq!(error.to_string(), "`rabbit.window`: expected a number from 1 to 65536");
+    /// ```
     pub fn new(config: Config) -> Result<Self> {
         config.check()?;
         Ok(Self {
-            name: connection_name(None),
+            connection_name: connection_name(None),
             topology: Topology::new(&config)?,
-            memory: Memory::default(),
-            told: Arc::default(),
-            backlog: backlog::Backlog::default(),
+            publish_state: PublishState::default(),
+            once_warnings: Arc::default(),
+            warned_queues: backlog::WarnedQueues::default(),
             connection: None,
             config,
         })
     }
 
-    /// The connection we have, or a new one with everything declared.
+    /// Takes the open connection, or opens one and declares the exchange and the queues.
     async fn connect(&mut self) -> Result<Connection> {
         if let Some(connection) = self.connection.take().filter(Connection::is_usable) {
             return Ok(connection);
         }
-        let mut connection = Connection::open(&self.config, &self.name, &self.told).await?;
+        let mut connection =
+            Connection::open(&self.config, &self.connection_name, &self.once_warnings).await?;
         self.topology.ensure(&connection, &self.config).await?;
         if self.config.backlog_warning > 0 {
-            let task = backlog::watch(&connection, &self.topology, &self.config, &self.backlog);
-            connection.keep(task);
+            let monitor =
+                backlog::monitor(&connection, &self.topology, &self.config, &self.warned_queues);
+            connection.own_task(monitor);
         }
         Ok(connection)
     }
@@ -111,36 +203,40 @@ impl Transport for Rabbit {
         true
     }
 
+    /// Publishes the batch in windows of up to `rabbit.window` messages.
     async fn send(&mut self, batch: &mut Batch<'_>) -> Result<()> {
-        self.memory.refuse(batch, &self.config);
+        self.publish_state.refuse_undeliverable(batch, &self.config);
         if batch.unsettled().next().is_none() {
             return Ok(());
         }
         let mut connection = self.connect().await?;
         let mut start = 0;
         while start < batch.messages().len() {
-            // The first window is one message: as long as the broker blocks us or confirms nothing,
-            // every attempt may leave what it sent behind, twice.
-            let most = if connection.proven { self.config.window } else { 1 };
-            let window = publish::window(batch, start, most);
+            // The first window of a connection is one message. A broker that blocks publishers or
+            // confirms nothing may still queue what it received, so each failed attempt can leave
+            // duplicates of a whole window.
+            let max_messages = if connection.has_confirmed { self.config.window } else { 1 };
+            let window = publish::window(batch, start, max_messages);
             start = window.end;
-            let Self { config, topology, memory, .. } = self;
-            let next =
-                publish::publish(&mut connection, config, topology, memory, batch, window).await?;
-            if next.renew {
+            let Self { config, topology, publish_state, .. } = self;
+            let follow_up =
+                publish::publish(&mut connection, config, topology, publish_state, batch, window)
+                    .await?;
+            if follow_up.renew_channel {
                 connection.renew_channel(config).await?;
             }
-            if next.declare {
+            if follow_up.declare {
                 topology.ensure(&connection, config).await?;
             }
         }
-        if connection.proven {
-            self.told.takes_again(&connection.site.host);
+        if connection.has_confirmed {
+            self.once_warnings.log_unblocked(&connection.context.host);
         }
         self.connection = Some(connection);
         Ok(())
     }
 
+    /// Closes the connection orderly.
     async fn close(&mut self) -> Result<()> {
         match self.connection.take() {
             Some(connection) => connection.close().await,
@@ -148,8 +244,11 @@ impl Transport for Rabbit {
         }
     }
 
+    /// Checks broker, TLS, login, exchange, queues and the permission to write, over a connection of
+    /// its own.
     async fn check(&mut self) -> Result<Vec<Finding>> {
-        let connection = Connection::open(&self.config, &self.name, &self.told).await?;
+        let connection =
+            Connection::open(&self.config, &self.connection_name, &self.once_warnings).await?;
         let findings = check::check(&connection, &self.topology, &self.config).await?;
         connection.close().await?;
         Ok(findings)
@@ -165,14 +264,16 @@ impl fmt::Debug for Rabbit {
     }
 }
 
+/// Opens a transport from the table `[rabbit]`. It connects later.
 fn open(options: DriverOptions) -> Result<Box<dyn Transport>> {
-    let name = connection_name(options.publisher_id());
-    Ok(Box::new(Rabbit { name, ..Rabbit::new(Config::from_options(options)?)? }))
+    let connection_name = connection_name(options.publisher_id());
+    Ok(Box::new(Rabbit { connection_name, ..Rabbit::new(Config::from_options(options)?)? }))
 }
 
+/// Returns the connection's name for the broker's tools: `glance-notify:PID:PUBLISHER_ID`.
 fn connection_name(publisher_id: Option<&str>) -> String {
     let publisher = publisher_id.unwrap_or("notifications");
-    // What the broker's tools show in one line.
+    // The tools show the name in one line.
     let publisher = notify_core::redact::printable(publisher, 128);
     format!("glance-notify:{}:{publisher}", std::process::id())
 }

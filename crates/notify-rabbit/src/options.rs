@@ -1,4 +1,6 @@
-//! The table `[rabbit]` as it is written, and how its keys agree with each other.
+//! The options of the table `[rabbit]`, and the rules that combine them into a [`Config`].
+//!
+//! This module opens no file and no connection.
 
 use std::path::PathBuf;
 
@@ -7,17 +9,42 @@ use notify_core::config::{DriverOptions, Seconds};
 use notify_net::{BrokerUrl, EndpointOptions, Envelope, Host, Password, Secret, TlsFiles};
 use serde::Deserialize;
 
-use crate::config::{Config, Declare, OnMismatch, QueueType, SaslMechanism, wrong};
+use crate::config::{Config, DeclareMode, MismatchPolicy, QueueType, SaslMechanism, invalid};
 
 impl Config {
-    /// Reads the table `[rabbit]`.
+    /// Creates a configuration from the table `[rabbit]`.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`](notify_core::ErrorKind::Config) for an unknown key, a wrong value, or values
-    /// that contradict each other.
+    /// [`ErrorKind::Config`](notify_core::ErrorKind::Config) for an unknown option, an invalid value,
+    /// or options that contradict each other.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use notify_core::config::DriverOptions;
+    /// use notify_rabbit::Config;
+    ///
+    /// let table = serde_json::json!({
+    ///     "url": "amqp://glance:hunter2@rabbit1,rabbit2/openstack",
+    ///     "durable": false,
+    /// });
+    /// let options = DriverOptions::new("rabbit", table.as_object().unwrap().clone());
+    /// let config = Config::from_options(options)?;
+    /// assert_eq!(config.hosts.len(), 2);
+    /// assert_eq!(config.virtual_host, "openstack");
+    ///
+    /// let table = serde_json::json!({ "host": "rabbit1" });
+    /// let options = DriverOptions::new("rabbit", table.as_object().unwrap().clone());
+    /// let error = Config::from_options(options).unwrap_err();
+    /// assert_eq!(
+    ///     error.to_string(),
+    ///     "no user: set `rabbit.user`, or name the user in `rabbit.url`"
+    /// );
+    /// # Ok::<(), notify_core::Error>(())
+    /// ```
     pub fn from_options(options: DriverOptions) -> Result<Self> {
-        let table: Table = options.parse()?;
+        let table: RabbitTable = options.parse()?;
         let endpoint = EndpointOptions {
             url: table.url,
             host: table.host,
@@ -52,23 +79,26 @@ impl Config {
             backlog_warning: table.backlog_warning.unwrap_or(default.backlog_warning),
             ..default
         };
-        config.set_query(&endpoint.query)?;
-        config.set_credentials(table.sasl_mechanism, endpoint.user, endpoint.password)?;
+        config.apply_query(&endpoint.query)?;
+        config.apply_credentials(table.sasl_mechanism, endpoint.user, endpoint.password)?;
         config.check()?;
         Ok(config)
     }
 
-    fn set_query(&mut self, query: &[(String, String)]) -> Result<()> {
+    /// Applies the parameters of the URL. `heartbeat` is the only one.
+    fn apply_query(&mut self, query: &[(String, String)]) -> Result<()> {
         for (key, value) in query {
             match (key.as_str(), value.parse()) {
                 ("heartbeat", Ok(seconds)) => self.heartbeat = seconds,
                 ("heartbeat", Err(_)) => {
-                    return Err(wrong("`rabbit.url`: `heartbeat` is a number of seconds"));
+                    return Err(invalid(
+                        "`rabbit.url`: expected a number of seconds for `heartbeat`",
+                    ));
                 }
                 (key, _) => {
                     let key = notify_core::redact::printable(key, 64);
-                    return Err(wrong(format!(
-                        "`rabbit.url` has the unknown parameter `{key}`: only `heartbeat` is known"
+                    return Err(invalid(format!(
+                        "unknown parameter `{key}` in `rabbit.url`: only `heartbeat` is supported"
                     )));
                 }
             }
@@ -76,7 +106,8 @@ impl Config {
         Ok(())
     }
 
-    fn set_credentials(
+    /// Chooses the method of login, and applies the user and the password that it needs.
+    fn apply_credentials(
         &mut self,
         mechanism: Option<SaslMechanism>,
         user: Option<String>,
@@ -92,9 +123,9 @@ impl Config {
         match (self.sasl_mechanism, user, password) {
             (SaslMechanism::External, None, None) => self.user = "the certificate's user".into(),
             (SaslMechanism::External, ..) => {
-                return Err(wrong(
+                return Err(invalid(
                     "`rabbit.sasl_mechanism = \"EXTERNAL\"` logs in with the certificate: remove \
-                     user and password",
+                     the user and the password",
                 ));
             }
             (SaslMechanism::Plain, Some(user), Some(password)) => {
@@ -102,19 +133,24 @@ impl Config {
             }
             (SaslMechanism::Plain, None, None) if self.hosts.iter().all(Host::is_loopback) => {}
             (SaslMechanism::Plain, None, _) => {
-                return Err(wrong("`rabbit.user` is missing, or a user in `rabbit.url`"));
+                return Err(invalid(
+                    "no user: set `rabbit.user`, or name the user in `rabbit.url`",
+                ));
             }
             (SaslMechanism::Plain, Some(_), None) => {
-                return Err(wrong("`rabbit.password` is missing, or `rabbit.password_file`"));
+                return Err(invalid(
+                    "no password: set `rabbit.password` or `rabbit.password_file`",
+                ));
             }
         }
         Ok(())
     }
 }
 
+/// The table `[rabbit]` as the operator wrote it. [`Config`] documents the options.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Table {
+struct RabbitTable {
     url: Option<BrokerUrl>,
     host: Option<String>,
     port: Option<u16>,
@@ -130,8 +166,8 @@ struct Table {
     topic: Option<String>,
     durable: Option<bool>,
     queue_type: Option<QueueType>,
-    declare: Option<Declare>,
-    on_mismatch: Option<OnMismatch>,
+    declare: Option<DeclareMode>,
+    on_mismatch: Option<MismatchPolicy>,
     envelope: Option<Envelope>,
     window: Option<usize>,
     connect_timeout: Option<Seconds>,
@@ -148,8 +184,9 @@ mod tests {
 
     use super::*;
 
+    /// Parses a table whose values come from the file `a.toml`.
     fn read(table: Value) -> Result<Config> {
-        let Value::Object(table) = table else { panic!("a table") };
+        let Value::Object(table) = table else { panic!("not a table") };
         let origins = table
             .keys()
             .map(|key| (key.clone(), Origin { place: "a.toml".into(), raw: None }))
@@ -157,17 +194,20 @@ mod tests {
         Config::from_options(DriverOptions::new("rabbit", table).with_origins(origins))
     }
 
+    /// Returns the hosts as text.
     fn hosts(config: &Config) -> Vec<String> {
         config.hosts.iter().map(ToString::to_string).collect()
     }
 
+    /// An empty table means the broker on this machine with its default user.
     #[test]
-    fn nothing_configured_is_a_broker_on_this_machine() {
+    fn the_default_is_a_broker_on_this_machine() {
         assert_eq!(read(json!({})).unwrap(), Config::default());
     }
 
+    /// A URL alone can configure hosts, credentials, virtual host and heartbeat.
     #[test]
-    fn a_url_says_everything() {
+    fn a_url_configures_the_whole_endpoint() {
         let config = read(json!({ "url": "amqp://u:p%2F@a,[::1]:7/v%2Fw?heartbeat=5" })).unwrap();
         assert_eq!(hosts(&config), ["a:5672", "[::1]:7"]);
         assert_eq!(config.user, "u");
@@ -176,8 +216,9 @@ mod tests {
         assert_eq!(config.heartbeat, 5);
     }
 
+    /// Separate options can replace the parts of a URL.
     #[test]
-    fn separate_keys_say_the_same() {
+    fn separate_options_replace_the_url() {
         let config = read(json!({
             "host": "2001:db8::1", "port": 1, "user": "u", "password_file": "/p", "virtual_host": "v",
         }))
@@ -189,10 +230,11 @@ mod tests {
         assert_eq!(mixed.unwrap().virtual_host, "v");
     }
 
+    /// Each invalid or contradictory option has a message that names it and shows no password.
     #[test]
-    fn every_contradiction_is_named() {
+    fn invalid_options_are_named() {
         let long = "x".repeat(256);
-        for (table, said) in [
+        for (table, expected) in [
             (json!({ "uri": "amqp://a" }), "`rabbit.uri` (a.toml): unknown option"),
             (
                 json!({ "url": "http://hunter2@a" }),
@@ -200,20 +242,23 @@ mod tests {
             ),
             (json!({ "url": "amqp://u:p@a", "user": "v" }), "remove `rabbit.user`"),
             (json!({ "url": "amqp://u:hunter2@a", "password": "hunter2" }), "configured twice"),
-            (json!({ "url": "amqp://u:p@a?x=1" }), "the unknown parameter `x`"),
-            (json!({ "url": "amqp://u:p@a?heartbeat=x" }), "`heartbeat` is a number"),
-            (json!({ "url": "amqp://a" }), "`rabbit.user` is missing"),
-            (json!({ "host": "a" }), "`rabbit.user` is missing"),
-            (json!({ "host": "a", "user": "u" }), "`rabbit.password` is missing"),
+            (json!({ "url": "amqp://u:p@a?x=1" }), "unknown parameter `x` in `rabbit.url`"),
+            (
+                json!({ "url": "amqp://u:p@a?heartbeat=x" }),
+                "expected a number of seconds for `heartbeat`",
+            ),
+            (json!({ "url": "amqp://a" }), "no user: set `rabbit.user`"),
+            (json!({ "host": "a" }), "no user: set `rabbit.user`"),
+            (json!({ "host": "a", "user": "u" }), "no password: set `rabbit.password`"),
             (json!({ "sasl_mechanism": "EXTERNAL" }), "needs TLS with `rabbit.cert_file`"),
             (
                 json!({ "user": "u", "password": "p", "sasl_mechanism": "EXTERNAL" }),
-                "remove user and password",
+                "remove the user and the password",
             ),
-            (json!({ "exchange": "" }), "`rabbit.exchange`: a text of 1 to 255 bytes"),
+            (json!({ "exchange": "" }), "`rabbit.exchange`: expected 1 to 255 bytes"),
             (json!({ "exchange": long }), "`rabbit.exchange`"),
             (json!({ "virtual_host": long }), "`rabbit.virtual_host`"),
-            (json!({ "topic": long[..250] }), "`rabbit.topic`: a text of 1 to 249 bytes"),
+            (json!({ "topic": long[..250] }), "`rabbit.topic`: expected 1 to 249 bytes"),
             (
                 json!({ "queue_type": "quorum", "durable": false }),
                 "quorum queues are always durable",
@@ -224,26 +269,27 @@ mod tests {
             (json!({ "port": 70_000 }), "`rabbit.port` (a.toml)"),
             (json!({ "confirm_timeout": 0 }), "`rabbit.confirm_timeout` (a.toml)"),
         ] {
-            let error = read(table).expect_err(said);
+            let error = read(table).expect_err(expected);
             assert_eq!(error.kind(), ErrorKind::Config);
-            assert!(error.to_string().contains(said), "{error}");
+            assert!(error.to_string().contains(expected), "{error}");
             assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
         }
     }
 
+    /// A client certificate without user and password selects `EXTERNAL`.
     #[test]
     #[cfg(feature = "tls")]
-    fn a_certificate_alone_logs_in() {
+    fn a_certificate_alone_selects_external() {
         let config = read(json!({ "url": "amqps://a", "cert_file": "/c", "key_file": "/k" }));
         let config = config.unwrap();
         assert_eq!(config.sasl_mechanism, SaslMechanism::External);
         assert_eq!(config.tls.unwrap().cert_file, Some("/c".into()));
-        for (table, said) in [
+        for (table, expected) in [
             (json!({ "url": "amqps://a", "cert_file": "/c" }), "together, or neither"),
             (json!({ "url": "amqps://a", "sasl_mechanism": "EXTERNAL" }), "needs TLS with"),
         ] {
-            let error = read(table).expect_err(said);
-            assert!(error.to_string().contains(said), "{error}");
+            let error = read(table).expect_err(expected);
+            assert!(error.to_string().contains(expected), "{error}");
         }
         let config = read(
             json!({ "url": "amqps://u:p@a", "cert_file": "/c", "key_file": "/k", "ca_file": "/ca" }),
@@ -251,6 +297,7 @@ mod tests {
         assert_eq!(config.unwrap().sasl_mechanism, SaslMechanism::Plain);
     }
 
+    /// Programs may log a configuration.
     #[test]
     fn debug_shows_no_password() {
         let config = read(json!({ "url": "amqp://u:hunter2@a" })).unwrap();

@@ -1,7 +1,8 @@
-//! One window of messages: published without waiting in between, then confirmed, then settled.
+//! Publishes one window of messages and settles them by their confirms.
 //!
-//! With lapin a confirm carries whichever returned message came first, not its own: so refusals are
-//! decided by message id, once every confirm is in, when the set of returned ids is exact.
+//! lapin attaches a returned message to the confirm that arrives next, not to its own confirm. So this
+//! module matches returned messages by message id, after every confirm of the window has arrived and
+//! the set of returned ids is complete.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
@@ -13,35 +14,38 @@ use notify_core::{Batch, Error, ErrorKind, Message, Outcome, Result, Verdict};
 use notify_net::Envelope;
 use uuid::Uuid;
 
-use crate::burst::{Failure, send_all};
 use crate::config::Config;
+use crate::confirms::{PublishFailure, publish_all};
 use crate::connection::Connection;
-use crate::runtime::quietly;
+use crate::runtime::silently;
 use crate::topology::Topology;
 
-/// What outlives a window.
+/// The knowledge about messages and the broker that outlives a window and a connection.
 #[derive(Debug, Default)]
-pub(crate) struct Memory {
-    /// Messages that were returned once, whose route has been declared anew since.
+pub(crate) struct PublishState {
+    /// Messages that the broker returned once. The transport has declared their route again since,
+    /// so a second return is final.
     returned: HashSet<Uuid>,
-    /// The largest body that the broker takes, once it has said so.
-    max_bytes: Option<u64>,
+    /// The broker's limit of a body in bytes, once the broker has named it.
+    max_body_bytes: Option<u64>,
 }
 
-/// What a window asks for before the next one.
+/// The repairs that a window requires before the next one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Next {
-    /// Messages were returned: the route must be declared again.
+pub(crate) struct FollowUp {
+    /// Whether the broker returned messages, so that the transport must declare the queues again.
     pub(crate) declare: bool,
-    /// Messages were not taken: the channel must be replaced. RabbitMQ's side of one that has
-    /// published to a quorum queue while that had no leader may refuse everything from then on,
-    /// long after there is a leader again (seen with 3.10).
-    pub(crate) renew: bool,
+    /// Whether the broker nacked messages, so that the transport must replace the channel.
+    ///
+    /// A RabbitMQ channel that has published to a quorum queue without a leader may nack everything
+    /// from then on, long after the queue has a leader again. The project saw this with 3.10.
+    pub(crate) renew_channel: bool,
 }
 
-impl Memory {
-    /// Refuses what needs no broker to be refused.
-    pub(crate) fn refuse(&self, batch: &mut Batch<'_>, config: &Config) {
+impl PublishState {
+    /// Refuses the messages that no broker needs to see: too large ones, and those that
+    /// oslo.messaging's consumers would drop.
+    pub(crate) fn refuse_undeliverable(&self, batch: &mut Batch<'_>, config: &Config) {
         for (index, message) in batch.messages().iter().enumerate() {
             if let Some(error) = self.refusal(message, config) {
                 batch.settle(index, Verdict::Refuse(error));
@@ -49,112 +53,130 @@ impl Memory {
         }
     }
 
+    /// Returns the reason to refuse `message`, if there is one.
     fn refusal(&self, message: &Message, config: &Config) -> Option<Error> {
         let bytes = message.body().len() as u64;
-        if let Some(limit) = self.max_bytes.filter(|&limit| bytes > limit) {
+        if let Some(limit) = self.max_body_bytes.filter(|&limit| bytes > limit) {
             return Some(too_large(limit));
         }
         let bare = config.envelope == Envelope::Bare;
         (bare && memchr::memmem::find(message.body(), KOMBU_TYPE).is_some()).then(|| {
             Error::new(
                 ErrorKind::Rejected,
-                "a key of the payload is `__type__`, at which OpenStack's readers drop the \
-                 message: rename it, or set `rabbit.envelope = \"oslo-2.0\"`",
+                "the payload has a key `__type__`, and oslo.messaging's consumers drop such \
+                 messages: rename the key, or set `rabbit.envelope = \"oslo-2.0\"`",
             )
         })
     }
 
-    /// Whether the message was returned before. Forgets it: it will be refused.
-    fn was_returned(&mut self, id: Uuid) -> bool {
+    /// Returns whether the broker has returned the message before, and forgets it: the caller refuses
+    /// it now.
+    fn take_returned(&mut self, id: Uuid) -> bool {
         self.returned.remove(&id)
     }
 
-    fn note_returned(&mut self, id: Uuid) {
-        if self.returned.len() >= MOST_RETURNED {
-            // Those that nobody sent again. One of the rest is tried once too often.
+    /// Records that the broker returned the message for the first time.
+    fn record_returned(&mut self, id: Uuid) {
+        if self.returned.len() >= MAX_RETURNED {
+            // Most of these ids belong to messages that the notifier dropped. Forgetting one of the
+            // others costs one more attempt.
             self.returned.clear();
         }
         self.returned.insert(id);
     }
 
-    /// Notes that the broker closed the channel over the size of a message.
-    fn learn_size(&mut self, error: &lapin::Error) -> Option<u64> {
+    /// Records the broker's size limit, if the broker closed the channel over a message's size, and
+    /// returns it.
+    fn record_size_limit(&mut self, error: &lapin::Error) -> Option<u64> {
         let lapin::ErrorKind::ProtocolError(error) = error.kind() else { return None };
         // RabbitMQ: `message size 141558073 is larger than configured max size 134217728`.
         let (_, limit) =
             error.get_message().as_str().split_once("larger than configured max size ")?;
         let limit = limit.split_once(' ').map_or(limit, |(limit, _)| limit).parse().ok()?;
-        self.max_bytes = Some(limit);
+        self.max_body_bytes = Some(limit);
         Some(limit)
     }
 }
 
-/// The unsettled messages of `batch` from `start` on that fit one window: indices and its end.
-pub(crate) fn window(batch: &Batch<'_>, start: usize, most: usize) -> Range<usize> {
+/// Returns the indices of the next window: at most `max_messages` from `start` on, at most 1 MiB
+/// together, and at least one message.
+pub(crate) fn window(batch: &Batch<'_>, start: usize, max_messages: usize) -> Range<usize> {
     let mut bytes = 0;
-    let fits = batch.messages()[start..].iter().take(most).take_while(|message| {
+    let fitting = batch.messages()[start..].iter().take(max_messages).take_while(|message| {
         bytes += message.body().len();
         bytes <= WINDOW_BYTES
     });
-    // One that is larger than a window is a window.
-    start..start + fits.count().max(1)
+    start..start + fitting.count().max(1)
 }
 
-/// Publishes the messages of `range` that are not settled, and settles all whose fate is known.
+/// Publishes the unsettled messages of `range` and settles every message whose outcome is known.
+///
+/// * A confirmed message is accepted.
+/// * A returned message is unroutable. It is retried once, after the transport has declared the
+///   queues again, and then refused.
+/// * A nacked message is retried.
 ///
 /// # Errors
 ///
-/// When the connection, the channel or a confirm failed. The connection is of no use then.
+/// When the connection or the channel failed, or a confirm did not arrive in time. Drop the
+/// connection then.
+///
+/// # Cancel safety
+///
+/// Dropping the future leaves messages unsettled and unconfirmed. Drop the connection then.
 pub(crate) async fn publish(
     connection: &mut Connection,
     config: &Config,
     topology: &Topology,
-    memory: &mut Memory,
+    state: &mut PublishState,
     batch: &mut Batch<'_>,
     range: Range<usize>,
-) -> Result<Next> {
+) -> Result<FollowUp> {
     let indices: Vec<usize> = range.filter(|&index| !batch.is_settled(index)).collect();
     let messages = batch.messages();
     let publishing: Vec<&Message> = indices.iter().map(|&index| &messages[index]).collect();
-    let (fates, failure) = quietly(send_all(connection, config, topology, &publishing)).await;
+    let (confirmations, failure) =
+        silently(publish_all(connection, config, topology, &publishing)).await;
 
-    let mut returned = Returned::default();
-    let fates: Vec<_> =
-        fates.into_iter().map(|fate| fate.map(|fate| returned.take(fate))).collect();
-    // While some confirms are missing, a return may still wait to be handed to one of them: then
-    // only a window without any return is proved. (A return comes before its own confirm, and each
-    // confirm takes one along as long as there are any.)
-    let sure = failure.is_none() || !returned.any;
-    let mut next = Next::default();
-    let mut settle = Settle { batch, run: 0..0 };
-    for (&index, fate) in indices.iter().zip(&fates) {
+    let mut returned = ReturnedMessages::default();
+    let outcomes: Vec<_> = confirmations
+        .into_iter()
+        .map(|confirmation| confirmation.map(|confirmation| returned.extract(confirmation)))
+        .collect();
+    // While confirms are missing, a returned message may still wait for one of them, so only a window
+    // without any return proves its acks. (A return arrives before the confirm of its message, and
+    // every confirm takes one return along while there are any.)
+    let complete = failure.is_none() || !returned.any;
+    let mut follow_up = FollowUp::default();
+    let mut settlements = SettlementBuffer { batch, accepted: 0..0 };
+    for (&index, outcome) in indices.iter().zip(&outcomes) {
         let id = messages[index].id();
-        match (returned.reasons.remove(&id), fate) {
-            (Some(reason), Some(_)) if memory.was_returned(id) => {
-                settle.one(index, Verdict::Refuse(reason));
+        match (returned.reasons.remove(&id), outcome) {
+            (Some(reason), Some(_)) if state.take_returned(id) => {
+                settlements.settle(index, Verdict::Refuse(reason));
             }
             (Some(reason), Some(_)) => {
-                memory.note_returned(id);
-                next.declare = true;
-                settle.one(index, Verdict::Retry(reason.with_outcome(Outcome::NotSent)));
+                state.record_returned(id);
+                follow_up.declare = true;
+                settlements.settle(index, Verdict::Retry(reason.with_outcome(Outcome::NotSent)));
             }
-            (None, Some(Fate::Nacked)) => {
-                next.renew = true;
-                settle.one(index, Verdict::Retry(not_taken(connection)));
+            (None, Some(PublishOutcome::Nack)) => {
+                follow_up.renew_channel = true;
+                settlements.settle(index, Verdict::Retry(nacked(connection)));
             }
-            (None, Some(Fate::Acked)) if sure => {
-                memory.returned.remove(&id);
-                connection.proven = true;
-                settle.accept(index);
+            (None, Some(PublishOutcome::Ack)) if complete => {
+                state.returned.remove(&id);
+                connection.has_confirmed = true;
+                settlements.accept(index);
             }
-            (_, Some(Fate::Acked) | None) => {}
+            (_, Some(PublishOutcome::Ack) | None) => {}
         }
     }
-    settle.flush();
-    let Some(failure) = failure else { return Ok(next) };
+    settlements.flush();
+    let Some(failure) = failure else { return Ok(follow_up) };
 
-    if let Failure::Lapin(error) = &failure
-        && let Some(limit) = memory.learn_size(error)
+    if let PublishFailure::Lapin(error) = &failure
+        && let Some(limit) = state.record_size_limit(error)
     {
         for &index in &indices {
             if !batch.is_settled(index) && messages[index].body().len() as u64 > limit {
@@ -165,53 +187,62 @@ pub(crate) async fn publish(
     Err(failure.explain(connection, config).with_outcome(Outcome::Unknown))
 }
 
-/// Puts runs of accepted messages together: one settlement serves many.
-struct Settle<'a, 'b> {
+/// A buffer that joins runs of accepted messages, so that one call settles many.
+struct SettlementBuffer<'a, 'b> {
     batch: &'a mut Batch<'b>,
-    run: Range<usize>,
+    /// Accepted messages that are not settled yet.
+    accepted: Range<usize>,
 }
 
-impl Settle<'_, '_> {
+impl SettlementBuffer<'_, '_> {
+    /// Accepts the message, now or with the rest of its run.
     fn accept(&mut self, index: usize) {
-        if self.run.end != index {
+        if self.accepted.end != index {
             self.flush();
-            self.run = index..index;
+            self.accepted = index..index;
         }
-        self.run.end = index + 1;
+        self.accepted.end = index + 1;
     }
 
-    fn one(&mut self, index: usize, verdict: Verdict) {
+    /// Settles one message, after the run before it.
+    fn settle(&mut self, index: usize, verdict: Verdict) {
         self.flush();
         self.batch.settle(index, verdict);
     }
 
+    /// Settles the current run.
     fn flush(&mut self) {
-        let run = std::mem::take(&mut self.run);
-        self.batch.settle_range(run, &Verdict::Accept);
+        let accepted = std::mem::take(&mut self.accepted);
+        self.batch.settle_range(accepted, &Verdict::Accept);
     }
 }
 
-/// What the broker said of one publish.
+/// The broker's answer to one publish.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
-    Acked,
-    Nacked,
+enum PublishOutcome {
+    /// `basic.ack`: the broker has routed the message, or returned it before.
+    Ack,
+    /// `basic.nack`: the broker did not take responsibility.
+    Nack,
 }
 
-/// The returned messages that came along with confirms: whose they are, not with which they came.
+/// The returned messages of one window, by message id.
 #[derive(Default)]
-struct Returned {
+struct ReturnedMessages {
     reasons: HashMap<Uuid, Error>,
+    /// Whether any message was returned, even one without a valid id.
     any: bool,
 }
 
-impl Returned {
-    fn take(&mut self, confirmation: Confirmation) -> Fate {
-        let (fate, message) = match confirmation {
-            Confirmation::Nack(message) => (Fate::Nacked, message),
-            Confirmation::Ack(message) => (Fate::Acked, message),
-            // Not in confirm mode, which a connection of ours always is: nothing is proved.
-            Confirmation::NotRequested => (Fate::Nacked, None),
+impl ReturnedMessages {
+    /// Separates a confirm from the returned message that lapin attached to it.
+    fn extract(&mut self, confirmation: Confirmation) -> PublishOutcome {
+        let (outcome, message) = match confirmation {
+            Confirmation::Nack(message) => (PublishOutcome::Nack, message),
+            Confirmation::Ack(message) => (PublishOutcome::Ack, message),
+            // lapin answers this outside confirm mode. Every channel of this crate is in confirm
+            // mode, so treat it as no proof.
+            Confirmation::NotRequested => (PublishOutcome::Nack, None),
         };
         if let Some(message) = message {
             self.any = true;
@@ -220,39 +251,47 @@ impl Returned {
                 self.reasons.insert(id, unroutable(&message));
             }
         }
-        fate
+        outcome
     }
 }
 
+/// Returns the error of a returned message.
 fn unroutable(message: &BasicReturnMessage) -> Error {
     let reason = printable(message.reply_text.as_str(), 64);
     let queue = printable(message.delivery.routing_key.as_str(), 255);
     Error::new(
         ErrorKind::Rejected,
-        format!("the broker has no queue for `{queue}`: {} {reason}", message.reply_code),
-    )
-}
-
-fn not_taken(connection: &Connection) -> Error {
-    Error::new(
-        ErrorKind::Full,
         format!(
-            "{} did not take a message: the queue is full, or cannot reach its majority",
-            connection.site.host
+            "unroutable: the broker has no queue for `{queue}` ({} {reason})",
+            message.reply_code
         ),
     )
 }
 
-fn too_large(limit: u64) -> Error {
+/// Returns the error of a nacked message.
+fn nacked(connection: &Connection) -> Error {
     Error::new(
-        ErrorKind::TooLarge,
-        format!("the notification is larger than the broker takes: its limit is {limit} bytes"),
+        ErrorKind::Full,
+        format!(
+            "{} nacked a message: its queue is full, or a quorum queue has no majority",
+            connection.context.host
+        ),
     )
 }
 
-/// How much is on its way at most, so that a slow link confirms something within every timeout.
+/// Returns the error of a message above the broker's limit, in bytes.
+fn too_large(limit: u64) -> Error {
+    Error::new(
+        ErrorKind::TooLarge,
+        format!("message too large: the broker accepts at most {limit} bytes"),
+    )
+}
+
+/// The size limit of a window, in bytes. It is small enough that a slow link confirms a message within
+/// every timeout.
 const WINDOW_BYTES: usize = 1024 * 1024;
-/// What kombu, under OpenStack's readers, takes for one of its own types and drops.
+/// The key by which kombu, the library under oslo.messaging, marks its own types. Consumers drop a
+/// notification that contains it.
 const KOMBU_TYPE: &[u8] = br#""__type__":"#;
-/// More than a worker keeps at a time.
-const MOST_RETURNED: usize = 65_536;
+/// The most remembered ids of returned messages: more than a worker holds at a time.
+const MAX_RETURNED: usize = 65_536;

@@ -1,7 +1,8 @@
-//! The runtime that lapin runs in: tokio, on sockets of ours, without a word in the log.
+//! The runtime that lapin runs in: tokio, on this crate's sockets, without any log events.
 //!
-//! lapin logs returned messages with their bodies at WARN, and the password at TRACE; a library must
-//! not depend on how its host filters. What the operator needs to know, this crate says itself.
+//! lapin logs returned messages with their bodies at WARN, and the password at TRACE. A library must
+//! not depend on the log filter of its host program, so this module discards all of lapin's events.
+//! The crate logs the facts that an operator needs itself.
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -19,24 +20,29 @@ use tracing::instrument::WithSubscriber;
 
 use crate::wire::Wire;
 
-/// The current tokio runtime, as lapin is shown it.
+/// An adapter of the current tokio runtime for lapin: it runs tasks without log events and opens no
+/// sockets.
 #[derive(Clone, Debug)]
-pub(crate) struct Quiet(Tokio);
+pub(crate) struct SilentRuntime(Tokio);
 
-impl Quiet {
-    /// Needs the context of a tokio runtime.
+impl SilentRuntime {
+    /// Returns the current runtime.
+    ///
+    /// # Panics
+    ///
+    /// Outside the context of a tokio runtime.
     pub(crate) fn current() -> Self {
         Self(Tokio::current())
     }
 }
 
-/// Runs what calls lapin from our own tasks.
-pub(crate) fn quietly<F: Future>(future: F) -> impl Future<Output = F::Output> {
+/// Runs `future`, which calls lapin, without log events.
+pub(crate) fn silently<F: Future>(future: F) -> impl Future<Output = F::Output> {
     future.with_subscriber(Dispatch::none())
 }
 
-/// Silences the thread that calls it until the thread ends: lapin's own.
-pub(crate) fn silence_this_thread() {
+/// Discards the log events of the current thread until it ends. lapin's own thread calls it.
+pub(crate) fn silence_current_thread() {
     thread_local! {
         static SILENCE: RefCell<Option<DefaultGuard>> = const { RefCell::new(None) };
     }
@@ -44,9 +50,9 @@ pub(crate) fn silence_this_thread() {
     SILENCE.with_borrow_mut(|silence| *silence = Some(guard));
 }
 
-impl RuntimeKit for Quiet {}
+impl RuntimeKit for SilentRuntime {}
 
-impl Executor for Quiet {
+impl Executor for SilentRuntime {
     type Task<T: Send + 'static> = <Tokio as Executor>::Task<T>;
 
     fn block_on<T, F: Future<Output = T>>(&self, future: F) -> T {
@@ -68,11 +74,12 @@ impl Executor for Quiet {
     }
 }
 
-/// lapin uses only the timer of this: it is handed its stream by `connection.rs`.
-impl Reactor for Quiet {
+/// lapin uses only the timers: `connection.rs` hands it a connected stream.
+impl Reactor for SilentRuntime {
     type TcpStream = Wire;
     type Sleep = <Tokio as Reactor>::Sleep;
 
+    /// Fails: lapin must not register a socket of its own.
     fn register<H: io::Read + io::Write + Send + 'static>(
         &self,
         _: H,
@@ -88,6 +95,7 @@ impl Reactor for Quiet {
         self.0.interval(duration)
     }
 
+    /// Fails: lapin must not connect by itself.
     fn tcp_connect_addr(
         &self,
         _: SocketAddr,

@@ -1,6 +1,7 @@
-//! The exchange, the three queues and what binds them: declared, adopted, or only looked for.
+//! The exchange, its three queues and their bindings: declared, adopted or only verified.
 //!
-//! What exists already wins: it may be another service's. Nothing is ever changed or deleted here.
+//! An existing exchange or queue wins over the configuration, because another service may own it.
+//! This module changes and deletes nothing.
 
 use std::collections::HashSet;
 
@@ -11,40 +12,47 @@ use notify_core::redact::printable;
 use notify_core::{Error, ErrorKind, Priority, Result};
 use tokio::time::timeout;
 
-use crate::config::{Config, Declare, OnMismatch, QueueType};
+use crate::config::{Config, DeclareMode, MismatchPolicy, QueueType};
 use crate::connection::Connection;
-use crate::error::Doing;
-use crate::runtime::quietly;
+use crate::error::Operation;
+use crate::runtime::silently;
 
-/// The names of everything, as the protocol wants them, and what the operator was told of it.
+/// The names of the exchange and the queues, and the warnings that were already logged about them.
 #[derive(Debug)]
 pub(crate) struct Topology {
+    /// The topic exchange.
     pub(crate) exchange: ShortString,
-    /// Info, warn, error.
+    /// The queues for the priorities info, warn and error.
     queues: [ShortString; 3],
-    told: HashSet<String>,
+    /// The logged warnings, so that each appears once in the life of a transport.
+    warned: HashSet<String>,
 }
 
 /// An exchange or a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Node<'a> {
+pub(crate) enum BrokerEntity<'a> {
+    /// The exchange of this name.
     Exchange(&'a ShortString),
+    /// The queue of this name.
     Queue(&'a ShortString),
 }
 
-/// What exists otherwise than we would declare it, by the first argument that the broker named.
+/// The difference between an existing entity and the configuration, by the first argument that the
+/// broker names.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Mismatch {
-    node: String,
+    entity: String,
     argument: String,
-    wanted: String,
-    found: String,
+    configured: String,
+    actual: String,
 }
 
 impl Topology {
+    /// Creates the names that `config` asks for.
+    ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`] when a name is too long.
+    /// [`ErrorKind::Config`] when a name is longer than 255 bytes.
     pub(crate) fn new(config: &Config) -> Result<Self> {
         let name = |text: String| {
             ShortString::try_new(text).map_err(|_| {
@@ -58,11 +66,11 @@ impl Topology {
                 name(config.queue(Priority::Warn))?,
                 name(config.queue(Priority::Error))?,
             ],
-            told: HashSet::new(),
+            warned: HashSet::new(),
         })
     }
 
-    /// The queue of a priority, which is also its routing key.
+    /// Returns the queue of a priority. Its name is also the routing key.
     pub(crate) fn queue(&self, priority: Priority) -> &ShortString {
         match priority {
             Priority::Info => &self.queues[0],
@@ -71,63 +79,63 @@ impl Topology {
         }
     }
 
-    /// All queues.
+    /// Returns all queues.
     pub(crate) fn queues(&self) -> &[ShortString; 3] {
         &self.queues
     }
 
-    /// The exchange and the queues.
-    pub(crate) fn nodes(&self) -> impl Iterator<Item = Node<'_>> {
-        std::iter::once(Node::Exchange(&self.exchange)).chain(self.queues.iter().map(Node::Queue))
+    /// Returns the exchange and then the queues.
+    pub(crate) fn entities(&self) -> impl Iterator<Item = BrokerEntity<'_>> {
+        std::iter::once(BrokerEntity::Exchange(&self.exchange))
+            .chain(self.queues.iter().map(BrokerEntity::Queue))
     }
 
-    /// Makes sure that everything is there, as far as it is ours to do.
+    /// Declares or verifies everything, as `rabbit.declare` says, within `rabbit.connect_timeout`.
+    ///
+    /// Logs each warning about an adopted entity once.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`] or [`ErrorKind::Access`] for what an operator must decide.
+    /// [`ErrorKind::Config`] or [`ErrorKind::Access`] for problems that an operator must solve.
     pub(crate) async fn ensure(&mut self, connection: &Connection, config: &Config) -> Result<()> {
         let ensure = async {
             match config.declare {
-                Declare::Yes => self.declare(connection, config).await,
-                Declare::Verify => self.verify(connection).await.map(|()| Vec::new()),
-                Declare::No => Ok(Vec::new()),
+                DeclareMode::Yes => self.declare(connection, config).await,
+                DeclareMode::Verify => self.verify(connection).await.map(|()| Vec::new()),
+                DeclareMode::No => Ok(Vec::new()),
             }
         };
-        match timeout(config.connect_timeout, quietly(ensure)).await {
-            Ok(Ok(costs)) => {
-                for cost in costs {
-                    if !self.told.contains(&cost) {
-                        tracing::warn!("{cost}");
-                        self.told.insert(cost);
+        match timeout(config.connect_timeout, silently(ensure)).await {
+            Ok(Ok(warnings)) => {
+                for warning in warnings {
+                    if !self.warned.contains(&warning) {
+                        tracing::warn!("{warning}");
+                        self.warned.insert(warning);
                     }
                 }
                 Ok(())
             }
             Ok(Err(error)) => Err(error),
             Err(_) => Err(connection
-                .site
-                .late("did not answer a declaration", connection.blocked().as_deref())),
+                .context
+                .timeout_error("did not answer a declaration", connection.blocked().as_deref())),
         }
     }
 
-    /// Declares what is missing; says what adopting the rest costs.
+    /// Declares missing entities and adopts existing ones. Returns the warnings about the latter.
     async fn declare(&self, connection: &Connection, config: &Config) -> Result<Vec<String>> {
-        let mut channel = connection.another_channel().await?;
-        let mut costs = Vec::new();
-        for node in self.nodes() {
-            if let Err(error) = node.declare(&channel, config).await {
-                let Some(mismatch) = Mismatch::of(&error) else {
-                    return Err(connection.site.explain(&error, Doing::Declare));
-                };
-                costs.extend(mismatch.judge(config)?);
-                // The refusal closed the channel.
-                channel = connection.another_channel().await?;
-                node.look(&channel)
-                    .await
-                    .map_err(|error| connection.site.explain(&error, Doing::Declare))?;
+        let explain = |error| connection.context.explain(&error, Operation::Declare);
+        let mut channel = connection.open_channel().await?;
+        let mut warnings = Vec::new();
+        for entity in self.entities() {
+            if let Err(error) = entity.declare(&channel, config).await {
+                let Some(mismatch) = Mismatch::parse(&error) else { return Err(explain(error)) };
+                warnings.extend(mismatch.evaluate(config)?);
+                // The broker's refusal closed the channel.
+                channel = connection.open_channel().await?;
+                entity.look_up(&channel).await.map_err(explain)?;
             }
-            if let Node::Queue(queue) = node {
+            if let BrokerEntity::Queue(queue) = entity {
                 channel
                     .queue_bind(
                         queue.clone(),
@@ -137,31 +145,32 @@ impl Topology {
                         FieldTable::default(),
                     )
                     .await
-                    .map_err(|error| connection.site.explain(&error, Doing::Declare))?;
+                    .map_err(explain)?;
             }
         }
-        Ok(costs)
+        Ok(warnings)
     }
 
+    /// Verifies that every entity exists.
     async fn verify(&self, connection: &Connection) -> Result<()> {
-        let channel = connection.another_channel().await?;
-        for node in self.nodes() {
-            if let Err(error) = node.look(&channel).await {
-                if is_missing(&error) {
-                    return Err(node.missing());
+        let channel = connection.open_channel().await?;
+        for entity in self.entities() {
+            if let Err(error) = entity.look_up(&channel).await {
+                if is_not_found(&error) {
+                    return Err(entity.missing_error());
                 }
-                return Err(connection.site.explain(&error, Doing::Declare));
+                return Err(connection.context.explain(&error, Operation::Declare));
             }
         }
         Ok(())
     }
 }
 
-impl Node<'_> {
-    /// Declares it as configured.
+impl BrokerEntity<'_> {
+    /// Declares the entity as configured. Fails with 406 if it exists with other properties.
     pub(crate) async fn declare(self, channel: &Channel, config: &Config) -> lapin::Result<()> {
         match self {
-            Node::Exchange(name) => {
+            BrokerEntity::Exchange(name) => {
                 let options =
                     ExchangeDeclareOptions { durable: config.durable, ..Default::default() };
                 let arguments = FieldTable::default();
@@ -169,12 +178,12 @@ impl Node<'_> {
                     .exchange_declare(name.clone(), ExchangeKind::Topic, options, arguments)
                     .await
             }
-            Node::Queue(name) => {
+            BrokerEntity::Queue(name) => {
                 let options = QueueDeclareOptions { durable: config.durable, ..Default::default() };
                 let mut arguments = FieldTable::default();
                 if config.queue_type == QueueType::Quorum {
-                    // Nothing is said of classic ones: that is what they are by default, and what
-                    // OpenStack's services declare.
+                    // Classic queues get no argument: classic is the default, and OpenStack's
+                    // services declare their queues without one.
                     let quorum = AMQPValue::LongString("quorum".into());
                     arguments.insert("x-queue-type".into(), quorum);
                 }
@@ -183,25 +192,27 @@ impl Node<'_> {
         }
     }
 
-    /// Looks whether it is there; for a queue, how full it is.
-    pub(crate) async fn look(self, channel: &Channel) -> lapin::Result<Option<Queue>> {
+    /// Looks the entity up by a passive declaration. Returns the counts of a queue.
+    ///
+    /// Fails with 404 if the entity does not exist, and the broker closes the channel then.
+    pub(crate) async fn look_up(self, channel: &Channel) -> lapin::Result<Option<Queue>> {
         let arguments = FieldTable::default();
         match self {
-            Node::Exchange(name) => {
+            BrokerEntity::Exchange(name) => {
                 let options = ExchangeDeclareOptions { passive: true, ..Default::default() };
                 let kind = ExchangeKind::Topic;
                 channel.exchange_declare(name.clone(), kind, options, arguments).await?;
                 Ok(None)
             }
-            Node::Queue(name) => {
+            BrokerEntity::Queue(name) => {
                 let options = QueueDeclareOptions { passive: true, ..Default::default() };
                 channel.queue_declare(name.clone(), options, arguments).await.map(Some)
             }
         }
     }
 
-    /// The error of one that others should have declared.
-    pub(crate) fn missing(self) -> Error {
+    /// Returns the error of an entity that does not exist and that the transport must not declare.
+    pub(crate) fn missing_error(self) -> Error {
         Error::new(
             ErrorKind::Config,
             format!("{self} does not exist: declare it, or set `rabbit.declare = \"yes\"`"),
@@ -209,7 +220,8 @@ impl Node<'_> {
     }
 }
 
-impl std::fmt::Display for Node<'_> {
+/// Writes the kind and the name: "queue `notifications.info`".
+impl std::fmt::Display for BrokerEntity<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Exchange(name) => write!(f, "exchange `{}`", printable(name.as_str(), 255)),
@@ -219,73 +231,80 @@ impl std::fmt::Display for Node<'_> {
 }
 
 impl Mismatch {
-    /// What a refused declaration says, if it is that.
+    /// Parses the broker's refusal of a declaration. Returns `None` for any other error.
     ///
     /// RabbitMQ: `inequivalent arg 'durable' for exchange 'glance' in vhost '/': received 'true' but
     /// current is 'false'`.
-    pub(crate) fn of(error: &lapin::Error) -> Option<Self> {
+    pub(crate) fn parse(error: &lapin::Error) -> Option<Self> {
         let lapin::ErrorKind::ProtocolError(error) = error.kind() else { return None };
         let text = error.get_message().as_str();
         let (_, text) = text.split_once("inequivalent arg '")?;
         let (argument, text) = text.split_once("' for ")?;
-        let (node, text) = text.split_once(" in vhost ")?;
+        let (entity, text) = text.split_once(" in vhost ")?;
         let (_, text) = text.split_once(": received ")?;
-        let (wanted, found) = text.split_once(" but current is ")?;
+        let (configured, actual) = text.split_once(" but current is ")?;
         Some(Self {
-            node: printable(&node.replacen(" '", " `", 1).replace('\'', "`"), 300).to_string(),
+            entity: printable(&entity.replacen(" '", " `", 1).replace('\'', "`"), 300).to_string(),
             argument: printable(argument, 64).to_string(),
-            wanted: value(wanted),
-            found: value(found),
+            configured: value(configured),
+            actual: value(actual),
         })
     }
 
-    /// What using it as it is costs; `None` if nothing.
+    /// Returns a warning about adopting the entity, or `None` if it is at least as safe as the
+    /// configuration asks.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`] where it cannot be used, or is not to be.
-    pub(crate) fn judge(&self, config: &Config) -> Result<Option<String>> {
-        let Self { node, argument, wanted, found } = self;
+    /// [`ErrorKind::Config`] if the entity is unusable, or `rabbit.on_mismatch` is `refuse`.
+    pub(crate) fn evaluate(&self, config: &Config) -> Result<Option<String>> {
+        let Self { entity, argument, configured, actual } = self;
         let option = match argument.as_str() {
             "durable" => "`rabbit.durable`",
             "x-queue-type" => "`rabbit.queue_type`",
-            _ if node.starts_with("exchange") => "`rabbit.exchange`",
+            _ if entity.starts_with("exchange") => "`rabbit.exchange`",
             _ => "`rabbit.topic`",
         };
-        let useless = matches!(argument.as_str(), "type" | "internal");
-        if useless || config.on_mismatch == OnMismatch::Refuse {
-            let change = if useless { "choose another `rabbit.exchange`" } else { option };
-            let change = if useless { change.into() } else { format!("change {change}") };
+        let unusable = matches!(argument.as_str(), "type" | "internal");
+        if unusable || config.on_mismatch == MismatchPolicy::Refuse {
+            let change = if unusable {
+                "choose another `rabbit.exchange`".into()
+            } else {
+                format!("change {option}")
+            };
             return Err(Error::new(
                 ErrorKind::Config,
                 format!(
-                    "{node} exists with `{argument}` {found} where {wanted} is configured: \
+                    "{entity} exists with `{argument}` {actual}, but {configured} is configured: \
                      {change}, or delete it at the broker"
                 ),
             ));
         }
-        let cost = match (argument.as_str(), found.as_str()) {
+        let consequence = match (argument.as_str(), actual.as_str()) {
             ("durable", "true") | ("x-queue-type", "quorum") => return Ok(None),
             ("durable", _) => "is not durable: lost when the broker restarts",
-            ("auto_delete", _) => "is deleted with what is in it when its last consumer leaves",
+            ("auto_delete", _) => "is deleted with its messages when its last consumer leaves",
             ("exclusive", _) => "belongs to one connection and is deleted with it",
-            ("x-queue-type", _) => "is not replicated: lost with the node it is on",
-            ("x-message-ttl" | "x-expires", _) => "loses what is not read in time",
+            ("x-queue-type", _) => "is not replicated: lost with its node",
+            ("x-message-ttl" | "x-expires", _) => "loses messages that no consumer reads in time",
             ("x-max-length" | "x-max-length-bytes" | "x-overflow", _) => {
-                "loses or refuses messages when it is full"
+                "loses or rejects messages when it is full"
             }
-            _ => "is not what is configured",
+            _ => "differs from the configuration",
         };
-        Ok(Some(format!("{node} exists and is used as it is: it {cost} (`{argument}` is {found})")))
+        Ok(Some(format!(
+            "{entity} exists and is used unchanged: it {consequence} (`{argument}` is {actual})"
+        )))
     }
 }
 
-/// Whether what was looked for is not there.
-pub(crate) fn is_missing(error: &lapin::Error) -> bool {
+/// Returns whether the broker reported that an entity does not exist.
+pub(crate) fn is_not_found(error: &lapin::Error) -> bool {
     matches!(error.kind(), lapin::ErrorKind::ProtocolError(error) if error.get_id() == 404)
 }
 
-/// `'true'` and `the value 'quorum' of type 'longstr'`, as a user would write it.
+/// Returns a value in the broker's text as an operator writes it: `'true'` becomes `true`, and `the
+/// value 'quorum' of type 'longstr'` becomes `quorum`.
 fn value(text: &str) -> String {
     let text = text.strip_prefix("the value ").unwrap_or(text);
     let text = text.split_once(" of type ").map_or(text, |(value, _)| value);
@@ -298,10 +317,11 @@ mod tests {
 
     use super::*;
 
+    /// Parses the text of a refused declaration.
     fn mismatch(text: &str) -> Mismatch {
         let error =
             AMQPError::from_id(406, format!("PRECONDITION_FAILED - {text}").into()).unwrap();
-        Mismatch::of(&lapin::ErrorKind::ProtocolError(error).into()).unwrap()
+        Mismatch::parse(&lapin::ErrorKind::ProtocolError(error).into()).unwrap()
     }
 
     const DURABLE: &str = "inequivalent arg 'durable' for exchange 'glance' in vhost 'mm': received \
@@ -313,49 +333,51 @@ mod tests {
     const LENGTH: &str = "inequivalent arg 'x-max-length' for queue 'notifications.info' in vhost \
                           '/': received none but current is the value '10' of type 'signedint'";
 
+    /// Adopting an entity that is less safe than configured has a warning with the consequence.
     #[test]
-    fn what_exists_is_adopted_at_a_cost() {
-        let cost = |text| mismatch(text).judge(&Config::default()).unwrap();
+    fn adopting_an_unsafe_entity_is_a_warning() {
+        let warning = |text| mismatch(text).evaluate(&Config::default()).unwrap();
         assert_eq!(
-            cost(DURABLE).unwrap(),
-            "exchange `glance` exists and is used as it is: it is not durable: lost when the \
+            warning(DURABLE).unwrap(),
+            "exchange `glance` exists and is used unchanged: it is not durable: lost when the \
              broker restarts (`durable` is false)"
         );
         assert_eq!(
-            cost(QUORUM).unwrap(),
-            "queue `notifications.info` exists and is used as it is: it is not replicated: lost \
-             with the node it is on (`x-queue-type` is none)"
+            warning(QUORUM).unwrap(),
+            "queue `notifications.info` exists and is used unchanged: it is not replicated: lost \
+             with its node (`x-queue-type` is none)"
         );
-        assert!(cost(LENGTH).unwrap().ends_with("when it is full (`x-max-length` is 10)"));
-        let more = "inequivalent arg 'durable' for queue 'q' in vhost '/': received 'false' but \
-                    current is 'true'";
-        assert_eq!(cost(more), None);
+        assert!(warning(LENGTH).unwrap().ends_with("when it is full (`x-max-length` is 10)"));
+        let safer = "inequivalent arg 'durable' for queue 'q' in vhost '/': received 'false' but \
+                     current is 'true'";
+        assert_eq!(warning(safer), None);
     }
 
+    /// The error of an entity that is unusable or must not be adopted names both values.
     #[test]
-    fn what_cannot_or_must_not_be_adopted_names_both_values() {
-        let refuse = Config { on_mismatch: OnMismatch::Refuse, ..Config::default() };
+    fn an_unusable_entity_is_an_error_with_both_values() {
+        let refuse = Config { on_mismatch: MismatchPolicy::Refuse, ..Config::default() };
         for (text, config, expected) in [
             (
                 TYPE,
                 &Config::default(),
-                "exchange `glance` exists with `type` fanout where topic is configured: choose another \
-              `rabbit.exchange`, or delete it at the broker",
+                "exchange `glance` exists with `type` fanout, but topic is configured: choose \
+                 another `rabbit.exchange`, or delete it at the broker",
             ),
             (
                 DURABLE,
                 &refuse,
-                "exchange `glance` exists with `durable` false where true is configured: change \
-              `rabbit.durable`, or delete it at the broker",
+                "exchange `glance` exists with `durable` false, but true is configured: change \
+                 `rabbit.durable`, or delete it at the broker",
             ),
             (
                 LENGTH,
                 &refuse,
-                "queue `notifications.info` exists with `x-max-length` 10 where none is configured: \
-              change `rabbit.topic`, or delete it at the broker",
+                "queue `notifications.info` exists with `x-max-length` 10, but none is configured: \
+                 change `rabbit.topic`, or delete it at the broker",
             ),
         ] {
-            let error = mismatch(text).judge(config).unwrap_err();
+            let error = mismatch(text).evaluate(config).unwrap_err();
             assert_eq!(error.to_string(), expected);
             assert!(!error.is_transient());
         }

@@ -1,7 +1,9 @@
-//! What lapin and the broker say, in the user's terms.
+//! The errors of the broker and of lapin, in terms of the options that you can change.
+//!
+//! No message holds a password or a payload. The broker's text appears escaped and shortened.
 
-mod library;
-mod log_in;
+mod client;
+mod login;
 
 use std::fmt;
 
@@ -10,105 +12,126 @@ use notify_core::redact::printable;
 use notify_core::{Error, ErrorKind};
 use notify_net::Host;
 
-use crate::config::{Config, Declare, SaslMechanism};
+use crate::config::{Config, DeclareMode, SaslMechanism};
 
-/// Where something went wrong, for errors that can be acted on.
+/// The host, the user and the options that the errors of one connection name.
 #[derive(Clone, Debug)]
-pub(crate) struct Site {
+pub(crate) struct ErrorContext {
+    /// The host of this connection.
     pub(crate) host: Host,
     user: String,
     virtual_host: String,
     sasl_mechanism: SaslMechanism,
-    /// Whether what is missing will be there once we have declared it again.
+    /// Whether the transport declares a missing exchange or queue again.
     declares: bool,
 }
 
-/// What we were doing.
+/// The operation that failed. It decides the meaning of the broker's reply code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Doing {
-    /// Up to an open connection.
-    LogIn,
-    /// Exchange and queues.
+pub(crate) enum Operation {
+    /// The login, up to an open connection.
+    Login,
+    /// Opening a channel, or declaring the exchange and the queues.
     Declare,
-    /// Messages.
+    /// Publishing messages.
     Publish,
 }
 
-impl Site {
+impl ErrorContext {
+    /// Creates the context of a connection to `host`.
     pub(crate) fn new(host: &Host, config: &Config) -> Self {
         Self {
             host: host.clone(),
             user: config.user.clone(),
             virtual_host: config.virtual_host.clone(),
             sasl_mechanism: config.sasl_mechanism,
-            declares: config.declare == Declare::Yes,
+            declares: config.declare == DeclareMode::Yes,
         }
     }
 
-    /// What a close of the connection or of the channel means.
-    fn refused(&self, error: &AMQPError, doing: Doing) -> Error {
+    /// Converts the reason for which the broker closed the connection or the channel (AMQP 0-9-1,
+    /// section 1.8, "reply codes").
+    ///
+    /// The same code means different things: `NOT_FOUND` during a publish is transient if the
+    /// transport can declare the exchange again, and a configuration error otherwise.
+    fn close_error(&self, error: &AMQPError, operation: Operation) -> Error {
         use {AMQPErrorKind as Kind, AMQPHardError as Hard, AMQPSoftError as Soft};
-        let said = Said(error.get_message().as_str());
-        let missing = if doing == Doing::Publish && self.declares {
+        let text = BrokerText(error.get_message().as_str());
+        let host = &self.host;
+        let not_found = if operation == Operation::Publish && self.declares {
             ErrorKind::Unavailable
         } else {
             ErrorKind::Config
         };
-        let hint = match doing {
-            Doing::Declare => "; where others declare, set `rabbit.declare = \"verify\"`",
-            Doing::LogIn | Doing::Publish => "",
+        let hint = match operation {
+            Operation::Declare => {
+                ", or set `rabbit.declare = \"verify\"` if another program declares the queues"
+            }
+            Operation::Login | Operation::Publish => "",
         };
-        let (kind, text) = match error.kind() {
-            Kind::Soft(Soft::ACCESSREFUSED) if doing == Doing::LogIn => {
-                return Error::new(ErrorKind::Access, self.log_in_refused());
+        let (kind, message) = match error.kind() {
+            Kind::Soft(Soft::ACCESSREFUSED) if operation == Operation::Login => {
+                return self.login_refused();
             }
             Kind::Soft(Soft::ACCESSREFUSED) => (
                 ErrorKind::Access,
-                format!("{self} lacks a permission: {said} (`rabbitmqctl set_permissions`){hint}"),
+                format!(
+                    "permission denied to {self}: {text}; grant it with `rabbitmqctl \
+                     set_permissions`{hint}"
+                ),
             ),
-            Kind::Hard(Hard::NOTALLOWED) => return self.not_allowed(said),
-            Kind::Soft(Soft::NOTFOUND) => (missing, format!("{}: {said}", self.host)),
+            Kind::Hard(Hard::NOTALLOWED) => return self.not_allowed(text),
+            Kind::Soft(Soft::NOTFOUND) => (not_found, format!("{host}: {text}")),
             Kind::Soft(Soft::PRECONDITIONFAILED | Soft::RESOURCELOCKED)
-                if doing != Doing::Publish =>
+                if operation != Operation::Publish =>
             {
-                (ErrorKind::Config, format!("{}: {said}", self.host))
+                (ErrorKind::Config, format!("{host}: {text}"))
             }
             Kind::Hard(Hard::CONNECTIONFORCED) => {
-                (ErrorKind::Unavailable, format!("{} closed the connection: {said}", self.host))
+                (ErrorKind::Unavailable, format!("{host} closed the connection: {text}"))
             }
-            _ => (ErrorKind::Unavailable, format!("{} gave up on us: {said}", self.host)),
+            _ => (ErrorKind::Unavailable, format!("{host} reported an error: {text}")),
         };
-        Error::new(kind, text)
+        Error::new(kind, message)
     }
 
-    /// What to say when an answer did not come.
-    pub(crate) fn late(&self, what: &str, blocked: Option<&str>) -> Error {
+    /// Returns the error of an answer that did not come in time. `problem` completes the sentence
+    /// that the host begins: "did not answer". `blocked` is the reason of a broker that blocks
+    /// publishers: such a broker is full, not slow.
+    pub(crate) fn timeout_error(&self, problem: &str, blocked: Option<&str>) -> Error {
         match blocked {
             Some(reason) => Error::new(
                 ErrorKind::Full,
-                format!("{} takes nothing now: {}", self.host, printable(reason, 255)),
+                format!("{} blocks publishers: {}", self.host, printable(reason, 255)),
             ),
-            None => Error::new(ErrorKind::Timeout, format!("{} {what}", self.host)),
+            None => Error::new(ErrorKind::Timeout, format!("{} {problem}", self.host)),
         }
     }
 
-    fn unavailable(&self, what: &str) -> Error {
-        Error::new(ErrorKind::Unavailable, format!("{} {what}", self.host))
+    /// Returns the error of a connection that ended without a reason.
+    fn connection_lost(&self) -> Error {
+        Error::new(ErrorKind::Unavailable, format!("connection to {} lost", self.host))
+    }
+
+    /// Returns a transient error. `problem` completes the sentence that the host begins.
+    fn unavailable_error(&self, problem: &str) -> Error {
+        Error::new(ErrorKind::Unavailable, format!("{} {problem}", self.host))
     }
 }
 
-/// `user at host`, as the subject of a sentence.
-impl fmt::Display for Site {
+/// Names the user and the host, as the subject of a sentence: "user `svc` at rabbit1:5672".
+impl fmt::Display for ErrorContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "user `{}` at {}", printable(&self.user, 64), self.host)
     }
 }
 
-/// The broker's own words, without the name of the code, made safe to show.
+/// The text of a broker's error. `Display` leaves out the name of the reply code and escapes the
+/// rest.
 #[derive(Clone, Copy)]
-struct Said<'a>(&'a str);
+struct BrokerText<'a>(&'a str);
 
-impl fmt::Display for Said<'_> {
+impl fmt::Display for BrokerText<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = match self.0.split_once(" - ") {
             Some((code, text)) if code.bytes().all(|b| b.is_ascii_uppercase() || b == b'_') => text,
@@ -122,102 +145,118 @@ impl fmt::Display for Said<'_> {
 mod tests {
     use super::*;
 
-    fn site(user: &str, host: &str) -> Site {
+    /// Creates a context with the virtual host `glance` and otherwise default options.
+    fn context(user: &str, host: &str) -> ErrorContext {
         let host = Host { name: host.into(), port: 5672 };
         let config =
             Config { user: user.into(), virtual_host: "glance".into(), ..Config::default() };
-        Site::new(&host, &config)
+        ErrorContext::new(&host, &config)
     }
 
-    fn said(site: &Site, code: u16, text: &str, doing: Doing) -> Error {
+    /// Explains a close with this reply code and text.
+    fn explain(context: &ErrorContext, code: u16, text: &str, operation: Operation) -> Error {
         let error = AMQPError::from_id(code, text.into()).unwrap();
-        site.explain(&lapin::ErrorKind::ProtocolError(error).into(), doing)
+        context.explain(&lapin::ErrorKind::ProtocolError(error).into(), operation)
     }
 
+    /// Each reply code of RabbitMQ becomes a message that names the option or command to use.
     #[test]
-    fn refusals_are_said_in_the_users_terms() {
-        let us = site("svc", "broker");
-        for (code, text, doing, kind, expected) in [
+    fn reply_codes_become_advice() {
+        let svc = context("svc", "broker");
+        for (code, text, operation, kind, expected) in [
             (
                 403,
                 "ACCESS_REFUSED - Login was refused using authentication mechanism PLAIN.",
-                Doing::LogIn,
+                Operation::Login,
                 ErrorKind::Access,
-                "broker:5672 refused user `svc`: wrong `rabbit.user` or password",
+                "authentication failed: broker:5672 refused user `svc`: check `rabbit.user` and the \
+                 password",
             ),
             (
                 403,
                 "ACCESS_REFUSED - access to exchange 'glance' in vhost '/' refused for user 'svc'",
-                Doing::Publish,
+                Operation::Publish,
                 ErrorKind::Access,
-                "user `svc` at broker:5672 lacks a permission: access to exchange 'glance' in \
-              vhost '/' refused for user 'svc' (`rabbitmqctl set_permissions`)",
+                "permission denied to user `svc` at broker:5672: access to exchange 'glance' in \
+                 vhost '/' refused for user 'svc'; grant it with `rabbitmqctl set_permissions`",
+            ),
+            (
+                403,
+                "ACCESS_REFUSED - access to exchange 'glance' in vhost '/' refused for user 'svc'",
+                Operation::Declare,
+                ErrorKind::Access,
+                "permission denied to user `svc` at broker:5672: access to exchange 'glance' in \
+                 vhost '/' refused for user 'svc'; grant it with `rabbitmqctl set_permissions`, or \
+                 set `rabbit.declare = \"verify\"` if another program declares the queues",
             ),
             (
                 530,
                 "NOT_ALLOWED - vhost glance not found",
-                Doing::LogIn,
+                Operation::Login,
                 ErrorKind::Config,
-                "broker:5672 has no virtual host `glance`: create it, or correct `rabbit.virtual_host`",
+                "broker:5672 has no virtual host `glance`: create it, or correct \
+                 `rabbit.virtual_host`",
             ),
             (
                 530,
                 "NOT_ALLOWED - access to vhost 'glance' refused for user 'svc'",
-                Doing::LogIn,
+                Operation::Login,
                 ErrorKind::Access,
-                "user `svc` at broker:5672 may not use the virtual host `glance`: \
-              `rabbitmqctl set_permissions` grants it",
+                "permission denied: user `svc` at broker:5672 may not use the virtual host \
+                 `glance`; grant it with `rabbitmqctl set_permissions`",
             ),
             (
                 530,
                 "NOT_ALLOWED - vhost 'glance' is down",
-                Doing::LogIn,
+                Operation::Login,
                 ErrorKind::Unavailable,
-                "broker:5672 does not let us in: vhost 'glance' is down",
+                "broker:5672 did not open the connection: vhost 'glance' is down",
             ),
             (
                 320,
                 "CONNECTION_FORCED - broker forced connection closure with reason 'shutdown'",
-                Doing::Publish,
+                Operation::Publish,
                 ErrorKind::Unavailable,
                 "broker:5672 closed the connection: broker forced connection closure with reason \
-              'shutdown'",
+                 'shutdown'",
             ),
             (
                 404,
                 "NOT_FOUND - no exchange 'glance' in vhost '/'",
-                Doing::Publish,
+                Operation::Publish,
                 ErrorKind::Unavailable,
                 "broker:5672: no exchange 'glance' in vhost '/'",
             ),
             (
                 404,
                 "NOT_FOUND - no exchange 'glance' in vhost '/'",
-                Doing::Declare,
+                Operation::Declare,
                 ErrorKind::Config,
                 "broker:5672: no exchange 'glance' in vhost '/'",
             ),
             (
                 541,
                 "INTERNAL_ERROR - \u{1b}[31m",
-                Doing::Publish,
+                Operation::Publish,
                 ErrorKind::Unavailable,
-                r"broker:5672 gave up on us: \u{1b}[31m",
+                r"broker:5672 reported an error: \u{1b}[31m",
             ),
         ] {
-            let error = said(&us, code, text, doing);
+            let error = explain(&svc, code, text, operation);
             assert_eq!((error.kind(), error.to_string().as_str()), (kind, expected));
         }
-        let guest = said(&site("guest", "broker"), 403, "ACCESS_REFUSED - x", Doing::LogIn);
-        assert!(guest.to_string().contains("from the broker's own machine only"), "{guest}");
+        let guest =
+            explain(&context("guest", "broker"), 403, "ACCESS_REFUSED - x", Operation::Login);
+        assert!(guest.to_string().contains("only from the broker's own machine"), "{guest}");
     }
 
+    /// An error that this crate put into an I/O error comes out of lapin unchanged.
     #[test]
-    fn an_error_of_ours_comes_back_as_it_was() {
-        let ours = Error::new(ErrorKind::Config, "broker:5672 does not speak AMQP on this port");
-        let error = std::io::Error::new(std::io::ErrorKind::InvalidData, ours.clone());
-        let error = site("svc", "broker").explain(&error.into(), Doing::LogIn);
-        assert_eq!(error.to_string(), ours.to_string());
+    fn own_errors_pass_through_lapin_unchanged() {
+        let own = Error::new(ErrorKind::Config, "broker:5672 does not speak AMQP on this port");
+        let error = std::io::Error::new(std::io::ErrorKind::InvalidData, own.clone());
+        let error = context("svc", "broker").explain(&error.into(), Operation::Login);
+        assert_eq!(error.to_string(), own.to_string());
         assert_eq!(error.kind(), ErrorKind::Config);
     }
 }

@@ -1,0 +1,41 @@
+//! Errors of lapin, the client library.
+
+use notify_core::{Error, ErrorKind};
+
+use super::{ErrorContext, Operation};
+
+impl ErrorContext {
+    /// Converts an error of lapin.
+    ///
+    /// The order of preference: an error that this crate's own stream raised, a TLS error, the
+    /// broker's reply code, and last lapin's own state.
+    pub(crate) fn explain(&self, error: &lapin::Error, operation: Operation) -> Error {
+        match error.kind() {
+            lapin::ErrorKind::ProtocolError(error) => self.close_error(error, operation),
+            lapin::ErrorKind::IOError(error) | lapin::ErrorKind::RuntimeShutdownError(error) => {
+                if let Some(own) = error.get_ref().and_then(|error| error.downcast_ref::<Error>()) {
+                    return own.clone();
+                }
+                if let Some(tls) = notify_net::explain_tls_error(error, &self.host) {
+                    return tls;
+                }
+                let lost = match operation {
+                    Operation::Login => {
+                        self.unavailable_error("closed the connection during the login")
+                    }
+                    Operation::Declare | Operation::Publish => self.connection_lost(),
+                };
+                lost.with_source(std::io::Error::from(error.kind()))
+            }
+            lapin::ErrorKind::MissingHeartbeatError => Error::new(
+                ErrorKind::Timeout,
+                format!("connection to {} lost: it missed two heartbeats", self.host),
+            ),
+            lapin::ErrorKind::ParsingError(_) | lapin::ErrorKind::InvalidProtocolVersion(_) => {
+                Error::new(ErrorKind::Config, format!("{} does not speak AMQP 0-9-1", self.host))
+            }
+            // lapin reports these after another error has closed the connection.
+            _ => Error::new(ErrorKind::Unavailable, format!("connection to {} closed", self.host)),
+        }
+    }
+}
