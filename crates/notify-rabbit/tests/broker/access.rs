@@ -1,8 +1,8 @@
-//! Who may not, where nobody is, and what is said about it: never the password.
+//! Refused logins, missing permissions and unreachable hosts: their messages, without the password.
 
 use std::io::Write as _;
 
-use crate::support::{attempt, config, lapin_threads, rabbit, sockets, until};
+use crate::support::{config, lapin_threads, open_sockets, rabbit, send_once, wait_until};
 use notify_conformance::samples;
 use notify_core::{Error, ErrorKind, Transport};
 use notify_rabbit::Rabbit;
@@ -12,10 +12,11 @@ use notify_testbed::ports::free_port;
 use serde_json::{Value, json};
 use tracing::instrument::WithSubscriber;
 
-/// The password of everybody here, to be looked for where it must not be.
+/// The password of every user in this module. No error, log line or `Debug` may show it.
 const PLANTED: &str = "pl4nted-s3cret";
 
-/// A user of a virtual host, with patterns of what may be configured, written and read.
+/// Creates a user with the permissions `[configure, write, read]` in `vhost`, or without any. Returns
+/// the URL and the options to log in.
 fn user(vhost: &Vhost<'_>, patterns: Option<[&str; 3]>) -> (String, Value) {
     let name = format!("svc-{}", vhost.name());
     let broker = vhost.broker();
@@ -33,19 +34,23 @@ fn user(vhost: &Vhost<'_>, patterns: Option<[&str; 3]>) -> (String, Value) {
     (url, json!({ "user": name, "password": PLANTED }))
 }
 
+/// Sends three messages and returns the error of the attempt, after checking that nothing shows the
+/// password.
 async fn failure(url: &str, options: Value) -> Error {
     let log = LogRecorder::default();
     let mut transport = rabbit(url, options);
     let messages = samples::messages(0..3);
-    let sending = async { attempt(&mut transport, &messages).await.failure() };
+    let sending = async { send_once(&mut transport, &messages).await.into_error() };
     let error = sending.with_subscriber(log.clone()).await;
     let shown = format!("{error:?} {error:#} {transport:?} {:?}", log.lines());
     assert!(!shown.contains(PLANTED), "{shown}");
     error
 }
 
+/// Wrong password, unknown virtual host, refused connection, unknown name, missing permission: each
+/// has its own message and kind.
 #[tokio::test(flavor = "multi_thread")]
-async fn each_refusal_has_its_own_words() {
+async fn each_refusal_has_its_own_message() {
     let vhost = RabbitMq::shared().vhost();
     let port = vhost.broker().port();
     let (url, options) = user(&vhost, Some([".*", ".*", ".*"]));
@@ -55,7 +60,10 @@ async fn each_refusal_has_its_own_words() {
     assert_eq!(error.kind(), ErrorKind::Access);
     assert_eq!(
         error.to_string(),
-        format!("127.0.0.1:{port} refused user `{name}`: wrong `rabbit.user` or password")
+        format!(
+            "authentication failed: 127.0.0.1:{port} refused user `{name}`: check `rabbit.user` and \
+             the password"
+        )
     );
     let elsewhere = format!("amqp://127.0.0.1:{port}/nowhere");
     let error = failure(&elsewhere, options.clone()).await;
@@ -65,74 +73,86 @@ async fn each_refusal_has_its_own_words() {
     let closed = free_port();
     let error = failure(&format!("amqp://127.0.0.1:{closed}"), options.clone()).await;
     assert_eq!(error.kind(), ErrorKind::Unavailable);
-    let said = format!("{error:#}");
+    let text = format!("{error:#}");
     assert!(
-        said.contains(&format!("cannot connect to 127.0.0.1:{closed}: Connection refused")),
-        "{said}"
+        text.contains(&format!("cannot connect to 127.0.0.1:{closed}: Connection refused")),
+        "{text}"
     );
     let error = failure("amqp://no-such-host.invalid", options.clone()).await;
     assert!(error.to_string().contains("cannot resolve no-such-host.invalid:5672"), "{error}");
 
-    let stranger = RabbitMq::shared().vhost();
-    let (url, options) = user(&stranger, None);
+    let denied = RabbitMq::shared().vhost();
+    let (url, options) = user(&denied, None);
     let error = failure(&url, options).await;
     assert_eq!(error.kind(), ErrorKind::Access);
-    let said = error.to_string();
-    assert!(said.contains("may not use the virtual host `vhost-"), "{said}");
+    let text = error.to_string();
+    assert!(text.starts_with("permission denied: user `svc-vhost-"), "{text}");
+    assert!(text.contains("may not use the virtual host `vhost-"), "{text}");
 }
 
+/// The documented permissions are enough for each value of `rabbit.declare`, and an error names each
+/// missing one.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_least_permissions_are_enough_and_fewer_are_named() {
+async fn minimal_permissions_are_enough() {
     let ours = "^(glance|notifications\\\\..*)$";
     let vhost = RabbitMq::shared().vhost();
     let (url, options) = user(&vhost, Some([ours, ours, "^glance$"]));
-    attempt(&mut rabbit(&url, options.clone()), &samples::messages(0..3)).await.all_accepted();
+    send_once(&mut rabbit(&url, options.clone()), &samples::messages(0..3))
+        .await
+        .assert_all_accepted();
 
-    // Nobody may configure: what others declared is used.
+    // Without the permission to configure, the transport can use what another program declared.
     let writer = RabbitMq::shared().vhost();
     let (url, options) = user(&writer, Some(["^$", "^glance$", "^$"]));
     let error = failure(&url, options.clone()).await;
     assert_eq!(error.kind(), ErrorKind::Access);
-    let said = error.to_string();
-    assert!(said.contains("lacks a permission: access to exchange 'glance'"), "{said}");
-    assert!(said.contains("set `rabbit.declare = \"verify\"`"), "{said}");
-    attempt(&mut rabbit(&writer.url(), json!({})), &samples::messages(0..3)).await.all_accepted();
+    let text = error.to_string();
+    assert!(text.starts_with("permission denied to user `svc-vhost-"), "{text}");
+    assert!(text.contains("access to exchange 'glance'"), "{text}");
+    assert!(text.contains("set `rabbit.declare = \"verify\"`"), "{text}");
+    send_once(&mut rabbit(&writer.url(), json!({})), &samples::messages(0..3))
+        .await
+        .assert_all_accepted();
     let mut verifying = options.clone();
     verifying["declare"] = json!("verify");
-    attempt(&mut rabbit(&url, verifying), &samples::messages(3..6)).await.all_accepted();
+    send_once(&mut rabbit(&url, verifying), &samples::messages(3..6)).await.assert_all_accepted();
 
-    // Nobody may write.
+    // Without the permission to write, nothing helps.
     let reader = RabbitMq::shared().vhost();
     let (url, mut options) = user(&reader, Some(["^$", "^$", "^$"]));
-    attempt(&mut rabbit(&reader.url(), json!({})), &samples::messages(0..3)).await.all_accepted();
+    send_once(&mut rabbit(&reader.url(), json!({})), &samples::messages(0..3))
+        .await
+        .assert_all_accepted();
     options["declare"] = json!("verify");
     let error = failure(&url, options.clone()).await;
     assert_eq!(error.kind(), ErrorKind::Access);
     assert!(error.to_string().contains("access to exchange 'glance'"), "{error}");
     let findings = rabbit(&url, options).check().await.unwrap();
     let bad: Vec<_> = findings.iter().map(|f| format!("{}: {:?}", f.subject, f.state)).collect();
-    assert!(bad.iter().any(|f| f.starts_with("permission to write: Bad(")), "{bad:?}");
+    assert!(bad.iter().any(|f| f.starts_with("write permission: Bad(")), "{bad:?}");
 }
 
+/// An operator can change the password without a restart.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_password_file_is_read_again_at_every_connect() {
+async fn every_connect_reads_the_password_file() {
     let vhost = RabbitMq::shared().vhost();
     let (url, options) = user(&vhost, Some([".*", ".*", ".*"]));
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(b"old").unwrap();
     let options = json!({ "user": options["user"], "password_file": file.path() });
     let mut transport = rabbit(&url, options);
-    let error = attempt(&mut transport, &samples::messages(0..3)).await.failure();
+    let error = send_once(&mut transport, &samples::messages(0..3)).await.into_error();
     assert_eq!(error.kind(), ErrorKind::Access);
     std::fs::write(file.path(), format!("{PLANTED}\n")).unwrap();
-    attempt(&mut transport, &samples::messages(0..3)).await.all_accepted();
+    send_once(&mut transport, &samples::messages(0..3)).await.assert_all_accepted();
 }
 
+/// A host that is down or silent costs time only: the next one gets the messages.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_next_host_is_asked_when_one_does_not_let_us_in() {
+async fn tries_the_next_host_after_a_failure() {
     let vhost = RabbitMq::shared().vhost();
     let good = format!("127.0.0.1:{}", vhost.broker().port());
-    // Bound and never accepted from: it takes connections and says nothing.
+    // The kernel accepts connections to this listener, and no program answers.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let silent = silent.local_addr().unwrap();
     let dead = free_port();
@@ -143,7 +163,7 @@ async fn the_next_host_is_asked_when_one_does_not_let_us_in() {
     ] {
         let url = format!("amqp://guest:guest@{hosts}/{}", vhost.name());
         let mut transport = rabbit(&url, json!({ "connect_timeout": 6 }));
-        attempt(&mut transport, &samples::messages(0..3)).await.all_accepted();
+        send_once(&mut transport, &samples::messages(0..3)).await.assert_all_accepted();
     }
     let url = format!("amqp://guest:{PLANTED}@127.0.0.1:{dead},no-such-host.invalid/");
     let error = failure(&url, json!({})).await;
@@ -151,14 +171,16 @@ async fn the_next_host_is_asked_when_one_does_not_let_us_in() {
     assert!(error.to_string().starts_with("cannot log in to any host: "), "{error}");
 }
 
+/// Each failed login closes its socket and ends lapin's thread.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_fails_leaves_neither_thread_nor_socket() {
+async fn failed_logins_leak_no_thread_and_no_socket() {
     let vhost = RabbitMq::shared().vhost();
-    let url = format!("amqp://nobody:{PLANTED}@127.0.0.1:{}/", vhost.broker().port());
+    let url = format!("amqp://unknown-user:{PLANTED}@127.0.0.1:{}/", vhost.broker().port());
     let mut transport = Rabbit::new(config(&url, json!({}))).unwrap();
     for _ in 0..20 {
-        attempt(&mut transport, &samples::messages(0..3)).await.failure();
+        send_once(&mut transport, &samples::messages(0..3)).await.into_error();
     }
-    // Other tests run beside this one: theirs come and go.
-    until("they are gone", || lapin_threads() < 10 && sockets() < 40).await;
+    // The bounds leave room for other tests, which run at the same time.
+    wait_until("threads and sockets are gone", || lapin_threads() < 10 && open_sockets() < 40)
+        .await;
 }

@@ -1,4 +1,4 @@
-//! The contract of a transport, on a RabbitMQ node.
+//! The conformance suite of the `Transport` contract, against RabbitMQ nodes.
 
 use std::sync::Mutex;
 
@@ -12,27 +12,29 @@ use serde_json::json;
 
 use crate::support::config;
 
-notify_conformance::suite!(Node);
+notify_conformance::suite!(RabbitHarness);
 
-/// A virtual host of its own on a node that no other test uses meanwhile.
-struct Node {
+/// A new virtual host on a node that no other test uses at the same time.
+struct RabbitHarness {
     vhost: Vhost<'static>,
     config: Config,
     received: Vec<ReceivedMessage>,
 }
 
-/// Nodes that no test uses now: starting one takes longer than most tests. They end with the process.
-static IDLE: Mutex<Vec<&'static RabbitMq>> = Mutex::new(Vec::new());
+/// Idle nodes, for the next tests: starting a node takes longer than most tests. They end with the
+/// process.
+static IDLE_NODES: Mutex<Vec<&'static RabbitMq>> = Mutex::new(Vec::new());
 
+/// The queues with the priority of their messages.
 const QUEUES: [(&str, Priority); 3] = [
     ("notifications.info", Priority::Info),
     ("notifications.warn", Priority::Warn),
     ("notifications.error", Priority::Error),
 ];
 
-impl Node {
-    /// What blocks goes to a thread that may.
-    async fn with<T: Send + 'static>(
+impl RabbitHarness {
+    /// Runs a blocking call about the virtual host.
+    async fn with_vhost<T: Send + 'static>(
         &self,
         run: impl FnOnce(&Vhost<'static>) -> T + Send + 'static,
     ) -> T {
@@ -42,11 +44,11 @@ impl Node {
 }
 
 #[async_trait]
-impl Harness for Node {
+impl Harness for RabbitHarness {
     const UNSUPPORTED: &'static [(Capability, &'static str)] = &[];
 
     async fn start() -> Self {
-        let idle = IDLE.lock().unwrap().pop();
+        let idle = IDLE_NODES.lock().unwrap().pop();
         tokio::task::spawn_blocking(move || {
             let broker = idle.unwrap_or_else(|| Box::leak(Box::new(RabbitMq::start())));
             let vhost = broker.vhost();
@@ -63,7 +65,7 @@ impl Harness for Node {
 
     async fn received(&mut self) -> Vec<ReceivedMessage> {
         let new = self
-            .with(|vhost| {
+            .with_vhost(|vhost| {
                 let mut received = Vec::new();
                 for (queue, priority) in QUEUES {
                     if vhost.queue(queue).is_some() {
@@ -86,15 +88,15 @@ impl Harness for Node {
     }
 
     async fn open_handles(&mut self) -> usize {
-        self.with(Vhost::connections).await
+        self.with_vhost(Vhost::connections).await
     }
 
     async fn kill(&mut self) {
-        self.with(|vhost| vhost.broker().kill()).await;
+        self.with_vhost(|vhost| vhost.broker().kill()).await;
     }
 
     async fn restart(&mut self) {
-        self.with(|vhost| vhost.broker().restart()).await;
+        self.with_vhost(|vhost| vhost.broker().restart()).await;
     }
 
     async fn stall(&mut self) {
@@ -105,7 +107,7 @@ impl Harness for Node {
         self.vhost.broker().thaw();
     }
 
-    /// With a key at which OpenStack's readers would drop it.
+    /// A payload with the key `__type__`: oslo.messaging's consumers would drop it.
     async fn refused_notification(&mut self) -> Notification {
         let mut notification = samples::notification(0);
         if let Body::Event(Event::ImageCreate(notify_core::event::Payload::Info(image))) =
@@ -118,18 +120,19 @@ impl Harness for Node {
 
     async fn start_declining(&mut self) {
         let full = json!({ "max-length": 1, "overflow": "reject-publish" });
-        self.with(move |vhost| vhost.set_policy("full", ".*", &full)).await;
+        self.with_vhost(move |vhost| vhost.set_policy("full", ".*", &full)).await;
     }
 
     async fn stop_declining(&mut self) {
-        self.with(|vhost| vhost.clear_policy("full")).await;
+        self.with_vhost(|vhost| vhost.clear_policy("full")).await;
     }
 }
 
-impl Drop for Node {
+/// Returns the node to the idle ones, unless the test failed and may have harmed it.
+impl Drop for RabbitHarness {
     fn drop(&mut self) {
         if !std::thread::panicking() {
-            IDLE.lock().unwrap().push(self.vhost.broker());
+            IDLE_NODES.lock().unwrap().push(self.vhost.broker());
         }
     }
 }

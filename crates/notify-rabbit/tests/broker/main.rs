@@ -1,19 +1,22 @@
-//! The transport on real RabbitMQ nodes, on links that fail, and against peers that lie. One program,
-//! so that one node serves all tests that do not harm it.
+//! The transport against RabbitMQ nodes, over links that fail, and against peers that violate the
+//! protocol.
+//!
+//! All modules are one program, so that one shared node serves every test that does not harm it.
 
 #![expect(
     clippy::expect_used,
     clippy::panic,
     clippy::unwrap_used,
-    reason = "helpers of a test may fail as it does"
+    reason = "helpers of a test may panic"
 )]
 
 mod access;
 mod contract;
 mod interruptions;
-mod peer;
-mod peers;
+mod misbehaving_peers;
+mod oslo_messaging;
 mod relay;
+mod scripted_peer;
 mod secrets;
 mod support;
 #[cfg(feature = "tls")]

@@ -1,4 +1,6 @@
-//! A TCP relay in front of a broker, for links that are cut, slow, or silent.
+//! A TCP relay in front of a broker that cuts or slows down the link.
+//!
+//! Unlike the testbed's proxy it counts bytes, so a test can cut a connection at any byte.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,28 +11,29 @@ use tokio::net::{TcpListener, TcpStream};
 
 /// A relay to a port of this machine. It ends with the runtime.
 pub(crate) struct Relay {
+    /// The port that clients connect to.
     pub(crate) port: u16,
-    limits: Arc<Limits>,
+    limits: Arc<LinkLimits>,
 }
 
-/// What passes, for each connection from the moment it is made.
-struct Limits {
-    /// Bytes from the client after which the connection is reset.
+/// The limits of a link. A connection keeps the byte limits of the moment when it began.
+struct LinkLimits {
+    /// The number of bytes from the client after which the relay resets the connection.
     up: AtomicUsize,
-    /// Bytes from the broker after which the connection is reset.
+    /// The number of bytes from the broker after which the relay resets the connection.
     down: AtomicUsize,
-    /// How many bytes go on at a time.
+    /// The number of bytes that pass at a time.
     slice: AtomicUsize,
-    /// Microseconds that each slice waits.
+    /// The delay of each slice, in microseconds.
     delay: AtomicUsize,
 }
 
 impl Relay {
-    /// A relay that lets everything pass.
+    /// Starts a relay without limits to the port `to`.
     pub(crate) async fn start(to: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap_or_else(|e| panic!("{e}"));
         let port = listener.local_addr().map_or(0, |address| address.port());
-        let limits = Arc::new(Limits {
+        let limits = Arc::new(LinkLimits {
             up: AtomicUsize::new(usize::MAX),
             down: AtomicUsize::new(usize::MAX),
             slice: AtomicUsize::new(64 * 1024),
@@ -45,49 +48,50 @@ impl Relay {
         Self { port, limits }
     }
 
-    /// Resets each new connection after so many bytes from the client, and from the broker.
+    /// Resets each new connection after `up` bytes from the client or `down` bytes from the broker.
     pub(crate) fn cut_after(&self, up: usize, down: usize) {
         self.limits.up.store(up, Ordering::Relaxed);
         self.limits.down.store(down, Ordering::Relaxed);
     }
 
-    /// Passes so many bytes at a time, each after so long.
-    pub(crate) fn slow(&self, slice: usize, delay: Duration) {
+    /// Passes `slice` bytes at a time, each after `delay`.
+    pub(crate) fn slow_down(&self, slice: usize, delay: Duration) {
         self.limits.slice.store(slice, Ordering::Relaxed);
         let delay = usize::try_from(delay.as_micros()).unwrap_or(usize::MAX);
         self.limits.delay.store(delay, Ordering::Relaxed);
     }
 }
 
-async fn relay(client: TcpStream, to: u16, limits: Arc<Limits>) {
+/// Relays one connection until a side or a limit ends it.
+async fn relay(client: TcpStream, to: u16, limits: Arc<LinkLimits>) {
     let Ok(broker) = TcpStream::connect(("127.0.0.1", to)).await else { return };
     for socket in [&client, &broker] {
         socket.set_nodelay(true).unwrap_or_default();
-        // So that dropping it sends a reset.
-        #[expect(deprecated, reason = "lingering for no time does not block")]
+        // Dropping such a socket sends a reset.
+        #[expect(deprecated, reason = "a linger time of zero does not block")]
         socket.set_linger(Some(Duration::ZERO)).unwrap_or_default();
     }
     let (up, down) = (limits.up.load(Ordering::Relaxed), limits.down.load(Ordering::Relaxed));
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_broker, mut to_broker) = broker.into_split();
     tokio::select! {
-        () = pass(&mut from_client, &mut to_broker, up, &limits) => {}
-        () = pass(&mut from_broker, &mut to_client, down, &limits) => {}
+        () = copy(&mut from_client, &mut to_broker, up, &limits) => {}
+        () = copy(&mut from_broker, &mut to_client, down, &limits) => {}
     }
 }
 
-/// Passes bytes on until the end, or until `left` of them have passed.
-async fn pass(
+/// Copies bytes until the end of the stream, or until `remaining` bytes have passed.
+async fn copy(
     from: &mut (impl AsyncReadExt + Unpin),
     to: &mut (impl AsyncWriteExt + Unpin),
-    mut left: usize,
-    limits: &Limits,
+    mut remaining: usize,
+    limits: &LinkLimits,
 ) {
     let mut buffer = vec![0; 64 * 1024];
-    while left > 0 {
-        let most = left.min(buffer.len());
-        let Ok(read @ 1..) = from.read(&mut buffer[..most]).await else { return };
-        left -= read;
+    while remaining > 0 {
+        let limit = remaining.min(buffer.len());
+        let Ok(read @ 1..) = from.read(&mut buffer[..limit]).await else { return };
+        remaining -= read;
         for slice in buffer[..read].chunks(limits.slice.load(Ordering::Relaxed)) {
             let delay = limits.delay.load(Ordering::Relaxed);
             if delay > 0 {

@@ -1,8 +1,8 @@
-//! Everything that is logged at TRACE by anybody, with a password and a payload to be found in it.
+//! The whole log at TRACE, of every crate: it shows neither a password nor a payload.
 //!
-//! The log is that of the whole process, so whatever other tests log meanwhile is looked at too.
+//! The recorder is the log of the whole process, so it also sees the log lines of other tests.
 
-use crate::support::{attempt, rabbit};
+use crate::support::{rabbit, send_once};
 use notify_conformance::samples;
 use notify_core::event::{Body, Payload};
 use notify_core::{Event, Notification, Transport};
@@ -11,9 +11,13 @@ use notify_testbed::log_recorder::LogRecorder;
 use notify_testbed::ports::free_port;
 use serde_json::json;
 
+/// The password that no output may show.
 const PASSWORD: &str = "pl4nted-s3cret";
-const PAYLOAD: &str = "what-happened-is-nobodys-business";
+/// The payload that no output may show.
+const PAYLOAD: &str = "a-payload-that-no-log-shows";
 
+/// Errors, findings, `Debug` and log lines of successful and failed connections show no secret, as text
+/// or as bytes.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_shows_a_password_or_a_payload() {
     let log = LogRecorder::default();
@@ -31,12 +35,12 @@ async fn nothing_shows_a_password_or_a_payload() {
     let mut shown = Vec::new();
     for (url, options) in [
         (format!("amqp://{user}:{PASSWORD}@127.0.0.1:{port}/{}", vhost.name()), json!({})),
-        // Unroutable: the message comes back.
+        // The message is unroutable, so lapin sees it again.
         (
             format!("amqp://{user}:{PASSWORD}@127.0.0.1:{port}/{}", vhost.name()),
-            json!({ "declare": "no", "topic": "nobodys" }),
+            json!({ "declare": "no", "topic": "unbound" }),
         ),
-        (format!("amqp://nobody:{PASSWORD}@127.0.0.1:{port}/"), json!({})),
+        (format!("amqp://unknown-user:{PASSWORD}@127.0.0.1:{port}/"), json!({})),
         (format!("amqp://{user}:{PASSWORD}@127.0.0.1:{port}/nowhere"), json!({})),
         (format!("amqp://{user}:{PASSWORD}@127.0.0.1:{}/", free_port()), json!({})),
     ] {
@@ -44,7 +48,7 @@ async fn nothing_shows_a_password_or_a_payload() {
         for _ in 0..2 {
             shown.push(format!(
                 "{:?}",
-                attempt(&mut transport, std::slice::from_ref(&message)).await
+                send_once(&mut transport, std::slice::from_ref(&message)).await
             ));
         }
         shown.push(format!("{:?}", transport.check().await));
@@ -56,11 +60,11 @@ async fn nothing_shows_a_password_or_a_payload() {
     assert!(lines.iter().any(|line| line.contains("is connected to RabbitMQ")), "{lines:?}");
     for line in lines.iter().chain(&shown) {
         for secret in [PASSWORD, PAYLOAD] {
-            // As a text, and as lapin shows bytes: `[112, 108, 52, …]`.
+            // lapin shows bytes as `[112, 108, 52, …]`.
             let bytes: Vec<_> = secret.bytes().map(|byte| byte.to_string()).collect();
             assert!(!line.contains(secret), "{line}");
             assert!(!line.contains(&bytes.join(", ")), "{line}");
         }
     }
-    println!("{} lines", lines.len());
+    println!("{} log lines", lines.len());
 }

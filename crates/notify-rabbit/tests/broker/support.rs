@@ -1,4 +1,4 @@
-//! What the tests share: transports, attempts, and what is open.
+//! Helpers for all tests: transports, attempts, conditions, and the resources of this process.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use notify_core::{Batch, Error, Message, Result, Transport, Verdict};
 use notify_rabbit::{Config, Rabbit};
 use serde_json::{Value, json};
 
-/// Longer than anything here may take.
+/// The time limit of every wait: longer than any test needs.
 pub(crate) const LONG: Duration = Duration::from_secs(90);
 
-/// The table `[rabbit]` with `url` and what else is given.
+/// Creates a configuration from the table `[rabbit]` with `url` and `more` options.
 pub(crate) fn config(url: &str, more: Value) -> Config {
     let mut table = json!({ "url": url });
     if let (Value::Object(table), Value::Object(more)) = (&mut table, more) {
@@ -24,7 +24,7 @@ pub(crate) fn config(url: &str, more: Value) -> Config {
     }
 }
 
-/// A transport with the table of [`config`].
+/// Creates a transport with the [`config`] of the same arguments.
 pub(crate) fn rabbit(url: &str, more: Value) -> Rabbit {
     match Rabbit::new(config(url, more)) {
         Ok(rabbit) => rabbit,
@@ -32,91 +32,102 @@ pub(crate) fn rabbit(url: &str, more: Value) -> Rabbit {
     }
 }
 
-/// What came of one attempt.
+/// The result of one attempt.
 #[derive(Debug)]
-pub(crate) struct Attempt {
-    pub(crate) end: Result<()>,
+pub(crate) struct SendReport {
+    /// The result of `Transport::send`.
+    pub(crate) result: Result<()>,
+    /// The verdict of each message, or `None` for an unsettled one.
     pub(crate) verdicts: Vec<Option<Verdict>>,
 }
 
-/// Tries once.
-pub(crate) async fn attempt(transport: &mut dyn Transport, messages: &[Message]) -> Attempt {
+/// Sends `messages` once.
+///
+/// # Panics
+///
+/// If the transport settles a message twice, returns `Ok` with unsettled messages, or hangs.
+pub(crate) async fn send_once(transport: &mut dyn Transport, messages: &[Message]) -> SendReport {
     let mut verdicts: Vec<Option<Verdict>> = vec![None; messages.len()];
     let mut sink = |settlements: Settlements<'_>| {
         for (index, verdict) in settlements {
-            assert!(verdicts[index].replace(verdict).is_none(), "{index} was settled twice");
+            assert!(verdicts[index].replace(verdict).is_none(), "message {index} is settled twice");
         }
     };
     let mut batch = Batch::new(messages, &mut sink);
-    let end = tokio::time::timeout(LONG, transport.send(&mut batch)).await;
-    let end = end.unwrap_or_else(|_| panic!("a send hangs"));
-    if end.is_ok() {
-        assert!(verdicts.iter().all(Option::is_some), "`Ok`, but not settled: {verdicts:?}");
+    let result = tokio::time::timeout(LONG, transport.send(&mut batch)).await;
+    let result = result.unwrap_or_else(|_| panic!("the send hangs"));
+    if result.is_ok() {
+        assert!(verdicts.iter().all(Option::is_some), "`Ok` with unsettled messages: {verdicts:?}");
     }
-    Attempt { end, verdicts }
+    SendReport { result, verdicts }
 }
 
-impl Attempt {
-    /// Which messages were accepted.
+impl SendReport {
+    /// Returns the indices of the accepted messages.
     pub(crate) fn accepted(&self) -> Vec<usize> {
         let accepted = self.verdicts.iter().enumerate();
         accepted.filter(|(_, v)| matches!(v, Some(Verdict::Accept))).map(|(i, _)| i).collect()
     }
 
-    /// That everything was accepted.
-    pub(crate) fn all_accepted(&self) {
-        assert!(self.end.is_ok(), "{:?}", self.end);
+    /// Asserts that the attempt accepted every message.
+    pub(crate) fn assert_all_accepted(&self) {
+        assert!(self.result.is_ok(), "{:?}", self.result);
         assert_eq!(self.accepted().len(), self.verdicts.len(), "{:?}", self.verdicts);
     }
 
-    /// Why nothing was accepted.
-    pub(crate) fn failure(self) -> Error {
+    /// Returns the error of an attempt that accepted no message.
+    pub(crate) fn into_error(self) -> Error {
         assert_eq!(self.accepted(), [0; 0], "{:?}", self.verdicts);
-        self.end.expect_err("it must fail")
+        self.result.expect_err("the send must fail")
     }
 }
 
-/// Tries until it succeeds, as the worker does; returns the errors on the way.
+/// Sends `messages` until all are accepted, as the worker does. Returns the errors on the way.
 pub(crate) async fn deliver(transport: &mut dyn Transport, messages: &[Message]) -> Vec<Error> {
     let mut errors = Vec::new();
-    let mut left = messages.to_vec();
-    let until = tokio::time::Instant::now() + LONG;
-    while !left.is_empty() {
-        assert!(tokio::time::Instant::now() < until, "not delivered: {errors:?}");
-        let Attempt { end, verdicts } = attempt(transport, &left).await;
+    let mut pending = messages.to_vec();
+    let deadline = tokio::time::Instant::now() + LONG;
+    while !pending.is_empty() {
+        assert!(tokio::time::Instant::now() < deadline, "not delivered: {errors:?}");
+        let SendReport { result, verdicts } = send_once(transport, &pending).await;
         let mut verdicts = verdicts.into_iter();
-        left.retain(|message| match verdicts.next().flatten() {
+        pending.retain(|message| match verdicts.next().flatten() {
             Some(Verdict::Accept) => false,
-            Some(Verdict::Refuse(error)) => panic!("{:?} was refused: {error:#}", message.id()),
+            Some(Verdict::Refuse(error)) => {
+                panic!("the transport refused {:?}: {error:#}", message.id())
+            }
             Some(Verdict::Retry(_)) | None => true,
         });
-        errors.extend(end.err());
-        if !left.is_empty() {
+        errors.extend(result.err());
+        if !pending.is_empty() {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
     errors
 }
 
-/// Waits for a condition.
-pub(crate) async fn until(what: &str, mut done: impl FnMut() -> bool) {
+/// Waits until `condition` holds. `description` names it in the panic message of a timeout.
+pub(crate) async fn wait_until(description: &str, mut condition: impl FnMut() -> bool) {
     let waiting = async {
-        while !done() {
+        while !condition() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    assert!(tokio::time::timeout(LONG, waiting).await.is_ok(), "waited in vain until {what}");
+    assert!(
+        tokio::time::timeout(LONG, waiting).await.is_ok(),
+        "timed out waiting until {description}"
+    );
 }
 
-/// How many threads of lapin's this process has.
+/// Returns the number of lapin's threads in this process.
 pub(crate) fn lapin_threads() -> usize {
     let tasks = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
     let names = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("comm")).ok());
     names.filter(|name| name.starts_with("lapin")).count()
 }
 
-/// How many sockets this process has open.
-pub(crate) fn sockets() -> usize {
+/// Returns the number of open sockets in this process.
+pub(crate) fn open_sockets() -> usize {
     let open = std::fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
     let targets = open.filter_map(|file| std::fs::read_link(file.path()).ok());
     targets.filter(|target| target.to_string_lossy().starts_with("socket:")).count()

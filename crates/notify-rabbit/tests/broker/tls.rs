@@ -1,20 +1,23 @@
-//! TLS to a broker: a private authority, names, client certificates, and no way back to plain text.
+//! TLS to a broker: private authorities, names, client certificates, and no fallback to plain text.
 
 use std::path::PathBuf;
 
-use crate::support::{attempt, rabbit};
+use crate::support::{rabbit, send_once};
 use notify_conformance::samples;
 use notify_core::{Error, ErrorKind, Transport};
 use notify_testbed::broker::rabbitmq::RabbitMq;
 use notify_testbed::certificates::CertificateAuthority;
 use serde_json::{Value, json};
 
+/// Sends three messages and returns the error of the attempt.
 async fn failure(url: &str, options: Value) -> Error {
-    attempt(&mut rabbit(url, options), &samples::messages(0..3)).await.failure()
+    send_once(&mut rabbit(url, options), &samples::messages(0..3)).await.into_error()
 }
 
+/// The client verifies the broker's certificate, and the broker that of the client. Each failure has
+/// its own message, and none falls back to plain text.
 #[tokio::test(flavor = "multi_thread")]
-async fn tls_is_verified_in_both_directions() {
+async fn verifies_tls_in_both_directions() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
     let (ours, foreign) =
@@ -31,7 +34,7 @@ async fn tls_is_verified_in_both_directions() {
     let url = vhost.tls_url();
 
     let mut transport = rabbit(&url, json!({ "ca_file": ours.file }));
-    attempt(&mut transport, &samples::messages(0..300)).await.all_accepted();
+    send_once(&mut transport, &samples::messages(0..300)).await.assert_all_accepted();
     let findings: Vec<_> =
         transport.check().await.unwrap().iter().map(|f| format!("{f:?}")).collect();
     assert!(
@@ -40,7 +43,7 @@ async fn tls_is_verified_in_both_directions() {
     );
     transport.close().await.unwrap();
 
-    // Whom we do not trust, or who goes by another name.
+    // An unknown authority, and another name.
     let error = failure(&url, json!({ "ca_file": foreign.file })).await;
     assert_eq!(error.kind(), ErrorKind::Access);
     assert!(error.to_string().contains("unknown authority"), "{error}");
@@ -48,7 +51,7 @@ async fn tls_is_verified_in_both_directions() {
     let error = failure(&by_address, json!({ "ca_file": ours.file })).await;
     assert!(error.to_string().contains("certificate name mismatch"), "{error}");
 
-    // The wrong port, either way.
+    // TLS to the port for plain text, and plain text to the port for TLS.
     let plain = vhost.url().replace("amqp://", "amqps://").replace("127.0.0.1", "localhost");
     let error = failure(&plain, json!({ "ca_file": ours.file })).await;
     assert_eq!(error.kind(), ErrorKind::Config);
@@ -57,7 +60,7 @@ async fn tls_is_verified_in_both_directions() {
     assert_eq!(error.kind(), ErrorKind::Config, "{error}");
     assert!(error.to_string().contains("answers with TLS: use amqps://"), "{error}");
 
-    // Logging in with a certificate.
+    // A login with a certificate.
     let name = "svc-certificate";
     broker.eval(&format!(
         r#"rabbit_auth_backend_internal:add_user(<<"{name}">>, <<"unused">>, <<"test">>)"#
@@ -66,22 +69,22 @@ async fn tls_is_verified_in_both_directions() {
     let external = format!("amqps://localhost:{}/{}", broker.tls_port(), vhost.name());
     let files = |(cert, key): &(PathBuf, PathBuf)| json!({ "ca_file": ours.file, "cert_file": cert, "key_file": key });
     let certificate = ours.issue(name, 2199);
-    attempt(&mut rabbit(&external, files(&certificate)), &samples::messages(0..3))
+    send_once(&mut rabbit(&external, files(&certificate)), &samples::messages(0..3))
         .await
-        .all_accepted();
-    let nobody = ours.issue("nobody", 2199);
-    let error = failure(&external, files(&nobody)).await;
+        .assert_all_accepted();
+    let unknown = ours.issue("unknown-user", 2199);
+    let error = failure(&external, files(&unknown)).await;
     assert_eq!(error.kind(), ErrorKind::Access);
-    assert!(error.to_string().contains("knows no user for the certificate"), "{error}");
-    let stranger = foreign.issue(name, 2199);
-    let error = failure(&external, files(&stranger)).await;
+    assert!(error.to_string().contains("has no user for the certificate"), "{error}");
+    let untrusted = foreign.issue(name, 2199);
+    let error = failure(&external, files(&untrusted)).await;
     assert!(error.to_string().contains("rejected the client certificate"), "{error:#}");
     let expired = ours.issue(name, 2001);
     let error = failure(&external, files(&expired)).await;
     assert!(error.to_string().contains("rejected the client certificate"), "{error}");
     drop(broker);
 
-    // A broker whose own certificate is too old, and one that wants ours.
+    // A broker with an expired certificate, and one that requires a client certificate.
     let (cert, key) = ours.issue("localhost", 2001);
     let broker = RabbitMq::builder().tls(&ours.file, &cert, &key).start();
     let error = failure(&broker.root().tls_url(), json!({ "ca_file": ours.file })).await;
@@ -95,5 +98,7 @@ async fn tls_is_verified_in_both_directions() {
     let url = broker.root().tls_url();
     let error = failure(&url, json!({ "ca_file": ours.file })).await;
     assert!(error.to_string().contains("requires a client certificate"), "{error}");
-    attempt(&mut rabbit(&url, files(&certificate)), &samples::messages(0..3)).await.all_accepted();
+    send_once(&mut rabbit(&url, files(&certificate)), &samples::messages(0..3))
+        .await
+        .assert_all_accepted();
 }

@@ -1,6 +1,6 @@
-//! What is declared, what is adopted, what is refused, and what is said when it is not there.
+//! Exchange and queues: declared, adopted, refused, deleted and missing; and queues without a consumer.
 
-use crate::support::{attempt, deliver, rabbit, until};
+use crate::support::{deliver, rabbit, send_once, wait_until};
 use notify_conformance::samples;
 use notify_core::{Error, ErrorKind, Transport, Verdict};
 use notify_testbed::broker::rabbitmq::{RabbitMq, Vhost};
@@ -10,15 +10,17 @@ use tracing::instrument::WithSubscriber;
 
 const QUEUES: [&str; 3] = ["notifications.info", "notifications.warn", "notifications.error"];
 
+/// Creates a virtual host on the shared node.
 fn vhost() -> Vhost<'static> {
     RabbitMq::shared().vhost()
 }
 
-fn count(vhost: &Vhost<'_>) -> usize {
+/// Empties the queues and returns the number of messages.
+fn drain_all(vhost: &Vhost<'_>) -> usize {
     QUEUES.iter().map(|queue| vhost.drain(queue).len()).sum()
 }
 
-/// Closes what is connected to a virtual host, as an operator does.
+/// Closes every connection to a virtual host, as an operator can.
 fn close_connections(vhost: &Vhost<'_>) {
     // The sixth element of a tracked connection is its process.
     vhost.broker().eval(&format!(
@@ -28,96 +30,18 @@ fn close_connections(vhost: &Vhost<'_>) {
     ));
 }
 
-/// What stands beside the body, by name.
-fn properties(received: &notify_testbed::broker::rabbitmq::RabbitMqMessage) -> Value {
-    let mut properties = received.properties.clone();
-    let mut headers = received.headers.clone();
-    if let Some(headers) = &mut headers {
-        // The broker's own.
-        headers.remove("x-delivery-count");
-    }
-    properties.insert("headers".into(), json!(headers));
-    Value::Object(properties)
-}
-
-/// What oslo.messaging declared and sent, as it was captured.
-fn captured(name: &str) -> Value {
-    let text = match name {
-        "v1" => include_str!("fixtures/v1.json"),
-        "v2" => include_str!("fixtures/v2.json"),
-        "v2-durable" => include_str!("fixtures/v2-durable.json"),
-        _ => include_str!("fixtures/v2-quorum.json"),
-    };
-    serde_json::from_str(text).unwrap()
-}
-
+/// Messages to a deleted queue or exchange are retried, and their route is declared again.
 #[tokio::test(flavor = "multi_thread")]
-async fn declares_and_publishes_as_oslo_messaging_does() {
-    for (name, options) in [
-        ("v1", json!({ "durable": false })),
-        ("v2", json!({ "durable": false, "envelope": "oslo-2.0" })),
-        ("v2-durable", json!({ "envelope": "oslo-2.0" })),
-        ("v2-quorum", json!({ "queue_type": "quorum", "envelope": "oslo-2.0" })),
-    ] {
-        let (vhost, captured) = (vhost(), captured(name));
-        let messages = samples::messages(0..3);
-        let mut transport = rabbit(&vhost.url(), options);
-        attempt(&mut transport, &messages).await.all_accepted();
-
-        for expected in captured["queues"].as_array().unwrap() {
-            let queue = vhost.queue(expected["name"].as_str().unwrap()).unwrap();
-            assert_eq!(queue.r#type, expected["type"], "{name}");
-            assert_eq!(queue.durable, expected["durable"], "{name}");
-            assert_eq!(queue.auto_delete, expected["auto_delete"], "{name}");
-            assert_eq!(json!(queue.arguments), expected["arguments"], "{name}");
-        }
-        for expected in captured["messages"].as_array().unwrap() {
-            let queue = expected["routing_key"].as_str().unwrap();
-            for received in vhost.drain(queue) {
-                assert_eq!(received.exchange, expected["exchange"]);
-                assert_eq!(received.routing_key, queue);
-                let ours = properties(&received);
-                for (property, value) in expected["properties"].as_object().unwrap() {
-                    match property.as_str() {
-                        "priority" => {}
-                        "headers" => assert_eq!(ours["headers"], json!({}), "{name}"),
-                        _ => assert_eq!(&ours[property], value, "{name}: {property}"),
-                    }
-                }
-                let message =
-                    messages.iter().find(|m| m.id().to_string() == received.message_id()).unwrap();
-                assert_eq!(ours["type"], message.event_type().as_str());
-                assert_eq!(ours["app_id"], "glance-notify");
-                assert_eq!(ours["timestamp"], message.timestamp().unix_timestamp());
-                let (body, theirs) = (received.json(), expected["body"].as_str().unwrap());
-                let theirs: Value = serde_json::from_str(theirs).unwrap();
-                let keys = |body: &Value| {
-                    let keys = body.as_object().unwrap().keys();
-                    keys.filter(|key| *key != "_unique_id").cloned().collect::<Vec<_>>()
-                };
-                assert_eq!(keys(&body), keys(&theirs), "{name}");
-                if name == "v1" {
-                    assert_eq!(received.body, message.body());
-                } else {
-                    assert_eq!(body["oslo.version"], theirs["oslo.version"]);
-                    assert_eq!(body["oslo.message"].as_str().unwrap().as_bytes(), message.body());
-                }
-            }
-        }
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_exchange_or_a_queue_that_goes_away_loses_nothing() {
+async fn a_deleted_exchange_or_queue_loses_nothing() {
     let vhost = vhost();
     let mut transport = rabbit(&vhost.url(), json!({}));
     let messages = samples::messages(0..400);
-    attempt(&mut transport, &messages[..100]).await.all_accepted();
-    assert_eq!(count(&vhost), 100);
+    send_once(&mut transport, &messages[..100]).await.assert_all_accepted();
+    assert_eq!(drain_all(&vhost), 100);
 
     vhost.delete_queue("notifications.info");
-    let first = attempt(&mut transport, &messages[100..200]).await;
-    assert!(first.end.is_ok(), "{:?}", first.end);
+    let first = send_once(&mut transport, &messages[100..200]).await;
+    assert!(first.result.is_ok(), "{:?}", first.result);
     let retried = first.verdicts.iter().filter(|v| matches!(v, Some(Verdict::Retry(_)))).count();
     let info = messages[100..200].iter().filter(|m| m.priority().lower() == "info").count();
     assert_eq!((retried, first.accepted().len()), (info, 100 - info));
@@ -125,43 +49,44 @@ async fn an_exchange_or_a_queue_that_goes_away_loses_nothing() {
         .filter(|index| !first.accepted().contains(index))
         .map(|index| messages[100 + index].clone())
         .collect();
-    attempt(&mut transport, &again).await.all_accepted();
-    assert_eq!(count(&vhost), 100);
+    send_once(&mut transport, &again).await.assert_all_accepted();
+    assert_eq!(drain_all(&vhost), 100);
 
-    // An exchange that is gone ends the channel: nothing is known of what was on its way.
+    // A missing exchange closes the channel, so the outcome of the whole window is unknown.
     vhost.delete_exchange("glance");
     let errors = deliver(&mut transport, &messages[200..300]).await;
     assert!(
         errors[0].is_transient() && errors[0].to_string().contains("no exchange"),
         "{errors:?}"
     );
-    assert_eq!(count(&vhost), 100);
-    attempt(&mut transport, &messages[300..]).await.all_accepted();
+    assert_eq!(drain_all(&vhost), 100);
+    send_once(&mut transport, &messages[300..]).await.assert_all_accepted();
 }
 
+/// A message that is unroutable twice is refused, and the messages around it are accepted.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_unroutable_again_is_refused_and_its_neighbours_are_not() {
+async fn refuses_messages_that_are_unroutable_twice() {
     let vhost = vhost();
     let url = vhost.url();
-    attempt(&mut rabbit(&url, json!({})), &[]).await.all_accepted();
+    send_once(&mut rabbit(&url, json!({})), &[]).await.assert_all_accepted();
     vhost.declare_exchange("glance", "topic", &json!({ "durable": true }));
     vhost.declare_queue("notifications.error", &json!({ "durable": true }));
     vhost.bind("notifications.error", "glance", "notifications.error");
     let mut transport = rabbit(&url, json!({ "declare": "no" }));
     let mut sent = samples::messages(0..3000);
     let mut refused = 0;
-    // Many at once, as that is when lapin hands a return to the wrong confirm.
+    // lapin attaches returns to wrong confirms only if there are many at once.
     for round in 0..2 {
-        let mut left = Vec::new();
+        let mut unroutable = Vec::new();
         for batch in sent.chunks(1024) {
-            let attempt = attempt(&mut transport, batch).await;
-            assert!(attempt.end.is_ok(), "{:?}", attempt.end);
-            for (message, verdict) in std::iter::zip(batch, attempt.verdicts) {
+            let report = send_once(&mut transport, batch).await;
+            assert!(report.result.is_ok(), "{:?}", report.result);
+            for (message, verdict) in std::iter::zip(batch, report.verdicts) {
                 match (message.priority().lower(), verdict) {
                     ("error", Some(Verdict::Accept)) if round == 0 => {}
                     ("info" | "warn", Some(Verdict::Retry(error))) if round == 0 => {
                         assert!(error.to_string().contains("312 NO_ROUTE"), "{error}");
-                        left.push(message.clone());
+                        unroutable.push(message.clone());
                     }
                     ("info" | "warn", Some(Verdict::Refuse(error))) if round == 1 => {
                         assert_eq!(error.kind(), ErrorKind::Rejected);
@@ -171,29 +96,32 @@ async fn what_is_unroutable_again_is_refused_and_its_neighbours_are_not() {
                 }
             }
         }
-        sent = left;
+        sent = unroutable;
     }
     assert_eq!(refused, 2000);
     assert_eq!(vhost.drain("notifications.error").len(), 1000);
 }
 
-/// An exchange, a queue and the options that we come with; the warning that is expected.
+/// An existing exchange or queue is used unchanged, and a less safe one has one warning in the life of
+/// a transport.
+///
+/// Each case is the properties of the exchange and of the queue, the options, and the expected warning.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_exists_is_adopted_and_its_cost_said_once() {
+async fn adopts_existing_entities_and_warns_once() {
     let durable = json!({ "durable": true });
     let transient = json!({});
-    for (exchange, queue, options, said) in [
+    for (exchange, queue, options, expected) in [
         (
             &transient,
             transient.clone(),
             json!({}),
-            "exchange `glance` exists and is used as it is: it is not durable",
+            "exchange `glance` exists and is used unchanged: it is not durable",
         ),
         (
             &durable,
             transient.clone(),
             json!({}),
-            "queue `notifications.info` exists and is used as it is: it is not durable",
+            "queue `notifications.info` exists and is used unchanged: it is not durable",
         ),
         (&durable, durable.clone(), json!({ "durable": false }), ""),
         (&durable, durable.clone(), json!({ "queue_type": "quorum" }), "`x-queue-type` is none"),
@@ -229,44 +157,49 @@ async fn what_exists_is_adopted_and_its_cost_said_once() {
         let log = LogRecorder::default();
         let sending = async {
             let mut transport = rabbit(&vhost.url(), options.clone());
-            attempt(&mut transport, &samples::messages(0..9)).await.all_accepted();
-            // Declared again on a new connection, and not said again.
+            send_once(&mut transport, &samples::messages(0..9)).await.assert_all_accepted();
+            // A new connection declares again, and does not repeat the warning.
             close_connections(&vhost);
             deliver(&mut transport, &samples::messages(9..18)).await;
         };
         sending.with_subscriber(log.clone()).await;
         let warnings = log.lines_with("WARN");
-        if said.is_empty() {
+        if expected.is_empty() {
             assert_eq!(warnings, [""; 0], "{exchange} {queue} {options}");
         } else {
-            assert!(warnings.iter().any(|line| line.contains(said)), "{said}: {warnings:?}");
+            assert!(
+                warnings.iter().any(|line| line.contains(expected)),
+                "{expected}: {warnings:?}"
+            );
             let mut once = warnings.clone();
             once.dedup();
             assert_eq!(once, warnings);
         }
         let after = vhost.queue("notifications.info").unwrap();
         assert_eq!((after.durable, &after.arguments), (before.durable, &before.arguments));
-        // Not drained: one of them goes with its first reader.
-        until("all are there", || {
+        // Draining would delete the auto-delete queue.
+        wait_until("the queues hold all messages", || {
             vhost.queues().iter().map(|queue| queue.messages).sum::<u64>() == 18
         })
         .await;
     }
 }
 
+/// Sends three messages and returns the error of the attempt.
 async fn failure(vhost: &Vhost<'_>, options: Value) -> Error {
     let mut transport = rabbit(&vhost.url(), options);
-    attempt(&mut transport, &samples::messages(0..3)).await.failure()
+    send_once(&mut transport, &samples::messages(0..3)).await.into_error()
 }
 
+/// Unusable and missing entities, and those that `rabbit.on_mismatch` refuses, are permanent errors.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_used_is_a_permanent_error_that_names_it() {
+async fn an_unusable_or_missing_entity_is_a_permanent_error() {
     let host = vhost();
     host.declare_exchange("glance", "fanout", &json!({ "durable": true }));
     let error = failure(&host, json!({})).await;
     assert_eq!(
         error.to_string(),
-        "exchange `glance` exists with `type` fanout where topic is configured: choose another \
+        "exchange `glance` exists with `type` fanout, but topic is configured: choose another \
          `rabbit.exchange`, or delete it at the broker"
     );
     assert_eq!(error.kind(), ErrorKind::Config);
@@ -277,7 +210,7 @@ async fn what_cannot_be_used_is_a_permanent_error_that_names_it() {
     let error = failure(&host, json!({ "on_mismatch": "refuse" })).await;
     assert_eq!(
         error.to_string(),
-        "queue `notifications.warn` exists with `durable` false where true is configured: change \
+        "queue `notifications.warn` exists with `durable` false, but true is configured: change \
          `rabbit.durable`, or delete it at the broker"
     );
 
@@ -291,14 +224,17 @@ async fn what_cannot_be_used_is_a_permanent_error_that_names_it() {
     assert_eq!(error.kind(), ErrorKind::Config);
     assert!(error.to_string().contains("no exchange 'glance'"), "{error}");
 
-    // What others have declared is good enough.
-    attempt(&mut rabbit(&host.url(), json!({})), &samples::messages(0..3)).await.all_accepted();
+    // A transport that only verifies uses the entities of another program.
+    send_once(&mut rabbit(&host.url(), json!({})), &samples::messages(0..3))
+        .await
+        .assert_all_accepted();
     let mut verifying = rabbit(&host.url(), json!({ "declare": "verify" }));
-    attempt(&mut verifying, &samples::messages(3..6)).await.all_accepted();
+    send_once(&mut verifying, &samples::messages(3..6)).await.assert_all_accepted();
 }
 
+/// `check` reports broker, entities, differences and backlogs. It declares nothing and sends nothing.
 #[tokio::test(flavor = "multi_thread")]
-async fn check_shows_what_is_found_and_sends_nothing() {
+async fn check_reports_findings_and_sends_nothing() {
     let vhost = vhost();
     let url = vhost.url();
     let show = async |transport: &mut dyn Transport| {
@@ -309,16 +245,16 @@ async fn check_shows_what_is_found_and_sends_nothing() {
     let fresh = show(&mut transport).await;
     assert!(fresh[0].contains("RabbitMQ 3."), "{fresh:?}");
     assert!(
-        fresh.iter().any(|f| f.contains("exchange `glance`: Good(\"not there yet")),
+        fresh.iter().any(|f| f.contains("exchange `glance`: Good(\"does not exist yet")),
         "{fresh:?}"
     );
-    assert!(fresh.iter().any(|f| f == "permission to write: Good(\"granted\")"), "{fresh:?}");
-    assert_eq!(vhost.queues().len(), 0, "check declares nothing");
+    assert!(fresh.iter().any(|f| f == "write permission: Good(\"granted\")"), "{fresh:?}");
+    assert_eq!(vhost.queues().len(), 0, "check must declare nothing");
 
-    attempt(&mut transport, &samples::messages(0..30)).await.all_accepted();
+    send_once(&mut transport, &samples::messages(0..30)).await.assert_all_accepted();
     let found = show(&mut transport).await;
     assert!(
-        found.iter().any(|f| f.contains("10 messages, 0 consumers: nobody reads it")),
+        found.iter().any(|f| f.contains("10 messages, 0 consumers: start a consumer")),
         "{found:?}"
     );
     assert!(found.iter().any(|f| f.contains("set_policy -p 'vhost-")), "{found:?}");
@@ -326,24 +262,26 @@ async fn check_shows_what_is_found_and_sends_nothing() {
     assert!(found.iter().all(|f| !f.contains("Bad")), "{found:?}");
     let found = show(&mut rabbit(&url, json!({ "durable": false, "on_mismatch": "refuse" }))).await;
     assert!(found.iter().any(|f| f.contains("Bad") && f.contains("`durable` true")), "{found:?}");
-    assert_eq!(count(&vhost), 30, "check sends nothing");
+    assert_eq!(drain_all(&vhost), 30, "check must send nothing");
 }
 
+/// Each backlog has one warning when it begins, and one line when it ends.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_queue_that_nobody_reads_is_warned_about_and_its_end_too() {
+async fn warns_about_a_queue_without_a_consumer() {
     let vhost = vhost();
     let log = LogRecorder::default();
     let watching = async {
         let mut transport = rabbit(&vhost.url(), json!({ "backlog_warning": 5 }));
-        attempt(&mut transport, &samples::messages(0..30)).await.all_accepted();
-        // It looks when it connects.
+        send_once(&mut transport, &samples::messages(0..30)).await.assert_all_accepted();
+        // The check runs at every connect.
         transport.close().await.unwrap();
-        attempt(&mut transport, &samples::messages(30..33)).await.all_accepted();
-        until("it is told", || log.lines_with("nobody reads it").len() == 3).await;
+        send_once(&mut transport, &samples::messages(30..33)).await.assert_all_accepted();
+        wait_until("all queues have a warning", || log.lines_with("has no consumer").len() == 3)
+            .await;
         transport.close().await.unwrap();
-        count(&vhost);
-        attempt(&mut transport, &samples::messages(33..36)).await.all_accepted();
-        until("it is told", || log.lines_with("is read again").len() == 3).await;
+        drain_all(&vhost);
+        send_once(&mut transport, &samples::messages(33..36)).await.assert_all_accepted();
+        wait_until("all backlogs have ended", || log.lines_with("has ended").len() == 3).await;
     };
     watching.with_subscriber(log.clone()).await;
     let warned = log.lines_with("queue `notifications.info`");

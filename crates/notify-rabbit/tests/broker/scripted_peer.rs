@@ -1,5 +1,6 @@
-//! A peer that speaks just enough AMQP 0-9-1 to be lied to by: it logs everybody in, declares
-//! whatever is asked for, and answers publishes as its script says.
+//! A peer that speaks just enough AMQP 0-9-1 to mislead a client.
+//!
+//! It accepts every login and every declaration, and answers publishes as its script says.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -7,33 +8,39 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-/// What the peer does differently from a broker.
-pub(crate) struct Script {
-    /// Stands in for the Connection.Start frame.
+/// The behaviour of a peer where it differs from a broker.
+pub(crate) struct PeerScript {
+    /// The bytes in place of the Connection.Start frame.
     pub(crate) start: Vec<u8>,
-    /// The largest frame that is offered.
+    /// The offered size limit of frames, in bytes.
     pub(crate) frame_max: u32,
-    /// Sent once the connection is open.
+    /// The bytes that follow the opening of the connection.
     pub(crate) after_open: Vec<u8>,
-    /// Answers what was published since the last answer, when nothing more comes.
-    pub(crate) answer: fn(&[Publish]) -> Vec<u8>,
+    /// Returns the answer to the messages since the last answer. The peer calls it when no more
+    /// frames arrive.
+    pub(crate) answer: fn(&[PublishedMessage]) -> Vec<u8>,
 }
 
-/// One message as it was published.
+/// A message that the peer received.
 #[derive(Debug)]
-pub(crate) struct Publish {
+pub(crate) struct PublishedMessage {
+    /// The channel.
     pub(crate) channel: u16,
+    /// The delivery tag: the message's number on its channel, from 1.
     pub(crate) tag: u64,
+    /// The routing key.
     pub(crate) routing_key: String,
     /// The payload of the content header's frame.
     pub(crate) header: Vec<u8>,
+    /// The body.
     pub(crate) body: Vec<u8>,
 }
 
-impl Default for Script {
+/// A peer that acknowledges every message.
+impl Default for PeerScript {
     fn default() -> Self {
         Self {
-            start: start(&[]),
+            start: start_frame(&[]),
             frame_max: 131_072,
             after_open: Vec::new(),
             answer: |publishes| publishes.iter().flat_map(|publish| publish.ack(false)).collect(),
@@ -41,32 +48,32 @@ impl Default for Script {
     }
 }
 
-impl Script {
-    /// Plays it to everybody who connects; returns the URL.
-    pub(crate) async fn play(self) -> String {
+impl PeerScript {
+    /// Serves every connection to a free port until the runtime ends. Returns the URL.
+    pub(crate) async fn serve(self) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap_or_else(|e| panic!("{e}"));
         let port = listener.local_addr().map_or(0, |address| address.port());
         tokio::spawn(async move {
             let script = std::sync::Arc::new(self);
             while let Ok((socket, _)) = listener.accept().await {
                 let script = std::sync::Arc::clone(&script);
-                tokio::spawn(async move { script.talk(socket).await });
+                tokio::spawn(async move { script.handle_connection(socket).await });
             }
         });
         format!("amqp://guest:guest@127.0.0.1:{port}/")
     }
 
-    /// Until the other side goes.
-    async fn talk(&self, mut socket: TcpStream) -> Option<()> {
+    /// Answers one client until it closes the connection.
+    async fn handle_connection(&self, mut socket: TcpStream) -> Option<()> {
         socket.read_exact(&mut [0; 8]).await.ok()?;
         socket.write_all(&self.start).await.ok()?;
-        let mut publishes: Vec<Publish> = Vec::new();
+        let mut publishes: Vec<PublishedMessage> = Vec::new();
         let mut tags = HashMap::new();
         loop {
-            let next = tokio::time::timeout(IDLE, frame(&mut socket)).await;
+            let next = tokio::time::timeout(IDLE_TIME, read_frame(&mut socket)).await;
             let (kind, channel, payload) = match next {
                 Ok(frame) => frame?,
-                Err(_) if publishes.is_empty() => frame(&mut socket).await?,
+                Err(_) if publishes.is_empty() => read_frame(&mut socket).await?,
                 Err(_) => {
                     let answer = (self.answer)(&publishes);
                     publishes.clear();
@@ -79,13 +86,13 @@ impl Script {
                 payload.first_chunk().map(|[_, class, _, method]| (*class, *method)),
             ) {
                 (1, Some((60, 40))) => {
-                    // Reserved, exchange, routing key.
+                    // A reserved word, the exchange and the routing key.
                     let exchange = usize::from(payload[6]);
                     let key = 7 + exchange;
                     let routing_key = &payload[key + 1..=key + usize::from(payload[key])];
                     let tag: &mut u64 = tags.entry(channel).or_default();
                     *tag += 1;
-                    publishes.push(Publish {
+                    publishes.push(PublishedMessage {
                         channel,
                         tag: *tag,
                         routing_key: String::from_utf8_lossy(routing_key).into_owned(),
@@ -106,19 +113,23 @@ impl Script {
                     let mut tune = 2047_u16.to_be_bytes().to_vec();
                     tune.extend(self.frame_max.to_be_bytes());
                     tune.extend(0_u16.to_be_bytes());
-                    method(0, 10, 30, &tune)
+                    method_frame(0, 10, 30, &tune)
                 }
-                (1, Some((10, 40))) => [method(0, 10, 41, &[0]), self.after_open.clone()].concat(),
+                (1, Some((10, 40))) => {
+                    [method_frame(0, 10, 41, &[0]), self.after_open.clone()].concat()
+                }
                 (1, Some((20, 10))) => {
                     tags.remove(&channel);
-                    method(channel, 20, 11, &[0; 4])
+                    method_frame(channel, 20, 11, &[0; 4])
                 }
-                (1, Some((50, 10))) => method(channel, 50, 11, &[&[1, b'q'][..], &[0; 8]].concat()),
-                // Everything else is answered by the method of the next number.
+                (1, Some((50, 10))) => {
+                    method_frame(channel, 50, 11, &[&[1, b'q'][..], &[0; 8]].concat())
+                }
+                // The answer to every other method is the method with the next number.
                 (1, Some((class @ (10 | 20 | 40 | 50 | 85), asked)))
                     if (class, asked) != (10, 31) =>
                 {
-                    method(channel, class, asked + 1, &[])
+                    method_frame(channel, class, asked + 1, &[])
                 }
                 _ => continue,
             };
@@ -127,44 +138,47 @@ impl Script {
     }
 }
 
-impl Publish {
+impl PublishedMessage {
+    /// Returns a `basic.ack` frame, for this message or for all up to it.
     pub(crate) fn ack(&self, multiple: bool) -> Vec<u8> {
         self.confirm(80, &[u8::from(multiple)])
     }
 
+    /// Returns a `basic.nack` frame, for this message or for all up to it.
     pub(crate) fn nack(&self, multiple: bool) -> Vec<u8> {
         self.confirm(120, &[u8::from(multiple)])
     }
 
+    /// Returns a confirm with the method `number`.
     fn confirm(&self, number: u8, flags: &[u8]) -> Vec<u8> {
-        method(self.channel, 60, number, &[&self.tag.to_be_bytes(), flags].concat())
+        method_frame(self.channel, 60, number, &[&self.tag.to_be_bytes(), flags].concat())
     }
 
-    /// The message comes back as unroutable.
-    pub(crate) fn returned(&self) -> Vec<u8> {
+    /// Returns the frames of a `basic.return` with the reason `312 NO_ROUTE`.
+    pub(crate) fn return_unroutable(&self) -> Vec<u8> {
         let mut arguments = 312_u16.to_be_bytes().to_vec();
         for text in ["NO_ROUTE", "glance", &self.routing_key] {
             arguments.push(u8::try_from(text.len()).unwrap_or(0));
             arguments.extend(text.as_bytes());
         }
-        let header = raw(2, self.channel, &self.header);
-        let body = raw(3, self.channel, &self.body);
-        [method(self.channel, 60, 50, &arguments), header, body].concat()
+        let header = frame(2, self.channel, &self.header);
+        let body = frame(3, self.channel, &self.body);
+        [method_frame(self.channel, 60, 50, &arguments), header, body].concat()
     }
 }
 
-/// A Connection.Start whose server properties are `table`.
-pub(crate) fn start(table: &[u8]) -> Vec<u8> {
+/// Returns a Connection.Start frame with the server properties `table`.
+pub(crate) fn start_frame(table: &[u8]) -> Vec<u8> {
     let mut arguments = vec![0, 9];
     for bytes in [table, b"PLAIN", b"en_US"] {
         arguments.extend(u32::try_from(bytes.len()).unwrap_or(0).to_be_bytes());
         arguments.extend(bytes);
     }
-    method(0, 10, 10, &arguments)
+    method_frame(0, 10, 10, &arguments)
 }
 
-/// Tables inside each other.
-pub(crate) fn nested(depth: usize) -> Vec<u8> {
+/// Returns `depth` tables inside each other.
+pub(crate) fn nested_tables(depth: usize) -> Vec<u8> {
     let mut table = Vec::new();
     for _ in 0..depth {
         let mut outer = vec![0, b'F'];
@@ -175,24 +189,25 @@ pub(crate) fn nested(depth: usize) -> Vec<u8> {
     table
 }
 
-/// A method's frame.
-pub(crate) fn method(channel: u16, class: u8, number: u8, arguments: &[u8]) -> Vec<u8> {
-    raw(1, channel, &[&[0, class, 0, number], arguments].concat())
+/// Returns the frame of a method.
+pub(crate) fn method_frame(channel: u16, class: u8, number: u8, arguments: &[u8]) -> Vec<u8> {
+    frame(1, channel, &[&[0, class, 0, number], arguments].concat())
 }
 
-/// Any frame.
-pub(crate) fn raw(kind: u8, channel: u16, payload: &[u8]) -> Vec<u8> {
-    let mut frame = vec![kind];
-    frame.extend(channel.to_be_bytes());
-    frame.extend(u32::try_from(payload.len()).unwrap_or(0).to_be_bytes());
-    frame.extend(payload);
-    frame.push(0xce);
-    frame
+/// Returns any frame.
+pub(crate) fn frame(kind: u8, channel: u16, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![kind];
+    bytes.extend(channel.to_be_bytes());
+    bytes.extend(u32::try_from(payload.len()).unwrap_or(0).to_be_bytes());
+    bytes.extend(payload);
+    bytes.push(0xce);
+    bytes
 }
 
-async fn frame(socket: &mut TcpStream) -> Option<(u8, u16, Vec<u8>)> {
+/// Reads one frame: its type, channel and payload. Returns `None` at the end of the stream.
+async fn read_frame(socket: &mut TcpStream) -> Option<(u8, u16, Vec<u8>)> {
     let mut header = [0; 7];
-    // Cancelled before the first byte only: the rest of a frame follows at once.
+    // The caller may cancel this before the first byte only: the rest of a frame follows at once.
     socket.peek(&mut [0; 1]).await.ok().filter(|&read| read > 0)?;
     socket.read_exact(&mut header).await.ok()?;
     let [kind, c0, c1, size @ ..] = header;
@@ -202,5 +217,5 @@ async fn frame(socket: &mut TcpStream) -> Option<(u8, u16, Vec<u8>)> {
     Some((kind, u16::from_be_bytes([c0, c1]), payload))
 }
 
-/// For how long nothing must come before what came is answered.
-const IDLE: Duration = Duration::from_millis(100);
+/// The time without a frame after which the peer answers.
+const IDLE_TIME: Duration = Duration::from_millis(100);

@@ -1,0 +1,269 @@
+//! Peers that confirm in an unusual order, never confirm, or violate the protocol.
+
+use crate::scripted_peer::{
+    PeerScript, PublishedMessage, frame, method_frame, nested_tables, start_frame,
+};
+use crate::support::{LONG, SendReport, lapin_threads, rabbit, send_once, wait_until};
+use notify_conformance::samples;
+use notify_core::event::{Body, Payload};
+use notify_core::{ErrorKind, Event, Message, Notifier, Outcome, Verdict};
+use serde_json::json;
+
+/// A function that builds a peer's answer to published messages.
+type Answer = fn(&[PublishedMessage]) -> Vec<u8>;
+
+/// Creates messages, of which every `nth` asks the peer to say no.
+fn messages(count: u64, nth: u64) -> Vec<Message> {
+    (0..count)
+        .map(|number| {
+            let mut notification = samples::notification(number);
+            let text = if number % nth == 0 { "say no" } else { "say yes" };
+            notification.body = Body::from(Event::ImageUpload(Payload::Warn(text.into())));
+            samples::encode(&notification)
+        })
+        .collect()
+}
+
+/// Returns whether a message asks the peer to say no.
+fn asks_for_no(body: &[u8]) -> bool {
+    body.windows(6).any(|window| window == b"say no")
+}
+
+/// Sends `messages` once to a peer that answers with `answer`.
+async fn send_to_peer(answer: Answer, messages: &[Message]) -> SendReport {
+    let url = PeerScript { answer, ..PeerScript::default() }.serve().await;
+    send_once(&mut rabbit(&url, json!({ "confirm_timeout": 2 })), messages).await
+}
+
+/// Confirms in reverse order, for many messages at once, or out of order: each message gets its own
+/// verdict.
+#[tokio::test(flavor = "multi_thread")]
+async fn each_confirm_settles_its_own_message() {
+    let answers: [Answer; 3] = [
+        // One confirm for each message, in reverse order.
+        |publishes| {
+            let answer = |p: &PublishedMessage| {
+                if asks_for_no(&p.body) { p.nack(false) } else { p.ack(false) }
+            };
+            publishes.iter().rev().flat_map(answer).collect()
+        },
+        // One confirm for each run of the same answer.
+        |publishes| {
+            let mut out = Vec::new();
+            for run in publishes.chunk_by(|a, b| asks_for_no(&a.body) == asks_for_no(&b.body)) {
+                let last = run.last().unwrap();
+                out.extend(if asks_for_no(&last.body) { last.nack(true) } else { last.ack(true) });
+            }
+            out
+        },
+        // The odd delivery tags first.
+        |publishes| {
+            let answer = |p: &PublishedMessage| {
+                if asks_for_no(&p.body) { p.nack(false) } else { p.ack(false) }
+            };
+            let (odd, even): (Vec<&PublishedMessage>, Vec<_>) =
+                publishes.iter().partition(|p| p.tag % 2 == 1);
+            odd.into_iter().chain(even).flat_map(answer).collect()
+        },
+    ];
+    for answer in answers {
+        let messages = messages(3000, 7);
+        let report = send_to_peer(answer, &messages).await;
+        assert!(report.result.is_ok(), "{:?}", report.result);
+        for (message, verdict) in std::iter::zip(&messages, &report.verdicts) {
+            match verdict {
+                Some(Verdict::Retry(error)) if asks_for_no(message.body()) => {
+                    assert_eq!(error.kind(), ErrorKind::Full);
+                }
+                Some(Verdict::Accept) if !asks_for_no(message.body()) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+}
+
+/// Returns the requested messages as unroutable and then acknowledges all of them in reverse order. A
+/// broker, too, acknowledges an unroutable message.
+fn return_requested(publishes: &[PublishedMessage]) -> Vec<u8> {
+    let mut out: Vec<u8> = publishes
+        .iter()
+        .filter(|p| asks_for_no(&p.body))
+        .flat_map(PublishedMessage::return_unroutable)
+        .collect();
+    out.extend(publishes.iter().rev().flat_map(|publish| publish.ack(false)));
+    out
+}
+
+/// lapin attaches a returned message to any confirm; the transport must not.
+#[tokio::test(flavor = "multi_thread")]
+async fn each_return_settles_its_own_message() {
+    let messages = messages(2000, 5);
+    let report = send_to_peer(return_requested, &messages).await;
+    assert!(report.result.is_ok(), "{:?}", report.result);
+    for (message, verdict) in std::iter::zip(&messages, &report.verdicts) {
+        let returned = matches!(verdict, Some(Verdict::Retry(error)) if error.to_string().contains("NO_ROUTE"));
+        assert_eq!(returned, asks_for_no(message.body()), "{verdict:?}");
+    }
+}
+
+/// Like [`return_requested`], but ends the connection before the last confirms.
+fn return_and_disconnect(publishes: &[PublishedMessage]) -> Vec<u8> {
+    let mut out: Vec<u8> = publishes
+        .iter()
+        .filter(|p| asks_for_no(&p.body))
+        .flat_map(PublishedMessage::return_unroutable)
+        .collect();
+    let confirmed = publishes.len() - publishes.len() / 4;
+    out.extend(
+        publishes.iter().rev().take(confirmed.max(1)).flat_map(|publish| publish.ack(false)),
+    );
+    if publishes.len() > 1 {
+        // The client cannot parse this frame and ends the connection.
+        out.extend(frame(1, 0, &[0xff; 64]));
+    }
+    out
+}
+
+/// A connection that ends between a return and its confirm must not prove a delivery.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disconnect_never_accepts_a_returned_message() {
+    for nth in [2, 3, 50, 5000] {
+        let messages = messages(1000, nth);
+        let report = send_to_peer(return_and_disconnect, &messages).await;
+        assert!(report.result.is_err(), "{:?}", report.verdicts);
+        for (message, verdict) in std::iter::zip(&messages, &report.verdicts) {
+            let accepted = matches!(verdict, Some(Verdict::Accept));
+            assert!(
+                !(accepted && asks_for_no(message.body())),
+                "the transport accepted a returned message"
+            );
+        }
+        let accepted = report.accepted().len();
+        // In a window without returns, each confirm before the disconnect is a proof.
+        assert!(nth < 5000 || accepted >= 700, "{accepted}");
+    }
+}
+
+/// A missing confirm leaves the outcome unknown, and does not affect the confirmed messages.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_confirm_leaves_the_outcome_unknown() {
+    let report = send_to_peer(|_| Vec::new(), &samples::messages(0..10)).await;
+    let error = report.into_error();
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Timeout, Outcome::Unknown));
+    assert!(error.to_string().ends_with("confirmed no message within 2 s"), "{error}");
+
+    // The peer confirms every other message.
+    let half = |publishes: &[PublishedMessage]| {
+        publishes.iter().step_by(2).flat_map(|publish| publish.ack(false)).collect()
+    };
+    let report = send_to_peer(half, &samples::messages(0..101)).await;
+    assert!(report.result.is_err());
+    assert_eq!(report.accepted(), [&[0][..], &(1..101).step_by(2).collect::<Vec<_>>()].concat());
+}
+
+/// Every receipt resolves to the outcome of its own message, however many tasks emit.
+#[tokio::test(flavor = "multi_thread")]
+async fn concurrent_emitters_get_their_own_outcomes() {
+    let url = PeerScript { answer: return_requested, ..PeerScript::default() }.serve().await;
+    let transport = Box::new(rabbit(&url, json!({})));
+    let (notifier, worker) = Notifier::builder(transport).build().unwrap();
+    let worker = tokio::spawn(worker.run());
+    let emitters = (0..64).map(|emitter| {
+        let notifier = notifier.clone();
+        tokio::spawn(async move {
+            for number in 0..50 {
+                let no = (number + emitter) % 5 == 0;
+                let text = if no { "say no" } else { "say yes" };
+                let event = Event::ImageUpload(Payload::Warn(text.into()));
+                let outcome = notifier.enqueue(&event).await.await;
+                match outcome {
+                    Ok(()) => assert!(!no, "a returned message counts as delivered"),
+                    Err(error) => {
+                        assert!(no, "{error:#}");
+                        assert_eq!(error.outcome(), Outcome::Rejected);
+                    }
+                }
+            }
+        })
+    });
+    for emitter in emitters.collect::<Vec<_>>() {
+        emitter.await.unwrap();
+    }
+    let stats = notifier.shutdown(LONG).await;
+    assert_eq!((stats.delivered, stats.refused), (64 * 40, 64 * 10));
+    worker.await.unwrap();
+}
+
+/// Invalid, huge and deeply nested frames cause neither a panic nor a hang, neither an abort nor
+/// unbounded memory.
+#[tokio::test(flavor = "multi_thread")]
+async fn survives_a_hostile_peer() {
+    let mut endless_table = nested_tables(3);
+    endless_table[2..6].fill(0xff);
+    let huge_body = [
+        method_frame(1, 60, 50, &[&312_u16.to_be_bytes()[..], &[0, 0, 0]].concat()),
+        frame(2, 1, &[&[0, 60, 0, 0][..], &u64::MAX.to_be_bytes(), &[0, 0]].concat()),
+        frame(3, 1, &[0; 1000]),
+    ]
+    .concat();
+    for (description, script) in [
+        ("no frame limit", PeerScript { frame_max: 0, ..PeerScript::default() }),
+        ("tiny frames", PeerScript { frame_max: 1, ..PeerScript::default() }),
+        (
+            "a nested start",
+            PeerScript { start: start_frame(&nested_tables(120)), ..PeerScript::default() },
+        ),
+        (
+            "a deeply nested start",
+            PeerScript { start: start_frame(&nested_tables(15_000)), ..PeerScript::default() },
+        ),
+        (
+            "an endless table",
+            PeerScript { start: start_frame(&endless_table), ..PeerScript::default() },
+        ),
+        (
+            "garbage instead of a start",
+            PeerScript { start: vec![0xff; 4096], ..PeerScript::default() },
+        ),
+        (
+            "garbage in a frame",
+            PeerScript { start: frame(1, 0, &[0xff; 4096]), ..PeerScript::default() },
+        ),
+        (
+            "garbage after the login",
+            PeerScript { after_open: frame(1, 0, &[0xff; 64]), ..PeerScript::default() },
+        ),
+        (
+            "a nested header",
+            PeerScript { after_open: frame(2, 1, &nested_tables(15_000)), ..PeerScript::default() },
+        ),
+        (
+            "a confirm of an unknown message",
+            PeerScript { after_open: method_frame(1, 60, 80, &[0xff; 9]), ..PeerScript::default() },
+        ),
+        ("a huge body", PeerScript { after_open: huge_body, ..PeerScript::default() }),
+        (
+            "a huge frame",
+            PeerScript {
+                after_open: [1, 0, 1, 0xff, 0xff, 0xff, 0xff].to_vec(),
+                ..PeerScript::default()
+            },
+        ),
+        (
+            "a heartbeat with a body",
+            PeerScript { after_open: frame(8, 0, &[0; 100]), ..PeerScript::default() },
+        ),
+    ] {
+        let url = script.serve().await;
+        let options = json!({ "connect_timeout": 1, "confirm_timeout": 1 });
+        let mut transport = rabbit(&url, options);
+        let report = send_once(&mut transport, &samples::messages(0..3)).await;
+        println!("{description}: {:?}", report.result);
+    }
+    wait_until("lapin's threads have ended", || lapin_threads() < 10).await;
+    // lapin alone would ask for 128 GiB in the first case.
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    let peak: u64 = peak.trim().trim_end_matches(" kB").parse().unwrap();
+    assert!(peak < 1024 * 1024, "peak memory: {peak} kB");
+}
