@@ -1,31 +1,39 @@
-//! The accounting identity under random faults: at every moment
-//! `emitted = delivered + refused + dropped + pending`, and each number is what the outside saw.
+//! The account under random faults: it balances at every moment, and its numbers match the receipts.
 
 use std::collections::HashSet;
 use std::time::Duration;
 
-use crate::common::event;
 use notify_conformance::script::{Script, ScriptAction, ScriptAttempt, ScriptEnd};
 use notify_core::codec::{Encoding, SizeLimits};
 use notify_core::event::Payload;
-use notify_core::pipeline::{Overflow, QueueConfig, Stats};
+use notify_core::pipeline::{Overflow, QueueConfig};
 use notify_core::{ErrorKind, Event, EventType, Message, Notifier, Outcome, Priority};
 use notify_testbed::proptest_cases;
 use proptest::prelude::*;
 
-/// What an emitter, a destination or time does next.
+use crate::fixtures::event;
+use crate::support::assert_balances;
+
+/// One step of an emitter, of the destination or of time.
 #[derive(Clone, Debug)]
-enum Step {
+enum FaultStep {
+    /// Emits this many notifications.
     Emit(usize),
+    /// Emits a notification beyond the size limits.
     EmitTooLarge,
+    /// Spawns a task that enqueues one notification.
     Enqueue,
-    Script(Vec<ScriptAction>, ScriptEnd),
+    /// Adds an attempt to the script.
+    AddAttempt(Vec<ScriptAction>, ScriptEnd),
+    /// Lets this many milliseconds pass.
     Wait(u64),
+    /// Stalls or resumes the destination.
     Stall(bool),
 }
 
-fn step() -> impl Strategy<Value = Step> {
-    let act = prop_oneof![
+/// Generates one step.
+fn step() -> impl Strategy<Value = FaultStep> {
+    let action = prop_oneof![
         3 => Just(ScriptAction::Accept),
         1 => Just(ScriptAction::Retry),
         1 => Just(ScriptAction::Refuse),
@@ -39,15 +47,17 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(ScriptEnd::Stall),
     ];
     prop_oneof![
-        4 => (1..12_usize).prop_map(Step::Emit),
-        1 => Just(Step::EmitTooLarge),
-        2 => Just(Step::Enqueue),
-        4 => (prop::collection::vec(act, 0..8), end).prop_map(|(actions, end)| Step::Script(actions, end)),
-        4 => (1..90_000_u64).prop_map(Step::Wait),
-        1 => any::<bool>().prop_map(Step::Stall),
+        4 => (1..12_usize).prop_map(FaultStep::Emit),
+        1 => Just(FaultStep::EmitTooLarge),
+        2 => Just(FaultStep::Enqueue),
+        4 => (prop::collection::vec(action, 0..8), end)
+            .prop_map(|(actions, end)| FaultStep::AddAttempt(actions, end)),
+        4 => (1..90_000_u64).prop_map(FaultStep::Wait),
+        1 => any::<bool>().prop_map(FaultStep::Stall),
     ]
 }
 
+/// Generates a small queue.
 fn config() -> impl Strategy<Value = QueueConfig> {
     (1..20_usize, 1..8_usize, any::<bool>(), prop::option::of(1..200_u64)).prop_map(
         |(max_messages, batch_messages, oldest, max_age)| {
@@ -61,12 +71,9 @@ fn config() -> impl Strategy<Value = QueueConfig> {
     )
 }
 
-fn balances(stats: &Stats) {
-    let Stats { emitted, delivered, refused, dropped, pending, .. } = stats;
-    assert_eq!(*emitted, delivered + refused + dropped.total() + pending.messages, "{stats:?}");
-}
-
-async fn run(config: QueueConfig, steps: Vec<Step>, drain: u64) {
+/// Applies the steps, shuts down within `drain` seconds, and compares the account with the receipts
+/// and with the messages that the destination stored.
+async fn run(config: QueueConfig, steps: Vec<FaultStep>, drain: u64) {
     let script = Script::default();
     let max_messages = config.max_messages as u64;
     let (notifier, worker) = Notifier::builder(script.transport())
@@ -84,32 +91,34 @@ async fn run(config: QueueConfig, steps: Vec<Step>, drain: u64) {
     let (mut receipts, mut enqueued, mut emitted) = (Vec::new(), Vec::new(), 0);
     for step in steps {
         match step {
-            Step::Emit(count) => {
+            FaultStep::Emit(count) => {
                 for _ in 0..count {
                     receipts.push(notifier.emit(&small));
                     emitted += 1;
-                    balances(&notifier.stats());
+                    assert_balances(&notifier.stats());
                 }
             }
-            Step::EmitTooLarge => {
+            FaultStep::EmitTooLarge => {
                 receipts.push(notifier.emit(&large));
                 emitted += 1;
             }
-            Step::Enqueue => {
+            FaultStep::Enqueue => {
                 let (notifier, small) = (notifier.clone(), small.clone());
                 enqueued.push(tokio::spawn(async move { [notifier.enqueue(&small).await] }));
             }
-            Step::Script(actions, end) => script.add_attempt(ScriptAttempt { actions, end }),
-            Step::Wait(milliseconds) => {
+            FaultStep::AddAttempt(actions, end) => {
+                script.add_attempt(ScriptAttempt { actions, end });
+            }
+            FaultStep::Wait(milliseconds) => {
                 for _ in 0..10 {
                     tokio::time::sleep(Duration::from_millis(milliseconds / 10)).await;
-                    balances(&notifier.stats());
+                    assert_balances(&notifier.stats());
                 }
             }
-            Step::Stall(stalled) => script.set_stalled(stalled),
+            FaultStep::Stall(stalled) => script.set_stalled(stalled),
         }
         let stats = notifier.stats();
-        balances(&stats);
+        assert_balances(&stats);
         assert!(stats.pending.messages <= max_messages);
         assert_eq!(stats.oldest_pending.is_some(), stats.pending.messages > 0);
     }
@@ -120,25 +129,25 @@ async fn run(config: QueueConfig, steps: Vec<Step>, drain: u64) {
         emitted += 1;
     }
     let stats = notifier.stats();
-    balances(&stats);
+    assert_balances(&stats);
     assert_eq!((stats.pending.messages, stats.pending.bytes), (0, 0));
 
-    // What each receipt says, counted from outside.
-    let taken: HashSet<_> = script.stored().iter().map(Message::id).collect();
+    // Count the outcomes of all receipts.
+    let stored: HashSet<_> = script.stored().iter().map(Message::id).collect();
     let (mut delivered, mut refused, mut dropped) = (0, 0, 0);
     for mut receipt in receipts {
         let id = receipt.message_id();
         match receipt.wait(Duration::ZERO) {
             Ok(()) => {
                 delivered += 1;
-                assert!(taken.contains(&id.unwrap()), "delivered is true");
+                assert!(stored.contains(&id.unwrap()), "delivered, but not stored");
             }
             Err(error) if error.outcome() == Outcome::Rejected => refused += 1,
             Err(error) => {
                 assert_ne!(error.kind(), ErrorKind::Bug);
                 dropped += 1;
-                let sent = id.is_some_and(|id| taken.contains(&id));
-                assert!(!sent || error.outcome() == Outcome::Unknown, "not sent is true");
+                let is_stored = id.is_some_and(|id| stored.contains(&id));
+                assert!(!is_stored || error.outcome() == Outcome::Unknown, "stored, but `NotSent`");
             }
         }
     }
@@ -151,8 +160,13 @@ async fn run(config: QueueConfig, steps: Vec<Step>, drain: u64) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: proptest_cases(512), ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: proptest_cases(512),
+        ..ProptestConfig::default()
+    })]
 
+    /// `emitted = delivered + refused + dropped + pending` at every moment, and a receipt never claims
+    /// a delivery that did not happen.
     #[test]
     fn the_account_balances_under_random_faults(
         config in config(),
@@ -168,7 +182,7 @@ proptest! {
     }
 }
 
-/// First attempts keep the notifier's order, whatever fails.
+/// The first attempts of messages keep the order of `emit`, whatever fails.
 #[tokio::test(start_paused = true)]
 async fn first_attempts_keep_the_order() {
     let script = Script::default();
@@ -176,7 +190,8 @@ async fn first_attempts_keep_the_order() {
         [ScriptAction::Retry, ScriptAction::Accept, ScriptAction::LeaveUnsettled],
         [ScriptAction::LeaveUnsettled, ScriptAction::Retry, ScriptAction::Accept],
     ] {
-        script.add_attempt(ScriptAttempt { actions: actions.to_vec(), end: ScriptEnd::Transient });
+        let attempt = ScriptAttempt { actions: actions.to_vec(), end: ScriptEnd::Transient };
+        script.add_attempt(attempt);
     }
     let mut config = QueueConfig::default();
     config.batch_messages = 3;
@@ -185,10 +200,10 @@ async fn first_attempts_keep_the_order() {
     let ids: Vec<_> = (0..30).map(|_| notifier.emit(&event).message_id().unwrap()).collect();
     tokio::spawn(worker.run());
     notifier.flush(Duration::from_secs(60)).await.unwrap();
-    let taken: Vec<_> = script.stored().iter().map(Message::id).collect();
-    assert_eq!(taken.len(), 30);
-    // Retried messages go first in the next batch; nothing overtakes that was not tried.
-    let place = |index: usize| taken.iter().position(|id| *id == ids[index]).unwrap();
+    let stored: Vec<_> = script.stored().iter().map(Message::id).collect();
+    assert_eq!(stored.len(), 30);
+    // A retried message leads the next batch. No message overtakes one that was never sent.
+    let place = |index: usize| stored.iter().position(|id| *id == ids[index]).unwrap();
     assert!((4..30).map(place).is_sorted());
     assert!((0..4).all(|index| place(index) < place(8)));
 }

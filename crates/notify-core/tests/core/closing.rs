@@ -1,25 +1,27 @@
-//! How a notifier ends: what is told to whom, and by when.
+//! The end of a notifier: close, drain, shutdown, and the drop of a notifier or a worker.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::pipeline::{attempt, build, create, outcome, queue};
 use async_trait::async_trait;
 use notify_conformance::script::{Script, ScriptAction, ScriptEnd};
 use notify_core::pipeline::WorkerState;
 use notify_core::{Batch, ErrorKind, EventType, Notifier, Outcome, Result, Transport, Verdict};
 use tokio::time::Instant;
 
+use crate::support::{attempt, build, image_create, outcome, queue_config};
+
+/// `shutdown` returns at its deadline. Messages in flight end as unknown, queued ones as not sent.
 #[tokio::test(start_paused = true)]
-async fn shutdown_drains_within_its_time_and_gives_up_the_rest() {
+async fn shutdown_drains_until_its_deadline_and_drops_the_rest() {
     let script = Script::default();
     script.add_attempt(attempt(
         &[ScriptAction::Accept, ScriptAction::LeaveUnsettled, ScriptAction::LeaveUnsettled],
         ScriptEnd::Stall,
     ));
-    let (notifier, worker) = build(&script, queue(10, 3));
-    let receipts: Vec<_> = (0..5).map(|_| notifier.emit(&create())).collect();
+    let (notifier, worker) = build(&script, queue_config(10, 3));
+    let receipts: Vec<_> = (0..5).map(|_| notifier.emit(&image_create())).collect();
     let worker = tokio::spawn(worker.run());
     tokio::time::sleep(Duration::from_millis(1)).await;
     let start = Instant::now();
@@ -33,21 +35,22 @@ async fn shutdown_drains_within_its_time_and_gives_up_the_rest() {
     }
     let (unknown, not_sent) = (Some(Outcome::Unknown), Some(Outcome::NotSent));
     assert_eq!(outcomes, [None, unknown, unknown, not_sent, not_sent]);
-    let late = notifier.emit(&create());
+    let late = notifier.emit(&image_create());
     assert_eq!(late.await.unwrap_err().kind(), ErrorKind::Closed);
     assert_eq!(notifier.stats().dropped.closed, 1);
     worker.await.unwrap();
 }
 
+/// A permanent error needs an operator, so `shutdown` does not spend its drain time on it.
 #[tokio::test(start_paused = true)]
-async fn shutdown_does_not_wait_for_what_only_an_operator_can_mend() {
+async fn shutdown_does_not_wait_for_a_permanent_error() {
     let script = Script::default();
     for _ in 0..10 {
         script.add_attempt(attempt(&[ScriptAction::LeaveUnsettled], ScriptEnd::Permanent));
     }
-    let (notifier, worker) = build(&script, queue(10, 3));
+    let (notifier, worker) = build(&script, queue_config(10, 3));
     tokio::spawn(worker.run());
-    drop(notifier.emit(&create()));
+    drop(notifier.emit(&image_create()));
     tokio::time::sleep(Duration::from_secs(1)).await;
     let start = Instant::now();
     let stats = notifier.shutdown(Duration::from_secs(10)).await;
@@ -55,11 +58,12 @@ async fn shutdown_does_not_wait_for_what_only_an_operator_can_mend() {
     assert_eq!(stats.dropped.abandoned, 1);
 }
 
+/// Dropping the last clone closes the notifier, and the worker drains the queue.
 #[tokio::test(start_paused = true)]
-async fn the_last_clone_drains_what_it_leaves_behind() {
+async fn dropping_the_last_clone_drains_the_queue() {
     let script = Script::default();
-    let (notifier, worker) = build(&script, queue(10, 3));
-    let receipts: Vec<_> = (0..5).map(|_| notifier.clone().emit(&create())).collect();
+    let (notifier, worker) = build(&script, queue_config(10, 3));
+    let receipts: Vec<_> = (0..5).map(|_| notifier.clone().emit(&image_create())).collect();
     let worker = tokio::spawn(worker.run());
     drop(notifier);
     assert_eq!(worker.await.unwrap().delivered, 5);
@@ -68,15 +72,16 @@ async fn the_last_clone_drains_what_it_leaves_behind() {
     }
 }
 
+/// Every receipt resolves when the worker is dropped: unknown for messages in flight, else not sent.
 #[tokio::test(start_paused = true)]
-async fn a_worker_that_is_dropped_decides_everything() {
+async fn a_dropped_worker_settles_every_message() {
     let script = Script::default();
     script.add_attempt(attempt(
         &[ScriptAction::LeaveUnsettled, ScriptAction::LeaveUnsettled],
         ScriptEnd::Stall,
     ));
-    let (notifier, worker) = build(&script, queue(10, 2));
-    let receipts: Vec<_> = (0..3).map(|_| notifier.emit(&create())).collect();
+    let (notifier, worker) = build(&script, queue_config(10, 2));
+    let receipts: Vec<_> = (0..3).map(|_| notifier.emit(&image_create())).collect();
     let worker = tokio::spawn(worker.run());
     tokio::time::sleep(Duration::from_secs(1)).await;
     worker.abort();
@@ -92,25 +97,25 @@ async fn a_worker_that_is_dropped_decides_everything() {
     assert_eq!(start.elapsed(), Duration::ZERO);
 }
 
-/// A worker that nobody runs delivers nothing, and nothing waits for it for ever.
+/// Without a running worker, every call still returns within its timeout.
 #[tokio::test(start_paused = true)]
-async fn nobody_waits_for_ever_for_a_worker_that_does_not_run() {
+async fn calls_return_without_a_running_worker() {
     let script = Script::default();
-    let (notifier, worker) = build(&script, queue(1, 1));
-    assert_eq!(outcome(notifier.send(&create()).await), Some(Outcome::Unknown));
-    assert_eq!(outcome(notifier.send(&create()).await), Some(Outcome::NotSent));
+    let (notifier, worker) = build(&script, queue_config(1, 1));
+    assert_eq!(outcome(notifier.send(&image_create()).await), Some(Outcome::Unknown));
+    assert_eq!(outcome(notifier.send(&image_create()).await), Some(Outcome::NotSent));
     assert!(notifier.flush(Duration::from_secs(1)).await.is_err());
     assert_eq!(notifier.shutdown(Duration::from_secs(1)).await.pending.messages, 1);
     drop(worker);
     assert_eq!(notifier.stats().pending.messages, 0);
 }
 
-/// Takes everything, and a while to close.
+/// A transport that accepts every message and takes two seconds to close.
 #[derive(Debug)]
-struct SlowToClose(Arc<AtomicBool>);
+struct SlowCloseTransport(Arc<AtomicBool>);
 
 #[async_trait]
-impl Transport for SlowToClose {
+impl Transport for SlowCloseTransport {
     fn name(&self) -> &'static str {
         "slow"
     }
@@ -131,11 +136,11 @@ impl Transport for SlowToClose {
     }
 }
 
-/// A program that ends after `shutdown` must not cut its connection in the middle of a farewell.
+/// A program that exits after `shutdown` must not cut a connection that is closing.
 #[tokio::test(start_paused = true)]
 async fn shutdown_waits_until_the_transport_is_closed() {
     let closed = Arc::new(AtomicBool::new(false));
-    let transport = Box::new(SlowToClose(Arc::clone(&closed)));
+    let transport = Box::new(SlowCloseTransport(Arc::clone(&closed)));
     let (notifier, worker) = Notifier::builder(transport).build().unwrap();
     tokio::spawn(worker.run());
     let stats = notifier.shutdown(Duration::from_secs(1)).await;
@@ -143,13 +148,13 @@ async fn shutdown_waits_until_the_transport_is_closed() {
     assert_eq!(stats.state, WorkerState::Closed);
 }
 
-/// The time to drain runs from the first `close`, whoever closes again or goes away after it.
+/// The drain timeout runs from the first `close`. Neither a second call nor a drop extends it.
 #[tokio::test(start_paused = true)]
-async fn closing_again_gives_no_more_time() {
+async fn closing_again_does_not_extend_the_drain_timeout() {
     let script = Script::default();
     script.set_stalled(true);
     let (notifier, worker) = Notifier::builder(script.transport()).build().unwrap();
-    let receipt = notifier.emit(&create());
+    let receipt = notifier.emit(&image_create());
     tokio::spawn(worker.run());
     let start = Instant::now();
     notifier.close();
@@ -161,9 +166,9 @@ async fn closing_again_gives_no_more_time() {
     assert_eq!(start.elapsed(), Duration::from_secs(10));
 }
 
-/// Whoever shuts down has less patience than whoever closed: the worker does not sleep through it.
+/// `shutdown` with an earlier deadline wakes a worker that waits in a backoff.
 #[tokio::test(start_paused = true)]
-async fn shutdown_cuts_short_a_longer_time_to_drain() {
+async fn shutdown_shortens_the_drain_timeout() {
     let script = Script::default();
     for _ in 0..100 {
         script.add_attempt(attempt(&[ScriptAction::LeaveUnsettled], ScriptEnd::Permanent));
@@ -172,7 +177,7 @@ async fn shutdown_cuts_short_a_longer_time_to_drain() {
         .drain_timeout(Duration::from_secs(3600))
         .build()
         .unwrap();
-    drop(notifier.emit(&create()));
+    drop(notifier.emit(&image_create()));
     tokio::spawn(worker.run());
     notifier.close();
     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -182,18 +187,18 @@ async fn shutdown_cuts_short_a_longer_time_to_drain() {
     assert_eq!((stats.dropped.abandoned, stats.state), (1, WorkerState::Closed));
 }
 
-/// There will be no room any more, so nobody waits for it.
+/// A closed queue gives room to no caller, so all callers in the line return at once.
 #[tokio::test(start_paused = true)]
-async fn whoever_waits_for_room_is_told_at_once() {
+async fn close_wakes_every_caller_that_waits_for_room() {
     let script = Script::default();
     script.set_stalled(true);
-    let (notifier, worker) = build(&script, queue(1, 1));
+    let (notifier, worker) = build(&script, queue_config(1, 1));
     tokio::spawn(worker.run());
-    let first = notifier.emit(&create());
+    let first = notifier.emit(&image_create());
     let waiting: Vec<_> = (0..3)
         .map(|_| {
             let notifier = notifier.clone();
-            tokio::spawn(async move { notifier.enqueue(&create()).await.await })
+            tokio::spawn(async move { notifier.enqueue(&image_create()).await.await })
         })
         .collect();
     tokio::time::sleep(Duration::from_secs(1)).await;

@@ -1,16 +1,17 @@
-//! The core as its users see it.
+//! Tests of notify-core through its public interface.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail as it likes")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
 mod account;
 mod closing;
-mod common;
+mod fixtures;
+mod full_queue;
 mod model;
 mod pipeline;
 mod reading;
 mod redaction;
-mod room;
 mod round_trip;
 mod snapshots;
 mod stages;
 mod stress;
+mod support;

@@ -1,44 +1,25 @@
-//! The pipeline against a scripted transport with a paused clock: what it promises, one by one.
+//! Delivery by the pipeline: batches, verdicts, retries, backoff, options and log lines.
+//!
+//! Most tests run on a paused clock, so waits cost no time and their length is exact.
 
 use std::time::Duration;
 
-use crate::common::{event, notification};
 use notify_conformance::samples;
-use notify_conformance::script::{Script, ScriptAction, ScriptAttempt, ScriptEnd};
+use notify_conformance::script::{Script, ScriptAction, ScriptEnd};
 use notify_core::codec::serde_json;
 use notify_core::event::Payload;
 use notify_core::pipeline::{NotifierBuilder, QueueConfig, WorkerState};
-use notify_core::{
-    ErrorKind, Event, EventType, Message, Notifier, Outcome, Priority, Result, Worker,
-};
+use notify_core::{ErrorKind, Event, EventType, Message, Notifier, Outcome, Priority};
 use tokio::time::Instant;
 
-pub(crate) fn queue(max_messages: usize, batch_messages: usize) -> QueueConfig {
-    let mut queue = QueueConfig::default();
-    (queue.max_messages, queue.batch_messages) = (max_messages, batch_messages);
-    queue
-}
+use crate::fixtures::{event, notification};
+use crate::support::{attempt, build, image_create, outcome, queue_config};
 
-pub(crate) fn build(script: &Script, queue: QueueConfig) -> (Notifier, Worker) {
-    Notifier::builder(script.transport()).publisher_id("host1").queue(queue).build().unwrap()
-}
-
-pub(crate) fn create() -> Event {
-    event(EventType::ImageCreate, Priority::Info)
-}
-
-pub(crate) fn attempt(actions: &[ScriptAction], end: ScriptEnd) -> ScriptAttempt {
-    ScriptAttempt { actions: actions.to_vec(), end }
-}
-
-pub(crate) fn outcome(result: Result<()>) -> Option<Outcome> {
-    result.err().map(|error| error.outcome())
-}
-
+/// Delivery keeps the order of `emit`, in batches of at most `batch_messages`.
 #[tokio::test(start_paused = true)]
-async fn what_is_queued_is_batched_and_delivered_in_order() {
+async fn queued_messages_are_delivered_in_order_and_in_batches() {
     let script = Script::default();
-    let (notifier, worker) = build(&script, queue(10_000, 100));
+    let (notifier, worker) = build(&script, queue_config(10_000, 100));
     let sent: Vec<_> = (0..250).map(samples::notification).collect();
     for notification in &sent {
         drop(notifier.resend(notification).await);
@@ -56,6 +37,7 @@ async fn what_is_queued_is_batched_and_delivered_in_order() {
     assert_eq!(worker.await.unwrap(), stats);
 }
 
+/// One batch may hold an accepted, a refused and a retried message.
 #[tokio::test(start_paused = true)]
 async fn each_message_gets_its_own_verdict() {
     let script = Script::default();
@@ -63,8 +45,8 @@ async fn each_message_gets_its_own_verdict() {
         &[ScriptAction::Accept, ScriptAction::Refuse, ScriptAction::Retry],
         ScriptEnd::Ok,
     ));
-    let (notifier, worker) = build(&script, queue(10, 10));
-    let [first, second, third] = std::array::from_fn(|_| notifier.emit(&create()));
+    let (notifier, worker) = build(&script, queue_config(10, 10));
+    let [first, second, third] = std::array::from_fn(|_| notifier.emit(&image_create()));
     let ids = [&first, &third].map(|receipt| receipt.message_id().unwrap());
     tokio::spawn(worker.run());
     assert_eq!(outcome(first.await), None);
@@ -76,30 +58,32 @@ async fn each_message_gets_its_own_verdict() {
     assert!(stats.last_delivery.is_some());
 }
 
-/// A receipt resolves in the moment of its verdict, also when the attempt then never ends.
+/// A receipt resolves at its verdict, even if the attempt hangs until its timeout. The worker does not
+/// send an accepted message again.
 #[tokio::test(start_paused = true)]
-async fn a_verdict_is_final_also_when_the_attempt_is_dropped() {
+async fn a_verdict_is_final_even_if_the_attempt_is_dropped() {
     let script = Script::default();
     script.add_attempt(attempt(
         &[ScriptAction::Accept, ScriptAction::LeaveUnsettled],
         ScriptEnd::Stall,
     ));
-    let (notifier, worker) = build(&script, queue(10, 10));
-    let [first, second] = std::array::from_fn(|_| notifier.emit(&create()));
+    let (notifier, worker) = build(&script, queue_config(10, 10));
+    let [first, second] = std::array::from_fn(|_| notifier.emit(&image_create()));
     let first_id = first.message_id().unwrap();
     tokio::spawn(worker.run());
     let start = Instant::now();
     assert_eq!(outcome(first.await), None);
     assert_eq!(start.elapsed(), Duration::ZERO);
     assert_eq!(outcome(second.await), None);
-    assert!(start.elapsed() >= Duration::from_secs(60), "the attempt has its whole time");
-    let taken = script.stored();
-    assert_eq!(taken.len(), 2);
-    assert_eq!(taken[0].id(), first_id, "and what was accepted is not sent again");
+    assert!(start.elapsed() >= Duration::from_secs(60), "the attempt timed out too early");
+    let stored = script.stored();
+    assert_eq!(stored.len(), 2);
+    assert_eq!(stored[0].id(), first_id, "the worker sent an accepted message again");
 }
 
+/// The worker puts the messages of a failed attempt before newer ones.
 #[tokio::test(start_paused = true)]
-async fn failed_messages_go_first_and_unknown_ones_say_so() {
+async fn failed_messages_lead_the_next_batch() {
     let script = Script::default();
     script.add_attempt(attempt(
         &[ScriptAction::StoreUnsettled, ScriptAction::Retry],
@@ -109,9 +93,9 @@ async fn failed_messages_go_first_and_unknown_ones_say_so() {
         &[ScriptAction::Refuse, ScriptAction::Refuse, ScriptAction::Accept],
         ScriptEnd::Ok,
     ));
-    let (notifier, worker) = build(&script, queue(10, 10));
-    let first = notifier.emit(&create());
-    let second = notifier.emit(&create());
+    let (notifier, worker) = build(&script, queue_config(10, 10));
+    let first = notifier.emit(&image_create());
+    let second = notifier.emit(&image_create());
     tokio::spawn(worker.run());
     let (error, permanent) = loop {
         match notifier.stats().state {
@@ -120,79 +104,80 @@ async fn failed_messages_go_first_and_unknown_ones_say_so() {
         }
     };
     assert_eq!((error.as_str(), permanent), ("scripted transient error", false));
-    let third = notifier.emit(&create());
+    let third = notifier.emit(&image_create());
     assert_eq!(outcome(first.await), Some(Outcome::Rejected));
     assert_eq!(outcome(second.await), Some(Outcome::Rejected));
     assert_eq!(outcome(third.await), None);
 }
 
+/// The backoff grows to 30 s, and `send` stops waiting after `send_timeout`.
 #[tokio::test(start_paused = true)]
-async fn waits_longer_and_longer_between_failures() {
+async fn the_wait_between_failures_grows() {
     let script = Script::default();
     for _ in 0..100 {
         script.add_attempt(attempt(&[ScriptAction::LeaveUnsettled], ScriptEnd::Transient));
     }
-    let (notifier, worker) = build(&script, queue(10, 10));
+    let (notifier, worker) = build(&script, queue_config(10, 10));
     tokio::spawn(worker.run());
     let start = Instant::now();
-    notifier.send(&create()).await.unwrap_err();
-    assert_eq!(start.elapsed(), Duration::from_secs(120), "bounded by `send_timeout`");
+    notifier.send(&image_create()).await.unwrap_err();
+    assert_eq!(start.elapsed(), Duration::from_secs(120), "`send_timeout` is 120 s");
     notifier.flush(Duration::from_secs(3600)).await.unwrap();
-    // A hundred waits, jittered over bounds that sum up to 2782 s: half of it, give or take.
+    // The bounds of a hundred waits add up to 2 782 s. Jitter makes them about half as long.
     assert!((600..2782).contains(&start.elapsed().as_secs()), "{:?}", start.elapsed());
     assert_eq!(script.batch_sizes().len(), 101);
 }
 
+/// An operator sees a permanent error in the state at the first failure.
 #[tokio::test(start_paused = true)]
-async fn a_permanent_error_is_shown_at_once_and_tried_every_30_s() {
+async fn a_permanent_error_is_reported_at_once_and_retried_every_30_s() {
     let script = Script::default();
     for _ in 0..3 {
         script.add_attempt(attempt(&[ScriptAction::LeaveUnsettled], ScriptEnd::Permanent));
     }
-    let (notifier, worker) = build(&script, queue(10, 10));
+    let (notifier, worker) = build(&script, queue_config(10, 10));
     tokio::spawn(worker.run());
     let start = Instant::now();
-    let receipt = notifier.emit(&create());
+    let receipt = notifier.emit(&image_create());
     tokio::time::sleep(Duration::from_millis(1)).await;
     assert!(matches!(notifier.stats().state, WorkerState::Retrying { permanent: true, .. }));
     receipt.await.unwrap();
     assert_eq!(start.elapsed().as_secs(), 90);
 }
 
-/// As where one of the destination's queues is missing, and the others are there.
+/// When one queue of a broker is missing, messages for its other queues do not wait 30 s.
 #[tokio::test(start_paused = true)]
-async fn what_nobody_mends_does_not_hold_up_what_gets_through_beside_it() {
+async fn a_permanent_error_does_not_delay_other_messages() {
     let script = Script::default();
     for _ in 0..100 {
-        script.add_attempt(attempt(
-            &[ScriptAction::LeaveUnsettled, ScriptAction::Accept],
-            ScriptEnd::Permanent,
-        ));
+        let actions = [ScriptAction::LeaveUnsettled, ScriptAction::Accept];
+        script.add_attempt(attempt(&actions, ScriptEnd::Permanent));
     }
-    let (notifier, worker) = build(&script, queue(10, 10));
+    let (notifier, worker) = build(&script, queue_config(10, 10));
     tokio::spawn(worker.run());
-    let stuck = notifier.emit(&create());
+    let stuck = notifier.emit(&image_create());
     let start = Instant::now();
     for _ in 0..100 {
-        notifier.send(&create()).await.unwrap();
+        notifier.send(&image_create()).await.unwrap();
     }
-    // A hundred jittered waits of up to 100 ms; the last may have been alone in its attempt.
+    // A hundred jittered waits of at most 100 ms. The last message may have been alone in its batch.
     assert!(start.elapsed() < Duration::from_secs(60), "{:?}", start.elapsed());
     assert!(matches!(notifier.stats().state, WorkerState::Retrying { permanent: true, .. }));
     stuck.await.unwrap();
 }
 
+/// With `max_age`, the worker drops an old message instead of retrying it.
 #[tokio::test(start_paused = true)]
-async fn old_messages_are_given_up_where_that_is_configured() {
+async fn messages_older_than_max_age_are_dropped() {
     let script = Script::default();
     for _ in 0..100 {
         script.add_attempt(attempt(&[ScriptAction::LeaveUnsettled], ScriptEnd::Transient));
     }
-    let mut config = queue(10, 10);
+    let mut config = queue_config(10, 10);
     config.max_age = Some(Duration::from_secs(300));
     let (notifier, worker) = build(&script, config);
     tokio::spawn(worker.run());
-    let receipt = notifier.emit(&create());
+    let receipt = notifier.emit(&image_create());
     let start = Instant::now();
     assert_eq!(outcome(receipt.await), Some(Outcome::Unknown));
     assert!((300..=360).contains(&start.elapsed().as_secs()), "{:?}", start.elapsed());
@@ -200,8 +185,9 @@ async fn old_messages_are_given_up_where_that_is_configured() {
     assert_eq!(notifier.stats().oldest_pending, None);
 }
 
+/// `Duration::MAX` means without a deadline, in every option and call.
 #[tokio::test(start_paused = true)]
-async fn waits_without_end_are_no_panic() {
+async fn unbounded_timeouts_do_not_panic() {
     let script = Script::default();
     let (notifier, worker) = Notifier::builder(script.transport())
         .send_timeout(Duration::MAX)
@@ -210,12 +196,13 @@ async fn waits_without_end_are_no_panic() {
         .build()
         .unwrap();
     tokio::spawn(worker.run());
-    notifier.send(&create()).await.unwrap();
+    notifier.send(&image_create()).await.unwrap();
     notifier.flush(Duration::MAX).await.unwrap();
-    notifier.emit(&create()).wait(Duration::ZERO).unwrap_err();
+    notifier.emit(&image_create()).wait(Duration::ZERO).unwrap_err();
     assert_eq!(notifier.shutdown(Duration::MAX).await.delivered, 2);
 }
 
+/// `disabled` takes event types and groups. Disabled notifications succeed and count as suppressed.
 #[tokio::test(start_paused = true)]
 async fn disabled_notifications_are_suppressed_by_type_and_by_group() {
     let script = Script::default();
@@ -232,15 +219,16 @@ async fn disabled_notifications_are_suppressed_by_type_and_by_group() {
     assert_eq!((stats.emitted, stats.suppressed, script.stored().len()), (6, 16, 6));
 }
 
+/// `build` reports options that cannot work, and names the option.
 #[test]
-fn what_cannot_work_is_refused_when_it_is_built() {
+fn build_refuses_unknown_names_and_empty_bounds() {
     let error = |change: fn(NotifierBuilder) -> NotifierBuilder| {
         change(Notifier::builder(Script::default().transport())).build().unwrap_err().to_string()
     };
     let text = error(|builder| builder.disabled(["image.member"]));
     assert!(text.contains("\"image.member\" is neither"), "{text}");
     assert!(error(|builder| builder.publisher_id("")).contains("`publisher_id` is empty"));
-    assert!(error(|builder| builder.queue(queue(0, 1))).contains("at least 1"));
+    assert!(error(|builder| builder.queue(queue_config(0, 1))).contains("at least 1"));
     let text = error(|builder| {
         let mut config = QueueConfig::default();
         config.max_bytes = 1024;
@@ -249,24 +237,25 @@ fn what_cannot_work_is_refused_when_it_is_built() {
     assert!(text.contains("`queue.max_bytes` must be at least 1048832"), "{text}");
 }
 
+/// A notification beyond the size limits counts as emitted and refused, and has no id.
 #[tokio::test(start_paused = true)]
-async fn what_cannot_be_encoded_is_refused_and_counted() {
+async fn a_notification_that_cannot_be_encoded_is_refused() {
     let script = Script::default();
-    let (notifier, _worker) = build(&script, queue(10, 10));
+    let (notifier, _worker) = build(&script, queue_config(10, 10));
     let receipt = notifier.emit(&Event::ImageUpload(Payload::Error("x".repeat(2_000_000))));
     assert_eq!(receipt.message_id(), None);
     assert_eq!(receipt.await.unwrap_err().kind(), ErrorKind::TooLarge);
     assert_eq!((notifier.stats().emitted, notifier.stats().refused), (1, 1));
 }
 
-/// A program without a runtime: a worker on its own thread, and a receipt that is waited for.
+/// A program without a runtime runs the worker on a thread and blocks on receipts.
 #[test]
 fn works_without_a_runtime() {
     let script = Script::default();
     script.set_stalled(true);
-    let (notifier, worker) = build(&script, queue(10, 10));
+    let (notifier, worker) = build(&script, queue_config(10, 10));
     let worker = worker.spawn_thread().unwrap();
-    let mut receipt = notifier.emit(&create());
+    let mut receipt = notifier.emit(&image_create());
     let error = receipt.wait(Duration::from_millis(20)).unwrap_err();
     assert_eq!(error.outcome(), Outcome::Unknown);
     script.set_stalled(false);
@@ -276,12 +265,12 @@ fn works_without_a_runtime() {
     assert_eq!(worker.join().unwrap().delivered, 1);
 }
 
-/// More than tokio lets a task poll in one turn.
+/// One task may wait for more receipts than tokio's budget for a single poll allows.
 #[tokio::test(start_paused = true)]
-async fn many_outcomes_that_are_known_are_waited_for_in_one_turn_of_a_task() {
+async fn one_task_can_wait_for_a_thousand_known_outcomes() {
     let script = Script::default();
-    let (notifier, worker) = build(&script, queue(1_000, 1_000));
-    let receipts: Vec<_> = (0..1_000).map(|_| notifier.emit(&create())).collect();
+    let (notifier, worker) = build(&script, queue_config(1_000, 1_000));
+    let receipts: Vec<_> = (0..1_000).map(|_| notifier.emit(&image_create())).collect();
     tokio::spawn(worker.run());
     notifier.flush(Duration::from_secs(60)).await.unwrap();
     for mut receipt in receipts {
@@ -289,15 +278,16 @@ async fn many_outcomes_that_are_known_are_waited_for_in_one_turn_of_a_task() {
     }
 }
 
+/// The JSON of `Stats` is an interface: monitoring reads it.
 #[tokio::test(start_paused = true)]
-async fn stats_can_be_serialised() {
+async fn stats_serialise_to_json() {
     let script = Script::default();
     script.add_attempt(attempt(&[ScriptAction::Accept], ScriptEnd::Ok));
     script.add_attempt(attempt(&[ScriptAction::LeaveUnsettled], ScriptEnd::Permanent));
-    let (notifier, worker) = build(&script, queue(10, 10));
+    let (notifier, worker) = build(&script, queue_config(10, 10));
     tokio::spawn(worker.run());
-    notifier.send(&create()).await.unwrap();
-    let receipt = notifier.emit(&create());
+    notifier.send(&image_create()).await.unwrap();
+    let receipt = notifier.emit(&image_create());
     tokio::time::sleep(Duration::from_secs(2)).await;
     let mut stats = serde_json::to_value(notifier.stats()).unwrap();
     for pointer in ["/last_delivery", "/state/since"] {
@@ -321,16 +311,17 @@ async fn stats_can_be_serialised() {
     drop(receipt);
 }
 
+/// A destination that fails and recovers by turns fills no log.
 #[tokio::test(start_paused = true)]
-async fn a_failure_that_comes_and_goes_is_told_once_a_minute() {
+async fn an_intermittent_failure_is_logged_once_a_minute() {
     let log = notify_testbed::log_recorder::LogRecorder::default();
     let _guard = tracing::subscriber::set_default(log.clone());
     let script = Script::default();
-    let (notifier, worker) = build(&script, queue(10, 10));
+    let (notifier, worker) = build(&script, queue_config(10, 10));
     let worker = tokio::spawn(worker.run());
     let fail_and_recover = async || {
         script.add_attempt(attempt(&[ScriptAction::LeaveUnsettled], ScriptEnd::Transient));
-        notifier.send(&create()).await.unwrap();
+        notifier.send(&image_create()).await.unwrap();
     };
     for _ in 0..20 {
         fail_and_recover().await;

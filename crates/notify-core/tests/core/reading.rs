@@ -1,6 +1,6 @@
 //! Reading: Glance's own notifications, everything that is written, and everything that is wrong.
 
-use crate::common::{event, notification};
+use crate::fixtures::{event, notification};
 use notify_conformance::samples;
 use notify_core::codec::{
     Encoding, NotificationInput, PayloadStyle, Problems, SizeLimits, serde_json,
@@ -52,7 +52,7 @@ fn reads_back_every_event_it_writes() {
         for &priority in Priority::ALL {
             let mut event = event(event_type, priority);
             if let Event::ImageDelete(Payload::Info(deleted)) = &mut event {
-                *deleted = crate::common::image().id.into();
+                *deleted = crate::fixtures::image().id.into();
             }
             let sent = notification(event);
             let encoding = Encoding { redact: Redact::Off, ..Encoding::default() };
@@ -360,13 +360,13 @@ fn depth_keys_and_size_are_bounded() {
 #[test]
 fn depth_keys_and_size_are_bounded_when_writing() {
     let deep = (0..70).fold(json!(1), |inner, _| json!([inner]));
-    let mut task = crate::common::task(TaskStatus::Pending);
-    task.task_input = Some(crate::common::map(json!({ "x": deep })));
+    let mut task = crate::fixtures::task(TaskStatus::Pending);
+    task.task_input = Some(crate::fixtures::map(json!({ "x": deep })));
     let run = notification(Event::TaskRun(task.into()));
     let error = run.encode(&Encoding::default()).unwrap_err();
     assert!(error.to_string().contains("nested too deeply"), "{error}");
 
-    let mut image = crate::common::image();
+    let mut image = crate::fixtures::image();
     image.properties = (0..5000).map(|n| (n.to_string(), String::new())).collect();
     let error = notification(Event::ImageCreate(image.into())).encode(&Encoding::default());
     assert!(error.unwrap_err().to_string().contains("too many keys"));
@@ -383,7 +383,7 @@ fn drops_the_keys_of_oslo_messaging() {
     let notification = Notification::from_json(line.as_bytes()).unwrap();
     let message = notification.encode(&Encoding::default()).unwrap();
     assert_eq!(
-        crate::common::text(&message),
+        crate::fixtures::text(&message),
         r#"{"message_id":"6b9d4b8a-0f7c-4d2c-9a4a-0a3f0e7d4c11","publisher_id":"h","event_type":"image.upload","priority":"WARN","timestamp":"2026-11-22 12:00:00.500000","payload":"slow"}"#
     );
 }

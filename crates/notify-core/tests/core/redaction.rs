@@ -1,6 +1,6 @@
 //! A planted secret comes out nowhere: in no encoding, no error, no `Debug`.
 
-use crate::common::{event, image, notification, task, text};
+use crate::fixtures::{event, image, notification, task, text};
 use notify_core::codec::{Encoding, NotificationInput, PayloadStyle, SizeLimits, serde_json};
 use notify_core::event::{Body, ImageSend, Payload, TaskFailure, TaskStatus, TaskSuccess};
 use notify_core::redact::Redact;
@@ -22,7 +22,7 @@ fn texts() -> impl Strategy<Value = String> {
 /// Places in which a text goes out.
 fn plant(place: usize, text: &str, key: &str) -> Event {
     let nested = || -> Map<String, Value> {
-        crate::common::map(json!({ "deep": [{ "er": { (key): text, "n": [text] } }], (text): 1 }))
+        crate::fixtures::map(json!({ "deep": [{ "er": { (key): text, "n": [text] } }], (text): 1 }))
     };
     let mut image = image();
     let mut task = task(TaskStatus::Success);
@@ -79,7 +79,7 @@ proptest! {
         let debug = format!("{sent:?} {again:?} {as_read:?}");
         prop_assert!(!debug.contains(&secret), "{}", debug);
         for message in [message, again.encode(&encoding).unwrap(), as_read.encode(&encoding).unwrap()] {
-            prop_assert!(!crate::common::text(&message).contains(&secret), "{}", crate::common::text(&message));
+            prop_assert!(!crate::fixtures::text(&message).contains(&secret), "{}", crate::fixtures::text(&message));
             prop_assert!(!String::from_utf8(message.oslo_v2()).unwrap().contains(&secret));
             let debug = format!("{message:?}");
             prop_assert!(!debug.contains(&secret));
@@ -99,9 +99,9 @@ proptest! {
             _ => json!({ "user": "u", "value": secret }),
         };
         let mut task = task(TaskStatus::Pending);
-        task.task_input = Some(crate::common::map(json!({ (key): value })));
+        task.task_input = Some(crate::fixtures::map(json!({ (key): value })));
         let message = notification(Event::TaskRun(task.into())).encode(&Encoding::default());
-        prop_assert!(!crate::common::text(&message.unwrap()).contains(&secret));
+        prop_assert!(!crate::fixtures::text(&message.unwrap()).contains(&secret));
     }
 
     /// Errors of reading name keys, kinds and words; they repeat no value of the payload.

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use crate::common::{notification, text};
+use crate::fixtures::{notification, text};
 use notify_core::codec::{Encoding, PayloadStyle, serde_json};
 use notify_core::event::{
     DeletedImage, Image, ImageSend, ImageStatus, Payload, Task, TaskFailure, TaskStatus,

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use crate::common::{event, notification, text};
+use crate::fixtures::{event, notification, text};
 use notify_core::codec::{Encoding, PayloadStyle};
 use notify_core::{EventType, Priority};
 

@@ -1,4 +1,4 @@
-//! Stages: what relays messages that are kept elsewhere, and what a worker runs behind its transport.
+//! Stages: relaying stored messages, and the stage that a worker runs behind its transport.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -16,8 +16,9 @@ fn builder(script: &Script) -> NotifierBuilder {
     Notifier::builder(script.transport()).publisher_id("host1")
 }
 
+/// A stage that stores only bodies gets every fact of a message back. It refuses damaged bodies.
 #[tokio::test]
-async fn a_message_is_restored_from_its_body_alone() {
+async fn a_message_is_restored_from_its_body() {
     for message in samples::messages(0..30) {
         let restored = Message::from_body(message.body().to_vec()).unwrap();
         assert_eq!(restored.body(), message.body());
@@ -29,7 +30,7 @@ async fn a_message_is_restored_from_its_body_alone() {
     }
     let body = samples::messages(0..1)[0].body().to_vec();
     let text = String::from_utf8(body.clone()).unwrap();
-    for wrong in [
+    for damaged in [
         String::new(),
         "{}".into(),
         "[]".into(),
@@ -42,10 +43,10 @@ async fn a_message_is_restored_from_its_body_alone() {
         text.replace("image-0", "image-\u{202e}"),
     ] {
         assert_eq!(
-            Message::from_body(wrong.clone().into()).unwrap_err().kind(),
+            Message::from_body(damaged.clone().into()).unwrap_err().kind(),
             ErrorKind::Invalid
         );
-        assert_ne!(wrong, text);
+        assert_ne!(damaged, text);
     }
     for cut in 0..body.len() {
         assert!(Message::from_body(body[..cut].to_vec()).is_err(), "{cut}");
@@ -53,8 +54,9 @@ async fn a_message_is_restored_from_its_body_alone() {
     assert!(Message::from_body([0xff].to_vec()).is_err());
 }
 
+/// `relay` waits for room without a timeout, and the destination gets the stored bytes.
 #[tokio::test(start_paused = true)]
-async fn what_is_relayed_waits_for_room_as_long_as_it_takes_and_is_not_encoded_again() {
+async fn relay_waits_for_room_and_keeps_the_body() {
     let script = Script::default();
     script.set_stalled(true);
     let mut queue = QueueConfig::default();
@@ -72,22 +74,22 @@ async fn what_is_relayed_waits_for_room_as_long_as_it_takes_and_is_not_encoded_a
     }
     let mut third = Box::pin(notifier.relay(messages[2].clone()));
     let day = Duration::from_secs(86_400);
-    assert!(tokio::time::timeout(day, &mut third).await.is_err(), "there is no room");
+    assert!(tokio::time::timeout(day, &mut third).await.is_err(), "`relay` found room or gave up");
     script.set_stalled(false);
     third.await.await.unwrap();
     notifier.shutdown(day).await;
     worker.await.unwrap();
-    let taken = script.stored();
-    assert!(taken.iter().map(Message::body).eq(messages.iter().map(Message::body)));
+    let stored = script.stored();
+    assert!(stored.iter().map(Message::body).eq(messages.iter().map(Message::body)));
 }
 
-/// The attempt under way is concluded, and nothing else is begun.
+/// With a durable source, closing lets the attempt in flight finish and starts no other.
 #[tokio::test(start_paused = true)]
-async fn what_its_source_keeps_is_left_when_the_notifier_closes() {
-    for (end, taken) in [(ScriptEnd::Ok, 1), (ScriptEnd::Transient, 0)] {
+async fn close_leaves_queued_messages_to_a_durable_source() {
+    for (end, delivered) in [(ScriptEnd::Ok, 1), (ScriptEnd::Transient, 0)] {
         let script = Script::default();
         script.set_stalled(true);
-        let actions = if taken == 0 { vec![ScriptAction::LeaveUnsettled] } else { vec![] };
+        let actions = if delivered == 0 { vec![ScriptAction::LeaveUnsettled] } else { Vec::new() };
         script.add_attempt(ScriptAttempt { actions, end });
         let mut queue = QueueConfig::default();
         queue.batch_messages = 1;
@@ -102,24 +104,24 @@ async fn what_its_source_keeps_is_left_when_the_notifier_closes() {
         receipts.push(notifier.relay(samples::messages(3..4).remove(0)).await);
         script.set_stalled(false);
         let stats = worker.await.unwrap();
-        assert_eq!((stats.emitted, stats.delivered), (3, taken), "{end:?}");
-        assert_eq!(stats.dropped.total(), 3 - taken);
-        assert_eq!(script.batch_sizes(), [1], "one attempt");
+        assert_eq!((stats.emitted, stats.delivered), (3, delivered), "{end:?}");
+        assert_eq!(stats.dropped.total(), 3 - delivered);
+        assert_eq!(script.batch_sizes(), [1], "the worker started a second attempt");
         for receipt in receipts.drain(1..) {
             assert_eq!(receipt.await.unwrap_err().kind(), ErrorKind::Closed);
         }
     }
 }
 
-/// A stage that notes what it is told.
+/// A stage that records its drain time and its end.
 #[derive(Clone, Debug, Default)]
-struct Behind {
-    left: Arc<Mutex<Option<Duration>>>,
+struct RecordingStage {
+    drain_time: Arc<Mutex<Option<Duration>>>,
     ended: Arc<AtomicBool>,
 }
 
 #[async_trait]
-impl Stage for Behind {
+impl Stage for RecordingStage {
     fn name(&self) -> &'static str {
         "behind"
     }
@@ -133,22 +135,23 @@ impl Stage for Behind {
     }
 
     async fn run(self: Box<Self>, closing: CloseSignal) {
-        let left = closing.await;
-        *self.left.lock().unwrap() = Some(left);
-        tokio::time::sleep(left).await;
+        let drain_time = closing.await;
+        *self.drain_time.lock().unwrap() = Some(drain_time);
+        tokio::time::sleep(drain_time).await;
         self.ended.store(true, Ordering::Relaxed);
     }
 }
 
+/// A stage gets the rest of the drain time once its transport is closed. `shutdown` waits for both.
 #[tokio::test(start_paused = true)]
-async fn a_stage_behind_runs_beside_and_ends_after_its_transport_with_what_is_left_of_the_time() {
+async fn a_stage_ends_after_its_transport_within_the_drain_time() {
     let script = Script::default();
-    let behind = Behind::default();
-    let builder = builder(&script).behind(behind.clone());
+    let stage = RecordingStage::default();
+    let builder = builder(&script).behind(stage.clone());
     let (notifier, worker) = builder.build().unwrap();
     let worker = tokio::spawn(worker.run());
     notifier.relay(samples::messages(0..1).remove(0)).await.await.unwrap();
-    assert!(behind.left.lock().unwrap().is_none(), "it runs as long as something can come");
+    assert!(stage.drain_time.lock().unwrap().is_none(), "the stage ends before the transport");
     let [(own, stats), (name, other)] = notifier.stages().try_into().unwrap();
     assert_eq!((own, name), ("scripted", "behind"));
     assert_eq!((stats.delivered, other.emitted), (1, 7));
@@ -160,17 +163,18 @@ async fn a_stage_behind_runs_beside_and_ends_after_its_transport_with_what_is_le
     tokio::time::sleep(Duration::from_secs(4)).await;
     script.set_stalled(false);
     shutdown.await.unwrap();
-    assert!(behind.ended.load(Ordering::Relaxed), "shutdown waits for it too");
-    let left = behind.left.lock().unwrap().unwrap();
+    assert!(stage.ended.load(Ordering::Relaxed), "`shutdown` returned before the stage ended");
+    let left = stage.drain_time.lock().unwrap().unwrap();
     assert!(left > Duration::from_secs(5) && left <= Duration::from_secs(6), "{left:?}");
     assert_eq!(worker.await.unwrap().delivered, 2);
 }
 
+/// A dropped worker drops its stage, so that its files and locks are free.
 #[tokio::test]
-async fn a_worker_that_is_dropped_drops_the_stage_behind() {
-    let behind = Behind::default();
-    let (_notifier, worker) = builder(&Script::default()).behind(behind.clone()).build().unwrap();
-    assert_eq!(Arc::strong_count(&behind.ended), 2);
+async fn dropping_the_worker_drops_its_stage() {
+    let stage = RecordingStage::default();
+    let (_notifier, worker) = builder(&Script::default()).behind(stage.clone()).build().unwrap();
+    assert_eq!(Arc::strong_count(&stage.ended), 2);
     drop(worker);
-    assert_eq!(Arc::strong_count(&behind.ended), 1);
+    assert_eq!(Arc::strong_count(&stage.ended), 1);
 }

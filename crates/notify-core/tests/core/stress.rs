@@ -1,38 +1,40 @@
-//! Eight emitters, a worker and somebody who reads the account, each on a thread of its own, while
-//! the notifier comes to its end in one way or another.
+//! The account on real threads: eight emitters, a reader of the account and a worker, while the notifier
+//! ends.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::pipeline::{attempt, build, create, queue};
 use notify_conformance::script::{Script, ScriptAction, ScriptEnd};
 use notify_core::pipeline::{Overflow, Receipt, Stats, WorkerState};
 use notify_core::{Message, Notifier, Outcome};
 use tokio::runtime::Runtime;
 
-/// How a notifier ends.
+use crate::support::{assert_balances, attempt, build, image_create, queue_config};
+
+/// A way to end a notifier.
 #[derive(Clone, Copy, Debug)]
-enum Ending {
+enum Termination {
     Close,
     ShutDown,
     DropWorker,
 }
 
+/// The account balances whenever another thread reads it, and at the end it matches the receipts.
 #[test]
-fn the_account_holds_while_eight_emit_and_somebody_ends_it() {
+fn the_account_balances_on_many_threads_until_the_end() {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(8).enable_all().build().unwrap();
     for round in 0..10 {
-        for ending in [Ending::Close, Ending::ShutDown, Ending::DropWorker] {
+        for termination in [Termination::Close, Termination::ShutDown, Termination::DropWorker] {
             let overflow = if round % 2 == 0 { Overflow::DropNewest } else { Overflow::DropOldest };
-            end(&runtime, ending, overflow, round * 60);
+            run(&runtime, termination, overflow, round * 60);
         }
     }
 }
 
-/// Ends a notifier once `after` messages were emitted.
-fn end(runtime: &Runtime, ending: Ending, overflow: Overflow, after: u64) {
+/// Emits on all threads, and ends the notifier after `threshold` messages.
+fn run(runtime: &Runtime, termination: Termination, overflow: Overflow, threshold: u64) {
     let script = Script::default();
     for _ in 0..3 {
         script.add_attempt(attempt(
@@ -49,7 +51,7 @@ fn end(runtime: &Runtime, ending: Ending, overflow: Overflow, after: u64) {
             ScriptEnd::Transient,
         ));
     }
-    let mut config = queue(16, 5);
+    let mut config = queue_config(16, 5);
     config.overflow = overflow;
     let (notifier, worker) = build(&script, config);
     let worker = runtime.spawn(worker.run());
@@ -57,18 +59,18 @@ fn end(runtime: &Runtime, ending: Ending, overflow: Overflow, after: u64) {
     let receipts: Vec<Receipt> = std::thread::scope(|scope| {
         let reader = scope.spawn(|| {
             while reading.load(Ordering::Relaxed) {
-                balances(&notifier.stats());
+                assert_balances(&notifier.stats());
             }
         });
         let emitters: Vec<_> =
             (0..EMITTERS).map(|_| scope.spawn(|| emit(runtime, &notifier))).collect();
-        while notifier.stats().emitted < after {
+        while notifier.stats().emitted < threshold {
             std::thread::yield_now();
         }
-        match ending {
-            Ending::Close => notifier.close(),
-            Ending::ShutDown => drop(runtime.block_on(notifier.shutdown(Duration::ZERO))),
-            Ending::DropWorker => worker.abort(),
+        match termination {
+            Termination::Close => notifier.close(),
+            Termination::ShutDown => drop(runtime.block_on(notifier.shutdown(Duration::ZERO))),
+            Termination::DropWorker => worker.abort(),
         }
         let receipts = emitters.into_iter().flat_map(|emitter| emitter.join().unwrap()).collect();
         drop(runtime.block_on(notifier.shutdown(Duration::from_secs(60))));
@@ -76,36 +78,37 @@ fn end(runtime: &Runtime, ending: Ending, overflow: Overflow, after: u64) {
         reader.join().unwrap();
         receipts
     });
-    adds_up(&notifier.stats(), receipts, &script);
+    assert_receipts_match(&notifier.stats(), receipts, &script);
 }
 
+/// Emits the notifications of one thread, every eighth with `enqueue`.
 fn emit(runtime: &Runtime, notifier: &Notifier) -> Vec<Receipt> {
-    (0..EACH)
+    (0..NOTIFICATIONS)
         .map(|number| match number % 8 {
-            0 => runtime.block_on(notifier.enqueue(&create())),
-            _ => notifier.emit(&create()),
+            0 => runtime.block_on(notifier.enqueue(&image_create())),
+            _ => notifier.emit(&image_create()),
         })
         .collect()
 }
 
-/// What the receipts say, counted, is what the account says, and is true.
-fn adds_up(stats: &Stats, receipts: Vec<Receipt>, script: &Script) {
-    balances(stats);
+/// Asserts that the receipts add up to the account, and that none contradicts the destination.
+fn assert_receipts_match(stats: &Stats, receipts: Vec<Receipt>, script: &Script) {
+    assert_balances(stats);
     assert_eq!((stats.pending.messages, stats.pending.bytes), (0, 0));
-    assert_eq!((&stats.state, stats.emitted), (&WorkerState::Closed, EMITTERS * EACH));
-    let taken: HashSet<_> = script.stored().iter().map(Message::id).collect();
+    assert_eq!((&stats.state, stats.emitted), (&WorkerState::Closed, EMITTERS * NOTIFICATIONS));
+    let stored: HashSet<_> = script.stored().iter().map(Message::id).collect();
     let (mut delivered, mut refused, mut dropped) = (0, 0, 0);
     for mut receipt in receipts {
-        let taken = taken.contains(&receipt.message_id().unwrap());
+        let is_stored = stored.contains(&receipt.message_id().unwrap());
         match receipt.wait(Duration::ZERO).map_err(|error| error.outcome()) {
             Ok(()) => {
                 delivered += 1;
-                assert!(taken, "delivered is true");
+                assert!(is_stored, "delivered, but not stored");
             }
             Err(Outcome::Rejected) => refused += 1,
             Err(outcome) => {
                 dropped += 1;
-                assert!(!taken || outcome == Outcome::Unknown, "not sent is true");
+                assert!(!is_stored || outcome == Outcome::Unknown, "stored, but `NotSent`");
             }
         }
     }
@@ -115,10 +118,7 @@ fn adds_up(stats: &Stats, receipts: Vec<Receipt>, script: &Script) {
     );
 }
 
-fn balances(stats: &Stats) {
-    let Stats { emitted, delivered, refused, dropped, pending, .. } = stats;
-    assert_eq!(*emitted, delivered + refused + dropped.total() + pending.messages, "{stats:?}");
-}
-
+/// The number of emitting threads.
 const EMITTERS: u64 = 8;
-const EACH: u64 = 120;
+/// The number of notifications that each thread emits.
+const NOTIFICATIONS: u64 = 120;

@@ -1,16 +1,25 @@
-//! The pipeline beside a model of it: after every step both must agree on every number, on every
-//! receipt and on every message of the batch that the transport was handed.
+//! The pipeline beside a model of it, in random steps.
 //!
-//! A machine that finds nothing proves little, so it was tried on a pipeline that was broken on
-//! purpose. It found, each within a few cases: bytes in flight that a verdict does not free; messages
-//! let go that were to be tried again; a wake-up of the worker that is lost, and one of whoever waits
-//! for room; `NotSent` where an attempt left it open, and where the worker is dropped in one; what
-//! does not fit a batch sent to the end of the queue; the newest dropped instead of the oldest; a
-//! refusal counted as a delivery; delivered messages offered again; messages given up for their age
-//! counted as sent again; a `close` that does not wake the worker; a failure taken for the end.
+//! After every step both must agree on every number, on every receipt and on every message of the batch
+//! in flight.
+//!
+//! A state machine that finds no bug proves little, so its author planted bugs in the pipeline. It found
+//! each of these within a few cases:
+//!
+//! * a verdict that does not free the bytes in flight;
+//! * a message that the worker forgets instead of retrying it;
+//! * a lost wake-up of the worker, and of a caller that waits for room;
+//! * `NotSent` for a message that an attempt, or a dropped worker, left unsettled;
+//! * a message that does not fit the batch and moves to the end of the queue;
+//! * the newest message dropped instead of the oldest;
+//! * a refusal that counts as a delivery;
+//! * a delivered message that the worker sends again;
+//! * an expired message that counts as retried;
+//! * a `close` that does not wake the worker;
+//! * a failure that ends the worker.
 
-mod agree;
-mod puppet;
+mod comparison;
+mod manual_transport;
 mod reference;
 mod steps;
 
@@ -29,123 +38,138 @@ use tokio::runtime::Runtime;
 use tokio::task::{JoinHandle, yield_now};
 use uuid::Uuid;
 
-use crate::common::{event, task};
-use agree::balances;
-use puppet::{Strings, puppet};
-use reference::{Model, Worker as Doing};
-use steps::{Sort, Step};
+use crate::fixtures::{event, notification, task};
+use crate::support::assert_balances;
+use manual_transport::{TransportControl, manual_transport};
+use reference::{PipelineModel, WorkerPhase};
+use steps::{PipelineStep, SampleKind};
 
 prop_state_machine! {
-    #![proptest_config(ProptestConfig { cases: proptest_cases(128), ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: proptest_cases(128),
+        ..ProptestConfig::default()
+    })]
 
+    /// The pipeline and its model agree after every step, and once faults stop, the pipeline delivers
+    /// everything.
     #[test]
-    fn the_pipeline_does_what_its_model_does(sequential 1..60 => Machine);
+    fn the_pipeline_matches_its_model(sequential 1..60 => PipelineMachine);
 }
 
-/// The pipeline under test, on one thread whose clock stands still unless a step moves it.
-struct Machine {
+/// The pipeline under test, on one thread with a paused clock that only the steps advance.
+struct PipelineMachine {
     runtime: Rc<Runtime>,
     notifier: Notifier,
+    /// The worker before it runs.
     worker: Option<Worker>,
+    /// The task of the running worker.
     running: Option<JoinHandle<Stats>>,
-    strings: Strings,
-    /// One for each message, as in the model.
-    claims: Vec<Claim>,
+    transport: TransportControl,
+    /// The caller of each message of the model.
+    callers: Vec<CallerState>,
     flushes: Vec<JoinHandle<Result<()>>>,
 }
 
-/// What a caller has of a message.
-enum Claim {
-    Held(Receipt),
-    /// The receipt was dropped. Nothing must come of that.
-    Dropped(Option<Uuid>),
-    Enqueuing(JoinHandle<[Receipt; 1]>),
+/// The state of the caller of one message.
+enum CallerState {
+    KeepsReceipt(Receipt),
+    /// The caller dropped its receipt, which must have no effect. Holds the message's id.
+    DroppedReceipt(Option<Uuid>),
+    /// The caller's call of `enqueue` did not return yet.
+    Enqueues(JoinHandle<[Receipt; 1]>),
 }
 
-impl StateMachineTest for Machine {
+impl StateMachineTest for PipelineMachine {
     type SystemUnderTest = Self;
-    type Reference = Model;
+    type Reference = PipelineModel;
 
-    fn init_test(model: &Model) -> Self {
+    fn init_test(model: &PipelineModel) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .start_paused(true)
             .build()
             .map(Rc::new)
             .unwrap();
-        let (transport, strings) = puppet();
+        let (transport, control) = manual_transport();
         let (notifier, worker) = Notifier::builder(transport)
             .publisher_id("host1")
             .encoding(encoding())
             .disabled(["task"])
-            .queue(queue(model))
-            .attempt_timeout(ATTEMPT)
+            .queue(queue_config(model))
+            .attempt_timeout(ATTEMPT_TIMEOUT)
             .send_timeout(NEVER)
             .drain_timeout(NEVER)
             .build()
             .unwrap();
-        let (claims, flushes) = (Vec::new(), Vec::new());
-        Self { runtime, notifier, worker: Some(worker), running: None, strings, claims, flushes }
+        Self {
+            runtime,
+            notifier,
+            worker: Some(worker),
+            running: None,
+            transport: control,
+            callers: Vec::new(),
+            flushes: Vec::new(),
+        }
     }
 
-    fn apply(mut machine: Self, model: &Model, step: Step) -> Self {
-        // Also what emits looks at the clock that stands still.
+    fn apply(mut machine: Self, model: &PipelineModel, step: PipelineStep) -> Self {
+        // `emit` too must read the paused clock.
         let runtime = Rc::clone(&machine.runtime);
         let _clock = runtime.enter();
-        machine.take(step, model);
-        machine.come_to_rest(model);
-        machine.agrees(model);
+        machine.apply_step(step, model);
+        machine.run_until_idle(model);
+        machine.assert_matches(model);
         machine
     }
 
-    fn teardown(mut machine: Self, mut model: Model) {
+    fn teardown(mut machine: Self, mut model: PipelineModel) {
         let runtime = Rc::clone(&machine.runtime);
         let _clock = runtime.enter();
-        machine.heal(&mut model);
-        machine.come_to_rest(&model);
-        machine.agrees(&model);
+        machine.stop_faults(&mut model);
+        machine.run_until_idle(&model);
+        machine.assert_matches(&model);
     }
 }
 
-impl Machine {
-    fn take(&mut self, step: Step, model: &Model) {
+impl PipelineMachine {
+    fn apply_step(&mut self, step: PipelineStep, model: &PipelineModel) {
         match step {
-            Step::Emit(sorts, held) => {
-                for sort in sorts {
-                    let receipt = self.notifier.emit(&EVENTS[sort as usize]);
-                    self.claims.push(if held {
-                        Claim::Held(receipt)
+            PipelineStep::Emit(kinds, keep) => {
+                for kind in kinds {
+                    let receipt = self.notifier.emit(&SAMPLES[kind as usize]);
+                    self.callers.push(if keep {
+                        CallerState::KeepsReceipt(receipt)
                     } else {
-                        Claim::Dropped(receipt.message_id())
+                        CallerState::DroppedReceipt(receipt.message_id())
                     });
-                    balances(&self.notifier.stats());
+                    assert_balances(&self.notifier.stats());
                 }
             }
-            Step::Enqueue => {
+            PipelineStep::Enqueue => {
                 let notifier = self.notifier.clone();
-                let enqueue = async move { [notifier.enqueue(&EVENTS[0]).await] };
-                self.claims.push(Claim::Enqueuing(self.runtime.spawn(enqueue)));
+                let enqueue = async move { [notifier.enqueue(&SAMPLES[0]).await] };
+                self.callers.push(CallerState::Enqueues(self.runtime.spawn(enqueue)));
             }
-            Step::Flush => {
+            PipelineStep::Flush => {
                 let notifier = self.notifier.clone();
                 let flush = async move { notifier.flush(NEVER).await };
                 self.flushes.push(self.runtime.spawn(flush));
             }
-            Step::Start => {
+            PipelineStep::Start => {
                 let worker = self.worker.take().unwrap();
                 self.running = Some(self.runtime.spawn(worker.run()));
             }
-            Step::Order(order) => self.strings.order(order),
-            Step::TimeOut => self.pass(ATTEMPT),
-            Step::Wait => self.pass(LONGEST_WAIT),
-            Step::Age => self.pass(AGE + Duration::from_secs(1)),
-            Step::Close => self.notifier.close(),
-            Step::ShutDown(seconds) => {
+            PipelineStep::Command(command) => self.transport.send(command),
+            PipelineStep::TimeOut => self.advance(ATTEMPT_TIMEOUT),
+            PipelineStep::Wait => self.advance(LONGEST_BACKOFF),
+            PipelineStep::Age => self.advance(MAX_AGE + Duration::from_secs(1)),
+            PipelineStep::Close => self.notifier.close(),
+            PipelineStep::ShutDown(seconds) => {
                 let stats =
                     self.runtime.block_on(self.notifier.shutdown(Duration::from_secs(seconds)));
-                assert_eq!(stats.state == WorkerState::Closed, model.worker == Doing::Gone);
+                assert_eq!(stats.state == WorkerState::Closed, model.worker == WorkerPhase::Gone);
             }
-            Step::DropWorker => {
+            PipelineStep::DropWorker => {
                 self.worker = None;
                 if let Some(running) = self.running.take() {
                     running.abort();
@@ -154,11 +178,11 @@ impl Machine {
         }
     }
 
-    /// Once faults stop, everything that is pending is delivered, and the worker ends.
-    fn heal(&mut self, model: &mut Model) {
-        // Where the time to drain is over, it is chance whether there is one more attempt.
+    /// Lets the transport accept everything, so that the worker delivers all messages and ends.
+    fn stop_faults(&mut self, model: &mut PipelineModel) {
+        // After the drain deadline, chance decides whether the worker makes one more attempt.
         if !model.drain_over {
-            self.strings.release();
+            self.transport.accept_everything();
         }
         if let Some(worker) = self.worker.take() {
             self.running = Some(self.runtime.spawn(worker.run()));
@@ -166,73 +190,77 @@ impl Machine {
         if let Some(running) = self.running.take() {
             let drained = async {
                 self.notifier.flush(Duration::from_secs(600)).await.unwrap();
-                for claim in &mut self.claims {
-                    claim.arrive().await;
+                for caller in &mut self.callers {
+                    caller.finish_enqueue().await;
                 }
                 self.notifier.close();
                 running.await.unwrap()
             };
             let mut stats = self.runtime.block_on(drained);
             stats.suppressed = self.notifier.stats().suppressed;
-            if model.worker != Doing::Gone {
+            if model.worker != WorkerPhase::Gone {
                 assert_eq!(stats, self.notifier.stats());
                 model.deliver_all();
             }
         }
     }
 
-    /// Lets time pass in one moment.
-    fn pass(&self, time: Duration) {
-        // What is under way has set its timers.
+    /// Advances the clock by a little more than `time`.
+    fn advance(&self, time: Duration) {
         self.runtime.block_on(tokio::time::advance(time + Duration::from_millis(2)));
     }
 
-    /// Lets everybody do what can be done at once, or after the moment for which the worker may wait
-    /// for company. The wait after a failure may be as short, so no time passes in it.
-    fn come_to_rest(&mut self, model: &Model) {
+    /// Runs all tasks until each of them waits, and lets a lingering batch go.
+    ///
+    /// No time passes in a backoff, which may be as short as the linger.
+    fn run_until_idle(&mut self, model: &PipelineModel) {
         self.runtime.block_on(async {
-            take_turns().await;
-            // As often as it finds that what came is too old.
-            let moments = if model.bounds.ages { model.bounds.max_messages } else { 1 };
-            for _ in 0..moments {
-                if model.worker != Doing::Waiting {
-                    tokio::time::advance(MOMENT).await;
-                    take_turns().await;
+            run_tasks().await;
+            // With expiry, the worker may linger once for each message that it then drops.
+            let lingers = if model.bounds.ages { model.bounds.max_messages } else { 1 };
+            for _ in 0..lingers {
+                if model.worker != WorkerPhase::Waiting {
+                    tokio::time::advance(LINGER).await;
+                    run_tasks().await;
                 }
             }
-            for claim in &mut self.claims {
-                if matches!(claim, Claim::Enqueuing(task) if task.is_finished()) {
-                    claim.arrive().await;
+            for caller in &mut self.callers {
+                if matches!(caller, CallerState::Enqueues(task) if task.is_finished()) {
+                    caller.finish_enqueue().await;
                 }
             }
         });
     }
 }
 
-impl Claim {
+impl CallerState {
+    /// Returns the message's id, if it has one and the caller knows it.
     fn id(&self) -> Option<Uuid> {
         match self {
-            Self::Held(receipt) => receipt.message_id(),
-            Self::Dropped(id) => *id,
-            Self::Enqueuing(_) => None,
+            Self::KeepsReceipt(receipt) => receipt.message_id(),
+            Self::DroppedReceipt(id) => *id,
+            Self::Enqueues(_) => None,
         }
     }
 
-    async fn arrive(&mut self) {
-        if let Self::Enqueuing(task) = self {
+    /// Waits until `enqueue` returns, and keeps its receipt.
+    async fn finish_enqueue(&mut self) {
+        if let Self::Enqueues(task) = self {
             let [receipt] = task.await.unwrap();
-            *self = Self::Held(receipt);
+            *self = Self::KeepsReceipt(receipt);
         }
     }
 }
 
-async fn take_turns() {
-    for _ in 0..MANY {
+/// Lets all other tasks run until each of them waits.
+async fn run_tasks() {
+    for _ in 0..YIELDS {
         yield_now().await;
     }
 }
 
-fn queue(model: &Model) -> QueueConfig {
+/// Returns the configuration of a model's bounds.
+fn queue_config(model: &PipelineModel) -> QueueConfig {
     let mut queue = QueueConfig::default();
     queue.max_messages = model.bounds.max_messages;
     queue.batch_messages = model.bounds.batch_messages;
@@ -242,7 +270,7 @@ fn queue(model: &Model) -> QueueConfig {
     if model.bounds.drop_oldest {
         queue.overflow = Overflow::DropOldest;
     }
-    queue.max_age = model.bounds.ages.then_some(AGE);
+    queue.max_age = model.bounds.ages.then_some(MAX_AGE);
     queue
 }
 
@@ -250,8 +278,8 @@ fn encoding() -> Encoding {
     Encoding { limits: SizeLimits { bytes: LIMIT, ..SizeLimits::default() }, ..Encoding::default() }
 }
 
-/// What each [`Sort`] is.
-static EVENTS: LazyLock<[Event; 4]> = LazyLock::new(|| {
+/// The event of each [`SampleKind`].
+static SAMPLES: LazyLock<[Event; 4]> = LazyLock::new(|| {
     [
         event(EventType::ImageSend, Priority::Info),
         Event::ImageUpload(Payload::Warn("x".repeat(2000))),
@@ -260,27 +288,28 @@ static EVENTS: LazyLock<[Event; 4]> = LazyLock::new(|| {
     ]
 });
 
-/// What a message of this sort counts for in bounds, in bytes.
-fn weight(sort: Sort) -> usize {
+/// Returns the size of a message of this kind as the bounds count it, in bytes.
+fn weight(kind: SampleKind) -> usize {
     static WEIGHTS: LazyLock<[usize; 2]> = LazyLock::new(|| {
-        [Sort::Small, Sort::Large].map(|sort| {
-            let mut notification = crate::common::notification(EVENTS[sort as usize].clone());
+        [SampleKind::Small, SampleKind::Large].map(|kind| {
+            let mut notification = notification(SAMPLES[kind as usize].clone());
             notification.publisher_id = "host1".into();
             notification.encode(&encoding()).unwrap().body().len() + 256
         })
     });
-    WEIGHTS[sort as usize]
+    WEIGHTS[kind as usize]
 }
 
-/// The least that `max_bytes` can be, with messages of [`LIMIT`] bytes.
+/// The smallest valid `max_bytes`, with messages of at most [`LIMIT`] bytes.
 const MIN_BYTES: usize = LIMIT + 256;
+/// The size limit of a message in bytes.
 const LIMIT: usize = 4096;
-const ATTEMPT: Duration = Duration::from_secs(60);
-/// The longest that the worker waits after a failure.
-const LONGEST_WAIT: Duration = Duration::from_secs(30);
-const AGE: Duration = Duration::from_secs(3600);
-/// Longer than the worker waits for company.
-const MOMENT: Duration = Duration::from_millis(2);
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(60);
+/// The longest wait after a failure.
+const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
+const MAX_AGE: Duration = Duration::from_secs(3600);
+/// A time longer than a batch lingers.
+const LINGER: Duration = Duration::from_millis(2);
 const NEVER: Duration = Duration::from_secs(1_000_000_000);
-/// How many turns everybody gets to come to rest.
-const MANY: usize = 30;
+/// The number of yields after which every task waits.
+const YIELDS: usize = 30;

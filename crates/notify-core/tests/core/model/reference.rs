@@ -1,69 +1,81 @@
-//! What the pipeline should do, told as simply as possible: lists of messages and no counters.
+//! The model of the pipeline: lists of messages, without counters, locks or wake-ups.
+//!
+//! It is slow and simple on purpose. It must share no code with the pipeline.
 
 use std::collections::VecDeque;
 
 use proptest::prelude::*;
 use proptest_state_machine::ReferenceStateMachine;
 
-use super::puppet::{Act, End, Order};
-use super::steps::{Bounds, Sort, Step, bounds, step};
+use super::manual_transport::{AttemptEnd, Command, MessageAction};
+use super::steps::{PipelineStep, QueueBounds, SampleKind, bounds, step};
 
+/// A notification in the model.
 #[derive(Clone, Debug)]
-pub(crate) struct Entry {
-    pub(crate) sort: Sort,
-    pub(crate) tried: Tried,
-    pub(crate) fate: Option<Fate>,
-    /// Whether it has been in a batch before, in which hour it was queued, and what the attempt under
-    /// way said of it and did with it.
-    offered: bool,
-    born: u32,
+pub(crate) struct ModelMessage {
+    pub(crate) kind: SampleKind,
+    pub(crate) history: SendHistory,
+    /// `None` while the message is pending, or its caller waits for room.
+    pub(crate) outcome: Option<MessageOutcome>,
+    /// Whether the message was in a batch before.
+    was_sent: bool,
+    /// The hour in which it entered the queue.
+    hour: u32,
+    /// Whether the current attempt asked to retry it.
     retry: bool,
-    swallowed: bool,
+    /// Whether the current attempt stored it without settling it.
+    stored_unsettled: bool,
 }
 
-/// Whether the destination may have a message that nobody said it took.
+/// The facts about earlier attempts that decide between `NotSent` and `Unknown`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Tried {
-    Never,
-    /// Each time the destination said that it did not take it.
-    NotTaken,
-    MaybeTaken,
+pub(crate) enum SendHistory {
+    /// No attempt had the message.
+    NeverSent,
+    /// Every attempt reported that the destination declined it.
+    Declined,
+    /// Some attempt left it unsettled.
+    Uncertain,
 }
 
+/// The final outcome of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fate {
+pub(crate) enum MessageOutcome {
     Delivered,
     Refused,
     Suppressed,
     Overflow,
-    Aged,
+    Expired,
     Closed,
     Abandoned,
 }
 
+/// The phase of the worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Worker {
+pub(crate) enum WorkerPhase {
     NotStarted,
+    /// The queue is empty.
     Idle,
     Attempting,
+    /// The last attempt failed, and the backoff runs.
     Waiting,
     Gone,
 }
 
-/// What there is at a moment. Messages are named by the order in which they were asked for.
+/// The state of the model. An index stands for the message that the test emitted at that place.
 #[derive(Clone, Debug)]
-pub(crate) struct Model {
-    pub(crate) bounds: Bounds,
-    pub(crate) messages: Vec<Entry>,
+pub(crate) struct PipelineModel {
+    pub(crate) bounds: QueueBounds,
+    pub(crate) messages: Vec<ModelMessage>,
     queued: VecDeque<usize>,
-    /// What the worker has taken; in an attempt, the batch, settled messages included.
-    pub(crate) flight: Vec<usize>,
-    /// Those that wait for room.
-    pub(crate) hoping: VecDeque<usize>,
-    /// What each flush waits for.
+    /// The messages in flight; in an attempt also those of the batch that have their verdict.
+    pub(crate) batch: Vec<usize>,
+    /// The messages whose callers wait for room.
+    pub(crate) waiting_for_room: VecDeque<usize>,
+    /// The messages that each flush waits for.
     pub(crate) flushes: Vec<Vec<usize>>,
-    pub(crate) worker: Worker,
-    /// Whether the last attempt failed, and permanently.
+    pub(crate) worker: WorkerPhase,
+    /// Whether the last failure was permanent; `None` if the last attempt succeeded.
     pub(crate) failing: Option<bool>,
     pub(crate) retried: u64,
     closed: bool,
@@ -71,19 +83,19 @@ pub(crate) struct Model {
     hour: u32,
 }
 
-impl ReferenceStateMachine for Model {
+impl ReferenceStateMachine for PipelineModel {
     type State = Self;
-    type Transition = Step;
+    type Transition = PipelineStep;
 
     fn init_state() -> BoxedStrategy<Self> {
         let model = |bounds| Self {
             bounds,
             messages: Vec::new(),
             queued: VecDeque::new(),
-            flight: Vec::new(),
-            hoping: VecDeque::new(),
+            batch: Vec::new(),
+            waiting_for_room: VecDeque::new(),
             flushes: Vec::new(),
-            worker: Worker::NotStarted,
+            worker: WorkerPhase::NotStarted,
             failing: None,
             retried: 0,
             closed: false,
@@ -93,286 +105,302 @@ impl ReferenceStateMachine for Model {
         bounds().prop_map(model).boxed()
     }
 
-    fn transitions(model: &Self) -> BoxedStrategy<Step> {
-        let Self { bounds, worker, flight, messages, .. } = model;
-        let step = step(bounds, *worker, flight.len(), messages.len());
+    fn transitions(model: &Self) -> BoxedStrategy<PipelineStep> {
+        let Self { bounds, worker, batch, messages, .. } = model;
+        let step = step(bounds, *worker, batch.len(), messages.len());
         let model = model.clone();
-        step.prop_filter("it is possible", move |step| Self::preconditions(&model, step)).boxed()
+        step.prop_filter("the step is possible", move |step| Self::preconditions(&model, step))
+            .boxed()
     }
 
-    fn preconditions(model: &Self, step: &Step) -> bool {
-        let attempting = model.worker == Worker::Attempting;
+    fn preconditions(model: &Self, step: &PipelineStep) -> bool {
+        let attempting = model.worker == WorkerPhase::Attempting;
         match step {
-            Step::Emit(..) | Step::Flush | Step::Age | Step::Close | Step::ShutDown(_) => true,
-            Step::Enqueue => model.bounds.lines_up(),
-            Step::Start => model.worker == Worker::NotStarted,
-            // A second verdict is a bug of the transport, and so is one that is not true.
-            Step::Order(Order::Do(at, act)) => {
-                attempting && model.is_open(*at) && model.is_true([*at], *act)
+            PipelineStep::Emit(..)
+            | PipelineStep::Flush
+            | PipelineStep::Age
+            | PipelineStep::Close
+            | PipelineStep::ShutDown(_) => true,
+            PipelineStep::Enqueue => model.bounds.has_predictable_room(),
+            PipelineStep::Start => model.worker == WorkerPhase::NotStarted,
+            // A transport that settles twice, or that lies, breaks its contract.
+            PipelineStep::Command(Command::Act(at, action)) => {
+                attempting && model.is_open(*at) && model.is_honest([*at], *action)
             }
-            Step::Order(Order::DoRest(act)) => {
-                attempting && model.is_true(0..model.flight.len(), *act)
+            PipelineStep::Command(Command::ActOnRest(action)) => {
+                attempting && model.is_honest(0..model.batch.len(), *action)
             }
-            Step::Order(_) | Step::TimeOut => attempting,
-            Step::Wait => model.worker == Worker::Waiting,
-            Step::DropWorker => model.worker != Worker::Gone,
+            PipelineStep::Command(_) | PipelineStep::TimeOut => attempting,
+            PipelineStep::Wait => model.worker == WorkerPhase::Waiting,
+            PipelineStep::DropWorker => model.worker != WorkerPhase::Gone,
         }
     }
 
-    fn apply(mut model: Self, step: &Step) -> Self {
+    fn apply(mut model: Self, step: &PipelineStep) -> Self {
         match step {
-            Step::Emit(sorts, _) => sorts.iter().for_each(|sort| model.emit(*sort)),
-            Step::Enqueue => {
-                let new = model.enter(Sort::Small);
-                model.hoping.push_back(new);
+            PipelineStep::Emit(kinds, _) => kinds.iter().for_each(|kind| model.emit(*kind)),
+            PipelineStep::Enqueue => {
+                let new = model.add(SampleKind::Small);
+                model.waiting_for_room.push_back(new);
             }
-            Step::Flush => model.flushes.push(model.pending().collect()),
-            Step::Order(Order::Do(at, act)) => model.act(*at, *act),
-            Step::Order(Order::DoRest(act)) => {
-                model.act_on_rest(*act);
+            PipelineStep::Flush => model.flushes.push(model.pending().collect()),
+            PipelineStep::Command(Command::Act(at, action)) => model.act(*at, *action),
+            PipelineStep::Command(Command::ActOnRest(action)) => model.act_on_rest(*action),
+            PipelineStep::Command(Command::Return(AttemptEnd::Ok)) => model.end_attempt(None),
+            PipelineStep::Command(Command::Return(AttemptEnd::Transient))
+            | PipelineStep::TimeOut => model.end_attempt(Some(false)),
+            PipelineStep::Command(Command::Return(AttemptEnd::Permanent)) => {
+                model.end_attempt(Some(true));
             }
-            Step::Order(Order::End(End::Ok)) => model.end_attempt(None),
-            Step::Order(Order::End(End::Transient)) | Step::TimeOut => {
-                model.end_attempt(Some(false));
-            }
-            Step::Order(Order::End(End::Permanent)) => model.end_attempt(Some(true)),
-            Step::Start | Step::Wait => model.worker = Worker::Idle,
-            Step::Age => {
+            PipelineStep::Start | PipelineStep::Wait => model.worker = WorkerPhase::Idle,
+            PipelineStep::Age => {
                 model.hour += 1;
                 match model.worker {
-                    Worker::Attempting => model.end_attempt(Some(false)),
-                    Worker::Waiting => model.worker = Worker::Idle,
+                    WorkerPhase::Attempting => model.end_attempt(Some(false)),
+                    WorkerPhase::Waiting => model.worker = WorkerPhase::Idle,
                     _ => {}
                 }
             }
-            // Closing again changes nothing.
-            Step::Close if model.closed => {}
-            Step::Close => model.close(),
-            Step::ShutDown(_) => {
+            // A second `close` changes nothing.
+            PipelineStep::Close if model.closed => {}
+            PipelineStep::Close => model.close(),
+            PipelineStep::ShutDown(_) => {
                 model.drain_over = true;
                 model.close();
-                if model.worker == Worker::Attempting {
+                if model.worker == WorkerPhase::Attempting {
                     model.end_attempt(Some(false));
                     model.end();
                 }
             }
-            Step::DropWorker => {
-                if model.worker == Worker::Attempting {
+            PipelineStep::DropWorker => {
+                if model.worker == WorkerPhase::Attempting {
                     model.end_attempt(Some(false));
                 }
                 model.end();
             }
         }
-        model.come_to_rest();
+        model.run_until_idle();
         model
     }
 }
 
-impl Model {
-    /// What is neither delivered nor given up.
+impl PipelineModel {
+    /// Returns the messages that are queued or in flight.
     pub(crate) fn pending(&self) -> impl Iterator<Item = usize> + '_ {
         self.unsettled().chain(self.queued.iter().copied())
     }
 
+    /// Returns the size of these messages as the bounds count it.
     pub(crate) fn bytes(&self, messages: impl Iterator<Item = usize>) -> usize {
-        messages.map(|at| super::weight(self.messages[at].sort)).sum()
+        messages.map(|at| super::weight(self.messages[at].kind)).sum()
     }
 
-    /// The transport accepts everything from now on, and the notifier is closed in the end.
+    /// Lets the transport accept everything, and closes the notifier at the end.
     pub(crate) fn deliver_all(&mut self) {
         loop {
             match self.worker {
-                Worker::NotStarted | Worker::Waiting => self.worker = Worker::Idle,
-                Worker::Attempting => {
-                    self.act_on_rest(Act::Accept);
+                WorkerPhase::NotStarted | WorkerPhase::Waiting => self.worker = WorkerPhase::Idle,
+                WorkerPhase::Attempting => {
+                    self.act_on_rest(MessageAction::Accept);
                     self.end_attempt(None);
                 }
-                Worker::Idle | Worker::Gone => break,
+                WorkerPhase::Idle | WorkerPhase::Gone => break,
             }
-            self.come_to_rest();
+            self.run_until_idle();
         }
         self.close();
-        self.come_to_rest();
+        self.run_until_idle();
     }
 
+    /// Returns the messages of the batch without an outcome.
     fn unsettled(&self) -> impl Iterator<Item = usize> + '_ {
-        self.flight.iter().copied().filter(|at| self.messages[*at].fate.is_none())
+        self.batch.iter().copied().filter(|at| self.messages[*at].outcome.is_none())
     }
 
-    /// Whether the message at this place of the batch has no verdict.
+    /// Returns whether the message at this index of the batch has no verdict.
     fn is_open(&self, at: usize) -> bool {
-        let entry = self.flight.get(at).map(|at| &self.messages[*at]);
-        entry.is_some_and(|entry| entry.fate.is_none() && !entry.retry)
+        let message = self.batch.get(at).map(|at| &self.messages[*at]);
+        message.is_some_and(|message| message.outcome.is_none() && !message.retry)
     }
 
-    /// Whether a transport that does not lie can do this with messages of the batch.
-    fn is_true(&self, places: impl IntoIterator<Item = usize>, act: Act) -> bool {
-        let swallowed = |at: usize| self.messages[self.flight[at]].swallowed;
-        matches!(act, Act::Accept | Act::Swallow) || !places.into_iter().any(swallowed)
+    /// Returns whether an honest transport can take this action on messages of the batch.
+    ///
+    /// It must not decline a message that it stored.
+    fn is_honest(&self, indices: impl IntoIterator<Item = usize>, action: MessageAction) -> bool {
+        let is_stored = |at: usize| self.messages[self.batch[at]].stored_unsettled;
+        matches!(action, MessageAction::Accept | MessageAction::StoreUnsettled)
+            || !indices.into_iter().any(is_stored)
     }
 
-    fn enter(&mut self, sort: Sort) -> usize {
-        self.messages.push(Entry {
-            sort,
-            tried: Tried::Never,
-            fate: None,
-            offered: false,
-            born: self.hour,
+    /// Adds a message and returns its index.
+    fn add(&mut self, kind: SampleKind) -> usize {
+        self.messages.push(ModelMessage {
+            kind,
+            history: SendHistory::NeverSent,
+            outcome: None,
+            was_sent: false,
+            hour: self.hour,
             retry: false,
-            swallowed: false,
+            stored_unsettled: false,
         });
         self.messages.len() - 1
     }
 
-    fn decide(&mut self, at: usize, fate: Fate) {
-        let previous = self.messages[at].fate.replace(fate);
-        assert_eq!(previous, None, "a fate is final");
+    /// Gives a message its outcome.
+    fn decide(&mut self, at: usize, outcome: MessageOutcome) {
+        let previous = self.messages[at].outcome.replace(outcome);
+        assert_eq!(previous, None, "a message got a second outcome");
     }
 
-    fn has_room(&self, sort: Sort) -> bool {
-        self.pending().count() < self.bounds.max_messages && self.has_bytes(self.pending(), sort)
+    fn has_room(&self, kind: SampleKind) -> bool {
+        self.pending().count() < self.bounds.max_messages && self.has_bytes(self.pending(), kind)
     }
 
-    fn has_bytes(&self, beside: impl Iterator<Item = usize>, sort: Sort) -> bool {
+    /// Returns whether `max_bytes` allows one more message beside `others`.
+    fn has_bytes(&self, others: impl Iterator<Item = usize>, kind: SampleKind) -> bool {
         let Some((max_bytes, _)) = self.bounds.bytes else { return true };
-        self.bytes(beside) + super::weight(sort) <= max_bytes
+        self.bytes(others) + super::weight(kind) <= max_bytes
     }
 
-    fn emit(&mut self, sort: Sort) {
-        let new = self.enter(sort);
-        match sort {
-            Sort::Disabled => return self.decide(new, Fate::Suppressed),
-            Sort::TooLarge => return self.decide(new, Fate::Refused),
-            Sort::Small | Sort::Large => {}
+    fn emit(&mut self, kind: SampleKind) {
+        let new = self.add(kind);
+        match kind {
+            SampleKind::Disabled => return self.decide(new, MessageOutcome::Suppressed),
+            SampleKind::TooLarge => return self.decide(new, MessageOutcome::Refused),
+            SampleKind::Small | SampleKind::Large => {}
         }
         if self.closed {
-            return self.decide(new, Fate::Closed);
+            return self.decide(new, MessageOutcome::Closed);
         }
-        if self.bounds.drop_oldest && self.has_bytes(self.unsettled(), sort) {
-            while !self.has_room(sort) {
+        if self.bounds.drop_oldest && self.has_bytes(self.unsettled(), kind) {
+            while !self.has_room(kind) {
                 let Some(oldest) = self.queued.pop_front() else { break };
-                self.decide(oldest, Fate::Overflow);
+                self.decide(oldest, MessageOutcome::Overflow);
             }
         }
-        if self.has_room(sort) {
+        if self.has_room(kind) {
             self.queued.push_back(new);
         } else {
-            self.decide(new, Fate::Overflow);
+            self.decide(new, MessageOutcome::Overflow);
         }
     }
 
-    fn act(&mut self, at: usize, act: Act) {
-        let at = self.flight[at];
-        match act {
-            Act::Accept => self.decide(at, Fate::Delivered),
-            Act::Refuse => self.decide(at, Fate::Refused),
-            Act::Retry => self.messages[at].retry = true,
-            Act::Swallow => self.messages[at].swallowed = true,
+    /// Acts on the message at this index of the batch.
+    fn act(&mut self, at: usize, action: MessageAction) {
+        let at = self.batch[at];
+        match action {
+            MessageAction::Accept => self.decide(at, MessageOutcome::Delivered),
+            MessageAction::Refuse => self.decide(at, MessageOutcome::Refused),
+            MessageAction::Retry => self.messages[at].retry = true,
+            MessageAction::StoreUnsettled => self.messages[at].stored_unsettled = true,
         }
     }
 
-    fn act_on_rest(&mut self, act: Act) {
-        for at in 0..self.flight.len() {
+    fn act_on_rest(&mut self, action: MessageAction) {
+        for at in 0..self.batch.len() {
             if self.is_open(at) {
-                self.act(at, act);
+                self.act(at, action);
             }
         }
     }
 
-    /// `failed` says whether it failed, and permanently.
-    fn end_attempt(&mut self, failed: Option<bool>) {
-        self.flight = self.unsettled().collect();
-        for at in &self.flight {
-            let entry = &mut self.messages[*at];
-            let said = std::mem::take(&mut entry.retry);
-            entry.swallowed = false;
-            let tried = if said { Tried::NotTaken } else { Tried::MaybeTaken };
-            entry.tried = entry.tried.max(tried);
+    /// Ends the attempt. `failure` says whether its error is permanent; `None` stands for `Ok`.
+    fn end_attempt(&mut self, failure: Option<bool>) {
+        self.batch = self.unsettled().collect();
+        for at in &self.batch {
+            let message = &mut self.messages[*at];
+            let declined = std::mem::take(&mut message.retry);
+            message.stored_unsettled = false;
+            let history = if declined { SendHistory::Declined } else { SendHistory::Uncertain };
+            message.history = message.history.max(history);
         }
-        self.failing = failed.or((!self.flight.is_empty()).then_some(false));
-        self.worker = if self.failing.is_some() { Worker::Waiting } else { Worker::Idle };
+        self.failing = failure.or((!self.batch.is_empty()).then_some(false));
+        self.worker = if self.failing.is_some() { WorkerPhase::Waiting } else { WorkerPhase::Idle };
     }
 
     fn close(&mut self) {
         self.closed = true;
-        if self.worker == Worker::Waiting {
-            self.worker = Worker::Idle;
+        if self.worker == WorkerPhase::Waiting {
+            self.worker = WorkerPhase::Idle;
         }
     }
 
-    /// Everything ends: what is pending is given up.
+    /// Ends the worker and drops everything that is pending.
     fn end(&mut self) {
         self.closed = true;
         for at in self.pending().collect::<Vec<_>>() {
-            self.decide(at, Fate::Abandoned);
+            self.decide(at, MessageOutcome::Abandoned);
         }
-        self.flight.clear();
+        self.batch.clear();
         self.queued.clear();
-        self.worker = Worker::Gone;
+        self.worker = WorkerPhase::Gone;
     }
 
-    /// The worker does what it can, then those who wait for room do, until nobody can do anything.
-    fn come_to_rest(&mut self) {
+    /// Lets the worker and then the callers in the line act until no more action is possible.
+    fn run_until_idle(&mut self) {
         loop {
-            if self.worker == Worker::Idle {
+            if self.worker == WorkerPhase::Idle {
                 self.work();
             }
-            let Some(&first) = self.hoping.front() else { return };
+            let Some(&first) = self.waiting_for_room.front() else { return };
             if self.closed {
-                self.decide(first, Fate::Closed);
-            } else if self.has_room(Sort::Small) {
+                self.decide(first, MessageOutcome::Closed);
+            } else if self.has_room(SampleKind::Small) {
                 self.queued.push_back(first);
-                self.messages[first].born = self.hour;
+                self.messages[first].hour = self.hour;
             } else {
                 return;
             }
-            self.hoping.pop_front();
+            self.waiting_for_room.pop_front();
         }
     }
 
+    /// Starts the next attempt of an idle worker, or ends it when the notifier is closed.
     fn work(&mut self) {
         self.expire();
         self.fill();
-        while self.expire() && self.flight.is_empty() {
+        while self.expire() && self.batch.is_empty() {
             self.fill();
         }
-        if self.flight.is_empty() {
+        if self.batch.is_empty() {
             self.failing = None;
             if self.closed {
                 self.end();
             }
             return;
         }
-        for at in &self.flight {
-            self.retried += u64::from(std::mem::replace(&mut self.messages[*at].offered, true));
+        for at in &self.batch {
+            let was_sent = std::mem::replace(&mut self.messages[*at].was_sent, true);
+            self.retried += u64::from(was_sent);
         }
-        self.worker = Worker::Attempting;
+        self.worker = WorkerPhase::Attempting;
         if self.drain_over {
             self.end_attempt(Some(false));
             self.end();
         }
     }
 
-    /// Gives up what the worker holds and is too old; whether there was any.
+    /// Drops the expired messages of the batch; returns whether there were any.
     fn expire(&mut self) -> bool {
-        let aged = |at: &usize| self.bounds.ages && self.messages[*at].born < self.hour;
-        let (old, young) = self.flight.iter().partition::<Vec<usize>, _>(|at| aged(at));
-        self.flight = young;
-        for at in &old {
-            self.decide(*at, Fate::Aged);
+        let is_expired = |at: &usize| self.bounds.ages && self.messages[*at].hour < self.hour;
+        let (expired, others) = self.batch.iter().partition::<Vec<usize>, _>(|at| is_expired(at));
+        self.batch = others;
+        for at in &expired {
+            self.decide(*at, MessageOutcome::Expired);
         }
-        !old.is_empty()
+        !expired.is_empty()
     }
 
+    /// Moves queued messages into the batch until it is full.
     fn fill(&mut self) {
         while let Some(&next) = self.queued.front() {
-            let bytes = self.bytes(self.flight.iter().copied().chain([next]));
-            let fits = self.flight.len() < self.bounds.batch_messages
+            let bytes = self.bytes(self.batch.iter().copied().chain([next]));
+            let fits = self.batch.len() < self.bounds.batch_messages
                 && self.bounds.bytes.is_none_or(|(_, batch_bytes)| bytes <= batch_bytes);
-            if !fits && !self.flight.is_empty() {
+            if !fits && !self.batch.is_empty() {
                 return;
             }
-            self.flight.push(next);
+            self.batch.push(next);
             self.queued.pop_front();
         }
     }

@@ -1,6 +1,7 @@
-//! A stream that nobody waits for is gathered into batches; nobody who waits is kept waiting.
+//! Lingering: the messages of a stream form large batches, and an awaited message never lingers.
 //!
-//! A program of its own: in others, somebody always waits for a receipt.
+//! This file is a program of its own. Receipts of all notifiers in a process share one counter of
+//! waits, so other tests in the same process would end the stream.
 
 use std::time::Duration;
 
@@ -9,8 +10,9 @@ use notify_core::event::Payload;
 use notify_core::{Event, Notifier};
 use tokio::time::Instant;
 
+/// The worker sends a first message at once, gathers a stream, and never delays an awaited message.
 #[tokio::test(start_paused = true)]
-async fn a_stream_is_gathered_and_nobody_who_waits_is_kept_waiting() {
+async fn a_stream_lingers_and_an_awaited_message_does_not() {
     let script = Script::default();
     let (notifier, worker) = Notifier::builder(script.transport()).build().unwrap();
     tokio::spawn(worker.run());
@@ -19,13 +21,13 @@ async fn a_stream_is_gathered_and_nobody_who_waits_is_kept_waiting() {
         for _ in 0..count {
             drop(notifier.emit(&event));
         }
-        // Longer than the worker needs to take it, if it does; no time passes.
+        // Yield more often than the worker needs to take a batch. The paused clock stands still.
         for _ in 0..20 {
             tokio::task::yield_now().await;
         }
     };
 
-    // The first is not kept waiting, those behind it wait for each other.
+    // The worker sends the first message at once, and the others linger.
     for _ in 0..50 {
         emit(1).await;
     }
@@ -33,7 +35,7 @@ async fn a_stream_is_gathered_and_nobody_who_waits_is_kept_waiting() {
     notifier.flush(Duration::from_secs(60)).await.unwrap();
     assert_eq!(script.batch_sizes(), [1, 49]);
 
-    // One after the other, awaited.
+    // A caller awaits one receipt after the other: no message lingers.
     let start = Instant::now();
     for _ in 0..50 {
         notifier.send(&event).await.unwrap();
@@ -41,7 +43,7 @@ async fn a_stream_is_gathered_and_nobody_who_waits_is_kept_waiting() {
     }
     assert_eq!(start.elapsed(), Duration::ZERO);
 
-    // A stream again: no longer than until there are enough of them.
+    // A stream again: the batch lingers until it holds 512 messages.
     emit(1).await;
     emit(1).await;
     let before = script.batch_sizes().len();

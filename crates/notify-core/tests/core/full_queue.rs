@@ -1,10 +1,9 @@
-//! A queue that is full: what is dropped, and who waits for room.
+//! A full queue: the message that the notifier drops, and the line of callers that wait for room.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use crate::pipeline::{attempt, build, create, outcome, queue};
 use notify_conformance::script::{Script, ScriptAction, ScriptEnd};
 use notify_core::codec::{Encoding, SizeLimits};
 use notify_core::event::Payload;
@@ -12,11 +11,14 @@ use notify_core::pipeline::{Overflow, PendingCounts};
 use notify_core::{Event, Notifier, Outcome};
 use tokio::time::Instant;
 
+use crate::support::{attempt, build, image_create, outcome, queue_config};
+
+/// By default, `emit` drops the message that finds the queue full.
 #[tokio::test(start_paused = true)]
-async fn a_full_queue_drops_the_newest() {
+async fn a_full_queue_drops_the_newest_message() {
     let script = Script::default();
-    let (notifier, worker) = build(&script, queue(3, 10));
-    let receipts: Vec<_> = (0..5).map(|_| notifier.emit(&create())).collect();
+    let (notifier, worker) = build(&script, queue_config(3, 10));
+    let receipts: Vec<_> = (0..5).map(|_| notifier.emit(&image_create())).collect();
     let stats = notifier.stats();
     assert_eq!((stats.emitted, stats.dropped.overflow, stats.pending.messages), (5, 2, 3));
     tokio::spawn(worker.run());
@@ -28,17 +30,18 @@ async fn a_full_queue_drops_the_newest() {
     assert_eq!(outcomes, [None, None, None, dropped, dropped]);
 }
 
+/// `Overflow::DropOldest` drops the oldest queued message and keeps those in flight.
 #[tokio::test(start_paused = true)]
-async fn a_full_queue_drops_the_oldest_that_is_not_in_flight() {
+async fn a_full_queue_drops_the_oldest_message_that_is_not_in_flight() {
     let script = Script::default();
     script.set_stalled(true);
-    let mut config = queue(3, 1);
+    let mut config = queue_config(3, 1);
     config.overflow = Overflow::DropOldest;
     let (notifier, worker) = build(&script, config);
     tokio::spawn(worker.run());
-    let mut receipts = vec![notifier.emit(&create())];
+    let mut receipts = vec![notifier.emit(&image_create())];
     tokio::time::sleep(Duration::from_millis(1)).await;
-    receipts.extend((0..4).map(|_| notifier.emit(&create())));
+    receipts.extend((0..4).map(|_| notifier.emit(&image_create())));
     assert_eq!(notifier.stats().dropped.overflow, 2);
     script.set_stalled(false);
     let mut outcomes = Vec::new();
@@ -49,30 +52,30 @@ async fn a_full_queue_drops_the_oldest_that_is_not_in_flight() {
     assert_eq!(outcomes, [None, dropped, dropped, None, None]);
 }
 
-/// What cannot make room is not dropped for it: here the bytes are in flight.
+/// If the messages in flight alone fill the queue, dropping a queued one makes no room: keep it.
 #[tokio::test(start_paused = true)]
-async fn nothing_is_dropped_in_vain() {
+async fn an_old_message_is_not_dropped_when_that_makes_no_room() {
     let script = Script::default();
     script.set_stalled(true);
-    let mut config = queue(10, 1);
+    let mut config = queue_config(10, 1);
     config.max_bytes = 1024 * 1024 + 256;
     config.overflow = Overflow::DropOldest;
     let (notifier, worker) = build(&script, config);
     tokio::spawn(worker.run());
-    let large = Event::ImageUpload(Payload::Error("x".repeat(600_000)));
-    let in_flight = notifier.emit(&large);
+    let in_flight = notifier.emit(&sized(600_000));
     tokio::time::sleep(Duration::from_millis(1)).await;
-    let queued = notifier.emit(&create());
-    let dropped = notifier.emit(&large);
+    let queued = notifier.emit(&image_create());
+    let dropped = notifier.emit(&sized(600_000));
     assert_eq!(outcome(dropped.await), Some(Outcome::NotSent));
     script.set_stalled(false);
     assert_eq!((outcome(in_flight.await), outcome(queued.await)), (None, None));
 }
 
+/// `usize::MAX` means without a bound.
 #[tokio::test(start_paused = true)]
-async fn bounds_without_end_are_no_panic() {
+async fn unbounded_queues_do_not_panic() {
     let script = Script::default();
-    let mut config = queue(usize::MAX, usize::MAX);
+    let mut config = queue_config(usize::MAX, usize::MAX);
     (config.max_bytes, config.batch_bytes) = (usize::MAX, usize::MAX);
     let limits = SizeLimits { bytes: usize::MAX, keys: usize::MAX, ..SizeLimits::default() };
     let (notifier, worker) = Notifier::builder(script.transport())
@@ -81,18 +84,18 @@ async fn bounds_without_end_are_no_panic() {
         .build()
         .unwrap();
     tokio::spawn(worker.run());
-    notifier.send(&create()).await.unwrap();
+    notifier.send(&image_create()).await.unwrap();
     assert_eq!(notifier.shutdown(Duration::from_secs(1)).await.delivered, 1);
 }
 
+/// Large messages fill the queue before their number does.
 #[tokio::test(start_paused = true)]
 async fn the_queue_is_bounded_in_bytes_too() {
     let script = Script::default();
-    let mut config = queue(10_000, 1024);
+    let mut config = queue_config(10_000, 1024);
     config.max_bytes = 2 * 1024 * 1024;
     let (notifier, worker) = build(&script, config);
-    let large = Event::ImageUpload(Payload::Error("x".repeat(500_000)));
-    let receipts: Vec<_> = (0..6).map(|_| notifier.emit(&large)).collect();
+    let receipts: Vec<_> = (0..6).map(|_| notifier.emit(&sized(500_000))).collect();
     let stats = notifier.stats();
     assert_eq!((stats.pending.messages, stats.dropped.overflow), (4, 2));
     assert!((2_000_000..=2 * 1024 * 1024).contains(&stats.pending.bytes));
@@ -102,25 +105,26 @@ async fn the_queue_is_bounded_in_bytes_too() {
     assert_eq!(notifier.stats().pending, PendingCounts::default());
 }
 
+/// `enqueue` gives up after `send_timeout`. A caller that still waits is not part of the account.
 #[tokio::test(start_paused = true)]
-async fn enqueue_waits_for_room_and_gives_up() {
+async fn enqueue_waits_for_room_until_its_timeout() {
     let script = Script::default();
     script.set_stalled(true);
-    let (notifier, worker) = build(&script, queue(1, 1));
+    let (notifier, worker) = build(&script, queue_config(1, 1));
     tokio::spawn(worker.run());
-    let first = notifier.enqueue(&create()).await;
+    let first = notifier.enqueue(&image_create()).await;
     let start = Instant::now();
-    let second = notifier.enqueue(&create()).await;
+    let second = notifier.enqueue(&image_create()).await;
     assert_eq!(start.elapsed(), Duration::from_secs(120));
     assert_eq!(outcome(second.await), Some(Outcome::NotSent));
     let waiting: Vec<_> = (0..64)
         .map(|_| {
             let notifier = notifier.clone();
-            tokio::spawn(async move { notifier.send(&create()).await })
+            tokio::spawn(async move { notifier.send(&image_create()).await })
         })
         .collect();
     tokio::time::sleep(Duration::from_secs(1)).await;
-    assert_eq!(notifier.stats().emitted, 2, "nothing is counted that only waits");
+    assert_eq!(notifier.stats().emitted, 2, "a waiting caller counts as emitted");
     script.set_stalled(false);
     first.await.unwrap();
     for task in waiting {
@@ -128,17 +132,17 @@ async fn enqueue_waits_for_room_and_gives_up() {
     }
 }
 
-/// Whoever is woken and needs more room than there is may keep others waiting, but not until they are
-/// dropped.
+/// The first caller may need more room than there is. The callers behind it wait, but at their timeout
+/// they take the room that suffices for them.
 #[tokio::test(start_paused = true)]
-async fn nobody_is_dropped_while_there_is_room() {
+async fn no_message_is_dropped_while_there_is_room_for_it() {
     let script = Script::default();
     script.add_attempt(attempt(&[ScriptAction::Accept], ScriptEnd::Ok));
     for _ in 0..10 {
         script.add_attempt(attempt(&[ScriptAction::LeaveUnsettled], ScriptEnd::Stall));
     }
     script.set_stalled(true);
-    let mut config = queue(10, 1);
+    let mut config = queue_config(10, 1);
     config.max_bytes = 1024 * 1024 + 256;
     let (notifier, worker) = build(&script, config);
     tokio::spawn(worker.run());
@@ -158,11 +162,11 @@ async fn nobody_is_dropped_while_there_is_room() {
     drop(pending);
 }
 
-/// Or a large notification would wait for ever beside a stream of small ones.
+/// A stream of small notifications cannot starve a large one that waits for room.
 #[tokio::test(start_paused = true)]
-async fn whoever_waits_for_room_gets_it_in_turn() {
+async fn callers_get_room_in_the_order_of_their_calls() {
     let script = Script::default();
-    let mut config = queue(10, 1);
+    let mut config = queue_config(10, 1);
     config.max_bytes = 1024 * 1024 + 256;
     let (notifier, worker) = build(&script, config);
     let pending = [500_000, 500_000].map(|bytes| notifier.emit(&sized(bytes)));
@@ -171,7 +175,7 @@ async fn whoever_waits_for_room_gets_it_in_turn() {
         tokio::spawn(async move { notifier.send(&sized(bytes)).await })
     });
     tokio::time::sleep(Duration::from_secs(1)).await;
-    assert_eq!(notifier.stats().emitted, 2, "there is room for the small one, but it came later");
+    assert_eq!(notifier.stats().emitted, 2, "the small message overtook the large one");
     tokio::spawn(worker.run());
     for task in waiting {
         task.await.unwrap().unwrap();
@@ -181,54 +185,54 @@ async fn whoever_waits_for_room_gets_it_in_turn() {
     drop(pending);
 }
 
-/// Or many tasks would wait in a line for each notification. Who wants more room than there is still
-/// comes first.
+/// A caller that waits for room comes first. A caller behind it whose turn came, but whose task did not
+/// run yet, delays no other; otherwise every notification of a busy program would stand in a line.
 #[tokio::test(start_paused = true)]
-async fn who_finds_room_passes_those_who_have_not_noticed_theirs() {
+async fn a_new_caller_may_pass_callers_that_did_not_notice_their_turn() {
     let script = Script::default();
-    let (notifier, worker) = build(&script, queue(2, 2));
-    let pending = [notifier.emit(&create()), notifier.emit(&create())];
-    let event = create();
+    let (notifier, worker) = build(&script, queue_config(2, 2));
+    let pending = [notifier.emit(&image_create()), notifier.emit(&image_create())];
+    let event = image_create();
     let enqueue = || Box::pin(notifier.enqueue(&event));
     let (mut first, mut second) = (enqueue(), enqueue());
-    assert!(look(&mut first).is_none() && look(&mut second).is_none());
+    assert!(poll_once(&mut first).is_none() && poll_once(&mut second).is_none());
     tokio::spawn(worker.run());
     notifier.flush(Duration::from_secs(60)).await.unwrap();
 
-    assert!(look(&mut enqueue()).is_none(), "the first wants room, and has not noticed it");
+    assert!(poll_once(&mut enqueue()).is_none(), "a new caller passed the first one, which waits");
     let first = first.await;
-    let passed = look(&mut enqueue()).expect("there is room, and the second has not noticed");
+    let passed = poll_once(&mut enqueue()).expect("there is room, and the second did not run yet");
     drop(second.await);
     notifier.flush(Duration::from_secs(60)).await.unwrap();
     assert_eq!(notifier.stats().delivered, 5);
     drop((pending, first, passed));
 }
 
-/// What has come of a future, without waiting for it.
-fn look<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
+/// Polls a future once; returns its output if it is ready.
+fn poll_once<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
     match Pin::new(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(output) => Some(output),
         Poll::Pending => None,
     }
 }
 
-/// On real threads, with a queue that is full most of the time: a wake-up that is lost would leave
-/// somebody waiting until something is dropped.
+/// On real threads with a queue that is mostly full, a lost wake-up would leave a caller waiting until
+/// its message is dropped.
 #[test]
 fn no_wake_up_is_lost_between_threads() {
     const THREADS: usize = 8;
-    const EACH: usize = 5_000;
+    const NOTIFICATIONS: usize = 5_000;
     let script = Script::default();
-    let (notifier, worker) = build(&script, queue(3, 2));
+    let (notifier, worker) = build(&script, queue_config(3, 2));
     let worker = worker.spawn_thread().unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let emitting: Vec<_> = (0..THREADS)
+    let emitters: Vec<_> = (0..THREADS)
         .map(|_| {
             let notifier = notifier.clone();
             runtime.spawn(async move {
-                for number in 0..EACH {
-                    let receipt = notifier.enqueue(&create()).await;
-                    // Now and then the queue runs dry, and the worker waits.
+                for number in 0..NOTIFICATIONS {
+                    let receipt = notifier.enqueue(&image_create()).await;
+                    // Every sixteenth wait empties the queue, so that the worker goes idle.
                     if number % 16 == 0 {
                         receipt.await.unwrap();
                     }
@@ -236,15 +240,16 @@ fn no_wake_up_is_lost_between_threads() {
             })
         })
         .collect();
-    for task in emitting {
+    for task in emitters {
         runtime.block_on(task).unwrap();
     }
     notifier.close();
-    let total = (THREADS * EACH) as u64;
+    let total = (THREADS * NOTIFICATIONS) as u64;
     let stats = worker.join().unwrap();
     assert_eq!((stats.emitted, stats.delivered), (total, total), "{stats:?}");
 }
 
+/// Returns an event of about this many bytes.
 fn sized(bytes: usize) -> Event {
     Event::ImageUpload(Payload::Error("x".repeat(bytes)))
 }

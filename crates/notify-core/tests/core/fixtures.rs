@@ -1,4 +1,6 @@
-//! One notification of each event at each priority, with every optional field filled.
+//! Sample events for tests: every event type at every priority, with every optional field set.
+//!
+//! Times and ids are constants, so that snapshots stay the same.
 
 use notify_core::codec::serde_json;
 use notify_core::event::{
@@ -10,14 +12,17 @@ use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+/// Returns a time some seconds after a fixed one in 2026.
 pub(crate) fn time(seconds: i64) -> OffsetDateTime {
     OffsetDateTime::from_unix_timestamp(1_795_348_800 + seconds).unwrap()
 }
 
+/// Parses a UUID.
 pub(crate) fn uuid(text: &str) -> Uuid {
     text.parse().unwrap()
 }
 
+/// Returns an active image with every optional field.
 pub(crate) fn image() -> Image {
     let mut image =
         Image::new(uuid("c80a1a6c-bd1f-41c5-90ee-81afedb1d58d"), ImageStatus::Active, time(0));
@@ -39,6 +44,7 @@ pub(crate) fn image() -> Image {
     image
 }
 
+/// Returns a task with every optional field, and with planted secrets in its input.
 pub(crate) fn task(status: TaskStatus) -> Task {
     let id = uuid("aaaaaaaa-bd1f-41c5-90ee-81afedb1d58d");
     let mut task = Task::new(id, "import", status, time(0));
@@ -53,6 +59,7 @@ pub(crate) fn task(status: TaskStatus) -> Task {
     task
 }
 
+/// Returns `info` at `INFO`, and a text at the other priorities.
 fn payload<T>(priority: Priority, info: T) -> Payload<T> {
     match priority {
         Priority::Info => Payload::Info(info),
@@ -61,6 +68,7 @@ fn payload<T>(priority: Priority, info: T) -> Payload<T> {
     }
 }
 
+/// Returns a sample of one event type at one priority.
 pub(crate) fn event(event_type: EventType, priority: Priority) -> Event {
     match event_type {
         EventType::ImageCreate => Event::ImageCreate(payload(priority, image())),
@@ -98,6 +106,7 @@ pub(crate) fn event(event_type: EventType, priority: Priority) -> Event {
     }
 }
 
+/// Returns `body` with fixed id, publisher and timestamp.
 pub(crate) fn notification(body: impl Into<Body>) -> Notification {
     Notification {
         message_id: uuid("6b9d4b8a-0f7c-4d2c-9a4a-0a3f0e7d4c11"),
@@ -107,13 +116,15 @@ pub(crate) fn notification(body: impl Into<Body>) -> Notification {
     }
 }
 
+/// Returns the object that a JSON value is.
 pub(crate) fn map(value: Value) -> Map<String, Value> {
     match value {
         Value::Object(map) => map,
-        other => panic!("not an object: {other}"),
+        other => panic!("expected a JSON object, got {other}"),
     }
 }
 
+/// Returns a message's body as text.
 pub(crate) fn text(message: &Message) -> &str {
     std::str::from_utf8(message.body()).unwrap()
 }

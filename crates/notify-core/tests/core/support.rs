@@ -1,0 +1,40 @@
+//! Shorthands for tests of the pipeline: a notifier on a script, attempts, outcomes, the balance.
+
+use notify_conformance::script::{Script, ScriptAction, ScriptAttempt, ScriptEnd};
+use notify_core::pipeline::{QueueConfig, Stats};
+use notify_core::{Event, EventType, Notifier, Outcome, Priority, Result, Worker};
+
+use crate::fixtures::event;
+
+/// Returns the default queue with other bounds in messages.
+pub(crate) fn queue_config(max_messages: usize, batch_messages: usize) -> QueueConfig {
+    let mut queue = QueueConfig::default();
+    (queue.max_messages, queue.batch_messages) = (max_messages, batch_messages);
+    queue
+}
+
+/// Builds a notifier that delivers to `script`.
+pub(crate) fn build(script: &Script, queue: QueueConfig) -> (Notifier, Worker) {
+    Notifier::builder(script.transport()).publisher_id("host1").queue(queue).build().unwrap()
+}
+
+/// Returns an `image.create` of about a kilobyte.
+pub(crate) fn image_create() -> Event {
+    event(EventType::ImageCreate, Priority::Info)
+}
+
+/// Returns one attempt of a script.
+pub(crate) fn attempt(actions: &[ScriptAction], end: ScriptEnd) -> ScriptAttempt {
+    ScriptAttempt { actions: actions.to_vec(), end }
+}
+
+/// Returns the outcome of a receipt's error; `None` for a delivery.
+pub(crate) fn outcome(result: Result<()>) -> Option<Outcome> {
+    result.err().map(|error| error.outcome())
+}
+
+/// Asserts that `emitted = delivered + refused + dropped + pending`.
+pub(crate) fn assert_balances(stats: &Stats) {
+    let Stats { emitted, delivered, refused, dropped, pending, .. } = stats;
+    assert_eq!(*emitted, delivered + refused + dropped.total() + pending.messages, "{stats:?}");
+}
