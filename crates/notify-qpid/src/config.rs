@@ -121,7 +121,8 @@ pub enum Dialect {
     /// `rabbitmq`: RabbitMQ from 4.0.
     #[serde(rename = "rabbitmq")]
     RabbitMq,
-    /// `active-mq`: Apache ActiveMQ Classic.
+    /// `activemq`: Apache ActiveMQ Classic. The first edition expected `active-mq`.
+    #[serde(rename = "activemq", alias = "active-mq")]
     ActiveMq,
     /// `plain`: the plain names of queues and exchange, without capabilities.
     Plain,
