@@ -178,8 +178,8 @@ impl Config {
             return Err(Error::new(
                 ErrorKind::Config,
                 format!(
-                    "`spool.max_bytes` must be at least {least}, the size of one notification at the \
-                     size limit"
+                    "`spool.max_bytes` must be at least {least}, so that a notification of the \
+                     largest size fits"
                 ),
             ));
         }

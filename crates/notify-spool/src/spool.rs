@@ -184,11 +184,17 @@ impl Transport for Spool {
         NAME
     }
 
-    /// Returns the answer of the destination.
+    /// Returns the destination's answer, which the spool asked for when it opened.
     fn wants(&self, event_type: EventType) -> bool {
         self.wanted.contains(&event_type)
     }
 
+    /// Stores the batch and accepts the messages that are on the disk.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the worker drops the future, the slot's thread still stores the batch. The next call waits for
+    /// that and accepts those messages, instead of storing them again.
     async fn send(&mut self, batch: &mut Batch<'_>) -> Result<()> {
         if batch.messages().is_empty() {
             return Ok(());

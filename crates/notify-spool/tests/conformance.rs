@@ -2,7 +2,7 @@
 //!
 //! The harness reads the messages from the database file, and it simulates a disk that fails or hangs.
 
-#![expect(clippy::expect_used, reason = "a panic is how a test fails")]
+#![expect(clippy::expect_used, reason = "a panic fails the test")]
 
 use std::fs::{self, File};
 use std::io;

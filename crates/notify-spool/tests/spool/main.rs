@@ -7,7 +7,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::unwrap_used,
-    reason = "a panic is how a test fails"
+    reason = "a panic fails the test"
 )]
 #![expect(clippy::print_stdout, reason = "some tests print their measurements")]
 

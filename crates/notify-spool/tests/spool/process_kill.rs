@@ -61,16 +61,16 @@ fn accepted_messages_survive_kill_9() {
             stats.delivered,
             opened.elapsed().as_millis()
         );
-        let taken = script.stored();
-        let ids: HashSet<_> = taken.iter().map(Message::id).collect();
+        let delivered = script.stored();
+        let ids: HashSet<_> = delivered.iter().map(Message::id).collect();
         assert_eq!(
             ids.len(),
-            taken.len(),
+            delivered.len(),
             "no kill during forwarding, so no message may come twice"
         );
         let lost = accepted.iter().filter(|message| !ids.contains(&message.id())).count();
         assert_eq!(lost, 0, "of {}", accepted.len());
-        assert!(taken.is_sorted_by_key(Message::timestamp), "the order of acceptance");
+        assert!(delivered.is_sorted_by_key(Message::timestamp), "the order of acceptance");
     });
 }
 

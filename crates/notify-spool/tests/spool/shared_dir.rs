@@ -1,4 +1,4 @@
-//! Several processes in one directory: each has a slot, and the living forward for the dead.
+//! Several processes in one directory: each owns a slot, and running processes forward the orphans.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, Stdio};
