@@ -1,36 +1,40 @@
-//! Where the bodies of messages lie: several in one piece of memory.
+//! Memory for the bodies of messages, several in one allocation.
 //!
-//! An allocation for each, which the worker's thread then frees, would be a tenth of what it costs to
-//! emit a notification.
+//! One allocation per message, which the worker's thread then frees, would take a tenth of the time
+//! that emitting a notification takes. The bodies stay valid until their messages are settled.
 
 use std::cell::RefCell;
 
 use bytes::{Bytes, BytesMut};
 
-/// Copies a body to where it stays until its message is settled.
+/// Copies a body into memory that it shares with other bodies of this thread.
 pub(crate) fn store(body: &[u8]) -> Bytes {
     let shared = || CHUNK.try_with(|chunk| Some(chunk.try_borrow_mut().ok()?.store(body))).ok()?;
-    // A large one would keep little company. And the thread may be ending, its chunk gone.
+    // A large body gets an allocation of its own: it would fill most of a chunk. So does every body
+    // of a thread that is ending, whose chunk is gone already.
     let kept = (body.len() <= CHUNK_BYTES / 4).then(shared).flatten();
     kept.unwrap_or_else(|| Bytes::copy_from_slice(body))
 }
 
 thread_local! {
+    /// The chunk of each thread. No lock is necessary.
     static CHUNK: RefCell<BodyChunk> = RefCell::new(BodyChunk { free: BytesMut::new(), size: 0 });
 }
 
-/// What is left of the memory that a thread cuts bodies from. It is freed, or used again, once all of
-/// them are settled.
+/// The memory that a thread cuts bodies from. The chunk reuses or frees it once all of them are
+/// settled.
 struct BodyChunk {
+    /// The unused rest of the chunk.
     free: BytesMut,
-    /// Of the whole chunk, in bytes. One body that is never settled keeps so much.
+    /// The size of the whole chunk in bytes. A single unsettled body keeps this much alive.
     size: usize,
 }
 
 impl BodyChunk {
+    /// Copies a body into the chunk, and allocates a new one if it does not fit.
     fn store(&mut self, body: &[u8]) -> Bytes {
         if !self.free.try_reclaim(body.len()) {
-            // A thread that emits little takes little.
+            // Double the size each time, so that a thread that emits little holds little.
             self.size = (self.size * 2).min(CHUNK_BYTES).max(body.len());
             self.free.reserve(self.size);
         }
@@ -39,12 +43,14 @@ impl BodyChunk {
     }
 }
 
+/// The largest chunk in bytes.
 const CHUNK_BYTES: usize = 16 * 1024;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// Bodies of every size, from empty to larger than a chunk.
     #[test]
     fn stores_bodies_unchanged() {
         let bodies: Vec<_> = (0..500).map(|length| vec![b'x'; length * 17]).collect();
@@ -52,6 +58,7 @@ mod tests {
         assert!(bodies.iter().eq(kept.iter()));
     }
 
+    /// Chunks start small and stop growing.
     #[test]
     fn a_thread_holds_at_most_one_chunk() {
         let mut chunk = BodyChunk { free: BytesMut::new(), size: 0 };
@@ -64,7 +71,7 @@ mod tests {
         }
     }
 
-    /// What was settled makes room: who emits now and then allocates nothing.
+    /// A thread that emits now and then allocates nothing after the first time.
     #[test]
     fn reuses_the_memory_of_settled_messages() {
         let mut chunk = BodyChunk { free: BytesMut::new(), size: 0 };

@@ -1,5 +1,7 @@
-//! Writing a notification: once, at `emit`, as one line of JSON that no terminal and no line-based
-//! reader can be fooled by.
+//! The encoder: it writes a notification once, as one line of JSON.
+//!
+//! The line holds no unescaped control character, so it is harmless to a terminal and to a reader that
+//! splits on line ends. Transports carry its bytes and never encode again.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -18,19 +20,34 @@ use crate::event::payload::PayloadView;
 use crate::event::priority::Priority;
 use crate::redact::policy::Redact;
 
-/// How notifications are written.
+/// The settings of encoding: payload style, redaction and limits.
+///
+/// # Examples
+///
+/// ```
+/// use notify_core::codec::{Encoding, PayloadStyle, SizeLimits};
+/// use notify_core::redact::Redact;
+///
+/// let encoding = Encoding {
+///     payloads: PayloadStyle::Glance,
+///     redact: Redact::Strict,
+///     limits: SizeLimits { bytes: 64 * 1024, ..SizeLimits::default() },
+/// };
+/// # drop(encoding);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Encoding {
-    /// In whose shape typed payloads are written.
+    /// The style of typed payloads. Default: as documented.
     pub payloads: PayloadStyle,
-    /// What is masked.
+    /// The redaction policy. Default: [`Redact::Secrets`].
     pub redact: Redact,
-    /// What is too large.
+    /// The limits of size, depth and number of keys.
     pub limits: SizeLimits,
 }
 
-/// The attributes of a notification around its [`Body`](crate::Body), and the two of it that
-/// transports route by.
+/// The five attributes of a notification around its payload.
+///
+/// Transports route by event type and priority.
 pub(crate) struct Envelope<'a> {
     pub(crate) id: Uuid,
     pub(crate) publisher_id: &'a Arc<str>,
@@ -40,6 +57,11 @@ pub(crate) struct Envelope<'a> {
 }
 
 /// Encodes one notification.
+///
+/// # Errors
+///
+/// Returns an error of the kind `TooLarge` if the payload or the JSON exceeds a limit, and of the kind
+/// `Invalid` if a time lies before the year 0.
 pub(crate) fn encode(
     envelope: &Envelope<'_>,
     payload: &PayloadView<'_>,
@@ -47,7 +69,7 @@ pub(crate) fn encode(
 ) -> Result<Message> {
     encoding.limits.check_payload(payload)?;
     let mut w = JsonWriter {
-        // A thread that is ending has lost its scratch memory already.
+        // A thread that is ending has freed its scratch buffer already.
         bytes: SCRATCH.try_with(RefCell::take).unwrap_or_default(),
         redact: encoding.redact,
         payloads: encoding.payloads,
@@ -56,7 +78,7 @@ pub(crate) fn encode(
     write(&mut w, envelope, payload);
     let size = encoding.limits.check_size(w.bytes.len());
     let body = body_pool::store(&w.bytes);
-    // One huge notification must not occupy its thread's memory for ever.
+    // Free the buffer of a huge notification, so that the thread does not hold on to it.
     if w.bytes.capacity() <= SCRATCH_BYTES {
         w.bytes.clear();
         drop(SCRATCH.try_with(|scratch| scratch.replace(w.bytes)));
@@ -78,6 +100,7 @@ pub(crate) fn encode(
     })
 }
 
+/// Writes the six attributes in the order of the specification.
 fn write(w: &mut JsonWriter, envelope: &Envelope<'_>, payload: &PayloadView<'_>) {
     w.raw("{\"message_id\":");
     envelope.id.write(w);
@@ -87,9 +110,9 @@ fn write(w: &mut JsonWriter, envelope: &Envelope<'_>, payload: &PayloadView<'_>)
     w.raw(envelope.event_type.as_str());
     w.raw("\",\"priority\":\"");
     w.raw(envelope.priority.as_str());
-    // `2026-11-22 12:00:00.123456`: six digits, UTC, no zone. It is what oslo.messaging sends
-    // (`str(datetime.utcnow())`), and what every consumer parses; a timestamp that Ceilometer cannot
-    // parse makes it loop.
+    // `2026-11-22 12:00:00.123456`: UTC, six digits, no zone. oslo.messaging sends this form
+    // (`str(datetime.utcnow())`), and every consumer parses it. Ceilometer loops on a timestamp that it
+    // cannot parse.
     w.raw("\",\"timestamp\":\"");
     w.time(envelope.timestamp, b' ');
     w.microseconds(envelope.timestamp);
@@ -99,9 +122,12 @@ fn write(w: &mut JsonWriter, envelope: &Envelope<'_>, payload: &PayloadView<'_>)
 }
 
 thread_local! {
-    /// Where notifications are encoded before they are copied out at their exact size: queues hold
-    /// many, and a grown `Vec` is up to twice as large as what is in it.
+    /// The buffer in which a thread encodes.
+    ///
+    /// The body is a copy of the exact size: a queue holds many bodies, and a `Vec` that has grown
+    /// takes up to twice the memory of its contents.
     static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
+/// The largest buffer that a thread keeps between notifications, in bytes.
 const SCRATCH_BYTES: usize = 16 * 1024;

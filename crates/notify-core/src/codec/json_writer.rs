@@ -1,8 +1,11 @@
-//! Writing JSON: what is known at compile time is copied, and every string is looked at once.
+//! The JSON writer of the encoder: it copies keys that are known at compile time, and scans every
+//! string once.
 //!
-//! serde is not used on this path. A notification is some twenty fixed keys around short strings;
-//! a general serializer looks at every key as if it could hold a quote, and is half as fast.
-//! What is written is still pinned by serde: `tests/core` reads it back with `serde_json`.
+//! This path does not use serde. A notification has some twenty fixed keys around short strings. A
+//! general serializer scans every key for quotes and is half as fast. The tests in `tests/core` still
+//! compare the output with serde: they read it back with `serde_json`.
+//!
+//! Every string goes through the redaction policy of the writer. Nothing here decides what is secret.
 
 use std::net::IpAddr;
 
@@ -14,40 +17,43 @@ use super::payload_style::PayloadStyle;
 use crate::redact::policy::Redact;
 use crate::redact::printable::is_unsafe;
 
-/// Where JSON is written, and how.
+/// A buffer of JSON, with the settings of the encoding.
 #[derive(Debug, Default)]
 pub(crate) struct JsonWriter {
+    /// The JSON so far.
     pub(crate) bytes: Vec<u8>,
     pub(crate) redact: Redact,
     pub(crate) payloads: PayloadStyle,
-    /// Whether there was a time that has no form on the wire.
+    /// Whether a time had no form on the wire, because it lies before the year 0.
     pub(crate) bad_time: bool,
 }
 
-/// What can be written as JSON.
+/// A value with a form on the wire.
 pub(crate) trait WriteJson {
+    /// Appends the value to `w` as JSON, redacted by the policy of `w`.
     fn write(&self, w: &mut JsonWriter);
 }
 
 impl JsonWriter {
-    /// Writes what is JSON already.
+    /// Appends a text that is JSON already.
     #[inline]
     pub(crate) fn raw(&mut self, json: &str) {
         self.bytes.extend_from_slice(json.as_bytes());
     }
 
-    /// Writes an object of entries that each begin with a comma.
+    /// Writes an object. `entries` writes each entry with a leading comma.
     #[inline]
     pub(crate) fn object(&mut self, entries: impl FnOnce(&mut Self)) {
         self.bracketed(b'{', b'}', entries);
     }
 
-    /// Writes a list of items that each begin with a comma.
+    /// Writes a list. `items` writes each item with a leading comma.
     #[inline]
     pub(crate) fn list(&mut self, items: impl FnOnce(&mut Self)) {
         self.bracketed(b'[', b']', items);
     }
 
+    /// Writes `inner` in brackets, replacing its first comma with the opening bracket.
     #[inline]
     fn bracketed(&mut self, open: u8, close: u8, inner: impl FnOnce(&mut Self)) {
         let start = self.bytes.len();
@@ -59,14 +65,14 @@ impl JsonWriter {
         self.bytes.push(close);
     }
 
-    /// Writes the key of an entry that is not known at compile time.
+    /// Writes a comma and a key that is not known at compile time.
     pub(crate) fn key(&mut self, key: &str) {
         self.bytes.push(b',');
         key.write(self);
         self.bytes.push(b':');
     }
 
-    /// Writes a string as it is, on one line and harmless to a terminal.
+    /// Writes a string without redaction, on one line and harmless to a terminal.
     #[inline]
     pub(crate) fn string(&mut self, text: &str) {
         self.bytes.reserve(text.len() + 2);
@@ -79,6 +85,7 @@ impl JsonWriter {
         self.bytes.push(b'"');
     }
 
+    /// Appends a string that contains characters to escape.
     #[cold]
     fn escaped(&mut self, text: &str) {
         let mut rest = text;
@@ -90,7 +97,7 @@ impl JsonWriter {
                 '\n' => self.raw("\\n"),
                 '\r' => self.raw("\\r"),
                 '\t' => self.raw("\\t"),
-                // Every other stands in the basic plane: one unit of UTF-16.
+                // All other characters to escape fit one unit of UTF-16.
                 c => {
                     let digit = |shift: u32| HEX[(u32::from(c) >> shift & 15) as usize];
                     self.bytes.extend_from_slice(&[
@@ -108,7 +115,9 @@ impl JsonWriter {
         self.raw(rest);
     }
 
-    /// Writes date and time in UTC, whole seconds: 19 characters.
+    /// Writes date and time in UTC and whole seconds: 19 characters.
+    ///
+    /// Sets [`bad_time`](Self::bad_time) if the year is negative.
     pub(crate) fn time(&mut self, time: OffsetDateTime, separator: u8) {
         let time = time.checked_to_offset(time::UtcOffset::UTC).unwrap_or(time);
         let (year, month, day) = time.to_calendar_date();
@@ -128,7 +137,7 @@ impl JsonWriter {
         self.bytes.extend_from_slice(&text);
     }
 
-    /// Writes the microseconds of a time: a dot and six digits.
+    /// Writes a dot and the microseconds of a time: six digits.
     pub(crate) fn microseconds(&mut self, time: OffsetDateTime) {
         let mut text = *b".000000";
         digits(&mut text[1..], time.microsecond());
@@ -136,29 +145,7 @@ impl JsonWriter {
     }
 }
 
-/// Whether all bytes stand for themselves in a string. Many are looked at in one go.
-#[inline]
-fn is_plain(text: &[u8]) -> bool {
-    text.iter().fold(true, |plain, &byte| {
-        let stands = matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\';
-        plain & stands
-    })
-}
-
-fn must_escape(c: char) -> bool {
-    matches!(c, '"' | '\\') || is_unsafe(c)
-}
-
-const HEX: &[u8; 16] = b"0123456789abcdef";
-
-fn digits(text: &mut [u8], mut number: u32) {
-    for digit in text.iter_mut().rev() {
-        *digit = b'0' + (number % 10) as u8;
-        number /= 10;
-    }
-}
-
-/// A text leaves without the credentials of the URLs in it.
+/// Redacts credentials of URLs in the text.
 impl WriteJson for str {
     #[inline]
     fn write(&self, w: &mut JsonWriter) {
@@ -173,6 +160,7 @@ impl<T: WriteJson + ?Sized> WriteJson for &T {
     }
 }
 
+/// Writes `None` as null.
 impl<T: WriteJson> WriteJson for Option<T> {
     #[inline]
     fn write(&self, w: &mut JsonWriter) {
@@ -183,6 +171,7 @@ impl<T: WriteJson> WriteJson for Option<T> {
     }
 }
 
+/// Writes null, for keys that are null in one of the payload styles.
 impl WriteJson for () {
     fn write(&self, w: &mut JsonWriter) {
         w.raw("null");
@@ -226,7 +215,8 @@ impl WriteJson for [String] {
     }
 }
 
-/// Numbers, true, false and null; everything else has rules of its own.
+/// Writes a number, a string, a boolean or null. Objects and lists need a place in a payload; see
+/// [`JsonTree`](super::json_tree::JsonTree).
 pub(crate) fn write_scalar(value: &Value, w: &mut JsonWriter) {
     match value {
         Value::Null => w.raw("null"),
@@ -240,8 +230,9 @@ pub(crate) fn write_scalar(value: &Value, w: &mut JsonWriter) {
     }
 }
 
-/// Writes `json`, which is one line of JSON of ours, as a JSON string: only quotes and backslashes
-/// are left in it to escape.
+/// Writes one line of JSON from this writer as a JSON string.
+///
+/// Only quotes and backslashes need escaping: the writer has escaped everything else.
 pub(crate) fn write_json_string(out: &mut Vec<u8>, json: &[u8]) {
     out.push(b'"');
     for piece in json.split_inclusive(|byte| matches!(byte, b'"' | b'\\')) {
@@ -256,17 +247,42 @@ pub(crate) fn write_json_string(out: &mut Vec<u8>, json: &[u8]) {
     out.push(b'"');
 }
 
-/// What `Debug` shows of something that may hold secrets: its JSON as it leaves by default.
+/// Returns the JSON of a value under the default redaction policy, for `Debug`.
 pub(crate) fn redacted_json(value: &(impl WriteJson + ?Sized)) -> String {
     let mut w = JsonWriter::default();
     value.write(&mut w);
     String::from_utf8_lossy(&w.bytes).into_owned()
 }
 
+/// Returns `true` if no byte of `text` needs escaping. The compiler checks many bytes at once.
+#[inline]
+fn is_plain(text: &[u8]) -> bool {
+    text.iter().fold(true, |plain, &byte| {
+        let stands = matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\';
+        plain & stands
+    })
+}
+
+/// Returns `true` if JSON or a terminal needs the character escaped.
+fn must_escape(c: char) -> bool {
+    matches!(c, '"' | '\\') || is_unsafe(c)
+}
+
+const HEX: &[u8; 16] = b"0123456789abcdef";
+
+/// Fills `text` with the decimal digits of `number`, padded with zeros.
+fn digits(text: &mut [u8], mut number: u32) {
+    for digit in text.iter_mut().rev() {
+        *digit = b'0' + (number % 10) as u8;
+        number /= 10;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// `serde_json` reads back every string, and no unsafe character appears unescaped.
     #[test]
     fn strings_are_json_that_reads_back() {
         for text in ["", "plain", "q\"b\\/", "\u{0}\u{1f}\n\r\t\u{7f}", "é\u{85}\u{2028}\u{202e}🖼"]
@@ -279,6 +295,7 @@ mod tests {
         }
     }
 
+    /// The first comma becomes the bracket, and empty objects and lists have no comma at all.
     #[test]
     fn objects_and_lists_begin_with_their_bracket() {
         let mut w = JsonWriter::default();

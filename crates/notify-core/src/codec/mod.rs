@@ -1,4 +1,12 @@
-//! The codec: notifications as JSON, in both directions, within bounds.
+//! The codec: notifications as JSON, read and written within limits.
+//!
+//! * [`Notification::encode`] writes a notification once, redacted, as a [`Message`]. All transports
+//!   carry its bytes unchanged.
+//! * [`NotificationInput::read`] reads a line of JSON from any sender. It accepts every shape that
+//!   Glance has sent, and reports every problem at its JSON pointer.
+//!
+//! Both directions enforce [`SizeLimits`], because both handle data from outside. The codec opens no
+//! file and no connection.
 
 pub(crate) mod body_pool;
 pub(crate) mod encode;
@@ -22,4 +30,5 @@ pub use notification::{Notification, NotificationInput};
 pub use payload_style::PayloadStyle;
 pub use problem::{Problem, Problems};
 
+/// The JSON library whose `Value` and `Map` occur in this crate's types.
 pub use serde_json;

@@ -1,10 +1,12 @@
-//! Times of payloads in the one form that they have on the wire.
+//! The times of payloads and counters: `2012-05-16T15:27:36Z`, UTC, whole seconds.
+//!
+//! The `timestamp` of a notification has another form; see [`encode`](super::encode).
 
 use time::OffsetDateTime;
 
 use super::json_writer::{JsonWriter, WriteJson};
 
-/// A time of a payload: `2012-05-16T15:27:36Z`, whole seconds, UTC.
+/// A time that writes itself as payloads do: `2012-05-16T15:27:36Z`.
 #[derive(Clone, Copy)]
 pub(crate) struct PayloadTime(pub(crate) OffsetDateTime);
 
@@ -16,6 +18,7 @@ impl WriteJson for PayloadTime {
     }
 }
 
+/// Writes the same text through serde, for reports in JSON.
 impl serde::Serialize for PayloadTime {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut w = JsonWriter::default();

@@ -1,14 +1,17 @@
-//! Objects of fixed keys on the wire, each declared once.
+//! The macro `wire!`: an object of fixed keys on the wire, declared once.
+//!
+//! One declaration gives the struct, its writer and its JSON Schema, so the three cannot disagree.
 
-/// What is written as an object of fixed keys.
+/// An object of fixed keys.
 pub(crate) trait ObjectKeys {
+    /// The names of the fields, in the order on the wire.
     const KEYS: &'static [&'static str];
 }
 
-/// Implements `Debug` by [`redacted_json`].
+/// Implements `Debug` as redacted JSON, so that a log shows no secret.
 macro_rules! debug_as_redacted_json {
     ($($name:ident),+) => {$(
-        /// Shows the payload as it leaves: without secrets.
+        /// Shows the payload as it leaves the process: without secrets.
         impl std::fmt::Debug for $name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 write!(f, "{} {}", stringify!($name), crate::codec::json_writer::redacted_json(self))
@@ -19,10 +22,10 @@ macro_rules! debug_as_redacted_json {
 
 pub(crate) use debug_as_redacted_json;
 
-/// Declares an object as it is on the wire: its fields in their order, each of a type that writes
-/// itself. The JSON Schema comes from the same declaration.
+/// Declares an object on the wire: its fields in order, each of a type that implements `WriteJson`.
 ///
-/// `..rest` adds the entries of a tree, less those whose keys are fields.
+/// `key = "word": type` writes the field under another key. `..rest` adds the entries of a tree, except
+/// those whose keys are fields.
 macro_rules! wire {
     (
         $(#[$meta:meta])*
