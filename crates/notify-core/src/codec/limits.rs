@@ -1,4 +1,7 @@
-//! How deep, how wide and how large a notification may be, in both directions.
+//! The limits of a notification: its size, its depth and its number of keys.
+//!
+//! Reading enforces them before it builds a value, and encoding before it walks a payload. So neither a
+//! peer nor a caller can exhaust the memory or overflow the stack.
 
 use serde_json::{Map, Value};
 
@@ -6,15 +9,33 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::event::image::DeletedImage;
 use crate::event::payload::{Event, Payload, PayloadView};
 
-/// What is refused as too large, when reading and when emitting. The defaults are far above what a
-/// notification of an image needs and far below what harms a broker or a stack.
+/// The largest notification that reading accepts and that encoding writes.
+///
+/// The defaults are far above the needs of an image's notification, and far below anything that harms a
+/// broker or a stack.
+///
+/// # Examples
+///
+/// ```
+/// use notify_core::codec::{NotificationInput, SizeLimits};
+/// use notify_core::{Error, ErrorKind};
+///
+/// let limits = SizeLimits { bytes: 10, ..SizeLimits::default() };
+/// let problems = NotificationInput::read(br#"{"event_type": 1}"#, &limits).unwrap_err();
+/// let error = Error::from(problems);
+/// assert_eq!(error.kind(), ErrorKind::TooLarge);
+/// assert_eq!(
+///     error.to_string(),
+///     "the notification is too large: 17 bytes, the limit is 10 bytes",
+/// );
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SizeLimits {
-    /// Objects and lists inside each other, the notification itself being the first. Default 64.
+    /// The number of nested objects and lists, including the notification itself. Default 64.
     pub depth: usize,
-    /// Keys of all objects together. Default 4096.
+    /// The number of keys in all objects together. Default 4 096.
     pub keys: usize,
-    /// Size of the notification in bytes of JSON. Default 1 MiB.
+    /// The size of the notification in bytes of JSON. Default 1 MiB.
     pub bytes: usize,
 }
 
@@ -25,6 +46,7 @@ impl Default for SizeLimits {
 }
 
 impl SizeLimits {
+    /// Returns an error if `bytes` of JSON are too many.
     pub(crate) fn check_size(&self, bytes: usize) -> Result<()> {
         if bytes <= self.bytes {
             return Ok(());
@@ -32,7 +54,7 @@ impl SizeLimits {
         Err(self.size_error(&format!("{bytes} bytes")))
     }
 
-    /// The error of a notification that is too large.
+    /// Creates the error of a notification of `size`, which is a number with its unit.
     pub(crate) fn size_error(&self, size: &str) -> Error {
         Error::new(
             ErrorKind::TooLarge,
@@ -40,6 +62,7 @@ impl SizeLimits {
         )
     }
 
+    /// Creates the error of a value that is nested too deeply.
     pub(crate) fn depth_error(&self) -> Error {
         Error::new(
             ErrorKind::TooLarge,
@@ -47,6 +70,7 @@ impl SizeLimits {
         )
     }
 
+    /// Creates the error of a notification with too many keys.
     pub(crate) fn keys_error(&self) -> Error {
         Error::new(
             ErrorKind::TooLarge,
@@ -54,7 +78,9 @@ impl SizeLimits {
         )
     }
 
-    /// Checks what a caller can nest and multiply at will before it is walked recursively.
+    /// Checks the parts of a payload that a caller can nest and multiply at will.
+    ///
+    /// Encoding recurses over those parts, so it calls this first.
     pub(crate) fn check_payload(&self, payload: &PayloadView<'_>) -> Result<()> {
         let event = match payload {
             PayloadView::AsRead(_, value) => return self.check([*value], 1, 0),
@@ -90,6 +116,7 @@ impl SizeLimits {
         self.check_maps([Some(&image.other)], image.properties.len())
     }
 
+    /// Checks maps that are members of the payload, together with `keys` other keys.
     fn check_maps<const N: usize>(
         &self,
         maps: [Option<&Map<String, Value>>; N],
@@ -100,7 +127,7 @@ impl SizeLimits {
         self.check(maps.flat_map(Map::values), 3, keys)
     }
 
-    /// Walks `roots`, which stand inside of `depth` others, with a stack of its own.
+    /// Walks `roots`, which lie at `depth`, with a stack on the heap.
     fn check<'a>(
         &self,
         roots: impl IntoIterator<Item = &'a Value>,
@@ -132,6 +159,7 @@ impl SizeLimits {
     }
 }
 
+/// Returns `true` if a value can contain others.
 fn nests(value: &Value) -> bool {
     value.is_object() || value.is_array()
 }

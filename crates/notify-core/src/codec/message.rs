@@ -1,4 +1,4 @@
-//! A notification encoded once: the bytes every transport carries, and the few facts it routes by.
+//! Messages: notifications that are encoded already, with the attributes that transports route by.
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,9 +16,24 @@ use crate::event::event_type::EventType;
 use crate::event::priority::Priority;
 use crate::redact::printable::has_unsafe;
 
-/// One notification, encoded and redacted, ready to be sent.
+/// A notification that has been encoded and redacted once.
 ///
-/// The body is one line of compact JSON in UTF-8, without a line end. `Debug` shows none of it.
+/// Its [`body`](Self::body) never changes afterwards: the queue, the spool, every retry and every
+/// transport carry the same bytes. Cloning is cheap, because clones share the body. `Debug` shows the
+/// attributes and the size, and nothing of the body.
+///
+/// # Examples
+///
+/// ```
+/// use notify_core::{EventType, Message, Priority};
+///
+/// let line = br#"{"message_id":"6b9d4b8a-0f7c-4d2c-9a4a-0a3f0e7d4c11","publisher_id":"image.host1","event_type":"image.upload","priority":"ERROR","timestamp":"2026-11-22 12:00:00.123456","payload":"storage is full"}"#;
+/// let message = Message::from_body(line.to_vec())?;
+/// assert_eq!(message.event_type(), EventType::ImageUpload);
+/// assert_eq!(message.priority(), Priority::Error);
+/// assert_eq!(message.body(), line);
+/// # Ok::<_, notify_core::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Message {
     pub(crate) id: Uuid,
@@ -30,20 +45,23 @@ pub struct Message {
 }
 
 impl Message {
-    /// The message whose [`body`](Self::body) this is, for whoever attributes it somewhere: nothing is
-    /// encoded or redacted again.
+    /// Creates the message that has this [`body`](Self::body), without encoding or redacting again.
+    ///
+    /// Use it for bodies that you stored yourself, such as those in a spool. To read a notification
+    /// from outside, use [`NotificationInput::read`](super::NotificationInput::read).
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Invalid`] for what is not one line of JSON with the six attributes and nothing
-    /// unescaped. What it repeats of the body is nothing.
+    /// Returns an error of the kind [`ErrorKind::Invalid`] if `body` is not one line of JSON with
+    /// exactly the six attributes and without unescaped control characters. The error repeats nothing
+    /// of the body.
     pub fn from_body(body: Vec<u8>) -> Result<Self> {
         let invalid = |what: &'static str| Error::new(ErrorKind::Invalid, what);
         let text = std::str::from_utf8(&body).map_err(|_| invalid("the body is not UTF-8"))?;
         if has_unsafe(text) {
             return Err(invalid("the body holds a line end or another control character"));
         }
-        // What serde_json says may quote the body, so it is not passed on.
+        // Drop the error of `serde_json`, which may quote the body.
         let attributes: BodyAttributes<'_> = serde_json::from_str(text)
             .map_err(|_| invalid("the body is not a notification with the six attributes"))?;
         let timestamp = parse_time(&attributes.timestamp)
@@ -58,43 +76,57 @@ impl Message {
         })
     }
 
-    /// The notification's `message_id`: the same in every copy of it, for consumers to drop
-    /// duplicates by.
+    /// Returns the `message_id` of the notification.
+    ///
+    /// Every copy of a notification has the same id, so that consumers can drop duplicates.
     pub fn id(&self) -> Uuid {
         self.id
     }
 
-    /// What happened.
+    /// Returns the event type.
     pub fn event_type(&self) -> EventType {
         self.event_type
     }
 
-    /// How urgent it is.
+    /// Returns the priority.
     pub fn priority(&self) -> Priority {
         self.priority
     }
 
-    /// Who says so: the host name unless configured.
+    /// Returns the publisher id, which is the host name unless it is configured.
     pub fn publisher_id(&self) -> &str {
         &self.publisher_id
     }
 
-    /// When the notification was emitted, in UTC.
+    /// Returns the time at which the notification was emitted, in UTC.
     pub fn timestamp(&self) -> OffsetDateTime {
         self.timestamp
     }
 
-    /// The notification as one line of JSON: six keys in the specification's order, UTF-8, no line
-    /// end, and no control, line separator or bidirectional control unescaped.
+    /// Returns the notification as one line of compact JSON in UTF-8.
+    ///
+    /// The line has six keys in the order of the specification and no line end. It contains no
+    /// unescaped control character, line separator or bidirectional control.
     pub fn body(&self) -> &[u8] {
         &self.body
     }
 
-    /// The body in oslo.messaging's envelope 2.0, as its driver `messagingv2` sends it:
+    /// Returns the body in envelope 2.0 of oslo.messaging, as its driver `messagingv2` sends it:
     /// `{"oslo.version": "2.0", "oslo.message": "<the body as a JSON string>"}`.
     ///
-    /// There is no `_unique_id`: an oslo listener that sees one repeated neither delivers nor
-    /// acknowledges the message, and stalls at its prefetch limit.
+    /// The envelope has no `_unique_id`. An oslo.messaging listener that sees the same `_unique_id`
+    /// twice neither delivers nor acknowledges the second message, and stalls at its prefetch limit.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use notify_core::Message;
+    /// # let line = br#"{"message_id":"6b9d4b8a-0f7c-4d2c-9a4a-0a3f0e7d4c11","publisher_id":"h","event_type":"image.upload","priority":"ERROR","timestamp":"2026-11-22 12:00:00.123456","payload":"storage is full"}"#;
+    /// # let message = Message::from_body(line.to_vec())?;
+    /// let envelope = message.oslo_v2();
+    /// assert!(envelope.starts_with(br#"{"oslo.version": "2.0", "oslo.message": "{\"message_id\":"#));
+    /// # Ok::<_, notify_core::Error>(())
+    /// ```
     pub fn oslo_v2(&self) -> Vec<u8> {
         const OPEN: &[u8] = br#"{"oslo.version": "2.0", "oslo.message": "#;
         let mut out = Vec::with_capacity(OPEN.len() + self.body.len() * 5 / 4);
@@ -105,6 +137,7 @@ impl Message {
     }
 }
 
+/// Shows the attributes and the size, and nothing of the body.
 impl fmt::Debug for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Message")
@@ -116,7 +149,7 @@ impl fmt::Debug for Message {
     }
 }
 
-/// What a body says of the message it is.
+/// The attributes of a body, without its payload.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct BodyAttributes<'a> {
