@@ -1,4 +1,9 @@
-//! Reading a payload: liberal in shape, exact in kind, and telling every problem at its pointer.
+//! The keys of one JSON object, read one by one into typed fields.
+//!
+//! Reading accepts every shape and no wrong type. A well-formed value that the typed form cannot hold
+//! makes the shape foreign, and the caller then keeps the payload as it was read. A value of the wrong
+//! type is a problem at its JSON pointer. Reading goes on after a problem, so that it reports all of
+//! them.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -8,30 +13,16 @@ use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::problem::{NOTHING, Problem, escape};
+use super::problem::{NOTHING, escape};
+use super::read_report::{ReadReport, kind_of};
 use super::timestamp::{is_canonical_seconds, parse_time};
 use crate::event::words::{AsWord, one_of};
 use crate::redact::quote::quoted;
 
-/// What reading has come upon so far.
-#[derive(Debug, Default)]
-pub(crate) struct ReadReport {
-    pub(crate) problems: Vec<Problem>,
-    /// Whether something well-formed was seen that the typed form cannot hold, or would write
-    /// differently.
-    pub(crate) foreign: bool,
-}
-
-impl ReadReport {
-    pub(crate) fn problem(&mut self, pointer: String, expected: &str, found: impl Into<String>) {
-        self.problems.push(Problem { pointer, expected: expected.to_owned(), found: found.into() });
-    }
-}
-
-/// What it means that a key is absent.
+/// The meaning of an absent key.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Absence {
-    /// The same as null.
+    /// The same meaning as null.
     Null,
     /// A shape other than the documented one.
     Foreign,
@@ -39,15 +30,21 @@ pub(crate) enum Absence {
     Invalid,
 }
 
-/// The keys of one object, taken one by one.
+/// A reader of the keys of one object.
+///
+/// Each method reads one key, adds problems to the report, and returns `None` if it read no value. A
+/// required key must be present; an optional one may be null or absent.
 pub(crate) struct Fields<'a, 'r> {
     map: &'a Map<String, Value>,
+    /// The JSON pointer to the object.
     pointer: &'static str,
+    /// The keys that a method has read.
     taken: Vec<&'static str>,
     report: &'r mut ReadReport,
 }
 
 impl<'a, 'r> Fields<'a, 'r> {
+    /// Creates a reader of `map`, which lies at `pointer`.
     pub(crate) fn new(
         map: &'a Map<String, Value>,
         pointer: &'static str,
@@ -56,16 +53,17 @@ impl<'a, 'r> Fields<'a, 'r> {
         Self { map, pointer, taken: Vec::new(), report }
     }
 
-    /// Notes that the typed form would not write this object as it was read.
-    pub(crate) fn foreign(&mut self) {
+    /// Records that the typed form would not write this object as it was read.
+    pub(crate) fn mark_foreign(&mut self) {
         self.report.foreign = true;
     }
 
+    /// Returns `true` if the object has `key`. Does not count as reading it.
     pub(crate) fn has(&self, key: &str) -> bool {
         self.map.contains_key(key)
     }
 
-    /// An id; required.
+    /// Reads a required UUID. Upper-case digits make the shape foreign.
     pub(crate) fn uuid(&mut self, key: &'static str) -> Option<Uuid> {
         const EXPECTED: &str = "a UUID with dashes";
         let text = self.required(key, EXPECTED, Absence::Invalid, Value::as_str)?;
@@ -74,39 +72,39 @@ impl<'a, 'r> Fields<'a, 'r> {
             return None;
         };
         if text.bytes().any(|byte| byte.is_ascii_uppercase()) {
-            self.foreign();
+            self.mark_foreign();
         }
         Some(id)
     }
 
-    /// A text; required.
+    /// Reads a required string.
     pub(crate) fn text(&mut self, key: &'static str) -> Option<String> {
         self.required(key, "a string", Absence::Invalid, Value::as_str).map(str::to_owned)
     }
 
-    /// A text, or null, or nothing.
+    /// Reads an optional string.
     pub(crate) fn optional_text(&mut self, key: &'static str) -> Option<String> {
         self.optional(key, "a string or null", Value::as_str).map(str::to_owned)
     }
 
-    /// Takes with `take` what may be null but must not be absent.
+    /// Reads with `take` a key that may be null but must not be absent.
     pub(crate) fn nullable<T>(
         &mut self,
         key: &'static str,
         take: fn(&mut Self, &'static str) -> Option<T>,
     ) -> Option<T> {
-        self.present(key);
+        self.require_key(key);
         take(self, key)
     }
 
-    /// A word of a closed vocabulary; required.
+    /// Reads a required word of a closed vocabulary.
     pub(crate) fn word<T: FromStr + AsWord>(&mut self, key: &'static str, all: &[T]) -> Option<T> {
         let expected = vocabulary(all);
         let text = self.required(key, &expected, Absence::Invalid, Value::as_str)?;
         self.parse_word(key, text, &expected)
     }
 
-    /// A word of a closed vocabulary, or nothing.
+    /// Reads a word of a closed vocabulary that may be absent, but not null.
     pub(crate) fn optional_word<T: FromStr + AsWord>(
         &mut self,
         key: &'static str,
@@ -117,6 +115,7 @@ impl<'a, 'r> Fields<'a, 'r> {
         self.parse_word(key, text, &expected)
     }
 
+    /// Parses a word, which the problem repeats if it is unknown.
     fn parse_word<T: FromStr>(
         &mut self,
         key: &'static str,
@@ -130,33 +129,33 @@ impl<'a, 'r> Fields<'a, 'r> {
         word
     }
 
-    /// A whole number from 0 to 2⁶⁴−1, or absent in a foreign shape.
+    /// Reads a whole number from 0 to 2⁶⁴−1. Its absence makes the shape foreign.
     pub(crate) fn number(&mut self, key: &'static str) -> Option<u64> {
         self.required(key, NUMBER, Absence::Foreign, Value::as_u64)
     }
 
-    /// A whole number from 0 to 2⁶⁴−1, or null, or nothing.
+    /// Reads an optional whole number from 0 to 2⁶⁴−1.
     pub(crate) fn optional_number(&mut self, key: &'static str) -> Option<u64> {
         self.optional(key, "a whole number from 0 to 18446744073709551615 or null", Value::as_u64)
     }
 
-    /// True or false, or absent in a foreign shape.
+    /// Reads a boolean. Its absence makes the shape foreign.
     pub(crate) fn bool(&mut self, key: &'static str) -> Option<bool> {
         self.required(key, "true or false", Absence::Foreign, Value::as_bool)
     }
 
-    /// True or false, or nothing.
+    /// Reads a boolean that may be absent, but not null.
     pub(crate) fn optional_bool(&mut self, key: &'static str) -> Option<bool> {
         self.required(key, "true or false", Absence::Null, Value::as_bool)
     }
 
-    /// A time.
+    /// Reads a time. A form that payloads do not write makes the shape foreign.
     pub(crate) fn time(&mut self, key: &'static str, absence: Absence) -> Option<OffsetDateTime> {
         let text = self.required(key, TIME, absence, Value::as_str)?;
         self.parse_time(key, text, TIME)
     }
 
-    /// A time, or null.
+    /// Reads a time or null.
     pub(crate) fn optional_time(
         &mut self,
         key: &'static str,
@@ -164,12 +163,13 @@ impl<'a, 'r> Fields<'a, 'r> {
     ) -> Option<OffsetDateTime> {
         const EXPECTED: &str = "a time such as 2012-05-16T15:27:36Z or null";
         if absence == Absence::Invalid {
-            self.present(key);
+            self.require_key(key);
         }
         let text = self.optional(key, EXPECTED, Value::as_str)?;
         self.parse_time(key, text, EXPECTED)
     }
 
+    /// Parses a time, which no problem repeats.
     fn parse_time(
         &mut self,
         key: &'static str,
@@ -180,35 +180,35 @@ impl<'a, 'r> Fields<'a, 'r> {
         if time.is_none() {
             self.problem(key, expected, "a string that is not a time");
         } else if !is_canonical_seconds(text) {
-            self.foreign();
+            self.mark_foreign();
         }
         time
     }
 
-    /// An IP address, or null, or nothing.
+    /// Reads an optional IP address. A form that is not canonical makes the shape foreign.
     pub(crate) fn optional_ip(&mut self, key: &'static str) -> Option<IpAddr> {
         const EXPECTED: &str = "an IP address or null";
         let text = self.optional(key, EXPECTED, Value::as_str)?;
         let address: Option<IpAddr> = text.parse().ok();
         match address {
             None => self.problem(key, EXPECTED, "a string that is not an IP address"),
-            Some(address) if address.to_string() != text => self.foreign(),
+            Some(address) if address.to_string() != text => self.mark_foreign(),
             Some(_) => {}
         }
         address
     }
 
-    /// An object; required.
+    /// Reads a required object.
     pub(crate) fn map(&mut self, key: &'static str) -> Option<Map<String, Value>> {
         self.required(key, "an object", Absence::Invalid, Value::as_object).cloned()
     }
 
-    /// An object, or null, or nothing.
+    /// Reads an optional object.
     pub(crate) fn optional_map(&mut self, key: &'static str) -> Option<Map<String, Value>> {
         self.optional(key, "an object or null", Value::as_object).cloned()
     }
 
-    /// An object of strings, or absent in a foreign shape.
+    /// Reads an object of strings. Its absence, or a null in it, makes the shape foreign.
     pub(crate) fn text_map(&mut self, key: &'static str) -> Option<BTreeMap<String, String>> {
         let map = self.required(key, "an object of strings", Absence::Foreign, Value::as_object)?;
         let mut texts = BTreeMap::new();
@@ -217,9 +217,9 @@ impl<'a, 'r> Fields<'a, 'r> {
                 Value::String(text) => {
                     texts.insert(name.clone(), text.clone());
                 }
-                Value::Null => self.foreign(),
+                Value::Null => self.mark_foreign(),
                 other => {
-                    let pointer = format!("{}/{}", self.at(key), escape(name));
+                    let pointer = format!("{}/{}", self.pointer_to(key), escape(name));
                     self.report.problem(pointer, "a string", kind_of(other));
                 }
             }
@@ -227,7 +227,7 @@ impl<'a, 'r> Fields<'a, 'r> {
         Some(texts)
     }
 
-    /// A list of strings, or absent in a foreign shape.
+    /// Reads a list of strings. Its absence makes the shape foreign.
     pub(crate) fn texts(&mut self, key: &'static str) -> Option<Vec<String>> {
         let list = self.required(key, "a list of strings", Absence::Foreign, Value::as_array)?;
         let mut texts = Vec::with_capacity(list.len());
@@ -235,7 +235,7 @@ impl<'a, 'r> Fields<'a, 'r> {
             match value {
                 Value::String(text) => texts.push(text.clone()),
                 other => {
-                    let pointer = format!("{}/{index}", self.at(key));
+                    let pointer = format!("{}/{index}", self.pointer_to(key));
                     self.report.problem(pointer, "a string", kind_of(other));
                 }
             }
@@ -243,8 +243,8 @@ impl<'a, 'r> Fields<'a, 'r> {
         Some(texts)
     }
 
-    /// Null and nothing else.
-    pub(crate) fn null(&mut self, key: &'static str) {
+    /// Reads a key that must be null.
+    pub(crate) fn expect_null(&mut self, key: &'static str) {
         match self.take(key) {
             Some(Value::Null) => {}
             Some(other) => self.problem(key, "null", kind_of(other)),
@@ -252,13 +252,13 @@ impl<'a, 'r> Fields<'a, 'r> {
         }
     }
 
-    /// Any value; required.
-    pub(crate) fn any(&mut self, key: &'static str, expected: &str) -> Option<&'a Value> {
+    /// Reads a required value of any type.
+    pub(crate) fn value(&mut self, key: &'static str, expected: &str) -> Option<&'a Value> {
         self.required(key, expected, Absence::Invalid, Some)
     }
 
-    /// What was not taken.
-    pub(crate) fn rest(&mut self) -> Map<String, Value> {
+    /// Returns the entries that no method has read.
+    pub(crate) fn remaining_entries(&mut self) -> Map<String, Value> {
         self.map
             .iter()
             .filter(|(key, _)| !self.taken.contains(&key.as_str()))
@@ -266,34 +266,38 @@ impl<'a, 'r> Fields<'a, 'r> {
             .collect()
     }
 
-    /// The keys that were not taken.
-    pub(crate) fn untaken(&self) -> impl Iterator<Item = &'a String> {
+    /// Returns the keys that no method has read.
+    pub(crate) fn remaining_keys(&self) -> impl Iterator<Item = &'a String> {
         self.map.keys().filter(|key| !self.taken.contains(&key.as_str()))
     }
 
-    /// Nothing is left, or the shape is foreign.
-    pub(crate) fn no_rest(&mut self) {
-        if self.untaken().next().is_some() {
-            self.foreign();
+    /// Makes the shape foreign if the object has keys that no method has read.
+    pub(crate) fn mark_foreign_if_keys_remain(&mut self) {
+        if self.remaining_keys().next().is_some() {
+            self.mark_foreign();
         }
     }
 
+    /// Adds a problem at `key`.
     pub(crate) fn problem(&mut self, key: &str, expected: &str, found: impl Into<String>) {
-        let pointer = self.at(&escape(key));
+        let pointer = self.pointer_to(&escape(key));
         self.report.problem(pointer, expected, found);
     }
 
-    fn present(&mut self, key: &'static str) {
+    /// Adds a problem if `key` is absent.
+    fn require_key(&mut self, key: &'static str) {
         if !self.map.contains_key(key) {
             self.problem(key, "a value or null", NOTHING);
         }
     }
 
+    /// Returns the value of `key` and marks the key as read.
     fn take(&mut self, key: &'static str) -> Option<&'a Value> {
         self.taken.push(key);
         self.map.get(key)
     }
 
+    /// Reads a value that must not be null, of the type that `as_kind` accepts.
     fn required<T>(
         &mut self,
         key: &'static str,
@@ -304,7 +308,7 @@ impl<'a, 'r> Fields<'a, 'r> {
         let Some(value) = self.take(key) else {
             match absence {
                 Absence::Null => {}
-                Absence::Foreign => self.foreign(),
+                Absence::Foreign => self.mark_foreign(),
                 Absence::Invalid => self.problem(key, expected, NOTHING),
             }
             return None;
@@ -316,6 +320,7 @@ impl<'a, 'r> Fields<'a, 'r> {
         taken
     }
 
+    /// Reads a value that may be null or absent, of the type that `as_kind` accepts.
     fn optional<T>(
         &mut self,
         key: &'static str,
@@ -331,30 +336,18 @@ impl<'a, 'r> Fields<'a, 'r> {
         }
     }
 
-    fn at(&self, key: &str) -> String {
+    /// Returns the JSON pointer to `key`, which is escaped already.
+    fn pointer_to(&self, key: &str) -> String {
         format!("{}/{key}", self.pointer)
     }
 }
 
-/// The kind of a value, as a problem names it.
-pub(crate) fn kind_of(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(number) if number.is_u64() => "a whole number",
-        Value::Number(number) if number.is_i64() => "a negative number",
-        Value::Number(_) => "a floating-point number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "an object",
-    }
-}
-
-/// A UUID in its one canonical form: with dashes, nothing around it.
+/// Parses a UUID with dashes. The shorter and longer forms that the crate `uuid` accepts are wrong here.
 pub(crate) fn parse_uuid(text: &str) -> Option<Uuid> {
     if text.len() == uuid::fmt::Hyphenated::LENGTH { Uuid::try_parse(text).ok() } else { None }
 }
 
+/// Lists the words of a vocabulary for a problem.
 fn vocabulary<T: AsWord>(all: &[T]) -> String {
     one_of(&all.iter().map(AsWord::as_word).collect::<Vec<_>>())
 }

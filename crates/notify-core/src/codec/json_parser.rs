@@ -1,4 +1,7 @@
-//! Parsing JSON that may be hostile: bounded in size, depth and keys, and without a key twice.
+//! A parser of JSON from outside, with limits of size, depth and keys.
+//!
+//! It also rejects duplicate keys, because two readers may disagree about them, and numbers that 64 bits
+//! cannot hold, because `serde_json` would change them.
 
 use std::cell::RefCell;
 use std::collections::HashSet;
@@ -14,8 +17,12 @@ use crate::redact::printable::printable;
 
 /// Parses one JSON value within `limits`.
 ///
-/// A first pass checks and keeps nothing; a second one, of `serde_json` alone, builds the value. A
-/// number that no 64 bits hold would be changed by that, so it is refused.
+/// The first pass checks the limits and allocates only keys. The second pass, by `serde_json` alone,
+/// builds the value.
+///
+/// # Errors
+///
+/// Returns the first problem. Its kind is `TooLarge` for an exceeded limit, and `Invalid` otherwise.
 pub(crate) fn parse(json: &[u8], limits: &SizeLimits) -> Result<Value, Problems> {
     limits.check_size(json.len()).map_err(|error| too_large(&error))?;
     let check = LimitCheck { limits, progress: &RefCell::default(), depth: 0 };
@@ -43,6 +50,7 @@ pub(crate) fn parse(json: &[u8], limits: &SizeLimits) -> Result<Value, Problems>
     })
 }
 
+/// Creates the problem of a text that exceeds the size limit.
 fn too_large(error: &Error) -> Problems {
     Problems::one(
         error.kind(),
@@ -54,6 +62,7 @@ fn too_large(error: &Error) -> Problems {
     )
 }
 
+/// Creates the problem of a text that is not JSON.
 fn syntax(error: &serde_json::Error) -> Problems {
     Problems::one(
         ErrorKind::Invalid,
@@ -61,9 +70,9 @@ fn syntax(error: &serde_json::Error) -> Problems {
     )
 }
 
-/// Says what is wrong with JSON, and where: `unexpected character at column 2`.
+/// Describes a syntax error and its position: `unexpected character at column 2`.
 ///
-/// `serde_json` says what its parser was about to read: `expected ident at line 1 column 2`.
+/// `serde_json` names the token that its parser wanted: `expected ident at line 1 column 2`.
 fn in_words(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let (line, column) = (error.line(), error.column());
@@ -73,18 +82,21 @@ fn in_words(error: &serde_json::Error) -> String {
         cause if cause.starts_with("EOF while parsing") => "unexpected end of input",
         cause => cause,
     };
-    let cause = printable(cause, 256);
+    let cause = printable(cause, CAUSE_CHARS);
     match line {
-        0 | 1 => format!("{cause} at column {column}"),
+        0 => cause.to_string(),
+        1 => format!("{cause} at column {column}"),
         _ => format!("{cause} at line {line} column {column}"),
     }
 }
 
-/// What the first pass knows: how many keys there were, and on the way out of a violation, where.
+/// The state of the first pass.
 #[derive(Default)]
 struct ScanProgress {
+    /// The number of keys so far, in all objects together.
     keys: usize,
     violation: Option<Violation>,
+    /// The path to the violation, innermost segment first. Each level adds its segment on the way out.
     path: Vec<String>,
 }
 
@@ -94,6 +106,7 @@ struct Violation {
     error: Error,
 }
 
+/// The visitor of the first pass, for a value at `depth`.
 #[derive(Clone, Copy)]
 struct LimitCheck<'a> {
     limits: &'a SizeLimits,
@@ -102,6 +115,7 @@ struct LimitCheck<'a> {
 }
 
 impl LimitCheck<'_> {
+    /// Returns the visitor of the values inside this one.
     fn deeper<E: serde::de::Error>(self) -> Result<Self, E> {
         let depth = self.depth + 1;
         if depth > self.limits.depth {
@@ -110,12 +124,14 @@ impl LimitCheck<'_> {
         Ok(Self { depth, ..self })
     }
 
+    /// Records a violation and creates the error that ends the pass.
     fn violation<E: serde::de::Error>(self, expected: &'static str, error: Error) -> E {
         let text = E::custom(&error);
         self.progress.borrow_mut().violation = Some(Violation { expected, error });
         text
     }
 
+    /// Adds a segment to the path, if the pass ends because of a violation.
     fn leave(self, segment: impl FnOnce() -> String) {
         let mut progress = self.progress.borrow_mut();
         if progress.violation.is_some() {
@@ -156,7 +172,7 @@ impl<'de> Visitor<'de> for LimitCheck<'_> {
     }
 
     fn visit_f64<E: serde::de::Error>(self, number: f64) -> Result<(), E> {
-        // From here on a whole number of JSON is read as the nearest fraction there is.
+        // `serde_json` rounds whole numbers of this size to the nearest floating-point number.
         if number.abs() < 9_223_372_036_854_775_808.0 {
             return Ok(());
         }
@@ -208,3 +224,6 @@ impl<'de> Visitor<'de> for LimitCheck<'_> {
         Ok(())
     }
 }
+
+/// The longest description of a syntax error, in characters.
+const CAUSE_CHARS: usize = 256;

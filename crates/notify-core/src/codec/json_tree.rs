@@ -1,4 +1,7 @@
-//! Maps and trees as they leave: written through the rules of [`Redact`](crate::Redact).
+//! Free JSON in payloads, written through the redaction policy.
+//!
+//! Typed fields have known keys. Everything here has keys from outside, so the policy judges each key,
+//! and [`Redact::Strict`] also judges the place of each value.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +12,7 @@ use crate::event::event_type::EventType;
 use crate::redact::policy::Redact;
 use crate::redact::rules::{KeyRule, MASK};
 
-/// A map of texts.
+/// Writes the properties of an image.
 impl WriteJson for BTreeMap<String, String> {
     fn write(&self, w: &mut JsonWriter) {
         w.object(|w| {
@@ -20,7 +23,7 @@ impl WriteJson for BTreeMap<String, String> {
     }
 }
 
-/// Writes an entry by what its key says.
+/// Writes, masks or omits an entry, as the policy decides by its key. Null needs no mask.
 fn entry(key: &str, has_value: bool, w: &mut JsonWriter, value: impl FnOnce(&mut JsonWriter)) {
     match w.redact.key(key) {
         KeyRule::Mask if has_value => {
@@ -35,33 +38,39 @@ fn entry(key: &str, has_value: bool, w: &mut JsonWriter, value: impl FnOnce(&mut
     }
 }
 
-/// A tree of JSON.
+/// A borrowed tree of JSON at a place in a payload.
 #[derive(Clone, Copy)]
 pub(crate) struct JsonTree<'a> {
     node: JsonNode<'a>,
     place: PayloadPlace,
 }
 
+/// The root of a tree.
 #[derive(Clone, Copy)]
 enum JsonNode<'a> {
     Value(&'a Value),
     Map(&'a Map<String, Value>),
 }
 
-/// Where in a payload a tree stands, for what [`Redact::Strict`] lets through.
+/// The place of a value in a payload, which decides whether [`Redact::Strict`] shows it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum PayloadPlace {
+    /// The payload of a task event, or one of its own keys.
     Task,
+    /// The map `task_input`.
     TaskInput,
+    /// The map `task_input.image_properties`.
     ImageProperties,
-    /// A value of `task_input` that may be seen.
+    /// A value of `task_input` that is never secret: a format or the image's name.
     Harmless,
-    /// Inside `task_input`, at any other place.
+    /// Any other place inside `task_input`.
     Inside,
+    /// Any place outside `task_input`.
     Elsewhere,
 }
 
 impl PayloadPlace {
+    /// Returns the place of the value under `key`.
     fn below(self, key: &str) -> Self {
         match (self, key) {
             (Self::Task, "task_input" | "input") => Self::TaskInput,
@@ -75,33 +84,37 @@ impl PayloadPlace {
         }
     }
 
-    /// A list of scalars is no harmless scalar.
+    /// Returns the place of the items of a list. Inside `task_input`, no list is harmless.
     fn in_list(self) -> Self {
         if matches!(self, Self::Task | Self::Elsewhere) { Self::Elsewhere } else { Self::Inside }
     }
 
+    /// Returns `true` if the strict policy shows scalars at this place.
     fn shows_scalars(self) -> bool {
         matches!(self, Self::Task | Self::Harmless | Self::Elsewhere)
     }
 }
 
 impl<'a> JsonTree<'a> {
+    /// Creates a tree outside any task input.
     pub(crate) fn map(map: &'a Map<String, Value>) -> Self {
         Self { node: JsonNode::Map(map), place: PayloadPlace::Elsewhere }
     }
 
+    /// Creates the tree of a task's input.
     pub(crate) fn task_input(map: &'a Map<String, Value>) -> Self {
         Self { node: JsonNode::Map(map), place: PayloadPlace::TaskInput }
     }
 
-    /// A payload that is kept as it was read.
+    /// Creates the tree of a payload that stays as it was read.
     pub(crate) fn payload(event_type: EventType, payload: &'a Value) -> Self {
         let place =
             if event_type.group() == "task" { PayloadPlace::Task } else { PayloadPlace::Elsewhere };
         Self { node: JsonNode::Value(payload), place }
     }
 
-    /// Writes the entries of a map, less those with the keys `without`.
+    /// Writes the entries of a map, except those with the keys `without`. Writes nothing if the root is
+    /// not a map.
     pub(crate) fn write_entries(&self, w: &mut JsonWriter, without: &[&str]) {
         let (JsonNode::Map(map) | JsonNode::Value(Value::Object(map))) = self.node else { return };
         for (key, value) in map.iter().filter(|(key, _)| !without.contains(&key.as_str())) {
@@ -138,7 +151,7 @@ impl WriteJson for JsonTree<'_> {
     }
 }
 
-/// To a JSON Schema, a tree is any object.
+/// Describes a tree as any object.
 #[cfg(feature = "schema")]
 impl schemars::JsonSchema for JsonTree<'_> {
     fn inline_schema() -> bool {
@@ -158,6 +171,7 @@ impl schemars::JsonSchema for JsonTree<'_> {
 mod tests {
     use super::*;
 
+    /// The strict policy masks numbers and strings of `task_input`, also in lists and deeper objects.
     #[test]
     fn strict_shows_only_the_image_name_and_formats() {
         let input = serde_json::json!({

@@ -17,16 +17,19 @@ pub(crate) mod json_writer;
 pub(crate) mod limits;
 pub(crate) mod message;
 pub(crate) mod notification;
+pub(crate) mod notification_input;
 pub(crate) mod payload_style;
 pub(crate) mod payload_time;
 pub(crate) mod problem;
+pub(crate) mod read_report;
 pub(crate) mod timestamp;
 pub(crate) mod wire_object;
 
 pub use encode::Encoding;
 pub use limits::SizeLimits;
 pub use message::Message;
-pub use notification::{Notification, NotificationInput};
+pub use notification::Notification;
+pub use notification_input::NotificationInput;
 pub use payload_style::PayloadStyle;
 pub use problem::{Problem, Problems};
 

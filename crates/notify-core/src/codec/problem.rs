@@ -1,4 +1,7 @@
-//! The problems that reading finds in a notification, each at its JSON pointer.
+//! The problems of a notification, each at its JSON pointer.
+//!
+//! A problem names types and words of closed vocabularies. It never repeats another value, which may be
+//! a secret.
 
 use std::fmt;
 
@@ -6,15 +9,41 @@ use crate::error::{Error, ErrorKind};
 use crate::redact::policy::Redact;
 use crate::redact::printable::printable;
 
-/// One thing wrong with a notification that was read.
+/// One thing wrong with a notification.
+///
+/// `Display` puts the parts together: `/payload/size: expected a whole number, found a string`. Some
+/// problems read better without an expectation, and print what was found alone:
+///
+/// | `expected` | `found` | printed |
+/// |---|---|---|
+/// | `an object` | `nothing` | missing, expected an object |
+/// | `JSON` | `unexpected character at column 2` | not JSON: unexpected character at column 2 |
+/// | `only the six attributes …` | ``unknown attribute `topic` `` | ``unknown attribute `topic` `` |
+/// | `a notification within the limits` | `the payload has too many keys …` | the payload has too many keys … |
+///
+/// # Examples
+///
+/// ```
+/// use notify_core::codec::Problem;
+///
+/// let problem = Problem {
+///     pointer: "/payload/size".into(),
+///     expected: "a whole number".into(),
+///     found: "a string".into(),
+/// };
+/// assert_eq!(problem.to_string(), "/payload/size: expected a whole number, found a string");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// Where, as a JSON pointer (RFC 6901); empty for the whole.
+    /// The JSON pointer (RFC 6901) to the wrong value; empty for the whole notification.
+    ///
+    /// A key in it may come from outside: escape the pointer with
+    /// [`printable`](crate::redact::printable) before you show it.
     pub pointer: String,
-    /// What should be there.
+    /// The value that belongs there.
     pub expected: String,
-    /// What kind of thing is there. Values are not repeated, except of event types, priorities,
-    /// statuses and ids.
+    /// The type of the value that is there, or the value itself if it is an event type, a priority,
+    /// a status or an id.
     pub found: String,
 }
 
@@ -32,7 +61,28 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Everything that is wrong with one line of input. Never empty.
+/// All problems of one notification, at least one.
+///
+/// `Display` prints the first problem and the number of others. Converting into an [`Error`] keeps
+/// that text.
+///
+/// # Examples
+///
+/// ```
+/// use notify_core::codec::{NotificationInput, SizeLimits};
+///
+/// let line = br#"{"event_type": "image.upload", "priority": "HIGH", "payload": "", "topic": 1}"#;
+/// let problems = NotificationInput::read(line, &SizeLimits::default()).unwrap_err();
+///
+/// let texts: Vec<String> = problems.iter().map(ToString::to_string).collect();
+/// assert_eq!(
+///     texts,
+///     [
+///         r#"/priority: expected "INFO", "WARN" or "ERROR", found "HIGH""#,
+///         "/topic: unknown attribute `topic`",
+///     ],
+/// );
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problems {
     kind: ErrorKind,
@@ -40,15 +90,17 @@ pub struct Problems {
 }
 
 impl Problems {
+    /// Creates the problems of one notification, of which there is at least one.
     pub(crate) fn new(kind: ErrorKind, problems: Vec<Problem>) -> Self {
         Self { kind, problems }
     }
 
+    /// Creates the only problem of a notification.
     pub(crate) fn one(kind: ErrorKind, problem: Problem) -> Self {
         Self { kind, problems: vec![problem] }
     }
 
-    /// Each of them.
+    /// Returns the problems in the order in which reading found them.
     pub fn iter(&self) -> impl Iterator<Item = &Problem> {
         self.problems.iter()
     }
@@ -72,20 +124,21 @@ impl From<Problems> for Error {
     }
 }
 
-/// Found where a required key is absent. Prints as "missing".
+/// The finding that a required key is absent. The problem prints "missing".
 pub(crate) const NOTHING: &str = "nothing";
 
-/// Expected where a text is not JSON. Prints as "not JSON".
+/// The expectation that a text is JSON. The problem prints "not JSON".
 pub(crate) const JSON: &str = "JSON";
 
-/// Expected where an attribute is unknown. Only what was found is printed.
+/// The expectation that every attribute is known. The problem prints only what it found.
 pub(crate) const ONLY_ATTRIBUTES: &str = "only the six attributes of a notification";
 
-/// Expected where a limit is exceeded. Only what was found is printed.
+/// The expectation that a notification keeps the limits. The problem prints only what it found.
 pub(crate) const WITHIN_LIMITS: &str = "a notification within the limits";
 
-/// A key as a segment of a JSON pointer. A key that is a URL loses its credentials, as it would when it
-/// is written.
+/// Escapes a key as a segment of a JSON pointer.
+///
+/// A key that is a URL loses its credentials, as it does when it is written.
 pub(crate) fn escape(key: &str) -> String {
     Redact::Secrets.text(key).replace('~', "~0").replace('/', "~1")
 }

@@ -1,9 +1,13 @@
-//! Reading times: everything that consumers of OpenStack's notifications parse, and nothing else.
+//! The parser of times: it accepts every form that consumers of OpenStack's notifications accept, and no
+//! other.
 
 use time::{Date, Month, OffsetDateTime, PrimitiveDateTime, Time, UtcOffset};
 
-/// `YYYY-MM-DD`, `T` or a space, `HH:MM:SS`, up to nine digits of a fraction, and `Z`, an offset as
-/// `+02:00`, or nothing, which is UTC.
+/// Parses a time and converts it to UTC.
+///
+/// The form is `YYYY-MM-DD`, `T` or a space, `HH:MM:SS`, a fraction of at most nine digits, and `Z` or an
+/// offset such as `+02:00`. A time without an offset is UTC. Returns `None` for another form, a date that
+/// does not exist, and a time before the year 0.
 pub(crate) fn parse_time(text: &str) -> Option<OffsetDateTime> {
     let bytes = text.as_bytes();
     let (head, mut rest) = bytes.split_at_checked(19)?;
@@ -53,11 +57,12 @@ pub(crate) fn parse_time(text: &str) -> Option<OffsetDateTime> {
         .filter(|time| time.year() >= 0)
 }
 
-/// Whether a time that parses is in the form in which payload times are written.
+/// Returns `true` if a time that parses has the form that payloads write: `2012-05-16T15:27:36Z`.
 pub(crate) fn is_canonical_seconds(text: &str) -> bool {
     matches!(text.as_bytes(), [head @ .., b'Z'] if head.len() == 19 && head[10] == b'T')
 }
 
+/// Parses decimal digits.
 fn number(digits: &[u8]) -> Option<u32> {
     digits.iter().try_fold(0_u32, |number, digit| {
         digit.is_ascii_digit().then(|| number * 10 + u32::from(digit - b'0'))
@@ -68,6 +73,7 @@ fn number(digits: &[u8]) -> Option<u32> {
 mod tests {
     use super::*;
 
+    /// Times of oslo.messaging, of Glance's payloads, and with an offset.
     #[test]
     fn parses_every_form_that_consumers_parse() {
         let expected = parse_time("2026-11-22T12:00:00Z").unwrap();
@@ -84,6 +90,7 @@ mod tests {
         assert!(!is_canonical_seconds("2026-11-22 12:00:00Z"));
     }
 
+    /// A form that only some consumers parse would stop the others, so reading rejects it.
     #[test]
     fn rejects_other_forms() {
         for text in [

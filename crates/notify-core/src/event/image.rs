@@ -1,10 +1,9 @@
-//! The payloads of image events: [`Image`], [`DeletedImage`] and [`ImageSend`].
+//! Images: [`Image`], its status and visibility, and [`DeletedImage`].
 //!
-//! Each payload has a struct for programs and a `wire!` declaration of its form on the wire. Reading
-//! and writing go through [`codec`](crate::codec).
+//! [`Image`] is the struct for programs, and a `wire!` declaration describes its form on the wire.
+//! Reading and writing go through [`codec`](crate::codec).
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
@@ -134,9 +133,9 @@ impl Image {
         let visibility = Visibility::read(&mut fields);
         let properties = fields.text_map("properties");
         let tags = fields.texts("tags");
-        let other = fields.rest();
+        let other = fields.remaining_entries();
         if said_deleted != (deleted || deleted_at.is_some()) {
-            fields.foreign();
+            fields.mark_foreign();
         }
         Some(Self {
             id: id?,
@@ -209,14 +208,14 @@ impl Visibility {
         let is_public = fields.optional_bool("is_public");
         match (visibility, is_public) {
             (Some(visibility), Some(is_public)) if is_public != (visibility == Self::Public) => {
-                fields.foreign();
+                fields.mark_foreign();
                 None
             }
             (Some(visibility), _) => Some(visibility),
             (None, Some(true)) => Some(Self::Public),
             (None, Some(false)) => Some(Self::Private),
             (None, None) => {
-                fields.foreign();
+                fields.mark_foreign();
                 None
             }
         }
@@ -257,72 +256,6 @@ impl From<Uuid> for DeletedImage {
 impl From<Image> for DeletedImage {
     fn from(image: Image) -> Self {
         Self::Full(Box::new(image))
-    }
-}
-
-/// The payload of `image.send`: Glance sent data of an image to a consumer.
-///
-/// At the priority `ERROR`, `bytes_sent` is less than the size of the image.
-///
-/// # Examples
-///
-/// ```
-/// use notify_core::event::ImageSend;
-/// use notify_core::{Event, Priority};
-/// use uuid::Uuid;
-///
-/// let mut sent = ImageSend::new(Uuid::from_u128(1), 3_221_225_472);
-/// sent.destination_ip = Some([192, 0, 2, 7].into());
-/// let event = Event::ImageSend(Priority::Info, sent);
-/// # drop(event);
-/// ```
-#[derive(Clone, PartialEq)]
-#[non_exhaustive]
-pub struct ImageSend {
-    /// The image id.
-    pub image_id: Uuid,
-    /// The id of the project that owns the image, from Keystone.
-    pub owner_id: Option<String>,
-    /// The id of the receiving project, from Keystone.
-    pub receiver_tenant_id: Option<String>,
-    /// The id of the receiving user, from Keystone.
-    pub receiver_user_id: Option<String>,
-    /// The IP address of the receiver.
-    pub destination_ip: Option<IpAddr>,
-    /// The number of bytes sent.
-    pub bytes_sent: u64,
-}
-
-impl ImageSend {
-    /// Creates the payload for `bytes_sent` bytes of image `image_id`, with an unknown receiver.
-    pub fn new(image_id: Uuid, bytes_sent: u64) -> Self {
-        Self {
-            image_id,
-            owner_id: None,
-            receiver_tenant_id: None,
-            receiver_user_id: None,
-            destination_ip: None,
-            bytes_sent,
-        }
-    }
-
-    /// Reads the payload; see [`Image::read`] for the result.
-    pub(crate) fn read(mut fields: Fields<'_, '_>) -> Option<Self> {
-        let image_id = fields.uuid("image_id");
-        let owner_id = fields.optional_text("owner_id");
-        let receiver_tenant_id = fields.optional_text("receiver_tenant_id");
-        let receiver_user_id = fields.optional_text("receiver_user_id");
-        let destination_ip = fields.optional_ip("destination_ip");
-        let bytes_sent = fields.number("bytes_sent");
-        fields.no_rest();
-        Some(Self {
-            image_id: image_id?,
-            owner_id,
-            receiver_tenant_id,
-            receiver_user_id,
-            destination_ip,
-            bytes_sent: bytes_sent?,
-        })
     }
 }
 
@@ -398,31 +331,4 @@ impl WriteJson for DeletedImage {
     }
 }
 
-wire! {
-    /// The sending of an image on the wire. Glance omits `destination_ip` if it does not know it;
-    /// null means the same to every consumer.
-    struct ImageSendWire<'a> as "ImageSend" {
-        bytes_sent: u64,
-        destination_ip: Option<IpAddr>,
-        image_id: Uuid,
-        owner_id: Option<&'a str>,
-        receiver_tenant_id: Option<&'a str>,
-        receiver_user_id: Option<&'a str>,
-    }
-}
-
-impl WriteJson for ImageSend {
-    fn write(&self, w: &mut JsonWriter) {
-        ImageSendWire {
-            bytes_sent: self.bytes_sent,
-            destination_ip: self.destination_ip,
-            image_id: self.image_id,
-            owner_id: self.owner_id.as_deref(),
-            receiver_tenant_id: self.receiver_tenant_id.as_deref(),
-            receiver_user_id: self.receiver_user_id.as_deref(),
-        }
-        .write(w);
-    }
-}
-
-debug_as_redacted_json!(Image, ImageSend);
+debug_as_redacted_json!(Image);

@@ -6,7 +6,8 @@ use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Value, json};
 
 use super::event_type::EventType;
-use super::image::{ImageSendWire, ImageWire};
+use super::image::ImageWire;
+use super::image_send::ImageSendWire;
 use super::priority::Priority;
 use super::task::{GlanceTaskWire, TaskWire};
 

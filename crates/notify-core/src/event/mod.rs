@@ -9,6 +9,7 @@
 
 pub(crate) mod event_type;
 pub(crate) mod image;
+pub(crate) mod image_send;
 #[cfg(feature = "schema")]
 mod json_schema;
 pub(crate) mod payload;
@@ -17,7 +18,8 @@ pub(crate) mod task;
 pub(crate) mod words;
 
 pub use event_type::EventType;
-pub use image::{DeletedImage, Image, ImageSend, ImageStatus, Visibility};
+pub use image::{DeletedImage, Image, ImageStatus, Visibility};
+pub use image_send::ImageSend;
 #[cfg(feature = "schema")]
 pub use json_schema::json_schema;
 pub use payload::{Body, Event, Payload};

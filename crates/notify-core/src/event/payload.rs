@@ -5,7 +5,8 @@ use std::fmt;
 use serde_json::Value;
 
 use super::event_type::EventType;
-use super::image::{DeletedImage, Image, ImageSend};
+use super::image::{DeletedImage, Image};
+use super::image_send::ImageSend;
 use super::priority::Priority;
 use super::task::{Task, TaskFailure, TaskSuccess};
 use crate::codec::json_tree::JsonTree;

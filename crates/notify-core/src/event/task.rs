@@ -78,8 +78,8 @@ impl Task {
     ///
     /// Returns `None` if the payload has a problem or another shape; `fields` reports which.
     pub(crate) fn read(mut fields: Fields<'_, '_>) -> Option<Self> {
-        fields.null("result");
-        fields.null("message");
+        fields.expect_null("result");
+        fields.expect_null("message");
         Self::read_common(fields)
     }
 
@@ -93,7 +93,7 @@ impl Task {
         let expires_at = fields.optional_time("expires_at", Absence::Invalid);
         let created_at = fields.time("created_at", Absence::Invalid);
         let updated_at = fields.time("updated_at", Absence::Invalid);
-        fields.no_rest();
+        fields.mark_foreign_if_keys_remain();
         Some(Self {
             task_id: task_id?,
             owner,
@@ -157,7 +157,7 @@ impl TaskSuccess {
     /// Reads the payload; see [`Task::read`] for the result.
     pub(crate) fn read(mut fields: Fields<'_, '_>) -> Option<Self> {
         let result = fields.map("result");
-        fields.null("message");
+        fields.expect_null("message");
         let task = Task::read_common(fields);
         Some(Self { task: task?, result: result? })
     }
@@ -195,7 +195,7 @@ impl TaskFailure {
 
     /// Reads the payload; see [`Task::read`] for the result.
     pub(crate) fn read(mut fields: Fields<'_, '_>) -> Option<Self> {
-        fields.null("result");
+        fields.expect_null("result");
         let message = fields.text("message");
         let task = Task::read_common(fields);
         Some(Self { task: task?, message: message? })
