@@ -13,6 +13,9 @@ use crate::connection::Connection;
 /// Checks every prerequisite of sending that the broker lets us see: connection, TLS, login, one link
 /// per address.
 ///
+/// The findings come in this order: `broker`, `TLS`, `login`, one `address …` per link, and `routing`
+/// if the broker accepts messages that it drops.
+///
 /// # Errors
 ///
 /// A transient error if the broker stops answering. Permanent errors of an address are findings.

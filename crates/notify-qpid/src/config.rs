@@ -79,6 +79,8 @@ pub struct Config {
 }
 
 /// A SASL mechanism to log in with.
+///
+/// The broker offers some, and the transport uses the first of `qpid.sasl_mechanism` among them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub enum SaslMechanism {
     /// `PLAIN`: with user and password. The default if there is a user.
@@ -94,6 +96,9 @@ pub enum SaslMechanism {
 }
 
 /// The kind of node that the transport sends to.
+///
+/// Queues keep messages until a consumer reads them. An exchange routes each message to the queues
+/// that are bound to it, and some brokers drop a message that matches no binding.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Node {
@@ -152,7 +157,7 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Checks what no single key can check: lengths, ranges, and keys that need or exclude each other.
+    /// Checks lengths and ranges, and the keys that need or exclude each other.
     ///
     /// # Errors
     ///

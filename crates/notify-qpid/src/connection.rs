@@ -29,13 +29,18 @@ use crate::wire::{self, BrokerProduct, Wire};
 pub(crate) struct Connection {
     /// The first field, so that it is dropped first: it ends the waits of the client's tasks.
     _shutdown_guard: ShutdownGuard,
+    /// The client's handle of the connection.
     pub(crate) handle: ConnectionHandle<()>,
     /// The links by address. Each has its own session, because a broker ends the session if one
     /// address has a problem.
     pub(crate) links: BTreeMap<String, Link>,
+    /// The addresses in the dialect of this broker.
     pub(crate) topology: Topology,
+    /// The host and the user, for errors.
     pub(crate) context: ErrorContext,
+    /// The address of the peer, and its TLS parameters.
     pub(crate) peer: PeerInfo,
+    /// The product that the broker claims to be.
     pub(crate) product: BrokerProduct,
     /// Whether an attach is running. If it is dropped meanwhile, a session stays half open.
     is_attaching: bool,
@@ -147,8 +152,11 @@ impl Connection {
 /// One attempt to connect to one host and log in.
 struct LoginAttempt<'a> {
     config: &'a Config,
+    /// The host to try.
     host: &'a Host,
+    /// The password, read for this connect; empty without one.
     password: &'a Secret,
+    /// The loaded certificates; `None` without TLS.
     tls: Option<&'a TlsConfig>,
     /// The container id.
     name: &'a str,
@@ -169,6 +177,14 @@ impl LoginAttempt<'_> {
     }
 
     /// Connects, logs in and opens the connection.
+    ///
+    /// # Errors
+    ///
+    /// An error that names the host and the option to change. The caller tries the next host.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future closes the socket.
     async fn run(&self, deadline: Instant) -> Result<Connection> {
         let Self { config, host, .. } = *self;
         let (mut stream, shutdown_guard) =
@@ -207,6 +223,10 @@ impl LoginAttempt<'_> {
 }
 
 /// Begins a session and attaches a link on it. Creates the node first if the route says so.
+///
+/// # Errors
+///
+/// A permanent error if the address is wrong or forbidden, and a transient error otherwise.
 async fn attach(
     handle: &mut ConnectionHandle<()>,
     context: &ErrorContext,

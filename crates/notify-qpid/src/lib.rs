@@ -90,6 +90,28 @@ pub const DRIVER: Driver = Driver {
 ///
 /// It connects with the first [`send`](Transport::send), and again after the connection has ended.
 ///
+/// # Examples
+///
+/// Check the connection, the login and every address before you rely on them, without sending a
+/// message:
+///
+/// ```no_run
+/// use notify_core::Transport as _;
+/// use notify_core::transport::FindingState;
+/// use notify_qpid::{Config, Qpid};
+///
+/// # async fn example() -> Result<(), notify_core::Error> {
+/// let mut transport = Qpid::new(Config::default())?;
+/// for finding in transport.check().await? {
+///     match finding.state {
+///         FindingState::Good(text) => println!("{}: {text}", finding.subject),
+///         state => eprintln!("{}: {state:?}", finding.subject),
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Cancel safety
 ///
 /// You may drop `send` at any point. Its messages stay in flight: when they come again, the transport
@@ -98,6 +120,7 @@ pub struct Qpid {
     config: Config,
     /// The container id, which the broker's tools show.
     name: String,
+    /// The timeouts of addresses that withhold outcomes. They outlive a connection.
     timeouts: ConfirmTimeouts,
     /// The connection stays here during a `send`. So a dropped `send` leaves its messages in flight
     /// behind, for the next `send` to wait for.
@@ -154,6 +177,12 @@ impl Transport for Qpid {
         true
     }
 
+    /// Connects if necessary, sends the messages and settles them by the broker's outcomes.
+    ///
+    /// # Errors
+    ///
+    /// The error of the connection, or the most useful error of the addresses. Messages that other
+    /// addresses accepted are settled all the same.
     async fn send(&mut self, batch: &mut Batch<'_>) -> Result<()> {
         if batch.unsettled().next().is_none() {
             return Ok(());
@@ -169,6 +198,7 @@ impl Transport for Qpid {
         sent
     }
 
+    /// Closes the connection and waits up to 3 s for the broker's answer.
     async fn close(&mut self) -> Result<()> {
         match self.connection.take() {
             Some(connection) => connection.close().await,
@@ -176,6 +206,8 @@ impl Transport for Qpid {
         }
     }
 
+    /// Checks the broker on a new connection, and closes it afterwards. The connection of earlier sends
+    /// stays as it is.
     async fn check(&mut self) -> Result<Vec<Finding>> {
         let mut connection = Connection::open(&self.config, &self.name).await?;
         let findings = check::check(&mut connection, &self.config).await?;
@@ -185,6 +217,7 @@ impl Transport for Qpid {
 }
 
 impl fmt::Debug for Qpid {
+    /// Shows no password and no message.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Qpid")
             .field("config", &self.config)

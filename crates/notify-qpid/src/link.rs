@@ -3,6 +3,18 @@
 //! In fe2o3-amqp, a pending outcome has no deadline, and it never resolves after the connection or
 //! the session has ended. So every wait in this module races the end of the session and a timer. The
 //! module `publish` races the end of the connection, for all links at once.
+//!
+//! # Windows
+//!
+//! A link starts with a window of one message. When the broker has settled that message, the window
+//! is `qpid.window`. So a broker that accepts connections and settles nothing, as qpidd does while a
+//! queue is full, holds one copy per attempt instead of a whole window.
+//!
+//! # Dropped sends
+//!
+//! The worker drops a `send` that takes too long. The deliveries in flight stay in the [`Link`]. The
+//! next transfer recognises their messages by id, and waits for the outcomes that the broker still
+//! owes. A link that was dropped in the middle of a write is unusable: the peer has half a frame.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::future::Future;
@@ -33,6 +45,7 @@ use crate::topology::Topology;
 pub(crate) struct Link {
     /// Declared before the session, so that it is dropped before the session.
     sender: Sender,
+    /// The session, which carries this link only.
     session: SessionHandle<()>,
     /// The deliveries without an outcome, including those of a `send` that was dropped.
     pending: FuturesUnordered<PendingDelivery>,
@@ -47,7 +60,9 @@ pub(crate) struct Link {
 
 /// A sent message and the future of its outcome.
 struct PendingDelivery {
+    /// The message id.
     id: Uuid,
+    /// The client's future of the outcome.
     outcome: DeliveryFut<OutcomeResult>,
 }
 
@@ -80,11 +95,15 @@ impl Link {
 
 /// The part of one batch that one link transfers.
 pub(crate) struct LinkTransfer<'a> {
+    /// The target address, for errors.
     pub(crate) address: &'a str,
     /// All messages of the batch, including those of other links.
     pub(crate) messages: &'a [Message],
+    /// The window and the envelope.
     pub(crate) config: &'a Config,
+    /// The subjects of the priorities.
     pub(crate) topology: &'a Topology,
+    /// The host and the user, for errors.
     pub(crate) context: &'a ErrorContext,
     /// The longest time without an outcome while messages are unsettled.
     pub(crate) timeout: Duration,
@@ -203,7 +222,8 @@ impl LinkTransfer<'_> {
 
     /// Converts the broker's outcome into a verdict (AMQP 1.0, section 3.4).
     ///
-    /// `rejected` is final. `released` and `modified` may end differently at the next attempt.
+    /// `accepted` means that the broker took responsibility. `rejected` is final. `released` and
+    /// `modified` mean that the broker did not take the message, and may take it at the next attempt.
     fn verdict(&self, outcome: &Outcome) -> Verdict {
         match outcome {
             Outcome::Accepted(_) => Verdict::Accept,
@@ -219,7 +239,7 @@ impl LinkTransfer<'_> {
         }
     }
 
-    /// Passes a verdict to the batch.
+    /// Passes a verdict to the batch, which the function that joins all links owns.
     fn settle(&self, index: usize, verdict: Verdict) {
         // The receiver is gone only if the whole publish was dropped.
         let _ = self.verdicts.send((index, verdict));
@@ -233,7 +253,9 @@ impl LinkTransfer<'_> {
 
 /// The receiver of the outcomes of one transfer.
 struct OutcomeReceiver<'a> {
+    /// The transfer that the outcomes belong to.
     transfer: &'a LinkTransfer<'a>,
+    /// The fields of the [`Link`], borrowed apart from its sender.
     session: &'a mut SessionHandle<()>,
     pending: &'a mut FuturesUnordered<PendingDelivery>,
     has_settled: &'a mut bool,

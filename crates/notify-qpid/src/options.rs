@@ -1,6 +1,9 @@
 //! The keys of the table `[qpid]`, and their conversion into a [`Config`].
 //!
 //! The keys that `[rabbit]` has too have the same names and the same meanings.
+//!
+//! This module reads no files and contacts no broker. A password that it reads stays inside a
+//! [`Secret`], which nothing can print.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -99,26 +102,47 @@ impl Config {
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct QpidTable {
+    /// Hosts, credentials, virtual host and TLS in one: `amqps://user:password@host1,host2/vhost`.
     url: Option<BrokerUrl>,
+    /// One host, instead of a URL.
     host: Option<String>,
+    /// The port of `host`; 5672 if absent.
     port: Option<u16>,
+    /// The user, unless the URL names one.
     user: Option<String>,
+    /// The password, unless the URL or `password_file` holds one.
     password: Option<Secret>,
+    /// The file that holds the password. Every connect reads it anew.
     password_file: Option<PathBuf>,
+    /// The virtual host, unless the URL has a path.
     virtual_host: Option<String>,
+    /// The authorities to trust, as PEM; those of the system if absent.
     ca_file: Option<PathBuf>,
+    /// The client certificate and its chain, as PEM.
     cert_file: Option<PathBuf>,
+    /// The key of the client certificate, as PEM.
     key_file: Option<PathBuf>,
+    /// The mechanisms; the default depends on user and certificate.
     sasl_mechanism: Option<SaslMechanismList>,
+    /// `queue` or `topic`.
     node: Option<Node>,
+    /// The form of the addresses.
     dialect: Option<Dialect>,
+    /// The template of the target address.
     address: Option<Template>,
+    /// The exchange behind `node = "topic"`.
     exchange: Option<String>,
+    /// The first part of queues and subjects.
     topic: Option<String>,
+    /// `bare` or `oslo-2.0`.
     envelope: Option<Envelope>,
+    /// The number of messages in flight per address.
     window: Option<usize>,
+    /// Seconds, with fractions.
     connect_timeout: Option<Seconds>,
+    /// Seconds, with fractions.
     confirm_timeout: Option<Seconds>,
+    /// Whole seconds, as the protocol negotiates them.
     heartbeat: Option<u16>,
 }
 

@@ -1,5 +1,13 @@
 //! Sends a batch over the links of its addresses and settles each message by its outcome.
 //!
+//! One call works in four steps:
+//!
+//! 1. Sort the unsettled messages by address.
+//! 2. Attach the links that are missing. An address without a link keeps its messages unsettled.
+//! 3. Send over all links at once. Settle each message in the moment its outcome comes, so that a
+//!    dropped or failed call keeps every verdict.
+//! 4. Report the most useful error, if any message stays unsettled.
+//!
 //! This module knows batches, addresses and timeouts. The module `link` sends the messages.
 
 use std::collections::{HashMap, VecDeque};
@@ -82,6 +90,8 @@ type LinkResults = Vec<(String, Result<bool, LinkFailure>)>;
 
 /// Sends over all links at once and settles messages as their verdicts come.
 ///
+/// The links report through a channel, because only this function holds the batch.
+///
 /// # Errors
 ///
 /// The error that ended the connection. Errors of single links are in the result.
@@ -154,6 +164,8 @@ impl ConfirmTimeouts {
     }
 
     /// Doubles the timeout of an address and returns the previous one, which has just passed.
+    ///
+    /// With the default of 30 s: 30, 60, 120, 240, 300, 300, … seconds.
     fn double(&mut self, address: &str, config: &Config) -> Duration {
         let passed = self.get(address, config);
         self.0.insert(address.to_owned(), (passed * 2).min(MAX_TIMEOUT).max(passed));

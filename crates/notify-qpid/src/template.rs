@@ -1,6 +1,7 @@
 //! The template of a target address, `qpid.address`.
 //!
-//! A template knows its placeholders and nothing of brokers.
+//! A template knows its placeholders and nothing of brokers, so both the configuration and the
+//! topology can use it.
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,7 +1,17 @@
 //! The addresses, capabilities and subjects of each broker product.
 //!
-//! AMQP 1.0 leaves addresses to the broker. The dialects here were found by trying each product;
-//! `docs/brokers.md` documents them.
+//! AMQP 1.0 leaves addresses to the broker. The project found these by trying each product:
+//!
+//! | dialect | `node = "queue"` | `node = "topic"` |
+//! |---|---|---|
+//! | `qpidd` | `notifications.info` | `glance` |
+//! | `rabbitmq-3` | `/amq/queue/notifications.info` | `/exchange/glance/notifications.info` |
+//! | `rabbitmq` | `/queues/notifications.info` | `/exchanges/glance/notifications.info` |
+//! | `active-mq` | `queue://notifications.info` | `topic://glance.notifications.info` |
+//! | `plain` | `notifications.info` | `glance` |
+//!
+//! The subject is always `notifications.info`. `docs/brokers.md` documents the guarantees of each
+//! product. This module builds texts; it sends nothing.
 
 use notify_core::Priority;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -13,7 +23,7 @@ use crate::config::{Config, Dialect, Node};
 pub(crate) struct Route {
     /// The address of the target.
     pub(crate) address: String,
-    /// The capabilities of the target.
+    /// The capabilities of the target. qpidd and ActiveMQ choose the kind of node by them.
     pub(crate) capabilities: &'static [&'static str],
     /// An address that creates a missing node, durable, when a link attaches to it. The transport
     /// sends no messages to it.
@@ -31,11 +41,14 @@ pub(crate) struct Topology {
     routes: [Route; 3],
     /// Whether `qpid.address` sets the addresses.
     has_custom_address: bool,
+    /// `qpid.node`, which decides the known losses.
     node: Node,
 }
 
 impl Topology {
     /// Returns the routes at a broker that calls itself `product` in `version`.
+    ///
+    /// `qpid.dialect` overrides the product, and `qpid.address` overrides the dialect.
     pub(crate) fn new(config: &Config, product: &str, version: &str) -> Self {
         let dialect = match config.dialect {
             Dialect::Auto => Dialect::detect(product, version),
@@ -50,7 +63,7 @@ impl Topology {
         }
     }
 
-    /// Returns the route of a priority.
+    /// Returns the route of the messages of `priority`.
     pub(crate) fn route(&self, priority: Priority) -> &Route {
         match priority {
             Priority::Info => &self.routes[0],
@@ -59,7 +72,8 @@ impl Topology {
         }
     }
 
-    /// Returns the routes, one for each distinct address.
+    /// Returns the routes, one for each distinct address. Behind a topic of qpidd, all priorities share
+    /// one address.
     pub(crate) fn routes(&self) -> impl Iterator<Item = &Route> {
         let [info, warn, error] = &self.routes;
         let distinct = [
@@ -136,7 +150,8 @@ impl Route {
 }
 
 impl Dialect {
-    /// Returns the dialect of a product, by the name and the version in its Open.
+    /// Returns the dialect of a product, by the name and the version in its Open. Any other product,
+    /// Qpid's dispatch router for example, gets `plain`.
     fn detect(product: &str, version: &str) -> Self {
         let major = version.split('.').next().and_then(|major| major.parse::<u32>().ok());
         match product {
@@ -149,7 +164,8 @@ impl Dialect {
     }
 }
 
-/// Percent-encodes a name for an address of RabbitMQ, in which slashes separate the parts.
+/// Percent-encodes a name for an address of RabbitMQ, in which slashes separate the parts. The other
+/// products take names as they are.
 fn encode(name: &str) -> String {
     utf8_percent_encode(name, RESERVED).to_string()
 }

@@ -3,7 +3,23 @@
 //!
 //! fe2o3-amqp sends ANONYMOUS and EXTERNAL without an initial response. The peer then asks for one,
 //! and fe2o3-amqp cannot answer. So this module does SASL itself (AMQP 1.0, part 5), and the client
-//! gets a stream that is past it.
+//! gets a stream that is past it:
+//!
+//! ```text
+//! this crate                     broker
+//!   AMQP 3 1.0.0     ────────▶              the protocol header of SASL
+//!                    ◀────────    AMQP 3 1.0.0
+//!                    ◀────────    Mechanisms the offered mechanisms
+//!   Init             ────────▶              one mechanism, its initial response
+//!                    ◀────────    Outcome    ok, or authentication failed
+//!   AMQP 0 1.0.0     ────────▶              from here on fe2o3-amqp writes
+//!                    ◀────────    AMQP 0 1.0.0
+//!   Open             ────────▶
+//!                    ◀────────    Open       its product and version are copied
+//! ```
+//!
+//! This module must not wait without a deadline: the caller bounds the whole login. It must not
+//! allocate by a size that the peer claims, beyond the limits at the end of the file.
 
 use std::io;
 use std::pin::Pin;
@@ -23,6 +39,8 @@ use crate::config::{Config, SaslMechanism};
 use crate::error::ErrorContext;
 
 /// Logs in with the first mechanism of `qpid.sasl_mechanism` that the peer offers.
+///
+/// On success, the next bytes on the stream are those of AMQP itself.
 ///
 /// # Errors
 ///
@@ -79,6 +97,7 @@ pub(crate) async fn authenticate(
 /// The stream that the client library gets. It copies the peer's Open on the way.
 #[derive(Debug)]
 pub(crate) struct Wire {
+    /// The stream to the broker, with or without TLS.
     stream: BrokerStream,
     /// The bytes from the start of the stream; `None` once the Open is complete.
     start: Option<Vec<u8>>,
@@ -102,6 +121,9 @@ impl Wire {
     }
 
     /// Appends received bytes until the first frame is complete, then reads the Open from it.
+    ///
+    /// Ignores a frame that is no Open: the client reports that error. Without an Open the product
+    /// stays unknown, and the dialect is `plain`.
     fn inspect(&mut self, bytes: &[u8]) {
         let Some(start) = &mut self.start else { return };
         start.extend_from_slice(bytes);
@@ -120,7 +142,8 @@ impl Wire {
 }
 
 impl BrokerProduct {
-    /// Reads the product from an Open.
+    /// Reads the product from an Open. Its properties are optional, and their types differ between
+    /// brokers: strings or symbols.
     fn from_open(open: &Open) -> Self {
         let text = |key: &str| {
             let value = open.properties.as_ref()?.get(&Symbol::from(key))?;
@@ -149,6 +172,7 @@ impl std::fmt::Display for BrokerProduct {
 }
 
 impl AsyncRead for Wire {
+    /// Reads from the stream, and copies the bytes until the Open has come.
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -211,6 +235,9 @@ async fn read_header(stream: &mut BrokerStream, header: &mut [u8; 8]) -> io::Res
 
 /// Reads one SASL frame.
 ///
+/// A frame begins with its size in four bytes, the offset of its body in words, the type 1, and two
+/// unused bytes (AMQP 1.0, section 5.3.1).
+///
 /// # Errors
 ///
 /// An error of the kind `InvalidData` for bytes that are not a SASL frame.
@@ -248,7 +275,7 @@ fn invalid_data(problem: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, problem)
 }
 
-/// The protocol header of SASL (AMQP 1.0, section 5.3.1).
+/// The protocol header of SASL (AMQP 1.0, section 5.3).
 const SASL_HEADER: &[u8; 8] = b"AMQP\x03\x01\x00\x00";
 /// The longest SASL frame to read, in bytes. The protocol allows 512.
 const MAX_SASL_BYTES: u32 = 16 * 1024;

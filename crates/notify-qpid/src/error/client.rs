@@ -15,7 +15,8 @@ use notify_core::{Error, ErrorKind, Result};
 use super::{ErrorContext, Operation, broker_text};
 
 impl ErrorContext {
-    /// Converts the error of a connection that did not open.
+    /// Converts the error of a connection that did not open. SASL has succeeded by then, so the broker
+    /// refused the Open: usually because of the virtual host.
     pub(crate) fn open_error(&self, error: &OpenError) -> Error {
         match error {
             OpenError::Io(error) | OpenError::TransportError(TransportError::Io(error)) => {
@@ -34,7 +35,8 @@ impl ErrorContext {
         }
     }
 
-    /// Converts the error that ended a connection.
+    /// Converts the error that ended a connection: a close by the broker, a heartbeat timeout, or an
+    /// error of the socket.
     pub(crate) fn close_error(&self, error: &ConnectionError) -> Error {
         match error {
             ConnectionError::RemoteClosedWithError(error) => {
@@ -66,7 +68,8 @@ impl ErrorContext {
         }
     }
 
-    /// Converts the error that ended a session.
+    /// Converts the error that ended a session. RabbitMQ 3 ends the session where other brokers detach
+    /// the link, so the condition belongs to `operation`.
     pub(crate) fn session_error(&self, error: &SessionError, operation: Operation<'_>) -> Error {
         match error {
             SessionError::RemoteEndedWithError(error) => self.condition_error(error, operation),
@@ -75,7 +78,8 @@ impl ErrorContext {
         }
     }
 
-    /// Converts the error of a link to `address` that was not attached.
+    /// Converts the error of a link to `address` that was not attached. A missing node and a missing
+    /// permission show here first.
     pub(crate) fn attach_error(&self, error: &SenderAttachError, address: &str) -> Error {
         let operation = Operation::Attach(address);
         match error {

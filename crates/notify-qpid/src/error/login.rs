@@ -11,7 +11,8 @@ use super::ErrorContext;
 use crate::config::SaslMechanism;
 
 impl ErrorContext {
-    /// Returns the error of a broker that refused the login by `mechanism`.
+    /// Returns the error of a broker that refused the login by `mechanism`. The broker does not tell
+    /// whether the user or the password is wrong.
     pub(crate) fn login_refused(&self, mechanism: SaslMechanism) -> Error {
         let host = &self.host;
         let text = match mechanism {
@@ -31,7 +32,8 @@ impl ErrorContext {
         Error::new(ErrorKind::Access, text)
     }
 
-    /// Returns the error of a broker that offers none of the mechanisms in `qpid.sasl_mechanism`.
+    /// Returns the error of a broker that offers none of the mechanisms in `qpid.sasl_mechanism`. It
+    /// lists those that the broker offers, for you to choose from.
     pub(crate) fn no_common_mechanism(&self, ours: &[SaslMechanism], offered: &[&str]) -> Error {
         let ours: Vec<_> = ours.iter().map(|mechanism| mechanism.name()).collect();
         let offered = if offered.is_empty() { "none".to_owned() } else { offered.join(", ") };
@@ -49,7 +51,9 @@ impl ErrorContext {
 
     /// Returns the error of a peer that answered the protocol header with `start`.
     ///
-    /// The first eight bytes tell the protocol (AMQP 1.0, section 2.2).
+    /// The first eight bytes tell the protocol (AMQP 1.0, section 2.2): the letters `AMQP`, a protocol
+    /// id, and the version. A broker that refuses a version answers with the header of its own. A
+    /// TLS server answers with an alert, and other servers with a text.
     pub(crate) fn wrong_protocol(&self, start: [u8; 8]) -> Error {
         let host = &self.host;
         let text = match &start {
@@ -71,6 +75,13 @@ impl ErrorContext {
     }
 
     /// Returns the error of a connection that ended during the login.
+    ///
+    /// # Errors by cause
+    ///
+    /// * A TLS alert: the error of the alert.
+    /// * Bytes that are not AMQP: a configuration error.
+    /// * The end of the stream: a transient error with a guess, because a broker that restarts looks
+    ///   the same as one that requires TLS.
     pub(crate) fn login_disconnect(&self, error: &io::Error) -> Error {
         if let Some(tls) = notify_net::explain_tls_error(error, &self.host) {
             return tls;

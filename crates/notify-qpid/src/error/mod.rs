@@ -1,6 +1,27 @@
 //! The errors of the broker and of fe2o3-amqp, in terms of the options that you can change.
 //!
-//! No message holds a password or a payload. The broker's text appears escaped and shortened.
+//! # Conditions
+//!
+//! The broker reports a condition (`amqp:not-found`). Its meaning depends on the [`Operation`] that
+//! failed:
+//!
+//! | condition | during | kind |
+//! |---|---|---|
+//! | not-found, resource-deleted | attach | `Config`: no such node |
+//! | not-found, resource-deleted | publish | `Unavailable`: the node was deleted |
+//! | not-found, invalid-field | login | `Config`: the virtual host |
+//! | precondition-failed, not-implemented, invalid-field | attach | `Config`: the address |
+//! | unauthorized-access, not-allowed | all | `Access`: permission denied |
+//! | resource-limit-exceeded | all | `Full` |
+//! | any other | all | `Unavailable` |
+//!
+//! `Config` and `Access` are permanent, so the worker retries them every 30 s. The others are
+//! transient.
+//!
+//! # Privacy
+//!
+//! No message holds a password or a payload. The broker's text appears escaped and shortened, because
+//! a hostile broker could put control characters of a terminal into it.
 
 mod client;
 mod login;
@@ -20,8 +41,11 @@ use crate::config::Config;
 pub(crate) struct ErrorContext {
     /// The host of this connection.
     pub(crate) host: Host,
+    /// `qpid.user`, not escaped.
     user: Option<String>,
+    /// `qpid.virtual_host`, not escaped.
     virtual_host: Option<String>,
+    /// Whether the connection uses TLS.
     tls: bool,
     /// Whether the configuration has a client certificate.
     certificate: bool,
@@ -52,7 +76,7 @@ impl ErrorContext {
         }
     }
 
-    /// Converts an error condition of the broker (AMQP 1.0, section 2.8.15).
+    /// Converts an error condition of the broker (AMQP 1.0, sections 2.8.14 to 2.8.18).
     ///
     /// The same condition means different things: `amqp:not-found` is a configuration error during an
     /// attach, and a deleted node, perhaps for a moment, during a publish.
@@ -112,13 +136,17 @@ impl ErrorContext {
         Error::new(kind, message)
     }
 
-    /// Returns the error of a message with the outcome `rejected`.
+    /// Returns the error of a message with the outcome `rejected`. The message is refused for good, so
+    /// the error carries the broker's reason for the log.
     pub(crate) fn rejected(&self, error: Option<&definitions::Error>) -> Error {
         let reason = error.map_or_else(|| "it gave no reason".to_owned(), broker_text);
         Error::new(ErrorKind::Rejected, format!("{} rejected the message: {reason}", self.host))
     }
 
     /// Returns the error of a message with the outcome `released` or `modified`.
+    ///
+    /// RabbitMQ 4 releases unroutable messages, and qpidd releases messages that a full queue does not
+    /// hold. The outcome does not tell which, so the error names both.
     pub(crate) fn not_accepted(&self, outcome: &str, address: &str) -> Error {
         self.unavailable_error(&format!(
             "{outcome} the message: `{}` is unroutable or its queue is full; bind a queue, or make \
@@ -167,17 +195,20 @@ impl ErrorContext {
         self.unavailable_error(&format!("violated the AMQP protocol: {problem}"))
     }
 
-    /// Returns the error of a connection that ended without a reason.
+    /// Returns the error of a connection that ended without a reason from the broker: a TCP reset, a
+    /// killed broker, a cut network.
     pub(crate) fn connection_lost(&self) -> Error {
         Error::new(ErrorKind::Unavailable, format!("connection to {} lost", self.host))
     }
 
-    /// Returns a transient error. `problem` completes the sentence that the host begins.
+    /// Returns a transient error. `problem` completes the sentence that the host begins: "closed the
+    /// connection".
     pub(crate) fn unavailable_error(&self, problem: &str) -> Error {
         Error::new(ErrorKind::Unavailable, format!("{} {problem}", self.host))
     }
 
-    /// Names the configured user, as the object of a sentence.
+    /// Names the configured user, as the object of a sentence. Anonymous logins and logins with a
+    /// certificate have none.
     fn user_text(&self) -> String {
         match &self.user {
             Some(user) => format!("user `{}`", printable(user, 64)),
@@ -191,7 +222,8 @@ impl ErrorContext {
     }
 }
 
-/// Returns the condition and the description of a broker's error, safe to show.
+/// Returns the condition and the description of a broker's error, escaped and cut to 64 and 512
+/// characters: `amqp:not-found: no queue 'notifications.info'`.
 fn broker_text(error: &definitions::Error) -> String {
     let condition = match &error.condition {
         ErrorCondition::AmqpError(condition) => Symbol::from(condition),

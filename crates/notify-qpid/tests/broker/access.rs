@@ -66,7 +66,8 @@ async fn each_login_failure_names_its_cause() {
     assert!(error.to_string().contains("cannot resolve no-such-host.invalid:5672"), "{error}");
 }
 
-/// A user who may log in but not write gets a permanent error about permissions, not about the login.
+/// A user with the right to log in and without the right to write gets a permanent error about
+/// permissions, not about the login.
 #[tokio::test(flavor = "multi_thread")]
 async fn reports_missing_permissions() {
     let node = RabbitNode::start().await;

@@ -1,4 +1,6 @@
 //! The transport contract on a peer of Apache Qpid Proton: the conformance suite.
+//!
+//! This peer can do everything that a clause needs, so no clause is skipped here.
 
 use std::sync::Arc;
 
@@ -72,16 +74,19 @@ impl Harness for ProtonHarness {
         if self.alive { self.with(|peer| peer.state().connections).await } else { 0 }
     }
 
+    /// Kills the peer.
     async fn kill(&mut self) {
         self.alive = false;
         self.with(ProtonPeer::kill).await;
     }
 
+    /// Starts the peer again on the same port.
     async fn restart(&mut self) {
         self.with(ProtonPeer::restart).await;
         self.alive = true;
     }
 
+    /// Stops the peer's process with a signal.
     async fn stall(&mut self) {
         self.peer.freeze();
     }
@@ -103,6 +108,7 @@ impl Harness for ProtonHarness {
         self.with(|peer| peer.inject(PeerFault::Release, 0, None)).await;
     }
 
+    /// Lets the peer accept messages again.
     async fn stop_declining(&mut self) {
         self.with(ProtonPeer::clear_faults).await;
     }

@@ -47,7 +47,7 @@ pub(crate) fn drain(vhost: &Vhost<'_>, queue: &str) -> Vec<proton::ProtonMessage
     let hostname = format!("vhost:{}", vhost.name());
     let port = vhost.broker().port();
     proton::read_messages(port, &hostname, &address, found.messages, true, |message| {
-        messages.push(message)
+        messages.push(message);
     });
     messages
 }
@@ -112,14 +112,17 @@ impl Harness for RabbitNode {
         self.with(Vhost::connections).await
     }
 
+    /// Kills the node.
     async fn kill(&mut self) {
         self.with(|vhost| vhost.broker().kill()).await;
     }
 
+    /// Starts the node again, with its durable queues.
     async fn restart(&mut self) {
         self.with(|vhost| vhost.broker().restart()).await;
     }
 
+    /// Stops the node's process with a signal.
     async fn stall(&mut self) {
         self.vhost.broker().freeze();
     }

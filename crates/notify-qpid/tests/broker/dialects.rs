@@ -79,7 +79,7 @@ async fn uses_a_configured_address() {
     assert_eq!(addresses, expected);
 }
 
-/// Sends one message of each priority.
+/// Sends one message of each priority, so that the peer sees every link.
 async fn attach_all(peer: &ProtonPeer, table: Value) {
     let mut transport = Qpid::new(config(&peer.url(), table)).unwrap();
     let attempt = within(attempt(&mut transport, &samples::messages(0..3))).await;

@@ -1,5 +1,8 @@
 //! Faults of the peer: the transport never reports a lost message as accepted, never hangs, and
 //! recovers from each.
+//!
+//! The peer injects a fault after a number of messages. The fault ends a link, a session or the
+//! connection, or it makes the peer silent. These are the levels at which AMQP 1.0 can fail.
 
 use std::time::Duration;
 
@@ -11,28 +14,29 @@ use serde_json::{Value, json};
 
 use crate::support::{attempt, config, deliver, within};
 
-/// The peer detaches the link with an error.
+/// The peer detaches the link with an error. The transport reports its condition, and a new link
+/// delivers the rest.
 #[tokio::test(flavor = "multi_thread")]
 async fn recovers_from_a_detach() {
     let error = survives(PeerFault::Detach, json!({})).await;
     assert!(error.to_string().contains("amqp:link:detach-forced: on demand"), "{error}");
 }
 
-/// The peer ends the session with an error.
+/// The peer ends the session with an error, as RabbitMQ 3 does for a problem of one link.
 #[tokio::test(flavor = "multi_thread")]
 async fn recovers_from_a_session_end() {
     let error = survives(PeerFault::End, json!({})).await;
     assert!(error.to_string().contains("amqp:internal-error: on demand"), "{error}");
 }
 
-/// The peer closes the connection with an error.
+/// The peer closes the connection with an error, as a broker does when it shuts down.
 #[tokio::test(flavor = "multi_thread")]
 async fn recovers_from_a_close() {
     let error = survives(PeerFault::Close, json!({})).await;
     assert!(error.to_string().contains("amqp:connection:forced: on demand"), "{error}");
 }
 
-/// The peer drops the TCP connection without a word.
+/// The peer drops the TCP connection without a close, as a killed broker does.
 #[tokio::test(flavor = "multi_thread")]
 async fn recovers_from_a_dropped_connection() {
     let error = survives(PeerFault::Drop, json!({})).await;

@@ -2,6 +2,15 @@
 //! plugin.
 //!
 //! They form one program, so that tests can share a RabbitMQ node.
+//!
+//! | module | promises |
+//! |---|---|
+//! | `contract_proton`, `contract_rabbitmq` | the transport contract, on both peers |
+//! | `outcomes` | the message on the wire, and the verdict of each outcome |
+//! | `faults`, `hostile` | faults and attacks of the peer lose no message and harm no process |
+//! | `nodes`, `dialects` | the addresses of each product, and existing, missing and full nodes |
+//! | `access`, `tls` | logins, certificates and the errors about them |
+//! | `secrets` | no password and no payload in logs and errors |
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a helper of a test may fail in any way")]
 

@@ -1,4 +1,7 @@
 //! Queues and exchanges of RabbitMQ 3.10: created, used as they are, missing, deleted and full.
+//!
+//! RabbitMQ 3 is the product with the most known losses, so these tests also hold what the transport
+//! does about them: it creates missing queues before it sends, and it warns about the rest.
 
 use notify_conformance::{Harness as _, samples};
 use notify_core::transport::FindingState;
@@ -18,7 +21,8 @@ fn transport(node: &RabbitNode, table: Value) -> Qpid {
     Qpid::new(config(&url, table)).unwrap()
 }
 
-/// A missing queue is created so that it survives a restart of the broker.
+/// A missing queue is created so that it survives a restart of the broker. Without this, RabbitMQ 3
+/// would accept the messages and drop them.
 #[tokio::test(flavor = "multi_thread")]
 async fn creates_missing_queues_as_durable() {
     let node = RabbitNode::start().await;

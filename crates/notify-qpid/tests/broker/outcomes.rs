@@ -1,4 +1,7 @@
 //! The outcomes of AMQP 1.0, and the message on the wire.
+//!
+//! The peer is a program on Apache Qpid Proton that settles messages as a test tells it. It also
+//! records the messages, so these tests read them with a client that is not ours.
 
 use notify_conformance::samples;
 use notify_core::{ErrorKind, Priority, Transport as _, Verdict};

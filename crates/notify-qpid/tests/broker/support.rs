@@ -32,14 +32,14 @@ pub(crate) struct AttemptReport {
 }
 
 impl AttemptReport {
-    /// Returns the number of accepted messages.
+    /// Returns the number of messages with the verdict `Accept`.
     pub(crate) fn accepted(&self) -> usize {
         let accepted = |verdict: &&Option<Verdict>| matches!(verdict, Some(Verdict::Accept));
         self.verdicts.iter().filter(accepted).count()
     }
 }
 
-/// Sends `messages` once.
+/// Sends `messages` once, and records the verdicts as they come.
 pub(crate) async fn attempt(transport: &mut dyn Transport, messages: &[Message]) -> AttemptReport {
     let mut verdicts = vec![None; messages.len()];
     let mut sink = |settlements: Settlements<'_>| {
@@ -77,6 +77,10 @@ pub(crate) const QUEUES: [(&str, Priority); 3] = [
 ];
 
 /// Waits for `future`, 90 s at most.
+///
+/// # Panics
+///
+/// Panics after that time, so that a transport that hangs fails its test.
 pub(crate) async fn within<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(std::time::Duration::from_secs(90), future).await.unwrap()
 }

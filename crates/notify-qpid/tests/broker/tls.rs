@@ -1,5 +1,7 @@
 //! TLS to a broker: a private authority, host names, client certificates, and no fallback to plain
 //! text.
+//!
+//! One test runs all cases in turn, because each broker with other certificates takes seconds to start.
 
 use std::path::PathBuf;
 
