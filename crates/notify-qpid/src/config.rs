@@ -166,7 +166,7 @@ impl Config {
         for (key, text) in [("qpid.exchange", &self.exchange), ("qpid.topic", &self.topic)] {
             if text.is_empty() || text.len() > MAX_NAME_BYTES {
                 return Err(invalid(format!(
-                    "`{key}`: expected a text of 1 to {MAX_NAME_BYTES} bytes"
+                    "`{key}`: expected 1 to {MAX_NAME_BYTES} bytes of text"
                 )));
             }
         }
@@ -192,12 +192,10 @@ impl Config {
         let allows = |mechanism| self.sasl_mechanism.contains(&mechanism);
         match (&self.user, &self.password) {
             (Some(_), None) => {
-                return Err(invalid("`qpid.password` is missing: set it, or `qpid.password_file`"));
+                return Err(invalid("no password: set `qpid.password` or `qpid.password_file`"));
             }
             (None, Some(_)) => {
-                return Err(invalid(
-                    "`qpid.user` is missing: set it, or name the user in `qpid.url`",
-                ));
+                return Err(invalid("no user: set `qpid.user`, or name the user in `qpid.url`"));
             }
             (None, None) if allows(SaslMechanism::Plain) => {
                 return Err(invalid(

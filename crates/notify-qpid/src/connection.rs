@@ -70,7 +70,7 @@ impl Connection {
             match timeout_at(deadline, login.run(deadline)).await {
                 Ok(Ok(connection)) => return Ok(connection),
                 Ok(Err(error)) => {
-                    failover.record_error(login.diagnose_disconnect(error, deadline).await);
+                    failover.record_error(login.diagnose(error, deadline).await);
                 }
                 Err(_) => failover.record_timeout(host),
             }
@@ -130,7 +130,7 @@ impl Connection {
         match timeout(CLOSE_TIMEOUT, self.handle.close()).await {
             // The connection is over, with or without an error of the broker.
             Ok(_) => Ok(()),
-            Err(_) => Err(self.context.timeout_error("did not answer the close")),
+            Err(_) => Err(self.context.timeout_error("did not confirm the end of the connection")),
         }
     }
 
@@ -171,7 +171,7 @@ impl LoginAttempt<'_> {
     }
 
     /// Replaces `error` by a better one if TLS caused the end of the connection.
-    async fn diagnose_disconnect(&self, error: Error, deadline: Instant) -> Error {
+    async fn diagnose(&self, error: Error, deadline: Instant) -> Error {
         notify_net::diagnose_disconnect(error, self.host, self.tls, self.user_timeout(), deadline)
             .await
     }

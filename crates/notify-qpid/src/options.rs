@@ -82,7 +82,7 @@ impl Config {
         if let Some((key, _)) = endpoint.query.first() {
             let key = notify_core::redact::printable(key, 64);
             return Err(invalid(format!(
-                "`qpid.url` has the unknown parameter `{key}`: remove all parameters"
+                "unknown parameter `{key}` in `qpid.url`: no parameter is supported"
             )));
         }
         config.sasl_mechanism = match table.sasl_mechanism {
@@ -268,9 +268,12 @@ mod tests {
             ),
             (json!({ "url": "amqp://u:p@a", "user": "v" }), "remove `qpid.user`"),
             (json!({ "url": "amqp://u:hunter2@a", "password": "hunter2" }), "configured twice"),
-            (json!({ "url": "amqp://a?heartbeat=5" }), "the unknown parameter `heartbeat`"),
-            (json!({ "user": "u" }), "`qpid.password` is missing"),
-            (json!({ "password": "hunter2" }), "`qpid.user` is missing"),
+            (
+                json!({ "url": "amqp://a?heartbeat=5" }),
+                "unknown parameter `heartbeat` in `qpid.url`",
+            ),
+            (json!({ "user": "u" }), "no password: set `qpid.password`"),
+            (json!({ "password": "hunter2" }), "no user: set `qpid.user`"),
             (json!({ "sasl_mechanism": ["PLAIN"] }), "needs `qpid.user` and a password"),
             (json!({ "sasl_mechanism": [] }), "expected at least one of PLAIN"),
             (
@@ -298,8 +301,8 @@ mod tests {
             ),
             (json!({ "address": "a{topic" }), "`qpid.address` (a.toml): a `{` has no `}`"),
             (json!({ "address": "" }), "`qpid.address` (a.toml)"),
-            (json!({ "exchange": "" }), "`qpid.exchange`: expected a text of 1 to 240 bytes"),
-            (json!({ "topic": long }), "`qpid.topic`: expected a text of 1 to 240 bytes"),
+            (json!({ "exchange": "" }), "`qpid.exchange`: expected 1 to 240 bytes"),
+            (json!({ "topic": long }), "`qpid.topic`: expected 1 to 240 bytes"),
             (json!({ "window": 0 }), "`qpid.window`"),
             (json!({ "heartbeat": 0 }), "`qpid.heartbeat`"),
             (json!({ "port": 70_000 }), "`qpid.port` (a.toml)"),

@@ -61,14 +61,14 @@ pub(crate) fn complete_lines(content: &[u8]) -> impl Iterator<Item = (u32, u32)>
 }
 
 /// The verdicts and the result of one attempt.
-pub(crate) struct AttemptReport {
+pub(crate) struct SendReport {
     /// The verdict of each message; `None` for an unsettled message.
     pub(crate) verdicts: Vec<Option<Verdict>>,
     /// The result of `send`.
     pub(crate) result: Result<()>,
 }
 
-impl AttemptReport {
+impl SendReport {
     /// Returns the number of accepted messages.
     ///
     /// # Panics
@@ -88,7 +88,7 @@ impl AttemptReport {
 }
 
 /// Sends `messages` once.
-pub(crate) async fn attempt(transport: &mut dyn Transport, messages: &[Message]) -> AttemptReport {
+pub(crate) async fn attempt(transport: &mut dyn Transport, messages: &[Message]) -> SendReport {
     let mut verdicts = vec![None; messages.len()];
     let mut sink = |settlements: Settlements<'_>| {
         for (index, verdict) in settlements {
@@ -96,7 +96,7 @@ pub(crate) async fn attempt(transport: &mut dyn Transport, messages: &[Message])
         }
     };
     let result = transport.send(&mut Batch::new(messages, &mut sink)).await;
-    AttemptReport { verdicts, result }
+    SendReport { verdicts, result }
 }
 
 /// Sends `messages` once. The transport must accept all of them.

@@ -44,7 +44,10 @@ impl ErrorContext {
             }
             ConnectionError::TransportError(TransportError::IdleTimeoutElapsed) => Error::new(
                 ErrorKind::Timeout,
-                format!("heartbeat timeout: {} has been silent for too long", self.host),
+                format!(
+                    "connection to {} lost: it has been silent for too long (`qpid.heartbeat`)",
+                    self.host
+                ),
             ),
             ConnectionError::TransportError(TransportError::Io(error)) => {
                 if let Some(tls) = notify_net::explain_tls_error(error, &self.host) {

@@ -24,14 +24,14 @@ pub(crate) fn read(url: &str, table: Value) -> Result<Config> {
 
 /// The verdicts and the result of one attempt.
 #[derive(Debug)]
-pub(crate) struct AttemptReport {
+pub(crate) struct SendReport {
     /// The result of `send`.
     pub(crate) result: Result<()>,
     /// The verdict of each message; `None` for an unsettled message.
     pub(crate) verdicts: Vec<Option<Verdict>>,
 }
 
-impl AttemptReport {
+impl SendReport {
     /// Returns the number of messages with the verdict `Accept`.
     pub(crate) fn accepted(&self) -> usize {
         let accepted = |verdict: &&Option<Verdict>| matches!(verdict, Some(Verdict::Accept));
@@ -40,7 +40,7 @@ impl AttemptReport {
 }
 
 /// Sends `messages` once, and records the verdicts as they come.
-pub(crate) async fn attempt(transport: &mut dyn Transport, messages: &[Message]) -> AttemptReport {
+pub(crate) async fn attempt(transport: &mut dyn Transport, messages: &[Message]) -> SendReport {
     let mut verdicts = vec![None; messages.len()];
     let mut sink = |settlements: Settlements<'_>| {
         for (index, verdict) in settlements {
@@ -48,7 +48,7 @@ pub(crate) async fn attempt(transport: &mut dyn Transport, messages: &[Message])
         }
     };
     let result = transport.send(&mut Batch::new(messages, &mut sink)).await;
-    AttemptReport { result, verdicts }
+    SendReport { result, verdicts }
 }
 
 /// Sends `messages` until the peer has accepted all of them, as the worker does.
@@ -59,7 +59,7 @@ pub(crate) async fn attempt(transport: &mut dyn Transport, messages: &[Message])
 pub(crate) async fn deliver(transport: &mut dyn Transport, messages: &[Message]) {
     let mut left = messages.to_vec();
     while !left.is_empty() {
-        let AttemptReport { result, verdicts } = attempt(transport, &left).await;
+        let SendReport { result, verdicts } = attempt(transport, &left).await;
         if let Err(error) = result {
             assert!(error.is_transient(), "{error:?}");
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
