@@ -45,11 +45,12 @@ impl<'a> DeadLetter<'a> {
 mod tests {
     use super::*;
 
-    /// A dead letter survives the disk, and no truncated row passes for one.
+    /// A dead letter survives the disk in the format of version 1, and no truncated row passes for one.
     #[test]
     fn a_dead_letter_survives_encoding() {
         let letter = DeadLetter { refused_at: -7, reason: "unroutable", body: b"{}" };
         let row = letter.encode();
+        assert_eq!(row, b"\xf9\xff\xff\xff\xff\xff\xff\xff\x0a\0\0\0unroutable{}", "version 1");
         assert_eq!(DeadLetter::decode(&row), Ok(letter));
         for cut in 0..22 {
             assert_eq!(DeadLetter::decode(&row[..cut]), Err(TruncatedRecord), "{cut}");

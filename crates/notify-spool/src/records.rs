@@ -167,6 +167,14 @@ mod tests {
         records
     }
 
+    /// The bytes of a record are those of version 1: a little-endian length and the body.
+    #[test]
+    fn a_record_keeps_its_format() {
+        let records = batch(&[b"{}", b""]);
+        assert_eq!(records.bytes, b"\x02\0\0\0{}\0\0\0\0");
+        assert_eq!(records.bytes_of(1), record_size(b"{}"));
+    }
+
     /// Chunks preserve every body and every index, for any part of a batch.
     #[test]
     fn chunks_return_the_bodies_of_a_batch() {

@@ -10,8 +10,8 @@ use crate::error::SlotError;
 
 /// Runs `work` and converts a panic into the error that `on_panic` returns.
 ///
-/// After an error the caller closes the database and opens it again. The opening checks the file, so
-/// no broken state from the panic survives.
+/// A caller that continues after an error closes the database and opens it again. The opening checks the
+/// file, so that no broken state from the panic survives.
 pub(crate) fn catch_panic<T>(
     on_panic: impl FnOnce() -> SlotError,
     work: impl FnOnce() -> Result<T, SlotError>,

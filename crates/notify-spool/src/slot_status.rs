@@ -81,3 +81,19 @@ impl SlotStatus {
         Self { pid: std::process::id(), contents }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Programs of other versions read the status, so its JSON must stay the same.
+    #[test]
+    fn the_status_keeps_its_format() {
+        let pending = MessageTotals { messages: 2, bytes: 30 };
+        let contents = SlotContents { pending, oldest: Some(1), ..SlotContents::default() };
+        let text = r#"{"pid":7,"contents":{"pending":{"messages":2,"bytes":30},"dead":{"messages":0,"bytes":0},"oldest":1}}"#;
+        let status = SlotStatus { pid: 7, contents: Some(contents) };
+        assert_eq!(serde_json::to_string(&status).unwrap(), text);
+        assert_eq!(serde_json::from_str::<SlotStatus>(text).unwrap(), status);
+    }
+}
