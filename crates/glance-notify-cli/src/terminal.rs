@@ -70,9 +70,3 @@ pub(crate) fn write_stdout(
         _ => Ok(()),
     }
 }
-
-/// Returns a count with its noun: "1 message", "2 messages".
-pub(crate) fn count(number: u64, noun: &str) -> String {
-    let plural = if number == 1 { "" } else { "s" };
-    format!("{number} {noun}{plural}")
-}

@@ -9,12 +9,13 @@ use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use super::format::count;
 use super::message_ref::decoded;
 use super::selection::MessageSelection;
 use super::slots::SlotWalk;
 use crate::exit_status::{CommandError, ExitStatus};
 use crate::input_source::display_path;
-use crate::terminal::{count, print_message, write_stdout};
+use crate::terminal::{print_message, write_stdout};
 
 /// Copy notifications out of the spool, one a line, ready for `glance-notify emit`. They keep their
 /// ids, and they stay in the spool.

@@ -1,4 +1,4 @@
-//! Times and JSON as the `spool` commands print them.
+//! Times, counts and JSON as the `spool` commands print them.
 //!
 //! JSON here is pure ASCII: a payload may hold control characters and bidirectional
 //! overrides, and an escape sequence in a JSON string cannot move a cursor.
@@ -31,6 +31,12 @@ fn utc_parts(time: OffsetDateTime) -> (String, String) {
     let (hour, minute, second) = time.to_hms();
     let date = format!("{year:04}-{:02}-{day:02}", u8::from(month));
     (date, format!("{hour:02}:{minute:02}:{second:02}"))
+}
+
+/// Returns a count with its noun: "1 message", "2 messages".
+pub(super) fn count(number: u64, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {noun}{plural}")
 }
 
 /// Writes `value` as one line of JSON in ASCII.

@@ -8,12 +8,12 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::format::write_json;
+use super::format::{count, write_json};
 use super::message_ref::{MessageLookup, MessageRef};
 use super::selection::MessageSelection;
 use super::slots::SlotWalk;
 use crate::exit_status::{CommandError, ExitStatus};
-use crate::terminal::{count, print_message, write_stdout};
+use crate::terminal::{print_message, write_stdout};
 
 /// Return dead letters to the pending messages, for another attempt.
 #[derive(clap::Args)]

@@ -47,16 +47,16 @@ fn with_a_spool_an_ack_means_stored_on_disk() {
     let input = sandbox.file("life.jsonl", LIFECYCLE);
     fs::create_dir(sandbox.path("away")).unwrap();
     let spool = ["emit", "--set", "strategy=log", "--set", "spool.dir=s", "--acks", "acks"];
-    let away = [&spool[..], &["--set", "log.file=away", input]].concat();
-    sandbox.run(away).expect_message(0, "11 read, 11 delivered by `spool`");
+    let unreachable = [&spool[..], &["--set", "log.file=away", input]].concat();
+    sandbox.run(unreachable).expect_message(0, "11 read, 11 delivered by `spool`");
     let acked = sandbox.read("acks");
     assert_eq!(acked.lines().count(), 11);
 
     fs::remove_dir(sandbox.path("away")).unwrap();
-    let there = [&spool[..], &["--set", "log.file=away", "none.jsonl"]].concat();
+    let reachable = [&spool[..], &["--set", "log.file=away", "none.jsonl"]].concat();
     sandbox.file("none.jsonl", "");
     wait_until("the spooled messages are delivered", || {
-        sandbox.run(there.clone()).expect_message(0, "0 read");
+        sandbox.run(reachable.clone()).expect_message(0, "0 read");
         fs::read_to_string(sandbox.path("away")).is_ok_and(|text| text.lines().count() >= 11)
     });
     assert_eq!(ids(&sandbox.lines("away")), acked.lines().collect::<Vec<_>>());
@@ -184,7 +184,8 @@ fn an_invalid_line_stops_after_the_lines_before_it_are_delivered() {
     let message =
         "in.jsonl, line 4: /payload/id: expected a UUID with dashes, found \"x\" (and 1 more)";
     assert!(output.err.contains(message), "{}", output.err);
-    assert!(output.err.contains("the input after line 4 was not read"), "{}", output.err);
+    let hint = "the input after line 4 was not read (add `--skip-invalid` to skip invalid lines)";
+    assert!(output.err.contains(hint), "{}", output.err);
     assert_eq!(sandbox.lines("n.log").len(), 2);
     assert_eq!(sandbox.read("acks").lines().count(), 2);
 }
@@ -261,8 +262,7 @@ fn gives_up_after_the_timeout_without_a_delivery() {
 /// After it gives up, `emit` still reads a file to its end for `--failed`, even far
 /// beyond the bound of the queue. Without `--failed` it stops and says so.
 ///
-/// The file of `--failed` is then a complete second input: nothing is lost between it and
-/// the unread lines.
+/// The file of `--failed` then holds every notification that did not arrive.
 #[test]
 fn failed_also_collects_the_unread_rest_of_a_file() {
     let sandbox = Sandbox::new();

@@ -16,6 +16,7 @@ mod emit;
 mod invalid_configuration;
 mod invalid_input;
 mod kill;
+mod planted_secrets;
 mod qpid;
 mod rabbit;
 mod rotation;

@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::support::{Sandbox, ids, line, values, wait_until};
 
 /// Four processes write while `logrotate` rotates 30 times. Each acknowledged
-/// notification is in exactly one file, and no line is cut.
+/// notification is in a file, and no line is cut.
 ///
 /// Several services may share one log file, and a timer rotates it at any moment.
 #[test]
@@ -27,7 +27,7 @@ fn four_writers_and_logrotate_lose_no_line() {
     sandbox.file("logrotate.conf", conf);
     let rotations = AtomicUsize::new(0);
     let sent: usize = std::thread::scope(|threads| {
-        let emitting: Vec<_> = (0..4)
+        let writers: Vec<_> = (0..4)
             .map(|number| {
                 let acks = format!("acks.{number}");
                 let args = ["emit", "--set", "strategy=log", "--set", "log.file=logs/n.log"];
@@ -65,7 +65,7 @@ fn four_writers_and_logrotate_lose_no_line() {
             // Let the writers make progress. The test does not depend on the length.
             std::thread::sleep(Duration::from_millis(50));
         }
-        emitting.into_iter().map(|thread| thread.join().unwrap()).sum()
+        writers.into_iter().map(|thread| thread.join().unwrap()).sum()
     });
     let mut written = BTreeSet::new();
     let mut files = 0;

@@ -5,114 +5,16 @@
 //! all files for it. `without_redaction_the_planted_secret_arrives` proves that the
 //! search would find it.
 
-use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use notify_testbed::ports::free_port;
-use notify_testbed::secrets::{MASKED_KEYS, REMOVED_KEYS, SECRET, texts, tree};
-use serde_json::{Value, json};
+use notify_testbed::secrets::{MASKED_KEYS, REMOVED_KEYS, SECRET};
 
+use crate::planted_secrets::{
+    assert_no_secret, configure, files_below, holds_secret, payload_count, payloads,
+};
 use crate::support::{CommandOutput, Sandbox, emit, ids, values};
-
-/// Returns notifications with every form of secret in every field that can hold one.
-fn payloads() -> String {
-    let url = format!("swift+https://acct:{SECRET}@store.example/c/o?temp_url_sig={SECRET}");
-    let keys = MASKED_KEYS.iter().chain(REMOVED_KEYS).map(|key| ((*key).to_owned(), json!(SECRET)));
-    let keys: serde_json::Map<String, Value> = keys.collect();
-    let image = json!({
-        "id": "c80a1a6c-bd1f-41c5-90ee-81afedb1d58d", "name": url, "status": "active",
-        "created_at": "2012-05-16T15:27:36Z", "updated_at": "2012-05-16T15:27:36Z", "min_disk": 0,
-        "min_ram": 0, "protected": false, "checksum": null, "owner": null, "disk_format": null,
-        "container_format": null, "size": null, "is_public": false,
-        "properties": keys, "tags": texts(), "deleted": false, "deleted_at": null,
-        "location": url, "locations": [{ "url": url, "metadata": { "x": SECRET } }], "direct_url": SECRET,
-        "future": tree(),
-    });
-    let task = json!({
-        "task_id": "c80a1a6c-bd1f-41c5-90ee-81afedb1d58d", "owner": null, "task_type": "import",
-        "status": "success", "message": null, "expires_at": null,
-        "created_at": "2012-05-16T15:27:36Z", "updated_at": "2012-05-16T15:27:36Z",
-        "task_input": tree(), "result": tree(),
-    });
-    let as_read = json!({
-        "id": "c80a1a6c-bd1f-41c5-90ee-81afedb1d58d", "type": "import", "status": "pending",
-        "input": tree(), "deleted": false,
-    });
-    let lines = [
-        json!({ "event_type": "image.create", "priority": "INFO", "payload": image }),
-        json!({ "event_type": "task.success", "priority": "INFO", "payload": task }),
-        json!({ "event_type": "task.run", "priority": "INFO", "payload": as_read }),
-        json!({ "event_type": "image.upload", "priority": "ERROR", "payload": texts().join(", then ") }),
-    ];
-    let text =
-        |text: String| json!({ "event_type": "image.upload", "priority": "WARN", "payload": text });
-    let more = [
-        json!({ "event_type": "image.upload", "priority": "ERROR", "payload": "x", "_context_auth_token": SECRET }),
-    ];
-    let all = lines.into_iter().chain(texts().into_iter().map(text)).chain(more);
-    all.map(|line| line.to_string()).collect::<Vec<_>>().join("\n")
-}
-
-/// Returns the number of notifications in [`payloads`].
-fn count() -> usize {
-    payloads().lines().count()
-}
-
-/// Asserts that neither the output of the command nor any file holds the secret.
-///
-/// The input and configuration files are exempt. In the delivered files `outputs`, the
-/// keys that redaction removes must be gone together with their values.
-#[track_caller]
-fn assert_no_secret(sandbox: &Sandbox, output: &CommandOutput, outputs: &[&str]) {
-    assert!(!output.out.contains(SECRET), "standard output: {}", output.out);
-    assert!(!output.err.contains(SECRET), "standard error: {}", output.err);
-    for name in outputs {
-        assert!(!sandbox.read(name).contains(SECRET), "{name}: {}", sandbox.read(name));
-    }
-    let inputs = ["in.jsonl", "notify.toml", "glance-api.conf"];
-    let delivered = outputs.iter().filter(|name| **name != "acks").map(|name| sandbox.read(name));
-    for key in REMOVED_KEYS {
-        // As a key, and not as a word within a text.
-        let key = format!("\"{key}\":");
-        assert!(!delivered.clone().any(|text| text.contains(&key)), "{key} is there");
-    }
-    for path in files(sandbox.dir.path()) {
-        let is_input = inputs.iter().any(|input| path.ends_with(input));
-        assert!(is_input || !holds_secret(&path), "{}", path.display());
-    }
-}
-
-/// Returns every regular file below a directory.
-fn files(directory: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(directory).unwrap() {
-        let path = entry.unwrap().path();
-        match fs::symlink_metadata(&path).unwrap() {
-            metadata if metadata.is_dir() => found.extend(files(&path)),
-            metadata if metadata.is_file() => found.push(path),
-            _ => {}
-        }
-    }
-    found
-}
-
-/// Returns whether a file contains the secret.
-fn holds_secret(path: &Path) -> bool {
-    String::from_utf8_lossy(&fs::read(path).unwrap()).contains(SECRET)
-}
-
-/// Writes a configuration that delivers to a file and holds passwords of brokers.
-fn configure(sandbox: &Sandbox) {
-    sandbox.file(
-        "notify.toml",
-        format!(
-            "strategy = \"log\"\nlog.file = \"n.log\"\n\
-             [rabbit]\nurl = \"amqp://u:{SECRET}@h/v\"\npassword = \"{SECRET}\"\n\
-             [qpid]\nurl = \"amqp://u:{SECRET}@h\"\n"
-        ),
-    );
-}
 
 /// Redaction applies in both payload styles. The masked values are there, so the
 /// notifications did contain secrets.
@@ -132,7 +34,7 @@ fn masks_secrets_in_delivered_notifications_and_output() {
         let output = output.expect(0);
         assert_no_secret(&sandbox, &output, &["n.log", "acks"]);
         let log = sandbox.read("n.log");
-        assert_eq!(log.lines().count(), count());
+        assert_eq!(log.lines().count(), payload_count());
         assert!(log.contains("***@auth.example") && log.contains("\"adminPass\":\"***\""), "{log}");
     }
 }
@@ -172,7 +74,7 @@ fn masks_secrets_in_every_spool_command() {
         assert_no_secret(&sandbox, &output, &[]);
     }
     let exported = sandbox.read("exported");
-    assert_eq!(exported.lines().count(), count());
+    assert_eq!(exported.lines().count(), payload_count());
     assert!(exported.contains("***@auth.example"), "{exported}");
 }
 
@@ -184,7 +86,7 @@ fn without_redaction_the_planted_secret_arrives() {
     let input = sandbox.file("in.jsonl", payloads());
     sandbox.run(emit(&["--set", "redact=off", input])).expect(0);
     let log = sandbox.read("n.log");
-    assert!(log.lines().take(count() - 1).all(|line| line.contains(SECRET)), "{log}");
+    assert!(log.lines().take(payload_count() - 1).all(|line| line.contains(SECRET)), "{log}");
     for key in MASKED_KEYS.iter().chain(REMOVED_KEYS) {
         assert!(log.contains(&format!("\"{key}\":")), "{key} was planted");
     }
@@ -218,7 +120,7 @@ fn masks_secrets_in_failed_notifications() {
     let args = ["--timeout", "0.2", "-vvv", "--failed", "failed", input];
     let output = sandbox.run(emit(&args)).expect(3);
     assert_no_secret(&sandbox, &output, &["failed"]);
-    assert_eq!(sandbox.lines("failed").len(), count());
+    assert_eq!(sandbox.lines("failed").len(), payload_count());
 }
 
 /// Valid and invalid configurations never show a password, wherever it stands.
@@ -277,7 +179,7 @@ fn the_spool_on_disk_holds_no_secret() {
         sandbox.file("notify.toml", "strategy = \"rabbit\"\nspool.dir = \"spool\"\n");
         let args = ["emit", "-c", "notify.toml", "-vvv", "--set", redact, "--set", &url, input];
         let output = sandbox.run(args).expect(0);
-        let spooled = files(&sandbox.path("spool"));
+        let spooled = files_below(&sandbox.path("spool"));
         assert!(!spooled.is_empty());
         assert_eq!(spooled.iter().any(|path| holds_secret(path)), shows, "{redact}");
         if !shows {
@@ -290,7 +192,7 @@ fn the_spool_on_disk_holds_no_secret() {
             };
             run(&["check"]);
             let exported = values(&run(&["spool", "export"]).expect(0).out);
-            assert_eq!(exported.len(), count());
+            assert_eq!(exported.len(), payload_count());
             let shown = run(&["spool", "show", ids(&exported)[0]]).expect(0);
             assert!(shown.out.contains("***@auth.example"), "{}", shown.out);
             for args in [

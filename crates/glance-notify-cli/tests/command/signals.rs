@@ -23,7 +23,7 @@ fn start(sandbox: &Sandbox, args: &[&str], lines: usize) -> Child {
 
 /// If everything is delivered, SIGINT and SIGTERM are an orderly end.
 ///
-/// Standard input stays open: a service manager stops such a pipe with SIGTERM every day.
+/// Standard input stays open, as it does when a service manager stops a pipe's reader.
 #[test]
 fn a_signal_ends_an_idle_emit_with_success() {
     for signal in ["INT", "TERM"] {
@@ -61,7 +61,7 @@ fn a_signal_drains_the_lines_read_so_far() {
 /// A drain ends after `queue.drain_timeout`, or at a second signal. Both exit with 3 and
 /// write the pending messages to `--failed`.
 ///
-/// Nothing in between delays the exit, so that a service manager need not kill it.
+/// The exit comes soon enough that a service manager need not kill the process.
 #[test]
 fn the_drain_timeout_or_a_second_signal_ends_the_drain() {
     for (drain, signals) in [("0.2", 1), ("3600", 2)] {

@@ -41,7 +41,7 @@ fn spool(sandbox: &Sandbox, args: &[&str]) -> CommandOutput {
 /// `ls` and `show` give the reason and the time of the refusal. `export --dead` writes
 /// the dead letters alone.
 ///
-/// The reason is the broker's own word: NO_ROUTE.
+/// The reason is the broker's own word: `NO_ROUTE`.
 #[test]
 fn lists_and_exports_dead_letters_with_their_reason() {
     let vhost = RabbitMq::shared().vhost();
