@@ -48,11 +48,11 @@ use crate::samples;
 /// # Ok::<(), notify_core::Error>(())
 /// ```
 #[derive(Clone, Debug, Default)]
-pub struct Script(Arc<ScriptShared>);
+pub struct Script(Arc<ScriptCore>);
 
 /// The part of a script that its clones and transports share.
 #[derive(Debug, Default)]
-struct ScriptShared {
+struct ScriptCore {
     state: Mutex<ScriptState>,
     /// Wakes the transports when a stall ends.
     resumed: Notify,
@@ -175,7 +175,8 @@ impl Script {
     }
 }
 
-impl ScriptShared {
+impl ScriptCore {
+    /// Locks the state, also after a test panicked.
     fn lock(&self) -> MutexGuard<'_, ScriptState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -184,12 +185,13 @@ impl ScriptShared {
 /// The transport that [`Script::transport`] returns.
 #[derive(Debug)]
 struct ScriptTransport {
-    shared: Arc<ScriptShared>,
+    shared: Arc<ScriptCore>,
     /// Whether this transport counts among the open handles.
     is_open: bool,
 }
 
 impl ScriptTransport {
+    /// Takes one action, unless the destination refuses or declines the message.
     fn apply(&self, action: ScriptAction, batch: &mut Batch<'_>, index: usize) {
         let message = &batch.messages()[index];
         let mut state = self.shared.lock();
@@ -213,6 +215,7 @@ impl ScriptTransport {
         batch.settle(index, verdict);
     }
 
+    /// Stops counting this transport among the open handles.
     fn release(&mut self) {
         if std::mem::take(&mut self.is_open) {
             self.shared.lock().open_handles -= 1;

@@ -1,17 +1,53 @@
-//! The strategy `noop`: wants nothing, keeps nothing. Glance's default, and ours.
+//! The strategy `noop`: it wants no event, so a notifier emits nothing.
 //!
-//! A notifier built on it encodes nothing and allocates nothing: [`Transport::wants`] is read once,
-//! when the notifier is built.
+//! It is the default strategy, as in Glance. The notifier asks [`Transport::wants`] once, when it is
+//! built. Afterwards `emit` neither encodes nor allocates, so the calls in your program cost nothing.
+//!
+//! # Examples
+//!
+//! ```
+//! use notify_core::event::Payload;
+//! use notify_core::{Event, Notifier};
+//! use notify_noop::Noop;
+//!
+//! let (notifier, _worker) = Notifier::builder(Noop).build()?;
+//! drop(notifier.emit(&Event::ImageUpload(Payload::Warn("the store is slow".into()))));
+//!
+//! let stats = notifier.stats();
+//! assert_eq!((stats.emitted, stats.suppressed), (0, 1));
+//! # Ok::<(), notify_core::Error>(())
+//! ```
 
 use async_trait::async_trait;
 use notify_core::config::{Driver, DriverOptions};
 use notify_core::{Batch, EventType, Result, Transport, Verdict};
 use serde::Deserialize;
 
-/// How the strategy `noop` is opened. It has no options.
+/// The driver of the strategy `noop`, also called `default`. It has no options.
+///
+/// # Examples
+///
+/// ```
+/// use notify_core::config::DriverOptions;
+///
+/// let transport = (notify_noop::DRIVER.open)(DriverOptions::default())?;
+/// assert_eq!(transport.name(), "noop");
+/// # Ok::<(), notify_core::Error>(())
+/// ```
 pub const DRIVER: Driver = Driver { name: "noop", aliases: &["default"], defaults: "{}", open };
 
-/// Delivers nothing, successfully.
+/// A transport without a destination.
+///
+/// It wants no event type. If you hand it messages all the same, it accepts them without keeping them.
+///
+/// # Examples
+///
+/// ```
+/// use notify_core::{EventType, Transport};
+/// use notify_noop::Noop;
+///
+/// assert!(!EventType::ALL.iter().any(|&event_type| Noop.wants(event_type)));
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Noop;
 
@@ -35,12 +71,14 @@ impl Transport for Noop {
     }
 }
 
+/// The options of this strategy: none, so that every key is an error.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct NoOptions {}
+struct NoopOptions {}
 
+/// Opens the transport, and refuses any option.
 fn open(options: DriverOptions) -> Result<Box<dyn Transport>> {
-    options.parse::<NoOptions>()?;
+    options.parse::<NoopOptions>()?;
     Ok(Box::new(Noop))
 }
 
@@ -50,18 +88,18 @@ mod tests {
 
     use super::*;
 
-    /// Nothing is a destination too.
-    struct Nothing;
+    /// A harness without a destination. Noop must keep the rest of the contract.
+    struct NoDestination;
 
     #[async_trait]
-    impl Harness for Nothing {
+    impl Harness for NoDestination {
         const UNSUPPORTED: &'static [(Capability, &'static str)] = &[
-            (Capability::ReadBack, "noop keeps nothing"),
-            (Capability::Metadata, "noop keeps nothing"),
-            (Capability::Restart, "noop has nothing to restart"),
-            (Capability::Stall, "noop has nothing to stall"),
-            (Capability::Refuse, "noop refuses nothing"),
-            (Capability::Retry, "noop takes everything at once"),
+            (Capability::ReadBack, "noop keeps no message"),
+            (Capability::Metadata, "noop keeps no message"),
+            (Capability::Restart, "noop has no destination to restart"),
+            (Capability::Stall, "noop has no destination to stall"),
+            (Capability::Refuse, "noop accepts every message"),
+            (Capability::Retry, "noop accepts every message"),
         ];
 
         async fn start() -> Self {
@@ -81,10 +119,11 @@ mod tests {
         }
     }
 
-    notify_conformance::suite!(Nothing);
+    notify_conformance::suite!(NoDestination);
 
+    /// Wants no event type, and refuses options by name.
     #[test]
-    fn wants_nothing_and_takes_no_options() {
+    fn wants_no_event_and_takes_no_options() {
         assert!(EventType::ALL.iter().all(|event_type| !Noop.wants(*event_type)));
         assert!(open(DriverOptions::default()).is_ok());
         let mut table = serde_json::Map::new();

@@ -63,10 +63,12 @@ pub(super) async fn assert_all_arrived<H: Harness>(
     );
 }
 
+/// Returns the bodies that the destination received.
 fn received_bodies(received: &[ReceivedMessage]) -> Vec<&[u8]> {
     received.iter().map(|received| received.body.as_slice()).collect()
 }
 
+/// Returns the bodies that the test sent.
 fn message_bodies(messages: &[Message]) -> Vec<&[u8]> {
     messages.iter().map(Message::body).collect()
 }

@@ -45,16 +45,19 @@ impl MessageRecord {
         (self.number, self.since)
     }
 
+    /// Returns whether the message has its final verdict.
     pub(super) fn is_settled(&self) -> bool {
         self.receipt.is_none()
     }
 }
 
 impl MessageBlock {
+    /// Returns the number of messages.
     pub(super) fn len(&self) -> usize {
         self.messages.len()
     }
 
+    /// Returns whether the block holds no message.
     pub(super) fn is_empty(&self) -> bool {
         self.messages.is_empty()
     }
@@ -66,12 +69,14 @@ impl MessageBlock {
         fits || self.is_empty()
     }
 
+    /// Adds the newest message.
     pub(super) fn push(&mut self, message: Message, record: MessageRecord) {
         self.bytes += record.bytes;
         self.messages.push_back(message);
         self.records.push_back(record);
     }
 
+    /// Removes the oldest message.
     pub(super) fn pop(&mut self) -> Option<(Message, MessageRecord)> {
         let (message, record) = (self.messages.pop_front()?, self.records.pop_front()?);
         self.bytes -= record.bytes;

@@ -23,14 +23,17 @@ pub(super) struct BlockQueue {
 }
 
 impl BlockQueue {
+    /// Returns the number of messages in all blocks.
     pub(super) fn len(&self) -> usize {
         self.len
     }
 
+    /// Returns whether the queue holds no message.
     pub(super) fn is_empty(&self) -> bool {
         self.len == 0
     }
 
+    /// Returns the bytes of all messages.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }

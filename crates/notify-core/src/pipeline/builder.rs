@@ -61,6 +61,7 @@ impl Notifier {
 }
 
 impl NotifierBuilder {
+    /// Returns the default options for a transport.
     fn new(transport: Box<dyn Transport>) -> Self {
         Self {
             transport,
@@ -260,6 +261,7 @@ impl NotifierBuilder {
     }
 }
 
+/// Returns the host name, the default publisher id.
 fn host_name() -> Result<String> {
     match hostname::get() {
         Ok(name) if !name.is_empty() => Ok(name.to_string_lossy().into_owned()),
@@ -267,6 +269,7 @@ fn host_name() -> Result<String> {
     }
 }
 
+/// Returns whether `disabled_notifications` may hold this name.
 fn is_event_or_group(name: &str) -> bool {
     EventType::ALL
         .iter()

@@ -58,6 +58,7 @@ impl FailureLog {
         }
     }
 
+    /// Returns whether the last warning is less than a minute old.
     fn warned_recently(&self) -> bool {
         self.last_warning.is_some_and(|time| time.elapsed() < WARNING_INTERVAL)
     }

@@ -329,6 +329,7 @@ impl Notifier {
         }
     }
 
+    /// Encodes an event with a new id and the current time.
     fn encode(&self, event: &Event) -> Result<Message> {
         let envelope = Envelope {
             id: message_id(),

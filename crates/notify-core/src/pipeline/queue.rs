@@ -80,6 +80,7 @@ impl Queue {
         }
     }
 
+    /// Locks the state. A panic of another thread does not poison it.
     pub(super) fn lock(&self) -> MutexGuard<'_, QueueState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -282,6 +283,7 @@ impl Queue {
 }
 
 impl QueueState {
+    /// Returns whether both bounds allow one more message of `bytes`.
     fn has_room(&self, config: &QueueConfig, bytes: usize) -> bool {
         self.queued.len() + self.in_flight < config.max_messages
             && self.queued.bytes() + self.in_flight_bytes + bytes <= config.max_bytes
@@ -326,6 +328,7 @@ impl QueueState {
 struct RoomWaiterGuard<'a>(&'a AtomicBool);
 
 impl<'a> RoomWaiterGuard<'a> {
+    /// Sets the flag.
     fn new(flag: &'a AtomicBool) -> Self {
         flag.store(true, Ordering::Relaxed);
         Self(flag)

@@ -21,6 +21,7 @@ pub(crate) fn random_fraction() -> f64 {
     f64::from(u32::from_le_bytes([a, b, c, d])) / f64::from(u32::MAX)
 }
 
+/// Returns 16 random bytes from the thread's pool.
 fn random_bytes() -> [u8; 16] {
     let pooled = POOL.try_with(|pool| pool.try_borrow_mut().ok().and_then(|mut pool| pool.take()));
     // Without a pool (the thread is ending, or forks cannot be detected), ask the system each time.

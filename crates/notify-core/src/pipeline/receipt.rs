@@ -49,6 +49,7 @@ pub struct Receipt {
     state: ReceiptState,
 }
 
+/// The outcome, or the channel that it comes through.
 #[derive(Debug)]
 enum ReceiptState {
     Waiting(oneshot::Receiver<Result<()>>),

@@ -145,6 +145,7 @@ impl Queue {
         self.notify_progress();
     }
 
+    /// Sets the worker's state in the account.
     pub(super) fn set_state(&self, state: WorkerState) {
         self.lock().account.state = state;
     }

@@ -282,6 +282,7 @@ impl Worker {
         self.queue.stats(0)
     }
 
+    /// Ends the queue once, however often it is called.
     fn end(&mut self) {
         if !std::mem::replace(&mut self.ended, true) {
             self.queue.end(&mut self.batch);

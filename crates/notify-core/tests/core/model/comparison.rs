@@ -3,10 +3,11 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use notify_core::Outcome;
 use notify_core::pipeline::{DropCounts, Stats, WorkerState};
-use notify_core::{ErrorKind, Outcome, Result};
 
-use super::reference::{MessageOutcome, ModelMessage, PipelineModel, SendHistory, WorkerPhase};
+use super::message::MessageOutcome;
+use super::reference::{PipelineModel, WorkerPhase};
 use super::steps::SampleKind;
 use super::{CallerState, PipelineMachine};
 use crate::support::assert_balances;
@@ -120,33 +121,5 @@ fn assert_numbers_match(model: &PipelineModel, stats: &Stats) {
             assert_eq!(*permanent, expected);
         }
         other => panic!("the worker's state does not match its phase: {other:?}"),
-    }
-}
-
-impl ModelMessage {
-    /// Returns whether the receipt of this message may resolve to `result`.
-    fn allows(&self, result: &Result<()>) -> bool {
-        let Some(outcome) = self.outcome else {
-            return matches!(result, Err(error) if error.outcome() == Outcome::Unknown
-                && error.kind() == ErrorKind::Timeout);
-        };
-        let kind = match (outcome, result) {
-            (MessageOutcome::Delivered | MessageOutcome::Suppressed, result) => {
-                return result.is_ok();
-            }
-            (_, Ok(())) => return false,
-            (MessageOutcome::Refused, Err(error)) => return error.outcome() == Outcome::Rejected,
-            (MessageOutcome::Overflow, _) => ErrorKind::Full,
-            (MessageOutcome::Expired, _) => ErrorKind::Timeout,
-            (MessageOutcome::Closed | MessageOutcome::Abandoned, _) => ErrorKind::Closed,
-        };
-        let outcomes: &[Outcome] = match self.history {
-            SendHistory::NeverSent => &[Outcome::NotSent],
-            SendHistory::Declined => &[Outcome::NotSent, Outcome::Unknown],
-            SendHistory::Uncertain => &[Outcome::Unknown],
-        };
-        result
-            .as_ref()
-            .is_err_and(|error| error.kind() == kind && outcomes.contains(&error.outcome()))
     }
 }

@@ -166,6 +166,7 @@ impl Drop for AttemptGuard {
     }
 }
 
+/// Locks the state, also after a test panicked.
 fn lock(observed: &Mutex<ObservedState>) -> MutexGuard<'_, ObservedState> {
     observed.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -20,6 +20,7 @@
 
 mod comparison;
 mod manual_transport;
+mod message;
 mod reference;
 mod steps;
 
@@ -132,6 +133,7 @@ impl StateMachineTest for PipelineMachine {
 }
 
 impl PipelineMachine {
+    /// Applies one step to the pipeline.
     fn apply_step(&mut self, step: PipelineStep, model: &PipelineModel) {
         match step {
             PipelineStep::Emit(kinds, keep) => {
@@ -274,6 +276,7 @@ fn queue_config(model: &PipelineModel) -> QueueConfig {
     queue
 }
 
+/// Returns an encoding whose size limit is [`LIMIT`].
 fn encoding() -> Encoding {
     Encoding { limits: SizeLimits { bytes: LIMIT, ..SizeLimits::default() }, ..Encoding::default() }
 }
@@ -304,12 +307,15 @@ fn weight(kind: SampleKind) -> usize {
 const MIN_BYTES: usize = LIMIT + 256;
 /// The size limit of a message in bytes.
 const LIMIT: usize = 4096;
+/// The attempt timeout.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(60);
 /// The longest wait after a failure.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
+/// The age at which messages expire, where they do.
 const MAX_AGE: Duration = Duration::from_secs(3600);
 /// A time longer than a batch lingers.
 const LINGER: Duration = Duration::from_millis(2);
+/// A timeout that no case reaches.
 const NEVER: Duration = Duration::from_secs(1_000_000_000);
 /// The number of yields after which every task waits.
 const YIELDS: usize = 30;

@@ -8,47 +8,8 @@ use proptest::prelude::*;
 use proptest_state_machine::ReferenceStateMachine;
 
 use super::manual_transport::{AttemptEnd, Command, MessageAction};
+use super::message::{MessageOutcome, ModelMessage, SendHistory};
 use super::steps::{PipelineStep, QueueBounds, SampleKind, bounds, step};
-
-/// A notification in the model.
-#[derive(Clone, Debug)]
-pub(crate) struct ModelMessage {
-    pub(crate) kind: SampleKind,
-    pub(crate) history: SendHistory,
-    /// `None` while the message is pending, or its caller waits for room.
-    pub(crate) outcome: Option<MessageOutcome>,
-    /// Whether the message was in a batch before.
-    was_sent: bool,
-    /// The hour in which it entered the queue.
-    hour: u32,
-    /// Whether the current attempt asked to retry it.
-    retry: bool,
-    /// Whether the current attempt stored it without settling it.
-    stored_unsettled: bool,
-}
-
-/// The facts about earlier attempts that decide between `NotSent` and `Unknown`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum SendHistory {
-    /// No attempt had the message.
-    NeverSent,
-    /// Every attempt reported that the destination declined it.
-    Declined,
-    /// Some attempt left it unsettled.
-    Uncertain,
-}
-
-/// The final outcome of a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum MessageOutcome {
-    Delivered,
-    Refused,
-    Suppressed,
-    Overflow,
-    Expired,
-    Closed,
-    Abandoned,
-}
 
 /// The phase of the worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -234,15 +195,7 @@ impl PipelineModel {
 
     /// Adds a message and returns its index.
     fn add(&mut self, kind: SampleKind) -> usize {
-        self.messages.push(ModelMessage {
-            kind,
-            history: SendHistory::NeverSent,
-            outcome: None,
-            was_sent: false,
-            hour: self.hour,
-            retry: false,
-            stored_unsettled: false,
-        });
+        self.messages.push(ModelMessage::new(kind, self.hour));
         self.messages.len() - 1
     }
 
@@ -252,6 +205,7 @@ impl PipelineModel {
         assert_eq!(previous, None, "a message got a second outcome");
     }
 
+    /// Returns whether the queue has room for one more message.
     fn has_room(&self, kind: SampleKind) -> bool {
         self.pending().count() < self.bounds.max_messages && self.has_bytes(self.pending(), kind)
     }
@@ -262,6 +216,7 @@ impl PipelineModel {
         self.bytes(others) + super::weight(kind) <= max_bytes
     }
 
+    /// Emits a message, as `Notifier::emit` does.
     fn emit(&mut self, kind: SampleKind) {
         let new = self.add(kind);
         match kind {
@@ -296,6 +251,7 @@ impl PipelineModel {
         }
     }
 
+    /// Acts on every message of the batch without a verdict.
     fn act_on_rest(&mut self, action: MessageAction) {
         for at in 0..self.batch.len() {
             if self.is_open(at) {
@@ -318,6 +274,7 @@ impl PipelineModel {
         self.worker = if self.failing.is_some() { WorkerPhase::Waiting } else { WorkerPhase::Idle };
     }
 
+    /// Closes the notifier, which ends a backoff.
     fn close(&mut self) {
         self.closed = true;
         if self.worker == WorkerPhase::Waiting {
