@@ -1,7 +1,6 @@
-//! What no single crate can prove: the documentation compiles, its numbers are those of the code, and
-//! the whole works as one.
+//! Tests that no single crate can hold: documents, interoperability, clusters, shutdown.
 
-/// The documents whose snippets are compiled and run.
+/// The documents whose Rust snippets are compiled and run.
 #[cfg(doctest)]
 mod documents {
     #[doc = include_str!("../../../README.md")]

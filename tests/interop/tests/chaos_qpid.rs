@@ -1,7 +1,7 @@
-//! RabbitMQ 3.10 over AMQP 1.0, killed and frozen while we send: nothing that was accepted is lost,
-//! and the account is right at every moment.
+//! Kills and freezes RabbitMQ 3.10 while the strategy `qpid` sends over AMQP 1.0. No accepted message is
+//! lost, and the account balances at every moment.
 
-#![expect(clippy::unwrap_used, reason = "a test may fail, and say what it saw")]
+#![expect(clippy::unwrap_used, reason = "a test may panic and print")]
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -20,31 +20,35 @@ const MESSAGES: u64 = 100_000;
 
 const QUEUES: [&str; 3] = ["notifications.info", "notifications.warn", "notifications.error"];
 
+/// Holds promise 1, delivered is true: every message with a successful receipt is in a queue, and every
+/// message in a queue was sent. Threads and descriptors return to their number before.
 #[test]
-fn nothing_accepted_is_lost_when_the_broker_is_killed_and_frozen() {
+fn killing_and_freezing_the_broker_loses_no_accepted_message() {
     let broker = RabbitMq::builder().plugin("rabbitmq_amqp1_0").start();
     for queue in QUEUES {
         broker.root().declare_queue(queue, &json!({ "durable": true }));
     }
-    // The first runtime of a process makes a pair of sockets for signals that is never given back,
-    // where some crate of the build asks tokio for them: the command does.
+    // The first runtime of a process opens a pair of sockets for signals and never closes it, if some
+    // crate of the build enables that feature of tokio. The command does.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let before = held();
+    let before = open_resources();
 
     let url = format!("amqp://guest:guest@127.0.0.1:{}", broker.port());
     let config: Config = format!("strategy = 'qpid'\nqpid.url = '{url}'").parse().unwrap();
     let (notifier, worker) = glance_notify::start(&config).unwrap();
     let worker = worker.spawn_thread().unwrap();
     let (sent, stats) = thread::scope(|scope| {
-        scope.spawn(|| torment(&broker, &notifier));
+        scope.spawn(|| inject_faults(&broker, &notifier));
         runtime.block_on(send(&notifier))
     });
     worker.join().unwrap();
     println!("{stats:?}");
-    is_consistent(&stats);
+    assert_balance(&stats);
     assert_eq!((stats.emitted, stats.delivered), (MESSAGES, MESSAGES));
-    println!("threads and descriptors:\n{before:?} before\n{:?} after", held());
-    wait_until("threads and descriptors are given back", || held() == before);
+    println!("threads and descriptors:\n{before:?} before\n{:?} after", open_resources());
+    wait_until("threads and descriptors return to their number before", || {
+        open_resources() == before
+    });
 
     let mut found: HashMap<String, u64> = HashMap::new();
     for queue in QUEUES {
@@ -57,17 +61,17 @@ fn nothing_accepted_is_lost_when_the_broker_is_killed_and_frozen() {
     let lost: Vec<_> = sent.iter().filter(|id| !found.contains_key(*id)).collect();
     assert!(lost.is_empty(), "{} accepted messages are lost: {:?}", lost.len(), lost.first());
     let copies: u64 = found.values().sum();
-    println!("{} messages, {} of them sent again", found.len(), copies - MESSAGES);
-    assert_eq!(found.len() as u64, MESSAGES, "there is something that nobody sent");
+    println!("{} messages, {} of them sent twice", found.len(), copies - MESSAGES);
+    assert_eq!(found.len() as u64, MESSAGES, "a queue holds a message that was not sent");
 }
 
-/// Sends everything; returns the ids of what was accepted, and the account at the end.
+/// Sends every notification. Returns the ids of the accepted ones and the counters at the end.
 async fn send(notifier: &Notifier) -> (Vec<String>, Stats) {
     let mut receipts = Vec::new();
     for number in 0..MESSAGES {
         receipts.push(notifier.resend(&samples::notification(number)).await);
         if number % 1_000 == 0 {
-            is_consistent(&notifier.stats());
+            assert_balance(&notifier.stats());
         }
     }
     let mut accepted = Vec::new();
@@ -79,11 +83,11 @@ async fn send(notifier: &Notifier) -> (Vec<String>, Stats) {
     (accepted, notifier.shutdown(Duration::from_secs(30)).await)
 }
 
-/// Does its worst, at certain points of the delivery.
-fn torment(broker: &RabbitMq, notifier: &Notifier) {
+/// Kills the broker three times and freezes it once, each at a fixed share of the delivery.
+fn inject_faults(broker: &RabbitMq, notifier: &Notifier) {
     let at = |share: u64| {
-        wait_until("the delivery goes on", || {
-            is_consistent(&notifier.stats());
+        wait_until("the delivery continues", || {
+            assert_balance(&notifier.stats());
             notifier.stats().delivered >= MESSAGES * share / 100
         });
     };
@@ -94,22 +98,23 @@ fn torment(broker: &RabbitMq, notifier: &Notifier) {
     }
     at(70);
     broker.freeze();
-    // As long as the promise says; every time-out of ours is shorter.
+    // Longer than every timeout of the strategy.
     thread::sleep(Duration::from_secs(25));
     broker.thaw();
 }
 
-fn is_consistent(stats: &Stats) {
+/// Panics unless the account balances.
+fn assert_balance(stats: &Stats) {
     let decided = stats.delivered + stats.refused + stats.dropped.total();
     assert_eq!(stats.emitted, decided + stats.pending.messages, "{stats:?}");
 }
 
-/// All threads by name and all descriptors by what they are. What only a name tells apart is equal:
-/// a socket that is closed and another that is opened are as many as before.
-fn held() -> (Vec<String>, Vec<String>) {
+/// Returns the names of all threads and the kinds of all descriptors. Two sockets count as equal, so a
+/// closed socket and a new one cancel each other out.
+fn open_resources() -> (Vec<String>, Vec<String>) {
     let list = |directory, name: fn(&Path) -> io::Result<String>| {
         let entries = std::fs::read_dir(directory).unwrap().flatten();
-        // What ends while we look is not there.
+        // A thread or descriptor may end between the listing and the look at it.
         let mut names: Vec<_> = entries.filter_map(|entry| name(&entry.path()).ok()).collect();
         names.sort();
         names

@@ -1,7 +1,7 @@
-//! Two hundred thousand notifications while the broker is killed three times, frozen, alarmed, and
-//! loses its queue: the ledger of what was accepted against what is in the queues.
+//! Sends 200 000 notifications while RabbitMQ is killed three times, frozen, alarmed, and loses a queue;
+//! then compares the accepted notifications with the content of the queues.
 
-#![expect(clippy::unwrap_used, reason = "a test may fail, and say what it saw")]
+#![expect(clippy::unwrap_used, reason = "a test may panic and print")]
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -14,10 +14,11 @@ const TOTAL: u64 = 200_000;
 const PHASES: u64 = 8;
 const QUEUES: [&str; 3] = ["notifications.info", "notifications.warn", "notifications.error"];
 
-/// What is there by id, and how often.
-type Found = HashMap<String, u32>;
+/// The number of copies of each message by its id.
+type CopyCounts = HashMap<String, u32>;
 
-fn take(vhost: &Vhost<'_>, found: &mut Found) {
+/// Reads all queues empty and counts the copies.
+fn take(vhost: &Vhost<'_>, found: &mut CopyCounts) {
     for queue in QUEUES {
         vhost.drain_each(queue, false, |message| {
             *found.entry(message.message_id().to_owned()).or_default() += 1;
@@ -25,7 +26,7 @@ fn take(vhost: &Vhost<'_>, found: &mut Found) {
     }
 }
 
-/// Emits one phase; every receipt must say that it was accepted.
+/// Emits the notifications of one phase, and requires that each is accepted.
 async fn emit(notifier: Notifier, numbers: std::ops::Range<u64>) {
     let mut receipts: Vec<Receipt> = Vec::new();
     for number in numbers {
@@ -36,8 +37,8 @@ async fn emit(notifier: Notifier, numbers: std::ops::Range<u64>) {
     }
 }
 
-/// What goes wrong in the middle of a phase.
-fn disturb(broker: &RabbitMq, phase: u64) -> &'static str {
+/// Injects the fault of a phase. Returns its description.
+fn inject_fault(broker: &RabbitMq, phase: u64) -> &'static str {
     match phase {
         1 | 3 | 6 => {
             broker.kill();
@@ -60,27 +61,31 @@ fn disturb(broker: &RabbitMq, phase: u64) -> &'static str {
     }
 }
 
+/// Returns the number of lapin's threads.
 fn threads() -> usize {
     let tasks = std::fs::read_dir("/proc/self/task").unwrap().flatten();
     let names = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("comm")).ok());
     names.filter(|name| name.starts_with("lapin")).count()
 }
 
+/// Returns the number of open sockets.
 fn sockets() -> usize {
     let open = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
     let targets = open.filter_map(|file| std::fs::read_link(file.path()).ok());
     targets.filter(|target| target.to_string_lossy().starts_with("socket:")).count()
 }
 
-/// Resident memory in KiB.
+/// Returns the resident memory in KiB.
 fn memory() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
     line.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
+/// Holds promise 1, delivered is true: the queues hold every accepted notification, and duplicates are
+/// only those that were sent again.
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_befalls_the_broker_what_was_accepted_is_there() {
+async fn the_queues_hold_every_accepted_notification_after_every_fault() {
     let broker: &'static RabbitMq = Box::leak(Box::new(RabbitMq::start()));
     let vhost = broker.vhost();
     let before = sockets();
@@ -88,7 +93,7 @@ async fn whatever_befalls_the_broker_what_was_accepted_is_there() {
         format!("strategy = 'rabbit'\nrabbit.url = '{}?heartbeat=5'", vhost.url()).parse().unwrap();
     let (notifier, worker) = glance_notify::start(&config).unwrap();
     let worker = tokio::spawn(worker.run());
-    let mut found = Found::new();
+    let mut found = CopyCounts::new();
 
     for phase in 0..PHASES {
         let size = TOTAL / PHASES;
@@ -97,14 +102,14 @@ async fn whatever_befalls_the_broker_what_was_accepted_is_there() {
         while notifier.stats().delivered < middle {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        let what = tokio::task::spawn_blocking(move || disturb(broker, phase)).await.unwrap();
+        let what = tokio::task::spawn_blocking(move || inject_fault(broker, phase)).await.unwrap();
         emitting.await.unwrap();
         let stats = notifier.stats();
         let accounted = stats.delivered + stats.refused + stats.pending.messages;
         assert_eq!((stats.emitted, stats.dropped.overflow), (accounted, 0), "{stats:?}");
         println!("phase {phase}: {what}; {} delivered, {} KiB", stats.delivered, memory());
         if phase == 2 {
-            // What is in a queue goes with it, so it is read first.
+            // Deleting a queue deletes its messages, so the test reads them first.
             take(&vhost, &mut found);
             vhost.delete_queue("notifications.info");
         }
@@ -116,11 +121,11 @@ async fn whatever_befalls_the_broker_what_was_accepted_is_there() {
     take(&vhost, &mut found);
     for number in 0..TOTAL {
         let id = samples::notification(number).message_id.to_string();
-        assert!(found.contains_key(&id), "number {number} was accepted and is lost");
+        assert!(found.contains_key(&id), "notification {number} was accepted and is lost");
     }
     assert_eq!(found.len() as u64, TOTAL);
     let twice: u64 = found.values().map(|&copies| u64::from(copies) - 1).sum();
-    println!("{twice} are there twice, {} were sent again", stats.retried);
+    println!("{twice} arrived twice, {} were sent again", stats.retried);
     assert!(twice <= stats.retried);
 
     let released = async {

@@ -1,11 +1,7 @@
-//! Quorum queues on a cluster of three: the node that we talk to and the node that leads a queue are
-//! killed while we send.
+//! Quorum queues on a cluster of three nodes: kills the connected node and the leader of a queue during
+//! the delivery.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "a test may fail, and say what it saw"
-)]
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test may panic and print")]
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -14,7 +10,7 @@ use glance_notify::{Config, Notifier};
 use notify_conformance::samples;
 use notify_testbed::broker::rabbitmq::Cluster;
 
-/// Emits at a steady rate until told to stop; returns how many, all of which were accepted.
+/// Emits at a steady rate until `stop` resolves. Returns the number of notifications; all were accepted.
 async fn emit(notifier: Notifier, stop: tokio::sync::oneshot::Receiver<()>) -> u64 {
     let mut receipts = Vec::new();
     let mut stop = std::pin::pin!(stop);
@@ -35,8 +31,8 @@ async fn emit(notifier: Notifier, stop: tokio::sync::oneshot::Receiver<()>) -> u
     number
 }
 
-/// Waits until something is delivered again; prints how long that took.
-async fn pause(notifier: &Notifier, what: &str) {
+/// Waits until the delivery continues, and prints the length of the pause.
+async fn wait_for_delivery(notifier: &Notifier, what: &str) {
     let (start, before) = (Instant::now(), notifier.stats().delivered);
     while notifier.stats().delivered < before + 100 {
         assert!(start.elapsed() < Duration::from_secs(90), "{what}: {:?}", notifier.stats());
@@ -45,8 +41,9 @@ async fn pause(notifier: &Notifier, what: &str) {
     println!("{what}: a pause of {:?}", start.elapsed());
 }
 
+/// Holds promise 1, delivered is true, while a majority of the nodes lives.
 #[tokio::test(flavor = "multi_thread")]
-async fn killing_the_node_we_talk_to_and_the_leader_loses_nothing() {
+async fn killing_the_connected_node_and_the_leader_loses_nothing() {
     let cluster = Cluster::start(3);
     let config: Config = format!(
         "strategy = 'rabbit'\nrabbit.url = '{}?heartbeat=2'\nrabbit.queue_type = 'quorum'",
@@ -58,22 +55,22 @@ async fn killing_the_node_we_talk_to_and_the_leader_loses_nothing() {
     let worker = tokio::spawn(worker.run());
     let (stop, stopped) = tokio::sync::oneshot::channel();
     let emitting = tokio::spawn(emit(notifier.clone(), stopped));
-    pause(&notifier, "at first").await;
+    wait_for_delivery(&notifier, "at first").await;
 
-    let ours = cluster.nodes().iter().position(|node| {
+    let connected = cluster.nodes().iter().position(|node| {
         let count = node.eval("length(rabbit_networking:local_connections())");
         count != "0"
     });
-    let ours = ours.unwrap();
-    cluster.node(ours).kill();
-    pause(&notifier, "the node that we talk to is killed").await;
-    cluster.node(ours).restart();
+    let connected = connected.unwrap();
+    cluster.node(connected).kill();
+    wait_for_delivery(&notifier, "the connected node is killed").await;
+    cluster.node(connected).restart();
     cluster.wait_until_complete();
-    pause(&notifier, "it is back").await;
+    wait_for_delivery(&notifier, "it is back").await;
 
-    let leader = cluster.leader("notifications.info", ours);
+    let leader = cluster.leader("notifications.info", connected);
     cluster.node(leader).kill();
-    pause(&notifier, "the leader of a queue is killed").await;
+    wait_for_delivery(&notifier, "the leader of a queue is killed").await;
     cluster.node(leader).restart();
     cluster.wait_until_complete();
 
@@ -83,7 +80,7 @@ async fn killing_the_node_we_talk_to_and_the_leader_loses_nothing() {
     worker.await.unwrap();
     assert_eq!((stats.emitted, stats.delivered), (emitted, emitted));
 
-    let vhost = cluster.node(ours).root();
+    let vhost = cluster.node(connected).root();
     let mut there = HashSet::new();
     let mut copies = 0;
     for queue in ["notifications.info", "notifications.warn", "notifications.error"] {
@@ -94,7 +91,7 @@ async fn killing_the_node_we_talk_to_and_the_leader_loses_nothing() {
     }
     for number in 0..emitted {
         let id = samples::notification(number).message_id.to_string();
-        assert!(there.contains(&id), "number {number} was accepted and is lost");
+        assert!(there.contains(&id), "notification {number} was accepted and is lost");
     }
     println!("{emitted} accepted, {} of them twice", copies - emitted);
 }

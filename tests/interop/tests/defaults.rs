@@ -1,11 +1,12 @@
-//! What `glance-notify check` shows as the default of a strategy's option is what holds without it.
+//! The defaults that `glance-notify check` shows are the defaults of the code.
 
 use glance_notify::codec::serde_json::{Map, Value};
 use glance_notify::config::DriverOptions;
 use glance_notify::transport::DRIVERS;
 
+/// Setting an option to its displayed default changes nothing.
 #[test]
-fn the_defaults_that_are_shown_are_those_that_hold() {
+fn every_displayed_default_is_the_default() {
     assert_eq!(DRIVERS.len(), 4);
     for driver in DRIVERS {
         let mut needed = Map::new();

@@ -1,7 +1,7 @@
 //! The documents agree with the code: tables with types, snippets with programs, names with tests,
 //! links with targets.
 
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -207,11 +207,11 @@ fn is_known(line: &str, xtask: &str, path: &str) {
     let line = line.trim().trim_start_matches("$ ");
     let words: Vec<&str> = line.split_whitespace().collect();
     match words.as_slice() {
-        [] => {}
         ["cargo", "xtask", command, ..] => {
             assert!(xtask.contains(&format!("(Some(\"{command}\")")), "{path}: {line}");
         }
-        ["cargo", "run" | "build" | "test" | "install", ..]
+        []
+        | ["cargo", "run" | "build" | "test" | "install", ..]
         | ["glance-notify" | "rabbitmqctl" | "qpid-config" | "rabbitmqadmin", ..] => {}
         // An argument on a line of its own continues the command above it.
         [word, ..] if word.starts_with('\'') || word.starts_with('-') => {}
@@ -270,7 +270,7 @@ fn documents() -> Vec<(String, String)> {
         for entry in std::fs::read_dir(root().join(directory)).unwrap() {
             let name = entry.unwrap().file_name().into_string().unwrap();
             let path = Path::new(directory).join(name).display().to_string();
-            if path.ends_with(".md") {
+            if Path::new(&path).extension().is_some_and(|end| end == "md") {
                 documents.push((path.clone(), read(&path)));
             }
         }

@@ -1,7 +1,7 @@
-//! What we send by RabbitMQ is what a real oslo.messaging listener gets, whoever came first; and its
-//! publishers and listeners go on working beside us.
+//! Real oslo.messaging listeners receive our notifications unchanged, in either order of start, and real
+//! oslo.messaging publishers and listeners keep working in the same virtual host.
 
-#![expect(clippy::unwrap_used, reason = "a test may fail, and say what it saw")]
+#![expect(clippy::unwrap_used, reason = "a test may panic and print")]
 
 use std::collections::HashMap;
 
@@ -13,7 +13,8 @@ use notify_testbed::broker::oslo::{OsloConfig, OsloListener, OsloNotification, O
 use notify_testbed::broker::rabbitmq::{RabbitMq, Vhost};
 use serde_json::{Value, json};
 
-/// Every event type that Glance's own code sent, and at every priority what is not documented.
+/// Returns what Glance's own code sent in 2013, and an undocumented payload for every event type and
+/// priority.
 fn notifications() -> Vec<Notification> {
     let mut bodies = samples::glance_2013();
     for &event_type in EventType::ALL {
@@ -29,7 +30,7 @@ fn notifications() -> Vec<Notification> {
         .collect()
 }
 
-/// Sends by the facade, as a service would.
+/// Sends through the facade, as a service does. Returns the counters at the end.
 async fn send(vhost: &Vhost<'_>, settings: &str, notifications: &[Notification]) -> Stats {
     let config: Config =
         format!("strategy = 'rabbit'\nrabbit.url = '{}'\n{settings}", vhost.url()).parse().unwrap();
@@ -43,29 +44,29 @@ async fn send(vhost: &Vhost<'_>, settings: &str, notifications: &[Notification])
     stats
 }
 
-/// That the listener got each of them once, word for word.
-fn heard(listener: &OsloListener, notifications: &[Notification]) {
-    let mut heard: HashMap<String, OsloNotification> = HashMap::new();
+/// Panics unless the listener receives each notification once and unchanged.
+fn assert_received(listener: &OsloListener, notifications: &[Notification]) {
+    let mut received: HashMap<String, OsloNotification> = HashMap::new();
     for _ in notifications {
         let notified = listener.next();
         let id = notified.metadata["message_id"].as_str().unwrap().to_owned();
-        assert!(heard.insert(id, notified).is_none(), "heard twice");
+        assert!(received.insert(id, notified).is_none(), "received twice");
     }
     for notification in notifications {
         let sent = notification.encode(&glance_notify::codec::Encoding::default()).unwrap();
         let sent: Value = serde_json::from_slice(sent.body()).unwrap();
-        let heard = &heard[&notification.message_id.to_string()];
-        assert_eq!(heard.priority, notification.body.priority().lower());
-        assert_eq!(json!(heard.event_type), sent["event_type"]);
-        assert_eq!(json!(heard.publisher_id), sent["publisher_id"]);
-        assert_eq!(heard.payload, sent["payload"]);
-        assert_eq!(heard.metadata["timestamp"], sent["timestamp"]);
+        let received = &received[&notification.message_id.to_string()];
+        assert_eq!(received.priority, notification.body.priority().lower());
+        assert_eq!(json!(received.event_type), sent["event_type"]);
+        assert_eq!(json!(received.publisher_id), sent["publisher_id"]);
+        assert_eq!(received.payload, sent["payload"]);
+        assert_eq!(received.metadata["timestamp"], sent["timestamp"]);
     }
     assert_eq!(listener.log(), "");
 }
 
-/// What both sides are told, so that their declarations agree.
-fn agreements(url: &str) -> [(&'static str, OsloConfig); 3] {
+/// Returns pairs of our settings and the listener's options whose declarations agree.
+fn matching_settings(url: &str) -> [(&'static str, OsloConfig); 3] {
     [
         ("rabbit.durable = true", OsloConfig::new(url).durable()),
         ("rabbit.durable = false", OsloConfig::new(url)),
@@ -73,55 +74,58 @@ fn agreements(url: &str) -> [(&'static str, OsloConfig); 3] {
     ]
 }
 
+/// The listener declares exchange and queues.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_listener_that_came_first_hears_all_eleven_events() {
+async fn a_listener_that_starts_first_receives_all_eleven_events() {
     let notifications = notifications();
     for envelope in ["bare", "oslo-2.0"] {
         for number in 0..3 {
             let vhost = RabbitMq::shared().vhost();
-            let (ours, theirs) = agreements(&vhost.url())[number].clone();
-            let listener = OsloListener::start(&theirs);
-            let settings = format!("{ours}\nrabbit.envelope = '{envelope}'");
+            let (settings, options) = matching_settings(&vhost.url())[number].clone();
+            let listener = OsloListener::start(&options);
+            let settings = format!("{settings}\nrabbit.envelope = '{envelope}'");
             let stats = send(&vhost, &settings, &notifications).await;
             assert_eq!(stats.delivered, notifications.len() as u64);
-            heard(&listener, &notifications);
+            assert_received(&listener, &notifications);
         }
     }
 }
 
+/// Our strategy declares exchange and queues.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_listener_that_comes_later_hears_all_eleven_events() {
+async fn a_listener_that_starts_later_receives_all_eleven_events() {
     let notifications = notifications();
     for envelope in ["bare", "oslo-2.0"] {
         for number in 0..3 {
             let vhost = RabbitMq::shared().vhost();
-            let (ours, theirs) = agreements(&vhost.url())[number].clone();
-            let settings = format!("{ours}\nrabbit.envelope = '{envelope}'");
+            let (settings, options) = matching_settings(&vhost.url())[number].clone();
+            let settings = format!("{settings}\nrabbit.envelope = '{envelope}'");
             send(&vhost, &settings, &notifications).await;
-            heard(&OsloListener::start(&theirs), &notifications);
+            assert_received(&OsloListener::start(&options), &notifications);
         }
     }
 }
 
-/// What oslo.messaging declared on its default options is used by us on ours.
+/// With the default options of both sides, our strategy uses the declarations of oslo.messaging.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_listener_declared_is_adopted() {
+async fn adopts_the_declarations_of_a_listener() {
     let notifications = notifications();
     let vhost = RabbitMq::shared().vhost();
     let listener = OsloListener::start(&OsloConfig::new(&vhost.url()));
     send(&vhost, "", &notifications).await;
-    heard(&listener, &notifications);
+    assert_received(&listener, &notifications);
 }
 
+/// `compat = "openstack"` lets other services publish and listen in the same virtual host.
 #[tokio::test(flavor = "multi_thread")]
-async fn with_compat_openstack_its_services_work_whoever_came_first() {
+async fn compat_openstack_works_with_other_services_in_either_order() {
     let compat = "compat = 'openstack'";
-    let ours = [samples::notification(0), samples::notification(1)];
+    let sent = [samples::notification(0), samples::notification(1)];
     let publish = |publisher: &OsloPublisher| {
         publisher.publish("info", "compute.instance.update", &json!({ "n": 1 }));
         publisher.publish("error", "compute.instance.update", &json!({ "n": 2 }));
     };
-    let hear = |listener: &OsloListener| {
+    let receive_all = |listener: &OsloListener| {
         let mut types: Vec<_> = (0..4).map(|_| listener.next().event_type.unwrap()).collect();
         types.sort();
         assert_eq!(
@@ -130,29 +134,29 @@ async fn with_compat_openstack_its_services_work_whoever_came_first() {
         );
     };
 
-    // They first.
+    // The other service starts first.
     let vhost = RabbitMq::shared().vhost();
     let options = OsloConfig::new(&vhost.url());
     let (listener, publisher) =
         (OsloListener::start(&options), OsloPublisher::start(&options, "messagingv2", "nova.host"));
     publish(&publisher);
-    send(&vhost, compat, &ours).await;
-    hear(&listener);
+    send(&vhost, compat, &sent).await;
+    receive_all(&listener);
     assert_eq!(publisher.log(), "");
 
-    // We first.
+    // Our strategy starts first.
     let vhost = RabbitMq::shared().vhost();
     let options = OsloConfig::new(&vhost.url());
-    send(&vhost, compat, &ours).await;
+    send(&vhost, compat, &sent).await;
     let publisher = OsloPublisher::start(&options, "messagingv2", "nova.host");
     publish(&publisher);
-    hear(&OsloListener::start(&options));
+    receive_all(&OsloListener::start(&options));
     assert_eq!(publisher.log(), "");
 }
 
 /// With `compat`, a task has the keys that Ceilometer expects.
 #[tokio::test(flavor = "multi_thread")]
-async fn with_compat_openstack_payloads_are_glances() {
+async fn compat_openstack_sends_the_payloads_of_glance() {
     let vhost = RabbitMq::shared().vhost();
     let listener = OsloListener::start(&OsloConfig::new(&vhost.url()));
     let sample = samples::notification(0);

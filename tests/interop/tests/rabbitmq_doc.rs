@@ -1,4 +1,4 @@
-//! `docs/rabbitmq.md` against the types: every key, its default, and every example.
+//! `docs/rabbitmq.md` agrees with the code: every key, every default and every example.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use glance_notify::transport::open;
 
 const DOC: &str = include_str!("../../../docs/rabbitmq.md");
 
-/// The rows of the table of options: key and default.
+/// Returns the table of options: each key with its default.
 fn rows() -> BTreeMap<&'static str, &'static str> {
     let rows = DOC.lines().filter_map(|line| {
         let cells: Vec<_> = line.strip_prefix("| `rabbit.")?.splitn(4, " | ").collect();
@@ -16,8 +16,9 @@ fn rows() -> BTreeMap<&'static str, &'static str> {
     rows.collect()
 }
 
+/// The table lists the keys that the strategy accepts, and no others.
 #[test]
-fn every_key_is_documented_and_every_documented_key_exists() {
+fn the_table_lists_every_key() {
     let config: Config = "strategy = 'rabbit'\nrabbit.zzz = 1".parse().unwrap();
     let error = open(&config).unwrap_err().to_string();
     let (_, keys) = error.split_once("unknown option, expected ").unwrap();
@@ -26,8 +27,9 @@ fn every_key_is_documented_and_every_documented_key_exists() {
     assert_eq!(rows().into_keys().collect::<Vec<_>>(), keys);
 }
 
+/// The table shows the defaults of the code.
 #[test]
-fn every_documented_default_is_the_default() {
+fn the_table_shows_every_default() {
     let default = glance_notify::transport::rabbit::Config::default();
     let rows = rows();
     let of = |key: &str| rows[key].trim_matches(['`', '"']).to_owned();
@@ -43,7 +45,7 @@ fn every_documented_default_is_the_default() {
     assert_eq!(of("confirm_timeout"), default.confirm_timeout.as_secs().to_string());
     assert_eq!(of("heartbeat"), default.heartbeat.to_string());
     assert_eq!(of("backlog_warning"), default.backlog_warning.to_string());
-    // Words are as the configuration takes them, and their first letter as the code has them.
+    // `Debug` prints the variants of the code, which differ from the words in case only.
     for (key, value) in [
         ("queue_type", format!("{:?}", default.queue_type)),
         ("declare", format!("{:?}", default.declare)),
@@ -55,6 +57,7 @@ fn every_documented_default_is_the_default() {
     }
 }
 
+/// Each example opens the strategy.
 #[test]
 fn every_example_is_a_configuration() {
     let examples: Vec<_> =

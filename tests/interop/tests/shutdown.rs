@@ -1,5 +1,4 @@
-//! Shutting down while a broker takes connections and never answers, and the queue is full: bounded,
-//! and everything that was emitted is accounted for.
+//! Shutdown with a full queue while a broker accepts connections and never answers.
 
 use std::net::TcpListener;
 use std::time::Duration;
@@ -7,10 +6,11 @@ use std::time::Duration;
 use glance_notify::pipeline::WorkerState;
 use glance_notify::{Config, Event, Outcome, Payload};
 
+/// Shutdown ends within its timeout, and the counters account for every notification.
 #[tokio::test(flavor = "multi_thread")]
 async fn shutdown_is_bounded_while_a_silent_broker_holds_a_full_queue() {
     for strategy in ["rabbit", "qpid"] {
-        // The system takes connections for it; it never reads.
+        // The operating system accepts the connections; no program reads from them.
         let silent = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = silent.local_addr().unwrap().port();
         let config: Config = format!(
