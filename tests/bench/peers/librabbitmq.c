@@ -1,7 +1,9 @@
-/* Publishes with librabbitmq: persistent, mandatory, confirmed, so many unconfirmed at most.
+/* Publishes with librabbitmq: persistent, mandatory and confirmed, with a window of unconfirmed
+ * messages.
  *
- * Arguments: port, file of samples, messages, window. Prints what every contender prints. The payloads
- * are JSON already; id, time and the envelope around them are made for each message.
+ * Arguments: port, file of samples, messages, window. Prints the measurement as every candidate
+ * does. The payloads are JSON already. The program makes the id, the time and the envelope of each
+ * message.
  */
 
 #include <amqp.h>
@@ -14,36 +16,36 @@
 #include <sys/time.h>
 #include <time.h>
 
-#define MOST_SAMPLES 256
-#define LONGEST_BODY 16384
-#define RING 65536 /* more than any window */
+#define MAX_SAMPLES 256
+#define MAX_BODY 16384
+#define RING 65536 /* larger than every window */
 
 struct sample {
     char *event_type, *priority, *payload, *routing_key;
 };
 
-static struct sample samples[MOST_SAMPLES];
+static struct sample samples[MAX_SAMPLES];
 static size_t sample_count, next_sample;
 static amqp_connection_state_t connection;
 static uint64_t published, confirmed;
-/* Everything up to `floor_tag` is confirmed, and of the later ones those that are marked. */
+/* The broker has confirmed all tags up to `floor_tag`, and the marked ones after it. */
 static uint64_t floor_tag;
 static unsigned char marked[RING];
 
-static void fail(const char *what) {
-    fprintf(stderr, "librabbitmq: %s\n", what);
+static void fail(const char *error) {
+    fprintf(stderr, "librabbitmq: %s\n", error);
     exit(1);
 }
 
-static void must(amqp_rpc_reply_t reply, const char *what) {
-    if (reply.reply_type != AMQP_RESPONSE_NORMAL) fail(what);
+static void check_reply(amqp_rpc_reply_t reply, const char *error) {
+    if (reply.reply_type != AMQP_RESPONSE_NORMAL) fail(error);
 }
 
 static void read_samples(const char *path) {
-    static char line[LONGEST_BODY];
+    static char line[MAX_BODY];
     FILE *file = fopen(path, "r");
     if (!file) fail("cannot read the samples");
-    while (fgets(line, sizeof line, file) && sample_count < MOST_SAMPLES) {
+    while (fgets(line, sizeof line, file) && sample_count < MAX_SAMPLES) {
         line[strcspn(line, "\n")] = 0;
         struct sample *sample = &samples[sample_count++];
         sample->event_type = strdup(strtok(line, "\t"));
@@ -53,16 +55,16 @@ static void read_samples(const char *path) {
             strdup(strcmp(sample->priority, "ERROR") ? "notifications.info" : "notifications.error");
     }
     fclose(file);
-    if (!sample_count) fail("no samples");
+    if (!sample_count) fail("the file holds no samples");
 }
 
-/* A UUID of version 4, out of a pool of the system's randomness. */
+/* Writes a UUID of version 4. A pool of random bytes saves system calls. */
 static void make_id(char *text) {
     static unsigned char pool[4096];
     static size_t left;
     if (!left) {
         for (size_t at = 0; at < sizeof pool; at += 256)
-            if (getrandom(pool + at, 256, 0) != 256) fail("no randomness");
+            if (getrandom(pool + at, 256, 0) != 256) fail("cannot read random bytes");
         left = sizeof pool;
     }
     left -= 16;
@@ -79,7 +81,7 @@ static void make_id(char *text) {
 }
 
 static void publish(void) {
-    static char body[LONGEST_BODY];
+    static char body[MAX_BODY];
     const struct sample *sample = &samples[next_sample];
     next_sample = (next_sample + 1) % sample_count;
     char id[37], stamp[32];
@@ -109,7 +111,7 @@ static void publish(void) {
     amqp_bytes_t bytes = {(size_t)size, body};
     if (amqp_basic_publish(connection, 1, amqp_cstring_bytes("glance"),
                            amqp_cstring_bytes(sample->routing_key), 1, 0, &properties, bytes))
-        fail("a publish failed");
+        fail("cannot publish");
     published++;
 }
 
@@ -119,13 +121,14 @@ static void confirm(uint64_t tag) {
     confirmed++;
 }
 
-/* Takes one answer of the broker. */
-static void hear(void) {
+/* Reads one answer of the broker. */
+static void read_answer(void) {
     amqp_frame_t frame;
     amqp_maybe_release_buffers(connection);
-    if (amqp_simple_wait_frame(connection, &frame)) fail("the connection failed");
+    if (amqp_simple_wait_frame(connection, &frame)) fail("lost the connection");
     if (frame.frame_type != AMQP_FRAME_METHOD) return;
-    if (frame.payload.method.id != AMQP_BASIC_ACK_METHOD) fail("a message was not taken");
+    if (frame.payload.method.id != AMQP_BASIC_ACK_METHOD)
+        fail("the broker did not acknowledge a message");
     amqp_basic_ack_t *ack = frame.payload.method.decoded;
     uint64_t first = ack->multiple ? floor_tag + 1 : ack->delivery_tag;
     for (uint64_t tag = first; tag <= ack->delivery_tag; tag++) confirm(tag);
@@ -135,10 +138,10 @@ static void hear(void) {
 static void publish_all(uint64_t count, uint64_t window) {
     uint64_t end = published + count;
     while (published < end) {
-        while (published - confirmed >= window) hear();
+        while (published - confirmed >= window) read_answer();
         publish();
     }
-    while (confirmed < published) hear();
+    while (confirmed < published) read_answer();
 }
 
 static double seconds(clockid_t clock) {
@@ -157,19 +160,20 @@ static long peak(void) {
 }
 
 int main(int count, char **arguments) {
-    if (count != 5) fail("port, samples, messages, window");
+    if (count != 5) fail("usage: PORT SAMPLES MESSAGES WINDOW");
     read_samples(arguments[2]);
     uint64_t messages = strtoull(arguments[3], NULL, 10);
     uint64_t window = strtoull(arguments[4], NULL, 10);
     connection = amqp_new_connection();
     amqp_socket_t *socket = amqp_tcp_socket_new(connection);
-    if (!socket || amqp_socket_open(socket, "127.0.0.1", atoi(arguments[1]))) fail("no broker");
-    must(amqp_login(connection, "/", 0, 131072, 0, AMQP_SASL_METHOD_PLAIN, "guest", "guest"),
-         "cannot log in");
+    if (!socket || amqp_socket_open(socket, "127.0.0.1", atoi(arguments[1])))
+        fail("cannot connect to the broker");
+    check_reply(amqp_login(connection, "/", 0, 131072, 0, AMQP_SASL_METHOD_PLAIN, "guest", "guest"),
+                "authentication failed");
     amqp_channel_open(connection, 1);
-    must(amqp_get_rpc_reply(connection), "cannot open a channel");
+    check_reply(amqp_get_rpc_reply(connection), "cannot open a channel");
     amqp_confirm_select(connection, 1);
-    must(amqp_get_rpc_reply(connection), "no confirms");
+    check_reply(amqp_get_rpc_reply(connection), "cannot enable confirms");
     publish_all(messages / 10, window);
     double start = seconds(CLOCK_MONOTONIC), cpu = seconds(CLOCK_PROCESS_CPUTIME_ID);
     publish_all(messages, window);

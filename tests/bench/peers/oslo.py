@@ -1,4 +1,4 @@
-# Notifications by oslo.messaging, as an OpenStack service sends them. Follows common.py.
+# A sender on oslo.messaging, as every OpenStack service has one. This file continues common.py.
 
 import logging
 import tempfile
@@ -36,7 +36,7 @@ def send(count):
         SEND[priority]({}, kind, payload)
 
 
-# It connects with its first notification.
+# Warm up. oslo.messaging connects with its first notification.
 send(TASK["messages"] // 10)
 clock = Clock()
 send(TASK["messages"])

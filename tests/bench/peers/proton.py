@@ -1,5 +1,5 @@
-# A sender on Qpid Proton, pipelined: a link for each queue, as many on their way as TASK["window"].
-# Follows common.py.
+# A pipelined sender on Qpid Proton, with one link for each queue and a window of TASK["window"]
+# unsettled messages. This file continues common.py.
 
 import datetime
 import uuid
@@ -84,10 +84,10 @@ class Sender(MessagingHandler):
             self.send()
 
     def on_rejected(self, event):
-        sys.exit("rejected")
+        sys.exit("the broker rejected a message")
 
     def on_released(self, event):
-        sys.exit("released")
+        sys.exit("the broker released a message")
 
     def on_transport_error(self, event):
         sys.exit(str(event.transport.condition))

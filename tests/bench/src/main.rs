@@ -1,5 +1,5 @@
-//! Benchmarks: programs, not tests. Each measures us beside a peer in the same run, on the same
-//! notifications; the ratio is what counts. Run by `cargo xtask bench`.
+//! The benchmarks. Each compares the project with a peer in the same run, on the same
+//! notifications, and reports the ratio. `cargo xtask bench` runs this program.
 
 #![expect(
     clippy::cast_precision_loss,
@@ -7,14 +7,17 @@
     clippy::panic,
     clippy::print_stdout,
     clippy::print_stderr,
-    reason = "a program for developers: it prints, and stops where it cannot measure"
+    reason = "a program for developers prints, and stops if it cannot measure"
 )]
 
-mod contenders;
-mod contest;
+mod candidate;
+mod candidates;
+mod comparison;
 mod plots;
+mod results;
 mod rows;
 mod samples;
+mod statistics;
 mod svg;
 mod table;
 mod task;
@@ -25,70 +28,71 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use glance_notify::codec::serde_json;
 
-use crate::rows::{Bench, Group};
+use crate::rows::{BenchRun, RowGroup};
 
-/// Measures the project beside its peers and prints the ratios.
+/// Compares the project with its peers and prints the ratios.
 #[derive(Parser)]
 #[command(name = "cargo xtask bench")]
-struct Arguments {
+struct BenchArgs {
     #[command(subcommand)]
-    chore: Option<Chore>,
-    /// Only what needs no broker, in a few rounds.
+    command: Option<BenchCommand>,
+    /// Measure only the groups that need no broker, in fewer rounds.
     #[arg(long)]
     quick: bool,
     /// Print the rows as JSON.
     #[arg(long)]
     json: bool,
-    /// Rounds; 7, or 3 when quick.
+    /// The number of rounds [default: 7, or 3 with --quick].
     #[arg(long)]
     rounds: Option<usize>,
-    /// Only these rows.
+    /// Measure only this group of rows. You can repeat this option.
     #[arg(long, value_enum)]
-    only: Vec<Group>,
-    /// Where files are written; the system's directory for temporary ones.
+    only: Vec<RowGroup>,
+    /// The directory for files [default: the system's directory for temporary files].
     #[arg(long)]
     dir: Option<PathBuf>,
 }
 
 #[derive(clap::Subcommand)]
-enum Chore {
-    /// Draws the plots of docs/performance.md: takes as long as a broker needs for the flood.
+enum BenchCommand {
+    /// Draw the plots of docs/performance.md. The flood takes as long as the broker needs for it.
     Plots {
-        /// How many messages the flood has.
+        /// The number of messages of the flood.
         #[arg(long, default_value_t = 10_000_000)]
         messages: usize,
-        /// Where the plots go.
+        /// The directory for the plots.
         #[arg(long, default_value = "docs/plots")]
         to: PathBuf,
     },
-    /// Runs one contender.
+    /// Run one candidate. The benchmarks start themselves with this command.
     #[command(hide = true)]
-    Contend { name: String, task: String },
+    RunCandidate { name: String, task: String },
 }
 
 fn main() -> Result<()> {
-    let arguments = Arguments::parse();
-    match arguments.chore {
-        Some(Chore::Contend { name, task }) => {
-            let task = serde_json::from_str(&task).context("a task")?;
-            let outcome = contenders::run(&name, &task).context("no such contender")?;
-            println!("{}", serde_json::to_string(&outcome)?);
+    let args = BenchArgs::parse();
+    match args.command {
+        Some(BenchCommand::RunCandidate { name, task }) => {
+            let task = serde_json::from_str(&task).context("the task is not valid")?;
+            let measurement = candidates::run(&name, &task);
+            let measurement = measurement.with_context(|| format!("no candidate `{name}`"))?;
+            println!("{}", serde_json::to_string(&measurement)?);
             return Ok(());
         }
-        Some(Chore::Plots { messages, to }) => {
-            let rounds = arguments.rounds.unwrap_or(3);
-            return Bench::new(rounds, arguments.dir)?.plots(&to, messages);
+        Some(BenchCommand::Plots { messages, to }) => {
+            let rounds = args.rounds.unwrap_or(3);
+            return BenchRun::new(rounds, args.dir)?.plots(&to, messages);
         }
         None => {}
     }
-    let groups: &[Group] = match arguments.only.as_slice() {
-        [] if arguments.quick => &Group::QUICK,
-        [] => &Group::ALL,
+    let groups: &[RowGroup] = match args.only.as_slice() {
+        [] if args.quick => &RowGroup::QUICK,
+        [] => &RowGroup::ALL,
         only => only,
     };
-    let rounds = arguments.rounds.unwrap_or(if arguments.quick { 3 } else { 7 });
-    let (rows, failures) = Bench::new(rounds, arguments.dir)?.run(groups);
-    if arguments.json {
+    let rounds = args.rounds.unwrap_or(if args.quick { 3 } else { 7 });
+    let (rows, failures) = BenchRun::new(rounds, args.dir)?.run(groups);
+    if args.json {
         println!("{:#}", table::to_json(&rows));
     } else {
         table::print(&rows);
@@ -96,6 +100,6 @@ fn main() -> Result<()> {
     for failure in &failures {
         eprintln!("not measured: {failure:#}");
     }
-    anyhow::ensure!(failures.is_empty(), "not everything could be measured");
+    anyhow::ensure!(failures.is_empty(), "{} groups could not be measured", failures.len());
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! The plots of `docs/performance.md`: memory during a flood, and what bursts, windows and batches
-//! are worth.
+//! The plots of `docs/performance.md`: the memory during a flood, and the effect of the sizes of
+//! bursts, windows and batches.
 
 use std::fs;
 use std::path::Path;
@@ -8,13 +8,14 @@ use anyhow::{Context, Result};
 use glance_notify::codec::serde_json::json;
 use notify_testbed::broker::rabbitmq::RabbitMq;
 
-use crate::contest::{Contender, Contested};
-use crate::rows::{Bench, purge, rabbit_config};
+use crate::candidate::Candidate;
+use crate::rows::BenchRun;
+use crate::rows::rabbitmq::{purge_queues, rabbit_config};
 use crate::svg::Plot;
-use crate::task::{Outcome, Task};
+use crate::task::{BenchTask, Measurement};
 
-impl Bench {
-    /// Draws all of them into `directory`; the flood is of so many messages.
+impl BenchRun {
+    /// Draws all plots into `directory`. The flood has `messages` messages.
     pub(crate) fn plots(&self, directory: &Path, messages: usize) -> Result<()> {
         fs::create_dir_all(directory)?;
         let draw = |name: &str, plot: &Plot<'_>| {
@@ -23,34 +24,36 @@ impl Bench {
                 .with_context(|| format!("cannot write {}", path.display()))
         };
         let broker = RabbitMq::start();
-        Contender::rust("declaring", "deliver", self.rabbit_task(&broker, 320)).prepare()?;
+        Candidate::rust("declaring", "deliver", self.rabbit_task(&broker, 320)).prepare()?;
 
         let bursts = [1, 4, 16, 64, 256].map(|burst| {
-            let task = Task { port: broker.port(), burst, window: 1024, ..self.task(10_000) };
-            (burst, Contender::rust("lapin, in bursts", "lapin-bursts", task))
+            let task = BenchTask { port: broker.port(), burst, window: 1024, ..self.task(10_000) };
+            (burst, Candidate::rust("lapin, in bursts", "lapin-bursts", task))
         });
         let title = "publishing with lapin in bursts";
-        draw("burst.svg", &self.compare(title, "messages in a burst", bursts, || purge(&broker))?)?;
+        let before = || purge_queues(&broker);
+        draw("burst.svg", &self.compare_sizes(title, "messages in a burst", bursts, before)?)?;
 
         let windows = [16, 64, 256, 1024, 4096].map(|window| {
             let mut task = self.rabbit_task(&broker, 10_000);
             let sizes = format!("rabbit.window = {window}\nqueue.batch_messages = 4096");
             task.config = format!("{}\n{sizes}", task.config);
-            (window, Contender::rust("notifier to rabbit", "deliver", task))
+            (window, Candidate::rust("notifier to rabbit", "deliver", task))
         });
         let title = "notifier to rabbit";
-        draw("window.svg", &self.compare(title, "rabbit.window", windows, || purge(&broker))?)?;
+        draw("window.svg", &self.compare_sizes(title, "rabbit.window", windows, before)?)?;
 
         for (name, sync, count) in [("batch.svg", false, 300_000), ("batch-sync.svg", true, 20_000)]
         {
             let batches = [16, 64, 256, 1024, 4096].map(|batch| {
                 let log = self.log_config(sync);
                 let config = format!("{log}\nqueue.batch_messages = {batch}");
-                let task = Task { config, ..self.task(count) };
-                (batch, Contender::rust("notifier to log", "deliver", task))
+                let task = BenchTask { config, ..self.task(count) };
+                (batch, Candidate::rust("notifier to log", "deliver", task))
             });
             let title = format!("notifier to log, sync = {sync}");
-            draw(name, &self.compare(&title, "queue.batch_messages", batches, || {})?)?;
+            let plot = self.compare_sizes(&title, "queue.batch_messages", batches, || {})?;
+            draw(name, &plot)?;
         }
 
         let limit = json!({"max-length": 10_000});
@@ -62,10 +65,10 @@ impl Bench {
         ];
         let mut lines = Vec::new();
         for (strategy, config) in flood {
-            eprintln!("a flood of {messages} through {strategy}");
-            let task = Task { config, ..self.task(messages) };
-            let outcome = Contender::rust("flood", "flood", task).patient().run()?;
-            lines.push((strategy, outcome.series.iter().map(|bytes| bytes / MEBIBYTE).collect()));
+            eprintln!("a flood of {messages} messages through {strategy}");
+            let task = BenchTask { config, ..self.task(messages) };
+            let flood = Candidate::rust("flood", "flood", task).with_long_timeout().run()?;
+            lines.push((strategy, flood.series.iter().map(|bytes| bytes / MEBIBYTE).collect()));
         }
         let millions = messages as f64 / 1e6;
         let flood = Plot {
@@ -78,40 +81,41 @@ impl Bench {
         draw("memory.svg", &flood)
     }
 
-    fn rabbit_task(&self, broker: &RabbitMq, messages: usize) -> Task {
+    fn rabbit_task(&self, broker: &RabbitMq, messages: usize) -> BenchTask {
         let config = rabbit_config(broker.port());
-        Task { port: broker.port(), config, ..self.task(messages) }
+        BenchTask { port: broker.port(), config, ..self.task(messages) }
     }
 
-    /// Rate and processor time at each size, each in percent of what it is at its most.
-    fn compare<'a>(
+    /// Compares several sizes. The plot shows the rate and the processor time at each size, in
+    /// percent of their maximum.
+    fn compare_sizes<'a>(
         &self,
         title: &'a str,
         x: &'a str,
-        sizes: [(usize, Contender); 5],
+        sizes: [(usize, Candidate); 5],
         before: impl Fn(),
     ) -> Result<Plot<'a>> {
         let marks = sizes.iter().map(|(size, _)| size.to_string()).collect();
-        let contenders = sizes.map(|(_, contender)| contender);
-        let contested = self.contest(&format!("{title}: {x}"), &contenders, before)?;
-        let relative = |number: fn(&Outcome) -> f64| {
-            let medians = contested.iter().map(|contested: &Contested| {
-                let mut numbers = contested.each(number);
+        let candidates = sizes.map(|(_, candidate)| candidate);
+        let results = self.compare(&format!("{title}: {x}"), &candidates, before)?;
+        let percentages = |number: fn(&Measurement) -> f64| {
+            let medians = results.iter().map(|results| {
+                let mut numbers = results.per_round(number);
                 numbers.sort_by(f64::total_cmp);
                 numbers[numbers.len() / 2]
             });
             let medians: Vec<f64> = medians.collect();
-            let most = medians.iter().copied().fold(0.0, f64::max);
-            medians.into_iter().map(|median| median / most * 100.0).collect()
+            let maximum = medians.iter().copied().fold(0.0, f64::max);
+            medians.into_iter().map(|median| median / maximum * 100.0).collect()
         };
         Ok(Plot {
             title,
             x,
-            y: "% of the most",
+            y: "% of the maximum",
             marks,
             lines: vec![
-                ("messages per second", relative(Outcome::rate)),
-                ("CPU per message", relative(Outcome::cpu_each)),
+                ("messages per second", percentages(Measurement::rate)),
+                ("CPU per message", percentages(Measurement::cpu_per_message)),
             ],
         })
     }

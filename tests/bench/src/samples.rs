@@ -1,4 +1,5 @@
-//! What is sent: the notifications that Glance's own code of 2013 sent, in the documented shape.
+//! The notifications of the benchmarks: those of Glance's own code of 2013, in the documented
+//! payload style.
 
 use std::fmt::Write as _;
 
@@ -10,50 +11,47 @@ use glance_notify::uuid::Uuid;
 use glance_notify::{Event, Notification, Notifier};
 use notify_conformance::samples::GLANCE_2013;
 
-/// All of them, typed.
+/// Returns the events of all 32 notifications.
 pub(crate) fn events() -> Vec<Event> {
     let events: Vec<Event> = GLANCE_2013.lines().map(event).collect();
-    assert_eq!(events.len(), 32);
+    assert_eq!(events.len(), SAMPLE_COUNT);
     events
 }
 
-/// The same as [`Task::samples`](crate::task::Task::samples) has them.
+/// Returns the notifications in the form of
+/// [`BenchTask::samples`](crate::task::BenchTask::samples).
 pub(crate) fn lines() -> String {
-    let mut stamped = Stamped::new(&Encoding::default());
+    let mut messages = MessageGenerator::new(&Encoding::default());
     let mut lines = String::new();
-    for at in 0..stamped.len() {
-        let message = stamped.next_message();
-        let mut value: Value = serde_json::from_slice(message.body()).expect("JSON");
+    for _ in 0..SAMPLE_COUNT {
+        let message = messages.next_message();
+        let mut value: Value = serde_json::from_slice(message.body()).expect("a body is JSON");
         let (event_type, priority) = (message.event_type(), message.priority());
         let payload = value["payload"].take();
-        writeln!(lines, "{event_type}\t{priority}\t{payload}").expect("a string takes all");
-        assert!(at < 32);
+        writeln!(lines, "{event_type}\t{priority}\t{payload}")
+            .expect("writing to a string never fails");
     }
     lines
 }
 
-/// The notifications in turn, for ever, encoded with a new id and the time of the moment: all that
-/// `emit` does before it queues.
-pub(crate) struct Stamped {
+/// An endless generator of messages. It takes the notifications in turn, and encodes each with a
+/// new id and the current time. This is the work of `emit` before it queues a message.
+pub(crate) struct MessageGenerator {
     notifier: Notifier,
     encoding: Encoding,
     notifications: Vec<Notification>,
     next: usize,
 }
 
-impl Stamped {
+impl MessageGenerator {
     pub(crate) fn new(encoding: &Encoding) -> Self {
-        let config = "publisher_id = \"image.host1\"".parse().expect("a configuration");
-        let (notifier, _) = glance_notify::start(&config).expect("the strategy noop");
+        let config = "publisher_id = \"image.host1\"".parse().expect("the configuration is valid");
+        let (notifier, _) = glance_notify::start(&config).expect("the strategy noop starts");
         let notifications = events().into_iter().map(|event| notifier.stamp(event)).collect();
         Self { notifier, encoding: *encoding, notifications, next: 0 }
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.notifications.len()
-    }
-
-    /// An id and a time of the moment.
+    /// Returns a new id and the current time.
     pub(crate) fn stamp(&self) -> (Uuid, OffsetDateTime) {
         let payload = Value::Null;
         let null =
@@ -65,31 +63,33 @@ impl Stamped {
     pub(crate) fn next_message(&mut self) -> Message {
         let (message_id, timestamp) = self.stamp();
         let notification = &mut self.notifications[self.next];
-        self.next = (self.next + 1) % 32;
+        self.next = (self.next + 1) % SAMPLE_COUNT;
         notification.message_id = message_id;
         notification.timestamp = timestamp;
-        notification.encode(&self.encoding).expect("a sample")
+        notification.encode(&self.encoding).expect("a sample is valid")
     }
 }
 
+/// Reads one sample, and converts it to the documented payload style where it is not.
 fn event(line: &str) -> Event {
     match NotificationInput::read(line.as_bytes(), &SizeLimits::default()) {
         Ok(NotificationInput::Body(Body::Event(event))) => event,
         Ok(NotificationInput::Body(Body::AsRead { .. })) => {
             match NotificationInput::read(documented(line).as_bytes(), &SizeLimits::default()) {
                 Ok(NotificationInput::Body(Body::Event(event))) => event,
-                other => panic!("not in the documented shape: {other:?}"),
+                other => panic!("the converted sample is not in the documented style: {other:?}"),
             }
         }
-        other => panic!("no sample: {other:?}"),
+        other => panic!("the sample is not an event: {other:?}"),
     }
 }
 
-/// Glance's code left out what the specification has, or named it otherwise.
+/// Converts a payload of Glance's code to the documented style: Glance omitted some keys of the
+/// specification, and gave others a different name.
 fn documented(line: &str) -> String {
-    let mut body: Value = serde_json::from_str(line).expect("a sample");
+    let mut body: Value = serde_json::from_str(line).expect("a sample is JSON");
     let event_type = body["event_type"].as_str().unwrap_or_default().to_owned();
-    let payload = body["payload"].as_object_mut().expect("an object");
+    let payload = body["payload"].as_object_mut().expect("a payload is an object");
     if event_type == "image.send" {
         payload.insert("destination_ip".to_owned(), Value::Null);
     }
@@ -97,7 +97,7 @@ fn documented(line: &str) -> String {
     {
         assert_eq!(group, "task");
         for name in ["id", "type"] {
-            let value = payload.remove(name).expect("a task of Glance's");
+            let value = payload.remove(name).expect("a task has an id and a type");
             payload.insert(format!("task_{name}"), value);
         }
         payload.retain(|name, _| !name.starts_with("deleted"));
@@ -110,3 +110,6 @@ fn documented(line: &str) -> String {
     }
     body.to_string()
 }
+
+/// The number of notifications.
+pub(crate) const SAMPLE_COUNT: usize = 32;

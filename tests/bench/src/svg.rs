@@ -1,20 +1,20 @@
-//! Plots as SVG: lines over an axis of marks, light enough to be read as text.
+//! Plots as SVG: lines over an axis with marks. The files are small enough to read as text.
 
 use std::fmt::Write as _;
 
-/// A plot. Its vertical axis begins at 0.
+/// A plot. Its vertical axis starts at 0.
 pub(crate) struct Plot<'a> {
     pub(crate) title: &'a str,
     pub(crate) x: &'a str,
     pub(crate) y: &'a str,
-    /// What stands below the horizontal axis, at equal distances.
+    /// The labels below the horizontal axis, at equal distances.
     pub(crate) marks: Vec<String>,
-    /// Each with its name; its numbers are spread over the whole width.
+    /// The lines with their names. The numbers of each line span the whole width.
     pub(crate) lines: Vec<(&'a str, Vec<f64>)>,
 }
 
 impl Plot<'_> {
-    /// Draws it.
+    /// Returns the plot as SVG.
     pub(crate) fn draw(&self) -> String {
         let numbers = self.lines.iter().flat_map(|(_, numbers)| numbers);
         let top = round_up(numbers.copied().fold(0.0, f64::max));
@@ -64,17 +64,19 @@ impl Plot<'_> {
     }
 }
 
-/// The next number that reads well and divides well.
+/// Rounds up to a number that suits the labels of an axis: 1, 2, 2.5, 5 or 10 times a power of 10.
 fn round_up(number: f64) -> f64 {
     let magnitude = 10_f64.powf(number.max(f64::MIN_POSITIVE).log10().floor());
     let steps = [1.0, 2.0, 2.5, 5.0, 10.0].map(|step| step * magnitude);
     steps.into_iter().find(|&step| step >= number).unwrap_or(number)
 }
 
+/// Returns the horizontal position of point `at` of `count` points.
 fn across(at: usize, count: usize) -> f64 {
     LEFT + (RIGHT - LEFT) * at as f64 / (count.max(2) - 1) as f64
 }
 
+/// Returns the vertical position of a part of the axis, from 0 to 1.
 fn height(part: f64) -> f64 {
     BOTTOM - (BOTTOM - TOP) * part
 }

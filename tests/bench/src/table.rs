@@ -1,68 +1,71 @@
-//! Rows of numbers beside those of a peer, and how they are shown.
+//! The table of all rows: our numbers beside the numbers of a peer.
 
 use glance_notify::codec::serde_json::{Value, json};
 
-use crate::contest::Contested;
-use crate::task::Outcome;
+use crate::results::CandidateResults;
+use crate::statistics::SampleSeries;
+use crate::task::Measurement;
 
-/// One thing that was measured, and what was to be reached.
-pub(crate) struct Row {
+/// One row: a number of ours, the same number of a peer, and the goal.
+pub(crate) struct ResultRow {
     name: String,
     unit: &'static str,
-    ours: Series,
-    peer: Option<Series>,
-    ratio: Option<Series>,
-    want: Want,
+    ours: SampleSeries,
+    peer: Option<SampleSeries>,
+    ratio: Option<SampleSeries>,
+    goal: RowGoal,
 }
 
-/// What is to be reached.
+/// The goal of a row.
 #[derive(Clone, Copy)]
-pub(crate) enum Want {
+pub(crate) enum RowGoal {
     RatioAtLeast(f64),
     RatioAtMost(f64),
     OursAtMost(f64),
-    /// It is only shown.
-    Nothing,
+    /// No goal. The row is only informative.
+    None,
 }
 
-impl Row {
-    /// Ours beside a peer's, a number for each round: the ratio is the median of the rounds' ratios.
-    pub(crate) fn beside(
+impl ResultRow {
+    /// Creates a row with a peer, from one number per round. Its ratio is the median of the ratios
+    /// of the rounds.
+    pub(crate) fn with_peer(
         name: impl Into<String>,
         unit: &'static str,
         ours: &[f64],
         peer: &[f64],
-        want: Want,
+        goal: RowGoal,
     ) -> Self {
         let ratios = ours.iter().zip(peer).map(|(ours, peer)| ours / peer);
         Self {
             name: name.into(),
             unit,
-            ratio: Some(Series::new(ratios)),
-            ours: Series::new(ours.iter().copied()),
-            peer: Some(Series::new(peer.iter().copied())),
-            want,
+            ratio: Some(SampleSeries::new(ratios)),
+            ours: SampleSeries::new(ours.iter().copied()),
+            peer: Some(SampleSeries::new(peer.iter().copied())),
+            goal,
         }
     }
 
-    /// Ours alone, a number for each round.
+    /// Creates a row without a peer, from one number per round.
     pub(crate) fn alone(
         name: impl Into<String>,
         unit: &'static str,
         ours: &[f64],
-        want: Want,
+        goal: RowGoal,
     ) -> Self {
-        let ours = Series::new(ours.iter().copied());
-        Self { name: name.into(), unit, ours, peer: None, ratio: None, want }
+        let ours = SampleSeries::new(ours.iter().copied());
+        Self { name: name.into(), unit, ours, peer: None, ratio: None, goal }
     }
 
-    pub(crate) fn reached(&self) -> bool {
-        let ratio = || self.ratio.as_ref().map_or(f64::NAN, Series::median);
-        match self.want {
-            Want::RatioAtLeast(least) => ratio() >= least,
-            Want::RatioAtMost(most) => ratio() <= most,
-            Want::OursAtMost(most) => self.ours.median() <= most,
-            Want::Nothing => true,
+    /// Returns whether the row reaches its goal.
+    pub(crate) fn reaches_goal(&self) -> bool {
+        let ratio = || self.ratio.as_ref().map_or(f64::NAN, SampleSeries::median);
+        match self.goal {
+            RowGoal::RatioAtLeast(least) => ratio() >= least,
+            RowGoal::RatioAtMost(most) => ratio() <= most,
+            RowGoal::OursAtMost(most) => self.ours.median() <= most,
+            RowGoal::None => true,
         }
     }
 
@@ -70,108 +73,72 @@ impl Row {
         json!({
             "name": self.name,
             "ours": self.ours.median(),
-            "peer": self.peer.as_ref().map(Series::median),
+            "peer": self.peer.as_ref().map(SampleSeries::median),
             "unit": self.unit,
-            "ratio": self.ratio.as_ref().map(Series::median),
-            "want": self.want.to_string(),
-            "reached": self.reached(),
+            "ratio": self.ratio.as_ref().map(SampleSeries::median),
+            "want": self.goal.to_string(),
+            "reached": self.reaches_goal(),
         })
     }
 }
 
-impl std::fmt::Display for Want {
+impl std::fmt::Display for RowGoal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::RatioAtLeast(least) => write!(f, "ratio >= {least}"),
             Self::RatioAtMost(most) => write!(f, "ratio <= {most}"),
             Self::OursAtMost(most) => write!(f, "ours <= {most}"),
-            Self::Nothing => f.write_str("nothing"),
+            Self::None => f.write_str("nothing"),
         }
     }
 }
 
-/// As the option `--json` prints them.
-pub(crate) fn to_json(rows: &[Row]) -> Value {
-    json!({"rows": rows.iter().map(Row::to_json).collect::<Vec<_>>()})
+/// Returns the rows as `--json` prints them.
+pub(crate) fn to_json(rows: &[ResultRow]) -> Value {
+    json!({"rows": rows.iter().map(ResultRow::to_json).collect::<Vec<_>>()})
 }
 
-/// Rows for people: medians, in brackets the lowest and the highest, and a mark where one is short.
-pub(crate) fn print(rows: &[Row]) {
-    let series = |series: &Option<Series>| series.as_ref().map_or(String::new(), Series::to_string);
+/// Prints the rows: medians, with the lowest and the highest number in brackets, and a mark on rows
+/// that miss their goal.
+pub(crate) fn print(rows: &[ResultRow]) {
+    let series = |series: &Option<SampleSeries>| {
+        series.as_ref().map_or(String::new(), SampleSeries::to_string)
+    };
     println!(
         "{:60} {:>26} {:>26} {:10} {:>22}  {:14}",
-        "", "ours", "peer", "unit", "ratio", "want"
+        "", "ours", "peer", "unit", "ratio", "goal"
     );
     for row in rows {
-        let Row { name, unit, ours, peer, ratio, want } = row;
-        let mark = if row.reached() { "" } else { "  << SHORT" };
+        let ResultRow { name, unit, ours, peer, ratio, goal } = row;
+        let mark = if row.reaches_goal() { "" } else { "  << MISSED" };
         println!(
             "{name:60} {:>26} {:>26} {unit:10} {:>22}  {:14}{mark}",
             ours.to_string(),
             series(peer),
             series(ratio),
-            want.to_string()
+            goal.to_string()
         );
     }
-    let short = rows.iter().filter(|row| !row.reached()).count();
-    println!("{} rows, {short} short", rows.len());
+    let missed = rows.iter().filter(|row| !row.reaches_goal()).count();
+    println!("{} rows, {missed} missed their goal", rows.len());
 }
 
-/// Every contender of one contest: rate, processor time and memory.
-pub(crate) fn print_contested(title: &str, contested: &[Contested]) {
+/// Prints the rate, the processor time and the memory of every candidate of a comparison.
+pub(crate) fn print_results(title: &str, results: &[CandidateResults]) {
     eprintln!("\n{title}");
     eprintln!(
         "  {:48} {:>28} {:>24} {:>10}",
         "", "messages per second", "CPU each, us", "peak, MiB"
     );
-    for Contested { label, outcomes } in contested {
-        let series = |number: fn(&Outcome) -> f64| Series::new(outcomes.iter().map(number));
-        let peak = series(|outcome| outcome.peak / 1024.0 / 1024.0);
+    for CandidateResults { label, measurements } in results {
+        let series =
+            |number: fn(&Measurement) -> f64| SampleSeries::new(measurements.iter().map(number));
+        let peak = series(|measurement| measurement.peak / 1024.0 / 1024.0);
         eprintln!(
             "  {label:48} {:>28} {:>24} {:>10.1}",
-            series(Outcome::rate).to_string(),
-            series(|outcome| outcome.cpu_each() / 1000.0).to_string(),
+            series(Measurement::rate).to_string(),
+            series(|measurement| measurement.cpu_per_message() / 1000.0).to_string(),
             peak.highest()
         );
-    }
-}
-
-/// Numbers in ascending order; not none.
-struct Series(Vec<f64>);
-
-impl Series {
-    fn new(numbers: impl Iterator<Item = f64>) -> Self {
-        let mut numbers: Vec<f64> = numbers.collect();
-        numbers.sort_by(f64::total_cmp);
-        Self(numbers)
-    }
-
-    fn median(&self) -> f64 {
-        self.0[self.0.len() / 2]
-    }
-
-    fn highest(&self) -> f64 {
-        self.0[self.0.len() - 1]
-    }
-}
-
-impl std::fmt::Display for Series {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", short(self.median()))?;
-        if self.0.len() > 1 {
-            write!(f, " ({}–{})", short(self.0[0]), short(self.highest()))?;
-        }
-        Ok(())
-    }
-}
-
-/// Three digits that count.
-fn short(number: f64) -> String {
-    match number.abs() {
-        0.0 => "0".to_owned(),
-        1000.0.. => format!("{number:.0}"),
-        100.0.. => format!("{number:.1}"),
-        10.0.. => format!("{number:.2}"),
-        _ => format!("{number:.3}"),
     }
 }

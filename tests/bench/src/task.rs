@@ -1,8 +1,8 @@
-//! What a contender is told and what it answers: the same for programs in Rust, Python and C.
+//! The task of a candidate and its measurement, the same for programs in Rust, Python and C.
 //!
-//! A contender is a process of its own, so that its processor time and its memory are its own. It gets
-//! a task as its argument and prints one line of JSON. Setting up, connecting and warming up are not
-//! measured.
+//! A candidate is a process of its own, so that its processor time and its memory are its own. It
+//! gets the task as its argument and prints the measurement as one line of JSON. It does not
+//! measure setting up, connecting and warming up.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -10,63 +10,64 @@ use std::time::Instant;
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
-/// What a contender is to do. Each takes what concerns it.
+/// The task of a candidate. Each candidate reads the fields that concern it.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(crate) struct Task {
-    /// How many messages to measure.
+pub(crate) struct BenchTask {
+    /// The number of messages to measure.
     pub(crate) messages: usize,
-    /// How many tasks emit them.
+    /// The number of tasks that emit them.
     pub(crate) emitters: usize,
-    /// The notifications for programs that are not in Rust: a line each of event type, priority and
-    /// payload, with tabs in between.
+    /// The file of notifications for programs in other languages: one line each of event type,
+    /// priority and payload, separated by tabs.
     pub(crate) samples: PathBuf,
-    /// What to write to.
+    /// The file that the candidate writes.
     pub(crate) file: PathBuf,
-    /// Where the broker listens on 127.0.0.1.
+    /// The broker's port on 127.0.0.1.
     pub(crate) port: u16,
-    /// Further configuration of ours, in TOML.
+    /// The configuration of the library, in TOML. oslo.messaging gets its driver here.
     pub(crate) config: String,
-    /// How many publishes are polled before the first is waited for.
+    /// The number of publishes that the candidate polls before it waits for the first.
     pub(crate) burst: usize,
-    /// How many messages may be unconfirmed.
+    /// The most unconfirmed messages.
     pub(crate) window: usize,
 }
 
-/// What came of it.
+/// The measurement of a candidate.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(crate) struct Outcome {
+pub(crate) struct Measurement {
     pub(crate) messages: f64,
     pub(crate) seconds: f64,
-    /// Processor time of all threads, user and system, in seconds.
+    /// The processor time of all threads, user and system, in seconds.
     pub(crate) cpu: f64,
-    /// Of it, that of the thread that emits; where it was measured.
+    /// The processor time of the emitting thread, in seconds; 0 if the candidate did not measure
+    /// it.
     #[serde(default)]
     pub(crate) emitter_cpu: f64,
-    /// The most that was resident since the process began, in bytes.
+    /// The peak of the resident memory since the start of the process, in bytes.
     pub(crate) peak: f64,
-    /// What each message took, in seconds, where that is asked for; or another series.
+    /// The time of each message in seconds, or another series, if the candidate measures one.
     #[serde(default)]
     pub(crate) series: Vec<f64>,
 }
 
-impl Outcome {
-    /// Messages per second.
+impl Measurement {
+    /// Returns the messages per second.
     pub(crate) fn rate(&self) -> f64 {
         self.messages / self.seconds
     }
 
-    /// Processor time per message, in nanoseconds.
-    pub(crate) fn cpu_each(&self) -> f64 {
+    /// Returns the processor time per message, in nanoseconds.
+    pub(crate) fn cpu_per_message(&self) -> f64 {
         self.cpu / self.messages * 1e9
     }
 
-    /// Processor time of the emitting thread per message, in nanoseconds.
-    pub(crate) fn emitter_cpu_each(&self) -> f64 {
+    /// Returns the processor time of the emitting thread per message, in nanoseconds.
+    pub(crate) fn emitter_cpu_per_message(&self) -> f64 {
         self.emitter_cpu / self.messages * 1e9
     }
 }
 
-/// Measures from its start to its stop, on one thread.
+/// A clock that measures from its start to its stop, on one thread.
 pub(crate) struct Clock {
     start: Instant,
     cpu: f64,
@@ -80,24 +81,26 @@ impl Clock {
         Self { start: Instant::now(), cpu, thread }
     }
 
-    pub(crate) fn stop(&self, messages: usize) -> Outcome {
-        Outcome {
+    pub(crate) fn stop(&self, messages: usize) -> Measurement {
+        Measurement {
             seconds: self.start.elapsed().as_secs_f64(),
             cpu: seconds(ClockId::ProcessCPUTime) - self.cpu,
             emitter_cpu: seconds(ClockId::ThreadCPUTime) - self.thread,
             messages: messages as f64,
-            peak: resident("VmHWM"),
+            peak: memory_status("VmHWM"),
             series: Vec::new(),
         }
     }
 }
 
-/// A line of `/proc/self/status` in bytes: `VmRSS` is what is resident now, `VmHWM` the most so far.
-pub(crate) fn resident(key: &str) -> f64 {
-    let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
+/// Returns a line of `/proc/self/status` in bytes. `VmRSS` is the resident memory, and `VmHWM` its
+/// peak.
+pub(crate) fn memory_status(key: &str) -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("Linux has this file");
     let line = status.lines().find_map(|line| line.strip_prefix(key));
-    let number = line.and_then(|line| line.split_whitespace().nth(1)).expect("a number");
-    number.parse::<f64>().expect("a number") * 1024.0
+    let number = line.and_then(|line| line.split_whitespace().nth(1));
+    let kib: f64 = number.expect("the status has the key").parse().expect("its value is a number");
+    kib * 1024.0
 }
 
 fn seconds(clock: ClockId) -> f64 {

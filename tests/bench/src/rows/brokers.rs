@@ -1,54 +1,62 @@
-//! Confirmed delivery to a broker: rate, processor time, and how long one notification takes.
+//! Confirmed delivery to a broker: rate, processor time, and the latency of one notification.
+//!
+//! The speed of a broker varies more than the speed of the candidates, so comparisons with a broker
+//! run twice as many rounds.
 
 use anyhow::Result;
 use notify_testbed::broker::rabbitmq::RabbitMq;
 
-use super::Bench;
-use crate::contest::{Contender, Contested, contest};
-use crate::table::{Row, Want};
-use crate::task::{Outcome, Task};
+use super::BenchRun;
+use super::rabbitmq::{purge_queues, rabbit_config};
+use crate::candidate::Candidate;
+use crate::comparison::compare;
+use crate::statistics::quantile_micros;
+use crate::table::{ResultRow, RowGoal};
+use crate::task::{BenchTask, Measurement};
 
-/// A broker's own pace varies more than what is compared, so there are twice as many rounds.
-impl Bench {
+impl BenchRun {
     pub(super) fn rabbit(&mut self) -> Result<()> {
         let broker = RabbitMq::start();
-        let task = |messages| Task { port: broker.port(), ..self.task(messages) };
-        let ours = |messages| Task { config: rabbit_config(broker.port()), ..task(messages) };
-        // It declares what all publish to.
-        Contender::rust("declaring", "deliver", ours(320)).prepare()?;
-        let contenders = [
-            Contender::rust("notifier to rabbit", "deliver", ours(RABBIT)),
-            Contender::rust(
+        let task = |messages| BenchTask { port: broker.port(), ..self.task(messages) };
+        let ours = |messages| BenchTask { config: rabbit_config(broker.port()), ..task(messages) };
+        // The strategy declares the queues for all candidates.
+        Candidate::rust("declaring", "deliver", ours(320)).prepare()?;
+        let candidates = [
+            Candidate::rust("notifier to rabbit", "deliver", ours(RABBIT_MESSAGES)),
+            Candidate::rust(
                 "lapin, in bursts",
                 "lapin-bursts",
-                Task { burst: 64, window: 1024, ..task(RABBIT) },
+                BenchTask { burst: 64, window: 1024, ..task(RABBIT_MESSAGES) },
             ),
-            Contender::rust(
+            Candidate::rust(
                 "lapin, rolling window",
                 "lapin-rolling",
-                Task { window: 4096, ..task(RABBIT) },
+                BenchTask { window: 4096, ..task(RABBIT_MESSAGES) },
             ),
-            Contender::librabbitmq(
+            Candidate::librabbitmq(
                 "C on librabbitmq",
                 self.directory.path(),
-                Task { window: 1024, ..task(RABBIT) },
+                BenchTask { window: 1024, ..task(RABBIT_MESSAGES) },
             )?,
-            Contender::oslo("oslo.messaging, durable", "messagingv2", task(1_000)),
-            Contender::rust("notifier to spool to rabbit", "deliver", self.spooled(ours(RABBIT))),
+            Candidate::oslo("oslo.messaging, durable", "messagingv2", task(1_000)),
+            Candidate::rust(
+                "notifier to spool to rabbit",
+                "deliver",
+                self.with_spool(ours(RABBIT_MESSAGES)),
+            ),
         ];
         let title = "notifier to rabbit: durable, confirmed, routed";
-        let contested = contest(self.rounds * 2, title, &contenders, || purge(&broker))?;
-        let [rate, bursts, rolling, c, oslo, spooled] = [0, 1, 2, 3, 4, 5].map(|at| {
-            let contested: &Contested = &contested[at];
-            contested.each(Outcome::rate)
+        let results = compare(self.rounds * 2, title, &candidates, || purge_queues(&broker))?;
+        let [rate, bursts, rolling, c, oslo, spooled] =
+            [0, 1, 2, 3, 4, 5].map(|index: usize| results[index].per_round(Measurement::rate));
+        let [cpu, bursts_cpu, rolling_cpu] = [0, 1, 2].map(|index: usize| {
+            results[index].per_round(|measurement| measurement.cpu_per_message() / 1000.0)
         });
-        let [cpu, bursts_cpu, rolling_cpu] =
-            [0, 1, 2].map(|at| contested[at].each(|outcome| outcome.cpu_each() / 1000.0));
         let rates = |name, peer: &[f64], least| {
-            Row::beside(name, "msg/s", &rate, peer, Want::RatioAtLeast(least))
+            ResultRow::with_peer(name, "msg/s", &rate, peer, RowGoal::RatioAtLeast(least))
         };
         let cpus = |name, peer: &[f64], most| {
-            Row::beside(name, "us CPU", &cpu, peer, Want::RatioAtMost(most))
+            ResultRow::with_peer(name, "us CPU", &cpu, peer, RowGoal::RatioAtMost(most))
         };
         let rows = [
             rates("notifier to rabbit / lapin in bursts", &bursts, 0.95),
@@ -57,106 +65,85 @@ impl Bench {
             cpus("notifier to rabbit / lapin, rolling window, CPU", &rolling_cpu, 0.5),
             rates("notifier to rabbit / C on librabbitmq", &c, 0.85),
             rates("notifier to rabbit / oslo.messaging", &oslo, 10.0),
-            Row::beside(
+            ResultRow::with_peer(
                 "notifier to spool to rabbit / without spool",
                 "msg/s",
                 &spooled,
                 &rate,
-                Want::RatioAtLeast(0.5),
+                RowGoal::RatioAtLeast(0.5),
             ),
         ];
         self.rows.extend(rows);
         self.latency(&broker)
     }
 
-    /// The same task, by way of the disk.
-    fn spooled(&self, task: Task) -> Task {
+    /// Returns the same task with a spool in front of the broker.
+    fn with_spool(&self, task: BenchTask) -> BenchTask {
         let directory = self.directory.path().join("spool");
         let config = format!("{}\nspool.dir = \"{}\"", task.config, directory.display());
-        Task { config, ..task }
+        BenchTask { config, ..task }
     }
 
-    /// How long one notification takes on a broker that has nothing else to do.
+    /// Measures the latency of one notification on an idle broker.
     fn latency(&mut self, broker: &RabbitMq) -> Result<()> {
-        let task = Task { port: broker.port(), window: 1, ..self.task(4_000) };
-        let ours = Task { config: rabbit_config(broker.port()), ..task.clone() };
-        let contenders = [
-            Contender::rust("send().await", "send", ours),
-            Contender::rust("lapin: publish, then confirm", "lapin-one", task),
+        let task = BenchTask { port: broker.port(), window: 1, ..self.task(4_000) };
+        let ours = BenchTask { config: rabbit_config(broker.port()), ..task.clone() };
+        let candidates = [
+            Candidate::rust("send().await", "send", ours),
+            Candidate::rust("lapin: publish, then confirm", "lapin-one", task),
         ];
-        let contested = self.contest("one notification", &contenders, || purge(broker))?;
-        let [median, median_raw] =
-            [0, 1].map(|at| contested[at].each(|outcome| quantile(&outcome.series, 0.5)));
-        let [p99, p99_raw] = [0, 1].map(|at| {
-            let rounds = contested[at].outcomes.iter();
-            let all: Vec<f64> = rounds.flat_map(|outcome| outcome.series.clone()).collect();
-            [quantile(&all, 0.99)]
+        let results = self.compare("one notification", &candidates, || purge_queues(broker))?;
+        let [median, median_raw] = [0, 1].map(|index: usize| {
+            results[index].per_round(|measurement| quantile_micros(&measurement.series, 0.5))
         });
-        let beside = |name, ours: &[f64], peer: &[f64], most| {
-            Row::beside(name, "us", ours, peer, Want::RatioAtMost(most))
+        let [p99, p99_raw] = [0, 1].map(|index: usize| {
+            let rounds = results[index].measurements.iter();
+            let all: Vec<f64> = rounds.flat_map(|measurement| measurement.series.clone()).collect();
+            [quantile_micros(&all, 0.99)]
+        });
+        let row = |name, ours: &[f64], peer: &[f64], most| {
+            ResultRow::with_peer(name, "us", ours, peer, RowGoal::RatioAtMost(most))
         };
         self.rows.extend([
-            beside("send().await / lapin alone, median", &median, &median_raw, 1.05),
-            beside("send().await / lapin alone, p99 of all rounds", &p99, &p99_raw, 1.2),
+            row("send().await / lapin alone, median", &median, &median_raw, 1.05),
+            row("send().await / lapin alone, p99 of all rounds", &p99, &p99_raw, 1.2),
         ]);
         Ok(())
     }
 
     pub(super) fn qpid(&mut self) -> Result<()> {
         let broker = RabbitMq::builder().plugin("rabbitmq_amqp1_0").start();
-        let task = |messages| Task { port: broker.port(), window: 256, ..self.task(messages) };
-        let rabbit = Task { config: rabbit_config(broker.port()), ..task(320) };
-        // The queues that all send to.
-        Contender::rust("declaring", "deliver", rabbit).prepare()?;
+        let task = |messages| BenchTask { port: broker.port(), window: 256, ..self.task(messages) };
+        let rabbit = BenchTask { config: rabbit_config(broker.port()), ..task(320) };
+        // The strategy `rabbit` declares the queues for all candidates.
+        Candidate::rust("declaring", "deliver", rabbit).prepare()?;
         let config = format!(
             "strategy = \"qpid\"\npublisher_id = \"image.host1\"\n\
              qpid.url = \"amqp://guest:guest@127.0.0.1:{}\"",
             broker.port()
         );
-        let contenders = [
-            Contender::rust("notifier to qpid", "deliver", Task { config, ..task(QPID) }),
-            Contender::rust("fe2o3-amqp, pipelined", "fe2o3", task(QPID)),
-            Contender::proton("Proton's Python sender, pipelined", task(5_000)),
+        let ours = BenchTask { config, ..task(QPID_MESSAGES) };
+        let candidates = [
+            Candidate::rust("notifier to qpid", "deliver", ours),
+            Candidate::rust("fe2o3-amqp, pipelined", "fe2o3", task(QPID_MESSAGES)),
+            Candidate::proton("Proton's Python sender, pipelined", task(5_000)),
         ];
         let title = "notifier to qpid: settled, RabbitMQ's AMQP 1.0";
-        let contested = contest(self.rounds * 2, title, &contenders, || purge(&broker))?;
-        let rates: Vec<_> = contested.iter().map(|c| c.each(Outcome::rate)).collect();
-        let beside = |name, peer: &[f64], least| {
-            Row::beside(name, "msg/s", &rates[0], peer, Want::RatioAtLeast(least))
+        let results = compare(self.rounds * 2, title, &candidates, || purge_queues(&broker))?;
+        let rates: Vec<_> =
+            results.iter().map(|results| results.per_round(Measurement::rate)).collect();
+        let row = |name, peer: &[f64], least| {
+            ResultRow::with_peer(name, "msg/s", &rates[0], peer, RowGoal::RatioAtLeast(least))
         };
         self.rows.extend([
-            beside("notifier to qpid / fe2o3-amqp, pipelined", &rates[1], 0.95),
-            beside("notifier to qpid / Proton's Python sender", &rates[2], 1.5),
+            row("notifier to qpid / fe2o3-amqp, pipelined", &rates[1], 0.95),
+            row("notifier to qpid / Proton's Python sender", &rates[2], 1.5),
         ]);
         Ok(())
     }
 }
 
-/// The strategy rabbit, to a node of ours.
-pub(crate) fn rabbit_config(port: u16) -> String {
-    format!(
-        "strategy = \"rabbit\"\npublisher_id = \"image.host1\"\n\
-         rabbit.url = \"amqp://guest:guest@127.0.0.1:{port}\""
-    )
-}
-
-/// Empties every queue: what one contender left shall not slow the next one down.
-pub(crate) fn purge(broker: &RabbitMq) {
-    broker.eval("length([rabbit_amqqueue:purge(Q) || Q <- rabbit_amqqueue:list(<<\"/\">>)])");
-}
-
-/// Of numbers in any order, in microseconds.
-pub(super) fn quantile(seconds: &[f64], part: f64) -> f64 {
-    let mut sorted = seconds.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a part of a length is an index"
-    )]
-    let at = (sorted.len() as f64 * part) as usize;
-    sorted[at.min(sorted.len() - 1)] * 1e6
-}
-
-const RABBIT: usize = 20_000;
-const QPID: usize = 40_000;
+/// The number of messages of each candidate on RabbitMQ.
+const RABBIT_MESSAGES: usize = 20_000;
+/// The number of messages of each candidate on AMQP 1.0.
+const QPID_MESSAGES: usize = 40_000;

@@ -1,4 +1,4 @@
-//! Building a program on the default features, from nothing.
+//! The build of a program on the default features, from scratch.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,10 +8,10 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 
-use super::Bench;
-use crate::table::{Row, Want};
+use super::BenchRun;
+use crate::table::{ResultRow, RowGoal};
 
-impl Bench {
+impl BenchRun {
     pub(super) fn build(&mut self) -> Result<()> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize()?;
         let program = self.directory.path().join("program");
@@ -26,7 +26,7 @@ impl Bench {
             ),
         )?;
         fs::write(program.join("src/main.rs"), PROGRAM)?;
-        // The versions that were tested.
+        // The program builds with the dependencies that the tests use.
         fs::copy(root.join("Cargo.lock"), program.join("Cargo.lock"))?;
 
         let tree = cargo(&program, &["tree", "--prefix=none", "--edges=normal,build"])?;
@@ -35,23 +35,29 @@ impl Bench {
         let third_party: BTreeSet<_> = packages.filter(|package| !ours(package)).collect();
         let start = Instant::now();
         cargo(&program, &["build", "--release"])?;
-        let took = start.elapsed().as_secs_f64();
+        let seconds = start.elapsed().as_secs_f64();
         eprintln!(
-            "\na program on default features: {} third-party crates, built in {took:.1} s",
+            "\na program on default features: {} third-party crates, built in {seconds:.1} s",
             third_party.len()
         );
         let name = "third-party crates of a program on default features";
-        self.rows.push(Row::alone(
+        self.rows.push(ResultRow::alone(
             name,
             "crates",
             &[third_party.len() as f64],
-            Want::OursAtMost(40.0),
+            RowGoal::OursAtMost(40.0),
         ));
-        self.rows.push(Row::alone("building it from nothing", "s", &[took], Want::Nothing));
+        self.rows.push(ResultRow::alone(
+            "building it from scratch",
+            "s",
+            &[seconds],
+            RowGoal::None,
+        ));
         Ok(())
     }
 }
 
+/// Runs cargo without network access, and returns its output.
 fn cargo(directory: &Path, arguments: &[&str]) -> Result<String> {
     let output = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
         .args(arguments)
@@ -61,10 +67,11 @@ fn cargo(directory: &Path, arguments: &[&str]) -> Result<String> {
         .stdin(Stdio::null())
         .output()
         .context("cannot run cargo")?;
-    ensure!(output.status.success(), "cargo: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).context("what cargo prints")
+    ensure!(output.status.success(), "cargo failed: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).context("cargo printed invalid UTF-8")
 }
 
+/// The source of the program.
 const PROGRAM: &str = "\
 fn main() -> glance_notify::Result<()> {
     let config: glance_notify::Config = \"strategy = 'noop'\".parse()?;

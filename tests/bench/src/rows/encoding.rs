@@ -1,38 +1,42 @@
-//! What a notification costs until it is a message, and until `emit` returns.
+//! The cost of encoding a notification, and of a whole `emit`.
 
 use anyhow::Result;
 
-use super::Bench;
-use crate::contest::Contender;
-use crate::table::{Row, Want};
-use crate::task::{Outcome, Task};
+use super::BenchRun;
+use crate::candidate::Candidate;
+use crate::table::{ResultRow, RowGoal};
+use crate::task::{BenchTask, Measurement};
 
-impl Bench {
+impl BenchRun {
     pub(super) fn encoding(&mut self) -> Result<()> {
-        let emit =
-            Task { config: format!("{}\n{ROOM}", self.log_config(false)), ..self.task(200_000) };
-        let contenders = [
-            Contender::rust("encoding, unredacted", "encode-unredacted", self.task(500_000)),
-            Contender::rust("encoding, default redaction", "encode", self.task(500_000)),
-            Contender::rust("serde_json, one struct", "encode-serde", self.task(500_000)),
-            Contender::rust("emit to log, receipts dropped", "emit", emit),
+        let config = format!("{}\n{LARGE_QUEUE}", self.log_config(false));
+        let emit = BenchTask { config, ..self.task(200_000) };
+        let candidates = [
+            Candidate::rust("encoding, unredacted", "encode-unredacted", self.task(500_000)),
+            Candidate::rust("encoding, default redaction", "encode", self.task(500_000)),
+            Candidate::rust("serde_json, one struct", "encode-serde", self.task(500_000)),
+            Candidate::rust("emit to log, receipts dropped", "emit", emit),
         ];
-        let contested = self.contest("encoding", &contenders, || {})?;
-        let each: Vec<_> = contested.iter().map(|c| c.each(Outcome::emitter_cpu_each)).collect();
-        let [unredacted, redacted, serde, emit] = each.as_slice() else {
-            unreachable!("four contend")
+        let results = self.compare("encoding", &candidates, || {})?;
+        let times: Vec<_> = results
+            .iter()
+            .map(|results| results.per_round(Measurement::emitter_cpu_per_message))
+            .collect();
+        let [unredacted, redacted, serde, emit] = times.as_slice() else {
+            unreachable!("there are four candidates")
         };
-        let beside =
-            |name, ours, peer, most| Row::beside(name, "ns", ours, peer, Want::RatioAtMost(most));
+        let row = |name, ours, peer, most| {
+            ResultRow::with_peer(name, "ns", ours, peer, RowGoal::RatioAtMost(most))
+        };
         self.rows.extend([
-            beside("encoding, unredacted / serde_json", unredacted, serde, 1.1),
-            beside("encoding, default redaction / serde_json", redacted, serde, 1.5),
-            beside("emit in the caller's thread / encoding", emit, redacted, 1.6),
+            row("encoding, unredacted / serde_json", unredacted, serde, 1.1),
+            row("encoding, default redaction / serde_json", redacted, serde, 1.5),
+            row("emit in the caller's thread / encoding", emit, redacted, 1.6),
         ]);
         Ok(())
     }
 
-    /// The strategy log.
+    /// Returns a configuration of the strategy `log`.
     pub(crate) fn log_config(&self, sync: bool) -> String {
         let file = self.task(0).file;
         format!(
@@ -43,5 +47,5 @@ impl Bench {
     }
 }
 
-/// A queue that holds everything.
-const ROOM: &str = "queue = { max_messages = 1_000_000, max_bytes = 2_000_000_000 }";
+/// A queue with room for all messages of a task.
+const LARGE_QUEUE: &str = "queue = { max_messages = 1_000_000, max_bytes = 2_000_000_000 }";

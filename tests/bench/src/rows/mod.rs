@@ -1,11 +1,12 @@
-//! The rows of the table, a file for each kind of contest.
+//! The rows of the table, in one file per group.
 
-mod away;
 mod brokers;
 mod build;
 mod encoding;
 mod log;
 mod noop;
+mod outage;
+pub(crate) mod rabbitmq;
 mod spool;
 
 use std::fs;
@@ -13,46 +14,47 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 
-use crate::contest::{Contender, Contested, contest};
+use crate::candidate::Candidate;
+use crate::comparison::compare;
+use crate::results::CandidateResults;
 use crate::samples;
-use crate::table::Row;
-use crate::task::Task;
+use crate::table::ResultRow;
+use crate::task::BenchTask;
 
-pub(crate) use brokers::{purge, rabbit_config};
-
-/// A run of benchmarks.
-pub(crate) struct Bench {
+/// A run of the benchmarks.
+pub(crate) struct BenchRun {
     rounds: usize,
-    /// What is written is written here.
+    /// The directory for all files of the run.
     directory: tempfile::TempDir,
-    rows: Vec<Row>,
+    rows: Vec<ResultRow>,
 }
 
-/// What can be measured alone.
+/// A group of rows that a run can measure alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Group {
-    /// Notifications that nobody wants.
+pub(crate) enum RowGroup {
+    /// Suppressed notifications.
     Noop,
-    /// A notification as JSON.
+    /// Encoding a notification as JSON.
     Encoding,
-    /// Lines in a file.
+    /// Writing lines to a file.
     Log,
-    /// From one task, from eight, from 64.
+    /// Emitting from 1, 8 and 64 tasks.
     Tasks,
-    /// Batches on the disk, to be forwarded.
+    /// Storing batches in the spool and forwarding them.
     Spool,
-    /// RabbitMQ, and how long one notification takes.
+    /// RabbitMQ: rates, and the latency of one notification.
     Rabbit,
-    /// AMQP 1.0.
+    /// AMQP 1.0: rates.
     Qpid,
-    /// A broker that is away, and one that is frozen.
-    Away,
-    /// Building a program from nothing.
+    /// An unreachable and a frozen broker.
+    #[value(alias = "away")]
+    Outage,
+    /// Building a program from scratch.
     Build,
 }
 
-impl Group {
-    /// All of them, in the order of the table.
+impl RowGroup {
+    /// All groups, in the order of the table.
     pub(crate) const ALL: [Self; 9] = [
         Self::Noop,
         Self::Encoding,
@@ -61,68 +63,71 @@ impl Group {
         Self::Spool,
         Self::Rabbit,
         Self::Qpid,
-        Self::Away,
+        Self::Outage,
         Self::Build,
     ];
 
-    /// Those that need no broker and little time.
+    /// The groups that need no broker and little time.
     pub(crate) const QUICK: [Self; 3] = [Self::Noop, Self::Encoding, Self::Log];
 }
 
-impl Bench {
-    /// A run of so many rounds, which writes to a directory of its own in `directory`.
+impl BenchRun {
+    /// Creates a run that writes its files to a new directory inside `directory`.
     pub(crate) fn new(rounds: usize, directory: Option<PathBuf>) -> Result<Self> {
         let directory = match directory {
             Some(directory) => tempfile::tempdir_in(directory),
             None => tempfile::tempdir(),
         };
-        let directory = directory.context("no directory to write to")?;
-        fs::write(directory.path().join(SAMPLES), samples::lines())?;
+        let directory = directory.context("cannot create a directory for the files of the run")?;
+        fs::write(directory.path().join(SAMPLES_FILE), samples::lines())?;
         Ok(Self { rounds: rounds.max(1), directory, rows: Vec::new() })
     }
 
-    /// Measures some groups: the rows, and why some are missing.
-    pub(crate) fn run(mut self, groups: &[Group]) -> (Vec<Row>, Vec<anyhow::Error>) {
+    /// Measures some groups. Returns their rows, and the errors of groups that it could not
+    /// measure.
+    pub(crate) fn run(mut self, groups: &[RowGroup]) -> (Vec<ResultRow>, Vec<anyhow::Error>) {
         let mut failures = Vec::new();
         for group in groups {
             eprintln!("measuring: {group:?}");
-            let measured = match group {
-                Group::Noop => self.noop(),
-                Group::Encoding => self.encoding(),
-                Group::Log => self.log(),
-                Group::Tasks => self.tasks(),
-                Group::Spool => self.spool(),
-                Group::Rabbit => self.rabbit(),
-                Group::Qpid => self.qpid(),
-                Group::Away => self.away(),
-                Group::Build => self.build(),
+            let result = match group {
+                RowGroup::Noop => self.noop(),
+                RowGroup::Encoding => self.encoding(),
+                RowGroup::Log => self.log(),
+                RowGroup::Tasks => self.tasks(),
+                RowGroup::Spool => self.spool(),
+                RowGroup::Rabbit => self.rabbit(),
+                RowGroup::Qpid => self.qpid(),
+                RowGroup::Outage => self.outage(),
+                RowGroup::Build => self.build(),
             };
-            failures.extend(measured.err().map(|error| error.context(format!("{group:?}"))));
+            failures.extend(result.err().map(|error| error.context(format!("{group:?}"))));
         }
         (self.rows, failures)
     }
 
-    /// A task of so many messages.
-    pub(crate) fn task(&self, messages: usize) -> Task {
-        Task {
+    /// Returns a task of `messages` messages.
+    pub(crate) fn task(&self, messages: usize) -> BenchTask {
+        BenchTask {
             messages,
             emitters: 1,
-            samples: self.directory.path().join(SAMPLES),
+            samples: self.directory.path().join(SAMPLES_FILE),
             file: self.directory.path().join("n.log"),
-            ..Task::default()
+            ..BenchTask::default()
         }
     }
 
-    pub(crate) fn contest(
+    /// Compares the candidates in the rounds of this run.
+    pub(crate) fn compare(
         &self,
         title: &str,
-        contenders: &[Contender],
+        candidates: &[Candidate],
         before: impl Fn(),
-    ) -> Result<Vec<Contested>> {
-        contest(self.rounds, title, contenders, before)
+    ) -> Result<Vec<CandidateResults>> {
+        compare(self.rounds, title, candidates, before)
     }
 }
 
-const SAMPLES: &str = "samples";
-/// Messages in one of our batches, where more are waiting.
+/// The name of the file with the notifications.
+const SAMPLES_FILE: &str = "samples";
+/// The number of messages in a full batch of the library.
 const BATCH: usize = 1024;

@@ -1,35 +1,37 @@
-//! The spool: what it takes, against a disk alone, and how soon it is there again.
+//! The spool: its rate beside that of a bare disk, and the time to open it again.
 
 use anyhow::Result;
 
-use super::{BATCH, Bench};
-use crate::contest::Contender;
-use crate::table::{Row, Want};
-use crate::task::{Outcome, Task};
+use super::{BATCH, BenchRun};
+use crate::candidate::Candidate;
+use crate::table::{ResultRow, RowGoal};
+use crate::task::{BenchTask, Measurement};
 
-impl Bench {
+impl BenchRun {
     pub(super) fn spool(&mut self) -> Result<()> {
-        let task = |messages| Task { window: BATCH, ..self.task(messages) };
-        let contenders = [
-            Contender::rust("spool, nothing forwarded", "spool-accept", task(200_000)),
-            Contender::rust("spool, everything forwarded", "spool-forward", task(200_000)),
-            Contender::rust("append + fdatasync", "spool-append", task(200_000)),
+        let task = |messages| BenchTask { window: BATCH, ..self.task(messages) };
+        let candidates = [
+            Candidate::rust("spool, nothing forwarded", "spool-accept", task(200_000)),
+            Candidate::rust("spool, everything forwarded", "spool-forward", task(200_000)),
+            Candidate::rust("append + fdatasync", "spool-append", task(200_000)),
         ];
-        let contested = self.contest("batches that a spool takes", &contenders, || {})?;
-        let rates: Vec<_> = contested.iter().map(|c| c.each(Outcome::rate)).collect();
-        let beside =
-            |name, ours| Row::beside(name, "msg/s", ours, &rates[2], Want::RatioAtLeast(0.334));
+        let results = self.compare("batches to a spool", &candidates, || {})?;
+        let rates: Vec<_> =
+            results.iter().map(|results| results.per_round(Measurement::rate)).collect();
+        let row = |name, ours| {
+            ResultRow::with_peer(name, "msg/s", ours, &rates[2], RowGoal::RatioAtLeast(0.334))
+        };
         self.rows.extend([
-            beside("spool / append + fdatasync", &rates[0]),
-            beside("spool, everything forwarded / append + fdatasync", &rates[1]),
+            row("spool / append + fdatasync", &rates[0]),
+            row("spool, everything forwarded / append + fdatasync", &rates[1]),
         ]);
 
-        let task = Task { window: BATCH, ..self.task(100_000) };
-        let contenders = [Contender::rust("reopening", "spool-reopen", task)];
-        let contested = self.contest("a spool of 100 000 messages", &contenders, || {})?;
-        let milliseconds = contested[0].each(|outcome| outcome.seconds * 1e3);
+        let task = BenchTask { window: BATCH, ..self.task(100_000) };
+        let candidates = [Candidate::rust("reopening", "spool-reopen", task)];
+        let results = self.compare("a spool of 100 000 messages", &candidates, || {})?;
+        let milliseconds = results[0].per_round(|measurement| measurement.seconds * 1e3);
         let name = "reopening a spool of 100 000 messages";
-        self.rows.push(Row::alone(name, "ms", &milliseconds, Want::Nothing));
+        self.rows.push(ResultRow::alone(name, "ms", &milliseconds, RowGoal::None));
         Ok(())
     }
 }

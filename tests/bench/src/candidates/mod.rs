@@ -1,4 +1,4 @@
-//! The contenders in Rust: ours, and what others would write. Each runs in a process of its own.
+//! The candidates in Rust: the project, and the programs that its users would write without it.
 
 mod encoding;
 mod fe2o3;
@@ -8,17 +8,18 @@ mod noop;
 pub(crate) mod ours;
 mod spool;
 
-use crate::task::{Outcome, Task};
+use crate::task::{BenchTask, Measurement};
 
-/// Runs the contender of that name.
-pub(crate) fn run(name: &str, task: &Task) -> Option<Outcome> {
-    let (_, contender) = CONTENDERS.iter().find(|(known, _)| *known == name)?;
-    Some(contender(task))
+/// Runs the candidate with this name; `None` if there is none.
+pub(crate) fn run(name: &str, task: &BenchTask) -> Option<Measurement> {
+    let (_, candidate) = CANDIDATES.iter().find(|(known, _)| *known == name)?;
+    Some(candidate(task))
 }
 
-type Contender = fn(&Task) -> Outcome;
+/// A candidate as a function.
+type CandidateFunction = fn(&BenchTask) -> Measurement;
 
-const CONTENDERS: [(&str, Contender); 24] = [
+const CANDIDATES: [(&str, CandidateFunction); 24] = [
     ("noop-emit", noop::emit),
     ("noop-enabled", noop::enabled),
     ("log-disabled", noop::disabled_log),
@@ -29,7 +30,7 @@ const CONTENDERS: [(&str, Contender); 24] = [
     ("deliver", ours::deliver),
     ("deliver-tasks", ours::deliver_from_tasks),
     ("send", ours::send),
-    ("away", ours::away),
+    ("unreachable", ours::fill_queue),
     ("flood", ours::flood),
     ("write-encoded", log::write_encoded),
     ("write-serde", log::write_serde),

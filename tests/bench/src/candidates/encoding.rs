@@ -1,4 +1,4 @@
-//! Encoding, against `serde_json` and one struct of the same content.
+//! Encoding: the library, and `serde_json` with one struct of the same content.
 
 use std::hint::black_box;
 
@@ -7,21 +7,21 @@ use glance_notify::codec::serde_json;
 use glance_notify::config::Redact;
 use serde::{Deserialize, Serialize};
 
-use crate::samples::Stamped;
-use crate::task::{Clock, Outcome, Task};
+use crate::samples::{MessageGenerator, SAMPLE_COUNT};
+use crate::task::{BenchTask, Clock, Measurement};
 
-/// With ids, times and the default redaction.
-pub(crate) fn ours(task: &Task) -> Outcome {
+/// Encodes with ids, times and the default redaction.
+pub(crate) fn ours(task: &BenchTask) -> Measurement {
     encode(task, &Encoding::default())
 }
 
-/// With ids and times.
-pub(crate) fn ours_unredacted(task: &Task) -> Outcome {
+/// Encodes with ids and times, without redaction.
+pub(crate) fn ours_unredacted(task: &BenchTask) -> Measurement {
     encode(task, &Encoding { redact: Redact::Off, ..Encoding::default() })
 }
 
-fn encode(task: &Task, encoding: &Encoding) -> Outcome {
-    let mut messages = Stamped::new(encoding);
+fn encode(task: &BenchTask, encoding: &Encoding) -> Measurement {
+    let mut messages = MessageGenerator::new(encoding);
     let clock = Clock::start();
     for _ in 0..task.messages {
         black_box(messages.next_message());
@@ -29,55 +29,58 @@ fn encode(task: &Task, encoding: &Encoding) -> Outcome {
     clock.stop(task.messages)
 }
 
-/// Id and time are fixed, and the buffer is used again: as fast as it can be.
-pub(crate) fn serde(task: &Task) -> Outcome {
+/// Encodes with `serde_json`, with a fixed id and time and one reused buffer: the fastest way.
+pub(crate) fn serde(task: &BenchTask) -> Measurement {
     let envelopes = envelopes();
     let mut buffer = Vec::with_capacity(64 * 1024);
     let clock = Clock::start();
     for number in 0..task.messages {
         buffer.clear();
-        serde_json::to_writer(&mut buffer, &envelopes[number % 32]).expect("JSON");
+        serde_json::to_writer(&mut buffer, &envelopes[number % SAMPLE_COUNT])
+            .expect("an envelope is valid JSON");
         black_box(&buffer);
     }
     clock.stop(task.messages)
 }
 
-/// What `serde_json` writes as we write it.
-pub(super) fn envelopes() -> Vec<Envelope> {
-    let mut messages = Stamped::new(&Encoding { redact: Redact::Off, ..Encoding::default() });
+/// Returns the notifications as structs that `serde_json` writes exactly as the library does.
+pub(super) fn envelopes() -> Vec<SerdeEnvelope> {
+    let mut messages =
+        MessageGenerator::new(&Encoding { redact: Redact::Off, ..Encoding::default() });
     let read = |_| {
         let message = messages.next_message();
-        let envelope = serde_json::from_slice(message.body()).expect("our JSON");
-        let again = serde_json::to_vec(&envelope).expect("JSON");
-        assert_eq!(again, message.body(), "the same content");
+        let envelope = serde_json::from_slice(message.body()).expect("a body is JSON");
+        let written = serde_json::to_vec(&envelope).expect("an envelope is valid JSON");
+        assert_eq!(written, message.body(), "both encodings have the same content");
         envelope
     };
-    (0..32).map(read).collect()
+    (0..SAMPLE_COUNT).map(read).collect()
 }
 
-/// A notification as a program without our types would hold it.
+/// A notification in the types of a program without this library.
 #[derive(Serialize, Deserialize)]
-pub(super) struct Envelope {
+pub(super) struct SerdeEnvelope {
     message_id: String,
     publisher_id: String,
     event_type: String,
     priority: String,
     timestamp: String,
-    pub(super) payload: Payload,
+    pub(super) payload: SerdePayload,
 }
 
+/// The payload of an event about an image, a transfer or a task, or the text of an error.
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
-pub(super) enum Payload {
-    Image(Image),
-    Send(Send),
-    Task(Task2013),
+pub(super) enum SerdePayload {
+    Image(ImagePayload),
+    Send(SendPayload),
+    Task(TaskPayload),
     Text(String),
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Image {
+pub(super) struct ImagePayload {
     id: String,
     name: Option<String>,
     status: String,
@@ -102,7 +105,7 @@ pub(super) struct Image {
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Send {
+pub(super) struct SendPayload {
     bytes_sent: u64,
     destination_ip: Option<String>,
     image_id: String,
@@ -113,7 +116,7 @@ pub(super) struct Send {
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Task2013 {
+pub(super) struct TaskPayload {
     task_id: String,
     owner: Option<String>,
     task_type: String,

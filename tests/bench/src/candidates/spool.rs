@@ -1,4 +1,4 @@
-//! Batches that the spool takes, against appending and syncing the same batches.
+//! Batches to the spool, and the same batches appended to a file and synced.
 
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -14,13 +14,13 @@ use notify_core::{Batch, Transport, Verdict};
 use notify_spool::{Config, Forwarder, Spool};
 use tokio::runtime::Builder;
 
-use crate::samples::Stamped;
-use crate::task::{Clock, Outcome, Task};
+use crate::samples::MessageGenerator;
+use crate::task::{BenchTask, Clock, Measurement};
 
-/// Appends each batch to a file, and syncs it.
-pub(crate) fn append(task: &Task) -> Outcome {
+/// Appends each batch to a file and syncs it.
+pub(crate) fn append(task: &BenchTask) -> Measurement {
     let messages = messages(task.messages);
-    let mut file = File::create(&task.file).expect("a file to write to");
+    let mut file = File::create(&task.file).expect("the directory is writable");
     let mut lines = Vec::new();
     let clock = Clock::start();
     for batch in messages.chunks(task.window) {
@@ -29,77 +29,79 @@ pub(crate) fn append(task: &Task) -> Outcome {
             lines.extend_from_slice(message.body());
             lines.push(b'\n');
         }
-        file.write_all(&lines).expect("room on the disk");
-        file.sync_data().expect("a disk that syncs");
+        file.write_all(&lines).expect("the disk has room");
+        file.sync_data().expect("the disk syncs");
     }
-    let outcome = clock.stop(messages.len());
-    fs::remove_file(&task.file).expect("the file that was written");
-    outcome
+    let measurement = clock.stop(messages.len());
+    fs::remove_file(&task.file).expect("the candidate wrote the file");
+    measurement
 }
 
-/// The spool takes each batch, and forwards none.
-pub(crate) fn accept(task: &Task) -> Outcome {
+/// Stores each batch in the spool, and forwards none.
+pub(crate) fn accept(task: &BenchTask) -> Measurement {
     with_runtime(&task.file, async |path| {
         let (mut spool, forwarder) = open(path);
         drop(forwarder);
-        let outcome = accept_all(&mut spool, &messages(task.messages), task.window).await;
-        spool.close().await.expect("the spool to close");
-        outcome
+        let measurement = accept_all(&mut spool, &messages(task.messages), task.window).await;
+        spool.close().await.expect("the spool closes");
+        measurement
     })
 }
 
-/// The spool takes each batch, while what it holds is forwarded to where everything is taken at once.
-pub(crate) fn forward(task: &Task) -> Outcome {
+/// Stores each batch in the spool, while the forwarder delivers to a transport that accepts
+/// everything.
+pub(crate) fn forward(task: &BenchTask) -> Measurement {
     with_runtime(&task.file, async |path| {
         let (mut spool, forwarder) = open(path);
         let account = forwarder.account();
         let (over, closing) = tokio::sync::oneshot::channel();
         let closing = Box::pin(async { closing.await.unwrap_or_default() });
         let forwarding = tokio::spawn(Box::new(forwarder).run(closing));
-        let outcome = accept_all(&mut spool, &messages(task.messages), task.window).await;
+        let measurement = accept_all(&mut spool, &messages(task.messages), task.window).await;
         while account().delivered < task.messages as u64 {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        over.send(Duration::ZERO).expect("a forwarder that waits to be closed");
-        forwarding.await.expect("the forwarder to end");
-        spool.close().await.expect("the spool to close");
-        outcome
+        over.send(Duration::ZERO).expect("the forwarder runs");
+        forwarding.await.expect("the forwarder does not panic");
+        spool.close().await.expect("the spool closes");
+        measurement
     })
 }
 
-/// Opens a spool that holds so many messages, until it has taken one more.
-pub(crate) fn reopen(task: &Task) -> Outcome {
+/// Opens a spool with the messages of the task, and measures the time until it has stored one more.
+pub(crate) fn reopen(task: &BenchTask) -> Measurement {
     with_runtime(&task.file, async |path| {
         let messages = messages(task.messages);
         let (mut spool, forwarder) = open(path);
         drop(forwarder);
         accept_all(&mut spool, &messages, task.window).await;
-        spool.close().await.expect("the spool to close");
+        spool.close().await.expect("the spool closes");
         let clock = Clock::start();
         let (mut spool, forwarder) = open(path);
         drop(forwarder);
         accept_all(&mut spool, &messages[..1], 1).await;
-        let outcome = clock.stop(1);
-        spool.close().await.expect("the spool to close");
-        outcome
+        let measurement = clock.stop(1);
+        spool.close().await.expect("the spool closes");
+        measurement
     })
 }
 
-async fn accept_all(spool: &mut Spool, messages: &[Message], batch: usize) -> Outcome {
+async fn accept_all(spool: &mut Spool, messages: &[Message], batch: usize) -> Measurement {
     let clock = Clock::start();
     for batch in messages.chunks(batch) {
         let mut accepted = 0;
         let mut sink = |settlements: Settlements<'_>| {
-            accepted += settlements.filter(|(_, it)| matches!(it, Verdict::Accept)).count();
+            accepted +=
+                settlements.filter(|(_, verdict)| matches!(verdict, Verdict::Accept)).count();
         };
-        spool.send(&mut Batch::new(batch, &mut sink)).await.expect("the disk to take it");
+        spool.send(&mut Batch::new(batch, &mut sink)).await.expect("the disk has room");
         assert_eq!(accepted, batch.len());
     }
     clock.stop(messages.len())
 }
 
 fn messages(count: usize) -> Vec<Message> {
-    let mut messages = Stamped::new(&Encoding::default());
+    let mut messages = MessageGenerator::new(&Encoding::default());
     (0..count).map(|_| messages.next_message()).collect()
 }
 
@@ -107,26 +109,26 @@ fn open(path: &Path) -> (Spool, Forwarder) {
     let mut config = Config::new(path);
     config.max_bytes = u64::MAX;
     config.max_messages = u64::MAX;
-    Spool::open(config, Box::new(Everything)).expect("the defaults to be right")
+    Spool::open(config, Box::new(AcceptAllTransport)).expect("the configuration is valid")
 }
 
-/// Runs `contend` on a spool in a directory of its own beside `file`.
-fn with_runtime(file: &Path, contend: impl AsyncFnOnce(&Path) -> Outcome) -> Outcome {
+/// Calls `run` with a new directory for a spool beside `file`.
+fn with_runtime(file: &Path, run: impl AsyncFnOnce(&Path) -> Measurement) -> Measurement {
     let path = file.with_extension("spool");
-    let runtime = Builder::new_multi_thread().enable_time().build().expect("a runtime");
-    let outcome = runtime.block_on(contend(&path));
-    fs::remove_dir_all(path).expect("the spool");
-    outcome
+    let runtime = Builder::new_multi_thread().enable_time().build().expect("the runtime starts");
+    let measurement = runtime.block_on(run(&path));
+    fs::remove_dir_all(path).expect("the spool created its directory");
+    measurement
 }
 
-/// Takes everything at once.
+/// A transport that accepts every message at once.
 #[derive(Debug)]
-struct Everything;
+struct AcceptAllTransport;
 
 #[async_trait]
-impl Transport for Everything {
+impl Transport for AcceptAllTransport {
     fn name(&self) -> &'static str {
-        "everything"
+        "accept-all"
     }
 
     fn wants(&self, _: EventType) -> bool {

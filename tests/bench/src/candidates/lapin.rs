@@ -1,6 +1,8 @@
-//! RabbitMQ by lapin alone: the best loop that we know, and the one of its documentation.
+//! RabbitMQ with lapin alone: in the fastest loop that we know, and in the loop of its
+//! documentation.
 //!
-//! Each sends what ours sends: the same bodies, properties and routes, mandatory and confirmed.
+//! Each loop sends the same bodies, properties and routes as the strategy `rabbit`, mandatory and
+//! confirmed.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -13,12 +15,13 @@ use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::types::FieldTable;
 use lapin::{BasicProperties, Channel, Confirmation, Connection, ConnectionProperties};
 
-use crate::samples::Stamped;
-use crate::task::{Clock, Outcome, Task};
+use crate::samples::MessageGenerator;
+use crate::task::{BenchTask, Clock, Measurement};
 
-/// Publishes are polled in bursts and waited for together, confirms window by window.
-pub(crate) fn bursts(task: &Task) -> Outcome {
-    on_a_channel(task, async |channel, task, messages| {
+/// Polls publishes in bursts and waits for all of a burst together. Waits for confirms window by
+/// window.
+pub(crate) fn bursts(task: &BenchTask) -> Measurement {
+    run_on_channel(task, async |channel, task, messages| {
         publish_in_bursts(channel, task, messages, task.messages / 10).await;
         let clock = Clock::start();
         publish_in_bursts(channel, task, messages, task.messages).await;
@@ -26,25 +29,31 @@ pub(crate) fn bursts(task: &Task) -> Outcome {
     })
 }
 
-async fn publish_in_bursts(channel: &Channel, task: &Task, messages: &mut Stamped, count: usize) {
+async fn publish_in_bursts(
+    channel: &Channel,
+    task: &BenchTask,
+    messages: &mut MessageGenerator,
+    count: usize,
+) {
     let mut confirms = Vec::with_capacity(task.window);
     let mut left = count;
     while left > 0 {
         let burst: Vec<_> = (0..task.burst.min(left)).map(|_| messages.next_message()).collect();
         left -= burst.len();
-        let published = all(burst.iter().map(|message| publish(channel, message))).await;
-        confirms.extend(published.into_iter().map(|confirm| confirm.expect("a publish")));
+        let published = join_in_order(burst.iter().map(|message| publish(channel, message))).await;
+        confirms
+            .extend(published.into_iter().map(|confirm| confirm.expect("the publish succeeds")));
         if confirms.len() >= task.window || left == 0 {
-            for confirmation in all(confirms.drain(..)).await {
-                must_be_taken(confirmation);
+            for confirmation in join_in_order(confirms.drain(..)).await {
+                assert_acked(confirmation);
             }
         }
     }
 }
 
-/// Each publish is awaited, and its confirm when there are too many.
-pub(crate) fn rolling(task: &Task) -> Outcome {
-    on_a_channel(task, async |channel, task, messages| {
+/// Awaits each publish by itself, and the oldest confirm whenever the window is full.
+pub(crate) fn rolling(task: &BenchTask) -> Measurement {
+    run_on_channel(task, async |channel, task, messages| {
         publish_rolling(channel, task, messages, task.messages / 10).await;
         let clock = Clock::start();
         publish_rolling(channel, task, messages, task.messages).await;
@@ -52,44 +61,50 @@ pub(crate) fn rolling(task: &Task) -> Outcome {
     })
 }
 
-async fn publish_rolling(channel: &Channel, task: &Task, messages: &mut Stamped, count: usize) {
+async fn publish_rolling(
+    channel: &Channel,
+    task: &BenchTask,
+    messages: &mut MessageGenerator,
+    count: usize,
+) {
     let mut confirms = VecDeque::with_capacity(task.window);
     for _ in 0..count {
         if confirms.len() == task.window
             && let Some(oldest) = confirms.pop_front()
         {
-            must_be_taken(oldest.await);
+            assert_acked(oldest.await);
         }
         let message = messages.next_message();
-        confirms.push_back(publish(channel, &message).await.expect("a publish"));
+        confirms.push_back(publish(channel, &message).await.expect("the publish succeeds"));
     }
     for confirm in confirms {
-        must_be_taken(confirm.await);
+        assert_acked(confirm.await);
     }
 }
 
-/// One at a time: how long each takes from encoding to its confirm.
-pub(crate) fn one_by_one(task: &Task) -> Outcome {
-    on_a_channel(task, async |channel, task, messages| {
+/// Publishes one message at a time, and measures the time from its encoding to its confirm.
+pub(crate) fn one_by_one(task: &BenchTask) -> Measurement {
+    run_on_channel(task, async |channel, task, messages| {
         publish_rolling(channel, task, messages, 100).await;
         let clock = Clock::start();
         let mut series = Vec::with_capacity(task.messages);
         for _ in 0..task.messages {
             let start = Instant::now();
             let message = messages.next_message();
-            must_be_taken(publish(channel, &message).await.expect("a publish").await);
+            assert_acked(publish(channel, &message).await.expect("the publish succeeds").await);
             series.push(start.elapsed().as_secs_f64());
         }
-        Outcome { series, ..clock.stop(task.messages) }
+        Measurement { series, ..clock.stop(task.messages) }
     })
 }
 
-fn on_a_channel(
-    task: &Task,
-    run: impl AsyncFnOnce(&Channel, &Task, &mut Stamped) -> Outcome,
-) -> Outcome {
+/// Connects, opens a channel with confirms, and runs `run` on it.
+fn run_on_channel(
+    task: &BenchTask,
+    run: impl AsyncFnOnce(&Channel, &BenchTask, &mut MessageGenerator) -> Measurement,
+) -> Measurement {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.expect("a runtime").block_on(async {
+    runtime.expect("the runtime starts").block_on(async {
         let url = format!("amqp://guest:guest@127.0.0.1:{}/%2F", task.port);
         let connection = Connection::connect_with_runtime(
             &url,
@@ -97,18 +112,22 @@ fn on_a_channel(
             async_rs::Runtime::tokio_current(),
         )
         .await
-        .expect("a broker");
-        let channel = connection.create_channel().await.expect("a channel");
-        channel.confirm_select(ConfirmSelectOptions::default()).await.expect("confirms");
-        let mut messages = Stamped::new(&Encoding::default());
+        .expect("the broker accepts the connection");
+        let channel = connection.create_channel().await.expect("the broker opens the channel");
+        channel
+            .confirm_select(ConfirmSelectOptions::default())
+            .await
+            .expect("the broker enables confirms");
+        let mut messages = MessageGenerator::new(&Encoding::default());
         let outcome = run(&channel, task, &mut messages).await;
-        connection.close(200, "done".into()).await.expect("a goodbye");
+        connection.close(200, "done".into()).await.expect("the connection closes");
         outcome
     })
 }
 
-/// Polls all in order, then waits for all: for the last one first, which wakes us once.
-async fn all<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
+/// Polls all futures in order, then waits for them, the last one first. This wakes the task once
+/// for all.
+async fn join_in_order<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
     let mut futures: Vec<Pin<Box<MaybeDone<F>>>> =
         futures.map(|future| Box::pin(maybe_done(future))).collect();
     let mut idle = Context::from_waker(Waker::noop());
@@ -128,7 +147,8 @@ async fn publish(channel: &Channel, message: &Message) -> lapin::Result<lapin::P
         glance_notify::event::Priority::Warn => "notifications.warn",
         glance_notify::event::Priority::Error => "notifications.error",
     };
-    let timestamp = u64::try_from(message.timestamp().unix_timestamp()).expect("after 1970");
+    let timestamp =
+        u64::try_from(message.timestamp().unix_timestamp()).expect("the time is after 1970");
     let properties = BasicProperties::default()
         .with_content_type("application/json".into())
         .with_content_encoding("utf-8".into())
@@ -149,9 +169,9 @@ async fn publish(channel: &Channel, message: &Message) -> lapin::Result<lapin::P
         .await
 }
 
-fn must_be_taken(confirmation: lapin::Result<Confirmation>) {
+fn assert_acked(confirmation: lapin::Result<Confirmation>) {
     match confirmation {
         Ok(Confirmation::Ack(None)) => {}
-        other => panic!("not taken: {other:?}"),
+        other => panic!("the broker did not acknowledge a message: {other:?}"),
     }
 }

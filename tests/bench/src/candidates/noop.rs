@@ -1,4 +1,4 @@
-//! Notifications that nobody wants, against a log line that nobody wants.
+//! Suppressed notifications, and a disabled log line.
 
 use std::hint::black_box;
 
@@ -6,10 +6,10 @@ use glance_notify::event::EventType;
 use glance_notify::{Config, Notifier};
 
 use crate::samples;
-use crate::task::{Clock, Outcome, Task};
+use crate::task::{BenchTask, Clock, Measurement};
 
-/// `emit` on the strategy noop.
-pub(crate) fn emit(task: &Task) -> Outcome {
+/// Calls `emit` on the strategy `noop`.
+pub(crate) fn emit(task: &BenchTask) -> Measurement {
     let notifier = notifier();
     let events = samples::events();
     let event = &events[0];
@@ -20,8 +20,8 @@ pub(crate) fn emit(task: &Task) -> Outcome {
     clock.stop(task.messages)
 }
 
-/// `enabled`, which says no.
-pub(crate) fn enabled(task: &Task) -> Outcome {
+/// Calls `enabled`, which returns `false`.
+pub(crate) fn enabled(task: &BenchTask) -> Measurement {
     let notifier = notifier();
     let clock = Clock::start();
     for _ in 0..task.messages {
@@ -30,8 +30,8 @@ pub(crate) fn enabled(task: &Task) -> Outcome {
     clock.stop(task.messages)
 }
 
-/// `log::info!` in a program that has no logger.
-pub(crate) fn disabled_log(task: &Task) -> Outcome {
+/// Calls `log::info!` in a program without a logger.
+pub(crate) fn disabled_log(task: &BenchTask) -> Measurement {
     let events = samples::events();
     let clock = Clock::start();
     for _ in 0..task.messages {
@@ -41,6 +41,6 @@ pub(crate) fn disabled_log(task: &Task) -> Outcome {
 }
 
 fn notifier() -> Notifier {
-    let (notifier, _) = glance_notify::start(&Config::default()).expect("the strategy noop");
+    let (notifier, _) = glance_notify::start(&Config::default()).expect("the strategy noop starts");
     notifier
 }
