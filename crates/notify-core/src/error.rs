@@ -197,7 +197,7 @@ impl Error {
         self.0.kind
     }
 
-    /// Returns what is known about the notification that failed.
+    /// Returns the outcome of the notification that failed.
     pub fn outcome(&self) -> Outcome {
         self.0.outcome
     }

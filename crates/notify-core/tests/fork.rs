@@ -1,9 +1,14 @@
-//! Ids never repeat between processes: also not between a process and the child it forked off in the
-//! middle of its pool. And a notifier that is built in such a child works.
+//! Forks: a child process never repeats an id of its parent, and a notifier that it builds works.
 //!
-//! A program of its own, because only a program with one thread can be forked safely.
+//! Ids come from a pool of random bytes, which a fork copies. This test is a program without a test
+//! harness, because only a program with one thread can fork safely.
 
-#![expect(clippy::exit, clippy::unwrap_used, clippy::print_stdout, reason = "a test that forks")]
+#![expect(
+    clippy::exit,
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "this test program forks"
+)]
 
 use std::collections::HashSet;
 use std::io::{Read, Write};
@@ -19,8 +24,9 @@ fn main() {
     println!("test a_fork_repeats_no_id_and_a_notifier_built_after_it_works ... ok");
 }
 
+/// Emits 1 000 ids before the fork, in the child and in the parent, and expects 3 000 different ones.
 fn a_fork_repeats_no_id_and_a_notifier_built_after_it_works() {
-    // Built, and used, before the fork.
+    // The parent has used its pool before the fork.
     let (notifier, _worker) = Notifier::builder(Script::default().transport()).build().unwrap();
     let event = Event::ImageUpload(Payload::Warn("slow".into()));
     let ids = || -> Vec<String> {
@@ -30,7 +36,7 @@ fn a_fork_repeats_no_id_and_a_notifier_built_after_it_works() {
     let (mut reader, mut writer) = std::io::pipe().unwrap();
     match fork::fork().unwrap() {
         Fork::Child => {
-            // What is built after the fork has a thread of its own, and works.
+            // The child has no worker thread until it builds its own notifier.
             let (after, worker) = Notifier::builder(Script::default().transport()).build().unwrap();
             let _worker = worker.spawn_thread().unwrap();
             after.emit(&event).wait(Duration::from_secs(60)).unwrap();
@@ -39,9 +45,9 @@ fn a_fork_repeats_no_id_and_a_notifier_built_after_it_works() {
         }
         Fork::Parent(_) => {
             drop(writer);
-            let mut of_child = String::new();
-            reader.read_to_string(&mut of_child).unwrap();
-            seen.extend(of_child.lines().map(str::to_owned));
+            let mut ids_of_child = String::new();
+            reader.read_to_string(&mut ids_of_child).unwrap();
+            seen.extend(ids_of_child.lines().map(str::to_owned));
             seen.extend(ids());
             assert_eq!(seen.len(), 3000);
         }

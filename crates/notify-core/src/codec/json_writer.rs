@@ -5,7 +5,8 @@
 //! general serializer scans every key for quotes and is half as fast. The tests in `tests/core` still
 //! compare the output with serde: they read it back with `serde_json`.
 //!
-//! Every string goes through the redaction policy of the writer. Nothing here decides what is secret.
+//! Every string goes through the redaction policy of the writer. The policy decides which text is
+//! secret, not the writer.
 
 use std::net::IpAddr;
 

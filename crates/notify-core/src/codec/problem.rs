@@ -12,7 +12,7 @@ use crate::redact::printable::printable;
 /// One thing wrong with a notification.
 ///
 /// `Display` puts the parts together: `/payload/size: expected a whole number, found a string`. Some
-/// problems read better without an expectation, and print what was found alone:
+/// problems read better without an expectation, and print `found` alone:
 ///
 /// | `expected` | `found` | printed |
 /// |---|---|---|
@@ -130,10 +130,10 @@ pub(crate) const NOTHING: &str = "nothing";
 /// The expectation that a text is JSON. The problem prints "not JSON".
 pub(crate) const JSON: &str = "JSON";
 
-/// The expectation that every attribute is known. The problem prints only what it found.
+/// The expectation that every attribute is known. The problem prints only its finding.
 pub(crate) const ONLY_ATTRIBUTES: &str = "only the six attributes of a notification";
 
-/// The expectation that a notification keeps the limits. The problem prints only what it found.
+/// The expectation that a notification keeps the limits. The problem prints only its finding.
 pub(crate) const WITHIN_LIMITS: &str = "a notification within the limits";
 
 /// Escapes a key as a segment of a JSON pointer.

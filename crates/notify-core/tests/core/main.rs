@@ -8,6 +8,7 @@ mod fixtures;
 mod full_queue;
 mod model;
 mod pipeline;
+mod problems;
 mod reading;
 mod redaction;
 mod round_trip;

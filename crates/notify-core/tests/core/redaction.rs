@@ -1,4 +1,7 @@
-//! A planted secret comes out nowhere: in no encoding, no error, no `Debug`.
+//! Redaction: a planted secret appears in no encoding, no error and no `Debug`.
+//!
+//! The keys and texts that hold a secret come from `notify_testbed::secrets`. The unit tests of the
+//! redaction rules use the same samples, and show that each rule is needed for one of them.
 
 use crate::fixtures::{event, image, notification, task, text};
 use notify_core::codec::{Encoding, NotificationInput, PayloadStyle, SizeLimits, serde_json};
@@ -9,17 +12,20 @@ use notify_testbed::secrets::{self, MASKED_KEYS, REMOVED_KEYS, SECRET};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
-/// Keys under which a value is a secret.
+/// Returns any key whose value is a secret.
 fn keys() -> impl Strategy<Value = &'static str> {
     prop::sample::select([MASKED_KEYS, REMOVED_KEYS].concat())
 }
 
-/// Texts in which a secret is a credential or a signature.
+/// Returns any text that holds a credential or a signature.
 fn texts() -> impl Strategy<Value = String> {
     prop::sample::select(secrets::texts())
 }
 
-/// Places in which a text goes out.
+/// The number of places in which `plant` can put a text.
+const PLACES: usize = 12;
+
+/// Returns an event with `text` at one place of a payload, or under `key`.
 fn plant(place: usize, text: &str, key: &str) -> Event {
     let nested = || -> Map<String, Value> {
         crate::fixtures::map(json!({ "deep": [{ "er": { (key): text, "n": [text] } }], (text): 1 }))
@@ -51,10 +57,11 @@ fn plant(place: usize, text: &str, key: &str) -> Event {
 }
 
 proptest! {
+    /// The promise of redaction, at every place, in both payload styles, envelopes and policies.
     #[test]
     fn a_planted_secret_appears_nowhere(
         secret in "[A-Za-z0-9]{12}",
-        place in 0..12_usize,
+        place in 0..PLACES,
         key in keys(),
         template in texts(),
         strict in any::<bool>(),
@@ -66,7 +73,7 @@ proptest! {
         let text = template.replace(SECRET, &secret);
         let sent = notification(plant(place, &text, key));
         let message = sent.encode(&encoding).unwrap();
-        // Read again, it is redacted again: as a typed event, and as it was read.
+        // Reading and encoding again redacts again: as a typed event, and as it was read.
         let again = Notification::from_json(message.body()).unwrap();
         let as_read = Notification {
             body: Body::AsRead {
@@ -86,7 +93,7 @@ proptest! {
         }
     }
 
-    /// Under a secret key, whatever the value is.
+    /// A secret key hides a string, a list and an object.
     #[test]
     fn a_secret_key_hides_any_value(
         secret in "[A-Za-z0-9]{12}",
@@ -104,7 +111,7 @@ proptest! {
         prop_assert!(!crate::fixtures::text(&message.unwrap()).contains(&secret));
     }
 
-    /// Errors of reading name keys, kinds and words; they repeat no value of the payload.
+    /// Problems name keys, types and words of a vocabulary, and repeat no other value of the payload.
     #[test]
     fn read_errors_repeat_no_value(secret in "[A-Za-z0-9]{12}", at in 0..6_usize) {
         let key = ["name", "size", "created_at", "tags", "properties", "protected"][at];
@@ -119,24 +126,25 @@ proptest! {
     }
 }
 
+/// Returns the payload of a notification as JSON, without redaction.
 fn encoded_payload(notification: &Notification) -> Value {
     let encoding = Encoding { redact: Redact::Off, ..Encoding::default() };
     let message = notification.encode(&encoding).unwrap();
     serde_json::from_slice::<Value>(message.body()).unwrap()["payload"].take()
 }
 
-/// The test above can fail: with redaction off, every plant comes out.
+/// Shows that the test of planted secrets can fail: without redaction every one of them appears.
 #[test]
 fn without_redaction_every_planted_secret_appears() {
     let encoding = Encoding { redact: Redact::Off, ..Encoding::default() };
-    for place in 0..12 {
+    for place in 0..PLACES {
         let event = plant(place, "https://u:planted@host", "password");
         let message = notification(event).encode(&encoding).unwrap();
         assert!(text(&message).contains("planted"), "{place}");
     }
 }
 
-/// What is not secret comes out as it was.
+/// Redaction changes nothing in the payload of an image without secrets.
 #[test]
 fn leaves_harmless_values_unchanged() {
     for &event_type in EventType::ALL {

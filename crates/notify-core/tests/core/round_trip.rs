@@ -1,5 +1,7 @@
-//! decode ∘ encode = identity, for every event a program can build; and one notification is always
+//! Round trips: the reader returns every event that the encoder writes, and the encoder always writes
 //! one line.
+//!
+//! proptest generates the events, with arbitrary Unicode in every text.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -17,20 +19,23 @@ use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+/// Returns any UUID.
 fn id() -> impl Strategy<Value = Uuid> {
     any::<u128>().prop_map(Uuid::from_u128)
 }
 
+/// Returns any whole second from the year 0 to the year 9999.
 fn seconds() -> impl Strategy<Value = OffsetDateTime> {
-    // From the year 0 to the year 9999.
     (-62_167_219_200..=253_402_300_799_i64)
         .prop_map(|seconds| OffsetDateTime::from_unix_timestamp(seconds).unwrap())
 }
 
+/// Returns any optional text.
 fn words() -> impl Strategy<Value = Option<String>> {
     prop::option::of(any::<String>())
 }
 
+/// Returns any JSON value that survives a round trip: numbers fit 64 bits.
 fn value() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -49,11 +54,13 @@ fn value() -> impl Strategy<Value = Value> {
     })
 }
 
+/// Returns any object with keys that are longer than every known key.
 fn map() -> impl Strategy<Value = Map<String, Value>> {
     prop::collection::btree_map("[a-z_]{12,20}", value(), 0..5)
         .prop_map(|map| map.into_iter().collect())
 }
 
+/// Returns any image.
 fn image() -> impl Strategy<Value = Image> {
     let texts = (words(), words(), words(), words(), words());
     let numbers = (any::<u64>(), any::<u64>(), any::<Option<u64>>(), any::<Option<u64>>());
@@ -88,6 +95,7 @@ fn image() -> impl Strategy<Value = Image> {
     )
 }
 
+/// Returns any task.
 fn task() -> impl Strategy<Value = Task> {
     let statuses = prop::sample::select(TaskStatus::ALL);
     let times = (seconds(), seconds(), prop::option::of(seconds()));
@@ -101,6 +109,7 @@ fn task() -> impl Strategy<Value = Task> {
     )
 }
 
+/// Returns any sending of an image.
 fn sent() -> impl Strategy<Value = ImageSend> {
     let address = prop::option::of(any::<IpAddr>());
     (id(), any::<u64>(), words(), words(), words(), address).prop_map(
@@ -113,6 +122,7 @@ fn sent() -> impl Strategy<Value = ImageSend> {
     )
 }
 
+/// Returns any payload, mostly with facts.
 fn payload<T: std::fmt::Debug>(
     info: impl Strategy<Value = T>,
 ) -> impl Strategy<Value = Payload<T>> {
@@ -123,7 +133,7 @@ fn payload<T: std::fmt::Debug>(
     ]
 }
 
-/// Any event, with the payload style in which it is written whole.
+/// Returns any event with the payload style that writes all of it.
 fn event() -> impl Strategy<Value = (Event, PayloadStyle)> {
     let documented = prop_oneof![
         payload(image()).prop_map(Event::ImageCreate),
@@ -149,6 +159,7 @@ fn event() -> impl Strategy<Value = (Event, PayloadStyle)> {
 }
 
 proptest! {
+    /// Decoding is the inverse of encoding, as long as redaction removes nothing.
     #[test]
     fn decodes_every_event_it_encodes((event, payloads) in event(), publisher in any::<String>()) {
         let sent = Notification { publisher_id: publisher.into(), ..notification(event) };
@@ -157,7 +168,8 @@ proptest! {
         prop_assert_eq!(Notification::from_json(message.body()).unwrap(), sent);
     }
 
-    /// Also in the eyes of a reader that takes every Unicode line end for one, and of a terminal.
+    /// A body is one line even for a reader that splits on Unicode line separators, and holds nothing
+    /// that changes the state of a terminal.
     #[test]
     fn one_notification_is_one_harmless_line((event, payloads) in event(), redacted in any::<bool>()) {
         let redact = if redacted { Redact::Secrets } else { Redact::Off };
@@ -169,6 +181,7 @@ proptest! {
         prop_assert_eq!(oslo["oslo.message"].as_str(), Some(line));
     }
 
+    /// Random bytes are never a notification, and never a reason to panic.
     #[test]
     fn rejects_random_bytes_without_panicking(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         prop_assert!(Notification::from_json(&bytes).is_err());

@@ -1,5 +1,7 @@
-//! Every event at every priority, in both payload styles and both envelopes, as it is on the wire;
-//! and each against the JSON Schema.
+//! The form on the wire: every event at every priority, in both payload styles and both envelopes.
+//!
+//! The snapshots pin every byte, so that a change of the wire format shows up in a review. The JSON
+//! Schema must agree with them.
 
 use std::fmt::Write as _;
 
@@ -7,6 +9,7 @@ use crate::fixtures::{event, notification, text};
 use notify_core::codec::{Encoding, PayloadStyle};
 use notify_core::{EventType, Priority};
 
+/// Returns one event type on the wire, at every priority, in every style and envelope.
 fn wire_of(event_type: EventType) -> String {
     let mut wire = String::new();
     for payloads in [PayloadStyle::Documented, PayloadStyle::Glance] {
@@ -22,6 +25,7 @@ fn wire_of(event_type: EventType) -> String {
     wire
 }
 
+/// No refactoring changes a byte on the wire.
 #[test]
 fn every_event_on_the_wire() {
     for &event_type in EventType::ALL {
@@ -29,6 +33,7 @@ fn every_event_on_the_wire() {
     }
 }
 
+/// The envelope has two keys, and no `_unique_id`.
 #[test]
 fn the_oslo_envelope_holds_the_body_as_a_string() {
     for &event_type in EventType::ALL {
@@ -41,6 +46,7 @@ fn the_oslo_envelope_holds_the_body_as_a_string() {
     }
 }
 
+/// The schema accepts the output of the encoder, and tells event types apart.
 #[cfg(feature = "schema")]
 #[test]
 fn every_event_matches_only_its_own_schema() {
@@ -54,8 +60,8 @@ fn every_event_matches_only_its_own_schema() {
                     let encoding = Encoding { payloads, ..Encoding::default() };
                     let message = notification(event(other, priority)).encode(&encoding).unwrap();
                     let value = serde_json::from_slice(message.body()).unwrap();
-                    let why = all.validate(&value).err().map(|error| error.to_string());
-                    assert_eq!(why, None, "{}", text(&message));
+                    let error = all.validate(&value).err().map(|error| error.to_string());
+                    assert_eq!(error, None, "{}", text(&message));
                     assert_eq!(own.is_valid(&value), other == event_type, "{}", text(&message));
                 }
             }
@@ -63,6 +69,7 @@ fn every_event_matches_only_its_own_schema() {
     }
 }
 
+/// The schema is not so loose that it accepts everything.
 #[cfg(feature = "schema")]
 #[test]
 fn the_schema_rejects_wrong_values() {
@@ -73,7 +80,7 @@ fn the_schema_rejects_wrong_values() {
     assert!(schema.is_valid(&good));
     for (pointer, wrong) in [
         ("/payload/size", serde_json::json!(-1)),
-        ("/payload/status", serde_json::json!("unheard-of")),
+        ("/payload/status", serde_json::json!("unknown")),
         ("/payload/created_at", serde_json::json!("yesterday")),
         ("/payload", serde_json::json!("text")),
         ("/priority", serde_json::json!("WARN")),
