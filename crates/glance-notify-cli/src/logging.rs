@@ -39,6 +39,7 @@ impl<W: Write> Write for EscapingWriter<W> {
         Ok(event.len())
     }
 
+    /// Flushes the inner writer.
     fn flush(&mut self) -> io::Result<()> {
         self.0.flush()
     }

@@ -61,8 +61,12 @@ impl EmitSummary {
     pub(super) fn print(self, format: SummaryFormat) -> Result<ExitStatus, CommandError> {
         self.stop_reason.print();
         if self.stopped_early {
-            let hint =
-                if self.invalid > 0 { " (add `--skip-invalid` to skip invalid lines)" } else { "" };
+            let hint = match &self.stop_reason {
+                StopReason::Failed(error) if error.status == ExitStatus::InvalidInput => {
+                    " (add `--skip-invalid` to skip invalid lines)"
+                }
+                _ => "",
+            };
             print_message(format_args!(
                 "the input after line {} was not read{hint}",
                 self.last_line

@@ -111,6 +111,9 @@ fn break_line(out: &mut String, depth: usize) {
 struct AsciiFormatter(CompactFormatter);
 
 impl Formatter for AsciiFormatter {
+    /// Writes a part of a string that needs no escape by JSON's own rules.
+    ///
+    /// A character beyond the Basic Multilingual Plane becomes a surrogate pair.
     fn write_string_fragment<W: ?Sized + io::Write>(
         &mut self,
         out: &mut W,

@@ -28,6 +28,11 @@ pub(super) enum MessageRef {
 impl FromStr for MessageRef {
     type Err = String;
 
+    /// Parses `SLOT/NUMBER`, or a UUID with or without dashes.
+    ///
+    /// # Errors
+    ///
+    /// Returns the message that clap shows if `text` is neither.
     fn from_str(text: &str) -> Result<Self, String> {
         let position = text.split_once('/').and_then(|(slot, number)| {
             Some(Self::Position(slot.parse().ok()?, number.parse().ok()?))

@@ -15,6 +15,7 @@ use crate::support::{Sandbox, emit, ids, line, wait_until};
 /// notifications.
 #[test]
 fn a_kill_leaves_whole_lines_and_the_next_run_starts_a_new_line() {
+    /// The number of processes that the test kills.
     const KILLS: u64 = 12;
     let sandbox = Sandbox::new();
     let input = sandbox.file("in.jsonl", line(&"x".repeat(700)).repeat(20_000));

@@ -16,6 +16,7 @@ use crate::support::{Sandbox, ids, line, values, wait_until};
 /// Several services may share one log file, and a timer rotates it at any moment.
 #[test]
 fn four_writers_and_logrotate_lose_no_line() {
+    /// The number of times that `logrotate` runs.
     const ROTATIONS: usize = 30;
     let sandbox = Sandbox::new();
     fs::create_dir(sandbox.path("logs")).unwrap();

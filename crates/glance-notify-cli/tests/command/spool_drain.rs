@@ -181,6 +181,7 @@ fn a_second_signal_stops_at_once() {
 /// A message that was delivered just before the kill may arrive twice.
 #[test]
 fn a_kill_during_a_drain_loses_nothing() {
+    /// Enough messages that a kill hits a drain in the middle.
     const MESSAGES: usize = 20_000;
     let sandbox = Sandbox::new();
     let input = sandbox.file("in.jsonl", line(&"x".repeat(500)).repeat(MESSAGES));
