@@ -45,8 +45,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let text = "cannot store the image: swift://glance:s3cret@storage/images is read-only";
     notifier.emit(&Event::ImageUpload(Payload::Error(text.into())));
 
-    // Deliver what is pending, and count. Whatever is missing from `delivered` has its reason in
-    // `refused` or `dropped`.
+    // Drain the queue. The account explains every notification that was not delivered: `refused` or
+    // `dropped`, with the reason.
     let stats = notifier.shutdown(Duration::from_secs(10)).await;
     worker.await?;
     println!("{} emitted, {} delivered to {file}", stats.emitted, stats.delivered);

@@ -7,7 +7,7 @@
 //! curl -X DELETE http://127.0.0.1:9292/images/ID
 //! ```
 //!
-//! Ctrl-C and SIGTERM stop it: it finishes open requests, then delivers what is pending.
+//! On Ctrl-C or SIGTERM it finishes open requests, delivers the pending notifications, and ends.
 //! `docs/authors.md` explains the parts of this program.
 
 #![expect(clippy::print_stdout, reason = "the program shows where it listens")]
@@ -106,8 +106,8 @@ pub fn router(app: App) -> Router {
         .with_state(app)
 }
 
-/// Serves until `stop` resolves, waits until the worker has delivered what is pending, and returns
-/// the account.
+/// Serves until `stop` resolves, waits until the worker has drained the queue, and returns the
+/// account.
 ///
 /// # Errors
 ///
@@ -125,6 +125,7 @@ pub async fn serve(
     Ok(tokio::time::timeout(Duration::from_secs(30), worker).await??)
 }
 
+/// Creates an image with the request's body as its name, and returns its id.
 async fn create(State(app): State<App>, name: String) -> Result<String, StatusCode> {
     let mut image = Image::new(Uuid::new_v4(), ImageStatus::Queued, OffsetDateTime::now_utc());
     image.name = Some(name.clone());
@@ -136,6 +137,7 @@ async fn create(State(app): State<App>, name: String) -> Result<String, StatusCo
     Ok(id)
 }
 
+/// Stores the data of an image. Emits an error if the client disconnects early.
 async fn upload(
     State(app): State<App>,
     Path(id): Path<Uuid>,
@@ -161,6 +163,7 @@ async fn upload(
     Ok(())
 }
 
+/// Sends the data of an image, and counts the bytes.
 async fn download(State(app): State<App>, Path(id): Path<Uuid>) -> Result<Body, StatusCode> {
     let data: Option<Vec<u8>> = app
         .with_store(move |store| {
@@ -177,7 +180,7 @@ async fn download(State(app): State<App>, Path(id): Path<Uuid>) -> Result<Body, 
     Ok(Body::new(ImageBody::new(body, app.notifier, id)))
 }
 
-/// A response body that counts what it sends, and emits `image.send` once.
+/// A response body that counts its bytes, and emits `image.send` once.
 ///
 /// It emits at the end, or when axum drops it earlier because the client disconnected.
 struct ImageBody {
@@ -188,10 +191,12 @@ struct ImageBody {
 }
 
 impl ImageBody {
+    /// Wraps the body of the image `id`.
     fn new(body: Body, notifier: Notifier, id: Uuid) -> Self {
         Self { body, notifier, facts: ImageSend::new(id, 0), emitted: false }
     }
 
+    /// Emits `image.send`, unless that has happened before.
     fn emit_once(&mut self, priority: Priority) {
         if !std::mem::replace(&mut self.emitted, true) {
             self.notifier.emit(&Event::ImageSend(priority, self.facts.clone()));

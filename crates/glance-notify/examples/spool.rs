@@ -39,8 +39,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
     println!("stored: {count}");
 
-    // Meanwhile the worker forwards from the disk to the broker: what the last run left, then what
-    // comes. It retries until the broker accepts, for days if need be. Each stage has its own account.
+    // Meanwhile the worker forwards from the disk to the broker, and begins with the messages of the
+    // last run. It retries until the broker accepts, for days if necessary. Each stage has its own
+    // account.
     let mut forwarded = 0;
     let mut interrupt = std::pin::pin!(tokio::signal::ctrl_c());
     loop {

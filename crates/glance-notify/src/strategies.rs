@@ -29,7 +29,12 @@ pub const DRIVERS: &[Driver] = &[
 
 /// The Cargo features of this crate that are compiled in, in alphabetical order.
 ///
-/// The list omits `default` and `full`, which only group other features.
+/// The list omits `default` and `full`, which only group other features. `glance-notify --version`
+/// prints it.
+///
+/// ```
+/// assert!(glance_notify::transport::FEATURES.is_sorted());
+/// ```
 pub const FEATURES: &[&str] = &[
     #[cfg(feature = "log")]
     "log",
@@ -103,12 +108,15 @@ mod tests {
 
     use super::*;
 
+    /// Fails: these tests look up drivers and open none.
     fn refuse_to_open(_: DriverOptions) -> Result<Box<dyn Transport>> {
         Err(Error::new(ErrorKind::Bug, "this test opens no transport"))
     }
 
+    /// A driver with the names of `noop`.
     const NOOP: Driver =
         Driver { name: "noop", aliases: &["default"], defaults: "{}", open: refuse_to_open };
+    /// A driver with the names of `log`.
     const LOG: Driver =
         Driver { name: "log", aliases: &["logging"], defaults: "{}", open: refuse_to_open };
 

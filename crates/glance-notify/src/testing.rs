@@ -59,6 +59,17 @@ impl Recorder {
     ///
     /// Waits until the worker has settled everything emitted before this call, or until an attempt
     /// fails because of [`fail_until`](Self::fail_until). Waits for ten seconds at most.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use glance_notify::{Event, Payload};
+    ///
+    /// let (notifier, recorder) = glance_notify::testing::recorder();
+    /// notifier.emit(&Event::ImageUpload(Payload::Error("disk is full".into())));
+    /// assert_eq!(recorder.take().len(), 1);
+    /// assert_eq!(recorder.take().len(), 0);
+    /// ```
     pub fn take(&self) -> Vec<Notification> {
         let deadline = Instant::now() + TAKE_TIMEOUT;
         let mut state = self.monitor.lock();
@@ -137,6 +148,7 @@ struct RecorderState {
 }
 
 impl RecorderMonitor {
+    /// Locks the state, also after a panic in the program under test.
     fn lock(&self) -> MutexGuard<'_, RecorderState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -153,7 +165,7 @@ impl fmt::Debug for RecorderMonitor {
     }
 }
 
-/// The transport that records what it delivers.
+/// The transport that records its messages.
 #[derive(Debug)]
 struct RecorderTransport(Arc<RecorderMonitor>);
 
@@ -221,10 +233,12 @@ mod tests {
 
     use super::*;
 
+    /// Returns an event that carries `text`.
     fn event(text: &str) -> Event {
         Event::ImageUpload(Payload::Error(text.into()))
     }
 
+    /// Returns the texts that the notifications carry.
     fn texts(notifications: &[Notification]) -> Vec<String> {
         let text = |notification: &Notification| match &notification.body {
             Body::Event(Event::ImageUpload(Payload::Error(text))) => text.clone(),

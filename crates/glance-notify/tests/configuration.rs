@@ -1,5 +1,6 @@
 //! `docs/configuration.md` and the types agree: every key, every default, every example.
 
+#![cfg(all(feature = "log", feature = "noop"))]
 #![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
 use std::collections::BTreeMap;
@@ -8,6 +9,7 @@ use glance_notify::builder;
 use glance_notify::config::{Config, Layers, glance_conf};
 use glance_notify::transport::open;
 
+/// The guide under test.
 const DOC: &str = include_str!("../../../docs/configuration.md");
 
 /// Returns the documented keys with their defaults, in backticks or in words.

@@ -22,6 +22,7 @@ fn config(dir: &Path, settings: &[&str]) -> Config {
     settings.iter().chain(&paths).fold(Layers::new(), set).build().unwrap()
 }
 
+/// Returns the event of one image's deletion.
 fn event(number: u128) -> Event {
     Event::ImageDelete(Payload::Info(DeletedImage::Id(Uuid::from_u128(number))))
 }

@@ -1,7 +1,6 @@
 //! A configured spool in a program without the feature `spool`.
 
 #![cfg(not(feature = "spool"))]
-#![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
 use glance_notify::Config;
 

@@ -15,12 +15,16 @@ use super::compat::CompatPreset;
 #[derive(Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct CommonSettings {
+    /// A strategy's name or alias.
     pub(super) strategy: String,
+    /// The sender's name. Absent means the host name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) publisher_id: Option<String>,
+    /// Names of event types (`image.send`) and of their groups (`task`).
     pub(super) disabled_notifications: Vec<String>,
     pub(super) payloads: PayloadStyle,
     pub(super) redact: Redact,
+    /// The preset, which has already been added to the other keys.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) compat: Option<CompatPreset>,
     /// Always `None`: the option tree renames this key to `log.file`. The field makes the error about
@@ -61,15 +65,23 @@ impl Default for CommonSettings {
 #[derive(Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct QueueSettings {
+    /// The most messages in the queue.
     pub(super) max_messages: usize,
+    /// The most memory for queued messages, in bytes.
     pub(super) max_bytes: usize,
     pub(super) overflow: Overflow,
+    /// The age at which the worker drops a message. Absent means never.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) max_age: Option<Seconds>,
+    /// The most messages in one batch.
     pub(super) batch_messages: usize,
+    /// The most bytes in one batch, unless a single message is larger.
     pub(super) batch_bytes: usize,
+    /// The longest attempt to deliver a batch.
     pub(super) attempt_timeout: Seconds,
+    /// The longest that `send` and `enqueue` wait.
     pub(super) send_timeout: Seconds,
+    /// The longest that the worker delivers pending messages after the notifier closes.
     pub(super) drain_timeout: Seconds,
 }
 

@@ -65,13 +65,16 @@ use crate::strategies;
 /// ```
 #[derive(Clone)]
 pub struct Config {
+    /// The canonical name.
     pub(super) strategy: &'static str,
+    /// The checked common keys.
     settings: CommonSettings,
+    /// All keys as configured, among them the unchecked tables of strategies.
     pub(super) options: OptionTree,
 }
 
 impl Config {
-    /// Checks `options` after adding the presets of `compat`.
+    /// Adds the presets of `compat` to `options`, and checks the common keys.
     pub(super) fn from_options(mut options: OptionTree) -> Result<Self> {
         compat::add_presets(&mut options);
         let settings: CommonSettings = DriverOptions::new("", options.values.clone())
@@ -94,6 +97,14 @@ impl Config {
     }
 
     /// Returns the name of the strategy, with aliases resolved: `log` for `logging`.
+    ///
+    /// ```
+    /// # fn main() -> glance_notify::Result<()> {
+    /// let config: glance_notify::Config = "strategy = \"logging\"".parse()?;
+    /// assert_eq!(config.strategy(), "log");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn strategy(&self) -> &'static str {
         self.strategy
     }
@@ -104,6 +115,19 @@ impl Config {
     }
 
     /// Returns the encoding of notifications: the keys `payloads` and `redact`.
+    ///
+    /// Pass it to [`Notification::encode`](crate::Notification::encode) to get the bytes that the
+    /// notifier would send.
+    ///
+    /// ```
+    /// # fn main() -> glance_notify::Result<()> {
+    /// use glance_notify::codec::PayloadStyle;
+    ///
+    /// let config: glance_notify::Config = "payloads = \"glance\"".parse()?;
+    /// assert_eq!(config.encoding().payloads, PayloadStyle::Glance);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn encoding(&self) -> Encoding {
         let CommonSettings { payloads, redact, .. } = self.settings;
         Encoding { payloads, redact, limits: SizeLimits::default() }
@@ -111,7 +135,18 @@ impl Config {
 
     /// Returns how long the worker may take to deliver pending messages after the notifier closes.
     ///
-    /// This is the key `queue.drain_timeout`, 10 seconds by default.
+    /// This is the key `queue.drain_timeout`, 10 seconds by default. A program that calls
+    /// [`Notifier::shutdown`](crate::Notifier::shutdown) passes it there.
+    ///
+    /// ```
+    /// # fn main() -> glance_notify::Result<()> {
+    /// use std::time::Duration;
+    ///
+    /// let config: glance_notify::Config = "queue.drain_timeout = 2.5".parse()?;
+    /// assert_eq!(config.drain_timeout(), Duration::from_millis(2500));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn drain_timeout(&self) -> Duration {
         self.settings.queue.drain_timeout.into()
     }
@@ -135,7 +170,22 @@ impl Config {
     /// Returns the table of one strategy, unchecked, for its [`Driver`](super::Driver).
     ///
     /// The table is empty if the configuration has none. The options know the place that set each key,
-    /// and the publisher id.
+    /// and the publisher id. [`start`](crate::start) passes them to the driver; call this yourself to
+    /// read a strategy's options as its own type.
+    ///
+    /// ```
+    /// # #[cfg(feature = "rabbit")]
+    /// # fn main() -> glance_notify::Result<()> {
+    /// use glance_notify::transport::rabbit;
+    ///
+    /// let config: glance_notify::Config = "[rabbit]\ntopic = \"audit\"".parse()?;
+    /// let rabbit = rabbit::Config::from_options(config.options("rabbit"))?;
+    /// assert_eq!(rabbit.topic, "audit");
+    /// # Ok(())
+    /// # }
+    /// # #[cfg(not(feature = "rabbit"))]
+    /// # fn main() {}
+    /// ```
     pub fn options(&self, strategy: &'static str) -> DriverOptions {
         let table = self.options.values.get(strategy).and_then(Value::as_object).cloned();
         let origins = self.options.origins.iter().filter_map(|(key, origin)| {
@@ -157,6 +207,17 @@ impl Config {
     /// # Errors
     ///
     /// [`ErrorKind::Config`] if a key of the table is unknown, missing or invalid.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> glance_notify::Result<()> {
+    /// let config: glance_notify::Config = "spool.dir = \"/var/spool/glance-notify\"".parse()?;
+    /// let spool = config.spool()?.unwrap();
+    /// assert_eq!(spool.dir, std::path::Path::new("/var/spool/glance-notify"));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[cfg(feature = "spool")]
     pub fn spool(&self) -> Result<Option<notify_spool::Config>> {
         if !self.has_spool_table() {
@@ -311,6 +372,7 @@ mod tests {
     /// A program embeds the configuration as a table of its own.
     #[test]
     fn deserializes_from_a_table_of_a_larger_configuration() {
+        /// The configuration of a program that embeds a notifier.
         #[derive(Debug, Deserialize)]
         struct ServiceConfig {
             notifications: Config,

@@ -55,6 +55,22 @@ impl Layers {
     ///
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the file cannot be read, is larger than
     /// 1 MiB, has another file name extension, or has invalid syntax.
+    ///
+    /// # Examples
+    ///
+    /// Glance's own file, with one option overridden:
+    ///
+    /// ```no_run
+    /// # fn main() -> glance_notify::Result<()> {
+    /// use glance_notify::config::Layers;
+    ///
+    /// let config = Layers::new()
+    ///     .file("/etc/glance/glance-api.conf")?
+    ///     .set("rabbit.topic=images")?
+    ///     .build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn file(mut self, path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let place = printable(&path.to_string_lossy(), PLACE_CHARS).to_string();
@@ -85,6 +101,15 @@ impl Layers {
     ///
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the text is not TOML. The message gives line
     /// and column, and does not quote the text.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use glance_notify::config::Layers;
+    ///
+    /// let error = Layers::new().toml("defaults.toml", "strategy = log").unwrap_err();
+    /// assert!(error.to_string().starts_with("defaults.toml, line 1, column 12: "));
+    /// ```
     pub fn toml(mut self, place: &str, text: &str) -> Result<Self> {
         self.options.put_toml(place, text)?;
         Ok(self)
@@ -274,6 +299,7 @@ mod tests {
         format!("{} ({})", entry.value, entry.origin)
     }
 
+    /// Returns `pairs` in the form of the environment.
     fn variables(pairs: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
         pairs.iter().map(|(name, value)| (name.into(), value.into())).collect()
     }

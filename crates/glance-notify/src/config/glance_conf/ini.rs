@@ -1,8 +1,8 @@
 //! The syntax of oslo.config's files.
 //!
 //! A file consists of sections, options (`key = value` or `key: value`) and comments. Indented lines
-//! continue a value. `$name` in a value stands for the value of another option. The source of these
-//! rules is `oslo_config/iniparser.py`.
+//! continue a value. `$name` in a value stands for the value of another option. These are the rules of
+//! `oslo_config/iniparser.py` and, for `$name`, of `oslo_config/cfg.py`.
 //!
 //! Errors name the line and never quote it, because it may contain a password.
 

@@ -25,8 +25,9 @@ struct ConfTranslator<'a> {
 }
 
 impl ConfTranslator<'_> {
-    /// Translates all options. The URL of oslo.messaging comes after the separate options, because
-    /// it overrides them.
+    /// Translates all options.
+    ///
+    /// The URL comes after the separate options, because it replaces the address in them.
     fn translate(&mut self) -> Result<()> {
         let chosen = self.strategy()?;
         self.log_file()?;
@@ -132,6 +133,7 @@ impl ConfTranslator<'_> {
         Ok(())
     }
 
+    /// Translates the sender's name. Without one, our default applies: the host name.
     fn publisher_id(&mut self) -> Result<()> {
         if let Some(option) = self.file.first(&[DEFAULT], &["default_publisher_id"])? {
             self.put("publisher_id", option.value.clone().into(), &option);
