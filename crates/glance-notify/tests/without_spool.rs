@@ -1,6 +1,6 @@
 //! A configured spool in a program without the feature `spool`.
 
-#![cfg(not(feature = "spool"))]
+#![cfg(all(not(feature = "spool"), feature = "log", feature = "noop"))]
 
 use glance_notify::Config;
 
