@@ -55,3 +55,17 @@ fn the_example_is_a_configuration() {
     let config: Config = example.parse().unwrap();
     assert_eq!(open(&config).unwrap().name(), "qpid");
 }
+
+/// Each word in the row of `qpid.dialect` selects a dialect.
+#[test]
+fn the_table_lists_accepted_dialects() {
+    let row = DOC.lines().find(|line| line.starts_with("| `qpid.dialect`")).unwrap();
+    let words: Vec<_> =
+        row.split("`\"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
+    assert!(words.len() >= 6, "{words:?}");
+    for word in words {
+        let config: Config = format!("strategy = 'qpid'\nqpid.dialect = '{word}'").parse().unwrap();
+        let opened = open(&config);
+        assert!(opened.is_ok(), "{word}: {opened:?}");
+    }
+}

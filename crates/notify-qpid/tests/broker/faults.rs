@@ -72,13 +72,13 @@ async fn survives(fault: PeerFault, table: Value) -> Error {
         peer.end_silence();
     }
     assert!(first.accepted() < 39, "{first:?}");
-    let left: Vec<_> = messages[1..]
+    let remaining: Vec<_> = messages[1..]
         .iter()
         .zip(&first.verdicts)
         .filter(|(_, verdict)| verdict.is_none())
         .map(|(message, _)| message.clone())
         .collect();
-    within(deliver(&mut transport, &left)).await;
+    within(deliver(&mut transport, &remaining)).await;
     let received = peer.messages("notifications.info");
     for message in &messages {
         let id = message.id().to_string();

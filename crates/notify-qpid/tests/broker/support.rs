@@ -57,15 +57,15 @@ pub(crate) async fn attempt(transport: &mut dyn Transport, messages: &[Message])
 ///
 /// Panics on a permanent error.
 pub(crate) async fn deliver(transport: &mut dyn Transport, messages: &[Message]) {
-    let mut left = messages.to_vec();
-    while !left.is_empty() {
-        let SendReport { result, verdicts } = attempt(transport, &left).await;
+    let mut remaining = messages.to_vec();
+    while !remaining.is_empty() {
+        let SendReport { result, verdicts } = attempt(transport, &remaining).await;
         if let Err(error) = result {
             assert!(error.is_transient(), "{error:?}");
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
         let mut verdicts = verdicts.iter();
-        left.retain(|_| !matches!(verdicts.next(), Some(Some(Verdict::Accept))));
+        remaining.retain(|_| !matches!(verdicts.next(), Some(Some(Verdict::Accept))));
     }
 }
 

@@ -86,8 +86,8 @@ async fn tls_is_verified_in_both_directions() {
     let error = failure(&external, files(&stranger)).await;
     assert_eq!(error.kind(), ErrorKind::Access, "{error:?}");
     assert!(error.to_string().contains("has no user for the certificate"), "{error}");
-    for wrong in [foreign.issue(name, 2199), ours.issue(name, 2001)] {
-        let error = failure(&external, files(&wrong)).await;
+    for certificate in [foreign.issue(name, 2199), ours.issue(name, 2001)] {
+        let error = failure(&external, files(&certificate)).await;
         assert!(error.to_string().contains("rejected the client certificate"), "{error:#}");
     }
     drop(broker);
