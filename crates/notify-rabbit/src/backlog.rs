@@ -23,6 +23,8 @@ use crate::topology::{BrokerEntity, Topology};
 pub(crate) type WarnedQueues = Arc<Mutex<HashSet<ShortString>>>;
 
 /// Starts a task that checks the queues now and every minute, until the returned handle is dropped.
+///
+/// Errors end a check silently: the next send reports them.
 pub(crate) fn monitor(
     connection: &Connection,
     topology: &Topology,
@@ -68,7 +70,10 @@ struct BacklogMonitor {
 }
 
 impl BacklogMonitor {
-    /// Logs the begin or the end of a backlog, once each.
+    /// Logs the begin and the end of a backlog, once each.
+    ///
+    /// A backlog begins when a queue without a consumer holds more messages than the limit. It ends
+    /// with a consumer, or below the limit.
     fn evaluate(&self, queue: &Queue) {
         let (messages, consumers) = (queue.message_count(), queue.consumer_count());
         let name = printable(queue.name().as_str(), 255);

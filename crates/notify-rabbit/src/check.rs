@@ -1,6 +1,19 @@
 //! The report of `glance-notify check` about the broker.
 //!
 //! The checks send no message, and declare only entities that exist already, which changes nothing.
+//!
+//! A report of a new virtual host:
+//!
+//! ```text
+//! broker: RabbitMQ 3.10.8 at rabbit1:5671 (192.0.2.7)
+//! TLS: TLS 1.3, TLS13_AES_256_GCM_SHA384, certificate and name verified
+//! login: user `glance` at rabbit1:5671
+//! exchange `glance`: does not exist yet: the first send declares it
+//! queue `notifications.info`: does not exist yet: the first send declares it
+//! queue `notifications.warn`: does not exist yet: the first send declares it
+//! queue `notifications.error`: does not exist yet: the first send declares it
+//! write permission: granted
+//! ```
 
 use lapin::types::{FieldTable, ShortString};
 use lapin::{Channel, options::ExchangeUnbindOptions};
@@ -12,8 +25,9 @@ use crate::backlog::limit_command;
 use crate::config::{Config, DeclareMode};
 use crate::connection::Connection;
 use crate::error::Operation;
+use crate::mismatch::Mismatch;
 use crate::runtime::silently;
-use crate::topology::{BrokerEntity, Mismatch, Topology, is_not_found};
+use crate::topology::{BrokerEntity, Topology, is_not_found};
 
 /// Checks everything that sending needs, within `rabbit.connect_timeout`.
 ///
@@ -46,6 +60,8 @@ pub(crate) async fn check(
 }
 
 /// Checks one exchange or queue: existence, difference from the configuration, backlog.
+///
+/// A finding holds one problem, and a difference takes precedence over a backlog.
 async fn check_entity(
     entity: BrokerEntity<'_>,
     connection: &Connection,

@@ -30,30 +30,38 @@ pub struct Config {
     /// `rabbit.url`, or `rabbit.host` and `rabbit.port`: the broker's hosts. Never empty; default
     /// `localhost:5672`.
     ///
-    /// The transport tries them in random order.
+    /// The transport tries them in random order at every connect, so clients spread over the nodes of
+    /// a cluster. A cluster needs no load balancer in front of it.
     pub hosts: Vec<Host>,
     /// `rabbit.user`: the user's name. Default `guest` for a broker on this machine; required
     /// otherwise.
     pub user: String,
     /// `rabbit.password` or `rabbit.password_file`. Default `guest` for a broker on this machine;
-    /// required otherwise.
+    /// required otherwise. [`SaslMechanism::External`] does not use it.
     pub password: Password,
     /// `rabbit.virtual_host`: the virtual host, 1 to 255 bytes. Default `/`.
     pub virtual_host: String,
     /// `rabbit.ca_file`, `rabbit.cert_file` and `rabbit.key_file`: the files for TLS. `Some` if the URL
     /// begins with `amqps://`. Default `None`.
+    ///
+    /// TLS always verifies the broker's certificate and host name, and requires version 1.2 or later.
     pub tls: Option<TlsFiles>,
     /// `rabbit.sasl_mechanism`: the method of login. Default `PLAIN`, or `EXTERNAL` if there is a
     /// client certificate and neither user nor password.
     pub sasl_mechanism: SaslMechanism,
 
-    /// `rabbit.exchange`: the topic exchange, 1 to 255 bytes. Default `glance`.
+    /// `rabbit.exchange`: the topic exchange, 1 to 255 bytes. Default `glance`, the name that Glance
+    /// itself uses (oslo.messaging's `control_exchange`).
     pub exchange: String,
     /// `rabbit.topic`: the first part of the queues' names, 1 to 249 bytes. Default `notifications`.
     ///
     /// A queue's name and routing key is the topic, a dot and the priority: `notifications.info`.
+    /// oslo.messaging builds them in the same way from its option `topics`.
     pub topic: String,
     /// `rabbit.durable`: whether exchange and queues survive a restart of the broker. Default `true`.
+    ///
+    /// OpenStack's services declare queues that are not durable. In a virtual host that you share with
+    /// them, set `compat = "openstack"`, which makes this `false`.
     pub durable: bool,
     /// `rabbit.queue_type`: the type of queues that the transport declares. Default `classic`.
     pub queue_type: QueueType,
@@ -68,20 +76,30 @@ pub struct Config {
     /// `rabbit.window`: the most unconfirmed messages, 1 to 65 536. Default 1024.
     ///
     /// The bodies of a window have at most 1 MiB together. A larger window is hardly faster, and a
-    /// lost connection can duplicate a whole window.
+    /// lost connection can duplicate a whole window. The first window of each connection is one
+    /// message.
     pub window: usize,
     /// `rabbit.connect_timeout`: the time to connect and log in to any of the hosts, and again the
     /// time to declare exchange and queues. Default 10 s.
+    ///
+    /// Each host gets an equal share of the time that is left.
     pub connect_timeout: Duration,
     /// `rabbit.confirm_timeout`: the time within which the broker must confirm at least one of the
     /// unconfirmed messages. Default 30 s.
+    ///
+    /// It is not the time for a whole window: a slow link may take longer, as long as confirms arrive.
     pub confirm_timeout: Duration,
     /// `rabbit.heartbeat`: the interval of heartbeats in seconds, 1 to 3600. Default 10.
     ///
-    /// A broker that is silent for two intervals counts as unreachable.
+    /// A broker that is silent for two intervals counts as unreachable. The URL's parameter
+    /// `heartbeat` sets it too. The broker may ask for a shorter interval.
     pub heartbeat: u16,
     /// `rabbit.backlog_warning`: the number of messages in a queue without a consumer above which the
     /// transport logs a warning. Default 10 000; 0 disables the check.
+    ///
+    /// The transport checks at every connect and every minute. It never limits a queue by an argument,
+    /// because other programs could not declare the queue then. Use a policy instead; the warning
+    /// contains the command.
     pub backlog_warning: u32,
 }
 
@@ -98,18 +116,26 @@ pub enum SaslMechanism {
 }
 
 /// The type of queues that the transport declares: `rabbit.queue_type`.
+///
+/// You cannot change the type of an existing queue. To migrate, configure a new `rabbit.topic`, let
+/// consumers read both topics for a while, and delete the old queues when they are empty.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum QueueType {
     /// `classic`: a queue on one node of a cluster.
     #[default]
     Classic,
-    /// `quorum`: a replicated queue on a majority of a cluster's nodes. It requires
-    /// `rabbit.durable = true`.
+    /// `quorum`: a replicated queue on a majority of a cluster's nodes (RabbitMQ 3.8 or later). It
+    /// requires `rabbit.durable = true`.
+    ///
+    /// The broker confirms a message when a majority has it on disk, and nacks messages while the queue
+    /// has no majority.
     Quorum,
 }
 
 /// Whether the transport declares exchange and queues: `rabbit.declare`.
+///
+/// A declaration never changes an existing entity: see [`MismatchPolicy`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DeclareMode {
@@ -129,9 +155,13 @@ pub enum DeclareMode {
 #[serde(rename_all = "lowercase")]
 pub enum MismatchPolicy {
     /// `adopt`: use it as it is. The transport logs once how it is less safe than configured.
+    ///
+    /// An exchange of another type, or an internal one, is a permanent error all the same, because it
+    /// cannot route notifications.
     #[default]
     Adopt,
-    /// `refuse`: fail with a permanent error that names the difference.
+    /// `refuse`: fail with a permanent error that names the entity, the argument, both values and the
+    /// option to change. The worker retries every 30 s.
     Refuse,
 }
 
@@ -176,6 +206,10 @@ impl Config {
     }
 
     /// Checks ranges, and the rules between options.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`] with the option, as an operator writes it.
     pub(crate) fn check(&self) -> Result<()> {
         for (option, text, limit) in [
             ("rabbit.virtual_host", &self.virtual_host, MAX_NAME_BYTES),

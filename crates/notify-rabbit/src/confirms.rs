@@ -5,6 +5,16 @@
 //! time of one publish after the other. lapin numbers confirms in the order of publishing, so one
 //! task must poll all publishes in order.
 //!
+//! ```text
+//! publish 1 ─┐                      ┌─ confirm 1
+//! publish 2 ─┼─► burst ─► lapin ─► ─┼─ confirm 2
+//!    …      ─┘   (64)    (thread)   └─    …
+//! ```
+//!
+//! Two limits end a window early: an error of the connection, and a time of
+//! `rabbit.confirm_timeout` in which no message makes progress. Each confirm starts that time again,
+//! so a slow link is not an error.
+//!
 //! This module decides no verdict: [`publish`](crate::publish) does.
 
 use std::future::poll_fn;
@@ -33,8 +43,11 @@ pub(crate) enum PublishFailure {
 }
 
 impl PublishFailure {
-    /// Returns the more informative of two failures, because lapin reports the cause of a closed
-    /// connection and its consequences as separate errors.
+    /// Returns the more informative of two failures.
+    ///
+    /// lapin reports the cause of a closed connection and its consequences as separate errors. The
+    /// broker's reply code says most, then the error of the socket, then lapin's own state, and a
+    /// timeout says least.
     fn or(self, other: Self) -> Self {
         let weight = |failure: &Self| match failure {
             Self::Lapin(error) => match error.kind() {
@@ -156,7 +169,8 @@ impl<F: Future + Unpin> MaybeDone<F> {
 /// progress for `time`.
 ///
 /// The function registers a waker only with the last pending future, so a whole burst causes one
-/// wake-up instead of one for each message.
+/// wake-up instead of one for each message. The broker usually confirms in order, so the last future
+/// is the last to finish; if it is not, the loop continues with the next pending one.
 async fn poll_all<F: Future + Unpin>(futures: &mut [MaybeDone<F>], time: Duration) -> bool {
     loop {
         let pending = poll_once(futures);

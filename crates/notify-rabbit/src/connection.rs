@@ -1,13 +1,19 @@
 //! One connection to the broker, from TCP to the end of the login and to the close.
 //!
-//! lapin keeps the socket in a thread of its own, which ends only with the socket. So a guard shuts
-//! the socket down from outside when the connection is dropped, even in the middle of a call. Nothing
-//! here reconnects; the next [`Transport::send`](notify_core::Transport::send) opens a new connection.
+//! A connection has three helpers:
+//!
+//! * lapin's thread, which reads and writes the socket. It ends only with the socket, so a
+//!   [`ShutdownGuard`] shuts the socket down from outside when the connection is dropped, even in the
+//!   middle of a call.
+//! * A task that follows `connection.blocked` and `connection.unblocked`.
+//! * The task of [`backlog::monitor`](crate::backlog::monitor).
+//!
+//! Nothing here reconnects; the next [`Transport::send`](notify_core::Transport::send) opens a new
+//! connection.
 
 use std::fmt;
 use std::future::poll_fn;
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -20,7 +26,6 @@ use lapin::uri::{
     AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo, SASLMechanism,
 };
 use lapin::{Channel, ConnectionProperties, Event};
-use notify_core::redact::printable;
 use notify_core::{Error, Result};
 use notify_net::{Failover, Host, PeerInfo, Secret, ShutdownGuard, TlsConfig};
 use tokio::sync::watch;
@@ -30,6 +35,7 @@ use tracing::instrument::WithSubscriber;
 
 use crate::config::{Config, SaslMechanism};
 use crate::error::{ErrorContext, Operation};
+use crate::once_warnings::OnceWarnings;
 use crate::runtime::{SilentRuntime, silence_current_thread, silently};
 use crate::wire::{BrokerProduct, FRAME_MAX, Wire};
 
@@ -54,16 +60,7 @@ pub(crate) struct Connection {
     pub(crate) has_confirmed: bool,
 }
 
-/// The warnings that a transport logs only once, whatever the number of its connections.
-#[derive(Debug, Default)]
-pub(crate) struct OnceWarnings {
-    /// Whether the last log line says that the broker blocks publishers.
-    blocked: AtomicBool,
-    /// Whether the log warns about a password in plain text.
-    plain_text: AtomicBool,
-}
-
-/// A handle of a background task. Dropping it aborts the task.
+/// A handle of a background task. Dropping it aborts the task, so no task outlives its connection.
 pub(crate) struct ConnectionTask(JoinHandle<()>);
 
 impl Connection {
@@ -71,6 +68,12 @@ impl Connection {
     ///
     /// Reads the password and the TLS files again. `name` is the connection's name in the broker's
     /// management tools.
+    ///
+    /// # Errors
+    ///
+    /// * [`ErrorKind::Access`](notify_core::ErrorKind::Access) if a file is unreadable.
+    /// * The error of the only host, or one error with the reason of every host. It is permanent only
+    ///   if every reason is.
     ///
     /// # Cancel safety
     ///
@@ -93,7 +96,7 @@ impl Connection {
             let login = LoginAttempt { config, host, password: &password, tls: tls.as_ref(), name };
             match timeout_at(deadline, silently(login.run(deadline))).await {
                 Ok(Ok(mut connection)) => {
-                    warnings.log_connected(&connection, config);
+                    warnings.log_connected(&connection.peer, &connection.product, config);
                     connection.watch_events(warnings);
                     return Ok(connection);
                 }
@@ -110,6 +113,9 @@ impl Connection {
     }
 
     /// Opens a second channel, for requests after which the broker may close their channel.
+    ///
+    /// A passive declaration of a missing queue is such a request. On the channel for publishing it
+    /// would end all outstanding confirms.
     pub(crate) async fn open_channel(&self) -> Result<Channel> {
         open_channel(&self.lapin, &self.context).await
     }
@@ -119,8 +125,9 @@ impl Connection {
         ChannelOpener { lapin: Arc::clone(&self.lapin), context: self.context.clone() }
     }
 
-    /// Replaces the channel for publishing by a new one. Call it only while no message on the old
-    /// channel is unconfirmed.
+    /// Replaces the channel for publishing by a new one, within `rabbit.connect_timeout`.
+    ///
+    /// Call it only while no message on the old channel is unconfirmed: their confirms would be lost.
     pub(crate) async fn renew_channel(&mut self, config: &Config) -> Result<()> {
         let channel = silently(open_confirming_channel(&self.lapin, &self.context));
         match timeout(config.connect_timeout, channel).await {
@@ -173,6 +180,10 @@ impl Connection {
     ///
     /// lapin would wait as long as the broker blocks publishers, so the connection is only dropped
     /// then.
+    ///
+    /// # Errors
+    ///
+    /// When the broker does not confirm the close. The connection is closed all the same.
     pub(crate) async fn close(self) -> Result<()> {
         if self.blocked().is_some() || !self.lapin.status().connected() {
             return Ok(());
@@ -211,7 +222,8 @@ async fn open_channel(connection: &lapin::Connection, context: &ErrorContext) ->
         .map_err(|error| context.explain(&error, Operation::Declare))
 }
 
-/// Opens a channel in confirm mode.
+/// Opens a channel in confirm mode (RabbitMQ's extension `confirm.select`): the broker answers every
+/// publish with an ack or a nack.
 async fn open_confirming_channel(
     connection: &lapin::Connection,
     context: &ErrorContext,
@@ -246,6 +258,10 @@ impl LoginAttempt<'_> {
     }
 
     /// Connects, logs in and opens a channel in confirm mode.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future drops the guard, which closes the socket and ends lapin's thread.
     async fn run(&self, deadline: Instant) -> Result<Connection> {
         let (stream, shutdown_guard) =
             notify_net::connect(self.host, self.tls, self.user_timeout(), deadline).await?;
@@ -318,43 +334,6 @@ impl LoginAttempt<'_> {
             .with_connection_name(text(self.name))
             .with_client_property("product".into(), text(env!("CARGO_PKG_NAME")))
             .with_client_property("version".into(), text(env!("CARGO_PKG_VERSION")))
-    }
-}
-
-impl OnceWarnings {
-    /// Logs a new connection, and once that its password crosses the network in plain text.
-    fn log_connected(&self, connection: &Connection, config: &Config) {
-        let Connection { peer, product, .. } = connection;
-        let tls = peer.tls.as_deref().unwrap_or("no TLS");
-        tracing::info!("`rabbit` is connected to {product} at {peer}, {tls}");
-        if config.sasl_mechanism == SaslMechanism::Plain
-            && peer.exposes_plain_text()
-            && !self.plain_text.swap(true, Ordering::Relaxed)
-        {
-            tracing::warn!(
-                "`rabbit` sends the password to {peer} in plain text: use amqps:// in `rabbit.url`"
-            );
-        }
-    }
-
-    /// Logs that the broker blocks publishers, unless the log says so already.
-    fn log_blocked(&self, host: &Host, reason: &str) {
-        if !self.blocked.swap(true, Ordering::Relaxed) {
-            tracing::warn!(
-                "{host} blocks publishers until it has free memory and disk space: {}",
-                printable(reason, 255)
-            );
-        }
-    }
-
-    /// Logs that the broker accepts messages again, if the log says that it blocks publishers.
-    ///
-    /// Call it for `connection.unblocked` and for a confirm: a broker sends the former only on a
-    /// connection that still exists.
-    pub(crate) fn log_unblocked(&self, host: &Host) {
-        if self.blocked.swap(false, Ordering::Relaxed) {
-            tracing::info!("{host} accepts messages again");
-        }
     }
 }
 

@@ -34,6 +34,36 @@
 //! `glance-notify`. The body is the notification in its [`Envelope`]. The transport publishes with the
 //! flag `mandatory`, so the broker returns an unroutable message instead of dropping it.
 //!
+//! # Failures
+//!
+//! The transport tries once; the worker retries. Each failure has one meaning:
+//!
+//! | the broker | the transport |
+//! |---|---|
+//! | is down, freezes, or closes the connection | fails with a transient error; the next attempt connects again, to any of the hosts |
+//! | misses two heartbeats | fails with [`ErrorKind::Timeout`](notify_core::ErrorKind::Timeout) |
+//! | confirms no message within `rabbit.confirm_timeout` | fails with [`ErrorKind::Timeout`](notify_core::ErrorKind::Timeout) |
+//! | blocks publishers (memory or disk alarm) | fails with [`ErrorKind::Full`](notify_core::ErrorKind::Full) and logs one warning |
+//! | nacks a message: a full queue with `reject-publish`, or a quorum queue without a majority | retries the message over a new channel |
+//! | returns a message as unroutable | declares the queues again and retries the message; refuses it if it returns again |
+//! | closes the channel over a message's size | refuses messages above that size from then on |
+//! | refuses login, virtual host, permission or certificate | fails with a permanent error that names the option to change |
+//!
+//! A failed attempt leaves the outcome of its unconfirmed messages
+//! [unknown](notify_core::Outcome::Unknown), because the broker may have them.
+//!
+//! # Permissions
+//!
+//! With `rabbit.declare = "yes"` and the default names, the user needs:
+//!
+//! ```sh
+//! rabbitmqctl set_permissions -p openstack glance \
+//!     '^(glance|notifications\..*)$' '^(glance|notifications\..*)$' '^glance$'
+//! ```
+//!
+//! Declaring needs *configure* on the exchange and the queues, and a binding needs *write* on the queue
+//! and *read* on the exchange. With `"verify"` or `"no"`, *write* on the exchange is enough.
+//!
 //! # Configuration
 //!
 //! ```toml
@@ -49,8 +79,24 @@
 //!
 //! # Resources
 //!
-//! A connection costs one socket and one thread, and both end with it. The crate keeps lapin's log
-//! events away from the log of the program, because lapin logs bodies and passwords.
+//! A connection costs one socket and one thread, and both end with it. Two tasks accompany it: one
+//! follows the broker's `connection.blocked` events, the other checks the queues for backlogs. Up to
+//! 1 MiB of bodies are unconfirmed at a time.
+//!
+//! The crate keeps lapin's log events away from the log of the program, because lapin logs bodies and
+//! passwords.
+//!
+//! # Modules
+//!
+//! `options` reads the table `[rabbit]` into a [`Config`]. [`Rabbit`] then drives one connection:
+//!
+//! ```text
+//! lib ──► connection ──► wire ──► notify-net
+//!  ├────► topology      (declare, adopt, verify)
+//!  ├────► publish ────► confirms
+//!  ├────► backlog       (warn about queues without a consumer)
+//!  └────► check         (the report of `glance-notify check`)
+//! ```
 //!
 //! # Examples
 //!
@@ -82,6 +128,8 @@ mod config;
 mod confirms;
 mod connection;
 mod error;
+mod mismatch;
+mod once_warnings;
 mod options;
 mod publish;
 mod runtime;
@@ -97,8 +145,9 @@ use notify_core::transport::Finding;
 use notify_core::{Batch, EventType, Result, Transport};
 
 pub use config::{Config, DeclareMode, MismatchPolicy, QueueType, SaslMechanism};
-use connection::{Connection, OnceWarnings};
+use connection::Connection;
 pub use notify_net::{Envelope, Host, Password, Secret, TlsFiles};
+use once_warnings::OnceWarnings;
 use publish::PublishState;
 use topology::Topology;
 
@@ -128,6 +177,24 @@ pub const DRIVER: Driver = Driver {
 ///
 /// It connects with the first [`send`](Transport::send), and again with the next one after a failure.
 /// `Debug` shows no password and no message.
+///
+/// # Examples
+///
+/// [`check`](Transport::check) reports the state of the broker without sending a message, as
+/// `glance-notify check` does:
+///
+/// ```no_run
+/// use notify_core::Transport;
+/// use notify_rabbit::{Config, Rabbit};
+///
+/// # async fn example() -> notify_core::Result<()> {
+/// let mut transport = Rabbit::new(Config::default())?;
+/// for finding in transport.check().await? {
+///     println!("{}: {:?}", finding.subject, finding.state);
+/// }
+/// # Ok(())
+/// # }
+/// ```
 pub struct Rabbit {
     config: Config,
     /// The connection's name in the broker's management tools.
@@ -204,6 +271,16 @@ impl Transport for Rabbit {
     }
 
     /// Publishes the batch in windows of up to `rabbit.window` messages.
+    ///
+    /// # Errors
+    ///
+    /// When no host accepts the connection, the topology is unusable, or a window ends early. The
+    /// next send opens a new connection then.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future closes the connection. The messages without a verdict may have reached the
+    /// broker.
     async fn send(&mut self, batch: &mut Batch<'_>) -> Result<()> {
         self.publish_state.refuse_undeliverable(batch, &self.config);
         if batch.unsettled().next().is_none() {
@@ -212,8 +289,8 @@ impl Transport for Rabbit {
         let mut connection = self.connect().await?;
         let mut start = 0;
         while start < batch.messages().len() {
-            // The first window of a connection is one message. A broker that blocks publishers or
-            // confirms nothing may still queue what it received, so each failed attempt can leave
+            // The first window of a connection is one message. A broker that blocks publishers, or
+            // confirms no message, may still queue the messages, so each failed attempt could leave
             // duplicates of a whole window.
             let max_messages = if connection.has_confirmed { self.config.window } else { 1 };
             let window = publish::window(batch, start, max_messages);
@@ -236,7 +313,8 @@ impl Transport for Rabbit {
         Ok(())
     }
 
-    /// Closes the connection orderly.
+    /// Closes the connection orderly, within 3 s. All messages of earlier sends have their verdicts
+    /// already.
     async fn close(&mut self) -> Result<()> {
         match self.connection.take() {
             Some(connection) => connection.close().await,

@@ -14,6 +14,38 @@ use crate::config::{Config, DeclareMode, MismatchPolicy, QueueType, SaslMechanis
 impl Config {
     /// Creates a configuration from the table `[rabbit]`.
     ///
+    /// # Options
+    ///
+    /// Every option with its default. The fields of [`Config`] describe them.
+    ///
+    /// ```toml
+    /// [rabbit]
+    /// # url = "amqp://user:password@host1:5672,host2:5672/virtual%2Fhost?heartbeat=10"
+    /// # Without a URL:
+    /// host = "localhost"
+    /// port = 5672
+    /// user = "guest"          # Only for a broker on this machine.
+    /// password = "guest"      # Or `password_file`. Only for a broker on this machine.
+    /// virtual_host = "/"
+    /// # With a URL that begins with amqps://:
+    /// # ca_file, cert_file, key_file
+    /// sasl_mechanism = "PLAIN" # Or "EXTERNAL".
+    ///
+    /// exchange = "glance"
+    /// topic = "notifications"
+    /// durable = true
+    /// queue_type = "classic"  # Or "quorum".
+    /// declare = "yes"         # Or "verify" or "no".
+    /// on_mismatch = "adopt"   # Or "refuse".
+    /// envelope = "bare"       # Or "oslo-2.0".
+    ///
+    /// window = 1024           # Messages.
+    /// connect_timeout = 10    # Seconds, also fractions.
+    /// confirm_timeout = 30    # Seconds, also fractions.
+    /// heartbeat = 10          # Whole seconds.
+    /// backlog_warning = 10000 # Messages. 0 disables the check.
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`ErrorKind::Config`](notify_core::ErrorKind::Config) for an unknown option, an invalid value,
@@ -85,7 +117,8 @@ impl Config {
         Ok(config)
     }
 
-    /// Applies the parameters of the URL. `heartbeat` is the only one.
+    /// Applies the parameters of the URL. `heartbeat` is the only one, and the URL wins over the option
+    /// `rabbit.heartbeat`.
     fn apply_query(&mut self, query: &[(String, String)]) -> Result<()> {
         for (key, value) in query {
             match (key.as_str(), value.parse()) {
@@ -107,6 +140,16 @@ impl Config {
     }
 
     /// Chooses the method of login, and applies the user and the password that it needs.
+    ///
+    /// | user and password | client certificate | method |
+    /// |---|---|---|
+    /// | both | any | `PLAIN` |
+    /// | neither | configured | `EXTERNAL` |
+    /// | neither | none, and every host is this machine | `PLAIN` as `guest` |
+    /// | neither | none, and a host is another machine | an error |
+    ///
+    /// `rabbit.sasl_mechanism` overrides the choice. `EXTERNAL` with a user or a password is an error,
+    /// because the certificate alone names the user.
     fn apply_credentials(
         &mut self,
         mechanism: Option<SaslMechanism>,

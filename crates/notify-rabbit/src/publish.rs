@@ -1,5 +1,16 @@
 //! Publishes one window of messages and settles them by their confirms.
 //!
+//! The verdict of a message follows from the broker's answers:
+//!
+//! | confirm | returned | verdict |
+//! |---|---|---|
+//! | ack | no | accept |
+//! | ack or nack | yes, for the first time | retry, after the transport has declared the queues again |
+//! | ack or nack | yes, for the second time | refuse |
+//! | nack | no | retry, over a new channel |
+//! | ack | no, but others were, and the window ended early | none: the attempt fails, and the outcome is unknown |
+//! | none | any | none, in the same way |
+//!
 //! lapin attaches a returned message to the confirm that arrives next, not to its own confirm. So this
 //! module matches returned messages by message id, after every confirm of the window has arrived and
 //! the set of returned ids is complete.
@@ -43,8 +54,8 @@ pub(crate) struct FollowUp {
 }
 
 impl PublishState {
-    /// Refuses the messages that no broker needs to see: too large ones, and those that
-    /// oslo.messaging's consumers would drop.
+    /// Refuses the messages that no broker needs to see: those above the broker's size limit, and those
+    /// that oslo.messaging's consumers would drop.
     pub(crate) fn refuse_undeliverable(&self, batch: &mut Batch<'_>, config: &Config) {
         for (index, message) in batch.messages().iter().enumerate() {
             if let Some(error) = self.refusal(message, config) {

@@ -1,5 +1,8 @@
 //! The runtime that lapin runs in: tokio, on this crate's sockets, without any log events.
 //!
+//! lapin abstracts over runtimes by the traits of the crate `async-rs`. Implementing them here gives
+//! this crate control over sockets, which notify-net opens, and over log events.
+//!
 //! lapin logs returned messages with their bodies at WARN, and the password at TRACE. A library must
 //! not depend on the log filter of its host program, so this module discards all of lapin's events.
 //! The crate logs the facts that an operator needs itself.
@@ -37,6 +40,8 @@ impl SilentRuntime {
 }
 
 /// Runs `future`, which calls lapin, without log events.
+///
+/// It also discards events of this crate, so log outside of `future`.
 pub(crate) fn silently<F: Future>(future: F) -> impl Future<Output = F::Output> {
     future.with_subscriber(Dispatch::none())
 }

@@ -5,7 +5,17 @@
 //! levels at most, so this module bounds the nesting, the size and the form of every frame (AMQP
 //! 0-9-1, section 4.2.3) before lapin sees it.
 //!
-//! This module changes no byte and waits for nothing.
+//! A frame has this form; all numbers are big-endian:
+//!
+//! ```text
+//! 0      1         3             7                  7 + size
+//! ├ type ┼ channel ┼ size (u32)  ┼ payload          ┼ 0xCE ┤
+//! ```
+//!
+//! The types are 1 (method), 2 (content header), 3 (body) and 8 (heartbeat). A peer that speaks
+//! another protocol fails at the first byte, and its error names that protocol.
+//!
+//! This module changes no byte of a frame.
 
 use std::io;
 use std::pin::Pin;
@@ -101,13 +111,18 @@ impl FrameBuffer {
         &self.bytes[..self.checked]
     }
 
-    /// Removes the first `count` checked bytes.
+    /// Removes the first `count` checked bytes, after lapin has read them.
     fn consume(&mut self, count: usize) {
         self.bytes.drain(..count);
         self.checked -= count;
     }
 
-    /// Appends received bytes. Fails at the first frame that lapin must not see.
+    /// Appends received bytes and checks every frame that they complete.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::InvalidData`] around this crate's own error, at the first frame that lapin must
+    /// not see. lapin closes the connection then.
     fn push(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.bytes.extend_from_slice(bytes);
         while let Some(frame) = self.next_frame()? {
@@ -144,6 +159,9 @@ impl FrameBuffer {
     }
 
     /// Checks that lapin can parse the frame safely, and reads the broker's product on the way.
+    ///
+    /// The check does not parse tables. It counts the bytes that can open a level of nesting, which is
+    /// simpler than a second parser and can only overestimate.
     fn check(&self, frame: std::ops::Range<usize>) -> io::Result<()> {
         let (kind, payload) =
             (self.bytes[frame.start], &self.bytes[frame.start + HEADER..frame.end - 1]);

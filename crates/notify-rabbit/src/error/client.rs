@@ -1,4 +1,8 @@
 //! Errors of lapin, the client library.
+//!
+//! lapin often reports one cause several times: first the error itself, then closed channels and
+//! connections. This module converts one error; choosing among several is the task of
+//! [`PublishFailure`](crate::confirms::PublishFailure).
 
 use notify_core::{Error, ErrorKind};
 

@@ -1,5 +1,8 @@
 //! Errors of the login.
 //!
+//! RabbitMQ refuses a wrong user or password by 403 `ACCESS_REFUSED`, and a virtual host by 530
+//! `NOT_ALLOWED`. The text of the former gives no reason; the broker's log does.
+//!
 //! No message shows the password. A user name appears escaped.
 
 use notify_core::redact::printable;

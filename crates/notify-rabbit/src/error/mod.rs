@@ -1,6 +1,20 @@
 //! The errors of the broker and of lapin, in terms of the options that you can change.
 //!
 //! No message holds a password or a payload. The broker's text appears escaped and shortened.
+//!
+//! RabbitMQ reports errors by a reply code and a text (AMQP 0-9-1, section 1.2; RabbitMQ's guide
+//! "Channels"). This module converts them by their meaning for a publisher:
+//!
+//! | reply code | during the login | while declaring | while publishing |
+//! |---|---|---|---|
+//! | 311, 320 and others | unavailable | unavailable | unavailable |
+//! | 403 `ACCESS_REFUSED` | access | access | access |
+//! | 404 `NOT_FOUND` | configuration | configuration | unavailable, if the transport declares again |
+//! | 405, 406 | configuration | configuration | unavailable |
+//! | 530 `NOT_ALLOWED` | access, configuration or unavailable, by the text | the same | the same |
+//!
+//! *Access* and *configuration* are permanent: the worker retries every 30 s. *Unavailable* is
+//! transient.
 
 mod client;
 mod login;
@@ -95,9 +109,11 @@ impl ErrorContext {
         Error::new(kind, message)
     }
 
-    /// Returns the error of an answer that did not come in time. `problem` completes the sentence
-    /// that the host begins: "did not answer". `blocked` is the reason of a broker that blocks
-    /// publishers: such a broker is full, not slow.
+    /// Returns the error of an answer that did not come in time.
+    ///
+    /// `problem` completes the sentence that the host begins: "did not answer". `blocked` is the reason
+    /// of a broker that blocks publishers. Such a broker is full, not slow, so the error has the kind
+    /// [`ErrorKind::Full`] then.
     pub(crate) fn timeout_error(&self, problem: &str, blocked: Option<&str>) -> Error {
         match blocked {
             Some(reason) => Error::new(

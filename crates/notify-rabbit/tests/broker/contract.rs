@@ -1,4 +1,7 @@
 //! The conformance suite of the `Transport` contract, against RabbitMQ nodes.
+//!
+//! RabbitMQ supports every capability of the harness: a test can kill, freeze and restart a node, make
+//! its queues reject messages by a policy, and count connections.
 
 use std::sync::Mutex;
 
@@ -33,7 +36,7 @@ const QUEUES: [(&str, Priority); 3] = [
 ];
 
 impl RabbitHarness {
-    /// Runs a blocking call about the virtual host.
+    /// Runs a blocking call about the virtual host on a thread that may block.
     async fn with_vhost<T: Send + 'static>(
         &self,
         run: impl FnOnce(&Vhost<'static>) -> T + Send + 'static,
@@ -47,6 +50,7 @@ impl RabbitHarness {
 impl Harness for RabbitHarness {
     const UNSUPPORTED: &'static [(Capability, &'static str)] = &[];
 
+    /// Takes an idle node or starts one, and creates a virtual host on it.
     async fn start() -> Self {
         let idle = IDLE_NODES.lock().unwrap().pop();
         tokio::task::spawn_blocking(move || {
@@ -63,6 +67,7 @@ impl Harness for RabbitHarness {
         Box::new(Rabbit::new(self.config.clone()).unwrap())
     }
 
+    /// Empties the queues. Returns their messages after those of earlier calls.
     async fn received(&mut self) -> Vec<ReceivedMessage> {
         let new = self
             .with_vhost(|vhost| {
@@ -87,10 +92,12 @@ impl Harness for RabbitHarness {
         self.received.clone()
     }
 
+    /// Counts the connections to the virtual host.
     async fn open_handles(&mut self) -> usize {
         self.with_vhost(Vhost::connections).await
     }
 
+    /// Kills the node with SIGKILL.
     async fn kill(&mut self) {
         self.with_vhost(|vhost| vhost.broker().kill()).await;
     }
@@ -99,6 +106,7 @@ impl Harness for RabbitHarness {
         self.with_vhost(|vhost| vhost.broker().restart()).await;
     }
 
+    /// Stops the node's processes with SIGSTOP: its kernel still accepts connections.
     async fn stall(&mut self) {
         self.vhost.broker().freeze();
     }
@@ -118,6 +126,7 @@ impl Harness for RabbitHarness {
         notification
     }
 
+    /// Sets a policy under which the queues hold one message and nack the others.
     async fn start_declining(&mut self) {
         let full = json!({ "max-length": 1, "overflow": "reject-publish" });
         self.with_vhost(move |vhost| vhost.set_policy("full", ".*", &full)).await;

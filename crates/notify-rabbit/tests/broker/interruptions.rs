@@ -1,6 +1,7 @@
 //! Brokers that stop, freeze or block publishers, and links that break at any byte.
 //!
-//! No accepted message is lost, no call hangs, and no thread or socket remains.
+//! No accepted message is lost, no call hangs, and no thread or socket remains. A message may arrive
+//! twice: the transport cannot know whether the broker has an unconfirmed message.
 
 use std::collections::HashMap;
 use std::time::Duration;

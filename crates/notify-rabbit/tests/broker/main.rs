@@ -1,7 +1,17 @@
 //! The transport against RabbitMQ nodes, over links that fail, and against peers that violate the
 //! protocol.
 //!
-//! All modules are one program, so that one shared node serves every test that does not harm it.
+//! All modules are one program, so that one shared node serves every test that does not harm it. Tests
+//! on the shared node have a virtual host each; tests that stop, freeze or configure a node start one
+//! of their own.
+//!
+//! * `contract` runs the conformance suite of every transport.
+//! * `access`, `tls` and `secrets` cover login, certificates, and what errors and logs show.
+//! * `topology` and `oslo_messaging` cover declarations and the form of messages.
+//! * `interruptions` covers brokers and links that fail; `relay` is the link.
+//! * `misbehaving_peers` covers unusual and invalid answers; `scripted_peer` gives them.
+//!
+//! `cargo xtask setup` installs RabbitMQ.
 
 #![expect(
     clippy::expect_used,

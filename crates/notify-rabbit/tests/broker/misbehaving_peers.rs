@@ -1,4 +1,7 @@
 //! Peers that confirm in an unusual order, never confirm, or violate the protocol.
+//!
+//! A real broker confirms mostly in order, so only a scripted peer can show that the transport matches
+//! confirms and returns to their messages in every order.
 
 use crate::scripted_peer::{
     PeerScript, PublishedMessage, frame, method_frame, nested_tables, start_frame,
@@ -12,7 +15,7 @@ use serde_json::json;
 /// A function that builds a peer's answer to published messages.
 type Answer = fn(&[PublishedMessage]) -> Vec<u8>;
 
-/// Creates messages, of which every `nth` asks the peer to say no.
+/// Creates `count` messages, of which every `nth` asks the peer to nack or return it, by its payload.
 fn messages(count: u64, nth: u64) -> Vec<Message> {
     (0..count)
         .map(|number| {
@@ -24,7 +27,7 @@ fn messages(count: u64, nth: u64) -> Vec<Message> {
         .collect()
 }
 
-/// Returns whether a message asks the peer to say no.
+/// Returns whether a message asks the peer to nack or return it.
 fn asks_for_no(body: &[u8]) -> bool {
     body.windows(6).any(|window| window == b"say no")
 }
@@ -106,7 +109,7 @@ async fn each_return_settles_its_own_message() {
     }
 }
 
-/// Like [`return_requested`], but ends the connection before the last confirms.
+/// Like [`return_requested`], but ends the connection before the last quarter of the confirms.
 fn return_and_disconnect(publishes: &[PublishedMessage]) -> Vec<u8> {
     let mut out: Vec<u8> = publishes
         .iter()

@@ -80,7 +80,7 @@ async fn relay(client: TcpStream, to: u16, limits: Arc<LinkLimits>) {
     }
 }
 
-/// Copies bytes until the end of the stream, or until `remaining` bytes have passed.
+/// Copies bytes until the end of the stream, or until `remaining` bytes have passed, slice by slice.
 async fn copy(
     from: &mut (impl AsyncReadExt + Unpin),
     to: &mut (impl AsyncWriteExt + Unpin),

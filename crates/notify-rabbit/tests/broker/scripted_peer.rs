@@ -1,6 +1,16 @@
 //! A peer that speaks just enough AMQP 0-9-1 to mislead a client.
 //!
-//! It accepts every login and every declaration, and answers publishes as its script says.
+//! It accepts every login and every declaration, and answers publishes as its script says. The methods
+//! that it knows (AMQP 0-9-1, class and method):
+//!
+//! | method | answer |
+//! |---|---|
+//! | 10 11 `connection.start-ok` | 10 30 `connection.tune` with the script's frame limit |
+//! | 10 40 `connection.open` | 10 41 `connection.open-ok`, and the script's extra bytes |
+//! | 20 10 `channel.open` | 20 11 `channel.open-ok` |
+//! | 50 10 `queue.declare` | 50 11 `queue.declare-ok` of an empty queue `q` |
+//! | 60 40 `basic.publish` | the script's answer, once no more frames arrive |
+//! | others of classes 10, 20, 40, 50 and 85 | the method with the next number |
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -154,7 +164,8 @@ impl PublishedMessage {
         method_frame(self.channel, 60, number, &[&self.tag.to_be_bytes(), flags].concat())
     }
 
-    /// Returns the frames of a `basic.return` with the reason `312 NO_ROUTE`.
+    /// Returns the frames of a `basic.return` with the reason `312 NO_ROUTE`: the method, the received
+    /// content header and the body.
     pub(crate) fn return_unroutable(&self) -> Vec<u8> {
         let mut arguments = 312_u16.to_be_bytes().to_vec();
         for text in ["NO_ROUTE", "glance", &self.routing_key] {
@@ -167,7 +178,8 @@ impl PublishedMessage {
     }
 }
 
-/// Returns a Connection.Start frame with the server properties `table`.
+/// Returns a Connection.Start frame with the server properties `table`, the mechanism `PLAIN` and the
+/// locale `en_US`.
 pub(crate) fn start_frame(table: &[u8]) -> Vec<u8> {
     let mut arguments = vec![0, 9];
     for bytes in [table, b"PLAIN", b"en_US"] {
@@ -177,7 +189,7 @@ pub(crate) fn start_frame(table: &[u8]) -> Vec<u8> {
     method_frame(0, 10, 10, &arguments)
 }
 
-/// Returns `depth` tables inside each other.
+/// Returns `depth` tables inside each other, each with a key of zero bytes.
 pub(crate) fn nested_tables(depth: usize) -> Vec<u8> {
     let mut table = Vec::new();
     for _ in 0..depth {

@@ -24,9 +24,7 @@ async fn nothing_shows_a_password_or_a_payload() {
     tracing::subscriber::set_global_default(log.clone()).unwrap();
     let vhost = RabbitMq::shared().vhost();
     let (port, user) = (vhost.broker().port(), format!("secretive-{}", vhost.name()));
-    vhost.broker().eval(&format!(
-        r#"rabbit_auth_backend_internal:add_user(<<"{user}">>, <<"{PASSWORD}">>, <<"test">>)"#
-    ));
+    vhost.broker().add_user(&user, PASSWORD);
     vhost.permit(&user, [".*", ".*", ".*"]);
     let message = samples::encode(&Notification {
         body: Body::from(Event::ImageUpload(Payload::Warn(PAYLOAD.into()))),

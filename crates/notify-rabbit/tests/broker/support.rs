@@ -119,14 +119,14 @@ pub(crate) async fn wait_until(description: &str, mut condition: impl FnMut() ->
     );
 }
 
-/// Returns the number of lapin's threads in this process.
+/// Returns the number of lapin's threads in this process, by their names in `/proc` (Linux).
 pub(crate) fn lapin_threads() -> usize {
     let tasks = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
     let names = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("comm")).ok());
     names.filter(|name| name.starts_with("lapin")).count()
 }
 
-/// Returns the number of open sockets in this process.
+/// Returns the number of open sockets in this process, by the links in `/proc` (Linux).
 pub(crate) fn open_sockets() -> usize {
     let open = std::fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
     let targets = open.filter_map(|file| std::fs::read_link(file.path()).ok());

@@ -62,9 +62,7 @@ async fn verifies_tls_in_both_directions() {
 
     // A login with a certificate.
     let name = "svc-certificate";
-    broker.eval(&format!(
-        r#"rabbit_auth_backend_internal:add_user(<<"{name}">>, <<"unused">>, <<"test">>)"#
-    ));
+    broker.add_user(name, "unused");
     vhost.permit(name, [".*", ".*", ".*"]);
     let external = format!("amqps://localhost:{}/{}", broker.tls_port(), vhost.name());
     let files = |(cert, key): &(PathBuf, PathBuf)| json!({ "ca_file": ours.file, "cert_file": cert, "key_file": key });

@@ -1,4 +1,7 @@
 //! Exchange and queues: declared, adopted, refused, deleted and missing; and queues without a consumer.
+//!
+//! Each test has a virtual host of its own on the shared node, where it plays the other services that
+//! declare queues first.
 
 use crate::support::{deliver, rabbit, send_once, wait_until};
 use notify_conformance::samples;
@@ -15,7 +18,7 @@ fn vhost() -> Vhost<'static> {
     RabbitMq::shared().vhost()
 }
 
-/// Empties the queues and returns the number of messages.
+/// Empties the queues of all priorities and returns the number of messages.
 fn drain_all(vhost: &Vhost<'_>) -> usize {
     QUEUES.iter().map(|queue| vhost.drain(queue).len()).sum()
 }
