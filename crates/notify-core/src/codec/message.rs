@@ -56,7 +56,7 @@ impl Message {
     /// exactly the six attributes and without unescaped control characters. The error repeats nothing
     /// of the body.
     pub fn from_body(body: Vec<u8>) -> Result<Self> {
-        let invalid = |what: &'static str| Error::new(ErrorKind::Invalid, what);
+        let invalid = |message: &'static str| Error::new(ErrorKind::Invalid, message);
         let text = std::str::from_utf8(&body).map_err(|_| invalid("the body is not UTF-8"))?;
         if has_unsafe(text) {
             return Err(invalid("the body holds a line end or another control character"));

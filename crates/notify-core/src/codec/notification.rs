@@ -48,8 +48,9 @@ impl Notification {
     ///
     /// # Errors
     ///
-    /// Returns an error of the kind [`ErrorKind::TooLarge`] if the notification exceeds the limits of
-    /// `encoding`, and of the kind [`ErrorKind::Invalid`] if a time lies before the year 0.
+    /// Returns an error of the kind [`TooLarge`](crate::ErrorKind::TooLarge) if the
+    /// notification exceeds the limits of `encoding`, and of the kind
+    /// [`Invalid`](crate::ErrorKind::Invalid) if a time lies before the year 0.
     ///
     /// # Examples
     ///

@@ -84,8 +84,9 @@ impl NotificationInput {
     /// Reads the attributes. Returns `None` if `report` has a problem.
     fn read_envelope(map: &Map<String, Value>, report: &mut ReadReport) -> Option<Self> {
         let mut fields = Fields::new(map, "", report);
-        let whole = ["message_id", "publisher_id", "timestamp"].iter().any(|key| fields.has(key));
-        let head = whole.then(|| {
+        let has_envelope =
+            ["message_id", "publisher_id", "timestamp"].iter().any(|key| fields.has(key));
+        let envelope = has_envelope.then(|| {
             let message_id = read_id(&mut fields);
             let publisher_id = fields.text("publisher_id");
             let timestamp = read_timestamp(&mut fields);
@@ -100,10 +101,10 @@ impl NotificationInput {
             fields.problem(key, ONLY_ATTRIBUTES, found);
         }
         let body = read_body(event_type?, priority?, payload?, report);
-        Some(match head {
+        Some(match envelope {
             None => Self::Body(body?),
-            Some(head) => {
-                let (message_id, publisher_id, timestamp) = head?;
+            Some(envelope) => {
+                let (message_id, publisher_id, timestamp) = envelope?;
                 Self::Notification(Notification {
                     message_id,
                     publisher_id: publisher_id.into(),

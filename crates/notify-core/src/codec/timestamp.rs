@@ -12,7 +12,7 @@ pub(crate) fn parse_time(text: &str) -> Option<OffsetDateTime> {
     let bytes = text.as_bytes();
     let (head, mut rest) = bytes.split_at_checked(19)?;
     let pattern = b"0000-00-00T00:00:00";
-    let fits = head.iter().zip(pattern).all(|(byte, wanted)| match wanted {
+    let fits = head.iter().zip(pattern).all(|(byte, expected)| match expected {
         b'0' => byte.is_ascii_digit(),
         b'T' => matches!(byte, b'T' | b' '),
         separator => byte == separator,

@@ -120,7 +120,7 @@ impl Image {
         let created_at = fields.time("created_at", Absence::Foreign);
         let updated_at = fields.time("updated_at", Absence::Foreign);
         let deleted_at = fields.optional_time("deleted_at", Absence::Null);
-        let said_deleted = fields.optional_bool("deleted").unwrap_or(deleted);
+        let deleted_on_wire = fields.optional_bool("deleted").unwrap_or(deleted);
         let min_disk = fields.number("min_disk");
         let min_ram = fields.number("min_ram");
         let protected = fields.bool("protected");
@@ -134,7 +134,7 @@ impl Image {
         let properties = fields.text_map("properties");
         let tags = fields.texts("tags");
         let other = fields.remaining_entries();
-        if said_deleted != (deleted || deleted_at.is_some()) {
+        if deleted_on_wire != (deleted || deleted_at.is_some()) {
             fields.mark_foreign();
         }
         Some(Self {

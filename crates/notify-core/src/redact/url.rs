@@ -18,11 +18,14 @@ pub(super) fn mask(text: &str, rules: &SecretRules<'_>) -> String {
         let (before, url) = rest.split_at(at + 3);
         out.push_str(before);
         let end = end_of(url, rules, |url| has_credentials(url, rules));
-        let spaced =
-            if rules.knows(CredentialShape::UnescapedSpace) { spaced(url, end, rules) } else { 0 };
-        let end = end + spaced;
+        let after_space = if rules.knows(CredentialShape::UnescapedSpace) {
+            length_after_space(url, end, rules)
+        } else {
+            0
+        };
+        let end = end + after_space;
         let (from, end) = match url[..end].rfind('@') {
-            Some(at) if spaced > 0 || has_credentials(&url[..end], rules) => {
+            Some(at) if after_space > 0 || has_credentials(&url[..end], rules) => {
                 out.push_str(MASK);
                 // The text behind the password may hold another URL.
                 (at, at + 1 + end_of(&url[at + 1..end], rules, |_| true))
@@ -78,18 +81,18 @@ fn is_in_secret_value(url: &str, at: usize, rules: &SecretRules<'_>) -> bool {
 /// `user:pass word@host`.
 ///
 /// Returns 0 for `at http://host:80, ask bob@example.org`, where a port follows the colon.
-fn spaced(url: &str, end: usize, rules: &SecretRules<'_>) -> usize {
-    let (whole, behind) = url.split_at(end);
+fn length_after_space(url: &str, end: usize, rules: &SecretRules<'_>) -> usize {
+    let (start, rest) = url.split_at(end);
     let mark = |c: char| c.is_ascii_punctuation() && c != ']';
-    let port = port(authority(whole)).trim_end_matches(mark);
+    let port = port(authority(start)).trim_end_matches(mark);
     let is_port = port.bytes().all(|byte| byte.is_ascii_digit()) || port.ends_with(']');
-    if is_port || whole.contains('@') {
+    if is_port || start.contains('@') {
         return 0;
     }
-    let line = &behind[..behind.find("://").unwrap_or(behind.len())];
+    let line = &rest[..rest.find("://").unwrap_or(rest.len())];
     match line.find(['@', '\n', '\r']) {
         Some(at) if line[at..].starts_with('@') => {
-            at + 1 + end_of(&behind[at + 1..], rules, |_| true)
+            at + 1 + end_of(&rest[at + 1..], rules, |_| true)
         }
         _ => 0,
     }
@@ -100,10 +103,10 @@ fn has_credentials(url: &str, rules: &SecretRules<'_>) -> bool {
     // `user:pa/ss@host` is not a valid URL, but people write it. No port follows the colon.
     let authority = authority(url);
     let port = port(authority);
-    let torn = !port.bytes().all(|b| b.is_ascii_digit()) && !port.ends_with(']')
+    let has_unescaped_slash = !port.bytes().all(|b| b.is_ascii_digit()) && !port.ends_with(']')
         || authority.ends_with(':') && url[authority.len()..].starts_with("//");
     rules.knows(CredentialShape::UserInfo) && authority.contains('@')
-        || rules.knows(CredentialShape::UnescapedSlash) && torn
+        || rules.knows(CredentialShape::UnescapedSlash) && has_unescaped_slash
 }
 
 /// Appends a URL to `out`, with its secret parameters masked.
