@@ -1,22 +1,18 @@
 //! `Layers`: the sources of a configuration, each overriding the sources before it.
 //!
-//! Only this file reads configuration files and the environment.
+//! Only this file reads the environment.
 
 use std::ffi::OsString;
 use std::fmt;
-use std::fs::File;
-use std::io::Read;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use notify_core::Result;
 use notify_core::redact::printable;
 use serde_json::{Map, Value};
 
+use super::config_file;
 use super::configuration::Config;
-use super::glance_conf::translator;
-use super::masking::is_secret;
-use super::option_tree::{OptionTree, config_error, for_each_value};
+use super::option_tree::{OptionTree, config_error};
 
 /// A builder that combines sources of configuration. Each source overrides those before it.
 ///
@@ -72,25 +68,7 @@ impl Layers {
     /// # }
     /// ```
     pub fn file(mut self, path: impl AsRef<Path>) -> Result<Self> {
-        let path = path.as_ref();
-        let place = printable(&path.to_string_lossy(), PLACE_CHARS).to_string();
-        let (text, mode) = read(path)
-            .map_err(|error| config_error(format!("cannot read `{place}`")).with_source(error))?;
-        match path.extension().and_then(|extension| extension.to_str()) {
-            Some("toml") => self.options.put_toml(&place, &text)?,
-            Some("conf") => translator::translate(&text, &place, &mut self.options)?,
-            _ => {
-                return Err(config_error(format!(
-                    "`{place}`: unknown file type: expected a name that ends in .toml, or in .conf \
-                     for the format of glance-api.conf"
-                )));
-            }
-        }
-        if mode & 0o004 != 0 && self.has_secret_from(&place) {
-            self.options.warn(format!(
-                "`{place}` contains a secret, and every user can read the file: run `chmod o-r` on it"
-            ));
-        }
+        config_file::put_file(&mut self.options, path.as_ref())?;
         Ok(self)
     }
 
@@ -165,7 +143,7 @@ impl Layers {
             let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX)) else {
                 continue;
             };
-            let place = format!("environment variable {}", printable(name, PLACE_CHARS));
+            let place = format!("environment variable {}", printable(name, NAME_CHARS));
             let Some(text) = value.to_str() else {
                 return Err(config_error(format!("{place}: the value is not valid UTF-8")));
             };
@@ -218,17 +196,6 @@ impl Layers {
     pub fn build(self) -> Result<Config> {
         Config::from_options(self.options)
     }
-
-    /// Returns `true` if a value that came from `place` is a secret.
-    fn has_secret_from(&self, place: &str) -> bool {
-        let OptionTree { values, origins, .. } = &self.options;
-        let mut found = false;
-        for_each_value(values, "", &mut |key, value| {
-            let same_place = origins.get(&key).is_some_and(|origin| origin.place == place);
-            found |= same_place && is_secret(&key, value);
-        });
-        found
-    }
 }
 
 impl Config {
@@ -265,24 +232,10 @@ impl fmt::Debug for Layers {
     }
 }
 
-/// Returns the text of the file at `path`, and the permission bits of the file.
-fn read(path: &Path) -> std::io::Result<(String, u32)> {
-    let file = File::open(path)?;
-    let mode = file.metadata()?.permissions().mode();
-    let mut text = String::new();
-    file.take(MAX_BYTES + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > MAX_BYTES {
-        return Err(std::io::Error::other("the file is larger than 1 MiB"));
-    }
-    Ok((text, mode))
-}
-
 /// The prefix of environment variables that set options.
 const PREFIX: &str = "GLANCE_NOTIFY__";
-/// The largest configuration file, in bytes: a bound on memory if the path names something else.
-const MAX_BYTES: u64 = 1024 * 1024;
-/// How much of a path or of a variable's name an error shows, in characters.
-const PLACE_CHARS: usize = 256;
+/// How much of a variable's name an error shows, in characters.
+const NAME_CHARS: usize = 256;
 
 #[cfg(test)]
 mod tests {
@@ -355,47 +308,6 @@ mod tests {
             let error = Layers::new().set(setting).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Config);
             assert!(error.to_string().starts_with("--set: "), "{error}");
-        }
-    }
-
-    /// Passwords belong in files that other users cannot read.
-    #[test]
-    fn warns_of_a_secret_in_a_file_that_every_user_can_read() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("notify.toml");
-        for (text, mode, warns) in [
-            ("rabbit.password = 'x'", 0o644, true),
-            ("rabbit.url = 'amqp://u:p@h'", 0o604, true),
-            ("rabbit.password = 'x'", 0o640, false),
-            ("rabbit.password_file = '/x'", 0o644, false),
-        ] {
-            std::fs::write(&path, text).unwrap();
-            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
-            let config = Layers::new().file(&path).unwrap().build().unwrap();
-            assert_eq!(!config.warnings().is_empty(), warns, "{text} {mode:o}");
-        }
-    }
-
-    /// Directories, missing, binary, large and unknown files are errors of kind `Config`.
-    #[test]
-    fn rejects_a_file_that_is_not_a_configuration() {
-        let dir = tempfile::tempdir().unwrap();
-        let file = |name: &str, bytes: &[u8]| {
-            let path = dir.path().join(name);
-            std::fs::write(&path, bytes).unwrap();
-            path
-        };
-        let large = vec![b'#'; 1024 * 1024 + 1];
-        for (path, expected) in [
-            (dir.path().to_owned(), "Is a directory"),
-            (dir.path().join("none.toml"), "No such file"),
-            (file("latin.toml", b"# \xe4"), "UTF-8"),
-            (file("large.toml", &large), "larger than 1 MiB"),
-            (file("notify.yaml", b"a: b"), "ends in .toml"),
-        ] {
-            let error = Layers::new().file(&path).unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::Config);
-            assert!(format!("{error:#}").contains(expected), "{error:#}");
         }
     }
 }

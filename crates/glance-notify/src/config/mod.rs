@@ -9,6 +9,7 @@
 
 mod common_settings;
 mod compat;
+mod config_file;
 pub(crate) mod configuration;
 mod entries;
 pub mod glance_conf;

@@ -1,0 +1,118 @@
+//! Configuration files: reading one safely, and the choice of its format.
+//!
+//! Only this file opens configuration files.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use notify_core::Result;
+use notify_core::redact::printable;
+
+use super::glance_conf::translator;
+use super::masking::is_secret;
+use super::option_tree::{OptionTree, config_error, for_each_value};
+
+/// Writes the file at `path` over `options`: TOML, or the format of `glance-api.conf`, by its name.
+///
+/// Warns if the file contains a secret and every user of the machine can read it.
+pub(super) fn put_file(options: &mut OptionTree, path: &Path) -> Result<()> {
+    let place = printable(&path.to_string_lossy(), PLACE_CHARS).to_string();
+    let (text, mode) = read(path)
+        .map_err(|error| config_error(format!("cannot read `{place}`")).with_source(error))?;
+    match path.extension().and_then(|extension| extension.to_str()) {
+        Some("toml") => options.put_toml(&place, &text)?,
+        Some("conf") => translator::translate(&text, &place, options)?,
+        _ => {
+            return Err(config_error(format!(
+                "`{place}`: unknown file type: expected a name that ends in .toml, or in .conf for \
+                 the format of glance-api.conf"
+            )));
+        }
+    }
+    if mode & READABLE_BY_ALL != 0 && has_secret_from(options, &place) {
+        options.warn(format!(
+            "`{place}` contains a secret, and every user can read the file: run `chmod o-r` on it"
+        ));
+    }
+    Ok(())
+}
+
+/// Returns the text of the file at `path`, and the permission bits of the file.
+fn read(path: &Path) -> std::io::Result<(String, u32)> {
+    let file = File::open(path)?;
+    let mode = file.metadata()?.permissions().mode();
+    let mut text = String::new();
+    file.take(MAX_BYTES + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > MAX_BYTES {
+        return Err(std::io::Error::other("the file is larger than 1 MiB"));
+    }
+    Ok((text, mode))
+}
+
+/// Returns `true` if a value that came from `place` is a secret.
+fn has_secret_from(options: &OptionTree, place: &str) -> bool {
+    let mut found = false;
+    for_each_value(&options.values, "", &mut |key, value| {
+        let origin = options.origins.get(&key);
+        found |= origin.is_some_and(|origin| origin.place == place) && is_secret(&key, value);
+    });
+    found
+}
+
+/// The permission bit that lets every user read a file.
+const READABLE_BY_ALL: u32 = 0o004;
+/// The largest configuration file, in bytes: a bound on memory if the path names something else.
+const MAX_BYTES: u64 = 1024 * 1024;
+/// How much of a path an error shows, in characters.
+const PLACE_CHARS: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use notify_core::ErrorKind;
+
+    use super::*;
+
+    /// Passwords belong in files that other users cannot read.
+    #[test]
+    fn warns_of_a_secret_in_a_file_that_every_user_can_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("notify.toml");
+        for (text, mode, warns) in [
+            ("rabbit.password = 'x'", 0o644, true),
+            ("rabbit.url = 'amqp://u:p@h'", 0o604, true),
+            ("rabbit.password = 'x'", 0o640, false),
+            ("rabbit.password_file = '/x'", 0o644, false),
+        ] {
+            std::fs::write(&path, text).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+            let mut options = OptionTree::default();
+            put_file(&mut options, &path).unwrap();
+            assert_eq!(!options.warnings.is_empty(), warns, "{text} {mode:o}");
+        }
+    }
+
+    /// Directories, missing, binary, large and unknown files are errors of kind `Config`.
+    #[test]
+    fn rejects_a_file_that_is_not_a_configuration() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = |name: &str, bytes: &[u8]| {
+            let path = dir.path().join(name);
+            std::fs::write(&path, bytes).unwrap();
+            path
+        };
+        let large = vec![b'#'; 1024 * 1024 + 1];
+        for (path, expected) in [
+            (dir.path().to_owned(), "Is a directory"),
+            (dir.path().join("none.toml"), "No such file"),
+            (file("latin.toml", b"# \xe4"), "UTF-8"),
+            (file("large.toml", &large), "larger than 1 MiB"),
+            (file("notify.yaml", b"a: b"), "ends in .toml"),
+        ] {
+            let error = put_file(&mut OptionTree::default(), &path).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Config);
+            assert!(format!("{error:#}").contains(expected), "{error:#}");
+        }
+    }
+}
