@@ -18,7 +18,8 @@ use crate::failover::fair_share;
 use crate::host::Host;
 use crate::peer::PeerInfo;
 use crate::stream::{BrokerStream, ByteStream, ShutdownGuard};
-use crate::tls::{TlsConfig, explain_tls_error};
+use crate::tls::config::TlsConfig;
+use crate::tls::explain_tls_error;
 
 /// Connects to `host`, with TLS if `tls` is given, before `deadline`.
 ///

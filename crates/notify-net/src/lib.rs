@@ -2,7 +2,7 @@
 //!
 //! * [`BrokerUrl`], [`EndpointOptions`], [`TlsFiles`] and [`Password`] are the configuration that
 //!   the strategies `rabbit` and `qpid` have in common.
-//! * [`Failover`] tries the configured hosts within one deadline, and [`connect`] opens one
+//! * [`Failover`] tries the configured hosts within one deadline, and [`connect()`] opens one
 //!   [`BrokerStream`] with or without TLS.
 //! * [`explain_tls_error`] and [`diagnose_disconnect`] turn TLS failures into messages that name the
 //!   option to change.

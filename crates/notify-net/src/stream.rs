@@ -12,7 +12,7 @@ use crate::peer::PeerInfo;
 
 /// A connected stream to a broker.
 ///
-/// [`connect`](crate::connect) returns it together with a [`ShutdownGuard`]. The stream hides
+/// [`connect`](crate::connect()) returns it together with a [`ShutdownGuard`]. The stream hides
 /// whether TLS is in use; [`peer`](Self::peer) tells.
 #[derive(Debug)]
 pub struct BrokerStream {

@@ -1,6 +1,5 @@
 //! The TLS client: its configuration from files, and the handshake.
 
-use std::fmt;
 use std::sync::Arc;
 
 use notify_core::{Error, ErrorKind, Result};
@@ -13,15 +12,10 @@ use tokio_rustls::TlsConnector;
 use crate::blocking::run_blocking;
 use crate::host::Host;
 use crate::stream::ByteStream;
+use crate::tls::config::TlsConfig;
 use crate::tls::error::{access_error, explain_tls_error};
 use crate::tls::files::TlsFiles;
 use crate::tls::pem;
-
-/// The loaded configuration of a TLS client: trusted authorities, and the client's certificate.
-///
-/// [`TlsFiles::load`] creates it. Later changes of the files do not affect it.
-#[derive(Clone)]
-pub struct TlsConfig(TlsConnector);
 
 impl TlsFiles {
     /// Reads the files.
@@ -138,13 +132,6 @@ impl TlsConfig {
                 format!("the TLS handshake with {host} timed out: does it speak TLS on this port?"),
             )),
         }
-    }
-}
-
-/// Shows no certificate and no key.
-impl fmt::Debug for TlsConfig {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TlsConfig").finish_non_exhaustive()
     }
 }
 

@@ -8,11 +8,8 @@ use tokio::time::Instant;
 
 use crate::host::Host;
 use crate::stream::ByteStream;
+use crate::tls::config::TlsConfig;
 use crate::tls::files::TlsFiles;
-
-/// The loaded configuration of a TLS client. It has no value without the Cargo feature `tls`.
-#[derive(Clone, Debug)]
-pub enum TlsConfig {}
 
 impl TlsFiles {
     /// Fails, because this build has no TLS.
@@ -34,7 +31,7 @@ impl TlsConfig {
         _: &Host,
         _: Instant,
     ) -> std::future::Ready<Result<(Box<dyn ByteStream>, String)>> {
-        match *self {}
+        match self.0 {}
     }
 }
 

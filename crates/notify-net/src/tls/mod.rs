@@ -8,6 +8,7 @@
 
 #[cfg(feature = "tls")]
 mod client;
+pub(crate) mod config;
 #[cfg(not(feature = "tls"))]
 mod disabled;
 #[cfg(feature = "tls")]
@@ -16,10 +17,9 @@ pub(crate) mod files;
 #[cfg(feature = "tls")]
 mod pem;
 
-#[cfg(feature = "tls")]
-pub use client::TlsConfig;
+pub use config::TlsConfig;
 #[cfg(not(feature = "tls"))]
-pub use disabled::{TlsConfig, explain_tls_error};
+pub use disabled::explain_tls_error;
 #[cfg(feature = "tls")]
 pub use error::explain_tls_error;
 pub use files::TlsFiles;
