@@ -7,8 +7,8 @@
 //!   of a majority of its nodes.
 //! * The transport sends an unconfirmed message again, over a new connection and with the same
 //!   `message_id`. So a message can arrive twice, and none is lost.
-//! * If an operator deletes a queue or the exchange, no message is lost: the broker returns the
-//!   messages as unroutable, the transport declares the queues again, and sends the messages again.
+//! * If an operator deletes a queue or the exchange, no later message is lost: the transport declares
+//!   it again and sends the unroutable messages again.
 //! * The transport uses an existing exchange or queue as it is. It changes and deletes nothing,
 //!   because other services share the virtual host.
 //!
@@ -23,9 +23,9 @@
 //! | `glance` | `notifications.warn` | `WARN` |
 //! | `glance` | `notifications.error` | `ERROR` |
 //!
-//! oslo.messaging declares the same names, so its consumers read the notifications unchanged. Set
-//! `rabbit.durable = false` in a virtual host that OpenStack's services share: they declare queues
-//! that are not durable, and fail at durable ones.
+//! Glance declares the same names through oslo.messaging, so consumers of its notifications read these
+//! unchanged. Set `rabbit.durable = false` in a virtual host that you share with OpenStack's services:
+//! they declare queues that are not durable, and fail at durable ones.
 //!
 //! # Messages
 //!
@@ -80,8 +80,8 @@
 //! # Resources
 //!
 //! A connection costs one socket and one thread, and both end with it. Two tasks accompany it: one
-//! follows the broker's `connection.blocked` events, the other checks the queues for backlogs. Up to
-//! 1 MiB of bodies are unconfirmed at a time.
+//! follows the broker's `connection.blocked` events, the other checks the queues for backlogs. At any
+//! time, up to 1 MiB of bodies or one larger message is unconfirmed.
 //!
 //! The crate keeps lapin's log events away from the log of the program, because lapin logs bodies and
 //! passwords.
@@ -92,7 +92,7 @@
 //!
 //! ```text
 //! lib ──► connection ──► wire ──► notify-net
-//!  ├────► topology      (declare, adopt, verify)
+//!  ├────► topology ───► mismatch
 //!  ├────► publish ────► confirms
 //!  ├────► backlog       (warn about queues without a consumer)
 //!  └────► check         (the report of `glance-notify check`)

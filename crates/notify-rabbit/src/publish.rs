@@ -49,7 +49,7 @@ pub(crate) struct FollowUp {
     /// Whether the broker nacked messages, so that the transport must replace the channel.
     ///
     /// A RabbitMQ channel that has published to a quorum queue without a leader may nack everything
-    /// from then on, long after the queue has a leader again. The project saw this with 3.10.
+    /// from then on, long after the queue has a leader again (observed with RabbitMQ 3.10).
     pub(crate) renew_channel: bool,
 }
 
