@@ -16,9 +16,9 @@ fn rejects_wrong_settings_by_name() {
     for (settings, message) in [
         (
             &["strategy=kafka"][..],
-            "`strategy` (--set): unknown \"kafka\": expected noop, log, rabbit or qpid",
+            "`strategy` (--set): unknown value \"kafka\", expected noop, log, rabbit or qpid",
         ),
-        (&["strategy=3"], "`strategy` (--set): unknown \"3\""),
+        (&["strategy=3"], "`strategy` (--set): unknown value \"3\""),
         (&["strateyg=log"], "`strateyg` (--set): unknown option, expected \"strategy\", "),
         (&["strategy=log", "log.fiel=x"], "`log.fiel` (--set): unknown option, expected \"file\""),
         (

@@ -86,7 +86,7 @@ impl Config {
             return Err(Error::new(
                 ErrorKind::Config,
                 format!(
-                    "`strategy`{}: unknown \"{}\": expected {}",
+                    "`strategy`{}: unknown value \"{}\", expected {}",
                     place.unwrap_or_default(),
                     printable(&Redact::Secrets.text(&settings.strategy), STRATEGY_CHARS),
                     strategies::names_in_words()
