@@ -12,6 +12,7 @@
 mod check;
 mod clock;
 mod completions;
+mod documents;
 mod emit;
 mod invalid_configuration;
 mod invalid_input;
