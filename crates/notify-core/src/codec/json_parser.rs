@@ -6,16 +6,19 @@
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::fmt;
+use std::ops::Range;
 
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
+use super::input_form::python_number;
 use super::limits::SizeLimits;
 use super::problem::{JSON, Problem, Problems, WITHIN_LIMITS, escape};
 use crate::error::{Error, ErrorKind};
 use crate::redact::printable::printable;
 
-/// Parses one JSON value within `limits`.
+/// Parses the JSON value at `range` of a line within `limits`. Positions in problems count from the start
+/// of the line.
 ///
 /// The first pass checks the limits and allocates only keys. The second pass, by `serde_json` alone,
 /// builds the value.
@@ -23,18 +26,24 @@ use crate::redact::printable::printable;
 /// # Errors
 ///
 /// Returns the first problem. Its kind is `TooLarge` for an exceeded limit, and `Invalid` otherwise.
-pub(crate) fn parse(json: &[u8], limits: &SizeLimits) -> Result<Value, Problems> {
+pub(crate) fn parse(
+    line: &[u8],
+    range: Range<usize>,
+    limits: &SizeLimits,
+) -> Result<Value, Problems> {
+    let start = range.start;
+    let json = &line[range];
     limits.check_size(json.len()).map_err(|error| too_large(&error))?;
     let check = LimitCheck { limits, progress: &RefCell::default(), depth: 0 };
     let mut deserializer = serde_json::Deserializer::from_slice(json);
     let checked = check.deserialize(&mut deserializer).and_then(|()| deserializer.end());
     let problem = match checked {
-        Ok(()) => return serde_json::from_slice(json).map_err(|error| syntax(&error)),
+        Ok(()) => return serde_json::from_slice(json).map_err(|error| syntax(&error, json, start)),
         Err(error) => error,
     };
     let progress = check.progress.take();
     Err(match progress.violation {
-        None => syntax(&problem),
+        None => syntax(&problem, json, start),
         Some(Violation { expected, error }) => Problems::one(
             error.kind(),
             Problem {
@@ -62,21 +71,27 @@ fn too_large(error: &Error) -> Problems {
     )
 }
 
-/// Creates the problem of a text that is not JSON.
-fn syntax(error: &serde_json::Error) -> Problems {
+/// Creates the problem of a text that is not JSON, and begins at the byte `start` of its line.
+fn syntax(error: &serde_json::Error, json: &[u8], start: usize) -> Problems {
+    let found = in_words(error, json, start);
     Problems::one(
         ErrorKind::Invalid,
-        Problem { pointer: String::new(), expected: JSON.into(), found: in_words(error) },
+        Problem { pointer: String::new(), expected: JSON.into(), found },
     )
 }
 
 /// Describes a syntax error and its position: `unexpected character at column 2`.
 ///
 /// `serde_json` names the token that its parser wanted: `expected ident at line 1 column 2`.
-fn in_words(error: &serde_json::Error) -> String {
+fn in_words(error: &serde_json::Error, json: &[u8], start: usize) -> String {
     let text = error.to_string();
     let (line, column) = (error.line(), error.column());
     let cause = text.strip_suffix(&format!(" at line {line} column {column}")).unwrap_or(&text);
+    let number = if line == 1 { python_number(json, column) } else { None };
+    let column = if line == 1 { column + start } else { column };
+    if let Some(number) = number {
+        return format!("`{number}` at column {column}: write null instead");
+    }
     let cause = match cause {
         "expected ident" | "expected value" => "unexpected character",
         cause if cause.starts_with("EOF while parsing") => "unexpected end of input",

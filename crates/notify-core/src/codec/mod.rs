@@ -2,8 +2,9 @@
 //!
 //! * [`Notification::encode`] writes a notification once, redacted, as a [`Message`]. All transports
 //!   carry its bytes unchanged.
-//! * [`NotificationInput::read`] reads a line of JSON from any sender. It accepts every shape that
-//!   Glance has sent, and reports every problem at its JSON pointer.
+//! * [`NotificationInput::read`] reads a line from any sender: bare JSON, oslo's envelope 2.0, or a line
+//!   of a log file. It accepts every shape that Glance has sent, and reports every problem at its JSON
+//!   pointer.
 //!
 //! Both directions enforce [`SizeLimits`], because both handle data from outside. The codec opens no
 //! file and no connection.
@@ -11,6 +12,7 @@
 pub(crate) mod body_pool;
 pub(crate) mod encode;
 pub(crate) mod fields;
+pub(crate) mod input_form;
 pub(crate) mod json_parser;
 pub(crate) mod json_tree;
 pub(crate) mod json_writer;

@@ -1,4 +1,4 @@
-//! Input: notifications read from one line of JSON, with or without an envelope.
+//! Input: notifications read from one line, with or without an envelope.
 //!
 //! Reading trusts nothing in the line. It keeps the limits, reports every problem at its JSON pointer,
 //! and repeats no value that may be a secret.
@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::fields::{Fields, parse_uuid};
+use super::input_form::{json_range, oslo_message};
 use super::json_parser::parse;
 use super::limits::SizeLimits;
 use super::notification::Notification;
@@ -55,6 +56,14 @@ pub enum NotificationInput {
 impl NotificationInput {
     /// Reads one line of input within `limits`.
     ///
+    /// The line has one of these forms, with or without a byte order mark of UTF-8:
+    ///
+    /// * bare JSON: the notification, as this library and oslo.messaging's driver `messaging` send it
+    /// * envelope 2.0 of oslo.messaging, whose `oslo.message` holds the notification as a string;
+    ///   `limits` apply to the envelope and to that string
+    /// * a line of a log file that oslo.messaging's driver `log` wrote: anything, then
+    ///   `oslo.messaging.notification.EVENT_TYPE [context]`, then the notification
+    ///
     /// Reading accepts every shape: a well-formed payload in another shape than the documented one
     /// becomes [`Body::AsRead`]. It accepts no wrong type: a string in place of a number is a problem.
     ///
@@ -65,10 +74,35 @@ impl NotificationInput {
     ///
     /// Returns all problems of the line, each with its JSON pointer, the expectation and the finding.
     /// A line that is not JSON, or exceeds a limit, has one problem.
-    pub fn read(json: &[u8], limits: &SizeLimits) -> Result<Self, Problems> {
-        let value = parse(json, limits)?;
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use notify_core::codec::{NotificationInput, SizeLimits};
+    ///
+    /// let line = br#"2026-11-22 12:54:26.539 7 ERROR oslo.messaging.notification.image.upload [-]
+    ///     {"event_type": "image.upload", "priority": "ERROR", "payload": "storage is full"}"#;
+    /// assert!(NotificationInput::read(line, &SizeLimits::default()).is_ok());
+    /// ```
+    pub fn read(line: &[u8], limits: &SizeLimits) -> Result<Self, Problems> {
+        let invalid = |problem| Problems::one(ErrorKind::Invalid, problem);
+        let range = json_range(line).map_err(invalid)?;
+        let value = parse(line, range, limits)?;
+        if let Value::Object(map) = &value
+            && let Some(message) = oslo_message(map)
+        {
+            let json = message.map_err(invalid)?.as_bytes();
+            let value = parse(json, 0..json.len(), limits)
+                .map_err(|problems| problems.inside("/oslo.message"))?;
+            return Self::read_value(&value).map_err(|problems| problems.inside("/oslo.message"));
+        }
+        Self::read_value(&value)
+    }
+
+    /// Reads a JSON value that has no envelope of oslo.messaging.
+    fn read_value(value: &Value) -> Result<Self, Problems> {
         let mut report = ReadReport::default();
-        let input = match &value {
+        let input = match value {
             Value::Object(map) => Self::read_envelope(map, &mut report),
             other => {
                 report.problem(String::new(), "an object", kind_of(other));

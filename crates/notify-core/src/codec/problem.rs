@@ -20,6 +20,7 @@ use crate::redact::printable::printable;
 /// | `JSON` | `unexpected character at column 2` | not JSON: unexpected character at column 2 |
 /// | `only the six attributes …` | ``unknown attribute `topic` `` | ``unknown attribute `topic` `` |
 /// | `a notification within the limits` | `the payload has too many keys …` | the payload has too many keys … |
+/// | `a notification as one line of JSON` | `gzip data: decompress it first …` | gzip data: decompress it first … |
 ///
 /// # Examples
 ///
@@ -55,7 +56,7 @@ impl fmt::Display for Problem {
         match (self.expected.as_str(), self.found.as_str()) {
             (expected, NOTHING) => write!(f, "missing, expected {expected}"),
             (JSON, found) => write!(f, "not JSON: {found}"),
-            (ONLY_ATTRIBUTES | WITHIN_LIMITS, found) => f.write_str(found),
+            (ONLY_ATTRIBUTES | WITHIN_LIMITS | ONE_LINE, found) => f.write_str(found),
             (expected, found) => write!(f, "expected {expected}, found {found}"),
         }
     }
@@ -100,6 +101,18 @@ impl Problems {
         Self { kind, problems: vec![problem] }
     }
 
+    /// Puts the problems of a text inside a string below the pointer to that string.
+    ///
+    /// Pointers into the text stay as they are: they lead into the notification.
+    pub(crate) fn inside(mut self, pointer: &str) -> Self {
+        for problem in &mut self.problems {
+            if problem.pointer.is_empty() {
+                problem.pointer = pointer.to_owned();
+            }
+        }
+        self
+    }
+
     /// Returns the problems in the order in which reading found them.
     pub fn iter(&self) -> impl Iterator<Item = &Problem> {
         self.problems.iter()
@@ -135,6 +148,9 @@ pub(crate) const ONLY_ATTRIBUTES: &str = "only the six attributes of a notificat
 
 /// The expectation that a notification keeps the limits. The problem prints only its finding.
 pub(crate) const WITHIN_LIMITS: &str = "a notification within the limits";
+
+/// The expectation of an input whose form is known. The problem prints only its finding.
+pub(crate) const ONE_LINE: &str = "a notification as one line of JSON";
 
 /// Escapes a key as a segment of a JSON pointer.
 ///

@@ -5,6 +5,7 @@
 mod account;
 mod closing;
 mod fixtures;
+mod forms;
 mod full_queue;
 mod model;
 mod pipeline;

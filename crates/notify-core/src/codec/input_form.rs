@@ -1,0 +1,123 @@
+//! The forms in which a notification arrives: bare JSON, oslo's envelope 2.0, and a line of a log file.
+//!
+//! This module finds the JSON text of the notification in a line. It names inputs that are common in the
+//! field and hold no JSON, and says how to convert them. It reads no attribute.
+
+use std::ops::Range;
+
+use serde_json::{Map, Value};
+
+use super::problem::{NOTHING, ONE_LINE, Problem};
+use super::read_report::kind_of;
+use crate::redact::quote::quoted;
+
+/// Returns the place of the JSON text in one line of input.
+///
+/// Skips a byte order mark of UTF-8, and everything that a log file has in front of the JSON.
+///
+/// # Errors
+///
+/// Returns the problem of a line that is known to hold no JSON object.
+pub(crate) fn json_range(line: &[u8]) -> Result<Range<usize>, Problem> {
+    const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+    let start = if line.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
+    let text = &line[start..];
+    let trimmed = text.trim_ascii();
+    let found = match trimmed {
+        [0x1f, 0x8b, ..] => "gzip data: decompress it first, for example with `zcat`",
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [b'{', 0, ..] | [0, b'{', ..] => {
+            "text in UTF-16: convert it to UTF-8 first, for example with `iconv -f UTF-16 -t UTF-8`"
+        }
+        b"{" => {
+            "JSON on several lines: put each notification on one line, for example with `jq -c .`"
+        }
+        [b'[', ..] if is_list_of_objects(trimmed) => {
+            "a list of notifications: put each on a line of its own, for example with `jq -c '.[]'`"
+        }
+        [b'{', rest @ ..] if is_python_key(rest) => PYTHON,
+        [b'{', ..] => return Ok(start..line.len()),
+        _ => match after_logger(text) {
+            Some(json) if is_python_key(text[json..].get(1..).unwrap_or_default()) => PYTHON,
+            Some(json) => return Ok(start + json..line.len()),
+            None => return Ok(start..line.len()),
+        },
+    };
+    Err(Problem { pointer: String::new(), expected: ONE_LINE.into(), found: found.into() })
+}
+
+/// Returns the text of the notification in oslo's envelope 2.0, or `None` if the object is no envelope.
+///
+/// # Errors
+///
+/// Returns the problem of an envelope of another version, or whose message is not a string.
+pub(crate) fn oslo_message(map: &Map<String, Value>) -> Option<Result<&str, Problem>> {
+    let (version, message) = (map.get("oslo.version"), map.get("oslo.message"));
+    if version.is_none() && message.is_none() {
+        return None;
+    }
+    let problem = |key: &str, expected: &str, found: String| {
+        Err(Problem { pointer: format!("/{key}"), expected: expected.into(), found })
+    };
+    Some(match (version, message) {
+        (Some(Value::String(version)), Some(Value::String(message))) if version == "2.0" => {
+            Ok(message)
+        }
+        (Some(Value::String(version)), message) if version == "2.0" => problem(
+            "oslo.message",
+            "a notification as a JSON string",
+            message.map_or(NOTHING, kind_of).into(),
+        ),
+        (version, _) => problem(
+            "oslo.version",
+            "the envelope version \"2.0\"",
+            match version {
+                Some(Value::String(version)) => quoted(version),
+                version => version.map_or(NOTHING, kind_of).into(),
+            },
+        ),
+    })
+}
+
+/// Returns the token of Python that `serde_json` rejected at `column`, counted from 1.
+///
+/// Python's `json` writes `NaN`, `Infinity` and `-Infinity`, which JSON does not have.
+pub(crate) fn python_number(json: &[u8], column: usize) -> Option<&'static str> {
+    // The column is that of the token's first or second byte.
+    let near = json.get(column.saturating_sub(3)..)?;
+    ["-Infinity", "Infinity", "NaN"]
+        .into_iter()
+        .find(|token| near.windows(token.len()).take(4).any(|window| window == token.as_bytes()))
+}
+
+/// Returns the start of the JSON text that oslo.log's driver `log` wrote, if the line is one of its lines.
+///
+/// The line is `TIME PID LEVEL oslo.messaging.notification.EVENT [CONTEXT] {JSON}`. A container may have
+/// put more in front. The notifier of Glance in 2013 logged under another name, and wrote Python.
+fn after_logger(text: &[u8]) -> Option<usize> {
+    let logger =
+        LOGGERS.iter().find_map(|logger| find(text, logger).map(|at| at + logger.len()))?;
+    let brace = text[logger..].iter().position(|&byte| byte == b'{')?;
+    Some(logger + brace)
+}
+
+/// Returns the position of `part` in `text`.
+fn find(text: &[u8], part: &[u8]) -> Option<usize> {
+    text.windows(part.len()).position(|window| window == part)
+}
+
+/// Returns `true` if a text is a JSON list whose first item is an object.
+fn is_list_of_objects(text: &[u8]) -> bool {
+    text[1..].trim_ascii_start().starts_with(b"{") || text == b"["
+}
+
+/// Returns `true` if a text begins like a key of a dictionary in Python: `'message_id'` or `u'…'`.
+fn is_python_key(text: &[u8]) -> bool {
+    matches!(text.trim_ascii_start(), [b'\'', ..] | [b'u', b'\'' | b'"', ..])
+}
+
+/// The names of the loggers that write notifications.
+const LOGGERS: [&[u8]; 2] = [b"oslo.messaging.notification.", b"glance.notifier.notify_log"];
+
+/// The finding that a line holds Python instead of JSON.
+const PYTHON: &str = "a Python dictionary: convert it to JSON first, for example with \
+                      `ast.literal_eval` and `json.dumps`";
