@@ -54,26 +54,24 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
 
 /// Returns the members of the workspace.
 pub(crate) fn members() -> Result<Vec<Package>> {
-    #[derive(Deserialize)]
-    struct Metadata {
-        packages: Vec<Package>,
-    }
-    let metadata = output(&mut cargo(&["metadata", "--format-version=1", "--no-deps"]))?;
-    let metadata: Metadata =
-        serde_json::from_str(&metadata).context("cannot parse the output of `cargo metadata`")?;
-    Ok(metadata.packages)
+    Ok(metadata()?.packages)
 }
 
 /// Returns the target directory of this workspace.
 pub(crate) fn target_directory() -> Result<PathBuf> {
-    #[derive(Deserialize)]
-    struct Metadata {
-        target_directory: PathBuf,
-    }
+    Ok(metadata()?.target_directory)
+}
+
+fn metadata() -> Result<WorkspaceMetadata> {
     let metadata = output(&mut cargo(&["metadata", "--format-version=1", "--no-deps"]))?;
-    let metadata: Metadata =
-        serde_json::from_str(&metadata).context("cannot parse the output of `cargo metadata`")?;
-    Ok(metadata.target_directory)
+    serde_json::from_str(&metadata).context("cannot parse the output of `cargo metadata`")
+}
+
+/// The parts of cargo's metadata that xtask uses.
+#[derive(Deserialize)]
+struct WorkspaceMetadata {
+    packages: Vec<Package>,
+    target_directory: PathBuf,
 }
 
 /// A member of the workspace.

@@ -107,28 +107,28 @@ impl Harness for SpoolHarness {
 impl Drop for SpoolHarness {
     fn drop(&mut self) {
         // The spool's thread must not hang beyond the test.
-        self.disk.set(|state| *state = DiskState::default());
+        self.disk.set(|state| *state = DiskSwitch::default());
     }
 }
 
 /// A disk that the harness can make fail and hang. Clones share one state.
 #[derive(Clone, Debug, Default)]
-struct SwitchableDisk(Arc<(Mutex<DiskState>, Condvar)>);
+struct SwitchableDisk(Arc<(Mutex<DiskSwitch>, Condvar)>);
 
 /// The present behaviour of the disk.
 #[derive(Debug, Default)]
-struct DiskState {
+struct DiskSwitch {
     fails: bool,
     hangs: bool,
 }
 
 impl SwitchableDisk {
-    fn set(&self, set: impl FnOnce(&mut DiskState)) {
+    fn set(&self, set: impl FnOnce(&mut DiskSwitch)) {
         set(&mut self.lock());
         self.0.1.notify_all();
     }
 
-    fn lock(&self) -> MutexGuard<'_, DiskState> {
+    fn lock(&self) -> MutexGuard<'_, DiskSwitch> {
         self.0.0.lock().expect("an unpoisoned lock")
     }
 

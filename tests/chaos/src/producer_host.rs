@@ -11,7 +11,7 @@ use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 
-use notify_testbed::sandbox::Sandbox;
+use notify_testbed::sandbox::ProcessSandbox;
 use notify_testbed::wait::wait_until;
 
 /// The host of the producers.
@@ -19,7 +19,7 @@ use notify_testbed::wait::wait_until;
 pub(crate) struct ProducerHost {
     /// The namespaces, or the reason why there are none.
     namespaces: Result<ProducerNamespaces, String>,
-    sandbox: Sandbox,
+    sandbox: ProcessSandbox,
 }
 
 /// The namespaces of the producers, and the link into them.
@@ -50,7 +50,7 @@ pub(crate) enum NameResolution {
 
 impl ProducerHost {
     pub(crate) fn new() -> Self {
-        let sandbox = Sandbox::new();
+        let sandbox = ProcessSandbox::new();
         Self { namespaces: ProducerNamespaces::create(&sandbox), sandbox }
     }
 
@@ -125,7 +125,7 @@ fn ballast(directory: &Path) -> PathBuf {
 }
 
 impl ProducerNamespaces {
-    fn create(sandbox: &Sandbox) -> Result<Self, String> {
+    fn create(sandbox: &ProcessSandbox) -> Result<Self, String> {
         if !rustix::process::geteuid().is_root() {
             return Err("requires root".to_owned());
         }

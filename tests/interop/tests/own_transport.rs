@@ -118,12 +118,12 @@ impl Drop for SocketServer {
 async fn serve(listener: UnixListener, store: Arc<MessageStore>) {
     let mut connections = JoinSet::new();
     while let Ok((connection, _)) = listener.accept().await {
-        connections.spawn(answer(connection, OpenConnection::new(Arc::clone(&store))));
+        connections.spawn(answer(connection, PeerConnection::new(Arc::clone(&store))));
     }
 }
 
 /// Answers every line of one client.
-async fn answer(mut connection: UnixStream, open: OpenConnection) {
+async fn answer(mut connection: UnixStream, open: PeerConnection) {
     let store = &open.0;
     let (reader, mut writer) = connection.split();
     let mut lines = BufReader::new(reader).lines();
@@ -145,16 +145,16 @@ async fn answer(mut connection: UnixStream, open: OpenConnection) {
 }
 
 /// Counts one open connection until it is dropped.
-struct OpenConnection(Arc<MessageStore>);
+struct PeerConnection(Arc<MessageStore>);
 
-impl OpenConnection {
+impl PeerConnection {
     fn new(store: Arc<MessageStore>) -> Self {
         store.open_connections.fetch_add(1, Ordering::SeqCst);
         Self(store)
     }
 }
 
-impl Drop for OpenConnection {
+impl Drop for PeerConnection {
     fn drop(&mut self) {
         self.0.open_connections.fetch_sub(1, Ordering::SeqCst);
     }

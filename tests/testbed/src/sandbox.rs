@@ -19,12 +19,12 @@ use crate::wait::wait_until;
 /// Dropping the sandbox kills the processes and removes the directory. If the current process ends
 /// in another way, even by `kill -9`, a watchdog process does the same.
 #[derive(Debug)]
-pub struct Sandbox {
+pub struct ProcessSandbox {
     directory: TempDir,
     watchdog: Child,
 }
 
-impl Sandbox {
+impl ProcessSandbox {
     /// Creates an empty sandbox and starts its watchdog.
     ///
     /// # Panics
@@ -83,7 +83,7 @@ impl Sandbox {
     }
 }
 
-impl Drop for Sandbox {
+impl Drop for ProcessSandbox {
     fn drop(&mut self) {
         self.kill_processes();
         // The watchdog would only remove the directory, and dropping `TempDir` does that.
@@ -140,7 +140,7 @@ mod tests {
     /// Dropping a sandbox ends daemons too, whatever session they run in.
     #[test]
     fn dropping_a_sandbox_ends_its_processes() {
-        let sandbox = Sandbox::new();
+        let sandbox = ProcessSandbox::new();
         let directory = sandbox.path().to_owned();
         // A daemon that starts a daemon, in a session of its own.
         let status = sandbox
@@ -161,7 +161,7 @@ mod tests {
     #[test]
     fn killing_the_owner_of_a_sandbox_ends_its_processes() {
         if std::env::var_os("NOTIFY_SANDBOX_OWNER").is_some() {
-            let sandbox = Sandbox::new();
+            let sandbox = ProcessSandbox::new();
             let mut process = sandbox.command("/bin/sleep").arg("1000").spawn().unwrap();
             println!("\n{}", sandbox.path().display());
             process.wait().unwrap();

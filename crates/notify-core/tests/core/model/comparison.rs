@@ -6,7 +6,7 @@ use std::time::Duration;
 use notify_core::Outcome;
 use notify_core::pipeline::{DropCounts, Stats, WorkerState};
 
-use super::message::MessageOutcome;
+use super::message::ModelOutcome;
 use super::reference::{PipelineModel, WorkerPhase};
 use super::steps::SampleKind;
 use super::{CallerState, PipelineMachine};
@@ -81,25 +81,25 @@ fn assert_numbers_match(model: &PipelineModel, stats: &Stats) {
         })
         .count();
     assert_eq!(stats.emitted, emitted as u64);
-    let count = |outcome: MessageOutcome| {
+    let count = |outcome: ModelOutcome| {
         model.messages.iter().filter(|message| message.outcome == Some(outcome)).count() as u64
     };
     assert_eq!(
         [stats.delivered, stats.refused, stats.suppressed],
         [
-            count(MessageOutcome::Delivered),
-            count(MessageOutcome::Refused),
-            count(MessageOutcome::Suppressed)
+            count(ModelOutcome::Delivered),
+            count(ModelOutcome::Refused),
+            count(ModelOutcome::Suppressed)
         ],
     );
     let DropCounts { overflow, age, closed, abandoned, .. } = stats.dropped;
     assert_eq!(
         [overflow, age, closed, abandoned],
         [
-            MessageOutcome::Overflow,
-            MessageOutcome::Expired,
-            MessageOutcome::Closed,
-            MessageOutcome::Abandoned
+            ModelOutcome::Overflow,
+            ModelOutcome::Expired,
+            ModelOutcome::Closed,
+            ModelOutcome::Abandoned
         ]
         .map(count),
         "{stats:?}"

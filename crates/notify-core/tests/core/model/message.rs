@@ -10,7 +10,7 @@ pub(crate) struct ModelMessage {
     pub(super) kind: SampleKind,
     pub(super) history: SendHistory,
     /// `None` while the message is pending, or its caller waits for room.
-    pub(super) outcome: Option<MessageOutcome>,
+    pub(super) outcome: Option<ModelOutcome>,
     /// Whether the message was in a batch before.
     pub(super) was_sent: bool,
     /// The hour in which it entered the queue.
@@ -42,14 +42,14 @@ impl ModelMessage {
                 && error.kind() == ErrorKind::Timeout);
         };
         let kind = match (outcome, result) {
-            (MessageOutcome::Delivered | MessageOutcome::Suppressed, result) => {
+            (ModelOutcome::Delivered | ModelOutcome::Suppressed, result) => {
                 return result.is_ok();
             }
             (_, Ok(())) => return false,
-            (MessageOutcome::Refused, Err(error)) => return error.outcome() == Outcome::Rejected,
-            (MessageOutcome::Overflow, _) => ErrorKind::Full,
-            (MessageOutcome::Expired, _) => ErrorKind::Timeout,
-            (MessageOutcome::Closed | MessageOutcome::Abandoned, _) => ErrorKind::Closed,
+            (ModelOutcome::Refused, Err(error)) => return error.outcome() == Outcome::Rejected,
+            (ModelOutcome::Overflow, _) => ErrorKind::Full,
+            (ModelOutcome::Expired, _) => ErrorKind::Timeout,
+            (ModelOutcome::Closed | ModelOutcome::Abandoned, _) => ErrorKind::Closed,
         };
         let outcomes: &[Outcome] = match self.history {
             SendHistory::NeverSent => &[Outcome::NotSent],
@@ -75,7 +75,7 @@ pub(crate) enum SendHistory {
 
 /// The final outcome of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum MessageOutcome {
+pub(crate) enum ModelOutcome {
     /// The destination accepted it.
     Delivered,
     /// Encoding failed, or the destination refused it.

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use proptest_state_machine::ReferenceStateMachine;
 
 use super::manual_transport::{AttemptEnd, Command, MessageAction};
-use super::message::{MessageOutcome, ModelMessage, SendHistory};
+use super::message::{ModelMessage, ModelOutcome, SendHistory};
 use super::steps::{PipelineStep, QueueBounds, SampleKind, bounds, step};
 
 /// The phase of the worker.
@@ -200,7 +200,7 @@ impl PipelineModel {
     }
 
     /// Gives a message its outcome.
-    fn decide(&mut self, at: usize, outcome: MessageOutcome) {
+    fn decide(&mut self, at: usize, outcome: ModelOutcome) {
         let previous = self.messages[at].outcome.replace(outcome);
         assert_eq!(previous, None, "a message got a second outcome");
     }
@@ -220,23 +220,23 @@ impl PipelineModel {
     fn emit(&mut self, kind: SampleKind) {
         let new = self.add(kind);
         match kind {
-            SampleKind::Disabled => return self.decide(new, MessageOutcome::Suppressed),
-            SampleKind::TooLarge => return self.decide(new, MessageOutcome::Refused),
+            SampleKind::Disabled => return self.decide(new, ModelOutcome::Suppressed),
+            SampleKind::TooLarge => return self.decide(new, ModelOutcome::Refused),
             SampleKind::Small | SampleKind::Large => {}
         }
         if self.closed {
-            return self.decide(new, MessageOutcome::Closed);
+            return self.decide(new, ModelOutcome::Closed);
         }
         if self.bounds.drop_oldest && self.has_bytes(self.unsettled(), kind) {
             while !self.has_room(kind) {
                 let Some(oldest) = self.queued.pop_front() else { break };
-                self.decide(oldest, MessageOutcome::Overflow);
+                self.decide(oldest, ModelOutcome::Overflow);
             }
         }
         if self.has_room(kind) {
             self.queued.push_back(new);
         } else {
-            self.decide(new, MessageOutcome::Overflow);
+            self.decide(new, ModelOutcome::Overflow);
         }
     }
 
@@ -244,8 +244,8 @@ impl PipelineModel {
     fn act(&mut self, at: usize, action: MessageAction) {
         let at = self.batch[at];
         match action {
-            MessageAction::Accept => self.decide(at, MessageOutcome::Delivered),
-            MessageAction::Refuse => self.decide(at, MessageOutcome::Refused),
+            MessageAction::Accept => self.decide(at, ModelOutcome::Delivered),
+            MessageAction::Refuse => self.decide(at, ModelOutcome::Refused),
             MessageAction::Retry => self.messages[at].retry = true,
             MessageAction::StoreUnsettled => self.messages[at].stored_unsettled = true,
         }
@@ -286,7 +286,7 @@ impl PipelineModel {
     fn end(&mut self) {
         self.closed = true;
         for at in self.pending().collect::<Vec<_>>() {
-            self.decide(at, MessageOutcome::Abandoned);
+            self.decide(at, ModelOutcome::Abandoned);
         }
         self.batch.clear();
         self.queued.clear();
@@ -301,7 +301,7 @@ impl PipelineModel {
             }
             let Some(&first) = self.waiting_for_room.front() else { return };
             if self.closed {
-                self.decide(first, MessageOutcome::Closed);
+                self.decide(first, ModelOutcome::Closed);
             } else if self.has_room(SampleKind::Small) {
                 self.queued.push_back(first);
                 self.messages[first].hour = self.hour;
@@ -343,7 +343,7 @@ impl PipelineModel {
         let (expired, others) = self.batch.iter().partition::<Vec<usize>, _>(|at| is_expired(at));
         self.batch = others;
         for at in &expired {
-            self.decide(*at, MessageOutcome::Expired);
+            self.decide(*at, ModelOutcome::Expired);
         }
         !expired.is_empty()
     }

@@ -82,7 +82,7 @@ pub(crate) enum DestinationAction {
 
 /// The end of one attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum AttemptEnd {
+pub(crate) enum SendEnd {
     /// The attempt succeeds if every message has a verdict.
     Ok,
     /// The attempt returns an error.
@@ -100,8 +100,8 @@ pub(crate) struct SimulatedDestination(Arc<Mutex<DestinationState>>);
 pub(crate) struct DestinationState {
     /// The actions on the messages to come, in turn and from the start again.
     pub(crate) actions: Vec<DestinationAction>,
-    /// The end of the attempts to come; `None` is [`AttemptEnd::Ok`].
-    pub(crate) end: Option<AttemptEnd>,
+    /// The end of the attempts to come; `None` is [`SendEnd::Ok`].
+    pub(crate) end: Option<SendEnd>,
     /// The number of messages so far, which selects the next action.
     turn: usize,
     /// The largest number of messages to refuse.
@@ -169,7 +169,7 @@ impl Transport for SimulatedDestination {
                     attempts.push(message.id());
                 }
             }
-            state.end.unwrap_or(AttemptEnd::Ok)
+            state.end.unwrap_or(SendEnd::Ok)
         };
         for (index, message) in batch.messages().iter().enumerate() {
             let mut state = self.state();
@@ -195,11 +195,11 @@ impl Transport for SimulatedDestination {
             }
         }
         match end {
-            AttemptEnd::Ok if batch.unsettled().next().is_none() => Ok(()),
-            AttemptEnd::Ok | AttemptEnd::Fails => {
+            SendEnd::Ok if batch.unsettled().next().is_none() => Ok(()),
+            SendEnd::Ok | SendEnd::Fails => {
                 Err(Error::new(ErrorKind::Unavailable, "simulated: unreachable"))
             }
-            AttemptEnd::Stalls => std::future::pending().await,
+            SendEnd::Stalls => std::future::pending().await,
         }
     }
 

@@ -4,7 +4,7 @@ use notify_testbed::disk::{DiskFailure, DiskFault, DiskOperation};
 use proptest::prelude::*;
 use proptest_state_machine::ReferenceStateMachine;
 
-use super::environment::{AttemptEnd, DestinationAction};
+use super::environment::{DestinationAction, SendEnd};
 
 /// One step.
 #[derive(Clone, Debug)]
@@ -12,7 +12,7 @@ pub(crate) enum ModelStep {
     /// The process emits this number of messages.
     Emit(u64),
     /// From now on, the destination takes these actions in turn and ends its attempts in this way.
-    Destination(Vec<DestinationAction>, AttemptEnd),
+    Destination(Vec<DestinationAction>, SendEnd),
     /// All tasks and threads run for this number of turns, and the clock moves by this number of
     /// milliseconds.
     Proceed(u32, u64),
@@ -73,9 +73,9 @@ impl ReferenceStateMachine for ModelSettings {
             1 => Just(DestinationAction::LeaveUnsettled),
         ];
         let end = prop_oneof![
-            2 => Just(AttemptEnd::Ok),
-            1 => Just(AttemptEnd::Fails),
-            1 => Just(AttemptEnd::Stalls),
+            2 => Just(SendEnd::Ok),
+            1 => Just(SendEnd::Fails),
+            1 => Just(SendEnd::Stalls),
         ];
         prop_oneof![
             6 => (1..20_u64).prop_map(ModelStep::Emit),

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::erlang::binary_literal;
 use super::node_process::NodeProcess;
 use super::node_settings::NodeSettings;
-use crate::sandbox::Sandbox;
+use crate::sandbox::ProcessSandbox;
 use crate::wait::wait_until;
 
 /// A private RabbitMQ node on 127.0.0.1, with the user `guest` and the password `guest`. Dropping
@@ -20,12 +20,12 @@ pub struct RabbitMq {
     /// The number of virtual hosts that tests have created.
     pub(super) vhosts: AtomicU32,
     // The last field: dropping it ends the processes that the others left behind.
-    sandbox: Arc<Sandbox>,
+    sandbox: Arc<ProcessSandbox>,
 }
 
 impl RabbitMq {
     /// Creates a node that does not run yet.
-    pub(super) fn new(settings: NodeSettings, sandbox: Arc<Sandbox>) -> Self {
+    pub(super) fn new(settings: NodeSettings, sandbox: Arc<ProcessSandbox>) -> Self {
         Self { process: Mutex::default(), settings, vhosts: AtomicU32::new(0), sandbox }
     }
 

@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 use super::broker::RabbitMq;
 use super::node_settings::{NodeSettings, scripts};
 use crate::ports::free_port;
-use crate::sandbox::Sandbox;
+use crate::sandbox::ProcessSandbox;
 
 /// The settings of a node before its first start.
 #[derive(Clone, Debug, Default)]
@@ -76,14 +76,19 @@ impl RabbitMqBuilder {
     ///
     /// Panics if RabbitMQ is not installed or does not start. `cargo xtask setup` installs it.
     pub fn start(&self) -> RabbitMq {
-        let broker = self.prepare(Arc::new(Sandbox::new()), "rabbit", free_port());
+        let broker = self.prepare(Arc::new(ProcessSandbox::new()), "rabbit", free_port());
         broker.launch();
         broker.wait_until_ready();
         broker
     }
 
     /// Writes the files of a node that does not run yet.
-    pub(super) fn prepare(&self, sandbox: Arc<Sandbox>, name: &str, epmd_port: u16) -> RabbitMq {
+    pub(super) fn prepare(
+        &self,
+        sandbox: Arc<ProcessSandbox>,
+        name: &str,
+        epmd_port: u16,
+    ) -> RabbitMq {
         let settings = NodeSettings {
             name: format!("{name}@localhost"),
             directory: sandbox.path().join(name),

@@ -7,7 +7,7 @@ use super::broker::RabbitMq;
 use super::builder::RabbitMqBuilder;
 use super::erlang::binary_literal;
 use crate::ports::free_port;
-use crate::sandbox::Sandbox;
+use crate::sandbox::ProcessSandbox;
 use crate::wait::wait_until;
 
 /// Nodes that form a cluster. Dropping it ends all of them.
@@ -17,7 +17,7 @@ pub struct Cluster(Vec<RabbitMq>);
 impl Cluster {
     /// Starts `size` nodes and waits until each of them knows all others.
     pub fn start(size: usize) -> Self {
-        let sandbox = Arc::new(Sandbox::new());
+        let sandbox = Arc::new(ProcessSandbox::new());
         let epmd_port = free_port();
         let names: Vec<_> = (1..=size).map(|number| format!("rabbit{number}")).collect();
 

@@ -9,7 +9,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::erlang_console::{self, ErlangConsole};
 use super::node_settings::NodeSettings;
-use crate::sandbox::Sandbox;
+use crate::sandbox::ProcessSandbox;
 use crate::wait::wait_until;
 
 /// One run of a node.
@@ -23,7 +23,7 @@ pub(super) struct NodeProcess {
 
 impl NodeProcess {
     /// Starts the process, and does not wait for RabbitMQ.
-    pub(super) fn launch(sandbox: &Sandbox, settings: &NodeSettings) -> Self {
+    pub(super) fn launch(sandbox: &ProcessSandbox, settings: &NodeSettings) -> Self {
         let errors = File::options()
             .create(true)
             .append(true)

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::sandbox::Sandbox;
+use crate::sandbox::ProcessSandbox;
 
 /// The name, ports and directories of a node.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ pub(super) struct NodeSettings {
 
 impl NodeSettings {
     /// Returns a command that runs one of RabbitMQ's programs with these settings.
-    pub(super) fn command(&self, sandbox: &Sandbox, program: &str) -> Command {
+    pub(super) fn command(&self, sandbox: &ProcessSandbox, program: &str) -> Command {
         let mut command = sandbox.command(self.scripts.join(program));
         let directory = &self.directory;
         command
