@@ -206,8 +206,8 @@ async fn each_invalid_certificate_has_its_own_message() {
 async fn presents_a_client_certificate_on_request() {
     let authority = Authority::new();
     let host = serve(&authority.identity("127.0.0.1", |_| {}), Some(&authority)).await;
-    let ours = authority.identity("client", |_| {});
-    echo(&host, &authority.files_with(&ours)).await.unwrap();
+    let identity = authority.identity("client", |_| {});
+    echo(&host, &authority.files_with(&identity)).await.unwrap();
 
     assert_error(
         echo(&host, &authority.files()).await,
@@ -230,8 +230,8 @@ async fn presents_a_client_certificate_on_request() {
     assert!(text.contains("rejected the client certificate"), "{text}");
     assert_eq!(diagnose(&files, ErrorKind::Access, LONG).await, "the connection ended");
     let soon = Duration::from_millis(100);
-    let ours = authority.files_with(&ours);
-    assert_eq!(diagnose(&ours, ErrorKind::Unavailable, soon).await, "the connection ended");
+    let identity = authority.files_with(&identity);
+    assert_eq!(diagnose(&identity, ErrorKind::Unavailable, soon).await, "the connection ended");
 }
 
 /// A port without TLS is a configuration error, and a server that closes or stays silent is not.
@@ -273,7 +273,7 @@ async fn every_connect_reads_the_files_again() {
     authority.file("current.pem", &authority.certificate.pem());
     echo(&host, &files).await.unwrap();
 
-    let ours = authority.identity("client", |_| {});
+    let identity = authority.identity("client", |_| {});
     for (name, content, text) in [
         ("ca.pem", "", "contains no certificate"),
         ("cert.pem", "", "cannot use `cert_file`"),
@@ -285,7 +285,7 @@ async fn every_connect_reads_the_files_again() {
             "does not match the certificate",
         ),
     ] {
-        let files = authority.files_with(&ours);
+        let files = authority.files_with(&identity);
         authority.file(name, content);
         let error = files.load().await.unwrap_err();
         assert!(format!("{error:#}").contains(text), "{error:#}");

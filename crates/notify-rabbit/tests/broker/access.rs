@@ -87,9 +87,9 @@ async fn each_refusal_has_its_own_message() {
 /// missing one.
 #[tokio::test(flavor = "multi_thread")]
 async fn minimal_permissions_are_enough() {
-    let ours = r"^(glance|notifications\..*)$";
+    let names = r"^(glance|notifications\..*)$";
     let vhost = RabbitMq::shared().vhost();
-    let (url, options) = user(&vhost, Some([ours, ours, "^glance$"]));
+    let (url, options) = user(&vhost, Some([names, names, "^glance$"]));
     send_once(&mut rabbit(&url, options.clone()), &samples::messages(0..3))
         .await
         .assert_all_accepted();

@@ -20,11 +20,11 @@ async fn failure(url: &str, options: Value) -> Error {
 async fn verifies_tls_in_both_directions() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
-    let (ours, foreign) =
-        (CertificateAuthority::new(dir, "ours"), CertificateAuthority::new(dir, "foreign"));
-    let (cert, key) = ours.issue("localhost", 2199);
+    let (trusted, other) =
+        (CertificateAuthority::new(dir, "trusted"), CertificateAuthority::new(dir, "other"));
+    let (cert, key) = trusted.issue("localhost", 2199);
     let broker = RabbitMq::builder()
-        .tls(&ours.file, &cert, &key)
+        .tls(&trusted.file, &cert, &key)
         .plugin("rabbitmq_auth_mechanism_ssl")
         .config("auth_mechanisms.1 = PLAIN")
         .config("auth_mechanisms.2 = EXTERNAL")
@@ -33,7 +33,7 @@ async fn verifies_tls_in_both_directions() {
     let vhost = broker.vhost();
     let url = vhost.tls_url();
 
-    let mut transport = rabbit(&url, json!({ "ca_file": ours.file }));
+    let mut transport = rabbit(&url, json!({ "ca_file": trusted.file }));
     send_once(&mut transport, &samples::messages(0..300)).await.assert_all_accepted();
     let findings: Vec<_> =
         transport.check().await.unwrap().iter().map(|f| format!("{f:?}")).collect();
@@ -44,16 +44,16 @@ async fn verifies_tls_in_both_directions() {
     transport.close().await.unwrap();
 
     // An unknown authority, and another name.
-    let error = failure(&url, json!({ "ca_file": foreign.file })).await;
+    let error = failure(&url, json!({ "ca_file": other.file })).await;
     assert_eq!(error.kind(), ErrorKind::Access);
     assert!(error.to_string().contains("unknown authority"), "{error}");
     let by_address = url.replace("localhost", "127.0.0.1");
-    let error = failure(&by_address, json!({ "ca_file": ours.file })).await;
+    let error = failure(&by_address, json!({ "ca_file": trusted.file })).await;
     assert!(error.to_string().contains("certificate name mismatch"), "{error}");
 
     // TLS to the port for plain text, and plain text to the port for TLS.
     let plain = vhost.url().replace("amqp://", "amqps://").replace("127.0.0.1", "localhost");
-    let error = failure(&plain, json!({ "ca_file": ours.file })).await;
+    let error = failure(&plain, json!({ "ca_file": trusted.file })).await;
     assert_eq!(error.kind(), ErrorKind::Config);
     assert!(error.to_string().contains("does not speak TLS on this port"), "{error}");
     let error = failure(&url.replace("amqps://", "amqp://"), json!({})).await;
@@ -65,36 +65,36 @@ async fn verifies_tls_in_both_directions() {
     broker.add_user(name, "unused");
     vhost.permit(name, [".*", ".*", ".*"]);
     let external = format!("amqps://localhost:{}/{}", broker.tls_port(), vhost.name());
-    let files = |(cert, key): &(PathBuf, PathBuf)| json!({ "ca_file": ours.file, "cert_file": cert, "key_file": key });
-    let certificate = ours.issue(name, 2199);
+    let files = |(cert, key): &(PathBuf, PathBuf)| json!({ "ca_file": trusted.file, "cert_file": cert, "key_file": key });
+    let certificate = trusted.issue(name, 2199);
     send_once(&mut rabbit(&external, files(&certificate)), &samples::messages(0..3))
         .await
         .assert_all_accepted();
-    let unknown = ours.issue("unknown-user", 2199);
+    let unknown = trusted.issue("unknown-user", 2199);
     let error = failure(&external, files(&unknown)).await;
     assert_eq!(error.kind(), ErrorKind::Access);
     assert!(error.to_string().contains("has no user for the certificate"), "{error}");
-    let untrusted = foreign.issue(name, 2199);
+    let untrusted = other.issue(name, 2199);
     let error = failure(&external, files(&untrusted)).await;
     assert!(error.to_string().contains("rejected the client certificate"), "{error:#}");
-    let expired = ours.issue(name, 2001);
+    let expired = trusted.issue(name, 2001);
     let error = failure(&external, files(&expired)).await;
     assert!(error.to_string().contains("rejected the client certificate"), "{error}");
     drop(broker);
 
     // A broker with an expired certificate, and one that requires a client certificate.
-    let (cert, key) = ours.issue("localhost", 2001);
-    let broker = RabbitMq::builder().tls(&ours.file, &cert, &key).start();
-    let error = failure(&broker.root().tls_url(), json!({ "ca_file": ours.file })).await;
+    let (cert, key) = trusted.issue("localhost", 2001);
+    let broker = RabbitMq::builder().tls(&trusted.file, &cert, &key).start();
+    let error = failure(&broker.root().tls_url(), json!({ "ca_file": trusted.file })).await;
     assert!(error.to_string().contains("certificate expired"), "{error}");
     drop(broker);
-    let (cert, key) = ours.issue("localhost", 2199);
+    let (cert, key) = trusted.issue("localhost", 2199);
     let broker = RabbitMq::builder()
-        .tls(&ours.file, &cert, &key)
+        .tls(&trusted.file, &cert, &key)
         .config("ssl_options.fail_if_no_peer_cert = true")
         .start();
     let url = broker.root().tls_url();
-    let error = failure(&url, json!({ "ca_file": ours.file })).await;
+    let error = failure(&url, json!({ "ca_file": trusted.file })).await;
     assert!(error.to_string().contains("requires a client certificate"), "{error}");
     send_once(&mut rabbit(&url, files(&certificate)), &samples::messages(0..3))
         .await
