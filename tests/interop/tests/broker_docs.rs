@@ -1,7 +1,5 @@
 //! `docs/rabbitmq.md` and `docs/brokers.md` agree with the code: every key, default and example.
 
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
-
 use std::collections::BTreeMap;
 
 use glance_notify::Config;
