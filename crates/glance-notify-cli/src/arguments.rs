@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use glance_notify::event::{EventType, Priority};
 
 /// Parses a number of seconds, whole or decimal, above 0 and up to [`MAX_WAIT`].
@@ -21,15 +21,39 @@ pub(crate) fn parse_seconds(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "expected a number of seconds above 0".to_owned())
 }
 
-/// Returns the parser of an event type such as `image.create`.
+/// Returns the parser of a documented event type such as `image.create`.
 ///
 /// Help texts and shell completions list the possible values.
-pub(crate) fn event_type_parser() -> impl TypedValueParser<Value = EventType> {
-    PossibleValuesParser::new(EventType::ALL.iter().map(|event| event.as_str()))
+pub(crate) fn documented_event_type_parser() -> impl TypedValueParser<Value = EventType> {
+    PossibleValuesParser::new(EventType::DOCUMENTED.iter().map(|event| event.as_str()))
         .try_map(|name| name.parse::<EventType>())
 }
 
-/// Returns the parser of a priority in upper or lower case: `INFO`, `WARN` or `ERROR`.
+/// A parser of any event type. Shell completions offer the documented ones.
+#[derive(Clone)]
+pub(crate) struct EventTypeParser;
+
+impl TypedValueParser for EventTypeParser {
+    type Value = EventType;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        argument: Option<&clap::Arg>,
+        value: &std::ffi::OsStr,
+    ) -> Result<EventType, clap::Error> {
+        let parse: fn(&str) -> Result<EventType, glance_notify::Error> = EventType::new;
+        parse.parse_ref(command, argument, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        let names = EventType::DOCUMENTED.iter().map(EventType::as_str);
+        Some(Box::new(names.map(PossibleValue::new)))
+    }
+}
+
+/// Returns the parser of a priority in upper or lower case: `INFO`, `WARN`, `ERROR` and the four others
+/// of oslo.messaging.
 pub(crate) fn priority_parser() -> impl TypedValueParser<Value = Priority> {
     PossibleValuesParser::new(Priority::ALL.iter().map(|priority| priority.as_str()))
         .try_map(|name| name.to_ascii_uppercase().parse::<Priority>())

@@ -15,7 +15,7 @@ use glance_notify::event::{EventType, json_schema};
 use glance_notify::time::{Date, Month, OffsetDateTime, Time};
 use glance_notify::uuid::Uuid;
 
-use crate::arguments::event_type_parser;
+use crate::arguments::documented_event_type_parser;
 use crate::exit_status::{CommandError, ExitStatus};
 use crate::terminal::write_stdout;
 
@@ -23,7 +23,7 @@ use crate::terminal::write_stdout;
 #[derive(clap::Args)]
 pub(crate) struct SchemaArgs {
     /// Event type. Without it, the output covers all event types.
-    #[arg(value_parser = event_type_parser())]
+    #[arg(value_parser = documented_event_type_parser())]
     event_type: Option<EventType>,
 
     /// Print a valid notification instead of the schema, or one of each event type, one a line.
@@ -38,10 +38,10 @@ pub(crate) struct SchemaArgs {
 /// Returns an error if standard output cannot be written.
 pub(crate) fn run(args: &SchemaArgs) -> Result<ExitStatus, CommandError> {
     if args.example {
-        let examples = examples(args.event_type)?;
+        let examples = examples(args.event_type.as_ref())?;
         write_stdout(|out| out.write_all(&examples))?;
     } else {
-        let schema = json_schema(args.event_type);
+        let schema = json_schema(args.event_type.as_ref());
         write_stdout(|out| writeln!(out, "{schema:#}"))?;
     }
     Ok(ExitStatus::Success)
@@ -50,7 +50,7 @@ pub(crate) fn run(args: &SchemaArgs) -> Result<ExitStatus, CommandError> {
 /// Returns a notification of each event type, or of `only`, one a line.
 ///
 /// Ids and timestamps are the same in every run, so that you can compare outputs.
-fn examples(only: Option<EventType>) -> Result<Vec<u8>, CommandError> {
+fn examples(only: Option<&EventType>) -> Result<Vec<u8>, CommandError> {
     let mut out = Vec::new();
     for (number, line) in (1..).zip(SAMPLES.lines()) {
         let input = NotificationInput::read(line.as_bytes(), &SizeLimits::default());
@@ -91,14 +91,14 @@ mod tests {
     fn every_event_type_has_one_valid_example() {
         let all = examples(None).unwrap();
         let lines = all.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
-        let events: Vec<_> =
-            lines.map(|line| Notification::from_json(line).unwrap().body.event_type()).collect();
+        let event = |line: &[u8]| Notification::from_json(line).unwrap().body.event_type().clone();
+        let events: Vec<_> = lines.map(event).collect();
         let mut sorted = events.clone();
         sorted.sort();
-        assert_eq!(sorted, EventType::ALL);
-        for &event in EventType::ALL {
-            let one = examples(Some(event)).unwrap();
-            assert_eq!(Notification::from_json(&one).unwrap().body.event_type(), event);
+        assert_eq!(sorted, EventType::DOCUMENTED);
+        for event_type in EventType::DOCUMENTED {
+            let one = examples(Some(event_type)).unwrap();
+            assert_eq!(event(one.as_slice()), *event_type);
         }
     }
 }

@@ -10,7 +10,7 @@
 //!
 //! ```text
 //! $ glance-notify validate broken.jsonl
-//! broken.jsonl:1: /priority: expected "INFO", "WARN" or "ERROR", found "LOUD"
+//! broken.jsonl:1: /priority: expected "INFO", "WARN", "ERROR", "AUDIT", "CRITICAL", "DEBUG" or "SAMPLE", found "LOUD"
 //! broken.jsonl:2: not JSON: unexpected character at column 1
 //! glance-notify: 2 read, 2 invalid, 2 problems
 //! ```

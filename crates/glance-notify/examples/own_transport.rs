@@ -48,7 +48,7 @@ impl Transport for SocketTransport {
         "socket"
     }
 
-    fn wants(&self, _: EventType) -> bool {
+    fn wants(&self, _: &EventType) -> bool {
         true
     }
 

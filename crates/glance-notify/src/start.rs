@@ -71,7 +71,7 @@ pub fn builder(config: &Config) -> Result<NotifierBuilder> {
     }
     let transport = open(config)?;
     // A transport that takes no event type, as `noop`, leaves nothing for a spool to keep.
-    let takes_events = EventType::ALL.iter().any(|&event_type| transport.wants(event_type));
+    let takes_events = EventType::DOCUMENTED.iter().any(|event_type| transport.wants(event_type));
     let builder = if takes_events {
         builder_with_spool(config, transport)?
     } else {

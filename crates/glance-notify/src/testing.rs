@@ -175,7 +175,7 @@ impl Transport for RecorderTransport {
         "recorder"
     }
 
-    fn wants(&self, _: EventType) -> bool {
+    fn wants(&self, _: &EventType) -> bool {
         true
     }
 

@@ -67,7 +67,7 @@
 //!         "memory"
 //!     }
 //!
-//!     fn wants(&self, _: EventType) -> bool {
+//!     fn wants(&self, _: &EventType) -> bool {
 //!         true
 //!     }
 //!

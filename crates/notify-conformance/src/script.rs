@@ -229,7 +229,7 @@ impl Transport for ScriptTransport {
         "scripted"
     }
 
-    fn wants(&self, _: EventType) -> bool {
+    fn wants(&self, _: &EventType) -> bool {
         true
     }
 

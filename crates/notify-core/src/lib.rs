@@ -19,7 +19,7 @@
 //!               └────────────── Receipt ◄───────────────┘
 //! ```
 //!
-//! 1. You build an [`Event`]: one of eleven event types with its payload.
+//! 1. You build an [`Event`]: an event type with its payload.
 //! 2. [`Notifier::emit`] gives it an id and a time, encodes and redacts it, and puts the [`Message`]
 //!    into a bounded queue. It never blocks.
 //! 3. The [`Worker`] takes a [`Batch`] from the queue and calls [`Transport::send`].
@@ -30,7 +30,7 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`event`] | the eleven events: types, priorities, payloads, and their JSON Schema |
+//! | [`event`] | event types, priorities, the documented payloads, and their JSON Schema |
 //! | [`codec`] | notifications and messages as JSON, read and written within limits |
 //! | [`redact`] | the removal of credentials, and text made safe for a terminal |
 //! | [`pipeline`] | the notifier, its queue, the worker, receipts and counters |

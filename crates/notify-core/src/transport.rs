@@ -61,7 +61,7 @@ use crate::event::event_type::EventType;
 ///         "channel"
 ///     }
 ///
-///     fn wants(&self, _: EventType) -> bool {
+///     fn wants(&self, _: &EventType) -> bool {
 ///         true
 ///     }
 ///
@@ -102,9 +102,10 @@ pub trait Transport: fmt::Debug + Send {
 
     /// Returns `true` if this transport delivers notifications of this type.
     ///
-    /// The notifier asks once per event type, while it is built. Events of a type that the transport
-    /// does not want are never encoded; the notifier counts them as suppressed. `noop` wants none.
-    fn wants(&self, event_type: EventType) -> bool;
+    /// The notifier asks while it is built: once per documented event type, and once for a name outside
+    /// of those, whose answer stands for all other names. Events of a type that the transport does not
+    /// want are never encoded; the notifier counts them as suppressed. `noop` wants none.
+    fn wants(&self, event_type: &EventType) -> bool;
 
     /// Tries once to deliver every message of the batch, in order.
     ///
@@ -177,7 +178,7 @@ impl<T: Transport + ?Sized> Transport for Box<T> {
         (**self).name()
     }
 
-    fn wants(&self, event_type: EventType) -> bool {
+    fn wants(&self, event_type: &EventType) -> bool {
         (**self).wants(event_type)
     }
 

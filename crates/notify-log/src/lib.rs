@@ -197,7 +197,7 @@ impl Transport for Log {
     }
 
     /// Accepts every event type.
-    fn wants(&self, _: EventType) -> bool {
+    fn wants(&self, _: &EventType) -> bool {
         true
     }
 

@@ -14,15 +14,18 @@ use notify_core::{Message, Priority};
 /// ```
 pub const TARGET: &str = "glance_notify::notification";
 
-/// Emits one event per message. The priorities info, warn and error become the levels of the same
-/// names.
+/// Emits one event per message. The priorities debug, info, warn and error become the levels of the same
+/// names, critical becomes error, and audit and sample become info.
 pub(crate) fn emit_events(messages: &[Message]) {
     for message in messages {
         let json = String::from_utf8_lossy(message.body());
         match message.priority() {
-            Priority::Info => tracing::info!(target: TARGET, "{json}"),
+            Priority::Debug => tracing::debug!(target: TARGET, "{json}"),
+            Priority::Info | Priority::Audit | Priority::Sample => {
+                tracing::info!(target: TARGET, "{json}");
+            }
             Priority::Warn => tracing::warn!(target: TARGET, "{json}"),
-            Priority::Error => tracing::error!(target: TARGET, "{json}"),
+            Priority::Error | Priority::Critical => tracing::error!(target: TARGET, "{json}"),
         }
     }
 }

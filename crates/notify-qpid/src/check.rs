@@ -25,7 +25,7 @@ pub(crate) async fn check(connection: &mut Connection, config: &Config) -> Resul
         connection.peer.tls_finding(),
         Finding::good("login", connection.context.user_at_host()),
     ];
-    let routes: Vec<_> = connection.topology.routes().cloned().collect();
+    let routes: Vec<_> = connection.topology.documented_routes().cloned().collect();
     for route in &routes {
         let subject = format!("address {}", printable(&route.address, 255));
         match connection.ensure_link(route, config.connect_timeout).await {

@@ -173,7 +173,7 @@ impl Transport for Qpid {
         DRIVER.name
     }
 
-    fn wants(&self, _: EventType) -> bool {
+    fn wants(&self, _: &EventType) -> bool {
         true
     }
 

@@ -12,8 +12,8 @@ use serde::de::{Deserialize, Deserializer, Visitor};
 
 /// A target address with the placeholders `{exchange}`, `{topic}` and `{priority}`.
 ///
-/// Use it for a broker whose addresses no dialect produces. `{priority}` becomes `info`, `warn` or
-/// `error`.
+/// Use it for a broker whose addresses no dialect produces. `{priority}` becomes `info`, `warn`, `error`, or
+/// another priority in lower case.
 ///
 /// # Examples
 ///

@@ -37,8 +37,8 @@ pub(crate) struct Route {
 pub(crate) struct Topology {
     /// The dialect in use, never `Auto`.
     pub(crate) dialect: Dialect,
-    /// The routes of info, warn and error.
-    routes: [Route; 3],
+    /// The routes of all priorities, in the order of [`Priority::ALL`]: info, warn and error come first.
+    routes: Vec<Route>,
     /// Whether `qpid.address` sets the addresses.
     has_custom_address: bool,
     /// `qpid.node`, which decides the known losses.
@@ -54,10 +54,12 @@ impl Topology {
             Dialect::Auto => Dialect::detect(product, version),
             configured => configured,
         };
-        let route = |priority| Route::new(config, dialect, priority);
         Self {
             dialect,
-            routes: [route(Priority::Info), route(Priority::Warn), route(Priority::Error)],
+            routes: Priority::ALL
+                .iter()
+                .map(|&priority| Route::new(config, dialect, priority))
+                .collect(),
             has_custom_address: config.address.is_some(),
             node: config.node,
         }
@@ -65,23 +67,21 @@ impl Topology {
 
     /// Returns the route of the messages of `priority`.
     pub(crate) fn route(&self, priority: Priority) -> &Route {
-        match priority {
-            Priority::Info => &self.routes[0],
-            Priority::Warn => &self.routes[1],
-            Priority::Error => &self.routes[2],
-        }
+        let index = Priority::ALL.iter().position(|&other| other == priority);
+        &self.routes[index.unwrap_or(0)]
     }
 
-    /// Returns the routes, one for each distinct address. Behind a topic of qpidd, all priorities share
-    /// one address.
+    /// Returns the routes of all priorities, one for each distinct address. Behind a topic of qpidd, all
+    /// priorities share one address.
     pub(crate) fn routes(&self) -> impl Iterator<Item = &Route> {
-        let [info, warn, error] = &self.routes;
-        let distinct = [
-            Some(info),
-            (warn.address != info.address).then_some(warn),
-            (error.address != info.address && error.address != warn.address).then_some(error),
-        ];
-        distinct.into_iter().flatten()
+        distinct(&self.routes)
+    }
+
+    /// Returns the routes of the documented priorities, one for each distinct address.
+    ///
+    /// Check these: a link to another priority's queue may create it.
+    pub(crate) fn documented_routes(&self) -> impl Iterator<Item = &Route> {
+        distinct(&self.routes[..Priority::DOCUMENTED.len()])
     }
 
     /// Describes the messages that this broker accepts and then drops, with the remedy. `None` if
@@ -110,6 +110,14 @@ impl Topology {
             _ => None,
         }
     }
+}
+
+/// Returns the first route of each address.
+fn distinct(routes: &[Route]) -> impl Iterator<Item = &Route> {
+    routes.iter().enumerate().filter_map(|(index, route)| {
+        let is_first = routes[..index].iter().all(|earlier| earlier.address != route.address);
+        is_first.then_some(route)
+    })
 }
 
 impl Route {
@@ -193,7 +201,7 @@ mod tests {
         for (product, version) in PRODUCTS {
             let topology = Topology::new(config, product, version);
             writeln!(table, "{product} {version}: {:?}", topology.dialect).unwrap();
-            for &priority in Priority::ALL {
+            for &priority in Priority::DOCUMENTED {
                 let Route { address, capabilities, create_address, subject } =
                     topology.route(priority);
                 write!(table, "  {address}  {capabilities:?}  {subject}").unwrap();
@@ -260,7 +268,7 @@ mod tests {
     fn lists_each_address_once() {
         let count = |node| {
             let config = Config { node, ..Config::default() };
-            Topology::new(&config, "", "").routes().count()
+            Topology::new(&config, "", "").documented_routes().count()
         };
         assert_eq!((count(Node::Queue), count(Node::Topic)), (3, 1));
     }

@@ -215,7 +215,7 @@ impl Config {
             ("rabbit.virtual_host", &self.virtual_host, MAX_NAME_BYTES),
             ("rabbit.exchange", &self.exchange, MAX_NAME_BYTES),
             // The longest priority follows the topic.
-            ("rabbit.topic", &self.topic, MAX_NAME_BYTES - ".error".len()),
+            ("rabbit.topic", &self.topic, MAX_NAME_BYTES - ".critical".len()),
         ] {
             if text.is_empty() || text.len() > limit {
                 return Err(invalid(format!("`{option}`: expected 1 to {limit} bytes of text")));

@@ -94,7 +94,7 @@ pub(crate) async fn publish_all(
             .map(|(message, body)| {
                 MaybeDone::Pending(Box::pin(connection.channel.basic_publish(
                     topology.exchange.clone(),
-                    topology.queue(message.priority()).clone(),
+                    topology.queue(message.priority()),
                     BasicPublishOptions { mandatory: true, immediate: false },
                     body,
                     properties(message),

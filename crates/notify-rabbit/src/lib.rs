@@ -266,7 +266,7 @@ impl Transport for Rabbit {
         DRIVER.name
     }
 
-    fn wants(&self, _: EventType) -> bool {
+    fn wants(&self, _: &EventType) -> bool {
         true
     }
 
@@ -286,7 +286,11 @@ impl Transport for Rabbit {
         if batch.unsettled().next().is_none() {
             return Ok(());
         }
+        let declare = self.topology.add_queues(batch.messages(), &self.config);
         let mut connection = self.connect().await?;
+        if declare {
+            self.topology.ensure(&connection, &self.config).await?;
+        }
         let mut start = 0;
         while start < batch.messages().len() {
             // The first window of a connection is one message. A broker that blocks publishers, or

@@ -1,4 +1,7 @@
-//! The exchange, its three queues and their bindings: declared, adopted or only verified.
+//! The exchange, its queues and their bindings: declared, adopted or only verified.
+//!
+//! The queues of the three documented priorities exist from the first connection on. The queue of another
+//! priority comes with the first message that needs it.
 //!
 //! An existing exchange or queue wins over the configuration, because another service may own it.
 //! This module changes and deletes nothing.
@@ -9,7 +12,7 @@ use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptio
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{Channel, ExchangeKind, Queue};
 use notify_core::redact::printable;
-use notify_core::{Error, ErrorKind, Priority, Result};
+use notify_core::{Error, ErrorKind, Message, Priority, Result};
 use tokio::time::timeout;
 
 use crate::config::{Config, DeclareMode, QueueType};
@@ -25,6 +28,8 @@ pub(crate) struct Topology {
     pub(crate) exchange: ShortString,
     /// The queues for the priorities info, warn and error.
     queues: [ShortString; 3],
+    /// The queues for the other priorities that messages had so far.
+    other_queues: Vec<(Priority, ShortString)>,
     /// The logged warnings, so that each appears once in the life of a transport.
     warned: HashSet<String>,
 }
@@ -57,20 +62,42 @@ impl Topology {
                 name(config.queue(Priority::Warn))?,
                 name(config.queue(Priority::Error))?,
             ],
+            other_queues: Vec::new(),
             warned: HashSet::new(),
         })
     }
 
     /// Returns the queue of a priority. Its name is also the routing key.
-    pub(crate) fn queue(&self, priority: Priority) -> &ShortString {
+    pub(crate) fn queue(&self, priority: Priority) -> ShortString {
         match priority {
-            Priority::Info => &self.queues[0],
-            Priority::Warn => &self.queues[1],
-            Priority::Error => &self.queues[2],
+            Priority::Info => self.queues[0].clone(),
+            Priority::Warn => self.queues[1].clone(),
+            Priority::Error => self.queues[2].clone(),
+            other => {
+                let mut queues = self.other_queues.iter();
+                let known = queues.find(|(priority, _)| *priority == other);
+                known.map(|(_, queue)| queue.clone()).unwrap_or_default()
+            }
         }
     }
 
-    /// Returns all queues.
+    /// Adds the queues of the priorities of `messages`. Returns whether there are new ones, which
+    /// [`ensure`](Self::ensure) must declare.
+    pub(crate) fn add_queues(&mut self, messages: &[Message], config: &Config) -> bool {
+        let before = self.other_queues.len();
+        for priority in messages.iter().map(Message::priority) {
+            let is_known = Priority::DOCUMENTED.contains(&priority)
+                || self.other_queues.iter().any(|(known, _)| *known == priority);
+            if !is_known {
+                // `Config::check` has left room for the longest priority.
+                let queue = ShortString::from(config.queue(priority));
+                self.other_queues.push((priority, queue));
+            }
+        }
+        self.other_queues.len() > before
+    }
+
+    /// Returns the queues of the three documented priorities.
     pub(crate) fn queues(&self) -> &[ShortString; 3] {
         &self.queues
     }
@@ -79,6 +106,7 @@ impl Topology {
     pub(crate) fn entities(&self) -> impl Iterator<Item = BrokerEntity<'_>> {
         std::iter::once(BrokerEntity::Exchange(&self.exchange))
             .chain(self.queues.iter().map(BrokerEntity::Queue))
+            .chain(self.other_queues.iter().map(|(_, queue)| BrokerEntity::Queue(queue)))
     }
 
     /// Declares or verifies everything, as `rabbit.declare` says, within `rabbit.connect_timeout`.
@@ -144,10 +172,14 @@ impl Topology {
         Ok(warnings)
     }
 
-    /// Verifies that every entity exists. Properties and bindings may be anything.
+    /// Verifies that the exchange and the queues of the documented priorities exist. Properties and
+    /// bindings may be anything.
+    ///
+    /// A message of another priority without a queue comes back as unroutable. It must not stop the rest.
     async fn verify(&self, connection: &Connection) -> Result<()> {
         let channel = connection.open_channel().await?;
-        for entity in self.entities() {
+        let queues = self.queues.iter().map(BrokerEntity::Queue);
+        for entity in std::iter::once(BrokerEntity::Exchange(&self.exchange)).chain(queues) {
             if let Err(error) = entity.look_up(&channel).await {
                 if is_not_found(&error) {
                     return Err(entity.missing_error());

@@ -42,7 +42,8 @@ use crate::slot_job::{StoreReply, StoredPrefix};
 #[derive(Debug)]
 pub struct Spool {
     config: Config,
-    /// The event types that the destination wants. The spool asks for them once, when it opens.
+    /// The documented event types that the destination wants, and one other name if it wants the others.
+    /// The spool asks for them once, when it opens.
     wanted: Vec<EventType>,
     /// The handle of the slot's thread; `None` after `close`.
     handle: Option<Arc<SlotHandle>>,
@@ -88,7 +89,7 @@ impl Spool {
     /// # #[async_trait::async_trait]
     /// # impl Transport for Discard {
     /// #     fn name(&self) -> &'static str { "discard" }
-    /// #     fn wants(&self, _: EventType) -> bool { true }
+    /// #     fn wants(&self, _: &EventType) -> bool { true }
     /// #     async fn send(&mut self, batch: &mut Batch<'_>) -> Result<()> {
     /// #         batch.settle_rest(&Verdict::Accept);
     /// #         Ok(())
@@ -109,8 +110,8 @@ impl Spool {
         config.validate()?;
         let counters = Arc::new(StageCounters::default());
         let handle = SlotHandle::new(config.clone(), Arc::clone(&counters), None);
-        let wanted: Vec<_> =
-            EventType::ALL.iter().copied().filter(|&event| destination.wants(event)).collect();
+        let names = EventType::DOCUMENTED.iter().cloned().chain(EventType::new("other"));
+        let wanted: Vec<_> = names.filter(|event| destination.wants(event)).collect();
         if wanted.is_empty() {
             let message = format!(
                 "`{}` delivers no notifications: remove the table `[spool]`, or set \
@@ -185,8 +186,13 @@ impl Transport for Spool {
     }
 
     /// Returns the destination's answer, which the spool asked for when it opened.
-    fn wants(&self, event_type: EventType) -> bool {
-        self.wanted.contains(&event_type)
+    fn wants(&self, event_type: &EventType) -> bool {
+        match event_type {
+            EventType::Other(_) => {
+                self.wanted.iter().any(|wanted| matches!(wanted, EventType::Other(_)))
+            }
+            documented => self.wanted.contains(documented),
+        }
     }
 
     /// Stores the batch and accepts the messages that are on the disk.

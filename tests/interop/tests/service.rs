@@ -36,7 +36,7 @@ async fn call(app: &App, method: &str, path: &str, body: impl Into<Body>) -> (St
 
 /// Returns the type and the priority of every event since the last call.
 fn emitted(recorder: &Recorder) -> Vec<(EventType, Priority)> {
-    let event = |body: &NotificationBody| (body.event_type(), body.priority());
+    let event = |body: &NotificationBody| (body.event_type().clone(), body.priority());
     recorder.take().iter().map(|notification| event(&notification.body)).collect()
 }
 

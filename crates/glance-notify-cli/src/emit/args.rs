@@ -13,7 +13,7 @@ use glance_notify::codec::serde_json::{self, json};
 use glance_notify::event::{EventType, Priority};
 use serde::de::IgnoredAny;
 
-use crate::arguments::{event_type_parser, parse_seconds, priority_parser};
+use crate::arguments::{EventTypeParser, parse_seconds, priority_parser};
 use crate::exit_status::{CommandError, ExitStatus};
 use crate::input_source::{InputSource, display_path, read_error};
 
@@ -31,7 +31,7 @@ pub(crate) struct EmitArgs {
     pub(super) input: Option<PathBuf>,
 
     /// Emit a single notification of this event type instead of reading input.
-    #[arg(long, value_name = "EVENT_TYPE", value_parser = event_type_parser())]
+    #[arg(long, value_name = "EVENT_TYPE", value_parser = EventTypeParser)]
     #[arg(requires = "payload")]
     pub(super) event: Option<EventType>,
 
@@ -86,7 +86,7 @@ impl EmitArgs {
     ///
     /// Returns an error if a file cannot be read, or if the payload is not JSON.
     pub(super) fn open_input(&self) -> Result<InputSource, CommandError> {
-        let (Some(event), Some(payload)) = (self.event, &self.payload) else {
+        let (Some(event), Some(payload)) = (&self.event, &self.payload) else {
             return InputSource::open(self.input.as_ref());
         };
         let payload = match payload.strip_prefix('@') {

@@ -24,7 +24,7 @@
 //! $ glance-notify emit -c notify.toml image-lifecycle.jsonl
 //! glance-notify: 11 read, 11 delivered by `log`
 //! $ glance-notify emit -c notify.toml broken.jsonl
-//! glance-notify: broken.jsonl, line 1: /priority: expected "INFO", "WARN" or "ERROR", found "LOUD"
+//! glance-notify: broken.jsonl, line 1: /priority: expected "INFO", "WARN", "ERROR", "AUDIT", "CRITICAL", "DEBUG" or "SAMPLE", found "LOUD"
 //! glance-notify: the input after line 1 was not read (add `--skip-invalid` to skip invalid lines)
 //! glance-notify: 1 read, 0 delivered by `log`, 1 invalid
 //! ```

@@ -206,7 +206,7 @@ struct MessageRow<'a> {
 #[derive(Serialize)]
 struct MessageFields<'a> {
     message_id: Uuid,
-    event_type: EventType,
+    event_type: &'a EventType,
     priority: Priority,
     publisher_id: &'a str,
     /// The time at which the notification was emitted, in its own format.

@@ -88,9 +88,9 @@ fn hides_the_values_of_an_invalid_configuration() {
 #[test]
 fn rejects_settings_that_only_a_notifier_validates() {
     let sandbox = Sandbox::new();
-    sandbox.run(["check", "--set", "disabled_notifications=[\"image.member\"]"]).expect_message(
+    sandbox.run(["check", "--set", "disabled_notifications=[\"image member\"]"]).expect_message(
         2,
-        "`disabled_notifications`: \"image.member\" is neither an event type nor a group (image, task)",
+        "`disabled_notifications`: \"image member\" is neither an event type nor a group (image, task)",
     );
     sandbox
         .run(["check", "--set", "queue.max_bytes=1000"])

@@ -147,7 +147,7 @@ fn rejects_invalid_notification_arguments() {
     send("image.create", "@none").expect_message(2, "cannot read `none`: No such file");
     sandbox.file("large.json", vec![b' '; 1024 * 1024 + 1]);
     send("image.create", "@large.json").expect_message(4, "a payload has at most 1048576 bytes");
-    send("image.gone", "{}").expect_message(2, "invalid value 'image.gone'");
+    send("image gone", "{}").expect_message(2, "invalid value 'image gone'");
     sandbox.run(emit(&["--event", "image.create"])).expect_message(2, "--payload");
     sandbox.run(emit(&["--payload", "{}"])).expect_message(2, "--event");
     sandbox

@@ -38,7 +38,7 @@ fn prints_a_line_for_every_problem() {
              found a negative number",
         ]
     );
-    assert!(lines[2].starts_with("in.jsonl:4: not JSON: "), "{}", lines[2]);
+    assert!(lines[2].starts_with("in.jsonl:4: JSON on several lines: "), "{}", lines[2]);
 }
 
 /// Scripts read the report's fields, so this test holds their names.

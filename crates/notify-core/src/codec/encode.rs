@@ -51,7 +51,7 @@ pub struct Encoding {
 pub(crate) struct Envelope<'a> {
     pub(crate) id: Uuid,
     pub(crate) publisher_id: &'a Arc<str>,
-    pub(crate) event_type: EventType,
+    pub(crate) event_type: &'a EventType,
     pub(crate) priority: Priority,
     pub(crate) timestamp: OffsetDateTime,
 }
@@ -92,7 +92,7 @@ pub(crate) fn encode(
     }
     Ok(Message {
         id: envelope.id,
-        event_type: envelope.event_type,
+        event_type: envelope.event_type.clone(),
         priority: envelope.priority,
         publisher_id: Arc::clone(envelope.publisher_id),
         timestamp: envelope.timestamp,
@@ -106,9 +106,9 @@ fn write(w: &mut JsonWriter, envelope: &Envelope<'_>, payload: &PayloadView<'_>)
     envelope.id.write(w);
     w.raw(",\"publisher_id\":");
     envelope.publisher_id.as_ref().write(w);
-    w.raw(",\"event_type\":\"");
-    w.raw(envelope.event_type.as_str());
-    w.raw("\",\"priority\":\"");
+    w.raw(",\"event_type\":");
+    w.string(envelope.event_type.as_str());
+    w.raw(",\"priority\":\"");
     w.raw(envelope.priority.as_str());
     // `2026-11-22 12:00:00.123456`: UTC, six digits, no zone. oslo.messaging sends this form
     // (`str(datetime.utcnow())`), and every consumer parses it. Ceilometer loops on a timestamp that it

@@ -25,7 +25,7 @@ pub(crate) fn json_range(line: &[u8]) -> Result<Range<usize>, Problem> {
     let trimmed = text.trim_ascii();
     let found = match trimmed {
         [0x1f, 0x8b, ..] => "gzip data: decompress it first, for example with `zcat`",
-        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [b'{', 0, ..] | [0, b'{', ..] => {
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [b'{', 0, _, 0, ..] | [0, b'{', 0, ..] => {
             "text in UTF-16: convert it to UTF-8 first, for example with `iconv -f UTF-16 -t UTF-8`"
         }
         b"{" => {

@@ -107,7 +107,7 @@ impl<'a> JsonTree<'a> {
     }
 
     /// Creates the tree of a payload that stays as it was read.
-    pub(crate) fn payload(event_type: EventType, payload: &'a Value) -> Self {
+    pub(crate) fn payload(event_type: &EventType, payload: &'a Value) -> Self {
         let place =
             if event_type.group() == "task" { PayloadPlace::Task } else { PayloadPlace::Elsewhere };
         Self { node: JsonNode::Value(payload), place }

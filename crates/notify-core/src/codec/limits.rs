@@ -112,6 +112,7 @@ impl SizeLimits {
             | Event::ImageSend(..)
             | Event::TaskSuccess(_)
             | Event::TaskFailure(_) => return Ok(()),
+            Event::Other { payload, .. } => return self.check([payload], 1, 0),
         };
         self.check_maps([Some(&image.other)], image.properties.len())
     }

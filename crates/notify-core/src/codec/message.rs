@@ -29,7 +29,7 @@ use crate::redact::printable::has_unsafe;
 ///
 /// let line = br#"{"message_id":"6b9d4b8a-0f7c-4d2c-9a4a-0a3f0e7d4c11","publisher_id":"image.host1","event_type":"image.upload","priority":"ERROR","timestamp":"2026-11-22 12:00:00.123456","payload":"storage is full"}"#;
 /// let message = Message::from_body(line.to_vec())?;
-/// assert_eq!(message.event_type(), EventType::ImageUpload);
+/// assert_eq!(*message.event_type(), EventType::ImageUpload);
 /// assert_eq!(message.priority(), Priority::Error);
 /// assert_eq!(message.body(), line);
 /// # Ok::<_, notify_core::Error>(())
@@ -84,8 +84,8 @@ impl Message {
     }
 
     /// Returns the event type.
-    pub fn event_type(&self) -> EventType {
-        self.event_type
+    pub fn event_type(&self) -> &EventType {
+        &self.event_type
     }
 
     /// Returns the priority.

@@ -16,7 +16,7 @@ use super::problem::{ONLY_ATTRIBUTES, Problems};
 use super::read_report::{ReadReport, kind_of};
 use super::timestamp::parse_time;
 use crate::error::{Error, ErrorKind, Result};
-use crate::event::event_type::EventType;
+use crate::event::event_type::{EXPECTED as EXPECTED_NAME, EventType};
 use crate::event::image::{DeletedImage, Image};
 use crate::event::image_send::ImageSend;
 use crate::event::payload::{Body, Event, Payload};
@@ -126,7 +126,7 @@ impl NotificationInput {
             let timestamp = read_timestamp(&mut fields);
             Some((message_id?, publisher_id?, timestamp?))
         });
-        let event_type = fields.word("event_type", EventType::ALL);
+        let event_type = read_event_type(&mut fields);
         let priority = fields.word("priority", Priority::ALL);
         let payload = fields.value("payload", "a payload");
         let unknown: Vec<_> = fields.remaining_keys().filter(|key| !key.starts_with('_')).collect();
@@ -177,6 +177,16 @@ impl Notification {
     }
 }
 
+/// Reads `event_type`, any valid name.
+fn read_event_type(fields: &mut Fields<'_, '_>) -> Option<EventType> {
+    let name = fields.text("event_type")?;
+    let event_type = EventType::new(&name).ok();
+    if event_type.is_none() {
+        fields.problem("event_type", EXPECTED_NAME, quoted(&name));
+    }
+    event_type
+}
+
 /// Reads `message_id`, in upper or lower case.
 fn read_id(fields: &mut Fields<'_, '_>) -> Option<Uuid> {
     const EXPECTED: &str = "a UUID with dashes";
@@ -217,7 +227,7 @@ fn read_body(
     payload: &Value,
     report: &mut ReadReport,
 ) -> Option<Body> {
-    let event = read_event(event_type, priority, payload, report);
+    let event = read_event(&event_type, priority, payload, report);
     match event {
         Some(event) if !report.foreign => Some(Body::Event(event)),
         _ if report.problems.is_empty() => {
@@ -229,7 +239,7 @@ fn read_body(
 
 /// Reads a typed event. Returns `None` if the shape is foreign or `report` has a problem.
 fn read_event(
-    event_type: EventType,
+    event_type: &EventType,
     priority: Priority,
     payload: &Value,
     report: &mut ReadReport,
@@ -253,6 +263,10 @@ fn read_event(
         }
         E::TaskFailure => {
             Event::TaskFailure(read_task(priority, payload, report, TaskFailure::read)?)
+        }
+        E::Other(_) => {
+            report.foreign = true;
+            return None;
         }
     })
 }
@@ -278,6 +292,10 @@ fn read_payload<T>(
         Priority::Info => read_map(payload, report, read).map(Payload::Info),
         Priority::Warn => text("a string because the priority is WARN").map(Payload::Warn),
         Priority::Error => text("a string because the priority is ERROR").map(Payload::Error),
+        _ => {
+            report.foreign = true;
+            None
+        }
     }
 }
 

@@ -79,7 +79,7 @@ impl fmt::Display for Problem {
 /// assert_eq!(
 ///     texts,
 ///     [
-///         r#"/priority: expected "INFO", "WARN" or "ERROR", found "HIGH""#,
+///         r#"/priority: expected "INFO", "WARN", "ERROR", "AUDIT", "CRITICAL", "DEBUG" or "SAMPLE", found "HIGH""#,
 ///         "/topic: unknown attribute `topic`",
 ///     ],
 /// );

@@ -43,7 +43,7 @@ use crate::transport::Transport;
 /// # #[async_trait]
 /// # impl Transport for NullTransport {
 /// #     fn name(&self) -> &'static str { DRIVER.name }
-/// #     fn wants(&self, _: EventType) -> bool { self.verbose }
+/// #     fn wants(&self, _: &EventType) -> bool { self.verbose }
 /// #     async fn send(&mut self, batch: &mut Batch<'_>) -> Result<()> {
 /// #         batch.settle_rest(&Verdict::Accept);
 /// #         Ok(())

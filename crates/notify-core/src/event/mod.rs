@@ -17,7 +17,7 @@ pub(crate) mod priority;
 pub(crate) mod task;
 pub(crate) mod words;
 
-pub use event_type::EventType;
+pub use event_type::{EventName, EventType};
 pub use image::{DeletedImage, Image, ImageStatus, Visibility};
 pub use image_send::ImageSend;
 #[cfg(feature = "schema")]

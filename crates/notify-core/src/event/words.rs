@@ -4,9 +4,10 @@
 
 /// Declares an enum of words with `ALL`, `as_str`, `FromStr`, `Display`, serde and JSON Schema.
 ///
-/// The literal after `as` is the noun that errors use: "unknown event type".
+/// The literal after `as` is the noun that errors use: "unknown priority". The name after `after` is a
+/// method of `str` that folds a word before it is compared.
 macro_rules! words {
-    ($(#[$meta:meta])* pub enum $name:ident as $noun:literal { $($(#[$doc:meta])* $variant:ident = $word:literal,)+ }) => {
+    ($(#[$meta:meta])* pub enum $name:ident as $noun:literal $(after $fold:ident)? { $($(#[$doc:meta])* $variant:ident = $word:literal,)+ }) => {
         $(#[$meta])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum $name {
@@ -34,13 +35,13 @@ macro_rules! words {
         impl std::str::FromStr for $name {
             type Err = crate::error::Error;
 
-            /// Parses the word exactly as it is on the wire, in the same case.
+            /// Parses the word as it is on the wire.
             ///
             /// # Errors
             ///
             /// Returns an error of the kind `Invalid` that lists the known words.
             fn from_str(word: &str) -> crate::error::Result<Self> {
-                match word {
+                match word$(.$fold().as_str())? {
                     $($word => Ok(Self::$variant),)+
                     _ => Err(crate::event::words::unknown($noun, word, &[$($word),+])),
                 }

@@ -201,7 +201,7 @@ impl NotifierBuilder {
     /// use notify_core::{ErrorKind, Notifier};
     ///
     /// # let transport = Script::default().transport();
-    /// let error = Notifier::builder(transport).disabled(["image.member"]).build().unwrap_err();
+    /// let error = Notifier::builder(transport).disabled(["image member"]).build().unwrap_err();
     /// assert_eq!(error.kind(), ErrorKind::Config);
     /// ```
     pub fn build(self) -> Result<(Notifier, Worker)> {
@@ -224,18 +224,18 @@ impl NotifierBuilder {
                  largest size"
             ));
         }
-        let mut enabled = EventSet::default();
-        for &event_type in EventType::ALL {
-            let name = |name: &String| name == event_type.as_str() || name == event_type.group();
-            if self.transport.wants(event_type) && !self.disabled.iter().any(name) {
-                enabled.insert(event_type);
-            }
-        }
-        if let Some(name) = self.disabled.iter().find(|name| !is_event_or_group(name)) {
+        if let Some(name) = self.disabled.iter().find(|name| EventType::new(name).is_err()) {
             return config(format!(
                 "`disabled_notifications`: {} is neither an event type nor a group (image, task)",
                 quoted(name)
             ));
+        }
+        let others = self.transport.wants(&EventType::undocumented());
+        let mut enabled = EventSet { others, disabled: self.disabled, ..EventSet::default() };
+        for event_type in EventType::DOCUMENTED {
+            if self.transport.wants(event_type) && !enabled.disables(event_type) {
+                enabled.insert(event_type);
+            }
         }
         let queue = Arc::new(Queue::new(self.queue, self.durable_source));
         let name = self.transport.name();
@@ -267,11 +267,4 @@ fn host_name() -> Result<String> {
         Ok(name) if !name.is_empty() => Ok(name.to_string_lossy().into_owned()),
         _ => Err(Error::new(ErrorKind::Config, "this host has no name: set `publisher_id`")),
     }
-}
-
-/// Returns whether `disabled_notifications` may hold this name.
-fn is_event_or_group(name: &str) -> bool {
-    EventType::ALL
-        .iter()
-        .any(|event_type| event_type.as_str() == name || event_type.group() == name)
 }

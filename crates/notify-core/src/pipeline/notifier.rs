@@ -77,12 +77,12 @@ impl Notifier {
     ///
     /// # let transport = Script::default().transport();
     /// let (notifier, _worker) = Notifier::builder(transport).disabled(["task"]).build()?;
-    /// assert!(notifier.enabled(EventType::ImageUpload));
-    /// assert!(!notifier.enabled(EventType::TaskRun));
+    /// assert!(notifier.enabled(&EventType::ImageUpload));
+    /// assert!(!notifier.enabled(&EventType::TaskRun));
     /// # Ok::<(), notify_core::Error>(())
     /// ```
     #[inline]
-    pub fn enabled(&self, event_type: EventType) -> bool {
+    pub fn enabled(&self, event_type: &EventType) -> bool {
         self.0.enabled.contains(event_type)
     }
 

@@ -120,7 +120,7 @@ impl Transport for SlowCloseTransport {
         "slow"
     }
 
-    fn wants(&self, _: EventType) -> bool {
+    fn wants(&self, _: &EventType) -> bool {
         true
     }
 

@@ -2,6 +2,8 @@
 //!
 //! Times and ids are constants, so that snapshots stay the same.
 
+use std::borrow::Borrow;
+
 use notify_core::codec::serde_json;
 use notify_core::event::{
     Body, Image, ImageSend, ImageStatus, Payload, Task, TaskFailure, TaskStatus, TaskSuccess,
@@ -65,12 +67,13 @@ fn payload<T>(priority: Priority, info: T) -> Payload<T> {
         Priority::Info => Payload::Info(info),
         Priority::Warn => Payload::Warn("the store is slow".into()),
         Priority::Error => Payload::Error("Image storage media is full: no space".into()),
+        other => panic!("no documented payload has the priority {other}"),
     }
 }
 
 /// Returns a sample of one event type at one priority.
-pub(crate) fn event(event_type: EventType, priority: Priority) -> Event {
-    match event_type {
+pub(crate) fn event(event_type: impl Borrow<EventType>, priority: Priority) -> Event {
+    match event_type.borrow() {
         EventType::ImageCreate => Event::ImageCreate(payload(priority, image())),
         EventType::ImagePrepare => Event::ImagePrepare(payload(priority, image())),
         EventType::ImageUpload => Event::ImageUpload(payload(priority, image())),
@@ -103,6 +106,11 @@ pub(crate) fn event(event_type: EventType, priority: Priority) -> Event {
             let failed = TaskFailure::new(task(TaskStatus::Failure), "checksum mismatch");
             Event::TaskFailure(payload(priority, failed))
         }
+        other => Event::Other {
+            event_type: other.clone(),
+            priority,
+            payload: json!({ "image_id": image().id, "member_id": "0123", "status": "pending" }),
+        },
     }
 }
 

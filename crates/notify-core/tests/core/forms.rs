@@ -97,7 +97,7 @@ fn names_an_input_that_is_not_a_line_of_json() {
     let lines: [Vec<u8>; 15] = [
         b"\x1f\x8b\x08\x00".to_vec(),
         b"\xff\xfe{\0\"\0".to_vec(),
-        b"{\0\"\0".to_vec(),
+        b"{\0\"\0m\0".to_vec(),
         b"{".to_vec(),
         b" {\r".to_vec(),
         format!("[{BARE}]").into_bytes(),

@@ -37,15 +37,15 @@ fn reports_problems_of_the_envelope() {
     );
     assert_problem(
         &event("image.create", "WARNING", "\"\""),
-        r#"/priority: expected "INFO", "WARN" or "ERROR", found "WARNING""#,
+        r#"/priority: expected "INFO", "WARN", "ERROR", "AUDIT", "CRITICAL", "DEBUG" or "SAMPLE", found "WARNING""#,
     );
     assert_problem(
         r#"{"event_type":"image.create","priority":null,"payload":""}"#,
-        r#"/priority: expected "INFO", "WARN" or "ERROR", found null"#,
+        r#"/priority: expected "INFO", "WARN", "ERROR", "AUDIT", "CRITICAL", "DEBUG" or "SAMPLE", found null"#,
     );
     assert_problem(
-        &event("image.explode", "INFO", "\"\""),
-        r#"/event_type: expected "image.create", "image.prepare", "image.upload", "image.activate", "image.send", "image.update", "image.delete", "task.run", "task.processing", "task.success" or "task.failure", found "image.explode""#,
+        &event("image explode", "INFO", "\"\""),
+        r#"/event_type: expected 1 to 255 printable ASCII characters without spaces, found "image explode""#,
     );
     assert_problem(
         r#"{"event_type":"image.create","priority":"INFO","payload":"","topic":1}"#,

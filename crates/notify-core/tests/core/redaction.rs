@@ -77,7 +77,7 @@ proptest! {
         let again = Notification::from_json(message.body()).unwrap();
         let as_read = Notification {
             body: Body::AsRead {
-                event_type: sent.body.event_type(),
+                event_type: sent.body.event_type().clone(),
                 priority: sent.body.priority(),
                 payload: encoded_payload(&sent),
             },
@@ -147,7 +147,7 @@ fn without_redaction_every_planted_secret_appears() {
 /// Redaction changes nothing in the payload of an image without secrets.
 #[test]
 fn leaves_harmless_values_unchanged() {
-    for &event_type in EventType::ALL {
+    for event_type in EventType::DOCUMENTED {
         if event_type.group() == "image" {
             let sent = notification(event(event_type, Priority::Info));
             let off = Encoding { redact: Redact::Off, ..Encoding::default() };

@@ -142,7 +142,7 @@ fn event() -> impl Strategy<Value = (Event, PayloadStyle)> {
         payload(image()).prop_map(Event::ImageActivate),
         payload(image()).prop_map(Event::ImageUpdate),
         payload(id().prop_map(DeletedImage::Id)).prop_map(Event::ImageDelete),
-        (prop::sample::select(Priority::ALL), sent())
+        (prop::sample::select(Priority::DOCUMENTED), sent())
             .prop_map(|(p, sent)| Event::ImageSend(p, sent)),
         payload(task()).prop_map(Event::TaskRun),
         payload(task()).prop_map(Event::TaskProcessing),

@@ -10,11 +10,11 @@ use notify_core::codec::{Encoding, PayloadStyle};
 use notify_core::{EventType, Priority};
 
 /// Returns one event type on the wire, at every priority, in every style and envelope.
-fn wire_of(event_type: EventType) -> String {
+fn wire_of(event_type: &EventType) -> String {
     let mut wire = String::new();
     for payloads in [PayloadStyle::Documented, PayloadStyle::Glance] {
         let encoding = Encoding { payloads, ..Encoding::default() };
-        for &priority in Priority::ALL {
+        for &priority in Priority::DOCUMENTED {
             let message = notification(event(event_type, priority)).encode(&encoding).unwrap();
             let oslo = String::from_utf8(message.oslo_v2()).unwrap();
             writeln!(wire, "{payloads:?} {priority}").unwrap();
@@ -28,7 +28,7 @@ fn wire_of(event_type: EventType) -> String {
 /// No refactoring changes a byte on the wire.
 #[test]
 fn every_event_on_the_wire() {
-    for &event_type in EventType::ALL {
+    for event_type in EventType::DOCUMENTED {
         insta::assert_snapshot!(event_type.as_str(), wire_of(event_type));
     }
 }
@@ -36,7 +36,7 @@ fn every_event_on_the_wire() {
 /// The envelope has two keys, and no `_unique_id`.
 #[test]
 fn the_oslo_envelope_holds_the_body_as_a_string() {
-    for &event_type in EventType::ALL {
+    for event_type in EventType::DOCUMENTED {
         let message =
             notification(event(event_type, Priority::Info)).encode(&Encoding::default()).unwrap();
         let envelope: serde_json::Value = serde_json::from_slice(&message.oslo_v2()).unwrap();
@@ -51,12 +51,12 @@ fn the_oslo_envelope_holds_the_body_as_a_string() {
 #[test]
 fn every_event_matches_only_its_own_schema() {
     let all = jsonschema::validator_for(&notify_core::event::json_schema(None)).unwrap();
-    for &event_type in EventType::ALL {
+    for event_type in EventType::DOCUMENTED {
         let own =
             jsonschema::validator_for(&notify_core::event::json_schema(Some(event_type))).unwrap();
-        for &other in EventType::ALL {
+        for other in EventType::DOCUMENTED {
             for payloads in [PayloadStyle::Documented, PayloadStyle::Glance] {
-                for &priority in Priority::ALL {
+                for &priority in Priority::DOCUMENTED {
                     let encoding = Encoding { payloads, ..Encoding::default() };
                     let message = notification(event(other, priority)).encode(&encoding).unwrap();
                     let value = serde_json::from_slice(message.body()).unwrap();

@@ -11,7 +11,7 @@ use notify_qpid::{Config, Qpid};
 use notify_testbed::broker::proton::{PeerFault, ProtonPeer};
 use serde_json::json;
 
-use crate::support::{QUEUES, config};
+use crate::support::{OTHER_QUEUES, QUEUES, config};
 
 notify_conformance::suite!(ProtonHarness);
 
@@ -54,7 +54,7 @@ impl Harness for ProtonHarness {
     async fn received(&mut self) -> Vec<ReceivedMessage> {
         self.with(|peer| {
             let mut received = Vec::new();
-            for (queue, priority) in QUEUES {
+            for (queue, priority) in QUEUES.into_iter().chain(OTHER_QUEUES) {
                 received.extend(peer.messages(queue).into_iter().map(|message| ReceivedMessage {
                     metadata: Some(MessageMetadata {
                         message_id: message.id.clone(),

@@ -12,7 +12,7 @@ use notify_testbed::broker::rabbitmq::{RabbitMq, Vhost};
 use notify_testbed::wait::wait_until;
 use serde_json::json;
 
-use crate::support::{QUEUES, config};
+use crate::support::{OTHER_QUEUES, QUEUES, config};
 
 notify_conformance::suite!(RabbitNode);
 
@@ -68,7 +68,7 @@ impl Harness for RabbitNode {
                 Box::leak(Box::new(RabbitMq::builder().plugin("rabbitmq_amqp1_0").start()))
             });
             let vhost = broker.vhost();
-            for (queue, _) in QUEUES {
+            for (queue, _) in QUEUES.into_iter().chain(OTHER_QUEUES) {
                 vhost.declare_queue(queue, &json!({ "durable": true }));
             }
             // The broker still counts the connection that declared the queues for a moment.
@@ -89,8 +89,8 @@ impl Harness for RabbitNode {
     async fn received(&mut self) -> Vec<ReceivedMessage> {
         let new = self
             .with(|vhost| {
-                let drained =
-                    QUEUES.into_iter().map(|(queue, priority)| (drain(vhost, queue), priority));
+                let queues = QUEUES.into_iter().chain(OTHER_QUEUES);
+                let drained = queues.map(|(queue, priority)| (drain(vhost, queue), priority));
                 drained.collect::<Vec<_>>()
             })
             .await;

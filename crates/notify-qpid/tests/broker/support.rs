@@ -69,11 +69,19 @@ pub(crate) async fn deliver(transport: &mut dyn Transport, messages: &[Message])
     }
 }
 
-/// The queue of each priority.
+/// The queue of each documented priority.
 pub(crate) const QUEUES: [(&str, Priority); 3] = [
     ("notifications.info", Priority::Info),
     ("notifications.warn", Priority::Warn),
     ("notifications.error", Priority::Error),
+];
+
+/// The queues of the priorities that the specification does not document.
+pub(crate) const OTHER_QUEUES: [(&str, Priority); 4] = [
+    ("notifications.audit", Priority::Audit),
+    ("notifications.critical", Priority::Critical),
+    ("notifications.debug", Priority::Debug),
+    ("notifications.sample", Priority::Sample),
 ];
 
 /// Waits for `future`, 90 s at most.

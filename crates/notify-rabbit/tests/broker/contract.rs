@@ -29,10 +29,14 @@ struct RabbitHarness {
 static IDLE_NODES: Mutex<Vec<&'static RabbitMq>> = Mutex::new(Vec::new());
 
 /// The queues with the priority of their messages.
-const QUEUES: [(&str, Priority); 3] = [
+const QUEUES: [(&str, Priority); 7] = [
     ("notifications.info", Priority::Info),
     ("notifications.warn", Priority::Warn),
     ("notifications.error", Priority::Error),
+    ("notifications.audit", Priority::Audit),
+    ("notifications.critical", Priority::Critical),
+    ("notifications.debug", Priority::Debug),
+    ("notifications.sample", Priority::Sample),
 ];
 
 impl RabbitHarness {

@@ -91,7 +91,7 @@ fn refuses_a_destination_that_wants_no_events() {
             "void"
         }
 
-        fn wants(&self, _: EventType) -> bool {
+        fn wants(&self, _: &EventType) -> bool {
             false
         }
 

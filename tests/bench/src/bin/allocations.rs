@@ -20,7 +20,7 @@ fn main() {
     let event = Event::ImageCreate(image.into());
     let allocations = allocation_counter::measure(|| {
         for _ in 0..1000 {
-            if !notifier.enabled(EventType::ImageDelete) {
+            if !notifier.enabled(&EventType::ImageDelete) {
                 drop(notifier.emit(&event));
             }
         }

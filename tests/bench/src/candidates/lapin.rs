@@ -146,6 +146,7 @@ async fn publish(channel: &Channel, message: &Message) -> lapin::Result<lapin::P
         glance_notify::event::Priority::Info => "notifications.info",
         glance_notify::event::Priority::Warn => "notifications.warn",
         glance_notify::event::Priority::Error => "notifications.error",
+        other => unreachable!("no sample has the priority {other}"),
     };
     let timestamp =
         u64::try_from(message.timestamp().unix_timestamp()).expect("the time is after 1970");

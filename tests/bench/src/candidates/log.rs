@@ -70,7 +70,7 @@ pub(crate) fn tracing_appender(task: &BenchTask) -> Measurement {
         .map(|_| {
             let message = messages.next_message();
             let envelope = serde_json::from_slice(message.body()).expect("a body is JSON");
-            (envelope, message.event_type(), message.priority())
+            (envelope, message.event_type().clone(), message.priority())
         })
         .collect();
     let (writer, guard) = NonBlockingBuilder::default().lossy(false).finish(create(&task.file));

@@ -25,7 +25,7 @@ pub(crate) fn enabled(task: &BenchTask) -> Measurement {
     let notifier = notifier();
     let clock = Clock::start();
     for _ in 0..task.messages {
-        black_box(notifier.enabled(black_box(EventType::ImageCreate)));
+        black_box(notifier.enabled(black_box(&EventType::ImageCreate)));
     }
     clock.stop(task.messages)
 }

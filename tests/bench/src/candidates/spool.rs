@@ -131,7 +131,7 @@ impl Transport for AcceptAllTransport {
         "accept-all"
     }
 
-    fn wants(&self, _: EventType) -> bool {
+    fn wants(&self, _: &EventType) -> bool {
         true
     }
 

@@ -146,9 +146,7 @@ impl ConfTranslator<'_> {
         let Some(option) = self.file.first(&[DEFAULT], &["disabled_notifications"])? else {
             return Ok(());
         };
-        let is_known = |name: &str| {
-            EventType::ALL.iter().any(|event| event.as_str() == name || event.group() == name)
-        };
+        let is_known = |name: &str| name != "image.member" && EventType::new(name).is_ok();
         let names = option.value.split(',').map(str::trim).filter(|name| !name.is_empty());
         let (known, unknown): (Vec<_>, Vec<_>) = names.partition(|name| is_known(name));
         if !unknown.is_empty() {
@@ -156,8 +154,8 @@ impl ConfTranslator<'_> {
             let count = unknown.len();
             let entries = if count == 1 { "entry has" } else { "entries have" };
             self.options.warn(format!(
-                "`disabled_notifications` ({place}): {count} unknown {entries} no effect: expected one \
-                 of the eleven event types, `image` or `task`"
+                "`disabled_notifications` ({place}): {count} unknown {entries} no effect: Glance \
+                 compares whole event types, and groups such as `image` or `task`"
             ));
         }
         self.put("disabled_notifications", json!(known), &option);

@@ -102,7 +102,7 @@ impl Transport for ManualTransport {
         "manual"
     }
 
-    fn wants(&self, _: EventType) -> bool {
+    fn wants(&self, _: &EventType) -> bool {
         true
     }
 

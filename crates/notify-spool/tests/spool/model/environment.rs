@@ -156,7 +156,7 @@ impl Transport for SimulatedDestination {
         "destination"
     }
 
-    fn wants(&self, _: EventType) -> bool {
+    fn wants(&self, _: &EventType) -> bool {
         true
     }
 
