@@ -1,7 +1,8 @@
 //! `glance-notify check`: prints the effective configuration and examines its
 //! destination.
 //!
-//! The command sends no notification and declares nothing at a broker. Each transport
+//! The command sends no notification. It creates nothing, except that an AMQP 1.0 broker
+//! may create a queue on demand when `check` attaches a link to it. Each transport
 //! implements its own examination in `Transport::check`; with a spool, `check` examines
 //! the spool as well.
 //!

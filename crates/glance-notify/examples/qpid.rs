@@ -4,7 +4,7 @@
 //! cargo run -p glance-notify --features qpid,tls --example qpid -- amqp://localhost:5672
 //! ```
 //!
-//! Works with Apache Qpid's brokers, ActiveMQ Artemis, RabbitMQ and others. `docs/brokers.md` lists
+//! Works with Apache Qpid's brokers, ActiveMQ, RabbitMQ and others. `docs/brokers.md` lists
 //! the settings for each, which you can set in the environment: `GLANCE_NOTIFY__QPID__NODE=topic`.
 
 #![expect(clippy::print_stdout, reason = "the program shows what happens")]

@@ -78,7 +78,7 @@ impl StageCounters {
         stats.emitted = values.stored;
         stats.delivered = values.delivered;
         stats.refused = values.refused;
-        // The messages of a quarantined file, and those that an operator dropped.
+        // The messages of quarantined files.
         stats.dropped.abandoned = values.dropped;
         stats.pending.messages = values.pending.messages;
         stats.pending.bytes = values.pending.bytes;

@@ -27,7 +27,8 @@ use crate::strategies;
 /// `Deserialize`. The default is the strategy `noop`.
 ///
 /// Reading checks all common keys. An error names the key, the place that set it, and the expected
-/// value; it never repeats the value, which may be a secret. The options of a strategy stay unchecked
+/// value. It does not repeat the value, which may be a secret, except for an unknown word where the key
+/// expects one of a few words. The options of a strategy stay unchecked
 /// until [`start`](crate::start) opens it, so a file may contain tables of strategies that this
 /// program has not compiled in.
 ///

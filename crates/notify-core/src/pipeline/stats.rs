@@ -12,7 +12,7 @@ use crate::codec::payload_time::PayloadTime;
 /// At every moment `emitted = delivered + refused + dropped.total() + pending.messages`. The notifier
 /// counts each of these numbers separately and never computes one from the others.
 ///
-/// Serialised, it is the JSON object that `docs/operations.md` describes.
+/// Serialised, it is the JSON object whose keys `docs/counters.md` explains.
 ///
 /// # Examples
 ///
@@ -42,7 +42,8 @@ pub struct Stats {
     pub dropped: DropCounts,
     /// Notifications that are queued or in flight.
     pub pending: PendingCounts,
-    /// Repeated sends of a message, after an attempt that did not settle it. Not part of the balance.
+    /// Repeated sends of a message, after the verdict retry or an attempt that left it unsettled. Not
+    /// part of the balance.
     pub retried: u64,
     /// Notifications of a type that is disabled or that the transport does not want. Not part of the
     /// balance.
