@@ -141,7 +141,9 @@ impl Connection {
         let tls = peer.tls.as_deref().unwrap_or("no TLS");
         tracing::info!("`qpid` is connected to {product} at {peer}, {tls}");
         if config.sasl_mechanism.contains(&SaslMechanism::Plain) && peer.exposes_plain_text() {
-            tracing::warn!("the password goes to {peer} in plain text: use amqps:// in `qpid.url`");
+            tracing::warn!(
+                "`qpid` sends the password to {peer} in plain text: use amqps:// in `qpid.url`"
+            );
         }
         if let Some(losses) = topology.known_losses() {
             tracing::warn!("{losses}");

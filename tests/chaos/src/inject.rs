@@ -84,7 +84,7 @@ pub(crate) fn inject(planned: &PlannedFault, environment: &TrialEnvironment<'_>)
         ChaosFault::BrokerFreeze => {
             broker.freeze();
             sleep(length);
-            broker.thaw();
+            broker.unfreeze();
         }
         ChaosFault::BrokerRestart => broker.restart(),
         ChaosFault::BrokerStopApp => {
@@ -124,7 +124,7 @@ pub(crate) fn inject_on_producer(
     if planned.fault == ChaosFault::ProducerFreeze {
         producer.freeze();
         sleep(planned.length);
-        producer.thaw();
+        producer.unfreeze();
         return 1;
     }
     let rng = &mut Rng::with_seed(planned.seed);

@@ -147,7 +147,7 @@ impl ProducerHandle {
         self.signal(Signal::STOP);
     }
 
-    pub(crate) fn thaw(&self) {
+    pub(crate) fn unfreeze(&self) {
         self.signal(Signal::CONT);
     }
 

@@ -100,7 +100,7 @@ fn inject_faults(broker: &RabbitMq, notifier: &Notifier) {
     broker.freeze();
     // Longer than every timeout of the strategy.
     thread::sleep(Duration::from_secs(25));
-    broker.thaw();
+    broker.unfreeze();
 }
 
 /// Panics unless the account balances.

@@ -48,7 +48,7 @@ fn inject_fault(broker: &RabbitMq, phase: u64) -> &'static str {
         4 => {
             broker.freeze();
             std::thread::sleep(Duration::from_secs(25));
-            broker.thaw();
+            broker.unfreeze();
             "frozen for 25 s"
         }
         5 => {

@@ -117,7 +117,7 @@ fn a_durable_message_survives_every_interruption() {
 
 /// A frozen node keeps its connections open and does not answer.
 #[test]
-fn a_frozen_node_is_silent_until_it_thaws() {
+fn a_frozen_node_is_silent_until_it_is_unfrozen() {
     let broker = RabbitMq::start();
     broker.freeze();
     // The kernel accepts the connection and buffers the bytes.
@@ -127,7 +127,7 @@ fn a_frozen_node_is_silent_until_it_thaws() {
     let mut answer = [0];
     assert_eq!(client.read(&mut answer).unwrap_err().kind(), ErrorKind::WouldBlock);
 
-    broker.thaw();
+    broker.unfreeze();
     client.set_read_timeout(Some(HANG_TIMEOUT)).unwrap();
     assert_eq!(client.read(&mut answer).unwrap(), 1);
 }

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! glance-notify: slot 0 is in use by process 4711: that process forwards its remaining messages (3)
-//! glance-notify: 11 delivered by `rabbit`, 1 refused, 1 dead letters
+//! glance-notify: 11 delivered by `rabbit`, 1 refused, 1 dead letter
 //! ```
 //!
 //! The exit status is a success only if no message is pending anywhere and the destination
@@ -140,7 +140,7 @@ impl DrainSummary {
             (stats.refused, "refused"),
             (stats.dropped.total(), "quarantined"),
             (*pending, "pending"),
-            (*dead, "dead letters"),
+            (*dead, if *dead == 1 { "dead letter" } else { "dead letters" }),
         ];
         let rest = rest.iter().filter(|(count, _)| *count > 0);
         let rest: Vec<_> = rest.map(|(count, counter)| format!(", {count} {counter}")).collect();

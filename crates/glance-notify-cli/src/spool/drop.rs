@@ -5,6 +5,7 @@
 
 use std::path::Path;
 
+use clap::ArgGroup;
 use serde::Serialize;
 
 use super::format::{count, write_json};
@@ -16,7 +17,8 @@ use crate::terminal::{print_message, write_stdout};
 
 /// Remove messages from the spool. You cannot undo this.
 #[derive(clap::Args)]
-#[group(id = "which-to-drop", required = true, multiple = true, args = ["ids", "dead", "all"])]
+#[group(skip)]
+#[command(group = ArgGroup::new("drop-choice").args(["ids", "dead", "all"]).required(true).multiple(true))]
 pub(super) struct SpoolDropArgs {
     /// Messages: `message_id`, or SLOT/NUMBER as `spool ls --messages` shows.
     #[arg(value_name = "ID")]

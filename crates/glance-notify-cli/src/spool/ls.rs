@@ -1,11 +1,11 @@
 //! `glance-notify spool ls`: lists the slots of a spool, or the messages in them.
 //!
-//! Without `--messages`, each slot is a line. The column `holder` shows the process that
+//! Without `--messages`, each slot is a line. The column `owner` shows the process that
 //! owns the slot, and `?` stands for a number that is unknown at the moment:
 //!
 //! ```text
 //! $ glance-notify spool ls -c notify.toml
-//! slot  holder             pending      dead        bytes   file bytes oldest
+//! slot  owner              pending      dead        bytes   file bytes oldest
 //! 0     process 4711            14         0         8120        61440 2026-11-22T12:00:31Z
 //! 1     free                     0         2         1248        49152
 //! ```
@@ -80,10 +80,10 @@ fn list_slots(args: &SpoolLsArgs, dir: &Path) -> Result<ExitStatus, CommandError
     }
     write_stdout(|out| {
         if !args.json {
-            let [slot, holder] = ["slot", "holder"];
+            let [slot, owner] = ["slot", "owner"];
             writeln!(
                 out,
-                "{slot:<5} {holder:<16} {:>9} {:>9} {:>12} {:>12} oldest",
+                "{slot:<5} {owner:<16} {:>9} {:>9} {:>12} {:>12} oldest",
                 "pending", "dead", "bytes", "file bytes"
             )?;
         }
@@ -160,7 +160,7 @@ impl SlotRow {
     /// Writes the row as a line of the table, with `?` for an unknown value.
     fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
         let Self { slot, held, pid, pending, dead, file_bytes, oldest, .. } = self;
-        let holder = match (held, pid) {
+        let owner = match (held, pid) {
             (false, _) => "free".to_owned(),
             (true, Some(pid)) => format!("process {pid}"),
             (true, None) => "a process".to_owned(),
@@ -174,7 +174,7 @@ impl SlotRow {
         let (pending, dead) = (count(pending), count(dead));
         let oldest = oldest.as_deref().unwrap_or_default();
         let row = format!(
-            "{slot:<5} {holder:<16} {pending:>9} {dead:>9} {bytes:>12} {file_bytes:>12} {oldest}"
+            "{slot:<5} {owner:<16} {pending:>9} {dead:>9} {bytes:>12} {file_bytes:>12} {oldest}"
         );
         writeln!(out, "{}", row.trim_end())
     }

@@ -6,6 +6,7 @@
 
 use std::path::Path;
 
+use clap::ArgGroup;
 use serde::Serialize;
 
 use super::format::{count, write_json};
@@ -17,7 +18,8 @@ use crate::terminal::{print_message, write_stdout};
 
 /// Return dead letters to the pending messages, for another attempt.
 #[derive(clap::Args)]
-#[group(id = "which-to-retry", required = true, multiple = true, args = ["ids", "all"])]
+#[group(skip)]
+#[command(group = ArgGroup::new("retry-choice").args(["ids", "all"]).required(true).multiple(true))]
 pub(super) struct SpoolRetryArgs {
     /// Dead letters: `message_id`, or SLOT/NUMBER as `spool ls --messages` shows.
     #[arg(value_name = "ID")]

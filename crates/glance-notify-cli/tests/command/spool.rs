@@ -71,7 +71,7 @@ fn lists_slots_and_totals_as_text_and_json() {
     assert_eq!((&slots[0]["held"], &slots[0]["pid"]), (&json!(true), &json!(child.id())));
     let human = sandbox.run(spool(&["ls"])).expect(0).out;
     let rows: Vec<Vec<_>> = human.lines().map(|row| row.split_whitespace().collect()).collect();
-    assert_eq!(rows[0][..3], ["slot", "holder", "pending"]);
+    assert_eq!(rows[0][..3], ["slot", "owner", "pending"]);
     assert_eq!(rows[1][..5], ["0", "process", &child.id().to_string(), "14", "0"]);
 
     drop(child.stdin.take());
@@ -207,7 +207,9 @@ fn drops_only_the_chosen_messages() {
     sandbox.pipe(spooled(&["emit", "--acks", "acks"]), LIFECYCLE).expect(0);
     let acks = sandbox.read("acks");
     let acks: Vec<_> = acks.lines().collect();
-    sandbox.run(spool(&["drop"])).expect_message(2, "required arguments were not provided");
+    for no_choice in [&["drop"][..], &["drop", "--json"], &["drop", "--slot", "0"]] {
+        sandbox.run(spool(no_choice)).expect_message(2, "required arguments were not provided");
+    }
     sandbox.run(spool(&["drop", "--all", acks[0]])).expect_message(2, "cannot be used with");
     sandbox.run(spool(&["drop", "--all", "--dead"])).expect_message(2, "cannot be used with");
     sandbox.run(spool(&["drop", "--dead"])).expect_message(0, "dropped 0 pending messages");
@@ -237,7 +239,9 @@ fn wrong_usage_changes_nothing() {
     assert!(!sandbox.path("spool").exists());
     sandbox.pipe(spooled(&["emit"]), line("a")).expect(0);
     sandbox.run(["spool"]).expect_message(2, "Usage: glance-notify spool");
-    sandbox.run(spool(&["retry"])).expect_message(2, "required arguments were not provided");
+    for no_choice in [&["retry"][..], &["retry", "--json"], &["retry", "--slot", "0"]] {
+        sandbox.run(spool(no_choice)).expect_message(2, "required arguments were not provided");
+    }
     sandbox.run(spool(&["retry", "--all", "0/1"])).expect_message(2, "cannot be used with");
     sandbox.run(spool(&["retry", "0/0"])).expect_message(2, "no dead letter 0/0");
     sandbox.run(spool(&["show", "xyz"])).expect_message(2, "expected a message_id, or SLOT/NUMBER");

@@ -92,7 +92,7 @@ impl Harness for ProtonHarness {
     }
 
     async fn resume(&mut self) {
-        self.peer.thaw();
+        self.peer.unfreeze();
     }
 
     /// Tells the peer to reject this notification by its id.

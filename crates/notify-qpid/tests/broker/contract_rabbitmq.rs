@@ -128,7 +128,7 @@ impl Harness for RabbitNode {
     }
 
     async fn resume(&mut self) {
-        self.vhost.broker().thaw();
+        self.vhost.broker().unfreeze();
     }
 }
 

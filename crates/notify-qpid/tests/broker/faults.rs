@@ -108,7 +108,7 @@ async fn detects_a_peer_that_freezes_during_a_write() {
     assert!(error.is_transient(), "{error:?}");
     let error = within(attempt(&mut transport, &messages[..1])).await.result.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Timeout, "{error:?}");
-    peer.thaw();
+    peer.unfreeze();
     // The peer first works through its backlog.
     within(deliver(&mut transport, &messages)).await;
 }

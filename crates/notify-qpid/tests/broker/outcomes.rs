@@ -133,7 +133,7 @@ async fn does_not_resend_messages_of_a_dropped_send() {
     {
         let mut sending = std::pin::pin!(attempt(&mut transport, &messages));
         within(async {
-            while peer.state().held < 5 {
+            while peer.state().withheld < 5 {
                 let turn = std::time::Duration::from_millis(10);
                 assert!(tokio::time::timeout(turn, &mut sending).await.is_err());
             }
@@ -141,7 +141,7 @@ async fn does_not_resend_messages_of_a_dropped_send() {
         .await;
     }
     peer.clear_faults();
-    assert_eq!(peer.settle_held(PeerOutcome::Accept), 5);
+    assert_eq!(peer.settle_withheld(PeerOutcome::Accept), 5);
     let attempt = within(attempt(&mut transport, &messages)).await;
     attempt.result.as_ref().unwrap();
     assert_eq!(attempt.accepted(), 10);

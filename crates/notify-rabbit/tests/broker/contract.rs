@@ -116,7 +116,7 @@ impl Harness for RabbitHarness {
     }
 
     async fn resume(&mut self) {
-        self.vhost.broker().thaw();
+        self.vhost.broker().unfreeze();
     }
 
     /// A payload with the key `__type__`: oslo.messaging's consumers would drop it.

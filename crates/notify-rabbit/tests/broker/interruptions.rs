@@ -55,7 +55,7 @@ async fn detects_a_frozen_broker_and_recovers() {
     let error = send_once(&mut transport, &messages[1000..2000]).await.into_error();
     assert_eq!((error.kind(), error.outcome()), (ErrorKind::Timeout, Outcome::NotSent), "{error}");
     assert!(error.to_string().contains("timed out"), "{error}");
-    broker.thaw();
+    broker.unfreeze();
     deliver(&mut transport, &messages[1000..]).await;
     assert_no_loss(&vhost, &messages);
 }

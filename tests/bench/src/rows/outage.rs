@@ -57,7 +57,7 @@ impl BenchRun {
             drop(notifier.emit(event));
             times.push(start.elapsed().as_secs_f64());
         }
-        broker.thaw();
+        broker.unfreeze();
         runtime.block_on(notifier.shutdown(Duration::ZERO));
         worker.join().expect("the worker does not panic");
         quantile_micros(&times, 0.9999)

@@ -46,7 +46,7 @@ pub enum PeerFault {
     Release,
     /// The peer settles with the outcome `modified`.
     Modify,
-    /// The peer withholds the outcome until [`ProtonPeer::settle_held`].
+    /// The peer withholds the outcome until [`ProtonPeer::settle_withheld`].
     Hold,
     /// The peer closes the link with an error.
     Detach,
@@ -60,7 +60,7 @@ pub enum PeerFault {
     Silent,
 }
 
-/// The outcome with which the peer settles held deliveries.
+/// The outcome with which the peer settles withheld deliveries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PeerOutcome {
@@ -83,7 +83,7 @@ pub struct PeerState {
     /// The number of deliveries so far, with every outcome.
     pub deliveries: u64,
     /// The number of deliveries that the peer [holds](PeerFault::Hold) now.
-    pub held: usize,
+    pub withheld: usize,
 }
 
 /// The Open frame of a client.
@@ -196,7 +196,7 @@ impl ProtonPeer {
         self.request(&json!({"do": "inject", "kind": fault, "after": after, "times": times}));
     }
 
-    /// Removes every fault. Held deliveries stay held.
+    /// Removes every fault. Withheld deliveries stay withheld.
     pub fn clear_faults(&self) {
         self.request(&json!({"do": "clear_faults"}));
     }
@@ -206,9 +206,9 @@ impl ProtonPeer {
         self.request(&json!({"do": "reject_id", "id": id}));
     }
 
-    /// Settles the held deliveries. Returns their number.
-    pub fn settle_held(&self, outcome: PeerOutcome) -> u64 {
-        let settled = self.request(&json!({"do": "settle_held", "outcome": outcome}));
+    /// Settles the withheld deliveries. Returns their number.
+    pub fn settle_withheld(&self, outcome: PeerOutcome) -> u64 {
+        let settled = self.request(&json!({"do": "settle_withheld", "outcome": outcome}));
         settled.as_u64().expect("the peer returns a count")
     }
 
@@ -254,7 +254,7 @@ impl ProtonPeer {
     }
 
     /// Thaws a frozen process with SIGCONT.
-    pub fn thaw(&self) {
+    pub fn unfreeze(&self) {
         self.signal(Signal::CONT);
     }
 

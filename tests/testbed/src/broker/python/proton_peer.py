@@ -29,7 +29,7 @@ class Peer(MessagingHandler):
         self.read_journal()
         self.faults = []
         self.rejected_ids = set()
-        self.held = []
+        self.withheld = []
         self.links = {}
         self.connections = set()
         self.attached = []
@@ -98,7 +98,7 @@ class Peer(MessagingHandler):
         if kind is None:
             self.accept_message(delivery, address, message)
         elif kind == "hold":
-            self.held.append((delivery, address, message))
+            self.withheld.append((delivery, address, message))
         elif kind == "reject":
             delivery.local.condition = Condition("amqp:not-allowed", "rejected " + ERROR_TEXT)
             self.settle(delivery, Delivery.REJECTED)
@@ -131,7 +131,8 @@ class Peer(MessagingHandler):
 
     def on_transport_closed(self, event):
         self.connections.discard(event.connection)
-        self.held = [held for held in self.held if held[0].connection != event.connection]
+        self.withheld = [delivery for delivery in self.withheld
+                         if delivery[0].connection != event.connection]
 
     # Outcomes and faults.
 
@@ -235,14 +236,14 @@ class Peer(MessagingHandler):
     def do_reject_id(self, request):
         self.rejected_ids.add(request["id"])
 
-    def do_settle_held(self, request):
-        held, self.held = self.held, []
-        for delivery, address, message in held:
+    def do_settle_withheld(self, request):
+        withheld, self.withheld = self.withheld, []
+        for delivery, address, message in withheld:
             if request["outcome"] == "accept":
                 self.accept_message(delivery, address, message)
             else:
                 self.settle(delivery, Delivery.RELEASED)
-        return len(held)
+        return len(withheld)
 
     def do_delete_queue(self, request):
         del self.queues[request["queue"]]
@@ -261,7 +262,7 @@ class Peer(MessagingHandler):
             "opened": self.opened,
             "attached": self.attached,
             "deliveries": self.deliveries,
-            "held": len(self.held),
+            "withheld": len(self.withheld),
             "queues": {name: len(messages) for name, messages in self.queues.items()},
         }
 

@@ -91,8 +91,8 @@ impl RabbitMq {
     }
 
     /// Thaws a frozen process with SIGCONT.
-    pub fn thaw(&self) {
-        self.running_process().thaw();
+    pub fn unfreeze(&self) {
+        self.running_process().unfreeze();
     }
 
     /// Raises the memory alarm by setting the limit to 0. The node blocks connections that publish.

@@ -63,7 +63,7 @@ impl NodeProcess {
 
     /// Ends the process with SIGTERM.
     pub(super) fn terminate(&self) {
-        self.thaw();
+        self.unfreeze();
         self.signal(Signal::TERM);
         wait_until("the node stops", || self.has_exited());
     }
@@ -81,7 +81,7 @@ impl NodeProcess {
     }
 
     /// Thaws the process with SIGCONT.
-    pub(super) fn thaw(&self) {
+    pub(super) fn unfreeze(&self) {
         self.signal(Signal::CONT);
     }
 
