@@ -101,7 +101,8 @@ pub(crate) fn run(args: &ValidateArgs) -> Result<ExitStatus, CommandError> {
         print_message(format_args!("{read} read, all valid"));
         return Ok(ExitStatus::Success);
     }
-    print_message(format_args!("{read} read, {invalid} invalid, {problems} problems"));
+    let noun = if problems == 1 { "problem" } else { "problems" };
+    print_message(format_args!("{read} read, {invalid} invalid, {problems} {noun}"));
     Ok(ExitStatus::InvalidInput)
 }
 

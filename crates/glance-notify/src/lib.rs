@@ -38,8 +38,8 @@
 //! | write a transport of your own | [`transport`] |
 //! | test a program that emits | `testing`, with the feature `testing` |
 //!
-//! The directory `examples` of this crate holds a short program for each of these tasks. The guides
-//! in `docs` describe every configuration key, the schema, and each broker.
+//! The directory `examples` of this crate holds complete programs: each strategy, the spool, an outbox
+//! table, a transport of your own, and a web service. The guides in `docs` describe every configuration key, the schema, and each broker.
 //!
 //! # Features
 //!

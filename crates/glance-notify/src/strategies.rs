@@ -63,9 +63,9 @@ pub(crate) fn canonical_name(name: &str) -> Option<&'static str> {
     strategy.map(|(known, _)| *known)
 }
 
-/// Returns the names of all strategies in the form of a message: `noop, log, rabbit or qpid`.
+/// Returns the names of all strategies in the form of a message: `"noop", "log", "rabbit" or "qpid"`.
 pub(crate) fn names_in_words() -> String {
-    let names: Vec<_> = STRATEGIES.iter().map(|(name, _)| *name).collect();
+    let names: Vec<_> = STRATEGIES.iter().map(|(name, _)| format!("\"{name}\"")).collect();
     match names.split_last() {
         Some((last, rest)) => format!("{} or {last}", rest.join(", ")),
         None => String::new(),

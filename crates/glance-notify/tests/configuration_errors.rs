@@ -17,7 +17,7 @@ fn an_invalid_key_is_named_with_its_place_and_the_expected_value() {
     for (toml, expected) in [
         (
             "strategy = 'kafka'",
-            "`strategy` (TOML): unknown value \"kafka\", expected noop, log, rabbit or qpid",
+            "`strategy` (TOML): unknown value \"kafka\", expected \"noop\", \"log\", \"rabbit\" or \"qpid\"",
         ),
         ("strategy = 3", "`strategy` (TOML): expected a string, found a whole number"),
         (

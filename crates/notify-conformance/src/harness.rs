@@ -58,7 +58,7 @@ impl Capability {
 ///
 /// # Examples
 ///
-/// The harness of a transport that delivers nothing, as of the strategy `noop`:
+/// The harness of a transport that delivers nothing, such as that of the strategy `noop`:
 ///
 /// ```
 /// use notify_conformance::{Capability, Harness, ReceivedMessage};

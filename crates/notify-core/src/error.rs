@@ -27,14 +27,11 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// ```
 /// use notify_core::{Error, ErrorKind, Outcome};
 ///
-/// let error = Error::new(ErrorKind::Unavailable, "unreachable: `rabbit.url` names `mq1:5672`")
+/// let error = Error::new(ErrorKind::Unavailable, "cannot connect to mq1:5672")
 ///     .with_source(std::io::Error::from(std::io::ErrorKind::ConnectionRefused));
 ///
-/// assert_eq!(error.to_string(), "unreachable: `rabbit.url` names `mq1:5672`");
-/// assert_eq!(
-///     format!("{error:#}"),
-///     "unreachable: `rabbit.url` names `mq1:5672`: connection refused",
-/// );
+/// assert_eq!(error.to_string(), "cannot connect to mq1:5672");
+/// assert_eq!(format!("{error:#}"), "cannot connect to mq1:5672: connection refused");
 /// assert_eq!(error.outcome(), Outcome::NotSent);
 /// assert!(error.is_transient());
 /// ```

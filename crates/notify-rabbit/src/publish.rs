@@ -273,7 +273,8 @@ fn unroutable(message: &BasicReturnMessage) -> Error {
     Error::new(
         ErrorKind::Rejected,
         format!(
-            "unroutable: the broker has no queue for `{queue}` ({} {reason})",
+            "unroutable: the broker has no queue for `{queue}` ({} {reason}): bind a queue to the \
+             exchange",
             message.reply_code
         ),
     )

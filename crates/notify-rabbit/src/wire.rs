@@ -139,11 +139,19 @@ impl FrameBuffer {
             [] | [1..=3 | 8, ..] => {}
             // The first byte of a TLS alert: RabbitMQ's TLS port answers plain text with one.
             [0x15, ..] => {
-                return Err(self.error("answers with TLS: use amqps:// or the port for plain text"));
+                return Err(self.error(
+                    "answers with TLS: use amqps:// in `rabbit.url`, or the port for plain text",
+                ));
             }
             // The first byte of `AMQP`: the answer to an unsupported protocol version.
-            [b'A', ..] => return Err(self.error("does not speak AMQP 0-9-1 on this port")),
-            _ => return Err(self.error("does not speak AMQP on this port")),
+            [b'A', ..] => {
+                return Err(
+                    self.error("does not speak AMQP 0-9-1 on this port: check the port in `rabbit.url` or `rabbit.port`")
+                );
+            }
+            _ => return Err(self.error(
+                "does not speak AMQP on this port: check the port in `rabbit.url` or `rabbit.port`",
+            )),
         }
         let Some((&[_, _, _, a, b, c, d], _)) = rest.split_first_chunk() else { return Ok(None) };
         let size = u32::from_be_bytes([a, b, c, d]);

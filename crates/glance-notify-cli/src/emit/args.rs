@@ -99,7 +99,10 @@ impl EmitArgs {
         parsed.map_err(|error| {
             CommandError::new(
                 ExitStatus::InvalidInput,
-                format!("--payload: not JSON (put a string in double quotes): {error}"),
+                format!(
+                    "--payload: not JSON: {} (put a string in double quotes)",
+                    in_words(&error)
+                ),
             )
         })?;
         let line = format!(
@@ -114,6 +117,18 @@ impl EmitArgs {
             is_file: true,
         })
     }
+}
+
+/// Describes a syntax error and its position, as the decoder of lines does.
+fn in_words(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let Some((cause, position)) = text.rsplit_once(" at line ") else { return text };
+    let cause = match cause {
+        "expected ident" | "expected value" => "unexpected character",
+        _ if error.is_eof() => "unexpected end of input",
+        cause => cause,
+    };
+    format!("{cause} at line {position}")
 }
 
 /// Reads the file of a payload, which may be as large as a notification.

@@ -16,7 +16,7 @@ fn rejects_wrong_settings_by_name() {
     for (settings, message) in [
         (
             &["strategy=kafka"][..],
-            "`strategy` (--set): unknown value \"kafka\", expected noop, log, rabbit or qpid",
+            "`strategy` (--set): unknown value \"kafka\", expected \"noop\", \"log\", \"rabbit\" or \"qpid\"",
         ),
         (&["strategy=3"], "`strategy` (--set): unknown value \"3\""),
         (&["strateyg=log"], "`strateyg` (--set): unknown option, expected \"strategy\", "),

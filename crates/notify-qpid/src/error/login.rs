@@ -68,8 +68,12 @@ impl ErrorContext {
                 format!("{host} does not offer SASL: enable SASL at the broker")
             }
             // A TLS alert.
-            [0x15, 3, ..] => format!("{host} answers with TLS: use amqps:// in `qpid.url`"),
-            _ => format!("{host} does not speak AMQP 1.0 on this port"),
+            [0x15, 3, ..] => format!(
+                "{host} answers with TLS: use amqps:// in `qpid.url`, or the port for plain text"
+            ),
+            _ => format!(
+                "{host} does not speak AMQP 1.0 on this port: check the port in `qpid.url` or `qpid.port`"
+            ),
         };
         Error::new(ErrorKind::Config, text)
     }
@@ -89,7 +93,10 @@ impl ErrorContext {
         if error.kind() == io::ErrorKind::InvalidData {
             return Error::new(
                 ErrorKind::Config,
-                format!("{} does not speak AMQP 1.0 on this port", self.host),
+                format!(
+                    "{} does not speak AMQP 1.0 on this port: check the port in `qpid.url` or `qpid.port`",
+                    self.host
+                ),
             );
         }
         // A peer usually sends an alert that names the cause, but the end of the connection can

@@ -36,7 +36,13 @@ impl ErrorContext {
                 format!("connection to {} lost: it missed two heartbeats", self.host),
             ),
             lapin::ErrorKind::ParsingError(_) | lapin::ErrorKind::InvalidProtocolVersion(_) => {
-                Error::new(ErrorKind::Config, format!("{} does not speak AMQP 0-9-1", self.host))
+                Error::new(
+                    ErrorKind::Config,
+                    format!(
+                        "{} does not speak AMQP 0-9-1 on this port: check the port in `rabbit.url` or `rabbit.port`",
+                        self.host
+                    ),
+                )
             }
             // lapin reports these after another error has closed the connection.
             _ => Error::new(ErrorKind::Unavailable, format!("connection to {} closed", self.host)),
