@@ -145,13 +145,17 @@ impl FrameBuffer {
             }
             // The first byte of `AMQP`: the answer to an unsupported protocol version.
             [b'A', ..] => {
-                return Err(
-                    self.error("does not speak AMQP 0-9-1 on this port: check the port in `rabbit.url` or `rabbit.port`")
-                );
+                return Err(self.error(
+                    "does not speak AMQP 0-9-1 on this port: check the \
+                     port in `rabbit.url` or `rabbit.port`",
+                ));
             }
-            _ => return Err(self.error(
-                "does not speak AMQP on this port: check the port in `rabbit.url` or `rabbit.port`",
-            )),
+            _ => {
+                return Err(self.error(
+                    "does not speak AMQP on this port: check the \
+                     port in `rabbit.url` or `rabbit.port`",
+                ));
+            }
         }
         let Some((&[_, _, _, a, b, c, d], _)) = rest.split_first_chunk() else { return Ok(None) };
         let size = u32::from_be_bytes([a, b, c, d]);

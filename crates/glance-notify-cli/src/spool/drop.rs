@@ -18,7 +18,10 @@ use crate::terminal::{print_message, write_stdout};
 /// Remove messages from the spool. You cannot undo this.
 #[derive(clap::Args)]
 #[group(skip)]
-#[command(group = ArgGroup::new("drop-choice").args(["ids", "dead", "all"]).required(true).multiple(true))]
+#[command(group = ArgGroup::new("drop-choice")
+    .args(["ids", "dead", "all"])
+    .required(true)
+    .multiple(true))]
 pub(super) struct SpoolDropArgs {
     /// Messages: `message_id`, or SLOT/NUMBER as `spool ls --messages` shows.
     #[arg(value_name = "ID")]

@@ -19,7 +19,10 @@ use crate::terminal::{print_message, write_stdout};
 /// Return dead letters to the pending messages, for another attempt.
 #[derive(clap::Args)]
 #[group(skip)]
-#[command(group = ArgGroup::new("retry-choice").args(["ids", "all"]).required(true).multiple(true))]
+#[command(group = ArgGroup::new("retry-choice")
+    .args(["ids", "all"])
+    .required(true)
+    .multiple(true))]
 pub(super) struct SpoolRetryArgs {
     /// Dead letters: `message_id`, or SLOT/NUMBER as `spool ls --messages` shows.
     #[arg(value_name = "ID")]

@@ -139,7 +139,7 @@ fn rejects_invalid_notification_arguments() {
     let sandbox = Sandbox::new();
     let send = |event, payload| sandbox.run(emit(&["--event", event, "--payload", payload]));
     send("image.create", "no json")
-        .expect_message(4, "--payload: not JSON: unexpected character at line 1 column 1")
+        .expect_message(4, "--payload: not JSON: unexpected character at line 1 column 2")
         .expect_message(4, "(put a string in double quotes)");
     send("image.create", "1} {").expect_message(4, "--payload: not JSON");
     send("image.create", "1,\"message_id\":2").expect_message(4, "--payload: not JSON");

@@ -72,7 +72,8 @@ impl ErrorContext {
                 "{host} answers with TLS: use amqps:// in `qpid.url`, or the port for plain text"
             ),
             _ => format!(
-                "{host} does not speak AMQP 1.0 on this port: check the port in `qpid.url` or `qpid.port`"
+                "{host} does not speak AMQP 1.0 on this port: check the \
+                 port in `qpid.url` or `qpid.port`"
             ),
         };
         Error::new(ErrorKind::Config, text)
@@ -94,7 +95,8 @@ impl ErrorContext {
             return Error::new(
                 ErrorKind::Config,
                 format!(
-                    "{} does not speak AMQP 1.0 on this port: check the port in `qpid.url` or `qpid.port`",
+                    "{} does not speak AMQP 1.0 on this port: check the \
+                     port in `qpid.url` or `qpid.port`",
                     self.host
                 ),
             );

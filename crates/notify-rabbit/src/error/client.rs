@@ -39,7 +39,8 @@ impl ErrorContext {
                 Error::new(
                     ErrorKind::Config,
                     format!(
-                        "{} does not speak AMQP 0-9-1 on this port: check the port in `rabbit.url` or `rabbit.port`",
+                        "{} does not speak AMQP 0-9-1 on this port: check the \
+                         port in `rabbit.url` or `rabbit.port`",
                         self.host
                     ),
                 )
