@@ -11,6 +11,7 @@ mod ci;
 mod deny;
 mod features;
 mod fuzz;
+mod samples;
 mod setup;
 mod test;
 mod tidy;
@@ -32,6 +33,8 @@ fn main() -> ExitCode {
         (Some("fuzz"), options) => fuzz::run(options),
         (Some("features"), []) => features::run(),
         (Some("tidy"), []) => tidy::run(),
+        (Some("samples"), []) => samples::rewrite(),
+        (Some("samples"), [option]) if option == "--check" => samples::check(),
         (Some("bench"), arguments) => bench::run(arguments),
         (Some("help" | "-h" | "--help"), []) => {
             print!("{USAGE}");
@@ -64,6 +67,8 @@ Usage: cargo xtask COMMAND
   bench [ARGUMENT]…  runs the benchmarks beside their peers: --quick, --json, --help
   chaos [ARGUMENT]…  injects faults around a process that emits and counts lost notifications:
                      [--minutes N | --short] [--seed S] [--fault NAME [--tries N]]
+  samples [--check]  runs OpenStack's own code and rewrites tests/samples/openstack-2026 with what it
+                     notifies; with --check, compares and changes nothing
   deny               checks licences, sources, duplicates and advisories of the dependencies
   fuzz [--seconds N] [--target NAME]
                      searches with libFuzzer for input that violates a promise, a minute per target

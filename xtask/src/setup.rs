@@ -6,7 +6,7 @@
 
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
@@ -20,7 +20,9 @@ use crate::cargo::{self, root};
 /// When something is missing and cannot be installed.
 pub(crate) fn run() -> Result<()> {
     packages(&PACKAGES)?;
-    python_environment(&root())
+    let root = root();
+    python_environment(&root.join(".venv"), &root.join(REQUIREMENTS))?;
+    Ok(())
 }
 
 /// Does what [`run`] does, and installs what the peers of the benchmarks need.
@@ -130,33 +132,37 @@ impl ServiceBlocker {
     }
 }
 
-/// Creates the Python environment, or creates it again if the requirements have changed.
-fn python_environment(root: &Path) -> Result<()> {
-    let list = root.join(REQUIREMENTS);
-    let file = File::open(&list).with_context(|| format!("cannot read {}", list.display()))?;
+/// Creates a Python environment with the packages of `list`, or creates it again if the list has
+/// changed. Returns the environment's interpreter.
+///
+/// # Errors
+///
+/// When the environment cannot be created.
+pub(crate) fn python_environment(environment: &Path, list: &Path) -> Result<PathBuf> {
+    let file = File::open(list).with_context(|| format!("cannot read {}", list.display()))?;
     // A second run in the same workspace waits here and then finds the environment complete.
     file.lock().context("cannot lock the Python requirements")?;
 
-    let requirements = fs::read_to_string(&list)?;
-    let environment = root.join(".venv");
+    let requirements = fs::read_to_string(list)?;
     let marker = environment.join("installed.txt");
     let python = environment.join("bin/python");
     if python.exists()
         && fs::read_to_string(&marker).is_ok_and(|installed| installed == requirements)
     {
-        return Ok(());
+        return Ok(python);
     }
     println!("creating the Python environment {}", environment.display());
-    cargo::run(Command::new(PYTHON).args(["-m", "venv", "--clear"]).arg(&environment))?;
+    cargo::run(Command::new(PYTHON).args(["-m", "venv", "--clear"]).arg(environment))?;
     cargo::run(
         Command::new(&python)
             .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"])
             .arg("--requirement")
-            .arg(&list)
+            .arg(list)
             .stdin(Stdio::null()),
     )?;
     // Last, because an environment without this file is incomplete.
-    fs::write(&marker, requirements).context("cannot finish the Python environment")
+    fs::write(&marker, requirements).context("cannot finish the Python environment")?;
+    Ok(python)
 }
 
 /// The Debian packages that the tests need.
