@@ -11,8 +11,8 @@ use crate::reading::{SERVICES, lines, names, object, path};
 fn every_file_has_its_number_of_lines() {
     let counted = |directory: &str| -> Vec<(String, usize)> {
         let count = |name: String| {
-            let bytes = fs::read(path(&format!("{directory}/{name}"))).unwrap();
-            (name, bytes.iter().filter(|byte| **byte == b'\n').count())
+            let count = lines(&format!("{directory}/{name}")).len();
+            (name, count)
         };
         names(directory).into_iter().map(count).collect()
     };
