@@ -53,7 +53,7 @@ pub struct Config {
     /// `rabbit.exchange`: the topic exchange, 1 to 255 bytes. Default `glance`, the name that Glance
     /// itself uses (oslo.messaging's `control_exchange`).
     pub exchange: String,
-    /// `rabbit.topic`: the first part of the queues' names, 1 to 249 bytes. Default `notifications`.
+    /// `rabbit.topic`: the first part of the queues' names, 1 to 246 bytes. Default `notifications`.
     ///
     /// A queue's name and routing key is the topic, a dot and the priority: `notifications.info`.
     /// oslo.messaging builds them in the same way from its option `topics`.

@@ -23,6 +23,8 @@
 //! | `glance` | `notifications.warn` | `WARN` |
 //! | `glance` | `notifications.error` | `ERROR` |
 //!
+//! The transport declares the queue of another priority when the first message of that priority comes.
+//!
 //! Glance declares the same names through oslo.messaging, so consumers of its notifications read these
 //! unchanged. Set `rabbit.durable = false` in a virtual host that you share with OpenStack's services:
 //! they declare queues that are not durable, and fail at durable ones.

@@ -301,7 +301,7 @@ mod tests {
             (json!({ "exchange": "" }), "`rabbit.exchange`: expected 1 to 255 bytes"),
             (json!({ "exchange": long }), "`rabbit.exchange`"),
             (json!({ "virtual_host": long }), "`rabbit.virtual_host`"),
-            (json!({ "topic": long[..250] }), "`rabbit.topic`: expected 1 to 249 bytes"),
+            (json!({ "topic": long[..250] }), "`rabbit.topic`: expected 1 to 246 bytes"),
             (
                 json!({ "queue_type": "quorum", "durable": false }),
                 "quorum queues are always durable",

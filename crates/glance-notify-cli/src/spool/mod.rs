@@ -41,7 +41,8 @@ use crate::exit_status::{CommandError, ExitStatus};
 /// Administer the notifications in the spool.
 ///
 /// The configuration names the spool in `spool.dir`; `--set spool.dir=DIR` names another. A slot in
-/// use belongs to its process: stop that process first. Exits with 3 if a slot is in use, or if
+/// use belongs to its process: `ls` and `stats` show its counts, and every command that needs the
+/// messages in it skips it and exits with 3. Stop that process first. `drain` also exits with 3 if
 /// messages remain.
 #[derive(clap::Args)]
 pub(crate) struct SpoolArgs {
