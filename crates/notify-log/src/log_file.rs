@@ -40,7 +40,7 @@ impl LogFile {
         if !config.sync {
             tracing::warn!(
                 file = %display_path(&config.path),
-                "log.sync is off: a power cut loses notifications that were reported delivered"
+                "`log.sync` is off: a power cut loses notifications that were reported delivered"
             );
         }
         Self { config, open: None, opened_before: false, successor_wait: SUCCESSOR_WAIT }
@@ -173,7 +173,7 @@ fn sync_directory_entry(path: &Path) -> Result<()> {
         Err(error) if SYNC_UNSUPPORTED.contains(&error.kind()) => {
             tracing::warn!(
                 file = %display_path(path), %error,
-                "cannot sync the directory of log.file: a power cut may lose a new file"
+                "cannot sync the directory of `log.file`: a power cut may lose a new file"
             );
             Ok(())
         }

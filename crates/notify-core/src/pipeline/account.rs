@@ -166,7 +166,10 @@ impl DropReason {
     /// Returns the reason as the log gives it.
     fn as_str(self) -> &'static str {
         match self {
-            Self::Overflow => "queue full",
+            Self::Overflow => {
+                "queue full: raise `queue.max_messages` or `queue.max_bytes`, or check why delivery is \
+                 slow or fails"
+            }
             Self::Age => "older than `queue.max_age`",
             Self::Closed => "the notifier is closed",
             Self::Abandoned => "the worker ended",

@@ -197,7 +197,11 @@ impl Worker {
                 Ok(result) => result,
                 Err(_) => Err(Error::new(
                     ErrorKind::Timeout,
-                    format!("attempt timed out after {} s", attempt_timeout.as_secs_f64()),
+                    format!(
+                        "attempt timed out after {} s (`queue.attempt_timeout`): the destination is slow \
+                         or does not answer",
+                        attempt_timeout.as_secs_f64()
+                    ),
                 )),
             },
             () = drain_deadline(drain_until) => {

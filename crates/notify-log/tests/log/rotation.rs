@@ -56,7 +56,7 @@ async fn warns_once_that_sync_is_off() {
     }
     let events = recorder.events();
     assert_eq!(events.len(), 1, "{events:?}");
-    assert!(events[0].1.starts_with("log.sync is off"), "{events:?}");
+    assert!(events[0].1.starts_with("`log.sync` is off"), "{events:?}");
 }
 
 /// A deleted file comes back with the next line.

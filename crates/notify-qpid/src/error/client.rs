@@ -132,7 +132,9 @@ impl ErrorContext {
                         self.host
                     );
                 } else {
-                    tracing::debug!("{node} exists with other properties, and stays so: {text}");
+                    tracing::debug!(
+                        "{node} exists with other properties and is used unchanged: {text}"
+                    );
                 }
                 Ok(())
             }

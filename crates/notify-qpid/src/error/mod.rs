@@ -173,12 +173,12 @@ impl ErrorContext {
         let message = match unsettled {
             0 => format!("{host} has accepted no message for `{address}` for {seconds} s"),
             1 => format!(
-                "backlogged: {host} has not settled a message for `{address}` for {seconds} s; is \
-                 a queue full?"
+                "backlogged: {host} has not settled a message for `{address}` for {seconds} s: \
+                 check whether a queue is full"
             ),
             _ => format!(
                 "backlogged: {host} has not settled {unsettled} messages for `{address}` for \
-                 {seconds} s; is a queue full?"
+                 {seconds} s: check whether a queue is full"
             ),
         };
         Error::new(ErrorKind::Full, message)

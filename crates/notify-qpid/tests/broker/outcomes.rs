@@ -109,7 +109,8 @@ async fn a_withheld_outcome_costs_one_copy_per_attempt() {
         let error = attempt.result.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Full);
         let expected = format!(
-            "has not settled a message for `notifications.info` for {waited} s; is a queue full?"
+            "has not settled a message for `notifications.info` for {waited} s: check whether a \
+             queue is full"
         );
         assert!(error.to_string().starts_with("backlogged: "), "{error}");
         assert!(error.to_string().contains(&expected), "{error}");
