@@ -25,7 +25,7 @@ pub(crate) fn parse_seconds(text: &str) -> Result<Duration, String> {
 ///
 /// Help texts and shell completions list the possible values.
 pub(crate) fn documented_event_type_parser() -> impl TypedValueParser<Value = EventType> {
-    PossibleValuesParser::new(EventType::DOCUMENTED.iter().map(|event| event.as_str()))
+    PossibleValuesParser::new(EventType::DOCUMENTED.iter().map(EventType::as_str))
         .try_map(|name| name.parse::<EventType>())
 }
 

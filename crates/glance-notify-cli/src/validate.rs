@@ -2,7 +2,8 @@
 //!
 //! The command needs no configuration and no destination, so it suits a build or a
 //! commit hook. It uses the decoder of `emit`: a line that it accepts is a line that
-//! `emit` accepts.
+//! `emit` accepts. A payload that the JSON Schema refuses is a warning, and with
+//! `--strict` a problem.
 //!
 //! # Output
 //!
@@ -28,6 +29,7 @@ use serde::Serialize;
 use crate::exit_status::{CommandError, ExitStatus};
 use crate::input_lines::InputLines;
 use crate::input_source::{InputSource, read_error};
+use crate::schema_check::SchemaCheck;
 use crate::terminal::{print_message, write_stdout};
 
 /// Report all problems of notifications: line, JSON pointer, expected and found value.
@@ -36,6 +38,10 @@ pub(crate) struct ValidateArgs {
     /// File of notifications, one JSON object a line: `{"event_type", "priority", "payload"}`, or a
     /// whole notification. Without it, or with `-`, the command reads standard input.
     input: Option<PathBuf>,
+
+    /// Treat warnings as problems: what the JSON Schema refuses in the payload of a documented event.
+    #[arg(long)]
+    strict: bool,
 
     /// Form of the report on standard output.
     #[arg(long, value_enum, default_value_t = ReportFormat::Human)]
@@ -47,7 +53,8 @@ pub(crate) struct ValidateArgs {
 enum ReportFormat {
     /// One line for each problem.
     Human,
-    /// One object: `{"problems": [{"line", "pointer", "expected", "found"}, …], "read", "invalid"}`.
+    /// One object: `{"problems": [{"line", "pointer", "expected", "found", "warning"}, …], "read",
+    /// "invalid"}`. A problem has `"warning": true` if it is none without `--strict`.
     Json,
 }
 
@@ -60,6 +67,7 @@ pub(crate) fn run(args: &ValidateArgs) -> Result<ExitStatus, CommandError> {
     let InputSource { name, reader, .. } = InputSource::open(args.input.as_ref())?;
     let mut lines = InputLines::new(reader);
     let mut counts = ValidationCounts::default();
+    let mut schema_check = SchemaCheck::default();
     let mut failure = None;
     write_stdout(|out| {
         // The JSON object grows on the way, because input may be larger than the memory.
@@ -76,14 +84,25 @@ pub(crate) fn run(args: &ValidateArgs) -> Result<ExitStatus, CommandError> {
                 }
             };
             counts.read += 1;
-            let Err(problems) = line.input else { continue };
-            counts.invalid += 1;
+            let (problems, is_warning) = match line.input {
+                Err(problems) => (problems, false),
+                Ok(input) => (schema_check.problems(&input), !args.strict),
+            };
+            counts.invalid += u64::from(!is_warning && !problems.is_empty());
             for problem in &problems {
-                counts.problems += 1;
+                let first = counts.problems + counts.warnings == 0;
+                if is_warning {
+                    counts.warnings += 1;
+                } else {
+                    counts.problems += 1;
+                }
                 match args.report {
-                    ReportFormat::Human => writeln!(out, "{name}:{}: {problem}", line.number)?,
+                    ReportFormat::Human => {
+                        let warning = if is_warning { "warning: " } else { "" };
+                        writeln!(out, "{name}:{}: {warning}{problem}", line.number)?;
+                    }
                     ReportFormat::Json => {
-                        write_row(out, line.number, problem, counts.problems == 1)?;
+                        write_row(out, line.number, problem, is_warning, first)?;
                     }
                 }
             }
@@ -96,13 +115,18 @@ pub(crate) fn run(args: &ValidateArgs) -> Result<ExitStatus, CommandError> {
     if let Some(failure) = failure {
         return Err(failure);
     }
-    let ValidationCounts { read, invalid, problems } = counts;
+    let ValidationCounts { read, invalid, problems, warnings } = counts;
+    let warnings = match warnings {
+        0 => String::new(),
+        1 => ", 1 warning".to_owned(),
+        count => format!(", {count} warnings"),
+    };
     if problems == 0 {
-        print_message(format_args!("{read} read, all valid"));
+        print_message(format_args!("{read} read, all valid{warnings}"));
         return Ok(ExitStatus::Success);
     }
     let noun = if problems == 1 { "problem" } else { "problems" };
-    print_message(format_args!("{read} read, {invalid} invalid, {problems} {noun}"));
+    print_message(format_args!("{read} read, {invalid} invalid, {problems} {noun}{warnings}"));
     Ok(ExitStatus::InvalidInput)
 }
 
@@ -115,6 +139,8 @@ struct ValidationCounts {
     invalid: u64,
     /// Problems of all lines.
     problems: u64,
+    /// Warnings of all lines.
+    warnings: u64,
 }
 
 /// A problem in the JSON report. Scripts read these fields: never rename them.
@@ -128,6 +154,9 @@ struct ProblemRow<'a> {
     expected: &'a str,
     /// The value or its kind, shortened and without secrets.
     found: &'a str,
+    /// Whether the row is no problem without `--strict`.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    warning: bool,
 }
 
 /// Writes one problem as a JSON object, after a comma unless it is the first.
@@ -135,6 +164,7 @@ fn write_row(
     out: &mut dyn Write,
     line: u64,
     problem: &Problem,
+    warning: bool,
     first: bool,
 ) -> std::io::Result<()> {
     if !first {
@@ -142,7 +172,7 @@ fn write_row(
     }
     let Problem { pointer, expected, found } = problem;
     let pointer = printable(pointer, MAX_POINTER_CHARS).to_string();
-    serde_json::to_writer(out, &ProblemRow { line, pointer, expected, found })?;
+    serde_json::to_writer(out, &ProblemRow { line, pointer, expected, found, warning })?;
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use glance_notify::codec::serde_json::{self, Value, json};
 use glance_notify::codec::{Encoding, Message, NotificationInput, SizeLimits};
-use glance_notify::event::{Body, EventType, Priority};
+use glance_notify::event::{EventType, Priority};
 use glance_notify::time::OffsetDateTime;
 use glance_notify::uuid::Uuid;
 use glance_notify::{Event, Notification, Notifier};
@@ -53,9 +53,8 @@ impl MessageGenerator {
 
     /// Returns a new id and the current time.
     pub(crate) fn stamp(&self) -> (Uuid, OffsetDateTime) {
-        let payload = Value::Null;
-        let null =
-            Body::AsRead { event_type: EventType::ImageCreate, priority: Priority::Info, payload };
+        let (event_type, priority) = (EventType::ImageCreate, Priority::Info);
+        let null = Event::Other { event_type, priority, payload: Value::Null };
         let Notification { message_id, timestamp, .. } = self.notifier.stamp(null);
         (message_id, timestamp)
     }
@@ -72,16 +71,14 @@ impl MessageGenerator {
 
 /// Reads one sample, and converts it to the documented payload style where it is not.
 fn event(line: &str) -> Event {
-    match NotificationInput::read(line.as_bytes(), &SizeLimits::default()) {
-        Ok(NotificationInput::Body(Body::Event(event))) => event,
-        Ok(NotificationInput::Body(Body::AsRead { .. })) => {
-            match NotificationInput::read(documented(line).as_bytes(), &SizeLimits::default()) {
-                Ok(NotificationInput::Body(Body::Event(event))) => event,
-                other => panic!("the converted sample is not in the documented style: {other:?}"),
-            }
-        }
+    let typed = |line: &str| match NotificationInput::read(line.as_bytes(), &SizeLimits::default())
+    {
+        Ok(NotificationInput::Body(body)) => body.to_event(),
         other => panic!("the sample is not an event: {other:?}"),
-    }
+    };
+    typed(line).unwrap_or_else(|_| {
+        typed(&documented(line)).expect("the converted sample is in the documented style")
+    })
 }
 
 /// Converts a payload of Glance's code to the documented style: Glance omitted some keys of the

@@ -22,7 +22,7 @@ fn notifications() -> Vec<Notification> {
             let payload =
                 json!({ "of": event_type, "at": priority, "text": "ünïcödé \u{2028} \"" });
             let event_type = event_type.clone();
-            bodies.push(Body::AsRead { event_type, priority, payload });
+            bodies.push(Event::Other { event_type, priority, payload }.into());
         }
     }
     let number = 0..;

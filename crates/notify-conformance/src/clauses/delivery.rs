@@ -1,6 +1,6 @@
 //! Clauses about content: messages arrive in order and byte for byte, with their metadata.
 
-use notify_core::event::{Body, Image, ImageStatus, Payload};
+use notify_core::event::{Image, ImageStatus, Payload};
 use notify_core::{Event, EventType, Notification, Priority};
 
 use super::attempts::{attempt, deliver};
@@ -121,7 +121,7 @@ pub async fn delivers_every_event_type_and_priority<H: Harness>() {
         for &priority in Priority::ALL {
             let payload = serde_json::json!({ "of": event_type, "at": priority });
             let event_type = event_type.clone();
-            let body = Body::AsRead { event_type, priority, payload };
+            let body = Event::Other { event_type, priority, payload }.into();
             messages.push(samples::encode(&Notification { body, ..samples::notification(number) }));
         }
     }

@@ -1,62 +1,40 @@
 //! A parser of JSON from outside, with limits of size, depth and keys.
 //!
-//! It also rejects duplicate keys, because two readers may disagree about them, and numbers that 64 bits
-//! cannot hold, because `serde_json` would change them.
+//! It also rejects duplicate keys, because two readers may disagree about them.
 
-use std::cell::RefCell;
+use std::borrow::Cow;
 use std::collections::HashSet;
-use std::fmt;
 use std::ops::Range;
 
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::input_form::python_number;
+use super::json_tokens::{JsonToken, JsonTokens, unescape};
 use super::limits::SizeLimits;
 use super::problem::{JSON, Problem, Problems, WITHIN_LIMITS, escape};
 use crate::error::{Error, ErrorKind};
 use crate::redact::printable::printable;
 
-/// Parses the JSON value at `range` of a line within `limits`. Positions in problems count from the start
+/// Parses the JSON text at `range` of a line within `limits`. Positions in problems count from the start
 /// of the line.
 ///
-/// The first pass checks the limits and allocates only keys. The second pass, by `serde_json` alone,
-/// builds the value.
+/// The value stays a text, which converts no number and no string.
 ///
 /// # Errors
 ///
 /// Returns the first problem. Its kind is `TooLarge` for an exceeded limit, and `Invalid` otherwise.
-pub(crate) fn parse(
-    line: &[u8],
+pub(crate) fn parse<'a>(
+    line: &'a [u8],
     range: Range<usize>,
     limits: &SizeLimits,
-) -> Result<Value, Problems> {
+) -> Result<&'a RawValue, Problems> {
     let start = range.start;
     let json = &line[range];
     limits.check_size(json.len()).map_err(|error| too_large(&error))?;
-    let check = LimitCheck { limits, progress: &RefCell::default(), depth: 0 };
-    let mut deserializer = serde_json::Deserializer::from_slice(json);
-    let checked = check.deserialize(&mut deserializer).and_then(|()| deserializer.end());
-    let problem = match checked {
-        Ok(()) => return serde_json::from_slice(json).map_err(|error| syntax(&error, json, start)),
-        Err(error) => error,
-    };
-    let progress = check.progress.take();
-    Err(match progress.violation {
-        None => syntax(&problem, json, start),
-        Some(Violation { expected, error }) => Problems::one(
-            error.kind(),
-            Problem {
-                pointer: progress
-                    .path
-                    .into_iter()
-                    .rev()
-                    .fold(String::new(), |pointer, key| pointer + "/" + &key),
-                expected: expected.into(),
-                found: error.to_string(),
-            },
-        ),
-    })
+    let value: &RawValue =
+        serde_json::from_slice(json).map_err(|error| syntax(&error, json, start))?;
+    check(value.get(), limits)?;
+    Ok(value)
 }
 
 /// Creates the problem of a text that exceeds the size limit.
@@ -105,138 +83,78 @@ fn in_words(error: &serde_json::Error, json: &[u8], start: usize) -> String {
     }
 }
 
-/// The state of the first pass.
-#[derive(Default)]
-struct ScanProgress {
-    /// The number of keys so far, in all objects together.
-    keys: usize,
-    violation: Option<Violation>,
-    /// The path to the violation, innermost segment first. Each level adds its segment on the way out.
-    path: Vec<String>,
-}
-
-/// A limit or rule that a value breaks.
-struct Violation {
-    expected: &'static str,
-    error: Error,
-}
-
-/// The visitor of the first pass, for a value at `depth`.
-#[derive(Clone, Copy)]
-struct LimitCheck<'a> {
-    limits: &'a SizeLimits,
-    progress: &'a RefCell<ScanProgress>,
-    depth: usize,
-}
-
-impl LimitCheck<'_> {
-    /// Returns the visitor of the values inside this one.
-    fn deeper<E: serde::de::Error>(self) -> Result<Self, E> {
-        let depth = self.depth + 1;
-        if depth > self.limits.depth {
-            return Err(self.violation(WITHIN_LIMITS, self.limits.depth_error()));
-        }
-        Ok(Self { depth, ..self })
-    }
-
-    /// Records a violation and creates the error that ends the pass.
-    fn violation<E: serde::de::Error>(self, expected: &'static str, error: Error) -> E {
-        let text = E::custom(&error);
-        self.progress.borrow_mut().violation = Some(Violation { expected, error });
-        text
-    }
-
-    /// Adds a segment to the path, if the pass ends because of a violation.
-    fn leave(self, segment: impl FnOnce() -> String) {
-        let mut progress = self.progress.borrow_mut();
-        if progress.violation.is_some() {
-            progress.path.push(escape(&segment()));
-        }
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for LimitCheck<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for LimitCheck<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON value")
-    }
-
-    fn visit_unit<E>(self) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_f64<E: serde::de::Error>(self, number: f64) -> Result<(), E> {
-        // `serde_json` rounds whole numbers of this size to the nearest floating-point number.
-        if number.abs() < 9_223_372_036_854_775_808.0 {
-            return Ok(());
-        }
-        Err(self.violation(
-            "a number that 64 bits can hold",
-            Error::new(ErrorKind::Invalid, "a number out of range"),
-        ))
-    }
-
-    fn visit_str<E>(self, _: &str) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
-        let item = self.deeper()?;
-        for index in 0_usize.. {
-            match items.next_element_seed(item) {
-                Ok(Some(())) => {}
-                Ok(None) => break,
-                Err(error) => {
-                    self.leave(|| index.to_string());
-                    return Err(error);
+/// Checks a valid JSON text against `limits` and for duplicate keys, without recursion.
+///
+/// # Errors
+///
+/// Returns the first violation. Its kind is `TooLarge` for an exceeded limit, and `Invalid` otherwise.
+fn check(json: &str, limits: &SizeLimits) -> Result<(), Problems> {
+    let mut open: Vec<OpenValue<'_>> = Vec::new();
+    let mut keys = 0;
+    let violation = |open: &[OpenValue<'_>], expected: &str, error: &Error| {
+        let pointer = open.iter().fold(String::new(), |pointer, value| {
+            let segment = value
+                .key
+                .map_or_else(|| value.index.to_string(), |key| escape(&unescape(key).text));
+            pointer + "/" + &segment
+        });
+        let expected = expected.into();
+        Problems::one(error.kind(), Problem { pointer, expected, found: error.to_string() })
+    };
+    for token in JsonTokens::new(json) {
+        match token {
+            JsonToken::Key(key) => {
+                keys += 1;
+                let Some(object) = open.last_mut() else { continue };
+                object.key = Some(key);
+                let is_new = object.keys.insert(unescape(key).text);
+                if keys > limits.keys {
+                    open.pop();
+                    return Err(violation(&open, WITHIN_LIMITS, &limits.keys_error()));
+                }
+                if !is_new {
+                    let error = Error::new(ErrorKind::Invalid, "a duplicate key");
+                    return Err(violation(&open, "each key once", &error));
+                }
+            }
+            JsonToken::Open(is_object) => {
+                if let Some(list) = open.last_mut().filter(|value| !value.is_object) {
+                    list.next_item();
+                }
+                if open.len() >= limits.depth {
+                    return Err(violation(&open, WITHIN_LIMITS, &limits.depth_error()));
+                }
+                open.push(OpenValue { is_object, ..OpenValue::default() });
+            }
+            JsonToken::Close => drop(open.pop()),
+            JsonToken::Text(_) | JsonToken::Scalar(_) | JsonToken::Null => {
+                if let Some(list) = open.last_mut().filter(|value| !value.is_object) {
+                    list.next_item();
                 }
             }
         }
-        Ok(())
     }
+    Ok(())
+}
 
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
-        let value = self.deeper()?;
-        let mut keys = HashSet::new();
-        while let Some(key) = entries.next_key::<String>()? {
-            self.progress.borrow_mut().keys += 1;
-            if self.progress.borrow().keys > self.limits.keys {
-                return Err(self.violation(WITHIN_LIMITS, self.limits.keys_error()));
-            }
-            if keys.contains(&key) {
-                let error = self
-                    .violation("each key once", Error::new(ErrorKind::Invalid, "a duplicate key"));
-                self.leave(|| key);
-                return Err(error);
-            }
-            if let Err(error) = entries.next_value_seed(value) {
-                self.leave(|| key);
-                return Err(error);
-            }
-            keys.insert(key);
-        }
-        Ok(())
+/// An object or a list whose end the check has not reached.
+#[derive(Default)]
+struct OpenValue<'a> {
+    is_object: bool,
+    /// The keys of the object so far.
+    keys: HashSet<Cow<'a, str>>,
+    /// The last key of the object, as it is in the text.
+    key: Option<&'a str>,
+    /// The index of the last item of the list.
+    index: usize,
+    has_items: bool,
+}
+
+impl OpenValue<'_> {
+    /// Moves on to the next item of a list.
+    fn next_item(&mut self) {
+        self.index += usize::from(self.has_items);
+        self.has_items = true;
     }
 }
 

@@ -54,7 +54,7 @@ enum JsonNode<'a> {
 
 /// The place of a value in a payload, which decides whether [`Redact::Strict`] shows it.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum PayloadPlace {
+pub(crate) enum PayloadPlace {
     /// The payload of a task event, or one of its own keys.
     Task,
     /// The map `task_input`.
@@ -70,8 +70,13 @@ enum PayloadPlace {
 }
 
 impl PayloadPlace {
+    /// Returns the place of the payload of an event.
+    pub(crate) fn of(event_type: &EventType) -> Self {
+        if event_type.group() == "task" { Self::Task } else { Self::Elsewhere }
+    }
+
     /// Returns the place of the value under `key`.
-    fn below(self, key: &str) -> Self {
+    pub(crate) fn below(self, key: &str) -> Self {
         match (self, key) {
             (Self::Task, "task_input" | "input") => Self::TaskInput,
             (Self::TaskInput, "import_from_format")
@@ -85,12 +90,12 @@ impl PayloadPlace {
     }
 
     /// Returns the place of the items of a list. Inside `task_input`, no list is harmless.
-    fn in_list(self) -> Self {
+    pub(crate) fn in_list(self) -> Self {
         if matches!(self, Self::Task | Self::Elsewhere) { Self::Elsewhere } else { Self::Inside }
     }
 
     /// Returns `true` if the strict policy shows scalars at this place.
-    fn shows_scalars(self) -> bool {
+    pub(crate) fn shows_scalars(self) -> bool {
         matches!(self, Self::Task | Self::Harmless | Self::Elsewhere)
     }
 }
@@ -106,11 +111,9 @@ impl<'a> JsonTree<'a> {
         Self { node: JsonNode::Map(map), place: PayloadPlace::TaskInput }
     }
 
-    /// Creates the tree of a payload that stays as it was read.
+    /// Creates the tree of a payload of any shape.
     pub(crate) fn payload(event_type: &EventType, payload: &'a Value) -> Self {
-        let place =
-            if event_type.group() == "task" { PayloadPlace::Task } else { PayloadPlace::Elsewhere };
-        Self { node: JsonNode::Value(payload), place }
+        Self { node: JsonNode::Value(payload), place: PayloadPlace::of(event_type) }
     }
 
     /// Writes the entries of a map, except those with the keys `without`. Writes nothing if the root is

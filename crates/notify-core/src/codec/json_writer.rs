@@ -14,6 +14,7 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::json_tokens::surrogate;
 use super::payload_style::PayloadStyle;
 use crate::redact::policy::Redact;
 use crate::redact::printable::is_unsafe;
@@ -83,6 +84,23 @@ impl JsonWriter {
         } else {
             self.escaped(text);
         }
+        self.bytes.push(b'"');
+    }
+
+    /// Writes a string like [`string`](Self::string), and its stand-ins as the lone surrogates for which
+    /// they stand.
+    pub(crate) fn string_with_surrogates(&mut self, text: &str) {
+        let mut rest = text;
+        self.bytes.push(b'"');
+        while let Some(at) = rest.find(|c| surrogate(c).is_some()) {
+            let (before, from) = rest.split_at(at);
+            self.escaped(before);
+            let mut chars = from.chars();
+            let unit = chars.next().and_then(surrogate).unwrap_or_default();
+            self.raw(&format!("\\u{unit:04x}"));
+            rest = chars.as_str();
+        }
+        self.escaped(rest);
         self.bytes.push(b'"');
     }
 

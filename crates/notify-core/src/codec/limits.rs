@@ -5,6 +5,7 @@
 
 use serde_json::{Map, Value};
 
+use super::json_tokens::{JsonToken, JsonTokens};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::image::DeletedImage;
 use crate::event::payload::{Event, Payload, PayloadView};
@@ -83,7 +84,7 @@ impl SizeLimits {
     /// Encoding recurses over those parts, so it calls this first.
     pub(crate) fn check_payload(&self, payload: &PayloadView<'_>) -> Result<()> {
         let event = match payload {
-            PayloadView::AsRead(_, value) => return self.check([*value], 1, 0),
+            PayloadView::Read(event) => return self.check_text(event.payload().get()),
             PayloadView::Event(event) => event,
         };
         let image = match event {
@@ -115,6 +116,21 @@ impl SizeLimits {
             Event::Other { payload, .. } => return self.check([payload], 1, 0),
         };
         self.check_maps([Some(&image.other)], image.properties.len())
+    }
+
+    /// Checks the payload of a notification as a JSON text.
+    fn check_text(&self, json: &str) -> Result<()> {
+        let (mut depth, mut keys) = (1, 0);
+        for token in JsonTokens::new(json) {
+            match token {
+                JsonToken::Open(_) if depth >= self.depth => return Err(self.depth_error()),
+                JsonToken::Open(_) => depth += 1,
+                JsonToken::Close => depth -= 1,
+                JsonToken::Key(_) => keys += 1,
+                _ => {}
+            }
+        }
+        if keys > self.keys { Err(self.keys_error()) } else { Ok(()) }
     }
 
     /// Checks maps that are members of the payload, together with `keys` other keys.

@@ -14,6 +14,8 @@ pub(crate) mod encode;
 pub(crate) mod fields;
 pub(crate) mod input_form;
 pub(crate) mod json_parser;
+pub(crate) mod json_rewriter;
+pub(crate) mod json_tokens;
 pub(crate) mod json_tree;
 pub(crate) mod json_writer;
 pub(crate) mod limits;
@@ -25,6 +27,7 @@ pub(crate) mod payload_time;
 pub(crate) mod problem;
 pub(crate) mod read_report;
 pub(crate) mod timestamp;
+mod typed_event;
 pub(crate) mod wire_object;
 
 pub use encode::Encoding;

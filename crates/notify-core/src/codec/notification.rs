@@ -79,7 +79,7 @@ impl Notification {
     pub fn encode(&self, encoding: &Encoding) -> Result<Message> {
         let payload = match &self.body {
             Body::Event(event) => PayloadView::Event(event),
-            Body::AsRead { event_type, payload, .. } => PayloadView::AsRead(event_type, payload),
+            Body::Read(event) => PayloadView::Read(event),
         };
         let envelope = Envelope {
             id: self.message_id,

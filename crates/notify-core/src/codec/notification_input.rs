@@ -3,6 +3,10 @@
 //! Reading trusts nothing in the line. It keeps the limits, reports every problem at its JSON pointer,
 //! and repeats no value that may be a secret.
 
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -12,16 +16,14 @@ use super::input_form::{json_range, oslo_message};
 use super::json_parser::parse;
 use super::limits::SizeLimits;
 use super::notification::Notification;
-use super::problem::{ONLY_ATTRIBUTES, Problems};
+use super::problem::{ONLY_ATTRIBUTES, Problem, Problems, UNREADABLE};
 use super::read_report::{ReadReport, kind_of};
 use super::timestamp::parse_time;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::event_type::{EXPECTED as EXPECTED_NAME, EventType};
-use crate::event::image::{DeletedImage, Image};
-use crate::event::image_send::ImageSend;
-use crate::event::payload::{Body, Event, Payload};
+use crate::event::payload::Body;
 use crate::event::priority::Priority;
-use crate::event::task::{Task, TaskFailure, TaskSuccess};
+use crate::event::read_event::ReadEvent;
 use crate::redact::quote::{backquoted, quoted};
 
 /// One line of input: a whole notification, or only an event without its envelope.
@@ -64,8 +66,8 @@ impl NotificationInput {
     /// * a line of a log file that oslo.messaging's driver `log` wrote: anything, then
     ///   `oslo.messaging.notification.EVENT_TYPE [context]`, then the notification
     ///
-    /// Reading accepts every shape: a well-formed payload in another shape than the documented one
-    /// becomes [`Body::AsRead`]. It accepts no wrong type: a string in place of a number is a problem.
+    /// Reading accepts a payload of any shape and keeps it as it is, as [`Body::Read`]. Ask
+    /// [`Body::to_event`] whether it has the documented shape.
     ///
     /// Reading ignores keys of the envelope that begin with `_`. They belong to oslo.messaging and can
     /// hold a user's token.
@@ -88,27 +90,21 @@ impl NotificationInput {
         let invalid = |problem| Problems::one(ErrorKind::Invalid, problem);
         let range = json_range(line).map_err(invalid)?;
         let value = parse(line, range, limits)?;
-        if let Value::Object(map) = &value
-            && let Some(message) = oslo_message(map)
-        {
+        let attributes = Attributes::read(value)?;
+        if let Some(message) = oslo_message(&attributes.map) {
             let json = message.map_err(invalid)?.as_bytes();
-            let value = parse(json, 0..json.len(), limits)
-                .map_err(|problems| problems.inside("/oslo.message"))?;
-            return Self::read_value(&value).map_err(|problems| problems.inside("/oslo.message"));
+            return parse(json, 0..json.len(), limits)
+                .and_then(Attributes::read)
+                .and_then(|attributes| Self::read_attributes(&attributes))
+                .map_err(|problems| problems.inside("/oslo.message"));
         }
-        Self::read_value(&value)
+        Self::read_attributes(&attributes)
     }
 
-    /// Reads a JSON value that has no envelope of oslo.messaging.
-    fn read_value(value: &Value) -> Result<Self, Problems> {
+    /// Reads the attributes of a notification.
+    fn read_attributes(attributes: &Attributes<'_>) -> Result<Self, Problems> {
         let mut report = ReadReport::default();
-        let input = match value {
-            Value::Object(map) => Self::read_envelope(map, &mut report),
-            other => {
-                report.problem(String::new(), "an object", kind_of(other));
-                None
-            }
-        };
+        let input = Self::read_envelope(attributes, &mut report);
         match input {
             Some(input) if report.problems.is_empty() => Ok(input),
             _ => Err(Problems::new(ErrorKind::Invalid, report.problems)),
@@ -116,8 +112,8 @@ impl NotificationInput {
     }
 
     /// Reads the attributes. Returns `None` if `report` has a problem.
-    fn read_envelope(map: &Map<String, Value>, report: &mut ReadReport) -> Option<Self> {
-        let mut fields = Fields::new(map, "", report);
+    fn read_envelope(attributes: &Attributes<'_>, report: &mut ReadReport) -> Option<Self> {
+        let mut fields = Fields::new(&attributes.map, "", report);
         let has_envelope =
             ["message_id", "publisher_id", "timestamp"].iter().any(|key| fields.has(key));
         let envelope = has_envelope.then(|| {
@@ -128,27 +124,114 @@ impl NotificationInput {
         });
         let event_type = read_event_type(&mut fields);
         let priority = fields.word("priority", Priority::ALL);
-        let payload = fields.value("payload", "a payload");
+        fields.value("payload", "a payload");
         let unknown: Vec<_> = fields.remaining_keys().filter(|key| !key.starts_with('_')).collect();
         for key in unknown {
             let found = format!("unknown attribute {}", backquoted(key));
             fields.problem(key, ONLY_ATTRIBUTES, found);
         }
-        let body = read_body(event_type?, priority?, payload?, report);
+        let body =
+            Body::Read(ReadEvent::new(event_type?, priority?, attributes.payload?.to_owned()));
         Some(match envelope {
-            None => Self::Body(body?),
+            None => Self::Body(body),
             Some(envelope) => {
                 let (message_id, publisher_id, timestamp) = envelope?;
                 Self::Notification(Notification {
                     message_id,
                     publisher_id: publisher_id.into(),
                     timestamp,
-                    body: body?,
+                    body,
                 })
             }
         })
     }
 }
+
+/// The attributes of a notification, or of an envelope around it.
+struct Attributes<'a> {
+    /// All attributes. The value of the payload is null here, as are the values of unknown attributes.
+    map: Map<String, Value>,
+    /// The payload as it is in the text.
+    payload: Option<&'a RawValue>,
+}
+
+impl<'a> Attributes<'a> {
+    /// Reads the attributes of an object.
+    ///
+    /// # Errors
+    ///
+    /// Returns the problem of a text that is no object, or of an attribute that Rust has no value for.
+    fn read(json: &'a RawValue) -> Result<Self, Problems> {
+        let problem = |pointer: String, expected: &str, found: &str| {
+            let (expected, found) = (expected.into(), found.into());
+            Problems::one(ErrorKind::Invalid, Problem { pointer, expected, found })
+        };
+        let mut attributes = Attributes { map: Map::new(), payload: None };
+        if !json.get().starts_with('{') {
+            let found = match json.get().as_bytes() {
+                [b'[', ..] => "a list",
+                [b'"', ..] => "a string",
+                [b't' | b'f', ..] => "a boolean",
+                [b'n', ..] => "null",
+                _ => "a number",
+            };
+            return Err(problem(String::new(), "an object", found));
+        }
+        let entries: Entries<'a> = serde_json::from_str(json.get())
+            .map_err(|_| problem(String::new(), "keys of whole characters", UNREADABLE))?;
+        for (key, value) in entries.0 {
+            let is_read = ATTRIBUTES.contains(&key.as_str());
+            let read = if is_read { serde_json::from_str(value.get()) } else { Ok(Value::Null) };
+            let read = read.map_err(|_| {
+                problem(format!("/{key}"), "a text of whole characters", UNREADABLE)
+            })?;
+            if key == "payload" {
+                attributes.payload = Some(value);
+            }
+            attributes.map.insert(key, read);
+        }
+        Ok(attributes)
+    }
+}
+
+/// The entries of an object in their order, with values as they are in the text.
+struct Entries<'a>(Vec<(String, &'a RawValue)>);
+
+impl<'de> Deserialize<'de> for Entries<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(EntriesVisitor)
+    }
+}
+
+/// The visitor of [`Entries`].
+struct EntriesVisitor;
+
+impl<'de> Visitor<'de> for EntriesVisitor {
+    type Value = Entries<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Entries<'de>, A::Error> {
+        let mut entries = Vec::new();
+        while let Some(entry) = map.next_entry()? {
+            entries.push(entry);
+        }
+        Ok(Entries(entries))
+    }
+}
+
+/// The attributes whose values reading looks at.
+const ATTRIBUTES: [&str; 7] = [
+    "message_id",
+    "publisher_id",
+    "event_type",
+    "priority",
+    "timestamp",
+    "oslo.version",
+    "oslo.message",
+];
 
 impl Notification {
     /// Reads a notification within the default [`SizeLimits`].
@@ -216,146 +299,4 @@ fn read_timestamp(fields: &mut Fields<'_, '_>) -> Option<OffsetDateTime> {
         fields.problem("timestamp", EXPECTED, found);
     }
     time
-}
-
-/// Reads the payload of one event type at one priority.
-///
-/// Returns `None` if `report` has a problem.
-fn read_body(
-    event_type: EventType,
-    priority: Priority,
-    payload: &Value,
-    report: &mut ReadReport,
-) -> Option<Body> {
-    let event = read_event(&event_type, priority, payload, report);
-    match event {
-        Some(event) if !report.foreign => Some(Body::Event(event)),
-        _ if report.problems.is_empty() => {
-            Some(Body::AsRead { event_type, priority, payload: payload.clone() })
-        }
-        _ => None,
-    }
-}
-
-/// Reads a typed event. Returns `None` if the shape is foreign or `report` has a problem.
-fn read_event(
-    event_type: &EventType,
-    priority: Priority,
-    payload: &Value,
-    report: &mut ReadReport,
-) -> Option<Event> {
-    use EventType as E;
-    let image = |fields: Fields<'_, '_>| Image::read(fields, false);
-    Some(match event_type {
-        E::ImageSend => Event::ImageSend(priority, read_map(payload, report, ImageSend::read)?),
-        E::ImageCreate => Event::ImageCreate(read_payload(priority, payload, report, image)?),
-        E::ImagePrepare => Event::ImagePrepare(read_payload(priority, payload, report, image)?),
-        E::ImageUpload => Event::ImageUpload(read_payload(priority, payload, report, image)?),
-        E::ImageActivate => Event::ImageActivate(read_payload(priority, payload, report, image)?),
-        E::ImageUpdate => Event::ImageUpdate(read_payload(priority, payload, report, image)?),
-        E::ImageDelete => Event::ImageDelete(read_deleted(priority, payload, report)?),
-        E::TaskRun => Event::TaskRun(read_task(priority, payload, report, Task::read)?),
-        E::TaskProcessing => {
-            Event::TaskProcessing(read_task(priority, payload, report, Task::read)?)
-        }
-        E::TaskSuccess => {
-            Event::TaskSuccess(read_task(priority, payload, report, TaskSuccess::read)?)
-        }
-        E::TaskFailure => {
-            Event::TaskFailure(read_task(priority, payload, report, TaskFailure::read)?)
-        }
-        E::Other(_) => {
-            report.foreign = true;
-            return None;
-        }
-    })
-}
-
-/// A function that reads the keys of a payload.
-type Read<T> = fn(Fields<'_, '_>) -> Option<T>;
-
-/// Reads facts at the priority `INFO`, and a text at any other.
-fn read_payload<T>(
-    priority: Priority,
-    payload: &Value,
-    report: &mut ReadReport,
-    read: Read<T>,
-) -> Option<Payload<T>> {
-    let mut text = |expected| match payload {
-        Value::String(text) => Some(text.clone()),
-        other => {
-            report.problem("/payload".into(), expected, kind_of(other));
-            None
-        }
-    };
-    match priority {
-        Priority::Info => read_map(payload, report, read).map(Payload::Info),
-        Priority::Warn => text("a string because the priority is WARN").map(Payload::Warn),
-        Priority::Error => text("a string because the priority is ERROR").map(Payload::Error),
-        _ => {
-            report.foreign = true;
-            None
-        }
-    }
-}
-
-/// Reads a payload that must be an object.
-fn read_map<T>(payload: &Value, report: &mut ReadReport, read: Read<T>) -> Option<T> {
-    match payload {
-        Value::Object(map) => read(Fields::new(map, "/payload", report)),
-        other => {
-            report.problem("/payload".into(), "an object", kind_of(other));
-            None
-        }
-    }
-}
-
-/// Reads the payload of `image.delete`: the id, as the specification defines it, or the whole image, as
-/// Glance's code sends it.
-fn read_deleted(
-    priority: Priority,
-    payload: &Value,
-    report: &mut ReadReport,
-) -> Option<Payload<DeletedImage>> {
-    const EXPECTED: &str = "the image's id or an object";
-    match payload {
-        Value::String(text) if priority == Priority::Info => {
-            let Some(id) = parse_uuid(text) else {
-                let found = quoted(text);
-                report.problem("/payload".into(), EXPECTED, found);
-                return None;
-            };
-            report.foreign |= text.bytes().any(|byte| byte.is_ascii_uppercase());
-            Some(Payload::Info(DeletedImage::Id(id)))
-        }
-        Value::Object(_) | Value::String(_) => read_payload(priority, payload, report, |fields| {
-            Image::read(fields, true).map(DeletedImage::from)
-        }),
-        other => {
-            report.problem("/payload".into(), EXPECTED, kind_of(other));
-            None
-        }
-    }
-}
-
-/// Reads the payload of a task event.
-///
-/// A task from Glance's code has `id` instead of `task_id`, and may lack input, result and message. Its
-/// shape is foreign.
-fn read_task<T>(
-    priority: Priority,
-    payload: &Value,
-    report: &mut ReadReport,
-    read: Read<T>,
-) -> Option<Payload<T>> {
-    if let Value::Object(map) = payload
-        && priority == Priority::Info
-        && map.contains_key("id")
-        && !map.contains_key("task_id")
-    {
-        report.foreign = true;
-        Fields::new(map, "/payload", report).uuid("id");
-        return None;
-    }
-    read_payload(priority, payload, report, read)
 }

@@ -107,7 +107,7 @@ impl Problems {
     pub(crate) fn inside(mut self, pointer: &str) -> Self {
         for problem in &mut self.problems {
             if problem.pointer.is_empty() {
-                problem.pointer = pointer.to_owned();
+                pointer.clone_into(&mut problem.pointer);
             }
         }
         self
@@ -142,6 +142,9 @@ pub(crate) const NOTHING: &str = "nothing";
 
 /// The expectation that a text is JSON. The problem prints "not JSON".
 pub(crate) const JSON: &str = "JSON";
+
+/// The finding that Rust has no value for a JSON text: half a surrogate pair, or a huge number.
+pub(crate) const UNREADABLE: &str = "half a surrogate pair or a number out of range";
 
 /// The expectation that every attribute is known. The problem prints only its finding.
 pub(crate) const ONLY_ATTRIBUTES: &str = "only the six attributes of a notification";

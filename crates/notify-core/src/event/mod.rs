@@ -14,6 +14,7 @@ pub(crate) mod image_send;
 mod json_schema;
 pub(crate) mod payload;
 pub(crate) mod priority;
+pub(crate) mod read_event;
 pub(crate) mod task;
 pub(crate) mod words;
 
@@ -24,4 +25,5 @@ pub use image_send::ImageSend;
 pub use json_schema::json_schema;
 pub use payload::{Body, Event, Payload};
 pub use priority::Priority;
+pub use read_event::ReadEvent;
 pub use task::{Task, TaskFailure, TaskStatus, TaskSuccess};

@@ -8,6 +8,7 @@ use super::event_type::EventType;
 use super::image::{DeletedImage, Image};
 use super::image_send::ImageSend;
 use super::priority::Priority;
+use super::read_event::ReadEvent;
 use super::task::{Task, TaskFailure, TaskSuccess};
 use crate::codec::json_tree::JsonTree;
 use crate::codec::json_writer::{JsonWriter, WriteJson, redacted_json};
@@ -94,12 +95,11 @@ impl Event {
             | Self::ImageUpload(payload)
             | Self::ImageActivate(payload)
             | Self::ImageUpdate(payload) => payload.priority(),
-            Self::ImageSend(priority, _) => *priority,
+            Self::ImageSend(priority, _) | Self::Other { priority, .. } => *priority,
             Self::ImageDelete(payload) => payload.priority(),
             Self::TaskRun(payload) | Self::TaskProcessing(payload) => payload.priority(),
             Self::TaskSuccess(payload) => payload.priority(),
             Self::TaskFailure(payload) => payload.priority(),
-            Self::Other { priority, .. } => *priority,
         }
     }
 }
@@ -163,8 +163,7 @@ impl<T> From<T> for Payload<T> {
 
 /// Three of the six attributes of a notification: event type, priority and payload.
 ///
-/// A program constructs [`Body::Event`]. Reading returns [`Body::AsRead`] for a payload that is
-/// well-formed but has another shape, such as a task as Glance's own code sends it.
+/// A program constructs [`Body::Event`], and reading returns [`Body::Read`].
 ///
 /// # Examples
 ///
@@ -174,32 +173,22 @@ impl<T> From<T> for Payload<T> {
 /// use notify_core::{EventType, Result};
 ///
 /// # fn main() -> Result<()> {
-/// let line = br#"{"event_type":"task.run","priority":"INFO",
-///     "payload":{"id":"aaaaaaaa-bd1f-41c5-90ee-81afedb1d58d","type":"import"}}"#;
+/// let line = br#"{"event_type":"image.upload","priority":"ERROR","payload":"storage is full"}"#;
 /// let NotificationInput::Body(body) = NotificationInput::read(line, &SizeLimits::default())? else {
 ///     panic!("not a whole notification: it has no `message_id`");
 /// };
-/// assert_eq!(*body.event_type(), EventType::TaskRun);
-/// // The specification calls the key `task_id`, Glance's code `id`.
-/// assert!(matches!(body, Body::AsRead { .. }));
+/// assert_eq!(*body.event_type(), EventType::ImageUpload);
+/// assert!(matches!(body, Body::Read(_)));
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "nearly every body is an event")]
+#[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "a program that emits constructs events")]
 pub enum Body {
-    /// An event in the documented shape.
+    /// An event that a program constructed. `payloads` selects its shape.
     Event(Event),
-    /// A well-formed payload in another shape, which stays as it was read. Encoding writes it again
-    /// unchanged, except for redaction.
-    AsRead {
-        /// The event type.
-        event_type: EventType,
-        /// The priority.
-        priority: Priority,
-        /// The payload as it was read, unredacted.
-        payload: Value,
-    },
+    /// An event that was read. Encoding writes its payload again, in the shape that it had.
+    Read(ReadEvent),
 }
 
 impl Body {
@@ -207,7 +196,7 @@ impl Body {
     pub fn event_type(&self) -> &EventType {
         match self {
             Self::Event(event) => event.event_type(),
-            Self::AsRead { event_type, .. } => event_type,
+            Self::Read(event) => event.event_type(),
         }
     }
 
@@ -215,20 +204,7 @@ impl Body {
     pub fn priority(&self) -> Priority {
         match self {
             Self::Event(event) => event.priority(),
-            Self::AsRead { priority, .. } => *priority,
-        }
-    }
-}
-
-/// Shows the payload as it leaves the process: without secrets.
-impl fmt::Debug for Body {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Event(event) => f.debug_tuple("Event").field(event).finish(),
-            Self::AsRead { event_type, priority, payload } => {
-                let payload = redacted_json(&JsonTree::payload(event_type, payload));
-                write!(f, "AsRead({event_type} {priority} {payload})")
-            }
+            Self::Read(event) => event.priority(),
         }
     }
 }
@@ -242,16 +218,14 @@ impl From<Event> for Body {
 /// A borrowed payload, of an event or as it was read, for the encoder.
 pub(crate) enum PayloadView<'a> {
     Event(&'a Event),
-    AsRead(&'a EventType, &'a Value),
+    Read(&'a ReadEvent),
 }
 
 impl WriteJson for PayloadView<'_> {
     fn write(&self, w: &mut JsonWriter) {
         let event = match *self {
             Self::Event(event) => event,
-            Self::AsRead(event_type, payload) => {
-                return JsonTree::payload(event_type, payload).write(w);
-            }
+            Self::Read(event) => return event.write(w),
         };
         match event {
             Event::ImageCreate(payload)

@@ -136,3 +136,9 @@ pub(crate) fn map(value: Value) -> Map<String, Value> {
 pub(crate) fn text(message: &Message) -> &str {
     std::str::from_utf8(message.body()).unwrap()
 }
+
+/// Returns the notification with its event in the typed form.
+pub(crate) fn typed(notification: Notification) -> Notification {
+    let body = notification.body.to_event().unwrap().into();
+    Notification { body, ..notification }
+}

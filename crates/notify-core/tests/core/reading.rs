@@ -1,11 +1,11 @@
 //! Reading: Glance's own notifications, the output of the encoder, foreign shapes and limits.
 
-use crate::fixtures::{event, notification};
+use crate::fixtures::{event, notification, typed};
 use notify_conformance::samples;
 use notify_core::codec::{
     Encoding, NotificationInput, PayloadStyle, Problems, SizeLimits, serde_json,
 };
-use notify_core::event::{Body, Payload, TaskStatus};
+use notify_core::event::{Payload, TaskStatus};
 use notify_core::redact::Redact;
 use notify_core::{
     Error, ErrorKind, Event, EventType, Message, Notification, Outcome, Priority, Result,
@@ -61,7 +61,7 @@ fn reads_back_every_event_it_writes() {
             let sent = notification(event);
             let encoding = Encoding { redact: Redact::Off, ..Encoding::default() };
             let message = sent.encode(&encoding).unwrap();
-            assert_eq!(Notification::from_json(message.body()).unwrap(), sent);
+            assert_eq!(typed(Notification::from_json(message.body()).unwrap()), sent);
         }
     }
 }
@@ -102,7 +102,10 @@ fn keeps_foreign_shapes_unchanged() {
     ] {
         let line = json!({ "event_type": event_type, "priority": "INFO", "payload": payload });
         let Ok(NotificationInput::Body(body)) = read(&line.to_string()) else { panic!("{line}") };
-        assert!(matches!(body, Body::AsRead { .. }), "{line}");
+        assert_eq!(
+            body.to_event().unwrap_err().to_string(),
+            "/payload: expected the documented shape, found another shape"
+        );
         let message = notification(body).encode(&Encoding::default()).unwrap();
         let written: Value = serde_json::from_slice(message.body()).unwrap();
         assert_eq!(written["payload"], payload);
@@ -124,7 +127,7 @@ fn depth_keys_and_size_are_bounded() {
         assert_eq!(error.kind(), ErrorKind::TooLarge, "{error}");
         assert!(error.to_string().contains("nested too deeply: the limit is 64"), "{error}");
     }
-    assert_eq!(Error::from(read(&nested(62)).unwrap_err()).kind(), ErrorKind::Invalid);
+    assert!(read(&nested(62)).is_ok());
 
     let keys: Vec<_> = (0..4096).map(|key| format!("\"{key}\":0")).collect();
     let many = format!(

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use crate::fixtures::{notification, text};
+use crate::fixtures::{notification, text, typed};
 use notify_core::codec::{Encoding, PayloadStyle, serde_json};
 use notify_core::event::{
     DeletedImage, Image, ImageSend, ImageStatus, Payload, Task, TaskFailure, TaskStatus,
@@ -165,7 +165,7 @@ proptest! {
         let sent = Notification { publisher_id: publisher.into(), ..notification(event) };
         let encoding = Encoding { redact: Redact::Off, payloads, ..Encoding::default() };
         let message = sent.encode(&encoding).unwrap();
-        prop_assert_eq!(Notification::from_json(message.body()).unwrap(), sent);
+        prop_assert_eq!(typed(Notification::from_json(message.body()).unwrap()), sent);
     }
 
     /// A body is one line even for a reader that splits on Unicode line separators, and holds nothing
