@@ -33,11 +33,11 @@ pub struct Config {
     /// The hosts of `qpid.url`, or `qpid.host` and `qpid.port`. Not empty. Every connect tries them
     /// in a new random order.
     pub hosts: Vec<Host>,
-    /// `qpid.user`: the user for PLAIN.
+    /// `qpid.user`: the user for PLAIN. Default `None`.
     pub user: Option<String>,
-    /// `qpid.password` or `qpid.password_file`: the password for PLAIN.
+    /// `qpid.password` or `qpid.password_file`: the password for PLAIN. Default `None`.
     pub password: Option<Password>,
-    /// `qpid.virtual_host`: the hostname in AMQP's Open. RabbitMQ 3 expects `vhost:NAME`.
+    /// `qpid.virtual_host`: the hostname in AMQP's Open. RabbitMQ 3 expects `vhost:NAME`. Default `None`.
     pub virtual_host: Option<String>,
     /// The files of TLS: `qpid.ca_file`, `qpid.cert_file` and `qpid.key_file`. `None` means no TLS;
     /// a URL that begins with `amqps://` sets it.
@@ -46,18 +46,18 @@ pub struct Config {
     /// transport uses the first that the broker offers.
     pub sasl_mechanism: Vec<SaslMechanism>,
 
-    /// `qpid.node`: whether to send to queues or to an exchange.
+    /// `qpid.node`: whether to send to queues or to an exchange. Default `queue`.
     pub node: Node,
-    /// `qpid.dialect`: the product whose form of addresses to use.
+    /// `qpid.dialect`: the product whose form of addresses to use. Default `auto`.
     pub dialect: Dialect,
-    /// `qpid.address`: the template of the target address, instead of the dialect's.
+    /// `qpid.address`: the template of the target address, instead of the dialect's. Default `None`.
     pub address: Option<Template>,
     /// `qpid.exchange`, by default `glance`: 1 to 240 bytes.
     pub exchange: String,
     /// `qpid.topic`, by default `notifications`: 1 to 240 bytes. Queues and subjects are the topic and
     /// the priority: `notifications.info`.
     pub topic: String,
-    /// `qpid.envelope`: the JSON around a notification in the message body.
+    /// `qpid.envelope`: the JSON around a notification in the message body. Default `bare`.
     pub envelope: Envelope,
 
     /// `qpid.window`, by default 256, at most 65 536: the number of messages of an address that may

@@ -248,6 +248,7 @@ mod tests {
             ("qpidd", Dialect::Qpidd),
             ("rabbitmq-3", Dialect::RabbitMq3),
             ("rabbitmq", Dialect::RabbitMq),
+            ("activemq", Dialect::ActiveMq),
             ("active-mq", Dialect::ActiveMq),
             ("plain", Dialect::Plain),
         ] {

@@ -7,7 +7,7 @@
 //! | `qpidd` | `notifications.info` | `glance` |
 //! | `rabbitmq-3` | `/amq/queue/notifications.info` | `/exchange/glance/notifications.info` |
 //! | `rabbitmq` | `/queues/notifications.info` | `/exchanges/glance/notifications.info` |
-//! | `active-mq` | `queue://notifications.info` | `topic://glance.notifications.info` |
+//! | `activemq` | `queue://notifications.info` | `topic://glance.notifications.info` |
 //! | `plain` | `notifications.info` | `glance` |
 //!
 //! The subject is always `notifications.info`. `docs/brokers.md` documents the guarantees of each
