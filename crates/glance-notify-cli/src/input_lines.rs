@@ -61,6 +61,11 @@ impl<R: Read> InputLines<R> {
         }
     }
 
+    /// Returns the text of the line that [`next`](Self::next) returned last, cut off at the limit.
+    pub(crate) fn text(&self) -> &[u8] {
+        &self.line
+    }
+
     /// Returns whether the buffer holds a whole line, so that [`next`](Self::next) does
     /// not wait for the input.
     pub(crate) fn is_ready(&self) -> bool {

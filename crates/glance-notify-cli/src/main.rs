@@ -24,7 +24,6 @@ mod input_source;
 mod logging;
 mod progress;
 mod schema;
-mod schema_check;
 mod signals;
 #[cfg(feature = "spool")]
 mod spool;

@@ -102,7 +102,7 @@ fn warns_of_a_text_payload_for_an_info_event() {
 #[test]
 fn warns_of_a_task_success_without_result() {
     let wrong = event("task.success", "INFO", TASK);
-    assert_warned(&wrong, "/payload/result: missing, expected a value");
+    assert_warned(&wrong, "/payload/result: missing, expected an object");
 }
 
 /// A UUID without dashes is not the form that Glance writes.
@@ -110,14 +110,18 @@ fn warns_of_a_task_success_without_result() {
 fn warns_of_a_malformed_uuid() {
     let payload = IMAGE.replace("SIZE", "null").replace("c80a1a6c-", "c80a1a6c");
     let wrong = event("image.create", "INFO", &payload);
-    assert_warned(&wrong, "/payload/id: expected a UUID with dashes, found a string");
+    assert_warned(&wrong, "/payload/id: expected a UUID with dashes, found another string");
 }
 
-/// Sizes are unsigned.
+/// Sizes are unsigned. The message gives the whole range.
 #[test]
 fn warns_of_a_negative_size() {
     let wrong = event("image.create", "INFO", &IMAGE.replace("SIZE", "-1"));
-    assert_warned(&wrong, "/payload/size: expected a number from 0, found a negative number");
+    assert_warned(
+        &wrong,
+        "/payload/size: expected a whole number from 0 to 18446744073709551615 or null, found a \
+         negative number",
+    );
 }
 
 /// Deep nesting is a problem with a pointer, and no stack overflow.

@@ -30,3 +30,4 @@ mod spool_drain;
 mod support;
 mod terminal;
 mod validate;
+mod validate_warnings;

@@ -33,8 +33,9 @@ fn prints_a_line_for_every_problem() {
     assert_eq!(
         lines[..2],
         [
-            "in.jsonl:3: /payload/bytes_sent: expected a number from 0, found a negative number",
-            "in.jsonl:3: /payload/image_id: expected a UUID with dashes, found a string",
+            "in.jsonl:3: /payload/bytes_sent: expected a whole number from 0 to 18446744073709551615, \
+             found a negative number",
+            "in.jsonl:3: /payload/image_id: expected a UUID with dashes, found another string",
         ]
     );
     assert!(lines[2].starts_with("in.jsonl:4: JSON on several lines: "), "{}", lines[2]);
@@ -53,15 +54,16 @@ fn prints_the_report_as_one_json_object() {
             "problems": [
                 {
                     "line": 2, "pointer": "/payload/bytes_sent",
-                    "expected": "a number from 0", "found": "a negative number",
+                    "expected": "a whole number from 0 to 18446744073709551615", "found": "a negative number",
                 },
                 {
                     "line": 2, "pointer": "/payload/image_id",
-                    "expected": "a UUID with dashes", "found": "a string",
+                    "expected": "a UUID with dashes", "found": "another string",
                 },
             ],
             "read": 2,
             "invalid": 1,
+            "warnings": 0,
         })
     );
     let output =
@@ -69,7 +71,7 @@ fn prints_the_report_as_one_json_object() {
     let report: Value = serde_json::from_str(&output.out).unwrap();
     assert_eq!(report["problems"][1]["warning"], true);
     let output = sandbox.pipe(["validate", "--report", "json"], line("a")).expect(0);
-    assert_eq!(output.out, "{\"problems\":[],\"read\":1,\"invalid\":0}\n");
+    assert_eq!(output.out, "{\"problems\":[],\"read\":1,\"invalid\":0,\"warnings\":0}\n");
 }
 
 /// Keys and values of the input appear escaped in both forms of the report.
