@@ -36,7 +36,9 @@ CATALOG = [
 
 def audited_requests(glance):
     """The requests of the image API, with their successes and failures."""
-    image = glance.create(member("alice"), name="audited", disk_format="raw", container_format="bare")
+    image = glance.create(
+        member("alice"), name="audited", disk_format="raw", container_format="bare"
+    )
     path = f"/v2/images/{image}"
     glance.upload(image, b"audited data", member("alice"))
     glance.request("GET", "/v2/images?limit=20&sort_key=created_at", member("alice"))
@@ -44,7 +46,9 @@ def audited_requests(glance):
     glance.request("GET", f"{path}/file", member("alice"), User_Agent="python-glanceclient")
     # A proxy in front of Glance names the client. The filter believes the header.
     glance.request("GET", path, member("alice"), X_Forwarded_For="198.51.100.7")
-    glance.request("POST", f"{path}/members", member("alice"), body={"member": OTHER["X-Project-Id"]})
+    glance.request(
+        "POST", f"{path}/members", member("alice"), body={"member": OTHER["X-Project-Id"]}
+    )
     glance.request(
         "PUT",
         f"{path}/members/{OTHER['X-Project-Id']}",
@@ -62,7 +66,11 @@ def audited_requests(glance):
 def member(name):
     """Returns the headers of a user whose token holds a catalogue."""
     headers = {"alice": MEMBER, "bob": OTHER, "admin": ADMIN}[name]
-    return {**headers, "User-Agent": "openstacksdk/4.22.0", "X-Service-Catalog": json.dumps(CATALOG)}
+    return {
+        **headers,
+        "User-Agent": "openstacksdk/4.22.0",
+        "X-Service-Catalog": json.dumps(CATALOG),
+    }
 
 
 def nobody():

@@ -23,9 +23,11 @@ api_servers = http://image.example.org:9292
 notification_format = both
 notify_on_state_change = vm_and_task_state
 default_level = INFO
-include_share_mapping = true
 bdms_in_notifications = true
 """
+
+# The recorder, whose clock `save` moves.
+RECORDING = None
 
 HOST = "compute1.example.org"
 PROJECT = "b7a1c5e4d3f24a6f9e8d7c6b5a493827"
@@ -35,22 +37,15 @@ IMAGE = "1b3c5d7e-9f10-4a2b-8c4d-6e8f0a1b2c3d"
 SNAPSHOT = "9a8b7c6d-5e4f-4a3b-8c2d-1e0f9a8b7c6d"
 VOLUME = "c2b1a0f9-e8d7-4c6b-8a59-4837261504f3"
 
-RequestContext = None
-objects = None
-compute_utils = None
-rpc = None
-
 
 def start(recording):
     """Starts Nova's libraries as the service nova-compute does."""
-    global RequestContext, objects, compute_utils, rpc
     from nova import monkey_patch
 
     monkey_patch.patch(backend="threading")
 
     import nova.conf
-    from nova import config, context, objects, rpc
-    from nova.compute import utils as compute_utils
+    from nova import config, objects
     from oslo_log import log
 
     configuration = recording.configuration(more=OPTIONS.format(directory=recording.directory))
@@ -59,11 +54,12 @@ def start(recording):
     config.parse_args(["nova-compute"], default_config_files=[str(configuration)])
     log.setup(nova.conf.CONF, "nova")
     objects.register_all()
-    RequestContext = context.RequestContext
 
 
 def user_context():
     """Returns the context of a user's request, with the token that oslo.messaging must redact."""
+    from nova import context
+
     catalog = [
         {
             "type": "image",
@@ -72,7 +68,7 @@ def user_context():
         },
         {"type": "identity", "name": "keystone", "endpoints": []},
     ]
-    return RequestContext(
+    return context.RequestContext(
         user_id=USER,
         project_id=PROJECT,
         user_name="alice",
@@ -91,6 +87,8 @@ def user_context():
 
 def flavor(context):
     """Creates a flavor, which Nova notifies."""
+    from nova import objects
+
     made = objects.Flavor(
         context,
         name="m1.small",
@@ -113,6 +111,9 @@ def flavor(context):
 
 def keypair(context):
     """Imports a key pair, as the API does."""
+    from nova import objects
+    from nova.compute import utils as compute_utils
+
     key = objects.KeyPair(
         context,
         name="alice-key",
@@ -139,7 +140,9 @@ def network_info():
         subnet("192.0.2.0/24", "192.0.2.23", 4),
         subnet("2001:db8::/64", "2001:db8::f816:3eff:fe12:3456", 6),
     ]
-    network = model.Network(id="a1b2c3d4-0000-4000-8000-000000000001", label="private", subnets=subnets)
+    network = model.Network(
+        id="a1b2c3d4-0000-4000-8000-000000000001", label="private", subnets=subnets
+    )
     port = model.VIF(
         id="ce531f90-199f-48c0-816c-13e38010b442",
         address="fa:16:3e:12:34:56",
@@ -153,6 +156,8 @@ def network_info():
 
 def server(context, flavor, key, **changes):
     """Saves a new server in the database, as the API does."""
+    from nova import objects
+
     made = objects.Instance(
         context,
         **{
@@ -203,6 +208,9 @@ def server(context, flavor, key, **changes):
 
 def create_server(context, server):
     """A server is created."""
+    from nova import rpc
+    from nova.compute import utils as compute_utils
+
     notifier = rpc.get_notifier("compute", HOST)
     image = {"image_name": "ubuntu-26.04"}
     compute_utils.notify_about_instance_usage(
@@ -232,6 +240,9 @@ def create_server(context, server):
 
 def snapshot_server(context, server):
     """An image is made of a server. It then goes to Glance under the id `SNAPSHOT`."""
+    from nova import rpc
+    from nova.compute import utils as compute_utils
+
     notifier = rpc.get_notifier("compute", HOST)
     compute_utils.notify_about_instance_usage(notifier, context, server, "snapshot.end")
     compute_utils.notify_about_instance_snapshot(context, server, HOST, "end", SNAPSHOT)
@@ -239,6 +250,9 @@ def snapshot_server(context, server):
 
 def other_actions(context, server):
     """A volume, a rename and the hourly usage."""
+    from nova import rpc
+    from nova.compute import utils as compute_utils
+
     notifier = rpc.get_notifier("compute", HOST)
     compute_utils.notify_about_volume_attach_detach(
         context, server, HOST, "volume_attach", "end", VOLUME
@@ -249,7 +263,8 @@ def other_actions(context, server):
 
 def fail_server(context, server):
     """A server that no host can build: the errors of the compute manager and of the conductor."""
-    from nova import exception
+    from nova import exception, objects, rpc
+    from nova.compute import utils as compute_utils
     from nova.scheduler import utils as scheduler_utils
     from nova.virt import hardware
 
@@ -276,6 +291,9 @@ def fail_server(context, server):
 
 def delete_server(context, server):
     """A server is deleted."""
+    from nova import rpc
+    from nova.compute import utils as compute_utils
+
     notifier = rpc.get_notifier("compute", HOST)
     compute_utils.notify_about_instance_usage(notifier, context, server, "delete.start")
     compute_utils.notify_about_instance_action(context, server, HOST, "delete", "start")
@@ -287,6 +305,9 @@ def delete_server(context, server):
 
 def other_objects(context):
     """A host aggregate, a server group, a service and the counters of a host."""
+    from nova import objects
+    from nova.compute import utils as compute_utils
+
     objects.Aggregate(context, name="ssd", metadata={"availability_zone": "az1"}).create()
     group = objects.InstanceGroup(
         context, name="spread", user_id=USER, project_id=PROJECT, policy="anti-affinity"
@@ -318,6 +339,7 @@ def save(server, **changes):
 
 
 def now():
+    """Returns the time of the clock that stands still."""
     from oslo_utils import timeutils
 
     return timeutils.utcnow(with_timezone=True)

@@ -45,7 +45,11 @@ def valid(recording):
         send("example.priority", {"priority": priority}, priority)
     for payload in ("a text", None, 42, 1.5, True, [], ["a", 1], {}):
         send("example.payload", payload)
-    secrets = {"admin_pass": "planted", "text": "password=planted", "nested": {"auth_token": "planted"}}
+    secrets = {
+        "admin_pass": "planted",
+        "text": "password=planted",
+        "nested": {"auth_token": "planted"},
+    }
     send("example.secrets", secrets)
     # The driver `messaging` leaves some values to kombu, which marks their types.
     values = {
