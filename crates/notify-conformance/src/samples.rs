@@ -54,7 +54,7 @@ pub fn glance_2013() -> Vec<Body> {
 /// use notify_conformance::samples::notification;
 /// use notify_core::EventType;
 ///
-/// assert_eq!(notification(3).body.event_type(), EventType::ImageCreate);
+/// assert_eq!(*notification(3).body.event_type(), EventType::ImageCreate);
 /// assert_eq!(notification(3).message_id, notification(3).message_id);
 /// assert_ne!(notification(3).message_id, notification(6).message_id);
 /// ```
