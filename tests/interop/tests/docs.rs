@@ -17,8 +17,7 @@ use serde_json::Value;
 fn the_schema_lists_every_event_and_field() {
     let document = read("docs/schema.md");
     let schema = json_schema(None);
-    let events: Vec<_> =
-        EventType::DOCUMENTED.iter().map(|event_type| event_type.as_str()).collect();
+    let events: Vec<_> = EventType::DOCUMENTED.iter().map(EventType::as_str).collect();
     assert_eq!(quoted(&document, "## Events", 1), events);
     for (heading, definition) in SCHEMA_TABLES {
         let definition = &schema["$defs"][definition];

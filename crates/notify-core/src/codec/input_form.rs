@@ -5,6 +5,7 @@
 
 use std::ops::Range;
 
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
 use super::problem::{NOTHING, ONE_LINE, Problem};
@@ -38,20 +39,31 @@ pub(crate) fn json_range(line: &[u8]) -> Result<Range<usize>, Problem> {
         [b'{', ..] => return Ok(start..line.len()),
         _ => match after_logger(text) {
             Some(json) if is_python_key(text[json..].get(1..).unwrap_or_default()) => PYTHON,
-            Some(json) => return Ok(start + json..line.len()),
+            Some(json) => {
+                let end = end_of_value(&text[json..]).unwrap_or(text.len() - json);
+                return Ok(start + json..start + json + end);
+            }
             None => return Ok(start..line.len()),
         },
     };
     Err(Problem { pointer: String::new(), expected: ONE_LINE.into(), found: found.into() })
 }
 
-/// Returns the text of the notification in oslo's envelope 2.0, or `None` if the object is no envelope.
+/// Returns the text of the notification in oslo's envelope 2.0, or in a record of oslo.log's JSON format.
+///
+/// Returns `None` if the object is neither.
 ///
 /// # Errors
 ///
 /// Returns the problem of an envelope of another version, or whose message is not a string.
 pub(crate) fn oslo_message(map: &Map<String, Value>) -> Option<Result<&str, Problem>> {
     let (version, message) = (map.get("oslo.version"), map.get("oslo.message"));
+    if let (Some(Value::String(name)), Some(Value::String(message))) =
+        (map.get("name"), map.get("message"))
+        && name.starts_with("oslo.messaging.notification.")
+    {
+        return Some(Ok(message));
+    }
     if version.is_none() && message.is_none() {
         return None;
     }
@@ -100,6 +112,14 @@ fn after_logger(text: &[u8]) -> Option<usize> {
     Some(logger + brace)
 }
 
+/// Returns the length of the JSON value at the begin of `text`. oslo.log adds the exception that is being
+/// handled behind it.
+fn end_of_value(text: &[u8]) -> Option<usize> {
+    let mut values = serde_json::Deserializer::from_slice(text).into_iter::<IgnoredAny>();
+    values.next()?.ok()?;
+    Some(values.byte_offset())
+}
+
 /// Returns the position of `part` in `text`.
 fn find(text: &[u8], part: &[u8]) -> Option<usize> {
     text.windows(part.len()).position(|window| window == part)
@@ -116,7 +136,7 @@ fn is_python_key(text: &[u8]) -> bool {
 }
 
 /// The names of the loggers that write notifications.
-const LOGGERS: [&[u8]; 2] = [b"oslo.messaging.notification.", b"glance.notifier.notify_log"];
+const LOGGERS: [&[u8]; 2] = [b"oslo.messaging.notification.", b"glance.notifier."];
 
 /// The finding that a line holds Python instead of JSON.
 const PYTHON: &str = "a Python dictionary: convert it to JSON first, for example with \

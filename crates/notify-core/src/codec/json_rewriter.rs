@@ -14,7 +14,7 @@ use crate::redact::rules::{KeyRule, MASK};
 /// White space between tokens goes. Writing the output again changes nothing.
 pub(crate) fn rewrite(json: &str, place: PayloadPlace, w: &mut JsonWriter) {
     let mut tokens = JsonTokens::new(json);
-    let mut open: Vec<OpenValue> = Vec::new();
+    let mut open: Vec<OpenContainer> = Vec::new();
     let mut next_place = place;
     while let Some(token) = tokens.next() {
         let hides = w.redact == Redact::Strict && !next_place.shows_scalars();
@@ -26,7 +26,7 @@ pub(crate) fn rewrite(json: &str, place: PayloadPlace, w: &mut JsonWriter) {
             JsonToken::Open(is_object) => {
                 w.bytes.push(if is_object { b'{' } else { b'[' });
                 let place = if is_object { next_place } else { next_place.in_list() };
-                open.push(OpenValue { place, is_object, is_empty: true });
+                open.push(OpenContainer { place, is_object, is_empty: true });
             }
             JsonToken::Close => {
                 let is_object = open.pop().is_some_and(|value| value.is_object);
@@ -62,7 +62,7 @@ pub(crate) fn rewrite(json: &str, place: PayloadPlace, w: &mut JsonWriter) {
 }
 
 /// An object or a list whose end the pass has not reached.
-struct OpenValue {
+struct OpenContainer {
     /// The place of the object, or of the list's items.
     place: PayloadPlace,
     is_object: bool,
@@ -71,7 +71,7 @@ struct OpenValue {
 }
 
 /// Writes the comma in front of an entry, unless it is the first.
-fn separate(open: &mut [OpenValue], w: &mut JsonWriter) {
+fn separate(open: &mut [OpenContainer], w: &mut JsonWriter) {
     if let Some(value) = open.last_mut() {
         if !value.is_empty {
             w.bytes.push(b',');

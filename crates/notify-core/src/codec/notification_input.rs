@@ -64,7 +64,8 @@ impl NotificationInput {
     /// * envelope 2.0 of oslo.messaging, whose `oslo.message` holds the notification as a string;
     ///   `limits` apply to the envelope and to that string
     /// * a line of a log file that oslo.messaging's driver `log` wrote: anything, then
-    ///   `oslo.messaging.notification.EVENT_TYPE [context]`, then the notification
+    ///   `oslo.messaging.notification.EVENT_TYPE [context]`, then the notification; or the same as an
+    ///   object of oslo.log's `use_json`
     ///
     /// Reading accepts a payload of any shape and keeps it as it is, as [`Body::Read`]. Ask
     /// [`Body::to_event`] whether it has the documented shape.
@@ -223,7 +224,7 @@ impl<'de> Visitor<'de> for EntriesVisitor {
 }
 
 /// The attributes whose values reading looks at.
-const ATTRIBUTES: [&str; 7] = [
+const ATTRIBUTES: [&str; 9] = [
     "message_id",
     "publisher_id",
     "event_type",
@@ -231,6 +232,8 @@ const ATTRIBUTES: [&str; 7] = [
     "timestamp",
     "oslo.version",
     "oslo.message",
+    "name",
+    "message",
 ];
 
 impl Notification {

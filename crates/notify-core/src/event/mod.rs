@@ -8,6 +8,7 @@
 //! [`redact`](crate::redact) removes credentials on the way.
 
 pub(crate) mod event_type;
+mod facts;
 pub(crate) mod image;
 pub(crate) mod image_send;
 #[cfg(feature = "schema")]
@@ -19,6 +20,7 @@ pub(crate) mod task;
 pub(crate) mod words;
 
 pub use event_type::{EventName, EventType};
+pub use facts::EventFacts;
 pub use image::{DeletedImage, Image, ImageStatus, Visibility};
 pub use image_send::ImageSend;
 #[cfg(feature = "schema")]

@@ -55,6 +55,10 @@ fn reads_every_form_of_oslo_messaging() {
         format!(
             "glance_api  | 2026-11-22 12:54:26 oslo.messaging.notification.image.upload {BARE}"
         ),
+        format!("2026-11-22 ERROR oslo.messaging.notification.x [-] {BARE}: ValueError: {{}}"),
+        format!(
+            r#"{{"name":"oslo.messaging.notification.x","levelname":"ERROR","message":{string}}}"#
+        ),
     ] {
         assert_eq!(rewritten(&line), BARE, "{line}");
     }

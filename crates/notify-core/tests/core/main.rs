@@ -4,6 +4,7 @@
 
 mod account;
 mod closing;
+mod facts;
 mod fixtures;
 mod forms;
 mod full_queue;
