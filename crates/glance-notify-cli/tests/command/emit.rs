@@ -369,7 +369,7 @@ fn settings_override_the_environment_and_the_file() {
 /// What was read is sent again unchanged: the image of a real `image.delete`, an `image.send` without a
 /// receiver's address, numbers digit by digit, and any event of any service, in every form.
 #[test]
-fn sends_again_what_was_read() {
+fn resends_a_read_notification_unchanged() {
     let sandbox = Sandbox::new();
     let envelope = |event_type: &str, priority: &str, payload: &str| {
         format!(
