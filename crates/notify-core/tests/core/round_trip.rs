@@ -9,11 +9,11 @@ use std::net::IpAddr;
 use crate::fixtures::{notification, text, typed};
 use notify_core::codec::{Encoding, PayloadStyle, serde_json};
 use notify_core::event::{
-    DeletedImage, Image, ImageSend, ImageStatus, Payload, Task, TaskFailure, TaskStatus,
-    TaskSuccess, Visibility,
+    Body, DeletedImage, Image, ImageSend, ImageStatus, Payload, ReadEvent, Task, TaskFailure,
+    TaskStatus, TaskSuccess, Visibility,
 };
 use notify_core::redact::{Redact, printable};
-use notify_core::{Event, Notification, Priority};
+use notify_core::{Event, EventType, Notification, Priority};
 use proptest::prelude::*;
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
@@ -179,6 +179,32 @@ proptest! {
         prop_assert_eq!(printable(line, usize::MAX).to_string(), line);
         let oslo: Value = serde_json::from_slice(&message.oslo_v2()).unwrap();
         prop_assert_eq!(oslo["oslo.message"].as_str(), Some(line));
+    }
+
+    /// What was read is written again unchanged, whatever its event type, priority and payload. Writing it
+    /// with redaction twice is the same as once, and every form is one harmless line.
+    #[test]
+    fn what_was_read_is_written_again(
+        event_type in "[!-~]{1,255}".prop_filter("no URL", |name| !name.contains("://")),
+        priority in prop::sample::select(Priority::ALL),
+        payload in value(),
+    ) {
+        let event_type = EventType::new(&event_type).unwrap();
+        let json = serde_json::value::to_raw_value(&payload).unwrap();
+        let sent = notification(Body::Read(ReadEvent::new(event_type, priority, json)));
+        let off = Encoding { redact: Redact::Off, ..Encoding::default() };
+        let message = sent.encode(&off).unwrap();
+        let read = Notification::from_json(&message.oslo_v2()).unwrap();
+        let written: Value = serde_json::from_slice(message.body()).unwrap();
+        prop_assert_eq!(&written["payload"], &payload);
+        prop_assert_eq!((read.body.event_type(), read.body.priority()), (sent.body.event_type(), priority));
+        let rewritten = read.encode(&off).unwrap();
+        prop_assert_eq!(rewritten.body(), message.body());
+        let once = read.encode(&Encoding::default()).unwrap();
+        let again = Notification::from_json(once.body()).unwrap();
+        let twice = again.encode(&Encoding::default()).unwrap();
+        prop_assert_eq!(twice.body(), once.body());
+        prop_assert_eq!(printable(text(&once), usize::MAX).to_string(), text(&once));
     }
 
     /// Random bytes are never a notification, and never a reason to panic.
