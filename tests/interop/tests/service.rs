@@ -105,7 +105,7 @@ async fn a_broken_download_emits_an_error_before_the_service_ends() {
     let taken = script.stored();
     assert_eq!(taken.len(), 5);
     let last = Notification::from_json(taken[4].body()).unwrap();
-    let NotificationBody::Event(Event::ImageSend(Priority::Error, facts)) = &last.body else {
+    let Event::ImageSend(Priority::Error, facts) = last.body.to_event().unwrap() else {
         panic!("{last:?}")
     };
     assert!((100_000..size as u64).contains(&facts.bytes_sent), "{}", facts.bytes_sent);
