@@ -63,8 +63,8 @@ fn reads_the_facts_of_an_image() {
     assert_eq!((read.name.as_deref(), read.status.as_deref()), (Some("precise"), Some("active")));
     assert_eq!((read.size, read.owner, read.checksum), (Some(252_182_528), None, None));
     assert_eq!(read.visibility.as_deref(), Some("public"));
-    assert_eq!(read.created_at.map(|time| time.unix_timestamp()), Some(1_316_715_600));
-    assert_eq!(read.updated_at.map(|time| time.microsecond()), Some(500_000));
+    assert_eq!(read.created_at.map(time::OffsetDateTime::unix_timestamp), Some(1_316_715_600));
+    assert_eq!(read.updated_at.map(time::OffsetDateTime::microsecond), Some(500_000));
     assert_eq!((read.deleted_at, read.expires_at), (None, None));
     assert_eq!(
         facts("image.update", "INFO", &json!({ "size": 21_430_272.0 })).size,

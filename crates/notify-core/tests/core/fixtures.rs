@@ -106,7 +106,7 @@ pub(crate) fn event(event_type: impl Borrow<EventType>, priority: Priority) -> E
             let failed = TaskFailure::new(task(TaskStatus::Failure), "checksum mismatch");
             Event::TaskFailure(payload(priority, failed))
         }
-        other => Event::Other {
+        other @ EventType::Other(_) => Event::Other {
             event_type: other.clone(),
             priority,
             payload: json!({ "image_id": image().id, "member_id": "0123", "status": "pending" }),
