@@ -184,7 +184,7 @@ proptest! {
     /// What was read is written again unchanged, whatever its event type, priority and payload. Writing it
     /// with redaction twice is the same as once, and every form is one harmless line.
     #[test]
-    fn what_was_read_is_written_again(
+    fn read_notifications_are_written_again_unchanged(
         event_type in "[!-~]{1,255}".prop_filter("no URL", |name| !name.contains("://")),
         priority in prop::sample::select(Priority::ALL),
         payload in value(),
