@@ -124,6 +124,9 @@ async fn follows_a_swapped_symbolic_link() {
 
 /// Another thread moves the file at any moment of a write, reads it at once and deletes it, as a
 /// rotation with compression does. It finds every accepted line.
+///
+/// The read may come in the middle of a write and then ends in a part of a line. The transport writes
+/// that line again, to the next file.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rotation_during_a_write_loses_nothing() {
     const ROTATIONS: usize = 40;
@@ -139,7 +142,10 @@ async fn a_rotation_during_a_write_loses_nothing() {
                 while fs::rename(&path, &old).is_err() {
                     std::thread::yield_now();
                 }
-                found.extend(fs::read(&old).unwrap());
+                let mut content = fs::read(&old).unwrap();
+                content
+                    .truncate(content.iter().rposition(|&b| b == b'\n').map_or(0, |end| end + 1));
+                found.extend(content);
                 fs::remove_file(&old).unwrap();
             }
             done.store(true, Ordering::Relaxed);
