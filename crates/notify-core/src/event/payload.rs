@@ -70,6 +70,7 @@ pub enum Event {
 
 impl Event {
     /// Returns the event type.
+    #[inline]
     pub fn event_type(&self) -> &EventType {
         match self {
             Self::ImageCreate(_) => &EventType::ImageCreate,
