@@ -53,7 +53,7 @@ pub(crate) fn check() -> Result<()> {
     Ok(())
 }
 
-/// Runs OpenStack's code and returns what it wrote.
+/// Runs OpenStack's code and returns its output.
 fn make() -> Result<Samples> {
     setup::packages(&["python3-venv"])?;
     let sources = cargo::root().join(SOURCES);

@@ -181,7 +181,7 @@ proptest! {
         prop_assert_eq!(oslo["oslo.message"].as_str(), Some(line));
     }
 
-    /// What was read is written again unchanged, whatever its event type, priority and payload. Writing it
+    /// A notification that was read is written again unchanged, whatever its event type, priority and payload. Writing it
     /// with redaction twice is the same as once, and every form is one harmless line.
     #[test]
     fn read_notifications_are_written_again_unchanged(
