@@ -54,7 +54,7 @@ impl<R: Read> InputLines<R> {
             } else if self.line.iter().all(u8::is_ascii_whitespace) {
                 continue;
             } else {
-                NotificationInput::read(&self.line, &self.limits)
+                NotificationInput::decode(&self.line, &self.limits)
                     .map_err(|problems| problems.iter().cloned().collect())
             };
             return Ok(Some(InputLine { number: self.number, input }));

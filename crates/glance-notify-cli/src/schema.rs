@@ -53,16 +53,16 @@ pub(crate) fn run(args: &SchemaArgs) -> Result<ExitStatus, CommandError> {
 fn examples(only: Option<&EventType>) -> Result<Vec<u8>, CommandError> {
     let mut out = Vec::new();
     for (number, line) in (1..).zip(SAMPLES.lines()) {
-        let input = NotificationInput::read(line.as_bytes(), &SizeLimits::default());
-        let Ok(NotificationInput::Body(body)) = input else { continue };
-        if only.is_some_and(|only| only != body.event_type()) {
+        let input = NotificationInput::decode(line.as_bytes(), &SizeLimits::default());
+        let Ok(NotificationInput::Event(event)) = input else { continue };
+        if only.is_some_and(|only| only != event.event_type()) {
             continue;
         }
         let example = Notification {
             message_id: Uuid::from_u128(FIRST_ID + number),
             publisher_id: "image.host1".into(),
             timestamp: TIME,
-            body,
+            payload: event.into(),
         };
         out.extend_from_slice(example.encode(&Encoding::default())?.body());
         out.push(b'\n');
@@ -91,7 +91,7 @@ mod tests {
     fn every_event_type_has_one_valid_example() {
         let all = examples(None).unwrap();
         let lines = all.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
-        let event = |line: &[u8]| Notification::from_json(line).unwrap().body.event_type().clone();
+        let event = |line: &[u8]| Notification::decode(line).unwrap().event_type().clone();
         let events: Vec<_> = lines.map(event).collect();
         let mut sorted = events.clone();
         sorted.sort();

@@ -75,7 +75,7 @@ async fn send_outbox(store: &Connection, notifier: &Notifier) -> Result<(), Box<
     let rows = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
     for row in rows.collect::<Result<Vec<(i64, Vec<u8>)>, _>>()? {
         let (position, json) = row;
-        let notification = Notification::from_json(&json)?;
+        let notification = Notification::decode(&json)?;
         notifier.resend(&notification).await.await?;
         store.execute("DELETE FROM outbox WHERE position = ?1", [position])?;
         println!("delivered {}", notification.message_id);

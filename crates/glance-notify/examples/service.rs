@@ -283,7 +283,7 @@ pub async fn send_outbox(app: &App) -> Result<usize, StatusCode> {
     let mut sent = 0;
     for (position, json) in rows {
         let notification =
-            Notification::from_json(&json).or(Err(StatusCode::INTERNAL_SERVER_ERROR))?;
+            Notification::decode(&json).or(Err(StatusCode::INTERNAL_SERVER_ERROR))?;
         let receipt = app.notifier.resend(&notification).await;
         receipt.await.or(Err(StatusCode::SERVICE_UNAVAILABLE))?;
         let remove = "DELETE FROM outbox WHERE position = ?1";

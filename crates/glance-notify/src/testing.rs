@@ -21,7 +21,7 @@ use notify_core::{Error, ErrorKind, Result};
 /// # Examples
 ///
 /// ```
-/// use glance_notify::event::Body;
+/// use glance_notify::event::NotificationPayload;
 /// use glance_notify::time::OffsetDateTime;
 /// use glance_notify::uuid::Uuid;
 /// use glance_notify::{Event, Image, ImageStatus, testing};
@@ -30,7 +30,7 @@ use notify_core::{Error, ErrorKind, Result};
 /// let image = Image::new(Uuid::nil(), ImageStatus::Queued, OffsetDateTime::UNIX_EPOCH);
 /// let event = Event::ImageCreate(image.into());
 /// notifier.emit(&event); // in the program under test
-/// assert_eq!(recorder.take()[0].body, Body::Event(event));
+/// assert_eq!(recorder.take()[0].payload, NotificationPayload::Constructed(event));
 /// ```
 pub fn recorder() -> (Notifier, Recorder) {
     let monitor = Arc::new(RecorderMonitor::default());
@@ -201,11 +201,11 @@ impl Transport for RecorderTransport {
                 state.refusals_left -= 1;
                 Verdict::Refuse(Error::new(ErrorKind::Rejected, "the recorder simulates a refusal"))
             } else {
-                match Notification::from_json(batch.messages()[index].body()) {
+                match Notification::decode(batch.messages()[index].body()) {
                     Ok(mut notification) => {
                         // Tests compare events. Redaction may have changed the shape.
-                        if let Ok(event) = notification.body.to_event() {
-                            notification.body = event.into();
+                        if let Ok(event) = notification.payload.to_event() {
+                            notification.payload = event.into();
                         }
                         state.delivered.push_back(notification);
                         Verdict::Accept
@@ -233,7 +233,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(5);
 #[cfg(test)]
 mod tests {
     use notify_core::Outcome;
-    use notify_core::event::{Body, Event, Payload};
+    use notify_core::event::{Event, NotificationPayload, Payload};
 
     use super::*;
 
@@ -244,8 +244,10 @@ mod tests {
 
     /// Returns the texts that the notifications carry.
     fn texts(notifications: &[Notification]) -> Vec<String> {
-        let text = |notification: &Notification| match &notification.body {
-            Body::Event(Event::ImageUpload(Payload::Error(text))) => text.clone(),
+        let text = |notification: &Notification| match &notification.payload {
+            NotificationPayload::Constructed(Event::ImageUpload(Payload::Error(text))) => {
+                text.clone()
+            }
             other => panic!("{other:?}"),
         };
         notifications.iter().map(text).collect()

@@ -5,7 +5,7 @@
 use std::ops::Range;
 
 use notify_core::codec::{Encoding, NotificationInput, SizeLimits};
-use notify_core::event::{Body, Image, ImageSend, ImageStatus, Payload};
+use notify_core::event::{Image, ImageSend, ImageStatus, NotificationPayload, Payload};
 use notify_core::{Event, Message, Notification, Priority};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -33,11 +33,11 @@ pub const GLANCE_2013: &str = include_str!("samples/glance-2013.jsonl");
 /// let bodies = samples::glance_2013();
 /// assert_eq!(bodies.len(), samples::GLANCE_2013.lines().count());
 /// ```
-pub fn glance_2013() -> Vec<Body> {
+pub fn glance_2013() -> Vec<NotificationPayload> {
     GLANCE_2013
         .lines()
-        .map(|line| match NotificationInput::read(line.as_bytes(), &SizeLimits::default()) {
-            Ok(NotificationInput::Body(body)) => body,
+        .map(|line| match NotificationInput::decode(line.as_bytes(), &SizeLimits::default()) {
+            Ok(NotificationInput::Event(event)) => event.into(),
             other => panic!("expected an event without an envelope, got {other:?}"),
         })
         .collect()
@@ -54,7 +54,7 @@ pub fn glance_2013() -> Vec<Body> {
 /// use notify_conformance::samples::notification;
 /// use notify_core::EventType;
 ///
-/// assert_eq!(*notification(3).body.event_type(), EventType::ImageCreate);
+/// assert_eq!(*notification(3).event_type(), EventType::ImageCreate);
 /// assert_eq!(notification(3).message_id, notification(3).message_id);
 /// assert_ne!(notification(3).message_id, notification(6).message_id);
 /// ```
@@ -75,7 +75,7 @@ pub fn notification(number: u64) -> Notification {
         message_id: id,
         publisher_id: "image.host1".into(),
         timestamp: time + time::Duration::microseconds(i64::try_from(number).unwrap_or(0)),
-        body: event.into(),
+        payload: event.into(),
     }
 }
 

@@ -59,7 +59,7 @@
 //!     message_id: Uuid::from_u128(1),
 //!     publisher_id: "image.host1".into(),
 //!     timestamp: now,
-//!     body: Event::ImageCreate(image.into()).into(),
+//!     payload: Event::ImageCreate(image.into()).into(),
 //! };
 //! let message = notification.encode(&Encoding::default())?;
 //! assert!(message.body().starts_with(br#"{"message_id":"#));

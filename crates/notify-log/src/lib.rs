@@ -47,7 +47,7 @@
 //! let (notifier, worker) = Notifier::builder(transport).build()?;
 //! let worker = worker.spawn_thread()?;
 //!
-//! let notification = Notification::from_json(br#"{
+//! let notification = Notification::decode(br#"{
 //!     "message_id": "6b9d4b8a-0f7c-4d2c-9a4a-0a3f0e7d4c11",
 //!     "publisher_id": "image.host1",
 //!     "event_type": "image.delete",
@@ -256,7 +256,7 @@ mod tests {
         let json = br#"{"message_id": "6b9d4b8a-0f7c-4d2c-9a4a-0a3f0e7d4c11", "publisher_id": "h",
             "event_type": "image.delete", "priority": "WARN", "payload": "gone",
             "timestamp": "2026-11-22 12:00:00.000000"}"#;
-        let notification = Notification::from_json(json).unwrap();
+        let notification = Notification::decode(json).unwrap();
         let message = notification.encode(&Encoding::default()).unwrap();
         let (writer, inbox) = WriterThread::without_thread();
         let mut log = Log::new(Config::Stdout);

@@ -71,11 +71,11 @@ impl MessageGenerator {
 
 /// Reads one sample, and converts it to the documented payload style where it is not.
 fn event(line: &str) -> Event {
-    let typed = |line: &str| match NotificationInput::read(line.as_bytes(), &SizeLimits::default())
-    {
-        Ok(NotificationInput::Body(body)) => body.to_event(),
-        other => panic!("the sample is not an event: {other:?}"),
-    };
+    let typed =
+        |line: &str| match NotificationInput::decode(line.as_bytes(), &SizeLimits::default()) {
+            Ok(NotificationInput::Event(event)) => event.to_event(),
+            other => panic!("the sample is not an event: {other:?}"),
+        };
     typed(line).unwrap_or_else(|_| {
         typed(&documented(line)).expect("the converted sample is in the documented style")
     })

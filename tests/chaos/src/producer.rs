@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use glance_notify::event::Body;
+use glance_notify::event::NotificationPayload;
 use glance_notify::{Config, Notifier, Receipt, Result};
 use notify_conformance::samples;
 use serde_json::{Value, json};
@@ -243,8 +243,8 @@ fn check_balance(notifier: &Notifier) {
 /// The first account that did not balance.
 static UNBALANCED: OnceLock<String> = OnceLock::new();
 
-fn event(number: u64) -> Body {
-    samples::notification(number).body
+fn event(number: u64) -> NotificationPayload {
+    samples::notification(number).payload
 }
 
 /// Locks the journal, calls `note` with it, and writes the new lines to the file.

@@ -3,7 +3,7 @@
 use glance_notify::codec::serde_json::{self, Value, json};
 use glance_notify::codec::{Encoding, NotificationInput, PayloadStyle, Problems, SizeLimits};
 use glance_notify::config::Redact;
-use glance_notify::event::Body;
+use glance_notify::event::NotificationPayload;
 use glance_notify::time::OffsetDateTime;
 use glance_notify::uuid::Uuid;
 use glance_notify::{ErrorKind, Notification};
@@ -20,8 +20,8 @@ pub fn notification(bytes: &[u8]) {
     let Some(text) = clean_text(bytes) else { return };
     // An envelope that can be read holds a notification that can be read, and is the same.
     let enveloped = json!({ "oslo.version": "2.0", "oslo.message": text }).to_string();
-    if let Ok(inner) = NotificationInput::read(enveloped.as_bytes(), &SizeLimits::default()) {
-        assert_eq!(NotificationInput::read(bytes, &SizeLimits::default()), Ok(inner));
+    if let Ok(inner) = NotificationInput::decode(enveloped.as_bytes(), &SizeLimits::default()) {
+        assert_eq!(NotificationInput::decode(bytes, &SizeLimits::default()), Ok(inner));
     }
     let Ok(value) = serde_json::from_slice::<Value>(bytes) else { return };
     check_planted(&value, &[REPEATED_KEYS]);
@@ -48,7 +48,7 @@ fn unpack(value: &Value) -> Option<String> {
 /// Reads the input. Checks that the library writes it as it was, or that the problems are
 /// printable.
 fn check_read(bytes: &[u8]) {
-    match NotificationInput::read(bytes, &SizeLimits::default()) {
+    match NotificationInput::decode(bytes, &SizeLimits::default()) {
         Ok(input) => check_written(&stamped(input)),
         Err(problems) => check_problems(&problems),
     }
@@ -58,11 +58,11 @@ fn check_read(bytes: &[u8]) {
 fn stamped(input: NotificationInput) -> Notification {
     match input {
         NotificationInput::Notification(notification) => notification,
-        NotificationInput::Body(body) => Notification {
+        NotificationInput::Event(event) => Notification {
             message_id: Uuid::nil(),
             publisher_id: "host".into(),
             timestamp: OffsetDateTime::UNIX_EPOCH,
-            body,
+            payload: event.into(),
         },
     }
 }
@@ -74,11 +74,11 @@ fn check_written(notification: &Notification) {
     expected.timestamp =
         expected.timestamp.replace_nanosecond(nanosecond).unwrap_or(expected.timestamp);
     let Some(line) = line(notification, Redact::Off) else { return };
-    let Ok(read) = Notification::from_json(line.as_bytes()) else {
+    let Ok(read) = Notification::decode(line.as_bytes()) else {
         panic!("the library cannot read its own output: {line}");
     };
     assert_eq!(payload(&read), payload(&expected), "{line}");
-    expected.body = read.body.clone();
+    expected.payload = read.payload.clone();
     assert_eq!(read, expected, "{line}");
     for redact in [Redact::Secrets, Redact::Strict] {
         let Some(once) = self::line(notification, redact) else { continue };
@@ -92,13 +92,15 @@ fn check_written(notification: &Notification) {
 
 /// Returns the payload as a value, unless it holds half a surrogate pair or a huge number.
 fn payload(notification: &Notification) -> Option<Value> {
-    let Body::Read(event) = &notification.body else { panic!("what was read is not constructed") };
+    let NotificationPayload::Read(event) = &notification.payload else {
+        panic!("what was read is not constructed")
+    };
     serde_json::from_str(event.payload().get()).ok()
 }
 
 /// Reads a line and returns it as the library writes it again.
 fn again(line: &str, redact: Redact) -> Option<String> {
-    match Notification::from_json(line.as_bytes()) {
+    match Notification::decode(line.as_bytes()) {
         Ok(notification) => self::line(&notification, redact),
         Err(error) => panic!("the library cannot read its own output: {error}\n{line}"),
     }
@@ -137,7 +139,7 @@ fn check_problems(problems: &Problems) {
 /// Reads the input with low limits, and checks that a notification exceeds none of them.
 fn check_limits(bytes: &[u8]) {
     let limits = SizeLimits { depth: 4, keys: 24, bytes: 1024 };
-    if let Err(problems) = NotificationInput::read(bytes, &limits) {
+    if let Err(problems) = NotificationInput::decode(bytes, &limits) {
         return check_problems(&problems);
     }
     let value: Value = serde_json::from_slice(bytes).unwrap_or_default();
@@ -179,7 +181,7 @@ fn check_planted(value: &Value, spared: &[&[&str]]) {
         Some(Value::String(text)) if text.len() != UUID_CHARS => text.push_str(&url()),
         _ => {}
     }
-    match NotificationInput::read(value.to_string().as_bytes(), &SizeLimits::default()) {
+    match NotificationInput::decode(value.to_string().as_bytes(), &SizeLimits::default()) {
         Err(problems) => check_problems(&problems),
         Ok(input) => {
             assert_no_secret(&format!("{input:?}"));

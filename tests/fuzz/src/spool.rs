@@ -16,10 +16,10 @@ pub fn spool(bytes: &[u8]) {
     assert_printable(&String::from_utf8_lossy(bytes));
     assert_printable(&format!("{message:?}"));
     // The attributes of the message equal those of the whole notification.
-    if let Ok(notification) = Notification::from_json(bytes) {
+    if let Ok(notification) = Notification::decode(bytes) {
         assert_eq!(message.id(), notification.message_id);
-        assert_eq!(message.event_type(), notification.body.event_type());
-        assert_eq!(message.priority(), notification.body.priority());
+        assert_eq!(message.event_type(), notification.event_type());
+        assert_eq!(message.priority(), notification.priority());
         assert_eq!(message.publisher_id(), &*notification.publisher_id);
         assert_eq!(message.timestamp(), notification.timestamp);
     }

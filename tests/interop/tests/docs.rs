@@ -155,8 +155,8 @@ fn the_sample_of_the_readme_holds_every_event() {
     assert!(read("README.md").contains("docs/samples/image-lifecycle.jsonl"));
     let events: BTreeSet<_> = read("docs/samples/image-lifecycle.jsonl")
         .lines()
-        .map(|line| match NotificationInput::read(line.as_bytes(), &SizeLimits::default()) {
-            Ok(NotificationInput::Body(body)) => body.event_type().clone(),
+        .map(|line| match NotificationInput::decode(line.as_bytes(), &SizeLimits::default()) {
+            Ok(NotificationInput::Event(event)) => event.event_type().clone(),
             other => panic!("{line}: {other:?}"),
         })
         .collect();

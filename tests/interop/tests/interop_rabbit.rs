@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use glance_notify::event::{Body, EventType, Priority, Task};
+use glance_notify::event::{EventType, NotificationPayload, Priority, Task};
 use glance_notify::pipeline::Stats;
 use glance_notify::{Config, Event, Notification};
 use notify_conformance::samples;
@@ -27,7 +27,7 @@ fn notifications() -> Vec<Notification> {
     }
     let number = 0..;
     std::iter::zip(bodies, number)
-        .map(|(body, number)| Notification { body, ..samples::notification(number) })
+        .map(|(payload, number)| Notification { payload, ..samples::notification(number) })
         .collect()
 }
 
@@ -57,7 +57,7 @@ fn assert_received(listener: &OsloListener, notifications: &[Notification]) {
         let sent = notification.encode(&glance_notify::codec::Encoding::default()).unwrap();
         let sent: Value = serde_json::from_slice(sent.body()).unwrap();
         let received = &received[&notification.message_id.to_string()];
-        assert_eq!(received.priority, notification.body.priority().lower());
+        assert_eq!(received.priority, notification.priority().lower());
         assert_eq!(json!(received.event_type), sent["event_type"]);
         assert_eq!(json!(received.publisher_id), sent["publisher_id"]);
         assert_eq!(received.payload, sent["payload"]);
@@ -163,8 +163,8 @@ async fn compat_openstack_sends_the_payloads_of_glance() {
     let sample = samples::notification(0);
     let pending = glance_notify::event::TaskStatus::Pending;
     let task = Task::new(sample.message_id, "import", pending, sample.timestamp);
-    let body = Body::from(Event::TaskRun(task.into()));
-    send(&vhost, "compat = 'openstack'", &[Notification { body, ..sample }]).await;
+    let payload = NotificationPayload::from(Event::TaskRun(task.into()));
+    send(&vhost, "compat = 'openstack'", &[Notification { payload, ..sample }]).await;
     let payload = listener.next().payload;
     assert!(payload.get("id").is_some() && payload.get("task_id").is_none(), "{payload}");
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
-use glance_notify::event::{Body as NotificationBody, EventType, Priority};
+use glance_notify::event::{EventType, NotificationPayload, Priority};
 use glance_notify::testing::{Recorder, recorder};
 use glance_notify::{Event, Notification, Notifier};
 use http_body_util::BodyExt;
@@ -36,8 +36,8 @@ async fn call(app: &App, method: &str, path: &str, body: impl Into<Body>) -> (St
 
 /// Returns the type and the priority of every event since the last call.
 fn emitted(recorder: &Recorder) -> Vec<(EventType, Priority)> {
-    let event = |body: &NotificationBody| (body.event_type().clone(), body.priority());
-    recorder.take().iter().map(|notification| event(&notification.body)).collect()
+    let event = |payload: &NotificationPayload| (payload.event_type().clone(), payload.priority());
+    recorder.take().iter().map(|notification| event(&notification.payload)).collect()
 }
 
 /// Create, upload and download emit their events in order.
@@ -104,8 +104,8 @@ async fn a_broken_download_emits_an_error_before_the_service_ends() {
 
     let taken = script.stored();
     assert_eq!(taken.len(), 5);
-    let last = Notification::from_json(taken[4].body()).unwrap();
-    let Event::ImageSend(Priority::Error, facts) = last.body.to_event().unwrap() else {
+    let last = Notification::decode(taken[4].body()).unwrap();
+    let Event::ImageSend(Priority::Error, facts) = last.payload.to_event().unwrap() else {
         panic!("{last:?}")
     };
     assert!((100_000..size as u64).contains(&facts.bytes_sent), "{}", facts.bytes_sent);

@@ -133,7 +133,7 @@ impl Submitter {
         self.state.count_line(number);
         let notification = match input {
             Ok(NotificationInput::Notification(notification)) => notification,
-            Ok(NotificationInput::Body(body)) => self.notifier.stamp(body),
+            Ok(NotificationInput::Event(event)) => self.notifier.stamp(event),
             Err(problems) => return self.reject(number, &problems),
         };
         let receipt = self.notifier.resend(&notification).await;

@@ -249,7 +249,7 @@ mod tests {
         let marked = format!("\u{feff}{line}");
         for form in logged.into_iter().chain([envelope, marked]) {
             assert_eq!(warnings(&form), expected, "{form}");
-            assert!(NotificationInput::read(form.as_bytes(), &SizeLimits::default()).is_ok());
+            assert!(NotificationInput::decode(form.as_bytes(), &SizeLimits::default()).is_ok());
         }
     }
 

@@ -38,8 +38,8 @@ pub async fn keeps_every_byte_of_the_body<H: Harness>() {
     let messages: Vec<_> = samples::glance_2013()
         .into_iter()
         .zip(0..)
-        .map(|(body, number)| {
-            samples::encode(&Notification { body, ..samples::notification(number) })
+        .map(|(payload, number)| {
+            samples::encode(&Notification { payload, ..samples::notification(number) })
         })
         .collect();
     deliver(transport.as_mut(), &messages).await;
@@ -62,9 +62,9 @@ pub async fn delivers_unicode_and_large_messages<H: Harness>() {
         image.name = Some(text.clone());
         image.properties.insert(text.chars().take(100).collect(), text.clone());
         let create = Event::ImageCreate(image.into());
-        messages.push(samples::encode(&Notification { body: create.into(), ..sample.clone() }));
+        messages.push(samples::encode(&Notification { payload: create.into(), ..sample.clone() }));
         let failure = Event::ImageUpload(Payload::Error(text));
-        messages.push(samples::encode(&Notification { body: failure.into(), ..sample }));
+        messages.push(samples::encode(&Notification { payload: failure.into(), ..sample }));
     }
     deliver(transport.as_mut(), &messages).await;
     assert_same_bodies(&harness.received().await, &messages);
@@ -121,8 +121,9 @@ pub async fn delivers_every_event_type_and_priority<H: Harness>() {
         for &priority in Priority::ALL {
             let payload = serde_json::json!({ "of": event_type, "at": priority });
             let event_type = event_type.clone();
-            let body = Event::Other { event_type, priority, payload }.into();
-            messages.push(samples::encode(&Notification { body, ..samples::notification(number) }));
+            let payload = Event::Other { event_type, priority, payload }.into();
+            messages
+                .push(samples::encode(&Notification { payload, ..samples::notification(number) }));
         }
     }
     deliver(transport.as_mut(), &messages).await;

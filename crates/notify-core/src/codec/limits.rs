@@ -22,7 +22,7 @@ use crate::event::payload::{Event, Payload, PayloadView};
 /// use notify_core::{Error, ErrorKind};
 ///
 /// let limits = SizeLimits { bytes: 10, ..SizeLimits::default() };
-/// let problems = NotificationInput::read(br#"{"event_type": 1}"#, &limits).unwrap_err();
+/// let problems = NotificationInput::decode(br#"{"event_type": 1}"#, &limits).unwrap_err();
 /// let error = Error::from(problems);
 /// assert_eq!(error.kind(), ErrorKind::TooLarge);
 /// assert_eq!(

@@ -48,7 +48,7 @@ impl Message {
     /// Creates the message that has this [`body`](Self::body), without encoding or redacting again.
     ///
     /// Use it for bodies that you stored yourself, such as those in a spool. To read a notification
-    /// from outside, use [`NotificationInput::read`](super::NotificationInput::read).
+    /// from outside, use [`NotificationInput::decode`](super::NotificationInput::decode).
     ///
     /// # Errors
     ///

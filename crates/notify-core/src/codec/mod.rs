@@ -2,7 +2,7 @@
 //!
 //! * [`Notification::encode`] writes a notification once, redacted, as a [`Message`]. All transports
 //!   carry its bytes unchanged.
-//! * [`NotificationInput::read`] reads a line from any sender: bare JSON, oslo's envelope 2.0, or a line
+//! * [`NotificationInput::decode`] reads a line from any sender: bare JSON, oslo's envelope 2.0, or a line
 //!   of a log file. It accepts every shape that Glance has sent, and reports every problem at its JSON
 //!   pointer.
 //!

@@ -8,7 +8,9 @@ use uuid::Uuid;
 use super::encode::{Encoding, Envelope, encode};
 use super::message::Message;
 use crate::error::Result;
-use crate::event::payload::{Body, PayloadView};
+use crate::event::event_type::EventType;
+use crate::event::payload::{NotificationPayload, PayloadView};
+use crate::event::priority::Priority;
 
 /// An event with its envelope: all six attributes.
 ///
@@ -25,7 +27,7 @@ use crate::event::payload::{Body, PayloadView};
 /// let line = br#"{"message_id":"6b9d4b8a-0f7c-4d2c-9a4a-0a3f0e7d4c11","publisher_id":"host1",
 ///     "event_type":"image.delete","priority":"INFO","timestamp":"2026-11-22 12:00:00.123456",
 ///     "payload":"c80a1a6c-bd1f-41c5-90ee-81afedb1d58d"}"#;
-/// let notification = Notification::from_json(line)?;
+/// let notification = Notification::decode(line)?;
 /// let message = notification.encode(&Encoding::default())?;
 /// assert!(message.body().starts_with(br#"{"message_id":"6b9d4b8a"#));
 /// # Ok(())
@@ -39,11 +41,21 @@ pub struct Notification {
     pub publisher_id: Arc<str>,
     /// The time at which the notification was emitted. On the wire: UTC, microseconds, no zone.
     pub timestamp: OffsetDateTime,
-    /// The event: its type, priority and payload.
-    pub body: Body,
+    /// The payload, which implies event type and priority: constructed by a program, or read.
+    pub payload: NotificationPayload,
 }
 
 impl Notification {
+    /// Returns the event type.
+    pub fn event_type(&self) -> &EventType {
+        self.payload.event_type()
+    }
+
+    /// Returns the priority.
+    pub fn priority(&self) -> Priority {
+        self.payload.priority()
+    }
+
     /// Encodes and redacts the notification, as transports carry it.
     ///
     /// # Errors
@@ -69,7 +81,7 @@ impl Notification {
     ///     message_id: Uuid::from_u128(1),
     ///     publisher_id: "image.host1".into(),
     ///     timestamp: OffsetDateTime::UNIX_EPOCH,
-    ///     body: Event::ImageUpload(Payload::Error(text.into())).into(),
+    ///     payload: Event::ImageUpload(Payload::Error(text.into())).into(),
     /// };
     /// let message = notification.encode(&Encoding::default())?;
     /// assert!(message.body().ends_with(br#""payload":"cannot read swift://***@store/image"}"#));
@@ -77,15 +89,15 @@ impl Notification {
     /// # }
     /// ```
     pub fn encode(&self, encoding: &Encoding) -> Result<Message> {
-        let payload = match &self.body {
-            Body::Event(event) => PayloadView::Event(event),
-            Body::Read(event) => PayloadView::Read(event),
+        let payload = match &self.payload {
+            NotificationPayload::Constructed(event) => PayloadView::Event(event),
+            NotificationPayload::Read(event) => PayloadView::Read(event),
         };
         let envelope = Envelope {
             id: self.message_id,
             publisher_id: &self.publisher_id,
-            event_type: self.body.event_type(),
-            priority: self.body.priority(),
+            event_type: self.event_type(),
+            priority: self.priority(),
             timestamp: self.timestamp,
         };
         encode(&envelope, &payload, encoding)

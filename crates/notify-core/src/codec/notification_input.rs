@@ -21,7 +21,6 @@ use super::read_report::{ReadReport, kind_of};
 use super::timestamp::parse_time;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::event_type::{EXPECTED as EXPECTED_NAME, EventType};
-use crate::event::payload::Body;
 use crate::event::priority::Priority;
 use crate::event::read_event::ReadEvent;
 use crate::redact::quote::{backquoted, quoted};
@@ -38,21 +37,22 @@ use crate::redact::quote::{backquoted, quoted};
 ///
 /// # fn main() -> notify_core::Result<()> {
 /// let line = br#"{"event_type": "image.upload", "priority": "ERROR", "payload": "storage is full"}"#;
-/// match NotificationInput::read(line, &SizeLimits::default())? {
+/// match NotificationInput::decode(line, &SizeLimits::default())? {
 ///     NotificationInput::Notification(notification) => println!("id {}", notification.message_id),
-///     NotificationInput::Body(body) => println!("{} without an id", body.event_type()),
+///     NotificationInput::Event(event) => println!("{} without an id", event.event_type()),
 /// }
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "most lines hold a whole notification")]
 pub enum NotificationInput {
     /// All six attributes.
     Notification(Notification),
     /// `event_type`, `priority` and `payload` alone.
     ///
     /// [`Notifier::stamp`](crate::Notifier::stamp) adds id, publisher id and time.
-    Body(Body),
+    Event(ReadEvent),
 }
 
 impl NotificationInput {
@@ -67,8 +67,8 @@ impl NotificationInput {
     ///   `oslo.messaging.notification.EVENT_TYPE [context]`, then the notification; or the same as an
     ///   object of oslo.log's `use_json`
     ///
-    /// Reading accepts a payload of any shape and keeps it as it is, as [`Body::Read`]. Ask
-    /// [`Body::to_event`] whether it has the documented shape.
+    /// Reading accepts a payload of any shape and keeps it as it is, as [`ReadEvent`]. Ask
+    /// [`ReadEvent::to_event`] whether it has the documented shape.
     ///
     /// Reading ignores keys of the envelope that begin with `_`. They belong to oslo.messaging and can
     /// hold a user's token.
@@ -85,9 +85,9 @@ impl NotificationInput {
     ///
     /// let line = br#"2026-11-22 12:54:26.539 7 ERROR oslo.messaging.notification.image.upload [-]
     ///     {"event_type": "image.upload", "priority": "ERROR", "payload": "storage is full"}"#;
-    /// assert!(NotificationInput::read(line, &SizeLimits::default()).is_ok());
+    /// assert!(NotificationInput::decode(line, &SizeLimits::default()).is_ok());
     /// ```
-    pub fn read(line: &[u8], limits: &SizeLimits) -> Result<Self, Problems> {
+    pub fn decode(line: &[u8], limits: &SizeLimits) -> Result<Self, Problems> {
         let invalid = |problem| Problems::one(ErrorKind::Invalid, problem);
         let range = json_range(line).map_err(invalid)?;
         let value = parse(line, range, limits)?;
@@ -131,17 +131,16 @@ impl NotificationInput {
             let found = format!("unknown attribute {}", backquoted(key));
             fields.problem(key, ONLY_ATTRIBUTES, found);
         }
-        let body =
-            Body::Read(ReadEvent::new(event_type?, priority?, attributes.payload?.to_owned()));
+        let event = ReadEvent::new(event_type?, priority?, attributes.payload?.to_owned());
         Some(match envelope {
-            None => Self::Body(body),
+            None => Self::Event(event),
             Some(envelope) => {
                 let (message_id, publisher_id, timestamp) = envelope?;
                 Self::Notification(Notification {
                     message_id,
                     publisher_id: publisher_id.into(),
                     timestamp,
-                    body,
+                    payload: event.into(),
                 })
             }
         })
@@ -242,20 +241,20 @@ impl Notification {
     /// # Errors
     ///
     /// Returns an error of the kind [`ErrorKind::Invalid`] or [`ErrorKind::TooLarge`] with the first
-    /// problem at its JSON pointer. [`NotificationInput::read`] returns all problems.
+    /// problem at its JSON pointer. [`NotificationInput::decode`] returns all problems.
     ///
     /// # Examples
     ///
     /// ```
     /// use notify_core::Notification;
     ///
-    /// let error = Notification::from_json(b"not json").unwrap_err();
+    /// let error = Notification::decode(b"not json").unwrap_err();
     /// assert_eq!(error.to_string(), "not JSON: unexpected character at column 2");
     /// ```
-    pub fn from_json(json: &[u8]) -> Result<Self> {
-        match NotificationInput::read(json, &SizeLimits::default())? {
+    pub fn decode(json: &[u8]) -> Result<Self> {
+        match NotificationInput::decode(json, &SizeLimits::default())? {
             NotificationInput::Notification(notification) => Ok(notification),
-            NotificationInput::Body(_) => Err(Error::new(
+            NotificationInput::Event(_) => Err(Error::new(
                 ErrorKind::Invalid,
                 "/message_id: missing, expected a UUID with dashes",
             )),

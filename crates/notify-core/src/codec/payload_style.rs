@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 ///     message_id: Uuid::from_u128(2),
 ///     publisher_id: "image.host1".into(),
 ///     timestamp: now,
-///     body: Event::ImageDelete(DeletedImage::from(image).into()).into(),
+///     payload: Event::ImageDelete(DeletedImage::from(image).into()).into(),
 /// };
 ///
 /// let documented = notification.encode(&Encoding::default())?;

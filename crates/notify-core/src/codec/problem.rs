@@ -73,7 +73,7 @@ impl fmt::Display for Problem {
 /// use notify_core::codec::{NotificationInput, SizeLimits};
 ///
 /// let line = br#"{"event_type": "image.upload", "priority": "HIGH", "payload": "", "topic": 1}"#;
-/// let problems = NotificationInput::read(line, &SizeLimits::default()).unwrap_err();
+/// let problems = NotificationInput::decode(line, &SizeLimits::default()).unwrap_err();
 ///
 /// let texts: Vec<String> = problems.iter().map(ToString::to_string).collect();
 /// assert_eq!(

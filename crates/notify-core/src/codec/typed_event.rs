@@ -9,7 +9,7 @@ use crate::error::ErrorKind;
 use crate::event::event_type::EventType;
 use crate::event::image::{DeletedImage, Image};
 use crate::event::image_send::ImageSend;
-use crate::event::payload::{Body, Event, Payload};
+use crate::event::payload::{Event, NotificationPayload, Payload};
 use crate::event::priority::Priority;
 use crate::event::read_event::ReadEvent;
 use crate::event::task::{Task, TaskFailure, TaskSuccess};
@@ -30,13 +30,13 @@ impl ReadEvent {
     ///
     /// ```
     /// use notify_core::Notification;
-    /// use notify_core::event::Body;
+    /// use notify_core::event::NotificationPayload;
     ///
     /// # fn main() -> notify_core::Result<()> {
     /// let line = br#"{"message_id":"6b9d4b8a-0f7c-4d2c-9a4a-0a3f0e7d4c11","publisher_id":"host1",
     ///     "event_type":"image.upload","priority":"INFO","timestamp":"2026-11-22 12:00:00.123456",
     ///     "payload":"text"}"#;
-    /// let Body::Read(event) = Notification::from_json(line)?.body else { panic!() };
+    /// let NotificationPayload::Read(event) = Notification::decode(line)?.payload else { panic!() };
     /// let problems = event.to_event().unwrap_err();
     /// assert_eq!(problems.to_string(), "/payload: expected an object, found a string");
     /// # Ok(())
@@ -65,7 +65,7 @@ impl ReadEvent {
     }
 }
 
-impl Body {
+impl NotificationPayload {
     /// Returns the event in its typed form: as it was constructed, or [as it was read](ReadEvent::to_event).
     ///
     /// # Errors
@@ -73,7 +73,7 @@ impl Body {
     /// Returns the problems of a payload that was read.
     pub fn to_event(&self) -> Result<Event, Problems> {
         match self {
-            Self::Event(event) => Ok(event.clone()),
+            Self::Constructed(event) => Ok(event.clone()),
             Self::Read(event) => event.to_event(),
         }
     }

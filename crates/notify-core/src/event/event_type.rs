@@ -20,7 +20,7 @@ use crate::redact::quote::quoted;
 ///
 /// let event_type: EventType = "image.upload".parse()?;
 /// assert_eq!(event_type, EventType::ImageUpload);
-/// assert_eq!(event_type.as_str(), "image.upload");
+/// assert_eq!(event_type, "image.upload");
 ///
 /// let event_type = EventType::new("image.member.create")?;
 /// assert_eq!(event_type.as_str(), "image.member.create");
@@ -155,6 +155,32 @@ impl EventType {
 impl fmt::Display for EventType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
+    }
+}
+
+impl PartialEq<EventType> for &EventType {
+    fn eq(&self, other: &EventType) -> bool {
+        **self == *other
+    }
+}
+
+impl PartialEq<&EventType> for EventType {
+    fn eq(&self, other: &&EventType) -> bool {
+        *self == **other
+    }
+}
+
+/// Compares the name.
+impl PartialEq<str> for EventType {
+    fn eq(&self, name: &str) -> bool {
+        self.as_str() == name
+    }
+}
+
+/// Compares the name.
+impl PartialEq<&str> for EventType {
+    fn eq(&self, name: &&str) -> bool {
+        self.as_str() == *name
     }
 }
 

@@ -4,13 +4,13 @@ use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
 use super::event_type::EventType;
-use super::payload::Body;
+use super::payload::{NotificationPayload, PayloadView};
+use super::read_event::ReadEvent;
 use crate::codec::encode::Encoding;
 use crate::codec::json_writer::{JsonWriter, WriteJson};
 use crate::codec::notification::Notification;
 use crate::codec::payload_style::PayloadStyle;
 use crate::codec::timestamp::parse_time;
-use crate::event::payload::PayloadView;
 use crate::redact::policy::Redact;
 
 /// The facts that the payload of an image or task event holds, in every shape that Glance has sent.
@@ -35,7 +35,7 @@ use crate::redact::policy::Redact;
 /// let line = br#"{"message_id":"7f28f81b-29a2-43f2-9ba1-ccb3e53ab6c8","publisher_id":"glance1",
 ///     "event_type":"image.upload","priority":"INFO","timestamp":"2011-09-22 18:20:31",
 ///     "payload":{"id":1,"name":"precise","status":"active","size":252182528,"owner":null}}"#;
-/// let facts = Notification::from_json(line)?.event();
+/// let facts = Notification::decode(line)?.event();
 /// assert_eq!(facts.id.as_deref(), Some("1"));
 /// assert_eq!(facts.size, Some(252_182_528));
 /// assert_eq!(facts.owner, None);
@@ -90,16 +90,23 @@ pub struct EventFacts {
 impl Notification {
     /// Returns the facts that the payload holds, in whatever shape it has. A missing fact is `None`.
     pub fn event(&self) -> EventFacts {
-        self.body.facts()
+        self.payload.facts()
     }
 }
 
-impl Body {
+impl ReadEvent {
     /// Returns the facts that the payload holds; see [`Notification::event`].
     pub fn facts(&self) -> EventFacts {
-        let payload = match self {
-            Self::Read(event) => serde_json::from_str(event.payload().get()),
-            Self::Event(event) => {
+        of_json(self.event_type(), self.payload().get())
+    }
+}
+
+impl NotificationPayload {
+    /// Returns the facts that the payload holds; see [`Notification::event`].
+    pub fn facts(&self) -> EventFacts {
+        match self {
+            Self::Read(event) => event.facts(),
+            Self::Constructed(event) => {
                 // The style of Glance's code holds more of a deleted image, and less of a task.
                 let payloads = match event.event_type() {
                     EventType::ImageDelete => PayloadStyle::Glance,
@@ -112,14 +119,18 @@ impl Body {
                     ..JsonWriter::default()
                 };
                 PayloadView::Event(event).write(&mut w);
-                serde_json::from_slice(&w.bytes)
+                of_json(event.event_type(), &String::from_utf8_lossy(&w.bytes))
             }
-        };
-        match payload {
-            Ok(Value::Object(map)) => of_object(self.event_type(), &map),
-            Ok(Value::String(text)) => of_text(self.event_type(), text),
-            _ => EventFacts::default(),
         }
+    }
+}
+
+/// Returns the facts of a payload.
+fn of_json(event_type: &EventType, json: &str) -> EventFacts {
+    match serde_json::from_str(json) {
+        Ok(Value::Object(map)) => of_object(event_type, &map),
+        Ok(Value::String(text)) => of_text(event_type, text),
+        _ => EventFacts::default(),
     }
 }
 

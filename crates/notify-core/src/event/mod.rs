@@ -25,7 +25,7 @@ pub use image::{DeletedImage, Image, ImageStatus, Visibility};
 pub use image_send::ImageSend;
 #[cfg(feature = "schema")]
 pub use json_schema::json_schema;
-pub use payload::{Body, Event, Payload};
+pub use payload::{Event, NotificationPayload, Payload};
 pub use priority::Priority;
 pub use read_event::ReadEvent;
 pub use task::{Task, TaskFailure, TaskStatus, TaskSuccess};

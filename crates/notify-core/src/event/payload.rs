@@ -1,4 +1,4 @@
-//! Events with their payloads: [`Event`], [`Payload`] and [`Body`].
+//! Events with their payloads: [`Event`], [`Payload`] and [`NotificationPayload`].
 
 use std::fmt;
 
@@ -162,41 +162,43 @@ impl<T> From<T> for Payload<T> {
     }
 }
 
-/// Three of the six attributes of a notification: event type, priority and payload.
+/// The payload of a notification, with the event type and the priority that belong to it.
 ///
-/// A program constructs [`Body::Event`], and reading returns [`Body::Read`].
+/// A program constructs [`Constructed`](Self::Constructed), and reading returns [`Read`](Self::Read).
 ///
 /// # Examples
 ///
 /// ```
-/// use notify_core::codec::{NotificationInput, SizeLimits};
-/// use notify_core::event::Body;
-/// use notify_core::{EventType, Result};
+/// use notify_core::event::{NotificationPayload, Payload};
+/// use notify_core::{Event, EventType, Notification};
 ///
-/// # fn main() -> Result<()> {
-/// let line = br#"{"event_type":"image.upload","priority":"ERROR","payload":"storage is full"}"#;
-/// let NotificationInput::Body(body) = NotificationInput::read(line, &SizeLimits::default())? else {
-///     panic!("not a whole notification: it has no `message_id`");
-/// };
-/// assert_eq!(*body.event_type(), EventType::ImageUpload);
-/// assert!(matches!(body, Body::Read(_)));
+/// # fn main() -> notify_core::Result<()> {
+/// let event = Event::ImageUpload(Payload::Error("storage is full".into()));
+/// assert!(matches!(event.into(), NotificationPayload::Constructed(_)));
+///
+/// let line = br#"{"message_id":"6b9d4b8a-0f7c-4d2c-9a4a-0a3f0e7d4c11","publisher_id":"host1",
+///     "event_type":"image.upload","priority":"ERROR","timestamp":"2026-11-22 12:00:00.123456",
+///     "payload":"storage is full"}"#;
+/// let payload = Notification::decode(line)?.payload;
+/// assert!(matches!(payload, NotificationPayload::Read(_)));
+/// assert_eq!(*payload.event_type(), EventType::ImageUpload);
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 #[expect(clippy::large_enum_variant, reason = "a program that emits constructs events")]
-pub enum Body {
+pub enum NotificationPayload {
     /// An event that a program constructed. `payloads` selects its shape.
-    Event(Event),
+    Constructed(Event),
     /// An event that was read. Encoding writes its payload again, in the shape that it had.
     Read(ReadEvent),
 }
 
-impl Body {
+impl NotificationPayload {
     /// Returns the event type.
     pub fn event_type(&self) -> &EventType {
         match self {
-            Self::Event(event) => event.event_type(),
+            Self::Constructed(event) => event.event_type(),
             Self::Read(event) => event.event_type(),
         }
     }
@@ -204,15 +206,21 @@ impl Body {
     /// Returns the priority.
     pub fn priority(&self) -> Priority {
         match self {
-            Self::Event(event) => event.priority(),
+            Self::Constructed(event) => event.priority(),
             Self::Read(event) => event.priority(),
         }
     }
 }
 
-impl From<Event> for Body {
+impl From<Event> for NotificationPayload {
     fn from(event: Event) -> Self {
-        Self::Event(event)
+        Self::Constructed(event)
+    }
+}
+
+impl From<ReadEvent> for NotificationPayload {
+    fn from(event: ReadEvent) -> Self {
+        Self::Read(event)
     }
 }
 

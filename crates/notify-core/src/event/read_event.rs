@@ -19,12 +19,11 @@ use crate::codec::json_writer::{JsonWriter, WriteJson, redacted_json};
 ///
 /// ```
 /// use notify_core::codec::{NotificationInput, SizeLimits};
-/// use notify_core::event::Body;
 ///
 /// # fn main() -> notify_core::Result<()> {
 /// let line = br#"{"event_type":"meter","priority":"sample","payload":{"b":1e2,"a":[]}}"#;
-/// let input = NotificationInput::read(line, &SizeLimits::default())?;
-/// let NotificationInput::Body(Body::Read(event)) = input else { panic!() };
+/// let input = NotificationInput::decode(line, &SizeLimits::default())?;
+/// let NotificationInput::Event(event) = input else { panic!() };
 /// assert_eq!(event.event_type().as_str(), "meter");
 /// assert_eq!(event.payload().get(), r#"{"b":1e2,"a":[]}"#);
 /// # Ok(())

@@ -20,7 +20,7 @@ use crate::codec::message::Message;
 use crate::codec::notification::Notification;
 use crate::error::Result;
 use crate::event::event_type::EventType;
-use crate::event::payload::{Body, Event, PayloadView};
+use crate::event::payload::{Event, NotificationPayload, PayloadView};
 
 /// The handle that emits notifications.
 ///
@@ -204,7 +204,7 @@ impl Notifier {
     /// # }
     /// ```
     pub async fn resend(&self, notification: &Notification) -> Receipt {
-        if !self.enabled(notification.body.event_type()) {
+        if !self.enabled(notification.event_type()) {
             return self.suppress();
         }
         match self.push_in_turn(notification.encode(&self.0.encoding)) {
@@ -231,16 +231,16 @@ impl Notifier {
         }
     }
 
-    /// Returns a notification of `body` with a new id, this notifier's publisher id and the current
+    /// Returns a notification of `payload` with a new id, this notifier's publisher id and the current
     /// time.
     ///
     /// It queues nothing. Keep the notification in an outbox and send it with [`resend`](Self::resend).
-    pub fn stamp(&self, body: impl Into<Body>) -> Notification {
+    pub fn stamp(&self, payload: impl Into<NotificationPayload>) -> Notification {
         Notification {
             message_id: message_id(),
             publisher_id: Arc::clone(&self.0.publisher_id),
             timestamp: OffsetDateTime::now_utc(),
-            body: body.into(),
+            payload: payload.into(),
         }
     }
 

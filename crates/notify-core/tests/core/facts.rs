@@ -13,7 +13,7 @@ use crate::reading::read;
 fn facts(event_type: &str, priority: &str, payload: &serde_json::Value) -> EventFacts {
     let line = json!({ "event_type": event_type, "priority": priority, "payload": payload });
     match read(&line.to_string()) {
-        Ok(NotificationInput::Body(body)) => body.facts(),
+        Ok(NotificationInput::Event(event)) => event.facts(),
         other => panic!("{line} was read as {other:?}"),
     }
 }

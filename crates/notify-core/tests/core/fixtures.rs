@@ -6,8 +6,8 @@ use std::borrow::Borrow;
 
 use notify_core::codec::serde_json;
 use notify_core::event::{
-    Body, Image, ImageSend, ImageStatus, Payload, Task, TaskFailure, TaskStatus, TaskSuccess,
-    Visibility,
+    Image, ImageSend, ImageStatus, NotificationPayload, Payload, Task, TaskFailure, TaskStatus,
+    TaskSuccess, Visibility,
 };
 use notify_core::{Event, EventType, Message, Notification, Priority};
 use serde_json::{Map, Value, json};
@@ -114,13 +114,13 @@ pub(crate) fn event(event_type: impl Borrow<EventType>, priority: Priority) -> E
     }
 }
 
-/// Returns `body` with fixed id, publisher and timestamp.
-pub(crate) fn notification(body: impl Into<Body>) -> Notification {
+/// Returns `payload` with fixed id, publisher and timestamp.
+pub(crate) fn notification(payload: impl Into<NotificationPayload>) -> Notification {
     Notification {
         message_id: uuid("6b9d4b8a-0f7c-4d2c-9a4a-0a3f0e7d4c11"),
         publisher_id: "image.host1".into(),
         timestamp: time(0) + time::Duration::microseconds(123_456),
-        body: body.into(),
+        payload: payload.into(),
     }
 }
 
@@ -139,6 +139,6 @@ pub(crate) fn text(message: &Message) -> &str {
 
 /// Returns the notification with its event in the typed form.
 pub(crate) fn typed(notification: Notification) -> Notification {
-    let body = notification.body.to_event().unwrap().into();
-    Notification { body, ..notification }
+    let payload = notification.payload.to_event().unwrap().into();
+    Notification { payload, ..notification }
 }

@@ -31,7 +31,7 @@ fn envelope(version: &str, message: &str) -> String {
 #[track_caller]
 fn problem(line: impl AsRef<[u8]>) -> String {
     let limits = notify_core::codec::SizeLimits::default();
-    let problems = NotificationInput::read(line.as_ref(), &limits).unwrap_err();
+    let problems = NotificationInput::decode(line.as_ref(), &limits).unwrap_err();
     assert_eq!(problems.iter().count(), 1, "{problems}");
     problems.to_string()
 }
@@ -68,7 +68,7 @@ fn reads_every_form_of_oslo_messaging() {
 #[test]
 fn reads_its_own_envelope() {
     let message = notification(image_create()).encode(&Encoding::default()).unwrap();
-    let read = Notification::from_json(&message.oslo_v2()).unwrap();
+    let read = Notification::decode(&message.oslo_v2()).unwrap();
     assert_eq!(read.encode(&Encoding::default()).unwrap().body(), message.body());
 }
 

@@ -22,7 +22,7 @@ fn create(payload: &str) -> String {
 fn problems(line: &str) -> Problems {
     match read(line) {
         Err(problems) => problems,
-        Ok(NotificationInput::Body(body)) => body.to_event().unwrap_err(),
+        Ok(NotificationInput::Event(event)) => event.to_event().unwrap_err(),
         Ok(input) => panic!("{line} was read as {input:?}"),
     }
 }

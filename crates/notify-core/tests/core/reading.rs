@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 /// Reads a line within the default limits.
 pub(crate) fn read(json: &str) -> Result<NotificationInput, Problems> {
-    NotificationInput::read(json.as_bytes(), &SizeLimits::default())
+    NotificationInput::decode(json.as_bytes(), &SizeLimits::default())
 }
 
 /// Notifications of Glance's code of 2013 come out with every field they had. An absent field may come
@@ -61,7 +61,7 @@ fn reads_back_every_event_it_writes() {
             let sent = notification(event);
             let encoding = Encoding { redact: Redact::Off, ..Encoding::default() };
             let message = sent.encode(&encoding).unwrap();
-            assert_eq!(typed(Notification::from_json(message.body()).unwrap()), sent);
+            assert_eq!(typed(Notification::decode(message.body()).unwrap()), sent);
         }
     }
 }
@@ -101,12 +101,12 @@ fn keeps_foreign_shapes_unchanged() {
         ("task.run", json!({ "id": task["id"], "input": { "n": 18_446_744_073_709_551_615_u64 } })),
     ] {
         let line = json!({ "event_type": event_type, "priority": "INFO", "payload": payload });
-        let Ok(NotificationInput::Body(body)) = read(&line.to_string()) else { panic!("{line}") };
+        let Ok(NotificationInput::Event(event)) = read(&line.to_string()) else { panic!("{line}") };
         assert_eq!(
-            body.to_event().unwrap_err().to_string(),
+            event.to_event().unwrap_err().to_string(),
             "/payload: expected the documented shape, found another shape"
         );
-        let message = notification(body).encode(&Encoding::default()).unwrap();
+        let message = notification(event).encode(&Encoding::default()).unwrap();
         let written: Value = serde_json::from_slice(message.body()).unwrap();
         assert_eq!(written["payload"], payload);
     }
@@ -172,7 +172,7 @@ fn depth_keys_and_size_are_bounded_when_writing() {
 #[test]
 fn drops_the_keys_of_oslo_messaging() {
     let line = r#"{"message_id":"6b9d4b8a-0f7c-4d2c-9a4a-0a3f0e7d4c11","publisher_id":"h","timestamp":"2026-11-22 12:00:00.5","event_type":"image.upload","priority":"WARN","payload":"slow","_unique_id":"1","_context_auth_token":"S3"}"#;
-    let notification = Notification::from_json(line.as_bytes()).unwrap();
+    let notification = Notification::decode(line.as_bytes()).unwrap();
     let message = notification.encode(&Encoding::default()).unwrap();
     assert_eq!(
         crate::fixtures::text(&message),
@@ -191,8 +191,8 @@ fn keeps_every_event_type_and_priority() {
         ("meter", "sample", "SAMPLE"),
     ] {
         let line = json!({ "event_type": event_type, "priority": priority, "payload": [1, "x"] });
-        let Ok(NotificationInput::Body(body)) = read(&line.to_string()) else { panic!("{line}") };
-        let message = notification(body).encode(&Encoding::default()).unwrap();
+        let Ok(NotificationInput::Event(event)) = read(&line.to_string()) else { panic!("{line}") };
+        let message = notification(event).encode(&Encoding::default()).unwrap();
         let read: Value = serde_json::from_slice(message.body()).unwrap();
         assert_eq!(read["event_type"], event_type);
         assert_eq!(read["priority"], written);

@@ -6,7 +6,7 @@
 use crate::fixtures::{event, image, notification, task, text};
 use notify_core::codec::{Encoding, NotificationInput, PayloadStyle, SizeLimits, serde_json};
 use notify_core::event::{
-    Body, ImageSend, Payload, ReadEvent, TaskFailure, TaskStatus, TaskSuccess,
+    ImageSend, NotificationPayload, Payload, ReadEvent, TaskFailure, TaskStatus, TaskSuccess,
 };
 use notify_core::redact::Redact;
 use notify_core::{Error, Event, EventType, Notification, Priority};
@@ -77,13 +77,13 @@ proptest! {
         let sent = notification(plant(place, &text, key));
         let message = sent.encode(&encoding).unwrap();
         // Reading and encoding again redacts again, and changes nothing that is redacted already.
-        let again = Notification::from_json(message.body()).unwrap();
+        let again = Notification::decode(message.body()).unwrap();
         let twice = again.encode(&encoding).unwrap();
         prop_assert_eq!(crate::fixtures::text(&twice), crate::fixtures::text(&message));
         let as_read = Notification {
-            body: Body::Read(ReadEvent::new(
-                sent.body.event_type().clone(),
-                sent.body.priority(),
+            payload: NotificationPayload::Read(ReadEvent::new(
+                sent.event_type().clone(),
+                sent.priority(),
                 encoded_payload(&sent),
             )),
             ..sent.clone()
@@ -125,9 +125,9 @@ proptest! {
             "event_type": "image.create", "priority": "INFO",
             "payload": { "id": image().id, "status": "queued", (key): wrong },
         });
-        let input = NotificationInput::read(line.to_string().as_bytes(), &SizeLimits::default());
-        let Ok(NotificationInput::Body(body)) = input else { panic!("{input:?}") };
-        let error = body.to_event().unwrap_err();
+        let input = NotificationInput::decode(line.to_string().as_bytes(), &SizeLimits::default());
+        let Ok(NotificationInput::Event(event)) = input else { panic!("{input:?}") };
+        let error = event.to_event().unwrap_err();
         let shown = format!("{error} {error:?} {:?}", Error::from(error.clone()));
         prop_assert!(!shown.contains(&secret));
     }
@@ -137,7 +137,8 @@ proptest! {
 fn encoded_payload(notification: &Notification) -> Box<RawValue> {
     let encoding = Encoding { redact: Redact::Off, ..Encoding::default() };
     let message = notification.encode(&encoding).unwrap();
-    let Body::Read(event) = Notification::from_json(message.body()).unwrap().body else {
+    let NotificationPayload::Read(event) = Notification::decode(message.body()).unwrap().payload
+    else {
         panic!("what was read is not constructed");
     };
     event.payload().to_owned()

@@ -9,8 +9,8 @@ use std::net::IpAddr;
 use crate::fixtures::{notification, text, typed};
 use notify_core::codec::{Encoding, PayloadStyle, serde_json};
 use notify_core::event::{
-    Body, DeletedImage, Image, ImageSend, ImageStatus, Payload, ReadEvent, Task, TaskFailure,
-    TaskStatus, TaskSuccess, Visibility,
+    DeletedImage, Image, ImageSend, ImageStatus, NotificationPayload, Payload, ReadEvent, Task,
+    TaskFailure, TaskStatus, TaskSuccess, Visibility,
 };
 use notify_core::redact::{Redact, printable};
 use notify_core::{Event, EventType, Notification, Priority};
@@ -165,7 +165,7 @@ proptest! {
         let sent = Notification { publisher_id: publisher.into(), ..notification(event) };
         let encoding = Encoding { redact: Redact::Off, payloads, ..Encoding::default() };
         let message = sent.encode(&encoding).unwrap();
-        prop_assert_eq!(typed(Notification::from_json(message.body()).unwrap()), sent);
+        prop_assert_eq!(typed(Notification::decode(message.body()).unwrap()), sent);
     }
 
     /// A body is one line even for a reader that splits on Unicode line separators, and holds nothing
@@ -191,17 +191,17 @@ proptest! {
     ) {
         let event_type = EventType::new(&event_type).unwrap();
         let json = serde_json::value::to_raw_value(&payload).unwrap();
-        let sent = notification(Body::Read(ReadEvent::new(event_type, priority, json)));
+        let sent = notification(NotificationPayload::Read(ReadEvent::new(event_type, priority, json)));
         let off = Encoding { redact: Redact::Off, ..Encoding::default() };
         let message = sent.encode(&off).unwrap();
-        let read = Notification::from_json(&message.oslo_v2()).unwrap();
+        let read = Notification::decode(&message.oslo_v2()).unwrap();
         let written: Value = serde_json::from_slice(message.body()).unwrap();
         prop_assert_eq!(&written["payload"], &payload);
-        prop_assert_eq!((read.body.event_type(), read.body.priority()), (sent.body.event_type(), priority));
+        prop_assert_eq!((read.event_type(), read.priority()), (sent.event_type(), priority));
         let rewritten = read.encode(&off).unwrap();
         prop_assert_eq!(rewritten.body(), message.body());
         let once = read.encode(&Encoding::default()).unwrap();
-        let again = Notification::from_json(once.body()).unwrap();
+        let again = Notification::decode(once.body()).unwrap();
         let twice = again.encode(&Encoding::default()).unwrap();
         prop_assert_eq!(twice.body(), once.body());
         prop_assert_eq!(printable(text(&once), usize::MAX).to_string(), text(&once));
@@ -210,6 +210,6 @@ proptest! {
     /// Random bytes are never a notification, and never a reason to panic.
     #[test]
     fn rejects_random_bytes_without_panicking(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        prop_assert!(Notification::from_json(&bytes).is_err());
+        prop_assert!(Notification::decode(&bytes).is_err());
     }
 }

@@ -24,7 +24,7 @@ pub(crate) fn notification(series: u32, number: u32, size: usize) -> Notificatio
         "event_type":"image.upload","priority":"WARN","timestamp":"2026-11-22 12:00:00.000000",
         "payload":"{text}"}}"#,
     );
-    Notification::from_json(json.as_bytes()).unwrap()
+    Notification::decode(json.as_bytes()).unwrap()
 }
 
 /// Returns the same notification, encoded.

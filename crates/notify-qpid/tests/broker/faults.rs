@@ -221,7 +221,7 @@ fn infos(numbers: std::ops::Range<u64>) -> Vec<Message> {
 fn large() -> Message {
     let mut notification = samples::notification(0);
     let text = "x".repeat(256 * 1024);
-    notification.body =
+    notification.payload =
         notify_core::Event::ImageUpload(notify_core::event::Payload::Error(text)).into();
     samples::encode(&notification)
 }

@@ -4,7 +4,7 @@
 //! tests that run at the same time.
 
 use notify_conformance::{Harness as _, samples};
-use notify_core::event::{Body, Payload};
+use notify_core::event::{NotificationPayload, Payload};
 use notify_core::{Event, Notification, Transport};
 use notify_qpid::Qpid;
 use notify_testbed::broker::proton::{PeerFault, ProtonPeer};
@@ -41,7 +41,7 @@ async fn nothing_shows_a_password_or_a_payload() {
     let peer = ProtonPeer::start();
     peer.inject(PeerFault::Reject, 0, Some(2));
     let message = samples::encode(&Notification {
-        body: Body::from(Event::ImageUpload(Payload::Warn(PAYLOAD.into()))),
+        payload: NotificationPayload::from(Event::ImageUpload(Payload::Warn(PAYLOAD.into()))),
         ..samples::notification(0)
     });
     let mut shown = Vec::new();

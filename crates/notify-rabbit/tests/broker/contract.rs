@@ -7,7 +7,7 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 use notify_conformance::{Capability, Harness, MessageMetadata, ReceivedMessage, samples};
-use notify_core::event::Body;
+use notify_core::event::NotificationPayload;
 use notify_core::{Event, Notification, Priority, Transport};
 use notify_rabbit::{Config, Rabbit};
 use notify_testbed::broker::rabbitmq::{RabbitMq, Vhost};
@@ -122,8 +122,9 @@ impl Harness for RabbitHarness {
     /// A payload with the key `__type__`: oslo.messaging's consumers would drop it.
     async fn refused_notification(&mut self) -> Notification {
         let mut notification = samples::notification(0);
-        if let Body::Event(Event::ImageCreate(notify_core::event::Payload::Info(image))) =
-            &mut notification.body
+        if let NotificationPayload::Constructed(Event::ImageCreate(
+            notify_core::event::Payload::Info(image),
+        )) = &mut notification.payload
         {
             image.properties.insert("__type__".into(), "x".into());
         }

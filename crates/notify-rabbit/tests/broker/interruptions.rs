@@ -196,7 +196,9 @@ async fn refuses_only_the_message_that_is_too_large() {
     let mut transport = rabbit(&vhost.url(), json!({}));
     let mut messages = samples::messages(0..20);
     let mut large = samples::notification(20);
-    if let notify_core::event::Body::Event(notify_core::Event::ImageUpload(text)) = &mut large.body
+    if let notify_core::event::NotificationPayload::Constructed(notify_core::Event::ImageUpload(
+        text,
+    )) = &mut large.payload
     {
         *text = notify_core::event::Payload::Warn("x".repeat(30_000));
     }

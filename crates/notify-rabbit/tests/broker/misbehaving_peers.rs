@@ -8,7 +8,7 @@ use crate::scripted_peer::{
 };
 use crate::support::{LONG, SendReport, lapin_threads, rabbit, send_once, wait_until};
 use notify_conformance::samples;
-use notify_core::event::{Body, Payload};
+use notify_core::event::{NotificationPayload, Payload};
 use notify_core::{ErrorKind, Event, Message, Notifier, Outcome, Verdict};
 use serde_json::json;
 
@@ -21,7 +21,8 @@ fn messages(count: u64, nth: u64) -> Vec<Message> {
         .map(|number| {
             let mut notification = samples::notification(number);
             let text = if number % nth == 0 { "say no" } else { "say yes" };
-            notification.body = Body::from(Event::ImageUpload(Payload::Warn(text.into())));
+            notification.payload =
+                NotificationPayload::from(Event::ImageUpload(Payload::Warn(text.into())));
             samples::encode(&notification)
         })
         .collect()

@@ -4,7 +4,7 @@
 
 use crate::support::{rabbit, send_once};
 use notify_conformance::samples;
-use notify_core::event::{Body, Payload};
+use notify_core::event::{NotificationPayload, Payload};
 use notify_core::{Event, Notification, Transport};
 use notify_testbed::broker::rabbitmq::RabbitMq;
 use notify_testbed::log_recorder::LogRecorder;
@@ -27,7 +27,7 @@ async fn nothing_shows_a_password_or_a_payload() {
     vhost.broker().add_user(&user, PASSWORD);
     vhost.permit(&user, [".*", ".*", ".*"]);
     let message = samples::encode(&Notification {
-        body: Body::from(Event::ImageUpload(Payload::Warn(PAYLOAD.into()))),
+        payload: NotificationPayload::from(Event::ImageUpload(Payload::Warn(PAYLOAD.into()))),
         ..samples::notification(0)
     });
     let mut shown = Vec::new();

@@ -4,7 +4,7 @@ use std::fs;
 
 use glance_notify::Config;
 use glance_notify::codec::{NotificationInput, SizeLimits};
-use glance_notify::event::Body;
+use glance_notify::event::NotificationPayload;
 use serde_json::Value;
 
 use crate::reading::{lines, names};
@@ -29,11 +29,13 @@ async fn every_sample_is_sent_again_with_its_payload() {
             continue;
         }
         for line in lines(&format!("openstack-2026/{name}")) {
-            let input = NotificationInput::read(line.as_bytes(), &SizeLimits::default());
+            let input = NotificationInput::decode(line.as_bytes(), &SizeLimits::default());
             let Ok(NotificationInput::Notification(notification)) = input else {
                 panic!("{name}: {input:?}\n{line}");
             };
-            let Body::Read(event) = &notification.body else { panic!("{name}: {notification:?}") };
+            let NotificationPayload::Read(event) = &notification.payload else {
+                panic!("{name}: {notification:?}")
+            };
             sent.push(event.payload().get().to_owned());
             notifier.resend(&notification).await.await.unwrap();
         }
@@ -57,7 +59,7 @@ fn names_the_numbers_that_only_python_reads() {
     let mut named = 0;
     for name in ["oslo-lenient-v1.jsonl", "oslo-lenient-v2.jsonl", "oslo-lenient.log"] {
         for line in lines(&format!("openstack-2026/{name}")) {
-            match NotificationInput::read(line.as_bytes(), &SizeLimits::default()) {
+            match NotificationInput::decode(line.as_bytes(), &SizeLimits::default()) {
                 Ok(_) => assert!(line.contains("ud8") || line.contains("udc"), "{line}"),
                 Err(problems) => {
                     let text = problems.to_string();

@@ -79,7 +79,7 @@ fn the_reader_survives_every_sample() {
     for directory in DIRECTORIES {
         for name in names(directory) {
             for line in lines(&format!("{directory}/{name}")) {
-                let _ = NotificationInput::read(line.as_bytes(), &limits);
+                let _ = NotificationInput::decode(line.as_bytes(), &limits);
             }
         }
     }
