@@ -56,7 +56,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_trait::async_trait;
 use notify_core::config::{Driver, DriverOptions};
 use notify_core::redact::printable;
-use notify_core::transport::Finding;
+use notify_core::transport::{Finding, Lanes};
 use notify_core::{Batch, EventType, Result, Transport};
 
 pub use config::{Config, Dialect, Node, SaslMechanism};
@@ -120,6 +120,8 @@ pub struct Qpid {
     config: Config,
     /// The container id, which the broker's tools show.
     name: String,
+    /// The configured publisher id, for the container id of a duplicate.
+    publisher_id: Option<String>,
     /// The timeouts of addresses that withhold outcomes. They outlive a connection.
     timeouts: ConfirmTimeouts,
     /// The connection stays here during a `send`. So a dropped `send` leaves its messages in flight
@@ -151,6 +153,7 @@ impl Qpid {
         config.check()?;
         Ok(Self {
             name: container_id(None),
+            publisher_id: None,
             timeouts: ConfirmTimeouts::default(),
             connection: None,
             config,
@@ -175,6 +178,22 @@ impl Transport for Qpid {
 
     fn wants(&self, _: &EventType) -> bool {
         true
+    }
+
+    /// Returns one lane for each priority, with the subject or the address of its messages.
+    fn lanes(&self) -> Lanes {
+        topology::lanes(&self.config)
+    }
+
+    /// Creates a transport with a container id and a connection of its own.
+    fn duplicate(&self) -> Option<Box<dyn Transport>> {
+        Some(Box::new(Self {
+            name: container_id(self.publisher_id.as_deref()),
+            publisher_id: self.publisher_id.clone(),
+            timeouts: ConfirmTimeouts::default(),
+            connection: None,
+            config: self.config.clone(),
+        }))
     }
 
     /// Connects if necessary, sends the messages and settles them by the broker's outcomes.
@@ -228,8 +247,9 @@ impl fmt::Debug for Qpid {
 
 /// Opens the transport for [`DRIVER`].
 fn open(options: DriverOptions) -> Result<Box<dyn Transport>> {
-    let name = container_id(options.publisher_id());
-    Ok(Box::new(Qpid { name, ..Qpid::new(Config::from_options(options)?)? }))
+    let publisher_id = options.publisher_id().map(str::to_owned);
+    let name = container_id(publisher_id.as_deref());
+    Ok(Box::new(Qpid { name, publisher_id, ..Qpid::new(Config::from_options(options)?)? }))
 }
 
 /// Returns a unique container id. A broker treats a second connection of the same name as a

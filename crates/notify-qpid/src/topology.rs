@@ -14,6 +14,7 @@
 //! product. This module builds texts; it sends nothing.
 
 use notify_core::Priority;
+use notify_core::transport::Lanes;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::config::{Config, Dialect, Node};
@@ -110,6 +111,18 @@ impl Topology {
             _ => None,
         }
     }
+}
+
+/// Returns the lanes of a broker: one for each priority, because a broker has a queue for each.
+///
+/// The name is the address that `qpid.address` sets, else the subject. The addresses of the dialects are
+/// known only once a broker has named its product.
+pub(crate) fn lanes(config: &Config) -> Lanes {
+    let Config { exchange, topic, address, .. } = config;
+    Lanes::by_priority(|priority| match address {
+        Some(template) => template.fill(exchange, topic, priority),
+        None => format!("{topic}.{}", priority.lower()),
+    })
 }
 
 /// Returns the first route of each address.
@@ -254,6 +267,19 @@ mod tests {
             assert_eq!(route.subject, "notifications.warn");
         }
         assert_eq!(config.address.unwrap().to_string(), "/x/{exchange}/{topic}.{priority}!");
+    }
+
+    /// Each priority has a lane, unless `qpid.address` sends all priorities to one node.
+    #[test]
+    fn lanes_are_subjects_or_custom_addresses() {
+        let names = |address: Option<&str>| {
+            let address = address.map(|address| address.parse().unwrap());
+            let lanes = lanes(&Config { address, ..Config::default() });
+            lanes.iter().map(|lane| lanes.name(lane).to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(names(None)[..2], ["notifications.info", "notifications.warn"]);
+        assert_eq!(names(Some("/x/{priority}"))[..2], ["/x/info", "/x/warn"]);
+        assert_eq!(names(Some("/x/{topic}")), ["/x/notifications"]);
     }
 
     /// `qpid.dialect` helps with a broker behind a proxy that claims to be another product.

@@ -143,7 +143,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use notify_core::config::{Driver, DriverOptions};
-use notify_core::transport::Finding;
+use notify_core::transport::{Finding, Lanes};
 use notify_core::{Batch, EventType, Result, Transport};
 
 pub use config::{Config, DeclareMode, MismatchPolicy, QueueType, SaslMechanism};
@@ -272,6 +272,24 @@ impl Transport for Rabbit {
         true
     }
 
+    /// Returns one lane for each priority, with the name of its queue.
+    fn lanes(&self) -> Lanes {
+        Lanes::by_priority(|priority| self.config.queue(priority))
+    }
+
+    /// Creates a transport with a connection of its own. Each warning is still logged once.
+    fn duplicate(&self) -> Option<Box<dyn Transport>> {
+        Some(Box::new(Self {
+            config: self.config.clone(),
+            connection_name: self.connection_name.clone(),
+            topology: self.topology.clone(),
+            publish_state: PublishState::default(),
+            once_warnings: Arc::clone(&self.once_warnings),
+            warned_queues: Arc::clone(&self.warned_queues),
+            connection: None,
+        }))
+    }
+
     /// Publishes the batch in windows of up to `rabbit.window` messages.
     ///
     /// # Errors
@@ -360,4 +378,24 @@ fn connection_name(publisher_id: Option<&str>) -> String {
     // The tools show the name in one line.
     let publisher = notify_core::redact::printable(publisher, 128);
     format!("glance-notify:{}:{publisher}", std::process::id())
+}
+
+#[cfg(test)]
+mod tests {
+    use notify_core::Priority;
+
+    use super::*;
+
+    /// Each priority has a queue, so each has a lane, also on the duplicate.
+    #[test]
+    fn each_queue_is_a_lane() {
+        let config = Config { topic: "events".into(), ..Config::default() };
+        let rabbit = Rabbit::new(config).unwrap();
+        for transport in [rabbit.duplicate().unwrap(), Box::new(rabbit)] {
+            let lanes = transport.lanes();
+            assert_eq!(lanes.len(), Priority::ALL.len());
+            let names: Vec<_> = lanes.iter().map(|lane| lanes.name(lane).to_owned()).collect();
+            assert_eq!(names[..3], ["events.info", "events.warn", "events.error"]);
+        }
+    }
 }

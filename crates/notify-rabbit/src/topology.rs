@@ -22,7 +22,7 @@ use crate::mismatch::Mismatch;
 use crate::runtime::silently;
 
 /// The names of the exchange and the queues, and the warnings that were already logged about them.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Topology {
     /// The topic exchange.
     pub(crate) exchange: ShortString,

@@ -239,6 +239,7 @@ impl NotifierBuilder {
         }
         let queue = Arc::new(Queue::new(self.queue, self.durable_source));
         let name = self.transport.name();
+        let lanes = self.transport.lanes();
         let stage = self
             .stage
             .as_ref()
@@ -250,6 +251,7 @@ impl NotifierBuilder {
             enabled,
             suppressed: AtomicU64::new(0),
             publisher_id: publisher_id.into(),
+            lanes,
             encoding: self.encoding,
             send_timeout: self.send_timeout,
             drain_timeout: self.drain_timeout,

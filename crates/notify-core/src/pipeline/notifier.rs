@@ -21,6 +21,7 @@ use crate::codec::notification::Notification;
 use crate::error::Result;
 use crate::event::event_type::EventType;
 use crate::event::payload::{Event, NotificationPayload, PayloadView};
+use crate::transport::lanes::Lanes;
 
 /// The handle that emits notifications.
 ///
@@ -53,6 +54,7 @@ pub(super) struct NotifierCore {
     /// The number of notifications of other types.
     pub(super) suppressed: AtomicU64,
     pub(super) publisher_id: Arc<str>,
+    pub(super) lanes: Lanes,
     pub(super) encoding: Encoding,
     pub(super) send_timeout: Duration,
     pub(super) drain_timeout: Duration,
@@ -247,6 +249,11 @@ impl Notifier {
     /// Returns the encoding of this notifier's notifications.
     pub fn encoding(&self) -> &Encoding {
         &self.0.encoding
+    }
+
+    /// Returns the lanes of the destination, as its transport named them when the notifier was built.
+    pub fn lanes(&self) -> &Lanes {
+        &self.0.lanes
     }
 
     /// Returns the account at this moment.
