@@ -1,207 +1,161 @@
-//! The options that say where a broker is and who logs in, and the rules that combine them.
+//! A broker's endpoint: where it is, who logs in, and how long that may take.
 //!
-//! `rabbit` and `qpid` have these options in common. A transport parses its own table, rejects
-//! unknown keys and fills in its own defaults; this module only combines the values.
+//! Both AMQP crates log in by this one type, to send and to receive. This module checks values; it
+//! connects to nothing.
 
-use std::net::IpAddr;
-use std::path::PathBuf;
+use std::time::Duration;
 
 use notify_core::Result;
 
-use crate::host::{Host, is_host_name};
+use crate::host::Host;
+use crate::sasl::SaslMechanism;
 use crate::secret::{Password, Secret};
 use crate::tls::files::TlsFiles;
-use crate::url::{BrokerUrl, invalid};
+use crate::url::invalid;
 
-/// The options of a broker's endpoint, as the operator wrote them.
-#[derive(Debug, Default)]
-pub struct EndpointOptions {
-    /// `url`: scheme, hosts, credentials and virtual host in one text.
-    pub url: Option<BrokerUrl>,
-    /// `host`: one host name or IP address, if there is no `url`.
-    pub host: Option<String>,
-    /// `port`: the TCP port of `host`. Default 5672.
-    pub port: Option<u16>,
-    /// `user`, if the URL names none.
-    pub user: Option<String>,
-    /// `password`, if the URL has none.
-    pub password: Option<Secret>,
-    /// `password_file`: a file that holds the password.
-    pub password_file: Option<PathBuf>,
-    /// `virtual_host`, if the URL names none.
-    pub virtual_host: Option<String>,
-    /// `ca_file`, `cert_file` and `key_file`.
-    pub tls: TlsFiles,
-}
-
-/// A broker's endpoint: the combination of all [`EndpointOptions`].
-#[derive(Debug)]
+/// A broker's endpoint: the combination of all [`EndpointOptions`](crate::EndpointOptions).
+///
+/// The default is an anonymous login at port 5672 of this machine.
+///
+/// # Examples
+///
+/// ```
+/// use notify_net::{Endpoint, Host, Password, SaslMechanism, Secret};
+///
+/// let mut endpoint = Endpoint::default();
+/// endpoint.hosts = vec![Host { name: "rabbit1.example.org".into(), port: 5672 }];
+/// endpoint.user = Some("glance".into());
+/// endpoint.password = Some(Password::Inline(Secret::new("hunter2")));
+/// endpoint.sasl_mechanism = vec![SaslMechanism::Plain];
+/// endpoint.check("rabbit")?;
+/// assert!(!format!("{endpoint:?}").contains("hunter2"));
+/// # Ok::<(), notify_core::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Endpoint {
-    /// The hosts. Never empty; `localhost:5672` if the options name none.
+    /// `url`, or `host` and `port`: the broker's hosts. Never empty; default `localhost:5672`.
+    ///
+    /// Every connect tries all addresses of all hosts in a new random order, so clients spread over
+    /// the nodes of a cluster. A cluster needs no load balancer in front of it.
     pub hosts: Vec<Host>,
-    /// The files for TLS, or `None` for plain text.
-    pub tls: Option<TlsFiles>,
-    /// The user's name.
+    /// `user`: the user's name. Default `None`.
     pub user: Option<String>,
-    /// The user's password.
+    /// `password` or `password_file`: the user's password. Default `None`.
     pub password: Option<Password>,
-    /// The virtual host.
+    /// `virtual_host`: the virtual host. Default `None`: the broker's default virtual host.
     pub virtual_host: Option<String>,
-    /// The URL's parameters, for the transport to interpret.
-    pub query: Vec<(String, String)>,
+    /// `ca_file`, `cert_file` and `key_file`: the files for TLS. `Some` if the URL begins with
+    /// `amqps://`. Default `None`: plain text.
+    ///
+    /// TLS always verifies the broker's certificate and host name, and requires version 1.2 or later.
+    pub tls: Option<TlsFiles>,
+    /// `sasl_mechanism`: the methods of login, the best first. Never empty.
+    pub sasl_mechanism: Vec<SaslMechanism>,
+    /// `connect_timeout`: the time to connect and log in to any of the hosts. Default 10 s.
+    ///
+    /// Each address gets an equal share of the time that is left.
+    pub connect_timeout: Duration,
+    /// `heartbeat`: the interval of heartbeats in seconds, 1 to 3600. Default 10.
+    pub heartbeat: u16,
 }
 
-impl EndpointOptions {
-    /// Combines the options into an endpoint. Error messages call them `strategy.url`,
-    /// `strategy.host` and so on.
+impl Default for Endpoint {
+    fn default() -> Self {
+        Self {
+            hosts: vec![Host::default()],
+            user: None,
+            password: None,
+            virtual_host: None,
+            tls: None,
+            sasl_mechanism: vec![SaslMechanism::Anonymous],
+            connect_timeout: Duration::from_secs(10),
+            heartbeat: 10,
+        }
+    }
+}
+
+impl Endpoint {
+    /// Checks that user, password, certificate and mechanisms fit each other, and the range of the
+    /// heartbeat. Error messages call the options `strategy.user` and so on.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`](notify_core::ErrorKind::Config) if two options name the same thing, if
-    /// `host` is not a host name, or if files for TLS accompany a URL without TLS.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use notify_net::{EndpointOptions, Secret};
-    ///
-    /// let options = || EndpointOptions {
-    ///     url: Some("amqp://rabbit1,rabbit2/glance".parse().unwrap()),
-    ///     user: Some("svc".into()),
-    ///     password: Some(Secret::new("hunter2")),
-    ///     ..EndpointOptions::default()
-    /// };
-    /// let endpoint = options().resolve("rabbit")?;
-    /// assert_eq!(endpoint.hosts.len(), 2);
-    /// assert_eq!(endpoint.virtual_host.as_deref(), Some("glance"));
-    ///
-    /// let twice = EndpointOptions { host: Some("rabbit3".into()), ..options() };
-    /// assert_eq!(
-    ///     twice.resolve("rabbit").unwrap_err().to_string(),
-    ///     "`rabbit.url` already names the hosts: remove `rabbit.host` and `rabbit.port`"
-    /// );
-    /// # Ok::<(), notify_core::Error>(())
-    /// ```
-    pub fn resolve(self, strategy: &str) -> Result<Endpoint> {
-        let duplicate = |part: &str, options: &str| {
-            invalid(format!("`{strategy}.url` already names the {part}: remove {options}"))
-        };
-        let url = match self.url {
-            Some(_) if self.host.is_some() || self.port.is_some() => {
-                let options = format!("`{strategy}.host` and `{strategy}.port`");
-                return Err(duplicate("hosts", &options));
-            }
-            Some(url) => url,
-            None => {
-                let local = Host::default();
-                let name = self.host.unwrap_or(local.name);
-                // Messages show the host, so it must not be a URL with a password.
-                if !is_host_name(&name) && name.parse::<IpAddr>().is_err() {
-                    return Err(invalid(format!(
-                        "`{strategy}.host`: expected a host name or an IP address; a URL belongs in \
-                         `{strategy}.url`"
-                    )));
-                }
-                BrokerUrl::new(false, vec![Host { name, port: self.port.unwrap_or(local.port) }])
-            }
-        };
-        if url.path.is_some() && self.virtual_host.is_some() {
-            return Err(duplicate("virtual host", &format!("`{strategy}.virtual_host`")));
+    /// [`ErrorKind::Config`](notify_core::ErrorKind::Config) that names the options to change.
+    pub fn check(&self, strategy: &str) -> Result<()> {
+        if let Some(files) = &self.tls {
+            files.check(strategy)?;
         }
-        if url.user.is_some() && self.user.is_some() {
-            return Err(duplicate("user", &format!("`{strategy}.user`")));
-        }
-        if !url.tls && self.tls != TlsFiles::default() {
-            return Err(invalid(format!(
-                "`{strategy}.ca_file`, `{strategy}.cert_file` and `{strategy}.key_file` need TLS: \
-                 begin `{strategy}.url` with amqps://"
-            )));
-        }
-        let password = match (url.password, self.password, self.password_file) {
-            (None, None, None) => None,
-            (Some(password), None, None) | (None, Some(password), None) => {
-                Some(Password::Inline(password))
-            }
-            (None, None, Some(path)) => Some(Password::File(path)),
-            _ => {
+        let allows = |mechanism| self.sasl_mechanism.contains(&mechanism);
+        match (&self.user, &self.password) {
+            (Some(_), None) => {
                 return Err(invalid(format!(
-                    "the password is configured twice: keep only one of `{strategy}.url`, \
-                     `{strategy}.password` and `{strategy}.password_file`"
+                    "no password: set `{strategy}.password` or `{strategy}.password_file`"
                 )));
             }
-        };
-        Ok(Endpoint {
-            hosts: url.hosts,
-            tls: url.tls.then_some(self.tls),
-            user: url.user.or(self.user),
-            password,
-            virtual_host: url.path.or(self.virtual_host),
-            query: url.query,
-        })
+            (None, Some(_)) => {
+                return Err(invalid(format!(
+                    "no user: set `{strategy}.user`, or name the user in `{strategy}.url`"
+                )));
+            }
+            (None, None) if allows(SaslMechanism::Plain) => {
+                return Err(invalid(format!(
+                    "PLAIN in `{strategy}.sasl_mechanism` needs `{strategy}.user` and a password"
+                )));
+            }
+            (Some(_), Some(_)) if !allows(SaslMechanism::Plain) => {
+                return Err(invalid(format!(
+                    "only PLAIN uses a password: add PLAIN to `{strategy}.sasl_mechanism`, or \
+                     remove the user and the password"
+                )));
+            }
+            _ => {}
+        }
+        if self.sasl_mechanism.is_empty() {
+            return Err(invalid(format!(
+                "`{strategy}.sasl_mechanism`: expected at least one of PLAIN, ANONYMOUS and EXTERNAL"
+            )));
+        }
+        if allows(SaslMechanism::External) && !self.has_certificate() {
+            return Err(invalid(format!(
+                "EXTERNAL in `{strategy}.sasl_mechanism` needs TLS with `{strategy}.cert_file` and \
+                 `{strategy}.key_file`"
+            )));
+        }
+        if self.heartbeat == 0 || self.heartbeat > MAX_HEARTBEAT {
+            return Err(invalid(format!(
+                "`{strategy}.heartbeat`: expected a number of seconds from 1 to {MAX_HEARTBEAT}"
+            )));
+        }
+        Ok(())
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use notify_core::ErrorKind;
-
-    use super::*;
-
-    /// Creates options with a URL only.
-    fn url(text: &str) -> EndpointOptions {
-        EndpointOptions { url: Some(text.parse().unwrap()), ..EndpointOptions::default() }
+    /// Returns whether a client certificate is configured.
+    pub fn has_certificate(&self) -> bool {
+        self.tls.as_ref().is_some_and(|files| files.cert_file.is_some())
     }
 
-    /// Options supply what the URL leaves out, and no options mean the broker on this machine.
-    #[test]
-    fn options_complete_the_url() {
-        let empty = EndpointOptions::default().resolve("s").unwrap();
-        assert_eq!((empty.hosts, empty.tls), (vec![Host::default()], None));
-        let tls = TlsFiles { ca_file: Some("/ca".into()), ..TlsFiles::default() };
-        let options = EndpointOptions { tls: tls.clone(), ..url("amqps://a?x=1") };
-        let endpoint = options.resolve("s").unwrap();
-        assert_eq!(endpoint.hosts[0].to_string(), "a:5671");
-        assert_eq!(endpoint.tls, Some(tls));
-        assert_eq!(endpoint.query, [("x".into(), "1".into())]);
+    /// Returns whether the login sends a password.
+    pub fn uses_password(&self) -> bool {
+        self.password.is_some() && self.sasl_mechanism.contains(&SaslMechanism::Plain)
     }
 
-    /// Each contradiction has one message that names the options to change and shows no secret.
-    #[test]
-    fn contradictory_options_are_named() {
-        let full = || url("amqp://u:hunter2@a/v");
-        let secret = || Some(Secret::new("hunter2"));
-        let files = TlsFiles { key_file: Some("/k".into()), ..TlsFiles::default() };
-        let twice = "the password is configured twice: keep only one of `s.url`, `s.password` and \
-                     `s.password_file`";
-        let hosts = "`s.url` already names the hosts: remove `s.host` and `s.port`";
-        let virtual_host = "`s.url` already names the virtual host: remove `s.virtual_host`";
-        let user = "`s.url` already names the user: remove `s.user`";
-        let plain = "`s.ca_file`, `s.cert_file` and `s.key_file` need TLS: begin `s.url` with \
-                     amqps://";
-        let text = || Some("x".to_owned());
-        let path = || Some("/p".into());
-        let host = "`s.host`: expected a host name or an IP address; a URL belongs in `s.url`";
-        let with_host =
-            |host: &str| EndpointOptions { host: Some(host.into()), ..EndpointOptions::default() };
-        for (options, expected) in [
-            (with_host("amqp://u:hunter2@h"), host),
-            (with_host("a b"), host),
-            (with_host(""), host),
-            (EndpointOptions { host: text(), ..full() }, hosts),
-            (EndpointOptions { port: Some(1), ..full() }, hosts),
-            (EndpointOptions { virtual_host: text(), ..full() }, virtual_host),
-            (EndpointOptions { user: text(), ..full() }, user),
-            (EndpointOptions { password: secret(), ..full() }, twice),
-            (EndpointOptions { password_file: path(), ..full() }, twice),
-            (
-                EndpointOptions { password: secret(), password_file: path(), ..url("amqp://a") },
-                twice,
-            ),
-            (EndpointOptions { tls: files.clone(), ..full() }, plain),
-            (EndpointOptions { tls: files, ..EndpointOptions::default() }, plain),
-        ] {
-            let error = options.resolve("s").expect_err(expected);
-            assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::Config, expected));
+    /// Reads the password, or returns an empty one if the login uses none.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Password::read`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future discards the result.
+    pub async fn read_password(&self) -> Result<Secret> {
+        match &self.password {
+            Some(password) if self.uses_password() => password.read().await,
+            _ => Ok(Secret::new("")),
         }
     }
 }
+
+/// The longest interval of heartbeats, in seconds. A longer one would hardly detect a lost broker.
+const MAX_HEARTBEAT: u16 = 3600;

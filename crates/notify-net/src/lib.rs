@@ -46,21 +46,25 @@
 mod blocking;
 mod connect;
 mod endpoint;
+mod endpoint_options;
 mod envelope;
 mod failover;
 mod host;
 mod peer;
+mod sasl;
 mod secret;
 mod stream;
 mod tls;
 mod url;
 
 pub use connect::{connect, diagnose_disconnect};
-pub use endpoint::{Endpoint, EndpointOptions};
+pub use endpoint::Endpoint;
+pub use endpoint_options::EndpointOptions;
 pub use envelope::Envelope;
 pub use failover::Failover;
 pub use host::Host;
 pub use peer::PeerInfo;
+pub use sasl::{SaslMechanism, SaslMechanismList};
 pub use secret::{Password, Secret};
 pub use stream::{BrokerStream, ShutdownGuard};
 pub use tls::{TlsConfig, TlsFiles, explain_tls_error};

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use notify_core::{Error, ErrorKind, Result};
-use notify_net::{Envelope, Host, Password, TlsFiles};
+use notify_net::{Endpoint, Envelope};
 use serde::Deserialize;
 
 use crate::template::Template;
@@ -25,26 +25,18 @@ use crate::template::Template;
 /// let mut config = Config::default();
 /// config.node = Node::Topic;
 /// config.confirm_timeout = Duration::from_secs(60);
-/// assert_eq!(config.hosts[0].to_string(), "localhost:5672");
+/// assert_eq!(config.endpoint.hosts[0].to_string(), "localhost:5672");
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Config {
-    /// The hosts of `qpid.url`, or `qpid.host` and `qpid.port`. Not empty. Every connect tries them
-    /// in a new random order.
-    pub hosts: Vec<Host>,
-    /// `qpid.user`: the user for PLAIN. Default `None`.
-    pub user: Option<String>,
-    /// `qpid.password` or `qpid.password_file`: the password for PLAIN. Default `None`.
-    pub password: Option<Password>,
-    /// `qpid.virtual_host`: the hostname in AMQP's Open. RabbitMQ 3 expects `vhost:NAME`. Default `None`.
-    pub virtual_host: Option<String>,
-    /// The files of TLS: `qpid.ca_file`, `qpid.cert_file` and `qpid.key_file`. `None` means no TLS;
-    /// a URL that begins with `amqps://` sets it.
-    pub tls: Option<TlsFiles>,
-    /// `qpid.sasl_mechanism`: the SASL mechanisms to log in with, the best first. Not empty. The
-    /// transport uses the first that the broker offers.
-    pub sasl_mechanism: Vec<SaslMechanism>,
+    /// `qpid.url` and the other options of the login: the broker's hosts, the user, TLS, the heartbeat.
+    ///
+    /// By default the login is anonymous. The virtual host is the hostname in AMQP's Open; RabbitMQ 3
+    /// expects `vhost:NAME`. The transport uses the first mechanism of `qpid.sasl_mechanism` that the
+    /// broker offers. `qpid.connect_timeout` is also the time for each attach of a link. The transport
+    /// drops a connection that is silent for longer than the heartbeat.
+    pub endpoint: Endpoint,
 
     /// `qpid.node`: whether to send to queues or to an exchange. Default `queue`.
     pub node: Node,
@@ -63,9 +55,6 @@ pub struct Config {
     /// `qpid.window`, by default 256, at most 65 536: the number of messages of an address that may
     /// be in flight, without an outcome.
     pub window: usize,
-    /// `qpid.connect_timeout`, by default 10 s: the time for a connect to any of the hosts, and for
-    /// each attach of a link.
-    pub connect_timeout: Duration,
     /// `qpid.confirm_timeout`, by default 30 s: the longest time in which the broker settles none of
     /// the messages in flight to an address.
     ///
@@ -73,26 +62,6 @@ pub struct Config {
     /// messages again on a new link. The timeout of the address doubles each time, up to 5 minutes,
     /// until the broker settles a message.
     pub confirm_timeout: Duration,
-    /// `qpid.heartbeat`, by default 10 s, in whole seconds from 1 to 3600: the longest silence of the
-    /// peer. The transport drops a connection that is silent for longer.
-    pub heartbeat: u16,
-}
-
-/// A SASL mechanism to log in with.
-///
-/// The broker offers some, and the transport uses the first of `qpid.sasl_mechanism` among them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-pub enum SaslMechanism {
-    /// `PLAIN`: with user and password. The default if there is a user.
-    #[serde(rename = "PLAIN")]
-    Plain,
-    /// `ANONYMOUS`: without a user. The default if there is neither a user nor a certificate.
-    #[serde(rename = "ANONYMOUS")]
-    Anonymous,
-    /// `EXTERNAL`: with the TLS client certificate. The default if there is a certificate and no
-    /// user.
-    #[serde(rename = "EXTERNAL")]
-    External,
 }
 
 /// The kind of node that the transport sends to.
@@ -136,12 +105,7 @@ pub enum Dialect {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            hosts: vec![Host::default()],
-            user: None,
-            password: None,
-            virtual_host: None,
-            tls: None,
-            sasl_mechanism: vec![SaslMechanism::Anonymous],
+            endpoint: Endpoint::default(),
             node: Node::default(),
             dialect: Dialect::default(),
             address: None,
@@ -149,9 +113,7 @@ impl Default for Config {
             topic: "notifications".into(),
             envelope: Envelope::default(),
             window: 256,
-            connect_timeout: Duration::from_secs(10),
             confirm_timeout: Duration::from_secs(30),
-            heartbeat: 10,
         }
     }
 }
@@ -170,74 +132,13 @@ impl Config {
                 )));
             }
         }
-        if let Some(files) = &self.tls {
-            files.check("qpid")?;
-        }
-        self.check_mechanisms()?;
+        self.endpoint.check("qpid")?;
         if self.window == 0 || self.window > MAX_WINDOW {
             return Err(invalid(format!(
                 "`qpid.window`: expected a number from 1 to {MAX_WINDOW}"
             )));
         }
-        if self.heartbeat == 0 || self.heartbeat > MAX_HEARTBEAT {
-            return Err(invalid(format!(
-                "`qpid.heartbeat`: expected a number of seconds from 1 to {MAX_HEARTBEAT}"
-            )));
-        }
         Ok(())
-    }
-
-    /// Checks that user, password, certificate and mechanisms fit each other.
-    fn check_mechanisms(&self) -> Result<()> {
-        let allows = |mechanism| self.sasl_mechanism.contains(&mechanism);
-        match (&self.user, &self.password) {
-            (Some(_), None) => {
-                return Err(invalid("no password: set `qpid.password` or `qpid.password_file`"));
-            }
-            (None, Some(_)) => {
-                return Err(invalid("no user: set `qpid.user`, or name the user in `qpid.url`"));
-            }
-            (None, None) if allows(SaslMechanism::Plain) => {
-                return Err(invalid(
-                    "PLAIN in `qpid.sasl_mechanism` needs `qpid.user` and a password",
-                ));
-            }
-            (Some(_), Some(_)) if !allows(SaslMechanism::Plain) => {
-                return Err(invalid(
-                    "only PLAIN uses a password: add PLAIN to `qpid.sasl_mechanism`, or remove user \
-                     and password",
-                ));
-            }
-            _ => {}
-        }
-        if self.sasl_mechanism.is_empty() {
-            return Err(invalid(
-                "`qpid.sasl_mechanism`: expected at least one of PLAIN, ANONYMOUS and EXTERNAL",
-            ));
-        }
-        if allows(SaslMechanism::External) && !self.has_certificate() {
-            return Err(invalid(
-                "EXTERNAL in `qpid.sasl_mechanism` needs TLS with `qpid.cert_file` and \
-                 `qpid.key_file`",
-            ));
-        }
-        Ok(())
-    }
-
-    /// Returns whether the configuration has a client certificate.
-    pub(crate) fn has_certificate(&self) -> bool {
-        self.tls.as_ref().is_some_and(|files| files.cert_file.is_some())
-    }
-}
-
-impl SaslMechanism {
-    /// Returns the mechanism's name in the protocol.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Plain => "PLAIN",
-            Self::Anonymous => "ANONYMOUS",
-            Self::External => "EXTERNAL",
-        }
     }
 }
 
@@ -252,5 +153,3 @@ const MAX_NAME_BYTES: usize = 240;
 /// The largest window. Beyond 256 the gain is small, and every message in flight is a possible
 /// duplicate.
 const MAX_WINDOW: usize = 65_536;
-/// The longest heartbeat, in seconds. A longer one would detect nothing.
-const MAX_HEARTBEAT: u16 = 3600;

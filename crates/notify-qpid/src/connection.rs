@@ -19,7 +19,7 @@ use notify_core::{Error, Result};
 use notify_net::{Failover, Host, PeerInfo, Secret, ShutdownGuard, TlsConfig};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::config::{Config, SaslMechanism};
+use crate::config::Config;
 use crate::error::ErrorContext;
 use crate::link::Link;
 use crate::topology::{Route, Topology};
@@ -56,15 +56,13 @@ impl Connection {
     ///
     /// The most useful error of all hosts.
     pub(crate) async fn open(config: &Config, name: &str) -> Result<Self> {
-        let password = match &config.password {
-            Some(password) => password.read().await?,
-            None => Secret::new(""),
-        };
-        let tls = match &config.tls {
+        let endpoint = &config.endpoint;
+        let password = endpoint.read_password().await?;
+        let tls = match &endpoint.tls {
             Some(files) => Some(files.load().await?),
             None => None,
         };
-        let mut failover = Failover::new(&config.hosts, config.connect_timeout);
+        let mut failover = Failover::new(&endpoint.hosts, endpoint.connect_timeout);
         while let Some((host, deadline)) = failover.next() {
             let login = LoginAttempt { config, host, password: &password, tls: tls.as_ref(), name };
             match timeout_at(deadline, login.run(deadline)).await {
@@ -140,7 +138,7 @@ impl Connection {
         let Self { peer, product, topology, .. } = self;
         let tls = peer.tls.as_deref().unwrap_or("no TLS");
         tracing::info!("`qpid` is connected to {product} at {peer}, {tls}");
-        if config.sasl_mechanism.contains(&SaslMechanism::Plain) && peer.exposes_plain_text() {
+        if config.endpoint.uses_password() && peer.exposes_plain_text() {
             tracing::warn!(
                 "`qpid` sends the password to {peer} in plain text: use amqps:// in `qpid.url`"
             );
@@ -169,7 +167,7 @@ impl LoginAttempt<'_> {
     ///
     /// The client's idle timeout does not help while the client is stuck in a write.
     fn user_timeout(&self) -> Duration {
-        Duration::from_secs(u64::from(self.config.heartbeat))
+        Duration::from_secs(u64::from(self.config.endpoint.heartbeat))
     }
 
     /// Replaces `error` by a better one if TLS caused the end of the connection.
@@ -191,17 +189,17 @@ impl LoginAttempt<'_> {
         let Self { config, host, .. } = *self;
         let (mut stream, shutdown_guard) =
             notify_net::connect(host, self.tls, self.user_timeout(), deadline).await?;
-        let context = ErrorContext::new(host, config);
+        let context = ErrorContext::new(host, &config.endpoint);
         let peer = stream.peer().clone();
-        wire::authenticate(&mut stream, config, self.password, &context).await?;
+        wire::authenticate(&mut stream, &config.endpoint, self.password, &context).await?;
 
         let product = Arc::new(OnceLock::new());
         let mut builder = fe2o3_amqp::Connection::builder()
             .container_id(self.name)
             // The stream is past TLS and SASL, so the client must not begin with either.
             .scheme("amqp")
-            .idle_time_out(u32::from(config.heartbeat) * 1000);
-        if let Some(virtual_host) = &config.virtual_host {
+            .idle_time_out(u32::from(config.endpoint.heartbeat) * 1000);
+        if let Some(virtual_host) = &config.endpoint.virtual_host {
             builder = builder.hostname(virtual_host.as_str());
         }
         let handle = builder

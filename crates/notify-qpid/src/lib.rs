@@ -59,9 +59,9 @@ use notify_core::redact::printable;
 use notify_core::transport::{Finding, Lanes};
 use notify_core::{Batch, EventType, Result, Transport};
 
-pub use config::{Config, Dialect, Node, SaslMechanism};
+pub use config::{Config, Dialect, Node};
 use connection::Connection;
-pub use notify_net::{Envelope, Host, Password, Secret, TlsFiles};
+pub use notify_net::{Endpoint, Envelope, Host, Password, SaslMechanism, Secret, TlsFiles};
 use publish::ConfirmTimeouts;
 pub use template::Template;
 

@@ -5,16 +5,13 @@
 //! This module reads no files and contacts no broker. A password that it reads stays inside a
 //! [`Secret`], which nothing can print.
 
-use std::fmt;
 use std::path::PathBuf;
 
 use notify_core::Result;
 use notify_core::config::{DriverOptions, Seconds};
-use notify_net::{BrokerUrl, EndpointOptions, Envelope, Secret, TlsFiles};
-use serde::de::value::SeqAccessDeserializer;
-use serde::de::{self, Deserialize, Deserializer, IntoDeserializer, SeqAccess, Visitor};
+use notify_net::{BrokerUrl, EndpointOptions, Envelope, SaslMechanismList, Secret, TlsFiles};
 
-use crate::config::{Config, Dialect, Node, SaslMechanism, invalid};
+use crate::config::{Config, Dialect, Node};
 use crate::template::Template;
 
 impl Config {
@@ -38,9 +35,9 @@ impl Config {
     /// });
     /// let options = DriverOptions::new("qpid", table.as_object().unwrap().clone());
     /// let config = Config::from_options(options)?;
-    /// assert_eq!(config.hosts.len(), 2);
-    /// assert_eq!(config.user.as_deref(), Some("glance"));
-    /// assert_eq!(config.sasl_mechanism, [SaslMechanism::Plain]);
+    /// assert_eq!(config.endpoint.hosts.len(), 2);
+    /// assert_eq!(config.endpoint.user.as_deref(), Some("glance"));
+    /// assert_eq!(config.endpoint.sasl_mechanism, [SaslMechanism::Plain]);
     /// # Ok::<(), notify_core::Error>(())
     /// ```
     pub fn from_options(options: DriverOptions) -> Result<Self> {
@@ -58,15 +55,13 @@ impl Config {
                 cert_file: table.cert_file,
                 key_file: table.key_file,
             },
+            sasl_mechanism: table.sasl_mechanism,
+            connect_timeout: table.connect_timeout,
+            heartbeat: table.heartbeat,
         };
-        let endpoint = endpoint.resolve("qpid")?;
         let default = Self::default();
-        let mut config = Self {
-            hosts: endpoint.hosts,
-            tls: endpoint.tls,
-            virtual_host: endpoint.virtual_host,
-            user: endpoint.user,
-            password: endpoint.password,
+        let config = Self {
+            endpoint: endpoint.resolve("qpid")?,
             node: table.node.unwrap_or_default(),
             dialect: table.dialect.unwrap_or_default(),
             address: table.address,
@@ -74,24 +69,7 @@ impl Config {
             topic: table.topic.unwrap_or(default.topic),
             envelope: table.envelope.unwrap_or_default(),
             window: table.window.unwrap_or(default.window),
-            connect_timeout: table.connect_timeout.map_or(default.connect_timeout, Into::into),
             confirm_timeout: table.confirm_timeout.map_or(default.confirm_timeout, Into::into),
-            heartbeat: table.heartbeat.unwrap_or(default.heartbeat),
-            ..default
-        };
-        if let Some((key, _)) = endpoint.query.first() {
-            let key = notify_core::redact::printable(key, 64);
-            return Err(invalid(format!(
-                "unknown parameter `{key}` in `qpid.url`: no parameter is supported"
-            )));
-        }
-        config.sasl_mechanism = match table.sasl_mechanism {
-            Some(SaslMechanismList(mechanisms)) => mechanisms,
-            None if config.user.is_some() || config.password.is_some() => {
-                vec![SaslMechanism::Plain]
-            }
-            None if config.has_certificate() => vec![SaslMechanism::External],
-            None => vec![SaslMechanism::Anonymous],
         };
         config.check()?;
         Ok(config)
@@ -146,41 +124,11 @@ struct QpidTable {
     heartbeat: Option<u16>,
 }
 
-/// The value of `qpid.sasl_mechanism`: one word, or a list of words.
-struct SaslMechanismList(Vec<SaslMechanism>);
-
-impl<'de> Deserialize<'de> for SaslMechanismList {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(SaslMechanismVisitor)
-    }
-}
-
-/// A visitor that reads a word as a list of one word.
-struct SaslMechanismVisitor;
-
-impl<'de> Visitor<'de> for SaslMechanismVisitor {
-    type Value = SaslMechanismList;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a word or a list of words")
-    }
-
-    fn visit_str<E: de::Error>(self, word: &str) -> Result<SaslMechanismList, E> {
-        let mechanism = SaslMechanism::deserialize(word.into_deserializer())?;
-        Ok(SaslMechanismList(vec![mechanism]))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, words: A) -> Result<SaslMechanismList, A::Error> {
-        let words = SeqAccessDeserializer::new(words);
-        Vec::deserialize(words).map(SaslMechanismList)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use notify_core::ErrorKind;
     use notify_core::config::Origin;
-    use notify_net::Password;
+    use notify_net::{Password, SaslMechanism};
     use serde_json::{Value, json};
 
     use super::*;
@@ -197,7 +145,7 @@ mod tests {
 
     /// Returns the hosts as text.
     fn hosts(config: &Config) -> Vec<String> {
-        config.hosts.iter().map(ToString::to_string).collect()
+        config.endpoint.hosts.iter().map(ToString::to_string).collect()
     }
 
     /// Without any key, the transport connects to a broker on this machine.
@@ -211,10 +159,10 @@ mod tests {
     fn reads_a_complete_url() {
         let config = read(json!({ "url": "amqp://u:p%2F@a,[::1]:7/vhost:w" })).unwrap();
         assert_eq!(hosts(&config), ["a:5672", "[::1]:7"]);
-        assert_eq!(config.user.as_deref(), Some("u"));
-        assert_eq!(config.password, Some(Password::Inline(Secret::new("p/"))));
-        assert_eq!(config.virtual_host.as_deref(), Some("vhost:w"));
-        assert_eq!(config.sasl_mechanism, [SaslMechanism::Plain]);
+        assert_eq!(config.endpoint.user.as_deref(), Some("u"));
+        assert_eq!(config.endpoint.password, Some(Password::Inline(Secret::new("p/"))));
+        assert_eq!(config.endpoint.virtual_host.as_deref(), Some("vhost:w"));
+        assert_eq!(config.endpoint.sasl_mechanism, [SaslMechanism::Plain]);
     }
 
     /// Keys can replace the URL, and addresses of IPv6 need no brackets there.
@@ -226,9 +174,12 @@ mod tests {
         }))
         .unwrap();
         assert_eq!(hosts(&config), ["[2001:db8::1]:1"]);
-        assert_eq!(config.password, Some(Password::File("/p".into())));
-        assert_eq!(config.virtual_host.as_deref(), Some("v"));
-        assert_eq!(config.sasl_mechanism, [SaslMechanism::Plain, SaslMechanism::Anonymous]);
+        assert_eq!(config.endpoint.password, Some(Password::File("/p".into())));
+        assert_eq!(config.endpoint.virtual_host.as_deref(), Some("v"));
+        assert_eq!(
+            config.endpoint.sasl_mechanism,
+            [SaslMechanism::Plain, SaslMechanism::Anonymous]
+        );
     }
 
     /// `sasl_mechanism = "PLAIN"` means the same as a list of that word.
@@ -236,7 +187,7 @@ mod tests {
     fn reads_one_mechanism_or_a_list() {
         let word = read(json!({ "sasl_mechanism": "ANONYMOUS" })).unwrap();
         let list = read(json!({ "sasl_mechanism": ["ANONYMOUS"] })).unwrap();
-        assert_eq!(word.sasl_mechanism, [SaslMechanism::Anonymous]);
+        assert_eq!(word.endpoint.sasl_mechanism, [SaslMechanism::Anonymous]);
         assert_eq!(word, list);
     }
 
@@ -269,10 +220,7 @@ mod tests {
             ),
             (json!({ "url": "amqp://u:p@a", "user": "v" }), "remove `qpid.user`"),
             (json!({ "url": "amqp://u:hunter2@a", "password": "hunter2" }), "configured twice"),
-            (
-                json!({ "url": "amqp://a?heartbeat=5" }),
-                "unknown parameter `heartbeat` in `qpid.url`",
-            ),
+            (json!({ "url": "amqp://a?x=5" }), "unknown parameter `x` in `qpid.url`"),
             (json!({ "user": "u" }), "no password: set `qpid.password`"),
             (json!({ "password": "hunter2" }), "no user: set `qpid.user`"),
             (json!({ "sasl_mechanism": ["PLAIN"] }), "needs `qpid.user` and a password"),
@@ -322,8 +270,8 @@ mod tests {
     fn a_certificate_without_a_user_selects_external() {
         let config = read(json!({ "url": "amqps://a", "cert_file": "/c", "key_file": "/k" }));
         let config = config.unwrap();
-        assert_eq!(config.sasl_mechanism, [SaslMechanism::External]);
-        assert_eq!(config.tls.unwrap().cert_file, Some("/c".into()));
+        assert_eq!(config.endpoint.sasl_mechanism, [SaslMechanism::External]);
+        assert_eq!(config.endpoint.tls.unwrap().cert_file, Some("/c".into()));
         for (table, expected) in [
             (json!({ "url": "amqps://a", "cert_file": "/c" }), "together, or neither"),
             (json!({ "url": "amqps://a", "sasl_mechanism": ["EXTERNAL"] }), "needs TLS with"),
@@ -334,7 +282,7 @@ mod tests {
         let config = read(
             json!({ "url": "amqps://u:p@a", "cert_file": "/c", "key_file": "/k", "ca_file": "/ca" }),
         );
-        assert_eq!(config.unwrap().sasl_mechanism, [SaslMechanism::Plain]);
+        assert_eq!(config.unwrap().endpoint.sasl_mechanism, [SaslMechanism::Plain]);
     }
 
     /// A configuration can be logged.

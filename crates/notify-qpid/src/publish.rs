@@ -149,7 +149,7 @@ async fn attach_links(
         if !indices.contains_key(&route.address) {
             continue;
         }
-        if let Err(error) = connection.ensure_link(&route, config.connect_timeout).await {
+        if let Err(error) = connection.ensure_link(&route, config.endpoint.connect_timeout).await {
             indices.remove(&route.address);
             failures.push(error);
         }

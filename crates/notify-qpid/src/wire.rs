@@ -32,10 +32,9 @@ use fe2o3_amqp::types::primitives::{Binary, Symbol, Value};
 use fe2o3_amqp::types::sasl::{SaslCode, SaslInit};
 use notify_core::Result;
 use notify_core::redact::printable;
-use notify_net::{BrokerStream, Secret};
+use notify_net::{BrokerStream, Endpoint, SaslMechanism, Secret};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 
-use crate::config::{Config, SaslMechanism};
 use crate::error::ErrorContext;
 
 /// Logs in with the first mechanism of `qpid.sasl_mechanism` that the peer offers.
@@ -48,7 +47,7 @@ use crate::error::ErrorContext;
 /// [`ErrorContext::wrong_protocol`] for a peer that speaks another protocol, and transient errors.
 pub(crate) async fn authenticate(
     stream: &mut BrokerStream,
-    config: &Config,
+    endpoint: &Endpoint,
     password: &Secret,
     context: &ErrorContext,
 ) -> Result<()> {
@@ -64,17 +63,17 @@ pub(crate) async fn authenticate(
         return Err(context.protocol_error("it offered no SASL mechanisms"));
     };
     let offered = offered.sasl_server_mechanisms.0;
-    let ours = config.sasl_mechanism.iter().copied();
+    let ours = endpoint.sasl_mechanism.iter().copied();
     let Some(mechanism) =
         ours.into_iter().find(|ours| offered.iter().any(|offer| offer.as_str() == ours.name()))
     else {
         let offered: Vec<_> = offered.iter().map(Symbol::as_str).collect();
-        return Err(context.no_common_mechanism(&config.sasl_mechanism, &offered));
+        return Err(context.no_common_mechanism(&endpoint.sasl_mechanism, &offered));
     };
     let init = SaslInit {
         mechanism: Symbol::from(mechanism.name()),
-        initial_response: Some(Binary::from(initial_response(mechanism, config, password))),
-        hostname: config.virtual_host.clone(),
+        initial_response: Some(Binary::from(initial_response(mechanism, endpoint, password))),
+        hostname: endpoint.virtual_host.clone(),
     };
     write_frame(stream, Frame::Init(init)).await.map_err(disconnect)?;
     match read_frame(stream).await {
@@ -205,10 +204,10 @@ impl AsyncWrite for Wire {
 
 /// Returns the initial response of a mechanism. An empty response differs from none, and EXTERNAL
 /// needs the empty one.
-fn initial_response(mechanism: SaslMechanism, config: &Config, password: &Secret) -> Vec<u8> {
+fn initial_response(mechanism: SaslMechanism, endpoint: &Endpoint, password: &Secret) -> Vec<u8> {
     match mechanism {
         SaslMechanism::Plain => {
-            let user = config.user.as_deref().unwrap_or_default();
+            let user = endpoint.user.as_deref().unwrap_or_default();
             format!("\0{user}\0{}", password.expose()).into_bytes()
         }
         SaslMechanism::Anonymous => b"glance-notify".to_vec(),

@@ -35,7 +35,7 @@ pub(crate) fn monitor(
     let queues = topology.queues().clone();
     let monitor = BacklogMonitor {
         host: connection.context.host.to_string(),
-        virtual_host: config.virtual_host.clone(),
+        virtual_host: config.virtual_host().to_owned(),
         topic: config.topic.clone(),
         limit: config.backlog_warning,
         warned: Arc::clone(warned),

@@ -51,7 +51,7 @@ pub(crate) async fn check(
         findings.push(check_write_permission(connection, topology).await?);
         Ok(())
     };
-    match timeout(config.connect_timeout, silently(checks)).await {
+    match timeout(config.endpoint.connect_timeout, silently(checks)).await {
         Ok(result) => result.map(|()| findings),
         Err(_) => {
             Err(connection.context.timeout_error("did not answer", connection.blocked().as_deref()))
@@ -99,7 +99,7 @@ async fn check_entity(
         return Ok(finding);
     }
     if backlogged {
-        let command = limit_command(&config.virtual_host, &config.topic);
+        let command = limit_command(config.virtual_host(), &config.topic);
         let advice = format!("{description}: start a consumer, or limit the queue with {command}");
         return Ok(Finding::warning(subject, advice));
     }
@@ -150,10 +150,15 @@ async fn check_write_permission(connection: &Connection, topology: &Topology) ->
         lapin::ErrorKind::ProtocolError(error) => {
             error.get_message().as_str().contains("refused for user")
         }
-        _ => return Err(connection.context.explain(&error, Operation::Publish)),
+        _ => {
+            return Err(connection.context.explain(&error, Operation::Publish { declares: false }));
+        }
     };
     Ok(if denied {
-        Finding::bad(subject, connection.context.explain(&error, Operation::Publish))
+        Finding::bad(
+            subject,
+            connection.context.explain(&error, Operation::Publish { declares: false }),
+        )
     } else {
         Finding::good(subject, "granted")
     })

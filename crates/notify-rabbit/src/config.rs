@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use notify_core::{Error, ErrorKind, Priority, Result};
-use notify_net::{Envelope, Host, Password, Secret, TlsFiles};
+use notify_net::{Endpoint, Envelope, Password, SaslMechanism, Secret};
 use serde::Deserialize;
 
 /// The configuration of the strategy `rabbit`.
@@ -18,37 +18,23 @@ use serde::Deserialize;
 /// use notify_rabbit::{Config, Host, Password, QueueType, Secret};
 ///
 /// let mut config = Config::default();
-/// config.hosts = vec![Host { name: "rabbit1.example.org".into(), port: 5672 }];
-/// config.user = "glance".into();
-/// config.password = Password::Inline(Secret::new("hunter2"));
+/// config.endpoint.hosts = vec![Host { name: "rabbit1.example.org".into(), port: 5672 }];
+/// config.endpoint.user = Some("glance".into());
+/// config.endpoint.password = Some(Password::Inline(Secret::new("hunter2")));
 /// config.queue_type = QueueType::Quorum;
 /// assert!(!format!("{config:?}").contains("hunter2"));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Config {
-    /// `rabbit.url`, or `rabbit.host` and `rabbit.port`: the broker's hosts. Never empty; default
-    /// `localhost:5672`.
+    /// `rabbit.url` and the other options of the login: the broker's hosts, the user, the virtual host,
+    /// TLS, the heartbeat.
     ///
-    /// The transport tries them in random order at every connect, so clients spread over the nodes of
-    /// a cluster. A cluster needs no load balancer in front of it.
-    pub hosts: Vec<Host>,
-    /// `rabbit.user`: the user's name. Default `guest` for a broker on this machine; required
-    /// otherwise.
-    pub user: String,
-    /// `rabbit.password` or `rabbit.password_file`. Default `guest` for a broker on this machine;
-    /// required otherwise. [`SaslMechanism::External`] does not use it.
-    pub password: Password,
-    /// `rabbit.virtual_host`: the virtual host, 1 to 255 bytes. Default `/`.
-    pub virtual_host: String,
-    /// `rabbit.ca_file`, `rabbit.cert_file` and `rabbit.key_file`: the files for TLS. `Some` if the URL
-    /// begins with `amqps://`. Default `None`.
-    ///
-    /// TLS always verifies the broker's certificate and host name, and requires version 1.2 or later.
-    pub tls: Option<TlsFiles>,
-    /// `rabbit.sasl_mechanism`: the method of login. Default `PLAIN`, or `EXTERNAL` if there is a
-    /// client certificate and neither user nor password.
-    pub sasl_mechanism: SaslMechanism,
+    /// By default the user is `guest`, who may log in only to a broker on this machine. The virtual
+    /// host has 1 to 255 bytes; by default it is `/`. `rabbit.connect_timeout` is also the time to
+    /// declare exchange and queues. A broker that is silent for two heartbeats counts as unreachable,
+    /// and the broker may ask for a shorter interval.
+    pub endpoint: Endpoint,
 
     /// `rabbit.exchange`: the topic exchange, 1 to 255 bytes. Default `glance`, the name that Glance
     /// itself uses (oslo.messaging's `control_exchange`).
@@ -79,21 +65,11 @@ pub struct Config {
     /// lost connection can duplicate a whole window. The first window of each connection is one
     /// message.
     pub window: usize,
-    /// `rabbit.connect_timeout`: the time to connect and log in to any of the hosts, and again the
-    /// time to declare exchange and queues. Default 10 s.
-    ///
-    /// Each host gets an equal share of the time that is left.
-    pub connect_timeout: Duration,
     /// `rabbit.confirm_timeout`: the time within which the broker must confirm at least one of the
     /// unconfirmed messages. Default 30 s.
     ///
     /// It is not the time for a whole window: a slow link may take longer, as long as confirms arrive.
     pub confirm_timeout: Duration,
-    /// `rabbit.heartbeat`: the interval of heartbeats in seconds, 1 to 3600. Default 10.
-    ///
-    /// A broker that is silent for two intervals counts as unreachable. The URL's parameter
-    /// `heartbeat` sets it too. The broker may ask for a shorter interval.
-    pub heartbeat: u16,
     /// `rabbit.backlog_warning`: the number of messages in a queue without a consumer above which the
     /// transport logs a warning. Default 10 000; 0 disables the check.
     ///
@@ -101,18 +77,6 @@ pub struct Config {
     /// because other programs could not declare the queue then. Use a policy instead; the warning
     /// contains the command.
     pub backlog_warning: u32,
-}
-
-/// The method of login: `rabbit.sasl_mechanism`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-pub enum SaslMechanism {
-    /// `PLAIN`: a user name and a password.
-    #[serde(rename = "PLAIN")]
-    Plain,
-    /// `EXTERNAL`: the client's TLS certificate names the user. The broker needs its plugin
-    /// `rabbitmq_auth_mechanism_ssl`.
-    #[serde(rename = "EXTERNAL")]
-    External,
 }
 
 /// The type of queues that the transport declares: `rabbit.queue_type`.
@@ -168,12 +132,7 @@ pub enum MismatchPolicy {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            hosts: vec![Host::default()],
-            user: GUEST.into(),
-            password: Password::Inline(Secret::new(GUEST)),
-            virtual_host: "/".into(),
-            tls: None,
-            sasl_mechanism: SaslMechanism::Plain,
+            endpoint: guest(Endpoint::default()),
             exchange: "glance".into(),
             topic: "notifications".into(),
             durable: true,
@@ -182,9 +141,7 @@ impl Default for Config {
             on_mismatch: MismatchPolicy::default(),
             envelope: Envelope::default(),
             window: 1024,
-            connect_timeout: Duration::from_secs(10),
             confirm_timeout: Duration::from_secs(30),
-            heartbeat: 10,
             backlog_warning: 10_000,
         }
     }
@@ -212,7 +169,7 @@ impl Config {
     /// [`ErrorKind::Config`] with the option, as an operator writes it.
     pub(crate) fn check(&self) -> Result<()> {
         for (option, text, limit) in [
-            ("rabbit.virtual_host", &self.virtual_host, MAX_NAME_BYTES),
+            ("rabbit.virtual_host", self.virtual_host(), MAX_NAME_BYTES),
             ("rabbit.exchange", &self.exchange, MAX_NAME_BYTES),
             // The longest priority follows the topic.
             ("rabbit.topic", &self.topic, MAX_NAME_BYTES - ".critical".len()),
@@ -221,14 +178,9 @@ impl Config {
                 return Err(invalid(format!("`{option}`: expected 1 to {limit} bytes of text")));
             }
         }
-        if let Some(files) = &self.tls {
-            files.check("rabbit")?;
-        }
-        if self.sasl_mechanism == SaslMechanism::External && !self.has_certificate() {
-            return Err(invalid(
-                "`rabbit.sasl_mechanism = \"EXTERNAL\"` needs TLS with `rabbit.cert_file` and \
-                 `rabbit.key_file`",
-            ));
+        self.endpoint.check("rabbit")?;
+        if self.endpoint.sasl_mechanism.len() > 1 {
+            return Err(invalid("`rabbit.sasl_mechanism`: expected one mechanism"));
         }
         if self.queue_type == QueueType::Quorum && !self.durable {
             return Err(invalid(
@@ -241,18 +193,27 @@ impl Config {
                 "`rabbit.window`: expected a number from 1 to {MAX_WINDOW}"
             )));
         }
-        if self.heartbeat == 0 || self.heartbeat > MAX_HEARTBEAT {
-            return Err(invalid(format!(
-                "`rabbit.heartbeat`: expected a number of seconds from 1 to {MAX_HEARTBEAT}"
-            )));
-        }
         Ok(())
     }
 
-    /// Returns whether a client certificate is configured.
-    pub(crate) fn has_certificate(&self) -> bool {
-        self.tls.as_ref().is_some_and(|files| files.cert_file.is_some())
+    /// Returns the virtual host.
+    pub(crate) fn virtual_host(&self) -> &str {
+        virtual_host(&self.endpoint)
     }
+}
+
+/// Returns the virtual host of a login.
+pub(crate) fn virtual_host(endpoint: &Endpoint) -> &str {
+    endpoint.virtual_host.as_deref().unwrap_or("/")
+}
+
+/// Returns `endpoint` with the login of a new broker's default user.
+pub(crate) fn guest(endpoint: Endpoint) -> Endpoint {
+    let mut endpoint = endpoint;
+    endpoint.user = Some(GUEST.into());
+    endpoint.password = Some(Password::Inline(Secret::new(GUEST)));
+    endpoint.sasl_mechanism = vec![SaslMechanism::Plain];
+    endpoint
 }
 
 /// Creates the error of an invalid option.
@@ -267,5 +228,3 @@ const MAX_NAME_BYTES: usize = 255;
 /// The largest window. Windows beyond a hundred messages are hardly faster, and each message of a
 /// window is a possible duplicate.
 const MAX_WINDOW: usize = 65_536;
-/// The longest interval of heartbeats, in seconds. A longer one would hardly detect a lost broker.
-const MAX_HEARTBEAT: u16 = 3600;

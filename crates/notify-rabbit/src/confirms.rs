@@ -29,9 +29,9 @@ use notify_core::{Error, Message};
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use crate::config::Config;
-use crate::connection::Connection;
+use crate::config::{Config, DeclareMode};
 use crate::error::Operation;
+use crate::publisher::Publisher;
 use crate::topology::Topology;
 
 /// The reason why a window ended before every message was confirmed.
@@ -61,9 +61,13 @@ impl PublishFailure {
     }
 
     /// Converts the failure into the error of the attempt.
-    pub(crate) fn explain(&self, connection: &Connection, config: &Config) -> Error {
+    pub(crate) fn explain(&self, publisher: &Publisher, config: &Config) -> Error {
+        let connection = &publisher.connection;
+        let declares = config.declare == DeclareMode::Yes;
         match self {
-            Self::Lapin(error) => connection.context.explain(error, Operation::Publish),
+            Self::Lapin(error) => {
+                connection.context.explain(error, Operation::Publish { declares })
+            }
             Self::Timeout => connection.context.timeout_error(
                 &format!("confirmed no message within {} s", config.confirm_timeout.as_secs_f64()),
                 connection.blocked().as_deref(),
@@ -81,7 +85,7 @@ impl PublishFailure {
 ///
 /// Dropping the future leaves messages unconfirmed on the channel. Do not use the channel again.
 pub(crate) async fn publish_all(
-    connection: &Connection,
+    publisher: &Publisher,
     config: &Config,
     topology: &Topology,
     messages: &[&Message],
@@ -90,9 +94,9 @@ pub(crate) async fn publish_all(
     let mut failure = None;
     for burst in messages.chunks(BURST) {
         let bodies: Vec<_> = burst.iter().map(|message| config.envelope.wrap(message)).collect();
-        let mut publishes: Vec<_> = std::iter::zip(burst, &bodies)
+        let mut started: Vec<_> = std::iter::zip(burst, &bodies)
             .map(|(message, body)| {
-                MaybeDone::Pending(Box::pin(connection.channel.basic_publish(
+                MaybeDone::Pending(Box::pin(publisher.channel.basic_publish(
                     topology.exchange.clone(),
                     topology.queue(message.priority()),
                     BasicPublishOptions { mandatory: true, immediate: false },
@@ -101,8 +105,8 @@ pub(crate) async fn publish_all(
                 )))
             })
             .collect();
-        let written = poll_all(&mut publishes, config.confirm_timeout).await;
-        for publish in publishes {
+        let written = poll_all(&mut started, config.confirm_timeout).await;
+        for publish in started {
             confirms.push(match publish {
                 MaybeDone::Done(Some(Ok(confirm))) => MaybeDone::Pending(confirm),
                 MaybeDone::Done(Some(Err(error))) => {

@@ -6,9 +6,10 @@
 //!   [`ShutdownGuard`] shuts the socket down from outside when the connection is dropped, even in the
 //!   middle of a call.
 //! * A task that follows `connection.blocked` and `connection.unblocked`.
-//! * The task of [`backlog::monitor`](crate::backlog::monitor).
+//! * The tasks that the connection [owns](Connection::own_task), such as that of
+//!   [`backlog::monitor`](crate::backlog::monitor).
 //!
-//! Nothing here reconnects; the next [`Transport::send`](notify_core::Transport::send) opens a new
+//! A connection serves a publisher or a source. Nothing here reconnects: its owner opens a new
 //! connection.
 
 use std::fmt;
@@ -19,7 +20,6 @@ use std::time::Duration;
 
 use async_rs::Runtime;
 use futures_core::Stream as _;
-use lapin::options::ConfirmSelectOptions;
 use lapin::tcp::AsyncTcpStream;
 use lapin::types::LongString;
 use lapin::uri::{
@@ -27,27 +27,26 @@ use lapin::uri::{
 };
 use lapin::{Channel, ConnectionProperties, Event};
 use notify_core::{Error, Result};
-use notify_net::{Failover, Host, PeerInfo, Secret, ShutdownGuard, TlsConfig};
+use notify_net::{
+    Endpoint, Failover, Host, PeerInfo, SaslMechanism, Secret, ShutdownGuard, TlsConfig,
+};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::instrument::WithSubscriber;
 
-use crate::config::{Config, SaslMechanism};
+use crate::config::virtual_host;
 use crate::error::{ErrorContext, Operation};
 use crate::once_warnings::OnceWarnings;
 use crate::runtime::{SilentRuntime, silence_current_thread, silently};
 use crate::wire::{BrokerProduct, FRAME_MAX, Wire};
 
-/// An open connection with one channel in confirm mode.
+/// An open connection.
 pub(crate) struct Connection {
     /// The first field, so that it is dropped first: it ends the wait of lapin's thread.
     _shutdown_guard: ShutdownGuard,
     tasks: Vec<ConnectionTask>,
     lapin: Arc<lapin::Connection>,
-    /// The channel for publishing. Only one task may use it, because lapin counts the confirms of a
-    /// shared channel wrongly.
-    pub(crate) channel: Channel,
     /// The context of this connection's errors.
     pub(crate) context: ErrorContext,
     /// The broker's address, and TLS.
@@ -56,8 +55,6 @@ pub(crate) struct Connection {
     pub(crate) product: String,
     /// The broker's reason while it blocks publishers.
     blocked: watch::Receiver<Option<String>>,
-    /// Whether the broker has confirmed a message on this connection.
-    pub(crate) has_confirmed: bool,
 }
 
 /// A handle of a background task. Dropping it aborts the task, so no task outlives its connection.
@@ -79,24 +76,22 @@ impl Connection {
     ///
     /// Dropping the future closes the socket and ends lapin's thread.
     pub(crate) async fn open(
-        config: &Config,
+        endpoint: &Endpoint,
         name: &str,
         warnings: &Arc<OnceWarnings>,
     ) -> Result<Self> {
-        let password = match config.sasl_mechanism {
-            SaslMechanism::Plain => config.password.read().await?,
-            SaslMechanism::External => Secret::new(""),
-        };
-        let tls = match &config.tls {
+        let password = endpoint.read_password().await?;
+        let tls = match &endpoint.tls {
             Some(files) => Some(files.load().await?),
             None => None,
         };
-        let mut failover = Failover::new(&config.hosts, config.connect_timeout);
+        let mut failover = Failover::new(&endpoint.hosts, endpoint.connect_timeout);
         while let Some((host, deadline)) = failover.next() {
-            let login = LoginAttempt { config, host, password: &password, tls: tls.as_ref(), name };
+            let login =
+                LoginAttempt { endpoint, host, password: &password, tls: tls.as_ref(), name };
             match timeout_at(deadline, silently(login.run(deadline))).await {
                 Ok(Ok(mut connection)) => {
-                    warnings.log_connected(&connection.peer, &connection.product, config);
+                    warnings.log_connected(&connection.peer, &connection.product, endpoint);
                     connection.watch_events(warnings);
                     return Ok(connection);
                 }
@@ -107,15 +102,15 @@ impl Connection {
         Err(failover.into_error())
     }
 
-    /// Returns whether the connection and its channel are open.
+    /// Returns whether the connection is open.
     pub(crate) fn is_usable(&self) -> bool {
-        self.lapin.status().connected() && self.channel.status().connected()
+        self.lapin.status().connected()
     }
 
-    /// Opens a second channel, for requests after which the broker may close their channel.
+    /// Opens a channel.
     ///
-    /// A passive declaration of a missing queue is such a request. On the channel for publishing it
-    /// would end all outstanding confirms.
+    /// Use one of its own for each request after which the broker may close the channel, such as a
+    /// passive declaration of a missing queue.
     pub(crate) async fn open_channel(&self) -> Result<Channel> {
         open_channel(&self.lapin, &self.context).await
     }
@@ -123,22 +118,6 @@ impl Connection {
     /// Returns an opener of channels for a task that the connection [owns](Self::own_task).
     pub(crate) fn channel_opener(&self) -> ChannelOpener {
         ChannelOpener { lapin: Arc::clone(&self.lapin), context: self.context.clone() }
-    }
-
-    /// Replaces the channel for publishing by a new one, within `rabbit.connect_timeout`.
-    ///
-    /// Call it only while no message on the old channel is unconfirmed: their confirms would be lost.
-    pub(crate) async fn renew_channel(&mut self, config: &Config) -> Result<()> {
-        let channel = silently(open_confirming_channel(&self.lapin, &self.context));
-        match timeout(config.connect_timeout, channel).await {
-            Ok(channel) => {
-                self.channel = channel?;
-                Ok(())
-            }
-            Err(_) => {
-                Err(self.context.timeout_error("did not open a channel", self.blocked().as_deref()))
-            }
-        }
     }
 
     /// Returns the broker's reason while it blocks publishers (`connection.blocked`).
@@ -194,7 +173,7 @@ impl Connection {
             // lapin saw the end of the connection before the broker's answer: the connection is
             // closed all the same.
             Ok(Err(error)) if !error.is_io_error() && !error.is_amqp_error() => Ok(()),
-            Ok(Err(error)) => Err(self.context.explain(&error, Operation::Publish)),
+            Ok(Err(error)) => Err(self.context.explain(&error, Operation::Declare)),
             Err(_) => {
                 Err(self.context.timeout_error("did not confirm the end of the connection", None))
             }
@@ -222,22 +201,9 @@ async fn open_channel(connection: &lapin::Connection, context: &ErrorContext) ->
         .map_err(|error| context.explain(&error, Operation::Declare))
 }
 
-/// Opens a channel in confirm mode (RabbitMQ's extension `confirm.select`): the broker answers every
-/// publish with an ack or a nack.
-async fn open_confirming_channel(
-    connection: &lapin::Connection,
-    context: &ErrorContext,
-) -> Result<Channel> {
-    let channel = open_channel(connection, context).await?;
-    match channel.confirm_select(ConfirmSelectOptions::default()).await {
-        Ok(()) => Ok(channel),
-        Err(error) => Err(context.explain(&error, Operation::Declare)),
-    }
-}
-
 /// The parameters of a login at one host.
 struct LoginAttempt<'a> {
-    config: &'a Config,
+    endpoint: &'a Endpoint,
     host: &'a Host,
     password: &'a Secret,
     tls: Option<&'a TlsConfig>,
@@ -248,7 +214,7 @@ impl LoginAttempt<'_> {
     /// Returns the TCP user timeout: two heartbeats, as lapin waits for a silent broker. lapin notices
     /// silence only while it reads, and the kernel also while a write is stuck.
     fn user_timeout(&self) -> Duration {
-        Duration::from_secs(u64::from(self.config.heartbeat) * 2)
+        Duration::from_secs(u64::from(self.endpoint.heartbeat) * 2)
     }
 
     /// Returns the TLS alert behind `error`, or `error` itself.
@@ -257,7 +223,7 @@ impl LoginAttempt<'_> {
         notify_net::diagnose_disconnect(error, host, *tls, self.user_timeout(), deadline).await
     }
 
-    /// Connects, logs in and opens a channel in confirm mode.
+    /// Connects and logs in.
     ///
     /// # Cancel safety
     ///
@@ -265,7 +231,7 @@ impl LoginAttempt<'_> {
     async fn run(&self, deadline: Instant) -> Result<Connection> {
         let (stream, shutdown_guard) =
             notify_net::connect(self.host, self.tls, self.user_timeout(), deadline).await?;
-        let context = ErrorContext::new(self.host, self.config);
+        let context = ErrorContext::new(self.host, self.endpoint);
         let peer = stream.peer().clone();
         let product = BrokerProduct::default();
 
@@ -284,17 +250,14 @@ impl LoginAttempt<'_> {
             lapin::Connection::connector(self.uri(), runtime, take_stream, self.properties())
                 .await
                 .map_err(|error| context.explain(&error, Operation::Login))?;
-        let channel = open_confirming_channel(&lapin, &context).await?;
         Ok(Connection {
             _shutdown_guard: shutdown_guard,
             tasks: Vec::new(),
             lapin: Arc::new(lapin),
-            channel,
             context,
             peer,
             product: product.get().cloned().unwrap_or_default(),
             blocked: watch::channel(None).1,
-            has_confirmed: false,
         })
     }
 
@@ -306,23 +269,26 @@ impl LoginAttempt<'_> {
             scheme: AMQPScheme::AMQP,
             authority: AMQPAuthority {
                 userinfo: AMQPUserInfo {
-                    username: self.config.user.clone(),
+                    username: self.endpoint.user.clone().unwrap_or_default(),
                     password: self.password.expose().into(),
                 },
                 host: self.host.name.clone(),
                 port: self.host.port,
             },
-            vhost: self.config.virtual_host.clone(),
+            vhost: virtual_host(self.endpoint).to_owned(),
             query: AMQPQueryString {
                 // Without this limit, a broker that names none makes lapin allocate 128 GiB.
                 frame_max: Some(FRAME_MAX),
                 channel_max: None,
-                heartbeat: Some(self.config.heartbeat),
+                heartbeat: Some(self.endpoint.heartbeat),
                 connection_timeout: None,
-                auth_mechanism: Some(match self.config.sasl_mechanism {
-                    SaslMechanism::Plain => SASLMechanism::Plain,
-                    SaslMechanism::External => SASLMechanism::External,
-                }),
+                auth_mechanism: self.endpoint.sasl_mechanism.first().map(
+                    |mechanism| match mechanism {
+                        SaslMechanism::Plain => SASLMechanism::Plain,
+                        SaslMechanism::Anonymous => SASLMechanism::Anonymous,
+                        SaslMechanism::External => SASLMechanism::External,
+                    },
+                ),
             },
         }
     }

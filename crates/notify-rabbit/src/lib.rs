@@ -93,7 +93,7 @@
 //! `options` reads the table `[rabbit]` into a [`Config`]. [`Rabbit`] then drives one connection:
 //!
 //! ```text
-//! lib ──► connection ──► wire ──► notify-net
+//! lib ──► publisher ──► connection ──► wire ──► notify-net
 //!  ├────► topology ───► mismatch
 //!  ├────► publish ────► confirms
 //!  ├────► backlog       (warn about queues without a consumer)
@@ -134,6 +134,7 @@ mod mismatch;
 mod once_warnings;
 mod options;
 mod publish;
+mod publisher;
 mod runtime;
 mod topology;
 mod wire;
@@ -146,11 +147,12 @@ use notify_core::config::{Driver, DriverOptions};
 use notify_core::transport::{Finding, Lanes};
 use notify_core::{Batch, EventType, Result, Transport};
 
-pub use config::{Config, DeclareMode, MismatchPolicy, QueueType, SaslMechanism};
+pub use config::{Config, DeclareMode, MismatchPolicy, QueueType};
 use connection::Connection;
-pub use notify_net::{Envelope, Host, Password, Secret, TlsFiles};
+pub use notify_net::{Endpoint, Envelope, Host, Password, SaslMechanism, Secret, TlsFiles};
 use once_warnings::OnceWarnings;
 use publish::PublishState;
+use publisher::Publisher;
 use topology::Topology;
 
 /// The driver of the strategy `rabbit`. It opens the transport from the table `[rabbit]`, which
@@ -207,7 +209,7 @@ pub struct Rabbit {
     warned_queues: backlog::WarnedQueues,
     /// The open connection between two sends. A send takes it out and puts it back at its end. So a
     /// send that fails or is dropped leaves no connection, and with it no outstanding confirm.
-    connection: Option<Connection>,
+    publisher: Option<Publisher>,
 }
 
 impl Rabbit {
@@ -240,25 +242,29 @@ impl Rabbit {
             publish_state: PublishState::default(),
             once_warnings: Arc::default(),
             warned_queues: backlog::WarnedQueues::default(),
-            connection: None,
+            publisher: None,
             config,
         })
     }
 
+    /// Opens a connection.
+    async fn open_connection(&self) -> Result<Connection> {
+        Connection::open(&self.config.endpoint, &self.connection_name, &self.once_warnings).await
+    }
+
     /// Takes the open connection, or opens one and declares the exchange and the queues.
-    async fn connect(&mut self) -> Result<Connection> {
-        if let Some(connection) = self.connection.take().filter(Connection::is_usable) {
-            return Ok(connection);
+    async fn connect(&mut self) -> Result<Publisher> {
+        if let Some(publisher) = self.publisher.take().filter(Publisher::is_usable) {
+            return Ok(publisher);
         }
-        let mut connection =
-            Connection::open(&self.config, &self.connection_name, &self.once_warnings).await?;
+        let mut connection = self.open_connection().await?;
         self.topology.ensure(&connection, &self.config).await?;
         if self.config.backlog_warning > 0 {
             let monitor =
                 backlog::monitor(&connection, &self.topology, &self.config, &self.warned_queues);
             connection.own_task(monitor);
         }
-        Ok(connection)
+        Publisher::open(connection, &self.config).await
     }
 }
 
@@ -286,7 +292,7 @@ impl Transport for Rabbit {
             publish_state: PublishState::default(),
             once_warnings: Arc::clone(&self.once_warnings),
             warned_queues: Arc::clone(&self.warned_queues),
-            connection: None,
+            publisher: None,
         }))
     }
 
@@ -307,41 +313,41 @@ impl Transport for Rabbit {
             return Ok(());
         }
         let declare = self.topology.add_queues(batch.messages(), &self.config);
-        let mut connection = self.connect().await?;
+        let mut publisher = self.connect().await?;
         if declare {
-            self.topology.ensure(&connection, &self.config).await?;
+            self.topology.ensure(&publisher.connection, &self.config).await?;
         }
         let mut start = 0;
         while start < batch.messages().len() {
             // The first window of a connection is one message. A broker that blocks publishers, or
             // confirms no message, may still queue the messages, so each failed attempt could leave
             // duplicates of a whole window.
-            let max_messages = if connection.has_confirmed { self.config.window } else { 1 };
+            let max_messages = if publisher.has_confirmed { self.config.window } else { 1 };
             let window = publish::window(batch, start, max_messages);
             start = window.end;
             let Self { config, topology, publish_state, .. } = self;
             let follow_up =
-                publish::publish(&mut connection, config, topology, publish_state, batch, window)
+                publish::publish(&mut publisher, config, topology, publish_state, batch, window)
                     .await?;
             if follow_up.renew_channel {
-                connection.renew_channel(config).await?;
+                publisher.renew_channel(config).await?;
             }
             if follow_up.declare {
-                topology.ensure(&connection, config).await?;
+                topology.ensure(&publisher.connection, config).await?;
             }
         }
-        if connection.has_confirmed {
-            self.once_warnings.log_unblocked(&connection.context.host);
+        if publisher.has_confirmed {
+            self.once_warnings.log_unblocked(&publisher.connection.context.host);
         }
-        self.connection = Some(connection);
+        self.publisher = Some(publisher);
         Ok(())
     }
 
     /// Closes the connection orderly, within 3 s. All messages of earlier sends have their verdicts
     /// already.
     async fn close(&mut self) -> Result<()> {
-        match self.connection.take() {
-            Some(connection) => connection.close().await,
+        match self.publisher.take() {
+            Some(publisher) => publisher.connection.close().await,
             None => Ok(()),
         }
     }
@@ -349,8 +355,7 @@ impl Transport for Rabbit {
     /// Checks broker, TLS, login, exchange, queues and the permission to write, over a connection of
     /// its own.
     async fn check(&mut self) -> Result<Vec<Finding>> {
-        let connection =
-            Connection::open(&self.config, &self.connection_name, &self.once_warnings).await?;
+        let connection = self.open_connection().await?;
         let findings = check::check(&connection, &self.topology, &self.config).await?;
         connection.close().await?;
         Ok(findings)
@@ -361,7 +366,7 @@ impl fmt::Debug for Rabbit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Rabbit")
             .field("config", &self.config)
-            .field("connection", &self.connection)
+            .field("publisher", &self.publisher)
             .finish_non_exhaustive()
     }
 }

@@ -6,9 +6,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use notify_core::redact::printable;
-use notify_net::{Host, PeerInfo};
-
-use crate::config::{Config, SaslMechanism};
+use notify_net::{Endpoint, Host, PeerInfo};
 
 /// The warnings that a transport logs only once, whatever the number of its connections.
 ///
@@ -23,10 +21,10 @@ pub(crate) struct OnceWarnings {
 
 impl OnceWarnings {
     /// Logs a new connection, and once that its password crosses the network in plain text.
-    pub(crate) fn log_connected(&self, peer: &PeerInfo, product: &str, config: &Config) {
+    pub(crate) fn log_connected(&self, peer: &PeerInfo, product: &str, endpoint: &Endpoint) {
         let tls = peer.tls.as_deref().unwrap_or("no TLS");
         tracing::info!("`rabbit` is connected to {product} at {peer}, {tls}");
-        if config.sasl_mechanism == SaslMechanism::Plain
+        if endpoint.uses_password()
             && peer.exposes_plain_text()
             && !self.plain_text.swap(true, Ordering::Relaxed)
         {

@@ -6,10 +6,13 @@ use std::path::PathBuf;
 
 use notify_core::Result;
 use notify_core::config::{DriverOptions, Seconds};
-use notify_net::{BrokerUrl, EndpointOptions, Envelope, Host, Password, Secret, TlsFiles};
+use notify_net::{
+    BrokerUrl, Endpoint, EndpointOptions, Envelope, Host, SaslMechanism, SaslMechanismList, Secret,
+    TlsFiles,
+};
 use serde::Deserialize;
 
-use crate::config::{Config, DeclareMode, MismatchPolicy, QueueType, SaslMechanism, invalid};
+use crate::config::{Config, DeclareMode, MismatchPolicy, QueueType, guest, invalid};
 
 impl Config {
     /// Creates a configuration from the table `[rabbit]`.
@@ -63,8 +66,8 @@ impl Config {
     /// });
     /// let options = DriverOptions::new("rabbit", table.as_object().unwrap().clone());
     /// let config = Config::from_options(options)?;
-    /// assert_eq!(config.hosts.len(), 2);
-    /// assert_eq!(config.virtual_host, "openstack");
+    /// assert_eq!(config.endpoint.hosts.len(), 2);
+    /// assert_eq!(config.endpoint.virtual_host.as_deref(), Some("openstack"));
     ///
     /// let table = serde_json::json!({ "host": "rabbit1" });
     /// let options = DriverOptions::new("rabbit", table.as_object().unwrap().clone());
@@ -90,13 +93,13 @@ impl Config {
                 cert_file: table.cert_file,
                 key_file: table.key_file,
             },
+            sasl_mechanism: table.sasl_mechanism,
+            connect_timeout: table.connect_timeout,
+            heartbeat: table.heartbeat,
         };
-        let endpoint = endpoint.resolve("rabbit")?;
         let default = Self::default();
-        let mut config = Self {
-            hosts: endpoint.hosts,
-            tls: endpoint.tls,
-            virtual_host: endpoint.virtual_host.unwrap_or(default.virtual_host),
+        let config = Self {
+            endpoint: login_default(endpoint)?,
             exchange: table.exchange.unwrap_or(default.exchange),
             topic: table.topic.unwrap_or(default.topic),
             durable: table.durable.unwrap_or(default.durable),
@@ -105,89 +108,26 @@ impl Config {
             on_mismatch: table.on_mismatch.unwrap_or_default(),
             envelope: table.envelope.unwrap_or_default(),
             window: table.window.unwrap_or(default.window),
-            connect_timeout: table.connect_timeout.map_or(default.connect_timeout, Into::into),
             confirm_timeout: table.confirm_timeout.map_or(default.confirm_timeout, Into::into),
-            heartbeat: table.heartbeat.unwrap_or(default.heartbeat),
             backlog_warning: table.backlog_warning.unwrap_or(default.backlog_warning),
-            ..default
         };
-        config.apply_query(&endpoint.query)?;
-        config.apply_credentials(table.sasl_mechanism, endpoint.user, endpoint.password)?;
         config.check()?;
         Ok(config)
     }
+}
 
-    /// Applies the parameters of the URL. `heartbeat` is the only one, and the URL wins over the option
-    /// `rabbit.heartbeat`.
-    fn apply_query(&mut self, query: &[(String, String)]) -> Result<()> {
-        for (key, value) in query {
-            match (key.as_str(), value.parse()) {
-                ("heartbeat", Ok(seconds)) => self.heartbeat = seconds,
-                ("heartbeat", Err(_)) => {
-                    return Err(invalid(
-                        "`rabbit.url`: expected a number of seconds for `heartbeat`",
-                    ));
-                }
-                (key, _) => {
-                    let key = notify_core::redact::printable(key, 64);
-                    return Err(invalid(format!(
-                        "unknown parameter `{key}` in `rabbit.url`: only `heartbeat` is supported"
-                    )));
-                }
-            }
-        }
-        Ok(())
+/// Combines the options of the login. Without a user, a certificate and a mechanism it is the default
+/// user of a broker on this machine.
+fn login_default(options: EndpointOptions) -> Result<Endpoint> {
+    let is_configured = options.sasl_mechanism.is_some();
+    let endpoint = options.resolve("rabbit")?;
+    if is_configured || endpoint.sasl_mechanism != [SaslMechanism::Anonymous] {
+        return Ok(endpoint);
     }
-
-    /// Chooses the method of login, and applies the user and the password that it needs.
-    ///
-    /// | user and password | client certificate | method |
-    /// |---|---|---|
-    /// | both | any | `PLAIN` |
-    /// | neither | configured | `EXTERNAL` |
-    /// | neither | none, and every host is this machine | `PLAIN` as `guest` |
-    /// | neither | none, and a host is another machine | an error |
-    ///
-    /// `rabbit.sasl_mechanism` overrides the choice. `EXTERNAL` with a user or a password is an error,
-    /// because the certificate alone names the user.
-    fn apply_credentials(
-        &mut self,
-        mechanism: Option<SaslMechanism>,
-        user: Option<String>,
-        password: Option<Password>,
-    ) -> Result<()> {
-        self.sasl_mechanism = match mechanism {
-            Some(mechanism) => mechanism,
-            None if self.has_certificate() && user.is_none() && password.is_none() => {
-                SaslMechanism::External
-            }
-            None => SaslMechanism::Plain,
-        };
-        match (self.sasl_mechanism, user, password) {
-            (SaslMechanism::External, None, None) => self.user = "the certificate's user".into(),
-            (SaslMechanism::External, ..) => {
-                return Err(invalid(
-                    "`rabbit.sasl_mechanism = \"EXTERNAL\"` logs in with the certificate: remove \
-                     the user and the password",
-                ));
-            }
-            (SaslMechanism::Plain, Some(user), Some(password)) => {
-                (self.user, self.password) = (user, password);
-            }
-            (SaslMechanism::Plain, None, None) if self.hosts.iter().all(Host::is_loopback) => {}
-            (SaslMechanism::Plain, None, _) => {
-                return Err(invalid(
-                    "no user: set `rabbit.user`, or name the user in `rabbit.url`",
-                ));
-            }
-            (SaslMechanism::Plain, Some(_), None) => {
-                return Err(invalid(
-                    "no password: set `rabbit.password` or `rabbit.password_file`",
-                ));
-            }
-        }
-        Ok(())
+    if !endpoint.hosts.iter().all(Host::is_loopback) {
+        return Err(invalid("no user: set `rabbit.user`, or name the user in `rabbit.url`"));
     }
+    Ok(guest(endpoint))
 }
 
 /// The table `[rabbit]` as the operator wrote it. [`Config`] documents the options.
@@ -204,7 +144,7 @@ struct RabbitTable {
     ca_file: Option<PathBuf>,
     cert_file: Option<PathBuf>,
     key_file: Option<PathBuf>,
-    sasl_mechanism: Option<SaslMechanism>,
+    sasl_mechanism: Option<SaslMechanismList>,
     exchange: Option<String>,
     topic: Option<String>,
     durable: Option<bool>,
@@ -223,6 +163,7 @@ struct RabbitTable {
 mod tests {
     use notify_core::ErrorKind;
     use notify_core::config::Origin;
+    use notify_net::Password;
     use serde_json::{Value, json};
 
     use super::*;
@@ -239,7 +180,7 @@ mod tests {
 
     /// Returns the hosts as text.
     fn hosts(config: &Config) -> Vec<String> {
-        config.hosts.iter().map(ToString::to_string).collect()
+        config.endpoint.hosts.iter().map(ToString::to_string).collect()
     }
 
     /// An empty table means the broker on this machine with its default user.
@@ -253,10 +194,11 @@ mod tests {
     fn a_url_configures_the_whole_endpoint() {
         let config = read(json!({ "url": "amqp://u:p%2F@a,[::1]:7/v%2Fw?heartbeat=5" })).unwrap();
         assert_eq!(hosts(&config), ["a:5672", "[::1]:7"]);
-        assert_eq!(config.user, "u");
-        assert_eq!(config.password, Password::Inline(Secret::new("p/")));
-        assert_eq!(config.virtual_host, "v/w");
-        assert_eq!(config.heartbeat, 5);
+        let Endpoint { user, password, virtual_host, heartbeat, .. } = config.endpoint;
+        assert_eq!(user.as_deref(), Some("u"));
+        assert_eq!(password, Some(Password::Inline(Secret::new("p/"))));
+        assert_eq!(virtual_host.as_deref(), Some("v/w"));
+        assert_eq!(heartbeat, 5);
     }
 
     /// Separate options can replace the parts of a URL.
@@ -267,10 +209,10 @@ mod tests {
         }))
         .unwrap();
         assert_eq!(hosts(&config), ["[2001:db8::1]:1"]);
-        assert_eq!(config.password, Password::File("/p".into()));
+        assert_eq!(config.endpoint.password, Some(Password::File("/p".into())));
         let mixed =
             read(json!({ "url": "amqp://a", "user": "u", "password": "p", "virtual_host": "v" }));
-        assert_eq!(mixed.unwrap().virtual_host, "v");
+        assert_eq!(mixed.unwrap().virtual_host(), "v");
     }
 
     /// Each invalid or contradictory option has a message that names it and shows no password.
@@ -294,6 +236,11 @@ mod tests {
             (json!({ "host": "a" }), "no user: set `rabbit.user`"),
             (json!({ "host": "a", "user": "u" }), "no password: set `rabbit.password`"),
             (json!({ "sasl_mechanism": "EXTERNAL" }), "needs TLS with `rabbit.cert_file`"),
+            (json!({ "sasl_mechanism": ["PLAIN", "EXTERNAL"] }), "needs `rabbit.user`"),
+            (
+                json!({ "user": "u", "password": "p", "sasl_mechanism": ["PLAIN", "ANONYMOUS"] }),
+                "expected one mechanism",
+            ),
             (
                 json!({ "user": "u", "password": "p", "sasl_mechanism": "EXTERNAL" }),
                 "remove the user and the password",
@@ -325,8 +272,8 @@ mod tests {
     fn a_certificate_alone_selects_external() {
         let config = read(json!({ "url": "amqps://a", "cert_file": "/c", "key_file": "/k" }));
         let config = config.unwrap();
-        assert_eq!(config.sasl_mechanism, SaslMechanism::External);
-        assert_eq!(config.tls.unwrap().cert_file, Some("/c".into()));
+        assert_eq!(config.endpoint.sasl_mechanism, [SaslMechanism::External]);
+        assert_eq!(config.endpoint.tls.unwrap().cert_file, Some("/c".into()));
         for (table, expected) in [
             (json!({ "url": "amqps://a", "cert_file": "/c" }), "together, or neither"),
             (json!({ "url": "amqps://a", "sasl_mechanism": "EXTERNAL" }), "needs TLS with"),
@@ -337,7 +284,7 @@ mod tests {
         let config = read(
             json!({ "url": "amqps://u:p@a", "cert_file": "/c", "key_file": "/k", "ca_file": "/ca" }),
         );
-        assert_eq!(config.unwrap().sasl_mechanism, SaslMechanism::Plain);
+        assert_eq!(config.unwrap().endpoint.sasl_mechanism, [SaslMechanism::Plain]);
     }
 
     /// Programs may log a configuration.

@@ -27,7 +27,7 @@ use uuid::Uuid;
 
 use crate::config::Config;
 use crate::confirms::{PublishFailure, publish_all};
-use crate::connection::Connection;
+use crate::publisher::Publisher;
 use crate::runtime::silently;
 use crate::topology::Topology;
 
@@ -136,7 +136,7 @@ pub(crate) fn window(batch: &Batch<'_>, start: usize, max_messages: usize) -> Ra
 ///
 /// Dropping the future leaves messages unsettled and unconfirmed. Drop the connection then.
 pub(crate) async fn publish(
-    connection: &mut Connection,
+    publisher: &mut Publisher,
     config: &Config,
     topology: &Topology,
     state: &mut PublishState,
@@ -147,7 +147,7 @@ pub(crate) async fn publish(
     let messages = batch.messages();
     let publishing: Vec<&Message> = indices.iter().map(|&index| &messages[index]).collect();
     let (confirmations, failure) =
-        silently(publish_all(connection, config, topology, &publishing)).await;
+        silently(publish_all(publisher, config, topology, &publishing)).await;
 
     let mut returned = ReturnedMessages::default();
     let outcomes: Vec<_> = confirmations
@@ -173,11 +173,11 @@ pub(crate) async fn publish(
             }
             (None, Some(PublishOutcome::Nack)) => {
                 follow_up.renew_channel = true;
-                settlements.settle(index, Verdict::Retry(nacked(connection)));
+                settlements.settle(index, Verdict::Retry(nacked(publisher)));
             }
             (None, Some(PublishOutcome::Ack)) if complete => {
                 state.returned.remove(&id);
-                connection.has_confirmed = true;
+                publisher.has_confirmed = true;
                 settlements.accept(index);
             }
             (_, Some(PublishOutcome::Ack) | None) => {}
@@ -195,7 +195,7 @@ pub(crate) async fn publish(
             }
         }
     }
-    Err(failure.explain(connection, config).with_outcome(Outcome::Unknown))
+    Err(failure.explain(publisher, config).with_outcome(Outcome::Unknown))
 }
 
 /// A buffer that joins runs of accepted messages, so that one call settles many.
@@ -281,12 +281,12 @@ fn unroutable(message: &BasicReturnMessage) -> Error {
 }
 
 /// Returns the error of a nacked message.
-fn nacked(connection: &Connection) -> Error {
+fn nacked(publisher: &Publisher) -> Error {
     Error::new(
         ErrorKind::Full,
         format!(
             "{} nacked a message: its queue is full, or a quorum queue has no majority",
-            connection.context.host
+            publisher.connection.context.host
         ),
     )
 }

@@ -124,7 +124,7 @@ impl Topology {
                 DeclareMode::No => Ok(Vec::new()),
             }
         };
-        match timeout(config.connect_timeout, silently(ensure)).await {
+        match timeout(config.endpoint.connect_timeout, silently(ensure)).await {
             Ok(Ok(warnings)) => {
                 for warning in warnings {
                     if !self.warned.contains(&warning) {

@@ -24,10 +24,10 @@ fn the_tables_list_every_key() {
 fn the_table_shows_every_default_of_rabbit() {
     let default = rabbit::Config::default();
     RABBIT.assert_defaults(&[
-        ("host", default.hosts[0].name.clone()),
-        ("port", default.hosts[0].port.to_string()),
-        ("virtual_host", default.virtual_host.clone()),
-        ("sasl_mechanism", format!("{:?}", default.sasl_mechanism)),
+        ("host", default.endpoint.hosts[0].name.clone()),
+        ("port", default.endpoint.hosts[0].port.to_string()),
+        ("virtual_host", default.endpoint.virtual_host.clone().unwrap()),
+        ("sasl_mechanism", format!("{:?}", default.endpoint.sasl_mechanism[0])),
         ("exchange", default.exchange.clone()),
         ("topic", default.topic.clone()),
         ("durable", default.durable.to_string()),
@@ -36,12 +36,12 @@ fn the_table_shows_every_default_of_rabbit() {
         ("on_mismatch", format!("{:?}", default.on_mismatch)),
         ("envelope", format!("{:?}", default.envelope)),
         ("window", default.window.to_string()),
-        ("connect_timeout", default.connect_timeout.as_secs().to_string()),
+        ("connect_timeout", default.endpoint.connect_timeout.as_secs().to_string()),
         ("confirm_timeout", default.confirm_timeout.as_secs().to_string()),
-        ("heartbeat", default.heartbeat.to_string()),
+        ("heartbeat", default.endpoint.heartbeat.to_string()),
         ("backlog_warning", default.backlog_warning.to_string()),
     ]);
-    assert!(RABBIT.defaults()["user"].contains(&default.user));
+    assert!(RABBIT.defaults()["user"].contains(default.endpoint.user.as_deref().unwrap()));
 }
 
 /// The table shows the defaults of the code.
@@ -49,17 +49,17 @@ fn the_table_shows_every_default_of_rabbit() {
 fn the_table_shows_every_default_of_qpid() {
     let default = qpid::Config::default();
     QPID.assert_defaults(&[
-        ("host", default.hosts[0].name.clone()),
-        ("port", default.hosts[0].port.to_string()),
+        ("host", default.endpoint.hosts[0].name.clone()),
+        ("port", default.endpoint.hosts[0].port.to_string()),
         ("exchange", default.exchange.clone()),
         ("topic", default.topic.clone()),
         ("node", format!("{:?}", default.node)),
         ("dialect", format!("{:?}", default.dialect)),
         ("envelope", format!("{:?}", default.envelope)),
         ("window", default.window.to_string()),
-        ("connect_timeout", default.connect_timeout.as_secs().to_string()),
+        ("connect_timeout", default.endpoint.connect_timeout.as_secs().to_string()),
         ("confirm_timeout", default.confirm_timeout.as_secs().to_string()),
-        ("heartbeat", default.heartbeat.to_string()),
+        ("heartbeat", default.endpoint.heartbeat.to_string()),
     ]);
 }
 

@@ -6,9 +6,9 @@ use std::io;
 
 use notify_core::redact::printable;
 use notify_core::{Error, ErrorKind};
+use notify_net::SaslMechanism;
 
 use super::ErrorContext;
-use crate::config::SaslMechanism;
 
 impl ErrorContext {
     /// Returns the error of a broker that refused the login by `mechanism`. The broker does not tell

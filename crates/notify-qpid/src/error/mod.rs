@@ -32,9 +32,7 @@ use fe2o3_amqp::types::definitions::{self, AmqpError, ErrorCondition};
 use fe2o3_amqp::types::primitives::Symbol;
 use notify_core::redact::printable;
 use notify_core::{Error, ErrorKind};
-use notify_net::Host;
-
-use crate::config::Config;
+use notify_net::{Endpoint, Host};
 
 /// The host, the user and the options that the errors of one connection name.
 #[derive(Clone, Debug)]
@@ -66,13 +64,13 @@ pub(crate) enum Operation<'a> {
 
 impl ErrorContext {
     /// Creates the context of a connection to `host`.
-    pub(crate) fn new(host: &Host, config: &Config) -> Self {
+    pub(crate) fn new(host: &Host, endpoint: &Endpoint) -> Self {
         Self {
             host: host.clone(),
-            user: config.user.clone(),
-            virtual_host: config.virtual_host.clone(),
-            tls: config.tls.is_some(),
-            certificate: config.has_certificate(),
+            user: endpoint.user.clone(),
+            virtual_host: endpoint.virtual_host.clone(),
+            tls: endpoint.tls.is_some(),
+            certificate: endpoint.has_certificate(),
         }
     }
 

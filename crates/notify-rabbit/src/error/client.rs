@@ -27,7 +27,7 @@ impl ErrorContext {
                     Operation::Login => {
                         self.unavailable_error("closed the connection during the login")
                     }
-                    Operation::Declare | Operation::Publish => self.connection_lost(),
+                    Operation::Declare | Operation::Publish { .. } => self.connection_lost(),
                 };
                 lost.with_source(std::io::Error::from(error.kind()))
             }

@@ -7,25 +7,30 @@
 
 use notify_core::redact::printable;
 use notify_core::{Error, ErrorKind};
+use notify_net::SaslMechanism;
 
 use super::{BrokerText, ErrorContext};
-use crate::config::{GUEST, SaslMechanism};
+use crate::config::GUEST;
 
 impl ErrorContext {
     /// Returns the error of a broker that refused the login.
     pub(super) fn login_refused(&self) -> Error {
         let host = &self.host;
         let text = match self.sasl_mechanism {
-            SaslMechanism::External => format!(
+            Some(SaslMechanism::External) => format!(
                 "authentication failed: {host} has no user for the certificate in \
                  `rabbit.cert_file`, or its plugin rabbitmq_auth_mechanism_ssl is disabled"
             ),
             // RabbitMQ's option `loopback_users` contains `guest` by default.
-            SaslMechanism::Plain if self.user == GUEST && !host.is_loopback() => format!(
+            Some(SaslMechanism::Anonymous) => format!(
+                "authentication failed: {host} refused an anonymous login: set `rabbit.user` and a \
+                 password"
+            ),
+            Some(SaslMechanism::Plain) if self.user == GUEST && !host.is_loopback() => format!(
                 "authentication failed: {host} refused user `{GUEST}`, who may log in only from the \
                  broker's own machine: create a user and set `rabbit.user`"
             ),
-            SaslMechanism::Plain => format!(
+            Some(SaslMechanism::Plain) | None => format!(
                 "authentication failed: {host} refused user `{}`: check `rabbit.user` and the \
                  password",
                 printable(&self.user, 64)

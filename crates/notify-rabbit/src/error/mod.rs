@@ -24,9 +24,9 @@ use std::fmt;
 use lapin::protocol::{AMQPError, AMQPErrorKind, AMQPHardError, AMQPSoftError};
 use notify_core::redact::printable;
 use notify_core::{Error, ErrorKind};
-use notify_net::Host;
+use notify_net::{Endpoint, Host, SaslMechanism};
 
-use crate::config::{Config, DeclareMode, SaslMechanism};
+use crate::config::virtual_host;
 
 /// The host, the user and the options that the errors of one connection name.
 #[derive(Clone, Debug)]
@@ -35,9 +35,7 @@ pub(crate) struct ErrorContext {
     pub(crate) host: Host,
     user: String,
     virtual_host: String,
-    sasl_mechanism: SaslMechanism,
-    /// Whether the transport declares a missing exchange or queue again.
-    declares: bool,
+    sasl_mechanism: Option<SaslMechanism>,
 }
 
 /// The operation that failed. It decides the meaning of the broker's reply code.
@@ -48,18 +46,21 @@ pub(crate) enum Operation {
     /// Opening a channel, or declaring the exchange and the queues.
     Declare,
     /// Publishing messages.
-    Publish,
+    Publish {
+        /// Whether the transport declares a missing exchange or queue again.
+        declares: bool,
+    },
 }
 
 impl ErrorContext {
     /// Creates the context of a connection to `host`.
-    pub(crate) fn new(host: &Host, config: &Config) -> Self {
+    pub(crate) fn new(host: &Host, endpoint: &Endpoint) -> Self {
+        let user = endpoint.user.clone();
         Self {
             host: host.clone(),
-            user: config.user.clone(),
-            virtual_host: config.virtual_host.clone(),
-            sasl_mechanism: config.sasl_mechanism,
-            declares: config.declare == DeclareMode::Yes,
+            user: user.unwrap_or_else(|| "the certificate's user".into()),
+            virtual_host: virtual_host(endpoint).to_owned(),
+            sasl_mechanism: endpoint.sasl_mechanism.first().copied(),
         }
     }
 
@@ -72,7 +73,7 @@ impl ErrorContext {
         use {AMQPErrorKind as Kind, AMQPHardError as Hard, AMQPSoftError as Soft};
         let text = BrokerText(error.get_message().as_str());
         let host = &self.host;
-        let not_found = if operation == Operation::Publish && self.declares {
+        let not_found = if operation == (Operation::Publish { declares: true }) {
             ErrorKind::Unavailable
         } else {
             ErrorKind::Config
@@ -81,7 +82,7 @@ impl ErrorContext {
             Operation::Declare => {
                 ", or set `rabbit.declare = \"verify\"` if another program declares the queues"
             }
-            Operation::Login | Operation::Publish => "",
+            Operation::Login | Operation::Publish { .. } => "",
         };
         let (kind, message) = match error.kind() {
             Kind::Soft(Soft::ACCESSREFUSED) if operation == Operation::Login => {
@@ -97,7 +98,7 @@ impl ErrorContext {
             Kind::Hard(Hard::NOTALLOWED) => return self.not_allowed(text),
             Kind::Soft(Soft::NOTFOUND) => (not_found, format!("{host}: {text}")),
             Kind::Soft(Soft::PRECONDITIONFAILED | Soft::RESOURCELOCKED)
-                if operation != Operation::Publish =>
+                if !matches!(operation, Operation::Publish { .. }) =>
             {
                 (ErrorKind::Config, format!("{host}: {text}"))
             }
@@ -160,13 +161,17 @@ impl fmt::Display for BrokerText<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Config;
+
+    const PUBLISH: Operation = Operation::Publish { declares: true };
 
     /// Creates a context with the virtual host `glance` and otherwise default options.
     fn context(user: &str, host: &str) -> ErrorContext {
         let host = Host { name: host.into(), port: 5672 };
-        let config =
-            Config { user: user.into(), virtual_host: "glance".into(), ..Config::default() };
-        ErrorContext::new(&host, &config)
+        let mut endpoint = Config::default().endpoint;
+        endpoint.user = Some(user.into());
+        endpoint.virtual_host = Some("glance".into());
+        ErrorContext::new(&host, &endpoint)
     }
 
     /// Explains a close with this reply code and text.
@@ -191,7 +196,7 @@ mod tests {
             (
                 403,
                 "ACCESS_REFUSED - access to exchange 'glance' in vhost '/' refused for user 'svc'",
-                Operation::Publish,
+                PUBLISH,
                 ErrorKind::Access,
                 "permission denied to user `svc` at broker:5672: access to exchange 'glance' in \
                  vhost '/' refused for user 'svc'; grant it with `rabbitmqctl set_permissions`",
@@ -231,7 +236,7 @@ mod tests {
             (
                 320,
                 "CONNECTION_FORCED - broker forced connection closure with reason 'shutdown'",
-                Operation::Publish,
+                PUBLISH,
                 ErrorKind::Unavailable,
                 "broker:5672 closed the connection: broker forced connection closure with reason \
                  'shutdown'",
@@ -239,7 +244,7 @@ mod tests {
             (
                 404,
                 "NOT_FOUND - no exchange 'glance' in vhost '/'",
-                Operation::Publish,
+                PUBLISH,
                 ErrorKind::Unavailable,
                 "broker:5672: no exchange 'glance' in vhost '/'",
             ),
@@ -253,7 +258,7 @@ mod tests {
             (
                 541,
                 "INTERNAL_ERROR - \u{1b}[31m",
-                Operation::Publish,
+                PUBLISH,
                 ErrorKind::Unavailable,
                 r"broker:5672 reported an error: \u{1b}[31m",
             ),

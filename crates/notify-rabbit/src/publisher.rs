@@ -1,0 +1,66 @@
+//! A connection with one channel in confirm mode, for publishing.
+//!
+//! A source uses a [`Connection`] without this module. Only one task may use the channel, because
+//! lapin counts the confirms of a shared channel wrongly.
+
+use lapin::Channel;
+use lapin::options::ConfirmSelectOptions;
+use notify_core::Result;
+use tokio::time::timeout;
+
+use crate::config::Config;
+use crate::connection::Connection;
+use crate::error::Operation;
+use crate::runtime::silently;
+
+/// A connection and its channel for publishing.
+#[derive(Debug)]
+pub(crate) struct Publisher {
+    /// The connection, with the declarations' channels and the background tasks.
+    pub(crate) connection: Connection,
+    /// The channel in confirm mode.
+    pub(crate) channel: Channel,
+    /// Whether the broker has confirmed a message on this connection.
+    pub(crate) has_confirmed: bool,
+}
+
+impl Publisher {
+    /// Opens the channel for publishing on `connection`, within `rabbit.connect_timeout`.
+    ///
+    /// # Errors
+    ///
+    /// The error of the broker, or a timeout.
+    pub(crate) async fn open(connection: Connection, config: &Config) -> Result<Self> {
+        let channel = open_confirming_channel(&connection, config).await?;
+        Ok(Self { connection, channel, has_confirmed: false })
+    }
+
+    /// Returns whether the connection and its channel are open.
+    pub(crate) fn is_usable(&self) -> bool {
+        self.connection.is_usable() && self.channel.status().connected()
+    }
+
+    /// Replaces the channel by a new one, within `rabbit.connect_timeout`.
+    ///
+    /// Call it only while no message on the old channel is unconfirmed: their confirms would be lost.
+    pub(crate) async fn renew_channel(&mut self, config: &Config) -> Result<()> {
+        self.channel = open_confirming_channel(&self.connection, config).await?;
+        Ok(())
+    }
+}
+
+/// Opens a channel in confirm mode (RabbitMQ's extension `confirm.select`): the broker answers every
+/// publish with an ack or a nack.
+async fn open_confirming_channel(connection: &Connection, config: &Config) -> Result<Channel> {
+    let open = async {
+        let channel = connection.open_channel().await?;
+        match channel.confirm_select(ConfirmSelectOptions::default()).await {
+            Ok(()) => Ok(channel),
+            Err(error) => Err(connection.context.explain(&error, Operation::Declare)),
+        }
+    };
+    timeout(config.endpoint.connect_timeout, silently(open)).await.unwrap_or_else(|_| {
+        let blocked = connection.blocked();
+        Err(connection.context.timeout_error("did not open a channel", blocked.as_deref()))
+    })
+}
