@@ -13,6 +13,8 @@ use glance_notify::Error;
 pub(crate) enum ExitStatus {
     /// Code 0: the command did everything that you asked for.
     Success,
+    /// Code 1: a question to notifications has no answer.
+    NothingFound,
     /// Code 2: the usage, the configuration or the destination needs a change.
     PermanentError,
     /// Code 3: some notifications were not delivered, or the destination is
@@ -26,6 +28,7 @@ impl From<ExitStatus> for ExitCode {
     fn from(status: ExitStatus) -> Self {
         Self::from(match status {
             ExitStatus::Success => 0,
+            ExitStatus::NothingFound => 1,
             ExitStatus::PermanentError => 2,
             ExitStatus::NotDelivered => 3,
             ExitStatus::InvalidInput => 4,

@@ -17,12 +17,17 @@
 mod arguments;
 mod check;
 mod completions;
+#[cfg(feature = "archive")]
+mod demo;
 mod emit;
 mod exit_status;
 mod input_lines;
 mod input_source;
+mod json_output;
 mod logging;
 mod progress;
+#[cfg(feature = "archive")]
+mod questions;
 mod schema;
 mod signals;
 #[cfg(feature = "spool")]
@@ -79,6 +84,16 @@ enum CliCommand {
     Check(check::CheckArgs),
     #[cfg(feature = "spool")]
     Spool(spool::SpoolArgs),
+    #[cfg(feature = "archive")]
+    Demo(demo::DemoArgs),
+    #[cfg(feature = "archive")]
+    Timeline(questions::timeline::TimelineArgs),
+    #[cfg(feature = "archive")]
+    Search(questions::search::SearchArgs),
+    #[cfg(feature = "archive")]
+    Who(questions::who::WhoArgs),
+    #[cfg(feature = "archive")]
+    Report(questions::report::ReportArgs),
     Completions(completions::CompletionsArgs),
 }
 
@@ -113,6 +128,16 @@ impl Cli {
             CliCommand::Check(args) => check::run(args, &self.load_config()?),
             #[cfg(feature = "spool")]
             CliCommand::Spool(args) => spool::run(args, &self.load_config()?),
+            #[cfg(feature = "archive")]
+            CliCommand::Demo(_) => demo::run(),
+            #[cfg(feature = "archive")]
+            CliCommand::Timeline(args) => questions::timeline::run(args),
+            #[cfg(feature = "archive")]
+            CliCommand::Search(args) => questions::search::run(args),
+            #[cfg(feature = "archive")]
+            CliCommand::Who(args) => questions::who::run(args),
+            #[cfg(feature = "archive")]
+            CliCommand::Report(args) => questions::report::run(args),
             CliCommand::Completions(args) => completions::run(args, &mut Self::command()),
         }
     }

@@ -17,7 +17,7 @@ use glance_notify::pipeline::Stats;
 use glance_notify::transport::spool::admin;
 use serde::Serialize;
 
-use super::format::write_json;
+use crate::json_output::write_json;
 use super::slots::ErrorLog;
 use crate::exit_status::{CommandError, ExitStatus};
 use crate::stop_reason::StopReason;

@@ -27,7 +27,8 @@ use glance_notify::transport::spool::admin::{self, SlotInfo, StoredMessage};
 use glance_notify::uuid::Uuid;
 use serde::Serialize;
 
-use super::format::{microsecond_time, second_time, write_json};
+use super::format::{microsecond_time, second_time};
+use crate::json_output::write_json;
 use super::selection::{MessageSelection, MessageState};
 use super::slots::{ErrorLog, SlotWalk};
 use crate::exit_status::{CommandError, ExitStatus};

@@ -9,7 +9,8 @@ use std::path::Path;
 use clap::ArgGroup;
 use serde::Serialize;
 
-use super::format::{count, write_json};
+use super::format::count;
+use crate::json_output::write_json;
 use super::message_ref::{MessageLookup, MessageRef};
 use super::selection::MessageSelection;
 use super::slots::SlotWalk;

@@ -21,7 +21,8 @@ use glance_notify::codec::Message;
 use glance_notify::transport::printable;
 use glance_notify::transport::spool::admin::StoredMessage;
 
-use super::format::{indent_json, microsecond_time, second_time};
+use super::format::{microsecond_time, second_time};
+use crate::json_output::indent_json;
 use super::message_ref::{MessageLookup, MessageRef, decoded};
 use super::selection::{MessageSelection, MessageState};
 use super::slots::SlotWalk;

@@ -17,7 +17,8 @@ use glance_notify::transport::spool::MessageTotals;
 use glance_notify::transport::spool::admin;
 use serde::Serialize;
 
-use super::format::{second_time, write_json};
+use super::format::second_time;
+use crate::json_output::write_json;
 use super::slots::ErrorLog;
 use crate::exit_status::{CommandError, ExitStatus};
 use crate::terminal::write_stdout;

@@ -19,6 +19,7 @@ mod invalid_input;
 mod kill;
 mod planted_secrets;
 mod qpid;
+mod questions;
 mod rabbit;
 mod rotation;
 mod schema;

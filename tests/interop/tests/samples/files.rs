@@ -36,6 +36,14 @@ fn the_samples_are_smaller_than_a_megabyte() {
     assert!(bytes < 1_000_000, "{bytes} bytes");
 }
 
+/// The day that `glance-notify demo` prints is what its program writes.
+#[test]
+fn the_day_of_a_cloud_is_what_its_program_writes() {
+    let program = path("cloud_day.py");
+    let status = std::process::Command::new("python3").arg(program).arg("--check").status();
+    assert!(status.unwrap().success(), "run `python3 tests/samples/cloud_day.py`");
+}
+
 /// The README describes each file.
 #[test]
 fn the_readme_names_every_file() {

@@ -1,0 +1,169 @@
+//! Answers on standard output: tables, CSV and JSON.
+//!
+//! Text from outside never reaches the terminal unescaped.
+
+use std::io::{self, Write};
+
+use glance_notify::transport::printable;
+use notify_archive::question::{AnswerCell, AnswerTable};
+use serde::Serialize;
+
+use super::question_args::AnswerFormat;
+use crate::exit_status::CommandError;
+use crate::json_output::write_json;
+use crate::terminal::write_stdout;
+
+/// Prints the answer of a report, with its coverage.
+///
+/// # Errors
+///
+/// Returns an error if standard output cannot be written.
+pub(super) fn print_answer(
+    table: &AnswerTable,
+    coverage: &[String],
+    format: AnswerFormat,
+) -> Result<(), CommandError> {
+    /// An answer with its coverage as JSON.
+    #[derive(Serialize)]
+    struct CoveredAnswer<'a> {
+        answer: &'a AnswerTable,
+        coverage: &'a [String],
+    }
+    write_stdout(|out| match format {
+        AnswerFormat::Json => write_json(out, &CoveredAnswer { answer: table, coverage }),
+        AnswerFormat::Csv => write_csv(out, table),
+        AnswerFormat::Text | AnswerFormat::Raw => {
+            write_table(out, table)?;
+            for line in table.notes.iter().chain(coverage) {
+                writeln!(out, "{}", printable(line, usize::MAX))?;
+            }
+            Ok(())
+        }
+    })
+}
+
+/// Writes aligned columns, with a line of totals below.
+pub(super) fn write_table(out: &mut dyn Write, table: &AnswerTable) -> io::Result<()> {
+    let header: Vec<String> = table.columns.iter().map(|name| name.replace('_', " ")).collect();
+    let shown = |row: &Vec<AnswerCell>| row.iter().map(shown_cell).collect::<Vec<_>>();
+    let rows: Vec<_> = table.rows.iter().map(shown).collect();
+    let totals = shown(&table.totals);
+    let width_of = |index: usize| {
+        let cells = rows.iter().chain([&header, &totals]).filter_map(|row| row.get(index));
+        cells.map(|cell| cell.chars().count()).max().unwrap_or_default()
+    };
+    let widths: Vec<_> = (0..header.len()).map(width_of).collect();
+    let is_number = |index: usize| {
+        let mut cells = table.rows.iter().chain([&table.totals]).filter_map(|row| row.get(index));
+        cells.any(AnswerCell::is_number)
+    };
+    let mut write_row = |row: &[String]| {
+        let mut line = String::new();
+        for (index, cell) in row.iter().enumerate() {
+            let padding = " ".repeat(widths[index].saturating_sub(cell.chars().count()));
+            if is_number(index) {
+                line += &format!("{padding}{cell}  ");
+            } else {
+                line += &format!("{cell}{padding}  ");
+            }
+        }
+        writeln!(out, "{}", line.trim_end())
+    };
+    write_row(&header)?;
+    for row in &rows {
+        write_row(row)?;
+    }
+    if !totals.is_empty() {
+        write_row(&totals)?;
+    }
+    Ok(())
+}
+
+/// Writes comma-separated values as in RFC 4180, without totals. Control characters become spaces.
+pub(super) fn write_csv(out: &mut dyn Write, table: &AnswerTable) -> io::Result<()> {
+    let header = table.columns.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    let rows = table.rows.iter().map(|row| row.iter().map(AnswerCell::text).collect());
+    for row in std::iter::once(header).chain(rows) {
+        let fields: Vec<_> = row.iter().map(|field| csv_field(field)).collect();
+        write!(out, "{}\r\n", fields.join(","))?;
+    }
+    Ok(())
+}
+
+/// Quotes a field if it needs quotes.
+fn csv_field(text: &str) -> String {
+    let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    // A spreadsheet evaluates a field that begins like a formula.
+    let is_formula = text.starts_with(['=', '+', '-', '@']);
+    if is_formula || text.contains([',', '"']) {
+        let guard = if is_formula { "'" } else { "" };
+        return format!("\"{guard}{}\"", text.replace('"', "\"\""));
+    }
+    text
+}
+
+/// Returns a cell for people: bytes with their size in binary units.
+fn shown_cell(cell: &AnswerCell) -> String {
+    match cell {
+        AnswerCell::Bytes(bytes) => shown_bytes(*bytes),
+        AnswerCell::Missing => "-".to_owned(),
+        other => printable(&other.text(), 256).to_string(),
+    }
+}
+
+/// Returns an exact number of bytes, with its size in binary units if it has one.
+pub(super) fn shown_bytes(bytes: u128) -> String {
+    let units = ["KiB", "MiB", "GiB", "TiB", "PiB"];
+    let mut scaled = (bytes, "");
+    let mut divisor = 1;
+    for unit in units {
+        if bytes < divisor * 1024 {
+            break;
+        }
+        divisor *= 1024;
+        scaled = (bytes * 10 / divisor, unit);
+    }
+    match scaled {
+        (_, "") => bytes.to_string(),
+        (tenths, unit) => format!("{bytes} ({}.{} {unit})", tenths / 10, tenths % 10),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table() -> AnswerTable {
+        let mut table = AnswerTable::default();
+        table.columns = vec!["image", "bytes_sent"];
+        table.rows = vec![
+            vec![AnswerCell::Text("a\u{1b}[2J,\"b\"".into()), AnswerCell::Bytes(1536)],
+            vec![AnswerCell::Text("=1+1".into()), AnswerCell::Bytes(7)],
+        ];
+        table.totals = vec![AnswerCell::Text("total".into()), AnswerCell::Bytes(1543)];
+        table
+    }
+
+    fn written(write: impl Fn(&mut dyn Write, &AnswerTable) -> io::Result<()>) -> String {
+        let mut out = Vec::new();
+        write(&mut out, &table()).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    /// Numbers are aligned to the right, and names from outside are escaped.
+    #[test]
+    fn tables_are_aligned_and_escaped() {
+        let expected = "image                  bytes sent\n\
+                        a\\u{1b}[2J,\"b\"  1536 (1.5 KiB)\n\
+                        =1+1                          7\n\
+                        total            1543 (1.5 KiB)\n";
+        assert_eq!(written(write_table), expected);
+    }
+
+    /// A program can read the values again, and a spreadsheet evaluates none of them.
+    #[test]
+    fn csv_fields_are_quoted_and_no_formula() {
+        let expected = "image,bytes_sent\r\n\"a [2J,\"\"b\"\"\",1536\r\n\"'=1+1\",7\r\n";
+        assert_eq!(written(write_csv), expected);
+    }
+}

@@ -1,0 +1,139 @@
+//! The options that all questions share: [`QuestionArgs`].
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use glance_notify::event::Priority;
+use glance_notify::time::OffsetDateTime;
+use notify_archive::question::{Calendar, EventFilter, EventGlob, ProjectNames};
+
+use crate::arguments::priority_parser;
+use crate::exit_status::{CommandError, ExitStatus};
+use crate::input_source::{display_path, read_error};
+
+/// The options of every question.
+#[derive(clap::Args)]
+pub(crate) struct QuestionArgs {
+    /// File of notifications or directory of an archive; `-` is standard input. Repeat it for more.
+    /// Without it, the command reads standard input.
+    #[arg(long, value_name = "FILE|DIR")]
+    pub(super) from: Vec<PathBuf>,
+
+    /// Only events whose type matches this pattern, as in `image.*`. Repeat it for more.
+    #[arg(long, value_name = "GLOB")]
+    event: Vec<EventGlob>,
+
+    /// Only events of this priority. Repeat it for more.
+    #[arg(long, value_parser = priority_parser(), ignore_case = true, value_name = "PRIORITY")]
+    priority: Vec<Priority>,
+
+    /// Only events of the image with this id or name. Repeat it for more.
+    #[arg(long, value_name = "ID|NAME")]
+    image: Vec<String>,
+
+    /// Only events of this project: its id, or its name with `--names`. Repeat it for more.
+    #[arg(long, value_name = "ID|NAME")]
+    project: Vec<String>,
+
+    /// Only events at or after this time: `2026-11`, `2026-11-24`, `2026-11-24T12:00`, in the time zone of
+    /// `--tz`, or with an offset of its own.
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
+
+    /// Only events before this time. A month or a day ends where the next one begins, so `--since 2026-11
+    /// --until 2026-12` is all of November.
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
+
+    /// Time zone of the times that you write and read, as in `Europe/Berlin`.
+    #[arg(long, value_name = "ZONE", default_value = "UTC", value_parser = parse_zone)]
+    tz: Calendar,
+
+    /// Names of projects, as `openstack project list -f json` prints them.
+    #[arg(long, value_name = "FILE")]
+    names: Option<PathBuf>,
+
+    /// Form of the answer. `raw` prints the notifications themselves, one a line.
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    pub(super) output: AnswerFormat,
+}
+
+/// The form of an answer on standard output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum AnswerFormat {
+    /// Tables for people.
+    Text,
+    /// One object of JSON, with exact numbers and times in UTC.
+    Json,
+    /// Comma-separated values, with the names of the columns in the first line.
+    Csv,
+    /// The notifications behind the answer as JSON lines.
+    Raw,
+}
+
+/// The values of the options, checked and read.
+pub(crate) struct Question {
+    pub(crate) filter: EventFilter,
+    pub(crate) calendar: Calendar,
+    pub(crate) names: ProjectNames,
+    pub(crate) format: AnswerFormat,
+}
+
+impl QuestionArgs {
+    /// Reads the files that the options name, and checks the times.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error with the option to change.
+    pub(crate) fn question(&self) -> Result<Question, CommandError> {
+        let calendar = self.tz.clone();
+        let names = match &self.names {
+            Some(path) => read_names(path)?,
+            None => ProjectNames::default(),
+        };
+        let filter = EventFilter {
+            events: self.event.clone(),
+            priorities: self.priority.clone(),
+            images: self.image.clone(),
+            projects: self.project.iter().map(|project| names.id(project).to_owned()).collect(),
+            since: start_of(&calendar, "--since", self.since.as_deref())?,
+            until: start_of(&calendar, "--until", self.until.as_deref())?,
+        };
+        if let (Some(since), Some(until)) = (filter.since, filter.until)
+            && until <= since
+        {
+            return Err(CommandError::new(
+                ExitStatus::PermanentError,
+                "--until is not after --since: the interval is empty",
+            ));
+        }
+        Ok(Question { filter, calendar, names, format: self.output })
+    }
+}
+
+/// Returns the begin of the time that an option names.
+fn start_of(
+    calendar: &Calendar,
+    option: &str,
+    text: Option<&str>,
+) -> Result<Option<OffsetDateTime>, CommandError> {
+    let Some(text) = text else { return Ok(None) };
+    let interval = calendar.interval(text).map_err(|expected| {
+        CommandError::new(ExitStatus::PermanentError, format!("{option}: {expected}"))
+    })?;
+    Ok(Some(interval.start))
+}
+
+/// Parses the name of a time zone.
+fn parse_zone(name: &str) -> Result<Calendar, String> {
+    Calendar::new(name)
+}
+
+/// Reads the names of projects.
+fn read_names(path: &Path) -> Result<ProjectNames, CommandError> {
+    let name = display_path(path);
+    let json = fs::read(path).map_err(|error| read_error(&name, &error))?;
+    ProjectNames::from_json(&json).map_err(|expected| {
+        CommandError::new(ExitStatus::PermanentError, format!("`{name}`: {expected}"))
+    })
+}

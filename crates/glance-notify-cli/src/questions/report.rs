@@ -1,0 +1,243 @@
+//! `glance-notify report`: what is stuck, and what was used.
+
+use std::fs;
+use std::path::PathBuf;
+
+use glance_notify::time::{Duration, OffsetDateTime};
+use notify_archive::question::{
+    AnswerCell, AnswerTable, Calendar, Grouping, StorageReport, StuckItem, StuckReport, UsageKind,
+    UsageReport, read_catalogue,
+};
+use notify_archive::record::EventRecord;
+
+use super::answer_output::print_answer;
+use super::question_args::{AnswerFormat, Question, QuestionArgs};
+use super::record_input::read_records;
+use crate::exit_status::{CommandError, ExitStatus};
+use crate::input_source::{display_path, read_error};
+
+/// Report what is stuck, and what was transferred, stored, deleted or failed.
+#[derive(clap::Args)]
+pub(crate) struct ReportArgs {
+    #[command(subcommand)]
+    report: ReportCommand,
+}
+
+#[derive(clap::Subcommand)]
+enum ReportCommand {
+    Stuck(StuckArgs),
+    /// Bytes that Glance sent, by the receiving project. A lower bound: Nova reads images in Ceph itself.
+    Transfers(UsageArgs),
+    Storage(StorageArgs),
+    /// Failed uploads, downloads and tasks, by the owner.
+    Failures(UsageArgs),
+    /// Deleted images, by the owner. The owner is not the actor: ask `who`.
+    Deletions(UsageArgs),
+    /// All events of images and tasks, by the owner.
+    Activity(UsageArgs),
+}
+
+/// Uploads, imports and tasks without an outcome, and images that wait for the scrubber, each with the
+/// place to look at next. No outcome means that no event tells one, not that something failed.
+#[derive(clap::Args)]
+struct StuckArgs {
+    #[command(flatten)]
+    question: QuestionArgs,
+
+    /// Only if the last event is at least this old, in minutes, at the time of `--until`. Without
+    /// `--until`, that is the time of the last event.
+    #[arg(long, value_name = "MINUTES", default_value_t = 60)]
+    older_than: u32,
+}
+
+/// GiB-hours that images occupied. Uploads before the first event are missing without `--baseline`.
+#[derive(clap::Args)]
+struct StorageArgs {
+    #[command(flatten)]
+    usage: UsageArgs,
+
+    /// The catalogue of images, as Glance's API lists it (`GET /v2/images`).
+    #[arg(long, value_name = "FILE")]
+    baseline: Option<PathBuf>,
+}
+
+#[derive(clap::Args)]
+struct UsageArgs {
+    #[command(flatten)]
+    question: QuestionArgs,
+
+    /// The groups, one row each.
+    #[arg(long, value_name = "GROUP", default_value = "project")]
+    by: GroupingArg,
+}
+
+/// The groups of a report.
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum GroupingArg {
+    Project,
+    Image,
+    Region,
+    Day,
+    Month,
+}
+
+/// Prints a report.
+///
+/// # Errors
+///
+/// Returns an error if an input cannot be read or an option is wrong.
+pub(crate) fn run(args: &ReportArgs) -> Result<ExitStatus, CommandError> {
+    match &args.report {
+        ReportCommand::Stuck(args) => stuck(args),
+        ReportCommand::Storage(args) => storage(args),
+        ReportCommand::Transfers(args) => usage(UsageKind::Transfers, args),
+        ReportCommand::Failures(args) => usage(UsageKind::Failures, args),
+        ReportCommand::Deletions(args) => usage(UsageKind::Deletions, args),
+        ReportCommand::Activity(args) => usage(UsageKind::Activity, args),
+    }
+}
+
+fn usage(kind: UsageKind, args: &UsageArgs) -> Result<ExitStatus, CommandError> {
+    let question = args.question()?;
+    let mut report = UsageReport::new(kind, args.by.into(), question.calendar.clone());
+    let mut filter = question.filter.clone();
+    let coverage = read_records(&args.question.from, &question.calendar, |record| {
+        filter.learn(record);
+        if filter.accepts(record) {
+            report.add(record);
+        }
+    })?;
+    print_answer(&report.finish(&question.names), &coverage, question.format)?;
+    Ok(ExitStatus::Success)
+}
+
+fn storage(args: &StorageArgs) -> Result<ExitStatus, CommandError> {
+    let question = args.usage.question()?;
+    let mut report = StorageReport::new(args.usage.by.into(), question.calendar.clone());
+    if let Some(path) = &args.baseline {
+        let name = display_path(path);
+        let json = fs::read(path).map_err(|error| read_error(&name, &error))?;
+        let images = read_catalogue(&json).map_err(|expected| {
+            CommandError::new(ExitStatus::PermanentError, format!("`{name}`: {expected}"))
+        })?;
+        images.iter().for_each(|image| report.add_baseline(image));
+    }
+    let mut span = RecordSpan::default();
+    // Events before the interval tell what occupied the store at its begin.
+    let mut filter = question.filter.clone();
+    filter.since = None;
+    let coverage = read_records(&args.usage.question.from, &question.calendar, |record| {
+        span.add(record);
+        filter.learn(record);
+        if filter.accepts(record) {
+            report.add(record);
+        }
+    })?;
+    let start = question.filter.since.unwrap_or(span.first);
+    let end = question.filter.until.unwrap_or(span.last);
+    let answer = report.finish(start..end, &question.names);
+    print_answer(&answer, &coverage, question.format)?;
+    Ok(ExitStatus::Success)
+}
+
+fn stuck(args: &StuckArgs) -> Result<ExitStatus, CommandError> {
+    let question = args.question.question()?;
+    let mut report = StuckReport::default();
+    let mut span = RecordSpan::default();
+    let mut filter = question.filter.clone();
+    let coverage = read_records(&args.question.from, &question.calendar, |record| {
+        span.add(record);
+        filter.learn(record);
+        if filter.accepts(record) {
+            report.add(record);
+        }
+    })?;
+    let now = question.filter.until.unwrap_or(span.last);
+    let items = report.finish(now, Duration::minutes(args.older_than.into()));
+    let table = stuck_table(&items, now, &question);
+    print_answer(&table, &coverage, question.format)?;
+    Ok(ExitStatus::Success)
+}
+
+/// Returns the missing outcomes as a table.
+fn stuck_table(items: &[StuckItem], now: OffsetDateTime, question: &Question) -> AnswerTable {
+    let text = |text: &str| AnswerCell::Text(text.to_owned());
+    let optional = |fact: Option<&str>| fact.map_or(AnswerCell::Missing, text);
+    let mut table = AnswerTable::default();
+    table.columns = vec!["state", "since", "id", "name", "owner", "next"];
+    for item in items {
+        let mut next = item.next_step.clone();
+        if item.possibly_related_failures > 0 {
+            let count = item.possibly_related_failures;
+            next += &format!(" ({count} failed uploads there name no image and may be related)");
+        }
+        // JSON shows UTC, whatever `--tz` says.
+        let calendar = match question.format {
+            AnswerFormat::Json => &Calendar::utc(),
+            _ => &question.calendar,
+        };
+        table.rows.push(vec![
+            text(item.kind.describe()),
+            AnswerCell::Text(calendar.shown(item.since)),
+            text(&item.id),
+            optional(item.name.as_deref()),
+            optional(item.owner.as_deref().map(|owner| question.names.shown(owner))),
+            AnswerCell::Text(next),
+        ]);
+    }
+    let now = question.calendar.shown(now);
+    table.notes.push(format!("{} without an outcome at {now}.", items.len()));
+    table
+}
+
+/// The first and the last time of all records.
+struct RecordSpan {
+    first: OffsetDateTime,
+    last: OffsetDateTime,
+    is_empty: bool,
+}
+
+impl Default for RecordSpan {
+    fn default() -> Self {
+        let epoch = OffsetDateTime::UNIX_EPOCH;
+        Self { first: epoch, last: epoch, is_empty: true }
+    }
+}
+
+impl RecordSpan {
+    fn add(&mut self, record: &EventRecord) {
+        let time = record.timestamp;
+        self.first = if self.is_empty { time } else { self.first.min(time) };
+        self.last = if self.is_empty { time } else { self.last.max(time) };
+        self.is_empty = false;
+    }
+}
+
+impl UsageArgs {
+    fn question(&self) -> Result<Question, CommandError> {
+        refuse_raw(self.question.question()?)
+    }
+}
+
+/// Refuses `-o raw` for numbers.
+fn refuse_raw(question: Question) -> Result<Question, CommandError> {
+    if question.format == AnswerFormat::Raw {
+        return Err(CommandError::new(ExitStatus::PermanentError, NOT_RAW));
+    }
+    Ok(question)
+}
+
+impl From<GroupingArg> for Grouping {
+    fn from(arg: GroupingArg) -> Self {
+        match arg {
+            GroupingArg::Project => Self::Project,
+            GroupingArg::Image => Self::Image,
+            GroupingArg::Region => Self::Region,
+            GroupingArg::Day => Self::Day,
+            GroupingArg::Month => Self::Month,
+        }
+    }
+}
+
+const NOT_RAW: &str = "a report consists of numbers: use `-o text`, `-o csv` or `-o json`, or `search -o raw` \
+                       for the notifications";

@@ -1,0 +1,91 @@
+//! `glance-notify search`: the events that match, sorted by time.
+
+use std::collections::BTreeMap;
+
+use notify_archive::question::{AnswerCell, AnswerTable};
+use notify_archive::record::EventRecord;
+
+use super::answer_output::print_answer;
+use super::question_args::{AnswerFormat, Question, QuestionArgs};
+use super::record_input::read_records;
+use crate::exit_status::{CommandError, ExitStatus};
+use crate::terminal::write_stdout;
+
+/// Search events by type, priority, image, project and time. The answer is sorted by time.
+#[derive(clap::Args)]
+pub(crate) struct SearchArgs {
+    #[command(flatten)]
+    question: QuestionArgs,
+
+    /// Show at most this many events, the newest. 0 shows all.
+    #[arg(short = 'n', long, value_name = "NUMBER", default_value_t = 1000)]
+    limit: usize,
+}
+
+/// Prints the events.
+///
+/// # Errors
+///
+/// Returns an error if an input cannot be read or an option is wrong.
+pub(crate) fn run(args: &SearchArgs) -> Result<ExitStatus, CommandError> {
+    let question = args.question.question()?;
+    let mut filter = question.filter.clone();
+    let mut found = BTreeMap::new();
+    let mut left_out = 0_u64;
+    let coverage = read_records(&args.question.from, &question.calendar, |record| {
+        filter.learn(record);
+        if !filter.accepts(record) {
+            return;
+        }
+        found.insert((record.timestamp, record.message_id), record.clone());
+        if args.limit > 0 && found.len() > args.limit {
+            found.pop_first();
+            left_out += 1;
+        }
+    })?;
+    if question.format == AnswerFormat::Raw {
+        write_stdout(|out| {
+            found.values().try_for_each(|record| {
+                out.write_all(&record.body)?;
+                out.write_all(b"\n")
+            })
+        })?;
+    } else {
+        print_answer(&table(found.values(), left_out, &question), &coverage, question.format)?;
+    }
+    Ok(if found.is_empty() { ExitStatus::NothingFound } else { ExitStatus::Success })
+}
+
+fn table<'a>(
+    records: impl Iterator<Item = &'a EventRecord>,
+    left_out: u64,
+    question: &Question,
+) -> AnswerTable {
+    let optional = |text: Option<&str>| {
+        text.map_or(AnswerCell::Missing, |text| AnswerCell::Text(text.to_owned()))
+    };
+    // JSON shows UTC, whatever `--tz` says.
+    let calendar = match question.format {
+        AnswerFormat::Json => notify_archive::question::Calendar::utc(),
+        _ => question.calendar.clone(),
+    };
+    let mut table = AnswerTable::default();
+    table.columns = vec!["time", "priority", "event_type", "id", "name", "status", "owner", "publisher_id"];
+    table.rows.extend(records.map(|record| {
+        vec![
+            AnswerCell::Text(calendar.shown(record.timestamp)),
+            optional(Some(record.priority.as_str())),
+            optional(Some(record.event_type.as_str())),
+            optional(record.subject.as_deref()),
+            optional(record.name.as_deref()),
+            optional(record.status.as_deref()),
+            optional(record.owner.as_deref().map(|owner| question.names.shown(owner))),
+            optional(Some(&record.publisher_id)),
+        ]
+    }));
+    table.notes.push(format!("{} events.", table.rows.len()));
+    if left_out > 0 {
+        table.notes.push(format!("{left_out} older events left out: use `-n` for more."));
+    }
+    table
+}

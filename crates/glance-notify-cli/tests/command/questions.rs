@@ -1,0 +1,162 @@
+//! `demo`, `timeline`, `who`, `search` and `report`, on the day of a small cloud.
+
+use serde_json::Value;
+
+use crate::support::{CommandOutput, Sandbox};
+
+/// The notifications that `demo` prints.
+const DAY: &str = include_str!("../../../../docs/samples/cloud-day.jsonl");
+
+fn ask(args: &[&str]) -> CommandOutput {
+    Sandbox::new().pipe(args, DAY)
+}
+
+fn json(args: &[&str]) -> Value {
+    let output = ask(&[args, &["-o", "json"]].concat()).expect(0);
+    serde_json::from_str(&output.out).unwrap()
+}
+
+/// `demo` needs nothing but the binary, and its notifications pass `validate`.
+#[test]
+fn demo_prints_valid_notifications() {
+    let output = Sandbox::new().run(["demo"]).expect(0);
+    assert_eq!(output.out, DAY);
+    Sandbox::new().pipe(["validate"], &output.out).expect(0);
+}
+
+/// The README's first command: the life of one image, from its name.
+#[test]
+fn timeline_shows_the_life_of_an_image() {
+    let output = ask(&["timeline", "debian-12"]).expect(0);
+    for part in [
+        "image.create            by unknown",
+        "image.upload            by alice",
+        "447741952 bytes to project",
+        "request refused: delete",
+        "by bob",
+        "image.delete            by alice",
+        "note: ",
+        "coverage: not known for files; 101 events from 2026-11-24 01:00:01Z",
+    ] {
+        assert!(output.out.contains(part), "{part}\n{}", output.out);
+    }
+    let raw = ask(&["timeline", "debian-12", "-o", "raw"]).expect(0);
+    assert!(raw.out.lines().all(|line| line.contains("ddb58603-d4fc-42d2-81a1-845acb270f40")));
+    ask(&["timeline", "no-such-image"]).expect(1);
+}
+
+/// `who` names the actor of a deletion by its audit event, and claims nothing without one.
+#[test]
+fn who_names_only_audited_actors() {
+    let answer = json(&["who", "--event", "image.delete", "debian-12"]);
+    assert_eq!(answer["events"][0]["actor"]["user_name"], "alice");
+    assert_eq!(answer["events"][0]["actor"]["evidence"], "audit_event");
+    let answer = json(&["who", "--event", "image.delete", "web-base"]);
+    let actors: Vec<_> = answer["events"].as_array().unwrap().iter().map(|e| &e["actor"]).collect();
+    assert_eq!(actors[0]["user_name"], "image-builder");
+    assert_eq!(*actors[1], Value::Null, "no audit event");
+    let text = ask(&["who", "--event", "image.delete", "web-base"]).expect(0).out;
+    assert!(text.contains("unknown") && text.contains("no audit event"), "{text}");
+}
+
+/// `report stuck` says what to look at next.
+#[test]
+fn report_stuck_names_the_next_step() {
+    let answer = json(&["report", "stuck"]);
+    let rows = answer["answer"]["rows"].as_array().unwrap();
+    let names: Vec<_> = rows.iter().map(|row| row["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["rawhide", "training-set-4", "debian-11"]);
+    assert!(rows[1]["next"].as_str().unwrap().contains("glance-api.log on glance2"));
+    let early = json(&["report", "stuck", "--until", "2026-11-24T11:00"]);
+    assert_eq!(early["answer"]["rows"].as_array().unwrap().len(), 0);
+}
+
+/// Numbers are exact, projects have names, and copies of events count once.
+#[test]
+fn report_transfers_counts_each_download_once() {
+    let sandbox = Sandbox::new();
+    sandbox.file("names.json", r#"[{"ID": "c0ffee00c0ffee00c0ffee00c0ffee00", "Name": "data"}]"#);
+    let args = ["report", "transfers", "--names", "names.json", "-o", "json"];
+    let output = sandbox.pipe(args, format!("{DAY}not json\n{DAY}")).expect(0);
+    let answer: Value = serde_json::from_str(&output.out).unwrap();
+    let row = &answer["answer"]["rows"][1];
+    assert_eq!(row["project"], "data");
+    assert_eq!((row["downloads"].as_u64(), row["incomplete"].as_u64()), (Some(3), Some(1)));
+    assert_eq!(row["bytes_sent"].as_u64(), Some(447_741_952 * 2 + 268_435_456 + 618 * 1024 * 1024));
+    let coverage = answer["coverage"][0].as_str().unwrap();
+    assert!(coverage.contains("101 copies") && coverage.contains("1 lines without"), "{coverage}");
+
+    let args = ["report", "transfers", "--image", "debian-12", "--project", "data", "--names"];
+    let output = sandbox.pipe([&args[..], &["names.json", "-o", "csv"]].concat(), DAY).expect(0);
+    assert_eq!(output.out, "project,downloads,incomplete,bytes_sent\r\ndata,2,1,1163919360\r\n");
+}
+
+/// An interval contains its begin and not its end, in the time zone that you choose.
+#[test]
+fn intervals_are_half_open_and_local() {
+    let count = |args: &[&str]| {
+        let output = ask(&[&["search", "-o", "raw"], args].concat());
+        output.out.lines().count()
+    };
+    let all = DAY.lines().count();
+    assert_eq!(count(&["--since", "2026-11-24", "--until", "2026-11-25"]), all);
+    assert_eq!(count(&["--since", "2026-11-24T08:02:11.141", "--until", "2026-11-24T08:02:11.145"]), 1);
+    let noon = count(&["--until", "2026-11-24T12:00Z"]);
+    assert_eq!(count(&["--until", "2026-11-24T13:00", "--tz", "Europe/Berlin"]), noon);
+    assert_eq!(noon + count(&["--since", "2026-11-24T12:00Z"]), all);
+    ask(&["search", "--since", "2026-12", "--until", "2026-11"]).expect_message(2, "the interval is empty");
+    ask(&["search", "--since", "yesterday"]).expect_message(2, "--since: expected a time such as");
+    ask(&["search", "--tz", "Mars"]).expect_message(2, "Europe/Berlin");
+}
+
+/// `search` shows the newest, sorted, and says how many it left out.
+#[test]
+fn search_is_sorted_and_limited() {
+    let sandbox = Sandbox::new();
+    let reversed: Vec<_> = DAY.lines().rev().collect();
+    let output = sandbox.pipe(["search", "--event", "image.delete", "-n", "2"], reversed.join("\n"));
+    let out = output.expect(0).out;
+    assert!(out.contains("2 older events left out"), "{out}");
+    let lines: Vec<_> = out.lines().collect();
+    assert!(lines[1].contains("debian-11") && lines[2].contains("debian-12"), "{out}");
+    ask(&["search", "--event", "volume.*"]).expect(1);
+}
+
+/// Every report has every grouping and every form; numbers have no `raw` form.
+#[test]
+fn every_report_has_every_grouping() {
+    for report in ["transfers", "storage", "failures", "deletions", "activity"] {
+        for by in ["project", "image", "region", "day", "month"] {
+            let text = ask(&["report", report, "--by", by]).expect(0);
+            assert!(text.out.starts_with(by), "{}", text.out);
+            let csv = ask(&["report", report, "--by", by, "-o", "csv"]).expect(0);
+            assert!(csv.out.starts_with(by) && csv.out.contains("\r\n"), "{}", csv.out);
+        }
+        ask(&["report", report, "-o", "raw"]).expect_message(2, "search -o raw");
+    }
+}
+
+/// A baseline adds the images that are older than the first event.
+#[test]
+fn report_storage_uses_the_baseline() {
+    let sandbox = Sandbox::new();
+    let image = r#"{"id": "11111111-2222-4333-8444-555555555555", "name": "old", "owner": "archive",
+        "status": "active", "size": 1073741824, "created_at": "2020-01-01T00:00:00Z"}"#;
+    sandbox.file("catalogue.json", format!(r#"{{"images": [{image}]}}"#));
+    let args = ["report", "storage", "--baseline", "catalogue.json", "--since", "2026-11-24",
+        "--until", "2026-11-25", "-o", "csv"];
+    let output = sandbox.pipe(args, DAY).expect(0);
+    assert!(output.out.contains("archive,1,24.000,1073741824\r\n"), "{}", output.out);
+    sandbox.file("catalogue.json", format!(r#"{{"images": [{image}], "next": "/v2/images?marker=1"}}"#));
+    sandbox.pipe(args, DAY).expect_message(2, "fetch all pages");
+}
+
+/// Names of images are input of strangers: they reach no terminal unescaped.
+#[test]
+fn answers_are_escaped() {
+    let hostile = DAY.replace("training-set-4", "x\\u001b]0;y\\u0007\\u202e");
+    for args in [&["search"][..], &["report", "stuck"], &["timeline", "debian-12"]] {
+        let output = Sandbox::new().pipe(args, &hostile).expect(0);
+        assert!(!output.out.chars().any(|c| (c.is_control() && c != '\n') || c == '\u{202e}'));
+    }
+}

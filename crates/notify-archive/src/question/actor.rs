@@ -1,0 +1,261 @@
+//! The actor of an event: [`AuditTrail`] finds the audited request that caused it.
+//!
+//! Glance does not send who acted. This module therefore accepts two kinds of evidence only: an audit event
+//! of keystonemiddleware and the prefix of a log line. It never looks at the owner of an image.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use notify_core::EventType;
+use serde::Serialize;
+use time::{Duration, OffsetDateTime};
+
+use crate::record::audit_facts::AuditFacts;
+use crate::record::event_record::EventRecord;
+
+/// The audited requests about images.
+///
+/// # Examples
+///
+/// ```
+/// use notify_archive::question::{ActorFinding, AuditTrail};
+/// use notify_archive::record::RecordReader;
+///
+/// let line = br#"{"message_id":"6b9d4b8a-0f7c-4d2c-9a4a-0a3f0e7d4c11","publisher_id":"image.host1",
+///     "event_type":"image.delete","priority":"INFO","timestamp":"2026-11-24 12:00:00.123456",
+///     "payload":{"id":"c80a1a6c-bd1f-41c5-90ee-81afedb1d58d","owner":"web"}}"#;
+/// let record = RecordReader::new("file").read(line).unwrap();
+/// // No audit event: the actor is not known. The owner is not the actor.
+/// assert!(matches!(AuditTrail::default().actor_of(&record), ActorFinding::Unknown(_)));
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct AuditTrail {
+    requests: HashMap<Arc<str>, Vec<AuditedRequest>>,
+}
+
+/// The user that caused an event, as the evidence shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[non_exhaustive]
+pub struct Actor {
+    /// The id of the user.
+    pub user_id: String,
+    /// The name of the user. Only audit events have it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_name: Option<String>,
+    /// The id of the project in which the user acted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub project_id: Option<String>,
+    /// The network address of the request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// The id of the request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+    /// The evidence.
+    pub evidence: ActorEvidence,
+}
+
+/// The evidence for an actor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ActorEvidence {
+    /// A successful request in an audit event, matched by image, method and time.
+    AuditEvent,
+    /// The prefix of the log line that holds the notification.
+    LogPrefix,
+}
+
+/// The result of the search for an actor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ActorFinding {
+    /// The evidence names one user.
+    Known(Actor),
+    /// The actor is not known, for this reason.
+    Unknown(&'static str),
+}
+
+/// A request that keystonemiddleware audited.
+#[derive(Clone, Debug)]
+struct AuditedRequest {
+    audit_id: Option<String>,
+    start: OffsetDateTime,
+    /// The time of the response, if it was seen.
+    end: Option<OffsetDateTime>,
+    is_success: bool,
+    action: String,
+    path: String,
+    actor: Option<Actor>,
+}
+
+impl AuditTrail {
+    /// Takes the request of an audit event. Ignores other events, and requests without an image's id.
+    pub fn add(&mut self, record: &EventRecord) {
+        let Some(subject) = record.subject.as_ref().filter(|_| record.is_audit()) else { return };
+        let Some(facts) = AuditFacts::of(&record.body) else { return };
+        let requests = self.requests.entry(Arc::clone(subject)).or_default();
+        let is_response = record.event_type.as_str() == RESPONSE;
+        let known = requests.iter_mut().find(|request| {
+            facts.id.is_some() && request.audit_id == facts.id
+        });
+        let request = match known {
+            Some(request) => request,
+            None => {
+                requests.push(AuditedRequest::new(record.timestamp, facts.clone()));
+                let Some(last) = requests.last_mut() else { return };
+                last
+            }
+        };
+        request.start = request.start.min(record.timestamp);
+        if is_response {
+            request.end = Some(record.timestamp);
+            request.is_success = facts.outcome == "success";
+        }
+    }
+
+    /// Returns the actor of an event, if the evidence names exactly one.
+    ///
+    /// The actor of an audit event is its own initiator.
+    pub fn actor_of(&self, record: &EventRecord) -> ActorFinding {
+        if record.is_audit() {
+            let facts = AuditFacts::of(&record.body).unwrap_or_default();
+            return actor_in(facts).map_or(ActorFinding::Unknown(NO_TOKEN), ActorFinding::Known);
+        }
+        let logged = record.context.user.as_deref().map(|user| Actor {
+            user_id: user.to_owned(),
+            user_name: None,
+            project_id: record.context.project.as_deref().map(str::to_owned),
+            address: None,
+            request_id: record.context.request_id.as_deref().map(str::to_owned),
+            evidence: ActorEvidence::LogPrefix,
+        });
+        let audited = self.audited_actors(record);
+        match (audited.as_slice(), logged) {
+            ([], None) => ActorFinding::Unknown(NO_EVIDENCE),
+            ([], Some(logged)) => ActorFinding::Known(logged),
+            ([first, rest @ ..], logged) => {
+                let same = |actor: &Actor| actor.user_id == first.user_id;
+                if rest.iter().all(|actor| same(actor)) && logged.as_ref().is_none_or(same) {
+                    ActorFinding::Known((*first).clone())
+                } else {
+                    ActorFinding::Unknown(AMBIGUOUS)
+                }
+            }
+        }
+    }
+
+    /// Returns the initiators of all successful requests that can have caused an event.
+    fn audited_actors(&self, record: &EventRecord) -> Vec<&Actor> {
+        let requests = record.subject.as_ref().and_then(|subject| self.requests.get(subject));
+        let requests = requests.map(Vec::as_slice).unwrap_or_default().iter();
+        let mut fitting: Vec<_> = requests
+            .filter(|request| request.is_success && request.fits(record))
+            .collect();
+        fitting.sort_by_key(|request| (record.timestamp - request.start).abs());
+        fitting.iter().filter_map(|request| request.actor.as_ref()).collect()
+    }
+}
+
+impl AuditedRequest {
+    fn new(start: OffsetDateTime, facts: AuditFacts) -> Self {
+        Self {
+            audit_id: facts.id.clone(),
+            start,
+            end: None,
+            is_success: false,
+            action: facts.action.clone(),
+            path: facts.request_path.clone().unwrap_or_default(),
+            actor: actor_in(facts),
+        }
+    }
+
+    /// Returns `true` if the request can have caused the event: by its method, its path and its time.
+    fn fits(&self, record: &EventRecord) -> bool {
+        let Some(end) = self.end else { return false };
+        let is_send = record.event_type == EventType::ImageSend;
+        // Data flows after the response's headers, which is when keystonemiddleware writes the audit event.
+        let end = if is_send { end + LONGEST_DOWNLOAD } else { end + CLOCK_TOLERANCE };
+        let is_then = (self.start - CLOCK_TOLERANCE..=end).contains(&record.timestamp);
+        let receives = || match (&record.receiver_user, &self.actor) {
+            (Some(user), Some(actor)) => **user == *actor.user_id,
+            _ => true,
+        };
+        is_then && self.does(record) && (!is_send || receives())
+    }
+
+    /// Returns `true` if a request with this method and path emits this event.
+    fn does(&self, record: &EventRecord) -> bool {
+        let (action, path) = (self.action.as_str(), self.path.as_str());
+        let below = self.path_below_image();
+        let is_write = matches!(action, "create" | "update");
+        match &record.event_type {
+            EventType::ImageDelete => action == "delete" && below.is_empty(),
+            EventType::ImageSend => {
+                action.starts_with("read")
+                    && (below == "file" || (below.is_empty() && path.contains("/v1/")))
+            }
+            EventType::ImageUpdate => {
+                below != "members" && (is_write || (action == "delete" && !below.is_empty()))
+            }
+            EventType::ImagePrepare | EventType::ImageUpload | EventType::ImageActivate => {
+                is_write && !matches!(below, "members" | "tags")
+            }
+            other => match other.as_str().strip_prefix("image.member.") {
+                Some(method) => below == "members" && action == method,
+                None => false,
+            },
+        }
+    }
+
+    /// Returns the path segment behind the image's id: `file`, `members`, `actions`, or nothing.
+    fn path_below_image(&self) -> &str {
+        let path = self.path.split(['?', '#']).next().unwrap_or_default();
+        let mut segments = path.split('/').skip_while(|segment| *segment != "images");
+        segments.nth(2).unwrap_or_default()
+    }
+}
+
+impl ActorFinding {
+    /// Returns the actor, if it is known.
+    pub fn actor(&self) -> Option<&Actor> {
+        match self {
+            Self::Known(actor) => Some(actor),
+            Self::Unknown(_) => None,
+        }
+    }
+}
+
+/// Shows the user and the project, or `unknown`.
+impl fmt::Display for ActorFinding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Known(actor) => f.write_str(actor.user_name.as_deref().unwrap_or(&actor.user_id)),
+            Self::Unknown(_) => f.write_str("unknown"),
+        }
+    }
+}
+
+/// Returns the initiator of an audit event, if it has an id.
+fn actor_in(facts: AuditFacts) -> Option<Actor> {
+    Some(Actor {
+        user_id: facts.user_id?,
+        user_name: facts.user_name,
+        project_id: facts.project_id,
+        address: facts.address,
+        request_id: facts.request_id,
+        evidence: ActorEvidence::AuditEvent,
+    })
+}
+
+/// The event type of an audit event with an outcome.
+const RESPONSE: &str = "audit.http.response";
+
+/// The largest difference between the clocks of one host's programs that matching accepts.
+const CLOCK_TOLERANCE: Duration = Duration::SECOND;
+
+/// The longest time between the headers of a download and its notification that matching accepts.
+const LONGEST_DOWNLOAD: Duration = Duration::HOUR;
+
+const NO_EVIDENCE: &str = "no audit event and no log prefix names a user for this event";
+const AMBIGUOUS: &str = "the evidence names different users";
+const NO_TOKEN: &str = "the request had no valid token";

@@ -1,0 +1,224 @@
+//! The coverage of an answer: [`Coverage`].
+//!
+//! No publisher of OpenStack numbers its notifications. A reader can only say when it was attached.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::sync::Arc;
+
+use time::{Duration, OffsetDateTime};
+
+use super::calendar::Calendar;
+use crate::record::event_record::{EventRecord, SequenceNumber};
+
+/// The times at which one source was attached, of all times that an answer is about.
+///
+/// # Examples
+///
+/// ```
+/// use notify_archive::question::{AttachedInterval, Calendar, Coverage};
+/// use time::{Duration, OffsetDateTime};
+///
+/// let start = OffsetDateTime::UNIX_EPOCH;
+/// let until = start + Duration::hours(10);
+/// let attached = AttachedInterval {
+///     attached_at: start,
+///     detached_at: Some(start + Duration::hours(9)),
+///     reason: Some("binding lost".into()),
+/// };
+/// let coverage = Coverage::of("rabbit-1", &[attached], start..until);
+/// assert_eq!(
+///     coverage.shown(&Calendar::utc()),
+///     "coverage of rabbit-1: 90.00 %; blind 1970-01-01 09:00:00Z to 1970-01-01 10:00:00Z (binding lost)",
+/// );
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Coverage {
+    /// The name of the source.
+    pub source: String,
+    /// The interval that the answer is about.
+    pub interval: Range<OffsetDateTime>,
+    /// The blind times within the interval, each with the reason for its begin, in order.
+    pub blind: Vec<(Range<OffsetDateTime>, String)>,
+}
+
+/// An interval in which a source was attached and bound.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AttachedInterval {
+    /// The begin.
+    pub attached_at: OffsetDateTime,
+    /// The end. `None` if the source is still attached.
+    pub detached_at: Option<OffsetDateTime>,
+    /// The reason for the end.
+    pub reason: Option<String>,
+}
+
+impl Coverage {
+    /// Computes the coverage of `interval` by the intervals in which a source was attached.
+    pub fn of(source: &str, attached: &[AttachedInterval], interval: Range<OffsetDateTime>) -> Self {
+        let mut attached: Vec<_> = attached.iter().collect();
+        attached.sort_by_key(|attached| attached.attached_at);
+        let mut blind = Vec::new();
+        let mut seen_until = interval.start;
+        let mut reason = "not attached yet";
+        for one in attached {
+            let start = one.attached_at.clamp(interval.start, interval.end);
+            if start > seen_until {
+                blind.push((seen_until..start, reason.to_owned()));
+            }
+            let end = one.detached_at.unwrap_or(interval.end).clamp(interval.start, interval.end);
+            if end >= seen_until {
+                seen_until = end.max(start);
+                reason = one.reason.as_deref().unwrap_or("detached");
+            }
+        }
+        if seen_until < interval.end {
+            blind.push((seen_until..interval.end, reason.to_owned()));
+        }
+        Self { source: source.to_owned(), interval, blind }
+    }
+
+    /// Returns the blind time.
+    pub fn blind_time(&self) -> Duration {
+        self.blind.iter().map(|(range, _)| range.end - range.start).sum()
+    }
+
+    /// Returns the coverage as one line. A coverage below 100 % is never shown as 100 %.
+    pub fn shown(&self, calendar: &Calendar) -> String {
+        let all = (self.interval.end - self.interval.start).whole_microseconds().max(1);
+        let seen = all - self.blind_time().whole_microseconds().min(all);
+        // Rounded down.
+        let hundredths = seen * 10_000 / all;
+        let mut text =
+            format!("coverage of {}: {}.{:02} %", self.source, hundredths / 100, hundredths % 100);
+        for (index, (range, reason)) in self.blind.iter().enumerate() {
+            if index == SHOWN_INTERVALS {
+                text += &format!("; and {} more intervals", self.blind.len() - SHOWN_INTERVALS);
+                break;
+            }
+            let (start, end) = (calendar.shown(range.start), calendar.shown(range.end));
+            text += &format!("; blind {start} to {end} ({reason})");
+        }
+        text
+    }
+}
+
+/// The coverage of an answer from files or standard input, where attachment is not known.
+///
+/// It counts what was read, and finds gaps where a publisher numbers its notifications.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct InputCoverage {
+    /// The names of the inputs.
+    pub names: Vec<String>,
+    /// The number of records, without copies.
+    pub records: u64,
+    /// The number of copies: records whose id came before.
+    pub copies: u64,
+    /// The number of lines that hold no notification.
+    pub unreadable: u64,
+    /// The first and the last timestamp.
+    pub span: Option<(OffsetDateTime, OffsetDateTime)>,
+    lanes: BTreeMap<(uuid::Uuid, Arc<str>), BTreeSet<u64>>,
+}
+
+impl InputCoverage {
+    /// Counts a record.
+    pub fn add(&mut self, record: &EventRecord) {
+        self.records += 1;
+        let (first, last) = self.span.unwrap_or((record.timestamp, record.timestamp));
+        self.span = Some((first.min(record.timestamp), last.max(record.timestamp)));
+        if let Some(SequenceNumber { epoch, lane, number }) = &record.sequence {
+            self.lanes.entry((*epoch, Arc::clone(lane))).or_default().insert(*number);
+        }
+    }
+
+    /// Returns the number of missing sequence numbers between the first and the last of each lane.
+    pub fn missing_numbers(&self) -> u64 {
+        let lanes = self.lanes.values().filter_map(|numbers| {
+            let expected = numbers.last()?.saturating_sub(*numbers.first()?).saturating_add(1);
+            Some(expected - numbers.len() as u64)
+        });
+        lanes.sum()
+    }
+
+    /// Returns the coverage as one line.
+    pub fn shown(&self, calendar: &Calendar) -> String {
+        let names = self.names.join(", ");
+        let mut text = match self.span {
+            None => format!("coverage: no event in {names}"),
+            Some((first, last)) => format!(
+                "coverage: not known for files; {} events from {} to {} in {names}; an event that is not \
+                 in there is not counted",
+                self.records,
+                calendar.shown(first),
+                calendar.shown(last),
+            ),
+        };
+        for (count, what) in [
+            (self.copies, "copies left out"),
+            (self.unreadable, "lines without a notification left out"),
+            (self.missing_numbers(), "numbered events missing"),
+        ] {
+            if count > 0 {
+                text += &format!("; {count} {what}");
+            }
+        }
+        text
+    }
+}
+
+/// The number of blind intervals that one line shows.
+const SHOWN_INTERVALS: usize = 5;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(hour: i64) -> OffsetDateTime {
+        OffsetDateTime::UNIX_EPOCH + Duration::hours(hour)
+    }
+
+    fn attached(start: i64, end: Option<i64>) -> AttachedInterval {
+        AttachedInterval {
+            attached_at: at(start),
+            detached_at: end.map(at),
+            reason: Some(format!("lost {start}")),
+        }
+    }
+
+    /// Overlapping and nested intervals count once, and parts outside of the question do not count.
+    #[test]
+    fn blind_time_is_the_time_that_no_interval_covers() {
+        let blind = |intervals: &[AttachedInterval]| {
+            let coverage = Coverage::of("s", intervals, at(10)..at(20));
+            let hours = |(range, reason): &(Range<OffsetDateTime>, String)| {
+                let hour = |time: OffsetDateTime| (time - at(0)).whole_hours();
+                (hour(range.start), hour(range.end), reason.clone())
+            };
+            coverage.blind.iter().map(hours).collect::<Vec<_>>()
+        };
+        assert_eq!(blind(&[]), [(10, 20, "not attached yet".to_owned())]);
+        assert_eq!(blind(&[attached(0, None)]), []);
+        assert_eq!(
+            blind(&[attached(15, Some(16)), attached(0, Some(12)), attached(2, Some(5))]),
+            [(12, 15, "lost 0".to_owned()), (16, 20, "lost 15".to_owned())],
+        );
+        assert_eq!(blind(&[attached(12, Some(30)), attached(25, None)]), [(10, 12, "not attached yet".to_owned())]);
+        assert_eq!(blind(&[attached(0, Some(5))]), [(10, 20, "lost 0".to_owned())]);
+    }
+
+    /// One blind second in a year does not disappear in rounding.
+    #[test]
+    fn incomplete_coverage_is_never_shown_as_complete() {
+        let end = at(365 * 24);
+        let interval = AttachedInterval {
+            attached_at: at(0),
+            detached_at: Some(end - Duration::SECOND),
+            reason: None,
+        };
+        let shown = Coverage::of("s", &[interval], at(0)..end).shown(&Calendar::utc());
+        assert!(shown.starts_with("coverage of s: 99.99 %; blind 1970-12-31 23:59:59Z"), "{shown}");
+    }
+}

@@ -1,0 +1,78 @@
+//! The filter that all questions share: [`EventFilter`].
+
+use std::ops::Range;
+
+use notify_core::Priority;
+use time::OffsetDateTime;
+
+use super::event_glob::EventGlob;
+use crate::record::event_record::EventRecord;
+
+/// A filter of records. An empty list accepts every record.
+///
+/// # Examples
+///
+/// ```
+/// use notify_archive::question::EventFilter;
+/// use time::{OffsetDateTime, Duration};
+///
+/// let now = OffsetDateTime::now_utc();
+/// let filter = EventFilter { since: Some(now - Duration::HOUR), ..EventFilter::default() };
+/// assert!(filter.accepts_time(now));
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EventFilter {
+    /// The event types. A record matches one of them.
+    pub events: Vec<EventGlob>,
+    /// The priorities.
+    pub priorities: Vec<Priority>,
+    /// The ids or names of images.
+    pub images: Vec<String>,
+    /// The ids of projects: of the owner, of the receiver, or of the user that made the request.
+    pub projects: Vec<String>,
+    /// The first time. A record at this time matches.
+    pub since: Option<OffsetDateTime>,
+    /// The end. A record at this time does not match: intervals are half-open.
+    pub until: Option<OffsetDateTime>,
+}
+
+impl EventFilter {
+    /// Returns `true` if the record passes all parts of the filter.
+    pub fn accepts(&self, record: &EventRecord) -> bool {
+        let is_one_of = |values: &[String], facts: &[&Option<std::sync::Arc<str>>]| {
+            let mut facts = facts.iter().filter_map(|fact| fact.as_deref());
+            values.is_empty() || facts.any(|fact| values.iter().any(|value| value == fact))
+        };
+        self.accepts_time(record.timestamp)
+            && (self.priorities.is_empty() || self.priorities.contains(&record.priority))
+            && (self.events.is_empty()
+                || self.events.iter().any(|glob| glob.matches(&record.event_type)))
+            && is_one_of(&self.images, &[&record.subject, &record.name])
+            && is_one_of(
+                &self.projects,
+                &[&record.owner, &record.receiver, &record.context.project],
+            )
+    }
+
+    /// Learns the ids of images whose name the filter has, so that events without a name match too.
+    ///
+    /// Call it with each record before [`accepts`](Self::accepts), in the order of time: an image's
+    /// first event has its name, and downloads have only its id.
+    pub fn learn(&mut self, record: &EventRecord) {
+        let (Some(subject), Some(name)) = (&record.subject, &record.name) else { return };
+        let has = |images: &[String], text: &str| images.iter().any(|image| image == text);
+        if has(&self.images, name) && !has(&self.images, subject) {
+            self.images.push(subject.to_string());
+        }
+    }
+
+    /// Returns `true` if the time lies in the half-open interval from `since` to `until`.
+    pub fn accepts_time(&self, time: OffsetDateTime) -> bool {
+        self.since.is_none_or(|since| since <= time) && self.until.is_none_or(|until| time < until)
+    }
+
+    /// Returns the interval, if it has both ends.
+    pub fn interval(&self) -> Option<Range<OffsetDateTime>> {
+        Some(self.since?..self.until?)
+    }
+}

@@ -1,0 +1,208 @@
+//! Reports that count events and bytes by group: [`UsageReport`].
+
+use std::collections::BTreeMap;
+
+use notify_core::{EventType, Priority};
+
+use super::answer_table::{AnswerCell, AnswerTable};
+use super::calendar::Calendar;
+use super::project_names::ProjectNames;
+use crate::record::event_record::EventRecord;
+
+/// A report about transfers, failures, deletions or activity, by group.
+///
+/// It takes records in any order and keeps one row of numbers per group. Sums are exact integers.
+///
+/// # Examples
+///
+/// ```
+/// use notify_archive::question::{Calendar, Grouping, ProjectNames, UsageKind, UsageReport};
+///
+/// let report = UsageReport::new(UsageKind::Transfers, Grouping::Project, Calendar::utc());
+/// let answer = report.finish(&ProjectNames::default());
+/// assert_eq!(answer.columns, ["project", "downloads", "incomplete", "bytes_sent"]);
+/// ```
+#[derive(Clone, Debug)]
+pub struct UsageReport {
+    kind: UsageKind,
+    grouping: Grouping,
+    calendar: Calendar,
+    groups: BTreeMap<String, Vec<u128>>,
+}
+
+/// The subject of a [`UsageReport`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum UsageKind {
+    /// Downloads: `image.send`. The project is the receiver's.
+    Transfers,
+    /// Failures: events at `ERROR` or `CRITICAL`, and `task.failure`. The project is the owner.
+    Failures,
+    /// Deletions: `image.delete` at `INFO`. The project is the owner.
+    Deletions,
+    /// All events of images and tasks. The project is the owner.
+    Activity,
+}
+
+/// The groups of a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Grouping {
+    /// The project's id.
+    Project,
+    /// The image's or the task's id.
+    Image,
+    /// The region of the source.
+    Region,
+    /// The day of the event in the calendar's time zone.
+    Day,
+    /// The month of the event in the calendar's time zone.
+    Month,
+}
+
+impl UsageReport {
+    /// Creates an empty report.
+    pub fn new(kind: UsageKind, grouping: Grouping, calendar: Calendar) -> Self {
+        Self { kind, grouping, calendar, groups: BTreeMap::new() }
+    }
+
+    /// Counts a record, if the report is about its event.
+    pub fn add(&mut self, record: &EventRecord) {
+        let Some((column, bytes)) = self.kind.column_of(record) else { return };
+        let names = self.kind.columns();
+        let project = match self.kind {
+            UsageKind::Transfers => &record.receiver,
+            _ => &record.owner,
+        };
+        let in_time;
+        let key = match self.grouping {
+            Grouping::Project => project.as_deref(),
+            Grouping::Image => record.subject.as_deref(),
+            Grouping::Region => record.arrival.region.as_deref(),
+            Grouping::Day => {
+                in_time = self.calendar.day(record.timestamp);
+                Some(in_time.as_str())
+            }
+            Grouping::Month => {
+                in_time = self.calendar.month(record.timestamp);
+                Some(in_time.as_str())
+            }
+        };
+        let key = key.unwrap_or(UNKNOWN);
+        if !self.groups.contains_key(key) {
+            self.groups.insert(key.to_owned(), vec![0; names.len()]);
+        }
+        let Some(numbers) = self.groups.get_mut(key) else { return };
+        numbers[column] += 1;
+        if let (Some(bytes), Some(sum)) = (bytes, numbers.last_mut()) {
+            *sum += u128::from(bytes);
+        }
+    }
+
+    /// Returns the answer, with one row per group in the order of the groups' keys.
+    pub fn finish(&self, names: &ProjectNames) -> AnswerTable {
+        let columns = self.kind.columns();
+        let cell = |index: usize, number: u128| match columns[index] {
+            name if name.starts_with("bytes") => AnswerCell::Bytes(number),
+            _ => AnswerCell::Count(number),
+        };
+        let row = |label: AnswerCell, numbers: &[u128]| {
+            let cells = numbers.iter().enumerate().map(|(index, number)| cell(index, *number));
+            std::iter::once(label).chain(cells).collect()
+        };
+        let rows = self.groups.iter().map(|(key, numbers)| {
+            let label = match self.grouping {
+                Grouping::Project => names.shown(key),
+                _ => key,
+            };
+            row(AnswerCell::Text(label.to_owned()), numbers)
+        });
+        let mut sums = vec![0; columns.len()];
+        for numbers in self.groups.values() {
+            sums.iter_mut().zip(numbers).for_each(|(sum, number)| *sum += number);
+        }
+        AnswerTable {
+            rows: rows.collect(),
+            totals: row(AnswerCell::Text("total".to_owned()), &sums),
+            columns: std::iter::once(self.grouping.column()).chain(columns.iter().copied()).collect(),
+            notes: self.kind.notes().iter().map(|note| (*note).to_owned()).collect(),
+        }
+    }
+}
+
+impl UsageKind {
+    /// Returns the names of the columns behind the group.
+    fn columns(self) -> &'static [&'static str] {
+        match self {
+            Self::Transfers => &["downloads", "incomplete", "bytes_sent"],
+            Self::Failures => &["uploads", "downloads", "tasks", "others"],
+            Self::Deletions => &["images", "bytes_deleted"],
+            Self::Activity => &["created", "uploaded", "updated", "downloaded", "deleted", "tasks", "others"],
+        }
+    }
+
+    /// Returns the column that counts a record, and the bytes that it adds to the last column.
+    fn column_of(self, record: &EventRecord) -> Option<(usize, Option<u64>)> {
+        let is_failure = matches!(record.priority, Priority::Error | Priority::Critical);
+        match self {
+            Self::Transfers => (record.event_type == EventType::ImageSend)
+                .then(|| (usize::from(is_failure), record.bytes_sent)),
+            Self::Failures => {
+                let is_failure = is_failure || record.event_type == EventType::TaskFailure;
+                let is_ours = record.is_image() || record.is_task();
+                (is_failure && is_ours).then(|| match &record.event_type {
+                    EventType::ImageUpload => (0, None),
+                    EventType::ImageSend => (1, None),
+                    _ if record.is_task() => (2, None),
+                    _ => (3, None),
+                })
+            }
+            Self::Deletions => (record.event_type == EventType::ImageDelete && !is_failure)
+                .then_some((0, record.size)),
+            Self::Activity => (record.is_image() || record.is_task()).then(|| {
+                let column = match &record.event_type {
+                    EventType::ImageCreate => 0,
+                    EventType::ImageUpload => 1,
+                    EventType::ImageUpdate => 2,
+                    EventType::ImageSend => 3,
+                    EventType::ImageDelete => 4,
+                    _ if record.is_task() => 5,
+                    _ => 6,
+                };
+                (column, None)
+            }),
+        }
+    }
+
+    /// Returns sentences about the limits of the numbers.
+    fn notes(self) -> &'static [&'static str] {
+        match self {
+            Self::Transfers => &[
+                "Bytes are a lower bound: Nova reads images in Ceph without Glance, and a client that \
+                 disconnects early causes no event.",
+            ],
+            Self::Failures => &[
+                "A failed task names no reason. An upload whose client disconnects causes no event: see \
+                 `report stuck`.",
+            ],
+            Self::Deletions => &["The project is the owner of the image, not the actor: ask `who`."],
+            Self::Activity => &["The project is the owner of the image or task, not the actor."],
+        }
+    }
+}
+
+impl Grouping {
+    /// Returns the name of the first column.
+    pub(crate) fn column(self) -> &'static str {
+        match self {
+            Self::Project => "project",
+            Self::Image => "image",
+            Self::Region => "region",
+            Self::Day => "day",
+            Self::Month => "month",
+        }
+    }
+}
+
+/// The group of records that lack the fact.
+pub(crate) const UNKNOWN: &str = "unknown";
