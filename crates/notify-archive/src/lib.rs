@@ -1,9 +1,9 @@
 //! An audit store for notifications of an image service, and the questions that it answers.
 //!
 //! Notifications exist "for auditing, troubleshooting, etc." This crate reads them from any sender, keeps
-//! each of them once, and tells what happened to an image, who did it, what is stuck and what was used. It
-//! claims only what can be known: every answer has its coverage, and the owner of an image is never taken
-//! for the actor.
+//! each of them once, and answers questions: the life of an image, its actors, missing outcomes, usage. It
+//! makes no claim without evidence: every answer has its coverage, and the owner of an image is never
+//! taken for the actor.
 //!
 //! ```text
 //! line ──► RecordReader ──► EventRecord ──► question: add(record) … finish()
@@ -21,7 +21,7 @@
 //! Ask for the bytes that each project received, over the lines of a file:
 //!
 //! ```
-//! use notify_archive::question::{Calendar, Grouping, ProjectNames, UsageKind, UsageReport};
+//! use notify_archive::question::{Calendar, ReportGroup, ProjectNames, UsageKind, UsageReport};
 //! use notify_archive::record::RecordReader;
 //!
 //! let lines = [br#"{"message_id":"6b9d4b8a-0f7c-4d2c-9a4a-0a3f0e7d4c11","publisher_id":"image.host1",
@@ -30,7 +30,7 @@
 //!     "owner_id":"web","receiver_tenant_id":"data","receiver_user_id":"bob"}}"#];
 //!
 //! let reader = RecordReader::new("notifications.log");
-//! let mut report = UsageReport::new(UsageKind::Transfers, Grouping::Project, Calendar::utc());
+//! let mut report = UsageReport::new(UsageKind::Transfers, ReportGroup::Project, Calendar::utc());
 //! for line in lines {
 //!     report.add(&reader.read(line)?);
 //! }

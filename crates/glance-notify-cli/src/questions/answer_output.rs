@@ -61,11 +61,8 @@ pub(super) fn write_table(out: &mut dyn Write, table: &AnswerTable) -> io::Resul
         let mut line = String::new();
         for (index, cell) in row.iter().enumerate() {
             let padding = " ".repeat(widths[index].saturating_sub(cell.chars().count()));
-            if is_number(index) {
-                line += &format!("{padding}{cell}  ");
-            } else {
-                line += &format!("{cell}{padding}  ");
-            }
+            let (left, right) = if is_number(index) { (&padding, cell) } else { (cell, &padding) };
+            line.extend([left, right, "  "]);
         }
         writeln!(out, "{}", line.trim_end())
     };

@@ -11,7 +11,7 @@ use notify_archive::record::{EventRecord, RecordLines, RecordReader};
 use crate::exit_status::{CommandError, ExitStatus};
 use crate::input_source::{InputSource, read_error};
 
-/// Calls `add` with each record of the inputs, and returns what they cover.
+/// Calls `add` with each record of the inputs, and returns their coverage.
 ///
 /// A copy has the id of an earlier record. It is left out and counted, as are lines without a notification.
 ///

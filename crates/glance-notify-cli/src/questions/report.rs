@@ -1,12 +1,12 @@
-//! `glance-notify report`: what is stuck, and what was used.
+//! `glance-notify report`: missing outcomes and usage.
 
 use std::fs;
 use std::path::PathBuf;
 
 use glance_notify::time::{Duration, OffsetDateTime};
 use notify_archive::question::{
-    AnswerCell, AnswerTable, Calendar, Grouping, StorageReport, StuckItem, StuckReport, UsageKind,
-    UsageReport, read_catalogue,
+    AnswerCell, AnswerTable, Calendar, ReportGroup, StorageReport, StuckItem, StuckReport,
+    UsageKind, UsageReport, read_catalogue,
 };
 use notify_archive::record::EventRecord;
 
@@ -16,7 +16,7 @@ use super::record_input::read_records;
 use crate::exit_status::{CommandError, ExitStatus};
 use crate::input_source::{display_path, read_error};
 
-/// Report what is stuck, and what was transferred, stored, deleted or failed.
+/// Report missing outcomes, transfers, storage, failures, deletions and activity.
 #[derive(clap::Args)]
 pub(crate) struct ReportArgs {
     #[command(subcommand)]
@@ -68,12 +68,12 @@ struct UsageArgs {
 
     /// The groups, one row each.
     #[arg(long, value_name = "GROUP", default_value = "project")]
-    by: GroupingArg,
+    by: GroupArg,
 }
 
 /// The groups of a report.
 #[derive(Clone, Copy, clap::ValueEnum)]
-enum GroupingArg {
+enum GroupArg {
     Project,
     Image,
     Region,
@@ -120,7 +120,9 @@ fn storage(args: &StorageArgs) -> Result<ExitStatus, CommandError> {
         let images = read_catalogue(&json).map_err(|expected| {
             CommandError::new(ExitStatus::PermanentError, format!("`{name}`: {expected}"))
         })?;
-        images.iter().for_each(|image| report.add_baseline(image));
+        for image in &images {
+            report.add_baseline(image);
+        }
     }
     let mut span = RecordSpan::default();
     // Events before the interval tell what occupied the store at its begin.
@@ -166,11 +168,13 @@ fn stuck_table(items: &[StuckItem], now: OffsetDateTime, question: &Question) ->
     let mut table = AnswerTable::default();
     table.columns = vec!["state", "since", "id", "name", "owner", "next"];
     for item in items {
-        let mut next = item.next_step.clone();
-        if item.possibly_related_failures > 0 {
-            let count = item.possibly_related_failures;
-            next += &format!(" ({count} failed uploads there name no image and may be related)");
-        }
+        let next = match item.possibly_related_failures {
+            0 => item.next_step.clone(),
+            count => format!(
+                "{} ({count} failed uploads there name no image and may be related)",
+                item.next_step
+            ),
+        };
         // JSON shows UTC, whatever `--tz` says.
         let calendar = match question.format {
             AnswerFormat::Json => &Calendar::utc(),
@@ -227,14 +231,14 @@ fn refuse_raw(question: Question) -> Result<Question, CommandError> {
     Ok(question)
 }
 
-impl From<GroupingArg> for Grouping {
-    fn from(arg: GroupingArg) -> Self {
+impl From<GroupArg> for ReportGroup {
+    fn from(arg: GroupArg) -> Self {
         match arg {
-            GroupingArg::Project => Self::Project,
-            GroupingArg::Image => Self::Image,
-            GroupingArg::Region => Self::Region,
-            GroupingArg::Day => Self::Day,
-            GroupingArg::Month => Self::Month,
+            GroupArg::Project => Self::Project,
+            GroupArg::Image => Self::Image,
+            GroupArg::Region => Self::Region,
+            GroupArg::Day => Self::Day,
+            GroupArg::Month => Self::Month,
         }
     }
 }

@@ -70,7 +70,8 @@ fn table<'a>(
         _ => question.calendar.clone(),
     };
     let mut table = AnswerTable::default();
-    table.columns = vec!["time", "priority", "event_type", "id", "name", "status", "owner", "publisher_id"];
+    table.columns =
+        vec!["time", "priority", "event_type", "id", "name", "status", "owner", "publisher_id"];
     table.rows.extend(records.map(|record| {
         vec![
             AnswerCell::Text(calendar.shown(record.timestamp)),

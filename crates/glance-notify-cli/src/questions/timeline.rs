@@ -150,7 +150,8 @@ fn table(answer: &TimelineAnswer, question: &Question) -> AnswerTable {
         text.map_or(AnswerCell::Missing, |text| AnswerCell::Text(text.to_owned()))
     };
     let mut table = AnswerTable::default();
-    table.columns = vec!["time", "event_type", "priority", "id", "actor", "publisher_id", "note", "changes"];
+    table.columns =
+        vec!["time", "event_type", "priority", "id", "actor", "publisher_id", "note", "changes"];
     table.rows.extend(answer.entries.iter().map(|entry| {
         let record = &entry.record;
         let changes: Vec<_> = entry.changes.iter().map(shown_change).collect();

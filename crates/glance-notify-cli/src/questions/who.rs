@@ -2,7 +2,9 @@
 
 use std::io::{self, Write};
 
-use notify_archive::question::{ActorFinding, AnswerCell, AnswerTable, TimelineAnswer, TimelineEntry};
+use notify_archive::question::{
+    ActorFinding, AnswerCell, AnswerTable, TimelineAnswer, TimelineEntry,
+};
 use serde::Serialize;
 
 use super::answer_output::{write_csv, write_table};
@@ -63,7 +65,8 @@ fn write_text(
 
 fn table(answer: &TimelineAnswer, question: &Question) -> AnswerTable {
     let mut table = AnswerTable::default();
-    table.columns = vec!["time", "event_type", "id", "actor", "project", "address", "request", "evidence"];
+    table.columns =
+        vec!["time", "event_type", "id", "actor", "project", "address", "request", "evidence"];
     table.rows.extend(answer.entries.iter().map(|entry| row(entry, question)));
     table
 }
@@ -89,7 +92,9 @@ fn row(entry: &TimelineEntry, question: &Question) -> Vec<AnswerCell> {
         optional(Some(event_type)),
         optional(entry.record.subject.as_deref()),
         AnswerCell::Text(entry.actor.to_string()),
-        optional(actor.and_then(|actor| actor.project_id.as_deref()).map(|id| question.names.shown(id))),
+        optional(
+            actor.and_then(|actor| actor.project_id.as_deref()).map(|id| question.names.shown(id)),
+        ),
         optional(actor.and_then(|actor| actor.address.as_deref())),
         optional(actor.and_then(|actor| actor.request_id.as_deref())),
         optional(Some(evidence)),

@@ -17,9 +17,9 @@ use glance_notify::pipeline::Stats;
 use glance_notify::transport::spool::admin;
 use serde::Serialize;
 
-use crate::json_output::write_json;
 use super::slots::ErrorLog;
 use crate::exit_status::{CommandError, ExitStatus};
+use crate::json_output::write_json;
 use crate::stop_reason::StopReason;
 use crate::terminal::{print_message, write_stdout};
 

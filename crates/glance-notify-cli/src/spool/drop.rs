@@ -9,11 +9,11 @@ use clap::ArgGroup;
 use serde::Serialize;
 
 use super::format::count;
-use crate::json_output::write_json;
 use super::message_ref::{MessageLookup, MessageRef};
 use super::selection::MessageSelection;
 use super::slots::SlotWalk;
 use crate::exit_status::{CommandError, ExitStatus};
+use crate::json_output::write_json;
 use crate::terminal::{print_message, write_stdout};
 
 /// Remove messages from the spool. You cannot undo this.

@@ -28,10 +28,10 @@ use glance_notify::uuid::Uuid;
 use serde::Serialize;
 
 use super::format::{microsecond_time, second_time};
-use crate::json_output::write_json;
 use super::selection::{MessageSelection, MessageState};
 use super::slots::{ErrorLog, SlotWalk};
 use crate::exit_status::{CommandError, ExitStatus};
+use crate::json_output::write_json;
 use crate::terminal::write_stdout;
 
 /// List the slots of the spool, or the messages in them.

@@ -22,11 +22,11 @@ use glance_notify::transport::printable;
 use glance_notify::transport::spool::admin::StoredMessage;
 
 use super::format::{microsecond_time, second_time};
-use crate::json_output::indent_json;
 use super::message_ref::{MessageLookup, MessageRef, decoded};
 use super::selection::{MessageSelection, MessageState};
 use super::slots::SlotWalk;
 use crate::exit_status::{CommandError, ExitStatus};
+use crate::json_output::indent_json;
 use crate::terminal::write_stdout;
 
 /// Show whole notifications from the spool.

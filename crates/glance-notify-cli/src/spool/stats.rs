@@ -18,9 +18,9 @@ use glance_notify::transport::spool::admin;
 use serde::Serialize;
 
 use super::format::second_time;
-use crate::json_output::write_json;
 use super::slots::ErrorLog;
 use crate::exit_status::{CommandError, ExitStatus};
+use crate::json_output::write_json;
 use crate::terminal::write_stdout;
 
 /// Show the totals of all slots.

@@ -100,11 +100,15 @@ fn intervals_are_half_open_and_local() {
     };
     let all = DAY.lines().count();
     assert_eq!(count(&["--since", "2026-11-24", "--until", "2026-11-25"]), all);
-    assert_eq!(count(&["--since", "2026-11-24T08:02:11.141", "--until", "2026-11-24T08:02:11.145"]), 1);
+    assert_eq!(
+        count(&["--since", "2026-11-24T08:02:11.141", "--until", "2026-11-24T08:02:11.145"]),
+        1
+    );
     let noon = count(&["--until", "2026-11-24T12:00Z"]);
     assert_eq!(count(&["--until", "2026-11-24T13:00", "--tz", "Europe/Berlin"]), noon);
     assert_eq!(noon + count(&["--since", "2026-11-24T12:00Z"]), all);
-    ask(&["search", "--since", "2026-12", "--until", "2026-11"]).expect_message(2, "the interval is empty");
+    ask(&["search", "--since", "2026-12", "--until", "2026-11"])
+        .expect_message(2, "the interval is empty");
     ask(&["search", "--since", "yesterday"]).expect_message(2, "--since: expected a time such as");
     ask(&["search", "--tz", "Mars"]).expect_message(2, "Europe/Berlin");
 }
@@ -114,7 +118,8 @@ fn intervals_are_half_open_and_local() {
 fn search_is_sorted_and_limited() {
     let sandbox = Sandbox::new();
     let reversed: Vec<_> = DAY.lines().rev().collect();
-    let output = sandbox.pipe(["search", "--event", "image.delete", "-n", "2"], reversed.join("\n"));
+    let output =
+        sandbox.pipe(["search", "--event", "image.delete", "-n", "2"], reversed.join("\n"));
     let out = output.expect(0).out;
     assert!(out.contains("2 older events left out"), "{out}");
     let lines: Vec<_> = out.lines().collect();
@@ -143,11 +148,24 @@ fn report_storage_uses_the_baseline() {
     let image = r#"{"id": "11111111-2222-4333-8444-555555555555", "name": "old", "owner": "archive",
         "status": "active", "size": 1073741824, "created_at": "2020-01-01T00:00:00Z"}"#;
     sandbox.file("catalogue.json", format!(r#"{{"images": [{image}]}}"#));
-    let args = ["report", "storage", "--baseline", "catalogue.json", "--since", "2026-11-24",
-        "--until", "2026-11-25", "-o", "csv"];
+    let args = [
+        "report",
+        "storage",
+        "--baseline",
+        "catalogue.json",
+        "--since",
+        "2026-11-24",
+        "--until",
+        "2026-11-25",
+        "-o",
+        "csv",
+    ];
     let output = sandbox.pipe(args, DAY).expect(0);
     assert!(output.out.contains("archive,1,24.000,1073741824\r\n"), "{}", output.out);
-    sandbox.file("catalogue.json", format!(r#"{{"images": [{image}], "next": "/v2/images?marker=1"}}"#));
+    sandbox.file(
+        "catalogue.json",
+        format!(r#"{{"images": [{image}], "next": "/v2/images?marker=1"}}"#),
+    );
     sandbox.pipe(args, DAY).expect_message(2, "fetch all pages");
 }
 

@@ -95,17 +95,12 @@ impl AuditTrail {
         let Some(facts) = AuditFacts::of(&record.body) else { return };
         let requests = self.requests.entry(Arc::clone(subject)).or_default();
         let is_response = record.event_type.as_str() == RESPONSE;
-        let known = requests.iter_mut().find(|request| {
-            facts.id.is_some() && request.audit_id == facts.id
-        });
-        let request = match known {
-            Some(request) => request,
-            None => {
-                requests.push(AuditedRequest::new(record.timestamp, facts.clone()));
-                let Some(last) = requests.last_mut() else { return };
-                last
-            }
-        };
+        let is_same = |request: &AuditedRequest| facts.id.is_some() && request.audit_id == facts.id;
+        let index = requests.iter().position(is_same).unwrap_or(requests.len());
+        if index == requests.len() {
+            requests.push(AuditedRequest::new(record.timestamp, facts.clone()));
+        }
+        let request = &mut requests[index];
         request.start = request.start.min(record.timestamp);
         if is_response {
             request.end = Some(record.timestamp);
@@ -148,9 +143,8 @@ impl AuditTrail {
     fn audited_actors(&self, record: &EventRecord) -> Vec<&Actor> {
         let requests = record.subject.as_ref().and_then(|subject| self.requests.get(subject));
         let requests = requests.map(Vec::as_slice).unwrap_or_default().iter();
-        let mut fitting: Vec<_> = requests
-            .filter(|request| request.is_success && request.fits(record))
-            .collect();
+        let mut fitting: Vec<_> =
+            requests.filter(|request| request.is_success && request.fits(record)).collect();
         fitting.sort_by_key(|request| (record.timestamp - request.start).abs());
         fitting.iter().filter_map(|request| request.actor.as_ref()).collect()
     }

@@ -130,8 +130,14 @@ mod tests {
     fn json_holds_exact_numbers() {
         let table = AnswerTable {
             columns: vec!["project", "bytes"],
-            rows: vec![vec![AnswerCell::Text("web".into()), AnswerCell::Bytes(u128::from(u64::MAX) + 1)]],
-            totals: vec![AnswerCell::Missing, AnswerCell::GibHours(1024 * 1024 * 1024 * 1_800_000_000)],
+            rows: vec![vec![
+                AnswerCell::Text("web".into()),
+                AnswerCell::Bytes(u128::from(u64::MAX) + 1),
+            ]],
+            totals: vec![
+                AnswerCell::Missing,
+                AnswerCell::GibHours(1024 * 1024 * 1024 * 1_800_000_000),
+            ],
             notes: vec!["n".into()],
         };
         let json = serde_json::to_string(&table).unwrap();

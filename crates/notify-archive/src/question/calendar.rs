@@ -43,7 +43,8 @@ impl Calendar {
     /// Returns a text if no time zone has this name.
     pub fn new(name: &str) -> Result<Self, String> {
         let zone = TimeZone::get(name);
-        let zone = zone.map_err(|_| "unknown time zone, expected a name such as `Europe/Berlin`")?;
+        let zone =
+            zone.map_err(|_| "unknown time zone, expected a name such as `Europe/Berlin`")?;
         Ok(Self { zone })
     }
 
@@ -92,7 +93,8 @@ impl Calendar {
         if let Ok(instant) = text.parse::<Timestamp>() {
             return Ok(from_jiff(instant)..from_jiff(instant));
         }
-        let (civil, unit) = if let Ok(month) = DateTime::strptime("%Y-%m-%d", format!("{text}-01")) {
+        let (civil, unit) = if let Ok(month) = DateTime::strptime("%Y-%m-%d", format!("{text}-01"))
+        {
             (month, Some(Unit::Month))
         } else if let Ok(day) = DateTime::strptime("%Y-%m-%d", text) {
             (day, Some(Unit::Day))

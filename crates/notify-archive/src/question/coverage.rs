@@ -56,7 +56,11 @@ pub struct AttachedInterval {
 
 impl Coverage {
     /// Computes the coverage of `interval` by the intervals in which a source was attached.
-    pub fn of(source: &str, attached: &[AttachedInterval], interval: Range<OffsetDateTime>) -> Self {
+    pub fn of(
+        source: &str,
+        attached: &[AttachedInterval],
+        interval: Range<OffsetDateTime>,
+    ) -> Self {
         let mut attached: Vec<_> = attached.iter().collect();
         attached.sort_by_key(|attached| attached.attached_at);
         let mut blind = Vec::new();
@@ -90,23 +94,26 @@ impl Coverage {
         let seen = all - self.blind_time().whole_microseconds().min(all);
         // Rounded down.
         let hundredths = seen * 10_000 / all;
-        let mut text =
-            format!("coverage of {}: {}.{:02} %", self.source, hundredths / 100, hundredths % 100);
-        for (index, (range, reason)) in self.blind.iter().enumerate() {
-            if index == SHOWN_INTERVALS {
-                text += &format!("; and {} more intervals", self.blind.len() - SHOWN_INTERVALS);
-                break;
-            }
+        let mut parts = vec![format!(
+            "coverage of {}: {}.{:02} %",
+            self.source,
+            hundredths / 100,
+            hundredths % 100
+        )];
+        for (range, reason) in self.blind.iter().take(SHOWN_INTERVALS) {
             let (start, end) = (calendar.shown(range.start), calendar.shown(range.end));
-            text += &format!("; blind {start} to {end} ({reason})");
+            parts.push(format!("blind {start} to {end} ({reason})"));
         }
-        text
+        if self.blind.len() > SHOWN_INTERVALS {
+            parts.push(format!("and {} more intervals", self.blind.len() - SHOWN_INTERVALS));
+        }
+        parts.join("; ")
     }
 }
 
 /// The coverage of an answer from files or standard input, where attachment is not known.
 ///
-/// It counts what was read, and finds gaps where a publisher numbers its notifications.
+/// It counts the records, and finds gaps where a publisher numbers its notifications.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct InputCoverage {
@@ -146,15 +153,17 @@ impl InputCoverage {
     /// Returns the coverage as one line.
     pub fn shown(&self, calendar: &Calendar) -> String {
         let names = self.names.join(", ");
-        let mut text = match self.span {
-            None => format!("coverage: no event in {names}"),
-            Some((first, last)) => format!(
-                "coverage: not known for files; {} events from {} to {} in {names}; an event that is not \
-                 in there is not counted",
-                self.records,
-                calendar.shown(first),
-                calendar.shown(last),
-            ),
+        let mut parts = match self.span {
+            None => vec![format!("coverage: no event in {names}")],
+            Some((first, last)) => vec![
+                format!(
+                    "coverage: not known for files; {} events from {} to {} in {names}",
+                    self.records,
+                    calendar.shown(first),
+                    calendar.shown(last),
+                ),
+                "an event that is not in there is not counted".to_owned(),
+            ],
         };
         for (count, what) in [
             (self.copies, "copies left out"),
@@ -162,10 +171,10 @@ impl InputCoverage {
             (self.missing_numbers(), "numbered events missing"),
         ] {
             if count > 0 {
-                text += &format!("; {count} {what}");
+                parts.push(format!("{count} {what}"));
             }
         }
-        text
+        parts.join("; ")
     }
 }
 
@@ -205,7 +214,10 @@ mod tests {
             blind(&[attached(15, Some(16)), attached(0, Some(12)), attached(2, Some(5))]),
             [(12, 15, "lost 0".to_owned()), (16, 20, "lost 15".to_owned())],
         );
-        assert_eq!(blind(&[attached(12, Some(30)), attached(25, None)]), [(10, 12, "not attached yet".to_owned())]);
+        assert_eq!(
+            blind(&[attached(12, Some(30)), attached(25, None)]),
+            [(10, 12, "not attached yet".to_owned())]
+        );
         assert_eq!(blind(&[attached(0, Some(5))]), [(10, 20, "lost 0".to_owned())]);
     }
 

@@ -30,7 +30,8 @@ impl FromStr for EventGlob {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let is_valid = (1..=255).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
+        let is_valid =
+            (1..=255).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
         if is_valid {
             return Ok(Self(text.to_owned()));
         }

@@ -1,4 +1,4 @@
-//! Questions: what happened to an image, who did it, what is stuck, what was used.
+//! Questions about the life of an image, its actors, missing outcomes and usage.
 //!
 //! A question takes records one by one with `add` and gives its answer with `finish`. It neither knows nor
 //! cares whether the records come from the archive, from files or from standard input, and it opens no
@@ -29,4 +29,4 @@ pub use project_names::ProjectNames;
 pub use storage_report::{CatalogueImage, StorageReport, read_catalogue};
 pub use stuck_report::{StuckItem, StuckKind, StuckReport};
 pub use timeline::{Timeline, TimelineAnswer, TimelineEntry};
-pub use usage_report::{Grouping, UsageKind, UsageReport};
+pub use usage_report::{ReportGroup, UsageKind, UsageReport};

@@ -25,14 +25,22 @@ pub(crate) fn payload_object(body: &[u8]) -> Option<Map<String, Value>> {
 }
 
 /// Returns the differences between two payloads, without the time of the change.
-pub(crate) fn changes(before: &Map<String, Value>, after: &Map<String, Value>) -> Vec<PayloadChange> {
+pub(crate) fn changes(
+    before: &Map<String, Value>,
+    after: &Map<String, Value>,
+) -> Vec<PayloadChange> {
     let mut changes = Vec::new();
     compare("", before, after, &mut changes);
     changes
 }
 
 /// Compares two objects. Looks one level into `properties`.
-fn compare(prefix: &str, before: &Map<String, Value>, after: &Map<String, Value>, changes: &mut Vec<PayloadChange>) {
+fn compare(
+    prefix: &str,
+    before: &Map<String, Value>,
+    after: &Map<String, Value>,
+    changes: &mut Vec<PayloadChange>,
+) {
     let new_keys = after.keys().filter(|key| !before.contains_key(*key));
     for key in before.keys().chain(new_keys) {
         let (old, new) = (before.get(key), after.get(key));
@@ -73,7 +81,8 @@ mod tests {
         let after = serde_json::json!({"status": "active", "tags": ["b", "a"], "updated_at": 2,
             "properties": {"os": "y", "new": "2"}, "size": 5, "os_glance_failed_import": []});
         let (Value::Object(before), Value::Object(after)) = (before, after) else { panic!() };
-        let mut keys: Vec<_> = changes(&before, &after).into_iter().map(|change| change.key).collect();
+        let mut keys: Vec<_> =
+            changes(&before, &after).into_iter().map(|change| change.key).collect();
         keys.sort();
         assert_eq!(keys, ["properties.new", "properties.old", "properties.os", "size", "status"]);
     }

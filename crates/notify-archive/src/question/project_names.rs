@@ -27,10 +27,8 @@ impl ProjectNames {
     ///
     /// Returns a text that says what the JSON should be.
     pub fn from_json(json: &[u8]) -> Result<Self, String> {
-        let list = match serde_json::from_slice(json) {
-            Ok(ProjectsFile::List(list) | ProjectsFile::Answer { projects: list }) => list,
-            Err(_) => return Err(EXPECTED.to_owned()),
-        };
+        let file = serde_json::from_slice(json).map_err(|_| EXPECTED)?;
+        let (ProjectsFile::List(list) | ProjectsFile::Answer { projects: list }) = file;
         Ok(Self(list.into_iter().map(|project| (project.id, project.name)).collect()))
     }
 

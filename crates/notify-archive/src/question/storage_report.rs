@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 use super::answer_table::{AnswerCell, AnswerTable};
 use super::calendar::Calendar;
 use super::project_names::ProjectNames;
-use super::usage_report::{Grouping, UNKNOWN};
+use super::usage_report::{ReportGroup, UNKNOWN};
 use crate::record::event_record::EventRecord;
 
 /// A report of the bytes that images occupied, and for how long.
@@ -22,11 +22,11 @@ use crate::record::event_record::EventRecord;
 /// # Examples
 ///
 /// ```
-/// use notify_archive::question::{Calendar, CatalogueImage, Grouping, ProjectNames, StorageReport};
+/// use notify_archive::question::{Calendar, CatalogueImage, ReportGroup, ProjectNames, StorageReport};
 /// use time::{Duration, OffsetDateTime};
 ///
 /// let start = OffsetDateTime::UNIX_EPOCH;
-/// let mut report = StorageReport::new(Grouping::Project, Calendar::utc());
+/// let mut report = StorageReport::new(ReportGroup::Project, Calendar::utc());
 /// report.add_baseline(&CatalogueImage {
 ///     id: "1".into(),
 ///     name: None,
@@ -40,7 +40,7 @@ use crate::record::event_record::EventRecord;
 /// ```
 #[derive(Clone, Debug)]
 pub struct StorageReport {
-    grouping: Grouping,
+    grouping: ReportGroup,
     calendar: Calendar,
     images: HashMap<Arc<str>, ImageHistory>,
     has_baseline: bool,
@@ -95,7 +95,7 @@ struct StorageSums {
 
 impl StorageReport {
     /// Creates an empty report.
-    pub fn new(grouping: Grouping, calendar: Calendar) -> Self {
+    pub fn new(grouping: ReportGroup, calendar: Calendar) -> Self {
         Self { grouping, calendar, images: HashMap::new(), has_baseline: false }
     }
 
@@ -185,7 +185,7 @@ impl StorageReport {
         // An image can be in several groups.
         totals[1] = AnswerCell::Missing;
         let rows = groups.iter().map(|(key, sums)| match self.grouping {
-            Grouping::Project => row(names.shown(key), sums),
+            ReportGroup::Project => row(names.shown(key), sums),
             _ => row(key, sums),
         });
         let mut notes = vec![
@@ -211,7 +211,10 @@ impl StorageReport {
 
 impl ImageHistory {
     /// Returns the intervals within `interval` in which the image occupied bytes.
-    fn stays(&mut self, interval: &Range<OffsetDateTime>) -> Vec<(Range<OffsetDateTime>, u64, &StorageChange)> {
+    fn stays(
+        &mut self,
+        interval: &Range<OffsetDateTime>,
+    ) -> Vec<(Range<OffsetDateTime>, u64, &StorageChange)> {
         self.changes.sort_by_key(|change| (change.time, change.is_deleted));
         if let Some(baseline) = self.baseline.take() {
             // The catalogue tells the state before the first event, unless that was the upload.
@@ -241,7 +244,7 @@ impl ImageHistory {
 
 /// Splits a stay into the groups that it belongs to.
 fn parts(
-    grouping: Grouping,
+    grouping: ReportGroup,
     calendar: &Calendar,
     id: &str,
     change: &StorageChange,
@@ -249,15 +252,15 @@ fn parts(
 ) -> Vec<(String, Range<OffsetDateTime>)> {
     let fact = |fact: Option<&str>| fact.unwrap_or(UNKNOWN).to_owned();
     match grouping {
-        Grouping::Project => vec![(fact(change.owner.as_deref()), stay)],
-        Grouping::Image => vec![(id.to_owned(), stay)],
-        Grouping::Region => vec![(fact(change.region.as_deref()), stay)],
-        Grouping::Day | Grouping::Month => {
+        ReportGroup::Project => vec![(fact(change.owner.as_deref()), stay)],
+        ReportGroup::Image => vec![(id.to_owned(), stay)],
+        ReportGroup::Region => vec![(fact(change.region.as_deref()), stay)],
+        ReportGroup::Day | ReportGroup::Month => {
             let mut parts = Vec::new();
             let mut start = stay.start;
             while start < stay.end {
                 let (key, end) = match grouping {
-                    Grouping::Day => (calendar.day(start), calendar.end_of_day(start)),
+                    ReportGroup::Day => (calendar.day(start), calendar.end_of_day(start)),
                     _ => (calendar.month(start), calendar.end_of_month(start)),
                 };
                 // A calendar never stands still; this keeps the loop finite if it did.
@@ -297,4 +300,5 @@ fn occupies(status: &str) -> bool {
 
 const EXPECTED: &str = "expected images as Glance's API lists them: `{\"images\": [{\"id\": …, \"status\": …, \
                         \"size\": …, \"owner\": …, \"created_at\": …}]}`";
-const INCOMPLETE: &str = "the answer has a next page: fetch all pages and put their images into one list";
+const INCOMPLETE: &str =
+    "the answer has a next page: fetch all pages and put their images into one list";

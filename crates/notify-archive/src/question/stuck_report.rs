@@ -86,7 +86,10 @@ impl StuckReport {
     pub fn add(&mut self, record: &EventRecord) {
         let is_life = match &record.event_type {
             EventType::ImageSend => false,
-            other => record.is_task() || (record.is_image() && !other.as_str().starts_with("image.member.")),
+            other => {
+                record.is_task()
+                    || (record.is_image() && !other.as_str().starts_with("image.member."))
+            }
         };
         if !is_life {
             return;
@@ -158,10 +161,14 @@ impl StuckKind {
         let host = publisher_id.split_once('.').map_or(publisher_id, |(_, host)| host);
         match self {
             Self::PrepareWithoutUpload | Self::UploadWithoutActivate => {
-                format!("look for {id} in glance-api.log on {host}: the client may have disconnected")
+                format!(
+                    "look for {id} in glance-api.log on {host}: the client may have disconnected"
+                )
             }
             Self::Importing => {
-                format!("look for {id} in glance-api.log on {host}, and at `openstack image task list`")
+                format!(
+                    "look for {id} in glance-api.log on {host}, and at `openstack image task list`"
+                )
             }
             Self::TaskWithoutEnd => {
                 format!("look at `openstack image task show {id}` and at glance-api.log on {host}")
@@ -202,7 +209,10 @@ fn state_of(life: &[LifeEvent]) -> Option<(StuckKind, &LifeEvent)> {
                     _ => Some((StuckKind::Importing, event)),
                 },
                 "saving" => match state {
-                    Some((StuckKind::PrepareWithoutUpload | StuckKind::UploadWithoutActivate, _)) => state,
+                    Some((
+                        StuckKind::PrepareWithoutUpload | StuckKind::UploadWithoutActivate,
+                        _,
+                    )) => state,
                     _ => Some((StuckKind::PrepareWithoutUpload, event)),
                 },
                 "pending_delete" => Some((StuckKind::PendingDelete, event)),

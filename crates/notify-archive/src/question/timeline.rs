@@ -109,12 +109,16 @@ impl Timeline {
         let (known, loose): (Vec<_>, Vec<_>) =
             undecided.into_iter().partition(|record| record.subject.is_some());
         self.records.extend(
-            known.into_iter().filter(|r| r.subject.as_ref().is_some_and(|id| self.ids.contains(id))),
+            known
+                .into_iter()
+                .filter(|r| r.subject.as_ref().is_some_and(|id| self.ids.contains(id))),
         );
         self.records.sort_by_key(|record| (record.timestamp, record.message_id));
         let related = related_failures(&self.records, loose);
         let mut trail = AuditTrail::default();
-        self.records.iter().for_each(|record| trail.add(record));
+        for record in &self.records {
+            trail.add(record);
+        }
         let mut answer = TimelineAnswer::default();
         let mut lives: BTreeMap<Arc<str>, ImageLife> = BTreeMap::new();
         let mut records = self.records;
@@ -233,10 +237,16 @@ impl ImageLife {
         };
         count(self.failed_uploads, "failed upload", "failed uploads");
         count(self.incomplete_downloads, "incomplete download", "incomplete downloads");
-        count(self.content_changes, "change of the data after the upload", "changes of the data after the upload");
+        count(
+            self.content_changes,
+            "change of the data after the upload",
+            "changes of the data after the upload",
+        );
         count(self.events_after_delete, "event after the deletion", "events after the deletion");
         if self.open_upload.is_some() {
-            found.push(format!("{id}: the upload began and no outcome was seen: ask `report stuck`"));
+            found.push(format!(
+                "{id}: the upload began and no outcome was seen: ask `report stuck`"
+            ));
         }
         if self.active_without_upload {
             found.push(format!(
@@ -310,7 +320,8 @@ fn note_of(record: &EventRecord) -> Option<String> {
 
 /// Returns `true` for an audit event of a request that failed.
 fn is_refused(record: &EventRecord) -> bool {
-    AuditFacts::of(&record.body).is_some_and(|facts| facts.outcome == "failure" && facts.user_id.is_some())
+    AuditFacts::of(&record.body)
+        .is_some_and(|facts| facts.outcome == "failure" && facts.user_id.is_some())
 }
 
 /// The most undecided records that a question keeps.

@@ -16,16 +16,16 @@ use crate::record::event_record::EventRecord;
 /// # Examples
 ///
 /// ```
-/// use notify_archive::question::{Calendar, Grouping, ProjectNames, UsageKind, UsageReport};
+/// use notify_archive::question::{Calendar, ReportGroup, ProjectNames, UsageKind, UsageReport};
 ///
-/// let report = UsageReport::new(UsageKind::Transfers, Grouping::Project, Calendar::utc());
+/// let report = UsageReport::new(UsageKind::Transfers, ReportGroup::Project, Calendar::utc());
 /// let answer = report.finish(&ProjectNames::default());
 /// assert_eq!(answer.columns, ["project", "downloads", "incomplete", "bytes_sent"]);
 /// ```
 #[derive(Clone, Debug)]
 pub struct UsageReport {
     kind: UsageKind,
-    grouping: Grouping,
+    grouping: ReportGroup,
     calendar: Calendar,
     groups: BTreeMap<String, Vec<u128>>,
 }
@@ -47,7 +47,7 @@ pub enum UsageKind {
 /// The groups of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Grouping {
+pub enum ReportGroup {
     /// The project's id.
     Project,
     /// The image's or the task's id.
@@ -62,7 +62,7 @@ pub enum Grouping {
 
 impl UsageReport {
     /// Creates an empty report.
-    pub fn new(kind: UsageKind, grouping: Grouping, calendar: Calendar) -> Self {
+    pub fn new(kind: UsageKind, grouping: ReportGroup, calendar: Calendar) -> Self {
         Self { kind, grouping, calendar, groups: BTreeMap::new() }
     }
 
@@ -76,14 +76,14 @@ impl UsageReport {
         };
         let in_time;
         let key = match self.grouping {
-            Grouping::Project => project.as_deref(),
-            Grouping::Image => record.subject.as_deref(),
-            Grouping::Region => record.arrival.region.as_deref(),
-            Grouping::Day => {
+            ReportGroup::Project => project.as_deref(),
+            ReportGroup::Image => record.subject.as_deref(),
+            ReportGroup::Region => record.arrival.region.as_deref(),
+            ReportGroup::Day => {
                 in_time = self.calendar.day(record.timestamp);
                 Some(in_time.as_str())
             }
-            Grouping::Month => {
+            ReportGroup::Month => {
                 in_time = self.calendar.month(record.timestamp);
                 Some(in_time.as_str())
             }
@@ -112,7 +112,7 @@ impl UsageReport {
         };
         let rows = self.groups.iter().map(|(key, numbers)| {
             let label = match self.grouping {
-                Grouping::Project => names.shown(key),
+                ReportGroup::Project => names.shown(key),
                 _ => key,
             };
             row(AnswerCell::Text(label.to_owned()), numbers)
@@ -124,7 +124,9 @@ impl UsageReport {
         AnswerTable {
             rows: rows.collect(),
             totals: row(AnswerCell::Text("total".to_owned()), &sums),
-            columns: std::iter::once(self.grouping.column()).chain(columns.iter().copied()).collect(),
+            columns: std::iter::once(self.grouping.column())
+                .chain(columns.iter().copied())
+                .collect(),
             notes: self.kind.notes().iter().map(|note| (*note).to_owned()).collect(),
         }
     }
@@ -137,7 +139,9 @@ impl UsageKind {
             Self::Transfers => &["downloads", "incomplete", "bytes_sent"],
             Self::Failures => &["uploads", "downloads", "tasks", "others"],
             Self::Deletions => &["images", "bytes_deleted"],
-            Self::Activity => &["created", "uploaded", "updated", "downloaded", "deleted", "tasks", "others"],
+            Self::Activity => {
+                &["created", "uploaded", "updated", "downloaded", "deleted", "tasks", "others"]
+            }
         }
     }
 
@@ -185,13 +189,15 @@ impl UsageKind {
                 "A failed task names no reason. An upload whose client disconnects causes no event: see \
                  `report stuck`.",
             ],
-            Self::Deletions => &["The project is the owner of the image, not the actor: ask `who`."],
+            Self::Deletions => {
+                &["The project is the owner of the image, not the actor: ask `who`."]
+            }
             Self::Activity => &["The project is the owner of the image or task, not the actor."],
         }
     }
 }
 
-impl Grouping {
+impl ReportGroup {
     /// Returns the name of the first column.
     pub(crate) fn column(self) -> &'static str {
         match self {

@@ -126,7 +126,9 @@ impl EventRecord {
             event_type: message.event_type().clone(),
             priority: message.priority(),
             publisher_id: message.publisher_id().into(),
-            subject: text(facts.id.or_else(|| image_in_text(facts.message.as_deref()?).map(str::to_owned))),
+            subject: text(
+                facts.id.or_else(|| image_in_text(facts.message.as_deref()?).map(str::to_owned)),
+            ),
             name: text(facts.name),
             status: text(facts.status),
             owner: text(facts.owner),

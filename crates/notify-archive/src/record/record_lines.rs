@@ -132,7 +132,8 @@ mod tests {
         let mut lines = RecordLines::new(text.as_bytes(), RecordReader::new("f"));
         let first = lines.next_line().unwrap().unwrap();
         assert_eq!((first.number, first.end, first.is_complete), (2, 5, true));
-        let mut rest = RecordLines::new(&text.as_bytes()[5..], RecordReader::new("f")).starting_at(5, 2);
+        let mut rest =
+            RecordLines::new(&text.as_bytes()[5..], RecordReader::new("f")).starting_at(5, 2);
         let last = rest.next_line().unwrap().unwrap();
         assert_eq!((last.number, last.end, last.is_complete), (4, 7, false));
         assert!(rest.next_line().unwrap().is_none());

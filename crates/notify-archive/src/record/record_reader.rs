@@ -55,9 +55,9 @@ impl RecordReader {
     ///
     /// Returns the reason if the line is no whole notification.
     pub fn read(&self, line: &[u8]) -> Result<EventRecord, UnreadableRecord> {
-        let notification = match NotificationInput::read(line, &self.limits) {
+        let notification = match NotificationInput::decode(line, &self.limits) {
             Ok(NotificationInput::Notification(notification)) => notification,
-            Ok(NotificationInput::Body(_)) => return Err(UnreadableRecord(NO_ENVELOPE.into())),
+            Ok(NotificationInput::Event(_)) => return Err(UnreadableRecord(NO_ENVELOPE.into())),
             Err(problems) => return Err(UnreadableRecord(problems.to_string())),
         };
         let mut record = EventRecord::new(&notification, self.arrival.clone())

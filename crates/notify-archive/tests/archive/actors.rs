@@ -15,7 +15,11 @@ fn audit_events_name_the_actor() {
     let records = read_all(&sample("openstack-2026/audit-v1.jsonl"));
     let actors = actors_of(&records);
     let name_of = |event_type: &str| {
-        let (_, finding) = actors.iter().rev().find(|(record, _)| record.event_type.as_str() == event_type).unwrap();
+        let (_, finding) = actors
+            .iter()
+            .rev()
+            .find(|(record, _)| record.event_type.as_str() == event_type)
+            .unwrap();
         finding.to_string()
     };
     assert_eq!(name_of("image.delete"), "alice", "bob's request to delete was refused");
@@ -72,7 +76,9 @@ fn unfit_requests_name_no_actor() {
     trail.add(&request("u", "delete", &path, "success", near)[0]);
     assert_eq!(trail.actor_of(&delete).to_string(), "unknown", "no outcome");
     for user in ["u", "v"] {
-        request(user, "delete", &path, "success", near).iter().for_each(|record| trail.add(record));
+        for record in &request(user, "delete", &path, "success", near) {
+            trail.add(record);
+        }
     }
     let ActorFinding::Unknown(reason) = trail.actor_of(&delete) else { panic!() };
     assert!(reason.contains("different users"));
@@ -103,7 +109,9 @@ proptest! {
             }
         }
         let mut timeline = Timeline::new("n");
-        records.iter().for_each(|record| timeline.add(record));
+        for record in &records {
+            timeline.add(record);
+        }
         for entry in timeline.finish().entries {
             if let Some(actor) = entry.actor.actor() {
                 let shown = format!("{actor:?}");
@@ -112,7 +120,9 @@ proptest! {
             }
         }
         let mut trail = AuditTrail::default();
-        records.iter().for_each(|record| trail.add(record));
+        for record in &records {
+            trail.add(record);
+        }
         for record in &records {
             let shown = format!("{:?}", trail.actor_of(record));
             prop_assert!(!shown.contains("the-owner"));
@@ -127,7 +137,9 @@ proptest! {
 
 fn actors_of(records: &[EventRecord]) -> Vec<(&EventRecord, ActorFinding)> {
     let mut trail = AuditTrail::default();
-    records.iter().for_each(|record| trail.add(record));
+    for record in records {
+        trail.add(record);
+    }
     records.iter().map(|record| (record, trail.actor_of(record))).collect()
 }
 
@@ -139,11 +151,21 @@ fn event(event_type: &str, clock: &str, payload: &serde_json::Value) -> EventRec
 }
 
 /// Returns the two audit events of a request.
-fn request(user: &str, action: &str, path: &str, outcome: &str, times: [&str; 2]) -> [EventRecord; 2] {
+fn request(
+    user: &str,
+    action: &str,
+    path: &str,
+    outcome: &str,
+    times: [&str; 2],
+) -> [EventRecord; 2] {
     let one = |event_type: &str, clock: &str, outcome: &str| {
-        event(event_type, clock, &json!({"id": format!("{user}{path}{}", times[0]), "action": action,
+        event(
+            event_type,
+            clock,
+            &json!({"id": format!("{user}{path}{}", times[0]), "action": action,
             "outcome": outcome, "requestPath": path, "owner": "the-owner",
-            "initiator": {"id": user, "project_id": "p"}}))
+            "initiator": {"id": user, "project_id": "p"}}),
+        )
     };
     [one("audit.http.request", times[0], "pending"), one("audit.http.response", times[1], outcome)]
 }

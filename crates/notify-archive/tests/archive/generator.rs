@@ -40,11 +40,15 @@ impl RawEvent {
             ("image.send", _) => json!({"image_id": self.image_id(), "bytes_sent": self.bytes,
                 "owner_id": owner, "receiver_tenant_id": Self::project(self.receiver),
                 "receiver_user_id": "user"}),
-            (_, "ERROR") => Value::String(format!("Cannot save data for image {}", self.image_id())),
+            (_, "ERROR") => {
+                Value::String(format!("Cannot save data for image {}", self.image_id()))
+            }
             _ => json!({"id": self.image_id(), "name": "n", "owner": owner, "size": self.bytes,
                 "status": if self.active { "active" } else { "saving" }, "checksum": null}),
         };
-        let time = self.time.date().to_string() + " " + &format!("{:02}:{:02}:00", self.time.hour(), self.time.minute());
+        let time = self.time.date().to_string()
+            + " "
+            + &format!("{:02}:{:02}:00", self.time.hour(), self.time.minute());
         json!({"message_id": format!("00000000-0000-4000-9000-{number:012x}"), "publisher_id": "image.h",
             "event_type": self.event_type, "priority": self.priority, "timestamp": time,
             "payload": payload})
@@ -73,10 +77,12 @@ pub(crate) fn events(start: OffsetDateTime) -> impl Strategy<Value = Vec<RawEven
     // Also sizes whose sum exceeds 64 bits.
     let bytes = prop_oneof![0_u64..1 << 40, Just(i64::MAX.unsigned_abs())];
     let event = (0_i64..400, types, 0_u8..4, project(), project(), bytes, any::<bool>());
-    let event = event.prop_map(move |(slot, (event_type, priority), image, owner, receiver, bytes, active)| {
-        let time = start + SLOT * i32::try_from(slot).unwrap();
-        RawEvent { time, event_type, priority, image, owner, receiver, bytes, active }
-    });
+    let event = event.prop_map(
+        move |(slot, (event_type, priority), image, owner, receiver, bytes, active)| {
+            let time = start + SLOT * i32::try_from(slot).unwrap();
+            RawEvent { time, event_type, priority, image, owner, receiver, bytes, active }
+        },
+    );
     prop::collection::vec(event, 0..60)
 }
 
@@ -93,5 +99,11 @@ pub(crate) fn starts() -> impl Strategy<Value = OffsetDateTime> {
 
 /// Returns names of time zones: with clock changes, with quarters of an hour, and far from UTC.
 pub(crate) fn zones() -> impl Strategy<Value = &'static str> {
-    prop::sample::select(vec!["UTC", "Europe/Berlin", "Asia/Kathmandu", "Pacific/Kiritimati", "America/St_Johns"])
+    prop::sample::select(vec![
+        "UTC",
+        "Europe/Berlin",
+        "Asia/Kathmandu",
+        "Pacific/Kiritimati",
+        "America/St_Johns",
+    ])
 }

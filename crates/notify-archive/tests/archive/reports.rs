@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use notify_archive::question::{
-    AnswerCell, Calendar, EventFilter, Grouping, ProjectNames, StorageReport, UsageKind, UsageReport,
+    AnswerCell, Calendar, EventFilter, ProjectNames, ReportGroup, StorageReport, UsageKind,
+    UsageReport,
 };
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -57,7 +58,7 @@ proptest! {
             numbers[width - 1] += u128::from(bytes);
         }
         prop_assert_eq!(numbers(&answer.rows), expected);
-        let sums = numbers(&[answer.totals.clone()]);
+        let sums = numbers(std::slice::from_ref(&answer.totals));
         for (index, sum) in sums["total"].iter().enumerate() {
             let rows = numbers(&answer.rows);
             prop_assert_eq!(*sum, rows.values().map(|row| row[index]).sum::<u128>());
@@ -115,12 +116,15 @@ fn a_report_does_not_depend_on_the_order() {
         let events = events(start).new_tree(runner).unwrap().current();
         let mut answers = Vec::new();
         for reversed in [false, true] {
-            let mut report = UsageReport::new(UsageKind::Activity, Grouping::Image, Calendar::utc());
+            let mut report =
+                UsageReport::new(UsageKind::Activity, ReportGroup::Image, Calendar::utc());
             let mut records: Vec<_> = events.iter().enumerate().map(|(i, e)| e.record(i)).collect();
             if reversed {
                 records.reverse();
             }
-            records.iter().for_each(|record| report.add(record));
+            for record in &records {
+                report.add(record);
+            }
             answers.push(report.finish(&ProjectNames::default()));
         }
         assert_eq!(answers[0], answers[1]);
@@ -156,7 +160,8 @@ fn naive_column(kind: UsageKind, event: &RawEvent) -> Option<(usize, u64)> {
         UsageKind::Failures if failed => Some((place(&["image.upload", "image.send"])?, 0)),
         UsageKind::Deletions if event.event_type == "image.delete" => Some((0, event.bytes)),
         UsageKind::Activity => {
-            let names = ["image.create", "image.upload", "image.update", "image.send", "image.delete"];
+            let names =
+                ["image.create", "image.upload", "image.update", "image.send", "image.delete"];
             Some((place(&names).unwrap_or(6), 0))
         }
         _ => None,
@@ -164,7 +169,7 @@ fn naive_column(kind: UsageKind, event: &RawEvent) -> Option<(usize, u64)> {
 }
 
 /// Returns the group of an event.
-fn key(by: Grouping, event: &RawEvent, kind: UsageKind, zone: &str) -> String {
+fn key(by: ReportGroup, event: &RawEvent, kind: UsageKind, zone: &str) -> String {
     let timestamp = Timestamp::from_second(event.time.unix_timestamp()).unwrap();
     let date = timestamp.to_zoned(TimeZone::get(zone).unwrap()).date();
     let is_text = event.priority == "ERROR" && event.event_type != "image.send";
@@ -175,11 +180,11 @@ fn key(by: Grouping, event: &RawEvent, kind: UsageKind, zone: &str) -> String {
         _ => event.owner,
     };
     match by {
-        Grouping::Project => RawEvent::project(project).unwrap_or("unknown".into()),
-        Grouping::Image => event.image_id(),
-        Grouping::Region => "r1".into(),
-        Grouping::Day => format!("{:04}-{:02}-{:02}", date.year(), date.month(), date.day()),
-        Grouping::Month => format!("{:04}-{:02}", date.year(), date.month()),
+        ReportGroup::Project => RawEvent::project(project).unwrap_or("unknown".into()),
+        ReportGroup::Image => event.image_id(),
+        ReportGroup::Region => "r1".into(),
+        ReportGroup::Day => format!("{:04}-{:02}-{:02}", date.year(), date.month(), date.day()),
+        ReportGroup::Month => format!("{:04}-{:02}", date.year(), date.month()),
         other => panic!("{other:?}"),
     }
 }
@@ -193,5 +198,10 @@ fn numbers(rows: &[Vec<AnswerCell>]) -> Groups {
     rows.iter().map(|row| (row[0].text(), row[1..].iter().map(number).collect())).collect()
 }
 
-const GROUPINGS: [Grouping; 5] =
-    [Grouping::Project, Grouping::Image, Grouping::Region, Grouping::Day, Grouping::Month];
+const GROUPINGS: [ReportGroup; 5] = [
+    ReportGroup::Project,
+    ReportGroup::Image,
+    ReportGroup::Region,
+    ReportGroup::Day,
+    ReportGroup::Month,
+];

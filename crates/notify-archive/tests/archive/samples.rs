@@ -16,10 +16,12 @@ fn reads_what_glance_writes() {
     let ids = |records: &[EventRecord]| records.iter().map(|r| r.message_id).collect::<Vec<_>>();
     assert_eq!(ids(&v1), ids(&v2));
     // The driver `messaging` marks values of Python's own types, and `messagingv2` does not.
-    let is_marked = |record: &EventRecord| String::from_utf8_lossy(&record.body).contains("__type__");
+    let is_marked =
+        |record: &EventRecord| String::from_utf8_lossy(&record.body).contains("__type__");
     let differ = v1.iter().zip(&v2).filter(|(one, two)| !is_marked(one) && one.body != two.body);
     assert_eq!(differ.count(), 0, "the envelope makes no difference");
-    let failed = v1.iter().filter(|r| r.event_type.as_str() == "image.upload" && r.subject.is_none());
+    let failed =
+        v1.iter().filter(|r| r.event_type.as_str() == "image.upload" && r.subject.is_none());
     assert_eq!(failed.count(), 3, "three texts of Glance's errors name no image");
 }
 
@@ -29,27 +31,35 @@ fn reads_what_glance_writes() {
 fn finds_what_is_stuck_in_the_day() {
     let records = read_all(&day());
     let mut report = StuckReport::default();
-    records.iter().for_each(|record| report.add(record));
+    for record in &records {
+        report.add(record);
+    }
     let now = records.last().unwrap().timestamp;
     let items = report.finish(now, Duration::HOUR);
-    let found: Vec<_> = items.iter().map(|item| (item.kind, item.name.as_deref().unwrap())).collect();
-    assert_eq!(found, [
-        (StuckKind::Importing, "rawhide"),
-        (StuckKind::PrepareWithoutUpload, "training-set-4"),
-        (StuckKind::PendingDelete, "debian-11"),
-    ]);
+    let found: Vec<_> =
+        items.iter().map(|item| (item.kind, item.name.as_deref().unwrap())).collect();
+    assert_eq!(
+        found,
+        [
+            (StuckKind::Importing, "rawhide"),
+            (StuckKind::PrepareWithoutUpload, "training-set-4"),
+            (StuckKind::PendingDelete, "debian-11"),
+        ]
+    );
     // The failure without an id comes from the same host after the upload began.
     assert_eq!(items[1].possibly_related_failures, 1);
     assert!(items[1].next_step.contains("glance-api.log on glance2"), "{}", items[1].next_step);
 }
 
-/// A name that several images have shows all of them, and what came from Ceph has no upload.
+/// A timeline shows all images of a name, and says that an image from Ceph has no upload.
 #[test]
 fn timelines_of_the_day_hold_every_event() {
     let records = read_all(&day());
     let ask = |selector: &str| {
         let mut timeline = Timeline::new(selector);
-        records.iter().for_each(|record| timeline.add(record));
+        for record in &records {
+            timeline.add(record);
+        }
         timeline.finish()
     };
     let rebuilt = ask("web-base");
@@ -65,7 +75,8 @@ fn timelines_of_the_day_hold_every_event() {
     let failed = ask("ubuntu-24.04");
     let related: Vec<_> = failed.entries.iter().filter(|entry| entry.is_possibly_related).collect();
     assert_eq!(related.len(), 1, "the text without an id may belong to it");
-    let changed: Vec<_> = debian.entries.iter().flat_map(|entry| &entry.changes).map(|c| c.key.as_str()).collect();
+    let changed: Vec<_> =
+        debian.entries.iter().flat_map(|entry| &entry.changes).map(|c| c.key.as_str()).collect();
     assert!(changed.contains(&"properties.os_version") && changed.contains(&"visibility"));
 }
 
@@ -74,7 +85,8 @@ pub(crate) fn read_all(text: &str) -> Vec<EventRecord> {
     let mut lines = RecordLines::new(text.as_bytes(), RecordReader::new("sample"));
     let mut records = Vec::new();
     while let Some(line) = lines.next_line().unwrap() {
-        records.push(line.record.unwrap_or_else(|problem| panic!("line {}: {problem}", line.number)));
+        records
+            .push(line.record.unwrap_or_else(|problem| panic!("line {}: {problem}", line.number)));
     }
     records
 }
