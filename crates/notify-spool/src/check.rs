@@ -1,45 +1,81 @@
-//! The spool's part of `glance-notify check`: findings about the directory.
+//! The spool's part of `glance-notify check`: a finding about the directory.
 //!
-//! The check only reads. It creates no directory, although a missing one is fine.
+//! The check only looks: it locks, creates, writes and repairs nothing, and it opens no database. So it
+//! disturbs no process that uses the spool.
 
 use std::fs;
 use std::io;
+use std::path::Path;
 
+use notify_core::Result;
 use notify_core::transport::Finding;
+use rustix::fs::Access;
 
-use crate::admin;
 use crate::config::Config;
-use crate::error::printable_path;
-use crate::spool_dir::missing_parent;
+use crate::error::{file_error, printable_path};
+use crate::slot::{check_slot_files, database_version, read_status, slot_numbers};
+use crate::slot_status::{MessageTotals, SlotStatus};
+use crate::spool_dir::{SpoolDir, missing_parent};
 
-/// Inspects the spool's directory and returns one finding.
+/// Looks at the spool's directory and returns one finding.
 ///
-/// The function blocks: it opens every free slot for a moment.
+/// The function blocks.
 pub(crate) fn check_directory(config: &Config) -> Vec<Finding> {
-    let dir = &config.dir;
-    if let Err(error) = fs::symlink_metadata(dir)
-        && error.kind() == io::ErrorKind::NotFound
-    {
-        let parent = dir.parent().unwrap_or(dir);
-        return vec![match fs::metadata(parent) {
-            Ok(_) => {
-                let text = format!("{}: does not exist yet", printable_path(dir));
-                Finding::good("spool", text)
-            }
-            Err(error) => Finding::bad("spool", missing_parent(dir, error)),
-        }];
-    }
-    match admin::slots(dir) {
-        Err(error) => vec![Finding::bad("spool", error)],
-        Ok(slots) => {
-            let owned = slots.iter().filter(|slot| slot.owner.is_some()).count();
-            let bytes: u64 = slots.iter().map(|slot| slot.file_bytes).sum();
-            let text = format!(
-                "{}: {} slots, {owned} of them in use by a process, {bytes} bytes",
-                printable_path(dir),
-                slots.len()
-            );
-            vec![Finding::good("spool", text)]
+    let found = match fs::symlink_metadata(&config.dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => check_parent(&config.dir),
+        _ => look_at_slots(&config.dir),
+    };
+    vec![match found {
+        Ok(text) => Finding::good("spool", format!("{}: {text}", printable_path(&config.dir))),
+        Err(error) => Finding::bad("spool", error),
+    }]
+}
+
+/// Checks that the spool can create its directory.
+fn check_parent(dir: &Path) -> Result<String> {
+    let parent = dir.parent().unwrap_or(dir);
+    match fs::metadata(parent) {
+        Err(error) => return Err(missing_parent(dir, error)),
+        Ok(metadata) if !metadata.is_dir() => {
+            return Err(missing_parent(dir, io::ErrorKind::NotADirectory.into()));
         }
+        Ok(_) => {}
     }
+    rustix::fs::access(parent, Access::WRITE_OK | Access::EXEC_OK).map_err(|error| {
+        let problem = "cannot be created in its parent directory: create it, and give it to the user \
+                       of the service with mode 0700";
+        file_error(dir, problem, error.into())
+    })?;
+    Ok("does not exist yet, can be created".to_owned())
+}
+
+/// Sums up the slots as their files and their owners describe them.
+fn look_at_slots(path: &Path) -> Result<String> {
+    let dir = SpoolDir::open(path, false)?;
+    rustix::fs::access(path, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK)
+        .map_err(|error| file_error(path, "is not writable", error.into()))?;
+    let numbers = slot_numbers(&dir)?;
+    let (mut owned, mut bytes) = (0, 0);
+    let (mut pending, mut dead) = (MessageTotals::default(), MessageTotals::default());
+    for &number in &numbers {
+        bytes += database_version(&dir, number).bytes;
+        check_slot_files(&dir, number)?;
+        let status = read_status(&dir, number)?;
+        let Some(status) = status.filter(SlotStatus::owner_is_alive) else { continue };
+        owned += 1;
+        let contents = status.contents.unwrap_or_default();
+        pending = pending.plus(contents.pending);
+        dead = dead.plus(contents.dead);
+    }
+    let in_use = match owned {
+        0 => String::new(),
+        _ => format!(
+            ", {} messages pending and {} dead letters in the slots in use",
+            pending.messages, dead.messages
+        ),
+    };
+    Ok(format!(
+        "{} slots, {owned} of them in use by a process, {bytes} bytes{in_use}",
+        numbers.len()
+    ))
 }

@@ -3,7 +3,7 @@
 use crate::dead_letter::DeadLetter;
 use crate::error::SlotError;
 use crate::records::{bodies, record_size, without_records};
-use crate::slot_status::SlotContents;
+use crate::slot_status::{MessageTotals, SlotContents};
 
 /// The outcomes of the messages of one chunk, in their order.
 #[derive(Debug)]
@@ -24,6 +24,22 @@ pub(crate) struct OutcomeCounts {
     pub(crate) dropped: u64,
     /// The bytes of all these messages, as [`record_size`] counts them.
     pub(crate) bytes: u64,
+}
+
+impl OutcomeCounts {
+    /// Adds the counts of other messages.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.delivered += other.delivered;
+        self.refused += other.refused;
+        self.dropped += other.dropped;
+        self.bytes += other.bytes;
+    }
+
+    /// Returns all these messages, whatever their outcome.
+    pub(crate) fn totals(&self) -> MessageTotals {
+        let Self { delivered, refused, dropped, bytes } = *self;
+        MessageTotals { messages: delivered + refused + dropped, bytes }
+    }
 }
 
 /// The outcome of one message.
@@ -60,6 +76,19 @@ impl ChunkOutcome {
             } += 1;
         }
         self.outcomes.push(outcome);
+    }
+
+    /// Adds the outcomes that `later` knows of the same chunk. The two never know the same message.
+    pub(crate) fn merge(&mut self, later: Self) {
+        if self.outcomes.len() < later.outcomes.len() {
+            self.outcomes.resize(later.outcomes.len(), MessageOutcome::Pending);
+        }
+        for (outcome, later) in self.outcomes.iter_mut().zip(later.outcomes) {
+            if *outcome == MessageOutcome::Pending {
+                *outcome = later;
+            }
+        }
+        self.counts.add(&later.counts);
     }
 
     /// Whether no message of the chunk has an outcome to record.
@@ -126,5 +155,22 @@ mod tests {
         chunk.push(MessageOutcome::Dropped, 30);
         let expected = OutcomeCounts { delivered: 1, refused: 1, dropped: 1, bytes: 60 };
         assert_eq!((chunk.counts, chunk.outcomes.len()), (expected, 5));
+    }
+
+    /// Outcomes that come later complete the chunk.
+    #[test]
+    fn later_outcomes_complete_a_chunk() {
+        let mut chunk = ChunkOutcome::new(7);
+        chunk.push(MessageOutcome::Pending, 10);
+        chunk.push(MessageOutcome::Delivered, 10);
+        let mut later = ChunkOutcome::new(7);
+        later.push(MessageOutcome::Refused("too large".to_owned()), 10);
+        later.push(MessageOutcome::Pending, 10);
+        later.push(MessageOutcome::Pending, 10);
+        chunk.merge(later);
+        let refused = MessageOutcome::Refused("too large".to_owned());
+        assert_eq!(chunk.outcomes, [refused, MessageOutcome::Delivered, MessageOutcome::Pending]);
+        let expected = OutcomeCounts { delivered: 1, refused: 1, dropped: 0, bytes: 20 };
+        assert_eq!(chunk.counts, expected);
     }
 }

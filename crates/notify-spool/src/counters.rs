@@ -14,56 +14,89 @@ use crate::slot_status::MessageTotals;
 
 /// The counters of all slots that this process forwards.
 ///
-/// They balance at every moment: `stored = delivered + refused + dropped + pending`. One mutex guards
-/// all of them, so that no reader sees a state in between.
+/// `emitted` is the sum of the other numbers, so the account balances at every moment, and a slot that
+/// this process adopts again counts once. One mutex guards all numbers, so that no reader sees a state
+/// in between.
 #[derive(Debug, Default)]
 pub(crate) struct StageCounters(Mutex<CounterValues>);
 
 /// The values behind the mutex of [`StageCounters`].
 #[derive(Debug, Default)]
 struct CounterValues {
-    /// The messages that this process stored, or found in a slot.
-    stored: u64,
     delivered: u64,
     refused: u64,
     dropped: u64,
-    pending: MessageTotals,
+    /// The slots that this process owns, or released with messages in them.
+    slots: BTreeMap<u32, SlotCount>,
     last_delivery: Option<OffsetDateTime>,
-    /// The time when the oldest pending message of each slot was emitted, in seconds since 1970.
-    oldest: BTreeMap<u32, i64>,
+}
+
+/// The pending messages of one slot.
+#[derive(Clone, Copy, Debug, Default)]
+struct SlotCount {
+    pending: MessageTotals,
+    /// The time when the oldest of them was emitted, in seconds since 1970.
+    oldest: Option<i64>,
 }
 
 impl StageCounters {
-    /// Counts messages that the spool stored now, or that an earlier run left in a slot.
-    pub(crate) fn add_stored(&self, totals: MessageTotals) {
-        let mut values = self.lock();
-        values.stored += totals.messages;
-        values.pending.messages += totals.messages;
-        values.pending.bytes += totals.bytes;
+    /// Counts the messages that an earlier run left in a slot, in place of earlier counts of that slot.
+    pub(crate) fn open_slot(&self, slot: u32, found: MessageTotals) {
+        self.lock().slots.insert(slot, SlotCount { pending: found, oldest: None });
     }
 
-    /// Counts outcomes after the disk has recorded them.
-    pub(crate) fn add_outcomes(&self, counts: &OutcomeCounts) {
-        let OutcomeCounts { delivered, refused, dropped, bytes } = *counts;
+    /// Compares the counts of a slot with the messages that the disk has when it opens again.
+    ///
+    /// `unrecorded` are outcomes that the disk may have or not. Any other message that is missing left
+    /// with its file, so it counts as dropped.
+    pub(crate) fn reopen_slot(&self, slot: u32, found: MessageTotals, unrecorded: MessageTotals) {
+        let mut values = self.lock();
+        let pending = &mut values.slots.entry(slot).or_default().pending;
+        let known = *pending;
+        let missing = known.minus(unrecorded).minus(found);
+        *pending = known.minus(missing).max(found);
+        values.dropped += missing.messages;
+    }
+
+    /// Stops counting the messages of a slot, because another process owns it or has emptied it.
+    pub(crate) fn forget_slot(&self, slot: u32) {
+        self.lock().slots.remove(&slot);
+    }
+
+    /// Counts messages that the spool stored in a slot.
+    pub(crate) fn add_stored(&self, slot: u32, stored: MessageTotals) {
+        let mut values = self.lock();
+        let pending = &mut values.slots.entry(slot).or_default().pending;
+        *pending = pending.plus(stored);
+    }
+
+    /// Counts outcomes of a slot's messages after the disk has recorded them.
+    pub(crate) fn add_outcomes(&self, slot: u32, counts: &OutcomeCounts) {
+        let OutcomeCounts { delivered, refused, dropped, .. } = *counts;
         let mut values = self.lock();
         values.delivered += delivered;
         values.refused += refused;
         values.dropped += dropped;
-        let pending = &mut values.pending;
-        pending.messages = pending.messages.saturating_sub(delivered + refused + dropped);
-        pending.bytes = pending.bytes.saturating_sub(bytes);
+        let count = values.slots.entry(slot).or_default();
+        count.pending = count.pending.minus(counts.totals());
+        if count.pending.messages == 0 {
+            count.oldest = None;
+        }
         if delivered > 0 {
             values.last_delivery = Some(OffsetDateTime::now_utc());
         }
     }
 
+    /// Counts all pending messages of a slot as dropped: their file left the slot.
+    pub(crate) fn drop_slot(&self, slot: u32) {
+        let mut values = self.lock();
+        let dropped = values.slots.remove(&slot).unwrap_or_default();
+        values.dropped += dropped.pending.messages;
+    }
+
     /// Sets the time when the oldest pending message of a slot was emitted, in seconds since 1970.
     pub(crate) fn set_oldest(&self, slot: u32, oldest: Option<i64>) {
-        let mut values = self.lock();
-        match oldest {
-            Some(oldest) => drop(values.oldest.insert(slot, oldest)),
-            None => drop(values.oldest.remove(&slot)),
-        }
+        self.lock().slots.entry(slot).or_default().oldest = oldest;
     }
 
     /// Returns the account of the stage.
@@ -72,16 +105,20 @@ impl StageCounters {
     /// other numbers come from the disk's side, because only that side outlives an attempt.
     pub(crate) fn stats(&self, pipeline: Stats) -> Stats {
         let values = self.lock();
-        let oldest = values.oldest.values().min().filter(|_| values.pending.messages > 0);
-        let oldest = oldest.and_then(|oldest| OffsetDateTime::from_unix_timestamp(*oldest).ok());
+        let mut pending = MessageTotals::default();
+        for slot in values.slots.values() {
+            pending = pending.plus(slot.pending);
+        }
+        let oldest = values.slots.values().filter_map(|slot| slot.oldest).min();
+        let oldest = oldest.and_then(|oldest| OffsetDateTime::from_unix_timestamp(oldest).ok());
         let mut stats = Stats::default();
-        stats.emitted = values.stored;
+        stats.emitted = values.delivered + values.refused + values.dropped + pending.messages;
         stats.delivered = values.delivered;
         stats.refused = values.refused;
         // The messages of quarantined files.
         stats.dropped.abandoned = values.dropped;
-        stats.pending.messages = values.pending.messages;
-        stats.pending.bytes = values.pending.bytes;
+        stats.pending.messages = pending.messages;
+        stats.pending.bytes = pending.bytes;
         stats.retried = pipeline.retried;
         stats.oldest_pending = oldest
             .map(|oldest| (OffsetDateTime::now_utc() - oldest).try_into().unwrap_or_default());
@@ -99,21 +136,59 @@ impl StageCounters {
 mod tests {
     use super::*;
 
-    /// The account balances after each change, and no more messages leave than came.
+    /// Each message counts once, and no more messages leave than came.
     #[test]
-    fn the_account_of_the_stage_balances() {
+    fn each_message_counts_once() {
         let counters = StageCounters::default();
-        counters.add_stored(MessageTotals { messages: 5, bytes: 50 });
+        counters.add_stored(0, MessageTotals { messages: 5, bytes: 50 });
         counters.set_oldest(0, Some(1_000));
-        counters.add_outcomes(&OutcomeCounts { delivered: 2, refused: 1, dropped: 1, bytes: 40 });
+        let counts = OutcomeCounts { delivered: 2, refused: 1, dropped: 1, bytes: 40 };
+        counters.add_outcomes(0, &counts);
         let stats = counters.stats(Stats::default());
         assert_eq!((stats.emitted, stats.delivered, stats.refused), (5, 2, 1));
         assert_eq!((stats.dropped.abandoned, stats.pending.messages), (1, 1));
         assert_eq!(stats.pending.bytes, 10);
         assert!(stats.oldest_pending.is_some() && stats.last_delivery.is_some());
-        counters.add_outcomes(&OutcomeCounts { delivered: 1, bytes: 10, ..Default::default() });
+        counters.add_outcomes(0, &OutcomeCounts { delivered: 1, bytes: 10, ..Default::default() });
         let stats = counters.stats(Stats::default());
         assert_eq!((stats.pending.messages, stats.pending.bytes), (0, 0));
         assert_eq!(stats.oldest_pending, None, "nothing is pending");
+    }
+
+    /// A slot that is adopted again counts what is left in it, and another process takes its messages
+    /// out of this account.
+    #[test]
+    fn an_adopted_slot_counts_once() {
+        let counters = StageCounters::default();
+        let account = || {
+            let stats = counters.stats(Stats::default());
+            (stats.emitted, stats.delivered, stats.pending.messages, stats.oldest_pending.is_some())
+        };
+        counters.open_slot(3, MessageTotals { messages: 10, bytes: 100 });
+        counters.set_oldest(3, Some(1_000));
+        counters.add_outcomes(3, &OutcomeCounts { delivered: 4, bytes: 40, ..Default::default() });
+        assert_eq!(account(), (10, 4, 6, true));
+        counters.open_slot(3, MessageTotals { messages: 6, bytes: 60 });
+        assert_eq!(account(), (10, 4, 6, false));
+        counters.forget_slot(3);
+        assert_eq!(account(), (4, 4, 0, false));
+    }
+
+    /// A file that left the slot while it was closed takes its messages along; outcomes that the disk
+    /// already has do not count twice.
+    #[test]
+    fn a_reopened_slot_counts_missing_messages_as_dropped() {
+        let totals = |messages| MessageTotals { messages, bytes: messages * 10 };
+        for (found, unrecorded, dropped, pending) in
+            [(10, 0, 0, 10), (7, 3, 0, 10), (0, 3, 7, 3), (0, 0, 10, 0), (12, 0, 0, 12)]
+        {
+            let counters = StageCounters::default();
+            counters.open_slot(0, totals(10));
+            counters.reopen_slot(0, totals(found), totals(unrecorded));
+            let stats = counters.stats(Stats::default());
+            assert_eq!(stats.dropped.abandoned, dropped, "{found} {unrecorded}");
+            assert_eq!(stats.pending.messages, pending, "{found} {unrecorded}");
+            assert_eq!(stats.pending.bytes, pending * 10, "{found} {unrecorded}");
+        }
     }
 }

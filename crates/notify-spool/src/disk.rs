@@ -6,6 +6,7 @@
 use std::fmt;
 use std::fs::File;
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -45,6 +46,15 @@ pub trait SpoolDisk: fmt::Debug + Send + Sync {
     ///
     /// As for opening a file.
     fn open(&self, number: u32, file: File) -> io::Result<Arc<dyn SlotStorage>>;
+
+    /// Returns as soon as a power cut can no longer undo the names in `directory`.
+    ///
+    /// # Errors
+    ///
+    /// As for syncing a file.
+    fn sync_directory(&self, directory: BorrowedFd<'_>) -> io::Result<()> {
+        Ok(rustix::fs::fsync(directory)?)
+    }
 }
 
 /// The bytes of one slot, with random access.

@@ -5,7 +5,6 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use notify_core::pipeline::{CloseSignal, QueueConfig, Stage, StageAccount, Stats};
@@ -82,8 +81,7 @@ impl Forwarder {
     ///
     /// ```no_run
     /// # async fn drain(rabbit: Box<dyn notify_core::Transport>) -> notify_core::Result<()> {
-    /// use std::time::Duration;
-    ///
+    ///     ///
     /// use notify_spool::{Config, Spool};
     ///
     /// let (_, forwarder) = Spool::open(Config::new("/var/spool/glance-notify"), rabbit)?;
@@ -103,11 +101,9 @@ impl Forwarder {
         let (notifier, worker) = build_pipeline(&config, destination, &pipeline)?;
         let (stop, stopped) = watch::channel(false);
         let draining = async {
-            let orphans = OrphanForwarder::new(&config, &counters, &notifier, stopped);
-            let drained = match orphans {
-                Ok(mut orphans) => orphans.forward_all().await,
-                Err(error) => Err(error),
-            };
+            let mut orphans = OrphanForwarder::new(&config, &counters, &notifier, stopped);
+            let drained = orphans.forward_all().await;
+            orphans.close().await;
             notifier.close();
             drained
         };
@@ -151,16 +147,22 @@ impl Stage for Forwarder {
             }
         };
         let (stop, stopped) = watch::channel(false);
-        let own = forward_slot(&handle, &notifier, stopped.clone(), ForwardingMode::Continuous);
-        let orphans = adopt_orphans(&config, &handle, &counters, &notifier, stopped);
+        let mode = ForwardingMode::Continuous;
+        let mut orphans = OrphanForwarder::new(&config, &counters, &notifier, stopped.clone());
+        // All slots close at once, and while the worker closes the destination: the times of a disk and
+        // a destination that do not answer must not add up.
+        let forwarding = async {
+            let own = forward_slot(&handle, &notifier, stopped.clone(), mode);
+            // In continuous mode `forward_slot` retries an unreadable slot and returns no error.
+            let _ = tokio::join!(own, adopt_orphans(&mut orphans, &handle, stopped.clone()));
+            tokio::join!(orphans.close(), handle.release());
+        };
         let closing = async {
             let time_left = closing.await;
             stop.send_replace(true);
             notifier.shutdown(time_left).await;
         };
-        // In continuous mode `forward_slot` retries an unreadable slot and returns no error.
-        let (_, _, (), ()) = tokio::join!(worker.run(), own, orphans, closing);
-        drop(tokio::time::timeout(CLOSE_TIMEOUT, handle.release()).await);
+        let (_, (), ()) = tokio::join!(worker.run(), forwarding, closing);
     }
 }
 
@@ -198,5 +200,3 @@ fn build_pipeline(
 
 /// The publisher id of the pipeline. No message shows it: each has the id of its sender already.
 const PUBLISHER_ID: &str = "spool";
-/// The time that a disk may take to close the slot.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);

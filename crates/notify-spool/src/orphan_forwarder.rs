@@ -1,40 +1,35 @@
 //! Forwarding of orphans: slots whose processes are gone.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use notify_core::{Error, Notifier, Result};
+use notify_core::{Error, ErrorKind, Notifier, Result};
 use tokio::sync::watch;
 
 use crate::config::Config;
 use crate::counters::StageCounters;
-use crate::slot::{Slot, database_version, slot_numbers};
-use crate::slot_forwarding::{ForwardingMode, forward_slot};
+use crate::orphan_search::OrphanSearch;
+use crate::slot_forwarding::{ForwardingMode, forward_slot, unless_stopped};
 use crate::slot_handle::SlotHandle;
-use crate::spool_dir::{FileVersion, SpoolDir};
+use crate::slot_thread::SlotChoice;
 
 /// Forwards the orphans of the directory every five seconds, until `stopped` becomes `true`.
 ///
 /// The first round waits until `handle` has its own slot. Otherwise this function could take the slot
 /// that an earlier run of this process left, and delay its owner.
 pub(crate) async fn adopt_orphans(
-    config: &Config,
+    orphans: &mut OrphanForwarder<'_>,
     handle: &SlotHandle,
-    counters: &Arc<StageCounters>,
-    notifier: &Notifier,
-    stopped: watch::Receiver<bool>,
+    mut stopped: watch::Receiver<bool>,
 ) {
-    let mut stop = stopped.clone();
-    let mut orphans: Option<OrphanForwarder<'_>> = None;
     let mut has_own_slot = false;
     let mut is_failing = false;
-    while !*stop.borrow_and_update() {
-        has_own_slot = has_own_slot || handle.read(u64::MAX, 0).await.is_ok();
-        if has_own_slot && orphans.is_none() {
-            orphans = OrphanForwarder::new(config, counters, notifier, stopped.clone()).ok();
+    while !*stopped.borrow_and_update() {
+        if !has_own_slot {
+            let locked = unless_stopped(&mut stopped, handle.lock()).await;
+            has_own_slot = matches!(locked, Some(Some(Ok(()))));
         }
-        if let Some(orphans) = &mut orphans {
+        if has_own_slot {
             match orphans.forward_all().await {
                 Ok(()) => is_failing = false,
                 Err(error) if !std::mem::replace(&mut is_failing, true) => {
@@ -45,77 +40,64 @@ pub(crate) async fn adopt_orphans(
                 Err(_) => {}
             }
         }
-        // An error means that the forwarder is gone, so it ends the loop too.
-        if tokio::time::timeout(ADOPTION_INTERVAL, stop.wait_for(|stop| *stop)).await.is_ok() {
-            break;
-        }
+        unless_stopped(&mut stopped, tokio::time::sleep(ADOPTION_INTERVAL)).await;
     }
 }
 
 /// A forwarder of all slots in a directory that no process owns.
 pub(crate) struct OrphanForwarder<'a> {
-    config: &'a Config,
-    counters: &'a Arc<StageCounters>,
     notifier: &'a Notifier,
     stopped: watch::Receiver<bool>,
-    dir: Arc<SpoolDir>,
-    /// The version of each slot's file after this process forwarded it.
-    ///
-    /// An unchanged file has nothing to forward, so that a round costs a few system calls for each slot.
-    forwarded: HashMap<u32, FileVersion>,
+    /// The handle of the thread that locks one orphan after the other.
+    handle: Arc<SlotHandle>,
 }
 
 impl<'a> OrphanForwarder<'a> {
-    /// Returns a forwarder for the directory of `config`.
-    ///
-    /// # Errors
-    ///
-    /// The error of the directory, which must exist.
+    /// Returns a forwarder for the directory of `config`. It opens nothing.
     pub(crate) fn new(
-        config: &'a Config,
-        counters: &'a Arc<StageCounters>,
+        config: &Config,
+        counters: &Arc<StageCounters>,
         notifier: &'a Notifier,
         stopped: watch::Receiver<bool>,
-    ) -> Result<Self> {
-        let dir = SpoolDir::open(&config.dir, false)?;
-        Ok(Self { config, counters, notifier, stopped, dir, forwarded: HashMap::new() })
+    ) -> Self {
+        let search = OrphanSearch::new(config.dir.clone(), Arc::clone(counters));
+        let choice = SlotChoice::Orphans(search);
+        let handle = SlotHandle::new(config.clone(), Arc::clone(counters), choice);
+        Self { notifier, stopped, handle }
     }
 
-    /// Forwards every orphan, one after the other, until it is empty.
+    /// Forwards every orphan, one after the other, until it is empty or the stop signal comes.
     ///
     /// # Errors
     ///
-    /// The first error of a slot. The other slots are still forwarded.
+    /// The first error of the directory or of a slot. The other slots are still forwarded.
     pub(crate) async fn forward_all(&mut self) -> Result<()> {
         let mut result = Ok(());
-        for number in slot_numbers(&self.dir)? {
-            let version = database_version(&self.dir, number);
-            if version.is_empty() || self.forwarded.get(&number) == Some(&version) {
-                continue;
-            }
-            match Slot::try_lock(&self.dir, number, false) {
-                Ok(Some(slot)) => {
-                    let forwarded = self.forward_one(slot).await;
-                    // After a transient error the next round tries the slot again.
-                    if !forwarded.as_ref().is_err_and(Error::is_transient) {
-                        self.forwarded.insert(number, database_version(&self.dir, number));
-                    }
-                    result = result.and(forwarded);
-                }
-                Ok(None) => {}
-                Err(error) => result = result.and(Err(error)),
-            }
+        while let Some(Some(locked)) = unless_stopped(&mut self.stopped, self.handle.lock()).await {
+            let forwarded = match locked {
+                Ok(()) => self.forward_one().await,
+                // The thread is still busy with the disk, so it cannot look at another slot.
+                Err(error) if error.kind() == ErrorKind::Timeout => return Err(error),
+                Err(error) => Err(error),
+            };
+            result = result.and(forwarded);
         }
         result
     }
 
-    /// Forwards one slot until it is empty, and releases it.
-    async fn forward_one(&self, slot: Slot) -> Result<()> {
-        let handle = SlotHandle::new(self.config.clone(), Arc::clone(self.counters), Some(slot));
+    /// Forwards the locked slot until it is empty, and releases it.
+    async fn forward_one(&mut self) -> Result<()> {
         let mode = ForwardingMode::UntilEmpty;
-        let forwarded = forward_slot(&handle, self.notifier, self.stopped.clone(), mode).await;
-        handle.release().await;
+        let forwarded = forward_slot(&self.handle, self.notifier, self.stopped.clone(), mode).await;
+        // After a transient error the next round tries the slot again.
+        let again = forwarded.as_ref().is_err_and(Error::is_transient);
+        unless_stopped(&mut self.stopped, self.handle.release_orphan(again)).await;
         forwarded
+    }
+
+    /// Ends the thread, and waits at most 5 s until it has closed an orphan.
+    pub(crate) async fn close(self) {
+        self.handle.release().await;
     }
 }
 

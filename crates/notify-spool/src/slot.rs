@@ -27,6 +27,8 @@ pub(crate) struct Slot {
     lock: File,
     dir: Arc<SpoolDir>,
     mark: Arc<UnsyncedMark>,
+    /// Whether this process has synced the names of the directory and of its files.
+    names_are_synced: bool,
 }
 
 impl Slot {
@@ -58,7 +60,8 @@ impl Slot {
         match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {
                 let mark = UnsyncedMark::of_slot(dir, number);
-                let slot = Self { number, lock, dir: Arc::clone(dir), mark };
+                let dir = Arc::clone(dir);
+                let slot = Self { number, lock, dir, mark, names_are_synced: false };
                 slot.write_status(&SlotStatus::of_this_process(None));
                 Ok(Some(slot))
             }
@@ -81,35 +84,50 @@ impl Slot {
     ///
     /// The outer error is about the directory, the inner one about the disk.
     pub(crate) fn open_storage(
-        &self,
+        &mut self,
         disk: &dyn SpoolDisk,
     ) -> Result<io::Result<Arc<dyn SlotStorage>>> {
-        let opened = disk.open(self.number, self.open_database_file()?);
+        let file = self.open_database_file(disk)?;
+        let opened = disk.open(self.number, file);
         Ok(opened.and_then(|storage| recover_and_monitor(storage, Arc::clone(&self.mark))))
     }
 
-    /// Opens the database file. Creates it and syncs its name if it is missing.
-    fn open_database_file(&self) -> Result<File> {
+    /// Opens the database file, and creates it if it is missing.
+    ///
+    /// This process syncs all names once, even if another one created them: that one may have ended
+    /// before its own sync.
+    fn open_database_file(&mut self, disk: &dyn SpoolDisk) -> Result<File> {
         let name = database_name(self.number);
-        if let Some(file) = self.dir.open_file(&name, false)? {
+        let existing = self.dir.open_file(&name, false)?;
+        if let (Some(file), true) = (existing, self.names_are_synced) {
             return Ok(file);
         }
-        let created = self.dir.open_file(&name, true)?;
+        self.names_are_synced = false;
+        let file = self.dir.open_file(&name, true)?;
         let unsynced = |error| file_error(self.dir.path(), "cannot be synced", error);
-        self.dir.sync().map_err(unsynced)?;
+        self.dir.sync(disk).map_err(unsynced)?;
+        self.dir.sync_own_name(disk).map_err(|error| {
+            file_error(self.dir.path(), "cannot be synced in its parent directory", error)
+        })?;
+        self.names_are_synced = true;
         // `open_file` returns `None` only without `create`.
-        created.ok_or_else(|| unsynced(io::ErrorKind::NotFound.into()))
+        file.ok_or_else(|| unsynced(io::ErrorKind::NotFound.into()))
+    }
+
+    /// Returns the current version of the database file.
+    pub(crate) fn version(&self) -> FileVersion {
+        database_version(&self.dir, self.number)
     }
 
     /// Renames the database file and returns its new path.
     ///
     /// The new name ends in `.corrupt-` and the time in microseconds since 1970.
-    pub(crate) fn quarantine(&self) -> Result<PathBuf> {
+    pub(crate) fn quarantine(&self, disk: &dyn SpoolDisk) -> Result<PathBuf> {
         let (name, now) = (database_name(self.number), OffsetDateTime::now_utc());
         let renamed = format!("{name}.corrupt-{}", now.unix_timestamp_nanos() / 1_000);
         self.dir
             .rename_file(&name, &renamed)
-            .and_then(|()| self.dir.sync())
+            .and_then(|()| self.dir.sync(disk))
             .map_err(|error| file_error(&self.path(), "cannot be quarantined", error))?;
         Ok(self.dir.path().join(renamed))
     }
@@ -149,10 +167,21 @@ pub(crate) fn slot_numbers(dir: &SpoolDir) -> Result<Vec<u32>> {
 
 /// Reads the last status of slot `number`. The result is `None` if its owner has written none.
 pub(crate) fn read_status(dir: &SpoolDir, number: u32) -> Result<Option<SlotStatus>> {
-    let Some(lock) = dir.open_file(&lock_name(number), false)? else { return Ok(None) };
+    let Some(lock) = dir.open_to_read(&lock_name(number))? else { return Ok(None) };
     let mut text = [0; STATUS_BYTES];
     let length = lock.read_at(&mut text, 0).unwrap_or(0);
     Ok(serde_json::from_slice(&text[..length]).ok())
+}
+
+/// Checks that the owner, the mode and the type of the files of slot `number` are safe.
+///
+/// # Errors
+///
+/// See [`SpoolDir::open_file`].
+pub(crate) fn check_slot_files(dir: &SpoolDir, number: u32) -> Result<()> {
+    dir.open_to_read(&lock_name(number))?;
+    dir.open_to_read(&database_name(number))?;
+    Ok(())
 }
 
 /// Returns the current version of the database file of slot `number`.

@@ -5,6 +5,7 @@
 //! The spool uses [redb](https://docs.rs/redb) in its default mode: one process writes and no other
 //! reads meanwhile, so that a commit costs one `fdatasync`.
 
+use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -99,7 +100,7 @@ impl SlotDatabase {
         &mut self,
         records: &RecordBatch,
         count: usize,
-        outcomes: &[ChunkOutcome],
+        outcomes: &BTreeMap<u64, ChunkOutcome>,
     ) -> Result<()> {
         let (mut contents, mut next) = (self.contents, self.next_number);
         let now = OffsetDateTime::now_utc().unix_timestamp();
@@ -107,7 +108,7 @@ impl SlotDatabase {
             let mut messages = transaction.open_table(MESSAGES)?;
             if !outcomes.is_empty() {
                 let mut dead = transaction.open_table(DEAD)?;
-                for outcome in outcomes {
+                for outcome in outcomes.values() {
                     record_chunk_outcome(&mut messages, &mut dead, outcome, now, &mut contents)?;
                 }
             }

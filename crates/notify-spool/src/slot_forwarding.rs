@@ -72,7 +72,9 @@ async fn send_chunks(
     let mut next = 0;
     let mut is_failing = false;
     while !*stopped.borrow_and_update() {
-        let chunks = match handle.read(next, READ_BYTES).await {
+        let read = unless_stopped(&mut stopped, handle.read(next, READ_BYTES)).await;
+        let Some(read) = read else { break };
+        let chunks = match read {
             Ok(chunks) => chunks,
             Err(error) if mode == ForwardingMode::UntilEmpty => return Err(error),
             Err(error) => {
@@ -154,12 +156,16 @@ async fn record_outcomes(handle: &SlotHandle, mut in_flight: mpsc::Receiver<InFl
     }
 }
 
-/// Waits for `event`, or for the stop signal.
-async fn unless_stopped(stopped: &mut watch::Receiver<bool>, event: impl Future<Output = ()>) {
+/// Waits for `event`. Returns `None` if the stop signal comes first.
+pub(crate) async fn unless_stopped<T>(
+    stopped: &mut watch::Receiver<bool>,
+    event: impl Future<Output = T>,
+) -> Option<T> {
     tokio::select! {
-        () = event => {}
+        biased;
         // An error means that the forwarder is gone, which stops the forwarding too.
-        _ = stopped.wait_for(|stopped| *stopped) => {}
+        _ = stopped.wait_for(|stopped| *stopped) => None,
+        output = event => Some(output),
     }
 }
 

@@ -1,21 +1,23 @@
 //! The handle of a slot's thread.
 //!
 //! Each slot has a thread of its own, so that no disk ever blocks a runtime. This module only sends
-//! jobs to that thread and waits for its answers; it never touches the disk.
+//! jobs to that thread and waits for its answers; it never touches the disk. Every wait has a deadline.
 
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::time::Duration;
 
-use notify_core::Result;
+use notify_core::{Error, ErrorKind, Result};
 use tokio::sync::{Notify, oneshot, watch};
 
 use crate::blocking::{spawn_thread, thread_gone};
 use crate::chunk_outcome::ChunkOutcome;
 use crate::config::Config;
 use crate::counters::StageCounters;
+use crate::error::dir_message;
 use crate::records::{RecordBatch, RecordChunk};
-use crate::slot::Slot;
 use crate::slot_job::{SlotJob, StoreReply};
-use crate::slot_thread::SlotThread;
+use crate::slot_thread::{SlotChoice, SlotThread};
 
 /// A handle of the thread that owns a slot.
 ///
@@ -23,27 +25,54 @@ use crate::slot_thread::SlotThread;
 /// that it has, closes the slot and ends.
 #[derive(Debug)]
 pub(crate) struct SlotHandle {
+    /// The directory, for messages.
+    dir: PathBuf,
     jobs: mpsc::Sender<SlotJob>,
-    /// The thread's state, until the thread starts.
-    unstarted: Mutex<Option<(SlotThread, mpsc::Receiver<SlotJob>)>>,
+    launch: Mutex<ThreadLaunch>,
     /// The signal that the thread stored new messages.
     stored: Arc<Notify>,
     /// `true` once the thread has closed the slot.
     ended: watch::Receiver<bool>,
 }
 
+/// The start of a thread.
+#[derive(Debug)]
+struct ThreadLaunch {
+    is_started: bool,
+    /// The thread's state, until the thread takes it. A start that fails leaves it here for the next.
+    state: Arc<Mutex<Option<ThreadState>>>,
+}
+
+/// The state of a thread, and the jobs that wait for it.
+type ThreadState = (SlotThread, mpsc::Receiver<SlotJob>);
+
 impl SlotHandle {
-    /// Returns the handle of a thread for `slot`, or for the lowest free slot if `slot` is `None`.
+    /// Returns the handle of a thread that locks the slots of `choice`.
     pub(crate) fn new(
         config: Config,
         counters: Arc<StageCounters>,
-        slot: Option<Slot>,
+        choice: SlotChoice,
     ) -> Arc<Self> {
+        let dir = config.dir.clone();
         let (jobs, inbox) = mpsc::channel();
         let (end, ended) = watch::channel(false);
         let stored = Arc::new(Notify::new());
-        let thread = SlotThread::new(config, counters, slot, Arc::clone(&stored), end);
-        Arc::new(Self { jobs, unstarted: Mutex::new(Some((thread, inbox))), stored, ended })
+        let thread = SlotThread::new(config, counters, choice, Arc::clone(&stored), end);
+        let state = Arc::new(Mutex::new(Some((thread, inbox))));
+        let launch = Mutex::new(ThreadLaunch { is_started: false, state });
+        Arc::new(Self { dir, jobs, launch, stored, ended })
+    }
+
+    /// Locks a slot: the lowest free one, or the next orphan.
+    ///
+    /// Returns `None` if no orphan is left in this round.
+    pub(crate) async fn lock(&self) -> Option<Result<()>> {
+        if let Err(error) = self.start() {
+            return Some(Err(error));
+        }
+        let (answer, receiver) = oneshot::channel();
+        self.jobs.send(SlotJob::Lock { answer }).ok();
+        self.answer(receiver).await.unwrap_or_else(|error| Some(Err(error)))
     }
 
     /// Sends a batch to the thread and returns the receiver of the answer.
@@ -62,10 +91,10 @@ impl SlotHandle {
         self.start()?;
         let (answer, receiver) = oneshot::channel();
         self.jobs.send(SlotJob::Read { from, bytes, answer }).ok();
-        receiver.await.unwrap_or_else(|_| Err(thread_gone()))
+        self.answer(receiver).await?
     }
 
-    /// Has the thread record the outcomes of a chunk soon, without an answer.
+    /// Has the thread record outcomes of a chunk soon, without an answer.
     ///
     /// If the process ends before the thread records them, the next run delivers those messages again.
     pub(crate) fn record_outcome(&self, outcome: ChunkOutcome) {
@@ -77,20 +106,80 @@ impl SlotHandle {
         self.stored.notified().await;
     }
 
-    /// Releases this handle. The last handle waits until the thread has closed the slot.
+    /// Records the outcomes of an orphan and releases its lock.
+    ///
+    /// With `again`, a later round looks at the orphan again although its file does not change.
+    ///
+    /// # Cancel safety
+    ///
+    /// The thread releases the orphan even if the caller drops the future.
+    pub(crate) async fn release_orphan(&self, again: bool) {
+        let (answer, receiver) = oneshot::channel();
+        self.jobs.send(SlotJob::Release { again, answer }).ok();
+        self.answer(receiver).await.ok();
+    }
+
+    /// Releases this handle. The last handle waits until the thread has closed the slot, for at most 5 s.
     pub(crate) async fn release(self: Arc<Self>) {
         let mut ended = self.ended.clone();
         if let Some(last) = Arc::into_inner(self) {
             drop(last);
             // An error means the same: the thread is gone, or it never started.
-            ended.wait_for(|ended| *ended).await.ok();
+            let closed = ended.wait_for(|ended| *ended);
+            if tokio::time::timeout(CLOSE_TIMEOUT, closed).await.is_err() {
+                tracing::warn!("the spool did not close within {} s", CLOSE_TIMEOUT.as_secs());
+            }
         }
     }
 
+    /// Waits for an answer of the thread.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Timeout`] if the disk does not answer. The thread then drops the job.
+    async fn answer<T>(&self, receiver: oneshot::Receiver<T>) -> Result<T> {
+        match tokio::time::timeout(DISK_TIMEOUT, receiver).await {
+            Ok(answer) => answer.map_err(|_| thread_gone()),
+            Err(_) => Err(self.hung_disk()),
+        }
+    }
+
+    /// Returns the error for a disk that has not answered within [`DISK_TIMEOUT`].
+    pub(crate) fn hung_disk(&self) -> Error {
+        let problem =
+            format!("does not answer within {} s: check the disk", DISK_TIMEOUT.as_secs());
+        Error::new(ErrorKind::Timeout, dir_message(&self.dir, &problem))
+    }
+
     /// Starts the thread unless it runs already.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Unavailable`] if the system has no room for another thread. The next job tries
+    /// again.
     fn start(&self) -> Result<()> {
-        let mut unstarted = self.unstarted.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some((mut thread, inbox)) = unstarted.take() else { return Ok(()) };
-        spawn_thread(move || thread.run(&inbox))
+        let mut launch = lock(&self.launch);
+        if launch.is_started {
+            return Ok(());
+        }
+        let state = Arc::clone(&launch.state);
+        spawn_thread(move || {
+            let taken = lock(&state).take();
+            if let Some((mut thread, inbox)) = taken {
+                thread.run(&inbox);
+            }
+        })?;
+        launch.is_started = true;
+        Ok(())
     }
 }
+
+/// Locks `mutex`, also after a panic of another thread.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The longest wait for a disk before the caller reports that it hangs.
+pub(crate) const DISK_TIMEOUT: Duration = Duration::from_secs(30);
+/// The time that a disk may take to close a slot.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);

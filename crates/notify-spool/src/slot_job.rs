@@ -9,6 +9,18 @@ use crate::records::{RecordBatch, RecordChunk};
 /// One request to a slot's thread.
 #[derive(Debug)]
 pub(crate) enum SlotJob {
+    /// Locks a slot: the lowest free one, or the next orphan.
+    Lock {
+        /// The sender of the answer: `None` if no orphan is left in this round.
+        answer: oneshot::Sender<Option<Result<()>>>,
+    },
+    /// Records the outcomes of an orphan, and releases its lock.
+    Release {
+        /// Whether a later round looks at the orphan again although its file does not change.
+        again: bool,
+        /// The sender of the answer.
+        answer: oneshot::Sender<()>,
+    },
     /// Stores a batch in one transaction.
     Store {
         /// The batch.
@@ -25,7 +37,7 @@ pub(crate) enum SlotJob {
         /// The sender of the chunks.
         answer: oneshot::Sender<Result<Vec<RecordChunk>>>,
     },
-    /// Records the outcomes of a chunk, together with the next commit or after a short delay.
+    /// Records outcomes of a chunk, together with the next commit or after a short delay.
     RecordOutcome(ChunkOutcome),
 }
 

@@ -24,6 +24,24 @@ impl MessageTotals {
         self.bytes += bytes;
     }
 
+    /// Returns the sum of both numbers.
+    pub(crate) fn plus(self, other: Self) -> Self {
+        Self { messages: self.messages + other.messages, bytes: self.bytes + other.bytes }
+    }
+
+    /// Returns the difference of both numbers, each at least 0.
+    pub(crate) fn minus(self, other: Self) -> Self {
+        Self {
+            messages: self.messages.saturating_sub(other.messages),
+            bytes: self.bytes.saturating_sub(other.bytes),
+        }
+    }
+
+    /// Returns the larger one of each number.
+    pub(crate) fn max(self, other: Self) -> Self {
+        Self { messages: self.messages.max(other.messages), bytes: self.bytes.max(other.bytes) }
+    }
+
     /// Subtracts one message of `bytes` bytes, down to zero.
     pub(crate) fn remove(&mut self, bytes: u64) {
         self.messages = self.messages.saturating_sub(1);
@@ -79,6 +97,15 @@ impl SlotStatus {
     /// Returns the status of a slot that this process owns.
     pub(crate) fn of_this_process(contents: Option<SlotContents>) -> Self {
         Self { pid: std::process::id(), contents }
+    }
+
+    /// Returns whether the process that wrote the status still runs on this host.
+    pub(crate) fn owner_is_alive(&self) -> bool {
+        let pid = i32::try_from(self.pid).ok().and_then(rustix::process::Pid::from_raw);
+        // A process of another user exists too, although this one may not signal it.
+        pid.is_some_and(|pid| {
+            !matches!(rustix::process::test_kill_process(pid), Err(rustix::io::Errno::SRCH))
+        })
     }
 }
 

@@ -1,23 +1,20 @@
-//! The thread that owns a slot: it opens, stores, reads, records outcomes and maintains the file.
+//! The thread of a slot: it locks slots and executes the jobs of its handles, one after the other.
 //!
 //! Everything here blocks, so it must run on the slot's own thread and never on a runtime's. The thread
 //! has no handle of itself: it answers jobs and ends when no handle is left.
 
 use std::sync::{Arc, mpsc};
-use std::time::{Duration, Instant};
 
-use notify_core::{Error, ErrorKind, Outcome, Result};
+use notify_core::{Error, ErrorKind, Result};
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 
-use crate::chunk_outcome::{ChunkOutcome, OutcomeCounts};
-use crate::config::{Config, CorruptSlotPolicy};
+use crate::config::Config;
 use crate::counters::StageCounters;
-use crate::error::{SlotError, printable_path, retry_delay};
-use crate::records::{RecordBatch, RecordChunk};
+use crate::orphan_search::OrphanSearch;
 use crate::slot::Slot;
-use crate::slot_database::SlotDatabase;
-use crate::slot_job::{SlotJob, StoreReply, StoredPrefix};
-use crate::slot_status::{MessageTotals, SlotContents, SlotStatus};
+use crate::slot_job::{SlotJob, StoreReply};
+use crate::slot_session::SlotSession;
 use crate::spool_dir::SpoolDir;
 
 /// The state of a slot's thread.
@@ -25,50 +22,34 @@ use crate::spool_dir::SpoolDir;
 pub(crate) struct SlotThread {
     config: Config,
     counters: Arc<StageCounters>,
-    /// The slot, once this thread has locked one.
-    slot: Option<Slot>,
-    /// The open database. After an error it is `None`, and the next job opens it again.
-    database: Option<SlotDatabase>,
-    /// The number of the next message after the last commit that succeeded.
-    next_number: Option<u64>,
-    /// The pending messages of this slot, as `counters` has them.
-    pending: MessageTotals,
-    /// The outcomes that the disk does not have yet. The thread records them by `flush_at`.
-    outcomes: Vec<ChunkOutcome>,
-    flush_at: Option<Instant>,
-    /// The time of the next maintenance.
-    maintain_at: Option<Instant>,
-    /// The size of the file after the last compaction, in bytes.
-    shrunk_to: u64,
+    choice: SlotChoice,
+    /// The slot that the thread has locked.
+    session: Option<SlotSession>,
     /// Tells the forwarder that new messages are on the disk.
     stored: Arc<Notify>,
     /// Tells the last handle that the slot is closed.
     ended: watch::Sender<bool>,
 }
 
+/// The slots that a thread may lock.
+#[derive(Debug)]
+pub(crate) enum SlotChoice {
+    /// The lowest free slot. The thread keeps it until it ends.
+    LowestFree,
+    /// One orphan after the other.
+    Orphans(OrphanSearch),
+}
+
 impl SlotThread {
-    /// Returns a thread for `slot`, or for the lowest free slot. It opens nothing before its first job.
+    /// Returns a thread without a slot. It touches nothing before its first job.
     pub(crate) fn new(
         config: Config,
         counters: Arc<StageCounters>,
-        slot: Option<Slot>,
+        choice: SlotChoice,
         stored: Arc<Notify>,
         ended: watch::Sender<bool>,
     ) -> Self {
-        Self {
-            config,
-            counters,
-            slot,
-            database: None,
-            next_number: None,
-            pending: MessageTotals::default(),
-            outcomes: Vec::new(),
-            flush_at: None,
-            maintain_at: None,
-            shrunk_to: 0,
-            stored,
-            ended,
-        }
+        Self { config, counters, choice, session: None, stored, ended }
     }
 
     /// Executes jobs until every handle is gone, then closes the slot.
@@ -79,21 +60,17 @@ impl SlotThread {
                 Err(mpsc::RecvTimeoutError::Timeout) => {}
                 Err(mpsc::RecvTimeoutError::Disconnected) => break,
             }
-            let now = Instant::now();
-            let is_due = self.flush_at.is_some_and(|at| at <= now);
-            if is_due || self.outcomes.len() >= MAX_UNRECORDED_CHUNKS {
-                self.flush();
-            }
-            if self.maintain_at.is_some_and(|at| at <= now) {
-                self.maintain();
+            if let Some(session) = &mut self.session {
+                session.do_due_work(Instant::now());
             }
         }
         self.close();
+        self.ended.send_replace(true);
     }
 
-    /// Waits for the next job, at most until the next flush or maintenance is due.
+    /// Waits for the next job, at most until the session has work to do.
     fn next_job(&self, inbox: &mpsc::Receiver<SlotJob>) -> Result<SlotJob, mpsc::RecvTimeoutError> {
-        match [self.flush_at, self.maintain_at].into_iter().flatten().min() {
+        match self.session.as_ref().and_then(SlotSession::next_work) {
             None => inbox.recv().map_err(|_| mpsc::RecvTimeoutError::Disconnected),
             Some(at) => inbox.recv_timeout(at.saturating_duration_since(Instant::now())),
         }
@@ -102,245 +79,85 @@ impl SlotThread {
     fn execute(&mut self, job: SlotJob) {
         // An answer fails if the caller has gone away meanwhile. The work stays done.
         match job {
+            // The caller gave up while the disk did not answer, and asks again.
+            SlotJob::Read { answer, .. } if answer.is_closed() => {}
+            SlotJob::Lock { answer } if answer.is_closed() => {}
+            SlotJob::Lock { answer } => {
+                let locked = self.lock();
+                // The caller does not know about this slot, so it would never release it.
+                if answer.send(locked).is_err() && matches!(self.choice, SlotChoice::Orphans(_)) {
+                    self.release(true);
+                }
+            }
             SlotJob::Store { records, answer } => {
-                let result = self.store(&records);
+                let result = self.own_session().and_then(|session| session.store(&records));
                 answer.send(StoreReply { records, result }).ok();
             }
             SlotJob::Read { from, bytes, answer } => {
-                answer.send(self.read(from, bytes)).ok();
+                answer.send(self.own_session().and_then(|it| it.read(from, bytes))).ok();
             }
             SlotJob::RecordOutcome(outcome) => {
-                self.outcomes.push(outcome);
-                self.flush_at.get_or_insert_with(|| Instant::now() + FLUSH_DELAY);
-            }
-        }
-    }
-
-    /// Stores as many of `records` as fit, in one transaction with the waiting outcomes.
-    ///
-    /// If the batch does not fit, the thread first records the waiting outcomes: they may free room.
-    fn store(&mut self, records: &RecordBatch) -> Result<StoredPrefix> {
-        let Config { max_messages, max_bytes, .. } = self.config;
-        let fitting = |SlotContents { pending, dead, .. }: SlotContents| {
-            records.fitting(
-                max_messages.saturating_sub(pending.messages + dead.messages),
-                max_bytes.saturating_sub(pending.bytes + dead.bytes),
-            )
-        };
-        let mut messages = fitting(self.open_database()?.contents());
-        if messages < records.count() && !self.outcomes.is_empty() {
-            self.flush();
-            messages = fitting(self.open_database()?.contents());
-        }
-        let contents = self.open_database()?.contents();
-        let full = (messages < records.count()).then(|| self.full_error(contents));
-        if messages > 0 {
-            self.commit(records, messages)?;
-        }
-        Ok(StoredPrefix { messages, full })
-    }
-
-    fn read(&mut self, from: u64, bytes: usize) -> Result<Vec<RecordChunk>> {
-        match self.open_database()?.read(from, bytes) {
-            Ok(chunks) => Ok(chunks),
-            Err(error) => Err(self.close_after(error)),
-        }
-    }
-
-    /// Records the waiting outcomes without a batch.
-    ///
-    /// A failure keeps them for a later attempt. The counters change only once the disk has them.
-    fn flush(&mut self) {
-        self.flush_at = None;
-        if self.outcomes.is_empty() {
-            return;
-        }
-        let flushed = match self.open_database() {
-            Ok(_) => self.commit(&RecordBatch::default(), 0),
-            Err(error) => Err(error),
-        };
-        if let Err(error) = flushed {
-            // The destination has the messages. Only a restart before the next flush repeats them.
-            let delay = retry_delay(&error);
-            tracing::debug!(
-                "cannot record delivered messages in the spool, retrying in {} s: {error:#}",
-                delay.as_secs()
-            );
-            self.flush_at = Some(Instant::now() + delay);
-        }
-    }
-
-    /// Commits the first `count` of `records` and the waiting outcomes, and updates the counters.
-    fn commit(&mut self, records: &RecordBatch, count: usize) -> Result<()> {
-        let Some(database) = &mut self.database else { return Err(not_open()) };
-        if let Err(error) = database.commit(records, count, &self.outcomes) {
-            return Err(self.close_after(error).with_outcome(Outcome::Unknown));
-        }
-        self.next_number = Some(database.next_number());
-        let stored = MessageTotals { messages: count as u64, bytes: records.bytes_of(count) };
-        self.counters.add_stored(stored);
-        self.pending.messages += stored.messages;
-        self.pending.bytes += stored.bytes;
-        self.count_outcomes();
-        self.maintain_at.get_or_insert_with(|| Instant::now() + MAINTENANCE_DELAY);
-        if count > 0 {
-            self.stored.notify_one();
-        }
-        Ok(())
-    }
-
-    /// Moves the waiting outcomes into the counters.
-    fn count_outcomes(&mut self) {
-        self.flush_at = None;
-        for ChunkOutcome { counts, .. } in self.outcomes.drain(..) {
-            self.counters.add_outcomes(&counts);
-            let OutcomeCounts { delivered, refused, dropped, bytes } = counts;
-            let pending = &mut self.pending;
-            pending.messages = pending.messages.saturating_sub(delivered + refused + dropped);
-            pending.bytes = pending.bytes.saturating_sub(bytes);
-        }
-    }
-
-    /// Returns the database, and opens it first if it is closed.
-    ///
-    /// The first opening counts the messages that an earlier run left. A damaged file is quarantined
-    /// if the configuration allows that.
-    fn open_database(&mut self) -> Result<&mut SlotDatabase> {
-        if self.database.is_none() {
-            let database = match self.try_open_database()? {
-                Ok(database) => database,
-                Err(SlotError::Content(reason))
-                    if self.config.on_corrupt == CorruptSlotPolicy::Quarantine =>
-                {
-                    self.quarantine(&reason)?;
-                    self.try_open_database()?.map_err(|error| self.close_after(error))?
+                if let Some(session) = &mut self.session {
+                    session.keep_outcomes(outcome);
                 }
-                Err(error) => return Err(self.close_after(error)),
-            };
-            if self.next_number.is_none() {
-                let found = database.contents().pending;
-                self.counters.add_stored(found);
-                self.pending = found;
             }
-            self.next_number = Some(database.next_number());
-            self.database = Some(database);
-            self.maintain_at = Some(Instant::now());
+            SlotJob::Release { again, answer } => {
+                self.release(again);
+                answer.send(()).ok();
+            }
         }
-        self.database.as_mut().ok_or_else(not_open)
     }
 
-    /// Locks a slot unless this thread has one, and opens its database.
-    ///
-    /// The inner error is about the content of the slot's file, which a quarantine may solve.
-    fn try_open_database(&mut self) -> Result<Result<SlotDatabase, SlotError>> {
-        let slot = if let Some(slot) = &self.slot {
-            slot
-        } else {
-            let dir = SpoolDir::open(&self.config.dir, true)?;
-            self.slot.insert(Slot::lock_lowest(&dir)?)
-        };
-        let storage = slot.open_storage(&*self.config.disk)?.map_err(SlotError::from);
-        Ok(storage.and_then(|storage| SlotDatabase::open(storage, self.next_number)))
-    }
-
-    /// Renames a file that the database cannot read, and counts its messages as dropped.
-    fn quarantine(&mut self, reason: &str) -> Result<()> {
-        let Some(slot) = &self.slot else { return Err(not_open()) };
-        let renamed = slot.quarantine()?;
-        tracing::warn!(
-            "the spool renamed a damaged file to {} and starts a new one: {reason}",
-            printable_path(&renamed)
-        );
-        // Delivered messages count as delivered, recorded or not. All others are in the renamed file.
-        self.count_outcomes();
-        let MessageTotals { messages, bytes } = std::mem::take(&mut self.pending);
-        let dropped = OutcomeCounts { dropped: messages, bytes, ..OutcomeCounts::default() };
-        self.counters.add_outcomes(&dropped);
-        Ok(())
-    }
-
-    /// Closes the database after `error`, so that the next job opens it again.
-    fn close_after(&mut self, error: SlotError) -> Error {
-        self.database = None;
-        error.into_error(&self.slot.as_ref().map_or_else(|| self.config.dir.clone(), Slot::path))
-    }
-
-    /// Returns the error for messages that do not fit, with the bounds that an operator can raise.
-    fn full_error(&self, contents: SlotContents) -> Error {
-        let Config { max_bytes, max_messages, .. } = self.config;
-        let dead = match contents.dead.messages {
-            0 => String::new(),
-            dead => format!(", {dead} of them dead letters"),
-        };
-        Error::new(
-            ErrorKind::Full,
-            format!(
-                "the spool is full with {} messages{dead}: raise `spool.max_bytes` ({max_bytes}) \
-                 or `spool.max_messages` ({max_messages}), or check why nothing is forwarded",
-                contents.pending.messages + contents.dead.messages
-            ),
-        )
-    }
-
-    /// Returns free room to the file system, and publishes the status of the slot.
-    ///
-    /// Closing an empty database truncates its file; the next job starts a new one. A large file with
-    /// few messages is compacted, but not twice to the same size.
-    fn maintain(&mut self) {
-        self.maintain_at = None;
-        let Some(database) = &mut self.database else { return };
-        let SlotContents { pending, dead, .. } = database.contents();
-        let (used, file) = (pending.bytes + dead.bytes, database.file_bytes());
-        let maintained = if used == 0 && file > EMPTY_FILE_BYTES && self.outcomes.is_empty() {
-            self.database.take().map_or(Ok(()), SlotDatabase::close)
-        } else if file > SPARSE_FILE_BYTES && used < file / 4 && file > self.shrunk_to {
-            let shrunk = database.shrink();
-            self.shrunk_to = database.file_bytes();
-            shrunk
-        } else {
-            database.refresh_oldest()
-        };
-        if let Err(error) = maintained {
-            let error = self.close_after(error);
-            tracing::debug!("cannot maintain the spool's file: {error:#}");
+    /// Locks a slot unless this thread has one. Returns `None` if no orphan is left in this round.
+    fn lock(&mut self) -> Option<Result<()>> {
+        if self.session.is_some() {
+            return Some(Ok(()));
         }
-        self.publish_status();
+        let slot = match &mut self.choice {
+            SlotChoice::LowestFree => Some(lock_lowest(&self.config)),
+            SlotChoice::Orphans(search) => search.next_orphan(),
+        };
+        Some(slot?.map(|slot| {
+            let (config, counters) = (self.config.clone(), Arc::clone(&self.counters));
+            let session = SlotSession::new(slot, config, counters, Arc::clone(&self.stored));
+            self.session = Some(session);
+        }))
     }
 
-    /// Writes the slot's contents where `glance-notify spool` and the account can see them.
-    fn publish_status(&self) {
-        let Some(slot) = &self.slot else { return };
-        let contents = self.database.as_ref().map(SlotDatabase::contents).unwrap_or_default();
-        self.counters.set_oldest(slot.number(), contents.oldest);
-        slot.write_status(&SlotStatus::of_this_process(Some(contents)));
-    }
-
-    /// Records the last outcomes, closes the database and releases the slot's lock.
-    fn close(&mut self) {
-        self.flush();
-        if let Some(database) = self.database.take()
-            && let Err(error) = database.close()
+    /// Returns the session of this thread's slot. A thread of one slot locks it first.
+    fn own_session(&mut self) -> Result<&mut SlotSession> {
+        if matches!(self.choice, SlotChoice::LowestFree)
+            && let Some(locked) = self.lock()
         {
-            let error = self.close_after(error);
-            tracing::warn!("the spool did not close cleanly: {error:#}");
+            locked?;
         }
-        self.slot = None;
-        self.ended.send_replace(true);
+        self.session.as_mut().ok_or_else(|| Error::new(ErrorKind::Bug, "no slot is locked"))
+    }
+
+    /// Closes an orphan and releases its lock. With `again`, or if the disk did not record an outcome,
+    /// a later round looks at the orphan again although its file does not change.
+    fn release(&mut self, again: bool) {
+        self.close_database();
+        if let (Some(session), SlotChoice::Orphans(search)) = (&self.session, &mut self.choice) {
+            search.note_released(session.slot(), again || session.has_unrecorded_outcomes());
+        }
+        self.session = None;
+    }
+
+    /// Closes the slot and releases its lock.
+    fn close(&mut self) {
+        self.close_database();
+        self.session = None;
+    }
+
+    fn close_database(&mut self) {
+        if let Some(session) = &mut self.session {
+            session.close();
+        }
     }
 }
 
-/// The error for an operation that needs an open database.
-fn not_open() -> Error {
-    Error::new(ErrorKind::Bug, "the spool's database is not open")
+/// Locks the lowest free slot of the spool's directory, and creates the directory if it is missing.
+fn lock_lowest(config: &Config) -> Result<Slot> {
+    Slot::lock_lowest(&SpoolDir::open(&config.dir, true)?)
 }
-
-/// The longest time that an outcome waits for a batch to share its transaction.
-const FLUSH_DELAY: Duration = Duration::from_millis(20);
-/// The number of waiting chunks that starts a flush at once.
-const MAX_UNRECORDED_CHUNKS: usize = 1024;
-/// The delay between a commit and the maintenance of the file.
-const MAINTENANCE_DELAY: Duration = Duration::from_secs(1);
-/// The size up to which the file of an empty slot stays as it is.
-const EMPTY_FILE_BYTES: u64 = 1024 * 1024;
-/// The size up to which a file with messages stays as it is.
-const SPARSE_FILE_BYTES: u64 = 16 * 1024 * 1024;

@@ -12,6 +12,7 @@ use notify_core::{
     Batch, Error, ErrorKind, EventType, Message, Outcome, Result, Transport, Verdict,
 };
 use tokio::sync::oneshot;
+use tokio::sync::oneshot::error::RecvError;
 use uuid::Uuid;
 
 use crate::blocking::{run_blocking, thread_gone};
@@ -20,8 +21,9 @@ use crate::config::{Config, FullSpoolPolicy};
 use crate::counters::StageCounters;
 use crate::forwarder::Forwarder;
 use crate::records::RecordBatch;
-use crate::slot_handle::SlotHandle;
+use crate::slot_handle::{DISK_TIMEOUT, SlotHandle};
 use crate::slot_job::{StoreReply, StoredPrefix};
+use crate::slot_thread::SlotChoice;
 
 /// A transport that stores messages on the local disk.
 ///
@@ -51,7 +53,7 @@ pub struct Spool {
     records: RecordBatch,
     /// A batch that the slot's thread has not answered yet.
     ///
-    /// At the start of `send` it is `Some` only if the worker dropped the previous `send`.
+    /// At the start of `send` it is `Some` only if the disk did not answer the previous `send` in time.
     pending_store: Option<PendingStore>,
 }
 
@@ -109,7 +111,8 @@ impl Spool {
     pub fn open(config: Config, destination: Box<dyn Transport>) -> Result<(Self, Forwarder)> {
         config.validate()?;
         let counters = Arc::new(StageCounters::default());
-        let handle = SlotHandle::new(config.clone(), Arc::clone(&counters), None);
+        let choice = SlotChoice::LowestFree;
+        let handle = SlotHandle::new(config.clone(), Arc::clone(&counters), choice);
         let names = EventType::DOCUMENTED.iter().cloned().chain(EventType::new("other"));
         let wanted: Vec<_> = names.filter(|event| destination.wants(event)).collect();
         if wanted.is_empty() {
@@ -131,15 +134,18 @@ impl Spool {
         Ok((spool, forwarder))
     }
 
-    /// Accepts the messages that a dropped `send` stored after all.
+    /// Accepts the messages that an earlier `send` stored after all.
     ///
     /// Without this step the spool would store them a second time.
-    async fn settle_pending_store(&mut self, batch: &mut Batch<'_>) {
-        let Some(PendingStore { ids, answer }) = &mut self.pending_store else { return };
-        let stored = match answer.await {
+    async fn settle_pending_store(&mut self, batch: &mut Batch<'_>) -> Result<()> {
+        if self.pending_store.is_none() {
+            return Ok(());
+        }
+        let stored = match self.pending_answer().await? {
             Ok(StoreReply { result: Ok(StoredPrefix { messages, .. }), .. }) => messages,
             _ => 0,
         };
+        let Some(PendingStore { ids, .. }) = &mut self.pending_store else { return Ok(()) };
         let stored: HashSet<Uuid> = ids.drain(..).take(stored).collect();
         self.pending_store = None;
         for (index, message) in batch.messages().iter().enumerate() {
@@ -147,6 +153,22 @@ impl Spool {
                 batch.settle(index, Verdict::Accept);
             }
         }
+        Ok(())
+    }
+
+    /// Waits for the answer about the pending store.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Timeout`] if the disk does not answer. The store stays pending, and its outcome is
+    /// unknown.
+    async fn pending_answer(&mut self) -> Result<Result<StoreReply, RecvError>> {
+        let Some(pending) = &mut self.pending_store else { return Err(closed()) };
+        if let Ok(answer) = tokio::time::timeout(DISK_TIMEOUT, &mut pending.answer).await {
+            return Ok(answer);
+        }
+        let handle = self.handle.as_ref().ok_or_else(closed)?;
+        Err(handle.hung_disk().with_outcome(Outcome::Unknown))
     }
 
     /// Refuses the messages that do not fit even into an empty spool.
@@ -170,8 +192,8 @@ impl Spool {
         records.fill(indices.iter().map(|&index| &messages[index]));
         let answer = handle.store(records)?;
         let ids = indices.iter().map(|&index| messages[index].id()).collect();
-        let pending = self.pending_store.insert(PendingStore { ids, answer });
-        let answer = (&mut pending.answer).await;
+        self.pending_store = Some(PendingStore { ids, answer });
+        let answer = self.pending_answer().await?;
         self.pending_store = None;
         let StoreReply { records, result } = answer.map_err(|_| thread_gone())?;
         self.records = records;
@@ -199,13 +221,14 @@ impl Transport for Spool {
     ///
     /// # Cancel safety
     ///
-    /// If the worker drops the future, the slot's thread still stores the batch. The next call waits for
-    /// that and accepts those messages, instead of storing them again.
+    /// If the worker drops the future, or the disk does not answer within 30 s, the slot's thread still
+    /// stores the batch. The next call waits for that and accepts those messages, instead of storing them
+    /// again.
     async fn send(&mut self, batch: &mut Batch<'_>) -> Result<()> {
         if batch.messages().is_empty() {
             return Ok(());
         }
-        self.settle_pending_store(batch).await;
+        self.settle_pending_store(batch).await?;
         self.refuse_oversized(batch);
         let indices: Vec<usize> = batch.unsettled().collect();
         if indices.is_empty() {

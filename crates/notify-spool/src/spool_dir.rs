@@ -6,7 +6,7 @@
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,6 +14,7 @@ use std::sync::Arc;
 use notify_core::Result;
 use rustix::fs::{AtFlags, Mode, OFlags};
 
+use crate::disk::SpoolDisk;
 use crate::error::{access_error, file_error, printable_path};
 
 /// The directory `spool.dir`, checked and open.
@@ -106,10 +107,25 @@ impl SpoolDir {
     /// [`ErrorKind::Access`](notify_core::ErrorKind::Access) if the file is not a regular file, belongs
     /// to another user or is writable by others. Otherwise the kind follows from the cause.
     pub(crate) fn open_file(&self, name: &str, create: bool) -> Result<Option<File>> {
+        let flags = if create { OFlags::RDWR | OFlags::CREATE } else { OFlags::RDWR };
+        self.open_checked(name, flags)
+    }
+
+    /// Opens a file for reading only, with the same checks.
+    ///
+    /// # Errors
+    ///
+    /// As for [`open_file`](Self::open_file).
+    pub(crate) fn open_to_read(&self, name: &str) -> Result<Option<File>> {
+        self.open_checked(name, OFlags::RDONLY)
+    }
+
+    /// Opens a file and checks that no other user could have created it or could change it.
+    fn open_checked(&self, name: &str, flags: OFlags) -> Result<Option<File>> {
         let path = self.path.join(name);
+        let create = flags.contains(OFlags::CREATE);
         // `NONBLOCK`: without it, opening a FIFO of that name would hang.
-        let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        let flags = if create { flags | OFlags::CREATE } else { flags };
+        let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
         let file = match rustix::fs::openat(&self.fd, name, flags, Mode::from_raw_mode(FILE_MODE)) {
             Ok(fd) => File::from(fd),
             Err(rustix::io::Errno::NOENT) if !create => return Ok(None),
@@ -138,23 +154,33 @@ impl SpoolDir {
     }
 
     /// Makes the names in the directory as durable as the contents of its files.
-    pub(crate) fn sync(&self) -> io::Result<()> {
-        Ok(rustix::fs::fsync(&self.fd)?)
+    pub(crate) fn sync(&self, disk: &dyn SpoolDisk) -> io::Result<()> {
+        disk.sync_directory(self.fd.as_fd())
+    }
+
+    /// Makes the directory's own name durable, whichever process created it.
+    ///
+    /// A user who may not read the parent directory cannot sync it. The whole file system is then
+    /// synced instead.
+    pub(crate) fn sync_own_name(&self, disk: &dyn SpoolDisk) -> io::Result<()> {
+        let Some(parent) = self.path.parent() else { return Ok(()) };
+        match File::open(parent) {
+            Ok(parent) => disk.sync_directory(parent.as_fd()),
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                Ok(rustix::fs::syncfs(&self.fd)?)
+            }
+            Err(error) => Err(error),
+        }
     }
 }
 
-/// Creates the directory with mode 0700 and syncs its name, unless it exists.
+/// Creates the directory with mode 0700 unless it exists.
 fn create_dir(path: &Path) -> Result<()> {
     match rustix::fs::mkdir(path, Mode::from_raw_mode(DIR_MODE)) {
-        Ok(()) => {}
-        Err(rustix::io::Errno::EXIST) => return Ok(()),
-        Err(rustix::io::Errno::NOENT) => {
-            return Err(missing_parent(path, io::ErrorKind::NotFound.into()));
-        }
-        Err(error) => return Err(file_error(path, "cannot be created", error.into())),
+        Ok(()) | Err(rustix::io::Errno::EXIST) => Ok(()),
+        Err(rustix::io::Errno::NOENT) => Err(missing_parent(path, io::ErrorKind::NotFound.into())),
+        Err(error) => Err(file_error(path, "cannot be created", error.into())),
     }
-    let synced = path.parent().map_or(Ok(()), |parent| File::open(parent)?.sync_all());
-    synced.map_err(|error| file_error(path, "cannot be synced in its parent directory", error))
 }
 
 /// Returns the error for a directory whose parent does not exist.

@@ -212,3 +212,42 @@ fn a_failed_sync_can_still_lose_a_file_that_opens() {
     assert_ne!(losses(false), 0);
     assert_eq!(losses(true), 0);
 }
+
+/// A hang lasts until the disk heals or the process ends; the operation then goes on, or fails.
+#[test]
+fn a_hang_ends_when_the_disk_heals_or_the_process_ends() {
+    for ends in [false, true] {
+        let disk = FaultyDisk::new(1);
+        let backend = disk.backend();
+        let on = DiskOperation::Sync;
+        disk.fail(DiskFault { on, after: 0, failure: DiskFailure::Hang, lasting: false });
+        backend.write(0, b"x").unwrap();
+        let synced = std::thread::spawn(move || backend.sync_data());
+        while !disk.hangs() {
+            std::thread::yield_now();
+        }
+        if ends {
+            disk.kill();
+        } else {
+            disk.heal();
+        }
+        assert_eq!(synced.join().unwrap().is_err(), ends);
+        assert!(!disk.hangs());
+    }
+}
+
+/// Files have contents of their own, and one power cut hits all of them.
+#[test]
+fn files_are_independent() {
+    let disk = FaultyDisk::new(1);
+    disk.backend_of(3).write(0, b"three").unwrap();
+    disk.backend_of(3).sync_data().unwrap();
+    disk.backend().write(0, b"zero").unwrap();
+    assert_eq!((disk.content(), disk.content_of(3)), (b"zero".to_vec(), b"three".to_vec()));
+    disk.rename(3, 4);
+    disk.damage(4, 0);
+    disk.cut_power();
+    assert_eq!(disk.content_of(3), b"");
+    assert_eq!(disk.content_of(4)[1..], *b"hree");
+    assert_ne!(disk.content_of(4)[0], b't');
+}

@@ -1,6 +1,6 @@
 //! A slot that this process owns for administration.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::Path;
 
 use notify_core::{Error, ErrorKind, Result};
@@ -91,7 +91,7 @@ impl OpenSlot {
     }
 
     /// Opens the database of a slot that this process has locked.
-    pub(super) fn new(slot: Slot) -> Result<Self> {
+    pub(super) fn new(mut slot: Slot) -> Result<Self> {
         let opened = slot.open_storage(&FileDisk)?.map_err(SlotError::from);
         let database = opened.and_then(|storage| {
             let mut database = SlotDatabase::open(storage, None)?;
@@ -183,14 +183,14 @@ impl OpenSlot {
                 let chunks = database.read(from, PAGE_BYTES)?;
                 let Some(last) = chunks.last() else { return Ok(removed) };
                 from = last.first + bodies(&last.bytes).count() as u64;
-                let outcomes: Vec<_> = chunks
+                let outcomes: BTreeMap<_, _> = chunks
                     .iter()
-                    .map(|chunk| removal(chunk, &numbers))
-                    .filter(|outcome| !outcome.is_empty())
+                    .map(|chunk| (chunk.first, removal(chunk, &numbers)))
+                    .filter(|(_, outcome)| !outcome.is_empty())
                     .collect();
                 if !outcomes.is_empty() {
                     database.commit(&RecordBatch::default(), 0, &outcomes)?;
-                    removed += outcomes.iter().map(|outcome| outcome.counts.dropped).sum::<u64>();
+                    removed += outcomes.values().map(|outcome| outcome.counts.dropped).sum::<u64>();
                 }
             }
         })

@@ -113,7 +113,7 @@ async fn errors_name_a_missing_parent_or_a_file_in_the_way() {
 #[test]
 fn refuses_a_directory_of_another_user() {
     if let Some(path) = role() {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let (accepted, error) = runtime
             .block_on(send_once(&mut open_spool(Config::new(&path)), &samples::messages(0..1)));
         let error = error.unwrap();

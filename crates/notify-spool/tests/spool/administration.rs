@@ -1,9 +1,11 @@
 //! Administration from outside: listing slots, removing messages and draining.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::time::Duration;
 
 use notify_conformance::samples;
 use notify_conformance::script::{Script, ScriptAction, ScriptAttempt, ScriptEnd};
+use notify_core::transport::FindingState;
 use notify_core::{ErrorKind, Transport as _};
 use notify_spool::{Config, Spool, admin};
 
@@ -65,6 +67,60 @@ async fn removes_messages_but_not_their_neighbours() {
     let stats = running.stop().await;
     assert_eq!((stats.emitted, stats.delivered), (2997, 2997));
     assert!(bodies(&script.stored()) == bodies(&rest));
+}
+
+/// `check` only looks: it changes no file, not even one that the next opening repairs, and it tells the
+/// slots in use from the others by the status of their owners.
+#[tokio::test]
+async fn a_check_only_looks() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("s");
+    let mut spools = [open_spool(Config::new(&path)), open_spool(Config::new(&path))];
+    for spool in &mut spools {
+        assert_eq!(send_once(spool, &samples::messages(0..7)).await.0, 7);
+    }
+    // A copy of the file of a running process needs a repair, as after a kill.
+    let killed = std::fs::read(path.join("slot-1.redb")).unwrap();
+    let [mut in_use, mut closed] = spools;
+    closed.close().await.unwrap();
+    std::fs::write(path.join("slot-1.redb"), killed).unwrap();
+    // This process id is out of the range of Linux, so no process has it.
+    std::fs::write(path.join("slot-1.lock"), r#"{"pid":2000000000,"contents":null}"#).unwrap();
+    until("the status of the owner", || {
+        admin::slots(&path).unwrap()[0].contents.clone().unwrap().is_some()
+    })
+    .await;
+    std::fs::write(path.join("slot-1.lock"), r#"{"pid":2000000000,"contents":null}"#).unwrap();
+    let before = snapshot(&path);
+    let findings = in_use.check().await.unwrap();
+    let after = snapshot(&path);
+    assert!(before == after, "{:?}", names_of_changes(&before, &after));
+    let FindingState::Good(text) = &findings[0].state else { panic!("{findings:?}") };
+    assert!(text.contains("2 slots, 1 of them in use") && text.contains("7 messages"), "{text}");
+    in_use.close().await.unwrap();
+}
+
+/// The names, change times and contents of all files in a directory.
+type Snapshot = Vec<(std::ffi::OsString, i64, i64, Vec<u8>)>;
+
+/// Reads all files of a directory.
+fn snapshot(path: &std::path::Path) -> Snapshot {
+    let mut files: Vec<_> = std::fs::read_dir(path)
+        .unwrap()
+        .map(|entry| {
+            let entry = entry.unwrap();
+            let metadata = entry.metadata().unwrap();
+            let content = std::fs::read(entry.path()).unwrap();
+            (entry.file_name(), metadata.ctime(), metadata.ctime_nsec(), content)
+        })
+        .collect();
+    files.sort();
+    files
+}
+
+/// Returns the names of the files that differ.
+fn names_of_changes(before: &Snapshot, after: &Snapshot) -> Vec<std::ffi::OsString> {
+    after.iter().filter(|file| !before.contains(file)).map(|file| file.0.clone()).collect()
 }
 
 /// A drain empties all free slots, skips a slot in use, and leaves the messages on the disk when it stops

@@ -13,13 +13,17 @@
 
 mod access;
 mod administration;
+mod adoption;
 mod corruption;
 mod disk_failures;
 mod file_size;
 mod forwarding;
+mod frozen_disk;
 mod full_spool;
+mod hung_disk;
 mod model;
 mod power_cut;
 mod process_kill;
 mod shared_dir;
 mod support;
+mod thread_start;

@@ -1,12 +1,18 @@
-//! Power cuts: at every operation of a new spool, and after a failed sync.
+//! Power cuts: at every operation of a new spool, after a failed sync, and between the creation of a
+//! file and the sync of its name.
 //!
 //! The simulated disk loses or tears a random part of the writes that no sync has brought to it.
 
 use std::fs;
-use std::sync::Arc;
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use notify_conformance::samples;
-use notify_core::Transport as _;
+use notify_core::{Outcome, Transport as _};
+use notify_spool::disk::{SlotStorage, SpoolDisk};
 use notify_spool::{Config, Spool};
 use notify_testbed::disk::{DiskFailure, DiskFault, DiskOperation, FaultyDisk};
 
@@ -77,6 +83,62 @@ async fn a_failed_sync_loses_nothing_at_the_next_power_cut() {
             "{seed}"
         );
     }
+}
+
+/// A process that finds a directory and files of another one syncs their names before it accepts
+/// anything: the other may have ended before its own sync.
+#[tokio::test]
+async fn names_that_another_process_left_are_synced_before_the_first_acceptance() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("s");
+    fs::DirBuilder::new().mode(0o700).create(&path).unwrap();
+    for file in ["slot-0.lock", "slot-0.redb"] {
+        let mut options = fs::OpenOptions::new();
+        options.write(true).create_new(true).mode(0o600).open(path.join(file)).unwrap();
+    }
+    let disk = Arc::new(NameDisk::default());
+    let mut spool = open_spool(Config::new(&path).on_disk(Arc::clone(&disk) as _));
+    let messages = samples::messages(0..10);
+    disk.fails.store(true, Ordering::Relaxed);
+    let (accepted, error) = send_once(&mut spool, &messages[..5]).await;
+    let error = error.expect("the names are not durable");
+    assert_eq!((accepted, error.outcome()), (0, Outcome::NotSent), "{error:#}");
+    assert!(error.is_transient() && error.to_string().contains("cannot be synced"), "{error}");
+    disk.fails.store(false, Ordering::Relaxed);
+    assert_eq!(send_once(&mut spool, &messages[..5]).await.0, 5);
+    let synced = disk.synced.lock().unwrap().clone();
+    assert!(synced.contains(&inode(&path)), "the names of the files");
+    assert!(synced.contains(&inode(dir.path())), "the name of the directory");
+    assert_eq!(send_once(&mut spool, &messages[5..]).await.0, 5);
+    assert_eq!(disk.synced.lock().unwrap().len(), synced.len(), "once is enough");
+    spool.close().await.unwrap();
+}
+
+/// A real disk that records the directories whose names it syncs, and can fail to sync them.
+#[derive(Debug, Default)]
+struct NameDisk {
+    fails: AtomicBool,
+    /// The inodes of the directories.
+    synced: Mutex<Vec<u64>>,
+}
+
+impl SpoolDisk for NameDisk {
+    fn open(&self, _: u32, file: fs::File) -> io::Result<Arc<dyn SlotStorage>> {
+        Ok(Arc::new(file))
+    }
+
+    fn sync_directory(&self, directory: BorrowedFd<'_>) -> io::Result<()> {
+        if self.fails.load(Ordering::Relaxed) {
+            return Err(io::Error::other("the directory cannot be synced"));
+        }
+        self.synced.lock().unwrap().push(rustix::fs::fstat(directory)?.st_ino);
+        Ok(rustix::fs::fsync(directory)?)
+    }
+}
+
+/// Returns the inode of a directory.
+fn inode(path: &std::path::Path) -> u64 {
+    fs::metadata(path).unwrap().ino()
 }
 
 /// Opens a spool on `disk`, as the process that runs now.

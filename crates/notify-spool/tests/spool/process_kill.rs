@@ -76,7 +76,7 @@ fn accepted_messages_survive_kill_9() {
 
 /// Stores batch after batch and reports the number of accepted messages, until the test kills it.
 fn store_until_killed(from: u64, path: &str) {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let mut spool = open_spool(Config::new(path));
     let mut stored = 0;
     loop {

@@ -114,7 +114,7 @@ async fn concurrent_forwarders_forward_nothing_twice() {
 
 /// Stores 500 messages, reports that and waits until the test kills the process.
 fn store_and_wait(from: u64, path: &str) {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let mut spool = open_spool(Config::new(path));
     let batch = samples::messages(from..from + 500);
     assert_eq!(runtime.block_on(send_once(&mut spool, &batch)).0, 500);

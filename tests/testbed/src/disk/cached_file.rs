@@ -122,6 +122,17 @@ impl CachedFile {
         self.allocated.truncate(self.cached.len().div_ceil(BLOCK));
     }
 
+    /// Changes one byte in the cache and on the disk, if the file is that long.
+    pub(super) fn damage(&mut self, offset: u64) {
+        let Ok(offset) = index(offset) else { return };
+        if let Some(byte) = self.cached.get_mut(offset) {
+            *byte ^= 0xff;
+            let damaged = *byte;
+            self.change(FileEdit::Write { offset, data: vec![damaged] });
+            self.sync();
+        }
+    }
+
     /// Sets the most bytes that the file may occupy; `None` for no limit.
     pub(super) fn limit(&mut self, bytes: Option<u64>) {
         self.limit = bytes;

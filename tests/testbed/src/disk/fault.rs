@@ -36,6 +36,9 @@ pub enum DiskFailure {
     Io,
     /// The operation returns `ENOSPC`.
     Full,
+    /// The operation and every later one hang until [`FaultyDisk::heal`](super::FaultyDisk::heal), and
+    /// then go on as if nothing had happened.
+    Hang,
     /// The process dies, as after [`FaultyDisk::kill`](super::FaultyDisk::kill).
     Kill,
     /// The power fails, as after [`FaultyDisk::cut_power`](super::FaultyDisk::cut_power).

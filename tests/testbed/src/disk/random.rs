@@ -1,7 +1,7 @@
 //! The random numbers of the faulty disk.
 
 /// The generator `splitmix64`. It yields the same numbers from the same seed on every machine.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct SplitMix64(u64);
 
 impl SplitMix64 {

@@ -30,18 +30,18 @@ impl ProcessDisk {
 }
 
 impl SpoolDisk for ProcessDisk {
-    fn open(&self, number: u32, _: File) -> io::Result<Arc<dyn SlotStorage>> {
-        assert_eq!(number, 0, "one process at a time uses one slot");
+    fn open(&self, number: u32, file: File) -> io::Result<Arc<dyn SlotStorage>> {
         if self.process != self.disk.ended_processes() {
             return Err(io::Error::other("this process has ended"));
         }
-        Ok(Arc::new(SimulatedStorage(Box::new(self.disk.backend()))))
+        Ok(Arc::new(SimulatedStorage(Box::new(self.disk.backend_of(number)), file)))
     }
 }
 
-/// The storage of slot 0 on the simulated disk.
+/// The storage of a slot on the simulated disk. The real file has the same size, because the search for
+/// orphans looks at it, but no content.
 #[derive(Debug)]
-struct SimulatedStorage(Box<dyn StorageBackend>);
+struct SimulatedStorage(Box<dyn StorageBackend>, File);
 
 impl SlotStorage for SimulatedStorage {
     fn size(&self) -> io::Result<u64> {
@@ -57,7 +57,8 @@ impl SlotStorage for SimulatedStorage {
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.0.set_len(len)
+        self.0.set_len(len)?;
+        self.1.set_len(len)
     }
 
     fn sync(&self) -> io::Result<()> {

@@ -1,0 +1,84 @@
+//! The search for orphans: slots whose processes are gone.
+//!
+//! Everything here blocks, so it must run on a slot's own thread and never on a runtime's.
+
+use std::collections::{HashMap, VecDeque};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use notify_core::Result;
+
+use crate::counters::StageCounters;
+use crate::slot::{Slot, database_version, slot_numbers};
+use crate::spool_dir::{FileVersion, SpoolDir};
+
+/// A search that looks at every slot of a directory, round after round.
+#[derive(Debug)]
+pub(crate) struct OrphanSearch {
+    path: PathBuf,
+    counters: Arc<StageCounters>,
+    /// The directory, as the last round opened it.
+    dir: Option<Arc<SpoolDir>>,
+    /// The slots that the present round has not looked at; `None` between two rounds.
+    round: Option<VecDeque<u32>>,
+    /// The slots that this process adopted and released, with the version of the file if there is
+    /// nothing to forward in it.
+    ///
+    /// An unchanged file has nothing to forward, so that a round costs a few system calls for each slot.
+    adopted: HashMap<u32, Option<FileVersion>>,
+}
+
+impl OrphanSearch {
+    /// Returns a search in the directory at `path`, which must exist when a round starts.
+    pub(crate) fn new(path: PathBuf, counters: Arc<StageCounters>) -> Self {
+        Self { path, counters, dir: None, round: None, adopted: HashMap::new() }
+    }
+
+    /// Locks the next orphan of the present round, or of a new round.
+    ///
+    /// Returns `None` at the end of the round, and an error for a directory or a slot that cannot be
+    /// opened. The next call goes on with the next slot.
+    pub(crate) fn next_orphan(&mut self) -> Option<Result<Slot>> {
+        if self.round.is_none() {
+            // After an error the round is empty, so that the next call ends it.
+            let numbers = self.round.insert(VecDeque::new());
+            let opened = SpoolDir::open(&self.path, false);
+            match opened.and_then(|dir| Ok((slot_numbers(&dir)?, dir))) {
+                Ok((found, dir)) => {
+                    numbers.extend(found);
+                    self.dir = Some(dir);
+                }
+                Err(error) => return Some(Err(error)),
+            }
+        }
+        let (Some(dir), Some(numbers)) = (&self.dir, &mut self.round) else {
+            self.round = None;
+            return None;
+        };
+        while let Some(number) = numbers.pop_front() {
+            let version = database_version(dir, number);
+            if !version.is_empty() && self.adopted.get(&number) == Some(&Some(version)) {
+                continue;
+            }
+            if !version.is_empty() {
+                match Slot::try_lock(dir, number, false) {
+                    Ok(Some(slot)) => return Some(Ok(slot)),
+                    Ok(None) => {}
+                    Err(error) => return Some(Err(error)),
+                }
+            }
+            // Another process owns the slot, or has emptied it.
+            if self.adopted.remove(&number).is_some() {
+                self.counters.forget_slot(number);
+            }
+        }
+        self.round = None;
+        None
+    }
+
+    /// Notes that this process releases `slot`. With `again`, a later round looks at the slot again
+    /// although its file does not change.
+    pub(crate) fn note_released(&mut self, slot: &Slot, again: bool) {
+        self.adopted.insert(slot.number(), (!again).then(|| slot.version()));
+    }
+}
