@@ -19,17 +19,24 @@
 //! ```
 //!
 //! `bad` findings decide the exit status. A `warning` names a cost or a risk and changes
-//! nothing.
+//! nothing. `-o json` prints one object: `{"settings": [{"key", "value", "origin"}, …], "findings":
+//! [{"state", "subject", "details"}, …]}`.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::time::Duration;
 
-use glance_notify::config::{ConfigEntry, Redact};
+use glance_notify::config::Redact;
 use glance_notify::pipeline::NotifierBuilder;
 use glance_notify::transport::{Finding, FindingState, Transport, printable};
-use glance_notify::{Config, Error, ErrorKind};
+use glance_notify::{Config, Error, ErrorKind, Event, Notifier, Payload};
+use serde::Serialize;
 
+use crate::console::{Stream, Tone, paint};
 use crate::exit_status::{CommandError, ExitStatus};
+use crate::json_output::write_json;
+use crate::output_format::TextOrJson;
+use crate::runtime;
+use crate::settings::{has_strategy, missing_strategy};
 use crate::terminal::write_stdout;
 
 /// Show the effective configuration and check its destination, without sending anything.
@@ -37,34 +44,68 @@ use crate::terminal::write_stdout;
 /// Exits with 0 if delivery should work, with 2 if you have to change the configuration or the
 /// destination, and with 3 if the destination is unreachable at the moment.
 #[derive(clap::Args)]
-pub(crate) struct CheckArgs {}
+#[command(after_help = EXAMPLES)]
+pub(crate) struct CheckArgs {
+    #[command(flatten)]
+    output: TextOrJson,
+}
+
+/// The examples in the help.
+const EXAMPLES: &str = "\
+Examples:
+  glance-notify check -c /etc/glance/notify.toml
+  glance-notify check -c /etc/glance/glance-api.conf
+  glance-notify check --set strategy=log --set log.file=notifications.log -o json";
 
 /// Prints the configuration, then the findings about the destination and the spool.
 ///
 /// # Errors
 ///
 /// Returns an error if the configuration is invalid or the examination fails.
-pub(crate) fn run(_: &CheckArgs, config: &Config) -> Result<ExitStatus, CommandError> {
-    // Only building a notifier checks `disabled_notifications` and the queue's bounds, and
-    // only building one logs the warnings of the configuration.
-    let opened = glance_notify::builder(config)
-        .and_then(NotifierBuilder::build)
-        .and_then(|_| glance_notify::transport::open(config));
-    write_stdout(|out| print_settings(out, &config.entries(), opened.is_ok()))?;
-    let findings = examine(opened?)?;
-    #[cfg(feature = "spool")]
-    let findings = [findings, examine_spool(config)?].concat();
-    write_stdout(|out| findings.iter().try_for_each(|finding| print_finding(out, finding)))?;
-    let bad = findings.iter().filter_map(|finding| match &finding.state {
-        FindingState::Bad(error) => Some(CommandError::from(error.clone()).status),
-        _ => None,
-    });
-    let statuses: Vec<_> = bad.collect();
+pub(crate) fn run(args: &CheckArgs, config: &Config) -> Result<ExitStatus, CommandError> {
+    let mut report = CheckReport { settings: SettingRow::all(config, None), findings: Vec::new() };
+    let examined = if has_strategy(config) {
+        examine_all(config, &mut report)
+    } else {
+        Err(missing_strategy())
+    };
+    write_stdout(|out| {
+        if args.output.is_json() { write_json(out, &report) } else { report.write_text(out) }
+    })?;
+    let statuses = examined?;
     Ok(match statuses.as_slice() {
         [] => ExitStatus::Success,
         statuses if statuses.contains(&ExitStatus::PermanentError) => ExitStatus::PermanentError,
         _ => ExitStatus::NotDelivered,
     })
+}
+
+/// Adds the findings to the report, and returns the statuses of the bad ones.
+///
+/// # Errors
+///
+/// Returns an error if the configuration is invalid. The settings that may hold a secret in the wrong place
+/// are then hidden.
+fn examine_all(config: &Config, report: &mut CheckReport) -> Result<Vec<ExitStatus>, CommandError> {
+    // Only building a notifier checks `disabled_notifications` and the queue's bounds, and
+    // only building one logs the warnings of the configuration.
+    let opened = glance_notify::builder(config)
+        .and_then(NotifierBuilder::build)
+        .and_then(|(notifier, _)| Ok((notifier, glance_notify::transport::open(config)?)));
+    let (notifier, transport) = opened.inspect_err(|error| {
+        report.settings = SettingRow::all(config, Some(error));
+    })?;
+    report.add_default_publisher(&notifier);
+    #[cfg_attr(not(feature = "spool"), expect(unused_mut, reason = "only a spool adds findings"))]
+    let mut findings = examine(transport)?;
+    #[cfg(feature = "spool")]
+    findings.extend(examine_spool(config)?);
+    report.findings = findings.iter().map(FindingRow::new).collect();
+    let bad = findings.into_iter().filter_map(|finding| match finding.state {
+        FindingState::Bad(error) => Some(CommandError::from(error).status),
+        _ => None,
+    });
+    Ok(bad.collect())
 }
 
 /// Examines the spool, if the configuration has one.
@@ -84,13 +125,7 @@ fn examine_spool(config: &Config) -> Result<Vec<Finding>, CommandError> {
 ///
 /// Returns the transport's error, or a transient error if it does not answer in time.
 fn examine(mut transport: Box<dyn Transport>) -> Result<Vec<Finding>, CommandError> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| {
-        CommandError::new(
-            ExitStatus::NotDelivered,
-            format!("cannot start the async runtime: {error}"),
-        )
-    })?;
+    let runtime = runtime::start_single_threaded()?;
     let findings = runtime.block_on(async {
         let checked = tokio::time::timeout(CHECK_TIMEOUT, transport.check()).await;
         // The findings are complete, so a failure to close the connection is no news.
@@ -106,38 +141,108 @@ fn examine(mut transport: Box<dyn Transport>) -> Result<Vec<Finding>, CommandErr
     Ok(findings?)
 }
 
-/// Prints each key with its value and its origin.
-///
-/// Unless all values are valid, hides the values that you set: an invalid one may be a
-/// password in the wrong place.
-fn print_settings(
-    out: &mut dyn Write,
-    entries: &[ConfigEntry],
-    valid: bool,
-) -> std::io::Result<()> {
-    for ConfigEntry { key, value, origin, .. } in entries {
-        let value = if valid || origin == "default" { value } else { "…" };
-        let key = Redact::Secrets.text(key);
-        let setting = format!("{} = {}", printable(&key, MAX_CHARS), printable(value, MAX_CHARS));
-        writeln!(out, "{setting:<40} # {}", printable(origin, MAX_CHARS))?;
-    }
-    Ok(())
+/// The result of the command. Scripts read these fields: never rename them.
+#[derive(Serialize)]
+struct CheckReport {
+    settings: Vec<SettingRow>,
+    findings: Vec<FindingRow>,
 }
 
-/// Prints one finding: its state, its subject and the details.
-fn print_finding(out: &mut dyn Write, finding: &Finding) -> std::io::Result<()> {
-    let subject = printable(&finding.subject, MAX_CHARS);
-    match &finding.state {
-        FindingState::Good(details) => {
-            writeln!(out, "good     {subject}: {}", printable(details, MAX_CHARS))
+/// One key of the configuration.
+#[derive(Serialize)]
+struct SettingRow {
+    key: String,
+    /// The value as JSON, with secrets masked, or `…` if it is hidden.
+    value: String,
+    origin: String,
+}
+
+/// One finding about the destination or the spool.
+#[derive(Serialize)]
+struct FindingRow {
+    /// `good`, `warning` or `bad`.
+    state: &'static str,
+    subject: String,
+    details: String,
+}
+
+impl CheckReport {
+    /// Adds the publisher id of a configuration that sets none: the name of the host.
+    fn add_default_publisher(&mut self, notifier: &Notifier) {
+        if self.settings.iter().any(|setting| setting.key == "publisher_id") {
+            return;
         }
-        FindingState::Warning(warning) => {
-            writeln!(out, "warning  {subject}: {}", printable(warning, MAX_CHARS))
+        // Stamping takes no part in delivery.
+        let event = Event::ImageUpload(Payload::Warn(String::new().into()));
+        let publisher = notifier.stamp(event).publisher_id;
+        self.settings.push(SettingRow {
+            key: "publisher_id".to_owned(),
+            value: printable(&format!("{publisher:?}"), MAX_CHARS).to_string(),
+            origin: "default, the name of this host".to_owned(),
+        });
+        self.settings.sort_by(|one, other| one.key.cmp(&other.key));
+    }
+
+    /// Writes the settings and the findings as lines of text.
+    fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
+        for SettingRow { key, value, origin } in &self.settings {
+            let setting = format!("{key} = {value}");
+            let origin = paint(Stream::Stdout, Some(Tone::Faint), format_args!("# {origin}"));
+            writeln!(out, "{setting:<40} {origin}")?;
         }
-        FindingState::Bad(error) => {
-            let error = format!("{error:#}");
-            writeln!(out, "bad      {subject}: {}", printable(&error, usize::MAX))
+        for FindingRow { state, subject, details } in &self.findings {
+            let tone = match *state {
+                "good" => Tone::Good,
+                "warning" => Tone::Warning,
+                _ => Tone::Bad,
+            };
+            let state = paint(Stream::Stdout, Some(tone), format_args!("{state:<8}"));
+            writeln!(out, "{state} {subject}: {details}")?;
         }
+        Ok(())
+    }
+}
+
+impl SettingRow {
+    /// Returns the settings of a configuration, sorted by key.
+    ///
+    /// An invalid value may be a password in the wrong place. With an error, hides the texts that you set
+    /// in the table that the error names, or in all tables if it names none.
+    fn all(config: &Config, error: Option<&Error>) -> Vec<Self> {
+        let message = error.map(ToString::to_string);
+        let wrong_key = message.as_deref().map(|message| message.split('`').nth(1).unwrap_or(""));
+        let entries = config.entries().into_iter().map(|entry| {
+            let is_hidden = wrong_key.is_some_and(|wrong| {
+                let in_table = match wrong.split_once('.') {
+                    Some((table, _)) => entry.key.split('.').next() == Some(table),
+                    None => wrong.is_empty() || entry.key == wrong,
+                };
+                let is_harmless = matches!(entry.value.as_str(), "true" | "false");
+                in_table && entry.origin != "default" && !is_harmless
+            });
+            let value = if is_hidden { "…" } else { entry.value.as_str() };
+            let key = Redact::Secrets.text(&entry.key);
+            Self {
+                key: printable(&key, MAX_CHARS).to_string(),
+                value: printable(value, MAX_CHARS).to_string(),
+                origin: printable(&entry.origin, MAX_CHARS).to_string(),
+            }
+        });
+        entries.collect()
+    }
+}
+
+impl FindingRow {
+    /// Creates the row of a finding.
+    fn new(finding: &Finding) -> Self {
+        let (state, details) = match &finding.state {
+            FindingState::Good(details) => ("good", printable(details, MAX_CHARS).to_string()),
+            FindingState::Warning(text) => ("warning", printable(text, MAX_CHARS).to_string()),
+            FindingState::Bad(error) => {
+                ("bad", printable(&format!("{error:#}"), usize::MAX).to_string())
+            }
+        };
+        Self { state, subject: printable(&finding.subject, MAX_CHARS).to_string(), details }
     }
 }
 

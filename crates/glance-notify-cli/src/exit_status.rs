@@ -1,9 +1,18 @@
-//! The result of a command: its exit code, and the error that ends it early.
+//! The exit codes of every subcommand, and the error that ends a subcommand early.
 //!
-//! Scripts depend on these exit codes: they never change their meaning. The distinction
-//! that matters to a script is between 2 and 3: after 3 it may run the command again, and
-//! after 2 that is of no use until an operator has changed something.
+//! One table serves all subcommands: [`ExitStatus::ALL`]. The help texts, the man pages and
+//! `docs/exit-codes.md` show it, and a test holds each subcommand to it. Scripts depend on these codes:
+//! they never change their meaning.
+//!
+//! | you see | choose |
+//! |---|---|
+//! | the command did everything, or there was nothing to do, or the reader of its output has seen enough | [`Success`](ExitStatus::Success) |
+//! | a question has the answer "none" | [`NothingFound`](ExitStatus::NothingFound) |
+//! | a file, an option, a key, a permission or the destination's settings need a change | [`PermanentError`](ExitStatus::PermanentError) |
+//! | something is unreachable, busy, full or unfinished at the moment | [`NotDelivered`](ExitStatus::NotDelivered) |
+//! | the input is no notification | [`InvalidInput`](ExitStatus::InvalidInput) |
 
+use std::io;
 use std::process::ExitCode;
 
 use glance_notify::Error;
@@ -15,24 +24,62 @@ pub(crate) enum ExitStatus {
     Success,
     /// Code 1: a question to notifications has no answer.
     NothingFound,
-    /// Code 2: the usage, the configuration or the destination needs a change.
+    /// Code 2: you have to change something before another run helps.
     PermanentError,
-    /// Code 3: some notifications were not delivered, or the destination is
-    /// unreachable at the moment. Running the command again may help.
+    /// Code 3: something is not finished, and running the command again may help.
     NotDelivered,
     /// Code 4: the input is invalid.
     InvalidInput,
 }
 
+impl ExitStatus {
+    /// All statuses in the order of their codes.
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Success,
+        Self::NothingFound,
+        Self::PermanentError,
+        Self::NotDelivered,
+        Self::InvalidInput,
+    ];
+
+    /// Returns the exit code.
+    pub(crate) fn code(self) -> u8 {
+        match self {
+            Self::Success => 0,
+            Self::NothingFound => 1,
+            Self::PermanentError => 2,
+            Self::NotDelivered => 3,
+            Self::InvalidInput => 4,
+        }
+    }
+
+    /// Returns the meaning as one line of the help texts.
+    pub(crate) fn meaning(self) -> &'static str {
+        match self {
+            Self::Success => "success, also if there was nothing to do",
+            Self::NothingFound => "a question to notifications found none",
+            Self::PermanentError => {
+                "you have to change something: the usage, the configuration, a file, a permission, the \
+                 destination"
+            }
+            Self::NotDelivered => {
+                "not everything was delivered or read, or something is unreachable, busy or full: run \
+                 the command again later"
+            }
+            Self::InvalidInput => "the input is invalid",
+        }
+    }
+
+    /// Returns the table of all codes, as help texts show it.
+    pub(crate) fn help() -> String {
+        let lines = Self::ALL.map(|status| format!("  {}  {}", status.code(), status.meaning()));
+        format!("Exit codes:\n{}", lines.join("\n"))
+    }
+}
+
 impl From<ExitStatus> for ExitCode {
     fn from(status: ExitStatus) -> Self {
-        Self::from(match status {
-            ExitStatus::Success => 0,
-            ExitStatus::NothingFound => 1,
-            ExitStatus::PermanentError => 2,
-            ExitStatus::NotDelivered => 3,
-            ExitStatus::InvalidInput => 4,
-        })
+        Self::from(status.code())
     }
 }
 
@@ -41,7 +88,7 @@ impl From<ExitStatus> for ExitCode {
 pub(crate) struct CommandError {
     /// The status with which the command exits.
     pub(crate) status: ExitStatus,
-    /// The message. The code that builds it escapes text from outside.
+    /// The message. It says what to do, and the code that builds it escapes text from outside.
     pub(crate) message: String,
 }
 
@@ -50,16 +97,103 @@ impl CommandError {
     pub(crate) fn new(status: ExitStatus, message: impl Into<String>) -> Self {
         Self { status, message: message.into() }
     }
+
+    /// Creates the error of a file or directory that cannot be used.
+    ///
+    /// `action` is a phrase such as "cannot read `in.jsonl`", with the name escaped already. The message
+    /// adds the operating system's reason and what you can do about it.
+    pub(crate) fn file(action: &str, error: &io::Error) -> Self {
+        let status = match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ExitStatus::NotDelivered,
+            _ => ExitStatus::PermanentError,
+        };
+        let reason = error.to_string();
+        // The number of the error helps no reader.
+        let reason = reason.split(" (os error").next().unwrap_or_default();
+        let advice = file_advice(error);
+        Self::new(status, format!("{action}: {reason}{advice}"))
+    }
 }
 
 /// Maps a transient error of the library to code 3 and any other to code 2.
+///
+/// A missing file or permission counts as permanent here. The library retries those, because an operator
+/// can fix them meanwhile. A command that has ended needs the operator first.
 impl From<Error> for CommandError {
     fn from(error: Error) -> Self {
-        let status = if error.is_transient() {
+        let status = if error.is_transient() && !needs_operator(&error) {
             ExitStatus::NotDelivered
         } else {
             ExitStatus::PermanentError
         };
         Self { status, message: format!("{error:#}") }
+    }
+}
+
+/// Returns whether the cause of an error is a file that is missing or forbidden.
+fn needs_operator(error: &Error) -> bool {
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<io::Error>() {
+            return matches!(
+                error.kind(),
+                io::ErrorKind::NotFound
+                    | io::ErrorKind::PermissionDenied
+                    | io::ErrorKind::ReadOnlyFilesystem
+                    | io::ErrorKind::NotADirectory
+                    | io::ErrorKind::IsADirectory
+            );
+        }
+        cause = error.source();
+    }
+    false
+}
+
+/// Returns what you can do about a failed file operation, as the end of a message.
+fn file_advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::NotFound => ": check the path",
+        io::ErrorKind::PermissionDenied => {
+            ": give your user the permission, or run the command as another user"
+        }
+        io::ErrorKind::IsADirectory => ": name a file",
+        io::ErrorKind::NotADirectory => ": check the path, a part of it is a file",
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ": make room on the disk",
+        io::ErrorKind::FileTooLarge => ": raise the limit of file sizes (ulimit -f, LimitFSIZE)",
+        io::ErrorKind::ReadOnlyFilesystem => ": name a file on another file system",
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use glance_notify::ErrorKind;
+
+    use super::*;
+
+    /// The help names every code once, in order, so that a reader can trust the table.
+    #[test]
+    fn the_help_lists_every_code() {
+        let help = ExitStatus::help();
+        let codes: Vec<_> =
+            help.lines().skip(1).map(|line| line.trim().split(' ').next().unwrap()).collect();
+        assert_eq!(codes, ["0", "1", "2", "3", "4"]);
+        assert_eq!(ExitStatus::ALL.map(ExitStatus::code), [0, 1, 2, 3, 4]);
+    }
+
+    /// The library retries a missing permission; a finished command needs an operator first.
+    #[test]
+    fn a_missing_file_or_permission_is_permanent() {
+        for (kind, status) in [
+            (io::ErrorKind::NotFound, ExitStatus::PermanentError),
+            (io::ErrorKind::PermissionDenied, ExitStatus::PermanentError),
+            (io::ErrorKind::ConnectionRefused, ExitStatus::NotDelivered),
+            (io::ErrorKind::StorageFull, ExitStatus::NotDelivered),
+        ] {
+            let error = Error::new(ErrorKind::Unavailable, "x").with_source(io::Error::from(kind));
+            assert_eq!(CommandError::from(error).status, status, "{kind:?}");
+            let file = CommandError::file("cannot read `x`", &kind.into());
+            assert!(file.message.starts_with("cannot read `x`: "), "{}", file.message);
+        }
     }
 }

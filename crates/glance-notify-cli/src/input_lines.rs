@@ -15,6 +15,8 @@ pub(crate) struct InputLines<R> {
     limits: SizeLimits,
     /// The number of lines read so far, blank lines included.
     number: u64,
+    /// The number of bytes of these lines.
+    bytes: u64,
     /// The current line, cut off at the limit.
     line: Vec<u8>,
 }
@@ -25,7 +27,18 @@ pub(crate) struct InputLine {
     /// The line number, counted from 1. Blank lines count.
     pub(crate) number: u64,
     /// The notification on the line, or every problem that the decoder found in it.
-    pub(crate) input: Result<NotificationInput, Vec<Problem>>,
+    pub(crate) input: Result<NotificationInput, InvalidLine>,
+}
+
+/// A line that is no notification.
+#[derive(Debug)]
+pub(crate) struct InvalidLine {
+    /// Every problem that the decoder found.
+    pub(crate) problems: Vec<Problem>,
+    /// The text of the line without its line break, cut off at the limit.
+    pub(crate) text: Vec<u8>,
+    /// Whether the line is longer than `text`.
+    pub(crate) is_cut: bool,
 }
 
 impl<R: Read> InputLines<R> {
@@ -35,6 +48,7 @@ impl<R: Read> InputLines<R> {
             reader: BufReader::with_capacity(BUFFER_BYTES, reader),
             limits: SizeLimits::default(),
             number: 0,
+            bytes: 0,
             line: Vec::new(),
         }
     }
@@ -50,12 +64,12 @@ impl<R: Read> InputLines<R> {
             let Some(length) = self.read_line()? else { return Ok(None) };
             self.number += 1;
             let input = if length > self.line.len() as u64 {
-                Err(vec![self.too_long(length)])
+                Err(self.invalid(vec![self.too_long(length)], true))
             } else if self.line.iter().all(u8::is_ascii_whitespace) {
                 continue;
             } else {
                 NotificationInput::decode(&self.line, &self.limits)
-                    .map_err(|problems| problems.iter().cloned().collect())
+                    .map_err(|problems| self.invalid(problems.iter().cloned().collect(), false))
             };
             return Ok(Some(InputLine { number: self.number, input }));
         }
@@ -64,6 +78,11 @@ impl<R: Read> InputLines<R> {
     /// Returns the text of the line that [`next`](Self::next) returned last, cut off at the limit.
     pub(crate) fn text(&self) -> &[u8] {
         &self.line
+    }
+
+    /// Returns the number of bytes read so far, with line breaks.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
     }
 
     /// Returns whether the buffer holds a whole line, so that [`next`](Self::next) does
@@ -95,10 +114,16 @@ impl<R: Read> InputLines<R> {
             length += piece.len() as u64;
             let used = piece.len() + usize::from(end.is_some());
             self.reader.consume(used);
+            self.bytes += used as u64;
             if end.is_some() {
                 return Ok(Some(length));
             }
         }
+    }
+
+    /// Returns the current line as an invalid one.
+    fn invalid(&self, problems: Vec<Problem>, is_cut: bool) -> InvalidLine {
+        InvalidLine { problems, text: self.line.clone(), is_cut }
     }
 
     /// Returns the problem of a line with more bytes than the limit allows.
@@ -123,7 +148,7 @@ mod tests {
         let mut lines = InputLines::new(text);
         let mut read = Vec::new();
         while let Some(line) = lines.next().unwrap() {
-            let problem = line.input.err().map(|problems| problems[0].to_string());
+            let problem = line.input.err().map(|invalid| invalid.problems[0].to_string());
             read.push((line.number, problem.unwrap_or_default()));
         }
         read
@@ -148,7 +173,7 @@ mod tests {
         let rest = format!("\n{GOOD}\n");
         let mut lines = InputLines::new(huge.chain(rest.as_bytes()));
         let problem = lines.next().unwrap().unwrap().input.unwrap_err();
-        assert_eq!(problem[0].found, "67108864 bytes");
+        assert_eq!(problem.problems[0].found, "67108864 bytes");
         assert!(lines.line.capacity() <= 2 * lines.limits.bytes);
         let next = lines.next().unwrap().unwrap();
         assert_eq!(next.number, 2);

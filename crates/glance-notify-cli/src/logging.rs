@@ -1,65 +1,129 @@
 //! The log of the library and of its clients, on standard error.
 //!
-//! Log lines may quote a broker, so the writer escapes them. The filter keeps the client
-//! libraries at WARN whatever `-v` says: below that level they log credentials.
+//! The filter keeps the client libraries at warnings whatever you ask for: below that level they log
+//! credentials.
 //!
-//! | flag | level of this project's crates |
+//! | option | shows of this project's crates |
 //! |---|---|
-//! | none | WARN |
-//! | `-v` | INFO: state changes, such as a destination that recovers |
-//! | `-vv` | DEBUG |
-//! | `-vvv` | TRACE |
+//! | `-q` | errors |
+//! | none | warnings |
+//! | `-v` | state changes, such as a connection or a destination that recovers |
+//! | `-vv`, `-vvv` | details, everything |
+//!
+//! Without `-q` and `-v`, `RUST_LOG` chooses: `debug`, or `notify_rabbit=debug,notify_spool=trace`.
 
-use std::io::{self, Write};
+use std::fmt;
 
+use tracing::field::{Field, Visit};
+use tracing::{Event, Subscriber};
 use tracing_subscriber::filter::{LevelFilter, Targets};
-use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+use tracing_subscriber::registry;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{fmt, registry};
 
-use crate::terminal::escape_lines;
+use crate::console::LogFormat;
+use crate::held_log;
+use crate::log_line::{Level, LogLine};
+use crate::progress::write_beside_progress;
 
 /// Installs the subscriber that logs to standard error.
 ///
-/// `verbose` is the number of `-v` flags: 0 logs warnings, 1 also state changes, 2
-/// details, and 3 or more everything.
-pub(crate) fn init(verbose: u8) {
-    let format = fmt::layer().with_writer(|| EscapingWriter(io::stderr())).with_ansi(false);
-    // This fails only if a subscriber exists already, and this process installs no other.
-    drop(registry().with(log_filter(verbose)).with(format).try_init());
-}
-
-/// A writer that escapes control characters in each log event.
-struct EscapingWriter<W>(W);
-
-impl<W: Write> Write for EscapingWriter<W> {
-    /// Writes one event. The subscriber passes each event in a single call.
-    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
-        self.0.write_all(escape_lines(&String::from_utf8_lossy(event)).as_bytes())?;
-        Ok(event.len())
-    }
-
-    /// Flushes the inner writer.
-    fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
-    }
-}
-
-/// Returns the filter for a number of `-v` flags.
-fn log_filter(verbose: u8) -> Targets {
-    let level = match verbose {
-        0 => LevelFilter::WARN,
-        1 => LevelFilter::INFO,
-        2 => LevelFilter::DEBUG,
-        _ => LevelFilter::TRACE,
+/// `rust_log` is the text of `RUST_LOG`; it counts without `-q` and `-v`. Returns `false` if it is not a
+/// list of targets and levels, which are then ignored.
+pub(crate) fn init(verbose: u8, quiet: bool, rust_log: Option<&str>, format: LogFormat) -> bool {
+    let parsed = rust_log.filter(|text| !text.is_empty()).map(str::parse::<Targets>);
+    let is_valid = !matches!(parsed, Some(Err(_)));
+    let targets = match (quiet, verbose, parsed) {
+        (true, ..) => Targets::new().with_default(LevelFilter::ERROR),
+        (_, 0, Some(Ok(targets))) => targets,
+        (_, 0, _) => Targets::new().with_default(LevelFilter::WARN),
+        (_, 1, _) => Targets::new().with_default(LevelFilter::INFO),
+        (_, 2, _) => Targets::new().with_default(LevelFilter::DEBUG),
+        _ => Targets::new().with_default(LevelFilter::TRACE),
     };
-    let clients = CLIENT_TARGETS.iter().map(|client| (*client, LevelFilter::WARN));
-    // The strategy `log` with `log.target = "tracing"` delivers by logging: here, to
-    // standard error. These events are the result and appear at every verbosity.
-    Targets::new()
-        .with_default(level)
-        .with_targets(clients)
-        .with_target(NOTIFICATION_TARGET, LevelFilter::INFO)
+    // This fails only if a subscriber exists already, and this process installs no other.
+    drop(registry().with(safe_filter(targets)).with(StderrLayer { format }).try_init());
+    is_valid
+}
+
+/// A layer that writes each event as one line.
+struct StderrLayer {
+    format: LogFormat,
+}
+
+impl<S: Subscriber> Layer<S> for StderrLayer {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let mut fields = EventFields::default();
+        event.record(&mut fields);
+        let level = level_of(*event.metadata().level());
+        let line = LogLine {
+            level,
+            message: &fields.message,
+            target: Some(event.metadata().target()),
+            fields: &fields.others,
+        };
+        let text = match self.format {
+            LogFormat::Text => line.event_text(),
+            LogFormat::Json => line.json(),
+        };
+        let is_problem = matches!(level, Level::Error | Level::Warning);
+        if is_problem && line.target != Some(NOTIFICATION_TARGET) {
+            held_log::write_problem(text, fields.message);
+        } else {
+            write_beside_progress(text.as_bytes());
+        }
+    }
+}
+
+/// The text and the other fields of one event.
+#[derive(Default)]
+struct EventFields {
+    message: String,
+    others: Vec<(&'static str, String)>,
+}
+
+impl Visit for EventFields {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.record_debug(field, &format_args!("{value}"));
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        match field.name() {
+            "message" => self.message = format!("{value:?}"),
+            name => self.others.push((name, format!("{value:?}"))),
+        }
+    }
+}
+
+/// Adds the bounds that hold at every verbosity.
+fn safe_filter(targets: Targets) -> Targets {
+    // The strategy `log` with `log.target = "tracing"` delivers by logging: here, to standard error.
+    // These events are the result and appear at every verbosity.
+    let mut bounded = Targets::new().with_target(NOTIFICATION_TARGET, LevelFilter::TRACE);
+    if let Some(level) = targets.default_level() {
+        bounded = bounded.with_default(level);
+    }
+    for (target, level) in &targets {
+        let is_client = CLIENT_TARGETS.iter().any(|client| target.starts_with(client));
+        let level = if is_client { level.min(LevelFilter::WARN) } else { level };
+        bounded = bounded.with_target(target, level);
+    }
+    for client in CLIENT_TARGETS {
+        let level = targets.default_level().unwrap_or(LevelFilter::OFF).min(LevelFilter::WARN);
+        bounded = bounded.with_target(*client, level);
+    }
+    bounded
+}
+
+/// Returns the level of a line for the level of an event.
+fn level_of(level: tracing::Level) -> Level {
+    match level {
+        tracing::Level::ERROR => Level::Error,
+        tracing::Level::WARN => Level::Warning,
+        tracing::Level::INFO => Level::Info,
+        tracing::Level::DEBUG => Level::Debug,
+        tracing::Level::TRACE => Level::Trace,
+    }
 }
 
 /// The log targets of the AMQP client libraries, which log credentials below WARN.
@@ -74,27 +138,21 @@ mod tests {
 
     use super::*;
 
-    /// A broker's text that a client library logs cannot control the terminal.
-    #[test]
-    fn log_lines_are_escaped() {
-        let mut out = EscapingWriter(Vec::new());
-        out.write_all(" WARN lapin: a\u{1b}[31mb\u{202e}\u{9b}\n".as_bytes()).unwrap();
-        let shown = String::from_utf8(out.0).unwrap();
-        assert_eq!(shown, " WARN lapin: a\\u{1b}[31mb\\u{202e}\\u{9b}\n");
-    }
-
-    /// No number of `-v` flags enables the levels at which clients log credentials.
+    /// No option enables the levels at which clients log credentials, and neither does `RUST_LOG`.
     #[test]
     fn client_libraries_never_log_below_warn() {
-        for verbose in 0..=3 {
+        for filter in
+            ["trace", "lapin=trace", "trace,lapin::channel=trace,fe2o3_amqp=debug", "debug"]
+        {
+            let filter = safe_filter(filter.parse().unwrap());
             for client in ["lapin", "lapin::channel", "amq_protocol::auth", "fe2o3_amqp::session"] {
-                let enabled = |level: L| {
-                    log_filter(verbose).would_enable(client, &level.into_level().unwrap())
-                };
-                assert!(enabled(L::WARN) && !enabled(L::INFO) && !enabled(L::TRACE), "{client}");
+                let enabled = |level: L| filter.would_enable(client, &level.into_level().unwrap());
+                assert!(!enabled(L::INFO) && !enabled(L::TRACE), "{filter}: {client}");
             }
+            assert!(filter.would_enable(NOTIFICATION_TARGET, &L::INFO.into_level().unwrap()));
         }
-        assert!(log_filter(3).would_enable("notify_log", &L::TRACE.into_level().unwrap()));
-        assert!(log_filter(0).would_enable(NOTIFICATION_TARGET, &L::INFO.into_level().unwrap()));
+        let filter = safe_filter("info".parse().unwrap());
+        assert!(filter.would_enable("lapin", &L::WARN.into_level().unwrap()));
+        assert!(filter.would_enable("notify_log", &L::INFO.into_level().unwrap()));
     }
 }

@@ -12,7 +12,8 @@ use glance_notify::pipeline::{Stats, WorkerState};
 use glance_notify::transport::printable;
 
 use crate::exit_status::CommandError;
-use crate::terminal::print_message;
+use crate::held_log;
+use crate::terminal::print_error;
 
 /// The reason why delivering stopped.
 pub(crate) enum StopReason {
@@ -26,6 +27,8 @@ pub(crate) enum StopReason {
     /// The destination accepted nothing for the given time, which is `--timeout`.
     /// Holds the last error of the destination.
     NoProgress(Duration, Option<String>),
+    /// Standard output, which the command needs, is a pipe that no process reads any more.
+    StdoutClosed,
     /// The destination reports a permanent error: only an operator can help.
     PermanentError(String),
     /// The input is invalid, or a file cannot be read or written.
@@ -35,7 +38,13 @@ pub(crate) enum StopReason {
 impl StopReason {
     /// Returns whether the command gives up on the pending messages.
     pub(crate) fn abandons_pending(&self) -> bool {
-        matches!(self, Self::DrainCutShort(_) | Self::NoProgress(..) | Self::PermanentError(_))
+        matches!(
+            self,
+            Self::DrainCutShort(_)
+                | Self::NoProgress(..)
+                | Self::StdoutClosed
+                | Self::PermanentError(_)
+        )
     }
 
     /// Replaces this reason with `other` if that is more serious.
@@ -46,20 +55,25 @@ impl StopReason {
     }
 
     /// Prints the reason to standard error, unless it is an ordinary end.
+    ///
+    /// Names the error of the destination only if no earlier line did.
     pub(crate) fn print(&self) {
         match self {
             Self::Completed | Self::Interrupted => {}
-            Self::Failed(error) => print_message(format_args!("{}", error.message)),
-            Self::DrainCutShort(error) => print_message(format_args!(
+            Self::Failed(error) => print_error(format_args!("{}", error.message)),
+            Self::DrainCutShort(error) => print_error(format_args!(
                 "gave up before everything was delivered{}",
                 error_suffix(error.as_deref())
             )),
-            Self::NoProgress(timeout, error) => print_message(format_args!(
+            Self::NoProgress(timeout, error) => print_error(format_args!(
                 "gave up: nothing was delivered for {} s (see `--timeout`){}",
                 timeout.as_secs_f64(),
                 error_suffix(error.as_deref())
             )),
-            Self::PermanentError(error) => print_message(format_args!(
+            Self::StdoutClosed => print_error(format_args!(
+                "gave up because standard output is closed: keep its reader running"
+            )),
+            Self::PermanentError(error) => print_error(format_args!(
                 "gave up after a permanent error{}",
                 error_suffix(Some(error))
             )),
@@ -72,7 +86,7 @@ impl StopReason {
             Self::Completed => 0,
             Self::Interrupted => 1,
             Self::Failed(_) => 2,
-            Self::DrainCutShort(_) | Self::NoProgress(..) => 3,
+            Self::DrainCutShort(_) | Self::NoProgress(..) | Self::StdoutClosed => 3,
             Self::PermanentError(_) => 4,
         }
     }
@@ -88,5 +102,6 @@ pub(crate) fn last_error(stats: &Stats) -> Option<String> {
 
 /// Returns `error` as the end of a message, or nothing.
 fn error_suffix(error: Option<&str>) -> String {
-    error.map(|error| format!(": {}", printable(error, 1024))).unwrap_or_default()
+    let unseen = error.filter(|error| !held_log::has_shown(error));
+    unseen.map(|error| format!(": {}", printable(error, 1024))).unwrap_or_default()
 }

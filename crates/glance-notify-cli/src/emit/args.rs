@@ -7,7 +7,6 @@ use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::ValueEnum;
 use glance_notify::codec::SizeLimits;
 use glance_notify::codec::serde_json::{self, json};
 use glance_notify::event::{EventType, Priority};
@@ -16,13 +15,18 @@ use serde::de::IgnoredAny;
 use crate::arguments::{EventTypeParser, parse_seconds, priority_parser};
 use crate::exit_status::{CommandError, ExitStatus};
 use crate::input_source::{InputSource, display_path, read_error};
+use crate::output_format::TextOrJson;
 
 /// Deliver notifications with the configured strategy.
 ///
 /// Fast input never causes drops: the command reads only as fast as the destination accepts. Ctrl-C
 /// and SIGTERM stop the reading; the notifications read so far then have `queue.drain_timeout`
 /// seconds to arrive. A second signal gives up at once.
+///
+/// The summary goes to standard error, and with `-o json` to standard output as one JSON object with all
+/// counters of the destination.
 #[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct EmitArgs {
     /// File of notifications, one JSON object a line: `{"event_type", "priority", "payload"}`, or a
     /// whole notification, which keeps its id, publisher and timestamp. Without it, or with `-`, the
@@ -44,39 +48,44 @@ pub(crate) struct EmitArgs {
     #[arg(long, requires = "event", value_name = "JSON|@FILE")]
     pub(super) payload: Option<String>,
 
-    /// Write the id of each notification to this file as soon as it is delivered, one a line; `-` is
-    /// standard output. The command empties an existing file first.
+    /// Append the id of each notification to this file as soon as it is delivered, one a line; `-` is
+    /// standard output.
     #[arg(long, value_name = "FILE")]
     pub(super) acks: Option<PathBuf>,
 
-    /// Write undelivered notifications to this file, ready for another `emit`. The command empties
-    /// an existing file first.
+    /// Append undelivered notifications to this file, ready for another `emit`.
     #[arg(long, value_name = "FILE")]
     pub(super) failed: Option<PathBuf>,
 
-    /// Form of the summary.
-    #[arg(long, value_enum, default_value_t = SummaryFormat::Human)]
-    pub(super) summary: SummaryFormat,
+    /// Append invalid lines to this file, as they were read, and continue as with `--skip-invalid`.
+    #[arg(long, value_name = "FILE")]
+    pub(super) rejected: Option<PathBuf>,
 
     /// Report invalid lines and continue, instead of stopping at the first.
     #[arg(long)]
     pub(super) skip_invalid: bool,
+
+    #[command(flatten)]
+    pub(super) output: TextOrJson,
 
     /// Give up after this many seconds without a delivery.
     #[arg(long, value_name = "SECONDS", default_value = "120", value_parser = parse_seconds)]
     pub(super) timeout: Duration,
 }
 
-/// The form of the summary.
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum SummaryFormat {
-    /// Text on standard error.
-    Human,
-    /// One JSON object on standard output.
-    Json,
-}
+/// The examples in the help.
+const EXAMPLES: &str = "\
+Examples:
+  glance-notify emit -c /etc/glance/notify.toml notifications.jsonl
+  glance-notify emit --set strategy=log --set log.target=stdout --event image.upload --priority ERROR --payload '\"disk full\"'
+  glance-notify emit -c notify.toml --acks acks --failed failed.jsonl --rejected rejected -o json < in.jsonl";
 
 impl EmitArgs {
+    /// Returns whether the command continues after an invalid line.
+    pub(super) fn skips_invalid(&self) -> bool {
+        self.skip_invalid || self.rejected.is_some()
+    }
+
     /// Opens the input: the file, standard input, or the notification of `--event`.
     ///
     /// A notification of `--event` becomes one line of input, so that it passes through
@@ -114,6 +123,7 @@ impl EmitArgs {
         Ok(InputSource {
             name: "--payload".to_owned(),
             reader: Box::new(Cursor::new(line)),
+            size: None,
             is_file: true,
         })
     }

@@ -10,16 +10,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use glance_notify::codec::{NotificationInput, Problem};
+use glance_notify::codec::NotificationInput;
 use glance_notify::{Notification, Notifier, Receipt};
 use tokio::sync::mpsc;
 
 use super::args::EmitArgs;
 use super::line_reader::{IntakeState, LineBlock, read_lines};
+use super::output_files::OutputFile;
 use crate::exit_status::{CommandError, ExitStatus};
-use crate::input_lines::InputLine;
+use crate::input_lines::{InputLine, InvalidLine};
 use crate::input_source::{InputSource, read_error};
-use crate::terminal::print_message;
+use crate::terminal::print_error;
 
 /// A running intake: the submissions that come out of it, and its state.
 pub(super) struct Intake {
@@ -29,6 +30,8 @@ pub(super) struct Intake {
     pub(super) state: Arc<IntakeState>,
     /// Whether the input is a file, so that reading all of it needs no writer.
     pub(super) is_file: bool,
+    /// The number of bytes to read, if the input has an end that is known.
+    pub(super) size: Option<u64>,
 }
 
 /// A notification that the notifier has taken, with the receipt of its outcome.
@@ -40,7 +43,8 @@ pub(super) struct Submission {
 }
 
 impl Intake {
-    /// Starts to read `input` and to submit its notifications to `notifier`.
+    /// Starts to read `input` and to submit its notifications to `notifier`. Lines that are none go to
+    /// `rejected`.
     ///
     /// # Errors
     ///
@@ -48,12 +52,13 @@ impl Intake {
     pub(super) fn start(
         input: InputSource,
         notifier: Notifier,
+        rejected: Option<OutputFile>,
         args: &EmitArgs,
     ) -> Result<Self, CommandError> {
         let state = Arc::new(IntakeState::default());
         let (lines_in, lines) = mpsc::channel(MAX_BLOCKS);
         let (submissions_in, submissions) = mpsc::channel(MAX_SUBMISSIONS);
-        let is_file = input.is_file;
+        let InputSource { is_file, size, .. } = input;
         let name = input.name.clone();
         std::thread::Builder::new()
             .name("reader".to_owned())
@@ -65,14 +70,15 @@ impl Intake {
         let submitter = Submitter {
             name,
             is_file,
-            skip_invalid: args.skip_invalid,
+            skip_invalid: args.skips_invalid(),
+            rejected,
             notifier,
             lines,
             submissions: submissions_in,
             state: Arc::clone(&state),
         };
         tokio::spawn(submitter.run());
-        Ok(Self { submissions, state, is_file })
+        Ok(Self { submissions, state, is_file, size })
     }
 }
 
@@ -84,6 +90,8 @@ struct Submitter {
     is_file: bool,
     /// `--skip-invalid`: whether an invalid line does not end the reading.
     skip_invalid: bool,
+    /// The file of `--rejected`.
+    rejected: Option<OutputFile>,
     notifier: Notifier,
     lines: mpsc::Receiver<LineBlock>,
     submissions: mpsc::Sender<Submission>,
@@ -134,25 +142,37 @@ impl Submitter {
         let notification = match input {
             Ok(NotificationInput::Notification(notification)) => notification,
             Ok(NotificationInput::Event(event)) => self.notifier.stamp(event),
-            Err(problems) => return self.reject(number, &problems),
+            Err(invalid) => return self.reject(number, &invalid),
         };
         let receipt = self.notifier.resend(&notification).await;
         let submission = Submission { line: number, notification, receipt };
         self.submissions.send(submission).await.is_ok()
     }
 
-    /// Reports an invalid line. Returns `false` to end the reading, which is the default
-    /// without `--skip-invalid`.
-    fn reject(&self, number: u64, problems: &[Problem]) -> bool {
+    /// Reports an invalid line and writes it to the file of `--rejected`. Returns `false` to end the
+    /// reading, which is the default without `--skip-invalid`.
+    fn reject(&mut self, number: u64, invalid: &InvalidLine) -> bool {
         self.state.count_invalid();
-        let problem = match problems {
+        let InvalidLine { problems, text, is_cut } = invalid;
+        let problem = match problems.as_slice() {
             [] => String::new(),
             [problem] => problem.to_string(),
             [problem, rest @ ..] => format!("{problem} (and {} more)", rest.len()),
         };
-        let message = format!("{}, line {number}: {problem}", self.name);
+        let mut message = format!("{}, line {number}: {problem}", self.name);
+        if let Some(rejected) = &mut self.rejected {
+            if let Err(error) = rejected.append(text) {
+                // Reading more would lose lines that you want to keep.
+                self.state.stop();
+                self.state.fail(error);
+                return false;
+            }
+            if *is_cut {
+                message = format!("{message}: `--rejected` has its first {} bytes", text.len());
+            }
+        }
         if self.skip_invalid {
-            print_message(format_args!("skipped {message}"));
+            print_error(format_args!("skipped {message}"));
         } else {
             // The monitor prints this error after it has delivered the earlier lines.
             self.state.stop();

@@ -40,6 +40,8 @@ pub(super) struct IntakeState {
     invalid: AtomicU64,
     /// The line number of the last one.
     last_line: AtomicU64,
+    /// The number of bytes that the thread has read.
+    bytes: AtomicU64,
     /// The error that ended the reading before the end of the input.
     error: Mutex<Option<CommandError>>,
 }
@@ -91,6 +93,11 @@ impl IntakeState {
         self.read.load(Ordering::SeqCst)
     }
 
+    /// Returns the number of bytes that the thread has read.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::SeqCst)
+    }
+
     /// Returns the number of invalid lines.
     pub(super) fn invalid(&self) -> u64 {
         self.invalid.load(Ordering::SeqCst)
@@ -119,11 +126,13 @@ impl IntakeState {
 /// no more than the rest of its buffer; at the end of a file it still looks whether
 /// another line follows.
 pub(super) fn read_lines(input: InputSource, out: &mpsc::Sender<LineBlock>, state: &IntakeState) {
-    let InputSource { name, reader, is_file } = input;
+    let InputSource { name, reader, is_file, .. } = input;
     let mut lines = InputLines::new(reader);
     let mut block = LineBlock::new();
+    let mut block_bytes = 0;
     loop {
         if !lines.is_ready() {
+            block_bytes = 0;
             if !block.is_empty() && out.blocking_send(std::mem::take(&mut block)).is_err() {
                 return;
             }
@@ -136,8 +145,12 @@ pub(super) fn read_lines(input: InputSource, out: &mpsc::Sender<LineBlock>, stat
         }
         let line = lines.next();
         state.waiting.store(false, Ordering::SeqCst);
+        state.bytes.store(lines.bytes(), Ordering::SeqCst);
         match line {
-            Ok(Some(line)) => block.push(line),
+            Ok(Some(line)) => {
+                block_bytes += lines.text().len();
+                block.push(line);
+            }
             Ok(None) => {
                 state.ended.store(true, Ordering::SeqCst);
                 break;
@@ -147,8 +160,11 @@ pub(super) fn read_lines(input: InputSource, out: &mpsc::Sender<LineBlock>, stat
                 break;
             }
         }
-        if block.len() >= BLOCK_LINES && out.blocking_send(std::mem::take(&mut block)).is_err() {
-            return;
+        if block.len() >= BLOCK_LINES || block_bytes >= BLOCK_BYTES {
+            block_bytes = 0;
+            if out.blocking_send(std::mem::take(&mut block)).is_err() {
+                return;
+            }
         }
     }
     if !block.is_empty() {
@@ -156,6 +172,9 @@ pub(super) fn read_lines(input: InputSource, out: &mpsc::Sender<LineBlock>, stat
         drop(out.blocking_send(block));
     }
 }
+
+/// The size at which a block is full, in bytes of input. One line may exceed it.
+const BLOCK_BYTES: usize = 1024 * 1024;
 
 /// The largest number of lines in a block.
 const BLOCK_LINES: usize = 256;

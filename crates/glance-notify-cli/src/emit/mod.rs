@@ -9,7 +9,7 @@
 //! * [`line_reader`] reads and parses lines on a thread of its own.
 //! * [`intake`] submits their notifications to the notifier, in order.
 //! * [`monitor`] waits for the outcomes and decides when to stop.
-//! * [`output_files`] writes `--acks` and `--failed`.
+//! * [`output_files`] writes `--acks`, `--failed` and `--rejected`.
 //! * [`summary`] prints the counts and chooses the exit status.
 //!
 //! Every buffer is bounded, so slow delivery slows down reading. A program can therefore
@@ -18,14 +18,14 @@
 //! # Output
 //!
 //! Messages and the summary go to standard error, so that standard output stays free for
-//! `--acks -` and `--summary json`:
+//! `--acks -` and `-o json`:
 //!
 //! ```text
 //! $ glance-notify emit -c notify.toml image-lifecycle.jsonl
 //! glance-notify: 11 read, 11 delivered by `log`
 //! $ glance-notify emit -c notify.toml broken.jsonl
 //! glance-notify: broken.jsonl, line 1: /priority: expected "INFO", "WARN", "ERROR", "AUDIT", "CRITICAL", "DEBUG" or "SAMPLE", found "LOUD"
-//! glance-notify: the input after line 1 was not read (add `--skip-invalid` to skip invalid lines)
+//! glance-notify: the input after line 1 was not read (add `--skip-invalid` to skip invalid lines, or `--rejected FILE` to keep them)
 //! glance-notify: 1 read, 0 delivered by `log`, 1 invalid
 //! ```
 
@@ -44,6 +44,8 @@ use self::monitor::DeliveryMonitor;
 use self::output_files::OutputFiles;
 use crate::arguments::MAX_WAIT;
 use crate::exit_status::{CommandError, ExitStatus};
+use crate::input_source::announce_terminal_input;
+use crate::runtime;
 
 /// Delivers the input and prints the summary.
 ///
@@ -53,29 +55,23 @@ use crate::exit_status::{CommandError, ExitStatus};
 /// Later failures are part of the summary.
 pub(crate) fn run(args: &EmitArgs, config: &Config) -> Result<ExitStatus, CommandError> {
     let input = args.open_input()?;
-    let outputs = OutputFiles::open(args)?;
+    let (outputs, rejected) = OutputFiles::open(args)?;
+    if args.event.is_none() {
+        announce_terminal_input(args.input.as_ref());
+    }
     let builder = glance_notify::builder(config)?;
     // A full queue delays the submitter and drops nothing: `--timeout` alone decides when
     // to give up.
     let (notifier, worker) = builder.send_timeout(MAX_WAIT).build()?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .map_err(|error| {
-            CommandError::new(
-                ExitStatus::NotDelivered,
-                format!("cannot start the async runtime: {error}"),
-            )
-        })?;
+    let runtime = runtime::start()?;
     let summary = runtime.block_on(async {
         let worker = tokio::spawn(worker.run());
-        let intake = Intake::start(input, notifier.clone(), args)?;
+        let intake = Intake::start(input, notifier.clone(), rejected, args)?;
         let summary = DeliveryMonitor::new(notifier, intake, outputs, config, args)?.run().await;
         drop(worker.await);
         Ok::<_, CommandError>(summary)
     });
     // The reader thread may still wait for input that never comes.
     runtime.shutdown_background();
-    summary?.print(args.summary)
+    summary?.print(args.output)
 }

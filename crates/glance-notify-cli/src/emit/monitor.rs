@@ -11,10 +11,12 @@
 //! Giving up shuts the notifier down. Every receipt then resolves, so that the loop ends
 //! without a special case, and each notification that was not delivered reaches `--failed`.
 
+use std::path::Path;
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use glance_notify::config::ConfigEntry;
 use glance_notify::pipeline::{Stats, WorkerState};
 use glance_notify::{Config, Error, Notification, Notifier, Outcome};
 use tokio::time::{Instant, MissedTickBehavior, interval};
@@ -24,10 +26,11 @@ use super::intake::{Intake, Submission};
 use super::output_files::OutputFiles;
 use super::summary::EmitSummary;
 use crate::exit_status::CommandError;
+use crate::held_log;
 use crate::progress::ProgressLine;
 use crate::signals::StopSignals;
 use crate::stop_reason::{StopReason, last_error};
-use crate::terminal::print_message;
+use crate::terminal::{print_error, print_note, stdout_is_closed};
 
 /// The state of a running `emit`.
 pub(super) struct DeliveryMonitor {
@@ -53,6 +56,8 @@ pub(super) struct DeliveryMonitor {
     /// The number of undelivered notifications that messages have named so far.
     reported: u64,
     progress_line: ProgressLine,
+    /// Whether `emit` is of no use once standard output is closed.
+    needs_stdout: bool,
 }
 
 /// A submission with its outcome.
@@ -79,10 +84,13 @@ impl DeliveryMonitor {
         config: &Config,
         args: &EmitArgs,
     ) -> Result<Self, CommandError> {
+        // Lines of the log about a delivery wait for the words of this monitor.
+        held_log::hold_problems();
         Ok(Self {
             // The first stage counts: with a spool, delivered means stored on the disk.
             strategy: notifier.stages().first().map_or("", |(name, _)| name),
             notifier,
+            progress_line: ProgressLine::new(intake.size),
             intake,
             outputs,
             drain_timeout: config.drain_timeout(),
@@ -92,7 +100,7 @@ impl DeliveryMonitor {
             drain_until: None,
             stop_reason: StopReason::Completed,
             reported: 0,
-            progress_line: ProgressLine::new(),
+            needs_stdout: needs_stdout(config, args),
         })
     }
 
@@ -147,6 +155,9 @@ impl DeliveryMonitor {
             }
         };
         if let Err(error) = written {
+            if self.gives_up_without_stdout() {
+                return;
+            }
             // Reading more would deliver notifications without the record that you want.
             self.intake.state.stop();
             self.stop_reason.escalate(StopReason::Failed(error));
@@ -165,9 +176,9 @@ impl DeliveryMonitor {
         let id = notification.message_id;
         match self.reported {
             ..=MAX_REPORTED => {
-                print_message(format_args!("line {line}: {id} was not delivered: {error:#}"));
+                print_error(format_args!("line {line}: {id} was not delivered: {error:#}"));
             }
-            n if n == MAX_REPORTED + 1 => print_message(format_args!(
+            n if n == MAX_REPORTED + 1 => print_error(format_args!(
                 "more notifications were not delivered (`--failed FILE` collects all of them)"
             )),
             _ => {}
@@ -178,11 +189,12 @@ impl DeliveryMonitor {
     ///
     /// `waiting` says whether any submission still has no outcome.
     fn tick(&mut self, waiting: bool) {
+        held_log::release_due();
         let stats = self.notifier.stats();
-        let Stats { delivered, pending, .. } = &stats;
-        let (read, pending) = (self.intake.state.read(), pending.messages);
-        self.progress_line
-            .show(format_args!("{read} read, {delivered} delivered, {pending} pending"));
+        self.show_progress(&stats);
+        if self.gives_up_without_stdout() {
+            return;
+        }
         if self.stop_reason.abandons_pending() || !waiting {
             return;
         }
@@ -195,6 +207,29 @@ impl DeliveryMonitor {
         } else if self.last_progress.elapsed() >= self.timeout {
             self.give_up(StopReason::NoProgress(self.timeout, last_error(&stats)));
         }
+    }
+
+    /// Gives up if standard output is needed and no process reads it. Returns whether it does.
+    fn gives_up_without_stdout(&mut self) -> bool {
+        let gives_up =
+            self.needs_stdout && !self.stop_reason.abandons_pending() && stdout_is_closed();
+        if gives_up {
+            self.give_up(StopReason::StdoutClosed);
+        }
+        gives_up
+    }
+
+    /// Draws the progress line.
+    ///
+    /// The part of the input that is done is the part that was read, without what still waits for delivery.
+    fn show_progress(&mut self, stats: &Stats) {
+        let Stats { delivered, refused, pending, .. } = stats;
+        let (state, pending) = (&self.intake.state, pending.messages);
+        let (read, settled) = (state.read(), delivered + refused);
+        let done = u128::from(state.bytes()) * u128::from(read.saturating_sub(pending));
+        let done = u64::try_from(done / u128::from(read.max(1))).unwrap_or_default();
+        let counts = format_args!("{delivered} delivered, {pending} pending");
+        self.progress_line.show(done, settled, counts);
     }
 
     /// Drops the pending messages.
@@ -212,7 +247,6 @@ impl DeliveryMonitor {
 
     /// Stops the reading on the first signal, and gives up on the second.
     fn handle_signal(&mut self) {
-        self.progress_line.clear();
         self.intake.state.stop();
         if self.drain_until.is_some() {
             self.give_up(StopReason::DrainCutShort(last_error(&self.notifier.stats())));
@@ -220,22 +254,23 @@ impl DeliveryMonitor {
         }
         self.drain_until = Some(Instant::now() + self.drain_timeout);
         self.stop_reason.escalate(StopReason::Interrupted);
-        print_message(format_args!(
+        print_note(format_args!(
             "interrupted: draining for up to {} s (a second signal stops at once)",
             self.drain_timeout.as_secs_f64()
         ));
     }
 
-    /// Completes the output files, closes the notifier, and sums up.
+    /// Closes the notifier and sums up.
     async fn finish(mut self) -> EmitSummary {
-        if let Err(error) = self.outputs.finish() {
-            self.stop_reason.escalate(StopReason::Failed(error));
-        }
         // Every receipt is resolved by now. Behind a spool, the attempt in flight to the
         // destination may still complete within the drain timeout.
         let drain =
             if self.stop_reason.abandons_pending() { Duration::ZERO } else { self.drain_timeout };
         let stats = self.notifier.shutdown(drain).await;
+        if self.stop_reason.abandons_pending() {
+            // The summary says why everything was dropped.
+            held_log::discard();
+        }
         let forwarding = self.notifier.stages().into_iter().nth(1);
         let intake = &self.intake.state;
         if let Some(error) = intake.take_error() {
@@ -252,6 +287,12 @@ impl DeliveryMonitor {
             stop_reason: self.stop_reason,
         }
     }
+}
+
+/// Returns whether the result of `emit` goes to standard output: the notifications or their ids.
+fn needs_stdout(config: &Config, args: &EmitArgs) -> bool {
+    let is_target = |entry: &ConfigEntry| entry.key == "log.target" && entry.value == "\"stdout\"";
+    args.acks.as_deref() == Some(Path::new("-")) || config.entries().iter().any(is_target)
 }
 
 /// Waits for the outcome of a submission.

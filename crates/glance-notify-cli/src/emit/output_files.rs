@@ -1,12 +1,12 @@
-//! The files that `emit` writes: the ids of delivered notifications (`--acks`) and the
-//! undelivered notifications (`--failed`).
+//! The files that `emit` appends to: the ids of delivered notifications (`--acks`), undelivered notifications
+//! (`--failed`), and lines that are no notification (`--rejected`).
 //!
-//! Both are records that you act upon, so an error while writing them stops the reading.
-//! Neither ever overwrites the input: this module compares files by device and inode, because
-//! two paths may name one file.
+//! They are records that you act upon. So `emit` never empties one, writes each line with one call, and stops
+//! the reading when a write fails. Neither file is ever the input or another output: this module compares files
+//! by device and inode, because two paths may name one file.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -20,38 +20,51 @@ use crate::input_source::display_path;
 
 /// The open files of `--acks` and `--failed`.
 pub(super) struct OutputFiles {
-    /// Unbuffered, so that the file lists exactly the notifications delivered so far,
-    /// even after a kill -9.
-    acks: Option<Box<dyn Write + Send>>,
-    failed: Option<BufWriter<File>>,
+    acks: Option<OutputFile>,
+    failed: Option<OutputFile>,
+}
+
+/// A file or standard output, to which an option appends lines.
+///
+/// Unbuffered, so that the file is complete up to the last line, even after a kill -9.
+pub(super) struct OutputFile {
+    /// The option, for messages.
+    option: &'static str,
+    out: Box<dyn Write + Send>,
 }
 
 impl OutputFiles {
-    /// Creates the files that the arguments name, and empties existing ones.
+    /// Opens the files that the arguments name, and the one of `--rejected`.
     ///
     /// # Errors
     ///
-    /// Returns an error if a file cannot be created, if it is the input file, or if both
-    /// options name the same file.
-    pub(super) fn open(args: &EmitArgs) -> Result<Self, CommandError> {
-        let EmitArgs { acks, failed, input, .. } = args;
-        let is_stdout = |path: &PathBuf| path == Path::new("-");
-        if acks.as_ref().is_some_and(|path| !is_stdout(path) && is_same_file(path, failed.as_ref()))
-        {
-            let message = "`--acks` and `--failed` name the same file: use two files";
-            return Err(CommandError::new(ExitStatus::PermanentError, message));
+    /// Returns an error if a file cannot be opened, if it is the input file, or if two options name the same
+    /// file.
+    pub(super) fn open(args: &EmitArgs) -> Result<(Self, Option<OutputFile>), CommandError> {
+        let EmitArgs { acks, failed, rejected, input, .. } = args;
+        let outputs = [
+            ("--acks", acks, SHARED_MODE),
+            ("--failed", failed, SHARED_MODE),
+            // Text that is no notification is not redacted.
+            ("--rejected", rejected, PRIVATE_MODE),
+        ];
+        for (at, (option, path, _)) in outputs.iter().enumerate() {
+            let Some(path) = path else { continue };
+            for (other, other_path, _) in &outputs[at + 1..] {
+                if is_same_file(path, other_path.as_ref()) {
+                    return Err(CommandError::new(
+                        ExitStatus::PermanentError,
+                        format!("`{option}` and `{other}` name the same file: use two files"),
+                    ));
+                }
+            }
         }
-        let input = input.as_ref();
-        let acks: Option<Box<dyn Write + Send>> = match acks {
-            None => None,
-            Some(path) if is_stdout(path) => Some(Box::new(io::stdout())),
-            Some(path) => Some(Box::new(create(path, input)?)),
+        let open = |(option, path, mode): (&'static str, &Option<PathBuf>, u32)| {
+            let path = path.as_ref();
+            path.map(|path| OutputFile::open(option, path, mode, input.as_ref())).transpose()
         };
-        let failed = match failed {
-            None => None,
-            Some(path) => Some(BufWriter::new(create(path, input)?)),
-        };
-        Ok(Self { acks, failed })
+        let [acks, failed, rejected] = outputs.map(open);
+        Ok((Self { acks: acks?, failed: failed? }, rejected?))
     }
 
     /// Writes the id of a delivered notification to the file of `--acks`.
@@ -61,10 +74,7 @@ impl OutputFiles {
     /// Returns an error if the write fails.
     pub(super) fn write_ack(&mut self, id: Uuid) -> Result<(), CommandError> {
         let Some(acks) = &mut self.acks else { return Ok(()) };
-        let line = format!("{}\n", id.hyphenated());
-        acks.write_all(line.as_bytes())
-            .and_then(|()| acks.flush())
-            .map_err(|error| write_error("--acks", &error))
+        acks.append(id.hyphenated().to_string().as_bytes())
     }
 
     /// Returns whether `--failed` is given.
@@ -87,40 +97,74 @@ impl OutputFiles {
     ) -> Result<(), CommandError> {
         let Some(failed) = &mut self.failed else { return Ok(()) };
         let Ok(message) = notification.encode(encoding) else { return Ok(()) };
-        failed
-            .write_all(message.body())
-            .and_then(|()| failed.write_all(b"\n"))
-            .map_err(|error| write_error("--failed", &error))
+        failed.append(message.body())
+    }
+}
+
+impl OutputFile {
+    /// Opens a file for appending, unless it is the input. `-` is standard output.
+    ///
+    /// If the last line of the file is not complete, because an earlier process was killed while it wrote,
+    /// completes it: the next line must not continue it.
+    fn open(
+        option: &'static str,
+        path: &Path,
+        mode: u32,
+        input: Option<&PathBuf>,
+    ) -> Result<Self, CommandError> {
+        if path == Path::new("-") {
+            return Ok(Self { option, out: Box::new(io::stdout()) });
+        }
+        let name = display_path(path);
+        if is_same_file(path, input) {
+            return Err(CommandError::new(
+                ExitStatus::PermanentError,
+                format!(
+                    "`{name}` is the input file, which must not be written to: use another file"
+                ),
+            ));
+        }
+        let open = || {
+            let mut file = OpenOptions::new().append(true).create(true).mode(mode).open(path)?;
+            if ends_in_partial_line(path)? {
+                file.write_all(b"\n")?;
+            }
+            Ok(file)
+        };
+        let file = open()
+            .map_err(|error| CommandError::file(&format!("cannot write `{name}`"), &error))?;
+        Ok(Self { option, out: Box::new(file) })
     }
 
-    /// Flushes the file of `--failed`.
+    /// Writes one line with one call.
     ///
     /// # Errors
     ///
     /// Returns an error if the write fails.
-    pub(super) fn finish(&mut self) -> Result<(), CommandError> {
-        let Some(failed) = &mut self.failed else { return Ok(()) };
-        failed.flush().map_err(|error| write_error("--failed", &error))
+    pub(super) fn append(&mut self, line: &[u8]) -> Result<(), CommandError> {
+        let line = [line, b"\n"].concat();
+        self.out.write_all(&line).and_then(|()| self.out.flush()).map_err(|error| {
+            CommandError::file(&format!("cannot write the output of `{}`", self.option), &error)
+        })
     }
 }
 
-/// Creates or empties a file, unless it is the input.
-fn create(path: &Path, input: Option<&PathBuf>) -> Result<File, CommandError> {
-    let name = display_path(path);
-    if is_same_file(path, input) {
-        return Err(CommandError::new(
-            ExitStatus::PermanentError,
-            format!("`{name}` is the input file, which must not be overwritten: use another file"),
-        ));
+/// Returns whether the last byte of a regular file is no line break. A file that cannot be read counts as
+/// complete.
+fn ends_in_partial_line(path: &Path) -> io::Result<bool> {
+    let Ok(mut file) = File::open(path) else { return Ok(false) };
+    let metadata = file.metadata()?;
+    if !metadata.is_file() || metadata.len() == 0 {
+        return Ok(false);
     }
-    OpenOptions::new().write(true).create(true).truncate(true).mode(MODE).open(path).map_err(
-        |error| {
-            CommandError::new(ExitStatus::PermanentError, format!("cannot write `{name}`: {error}"))
-        },
-    )
+    let mut last = [0];
+    file.seek(SeekFrom::End(-1))?;
+    file.read_exact(&mut last)?;
+    Ok(last != *b"\n")
 }
 
-/// Returns whether two paths name the same regular file, by device and inode.
+/// Returns whether two paths name the same file, by device and inode. A device such as `/dev/null` is not
+/// compared: it keeps nothing.
 ///
 /// Compares the paths themselves if one of the files does not exist.
 fn is_same_file(path: &Path, other: Option<&PathBuf>) -> bool {
@@ -133,13 +177,8 @@ fn is_same_file(path: &Path, other: Option<&PathBuf>) -> bool {
     }
 }
 
-/// Returns the error of a failed write to the file of `option`.
-fn write_error(option: &str, error: &io::Error) -> CommandError {
-    CommandError::new(
-        ExitStatus::PermanentError,
-        format!("cannot write the output of `{option}`: {error}"),
-    )
-}
+/// The mode of new files of notifications, as the strategy `log` uses it: not readable by other users.
+const SHARED_MODE: u32 = 0o640;
 
-/// The mode of new files, as the strategy `log` uses it: not readable by other users.
-const MODE: u32 = 0o640;
+/// The mode of a new file of rejected lines: only the owner has access.
+const PRIVATE_MODE: u32 = 0o600;

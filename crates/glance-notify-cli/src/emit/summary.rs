@@ -16,21 +16,22 @@
 //! glance-notify: spool: 0 forwarded by `rabbit`, 11 pending
 //! ```
 //!
-//! The JSON form has the same counts in one object:
+//! The JSON form is one object with all counters of each destination, as `docs/counters.md` explains them:
 //!
 //! ```text
-//! {"strategy":"spool","read":11,"invalid":0,"emitted":11,"delivered":11,"refused":0,"dropped":0,
-//! "pending":0,"forwarded":{"strategy":"rabbit","delivered":0,"refused":0,"pending":11}}
+//! {"read":11,"invalid":0,"destinations":[{"strategy":"spool","emitted":11,"delivered":11,…,
+//! "forwarded":{"strategy":"rabbit","emitted":11,"delivered":0,…}}]}
 //! ```
 
-use glance_notify::codec::serde_json;
 use glance_notify::pipeline::Stats;
 use serde::Serialize;
 
-use super::args::SummaryFormat;
 use crate::exit_status::{CommandError, ExitStatus};
+use crate::held_log;
+use crate::json_output::write_json;
+use crate::output_format::TextOrJson;
 use crate::stop_reason::StopReason;
-use crate::terminal::{print_message, write_stdout};
+use crate::terminal::{print_error, print_note, print_warning, write_stdout};
 
 /// The counts of a finished `emit`, and the reason why it stopped.
 pub(super) struct EmitSummary {
@@ -58,36 +59,30 @@ impl EmitSummary {
     /// # Errors
     ///
     /// Returns an error if the JSON object cannot be written to standard output.
-    pub(super) fn print(self, format: SummaryFormat) -> Result<ExitStatus, CommandError> {
+    pub(super) fn print(self, output: TextOrJson) -> Result<ExitStatus, CommandError> {
         self.stop_reason.print();
+        held_log::release_all();
         if self.stopped_early {
             let hint = match &self.stop_reason {
                 StopReason::Failed(error) if error.status == ExitStatus::InvalidInput => {
-                    " (add `--skip-invalid` to skip invalid lines)"
+                    " (add `--skip-invalid` to skip invalid lines, or `--rejected FILE` to keep them)"
                 }
                 _ => "",
             };
-            print_message(format_args!(
-                "the input after line {} was not read{hint}",
-                self.last_line
-            ));
+            print_error(format_args!("the input after line {} was not read{hint}", self.last_line));
         }
         if self.strategy == "noop" {
-            print_message(format_args!(
+            print_warning(format_args!(
                 "nothing was sent because the strategy is `noop`: set `strategy` to your destination"
             ));
         }
-        match format {
-            SummaryFormat::Human => {
-                print_message(format_args!("{}", self.text()));
-                if let Some((strategy, stats)) = &self.forwarding {
-                    print_message(format_args!("{}", forwarding_text(strategy, stats)));
-                }
+        if output.is_json() {
+            write_stdout(|out| write_json(out, &self.report()))?;
+        } else {
+            print_note(format_args!("{}", self.text()));
+            if let Some((strategy, stats)) = &self.forwarding {
+                print_note(format_args!("{}", forwarding_text(strategy, stats)));
             }
-            SummaryFormat::Json => write_stdout(|out| {
-                serde_json::to_writer(&mut *out, &self.report())?;
-                out.write_all(b"\n")
-            })?,
         }
         Ok(self.status())
     }
@@ -101,10 +96,10 @@ impl EmitSummary {
         let Stats { refused, dropped, pending, .. } = &self.stats;
         match &self.stop_reason {
             StopReason::PermanentError(_) => ExitStatus::PermanentError,
-            StopReason::Failed(error) if error.status == ExitStatus::PermanentError => {
-                ExitStatus::PermanentError
-            }
-            StopReason::DrainCutShort(_) | StopReason::NoProgress(..) => ExitStatus::NotDelivered,
+            StopReason::Failed(error) if error.status != ExitStatus::InvalidInput => error.status,
+            StopReason::DrainCutShort(_)
+            | StopReason::NoProgress(..)
+            | StopReason::StdoutClosed => ExitStatus::NotDelivered,
             _ if refused + dropped.total() + pending.messages > 0 => ExitStatus::NotDelivered,
             _ if self.invalid > 0 => ExitStatus::InvalidInput,
             StopReason::Interrupted if self.stopped_early => ExitStatus::NotDelivered,
@@ -130,20 +125,15 @@ impl EmitSummary {
     fn report(&self) -> EmitReport<'_> {
         let Self { strategy, read, invalid, stats, forwarding, .. } = self;
         EmitReport {
-            strategy,
             read: *read,
             invalid: *invalid,
-            emitted: stats.emitted,
-            delivered: stats.delivered,
-            refused: stats.refused,
-            dropped: stats.dropped.total(),
-            pending: stats.pending.messages,
-            forwarded: forwarding.as_ref().map(|(strategy, stats)| ForwardingReport {
+            destinations: [DestinationReport {
                 strategy,
-                delivered: stats.delivered,
-                refused: stats.refused,
-                pending: stats.pending.messages,
-            }),
+                stats,
+                forwarded: forwarding
+                    .as_ref()
+                    .map(|(strategy, stats)| StageReport { strategy, stats }),
+            }],
         }
     }
 }
@@ -161,28 +151,30 @@ fn forwarding_text(strategy: &str, stats: &Stats) -> String {
 /// The JSON form of the summary. Scripts read these fields: never rename them.
 #[derive(Serialize)]
 struct EmitReport<'a> {
-    /// The name of the first stage: the strategy, or `spool`.
-    strategy: &'a str,
     /// Lines that are not blank.
     read: u64,
     /// Lines that are no valid notification.
     invalid: u64,
-    /// The counters of the first stage: emitted = delivered + refused + dropped + pending.
-    emitted: u64,
-    delivered: u64,
-    refused: u64,
-    dropped: u64,
-    pending: u64,
+    /// The accounts of the destinations.
+    destinations: [DestinationReport<'a>; 1],
+}
+
+/// The account of one destination.
+#[derive(Serialize)]
+struct DestinationReport<'a> {
+    /// The name of the first stage: the strategy, or `spool`.
+    strategy: &'a str,
+    #[serde(flatten)]
+    stats: &'a Stats,
     /// The forwarding from the spool, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    forwarded: Option<ForwardingReport<'a>>,
+    forwarded: Option<StageReport<'a>>,
 }
 
 /// The field `forwarded` of the JSON form: the account of the spool's forwarder.
 #[derive(Serialize)]
-struct ForwardingReport<'a> {
+struct StageReport<'a> {
     strategy: &'a str,
-    delivered: u64,
-    refused: u64,
-    pending: u64,
+    #[serde(flatten)]
+    stats: &'a Stats,
 }

@@ -21,10 +21,13 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use super::drain_summary::DrainSummary;
 use crate::arguments::parse_seconds;
 use crate::exit_status::{CommandError, ExitStatus};
+use crate::held_log;
+use crate::output_format::TextOrJson;
 use crate::progress::ProgressLine;
+use crate::runtime;
 use crate::signals::StopSignals;
 use crate::stop_reason::{StopReason, last_error};
-use crate::terminal::print_message;
+use crate::terminal::{print_note, print_warning};
 
 /// Forward all messages that no process forwards, with the configured strategy.
 ///
@@ -38,9 +41,8 @@ pub(super) struct SpoolDrainArgs {
     #[arg(long, value_name = "SECONDS", default_value = "120", value_parser = parse_seconds)]
     timeout: Duration,
 
-    /// Print the summary as one JSON object on standard output.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: TextOrJson,
 }
 
 /// Drains the spool and prints the summary.
@@ -58,10 +60,8 @@ pub(super) fn run(
     spool: spool::Config,
 ) -> Result<ExitStatus, CommandError> {
     let dir = spool.dir.clone();
-    // A missing directory is an error here, as in the other commands.
-    spool::admin::slot_numbers(&dir)?;
     for warning in config.warnings() {
-        print_message(format_args!("{warning}"));
+        print_warning(format_args!("{warning}"));
     }
     let transport = glance_notify::transport::open(config)?;
     let strategy = transport.name();
@@ -73,23 +73,14 @@ pub(super) fn run(
         return Err(CommandError::new(ExitStatus::PermanentError, message));
     }
     let (_, forwarder) = Spool::open(spool, transport)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .map_err(|error| {
-            CommandError::new(
-                ExitStatus::NotDelivered,
-                format!("cannot start the async runtime: {error}"),
-            )
-        })?;
+    let runtime = runtime::start()?;
     let drained = runtime.block_on(async {
         let monitor = DrainMonitor::new(&forwarder, config.drain_timeout(), args.timeout)?;
         Ok::<_, CommandError>(monitor.run(forwarder).await)
     });
     runtime.shutdown_background();
     let (stop_reason, stats) = drained?;
-    DrainSummary::new(&dir, strategy, stats, stop_reason)?.print(args.json)
+    DrainSummary::new(&dir, strategy, stats, stop_reason)?.print(args.output.is_json())
 }
 
 /// The state of a running drain.
@@ -123,6 +114,7 @@ impl DrainMonitor {
         drain_timeout: Duration,
         timeout: Duration,
     ) -> Result<Self, CommandError> {
+        held_log::hold_problems();
         Ok(Self {
             account: forwarder.account(),
             drain_timeout,
@@ -132,7 +124,7 @@ impl DrainMonitor {
             settled: 0,
             stop: None,
             stop_reason: StopReason::Completed,
-            progress_line: ProgressLine::new(),
+            progress_line: ProgressLine::new(None),
         })
     }
 
@@ -177,12 +169,18 @@ impl DrainMonitor {
 
     /// Draws the progress line, and gives up if it is time to.
     fn tick(&mut self) {
+        held_log::release_due();
         let stats = (self.account)();
         let Stats { delivered, refused, pending, .. } = &stats;
-        self.progress_line
-            .show(format_args!("{delivered} delivered, {} pending", pending.messages));
-        if delivered + refused > self.settled {
-            (self.settled, self.last_progress) = (delivered + refused, Instant::now());
+        let settled = delivered + refused;
+        self.progress_line.set_total(settled + pending.messages);
+        self.progress_line.show(
+            settled,
+            settled,
+            format_args!("{delivered} delivered, {} pending", pending.messages),
+        );
+        if settled > self.settled {
+            (self.settled, self.last_progress) = (settled, Instant::now());
         }
         if self.stop.is_none() {
             return;
@@ -199,11 +197,10 @@ impl DrainMonitor {
 
     /// Starts to stop. Returns `false` if an earlier signal or timeout did so already.
     fn handle_signal(&mut self) -> bool {
-        self.progress_line.clear();
         let first = self.stop.is_some();
         if first {
             let time = self.drain_timeout;
-            print_message(format_args!(
+            print_note(format_args!(
                 "interrupted: waiting up to {} s for the attempt in flight (a second signal stops \
                  at once)",
                 time.as_secs_f64()

@@ -19,9 +19,10 @@ use serde::Serialize;
 
 use super::slots::ErrorLog;
 use crate::exit_status::{CommandError, ExitStatus};
+use crate::held_log;
 use crate::json_output::write_json;
 use crate::stop_reason::StopReason;
-use crate::terminal::{print_message, write_stdout};
+use crate::terminal::{print_note, print_warning, write_stdout};
 
 /// The counts of a finished drain, and the reason why it stopped.
 pub(super) struct DrainSummary {
@@ -102,11 +103,12 @@ impl DrainSummary {
         if self.errors.is_empty() || !matches!(self.stop_reason, StopReason::Failed(_)) {
             self.stop_reason.print();
         }
+        held_log::release_all();
         self.foreign.iter().for_each(ForeignSlot::print);
         if as_json {
             write_stdout(|out| write_json(out, &self.report()))?;
         } else {
-            print_message(format_args!("{}", self.text()));
+            print_note(format_args!("{}", self.text()));
         }
         Ok(self.status())
     }
@@ -119,7 +121,9 @@ impl DrainSummary {
         let stopped = match stop_reason {
             StopReason::PermanentError(_) => ExitStatus::PermanentError,
             StopReason::Failed(error) => error.status,
-            StopReason::DrainCutShort(_) | StopReason::NoProgress(..) => ExitStatus::NotDelivered,
+            StopReason::DrainCutShort(_)
+            | StopReason::NoProgress(..)
+            | StopReason::StdoutClosed => ExitStatus::NotDelivered,
             StopReason::Completed | StopReason::Interrupted => ExitStatus::Success,
         };
         let messages_remain = stats.refused + stats.dropped.total() + pending > 0
@@ -172,7 +176,7 @@ impl ForeignSlot {
             Some(pending) => format!("that process forwards its remaining messages ({pending})"),
             None => "that process forwards its remaining messages".to_owned(),
         };
-        print_message(format_args!("slot {slot} is in use by {process}: {pending}"));
+        print_warning(format_args!("slot {slot} is in use by {process}: {pending}"));
     }
 }
 

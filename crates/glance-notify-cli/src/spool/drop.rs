@@ -8,13 +8,13 @@ use std::path::Path;
 use clap::ArgGroup;
 use serde::Serialize;
 
-use super::format::count;
 use super::message_ref::{MessageLookup, MessageRef};
 use super::selection::MessageSelection;
 use super::slots::SlotWalk;
 use crate::exit_status::{CommandError, ExitStatus};
 use crate::json_output::write_json;
-use crate::terminal::{print_message, write_stdout};
+use crate::output_format::TextOrJson;
+use crate::terminal::{counted, print_note, write_stdout};
 
 /// Remove messages from the spool. You cannot undo this.
 #[derive(clap::Args)]
@@ -40,9 +40,8 @@ pub(super) struct SpoolDropArgs {
     #[arg(long, value_name = "NUMBER")]
     slot: Option<u32>,
 
-    /// Print the counts as one JSON object on standard output.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: TextOrJson,
 }
 
 /// Removes the chosen messages and prints how many they were.
@@ -71,14 +70,14 @@ pub(super) fn run(args: &SpoolDropArgs, dir: &Path) -> Result<ExitStatus, Comman
         dropped.pending += before.pending.messages.saturating_sub(after.pending.messages);
         dropped.dead += before.dead.messages.saturating_sub(after.dead.messages);
     }
-    if args.json {
+    if args.output.is_json() {
         write_stdout(|out| write_json(out, &dropped))?;
     } else {
         let DropReport { pending, dead } = dropped;
-        print_message(format_args!(
+        print_note(format_args!(
             "dropped {} and {}",
-            count(pending, "pending message"),
-            count(dead, "dead letter")
+            counted(pending, "pending message"),
+            counted(dead, "dead letter")
         ));
     }
     Ok(lookup.finish("message", &slots.errors))

@@ -9,13 +9,13 @@ use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use super::format::count;
 use super::message_ref::decoded;
 use super::selection::MessageSelection;
 use super::slots::SlotWalk;
 use crate::exit_status::{CommandError, ExitStatus};
 use crate::input_source::display_path;
-use crate::terminal::{print_message, write_stdout};
+
+use crate::terminal::{counted, print_note, write_stdout};
 
 /// Copy notifications out of the spool, one a line, ready for `glance-notify emit`. They keep their
 /// ids, and they stay in the spool.
@@ -25,11 +25,10 @@ pub(super) struct SpoolExportArgs {
     selection: MessageSelection,
 
     /// Write to this file instead of standard output. Only its owner can read it.
-    #[arg(short, long, value_name = "FILE")]
-    output: Option<PathBuf>,
+    file: Option<PathBuf>,
 
     /// Replace the file if it exists.
-    #[arg(long, requires = "output")]
+    #[arg(long, requires = "file")]
     force: bool,
 }
 
@@ -44,7 +43,7 @@ pub(super) struct SpoolExportArgs {
 pub(super) fn run(args: &SpoolExportArgs, dir: &Path) -> Result<ExitStatus, CommandError> {
     let mut slots = SlotWalk::new(dir, args.selection.slot)?;
     let mut exported = 0;
-    match args.output.as_ref().filter(|path| *path != Path::new("-")) {
+    match args.file.as_ref().filter(|path| *path != Path::new("-")) {
         None => {
             write_stdout(|out| write_messages(&mut slots, &args.selection, out, &mut exported))?;
         }
@@ -57,7 +56,7 @@ pub(super) fn run(args: &SpoolExportArgs, dir: &Path) -> Result<ExitStatus, Comm
                 .map_err(write_error)?;
         }
     }
-    print_message(format_args!("exported {}", count(exported, "message")));
+    print_note(format_args!("exported {}", counted(exported, "message")));
     Ok(slots.errors.status())
 }
 
@@ -99,17 +98,13 @@ fn create(path: &Path, force: bool) -> io::Result<File> {
 /// Returns the error of an output file that cannot be created or written.
 fn write_error(path: &Path, error: &io::Error) -> CommandError {
     let name = display_path(path);
-    CommandError::new(
-        ExitStatus::PermanentError,
-        match error.kind() {
-            io::ErrorKind::AlreadyExists => {
-                format!(
-                    "`{name}` exists already: name another file, or add `--force` to replace it"
-                )
-            }
-            _ => format!("cannot write `{name}`: {error}"),
-        },
-    )
+    match error.kind() {
+        io::ErrorKind::AlreadyExists => CommandError::new(
+            ExitStatus::PermanentError,
+            format!("`{name}` exists already: name another file, or add `--force` to replace it"),
+        ),
+        _ => CommandError::file(&format!("cannot write `{name}`"), error),
+    }
 }
 
 /// The mode of new files, the same as in the spool: only the owner has access.

@@ -5,19 +5,19 @@
 //!
 //! ```text
 //! $ glance-notify spool ls -c notify.toml
-//! slot  owner              pending      dead        bytes   file bytes oldest
-//! 0     process 4711            14         0         8120        61440 2026-11-22T12:00:31Z
-//! 1     free                     0         2         1248        49152
+//! slot  owner         pending  dead  bytes  file bytes  oldest
+//! 0     process 4711       14     0   8120       61440  2026-11-22T12:00:31Z
+//! 1     free                0     2   1248       49152
 //! ```
 //!
 //! With `--messages`, each message is a line: SLOT/NUMBER, state, id, event type,
 //! priority, timestamp, bytes of the body, publisher id. For a dead letter, the time and
 //! the reason of the refusal follow.
 //!
-//! With `--json`, each line is an object with the fields of [`SlotRow`] or
+//! With `-o json`, each line is an object with the fields of [`SlotRow`] or
 //! [`MessageRow`]. Unknown values are null.
 
-use std::io::{self, Write};
+use std::io;
 use std::path::Path;
 
 use glance_notify::event::{EventType, Priority};
@@ -27,12 +27,15 @@ use glance_notify::transport::spool::admin::{self, SlotInfo, StoredMessage};
 use glance_notify::uuid::Uuid;
 use serde::Serialize;
 
-use super::format::{microsecond_time, second_time};
 use super::selection::{MessageSelection, MessageState};
 use super::slots::{ErrorLog, SlotWalk};
+use crate::console::Tone;
 use crate::exit_status::{CommandError, ExitStatus};
 use crate::json_output::write_json;
+use crate::output_format::TextOrJson;
+use crate::table::{Cell, Column, Table};
 use crate::terminal::write_stdout;
+use crate::time_zone::{DisplayZone, TimeZoneArg, notification_time};
 
 /// List the slots of the spool, or the messages in them.
 ///
@@ -48,9 +51,11 @@ pub(super) struct SpoolLsArgs {
     #[command(flatten)]
     selection: MessageSelection,
 
-    /// Print one JSON object a line.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: TextOrJson,
+
+    #[command(flatten)]
+    zone: TimeZoneArg,
 }
 
 /// Prints the list.
@@ -79,19 +84,15 @@ fn list_slots(args: &SpoolLsArgs, dir: &Path) -> Result<ExitStatus, CommandError
             ));
         }
     }
+    let zone = if args.output.is_json() { &DisplayZone::UTC } else { &args.zone.tz };
+    let rows: Vec<_> = slots.iter().map(|slot| SlotRow::new(slot, zone)).collect();
     write_stdout(|out| {
-        if !args.json {
-            let [slot, owner] = ["slot", "owner"];
-            writeln!(
-                out,
-                "{slot:<5} {owner:<16} {:>9} {:>9} {:>12} {:>12} oldest",
-                "pending", "dead", "bytes", "file bytes"
-            )?;
+        if args.output.is_json() {
+            return rows.iter().try_for_each(|row| write_json(out, row));
         }
-        slots
-            .iter()
-            .map(SlotRow::new)
-            .try_for_each(|row| if args.json { write_json(out, &row) } else { row.write_text(out) })
+        let mut table = Table::new(out, &SLOT_COLUMNS);
+        rows.iter().try_for_each(|row| table.row(row.cells()))?;
+        table.finish()
     })?;
     for slot in slots {
         errors.ok(slot.contents);
@@ -102,21 +103,34 @@ fn list_slots(args: &SpoolLsArgs, dir: &Path) -> Result<ExitStatus, CommandError
 /// Prints a line for each chosen message.
 fn list_messages(args: &SpoolLsArgs, dir: &Path) -> Result<ExitStatus, CommandError> {
     let mut slots = SlotWalk::new(dir, args.selection.slot)?;
+    let zone = if args.output.is_json() { &DisplayZone::UTC } else { &args.zone.tz };
     write_stdout(|out| {
-        while let Some(slot) = slots.next() {
-            for (state, entry) in args.selection.entries(&slot) {
-                let Some(entry) = slots.errors.ok(entry) else { continue };
-                let row = MessageRow::new(slot.number(), state, &entry);
-                if args.json {
-                    write_json(out, &row)?;
-                } else {
-                    row.write_text(out)?;
-                }
-            }
+        if args.output.is_json() {
+            return for_each_message(&mut slots, &args.selection, zone, &mut |row| {
+                write_json(out, row)
+            });
         }
-        Ok(())
+        let mut table = Table::new(out, &MESSAGE_COLUMNS).without_headings();
+        for_each_message(&mut slots, &args.selection, zone, &mut |row| table.row(row.cells()))?;
+        table.finish()
     })?;
     Ok(slots.errors.status())
+}
+
+/// Calls `write` with the row of each chosen message, and reports each entry that cannot be read.
+fn for_each_message(
+    slots: &mut SlotWalk<'_>,
+    selection: &MessageSelection,
+    zone: &DisplayZone,
+    write: &mut dyn FnMut(&MessageRow<'_>) -> io::Result<()>,
+) -> io::Result<()> {
+    while let Some(slot) = slots.next() {
+        for (state, entry) in selection.entries(&slot) {
+            let Some(entry) = slots.errors.ok(entry) else { continue };
+            write(&MessageRow::new(slot.number(), state, &entry, zone))?;
+        }
+    }
+    Ok(())
 }
 
 /// One slot in the list. Unknown values are null in JSON. Scripts read these fields:
@@ -143,8 +157,8 @@ struct SlotRow {
 }
 
 impl SlotRow {
-    /// Creates the row of a slot.
-    fn new(slot: &SlotInfo) -> Self {
+    /// Creates the row of a slot, with times in `zone`.
+    fn new(slot: &SlotInfo, zone: &DisplayZone) -> Self {
         let contents = slot.contents.as_ref().ok().copied().flatten();
         Self {
             slot: slot.number,
@@ -153,31 +167,37 @@ impl SlotRow {
             pending: contents.map(|contents| contents.pending),
             dead: contents.map(|contents| contents.dead),
             file_bytes: slot.file_bytes,
-            oldest: contents.and_then(|contents| contents.oldest_pending()).map(second_time),
+            oldest: contents
+                .and_then(|contents| contents.oldest_pending())
+                .map(|time| zone.second(time)),
             error: slot.contents.as_ref().err().map(|error| format!("{error:#}")),
         }
     }
 
-    /// Writes the row as a line of the table, with `?` for an unknown value.
-    fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
+    /// Returns the cells of the row, with `?` for an unknown value.
+    fn cells(&self) -> Vec<Cell> {
         let Self { slot, held, pid, pending, dead, file_bytes, oldest, .. } = self;
         let owner = match (held, pid) {
             (false, _) => "free".to_owned(),
             (true, Some(pid)) => format!("process {pid}"),
             (true, None) => "a process".to_owned(),
         };
-        let count = |amount: &Option<MessageTotals>| match amount {
-            Some(amount) => amount.messages.to_string(),
-            None => "?".to_owned(),
+        let count = |amount: &Option<MessageTotals>, tone: Tone| match amount {
+            Some(amount) => {
+                Cell::new(amount.messages.to_string(), (amount.messages > 0).then_some(tone))
+            }
+            None => Cell::new("?", Some(Tone::Bad)),
         };
         let bytes = pending.zip(*dead).map(|(pending, dead)| pending.bytes + dead.bytes);
-        let bytes = bytes.map_or_else(|| "?".to_owned(), |bytes| bytes.to_string());
-        let (pending, dead) = (count(pending), count(dead));
-        let oldest = oldest.as_deref().unwrap_or_default();
-        let row = format!(
-            "{slot:<5} {owner:<16} {pending:>9} {dead:>9} {bytes:>12} {file_bytes:>12} {oldest}"
-        );
-        writeln!(out, "{}", row.trim_end())
+        vec![
+            slot.to_string().into(),
+            owner.into(),
+            count(pending, Tone::Warning),
+            count(dead, Tone::Bad),
+            bytes.map_or_else(|| "?".to_owned(), |bytes| bytes.to_string()).into(),
+            file_bytes.to_string().into(),
+            oldest.as_deref().unwrap_or_default().into(),
+        ]
     }
 }
 
@@ -217,14 +237,14 @@ struct MessageFields<'a> {
 }
 
 impl<'a> MessageRow<'a> {
-    /// Creates the row of an entry of slot number `slot`.
-    fn new(slot: u32, state: MessageState, entry: &'a StoredMessage) -> Self {
+    /// Creates the row of an entry of slot number `slot`, with the time of a refusal in `zone`.
+    fn new(slot: u32, state: MessageState, entry: &'a StoredMessage, zone: &DisplayZone) -> Self {
         let fields = entry.message.as_ref().ok().map(|message| MessageFields {
             message_id: message.id(),
             event_type: message.event_type(),
             priority: message.priority(),
             publisher_id: message.publisher_id(),
-            timestamp: microsecond_time(message.timestamp()),
+            timestamp: notification_time(message.timestamp()),
             bytes: message.body().len(),
         });
         Self {
@@ -233,35 +253,65 @@ impl<'a> MessageRow<'a> {
             state,
             message: fields,
             error: entry.message.as_ref().err().map(|error| format!("{error:#}")),
-            refused: entry.refusal.as_ref().map(|refusal| second_time(refusal.refused_at)),
+            refused: entry.refusal.as_ref().map(|refusal| zone.second(refusal.refused_at)),
             reason: entry.refusal.as_ref().map(|refusal| refusal.reason.as_str()),
         }
     }
 
-    /// Writes the row as one line of text.
-    fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
+    /// Returns the cells of the row. The last one is free text: the publisher, an error, a refusal.
+    fn cells(&self) -> Vec<Cell> {
         let Self { slot, number, state, message, error, refused, reason } = self;
-        let position = format!("{slot}/{number}");
-        write!(out, "{position:<10} {:<7} ", state.as_str())?;
+        let state_tone = match state {
+            MessageState::Pending => None,
+            MessageState::Dead => Some(Tone::Bad),
+        };
+        let mut cells =
+            vec![format!("{slot}/{number}").into(), Cell::new(state.as_str(), state_tone)];
+        let mut rest = String::new();
         if let Some(fields) = message {
-            let MessageFields { message_id, event_type, priority, publisher_id, timestamp, bytes } =
-                fields;
-            let (event, priority) = (event_type.as_str(), priority.as_str());
-            let publisher = printable(publisher_id, MAX_CHARS);
-            write!(
-                out,
-                "{message_id} {event:<15} {priority:<5} {timestamp} {bytes:>7} {publisher}"
-            )?;
+            cells.extend([
+                fields.message_id.to_string().into(),
+                fields.event_type.as_str().into(),
+                Cell::new(fields.priority.as_str(), Tone::of_priority(fields.priority)),
+                fields.timestamp.as_str().into(),
+                fields.bytes.to_string().into(),
+            ]);
+            rest = printable(fields.publisher_id, MAX_CHARS).to_string();
         }
         if let Some(error) = error {
-            write!(out, "cannot be decoded: {}", printable(error, MAX_CHARS))?;
+            rest = format!("cannot be decoded: {}", printable(error, MAX_CHARS));
         }
         if let (Some(refused), Some(reason)) = (refused, reason) {
-            write!(out, "  refused {refused}: {}", printable(reason, MAX_CHARS))?;
+            rest = format!("{rest}  refused {refused}: {}", printable(reason, MAX_CHARS));
         }
-        writeln!(out)
+        cells.resize(MESSAGE_COLUMNS.len() - 1, Cell::default());
+        cells.push(rest.into());
+        cells
     }
 }
+
+/// The columns of the list of slots.
+const SLOT_COLUMNS: [Column; 7] = [
+    Column::text("slot"),
+    Column::text("owner"),
+    Column::number("pending"),
+    Column::number("dead"),
+    Column::number("bytes"),
+    Column::number("file bytes"),
+    Column::text("oldest"),
+];
+
+/// The columns of the list of messages.
+const MESSAGE_COLUMNS: [Column; 8] = [
+    Column::text("message"),
+    Column::text("state"),
+    Column::text("id"),
+    Column::text("event type"),
+    Column::text("priority"),
+    Column::text("timestamp"),
+    Column::number("bytes"),
+    Column::text("publisher"),
+];
 
 /// The largest number of characters of a text from outside that a row shows.
 const MAX_CHARS: usize = 1024;

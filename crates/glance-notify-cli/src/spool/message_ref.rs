@@ -13,7 +13,7 @@ use glance_notify::uuid::Uuid;
 
 use super::slots::ErrorLog;
 use crate::exit_status::{CommandError, ExitStatus};
-use crate::terminal::print_message;
+use crate::terminal::print_error;
 
 /// A reference to a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -83,7 +83,7 @@ impl MessageLookup {
         missing.sort_unstable();
         for reference in &missing {
             let scope = if errors.is_empty() { "the spool" } else { "the readable slots" };
-            print_message(format_args!("no {noun} {reference} in {scope}"));
+            print_error(format_args!("no {noun} {reference} in {scope}"));
         }
         match errors.status() {
             ExitStatus::Success if !missing.is_empty() => ExitStatus::PermanentError,

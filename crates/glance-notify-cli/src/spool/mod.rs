@@ -14,17 +14,12 @@
 //! | `export` | copies messages out, ready for `emit` |
 //! | `drain` | forwards the messages of all slots that no process owns |
 //!
-//! # Exit codes
-//!
-//! Code 2 means that a message does not exist, or that a slot or the directory cannot be
-//! used without a change. Code 3 means that a process owns a slot, or that messages
-//! remain. An error in one slot never hides the other slots: see [`slots`].
+//! An error in one slot never hides the other slots: see [`slots`].
 
 mod drain;
 mod drain_summary;
 mod drop;
 mod export;
-mod format;
 mod ls;
 mod message_ref;
 mod retry;
@@ -33,10 +28,10 @@ mod show;
 mod slots;
 mod stats;
 
-use clap::Subcommand;
-use glance_notify::Config;
-
 use crate::exit_status::{CommandError, ExitStatus};
+use crate::input_source::display_path;
+use crate::settings::ConfigArgs;
+use clap::Subcommand;
 
 /// Administer the notifications in the spool.
 ///
@@ -67,12 +62,21 @@ enum SpoolCommand {
 /// # Errors
 ///
 /// Returns an error if the configuration has no spool, or if the subcommand fails.
-pub(crate) fn run(args: &SpoolArgs, config: &Config) -> Result<ExitStatus, CommandError> {
+pub(crate) fn run(args: &SpoolArgs, config: &ConfigArgs) -> Result<ExitStatus, CommandError> {
+    // Only `drain` delivers anything.
+    let config = match &args.command {
+        SpoolCommand::Drain(_) => config.load_for_delivery()?,
+        _ => config.load()?,
+    };
     let Some(spool) = config.spool()? else {
         let message = "no spool is configured: set `spool.dir` to the directory of the spool";
         return Err(CommandError::new(ExitStatus::PermanentError, message));
     };
     let dir = spool.dir.clone();
+    if let Err(error) = std::fs::read_dir(&dir) {
+        let name = display_path(&dir);
+        return Err(CommandError::file(&format!("cannot read the spool `{name}`"), &error));
+    }
     match &args.command {
         SpoolCommand::Ls(args) => ls::run(args, &dir),
         SpoolCommand::Show(args) => show::run(args, &dir),
@@ -80,6 +84,6 @@ pub(crate) fn run(args: &SpoolArgs, config: &Config) -> Result<ExitStatus, Comma
         SpoolCommand::Retry(args) => retry::run(args, &dir),
         SpoolCommand::Drop(args) => drop::run(args, &dir),
         SpoolCommand::Export(args) => export::run(args, &dir),
-        SpoolCommand::Drain(args) => drain::run(args, config, spool),
+        SpoolCommand::Drain(args) => drain::run(args, &config, spool),
     }
 }

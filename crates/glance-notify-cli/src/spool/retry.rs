@@ -9,13 +9,13 @@ use std::path::Path;
 use clap::ArgGroup;
 use serde::Serialize;
 
-use super::format::count;
 use super::message_ref::{MessageLookup, MessageRef};
 use super::selection::MessageSelection;
 use super::slots::SlotWalk;
 use crate::exit_status::{CommandError, ExitStatus};
 use crate::json_output::write_json;
-use crate::terminal::{print_message, write_stdout};
+use crate::output_format::TextOrJson;
+use crate::terminal::{counted, print_note, write_stdout};
 
 /// Return dead letters to the pending messages, for another attempt.
 #[derive(clap::Args)]
@@ -37,9 +37,8 @@ pub(super) struct SpoolRetryArgs {
     #[arg(long, value_name = "NUMBER")]
     slot: Option<u32>,
 
-    /// Print the count as one JSON object on standard output.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: TextOrJson,
 }
 
 /// Retries the chosen dead letters and prints how many they are.
@@ -63,10 +62,10 @@ pub(super) fn run(args: &SpoolRetryArgs, dir: &Path) -> Result<ExitStatus, Comma
             retried += count;
         }
     }
-    if args.json {
+    if args.output.is_json() {
         write_stdout(|out| write_json(out, &RetryReport { retried }))?;
     } else {
-        print_message(format_args!("retried {}", count(retried, "dead letter")));
+        print_note(format_args!("retried {}", counted(retried, "dead letter")));
     }
     Ok(lookup.finish("dead letter", &slots.errors))
 }

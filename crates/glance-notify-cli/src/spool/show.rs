@@ -12,7 +12,7 @@
 //! }
 //! ```
 //!
-//! With `--json`, each notification is the one line that the destination would receive.
+//! With `-o json`, each notification is the one line that the destination would receive.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -21,13 +21,14 @@ use glance_notify::codec::Message;
 use glance_notify::transport::printable;
 use glance_notify::transport::spool::admin::StoredMessage;
 
-use super::format::{microsecond_time, second_time};
 use super::message_ref::{MessageLookup, MessageRef, decoded};
 use super::selection::{MessageSelection, MessageState};
 use super::slots::SlotWalk;
 use crate::exit_status::{CommandError, ExitStatus};
 use crate::json_output::indent_json;
+use crate::output_format::TextOrJson;
 use crate::terminal::write_stdout;
+use crate::time_zone::{DisplayZone, TimeZoneArg, notification_time};
 
 /// Show whole notifications from the spool.
 #[derive(clap::Args)]
@@ -36,9 +37,11 @@ pub(super) struct SpoolShowArgs {
     #[arg(required = true, value_name = "ID")]
     ids: Vec<MessageRef>,
 
-    /// Print each notification as one line of JSON, ready for `glance-notify emit`.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: TextOrJson,
+
+    #[command(flatten)]
+    zone: TimeZoneArg,
 }
 
 /// Prints each message that a reference names.
@@ -59,13 +62,13 @@ pub(super) fn run(args: &SpoolShowArgs, dir: &Path) -> Result<ExitStatus, Comman
                 }
                 let message = decoded(slot.number(), &entry);
                 let Some(message) = slots.errors.ok(message) else { continue };
-                if args.json {
+                if args.output.is_json() {
                     out.write_all(message.body())?;
                     out.write_all(b"\n")?;
                     continue;
                 }
                 let position = MessageRef::Position(slot.number(), entry.number);
-                write_heading(out, position, state, &entry, message)?;
+                write_heading(out, position, state, &entry, message, &args.zone.tz)?;
                 writeln!(out, "{}", indent_json(&String::from_utf8_lossy(message.body())))?;
             }
         }
@@ -81,17 +84,18 @@ fn write_heading(
     state: MessageState,
     entry: &StoredMessage,
     message: &Message,
+    zone: &DisplayZone,
 ) -> io::Result<()> {
     match (&entry.refusal, state) {
         (Some(refusal), _) => writeln!(
             out,
             "{position}: dead letter, refused {}: {}",
-            second_time(refusal.refused_at),
+            zone.second(refusal.refused_at),
             printable(&refusal.reason, MAX_CHARS)
         ),
         (None, MessageState::Dead) => writeln!(out, "{position}: dead letter"),
         (None, MessageState::Pending) => {
-            let emitted = microsecond_time(message.timestamp());
+            let emitted = notification_time(message.timestamp());
             writeln!(out, "{position}: pending, emitted {emitted}")
         }
     }

@@ -12,7 +12,7 @@ use std::path::Path;
 use glance_notify::transport::spool::admin::{self, OpenSlot};
 
 use crate::exit_status::{CommandError, ExitStatus};
-use crate::terminal::print_message;
+use crate::terminal::print_error;
 
 /// An iteration over the slots that can be opened.
 pub(super) struct SlotWalk<'a> {
@@ -61,7 +61,7 @@ impl ErrorLog {
         match result.map_err(Into::into) {
             Ok(value) => Some(value),
             Err(CommandError { status, message }) => {
-                print_message(format_args!("{message}"));
+                print_error(format_args!("{message}"));
                 if self.0 != Some(ExitStatus::PermanentError) {
                     self.0 = Some(status);
                 }

@@ -8,7 +8,7 @@
 //! files    110592 bytes
 //! ```
 //!
-//! A line `unknown` appears if some slots cannot be counted. `--json` prints the fields of
+//! A line `unknown` appears if some slots cannot be counted. `-o json` prints the fields of
 //! [`SpoolTotals`], for a monitoring system: alert on the age of `oldest`.
 
 use std::path::Path;
@@ -17,18 +17,21 @@ use glance_notify::transport::spool::MessageTotals;
 use glance_notify::transport::spool::admin;
 use serde::Serialize;
 
-use super::format::second_time;
 use super::slots::ErrorLog;
 use crate::exit_status::{CommandError, ExitStatus};
 use crate::json_output::write_json;
+use crate::output_format::TextOrJson;
 use crate::terminal::write_stdout;
+use crate::time_zone::{DisplayZone, TimeZoneArg};
 
 /// Show the totals of all slots.
 #[derive(clap::Args)]
 pub(super) struct SpoolStatsArgs {
-    /// Print one JSON object.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: TextOrJson,
+
+    #[command(flatten)]
+    zone: TimeZoneArg,
 }
 
 /// Adds up the slots and prints the totals.
@@ -52,9 +55,10 @@ pub(super) fn run(args: &SpoolStatsArgs, dir: &Path) -> Result<ExitStatus, Comma
         add(&mut total.dead, contents.dead);
         oldest = [oldest, contents.oldest_pending()].into_iter().flatten().min();
     }
-    total.oldest = oldest.map(second_time);
+    let zone = if args.output.is_json() { &DisplayZone::UTC } else { &args.zone.tz };
+    total.oldest = oldest.map(|time| zone.second(time));
     write_stdout(|out| {
-        if args.json {
+        if args.output.is_json() {
             return write_json(out, &total);
         }
         let SpoolTotals { slots, held, unknown, pending, dead, file_bytes, oldest } = &total;

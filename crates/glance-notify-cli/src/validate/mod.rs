@@ -19,7 +19,8 @@
 //! glance-notify: 3 read, 2 invalid, 2 problems, 1 warning
 //! ```
 //!
-//! `--report json` prints one object with the same problems and warnings, for tools.
+//! `-o json` prints one object for tools: `{"problems": [{"line", "pointer", "expected", "found",
+//! "warning"}, …], "read", "invalid", "warnings"}`. Warnings have `"warning": true`; problems have no such key.
 
 mod event_schemas;
 mod expectation;
@@ -30,7 +31,6 @@ use std::fmt;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use clap::ValueEnum;
 use glance_notify::codec::{Problem, serde_json};
 use glance_notify::transport::printable;
 use serde::Serialize;
@@ -38,7 +38,8 @@ use serde::Serialize;
 use crate::exit_status::{CommandError, ExitStatus};
 use crate::input_lines::InputLines;
 use crate::input_source::{InputSource, read_error};
-use crate::terminal::{print_message, write_stdout};
+use crate::output_format::TextOrJson;
+use crate::terminal::{print_note, write_stdout};
 use event_schemas::EventSchemas;
 
 /// Report all problems of notifications: line, JSON pointer, expected and found value.
@@ -53,9 +54,8 @@ pub(crate) struct ValidateArgs {
     /// whole notification. Without it, or with `-`, the command reads standard input.
     input: Option<PathBuf>,
 
-    /// Form of the report on standard output.
-    #[arg(long, value_enum, default_value_t = ReportFormat::Human)]
-    report: ReportFormat,
+    #[command(flatten)]
+    output: TextOrJson,
 
     /// Count warnings as problems, and exit with 4 if there is one.
     #[arg(long)]
@@ -66,16 +66,6 @@ pub(crate) struct ValidateArgs {
 const EXAMPLES: &str = "Examples:
   glance-notify validate notifications.jsonl
   glance-notify schema --example | glance-notify validate --strict";
-
-/// The form of the report.
-#[derive(Clone, Copy, ValueEnum)]
-enum ReportFormat {
-    /// One line for each problem.
-    Human,
-    /// One object: `{"problems": [{"line", "pointer", "expected", "found", "warning"}, …], "read",
-    /// "invalid", "warnings"}`. Warnings have `"warning": true`; problems have no such key.
-    Json,
-}
 
 /// Validates the input and prints each problem as soon as it is known.
 ///
@@ -90,7 +80,7 @@ pub(crate) fn run(args: &ValidateArgs) -> Result<ExitStatus, CommandError> {
     let mut failure = None;
     write_stdout(|out| {
         // The JSON object grows on the way, because input may be larger than the memory.
-        if let ReportFormat::Json = args.report {
+        if args.output.is_json() {
             out.write_all(b"{\"problems\":[")?;
         }
         loop {
@@ -103,27 +93,28 @@ pub(crate) fn run(args: &ValidateArgs) -> Result<ExitStatus, CommandError> {
                 }
             };
             let (problems, severity) = match line.input {
-                Err(problems) => (problems, Severity::Error),
+                Err(invalid) => (invalid.problems, Severity::Error),
                 Ok(_) if args.strict => (schemas.warnings(lines.text()), Severity::Error),
                 Ok(_) => (schemas.warnings(lines.text()), Severity::Warning),
             };
             let is_first_row = counts.problems + counts.warnings == 0;
             counts.add(severity, problems.len());
             for (index, problem) in problems.iter().enumerate() {
-                match args.report {
-                    ReportFormat::Human => {
-                        write_sentence(out, &name, line.number, severity, problem)?;
+                if args.output.is_json() {
+                    if index > 0 || !is_first_row {
+                        out.write_all(b",")?;
                     }
-                    ReportFormat::Json => {
-                        if index > 0 || !is_first_row {
-                            out.write_all(b",")?;
-                        }
-                        write_row(out, line.number, severity, problem)?;
-                    }
+                    write_row(out, line.number, severity, problem)?;
+                } else {
+                    write_sentence(out, &name, line.number, severity, problem)?;
                 }
             }
+            if !lines.is_ready() {
+                // The next line may be long in coming: show the problems of this one now.
+                out.flush()?;
+            }
         }
-        if let ReportFormat::Json = args.report {
+        if args.output.is_json() {
             let ValidationCounts { read, invalid, warnings, .. } = counts;
             writeln!(out, "],\"read\":{read},\"invalid\":{invalid},\"warnings\":{warnings}}}")?;
         }
@@ -132,7 +123,7 @@ pub(crate) fn run(args: &ValidateArgs) -> Result<ExitStatus, CommandError> {
     if let Some(failure) = failure {
         return Err(failure);
     }
-    print_message(format_args!("{counts}"));
+    print_note(format_args!("{counts}"));
     Ok(if counts.problems == 0 { ExitStatus::Success } else { ExitStatus::InvalidInput })
 }
 

@@ -88,12 +88,12 @@ fn hides_the_values_of_an_invalid_configuration() {
 #[test]
 fn rejects_settings_that_only_a_notifier_validates() {
     let sandbox = Sandbox::new();
-    sandbox.run(["check", "--set", "disabled_notifications=[\"image member\"]"]).expect_message(
+    sandbox.run(["check", "--set", "strategy=noop", "--set", "disabled_notifications=[\"image member\"]"]).expect_message(
         2,
         "`disabled_notifications`: \"image member\" is neither an event type nor a group (image, task)",
     );
     sandbox
-        .run(["check", "--set", "queue.max_bytes=1000"])
+        .run(["check", "--set", "strategy=noop", "--set", "queue.max_bytes=1000"])
         .expect_message(2, "`queue.max_bytes` must be at least");
-    sandbox.run(["check"]).expect(0);
+    sandbox.run(["check", "--set", "strategy=noop"]).expect(0);
 }

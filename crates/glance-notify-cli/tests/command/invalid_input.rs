@@ -189,7 +189,7 @@ fn accepts_empty_input() {
     let sandbox = Sandbox::new();
     for input in ["", "\n", " \n\t\n\r\n"] {
         sandbox.pipe(["validate"], input).expect_message(0, "0 read, all valid");
-        let output = sandbox.pipe(emit(&["--summary", "json"]), input).expect(0);
+        let output = sandbox.pipe(emit(&["-o", "json"]), input).expect(0);
         assert!(output.out.contains("\"read\":0,"), "{}", output.out);
     }
 }
@@ -214,10 +214,10 @@ fn a_broken_pipe_causes_no_panic() {
         (vec!["schema"], 0),
         (vec!["schema", "--example"], 0),
         (vec!["completions", "bash"], 0),
-        (vec!["check"], 0),
+        (vec!["check", "--set", "strategy=noop"], 0),
         (vec!["validate", wrong], 4),
-        (vec!["validate", "--report", "json", wrong], 4),
-        (emit(&[input, "--summary", "json"]), 0),
+        (vec!["validate", "-o", "json", wrong], 4),
+        (emit(&[input, "-o", "json"]), 0),
         (vec!["--version"], 0),
     ] {
         let output = sandbox.command(&args).stdout(broken_pipe()).output().unwrap();
@@ -236,6 +236,5 @@ fn a_closed_acks_pipe_stops_the_command() {
     let input = sandbox.file("in.jsonl", LIFECYCLE);
     let mut command = sandbox.command(emit(&[input, "--acks", "-"]));
     let output = command.stdout(broken_pipe()).output().unwrap();
-    crate::support::CommandOutput::from(output)
-        .expect_message(2, "cannot write the output of `--acks`: Broken pipe");
+    crate::support::CommandOutput::from(output).expect_message(3, "standard output is closed");
 }

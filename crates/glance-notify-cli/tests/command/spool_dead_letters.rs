@@ -46,7 +46,8 @@ fn spool(sandbox: &Sandbox, args: &[&str]) -> CommandOutput {
 fn lists_and_exports_dead_letters_with_their_reason() {
     let vhost = RabbitMq::shared().vhost();
     let (sandbox, sent) = spool_of_dead_letters(&vhost);
-    let listed = values(&spool(&sandbox, &["ls", "--messages", "--json", "--dead"]).expect(0).out);
+    let listed =
+        values(&spool(&sandbox, &["ls", "--messages", "-o", "json", "--dead"]).expect(0).out);
     assert_eq!(ids(&listed), sent);
     for line in &listed {
         assert_eq!(line["state"], "dead");
@@ -59,15 +60,14 @@ fn lists_and_exports_dead_letters_with_their_reason() {
     let shown = spool(&sandbox, &["show", &sent[0]]).expect(0).out;
     assert!(shown.contains("dead letter, refused ") && shown.contains("NO_ROUTE"), "{shown}");
     let stats: Value =
-        serde_json::from_str(&spool(&sandbox, &["stats", "--json"]).expect(0).out).unwrap();
+        serde_json::from_str(&spool(&sandbox, &["stats", "-o", "json"]).expect(0).out).unwrap();
     assert_eq!(
         (&stats["pending"]["messages"], &stats["dead"]["messages"]),
         (&json!(0), &json!(11))
     );
 
     spool(&sandbox, &["export", "--pending"]).expect_message(0, "exported 0 messages");
-    spool(&sandbox, &["export", "--dead", "-o", "dead.jsonl"])
-        .expect_message(0, "exported 11 messages");
+    spool(&sandbox, &["export", "--dead", "dead.jsonl"]).expect_message(0, "exported 11 messages");
     sandbox.run(emit(&["dead.jsonl"])).expect_message(0, "11 delivered by `log`");
     assert_eq!(ids(&sandbox.lines("n.log")), sent);
 }
@@ -84,7 +84,7 @@ fn forwards_dead_letters_only_after_a_retry() {
     spool_with_broker(&sandbox, &vhost, &["drain"])
         .expect_message(0, "0 delivered by `rabbit`, 11 dead letters");
     spool(&sandbox, &["retry", &sent[2]]).expect_message(0, "retried 1 dead letter");
-    let output = spool(&sandbox, &["retry", "--all", "--json"]).expect(0);
+    let output = spool(&sandbox, &["retry", "--all", "-o", "json"]).expect(0);
     assert_eq!(output.out, "{\"retried\":10}\n");
     spool(&sandbox, &["retry", &sent[2]]).expect_message(2, &format!("no dead letter {}", sent[2]));
     spool_with_broker(&sandbox, &vhost, &["drain"]).expect_message(0, "11 delivered by `rabbit`");
@@ -108,9 +108,9 @@ fn drops_dead_letters_and_keeps_pending_messages() {
     sandbox.pipe(spooled(&["emit"]), LIFECYCLE).expect(0);
     spool(&sandbox, &["drop", &sent[0]])
         .expect_message(0, "dropped 0 pending messages and 1 dead letter");
-    let output = spool(&sandbox, &["drop", "--dead", "--json"]).expect(0);
+    let output = spool(&sandbox, &["drop", "--dead", "-o", "json"]).expect(0);
     assert_eq!(output.out, "{\"pending\":0,\"dead\":10}\n");
-    let slots = values(&spool(&sandbox, &["ls", "--json"]).expect(0).out);
+    let slots = values(&spool(&sandbox, &["ls", "-o", "json"]).expect(0).out);
     assert_eq!(
         (&slots[0]["pending"]["messages"], &slots[0]["dead"]["messages"]),
         (&json!(11), &json!(0))
@@ -131,7 +131,7 @@ fn emit_reports_the_forwarded_messages() {
     let output = sandbox.run([&["emit", input], &rabbit[..], &SPOOL].concat());
     let output = output.expect_message(0, "11 read, 11 delivered by `spool`");
     // `emit` does not wait for the broker, so only the sum is certain.
-    let left = values(&spool(&sandbox, &["ls", "--json"]).expect(0).out);
+    let left = values(&spool(&sandbox, &["ls", "-o", "json"]).expect(0).out);
     let pending = left[0]["pending"]["messages"].as_u64().unwrap();
     let expected = format!("spool: {} forwarded by `rabbit`, {pending} pending", 11 - pending);
     assert!(output.err.contains(&expected), "{expected}: {}", output.err);
@@ -148,7 +148,7 @@ fn emit_reports_refusals_behind_the_spool() {
     let mut child = spawn_piped(&mut sandbox.command([&["emit"], &rabbit[..], &SPOOL].concat()));
     child.stdin.as_mut().unwrap().write_all(LIFECYCLE.as_bytes()).unwrap();
     wait_until("every message is refused", || {
-        let stats = spool(&sandbox, &["stats", "--json"]);
+        let stats = spool(&sandbox, &["stats", "-o", "json"]);
         serde_json::from_str::<Value>(&stats.out).is_ok_and(|stats| stats["dead"]["messages"] == 11)
     });
     // `wait_with_output` closes standard input, which ends the command.

@@ -22,7 +22,7 @@ fn drain<'a>(args: &[&'a str]) -> Vec<&'a str> {
 
 /// Returns the number of pending messages in all slots.
 fn pending(sandbox: &Sandbox) -> u64 {
-    let stats = sandbox.run([&["spool", "stats", "--json"][..], &SPOOL].concat()).expect(0);
+    let stats = sandbox.run([&["spool", "stats", "-o", "json"][..], &SPOOL].concat()).expect(0);
     let stats: Value = serde_json::from_str(&stats.out).unwrap();
     stats["pending"]["messages"].as_u64().unwrap()
 }
@@ -37,7 +37,7 @@ fn drains_all_messages_in_order() {
     sandbox.run(drain(&[])).expect_message(0, "11 delivered by `log`");
     assert_eq!(ids(&sandbox.lines("n.log")), sandbox.read("acks").lines().collect::<Vec<_>>());
     assert_eq!(pending(&sandbox), 0);
-    let output = sandbox.run(drain(&["--json"])).expect(0);
+    let output = sandbox.run(drain(&["-o", "json"])).expect(0);
     assert_eq!(
         output.out,
         "{\"strategy\":\"log\",\"delivered\":0,\"refused\":0,\"dropped\":0,\"pending\":0,\"dead\":0,\
@@ -84,16 +84,19 @@ fn reports_remaining_messages_and_exits_with_3() {
     assert_eq!(pending(&sandbox), 11);
 }
 
-/// Draining to `noop`, which is also the default strategy, would lose the messages.
+/// Draining to `noop` would lose the messages, and so would a default.
 ///
 /// A forgotten `strategy` must not empty the spool.
 #[test]
 fn refuses_to_drain_to_noop() {
     let sandbox = Sandbox::new();
     sandbox.pipe(spooled(&["emit"]), LIFECYCLE).expect(0);
-    for strategy in ["strategy=noop", "publisher_id=x"] {
-        let output = sandbox.run([&["spool", "drain", "--set", strategy][..], &SPOOL].concat());
-        output.expect_message(2, "the strategy `noop` sends nothing");
+    for (setting, message) in [
+        ("strategy=noop", "the strategy `noop` sends nothing"),
+        ("publisher_id=x", "no strategy is configured"),
+    ] {
+        let output = sandbox.run([&["spool", "drain", "--set", setting][..], &SPOOL].concat());
+        output.expect_message(2, message);
     }
     assert_eq!(pending(&sandbox), 11);
 }
@@ -116,7 +119,7 @@ fn leaves_slots_in_use_alone_and_exits_with_3() {
     wait_until("the drain names the process and its count", || {
         sandbox.run(drain(&[])).err.contains(&expected)
     });
-    let output = sandbox.run(drain(&["--json"])).expect_message(3, &expected);
+    let output = sandbox.run(drain(&["-o", "json"])).expect_message(3, &expected);
     let summary: Value = serde_json::from_str(&output.out).unwrap();
     assert_eq!(summary["held"], json!([{ "slot": 0, "pid": child.id(), "pending": 3 }]));
     assert_eq!(summary["pending"], 0);
@@ -214,7 +217,7 @@ fn a_kill_during_a_drain_loses_nothing() {
 
 /// `spool` finds its directory like every other setting: file, environment, `--set`.
 ///
-/// A directory that does not exist is an error with code 3, as it may be a mount point.
+/// A directory that does not exist is an error with code 2, as for every missing file.
 #[test]
 fn finds_the_spool_of_the_configuration() {
     let sandbox = Sandbox::new();
@@ -224,7 +227,7 @@ fn finds_the_spool_of_the_configuration() {
     sandbox.run(["spool", "ls", "-c", "notify.toml"]).expect(0);
     let mut command = sandbox.command(["spool", "stats", "-c", "notify.toml"]);
     let elsewhere = command.env("GLANCE_NOTIFY__SPOOL__DIR", "elsewhere").output().unwrap();
-    assert_eq!(elsewhere.status.code(), Some(3));
+    assert_eq!(elsewhere.status.code(), Some(2));
     sandbox.run(["spool", "drain", "-c", "notify.toml"]).expect_message(0, "11 delivered by `log`");
     assert_eq!(values(&sandbox.read("n.log")).len(), 11);
 }

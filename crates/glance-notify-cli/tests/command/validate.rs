@@ -3,7 +3,7 @@
 use notify_conformance::samples::GLANCE_2013;
 use serde_json::{Value, json};
 
-use crate::support::{LIFECYCLE, Sandbox, line};
+use crate::support::{LIFECYCLE, Sandbox, emit, line};
 
 /// The samples of the documentation and the notifications of Glance's own code are
 /// valid.
@@ -45,7 +45,7 @@ fn prints_a_line_for_every_problem() {
 #[test]
 fn prints_the_report_as_one_json_object() {
     let sandbox = Sandbox::new();
-    let args = ["validate", "--strict", "--report", "json"];
+    let args = ["validate", "--strict", "-o", "json"];
     let output = sandbox.pipe(args, line("a") + WRONG).expect(4);
     let report: Value = serde_json::from_str(&output.out).unwrap();
     assert_eq!(
@@ -66,11 +66,10 @@ fn prints_the_report_as_one_json_object() {
             "warnings": 0,
         })
     );
-    let output =
-        sandbox.pipe(["validate", "--report", "json"], WRONG).expect_message(0, "2 warnings");
+    let output = sandbox.pipe(["validate", "-o", "json"], WRONG).expect_message(0, "2 warnings");
     let report: Value = serde_json::from_str(&output.out).unwrap();
     assert_eq!(report["problems"][1]["warning"], true);
-    let output = sandbox.pipe(["validate", "--report", "json"], line("a")).expect(0);
+    let output = sandbox.pipe(["validate", "-o", "json"], line("a")).expect(0);
     assert_eq!(output.out, "{\"problems\":[],\"read\":1,\"invalid\":0,\"warnings\":0}\n");
 }
 
@@ -84,12 +83,9 @@ fn escapes_input_in_reports() {
     let input = format!(
         "{{\"event_type\":\"{hostile}\",\"{hostile}\":1,\"priority\":\"{hostile}\",\"payload\":{{}}}}\n"
     );
-    for args in [
-        &["validate"][..],
-        &["validate", "--report", "json"],
-        &["emit"],
-        &["emit", "--skip-invalid"],
-    ] {
+    for args in
+        [&["validate"][..], &["validate", "-o", "json"], &emit(&[]), &emit(&["--skip-invalid"])]
+    {
         let output = sandbox.pipe(args, &input).expect(4);
         for text in [&output.out, &output.err] {
             let unsafe_ = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';

@@ -141,7 +141,7 @@ fn counts_problems_and_warnings_apart() {
     let output = sandbox.pipe(["validate"], &input);
     let output = output.expect_message(4, ": 2 read, 1 invalid, 1 problem, 1 warning\n");
     assert_eq!(output.out.lines().filter(|line| line.contains(": warning: ")).count(), 1);
-    let output = sandbox.pipe(["validate", "--report", "json"], &input).expect(4);
+    let output = sandbox.pipe(["validate", "-o", "json"], &input).expect(4);
     let report: Value = serde_json::from_str(&output.out).unwrap();
     assert_eq!(report["problems"][0].get("warning"), None);
     assert_eq!(
@@ -169,7 +169,7 @@ fn strict_makes_warnings_problems() {
         output.out,
         "standard input:2: /payload/owner_id: missing, expected a string or null\n"
     );
-    let output = sandbox.pipe(["validate", "--strict", "--report", "json"], &input).expect(4);
+    let output = sandbox.pipe(["validate", "--strict", "-o", "json"], &input).expect(4);
     let report: Value = serde_json::from_str(&output.out).unwrap();
     assert_eq!(report["problems"][0].get("warning"), None);
     assert_eq!((&report["invalid"], &report["warnings"]), (&json!(1), &json!(0)));
@@ -197,9 +197,9 @@ fn warnings_show_no_secret() {
     let input = event("task.run", &changed(glance_task(), "owner", &secret)) + &image.to_string();
     for args in [
         &["validate"][..],
-        &["validate", "--report", "json"],
+        &["validate", "-o", "json"],
         &["validate", "--strict"],
-        &["validate", "--strict", "--report", "json"],
+        &["validate", "--strict", "-o", "json"],
     ] {
         let CommandOutput { out, err, .. } = Sandbox::new().pipe(args, &input);
         assert!(!out.contains(SECRET) && !err.contains(SECRET), "{args:?}: {out}{err}");
@@ -212,7 +212,7 @@ fn warnings_show_no_secret() {
 fn escapes_keys_in_warnings() {
     let hostile = json!({ "owner\u{1b}_i": null });
     let input = event("image.send", &changed(sending(), "owner_id", &hostile));
-    for args in [&["validate"][..], &["validate", "--report", "json"]] {
+    for args in [&["validate"][..], &["validate", "-o", "json"]] {
         let output = Sandbox::new().pipe(args, &input).expect(0);
         assert!(output.out.contains("found nothing but the similar key") || args.len() > 1);
         assert!(output.out.contains("u{1b}_i`"), "{}", output.out);

@@ -1,0 +1,126 @@
+//! The command line: the options of every subcommand, and the subcommands.
+//!
+//! clap derives the parser, the help texts, the completions and the man pages from the types here and from
+//! the argument types of the subcommands. The documentation of each field is the help of its option.
+
+use std::sync::LazyLock;
+
+use clap::{Parser, Subcommand};
+
+use crate::console::{ColorChoice, ConsoleSettings, LogFormat};
+use crate::exit_status::{CommandError, ExitStatus};
+#[cfg(feature = "archive")]
+use crate::questions;
+use crate::settings::ConfigArgs;
+use crate::terminal::print_warning;
+use crate::{check, completions, emit, help, logging, man, schema, validate};
+
+/// Emit, validate and check notifications of an image service.
+#[derive(Parser)]
+#[command(name = "glance-notify", version = VERSION.as_str(), arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    config: ConfigArgs,
+
+    #[command(flatten)]
+    pub(crate) console: ConsoleArgs,
+
+    #[command(subcommand)]
+    command: CliCommand,
+}
+
+/// The options for messages on standard error, of every subcommand.
+#[derive(clap::Args)]
+pub(crate) struct ConsoleArgs {
+    /// Log more to standard error: -v for state changes, -vv and -vvv for details.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, conflicts_with = "quiet")]
+    verbose: u8,
+
+    /// Print errors only: no summary, no warnings, no progress.
+    #[arg(short, long, global = true)]
+    quiet: bool,
+
+    /// Colours of states and priorities.
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t)]
+    #[arg(hide_possible_values = true)]
+    color: ColorChoice,
+
+    /// Form of messages and of the log on standard error.
+    #[arg(long, global = true, value_enum, value_name = "FORMAT", default_value_t)]
+    #[arg(hide_possible_values = true)]
+    log_format: LogFormat,
+}
+
+// The help of each subcommand is the documentation of its argument type.
+#[derive(Subcommand)]
+enum CliCommand {
+    Emit(emit::args::EmitArgs),
+    Validate(validate::ValidateArgs),
+    Schema(schema::SchemaArgs),
+    Check(check::CheckArgs),
+    #[cfg(feature = "spool")]
+    Spool(crate::spool::SpoolArgs),
+    #[cfg(feature = "archive")]
+    Demo(crate::demo::DemoArgs),
+    #[cfg(feature = "archive")]
+    Timeline(questions::timeline::TimelineArgs),
+    #[cfg(feature = "archive")]
+    Search(questions::search::SearchArgs),
+    #[cfg(feature = "archive")]
+    Who(questions::who::WhoArgs),
+    #[cfg(feature = "archive")]
+    Report(questions::report::ReportArgs),
+    Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
+}
+
+impl Cli {
+    /// Runs the subcommand.
+    ///
+    /// Only the subcommands that need a configuration load it, so that `validate`,
+    /// `schema` and `completions` also work where the configuration is broken.
+    pub(crate) fn run(&self) -> Result<ExitStatus, CommandError> {
+        let config = &self.config;
+        match &self.command {
+            CliCommand::Emit(args) => emit::run(args, &config.load_for_delivery()?),
+            CliCommand::Validate(args) => validate::run(args),
+            CliCommand::Schema(args) => schema::run(args),
+            CliCommand::Check(args) => check::run(args, &config.load()?),
+            #[cfg(feature = "spool")]
+            CliCommand::Spool(args) => crate::spool::run(args, config),
+            #[cfg(feature = "archive")]
+            CliCommand::Demo(_) => crate::demo::run(),
+            #[cfg(feature = "archive")]
+            CliCommand::Timeline(args) => questions::timeline::run(args),
+            #[cfg(feature = "archive")]
+            CliCommand::Search(args) => questions::search::run(args),
+            #[cfg(feature = "archive")]
+            CliCommand::Who(args) => questions::who::run(args),
+            #[cfg(feature = "archive")]
+            CliCommand::Report(args) => questions::report::run(args),
+            CliCommand::Completions(args) => completions::run(args, &mut help::command()),
+            CliCommand::Man(args) => man::run(args, help::command()),
+        }
+    }
+}
+
+impl ConsoleArgs {
+    /// Makes the options take effect for the whole process.
+    pub(crate) fn apply(&self) {
+        let Self { verbose, quiet, color, log_format } = *self;
+        ConsoleSettings { color, quiet, log_format }.install();
+        let rust_log = std::env::var("RUST_LOG").ok();
+        if !logging::init(verbose, quiet, rust_log.as_deref(), log_format) {
+            print_warning(format_args!(
+                "the environment variable RUST_LOG is ignored: expected a level such as `debug`, or \
+                 TARGET=LEVEL,…"
+            ));
+        }
+    }
+}
+
+/// The text of `--version`: the version, and the features that the build includes.
+static VERSION: LazyLock<String> = LazyLock::new(|| {
+    let features = glance_notify::transport::FEATURES.join(", ");
+    format!("{} (compiled in: {features})", env!("CARGO_PKG_VERSION"))
+});

@@ -1,0 +1,121 @@
+//! The options that choose a configuration, and the rules that the command adds to the library's.
+//!
+//! The library sends nothing without a strategy. The command requires one, and it refuses or reports settings
+//! that would have no effect: you run it to send something.
+
+use std::path::PathBuf;
+
+use glance_notify::Config;
+use glance_notify::config::Layers;
+use glance_notify::transport::{DRIVERS, printable};
+
+use crate::exit_status::{CommandError, ExitStatus};
+use crate::terminal::print_warning;
+
+/// The options that choose a configuration, of every subcommand.
+#[derive(clap::Args)]
+pub(crate) struct ConfigArgs {
+    /// Configuration file: TOML if its name ends in .toml, the format of glance-api.conf if it ends
+    /// in .conf.
+    #[arg(short, long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// Override one key of the file and the environment, as in `--set log.sync=false`. Repeat it for
+    /// more keys. Values are parsed as TOML; anything else is a string.
+    #[arg(long = "set", global = true, value_name = "KEY=VALUE")]
+    settings: Vec<String>,
+}
+
+impl ConfigArgs {
+    /// Builds the configuration from its layers: file, environment, then `--set`.
+    ///
+    /// Warns about environment variables that look like settings and are none.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error that names the key and its origin if a layer cannot be read or holds an unknown
+    /// key or a wrong value, or if `--set` sets a key of a strategy that is not chosen.
+    pub(crate) fn load(&self) -> Result<Config, CommandError> {
+        let mut layers = Layers::new();
+        if let Some(path) = &self.config {
+            layers = layers.file(path)?;
+        }
+        layers = layers.environment()?;
+        for setting in &self.settings {
+            layers = layers.set(setting)?;
+        }
+        let config = layers.build()?;
+        warn_of_ignored_variables();
+        if has_strategy(&config) {
+            self.refuse_settings_without_effect(&config)?;
+        }
+        Ok(config)
+    }
+
+    /// Builds the configuration for a subcommand that delivers notifications.
+    ///
+    /// # Errors
+    ///
+    /// As [`load`](Self::load), or if no layer sets `strategy`.
+    pub(crate) fn load_for_delivery(&self) -> Result<Config, CommandError> {
+        let config = self.load()?;
+        if has_strategy(&config) { Ok(config) } else { Err(missing_strategy()) }
+    }
+
+    /// Refuses a `--set` for the table of a strategy that is not chosen: even a misspelt key there would
+    /// have no effect.
+    fn refuse_settings_without_effect(&self, config: &Config) -> Result<(), CommandError> {
+        for setting in &self.settings {
+            let key = setting.split('=').next().unwrap_or_default().trim();
+            let Some((table, _)) = key.split_once('.') else { continue };
+            let Some(driver) = DRIVERS.iter().find(|driver| driver.name == table) else { continue };
+            if driver.name != config.strategy() {
+                let message = format!(
+                    "--set: `{}` has no effect because the strategy is `{}`: remove it, or add \
+                     `--set strategy={table}`",
+                    printable(key, MAX_NAME),
+                    config.strategy()
+                );
+                return Err(CommandError::new(ExitStatus::PermanentError, message));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Returns whether a layer of the configuration sets `strategy`.
+pub(crate) fn has_strategy(config: &Config) -> bool {
+    config.entries().iter().any(|entry| entry.key == "strategy" && entry.origin != "default")
+}
+
+/// Returns the error of a configuration without a strategy.
+pub(crate) fn missing_strategy() -> CommandError {
+    let names: Vec<_> = DRIVERS.iter().map(|driver| format!("`{}`", driver.name)).collect();
+    let message = format!(
+        "no strategy is configured: name a file with `-c FILE`, or set `strategy` to one of {}",
+        names.join(", ")
+    );
+    CommandError::new(ExitStatus::PermanentError, message)
+}
+
+/// Warns about each environment variable that starts like a setting but has no effect.
+fn warn_of_ignored_variables() {
+    for (name, _) in std::env::vars_os() {
+        let Some(name) = name.to_str() else { continue };
+        let Some(rest) = name.strip_prefix(PREFIX).filter(|rest| !rest.starts_with('_')) else {
+            continue;
+        };
+        print_warning(format_args!(
+            "the environment variable {} is ignored: two underscores follow GLANCE_NOTIFY and each \
+             table, as in GLANCE_NOTIFY__{}",
+            printable(name, MAX_NAME),
+            printable(rest, MAX_NAME)
+        ));
+    }
+}
+
+/// The start of an environment variable that may be meant as a setting.
+const PREFIX: &str = "GLANCE_NOTIFY_";
+
+/// The largest number of characters of a key or a variable's name that a message shows.
+const MAX_NAME: usize = 256;
