@@ -173,7 +173,7 @@ impl CheckReport {
             return;
         }
         // Stamping takes no part in delivery.
-        let event = Event::ImageUpload(Payload::Warn(String::new().into()));
+        let event = Event::ImageUpload(Payload::Warn(String::new()));
         let publisher = notifier.stamp(event).publisher_id;
         self.settings.push(SettingRow {
             key: "publisher_id".to_owned(),

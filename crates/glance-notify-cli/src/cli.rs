@@ -5,7 +5,7 @@
 
 use std::sync::LazyLock;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::console::{ColorChoice, ConsoleSettings, LogFormat};
 use crate::exit_status::{CommandError, ExitStatus};
@@ -18,6 +18,7 @@ use crate::{check, completions, emit, help, logging, man, schema, validate};
 /// Emit, validate and check notifications of an image service.
 #[derive(Parser)]
 #[command(name = "glance-notify", version = VERSION.as_str(), arg_required_else_help = true)]
+#[command(after_help = help::EXAMPLES)]
 pub(crate) struct Cli {
     #[command(flatten)]
     config: ConfigArgs,
@@ -75,6 +76,11 @@ enum CliCommand {
 }
 
 impl Cli {
+    /// Returns the parser of the command line, whose `--help` shows examples and exit codes.
+    pub(crate) fn parser() -> clap::Command {
+        help::with_exit_codes(Self::command())
+    }
+
     /// Runs the subcommand.
     ///
     /// Only the subcommands that need a configuration load it, so that `validate`,
@@ -98,8 +104,8 @@ impl Cli {
             CliCommand::Who(args) => questions::who::run(args),
             #[cfg(feature = "archive")]
             CliCommand::Report(args) => questions::report::run(args),
-            CliCommand::Completions(args) => completions::run(args, &mut help::command()),
-            CliCommand::Man(args) => man::run(args, help::command()),
+            CliCommand::Completions(args) => completions::run(args, &mut Self::parser()),
+            CliCommand::Man(args) => man::run(args, Self::parser()),
         }
     }
 }

@@ -23,7 +23,7 @@ pub(crate) fn write_problem(line: String, message: String) {
     if state.is_holding {
         state.held.push_back(HeldLine { line, message, since: Instant::now() });
     } else {
-        state.write(line, message);
+        state.write(&line, message);
     }
 }
 
@@ -79,12 +79,12 @@ impl HeldLog {
     fn release_first(&mut self) {
         let Some(HeldLine { line, message, .. }) = self.held.pop_front() else { return };
         if !self.shown.iter().any(|shown| names_cause_of(shown, &message)) {
-            self.write(line, message);
+            self.write(&line, message);
         }
     }
 
     /// Writes a line and records its text.
-    fn write(&mut self, line: String, message: String) {
+    fn write(&mut self, line: &str, message: String) {
         write_beside_progress(line.as_bytes());
         self.record(message);
     }

@@ -53,7 +53,7 @@ impl InputSource {
         };
         let (file, metadata) = open().map_err(|error| read_error(&name, &error))?;
         let is_file = metadata.is_file();
-        Ok(Self { name, reader: Box::new(file), size: is_file.then(|| metadata.len()), is_file })
+        Ok(Self { name, reader: Box::new(file), size: is_file.then_some(metadata.len()), is_file })
     }
 }
 

@@ -42,7 +42,7 @@ pub(crate) fn init(verbose: u8, quiet: bool, rust_log: Option<&str>, format: Log
         _ => Targets::new().with_default(LevelFilter::TRACE),
     };
     // This fails only if a subscriber exists already, and this process installs no other.
-    drop(registry().with(safe_filter(targets)).with(StderrLayer { format }).try_init());
+    drop(registry().with(safe_filter(&targets)).with(StderrLayer { format }).try_init());
     is_valid
 }
 
@@ -96,14 +96,14 @@ impl Visit for EventFields {
 }
 
 /// Adds the bounds that hold at every verbosity.
-fn safe_filter(targets: Targets) -> Targets {
+fn safe_filter(targets: &Targets) -> Targets {
     // The strategy `log` with `log.target = "tracing"` delivers by logging: here, to standard error.
     // These events are the result and appear at every verbosity.
     let mut bounded = Targets::new().with_target(NOTIFICATION_TARGET, LevelFilter::TRACE);
     if let Some(level) = targets.default_level() {
         bounded = bounded.with_default(level);
     }
-    for (target, level) in &targets {
+    for (target, level) in targets {
         let is_client = CLIENT_TARGETS.iter().any(|client| target.starts_with(client));
         let level = if is_client { level.min(LevelFilter::WARN) } else { level };
         bounded = bounded.with_target(target, level);
@@ -144,14 +144,14 @@ mod tests {
         for filter in
             ["trace", "lapin=trace", "trace,lapin::channel=trace,fe2o3_amqp=debug", "debug"]
         {
-            let filter = safe_filter(filter.parse().unwrap());
+            let filter = safe_filter(&filter.parse().unwrap());
             for client in ["lapin", "lapin::channel", "amq_protocol::auth", "fe2o3_amqp::session"] {
                 let enabled = |level: L| filter.would_enable(client, &level.into_level().unwrap());
                 assert!(!enabled(L::INFO) && !enabled(L::TRACE), "{filter}: {client}");
             }
             assert!(filter.would_enable(NOTIFICATION_TARGET, &L::INFO.into_level().unwrap()));
         }
-        let filter = safe_filter("info".parse().unwrap());
+        let filter = safe_filter(&"info".parse().unwrap());
         assert!(filter.would_enable("lapin", &L::WARN.into_level().unwrap()));
         assert!(filter.would_enable("notify_log", &L::INFO.into_level().unwrap()));
     }

@@ -53,7 +53,7 @@ use crate::terminal::{print_error, print_usage};
 fn main() -> ExitCode {
     runtime::survive_limits();
     runtime::install_panic_hook();
-    let matches = help::command().try_get_matches();
+    let matches = Cli::parser().try_get_matches();
     let cli = match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(error) => return print_usage(&error).into(),

@@ -1,6 +1,6 @@
 //! `glance-notify man`: writes man pages, one for the command and one for each subcommand.
 //!
-//! clap_mangen makes the pages from the definitions of the arguments, so that they always match the options
+//! `clap_mangen` makes the pages from the definitions of the arguments, so that they always match the options
 //! of this build.
 
 use std::fs;

@@ -10,6 +10,7 @@
 //! | threads | tokio panics | a message that names the limit |
 //! | memory | SIGABRT kills the process | Rust's message, and code 3 |
 
+use std::any::Any;
 use std::fs::File;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -53,7 +54,7 @@ pub(crate) fn install_panic_hook() {
         let thread = std::thread::current();
         let thread = thread.name().unwrap_or("without a name").to_owned();
         let place = panic.location().map(|place| format!(" at {place}")).unwrap_or_default();
-        let text = panic.payload_as_str().unwrap_or("a value that is no text");
+        let text = text_of(panic.payload());
         print_error(format_args!("panicked in thread {thread}{place}: {text}"));
         let backtrace = std::backtrace::Backtrace::capture();
         if backtrace.status() == std::backtrace::BacktraceStatus::Captured {
@@ -62,6 +63,13 @@ pub(crate) fn install_panic_hook() {
             }
         }
     }));
+}
+
+/// Returns the message of a panic.
+fn text_of(payload: &dyn Any) -> &str {
+    let text = payload.downcast_ref::<&str>().copied();
+    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("a value that is no text")
 }
 
 /// Starts a runtime with two worker threads, which suffice for one pipeline.

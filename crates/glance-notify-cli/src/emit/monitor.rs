@@ -224,9 +224,9 @@ impl DeliveryMonitor {
     /// The part of the input that is done is the part that was read, without what still waits for delivery.
     fn show_progress(&mut self, stats: &Stats) {
         let Stats { delivered, refused, pending, .. } = stats;
-        let (state, pending) = (&self.intake.state, pending.messages);
-        let (read, settled) = (state.read(), delivered + refused);
-        let done = u128::from(state.bytes()) * u128::from(read.saturating_sub(pending));
+        let (intake, pending) = (&self.intake.state, pending.messages);
+        let (read, settled) = (intake.read(), delivered + refused);
+        let done = u128::from(intake.bytes()) * u128::from(read.saturating_sub(pending));
         let done = u64::try_from(done / u128::from(read.max(1))).unwrap_or_default();
         let counts = format_args!("{delivered} delivered, {pending} pending");
         self.progress_line.show(done, settled, counts);
