@@ -49,6 +49,7 @@ mod endpoint;
 mod endpoint_options;
 mod envelope;
 mod failover;
+pub mod guard;
 mod host;
 mod peer;
 mod sasl;

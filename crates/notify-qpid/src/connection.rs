@@ -7,7 +7,6 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use fe2o3_amqp::connection::ConnectionHandle;
@@ -16,6 +15,8 @@ use fe2o3_amqp::types::messaging::{Target, TerminusDurability};
 use fe2o3_amqp::types::primitives::{Array, Symbol};
 use fe2o3_amqp::{Sender, Session};
 use notify_core::{Error, Result};
+use notify_net::guard::amqp10::{Amqp10Guard, FRAME_MAX};
+use notify_net::guard::{GuardReport, GuardedStream};
 use notify_net::{Failover, Host, PeerInfo, Secret, ShutdownGuard, TlsConfig};
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -23,7 +24,7 @@ use crate::config::Config;
 use crate::error::ErrorContext;
 use crate::link::Link;
 use crate::topology::{Route, Topology};
-use crate::wire::{self, BrokerProduct, Wire};
+use crate::wire::{self, BrokerProduct};
 
 /// An open connection, with the links that were attached so far.
 pub(crate) struct Connection {
@@ -42,6 +43,8 @@ pub(crate) struct Connection {
     pub(crate) peer: PeerInfo,
     /// The product that the broker claims to be.
     pub(crate) product: BrokerProduct,
+    /// The guard's findings.
+    report: GuardReport,
     /// Whether an attach is running. If it is dropped meanwhile, a session stays half open.
     is_attaching: bool,
 }
@@ -100,6 +103,12 @@ impl Connection {
         self.is_attaching = false;
         self.links.insert(route.address.clone(), attached?);
         Ok(())
+    }
+
+    /// Returns the error of the frame at which the guard ended the connection. Every other error is a
+    /// consequence of it.
+    pub(crate) fn violation(&self) -> Option<Error> {
+        self.report.violation()
     }
 
     /// Returns the error that closed the connection. The errors of its links do not name the reason.
@@ -193,20 +202,22 @@ impl LoginAttempt<'_> {
         let peer = stream.peer().clone();
         wire::authenticate(&mut stream, &config.endpoint, self.password, &context).await?;
 
-        let product = Arc::new(OnceLock::new());
+        let report = GuardReport::default();
+        let stream = GuardedStream::new(stream, Amqp10Guard::default(), report.clone());
         let mut builder = fe2o3_amqp::Connection::builder()
             .container_id(self.name)
             // The stream is past TLS and SASL, so the client must not begin with either.
             .scheme("amqp")
+            .max_frame_size(FRAME_MAX)
             .idle_time_out(u32::from(config.endpoint.heartbeat) * 1000);
         if let Some(virtual_host) = &config.endpoint.virtual_host {
             builder = builder.hostname(virtual_host.as_str());
         }
         let handle = builder
-            .open_with_stream(Wire::new(stream, Arc::clone(&product)))
+            .open_with_stream(stream)
             .await
-            .map_err(|error| context.open_error(&error))?;
-        let product = product.get().cloned().unwrap_or_default();
+            .map_err(|error| report.violation().unwrap_or_else(|| context.open_error(&error)))?;
+        let product = BrokerProduct::from_open(report.greeting().unwrap_or_default());
         let connection = Connection {
             _shutdown_guard: shutdown_guard,
             handle,
@@ -215,6 +226,7 @@ impl LoginAttempt<'_> {
             context,
             peer,
             product,
+            report,
             is_attaching: false,
         };
         connection.log_connected(config);

@@ -211,6 +211,7 @@ impl Transport for Qpid {
             return Ok(());
         };
         let sent = publish::publish(connection, config, timeouts, batch).await;
+        let sent = sent.map_err(|error| connection.violation().unwrap_or(error));
         if sent.is_err() && !connection.is_usable() {
             self.connection = None;
         }
@@ -229,7 +230,8 @@ impl Transport for Qpid {
     /// stays as it is.
     async fn check(&mut self) -> Result<Vec<Finding>> {
         let mut connection = Connection::open(&self.config, &self.name).await?;
-        let findings = check::check(&mut connection, &self.config).await?;
+        let findings = check::check(&mut connection, &self.config).await;
+        let findings = findings.map_err(|error| connection.violation().unwrap_or(error))?;
         connection.close().await?;
         Ok(findings)
     }

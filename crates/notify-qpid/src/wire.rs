@@ -1,5 +1,5 @@
-//! The byte stream around the client library: SASL before it, and the peer's Open, which the client
-//! does not expose.
+//! The bytes that the client library does not handle: SASL before it, and the product in the peer's
+//! Open, which the client does not expose.
 //!
 //! fe2o3-amqp sends ANONYMOUS and EXTERNAL without an initial response. The peer then asks for one,
 //! and fe2o3-amqp cannot answer. So this module does SASL itself (AMQP 1.0, part 5), and the client
@@ -15,16 +15,13 @@
 //!   AMQP 0 1.0.0     ────────▶              from here on fe2o3-amqp writes
 //!                    ◀────────    AMQP 0 1.0.0
 //!   Open             ────────▶
-//!                    ◀────────    Open       its product and version are copied
+//!                    ◀────────    Open       it names the product and the version
 //! ```
 //!
 //! This module must not wait without a deadline: the caller bounds the whole login. It must not
 //! allocate by a size that the peer claims, beyond the limits at the end of the file.
 
 use std::io;
-use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll};
 
 use fe2o3_amqp::frames::sasl::Frame;
 use fe2o3_amqp::types::performatives::Open;
@@ -32,8 +29,9 @@ use fe2o3_amqp::types::primitives::{Binary, Symbol, Value};
 use fe2o3_amqp::types::sasl::{SaslCode, SaslInit};
 use notify_core::Result;
 use notify_core::redact::printable;
+use notify_net::guard::amqp10::check_value;
 use notify_net::{BrokerStream, Endpoint, SaslMechanism, Secret};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::error::ErrorContext;
 
@@ -93,17 +91,6 @@ pub(crate) async fn authenticate(
     }
 }
 
-/// The stream that the client library gets. It copies the peer's Open on the way.
-#[derive(Debug)]
-pub(crate) struct Wire {
-    /// The stream to the broker, with or without TLS.
-    stream: BrokerStream,
-    /// The bytes from the start of the stream; `None` once the Open is complete.
-    start: Option<Vec<u8>>,
-    /// The place for the product that the Open names.
-    product: Arc<OnceLock<BrokerProduct>>,
-}
-
 /// The product that a peer claims to be.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct BrokerProduct {
@@ -113,37 +100,12 @@ pub(crate) struct BrokerProduct {
     pub(crate) version: String,
 }
 
-impl Wire {
-    /// Wraps a stream that is past SASL. Sets `product` when the Open has arrived.
-    pub(crate) fn new(stream: BrokerStream, product: Arc<OnceLock<BrokerProduct>>) -> Self {
-        Self { stream, start: Some(Vec::new()), product }
-    }
-
-    /// Appends received bytes until the first frame is complete, then reads the Open from it.
-    ///
-    /// Ignores a frame that is no Open: the client reports that error. Without an Open the product
-    /// stays unknown, and the dialect is `plain`.
-    fn inspect(&mut self, bytes: &[u8]) {
-        let Some(start) = &mut self.start else { return };
-        start.extend_from_slice(bytes);
-        // The protocol header has eight bytes. The size of the frame follows.
-        let Some(size) = start.get(8..12) else { return };
-        let size = u32::from_be_bytes([size[0], size[1], size[2], size[3]]) as usize;
-        if let Some(frame) = start.get(8..8 + size.min(MAX_OPEN_BYTES)) {
-            let open = frame_body(frame).and_then(|body| serde_amqp::from_slice::<Open>(body).ok());
-            if let Some(open) = open {
-                // `set` fails only if it is set already, and this happens once.
-                let _ = self.product.set(BrokerProduct::from_open(&open));
-            }
-            self.start = None;
-        }
-    }
-}
-
 impl BrokerProduct {
-    /// Reads the product from an Open. Its properties are optional, and their types differ between
-    /// brokers: strings or symbols.
-    fn from_open(open: &Open) -> Self {
+    /// Reads the product from a checked Open. Its properties are optional, and their types differ between
+    /// brokers: strings or symbols. Without an Open the product stays unknown, and the dialect is
+    /// `plain`.
+    pub(crate) fn from_open(open: &[u8]) -> Self {
+        let Ok(open) = serde_amqp::from_slice::<Open>(open) else { return Self::default() };
         let text = |key: &str| {
             let value = open.properties.as_ref()?.get(&Symbol::from(key))?;
             match value {
@@ -167,38 +129,6 @@ impl std::fmt::Display for BrokerProduct {
             (name, "") => printable(name, 64).fmt(f),
             (name, version) => write!(f, "{} {}", printable(name, 64), printable(version, 64)),
         }
-    }
-}
-
-impl AsyncRead for Wire {
-    /// Reads from the stream, and copies the bytes until the Open has come.
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
-        self.inspect(&buffer.filled()[before..]);
-        read
-    }
-}
-
-impl AsyncWrite for Wire {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
 
@@ -249,6 +179,7 @@ async fn read_frame(stream: &mut BrokerStream) -> io::Result<Frame> {
     frame.resize(size as usize, 0);
     stream.read_exact(&mut frame[4..]).await?;
     let body = frame_body(&frame).ok_or_else(|| invalid_data("a SASL frame has no body"))?;
+    check_value(body).map_err(|_| invalid_data("a SASL frame is malformed"))?;
     serde_amqp::from_slice(body).map_err(|_| invalid_data("not a SASL frame"))
 }
 
@@ -278,5 +209,3 @@ fn invalid_data(problem: &'static str) -> io::Error {
 const SASL_HEADER: &[u8; 8] = b"AMQP\x03\x01\x00\x00";
 /// The longest SASL frame to read, in bytes. The protocol allows 512.
 const MAX_SASL_BYTES: u32 = 16 * 1024;
-/// The longest Open to copy, in bytes.
-const MAX_OPEN_BYTES: usize = 64 * 1024;

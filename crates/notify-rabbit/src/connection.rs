@@ -27,6 +27,8 @@ use lapin::uri::{
 };
 use lapin::{Channel, ConnectionProperties, Event};
 use notify_core::{Error, Result};
+use notify_net::guard::amqp091::{Amqp091Guard, FRAME_MAX, product};
+use notify_net::guard::{GuardReport, GuardedStream};
 use notify_net::{
     Endpoint, Failover, Host, PeerInfo, SaslMechanism, Secret, ShutdownGuard, TlsConfig,
 };
@@ -39,7 +41,7 @@ use crate::config::virtual_host;
 use crate::error::{ErrorContext, Operation};
 use crate::once_warnings::OnceWarnings;
 use crate::runtime::{SilentRuntime, silence_current_thread, silently};
-use crate::wire::{BrokerProduct, FRAME_MAX, Wire};
+use crate::wire::Wire;
 
 /// An open connection.
 pub(crate) struct Connection {
@@ -63,7 +65,7 @@ pub(crate) struct ConnectionTask(JoinHandle<()>);
 impl Connection {
     /// Connects and logs in to the first host that accepts, within `rabbit.connect_timeout`.
     ///
-    /// Reads the password and the TLS files again. `name` is the connection's name in the broker's
+    /// Reads the password and the TLS files again. `guard` checks what the broker sends. `name` is the connection's name in the broker's
     /// management tools.
     ///
     /// # Errors
@@ -77,6 +79,7 @@ impl Connection {
     /// Dropping the future closes the socket and ends lapin's thread.
     pub(crate) async fn open(
         endpoint: &Endpoint,
+        guard: &Amqp091Guard,
         name: &str,
         warnings: &Arc<OnceWarnings>,
     ) -> Result<Self> {
@@ -87,8 +90,14 @@ impl Connection {
         };
         let mut failover = Failover::new(&endpoint.hosts, endpoint.connect_timeout);
         while let Some((host, deadline)) = failover.next() {
-            let login =
-                LoginAttempt { endpoint, host, password: &password, tls: tls.as_ref(), name };
+            let login = LoginAttempt {
+                endpoint,
+                guard,
+                host,
+                password: &password,
+                tls: tls.as_ref(),
+                name,
+            };
             match timeout_at(deadline, silently(login.run(deadline))).await {
                 Ok(Ok(mut connection)) => {
                     warnings.log_connected(&connection.peer, &connection.product, endpoint);
@@ -204,6 +213,7 @@ async fn open_channel(connection: &lapin::Connection, context: &ErrorContext) ->
 /// The parameters of a login at one host.
 struct LoginAttempt<'a> {
     endpoint: &'a Endpoint,
+    guard: &'a Amqp091Guard,
     host: &'a Host,
     password: &'a Secret,
     tls: Option<&'a TlsConfig>,
@@ -233,9 +243,10 @@ impl LoginAttempt<'_> {
             notify_net::connect(self.host, self.tls, self.user_timeout(), deadline).await?;
         let context = ErrorContext::new(self.host, self.endpoint);
         let peer = stream.peer().clone();
-        let product = BrokerProduct::default();
+        let report = GuardReport::default();
 
-        let wire = Mutex::new(Some(Wire::new(stream, Arc::clone(&product))));
+        let wire = Wire(GuardedStream::new(stream, self.guard.clone(), report.clone()));
+        let wire = Mutex::new(Some(wire));
         // lapin calls this in its own thread, to get a connected stream.
         let take_stream = async move |_: AMQPUri, _: Runtime<SilentRuntime>| {
             silence_current_thread();
@@ -256,7 +267,7 @@ impl LoginAttempt<'_> {
             lapin: Arc::new(lapin),
             context,
             peer,
-            product: product.get().cloned().unwrap_or_default(),
+            product: product(report.greeting().unwrap_or_default()),
             blocked: watch::channel(None).1,
         })
     }

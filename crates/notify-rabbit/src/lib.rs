@@ -149,6 +149,7 @@ use notify_core::{Batch, EventType, Result, Transport};
 
 pub use config::{Config, DeclareMode, MismatchPolicy, QueueType};
 use connection::Connection;
+use notify_net::guard::amqp091::Amqp091Guard;
 pub use notify_net::{Endpoint, Envelope, Host, Password, SaslMechanism, Secret, TlsFiles};
 use once_warnings::OnceWarnings;
 use publish::PublishState;
@@ -249,7 +250,9 @@ impl Rabbit {
 
     /// Opens a connection.
     async fn open_connection(&self) -> Result<Connection> {
-        Connection::open(&self.config.endpoint, &self.connection_name, &self.once_warnings).await
+        let Self { config, connection_name, once_warnings, .. } = self;
+        let guard = Amqp091Guard::sender();
+        Connection::open(&config.endpoint, &guard, connection_name, once_warnings).await
     }
 
     /// Takes the open connection, or opens one and declares the exchange and the queues.

@@ -7,7 +7,8 @@
 //! * the library writes a notification as it read it,
 //! * the limits hold,
 //! * errors are printable and short,
-//! * no output contains the planted secret.
+//! * no output contains the planted secret,
+//! * no frame that passes a guard makes a client library recurse deeply.
 //!
 //! `cargo xtask fuzz` lets libFuzzer search for bytes that make a target panic. `tests/corpus.rs`
 //! runs every target on its corpus, with every test run. Without libFuzzer, the program of a target
@@ -15,6 +16,8 @@
 
 #![expect(clippy::panic, reason = "a target reports a broken promise by a panic")]
 
+mod amqp091_guard;
+mod amqp10_guard;
 mod broker_url;
 mod checks;
 mod config;
@@ -25,6 +28,8 @@ mod spool;
 
 use std::process::ExitCode;
 
+pub use amqp10_guard::amqp10_guard;
+pub use amqp091_guard::amqp091_guard;
 pub use broker_url::broker_url;
 pub use config::config;
 pub use glance_conf::glance_conf;
@@ -37,6 +42,8 @@ pub type FuzzTarget = fn(&[u8]);
 
 /// Every target, under the name that its program and its corpus have too.
 pub const TARGETS: &[(&str, FuzzTarget)] = &[
+    ("amqp091_guard", amqp091_guard),
+    ("amqp10_guard", amqp10_guard),
     ("broker_url", broker_url),
     ("config", config),
     ("glance_conf", glance_conf),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use notify_conformance::samples;
+use notify_core::Transport as _;
 use notify_qpid::Qpid;
 use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
@@ -33,6 +34,44 @@ async fn survives_a_hostile_peer() {
             let error = within(attempt(&mut transport, &message)).await.result.unwrap_err();
             assert!(error.is_transient(), "{name}: {error:?}");
         }
+    }
+}
+
+/// No nesting from a peer overflows a stack: every performative after the Open, and the annotations of a
+/// message, end in an error that names the nesting.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_nesting_from_a_peer_overflows_a_stack() {
+    let message = samples::messages(0..1);
+    let performative = |code: u8, value: &[u8]| {
+        let fields = [&[0x40; 7], value].concat();
+        [b"\x00\x53", &[code][..], &sized(0xd0, 8, &fields)].concat()
+    };
+    let transfer = {
+        let annotations = [b"\x00\x53\x72", &nested(8_000)[..]].concat();
+        [b"\x00\x53\x14\xc0\x03\x01\x52\x00", &annotations[..]].concat()
+    };
+    // A descriptor may be a described value too.
+    let descriptors = vec![0; 100_000];
+    for (name, body) in [
+        ("Open", open(&nested(8_000))[8..].to_vec()),
+        ("Begin", performative(0x11, &nested(8_000))),
+        ("Attach", performative(0x12, &nested(8_000))),
+        ("Flow", performative(0x13, &nested(8_000))),
+        ("Transfer", transfer),
+        ("Disposition", performative(0x15, &nested(8_000))),
+        ("Detach", performative(0x16, &nested(8_000))),
+        ("End", performative(0x17, &nested(8_000))),
+        ("Close", performative(0x18, &nested(8_000))),
+        ("descriptors", descriptors),
+    ] {
+        let greeting = if name == "Open" { Vec::new() } else { open(&[0x40]) };
+        let url = serve([greeting, frame(0, &body)].concat()).await;
+        let mut transport = Qpid::new(config(&url, json!({ "connect_timeout": 5 }))).unwrap();
+        let error = within(attempt(&mut transport, &message)).await.result.unwrap_err();
+        assert!(error.is_transient(), "{name}: {error:?}");
+        assert!(error.to_string().contains("nested too deeply"), "{name}: {error:?}");
+        let error = within(transport.check()).await.unwrap_err();
+        assert!(error.to_string().contains("nested too deeply"), "{name}: {error:?}");
     }
 }
 

@@ -271,3 +271,32 @@ async fn survives_a_hostile_peer() {
     let peak: u64 = peak.trim().trim_end_matches(" kB").parse().unwrap();
     assert!(peak < 1024 * 1024, "peak memory: {peak} kB");
 }
+
+/// No nesting from a peer overflows a stack: tables in the greeting and in a content header end in an
+/// error that names them.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_nesting_from_a_peer_overflows_a_stack() {
+    let nested_header = |depth| {
+        let table = nested_tables(depth);
+        let length = u32::try_from(table.len()).unwrap().to_be_bytes();
+        let header = [&[0, 60, 0, 0][..], &[0; 8], &[0x20, 0], &length, &table].concat();
+        let returned = method_frame(1, 60, 50, &[&312_u16.to_be_bytes()[..], &[0, 0, 0]].concat());
+        [returned, frame(2, 1, &header)].concat()
+    };
+    let start =
+        |depth| PeerScript { start: start_frame(&nested_tables(depth)), ..Default::default() };
+    let header = |depth| PeerScript { after_open: nested_header(depth), ..Default::default() };
+    for (script, expected) in [
+        (start(120), "nested too deeply"),
+        (start(15_000), "nested too deeply"),
+        (start(100_000), "larger than the negotiated limit"),
+        (header(120), "nested too deeply"),
+        (header(15_000), "nested too deeply"),
+        (header(100_000), "larger than the negotiated limit"),
+    ] {
+        let url = script.serve().await;
+        let mut transport = rabbit(&url, json!({ "connect_timeout": 5 }));
+        let error = send_once(&mut transport, &samples::messages(0..3)).await.into_error();
+        assert!(error.is_transient() && error.to_string().contains(expected), "{error:?}");
+    }
+}

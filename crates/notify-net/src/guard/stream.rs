@@ -1,0 +1,81 @@
+//! The stream that a client library gets: a broker's stream behind a guard.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::guard::frame_buffer::FrameBuffer;
+use crate::guard::{FrameRules, GuardReport};
+use crate::stream::BrokerStream;
+
+/// A connected stream that passes on only harmless frames of the peer. It changes no byte that it
+/// writes.
+///
+/// A read fails with [`io::ErrorKind::InvalidData`] around the crate's own error at the first frame that
+/// must not pass. [`GuardReport::violation`] holds the same error, because a client library may hide
+/// it.
+#[derive(Debug)]
+pub struct GuardedStream<R> {
+    stream: BrokerStream,
+    frames: FrameBuffer<R>,
+    report: GuardReport,
+}
+
+impl<R: FrameRules> GuardedStream<R> {
+    /// Puts the guard of `rules` in front of `stream`. `report` tells what it learns.
+    pub fn new(stream: BrokerStream, rules: R, report: GuardReport) -> Self {
+        Self { stream, frames: FrameBuffer::new(rules, report.clone()), report }
+    }
+}
+
+impl<R: FrameRules> AsyncRead for GuardedStream<R> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        out: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let Self { stream, frames, report } = self.get_mut();
+        while frames.checked().is_empty() {
+            if let Some(error) = report.violation() {
+                return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, error)));
+            }
+            let mut chunk = [0; CHUNK_BYTES];
+            let mut read = ReadBuf::new(&mut chunk);
+            ready!(Pin::new(&mut *stream).poll_read(cx, &mut read))?;
+            if read.filled().is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            if let Err(violation) = frames.push(read.filled()) {
+                // The client library first gets the frames before the harmful one.
+                report.record_violation(&violation.into_error(&stream.peer().host.to_string()));
+            }
+        }
+        let length = frames.checked().len().min(out.remaining());
+        out.put_slice(&frames.checked()[..length]);
+        frames.consume(length);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<R: FrameRules> AsyncWrite for GuardedStream<R> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+    }
+}
+
+/// The bytes of one read from the socket.
+const CHUNK_BYTES: usize = 8 * 1024;

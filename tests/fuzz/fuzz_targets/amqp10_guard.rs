@@ -1,0 +1,5 @@
+//! The libFuzzer program of the target `notify_fuzz::amqp10_guard`.
+
+#![cfg_attr(fuzzing, no_main)]
+
+notify_fuzz::fuzz!(amqp10_guard);
