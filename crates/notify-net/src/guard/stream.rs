@@ -21,12 +21,15 @@ pub struct GuardedStream<R> {
     stream: BrokerStream,
     frames: FrameBuffer<R>,
     report: GuardReport,
+    /// Whether the client library had a turn to handle the frames before the harmful one.
+    has_paused: bool,
 }
 
 impl<R: FrameRules> GuardedStream<R> {
     /// Puts the guard of `rules` in front of `stream`. `report` tells what it learns.
     pub fn new(stream: BrokerStream, rules: R, report: GuardReport) -> Self {
-        Self { stream, frames: FrameBuffer::new(rules, report.clone()), report }
+        let frames = FrameBuffer::new(rules, report.clone());
+        Self { stream, frames, report, has_paused: false }
     }
 }
 
@@ -36,9 +39,14 @@ impl<R: FrameRules> AsyncRead for GuardedStream<R> {
         cx: &mut Context<'_>,
         out: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let Self { stream, frames, report } = self.get_mut();
+        let Self { stream, frames, report, has_paused } = self.get_mut();
         while frames.checked().is_empty() {
             if let Some(error) = report.violation() {
+                // lapin forgets the frames that it has read, but not handled, when a read fails.
+                if !std::mem::replace(has_paused, true) {
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
                 return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, error)));
             }
             let mut chunk = [0; CHUNK_BYTES];
@@ -48,7 +56,7 @@ impl<R: FrameRules> AsyncRead for GuardedStream<R> {
                 return Poll::Ready(Ok(()));
             }
             if let Err(violation) = frames.push(read.filled()) {
-                // The client library first gets the frames before the harmful one.
+                // The client library first gets the frames before the harmful one: they may be confirms.
                 report.record_violation(&violation.into_error(&stream.peer().host.to_string()));
             }
         }
