@@ -16,7 +16,9 @@ use std::collections::HashMap;
 
 use notify_core::redact::printable;
 
-use crate::guard::{FrameRules, GuardReport, MAX_DEPTH, MAX_VALUES, Passage, Violation};
+use crate::guard::report::GuardReport;
+use crate::guard::rules::{FrameRules, Passage, Violation};
+use crate::guard::table_cursor::{TableCursor, TableFault};
 
 /// The guard of a connection over AMQP 0-9-1. A clone guards another connection.
 #[derive(Clone, Debug)]
@@ -143,7 +145,7 @@ fn check_method(frame: &[u8], payload: &[u8], report: &GuardReport) -> Result<Pa
     }
     match (class, method) {
         (10, 10) => {
-            let mut cursor = Cursor { bytes: arguments, at: 0 };
+            let mut cursor = TableCursor::new(arguments);
             cursor
                 .skip(2)
                 .and_then(|()| cursor.skip_table())
@@ -204,7 +206,7 @@ fn ascii_texts(frame: &[u8], parts: &[Part]) -> Passage {
 
 /// Checks the properties in the payload of a content header (section 4.2.6.1).
 fn check_properties(payload: &[u8]) -> Result<(), TableFault> {
-    let mut cursor = Cursor { bytes: payload, at: 0 };
+    let mut cursor = TableCursor::new(payload);
     // The class, the weight and the size of the body.
     cursor.skip(12)?;
     let [high, low] = *cursor.take::<2>()?;
@@ -219,7 +221,7 @@ fn check_properties(payload: &[u8]) -> Result<(), TableFault> {
         }
     }
     // The last bit announces more flags, which no version of the protocol defines.
-    if flags & 0b11 != 0 || cursor.at != payload.len() {
+    if flags & 0b11 != 0 || !cursor.is_at_end() {
         return Err(TableFault::Malformed);
     }
     Ok(())
@@ -274,129 +276,6 @@ pub fn product(start: &[u8]) -> String {
     }
 }
 
-/// The reason why the client library must not parse a table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum TableFault {
-    Malformed,
-    TooDeep,
-    TooMany,
-}
-
-impl TableFault {
-    /// Returns the text that follows the host's name.
-    fn violation(self) -> &'static str {
-        match self {
-            Self::Malformed => "sent a malformed table",
-            Self::TooDeep => "sent a table that is nested too deeply",
-            Self::TooMany => "sent a table with too many values",
-        }
-    }
-
-    /// Returns the text that marks a delivery.
-    fn reason(self) -> &'static str {
-        match self {
-            Self::Malformed => "the properties are malformed",
-            Self::TooDeep => "the headers are nested too deeply",
-            Self::TooMany => "the headers have too many values",
-        }
-    }
-}
-
-/// A position in the payload of a frame.
-struct Cursor<'a> {
-    bytes: &'a [u8],
-    at: usize,
-}
-
-impl<'a> Cursor<'a> {
-    /// Returns the next `N` bytes.
-    fn take<const N: usize>(&mut self) -> Result<&'a [u8; N], TableFault> {
-        let rest = self.bytes.get(self.at..).ok_or(TableFault::Malformed)?;
-        let taken = rest.first_chunk().ok_or(TableFault::Malformed)?;
-        self.at += N;
-        Ok(taken)
-    }
-
-    /// Moves over `count` bytes.
-    fn skip(&mut self, count: usize) -> Result<(), TableFault> {
-        let end = self.at.checked_add(count).filter(|&end| end <= self.bytes.len());
-        self.at = end.ok_or(TableFault::Malformed)?;
-        Ok(())
-    }
-
-    /// Reads a length of four bytes.
-    fn length(&mut self) -> Result<usize, TableFault> {
-        Ok(u32::from_be_bytes(*self.take()?) as usize)
-    }
-
-    /// Moves over a short text, which must be UTF-8.
-    fn skip_text(&mut self) -> Result<(), TableFault> {
-        let [length] = *self.take::<1>()?;
-        let start = self.at;
-        self.skip(usize::from(length))?;
-        let text = &self.bytes[start..self.at];
-        std::str::from_utf8(text).map_or(Err(TableFault::Malformed), |_| Ok(()))
-    }
-
-    /// Moves over a table and all that is nested in it, without recursion.
-    ///
-    /// The types and their lengths are those of RabbitMQ, which differ from the specification.
-    fn skip_table(&mut self) -> Result<(), TableFault> {
-        let mut levels = vec![Level { end: self.nested_end(self.bytes.len())?, is_table: true }];
-        let mut values = 0;
-        while let Some(&Level { end, is_table }) = levels.last() {
-            if self.at == end {
-                levels.pop();
-                continue;
-            }
-            values += 1;
-            if values > MAX_VALUES {
-                return Err(TableFault::TooMany);
-            }
-            if is_table {
-                self.skip_text()?;
-            }
-            match self.take::<1>()?[0] {
-                b'V' => {}
-                b't' | b'b' | b'B' => self.skip(1)?,
-                b's' | b'U' | b'u' => self.skip(2)?,
-                b'I' | b'i' | b'f' => self.skip(4)?,
-                b'D' => self.skip(5)?,
-                b'L' | b'l' | b'd' | b'T' => self.skip(8)?,
-                b'S' | b'x' => {
-                    let length = self.length()?;
-                    self.skip(length)?;
-                }
-                kind @ (b'F' | b'A') => {
-                    if levels.len() == MAX_DEPTH {
-                        return Err(TableFault::TooDeep);
-                    }
-                    levels.push(Level { end: self.nested_end(end)?, is_table: kind == b'F' });
-                }
-                _ => return Err(TableFault::Malformed),
-            }
-            if self.at > end {
-                return Err(TableFault::Malformed);
-            }
-        }
-        Ok(())
-    }
-
-    /// Reads the length of a nested value, and returns its end, which must be within `outer`.
-    fn nested_end(&mut self, outer: usize) -> Result<usize, TableFault> {
-        let length = self.length()?;
-        let end = self.at.checked_add(length).filter(|&end| end <= outer);
-        end.ok_or(TableFault::Malformed)
-    }
-}
-
-/// A table or an array that is not finished.
-#[derive(Clone, Copy)]
-struct Level {
-    end: usize,
-    is_table: bool,
-}
-
 /// The form of a property of the class `basic`.
 enum Property {
     Fixed(usize),
@@ -440,6 +319,7 @@ const UNEXPECTED_METHOD: Violation = Violation::Frame("sent a method that no bro
 mod tests {
     use super::*;
     use crate::guard::frame_buffer::FrameBuffer;
+    use crate::guard::rules::MAX_VALUES;
 
     /// Creates an empty buffer of a sender.
     fn sender() -> FrameBuffer<Amqp091Guard> {

@@ -12,8 +12,9 @@
 
 use std::collections::HashMap;
 
+use crate::guard::report::GuardReport;
+use crate::guard::rules::{FrameRules, Passage, Violation};
 use crate::guard::value_scanner::ValueScanner;
-use crate::guard::{FrameRules, GuardReport, Passage, Violation};
 
 /// The guard of a connection over AMQP 1.0. A harmful frame ends the connection.
 #[derive(Debug, Default)]

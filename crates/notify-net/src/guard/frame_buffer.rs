@@ -1,6 +1,7 @@
 //! The received bytes, cut into frames and checked.
 
-use crate::guard::{FrameRules, GuardReport, Passage, Violation};
+use crate::guard::report::GuardReport;
+use crate::guard::rules::{FrameRules, Passage, Violation};
 
 /// A buffer that holds checked frames for the client library, and the begin of the next frame.
 #[derive(Debug)]

@@ -7,7 +7,8 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::guard::frame_buffer::FrameBuffer;
-use crate::guard::{FrameRules, GuardReport};
+use crate::guard::report::GuardReport;
+use crate::guard::rules::FrameRules;
 use crate::stream::BrokerStream;
 
 /// A connected stream that passes on only harmless frames of the peer. It changes no byte that it

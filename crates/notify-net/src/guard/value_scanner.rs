@@ -5,17 +5,17 @@
 //! size that it names. So a decoder cannot see more nesting than the scanner does, whether it counts
 //! items or bytes.
 
-use crate::guard::{MAX_DEPTH, MAX_VALUES, Violation};
+use crate::guard::rules::{MAX_DEPTH, MAX_VALUES, Violation};
 
 /// A scanner of one sequence of values.
 #[derive(Debug, Default)]
 pub(crate) struct ValueScanner {
     /// The unfinished values around the current position.
-    levels: Vec<Level>,
+    levels: Vec<ValueLevel>,
     /// The bytes that belong together and have not all arrived: a length, or a size and a count.
     partial: Vec<u8>,
     /// What the next bytes are.
-    expected: Expected,
+    expected: NextPart,
     /// The number of bytes so far.
     position: u64,
     /// The number of values so far.
@@ -24,7 +24,7 @@ pub(crate) struct ValueScanner {
 
 /// The meaning of the next bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Expected {
+enum NextPart {
     /// The constructor of a value.
     #[default]
     Constructor,
@@ -47,7 +47,7 @@ enum Compound {
 
 /// A value that is not finished.
 #[derive(Clone, Copy, Debug)]
-struct Level {
+struct ValueLevel {
     /// The number of items that are missing.
     missing: usize,
     /// The position where the value ends; `None` for a described value, which has no size.
@@ -78,17 +78,17 @@ impl ValueScanner {
         let mut at = 0;
         loop {
             let needed = match self.expected {
-                Expected::Constructor => 1,
-                Expected::Length(width) => width,
-                Expected::Header(width, _) => 2 * width,
-                Expected::Data(length) => {
+                NextPart::Constructor => 1,
+                NextPart::Length(width) => width,
+                NextPart::Header(width, _) => 2 * width,
+                NextPart::Data(length) => {
                     let available = (bytes.len() - at) as u64;
                     let skipped = length.min(available);
                     // Both are at most the length of a slice.
                     at += usize::try_from(skipped).unwrap_or(usize::MAX);
                     self.position += skipped;
                     if skipped < length {
-                        self.expected = Expected::Data(length - skipped);
+                        self.expected = NextPart::Data(length - skipped);
                         return Ok((at, false));
                     }
                     if self.end_value()? {
@@ -114,21 +114,21 @@ impl ValueScanner {
 
     /// Returns whether the last byte of the input ended a value.
     pub(crate) fn is_between_values(&self) -> bool {
-        self.levels.is_empty() && self.partial.is_empty() && self.expected == Expected::Constructor
+        self.levels.is_empty() && self.partial.is_empty() && self.expected == NextPart::Constructor
     }
 
     /// Interprets the bytes that were expected. Returns whether the outermost value is complete.
     fn interpret(&mut self, bytes: &[u8]) -> Result<bool, Violation> {
         match self.expected {
-            Expected::Constructor => self.begin_value(bytes[0]),
-            Expected::Length(_) => {
+            NextPart::Constructor => self.begin_value(bytes[0]),
+            NextPart::Length(_) => {
                 let length = number(bytes);
                 self.check_end(self.position + length)?;
-                self.expected = Expected::Data(length);
+                self.expected = NextPart::Data(length);
                 Ok(false)
             }
-            Expected::Header(width, kind) => self.begin_items(bytes, width, kind),
-            Expected::Data(_) => Ok(false),
+            NextPart::Header(width, kind) => self.begin_items(bytes, width, kind),
+            NextPart::Data(_) => Ok(false),
         }
     }
 
@@ -155,7 +155,7 @@ impl ValueScanner {
         if code == DESCRIBED {
             // A descriptor and a value follow.
             self.count_values(1)?;
-            self.push(Level { missing: 2, end: None, items: Items::Constructed })?;
+            self.push(ValueLevel { missing: 2, end: None, items: Items::Constructed })?;
             return Ok(false);
         }
         if self.levels.is_empty() {
@@ -169,18 +169,18 @@ impl ValueScanner {
     fn expect_data(&mut self, code: u8) -> Result<(), Violation> {
         // The upper half of a constructor is the form of the data (section 1.2.1).
         self.expected = match code {
-            0x40..=0x45 => Expected::Data(0),
-            0x50..=0x56 => Expected::Data(1),
-            0x60 | 0x61 => Expected::Data(2),
-            0x70..=0x74 => Expected::Data(4),
-            0x80..=0x84 => Expected::Data(8),
-            0x94 | 0x98 => Expected::Data(16),
-            0xa0 | 0xa1 | 0xa3 => Expected::Length(1),
-            0xb0 | 0xb1 | 0xb3 => Expected::Length(4),
-            0xc0 | 0xc1 => Expected::Header(1, Compound::Items),
-            0xd0 | 0xd1 => Expected::Header(4, Compound::Items),
-            0xe0 => Expected::Header(1, Compound::Array),
-            0xf0 => Expected::Header(4, Compound::Array),
+            0x40..=0x45 => NextPart::Data(0),
+            0x50..=0x56 => NextPart::Data(1),
+            0x60 | 0x61 => NextPart::Data(2),
+            0x70..=0x74 => NextPart::Data(4),
+            0x80..=0x84 => NextPart::Data(8),
+            0x94 | 0x98 => NextPart::Data(16),
+            0xa0 | 0xa1 | 0xa3 => NextPart::Length(1),
+            0xb0 | 0xb1 | 0xb3 => NextPart::Length(4),
+            0xc0 | 0xc1 => NextPart::Header(1, Compound::Items),
+            0xd0 | 0xd1 => NextPart::Header(4, Compound::Items),
+            0xe0 => NextPart::Header(1, Compound::Array),
+            0xf0 => NextPart::Header(4, Compound::Array),
             _ => return Err(MALFORMED),
         };
         Ok(())
@@ -207,18 +207,18 @@ impl ValueScanner {
         if count == 0 && length == 0 {
             return self.end_value();
         }
-        self.push(Level { missing: count, end: Some(end), items })?;
-        self.expected = Expected::Constructor;
+        self.push(ValueLevel { missing: count, end: Some(end), items })?;
+        self.expected = NextPart::Constructor;
         if count == 0 && kind == Compound::Items { Err(MALFORMED) } else { Ok(false) }
     }
 
     /// Ends the innermost value, and each value around it whose last item it is. Returns whether the
     /// outermost value is complete.
     fn end_value(&mut self) -> Result<bool, Violation> {
-        self.expected = Expected::Constructor;
+        self.expected = NextPart::Constructor;
         while let Some(level) = self.levels.last_mut() {
             level.missing -= 1;
-            let Level { missing, end, items } = *level;
+            let ValueLevel { missing, end, items } = *level;
             if end.is_some_and(|end| self.position > end || (missing == 0 && self.position < end)) {
                 return Err(MALFORMED);
             }
@@ -240,7 +240,7 @@ impl ValueScanner {
     }
 
     /// Enters a value that holds others.
-    fn push(&mut self, level: Level) -> Result<(), Violation> {
+    fn push(&mut self, level: ValueLevel) -> Result<(), Violation> {
         if self.levels.len() == MAX_DEPTH {
             return Err(Violation::Frame("sent values that are nested too deeply"));
         }
