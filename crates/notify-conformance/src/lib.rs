@@ -1,4 +1,5 @@
-//! The contract of [`Transport`](notify_core::Transport) as named tests, for authors of transports.
+//! The contracts of [`Transport`](notify_core::Transport) and [`Source`](notify_core::source::Source) as
+//! named tests, for authors of transports and sources.
 //!
 //! A transport delivers messages to one destination: a file, a broker, your company's event bus. The
 //! [contract](notify_core::Transport#contract) says what the worker expects of it: try once, settle
@@ -134,9 +135,31 @@
 //! # );
 //! ```
 //!
+//! # Sources
+//!
+//! A [`Source`](notify_core::source::Source) reads from one place. Its contract has clauses of its own:
+//! implement [`SourceHarness`] and call [`source_suite!`].
+//!
+//! | clause | needs |
+//! |---|---|
+//! | [`hands_over_in_order`](source_clauses::hands_over_in_order) | |
+//! | [`keeps_to_the_credit`](source_clauses::keeps_to_the_credit) | |
+//! | [`survives_large_and_hostile_bodies`](source_clauses::survives_large_and_hostile_bodies) | |
+//! | [`acknowledged_messages_come_only_once`](source_clauses::acknowledged_messages_come_only_once) | `Resume` |
+//! | [`nothing_is_lost_by_a_kill_at_any_point`](source_clauses::nothing_is_lost_by_a_kill_at_any_point) | `Resume` |
+//! | [`a_receive_can_be_dropped_at_any_point`](source_clauses::a_receive_can_be_dropped_at_any_point) | |
+//! | [`an_error_starts_a_new_session`](source_clauses::an_error_starts_a_new_session) | `BreakSession` |
+//! | [`poison_neither_blocks_nor_loops`](source_clauses::poison_neither_blocks_nor_loops) | |
+//! | [`a_release_returns`](source_clauses::a_release_returns) | |
+//! | [`a_dropped_delivery_comes_again`](source_clauses::a_dropped_delivery_comes_again) | |
+//! | [`close_gives_back_what_is_held`](source_clauses::close_gives_back_what_is_held) | `Resume` |
+//! | [`a_tap_leaves_the_shared_queue_unchanged`](source_clauses::a_tap_leaves_the_shared_queue_unchanged) | `Tap` |
+//!
 //! # What else is here
 //!
 //! * [`samples`]: notifications to send, among them what Glance itself sent.
+//! * [`source_script`]: a source that follows a script of messages and faults, for tests of code that
+//!   uses a listener. It runs the whole suite of sources.
 //! * [`script`]: a transport that follows a script of accepts, retries, refusals and failures, for
 //!   tests of code that uses a notifier. It runs the whole suite, so every clause is known to be
 //!   satisfiable.
@@ -153,6 +176,10 @@ pub mod clauses;
 mod harness;
 pub mod samples;
 pub mod script;
+pub mod source_clauses;
+mod source_harness;
+pub mod source_script;
 pub mod suite;
 
 pub use harness::{Capability, Harness, MessageMetadata, ReceivedMessage};
+pub use source_harness::{SourceCapability, SourceHarness};

@@ -53,6 +53,55 @@ macro_rules! suite {
     };
 }
 
+/// Declares a test for each clause of the contract of sources, for one
+/// [`SourceHarness`](crate::SourceHarness).
+///
+/// The tests are in a module `source_conformance` beside the call, so call the macro once per module.
+/// The macro adds the attribute `#[cfg(test)]` itself.
+///
+/// # Examples
+///
+/// In `tests/source_conformance.rs` of your source's crate, with your harness in place of
+/// [`SourceScript`](crate::source_script::SourceScript):
+///
+/// ```
+/// use notify_conformance::source_script::SourceScript;
+///
+/// notify_conformance::source_suite!(SourceScript);
+/// ```
+#[macro_export]
+macro_rules! source_suite {
+    ($harness:ty) => {
+        $crate::source_suite! { @clauses $harness:
+            hands_over_in_order
+            keeps_to_the_credit
+            survives_large_and_hostile_bodies
+            acknowledged_messages_come_only_once
+            nothing_is_lost_by_a_kill_at_any_point
+            a_receive_can_be_dropped_at_any_point
+            an_error_starts_a_new_session
+            poison_neither_blocks_nor_loops
+            a_release_returns
+            a_dropped_delivery_comes_again
+            close_gives_back_what_is_held
+            a_tap_leaves_the_shared_queue_unchanged
+        }
+    };
+    (@clauses $harness:ty: $($clause:ident)+) => {
+        #[cfg(test)]
+        mod source_conformance {
+            use super::*;
+
+            $(
+                #[test]
+                fn $clause() {
+                    $crate::suite::run_clause($crate::source_clauses::$clause::<$harness>());
+                }
+            )+
+        }
+    };
+}
+
 /// Runs one clause to its end, on a multi-threaded runtime of its own.
 ///
 /// The runtime has two threads, so that the transport's own tasks run while the clause waits.

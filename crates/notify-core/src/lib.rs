@@ -35,6 +35,8 @@
 //! | [`redact`] | the removal of credentials, and text made safe for a terminal |
 //! | [`pipeline`] | the notifier, its queue, the worker, receipts and counters |
 //! | [`transport`] | the contract of the code that delivers |
+//! | [`listener`] | the listener, deliveries and their settlement |
+//! | [`source`] | the contract of the code that reads |
 //! | [`config`] | the options of a strategy, and where each of them was set |
 //! | [`error`] | the one error type, its kinds and outcomes |
 //!
@@ -73,8 +75,10 @@ pub mod codec;
 pub mod config;
 pub mod error;
 pub mod event;
+pub mod listener;
 pub mod pipeline;
 pub mod redact;
+pub mod source;
 pub mod transport;
 
 pub use codec::{Message, Notification};

@@ -2,15 +2,18 @@
 
 use std::sync::Arc;
 
+use serde::Deserialize;
+use serde_json::value::RawValue;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::encode::{Encoding, Envelope, encode};
 use super::message::Message;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::event::event_type::EventType;
 use crate::event::payload::{NotificationPayload, PayloadView};
 use crate::event::priority::Priority;
+use crate::event::read_event::ReadEvent;
 
 /// An event with its envelope: all six attributes.
 ///
@@ -102,4 +105,45 @@ impl Notification {
         };
         encode(&envelope, &payload, encoding)
     }
+
+    /// Returns the notification that a message carries, with its payload as it is in the body: redacted.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error of the kind [`Invalid`](crate::ErrorKind::Invalid) if the body has no payload,
+    /// which [`Message::from_body`] rules out.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use notify_core::{Message, Notification};
+    ///
+    /// # fn main() -> notify_core::Result<()> {
+    /// # let line = br#"{"message_id":"6b9d4b8a-0f7c-4d2c-9a4a-0a3f0e7d4c11","publisher_id":"h","event_type":"image.upload","priority":"ERROR","timestamp":"2026-11-22 12:00:00.123456","payload":"storage is full"}"#;
+    /// let message = Message::from_body(line.to_vec())?;
+    /// let notification = Notification::from_message(&message)?;
+    /// assert_eq!(notification.message_id, message.id());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn from_message(message: &Message) -> Result<Self> {
+        // Drop the error of `serde_json`, which may quote the body.
+        let payload: BodyPayload<'_> = serde_json::from_slice(message.body())
+            .map_err(|_| Error::new(ErrorKind::Invalid, "the body has no payload"))?;
+        let (event_type, priority) = (message.event_type().clone(), message.priority());
+        let event = ReadEvent::new(event_type, priority, payload.payload.to_owned());
+        Ok(Self {
+            message_id: message.id(),
+            publisher_id: Arc::clone(&message.publisher_id),
+            timestamp: message.timestamp(),
+            payload: NotificationPayload::Read(event),
+        })
+    }
+}
+
+/// The payload of a message's body.
+#[derive(Deserialize)]
+struct BodyPayload<'a> {
+    #[serde(borrow)]
+    payload: &'a RawValue,
 }

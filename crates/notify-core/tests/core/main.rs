@@ -8,6 +8,7 @@ mod facts;
 mod fixtures;
 mod forms;
 mod full_queue;
+mod listener;
 mod model;
 mod pipeline;
 mod problems;

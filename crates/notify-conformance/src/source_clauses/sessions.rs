@@ -1,0 +1,124 @@
+//! Clauses about sessions: nothing is lost, and acknowledged messages do not come again.
+
+use std::pin::pin;
+use std::task::{Context, Waker};
+
+use notify_core::source::Reception;
+use tokio::time::timeout;
+
+use super::steps::{
+    CREDIT, PATIENCE, ack_through, attach, attached_source, bodies, receive, received_bytes,
+};
+use crate::source_harness::{SourceCapability, SourceHarness};
+
+/// A source that is closed in order continues with the first message that is not acknowledged.
+///
+/// Needs [`SourceCapability::Resume`].
+pub async fn acknowledged_messages_come_only_once<H: SourceHarness>() {
+    if !SourceCapability::Resume.is_supported_by::<H>() {
+        return;
+    }
+    let mut harness = H::start().await;
+    let published = bodies(0..20);
+    let mut source = attached_source(&mut harness, &published).await;
+    let deliveries = receive(source.as_mut(), 20).await;
+    ack_through(source.as_mut(), deliveries[11].tag).await;
+    source.close().await.expect("cannot close");
+    drop(source);
+    assert_eq!(harness.open_handles().await, 0);
+
+    let mut source = harness.source().await;
+    attach(source.as_mut()).await;
+    let deliveries = receive(source.as_mut(), 8).await;
+    assert_eq!(received_bytes(&deliveries), published[12..]);
+    ack_through(source.as_mut(), deliveries[7].tag).await;
+    source.close().await.expect("cannot close");
+    assert_eq!(harness.unacknowledged().await, 0);
+}
+
+/// A source that is dropped after any number of steps leaves everything that it did not acknowledge.
+///
+/// Needs [`SourceCapability::Resume`].
+pub async fn nothing_is_lost_by_a_kill_at_any_point<H: SourceHarness>() {
+    if !SourceCapability::Resume.is_supported_by::<H>() {
+        return;
+    }
+    let mut harness = H::start().await;
+    let published = bodies(0..40);
+    drop(attached_source(&mut harness, &published).await);
+    let mut acked = 0;
+    for steps in 1.. {
+        let mut source = harness.source().await;
+        attach(source.as_mut()).await;
+        let left = published.len() - acked;
+        if left == 0 {
+            break;
+        }
+        let deliveries = receive(source.as_mut(), left.min(steps)).await;
+        let handed_over = received_bytes(&deliveries);
+        assert_eq!(handed_over[..], published[acked..acked + handed_over.len()]);
+        // An odd step is killed before its acknowledgement, an even one after half of it.
+        if steps % 2 == 0 {
+            let half = handed_over.len().div_ceil(2);
+            ack_through(source.as_mut(), deliveries[half - 1].tag).await;
+            acked += half;
+        }
+        drop(source);
+    }
+    assert_eq!(harness.unacknowledged().await, 0);
+}
+
+/// A call of `receive` that is dropped takes no message with it.
+pub async fn a_receive_can_be_dropped_at_any_point<H: SourceHarness>() {
+    let mut harness = H::start().await;
+    let published = bodies(0..50);
+    let mut source = harness.source().await;
+    attach(source.as_mut()).await;
+    let mut handed_over = Vec::new();
+    for body in &published {
+        harness.publish(std::slice::from_ref(body)).await;
+        // One poll each, with time for the source's own threads in between.
+        let polled = {
+            let mut receive = pin!(source.receive(CREDIT));
+            match receive.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+                std::task::Poll::Ready(reception) => Some(reception),
+                std::task::Poll::Pending => None,
+            }
+        };
+        if let Some(Ok(Reception::Deliveries(deliveries))) = polled {
+            handed_over.extend(deliveries);
+        }
+        tokio::task::yield_now().await;
+    }
+    let rest = published.len() - handed_over.len();
+    handed_over.extend(receive(source.as_mut(), rest).await);
+    assert_eq!(received_bytes(&handed_over), published);
+}
+
+/// After its session ended from outside, a source says so, attaches again, and hands over what it had
+/// not acknowledged.
+///
+/// Needs [`SourceCapability::BreakSession`].
+pub async fn an_error_starts_a_new_session<H: SourceHarness>() {
+    if !SourceCapability::BreakSession.is_supported_by::<H>() {
+        return;
+    }
+    let mut harness = H::start().await;
+    let published = bodies(0..10);
+    let mut source = attached_source(&mut harness, &published).await;
+    let deliveries = receive(source.as_mut(), 10).await;
+    ack_through(source.as_mut(), deliveries[3].tag).await;
+    harness.break_session().await;
+    loop {
+        match timeout(PATIENCE, source.receive(CREDIT)).await.expect("nothing reports the end") {
+            Ok(_) => {}
+            Err(error) => {
+                assert!(error.is_transient(), "{error:#}");
+                break;
+            }
+        }
+    }
+    attach(source.as_mut()).await;
+    let deliveries = receive(source.as_mut(), 6).await;
+    assert_eq!(received_bytes(&deliveries), published[4..]);
+}

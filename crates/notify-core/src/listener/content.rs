@@ -1,0 +1,119 @@
+//! The content of a delivery: a redacted message, or the reason why it is none.
+
+use std::fmt;
+use std::sync::OnceLock;
+
+use bytes::Bytes;
+use time::OffsetDateTime;
+
+use super::config::ListenerConfig;
+use crate::codec::encode::Encoding;
+use crate::codec::message::Message;
+use crate::codec::notification::Notification;
+use crate::codec::notification_input::NotificationInput;
+use crate::codec::payload_style::PayloadStyle;
+use crate::error::{Error, ErrorKind, Result};
+use crate::source::{IncomingBody, IncomingDelivery, Position};
+
+/// One delivery as the listener keeps it: decoded, redacted, and never changed.
+#[derive(Debug)]
+pub(super) struct DeliveryContent {
+    /// The position in the source.
+    pub(super) position: Position,
+    /// The time of reception, in UTC.
+    pub(super) received_at: OffsetDateTime,
+    /// Whether a consumer may have seen the message before.
+    pub(super) redelivered: bool,
+    /// The message, or what is there instead.
+    pub(super) message: Result<Message, UnreadableMessage>,
+    /// The notification of the message, from the first call that asks for it.
+    notification: OnceLock<Option<Notification>>,
+}
+
+/// The bytes of a delivery that holds no notification, with the reason.
+///
+/// The bytes are unredacted: store them only in files that nobody else can read. `Debug` shows their
+/// number and the reason.
+///
+/// # Examples
+///
+/// ```
+/// use notify_core::listener::UnreadableMessage;
+///
+/// /// Returns one line for a log.
+/// fn describe(unreadable: &UnreadableMessage) -> String {
+///     format!("{} bytes: {}", unreadable.size, unreadable.reason)
+/// }
+/// ```
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct UnreadableMessage {
+    /// The reason, which repeats nothing that may be a secret.
+    pub reason: Error,
+    /// The size of the message in bytes, as far as it is known.
+    pub size: u64,
+    /// The bytes; empty if the source discarded a message that is too large.
+    pub bytes: Bytes,
+}
+
+impl fmt::Debug for UnreadableMessage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "UnreadableMessage({} bytes: {})", self.size, self.reason)
+    }
+}
+
+impl DeliveryContent {
+    /// Decodes and redacts a delivery.
+    pub(super) fn decode(
+        incoming: IncomingDelivery,
+        received_at: OffsetDateTime,
+        config: &ListenerConfig,
+    ) -> Self {
+        Self {
+            position: incoming.position,
+            received_at,
+            redelivered: incoming.redelivered,
+            message: decode(incoming.body, config),
+            notification: OnceLock::new(),
+        }
+    }
+
+    /// Returns the notification of the message, redacted.
+    pub(super) fn notification(&self) -> Option<&Notification> {
+        let message = self.message.as_ref().ok()?;
+        // A message that was encoded a moment ago is readable.
+        self.notification.get_or_init(|| Notification::from_message(message).ok()).as_ref()
+    }
+}
+
+/// Reads the notification in `body` and encodes it again, redacted.
+fn decode(body: IncomingBody, config: &ListenerConfig) -> Result<Message, UnreadableMessage> {
+    let (reason, size, bytes) = match body {
+        IncomingBody::Bytes(bytes) => match read(&bytes, config) {
+            Ok(message) => return Ok(message),
+            Err(reason) => (reason, bytes.len() as u64, bytes),
+        },
+        IncomingBody::Unusable(bytes, reason) => {
+            (Error::new(ErrorKind::Invalid, reason), bytes.len() as u64, bytes)
+        }
+        IncomingBody::TooLarge(size) => {
+            (config.limits.size_error(&format!("{size} bytes")), size, Bytes::new())
+        }
+    };
+    Err(UnreadableMessage { reason, size, bytes })
+}
+
+/// Reads a whole notification.
+fn read(bytes: &[u8], config: &ListenerConfig) -> Result<Message> {
+    let encoding = Encoding {
+        payloads: PayloadStyle::default(),
+        redact: config.redact,
+        limits: config.limits,
+    };
+    match NotificationInput::decode(bytes, &config.limits)? {
+        NotificationInput::Notification(notification) => notification.encode(&encoding),
+        NotificationInput::Event(_) => {
+            Err(Error::new(ErrorKind::Invalid, "/message_id: missing, expected a UUID with dashes"))
+        }
+    }
+}

@@ -1,0 +1,306 @@
+//! The task that owns one source: it receives, settles, writes dead letters, and starts new sessions.
+//!
+//! It decides nothing about a delivery; the state does.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use time::OffsetDateTime;
+use tokio::sync::{Notify, oneshot};
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::content::DeliveryContent;
+use super::dead_letter_file::DeadLetterRecord;
+use super::dead_letter_writer::DeadLetterWriter;
+use super::listener_state::{ClosePhase, LONGEST, wait_after};
+use super::shared::ListenerShared;
+use super::stats::SourceState;
+use crate::error::{Error, ErrorKind, Result};
+use crate::source::{Credit, Reception, Source};
+
+/// The task of one source.
+pub(super) struct SourceDriver {
+    index: usize,
+    source: Box<dyn Source>,
+    name: Arc<str>,
+    shared: Arc<ListenerShared>,
+    writer: Arc<DeadLetterWriter>,
+    wake: Arc<Notify>,
+    /// The consecutive sessions that failed.
+    failures: u32,
+    /// The time until which the driver starts no session.
+    retry_at: Option<Instant>,
+    has_ended: bool,
+    letter: LetterState,
+}
+
+/// The dead letter of a source that is being written.
+#[derive(Default)]
+struct LetterState {
+    /// The session and the tag of the letter, and the answer of the writer.
+    pending: Option<(u64, u64, oneshot::Receiver<Result<()>>)>,
+    /// The consecutive failures of the file.
+    failures: u32,
+    /// The time until which the driver writes no letter.
+    retry_at: Option<Instant>,
+}
+
+/// The next event that a driver waits for.
+enum DriverEvent {
+    /// The state changed.
+    Wake,
+    /// A wait of the state or of the driver is over.
+    Timer,
+    /// The writer answered.
+    Letter(Result<()>),
+    /// The source returned.
+    Reception(Result<Reception>),
+}
+
+impl SourceDriver {
+    /// Creates the driver of the source with this index.
+    pub(super) fn new(
+        index: usize,
+        source: Box<dyn Source>,
+        shared: Arc<ListenerShared>,
+        writer: Arc<DeadLetterWriter>,
+    ) -> Self {
+        let (name, wake) = {
+            let state = shared.lock();
+            let entry = &state.sources[index];
+            (Arc::clone(&entry.name), Arc::clone(&entry.wake))
+        };
+        Self {
+            index,
+            source,
+            name,
+            shared,
+            writer,
+            wake,
+            failures: 0,
+            retry_at: None,
+            has_ended: false,
+            letter: LetterState::default(),
+        }
+    }
+
+    /// Drives the source until the listener closes and nothing is held any more.
+    pub(super) async fn run(mut self) {
+        loop {
+            self.settle().await;
+            self.start_letter();
+            if self.is_done() {
+                break;
+            }
+            match self.next_event().await {
+                DriverEvent::Wake => {}
+                DriverEvent::Timer => self.shared.lock().advance(self.index, Instant::now()),
+                DriverEvent::Letter(result) => self.finish_letter(result),
+                DriverEvent::Reception(Ok(reception)) => self.receive(reception),
+                DriverEvent::Reception(Err(error)) => self.end_session(&error),
+            }
+        }
+        match timeout(CLOSE_TIMEOUT, self.source.close()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::warn!(source = %self.name, "cannot close the source: {error:#}");
+            }
+            Err(_) => tracing::warn!(source = %self.name, "the source did not close within 5 s"),
+        }
+    }
+
+    /// Carries out all settlements that are decided.
+    async fn settle(&mut self) {
+        loop {
+            let settlements = self.shared.lock().sources[self.index].ledger.take_settlements();
+            let Some(settlements) = settlements else { return };
+            let result = if settlements.is_empty() {
+                Ok(())
+            } else {
+                timeout(SETTLE_TIMEOUT, self.source.settle(&settlements)).await.unwrap_or_else(
+                    |_| {
+                        let message = "the source did not take the acknowledgements within 30 s";
+                        Err(Error::new(ErrorKind::Timeout, message))
+                    },
+                )
+            };
+            match result {
+                Ok(()) => self.shared.lock().sources[self.index].ledger.settled(),
+                Err(error) => self.end_session(&error),
+            }
+        }
+    }
+
+    /// Waits for the next event.
+    async fn next_event(&mut self) -> DriverEvent {
+        let now = Instant::now();
+        let (mut timer, mut credit) = {
+            let state = self.shared.lock();
+            let config = &state.config;
+            let room = state.sources[self.index].ledger.room();
+            let credit = Credit { window: config.prefetch, room, max_bytes: config.limits.bytes };
+            (
+                state.next_change(self.index),
+                (state.close == ClosePhase::Open && !self.has_ended).then_some(credit),
+            )
+        };
+        if self.letter.failures > 0
+            && let Some(credit) = &mut credit
+        {
+            // Full dead letters pause the reading.
+            credit.room = 0;
+        }
+        if let Some(retry_at) = self.retry_at {
+            credit = None;
+            timer = Some(timer.map_or(retry_at, |timer| timer.min(retry_at)));
+        }
+        if let Some(retry_at) = self.letter.retry_at {
+            timer = Some(timer.map_or(retry_at, |timer| timer.min(retry_at)));
+        }
+        let event = tokio::select! {
+            biased;
+            // First, because a busy source is always ready.
+            () = sleep_until(timer.unwrap_or(now)), if timer.is_some() => DriverEvent::Timer,
+            () = self.wake.notified() => DriverEvent::Wake,
+            result = written(&mut self.letter.pending) => DriverEvent::Letter(result),
+            reception = self.source.receive(credit.unwrap_or(NO_CREDIT)), if credit.is_some() => {
+                DriverEvent::Reception(reception)
+            }
+        };
+        let now = Instant::now();
+        self.retry_at = self.retry_at.filter(|retry_at| *retry_at > now);
+        self.letter.retry_at = self.letter.retry_at.filter(|retry_at| *retry_at > now);
+        event
+    }
+
+    /// Takes in what the source returned.
+    fn receive(&mut self, reception: Reception) {
+        let now = OffsetDateTime::now_utc();
+        let mut state = self.shared.lock();
+        match reception {
+            Reception::Deliveries(deliveries) => {
+                let config = state.config.clone();
+                // Decoding takes time: other tasks may have the state meanwhile.
+                drop(state);
+                let decode = |incoming: crate::source::IncomingDelivery| {
+                    (incoming.tag, DeliveryContent::decode(incoming, now, &config))
+                };
+                let deliveries: Vec<_> = deliveries.into_iter().map(decode).collect();
+                self.shared.lock().receive(self.index, deliveries);
+            }
+            Reception::Attached => {
+                state.set_state(self.index, SourceState::Attached { since: now }, now);
+                drop(state);
+                if std::mem::take(&mut self.failures) > 0 {
+                    tracing::info!(source = %self.name, "reading again");
+                }
+            }
+            Reception::Detached(reason) => {
+                tracing::warn!(source = %self.name, "messages may be missing: {reason}");
+                state.set_state(self.index, SourceState::Detached { since: now, reason }, now);
+            }
+            Reception::End => {
+                self.has_ended = true;
+                state.set_state(self.index, SourceState::Ended, now);
+            }
+        }
+    }
+
+    /// Records the end of a session, and sets the time of the next one.
+    fn end_session(&mut self, error: &Error) {
+        let mut state = self.shared.lock();
+        state.end_session(self.index, error, OffsetDateTime::now_utc());
+        self.failures = self.failures.saturating_add(1);
+        let wait = if error.is_transient() {
+            wait_after(self.failures, &mut state.random)
+        } else {
+            LONGEST
+        };
+        drop(state);
+        if self.failures == 1 {
+            tracing::warn!(source = %self.name, "cannot read, and keeps trying: {error:#}");
+        } else {
+            tracing::debug!(source = %self.name, "cannot read yet: {error:#}");
+        }
+        // What was read before the end of a file is lost, so the file is not at its end any more.
+        self.has_ended = false;
+        self.retry_at = Some(Instant::now() + wait);
+    }
+
+    /// Hands the next dead letter to the writer, unless one is being written or the file fails.
+    fn start_letter(&mut self) {
+        if self.letter.pending.is_some() || self.letter.retry_at.is_some() {
+            return;
+        }
+        let state = self.shared.lock();
+        let ledger = &state.sources[self.index].ledger;
+        if let Some((tag, delivery)) = ledger.next_dying() {
+            let session = ledger.session;
+            drop(state);
+            let (source, at) = (Arc::clone(&self.name), OffsetDateTime::now_utc());
+            let result = self.writer.write(DeadLetterRecord { source, delivery, at });
+            self.letter.pending = Some((session, tag, result));
+        }
+    }
+
+    /// Records the writer's answer.
+    fn finish_letter(&mut self, result: Result<()>) {
+        let Some((session, tag, _)) = self.letter.pending.take() else { return };
+        match result {
+            Ok(()) => {
+                if std::mem::take(&mut self.letter.failures) > 0 {
+                    tracing::info!(source = %self.name, "writing dead letters again");
+                }
+                self.shared.lock().sources[self.index].ledger.bury(session, tag);
+            }
+            Err(error) => {
+                self.letter.failures = self.letter.failures.saturating_add(1);
+                if self.letter.failures == 1 {
+                    tracing::error!(source = %self.name, "reading pauses: {error:#}");
+                }
+                let wait = wait_after(self.letter.failures, &mut self.shared.lock().random);
+                self.letter.retry_at = Some(Instant::now() + wait);
+            }
+        }
+    }
+
+    /// Returns `true` if the listener closes and nothing is left to settle.
+    fn is_done(&self) -> bool {
+        let state = self.shared.lock();
+        let ledger = &state.sources[self.index].ledger;
+        match state.close {
+            ClosePhase::Open => false,
+            ClosePhase::Draining => ledger.is_empty(),
+            // What is not written yet comes again.
+            ClosePhase::Over => ledger.is_empty() || self.letter.retry_at.is_some(),
+        }
+    }
+}
+
+/// Ends the session, so that no receipt waits for a task that does not exist: it was aborted, or its
+/// source panicked.
+impl Drop for SourceDriver {
+    fn drop(&mut self) {
+        let mut state = self.shared.lock();
+        state.sources[self.index].ledger.end_session();
+        state.set_state(self.index, SourceState::Closed, OffsetDateTime::now_utc());
+    }
+}
+
+/// Waits for the writer's answer; for ever if no letter is being written.
+async fn written(pending: &mut Option<(u64, u64, oneshot::Receiver<Result<()>>)>) -> Result<()> {
+    match pending {
+        Some((_, _, result)) => result.await.unwrap_or_else(|_| {
+            let message = "the thread that writes dead letters ended";
+            Err(Error::new(ErrorKind::Bug, message))
+        }),
+        None => std::future::pending().await,
+    }
+}
+
+/// The credit of a source that may not receive.
+const NO_CREDIT: Credit = Credit { window: 0, room: 0, max_bytes: 0 };
+/// The longest time that a source may take to settle.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// The longest time that a source may take to close.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);

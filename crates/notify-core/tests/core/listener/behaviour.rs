@@ -1,0 +1,359 @@
+//! What the listener promises, one promise at a time.
+
+use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
+
+use notify_conformance::samples;
+use notify_conformance::source_script::{SourceFault, SourceScript};
+use notify_core::ErrorKind;
+use notify_core::listener::{DeadLetters, Listener, ListenerConfig, SettlementOutcome, SourceState};
+use notify_core::source::SettlementMode;
+use tokio::time::{sleep, timeout};
+
+use super::{LONG, assert_account_balances, listener};
+
+/// A batch has at most `max` deliveries and does not wait for more than the prefetch allows.
+#[tokio::test(start_paused = true)]
+async fn a_batch_returns_early_when_the_credit_is_used_up() {
+    let script = SourceScript::default();
+    script.publish(samples::messages(0..20));
+    let mut listener = listener(&script, DeadLetters::Discard, 8).start().unwrap();
+    let batch = listener.next_batch(500, LONG * 100).await.unwrap().unwrap();
+    assert_eq!(batch.len(), 8);
+    let small = timeout(LONG, listener.next_batch(2, LONG * 100));
+    assert!(small.await.is_err(), "the credit is used up");
+    batch.ack().await.unwrap();
+    let batch = listener.next_batch(2, LONG * 100).await.unwrap().unwrap();
+    assert_eq!(batch.len(), 2);
+}
+
+/// `linger` bounds the wait for a full batch, and not the wait for the first delivery.
+#[tokio::test(start_paused = true)]
+async fn a_batch_lingers_for_more_deliveries() {
+    let script = SourceScript::default();
+    let mut listener = listener(&script, DeadLetters::Discard, 100).start().unwrap();
+    let publish = async {
+        sleep(LONG).await;
+        script.publish(samples::messages(0..1));
+        sleep(Duration::from_millis(100)).await;
+        script.publish(samples::messages(1..3));
+    };
+    let linger = Duration::from_millis(200);
+    let (batch, ()) = tokio::join!(listener.next_batch(50, linger), publish);
+    assert_eq!(batch.unwrap().unwrap().len(), 3);
+}
+
+/// One acknowledgement covers the settled prefix, and single ones the islands behind a gap.
+#[tokio::test(start_paused = true)]
+async fn one_acknowledgement_covers_the_settled_prefix() {
+    let script = SourceScript::default();
+    script.publish(samples::messages(0..10));
+    let mut listener = listener(&script, DeadLetters::Discard, 100).start().unwrap();
+    let batch = listener.next_batch(10, LONG).await.unwrap().unwrap();
+    let mut deliveries: Vec<_> = batch.into_iter().collect();
+    let gap = deliveries.remove(4);
+    for delivery in deliveries {
+        drop(delivery.ack());
+    }
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!((script.unacked(), script.settle_calls()), (1, 1));
+    assert_eq!(gap.ack().await.unwrap(), SettlementOutcome::Settled);
+    assert_eq!(script.unacked(), 0);
+}
+
+/// An acknowledgement after a reconnect is stale, not an error, and the message comes again.
+#[tokio::test(start_paused = true)]
+async fn an_ack_after_a_reconnect_is_stale() {
+    let script = SourceScript::default();
+    script.publish(samples::messages(0..1));
+    let mut listener = listener(&script, DeadLetters::Discard, 10).start().unwrap();
+    let delivery = listener.next_delivery().await.unwrap().unwrap();
+    script.add_fault(SourceFault::FailReceive);
+    let again = listener.next_delivery().await.unwrap().unwrap();
+    assert_eq!(delivery.ack().await.unwrap(), SettlementOutcome::Stale);
+    assert!(again.is_redelivered());
+    assert_eq!(again.ack().await.unwrap(), SettlementOutcome::Settled);
+    let counts = listener.close(LONG).await.total;
+    assert_eq!((counts.received, counts.acked, counts.lost), (2, 1, 1));
+}
+
+/// A source that takes no acknowledgement within 30 s is connected to again.
+#[tokio::test(start_paused = true)]
+async fn a_settlement_that_hangs_ends_the_session() {
+    let script = SourceScript::default();
+    script.publish(samples::messages(0..1));
+    script.add_fault(SourceFault::StallSettle);
+    let mut listener = listener(&script, DeadLetters::Discard, 10).start().unwrap();
+    let delivery = listener.next_delivery().await.unwrap().unwrap();
+    assert_eq!(delivery.ack().await.unwrap(), SettlementOutcome::Stale);
+    let again = listener.next_delivery().await.unwrap().unwrap();
+    assert_eq!(again.ack().await.unwrap(), SettlementOutcome::Settled);
+    assert_eq!(script.sessions(), 2);
+}
+
+/// A store that is away dead-letters nothing, however long, and reading goes on when it is back.
+#[tokio::test(start_paused = true)]
+async fn an_outage_of_the_store_makes_no_dead_letter() {
+    let script = SourceScript::default();
+    script.publish(samples::messages(0..100));
+    let mut listener = listener(&script, DeadLetters::Discard, 10).start().unwrap();
+    let outage = tokio::time::Instant::now() + Duration::from_secs(300);
+    let mut attempts = 0;
+    while tokio::time::Instant::now() < outage {
+        let batch = listener.next_batch(10, Duration::ZERO).await.unwrap().unwrap();
+        attempts += batch.len();
+        drop(batch.fail("the store is away"));
+    }
+    assert!(attempts < 2000, "the listener does not pause: {attempts} attempts");
+    assert_eq!(listener.stats().total.dead_lettered, 0);
+    while listener.stats().total.acked < 100 {
+        listener.next_batch(10, Duration::ZERO).await.unwrap().unwrap().ack().await.unwrap();
+    }
+    assert_eq!(listener.close(LONG).await.total.dead_lettered, 0);
+}
+
+/// Failing deliveries hold at most half of the prefetch while others succeed.
+#[tokio::test(start_paused = true)]
+async fn failing_deliveries_hold_at_most_half_of_the_prefetch() {
+    let script = SourceScript::default();
+    script.publish(samples::messages(0..200));
+    let mut config = ListenerConfig::default();
+    (config.prefetch, config.attempts) = (10, 1_000_000);
+    let mut listener = listener(&script, DeadLetters::Discard, 10).config(config).start().unwrap();
+    let mut good = 0;
+    while good < 100 {
+        let delivery = listener.next_delivery().await.unwrap().unwrap();
+        // Every second notification always fails.
+        let is_bad = delivery.message().unwrap().id().as_u128() % 2 == 1;
+        if is_bad {
+            drop(delivery.fail("always"));
+        } else {
+            delivery.ack().await.unwrap();
+            good += 1;
+        }
+    }
+    let counts = listener.stats().total;
+    assert!(counts.held <= 10 && counts.dead_lettered >= 90, "{counts:?}");
+}
+
+/// A dead letter is in a file that only its owner reads before its delivery is acknowledged.
+#[tokio::test]
+async fn a_dead_letter_is_written_before_the_acknowledgement() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("dead.jsonl");
+    let script = SourceScript::default();
+    script.publish(samples::messages(0..1));
+    script.publish_bytes([b"not JSON".to_vec(), vec![0xff, b'\n']]);
+    let mut listener = listener(&script, DeadLetters::file(&path), 10).start().unwrap();
+    let delivery = listener.next_delivery().await.unwrap().unwrap();
+    let id = delivery.message().unwrap().id();
+    delivery.refuse("no such project").await.unwrap();
+    timeout(Duration::from_secs(60), async {
+        while listener.stats().total.dead_lettered < 3 {
+            sleep(Duration::from_millis(1)).await;
+        }
+    })
+    .await
+    .unwrap();
+    assert_eq!(script.unacked(), 0);
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    let text = std::fs::read_to_string(&path).unwrap();
+    let mut letters: Vec<serde_json::Value> =
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    letters.sort_by_key(|letter| letter["position"].to_string());
+    assert_eq!(letters[0]["message_id"], id.to_string());
+    assert_eq!(letters[0]["reason"], "no such project");
+    assert_eq!(letters[1]["body"], "not JSON");
+    assert_eq!(letters[2]["body_hex"], "ff0a");
+    assert!(letters.iter().all(|letter| letter["source"] == "script"));
+}
+
+/// Reading pauses while the dead-letter file is full, and goes on once there is room.
+#[tokio::test]
+async fn reading_pauses_while_the_dead_letter_file_is_full() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("dead.jsonl");
+    std::fs::write(&path, vec![b'x'; 64 * 1024 * 1024]).unwrap();
+    let script = SourceScript::default();
+    script.publish_bytes([b"not JSON".to_vec()]);
+    let mut listener = listener(&script, DeadLetters::file(&path), 10).start().unwrap();
+    let seen = timeout(Duration::from_millis(300), listener.next_delivery()).await;
+    assert!(seen.is_err());
+    script.publish(samples::messages(0..1));
+    let seen = timeout(Duration::from_millis(300), listener.next_delivery()).await;
+    assert!(seen.is_err(), "read although a dead letter cannot be written");
+    assert_eq!(listener.stats().total.dead_lettered, 0);
+    std::fs::remove_file(&path).unwrap();
+    let seen = timeout(Duration::from_secs(60), listener.next_delivery()).await;
+    drop(seen.unwrap().unwrap().unwrap().ack());
+    assert_eq!(listener.close(LONG).await.total.dead_lettered, 1);
+}
+
+/// A wrong password is reported at first, unless the program prefers to wait, and a transient error
+/// never is.
+#[tokio::test(start_paused = true)]
+async fn a_permanent_error_before_the_first_session_is_returned() {
+    let script = SourceScript::default();
+    script.add_fault(SourceFault::FailReceive);
+    script.add_fault(SourceFault::DenyReceive);
+    let mut eager = listener(&script, DeadLetters::Discard, 10).start().unwrap();
+    let error = eager.next_batch(1, LONG).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Access);
+    drop(eager);
+
+    script.add_fault(SourceFault::DenyReceive);
+    script.publish(samples::messages(0..1));
+    let mut config = ListenerConfig::default();
+    config.wait = true;
+    let patient = listener(&script, DeadLetters::Discard, 10).config(config);
+    let mut patient = patient.start().unwrap();
+    patient.next_batch(1, LONG).await.unwrap().unwrap().ack().await.unwrap();
+    // After a session, even a denied login is tried again.
+    script.add_fault(SourceFault::DenyReceive);
+    script.publish(samples::messages(1..2));
+    sleep(Duration::from_secs(1)).await;
+    patient.next_batch(1, LONG).await.unwrap().unwrap().ack().await.unwrap();
+}
+
+/// Every change of the coverage is kept, with its reason, for an archive.
+#[tokio::test(start_paused = true)]
+async fn coverage_changes_are_kept() {
+    let script = SourceScript::default();
+    let mut listener = listener(&script, DeadLetters::Discard, 10).start().unwrap();
+    sleep(Duration::from_secs(1)).await;
+    script.add_fault(SourceFault::Detach);
+    sleep(Duration::from_secs(1)).await;
+    script.add_fault(SourceFault::FailReceive);
+    sleep(Duration::from_secs(1)).await;
+    let changes = listener.take_coverage_changes();
+    let names: Vec<_> = changes
+        .iter()
+        .map(|change| match &change.state {
+            SourceState::Attached { .. } => "attached",
+            SourceState::Detached { reason, .. } => reason,
+            _ => "other",
+        })
+        .collect();
+    let failed = "the script fails this session";
+    assert_eq!(names, ["attached", "the script says so", "attached", failed, "attached"]);
+}
+
+/// One source that fails stops no other, and the deliveries say where they come from.
+#[tokio::test(start_paused = true)]
+async fn one_source_that_fails_stops_no_other() {
+    let (broken, working) = (SourceScript::default(), SourceScript::default());
+    for _ in 0..100 {
+        broken.add_fault(SourceFault::DenyReceive);
+    }
+    working.publish(samples::messages(0..10));
+    let mut listener = Listener::builder(broken.source_named("broken"), DeadLetters::Discard)
+        .source(working.source_named("working"))
+        .start()
+        .unwrap();
+    for _ in 0..10 {
+        let delivery = listener.next_delivery().await.unwrap().unwrap();
+        assert_eq!(delivery.source(), "working");
+        delivery.ack().await.unwrap();
+    }
+    let error = Listener::builder(broken.source(), DeadLetters::Discard).source(working.source());
+    assert_eq!(error.start().unwrap_err().kind(), ErrorKind::Config);
+}
+
+/// `run` bounds its handlers, treats a panic as a failure, and ends with an account that balances.
+#[tokio::test(start_paused = true)]
+async fn run_bounds_its_handlers_and_survives_their_panics() {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    let script = SourceScript::default();
+    script.publish(samples::messages(0..50));
+    script.end();
+    let listener = listener(&script, DeadLetters::Discard, 20).start().unwrap();
+    let (running, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let seen = Arc::clone(&most);
+    let stats = listener
+        .run(4, LONG, std::future::pending(), move |delivery| {
+            let (running, most) = (Arc::clone(&running), Arc::clone(&most));
+            async move {
+                most.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                sleep(Duration::from_millis(10)).await;
+                running.fetch_sub(1, Ordering::SeqCst);
+                assert!(delivery.attempts() > 1, "the first attempt panics");
+                drop(delivery.ack());
+            }
+        })
+        .await
+        .unwrap()
+        .total;
+    assert_eq!(seen.load(Ordering::SeqCst), 4);
+    assert_eq!((stats.acked, stats.failed, stats.held), (50, 50, 0));
+    assert_account_balances(&stats);
+}
+
+/// `run` stops when it is asked to, within its grace, and gives back what a stuck handler holds.
+#[tokio::test(start_paused = true)]
+async fn run_gives_back_what_a_stuck_handler_holds() {
+    let script = SourceScript::default();
+    script.publish(samples::messages(0..10));
+    let listener = listener(&script, DeadLetters::Discard, 20).start().unwrap();
+    let stop = sleep(Duration::from_secs(1));
+    let grace = Duration::from_secs(5);
+    let stats = listener.run(2, grace, stop, |delivery| async move {
+        let _held = delivery;
+        std::future::pending::<()>().await;
+    });
+    let stats = stats.await.unwrap().total;
+    assert_eq!((stats.received, stats.released, stats.held), (10, 10, 0));
+    assert_eq!(script.unacked(), 10);
+}
+
+/// At the end of its input, the listener does not wait for deliveries that failed too often.
+#[tokio::test(start_paused = true)]
+async fn the_end_does_not_wait_for_what_always_fails() {
+    for mode in [SettlementMode::Individual, SettlementMode::Cumulative] {
+        let script = SourceScript::with_mode(mode);
+        script.publish(samples::messages(0..3));
+        script.end();
+        let mut listener = listener(&script, DeadLetters::Discard, 20).start().unwrap();
+        let mut attempts = 0;
+        while let Some(delivery) = listener.next_delivery().await.unwrap() {
+            attempts += 1;
+            drop(delivery);
+        }
+        let counts = listener.close(LONG).await.total;
+        assert_eq!((counts.released, counts.held), (3, 0), "{mode:?} after {attempts}");
+        assert_eq!(script.unacked(), 3, "{mode:?}");
+    }
+}
+
+/// A future that is dropped takes no delivery with it.
+#[tokio::test(start_paused = true)]
+async fn next_batch_can_be_dropped_at_any_point() {
+    let script = SourceScript::default();
+    let mut listener = listener(&script, DeadLetters::Discard, 100).start().unwrap();
+    for number in 0..50 {
+        script.publish(samples::messages(number..number + 1));
+        let wait = Duration::from_micros(number % 3);
+        drop(timeout(wait, listener.next_batch(1000, LONG)).await);
+    }
+    let batch = listener.next_batch(1000, Duration::from_secs(1)).await.unwrap().unwrap();
+    assert_eq!(batch.len(), 50);
+    assert_eq!(listener.stats().total.failed, 0);
+    batch.ack().await.unwrap();
+}
+
+/// Redaction happens on reception: neither the notification nor the message holds the secret.
+#[tokio::test(start_paused = true)]
+async fn secrets_are_redacted_on_reception() {
+    let script = SourceScript::default();
+    let line = br#"{"message_id":"6b9d4b8a-0f7c-4d2c-9a4a-0a3f0e7d4c11","publisher_id":"h",
+        "event_type":"image.create","priority":"INFO","timestamp":"2026-11-22 12:00:00",
+        "_context_auth_token":"S3CRET","payload":{"auth_token":"S3CRET"}}"#;
+    script.publish_bytes([line.iter().copied().filter(|byte| *byte != b'\n').collect()]);
+    let mut listener = listener(&script, DeadLetters::Discard, 10).start().unwrap();
+    let delivery = listener.next_delivery().await.unwrap().unwrap();
+    let body = String::from_utf8_lossy(delivery.message().unwrap().body()).into_owned();
+    assert!(body.contains(r#""auth_token":"***""#), "{body}");
+    let shown = format!("{delivery:?} {:?} {body}", delivery.notification().unwrap());
+    assert!(!shown.contains("S3CRET"), "{shown}");
+    delivery.ack().await.unwrap();
+}
