@@ -60,7 +60,7 @@ impl SourceCapability {
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() {
 /// let mut harness = SourceScript::start().await;
-/// harness.publish(&[b"{}".to_vec()]).await;
+/// harness.publish_bodies(&[b"{}".to_vec()]).await;
 /// assert_eq!(harness.unacknowledged().await, 1);
 /// # }
 /// ```
@@ -84,7 +84,7 @@ pub trait SourceHarness: Send + Sized {
     ///
     /// The clauses publish only while a source is attached, or before the first one is, if the place
     /// keeps messages then.
-    async fn publish(&mut self, bodies: &[Vec<u8>]);
+    async fn publish_bodies(&mut self, bodies: &[Vec<u8>]);
 
     /// Returns how many messages the place still has to deliver or to be acknowledged.
     async fn unacknowledged(&mut self) -> usize;

@@ -30,7 +30,7 @@ use crate::source_harness::{SourceCapability, SourceHarness};
 /// use notify_conformance::source_script::{SourceFault, SourceScript};
 /// use notify_core::listener::{DeadLetters, Listener};
 ///
-/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> notify_core::Result<()> {
 /// let script = SourceScript::default();
 /// script.publish(samples::messages(0..10));
@@ -338,7 +338,7 @@ impl SourceHarness for SourceScript {
         Self::source(self)
     }
 
-    async fn publish(&mut self, bodies: &[Vec<u8>]) {
+    async fn publish_bodies(&mut self, bodies: &[Vec<u8>]) {
         self.publish_bytes(bodies.iter().cloned());
     }
 
@@ -372,8 +372,8 @@ impl SourceHarness for CumulativeScript {
         self.0.source()
     }
 
-    async fn publish(&mut self, bodies: &[Vec<u8>]) {
-        SourceHarness::publish(&mut self.0, bodies).await;
+    async fn publish_bodies(&mut self, bodies: &[Vec<u8>]) {
+        SourceHarness::publish_bodies(&mut self.0, bodies).await;
     }
 
     async fn unacknowledged(&mut self) -> usize {

@@ -70,7 +70,7 @@ pub async fn survives_large_and_hostile_bodies<H: SourceHarness>() {
     }
     let mut source = harness.source().await;
     super::steps::attach(source.as_mut()).await;
-    harness.publish(&published).await;
+    harness.publish_bodies(&published).await;
     let mut config = ListenerConfig::default();
     config.limits.bytes = CREDIT.max_bytes;
     let mut listener = Listener::builder(source, DeadLetters::Discard)

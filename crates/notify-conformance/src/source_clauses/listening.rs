@@ -42,7 +42,7 @@ pub async fn poison_neither_blocks_nor_loops<H: SourceHarness>() {
         }
         if good >= 20 {
             // Failures count only while something succeeds.
-            harness.publish(&bodies(more..more + 1)).await;
+            harness.publish_bodies(&bodies(more..more + 1)).await;
             more += 1;
         }
     }

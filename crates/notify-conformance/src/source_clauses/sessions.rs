@@ -76,7 +76,7 @@ pub async fn a_receive_can_be_dropped_at_any_point<H: SourceHarness>() {
     attach(source.as_mut()).await;
     let mut handed_over = Vec::new();
     for body in &published {
-        harness.publish(std::slice::from_ref(body)).await;
+        harness.publish_bodies(std::slice::from_ref(body)).await;
         // One poll each, with time for the source's own threads in between.
         let polled = {
             let mut receive = pin!(source.receive(CREDIT));

@@ -79,6 +79,6 @@ pub(super) async fn attached_source<H: SourceHarness>(
 ) -> Box<dyn Source> {
     let mut source = harness.source().await;
     attach(source.as_mut()).await;
-    harness.publish(bodies).await;
+    harness.publish_bodies(bodies).await;
     source
 }

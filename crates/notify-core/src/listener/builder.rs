@@ -99,7 +99,7 @@ impl ListenerBuilder {
         if self.config.prefetch == 0 || self.config.attempts == 0 {
             return Err(config_error("the listener needs a prefetch and attempts of at least 1"));
         }
-        let mut names: Vec<_> = self.sources.iter().map(|source| source.name()).collect();
+        let mut names: Vec<_> = self.sources.iter().map(Source::name).collect();
         names.sort_unstable();
         if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
             let name = printable(pair[0], 64);

@@ -271,8 +271,11 @@ impl ListenerState {
         for entry in &self.sources {
             let counts = entry.ledger.counts();
             stats.total.add(&counts);
-            let (name, state) = (entry.name.to_string(), entry.state.clone());
-            stats.sources.push(SourceStats { name, counts, state });
+            stats.sources.push(SourceStats {
+                name: entry.name.to_string(),
+                counts,
+                state: entry.state.clone(),
+            });
         }
         stats
     }

@@ -60,10 +60,7 @@ fn run_seed(seed: u64) -> Vec<String> {
 
 async fn run(seed: u64) -> Vec<String> {
     let mut random = fastrand::Rng::with_seed(seed);
-    let mode = match random.bool() {
-        true => SettlementMode::Individual,
-        false => SettlementMode::Cumulative,
-    };
+    let mode = if random.bool() { SettlementMode::Individual } else { SettlementMode::Cumulative };
     let script = SourceScript::with_mode(mode);
     let mut config = ListenerConfig::default();
     config.prefetch = random.usize(1..12);
@@ -210,7 +207,10 @@ impl ModelRun {
             && let Ok(next) = timeout(Duration::from_secs(600), self.listener.next_delivery()).await
         {
             // A permanent fault of the script before the first session: the listener keeps trying.
-            let Ok(delivery) = next else { sleep(Duration::from_secs(31)).await; continue };
+            let Ok(delivery) = next else {
+                sleep(Duration::from_secs(31)).await;
+                continue;
+            };
             taken += 1;
             let delivery = delivery.unwrap();
             self.model.acked.insert(delivery.message().unwrap().id());
