@@ -47,8 +47,8 @@ use crate::transport::Finding;
 ///
 /// # Examples
 ///
-/// A source that reads from a list in memory. It hands over what is not acknowledged again in the next
-/// session, which begins after an error:
+/// A source that reads from a list in memory. The next session, after an error, hands over the same lines
+/// again unless they are acknowledged:
 ///
 /// ```
 /// use std::collections::VecDeque;
@@ -163,7 +163,7 @@ pub trait Source: fmt::Debug + Send {
     /// usable: the next `receive` starts a new session.
     async fn settle(&mut self, settlements: &Settlements) -> Result<()>;
 
-    /// Ends the session, gives back what is unsettled, and closes connections and files.
+    /// Ends the session, gives back unsettled messages, and closes connections and files.
     ///
     /// The listener calls this once, as the last call, and waits at most 5 s. Dropping a source
     /// without closing it must release the same resources, without waiting for the peer.
@@ -171,7 +171,7 @@ pub trait Source: fmt::Debug + Send {
     /// # Errors
     ///
     /// Return an error if the place did not confirm the end. The listener logs it. What was not
-    /// acknowledged comes again.
+    /// acknowledged is delivered again.
     ///
     /// # Cancel safety
     ///

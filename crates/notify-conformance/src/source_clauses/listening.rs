@@ -73,7 +73,7 @@ pub async fn a_dropped_delivery_comes_again<H: SourceHarness>() {
     settle_all(&mut listener, 3, |message| message == id).await;
 }
 
-/// A listener that closes gives back what nobody settled, and the account says so.
+/// A listener that closes gives back the unsettled deliveries, and the account says so.
 ///
 /// Needs [`SourceCapability::Resume`].
 pub async fn close_gives_back_what_is_held<H: SourceHarness>() {

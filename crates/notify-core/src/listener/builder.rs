@@ -7,9 +7,9 @@ use tokio::runtime::Handle;
 
 use super::config::{DeadLetters, ListenerConfig};
 use super::dead_letter_writer::DeadLetterWriter;
+use super::listener_handle::ListenerHandle;
 use super::listener_state::ListenerState;
 use super::receiver::Listener;
-use super::shared::ListenerShared;
 use super::source_driver::SourceDriver;
 use crate::error::{Error, ErrorKind, Result};
 use crate::pipeline::random::random_fraction;
@@ -111,7 +111,7 @@ impl ListenerBuilder {
             .map(|source| (Arc::from(source.name()), source.settlement_mode()))
             .collect();
         let state = ListenerState::new(self.config, entries, self.random);
-        let shared = Arc::new(ListenerShared::new(state));
+        let shared = Arc::new(ListenerHandle::new(state));
         let writer = Arc::new(DeadLetterWriter::new(self.dead_letters));
         let drive = |(index, source)| {
             let (shared, writer) = (Arc::clone(&shared), Arc::clone(&writer));

@@ -82,7 +82,7 @@ pub enum DeadLetters {
     },
     /// Nowhere: the listener acknowledges the delivery and logs the reason with the size of the body.
     ///
-    /// Use it for a tap that somebody watches, whose messages other consumers have too.
+    /// Use it for a tap: other consumers have the same messages.
     Discard,
 }
 

@@ -24,7 +24,7 @@ pub(super) struct DeliveryContent {
     pub(super) received_at: OffsetDateTime,
     /// Whether a consumer may have seen the message before.
     pub(super) redelivered: bool,
-    /// The message, or what is there instead.
+    /// The message, or the bytes that hold none.
     pub(super) message: Result<Message, UnreadableMessage>,
     /// The notification of the message, from the first call that asks for it.
     notification: OnceLock<Option<Notification>>,
@@ -32,7 +32,7 @@ pub(super) struct DeliveryContent {
 
 /// The bytes of a delivery that holds no notification, with the reason.
 ///
-/// The bytes are unredacted: store them only in files that nobody else can read. `Debug` shows their
+/// The bytes are unredacted: store them only in files with the mode 0600. `Debug` shows their
 /// number and the reason.
 ///
 /// # Examples

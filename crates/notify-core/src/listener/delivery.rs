@@ -7,9 +7,9 @@ use time::OffsetDateTime;
 use tokio::time::Instant;
 
 use super::content::{DeliveryContent, UnreadableMessage};
+use super::listener_handle::ListenerHandle;
 use super::listener_state::HandOut;
 use super::settlement::{ReceiptResolver, Settlement, SettlementReceipt};
-use super::shared::ListenerShared;
 use crate::codec::message::Message;
 use crate::codec::notification::Notification;
 use crate::source::Position;
@@ -50,7 +50,7 @@ use crate::source::Position;
 /// ```
 #[must_use = "dropping a delivery counts as a failure: settle it"]
 pub struct Delivery {
-    shared: Arc<ListenerShared>,
+    shared: Arc<ListenerHandle>,
     /// The index of the source, the number of its session, and the tag.
     key: (usize, u64, u64),
     name: Arc<str>,
@@ -61,7 +61,7 @@ pub struct Delivery {
 
 impl Delivery {
     /// Wraps a delivery that the state handed out.
-    pub(super) fn new(shared: Arc<ListenerShared>, out: HandOut) -> Self {
+    pub(super) fn new(shared: Arc<ListenerHandle>, out: HandOut) -> Self {
         let HandOut { source, session, tag, attempts, name, content } = out;
         Self { shared, key: (source, session, tag), name, attempts, content, is_settled: false }
     }

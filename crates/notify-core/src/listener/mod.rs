@@ -40,10 +40,11 @@ mod dead_letter_writer;
 mod delivery;
 mod delivery_batch;
 mod held_delivery;
+mod listener_handle;
 mod listener_state;
 mod receiver;
 mod settlement;
-mod shared;
+
 mod source_driver;
 mod source_ledger;
 mod stats;

@@ -11,8 +11,8 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::delivery::Delivery;
 use super::delivery_batch::DeliveryBatch;
+use super::listener_handle::ListenerHandle;
 use super::listener_state::ClosePhase;
-use super::shared::ListenerShared;
 use super::stats::{CoverageChange, ListenerStats};
 use crate::error::Result;
 use crate::pipeline::deadline::after;
@@ -21,7 +21,7 @@ use crate::pipeline::deadline::after;
 ///
 /// The listener owns everything that every source needs: prefetch, reconnecting with backoff,
 /// attempts, dead letters, deadlines and counters. One task per source does the work; the listener only
-/// takes what is ready. It reconnects for as long as it lives.
+/// takes ready deliveries. It reconnects for as long as it lives.
 ///
 /// Delivery is at least once. Acknowledge a delivery after its work is on the disk, and drop duplicates
 /// by the `message_id`.
@@ -57,13 +57,13 @@ use crate::pipeline::deadline::after;
 /// ```
 #[derive(Debug)]
 pub struct Listener {
-    shared: Arc<ListenerShared>,
+    shared: Arc<ListenerHandle>,
     drivers: Vec<JoinHandle<()>>,
 }
 
 impl Listener {
     /// Wraps a state whose sources have their tasks.
-    pub(super) fn new(shared: Arc<ListenerShared>, drivers: Vec<JoinHandle<()>>) -> Self {
+    pub(super) fn new(shared: Arc<ListenerHandle>, drivers: Vec<JoinHandle<()>>) -> Self {
         Self { shared, drivers }
     }
 

@@ -12,8 +12,8 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::content::DeliveryContent;
 use super::dead_letter_file::DeadLetterRecord;
 use super::dead_letter_writer::DeadLetterWriter;
+use super::listener_handle::ListenerHandle;
 use super::listener_state::{ClosePhase, LONGEST, wait_after};
-use super::shared::ListenerShared;
 use super::stats::SourceState;
 use crate::error::{Error, ErrorKind, Result};
 use crate::source::{Credit, Reception, Source};
@@ -23,7 +23,7 @@ pub(super) struct SourceDriver {
     index: usize,
     source: Box<dyn Source>,
     name: Arc<str>,
-    shared: Arc<ListenerShared>,
+    shared: Arc<ListenerHandle>,
     writer: Arc<DeadLetterWriter>,
     wake: Arc<Notify>,
     /// The consecutive sessions that failed.
@@ -62,7 +62,7 @@ impl SourceDriver {
     pub(super) fn new(
         index: usize,
         source: Box<dyn Source>,
-        shared: Arc<ListenerShared>,
+        shared: Arc<ListenerHandle>,
         writer: Arc<DeadLetterWriter>,
     ) -> Self {
         let (name, wake) = {
@@ -222,7 +222,7 @@ impl SourceDriver {
         } else {
             tracing::debug!(source = %self.name, "cannot read yet: {error:#}");
         }
-        // What was read before the end of a file is lost, so the file is not at its end any more.
+        // The session lost its deliveries, so the source has not ended: they come again.
         self.has_ended = false;
         self.retry_at = Some(Instant::now() + wait);
     }
@@ -271,7 +271,7 @@ impl SourceDriver {
         match state.close {
             ClosePhase::Open => false,
             ClosePhase::Draining => ledger.is_empty(),
-            // What is not written yet comes again.
+            // A letter that the writer could not write comes again.
             ClosePhase::Over => ledger.is_empty() || self.letter.retry_at.is_some(),
         }
     }
@@ -287,7 +287,7 @@ impl Drop for SourceDriver {
     }
 }
 
-/// Waits for the writer's answer; for ever if no letter is being written.
+/// Waits for the writer's answer; without an end if the writer has no letter.
 async fn written(pending: &mut Option<(u64, u64, oneshot::Receiver<Result<()>>)>) -> Result<()> {
     match pending {
         Some((_, _, result)) => result.await.unwrap_or_else(|_| {

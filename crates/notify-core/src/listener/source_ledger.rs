@@ -1,4 +1,4 @@
-//! The ledger of one source: what it handed over in this session, and what became of it.
+//! The ledger of one source: the deliveries of this session, and the end of each.
 //!
 //! Pure state: no clock, no randomness, no source. Every delivery is in exactly one stage, and every
 //! change of a stage that ends a delivery counts it.
@@ -255,7 +255,7 @@ impl SourceLedger {
         }
     }
 
-    /// Gives back everything that the program does not have, and with `all` what it has too.
+    /// Gives back all deliveries, with `all` also those that the program has.
     pub(super) fn release_all(&mut self, all: bool) {
         let tags: Vec<_> = self
             .held
@@ -314,7 +314,7 @@ impl SourceLedger {
         }
     }
 
-    /// Ends the session: what is held is lost, and its guards are stale.
+    /// Ends the session: held deliveries are lost, and their guards are stale.
     pub(super) fn end_session(&mut self) {
         self.session += 1;
         self.counts.lost += self.held.len() as u64;

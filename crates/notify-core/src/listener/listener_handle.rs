@@ -6,9 +6,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::listener_state::ListenerState;
 
 /// The state that a listener, its deliveries and its tasks share.
-pub(super) struct ListenerShared(Mutex<ListenerState>);
+pub(super) struct ListenerHandle(Mutex<ListenerState>);
 
-impl ListenerShared {
+impl ListenerHandle {
     /// Puts a state behind a lock.
     pub(super) fn new(state: ListenerState) -> Self {
         Self(Mutex::new(state))
@@ -21,8 +21,8 @@ impl ListenerShared {
 }
 
 /// Shows nothing of the state, which another thread may hold.
-impl fmt::Debug for ListenerShared {
+impl fmt::Debug for ListenerHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ListenerShared")
+        f.write_str("ListenerHandle")
     }
 }
