@@ -21,8 +21,35 @@ use crate::cargo::{self, root};
 pub(crate) fn run() -> Result<()> {
     packages(&PACKAGES)?;
     let root = root();
-    python_environment(&root.join(".venv"), &root.join(REQUIREMENTS))?;
+    let environment = root.join(".venv");
+    let python = python_environment(&environment, &root.join(REQUIREMENTS))?;
+    for version in OLD_OSLO_MESSAGING {
+        old_oslo_messaging(&python, &environment.join("oslo.messaging").join(version), version)?;
+    }
     Ok(())
+}
+
+/// Installs an old version of oslo.messaging beside the environment, without its dependencies.
+fn old_oslo_messaging(python: &Path, directory: &Path, version: &str) -> Result<()> {
+    if directory.exists() {
+        return Ok(());
+    }
+    println!("installing oslo.messaging {version} into {}", directory.display());
+    let partial = directory.with_extension(format!("{}.partial", std::process::id()));
+    cargo::run(
+        Command::new(python)
+            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"])
+            .args(["--no-deps", "--target"])
+            .arg(&partial)
+            .arg(format!("oslo.messaging=={version}"))
+            .stdin(Stdio::null()),
+    )?;
+    // Last, because a directory of this name is complete. Another run may have been faster.
+    match fs::rename(&partial, directory) {
+        Ok(()) => Ok(()),
+        Err(_) if directory.exists() => fs::remove_dir_all(&partial).context("cannot clean up"),
+        Err(error) => Err(error).context("cannot finish the installation of oslo.messaging"),
+    }
 }
 
 /// Does what [`run`] does, and installs what the peers of the benchmarks need.
@@ -174,6 +201,10 @@ const BENCH_PACKAGES: [&str; 3] = ["gcc", "libc6-dev", "librabbitmq-dev"];
 
 /// The list of Python packages, beside the programs that need them.
 const REQUIREMENTS: &str = "tests/testbed/src/broker/python/requirements.txt";
+
+/// The versions of oslo.messaging that old configuration files were written for. The tests compare our
+/// reading of such files with theirs.
+const OLD_OSLO_MESSAGING: [&str; 2] = ["2.5.0", "5.35.6"];
 
 /// Debian's interpreter, because `python3-venv` belongs to it.
 const PYTHON: &str = "/usr/bin/python3";

@@ -31,7 +31,16 @@ fn default_section(lines: &str) -> Result<Config> {
 #[test]
 fn an_empty_file_selects_noop() {
     assert_eq!(glance_conf::from_str("").unwrap().strategy(), "noop");
-    assert!(entries("[DEFAULT]\ndebug = true\n", &[]).is_empty());
+    let config = glance_conf::from_str("[DEFAULT]\ndebug = true\n").unwrap();
+    assert_eq!(
+        config.warnings(),
+        ["glance-api.conf: no notification driver: no notifications are sent: set `driver = \
+          messagingv2` below `[oslo_messaging_notifications]` to send them"]
+    );
+    let config = default_section("notification_driver = noop").unwrap();
+    assert!(
+        config.warnings()[0].starts_with("`notification_driver` (glance-api.conf, line 2): no ")
+    );
 }
 
 /// `notifier_strategy` accepts everything that Glance accepts.
@@ -72,7 +81,7 @@ fn joins_the_log_file_to_its_directory() {
         ),
     ] {
         let text = format!("[DEFAULT]\nnotifier_strategy = logging\n{lines}");
-        let file = entries(&text, &["strategy"]);
+        let file = entries(&text, &["strategy", "publisher_id"]);
         assert!(file[0].starts_with(&format!("log.file = \"{expected}\" ")), "{file:?}");
     }
 }
@@ -83,7 +92,8 @@ fn rabbit_has_the_defaults_of_glance() {
     assert_eq!(
         entries("[DEFAULT]\nnotifier_strategy = rabbit\n", &[]),
         [
-            "rabbit.durable = false (Glance's default of rabbit_durable_queues)",
+            "publisher_id = \"image.localhost\" (Glance's default of default_publisher_id)",
+            "rabbit.durable = false (Glance's default of amqp_durable_queues)",
             "rabbit.exchange = \"glance\" (Glance's default of rabbit_notification_exchange)",
             "rabbit.host = \"localhost\" (Glance's default of rabbit_host)",
             "rabbit.password = \"***\" (Glance's default of rabbit_password)",
@@ -113,7 +123,7 @@ rabbit_notification_topic = audit
 rabbit_durable_queues = True
 ";
     assert_eq!(
-        entries(text, &["strategy"]),
+        entries(text, &["strategy", "publisher_id"]),
         [
             "rabbit.durable = true (glance-api.conf, line 11)",
             "rabbit.exchange = \"images\" (glance-api.conf, line 9)",
@@ -158,7 +168,7 @@ qpid_notification_exchange = images
 qpid_notification_topic = audit
 ";
     assert_eq!(
-        entries(text, &["strategy"]),
+        entries(text, &["strategy", "publisher_id"]),
         [
             "qpid.exchange = \"images\" (glance-api.conf, line 9)",
             "qpid.host = \"qpid.example\" (glance-api.conf, line 3)",
@@ -201,7 +211,7 @@ ssl_key_file = /etc/key.pem
             "rabbit.key_file = \"/etc/key.pem\" (glance-api.conf, line 12)",
             "rabbit.queue_type = \"quorum\" (glance-api.conf, line 9)",
             "rabbit.topic = \"audit\" (glance-api.conf, line 7)",
-            "rabbit.url = \"amqps://***@h2:5672/vhost\" (glance-api.conf, line 2)",
+            "rabbit.url = \"amqps://***@h1:5672,h2:5672/vhost\" (glance-api.conf, line 2)",
             "strategy = \"rabbit\" (glance-api.conf, line 6)",
         ]
     );
@@ -218,6 +228,11 @@ fn translates_the_drivers_of_oslo_messaging() {
         ("[DEFAULT]\nnotification_driver = messaging\ntransport_url = amqp://h", "qpid"),
         ("[DEFAULT]\nnotifier_strategy = default\nnotification_driver = log", "log"),
         ("[DEFAULT]\nnotifier_strategy = qpid\nnotification_driver = log", "qpid"),
+        ("[DEFAULT]\nnotification_driver = noop\nnotification_driver = log", "log"),
+        (
+            "[DEFAULT]\nnotification_driver = log\n[oslo_messaging_notifications]\ndriver = log",
+            "log",
+        ),
         ("[oslo_messaging_notifications]\ndriver = messagingv2", "rabbit"),
         ("[oslo_messaging_notifications]\ndriver =", "noop"),
     ] {
@@ -234,7 +249,7 @@ fn warns_of_unknown_disabled_notifications() {
     let disabled = entries.iter().find(|entry| entry.key == "disabled_notifications").unwrap();
     assert_eq!(disabled.value, r#"["image.create","task"]"#);
     assert_eq!(
-        config.warnings(),
+        config.warnings()[..1],
         ["`disabled_notifications` (glance-api.conf, line 2): 1 unknown entry has no effect: \
              Glance compares whole event types, and groups such as `image` or `task`"]
     );
@@ -243,16 +258,69 @@ fn warns_of_unknown_disabled_notifications() {
 /// An ignored option is visible, and does not stop the service.
 #[test]
 fn warns_of_options_without_effect() {
-    let config = default_section("qpid_heartbeat = 60\nrabbit_max_retries = 0\n").unwrap();
+    let config = default_section(
+        "notification_driver = messaging\nqpid_heartbeat = 60\nrabbit_max_retries = 0\n\
+         rabbit_notification_topic = audit\nkombu_ssl_ca_certs = /ca\n",
+    );
     assert_eq!(
-        config.warnings(),
+        config.unwrap().warnings(),
         [
-            "`rabbit_max_retries` (glance-api.conf, line 3) is ignored: the worker retries queued \
+            "`rabbit_notification_topic` (glance-api.conf, line 5): ignored, as Glance ignores it \
+             since 2014.1: `topics` decides",
+            "`kombu_ssl_ca_certs` (glance-api.conf, line 6): ignored: TLS is off: set `ssl = true` to \
+             use it",
+            "`rabbit_max_retries` (glance-api.conf, line 4): ignored: the worker retries queued \
              messages with growing backoff",
-            "`qpid_heartbeat` (glance-api.conf, line 2) is ignored: a frozen broker is detected within \
-             seconds without it",
         ]
     );
+}
+
+/// Parameters of the URL override options of the driver's section.
+#[test]
+fn parameters_of_the_url_are_options() {
+    let text = "[DEFAULT]\ntransport_url = rabbit://u:p@h/v?ssl=1&ssl_ca_file=/ca%24x&rabbit_quorum_queue=true\n\
+                [oslo_messaging_notifications]\ndriver = messaging\n\
+                [oslo_messaging_rabbit]\nssl = false\nssl_ca_file = /other\n";
+    assert_eq!(
+        entries(text, &["strategy", "publisher_id", "rabbit.exchange", "rabbit.topic"]),
+        [
+            "rabbit.ca_file = \"/ca$x\" (glance-api.conf, line 2)",
+            "rabbit.durable = true (glance-api.conf, line 2)",
+            "rabbit.envelope = \"bare\" (glance-api.conf, line 4)",
+            "rabbit.queue_type = \"quorum\" (glance-api.conf, line 2)",
+            "rabbit.url = \"amqps://***@h:5672/v\" (glance-api.conf, line 2)",
+        ]
+    );
+}
+
+/// A certificate logs in without user and password.
+#[test]
+fn external_login_leaves_out_the_user() {
+    let text = "[DEFAULT]\nnotification_driver = messaging\n[oslo_messaging_rabbit]\nssl = true\n\
+                rabbit_login_method = EXTERNAL\nssl_cert_file = /c\nssl_key_file = /k\n";
+    let entries = entries(text, &[]);
+    assert!(
+        entries.contains(&"rabbit.sasl_mechanism = \"EXTERNAL\" (glance-api.conf, line 5)".into())
+    );
+    assert!(
+        entries.contains(
+            &"rabbit.url = \"amqps://localhost:5672/%2F\" (glance-api.conf, line 4)".into()
+        )
+    );
+}
+
+/// The strategy of a higher layer decides which options of the file count.
+#[test]
+fn a_higher_layer_can_choose_another_strategy() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("glance-api.conf");
+    std::fs::write(&path, "[DEFAULT]\nrabbit_host = mq\nqpid_port = x\n").unwrap();
+    let layers = glance_notify::config::Layers::new().file(&path).unwrap();
+    let config = layers.set("strategy=rabbit").unwrap().build().unwrap();
+    assert_eq!(config.warnings(), [""; 0]);
+    let entries = config.entries();
+    let host = entries.iter().find(|entry| entry.key == "rabbit.host").unwrap();
+    assert_eq!(host.value, "\"mq\"");
 }
 
 /// Unsupported and invalid options are errors that never repeat the value.
@@ -260,51 +328,51 @@ fn warns_of_options_without_effect() {
 fn rejects_invalid_and_unsupported_values_without_repeating_them() {
     for (text, expected) in [
         (
-            "[DEFAULT]\nrabbit_port = hunter2",
-            "`rabbit_port` (glance-api.conf, line 2): expected a whole number from 0 to 65535",
+            "[DEFAULT]\nnotifier_strategy = rabbit\nrabbit_port = hunter2",
+            "`rabbit_port` (glance-api.conf, line 3): expected a whole number from 0 to 65535",
         ),
         (
-            "[DEFAULT]\nrabbit_durable_queues = hunter2",
-            "`rabbit_durable_queues` (glance-api.conf, line 2): expected true or false",
+            "[DEFAULT]\nnotifier_strategy = rabbit\nrabbit_durable_queues = hunter2",
+            "`rabbit_durable_queues` (glance-api.conf, line 3): expected true or false",
         ),
         (
-            "[DEFAULT]\nqpid_protocol = hunter2",
-            "`qpid_protocol` (glance-api.conf, line 2): expected ssl, tcp, true or false",
+            "[DEFAULT]\nnotifier_strategy = qpid\nqpid_protocol = hunter2",
+            "`qpid_protocol` (glance-api.conf, line 3): expected ssl, tcp, true or false",
         ),
         (
-            "[DEFAULT]\nrabbit_password = a$hunter2",
-            "glance-api.conf, line 2: a `$` references an option that this file does not set: write \
+            "[DEFAULT]\nnotifier_strategy = rabbit\nrabbit_password = a$hunter2",
+            "glance-api.conf, line 3: a `$` references an option that this file does not set: write \
              `$$` for a dollar sign",
         ),
         ("[DEFAULT]\nhunter2", "glance-api.conf, line 2: expected `key = value`"),
         (
             "[DEFAULT]\nnotification_driver = log\nnotification_driver = messaging",
             "`notification_driver` (glance-api.conf, line 3): more than one driver is not supported: \
-             keep one",
+             keep one, and remove this line or the other",
         ),
         (
             "[oslo_messaging_notifications]\ndriver = routing",
             "`[oslo_messaging_notifications] driver` (glance-api.conf, line 2): unsupported driver: \
-             expected messaging, messagingv2, log or noop",
+             expected messaging, messagingv2, log or noop, and nothing behind it",
         ),
         (
-            "[oslo_messaging_notifications]\ntopics = a,b",
-            "`[oslo_messaging_notifications] topics` (glance-api.conf, line 2): more than one topic \
+            "[oslo_messaging_notifications]\ndriver = messaging\ntopics = a,b",
+            "`[oslo_messaging_notifications] topics` (glance-api.conf, line 3): more than one topic \
              is not supported: keep one",
         ),
         (
-            "[DEFAULT]\ntransport_url = kafka://u:hunter2@h",
-            "`transport_url` (glance-api.conf, line 2): unsupported scheme: expected a URL that \
+            "[DEFAULT]\nnotifier_strategy = rabbit\ntransport_url = kafka://u:hunter2@h",
+            "`transport_url` (glance-api.conf, line 3): unsupported scheme: expected a URL that \
              begins with rabbit://, qpid:// or amqp://",
         ),
         (
-            "[DEFAULT]\ntransport_url = hunter2",
-            "`transport_url` (glance-api.conf, line 2): expected a URL that begins with rabbit://",
+            "[DEFAULT]\nnotifier_strategy = rabbit\ntransport_url = hunter2",
+            "`transport_url` (glance-api.conf, line 3): expected a URL that begins with rabbit://",
         ),
         (
-            "[DEFAULT]\ntransport_url = rabbit://u:hunter2@h/?heartbeat=1",
-            "`transport_url` (glance-api.conf, line 2): unsupported parameter: remove all but `ssl` \
-             and set the options of the same name",
+            "[DEFAULT]\nnotifier_strategy = rabbit\ntransport_url = rabbit://u:hunter2@h/?heartbeat=1",
+            "`transport_url` (glance-api.conf, line 3): unsupported parameter: expected options of \
+             the driver, as `ssl` or `ssl_ca_file`",
         ),
     ] {
         assert_eq!(error_message(text), expected);

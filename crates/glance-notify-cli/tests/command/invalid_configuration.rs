@@ -84,7 +84,10 @@ fn rejects_invalid_configuration_files() {
     sandbox.file("broken.conf", "[DEFAULT]\nnonsense\n");
     for (file, message) in [
         ("none.toml", "cannot read `none.toml`: No such file or directory"),
-        ("directory.toml", "cannot read `directory.toml`: Is a directory"),
+        (
+            "directory.toml",
+            "`directory.toml` is a directory without a file whose name ends in .conf",
+        ),
         ("broken.toml", "broken.toml, line 1, column 12: "),
         ("unknown.toml", "`kafka` (unknown.toml): unknown option, expected \"strategy\""),
         ("twice.toml", "twice.toml, line 2, column 1: duplicate key"),

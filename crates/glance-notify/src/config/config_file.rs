@@ -5,38 +5,76 @@
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use notify_core::Result;
 use notify_core::redact::printable;
 
-use super::glance_conf::translator;
+use super::glance_conf::conf_files::ConfFiles;
 use super::masking::is_secret;
 use super::option_tree::{OptionTree, config_error, for_each_value};
 
-/// Writes the file at `path` over `options`: TOML, or the format of `glance-api.conf`, by its name.
+/// Reads the file at `path`: TOML into `options`, the format of `glance-api.conf` into `conf_files`, by its
+/// name.
 ///
 /// Warns if the file contains a secret and every user of the machine can read it.
-pub(super) fn put_file(options: &mut OptionTree, path: &Path) -> Result<()> {
-    let place = printable(&path.to_string_lossy(), PLACE_CHARS).to_string();
+pub(super) fn put_file(
+    options: &mut OptionTree,
+    conf_files: &mut ConfFiles,
+    path: &Path,
+) -> Result<()> {
+    let place = shown(path);
     let (text, mode) = read(path)
         .map_err(|error| config_error(format!("cannot read `{place}`")).with_source(error))?;
-    match path.extension().and_then(|extension| extension.to_str()) {
-        Some("toml") => options.put_toml(&place, &text)?,
-        Some("conf") => translator::translate(&text, &place, options)?,
+    let has_secret = match path.extension().and_then(|extension| extension.to_str()) {
+        Some("toml") => {
+            options.put_toml(&place, &text)?;
+            has_secret_from(options, &place)
+        }
+        Some("conf") => {
+            conf_files.push(&text, &place)?;
+            conf_files.last_has_secret()
+        }
         _ => {
             return Err(config_error(format!(
                 "`{place}`: unknown file type: expected a name that ends in .toml, or in .conf for \
                  the format of glance-api.conf"
             )));
         }
-    }
-    if mode & READABLE_BY_ALL != 0 && has_secret_from(options, &place) {
+    };
+    if mode & READABLE_BY_ALL != 0 && has_secret {
         options.warn(format!(
             "`{place}` contains a secret, and every user can read the file: run `chmod o-r` on it"
         ));
     }
     Ok(())
+}
+
+/// Returns the `.conf` files of a directory in alphabetical order, as oslo.config's `--config-dir` does.
+pub(super) fn conf_files_in(directory: &Path) -> Result<Vec<PathBuf>> {
+    let place = shown(directory);
+    let failed = |error| config_error(format!("cannot read `{place}`")).with_source(error);
+    let mut paths = Vec::new();
+    for entry in std::fs::read_dir(directory).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        // Python's `glob` leaves out hidden files.
+        let is_hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes()[0] == b'.');
+        if path.extension().is_some_and(|extension| extension == "conf") && !is_hidden {
+            paths.push(path);
+        }
+    }
+    if paths.is_empty() {
+        return Err(config_error(format!(
+            "`{place}` is a directory without a file whose name ends in .conf"
+        )));
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+/// Returns a path in the form of a message.
+fn shown(path: &Path) -> String {
+    printable(&path.to_string_lossy(), PLACE_CHARS).to_string()
 }
 
 /// Returns the text of the file at `path`, and the permission bits of the file.
@@ -88,7 +126,7 @@ mod tests {
             std::fs::write(&path, text).unwrap();
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
             let mut options = OptionTree::default();
-            put_file(&mut options, &path).unwrap();
+            put_file(&mut options, &mut ConfFiles::default(), &path).unwrap();
             assert_eq!(!options.warnings.is_empty(), warns, "{text} {mode:o}");
         }
     }
@@ -110,7 +148,8 @@ mod tests {
             (file("large.toml", &large), "larger than 1 MiB"),
             (file("notify.yaml", b"a: b"), "ends in .toml"),
         ] {
-            let error = put_file(&mut OptionTree::default(), &path).unwrap_err();
+            let (mut options, mut conf_files) = (OptionTree::default(), ConfFiles::default());
+            let error = put_file(&mut options, &mut conf_files, &path).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Config);
             assert!(format!("{error:#}").contains(expected), "{error:#}");
         }

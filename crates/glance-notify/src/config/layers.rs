@@ -12,6 +12,9 @@ use serde_json::{Map, Value};
 
 use super::config_file;
 use super::configuration::Config;
+use super::default_files;
+use super::glance_conf::conf_files::ConfFiles;
+use super::glance_conf::translator;
 use super::option_tree::{OptionTree, config_error};
 
 /// A builder that combines sources of configuration. Each source overrides those before it.
@@ -33,6 +36,11 @@ use super::option_tree::{OptionTree, config_error};
 #[derive(Clone, Default)]
 #[must_use]
 pub struct Layers {
+    /// The sources before the first file of Glance's format.
+    below: OptionTree,
+    /// The files of Glance's format, which are translated together.
+    conf_files: ConfFiles,
+    /// All other sources.
     options: OptionTree,
 }
 
@@ -43,13 +51,18 @@ impl Layers {
     }
 
     /// Adds the file at `path`: TOML if its name ends in `.toml`, or the format of
-    /// [`glance-api.conf`](super::glance_conf) if it ends in `.conf`.
+    /// [`glance-api.conf`](super::glance_conf) if it ends in `.conf`. A directory stands for its `.conf`
+    /// files in alphabetical order, as oslo.config's `--config-dir`.
     ///
-    /// Warns if the file contains a secret and every user of the machine can read it.
+    /// All files of Glance's format are one layer, at the place of the first of them. Within it a later
+    /// file wins, and the values of options such as `driver` add up, as in oslo.config.
+    /// [`build`](Self::build) translates that layer, for the strategy that the layers above select.
+    ///
+    /// Warns if a file contains a secret and every user of the machine can read it.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the file cannot be read, is larger than
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if a file cannot be read, is larger than
     /// 1 MiB, has another file name extension, or has invalid syntax.
     ///
     /// # Examples
@@ -68,8 +81,49 @@ impl Layers {
     /// # }
     /// ```
     pub fn file(mut self, path: impl AsRef<Path>) -> Result<Self> {
-        config_file::put_file(&mut self.options, path.as_ref())?;
+        let path = path.as_ref();
+        let paths = match path.is_dir() {
+            true => config_file::conf_files_in(path)?,
+            false => vec![path.to_owned()],
+        };
+        for path in paths {
+            let had_conf_files = !self.conf_files.is_empty();
+            config_file::put_file(&mut self.options, &mut self.conf_files, &path)?;
+            if !had_conf_files && !self.conf_files.is_empty() {
+                self.below = std::mem::take(&mut self.options);
+            }
+        }
         Ok(self)
+    }
+
+    /// Adds the first default file that exists, if any, and logs its path at level info.
+    ///
+    /// The default files are `./glance-notify.toml`, `$XDG_CONFIG_HOME/glance-notify/config.toml`
+    /// (`~/.config` without that variable), and `/etc/glance-notify/config.toml`. The command reads one of
+    /// them if you name no file. A service names its file.
+    ///
+    /// # Errors
+    ///
+    /// As from [`file`](Self::file), if the file exists.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn main() -> glance_notify::Result<()> {
+    /// use glance_notify::config::Layers;
+    ///
+    /// let config = Layers::new().default_file()?.environment()?.build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn default_file(self) -> Result<Self> {
+        match default_files::first_existing() {
+            Some(path) => {
+                tracing::info!("reading the configuration from {}", path.display());
+                self.file(path)
+            }
+            None => Ok(self),
+        }
     }
 
     /// Adds a TOML text. Errors and [`ConfigEntry::origin`](super::ConfigEntry::origin) name it
@@ -194,7 +248,12 @@ impl Layers {
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) for an unknown key, an invalid value and an
     /// unknown strategy.
     pub fn build(self) -> Result<Config> {
-        Config::from_options(self.options)
+        let Self { below: mut options, conf_files, options: above } = self;
+        if !conf_files.is_empty() {
+            translator::translate(conf_files, above.get("strategy"), &mut options)?;
+        }
+        options.put_tree(above);
+        Config::from_options(options)
     }
 }
 
@@ -227,7 +286,10 @@ impl fmt::Debug for Layers {
     /// Shows the keys but no values, because any value may be a password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Layers")
-            .field("keys", &self.options.origins.keys().collect::<Vec<_>>())
+            .field(
+                "keys",
+                &self.below.origins.keys().chain(self.options.origins.keys()).collect::<Vec<_>>(),
+            )
             .finish_non_exhaustive()
     }
 }

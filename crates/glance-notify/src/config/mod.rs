@@ -11,6 +11,7 @@ mod common_settings;
 mod compat;
 mod config_file;
 pub(crate) mod configuration;
+mod default_files;
 mod entries;
 pub mod glance_conf;
 mod layers;

@@ -76,6 +76,17 @@ impl OptionTree {
         Some(value)
     }
 
+    /// Writes all values of `other` over the tree, and appends its warnings.
+    pub(super) fn put_tree(&mut self, other: Self) {
+        for (key, origin) in &other.origins {
+            if let Some(value) = other.get(key) {
+                let Origin { place, raw } = origin;
+                self.put_with_raw(key, value.clone(), place, raw.as_deref());
+            }
+        }
+        self.warnings.extend(other.warnings);
+    }
+
     /// Adds a warning that [`start`](crate::start) logs.
     pub(super) fn warn(&mut self, warning: String) {
         self.warnings.push(warning);

@@ -1,6 +1,6 @@
 //! The conversion of TOML to JSON values, the form in which all sources store their options.
 
-use notify_core::redact::printable;
+use notify_core::redact::{Redact, printable};
 use serde_json::{Map, Value};
 
 /// Parses a TOML document.
@@ -16,12 +16,39 @@ pub(super) fn parse(text: &str) -> Result<Map<String, Value>, String> {
         let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
         format!("line {line}, column {column}: {}", printable(error.message(), MESSAGE_CHARS))
     })?;
-    Ok(table.into_iter().map(|(key, value)| (key, json_value(value))).collect())
+    match non_finite_entry(&table, "") {
+        Some(key) => Err(format!(
+            "`{}`: `inf` and `nan` are not supported: put a text in quotes",
+            printable(&Redact::Secrets.text(&key), MESSAGE_CHARS)
+        )),
+        None => Ok(table.into_iter().map(|(key, value)| (key, json_value(value))).collect()),
+    }
 }
 
-/// Parses `text` as a TOML value. Returns it as a string if it is not one.
+/// Parses `text` as a TOML value. Returns it as a string if it is not one, or if JSON has no such type.
 pub(super) fn parse_value(text: &str) -> Value {
-    text.parse().map_or_else(|_| text.into(), json_value)
+    match text.parse::<::toml::Value>() {
+        Ok(value) if !value.is_datetime() && non_finite(&value, "").is_none() => json_value(value),
+        _ => text.into(),
+    }
+}
+
+/// Returns the dotted key of a number that JSON lacks: infinite, or not a number.
+fn non_finite(value: &::toml::Value, path: &str) -> Option<String> {
+    match value {
+        ::toml::Value::Float(number) => (!number.is_finite()).then(|| path.to_owned()),
+        ::toml::Value::Array(items) => items.iter().find_map(|item| non_finite(item, path)),
+        ::toml::Value::Table(table) => non_finite_entry(table, path),
+        _ => None,
+    }
+}
+
+/// Returns the dotted key of such a number in a table.
+fn non_finite_entry(table: &::toml::Table, path: &str) -> Option<String> {
+    table.iter().find_map(|(key, value)| {
+        let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+        non_finite(value, &path)
+    })
 }
 
 /// Converts a value. A date or time becomes a string, because JSON has no such type.

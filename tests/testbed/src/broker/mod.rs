@@ -12,6 +12,7 @@
 
 mod amqp_client;
 pub mod oslo;
+pub mod oslo_resolver;
 pub mod proton;
 mod python_process;
 pub mod rabbitmq;

@@ -99,7 +99,7 @@ impl Drop for PythonProcess {
 }
 
 /// Returns the interpreter in `.venv` at the root of the workspace.
-fn virtual_environment() -> PathBuf {
+pub(crate) fn virtual_environment() -> PathBuf {
     let python = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../.venv/bin/python"));
     assert!(python.exists(), "{} does not exist: run `cargo xtask setup`", python.display());
     python

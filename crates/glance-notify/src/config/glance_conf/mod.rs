@@ -1,4 +1,4 @@
-//! Reading `glance-api.conf`: the notification options of OpenStack Glance, of every release since 2013.
+//! Reading `glance-api.conf`: the notification options of OpenStack Glance, of every release since 2011.
 //!
 //! [`from_str`] translates the options of Glance's notifiers and of oslo.messaging to a [`Config`].
 //! `docs/configuration.md` has the table of options. Defaults are Glance's own.
@@ -8,16 +8,21 @@
 //! [warning](Config::warnings). All other options in the file belong to the service, and this module
 //! does not read them.
 
-mod conf_file;
+mod broker_address;
+pub(super) mod conf_files;
 mod ini;
+mod interpolation;
 mod options;
+mod strategy;
 pub(super) mod translator;
-mod url;
+mod transport_url;
+mod unknown_options;
 
 use notify_core::Result;
 
 use super::configuration::Config;
 use super::option_tree::OptionTree;
+use conf_files::ConfFiles;
 
 /// Reads the text of a `glance-api.conf`. Ignores the environment.
 ///
@@ -41,7 +46,9 @@ use super::option_tree::OptionTree;
 /// # }
 /// ```
 pub fn from_str(text: &str) -> Result<Config> {
+    let mut files = ConfFiles::default();
+    files.push(text, "glance-api.conf")?;
     let mut options = OptionTree::default();
-    translator::translate(text, "glance-api.conf", &mut options)?;
+    translator::translate(files, None, &mut options)?;
     Config::from_options(options)
 }

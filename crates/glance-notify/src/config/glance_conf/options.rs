@@ -1,141 +1,225 @@
-//! The options of Glance's notifiers as data: their names, their defaults, and our keys for them.
+//! The options of Glance and oslo.messaging as data: their names, their defaults, and our keys for them.
 //!
 //! The names are those of Glance's `glance/notifier/notify_kombu.py` and `notify_qpid.py`, and of
-//! oslo.messaging's `[oslo_messaging_notifications]` and `[oslo_messaging_rabbit]`.
+//! oslo.messaging's `[oslo_messaging_notifications]`, `[oslo_messaging_rabbit]`, `[oslo_messaging_qpid]`
+//! and `[oslo_messaging_amqp]`. The deprecated names and groups come from oslo.messaging 2.5, 5.35 and 18.3.
 
+use super::conf_files::OptionName;
 use super::ini::DEFAULT;
 
-/// An option of Glance and the key that it translates to.
-pub(super) struct OptionTranslation {
-    /// The sections that may set it. The first that does takes effect.
-    pub(super) sections: &'static [&'static str],
-    /// The names of the option. The first that the section sets takes effect.
-    pub(super) names: &'static [&'static str],
-    /// The key in our table of the strategy.
-    pub(super) key: &'static str,
-    pub(super) kind: ValueKind,
-    /// Glance's default in the form of `--set`. `None` leaves ours in effect.
-    pub(super) default: Option<&'static str>,
-}
-
-/// The type of an option's value, and how it translates.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum ValueKind {
-    /// A string.
-    Text,
-    /// A Boolean.
-    Flag,
-    /// A list of topics, of which this crate supports one.
-    SingleTopic,
-    /// A list of words, separated by spaces or commas.
-    Words,
-    /// A part of the broker's address, which a URL replaces. A string, or a number for the port.
-    Address,
+/// The options that say where a broker is and who logs in.
+pub(super) struct BrokerOptions {
+    /// Our strategy.
+    pub(super) strategy: &'static str,
+    /// The section that a parameter of a URL belongs to.
+    pub(super) group: &'static str,
+    /// A list of hosts with ports, which wins over `host` and `port`.
+    pub(super) hosts: &'static [OptionName],
+    pub(super) host: &'static [OptionName],
+    pub(super) port: &'static [OptionName],
+    pub(super) user: &'static [OptionName],
+    pub(super) password: &'static [OptionName],
+    /// The user and the password if neither the file nor its URL names one.
+    pub(super) default_login: Option<&'static str>,
+    pub(super) virtual_host: &'static [OptionName],
+    pub(super) default_virtual_host: Option<&'static str>,
     /// A Boolean, or `ssl` and `tcp`, that asks for TLS. It translates to the scheme of a URL.
-    Tls,
-    /// A Boolean that makes the queues quorum queues.
-    Quorum,
+    pub(super) tls: &'static [OptionName],
+    /// The files of TLS, and our keys.
+    pub(super) tls_files: &'static [(&'static str, &'static [OptionName])],
+    pub(super) sasl_mechanisms: &'static [OptionName],
+    /// Options that this crate does not support, unless they have this value.
+    pub(super) unsupported: &'static [(&'static [OptionName], &'static str, &'static str)],
+    /// Options that have no effect here, and the reason.
+    pub(super) ignored: &'static [(&'static [OptionName], &'static str)],
 }
 
-/// Creates a row of the tables below.
-const fn translation(
-    sections: &'static [&'static str],
-    names: &'static [&'static str],
-    key: &'static str,
-    kind: ValueKind,
-    default: Option<&'static str>,
-) -> OptionTranslation {
-    OptionTranslation { sections, names, key, kind, default }
+const RABBIT_GROUP: &str = "oslo_messaging_rabbit";
+const QPID_GROUP: &str = "oslo_messaging_qpid";
+const AMQP_GROUP: &str = "oslo_messaging_amqp";
+const NOTIFICATIONS: &str = "oslo_messaging_notifications";
+
+/// Creates the names of an option of RabbitMQ's driver, which once was in `[DEFAULT]`: the names in its
+/// section, and the names in `[DEFAULT]` if they differ.
+macro_rules! rabbit {
+    ($name:literal) => {
+        rabbit!($name; $name)
+    };
+    ($($name:literal),+; $($old:literal),+) => {
+        &[$((RABBIT_GROUP, $name),)+ $((DEFAULT, $old),)+]
+    };
 }
 
-/// The section of Glance's own options, and of early oslo.messaging.
-const GLANCE: &[&str] = &[DEFAULT];
-/// The section of oslo.messaging's options for RabbitMQ.
-const OSLO: &[&str] = &["oslo_messaging_rabbit"];
-/// Both, for options that moved from the first to the second.
-const BOTH: &[&str] = &[DEFAULT, "oslo_messaging_rabbit"];
+/// Creates the names of an option of Qpid's driver, which once was in `[DEFAULT]`.
+macro_rules! qpid {
+    ($name:literal) => {
+        &[(QPID_GROUP, $name), (DEFAULT, $name)]
+    };
+}
 
-/// The options for `strategy = "rabbit"`.
-pub(super) const RABBIT: &[OptionTranslation] = &[
-    translation(BOTH, &["rabbit_host"], "host", ValueKind::Address, Some("localhost")),
-    translation(BOTH, &["rabbit_port"], "port", ValueKind::Address, Some("5672")),
-    translation(BOTH, &["rabbit_use_ssl", "ssl"], "", ValueKind::Tls, None),
-    translation(BOTH, &["rabbit_userid"], "user", ValueKind::Address, Some("guest")),
-    translation(BOTH, &["rabbit_password"], "password", ValueKind::Address, Some("guest")),
-    translation(BOTH, &["rabbit_virtual_host"], "virtual_host", ValueKind::Address, Some("/")),
-    translation(
-        GLANCE,
-        &["rabbit_notification_exchange", "control_exchange"],
-        "exchange",
-        ValueKind::Text,
-        Some("glance"),
+/// Creates the names of an option of the AMQP 1.0 driver.
+macro_rules! amqp {
+    ($name:literal) => {
+        &[(AMQP_GROUP, $name), ("amqp1", $name)]
+    };
+}
+
+/// The options for RabbitMQ.
+pub(super) const RABBIT: BrokerOptions = BrokerOptions {
+    strategy: "rabbit",
+    group: RABBIT_GROUP,
+    hosts: rabbit!("rabbit_hosts"),
+    host: rabbit!("rabbit_host"),
+    port: rabbit!("rabbit_port"),
+    user: rabbit!("rabbit_userid"),
+    password: rabbit!("rabbit_password"),
+    default_login: Some("guest"),
+    virtual_host: rabbit!("rabbit_virtual_host"),
+    default_virtual_host: Some("/"),
+    tls: rabbit!("ssl", "rabbit_use_ssl"; "rabbit_use_ssl"),
+    tls_files: &[
+        ("ca_file", rabbit!("ssl_ca_file", "kombu_ssl_ca_certs"; "kombu_ssl_ca_certs")),
+        ("cert_file", rabbit!("ssl_cert_file", "kombu_ssl_certfile"; "kombu_ssl_certfile")),
+        ("key_file", rabbit!("ssl_key_file", "kombu_ssl_keyfile"; "kombu_ssl_keyfile")),
+    ],
+    sasl_mechanisms: rabbit!("rabbit_login_method"),
+    unsupported: &[(rabbit!("fake_rabbit"), "false", "Glance would send nothing: remove it")],
+    ignored: &[
+        (rabbit!("ssl_version", "kombu_ssl_version"; "kombu_ssl_version"), TLS_VERSION),
+        (rabbit!("rabbit_max_retries"), RETRIES),
+        (rabbit!("rabbit_retry_backoff"), RETRIES),
+        (&[(DEFAULT, "rabbit_retry_max_backoff")], RETRIES),
+        (&[(RABBIT_GROUP, "rabbit_retry_interval")], RETRIES),
+        (&[(RABBIT_GROUP, "rabbit_interval_max")], RETRIES),
+        (&[(RABBIT_GROUP, "heartbeat_timeout_threshold")], DETECTION),
+        (rabbit!("rabbit_ha_queues"), POLICY),
+        (&[(RABBIT_GROUP, "rabbit_quorum_delivery_limit")], POLICY),
+        (&[(RABBIT_GROUP, "rabbit_quorum_max_memory_length")], POLICY),
+        (&[(RABBIT_GROUP, "rabbit_quorum_max_memory_bytes")], POLICY),
+        (rabbit!("amqp_auto_delete"), "queues remain when they have no consumers"),
+        (&[(RABBIT_GROUP, "kombu_compression")], "message bodies are never compressed"),
+    ],
+};
+
+/// The options for Qpid, by Glance's and oslo.messaging's drivers for AMQP 0-10.
+pub(super) const QPID: BrokerOptions = BrokerOptions {
+    strategy: "qpid",
+    group: QPID_GROUP,
+    hosts: qpid!("qpid_hosts"),
+    host: qpid!("qpid_hostname"),
+    port: qpid!("qpid_port"),
+    user: qpid!("qpid_username"),
+    password: qpid!("qpid_password"),
+    default_login: None,
+    virtual_host: &[],
+    default_virtual_host: None,
+    tls: qpid!("qpid_protocol"),
+    tls_files: &[],
+    sasl_mechanisms: qpid!("qpid_sasl_mechanisms"),
+    unsupported: &[(
+        qpid!("qpid_topology_version"),
+        "1",
+        "only the exchange of topology 1 is supported: remove it",
+    )],
+    ignored: &[
+        (qpid!("qpid_reconnect_timeout"), RETRIES),
+        (qpid!("qpid_reconnect_limit"), RETRIES),
+        (qpid!("qpid_reconnect_interval_min"), RETRIES),
+        (qpid!("qpid_reconnect_interval_max"), RETRIES),
+        (qpid!("qpid_reconnect_interval"), RETRIES),
+        (qpid!("qpid_heartbeat"), DETECTION),
+        (qpid!("qpid_tcp_nodelay"), "TCP_NODELAY is always on"),
+    ],
+};
+
+/// The options of oslo.messaging's driver for AMQP 1.0, which it had until version 14.
+pub(super) const AMQP: BrokerOptions = BrokerOptions {
+    strategy: "qpid",
+    group: AMQP_GROUP,
+    hosts: &[],
+    host: &[],
+    port: &[],
+    user: amqp!("username"),
+    password: amqp!("password"),
+    default_login: None,
+    virtual_host: &[],
+    default_virtual_host: None,
+    tls: amqp!("ssl"),
+    tls_files: &[
+        ("ca_file", amqp!("ssl_ca_file")),
+        ("cert_file", amqp!("ssl_cert_file")),
+        ("key_file", amqp!("ssl_key_file")),
+    ],
+    sasl_mechanisms: amqp!("sasl_mechanisms"),
+    unsupported: &[
+        (amqp!("ssl_key_password"), "", "encrypted keys are not supported: decrypt the key"),
+        (amqp!("addressing_mode"), "dynamic", ADDRESSES),
+        (amqp!("pseudo_vhost"), "true", ADDRESSES),
+        (amqp!("notify_address_prefix"), "openstack.org/om/notify", ADDRESSES),
+        (amqp!("default_notification_exchange"), "", ADDRESSES),
+    ],
+    ignored: &[
+        (amqp!("idle_timeout"), DETECTION),
+        (amqp!("connection_retry_interval"), RETRIES),
+        (amqp!("connection_retry_backoff"), RETRIES),
+        (amqp!("connection_retry_interval_max"), RETRIES),
+    ],
+};
+
+/// The strategy that Glance had until 2014.1.
+pub(super) const NOTIFIER_STRATEGY: &[OptionName] = &[(DEFAULT, "notifier_strategy")];
+/// oslo.messaging's drivers. Values under both names add up.
+pub(super) const DRIVER: &[OptionName] =
+    &[(NOTIFICATIONS, "driver"), (DEFAULT, "notification_driver")];
+/// The protocol of brokers, without a URL.
+pub(super) const RPC_BACKEND: &[OptionName] = &[(DEFAULT, "rpc_backend")];
+/// The URL of the broker for notifications alone.
+pub(super) const NOTIFICATION_URL: &[OptionName] =
+    &[(NOTIFICATIONS, "transport_url"), (DEFAULT, "notification_transport_url")];
+/// The URL of the broker for everything.
+pub(super) const TRANSPORT_URL: &[OptionName] = &[(DEFAULT, "transport_url")];
+/// The topics of oslo.messaging.
+pub(super) const TOPICS: &[OptionName] =
+    &[(NOTIFICATIONS, "topics"), ("rpc_notifier2", "topics"), (DEFAULT, "notification_topics")];
+/// The exchange of oslo.messaging.
+pub(super) const CONTROL_EXCHANGE: &[OptionName] = &[(DEFAULT, "control_exchange")];
+/// The exchange and the topic of Glance's own strategies, until 2014.1.
+pub(super) const GLANCE_NAMES: &[(&str, &[OptionName], &[OptionName])] = &[
+    (
+        "rabbit",
+        &[(DEFAULT, "rabbit_notification_exchange")],
+        &[(DEFAULT, "rabbit_notification_topic")],
     ),
-    translation(
-        &["oslo_messaging_notifications", DEFAULT],
-        &["rabbit_notification_topic", "notification_topics", "topics"],
-        "topic",
-        ValueKind::SingleTopic,
-        Some("notifications"),
-    ),
-    translation(
-        BOTH,
-        &["rabbit_durable_queues", "amqp_durable_queues"],
-        "durable",
-        ValueKind::Flag,
-        Some("false"),
-    ),
-    translation(OSLO, &["rabbit_quorum_queue"], "queue_type", ValueKind::Quorum, None),
-    translation(OSLO, &["ssl_ca_file", "kombu_ssl_ca_certs"], "ca_file", ValueKind::Text, None),
-    translation(OSLO, &["ssl_cert_file", "kombu_ssl_certfile"], "cert_file", ValueKind::Text, None),
-    translation(OSLO, &["ssl_key_file", "kombu_ssl_keyfile"], "key_file", ValueKind::Text, None),
+    ("qpid", &[(DEFAULT, "qpid_notification_exchange")], &[(DEFAULT, "qpid_notification_topic")]),
 ];
+/// Whether RabbitMQ's exchange and queues survive a restart.
+pub(super) const DURABLE: &[OptionName] =
+    rabbit!("amqp_durable_queues"; "amqp_durable_queues", "rabbit_durable_queues");
+/// Whether RabbitMQ's queues are quorum queues.
+pub(super) const QUORUM: &[OptionName] = &[(RABBIT_GROUP, "rabbit_quorum_queue")];
+/// The sender's name.
+pub(super) const PUBLISHER: &[OptionName] = &[(DEFAULT, "default_publisher_id")];
+/// The event types and groups that Glance does not send.
+pub(super) const DISABLED: &[OptionName] = &[(DEFAULT, "disabled_notifications")];
+/// The file of the service's log.
+pub(super) const LOG_FILE: &[OptionName] = &[(DEFAULT, "log_file"), (DEFAULT, "logfile")];
+/// The directory of the service's log.
+pub(super) const LOG_DIR: &[OptionName] = &[(DEFAULT, "log_dir"), (DEFAULT, "logdir")];
+/// A file that configures Python's logging in place of all other options.
+pub(super) const LOG_CONFIG: &[OptionName] =
+    &[(DEFAULT, "log_config_append"), (DEFAULT, "log_config")];
+/// A group with more sources of options.
+pub(super) const CONFIG_SOURCE: &[OptionName] = &[(DEFAULT, "config_source")];
 
-/// The options for `strategy = "qpid"`.
-pub(super) const QPID: &[OptionTranslation] = &[
-    translation(GLANCE, &["qpid_hostname"], "host", ValueKind::Address, Some("localhost")),
-    translation(GLANCE, &["qpid_port"], "port", ValueKind::Address, Some("5672")),
-    translation(GLANCE, &["qpid_protocol"], "", ValueKind::Tls, Some("tcp")),
-    translation(GLANCE, &["qpid_username"], "user", ValueKind::Address, None),
-    translation(GLANCE, &["qpid_password"], "password", ValueKind::Address, None),
-    translation(GLANCE, &["qpid_sasl_mechanisms"], "sasl_mechanism", ValueKind::Words, None),
-    translation(
-        GLANCE,
-        &["qpid_notification_exchange", "control_exchange"],
-        "exchange",
-        ValueKind::Text,
-        Some("glance"),
-    ),
-    translation(
-        &["oslo_messaging_notifications", DEFAULT],
-        &["qpid_notification_topic", "notification_topics", "topics"],
-        "topic",
-        ValueKind::SingleTopic,
-        Some("notifications"),
-    ),
-];
-
-/// Options that have no effect here: their sections, their name, and the reason.
-pub(super) const IGNORED: &[(&[&str], &str, &str)] = &[
-    (GLANCE, "rabbit_max_retries", RETRIES),
-    (GLANCE, "rabbit_retry_backoff", RETRIES),
-    (GLANCE, "rabbit_retry_max_backoff", RETRIES),
-    (OSLO, "rabbit_retry_interval", RETRIES),
-    (OSLO, "rabbit_interval_max", RETRIES),
-    (OSLO, "heartbeat_timeout_threshold", DETECTION),
-    (OSLO, "rabbit_ha_queues", POLICY),
-    (OSLO, "rabbit_quorum_delivery_limit", POLICY),
-    (OSLO, "rabbit_quorum_max_memory_length", POLICY),
-    (OSLO, "rabbit_quorum_max_memory_bytes", POLICY),
-    (OSLO, "amqp_auto_delete", "queues remain when they have no consumers"),
-    (OSLO, "kombu_compression", "message bodies are never compressed"),
-    (&["oslo_messaging_notifications"], "retry", RETRIES),
-    (GLANCE, "qpid_reconnect_timeout", RETRIES),
-    (GLANCE, "qpid_reconnect_limit", RETRIES),
-    (GLANCE, "qpid_reconnect_interval_min", RETRIES),
-    (GLANCE, "qpid_reconnect_interval_max", RETRIES),
-    (GLANCE, "qpid_reconnect_interval", RETRIES),
-    (GLANCE, "qpid_heartbeat", DETECTION),
-    (GLANCE, "qpid_tcp_nodelay", "TCP_NODELAY is always on"),
+/// Options of oslo.messaging's notifier that have no effect here.
+pub(super) const NOTIFIER_IGNORED: &[(&[OptionName], &str)] =
+    &[(&[(NOTIFICATIONS, "retry")], RETRIES)];
+/// Options of the service's log that have no effect on the strategy `log`.
+pub(super) const LOG_IGNORED: &[(&[OptionName], &str)] = &[
+    (&[(DEFAULT, "use_syslog")], LOG_FILE_ONLY),
+    (&[(DEFAULT, "use_journal")], LOG_FILE_ONLY),
+    (&[(DEFAULT, "use_stderr")], LOG_FILE_ONLY),
+    (&[(DEFAULT, "default_log_levels")], "notifications have no log level"),
 ];
 
 /// The reason to ignore options for retries.
@@ -145,19 +229,91 @@ const POLICY: &str =
     "queues are declared without such arguments; set a policy on the broker to bound them";
 /// The reason to ignore heartbeats.
 const DETECTION: &str = "a frozen broker is detected within seconds without it";
+/// The reason to ignore versions of TLS.
+const TLS_VERSION: &str = "both sides agree on TLS 1.3 or 1.2";
+/// The reason to ignore the service's other logs.
+const LOG_FILE_ONLY: &str = "the strategy `log` writes to a file only";
+/// The reason to refuse oslo.messaging's forms of addresses.
+const ADDRESSES: &str =
+    "oslo.messaging's addresses of AMQP 1.0 are not supported: remove it and set `qpid.address`";
+
+/// The names of oslo.messaging's options that concern RPC, consumers or pools, and not where a
+/// notification goes.
+pub(super) const WITHOUT_EFFECT: &[&str] = &[
+    "rpc_conn_pool_size",
+    "conn_pool_min_size",
+    "conn_pool_ttl",
+    "heartbeat_rate",
+    "heartbeat_in_pthread",
+    "kombu_reconnect_delay",
+    "kombu_reconnect_splay",
+    "kombu_reconnect_timeout",
+    "kombu_missing_consumer_retry_timeout",
+    "kombu_failover_strategy",
+    "rabbit_transient_quorum_queue",
+    "rabbit_transient_queues_ttl",
+    "rabbit_qos_prefetch_count",
+    "rabbit_stream_fanout",
+    "direct_mandatory_flag",
+    "enable_cancel_on_failover",
+    "use_queue_manager",
+    "hostname",
+    "processname",
+    "ssl_enforce_hostname_verification",
+    "ssl_enforce_fips_mode",
+    "qpid_receiver_capacity",
+    "rpc_reply_retry_attempts",
+    "send_single_reply",
+];
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// `docs/configuration.md` lists every option that this file translates or ignores.
+    /// `docs/configuration.md` lists every option that decides where notifications go, and every option
+    /// that you are warned of.
     #[test]
     fn every_option_is_documented() {
         let doc = include_str!("../../../../../docs/configuration.md");
-        let mapped = RABBIT.iter().chain(QPID).flat_map(|option| option.names.iter().copied());
-        let ignored = IGNORED.iter().map(|(_, name, _)| *name);
-        for name in mapped.chain(ignored) {
-            assert!(doc.contains(&format!("`{name}`")), "{name}");
+        let brokers = [&RABBIT, &QPID, &AMQP].into_iter().flat_map(|broker| {
+            let files = broker.tls_files.iter().map(|(_, names)| *names);
+            let unsupported = broker.unsupported.iter().map(|(names, ..)| *names);
+            let ignored = broker.ignored.iter().map(|(names, _)| *names);
+            let parts = [
+                broker.hosts,
+                broker.host,
+                broker.port,
+                broker.user,
+                broker.password,
+                broker.virtual_host,
+                broker.tls,
+                broker.sasl_mechanisms,
+            ];
+            parts.into_iter().chain(files).chain(unsupported).chain(ignored)
+        });
+        let others = [
+            NOTIFIER_STRATEGY,
+            DRIVER,
+            RPC_BACKEND,
+            NOTIFICATION_URL,
+            TRANSPORT_URL,
+            TOPICS,
+            CONTROL_EXCHANGE,
+            DURABLE,
+            QUORUM,
+            PUBLISHER,
+            DISABLED,
+            LOG_FILE,
+            LOG_DIR,
+            LOG_CONFIG,
+            CONFIG_SOURCE,
+        ];
+        let glance = GLANCE_NAMES.iter().flat_map(|(_, exchange, topic)| [*exchange, *topic]);
+        let ignored = NOTIFIER_IGNORED.iter().chain(LOG_IGNORED).map(|(names, _)| *names);
+        for names in brokers.chain(others).chain(glance).chain(ignored) {
+            for (_, name) in names {
+                assert!(doc.contains(&format!("`{name}`")), "{name}");
+            }
         }
     }
 }

@@ -1,228 +1,274 @@
 //! The translation of a `glance-api.conf` into the keys of our configuration.
+//!
+//! Only the options of the chosen strategy are read: errors and warnings about another one would be noise.
 
 use notify_core::Result;
 use notify_core::event::EventType;
 use serde_json::{Value, json};
 
 use super::super::option_tree::OptionTree;
-use super::super::toml::parse_value;
-use super::conf_file::{ConfFile, ConfOption};
-use super::ini::DEFAULT;
-use super::options::{IGNORED, OptionTranslation, QPID, RABBIT, ValueKind};
-use super::url::{self, TransportUrl};
+use super::broker_address::BrokerAddress;
+use super::conf_files::{ConfFiles, ConfOption, OptionName};
+use super::options::{
+    AMQP, CONFIG_SOURCE, CONTROL_EXCHANGE, DISABLED, DURABLE, GLANCE_NAMES, LOG_CONFIG, LOG_DIR,
+    LOG_FILE, LOG_IGNORED, NOTIFIER_IGNORED, PUBLISHER, QUORUM, TOPICS,
+};
+use super::strategy::{BrokerChoice, StrategyChoice, of_strategy};
+use super::unknown_options;
 use crate::strategies;
 
-/// Translates `text` and writes the options over those in `options`. Errors name the text `place`.
-pub(crate) fn translate(text: &str, place: &str, options: &mut OptionTree) -> Result<()> {
-    let file = ConfFile::parse(text, place)?;
-    ConfTranslator { file, options }.translate()
+/// Translates `files` and writes the options over those in `options`.
+///
+/// `strategy` is the strategy that another source sets, which wins over that of the files.
+pub(crate) fn translate(
+    files: ConfFiles,
+    strategy: Option<&Value>,
+    options: &mut OptionTree,
+) -> Result<()> {
+    let strategy = strategy.and_then(Value::as_str).and_then(strategies::canonical_name);
+    ConfTranslator { files, options }.translate(strategy)
 }
 
-/// A file and the options that its translation goes to.
+/// Files and the options that their translation goes to.
 struct ConfTranslator<'a> {
-    file: ConfFile<'a>,
+    files: ConfFiles,
     options: &'a mut OptionTree,
 }
 
 impl ConfTranslator<'_> {
-    /// Translates all options.
-    ///
-    /// The URL comes after the separate options, because it replaces the address in them.
-    fn translate(&mut self) -> Result<()> {
-        let chosen = self.strategy()?;
-        self.log_file()?;
-        self.publisher_id()?;
+    /// Translates all options of the strategy.
+    fn translate(&mut self, strategy: Option<&'static str>) -> Result<()> {
+        if let Some(option) = self.files.first(CONFIG_SOURCE)? {
+            return Err(option.refuse("only files are supported: copy the options into this file"));
+        }
+        let choice = StrategyChoice::read(&self.files)?;
+        self.publisher_id(&choice)?;
         self.disabled_notifications()?;
-        let url =
-            self.file.first(&["oslo_messaging_notifications", DEFAULT], &["transport_url"])?;
-        let url = url.map(|option| url::translate(&self.file, option)).transpose()?;
-        let (url, url_strategy) = match url {
-            Some(TransportUrl { strategy, url }) => (url, Some(strategy)),
-            None => (None, None),
+        // Without a choice in the files, the strategy of an earlier source stays.
+        let earlier = self.options.get("strategy").filter(|_| choice.option.is_none());
+        let strategy = strategy.or_else(|| strategies::canonical_name(earlier?.as_str()?));
+        let chosen = match strategy.unwrap_or(choice.strategy) {
+            "rabbit" | "qpid" => self.broker(&choice, strategy)?,
+            "log" => {
+                self.log_file()?;
+                "log"
+            }
+            _ => {
+                self.warn_of_silence(&choice);
+                "noop"
+            }
         };
-        self.strategy_options("rabbit", RABBIT, url.is_some() && url_strategy == Some("rabbit"))?;
-        self.strategy_options("qpid", QPID, url.is_some() && url_strategy == Some("qpid"))?;
-        // Glance sends to a topic exchange, with the priority in the subject.
-        self.put("qpid.node", "topic".into(), &ConfOption::default_of("the address"));
-        if let (Some(option), Some(strategy)) = (url, url_strategy) {
-            self.put(&format!("{strategy}.url"), option.value.clone().into(), &option);
+        if let Some(option) = &choice.option {
+            self.put("strategy", chosen.into(), option);
         }
-        if let Some((strategy, option)) = chosen {
-            // oslo.messaging's driver `messaging` takes its protocol from the URL.
-            let strategy = match url_strategy {
-                Some(of_url) if strategy == "rabbit" => of_url,
-                _ => strategy,
-            };
-            self.put("strategy", strategy.into(), &option);
-        }
-        self.warn_of_ignored_options()
+        unknown_options::warn(&self.files, chosen, &mut self.options.warnings);
+        Ok(())
     }
 
-    /// Returns the strategy and the option that selects it.
+    /// Translates the options of a broker and returns the strategy for its protocol.
+    fn broker(
+        &mut self,
+        choice: &StrategyChoice,
+        strategy: Option<&'static str>,
+    ) -> Result<&'static str> {
+        let mut broker = BrokerChoice::read(&self.files, choice)?;
+        if let Some(strategy) = strategy
+            && strategy != broker.options.strategy
+        {
+            if let Some((_, option)) = broker.url.take() {
+                let text =
+                    format!("ignored: its protocol is not that of the strategy `{strategy}`");
+                self.options.warn(option.describe(&text));
+            }
+            broker.options = of_strategy(strategy);
+        }
+        let BrokerChoice { options, url } = broker;
+        if let Some((url, option)) = &url {
+            BrokerAddress::check_parameters(options, url, option)?;
+            self.files.override_with(options.group, &url.parameters, option);
+        }
+        for (names, supported, message) in options.unsupported {
+            if let Some(option) = self.files.first(names)?
+                && !option.value.eq_ignore_ascii_case(supported)
+            {
+                return Err(option.refuse(message));
+            }
+        }
+        let strategy = options.strategy;
+        self.exchange_and_topic(strategy, choice)?;
+        let address = BrokerAddress::read(&self.files, options, url.as_ref())?;
+        address.put(&self.files, options, self.options)?;
+        if strategy == "rabbit" {
+            self.durability()?;
+        } else {
+            // Glance sends to a topic exchange, with the priority in the subject.
+            self.put("qpid.node", "topic".into(), &ConfOption::default_of("the address"));
+        }
+        if let (Some(envelope), Some(option)) = (choice.envelope, &choice.option) {
+            self.put(&format!("{strategy}.envelope"), envelope.into(), option);
+        }
+        if options.group == AMQP.group
+            && let Some((_, option)) = &url
+        {
+            self.options.warn(option.describe(
+                "oslo.messaging's AMQP 1.0 driver has its own addresses and message bodies, and its \
+                 listeners do not read this project's: set `qpid.address` for your reader",
+            ));
+        }
+        self.warn_of_ignored(options.ignored)?;
+        self.warn_of_ignored(NOTIFIER_IGNORED)?;
+        Ok(strategy)
+    }
+
+    /// Translates the names of the exchange and the topic.
+    fn exchange_and_topic(&mut self, strategy: &str, choice: &StrategyChoice) -> Result<()> {
+        for (of_strategy, exchange, topic) in GLANCE_NAMES {
+            if *of_strategy == strategy {
+                let exchange = self.name(CONTROL_EXCHANGE, exchange, "glance", choice)?;
+                self.put(&format!("{strategy}.exchange"), exchange.value.clone().into(), &exchange);
+                let topic = self.name(TOPICS, topic, "notifications", choice)?;
+                self.topic(&format!("{strategy}.topic"), &topic)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the option that names the exchange or the topics.
     ///
-    /// That is `notifier_strategy`, or oslo.messaging's `driver` if `notifier_strategy` has its
-    /// default. The driver also selects the envelope.
-    fn strategy(&mut self) -> Result<Option<(&'static str, ConfOption)>> {
-        let strategy = self.file.first(&[DEFAULT], &["notifier_strategy"])?;
-        if let Some(option) = strategy
-            && option.value != "default"
+    /// Glance's own strategies had options of their own. oslo.messaging never read those.
+    fn name(
+        &mut self,
+        oslo: &[OptionName],
+        glance: &[OptionName],
+        default: &str,
+        choice: &StrategyChoice,
+    ) -> Result<ConfOption> {
+        let of_glance = self.files.first(glance)?;
+        if choice.by_glance
+            && let Some(option) = of_glance
         {
-            let class = CLASSES.iter().find(|(class, _)| *class == option.value);
-            let name = class.map_or(option.value.as_str(), |(_, name)| name);
-            return match strategies::canonical_name(name) {
-                Some(name) => Ok(Some((name, option))),
-                None => Err(self.file.refuse(
-                    &option,
-                    "unknown strategy: expected logging, rabbit, qpid, noop, default, or Glance's \
-                     class for one of them",
-                )),
-            };
+            return Ok(option);
         }
-        let mut chosen = None;
-        for option in self.drivers()? {
-            let (strategy, envelope) = match option.value.as_str() {
-                "" | "noop" | "noops" => ("noop", None),
-                "log" => ("log", None),
-                "messaging" => ("rabbit", Some("bare")),
-                "messagingv2" => ("rabbit", Some("oslo-2.0")),
-                _ => {
-                    return Err(self.file.refuse(
-                        &option,
-                        "unsupported driver: expected messaging, messagingv2, log or noop",
-                    ));
-                }
-            };
-            if chosen.is_some() {
-                return Err(self
-                    .file
-                    .refuse(&option, "more than one driver is not supported: keep one"));
-            }
-            if let Some(envelope) = envelope {
-                self.put("rabbit.envelope", envelope.into(), &option);
-                self.put("qpid.envelope", envelope.into(), &option);
-            }
-            chosen = Some((strategy, option));
+        let name = if choice.by_glance { glance[0].1 } else { oslo[0].1 };
+        let default = || ConfOption::default_of(name).with_value(default);
+        let option = self.files.first_with_empty(oslo)?.unwrap_or_else(default);
+        if let Some(ignored) = of_glance.filter(|ignored| ignored.value != option.value) {
+            self.options.warn(ignored.describe(&format!(
+                "ignored, as Glance ignores it since 2014.1: `{}` decides",
+                oslo[0].1
+            )));
         }
-        Ok(chosen)
+        Ok(option)
     }
 
-    /// Returns all values of oslo.messaging's driver option, under its newer or its older name.
-    fn drivers(&self) -> Result<Vec<ConfOption>> {
-        for (section, name) in
-            [("oslo_messaging_notifications", "driver"), (DEFAULT, "notification_driver")]
-        {
-            let drivers = self.file.all(section, name)?;
-            if !drivers.is_empty() {
-                return Ok(drivers);
+    /// Translates the list of topics, of which this crate supports one.
+    fn topic(&mut self, key: &str, option: &ConfOption) -> Result<()> {
+        let mut topics = option.list();
+        match (topics.next(), topics.next()) {
+            (Some(topic), None) => {
+                self.put(key, topic.into(), option);
+                Ok(())
+            }
+            (None, _) => Err(option.refuse("empty, so Glance would send nothing: name one topic")),
+            (Some(_), Some(_)) => {
+                Err(option.refuse("more than one topic is not supported: keep one"))
             }
         }
-        Ok(Vec::new())
+    }
+
+    /// Translates the type of RabbitMQ's queues and whether they survive a restart.
+    fn durability(&mut self) -> Result<()> {
+        let (durable, durable_option) = self.files.flag(DURABLE)?;
+        let default = || ConfOption::default_of(DURABLE[0].1);
+        match self.files.flag(QUORUM)? {
+            (true, Some(option)) => {
+                self.put("rabbit.queue_type", "quorum".into(), &option);
+                // A quorum queue is always durable, whatever the option for other queues says.
+                self.put("rabbit.durable", true.into(), &option);
+            }
+            _ => {
+                self.put("rabbit.durable", durable.into(), &durable_option.unwrap_or_else(default))
+            }
+        }
+        Ok(())
     }
 
     /// Translates `log_file`, and joins it to `log_dir` if it is relative.
     fn log_file(&mut self) -> Result<()> {
-        let directory = self.file.first(&[DEFAULT], &["log_dir", "logdir"])?;
-        let Some(mut option) = self.file.first(&[DEFAULT], &["log_file", "logfile"])? else {
-            return Ok(());
-        };
-        if let Some(directory) = directory {
-            let path = std::path::Path::new(&directory.value).join(&option.value);
-            option.value = path.to_string_lossy().into_owned();
+        if let Some(option) = self.files.first(LOG_CONFIG)? {
+            return Err(option.refuse(
+                "a configuration of Python's logging is not supported: remove it and set `log_file`",
+            ));
         }
-        self.put("log.file", option.value.clone().into(), &option);
-        Ok(())
+        let directory = self.files.first(LOG_DIR)?;
+        match (self.files.first(LOG_FILE)?, directory) {
+            (Some(mut option), directory) => {
+                if let Some(directory) = directory {
+                    let path = std::path::Path::new(&directory.value).join(&option.value);
+                    option.value = path.to_string_lossy().into_owned();
+                }
+                self.put("log.file", option.value.clone().into(), &option);
+            }
+            (None, Some(directory)) => {
+                return Err(directory.refuse(
+                    "without `log_file` the name of the file depends on the service: set `log_file`",
+                ));
+            }
+            // The strategy says that `log.file` is missing, unless another source sets it.
+            (None, None) => {}
+        }
+        self.warn_of_ignored(LOG_IGNORED)
     }
 
-    /// Translates the sender's name. Without one, our default applies: the host name.
-    fn publisher_id(&mut self) -> Result<()> {
-        if let Some(option) = self.file.first(&[DEFAULT], &["default_publisher_id"])? {
+    /// Translates the sender's name. Glance's default is the same on every host.
+    fn publisher_id(&mut self, choice: &StrategyChoice) -> Result<()> {
+        if let Some(option) = self.files.first(PUBLISHER)? {
             self.put("publisher_id", option.value.clone().into(), &option);
+            return Ok(());
+        }
+        self.put("publisher_id", DEFAULT_PUBLISHER.into(), &ConfOption::default_of(PUBLISHER[0].1));
+        if let Some(option) = choice.option.as_ref().filter(|_| choice.by_glance)
+            && choice.strategy != "noop"
+        {
+            self.options.warn(option.describe(&format!(
+                "Glance before 2014.1 sent the host name as publisher id, later releases send \
+                 `{DEFAULT_PUBLISHER}`, as here: set `default_publisher_id`"
+            )));
         }
         Ok(())
     }
 
-    /// Translates the disabled event types, and warns of names that this crate does not emit.
+    /// Translates the disabled event types, and warns of names that no event has.
     fn disabled_notifications(&mut self) -> Result<()> {
-        let Some(option) = self.file.first(&[DEFAULT], &["disabled_notifications"])? else {
-            return Ok(());
-        };
-        let is_known = |name: &str| name != "image.member" && EventType::new(name).is_ok();
-        let names = option.value.split(',').map(str::trim).filter(|name| !name.is_empty());
-        let (known, unknown): (Vec<_>, Vec<_>) = names.partition(|name| is_known(name));
+        let Some(option) = self.files.first(DISABLED)? else { return Ok(()) };
+        let is_known = |name: &&str| *name != "image.member" && EventType::new(name).is_ok();
+        let (known, unknown): (Vec<_>, Vec<_>) = option.list().partition(is_known);
         if !unknown.is_empty() {
-            let place = self.file.origin_of(&option);
             let count = unknown.len();
             let entries = if count == 1 { "entry has" } else { "entries have" };
-            self.options.warn(format!(
-                "`disabled_notifications` ({place}): {count} unknown {entries} no effect: Glance \
-                 compares whole event types, and groups such as `image` or `task`"
-            ));
+            self.options.warn(option.describe(&format!(
+                "{count} unknown {entries} no effect: Glance compares whole event types, and groups \
+                 such as `image` or `task`"
+            )));
         }
         self.put("disabled_notifications", json!(known), &option);
         Ok(())
     }
 
-    /// Translates the options of one strategy, with Glance's defaults for those that the file omits.
-    ///
-    /// Omits the broker's address if `has_url`. Otherwise writes the address as separate options, or
-    /// as a URL if the file asks for TLS.
-    fn strategy_options(
-        &mut self,
-        strategy: &str,
-        translations: &[OptionTranslation],
-        has_url: bool,
-    ) -> Result<()> {
-        let mut address = Vec::new();
-        for translation in translations {
-            let option = self.file.first(translation.sections, translation.names)?;
-            let value = match &option {
-                Some(option) => self.file.typed_value(option, translation.kind)?,
-                None => translation.default.map_or(Value::Null, parse_value),
-            };
-            let option = option.unwrap_or_else(|| ConfOption::default_of(translation.names[0]));
-            match translation.kind {
-                ValueKind::Tls | ValueKind::Address => address.push((translation, value, option)),
-                _ if value.is_null() => {}
-                ValueKind::Quorum => {
-                    self.put(&format!("{strategy}.{}", translation.key), value, &option);
-                    // A quorum queue is always durable, whatever the option for other queues says.
-                    self.put(&format!("{strategy}.durable"), true.into(), &option);
-                }
-                _ => self.put(&format!("{strategy}.{}", translation.key), value, &option),
-            }
-        }
-        if has_url {
-            return Ok(());
-        }
-        let tls = address.iter().find(|(translation, value, _)| {
-            translation.kind == ValueKind::Tls && *value == Value::Bool(true)
-        });
-        if let Some((_, _, option)) = tls {
-            // Our configuration has no option for TLS but the scheme of the URL.
-            let part = |key: &str| {
-                let part = address.iter().find(|(translation, ..)| translation.key == key);
-                part.map(|(_, value, _)| value).filter(|value| !value.is_null())
-            };
-            let url = url::from_parts(&part);
-            let option =
-                ConfOption { name: option.name.clone(), value: String::new(), line: option.line };
-            self.put(&format!("{strategy}.url"), url.into(), &option);
-            return Ok(());
-        }
-        for (translation, value, option) in &address {
-            if translation.kind == ValueKind::Address && !value.is_null() {
-                self.put(&format!("{strategy}.{}", translation.key), value.clone(), option);
-            }
-        }
-        Ok(())
+    /// Warns that nothing is sent.
+    fn warn_of_silence(&mut self, choice: &StrategyChoice) {
+        let warning = match &choice.option {
+            Some(option) => option.describe(SILENCE),
+            None => format!("{}: no notification driver: {SILENCE}", self.files.places()),
+        };
+        self.options.warn(warning);
     }
 
-    /// Warns of every option that the file sets and that this crate ignores.
-    fn warn_of_ignored_options(&mut self) -> Result<()> {
-        for (sections, name, reason) in IGNORED {
-            if let Some(option) = self.file.first(sections, &[name])? {
-                let place = self.file.origin_of(&option);
-                self.options.warn(format!("`{name}` ({place}) is ignored: {reason}"));
+    /// Warns of every option that a file sets and that this crate ignores.
+    fn warn_of_ignored(&mut self, options: &[(&[OptionName], &str)]) -> Result<()> {
+        for (names, reason) in options {
+            if let Some(option) = self.files.first(names)? {
+                self.options.warn(option.describe(&format!("ignored: {reason}")));
             }
         }
         Ok(())
@@ -230,15 +276,12 @@ impl ConfTranslator<'_> {
 
     /// Writes a value at one of our keys, with `option` as its origin.
     fn put(&mut self, key: &str, value: Value, option: &ConfOption) {
-        let place = self.file.origin_of(option);
-        self.options.put(key, value, &place);
+        self.options.put(key, value, &option.origin());
     }
 }
 
-/// Glance's notifier classes, which `notifier_strategy` may name, and our strategies for them.
-const CLASSES: &[(&str, &str)] = &[
-    ("glance.notifier.notify_log.LoggingStrategy", "log"),
-    ("glance.notifier.notify_kombu.RabbitStrategy", "rabbit"),
-    ("glance.notifier.notify_qpid.QpidStrategy", "qpid"),
-    ("glance.notifier.notify_noop.NoopStrategy", "noop"),
-];
+/// Glance's publisher id since December 2013.
+const DEFAULT_PUBLISHER: &str = "image.localhost";
+/// The warning about a file that selects no destination.
+const SILENCE: &str = "no notifications are sent: set `driver = messagingv2` below \
+                       `[oslo_messaging_notifications]` to send them";

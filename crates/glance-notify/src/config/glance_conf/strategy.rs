@@ -1,0 +1,136 @@
+//! The choice of the strategy: Glance's `notifier_strategy`, oslo.messaging's drivers, and the protocol of
+//! the broker.
+
+use notify_core::Result;
+
+use super::conf_files::{ConfFiles, ConfOption};
+use super::options::{
+    AMQP, BrokerOptions, DRIVER, NOTIFICATION_URL, NOTIFIER_STRATEGY, QPID, RABBIT, RPC_BACKEND,
+    TRANSPORT_URL,
+};
+use super::transport_url::TransportUrl;
+use crate::strategies;
+
+/// The strategy that files select.
+pub(super) struct StrategyChoice {
+    pub(super) strategy: &'static str,
+    /// The option that selects it, or `None` if no option does.
+    pub(super) option: Option<ConfOption>,
+    /// The envelope of oslo.messaging's driver.
+    pub(super) envelope: Option<&'static str>,
+    /// Whether `notifier_strategy` selects it.
+    pub(super) by_glance: bool,
+}
+
+/// The broker that files name: its protocol, and the URL if there is one.
+pub(super) struct BrokerChoice {
+    pub(super) options: &'static BrokerOptions,
+    pub(super) url: Option<(TransportUrl, ConfOption)>,
+}
+
+impl StrategyChoice {
+    /// Reads `notifier_strategy`, and oslo.messaging's drivers if it is absent or `default`.
+    ///
+    /// `rabbit` stands for every broker until [`BrokerChoice`] is known.
+    pub(super) fn read(files: &ConfFiles) -> Result<Self> {
+        if let Some(option) = files.first(NOTIFIER_STRATEGY)?
+            && option.value != "default"
+        {
+            let class = CLASSES.iter().find(|(class, _)| *class == option.value);
+            let name = class.map_or(option.value.as_str(), |(_, name)| name);
+            let Some(strategy) = strategies::canonical_name(name) else {
+                return Err(option.refuse(
+                    "unknown strategy: expected logging, rabbit, qpid, noop, default, or Glance's \
+                     class for one of them",
+                ));
+            };
+            return Ok(Self { strategy, option: Some(option), envelope: None, by_glance: true });
+        }
+        let mut choice = Self { strategy: "noop", option: None, envelope: None, by_glance: false };
+        for option in files.all(DRIVER)? {
+            let (strategy, envelope) = match option.value.as_str() {
+                "" => continue,
+                "noop" | "noops" => ("noop", None),
+                "log" => ("log", None),
+                "messaging" => ("rabbit", Some("bare")),
+                "messagingv2" => ("rabbit", Some("oslo-2.0")),
+                _ => {
+                    return Err(option.refuse(
+                        "unsupported driver: expected messaging, messagingv2, log or noop, and \
+                         nothing behind it",
+                    ));
+                }
+            };
+            // `noop` beside another driver has no effect, and a driver counts once.
+            if choice.strategy == "noop" {
+                choice = Self { strategy, option: Some(option), envelope, by_glance: false };
+            } else if strategy != "noop"
+                && (strategy, envelope) != (choice.strategy, choice.envelope)
+            {
+                return Err(option.refuse(
+                    "more than one driver is not supported: keep one, and remove this line or the \
+                     other",
+                ));
+            }
+        }
+        Ok(choice)
+    }
+}
+
+impl BrokerChoice {
+    /// Reads the URL of the broker. Without one, `rpc_backend` decides, unless Glance's own strategy
+    /// names the protocol.
+    pub(super) fn read(files: &ConfFiles, choice: &StrategyChoice) -> Result<Self> {
+        let url = match files.first(NOTIFICATION_URL)? {
+            Some(option) => Some(option),
+            None => files.first(TRANSPORT_URL)?,
+        };
+        if let Some(option) = url {
+            let url = TransportUrl::parse(&option)?;
+            let Some(options) = protocol(&url.scheme) else {
+                return Err(option.refuse(
+                    "unsupported scheme: expected a URL that begins with rabbit://, qpid:// or amqp://",
+                ));
+            };
+            return Ok(Self { options, url: Some((url, option)) });
+        }
+        let options = match files.first(RPC_BACKEND)? {
+            _ if choice.by_glance && choice.strategy == "qpid" => &QPID,
+            Some(option) if !choice.by_glance => {
+                // Long names are modules: `glance.openstack.common.rpc.impl_kombu`.
+                let name = option.value.rsplit('.').next().unwrap_or_default();
+                let Some(options) = protocol(name.strip_prefix("impl_").unwrap_or(name)) else {
+                    return Err(
+                        option.refuse("unsupported protocol: expected rabbit, qpid or amqp")
+                    );
+                };
+                options
+            }
+            _ => &RABBIT,
+        };
+        Ok(Self { options, url: None })
+    }
+}
+
+/// Returns the options for the protocol of a strategy.
+pub(super) fn of_strategy(strategy: &str) -> &'static BrokerOptions {
+    if strategy == QPID.strategy { &QPID } else { &RABBIT }
+}
+
+/// Returns the options for the name of a protocol, in a URL or in `rpc_backend`.
+fn protocol(name: &str) -> Option<&'static BrokerOptions> {
+    match name {
+        "rabbit" | "kombu" => Some(&RABBIT),
+        "qpid" => Some(&QPID),
+        "amqp" => Some(&AMQP),
+        _ => None,
+    }
+}
+
+/// Glance's notifier classes, which `notifier_strategy` may name, and our strategies for them.
+const CLASSES: &[(&str, &str)] = &[
+    ("glance.notifier.notify_log.LoggingStrategy", "log"),
+    ("glance.notifier.notify_kombu.RabbitStrategy", "rabbit"),
+    ("glance.notifier.notify_qpid.QpidStrategy", "qpid"),
+    ("glance.notifier.notify_noop.NoopStrategy", "noop"),
+];

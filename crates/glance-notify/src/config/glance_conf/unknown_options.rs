@@ -1,0 +1,86 @@
+//! Warnings about options that look as if they decided where notifications go, and that neither Glance nor
+//! oslo.messaging reads.
+//!
+//! A misspelt name sends notifications elsewhere than its author meant, in silence.
+
+use super::conf_files::{ConfFiles, OptionName, full_name};
+use super::options::{
+    AMQP, BrokerOptions, DRIVER, DURABLE, GLANCE_NAMES, NOTIFICATION_URL, NOTIFIER_IGNORED,
+    NOTIFIER_STRATEGY, QPID, QUORUM, RABBIT, TOPICS, WITHOUT_EFFECT,
+};
+
+/// Adds a warning for each unknown option that would concern `strategy`.
+pub(super) fn warn(files: &ConfFiles, strategy: &str, warnings: &mut Vec<String>) {
+    for (section, name, place) in files.names() {
+        let (concerned, hint) = concern(section, name);
+        let is_concerned = concerned.is_empty() || concerned == strategy;
+        if is_concerned && hint.is_some() {
+            let hint = hint.unwrap_or_default();
+            let name = notify_core::redact::printable(&full_name(section, name), 128).to_string();
+            warnings.push(format!("`{name}` ({place}) is ignored, as Glance ignores it{hint}"));
+        }
+    }
+}
+
+/// Returns the strategy that an unknown option would concern, or an empty name for all, and a hint.
+///
+/// The hint is `None` for a known option, and for one that belongs to the rest of the service.
+fn concern(section: &str, name: &str) -> (&'static str, Option<String>) {
+    let strategy = match section {
+        "DEFAULT" if name.starts_with("rabbit_") || name.starts_with("kombu_") => "rabbit",
+        "DEFAULT" if name.starts_with("qpid_") => "qpid",
+        "DEFAULT" if name.starts_with("notification_") || name.starts_with("notifier_") => "",
+        _ if section == RABBIT.group => "rabbit",
+        _ if section == QPID.group || section == AMQP.group => "qpid",
+        "oslo_messaging_notifications" => "",
+        // A misspelt section.
+        _ if section.starts_with("oslo_messaging_not") || section.starts_with("oslo.messaging") => {
+            let hint = ": the section is `[oslo_messaging_notifications]`".to_owned();
+            return ("", Some(hint));
+        }
+        _ => return ("", None),
+    };
+    let known: Vec<OptionName> = known_names().collect();
+    let is_amqp = section == AMQP.group;
+    if is_amqp || WITHOUT_EFFECT.contains(&name) || known.contains(&(section, name)) {
+        return ("", None);
+    }
+    let hint = match (section, name) {
+        ("DEFAULT", "qpid_host") => ": the option is `qpid_hostname`".to_owned(),
+        _ => match known.iter().find(|(_, known)| *known == name) {
+            Some((section, _)) => format!(": it belongs to `[{section}]`"),
+            None => ": no such option".to_owned(),
+        },
+    };
+    (strategy, Some(hint))
+}
+
+/// Returns the names of every option that decides where notifications go, and of those that tune it.
+fn known_names() -> impl Iterator<Item = OptionName> {
+    let brokers = [&RABBIT, &QPID].into_iter().flat_map(broker_names);
+    let glance = GLANCE_NAMES.iter().flat_map(|(_, exchange, topic)| [*exchange, *topic]);
+    let ignored = NOTIFIER_IGNORED.iter().map(|(names, _)| *names);
+    let others = [NOTIFIER_STRATEGY, DRIVER, NOTIFICATION_URL, TOPICS, DURABLE, QUORUM];
+    let durable_of_qpid: &[OptionName] =
+        &[(QPID.group, "amqp_durable_queues"), (QPID.group, "amqp_auto_delete")];
+    let others = others.into_iter().chain([durable_of_qpid]);
+    brokers.chain(glance).chain(ignored).chain(others).flatten().copied()
+}
+
+/// Returns the names of a broker's options.
+fn broker_names(broker: &BrokerOptions) -> Vec<&'static [OptionName]> {
+    let mut names = vec![
+        broker.hosts,
+        broker.host,
+        broker.port,
+        broker.user,
+        broker.password,
+        broker.virtual_host,
+        broker.tls,
+        broker.sasl_mechanisms,
+    ];
+    names.extend(broker.tls_files.iter().map(|(_, names)| *names));
+    names.extend(broker.unsupported.iter().map(|(names, ..)| *names));
+    names.extend(broker.ignored.iter().map(|(names, _)| *names));
+    names
+}

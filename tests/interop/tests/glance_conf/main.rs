@@ -1,0 +1,9 @@
+//! Our reading of `glance-api.conf` against OpenStack's own: stock samples of every release, and files from
+//! the field.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
+
+mod comparison;
+mod destination;
+mod field;
+mod stock;
