@@ -82,10 +82,8 @@ impl Layers {
     /// ```
     pub fn file(mut self, path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let paths = match path.is_dir() {
-            true => config_file::conf_files_in(path)?,
-            false => vec![path.to_owned()],
-        };
+        let paths =
+            if path.is_dir() { config_file::conf_files_in(path)? } else { vec![path.to_owned()] };
         for path in paths {
             let had_conf_files = !self.conf_files.is_empty();
             config_file::put_file(&mut self.options, &mut self.conf_files, &path)?;

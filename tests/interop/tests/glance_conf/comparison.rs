@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use notify_testbed::broker::oslo_resolver::{OpenstackEdition, OsloResolver};
 use serde_json::Value;
 
-use crate::destination::{Destination, Reading};
+use crate::destination::{Destination, FileReport};
 
 /// Files that one service reads, and the edition of OpenStack that they were written for.
 pub(crate) struct Case {
@@ -33,7 +33,7 @@ pub(crate) fn table(cases: &[Case]) -> String {
         let files: Vec<&Path> = files.iter().map(PathBuf::as_path).collect();
         let resolver = resolvers.entry(*edition).or_insert_with(|| OsloResolver::start(*edition));
         let theirs = resolver.resolve(&files);
-        let ours = Reading::of(&files);
+        let ours = FileReport::of(&files);
         let result = match compare(&theirs, &ours) {
             // The directory depends on the machine.
             Ok(result) => files.iter().fold(result, |result, file| {
@@ -60,7 +60,7 @@ pub(crate) fn table(cases: &[Case]) -> String {
 }
 
 /// Compares two readings. Returns the result in words, or the difference that nothing tells of.
-fn compare(theirs: &Value, ours: &Reading) -> Result<String, String> {
+fn compare(theirs: &Value, ours: &FileReport) -> Result<String, String> {
     let error = theirs.get("error").and_then(Value::as_str);
     let destination = match (&ours.destination, error) {
         (Err(error), _) => {

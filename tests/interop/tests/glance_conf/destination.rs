@@ -12,15 +12,15 @@ use serde_json::{Value, json};
 pub(crate) type Destination = BTreeMap<String, Value>;
 
 /// Our reading of files: the destination or the refusal, and the warnings.
-pub(crate) struct Reading {
+pub(crate) struct FileReport {
     pub(crate) destination: Result<Destination, Error>,
     pub(crate) warnings: Vec<String>,
 }
 
-impl Reading {
+impl FileReport {
     /// Reads the files as `glance-notify -c FILE -c FILE` does.
     pub(crate) fn of(files: &[&Path]) -> Self {
-        let layers = files.iter().try_fold(Layers::new(), |layers, file| layers.file(file));
+        let layers = files.iter().try_fold(Layers::new(), Layers::file);
         match layers.and_then(Layers::build) {
             Ok(config) => {
                 Self { warnings: config.warnings().to_vec(), destination: destination(&config) }
@@ -94,7 +94,7 @@ fn log(config: &Config) -> Value {
 fn envelope(envelope: rabbit::Envelope) -> &'static str {
     match envelope {
         rabbit::Envelope::Bare => "bare",
-        _ => "oslo-2.0",
+        rabbit::Envelope::Oslo2 => "oslo-2.0",
     }
 }
 

@@ -79,8 +79,8 @@ impl BrokerAddress {
                 }
                 (None, None) => (default.clone(), default),
                 (user, password) => {
-                    let part = |part: &Option<String>| Some((part.clone()?, option.clone()));
-                    (part(user), part(password).or(default))
+                    let with_option = |text: &Option<String>| Some((text.clone()?, option.clone()));
+                    (with_option(user), with_option(password).or(default))
                 }
             };
             return Ok(Self {

@@ -179,16 +179,13 @@ impl ConfTranslator<'_> {
     /// Translates the type of RabbitMQ's queues and whether they survive a restart.
     fn durability(&mut self) -> Result<()> {
         let (durable, durable_option) = self.files.flag(DURABLE)?;
-        let default = || ConfOption::default_of(DURABLE[0].1);
-        match self.files.flag(QUORUM)? {
-            (true, Some(option)) => {
-                self.put("rabbit.queue_type", "quorum".into(), &option);
-                // A quorum queue is always durable, whatever the option for other queues says.
-                self.put("rabbit.durable", true.into(), &option);
-            }
-            _ => {
-                self.put("rabbit.durable", durable.into(), &durable_option.unwrap_or_else(default))
-            }
+        if let (true, Some(option)) = self.files.flag(QUORUM)? {
+            self.put("rabbit.queue_type", "quorum".into(), &option);
+            // A quorum queue is always durable, whatever the option for other queues says.
+            self.put("rabbit.durable", true.into(), &option);
+        } else {
+            let option = durable_option.unwrap_or_else(|| ConfOption::default_of(DURABLE[0].1));
+            self.put("rabbit.durable", durable.into(), &option);
         }
         Ok(())
     }

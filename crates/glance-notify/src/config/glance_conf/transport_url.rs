@@ -130,9 +130,9 @@ pub(super) fn broker_url(
     };
     let hosts: Vec<_> = hosts
         .iter()
-        .map(|(host, port)| match host.contains(':') {
-            true => format!("[{host}]:{port}"),
-            false => format!("{}:{port}", encoded(host)),
+        .map(|(host, port)| {
+            let host = if host.contains(':') { format!("[{host}]") } else { encoded(host) };
+            format!("{host}:{port}")
         })
         .collect();
     let path = virtual_host.map(|name| format!("/{}", encoded(name))).unwrap_or_default();
