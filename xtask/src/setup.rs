@@ -193,8 +193,15 @@ pub(crate) fn python_environment(environment: &Path, list: &Path) -> Result<Path
 }
 
 /// The Debian packages that the tests need.
-const PACKAGES: [&str; 6] =
-    ["faketime", "logrotate", "python3-qpid-proton", "python3-venv", "rabbitmq-server", "strace"];
+const PACKAGES: [&str; 7] = [
+    "faketime",
+    "logrotate",
+    "python3-qpid-proton",
+    "python3-venv",
+    "rabbitmq-server",
+    "strace",
+    "systemd",
+];
 
 /// The Debian packages that the benchmarks need besides, for their peer in C.
 const BENCH_PACKAGES: [&str; 3] = ["gcc", "libc6-dev", "librabbitmq-dev"];

@@ -36,7 +36,7 @@ use crate::exit_status::{CommandError, ExitStatus};
 use crate::json_output::write_json;
 use crate::output_format::TextOrJson;
 use crate::runtime;
-use crate::settings::{has_strategy, missing_strategy};
+use crate::settings::require_destination;
 use crate::terminal::write_stdout;
 
 /// Show the effective configuration and check its destination, without sending anything.
@@ -44,18 +44,10 @@ use crate::terminal::write_stdout;
 /// Exits with 0 if delivery should work, with 2 if you have to change the configuration or the
 /// destination, and with 3 if the destination is unreachable at the moment.
 #[derive(clap::Args)]
-#[command(after_help = EXAMPLES)]
 pub(crate) struct CheckArgs {
     #[command(flatten)]
     output: TextOrJson,
 }
-
-/// The examples in the help.
-const EXAMPLES: &str = "\
-Examples:
-  glance-notify check -c /etc/glance/notify.toml
-  glance-notify check -c /etc/glance/glance-api.conf
-  glance-notify check --set strategy=log --set log.file=notifications.log -o json";
 
 /// Prints the configuration, then the findings about the destination and the spool.
 ///
@@ -64,11 +56,7 @@ Examples:
 /// Returns an error if the configuration is invalid or the examination fails.
 pub(crate) fn run(args: &CheckArgs, config: &Config) -> Result<ExitStatus, CommandError> {
     let mut report = CheckReport { settings: SettingRow::all(config, None), findings: Vec::new() };
-    let examined = if has_strategy(config) {
-        examine_all(config, &mut report)
-    } else {
-        Err(missing_strategy())
-    };
+    let examined = require_destination(config).and_then(|()| examine_all(config, &mut report));
     write_stdout(|out| {
         if args.output.is_json() { write_json(out, &report) } else { report.write_text(out) }
     })?;

@@ -18,7 +18,6 @@ use crate::{check, completions, emit, help, logging, man, schema, validate};
 /// Emit, validate and check notifications of an image service.
 #[derive(Parser)]
 #[command(name = "glance-notify", version = VERSION.as_str(), arg_required_else_help = true)]
-#[command(after_help = help::EXAMPLES)]
 pub(crate) struct Cli {
     #[command(flatten)]
     config: ConfigArgs,
@@ -78,7 +77,7 @@ enum CliCommand {
 impl Cli {
     /// Returns the parser of the command line, whose `--help` shows examples and exit codes.
     pub(crate) fn parser() -> clap::Command {
-        help::with_exit_codes(Self::command())
+        help::with_examples(Self::command())
     }
 
     /// Runs the subcommand.

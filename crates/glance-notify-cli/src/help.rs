@@ -1,25 +1,217 @@
-//! The help texts: examples for the command as a whole, and the exit codes for every subcommand.
+//! The help texts: two or three examples and the exit codes for every subcommand.
 //!
-//! Each subcommand brings its own examples, in its `after_help`. The exit codes are the same for all, so they
-//! are added here.
+//! A test parses each example, and fails for a subcommand without any.
 
 use clap::Command;
 
 use crate::exit_status::ExitStatus;
 
-/// Adds the table of exit codes to the long help of a command and of its subcommands.
-pub(crate) fn with_exit_codes(command: Command) -> Command {
-    let codes = ExitStatus::help();
-    let help = match command.get_after_help() {
-        Some(examples) => format!("{examples}\n\n{codes}"),
-        None => codes,
-    };
-    command.after_long_help(help).mut_subcommands(with_exit_codes)
+/// Adds examples and the table of exit codes to the help of a command and of its subcommands.
+///
+/// `-h` shows the examples, and `--help` shows both.
+pub(crate) fn with_examples(command: Command) -> Command {
+    add_to(command, "")
 }
 
-/// The examples of the command as a whole.
-pub(crate) const EXAMPLES: &str = "\
-Examples:
-  glance-notify check -c /etc/glance/notify.toml
-  glance-notify emit -c /etc/glance/notify.toml notifications.jsonl
-  glance-notify schema --example | glance-notify validate --strict";
+/// Adds the help to the command whose names below `glance-notify` are `path`.
+fn add_to(command: Command, path: &str) -> Command {
+    let examples = EXAMPLES.iter().find(|(name, _)| *name == path).map(|(_, examples)| *examples);
+    let codes = ExitStatus::help();
+    let command = match examples {
+        Some(examples) => {
+            let lines: String = examples.iter().map(|line| format!("\n  {line}")).collect();
+            let examples = format!("Examples:{lines}");
+            command.after_long_help(format!("{examples}\n\n{codes}")).after_help(examples)
+        }
+        None => command.after_long_help(codes),
+    };
+    command.mut_subcommands(|subcommand| {
+        let path = format!("{path} {}", subcommand.get_name());
+        add_to(subcommand, path.trim_start())
+    })
+}
+
+/// The examples of each subcommand.
+const EXAMPLES: &[(&str, &[&str])] = &[
+    (
+        "",
+        &[
+            "glance-notify check -c /etc/glance/notify.toml",
+            "glance-notify emit -c /etc/glance/notify.toml notifications.jsonl",
+            "glance-notify schema --example | glance-notify validate --strict",
+        ],
+    ),
+    (
+        "emit",
+        &[
+            "glance-notify emit -c /etc/glance/notify.toml notifications.jsonl",
+            "glance-notify emit -c notify.toml --failed failed.jsonl --rejected rejected.txt < in.jsonl",
+            "glance-notify emit -c notify.toml --event image.upload --priority ERROR --payload @text.json",
+        ],
+    ),
+    (
+        "validate",
+        &[
+            "glance-notify validate notifications.jsonl",
+            "glance-notify validate --strict -o json notifications.jsonl",
+            "glance-notify schema --example | glance-notify validate --strict",
+        ],
+    ),
+    (
+        "schema",
+        &[
+            "glance-notify schema image.delete > image.delete.schema.json",
+            "glance-notify schema --example image.upload",
+        ],
+    ),
+    (
+        "check",
+        &[
+            "glance-notify check -c /etc/glance/notify.toml",
+            "glance-notify check -c /etc/glance/glance-api.conf",
+            "glance-notify check --set strategy=log --set log.file=notifications.log -o json",
+        ],
+    ),
+    (
+        "spool",
+        &[
+            "glance-notify spool stats -c /etc/glance/notify.toml",
+            "glance-notify spool ls --messages --dead --set spool.dir=/var/spool/glance-notify",
+        ],
+    ),
+    (
+        "spool ls",
+        &[
+            "glance-notify spool ls -c /etc/glance/notify.toml",
+            "glance-notify spool ls --messages --dead -c /etc/glance/notify.toml",
+            "glance-notify spool ls --messages -o json --set spool.dir=/var/spool/glance-notify",
+        ],
+    ),
+    (
+        "spool show",
+        &[
+            "glance-notify spool show 0/17 -c /etc/glance/notify.toml",
+            "glance-notify spool show -o json c80a1a6c-bd1f-41c5-90ee-81afedb1d58d -c notify.toml",
+        ],
+    ),
+    (
+        "spool stats",
+        &[
+            "glance-notify spool stats -c /etc/glance/notify.toml --tz Europe/Berlin",
+            "glance-notify spool stats -o json -c /etc/glance/notify.toml",
+        ],
+    ),
+    (
+        "spool retry",
+        &[
+            "glance-notify spool retry --all -c /etc/glance/notify.toml",
+            "glance-notify spool retry 0/17 0/18 -c /etc/glance/notify.toml",
+        ],
+    ),
+    (
+        "spool drop",
+        &[
+            "glance-notify spool drop --dead -c /etc/glance/notify.toml",
+            "glance-notify spool drop 0/17 -c /etc/glance/notify.toml",
+        ],
+    ),
+    (
+        "spool export",
+        &[
+            "glance-notify spool export spool.jsonl -c /etc/glance/notify.toml",
+            "glance-notify spool export --dead -c /etc/glance/notify.toml | glance-notify validate",
+        ],
+    ),
+    (
+        "spool drain",
+        &[
+            "glance-notify spool drain -c /etc/glance/notify.toml",
+            "glance-notify spool drain --timeout 600 -o json -c /etc/glance/notify.toml",
+        ],
+    ),
+    (
+        "demo",
+        &[
+            "glance-notify demo | glance-notify timeline debian-12",
+            "glance-notify demo | glance-notify report stuck",
+        ],
+    ),
+    (
+        "timeline",
+        &[
+            "glance-notify demo | glance-notify timeline debian-12",
+            "glance-notify timeline debian-12 --from notifications.log --tz Europe/Berlin",
+        ],
+    ),
+    (
+        "search",
+        &[
+            "glance-notify search --event image.upload --since 2026-11 --from notifications.log",
+            "glance-notify search --priority ERROR -n 20 --from notifications.log -o csv",
+        ],
+    ),
+    (
+        "who",
+        &[
+            "glance-notify demo | glance-notify who debian-12",
+            "glance-notify who debian-12 --from notifications.log -o json",
+        ],
+    ),
+    (
+        "report",
+        &[
+            "glance-notify report transfers --since 2026-11 --until 2026-12 --from notifications.log",
+            "glance-notify demo | glance-notify report stuck",
+        ],
+    ),
+    (
+        "report stuck",
+        &[
+            "glance-notify report stuck --from notifications.log",
+            "glance-notify demo | glance-notify report stuck",
+        ],
+    ),
+    (
+        "report storage",
+        &[
+            "glance-notify report storage --since 2026-11 --until 2026-12 --from notifications.log",
+            "glance-notify demo | glance-notify report storage -o csv",
+        ],
+    ),
+    (
+        "report transfers",
+        &[
+            "glance-notify report transfers --since 2026-11 --until 2026-12 --from notifications.log",
+            "glance-notify demo | glance-notify report transfers -o json",
+        ],
+    ),
+    (
+        "report failures",
+        &[
+            "glance-notify report failures --since 2026-11 --until 2026-12 --from notifications.log",
+            "glance-notify demo | glance-notify report failures -o csv",
+        ],
+    ),
+    (
+        "report deletions",
+        &[
+            "glance-notify report deletions --since 2026-11 --until 2026-12 --from notifications.log",
+            "glance-notify demo | glance-notify report deletions -o json",
+        ],
+    ),
+    (
+        "report activity",
+        &[
+            "glance-notify report activity --since 2026-11 --until 2026-12 --from notifications.log",
+            "glance-notify demo | glance-notify report activity -o csv",
+        ],
+    ),
+    (
+        "completions",
+        &[
+            "glance-notify completions bash > /etc/bash_completion.d/glance-notify",
+            "glance-notify completions zsh > ~/.zfunc/_glance-notify",
+        ],
+    ),
+    ("man", &["glance-notify man | man -l -", "glance-notify man /usr/local/share/man/man1"]),
+];

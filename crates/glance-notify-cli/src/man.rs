@@ -16,17 +16,10 @@ use crate::terminal::{print_note, write_stdout};
 
 /// Write man pages: one for the command, one for each subcommand.
 #[derive(clap::Args)]
-#[command(after_help = EXAMPLES)]
 pub(crate) struct ManArgs {
     /// Existing directory for the pages. Without it, the command prints the page of `glance-notify`.
     dir: Option<PathBuf>,
 }
-
-/// The examples in the help.
-const EXAMPLES: &str = "\
-Examples:
-  glance-notify man | man -l -
-  glance-notify man /usr/local/share/man/man1";
 
 /// Writes the pages of `command` and of its subcommands.
 ///

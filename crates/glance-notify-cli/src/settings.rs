@@ -5,9 +5,9 @@
 
 use std::path::PathBuf;
 
-use glance_notify::Config;
 use glance_notify::config::Layers;
 use glance_notify::transport::{DRIVERS, printable};
+use glance_notify::{Config, Error};
 
 use crate::exit_status::{CommandError, ExitStatus};
 use crate::terminal::print_warning;
@@ -38,7 +38,7 @@ impl ConfigArgs {
     pub(crate) fn load(&self) -> Result<Config, CommandError> {
         let mut layers = Layers::new();
         if let Some(path) = &self.config {
-            layers = layers.file(path)?;
+            layers = layers.file(path).map_err(unreadable_file)?;
         }
         layers = layers.environment()?;
         for setting in &self.settings {
@@ -56,10 +56,11 @@ impl ConfigArgs {
     ///
     /// # Errors
     ///
-    /// As [`load`](Self::load), or if no layer sets `strategy`.
+    /// As [`load`](Self::load) and [`require_destination`].
     pub(crate) fn load_for_delivery(&self) -> Result<Config, CommandError> {
         let config = self.load()?;
-        if has_strategy(&config) { Ok(config) } else { Err(missing_strategy()) }
+        require_destination(&config)?;
+        Ok(config)
     }
 
     /// Refuses a `--set` for the table of a strategy that is not chosen: even a misspelt key there would
@@ -83,13 +84,40 @@ impl ConfigArgs {
     }
 }
 
+/// Adds to the error of a configuration file that cannot be read what you can do about it.
+fn unreadable_file(error: Error) -> CommandError {
+    let cause = std::error::Error::source(&error).and_then(|cause| cause.downcast_ref());
+    match cause {
+        Some(cause) => CommandError::file(&error.to_string(), cause),
+        None => error.into(),
+    }
+}
+
+/// Checks that a configuration says where notifications go.
+///
+/// # Errors
+///
+/// Returns an error if no layer sets `strategy`, or if a spool stands in front of a strategy that sends nothing.
+pub(crate) fn require_destination(config: &Config) -> Result<(), CommandError> {
+    if !has_strategy(config) {
+        return Err(missing_strategy());
+    }
+    let has_spool = config.entries().iter().any(|entry| entry.key == "spool.dir");
+    if config.strategy() == "noop" && has_spool {
+        let message = "the strategy `noop` sends nothing, and a spool in front of it would lose its \
+                       messages: set `strategy` to your destination";
+        return Err(CommandError::new(ExitStatus::PermanentError, message));
+    }
+    Ok(())
+}
+
 /// Returns whether a layer of the configuration sets `strategy`.
-pub(crate) fn has_strategy(config: &Config) -> bool {
+fn has_strategy(config: &Config) -> bool {
     config.entries().iter().any(|entry| entry.key == "strategy" && entry.origin != "default")
 }
 
 /// Returns the error of a configuration without a strategy.
-pub(crate) fn missing_strategy() -> CommandError {
+fn missing_strategy() -> CommandError {
     let names: Vec<_> = DRIVERS.iter().map(|driver| format!("`{}`", driver.name)).collect();
     let message = format!(
         "no strategy is configured: name a file with `-c FILE`, or set `strategy` to one of {}",

@@ -26,7 +26,6 @@ use crate::output_format::TextOrJson;
 /// The summary goes to standard error, and with `-o json` to standard output as one JSON object with all
 /// counters of the destination.
 #[derive(clap::Args)]
-#[command(after_help = EXAMPLES)]
 pub(crate) struct EmitArgs {
     /// File of notifications, one JSON object a line: `{"event_type", "priority", "payload"}`, or a
     /// whole notification, which keeps its id, publisher and timestamp. Without it, or with `-`, the
@@ -72,13 +71,6 @@ pub(crate) struct EmitArgs {
     #[arg(long, value_name = "SECONDS", default_value = "120", value_parser = parse_seconds)]
     pub(super) timeout: Duration,
 }
-
-/// The examples in the help.
-const EXAMPLES: &str = "\
-Examples:
-  glance-notify emit -c /etc/glance/notify.toml notifications.jsonl
-  glance-notify emit --set strategy=log --set log.target=stdout --event image.upload --priority ERROR --payload '\"disk full\"'
-  glance-notify emit -c notify.toml --acks acks --failed failed.jsonl --rejected rejected -o json < in.jsonl";
 
 impl EmitArgs {
     /// Returns whether the command continues after an invalid line.

@@ -63,6 +63,12 @@ pub(crate) fn run(args: &EmitArgs, config: &Config) -> Result<ExitStatus, Comman
     // A full queue delays the submitter and drops nothing: `--timeout` alone decides when
     // to give up.
     let (notifier, worker) = builder.send_timeout(MAX_WAIT).build()?;
+    tracing::info!(
+        "strategy `{}`, publisher id `{}`, reading from {}",
+        config.strategy(),
+        config.publisher_id().unwrap_or("the name of this host"),
+        input.name
+    );
     let runtime = runtime::start()?;
     let summary = runtime.block_on(async {
         let worker = tokio::spawn(worker.run());

@@ -48,7 +48,6 @@ use event_schemas::EventSchemas;
 /// the JSON Schema of its event type (see `glance-notify schema`) does not: a key is missing or misspelt,
 /// or a value has another form. Event types without a schema have no warnings.
 #[derive(clap::Args)]
-#[command(after_help = EXAMPLES)]
 pub(crate) struct ValidateArgs {
     /// File of notifications, one JSON object a line: `{"event_type", "priority", "payload"}`, or a
     /// whole notification. Without it, or with `-`, the command reads standard input.
@@ -61,11 +60,6 @@ pub(crate) struct ValidateArgs {
     #[arg(long)]
     strict: bool,
 }
-
-/// The examples in the help.
-const EXAMPLES: &str = "Examples:
-  glance-notify validate notifications.jsonl
-  glance-notify schema --example | glance-notify validate --strict";
 
 /// Validates the input and prints each problem as soon as it is known.
 ///

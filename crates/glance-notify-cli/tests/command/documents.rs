@@ -1,4 +1,4 @@
-//! The command lines in the documents: each has subcommands and options that exist.
+//! The command lines in the documents and in the help texts: each has subcommands and options that exist.
 
 use std::path::Path;
 
@@ -11,20 +11,75 @@ use crate::support::Sandbox;
 fn every_command_line_of_the_documents_is_valid() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let mut checked = 0;
-    for directory in [root.clone(), root.join("docs")] {
+    for directory in [root.clone(), root.join("docs"), root.join("docs/ops")] {
         for entry in std::fs::read_dir(directory).unwrap() {
             let path = entry.unwrap().path();
             if path.extension().is_some_and(|end| end == "md") {
                 for line in command_lines(&std::fs::read_to_string(&path).unwrap()) {
-                    let args = line.split_whitespace().chain(["--help"]);
-                    let output = Sandbox::new().run(args);
-                    assert_eq!(output.code, Some(0), "{}: {line}\n{}", path.display(), output.err);
+                    assert_valid(&line, &path.display().to_string());
                     checked += 1;
                 }
             }
         }
     }
     assert!(checked > 10, "{checked} command lines found");
+}
+
+/// Every subcommand has two or three examples in its help, and all of them are valid usage.
+///
+/// The test finds the subcommands in the help itself, so that it covers new ones. If it fails for a new
+/// subcommand, add examples to `src/help.rs`.
+#[test]
+fn every_help_has_two_or_three_valid_examples() {
+    let mut paths = vec![String::new()];
+    let mut checked = 0;
+    while let Some(path) = paths.pop() {
+        let help = Sandbox::new().run(path.split_whitespace().chain(["--help"])).expect(0).out;
+        let (_, examples) = help.split_once("\nExamples:\n").unwrap_or_else(|| {
+            panic!("`glance-notify {path} --help` has no examples: add them to src/help.rs")
+        });
+        let examples = examples.split("\n\n").next().unwrap();
+        let lines: Vec<_> = examples.lines().filter(|line| line.starts_with("  g")).collect();
+        assert!((2..=3).contains(&lines.len()), "{path}: {examples}");
+        for line in lines {
+            assert!(line.contains(&format!("glance-notify {path}")), "{path}: {line}");
+            for command in line.split('|').filter_map(|part| arguments(part.trim())) {
+                assert_valid(&command, line);
+                checked += 1;
+            }
+        }
+        assert!(help.contains("\nExit codes:\n  0  success"), "{path}: {help}");
+        let subcommands = help.split_once("\nCommands:\n").map(|(_, commands)| commands);
+        let subcommands = subcommands.and_then(|commands| commands.split("\n\n").next());
+        for line in subcommands.into_iter().flat_map(str::lines) {
+            let name = line.split_whitespace().next().filter(|_| line.starts_with("  "));
+            // Continuation lines of a description are indented further.
+            let name = name.filter(|name| !line.starts_with("   ") && *name != "help");
+            paths.extend(name.map(|name| format!("{path} {name}").trim().to_owned()));
+        }
+    }
+    assert!(checked > 40, "{checked} command lines found");
+}
+
+/// The table in `docs/exit-codes.md` is the one in the help.
+#[test]
+fn the_documented_exit_codes_are_those_of_the_help() {
+    let help = Sandbox::new().run(["--help"]).out;
+    let (_, codes) = help.split_once("Exit codes:\n").unwrap();
+    let codes = codes.split_whitespace().collect::<Vec<_>>().join(" ");
+    let document = include_str!("../../../../docs/exit-codes.md");
+    let rows = document.lines().filter_map(|line| {
+        let (code, meaning) = line.strip_prefix("| ")?.strip_suffix(" |")?.split_once(" | ")?;
+        code.parse::<u8>().ok().map(|code| format!("{code} {meaning}"))
+    });
+    assert_eq!(rows.collect::<Vec<_>>().join(" "), codes);
+}
+
+/// Asserts that the parser accepts a command line.
+#[track_caller]
+fn assert_valid(line: &str, place: &str) {
+    let output = Sandbox::new().run(line.split_whitespace().chain(["--help"]));
+    assert_eq!(output.code, Some(0), "{place}: {line}\n{}", output.err);
 }
 
 /// Returns the arguments of each command line in the fenced blocks of a document, up to the first
@@ -41,5 +96,5 @@ fn arguments(line: &str) -> Option<String> {
     let args = after("exec glance-notify ")
         .or_else(|| after("glance-notify-cli -- "))
         .or_else(|| line.trim_start_matches("$ ").strip_prefix("glance-notify "))?;
-    Some(args.split(['<', '\'', '|', '#']).next()?.trim().to_owned())
+    Some(args.split(['<', '>', '\'', '|', '#']).next()?.trim().to_owned())
 }

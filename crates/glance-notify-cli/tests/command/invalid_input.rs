@@ -1,9 +1,7 @@
 //! Invalid, hostile and missing input: each problem has a message of its own, exit code
 //! 4, and no effect on the lines around it.
 
-use std::process::Stdio;
-
-use crate::support::{LIFECYCLE, Sandbox, emit, line};
+use crate::support::{LIFECYCLE, Sandbox, broken_pipe, emit, line};
 
 /// The payload of an `image.create` with a placeholder for its size.
 const IMAGE: &str = r#"{"id":"c80a1a6c-bd1f-41c5-90ee-81afedb1d58d","name":null,"status":"queued",
@@ -192,13 +190,6 @@ fn accepts_empty_input() {
         let output = sandbox.pipe(emit(&["-o", "json"]), input).expect(0);
         assert!(output.out.contains("\"read\":0,"), "{}", output.out);
     }
-}
-
-/// Returns the writing end of a pipe whose reader is closed.
-fn broken_pipe() -> Stdio {
-    let (reader, writer) = std::io::pipe().unwrap();
-    drop(reader);
-    writer.into()
 }
 
 /// `glance-notify … | head` must not fail. The exit code is the same as without the

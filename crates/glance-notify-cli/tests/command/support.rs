@@ -5,6 +5,7 @@
 
 use std::fs::{self, File};
 use std::io::Write;
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -78,6 +79,30 @@ impl Sandbox {
         args: impl IntoIterator<Item = S>,
     ) -> CommandOutput {
         self.command(args).output().unwrap().into()
+    }
+
+    /// Runs the command as a user who is not root, so that permissions count.
+    ///
+    /// Gives the directory to that user if the test itself runs as root.
+    pub(crate) fn run_as_user<S: AsRef<std::ffi::OsStr>>(
+        &self,
+        args: impl IntoIterator<Item = S>,
+    ) -> CommandOutput {
+        let mut command = self.command(args);
+        if rustix::process::getuid().is_root() {
+            let chown = Command::new("chown").args(["-R", "nobody"]).arg(self.dir.path()).status();
+            assert!(chown.unwrap().success());
+            let nobody = Command::new("id").args(["-u", "nobody"]).output().unwrap();
+            let nobody = String::from_utf8(nobody.stdout).unwrap().trim().parse().unwrap();
+            // The program may lie below a directory that only root may enter.
+            let program = self.path("glance-notify");
+            fs::copy(env!("CARGO_BIN_EXE_glance-notify"), &program).unwrap();
+            let args: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();
+            command = Command::new(program);
+            command.args(args).current_dir(&self.dir).env_clear().stdin(Stdio::null());
+            command.uid(nobody);
+        }
+        command.output().unwrap().into()
     }
 
     /// Runs the command to its end with `input` on standard input.
@@ -190,6 +215,13 @@ pub(crate) fn spooled<'a>(command: &[&'a str]) -> Vec<&'a str> {
 
 /// The arguments that set the spool's directory.
 pub(crate) const SPOOL: [&str; 2] = ["--set", "spool.dir=spool"];
+
+/// Returns the writing end of a pipe whose reader is closed.
+pub(crate) fn broken_pipe() -> Stdio {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    writer.into()
+}
 
 /// Sends a signal such as `TERM` to a child process.
 pub(crate) fn send_signal(signal: &str, child: &Child) {

@@ -1,0 +1,146 @@
+//! Limits of the operating system and closed pipes end in words and in an exit code of the table: no hang, no
+//! panic, no signal death.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::support::{CommandOutput, LIFECYCLE, Sandbox, emit, line, spawn_piped};
+
+/// Runs the command below a shell that sets a limit first.
+fn run_limited(sandbox: &Sandbox, limit: &str, args: &[&str]) -> CommandOutput {
+    let program = env!("CARGO_BIN_EXE_glance-notify");
+    let mut command = Command::new("sh");
+    command.args(["-c", &format!("{limit} && exec \"$0\" \"$@\""), program]).args(args);
+    command.current_dir(&sandbox.dir).env_clear().env("PATH", "/usr/bin:/bin");
+    command.stdin(Stdio::null()).output().unwrap().into()
+}
+
+/// Waits up to 30 s for a process that should end at once, and kills it otherwise.
+#[track_caller]
+fn wait_for_end(child: &mut Child) -> Option<i32> {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status.code();
+        }
+        if Instant::now() > deadline {
+            child.kill().unwrap();
+            panic!("the command still runs 30 s after its standard output was closed");
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// D3: `emit` with standard output as its destination ends once the reader of the pipe has ended, although its
+/// input stays open and `--timeout` is far away.
+#[test]
+fn d3_a_closed_pipe_ends_emit_at_once() {
+    for args in [
+        &["emit", "--set", "strategy=log", "--set", "log.target=stdout"][..],
+        &emit(&["--acks", "-"]),
+    ] {
+        let sandbox = Sandbox::new();
+        let mut command = sandbox.command(args);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(sandbox.create("err"));
+        let mut child = command.spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(line("a").as_bytes()).unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut first = String::new();
+        stdout.read_line(&mut first).unwrap();
+        assert!(first.len() > 10, "{first}");
+        // As `head -1` does: one line, then the end.
+        drop(stdout);
+        stdin.write_all(line("b").repeat(10).as_bytes()).unwrap();
+        let code = wait_for_end(&mut child);
+        drop(stdin);
+        let err = sandbox.read("err");
+        assert_eq!(code, Some(3), "{err}");
+        assert!(err.contains("standard output is closed"), "{err}");
+    }
+}
+
+/// D3: a command that prints while its input stays open ends with the reader of its output.
+#[test]
+fn d3_a_closed_pipe_ends_validate() {
+    let sandbox = Sandbox::new();
+    let mut child = spawn_piped(&mut sandbox.command(["validate"]));
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(b"nonsense\n").unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let mut first = String::new();
+    // The problem arrives although the next line of input does not.
+    stdout.read_line(&mut first).unwrap();
+    assert!(first.starts_with("standard input:1: not JSON"), "{first}");
+    drop(stdout);
+    stdin.write_all(b"nonsense\n").unwrap();
+    assert_eq!(wait_for_end(&mut child), Some(4));
+}
+
+/// D4: a file size limit is like a full disk: the write fails, the message names the limit, and SIGXFSZ kills
+/// nothing.
+#[test]
+fn d4_a_file_size_limit_is_an_error() {
+    let sandbox = Sandbox::new();
+    let input = sandbox.file("in.jsonl", line("a").repeat(2_000));
+    let arguments = emit(&["--timeout", "1", "-o", "json", input]);
+    let output = run_limited(&sandbox, "ulimit -f 8", &arguments).expect(3);
+    assert!(output.err.contains("File too large"), "{}", output.err);
+    let summary: serde_json::Value = serde_json::from_str(&output.out).unwrap();
+    let destination = &summary["destinations"][0];
+    let delivered = destination["delivered"].as_u64().unwrap();
+    // The limit cuts the last line, which is not delivered.
+    assert_eq!(sandbox.lines_of("n.log") as u64, delivered);
+    assert!(delivered > 0);
+    // The files of the command itself have the same limit.
+    let arguments =
+        ["emit", "--set", "strategy=log", "--set", "log.target=tracing", "--acks", "acks", input];
+    run_limited(&sandbox, "ulimit -f 8", &arguments)
+        .expect_message(2, "cannot write the output of `--acks`: File too large: raise the limit");
+}
+
+/// D5: too few open files are an error that names the limit.
+#[test]
+fn d5_exhausted_descriptors_are_an_error() {
+    let sandbox = Sandbox::new();
+    let input = sandbox.file("in.jsonl", LIFECYCLE);
+    for files in 4..24 {
+        let limit = format!("ulimit -n {files}");
+        let output = run_limited(&sandbox, &limit, &emit(&["--timeout", "1", input]));
+        assert!(
+            matches!(output.code, Some(0 | 2 | 3)),
+            "{limit}: {:?} {}",
+            output.code,
+            output.err
+        );
+        assert!(!output.err.contains("panicked"), "{limit}: {}", output.err);
+        let enough = output.code == Some(0);
+        assert!(enough || output.err.contains("Too many open files"), "{limit}: {}", output.err);
+    }
+    let output = run_limited(&sandbox, "ulimit -n 8", &emit(&[input]));
+    output.expect_message(2, "Too many open files: raise the limit of open files (ulimit -n");
+}
+
+/// D5, and its sibling: memory that is exhausted ends in words and in a code of the table.
+#[test]
+fn d5_exhausted_memory_ends_in_words() {
+    let sandbox = Sandbox::new();
+    let input = sandbox.file("in.jsonl", line(&"x".repeat(500_000)).repeat(200));
+    // A link to itself holds up the delivery, so that the queue takes all of the memory.
+    std::os::unix::fs::symlink("n.log", sandbox.path("n.log")).unwrap();
+    let args = emit(&["--timeout", "5", "--set", "queue.max_bytes=4000000000", input]);
+    let mut failed = 0;
+    for kilobytes in [40_000, 60_000, 80_000, 120_000] {
+        let output = run_limited(&sandbox, &format!("ulimit -v {kilobytes}"), &args);
+        assert!(
+            matches!(output.code, Some(2 | 3)),
+            "{kilobytes}: {:?} {}",
+            output.code,
+            output.err
+        );
+        assert!(!output.err.is_empty(), "{kilobytes}");
+        failed += usize::from(output.err.contains("memory"));
+    }
+    assert!(failed > 0, "no limit was reached");
+}
