@@ -19,8 +19,7 @@ fn add_to(command: Command, path: &str) -> Command {
     let codes = ExitStatus::help();
     let command = match examples {
         Some(examples) => {
-            let lines: String = examples.iter().map(|line| format!("\n  {line}")).collect();
-            let examples = format!("Examples:{lines}");
+            let examples = format!("Examples:\n  {}", examples.join("\n  "));
             command.after_long_help(format!("{examples}\n\n{codes}")).after_help(examples)
         }
         None => command.after_long_help(codes),

@@ -3,6 +3,7 @@
 //!
 //! The sentences are in `snapshots/`. Review them with `cargo insta review` after a change.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
@@ -74,9 +75,9 @@ fn record(transcript: &mut String, sandbox: &Sandbox, command: &str, output: &Co
     let findings = findings.lines().filter(|line| line.starts_with("bad "));
     let messages = messages.lines().filter(|line| !line.is_empty());
     let messages: Vec<_> = findings.chain(messages).collect();
-    transcript.push_str(&format!("$ glance-notify {command}\nexit code {code}\n"));
+    writeln!(transcript, "$ glance-notify {command}\nexit code {code}").unwrap();
     for message in messages {
-        transcript.push_str(&format!("{message}\n"));
+        writeln!(transcript, "{message}").unwrap();
     }
     transcript.push('\n');
     assert!(!output.err.contains("panicked"), "{command}: {}", output.err);
@@ -106,7 +107,7 @@ fn an_unknown_option_exits_with_2() {
         assert_eq!(output.code, Some(2), "{command}: {}", output.err);
         let first = output.err.lines().next().unwrap().to_owned();
         assert!(first.contains("--colour"), "{command}: {}", output.err);
-        text.push_str(&format!("{command}: {first}\n"));
+        writeln!(text, "{command}: {first}").unwrap();
     }
     insta::assert_snapshot!(text);
 }

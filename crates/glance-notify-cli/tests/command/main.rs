@@ -7,7 +7,12 @@
 //! The tests of `rabbit`, `qpid` and the spool start private brokers through
 //! `notify-testbed`. None of them needs a broker that runs already.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail as it likes")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test may fail as it likes"
+)]
 
 mod check;
 mod clock;

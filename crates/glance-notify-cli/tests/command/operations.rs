@@ -123,7 +123,7 @@ fn the_outbox_loses_nothing_at_kill_9() {
     for file in 0..FILES {
         let mut text = String::new();
         for line in 0..FILES {
-            let id = format!("00000000-0000-4000-8000-{:06}{line:06}", file);
+            let id = format!("00000000-0000-4000-8000-{file:06}{line:06}");
             text.push_str(&example.replace(&id_of_example, &id));
             written.insert(id);
         }

@@ -90,17 +90,16 @@ impl Sandbox {
     ) -> CommandOutput {
         let mut command = self.command(args);
         if rustix::process::getuid().is_root() {
-            let chown = Command::new("chown").args(["-R", "nobody"]).arg(self.dir.path()).status();
+            let user = UNPRIVILEGED_USER.to_string();
+            let chown = Command::new("chown").args(["-R", &user]).arg(self.dir.path()).status();
             assert!(chown.unwrap().success());
-            let nobody = Command::new("id").args(["-u", "nobody"]).output().unwrap();
-            let nobody = String::from_utf8(nobody.stdout).unwrap().trim().parse().unwrap();
             // The program may lie below a directory that only root may enter.
             let program = self.path("glance-notify");
             fs::copy(env!("CARGO_BIN_EXE_glance-notify"), &program).unwrap();
             let args: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();
             command = Command::new(program);
             command.args(args).current_dir(&self.dir).env_clear().stdin(Stdio::null());
-            command.uid(nobody);
+            command.uid(UNPRIVILEGED_USER);
         }
         command.output().unwrap().into()
     }
@@ -212,6 +211,9 @@ pub(crate) fn spooled<'a>(command: &[&'a str]) -> Vec<&'a str> {
     let unreachable = ["--set", "strategy=rabbit", "--set", "rabbit.url=amqp://127.0.0.1:1"];
     [command, &unreachable, &SPOOL].concat()
 }
+
+/// The id of a user without any permissions, on every Linux.
+const UNPRIVILEGED_USER: u32 = 65_534;
 
 /// The arguments that set the spool's directory.
 pub(crate) const SPOOL: [&str; 2] = ["--set", "spool.dir=spool"];
