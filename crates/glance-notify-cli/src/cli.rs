@@ -61,6 +61,8 @@ enum CliCommand {
     #[cfg(feature = "spool")]
     Spool(crate::spool::SpoolArgs),
     #[cfg(feature = "archive")]
+    Archive(crate::archive::ArchiveArgs),
+    #[cfg(feature = "archive")]
     Demo(crate::demo::DemoArgs),
     #[cfg(feature = "archive")]
     Timeline(questions::timeline::TimelineArgs),
@@ -93,6 +95,8 @@ impl Cli {
             CliCommand::Check(args) => check::run(args, &config.load()?),
             #[cfg(feature = "spool")]
             CliCommand::Spool(args) => crate::spool::run(args, config),
+            #[cfg(feature = "archive")]
+            CliCommand::Archive(args) => crate::archive::run(args),
             #[cfg(feature = "archive")]
             CliCommand::Demo(_) => crate::demo::run(),
             #[cfg(feature = "archive")]

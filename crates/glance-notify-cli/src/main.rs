@@ -7,6 +7,8 @@
 //!
 //! [`exit_status`] holds the exit codes of all subcommands.
 
+#[cfg(feature = "archive")]
+mod archive;
 mod arguments;
 mod check;
 mod cli;

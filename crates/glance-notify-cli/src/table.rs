@@ -37,7 +37,7 @@ pub(crate) struct Cell {
 /// A writer of one table.
 pub(crate) struct Table<'a> {
     out: &'a mut dyn Write,
-    columns: &'static [Column],
+    columns: &'a [Column],
     /// Whether the headings appear.
     has_headings: bool,
     /// The width of the terminal, if standard output is one.
@@ -89,14 +89,14 @@ impl From<&str> for Cell {
 
 impl<'a> Table<'a> {
     /// Creates a table that fits the terminal of standard output.
-    pub(crate) fn new(out: &'a mut dyn Write, columns: &'static [Column]) -> Self {
+    pub(crate) fn new(out: &'a mut dyn Write, columns: &'a [Column]) -> Self {
         Self::with_limit(out, columns, Stream::Stdout.width())
     }
 
     /// Creates a table at most `limit` columns wide.
     fn with_limit(
         out: &'a mut dyn Write,
-        columns: &'static [Column],
+        columns: &'a [Column],
         limit: Option<usize>,
     ) -> Self {
         Self { out, columns, has_headings: true, limit, waiting: Vec::new(), layout: None }

@@ -7,6 +7,9 @@
 //!
 //! ```text
 //! line ──► RecordReader ──► EventRecord ──► question: add(record) … finish()
+//!                                │                     ▲
+//!                                ▼                     │
+//!                         ArchiveWriter::append ──► Archive::read
 //! ```
 //!
 //! # Modules
@@ -15,6 +18,8 @@
 //! |---|---|
 //! | [`record`] | notifications with the facts that questions ask about, and the reader of lines |
 //! | [`question`] | timelines, actors, missing outcomes and reports, as functions over records |
+//! | [`store`] | the archive on SQLite: writing, reading, verifying, erasing |
+//! | [`error`] | the one error type |
 //!
 //! # Examples
 //!
@@ -40,8 +45,12 @@
 //! # Ok::<_, notify_archive::record::UnreadableRecord>(())
 //! ```
 
+pub mod error;
 pub mod question;
 pub mod record;
+pub mod store;
 mod wire_time;
 
+pub use error::{ArchiveError, ArchiveErrorKind, Result};
 pub use record::EventRecord;
+pub use store::{Archive, ArchiveWriter};

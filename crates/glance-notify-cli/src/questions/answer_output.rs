@@ -10,7 +10,9 @@ use serde::Serialize;
 
 use super::question_args::AnswerFormat;
 use crate::exit_status::CommandError;
+use crate::console::Tone;
 use crate::json_output::write_json;
+use crate::table::{Cell, Column, Table};
 use crate::terminal::write_stdout;
 
 /// Prints the answer of a report, with its coverage.
@@ -42,49 +44,38 @@ pub(super) fn print_answer(
     })
 }
 
-/// Writes aligned columns, with a line of totals below.
+/// Writes columns that fit the terminal, with a line of totals below.
 pub(super) fn write_table(out: &mut dyn Write, table: &AnswerTable) -> io::Result<()> {
-    let header: Vec<String> = table.columns.iter().map(|name| name.replace('_', " ")).collect();
-    let shown = |row: &Vec<AnswerCell>| row.iter().map(shown_cell).collect::<Vec<_>>();
-    let rows: Vec<_> = table.rows.iter().map(shown).collect();
-    let totals = shown(&table.totals);
-    let width_of = |index: usize| {
-        let cells = rows.iter().chain([&header, &totals]).filter_map(|row| row.get(index));
-        cells.map(|cell| cell.chars().count()).max().unwrap_or_default()
-    };
-    let widths: Vec<_> = (0..header.len()).map(width_of).collect();
     let is_number = |index: usize| {
         let mut cells = table.rows.iter().chain([&table.totals]).filter_map(|row| row.get(index));
         cells.any(AnswerCell::is_number)
     };
-    let mut write_row = |row: &[String]| {
-        let mut line = String::new();
-        for (index, cell) in row.iter().enumerate() {
-            let padding = " ".repeat(widths[index].saturating_sub(cell.chars().count()));
-            let (left, right) = if is_number(index) { (&padding, cell) } else { (cell, &padding) };
-            line.extend([left, right, "  "]);
-        }
-        writeln!(out, "{}", line.trim_end())
+    let column = |(index, name): (usize, &&'static str)| {
+        if is_number(index) { Column::number(name) } else { Column::text(name) }
     };
-    write_row(&header)?;
-    for row in &rows {
-        write_row(row)?;
+    let columns: Vec<_> = table.columns.iter().enumerate().map(column).collect();
+    let mut lines = Table::new(out, &columns);
+    for row in &table.rows {
+        lines.row(row.iter().map(|cell| shown_cell(cell).into()).collect())?;
     }
-    if !totals.is_empty() {
-        write_row(&totals)?;
+    if !table.totals.is_empty() {
+        let total = |cell| Cell::new(shown_cell(cell), Some(Tone::Heading));
+        lines.row(table.totals.iter().map(total).collect())?;
     }
-    Ok(())
+    lines.finish()
 }
 
 /// Writes comma-separated values as in RFC 4180, without totals. Control characters become spaces.
 pub(super) fn write_csv(out: &mut dyn Write, table: &AnswerTable) -> io::Result<()> {
     let header = table.columns.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
     let rows = table.rows.iter().map(|row| row.iter().map(AnswerCell::text).collect());
-    for row in std::iter::once(header).chain(rows) {
-        let fields: Vec<_> = row.iter().map(|field| csv_field(field)).collect();
-        write!(out, "{}\r\n", fields.join(","))?;
-    }
-    Ok(())
+    std::iter::once(header).chain(rows).try_for_each(|row: Vec<String>| write_csv_row(out, &row))
+}
+
+/// Writes one row of comma-separated values.
+pub(crate) fn write_csv_row(out: &mut dyn Write, row: &[String]) -> io::Result<()> {
+    let fields: Vec<_> = row.iter().map(|field| csv_field(field)).collect();
+    write!(out, "{}\r\n", fields.join(","))
 }
 
 /// Quotes a field if it needs quotes.
@@ -150,7 +141,7 @@ mod tests {
     /// Numbers are aligned to the right, and names from outside are escaped.
     #[test]
     fn tables_are_aligned_and_escaped() {
-        let expected = "image                  bytes sent\n\
+        let expected = "image                  bytes_sent\n\
                         a\\u{1b}[2J,\"b\"  1536 (1.5 KiB)\n\
                         =1+1                          7\n\
                         total            1543 (1.5 KiB)\n";

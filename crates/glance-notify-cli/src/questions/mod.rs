@@ -3,10 +3,12 @@
 //! They read records from files, standard input or an archive, and print the answers of the library
 //! `notify-archive`. They decide nothing themselves: no answer is computed here.
 
-mod answer_output;
+pub(crate) mod answer_output;
 mod question_args;
 mod record_input;
 pub(crate) mod report;
 pub(crate) mod search;
 pub(crate) mod timeline;
 pub(crate) mod who;
+
+pub(crate) use question_args::interval_filter;

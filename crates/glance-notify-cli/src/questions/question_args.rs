@@ -96,18 +96,33 @@ impl QuestionArgs {
             priorities: self.priority.clone(),
             images: self.image.clone(),
             projects: self.project.iter().map(|project| names.id(project).to_owned()).collect(),
-            since: start_of(&calendar, "--since", self.since.as_deref())?,
-            until: start_of(&calendar, "--until", self.until.as_deref())?,
+            ..interval_filter(&calendar, self.since.as_deref(), self.until.as_deref())?
         };
-        if let (Some(since), Some(until)) = (filter.since, filter.until)
-            && until <= since
-        {
-            return Err(CommandError::new(
-                ExitStatus::PermanentError,
-                "--until is not after --since: the interval is empty",
-            ));
-        }
         Ok(Question { filter, calendar, names, format: self.output })
+    }
+}
+
+/// Returns the filter of the interval that `--since` and `--until` name.
+///
+/// # Errors
+///
+/// Returns an error with the option to change.
+pub(crate) fn interval_filter(
+    calendar: &Calendar,
+    since: Option<&str>,
+    until: Option<&str>,
+) -> Result<EventFilter, CommandError> {
+    let filter = EventFilter {
+        since: start_of(calendar, "--since", since)?,
+        until: start_of(calendar, "--until", until)?,
+        ..EventFilter::default()
+    };
+    match (filter.since, filter.until) {
+        (Some(since), Some(until)) if until <= since => Err(CommandError::new(
+            ExitStatus::PermanentError,
+            "--until is not after --since: the interval is empty",
+        )),
+        _ => Ok(filter),
     }
 }
 

@@ -5,39 +5,114 @@ use std::io::{BufReader, IsTerminal};
 use std::path::{Path, PathBuf};
 
 use glance_notify::uuid::Uuid;
-use notify_archive::question::{Calendar, InputCoverage};
+use notify_archive::Archive;
+use notify_archive::question::{CatalogueImage, EventFilter, InputCoverage};
 use notify_archive::record::{EventRecord, RecordLines, RecordReader};
+use notify_archive::store::ReadScope;
 
+use super::question_args::Question;
 use crate::exit_status::{CommandError, ExitStatus};
 use crate::input_source::{InputSource, read_error};
 
-/// Calls `add` with each record of the inputs, and returns their coverage.
+/// The parts of the inputs that a question needs.
+pub(super) struct RecordRequest<'a> {
+    pub(super) from: &'a [PathBuf],
+    /// The records that an archive may leave out. Files leave out none.
+    pub(super) prefilter: EventFilter,
+    /// Whether records need their bodies and may have implausible times.
+    pub(super) scope: ReadScope,
+}
+
+/// Calls `add` with each record of the inputs, and returns their coverage, one line each.
 ///
 /// A copy has the id of an earlier record. It is left out and counted, as are lines without a notification.
 ///
 /// # Errors
 ///
 /// Returns an error if an input cannot be read, or if there is none.
-pub(crate) fn read_records(
-    from: &[PathBuf],
-    calendar: &Calendar,
+pub(super) fn read_records(
+    request: &RecordRequest<'_>,
+    question: &Question,
     mut add: impl FnMut(&EventRecord),
 ) -> Result<Vec<String>, CommandError> {
     let stdin = [PathBuf::from("-")];
-    let from = if from.is_empty() { stdin.as_slice() } else { from };
+    let from = if request.from.is_empty() { stdin.as_slice() } else { request.from };
+    let mut lines = Vec::new();
     let mut coverage = InputCoverage::default();
     let mut ids = HashSet::new();
+    // One archive by itself has no copies.
+    let several = from.len() > 1;
     for path in from {
         if path == Path::new("-") && std::io::stdin().is_terminal() {
             return Err(CommandError::new(ExitStatus::PermanentError, NO_INPUT));
         }
-        let input = InputSource::open(Some(path))?;
-        read_input(input, &mut coverage, &mut ids, &mut add)?;
+        if path.is_dir() {
+            let archive = Archive::open(path)?;
+            archive.read(&request.prefilter, request.scope, |record| {
+                if several && !ids.insert(record.message_id) {
+                    coverage.copies += 1;
+                } else {
+                    add(record);
+                }
+            })?;
+            lines.extend(archive_coverage(&archive, request, question)?);
+        } else {
+            read_input(InputSource::open(Some(path))?, &mut coverage, &mut ids, &mut add)?;
+        }
     }
-    Ok(vec![coverage.shown(calendar)])
+    if !coverage.names.is_empty() {
+        lines.push(coverage.shown(&question.calendar));
+    }
+    Ok(lines)
 }
 
-/// Reads one input.
+/// Returns the baselines of the archives among the inputs.
+///
+/// # Errors
+///
+/// Returns an error if an archive cannot be read.
+pub(super) fn stored_baseline(from: &[PathBuf]) -> Result<Vec<CatalogueImage>, CommandError> {
+    let mut images = Vec::new();
+    for path in from.iter().filter(|path| path.is_dir()) {
+        images.extend(Archive::open(path)?.baseline()?);
+    }
+    Ok(images)
+}
+
+/// Returns the coverage of an archive: of each source, or a sentence for one that only holds imports.
+fn archive_coverage(
+    archive: &Archive,
+    request: &RecordRequest<'_>,
+    question: &Question,
+) -> Result<Vec<String>, CommandError> {
+    let mut lines: Vec<_> = archive
+        .coverage(question.filter.interval())?
+        .iter()
+        .map(|coverage| coverage.shown(&question.calendar))
+        .collect();
+    let (dated, undated, unreadable) = archive.counts()?;
+    if lines.is_empty() {
+        let span = archive.span()?.map(|span| {
+            let (first, last) =
+                (question.calendar.shown(span.start), question.calendar.shown(span.end));
+            format!(" from {first} to {last}")
+        });
+        lines.push(format!(
+            "coverage: not known for imported files; the archive holds {dated} events{}",
+            span.unwrap_or_default()
+        ));
+    }
+    if undated > 0 && !request.scope.undated {
+        lines
+            .push(format!("{undated} events with implausible times left out: `search` shows them"));
+    }
+    if unreadable > 0 {
+        lines.push(format!("{unreadable} unreadable messages left out"));
+    }
+    Ok(lines)
+}
+
+/// Reads one input of lines.
 fn read_input(
     input: InputSource,
     coverage: &mut InputCoverage,

@@ -9,10 +9,11 @@ use notify_archive::question::{
     UsageKind, UsageReport, read_catalogue,
 };
 use notify_archive::record::EventRecord;
+use notify_archive::store::ReadScope;
 
 use super::answer_output::print_answer;
 use super::question_args::{AnswerFormat, Question, QuestionArgs};
-use super::record_input::read_records;
+use super::record_input::{RecordRequest, read_records, stored_baseline};
 use crate::exit_status::{CommandError, ExitStatus};
 use crate::input_source::{display_path, read_error};
 
@@ -101,7 +102,13 @@ fn usage(kind: UsageKind, args: &UsageArgs) -> Result<ExitStatus, CommandError> 
     let question = args.question()?;
     let mut report = UsageReport::new(kind, args.by.into(), question.calendar.clone());
     let mut filter = question.filter.clone();
-    let coverage = read_records(&args.question.from, &question.calendar, |record| {
+    let mut prefilter = filter.clone();
+    if filter.events.is_empty() {
+        prefilter.events = kind.events();
+    }
+    let request =
+        RecordRequest { from: &args.question.from, prefilter, scope: ReadScope::default() };
+    let coverage = read_records(&request, &question, |record| {
         filter.learn(record);
         if filter.accepts(record) {
             report.add(record);
@@ -124,11 +131,19 @@ fn storage(args: &StorageArgs) -> Result<ExitStatus, CommandError> {
             report.add_baseline(image);
         }
     }
+    for image in stored_baseline(&args.usage.question.from)? {
+        report.add_baseline(&image);
+    }
     let mut span = RecordSpan::default();
     // Events before the interval tell what occupied the store at its begin.
     let mut filter = question.filter.clone();
     filter.since = None;
-    let coverage = read_records(&args.usage.question.from, &question.calendar, |record| {
+    let request = RecordRequest {
+        from: &args.usage.question.from,
+        prefilter: filter.clone(),
+        scope: ReadScope::default(),
+    };
+    let coverage = read_records(&request, &question, |record| {
         span.add(record);
         filter.learn(record);
         if filter.accepts(record) {
@@ -147,7 +162,12 @@ fn stuck(args: &StuckArgs) -> Result<ExitStatus, CommandError> {
     let mut report = StuckReport::default();
     let mut span = RecordSpan::default();
     let mut filter = question.filter.clone();
-    let coverage = read_records(&args.question.from, &question.calendar, |record| {
+    let request = RecordRequest {
+        from: &args.question.from,
+        prefilter: filter.clone(),
+        scope: ReadScope::default(),
+    };
+    let coverage = read_records(&request, &question, |record| {
         span.add(record);
         filter.learn(record);
         if filter.accepts(record) {

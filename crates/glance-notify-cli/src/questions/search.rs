@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use notify_archive::question::{AnswerCell, AnswerTable};
 use notify_archive::record::EventRecord;
+use notify_archive::store::ReadScope;
 
 use super::answer_output::print_answer;
 use super::question_args::{AnswerFormat, Question, QuestionArgs};
-use super::record_input::read_records;
+use super::record_input::{RecordRequest, read_records};
 use crate::exit_status::{CommandError, ExitStatus};
 use crate::terminal::write_stdout;
 
@@ -32,7 +33,10 @@ pub(crate) fn run(args: &SearchArgs) -> Result<ExitStatus, CommandError> {
     let mut filter = question.filter.clone();
     let mut found = BTreeMap::new();
     let mut left_out = 0_u64;
-    let coverage = read_records(&args.question.from, &question.calendar, |record| {
+    let scope = ReadScope { bodies: true, undated: true, ..ReadScope::default() };
+    let request =
+        RecordRequest { from: &args.question.from, prefilter: question.filter.clone(), scope };
+    let coverage = read_records(&request, &question, |record| {
         filter.learn(record);
         if !filter.accepts(record) {
             return;

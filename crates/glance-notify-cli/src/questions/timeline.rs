@@ -5,13 +5,15 @@ use std::io::{self, Write};
 use glance_notify::time::Duration;
 use glance_notify::transport::printable;
 use notify_archive::question::{
-    ActorFinding, AnswerCell, AnswerTable, PayloadChange, Timeline, TimelineAnswer, TimelineEntry,
+    ActorFinding, AnswerCell, AnswerTable, EventFilter, PayloadChange, Timeline, TimelineAnswer,
+    TimelineEntry,
 };
+use notify_archive::store::ReadScope;
 use serde::Serialize;
 
 use super::answer_output::write_csv;
 use super::question_args::{AnswerFormat, Question, QuestionArgs};
-use super::record_input::read_records;
+use super::record_input::{RecordRequest, read_records};
 use crate::exit_status::{CommandError, ExitStatus};
 use crate::json_output::write_json;
 use crate::terminal::write_stdout;
@@ -63,7 +65,10 @@ pub(super) fn ask(
     args: &QuestionArgs,
 ) -> Result<(TimelineAnswer, Vec<String>), CommandError> {
     let mut timeline = Timeline::new(subject);
-    let coverage = read_records(&args.from, &question.calendar, |record| timeline.add(record))?;
+    let prefilter = EventFilter { images: vec![subject.to_owned()], ..EventFilter::default() };
+    let scope = ReadScope { bodies: true, undated: true, ..ReadScope::default() };
+    let request = RecordRequest { from: &args.from, prefilter, scope };
+    let coverage = read_records(&request, question, |record| timeline.add(record))?;
     let mut answer = timeline.finish();
     answer.entries.retain(|entry| question.filter.accepts(&entry.record));
     Ok((answer, coverage))

@@ -34,7 +34,8 @@ impl Calendar {
         Self { zone: TimeZone::UTC }
     }
 
-    /// Returns the calendar of a time zone of the IANA database, such as `Europe/Berlin`.
+    /// Returns the calendar of a time zone of the IANA database, such as `Europe/Berlin`, or of `local`,
+    /// the time zone of the system.
     ///
     /// Uses the database of the system, and an embedded one if the system has none.
     ///
@@ -42,9 +43,9 @@ impl Calendar {
     ///
     /// Returns a text if no time zone has this name.
     pub fn new(name: &str) -> Result<Self, String> {
-        let zone = TimeZone::get(name);
+        let zone = if name == "local" { TimeZone::try_system() } else { TimeZone::get(name) };
         let zone =
-            zone.map_err(|_| "unknown time zone, expected a name such as `Europe/Berlin`")?;
+            zone.map_err(|_| "unknown time zone, expected `UTC`, `local`, or a name such as `Europe/Berlin`")?;
         Ok(Self { zone })
     }
 

@@ -24,6 +24,11 @@ impl EventGlob {
     pub fn matches(&self, event_type: &EventType) -> bool {
         matches(self.0.as_bytes(), event_type.as_str().as_bytes())
     }
+
+    /// Returns the event type, if the pattern is one.
+    pub(crate) fn exact(&self) -> Option<&str> {
+        (!self.0.contains(['*', '?'])).then_some(self.0.as_str())
+    }
 }
 
 impl FromStr for EventGlob {

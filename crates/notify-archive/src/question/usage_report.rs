@@ -6,6 +6,7 @@ use notify_core::{EventType, Priority};
 
 use super::answer_table::{AnswerCell, AnswerTable};
 use super::calendar::Calendar;
+use super::event_glob::EventGlob;
 use super::project_names::ProjectNames;
 use crate::record::event_record::EventRecord;
 
@@ -133,6 +134,16 @@ impl UsageReport {
 }
 
 impl UsageKind {
+    /// Returns the event types that the report is about, or none if it is about many.
+    pub fn events(self) -> Vec<EventGlob> {
+        let exact = |event_type: EventType| event_type.as_str().parse().into_iter();
+        match self {
+            Self::Transfers => exact(EventType::ImageSend).collect(),
+            Self::Deletions => exact(EventType::ImageDelete).collect(),
+            Self::Failures | Self::Activity => Vec::new(),
+        }
+    }
+
     /// Returns the names of the columns behind the group.
     fn columns(self) -> &'static [&'static str] {
         match self {

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use notify_core::codec::Encoding;
-use notify_core::{EventType, Message, Notification, Priority, Result};
+use notify_core::{EventType, Message, Notification, Priority};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::audit_facts::AuditFacts;
 use super::image_ids::{image_in_path, image_in_text};
+use crate::error::Result;
 
 /// A notification with the facts that questions ask about.
 ///
@@ -122,7 +123,8 @@ impl EventRecord {
         let number = |number: Option<u64>| number.filter(|n| i64::try_from(*n).is_ok());
         let mut record = Self {
             message_id: message.id(),
-            timestamp: message.timestamp(),
+            // The wire has microseconds.
+            timestamp: microsecond(message.timestamp()),
             event_type: message.event_type().clone(),
             priority: message.priority(),
             publisher_id: message.publisher_id().into(),
@@ -177,4 +179,9 @@ impl EventRecord {
             _ => None,
         }
     }
+}
+
+/// Returns a time without the part below a microsecond.
+fn microsecond(time: OffsetDateTime) -> OffsetDateTime {
+    time.replace_nanosecond(time.microsecond() * 1000).unwrap_or(time)
 }

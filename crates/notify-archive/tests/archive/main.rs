@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail as it likes")]
 
 mod actors;
+mod care;
 mod generator;
 mod reports;
 mod samples;
+mod store;

@@ -1,0 +1,192 @@
+//! `glance-notify archive import`: stores the notifications of files.
+//!
+//! The position behind each batch is stored with it. A killed import therefore continues, and an import of
+//! a file that has grown stores only its new lines.
+
+use std::fs::File;
+use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use glance_notify::time::OffsetDateTime;
+use notify_archive::ArchiveWriter;
+use notify_archive::record::{RecordLines, RecordReader};
+use notify_archive::store::{AppendOutcome, ArchiveBatch, FilePosition, UnreadableMessage};
+
+use super::ArchiveDir;
+use crate::exit_status::{CommandError, ExitStatus};
+use crate::input_source::{InputSource, display_path, read_error};
+use crate::progress::ProgressLine;
+use crate::terminal::print_note;
+
+/// Store the notifications of files: JSON lines and log files of oslo.messaging. Copies are recognised, and
+/// an import that was interrupted continues where it was. Lines that look like notifications and are none
+/// are kept with the reason; other lines of a log file are left out.
+#[derive(clap::Args)]
+pub(super) struct ImportArgs {
+    #[command(flatten)]
+    dir: ArchiveDir,
+
+    /// Region that the files come from.
+    #[arg(long, value_name = "REGION")]
+    region: Option<String>,
+
+    /// The files. `-` is standard input, which has no position to continue from.
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+}
+
+/// The numbers of an import.
+#[derive(Default)]
+struct ImportSummary {
+    stored: AppendOutcome,
+    other_lines: u64,
+}
+
+/// Imports the files.
+///
+/// # Errors
+///
+/// Returns an error if a file cannot be read or the archive not written. Everything before is stored.
+pub(super) fn run(args: &ImportArgs) -> Result<ExitStatus, CommandError> {
+    let mut writer = ArchiveWriter::open(&args.dir.archive)?;
+    let mut summary = ImportSummary::default();
+    for path in &args.files {
+        import(path, args.region.as_deref(), &mut writer, &mut summary)?;
+    }
+    let AppendOutcome { stored, copies, reused, unreadable, .. } = summary.stored;
+    print_note(format_args!(
+        "{stored} stored, {copies} copies, {unreadable} unreadable, {} other lines{}",
+        summary.other_lines,
+        if reused > 0 {
+            format!("; {reused} ids were used for different notifications")
+        } else {
+            String::new()
+        },
+    ));
+    Ok(ExitStatus::Success)
+}
+
+/// Imports one file from its stored position on.
+fn import(
+    path: &Path,
+    region: Option<&str>,
+    writer: &mut ArchiveWriter,
+    summary: &mut ImportSummary,
+) -> Result<(), CommandError> {
+    let source = source_name(path)?;
+    let name = display_path(path);
+    let failed = |error: io::Error| read_error(&name, &error);
+    let input = ImportInput::open(path, &source, writer)?;
+    let mut reader = RecordReader::new(&source);
+    if let Some(region) = region {
+        reader = reader.region(region);
+    }
+    let start = input.start;
+    let mut lines = RecordLines::new(input.reader, reader).starting_at(start.0, start.1);
+    let mut progress = ProgressLine::new(Some(input.length));
+    let mut batch = ArchiveBatch::default();
+    loop {
+        let line = lines.next_line().map_err(failed)?;
+        let is_end = line.is_none();
+        if let Some(line) = line {
+            match line.record {
+                Ok(record) => batch.records.push(record),
+                Err(reason) if is_notification_like(lines.text()) => {
+                    batch.unreadable.push(UnreadableMessage {
+                        source: source.clone(),
+                        received_at: OffsetDateTime::now_utc(),
+                        reason: reason.to_string(),
+                        length: lines.text().len() as u64,
+                        content: lines.text().to_vec(),
+                    });
+                }
+                Err(_) => summary.other_lines += 1,
+            }
+            // A last line without an end may still grow: the next import reads it again.
+            if let Some(head) = input.head.filter(|_| line.is_complete) {
+                let position = FilePosition { head, offset: line.end, line: line.number };
+                batch.position = Some((source.clone(), position));
+            }
+        }
+        if is_end || batch.records.len() + batch.unreadable.len() >= BATCH_RECORDS {
+            let outcome = writer.append(&batch)?;
+            summary.stored.stored += outcome.stored;
+            summary.stored.copies += outcome.copies;
+            summary.stored.reused += outcome.reused;
+            summary.stored.unreadable += outcome.unreadable;
+            let position = batch.position.as_ref().map_or(start.0, |(_, position)| position.offset);
+            let stored = summary.stored.stored;
+            progress.show(position, stored, format_args!("{name}: {stored} stored"));
+            batch = ArchiveBatch::default();
+        }
+        if is_end {
+            progress.clear();
+            return Ok(());
+        }
+    }
+}
+
+/// An open file, at the position from which the import continues.
+struct ImportInput {
+    reader: BufReader<Box<dyn io::Read + Send>>,
+    /// The hash of the first line. `None` for standard input, and for a file without a whole line.
+    head: Option<[u8; 16]>,
+    /// The position and the number of lines before it.
+    start: (u64, u64),
+    length: u64,
+}
+
+impl ImportInput {
+    fn open(path: &Path, source: &str, writer: &mut ArchiveWriter) -> Result<Self, CommandError> {
+        let name = display_path(path);
+        let failed = |error: io::Error| read_error(&name, &error);
+        let input = InputSource::open(Some(&path.to_owned()))?;
+        if !input.is_file {
+            let reader = BufReader::with_capacity(BUFFER_BYTES, input.reader);
+            return Ok(Self { reader, head: None, start: (0, 0), length: 0 });
+        }
+        let mut file = File::open(path).map_err(failed)?;
+        let length = file.metadata().map_err(failed)?.len();
+        let head = head_of(&mut file).map_err(failed)?;
+        let known = writer.position(source)?;
+        // Another first line, or a shorter file, is another file under the same name.
+        let known = known.filter(|known| Some(known.head) == head && known.offset <= length);
+        let start = known.map_or((0, 0), |known| (known.offset, known.line));
+        file.seek(SeekFrom::Start(start.0)).map_err(failed)?;
+        let reader =
+            BufReader::with_capacity(BUFFER_BYTES, Box::new(file) as Box<dyn io::Read + Send>);
+        Ok(Self { reader, head, start, length })
+    }
+}
+
+/// Returns the hash of a file's first line, if the line has an end.
+fn head_of(file: &mut File) -> io::Result<Option<[u8; 16]>> {
+    let mut line = Vec::new();
+    let mut reader = BufReader::new(file.take(LONGEST_HEAD));
+    reader.read_until(b'\n', &mut line)?;
+    Ok(line.ends_with(b"\n").then(|| notify_archive::store::content_hash(&line)))
+}
+
+/// Returns the name under which the archive stores the position of a file: its absolute path.
+fn source_name(path: &Path) -> Result<String, CommandError> {
+    if path == Path::new("-") {
+        return Ok("standard input".to_owned());
+    }
+    let absolute = path.canonicalize().map_err(|error| read_error(&display_path(path), &error))?;
+    Ok(absolute.to_string_lossy().into_owned())
+}
+
+/// Returns `true` if a line was meant to be a notification: another line of a log is none.
+fn is_notification_like(line: &[u8]) -> bool {
+    let has = |part: &[u8]| line.windows(part.len()).any(|window| window == part);
+    line.trim_ascii_start().starts_with(b"{")
+        || has(b"oslo.messaging.notification.")
+        || has(b"message_id")
+}
+
+/// The records of one batch. Each batch is synced.
+const BATCH_RECORDS: usize = 1000;
+/// The size of the read buffer.
+const BUFFER_BYTES: usize = 256 * 1024;
+/// The most bytes of a first line that identify a file.
+const LONGEST_HEAD: u64 = 1024 * 1024;

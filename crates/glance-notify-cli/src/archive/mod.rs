@@ -1,0 +1,68 @@
+//! `glance-notify archive`: fills and looks after an archive.
+//!
+//! The commands are thin: the library `notify-archive` stores, verifies and erases.
+
+mod baseline;
+mod erase;
+mod export;
+mod import;
+mod upkeep;
+
+use std::path::PathBuf;
+
+use notify_archive::{ArchiveError, ArchiveErrorKind};
+
+use crate::exit_status::{CommandError, ExitStatus};
+
+/// Store notifications in an archive, one file per month, and look after it.
+#[derive(clap::Args)]
+pub(crate) struct ArchiveArgs {
+    #[command(subcommand)]
+    command: ArchiveCommand,
+}
+
+#[derive(clap::Subcommand)]
+enum ArchiveCommand {
+    Import(import::ImportArgs),
+    Export(export::ExportArgs),
+    Backup(upkeep::BackupArgs),
+    Verify(upkeep::VerifyArgs),
+    Retain(upkeep::RetainArgs),
+    Baseline(baseline::BaselineArgs),
+    Erase(erase::EraseArgs),
+}
+
+/// The option that names the archive.
+#[derive(clap::Args)]
+struct ArchiveDir {
+    /// Directory of the archive.
+    #[arg(long, value_name = "DIR")]
+    archive: PathBuf,
+}
+
+/// Runs a subcommand.
+///
+/// # Errors
+///
+/// Returns an error if the archive cannot be used or an option is wrong.
+pub(crate) fn run(args: &ArchiveArgs) -> Result<ExitStatus, CommandError> {
+    match &args.command {
+        ArchiveCommand::Import(args) => import::run(args),
+        ArchiveCommand::Export(args) => export::run(args),
+        ArchiveCommand::Backup(args) => upkeep::backup(args),
+        ArchiveCommand::Verify(args) => upkeep::verify(args),
+        ArchiveCommand::Retain(args) => upkeep::retain(args),
+        ArchiveCommand::Baseline(args) => baseline::run(args),
+        ArchiveCommand::Erase(args) => erase::run(args),
+    }
+}
+
+/// Maps an error that may go away by itself to code 3 and any other to code 2.
+impl From<ArchiveError> for CommandError {
+    fn from(error: ArchiveError) -> Self {
+        let is_transient = error.is_transient() && error.kind() != ArchiveErrorKind::Io;
+        let status =
+            if is_transient { ExitStatus::NotDelivered } else { ExitStatus::PermanentError };
+        Self::new(status, error.to_string())
+    }
+}

@@ -1,0 +1,94 @@
+//! `glance-notify archive backup`, `verify` and `retain`.
+
+use std::path::PathBuf;
+
+use glance_notify::time::{Duration, OffsetDateTime};
+use glance_notify::transport::printable;
+use notify_archive::store::RetentionPolicy;
+use notify_archive::{Archive, ArchiveWriter};
+
+use super::ArchiveDir;
+use crate::exit_status::{CommandError, ExitStatus};
+use crate::terminal::{print_note, write_stdout};
+
+/// Copy the archive to a new directory, while a writer goes on. The copy is an archive: to restore it, use
+/// its directory.
+#[derive(clap::Args)]
+pub(super) struct BackupArgs {
+    #[command(flatten)]
+    dir: ArchiveDir,
+
+    /// New or empty directory for the copy.
+    #[arg(value_name = "DIR")]
+    to: PathBuf,
+}
+
+/// Read every row, compare it with its checksum, and check the structure of every file. The exit code is 2 if
+/// there is a problem.
+#[derive(clap::Args)]
+pub(super) struct VerifyArgs {
+    #[command(flatten)]
+    dir: ArchiveDir,
+}
+
+/// Remove whole files by age or size, the oldest first. A file stays while it has notifications that were
+/// received within the age. The newest file always stays.
+#[derive(clap::Args)]
+pub(super) struct RetainArgs {
+    #[command(flatten)]
+    dir: ArchiveDir,
+
+    /// Remove months that ended at least this many days ago.
+    #[arg(long, value_name = "DAYS", required_unless_present = "max_bytes")]
+    max_days: Option<u32>,
+
+    /// Remove the oldest months until all files together have at most this many bytes.
+    #[arg(long, value_name = "BYTES")]
+    max_bytes: Option<u64>,
+}
+
+/// Copies the archive.
+pub(super) fn backup(args: &BackupArgs) -> Result<ExitStatus, CommandError> {
+    Archive::open(&args.dir.archive)?.backup(&args.to)?;
+    let copied = Archive::open(&args.to)?.counts()?;
+    print_note(format_args!("copied {} notifications", copied.0 + copied.1));
+    Ok(ExitStatus::Success)
+}
+
+/// Prints the result of a verification.
+pub(super) fn verify(args: &VerifyArgs) -> Result<ExitStatus, CommandError> {
+    let report = Archive::open(&args.dir.archive)?.verify()?;
+    write_stdout(|out| {
+        for problem in &report.problems {
+            let finding = printable(&problem.finding, 1024);
+            writeln!(out, "bad: {}: {finding}", printable(&problem.file, 256))?;
+        }
+        writeln!(
+            out,
+            "{} files, {} notifications, {} erased, {} with a reused id, {} unreadable messages, {} problems",
+            report.files,
+            report.events,
+            report.erased,
+            report.reused,
+            report.unreadable,
+            report.problems.len()
+        )
+    })?;
+    let is_good = report.problems.is_empty();
+    Ok(if is_good { ExitStatus::Success } else { ExitStatus::PermanentError })
+}
+
+/// Removes files.
+pub(super) fn retain(args: &RetainArgs) -> Result<ExitStatus, CommandError> {
+    let policy = RetentionPolicy {
+        max_age: args.max_days.map(|days| Duration::days(days.into())),
+        max_bytes: args.max_bytes,
+    };
+    let mut writer = ArchiveWriter::open(&args.dir.archive)?;
+    let removed = writer.retain(policy, OffsetDateTime::now_utc())?;
+    for name in &removed {
+        print_note(format_args!("removed {name}"));
+    }
+    print_note(format_args!("{} files removed", removed.len()));
+    Ok(ExitStatus::Success)
+}

@@ -1,0 +1,323 @@
+//! The reader of an archive: [`Archive`].
+
+use std::fs::{self, DirBuilder};
+use std::ops::Range;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
+use time::OffsetDateTime;
+
+use super::archive_writer::{CONTROL_FILE, file_names};
+use super::connection::{open_for_reading, sync_directory};
+use super::control_file;
+use super::event_file::{self, PageIndex};
+use super::event_row::{TextInterner, microseconds, time_of};
+use super::file_name::FileName;
+use super::schema::{CONTROL, EVENTS};
+use crate::error::{ArchiveError, ArchiveErrorKind, Result, shown};
+use crate::question::coverage::Coverage;
+use crate::question::event_filter::EventFilter;
+use crate::question::storage_report::CatalogueImage;
+use crate::record::event_record::EventRecord;
+use crate::record::image_ids::is_uuid;
+
+/// An archive that is open for reading.
+///
+/// Any number of readers may be open beside the writer. They read in short pages, so that they neither
+/// block it nor keep its files from shrinking.
+///
+/// # Examples
+///
+/// ```
+/// use notify_archive::question::EventFilter;
+/// use notify_archive::store::{Archive, ArchiveWriter, ReadScope};
+///
+/// let dir = tempfile::tempdir().unwrap();
+/// drop(ArchiveWriter::open(dir.path())?);
+/// let archive = Archive::open(dir.path())?;
+/// let mut events = 0;
+/// archive.read(&EventFilter::default(), ReadScope::default(), |_| events += 1)?;
+/// assert_eq!(events, 0);
+/// # Ok::<_, notify_archive::ArchiveError>(())
+/// ```
+#[derive(Debug)]
+pub struct Archive {
+    pub(crate) directory: PathBuf,
+    pub(crate) control: Connection,
+}
+
+/// The parts of an archive that a question needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadScope {
+    /// Whether records have their bodies. Reports need none. Default: no.
+    pub bodies: bool,
+    /// Whether to read events with implausible times too. Default: no.
+    pub undated: bool,
+    /// The time after which reading ends with an error. Default: ten minutes.
+    pub deadline: Duration,
+}
+
+impl Default for ReadScope {
+    fn default() -> Self {
+        Self { bodies: false, undated: false, deadline: Duration::from_secs(600) }
+    }
+}
+
+impl Archive {
+    /// Opens an archive.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error of the kind [`ArchiveErrorKind::NotAnArchive`] if the directory holds none.
+    pub fn open(directory: &Path) -> Result<Self> {
+        let path = directory.join(CONTROL_FILE);
+        if !path.is_file() {
+            let message = format!(
+                "`{}` holds no archive: it has no `{CONTROL_FILE}`. Create one with `archive import`",
+                shown(directory)
+            );
+            return Err(ArchiveError::new(ArchiveErrorKind::NotAnArchive, message));
+        }
+        let directory = fs::canonicalize(directory)
+            .map_err(|error| ArchiveError::io("open", directory, error))?;
+        let control = open_for_reading(&directory.join(CONTROL_FILE), &CONTROL)?;
+        Ok(Self { directory, control })
+    }
+
+    /// Calls `add` with each record that passes the filter, file by file, and in each file in the order
+    /// of time. Without a filter by image, all records are in the order of time.
+    ///
+    /// An image's name in the filter stands for every image that was created with it.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if a file cannot be read or the deadline passes.
+    pub fn read(
+        &self,
+        filter: &EventFilter,
+        scope: ReadScope,
+        mut add: impl FnMut(&EventRecord),
+    ) -> Result<()> {
+        let deadline = Instant::now() + scope.deadline;
+        let mut filter = filter.clone();
+        self.resolve_names(&mut filter, deadline)?;
+        let since = filter.since.map_or(i64::MIN, microseconds);
+        let until = filter.until.map_or(i64::MAX, microseconds);
+        let mut interner = TextInterner::default();
+        for name in self.files()? {
+            let outside = filter.until.is_some_and(|until| name.starts_after(until))
+                || filter.since.is_some_and(|since| name.ends_before(since));
+            if (name.is_undated() && !scope.undated) || (outside && !name.is_undated()) {
+                continue;
+            }
+            let (path, file) = self.open_file(name)?;
+            for index in indexes(&filter) {
+                let mut start = Some((since.saturating_sub(1), i64::MAX));
+                while let Some(from) = start {
+                    check_deadline(deadline)?;
+                    let mut page = |record: EventRecord| {
+                        if filter.accepts(&record) {
+                            add(&record);
+                        }
+                    };
+                    start = event_file::read_page(
+                        &file,
+                        &index,
+                        from,
+                        until,
+                        scope.bodies,
+                        &mut interner,
+                        &mut page,
+                    )
+                    .map_err(|error| damaged(&path, error))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the baseline: the catalogue that `archive baseline` stored.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the control file cannot be read.
+    pub fn baseline(&self) -> Result<Vec<CatalogueImage>> {
+        control_file::baseline(&self.control).map_err(|error| self.control_error(error))
+    }
+
+    /// Returns the coverage of an interval by each source that was ever attached. Without an interval,
+    /// takes the span of the stored events.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if a file cannot be read.
+    pub fn coverage(&self, interval: Option<Range<OffsetDateTime>>) -> Result<Vec<Coverage>> {
+        let sources =
+            control_file::attached(&self.control).map_err(|error| self.control_error(error))?;
+        let Some(interval) = interval.or(self.span()?) else { return Ok(Vec::new()) };
+        let coverage = |(source, attached): (&String, &Vec<_>)| {
+            Coverage::of(source, attached, interval.clone())
+        };
+        Ok(sources.iter().map(coverage).collect())
+    }
+
+    /// Returns the times of the first and the last event, without undated ones.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if a file cannot be read.
+    pub fn span(&self) -> Result<Option<Range<OffsetDateTime>>> {
+        let mut span: Option<(i64, i64)> = None;
+        for name in self.files()?.into_iter().filter(|name| !name.is_undated()) {
+            let (path, file) = self.open_file(name)?;
+            let counts = event_file::counts(&file).map_err(|error| damaged(&path, error))?;
+            if let (Some(first), Some(last)) = (counts.first, counts.last) {
+                let (start, end) = span.unwrap_or((first, last));
+                span = Some((start.min(first), end.max(last)));
+            }
+        }
+        Ok(span.and_then(|(first, last)| Some(time_of(first)?..time_of(last)?)))
+    }
+
+    /// Returns the numbers of dated events, undated events, and unreadable messages.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if a file cannot be read.
+    pub fn counts(&self) -> Result<(u64, u64, u64)> {
+        let (mut dated, mut undated, mut unreadable) = (0, 0, 0);
+        for name in self.files()? {
+            let (path, file) = self.open_file(name)?;
+            let counts = event_file::counts(&file).map_err(|error| damaged(&path, error))?;
+            let sum = if name.is_undated() { &mut undated } else { &mut dated };
+            *sum += counts.events.unsigned_abs();
+            unreadable += counts.unreadable.unsigned_abs();
+        }
+        Ok((dated, undated, unreadable))
+    }
+
+    /// Copies the archive to a new directory, while the writer goes on.
+    ///
+    /// The copy is an archive by itself: to restore it, use its directory. It holds every batch that was
+    /// stored before the call, each whole.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the directory exists and is not empty, or cannot be written.
+    pub fn backup(&self, to: &Path) -> Result<()> {
+        let io = |error| ArchiveError::io("create", to, error);
+        DirBuilder::new().recursive(true).mode(0o700).create(to).map_err(io)?;
+        if fs::read_dir(to).map_err(io)?.next().is_some() {
+            let message =
+                format!("`{}` is not empty: name a new directory for the backup", shown(to));
+            return Err(ArchiveError::new(ArchiveErrorKind::Invalid, message));
+        }
+        // Positions first: those of the copy must not lie ahead of its events.
+        copy(&self.control, &to.join(CONTROL_FILE))?;
+        for name in self.files()? {
+            let (_, file) = self.open_file(name)?;
+            copy(&file, &to.join(name.to_string()))?;
+        }
+        sync_directory(&to.join(CONTROL_FILE))
+    }
+
+    /// Returns the names of the event files, in their order.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the directory cannot be read.
+    pub fn files(&self) -> Result<Vec<FileName>> {
+        file_names(&self.directory)
+    }
+
+    /// Opens an event file.
+    pub(crate) fn open_file(&self, name: FileName) -> Result<(PathBuf, Connection)> {
+        let path = self.directory.join(name.to_string());
+        let file = open_for_reading(&path, &EVENTS)?;
+        Ok((path, file))
+    }
+
+    /// Returns the error of SQLite for the control file.
+    pub(crate) fn control_error(&self, error: rusqlite::Error) -> ArchiveError {
+        damaged(&self.directory.join(CONTROL_FILE), error)
+    }
+
+    /// Adds the ids of images whose names the filter has.
+    fn resolve_names(&self, filter: &mut EventFilter, deadline: Instant) -> Result<()> {
+        let names: Vec<_> = filter.images.iter().filter(|image| !is_uuid(image)).cloned().collect();
+        if names.is_empty() {
+            return Ok(());
+        }
+        for file in self.files()? {
+            check_deadline(deadline)?;
+            let (path, connection) = self.open_file(file)?;
+            for name in &names {
+                let ids = event_file::images_named(&connection, name);
+                filter.images.extend(ids.map_err(|error| damaged(&path, error))?);
+            }
+        }
+        filter.images.sort();
+        filter.images.dedup();
+        Ok(())
+    }
+}
+
+/// Returns the indexes that find all records of a filter, each record once.
+fn indexes(filter: &EventFilter) -> Vec<PageIndex> {
+    let exact = |glob: &crate::question::event_glob::EventGlob| glob.exact().map(str::to_owned);
+    let types: Option<Vec<_>> = filter.events.iter().map(exact).collect();
+    if !filter.images.is_empty() {
+        return filter.images.iter().cloned().map(PageIndex::Subject).collect();
+    }
+    match types {
+        Some(mut types) if !types.is_empty() => {
+            types.sort();
+            types.dedup();
+            types.into_iter().map(PageIndex::EventType).collect()
+        }
+        _ => vec![PageIndex::Time],
+    }
+}
+
+/// Copies one file, as of one moment, without free pages.
+fn copy(connection: &Connection, to: &Path) -> Result<()> {
+    let sqlite = |error| ArchiveError::sqlite(to, error);
+    let path = to.to_str().ok_or_else(|| {
+        ArchiveError::new(ArchiveErrorKind::Invalid, "the name of the directory is not UTF-8")
+    })?;
+    connection.execute("VACUUM INTO ?", [path]).map_err(sqlite)?;
+    let finish = || {
+        let file = fs::OpenOptions::new().read(true).write(true).open(to)?;
+        file.set_permissions(fs::Permissions::from_mode(0o600))?;
+        file.sync_all()
+    };
+    finish().map_err(|error| ArchiveError::io("write", to, error))
+}
+
+/// Returns an error if the deadline has passed.
+fn check_deadline(deadline: Instant) -> Result<()> {
+    if Instant::now() < deadline {
+        return Ok(());
+    }
+    let message =
+        "the question took too long: narrow it with --since and --until, or ask for one image";
+    Err(ArchiveError::new(ArchiveErrorKind::DeadlineExceeded, message))
+}
+
+/// Returns the error of a row that cannot be read: the file is damaged.
+pub(crate) fn damaged(path: &Path, error: rusqlite::Error) -> ArchiveError {
+    match error {
+        rusqlite::Error::InvalidQuery
+        | rusqlite::Error::FromSqlConversionFailure(..)
+        | rusqlite::Error::InvalidColumnType(..) => ArchiveError::new(
+            ArchiveErrorKind::Corrupt,
+            format!(
+                "`{}`: a row is damaged: run `archive verify`, and restore the file",
+                shown(path)
+            ),
+        ),
+        error => ArchiveError::sqlite(path, error),
+    }
+}

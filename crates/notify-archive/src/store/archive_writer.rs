@@ -1,0 +1,442 @@
+//! The writer of an archive: [`ArchiveWriter`].
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use time::OffsetDateTime;
+
+use super::connection::{WriteConnection, sync_directory};
+use super::control_file::{self, ControlChanges, FilePosition};
+use super::event_file;
+use super::file_name::FileName;
+use super::schema::{CONTROL, EVENTS};
+use crate::error::{ArchiveError, ArchiveErrorKind, Result, shown};
+use crate::question::storage_report::CatalogueImage;
+use crate::record::event_record::EventRecord;
+
+/// The one writer of an archive.
+///
+/// # Contract
+///
+/// [`append`](Self::append) returns `Ok` only after every touched file is committed and synced. The caller
+/// may then acknowledge the batch. After an error it must not: it appends the same batch again. What was
+/// stored before the error is recognised by its id and content and is not stored twice. The writer goes on
+/// by itself when the cause of the error is gone.
+///
+/// All calls wait for the disk, so call them on a thread that may block.
+///
+/// # Examples
+///
+/// ```
+/// use notify_archive::record::RecordReader;
+/// use notify_archive::store::{ArchiveBatch, ArchiveWriter};
+///
+/// let dir = tempfile::tempdir().unwrap();
+/// let line = br#"{"message_id":"6b9d4b8a-0f7c-4d2c-9a4a-0a3f0e7d4c11","publisher_id":"image.host1",
+///     "event_type":"image.delete","priority":"INFO","timestamp":"2025-11-24 12:00:00.123456",
+///     "payload":{"id":"c80a1a6c-bd1f-41c5-90ee-81afedb1d58d","owner":"web"}}"#;
+/// let record = RecordReader::new("file").read(line).unwrap();
+/// let batch = ArchiveBatch { records: vec![record], ..ArchiveBatch::default() };
+///
+/// let mut writer = ArchiveWriter::open(dir.path())?;
+/// assert_eq!(writer.append(&batch)?.stored, 1);
+/// // A redelivery is recognised.
+/// assert_eq!(writer.append(&batch)?.copies, 1);
+/// # Ok::<_, notify_archive::ArchiveError>(())
+/// ```
+#[derive(Debug)]
+pub struct ArchiveWriter {
+    pub(crate) directory: PathBuf,
+    /// The open files, the one used last at the end.
+    open: Vec<(FileName, WriteConnection, (i64, i64))>,
+    control: Option<WriteConnection>,
+    /// The files that the archive has.
+    pub(crate) names: BTreeSet<FileName>,
+    /// The lock of the directory, for as long as the writer lives.
+    _lock: File,
+}
+
+/// The records and messages of one batch, and the position behind them.
+#[derive(Clone, Debug, Default)]
+pub struct ArchiveBatch {
+    /// The notifications.
+    pub records: Vec<EventRecord>,
+    /// The messages that are none.
+    pub unreadable: Vec<UnreadableMessage>,
+    /// The name of the file that the batch comes from, and the position behind the batch.
+    pub position: Option<(String, FilePosition)>,
+}
+
+/// A message that is no notification.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnreadableMessage {
+    /// The name of the source.
+    pub source: String,
+    /// The time of the reception.
+    pub received_at: OffsetDateTime,
+    /// The reason, which repeats nothing of the message.
+    pub reason: String,
+    /// The length of the message in bytes.
+    pub length: u64,
+    /// The message, or its beginning. The archive keeps 64 KiB of it, unredacted, in a file that only its
+    /// owner can read.
+    pub content: Vec<u8>,
+}
+
+/// The result of one batch, in numbers of notifications.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AppendOutcome {
+    /// New notifications.
+    pub stored: u64,
+    /// Notifications that the archive had already, or whose content was erased.
+    pub copies: u64,
+    /// New notifications whose id another notification has. They are stored and flagged.
+    pub reused: u64,
+    /// New messages that are no notifications.
+    pub unreadable: u64,
+}
+
+impl ArchiveWriter {
+    /// Opens an archive for writing, and creates the directory if it does not exist.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error of the kind [`ArchiveErrorKind::Locked`] if another process writes to the archive,
+    /// and another one if the directory cannot be used.
+    pub fn open(directory: &Path) -> Result<Self> {
+        let io = |error| ArchiveError::io("create", directory, error);
+        DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(io)?;
+        let directory = &fs::canonicalize(directory).map_err(io)?;
+        let path = directory.join(LOCK_FILE);
+        let lock =
+            OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
+        let lock = lock.map_err(|error| ArchiveError::io("create", &path, error))?;
+        lock.try_lock().map_err(|error| match error {
+            fs::TryLockError::WouldBlock => ArchiveError::new(
+                ArchiveErrorKind::Locked,
+                format!(
+                    "another process writes to the archive `{}`: stop it first",
+                    shown(directory)
+                ),
+            ),
+            fs::TryLockError::Error(error) => ArchiveError::io("lock", &path, error),
+        })?;
+        let mut writer = Self {
+            directory: directory.clone(),
+            open: Vec::new(),
+            control: None,
+            names: BTreeSet::new(),
+            _lock: lock,
+        };
+        writer.names = file_names(directory)?.into_iter().collect();
+        writer.reconcile()?;
+        Ok(writer)
+    }
+
+    /// Stores a batch. Returns after every touched file is committed and synced.
+    ///
+    /// # Errors
+    ///
+    /// Returns a named error, such as [`ArchiveErrorKind::DiskFull`]. Parts of the batch may be stored; the
+    /// caller appends the whole batch again.
+    pub fn append(&mut self, batch: &ArchiveBatch) -> Result<AppendOutcome> {
+        self.append_at(batch, OffsetDateTime::now_utc())
+    }
+
+    /// Stores a batch at a given time.
+    pub(crate) fn append_at(
+        &mut self,
+        batch: &ArchiveBatch,
+        now: OffsetDateTime,
+    ) -> Result<AppendOutcome> {
+        let mut files: BTreeMap<FileName, (Vec<&EventRecord>, Vec<&UnreadableMessage>)> =
+            BTreeMap::new();
+        let mut outcome = AppendOutcome::default();
+        for record in &batch.records {
+            let name = FileName::of_event(record.timestamp, record.arrival.received_at, now);
+            if self.is_in_another_file(record, name, now)? {
+                outcome.copies += 1;
+            } else {
+                files.entry(name).or_default().0.push(record);
+            }
+        }
+        for message in &batch.unreadable {
+            files.entry(FileName::undated(message.received_at)).or_default().1.push(message);
+        }
+        let mut changes = ControlChanges { seen: Some(now), ..ControlChanges::default() };
+        changes.position =
+            batch.position.as_ref().map(|(source, position)| (source.as_str(), position));
+        for (name, (records, unreadable)) in files {
+            let (part, counts) = self.insert(name, &records, &unreadable)?;
+            outcome.stored += part.stored;
+            outcome.copies += part.copies;
+            outcome.reused += part.reused;
+            outcome.unreadable += part.unreadable;
+            changes.files.insert(name, counts);
+        }
+        self.write_control(|control| control_file::write(control, &changes))?;
+        Ok(outcome)
+    }
+
+    /// Records that a source is attached and bound from now on.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the control file cannot be written.
+    pub fn attach(&mut self, source: &str, now: OffsetDateTime) -> Result<()> {
+        self.write_control(|control| control_file::attach(control, source, now))?;
+        self.settle_control()
+    }
+
+    /// Records that a source is detached from now on, for a reason such as `binding lost`.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the control file cannot be written.
+    pub fn detach(&mut self, source: &str, now: OffsetDateTime, reason: &str) -> Result<()> {
+        self.write_control(|control| control_file::detach(control, source, now, reason))?;
+        self.settle_control()
+    }
+
+    /// Returns the position up to which a source is stored.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the control file cannot be read.
+    pub fn position(&mut self, source: &str) -> Result<Option<FilePosition>> {
+        let control = self.control()?;
+        control_file::position(&control.sqlite, source).map_err(|error| control.error(error))
+    }
+
+    /// Replaces the baseline by a catalogue of images.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the control file cannot be written.
+    pub fn set_baseline(&mut self, images: &[CatalogueImage]) -> Result<()> {
+        self.write_control(|control| control_file::write_baseline(control, images))?;
+        self.settle_control()
+    }
+
+    /// Inserts into one file. Returns the numbers of rows that the file has afterwards.
+    fn insert(
+        &mut self,
+        name: FileName,
+        records: &[&EventRecord],
+        unreadable: &[&UnreadableMessage],
+    ) -> Result<(AppendOutcome, (i64, i64))> {
+        let (file, counts) = self.file(name)?;
+        let inserted =
+            event_file::insert(file, records, unreadable).map_err(|error| file.error(error));
+        // The commit counts only if the path still leads to the file that has it.
+        match inserted.and_then(|outcome| file.check_place().map(|()| outcome)) {
+            Ok(outcome) => {
+                let added = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+                counts.0 += added(outcome.stored);
+                counts.1 += added(outcome.unreadable);
+                Ok((outcome, *counts))
+            }
+            Err(error) => {
+                // Whatever the cause was, the next call begins with a new connection.
+                self.open.retain(|(open, ..)| *open != name);
+                Err(error)
+            }
+        }
+    }
+
+    /// Returns `true` if a file other than `name` has the record: the same notification is dated or undated
+    /// depending on when it arrives.
+    fn is_in_another_file(
+        &mut self,
+        record: &EventRecord,
+        name: FileName,
+        now: OffsetDateTime,
+    ) -> Result<bool> {
+        if !name.is_undated() && !self.names.iter().any(|name| name.is_undated()) {
+            return Ok(false);
+        }
+        let dated = FileName::of_event(record.timestamp, Some(record.timestamp), now);
+        let is_candidate =
+            |other: &&FileName| **other != name && (other.is_undated() || **other == dated);
+        let others: Vec<_> = self.names.iter().filter(is_candidate).copied().collect();
+        for other in others {
+            let (file, _) = self.file(other)?;
+            if event_file::has(&file.sqlite, record).map_err(|error| file.error(error))? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Returns an open file and its numbers of rows. Opens it if necessary.
+    pub(crate) fn file(
+        &mut self,
+        name: FileName,
+    ) -> Result<(&mut WriteConnection, &mut (i64, i64))> {
+        match self.open.iter().position(|(open, ..)| *open == name) {
+            Some(index) => {
+                let entry = self.open.remove(index);
+                self.open.push(entry);
+            }
+            None => {
+                let file = WriteConnection::open(&self.directory.join(name.to_string()), &EVENTS)?;
+                let counts = event_file::counts(&file.sqlite).map_err(|error| file.error(error))?;
+                if self.open.len() == MOST_OPEN {
+                    self.open.remove(0);
+                }
+                self.open.push((name, file, (counts.events, counts.unreadable)));
+                self.names.insert(name);
+            }
+        }
+        match self.open.last_mut() {
+            Some((_, file, counts)) => Ok((file, counts)),
+            None => Err(ArchiveError::new(ArchiveErrorKind::Io, "no file is open")),
+        }
+    }
+
+    /// Closes a file, so that it can be removed.
+    pub(crate) fn close(&mut self, name: FileName) {
+        self.open.retain(|(open, ..)| *open != name);
+    }
+
+    /// Writes to the control file.
+    pub(crate) fn write_control<T>(
+        &mut self,
+        write: impl FnOnce(&mut rusqlite::Connection) -> rusqlite::Result<T>,
+    ) -> Result<T> {
+        let control = self.control()?;
+        let written = write(&mut control.sqlite).map_err(|error| control.error(error));
+        let checked = written.and_then(|value| control.check_place().map(|()| value));
+        if checked.is_err() {
+            self.control = None;
+        }
+        checked
+    }
+
+    /// Records the rows of files whose last batch a crash interrupted before the control file had it.
+    fn reconcile(&mut self) -> Result<()> {
+        let control = self.control()?;
+        let known = control_file::files(&control.sqlite).map_err(|error| control.error(error))?;
+        let mut changes = ControlChanges::default();
+        for name in self.names.clone() {
+            // A damaged file has its error when a batch needs it. It must not keep the others away.
+            let Ok((_, counts)) = self.file(name) else { continue };
+            let (events, unreadable) = known.get(&name).copied().unwrap_or_default();
+            // A row that is missing stays missing: `verify` reports it.
+            if counts.0 > events || counts.1 > unreadable {
+                changes.files.insert(name, (counts.0.max(events), counts.1.max(unreadable)));
+            }
+        }
+        if changes.files.is_empty() {
+            return Ok(());
+        }
+        self.write_control(|control| control_file::write(control, &changes))
+    }
+
+    /// Moves a rare change from the control file's log into the file: a damaged log loses its end unnoticed.
+    pub(crate) fn settle_control(&mut self) -> Result<()> {
+        let control = self.control()?;
+        let settle = control.sqlite.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        settle.map_err(|error| control.error(error))
+    }
+
+    /// Returns the control file. Opens it if necessary.
+    pub(crate) fn control(&mut self) -> Result<&mut WriteConnection> {
+        let control = match self.control.take() {
+            Some(control) => control,
+            None => {
+                let path = self.directory.join(CONTROL_FILE);
+                let control = WriteConnection::open(&path, &CONTROL)?;
+                sync_directory(&path)?;
+                control
+            }
+        };
+        Ok(self.control.insert(control))
+    }
+}
+
+/// Returns the names of the event files in a directory, in their order.
+///
+/// # Errors
+///
+/// Returns an error if the directory cannot be read.
+pub(crate) fn file_names(directory: &Path) -> Result<Vec<FileName>> {
+    let io = |error| ArchiveError::io("read", directory, error);
+    let mut names = Vec::new();
+    for entry in fs::read_dir(directory).map_err(io)? {
+        let name = entry.map_err(io)?.file_name();
+        names.extend(name.to_str().and_then(|name| name.parse::<FileName>().ok()));
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// The name of the control file.
+pub(crate) const CONTROL_FILE: &str = "control.sqlite";
+/// The name of the file whose lock the writer holds.
+pub(crate) const LOCK_FILE: &str = "archive.lock";
+/// The most event files that are open at a time.
+const MOST_OPEN: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::record_reader::RecordReader;
+
+    fn batch(numbers: std::ops::Range<u32>) -> ArchiveBatch {
+        let record = |number: u32| {
+            let line = format!(
+                r#"{{"message_id":"00000000-0000-4000-8000-{number:012x}","publisher_id":"image.h",
+                "event_type":"image.update","priority":"INFO","timestamp":"2025-11-24 12:00:00",
+                "payload":{{"id":"i","name":"{}"}}}}"#,
+                format!("{number:x}").repeat(300),
+            );
+            RecordReader::new("test").read(line.as_bytes()).unwrap()
+        };
+        ArchiveBatch { records: numbers.map(record).collect(), ..ArchiveBatch::default() }
+    }
+
+    /// A full disk has a name. Nothing of the batch is half stored, and the same batch is stored when there
+    /// is room.
+    #[test]
+    fn a_full_disk_is_named_and_the_writer_goes_on() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut writer = ArchiveWriter::open(directory.path()).unwrap();
+        assert_eq!(writer.append(&batch(0..1)).unwrap().stored, 1);
+        let name: FileName = "2025-11.sqlite".parse().unwrap();
+        for _ in 0..3 {
+            let (file, _) = writer.file(name).unwrap();
+            let pages: i64 =
+                file.sqlite.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
+            // SQLite reports this bound as it does a full disk.
+            file.sqlite.pragma_update(None, "max_page_count", pages + 2).unwrap();
+            let error = writer.append(&batch(0..500)).unwrap_err();
+            assert_eq!(error.kind(), ArchiveErrorKind::DiskFull, "{error}");
+            assert!(error.is_transient() && error.to_string().contains("no space left on device"));
+            let (_, counts) = writer.file(name).unwrap();
+            assert_eq!(counts.0, 1, "the whole batch was rolled back");
+        }
+        // A new connection has no such bound.
+        writer.close(name);
+        let outcome = writer.append(&batch(0..500)).unwrap();
+        assert_eq!((outcome.stored, outcome.copies), (499, 1));
+    }
+
+    /// An import of many years keeps a bounded number of files open.
+    #[test]
+    fn the_number_of_open_files_is_bounded() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut writer = ArchiveWriter::open(directory.path()).unwrap();
+        let mut months = batch(0..40);
+        for (month, record) in months.records.iter_mut().enumerate() {
+            record.timestamp -= time::Duration::days(31) * i32::try_from(month).unwrap();
+        }
+        assert_eq!(writer.append(&months).unwrap().stored, 40);
+        assert_eq!(writer.open.len(), MOST_OPEN);
+        assert!(writer.names.len() >= 39);
+        assert_eq!(writer.append(&months).unwrap().copies, 40);
+    }
+}

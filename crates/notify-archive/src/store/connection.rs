@@ -1,0 +1,144 @@
+//! Connections to the archive's files: how they are opened, and whether their file is still in its place.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::schema::FileSchema;
+use crate::error::{ArchiveError, ArchiveErrorKind, Result, shown};
+
+/// A file that is open for writing, with its identity.
+#[derive(Debug)]
+pub(crate) struct WriteConnection {
+    pub(crate) path: PathBuf,
+    pub(crate) sqlite: Connection,
+    identity: (u64, u64),
+}
+
+impl WriteConnection {
+    /// Opens a file for writing, and creates it if it does not exist. Only its owner can read it.
+    ///
+    /// # Errors
+    ///
+    /// Returns a named error: read-only, full, damaged, newer, or of another program.
+    pub(crate) fn open(path: &Path, schema: &FileSchema) -> Result<Self> {
+        let is_new = create(path).map_err(|error| ArchiveError::io("create", path, error))?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let mut sqlite = open(path, flags)?;
+        let identity = identity(path).map_err(|error| ArchiveError::io("open", path, error))?;
+        let prepare = |sqlite: &Connection| {
+            sqlite.pragma_update(None, "journal_mode", "WAL")?;
+            // A commit is on the disk before the caller acknowledges.
+            sqlite.pragma_update(None, "synchronous", "FULL")?;
+            sqlite.pragma_update(None, "cache_size", -CACHE_KIB)?;
+            // Erased content does not stay in free pages.
+            sqlite.pragma_update(None, "secure_delete", true)
+        };
+        prepare(&sqlite).map_err(|error| ArchiveError::sqlite(path, error))?;
+        schema.prepare(path, &mut sqlite)?;
+        if is_new {
+            sync_directory(path)?;
+        }
+        Ok(Self { path: path.to_owned(), sqlite, identity })
+    }
+
+    /// Returns the error of SQLite for this file.
+    pub(crate) fn error(&self, error: rusqlite::Error) -> ArchiveError {
+        ArchiveError::sqlite(&self.path, error)
+    }
+
+    /// Checks that the path still leads to the open file.
+    ///
+    /// SQLite goes on writing to a file that another program removed; what it commits there is lost.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error of the kind [`ArchiveErrorKind::FileRemoved`] if it does not.
+    pub(crate) fn check_place(&self) -> Result<()> {
+        if identity(&self.path).is_ok_and(|identity| identity == self.identity) {
+            return Ok(());
+        }
+        Err(ArchiveError::new(
+            ArchiveErrorKind::FileRemoved,
+            format!("another program removed or replaced `{}`", shown(&self.path)),
+        ))
+    }
+}
+
+/// Opens a file for reading.
+///
+/// # Errors
+///
+/// Returns an error if the file cannot be read, or is of another version.
+pub(crate) fn open_for_reading(path: &Path, schema: &FileSchema) -> Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let sqlite = open(path, flags)?;
+    match schema.check(path, &sqlite) {
+        // On a read-only disk, SQLite cannot create the index of the write-ahead log.
+        Err(error)
+            if error.kind() == ArchiveErrorKind::Io
+                || error.kind() == ArchiveErrorKind::ReadOnly =>
+        {
+            let uri = format!("file:{}?immutable=1", escaped(path));
+            let sqlite = open(Path::new(&uri), flags | OpenFlags::SQLITE_OPEN_URI)?;
+            schema.check(path, &sqlite)?;
+            Ok(sqlite)
+        }
+        checked => checked.map(|()| sqlite),
+    }
+}
+
+/// Opens a file and bounds its waits.
+fn open(path: &Path, flags: OpenFlags) -> Result<Connection> {
+    let open = || {
+        let sqlite = Connection::open_with_flags(path, flags)?;
+        sqlite.busy_timeout(BUSY_TIMEOUT)?;
+        sqlite.pragma_update(None, "trusted_schema", false)?;
+        sqlite.pragma_update(None, "cell_size_check", true)?;
+        sqlite.pragma_update(None, "temp_store", "MEMORY")?;
+        Ok(sqlite)
+    };
+    open().map_err(|error| ArchiveError::sqlite(path, error))
+}
+
+/// Creates an empty file that only its owner can read. Returns `false` if it exists already.
+fn create(path: &Path) -> io::Result<bool> {
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Makes a new or removed name in a directory durable.
+///
+/// # Errors
+///
+/// Returns an error if the directory cannot be synced.
+pub(crate) fn sync_directory(path: &Path) -> Result<()> {
+    let Some(directory) = path.parent() else { return Ok(()) };
+    let sync = || File::open(directory)?.sync_all();
+    sync().map_err(|error| ArchiveError::io("sync", directory, error))
+}
+
+/// Returns the device and the inode of a file.
+fn identity(path: &Path) -> io::Result<(u64, u64)> {
+    let metadata = fs::metadata(path)?;
+    Ok((metadata.dev(), metadata.ino()))
+}
+
+/// Returns a path as part of a URI.
+fn escaped(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    text.replace('%', "%25").replace('?', "%3f").replace('#', "%23")
+}
+
+/// The longest wait for a lock of another process.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The page cache of one file, in KiB.
+const CACHE_KIB: i64 = 16 * 1024;

@@ -1,0 +1,219 @@
+//! One file of events: inserting batches, and reading pages.
+
+use std::sync::Arc;
+
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use super::connection::WriteConnection;
+use super::event_row::{
+    COLUMNS, EventRow, StoredColumns, TextInterner, body_of, insert_sql, microseconds,
+};
+use super::row_checksum::{RowChecksum, content_hash};
+use crate::record::event_record::EventRecord;
+
+use super::archive_writer::{AppendOutcome, UnreadableMessage};
+
+/// Inserts records and unreadable messages in one transaction.
+///
+/// A record that is there already is left out, also one whose content was erased. A reused id with another
+/// content is kept and flagged.
+pub(crate) fn insert(
+    file: &mut WriteConnection,
+    records: &[&EventRecord],
+    unreadable: &[&UnreadableMessage],
+) -> rusqlite::Result<AppendOutcome> {
+    let transaction =
+        file.sqlite.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    let mut outcome = AppendOutcome::default();
+    {
+        let mut known = transaction.prepare_cached(KNOWN)?;
+        let mut insert = transaction.prepare_cached(&insert_sql())?;
+        for record in records {
+            let row = EventRow::new(record);
+            let id = record.message_id.as_bytes().as_slice();
+            let (mut is_copy, mut is_reused) = (false, false);
+            let mut others = known.query([id])?;
+            while let Some(other) = others.next()? {
+                let hash: Vec<u8> = other.get(0)?;
+                // An erased id stays erased, whatever comes with it.
+                is_copy |= hash == row.hash || other.get::<_, bool>(1)?;
+                is_reused = true;
+            }
+            drop(others);
+            if is_copy {
+                outcome.copies += 1;
+            } else {
+                row.insert(&mut insert, is_reused)?;
+                outcome.stored += 1;
+                outcome.reused += u64::from(is_reused);
+            }
+        }
+        let mut keep = transaction.prepare_cached(INSERT_UNREADABLE)?;
+        for message in unreadable {
+            outcome.unreadable += keep_unreadable(&mut keep, message)? as u64;
+        }
+    }
+    transaction.commit()?;
+    Ok(outcome)
+}
+
+/// Inserts an unreadable message with the beginning of its bytes.
+fn keep_unreadable(
+    statement: &mut rusqlite::Statement<'_>,
+    message: &UnreadableMessage,
+) -> rusqlite::Result<usize> {
+    let hash = content_hash(&message.content);
+    let received_at = microseconds(message.received_at);
+    let length = i64::try_from(message.length).unwrap_or(i64::MAX);
+    let content = &message.content[..message.content.len().min(MOST_UNREADABLE_BYTES)];
+    let checksum = unreadable_checksum(
+        &hash,
+        received_at,
+        Some(&message.source),
+        &message.reason,
+        length,
+        Some(content),
+    );
+    statement.execute(params![
+        hash.as_slice(),
+        received_at,
+        message.source,
+        message.reason,
+        length,
+        content,
+        checksum
+    ])
+}
+
+/// Returns the checksum of a row of the table `unreadable`.
+pub(crate) fn unreadable_checksum(
+    hash: &[u8],
+    received_at: i64,
+    source: Option<&str>,
+    reason: &str,
+    length: i64,
+    content: Option<&[u8]>,
+) -> i64 {
+    RowChecksum::new("unreadable")
+        .bytes(Some(hash))
+        .number(Some(received_at))
+        .text(source)
+        .text(Some(reason))
+        .number(Some(length))
+        .bytes(content)
+        .finish()
+}
+
+/// Returns `true` if the file has a record with this id and content, or with this id and erased content.
+pub(crate) fn has(connection: &Connection, record: &EventRecord) -> rusqlite::Result<bool> {
+    let hash = content_hash(&record.body);
+    let mut known = connection.prepare_cached(KNOWN)?;
+    let mut rows = known.query([record.message_id.as_bytes().as_slice()])?;
+    while let Some(row) = rows.next()? {
+        if row.get::<_, Vec<u8>>(0)? == hash || row.get(1)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// The rows that a page comes from. Each has an index that is sorted by time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum PageIndex {
+    /// All rows.
+    Time,
+    /// The rows of one event type.
+    EventType(String),
+    /// The rows of one subject.
+    Subject(String),
+}
+
+/// A place in an index, behind which the next page begins: microseconds and the row's number.
+pub(crate) type PageStart = (i64, i64);
+
+/// Calls `add` with the records of one page, in the order of time. Returns the start of the next page, or
+/// `None` after the last.
+///
+/// A page is one short read: it neither blocks the writer nor keeps its log from shrinking.
+pub(crate) fn read_page(
+    connection: &Connection,
+    index: &PageIndex,
+    start: PageStart,
+    until: i64,
+    with_body: bool,
+    interner: &mut TextInterner,
+    add: &mut dyn FnMut(EventRecord),
+) -> rusqlite::Result<Option<PageStart>> {
+    let (condition, value) = match index {
+        PageIndex::Time => ("?1 = ''", ""),
+        PageIndex::EventType(name) => ("event_type = ?1", name.as_str()),
+        PageIndex::Subject(id) => ("subject = ?1", id.as_str()),
+    };
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {COLUMNS}, seq FROM event WHERE {condition} AND (ts, seq) > (?2, ?3) AND ts < ?4 \
+         ORDER BY ts, seq LIMIT {PAGE_ROWS}"
+    ))?;
+    let mut rows = statement.query(params![value, start.0, start.1, until])?;
+    let (mut last, mut count) = (start, 0);
+    while let Some(row) = rows.next()? {
+        let columns = StoredColumns::of(row)?;
+        count += 1;
+        last = (columns.ts, row.get(30)?);
+        if columns.erased.is_some() {
+            continue;
+        }
+        let body: Arc<[u8]> = match with_body {
+            true => body_of(row)?.ok_or(rusqlite::Error::InvalidQuery)?.into(),
+            false => Arc::default(),
+        };
+        add(columns.record(body, interner).ok_or(rusqlite::Error::InvalidQuery)?);
+    }
+    Ok((count == PAGE_ROWS).then_some(last))
+}
+
+/// Returns the ids of images that were created with a name.
+pub(crate) fn images_named(connection: &Connection, name: &str) -> rusqlite::Result<Vec<String>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT DISTINCT subject FROM event WHERE name = ? AND event_type = 'image.create'",
+    )?;
+    let ids = statement.query_map([name], |row| row.get::<_, Option<String>>(0))?;
+    Ok(ids.collect::<rusqlite::Result<Vec<_>>>()?.into_iter().flatten().collect())
+}
+
+/// Returns the number of events, the number of unreadable messages, and the first and last time.
+pub(crate) fn counts(connection: &Connection) -> rusqlite::Result<FileCounts> {
+    let (events, first, last) = connection.query_row(
+        "SELECT (SELECT count(*) FROM event), (SELECT min(ts) FROM event), (SELECT max(ts) FROM event)",
+        [],
+        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+    )?;
+    let unreadable =
+        connection.query_row("SELECT count(*) FROM unreadable", [], |row| row.get(0))?;
+    Ok(FileCounts { events, unreadable, first, last })
+}
+
+/// The size of a file in rows, and its span.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct FileCounts {
+    pub(crate) events: i64,
+    pub(crate) unreadable: i64,
+    pub(crate) first: Option<i64>,
+    pub(crate) last: Option<i64>,
+}
+
+/// Returns the newest reception in a file.
+pub(crate) fn newest_reception(connection: &Connection) -> rusqlite::Result<Option<i64>> {
+    let newest = "SELECT max(received_at) FROM (SELECT received_at FROM event UNION ALL \
+                  SELECT received_at FROM unreadable)";
+    Ok(connection.query_row(newest, [], |row| row.get(0)).optional()?.flatten())
+}
+
+/// The most rows of one page.
+const PAGE_ROWS: usize = 4096;
+
+/// The most bytes of an unreadable message that the archive keeps.
+pub(crate) const MOST_UNREADABLE_BYTES: usize = 64 * 1024;
+
+const KNOWN: &str = "SELECT hash, erased IS NOT NULL FROM event WHERE message_id = ?";
+const INSERT_UNREADABLE: &str = "INSERT INTO unreadable (hash, received_at, source, reason, length, content, \
+                                 checksum) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING";

@@ -1,0 +1,154 @@
+//! The names of the archive's files: [`FileName`].
+
+use std::fmt;
+
+use time::{Duration, OffsetDateTime};
+
+/// The name of a file of events: the month and the kind.
+///
+/// # Examples
+///
+/// ```
+/// use notify_archive::store::FileName;
+///
+/// let name: FileName = "2026-11.sqlite".parse().unwrap();
+/// assert_eq!(name.to_string(), "2026-11.sqlite");
+/// assert!("control.sqlite".parse::<FileName>().is_err());
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FileName {
+    year: i32,
+    month: u8,
+    is_undated: bool,
+}
+
+impl FileName {
+    /// Returns the file of an event by its time and the time of its reception.
+    ///
+    /// An event more than two days from its reception goes to the undated file of the reception's month:
+    /// clocks at 1970 and 2099 occur, and retention must not delete such an event at once. An event from a
+    /// file has no reception. It is undated before 2010, when Glance sent its first notification, and more
+    /// than two days after `now`.
+    pub(crate) fn of_event(
+        timestamp: OffsetDateTime,
+        received_at: Option<OffsetDateTime>,
+        now: OffsetDateTime,
+    ) -> Self {
+        let earliest = received_at.map_or(FIRST_NOTIFICATION, |received| received - MOST_SKEW);
+        let latest = received_at.unwrap_or(now).saturating_add(MOST_SKEW);
+        if (earliest..=latest).contains(&timestamp) {
+            return Self::of_month(timestamp, false);
+        }
+        Self::undated(received_at.unwrap_or(now))
+    }
+
+    /// Returns the file for undated events and unreadable messages of the reception's month.
+    pub(crate) fn undated(received_at: OffsetDateTime) -> Self {
+        Self::of_month(received_at, true)
+    }
+
+    fn of_month(time: OffsetDateTime, is_undated: bool) -> Self {
+        Self { year: time.year(), month: time.month().into(), is_undated }
+    }
+
+    /// Returns `true` for a file of undated events and unreadable messages.
+    pub fn is_undated(self) -> bool {
+        self.is_undated
+    }
+
+    /// Returns `true` if a time lies before the month, in UTC.
+    pub(crate) fn starts_after(self, time: OffsetDateTime) -> bool {
+        (self.year, self.month) > (time.year(), time.month().into())
+    }
+
+    /// Returns `true` if the month ends at or before a time, in UTC.
+    pub(crate) fn ends_before(self, time: OffsetDateTime) -> bool {
+        (self.year, self.month) < (time.year(), time.month().into())
+    }
+}
+
+impl fmt::Display for FileName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let prefix = if self.is_undated { UNDATED } else { "" };
+        write!(f, "{prefix}{:04}-{:02}{SUFFIX}", self.year, self.month)
+    }
+}
+
+impl std::str::FromStr for FileName {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let stem = text.strip_suffix(SUFFIX).ok_or(())?;
+        let (is_undated, stem) = match stem.strip_prefix(UNDATED) {
+            Some(stem) => (true, stem),
+            None => (false, stem),
+        };
+        let (year, month) = stem.split_once('-').ok_or(())?;
+        let is_number =
+            |text: &str, width| text.len() == width && text.bytes().all(|b| b.is_ascii_digit());
+        if !is_number(year, 4) || !is_number(month, 2) {
+            return Err(());
+        }
+        let name = Self {
+            year: year.parse().map_err(drop)?,
+            month: month.parse().map_err(drop)?,
+            is_undated,
+        };
+        if (1..=12).contains(&name.month) { Ok(name) } else { Err(()) }
+    }
+}
+
+/// The prefix of files for undated events.
+const UNDATED: &str = "undated-";
+/// The ending of all files.
+const SUFFIX: &str = ".sqlite";
+
+/// The largest distance of a plausible timestamp from its reception.
+const MOST_SKEW: Duration = Duration::days(2);
+
+/// The begin of 2010.
+const FIRST_NOTIFICATION: OffsetDateTime = match OffsetDateTime::from_unix_timestamp(1_262_304_000)
+{
+    Ok(time) => time,
+    Err(_) => OffsetDateTime::UNIX_EPOCH,
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(timestamp: i64, received: Option<i64>, now: i64) -> String {
+        let at = |day: i64| OffsetDateTime::UNIX_EPOCH + Duration::days(day);
+        FileName::of_event(at(timestamp), received.map(at), at(now)).to_string()
+    }
+
+    /// Clocks at 1970 and 2099 do not decide how long an event is kept.
+    #[test]
+    fn implausible_times_are_filed_by_reception() {
+        assert_eq!(file(20_780, Some(20_781), 0), "2026-11.sqlite");
+        assert_eq!(file(20_778, Some(20_781), 0), "undated-2026-11.sqlite");
+        assert_eq!(file(0, Some(20_781), 0), "undated-2026-11.sqlite");
+        assert_eq!(file(47_000, Some(20_781), 0), "undated-2026-11.sqlite");
+        assert_eq!(file(15_000, None, 20_781), "2011-01.sqlite");
+        assert_eq!(file(0, None, 20_781), "undated-2026-11.sqlite");
+        assert_eq!(file(20_790, None, 20_781), "undated-2026-11.sqlite");
+    }
+
+    /// No other file in the directory is taken for one of the archive's.
+    #[test]
+    fn only_its_own_names_parse() {
+        for name in ["2026-11.sqlite", "undated-2026-02.sqlite"] {
+            assert_eq!(name.parse::<FileName>().unwrap().to_string(), name);
+        }
+        for name in [
+            "2026-13.sqlite",
+            "2026-11.sqlite-wal",
+            "control.sqlite",
+            "26-11.sqlite",
+            "+026-11.sqlite",
+            "x",
+        ] {
+            assert!(name.parse::<FileName>().is_err(), "{name}");
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! The store: one SQLite file per month, written by one process and read by any number.
+//!
+//! * [`ArchiveWriter`] stores batches. It returns only after every touched file is committed, so a caller
+//!   may acknowledge afterwards.
+//! * [`Archive`] reads, verifies and copies. It never blocks the writer.
+//!
+//! The store keeps redacted bodies. It answers no question itself.
+
+pub(crate) mod archive;
+pub(crate) mod archive_writer;
+pub(crate) mod body_encoding;
+pub(crate) mod connection;
+pub(crate) mod control_file;
+pub(crate) mod erasure;
+pub(crate) mod event_file;
+pub(crate) mod event_row;
+pub(crate) mod file_name;
+pub(crate) mod retention;
+pub(crate) mod row_checksum;
+pub(crate) mod schema;
+pub(crate) mod verification;
+
+pub use archive::{Archive, ReadScope};
+pub use archive_writer::{AppendOutcome, ArchiveBatch, ArchiveWriter, UnreadableMessage};
+pub use control_file::FilePosition;
+pub use erasure::{EraseSelector, ErasureOutcome};
+pub use file_name::FileName;
+pub use retention::RetentionPolicy;
+pub use row_checksum::content_hash;
+pub use verification::{ArchiveProblem, VerificationReport};
