@@ -94,11 +94,7 @@ impl<'a> Table<'a> {
     }
 
     /// Creates a table at most `limit` columns wide.
-    fn with_limit(
-        out: &'a mut dyn Write,
-        columns: &'a [Column],
-        limit: Option<usize>,
-    ) -> Self {
+    fn with_limit(out: &'a mut dyn Write, columns: &'a [Column], limit: Option<usize>) -> Self {
         Self { out, columns, has_headings: true, limit, waiting: Vec::new(), layout: None }
     }
 

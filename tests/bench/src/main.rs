@@ -28,7 +28,7 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use glance_notify::codec::serde_json;
 
-use crate::rows::{BenchRun, RowGroup};
+use crate::rows::{BenchRun, FEW_EVENTS, RowGroup};
 
 /// Compares the project with its peers and prints the ratios.
 #[derive(Parser)]
@@ -45,6 +45,9 @@ struct BenchArgs {
     /// The number of rounds [default: 7, or 3 with --quick].
     #[arg(long)]
     rounds: Option<usize>,
+    /// The number of events in the archive [default: 1000000, or 20000 with --quick].
+    #[arg(long)]
+    events: Option<usize>,
     /// Measure only this group of rows. You can repeat this option.
     #[arg(long, value_enum)]
     only: Vec<RowGroup>,
@@ -91,7 +94,8 @@ fn main() -> Result<()> {
         only => only,
     };
     let rounds = args.rounds.unwrap_or(if args.quick { 3 } else { 7 });
-    let (rows, failures) = BenchRun::new(rounds, args.dir)?.run(groups);
+    let events = args.events.unwrap_or(if args.quick { FEW_EVENTS } else { 1_000_000 });
+    let (rows, failures) = BenchRun::new(rounds, args.dir)?.archive_events(events).run(groups);
     if args.json {
         println!("{:#}", table::to_json(&rows));
     } else {

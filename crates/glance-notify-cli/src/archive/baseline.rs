@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use notify_archive::ArchiveWriter;
 use notify_archive::question::read_catalogue;
 
-use super::ArchiveDir;
+use super::archive_dir::ArchiveDir;
 use crate::exit_status::{CommandError, ExitStatus};
 use crate::input_source::{display_path, read_error};
 use crate::terminal::print_note;

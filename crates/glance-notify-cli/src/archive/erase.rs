@@ -4,7 +4,7 @@ use glance_notify::time::OffsetDateTime;
 use notify_archive::ArchiveWriter;
 use notify_archive::store::EraseSelector;
 
-use super::ArchiveDir;
+use super::archive_dir::ArchiveDir;
 use crate::exit_status::{CommandError, ExitStatus};
 use crate::terminal::print_note;
 
@@ -55,8 +55,6 @@ pub(super) fn run(args: &EraseArgs) -> Result<ExitStatus, CommandError> {
         "erased {} notifications, {} unreadable messages and {} images of the baseline",
         outcome.events, outcome.unreadable, outcome.baseline
     ));
-    print_note(format_args!(
-        "not reached: backups, exports, spools, dead letters and log files"
-    ));
+    print_note(format_args!("not reached: backups, exports, spools, dead letters and log files"));
     Ok(ExitStatus::Success)
 }

@@ -5,7 +5,7 @@ use notify_archive::record::EventRecord;
 use notify_archive::store::ReadScope;
 use notify_archive::{Archive, ArchiveError};
 
-use super::ArchiveDir;
+use super::archive_dir::ArchiveDir;
 use crate::exit_status::{CommandError, ExitStatus};
 use crate::questions::answer_output::write_csv_row;
 use crate::terminal::{print_note, write_stdout};

@@ -12,7 +12,7 @@ use notify_archive::ArchiveWriter;
 use notify_archive::record::{RecordLines, RecordReader};
 use notify_archive::store::{AppendOutcome, ArchiveBatch, FilePosition, UnreadableMessage};
 
-use super::ArchiveDir;
+use super::archive_dir::ArchiveDir;
 use crate::exit_status::{CommandError, ExitStatus};
 use crate::input_source::{InputSource, display_path, read_error};
 use crate::progress::ProgressLine;

@@ -2,13 +2,12 @@
 //!
 //! The commands are thin: the library `notify-archive` stores, verifies and erases.
 
+mod archive_dir;
 mod baseline;
 mod erase;
 mod export;
 mod import;
 mod upkeep;
-
-use std::path::PathBuf;
 
 use notify_archive::{ArchiveError, ArchiveErrorKind};
 
@@ -30,14 +29,6 @@ enum ArchiveCommand {
     Retain(upkeep::RetainArgs),
     Baseline(baseline::BaselineArgs),
     Erase(erase::EraseArgs),
-}
-
-/// The option that names the archive.
-#[derive(clap::Args)]
-struct ArchiveDir {
-    /// Directory of the archive.
-    #[arg(long, value_name = "DIR")]
-    archive: PathBuf,
 }
 
 /// Runs a subcommand.

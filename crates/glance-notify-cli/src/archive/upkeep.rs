@@ -7,7 +7,7 @@ use glance_notify::transport::printable;
 use notify_archive::store::RetentionPolicy;
 use notify_archive::{Archive, ArchiveWriter};
 
-use super::ArchiveDir;
+use super::archive_dir::ArchiveDir;
 use crate::exit_status::{CommandError, ExitStatus};
 use crate::terminal::{print_note, write_stdout};
 

@@ -9,8 +9,8 @@ use notify_archive::question::{AnswerCell, AnswerTable};
 use serde::Serialize;
 
 use super::question_args::AnswerFormat;
-use crate::exit_status::CommandError;
 use crate::console::Tone;
+use crate::exit_status::CommandError;
 use crate::json_output::write_json;
 use crate::table::{Cell, Column, Table};
 use crate::terminal::write_stdout;

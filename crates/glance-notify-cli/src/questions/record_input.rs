@@ -2,8 +2,11 @@
 
 use std::collections::HashSet;
 use std::io::{BufReader, IsTerminal};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use glance_notify::event::Priority;
+use glance_notify::time::{Duration, OffsetDateTime};
 use glance_notify::uuid::Uuid;
 use notify_archive::Archive;
 use notify_archive::question::{CatalogueImage, EventFilter, InputCoverage};
@@ -14,16 +17,22 @@ use super::question_args::Question;
 use crate::exit_status::{CommandError, ExitStatus};
 use crate::input_source::{InputSource, read_error};
 
-/// The parts of the inputs that a question needs.
-pub(super) struct RecordRequest<'a> {
-    pub(super) from: &'a [PathBuf],
-    /// The records that an archive may leave out. Files leave out none.
-    pub(super) prefilter: EventFilter,
-    /// Whether records need their bodies and may have implausible times.
-    pub(super) scope: ReadScope,
+/// The records that a question needs.
+pub(super) enum RecordRequest<'a> {
+    /// Those that pass a filter.
+    Matching(&'a EventFilter, ReadScope),
+    /// Those that may belong to the life of an image or task, by its id or name.
+    LifeOf(&'a str),
 }
 
-/// Calls `add` with each record of the inputs, and returns their coverage, one line each.
+/// The coverage of the inputs, one line each, and the times of their first and last event.
+#[derive(Default)]
+pub(super) struct InputSummary {
+    pub(super) coverage: Vec<String>,
+    pub(super) span: Option<Range<OffsetDateTime>>,
+}
+
+/// Calls `add` with the records of the inputs.
 ///
 /// A copy has the id of an earlier record. It is left out and counted, as are lines without a notification.
 ///
@@ -31,13 +40,14 @@ pub(super) struct RecordRequest<'a> {
 ///
 /// Returns an error if an input cannot be read, or if there is none.
 pub(super) fn read_records(
+    from: &[PathBuf],
     request: &RecordRequest<'_>,
     question: &Question,
     mut add: impl FnMut(&EventRecord),
-) -> Result<Vec<String>, CommandError> {
+) -> Result<InputSummary, CommandError> {
     let stdin = [PathBuf::from("-")];
-    let from = if request.from.is_empty() { stdin.as_slice() } else { request.from };
-    let mut lines = Vec::new();
+    let from = if from.is_empty() { stdin.as_slice() } else { from };
+    let mut summary = InputSummary::default();
     let mut coverage = InputCoverage::default();
     let mut ids = HashSet::new();
     // One archive by itself has no copies.
@@ -48,22 +58,77 @@ pub(super) fn read_records(
         }
         if path.is_dir() {
             let archive = Archive::open(path)?;
-            archive.read(&request.prefilter, request.scope, |record| {
+            read_archive(&archive, request, &mut |record| {
                 if several && !ids.insert(record.message_id) {
                     coverage.copies += 1;
                 } else {
                     add(record);
                 }
             })?;
-            lines.extend(archive_coverage(&archive, request, question)?);
+            summary.widen(archive.span()?);
+            summary.coverage.extend(archive_coverage(&archive, request, question)?);
         } else {
-            read_input(InputSource::open(Some(path))?, &mut coverage, &mut ids, &mut add)?;
+            let mut filter = match request {
+                RecordRequest::Matching(filter, _) => (*filter).clone(),
+                RecordRequest::LifeOf(_) => EventFilter::default(),
+            };
+            read_input(InputSource::open(Some(path))?, &mut coverage, &mut ids, &mut |record| {
+                filter.learn(record);
+                if filter.accepts(record) {
+                    add(record);
+                }
+            })?;
         }
     }
     if !coverage.names.is_empty() {
-        lines.push(coverage.shown(&question.calendar));
+        summary.widen(coverage.span.map(|(first, last)| first..last));
+        summary.coverage.push(coverage.shown(&question.calendar));
     }
-    Ok(lines)
+    Ok(summary)
+}
+
+/// Reads an archive.
+fn read_archive(
+    archive: &Archive,
+    request: &RecordRequest<'_>,
+    add: &mut dyn FnMut(&EventRecord),
+) -> Result<(), CommandError> {
+    let subject = match request {
+        RecordRequest::Matching(filter, scope) => return Ok(archive.read(filter, *scope, add)?),
+        RecordRequest::LifeOf(subject) => (*subject).to_owned(),
+    };
+    let scope = ReadScope { bodies: true, undated: true, ..ReadScope::default() };
+    let mut span = InputSummary::default();
+    let filter = EventFilter { images: vec![subject], ..EventFilter::default() };
+    archive.read(&filter, scope, |record| {
+        span.widen(Some(record.timestamp..record.timestamp));
+        add(record);
+    })?;
+    // Failed uploads whose text names no image may belong to it too.
+    let Some(span) = span.span else { return Ok(()) };
+    let failures = EventFilter {
+        events: "image.upload".parse().into_iter().collect(),
+        priorities: vec![Priority::Error],
+        since: Some(span.start),
+        until: Some(span.end + Duration::DAY),
+        ..EventFilter::default()
+    };
+    archive.read(&failures, scope, |record| {
+        if record.subject.is_none() {
+            add(record);
+        }
+    })?;
+    Ok(())
+}
+
+impl InputSummary {
+    /// Widens the span.
+    fn widen(&mut self, span: Option<Range<OffsetDateTime>>) {
+        self.span = match (self.span.take(), span) {
+            (Some(old), Some(new)) => Some(old.start.min(new.start)..old.end.max(new.end)),
+            (old, new) => old.or(new),
+        };
+    }
 }
 
 /// Returns the baselines of the archives among the inputs.
@@ -102,7 +167,7 @@ fn archive_coverage(
             span.unwrap_or_default()
         ));
     }
-    if undated > 0 && !request.scope.undated {
+    if undated > 0 && matches!(request, RecordRequest::Matching(_, scope) if !scope.undated) {
         lines
             .push(format!("{undated} events with implausible times left out: `search` shows them"));
     }

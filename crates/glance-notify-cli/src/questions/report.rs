@@ -5,10 +5,9 @@ use std::path::PathBuf;
 
 use glance_notify::time::{Duration, OffsetDateTime};
 use notify_archive::question::{
-    AnswerCell, AnswerTable, Calendar, ReportGroup, StorageReport, StuckItem, StuckReport,
-    UsageKind, UsageReport, read_catalogue,
+    AnswerCell, AnswerTable, Calendar, EventFilter, ReportGroup, StorageReport, StuckItem,
+    StuckReport, UsageKind, UsageReport, read_catalogue,
 };
-use notify_archive::record::EventRecord;
 use notify_archive::store::ReadScope;
 
 use super::answer_output::print_answer;
@@ -102,19 +101,12 @@ fn usage(kind: UsageKind, args: &UsageArgs) -> Result<ExitStatus, CommandError> 
     let question = args.question()?;
     let mut report = UsageReport::new(kind, args.by.into(), question.calendar.clone());
     let mut filter = question.filter.clone();
-    let mut prefilter = filter.clone();
     if filter.events.is_empty() {
-        prefilter.events = kind.events();
+        filter.events = kind.events();
     }
-    let request =
-        RecordRequest { from: &args.question.from, prefilter, scope: ReadScope::default() };
-    let coverage = read_records(&request, &question, |record| {
-        filter.learn(record);
-        if filter.accepts(record) {
-            report.add(record);
-        }
-    })?;
-    print_answer(&report.finish(&question.names), &coverage, question.format)?;
+    let request = RecordRequest::Matching(&filter, ReadScope::default());
+    let read = read_records(&args.question.from, &request, &question, |record| report.add(record))?;
+    print_answer(&report.finish(&question.names), &read.coverage, question.format)?;
     Ok(ExitStatus::Success)
 }
 
@@ -134,50 +126,30 @@ fn storage(args: &StorageArgs) -> Result<ExitStatus, CommandError> {
     for image in stored_baseline(&args.usage.question.from)? {
         report.add_baseline(&image);
     }
-    let mut span = RecordSpan::default();
     // Events before the interval tell what occupied the store at its begin.
-    let mut filter = question.filter.clone();
-    filter.since = None;
-    let request = RecordRequest {
-        from: &args.usage.question.from,
-        prefilter: filter.clone(),
-        scope: ReadScope::default(),
-    };
-    let coverage = read_records(&request, &question, |record| {
-        span.add(record);
-        filter.learn(record);
-        if filter.accepts(record) {
-            report.add(record);
-        }
-    })?;
-    let start = question.filter.since.unwrap_or(span.first);
-    let end = question.filter.until.unwrap_or(span.last);
+    let filter = EventFilter { since: None, ..question.filter.clone() };
+    let request = RecordRequest::Matching(&filter, ReadScope::default());
+    let from = &args.usage.question.from;
+    let read = read_records(from, &request, &question, |record| report.add(record))?;
+    let epoch = OffsetDateTime::UNIX_EPOCH;
+    let span = read.span.unwrap_or(epoch..epoch);
+    let start = question.filter.since.unwrap_or(span.start);
+    let end = question.filter.until.unwrap_or(span.end);
     let answer = report.finish(start..end, &question.names);
-    print_answer(&answer, &coverage, question.format)?;
+    print_answer(&answer, &read.coverage, question.format)?;
     Ok(ExitStatus::Success)
 }
 
 fn stuck(args: &StuckArgs) -> Result<ExitStatus, CommandError> {
     let question = args.question.question()?;
     let mut report = StuckReport::default();
-    let mut span = RecordSpan::default();
-    let mut filter = question.filter.clone();
-    let request = RecordRequest {
-        from: &args.question.from,
-        prefilter: filter.clone(),
-        scope: ReadScope::default(),
-    };
-    let coverage = read_records(&request, &question, |record| {
-        span.add(record);
-        filter.learn(record);
-        if filter.accepts(record) {
-            report.add(record);
-        }
-    })?;
-    let now = question.filter.until.unwrap_or(span.last);
+    let request = RecordRequest::Matching(&question.filter, ReadScope::default());
+    let read = read_records(&args.question.from, &request, &question, |record| report.add(record))?;
+    let last = read.span.map_or(OffsetDateTime::UNIX_EPOCH, |span| span.end);
+    let now = question.filter.until.unwrap_or(last);
     let items = report.finish(now, Duration::minutes(args.older_than.into()));
     let table = stuck_table(&items, now, &question);
-    print_answer(&table, &coverage, question.format)?;
+    print_answer(&table, &read.coverage, question.format)?;
     Ok(ExitStatus::Success)
 }
 
@@ -212,29 +184,6 @@ fn stuck_table(items: &[StuckItem], now: OffsetDateTime, question: &Question) ->
     let now = question.calendar.shown(now);
     table.notes.push(format!("{} without an outcome at {now}.", items.len()));
     table
-}
-
-/// The first and the last time of all records.
-struct RecordSpan {
-    first: OffsetDateTime,
-    last: OffsetDateTime,
-    is_empty: bool,
-}
-
-impl Default for RecordSpan {
-    fn default() -> Self {
-        let epoch = OffsetDateTime::UNIX_EPOCH;
-        Self { first: epoch, last: epoch, is_empty: true }
-    }
-}
-
-impl RecordSpan {
-    fn add(&mut self, record: &EventRecord) {
-        let time = record.timestamp;
-        self.first = if self.is_empty { time } else { self.first.min(time) };
-        self.last = if self.is_empty { time } else { self.last.max(time) };
-        self.is_empty = false;
-    }
 }
 
 impl UsageArgs {

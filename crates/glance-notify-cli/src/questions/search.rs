@@ -30,17 +30,11 @@ pub(crate) struct SearchArgs {
 /// Returns an error if an input cannot be read or an option is wrong.
 pub(crate) fn run(args: &SearchArgs) -> Result<ExitStatus, CommandError> {
     let question = args.question.question()?;
-    let mut filter = question.filter.clone();
     let mut found = BTreeMap::new();
     let mut left_out = 0_u64;
     let scope = ReadScope { bodies: true, undated: true, ..ReadScope::default() };
-    let request =
-        RecordRequest { from: &args.question.from, prefilter: question.filter.clone(), scope };
-    let coverage = read_records(&request, &question, |record| {
-        filter.learn(record);
-        if !filter.accepts(record) {
-            return;
-        }
+    let request = RecordRequest::Matching(&question.filter, scope);
+    let read = read_records(&args.question.from, &request, &question, |record| {
         found.insert((record.timestamp, record.message_id), record.clone());
         if args.limit > 0 && found.len() > args.limit {
             found.pop_first();
@@ -55,7 +49,7 @@ pub(crate) fn run(args: &SearchArgs) -> Result<ExitStatus, CommandError> {
             })
         })?;
     } else {
-        print_answer(&table(found.values(), left_out, &question), &coverage, question.format)?;
+        print_answer(&table(found.values(), left_out, &question), &read.coverage, question.format)?;
     }
     Ok(if found.is_empty() { ExitStatus::NothingFound } else { ExitStatus::Success })
 }

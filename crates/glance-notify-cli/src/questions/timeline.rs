@@ -5,10 +5,8 @@ use std::io::{self, Write};
 use glance_notify::time::Duration;
 use glance_notify::transport::printable;
 use notify_archive::question::{
-    ActorFinding, AnswerCell, AnswerTable, EventFilter, PayloadChange, Timeline, TimelineAnswer,
-    TimelineEntry,
+    ActorFinding, AnswerCell, AnswerTable, PayloadChange, Timeline, TimelineAnswer, TimelineEntry,
 };
-use notify_archive::store::ReadScope;
 use serde::Serialize;
 
 use super::answer_output::write_csv;
@@ -65,13 +63,11 @@ pub(super) fn ask(
     args: &QuestionArgs,
 ) -> Result<(TimelineAnswer, Vec<String>), CommandError> {
     let mut timeline = Timeline::new(subject);
-    let prefilter = EventFilter { images: vec![subject.to_owned()], ..EventFilter::default() };
-    let scope = ReadScope { bodies: true, undated: true, ..ReadScope::default() };
-    let request = RecordRequest { from: &args.from, prefilter, scope };
-    let coverage = read_records(&request, question, |record| timeline.add(record))?;
+    let request = RecordRequest::LifeOf(subject);
+    let read = read_records(&args.from, &request, question, |record| timeline.add(record))?;
     let mut answer = timeline.finish();
     answer.entries.retain(|entry| question.filter.accepts(&entry.record));
-    Ok((answer, coverage))
+    Ok((answer, read.coverage))
 }
 
 /// Prints that there is no event, and the coverage.

@@ -14,6 +14,7 @@
     reason = "a test may fail as it likes"
 )]
 
+mod archive;
 mod check;
 mod clock;
 mod completions;

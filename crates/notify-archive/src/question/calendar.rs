@@ -44,8 +44,9 @@ impl Calendar {
     /// Returns a text if no time zone has this name.
     pub fn new(name: &str) -> Result<Self, String> {
         let zone = if name == "local" { TimeZone::try_system() } else { TimeZone::get(name) };
-        let zone =
-            zone.map_err(|_| "unknown time zone, expected `UTC`, `local`, or a name such as `Europe/Berlin`")?;
+        let zone = zone.map_err(
+            |_| "unknown time zone, expected `UTC`, `local`, or a name such as `Europe/Berlin`",
+        )?;
         Ok(Self { zone })
     }
 

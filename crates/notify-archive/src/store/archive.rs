@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use time::OffsetDateTime;
 
-use super::archive_writer::{CONTROL_FILE, file_names};
+use super::archive_writer::CONTROL_FILE;
 use super::connection::{open_for_reading, sync_directory};
 use super::control_file;
 use super::event_file::{self, PageIndex};
 use super::event_row::{TextInterner, microseconds, time_of};
-use super::file_name::FileName;
+use super::file_name::{FileName, file_names};
 use super::schema::{CONTROL, EVENTS};
 use crate::error::{ArchiveError, ArchiveErrorKind, Result, shown};
 use crate::question::coverage::Coverage;

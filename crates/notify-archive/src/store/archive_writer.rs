@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 
 use time::OffsetDateTime;
 
+use super::archive_batch::{AppendOutcome, ArchiveBatch, UnreadableMessage};
 use super::connection::{WriteConnection, sync_directory};
 use super::control_file::{self, ControlChanges, FilePosition};
 use super::event_file;
-use super::file_name::FileName;
+use super::file_name::{FileName, file_names};
 use super::schema::{CONTROL, EVENTS};
 use crate::error::{ArchiveError, ArchiveErrorKind, Result, shown};
 use crate::question::storage_report::CatalogueImage;
@@ -56,47 +57,6 @@ pub struct ArchiveWriter {
     pub(crate) names: BTreeSet<FileName>,
     /// The lock of the directory, for as long as the writer lives.
     _lock: File,
-}
-
-/// The records and messages of one batch, and the position behind them.
-#[derive(Clone, Debug, Default)]
-pub struct ArchiveBatch {
-    /// The notifications.
-    pub records: Vec<EventRecord>,
-    /// The messages that are none.
-    pub unreadable: Vec<UnreadableMessage>,
-    /// The name of the file that the batch comes from, and the position behind the batch.
-    pub position: Option<(String, FilePosition)>,
-}
-
-/// A message that is no notification.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UnreadableMessage {
-    /// The name of the source.
-    pub source: String,
-    /// The time of the reception.
-    pub received_at: OffsetDateTime,
-    /// The reason, which repeats nothing of the message.
-    pub reason: String,
-    /// The length of the message in bytes.
-    pub length: u64,
-    /// The message, or its beginning. The archive keeps 64 KiB of it, unredacted, in a file that only its
-    /// owner can read.
-    pub content: Vec<u8>,
-}
-
-/// The result of one batch, in numbers of notifications.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct AppendOutcome {
-    /// New notifications.
-    pub stored: u64,
-    /// Notifications that the archive had already, or whose content was erased.
-    pub copies: u64,
-    /// New notifications whose id another notification has. They are stored and flagged.
-    pub reused: u64,
-    /// New messages that are no notifications.
-    pub unreadable: u64,
 }
 
 impl ArchiveWriter {
@@ -276,20 +236,17 @@ impl ArchiveWriter {
         &mut self,
         name: FileName,
     ) -> Result<(&mut WriteConnection, &mut (i64, i64))> {
-        match self.open.iter().position(|(open, ..)| *open == name) {
-            Some(index) => {
-                let entry = self.open.remove(index);
-                self.open.push(entry);
+        if let Some(index) = self.open.iter().position(|(open, ..)| *open == name) {
+            let entry = self.open.remove(index);
+            self.open.push(entry);
+        } else {
+            let file = WriteConnection::open(&self.directory.join(name.to_string()), &EVENTS)?;
+            let counts = event_file::counts(&file.sqlite).map_err(|error| file.error(error))?;
+            if self.open.len() == MOST_OPEN {
+                self.open.remove(0);
             }
-            None => {
-                let file = WriteConnection::open(&self.directory.join(name.to_string()), &EVENTS)?;
-                let counts = event_file::counts(&file.sqlite).map_err(|error| file.error(error))?;
-                if self.open.len() == MOST_OPEN {
-                    self.open.remove(0);
-                }
-                self.open.push((name, file, (counts.events, counts.unreadable)));
-                self.names.insert(name);
-            }
+            self.open.push((name, file, (counts.events, counts.unreadable)));
+            self.names.insert(name);
         }
         match self.open.last_mut() {
             Some((_, file, counts)) => Ok((file, counts)),
@@ -345,33 +302,16 @@ impl ArchiveWriter {
 
     /// Returns the control file. Opens it if necessary.
     pub(crate) fn control(&mut self) -> Result<&mut WriteConnection> {
-        let control = match self.control.take() {
-            Some(control) => control,
-            None => {
-                let path = self.directory.join(CONTROL_FILE);
-                let control = WriteConnection::open(&path, &CONTROL)?;
-                sync_directory(&path)?;
-                control
-            }
+        let control = if let Some(control) = self.control.take() {
+            control
+        } else {
+            let path = self.directory.join(CONTROL_FILE);
+            let control = WriteConnection::open(&path, &CONTROL)?;
+            sync_directory(&path)?;
+            control
         };
         Ok(self.control.insert(control))
     }
-}
-
-/// Returns the names of the event files in a directory, in their order.
-///
-/// # Errors
-///
-/// Returns an error if the directory cannot be read.
-pub(crate) fn file_names(directory: &Path) -> Result<Vec<FileName>> {
-    let io = |error| ArchiveError::io("read", directory, error);
-    let mut names = Vec::new();
-    for entry in fs::read_dir(directory).map_err(io)? {
-        let name = entry.map_err(io)?.file_name();
-        names.extend(name.to_str().and_then(|name| name.parse::<FileName>().ok()));
-    }
-    names.sort();
-    Ok(names)
 }
 
 /// The name of the control file.

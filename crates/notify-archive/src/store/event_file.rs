@@ -11,7 +11,7 @@ use super::event_row::{
 use super::row_checksum::{RowChecksum, content_hash};
 use crate::record::event_record::EventRecord;
 
-use super::archive_writer::{AppendOutcome, UnreadableMessage};
+use super::archive_batch::{AppendOutcome, UnreadableMessage};
 
 /// Inserts records and unreadable messages in one transaction.
 ///
@@ -162,9 +162,10 @@ pub(crate) fn read_page(
         if columns.erased.is_some() {
             continue;
         }
-        let body: Arc<[u8]> = match with_body {
-            true => body_of(row)?.ok_or(rusqlite::Error::InvalidQuery)?.into(),
-            false => Arc::default(),
+        let body: Arc<[u8]> = if with_body {
+            body_of(row)?.ok_or(rusqlite::Error::InvalidQuery)?.into()
+        } else {
+            Arc::default()
         };
         add(columns.record(body, interner).ok_or(rusqlite::Error::InvalidQuery)?);
     }

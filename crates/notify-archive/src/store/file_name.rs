@@ -1,8 +1,12 @@
 //! The names of the archive's files: [`FileName`].
 
 use std::fmt;
+use std::fs;
+use std::path::Path;
 
 use time::{Duration, OffsetDateTime};
+
+use crate::error::{ArchiveError, Result};
 
 /// The name of a file of events: the month and the kind.
 ///
@@ -77,7 +81,7 @@ impl fmt::Display for FileName {
 impl std::str::FromStr for FileName {
     type Err = ();
 
-    fn from_str(text: &str) -> Result<Self, ()> {
+    fn from_str(text: &str) -> std::result::Result<Self, ()> {
         let stem = text.strip_suffix(SUFFIX).ok_or(())?;
         let (is_undated, stem) = match stem.strip_prefix(UNDATED) {
             Some(stem) => (true, stem),
@@ -96,6 +100,22 @@ impl std::str::FromStr for FileName {
         };
         if (1..=12).contains(&name.month) { Ok(name) } else { Err(()) }
     }
+}
+
+/// Returns the names of the event files in a directory, in their order.
+///
+/// # Errors
+///
+/// Returns an error if the directory cannot be read.
+pub(crate) fn file_names(directory: &Path) -> Result<Vec<FileName>> {
+    let io = |error| ArchiveError::io("read", directory, error);
+    let mut names = Vec::new();
+    for entry in fs::read_dir(directory).map_err(io)? {
+        let name = entry.map_err(io)?.file_name();
+        names.extend(name.to_str().and_then(|name| name.parse::<FileName>().ok()));
+    }
+    names.sort();
+    Ok(names)
 }
 
 /// The prefix of files for undated events.

@@ -7,6 +7,7 @@
 //! The store keeps redacted bodies. It answers no question itself.
 
 pub(crate) mod archive;
+pub(crate) mod archive_batch;
 pub(crate) mod archive_writer;
 pub(crate) mod body_encoding;
 pub(crate) mod connection;
@@ -21,7 +22,8 @@ pub(crate) mod schema;
 pub(crate) mod verification;
 
 pub use archive::{Archive, ReadScope};
-pub use archive_writer::{AppendOutcome, ArchiveBatch, ArchiveWriter, UnreadableMessage};
+pub use archive_batch::{AppendOutcome, ArchiveBatch, UnreadableMessage};
+pub use archive_writer::ArchiveWriter;
 pub use control_file::FilePosition;
 pub use erasure::{EraseSelector, ErasureOutcome};
 pub use file_name::FileName;

@@ -1,5 +1,6 @@
 //! The candidates in Rust: the project, and the programs that its users would write without it.
 
+mod archive;
 mod encoding;
 mod fe2o3;
 mod lapin;
@@ -19,7 +20,7 @@ pub(crate) fn run(name: &str, task: &BenchTask) -> Option<Measurement> {
 /// A candidate as a function.
 type CandidateFunction = fn(&BenchTask) -> Measurement;
 
-const CANDIDATES: [(&str, CandidateFunction); 24] = [
+const CANDIDATES: [(&str, CandidateFunction); 31] = [
     ("noop-emit", noop::emit),
     ("noop-enabled", noop::enabled),
     ("log-disabled", noop::disabled_log),
@@ -40,6 +41,13 @@ const CANDIDATES: [(&str, CandidateFunction); 24] = [
     ("spool-accept", spool::accept),
     ("spool-forward", spool::forward),
     ("spool-reopen", spool::reopen),
+    ("archive-ingest", archive::ingest),
+    ("archive-ingest-hand", archive::ingest_by_hand),
+    ("archive-life", archive::life),
+    ("archive-life-hand", archive::life_by_hand),
+    ("archive-transfers", archive::transfers),
+    ("archive-transfers-hand", archive::transfers_by_hand),
+    ("archive-size", archive::size),
     ("lapin-bursts", lapin::bursts),
     ("lapin-rolling", lapin::rolling),
     ("lapin-one", lapin::one_by_one),

@@ -1,5 +1,6 @@
 //! The rows of the table, in one file per group.
 
+mod archive;
 mod brokers;
 mod build;
 mod encoding;
@@ -27,6 +28,8 @@ pub(crate) struct BenchRun {
     /// The directory for all files of the run.
     directory: tempfile::TempDir,
     rows: Vec<ResultRow>,
+    /// The number of events in the archive.
+    archive_events: usize,
 }
 
 /// A group of rows that a run can measure alone.
@@ -42,6 +45,8 @@ pub(crate) enum RowGroup {
     Tasks,
     /// Storing batches in the spool and forwarding them.
     Spool,
+    /// Filling the archive and asking it.
+    Archive,
     /// RabbitMQ: rates, and the latency of one notification.
     Rabbit,
     /// AMQP 1.0: rates.
@@ -55,12 +60,13 @@ pub(crate) enum RowGroup {
 
 impl RowGroup {
     /// All groups, in the order of the table.
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Noop,
         Self::Encoding,
         Self::Log,
         Self::Tasks,
         Self::Spool,
+        Self::Archive,
         Self::Rabbit,
         Self::Qpid,
         Self::Outage,
@@ -68,7 +74,7 @@ impl RowGroup {
     ];
 
     /// The groups that need no broker and little time.
-    pub(crate) const QUICK: [Self; 3] = [Self::Noop, Self::Encoding, Self::Log];
+    pub(crate) const QUICK: [Self; 4] = [Self::Noop, Self::Encoding, Self::Log, Self::Archive];
 }
 
 impl BenchRun {
@@ -80,7 +86,13 @@ impl BenchRun {
         };
         let directory = directory.context("cannot create a directory for the files of the run")?;
         fs::write(directory.path().join(SAMPLES_FILE), samples::lines())?;
-        Ok(Self { rounds: rounds.max(1), directory, rows: Vec::new() })
+        Ok(Self { rounds: rounds.max(1), directory, rows: Vec::new(), archive_events: FEW_EVENTS })
+    }
+
+    /// Sets the number of events in the archive.
+    pub(crate) fn archive_events(mut self, events: usize) -> Self {
+        self.archive_events = events;
+        self
     }
 
     /// Measures some groups. Returns their rows, and the errors of groups that it could not
@@ -95,6 +107,7 @@ impl BenchRun {
                 RowGroup::Log => self.log(),
                 RowGroup::Tasks => self.tasks(),
                 RowGroup::Spool => self.spool(),
+                RowGroup::Archive => self.archive(),
                 RowGroup::Rabbit => self.rabbit(),
                 RowGroup::Qpid => self.qpid(),
                 RowGroup::Outage => self.outage(),
@@ -129,5 +142,7 @@ impl BenchRun {
 
 /// The name of the file with the notifications.
 const SAMPLES_FILE: &str = "samples";
+/// The number of events in the archive of a quick run.
+pub(crate) const FEW_EVENTS: usize = 20_000;
 /// The number of messages in a full batch of the library.
 const BATCH: usize = 1024;

@@ -1,0 +1,192 @@
+//! `archive` and the questions to it.
+
+use std::fs;
+
+use crate::support::{CommandOutput, Sandbox, spawn_piped, wait_until};
+
+/// A day of a small cloud: 101 notifications.
+const DAY: &str = include_str!("../../../../docs/samples/cloud-day.jsonl");
+
+fn archive(sandbox: &Sandbox, command: &str, args: &[&str]) -> CommandOutput {
+    sandbox.run([&["archive", command, "--archive", "a"], args].concat())
+}
+
+/// Every question has the same answer from the archive as from the lines themselves.
+#[test]
+fn the_archive_answers_like_the_lines() {
+    let sandbox = Sandbox::new();
+    sandbox.file("day.jsonl", DAY);
+    archive(&sandbox, "import", &["day.jsonl"]).expect_message(0, "101 stored, 0 copies");
+    for question in [
+        &["timeline", "debian-12"][..],
+        &["timeline", "web-base"],
+        &["timeline", "ubuntu-24.04"],
+        &["timeline", "ddb58603-d4fc-42d2-81a1-845acb270f40"],
+        &["who", "--event", "image.delete", "debian-12"],
+        &["search", "--event", "image.*", "--since", "2026-11-24T10:00"],
+        &["search", "--image", "debian-12"],
+        &["report", "stuck"],
+        &["report", "transfers", "--by", "image"],
+        &["report", "transfers", "--image", "debian-12"],
+        &["report", "transfers", "--image", "debian-12", "--since", "2026-11-24T10:00"],
+        &["report", "storage", "--by", "day"],
+        &["report", "failures"],
+        &["report", "deletions", "--by", "month"],
+        &["report", "activity", "--tz", "Asia/Kathmandu", "--by", "day"],
+    ] {
+        let without_coverage = |output: CommandOutput| {
+            let lines = output.expect(0).out;
+            lines
+                .lines()
+                .filter(|line| !line.starts_with("coverage"))
+                .collect::<Vec<_>>()
+                .join("\n")
+        };
+        let stored = without_coverage(sandbox.run([question, &["--from", "a"]].concat()));
+        let lines = without_coverage(sandbox.pipe(question, DAY));
+        assert_eq!(stored, lines, "{question:?}");
+    }
+    let output = sandbox.run(["search", "--from", "a"]).expect(0);
+    assert!(
+        output.out.contains("coverage: not known for imported files; the archive holds 101 events")
+    );
+}
+
+/// An import that is killed at any time continues, and stores each notification once.
+#[test]
+fn a_killed_import_continues() {
+    let sandbox = Sandbox::new();
+    let mut lines = String::new();
+    for copy in 0..100 {
+        for line in DAY.lines() {
+            // Another id: the first eight digits.
+            let (head, rest) = line.split_at("{\"message_id\": \"".len());
+            lines.extend([head, &format!("{copy:08x}"), &rest[8..], "\n"]);
+        }
+    }
+    sandbox.file("many.jsonl", &lines);
+    let total = lines.lines().count();
+    let mut kills = 0;
+    for round in 0..12 {
+        let mut command = sandbox.command(["archive", "import", "--archive", "a", "many.jsonl"]);
+        let mut child = spawn_piped(&mut command);
+        let before =
+            fs::metadata(sandbox.path("a/2026-11.sqlite-wal")).map_or(0, |file| file.len());
+        wait_until("the import writes", || {
+            let now =
+                fs::metadata(sandbox.path("a/2026-11.sqlite-wal")).map_or(0, |file| file.len());
+            now != before || child.try_wait().unwrap().is_some()
+        });
+        std::thread::sleep(std::time::Duration::from_millis(round * 7 % 40));
+        child.kill().unwrap();
+        let output = child.wait_with_output().unwrap();
+        kills += usize::from(!output.status.success());
+    }
+    assert!(kills > 0, "no import was killed");
+    archive(&sandbox, "import", &["many.jsonl"]).expect(0);
+    let exported = archive(&sandbox, "export", &[]).expect_message(0, &format!("{total} exported"));
+    let mut ids: Vec<_> = exported.out.lines().map(|line| &line[..53]).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), total);
+    let verified = archive(&sandbox, "verify", &[]).expect(0);
+    assert!(
+        verified.out.contains(&format!("{total} notifications"))
+            && verified.out.contains("0 problems")
+    );
+    archive(&sandbox, "import", &["many.jsonl"]).expect_message(0, "0 stored, 0 copies");
+}
+
+/// A file that grows is read on, one that was replaced is read again, and other lines of a log are no news.
+#[test]
+fn import_follows_a_log_file() {
+    let sandbox = Sandbox::new();
+    let lines: Vec<_> = DAY.lines().collect();
+    sandbox.file("n.log", format!("starting up\n{}\n{}", lines[0], &lines[1][..100]));
+    archive(&sandbox, "import", &["n.log"])
+        .expect_message(0, "1 stored, 0 copies, 1 unreadable, 1 other");
+    sandbox.file("n.log", format!("starting up\n{}\n{}\n", lines[0], lines[1]));
+    archive(&sandbox, "import", &["n.log"])
+        .expect_message(0, "1 stored, 0 copies, 0 unreadable, 0 other");
+    sandbox.file("n.log", format!("{}\n{}\n", lines[1], lines[2]));
+    archive(&sandbox, "import", &["n.log"]).expect_message(0, "1 stored, 1 copies");
+    let from_stdin = ["archive", "import", "--archive", "a", "-"];
+    sandbox.pipe(from_stdin, DAY).expect_message(0, "98 stored, 3 copies");
+}
+
+/// Exports replay: every form that `export` prints is read again with the same ids.
+#[test]
+fn exports_are_notifications_and_tables() {
+    let sandbox = Sandbox::new();
+    sandbox.file("day.jsonl", DAY);
+    archive(&sandbox, "import", &["day.jsonl"]).expect(0);
+    let exported = archive(&sandbox, "export", &[]).expect(0).out;
+    sandbox.file("export.jsonl", &exported);
+    sandbox.run(["validate", "export.jsonl"]).expect(0);
+    archive(&sandbox, "import", &["export.jsonl"]).expect_message(0, "0 stored, 101 copies");
+    let part = archive(&sandbox, "export", &["--until", "2026-11-24T12:00", "--format", "csv"])
+        .expect(0)
+        .out;
+    assert!(part.starts_with("message_id,timestamp,received_at,event_type,"));
+    assert!(part.lines().count() > 20 && part.lines().count() < 101);
+}
+
+/// A backup answers, an erasure is complete and says what it does not reach, and retention removes files.
+#[test]
+fn upkeep_keeps_its_word() {
+    let sandbox = Sandbox::new();
+    sandbox.file("day.jsonl", DAY);
+    archive(&sandbox, "import", &["day.jsonl"]).expect(0);
+    archive(&sandbox, "backup", &["b"]).expect_message(0, "copied 101 notifications");
+    sandbox.run(["timeline", "debian-12", "--from", "b"]).expect(0);
+    archive(&sandbox, "backup", &["b"]).expect_message(2, "is not empty");
+    let project = "c0ffee00c0ffee00c0ffee00c0ffee00";
+    let erase = ["--project", project, "--reason", "request 17"];
+    let output = archive(&sandbox, "erase", &erase).expect_message(0, "erased 37 notifications");
+    assert!(output.err.contains("not reached: backups, exports, spools, dead letters"));
+    for entry in fs::read_dir(sandbox.path("a")).unwrap() {
+        let content = fs::read(entry.unwrap().path()).unwrap();
+        assert!(!content.windows(project.len()).any(|window| window == project.as_bytes()));
+    }
+    archive(&sandbox, "import", &["day.jsonl"]).expect(0);
+    archive(&sandbox, "verify", &[]).expect(0);
+    sandbox.run(["search", "--from", "a", "--project", project]).expect(1);
+    archive(&sandbox, "erase", &["--reason", "x"]).expect(2);
+    archive(&sandbox, "erase", &["--user", "ab", "--reason", "x"]).expect_message(2, "too short");
+    archive(&sandbox, "retain", &["--max-days", "36500"]).expect_message(0, "0 files removed");
+    archive(&sandbox, "retain", &[]).expect(2);
+}
+
+/// The stored baseline completes the report of storage.
+#[test]
+fn the_baseline_is_stored() {
+    let sandbox = Sandbox::new();
+    let image = r#"[{"id": "old", "owner": "archive", "status": "active", "size": 1073741824,
+        "created_at": "2020-01-01T00:00:00Z"}]"#;
+    sandbox.file("catalogue.json", image);
+    archive(&sandbox, "baseline", &["catalogue.json"]).expect_message(0, "1 images stored");
+    let args = ["report", "storage", "--from", "a", "-o", "csv"];
+    let day = ["--since", "2026-11-24", "--until", "2026-11-25"];
+    let output = sandbox.run([&args[..], &day].concat()).expect(0);
+    assert!(output.out.contains("archive,1,24.000,1073741824"), "{}", output.out);
+    sandbox.file("catalogue.json", "{}");
+    archive(&sandbox, "baseline", &["catalogue.json"])
+        .expect_message(4, "as Glance's API lists them");
+}
+
+/// Errors name the cause and the remedy.
+#[test]
+fn errors_name_the_remedy() {
+    let sandbox = Sandbox::new();
+    sandbox.run(["search", "--from", "."]).expect_message(2, "Create one with `archive import`");
+    archive(&sandbox, "import", &["missing.jsonl"]).expect_message(2, "missing.jsonl");
+    archive(&sandbox, "verify", &[]).expect(0);
+    let mut import = sandbox.command(["archive", "import", "--archive", "b", "-"]);
+    let mut child = spawn_piped(&mut import);
+    // The writer takes the lock before it makes the first file.
+    wait_until("the writer holds the lock", || sandbox.path("b/control.sqlite").exists());
+    let retain = ["archive", "retain", "--archive", "b", "--max-days", "1"];
+    sandbox.run(retain).expect_message(3, "stop it first");
+    drop(child.stdin.take());
+    child.wait().unwrap();
+}

@@ -1,0 +1,47 @@
+//! The batches that the writer stores, and the result of storing one.
+
+use time::OffsetDateTime;
+
+use super::control_file::FilePosition;
+use crate::record::event_record::EventRecord;
+
+/// The records and messages of one batch, and the position behind them.
+#[derive(Clone, Debug, Default)]
+pub struct ArchiveBatch {
+    /// The notifications.
+    pub records: Vec<EventRecord>,
+    /// The messages that are none.
+    pub unreadable: Vec<UnreadableMessage>,
+    /// The name of the file that the batch comes from, and the position behind the batch.
+    pub position: Option<(String, FilePosition)>,
+}
+
+/// A message that is no notification.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnreadableMessage {
+    /// The name of the source.
+    pub source: String,
+    /// The time of the reception.
+    pub received_at: OffsetDateTime,
+    /// The reason, which repeats nothing of the message.
+    pub reason: String,
+    /// The length of the message in bytes.
+    pub length: u64,
+    /// The message, or its beginning. The archive keeps 64 KiB of it, unredacted, in a file that only its
+    /// owner can read.
+    pub content: Vec<u8>,
+}
+
+/// The result of one batch, in numbers of notifications.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AppendOutcome {
+    /// New notifications.
+    pub stored: u64,
+    /// Notifications that the archive had already, or whose content was erased.
+    pub copies: u64,
+    /// New notifications whose id another notification has. They are stored and flagged.
+    pub reused: u64,
+    /// New messages that are no notifications.
+    pub unreadable: u64,
+}

@@ -1,0 +1,334 @@
+//! The archive: filling it from lines, asking it, and what a user would write with `rusqlite` instead.
+
+use std::fs::{self, File};
+use std::io::{BufReader, BufWriter, Write as _};
+use std::path::{Path, PathBuf};
+
+use glance_notify::codec::serde_json::{self, Value};
+use glance_notify::time::OffsetDateTime;
+use notify_archive::question::{
+    Calendar, EventFilter, ProjectNames, ReportGroup, UsageKind, UsageReport,
+};
+use notify_archive::record::{RecordLines, RecordReader};
+use notify_archive::store::{ArchiveBatch, ReadScope};
+use notify_archive::{Archive, ArchiveWriter};
+use rusqlite::{Connection, params};
+
+use crate::task::{BenchTask, Clock, Measurement};
+
+/// Reads lines and appends them in batches, each committed and synced.
+pub(crate) fn ingest(task: &BenchTask) -> Measurement {
+    let lines = lines_file(task);
+    let directory = fresh(task, "ours");
+    let clock = Clock::start();
+    fill(&lines, &directory, task.window);
+    clock.stop(task.messages)
+}
+
+/// Reads lines and inserts them with the same schema, batches and syncs, without a checksum, a comparison of
+/// contents or a position.
+pub(crate) fn ingest_by_hand(task: &BenchTask) -> Measurement {
+    let lines = lines_file(task);
+    let directory = fresh(task, "peer");
+    // The archive makes the tables.
+    let first = fs::read_to_string(&lines).expect("the lines exist");
+    let first = first.lines().next().expect("there are lines").to_owned();
+    let record = RecordReader::new("bench").read(first.as_bytes()).expect("a notification");
+    let batch = ArchiveBatch { records: vec![record], ..ArchiveBatch::default() };
+    ArchiveWriter::open(&directory)
+        .and_then(|mut writer| writer.append(&batch))
+        .expect("a new archive");
+    let clock = Clock::start();
+    let mut sqlite = Connection::open(directory.join(MONTH)).expect("the archive has the month");
+    sqlite.pragma_update(None, "synchronous", "FULL").expect("SQLite knows it");
+    sqlite.pragma_update(None, "cache_size", -16 * 1024).expect("SQLite knows it");
+    let text = fs::read_to_string(&lines).expect("the lines exist");
+    let mut lines = text.lines().peekable();
+    while lines.peek().is_some() {
+        let transaction = sqlite.transaction().expect("no other writer");
+        let mut insert = transaction.prepare_cached(INSERT).expect("the table has these columns");
+        for line in lines.by_ref().take(task.window) {
+            let event: Value = serde_json::from_str(line).expect("JSON");
+            let payload = &event["payload"];
+            let text = |value: &'_ Value| value.as_str().map(str::to_owned);
+            let id: uuid::Uuid =
+                event["message_id"].as_str().expect("an id").parse().expect("a UUID");
+            let time = event["timestamp"].as_str().expect("a time");
+            let time: jiff::civil::DateTime = time.parse().expect("a time");
+            let time = time.to_zoned(jiff::tz::TimeZone::UTC).expect("UTC has no gaps");
+            let subject = text(&payload["id"]).or_else(|| text(&payload["image_id"]));
+            let owner = text(&payload["owner"]).or_else(|| text(&payload["owner_id"]));
+            insert
+                .execute(params![
+                    id.as_bytes().as_slice(),
+                    id.as_bytes().as_slice(),
+                    time.timestamp().as_microsecond(),
+                    text(&event["event_type"]),
+                    text(&event["priority"]),
+                    text(&event["publisher_id"]),
+                    "bench",
+                    subject,
+                    text(&payload["name"]),
+                    text(&payload["status"]),
+                    owner,
+                    text(&payload["receiver_tenant_id"]),
+                    text(&payload["receiver_user_id"]),
+                    payload["bytes_sent"].as_i64(),
+                    payload["size"].as_i64(),
+                    line.as_bytes(),
+                ])
+                .expect("the disk has room");
+        }
+        drop(insert);
+        transaction.commit().expect("the disk syncs");
+    }
+    clock.stop(task.messages)
+}
+
+/// Asks for the lives of 200 images, each with all bodies.
+pub(crate) fn life(task: &BenchTask) -> Measurement {
+    let directory = filled(task);
+    let scope = ReadScope { bodies: true, ..ReadScope::default() };
+    let clock = Clock::start();
+    let mut events = 0;
+    for image in images(task) {
+        let archive = Archive::open(&directory).expect("an archive");
+        let filter = EventFilter { images: vec![image], ..EventFilter::default() };
+        archive.read(&filter, scope, |_| events += 1).expect("readable");
+    }
+    assert!(events >= LIVES, "every image has a life");
+    clock.stop(LIVES)
+}
+
+/// Selects the same rows with SQLite alone.
+pub(crate) fn life_by_hand(task: &BenchTask) -> Measurement {
+    let directory = filled(task);
+    let clock = Clock::start();
+    let (mut events, mut bytes) = (0, 0);
+    for image in images(task) {
+        let sqlite = Connection::open(directory.join(MONTH)).expect("the archive has the month");
+        let mut select =
+            sqlite.prepare("SELECT * FROM event WHERE subject = ? ORDER BY ts").expect("a table");
+        let mut rows = select.query([image]).expect("readable");
+        while let Some(row) = rows.next().expect("readable") {
+            events += 1;
+            bytes += row.get_ref("body").expect("a column").as_blob().expect("a blob").len();
+        }
+    }
+    assert!(events >= LIVES && bytes > 0, "every image has a life");
+    clock.stop(LIVES)
+}
+
+/// Asks for a month's transfers by project.
+pub(crate) fn transfers(task: &BenchTask) -> Measurement {
+    let directory = filled(task);
+    let calendar = Calendar::utc();
+    let month = calendar.interval("2026-11").expect("a month");
+    let filter = EventFilter {
+        events: UsageKind::Transfers.events(),
+        since: Some(month.start),
+        until: Some(month.end),
+        ..EventFilter::default()
+    };
+    let clock = Clock::start();
+    let archive = Archive::open(&directory).expect("an archive");
+    let mut report = UsageReport::new(UsageKind::Transfers, ReportGroup::Project, calendar);
+    archive.read(&filter, ReadScope::default(), |record| report.add(record)).expect("readable");
+    let answer = report.finish(&ProjectNames::default());
+    assert_eq!(answer.rows.len(), PROJECTS);
+    clock.stop(task.messages)
+}
+
+/// Aggregates the same rows with SQLite alone.
+pub(crate) fn transfers_by_hand(task: &BenchTask) -> Measurement {
+    let directory = filled(task);
+    let month = Calendar::utc().interval("2026-11").expect("a month");
+    let micros =
+        |time: OffsetDateTime| i64::try_from(time.unix_timestamp_nanos() / 1000).expect("a time");
+    let clock = Clock::start();
+    let sqlite = Connection::open(directory.join(MONTH)).expect("the archive has the month");
+    let mut select = sqlite
+        .prepare(
+            "SELECT receiver, count(*), sum(bytes) FROM event WHERE event_type = 'image.send' AND ts >= ? \
+             AND ts < ? GROUP BY receiver",
+        )
+        .expect("a table");
+    let rows =
+        select.query_map([micros(month.start), micros(month.end)], |row| row.get::<_, i64>(2));
+    assert_eq!(rows.expect("readable").count(), PROJECTS);
+    clock.stop(task.messages)
+}
+
+/// Reports the bytes of the archive's files and of the bodies in it, as a series of two numbers.
+pub(crate) fn size(task: &BenchTask) -> Measurement {
+    let directory = filled(task);
+    let mut measurement = Clock::start().stop(task.messages);
+    let files = fs::read_dir(&directory)
+        .expect("a directory")
+        .map(|entry| entry.and_then(|entry| entry.metadata()).expect("a file").len() as f64);
+    let archive = Archive::open(&directory).expect("an archive");
+    let scope = ReadScope { bodies: true, ..ReadScope::default() };
+    let mut bodies = 0;
+    archive
+        .read(&EventFilter::default(), scope, |record| bodies += record.body.len())
+        .expect("readable");
+    measurement.series = vec![files.sum(), bodies as f64];
+    measurement
+}
+
+/// Fills an archive from a file of lines.
+fn fill(lines: &Path, directory: &Path, window: usize) {
+    let mut writer = ArchiveWriter::open(directory).expect("a new archive");
+    let reader = BufReader::with_capacity(256 * 1024, File::open(lines).expect("the lines exist"));
+    let mut lines = RecordLines::new(reader, RecordReader::new("bench"));
+    let mut batch = ArchiveBatch::default();
+    loop {
+        let line = lines.next_line().expect("readable");
+        let is_end = line.is_none();
+        batch.records.extend(line.map(|line| line.record.expect("a notification")));
+        if is_end || batch.records.len() == window {
+            writer.append(&batch).expect("the disk has room");
+            batch.records.clear();
+        }
+        if is_end {
+            return;
+        }
+    }
+}
+
+/// Returns an archive with the events of the task. The first candidate fills it.
+fn filled(task: &BenchTask) -> PathBuf {
+    let directory = task.file.with_extension(format!("filled-{}", task.messages));
+    if !directory.join("done").exists() {
+        fill(&lines_file(task), &directory, task.window);
+        File::create(directory.join("done")).expect("the directory is writable");
+    }
+    directory
+}
+
+/// Returns an empty directory.
+fn fresh(task: &BenchTask, name: &str) -> PathBuf {
+    let directory = task.file.with_extension(name);
+    if directory.exists() {
+        fs::remove_dir_all(&directory).expect("the candidate made the directory");
+    }
+    directory
+}
+
+/// Returns the ids of some images, spread over the month.
+fn images(task: &BenchTask) -> Vec<String> {
+    let all = task.messages / LIFE.len();
+    (0..LIVES).map(|index| image_id(index * all / LIVES)).collect()
+}
+
+/// Writes the lines of the task, unless another candidate has: lives of images, begun all over the month.
+fn lines_file(task: &BenchTask) -> PathBuf {
+    let path = task.file.with_extension(format!("lines-{}", task.messages));
+    if path.exists() {
+        return path;
+    }
+    let part = path.with_extension("part");
+    let mut out = BufWriter::new(File::create(&part).expect("the directory is writable"));
+    let images = task.messages / LIFE.len();
+    for number in 0..task.messages {
+        // Neighbouring lines are of different images, as in a cloud.
+        let (step, image) = (number / images.max(1), number % images.max(1));
+        let event_type = LIFE[step.min(LIFE.len() - 1)];
+        let second = number * 28 * 86_400 / task.messages;
+        let (day, rest) = (second / 86_400 + 1, second % 86_400);
+        let time = format!(
+            "2026-11-{day:02} {:02}:{:02}:{:02}.{:06}",
+            rest / 3600,
+            rest / 60 % 60,
+            rest % 60,
+            number % 1_000_000
+        );
+        let payload = payload(event_type, image, number);
+        writeln!(
+            out,
+            "{{\"message_id\":\"{}\",\"publisher_id\":\"image.glance{}\",\"event_type\":\"{event_type}\",\
+             \"priority\":\"INFO\",\"timestamp\":\"{time}\",\"payload\":{payload}}}",
+            scattered_id(number),
+            number % 3
+        )
+        .expect("the disk has room");
+    }
+    out.flush().expect("the disk has room");
+    fs::rename(&part, &path).expect("the directory is writable");
+    path
+}
+
+/// Returns a payload of the shape that Glance sends.
+fn payload(event_type: &str, image: usize, number: usize) -> String {
+    let (id, owner) = (image_id(image), project(image));
+    if event_type == "image.send" {
+        return format!(
+            "{{\"bytes_sent\":{},\"image_id\":\"{id}\",\"owner_id\":\"{owner}\",\"receiver_tenant_id\":\"{}\",\
+             \"receiver_user_id\":\"{}\",\"destination_ip\":\"192.0.2.{}\"}}",
+            image * 1024,
+            project(number),
+            project(number + 7),
+            number % 250
+        );
+    }
+    let status = if event_type == "image.create" { "queued" } else { "active" };
+    format!(
+        "{{\"id\":\"{id}\",\"name\":\"image-{image}\",\"status\":\"{status}\",\"created_at\":\"2026-11-01T00:00:00Z\",\
+         \"updated_at\":\"2026-11-01T00:00:00Z\",\"min_disk\":0,\"min_ram\":0,\"protected\":false,\
+         \"checksum\":\"{:032x}\",\"owner\":\"{owner}\",\"disk_format\":\"qcow2\",\"container_format\":\"bare\",\
+         \"size\":{},\"virtual_size\":null,\"is_public\":false,\"visibility\":\"private\",\
+         \"properties\":{{\"os_distro\":\"debian\",\"os_version\":\"{}\"}},\"tags\":[\"stable\"],\
+         \"deleted\":false,\"deleted_at\":null}}",
+        mixed(image as u64),
+        image * 1024,
+        image % 20
+    )
+}
+
+fn image_id(image: usize) -> String {
+    scattered_id(image + 1_000_000_000)
+}
+
+fn project(number: usize) -> String {
+    format!("{:032x}", mixed((number % PROJECTS) as u64))
+}
+
+/// Returns an id that has no order, as a UUID of version 4.
+fn scattered_id(number: usize) -> String {
+    let (high, low) = (mixed(number as u64), mixed(number as u64 ^ 0x5555_5555));
+    uuid::Builder::from_random_bytes(((u128::from(high) << 64) | u128::from(low)).to_be_bytes())
+        .into_uuid()
+        .to_string()
+}
+
+/// Mixes the bits of a number (`SplitMix64`).
+fn mixed(number: u64) -> u64 {
+    let mut z = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+/// The file of the month.
+const MONTH: &str = "2026-11.sqlite";
+/// The number of lives that one measurement asks for.
+const LIVES: usize = 200;
+/// The number of projects.
+const PROJECTS: usize = 40;
+/// The life of an image: most of it is downloads.
+const LIFE: [&str; 10] = [
+    "image.create",
+    "image.prepare",
+    "image.upload",
+    "image.activate",
+    "image.update",
+    "image.send",
+    "image.send",
+    "image.send",
+    "image.send",
+    "image.delete",
+];
+
+const INSERT: &str = "INSERT INTO event (message_id, hash, reused, ts, event_type, priority, publisher, source, \
+    subject, name, status, owner, receiver, receiver_user, bytes, size, encoding, body, checksum) \
+    VALUES (?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, 0) ON CONFLICT DO NOTHING";

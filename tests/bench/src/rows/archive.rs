@@ -1,0 +1,63 @@
+//! The archive: filling it, asking it, and its size.
+
+use anyhow::Result;
+
+use super::BenchRun;
+use crate::candidate::Candidate;
+use crate::table::{ResultRow, RowGoal};
+use crate::task::{BenchTask, Measurement};
+
+impl BenchRun {
+    pub(super) fn archive(&mut self) -> Result<()> {
+        let task = BenchTask { window: 1000, ..self.task(self.archive_events) };
+        let mut pair =
+            |name: &str, candidates: [&'static str; 2], goal, number: fn(&Measurement) -> f64| {
+                let candidates = [
+                    Candidate::rust("the archive", candidates[0], task.clone()),
+                    Candidate::rust("rusqlite by hand", candidates[1], task.clone()),
+                ];
+                let results = self.compare(name, &candidates, || {})?;
+                let (ours, peer) = (results[0].per_round(number), results[1].per_round(number));
+                let unit = if matches!(goal, RowGoal::RatioAtLeast(_)) { "msg/s" } else { "ms" };
+                self.rows.push(ResultRow::with_peer(name, unit, &ours, &peer, goal));
+                Ok::<_, anyhow::Error>(())
+            };
+        let milliseconds = |measurement: &Measurement| measurement.seconds * 1e3;
+        let least = RowGoal::RatioAtLeast(0.7);
+        pair(
+            "archive, ingest from a file / rusqlite loop",
+            ["archive-ingest", "archive-ingest-hand"],
+            least,
+            Measurement::rate,
+        )?;
+        let most = RowGoal::RatioAtMost(3.0);
+        pair(
+            "archive, 200 lives of images / SQLite",
+            ["archive-life", "archive-life-hand"],
+            most,
+            milliseconds,
+        )?;
+        pair(
+            "archive, a month's transfers / SQLite",
+            ["archive-transfers", "archive-transfers-hand"],
+            most,
+            milliseconds,
+        )?;
+
+        let candidates = [Candidate::rust("the archive", "archive-size", task)];
+        let results = self.compare("the size of the archive", &candidates, || {})?;
+        let (stored, bodies) = (
+            results[0].per_round(|measurement| measurement.series[0] / measurement.messages),
+            results[0].per_round(|measurement| measurement.series[1] / measurement.messages),
+        );
+        let goal = RowGoal::RatioAtMost(2.0);
+        self.rows.push(ResultRow::with_peer(
+            "archive, bytes per event / body",
+            "bytes",
+            &stored,
+            &bodies,
+            goal,
+        ));
+        Ok(())
+    }
+}
