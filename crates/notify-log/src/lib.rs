@@ -32,6 +32,12 @@
 //! }
 //! ```
 //!
+//! # Reading
+//!
+//! The feature `source` adds `FileSource`, which follows a log file through every rotation, and
+//! `LineSource` for standard input. Both read what this strategy writes, and the lines of oslo.messaging's
+//! driver `log`. Give them to a `Listener` of `notify-core`.
+//!
 //! # Examples
 //!
 //! ```
@@ -74,6 +80,8 @@ mod file_lock;
 mod line_buffer;
 mod log_file;
 mod path;
+#[cfg(feature = "source")]
+mod source;
 mod stdout;
 mod tracing_events;
 mod write_report;
@@ -87,6 +95,8 @@ use tokio::sync::oneshot;
 
 pub use config::{Config, FileConfig};
 use line_buffer::LineBuffer;
+#[cfg(feature = "source")]
+pub use source::{FileSource, FileSourceConfig, LineForm, LineSource};
 pub use tracing_events::TARGET;
 use write_report::WriteReport;
 use writer_thread::{WriteReply, WriterThread};

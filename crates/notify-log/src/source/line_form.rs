@@ -1,0 +1,54 @@
+//! Tells lines that hold notifications from the other lines of a log.
+
+use memchr::memmem;
+
+use super::source_config::LineForm;
+
+/// Returns the form of a file whose first line is `line`.
+pub(super) fn form_of(form: LineForm, line: &[u8]) -> LineForm {
+    const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+    let text = line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line).trim_ascii_start();
+    match form {
+        LineForm::Auto if text.starts_with(b"{") => LineForm::Json,
+        LineForm::Auto => LineForm::Log,
+        form => form,
+    }
+}
+
+/// Returns `true` if a line may hold a notification, so that the listener must read it.
+pub(super) fn may_hold_notification(form: LineForm, line: &[u8]) -> bool {
+    let text = line.trim_ascii();
+    if text.is_empty() {
+        return false;
+    }
+    let has_logger = || LOGGERS.iter().any(|logger| memmem::find(line, logger).is_some());
+    match form {
+        // A record of oslo.log's `use_json`.
+        LineForm::Json => memmem::find(line, b"\"levelname\"").is_none() || has_logger(),
+        // A file may change its form in the middle, when its service is configured again.
+        LineForm::Log | LineForm::Auto => has_logger() || text.starts_with(b"{\"message_id\""),
+    }
+}
+
+/// The names of the loggers that write notifications.
+const LOGGERS: [&[u8]; 2] = [b"oslo.messaging.notification.", b"glance.notifier."];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Tracebacks, requests and records of other loggers are no notifications.
+    #[test]
+    fn skips_lines_of_other_loggers() {
+        let other = b"2026-11-22 12:54:26.539 7 INFO eventlet.wsgi [-] GET /v2/images {}";
+        let ours = b"2026-11-22 12:54:26 7 INFO oslo.messaging.notification.image.create [-] {}";
+        let record = br#"{"message": "started", "name": "glance.api", "levelname": "INFO"}"#;
+        assert_eq!(form_of(LineForm::Auto, other), LineForm::Log);
+        assert_eq!(form_of(LineForm::Auto, b"\xef\xbb\xbf{\"a\":1}"), LineForm::Json);
+        assert!(!may_hold_notification(LineForm::Log, other));
+        assert!(may_hold_notification(LineForm::Log, ours));
+        assert!(!may_hold_notification(LineForm::Json, record));
+        assert!(may_hold_notification(LineForm::Json, b"poison"));
+        assert!(!may_hold_notification(LineForm::Json, b" \r"));
+    }
+}

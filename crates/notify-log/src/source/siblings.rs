@@ -1,0 +1,170 @@
+//! The rotated files beside a live file, in the order of their rotation.
+
+use std::collections::HashMap;
+use std::fs::{self, File, Metadata};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use super::file_head::FileHead;
+use crate::path::parent_directory;
+
+/// One rotated file.
+#[derive(Clone, Debug)]
+pub(super) struct RotatedFile {
+    pub(super) path: PathBuf,
+    pub(super) id: (u64, u64),
+    pub(super) head: FileHead,
+    pub(super) modified: SystemTime,
+    is_compressed: bool,
+}
+
+/// Finds rotated files, and remembers the heads of those that do not change.
+#[derive(Debug, Default)]
+pub(super) struct SiblingFinder {
+    heads: HashMap<HeadKey, Option<FileHead>>,
+}
+
+/// The state of a file; its head is the same as long as this is.
+type HeadKey = ((u64, u64), u64, SystemTime);
+
+impl SiblingFinder {
+    /// Returns the rotated files of `live` that have a head, the oldest first, and plain files before
+    /// compressed copies of the same head.
+    ///
+    /// # Errors
+    ///
+    /// The error of the directory.
+    pub(super) fn find(
+        &mut self,
+        live: &Path,
+        exclude: impl Fn(&Path) -> bool,
+    ) -> io::Result<Vec<RotatedFile>> {
+        let Some(name) = live.file_name().and_then(|name| name.to_str()) else {
+            return Ok(Vec::new());
+        };
+        let mut heads = HashMap::new();
+        let mut files = Vec::new();
+        for entry in fs::read_dir(parent_directory(live))? {
+            let path = entry?.path();
+            let candidate = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            if !is_rotated_name(name, candidate) || exclude(&path) {
+                continue;
+            }
+            let is_compressed = candidate.strip_suffix(".gz").is_some();
+            // `gzip` removes the plain file when the compressed one is complete.
+            if is_compressed && path.with_extension("").exists() {
+                continue;
+            }
+            // A file that vanishes or cannot be read now may be there under another name.
+            let Ok(metadata) = fs::metadata(&path) else { continue };
+            let modified = metadata.modified()?;
+            let key = (file_id(&metadata), metadata.len(), modified);
+            let head = match self.heads.get(&key) {
+                Some(head) => *head,
+                None => match open(&path) {
+                    Ok((file, opened)) if file_id(&opened) == key.0 => {
+                        FileHead::of_file(&file).unwrap_or_default()
+                    }
+                    _ => continue,
+                },
+            };
+            heads.insert(key, head);
+            if let Some(head) = head {
+                files.push(RotatedFile { path, id: key.0, head, modified, is_compressed });
+            }
+        }
+        self.heads = heads;
+        let numbers: Option<Vec<u64>> =
+            files.iter().map(|file| rotation_number(name, &file.path)).collect();
+        if numbers.is_some() {
+            // `n.log.3` is older than `n.log.2`.
+            files.sort_by_key(|file| {
+                (std::cmp::Reverse(rotation_number(name, &file.path)), file.is_compressed)
+            });
+        } else {
+            files.sort_by(|a, b| {
+                (a.modified, a.is_compressed, &a.path).cmp(&(b.modified, b.is_compressed, &b.path))
+            });
+        }
+        Ok(files)
+    }
+}
+
+/// Opens a regular file for reading, without waiting for the writer of a FIFO.
+pub(super) fn open(path: &Path) -> io::Result<(File, Metadata)> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut options = fs::OpenOptions::new();
+    let file = options.read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)?;
+    let metadata = file.metadata()?;
+    if metadata.is_file() {
+        Ok((file, metadata))
+    } else {
+        Err(io::Error::other("is not a regular file"))
+    }
+}
+
+/// Returns the device and the inode of a file.
+pub(super) fn file_id(metadata: &Metadata) -> (u64, u64) {
+    (metadata.dev(), metadata.ino())
+}
+
+/// Returns `true` if `candidate` is the name of a rotated file of `live`: `n.log.1`, `n.log.2.gz`,
+/// `n.log-20261129`, or with logrotate's `extension`, `n-20261129.log`.
+fn is_rotated_name(live: &str, candidate: &str) -> bool {
+    let plain = candidate.strip_suffix(".gz").unwrap_or(candidate);
+    let is_suffix = |rest: &str| {
+        rest.starts_with(['.', '-'])
+            && rest.len() > 1
+            && rest.ends_with(|c: char| c.is_ascii_digit())
+    };
+    if plain.strip_prefix(live).is_some_and(is_suffix) {
+        return true;
+    }
+    let Some((stem, extension)) = live.rsplit_once('.') else { return false };
+    plain
+        .strip_suffix(extension)
+        .and_then(|plain| plain.strip_suffix('.'))
+        .and_then(|plain| plain.strip_prefix(stem))
+        .is_some_and(is_suffix)
+}
+
+/// Returns the number at the end of the name of a rotated file: 2 of `n.log.2.gz`.
+fn rotation_number(live: &str, path: &Path) -> Option<u64> {
+    let name = path.file_name()?.to_str()?;
+    let plain = name.strip_suffix(".gz").unwrap_or(name);
+    plain.strip_prefix(live)?.strip_prefix('.')?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Names of other files do not look like rotations.
+    #[test]
+    fn recognizes_the_names_of_rotated_files() {
+        for name in ["n.log.1", "n.log.12.gz", "n.log-20261129", "n.log-20261129.gz", "n-2026.log"]
+        {
+            assert!(is_rotated_name("n.log", name), "{name}");
+        }
+        for name in
+            ["n.log", "n.log.gz", "n.log.position", "n.log.swp", "m.log.1", "n.log2", "n.log."]
+        {
+            assert!(!is_rotated_name("n.log", name), "{name}");
+        }
+    }
+
+    /// The highest number is the oldest.
+    #[test]
+    fn orders_numbered_files_by_their_age() {
+        let dir = tempfile::tempdir().unwrap();
+        let live = dir.path().join("n.log");
+        for number in [2, 10, 1] {
+            fs::write(dir.path().join(format!("n.log.{number}")), format!("{number}\n")).unwrap();
+        }
+        let files = SiblingFinder::default().find(&live, |_| false).unwrap();
+        let names: Vec<_> = files.iter().map(|file| file.path.extension().unwrap()).collect();
+        assert_eq!(names, ["10", "2", "1"]);
+    }
+}

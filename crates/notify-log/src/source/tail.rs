@@ -1,0 +1,376 @@
+//! Follows one log file through its rotations.
+//!
+//! All functions here block. The thread of the source calls them.
+
+use std::collections::HashSet;
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::time::{Duration, Instant, SystemTime};
+
+use notify_core::{Error, ErrorKind, Result};
+
+use super::checkpoint::{Checkpoint, FilePosition, temporary};
+use super::file_head::FileHead;
+use super::siblings::{RotatedFile, SiblingFinder, file_id, open};
+use super::source_config::FileSourceConfig;
+use super::tracked_file::{ReadStop, TailLine, TrackedFile};
+use crate::error::display_path;
+
+/// The files that may have more lines, and those that have none.
+#[derive(Debug)]
+pub(super) struct LogTail {
+    config: FileSourceConfig,
+    /// The files to read, the oldest first.
+    tracked: Vec<TrackedFile>,
+    /// The heads of files that are read to their end.
+    finished: HashSet<FileHead>,
+    siblings: SiblingFinder,
+    next_number: u64,
+    last_scan: Option<Instant>,
+    /// What may be missing, for the listener.
+    notices: Vec<String>,
+    /// The positions that the checkpoint has.
+    saved: Vec<FilePosition>,
+}
+
+/// The result of one look at the files.
+#[derive(Debug, Default)]
+pub(super) struct TailLines {
+    pub(super) lines: Vec<TailLine>,
+    /// Whether there was nothing more to read.
+    pub(super) is_at_end: bool,
+    /// The reasons why lines may be missing.
+    pub(super) notices: Vec<String>,
+}
+
+impl LogTail {
+    /// Starts where `checkpoint` says, or else where the configuration does.
+    ///
+    /// # Errors
+    ///
+    /// An error if the file does not exist or cannot be read.
+    pub(super) fn open(config: FileSourceConfig, checkpoint: Option<Checkpoint>) -> Result<Self> {
+        let mut tail = Self {
+            config,
+            tracked: Vec::new(),
+            finished: HashSet::new(),
+            siblings: SiblingFinder::default(),
+            next_number: 0,
+            last_scan: None,
+            notices: Vec::new(),
+            saved: Vec::new(),
+        };
+        let opened = match checkpoint {
+            Some(checkpoint) if !checkpoint.files.is_empty() => tail.resume(&checkpoint),
+            _ => tail.start(),
+        };
+        opened.and_then(|()| tail.scan()).map_err(|error| tail.error(error))?;
+        if tail.tracked.is_empty() {
+            let missing = fs::metadata(&tail.config.path).err();
+            let error = missing.unwrap_or_else(|| io::Error::from(io::ErrorKind::NotFound));
+            return Err(tail.error(error));
+        }
+        Ok(tail)
+    }
+
+    /// Reads at most `room` lines, the oldest file first, and looks for new files from time to time.
+    ///
+    /// # Errors
+    ///
+    /// The error of a file.
+    pub(super) fn read(&mut self, room: usize, max_bytes: usize) -> Result<TailLines> {
+        let is_due = self.last_scan.is_none_or(|last| last.elapsed() >= self.config.poll);
+        if self.config.follow && is_due {
+            self.scan().map_err(|error| self.error(error))?;
+        }
+        let mut lines = Vec::new();
+        let mut is_at_end = true;
+        let mut index = 0;
+        while index < self.tracked.len() && lines.len() < room {
+            let left = room - lines.len();
+            let file = &mut self.tracked[index];
+            let stop = file.read(&mut lines, left, max_bytes).map_err(|error| self.error(error))?;
+            match stop {
+                // A later file must not overtake this one.
+                ReadStop::Room => {
+                    is_at_end = false;
+                    break;
+                }
+                ReadStop::End => index += 1,
+                ReadStop::Displaced => {
+                    is_at_end = false;
+                    if self.follow_copy(index).map_err(|error| self.error(error))? {
+                        continue;
+                    }
+                    self.tracked.remove(index);
+                }
+            }
+        }
+        let notices = std::mem::take(&mut self.notices);
+        Ok(TailLines { lines, is_at_end: is_at_end && room > 0, notices })
+    }
+
+    /// Records that the lines of a file are acknowledged up to `offset`.
+    pub(super) fn settle(&mut self, number: u64, offset: u64) {
+        if let Some(file) = self.tracked.iter_mut().find(|file| file.number == number) {
+            file.settled = file.settled.max(offset);
+        }
+    }
+
+    /// Writes the checkpoint, if one is configured and a position has changed.
+    ///
+    /// # Errors
+    ///
+    /// The error of the checkpoint.
+    pub(super) fn save(&mut self) -> Result<()> {
+        let checkpoint = self.checkpoint();
+        if let Some(path) = &self.config.checkpoint
+            && checkpoint.files != self.saved
+        {
+            checkpoint.save(path)?;
+            self.saved = checkpoint.files;
+        }
+        Ok(())
+    }
+
+    /// Returns the positions at which the next session starts: those of the checkpoint, if one is
+    /// configured, because what it does not have may come again.
+    pub(super) fn restart_point(&self) -> Checkpoint {
+        if self.config.checkpoint.is_some() {
+            Checkpoint::now(self.saved.clone())
+        } else {
+            self.checkpoint()
+        }
+    }
+
+    /// Returns the acknowledged positions of all files that may have more lines.
+    fn checkpoint(&self) -> Checkpoint {
+        let position = |file: &TrackedFile| {
+            file.head.map(|head| FilePosition { id: file.id, head, offset: file.settled })
+        };
+        Checkpoint::now(self.tracked.iter().filter_map(position).collect())
+    }
+
+    /// Starts without a checkpoint: at the live file. What is rotated already is not read.
+    fn start(&mut self) -> io::Result<()> {
+        for sibling in self.rotated_files()? {
+            self.finished.insert(sibling.head);
+        }
+        let path = self.config.path.clone();
+        let (file, metadata) = open(&path)?;
+        if let Some(head) = FileHead::of_file(&file)? {
+            // A copy of a compressed file is named by the user.
+            self.finished.remove(&head);
+        }
+        let offset = if self.config.from_end { end_of_last_line(&file)? } else { 0 };
+        self.track(path, file_id(&metadata), file, offset)
+    }
+
+    /// Continues with the files of a checkpoint, wherever they are now, and with those that came later.
+    fn resume(&mut self, checkpoint: &Checkpoint) -> io::Result<()> {
+        let siblings = self.rotated_files()?;
+        let path = self.config.path.clone();
+        let mut oldest: Option<usize> = None;
+        let live = match open(&path) {
+            Ok((file, metadata)) => FileHead::of_file(&file)?.map(|head| (head, metadata)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(error),
+        };
+        for position in &checkpoint.files {
+            let is_live = live.as_ref().is_some_and(|(head, _)| *head == position.head);
+            let same_head = |file: &&RotatedFile| file.head == position.head;
+            let candidates = || siblings.iter().filter(same_head);
+            let sibling =
+                candidates().find(|file| file.id == position.id).or_else(|| candidates().next());
+            let is_same_inode = live.as_ref().is_some_and(|(_, m)| file_id(m) == position.id);
+            let found = match sibling {
+                Some(sibling) if !(is_live && is_same_inode) => {
+                    let rank = siblings.iter().position(|file| file.path == sibling.path);
+                    oldest = rank.into_iter().chain(oldest).min();
+                    Some(sibling.path.clone())
+                }
+                _ if is_live => {
+                    oldest = oldest.or(Some(siblings.len()));
+                    Some(path.clone())
+                }
+                _ => None,
+            };
+            match found {
+                Some(path) => {
+                    let (file, metadata) = open(&path)?;
+                    self.track(path, file_id(&metadata), file, position.offset)?;
+                }
+                None => self.notices.push(format!(
+                    "a file that was read up to byte {} is gone: its later lines are lost",
+                    position.offset
+                )),
+            }
+        }
+        let saved = SystemTime::UNIX_EPOCH + Duration::from_nanos(checkpoint.saved_at);
+        for (rank, sibling) in siblings.iter().enumerate() {
+            // Of the files since the oldest one, the checkpoint names all that were seen.
+            let is_older = match oldest {
+                Some(oldest) => rank < oldest,
+                None => sibling.modified < saved,
+            };
+            if is_older && !self.is_tracked(sibling.id, Some(sibling.head)) {
+                self.finished.insert(sibling.head);
+            }
+        }
+        self.saved.clone_from(&checkpoint.files);
+        Ok(())
+    }
+
+    /// Looks for new files, and forgets those that are read to their end.
+    fn scan(&mut self) -> io::Result<()> {
+        self.last_scan = Some(Instant::now());
+        let path = self.config.path.clone();
+        let live = match open(&path) {
+            Ok((file, metadata)) => Some((FileHead::of_file(&file)?, file, metadata)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(error),
+        };
+        // After the live file, so that every file that is older than it is among them.
+        let siblings = self.rotated_files()?;
+        let live_id = live.as_ref().map(|(_, _, metadata)| file_id(metadata));
+        for sibling in &siblings {
+            let is_known = self.finished.contains(&sibling.head)
+                || self.is_tracked(sibling.id, Some(sibling.head));
+            // Renamed between the two looks.
+            if is_known || live_id == Some(sibling.id) {
+                continue;
+            }
+            let Ok((file, metadata)) = open(&sibling.path) else { continue };
+            // Another file may have the name by now; the next look finds both.
+            if file_id(&metadata) == sibling.id {
+                self.track(sibling.path.clone(), sibling.id, file, 0)?;
+            }
+        }
+        if let Some((head, file, metadata)) = live {
+            let id = file_id(&metadata);
+            let is_finished = head.is_some_and(|head| self.finished.contains(&head));
+            if !is_finished && !self.is_tracked(id, head) {
+                self.track(path, id, file, 0)?;
+            }
+        }
+        let heads: HashSet<_> = siblings.iter().map(|sibling| sibling.head).collect();
+        self.finished.retain(|head| heads.contains(head));
+        if self.config.follow {
+            self.forget_finished(live_id)?;
+        }
+        Ok(())
+    }
+
+    /// Forgets the oldest files that are rotated, read to their end, acknowledged, and quiet.
+    ///
+    /// Stops at the first that is not, so that a checkpoint names all files since the oldest one.
+    fn forget_finished(&mut self, live_id: Option<(u64, u64)>) -> io::Result<()> {
+        while let Some(file) = self.tracked.first() {
+            let is_quiet = file.last_growth.elapsed() >= ROTATED_WATCH;
+            let is_needed = Some(file.id) == live_id || !file.is_settled() || file.has_more()?;
+            if is_needed || (!is_quiet && self.tracked.len() <= MAX_TRACKED) {
+                break;
+            }
+            let file = self.tracked.remove(0);
+            self.finished.extend(file.head);
+        }
+        Ok(())
+    }
+
+    /// Continues reading a file whose contents are gone from its inode in a copy of it.
+    ///
+    /// Returns `false` if there is no copy, so that the file is lost.
+    fn follow_copy(&mut self, index: usize) -> io::Result<bool> {
+        let siblings = self.rotated_files()?;
+        let file = &self.tracked[index];
+        let copy = siblings.iter().find(|sibling| Some(sibling.head) == file.head);
+        let Some(copy) = copy else {
+            if file.head.is_some() {
+                self.notices.push(format!(
+                    "`{}` was truncated or written anew without a copy, at byte {}: its later lines \
+                     are lost",
+                    display_path(&file.path),
+                    file.handed_over,
+                ));
+            }
+            self.last_scan = None;
+            return Ok(false);
+        };
+        let (input, metadata) = open(&copy.path)?;
+        let (path, id) = (copy.path.clone(), file_id(&metadata));
+        let (number, settled, handed_over) = (file.number, file.settled, file.handed_over);
+        let form = self.config.form;
+        let mut moved = TrackedFile::new(number, path, id, input, handed_over, form)?;
+        moved.settled = settled;
+        self.tracked[index] = moved;
+        // The live file is new: look for it at once.
+        self.last_scan = None;
+        Ok(true)
+    }
+
+    /// Adds a file behind those that are tracked.
+    fn track(
+        &mut self,
+        path: std::path::PathBuf,
+        id: (u64, u64),
+        file: fs::File,
+        offset: u64,
+    ) -> io::Result<()> {
+        self.next_number += 1;
+        let number = self.next_number;
+        let form = self.config.form;
+        self.tracked.push(TrackedFile::new(number, path, id, file, offset, form)?);
+        Ok(())
+    }
+
+    /// Returns `true` if a file with this head, or this file before it had one, is tracked.
+    fn is_tracked(&self, id: (u64, u64), head: Option<FileHead>) -> bool {
+        self.tracked.iter().any(|file| match (file.head, head) {
+            (Some(tracked), Some(head)) => tracked == head,
+            // An inode without a head is an empty file, which may have its first line by now.
+            _ => file.id == id,
+        })
+    }
+
+    /// Returns the rotated files, without the files of the checkpoint.
+    fn rotated_files(&mut self) -> io::Result<Vec<RotatedFile>> {
+        let checkpoint = self.config.checkpoint.clone();
+        let is_checkpoint = |path: &Path| {
+            checkpoint.as_ref().is_some_and(|ours| path == ours || path == temporary(ours))
+        };
+        self.siblings.find(&self.config.path, is_checkpoint)
+    }
+
+    /// Returns an error about the file.
+    fn error(&self, error: io::Error) -> Error {
+        let path = display_path(&self.config.path);
+        let message = match error.kind() {
+            io::ErrorKind::NotFound => format!("the log file `{path}` does not exist"),
+            _ => format!("the log file `{path}` cannot be read"),
+        };
+        Error::new(ErrorKind::of_file(&error), message).with_source(error)
+    }
+}
+
+/// Returns the offset behind the last line end of a file.
+fn end_of_last_line(file: &fs::File) -> io::Result<u64> {
+    use std::os::unix::fs::FileExt;
+    let mut end = file.metadata()?.len();
+    let mut chunk = vec![0; 64 * 1024];
+    while end > 0 {
+        let start = end.saturating_sub(chunk.len() as u64);
+        let length = usize::try_from(end - start).unwrap_or(chunk.len());
+        file.read_exact_at(&mut chunk[..length], start)?;
+        if let Some(at) = memchr::memrchr(b'\n', &chunk[..length]) {
+            return Ok(start + at as u64 + 1);
+        }
+        end = start;
+    }
+    Ok(0)
+}
+
+/// The time for which a rotated file is watched for lines of programs that still have it open.
+const ROTATED_WATCH: Duration = Duration::from_secs(60);
+/// The number of files beyond which the oldest ones are watched no longer.
+const MAX_TRACKED: usize = 64;

@@ -1,0 +1,266 @@
+//! One file with its own contents, read line by line.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use flate2::read::MultiGzDecoder;
+use memchr::memchr;
+
+use super::file_head::{FileHead, is_gzip};
+use super::line_form::{form_of, may_hold_notification};
+use super::source_config::LineForm;
+
+/// A file that may have more lines, with the position up to which it was read.
+#[derive(Debug)]
+pub(super) struct TrackedFile {
+    /// A number that no other file of this session has.
+    pub(super) number: u64,
+    pub(super) path: PathBuf,
+    pub(super) id: (u64, u64),
+    /// The head, once the first line is complete.
+    pub(super) head: Option<FileHead>,
+    /// The number of bytes that are acknowledged.
+    pub(super) settled: u64,
+    /// The end of the last line that was handed over.
+    pub(super) handed_over: u64,
+    /// The time of the last new bytes, or of the rotation.
+    pub(super) last_growth: Instant,
+    input: FileInput,
+    /// Bytes of the file from `offset` on, of which those before `start` are handled.
+    buffer: Vec<u8>,
+    start: usize,
+    offset: u64,
+    form: LineForm,
+    /// The size so far of a line that is too large, while its rest is discarded.
+    overlong: Option<u64>,
+    /// Whether the last read met the end.
+    is_at_end: bool,
+    place: Arc<str>,
+}
+
+/// The bytes of a file.
+#[derive(Debug)]
+enum FileInput {
+    Plain(File),
+    Gzip(Box<MultiGzDecoder<File>>),
+}
+
+/// One line of a file.
+#[derive(Debug)]
+pub(super) struct TailLine {
+    /// The number of the file.
+    pub(super) file: u64,
+    /// The path of the file.
+    pub(super) place: Arc<str>,
+    /// The offset of the line.
+    pub(super) start: u64,
+    /// The offset behind its line end.
+    pub(super) end: u64,
+    /// The bytes without the line end, or the size of a line that is too large.
+    pub(super) content: Result<Vec<u8>, u64>,
+}
+
+/// The reason why reading stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ReadStop {
+    /// There is no room for more lines.
+    Room,
+    /// The file has no more complete lines.
+    End,
+    /// The file was truncated or written anew: it no longer has the contents that it had.
+    Displaced,
+}
+
+impl TrackedFile {
+    /// Starts reading an open file at `offset`.
+    ///
+    /// # Errors
+    ///
+    /// The error of the file.
+    pub(super) fn new(
+        number: u64,
+        path: PathBuf,
+        id: (u64, u64),
+        file: File,
+        offset: u64,
+        form: LineForm,
+    ) -> io::Result<Self> {
+        let head = FileHead::of_file(&file)?;
+        let is_compressed = is_gzip(&file)?;
+        // A copy may be shorter than the file was when its last lines were read.
+        let offset = if is_compressed { offset } else { offset.min(file.metadata()?.len()) };
+        let form = match form {
+            LineForm::Auto => {
+                let mut start = [0; 64];
+                let read = file.read_at(&mut start, 0)?;
+                // The first line of an empty file decides later.
+                if offset > 0 { form_of(form, &start[..read]) } else { LineForm::Auto }
+            }
+            form => form,
+        };
+        let input = if is_compressed {
+            io::Seek::rewind(&mut &file)?;
+            let mut decoder = MultiGzDecoder::new(file);
+            io::copy(&mut (&mut decoder).take(offset), &mut io::sink())?;
+            FileInput::Gzip(Box::new(decoder))
+        } else {
+            FileInput::Plain(file)
+        };
+        let place = path.to_string_lossy().into();
+        Ok(Self {
+            number,
+            path,
+            id,
+            head,
+            settled: offset,
+            handed_over: offset,
+            last_growth: Instant::now(),
+            input,
+            buffer: Vec::new(),
+            start: 0,
+            offset,
+            form,
+            overlong: None,
+            is_at_end: false,
+            place,
+        })
+    }
+
+    /// Returns `true` if every line that was handed over is acknowledged.
+    pub(super) fn is_settled(&self) -> bool {
+        self.settled >= self.handed_over
+    }
+
+    /// Returns `true` if there may be bytes that were not read.
+    ///
+    /// # Errors
+    ///
+    /// The error of the file.
+    pub(super) fn has_more(&self) -> io::Result<bool> {
+        match &self.input {
+            FileInput::Plain(file) => {
+                Ok(file.metadata()?.len() > self.offset + self.buffer.len() as u64)
+            }
+            FileInput::Gzip(_) => Ok(!self.is_at_end),
+        }
+    }
+
+    /// Adds at most `room` lines to `lines`, each of at most `max_bytes`. Stops after about a megabyte.
+    ///
+    /// # Errors
+    ///
+    /// The error of the file.
+    pub(super) fn read(
+        &mut self,
+        lines: &mut Vec<TailLine>,
+        room: usize,
+        max_bytes: usize,
+    ) -> io::Result<ReadStop> {
+        let mut budget = READ_BYTES;
+        let target = lines.len() + room;
+        loop {
+            self.take_lines(lines, target, max_bytes);
+            if lines.len() >= target || budget == 0 {
+                return Ok(ReadStop::Room);
+            }
+            match self.fill()? {
+                FillResult::Bytes(bytes) => {
+                    self.last_growth = Instant::now();
+                    budget = budget.saturating_sub(bytes);
+                }
+                FillResult::End => return Ok(ReadStop::End),
+                FillResult::Displaced => return Ok(ReadStop::Displaced),
+            }
+        }
+    }
+
+    /// Moves complete lines from the buffer to `lines`, until there are `target`.
+    fn take_lines(&mut self, lines: &mut Vec<TailLine>, target: usize, max_bytes: usize) {
+        while lines.len() < target {
+            let rest = &self.buffer[self.start..];
+            let start = self.offset + self.start as u64;
+            let Some(length) = memchr(b'\n', rest) else {
+                if rest.len() > max_bytes || self.overlong.is_some() {
+                    *self.overlong.get_or_insert(0) += rest.len() as u64;
+                    self.start = self.buffer.len();
+                }
+                break;
+            };
+            let end = start + length as u64 + 1;
+            let line = &rest[..length];
+            if self.form == LineForm::Auto {
+                self.form = form_of(self.form, line);
+            }
+            let size = self.overlong.take().unwrap_or(0) + length as u64;
+            let content = if size > max_bytes as u64 {
+                Err(size)
+            } else if may_hold_notification(self.form, line) {
+                Ok(line.strip_suffix(b"\r").unwrap_or(line).to_vec())
+            } else {
+                self.start += length + 1;
+                continue;
+            };
+            self.start += length + 1;
+            self.handed_over = end;
+            let start = end - 1 - size;
+            let place = Arc::clone(&self.place);
+            lines.push(TailLine { file: self.number, place, start, end, content });
+        }
+        self.buffer.drain(..self.start);
+        self.offset += self.start as u64;
+        self.start = 0;
+    }
+
+    /// Reads one more chunk into the buffer.
+    fn fill(&mut self) -> io::Result<FillResult> {
+        let length = self.buffer.len();
+        self.buffer.resize(length + CHUNK_BYTES, 0);
+        let position = self.offset + length as u64;
+        let read = loop {
+            let space = &mut self.buffer[length..];
+            let read = match &mut self.input {
+                FileInput::Plain(file) => file.read_at(space, position),
+                FileInput::Gzip(decoder) => decoder.read(space),
+            };
+            match read {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                read => break read,
+            }
+        };
+        self.buffer.truncate(length + *read.as_ref().unwrap_or(&0));
+        let read = read?;
+        if self.head.is_none() && self.offset == 0 {
+            self.head = FileHead::of_bytes(&self.buffer);
+        }
+        // After the read, so that bytes of other contents are never taken for ours.
+        if let FileInput::Plain(file) = &self.input {
+            let is_shorter = file.metadata()?.len() < position + read as u64;
+            let is_other = match &self.head {
+                Some(head) => !head.is_of(file)?,
+                None => false,
+            };
+            if is_shorter || is_other {
+                self.buffer.clear();
+                return Ok(FillResult::Displaced);
+            }
+        }
+        self.is_at_end = read == 0;
+        Ok(if read == 0 { FillResult::End } else { FillResult::Bytes(read) })
+    }
+}
+
+/// The result of reading one chunk.
+enum FillResult {
+    Bytes(usize),
+    End,
+    Displaced,
+}
+
+/// The size of one read.
+const CHUNK_BYTES: usize = 64 * 1024;
+/// The bytes that one call reads at most, so that rotations are noticed meanwhile.
+const READ_BYTES: usize = 1024 * 1024;
