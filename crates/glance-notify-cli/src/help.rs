@@ -15,11 +15,13 @@ pub(crate) fn with_examples(command: Command) -> Command {
 
 /// Adds the help to the command whose names below `glance-notify` are `path`.
 fn add_to(command: Command, path: &str) -> Command {
-    let examples = EXAMPLES.iter().find(|(name, _)| *name == path).map(|(_, examples)| *examples);
+    let examples = EXAMPLES.iter().find(|(name, _)| *name == path);
+    let examples = examples.map(|(_, lines)| format!("Examples:\n  {}", lines.join("\n  ")));
+    // A subcommand may bring its own.
+    let examples = examples.or_else(|| command.get_after_help().map(ToString::to_string));
     let codes = ExitStatus::help();
     let command = match examples {
         Some(examples) => {
-            let examples = format!("Examples:\n  {}", examples.join("\n  "));
             command.after_long_help(format!("{examples}\n\n{codes}")).after_help(examples)
         }
         None => command.after_long_help(codes),
@@ -126,6 +128,62 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         &[
             "glance-notify spool drain -c /etc/glance/notify.toml",
             "glance-notify spool drain --timeout 600 -o json -c /etc/glance/notify.toml",
+        ],
+    ),
+    (
+        "archive",
+        &[
+            "glance-notify archive import --archive /var/lib/glance-notify notifications.log",
+            "glance-notify archive verify --archive /var/lib/glance-notify",
+        ],
+    ),
+    (
+        "archive import",
+        &[
+            "glance-notify archive import --archive /var/lib/glance-notify notifications.log",
+            "glance-notify archive import --archive /var/lib/glance-notify --region RegionOne notifications.log.1.gz",
+        ],
+    ),
+    (
+        "archive export",
+        &[
+            "glance-notify archive export --archive /var/lib/glance-notify --since 2026-11 --until 2026-12",
+            "glance-notify archive export --archive /var/lib/glance-notify --format csv > events.csv",
+        ],
+    ),
+    (
+        "archive backup",
+        &[
+            "glance-notify archive backup --archive /var/lib/glance-notify /backup/glance-notify",
+            "glance-notify archive backup -q --archive /var/lib/glance-notify /backup/2026-11-22",
+        ],
+    ),
+    (
+        "archive verify",
+        &[
+            "glance-notify archive verify --archive /var/lib/glance-notify",
+            "glance-notify archive verify --archive /backup/glance-notify",
+        ],
+    ),
+    (
+        "archive retain",
+        &[
+            "glance-notify archive retain --archive /var/lib/glance-notify --max-days 400",
+            "glance-notify archive retain --archive /var/lib/glance-notify --max-bytes 100000000000",
+        ],
+    ),
+    (
+        "archive baseline",
+        &[
+            "glance-notify archive baseline --archive /var/lib/glance-notify images.json",
+            "glance-notify archive baseline --archive /var/lib/glance-notify - < images.json",
+        ],
+    ),
+    (
+        "archive erase",
+        &[
+            "glance-notify archive erase --archive audit --project 7be0 --reason ticket-4711",
+            "glance-notify archive erase --archive audit --user 4a1f --reason ticket-4711",
         ],
     ),
     (

@@ -137,3 +137,24 @@ const FILES: usize = 16;
 
 /// The number of threads beside the main thread that a command needs at least.
 const THREADS: usize = 6;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A stripped build still says what went wrong: the message of a panic is no debug information.
+    #[test]
+    fn a_panic_keeps_its_message() {
+        assert_eq!(text_of(&"index out of bounds"), "index out of bounds");
+        assert_eq!(text_of(&String::from("a formatted text")), "a formatted text");
+        assert_eq!(text_of(&7), "a value that is no text");
+    }
+
+    /// A panic of a command becomes an error with a code of the table.
+    #[test]
+    fn a_panic_is_an_error_of_the_command() {
+        let divisor = std::env::args().count() - std::env::args().count();
+        let result = catch_panics(|| Ok(7 / divisor));
+        assert_eq!(result.unwrap_err().status, ExitStatus::PermanentError);
+    }
+}

@@ -141,10 +141,10 @@ mod tests {
     /// Numbers are aligned to the right, and names from outside are escaped.
     #[test]
     fn tables_are_aligned_and_escaped() {
-        let expected = "image                  bytes_sent\n\
+        let expected = "image               bytes_sent\n\
                         a\\u{1b}[2J,\"b\"  1536 (1.5 KiB)\n\
-                        =1+1                          7\n\
-                        total            1543 (1.5 KiB)\n";
+                        =1+1                         7\n\
+                        total           1543 (1.5 KiB)\n";
         assert_eq!(written(write_table), expected);
     }
 

@@ -40,15 +40,31 @@ const ALL: &[&str] = &[
     "spool drop --all",
     "spool export",
     "spool drain",
+    "demo",
+    "timeline debian-12 --from day.jsonl",
+    "search --from day.jsonl",
+    "who debian-12 --from day.jsonl",
+    "report stuck --from day.jsonl",
+    "report transfers --from day.jsonl",
+    "report storage --from day.jsonl",
+    "report failures --from day.jsonl",
+    "report deletions --from day.jsonl",
+    "report activity --from day.jsonl",
     "completions bash",
     "man",
 ];
+
+/// The subcommands that ask questions to a file.
+fn questions() -> Vec<&'static str> {
+    ALL.iter().filter(|command| command.contains("--from")).copied().collect()
+}
 
 /// A directory with a configuration, a spool with one message, and input.
 fn sandbox() -> Sandbox {
     let sandbox = Sandbox::new();
     sandbox.file("notify.toml", LOG_CONFIG);
     sandbox.file("in.jsonl", LIFECYCLE);
+    sandbox.file("day.jsonl", include_str!("../../../../docs/samples/cloud-day.jsonl"));
     fill_spool(&sandbox);
     sandbox
 }
@@ -142,6 +158,9 @@ fn a_missing_file_exits_with_2() {
     text += &transcript(CONFIGURED, 2, |sandbox| {
         fs::remove_file(sandbox.path("notify.toml")).unwrap();
     });
+    text += &transcript(&questions(), 2, |sandbox| {
+        fs::remove_file(sandbox.path("day.jsonl")).unwrap();
+    });
     text += &transcript(&["man missing", "emit in.jsonl --acks missing/acks"], 2, |_| {});
     insta::assert_snapshot!(text);
 }
@@ -158,6 +177,10 @@ fn a_file_of_the_wrong_type_exits_with_2() {
     text += &transcript(&spool, 2, |sandbox| {
         fs::remove_dir_all(sandbox.path("spool")).unwrap();
         sandbox.file("spool", "");
+    });
+    text += &transcript(&questions(), 2, |sandbox| {
+        fs::remove_file(sandbox.path("day.jsonl")).unwrap();
+        fs::create_dir(sandbox.path("day.jsonl")).unwrap();
     });
     text += &transcript(&["man in.jsonl", "emit in.jsonl --failed ."], 2, |_| {});
     insta::assert_snapshot!(text);
@@ -181,6 +204,10 @@ fn a_missing_permission_exits_with_2() {
         ("emit in.jsonl --rejected locked/rejected", "locked"),
         ("spool export locked/x", "locked"),
         ("man locked", "locked"),
+        ("timeline debian-12 --from day.jsonl", "day.jsonl"),
+        ("search --from day.jsonl", "day.jsonl"),
+        ("who debian-12 --from day.jsonl", "day.jsonl"),
+        ("report stuck --from day.jsonl", "day.jsonl"),
     ] {
         let sandbox = sandbox();
         fs::create_dir(sandbox.path("locked")).unwrap();
@@ -230,6 +257,17 @@ fn nothing_to_do_exits_with_0() {
         sandbox.file("in.jsonl", "");
         sandbox.run(["spool", "drop", "--all", "-c", "notify.toml"]).expect(0);
     }));
+}
+
+/// A question without an answer: 1.
+#[test]
+fn a_question_that_finds_nothing_exits_with_1() {
+    let commands = [
+        "timeline no-such-image --from day.jsonl",
+        "search --image no-such-image --from day.jsonl",
+        "who no-such-image --from day.jsonl",
+    ];
+    insta::assert_snapshot!(transcript(&commands, 1, |_| {}));
 }
 
 /// A reference to a message that does not exist needs a change: 2.
