@@ -1,6 +1,6 @@
 //! A broker's host name or address, and its port.
 //!
-//! This module resolves no name and opens no connection: [`connect`](crate::connect()) does.
+//! This module resolves no name and opens no connection: [`Dialer`](crate::Dialer) does.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};

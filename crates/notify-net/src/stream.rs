@@ -12,8 +12,8 @@ use crate::peer::PeerInfo;
 
 /// A connected stream to a broker.
 ///
-/// [`connect`](crate::connect()) returns it together with a [`ShutdownGuard`]. The stream hides
-/// whether TLS is in use; [`peer`](Self::peer) tells.
+/// [`Dialer`](crate::Dialer) opens it together with a [`ShutdownGuard`]. The stream hides whether TLS
+/// is in use; [`peer`](Self::peer) tells.
 #[derive(Debug)]
 pub struct BrokerStream {
     io: Box<dyn ByteStream>,

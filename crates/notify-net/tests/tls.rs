@@ -8,14 +8,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use notify_core::{Error, ErrorKind, Result};
-use notify_net::{BrokerStream, Host, TlsFiles, connect, diagnose_disconnect, explain_tls_error};
+use notify_net::{BrokerStream, Dialer, Endpoint, Host, TlsFiles, explain_tls_error};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
 use rustls::RootCertStore;
 use rustls::pki_types::PrivateKeyDer;
 use rustls::server::WebPkiClientVerifier;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
-use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 
 const LONG: Duration = Duration::from_secs(30);
@@ -123,22 +122,28 @@ where
     Host { name: address.ip().to_string(), port: address.port() }
 }
 
-/// Loads the files and connects.
-async fn dial(host: &Host, files: &TlsFiles) -> Result<BrokerStream> {
-    let tls = files.load().await?;
-    dial_until(host, &tls, Instant::now() + LONG).await
+/// Returns the endpoint of `host` with these files.
+fn endpoint(host: &Host, files: &TlsFiles) -> Endpoint {
+    let mut endpoint = Endpoint::default();
+    endpoint.hosts = vec![host.clone()];
+    endpoint.tls = Some(files.clone());
+    endpoint.connect_timeout = LONG;
+    endpoint
 }
 
-/// Connects before `deadline`.
-async fn dial_until(
-    host: &Host,
-    tls: &notify_net::TlsConfig,
-    deadline: Instant,
-) -> Result<BrokerStream> {
-    let (stream, guard) = connect(host, Some(tls), LONG, deadline).await?;
-    // The guard lives as long as the test: dropping it ends the stream.
-    std::mem::forget(guard);
-    Ok(stream)
+/// Loads the files and connects.
+async fn dial(host: &Host, files: &TlsFiles) -> Result<BrokerStream> {
+    dial_endpoint(&endpoint(host, files)).await
+}
+
+/// Connects without a login.
+async fn dial_endpoint(endpoint: &Endpoint) -> Result<BrokerStream> {
+    let open = |stream, guard| async {
+        // The guard lives as long as the test: dropping it ends the stream.
+        std::mem::forget(guard);
+        Ok(stream)
+    };
+    Dialer::new(endpoint).await?.open(open).await
 }
 
 /// Connects and waits for an echo, as a protocol's login does.
@@ -219,19 +224,17 @@ async fn presents_a_client_certificate_on_request() {
     assert_error(echo(&host, &files).await, ErrorKind::Access, "rejected the client certificate");
 
     // A second connection that only reads finds the alert that the first one missed.
-    let diagnose = async |files: &TlsFiles, kind, timeout| {
-        let tls = files.load().await.unwrap();
-        let error = Error::new(kind, "the connection ended");
-        diagnose_disconnect(error, &host, Some(&tls), LONG, Instant::now() + timeout)
-            .await
-            .to_string()
+    let diagnose = async |files: &TlsFiles, kind| {
+        let endpoint = endpoint(&host, files);
+        let log_in = |_, _| async move { Err::<(), _>(Error::new(kind, "the connection ended")) };
+        let dialer = Dialer::new(&endpoint).await.unwrap();
+        dialer.open(log_in).await.unwrap_err().to_string()
     };
-    let text = diagnose(&files, ErrorKind::Unavailable, LONG).await;
+    let text = diagnose(&files, ErrorKind::Unavailable).await;
     assert!(text.contains("rejected the client certificate"), "{text}");
-    assert_eq!(diagnose(&files, ErrorKind::Access, LONG).await, "the connection ended");
-    let soon = Duration::from_millis(100);
+    assert_eq!(diagnose(&files, ErrorKind::Access).await, "the connection ended");
     let identity = authority.files_with(&identity);
-    assert_eq!(diagnose(&identity, ErrorKind::Unavailable, soon).await, "the connection ended");
+    assert_eq!(diagnose(&identity, ErrorKind::Unavailable).await, "the connection ended");
 }
 
 /// A port without TLS is a configuration error, and a server that closes or stays silent is not.
@@ -253,9 +256,9 @@ async fn distinguishes_plain_text_from_tls() {
         drop(tcp);
     })
     .await;
-    let tls = authority.files().load().await.unwrap();
-    let soon = Instant::now() + Duration::from_millis(50);
-    assert_error(dial_until(&silent, &tls, soon).await, ErrorKind::Timeout, "TLS handshake");
+    let mut endpoint = endpoint(&silent, &authority.files());
+    endpoint.connect_timeout = Duration::from_millis(50);
+    assert_error(dial_endpoint(&endpoint).await, ErrorKind::Timeout, "timed out");
 }
 
 /// Changed files take effect at the next connect; errors name the option and the file, and show no

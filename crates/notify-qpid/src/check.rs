@@ -28,7 +28,8 @@ pub(crate) async fn check(connection: &mut Connection, config: &Config) -> Resul
     let routes: Vec<_> = connection.topology.documented_routes().cloned().collect();
     for route in &routes {
         let subject = format!("address {}", printable(&route.address, 255));
-        match connection.ensure_link(route, config.endpoint.connect_timeout).await {
+        let attached = connection.ensure_link(route, config.endpoint.connect_timeout).await;
+        match attached.map_err(|failure| failure.error) {
             Ok(()) => findings.push(Finding::good(subject, "accepts messages")),
             Err(error) if error.is_transient() => return Err(error),
             Err(error) => findings.push(Finding::bad(subject, error)),

@@ -62,6 +62,10 @@ pub struct Config {
     /// messages again on a new link. The timeout of the address doubles each time, up to 5 minutes,
     /// until the broker settles a message.
     pub confirm_timeout: Duration,
+    /// `qpid.refuse_unroutable_after`, by default 60 s: the time for which the broker may reject a
+    /// message without a known condition, or report its node as missing, before the transport refuses
+    /// it.
+    pub refuse_unroutable_after: Duration,
 }
 
 /// The kind of node that the transport sends to.
@@ -114,6 +118,7 @@ impl Default for Config {
             envelope: Envelope::default(),
             window: 256,
             confirm_timeout: Duration::from_secs(30),
+            refuse_unroutable_after: Duration::from_secs(60),
         }
     }
 }

@@ -17,11 +17,11 @@ use fe2o3_amqp::{Sender, Session};
 use notify_core::{Error, Result};
 use notify_net::guard::amqp10::{Amqp10Guard, FRAME_MAX};
 use notify_net::guard::{GuardReport, GuardedStream};
-use notify_net::{Failover, Host, PeerInfo, Secret, ShutdownGuard, TlsConfig};
-use tokio::time::{Instant, timeout, timeout_at};
+use notify_net::{BrokerStream, Dialer, Meaning, OnceWarnings, PeerInfo, Secret, ShutdownGuard};
+use tokio::time::timeout;
 
 use crate::config::Config;
-use crate::error::ErrorContext;
+use crate::error::{ErrorContext, is_missing_node};
 use crate::link::Link;
 use crate::topology::{Route, Topology};
 use crate::wire::{self, BrokerProduct};
@@ -58,25 +58,19 @@ impl Connection {
     /// # Errors
     ///
     /// The most useful error of all hosts.
-    pub(crate) async fn open(config: &Config, name: &str) -> Result<Self> {
-        let endpoint = &config.endpoint;
-        let password = endpoint.read_password().await?;
-        let tls = match &endpoint.tls {
-            Some(files) => Some(files.load().await?),
-            None => None,
+    pub(crate) async fn open(config: &Config, name: &str, warnings: &OnceWarnings) -> Result<Self> {
+        let password = &config.endpoint.read_password().await?;
+        let dialer = Dialer::new(&config.endpoint).await?;
+        let log_in = |stream, shutdown_guard| {
+            LoginAttempt { config, password, name }.run(stream, shutdown_guard)
         };
-        let mut failover = Failover::new(&endpoint.hosts, endpoint.connect_timeout);
-        while let Some((host, deadline)) = failover.next() {
-            let login = LoginAttempt { config, host, password: &password, tls: tls.as_ref(), name };
-            match timeout_at(deadline, login.run(deadline)).await {
-                Ok(Ok(connection)) => return Ok(connection),
-                Ok(Err(error)) => {
-                    failover.record_error(login.diagnose(error, deadline).await);
-                }
-                Err(_) => failover.record_timeout(host),
-            }
+        let connection = dialer.open(log_in).await?;
+        let Self { peer, product, topology, .. } = &connection;
+        warnings.log_connected(peer, &product.to_string(), &config.endpoint);
+        if let Some(losses) = topology.known_losses() {
+            warnings.warn(losses);
         }
-        Err(failover.into_error())
+        Ok(connection)
     }
 
     /// Checks whether the connection can send: it is open, and no session is half open.
@@ -91,7 +85,11 @@ impl Connection {
     /// [`ErrorKind::Config`](notify_core::ErrorKind::Config) or
     /// [`ErrorKind::Access`](notify_core::ErrorKind::Access) if an operator must act, and a transient
     /// error otherwise. `time` bounds the wait.
-    pub(crate) async fn ensure_link(&mut self, route: &Route, time: Duration) -> Result<()> {
+    pub(crate) async fn ensure_link(
+        &mut self,
+        route: &Route,
+        time: Duration,
+    ) -> Result<(), AttachFailure> {
         if self.links.get(&route.address).is_some_and(Link::is_usable) {
             return Ok(());
         }
@@ -99,7 +97,7 @@ impl Connection {
         self.is_attaching = true;
         let attached = timeout(time, attach(&mut self.handle, &self.context, route))
             .await
-            .unwrap_or_else(|_| Err(self.context.timeout_error("did not answer an attach")));
+            .unwrap_or_else(|_| Err(self.context.timeout_error("did not answer an attach").into()));
         self.is_attaching = false;
         self.links.insert(route.address.clone(), attached?);
         Ok(())
@@ -113,13 +111,12 @@ impl Connection {
 
     /// Returns the error that closed the connection. The errors of its links do not name the reason.
     pub(crate) async fn close_reason(&mut self) -> Option<Error> {
-        if !self.handle.is_closed() {
-            return None;
-        }
-        // The client knows the reason at once, or never.
-        match timeout(CLOSE_TIMEOUT, self.handle.on_close()).await {
+        // The client fails the links a moment before it closes the connection.
+        let time = if self.handle.is_closed() { CLOSE_TIMEOUT } else { CLOSE_DELAY };
+        match timeout(time, self.handle.on_close()).await {
             Ok(Err(error)) => Some(self.context.close_error(&error)),
-            _ => None,
+            Err(_) if !self.handle.is_closed() => None,
+            Ok(Ok(())) | Err(_) => Some(self.context.connection_lost()),
         }
     }
 
@@ -140,66 +137,36 @@ impl Connection {
             Err(_) => Err(self.context.timeout_error("did not confirm the end of the connection")),
         }
     }
-
-    /// Logs the product and the peer, and warns about risks: a password in plain text, and losses
-    /// that the broker reports as accepted.
-    fn log_connected(&self, config: &Config) {
-        let Self { peer, product, topology, .. } = self;
-        let tls = peer.tls.as_deref().unwrap_or("no TLS");
-        tracing::info!("`qpid` is connected to {product} at {peer}, {tls}");
-        if config.endpoint.uses_password() && peer.exposes_plain_text() {
-            tracing::warn!(
-                "`qpid` sends the password to {peer} in plain text: use amqps:// in `qpid.url`"
-            );
-        }
-        if let Some(losses) = topology.known_losses() {
-            tracing::warn!("{losses}");
-        }
-    }
 }
 
-/// One attempt to connect to one host and log in.
+/// The parameters of a login.
+#[derive(Clone, Copy)]
 struct LoginAttempt<'a> {
     config: &'a Config,
-    /// The host to try.
-    host: &'a Host,
     /// The password, read for this connect; empty without one.
     password: &'a Secret,
-    /// The loaded certificates; `None` without TLS.
-    tls: Option<&'a TlsConfig>,
     /// The container id.
     name: &'a str,
 }
 
 impl LoginAttempt<'_> {
-    /// Returns the time after which the system drops the connection to a silent peer.
-    ///
-    /// The client's idle timeout does not help while the client is stuck in a write.
-    fn user_timeout(&self) -> Duration {
-        Duration::from_secs(u64::from(self.config.endpoint.heartbeat))
-    }
-
-    /// Replaces `error` by a better one if TLS caused the end of the connection.
-    async fn diagnose(&self, error: Error, deadline: Instant) -> Error {
-        notify_net::diagnose_disconnect(error, self.host, self.tls, self.user_timeout(), deadline)
-            .await
-    }
-
-    /// Connects, logs in and opens the connection.
+    /// Logs in over a connected stream and opens the connection.
     ///
     /// # Errors
     ///
-    /// An error that names the host and the option to change. The caller tries the next host.
+    /// An error that names the host and the option to change.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future closes the socket.
-    async fn run(&self, deadline: Instant) -> Result<Connection> {
-        let Self { config, host, .. } = *self;
-        let (mut stream, shutdown_guard) =
-            notify_net::connect(host, self.tls, self.user_timeout(), deadline).await?;
-        let context = ErrorContext::new(host, &config.endpoint);
+    async fn run(
+        self,
+        mut stream: BrokerStream,
+        shutdown_guard: ShutdownGuard,
+    ) -> Result<Connection> {
+        let Self { config, .. } = self;
         let peer = stream.peer().clone();
+        let context = ErrorContext::new(&peer.host, &config.endpoint);
         wire::authenticate(&mut stream, &config.endpoint, self.password, &context).await?;
 
         let report = GuardReport::default();
@@ -209,7 +176,8 @@ impl LoginAttempt<'_> {
             // The stream is past TLS and SASL, so the client must not begin with either.
             .scheme("amqp")
             .max_frame_size(FRAME_MAX)
-            .idle_time_out(u32::from(config.endpoint.heartbeat) * 1000);
+            // The client asks the peer for a frame in half of this time: one heartbeat.
+            .idle_time_out(u32::from(config.endpoint.heartbeat) * 2000);
         if let Some(virtual_host) = &config.endpoint.virtual_host {
             builder = builder.hostname(virtual_host.as_str());
         }
@@ -218,7 +186,7 @@ impl LoginAttempt<'_> {
             .await
             .map_err(|error| report.violation().unwrap_or_else(|| context.open_error(&error)))?;
         let product = BrokerProduct::from_open(report.greeting().unwrap_or_default());
-        let connection = Connection {
+        Ok(Connection {
             _shutdown_guard: shutdown_guard,
             handle,
             links: BTreeMap::new(),
@@ -228,9 +196,7 @@ impl LoginAttempt<'_> {
             product,
             report,
             is_attaching: false,
-        };
-        connection.log_connected(config);
-        Ok(connection)
+        })
     }
 }
 
@@ -243,7 +209,7 @@ async fn attach(
     handle: &mut ConnectionHandle<()>,
     context: &ErrorContext,
     route: &Route,
-) -> Result<Link> {
+) -> Result<Link, AttachFailure> {
     let Route { address, capabilities, create_address, .. } = route;
     if let Some(create_address) = create_address {
         create_node(handle, context, create_address).await?;
@@ -257,7 +223,28 @@ async fn attach(
         Session::begin(handle).await.map_err(|error| context.begin_error(&error, address))?;
     match sender_builder(target, address).attach(&mut session).await {
         Ok(sender) => Ok(Link::new(session, sender)),
-        Err(error) => Err(context.attach_error(&error, address)),
+        Err(error) => Err(AttachFailure {
+            meaning: if is_missing_node(&error) {
+                Meaning::Unroutable
+            } else {
+                Meaning::QueueUnavailable
+            },
+            error: context.attach_error(&error, address),
+        }),
+    }
+}
+
+/// The reason why no link to an address exists, and what it means for the messages of that address.
+#[derive(Debug)]
+pub(crate) struct AttachFailure {
+    pub(crate) meaning: Meaning,
+    pub(crate) error: Error,
+}
+
+/// Everything except a missing node is a queue out of service.
+impl From<Error> for AttachFailure {
+    fn from(error: Error) -> Self {
+        Self { meaning: Meaning::QueueUnavailable, error }
     }
 }
 
@@ -315,5 +302,7 @@ impl fmt::Debug for Connection {
 /// The number of links that this process has attached, for unique names.
 static LINK_COUNT: AtomicU64 = AtomicU64::new(0);
 
+/// The time between the end of a link and the end of the connection that caused it.
+const CLOSE_DELAY: Duration = Duration::from_millis(20);
 /// The longest wait for the broker's answer to a close. The worker waits 5 s for the whole close.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);

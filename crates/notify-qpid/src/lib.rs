@@ -4,7 +4,7 @@
 //! # Guarantees
 //!
 //! * *Delivered* means that the broker settled the message as `accepted`. Each product decides what
-//!   that is worth. You are warned, once per connection, about a product that is known to accept
+//!   that is worth. You are warned once about a product that is known to accept
 //!   messages and drop them.
 //! * A message without an outcome is sent again with the same `message_id`. So a message can arrive
 //!   twice, and none goes missing.
@@ -46,11 +46,13 @@ mod error;
 mod link;
 mod options;
 mod publish;
+mod rejection;
 mod template;
 mod topology;
 mod wire;
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
@@ -62,6 +64,7 @@ use notify_core::{Batch, EventType, Result, Transport};
 pub use config::{Config, Dialect, Node};
 use connection::Connection;
 pub use notify_net::{Endpoint, Envelope, Host, Password, SaslMechanism, Secret, TlsFiles};
+use notify_net::{Judge, OnceWarnings};
 use publish::ConfirmTimeouts;
 pub use template::Template;
 
@@ -81,7 +84,7 @@ pub const DRIVER: Driver = Driver {
     defaults: r#"{
         "node": "queue", "dialect": "auto", "exchange": "glance", "topic": "notifications",
         "envelope": "bare", "window": 256, "connect_timeout": 10, "confirm_timeout": 30,
-        "heartbeat": 10
+        "heartbeat": 10, "refuse_unroutable_after": 60
     }"#,
     open,
 };
@@ -124,6 +127,10 @@ pub struct Qpid {
     publisher_id: Option<String>,
     /// The timeouts of addresses that withhold outcomes. They outlive a connection.
     timeouts: ConfirmTimeouts,
+    /// The verdicts by the meaning of the broker's answers.
+    judge: Judge,
+    /// The warnings that appear once.
+    once_warnings: Arc<OnceWarnings>,
     /// The connection stays here during a `send`. So a dropped `send` leaves its messages in flight
     /// behind, for the next `send` to wait for.
     connection: Option<Connection>,
@@ -155,6 +162,8 @@ impl Qpid {
             name: container_id(None),
             publisher_id: None,
             timeouts: ConfirmTimeouts::default(),
+            judge: Judge::new(config.refuse_unroutable_after),
+            once_warnings: Arc::new(OnceWarnings::new(DRIVER.name)),
             connection: None,
             config,
         })
@@ -164,7 +173,7 @@ impl Qpid {
     async fn connect(&mut self) -> Result<&mut Connection> {
         let connection = match self.connection.take().filter(Connection::is_usable) {
             Some(connection) => connection,
-            None => Connection::open(&self.config, &self.name).await?,
+            None => Connection::open(&self.config, &self.name, &self.once_warnings).await?,
         };
         Ok(self.connection.insert(connection))
     }
@@ -191,6 +200,8 @@ impl Transport for Qpid {
             name: container_id(self.publisher_id.as_deref()),
             publisher_id: self.publisher_id.clone(),
             timeouts: ConfirmTimeouts::default(),
+            judge: Judge::new(self.config.refuse_unroutable_after),
+            once_warnings: Arc::clone(&self.once_warnings),
             connection: None,
             config: self.config.clone(),
         }))
@@ -200,17 +211,17 @@ impl Transport for Qpid {
     ///
     /// # Errors
     ///
-    /// The error of the connection, or the most useful error of the addresses. Messages that other
-    /// addresses accepted are settled all the same.
+    /// The error of the connection, or the timeout of an address that withholds its outcomes. The
+    /// messages of other addresses are settled all the same.
     async fn send(&mut self, batch: &mut Batch<'_>) -> Result<()> {
         if batch.unsettled().next().is_none() {
             return Ok(());
         }
         self.connect().await?;
-        let Self { config, timeouts, connection: Some(connection), .. } = self else {
+        let Self { config, timeouts, judge, connection: Some(connection), .. } = self else {
             return Ok(());
         };
-        let sent = publish::publish(connection, config, timeouts, batch).await;
+        let sent = publish::publish(connection, config, timeouts, judge, batch).await;
         let sent = sent.map_err(|error| connection.violation().unwrap_or(error));
         if sent.is_err() && !connection.is_usable() {
             self.connection = None;
@@ -229,7 +240,8 @@ impl Transport for Qpid {
     /// Checks the broker on a new connection, and closes it afterwards. The connection of earlier sends
     /// stays as it is.
     async fn check(&mut self) -> Result<Vec<Finding>> {
-        let mut connection = Connection::open(&self.config, &self.name).await?;
+        let mut connection =
+            Connection::open(&self.config, &self.name, &self.once_warnings).await?;
         let findings = check::check(&mut connection, &self.config).await;
         let findings = findings.map_err(|error| connection.violation().unwrap_or(error))?;
         connection.close().await?;

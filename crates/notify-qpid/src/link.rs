@@ -32,13 +32,15 @@ use fe2o3_amqp::types::messaging::{
 use fe2o3_amqp::types::primitives::{Binary, Timestamp};
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use notify_core::{Error, Message, Verdict};
+use notify_core::{Error, Message};
+use notify_net::{Judge, Meaning};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
 
 use crate::config::Config;
 use crate::error::{ErrorContext, Operation};
+use crate::rejection::rejection_meaning;
 use crate::topology::Topology;
 
 /// A link to one address, on a session of its own.
@@ -107,9 +109,12 @@ pub(crate) struct LinkTransfer<'a> {
     pub(crate) context: &'a ErrorContext,
     /// The longest time without an outcome while messages are unsettled.
     pub(crate) timeout: Duration,
-    /// The channel for the verdicts, with the index of each message in the batch.
-    pub(crate) verdicts: &'a UnboundedSender<(usize, Verdict)>,
+    /// The channel for the answers, with the index of each message in the batch.
+    pub(crate) answers: &'a UnboundedSender<(usize, Answer)>,
 }
+
+/// The broker's answer for one message: its meaning, and the reason unless the message is taken.
+pub(crate) type Answer = (Meaning, Option<Error>);
 
 impl LinkTransfer<'_> {
     /// Sends the messages at `indices` in order and waits for their outcomes.
@@ -163,7 +168,8 @@ impl LinkTransfer<'_> {
             match sent {
                 Ok(outcome) => outcomes.add(message.id(), index, outcome),
                 Err(SendError::MessageSizeExceeded(sizes)) => {
-                    self.settle(index, Verdict::Refuse(self.context.too_large(sizes.max_size)));
+                    let error = Judge::too_large(&self.context.host, sizes.max_size);
+                    self.answer(index, (Meaning::Invalid, Some(error)));
                 }
                 Err(error) => return Err(self.link_lost(&error)),
             }
@@ -220,29 +226,28 @@ impl LinkTransfer<'_> {
             .build()
     }
 
-    /// Converts the broker's outcome into a verdict (AMQP 1.0, section 3.4).
-    ///
-    /// `accepted` means that the broker took responsibility. `rejected` is final. `released` and
-    /// `modified` mean that the broker did not take the message, and may take it at the next attempt.
-    fn verdict(&self, outcome: &Outcome) -> Verdict {
+    /// Returns the meaning of the broker's outcome (AMQP 1.0, section 3.4).
+    fn meaning(&self, outcome: &Outcome) -> Answer {
         match outcome {
-            Outcome::Accepted(_) => Verdict::Accept,
+            Outcome::Accepted(_) => (Meaning::Taken, None),
             Outcome::Rejected(rejected) => {
-                Verdict::Refuse(self.context.rejected(rejected.error.as_ref()))
+                let error = rejected.error.as_ref();
+                let meaning = rejection_meaning(error, self.topology.dialect);
+                (meaning, Some(self.context.rejected(error, meaning, self.address)))
             }
             Outcome::Released(_) => {
-                Verdict::Retry(self.context.not_accepted("released", self.address))
+                (Meaning::Busy, Some(self.context.not_accepted("released", self.address)))
             }
             Outcome::Modified(_) => {
-                Verdict::Retry(self.context.not_accepted("modified", self.address))
+                (Meaning::Busy, Some(self.context.not_accepted("modified", self.address)))
             }
         }
     }
 
-    /// Passes a verdict to the batch, which the function that joins all links owns.
-    fn settle(&self, index: usize, verdict: Verdict) {
+    /// Passes an answer to the function that joins all links, which owns the batch.
+    fn answer(&self, index: usize, answer: Answer) {
         // The receiver is gone only if the whole publish was dropped.
-        let _ = self.verdicts.send((index, verdict));
+        let _ = self.answers.send((index, answer));
     }
 
     /// Converts the error that a send or an outcome reported.
@@ -322,7 +327,7 @@ impl OutcomeReceiver<'_> {
         *self.last_progress = Instant::now();
         self.any_received = true;
         if let Some(index) = self.waiting.remove(&id) {
-            self.transfer.settle(index, self.transfer.verdict(&outcome));
+            self.transfer.answer(index, self.transfer.meaning(&outcome));
         }
         Ok(())
     }

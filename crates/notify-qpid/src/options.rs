@@ -70,6 +70,9 @@ impl Config {
             envelope: table.envelope.unwrap_or_default(),
             window: table.window.unwrap_or(default.window),
             confirm_timeout: table.confirm_timeout.map_or(default.confirm_timeout, Into::into),
+            refuse_unroutable_after: table
+                .refuse_unroutable_after
+                .map_or(default.refuse_unroutable_after, Into::into),
         };
         config.check()?;
         Ok(config)
@@ -120,6 +123,8 @@ struct QpidTable {
     connect_timeout: Option<Seconds>,
     /// Seconds, with fractions.
     confirm_timeout: Option<Seconds>,
+    /// Seconds, with fractions.
+    refuse_unroutable_after: Option<Seconds>,
     /// Whole seconds, as the protocol negotiates them.
     heartbeat: Option<u16>,
 }

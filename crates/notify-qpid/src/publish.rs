@@ -6,7 +6,8 @@
 //! 2. Attach the links that are missing. An address without a link keeps its messages unsettled.
 //! 3. Send over all links at once. Settle each message in the moment its outcome comes, so that a
 //!    dropped or failed call keeps every verdict.
-//! 4. Report the most useful error, if any message stays unsettled.
+//! 4. Settle the messages of an address that has no link: that lane fails, and no other. Only the end of
+//!    the connection, and an address that withholds its outcomes, are errors.
 //!
 //! This module knows batches, addresses and timeouts. The module `link` sends the messages.
 
@@ -15,12 +16,14 @@ use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use notify_core::{Batch, Error, Result};
+use notify_core::{Batch, Error, ErrorKind, Outcome, Result};
+use notify_net::{Judge, Meaning};
 use tokio::sync::mpsc::unbounded_channel;
+use uuid::Uuid;
 
 use crate::config::Config;
-use crate::connection::Connection;
-use crate::link::{LinkFailure, LinkTransfer};
+use crate::connection::{AttachFailure, Connection};
+use crate::link::{Answer, LinkFailure, LinkTransfer};
 
 /// The current timeout of each address that needed more than `qpid.confirm_timeout`.
 ///
@@ -35,8 +38,8 @@ pub(crate) struct ConfirmTimeouts(HashMap<String, Duration>);
 ///
 /// # Errors
 ///
-/// The reason why messages stay unsettled: the error that ended the connection, else a permanent
-/// error of a link, else a transient one. Failed links are gone afterwards.
+/// The error that ended the connection, or the timeout of an address that withholds its outcomes.
+/// Failed links are gone afterwards.
 ///
 /// # Cancel safety
 ///
@@ -46,6 +49,7 @@ pub(crate) async fn publish(
     connection: &mut Connection,
     config: &Config,
     timeouts: &mut ConfirmTimeouts,
+    judge: &mut Judge,
     batch: &mut Batch<'_>,
 ) -> Result<()> {
     let mut indices: HashMap<String, VecDeque<usize>> = HashMap::new();
@@ -56,33 +60,60 @@ pub(crate) async fn publish(
             None => _ = indices.insert(route.address.clone(), VecDeque::from([index])),
         }
     }
-    let mut failures = attach_links(connection, config, &mut indices).await;
+    let mut lanes: Vec<_> = indices.clone().into_iter().collect();
+    let unattached = attach_links(connection, config, &mut indices).await;
+    let results = transfer(connection, config, timeouts, judge, batch, indices).await?;
 
-    for (address, result) in transfer(connection, config, timeouts, batch, indices).await? {
+    // The answer for the messages that have no verdict, by address.
+    let mut failures: HashMap<String, Answer> = HashMap::new();
+    for (address, AttachFailure { meaning, error }) in unattached {
+        failures.insert(address, (meaning, Some(error)));
+    }
+    let mut silent = None;
+    for (address, result) in results {
         match result {
             Ok(true) => timeouts.reset(&address),
             Ok(false) => {}
             Err(failure) => {
                 connection.links.remove(&address);
-                failures.push(match failure {
-                    LinkFailure::Lost(error) => error,
+                match failure {
+                    LinkFailure::Lost(error) => {
+                        let error = error.with_outcome(Outcome::Unknown);
+                        failures.insert(address, (Meaning::QueueUnavailable, Some(error)));
+                    }
                     LinkFailure::Backlog(unsettled) => {
                         let timeout = timeouts.double(&address, config);
-                        connection.context.backlog(&address, unsettled, timeout)
+                        silent = Some(connection.context.backlog(&address, unsettled, timeout));
                     }
-                });
+                }
             }
         }
     }
-    if failures.is_empty() {
-        return Ok(());
+    if !failures.is_empty()
+        && let Some(error) = connection.close_reason().await
+    {
+        return Err(error.with_outcome(Outcome::Unknown));
     }
-    if let Some(error) = connection.close_reason().await {
-        return Err(error);
+    lanes.retain(|(address, _)| failures.contains_key(address));
+    for (address, indices) in lanes {
+        let Some((meaning, error)) = failures.remove(&address) else { continue };
+        for index in indices {
+            if !batch.is_settled(index) {
+                let id = batch.messages()[index].id();
+                settle(batch, judge, index, id, (meaning, error.clone()));
+            }
+        }
     }
-    // Report a permanent error first: it needs an operator, and a transient error does not.
-    let first = failures.iter().position(|error| !error.is_transient()).unwrap_or(0);
-    Err(failures.swap_remove(first))
+    silent.map_or(Ok(()), |error| Err(error.with_outcome(Outcome::Unknown)))
+}
+
+/// Settles one message by the broker's answer.
+fn settle(batch: &mut Batch<'_>, judge: &mut Judge, index: usize, id: Uuid, answer: Answer) {
+    let (meaning, error) = answer;
+    let verdict = judge.verdict(id, meaning, || {
+        error.unwrap_or_else(|| Error::new(ErrorKind::Bug, "an answer without a reason"))
+    });
+    batch.settle(index, verdict);
 }
 
 /// The result of each link by its address: whether it settled any message, or why it failed.
@@ -99,18 +130,19 @@ async fn transfer(
     connection: &mut Connection,
     config: &Config,
     timeouts: &ConfirmTimeouts,
+    judge: &mut Judge,
     batch: &mut Batch<'_>,
     mut indices: HashMap<String, VecDeque<usize>>,
 ) -> Result<LinkResults> {
     let messages = batch.messages();
     let Connection { handle, links, topology, context, .. } = connection;
-    let (verdicts, mut settled) = unbounded_channel();
+    let (answers, mut answered) = unbounded_channel::<(usize, Answer)>();
     let transfers = links.iter_mut().filter_map(|(address, link)| {
         let indices = indices.remove(address)?;
         let timeout = timeouts.get(address, config);
-        let verdicts = &verdicts;
+        let answers = &answers;
         let transfer =
-            LinkTransfer { address, messages, config, topology, context, timeout, verdicts };
+            LinkTransfer { address, messages, config, topology, context, timeout, answers };
         Some(async move { (address.clone(), transfer.run(link, indices).await) })
     });
     let mut transfers = pin!(join_all(transfers));
@@ -119,17 +151,20 @@ async fn transfer(
             // Settle known verdicts before anything else can end this function.
             biased;
             results = &mut transfers => {
-                while let Ok((index, verdict)) = settled.try_recv() {
-                    batch.settle(index, verdict);
+                while let Ok((index, answer)) = answered.try_recv() {
+                    settle(batch, judge, index, messages[index].id(), answer);
                 }
                 return Ok(results);
             }
-            Some((index, verdict)) = settled.recv() => batch.settle(index, verdict),
+            Some((index, answer)) = answered.recv() => {
+                settle(batch, judge, index, messages[index].id(), answer);
+            }
             closed = handle.on_close() => {
-                return Err(match closed {
+                let error = match closed {
                     Err(error) => context.close_error(&error),
                     Ok(()) => context.connection_lost(),
-                });
+                };
+                return Err(error.with_outcome(Outcome::Unknown));
             }
         }
     }
@@ -137,21 +172,22 @@ async fn transfer(
 
 /// Attaches the missing links of the batch.
 ///
-/// Removes from `indices` each address without a link, and returns the reasons.
+/// Removes from `indices` each address without a link, and returns it with the reason.
 async fn attach_links(
     connection: &mut Connection,
     config: &Config,
     indices: &mut HashMap<String, VecDeque<usize>>,
-) -> Vec<Error> {
+) -> Vec<(String, AttachFailure)> {
     let mut failures = Vec::new();
     let routes: Vec<_> = connection.topology.routes().cloned().collect();
     for route in routes {
         if !indices.contains_key(&route.address) {
             continue;
         }
-        if let Err(error) = connection.ensure_link(&route, config.endpoint.connect_timeout).await {
+        if let Err(failure) = connection.ensure_link(&route, config.endpoint.connect_timeout).await
+        {
             indices.remove(&route.address);
-            failures.push(error);
+            failures.push((route.address, failure));
         }
     }
     failures

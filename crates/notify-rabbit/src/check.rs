@@ -81,7 +81,14 @@ async fn check_entity(
                 }
             });
         }
-        Err(error) => return Err(connection.context.explain(&error, Operation::Declare)),
+        Err(error) => {
+            let error = connection.context.explain(&error, Operation::Declare);
+            return if connection.is_usable() {
+                Ok(Finding::bad(subject, error))
+            } else {
+                Err(error)
+            };
+        }
     };
     let (description, backlogged) = match found {
         Some(queue) => {

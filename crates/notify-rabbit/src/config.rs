@@ -70,6 +70,11 @@ pub struct Config {
     ///
     /// It is not the time for a whole window: a slow link may take longer, as long as confirms arrive.
     pub confirm_timeout: Duration,
+    /// `rabbit.refuse_unroutable_after`: the time for which a message may be unroutable before the
+    /// transport refuses it. Default 60 s.
+    ///
+    /// A queue that an operator deletes and creates again costs no message within this time.
+    pub refuse_unroutable_after: Duration,
     /// `rabbit.backlog_warning`: the number of messages in a queue without a consumer above which the
     /// transport logs a warning. Default 10 000; 0 disables the check.
     ///
@@ -142,6 +147,7 @@ impl Default for Config {
             envelope: Envelope::default(),
             window: 1024,
             confirm_timeout: Duration::from_secs(30),
+            refuse_unroutable_after: Duration::from_secs(60),
             backlog_warning: 10_000,
         }
     }

@@ -61,7 +61,9 @@ impl PublishFailure {
     }
 
     /// Converts the failure into the error of the attempt.
-    pub(crate) fn explain(&self, publisher: &Publisher, config: &Config) -> Error {
+    ///
+    /// `silent` names the queues whose messages are unconfirmed.
+    pub(crate) fn explain(&self, publisher: &Publisher, config: &Config, silent: &str) -> Error {
         let connection = &publisher.connection;
         let declares = config.declare == DeclareMode::Yes;
         match self {
@@ -69,17 +71,28 @@ impl PublishFailure {
                 connection.context.explain(error, Operation::Publish { declares })
             }
             Self::Timeout => connection.context.timeout_error(
-                &format!("confirmed no message within {} s", config.confirm_timeout.as_secs_f64()),
+                &format!(
+                    "confirmed no message for {silent} within {} s",
+                    config.confirm_timeout.as_secs_f64()
+                ),
                 connection.blocked().as_deref(),
             ),
         }
     }
 }
 
+/// The answers to one window of messages.
+pub(crate) struct PublishedWindow {
+    /// One confirmation for each message, in order. A missing one means that the window ended early.
+    pub(crate) confirmations: Vec<Option<Confirmation>>,
+    /// The reason why the window ended early.
+    pub(crate) failure: Option<PublishFailure>,
+    /// Whether a publish was dropped before lapin wrote it. Such a publish may have taken a returned
+    /// message with it.
+    pub(crate) dropped_unwritten: bool,
+}
+
 /// Publishes all `messages` and waits for their confirms.
-///
-/// Returns one confirmation for each message, in order. A missing confirmation means that the window
-/// ended early, and then the failure says why.
 ///
 /// # Cancel safety
 ///
@@ -89,7 +102,8 @@ pub(crate) async fn publish_all(
     config: &Config,
     topology: &Topology,
     messages: &[&Message],
-) -> (Vec<Option<Confirmation>>, Option<PublishFailure>) {
+) -> PublishedWindow {
+    let mut dropped_unwritten = false;
     let mut confirms: Vec<MaybeDone<PublisherConfirm>> = Vec::with_capacity(messages.len());
     let mut failure = None;
     for burst in messages.chunks(BURST) {
@@ -115,7 +129,10 @@ pub(crate) async fn publish_all(
                     );
                     MaybeDone::Done(None)
                 }
-                MaybeDone::Done(None) | MaybeDone::Pending(_) => MaybeDone::Done(None),
+                MaybeDone::Done(None) | MaybeDone::Pending(_) => {
+                    dropped_unwritten = true;
+                    MaybeDone::Done(None)
+                }
             });
         }
         if !written {
@@ -146,7 +163,7 @@ pub(crate) async fn publish_all(
         })
         .collect();
     confirmations.resize_with(messages.len(), || None);
-    (confirmations, failure)
+    PublishedWindow { confirmations, failure, dropped_unwritten }
 }
 
 /// A future, and later its output. `Done(None)` means that the output is taken or never came.

@@ -26,20 +26,20 @@ use lapin::uri::{
     AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo, SASLMechanism,
 };
 use lapin::{Channel, ConnectionProperties, Event};
-use notify_core::{Error, Result};
+use notify_core::Result;
 use notify_net::guard::amqp091::{Amqp091Guard, FRAME_MAX, product};
 use notify_net::guard::{GuardReport, GuardedStream};
 use notify_net::{
-    Endpoint, Failover, Host, PeerInfo, SaslMechanism, Secret, ShutdownGuard, TlsConfig,
+    BrokerStream, Dialer, Endpoint, Host, OnceWarnings, PeerInfo, SaslMechanism, Secret,
+    ShutdownGuard,
 };
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::timeout;
 use tracing::instrument::WithSubscriber;
 
 use crate::config::virtual_host;
 use crate::error::{ErrorContext, Operation};
-use crate::once_warnings::OnceWarnings;
 use crate::runtime::{SilentRuntime, silence_current_thread, silently};
 use crate::wire::Wire;
 
@@ -83,32 +83,16 @@ impl Connection {
         name: &str,
         warnings: &Arc<OnceWarnings>,
     ) -> Result<Self> {
-        let password = endpoint.read_password().await?;
-        let tls = match &endpoint.tls {
-            Some(files) => Some(files.load().await?),
-            None => None,
+        let password = &endpoint.read_password().await?;
+        let dialer = Dialer::new(endpoint).await?;
+        let log_in = |stream, shutdown_guard| {
+            let login = LoginAttempt { endpoint, guard, password, name };
+            silently(login.run(stream, shutdown_guard))
         };
-        let mut failover = Failover::new(&endpoint.hosts, endpoint.connect_timeout);
-        while let Some((host, deadline)) = failover.next() {
-            let login = LoginAttempt {
-                endpoint,
-                guard,
-                host,
-                password: &password,
-                tls: tls.as_ref(),
-                name,
-            };
-            match timeout_at(deadline, silently(login.run(deadline))).await {
-                Ok(Ok(mut connection)) => {
-                    warnings.log_connected(&connection.peer, &connection.product, endpoint);
-                    connection.watch_events(warnings);
-                    return Ok(connection);
-                }
-                Ok(Err(error)) => failover.record_error(login.diagnose(error, deadline).await),
-                Err(_) => failover.record_timeout(host),
-            }
-        }
-        Err(failover.into_error())
+        let mut connection = dialer.open(log_in).await?;
+        warnings.log_connected(&connection.peer, &connection.product, endpoint);
+        connection.watch_events(warnings);
+        Ok(connection)
     }
 
     /// Returns whether the connection is open.
@@ -210,40 +194,25 @@ async fn open_channel(connection: &lapin::Connection, context: &ErrorContext) ->
         .map_err(|error| context.explain(&error, Operation::Declare))
 }
 
-/// The parameters of a login at one host.
+/// The parameters of a login.
+#[derive(Clone, Copy)]
 struct LoginAttempt<'a> {
     endpoint: &'a Endpoint,
     guard: &'a Amqp091Guard,
-    host: &'a Host,
     password: &'a Secret,
-    tls: Option<&'a TlsConfig>,
     name: &'a str,
 }
 
 impl LoginAttempt<'_> {
-    /// Returns the TCP user timeout: two heartbeats, as lapin waits for a silent broker. lapin notices
-    /// silence only while it reads, and the kernel also while a write is stuck.
-    fn user_timeout(&self) -> Duration {
-        Duration::from_secs(u64::from(self.endpoint.heartbeat) * 2)
-    }
-
-    /// Returns the TLS alert behind `error`, or `error` itself.
-    async fn diagnose(&self, error: Error, deadline: Instant) -> Error {
-        let Self { host, tls, .. } = self;
-        notify_net::diagnose_disconnect(error, host, *tls, self.user_timeout(), deadline).await
-    }
-
-    /// Connects and logs in.
+    /// Logs in over a connected stream.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future drops the guard, which closes the socket and ends lapin's thread.
-    async fn run(&self, deadline: Instant) -> Result<Connection> {
-        let (stream, shutdown_guard) =
-            notify_net::connect(self.host, self.tls, self.user_timeout(), deadline).await?;
-        let context = ErrorContext::new(self.host, self.endpoint);
+    async fn run(self, stream: BrokerStream, shutdown_guard: ShutdownGuard) -> Result<Connection> {
         let peer = stream.peer().clone();
         let report = GuardReport::default();
+        let context = ErrorContext::new(&peer.host, self.endpoint, report.clone());
 
         let wire = Wire(GuardedStream::new(stream, self.guard.clone(), report.clone()));
         let wire = Mutex::new(Some(wire));
@@ -257,10 +226,14 @@ impl LoginAttempt<'_> {
             Ok(AsyncTcpStream::Plain(wire))
         };
         let runtime = Runtime::new(SilentRuntime::current());
-        let lapin =
-            lapin::Connection::connector(self.uri(), runtime, take_stream, self.properties())
-                .await
-                .map_err(|error| context.explain(&error, Operation::Login))?;
+        let lapin = lapin::Connection::connector(
+            self.uri(&peer.host),
+            runtime,
+            take_stream,
+            self.properties(),
+        )
+        .await
+        .map_err(|error| context.explain(&error, Operation::Login))?;
         Ok(Connection {
             _shutdown_guard: shutdown_guard,
             tasks: Vec::new(),
@@ -274,7 +247,7 @@ impl LoginAttempt<'_> {
 
     /// Builds lapin's form of the URL without lapin's parser, which takes an IPv6 address for
     /// `localhost`. Never log the result: it contains the password.
-    fn uri(&self) -> AMQPUri {
+    fn uri(&self, host: &Host) -> AMQPUri {
         AMQPUri {
             // The stream already has TLS.
             scheme: AMQPScheme::AMQP,
@@ -283,8 +256,8 @@ impl LoginAttempt<'_> {
                     username: self.endpoint.user.clone().unwrap_or_default(),
                     password: self.password.expose().into(),
                 },
-                host: self.host.name.clone(),
-                port: self.host.port,
+                host: host.name.clone(),
+                port: host.port,
             },
             vhost: virtual_host(self.endpoint).to_owned(),
             query: AMQPQueryString {

@@ -47,7 +47,8 @@
 //! | confirms no message within `rabbit.confirm_timeout` | fails with [`ErrorKind::Timeout`](notify_core::ErrorKind::Timeout) |
 //! | blocks publishers (memory or disk alarm) | fails with [`ErrorKind::Full`](notify_core::ErrorKind::Full) and logs one warning |
 //! | nacks a message: a full queue with `reject-publish`, or a quorum queue without a majority | retries the message over a new channel |
-//! | returns a message as unroutable | declares the queues again and retries the message; refuses it if it returns again |
+//! | returns a message as unroutable | declares the queues again and retries the message; refuses it after `rabbit.refuse_unroutable_after` |
+//! | cannot declare one queue: its node is down, a permission is missing | retries the messages of that queue; the others go on |
 //! | closes the channel over a message's size | refuses messages above that size from then on |
 //! | refuses login, virtual host, permission or certificate | fails with a permanent error that names the option to change |
 //!
@@ -131,7 +132,6 @@ mod confirms;
 mod connection;
 mod error;
 mod mismatch;
-mod once_warnings;
 mod options;
 mod publish;
 mod publisher;
@@ -149,9 +149,9 @@ use notify_core::{Batch, EventType, Result, Transport};
 
 pub use config::{Config, DeclareMode, MismatchPolicy, QueueType};
 use connection::Connection;
+use notify_net::OnceWarnings;
 use notify_net::guard::amqp091::Amqp091Guard;
 pub use notify_net::{Endpoint, Envelope, Host, Password, SaslMechanism, Secret, TlsFiles};
-use once_warnings::OnceWarnings;
 use publish::PublishState;
 use publisher::Publisher;
 use topology::Topology;
@@ -173,7 +173,8 @@ pub const DRIVER: Driver = Driver {
     defaults: r#"{
         "exchange": "glance", "topic": "notifications", "durable": true, "queue_type": "classic",
         "declare": "yes", "on_mismatch": "adopt", "envelope": "bare", "window": 1024,
-        "connect_timeout": 10, "confirm_timeout": 30, "heartbeat": 10, "backlog_warning": 10000
+        "connect_timeout": 10, "confirm_timeout": 30, "heartbeat": 10,
+        "refuse_unroutable_after": 60, "backlog_warning": 10000
     }"#,
     open,
 };
@@ -240,8 +241,8 @@ impl Rabbit {
         Ok(Self {
             connection_name: connection_name(None),
             topology: Topology::new(&config)?,
-            publish_state: PublishState::default(),
-            once_warnings: Arc::default(),
+            publish_state: PublishState::new(&config),
+            once_warnings: Arc::new(OnceWarnings::new(DRIVER.name)),
             warned_queues: backlog::WarnedQueues::default(),
             publisher: None,
             config,
@@ -269,6 +270,30 @@ impl Rabbit {
         }
         Publisher::open(connection, &self.config).await
     }
+
+    /// Publishes the unsettled messages of the batch, except those whose queue is out of service.
+    async fn publish_windows(
+        &mut self,
+        publisher: &mut Publisher,
+        batch: &mut Batch<'_>,
+    ) -> Result<()> {
+        let Self { config, topology, publish_state, .. } = self;
+        let mut start = 0;
+        while start < batch.messages().len() {
+            let max_messages = publish_state.max_messages(publisher, config);
+            let window = publish::window(batch, start, max_messages);
+            start = window.end;
+            let follow_up =
+                publish::publish(publisher, config, topology, publish_state, batch, window).await?;
+            if follow_up.renew_channel {
+                publisher.renew_channel(config).await?;
+            }
+            if follow_up.declare {
+                topology.ensure(&publisher.connection, config).await?;
+            }
+        }
+        Ok(())
+    }
 }
 
 #[async_trait]
@@ -292,7 +317,7 @@ impl Transport for Rabbit {
             config: self.config.clone(),
             connection_name: self.connection_name.clone(),
             topology: self.topology.clone(),
-            publish_state: PublishState::default(),
+            publish_state: PublishState::new(&self.config),
             once_warnings: Arc::clone(&self.once_warnings),
             warned_queues: Arc::clone(&self.warned_queues),
             publisher: None,
@@ -315,34 +340,31 @@ impl Transport for Rabbit {
         if batch.unsettled().next().is_none() {
             return Ok(());
         }
+        self.topology.begin_attempt();
         let declare = self.topology.add_queues(batch.messages(), &self.config);
         let mut publisher = self.connect().await?;
         if declare {
             self.topology.ensure(&publisher.connection, &self.config).await?;
         }
-        let mut start = 0;
-        while start < batch.messages().len() {
-            // The first window of a connection is one message. A broker that blocks publishers, or
-            // confirms no message, may still queue the messages, so each failed attempt could leave
-            // duplicates of a whole window.
-            let max_messages = if publisher.has_confirmed { self.config.window } else { 1 };
-            let window = publish::window(batch, start, max_messages);
-            start = window.end;
-            let Self { config, topology, publish_state, .. } = self;
-            let follow_up =
-                publish::publish(&mut publisher, config, topology, publish_state, batch, window)
-                    .await?;
-            if follow_up.renew_channel {
-                publisher.renew_channel(config).await?;
-            }
-            if follow_up.declare {
-                topology.ensure(&publisher.connection, config).await?;
-            }
+        self.publish_windows(&mut publisher, batch).await?;
+        // The messages of other queues have their verdicts now, so nothing delays them.
+        let messages = batch.messages();
+        let waiting: Vec<_> = batch.unsettled().map(|index| messages[index].priority()).collect();
+        let retried =
+            self.topology.retry_failures(&publisher.connection, &self.config, &waiting).await;
+        if let Ok(true) = retried {
+            self.publish_windows(&mut publisher, batch).await?;
         }
-        if publisher.has_confirmed {
+        self.publish_state.settle_unavailable(batch, &self.topology);
+        if publisher.has_answered {
             self.once_warnings.log_unblocked(&publisher.connection.context.host);
         }
-        self.publisher = Some(publisher);
+        match retried {
+            Ok(_) => self.publisher = Some(publisher),
+            // The connection is gone, but every message has its verdict.
+            Err(_) if batch.unsettled().next().is_none() => {}
+            Err(error) => return Err(error),
+        }
         Ok(())
     }
 

@@ -46,6 +46,7 @@ impl Config {
     /// connect_timeout = 10    # Seconds, also fractions.
     /// confirm_timeout = 30    # Seconds, also fractions.
     /// heartbeat = 10          # Whole seconds.
+    /// refuse_unroutable_after = 60 # Seconds, also fractions.
     /// backlog_warning = 10000 # Messages. 0 disables the check.
     /// ```
     ///
@@ -109,6 +110,9 @@ impl Config {
             envelope: table.envelope.unwrap_or_default(),
             window: table.window.unwrap_or(default.window),
             confirm_timeout: table.confirm_timeout.map_or(default.confirm_timeout, Into::into),
+            refuse_unroutable_after: table
+                .refuse_unroutable_after
+                .map_or(default.refuse_unroutable_after, Into::into),
             backlog_warning: table.backlog_warning.unwrap_or(default.backlog_warning),
         };
         config.check()?;
@@ -156,6 +160,7 @@ struct RabbitTable {
     connect_timeout: Option<Seconds>,
     confirm_timeout: Option<Seconds>,
     heartbeat: Option<u16>,
+    refuse_unroutable_after: Option<Seconds>,
     backlog_warning: Option<u32>,
 }
 

@@ -1,14 +1,14 @@
 //! Publishes one window of messages and settles them by their confirms.
 //!
-//! The verdict of a message follows from the broker's answers:
+//! The meaning of the broker's answers decides the verdict, by the [`Judge`]:
 //!
-//! | confirm | returned | verdict |
+//! | confirm | returned | meaning |
 //! |---|---|---|
-//! | ack | no | accept |
-//! | ack or nack | yes, for the first time | retry, after the transport has declared the queues again |
-//! | ack or nack | yes, for the second time | refuse |
-//! | nack | no | retry, over a new channel |
+//! | ack | no | taken |
+//! | ack or nack | yes | unroutable; the transport declares the queues again |
+//! | nack | no | busy; the transport goes on over a new channel |
 //! | ack | no, but others were, and the window ended early | none: the attempt fails, and the outcome is unknown |
+//! | ack | no, but a return names no message of the window | none, in the same way |
 //! | none | any | none, in the same way |
 //!
 //! lapin attaches a returned message to the confirm that arrives next, not to its own confirm. So this
@@ -17,28 +17,31 @@
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
+use std::time::Duration;
 
 use lapin::Confirmation;
 use lapin::message::BasicReturnMessage;
 use notify_core::redact::printable;
 use notify_core::{Batch, Error, ErrorKind, Message, Outcome, Result, Verdict};
-use notify_net::Envelope;
+use notify_net::{Envelope, Judge, Meaning};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::config::Config;
-use crate::confirms::{PublishFailure, publish_all};
+use crate::confirms::{PublishFailure, PublishedWindow, publish_all};
 use crate::publisher::Publisher;
 use crate::runtime::silently;
 use crate::topology::Topology;
 
 /// The knowledge about messages and the broker that outlives a window and a connection.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct PublishState {
-    /// Messages that the broker returned once. The transport has declared their route again since,
-    /// so a second return is final.
-    returned: HashSet<Uuid>,
-    /// The broker's limit of a body in bytes, once the broker has named it.
-    max_body_bytes: Option<u64>,
+    judge: Judge,
+    /// The broker's limit of a body in bytes, and the time at which the broker named it.
+    max_body_bytes: Option<(u64, Instant)>,
+    /// Whether the broker has returned a message that nothing identifies. Then only a window of one
+    /// message tells which message a return is about.
+    one_by_one: bool,
 }
 
 /// The repairs that a window requires before the next one.
@@ -54,6 +57,35 @@ pub(crate) struct FollowUp {
 }
 
 impl PublishState {
+    /// Creates the state of a transport that has published nothing.
+    pub(crate) fn new(config: &Config) -> Self {
+        Self {
+            judge: Judge::new(config.refuse_unroutable_after),
+            max_body_bytes: None,
+            one_by_one: false,
+        }
+    }
+
+    /// Settles the messages whose queue is out of service.
+    pub(crate) fn settle_unavailable(&mut self, batch: &mut Batch<'_>, topology: &Topology) {
+        for (index, message) in batch.messages().iter().enumerate() {
+            if !batch.is_settled(index)
+                && let Some((meaning, error)) = topology.failure(message.priority())
+            {
+                batch.settle(index, self.judge.verdict(message.id(), meaning, || error.clone()));
+            }
+        }
+    }
+
+    /// Returns the largest window, in messages.
+    ///
+    /// The first window of a connection is one message. A broker that blocks publishers, or confirms
+    /// no message, may still queue the messages, so each failed attempt could leave duplicates of a
+    /// whole window.
+    pub(crate) fn max_messages(&self, publisher: &Publisher, config: &Config) -> usize {
+        if publisher.has_answered && !self.one_by_one { config.window } else { 1 }
+    }
+
     /// Refuses the messages that no broker needs to see: those above the broker's size limit, and those
     /// that oslo.messaging's consumers would drop.
     pub(crate) fn refuse_undeliverable(&self, batch: &mut Batch<'_>, config: &Config) {
@@ -66,9 +98,12 @@ impl PublishState {
 
     /// Returns the reason to refuse `message`, if there is one.
     fn refusal(&self, message: &Message, config: &Config) -> Option<Error> {
-        let bytes = message.body().len() as u64;
-        if let Some(limit) = self.max_body_bytes.filter(|&limit| bytes > limit) {
-            return Some(too_large(limit));
+        // An operator may raise the limit, so it is forgotten after some time.
+        if let Some((limit, since)) = self.max_body_bytes
+            && since.elapsed() < SIZE_LIMIT_LIFETIME
+            && config.envelope.wrap(message).len() as u64 > limit
+        {
+            return Some(Judge::too_large(&"the broker", limit));
         }
         let bare = config.envelope == Envelope::Bare;
         (bare && memchr::memmem::find(message.body(), KOMBU_TYPE).is_some()).then(|| {
@@ -80,22 +115,6 @@ impl PublishState {
         })
     }
 
-    /// Returns whether the broker has returned the message before, and forgets it: the caller refuses
-    /// it now.
-    fn take_returned(&mut self, id: Uuid) -> bool {
-        self.returned.remove(&id)
-    }
-
-    /// Records that the broker returned the message for the first time.
-    fn record_returned(&mut self, id: Uuid) {
-        if self.returned.len() >= MAX_RETURNED {
-            // Most of these ids belong to messages that the notifier dropped. Forgetting one of the
-            // others costs one more attempt.
-            self.returned.clear();
-        }
-        self.returned.insert(id);
-    }
-
     /// Records the broker's size limit, if the broker closed the channel over a message's size, and
     /// returns it.
     fn record_size_limit(&mut self, error: &lapin::Error) -> Option<u64> {
@@ -104,28 +123,25 @@ impl PublishState {
         let (_, limit) =
             error.get_message().as_str().split_once("larger than configured max size ")?;
         let limit = limit.split_once(' ').map_or(limit, |(limit, _)| limit).parse().ok()?;
-        self.max_body_bytes = Some(limit);
+        self.max_body_bytes = Some((limit, Instant::now()));
         Some(limit)
     }
 }
 
 /// Returns the indices of the next window: at most `max_messages` from `start` on, at most 1 MiB
-/// together, and at least one message.
+/// together, and at least one message. It ends before a message that is in it already, because only
+/// its id tells which message the broker returned.
 pub(crate) fn window(batch: &Batch<'_>, start: usize, max_messages: usize) -> Range<usize> {
-    let mut bytes = 0;
+    let (mut bytes, mut ids) = (0, HashSet::new());
     let fitting = batch.messages()[start..].iter().take(max_messages).take_while(|message| {
         bytes += message.body().len();
-        bytes <= WINDOW_BYTES
+        bytes <= WINDOW_BYTES && ids.insert(message.id())
     });
     start..start + fitting.count().max(1)
 }
 
 /// Publishes the unsettled messages of `range` and settles every message whose outcome is known.
-///
-/// * A confirmed message is accepted.
-/// * A returned message is unroutable. It is retried once, after the transport has declared the
-///   queues again, and then refused.
-/// * A nacked message is retried.
+/// Leaves out the messages whose queue is out of service.
 ///
 /// # Errors
 ///
@@ -143,10 +159,17 @@ pub(crate) async fn publish(
     batch: &mut Batch<'_>,
     range: Range<usize>,
 ) -> Result<FollowUp> {
-    let indices: Vec<usize> = range.filter(|&index| !batch.is_settled(index)).collect();
     let messages = batch.messages();
+    let indices: Vec<usize> = range
+        .filter(|&index| {
+            !batch.is_settled(index) && topology.failure(messages[index].priority()).is_none()
+        })
+        .collect();
+    if indices.is_empty() {
+        return Ok(FollowUp::default());
+    }
     let publishing: Vec<&Message> = indices.iter().map(|&index| &messages[index]).collect();
-    let (confirmations, failure) =
+    let PublishedWindow { confirmations, failure, dropped_unwritten } =
         silently(publish_all(publisher, config, topology, &publishing)).await;
 
     let mut returned = ReturnedMessages::default();
@@ -154,48 +177,72 @@ pub(crate) async fn publish(
         .into_iter()
         .map(|confirmation| confirmation.map(|confirmation| returned.extract(confirmation)))
         .collect();
+    returned.attribute(&publishing);
     // While confirms are missing, a returned message may still wait for one of them, so only a window
     // without any return proves its acks. (A return arrives before the confirm of its message, and
     // every confirm takes one return along while there are any.)
-    let complete = failure.is_none() || !returned.any;
+    let ended_early = failure.is_some() && returned.any;
+    let proves = !ended_early && !dropped_unwritten && returned.unmatched.is_none();
     let mut follow_up = FollowUp::default();
     let mut settlements = SettlementBuffer { batch, accepted: 0..0 };
+    let mut silent_queues = Vec::new();
     for (&index, outcome) in indices.iter().zip(&outcomes) {
-        let id = messages[index].id();
-        match (returned.reasons.remove(&id), outcome) {
-            (Some(reason), Some(_)) if state.take_returned(id) => {
-                settlements.settle(index, Verdict::Refuse(reason));
-            }
+        let message = &messages[index];
+        let id = message.id();
+        let answer = match (returned.reasons.remove(&id), outcome) {
             (Some(reason), Some(_)) => {
-                state.record_returned(id);
                 follow_up.declare = true;
-                settlements.settle(index, Verdict::Retry(reason.with_outcome(Outcome::NotSent)));
+                Some((Meaning::Unroutable, Some(reason)))
             }
             (None, Some(PublishOutcome::Nack)) => {
                 follow_up.renew_channel = true;
-                settlements.settle(index, Verdict::Retry(nacked(publisher)));
+                Some((Meaning::Busy, None))
             }
-            (None, Some(PublishOutcome::Ack)) if complete => {
-                state.returned.remove(&id);
-                publisher.has_confirmed = true;
-                settlements.accept(index);
+            (None, Some(PublishOutcome::Ack)) if proves => Some((Meaning::Taken, None)),
+            (None, Some(PublishOutcome::Ack)) => None,
+            (_, None) => {
+                let queue = topology.queue(message.priority());
+                if !silent_queues.contains(&queue) {
+                    silent_queues.push(queue);
+                }
+                None
             }
-            (_, Some(PublishOutcome::Ack) | None) => {}
+        };
+        let Some((meaning, reason)) = answer else { continue };
+        publisher.has_answered = true;
+        let error = || reason.unwrap_or_else(|| nacked(publisher, message, topology));
+        match state.judge.verdict(id, meaning, error) {
+            Verdict::Accept => settlements.accept(index),
+            verdict => settlements.settle(index, verdict),
         }
     }
     settlements.flush();
-    let Some(failure) = failure else { return Ok(follow_up) };
-
-    if let PublishFailure::Lapin(error) = &failure
-        && let Some(limit) = state.record_size_limit(error)
-    {
-        for &index in &indices {
-            if !batch.is_settled(index) && messages[index].body().len() as u64 > limit {
-                batch.settle(index, Verdict::Refuse(too_large(limit)));
+    if let Some(failure) = failure {
+        if let PublishFailure::Lapin(error) = &failure
+            && let Some(limit) = state.record_size_limit(error)
+        {
+            for &index in &indices {
+                let size = config.envelope.wrap(&messages[index]).len() as u64;
+                if !batch.is_settled(index) && size > limit {
+                    let host = &publisher.connection.context.host;
+                    let error = || Judge::too_large(host, limit);
+                    let id = messages[index].id();
+                    batch.settle(index, state.judge.verdict(id, Meaning::Invalid, error));
+                }
             }
         }
+        let silent: Vec<_> = silent_queues
+            .iter()
+            .map(|queue| format!("`{}`", printable(queue.as_str(), 255)))
+            .collect();
+        let error = failure.explain(publisher, config, &silent.join(" and "));
+        return Err(error.with_outcome(Outcome::Unknown));
     }
-    Err(failure.explain(publisher, config).with_outcome(Outcome::Unknown))
+    if let Some(reason) = returned.unmatched {
+        state.one_by_one = true;
+        return Err(reason.with_outcome(Outcome::Unknown));
+    }
+    Ok(follow_up)
 }
 
 /// A buffer that joins runs of accepted messages, so that one call settles many.
@@ -241,7 +288,9 @@ enum PublishOutcome {
 #[derive(Default)]
 struct ReturnedMessages {
     reasons: HashMap<Uuid, Error>,
-    /// Whether any message was returned, even one without a valid id.
+    /// A returned message that is none of the window, by its id or for want of one.
+    unmatched: Option<Error>,
+    /// Whether any message was returned.
     any: bool,
 }
 
@@ -258,11 +307,28 @@ impl ReturnedMessages {
         if let Some(message) = message {
             self.any = true;
             let id = message.delivery.properties.message_id().as_ref();
-            if let Some(id) = id.and_then(|id| Uuid::try_parse(id.as_str()).ok()) {
-                self.reasons.insert(id, unroutable(&message));
+            match id.and_then(|id| Uuid::try_parse(id.as_str()).ok()) {
+                Some(id) => _ = self.reasons.insert(id, unroutable(&message)),
+                None => self.unmatched = Some(unroutable(&message)),
             }
         }
         outcome
+    }
+
+    /// Attributes the returned messages to the messages of the window.
+    ///
+    /// A window of one message has only one that can be meant.
+    fn attribute(&mut self, published: &[&Message]) {
+        let ids: HashSet<_> = published.iter().map(|message| message.id()).collect();
+        let foreign: Vec<_> = self.reasons.keys().filter(|id| !ids.contains(id)).copied().collect();
+        for id in foreign {
+            self.unmatched = self.reasons.remove(&id);
+        }
+        if let [message] = published
+            && let Some(reason) = self.unmatched.take()
+        {
+            self.reasons.insert(message.id(), reason);
+        }
     }
 }
 
@@ -281,21 +347,15 @@ fn unroutable(message: &BasicReturnMessage) -> Error {
 }
 
 /// Returns the error of a nacked message.
-fn nacked(publisher: &Publisher) -> Error {
+fn nacked(publisher: &Publisher, message: &Message, topology: &Topology) -> Error {
+    let queue = topology.queue(message.priority());
     Error::new(
         ErrorKind::Full,
         format!(
-            "{} nacked a message: its queue is full, or a quorum queue has no majority",
-            publisher.connection.context.host
+            "{} nacked a message: queue `{}` is full, or has no majority",
+            publisher.connection.context.host,
+            printable(queue.as_str(), 255)
         ),
-    )
-}
-
-/// Returns the error of a message above the broker's limit, in bytes.
-fn too_large(limit: u64) -> Error {
-    Error::new(
-        ErrorKind::TooLarge,
-        format!("message too large: the broker accepts at most {limit} bytes"),
     )
 }
 
@@ -305,5 +365,5 @@ const WINDOW_BYTES: usize = 1024 * 1024;
 /// The key by which kombu, the library under oslo.messaging, marks its own types. Consumers drop a
 /// notification that contains it.
 const KOMBU_TYPE: &[u8] = br#""__type__":"#;
-/// The most remembered ids of returned messages: more than a worker holds at a time.
-const MAX_RETURNED: usize = 65_536;
+/// The time after which the broker's size limit is tried again.
+const SIZE_LIMIT_LIFETIME: Duration = Duration::from_secs(600);

@@ -20,8 +20,8 @@ pub(crate) struct Publisher {
     pub(crate) connection: Connection,
     /// The channel in confirm mode.
     pub(crate) channel: Channel,
-    /// Whether the broker has confirmed a message on this connection.
-    pub(crate) has_confirmed: bool,
+    /// Whether the broker has answered for a message on this connection, by an ack or a nack.
+    pub(crate) has_answered: bool,
 }
 
 impl Publisher {
@@ -32,7 +32,7 @@ impl Publisher {
     /// The error of the broker, or a timeout.
     pub(crate) async fn open(connection: Connection, config: &Config) -> Result<Self> {
         let channel = open_confirming_channel(&connection, config).await?;
-        Ok(Self { connection, channel, has_confirmed: false })
+        Ok(Self { connection, channel, has_answered: false })
     }
 
     /// Returns whether the connection and its channel are open.

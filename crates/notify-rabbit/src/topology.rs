@@ -3,17 +3,22 @@
 //! The queues of the three documented priorities exist from the first connection on. The queue of another
 //! priority comes with the first message that needs it.
 //!
+//! A queue that cannot be declared concerns only its own messages: the topology remembers the failure,
+//! and the other queues go on.
+//!
 //! An existing exchange or queue wins over the configuration, because another service may own it.
 //! This module changes and deletes nothing.
 
 use std::collections::HashSet;
 
 use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
+use lapin::protocol::AMQPErrorKind;
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{Channel, ExchangeKind, Queue};
 use notify_core::redact::printable;
 use notify_core::{Error, ErrorKind, Message, Priority, Result};
-use tokio::time::timeout;
+use notify_net::Meaning;
+use tokio::time::{Instant, timeout_at};
 
 use crate::config::{Config, DeclareMode, QueueType};
 use crate::connection::Connection;
@@ -32,6 +37,21 @@ pub(crate) struct Topology {
     other_queues: Vec<(Priority, ShortString)>,
     /// The logged warnings, so that each appears once in the life of a transport.
     warned: HashSet<String>,
+    /// The queues that are out of service.
+    failures: Vec<QueueFailure>,
+}
+
+/// The reason why a queue is out of service.
+#[derive(Clone, Debug)]
+struct QueueFailure {
+    priority: Priority,
+    meaning: Meaning,
+    error: Error,
+    /// Whether the broker closed the connection over this queue. Then a new connection leaves the queue
+    /// for later.
+    ended_connection: bool,
+    /// Whether the failure belongs to the current attempt, which does not try the queue again.
+    is_new: bool,
 }
 
 /// An exchange or a queue.
@@ -64,6 +84,7 @@ impl Topology {
             ],
             other_queues: Vec::new(),
             warned: HashSet::new(),
+            failures: Vec::new(),
         })
     }
 
@@ -109,86 +130,217 @@ impl Topology {
             .chain(self.other_queues.iter().map(|(_, queue)| BrokerEntity::Queue(queue)))
     }
 
+    /// Returns the queues with their priorities.
+    fn named_queues(&self) -> Vec<(Priority, ShortString)> {
+        let documented = std::iter::zip(Priority::DOCUMENTED.iter().copied(), &self.queues);
+        let others = self.other_queues.iter().map(|(priority, queue)| (*priority, queue));
+        documented.chain(others).map(|(priority, queue)| (priority, queue.clone())).collect()
+    }
+
+    /// Returns why the queue of `priority` is out of service, if it is.
+    pub(crate) fn failure(&self, priority: Priority) -> Option<(Meaning, &Error)> {
+        let failure = self.failures.iter().find(|failure| failure.priority == priority)?;
+        Some((failure.meaning, &failure.error))
+    }
+
+    /// Begins an attempt: the queues that are out of service may be tried again.
+    pub(crate) fn begin_attempt(&mut self) {
+        for failure in &mut self.failures {
+            failure.is_new = false;
+        }
+    }
+
     /// Declares or verifies everything, as `rabbit.declare` says, within `rabbit.connect_timeout`.
     ///
-    /// Logs each warning about an adopted entity once.
+    /// A queue that fails is out of service afterwards. Logs each warning about an adopted entity once.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`] or [`ErrorKind::Access`] for problems that an operator must solve.
+    /// The error of the exchange, or of the connection.
     pub(crate) async fn ensure(&mut self, connection: &Connection, config: &Config) -> Result<()> {
-        let ensure = async {
-            match config.declare {
-                DeclareMode::Yes => self.declare(connection, config).await,
-                DeclareMode::Verify => self.verify(connection).await.map(|()| Vec::new()),
-                DeclareMode::No => Ok(Vec::new()),
-            }
-        };
-        match timeout(config.endpoint.connect_timeout, silently(ensure)).await {
-            Ok(Ok(warnings)) => {
-                for warning in warnings {
-                    if !self.warned.contains(&warning) {
-                        tracing::warn!("{warning}");
-                        self.warned.insert(warning);
-                    }
-                }
-                Ok(())
-            }
-            Ok(Err(error)) => Err(error),
-            Err(_) => Err(connection
-                .context
-                .timeout_error("did not answer a declaration", connection.blocked().as_deref())),
+        let deadline = Instant::now() + config.endpoint.connect_timeout;
+        let exchange = self.exchange.clone();
+        let entity = BrokerEntity::Exchange(&exchange);
+        match timeout_at(deadline, silently(self.ensure_entity(entity, connection, config))).await {
+            Ok(Ok(warning)) => self.log_once(warning),
+            Ok(Err(failure)) => return Err(failure.error),
+            Err(_) => return Err(declare_timeout(connection, entity)),
         }
-    }
-
-    /// Declares missing entities and adopts existing ones. Returns the warnings about the latter.
-    ///
-    /// It also binds every queue to the exchange. A binding that exists already stays unchanged.
-    async fn declare(&self, connection: &Connection, config: &Config) -> Result<Vec<String>> {
-        let explain = |error| connection.context.explain(&error, Operation::Declare);
-        let mut channel = connection.open_channel().await?;
-        let mut warnings = Vec::new();
-        for entity in self.entities() {
-            if let Err(error) = entity.declare(&channel, config).await {
-                let Some(mismatch) = Mismatch::parse(&error) else { return Err(explain(error)) };
-                warnings.extend(mismatch.evaluate(config)?);
-                // The broker's refusal closed the channel.
-                channel = connection.open_channel().await?;
-                entity.look_up(&channel).await.map_err(explain)?;
+        let queues = self.named_queues();
+        for (index, (priority, queue)) in queues.iter().enumerate() {
+            let is_dangerous =
+                |failure: &QueueFailure| failure.priority == *priority && failure.ended_connection;
+            if self.failures.iter().any(is_dangerous) {
+                continue;
             }
-            if let BrokerEntity::Queue(queue) = entity {
-                channel
-                    .queue_bind(
-                        queue.clone(),
-                        self.exchange.clone(),
-                        queue.clone(),
-                        QueueBindOptions::default(),
-                        FieldTable::default(),
-                    )
-                    .await
-                    .map_err(explain)?;
-            }
-        }
-        Ok(warnings)
-    }
-
-    /// Verifies that the exchange and the queues of the documented priorities exist. Properties and
-    /// bindings may be anything.
-    ///
-    /// A message of another priority without a queue comes back as unroutable. It must not stop the rest.
-    async fn verify(&self, connection: &Connection) -> Result<()> {
-        let channel = connection.open_channel().await?;
-        let queues = self.queues.iter().map(BrokerEntity::Queue);
-        for entity in std::iter::once(BrokerEntity::Exchange(&self.exchange)).chain(queues) {
-            if let Err(error) = entity.look_up(&channel).await {
-                if is_not_found(&error) {
-                    return Err(entity.missing_error());
-                }
-                return Err(connection.context.explain(&error, Operation::Declare));
-            }
+            // A queue that does not answer leaves the others their share of the time.
+            let now = Instant::now();
+            let left = u32::try_from(queues.len() - index).unwrap_or(1);
+            let share = now + deadline.saturating_duration_since(now) / left;
+            self.ensure_queue(*priority, queue, connection, config, share).await?;
         }
         Ok(())
     }
+
+    /// Tries again to declare the queues of these priorities that are out of service.
+    /// Returns whether one is in service again.
+    ///
+    /// # Errors
+    ///
+    /// The error of the connection, which the queue may have ended.
+    pub(crate) async fn retry_failures(
+        &mut self,
+        connection: &Connection,
+        config: &Config,
+        priorities: &[Priority],
+    ) -> Result<bool> {
+        let before = self.failures.len();
+        for (priority, queue) in self.named_queues() {
+            let is_due = |failure: &QueueFailure| failure.priority == priority && !failure.is_new;
+            if priorities.contains(&priority) && self.failures.iter().any(is_due) {
+                let deadline = Instant::now() + config.endpoint.connect_timeout;
+                self.ensure_queue(priority, &queue, connection, config, deadline).await?;
+            }
+        }
+        Ok(self.failures.len() < before)
+    }
+
+    /// Declares or verifies one queue, and remembers its failure.
+    ///
+    /// # Errors
+    ///
+    /// If the connection has ended.
+    async fn ensure_queue(
+        &mut self,
+        priority: Priority,
+        queue: &ShortString,
+        connection: &Connection,
+        config: &Config,
+        deadline: Instant,
+    ) -> Result<()> {
+        let entity = BrokerEntity::Queue(queue);
+        let ensured =
+            timeout_at(deadline, silently(self.ensure_entity(entity, connection, config))).await;
+        let failure = match ensured {
+            Ok(Ok(warning)) => {
+                self.failures.retain(|failure| failure.priority != priority);
+                self.log_once(warning);
+                return Ok(());
+            }
+            Ok(Err(failure)) => failure,
+            Err(_) => EntityFailure {
+                meaning: Meaning::QueueUnavailable,
+                error: declare_timeout(connection, entity),
+                ended_connection: false,
+            },
+        };
+        let EntityFailure { meaning, error, ended_connection } = failure;
+        if !ended_connection && !connection.is_usable() {
+            // The connection ended for another reason, which says nothing about the queue.
+            return Err(error);
+        }
+        self.log_once(Some(format!("{entity} is out of service: {error}")));
+        self.failures.retain(|failure| failure.priority != priority);
+        let result = if ended_connection { Err(error.clone()) } else { Ok(()) };
+        self.failures.push(QueueFailure {
+            priority,
+            meaning,
+            error,
+            ended_connection,
+            is_new: true,
+        });
+        result
+    }
+
+    /// Declares one entity, or verifies that it exists. Binds a declared queue to the exchange; a
+    /// binding that exists already stays unchanged. Returns the warning about an adopted entity.
+    async fn ensure_entity(
+        &self,
+        entity: BrokerEntity<'_>,
+        connection: &Connection,
+        config: &Config,
+    ) -> Result<Option<String>, EntityFailure> {
+        let explain = |error: lapin::Error| EntityFailure::new(&error, connection);
+        // The broker closes the channel of a declaration that it refuses.
+        let open = async || connection.open_channel().await.map_err(EntityFailure::lost);
+        match config.declare {
+            DeclareMode::No => return Ok(None),
+            DeclareMode::Verify => {
+                let channel = open().await?;
+                let found = entity.look_up(&channel).await;
+                let _ = channel.close(200, "OK".into()).await;
+                return match found {
+                    Ok(_) => Ok(None),
+                    Err(error) if is_not_found(&error) => Err(EntityFailure {
+                        meaning: Meaning::Unroutable,
+                        error: entity.missing_error(),
+                        ended_connection: false,
+                    }),
+                    Err(error) => Err(explain(error)),
+                };
+            }
+            DeclareMode::Yes => {}
+        }
+        let mut channel = open().await?;
+        let mut warning = None;
+        if let Err(error) = entity.declare(&channel, config).await {
+            let Some(mismatch) = Mismatch::parse(&error) else { return Err(explain(error)) };
+            warning = mismatch.evaluate(config).map_err(EntityFailure::lost)?;
+            channel = open().await?;
+            entity.look_up(&channel).await.map_err(explain)?;
+        }
+        if let BrokerEntity::Queue(queue) = entity {
+            let (queue, exchange) = (queue.clone(), self.exchange.clone());
+            let (options, arguments) = (QueueBindOptions::default(), FieldTable::default());
+            let bind = channel.queue_bind(queue.clone(), exchange, queue, options, arguments);
+            bind.await.map_err(explain)?;
+        }
+        let _ = channel.close(200, "OK".into()).await;
+        Ok(warning)
+    }
+
+    /// Logs a warning, unless the log has it already.
+    fn log_once(&mut self, warning: Option<String>) {
+        if let Some(warning) = warning
+            && !self.warned.contains(&warning)
+        {
+            tracing::warn!("{warning}");
+            self.warned.insert(warning);
+        }
+    }
+}
+
+/// The reason why an exchange or a queue could not be declared or verified.
+struct EntityFailure {
+    meaning: Meaning,
+    error: Error,
+    /// Whether the broker closed the connection over this entity.
+    ended_connection: bool,
+}
+
+impl EntityFailure {
+    /// Interprets the broker's answer to a declaration.
+    fn new(error: &lapin::Error, connection: &Connection) -> Self {
+        let ended_connection = match error.kind() {
+            lapin::ErrorKind::ProtocolError(error) => {
+                matches!(error.kind(), AMQPErrorKind::Hard(_))
+            }
+            _ => false,
+        };
+        let error = connection.context.explain(error, Operation::Declare);
+        Self { meaning: Meaning::QueueUnavailable, error, ended_connection }
+    }
+
+    /// Wraps an error that is explained already.
+    fn lost(error: Error) -> Self {
+        Self { meaning: Meaning::QueueUnavailable, error, ended_connection: false }
+    }
+}
+
+/// Returns the error of a declaration without an answer.
+fn declare_timeout(connection: &Connection, entity: BrokerEntity<'_>) -> Error {
+    let problem = format!("did not answer a declaration of {entity}");
+    connection.context.timeout_error(&problem, connection.blocked().as_deref())
 }
 
 impl BrokerEntity<'_> {
@@ -256,6 +408,16 @@ impl std::fmt::Display for BrokerEntity<'_> {
 }
 
 /// Returns whether the broker reported that an entity does not exist (404 `NOT_FOUND`).
+///
+/// RabbitMQ has the same code for a queue that exists and cannot be reached: `home node 'rabbit@c1' of
+/// durable queue 'q' in vhost '/' is down or inaccessible`, and `failed to perform operation on queue
+/// 'q' in vhost '/' due to timeout`.
 pub(crate) fn is_not_found(error: &lapin::Error) -> bool {
-    matches!(error.kind(), lapin::ErrorKind::ProtocolError(error) if error.get_id() == 404)
+    match error.kind() {
+        lapin::ErrorKind::ProtocolError(error) => {
+            let text = error.get_message().as_str();
+            error.get_id() == 404 && (text.contains("no queue") || text.contains("no exchange"))
+        }
+        _ => false,
+    }
 }

@@ -10,18 +10,11 @@ pub fn amqp10_guard(bytes: &[u8]) {
     // The decoder under test recurses, so its input must stay small enough for the stack.
     let bytes = &bytes[..bytes.len().min(MAX_BYTES)];
     check_stream(bytes);
-    let checked = check_value(bytes);
-    let decoded = serde_amqp::from_slice::<Value>(bytes);
-    if let (Ok(_), Ok(value)) = (checked, &decoded) {
-        assert!(depth(value) <= MAX_DEPTH, "too deep: {bytes:?}");
-    }
-    if let Ok(value) = &decoded
-        && depth(value) < MAX_DEPTH / 2
-        && !has_described_items(value)
-        && let Ok(written) = serde_amqp::to_vec(value)
+    // The decoder panics at some values that do not pass.
+    if check_value(bytes).is_ok()
+        && let Ok(value) = serde_amqp::from_slice::<Value>(bytes)
     {
-        // The guard does not stop what the library itself writes.
-        assert_eq!(check_value(&written), Ok(written.len()), "{value:?}: {written:?}");
+        assert!(depth(&value) <= MAX_DEPTH, "too deep: {bytes:?}");
     }
     check_slices(bytes);
 }
@@ -78,20 +71,6 @@ fn depth(value: &Value) -> usize {
             1 + map.iter().map(|(key, value)| depth(key).max(depth(value))).max().unwrap_or(0)
         }
         _ => 0,
-    }
-}
-
-/// Returns whether the value holds an array of described values or of values of several types, which
-/// no broker sends and which the guard refuses.
-fn has_described_items(value: &Value) -> bool {
-    match value {
-        Value::Described(described) => has_described_items(&described.value),
-        Value::List(items) => items.iter().any(has_described_items),
-        Value::Array(_) => true,
-        Value::Map(map) => {
-            map.iter().any(|(key, value)| has_described_items(key) || has_described_items(value))
-        }
-        _ => false,
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use glance_notify::Config;
 use glance_notify::transport::{open, qpid, rabbit};
+use notify_net::Meaning;
 
 /// The tables list the keys that the strategies accept, and no others.
 #[test]
@@ -39,6 +40,7 @@ fn the_table_shows_every_default_of_rabbit() {
         ("connect_timeout", default.endpoint.connect_timeout.as_secs().to_string()),
         ("confirm_timeout", default.confirm_timeout.as_secs().to_string()),
         ("heartbeat", default.endpoint.heartbeat.to_string()),
+        ("refuse_unroutable_after", default.refuse_unroutable_after.as_secs().to_string()),
         ("backlog_warning", default.backlog_warning.to_string()),
     ]);
     assert!(RABBIT.defaults()["user"].contains(default.endpoint.user.as_deref().unwrap()));
@@ -60,7 +62,26 @@ fn the_table_shows_every_default_of_qpid() {
         ("connect_timeout", default.endpoint.connect_timeout.as_secs().to_string()),
         ("confirm_timeout", default.confirm_timeout.as_secs().to_string()),
         ("heartbeat", default.endpoint.heartbeat.to_string()),
+        ("refuse_unroutable_after", default.refuse_unroutable_after.as_secs().to_string()),
     ]);
+}
+
+/// The table of verdicts in `docs/reliability.md` is that of the code.
+#[test]
+fn the_table_of_verdicts_is_that_of_the_code() {
+    let text = include_str!("../../../docs/reliability.md");
+    let (_, table) = text.split_once("## Verdicts").unwrap();
+    let rows: Vec<[&str; 2]> = table
+        .lines()
+        .skip_while(|line| !line.starts_with("|---"))
+        .skip(1)
+        .take_while(|line| line.starts_with('|'))
+        .map(|line| {
+            let mut cells = line.trim_matches('|').split('|').map(str::trim);
+            [cells.next().unwrap(), cells.next().unwrap()]
+        })
+        .collect();
+    assert_eq!(rows, Meaning::ALL.map(Meaning::row));
 }
 
 /// Each word in the row of `qpid.dialect` selects a dialect.

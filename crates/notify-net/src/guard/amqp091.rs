@@ -220,11 +220,7 @@ fn check_properties(payload: &[u8]) -> Result<(), TableFault> {
             }
         }
     }
-    // The last bit announces more flags, which no version of the protocol defines.
-    if flags & 0b11 != 0 || !cursor.is_at_end() {
-        return Err(TableFault::Malformed);
-    }
-    Ok(())
+    if cursor.is_at_end() { Ok(()) } else { Err(TableFault::Malformed) }
 }
 
 /// Builds the frame of a content header whose only property is the mark.

@@ -321,6 +321,8 @@ mod tests {
             // The items are longer or shorter than the size of their list.
             (frame(0, &performative(0x10, 1, &[0xc0, 3, 1, 0xa1, 9, 9])), "malformed value"),
             (frame(0, &performative(0x10, 2, &[0xc0, 3, 1, 0x40, 0x40])), "malformed value"),
+            // A map with a key and no value.
+            (frame(0, &performative(0x10, 1, &compound(0xd1, 1, &[0x40]))), "malformed value"),
             (frame(0, &performative(0x10, 1, &[0xff])), "malformed value"),
             (transfer(0, false, b"\0\x53\x75\xa0\x09{}"), "ends inside a value"),
         ] {

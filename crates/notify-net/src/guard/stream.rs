@@ -1,10 +1,13 @@
 //! The stream that a client library gets: a broker's stream behind a guard.
 
+use std::future::Future as _;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep, sleep};
 
 use crate::guard::frame_buffer::FrameBuffer;
 use crate::guard::report::GuardReport;
@@ -22,15 +25,19 @@ pub struct GuardedStream<R> {
     stream: BrokerStream,
     frames: FrameBuffer<R>,
     report: GuardReport,
-    /// Whether the client library had a turn to handle the frames before the harmful one.
-    has_paused: bool,
+    /// The time for the client library to handle the frames before the harmful one.
+    pause: Pin<Box<Sleep>>,
 }
 
 impl<R: FrameRules> GuardedStream<R> {
     /// Puts the guard of `rules` in front of `stream`. `report` tells what it learns.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime. The stream itself may be used from any thread.
     pub fn new(stream: BrokerStream, rules: R, report: GuardReport) -> Self {
         let frames = FrameBuffer::new(rules, report.clone());
-        Self { stream, frames, report, has_paused: false }
+        Self { stream, frames, report, pause: Box::pin(sleep(PAUSE)) }
     }
 }
 
@@ -40,14 +47,11 @@ impl<R: FrameRules> AsyncRead for GuardedStream<R> {
         cx: &mut Context<'_>,
         out: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let Self { stream, frames, report, has_paused } = self.get_mut();
+        let Self { stream, frames, report, pause } = self.get_mut();
         while frames.checked().is_empty() {
             if let Some(error) = report.violation() {
                 // lapin forgets the frames that it has read, but not handled, when a read fails.
-                if !std::mem::replace(has_paused, true) {
-                    cx.waker().wake_by_ref();
-                    return Poll::Pending;
-                }
+                ready!(pause.as_mut().poll(cx));
                 return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, error)));
             }
             let mut chunk = [0; CHUNK_BYTES];
@@ -59,6 +63,7 @@ impl<R: FrameRules> AsyncRead for GuardedStream<R> {
             if let Err(violation) = frames.push(read.filled()) {
                 // The client library first gets the frames before the harmful one: they may be confirms.
                 report.record_violation(&violation.into_error(&stream.peer().host.to_string()));
+                pause.as_mut().reset(Instant::now() + PAUSE);
             }
         }
         let length = frames.checked().len().min(out.remaining());
@@ -88,3 +93,5 @@ impl<R: FrameRules> AsyncWrite for GuardedStream<R> {
 
 /// The bytes of one read from the socket.
 const CHUNK_BYTES: usize = 8 * 1024;
+/// The time between the last frame that passes and the error of the next one.
+const PAUSE: Duration = Duration::from_millis(10);

@@ -39,8 +39,10 @@ enum NextPart {
 /// A kind of value that holds others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Compound {
-    /// A list or a map: each item has a constructor.
-    Items,
+    /// A list: each item has a constructor.
+    List,
+    /// A map: keys and values alternate, and each has a constructor.
+    Map,
     /// An array: all items share one constructor.
     Array,
 }
@@ -177,8 +179,10 @@ impl ValueScanner {
             0x94 | 0x98 => NextPart::Data(16),
             0xa0 | 0xa1 | 0xa3 => NextPart::Length(1),
             0xb0 | 0xb1 | 0xb3 => NextPart::Length(4),
-            0xc0 | 0xc1 => NextPart::Header(1, Compound::Items),
-            0xd0 | 0xd1 => NextPart::Header(4, Compound::Items),
+            0xc0 => NextPart::Header(1, Compound::List),
+            0xc1 => NextPart::Header(1, Compound::Map),
+            0xd0 => NextPart::Header(4, Compound::List),
+            0xd1 => NextPart::Header(4, Compound::Map),
             0xe0 => NextPart::Header(1, Compound::Array),
             0xf0 => NextPart::Header(4, Compound::Array),
             _ => return Err(MALFORMED),
@@ -199,7 +203,9 @@ impl ValueScanner {
         let count = usize::try_from(number(count)).unwrap_or(usize::MAX);
         self.count_values(count)?;
         let items = match kind {
-            Compound::Items => Items::Constructed,
+            // serde_amqp subtracts with overflow at a key without a value.
+            Compound::Map if count % 2 == 1 => return Err(MALFORMED),
+            Compound::List | Compound::Map => Items::Constructed,
             Compound::Array => Items::SharedConstructor,
         };
         let end = self.position + length;
@@ -209,7 +215,7 @@ impl ValueScanner {
         }
         self.push(ValueLevel { missing: count, end: Some(end), items })?;
         self.expected = NextPart::Constructor;
-        if count == 0 && kind == Compound::Items { Err(MALFORMED) } else { Ok(false) }
+        if count == 0 && kind != Compound::Array { Err(MALFORMED) } else { Ok(false) }
     }
 
     /// Ends the innermost value, and each value around it whose last item it is. Returns whether the

@@ -14,6 +14,17 @@ use notify_core::{Error, ErrorKind, Result};
 
 use super::{ErrorContext, Operation, broker_text};
 
+/// Returns whether a link was not attached because its node does not exist.
+pub(crate) fn is_missing_node(error: &SenderAttachError) -> bool {
+    let (SenderAttachError::RemoteClosedWithError(error)
+    | SenderAttachError::SessionStopped(SessionStopReason::RemoteEndedWithError(error))) = error
+    else {
+        return false;
+    };
+    let ErrorCondition::AmqpError(condition) = &error.condition else { return false };
+    matches!(condition, AmqpError::NotFound | AmqpError::ResourceDeleted)
+}
+
 impl ErrorContext {
     /// Converts the error of a connection that did not open. SASL has succeeded by then, so the broker
     /// refused the Open: usually because of the virtual host.

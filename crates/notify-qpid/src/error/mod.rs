@@ -32,7 +32,9 @@ use fe2o3_amqp::types::definitions::{self, AmqpError, ErrorCondition};
 use fe2o3_amqp::types::primitives::Symbol;
 use notify_core::redact::printable;
 use notify_core::{Error, ErrorKind};
-use notify_net::{Endpoint, Host};
+use notify_net::{Endpoint, Host, Meaning};
+
+pub(crate) use client::is_missing_node;
 
 /// The host, the user and the options that the errors of one connection name.
 #[derive(Clone, Debug)]
@@ -134,11 +136,27 @@ impl ErrorContext {
         Error::new(kind, message)
     }
 
-    /// Returns the error of a message with the outcome `rejected`. The message is refused for good, so
-    /// the error carries the broker's reason for the log.
-    pub(crate) fn rejected(&self, error: Option<&definitions::Error>) -> Error {
+    /// Returns the error of a message with the outcome `rejected`. It carries the broker's reason.
+    pub(crate) fn rejected(
+        &self,
+        error: Option<&definitions::Error>,
+        meaning: Meaning,
+        address: &str,
+    ) -> Error {
         let reason = error.map_or_else(|| "it gave no reason".to_owned(), broker_text);
-        Error::new(ErrorKind::Rejected, format!("{} rejected the message: {reason}", self.host))
+        let (host, address) = (&self.host, printable(address, 255));
+        match meaning {
+            Meaning::Busy => Error::new(
+                ErrorKind::Full,
+                format!(
+                    "{host} rejected the message: `{address}` is full or unavailable: {reason}"
+                ),
+            ),
+            _ => Error::new(
+                ErrorKind::Rejected,
+                format!("{host} rejected the message: {reason}, for `{address}`"),
+            ),
+        }
     }
 
     /// Returns the error of a message with the outcome `released` or `modified`.
@@ -151,14 +169,6 @@ impl ErrorContext {
              room",
             printable(address, 255)
         ))
-    }
-
-    /// Returns the error of a message that is larger than the link's limit, in bytes.
-    pub(crate) fn too_large(&self, limit: u64) -> Error {
-        Error::new(
-            ErrorKind::TooLarge,
-            format!("message too large: {} accepts at most {limit} bytes", self.host),
-        )
     }
 
     /// Returns the error of a broker that settled none of `unsettled` messages for `timeout`.
@@ -179,7 +189,8 @@ impl ErrorContext {
                  {seconds} s: check whether a queue is full"
             ),
         };
-        Error::new(ErrorKind::Full, message)
+        // A timeout: the worker then attempts this lane by itself, and the others go on.
+        Error::new(ErrorKind::Timeout, message)
     }
 
     /// Returns the error of an answer that did not come in time. `problem` completes the sentence

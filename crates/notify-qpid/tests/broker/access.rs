@@ -26,7 +26,7 @@ async fn failure(url: &str, options: Value) -> Error {
     let mut transport = Qpid::new(config(url, options)).unwrap();
     let messages = samples::messages(0..3);
     let sending = attempt(&mut transport, &messages).with_subscriber(log.clone());
-    let error = within(sending).await.result.unwrap_err();
+    let error = within(sending).await.error();
     let shown = format!("{error:?} {error:#} {transport:?} {:?}", log.lines());
     assert!(!shown.contains(PLANTED), "{shown}");
     error

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use notify_conformance::samples;
-use notify_core::{Error, ErrorKind, Message};
+use notify_core::{Error, ErrorKind, Message, Outcome, Verdict};
 use notify_qpid::Qpid;
 use notify_testbed::broker::proton::{PeerFault, ProtonPeer};
 use serde_json::{Value, json};
@@ -66,8 +66,9 @@ async fn survives(fault: PeerFault, table: Value) -> Error {
     peer.inject(PeerFault::Hold, 4, Some(3));
     peer.inject(fault, 10, Some(1));
     let first = within(attempt(&mut transport, &messages[1..])).await;
-    let error = first.result.as_ref().unwrap_err();
+    let error = first.error();
     assert!(error.is_transient(), "{error:?}");
+    assert_eq!(error.outcome(), Outcome::Unknown);
     if fault == PeerFault::Silent {
         peer.end_silence();
     }
@@ -75,7 +76,7 @@ async fn survives(fault: PeerFault, table: Value) -> Error {
     let remaining: Vec<_> = messages[1..]
         .iter()
         .zip(&first.verdicts)
-        .filter(|(_, verdict)| verdict.is_none())
+        .filter(|(_, verdict)| !matches!(verdict, Some(Verdict::Accept)))
         .map(|(message, _)| message.clone())
         .collect();
     within(deliver(&mut transport, &remaining)).await;
@@ -84,7 +85,7 @@ async fn survives(fault: PeerFault, table: Value) -> Error {
         let id = message.id().to_string();
         assert!(received.iter().any(|received| received.id == id), "{id} did not arrive");
     }
-    error.clone()
+    error
 }
 
 /// The heartbeat of the client does not run while it is stuck in a write. The TCP user timeout detects
@@ -104,7 +105,7 @@ async fn detects_a_peer_that_freezes_during_a_write() {
     peer.freeze();
     // Far more bytes than the buffers of both sockets hold.
     let large: Vec<Message> = (0..300).map(|_| large()).collect();
-    let error = within(attempt(&mut transport, &large)).await.result.unwrap_err();
+    let error = within(attempt(&mut transport, &large)).await.error();
     assert!(error.is_transient(), "{error:?}");
     let error = within(attempt(&mut transport, &messages[..1])).await.result.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Timeout, "{error:?}");
@@ -120,31 +121,42 @@ async fn gives_up_on_a_peer_without_credit() {
     let config = config(&peer.url(), json!({ "confirm_timeout": 0.3 }));
     let mut transport = Qpid::new(config).unwrap();
     let error = within(attempt(&mut transport, &infos(0..2))).await.result.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Full);
+    assert_eq!(error.kind(), ErrorKind::Timeout);
     assert!(
         error.to_string().contains("has accepted no message for `notifications.info`"),
         "{error}"
     );
 }
 
-/// The messages of the existing node arrive, and the error names the missing ones.
+/// One bad queue stops nobody: the messages of the existing node arrive, and those of the missing ones
+/// are retried, with an error that names their node. After `refuse_unroutable_after` they are refused.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missing_node_delays_no_other_address() {
     let peer = ProtonPeer::builder().queue("notifications.info").create_nothing().start();
-    let mut transport = Qpid::new(config(&peer.url(), json!({}))).unwrap();
+    let config = |seconds| config(&peer.url(), json!({ "refuse_unroutable_after": seconds }));
     let messages = samples::messages(0..30);
+    let mut transport = Qpid::new(config(600.0)).unwrap();
     for _ in 0..2 {
-        let attempt = within(attempt(&mut transport, &messages)).await;
-        assert_eq!(attempt.accepted(), 10);
-        let error = attempt.result.unwrap_err();
+        let report = within(attempt(&mut transport, &messages)).await;
+        assert!(report.result.is_ok(), "{:?}", report.result);
+        assert_eq!(report.accepted(), 10);
+        let retried = report.verdicts.iter().filter(|v| matches!(v, Some(Verdict::Retry(_))));
+        assert_eq!(retried.count(), 20);
+        let error = report.error();
         assert_eq!(error.kind(), ErrorKind::Config);
         assert!(error.to_string().contains("has no node `notifications."), "{error}");
         assert!(error.to_string().contains("create it, or correct `qpid.node`"), "{error}");
     }
+    let mut transport = Qpid::new(config(0.001)).unwrap();
+    attempt(&mut transport, &messages).await.result.unwrap();
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    let report = within(attempt(&mut transport, &messages)).await;
+    let refused = report.verdicts.iter().filter(|v| matches!(v, Some(Verdict::Refuse(_))));
+    assert_eq!(refused.count(), 20, "{:?}", report.verdicts);
 }
 
-/// The deletion is a transient error, because the node may come back. When it is still missing at the
-/// next attach, an operator must act.
+/// The deletion of a node is a transient error of its lane. When it is still missing at the next
+/// attach, an operator must act.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deleted_node_becomes_a_permanent_error() {
     let peer = ProtonPeer::builder().queue("notifications.info").create_nothing().start();
@@ -152,16 +164,12 @@ async fn a_deleted_node_becomes_a_permanent_error() {
     let messages = infos(0..10);
     assert_eq!(attempt(&mut transport, &messages[..1]).await.accepted(), 1);
     peer.delete_queue("notifications.info");
-    let error = within(attempt(&mut transport, &messages)).await.result.unwrap_err();
-    assert!(
-        error.to_string().contains("`notifications.info` no longer exists: amqp:resource-deleted"),
-        "{error}"
-    );
-    assert!(error.is_transient());
     // The client may answer the detach while it writes again, and then the connection is lost too.
+    let error = within(attempt(&mut transport, &messages)).await.error();
+    assert!(error.is_transient(), "{error:?}");
     let permanent = within(async {
         loop {
-            let error = attempt(&mut transport, &messages).await.result.unwrap_err();
+            let error = attempt(&mut transport, &messages).await.error();
             if !error.is_transient() {
                 return error;
             }

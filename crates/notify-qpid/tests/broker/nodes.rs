@@ -82,7 +82,7 @@ async fn uses_existing_queues_as_they_are() {
 
 /// You are warned that RabbitMQ 3 accepts messages for a deleted queue, once and not for every batch.
 #[tokio::test(flavor = "multi_thread")]
-async fn warns_once_per_connection_about_known_losses() {
+async fn warns_once_about_known_losses() {
     let node = RabbitNode::start().await;
     let mut transport = transport(&node, json!({}));
     let log = LogRecorder::default();
@@ -158,7 +158,7 @@ async fn a_topic_reaches_the_bound_queues() {
 async fn names_a_missing_exchange() {
     let node = RabbitNode::start().await;
     let mut transport = transport(&node, json!({ "node": "topic", "exchange": "nowhere" }));
-    let error = within(attempt(&mut transport, &samples::messages(0..1))).await.result.unwrap_err();
+    let error = within(attempt(&mut transport, &samples::messages(0..1))).await.error();
     assert_eq!(error.kind(), ErrorKind::Config, "{error:?}");
     assert!(
         error.to_string().contains("has no node `/exchange/nowhere/notifications.info`"),
@@ -177,7 +177,7 @@ async fn a_deleted_exchange_is_an_error() {
     node.with(|vhost| vhost.delete_exchange("glance")).await;
     let attempt = within(attempt(&mut transport, &samples::messages(0..3))).await;
     assert_eq!(attempt.accepted(), 0);
-    assert!(attempt.result.unwrap_err().to_string().contains("amqp:not-found"));
+    assert!(attempt.error().to_string().contains("amqp:not-found"));
 }
 
 /// `overflow = reject-publish`: a full queue is a transient error.
@@ -190,7 +190,7 @@ async fn a_full_queue_is_never_reported_as_accepted() {
     node.with(move |vhost| vhost.set_policy("full", ".*", &full)).await;
     let attempt = within(attempt(&mut transport, &samples::messages(0..3))).await;
     assert_eq!(attempt.accepted(), 0);
-    let error = attempt.result.unwrap_err();
+    let error = attempt.error();
     assert!(error.is_transient(), "{error:?}");
 }
 

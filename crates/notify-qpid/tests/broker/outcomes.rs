@@ -67,6 +67,40 @@ async fn refuses_a_rejected_message_with_the_peers_condition() {
     assert_eq!(peer.messages("notifications.info").len(), 2);
 }
 
+/// Each rejection has the verdict of its meaning: a full or busy broker gets the message again for any
+/// time, an unknown reason for `qpid.refuse_unroutable_after`, and an invalid message never.
+#[tokio::test(flavor = "multi_thread")]
+async fn each_rejection_has_the_verdict_of_its_meaning() {
+    let peer = ProtonPeer::start();
+    let message = samples::messages(0..1);
+    for (condition, expected) in [
+        (Some("amqp:resource-limit-exceeded"), ["retry", "retry"]),
+        (Some("com.microsoft:server-busy"), ["retry", "retry"]),
+        (Some("amqp:internal-error"), ["retry", "refuse"]),
+        (Some("amqp:not-found"), ["retry", "refuse"]),
+        (None, ["retry", "refuse"]),
+        (Some("amqp:decode-error"), ["refuse", "refuse"]),
+        (Some("amqp:link:message-size-exceeded"), ["refuse", "refuse"]),
+    ] {
+        peer.reject_with(condition);
+        let options = json!({ "refuse_unroutable_after": 0.3 });
+        let mut transport = Qpid::new(config(&peer.url(), options)).unwrap();
+        let mut verdicts = Vec::new();
+        for _ in 0..2 {
+            peer.inject(PeerFault::Reject, 0, Some(1));
+            let report = within(attempt(&mut transport, &message)).await;
+            report.result.unwrap();
+            verdicts.push(match &report.verdicts[0] {
+                Some(Verdict::Retry(_)) => "retry",
+                Some(Verdict::Refuse(_)) => "refuse",
+                other => panic!("{condition:?}: {other:?}"),
+            });
+            tokio::time::sleep(std::time::Duration::from_millis(400)).await;
+        }
+        assert_eq!(verdicts, expected, "{condition:?}");
+    }
+}
+
 /// `released` is transient: the next attempt delivers the message once.
 #[tokio::test(flavor = "multi_thread")]
 async fn retries_a_released_message() {
@@ -107,7 +141,7 @@ async fn a_withheld_outcome_costs_one_copy_per_attempt() {
     for waited in ["0.2", "0.4", "0.8"] {
         let attempt = within(attempt(&mut transport, &messages)).await;
         let error = attempt.result.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Full);
+        assert_eq!(error.kind(), ErrorKind::Timeout);
         let expected = format!(
             "has not settled a message for `notifications.info` for {waited} s: check whether a \
              queue is full"

@@ -2,7 +2,7 @@
 
 use notify_core::config::DriverOptions;
 use notify_core::transport::Settlements;
-use notify_core::{Batch, Message, Priority, Result, Transport, Verdict};
+use notify_core::{Batch, Error, Message, Priority, Result, Transport, Verdict};
 use notify_qpid::Config;
 use serde_json::{Map, Value};
 
@@ -36,6 +36,15 @@ impl SendReport {
     pub(crate) fn accepted(&self) -> usize {
         let accepted = |verdict: &&Option<Verdict>| matches!(verdict, Some(Verdict::Accept));
         self.verdicts.iter().filter(accepted).count()
+    }
+
+    /// Returns the error of the attempt, or that of the first message to retry.
+    pub(crate) fn error(&self) -> Error {
+        let retried = self.verdicts.iter().find_map(|verdict| match verdict {
+            Some(Verdict::Retry(error)) => Some(error.clone()),
+            _ => None,
+        });
+        self.result.clone().err().or(retried).unwrap()
     }
 }
 

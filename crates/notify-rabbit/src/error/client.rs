@@ -11,15 +11,15 @@ use super::{ErrorContext, Operation};
 impl ErrorContext {
     /// Converts an error of lapin.
     ///
-    /// The order of preference: an error that this crate's own stream raised, a TLS error, the
+    /// The order of preference: the frame at which the guard ended the connection, a TLS error, the
     /// broker's reply code, and last lapin's own state.
     pub(crate) fn explain(&self, error: &lapin::Error, operation: Operation) -> Error {
+        if let Some(violation) = self.report.violation() {
+            return violation;
+        }
         match error.kind() {
             lapin::ErrorKind::ProtocolError(error) => self.close_error(error, operation),
             lapin::ErrorKind::IOError(error) | lapin::ErrorKind::RuntimeShutdownError(error) => {
-                if let Some(own) = error.get_ref().and_then(|error| error.downcast_ref::<Error>()) {
-                    return own.clone();
-                }
                 if let Some(tls) = notify_net::explain_tls_error(error, &self.host) {
                     return tls;
                 }

@@ -9,7 +9,8 @@
 //! |---|---|---|---|
 //! | 311, 320 and others | unavailable | unavailable | unavailable |
 //! | 403 `ACCESS_REFUSED` | access | access | access |
-//! | 404 `NOT_FOUND` | configuration | configuration | unavailable, if the transport declares again |
+//! | 404 `NOT_FOUND`, no such queue or exchange | configuration | configuration | unavailable, if the transport declares again |
+//! | 404 `NOT_FOUND`, home node down or timeout | | unavailable | unavailable |
 //! | 405, 406 | configuration | configuration | unavailable |
 //! | 530 `NOT_ALLOWED` | access, configuration or unavailable, by the text | the same | the same |
 //!
@@ -24,6 +25,7 @@ use std::fmt;
 use lapin::protocol::{AMQPError, AMQPErrorKind, AMQPHardError, AMQPSoftError};
 use notify_core::redact::printable;
 use notify_core::{Error, ErrorKind};
+use notify_net::guard::GuardReport;
 use notify_net::{Endpoint, Host, SaslMechanism};
 
 use crate::config::virtual_host;
@@ -36,6 +38,8 @@ pub(crate) struct ErrorContext {
     user: String,
     virtual_host: String,
     sasl_mechanism: Option<SaslMechanism>,
+    /// The guard's findings about the broker.
+    report: GuardReport,
 }
 
 /// The operation that failed. It decides the meaning of the broker's reply code.
@@ -54,13 +58,14 @@ pub(crate) enum Operation {
 
 impl ErrorContext {
     /// Creates the context of a connection to `host`.
-    pub(crate) fn new(host: &Host, endpoint: &Endpoint) -> Self {
+    pub(crate) fn new(host: &Host, endpoint: &Endpoint, report: GuardReport) -> Self {
         let user = endpoint.user.clone();
         Self {
             host: host.clone(),
             user: user.unwrap_or_else(|| "the certificate's user".into()),
             virtual_host: virtual_host(endpoint).to_owned(),
             sasl_mechanism: endpoint.sasl_mechanism.first().copied(),
+            report,
         }
     }
 
@@ -78,6 +83,7 @@ impl ErrorContext {
         } else {
             ErrorKind::Config
         };
+        let is_missing = text.0.contains("no queue") || text.0.contains("no exchange");
         let hint = match operation {
             Operation::Declare => {
                 ", or set `rabbit.declare = \"verify\"` if another program declares the queues"
@@ -96,7 +102,19 @@ impl ErrorContext {
                 ),
             ),
             Kind::Hard(Hard::NOTALLOWED) => return self.not_allowed(text),
+            // A queue that exists and cannot be reached has the same code.
+            Kind::Soft(Soft::NOTFOUND) if !is_missing => {
+                (ErrorKind::Unavailable, format!("{host}: queue unavailable: {text}"))
+            }
             Kind::Soft(Soft::NOTFOUND) => (not_found, format!("{host}: {text}")),
+            _ if text.0.contains("transient_nonexcl_queues") => (
+                ErrorKind::Config,
+                format!(
+                    "{host} refuses queues that are not durable, as RabbitMQ does from 4.3: set \
+                     `rabbit.durable = true`, or allow them in rabbitmq.conf with \
+                     `deprecated_features.permit.transient_nonexcl_queues = true`"
+                ),
+            ),
             Kind::Soft(Soft::PRECONDITIONFAILED | Soft::RESOURCELOCKED)
                 if !matches!(operation, Operation::Publish { .. }) =>
             {
@@ -171,7 +189,7 @@ mod tests {
         let mut endpoint = Config::default().endpoint;
         endpoint.user = Some(user.into());
         endpoint.virtual_host = Some("glance".into());
-        ErrorContext::new(&host, &endpoint)
+        ErrorContext::new(&host, &endpoint, GuardReport::default())
     }
 
     /// Explains a close with this reply code and text.
@@ -271,13 +289,33 @@ mod tests {
         assert!(guest.to_string().contains("only from the broker's own machine"), "{guest}");
     }
 
-    /// An error that this crate put into an I/O error comes out of lapin unchanged.
+    /// A queue that cannot be reached is not missing, and a queue that RabbitMQ 4.3 refuses names the
+    /// broker's switch.
     #[test]
-    fn own_errors_pass_through_lapin_unchanged() {
-        let own = Error::new(ErrorKind::Config, "broker:5672 does not speak AMQP on this port");
-        let error = std::io::Error::new(std::io::ErrorKind::InvalidData, own.clone());
-        let error = context("svc", "broker").explain(&error.into(), Operation::Login);
-        assert_eq!(error.to_string(), own.to_string());
-        assert_eq!(error.kind(), ErrorKind::Config);
+    fn unavailable_queues_and_refused_queues_have_their_own_advice() {
+        let svc = context("svc", "broker");
+        for (code, text, operation, kind, expected) in [
+            (
+                404,
+                "NOT_FOUND - home node 'rabbit@c1' of durable queue 'q' in vhost '/' is down or \
+                 inaccessible",
+                Operation::Declare,
+                ErrorKind::Unavailable,
+                "broker:5672: queue unavailable: home node 'rabbit@c1' of durable queue 'q' in vhost \
+                 '/' is down or inaccessible",
+            ),
+            (
+                541,
+                "INTERNAL_ERROR - Feature `transient_nonexcl_queues` is deprecated.",
+                Operation::Declare,
+                ErrorKind::Config,
+                "broker:5672 refuses queues that are not durable, as RabbitMQ does from 4.3: set \
+                 `rabbit.durable = true`, or allow them in rabbitmq.conf with \
+                 `deprecated_features.permit.transient_nonexcl_queues = true`",
+            ),
+        ] {
+            let error = explain(&svc, code, text, operation);
+            assert_eq!((error.kind(), error.to_string().as_str()), (kind, expected));
+        }
     }
 }

@@ -13,6 +13,7 @@
 //! | others of classes 10, 20, 40, 50 and 85 | the method with the next number |
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -29,6 +30,11 @@ pub(crate) struct PeerScript {
     /// Returns the answer to the messages since the last answer. The peer calls it when no more
     /// frames arrive.
     pub(crate) answer: fn(&[PublishedMessage]) -> Vec<u8>,
+    /// Returns the answer to a declaration of a queue, by the number of the declaration, from 1 and over
+    /// all connections, and its channel. `None` declares the queue.
+    pub(crate) answer_declare: fn(usize, u16) -> Option<Vec<u8>>,
+    /// The number of declarations so far.
+    pub(crate) declares: AtomicUsize,
 }
 
 /// A message that the peer received.
@@ -54,6 +60,8 @@ impl Default for PeerScript {
             frame_max: 131_072,
             after_open: Vec::new(),
             answer: |publishes| publishes.iter().flat_map(|publish| publish.ack(false)).collect(),
+            answer_declare: |_, _| None,
+            declares: AtomicUsize::new(0),
         }
     }
 }
@@ -133,8 +141,16 @@ impl PeerScript {
                     method_frame(channel, 20, 11, &[0; 4])
                 }
                 (1, Some((50, 10))) => {
-                    method_frame(channel, 50, 11, &[&[1, b'q'][..], &[0; 8]].concat())
+                    let number = self.declares.fetch_add(1, Ordering::Relaxed) + 1;
+                    (self.answer_declare)(number, channel).unwrap_or_else(|| {
+                        method_frame(channel, 50, 11, &[&[1, b'q'][..], &[0; 8]].concat())
+                    })
                 }
+                // The answer to exchange.unbind breaks the rule below.
+                (1, Some((40, 40))) => method_frame(channel, 40, 51, &[]),
+                // The client confirms the end of a channel or of the connection.
+                (1, Some((20, 41))) => continue,
+                (1, Some((10, 51))) => return None,
                 // The answer to every other method is the method with the next number.
                 (1, Some((class @ (10 | 20 | 40 | 50 | 85), asked)))
                     if (class, asked) != (10, 31) =>
@@ -167,15 +183,37 @@ impl PublishedMessage {
     /// Returns the frames of a `basic.return` with the reason `312 NO_ROUTE`: the method, the received
     /// content header and the body.
     pub(crate) fn return_unroutable(&self) -> Vec<u8> {
+        self.return_with(&self.header)
+    }
+
+    /// Returns the frames of a `basic.return` without any property of the message.
+    pub(crate) fn return_anonymously(&self) -> Vec<u8> {
+        let size = self.body.len() as u64;
+        self.return_with(&[&[0, 60, 0, 0][..], &size.to_be_bytes(), &[0, 0]].concat())
+    }
+
+    /// Returns the frames of a `basic.return` with this content header.
+    fn return_with(&self, header: &[u8]) -> Vec<u8> {
         let mut arguments = 312_u16.to_be_bytes().to_vec();
         for text in ["NO_ROUTE", "glance", &self.routing_key] {
             arguments.push(u8::try_from(text.len()).unwrap_or(0));
             arguments.extend(text.as_bytes());
         }
-        let header = frame(2, self.channel, &self.header);
+        let header = frame(2, self.channel, header);
         let body = frame(3, self.channel, &self.body);
         [method_frame(self.channel, 60, 50, &arguments), header, body].concat()
     }
+}
+
+/// Returns the frame by which a broker closes a channel (20 40) or, on channel 0, the connection (10 50).
+pub(crate) fn close_frame(channel: u16, code: u16, text: &str) -> Vec<u8> {
+    let mut arguments = code.to_be_bytes().to_vec();
+    arguments.push(u8::try_from(text.len()).unwrap_or(0));
+    arguments.extend(text.as_bytes());
+    // The method that failed: queue.declare.
+    arguments.extend([0, 50, 0, 10]);
+    let (class, number) = if channel == 0 { (10, 50) } else { (20, 40) };
+    method_frame(channel, class, number, &arguments)
 }
 
 /// Returns a Connection.Start frame with the server properties `table`, the mechanism `PLAIN` and the

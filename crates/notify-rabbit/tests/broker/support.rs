@@ -75,6 +75,15 @@ impl SendReport {
         assert_eq!(self.accepted().len(), self.verdicts.len(), "{:?}", self.verdicts);
     }
 
+    /// Returns the reason of the first message to retry.
+    pub(crate) fn first_retry(&self) -> Error {
+        let retried = self.verdicts.iter().find_map(|verdict| match verdict {
+            Some(Verdict::Retry(error)) => Some(error.clone()),
+            _ => None,
+        });
+        retried.unwrap_or_else(|| panic!("no message to retry: {:?}", self.verdicts))
+    }
+
     /// Returns the error of an attempt that accepted no message.
     pub(crate) fn into_error(self) -> Error {
         assert_eq!(self.accepted(), [0; 0], "{:?}", self.verdicts);

@@ -66,16 +66,18 @@ async fn a_deleted_exchange_or_queue_loses_nothing() {
     send_once(&mut transport, &messages[300..]).await.assert_all_accepted();
 }
 
-/// A message that is unroutable twice is refused, and the messages around it are accepted.
+/// A message that stays unroutable for `rabbit.refuse_unroutable_after` is refused, and the messages
+/// around it are accepted.
 #[tokio::test(flavor = "multi_thread")]
-async fn refuses_messages_that_are_unroutable_twice() {
+async fn refuses_messages_that_stay_unroutable() {
     let vhost = vhost();
     let url = vhost.url();
     send_once(&mut rabbit(&url, json!({})), &[]).await.assert_all_accepted();
     vhost.declare_exchange("glance", "topic", &json!({ "durable": true }));
     vhost.declare_queue("notifications.error", &json!({ "durable": true }));
     vhost.bind("notifications.error", "glance", "notifications.error");
-    let mut transport = rabbit(&url, json!({ "declare": "no" }));
+    let options = json!({ "declare": "no", "refuse_unroutable_after": 0.001 });
+    let mut transport = rabbit(&url, options);
     let mut sent = samples::messages(0..3000);
     let mut refused = 0;
     // lapin attaches returns to wrong confirms only if there are many at once.
@@ -100,6 +102,7 @@ async fn refuses_messages_that_are_unroutable_twice() {
             }
         }
         sent = unroutable;
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
     assert_eq!(refused, 2000);
     assert_eq!(vhost.drain("notifications.error").len(), 1000);
@@ -210,7 +213,13 @@ async fn an_unusable_or_missing_entity_is_a_permanent_error() {
     let host = vhost();
     host.declare_exchange("glance", "topic", &json!({ "durable": true }));
     host.declare_queue("notifications.warn", &json!({}));
-    let error = failure(&host, json!({ "on_mismatch": "refuse" })).await;
+    let mut refusing = rabbit(&host.url(), json!({ "on_mismatch": "refuse" }));
+    let report = send_once(&mut refusing, &samples::messages(0..3)).await;
+    // One bad queue stops nobody.
+    assert!(report.result.is_ok(), "{:?}", report.result);
+    assert_eq!(report.accepted().len(), 2, "{:?}", report.verdicts);
+    let error = report.first_retry();
+    assert_eq!(error.kind(), ErrorKind::Config);
     assert_eq!(
         error.to_string(),
         "queue `notifications.warn` exists with `durable` false, but true is configured: change \

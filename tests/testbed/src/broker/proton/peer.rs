@@ -201,6 +201,11 @@ impl ProtonPeer {
         self.request(&json!({"do": "clear_faults"}));
     }
 
+    /// Gives every later rejection this condition, or none. The first one is `amqp:not-allowed`.
+    pub fn reject_with(&self, condition: Option<&str>) {
+        self.request(&json!({"do": "reject_with", "condition": condition}));
+    }
+
     /// Rejects every message with this id.
     pub fn reject_id(&self, id: &str) {
         self.request(&json!({"do": "reject_id", "id": id}));

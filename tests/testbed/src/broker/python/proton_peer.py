@@ -29,6 +29,7 @@ class Peer(MessagingHandler):
         self.read_journal()
         self.faults = []
         self.rejected_ids = set()
+        self.rejection = "amqp:not-allowed"
         self.withheld = []
         self.links = {}
         self.connections = set()
@@ -100,7 +101,8 @@ class Peer(MessagingHandler):
         elif kind == "hold":
             self.withheld.append((delivery, address, message))
         elif kind == "reject":
-            delivery.local.condition = Condition("amqp:not-allowed", "rejected " + ERROR_TEXT)
+            if self.rejection:
+                delivery.local.condition = Condition(self.rejection, "rejected " + ERROR_TEXT)
             self.settle(delivery, Delivery.REJECTED)
         elif kind == "release":
             self.settle(delivery, Delivery.RELEASED)
@@ -232,6 +234,9 @@ class Peer(MessagingHandler):
 
     def do_clear_faults(self, _):
         self.faults.clear()
+
+    def do_reject_with(self, request):
+        self.rejection = request["condition"]
 
     def do_reject_id(self, request):
         self.rejected_ids.add(request["id"])

@@ -1,0 +1,184 @@
+//! TCP connections to every address of every host, in random order.
+//!
+//! Addresses race as in RFC 8305 ("Happy Eyeballs"): if one does not answer within 250 ms, the next is
+//! tried beside it, and IPv6 and IPv4 alternate. This module knows no protocol above TCP.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use notify_core::{Error, ErrorKind, Result};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use crate::host::Host;
+
+/// The attempts to reach any address of any host.
+pub(crate) struct AddressRace<'a> {
+    /// The hosts that are not resolved yet, in random order.
+    hosts: Vec<&'a Host>,
+    /// The addresses that are not tried yet.
+    addresses: VecDeque<(&'a Host, SocketAddr)>,
+    /// The lookups and connects that are under way.
+    attempts: FuturesUnordered<Attempt<'a>>,
+}
+
+/// A lookup or a connect.
+type Attempt<'a> = Pin<Box<dyn Future<Output = AttemptResult<'a>> + Send + 'a>>;
+
+/// The end of a lookup or a connect.
+enum AttemptResult<'a> {
+    Resolved(&'a Host, std::io::Result<Vec<SocketAddr>>),
+    Connected(&'a Host, SocketAddr, std::io::Result<TcpStream>),
+}
+
+/// A TCP connection to one address of a host.
+pub(crate) type TcpConnection<'a> = (&'a Host, SocketAddr, TcpStream);
+
+impl<'a> AddressRace<'a> {
+    /// Creates a race that has not started.
+    pub(crate) fn new(hosts: &'a [Host]) -> Self {
+        let mut hosts: Vec<_> = hosts.iter().collect();
+        shuffle(&mut hosts);
+        Self { hosts, addresses: VecDeque::new(), attempts: FuturesUnordered::new() }
+    }
+
+    /// Returns the number of hosts and addresses that may still answer.
+    pub(crate) fn remaining(&self) -> usize {
+        self.hosts.len() + self.addresses.len() + self.attempts.len()
+    }
+
+    /// Waits for the next address that answers or fails. Returns `None` after the last one, and after
+    /// `deadline`.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses no attempt.
+    pub(crate) async fn next(&mut self, deadline: Instant) -> Option<Result<TcpConnection<'a>>> {
+        loop {
+            if self.attempts.is_empty() && !self.start_attempt() {
+                return None;
+            }
+            let is_more = !self.hosts.is_empty() || !self.addresses.is_empty();
+            let result = tokio::select! {
+                biased;
+                Some(result) = self.attempts.next() => result,
+                () = sleep_until(deadline) => return None,
+                () = sleep(ATTEMPT_DELAY), if is_more => {
+                    self.start_attempt();
+                    continue;
+                }
+            };
+            return Some(match result {
+                AttemptResult::Resolved(host, Ok(addresses)) if !addresses.is_empty() => {
+                    self.addresses.extend(alternate(addresses).map(|address| (host, address)));
+                    self.start_attempt();
+                    continue;
+                }
+                AttemptResult::Resolved(host, Ok(_)) => Err(Error::new(
+                    ErrorKind::Unavailable,
+                    format!("the name of {host} resolves to no address"),
+                )),
+                AttemptResult::Resolved(host, Err(error)) => {
+                    Err(unavailable("cannot resolve", host, error))
+                }
+                AttemptResult::Connected(host, address, Ok(tcp)) => Ok((host, address, tcp)),
+                AttemptResult::Connected(host, _, Err(error)) => {
+                    Err(unavailable("cannot connect to", host, error))
+                }
+            });
+        }
+    }
+
+    /// Starts the connect to the next address, or the lookup of the next host. Returns `false` if there
+    /// is neither.
+    fn start_attempt(&mut self) -> bool {
+        if let Some((host, address)) = self.addresses.pop_front() {
+            self.attempts.push(Box::pin(async move {
+                AttemptResult::Connected(host, address, TcpStream::connect(address).await)
+            }));
+            return true;
+        }
+        let Some(host) = self.hosts.pop() else { return false };
+        self.attempts.push(Box::pin(async move {
+            let addresses = tokio::net::lookup_host((host.name.as_str(), host.port)).await;
+            AttemptResult::Resolved(host, addresses.map(Iterator::collect))
+        }));
+        true
+    }
+}
+
+/// Creates the error of `action`, which failed with `error`.
+pub(crate) fn unavailable(action: &str, host: &Host, error: std::io::Error) -> Error {
+    Error::new(ErrorKind::Unavailable, format!("{action} {host}")).with_source(error)
+}
+
+/// Orders addresses so that IPv6 and IPv4 alternate. The family that the system prefers comes first,
+/// and the order within a family is random.
+fn alternate(addresses: Vec<SocketAddr>) -> impl Iterator<Item = SocketAddr> {
+    let is_first_v6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
+    let (mut first, mut second): (Vec<_>, Vec<_>) =
+        addresses.into_iter().partition(|address| address.is_ipv6() == is_first_v6);
+    shuffle(&mut first);
+    shuffle(&mut second);
+    let (mut first, mut second) = (first.into_iter(), second.into_iter());
+    std::iter::from_fn(move || {
+        let next = first.next().or_else(|| second.next());
+        std::mem::swap(&mut first, &mut second);
+        next
+    })
+}
+
+/// Puts the items into a random order, so that many clients spread over the nodes of a cluster.
+fn shuffle<T>(items: &mut [T]) {
+    for last in (1..items.len()).rev() {
+        // Without a source of randomness the item stays in its place.
+        let random = getrandom::u32().map_or(last, |random| random as usize);
+        items.swap(last, random % (last + 1));
+    }
+}
+
+/// The time that one address has for itself (RFC 8305, section 8).
+const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// IPv6 and IPv4 alternate, and every address comes once.
+    #[test]
+    fn families_alternate() {
+        let address = |text: &str| text.parse::<SocketAddr>().unwrap();
+        let addresses =
+            ["[::1]:1", "[::2]:1", "[::3]:1", "127.0.0.1:1", "127.0.0.2:1"].map(address);
+        for _ in 0..20 {
+            let ordered: Vec<_> = alternate(addresses.to_vec()).collect();
+            let families: Vec<_> = ordered.iter().map(SocketAddr::is_ipv6).collect();
+            assert_eq!(families, [true, false, true, false, true]);
+            let mut sorted = ordered;
+            sorted.sort();
+            let mut expected = addresses.to_vec();
+            expected.sort();
+            assert_eq!(sorted, expected);
+        }
+    }
+
+    /// Two orders differ, and each contains every item once.
+    #[test]
+    fn the_order_is_shuffled() {
+        let order = || {
+            let mut items: Vec<_> = (1..=8).collect();
+            shuffle(&mut items);
+            items
+        };
+        let first = order();
+        assert!((0..64).any(|_| order() != first));
+        let mut sorted = first;
+        sorted.sort_unstable();
+        assert_eq!(sorted, [1, 2, 3, 4, 5, 6, 7, 8]);
+    }
+}

@@ -1,0 +1,225 @@
+//! Each row of the table of verdicts, by a scripted peer.
+//!
+//! `docs/reliability.md` has the table. The rows that a real RabbitMQ can show are also in `topology`,
+//! `interruptions` and `contract`.
+
+use std::time::Duration;
+
+use notify_conformance::samples;
+use notify_core::transport::FindingState;
+use notify_core::{ErrorKind, Message, Outcome, Priority, Transport as _, Verdict};
+use serde_json::json;
+
+use crate::scripted_peer::{PeerScript, PublishedMessage, close_frame};
+use crate::support::{rabbit, send_once};
+
+/// Returns messages of the documented priorities in turn.
+fn messages(count: u64) -> Vec<Message> {
+    samples::messages(0..count)
+}
+
+/// Returns the first word of each verdict.
+fn words(verdicts: &[Option<Verdict>]) -> Vec<&'static str> {
+    let word = |verdict: &Option<Verdict>| match verdict {
+        Some(Verdict::Accept) => "accept",
+        Some(Verdict::Retry(_)) => "retry",
+        Some(Verdict::Refuse(_)) => "refuse",
+        None => "none",
+    };
+    verdicts.iter().map(word).collect()
+}
+
+/// The answer to a declaration of a queue whose home node is down.
+fn home_node_down(channel: u16) -> Vec<u8> {
+    close_frame(
+        channel,
+        404,
+        "NOT_FOUND - home node 'rabbit@c1' of durable queue 'notifications.info' in vhost '/' is \
+         down or inaccessible",
+    )
+}
+
+/// Queue unavailable: the messages of that queue are retried with a transient error, those of the
+/// others are accepted, and the next declaration delivers the rest.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_whose_home_node_is_down_delays_no_other() {
+    let answer_declare = |number, channel| (number == 1).then(|| home_node_down(channel));
+    let url = PeerScript { answer_declare, ..PeerScript::default() }.serve().await;
+    let mut transport = rabbit(&url, json!({}));
+    let messages = messages(6);
+    let report = send_once(&mut transport, &messages).await;
+    assert!(report.result.is_ok(), "{:?}", report.result);
+    for (message, verdict) in std::iter::zip(&messages, &report.verdicts) {
+        let is_info = message.priority() == Priority::Info;
+        assert_eq!(matches!(verdict, Some(Verdict::Retry(_))), is_info, "{verdict:?}");
+    }
+    let error = report.first_retry();
+    assert!(error.is_transient() && error.outcome() == Outcome::NotSent, "{error:?}");
+    assert!(error.to_string().contains("queue unavailable: home node"), "{error}");
+    send_once(&mut transport, &messages).await.assert_all_accepted();
+}
+
+/// `check` reports the queue as out of service, not as one that the first send declares.
+#[tokio::test(flavor = "multi_thread")]
+async fn check_reports_a_queue_whose_home_node_is_down() {
+    let answer_declare = |_, channel| Some(home_node_down(channel));
+    let url = PeerScript { answer_declare, ..PeerScript::default() }.serve().await;
+    let findings = rabbit(&url, json!({})).check().await.unwrap();
+    let queues: Vec<_> =
+        findings.iter().filter(|finding| finding.subject.starts_with("queue ")).collect();
+    assert_eq!(queues.len(), 3);
+    for queue in queues {
+        let FindingState::Bad(error) = &queue.state else { panic!("{queue:?}") };
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
+    }
+}
+
+/// A queue over which the broker closes the connection costs the others one attempt at most.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_that_ends_the_connection_delays_the_others_once() {
+    // The transport declares info, warn and error in this order. On the second connection it leaves info
+    // for later: 2 and 3 are warn and error, and 4 is info again.
+    let answer_declare =
+        |number, _| matches!(number, 1 | 4).then(|| close_frame(0, 541, "INTERNAL_ERROR"));
+    let url = PeerScript { answer_declare, ..PeerScript::default() }.serve().await;
+    // The search for backlogs declares queues too.
+    let mut transport = rabbit(&url, json!({ "backlog_warning": 0 }));
+    let messages = messages(3);
+    let error = send_once(&mut transport, &messages).await.into_error();
+    assert!(error.is_transient(), "{error:?}");
+    let report = send_once(&mut transport, &messages).await;
+    assert!(report.result.is_ok(), "{:?}", report.result);
+    assert_eq!(report.accepted().len(), 2, "{:?}", report.verdicts);
+    let info: Vec<_> =
+        messages.iter().filter(|m| m.priority() == Priority::Info).cloned().collect();
+    send_once(&mut transport, &info).await.assert_all_accepted();
+}
+
+/// Full or busy: a nack is retried, with the queue's name, for any time.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_nack_is_retried() {
+    let answer = |publishes: &[PublishedMessage]| -> Vec<u8> {
+        publishes.iter().flat_map(|publish| publish.nack(false)).collect()
+    };
+    let url = PeerScript { answer, ..PeerScript::default() }.serve().await;
+    let mut transport = rabbit(&url, json!({ "refuse_unroutable_after": 0.001 }));
+    for _ in 0..3 {
+        let report = send_once(&mut transport, &messages(3)).await;
+        assert_eq!(words(&report.verdicts), ["retry"; 3]);
+        let error = report.first_retry();
+        assert_eq!((error.kind(), error.outcome()), (ErrorKind::Full, Outcome::NotSent));
+        assert!(error.to_string().contains("queue `notifications."), "{error}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Unroutable: a returned message is retried, and refused once it has been unroutable for
+/// `rabbit.refuse_unroutable_after`.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_returned_message_is_retried_and_refused_in_time() {
+    let answer = |publishes: &[PublishedMessage]| -> Vec<u8> {
+        publishes.iter().flat_map(|p| [p.return_unroutable(), p.ack(false)].concat()).collect()
+    };
+    for declare in ["yes", "verify", "no"] {
+        let url = PeerScript { answer, ..PeerScript::default() }.serve().await;
+        let options = json!({ "declare": declare, "refuse_unroutable_after": 0.3 });
+        let mut transport = rabbit(&url, options);
+        let messages = messages(3);
+        let report = send_once(&mut transport, &messages).await;
+        assert_eq!(words(&report.verdicts), ["retry"; 3], "{declare}");
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        let report = send_once(&mut transport, &messages).await;
+        assert_eq!(words(&report.verdicts), ["refuse"; 3], "{declare}");
+    }
+}
+
+/// A return that names no message makes the acks of its window unsure: none is reported as delivered.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_anonymous_return_never_counts_as_delivered() {
+    let answer = |publishes: &[PublishedMessage]| -> Vec<u8> {
+        publishes.iter().flat_map(|p| [p.return_anonymously(), p.ack(false)].concat()).collect()
+    };
+    let url = PeerScript { answer, ..PeerScript::default() }.serve().await;
+    let mut transport = rabbit(&url, json!({}));
+    for _ in 0..3 {
+        let report = send_once(&mut transport, &messages(30)).await;
+        assert_eq!(report.accepted(), [0; 0], "{:?}", report.verdicts);
+    }
+}
+
+/// The broker returns one message of a window without its properties. No message of that window is
+/// accepted, and then the transport publishes one by one, so that it knows which one is meant.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_anonymous_return_makes_its_window_unsure() {
+    let answer = |publishes: &[PublishedMessage]| -> Vec<u8> {
+        let returned = |p: &PublishedMessage| p.routing_key == "notifications.warn";
+        let anonymous = publishes.iter().filter(|p| returned(p));
+        let anonymous = anonymous.flat_map(PublishedMessage::return_anonymously);
+        anonymous.chain(publishes.iter().flat_map(|p| p.ack(false))).collect()
+    };
+    let url = PeerScript { answer, ..PeerScript::default() }.serve().await;
+    let mut transport = rabbit(&url, json!({}));
+    let messages = messages(9);
+    let first = send_once(&mut transport, &messages).await;
+    for (message, verdict) in std::iter::zip(&messages, &first.verdicts) {
+        let accepted = matches!(verdict, Some(Verdict::Accept));
+        assert!(!(accepted && message.priority() == Priority::Warn), "{verdict:?}");
+    }
+    let second = send_once(&mut transport, &messages).await;
+    for (message, verdict) in std::iter::zip(&messages, &second.verdicts) {
+        let expected = if message.priority() == Priority::Warn { "retry" } else { "accept" };
+        assert_eq!(words(std::slice::from_ref(verdict)), [expected], "{verdict:?}");
+    }
+}
+
+/// A message that stands twice in a batch has a window for each copy, so a return of both is known.
+#[tokio::test(flavor = "multi_thread")]
+async fn both_copies_of_a_message_are_returned() {
+    let answer = |publishes: &[PublishedMessage]| -> Vec<u8> {
+        publishes.iter().flat_map(|p| [p.return_unroutable(), p.ack(false)].concat()).collect()
+    };
+    let url = PeerScript { answer, ..PeerScript::default() }.serve().await;
+    let message = messages(1).remove(0);
+    let report = send_once(&mut rabbit(&url, json!({})), &vec![message; 4]).await;
+    assert_eq!(words(&report.verdicts), ["retry"; 4]);
+}
+
+/// Invalid: a message above the broker's limit, measured with its envelope, is refused, and the others
+/// arrive.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_is_too_large_with_its_envelope_is_refused() {
+    let answer = |publishes: &[PublishedMessage]| -> Vec<u8> {
+        let mut out = Vec::new();
+        for publish in publishes {
+            let size = publish.body.len();
+            if size > 500 {
+                let text = format!(
+                    "PRECONDITION_FAILED - message size {size} is larger than configured max size 500"
+                );
+                out.extend(close_frame(publish.channel, 406, &text));
+                break;
+            }
+            out.extend(publish.ack(false));
+        }
+        out
+    };
+    let url = PeerScript { answer, ..PeerScript::default() }.serve().await;
+    let mut transport = rabbit(&url, json!({ "envelope": "oslo-2.0" }));
+    let messages = messages(30);
+    let is_large = |message: &Message| message.oslo_v2().len() > 500;
+    let large = messages.iter().filter(|message| is_large(message)).count();
+    let sizes: Vec<_> = messages.iter().map(|message| message.oslo_v2().len()).collect();
+    assert!(large > 0 && large < 30, "{sizes:?}");
+    let mut verdicts: Vec<Option<&'static str>> = vec![None; 30];
+    for _ in 0..30 {
+        let open: Vec<_> = (0..30).filter(|&index| verdicts[index].is_none()).collect();
+        let batch: Vec<_> = open.iter().map(|&index| messages[index].clone()).collect();
+        let report = send_once(&mut transport, &batch).await;
+        for (index, word) in std::iter::zip(open, words(&report.verdicts)) {
+            verdicts[index] = Some(word).filter(|word| *word != "none");
+        }
+    }
+    for (message, verdict) in std::iter::zip(&messages, verdicts) {
+        assert_eq!(verdict, Some(if is_large(message) { "refuse" } else { "accept" }));
+    }
+}
