@@ -45,4 +45,4 @@ pub use secret::{Password, Secret};
 pub use stream::{BrokerStream, ShutdownGuard};
 pub use tls::{TlsConfig, TlsFiles, explain_tls_error};
 pub use url::BrokerUrl;
-pub use verdict::{Judge, Meaning};
+pub use verdict::{BrokerAnswer, Judge};

@@ -1,6 +1,6 @@
 //! The verdict about a message, by the meaning of the broker's answer.
 //!
-//! This is the one table for both AMQP crates. Each crate only decides the [`Meaning`] of an answer:
+//! This is the one table for both AMQP crates. Each crate only decides the [`BrokerAnswer`] of an answer:
 //!
 //! | meaning | verdict |
 //! |---|---|
@@ -23,7 +23,7 @@ use uuid::Uuid;
 
 /// The meaning of a broker's answer for one message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Meaning {
+pub enum BrokerAnswer {
     /// The broker took responsibility: confirmed and routed, or `accepted`.
     Taken,
     /// The broker cannot take the message now: its queue is full, or it has no majority.
@@ -38,7 +38,7 @@ pub enum Meaning {
     Invalid,
 }
 
-impl Meaning {
+impl BrokerAnswer {
     /// Every meaning, in the order of the table.
     pub const ALL: [Self; 6] = [
         Self::Taken,
@@ -54,9 +54,9 @@ impl Meaning {
     /// # Examples
     ///
     /// ```
-    /// use notify_net::Meaning;
+    /// use notify_net::BrokerAnswer;
     ///
-    /// assert_eq!(Meaning::Busy.row(), ["full or busy", "Retry"]);
+    /// assert_eq!(BrokerAnswer::Busy.row(), ["full or busy", "Retry"]);
     /// ```
     pub fn row(self) -> [&'static str; 2] {
         match self {
@@ -87,13 +87,13 @@ impl Meaning {
 /// use std::time::Duration;
 ///
 /// use notify_core::{Error, ErrorKind, Verdict};
-/// use notify_net::{Judge, Meaning};
+/// use notify_net::{Judge, BrokerAnswer};
 ///
 /// let mut judge = Judge::new(Duration::ZERO);
 /// let id = uuid::Uuid::nil();
 /// let error = || Error::new(ErrorKind::Rejected, "unroutable: no queue");
-/// assert!(matches!(judge.verdict(id, Meaning::Busy, error), Verdict::Retry(_)));
-/// assert!(matches!(judge.verdict(id, Meaning::Unroutable, error), Verdict::Refuse(_)));
+/// assert!(matches!(judge.verdict(id, BrokerAnswer::Busy, error), Verdict::Retry(_)));
+/// assert!(matches!(judge.verdict(id, BrokerAnswer::Unroutable, error), Verdict::Refuse(_)));
 /// ```
 #[derive(Debug)]
 pub struct Judge {
@@ -117,7 +117,7 @@ impl Judge {
     pub fn verdict(
         &mut self,
         id: Uuid,
-        meaning: Meaning,
+        meaning: BrokerAnswer,
         error: impl FnOnce() -> Error,
     ) -> Verdict {
         if meaning.is_refused_in_time() {
@@ -135,10 +135,10 @@ impl Judge {
             self.since.remove(&id);
         }
         match meaning {
-            Meaning::Taken => Verdict::Accept,
-            Meaning::Busy => Verdict::Retry(error().with_outcome(Outcome::NotSent)),
-            Meaning::QueueUnavailable => Verdict::Retry(error()),
-            Meaning::Unroutable | Meaning::Rejected | Meaning::Invalid => {
+            BrokerAnswer::Taken => Verdict::Accept,
+            BrokerAnswer::Busy => Verdict::Retry(error().with_outcome(Outcome::NotSent)),
+            BrokerAnswer::QueueUnavailable => Verdict::Retry(error()),
+            BrokerAnswer::Unroutable | BrokerAnswer::Rejected | BrokerAnswer::Invalid => {
                 Verdict::Refuse(error().with_outcome(Outcome::Rejected))
             }
         }
@@ -178,7 +178,7 @@ mod tests {
     /// Each meaning has the verdict of its row, before and after the time to refuse.
     #[tokio::test(start_paused = true)]
     async fn each_meaning_has_the_verdict_of_its_row() {
-        for meaning in Meaning::ALL {
+        for meaning in BrokerAnswer::ALL {
             let mut judge = Judge::new(Duration::from_secs(60));
             let id = Uuid::from_u128(7);
             let [_, rule] = meaning.row();
@@ -198,9 +198,9 @@ mod tests {
     async fn a_routed_message_has_its_whole_time_again() {
         let mut judge = Judge::new(Duration::from_secs(60));
         let id = Uuid::from_u128(7);
-        judge.verdict(id, Meaning::Unroutable, error);
+        judge.verdict(id, BrokerAnswer::Unroutable, error);
         tokio::time::advance(Duration::from_secs(100)).await;
-        judge.verdict(id, Meaning::Busy, error);
-        assert_eq!(word(&judge.verdict(id, Meaning::Unroutable, error)), "Retry");
+        judge.verdict(id, BrokerAnswer::Busy, error);
+        assert_eq!(word(&judge.verdict(id, BrokerAnswer::Unroutable, error)), "Retry");
     }
 }

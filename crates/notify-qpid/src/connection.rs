@@ -17,11 +17,14 @@ use fe2o3_amqp::{Sender, Session};
 use notify_core::{Error, Result};
 use notify_net::guard::amqp10::{Amqp10Guard, FRAME_MAX};
 use notify_net::guard::{GuardReport, GuardedStream};
-use notify_net::{BrokerStream, Dialer, Meaning, OnceWarnings, PeerInfo, Secret, ShutdownGuard};
+use notify_net::{
+    BrokerAnswer, BrokerStream, Dialer, OnceWarnings, PeerInfo, Secret, ShutdownGuard,
+};
 use tokio::time::timeout;
 
 use crate::config::Config;
-use crate::error::{ErrorContext, is_missing_node};
+use crate::error::ErrorContext;
+use crate::error::client::is_missing_node;
 use crate::link::Link;
 use crate::topology::{Route, Topology};
 use crate::wire::{self, BrokerProduct};
@@ -225,9 +228,9 @@ async fn attach(
         Ok(sender) => Ok(Link::new(session, sender)),
         Err(error) => Err(AttachFailure {
             meaning: if is_missing_node(&error) {
-                Meaning::Unroutable
+                BrokerAnswer::Unroutable
             } else {
-                Meaning::QueueUnavailable
+                BrokerAnswer::QueueUnavailable
             },
             error: context.attach_error(&error, address),
         }),
@@ -237,14 +240,14 @@ async fn attach(
 /// The reason why no link to an address exists, and what it means for the messages of that address.
 #[derive(Debug)]
 pub(crate) struct AttachFailure {
-    pub(crate) meaning: Meaning,
+    pub(crate) meaning: BrokerAnswer,
     pub(crate) error: Error,
 }
 
 /// Everything except a missing node is a queue out of service.
 impl From<Error> for AttachFailure {
     fn from(error: Error) -> Self {
-        Self { meaning: Meaning::QueueUnavailable, error }
+        Self { meaning: BrokerAnswer::QueueUnavailable, error }
     }
 }
 

@@ -33,7 +33,7 @@ use fe2o3_amqp::types::primitives::{Binary, Timestamp};
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use notify_core::{Error, Message};
-use notify_net::{Judge, Meaning};
+use notify_net::{BrokerAnswer, Judge};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
@@ -114,7 +114,7 @@ pub(crate) struct LinkTransfer<'a> {
 }
 
 /// The broker's answer for one message: its meaning, and the reason unless the message is taken.
-pub(crate) type Answer = (Meaning, Option<Error>);
+pub(crate) type Answer = (BrokerAnswer, Option<Error>);
 
 impl LinkTransfer<'_> {
     /// Sends the messages at `indices` in order and waits for their outcomes.
@@ -169,7 +169,7 @@ impl LinkTransfer<'_> {
                 Ok(outcome) => outcomes.add(message.id(), index, outcome),
                 Err(SendError::MessageSizeExceeded(sizes)) => {
                     let error = Judge::too_large(&self.context.host, sizes.max_size);
-                    self.answer(index, (Meaning::Invalid, Some(error)));
+                    self.answer(index, (BrokerAnswer::Invalid, Some(error)));
                 }
                 Err(error) => return Err(self.link_lost(&error)),
             }
@@ -229,17 +229,17 @@ impl LinkTransfer<'_> {
     /// Returns the meaning of the broker's outcome (AMQP 1.0, section 3.4).
     fn meaning(&self, outcome: &Outcome) -> Answer {
         match outcome {
-            Outcome::Accepted(_) => (Meaning::Taken, None),
+            Outcome::Accepted(_) => (BrokerAnswer::Taken, None),
             Outcome::Rejected(rejected) => {
                 let error = rejected.error.as_ref();
                 let meaning = rejection_meaning(error, self.topology.dialect);
                 (meaning, Some(self.context.rejected(error, meaning, self.address)))
             }
             Outcome::Released(_) => {
-                (Meaning::Busy, Some(self.context.not_accepted("released", self.address)))
+                (BrokerAnswer::Busy, Some(self.context.not_accepted("released", self.address)))
             }
             Outcome::Modified(_) => {
-                (Meaning::Busy, Some(self.context.not_accepted("modified", self.address)))
+                (BrokerAnswer::Busy, Some(self.context.not_accepted("modified", self.address)))
             }
         }
     }

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use notify_core::{Batch, Error, ErrorKind, Outcome, Result};
-use notify_net::{Judge, Meaning};
+use notify_net::{BrokerAnswer, Judge};
 use tokio::sync::mpsc::unbounded_channel;
 use uuid::Uuid;
 
@@ -79,7 +79,7 @@ pub(crate) async fn publish(
                 match failure {
                     LinkFailure::Lost(error) => {
                         let error = error.with_outcome(Outcome::Unknown);
-                        failures.insert(address, (Meaning::QueueUnavailable, Some(error)));
+                        failures.insert(address, (BrokerAnswer::QueueUnavailable, Some(error)));
                     }
                     LinkFailure::Backlog(unsettled) => {
                         let timeout = timeouts.double(&address, config);

@@ -11,19 +11,19 @@
 //! This module decides no verdict.
 
 use fe2o3_amqp::types::definitions::{AmqpError, Error, ErrorCondition, LinkError};
-use notify_net::Meaning;
+use notify_net::BrokerAnswer;
 
 use crate::config::Dialect;
 
 /// Returns the meaning of a rejection with this error, by a broker of this dialect.
-pub(crate) fn rejection_meaning(error: Option<&Error>, dialect: Dialect) -> Meaning {
+pub(crate) fn rejection_meaning(error: Option<&Error>, dialect: Dialect) -> BrokerAnswer {
     let Some(error) = error else {
         // RabbitMQ 4 rejects a message if a queue rejects it, and gives no reason before 4.3.
         let is_rabbitmq = matches!(dialect, Dialect::RabbitMq | Dialect::RabbitMq3);
-        return if is_rabbitmq { Meaning::Busy } else { Meaning::Rejected };
+        return if is_rabbitmq { BrokerAnswer::Busy } else { BrokerAnswer::Rejected };
     };
     match &error.condition {
-        ErrorCondition::AmqpError(AmqpError::ResourceLimitExceeded) => Meaning::Busy,
+        ErrorCondition::AmqpError(AmqpError::ResourceLimitExceeded) => BrokerAnswer::Busy,
         ErrorCondition::AmqpError(
             AmqpError::DecodeError
             | AmqpError::InvalidField
@@ -31,18 +31,18 @@ pub(crate) fn rejection_meaning(error: Option<&Error>, dialect: Dialect) -> Mean
             | AmqpError::NotImplemented
             | AmqpError::UnauthorizedAccess,
         )
-        | ErrorCondition::LinkError(LinkError::MessageSizeExceeded) => Meaning::Invalid,
+        | ErrorCondition::LinkError(LinkError::MessageSizeExceeded) => BrokerAnswer::Invalid,
         ErrorCondition::AmqpError(AmqpError::NotFound | AmqpError::ResourceDeleted) => {
-            Meaning::Unroutable
+            BrokerAnswer::Unroutable
         }
         ErrorCondition::Custom(condition)
             if ["server-busy", "quota", "maxlen", "unavailable"]
                 .iter()
                 .any(|busy| condition.as_str().contains(busy)) =>
         {
-            Meaning::Busy
+            BrokerAnswer::Busy
         }
-        _ => Meaning::Rejected,
+        _ => BrokerAnswer::Rejected,
     }
 }
 
@@ -57,19 +57,19 @@ mod tests {
     fn each_condition_has_its_meaning() {
         let custom = |text: &str| ErrorCondition::Custom(Symbol::from(text));
         for (condition, meaning) in [
-            (ErrorCondition::AmqpError(AmqpError::ResourceLimitExceeded), Meaning::Busy),
-            (custom("com.microsoft:server-busy"), Meaning::Busy),
-            (ErrorCondition::AmqpError(AmqpError::DecodeError), Meaning::Invalid),
-            (ErrorCondition::AmqpError(AmqpError::NotAllowed), Meaning::Invalid),
-            (ErrorCondition::LinkError(LinkError::MessageSizeExceeded), Meaning::Invalid),
-            (ErrorCondition::AmqpError(AmqpError::NotFound), Meaning::Unroutable),
-            (ErrorCondition::AmqpError(AmqpError::InternalError), Meaning::Rejected),
-            (custom("example:unknown"), Meaning::Rejected),
+            (ErrorCondition::AmqpError(AmqpError::ResourceLimitExceeded), BrokerAnswer::Busy),
+            (custom("com.microsoft:server-busy"), BrokerAnswer::Busy),
+            (ErrorCondition::AmqpError(AmqpError::DecodeError), BrokerAnswer::Invalid),
+            (ErrorCondition::AmqpError(AmqpError::NotAllowed), BrokerAnswer::Invalid),
+            (ErrorCondition::LinkError(LinkError::MessageSizeExceeded), BrokerAnswer::Invalid),
+            (ErrorCondition::AmqpError(AmqpError::NotFound), BrokerAnswer::Unroutable),
+            (ErrorCondition::AmqpError(AmqpError::InternalError), BrokerAnswer::Rejected),
+            (custom("example:unknown"), BrokerAnswer::Rejected),
         ] {
             let error = Error::new(condition, None, None);
             assert_eq!(rejection_meaning(Some(&error), Dialect::Plain), meaning, "{error:?}");
         }
-        assert_eq!(rejection_meaning(None, Dialect::Plain), Meaning::Rejected);
-        assert_eq!(rejection_meaning(None, Dialect::RabbitMq), Meaning::Busy);
+        assert_eq!(rejection_meaning(None, Dialect::Plain), BrokerAnswer::Rejected);
+        assert_eq!(rejection_meaning(None, Dialect::RabbitMq), BrokerAnswer::Busy);
     }
 }

@@ -23,7 +23,7 @@ use lapin::Confirmation;
 use lapin::message::BasicReturnMessage;
 use notify_core::redact::printable;
 use notify_core::{Batch, Error, ErrorKind, Message, Outcome, Result, Verdict};
-use notify_net::{Envelope, Judge, Meaning};
+use notify_net::{BrokerAnswer, Envelope, Judge};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -192,13 +192,13 @@ pub(crate) async fn publish(
         let answer = match (returned.reasons.remove(&id), outcome) {
             (Some(reason), Some(_)) => {
                 follow_up.declare = true;
-                Some((Meaning::Unroutable, Some(reason)))
+                Some((BrokerAnswer::Unroutable, Some(reason)))
             }
             (None, Some(PublishOutcome::Nack)) => {
                 follow_up.renew_channel = true;
-                Some((Meaning::Busy, None))
+                Some((BrokerAnswer::Busy, None))
             }
-            (None, Some(PublishOutcome::Ack)) if proves => Some((Meaning::Taken, None)),
+            (None, Some(PublishOutcome::Ack)) if proves => Some((BrokerAnswer::Taken, None)),
             (None, Some(PublishOutcome::Ack)) => None,
             (_, None) => {
                 let queue = topology.queue(message.priority());
@@ -227,7 +227,7 @@ pub(crate) async fn publish(
                     let host = &publisher.connection.context.host;
                     let error = || Judge::too_large(host, limit);
                     let id = messages[index].id();
-                    batch.settle(index, state.judge.verdict(id, Meaning::Invalid, error));
+                    batch.settle(index, state.judge.verdict(id, BrokerAnswer::Invalid, error));
                 }
             }
         }

@@ -17,7 +17,7 @@ use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{Channel, ExchangeKind, Queue};
 use notify_core::redact::printable;
 use notify_core::{Error, ErrorKind, Message, Priority, Result};
-use notify_net::Meaning;
+use notify_net::BrokerAnswer;
 use tokio::time::{Instant, timeout_at};
 
 use crate::config::{Config, DeclareMode, QueueType};
@@ -45,7 +45,7 @@ pub(crate) struct Topology {
 #[derive(Clone, Debug)]
 struct QueueFailure {
     priority: Priority,
-    meaning: Meaning,
+    meaning: BrokerAnswer,
     error: Error,
     /// Whether the broker closed the connection over this queue. Then a new connection leaves the queue
     /// for later.
@@ -138,7 +138,7 @@ impl Topology {
     }
 
     /// Returns why the queue of `priority` is out of service, if it is.
-    pub(crate) fn failure(&self, priority: Priority) -> Option<(Meaning, &Error)> {
+    pub(crate) fn failure(&self, priority: Priority) -> Option<(BrokerAnswer, &Error)> {
         let failure = self.failures.iter().find(|failure| failure.priority == priority)?;
         Some((failure.meaning, &failure.error))
     }
@@ -229,7 +229,7 @@ impl Topology {
             }
             Ok(Err(failure)) => failure,
             Err(_) => EntityFailure {
-                meaning: Meaning::QueueUnavailable,
+                meaning: BrokerAnswer::QueueUnavailable,
                 error: declare_timeout(connection, entity),
                 ended_connection: false,
             },
@@ -272,7 +272,7 @@ impl Topology {
                 return match found {
                     Ok(_) => Ok(None),
                     Err(error) if is_not_found(&error) => Err(EntityFailure {
-                        meaning: Meaning::Unroutable,
+                        meaning: BrokerAnswer::Unroutable,
                         error: entity.missing_error(),
                         ended_connection: false,
                     }),
@@ -312,7 +312,7 @@ impl Topology {
 
 /// The reason why an exchange or a queue could not be declared or verified.
 struct EntityFailure {
-    meaning: Meaning,
+    meaning: BrokerAnswer,
     error: Error,
     /// Whether the broker closed the connection over this entity.
     ended_connection: bool,
@@ -328,12 +328,12 @@ impl EntityFailure {
             _ => false,
         };
         let error = connection.context.explain(error, Operation::Declare);
-        Self { meaning: Meaning::QueueUnavailable, error, ended_connection }
+        Self { meaning: BrokerAnswer::QueueUnavailable, error, ended_connection }
     }
 
     /// Wraps an error that is explained already.
     fn lost(error: Error) -> Self {
-        Self { meaning: Meaning::QueueUnavailable, error, ended_connection: false }
+        Self { meaning: BrokerAnswer::QueueUnavailable, error, ended_connection: false }
     }
 }
 

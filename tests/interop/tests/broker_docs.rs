@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use glance_notify::Config;
 use glance_notify::transport::{open, qpid, rabbit};
-use notify_net::Meaning;
+use notify_net::BrokerAnswer;
 
 /// The tables list the keys that the strategies accept, and no others.
 #[test]
@@ -27,7 +27,7 @@ fn the_table_shows_every_default_of_rabbit() {
     RABBIT.assert_defaults(&[
         ("host", default.endpoint.hosts[0].name.clone()),
         ("port", default.endpoint.hosts[0].port.to_string()),
-        ("virtual_host", default.endpoint.virtual_host.clone().unwrap()),
+        ("virtual_host", default.endpoint.virtual_host.clone().unwrap_or("/".into())),
         ("sasl_mechanism", format!("{:?}", default.endpoint.sasl_mechanism[0])),
         ("exchange", default.exchange.clone()),
         ("topic", default.topic.clone()),
@@ -81,7 +81,7 @@ fn the_table_of_verdicts_is_that_of_the_code() {
             [cells.next().unwrap(), cells.next().unwrap()]
         })
         .collect();
-    assert_eq!(rows, Meaning::ALL.map(Meaning::row));
+    assert_eq!(rows, BrokerAnswer::ALL.map(BrokerAnswer::row));
 }
 
 /// Each word in the row of `qpid.dialect` selects a dialect.

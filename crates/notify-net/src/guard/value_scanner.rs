@@ -210,8 +210,14 @@ impl ValueScanner {
         };
         let end = self.position + length;
         self.check_end(end)?;
-        if count == 0 && length == 0 {
-            return self.end_value();
+        if length == 0 {
+            // An array has a constructor even without items; serde_amqp subtracts with overflow at one
+            // that has none.
+            return if count == 0 && kind != Compound::Array {
+                self.end_value()
+            } else {
+                Err(MALFORMED)
+            };
         }
         self.push(ValueLevel { missing: count, end: Some(end), items })?;
         self.expected = NextPart::Constructor;

@@ -23,7 +23,7 @@
 //! No message holds a password or a payload. The broker's text appears escaped and shortened, because
 //! a hostile broker could put control characters of a terminal into it.
 
-mod client;
+pub(crate) mod client;
 mod login;
 
 use std::time::Duration;
@@ -32,9 +32,7 @@ use fe2o3_amqp::types::definitions::{self, AmqpError, ErrorCondition};
 use fe2o3_amqp::types::primitives::Symbol;
 use notify_core::redact::printable;
 use notify_core::{Error, ErrorKind};
-use notify_net::{Endpoint, Host, Meaning};
-
-pub(crate) use client::is_missing_node;
+use notify_net::{BrokerAnswer, Endpoint, Host};
 
 /// The host, the user and the options that the errors of one connection name.
 #[derive(Clone, Debug)]
@@ -140,13 +138,13 @@ impl ErrorContext {
     pub(crate) fn rejected(
         &self,
         error: Option<&definitions::Error>,
-        meaning: Meaning,
+        meaning: BrokerAnswer,
         address: &str,
     ) -> Error {
         let reason = error.map_or_else(|| "it gave no reason".to_owned(), broker_text);
         let (host, address) = (&self.host, printable(address, 255));
         match meaning {
-            Meaning::Busy => Error::new(
+            BrokerAnswer::Busy => Error::new(
                 ErrorKind::Full,
                 format!(
                     "{host} rejected the message: `{address}` is full or unavailable: {reason}"

@@ -128,7 +128,7 @@ async fn gives_up_on_a_peer_without_credit() {
     );
 }
 
-/// One bad queue stops nobody: the messages of the existing node arrive, and those of the missing ones
+/// One bad queue delays no other: the messages of the existing node arrive, and those of the missing ones
 /// are retried, with an error that names their node. After `refuse_unroutable_after` they are refused.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missing_node_delays_no_other_address() {

@@ -215,7 +215,7 @@ async fn an_unusable_or_missing_entity_is_a_permanent_error() {
     host.declare_queue("notifications.warn", &json!({}));
     let mut refusing = rabbit(&host.url(), json!({ "on_mismatch": "refuse" }));
     let report = send_once(&mut refusing, &samples::messages(0..3)).await;
-    // One bad queue stops nobody.
+    // One bad queue delays no other.
     assert!(report.result.is_ok(), "{:?}", report.result);
     assert_eq!(report.accepted().len(), 2, "{:?}", report.verdicts);
     let error = report.first_retry();
