@@ -13,7 +13,7 @@ use crate::exit_status::{CommandError, ExitStatus};
 use crate::questions;
 use crate::settings::ConfigArgs;
 use crate::terminal::print_warning;
-use crate::{check, completions, emit, help, logging, man, schema, validate};
+use crate::{check, completions, config_command, emit, help, logging, man, schema, validate};
 
 /// Emit, validate and check notifications of an image service.
 #[derive(Parser)]
@@ -58,6 +58,7 @@ enum CliCommand {
     Validate(validate::ValidateArgs),
     Schema(schema::SchemaArgs),
     Check(check::CheckArgs),
+    Config(config_command::ConfigCommandArgs),
     #[cfg(feature = "spool")]
     Spool(crate::spool::SpoolArgs),
     #[cfg(feature = "archive")]
@@ -93,6 +94,7 @@ impl Cli {
             CliCommand::Validate(args) => validate::run(args),
             CliCommand::Schema(args) => schema::run(args),
             CliCommand::Check(args) => check::run(args, &config.load()?),
+            CliCommand::Config(args) => config_command::run(args),
             #[cfg(feature = "spool")]
             CliCommand::Spool(args) => crate::spool::run(args, config),
             #[cfg(feature = "archive")]

@@ -13,6 +13,7 @@ mod arguments;
 mod check;
 mod cli;
 mod completions;
+mod config_command;
 mod console;
 #[cfg(feature = "archive")]
 mod demo;

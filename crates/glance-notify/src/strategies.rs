@@ -63,6 +63,11 @@ pub(crate) fn canonical_name(name: &str) -> Option<&'static str> {
     strategy.map(|(known, _)| *known)
 }
 
+/// Returns `true` if a strategy, compiled in or not, has this name.
+pub(crate) fn is_name(name: &str) -> bool {
+    STRATEGIES.iter().any(|(known, _)| *known == name)
+}
+
 /// Returns the names of all strategies in the form of a message: `"noop", "log", "rabbit" or "qpid"`.
 pub(crate) fn names_in_words() -> String {
     let names: Vec<_> = STRATEGIES.iter().map(|(name, _)| format!("\"{name}\"")).collect();

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use glance_notify::builder;
-use glance_notify::config::{Config, Layers, glance_conf};
+use glance_notify::config::{Config, ConfigKey, Layers, glance_conf};
 use glance_notify::transport::open;
 
 /// The guide under test.
@@ -58,6 +58,31 @@ fn every_key_is_documented_and_every_documented_key_exists() {
     for table in tables {
         assert!(DOC.contains(&format!("`[{table}]`")), "{table}");
     }
+}
+
+/// The documents' tables are the descriptions that `config explain` prints, row by row.
+#[test]
+fn every_documented_row_is_the_description_of_its_key() {
+    let pages = [
+        (DOC, &["", "queue", "spool", "log"][..]),
+        (include_str!("../../../docs/rabbitmq.md"), &["rabbit"]),
+        (include_str!("../../../docs/brokers.md"), &["qpid"]),
+    ];
+    for (page, tables) in pages {
+        let is_row = |line: &&str| {
+            let cells = line.split(" | ").count();
+            line.starts_with("| `") && cells >= 3 && line.split('|').nth(2).is_some_and(is_kind)
+        };
+        let documented: Vec<_> = page.lines().filter(is_row).map(str::to_owned).collect();
+        let described = ConfigKey::all().filter(|key| tables.contains(&key.table()));
+        let described: Vec<_> = described.map(ConfigKey::row).collect();
+        assert_eq!(documented, described);
+    }
+}
+
+/// Returns whether a cell of a table names the kind of a value.
+fn is_kind(cell: &str) -> bool {
+    ConfigKey::all().any(|key| key.kind.name() == cell.trim())
 }
 
 /// The guide's defaults are those of the types.

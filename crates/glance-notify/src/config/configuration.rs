@@ -18,6 +18,7 @@ use serde_json::{Map, Value};
 use super::common_settings::CommonSettings;
 use super::compat;
 use super::option_tree::OptionTree;
+use super::unused_keys;
 use crate::strategies;
 
 /// The configuration of a notifier: its strategy, the options of the strategy, and the common keys.
@@ -94,6 +95,7 @@ impl Config {
                 ),
             ));
         };
+        unused_keys::warn(&mut options, strategy);
         Ok(Self { strategy, settings, options })
     }
 

@@ -16,6 +16,7 @@ use super::default_files;
 use super::glance_conf::conf_files::ConfFiles;
 use super::glance_conf::translator;
 use super::option_tree::{OptionTree, config_error};
+use super::unused_keys;
 
 /// A builder that combines sources of configuration. Each source overrides those before it.
 ///
@@ -159,7 +160,8 @@ impl Layers {
     /// Adds this process's environment variables with the prefix `GLANCE_NOTIFY__`.
     ///
     /// `GLANCE_NOTIFY__LOG__FILE` sets `log.file`: two underscores separate the segments of a key. The
-    /// values have the form of those of [`set`](Self::set).
+    /// values have the form of those of [`set`](Self::set). Warns about variables that have one
+    /// underscore in place of two, which have no effect.
     ///
     /// # Errors
     ///
@@ -192,9 +194,11 @@ impl Layers {
         variables: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Self> {
         for (name, value) in variables {
-            let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX)) else {
+            let Some(name) = name.to_str() else { continue };
+            if !name.starts_with(PREFIX) {
+                self.options.warnings.extend(unused_keys::warning_of_variable(name));
                 continue;
-            };
+            }
             let place = format!("environment variable {}", printable(name, NAME_CHARS));
             let Some(text) = value.to_str() else {
                 return Err(config_error(format!("{place}: the value is not valid UTF-8")));

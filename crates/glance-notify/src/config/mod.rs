@@ -1,8 +1,8 @@
 //! The configuration of a notifier: a TOML file, overridden by the environment and by single settings.
 //!
 //! [`Config`] is the result. [`Layers`] combines the sources and remembers where each value came from.
-//! [`glance_conf`] reads a `glance-api.conf` instead of TOML. `docs/configuration.md` describes every
-//! key.
+//! [`glance_conf`] reads a `glance-api.conf` instead of TOML. [`ConfigKey`] and `docs/configuration.md`
+//! describe every key.
 //!
 //! The other types are for authors of transports, who read their own table of the configuration:
 //! [`Driver`], [`DriverOptions`], [`Origin`], [`Seconds`].
@@ -14,13 +14,16 @@ pub(crate) mod configuration;
 mod default_files;
 mod entries;
 pub mod glance_conf;
+mod keys;
 mod layers;
 mod masking;
 mod option_tree;
 mod toml;
+mod unused_keys;
 
 pub use configuration::Config;
 pub use entries::ConfigEntry;
+pub use keys::{ConfigKey, KeyKind, sample};
 pub use layers::Layers;
 pub use notify_core::config::{Driver, DriverOptions, Origin, Origins, Seconds};
 pub use notify_core::redact::Redact;

@@ -1,0 +1,28 @@
+//! The descriptions of the keys of `[log]`.
+
+use super::{ConfigKey, KeyKind, key};
+
+/// The keys of `[log]`.
+pub(super) const LOG: &[ConfigKey] = &[
+    key(
+        "log.file",
+        KeyKind::Path,
+        "none",
+        "The file to append to; its directory must exist. The strategy creates the file with \
+         mode 0640. Required for the target `file`.",
+    ),
+    key(
+        "log.target",
+        KeyKind::Word,
+        "`\"file\"`",
+        "`file`; `stdout`, the standard output, for containers; `tracing`, the program's own \
+         logging.",
+    ),
+    key(
+        "log.sync",
+        KeyKind::Flag,
+        "`true`",
+        "Whether *delivered* means on the disk. If false, a power cut loses notifications \
+         that were reported delivered.",
+    ),
+];

@@ -1,0 +1,107 @@
+//! The descriptions of the keys of `[qpid]`.
+
+use super::{ConfigKey, KeyKind, key};
+
+/// The keys of `[qpid]`.
+pub(super) const QPID: &[ConfigKey] = &[
+    key(
+        "qpid.url",
+        KeyKind::Text,
+        "none",
+        "`amqp://user:password@host:port,host:port/vhost?heartbeat=10`, or `amqps://`. Put \
+         the credentials before the first host, or the same ones before each. Percent-encode \
+         `,` `/` `?` `#` `@` `:` `%` `[` in user, password and virtual host. Put an IPv6 \
+         address in brackets.",
+    ),
+    key("qpid.host", KeyKind::Text, "`\"localhost\"`", "One host, instead of a URL."),
+    key("qpid.port", KeyKind::Number, "`5672`", "Its port."),
+    key("qpid.user", KeyKind::Text, "none", ""),
+    key("qpid.password", KeyKind::Text, "none", ""),
+    key(
+        "qpid.password_file",
+        KeyKind::Path,
+        "none",
+        "A file with the password, instead. The transport reads it at every connection.",
+    ),
+    key(
+        "qpid.virtual_host",
+        KeyKind::Text,
+        "none",
+        "The hostname of AMQP's Open, as it is. RabbitMQ expects `vhost:NAME`.",
+    ),
+    key(
+        "qpid.ca_file",
+        KeyKind::Path,
+        "the system's authorities",
+        "PEM: the authorities that you trust, with `amqps://`.",
+    ),
+    key("qpid.cert_file", KeyKind::Path, "none", "PEM: the client certificate and its chain."),
+    key("qpid.key_file", KeyKind::Path, "none", "PEM: the key of the client certificate."),
+    key(
+        "qpid.sasl_mechanism",
+        KeyKind::WordList,
+        "see below",
+        "`\"PLAIN\"`, `\"ANONYMOUS\"` or `\"EXTERNAL\"`. Order a list by preference: the \
+         transport uses the first that the broker offers.",
+    ),
+    key(
+        "qpid.node",
+        KeyKind::Word,
+        "`\"queue\"`",
+        "`\"queue\"`: one queue for each priority, `notifications.info`. `\"topic\"`: the \
+         exchange, with the subject `notifications.info`. `compat = \"openstack\"` sets \
+         `\"topic\"`.",
+    ),
+    key(
+        "qpid.dialect",
+        KeyKind::Word,
+        "`\"auto\"`",
+        "The form of addresses: `\"qpidd\"`, `\"rabbitmq-3\"`, `\"rabbitmq\"`, \
+         `\"activemq\"`, `\"plain\"`. `\"auto\"` follows the product name that the broker \
+         sends.",
+    ),
+    key(
+        "qpid.address",
+        KeyKind::Text,
+        "the dialect's",
+        "A target address of your own, with `{exchange}`, `{topic}` and `{priority}` in it.",
+    ),
+    key("qpid.exchange", KeyKind::Text, "`\"glance\"`", ""),
+    key(
+        "qpid.topic",
+        KeyKind::Text,
+        "`\"notifications\"`",
+        "Queues and subjects are the topic and the priority.",
+    ),
+    key(
+        "qpid.envelope",
+        KeyKind::Word,
+        "`\"bare\"`",
+        "`\"oslo-2.0\"` wraps the notification as oslo.messaging's `messagingv2` does.",
+    ),
+    key(
+        "qpid.window",
+        KeyKind::Number,
+        "`256`",
+        "The most unsettled messages of one address, 1 to 65536.",
+    ),
+    key(
+        "qpid.connect_timeout",
+        KeyKind::Seconds,
+        "`10`",
+        "For all hosts together, each with its share; and again for each link.",
+    ),
+    key(
+        "qpid.confirm_timeout",
+        KeyKind::Seconds,
+        "`30`",
+        "The longest time without an outcome while messages are unsettled. It doubles up to 5 \
+         minutes for as long as the broker settles nothing for that address.",
+    ),
+    key(
+        "qpid.heartbeat",
+        KeyKind::WholeSeconds,
+        "`10`",
+        "1 to 3600. The transport gives up a broker that is silent for as long.",
+    ),
+];

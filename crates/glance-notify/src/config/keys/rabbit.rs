@@ -1,0 +1,121 @@
+//! The descriptions of the keys of `[rabbit]`.
+
+use super::{ConfigKey, KeyKind, key};
+
+/// The keys of `[rabbit]`.
+pub(super) const RABBIT: &[ConfigKey] = &[
+    key(
+        "rabbit.url",
+        KeyKind::Text,
+        "none",
+        "`amqp://user:password@host:port,host:port/vhost?heartbeat=10`, or `amqps://`. Put \
+         the credentials before the first host, or the same ones before each. Percent-encode \
+         `,` `/` `?` `#` `@` `:` `%` `[` in user, password and virtual host. Put an IPv6 \
+         address in brackets.",
+    ),
+    key("rabbit.host", KeyKind::Text, "`\"localhost\"`", "One host, instead of a URL."),
+    key("rabbit.port", KeyKind::Number, "`5672`", "Its port."),
+    key(
+        "rabbit.user",
+        KeyKind::Text,
+        "`\"guest\"` on this machine",
+        "There is no default for another machine.",
+    ),
+    key("rabbit.password", KeyKind::Text, "`\"guest\"` on this machine", ""),
+    key(
+        "rabbit.password_file",
+        KeyKind::Path,
+        "none",
+        "A file with the password, instead. The transport reads it at every connection.",
+    ),
+    key("rabbit.virtual_host", KeyKind::Text, "`\"/\"`", ""),
+    key(
+        "rabbit.ca_file",
+        KeyKind::Path,
+        "the system's authorities",
+        "PEM: the authorities that you trust, with `amqps://`.",
+    ),
+    key("rabbit.cert_file", KeyKind::Path, "none", "PEM: the client certificate and its chain."),
+    key("rabbit.key_file", KeyKind::Path, "none", "PEM: the key of the client certificate."),
+    key(
+        "rabbit.sasl_mechanism",
+        KeyKind::Word,
+        "`\"PLAIN\"`",
+        "`\"ANONYMOUS\"` logs in without a user. `\"EXTERNAL\"` logs in with the certificate. \
+         It is the default if you set a certificate and neither user nor password.",
+    ),
+    key("rabbit.exchange", KeyKind::Text, "`\"glance\"`", "A topic exchange."),
+    key(
+        "rabbit.topic",
+        KeyKind::Text,
+        "`\"notifications\"`",
+        "Queues and routing keys are the topic and the priority: `notifications.info`, \
+         `notifications.warn`, `notifications.error`. The transport declares the queue of \
+         another priority (`notifications.audit`) when the first such message comes.",
+    ),
+    key(
+        "rabbit.durable",
+        KeyKind::Flag,
+        "`true`",
+        "Whether exchange and queues survive a restart of the broker. `compat = \
+         \"openstack\"` sets it to false.",
+    ),
+    key(
+        "rabbit.queue_type",
+        KeyKind::Word,
+        "`\"classic\"`",
+        "`\"quorum\"` keeps each queue on a majority of a cluster's nodes.",
+    ),
+    key(
+        "rabbit.declare",
+        KeyKind::Word,
+        "`\"yes\"`",
+        "`\"yes\"` declares missing exchanges and queues. `\"verify\"` requires them. \
+         `\"no\"` does not look.",
+    ),
+    key(
+        "rabbit.on_mismatch",
+        KeyKind::Word,
+        "`\"adopt\"`",
+        "The reaction to an existing exchange or queue with other arguments: see below.",
+    ),
+    key(
+        "rabbit.envelope",
+        KeyKind::Word,
+        "`\"bare\"`",
+        "`\"oslo-2.0\"` wraps the notification as oslo.messaging's `messagingv2` does.",
+    ),
+    key(
+        "rabbit.window",
+        KeyKind::Number,
+        "`1024`",
+        "The most unconfirmed messages, 1 to 65536. Their bodies have at most 1 MiB together, \
+         unless one message alone is larger.",
+    ),
+    key(
+        "rabbit.connect_timeout",
+        KeyKind::Seconds,
+        "`10`",
+        "For all hosts together, each with its share; and again for the declarations.",
+    ),
+    key(
+        "rabbit.confirm_timeout",
+        KeyKind::Seconds,
+        "`30`",
+        "The longest time without a confirm while messages are unconfirmed.",
+    ),
+    key(
+        "rabbit.heartbeat",
+        KeyKind::WholeSeconds,
+        "`10`",
+        "1 to 3600. The transport gives up a broker that is silent for twice as long. The \
+         URL's parameter `heartbeat` wins over this key.",
+    ),
+    key(
+        "rabbit.backlog_warning",
+        KeyKind::Number,
+        "`10000`",
+        "Messages in a queue without a consumer before you are warned; `0` disables the \
+         warning.",
+    ),
+];
