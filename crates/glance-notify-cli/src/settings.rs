@@ -16,9 +16,11 @@ use crate::terminal::print_warning;
 #[derive(clap::Args)]
 pub(crate) struct ConfigArgs {
     /// Configuration file: TOML if its name ends in .toml, the format of glance-api.conf if it ends
-    /// in .conf.
+    /// in .conf. Repeat it for more files, of which later ones win; a directory stands for its .conf
+    /// files. Default: the first of ./glance-notify.toml, $XDG_CONFIG_HOME/glance-notify/config.toml and
+    /// /etc/glance-notify/config.toml that exists.
     #[arg(short, long, global = true, value_name = "FILE")]
-    config: Option<PathBuf>,
+    config: Vec<PathBuf>,
 
     /// Override one key of the file and the environment, as in `--set log.sync=false`. Repeat it for
     /// more keys. Values are parsed as TOML; anything else is a string.
@@ -27,9 +29,7 @@ pub(crate) struct ConfigArgs {
 }
 
 impl ConfigArgs {
-    /// Builds the configuration from its layers: file, environment, then `--set`.
-    ///
-    /// Warns about environment variables that look like settings and are none.
+    /// Builds the configuration from its layers: files or a default file, environment, then `--set`.
     ///
     /// # Errors
     ///
@@ -37,7 +37,10 @@ impl ConfigArgs {
     /// key or a wrong value, or if `--set` sets a key of a strategy that is not chosen.
     pub(crate) fn load(&self) -> Result<Config, CommandError> {
         let mut layers = Layers::new();
-        if let Some(path) = &self.config {
+        if self.config.is_empty() {
+            layers = layers.default_file().map_err(unreadable_file)?;
+        }
+        for path in &self.config {
             layers = layers.file(path).map_err(unreadable_file)?;
         }
         layers = layers.environment()?;
@@ -45,7 +48,6 @@ impl ConfigArgs {
             layers = layers.set(setting)?;
         }
         let config = layers.build()?;
-        warn_of_ignored_variables();
         if has_strategy(&config) {
             self.refuse_settings_without_effect(&config)?;
         }
@@ -100,6 +102,10 @@ fn unreadable_file(error: Error) -> CommandError {
 /// Returns an error if no layer sets `strategy`, or if a spool stands in front of a strategy that sends nothing.
 pub(crate) fn require_destination(config: &Config) -> Result<(), CommandError> {
     if !has_strategy(config) {
+        // A misspelt variable may be the reason. The library logs warnings only when it starts to deliver.
+        for warning in config.warnings() {
+            print_warning(format_args!("{warning}"));
+        }
         return Err(missing_strategy());
     }
     let has_spool = config.entries().iter().any(|entry| entry.key == "spool.dir");
@@ -126,24 +132,5 @@ fn missing_strategy() -> CommandError {
     CommandError::new(ExitStatus::PermanentError, message)
 }
 
-/// Warns about each environment variable that starts like a setting but has no effect.
-fn warn_of_ignored_variables() {
-    for (name, _) in std::env::vars_os() {
-        let Some(name) = name.to_str() else { continue };
-        let Some(rest) = name.strip_prefix(PREFIX).filter(|rest| !rest.starts_with('_')) else {
-            continue;
-        };
-        print_warning(format_args!(
-            "the environment variable {} is ignored: two underscores follow GLANCE_NOTIFY and each \
-             table, as in GLANCE_NOTIFY__{}",
-            printable(name, MAX_NAME),
-            printable(rest, MAX_NAME)
-        ));
-    }
-}
-
-/// The start of an environment variable that may be meant as a setting.
-const PREFIX: &str = "GLANCE_NOTIFY_";
-
-/// The largest number of characters of a key or a variable's name that a message shows.
+/// The largest number of characters of a key that a message shows.
 const MAX_NAME: usize = 256;

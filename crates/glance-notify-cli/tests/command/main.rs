@@ -18,6 +18,7 @@ mod archive;
 mod check;
 mod clock;
 mod completions;
+mod config;
 mod documents;
 mod emit;
 mod exit_codes;

@@ -124,8 +124,9 @@ mod tests {
             if let Some(name) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
                 name.clone_into(&mut table);
             }
-            let Some((key, _)) = line.split_once(" = ").filter(|(key, _)| !key.contains(' '))
-            else {
+            // Prose may show a setting too, between backticks.
+            let is_key = |key: &str| key.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+            let Some((key, _)) = line.split_once(" = ").filter(|(key, _)| is_key(key)) else {
                 continue;
             };
             let header = if table.is_empty() { String::new() } else { format!("[{table}]\n") };
