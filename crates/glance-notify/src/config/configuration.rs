@@ -160,7 +160,7 @@ impl Config {
     ///
     /// ```
     /// # fn main() -> glance_notify::Result<()> {
-    /// let conf = "[DEFAULT]\nnotifier_strategy = rabbit\nrabbit_max_retries = 5\n";
+    /// let conf = "[DEFAULT]\nnotification_driver = messaging\nrabbit_max_retries = 5\n";
     /// let config = glance_notify::config::glance_conf::from_str(conf)?;
     /// assert!(config.warnings()[0].starts_with("`rabbit_max_retries` (glance-api.conf, line 3)"));
     /// # Ok(())
