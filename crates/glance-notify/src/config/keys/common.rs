@@ -1,6 +1,6 @@
 //! The descriptions of the keys of all strategies, and of the tables `[queue]` and `[spool]`.
 
-use super::{ConfigKey, KeyKind, key};
+use super::config_key::{ConfigKey, KeyKind, key};
 
 /// The keys outside all tables.
 pub(super) const TOP: &[ConfigKey] = &[

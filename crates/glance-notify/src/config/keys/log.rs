@@ -1,6 +1,6 @@
 //! The descriptions of the keys of `[log]`.
 
-use super::{ConfigKey, KeyKind, key};
+use super::config_key::{ConfigKey, KeyKind, key};
 
 /// The keys of `[log]`.
 pub(super) const LOG: &[ConfigKey] = &[

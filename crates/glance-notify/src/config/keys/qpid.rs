@@ -1,6 +1,6 @@
 //! The descriptions of the keys of `[qpid]`.
 
-use super::{ConfigKey, KeyKind, key};
+use super::config_key::{ConfigKey, KeyKind, key};
 
 /// The keys of `[qpid]`.
 pub(super) const QPID: &[ConfigKey] = &[

@@ -1,6 +1,6 @@
 //! The descriptions of the keys of `[rabbit]`.
 
-use super::{ConfigKey, KeyKind, key};
+use super::config_key::{ConfigKey, KeyKind, key};
 
 /// The keys of `[rabbit]`.
 pub(super) const RABBIT: &[ConfigKey] = &[

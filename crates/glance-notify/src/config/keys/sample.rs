@@ -1,6 +1,7 @@
 //! The commented sample of a configuration.
 
-use super::{ConfigKey, KeyKind, TABLES};
+use super::config_key::{ConfigKey, KeyKind};
+use super::tables::TABLES;
 
 /// Returns a TOML file with every key, its description and its default.
 ///
@@ -59,21 +60,22 @@ fn add_key(lines: &mut Vec<String>, key: &ConfigKey, strategy: &str) {
 
 /// Returns a value for a key without a default.
 fn example(key: &ConfigKey) -> &'static str {
-    match key.name {
+    let (_, name) = key.name.split_once('.').unwrap_or(("", key.name));
+    match name {
         "publisher_id" => "\"image.host1\"",
         "compat" => "\"openstack\"",
-        "log_file" | "log.file" => "\"notifications.log\"",
-        "spool.dir" => "\"/var/spool/glance-notify\"",
-        "qpid.sasl_mechanism" => "[\"PLAIN\"]",
-        "qpid.address" => "\"{topic}.{priority}\"",
-        "qpid.virtual_host" => "\"vhost:glance\"",
-        name if name.ends_with(".url") => "\"amqp://user:password@broker.example.org:5672\"",
-        name if name.ends_with(".user") => "\"glance\"",
-        name if name.ends_with(".password") => "\"secret\"",
-        name if name.ends_with(".password_file") => "\"/etc/glance/broker-password\"",
-        name if name.ends_with(".ca_file") => "\"/etc/ssl/certs/ca-certificates.crt\"",
-        name if name.ends_with(".cert_file") => "\"/etc/glance/client.pem\"",
-        name if name.ends_with(".key_file") => "\"/etc/glance/client.key\"",
+        "log_file" | "file" => "\"notifications.log\"",
+        "dir" => "\"/var/spool/glance-notify\"",
+        "url" => "\"amqp://user:password@broker.example.org:5672\"",
+        "user" => "\"glance\"",
+        "password" => "\"secret\"",
+        "password_file" => "\"/etc/glance/broker-password\"",
+        "virtual_host" => "\"vhost:glance\"",
+        "ca_file" => "\"/etc/ssl/certs/ca-certificates.crt\"",
+        "cert_file" => "\"/etc/glance/client.pem\"",
+        "key_file" => "\"/etc/glance/client.key\"",
+        "sasl_mechanism" => "[\"PLAIN\"]",
+        "address" => "\"{topic}.{priority}\"",
         _ => match key.kind {
             KeyKind::Word | KeyKind::Text => "\"text\"",
             KeyKind::WordList | KeyKind::TextList => "[]",
