@@ -100,6 +100,21 @@ async fn resumes_among_rotated_files() {
     }
 }
 
+/// A source that stops before the file has its first line reads that line from a rotated file.
+#[tokio::test]
+async fn a_restart_before_the_first_line_loses_nothing() {
+    let place = Place::new();
+    place.append(0..0);
+    let mut listener = place.listener(|_| {});
+    nothing_more(&mut listener).await;
+    drop(listener.close(LONG).await);
+    place.append(0..2);
+    fs::rename(place.path(), place.named("n.log.1")).unwrap();
+    place.append(2..3);
+    let mut listener = place.listener(|_| {});
+    assert_eq!(take(&mut listener, 3).await, place.numbers(0..3));
+}
+
 /// A file whose inode was given to another one is not mistaken for it: the contents decide.
 #[tokio::test]
 async fn an_inode_that_is_used_again_is_a_new_file() {
@@ -217,7 +232,7 @@ async fn logrotate_with_compress_loses_nothing() {
 fn rotate_while_reading(place: &Place, option: &str) -> BTreeMap<Uuid, usize> {
     let rules = place.named("logrotate.conf");
     let text = format!(
-        "{} {{\n size 1\n rotate 2000\n nocreate\n {option}\n su root root\n}}\n",
+        "{} {{\n size 1\n rotate 2000\n missingok\n nocreate\n {option}\n su root root\n}}\n",
         place.path().display()
     );
     fs::write(&rules, text).unwrap();

@@ -123,6 +123,10 @@ impl ListenerState {
                 ledger.kill(tag, reason, None);
             }
         }
+        if self.close != ClosePhase::Open {
+            // They were on their way when the listener closed.
+            ledger.release_all(self.close == ClosePhase::Over);
+        }
         self.wake_program();
     }
 

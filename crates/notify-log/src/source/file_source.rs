@@ -21,13 +21,13 @@ use super::tracked_file::TailLine;
 
 /// Reads the notifications of one log file, through every rotation.
 ///
-/// Acknowledgements are a watermark: what is acknowledged behind an unsettled line may come again after
+/// Acknowledgements are a watermark: an acknowledged line behind an unsettled one may come again after
 /// a restart. A thread of the source reads the files, so a disk that hangs blocks no runtime.
 ///
 /// # Cancel safety
 ///
-/// You may drop [`receive`](Source::receive) at any point: the thread keeps what it has read, and the
-/// next call hands it over.
+/// You may drop [`receive`](Source::receive) at any point: the thread keeps the lines, and the next
+/// call hands them over.
 ///
 /// # Examples
 ///

@@ -18,8 +18,8 @@ use super::source_config::LineForm;
 /// Reads notifications from a stream of lines, to its end.
 ///
 /// A stream cannot be read twice. The source keeps the lines that are not acknowledged, at most as many
-/// as the prefetch, and hands them over again in a new session. What is unsettled when the process ends
-/// is lost.
+/// as the prefetch, and hands them over again in a new session. Unsettled lines are lost when the process
+/// ends.
 ///
 /// A thread of the source reads the stream. It ends with the stream, or at the first line after the
 /// source is dropped.

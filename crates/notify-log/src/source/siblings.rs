@@ -53,10 +53,6 @@ impl SiblingFinder {
                 continue;
             }
             let is_compressed = candidate.strip_suffix(".gz").is_some();
-            // `gzip` removes the plain file when the compressed one is complete.
-            if is_compressed && path.with_extension("").exists() {
-                continue;
-            }
             // A file that vanishes or cannot be read now may be there under another name.
             let Ok(metadata) = fs::metadata(&path) else { continue };
             let modified = metadata.modified()?;
@@ -65,6 +61,11 @@ impl SiblingFinder {
                 Some(head) => *head,
                 None => match open(&path) {
                     Ok((file, opened)) if file_id(&opened) == key.0 => {
+                        // `gzip` removes the plain file when the compressed one is complete. After
+                        // the file was opened, because another one may have its name any moment.
+                        if is_compressed && path.with_extension("").exists() {
+                            continue;
+                        }
                         FileHead::of_file(&file).unwrap_or_default()
                     }
                     _ => continue,

@@ -28,10 +28,12 @@ pub(super) struct LogTail {
     siblings: SiblingFinder,
     next_number: u64,
     last_scan: Option<Instant>,
-    /// What may be missing, for the listener.
+    /// The reasons why lines may be missing, for the listener.
     notices: Vec<String>,
-    /// The positions that the checkpoint has.
-    saved: Vec<FilePosition>,
+    /// Whether the file of the checkpoint has `saved`.
+    is_saved: bool,
+    /// The checkpoint that is written, or the start of the session.
+    saved: Checkpoint,
 }
 
 /// The result of one look at the files.
@@ -59,11 +61,12 @@ impl LogTail {
             next_number: 0,
             last_scan: None,
             notices: Vec::new(),
-            saved: Vec::new(),
+            is_saved: false,
+            saved: Checkpoint::now(Vec::new()),
         };
         let opened = match checkpoint {
-            Some(checkpoint) if !checkpoint.files.is_empty() => tail.resume(&checkpoint),
-            _ => tail.start(),
+            Some(checkpoint) => tail.resume(&checkpoint),
+            None => tail.start(),
         };
         opened.and_then(|()| tail.scan()).map_err(|error| tail.error(error))?;
         if tail.tracked.is_empty() {
@@ -90,14 +93,22 @@ impl LogTail {
         while index < self.tracked.len() && lines.len() < room {
             let left = room - lines.len();
             let file = &mut self.tracked[index];
-            let stop = file.read(&mut lines, left, max_bytes).map_err(|error| self.error(error))?;
-            match stop {
+            let stop = file.read(&mut lines, left, max_bytes);
+            let (path, is_damaged) =
+                (display_path(&file.path), std::mem::take(&mut file.is_damaged));
+            match stop.map_err(|error| self.error(error))? {
                 // A later file must not overtake this one.
                 ReadStop::Room => {
                     is_at_end = false;
                     break;
                 }
-                ReadStop::End => index += 1,
+                ReadStop::End => {
+                    if is_damaged {
+                        let text = format!("`{path}` is damaged: its later lines are lost");
+                        self.notices.push(text);
+                    }
+                    index += 1;
+                }
                 ReadStop::Displaced => {
                     is_at_end = false;
                     if self.follow_copy(index).map_err(|error| self.error(error))? {
@@ -126,21 +137,22 @@ impl LogTail {
     pub(super) fn save(&mut self) -> Result<()> {
         let checkpoint = self.checkpoint();
         if let Some(path) = &self.config.checkpoint
-            && checkpoint.files != self.saved
+            && (checkpoint.files != self.saved.files || !self.is_saved)
         {
             checkpoint.save(path)?;
-            self.saved = checkpoint.files;
+            self.is_saved = true;
+            self.saved = checkpoint;
         }
         Ok(())
     }
 
     /// Returns the positions at which the next session starts: those of the checkpoint, if one is
-    /// configured, because what it does not have may come again.
+    /// configured, because the listener expects later lines again.
     pub(super) fn restart_point(&self) -> Checkpoint {
         if self.config.checkpoint.is_some() {
-            Checkpoint::now(self.saved.clone())
+            self.saved.clone()
         } else {
-            self.checkpoint()
+            Checkpoint { saved_at: self.saved.saved_at, ..self.checkpoint() }
         }
     }
 
@@ -152,7 +164,7 @@ impl LogTail {
         Checkpoint::now(self.tracked.iter().filter_map(position).collect())
     }
 
-    /// Starts without a checkpoint: at the live file. What is rotated already is not read.
+    /// Starts without a checkpoint: at the live file, and not at the rotated ones.
     fn start(&mut self) -> io::Result<()> {
         for sibling in self.rotated_files()? {
             self.finished.insert(sibling.head);
@@ -199,6 +211,10 @@ impl LogTail {
             match found {
                 Some(path) => {
                     let (file, metadata) = open(&path)?;
+                    let head = FileHead::of_file(&file)?;
+                    if head != Some(position.head) {
+                        return Err(io::Error::other("was renamed at this moment"));
+                    }
                     self.track(path, file_id(&metadata), file, position.offset)?;
                 }
                 None => self.notices.push(format!(
@@ -207,7 +223,7 @@ impl LogTail {
                 )),
             }
         }
-        let saved = SystemTime::UNIX_EPOCH + Duration::from_nanos(checkpoint.saved_at);
+        let saved = SystemTime::UNIX_EPOCH + Duration::from_nanos(checkpoint.saved_at) - CLOCK_TICK;
         for (rank, sibling) in siblings.iter().enumerate() {
             // Of the files since the oldest one, the checkpoint names all that were seen.
             let is_older = match oldest {
@@ -218,7 +234,8 @@ impl LogTail {
                 self.finished.insert(sibling.head);
             }
         }
-        self.saved.clone_from(&checkpoint.files);
+        self.saved = checkpoint.clone();
+        self.is_saved = true;
         Ok(())
     }
 
@@ -299,6 +316,9 @@ impl LogTail {
         };
         let (input, metadata) = open(&copy.path)?;
         let (path, id) = (copy.path.clone(), file_id(&metadata));
+        if id != copy.id {
+            return Err(io::Error::other("was renamed at this moment"));
+        }
         let (number, settled, handed_over) = (file.number, file.settled, file.handed_over);
         let form = self.config.form;
         let mut moved = TrackedFile::new(number, path, id, input, handed_over, form)?;
@@ -370,6 +390,8 @@ fn end_of_last_line(file: &fs::File) -> io::Result<u64> {
     Ok(0)
 }
 
+/// More than the time by which the clock of a file system is behind.
+const CLOCK_TICK: Duration = Duration::from_millis(20);
 /// The time for which a rotated file is watched for lines of programs that still have it open.
 const ROTATED_WATCH: Duration = Duration::from_secs(60);
 /// The number of files beyond which the oldest ones are watched no longer.

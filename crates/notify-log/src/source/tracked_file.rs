@@ -37,6 +37,8 @@ pub(super) struct TrackedFile {
     form: LineForm,
     /// The size so far of a line that is too large, while its rest is discarded.
     overlong: Option<u64>,
+    /// Whether the compressed data is cut or wrong, so that the rest of the file is lost.
+    pub(super) is_damaged: bool,
     /// Whether the last read met the end.
     is_at_end: bool,
     place: Arc<str>,
@@ -125,6 +127,7 @@ impl TrackedFile {
             offset,
             form,
             overlong: None,
+            is_damaged: false,
             is_at_end: false,
             place,
         })
@@ -228,6 +231,10 @@ impl TrackedFile {
             };
             match read {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if is_gzip_damage(&self.input, &error) => {
+                    self.is_damaged = true;
+                    break Ok(0);
+                }
                 read => break read,
             }
         };
@@ -251,6 +258,13 @@ impl TrackedFile {
         self.is_at_end = read == 0;
         Ok(if read == 0 { FillResult::End } else { FillResult::Bytes(read) })
     }
+}
+
+/// Returns `true` if an error is about compressed data, and not about the disk.
+fn is_gzip_damage(input: &FileInput, error: &io::Error) -> bool {
+    use io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
+    let is_about_data = matches!(error.kind(), InvalidData | InvalidInput | UnexpectedEof);
+    matches!(input, FileInput::Gzip(_)) && is_about_data
 }
 
 /// The result of reading one chunk.
