@@ -31,6 +31,7 @@ mod output_files;
 mod planted_secrets;
 mod qpid;
 mod questions;
+mod quickstart;
 mod rabbit;
 mod rotation;
 mod schema;
