@@ -274,9 +274,7 @@ mod tests {
     #[test]
     fn stops_deep_nesting_everywhere() {
         let described = |depth| [vec![0; depth], vec![0x40; depth + 1]].concat();
-        for deep in
-            [nested(0xd0, 8_000), nested(0xd1, 8_000), nested(0xf0, 8_000), described(100_000)]
-        {
+        for deep in [nested(0xd0, 8_000), nested(0xd1, 8_000), described(100_000)] {
             for code in 0x10..=0x18 {
                 let error = frames().push(&frame(0, &performative(code, 1, &deep))).unwrap_err();
                 assert!(format!("{error:?}").contains("nested too deeply"), "{error:?}");
@@ -323,6 +321,13 @@ mod tests {
             (frame(0, &performative(0x10, 2, &[0xc0, 3, 1, 0x40, 0x40])), "malformed value"),
             // A map with a key and no value.
             (frame(0, &performative(0x10, 1, &compound(0xd1, 1, &[0x40]))), "malformed value"),
+            // Arrays that serde_amqp reads in another way than the specification says.
+            (frame(0, &performative(0x10, 1, &nested(0xf0, 8_000))), "malformed value"),
+            (
+                frame(0, &performative(0x10, 1, &compound(0xf0, 1, &[0, 0x40, 0x40]))),
+                "malformed value",
+            ),
+            (frame(0, &performative(0x10, 1, &compound(0xf0, 0, &[0xa3]))), "malformed value"),
             (frame(0, &performative(0x10, 1, &[0xff])), "malformed value"),
             (transfer(0, false, b"\0\x53\x75\xa0\x09{}"), "ends inside a value"),
         ] {

@@ -2,8 +2,8 @@
 //!
 //! The walk can stop between any two bytes, because a message may be split over many frames. It
 //! accepts less than the specification allows: the items of a list, map or array must fill exactly the
-//! size that it names. So a decoder cannot see more nesting than the scanner does, whether it counts
-//! items or bytes.
+//! size that it names, and arrays hold only simple values. So a decoder cannot see more nesting than the
+//! scanner does, whether it counts items or bytes.
 
 use crate::guard::rules::{MAX_DEPTH, MAX_VALUES, Violation};
 
@@ -139,18 +139,12 @@ impl ValueScanner {
         if let Some(level) = self.levels.last_mut()
             && let Items::SharedConstructor = level.items
         {
-            // No broker sends arrays of described values, and the libraries differ about them.
-            if code == DESCRIBED {
+            // serde_amqp forgets the constructor of the array after such an item, and takes the next
+            // bytes for something else. No broker sends arrays of them.
+            if matches!(code, DESCRIBED | 0x45 | 0xc0..=0xff) {
                 return Err(MALFORMED);
             }
             level.items = Items::Shared(code);
-            if level.missing == 0 {
-                return if self.levels.pop().and_then(|level| level.end) == Some(self.position) {
-                    self.end_value()
-                } else {
-                    Err(MALFORMED)
-                };
-            }
             self.expect_data(code)?;
             return Ok(false);
         }
@@ -210,18 +204,14 @@ impl ValueScanner {
         };
         let end = self.position + length;
         self.check_end(end)?;
-        if length == 0 {
-            // An array has a constructor even without items; serde_amqp subtracts with overflow at one
-            // that has none.
-            return if count == 0 && kind != Compound::Array {
-                self.end_value()
-            } else {
-                Err(MALFORMED)
-            };
+        if count == 0 {
+            // serde_amqp does not read the constructor of an empty array, and would take it for that of
+            // the next value.
+            return if length == 0 { self.end_value() } else { Err(MALFORMED) };
         }
         self.push(ValueLevel { missing: count, end: Some(end), items })?;
         self.expected = NextPart::Constructor;
-        if count == 0 && kind != Compound::Array { Err(MALFORMED) } else { Ok(false) }
+        Ok(false)
     }
 
     /// Ends the innermost value, and each value around it whose last item it is. Returns whether the
