@@ -22,7 +22,7 @@ use std::time::Duration;
 use glance_notify::event::{DeletedImage, EventType};
 use glance_notify::transport::{Batch, Transport, Verdict, async_trait};
 use glance_notify::uuid::Uuid;
-use glance_notify::{Error, ErrorKind, Event, Notifier, Payload, Result};
+use glance_notify::{Error, ErrorKind, Event, Notifier, Outcome, Payload, Result};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufStream};
 use tokio::net::UnixStream;
 
@@ -66,9 +66,11 @@ impl Transport for SocketTransport {
             let exchange = exchange(&mut connection, message.body());
             // Every wait has a deadline.
             let verdict = match tokio::time::timeout(ANSWER_TIMEOUT, exchange).await {
-                Ok(verdict) => verdict.map_err(unreachable)?,
-                Err(_) => return Err(Error::new(ErrorKind::Timeout, "no answer from the socket")),
+                Ok(verdict) => verdict.map_err(unreachable),
+                Err(_) => Err(Error::new(ErrorKind::Timeout, "no answer from the socket")),
             };
+            // The server may have the message. Without `Unknown`, the error would deny that.
+            let verdict = verdict.map_err(|error| error.with_outcome(Outcome::Unknown))?;
             // A verdict is final, even if a later message fails. The worker sends those without a
             // verdict again.
             batch.settle(index, verdict);

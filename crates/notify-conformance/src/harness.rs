@@ -35,6 +35,19 @@ pub enum Capability {
     Refuse,
     /// A test can make the destination decline messages for now, one by one.
     Retry,
+    /// The destination has a lane for each priority, and a test can fill one of them.
+    FullLane,
+    /// The destination has a lane for each priority, and a test can make one of them silent.
+    SilentLane,
+}
+
+/// A fault of one lane of a destination, while the others work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LaneFault {
+    /// The destination declines every message of the lane for now.
+    Full,
+    /// The destination answers no message of the lane.
+    Silent,
 }
 
 impl Capability {
@@ -77,6 +90,8 @@ impl Capability {
 ///         (Capability::Stall, "it always answers"),
 ///         (Capability::Refuse, "it accepts every message"),
 ///         (Capability::Retry, "it accepts every message"),
+///         (Capability::FullLane, "it has one lane"),
+///         (Capability::SilentLane, "it has one lane"),
 ///     ];
 ///
 ///     async fn start() -> Self {
@@ -147,6 +162,13 @@ pub trait Harness: Send + Sized {
 
     /// Makes the destination accept messages again. See [`Capability::Retry`].
     async fn stop_declining(&mut self) {}
+
+    /// Makes the lane of a priority fail, or work again for `None`. See [`Capability::FullLane`] and
+    /// [`Capability::SilentLane`].
+    ///
+    /// The lane of a silent fault must answer again once it works. A full lane may still have room for
+    /// one or two messages.
+    async fn set_lane_fault(&mut self, _priority: Priority, _fault: Option<LaneFault>) {}
 }
 
 /// One message as the destination keeps it.

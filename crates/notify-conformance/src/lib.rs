@@ -41,6 +41,8 @@
 //! | [`a_kill_mid_batch_loses_and_repeats_nothing_accepted`](clauses::a_kill_mid_batch_loses_and_repeats_nothing_accepted) | `Restart` |
 //! | [`reconnects_after_a_restart_between_batches`](clauses::reconnects_after_a_restart_between_batches) | `Restart` |
 //! | [`a_stalled_send_can_be_dropped`](clauses::a_stalled_send_can_be_dropped) | `Stall` |
+//! | [`a_failing_lane_delays_no_other`](clauses::a_failing_lane_delays_no_other) | `FullLane` |
+//! | [`a_silent_lane_delays_the_others_once`](clauses::a_silent_lane_delays_the_others_once) | `SilentLane` |
 //! | [`close_releases_the_destination`](clauses::close_releases_the_destination) | |
 //! | [`drop_releases_the_destination`](clauses::drop_releases_the_destination) | |
 //!
@@ -93,6 +95,8 @@
 //!         (Capability::Stall, "memory always answers"),
 //!         (Capability::Refuse, "memory accepts every message"),
 //!         (Capability::Retry, "memory has no bound"),
+//!         (Capability::FullLane, "memory is one lane"),
+//!         (Capability::SilentLane, "memory is one lane"),
 //!     ];
 //!
 //!     async fn start() -> Self {
@@ -181,5 +185,5 @@ mod source_harness;
 pub mod source_script;
 pub mod suite;
 
-pub use harness::{Capability, Harness, MessageMetadata, ReceivedMessage};
+pub use harness::{Capability, Harness, LaneFault, MessageMetadata, ReceivedMessage};
 pub use source_harness::{SourceCapability, SourceHarness};

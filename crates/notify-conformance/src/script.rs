@@ -3,17 +3,20 @@
 //! The destination is a list in memory. A [`Script`] is also a [`Harness`] with every capability, so
 //! the whole suite runs against it: this proves that each clause can be satisfied.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
+use notify_core::transport::Lanes;
 use notify_core::{
-    Batch, Error, ErrorKind, EventType, Message, Notification, Result, Transport, Verdict,
+    Batch, Error, ErrorKind, EventType, Message, Notification, Outcome, Priority, Result,
+    Transport, Verdict,
 };
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-use crate::harness::{Capability, Harness, MessageMetadata, ReceivedMessage};
+use crate::harness::{Capability, Harness, LaneFault, MessageMetadata, ReceivedMessage};
 use crate::samples;
 
 /// The script of one or more transports, and the destination that they deliver to.
@@ -68,8 +71,16 @@ struct ScriptState {
     down: bool,
     stalled: bool,
     declining: bool,
+    /// The number of messages declined so far.
+    declined: usize,
+    /// The ids of the messages that the destination declines for now.
+    declined_ids: HashSet<Uuid>,
     /// The ids of the messages that the destination refuses for good.
     refused: HashSet<Uuid>,
+    /// Whether the destination has a lane for each priority.
+    has_lanes: bool,
+    /// The lanes that fail.
+    faults: HashMap<Priority, LaneFault>,
 }
 
 /// The script of one call of [`Transport::send`].
@@ -126,6 +137,37 @@ pub enum ScriptEnd {
 }
 
 impl Script {
+    /// Returns a script whose destination has one lane for each priority, as a broker has.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use notify_conformance::LaneFault;
+    /// use notify_conformance::script::Script;
+    /// use notify_core::Priority;
+    ///
+    /// let script = Script::with_lanes();
+    /// assert_eq!(script.transport().lanes().len(), Priority::ALL.len());
+    /// script.set_fault(Priority::Error, Some(LaneFault::Full));
+    /// ```
+    pub fn with_lanes() -> Self {
+        let script = Self::default();
+        script.0.lock().has_lanes = true;
+        script
+    }
+
+    /// Makes the lane of a priority fail, or work again for `None`.
+    ///
+    /// An attempt with messages of a silent lane acts on the others, waits 2 s, and fails with
+    /// [`ErrorKind::Timeout`].
+    pub fn set_fault(&self, priority: Priority, fault: Option<LaneFault>) {
+        let mut state = self.0.lock();
+        match fault {
+            Some(fault) => state.faults.insert(priority, fault),
+            None => state.faults.remove(&priority),
+        };
+    }
+
     /// Returns a transport that follows this script.
     pub fn transport(&self) -> Box<dyn Transport> {
         Box::new(ScriptTransport { shared: Arc::clone(&self.0), is_open: false })
@@ -139,6 +181,36 @@ impl Script {
     /// Returns the messages that the destination stored, in order, with duplicates.
     pub fn stored(&self) -> Vec<Message> {
         self.0.lock().stored.clone()
+    }
+
+    /// Removes the attempts that are left, so that the transport accepts everything.
+    pub fn clear_attempts(&self) {
+        self.0.lock().attempts.clear();
+    }
+
+    /// Makes the destination unreachable, or reachable again.
+    pub fn set_down(&self, down: bool) {
+        self.0.lock().down = down;
+    }
+
+    /// Makes the destination decline one message for now, or accept it again.
+    pub fn decline(&self, id: Uuid, declined: bool) {
+        let mut state = self.0.lock();
+        if declined {
+            state.declined_ids.insert(id);
+        } else {
+            state.declined_ids.remove(&id);
+        }
+    }
+
+    /// Returns how often the destination declined a message so far.
+    pub fn declined(&self) -> usize {
+        self.0.lock().declined
+    }
+
+    /// Returns the number of transports that are open.
+    pub fn open_transports(&self) -> usize {
+        self.0.lock().open_handles
     }
 
     /// Returns the sizes of all batches so far, in messages.
@@ -195,11 +267,21 @@ impl ScriptTransport {
     fn apply(&self, action: ScriptAction, batch: &mut Batch<'_>, index: usize) {
         let message = &batch.messages()[index];
         let mut state = self.shared.lock();
+        let fault = state.faults.get(&message.priority()).copied();
         let action = match action {
+            ScriptAction::Accept if fault == Some(LaneFault::Full) => ScriptAction::Retry,
+            ScriptAction::Accept if fault == Some(LaneFault::Silent) => {
+                ScriptAction::LeaveUnsettled
+            }
             ScriptAction::Accept if state.refused.contains(&message.id()) => ScriptAction::Refuse,
-            ScriptAction::Accept if state.declining => ScriptAction::Retry,
+            ScriptAction::Accept
+                if state.declining || state.declined_ids.contains(&message.id()) =>
+            {
+                ScriptAction::Retry
+            }
             action => action,
         };
+        state.declined += usize::from(action == ScriptAction::Retry);
         if matches!(action, ScriptAction::Accept | ScriptAction::StoreUnsettled) {
             state.stored.push(message.clone());
         }
@@ -231,6 +313,18 @@ impl Transport for ScriptTransport {
 
     fn wants(&self, _: &EventType) -> bool {
         true
+    }
+
+    fn lanes(&self) -> Lanes {
+        if self.shared.lock().has_lanes {
+            Lanes::by_priority(|priority| priority.lower().to_owned())
+        } else {
+            Lanes::one()
+        }
+    }
+
+    fn duplicate(&self) -> Option<Box<dyn Transport>> {
+        Some(Box::new(Self { shared: Arc::clone(&self.shared), is_open: false }))
     }
 
     async fn send(&mut self, batch: &mut Batch<'_>) -> Result<()> {
@@ -272,12 +366,21 @@ impl Transport for ScriptTransport {
             }
             self.apply(actions.next().unwrap_or(ScriptAction::Accept), batch, index);
         }
+        let is_silent = batch.messages().iter().any(|message| {
+            let faults = &self.shared.lock().faults;
+            faults.get(&message.priority()) == Some(&LaneFault::Silent)
+        });
+        if is_silent {
+            tokio::time::sleep(SILENCE).await;
+            let message = "scripted silence of a lane";
+            return Err(Error::new(ErrorKind::Timeout, message).with_outcome(Outcome::Unknown));
+        }
+        // The destination may have stored messages that it did not settle.
+        let failure = |kind, message| Err(Error::new(kind, message).with_outcome(Outcome::Unknown));
         match attempt.end {
             ScriptEnd::Ok => Ok(()),
-            ScriptEnd::Transient => {
-                Err(Error::new(ErrorKind::Unavailable, "scripted transient error"))
-            }
-            ScriptEnd::Permanent => Err(Error::new(ErrorKind::Access, "scripted permanent error")),
+            ScriptEnd::Transient => failure(ErrorKind::Unavailable, "scripted transient error"),
+            ScriptEnd::Permanent => failure(ErrorKind::Access, "scripted permanent error"),
             ScriptEnd::Stall => std::future::pending().await,
         }
     }
@@ -299,7 +402,7 @@ impl Harness for Script {
     const UNSUPPORTED: &'static [(Capability, &'static str)] = &[];
 
     async fn start() -> Self {
-        Self::default()
+        Self::with_lanes()
     }
 
     fn transport(&self) -> Box<dyn Transport> {
@@ -353,6 +456,13 @@ impl Harness for Script {
     async fn stop_declining(&mut self) {
         self.0.lock().declining = false;
     }
+
+    async fn set_lane_fault(&mut self, priority: Priority, fault: Option<LaneFault>) {
+        self.set_fault(priority, fault);
+    }
 }
+
+/// The time after which an attempt with messages of a silent lane fails.
+const SILENCE: Duration = Duration::from_secs(2);
 
 crate::suite!(Script);

@@ -34,6 +34,8 @@ macro_rules! suite {
             a_kill_mid_batch_loses_and_repeats_nothing_accepted
             reconnects_after_a_restart_between_batches
             a_stalled_send_can_be_dropped
+            a_failing_lane_delays_no_other
+            a_silent_lane_delays_the_others_once
             close_releases_the_destination
             drop_releases_the_destination
         }

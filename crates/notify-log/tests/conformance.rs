@@ -36,6 +36,8 @@ impl Harness for FileHarness {
         (Capability::Metadata, "a line is the body and nothing else"),
         (Capability::Refuse, "a file accepts any bytes"),
         (Capability::Retry, "a harness cannot fill a disk: `full.rs` limits a process instead"),
+        (Capability::FullLane, "a file is one lane"),
+        (Capability::SilentLane, "a file is one lane"),
     ];
 
     /// Creates an empty directory for the log.

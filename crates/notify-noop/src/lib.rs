@@ -100,6 +100,8 @@ mod tests {
             (Capability::Stall, "noop has no destination to stall"),
             (Capability::Refuse, "noop accepts every message"),
             (Capability::Retry, "noop accepts every message"),
+            (Capability::FullLane, "noop has one lane"),
+            (Capability::SilentLane, "noop has one lane"),
         ];
 
         async fn start() -> Self {

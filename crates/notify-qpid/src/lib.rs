@@ -59,7 +59,7 @@ use async_trait::async_trait;
 use notify_core::config::{Driver, DriverOptions};
 use notify_core::redact::printable;
 use notify_core::transport::{Finding, Lanes};
-use notify_core::{Batch, EventType, Result, Transport};
+use notify_core::{Batch, EventType, Outcome, Result, Transport};
 
 pub use config::{Config, Dialect, Node};
 use connection::Connection;
@@ -212,7 +212,8 @@ impl Transport for Qpid {
     /// # Errors
     ///
     /// The error of the connection, or the timeout of an address that withholds its outcomes. The
-    /// messages of other addresses are settled all the same.
+    /// messages of other addresses are settled all the same. The outcome of the others is
+    /// unknown, unless there was no connection.
     async fn send(&mut self, batch: &mut Batch<'_>) -> Result<()> {
         if batch.unsettled().next().is_none() {
             return Ok(());
@@ -226,7 +227,7 @@ impl Transport for Qpid {
         if sent.is_err() && !connection.is_usable() {
             self.connection = None;
         }
-        sent
+        sent.map_err(|error| error.with_outcome(Outcome::Unknown))
     }
 
     /// Closes the connection and waits up to 3 s for the broker's answer.

@@ -38,6 +38,8 @@ impl Harness for SpoolHarness {
         (Capability::Metadata, "a record holds the body only"),
         (Capability::Refuse, "a disk accepts every message that fits"),
         (Capability::Retry, "no disk can be filled from within: `full_spool.rs` fills the spool"),
+        (Capability::FullLane, "a slot is one lane"),
+        (Capability::SilentLane, "a slot is one lane"),
     ];
 
     async fn start() -> Self {

@@ -45,8 +45,11 @@ struct MessageStore {
 
 #[async_trait]
 impl Harness for SocketServer {
-    const UNSUPPORTED: &'static [(Capability, &'static str)] =
-        &[(Capability::Metadata, "a line is the body and nothing beside it")];
+    const UNSUPPORTED: &'static [(Capability, &'static str)] = &[
+        (Capability::Metadata, "a line is the body and nothing beside it"),
+        (Capability::FullLane, "a socket is one lane"),
+        (Capability::SilentLane, "a socket is one lane"),
+    ];
 
     async fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use notify_core::transport::Settlements;
-use notify_core::{Batch, Message, Result, Transport, Verdict};
+use notify_core::{Batch, Message, Outcome, Result, Transport, Verdict};
 
 use super::waiting::within;
 
@@ -18,7 +18,8 @@ pub(super) struct AttemptResult {
 
 /// The history of a delivery that ended with every message accepted.
 pub(super) struct DeliveryReport {
-    /// Whether some attempt left the message unsettled, by index: the destination may have it twice.
+    /// Whether some attempt left the outcome of the message unknown, by index: the destination may have
+    /// it twice.
     pub(super) may_be_repeated: Vec<bool>,
     /// The number of attempts that ended in an error.
     pub(super) failures: usize,
@@ -71,6 +72,7 @@ pub(super) async fn deliver_counting(
                 pending.iter().take(1024).map(|&index| messages[index].clone()).collect();
             let AttemptResult { end, verdicts } = attempt(transport, &batch).await;
             let mut verdicts = verdicts.into_iter();
+            let not_sent = end.as_ref().is_err_and(|error| error.outcome() == Outcome::NotSent);
             pending.retain(|&index| match verdicts.next() {
                 Some(Some(Verdict::Accept)) => false,
                 Some(Some(Verdict::Retry(_))) | None => true,
@@ -78,7 +80,7 @@ pub(super) async fn deliver_counting(
                     panic!("the transport refused message {index}: {error:#}")
                 }
                 Some(None) => {
-                    report.may_be_repeated[index] = true;
+                    report.may_be_repeated[index] |= !not_sent;
                     true
                 }
             });

@@ -16,6 +16,7 @@ mod attempts;
 mod comparison;
 mod delivery;
 mod faults;
+mod lanes;
 mod release;
 mod verdicts;
 mod waiting;
@@ -28,6 +29,7 @@ pub use faults::{
     a_kill_mid_batch_loses_and_repeats_nothing_accepted, a_stalled_send_can_be_dropped,
     connects_once_the_destination_comes_up, reconnects_after_a_restart_between_batches,
 };
+pub use lanes::{a_failing_lane_delays_no_other, a_silent_lane_delays_the_others_once};
 pub use release::{close_releases_the_destination, drop_releases_the_destination};
 pub use verdicts::{
     asks_to_retry_while_the_destination_declines, refuses_one_and_accepts_the_rest,

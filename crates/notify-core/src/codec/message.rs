@@ -111,6 +111,14 @@ impl Message {
         &self.body
     }
 
+    /// Returns the same message with a body that shares no memory with other messages.
+    ///
+    /// Bodies share chunks of memory, and one pending message keeps a whole chunk. A message that stays
+    /// for long must not.
+    pub(crate) fn detached(self) -> Self {
+        Self { body: Bytes::copy_from_slice(&self.body), ..self }
+    }
+
     /// Returns the body in envelope 2.0 of oslo.messaging, as its driver `messagingv2` sends it:
     /// `{"oslo.version": "2.0", "oslo.message": "<the body as a JSON string>"}`.
     ///

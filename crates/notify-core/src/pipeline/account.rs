@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use tokio::time::Instant;
 
 use super::queue_config::QueueConfig;
-use super::stats::{DropCounts, WorkerState};
+use super::stats::DropCounts;
 use super::streak::{LossStreak, StreakReport};
 use crate::error::{Error, ErrorKind};
 
@@ -22,7 +22,6 @@ pub(super) struct Account {
     pub(super) dropped: DropCounts,
     pub(super) retried: u64,
     pub(super) last_delivery: Option<OffsetDateTime>,
-    pub(super) state: WorkerState,
     drops: LossStreak,
     refusals: LossStreak,
 }

@@ -1,13 +1,15 @@
-//! A block of pending messages: those of one batch, each with the pipeline's record of it.
+//! A block of pending messages, each with the pipeline's record of it.
 
 use std::collections::VecDeque;
 
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::load::Load;
 use super::queue_config::QueueConfig;
 use crate::codec::message::Message;
 use crate::error::{Error, Result};
+use crate::transport::lanes::Lane;
 
 /// Messages in the order in which the program emitted them.
 ///
@@ -29,10 +31,23 @@ pub(super) struct MessageRecord {
     pub(super) receipt: Option<oneshot::Sender<Result<()>>>,
     /// The message's sequence number within its notifier.
     pub(super) number: u64,
+    /// The flush generation in which it entered the queue: see
+    /// [`PendingGenerations`](super::generations::PendingGenerations).
+    pub(super) generation: u64,
     /// The time at which the program emitted it.
     pub(super) since: Instant,
+    /// The time of its next attempt, while it is set aside.
+    pub(super) due: Instant,
     /// Its size in the queue: see [`weight`](super::queue_config::weight).
     pub(super) bytes: usize,
+    /// The number of attempts that had it.
+    pub(super) attempts: u32,
+    /// The number of those that sent nothing.
+    pub(super) unsent: u32,
+    /// The queue behind the destination that it goes to.
+    pub(super) lane: Lane,
+    /// Whether it was set aside before.
+    pub(super) set_aside: bool,
     /// Whether an attempt ended without a verdict, so that the destination may have it.
     pub(super) unknown: bool,
     /// The reason of [`Verdict::Retry`](crate::Verdict::Retry) in the current attempt.
@@ -40,11 +55,6 @@ pub(super) struct MessageRecord {
 }
 
 impl MessageRecord {
-    /// Returns the message's number and the time at which the program emitted it.
-    pub(super) fn number_and_time(&self) -> (u64, Instant) {
-        (self.number, self.since)
-    }
-
     /// Returns whether the message has its final verdict.
     pub(super) fn is_settled(&self) -> bool {
         self.receipt.is_none()
@@ -60,6 +70,11 @@ impl MessageBlock {
     /// Returns whether the block holds no message.
     pub(super) fn is_empty(&self) -> bool {
         self.messages.is_empty()
+    }
+
+    /// Returns the number of messages and their bytes.
+    pub(super) fn load(&self) -> Load {
+        Load { messages: self.len(), bytes: self.bytes }
     }
 
     /// Returns whether one more message fits a batch. An empty batch has room for any message.
@@ -83,9 +98,17 @@ impl MessageBlock {
         Some((message, record))
     }
 
-    /// Returns number and time of the oldest message.
-    pub(super) fn first(&self) -> Option<(u64, Instant)> {
-        self.records.front().map(MessageRecord::number_and_time)
+    /// Removes the newest message.
+    pub(super) fn pop_newest(&mut self) -> Option<(Message, MessageRecord)> {
+        let (message, record) = (self.messages.pop_back()?, self.records.pop_back()?);
+        self.bytes -= record.bytes;
+        Some((message, record))
+    }
+
+    /// Removes all messages, and returns them in their order.
+    pub(super) fn take_all(&mut self) -> impl Iterator<Item = (Message, MessageRecord)> + use<> {
+        let Self { messages, records, .. } = std::mem::take(self);
+        messages.into_iter().zip(records)
     }
 
     /// Removes the settled messages.

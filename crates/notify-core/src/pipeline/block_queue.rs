@@ -1,47 +1,39 @@
-//! The queued messages, in blocks of one batch each.
+//! Pending messages in a row, in blocks of one batch each.
 //!
 //! The worker takes a whole block in one move, and the queue never moves a message when it grows. So
-//! the mutex around it is held briefly, however large the batch is.
+//! the mutex around it is held briefly, however many messages there are.
 
 use std::collections::VecDeque;
 
 use super::block::{MessageBlock, MessageRecord};
+use super::load::Load;
 use super::queue_config::QueueConfig;
 use crate::codec::message::Message;
 
-/// Messages in the order in which the program emitted them.
+/// Messages in a row. Each end is reached in constant time.
 #[derive(Debug, Default)]
 pub(super) struct BlockQueue {
     /// The blocks, oldest first; none is empty.
     blocks: VecDeque<MessageBlock>,
-    /// The number of messages in all blocks.
-    len: usize,
-    /// The bytes of all messages.
-    bytes: usize,
+    load: Load,
     /// An empty block, kept for its allocated memory.
     spare: MessageBlock,
 }
 
 impl BlockQueue {
-    /// Returns the number of messages in all blocks.
-    pub(super) fn len(&self) -> usize {
-        self.len
+    /// Returns the number of messages and their bytes.
+    pub(super) fn load(&self) -> Load {
+        self.load
     }
 
     /// Returns whether the queue holds no message.
     pub(super) fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
-    /// Returns the bytes of all messages.
-    pub(super) fn bytes(&self) -> usize {
-        self.bytes
+        self.load.messages == 0
     }
 
     /// Adds the newest message, in a new block when the last block is a full batch.
     pub(super) fn push(&mut self, message: Message, record: MessageRecord, config: &QueueConfig) {
-        self.len += 1;
-        self.bytes += record.bytes;
+        self.load += Load::of(&record);
         match self.blocks.back_mut() {
             Some(last) if last.has_room(&record, config) => last.push(message, record),
             _ => {
@@ -52,19 +44,42 @@ impl BlockQueue {
         }
     }
 
+    /// Puts messages before all others.
+    pub(super) fn put_back(&mut self, block: MessageBlock) {
+        if !block.is_empty() {
+            self.load += block.load();
+            self.blocks.push_front(block);
+        }
+    }
+
     /// Returns the record of the oldest message.
     pub(super) fn first(&self) -> Option<&MessageRecord> {
         self.blocks.front()?.records.front()
+    }
+
+    /// Returns the record of the newest message.
+    pub(super) fn last(&self) -> Option<&MessageRecord> {
+        self.blocks.back()?.records.back()
     }
 
     /// Removes the oldest message.
     pub(super) fn pop(&mut self) -> Option<(Message, MessageRecord)> {
         let block = self.blocks.front_mut()?;
         let (message, record) = block.pop()?;
-        self.len -= 1;
-        self.bytes -= record.bytes;
+        self.load -= Load::of(&record);
         if block.is_empty() {
             self.spare = self.blocks.pop_front()?;
+        }
+        Some((message, record))
+    }
+
+    /// Removes the newest message.
+    pub(super) fn pop_newest(&mut self) -> Option<(Message, MessageRecord)> {
+        let block = self.blocks.back_mut()?;
+        let (message, record) = block.pop_newest()?;
+        self.load -= Load::of(&record);
+        if block.is_empty() {
+            self.spare = self.blocks.pop_back()?;
         }
         Some((message, record))
     }
@@ -72,8 +87,7 @@ impl BlockQueue {
     /// Swaps the oldest block, at most one batch, into `empty`.
     pub(super) fn take_block(&mut self, empty: &mut MessageBlock) {
         if let Some(block) = self.blocks.pop_front() {
-            self.len -= block.len();
-            self.bytes -= block.bytes;
+            self.load -= block.load();
             self.spare = std::mem::replace(empty, block);
         }
     }

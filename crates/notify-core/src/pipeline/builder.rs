@@ -10,6 +10,8 @@ use super::event_set::EventSet;
 use super::notifier::{Notifier, NotifierCore};
 use super::queue::Queue;
 use super::queue_config::{BOOKKEEPING, QueueConfig};
+use super::random::RandomSource;
+use super::registry::register;
 use super::stage::{Stage, StageInfo};
 use super::worker::Worker;
 use crate::codec::encode::Encoding;
@@ -50,6 +52,7 @@ pub struct NotifierBuilder {
     send_timeout: Duration,
     drain_timeout: Duration,
     durable_source: bool,
+    random: RandomSource,
     stage: Option<Box<dyn Stage>>,
 }
 
@@ -73,6 +76,7 @@ impl NotifierBuilder {
             send_timeout: Duration::from_secs(120),
             drain_timeout: Duration::from_secs(10),
             durable_source: false,
+            random: RandomSource::System,
             stage: None,
         }
     }
@@ -177,6 +181,15 @@ impl NotifierBuilder {
         self
     }
 
+    /// Makes message ids and the jitter of waits follow from `seed`, so that a failed test can be
+    /// repeated.
+    ///
+    /// Use it in tests only: notifiers with the same seed give different notifications the same ids.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.random = RandomSource::seeded(seed);
+        self
+    }
+
     /// Adds a second stage that the worker runs beside the transport.
     ///
     /// Use it with a transport that only stores messages, such as the spool.
@@ -237,9 +250,9 @@ impl NotifierBuilder {
                 enabled.insert(event_type);
             }
         }
-        let queue = Arc::new(Queue::new(self.queue, self.durable_source));
-        let name = self.transport.name();
-        let lanes = self.transport.lanes();
+        let (name, lanes) = (self.transport.name(), self.transport.lanes());
+        let queue = Arc::new(Queue::new(self.queue, name, lanes, self.durable_source, self.random));
+        register(&queue);
         let stage = self
             .stage
             .as_ref()
@@ -251,11 +264,9 @@ impl NotifierBuilder {
             enabled,
             suppressed: AtomicU64::new(0),
             publisher_id: publisher_id.into(),
-            lanes,
             encoding: self.encoding,
             send_timeout: self.send_timeout,
             drain_timeout: self.drain_timeout,
-            name,
             close_allowance: Worker::close_allowance(stage.is_some()),
             stage,
         }));

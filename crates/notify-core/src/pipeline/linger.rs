@@ -11,7 +11,6 @@
 use super::linger_state::{LINGER, WakeThreshold};
 use super::queue::{Queue, QueueState};
 use super::queue_config::QueueConfig;
-use super::stats::WorkerState;
 
 impl Queue {
     /// Waits up to [`LINGER`] for more messages when the queue holds a small batch of a stream.
@@ -20,8 +19,9 @@ impl Queue {
         {
             let mut state = self.lock();
             // After a failure the queue grows during the backoff, so another wait gains nothing.
-            let is_failing = matches!(state.account.state, WorkerState::Retrying { .. });
-            let is_small = !state.queued.is_empty() && !state.has_large_batch(&self.config);
+            let is_failing = state.outage.failure().is_some();
+            let is_small =
+                state.pending.ready().messages > 0 && !state.has_large_batch(&self.config);
             if state.closed || is_failing || !is_small || !state.stream.is_stream() {
                 return;
             }
@@ -51,7 +51,8 @@ impl QueueState {
     /// Returns whether the queue holds a batch worth sending, or half of its capacity.
     fn has_large_batch(&self, config: &QueueConfig) -> bool {
         let messages = LARGE_BATCH.min(config.batch_messages).min(config.max_messages / 2);
-        self.queued.len() >= messages || self.queued.bytes() >= config.max_bytes / 2
+        let ready = self.pending.ready();
+        ready.messages >= messages || ready.bytes >= config.max_bytes / 2
     }
 }
 

@@ -11,8 +11,7 @@ use time::OffsetDateTime;
 use super::deadline::after;
 use super::event_set::EventSet;
 use super::queue::Queue;
-use super::random::message_id;
-use super::receipt::{Receipt, undecided};
+use super::receipt::Receipt;
 use super::stage::StageInfo;
 use super::stats::Stats;
 use crate::codec::encode::{Encoding, Envelope, encode};
@@ -54,12 +53,9 @@ pub(super) struct NotifierCore {
     /// The number of notifications of other types.
     pub(super) suppressed: AtomicU64,
     pub(super) publisher_id: Arc<str>,
-    pub(super) lanes: Lanes,
     pub(super) encoding: Encoding,
     pub(super) send_timeout: Duration,
     pub(super) drain_timeout: Duration,
-    /// The name of the worker's transport.
-    pub(super) name: &'static str,
     pub(super) stage: Option<StageInfo>,
     /// The longest time from the drain deadline to the end of the worker.
     pub(super) close_allowance: Duration,
@@ -175,7 +171,7 @@ impl Notifier {
         let receipt = self.enqueue(event).await;
         match tokio::time::timeout_at(deadline, receipt).await {
             Ok(result) => result,
-            Err(_) => Err(undecided(self.0.send_timeout)),
+            Err(_) => Err(self.0.queue.undecided(self.0.send_timeout)),
         }
     }
 
@@ -218,15 +214,13 @@ impl Notifier {
     /// Queues an encoded message unchanged, and waits for room without a timeout.
     ///
     /// It is for a caller that stores messages and passes them on in order, such as the spool. See
-    /// [`NotifierBuilder::durable_source`](super::NotifierBuilder::durable_source).
+    /// [`NotifierBuilder::durable_source`](super::NotifierBuilder::durable_source). The message was
+    /// accepted before, so the notifier sends it whatever types are disabled now.
     ///
     /// # Cancel safety
     ///
     /// If you drop the future before it resolves, the notifier queues and counts nothing.
     pub async fn relay(&self, message: Message) -> Receipt {
-        if !self.enabled(message.event_type()) {
-            return self.suppress();
-        }
         match self.0.queue.push_in_turn(message) {
             Ok(receipt) => receipt,
             Err(message) => self.0.queue.push_when_room(message, Duration::MAX).await,
@@ -239,7 +233,7 @@ impl Notifier {
     /// It queues nothing. Keep the notification in an outbox and send it with [`resend`](Self::resend).
     pub fn stamp(&self, payload: impl Into<NotificationPayload>) -> Notification {
         Notification {
-            message_id: message_id(),
+            message_id: self.0.queue.random.message_id(),
             publisher_id: Arc::clone(&self.0.publisher_id),
             timestamp: OffsetDateTime::now_utc(),
             payload: payload.into(),
@@ -253,7 +247,7 @@ impl Notifier {
 
     /// Returns the lanes of the destination, as its transport named them when the notifier was built.
     pub fn lanes(&self) -> &Lanes {
-        &self.0.lanes
+        &self.0.queue.lanes
     }
 
     /// Returns the account at this moment.
@@ -282,7 +276,7 @@ impl Notifier {
     /// # Ok::<(), notify_core::Error>(())
     /// ```
     pub fn stages(&self) -> Vec<(&'static str, Stats)> {
-        let own = (self.0.name, self.stats());
+        let own = (self.0.queue.name, self.stats());
         let behind = self.0.stage.iter().map(|stage| (stage.name, (stage.account)()));
         [own].into_iter().chain(behind).collect()
     }
@@ -300,7 +294,7 @@ impl Notifier {
     pub async fn flush(&self, timeout: Duration) -> Result<()> {
         match tokio::time::timeout(timeout, self.0.queue.flushed()).await {
             Ok(()) => Ok(()),
-            Err(_) => Err(undecided(timeout)),
+            Err(_) => Err(self.0.queue.undecided(timeout)),
         }
     }
 
@@ -339,7 +333,7 @@ impl Notifier {
     /// Encodes an event with a new id and the current time.
     fn encode(&self, event: &Event) -> Result<Message> {
         let envelope = Envelope {
-            id: message_id(),
+            id: self.0.queue.random.message_id(),
             publisher_id: &self.0.publisher_id,
             event_type: event.event_type(),
             priority: event.priority(),

@@ -3,7 +3,6 @@
 //! One mutex guards both, so that the account balances at every moment. Code that holds the mutex must
 //! not await, log or wake a task. This file holds the emitters' side; `settle` holds the worker's side.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,31 +11,44 @@ use tokio::time::Instant;
 
 use super::account::{Account, DropReason};
 use super::block::{MessageBlock, MessageRecord};
-use super::block_queue::BlockQueue;
 use super::deadline::after;
+use super::generations::PendingGenerations;
+use super::lane_mask::LaneMask;
+use super::lane_queues::LaneQueues;
 use super::linger_state::{StreamDetector, WakeThreshold};
+use super::load::Load;
+use super::outage::Outage;
 use super::queue_config::{Overflow, QueueConfig, weight};
+use super::random::RandomSource;
 use super::receipt::Receipt;
-use super::stats::{PendingCounts, Stats};
+use super::registry::QueueId;
+use super::room_lines::RoomLines;
 use crate::codec::message::Message;
 use crate::error::Error;
+use crate::transport::lanes::{Lane, Lanes};
 
 /// The queue of one notifier.
 #[derive(Debug)]
 pub(super) struct Queue {
+    pub(super) id: QueueId,
     pub(super) config: QueueConfig,
+    /// The name of the destination's strategy.
+    pub(super) name: &'static str,
+    /// The lanes of the destination.
+    pub(super) lanes: Lanes,
     /// Whether the caller keeps each message until it is delivered: see
     /// [`NotifierBuilder::durable_source`](super::NotifierBuilder::durable_source).
     pub(super) durable_source: bool,
+    pub(super) random: RandomSource,
     state: Mutex<QueueState>,
     /// Wakes the worker.
     pub(super) work: Notify,
-    /// The line of callers that wait for room. The first of them holds the lock.
-    turn: tokio::sync::Mutex<()>,
-    /// Wakes the first caller in the line.
-    pub(super) room: Notify,
-    /// Whether the first caller in the line waits for room.
-    has_room_waiter: AtomicBool,
+    /// Wakes the attempts of each isolated lane.
+    pub(super) lane_work: Box<[Notify]>,
+    /// The callers that wait for room.
+    pub(super) room: RoomLines,
+    /// The lanes that fail.
+    pub(super) failing_lanes: LaneMask,
     /// Wakes `flush`.
     pub(super) progress: Notify,
     /// The drain deadline, once the notifier is closed.
@@ -46,37 +58,72 @@ pub(super) struct Queue {
 }
 
 /// The part of a queue that its mutex guards.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct QueueState {
-    pub(super) queued: BlockQueue,
-    /// The number of messages in flight.
-    pub(super) in_flight: usize,
-    /// The bytes of the messages in flight.
-    pub(super) in_flight_bytes: usize,
-    /// Number and time of the oldest message in flight, as of the last change of that set.
-    pub(super) first_in_flight: Option<(u64, Instant)>,
+    pub(super) pending: LaneQueues,
+    pub(super) in_flight: Load,
+    /// The time of the oldest message in each batch in flight: the shared one, then one for each lane.
+    pub(super) oldest_in_flight: Box<[Option<Instant>]>,
+    pub(super) generations: PendingGenerations,
     /// The sequence number of the next message.
     next_number: u64,
     pub(super) closed: bool,
     pub(super) wake_threshold: WakeThreshold,
     pub(super) stream: StreamDetector,
     pub(super) account: Account,
+    pub(super) phase: WorkerPhase,
+    /// The failures of the connection, which concern all lanes.
+    pub(super) outage: Outage,
+}
+
+/// The phase of the worker's life.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum WorkerPhase {
+    /// The program did not run the worker yet.
+    #[default]
+    NotStarted,
+    Running,
+    Ended,
 }
 
 impl Queue {
     /// Returns an empty, open queue.
-    pub(super) fn new(config: QueueConfig, durable_source: bool) -> Self {
+    pub(super) fn new(
+        config: QueueConfig,
+        name: &'static str,
+        lanes: Lanes,
+        durable_source: bool,
+        random: RandomSource,
+    ) -> Self {
+        let count = lanes.len();
+        let state = QueueState {
+            pending: LaneQueues::new(count),
+            in_flight: Load::default(),
+            oldest_in_flight: vec![None; count + 1].into(),
+            generations: PendingGenerations::default(),
+            next_number: 0,
+            closed: false,
+            wake_threshold: WakeThreshold::default(),
+            stream: StreamDetector::default(),
+            account: Account::default(),
+            phase: WorkerPhase::default(),
+            outage: Outage::default(),
+        };
         Self {
+            id: QueueId::new(),
             config,
+            name,
             durable_source,
-            state: Mutex::default(),
+            random,
+            state: Mutex::new(state),
             work: Notify::new(),
-            turn: tokio::sync::Mutex::default(),
-            room: Notify::new(),
-            has_room_waiter: AtomicBool::new(false),
+            lane_work: (0..count).map(|_| Notify::new()).collect(),
+            room: RoomLines::new(count),
+            failing_lanes: LaneMask::default(),
             progress: Notify::new(),
             drain_until: watch::Sender::new(None),
             ended: watch::Sender::new(false),
+            lanes,
         }
     }
 
@@ -87,48 +134,48 @@ impl Queue {
 
     /// Queues a message, or drops one according to [`Overflow`] when the queue is full.
     pub(super) fn push(&self, message: Message) -> Receipt {
-        let message = match self.try_push(message) {
+        let message = match self.try_push(message, Claim::BehindTheLine) {
             Ok(receipt) => return receipt,
             Err(message) => message,
         };
         if self.config.overflow == Overflow::DropOldest {
-            self.make_room(weight(&message));
+            self.make_room(&message);
         }
         // If another emitter took the new room, this message is the newest one: drop it.
-        self.try_push(message)
+        self.try_push(message, Claim::BehindTheLine)
             .unwrap_or_else(|message| self.drop_new(&message, DropReason::Overflow))
     }
 
-    /// Queues a message if there is room and no caller waits for room; returns it otherwise.
+    /// Queues a message if there is room and no caller waits for room in its lane; returns it
+    /// otherwise.
     ///
-    /// While a caller waits for room, this returns every message, so that a stream of small messages
-    /// cannot starve a large one. A caller that did not notice yet that its turn came delays no other.
+    /// While a caller waits for room, this returns every message of the lane, so that a stream of small
+    /// messages cannot starve a large one. A caller that did not notice yet that its turn came delays no
+    /// other.
     pub(super) fn push_in_turn(&self, message: Message) -> Result<Receipt, Message> {
-        if self.has_room_waiter.load(Ordering::Relaxed) {
-            Err(message)
-        } else {
-            self.try_push(message)
-        }
+        self.try_push(message, Claim::InTurn)
     }
 
     /// Queues a message as soon as there is room, or drops it after `timeout`.
     ///
-    /// Callers get room in the order in which they called.
+    /// Callers get room for a lane in the order in which they called.
     pub(super) async fn push_when_room(&self, mut message: Message, timeout: Duration) -> Receipt {
         let deadline = after(timeout);
         // Try once more before dropping: the caller at the head of the line may need more room than
         // this message.
         let push_or_drop = |message| {
-            self.try_push(message)
+            self.try_push(message, Claim::First)
                 .unwrap_or_else(|message| self.drop_new(&message, DropReason::Overflow))
         };
-        let Ok(_turn) = tokio::time::timeout_at(deadline, self.turn.lock()).await else {
+        let lane = self.lanes.lane(&message);
+        let line = self.room.line(lane);
+        let Ok(_turn) = tokio::time::timeout_at(deadline, line.turn.lock()).await else {
             return push_or_drop(message);
         };
-        let _waiting = RoomWaiterGuard::new(&self.has_room_waiter);
+        let _waiting = self.await_room(lane, weight(&message));
         loop {
-            let room = self.room.notified();
-            message = match self.try_push(message) {
+            let room = line.room.notified();
+            message = match self.try_push(message, Claim::First) {
                 Ok(receipt) => return receipt,
                 Err(message) => message,
             };
@@ -149,12 +196,16 @@ impl Queue {
     }
 
     /// Queues a message, or returns it when the queue is full. Drops it when the queue is closed.
-    fn try_push(&self, message: Message) -> Result<Receipt, Message> {
+    fn try_push(&self, message: Message, claim: Claim) -> Result<Receipt, Message> {
         let bytes = weight(&message);
+        let lane = self.lanes.lane(&message);
+        // The message may stay for long: give up the memory that it shares with others.
+        let message = if self.failing_lanes.contains(lane) { message.detached() } else { message };
         // Allocate and read the clock before taking the lock.
         let (sender, outcome) = oneshot::channel();
-        let receipt = Receipt::waiting(message.id(), outcome);
+        let receipt = Receipt::waiting(message.id(), outcome, self.id);
         let since = Instant::now();
+        let mut evicted = MessageBlock::default();
         let mut state = self.lock();
         if state.closed {
             drop(state);
@@ -165,48 +216,72 @@ impl Queue {
             }
             return Ok(self.drop_new(&message, DropReason::Closed));
         }
-        if !state.has_room(&self.config, bytes) {
+        let may_push = state.pending.has_lane_room(lane, bytes, &self.config)
+            && state.may_claim(lane, claim)
+            && (state.has_room(bytes, claim, &self.config)
+                || state.evict_excess(lane, bytes, claim, &self.config, &mut evicted));
+        if !may_push {
+            self.unlock_and_drop(state, evicted);
             return Err(message);
         }
         let record = MessageRecord {
             receipt: Some(sender),
             number: state.next_number,
+            generation: state.generations.add(),
             since,
+            due: since,
             bytes,
+            attempts: 0,
+            unsent: 0,
+            lane,
+            set_aside: false,
             unknown: false,
             retry: None,
         };
         state.next_number += 1;
         state.account.emitted += 1;
-        state.queued.push(message, record, &self.config);
-        let wake_worker = state.must_wake_worker(&self.config);
-        drop(state);
+        let must_look = state.pending.push(message, record, &self.config);
+        let wake_worker = must_look && state.must_wake_worker(&self.config);
+        let wake_lane = state.pending.lane(lane).is_isolated();
+        self.unlock_and_drop(state, evicted);
         if wake_worker {
             self.work.notify_one();
+        }
+        if wake_lane {
+            self.lane_work[lane.index()].notify_one();
         }
         Ok(receipt)
     }
 
-    /// Drops the oldest queued messages until a message of `bytes` fits, or the queue is empty.
-    fn make_room(&self, bytes: usize) {
-        let mut dropped = Vec::new();
+    /// Drops the oldest queued messages until `message` fits, or there are none. While its lane fails,
+    /// they are messages of that lane.
+    fn make_room(&self, message: &Message) {
+        let (lane, bytes) = (self.lanes.lane(message), weight(message));
+        let mut dropped = MessageBlock::default();
         let mut state = self.lock();
         // Messages in flight stay. If they alone leave no room, dropping the others gains nothing.
-        if state.in_flight_bytes + bytes > self.config.max_bytes {
+        if state.in_flight.bytes + bytes > self.config.max_bytes {
             return;
         }
-        while !state.has_room(&self.config, bytes) {
-            let Some(oldest) = state.queued.pop() else { break };
-            dropped.push(oldest);
+        loop {
+            let oldest = if !state.pending.has_lane_room(lane, bytes, &self.config) {
+                state.pending.pop_oldest(Some(lane))
+            } else if !state.has_room(bytes, Claim::BehindTheLine, &self.config) {
+                state.pending.pop_oldest(None)
+            } else {
+                break;
+            };
+            let Some((message, record)) = oldest else { break };
+            dropped.push(message, record);
         }
-        let report = state.account.drop_messages(dropped.len() as u64, DropReason::Overflow);
-        drop(state);
-        report.log();
-        for (_, record) in dropped {
-            let error = DropReason::Overflow.error(&self.config);
-            drop(record.receipt.map(|receipt| receipt.send(Err(error))));
+        self.unlock_and_drop(state, dropped);
+    }
+
+    /// Unlocks the queue, and drops the messages that left it for want of room.
+    fn unlock_and_drop(&self, state: MutexGuard<'_, QueueState>, evicted: MessageBlock) {
+        if !evicted.is_empty() {
+            self.drop_taken(state, evicted, DropReason::Overflow);
         }
-        self.progress.notify_waiters();
     }
 
     /// Counts a message that never entered the queue as emitted and dropped.
@@ -229,11 +304,16 @@ impl Queue {
     /// Closes the queue and gives the worker `drain` for pending messages, in place of any earlier
     /// deadline.
     pub(super) fn close_within(&self, drain: Duration) {
-        self.lock().closed = true;
+        let mut state = self.lock();
+        state.closed = true;
+        // Try all pending messages once more now.
+        state.pending.retry_now(Instant::now());
+        drop(state);
         self.drain_until.send_replace(Some(after(drain)));
         self.work.notify_one();
-        // The first caller in the line finds the queue closed, and then each caller behind it does.
-        self.room.notify_one();
+        self.lane_work.iter().for_each(Notify::notify_one);
+        // The first caller in each line finds the queue closed, and then each caller behind it does.
+        self.room.notify();
     }
 
     /// Returns the drain deadline: `None` while the notifier is open.
@@ -249,97 +329,60 @@ impl Queue {
 
     /// Waits until every message that was queued before this call has its outcome.
     pub(super) async fn flushed(&self) {
-        let target = self.lock().next_number;
+        let end = self.lock().generations.start_flush();
         Receipt::note_wait();
         loop {
             let progress = self.progress.notified();
-            if self.lock().oldest().is_none_or(|(number, _)| number >= target) {
+            if !self.lock().generations.is_pending_before(end) {
                 return;
             }
             progress.await;
         }
     }
+}
 
-    /// Returns the account of this moment, with the given number of suppressed notifications.
-    pub(super) fn stats(&self, suppressed: u64) -> Stats {
-        let state = self.lock();
-        let account = &state.account;
-        Stats {
-            emitted: account.emitted,
-            delivered: account.delivered,
-            refused: account.refused,
-            dropped: account.dropped,
-            pending: PendingCounts {
-                messages: (state.queued.len() + state.in_flight) as u64,
-                bytes: (state.queued.bytes() + state.in_flight_bytes) as u64,
-            },
-            retried: account.retried,
-            suppressed,
-            oldest_pending: state.oldest().map(|(_, since)| since.elapsed()),
-            last_delivery: account.last_delivery,
-            state: account.state.clone(),
-        }
-    }
+/// The claim of a caller to room, beside the callers that wait for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Claim {
+    /// The first in the line of its lane, or a caller that stops waiting.
+    First,
+    /// A caller that would rather wait than pass the first in the line.
+    InTurn,
+    /// A caller that cannot wait. It leaves room for the first in each line.
+    BehindTheLine,
 }
 
 impl QueueState {
+    /// Returns whether a caller may take room before the first in the line of its lane.
+    fn may_claim(&self, lane: Lane, claim: Claim) -> bool {
+        claim != Claim::InTurn || self.pending.lane(lane).awaited_bytes.is_none()
+    }
+
     /// Returns whether both bounds allow one more message of `bytes`.
-    fn has_room(&self, config: &QueueConfig, bytes: usize) -> bool {
-        self.queued.len() + self.in_flight < config.max_messages
-            && self.queued.bytes() + self.in_flight_bytes + bytes <= config.max_bytes
-    }
-
-    /// Moves queued messages into `batch` until it is full; returns whether more may follow.
-    ///
-    /// Moves a whole block into an empty batch, and otherwise at most [`MOVED_AT_ONCE`] messages per
-    /// call: emitters wait while this runs.
-    pub(super) fn fill(&mut self, batch: &mut MessageBlock, config: &QueueConfig) -> bool {
-        let before = (batch.len(), batch.bytes);
-        let mut more = false;
-        if batch.is_empty() {
-            self.queued.take_block(batch);
+    fn has_room(&self, bytes: usize, claim: Claim, config: &QueueConfig) -> bool {
+        let mut load = self.pending.load() + self.in_flight + Load::one(bytes);
+        if claim != Claim::First {
+            load += self.pending.awaited();
         }
-        for moved in 0.. {
-            if !self.queued.first().is_some_and(|first| batch.has_room(first, config)) {
-                break;
-            }
-            if moved == MOVED_AT_ONCE {
-                more = true;
-                break;
-            }
-            let Some((message, record)) = self.queued.pop() else { break };
-            batch.push(message, record);
+        load.messages <= config.max_messages && load.bytes <= config.max_bytes
+    }
+
+    /// Moves messages of lanes that hold more than their share to `evicted`, until one of lane `to` with
+    /// `bytes` fits. Returns whether it fits.
+    fn evict_excess(
+        &mut self,
+        to: Lane,
+        bytes: usize,
+        claim: Claim,
+        config: &QueueConfig,
+        evicted: &mut MessageBlock,
+    ) -> bool {
+        while !self.has_room(bytes, claim, config) {
+            let Some((message, record)) = self.pending.evict_excess(to, config) else {
+                return false;
+            };
+            evicted.push(message, record);
         }
-        self.in_flight += batch.len() - before.0;
-        self.in_flight_bytes += batch.bytes - before.1;
-        self.first_in_flight = batch.first();
-        more
-    }
-
-    /// Returns number and time of the oldest pending message.
-    fn oldest(&self) -> Option<(u64, Instant)> {
-        self.first_in_flight
-            .filter(|_| self.in_flight > 0)
-            .or_else(|| self.queued.first().map(MessageRecord::number_and_time))
+        true
     }
 }
-
-/// A guard that sets [`Queue::has_room_waiter`] until it is dropped.
-struct RoomWaiterGuard<'a>(&'a AtomicBool);
-
-impl<'a> RoomWaiterGuard<'a> {
-    /// Sets the flag.
-    fn new(flag: &'a AtomicBool) -> Self {
-        flag.store(true, Ordering::Relaxed);
-        Self(flag)
-    }
-}
-
-impl Drop for RoomWaiterGuard<'_> {
-    fn drop(&mut self) {
-        self.0.store(false, Ordering::Relaxed);
-    }
-}
-
-/// The number of messages that a thread moves within a few microseconds.
-const MOVED_AT_ONCE: usize = 64;

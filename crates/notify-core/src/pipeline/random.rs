@@ -1,22 +1,72 @@
-//! Randomness for message ids and for jitter, from the operating system.
+//! Randomness for message ids and for jitter, from the operating system or from a seed.
 //!
 //! Nothing here is for secrets.
 
 use std::cell::RefCell;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use uuid::Uuid;
+
+/// The source of message ids and of jitter.
+#[derive(Debug, Default)]
+pub(crate) enum RandomSource {
+    /// The operating system.
+    #[default]
+    System,
+    /// A sequence that follows from a seed, for tests that must replay.
+    Seeded(AtomicU64),
+}
+
+impl RandomSource {
+    /// Returns the source whose ids and fractions follow from `seed`.
+    pub(crate) fn seeded(seed: u64) -> Self {
+        Self::Seeded(AtomicU64::new(seed))
+    }
+
+    /// Returns a fresh UUID of version 4.
+    #[inline]
+    pub(crate) fn message_id(&self) -> Uuid {
+        match self {
+            Self::System => message_id(),
+            Self::Seeded(state) => {
+                let [low, high] = [split_mix(state), split_mix(state)].map(u128::from);
+                uuid::Builder::from_random_bytes((high << 64 | low).to_le_bytes()).into_uuid()
+            }
+        }
+    }
+
+    /// Returns a random number from 0 to 1.
+    pub(crate) fn fraction(&self) -> f64 {
+        match self {
+            Self::System => random_fraction(),
+            Self::Seeded(state) => {
+                let [a, b, c, d, ..] = split_mix(state).to_le_bytes();
+                f64::from(u32::from_le_bytes([a, b, c, d])) / f64::from(u32::MAX)
+            }
+        }
+    }
+}
+
+/// Returns the next number of SplitMix64, the generator of Steele, Lea and Flood.
+fn split_mix(state: &AtomicU64) -> u64 {
+    const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
+    let mut z = state.fetch_add(STEP, Ordering::Relaxed).wrapping_add(STEP);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
 
 /// Returns a fresh UUID of version 4 with random bytes of the operating system.
 ///
 /// The bytes come from a pool of the calling thread, at a tenth of the cost of a system call each. Ids
 /// never repeat between processes, even when a process forks with a partly used pool: the pool detects
 /// the C library's `fork` and discards its bytes.
-pub(crate) fn message_id() -> Uuid {
+fn message_id() -> Uuid {
     uuid::Builder::from_random_bytes(random_bytes()).into_uuid()
 }
 
 /// Returns a random number from 0 to 1.
-pub(crate) fn random_fraction() -> f64 {
+fn random_fraction() -> f64 {
     let [a, b, c, d, ..] = random_bytes();
     f64::from(u32::from_le_bytes([a, b, c, d])) / f64::from(u32::MAX)
 }
@@ -95,5 +145,23 @@ mod tests {
         let ids: HashSet<_> = (0..10_000).map(|_| message_id()).collect();
         assert_eq!(ids.len(), 10_000);
         assert!(ids.iter().all(|id| id.get_version_num() == 4));
+    }
+
+    /// Equal seeds give equal ids and jitter; fractions stay between 0 and 1.
+    #[test]
+    fn a_seed_repeats_ids_and_jitter() {
+        let draw = |seed| {
+            let source = RandomSource::seeded(seed);
+            let draws: Vec<_> =
+                (0..1000).map(|_| (source.message_id(), source.fraction())).collect();
+            assert!(
+                draws
+                    .iter()
+                    .all(|(id, part)| id.get_version_num() == 4 && (0.0..=1.0).contains(part))
+            );
+            draws
+        };
+        assert_eq!(draw(7), draw(7));
+        assert_ne!(draw(7), draw(8));
     }
 }

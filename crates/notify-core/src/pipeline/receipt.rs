@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
+use super::registry::QueueId;
 use crate::error::{Error, ErrorKind, Outcome, Result};
 
 /// A future that resolves to the outcome of one notification.
@@ -46,6 +47,8 @@ use crate::error::{Error, ErrorKind, Outcome, Result};
 #[derive(Debug)]
 pub struct Receipt {
     message_id: Option<Uuid>,
+    /// The queue of a waiting receipt.
+    queue: Option<QueueId>,
     state: ReceiptState,
 }
 
@@ -59,12 +62,17 @@ enum ReceiptState {
 impl Receipt {
     /// Returns a receipt that has its outcome, for a notification that never enters the queue.
     pub(super) fn decided(message_id: Option<Uuid>, result: Result<()>) -> Self {
-        Self { message_id, state: ReceiptState::Decided(result) }
+        Self { message_id, queue: None, state: ReceiptState::Decided(result) }
     }
 
     /// Returns the receipt of a queued message.
-    pub(super) fn waiting(message_id: Uuid, outcome: oneshot::Receiver<Result<()>>) -> Self {
-        Self { message_id: Some(message_id), state: ReceiptState::Waiting(outcome) }
+    pub(super) fn waiting(
+        message_id: Uuid,
+        outcome: oneshot::Receiver<Result<()>>,
+        queue: QueueId,
+    ) -> Self {
+        let state = ReceiptState::Waiting(outcome);
+        Self { message_id: Some(message_id), queue: Some(queue), state }
     }
 
     /// Notes that a caller starts to wait for an outcome, so that batches do not linger.
@@ -92,7 +100,8 @@ impl Receipt {
     /// # Errors
     ///
     /// The notification's own error. After `timeout`, [`ErrorKind::Timeout`] with
-    /// [`Outcome::Unknown`]: the notification is still pending, and you can wait again.
+    /// [`Outcome::Unknown`]: the notification is still pending, and you can wait again. The error says
+    /// if the worker does not run; its source is the last failure of the delivery.
     ///
     /// # Examples
     ///
@@ -117,6 +126,7 @@ impl Receipt {
         let mut context = Context::from_waker(&waker);
         // `unconstrained`: in a task that used up its budget, tokio would return `Pending` for ready
         // outcomes too, and this loop would never end.
+        let queue = self.queue;
         let mut outcome = pin!(tokio::task::unconstrained(&mut *self));
         loop {
             if let Poll::Ready(result) = outcome.as_mut().poll(&mut context) {
@@ -124,7 +134,10 @@ impl Receipt {
             }
             match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
                 None => std::thread::park(),
-                Some(Duration::ZERO) => return Err(undecided(timeout)),
+                Some(Duration::ZERO) => {
+                    let queue = queue.and_then(QueueId::queue);
+                    return Err(queue.map_or_else(worker_gone, |it| it.undecided(timeout)));
+                }
                 Some(left) => std::thread::park_timeout(left),
             }
         }
@@ -150,15 +163,6 @@ impl Future for Receipt {
         self.state = ReceiptState::Decided(result.clone());
         Poll::Ready(result)
     }
-}
-
-/// Returns the error for a caller that waited `waited` without an outcome.
-pub(super) fn undecided(waited: Duration) -> Error {
-    let message = format!(
-        "no outcome after {} s: the notification stays queued and may still be delivered",
-        waited.as_secs_f64()
-    );
-    Error::new(ErrorKind::Timeout, message).with_outcome(Outcome::Unknown)
 }
 
 /// Returns the error for a message whose record was dropped without an outcome.

@@ -1,74 +1,126 @@
-//! The worker's side of the queue: taking batches, settling messages, dropping them.
+//! The worker's side of the queue: filling batches, settling messages, dropping them.
+//!
+//! `conclude` decides about the messages that an attempt left without a final verdict.
 
-use time::OffsetDateTime;
+use std::sync::MutexGuard;
+
 use tokio::time::Instant;
 
-use super::account::DropReason;
+use super::account::{DropReason, LossReport};
 use super::block::{MessageBlock, MessageRecord};
+use super::generations::SettledGenerations;
+use super::lane_queues::LaneScope;
 use super::linger_state::WakeThreshold;
-use super::queue::Queue;
-use super::stats::WorkerState;
+use super::load::Load;
+use super::queue::{Queue, QueueState, WorkerPhase};
+use super::queue_config::QueueConfig;
 use crate::error::Outcome;
 use crate::transport::{Settlements, Verdict};
 
+/// The reasons for a worker to look at the queue again.
+struct NextLook {
+    /// Whether no message will come any more.
+    finished: bool,
+    /// The time of the next report or of the next message that is due.
+    time: Option<Instant>,
+}
+
 impl Queue {
-    /// Fills `batch` from the queue, and waits until it holds a message.
+    /// Fills `batch` from the lanes of a scope, and waits until it holds a message.
     ///
-    /// Returns `false` when the queue is closed and empty.
-    pub(super) async fn fill(&self, batch: &mut MessageBlock) -> bool {
+    /// Returns `false` when the queue is closed and the scope has no message that may be sent in time.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future takes no message.
+    pub(super) async fn fill(&self, batch: &mut MessageBlock, scope: LaneScope) -> bool {
         loop {
-            // Drop expired messages first, so that they do not count as retried.
-            self.drop_expired(batch);
-            if batch.is_empty() {
+            self.drop_expired();
+            if scope == LaneScope::Shared {
                 self.linger().await;
             }
-            let (closed, next_report) = self.fill_now(batch);
+            let next = self.fill_now(batch, scope);
             if !batch.is_empty() {
-                self.drop_expired(batch);
+                self.drop_expired_in(batch);
                 if batch.is_empty() {
                     continue;
                 }
+                self.count_attempts(batch);
                 return true;
             }
-            if closed {
+            if next.finished {
                 return false;
             }
-            let work = self.work.notified();
-            match next_report {
+            let work = match scope {
+                LaneScope::Shared => self.work.notified(),
+                LaneScope::Isolated(lane) => self.lane_work[lane.index()].notified(),
+            };
+            match next.time {
                 None => work.await,
-                // A report may be due before the next message comes.
                 Some(time) => drop(tokio::time::timeout_at(time, work).await),
             }
         }
     }
 
-    /// Fills `batch` without waiting; returns whether the queue is closed, and the time of the next
-    /// report.
-    fn fill_now(&self, batch: &mut MessageBlock) -> (bool, Option<Instant>) {
+    /// Fills `batch` without waiting.
+    fn fill_now(&self, batch: &mut MessageBlock, scope: LaneScope) -> NextLook {
+        let now = Instant::now();
         let mut state = self.lock();
-        state.account.retried += batch.len() as u64;
-        while state.fill(batch, &self.config) {
+        if state.closed && self.durable_source {
+            return NextLook { finished: true, time: None };
+        }
+        state.pending.start_batch(scope);
+        while state.fill(batch, scope, &self.config, now) {
             drop(state);
             state = self.lock();
         }
-        if batch.is_empty() {
-            state.wake_threshold = WakeThreshold::OneMessage;
-            state.account.state = WorkerState::Idle;
-        } else {
-            state.wake_threshold = WakeThreshold::Never;
-            state.stream.note_batch();
+        if scope == LaneScope::Shared {
+            if batch.is_empty() {
+                state.wake_threshold = WakeThreshold::OneMessage;
+            } else {
+                state.wake_threshold = WakeThreshold::Never;
+                state.stream.note_batch();
+            }
         }
         let report = state.account.due_report();
-        let (closed, next_report) = (state.closed, state.account.next_report());
+        let due = state.pending.next_due(scope);
+        let finished = state.closed && self.has_finished(&state, scope, due);
+        let time = [state.account.next_report(), due].into_iter().flatten().min();
         drop(state);
         report.log();
-        (closed, next_report)
+        NextLook { finished, time }
+    }
+
+    /// Returns whether a closed queue has no message left that a scope can send before the drain
+    /// deadline.
+    fn has_finished(&self, state: &QueueState, scope: LaneScope, due: Option<Instant>) -> bool {
+        let is_empty = match scope {
+            LaneScope::Shared => state.pending.load() + state.in_flight == Load::default(),
+            LaneScope::Isolated(lane) => state.pending.lane(lane).load() == Load::default(),
+        };
+        // A permanent error needs an operator: do not spend the drain time on it.
+        let end = *self.drain_until().borrow();
+        let too_late = due.is_some_and(|due| end.is_some_and(|end| due >= end));
+        is_empty || too_late && state.in_flight == Load::default() && state.is_failing_for_good()
+    }
+
+    /// Counts one more attempt of each message of a batch.
+    fn count_attempts(&self, batch: &mut MessageBlock) {
+        let mut retried = 0;
+        for record in &mut batch.records {
+            retried += u64::from(record.attempts > 0);
+            record.attempts += 1;
+        }
+        if retried > 0 {
+            self.lock().account.retried += retried;
+        }
     }
 
     /// Passes the verdicts of an attempt on to the account and to the receipts.
     pub(super) fn settle(&self, records: &mut [MessageRecord], settlements: Settlements<'_>) {
         let (mut delivered, mut refused, mut refusal) = (0, 0, None);
-        let mut bytes = 0;
+        let mut settled = Load::default();
+        let mut generations = SettledGenerations::default();
         let mut decided = Vec::new();
         for (index, verdict) in settlements {
             let record = &mut records[index];
@@ -88,14 +140,16 @@ impl Queue {
                     continue;
                 }
             };
-            bytes += record.bytes;
+            settled += Load::of(record);
+            generations.add(record.generation);
             // Most callers drop their receipts, so collect only those that are still there.
             let receipt = record.receipt.take().filter(|receipt| !receipt.is_closed());
             decided.extend(receipt.map(|receipt| (receipt, result)));
         }
         let mut state = self.lock();
-        state.in_flight -= usize::try_from(delivered + refused).unwrap_or(usize::MAX);
-        state.in_flight_bytes -= bytes;
+        state.in_flight -= settled;
+        generations.remove_from(&mut state.generations);
+        state.pending.settled += delivered + refused;
         state.account.deliver(delivered);
         let report = state.account.refuse(refused, refusal.as_ref());
         drop(state);
@@ -110,101 +164,141 @@ impl Queue {
         }
     }
 
-    /// Removes the settled messages from the batch.
-    pub(super) fn keep_unsettled(&self, batch: &mut MessageBlock) {
-        batch.keep_unsettled();
-        self.lock().first_in_flight = batch.first();
-        self.progress.notify_waiters();
+    /// Notes that the worker runs.
+    pub(super) fn start(&self) {
+        self.lock().phase = WorkerPhase::Running;
     }
 
-    /// Closes the queue for good and drops everything that is pending.
+    /// Closes the queue for good and drops everything that is pending, but for other batches in flight.
     ///
     /// Logs the number of dropped messages, unless a [durable
     /// source](super::NotifierBuilder::durable_source) still has them.
-    pub(super) fn end(&self, batch: &mut MessageBlock) {
-        self.lock().closed = true;
+    pub(super) fn end(&self) {
         let mut dropped = 0;
         loop {
-            dropped += self.drop_where(batch, DropReason::Abandoned, |_| true);
-            while self.lock().fill(batch, &self.config) {}
-            if batch.is_empty() {
+            let mut block = MessageBlock::default();
+            let mut state = self.lock();
+            state.closed = true;
+            state.pending.take_any(&mut block);
+            if block.is_empty() {
                 break;
             }
+            dropped += block.len();
+            self.drop_taken(state, block, DropReason::Abandoned);
         }
         let mut state = self.lock();
-        state.account.state = WorkerState::Closed;
+        state.phase = WorkerPhase::Ended;
         let report = state.account.final_report();
         drop(state);
         report.log();
+        self.log_abandoned(dropped);
+        self.notify_progress();
+    }
+
+    /// Drops the messages of a batch in flight, because its worker ends.
+    pub(super) fn abandon(&self, batch: &mut MessageBlock) {
+        batch.keep_unsettled();
+        if !batch.is_empty() {
+            self.log_abandoned(batch.len());
+            let mut state = self.lock();
+            state.in_flight -= batch.load();
+            self.drop_taken(state, std::mem::take(batch), DropReason::Abandoned);
+        }
+    }
+
+    /// Logs the number of messages that the end of the worker drops.
+    fn log_abandoned(&self, dropped: usize) {
         if dropped > 0 && !self.durable_source {
             tracing::warn!(
                 "{dropped} notifications were not delivered before the worker ended: fix the last \
                  error or raise `queue.drain_timeout`"
             );
         }
+    }
+
+    /// Drops the messages of all lanes that are older than `queue.max_age`.
+    fn drop_expired(&self) {
+        let Some(max_age) = self.config.max_age else { return };
+        let Some(time) = Instant::now().checked_sub(max_age) else { return };
+        loop {
+            let mut expired = MessageBlock::default();
+            let mut state = self.lock();
+            state.pending.take_expired(&mut expired, time);
+            if expired.is_empty() {
+                return;
+            }
+            self.drop_taken(state, expired, DropReason::Age);
+        }
+    }
+
+    /// Drops the messages of a batch that are older than `queue.max_age`.
+    fn drop_expired_in(&self, batch: &mut MessageBlock) {
+        let Some(max_age) = self.config.max_age else { return };
+        let is_expired = |record: &MessageRecord| record.since.elapsed() > max_age;
+        if !batch.records.iter().any(is_expired) {
+            return;
+        }
+        let mut expired = MessageBlock::default();
+        for (message, record) in batch.take_all() {
+            if is_expired(&record) { &mut expired } else { &mut *batch }.push(message, record);
+        }
+        let mut state = self.lock();
+        state.in_flight -= expired.load();
+        self.drop_taken(state, expired, DropReason::Age);
+    }
+
+    /// Counts messages that left the queue as dropped, and settles them after the unlock.
+    pub(super) fn drop_taken(
+        &self,
+        mut state: MutexGuard<'_, QueueState>,
+        block: MessageBlock,
+        reason: DropReason,
+    ) {
+        let report = state.count_drops(&block, reason);
+        let cause = state.last_error();
+        drop(state);
+        report.log();
+        for record in block.records {
+            let mut error = reason.error(&self.config);
+            if let Some(cause) = cause.as_ref().filter(|_| reason == DropReason::Abandoned) {
+                error = error.with_source(cause.clone());
+            }
+            let error = if record.unknown { error.with_outcome(Outcome::Unknown) } else { error };
+            drop(record.receipt.map(|receipt| receipt.send(Err(error))));
+        }
         self.notify_progress();
     }
 
-    /// Sets the worker's state in the account.
-    pub(super) fn set_state(&self, state: WorkerState) {
-        self.lock().account.state = state;
-    }
-
-    /// Returns the time of the first failure, and whether the last one was permanent.
-    ///
-    /// `None` while attempts succeed.
-    pub(super) fn failing(&self) -> Option<(OffsetDateTime, bool)> {
-        match self.lock().account.state {
-            WorkerState::Retrying { since, permanent, .. } => Some((since, permanent)),
-            _ => None,
-        }
-    }
-
-    /// Drops the messages of the batch that are older than `queue.max_age`.
-    fn drop_expired(&self, batch: &mut MessageBlock) {
-        let Some(max_age) = self.config.max_age else { return };
-        let is_expired = |record: &MessageRecord| record.since.elapsed() > max_age;
-        if batch.records.front().is_some_and(is_expired) {
-            self.drop_where(batch, DropReason::Age, is_expired);
-        }
-    }
-
-    /// Drops the unsettled messages of the batch that satisfy a condition; returns their number.
-    fn drop_where(
-        &self,
-        batch: &mut MessageBlock,
-        reason: DropReason,
-        condition: impl Fn(&MessageRecord) -> bool,
-    ) -> u64 {
-        let mut dropped = Vec::new();
-        let mut state = self.lock();
-        for record in batch.records.iter_mut().filter(|record| !record.is_settled()) {
-            if condition(record) {
-                state.in_flight -= 1;
-                state.in_flight_bytes -= record.bytes;
-                dropped.push((record.receipt.take(), record.unknown));
-            }
-        }
-        let count = dropped.len() as u64;
-        let report = state.account.drop_messages(count, reason);
-        batch.keep_unsettled();
-        state.first_in_flight = batch.first();
-        drop(state);
-        report.log();
-        for (receipt, unknown) in dropped {
-            let error = reason.error(&self.config);
-            let error = if unknown { error.with_outcome(Outcome::Unknown) } else { error };
-            drop(receipt.map(|receipt| receipt.send(Err(error))));
-        }
-        if count > 0 {
-            self.notify_progress();
-        }
-        count
-    }
-
     /// Wakes the callers that wait for room or for a flush.
-    fn notify_progress(&self) {
-        self.room.notify_one();
+    pub(super) fn notify_progress(&self) {
+        self.room.notify();
         self.progress.notify_waiters();
+    }
+}
+
+impl QueueState {
+    /// Moves messages into `batch`; returns whether more may follow. See
+    /// [`LaneQueues::fill`](super::lane_queues::LaneQueues::fill).
+    fn fill(
+        &mut self,
+        batch: &mut MessageBlock,
+        scope: LaneScope,
+        config: &QueueConfig,
+        now: Instant,
+    ) -> bool {
+        let before = batch.load();
+        let more = self.pending.fill(batch, scope, config, now);
+        self.in_flight += batch.load() - before;
+        self.oldest_in_flight[scope.index()] = batch.records.front().map(|record| record.since);
+        more
+    }
+
+    /// Counts messages that left the queue as dropped.
+    #[must_use]
+    pub(super) fn count_drops(&mut self, block: &MessageBlock, reason: DropReason) -> LossReport {
+        for record in &block.records {
+            self.generations.remove(record.generation, 1);
+        }
+        self.account.drop_messages(block.len() as u64, reason)
     }
 }

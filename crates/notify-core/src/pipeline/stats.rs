@@ -54,6 +54,11 @@ pub struct Stats {
     /// Time of the last delivery, in UTC.
     #[serde(serialize_with = "time")]
     pub last_delivery: Option<OffsetDateTime>,
+    /// The error of the failure that lasts, with its lane and its causes; `None` while delivery works.
+    ///
+    /// It stays after the worker ended, so that the account of
+    /// [`Notifier::shutdown`](super::Notifier::shutdown) tells why messages were not delivered.
+    pub last_error: Option<String>,
     /// The worker's current activity.
     pub state: WorkerState,
 }
@@ -106,17 +111,20 @@ pub struct PendingCounts {
 #[serde(tag = "name", rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum WorkerState {
-    /// The queue is empty, or the worker does not run yet.
+    /// The program did not run the worker yet, so no notification is delivered.
+    #[serde(rename = "not_started")]
+    NotStarted,
+    /// The queue is empty.
     #[default]
     Idle,
     /// A batch is in flight.
     Delivering,
-    /// The last attempt failed.
+    /// The last attempt of the connection or of a lane failed, or messages are set aside.
     Retrying {
-        /// Time of the first failure since an attempt last succeeded, in UTC.
+        /// Time of the first failure since delivery last worked, in UTC.
         #[serde(serialize_with = "required_time")]
         since: OffsetDateTime,
-        /// The last error, with its causes.
+        /// The last error, with its lane and its causes. A permanent one comes before others.
         error: String,
         /// Whether the error [is permanent](crate::Error::is_transient), so that only an operator can
         /// fix it.

@@ -1,24 +1,22 @@
-//! The worker: the one task that owns the transport, takes batches, sends, retries and drains.
+//! The worker: the one task that delivers, with the stage behind it.
 //!
-//! The worker decides when to try again and when to stop. Only [`Transport::send`] decides about
-//! messages.
+//! It only runs things side by side: the shared runner, the runners of silent lanes, and the stage.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use time::OffsetDateTime;
-use tokio::sync::{oneshot, watch};
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use super::backoff::Backoff;
-use super::block::MessageBlock;
-use super::failure::{AttemptFailure, FailureLog};
+use super::lane_queues::LaneScope;
 use super::queue::Queue;
+use super::runner::{CLOSE_TIMEOUT, Runner};
 use super::stage::Stage;
-use super::stats::{Stats, WorkerState};
+use super::stats::Stats;
 use crate::error::{Error, ErrorKind, Result};
-use crate::transport::{Batch, Transport};
+use crate::transport::Transport;
 
 /// The half of a pipeline that delivers the messages of a [`Notifier`](super::Notifier).
 ///
@@ -52,17 +50,10 @@ use crate::transport::{Batch, Transport};
 /// ```
 #[derive(Debug)]
 pub struct Worker {
-    pub(super) transport: Box<dyn Transport>,
-    pub(super) queue: Arc<Queue>,
-    /// The messages in flight, those of a failed attempt first.
-    pub(super) batch: MessageBlock,
-    pub(super) attempt_timeout: Duration,
+    queue: Arc<Queue>,
+    /// The attempts of all lanes but those that are silent.
+    runner: Runner,
     pub(super) stage: Option<Box<dyn Stage>>,
-    backoff: Backoff,
-    failure_log: FailureLog,
-    /// Whether a call of [`Transport::send`] has not returned yet.
-    attempting: bool,
-    ended: bool,
 }
 
 impl Worker {
@@ -72,17 +63,8 @@ impl Worker {
         queue: Arc<Queue>,
         attempt_timeout: Duration,
     ) -> Self {
-        Self {
-            transport,
-            queue,
-            batch: MessageBlock::default(),
-            attempt_timeout,
-            stage: None,
-            backoff: Backoff::default(),
-            failure_log: FailureLog::default(),
-            attempting: false,
-            ended: false,
-        }
+        let runner = Runner::new(transport, Arc::clone(&queue), LaneScope::Shared, attempt_timeout);
+        Self { queue, runner, stage: None }
     }
 
     /// Runs until the notifier is closed and drained, and returns the final account.
@@ -162,191 +144,41 @@ impl Worker {
     }
 
     /// Delivers until the queue is closed and empty, or the drain deadline passes.
+    ///
+    /// The attempts of silent lanes run beside those of the others, in the same task.
     async fn deliver(&mut self) -> Stats {
-        let mut drain_until = self.queue.drain_until();
-        while self.queue.fill(&mut self.batch).await {
-            if self.queue.durable_source && drain_until.borrow().is_some() {
-                break;
-            }
-            let Some(failure) = self.attempt(&mut drain_until).await else { continue };
-            if !self.wait_to_retry(failure, &mut drain_until).await {
-                break;
-            }
-        }
-        self.finish().await
-    }
-
-    /// Sends the batch once; returns the failure if messages are left.
-    async fn attempt(
-        &mut self,
-        drain_until: &mut watch::Receiver<Option<Instant>>,
-    ) -> Option<AttemptFailure> {
-        let Self { transport, queue, batch, attempt_timeout, .. } = self;
-        let messages = &*batch.messages.make_contiguous();
-        let records = batch.records.make_contiguous();
-        if queue.failing().is_none() {
-            queue.set_state(WorkerState::Delivering);
-        }
-        self.attempting = true;
-        let mut sink =
-            |settlements: crate::transport::Settlements<'_>| queue.settle(records, settlements);
-        let mut batch = Batch::new(messages, &mut sink);
-        let attempt = tokio::time::timeout(*attempt_timeout, transport.send(&mut batch));
-        let result = tokio::select! {
-            result = attempt => match result {
-                Ok(result) => result,
-                Err(_) => Err(Error::new(
-                    ErrorKind::Timeout,
-                    format!(
-                        "attempt timed out after {} s (`queue.attempt_timeout`): the destination is slow \
-                         or does not answer",
-                        attempt_timeout.as_secs_f64()
-                    ),
-                )),
-            },
-            () = drain_deadline(drain_until) => {
-                Err(Error::new(ErrorKind::Timeout, "the drain timeout passed during an attempt"))
+        self.queue.start();
+        let (isolate, mut isolated) = mpsc::unbounded_channel::<Runner>();
+        let runner = &mut self.runner;
+        let shared = async {
+            runner.run(&isolate).await;
+            drop(isolate);
+        };
+        let silent_lanes = async {
+            let mut running = FuturesUnordered::new();
+            loop {
+                tokio::select! {
+                    biased;
+                    Some(mut runner) = isolated.recv() => running.push(async move {
+                        // A runner of one lane isolates no other.
+                        runner.run(&mpsc::unbounded_channel().0).await;
+                    }),
+                    Some(()) = running.next() => {}
+                    else => break,
+                }
             }
         };
-        self.attempting = false;
-        self.conclude_attempt(result)
-    }
-
-    /// Removes the settled messages from the batch; returns the failure if others are left.
-    fn conclude_attempt(&mut self, result: Result<()>) -> Option<AttemptFailure> {
-        let before = self.batch.len();
-        self.queue.keep_unsettled(&mut self.batch);
-        let progressed = self.batch.len() < before;
-        if progressed {
-            self.backoff.reset();
-        }
-        let mut failure = result.err().map(|error| {
-            let permanent = !error.is_transient();
-            AttemptFailure { error, permanent, progressed }
-        });
-        for record in &mut self.batch.records {
-            let error = record.retry.take().unwrap_or_else(|| {
-                record.unknown = true;
-                unsettled(self.transport.name())
-            });
-            failure.get_or_insert(AttemptFailure { error, permanent: false, progressed });
-        }
-        match &failure {
-            Some(failure) => self.note_failure(failure),
-            None => self.note_success(),
-        }
-        failure
-    }
-
-    /// Waits after a failure; returns `false` if the drain deadline leaves no time to retry.
-    async fn wait_to_retry(
-        &mut self,
-        failure: AttemptFailure,
-        drain_until: &mut watch::Receiver<Option<Instant>>,
-    ) -> bool {
-        // After a partial success, retry soon even if the error is permanent: the messages that can
-        // be delivered must not wait 30 s for those that cannot.
-        let delay = self.backoff.next(!failure.permanent || failure.progressed);
-        let until = Instant::now() + delay;
-        let closing = *drain_until.borrow_and_update();
-        match closing {
-            None => tokio::select! {
-                () = tokio::time::sleep_until(until) => true,
-                // The notifier was closed during the wait: try all pending messages once more now.
-                _ = drain_until.changed() => {
-                    self.backoff.reset();
-                    true
-                }
-            },
-            Some(_) if self.queue.durable_source => false,
-            // The next attempt would come after the deadline, and no earlier one can succeed.
-            Some(end) if until >= end && failure.permanent => false,
-            Some(end) => tokio::select! {
-                () = tokio::time::sleep_until(until.min(end)) => Instant::now() < end,
-                // `shutdown` after `close` may set an earlier deadline.
-                _ = drain_until.changed() => true,
-            },
-        }
-    }
-
-    /// Ends the queue, closes the transport and returns the final account.
-    async fn finish(&mut self) -> Stats {
-        self.end();
-        match tokio::time::timeout(CLOSE_TIMEOUT, self.transport.close()).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => {
-                tracing::warn!("`{}`: closing failed: {error:#}", self.transport.name());
-            }
-            Err(_) => tracing::warn!(
-                "`{}`: closing timed out after {} s",
-                self.transport.name(),
-                CLOSE_TIMEOUT.as_secs()
-            ),
-        }
+        tokio::join!(shared, silent_lanes);
+        // Silent lanes may have put messages back meanwhile.
+        self.queue.end();
         self.queue.stats(0)
-    }
-
-    /// Ends the queue once, however often it is called.
-    fn end(&mut self) {
-        if !std::mem::replace(&mut self.ended, true) {
-            self.queue.end(&mut self.batch);
-        }
-    }
-
-    /// Sets the state to `Retrying`, and logs the failure unless the log has it.
-    fn note_failure(&mut self, failure: &AttemptFailure) {
-        let failing = self.queue.failing();
-        let was_permanent = failing.is_some_and(|(_, permanent)| permanent);
-        self.failure_log.log_failure(self.transport.name(), failure, was_permanent);
-        self.queue.set_state(WorkerState::Retrying {
-            since: failing.map_or_else(OffsetDateTime::now_utc, |(since, _)| since),
-            error: format!("{:#}", failure.error),
-            permanent: failure.permanent,
-        });
-    }
-
-    /// Sets the state to `Delivering`, and logs the recovery if the log has the failure.
-    fn note_success(&mut self) {
-        if let Some((since, _)) = self.queue.failing() {
-            self.failure_log.log_recovery(self.transport.name(), since);
-        }
-        self.queue.set_state(WorkerState::Delivering);
     }
 }
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        if self.attempting {
-            for record in &mut self.batch.records {
-                record.unknown = true;
-            }
-        }
-        self.end();
+        self.queue.end();
         // Not in `end`: `shutdown` waits for this, and must wait until the transport is closed.
         self.queue.ended.send_replace(true);
     }
 }
-
-/// Waits until the notifier is closed and its drain deadline has passed.
-async fn drain_deadline(drain_until: &mut watch::Receiver<Option<Instant>>) {
-    loop {
-        let end = *drain_until.borrow_and_update();
-        let changed = drain_until.changed();
-        match end {
-            // The wait cannot fail, because the worker holds the queue, and the queue the sender.
-            None => drop(changed.await),
-            Some(end) => tokio::select! {
-                () = tokio::time::sleep_until(end) => return,
-                _ = changed => {}
-            },
-        }
-    }
-}
-
-/// Returns the error of a transport that broke its contract.
-fn unsettled(name: &str) -> Error {
-    Error::new(ErrorKind::Bug, format!("`{name}` returned without settling every message"))
-}
-
-/// The longest time that a transport may take to close.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);

@@ -202,8 +202,7 @@ async fn first_attempts_keep_the_order() {
     notifier.flush(Duration::from_secs(60)).await.unwrap();
     let stored: Vec<_> = script.stored().iter().map(Message::id).collect();
     assert_eq!(stored.len(), 30);
-    // A retried message leads the next batch. No message overtakes one that was never sent.
+    // The declined ones are set aside. No message overtakes one that was never sent.
     let place = |index: usize| stored.iter().position(|id| *id == ids[index]).unwrap();
     assert!((4..30).map(place).is_sorted());
-    assert!((0..4).all(|index| place(index) < place(8)));
 }

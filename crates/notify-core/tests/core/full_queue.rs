@@ -1,7 +1,5 @@
 //! A full queue: the message that the notifier drops, and the line of callers that wait for room.
 
-use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use notify_conformance::script::{Script, ScriptAction, ScriptEnd};
@@ -11,7 +9,7 @@ use notify_core::pipeline::{Overflow, PendingCounts};
 use notify_core::{Event, Notifier, Outcome};
 use tokio::time::Instant;
 
-use crate::support::{attempt, build, image_create, outcome, queue_config};
+use crate::support::{attempt, build, image_create, outcome, poll_once, queue_config};
 
 /// By default, `emit` drops the message that finds the queue full.
 #[tokio::test(start_paused = true)]
@@ -206,14 +204,6 @@ async fn a_new_caller_may_pass_callers_that_did_not_notice_their_turn() {
     notifier.flush(Duration::from_secs(60)).await.unwrap();
     assert_eq!(notifier.stats().delivered, 5);
     drop((pending, first, passed));
-}
-
-/// Polls a future once; returns its output if it is ready.
-fn poll_once<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
-    match Pin::new(future).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(output) => Some(output),
-        Poll::Pending => None,
-    }
 }
 
 /// On real threads with a queue that is mostly full, a lost wake-up would leave a caller waiting until

@@ -9,6 +9,7 @@ mod fixtures;
 mod forms;
 mod full_queue;
 mod listener;
+mod lanes;
 mod model;
 mod pipeline;
 mod problems;

@@ -1,5 +1,8 @@
 //! Shorthands for tests of the pipeline: a notifier on a script, attempts, outcomes, the balance.
 
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
 use notify_conformance::script::{Script, ScriptAction, ScriptAttempt, ScriptEnd};
 use notify_core::pipeline::{QueueConfig, Stats};
 use notify_core::{Event, EventType, Notifier, Outcome, Priority, Result, Worker};
@@ -37,4 +40,12 @@ pub(crate) fn outcome(result: Result<()>) -> Option<Outcome> {
 pub(crate) fn assert_balances(stats: &Stats) {
     let Stats { emitted, delivered, refused, dropped, pending, .. } = stats;
     assert_eq!(*emitted, delivered + refused + dropped.total() + pending.messages, "{stats:?}");
+}
+
+/// Polls a future once; returns its output if it is ready.
+pub(crate) fn poll_once<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
+    match Pin::new(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => Some(output),
+        Poll::Pending => None,
+    }
 }

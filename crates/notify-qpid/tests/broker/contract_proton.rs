@@ -5,10 +5,12 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use notify_conformance::{Capability, Harness, MessageMetadata, ReceivedMessage, samples};
-use notify_core::{Notification, Transport};
+use notify_conformance::{
+    Capability, Harness, LaneFault, MessageMetadata, ReceivedMessage, samples,
+};
+use notify_core::{Notification, Priority, Transport};
 use notify_qpid::{Config, Qpid};
-use notify_testbed::broker::proton::{PeerFault, ProtonPeer};
+use notify_testbed::broker::proton::{PeerFault, PeerOutcome, ProtonPeer};
 use serde_json::json;
 
 use crate::support::{OTHER_QUEUES, QUEUES, config};
@@ -42,7 +44,8 @@ impl Harness for ProtonHarness {
     /// Starts a peer with the three queues.
     async fn start() -> Self {
         let peer = tokio::task::spawn_blocking(ProtonPeer::start).await.unwrap();
-        let config = config(&peer.url(), json!({}));
+        // Long enough for every answer of a peer that answers.
+        let config = config(&peer.url(), json!({ "confirm_timeout": 5 }));
         Self { peer: Arc::new(peer), config, alive: true }
     }
 
@@ -111,5 +114,19 @@ impl Harness for ProtonHarness {
     /// Lets the peer accept messages again.
     async fn stop_declining(&mut self) {
         self.with(ProtonPeer::clear_faults).await;
+    }
+
+    /// Lets the peer release, or not answer, the messages of one queue.
+    async fn set_lane_fault(&mut self, priority: Priority, fault: Option<LaneFault>) {
+        let queue = format!("notifications.{}", priority.lower());
+        self.with(move |peer| match fault {
+            Some(LaneFault::Full) => peer.inject_at(&queue, PeerFault::Release),
+            Some(LaneFault::Silent) => peer.inject_at(&queue, PeerFault::Hold),
+            None => {
+                peer.clear_faults();
+                peer.settle_withheld(PeerOutcome::Accept);
+            }
+        })
+        .await;
     }
 }

@@ -58,6 +58,8 @@ impl Harness for RabbitNode {
     const UNSUPPORTED: &'static [(Capability, &'static str)] = &[
         (Capability::Refuse, "RabbitMQ 3 accepts every message that it can decode"),
         (Capability::Retry, "RabbitMQ 3 ends the session if a queue refuses a message"),
+        (Capability::FullLane, "RabbitMQ 3 ends the session if a queue refuses a message"),
+        (Capability::SilentLane, "no setting of RabbitMQ withholds outcomes of one queue"),
     ];
 
     /// Takes an idle node or starts one, and declares the queues in a new virtual host.

@@ -4,7 +4,7 @@
 //! records the messages, so these tests read them with a client that is not ours.
 
 use notify_conformance::samples;
-use notify_core::{ErrorKind, Priority, Transport as _, Verdict};
+use notify_core::{ErrorKind, Outcome, Priority, Transport as _, Verdict};
 use notify_qpid::Qpid;
 use notify_testbed::broker::proton::{PeerFault, PeerOutcome, ProtonPeer};
 use serde_json::json;
@@ -141,7 +141,7 @@ async fn a_withheld_outcome_costs_one_copy_per_attempt() {
     for waited in ["0.2", "0.4", "0.8"] {
         let attempt = within(attempt(&mut transport, &messages)).await;
         let error = attempt.result.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Timeout);
+        assert_eq!((error.kind(), error.outcome()), (ErrorKind::Timeout, Outcome::Unknown));
         let expected = format!(
             "has not settled a message for `notifications.info` for {waited} s: check whether a \
              queue is full"

@@ -6,7 +6,9 @@
 use std::sync::Mutex;
 
 use async_trait::async_trait;
-use notify_conformance::{Capability, Harness, MessageMetadata, ReceivedMessage, samples};
+use notify_conformance::{
+    Capability, Harness, LaneFault, MessageMetadata, ReceivedMessage, samples,
+};
 use notify_core::event::NotificationPayload;
 use notify_core::{Event, Notification, Priority, Transport};
 use notify_rabbit::{Config, Rabbit};
@@ -52,7 +54,8 @@ impl RabbitHarness {
 
 #[async_trait]
 impl Harness for RabbitHarness {
-    const UNSUPPORTED: &'static [(Capability, &'static str)] = &[];
+    const UNSUPPORTED: &'static [(Capability, &'static str)] =
+        &[(Capability::SilentLane, "no setting of RabbitMQ withholds confirms of one queue")];
 
     /// Takes an idle node or starts one, and creates a virtual host on it.
     async fn start() -> Self {
@@ -139,6 +142,17 @@ impl Harness for RabbitHarness {
 
     async fn stop_declining(&mut self) {
         self.with_vhost(|vhost| vhost.clear_policy("full")).await;
+    }
+
+    /// Sets such a policy for the queue of one priority.
+    async fn set_lane_fault(&mut self, priority: Priority, fault: Option<LaneFault>) {
+        let queue = format!(r"^notifications\.{}$", priority.lower());
+        let full = json!({ "max-length": 1, "overflow": "reject-publish" });
+        self.with_vhost(move |vhost| match fault {
+            Some(_) => vhost.set_policy("full", &queue, &full),
+            None => vhost.clear_policy("full"),
+        })
+        .await;
     }
 }
 

@@ -1,139 +1,142 @@
-//! The steps of the state machine, and how often each of them comes.
+//! The steps of the program, of the destination and of time, and the setup of a case.
 
+use std::time::Duration;
+
+use notify_core::Priority;
 use proptest::prelude::*;
-use proptest::strategy::Union;
 
-use super::manual_transport::{AttemptEnd, Command, MessageAction};
-use super::reference::WorkerPhase;
+use super::destination::{ConnectionFault, LaneFault};
 
-/// One step. After each step, the pipeline runs until it waits for the next one.
+/// One step.
 #[derive(Clone, Debug)]
 pub(crate) enum PipelineStep {
-    /// Emits these notifications at once, and keeps their receipts or drops them.
-    Emit(Vec<SampleKind>, bool),
+    /// Emits some notifications of a priority at once, and keeps their receipts or drops them.
+    Emit(Priority, SampleSize, usize, bool),
     /// Spawns a task that enqueues one notification.
-    Enqueue,
+    Enqueue(Priority),
     /// Spawns a task that flushes.
     Flush,
-    /// Starts the worker.
+    /// Starts the worker, if it did not start yet.
     Start,
-    /// Sends a command to the attempt in flight.
-    Command(Command),
-    /// Lets the attempt time out.
-    TimeOut,
-    /// Lets the wait after a failure pass.
-    Wait,
-    /// Lets an hour pass, so that every pending message expires.
-    Age,
-    /// Closes the notifier.
+    Connection(ConnectionFault),
+    Lane(Priority, Option<LaneFault>),
+    /// Breaks the connection once, after this many messages of an attempt.
+    BreakAfter(usize),
+    /// Lets this many milliseconds pass.
+    Wait(u64),
     Close,
-    /// Shuts the notifier down with this drain time in seconds.
-    ShutDown(u64),
     /// Drops the worker.
     DropWorker,
 }
 
-/// The kind of a notification that a step emits.
+/// The size of a notification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum SampleKind {
+pub(crate) enum SampleSize {
     Small,
+    /// About 2 kB.
     Large,
     /// Beyond the size limits, so that encoding fails.
     TooLarge,
-    /// Of a disabled type.
-    Disabled,
 }
 
-/// The queue's configuration in one case.
+/// The configuration of one case, and the fault that never heals.
 #[derive(Clone, Debug)]
-pub(crate) struct QueueBounds {
+pub(crate) struct PipelineSetup {
+    pub(crate) seed: u64,
     pub(crate) max_messages: usize,
     pub(crate) batch_messages: usize,
-    /// `max_bytes` and `batch_bytes`; `None` where they do not bind.
+    /// The bounds in bytes of the queue and of a batch; `None` where they do not bind.
     pub(crate) bytes: Option<(usize, usize)>,
     pub(crate) drop_oldest: bool,
-    /// Whether messages expire after an hour.
-    pub(crate) ages: bool,
+    pub(crate) max_age: Option<Duration>,
+    pub(crate) incurable: Option<IncurableFault>,
 }
 
-impl QueueBounds {
-    /// Returns whether the model can predict the caller that gets room.
-    ///
-    /// It can where all callers need the same room, and only verdicts make room.
-    pub(crate) fn has_predictable_room(&self) -> bool {
-        self.bytes.is_none() && !self.ages
-    }
+/// A fault that never heals.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum IncurableFault {
+    Lane(Priority, LaneFault),
+    /// The host is a black hole, is down or hangs.
+    Connection(ConnectionFault),
 }
 
-/// Generates the queue's configuration.
-pub(crate) fn bounds() -> impl Strategy<Value = QueueBounds> {
-    let bytes = prop::option::of((super::MIN_BYTES..10_000_usize, 1..8000_usize));
-    (1..12_usize, 1..6_usize, bytes, any::<bool>(), any::<bool>()).prop_map(
-        |(max_messages, batch_messages, bytes, drop_oldest, ages)| QueueBounds {
-            max_messages,
-            batch_messages,
-            bytes,
-            drop_oldest,
-            ages,
+/// Generates the setup of a case.
+pub(crate) fn setup() -> impl Strategy<Value = PipelineSetup> {
+    let bytes = prop::option::of((SMALLEST_QUEUE..20_000_usize, 1..8000_usize));
+    let incurable = prop_oneof![
+        2 => Just(None),
+        6 => (priority(), fault()).prop_map(|(p, f)| Some(IncurableFault::Lane(p, f))),
+        2 => connection().prop_map(|fault| Some(IncurableFault::Connection(fault))),
+    ];
+    let max_age = prop::option::weighted(0.3, (1..200_u64).prop_map(Duration::from_secs));
+    (any::<u64>(), 1..40_usize, 1..12_usize, bytes, any::<bool>(), max_age, incurable).prop_map(
+        |(seed, max_messages, batch_messages, bytes, drop_oldest, max_age, incurable)| {
+            PipelineSetup {
+                seed,
+                max_messages,
+                batch_messages,
+                bytes,
+                drop_oldest,
+                max_age,
+                incurable,
+            }
         },
     )
 }
 
-/// Generates a step that suits the worker's phase.
-///
-/// `batch_len` is the size of the batch in flight, and `emitted` the number of notifications so far.
-pub(crate) fn step(
-    bounds: &QueueBounds,
-    worker: WorkerPhase,
-    batch_len: usize,
-    emitted: usize,
-) -> impl Strategy<Value = PipelineStep> + use<> {
-    let kind = prop_oneof![
-        6 => Just(SampleKind::Small),
-        3 => Just(SampleKind::Large),
-        1 => Just(SampleKind::TooLarge),
-        1 => Just(SampleKind::Disabled),
+/// Generates one step.
+pub(crate) fn step() -> impl Strategy<Value = PipelineStep> {
+    let size = prop_oneof![
+        6 => Just(SampleSize::Small),
+        2 => Just(SampleSize::Large),
+        1 => Just(SampleSize::TooLarge),
     ];
-    let action = prop_oneof![
-        3 => Just(MessageAction::Accept),
-        2 => Just(MessageAction::Retry),
-        1 => Just(MessageAction::Refuse),
-        1 => Just(MessageAction::StoreUnsettled),
-    ];
-    let end =
-        prop_oneof![Just(AttemptEnd::Ok), Just(AttemptEnd::Transient), Just(AttemptEnd::Permanent)];
-    let command = prop_oneof![
-        3 => (0..batch_len.max(1), action.clone())
-            .prop_map(|(index, action)| Command::Act(index, action)),
-        1 => action.prop_map(Command::ActOnRest),
-        3 => end.prop_map(Command::Return),
-    ];
-    let mut steps = vec![
-        (
-            12,
-            (prop::collection::vec(kind, 1..6), any::<bool>())
-                .prop_map(|(kinds, keep)| PipelineStep::Emit(kinds, keep))
-                .boxed(),
-        ),
-        (2, Just(PipelineStep::Flush).boxed()),
-        (1, Just(PipelineStep::Age).boxed()),
-        (1, Just(PipelineStep::Close).boxed()),
-    ];
-    if bounds.has_predictable_room() {
-        steps.push((4, Just(PipelineStep::Enqueue).boxed()));
-    }
-    match worker {
-        WorkerPhase::NotStarted => steps.push((20, Just(PipelineStep::Start).boxed())),
-        WorkerPhase::Attempting => {
-            steps.push((30, command.prop_map(PipelineStep::Command).boxed()));
-            steps.push((3, Just(PipelineStep::TimeOut).boxed()));
-        }
-        WorkerPhase::Waiting => steps.push((20, Just(PipelineStep::Wait).boxed())),
-        WorkerPhase::Idle | WorkerPhase::Gone => {}
-    }
-    if emitted > 10 {
-        steps.push((1, (0..8_u64).prop_map(PipelineStep::ShutDown).boxed()));
-        steps.push((1, Just(PipelineStep::DropWorker).boxed()));
-    }
-    Union::new_weighted(steps)
+    prop_oneof![
+        12 => (priority(), size, 1..8_usize, any::<bool>())
+            .prop_map(|(priority, size, count, keep)| PipelineStep::Emit(priority, size, count, keep)),
+        4 => priority().prop_map(PipelineStep::Enqueue),
+        2 => Just(PipelineStep::Flush),
+        6 => Just(PipelineStep::Start),
+        2 => connection().prop_map(PipelineStep::Connection),
+        6 => (priority(), prop::option::weighted(0.7, fault()))
+            .prop_map(|(priority, fault)| PipelineStep::Lane(priority, fault)),
+        2 => (0..10_usize).prop_map(PipelineStep::BreakAfter),
+        10 => prop_oneof![0..20_u64, 0..1_000_u64, 0..90_000_u64].prop_map(PipelineStep::Wait),
+        1 => Just(PipelineStep::Close),
+        1 => prop::bool::weighted(0.3).prop_map(|drop| {
+            if drop { PipelineStep::DropWorker } else { PipelineStep::Wait(1) }
+        }),
+    ]
 }
+
+/// Generates a priority: each has a lane of its own.
+fn priority() -> impl Strategy<Value = Priority> {
+    prop::sample::select(Priority::DOCUMENTED)
+}
+
+/// Generates the fault of a lane.
+fn fault() -> impl Strategy<Value = LaneFault> {
+    prop::sample::select(&[
+        LaneFault::Full,
+        LaneFault::Picky,
+        LaneFault::Silent,
+        LaneFault::Withholding,
+        LaneFault::Rejecting,
+    ])
+}
+
+/// Generates the condition of the connection.
+fn connection() -> impl Strategy<Value = ConnectionFault> {
+    prop::sample::select(&[
+        ConnectionFault::None,
+        ConnectionFault::Down,
+        ConnectionFault::Denied,
+        ConnectionFault::BlackHole,
+        ConnectionFault::Hangs,
+    ])
+}
+
+/// The size limit of a message in bytes.
+pub(crate) const LIMIT: usize = 4096;
+/// The smallest valid `max_bytes`.
+const SMALLEST_QUEUE: usize = LIMIT + 256;

@@ -196,6 +196,13 @@ impl ProtonPeer {
         self.request(&json!({"do": "inject", "kind": fault, "after": after, "times": times}));
     }
 
+    /// Inflicts `fault` on every delivery to one address, until [`clear_faults`](Self::clear_faults).
+    pub fn inject_at(&self, address: &str, fault: PeerFault) {
+        self.request(&json!({
+            "do": "inject", "kind": fault, "after": 0, "times": null, "address": address,
+        }));
+    }
+
     /// Removes every fault. Withheld deliveries stay withheld.
     pub fn clear_faults(&self) {
         self.request(&json!({"do": "clear_faults"}));

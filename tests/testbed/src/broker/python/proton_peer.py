@@ -89,9 +89,9 @@ class Peer(MessagingHandler):
         self.deliveries += 1
         event.link.flow(1)
         link, delivery, message = event.link, event.delivery, event.message
-        fault = self.next_fault()
-        kind = fault and fault["kind"]
         address = link.remote_target.address
+        fault = self.next_fault(address)
+        kind = fault and fault["kind"]
         if str(message.id) in self.rejected_ids:
             kind = "reject"
         if kind in (None, "hold") and not self.routes(address, message):
@@ -177,9 +177,11 @@ class Peer(MessagingHandler):
         with socket.socket(fileno=handle) as dropped:
             dropped.shutdown(socket.SHUT_RDWR)
 
-    def next_fault(self):
+    def next_fault(self, address):
         """Returns the fault for the current delivery, or None."""
         for fault in self.faults:
+            if fault["address"] not in (None, address):
+                continue
             if fault["after"] > 0:
                 fault["after"] -= 1
                 continue
@@ -229,7 +231,7 @@ class Peer(MessagingHandler):
 
     def do_inject(self, request):
         self.faults.append(
-            {"kind": request["kind"], "after": request["after"], "times": request["times"]}
+            {key: request.get(key) for key in ("kind", "after", "times", "address")}
         )
 
     def do_clear_faults(self, _):

@@ -1,0 +1,284 @@
+//! The end of an attempt: the next step for each message without a final verdict, and for its lane.
+//!
+//! * A message that was declined while a later one of its lane was settled is set aside, and so is one
+//!   that was set aside before.
+//! * If the last messages of a lane were all declined, the lane fails: they keep their places, and the
+//!   lane waits for a probe.
+//! * If the attempt failed, its unsettled messages keep their places. The connection failed, unless
+//!   other lanes went on: then the lanes without any verdict fail.
+//! * If the attempt timed out, the lanes without any verdict are silent: each gets a transport of its
+//!   own.
+
+use tokio::time::Instant;
+
+use super::block::MessageBlock;
+use super::lane_queue::{LaneFailure, LanePhase};
+use super::lane_queues::{LaneScope, MOVED_AT_ONCE};
+use super::load::Load;
+use super::outage::OutageReport;
+use super::queue::Queue;
+use crate::error::{Error, ErrorKind, Outcome, Result};
+use crate::transport::lanes::Lane;
+
+/// The end of one attempt.
+pub(super) struct AttemptEnd {
+    pub(super) scope: LaneScope,
+    /// The result of `send`, or the error of a timeout.
+    pub(super) result: Result<()>,
+    /// Whether the attempt timed out, and a lane without any verdict can get a transport of its own.
+    pub(super) can_isolate: bool,
+}
+
+/// The consequences of an attempt for the worker.
+#[derive(Default)]
+pub(super) struct Conclusion {
+    /// The failure of the connection, which makes all lanes wait.
+    pub(super) failure: Option<AttemptFailure>,
+    /// The lanes that get a transport of their own.
+    pub(super) silent: Vec<Lane>,
+}
+
+/// The failure of the connection in one attempt.
+pub(super) struct AttemptFailure {
+    /// Whether only an operator can fix the error.
+    pub(super) permanent: bool,
+    /// Whether the attempt settled messages all the same.
+    pub(super) progressed: bool,
+}
+
+/// The messages of one lane after an attempt.
+struct LaneResult {
+    lane: Lane,
+    /// The index of the last settled message in the batch.
+    last_settled: Option<usize>,
+    /// The messages that keep their places.
+    back: MessageBlock,
+    /// The messages to set aside.
+    aside: MessageBlock,
+    /// The number of messages without any verdict.
+    unsettled: usize,
+    /// The reason of the last message without a final verdict.
+    error: Option<Error>,
+}
+
+/// The condition of a lane after an attempt.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum LaneCondition {
+    /// The destination settled messages of the lane.
+    Works,
+    /// Everything failed since the last settled message.
+    Fails,
+    /// The destination gave no verdict in time.
+    Silent,
+    /// The connection failed before the lane had a verdict. The lane is as it was.
+    Unknown,
+}
+
+impl Queue {
+    /// Empties a batch after its attempt. Each message without a final verdict goes back to its lane.
+    pub(super) fn conclude(&self, batch: &mut MessageBlock, end: AttemptEnd) -> Conclusion {
+        let AttemptEnd { scope, result, can_isolate } = end;
+        let mut lanes = self.sort_by_lane(batch, result.as_ref().err());
+        let progressed = lanes.iter().any(|lane| lane.last_settled.is_some());
+        let mut conclusion = Conclusion::default();
+        let mut reports = Vec::new();
+        for lane in &mut lanes {
+            let condition = match &result {
+                Ok(()) if lane.keep_tail_aside() => LaneCondition::Works,
+                Ok(()) => LaneCondition::Fails,
+                Err(_) if lane.last_settled.is_some() => LaneCondition::Works,
+                Err(_) if can_isolate && lane.unsettled > 0 => LaneCondition::Silent,
+                Err(_) if progressed || scope != LaneScope::Shared => LaneCondition::Fails,
+                Err(_) => LaneCondition::Unknown,
+            };
+            if condition == LaneCondition::Silent && scope == LaneScope::Shared {
+                conclusion.silent.push(lane.lane);
+            }
+            lane.yield_probe(condition);
+            self.set_aside(std::mem::take(&mut lane.aside));
+            let report = self.apply(lane, condition, result.is_err());
+            reports.extend(report.map(|report| (lane.lane, report)));
+        }
+        let mut state = self.lock();
+        state.oldest_in_flight[scope.index()] = None;
+        let connection = match &result {
+            Ok(()) => state.outage.end(),
+            Err(error) if scope == LaneScope::Shared && conclusion.silent.is_empty() => {
+                let permanent = !error.is_transient();
+                conclusion.failure = Some(AttemptFailure { permanent, progressed });
+                state.outage.fail(error.clone(), permanent)
+            }
+            Err(_) => None,
+        };
+        drop(state);
+        for (lane, report) in reports {
+            report.log(self.name, self.lanes.name(lane));
+        }
+        if let Some(report) = connection {
+            report.log(self.name, "");
+        }
+        self.progress.notify_waiters();
+        conclusion
+    }
+
+    /// Sorts the messages of a batch by lane, and removes the settled ones.
+    fn sort_by_lane(&self, batch: &mut MessageBlock, failure: Option<&Error>) -> Vec<LaneResult> {
+        let mut lanes: Vec<LaneResult> = Vec::new();
+        for (index, record) in batch.records.iter().enumerate() {
+            let lane = result_of(&mut lanes, record.lane);
+            if record.is_settled() {
+                lane.last_settled = Some(index);
+            }
+        }
+        for (index, (message, mut record)) in batch.take_all().enumerate() {
+            if record.is_settled() {
+                continue;
+            }
+            let lane = result_of(&mut lanes, record.lane);
+            let declined = record.retry.take();
+            let is_aside =
+                declined.is_some() && (record.set_aside || lane.last_settled > Some(index));
+            lane.error = Some(match declined {
+                Some(error) => error,
+                None => {
+                    lane.unsettled += 1;
+                    let error = failure.cloned().unwrap_or_else(|| unsettled(self.name));
+                    if failure.is_some() && error.outcome() == Outcome::NotSent {
+                        record.unsent += 1;
+                    } else {
+                        record.unknown = true;
+                    }
+                    error
+                }
+            });
+            // The message may stay for long: give up the memory that it shares with others.
+            let message = message.detached();
+            if is_aside { &mut lane.aside } else { &mut lane.back }.push(message, record);
+        }
+        lanes
+    }
+
+    /// Moves messages in flight to those that are set aside.
+    fn set_aside(&self, mut messages: MessageBlock) {
+        let now = Instant::now();
+        while !messages.is_empty() {
+            let jitter = self.random.fraction();
+            let mut state = self.lock();
+            for _ in 0..MOVED_AT_ONCE {
+                let Some((message, record)) = messages.pop() else { break };
+                state.in_flight -= Load::of(&record);
+                state.pending.set_aside(message, record, now, jitter, &self.config);
+            }
+        }
+    }
+
+    /// Puts the messages of a lane back into its line, and changes the lane's condition.
+    fn apply(
+        &self,
+        result: &mut LaneResult,
+        condition: LaneCondition,
+        attempt_failed: bool,
+    ) -> Option<OutageReport> {
+        let (now, jitter) = (Instant::now(), self.random.fraction());
+        let settled = result.last_settled.is_some();
+        // The error of an attempt is that of the connection, unless the lane alone has no verdict.
+        let is_own = !attempt_failed || condition != LaneCondition::Works;
+        let error = result.error.take().filter(|_| is_own);
+        let is_permanent = |error: &Error| !error.is_transient() && error.kind() != ErrorKind::Bug;
+        // A verdict to retry is never permanent.
+        let permanent = result.unsettled > 0 && error.as_ref().is_some_and(is_permanent);
+        let declined = result.unsettled == 0;
+        let failure = LaneFailure { declined, progressed: settled, permanent };
+        let back = std::mem::take(&mut result.back);
+        let mut state = self.lock();
+        state.in_flight -= back.load();
+        state.pending.put_back(result.lane, back);
+        let all_settled = state.pending.settled;
+        let lane = state.pending.lane_mut(result.lane);
+        match condition {
+            LaneCondition::Unknown => {
+                lane.probe_again(now);
+                return None;
+            }
+            LaneCondition::Works => lane.succeed(self.config.batch_messages),
+            LaneCondition::Fails => {
+                let until = now + lane.fail(failure, all_settled, jitter);
+                lane.phase = LanePhase::Waiting { until };
+            }
+            LaneCondition::Silent => {
+                let until = now + lane.fail(failure, all_settled, jitter);
+                lane.phase = LanePhase::Isolated { until };
+            }
+        }
+        let is_working = lane.is_working();
+        let report = match error {
+            Some(error) => lane.outage.fail(error, permanent),
+            None if lane.set_aside.is_empty() => lane.outage.end(),
+            None => None,
+        };
+        self.failing_lanes.set(result.lane, !is_working);
+        report
+    }
+
+    /// Returns whether a lane is attempted by itself.
+    pub(super) fn is_isolated(&self, lane: Lane) -> bool {
+        self.lock().pending.lane(lane).is_isolated()
+    }
+
+    /// Returns a silent lane to the other lanes, because its transport cannot be duplicated.
+    pub(super) fn end_isolation(&self, lane: Lane) {
+        self.lock().pending.lane_mut(lane).end_isolation();
+    }
+}
+
+impl LaneResult {
+    /// Sets the probe of a lane that fails aside after some attempts: another message makes the next
+    /// probe, because this one may be the only one that fails.
+    fn yield_probe(&mut self, condition: LaneCondition) {
+        let is_probe = self.back.len() == 1 && self.last_settled.is_none();
+        let tired = self.back.records.iter().all(|it| it.attempts - it.unsent >= PROBE_ATTEMPTS);
+        if condition == LaneCondition::Fails && is_probe && tired {
+            self.aside = std::mem::take(&mut self.back);
+        }
+    }
+
+    /// Sets aside the last messages of the lane too if they are few, and returns whether the lane
+    /// works.
+    fn keep_tail_aside(&mut self) -> bool {
+        let is_short = self.back.len() < FULL_AFTER && self.unsettled == 0;
+        let works = self.last_settled.is_some() && is_short;
+        if works {
+            for (message, record) in self.back.take_all() {
+                self.aside.push(message, record);
+            }
+        }
+        works
+    }
+}
+
+/// Returns the result of a lane, which is empty at first.
+fn result_of(lanes: &mut Vec<LaneResult>, lane: Lane) -> &mut LaneResult {
+    let at = lanes.iter().position(|result| result.lane == lane).unwrap_or_else(|| {
+        lanes.push(LaneResult {
+            lane,
+            last_settled: None,
+            back: MessageBlock::default(),
+            aside: MessageBlock::default(),
+            unsettled: 0,
+            error: None,
+        });
+        lanes.len() - 1
+    });
+    &mut lanes[at]
+}
+
+/// Returns the error of a transport that broke its contract.
+fn unsettled(name: &str) -> Error {
+    Error::new(ErrorKind::Bug, format!("`{name}` returned without settling every message"))
+}
+
+/// The number of declined messages in a row, at the end of a lane's part of a batch, from which on the
+/// lane fails.
+const FULL_AFTER: usize = 8;
+/// The number of attempts after which a message stops being the probe of its lane.
+const PROBE_ATTEMPTS: u32 = 3;

@@ -1,0 +1,233 @@
+//! The pending messages of one lane, and the lane's health.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::backoff::Backoff;
+use super::block::MessageRecord;
+use super::block_queue::BlockQueue;
+use super::load::Load;
+use super::outage::Outage;
+use super::queue_config::Overflow;
+use super::set_aside::SetAside;
+use crate::codec::message::Message;
+
+/// The pending messages of one lane that are not in flight.
+#[derive(Debug)]
+pub(super) struct LaneQueue {
+    /// The messages in the order in which the program emitted them.
+    pub(super) line: BlockQueue,
+    /// Messages that failed while others of the lane were delivered.
+    pub(super) set_aside: SetAside,
+    pub(super) phase: LanePhase,
+    pub(super) outage: Outage,
+    backoff: Backoff,
+    /// The largest number of messages in the next batch. It starts at one after a failure, and doubles
+    /// with each success.
+    pub(super) allowance: usize,
+    /// The number of messages in the batch that is being filled.
+    pub(super) taken: usize,
+    /// The number of messages that the destination had settled when the lane began to fail; `None` once
+    /// the destination declined messages of the lane, which proves that it works.
+    settled_before: Option<u64>,
+    /// The bytes that the first caller in the lane's line for room needs; `None` without one.
+    pub(super) awaited_bytes: Option<usize>,
+}
+
+/// The condition of a lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LanePhase {
+    /// The last attempt delivered messages of the lane.
+    Working,
+    /// Every message of the last attempt failed. The next probe comes at `until`.
+    Waiting {
+        /// The time of the next probe.
+        until: Instant,
+    },
+    /// One message is in flight, to learn whether the lane works again.
+    Probing,
+    /// The lane withheld its answers. A transport of its own sends the next probe at `until`.
+    Isolated {
+        /// The time of the next probe.
+        until: Instant,
+    },
+}
+
+/// The failure of a lane as a whole.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LaneFailure {
+    /// Whether the destination declined the messages, in place of no answer.
+    pub(super) declined: bool,
+    /// Whether the same attempt settled other messages of the lane.
+    pub(super) progressed: bool,
+    /// Whether only an operator can fix it.
+    pub(super) permanent: bool,
+}
+
+impl LaneQueue {
+    /// Returns an empty lane that works.
+    pub(super) fn new() -> Self {
+        Self {
+            line: BlockQueue::default(),
+            set_aside: SetAside::default(),
+            phase: LanePhase::Working,
+            outage: Outage::default(),
+            backoff: Backoff::default(),
+            allowance: usize::MAX,
+            taken: 0,
+            settled_before: None,
+            awaited_bytes: None,
+        }
+    }
+
+    /// Returns the number of messages and their bytes.
+    pub(super) fn load(&self) -> Load {
+        self.line.load() + self.set_aside.load()
+    }
+
+    /// Returns the load that cannot be delivered while the destination works, which has settled
+    /// `settled` messages so far.
+    ///
+    /// It is all of a lane that fails while others are delivered, and the messages that are set aside in
+    /// a lane that works.
+    pub(super) fn stuck(&self, settled: u64) -> Load {
+        if self.is_working() {
+            self.set_aside.load()
+        } else if self.is_limited(settled) {
+            self.load()
+        } else {
+            Load::default()
+        }
+    }
+
+    /// Returns whether the lane fails although the destination works: it declined messages of the lane,
+    /// or settled others since.
+    pub(super) fn is_limited(&self, settled: u64) -> bool {
+        !self.is_working() && self.settled_before.is_none_or(|before| settled > before)
+    }
+
+    /// Returns whether the last attempt delivered messages of the lane.
+    pub(super) fn is_working(&self) -> bool {
+        self.phase == LanePhase::Working
+    }
+
+    /// Returns whether a transport of its own attempts the lane.
+    pub(super) fn is_isolated(&self) -> bool {
+        matches!(self.phase, LanePhase::Isolated { .. })
+    }
+
+    /// Returns the record of the message to send next; `None` while the lane waits.
+    ///
+    /// A lane that works prefers a message that is due again, which is an old one. A probe of a lane
+    /// that fails prefers the line, so that one bad message cannot be every probe.
+    pub(super) fn next(&self, isolated: bool, now: Instant) -> Option<&MessageRecord> {
+        let may_send = match self.phase {
+            LanePhase::Working => !isolated && self.taken < self.allowance,
+            LanePhase::Waiting { until } => !isolated && until <= now,
+            LanePhase::Isolated { until } => isolated && self.taken == 0 && until <= now,
+            LanePhase::Probing => false,
+        };
+        if !may_send {
+            return None;
+        }
+        let due = || if self.set_aside.is_empty() { None } else { self.set_aside.first_due(now) };
+        if self.is_working() {
+            due().or_else(|| self.line.first())
+        } else {
+            self.line.first().or_else(due)
+        }
+    }
+
+    /// Removes the message that [`next`](Self::next) returned.
+    pub(super) fn take_next(&mut self, now: Instant) -> Option<(Message, MessageRecord)> {
+        self.taken += 1;
+        if self.is_working() {
+            self.set_aside.pop_due(now).or_else(|| self.line.pop())
+        } else {
+            if !self.is_isolated() {
+                self.phase = LanePhase::Probing;
+            }
+            self.line.pop().or_else(|| self.set_aside.pop_due(now))
+        }
+    }
+
+    /// Returns the time at which [`next`](Self::next) may have a message, if that is not now.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        match self.phase {
+            LanePhase::Working => self.set_aside.next_due(),
+            LanePhase::Waiting { until } | LanePhase::Isolated { until } => {
+                let due = self.set_aside.next_due().filter(|_| self.line.is_empty());
+                due.map(|due| due.max(until)).or((!self.line.is_empty()).then_some(until))
+            }
+            LanePhase::Probing => None,
+        }
+    }
+
+    /// Removes the message to drop when there is no room; `None` if all are in flight.
+    pub(super) fn evict(&mut self, overflow: Overflow) -> Option<(Message, MessageRecord)> {
+        if self.is_working() {
+            return self.set_aside.evict(overflow);
+        }
+        match overflow {
+            Overflow::DropNewest => {
+                self.line.pop_newest().or_else(|| self.set_aside.evict(overflow))
+            }
+            Overflow::DropOldest => self.set_aside.evict(overflow).or_else(|| self.line.pop()),
+        }
+    }
+
+    /// Removes the oldest message, or another one if the lane is empty but for that.
+    pub(super) fn pop_any(&mut self) -> Option<(Message, MessageRecord)> {
+        self.line.pop().or_else(|| self.set_aside.evict(Overflow::DropOldest))
+    }
+
+    /// Notes that the destination settled a message of the lane, and that none of the attempt failed
+    /// with the lane.
+    pub(super) fn succeed(&mut self, batch_messages: usize) {
+        self.backoff.reset();
+        self.phase = LanePhase::Working;
+        self.allowance = match self.allowance {
+            allowance if allowance >= batch_messages => usize::MAX,
+            allowance => allowance.saturating_mul(2),
+        };
+    }
+
+    /// Returns the wait of the lane for its next probe, after a failure of the lane as a whole.
+    pub(super) fn fail(&mut self, failure: LaneFailure, settled: u64, jitter: f64) -> Duration {
+        if failure.declined {
+            self.settled_before = None;
+        } else if self.is_working() {
+            self.settled_before = Some(settled);
+        }
+        if failure.progressed {
+            self.backoff.reset();
+        }
+        self.allowance = 1;
+        self.backoff.next(!failure.permanent, jitter)
+    }
+
+    /// Allows the next probe when the connection is back: the last one had no verdict.
+    pub(super) fn probe_again(&mut self, now: Instant) {
+        if self.phase == LanePhase::Probing {
+            self.phase = LanePhase::Waiting { until: now };
+        }
+    }
+
+    /// Returns an isolated lane to the others.
+    pub(super) fn end_isolation(&mut self) {
+        if let LanePhase::Isolated { until } = self.phase {
+            self.phase = LanePhase::Waiting { until };
+        }
+    }
+
+    /// Makes every message due at once, because the notifier was closed.
+    pub(super) fn retry_now(&mut self, now: Instant) {
+        self.backoff.reset();
+        self.set_aside.retry_now();
+        match &mut self.phase {
+            LanePhase::Waiting { until } | LanePhase::Isolated { until } => *until = now,
+            LanePhase::Working | LanePhase::Probing => {}
+        }
+    }
+}

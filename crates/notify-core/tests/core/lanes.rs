@@ -1,0 +1,437 @@
+//! Lanes: what one lane of a destination does not take delays no other.
+//!
+//! The scripted destination has a lane for each priority. Its clock is paused, so that a wait that must
+//! not happen would show as time.
+
+use std::time::Duration;
+
+use notify_conformance::LaneFault;
+use notify_conformance::script::{Script, ScriptAction, ScriptEnd};
+use notify_core::codec::serde_json;
+use notify_core::event::Payload;
+use notify_core::pipeline::{NotifierBuilder, Overflow, QueueConfig, WorkerState};
+use notify_core::{ErrorKind, Event, EventType, Message, Notifier, Outcome, Priority};
+use tokio::time::Instant;
+
+use crate::support::{assert_balances, attempt, image_create, outcome, poll_once, queue_config};
+
+/// A lane that refuses every message delays no message of the other lanes, however many of its messages
+/// are older. When it takes messages again, it gets them in order.
+#[tokio::test(start_paused = true)]
+async fn a_full_queue_delays_no_other() {
+    let script = Script::with_lanes();
+    script.set_fault(Priority::Error, Some(LaneFault::Full));
+    let (notifier, worker) = builder(&script).queue(queue_config(50_000, 1024)).build().unwrap();
+    let stuck: Vec<_> = (0..5_000).map(|_| notifier.emit(&of(Priority::Error))).collect();
+    let others: Vec<_> = (0..10_000).map(|n| notifier.emit(&of(DOCUMENTED[n % 2]))).collect();
+    let worker = tokio::spawn(worker.run());
+    let start = Instant::now();
+    for receipt in others {
+        receipt.await.unwrap();
+    }
+    assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+    let attempts_of_the_lane = script.declined();
+    // One batch, and then one probe for each backoff.
+    assert!(attempts_of_the_lane < 1024 + 10, "{attempts_of_the_lane} messages were declined");
+    assert!(matches!(notifier.stats().state, WorkerState::Retrying { .. }));
+
+    script.set_fault(Priority::Error, None);
+    let ids: Vec<_> = stuck.iter().map(|receipt| receipt.message_id().unwrap()).collect();
+    for receipt in stuck {
+        receipt.await.unwrap();
+    }
+    let stored = script.stored();
+    let arrived = stored.iter().filter(|message| message.priority() == Priority::Error);
+    assert!(arrived.map(Message::id).eq(ids), "the messages of the lane changed their order");
+    assert_eq!(notifier.shutdown(Duration::from_secs(1)).await.delivered, 15_000);
+    worker.await.unwrap();
+}
+
+/// While a lane fails for an hour, it costs one message per backoff, and new messages of other lanes go
+/// out at once.
+#[tokio::test(start_paused = true)]
+async fn a_failing_lane_sends_one_probe_per_backoff() {
+    let script = Script::with_lanes();
+    script.set_fault(Priority::Warn, Some(LaneFault::Full));
+    let (notifier, worker) = builder(&script).build().unwrap();
+    tokio::spawn(worker.run());
+    let stuck: Vec<_> = (0..100).map(|_| notifier.emit(&of(Priority::Warn))).collect();
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    // The waits of a lane grow to 15 s on average.
+    let declined = script.declined() - 100;
+    assert!((120..480).contains(&declined), "{declined} probes in an hour");
+    let start = Instant::now();
+    for _ in 0..100 {
+        notifier.send(&of(Priority::Info)).await.unwrap();
+    }
+    assert_eq!(start.elapsed(), Duration::ZERO);
+    script.set_fault(Priority::Warn, None);
+    for receipt in stuck {
+        receipt.await.unwrap();
+    }
+}
+
+/// One bad message in seven delays none of the six others of its lane.
+#[tokio::test(start_paused = true)]
+async fn single_messages_that_fail_are_set_aside() {
+    let script = Script::default();
+    let (notifier, worker) = builder(&script).queue(queue_config(20_000, 1024)).build().unwrap();
+    let receipts: Vec<_> = (0..17_143).map(|_| notifier.emit(&image_create())).collect();
+    let is_bad = |at: usize| at % 7 == 3;
+    for (at, receipt) in receipts.iter().enumerate() {
+        if is_bad(at) {
+            script.decline(receipt.message_id().unwrap(), true);
+        }
+    }
+    let worker = tokio::spawn(worker.run());
+    let start = Instant::now();
+    let mut bad = Vec::new();
+    for (at, receipt) in receipts.into_iter().enumerate() {
+        if is_bad(at) {
+            bad.push(receipt);
+        } else {
+            receipt.await.unwrap();
+        }
+    }
+    assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+    assert_eq!(notifier.stats().pending.messages, bad.len() as u64);
+    // Alone they are a lane in which everything fails. A new message is its next probe.
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    let start = Instant::now();
+    notifier.send(&image_create()).await.unwrap();
+    assert!(start.elapsed() <= Duration::from_secs(30), "{:?}", start.elapsed());
+    for receipt in &bad {
+        script.decline(receipt.message_id().unwrap(), false);
+    }
+    for receipt in bad {
+        receipt.await.unwrap();
+    }
+    notifier.close();
+    assert_eq!(worker.await.unwrap().delivered, 17_144);
+}
+
+/// One bad message cannot be every probe of its lane.
+#[tokio::test(start_paused = true)]
+async fn a_bad_message_at_the_head_does_not_stop_its_lane() {
+    let script = Script::default();
+    let (notifier, worker) = builder(&script).queue(queue_config(100, 1)).build().unwrap();
+    let bad = notifier.emit(&image_create());
+    script.decline(bad.message_id().unwrap(), true);
+    let good: Vec<_> = (0..50).map(|_| notifier.emit(&image_create())).collect();
+    tokio::spawn(worker.run());
+    let start = Instant::now();
+    for receipt in good {
+        receipt.await.unwrap();
+    }
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    assert_eq!(notifier.stats().pending.messages, 1);
+}
+
+/// A lane without answers delays the others by one timeout. From then on it is attempted by itself.
+#[tokio::test(start_paused = true)]
+async fn a_silent_lane_delays_the_others_once() {
+    let script = Script::with_lanes();
+    script.set_fault(Priority::Error, Some(LaneFault::Silent));
+    let (notifier, worker) = builder(&script).build().unwrap();
+    let worker = tokio::spawn(worker.run());
+    let start = Instant::now();
+    let stuck: Vec<_> = (0..2_000).map(|_| notifier.emit(&of(Priority::Error))).collect();
+    notifier.send(&of(Priority::Info)).await.unwrap();
+    assert!(start.elapsed() <= Duration::from_secs(2), "{:?}", start.elapsed());
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let start = Instant::now();
+    for at in 0..1_000 {
+        notifier.send(&of(DOCUMENTED[at % 2])).await.unwrap();
+    }
+    assert_eq!(start.elapsed(), Duration::ZERO, "the silent lane delayed the others again");
+    // It stays isolated while it is silent.
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    let start = Instant::now();
+    notifier.send(&of(Priority::Warn)).await.unwrap();
+    assert_eq!(start.elapsed(), Duration::ZERO);
+    script.set_fault(Priority::Error, None);
+    for receipt in stuck {
+        receipt.await.unwrap();
+    }
+    let start = Instant::now();
+    assert_eq!(notifier.shutdown(Duration::from_secs(10)).await.delivered, 3_002);
+    assert_eq!(start.elapsed(), Duration::ZERO);
+    worker.await.unwrap();
+    assert_eq!(script.open_transports(), 0, "the transport of the silent lane stays open");
+}
+
+/// Two lanes that refuse for good, and a third that never answers: the others lose nothing, and
+/// `shutdown` keeps its time.
+#[tokio::test(start_paused = true)]
+async fn several_failing_lanes_leave_room_for_the_others() {
+    for overflow in [Overflow::DropNewest, Overflow::DropOldest] {
+        let script = Script::with_lanes();
+        script.set_fault(Priority::Error, Some(LaneFault::Full));
+        script.set_fault(Priority::Warn, Some(LaneFault::Full));
+        script.set_fault(Priority::Audit, Some(LaneFault::Silent));
+        let mut queue = queue_config(1_000, 100);
+        queue.overflow = overflow;
+        let (notifier, worker) = builder(&script).queue(queue).build().unwrap();
+        let worker = tokio::spawn(worker.run());
+        let mut delivered = 0;
+        for round in 0..200 {
+            for priority in [Priority::Error, Priority::Warn, Priority::Audit] {
+                for _ in 0..20 {
+                    drop(notifier.emit(&of(priority)));
+                }
+            }
+            let receipts: Vec<_> = (0..10).map(|_| notifier.emit(&of(Priority::Info))).collect();
+            for receipt in receipts {
+                receipt.await.unwrap_or_else(|error| panic!("round {round}: {error:#}"));
+                delivered += 1;
+            }
+            assert_balances(&notifier.stats());
+        }
+        let stats = notifier.stats();
+        assert_eq!((stats.delivered, stats.refused), (delivered, 0));
+        assert!(stats.dropped.overflow > 5_000, "{stats:?}");
+        assert!(stats.pending.messages < 950, "{stats:?}");
+        let start = Instant::now();
+        let stats = notifier.shutdown(Duration::from_secs(10)).await;
+        assert_eq!(start.elapsed(), Duration::from_secs(10));
+        assert_eq!((stats.pending.messages, stats.state.clone()), (0, WorkerState::Closed));
+        assert!(stats.last_error.is_some());
+        assert_balances(&stats);
+        worker.await.unwrap();
+    }
+}
+
+/// A lane that fails while others are delivered holds at most half of the room. Beyond that, the overflow policy applies to it.
+#[tokio::test(start_paused = true)]
+async fn a_failing_lane_holds_at_most_half_of_the_room() {
+    for (overflow, kept) in [(Overflow::DropNewest, 0..500), (Overflow::DropOldest, 1_500..2_000)] {
+        let script = Script::with_lanes();
+        script.set_fault(Priority::Error, Some(LaneFault::Full));
+        let mut queue = queue_config(1_000, 100);
+        queue.overflow = overflow;
+        let (notifier, worker) = builder(&script).queue(queue).build().unwrap();
+        tokio::spawn(worker.run());
+        let mut receipts = vec![notifier.emit(&of(Priority::Error))];
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        notifier.send(&of(Priority::Info)).await.unwrap();
+        receipts.extend((1..2_000).map(|_| notifier.emit(&of(Priority::Error))));
+        let stats = notifier.stats();
+        assert_eq!((stats.pending.messages, stats.dropped.overflow), (500, 1_500));
+        script.set_fault(Priority::Error, None);
+        for (at, receipt) in receipts.into_iter().enumerate() {
+            let expected = if kept.contains(&at) { None } else { Some(Outcome::NotSent) };
+            assert_eq!(outcome(receipt.await), expected, "message {at}, {overflow:?}");
+        }
+    }
+}
+
+/// A lane that filled the whole queue before it failed makes room for the others, one message for each.
+#[tokio::test(start_paused = true)]
+async fn a_lane_that_fails_with_a_full_queue_makes_room() {
+    for fault in [LaneFault::Full, LaneFault::Silent] {
+        let script = Script::with_lanes();
+        script.set_fault(Priority::Error, Some(fault));
+        let (notifier, worker) = builder(&script).queue(queue_config(1_000, 100)).build().unwrap();
+        let stuck: Vec<_> = (0..1_000).map(|_| notifier.emit(&of(Priority::Error))).collect();
+        tokio::spawn(worker.run());
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        for _ in 0..100 {
+            notifier.emit(&of(Priority::Info)).await.unwrap();
+        }
+        let dropped = notifier.stats().dropped.overflow;
+        assert!((1..=100).contains(&dropped), "{dropped}");
+        script.set_fault(Priority::Error, None);
+        let mut delivered = 0;
+        for receipt in stuck {
+            delivered += u64::from(receipt.await.is_ok());
+        }
+        assert_eq!(delivered, 1_000 - dropped);
+    }
+}
+
+/// A caller that waits for room in a failing lane holds up no caller of another lane.
+#[tokio::test(start_paused = true)]
+async fn a_caller_that_waits_for_a_failing_lane_delays_no_other() {
+    let script = Script::with_lanes();
+    script.set_fault(Priority::Error, Some(LaneFault::Full));
+    let (notifier, worker) = builder(&script).queue(queue_config(100, 10)).build().unwrap();
+    tokio::spawn(worker.run());
+    let first = notifier.emit(&of(Priority::Error));
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    let _stuck: Vec<_> = (0..49).map(|_| notifier.emit(&of(Priority::Error))).collect();
+    let waiting = tokio::spawn({
+        let notifier = notifier.clone();
+        async move { notifier.enqueue(&of(Priority::Error)).await.await }
+    });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let start = Instant::now();
+    for _ in 0..1_000 {
+        notifier.enqueue(&of(Priority::Info)).await.await.unwrap();
+    }
+    assert_eq!(start.elapsed(), Duration::ZERO);
+    script.set_fault(Priority::Error, None);
+    waiting.await.unwrap().unwrap();
+    first.await.unwrap();
+}
+
+/// While the whole destination fails, every lane may use all the room.
+#[tokio::test(start_paused = true)]
+async fn an_outage_of_all_lanes_leaves_them_all_the_room() {
+    let script = Script::with_lanes();
+    script.set_fault(Priority::Info, Some(LaneFault::Silent));
+    let (notifier, worker) = builder(&script).queue(queue_config(1_000, 100)).build().unwrap();
+    tokio::spawn(worker.run());
+    for _ in 0..10 {
+        drop(notifier.emit(&of(Priority::Info)));
+    }
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let _pending: Vec<_> = (10..1_000).map(|_| notifier.emit(&of(Priority::Info))).collect();
+    let stats = notifier.stats();
+    assert_eq!((stats.pending.messages, stats.dropped.overflow), (1_000, 0));
+}
+
+/// An outage is told once and its end is told too, even if every message expired in between.
+#[tokio::test(start_paused = true)]
+async fn an_outage_is_told_once_even_if_its_messages_expire() {
+    let log = notify_testbed::log_recorder::LogRecorder::default();
+    let _guard = tracing::subscriber::set_default(log.clone());
+    let script = Script::default();
+    let mut queue = QueueConfig::default();
+    queue.max_age = Some(Duration::from_secs(60));
+    let (notifier, worker) = builder(&script).queue(queue).build().unwrap();
+    tokio::spawn(worker.run());
+    for outage in 1..=3 {
+        for _ in 0..100 {
+            script.add_attempt(attempt(&[ScriptAction::LeaveUnsettled], ScriptEnd::Transient));
+        }
+        let expired = notifier.emit(&image_create());
+        assert_eq!(outcome(expired.await), Some(Outcome::Unknown));
+        assert!(
+            matches!(notifier.stats().state, WorkerState::Retrying { .. }),
+            "idle while it fails"
+        );
+        script.clear_attempts();
+        notifier.send(&image_create()).await.unwrap();
+        assert_eq!(log.lines_with("delivery failed, retrying").len(), outage);
+        assert_eq!(log.lines_with("delivery resumed after").len(), outage);
+        tokio::time::sleep(Duration::from_secs(61)).await;
+    }
+}
+
+/// An attempt that sent nothing leaves its messages `NotSent`, not `Unknown`.
+#[tokio::test(start_paused = true)]
+async fn messages_that_never_left_are_not_sent() {
+    let script = Script::default();
+    script.set_down(true);
+    let (notifier, worker) = builder(&script).build().unwrap();
+    let receipt = notifier.emit(&image_create());
+    let worker = tokio::spawn(worker.run());
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    notifier.shutdown(Duration::ZERO).await;
+    let error = receipt.await.unwrap_err();
+    assert_eq!((error.outcome(), error.kind()), (Outcome::NotSent, ErrorKind::Closed));
+    assert!(format!("{error:#}").ends_with(": scripted outage"), "{error:#}");
+    let stats = worker.await.unwrap();
+    assert_eq!(stats.last_error.as_deref(), Some("scripted outage"));
+}
+
+/// A program that forgot to run the worker learns that from its receipts, `send`, `flush` and the
+/// account.
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_never_runs_is_visible() {
+    let (notifier, _worker) = builder(&Script::default()).build().unwrap();
+    assert_eq!(notifier.stats().state, WorkerState::NotStarted);
+    let mut receipt = notifier.emit(&image_create());
+    let second = Duration::from_secs(1);
+    let errors = [
+        receipt.wait(Duration::ZERO).unwrap_err(),
+        notifier.send(&image_create()).await.unwrap_err(),
+        notifier.flush(second).await.unwrap_err(),
+    ];
+    for error in errors {
+        assert!(error.to_string().contains("the worker does not run"), "{error}");
+    }
+    assert_eq!(notifier.shutdown(second).await.state, WorkerState::NotStarted);
+}
+
+/// A permanent error reaches the program without a log: by the receipt, by `send`, by `flush`, and by
+/// the account of `shutdown`.
+#[tokio::test(start_paused = true)]
+async fn a_permanent_error_is_visible_without_a_log() {
+    let script = Script::default();
+    for _ in 0..100 {
+        script.add_attempt(attempt(&[ScriptAction::LeaveUnsettled], ScriptEnd::Permanent));
+    }
+    let (notifier, worker) = builder(&script).build().unwrap();
+    tokio::spawn(worker.run());
+    let mut receipt = notifier.emit(&image_create());
+    let second = Duration::from_secs(1);
+    tokio::time::sleep(second).await;
+    let wait = receipt.wait(Duration::ZERO).unwrap_err();
+    let flush = notifier.flush(second).await.unwrap_err();
+    let stats = notifier.shutdown(second).await;
+    let lost = receipt.await.unwrap_err();
+    for error in [wait, flush, lost] {
+        assert!(format!("{error:#}").contains("scripted permanent error"), "{error:#}");
+    }
+    assert_eq!(stats.last_error.as_deref(), Some("scripted permanent error"));
+}
+
+/// A stream of `emit` cannot starve a caller that waits for room.
+#[tokio::test(start_paused = true)]
+async fn emit_does_not_starve_enqueue() {
+    let script = Script::default();
+    let (notifier, worker) = builder(&script).queue(queue_config(2, 1)).build().unwrap();
+    tokio::spawn(worker.run());
+    let full = [notifier.emit(&image_create()), notifier.emit(&image_create())];
+    let event = image_create();
+    let mut waiting = Box::pin(notifier.enqueue(&event));
+    assert!(poll_once(&mut waiting).is_none());
+    for receipt in full {
+        receipt.await.unwrap();
+    }
+    // Both places are free. `emit` takes one of them before the waiting caller runs, and leaves one.
+    script.set_stalled(true);
+    let passing = notifier.emit(&image_create());
+    let dropped = notifier.emit(&image_create());
+    assert_eq!(outcome(dropped.await), Some(Outcome::NotSent));
+    let waited = poll_once(&mut waiting).expect("`emit` took the room of a caller that waits");
+    script.set_stalled(false);
+    passing.await.unwrap();
+    waited.await.unwrap();
+}
+
+/// A stored message of a type that was disabled since is delivered, not counted as delivered without
+/// being sent.
+#[tokio::test(start_paused = true)]
+async fn relay_sends_messages_of_disabled_types() {
+    let script = Script::default();
+    let (notifier, worker) = builder(&script).disabled(["image", "task"]).build().unwrap();
+    tokio::spawn(worker.run());
+    let message = notify_conformance::samples::messages(0..1).remove(0);
+    notifier.relay(message.clone()).await.await.unwrap();
+    assert_eq!(script.stored()[0].id(), message.id());
+    assert_eq!(notifier.stats().delivered, 1);
+}
+
+/// Returns the options of a notifier that delivers to `script`.
+fn builder(script: &Script) -> NotifierBuilder {
+    Notifier::builder(script.transport()).publisher_id("host1").seed(1)
+}
+
+/// Returns an event of a priority.
+fn of(priority: Priority) -> Event {
+    match priority {
+        Priority::Warn => Event::ImageUpload(Payload::Warn("slow".into())),
+        Priority::Error => Event::ImageUpload(Payload::Error("failed".into())),
+        Priority::Info => image_create(),
+        priority => Event::Other {
+            event_type: EventType::new("image.audit").unwrap(),
+            priority,
+            payload: serde_json::json!({ "id": "x" }),
+        },
+    }
+}
+
+/// Two priorities whose lanes work.
+const DOCUMENTED: [Priority; 2] = [Priority::Info, Priority::Warn];
