@@ -2,8 +2,8 @@
 //!
 //! * A message that was declined while a later one of its lane was settled is set aside, and so is one
 //!   that was set aside before.
-//! * If the last messages of a lane were all declined, the lane fails: they keep their places, and the
-//!   lane waits for a probe.
+//! * The other declined messages of a lane keep their places. If they are many, or all, the lane fails and
+//!   waits for a probe. A few lead the next batch, which shows whether they or the lane fail.
 //! * If the attempt failed, its unsettled messages keep their places. The connection failed, unless
 //!   other lanes went on: then the lanes without any verdict fail.
 //! * If the attempt timed out, the lanes without any verdict are silent: each gets a transport of its
@@ -84,7 +84,7 @@ impl Queue {
         let mut reports = Vec::new();
         for lane in &mut lanes {
             let condition = match &result {
-                Ok(()) if lane.keep_tail_aside() => LaneCondition::Works,
+                Ok(()) if lane.works() => LaneCondition::Works,
                 Ok(()) => LaneCondition::Fails,
                 Err(_) if lane.last_settled.is_some() => LaneCondition::Works,
                 Err(_) if can_isolate && lane.unsettled > 0 => LaneCondition::Silent,
@@ -242,17 +242,10 @@ impl LaneResult {
         }
     }
 
-    /// Sets aside the last messages of the lane too if they are few, and returns whether the lane
-    /// works.
-    fn keep_tail_aside(&mut self) -> bool {
-        let is_short = self.back.len() < FULL_AFTER && self.unsettled == 0;
-        let works = self.last_settled.is_some() && is_short;
-        if works {
-            for (message, record) in self.back.take_all() {
-                self.aside.push(message, record);
-            }
-        }
-        works
+    /// Returns whether the lane works: the destination settled a message of it, and declined at most a few
+    /// after that.
+    fn works(&self) -> bool {
+        self.last_settled.is_some() && self.back.len() < FULL_AFTER && self.unsettled == 0
     }
 }
 
