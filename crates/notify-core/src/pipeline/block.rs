@@ -42,8 +42,8 @@ pub(super) struct MessageRecord {
     pub(super) bytes: usize,
     /// The number of attempts that had it.
     pub(super) attempts: u32,
-    /// The number of those that sent nothing.
-    pub(super) unsent: u32,
+    /// The number of those in which the destination declined it.
+    pub(super) declines: u32,
     /// The queue behind the destination that it goes to.
     pub(super) lane: Lane,
     /// Whether it was set aside before.

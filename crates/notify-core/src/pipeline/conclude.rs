@@ -4,6 +4,7 @@
 //!   that was set aside before.
 //! * The other declined messages of a lane keep their places. If they are many, or all, the lane fails and
 //!   waits for a probe. A few lead the next batch, which shows whether they or the lane fail.
+//! * A probe passes messages that made probes before. They are set aside if it succeeds.
 //! * If the attempt failed, its unsettled messages keep their places. The connection failed, unless
 //!   other lanes went on: then the lanes without any verdict fail.
 //! * If the attempt timed out, the lanes without any verdict are silent: each gets a transport of its
@@ -94,7 +95,6 @@ impl Queue {
             if condition == LaneCondition::Silent && scope == LaneScope::Shared {
                 conclusion.silent.push(lane.lane);
             }
-            lane.yield_probe(condition);
             self.set_aside(std::mem::take(&mut lane.aside));
             let report = self.apply(lane, condition, result.is_err());
             reports.extend(report.map(|report| (lane.lane, report)));
@@ -139,15 +139,14 @@ impl Queue {
             let is_aside =
                 declined.is_some() && (record.set_aside || lane.last_settled > Some(index));
             lane.error = Some(match declined {
-                Some(error) => error,
+                Some(error) => {
+                    record.declines += 1;
+                    error
+                }
                 None => {
                     lane.unsettled += 1;
                     let error = failure.cloned().unwrap_or_else(|| unsettled(self.name));
-                    if failure.is_some() && error.outcome() == Outcome::NotSent {
-                        record.unsent += 1;
-                    } else {
-                        record.unknown = true;
-                    }
+                    record.unknown |= failure.is_none() || error.outcome() != Outcome::NotSent;
                     error
                 }
             });
@@ -193,6 +192,8 @@ impl Queue {
         let mut state = self.lock();
         state.in_flight -= back.load();
         state.pending.put_back(result.lane, back);
+        let works = condition == LaneCondition::Works;
+        state.pending.return_passed(result.lane, works, now, jitter, &self.config);
         let all_settled = state.pending.settled;
         let lane = state.pending.lane_mut(result.lane);
         match condition {
@@ -232,16 +233,6 @@ impl Queue {
 }
 
 impl LaneResult {
-    /// Sets the probe of a lane that fails aside after some attempts: another message makes the next
-    /// probe, because this one may be the only one that fails.
-    fn yield_probe(&mut self, condition: LaneCondition) {
-        let is_probe = self.back.len() == 1 && self.last_settled.is_none();
-        let tired = self.back.records.iter().all(|it| it.attempts - it.unsent >= PROBE_ATTEMPTS);
-        if condition == LaneCondition::Fails && is_probe && tired {
-            self.aside = std::mem::take(&mut self.back);
-        }
-    }
-
     /// Returns whether the lane works: the destination settled a message of it, and declined at most a few
     /// after that.
     fn works(&self) -> bool {
@@ -273,5 +264,3 @@ fn unsettled(name: &str) -> Error {
 /// The number of declined messages in a row, at the end of a lane's part of a batch, from which on the
 /// lane fails.
 const FULL_AFTER: usize = 8;
-/// The number of attempts after which a message stops being the probe of its lane.
-const PROBE_ATTEMPTS: u32 = 3;

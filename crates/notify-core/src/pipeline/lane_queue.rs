@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::backoff::Backoff;
-use super::block::MessageRecord;
+use super::block::{MessageBlock, MessageRecord};
 use super::block_queue::BlockQueue;
 use super::load::Load;
 use super::outage::Outage;
@@ -18,6 +18,8 @@ use crate::codec::message::Message;
 pub(super) struct LaneQueue {
     /// The messages in the order in which the program emitted them.
     pub(super) line: BlockQueue,
+    /// The messages before the probe in flight, which made the probes before it.
+    passed: MessageBlock,
     /// Messages that failed while others of the lane were delivered.
     pub(super) set_aside: SetAside,
     pub(super) phase: LanePhase,
@@ -70,6 +72,7 @@ impl LaneQueue {
     pub(super) fn new() -> Self {
         Self {
             line: BlockQueue::default(),
+            passed: MessageBlock::default(),
             set_aside: SetAside::default(),
             phase: LanePhase::Working,
             outage: Outage::default(),
@@ -83,7 +86,7 @@ impl LaneQueue {
 
     /// Returns the number of messages and their bytes.
     pub(super) fn load(&self) -> Load {
-        self.line.load() + self.set_aside.load()
+        self.line.load() + self.passed.load() + self.set_aside.load()
     }
 
     /// Returns the load that cannot be delivered while the destination works, which has settled
@@ -148,8 +151,46 @@ impl LaneQueue {
             if !self.is_isolated() {
                 self.phase = LanePhase::Probing;
             }
+            self.pass_tired();
             self.line.pop().or_else(|| self.set_aside.pop_due(now))
         }
+    }
+
+    /// Passes the messages at the head of the line that made more probes than one behind them.
+    ///
+    /// One message that always fails must not be every probe. If the probe succeeds, the passed messages
+    /// are set aside; otherwise they keep their places.
+    fn pass_tired(&mut self) {
+        let tiredness = |record: &MessageRecord| record.declines / PROBES;
+        if self.line.first().is_none_or(|first| tiredness(first) == 0) {
+            return;
+        }
+        let mut head = MessageBlock::default();
+        while head.len() < MOST_PASSED
+            && head.records.back().is_none_or(|last| tiredness(last) > 0)
+            && let Some((message, record)) = self.line.pop()
+        {
+            head.push(message, record);
+        }
+        let least = head.records.iter().map(tiredness).min().unwrap_or(0);
+        while head.records.front().is_some_and(|first| tiredness(first) > least)
+            && let Some((message, record)) = head.pop()
+        {
+            self.passed.push(message, record);
+        }
+        self.line.put_back(head);
+    }
+
+    /// Removes the messages that the last probe passed.
+    pub(super) fn take_passed(&mut self) -> MessageBlock {
+        std::mem::take(&mut self.passed)
+    }
+
+    /// Returns the time at which the program emitted one of the oldest messages.
+    pub(super) fn oldest(&self) -> Option<Instant> {
+        let firsts = [self.line.first(), self.passed.records.front()];
+        let firsts = firsts.into_iter().flatten().map(|record| record.since);
+        firsts.chain(self.set_aside.oldest()).min()
     }
 
     /// Returns the time at which [`next`](Self::next) may have a message, if that is not now.
@@ -179,7 +220,8 @@ impl LaneQueue {
 
     /// Removes the oldest message, or another one if the lane is empty but for that.
     pub(super) fn pop_any(&mut self) -> Option<(Message, MessageRecord)> {
-        self.line.pop().or_else(|| self.set_aside.evict(Overflow::DropOldest))
+        let passed = self.passed.pop();
+        passed.or_else(|| self.line.pop()).or_else(|| self.set_aside.evict(Overflow::DropOldest))
     }
 
     /// Notes that the destination settled a message of the lane, and that none of the attempt failed
@@ -231,3 +273,8 @@ impl LaneQueue {
         }
     }
 }
+
+/// The number of probes that a message makes before another one does.
+const PROBES: u32 = 3;
+/// The largest number of messages that a probe passes.
+const MOST_PASSED: usize = 64;

@@ -87,6 +87,26 @@ impl LaneQueues {
         self.lane_mut(lane).line.put_back(block);
     }
 
+    /// Puts the messages that a probe passed back before all others, or sets them aside because the probe
+    /// succeeded.
+    pub(super) fn return_passed(
+        &mut self,
+        lane: Lane,
+        probe_succeeded: bool,
+        now: Instant,
+        jitter: f64,
+        config: &QueueConfig,
+    ) {
+        let lane = self.lane_mut(lane);
+        let mut passed = lane.take_passed();
+        if !probe_succeeded {
+            return lane.line.put_back(passed);
+        }
+        for (message, record) in passed.take_all() {
+            lane.set_aside.push(message, record, now, jitter, config);
+        }
+    }
+
     /// Sets a message aside, with a random `jitter` from 0 to 1.
     pub(super) fn set_aside(
         &mut self,
@@ -160,12 +180,7 @@ impl LaneQueues {
 
     /// Returns the time at which the program emitted one of the oldest messages.
     pub(super) fn oldest(&self) -> Option<Instant> {
-        let lanes = self.lanes.iter();
-        lanes
-            .flat_map(|it| {
-                it.line.first().map(|it| it.since).into_iter().chain(it.set_aside.oldest())
-            })
-            .min()
+        self.lanes.iter().filter_map(LaneQueue::oldest).min()
     }
 
     /// Returns whether a lane may take one more message of `bytes`.
@@ -227,10 +242,7 @@ impl LaneQueues {
         let lanes = self.lanes.iter_mut().enumerate();
         let (_, lane) = lanes
             .filter(|(at, _)| only.is_none_or(|only| only.index() == *at))
-            .filter_map(|(_, lane)| {
-                let first = lane.line.first().map(|record| record.since);
-                Some((first.into_iter().chain(lane.set_aside.oldest()).min()?, lane))
-            })
+            .filter_map(|(_, lane)| Some((lane.oldest()?, lane)))
             .min_by_key(|(since, _)| *since)?;
         let (message, record) = lane.pop_any()?;
         self.load -= Load::of(&record);

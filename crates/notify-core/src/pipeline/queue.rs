@@ -232,7 +232,7 @@ impl Queue {
             due: since,
             bytes,
             attempts: 0,
-            unsent: 0,
+            declines: 0,
             lane,
             set_aside: false,
             unknown: false,

@@ -66,7 +66,7 @@ fn message_id() -> Uuid {
 }
 
 /// Returns a random number from 0 to 1.
-fn random_fraction() -> f64 {
+pub(crate) fn random_fraction() -> f64 {
     let [a, b, c, d, ..] = random_bytes();
     f64::from(u32::from_le_bytes([a, b, c, d])) / f64::from(u32::MAX)
 }

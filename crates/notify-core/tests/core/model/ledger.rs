@@ -90,7 +90,10 @@ impl Ledger {
             let lane = destination.sent.iter().filter(|sent| sent.priority == *priority);
             let firsts = lane.filter(|sent| seen.insert(sent.id));
             let firsts: Vec<_> = firsts.filter_map(|sent| places.get(&sent.id)).collect();
-            assert!(firsts.is_sorted(), "the first attempts of {priority} changed their order");
+            assert!(
+                firsts.is_sorted(),
+                "the first attempts of {priority} changed their order: {firsts:?}"
+            );
         }
     }
 }
