@@ -5,7 +5,7 @@
 //! * The other declined messages of a lane keep their places. If they are many, or all, the lane fails and
 //!   waits for a probe. A few lead the next batch, which shows whether they or the lane fail.
 //! * A probe passes messages that made probes before. They are set aside if it succeeds.
-//! * If the attempt failed, its unsettled messages keep their places. The connection failed, unless
+//! * If the attempt failed, its messages keep their places. The connection failed, unless
 //!   other lanes went on: then the lanes without any verdict fail.
 //! * If the attempt timed out, the lanes without any verdict are silent: each gets a transport of its
 //!   own.
@@ -136,8 +136,8 @@ impl Queue {
             }
             let lane = result_of(&mut lanes, record.lane);
             let declined = record.retry.take();
-            let is_aside =
-                declined.is_some() && (record.set_aside || lane.last_settled > Some(index));
+            let was_passed = failure.is_none() && lane.last_settled > Some(index);
+            let is_aside = declined.is_some() && (record.set_aside || was_passed);
             lane.error = Some(match declined {
                 Some(error) => {
                     record.declines += 1;
