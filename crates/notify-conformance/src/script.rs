@@ -77,8 +77,8 @@ struct ScriptState {
     declined_ids: HashSet<Uuid>,
     /// The ids of the messages that the destination refuses for good.
     refused: HashSet<Uuid>,
-    /// Whether the destination has a lane for each priority.
-    has_lanes: bool,
+    /// The lanes of the destination, if it has several.
+    lanes: Option<Lanes>,
     /// The lanes that fail.
     faults: HashMap<Priority, LaneFault>,
 }
@@ -152,7 +152,8 @@ impl Script {
     /// ```
     pub fn with_lanes() -> Self {
         let script = Self::default();
-        script.0.lock().has_lanes = true;
+        let lanes = Lanes::by_priority(|priority| priority.lower().to_owned());
+        script.0.lock().lanes = Some(lanes);
         script
     }
 
@@ -316,11 +317,7 @@ impl Transport for ScriptTransport {
     }
 
     fn lanes(&self) -> Lanes {
-        if self.shared.lock().has_lanes {
-            Lanes::by_priority(|priority| priority.lower().to_owned())
-        } else {
-            Lanes::one()
-        }
+        self.shared.lock().lanes.clone().unwrap_or_else(Lanes::one)
     }
 
     fn duplicate(&self) -> Option<Box<dyn Transport>> {

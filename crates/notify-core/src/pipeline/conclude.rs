@@ -138,18 +138,16 @@ impl Queue {
             let declined = record.retry.take();
             let was_passed = failure.is_none() && lane.last_settled > Some(index);
             let is_aside = declined.is_some() && (record.set_aside || was_passed);
-            lane.error = Some(match declined {
-                Some(error) => {
-                    record.declines += 1;
-                    error
-                }
-                None => {
-                    lane.unsettled += 1;
-                    let error = failure.cloned().unwrap_or_else(|| unsettled(self.name));
-                    record.unknown |= failure.is_none() || error.outcome() != Outcome::NotSent;
-                    error
-                }
-            });
+            let error = if let Some(error) = declined {
+                record.declines += 1;
+                error
+            } else {
+                lane.unsettled += 1;
+                let error = failure.cloned().unwrap_or_else(|| unsettled(self.name));
+                record.unknown |= failure.is_none() || error.outcome() != Outcome::NotSent;
+                error
+            };
+            lane.error = Some(error);
             // The message may stay for long: give up the memory that it shares with others.
             let message = message.detached();
             if is_aside { &mut lane.aside } else { &mut lane.back }.push(message, record);

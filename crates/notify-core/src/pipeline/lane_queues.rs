@@ -253,7 +253,7 @@ impl LaneQueues {
     pub(super) fn take_expired(&mut self, block: &mut MessageBlock, time: Instant) {
         for lane in &mut self.lanes {
             while block.len() < MOVED_AT_ONCE {
-                let line = lane.line.first().filter(|record| record.since < time).is_some();
+                let line = lane.line.first().is_some_and(|record| record.since < time);
                 let expired = if line { lane.line.pop() } else { lane.set_aside.pop_expired(time) };
                 let Some((message, record)) = expired else { break };
                 self.load -= Load::of(&record);

@@ -168,13 +168,13 @@ impl Queue {
                 .unwrap_or_else(|message| self.drop_new(&message, DropReason::Overflow))
         };
         let lane = self.lanes.lane(&message);
-        let line = self.room.line(lane);
-        let Ok(_turn) = tokio::time::timeout_at(deadline, line.turn.lock()).await else {
+        let callers = self.room.line(lane);
+        let Ok(_turn) = tokio::time::timeout_at(deadline, callers.turn.lock()).await else {
             return push_or_drop(message);
         };
         let _waiting = self.await_room(lane, weight(&message));
         loop {
-            let room = line.room.notified();
+            let room = callers.room.notified();
             message = match self.try_push(message, Claim::First) {
                 Ok(receipt) => return receipt,
                 Err(message) => message,

@@ -47,7 +47,7 @@ impl RandomSource {
     }
 }
 
-/// Returns the next number of SplitMix64, the generator of Steele, Lea and Flood.
+/// Returns the next number of `SplitMix64`, the generator of Steele, Lea and Flood.
 fn split_mix(state: &AtomicU64) -> u64 {
     const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
     let mut z = state.fetch_add(STEP, Ordering::Relaxed).wrapping_add(STEP);

@@ -43,9 +43,10 @@ impl SetAside {
         jitter: f64,
         config: &QueueConfig,
     ) {
-        let level = record.attempts.saturating_sub(1).min(LEVELS as u32 - 1);
-        let queue = &mut self.levels[level as usize];
-        let wait = bound(level).mul_f64(0.5 + jitter / 2.0).min(LONGEST);
+        let failures = record.attempts.saturating_sub(1);
+        let level = usize::try_from(failures).unwrap_or(LEVELS).min(LEVELS - 1);
+        let queue = &mut self.levels[level];
+        let wait = bound(failures).mul_f64(0.5 + jitter / 2.0).min(LONGEST);
         // A level is in the order of its due times, although each wait is jittered.
         record.due = queue.last().map_or(now + wait, |last| last.due.max(now + wait));
         record.set_aside = true;

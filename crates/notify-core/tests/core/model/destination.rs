@@ -93,6 +93,14 @@ impl Destination {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Ends all faults.
+    pub(crate) fn heal(&self) {
+        let mut state = self.state();
+        state.connection = ConnectionFault::None;
+        state.faults.clear();
+        state.break_after = None;
+    }
+
     /// Returns a transport to the destination.
     pub(crate) fn transport(&self) -> Box<dyn Transport> {
         Box::new(SimulatedTransport { destination: self.clone(), is_open: false })
@@ -101,7 +109,7 @@ impl Destination {
 
 /// Returns whether a picky lane declines this message.
 pub(crate) fn is_picked(id: Uuid) -> bool {
-    id.as_u128() % 3 == 0
+    id.as_u128().is_multiple_of(3)
 }
 
 /// A transport to the destination.

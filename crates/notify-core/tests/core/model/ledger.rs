@@ -105,7 +105,7 @@ fn check_outcome(entry: &LedgerEntry, destination: &DestinationState) {
         Ok(()) => assert!(destination.accepted.contains(&id), "delivered, but not accepted"),
         Err(Outcome::Rejected) => assert!(destination.refused.contains(&id), "not refused"),
         Err(Outcome::NotSent) => {
-            assert!(!destination.stored.contains(&id), "stored, but `NotSent`")
+            assert!(!destination.stored.contains(&id), "stored, but `NotSent`");
         }
         Err(Outcome::Unknown) => {}
     }

@@ -128,11 +128,7 @@ impl Simulation {
 
     /// Heals what heals, checks that everything else is delivered, and that `shutdown` ends in time.
     pub(crate) async fn finish(mut self) -> Vec<SentMessage> {
-        let mut state = self.destination.state();
-        state.connection = ConnectionFault::None;
-        state.faults.clear();
-        state.break_after = None;
-        drop(state);
+        self.destination.heal();
         self.break_for_good();
         self.start();
         tokio::time::sleep(RECOVERY_TIME).await;
@@ -155,9 +151,9 @@ impl Simulation {
         if let Some(running) = self.running {
             assert_eq!(running.await.unwrap().delivered, stats.delivered);
         }
-        let state = self.destination.state();
-        assert_eq!(state.open, 0, "a transport stays open");
-        state.sent.clone()
+        let destination = self.destination.state();
+        assert_eq!(destination.open, 0, "a transport stays open");
+        destination.sent.clone()
     }
 
     /// Emits one notification. In a lane that works, it is dropped for want of room only if the queue is
@@ -170,8 +166,8 @@ impl Simulation {
         let saw_nothing = self.destination.state().sent.is_empty();
         if dropped && self.setup.bytes.is_none() && saw_nothing {
             // No lane is known to fail alone, so every lane may take all the room.
-            let taken = before.pending.messages as usize + self.waiting_callers();
-            assert!(taken >= self.setup.max_messages, "dropped although there is room");
+            let taken = before.pending.messages + self.waiting_callers();
+            assert!(taken >= self.setup.max_messages as u64, "dropped although there is room");
         }
         let id = receipt.message_id();
         let receipt = keep.then_some(receipt);
@@ -179,8 +175,8 @@ impl Simulation {
     }
 
     /// Returns the number of callers that may have room reserved.
-    fn waiting_callers(&self) -> usize {
-        self.enqueues.len().min(Priority::DOCUMENTED.len())
+    fn waiting_callers(&self) -> u64 {
+        self.enqueues.len().min(Priority::DOCUMENTED.len()) as u64
     }
 
     /// Enters the notifications of `enqueue` calls that returned.
