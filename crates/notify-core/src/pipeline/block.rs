@@ -55,6 +55,11 @@ pub(super) struct MessageRecord {
 }
 
 impl MessageRecord {
+    /// Returns the load of the message.
+    pub(super) fn load(&self) -> Load {
+        Load::one(self.bytes)
+    }
+
     /// Returns whether the message has its final verdict.
     pub(super) fn is_settled(&self) -> bool {
         self.receipt.is_none()

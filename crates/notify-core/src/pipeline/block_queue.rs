@@ -33,7 +33,7 @@ impl BlockQueue {
 
     /// Adds the newest message, in a new block when the last block is a full batch.
     pub(super) fn push(&mut self, message: Message, record: MessageRecord, config: &QueueConfig) {
-        self.load += Load::of(&record);
+        self.load += record.load();
         match self.blocks.back_mut() {
             Some(last) if last.has_room(&record, config) => last.push(message, record),
             _ => {
@@ -66,7 +66,7 @@ impl BlockQueue {
     pub(super) fn pop(&mut self) -> Option<(Message, MessageRecord)> {
         let block = self.blocks.front_mut()?;
         let (message, record) = block.pop()?;
-        self.load -= Load::of(&record);
+        self.load -= record.load();
         if block.is_empty() {
             self.spare = self.blocks.pop_front()?;
         }
@@ -77,7 +77,7 @@ impl BlockQueue {
     pub(super) fn pop_newest(&mut self) -> Option<(Message, MessageRecord)> {
         let block = self.blocks.back_mut()?;
         let (message, record) = block.pop_newest()?;
-        self.load -= Load::of(&record);
+        self.load -= record.load();
         if block.is_empty() {
             self.spare = self.blocks.pop_back()?;
         }

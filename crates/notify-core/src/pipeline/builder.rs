@@ -2,8 +2,8 @@
 //!
 //! It validates the options. It starts no task and touches no destination.
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::event_set::EventSet;
@@ -11,7 +11,7 @@ use super::notifier::{Notifier, NotifierCore};
 use super::queue::Queue;
 use super::queue_config::{BOOKKEEPING, QueueConfig};
 use super::random::RandomSource;
-use super::registry::register;
+use super::registry::{DelayedQueue, register};
 use super::stage::{Stage, StageInfo};
 use super::worker::Worker;
 use crate::codec::encode::Encoding;
@@ -252,7 +252,8 @@ impl NotifierBuilder {
         }
         let (name, lanes) = (self.transport.name(), self.transport.lanes());
         let queue = Arc::new(Queue::new(self.queue, name, lanes, self.durable_source, self.random));
-        register(&queue);
+        let delayed: Weak<dyn DelayedQueue> = Arc::downgrade(&queue) as _;
+        register(queue.id, delayed);
         let stage = self
             .stage
             .as_ref()

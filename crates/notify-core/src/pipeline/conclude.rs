@@ -15,7 +15,6 @@ use tokio::time::Instant;
 use super::block::MessageBlock;
 use super::lane_queue::{LaneFailure, LanePhase};
 use super::lane_queues::{LaneScope, MOVED_AT_ONCE};
-use super::load::Load;
 use super::outage::OutageReport;
 use super::queue::Queue;
 use crate::error::{Error, ErrorKind, Outcome, Result};
@@ -163,7 +162,7 @@ impl Queue {
             let mut state = self.lock();
             for _ in 0..MOVED_AT_ONCE {
                 let Some((message, record)) = messages.pop() else { break };
-                state.in_flight -= Load::of(&record);
+                state.in_flight -= record.load();
                 state.pending.set_aside(message, record, now, jitter, &self.config);
             }
         }

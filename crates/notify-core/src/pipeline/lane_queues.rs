@@ -73,7 +73,7 @@ impl LaneQueues {
         record: MessageRecord,
         config: &QueueConfig,
     ) -> bool {
-        self.load += Load::of(&record);
+        self.load += record.load();
         let lane = &mut self.lanes[record.lane.index()];
         // A lane that waits has a timer, unless it held no message.
         let must_look = lane.is_working() || lane.load().messages == 0;
@@ -116,7 +116,7 @@ impl LaneQueues {
         jitter: f64,
         config: &QueueConfig,
     ) {
-        self.load += Load::of(&record);
+        self.load += record.load();
         let lane = &mut self.lanes[record.lane.index()];
         lane.set_aside.push(message, record, now, jitter, config);
     }
@@ -152,7 +152,7 @@ impl LaneQueues {
                 .min_by_key(|(number, ..)| *number);
             let Some((_, true, lane)) = next else { return false };
             let Some((message, record)) = lane.take_next(now) else { return false };
-            self.load -= Load::of(&record);
+            self.load -= record.load();
             batch.push(message, record);
         }
         true
@@ -233,7 +233,7 @@ impl LaneQueues {
         };
         let over = self.lanes.iter().position(excess)?;
         let (message, record) = self.lanes[over].evict(config.overflow)?;
-        self.load -= Load::of(&record);
+        self.load -= record.load();
         Some((message, record))
     }
 
@@ -245,7 +245,7 @@ impl LaneQueues {
             .filter_map(|(_, lane)| Some((lane.oldest()?, lane)))
             .min_by_key(|(since, _)| *since)?;
         let (message, record) = lane.pop_any()?;
-        self.load -= Load::of(&record);
+        self.load -= record.load();
         Some((message, record))
     }
 
@@ -256,7 +256,7 @@ impl LaneQueues {
                 let line = lane.line.first().is_some_and(|record| record.since < time);
                 let expired = if line { lane.line.pop() } else { lane.set_aside.pop_expired(time) };
                 let Some((message, record)) = expired else { break };
-                self.load -= Load::of(&record);
+                self.load -= record.load();
                 block.push(message, record);
             }
         }
@@ -267,7 +267,7 @@ impl LaneQueues {
         for lane in &mut self.lanes {
             while block.len() < MOVED_AT_ONCE {
                 let Some((message, record)) = lane.pop_any() else { break };
-                self.load -= Load::of(&record);
+                self.load -= record.load();
                 block.push(message, record);
             }
         }

@@ -2,8 +2,6 @@
 
 use std::ops::{Add, AddAssign, Sub, SubAssign};
 
-use super::block::MessageRecord;
-
 /// A number of messages, and their bytes as the bounds of the queue count them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Load {
@@ -15,11 +13,6 @@ impl Load {
     /// Returns the load of one message of `bytes`.
     pub(super) fn one(bytes: usize) -> Self {
         Self { messages: 1, bytes }
-    }
-
-    /// Returns the load of one message by its record.
-    pub(super) fn of(record: &MessageRecord) -> Self {
-        Self::one(record.bytes)
     }
 
     /// Returns whether this load stays within `limit` in both respects.

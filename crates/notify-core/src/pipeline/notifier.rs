@@ -12,6 +12,7 @@ use super::deadline::after;
 use super::event_set::EventSet;
 use super::queue::Queue;
 use super::receipt::Receipt;
+use super::registry::DelayedQueue;
 use super::stage::StageInfo;
 use super::stats::Stats;
 use crate::codec::encode::{Encoding, Envelope, encode};

@@ -21,7 +21,7 @@ use super::outage::Outage;
 use super::queue_config::{Overflow, QueueConfig, weight};
 use super::random::RandomSource;
 use super::receipt::Receipt;
-use super::registry::QueueId;
+use super::registry::{QueueId, forget};
 use super::room_lines::RoomLines;
 use crate::codec::message::Message;
 use crate::error::Error;
@@ -183,6 +183,13 @@ impl Queue {
                 return push_or_drop(message);
             }
         }
+    }
+
+    /// Reserves room for the first caller in the line of a lane, until the guard is dropped.
+    fn await_room(&self, lane: Lane, bytes: usize) -> AwaitedRoom<'_> {
+        self.lock().pending.await_room(lane, Some(bytes));
+        self.room.waiting.set(lane, true);
+        AwaitedRoom { queue: self, lane }
     }
 
     /// Counts a notification that could not be encoded.
@@ -384,5 +391,25 @@ impl QueueState {
             evicted.push(message, record);
         }
         true
+    }
+}
+
+/// A guard that holds the reservation of the first caller in a line.
+struct AwaitedRoom<'a> {
+    queue: &'a Queue,
+    lane: Lane,
+}
+
+impl Drop for AwaitedRoom<'_> {
+    fn drop(&mut self) {
+        self.queue.room.waiting.set(self.lane, false);
+        self.queue.lock().pending.await_room(self.lane, None);
+    }
+}
+
+/// Forgets the queue's number.
+impl Drop for Queue {
+    fn drop(&mut self) {
+        forget(self.id);
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::account::Account;
 use super::outage::Failure;
 use super::queue::{Queue, QueueState, WorkerPhase};
+use super::registry::DelayedQueue;
 use super::stats::{PendingCounts, Stats, WorkerState};
 use crate::error::{Error, ErrorKind, Outcome};
 use crate::transport::lanes::Lane;
@@ -33,27 +34,6 @@ impl Queue {
             last_delivery,
             last_error: self.last_failure(&state).map(|(_, error)| error),
             state: self.worker_state(&state),
-        }
-    }
-
-    /// Returns the error for a caller that waited `waited` without an outcome, with the reason of the
-    /// delay if it is known.
-    pub(super) fn undecided(&self, waited: Duration) -> Error {
-        let seconds = waited.as_secs_f64();
-        let state = self.lock();
-        let reason = match state.phase {
-            WorkerPhase::NotStarted => {
-                "the worker does not run: run it with `Worker::run` or `Worker::spawn_thread`"
-            }
-            WorkerPhase::Running | WorkerPhase::Ended => {
-                "the notification stays queued and may still be delivered"
-            }
-        };
-        let message = format!("no outcome after {seconds} s: {reason}");
-        let error = Error::new(ErrorKind::Timeout, message).with_outcome(Outcome::Unknown);
-        match state.last_error() {
-            Some(cause) => error.with_source(cause),
-            None => error,
         }
     }
 
@@ -89,6 +69,27 @@ impl Queue {
             format!("lane `{name}`: {error:#}")
         };
         Some((failure, text))
+    }
+}
+
+impl DelayedQueue for Queue {
+    fn undecided(&self, waited: Duration) -> Error {
+        let seconds = waited.as_secs_f64();
+        let state = self.lock();
+        let reason = match state.phase {
+            WorkerPhase::NotStarted => {
+                "the worker does not run: run it with `Worker::run` or `Worker::spawn_thread`"
+            }
+            WorkerPhase::Running | WorkerPhase::Ended => {
+                "the notification stays queued and may still be delivered"
+            }
+        };
+        let message = format!("no outcome after {seconds} s: {reason}");
+        let error = Error::new(ErrorKind::Timeout, message).with_outcome(Outcome::Unknown);
+        match state.last_error() {
+            Some(cause) => error.with_source(cause),
+            None => error,
+        }
     }
 }
 

@@ -5,7 +5,6 @@
 use tokio::sync::{Mutex, Notify};
 
 use super::lane_mask::LaneMask;
-use super::queue::Queue;
 use crate::transport::lanes::Lane;
 
 /// The lines of all lanes.
@@ -13,7 +12,7 @@ use crate::transport::lanes::Lane;
 pub(super) struct RoomLines {
     lines: Box<[RoomLine]>,
     /// The lanes with a waiting caller.
-    waiting: LaneMask,
+    pub(super) waiting: LaneMask,
 }
 
 /// The callers that wait for room in one lane.
@@ -49,27 +48,5 @@ impl RoomLines {
                 line.room.notify_one();
             }
         }
-    }
-}
-
-impl Queue {
-    /// Reserves room for the first caller in the line of a lane, until the guard is dropped.
-    pub(super) fn await_room(&self, lane: Lane, bytes: usize) -> AwaitedRoom<'_> {
-        self.lock().pending.await_room(lane, Some(bytes));
-        self.room.waiting.set(lane, true);
-        AwaitedRoom { queue: self, lane }
-    }
-}
-
-/// A guard that holds the reservation of the first caller in a line.
-pub(super) struct AwaitedRoom<'a> {
-    queue: &'a Queue,
-    lane: Lane,
-}
-
-impl Drop for AwaitedRoom<'_> {
-    fn drop(&mut self) {
-        self.queue.room.waiting.set(self.lane, false);
-        self.queue.lock().pending.await_room(self.lane, None);
     }
 }

@@ -50,7 +50,7 @@ impl SetAside {
         // A level is in the order of its due times, although each wait is jittered.
         record.due = queue.last().map_or(now + wait, |last| last.due.max(now + wait));
         record.set_aside = true;
-        self.load += Load::of(&record);
+        self.load += record.load();
         queue.push(message, record, config);
     }
 
@@ -77,7 +77,7 @@ impl SetAside {
         let of = |queue: &&mut BlockQueue| queue.first().is_some_and(|it| it.number == number);
         let queue = self.levels.iter_mut().find(of)?;
         let (message, record) = queue.pop()?;
-        self.load -= Load::of(&record);
+        self.load -= record.load();
         self.overdue = self.overdue.saturating_sub(1);
         Some((message, record))
     }
@@ -87,7 +87,7 @@ impl SetAside {
         let expired =
             |queue: &&mut BlockQueue| queue.first().is_some_and(|record| record.since < time);
         let (message, record) = self.levels.iter_mut().find(expired)?.pop()?;
-        self.load -= Load::of(&record);
+        self.load -= record.load();
         self.overdue = self.overdue.min(self.load.messages);
         Some((message, record))
     }
@@ -100,7 +100,7 @@ impl SetAside {
             Overflow::DropNewest => levels.next()?.pop_newest()?,
             Overflow::DropOldest => levels.next_back()?.pop()?,
         };
-        self.load -= Load::of(&record);
+        self.load -= record.load();
         self.overdue = self.overdue.min(self.load.messages);
         Some((message, record))
     }

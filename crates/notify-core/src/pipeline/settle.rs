@@ -140,7 +140,7 @@ impl Queue {
                     continue;
                 }
             };
-            settled += Load::of(record);
+            settled += record.load();
             generations.add(record.generation);
             // Most callers drop their receipts, so collect only those that are still there.
             let receipt = record.receipt.take().filter(|receipt| !receipt.is_closed());
