@@ -104,7 +104,9 @@ impl CommandError {
     /// adds the operating system's reason and what you can do about it.
     pub(crate) fn file(action: &str, error: &io::Error) -> Self {
         let status = match error.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ExitStatus::NotDelivered,
+            io::ErrorKind::StorageFull
+            | io::ErrorKind::QuotaExceeded
+            | io::ErrorKind::FileTooLarge => ExitStatus::NotDelivered,
             _ => ExitStatus::PermanentError,
         };
         let reason = error.to_string();

@@ -97,7 +97,7 @@ fn d4_a_file_size_limit_is_an_error() {
     let arguments =
         ["emit", "--set", "strategy=log", "--set", "log.target=tracing", "--acks", "acks", input];
     run_limited(&sandbox, "ulimit -f 8", &arguments)
-        .expect_message(2, "cannot write the output of `--acks`: File too large: raise the limit");
+        .expect_message(3, "cannot write the output of `--acks`: File too large: raise the limit");
 }
 
 /// D5: too few open files are an error that names the limit.
