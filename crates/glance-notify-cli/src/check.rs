@@ -84,11 +84,15 @@ fn examine_all(config: &Config, report: &mut CheckReport) -> Result<Vec<ExitStat
         report.settings = SettingRow::all(config, Some(error));
     })?;
     report.add_default_publisher(&notifier);
-    #[cfg_attr(not(feature = "spool"), expect(unused_mut, reason = "only a spool adds findings"))]
-    let mut findings = examine(transport)?;
+    let destination = examine(transport);
     #[cfg(feature = "spool")]
-    findings.extend(examine_spool(config)?);
-    report.findings = findings.iter().map(FindingRow::new).collect();
+    let spool = examine_spool(config);
+    #[cfg(not(feature = "spool"))]
+    let spool = Ok(Vec::new());
+    // A destination that cannot be examined hides nothing about the spool.
+    let found = [&destination, &spool].into_iter().flatten().flatten();
+    report.findings = found.map(FindingRow::new).collect();
+    let findings = [destination?, spool?].concat();
     let bad = findings.into_iter().filter_map(|finding| match finding.state {
         FindingState::Bad(error) => Some(CommandError::from(error).status),
         _ => None,

@@ -31,6 +31,8 @@ pub(crate) enum StopReason {
     StdoutClosed,
     /// The destination reports a permanent error: only an operator can help.
     PermanentError(String),
+    /// Everything is in the spool, but the destination behind it reports a permanent error.
+    ForwardingFails(String),
     /// The input is invalid, or a file cannot be read or written.
     Failed(CommandError),
 }
@@ -77,6 +79,10 @@ impl StopReason {
                 "gave up after a permanent error{}",
                 error_suffix(Some(error))
             )),
+            Self::ForwardingFails(error) => print_error(format_args!(
+                "the spool cannot forward the notifications, permanent error{}",
+                error_suffix(Some(error))
+            )),
         }
     }
 
@@ -87,7 +93,7 @@ impl StopReason {
             Self::Interrupted => 1,
             Self::Failed(_) => 2,
             Self::DrainCutShort(_) | Self::NoProgress(..) | Self::StdoutClosed => 3,
-            Self::PermanentError(_) => 4,
+            Self::PermanentError(_) | Self::ForwardingFails(_) => 4,
         }
     }
 }

@@ -27,6 +27,17 @@ pub(crate) struct OutcomeCounts {
 }
 
 impl OutcomeCounts {
+    /// Counts one message whose record has `bytes` bytes.
+    fn count(&mut self, outcome: &MessageOutcome, bytes: u64) {
+        *match outcome {
+            MessageOutcome::Pending => return,
+            MessageOutcome::Delivered => &mut self.delivered,
+            MessageOutcome::Refused(_) => &mut self.refused,
+            MessageOutcome::Dropped => &mut self.dropped,
+        } += 1;
+        self.bytes += bytes;
+    }
+
     /// Adds the counts of other messages.
     pub(crate) fn add(&mut self, other: &Self) {
         self.delivered += other.delivered;
@@ -66,16 +77,23 @@ impl ChunkOutcome {
     /// `bytes` is the size of its record, or 0 if an earlier outcome removed the message already. Such
     /// a message keeps its place and counts nowhere.
     pub(crate) fn push(&mut self, outcome: MessageOutcome, bytes: u64) {
-        let counts = &mut self.counts;
-        if bytes > 0 && outcome != MessageOutcome::Pending {
-            counts.bytes += bytes;
-            *match outcome {
-                MessageOutcome::Delivered | MessageOutcome::Pending => &mut counts.delivered,
-                MessageOutcome::Refused(_) => &mut counts.refused,
-                MessageOutcome::Dropped => &mut counts.dropped,
-            } += 1;
+        self.set(self.outcomes.len(), outcome, bytes);
+    }
+
+    /// Sets the outcome of message `index`, which has none yet. `bytes` is as for [`push`](Self::push).
+    pub(crate) fn set(&mut self, index: usize, outcome: MessageOutcome, bytes: u64) {
+        if self.outcomes.len() <= index {
+            self.outcomes.resize(index + 1, MessageOutcome::Pending);
         }
-        self.outcomes.push(outcome);
+        if bytes > 0 {
+            self.counts.count(&outcome, bytes);
+        }
+        self.outcomes[index] = outcome;
+    }
+
+    /// Whether message `index` has an outcome.
+    pub(crate) fn is_decided(&self, index: usize) -> bool {
+        self.outcomes.get(index).is_some_and(|outcome| *outcome != MessageOutcome::Pending)
     }
 
     /// Adds the outcomes that `later` knows of the same chunk. The two never know the same message.

@@ -11,6 +11,7 @@ use notify_core::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::disk::{FileDisk, SpoolDisk};
+use crate::executor::{SlotExecutor, ThreadExecutor};
 use crate::records::RECORD_OVERHEAD;
 
 /// The configuration of a spool and its forwarder.
@@ -57,6 +58,10 @@ pub struct Config {
     pub attempt_timeout: Duration,
     /// The storage of the slots. Only tests replace it.
     pub(crate) disk: Arc<dyn SpoolDisk>,
+    /// The executor of the slots' work. Only tests replace it.
+    pub(crate) executor: Arc<dyn SlotExecutor>,
+    /// The seed of the forwarder's jitter. Only tests set it.
+    pub(crate) seed: Option<u64>,
 }
 
 /// The policy for a message that finds the spool full, `spool.when_full`.
@@ -130,6 +135,8 @@ impl Config {
             batch_bytes,
             attempt_timeout: Duration::from_secs(60),
             disk: Arc::new(FileDisk),
+            executor: Arc::new(ThreadExecutor),
+            seed: None,
         }
     }
 
@@ -210,6 +217,22 @@ impl Config {
     #[must_use]
     pub fn on_disk(mut self, disk: Arc<dyn SpoolDisk>) -> Self {
         self.disk = disk;
+        self
+    }
+
+    /// Returns the configuration with `executor` for the work of all slots, for tests of the spool.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn executed_by(mut self, executor: Arc<dyn SlotExecutor>) -> Self {
+        self.executor = executor;
+        self
+    }
+
+    /// Makes the jitter of the forwarder's waits follow from `seed`, for tests of the spool.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn seeded(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
         self
     }
 }

@@ -123,6 +123,8 @@ impl StageCounters {
         stats.oldest_pending = oldest
             .map(|oldest| (OffsetDateTime::now_utc() - oldest).try_into().unwrap_or_default());
         stats.last_delivery = values.last_delivery;
+        stats.last_error = pipeline.last_error;
+        stats.last_error_is_permanent = pipeline.last_error_is_permanent;
         stats.state = pipeline.state;
         stats
     }

@@ -188,12 +188,15 @@ fn build_pipeline(
     queue.batch_bytes = config.batch_bytes;
     queue.max_messages = config.batch_messages.saturating_mul(2);
     queue.max_bytes = config.window_bytes();
-    let built = Notifier::builder(destination)
+    let mut builder = Notifier::builder(destination)
         .publisher_id(PUBLISHER_ID)
         .queue(queue)
         .attempt_timeout(config.attempt_timeout)
-        .durable_source()
-        .build()?;
+        .durable_source();
+    if let Some(seed) = config.seed {
+        builder = builder.seed(seed);
+    }
+    let built = builder.build()?;
     pipeline.lock().unwrap_or_else(PoisonError::into_inner).replace(built.0.clone());
     Ok(built)
 }

@@ -56,16 +56,21 @@ pub mod admin;
 mod blocking;
 mod check;
 mod chunk_outcome;
+mod chunks_in_flight;
 mod config;
 mod counters;
 mod dead_letter;
 #[doc(hidden)]
 pub mod disk;
 mod error;
+#[doc(hidden)]
+pub mod executor;
 mod forwarder;
 mod fuzz;
+mod lane_cursors;
 mod orphan_forwarder;
 mod orphan_search;
+mod outcome_recorder;
 mod records;
 mod redb_guard;
 mod slot;

@@ -99,6 +99,17 @@ pub(crate) struct RecordChunk {
     pub(crate) bytes: Vec<u8>,
 }
 
+impl RecordChunk {
+    /// Removes the messages whose indices match `is_removed`. They keep their places.
+    pub(crate) fn remove_where(&mut self, mut is_removed: impl FnMut(usize) -> bool) {
+        let mut rest = RecordBatch::default();
+        for (index, body) in bodies(&self.bytes).flatten().enumerate() {
+            rest.push(if is_removed(index) { &[] } else { body });
+        }
+        self.bytes = rest.bytes;
+    }
+}
+
 /// A record, or the rest of a chunk, that ends too early or has another format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TruncatedRecord;

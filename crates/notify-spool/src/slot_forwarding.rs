@@ -1,15 +1,23 @@
 //! Forwarding of one slot: its messages go to the pipeline in order, and their outcomes come back.
 //!
-//! Two tasks run side by side, connected by a bounded channel. The first reads chunks and hands their
-//! messages to the notifier. The second waits for the receipts and has the outcomes recorded. Nothing
-//! here retries a message: the pipeline does.
+//! Two tasks run side by side. The first reads chunks and hands their messages to the notifier, with a
+//! cursor for each lane. The second waits for the receipts and has the outcomes recorded, in any order.
+//! Nothing here retries a message: the pipeline does.
+
+use std::sync::Mutex;
+use std::time::Duration;
 
 use notify_core::pipeline::Receipt;
-use notify_core::{Error, Message, Notifier, Outcome, Result};
-use tokio::sync::{mpsc, watch};
+use notify_core::transport::Lane;
+use notify_core::{Error, Message, Notifier, Result};
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
-use crate::chunk_outcome::{ChunkOutcome, MessageOutcome};
+use crate::chunk_outcome::MessageOutcome;
+use crate::chunks_in_flight::ChunksInFlight;
 use crate::error::retry_delay;
+use crate::lane_cursors::{DiskPass, DiskPosition, LaneCursors};
+use crate::outcome_recorder::{ForwardingState, MessageInFlight, OutcomeRecorder, lock};
 use crate::records::{RecordChunk, TruncatedRecord, bodies, record_size};
 use crate::slot_handle::SlotHandle;
 
@@ -37,123 +45,238 @@ pub(crate) async fn forward_slot(
     stopped: watch::Receiver<bool>,
     mode: ForwardingMode,
 ) -> Result<()> {
-    let (sender, receiver) = mpsc::channel(CHUNKS_IN_FLIGHT);
-    let (sent, ()) = tokio::join!(
-        send_chunks(handle, notifier, stopped, mode, sender),
-        record_outcomes(handle, receiver)
-    );
-    sent
+    let (sent, receiver) = mpsc::unbounded_channel();
+    let state = ForwardingState {
+        cursors: LaneCursors::new(notifier.lanes()),
+        chunks: ChunksInFlight::default(),
+    };
+    let state = Mutex::new(state);
+    let concluded = Notify::new();
+    let mut ticks = interval(ROOM_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let (state, concluded) = (&state, &concluded);
+    let sender = MessageSender {
+        handle,
+        notifier,
+        stopped,
+        mode,
+        state,
+        concluded,
+        sent,
+        has_new: true,
+        lanes_failed: false,
+        ticks,
+    };
+    let recorder = OutcomeRecorder { handle, notifier, state, concluded };
+    // The recorder notes all outcomes before it waits, however many there are.
+    let recorder = tokio::task::unconstrained(recorder.run(receiver));
+    tokio::join!(sender.run(), recorder).0
 }
 
-/// A chunk between the slot and the destination.
-struct InFlightChunk {
-    /// The number of the chunk's first message.
-    first: u64,
-    /// The messages, each with the size of its record.
-    messages: Vec<(u64, InFlightMessage)>,
-}
-
-/// A message of a chunk in flight.
-enum InFlightMessage {
-    /// The pipeline has the message and resolves the receipt.
-    Sent(Receipt),
-    /// The outcome is known without the pipeline.
-    Decided(MessageOutcome),
-}
-
-/// Reads chunk after chunk and hands the messages to the notifier.
-async fn send_chunks(
-    handle: &SlotHandle,
-    notifier: &Notifier,
-    mut stopped: watch::Receiver<bool>,
+/// The task that reads messages and hands them to the notifier.
+struct MessageSender<'a> {
+    handle: &'a SlotHandle,
+    notifier: &'a Notifier,
+    stopped: watch::Receiver<bool>,
     mode: ForwardingMode,
-    in_flight: mpsc::Sender<InFlightChunk>,
-) -> Result<()> {
-    let mut next = 0;
-    let mut is_failing = false;
-    while !*stopped.borrow_and_update() {
-        let read = unless_stopped(&mut stopped, handle.read(next, READ_BYTES)).await;
-        let Some(read) = read else { break };
-        let chunks = match read {
-            Ok(chunks) => chunks,
-            Err(error) if mode == ForwardingMode::UntilEmpty => return Err(error),
-            Err(error) => {
-                if !std::mem::replace(&mut is_failing, true) {
-                    log_read_error(&error);
+    state: &'a Mutex<ForwardingState>,
+    /// The signal that messages in flight have their outcomes.
+    concluded: &'a Notify,
+    /// The messages for the recorder. The room in the pipeline bounds their number.
+    sent: mpsc::UnboundedSender<MessageInFlight>,
+    /// Whether the disk may have messages that no pass has read.
+    has_new: bool,
+    /// Whether a lane failed when the task sent the last message.
+    lanes_failed: bool,
+    /// The times at which the task looks for room in lanes that fail.
+    ticks: Interval,
+}
+
+impl MessageSender<'_> {
+    async fn run(mut self) -> Result<()> {
+        let mut is_failing = false;
+        while !*self.stopped.borrow_and_update() {
+            match self.forward_once().await {
+                Ok(Progress::Read) => {}
+                Ok(Progress::NothingNew) => self.wait_for_work().await,
+                Ok(Progress::Empty) => break,
+                Err(error) if self.mode == ForwardingMode::UntilEmpty => return Err(error),
+                Err(error) => {
+                    if !std::mem::replace(&mut is_failing, true) {
+                        log_read_error(&error);
+                    }
+                    let delay = tokio::time::sleep(retry_delay(&error));
+                    unless_stopped(&mut self.stopped, delay).await;
+                    continue;
                 }
-                unless_stopped(&mut stopped, tokio::time::sleep(retry_delay(&error))).await;
-                continue;
+            }
+            if std::mem::take(&mut is_failing) {
+                tracing::info!("the spool is readable again");
+            }
+        }
+        Ok(())
+    }
+
+    /// Forwards a piece of the lanes that are behind, and a piece of what no lane has seen.
+    async fn forward_once(&mut self) -> Result<Progress> {
+        let notifier = self.notifier;
+        let has_room = |lane| notifier.has_lane_room(lane, 0);
+        let behind = lock(self.state).cursors.start_catching_up(Instant::now(), has_room);
+        let caught_up = match behind {
+            Some(pass) => self.forward_piece(pass).await?,
+            None => false,
+        };
+        if self.has_new {
+            let new = lock(self.state).cursors.start_new();
+            self.has_new = self.forward_piece(new).await?;
+        }
+        if self.has_new || caught_up {
+            return Ok(Progress::Read);
+        }
+        let state = lock(self.state);
+        let is_empty = !state.cursors.any_behind() && state.chunks.is_empty();
+        let ends = self.mode == ForwardingMode::UntilEmpty && is_empty;
+        Ok(if ends { Progress::Empty } else { Progress::NothingNew })
+    }
+
+    /// Reads the next piece of a pass and forwards it. Returns `false` at the end of the pass.
+    async fn forward_piece(&mut self, mut pass: DiskPass) -> Result<bool> {
+        let read = self.handle.read(pass.from, READ_BYTES);
+        let Some(read) = unless_stopped(&mut self.stopped, read).await else { return Ok(true) };
+        let end = pass.end.unwrap_or(u64::MAX);
+        let chunks: Vec<_> = read?.into_iter().take_while(|chunk| chunk.first < end).collect();
+        let found = !chunks.is_empty();
+        for chunk in chunks {
+            if *self.stopped.borrow() {
+                return Ok(true);
+            }
+            let next = self.send_chunk(chunk, &mut pass).await;
+            lock(self.state).cursors.advance(&mut pass, next);
+        }
+        if !found {
+            lock(self.state).cursors.finish(pass);
+        }
+        Ok(found)
+    }
+
+    /// Hands the messages of one chunk to the notifier, those that the pass is for. Returns the number
+    /// behind the chunk.
+    async fn send_chunk(&mut self, chunk: RecordChunk, pass: &mut DiskPass) -> u64 {
+        let RecordChunk { first, bytes } = chunk;
+        let mut next = first;
+        for body in bodies(&bytes) {
+            let position = DiskPosition { chunk: first, number: next };
+            next += 1;
+            match body {
+                // An earlier outcome removed this message. The error is unreachable: opening the database
+                // checks every chunk.
+                Ok([]) | Err(TruncatedRecord) => {}
+                Ok(body) => self.send_body(body, position, pass).await,
+            }
+        }
+        next
+    }
+
+    /// Hands one message to the notifier, unless its lane is behind or has no room.
+    async fn send_body(&mut self, body: &[u8], position: DiskPosition, pass: &mut DiskPass) {
+        let bytes = record_size(body);
+        let message = match Message::from_body(body.to_vec()) {
+            Ok(message) => message,
+            Err(error) => return self.refuse(&error, bytes, position),
+        };
+        let lane = self.notifier.lanes().lane(&message);
+        self.await_returned().await;
+        {
+            let mut state = lock(self.state);
+            if !state.cursors.admits(pass, lane, position) {
+                return;
+            }
+            if !self.notifier.has_lane_room(lane, message.body().len()) {
+                return state.cursors.leave_behind(pass, lane, position);
+            }
+            if !state.chunks.start(position) {
+                return;
+            }
+        }
+        if let Some(receipt) = self.relay(message, lane).await {
+            self.sent.send(MessageInFlight { lane, position, bytes, receipt }).ok();
+        } else {
+            lock(self.state).cursors.leave_behind(pass, lane, position);
+            self.conclude(position, MessageOutcome::Pending, bytes);
+        }
+    }
+
+    /// Lets the recorder note the messages that the pipeline gave back, if it may have given back any.
+    ///
+    /// The pipeline gives back messages of lanes that fail. Later ones of such a lane must not pass them.
+    async fn await_returned(&mut self) {
+        let fails = self.notifier.has_failing_lane();
+        if fails || self.lanes_failed {
+            tokio::task::yield_now().await;
+        }
+        self.lanes_failed = fails;
+    }
+
+    /// Queues a message, and waits for room unless its lane fails meanwhile.
+    async fn relay(&mut self, message: Message, lane: Lane) -> Option<Receipt> {
+        let bytes = message.body().len();
+        let mut relay = std::pin::pin!(self.notifier.relay(message));
+        loop {
+            tokio::select! {
+                biased;
+                receipt = &mut relay => return Some(receipt),
+                _ = self.ticks.tick() => {
+                    if !self.notifier.has_lane_room(lane, bytes) {
+                        return None;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Makes a dead letter of a message that cannot be read.
+    fn refuse(&self, error: &Error, bytes: u64, position: DiskPosition) {
+        if lock(self.state).chunks.start(position) {
+            let reason = format!("the stored bytes are not a notification: {error:#}");
+            tracing::error!("a message of the spool becomes a dead letter: {reason}");
+            self.conclude(position, MessageOutcome::Refused(reason), bytes);
+        }
+    }
+
+    /// Concludes a message that the pipeline does not have.
+    fn conclude(&self, position: DiskPosition, outcome: MessageOutcome, bytes: u64) {
+        let now = Instant::now();
+        let complete = lock(self.state).chunks.conclude(position, outcome, bytes, now);
+        if let Some(outcome) = complete {
+            self.handle.record_outcome(outcome);
+        }
+    }
+
+    /// Waits for new messages, for outcomes, or for room in a lane that is behind.
+    async fn wait_for_work(&mut self) {
+        let any_behind = lock(self.state).cursors.any_behind();
+        let ticks = &mut self.ticks;
+        let work = async {
+            tokio::select! {
+                biased;
+                () = self.handle.wait_for_messages() => true,
+                () = self.concluded.notified() => false,
+                _ = ticks.tick(), if any_behind => false,
             }
         };
-        if std::mem::take(&mut is_failing) {
-            tracing::info!("the spool is readable again");
-        }
-        if chunks.is_empty() {
-            match mode {
-                ForwardingMode::UntilEmpty => break,
-                ForwardingMode::Continuous => {
-                    unless_stopped(&mut stopped, handle.wait_for_messages()).await;
-                }
-            }
-        }
-        for chunk in chunks {
-            let chunk = send_chunk(chunk, notifier).await;
-            next = chunk.first + chunk.messages.len() as u64;
-            if in_flight.send(chunk).await.is_err() || *stopped.borrow() {
-                break;
-            }
-        }
+        let woken = unless_stopped(&mut self.stopped, work).await;
+        self.has_new |= woken == Some(true);
     }
-    Ok(())
 }
 
-/// Hands the messages of one chunk to the notifier, waiting for room in its queue.
-async fn send_chunk(chunk: RecordChunk, notifier: &Notifier) -> InFlightChunk {
-    let RecordChunk { first, bytes } = chunk;
-    let mut messages = Vec::new();
-    for body in bodies(&bytes) {
-        messages.push(match body {
-            // An earlier outcome removed this message.
-            Ok([]) => (0, InFlightMessage::Decided(MessageOutcome::Delivered)),
-            Ok(body) => match Message::from_body(body.to_vec()) {
-                Ok(message) => {
-                    (record_size(body), InFlightMessage::Sent(notifier.relay(message).await))
-                }
-                Err(error) => {
-                    let reason = format!("the stored bytes are not a notification: {error:#}");
-                    tracing::error!("a message of the spool becomes a dead letter: {reason}");
-                    let outcome = MessageOutcome::Refused(reason);
-                    (record_size(body), InFlightMessage::Decided(outcome))
-                }
-            },
-            // Unreachable: opening the database checks every chunk.
-            Err(TruncatedRecord) => (0, InFlightMessage::Decided(MessageOutcome::Pending)),
-        });
-    }
-    InFlightChunk { first, messages }
-}
-
-/// Waits for the outcomes of chunk after chunk and has the slot's thread record them.
-async fn record_outcomes(handle: &SlotHandle, mut in_flight: mpsc::Receiver<InFlightChunk>) {
-    while let Some(InFlightChunk { first, messages }) = in_flight.recv().await {
-        let mut chunk_outcome = ChunkOutcome::new(first);
-        for (bytes, message) in messages {
-            let outcome = match message {
-                InFlightMessage::Decided(outcome) => outcome,
-                InFlightMessage::Sent(receipt) => match receipt.await {
-                    Ok(()) => MessageOutcome::Delivered,
-                    Err(error) if error.outcome() == Outcome::Rejected => {
-                        MessageOutcome::Refused(format!("{error:#}"))
-                    }
-                    Err(_) => MessageOutcome::Pending,
-                },
-            };
-            chunk_outcome.push(outcome, bytes);
-        }
-        if !chunk_outcome.is_empty() {
-            handle.record_outcome(chunk_outcome);
-        }
-    }
+/// The result of one round of reading.
+enum Progress {
+    /// The round read messages.
+    Read,
+    /// Every message is in flight, waits for its lane, or has its outcome.
+    NothingNew,
+    /// The slot has no message left.
+    Empty,
 }
 
 /// Waits for `event`. Returns `None` if the stop signal comes first.
@@ -183,5 +306,5 @@ fn log_read_error(error: &Error) {
 
 /// The bytes that one read takes from the disk.
 const READ_BYTES: usize = 1024 * 1024;
-/// The largest number of chunks in flight.
-const CHUNKS_IN_FLIGHT: usize = 64;
+/// The interval at which the sender looks for room in lanes that fail.
+const ROOM_INTERVAL: Duration = Duration::from_millis(20);

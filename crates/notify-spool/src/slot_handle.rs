@@ -4,20 +4,21 @@
 //! jobs to that thread and waits for its answers; it never touches the disk. Every wait has a deadline.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
 use notify_core::{Error, ErrorKind, Result};
 use tokio::sync::{Notify, oneshot, watch};
 
-use crate::blocking::{spawn_thread, thread_gone};
+use crate::blocking::thread_gone;
 use crate::chunk_outcome::ChunkOutcome;
 use crate::config::Config;
 use crate::counters::StageCounters;
 use crate::error::dir_message;
+use crate::executor::{SlotExecutor, SlotWork};
 use crate::records::{RecordBatch, RecordChunk};
 use crate::slot_job::{SlotJob, StoreReply};
-use crate::slot_thread::{SlotChoice, SlotThread};
+use crate::slot_thread::{SlotChoice, SlotThread, ThreadWork};
 
 /// A handle of the thread that owns a slot.
 ///
@@ -28,23 +29,21 @@ pub(crate) struct SlotHandle {
     /// The directory, for messages.
     dir: PathBuf,
     jobs: mpsc::Sender<SlotJob>,
-    launch: Mutex<ThreadLaunch>,
+    start: Mutex<WorkStart>,
     /// The signal that the thread stored new messages.
     stored: Arc<Notify>,
     /// `true` once the thread has closed the slot.
     ended: watch::Receiver<bool>,
 }
 
-/// The start of a thread.
+/// The start of a slot's work.
 #[derive(Debug)]
-struct ThreadLaunch {
+struct WorkStart {
     is_started: bool,
-    /// The thread's state, until the thread takes it. A start that fails leaves it here for the next.
-    state: Arc<Mutex<Option<ThreadState>>>,
+    /// The work. A start that fails leaves it here for the next.
+    work: Arc<dyn SlotWork>,
+    executor: Arc<dyn SlotExecutor>,
 }
-
-/// The state of a thread, and the jobs that wait for it.
-type ThreadState = (SlotThread, mpsc::Receiver<SlotJob>);
 
 impl SlotHandle {
     /// Returns the handle of a thread that locks the slots of `choice`.
@@ -57,10 +56,11 @@ impl SlotHandle {
         let (jobs, inbox) = mpsc::channel();
         let (end, ended) = watch::channel(false);
         let stored = Arc::new(Notify::new());
+        let executor = Arc::clone(&config.executor);
         let thread = SlotThread::new(config, counters, choice, Arc::clone(&stored), end);
-        let state = Arc::new(Mutex::new(Some((thread, inbox))));
-        let launch = Mutex::new(ThreadLaunch { is_started: false, state });
-        Arc::new(Self { dir, jobs, launch, stored, ended })
+        let work = Arc::new(ThreadWork::new(thread, inbox));
+        let start = Mutex::new(WorkStart { is_started: false, work, executor });
+        Arc::new(Self { dir, jobs, start, stored, ended })
     }
 
     /// Locks a slot: the lowest free one, or the next orphan.
@@ -158,25 +158,13 @@ impl SlotHandle {
     /// [`ErrorKind::Unavailable`] if the system has no room for another thread. The next job tries
     /// again.
     fn start(&self) -> Result<()> {
-        let mut launch = lock(&self.launch);
-        if launch.is_started {
-            return Ok(());
+        let mut start = self.start.lock().unwrap_or_else(PoisonError::into_inner);
+        if !start.is_started {
+            start.executor.start(Arc::clone(&start.work))?;
+            start.is_started = true;
         }
-        let state = Arc::clone(&launch.state);
-        spawn_thread(move || {
-            let taken = lock(&state).take();
-            if let Some((mut thread, inbox)) = taken {
-                thread.run(&inbox);
-            }
-        })?;
-        launch.is_started = true;
         Ok(())
     }
-}
-
-/// Locks `mutex`, also after a panic of another thread.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The longest wait for a disk before the caller reports that it hangs.

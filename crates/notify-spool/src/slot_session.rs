@@ -93,12 +93,19 @@ impl SlotSession {
         Ok(StoredPrefix { messages, full })
     }
 
-    /// Reads chunks from number `from` on, about `bytes` bytes of them.
+    /// Reads chunks from number `from` on, about `bytes` bytes of them, without the messages whose
+    /// outcomes wait for the next commit.
     pub(crate) fn read(&mut self, from: u64, bytes: usize) -> Result<Vec<RecordChunk>> {
-        match self.open_database()?.read(from, bytes) {
-            Ok(chunks) => Ok(chunks),
-            Err(error) => Err(self.close_after(error)),
+        let mut chunks = match self.open_database()?.read(from, bytes) {
+            Ok(chunks) => chunks,
+            Err(error) => return Err(self.close_after(error)),
+        };
+        for chunk in &mut chunks {
+            if let Some(outcome) = self.outcomes.get(&chunk.first) {
+                chunk.remove_where(|index| outcome.is_decided(index));
+            }
         }
+        Ok(chunks)
     }
 
     /// Keeps outcomes until the next commit or flush.

@@ -3,7 +3,7 @@
 //! Everything here blocks, so it must run on the slot's own thread and never on a runtime's. The thread
 //! has no handle of itself: it answers jobs and ends when no handle is left.
 
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 
 use notify_core::{Error, ErrorKind, Result};
 use tokio::sync::{Notify, watch};
@@ -11,11 +11,42 @@ use tokio::time::Instant;
 
 use crate::config::Config;
 use crate::counters::StageCounters;
+use crate::executor::SlotWork;
 use crate::orphan_search::OrphanSearch;
 use crate::slot::Slot;
 use crate::slot_job::{SlotJob, StoreReply};
 use crate::slot_session::SlotSession;
 use crate::spool_dir::SpoolDir;
+
+/// The work of a slot's thread, which takes its jobs from a channel.
+#[derive(Debug)]
+pub(crate) struct ThreadWork(Mutex<Option<(SlotThread, mpsc::Receiver<SlotJob>)>>);
+
+impl ThreadWork {
+    /// Returns the work of `thread`, which takes its jobs from `inbox`.
+    pub(crate) fn new(thread: SlotThread, inbox: mpsc::Receiver<SlotJob>) -> Self {
+        Self(Mutex::new(Some((thread, inbox))))
+    }
+}
+
+impl SlotWork for ThreadWork {
+    fn run(&self) {
+        // The work takes longer than the lock may last.
+        let taken = lock(&self.0).take();
+        if let Some((mut thread, inbox)) = taken {
+            thread.run(&inbox);
+        }
+    }
+
+    fn step(&self) -> bool {
+        let mut state = lock(&self.0);
+        let goes_on = state.as_mut().is_some_and(|(thread, inbox)| thread.step(inbox));
+        if !goes_on {
+            *state = None;
+        }
+        goes_on
+    }
+}
 
 /// The state of a slot's thread.
 #[derive(Debug)]
@@ -36,8 +67,8 @@ pub(crate) struct SlotThread {
 pub(crate) enum SlotChoice {
     /// The lowest free slot. The thread keeps it until it ends.
     LowestFree,
-    /// One orphan after the other.
-    Orphans(OrphanSearch),
+    /// An orphan, which the search finds. All threads of one process share the search.
+    Orphans(Arc<Mutex<OrphanSearch>>),
 }
 
 impl SlotThread {
@@ -65,7 +96,22 @@ impl SlotThread {
             }
         }
         self.close();
-        self.ended.send_replace(true);
+    }
+
+    /// Does what [`run`](Self::run) does between two waits. Returns `false` after the end.
+    pub(crate) fn step(&mut self, inbox: &mpsc::Receiver<SlotJob>) -> bool {
+        match inbox.try_recv() {
+            Ok(job) => self.execute(job),
+            Err(mpsc::TryRecvError::Empty) => {}
+            Err(mpsc::TryRecvError::Disconnected) => {
+                self.close();
+                return false;
+            }
+        }
+        if let Some(session) = &mut self.session {
+            session.do_due_work(Instant::now());
+        }
+        true
     }
 
     /// Waits for the next job, at most until the session has work to do.
@@ -113,9 +159,9 @@ impl SlotThread {
         if self.session.is_some() {
             return Some(Ok(()));
         }
-        let slot = match &mut self.choice {
+        let slot = match &self.choice {
             SlotChoice::LowestFree => Some(lock_lowest(&self.config)),
-            SlotChoice::Orphans(search) => search.next_orphan(),
+            SlotChoice::Orphans(search) => lock(search).next_orphan(),
         };
         Some(slot?.map(|slot| {
             let (config, counters) = (self.config.clone(), Arc::clone(&self.counters));
@@ -138,16 +184,18 @@ impl SlotThread {
     /// a later round looks at the orphan again although its file does not change.
     fn release(&mut self, again: bool) {
         self.close_database();
-        if let (Some(session), SlotChoice::Orphans(search)) = (&self.session, &mut self.choice) {
-            search.note_released(session.slot(), again || session.has_unrecorded_outcomes());
+        if let (Some(session), SlotChoice::Orphans(search)) = (&self.session, &self.choice) {
+            let again = again || session.has_unrecorded_outcomes();
+            lock(search).note_released(session.slot(), again);
         }
         self.session = None;
     }
 
-    /// Closes the slot and releases its lock.
+    /// Closes the slot, releases its lock, and tells the last handle.
     fn close(&mut self) {
         self.close_database();
         self.session = None;
+        self.ended.send_replace(true);
     }
 
     fn close_database(&mut self) {
@@ -155,6 +203,11 @@ impl SlotThread {
             session.close();
         }
     }
+}
+
+/// Locks `mutex`, also after a panic of another thread.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Locks the lowest free slot of the spool's directory, and creates the directory if it is missing.

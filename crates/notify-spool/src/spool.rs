@@ -234,27 +234,21 @@ impl Transport for Spool {
         if indices.is_empty() {
             return Ok(());
         }
-        let StoredPrefix { messages, full } = match self.store(batch.messages(), &indices).await {
-            Ok(stored) => stored,
-            Err(error) => {
-                if error.outcome() == Outcome::NotSent {
-                    batch.settle_rest(&Verdict::Retry(error.clone()));
-                }
-                return Err(error);
-            }
-        };
+        let StoredPrefix { messages, full } = self.store(batch.messages(), &indices).await?;
         if messages == batch.messages().len() {
             batch.settle_rest(&Verdict::Accept);
         } else {
             indices[..messages].iter().for_each(|&index| batch.settle(index, Verdict::Accept));
         }
-        if let Some(error) = full {
-            batch.settle_rest(&match self.config.when_full {
-                FullSpoolPolicy::Retry => Verdict::Retry(error),
-                FullSpoolPolicy::Refuse => Verdict::Refuse(error),
-            });
+        match (full, self.config.when_full) {
+            (None, _) => Ok(()),
+            // Not a verdict for each message: the spool is full for all of them, so they keep their order.
+            (Some(error), FullSpoolPolicy::Retry) => Err(error),
+            (Some(error), FullSpoolPolicy::Refuse) => {
+                batch.settle_rest(&Verdict::Refuse(error));
+                Ok(())
+            }
         }
-        Ok(())
     }
 
     /// Releases the slot. If no forwarder uses it any more, waits until its thread has closed it.

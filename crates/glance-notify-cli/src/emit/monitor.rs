@@ -272,6 +272,14 @@ impl DeliveryMonitor {
             held_log::discard();
         }
         let forwarding = self.notifier.stages().into_iter().nth(1);
+        if let Some((_, stats)) = &forwarding
+            && stats.pending.messages > 0
+            && stats.last_error_is_permanent
+        {
+            // The notifications are on the disk, but nothing forwards them until you fix this.
+            let error = stats.last_error.clone().unwrap_or_default();
+            self.stop_reason.escalate(StopReason::ForwardingFails(error));
+        }
         let intake = &self.intake.state;
         if let Some(error) = intake.take_error() {
             self.stop_reason.escalate(StopReason::Failed(error));

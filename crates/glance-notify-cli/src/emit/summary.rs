@@ -95,7 +95,9 @@ impl EmitSummary {
     fn status(&self) -> ExitStatus {
         let Stats { refused, dropped, pending, .. } = &self.stats;
         match &self.stop_reason {
-            StopReason::PermanentError(_) => ExitStatus::PermanentError,
+            StopReason::PermanentError(_) | StopReason::ForwardingFails(_) => {
+                ExitStatus::PermanentError
+            }
             StopReason::Failed(error) if error.status != ExitStatus::InvalidInput => error.status,
             StopReason::DrainCutShort(_)
             | StopReason::NoProgress(..)

@@ -119,7 +119,9 @@ impl DrainSummary {
     fn status(&self) -> ExitStatus {
         let Self { stats, stop_reason, pending, foreign, errors, .. } = self;
         let stopped = match stop_reason {
-            StopReason::PermanentError(_) => ExitStatus::PermanentError,
+            StopReason::PermanentError(_) | StopReason::ForwardingFails(_) => {
+                ExitStatus::PermanentError
+            }
             StopReason::Failed(error) => error.status,
             StopReason::DrainCutShort(_)
             | StopReason::NoProgress(..)

@@ -21,7 +21,7 @@ use crate::codec::notification::Notification;
 use crate::error::Result;
 use crate::event::event_type::EventType;
 use crate::event::payload::{Event, NotificationPayload, PayloadView};
-use crate::transport::lanes::Lanes;
+use crate::transport::lanes::{Lane, Lanes};
 
 /// The handle that emits notifications.
 ///
@@ -249,6 +249,25 @@ impl Notifier {
     /// Returns the lanes of the destination, as its transport named them when the notifier was built.
     pub fn lanes(&self) -> &Lanes {
         &self.0.queue.lanes
+    }
+
+    /// Returns whether a message of `bytes` bytes in `lane` finds room within the lane's share.
+    ///
+    /// A lane that works may use all room of the queue. A lane that fails has a share of it; while this
+    /// returns `false`, [`relay`](Self::relay) waits for that lane to work again. A caller that stores
+    /// messages then goes on with those of other lanes.
+    pub fn has_lane_room(&self, lane: Lane, bytes: usize) -> bool {
+        self.0.queue.has_lane_room(lane, bytes)
+    }
+
+    /// Returns whether a lane fails at the moment.
+    pub fn is_lane_failing(&self, lane: Lane) -> bool {
+        self.0.queue.failing_lanes.contains(lane)
+    }
+
+    /// Returns whether any lane fails at the moment.
+    pub fn has_failing_lane(&self) -> bool {
+        !self.0.queue.failing_lanes.is_empty()
     }
 
     /// Returns the account at this moment.

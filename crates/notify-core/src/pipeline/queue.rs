@@ -18,7 +18,7 @@ use super::lane_queues::LaneQueues;
 use super::linger_state::{StreamDetector, WakeThreshold};
 use super::load::Load;
 use super::outage::Outage;
-use super::queue_config::{Overflow, QueueConfig, weight};
+use super::queue_config::{BOOKKEEPING, Overflow, QueueConfig, weight};
 use super::random::RandomSource;
 use super::receipt::Receipt;
 use super::registry::{QueueId, forget};
@@ -299,6 +299,13 @@ impl Queue {
         drop(state);
         report.log();
         Receipt::decided(Some(message.id()), Err(reason.error(&self.config)))
+    }
+
+    /// Returns whether a lane may take a message with a body of `bytes` bytes within its share.
+    pub(super) fn has_lane_room(&self, lane: Lane, bytes: usize) -> bool {
+        // No lane fails in the usual case, and a lane that works has no share.
+        !self.failing_lanes.contains(lane)
+            || self.lock().pending.has_lane_room(lane, bytes + BOOKKEEPING, &self.config)
     }
 
     /// Closes the queue and gives the worker `drain` for pending messages, unless it has a deadline.

@@ -19,6 +19,7 @@ impl Queue {
         let pending = state.pending.load() + state.in_flight;
         let oldest = state.oldest_in_flight.iter().copied().flatten().chain(state.pending.oldest());
         let oldest = oldest.min().filter(|_| pending.messages > 0);
+        let failure = self.last_failure(&state);
         Stats {
             emitted,
             delivered,
@@ -32,7 +33,8 @@ impl Queue {
             suppressed,
             oldest_pending: oldest.map(|since| since.elapsed()),
             last_delivery,
-            last_error: self.last_failure(&state).map(|(_, error)| error),
+            last_error_is_permanent: failure.as_ref().is_some_and(|(it, _)| it.permanent),
+            last_error: failure.map(|(_, error)| error),
             state: self.worker_state(&state),
         }
     }

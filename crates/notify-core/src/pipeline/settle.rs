@@ -254,7 +254,9 @@ impl Queue {
         block: MessageBlock,
         reason: DropReason,
     ) {
-        let report = state.count_drops(&block, reason);
+        // A durable source still has its messages and sends them again: no loss to report.
+        let counted = if self.durable_source { DropReason::Abandoned } else { reason };
+        let report = state.count_drops(&block, counted);
         let cause = state.last_error();
         drop(state);
         report.log();

@@ -59,6 +59,8 @@ pub struct Stats {
     /// It stays after the worker ended, so that the account of
     /// [`Notifier::shutdown`](super::Notifier::shutdown) tells why messages were not delivered.
     pub last_error: Option<String>,
+    /// Whether only an operator can fix [`last_error`](Self::last_error).
+    pub last_error_is_permanent: bool,
     /// The worker's current activity.
     pub state: WorkerState,
 }

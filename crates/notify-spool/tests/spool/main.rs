@@ -21,6 +21,7 @@ mod forwarding;
 mod frozen_disk;
 mod full_spool;
 mod hung_disk;
+mod lanes;
 mod model;
 mod power_cut;
 mod process_kill;

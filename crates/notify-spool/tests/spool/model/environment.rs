@@ -2,22 +2,28 @@
 //!
 //! Both outlive every process, so that the test can compare them at the end.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use notify_core::transport::Lanes;
 use notify_core::{Batch, Error, ErrorKind, EventType, Result, Transport, Verdict};
 use notify_spool::disk::{SlotStorage, SpoolDisk};
 use notify_testbed::disk::FaultyDisk;
 use redb::StorageBackend;
 use uuid::Uuid;
 
+/// The simulated files, by the inode of the real file that has their name.
+pub(crate) type SimulatedFiles = Arc<Mutex<HashMap<u64, u32>>>;
+
 /// The disk as one process sees it. After the process has ended, it opens nothing more.
 #[derive(Debug)]
 pub(crate) struct ProcessDisk {
     disk: FaultyDisk,
+    files: SimulatedFiles,
     /// The number of processes that ended before this one started.
     process: u64,
 }
@@ -25,7 +31,12 @@ pub(crate) struct ProcessDisk {
 impl ProcessDisk {
     /// Returns `disk` for the process that runs now.
     pub(crate) fn of_current_process(disk: &FaultyDisk) -> Arc<Self> {
-        Arc::new(Self { disk: disk.clone(), process: disk.ended_processes() })
+        Self::with_files(disk, SimulatedFiles::default())
+    }
+
+    /// Returns `disk` for the process that runs now, with the files of earlier processes.
+    pub(crate) fn with_files(disk: &FaultyDisk, files: SimulatedFiles) -> Arc<Self> {
+        Arc::new(Self { disk: disk.clone(), files, process: disk.ended_processes() })
     }
 }
 
@@ -34,7 +45,13 @@ impl SpoolDisk for ProcessDisk {
         if self.process != self.disk.ended_processes() {
             return Err(io::Error::other("this process has ended"));
         }
-        Ok(Arc::new(SimulatedStorage(Box::new(self.disk.backend_of(number)), file)))
+        let inode = file.metadata()?.ino();
+        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        // A file that was quarantined has left its number to a new one.
+        let next = if files.values().any(|it| *it == number) { 1000 + files.len() } else { 0 };
+        let next = if next == 0 { number } else { u32::try_from(next).unwrap_or(u32::MAX) };
+        let simulated = *files.entry(inode).or_insert(next);
+        Ok(Arc::new(SimulatedStorage(Box::new(self.disk.backend_of(simulated)), file)))
     }
 }
 
@@ -92,6 +109,29 @@ pub(crate) enum SendEnd {
     Stalls,
 }
 
+/// A fault of one lane of the destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LaneFault {
+    /// The destination asks for another attempt of each message.
+    Declines,
+    /// The destination answers for no message of the lane.
+    Silent,
+}
+
+/// Returns the lanes of the destination.
+pub(crate) fn lanes() -> Lanes {
+    let names = (0..LANES).map(|lane| format!("lane {lane}"));
+    Lanes::by(names, |message| lane_of(message.id())).unwrap()
+}
+
+/// Returns the lane of the message with an id.
+pub(crate) fn lane_of(id: Uuid) -> usize {
+    usize::try_from(id.as_u64_pair().1 % LANES as u64).unwrap()
+}
+
+/// The number of lanes.
+pub(crate) const LANES: usize = 3;
+
 /// A destination that all processes share. Clones share one state.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SimulatedDestination(Arc<Mutex<DestinationState>>);
@@ -103,6 +143,8 @@ pub(crate) struct DestinationState {
     pub(crate) actions: Vec<DestinationAction>,
     /// The end of the attempts to come; `None` is [`SendEnd::Ok`].
     pub(crate) end: Option<SendEnd>,
+    /// The faults of the lanes.
+    pub(crate) lane_faults: [Option<LaneFault>; LANES],
     /// The number of messages so far, which selects the next action.
     turn: usize,
     /// The largest number of messages to refuse.
@@ -161,7 +203,16 @@ impl Transport for SimulatedDestination {
         true
     }
 
+    fn lanes(&self) -> Lanes {
+        lanes()
+    }
+
+    fn duplicate(&self) -> Option<Box<dyn Transport>> {
+        Some(Box::new(self.clone()))
+    }
+
     async fn send(&mut self, batch: &mut Batch<'_>) -> Result<()> {
+        let mut is_silent = false;
         let end = {
             let mut state = self.state();
             for message in batch.messages() {
@@ -174,7 +225,14 @@ impl Transport for SimulatedDestination {
         };
         for (index, message) in batch.messages().iter().enumerate() {
             let mut state = self.state();
-            let action = state.next_action();
+            let action = match state.lane_faults[lane_of(message.id())] {
+                None => state.next_action(),
+                Some(LaneFault::Declines) => DestinationAction::Retry,
+                Some(LaneFault::Silent) => {
+                    is_silent = true;
+                    DestinationAction::LeaveUnsettled
+                }
+            };
             if matches!(action, DestinationAction::Accept | DestinationAction::StoreUnsettled) {
                 state.stored.push((message.id(), message.body().to_vec()));
             }
@@ -194,6 +252,9 @@ impl Transport for SimulatedDestination {
                 }
                 DestinationAction::StoreUnsettled | DestinationAction::LeaveUnsettled => {}
             }
+        }
+        if is_silent {
+            return Err(Error::new(ErrorKind::Timeout, "simulated: no answer"));
         }
         match end {
             SendEnd::Ok if batch.unsettled().next().is_none() => Ok(()),

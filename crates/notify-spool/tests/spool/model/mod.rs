@@ -1,12 +1,14 @@
 //! A model test of queue, worker, spool and forwarder together.
 //!
-//! Random steps kill processes, cut the power and make the disk fail. In every state, the accounts
-//! balance, the destination has only emitted messages, and first attempts keep their order. At the end
-//! the faults stop, and every accepted message must be delivered or a dead letter.
+//! Random steps kill processes, cut the power, damage files, leave orphans, and make the disk and the
+//! lanes of the destination fail or hang. In every state, the accounts balance, the destination has only
+//! emitted messages, and first attempts keep their order in each lane. At the end the faults stop, and
+//! every accepted message must be delivered or a dead letter, unless its file was damaged.
 //!
-//! The clock of the runtime is paused, and the test moves it. The spool's own thread runs freely, so
-//! that the same case can differ in the moments at which that thread makes progress: a failure may need
-//! several runs to appear again.
+//! One thread runs everything, step by step. The clock is paused and moved by the test, and jitter follows
+//! from the seed of the case, so that the same case always takes the same course: see
+//! `the_same_case_takes_the_same_course`. To repeat a failure, put the seed that proptest prints into
+//! `proptest-regressions`.
 //!
 //! The test found each of these faults when they were planted in the spool:
 //!
@@ -20,29 +22,33 @@
 //!   is not rewritten after a failed sync
 
 pub(crate) mod environment;
+mod executor;
+mod process;
 mod steps;
 
 use std::collections::{HashMap, HashSet};
+use std::os::unix::fs::MetadataExt as _;
 use std::pin::Pin;
-use std::sync::{Arc, mpsc};
+use std::sync::PoisonError;
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use notify_conformance::samples;
-use notify_core::pipeline::{QueueConfig, Receipt, Stats};
-use notify_core::{Message, Notifier, Outcome};
-use notify_spool::{Config, FullSpoolPolicy, Spool, admin};
+use notify_core::pipeline::Receipt;
+use notify_core::{Message, Outcome};
+use notify_spool::admin;
 use notify_testbed::disk::FaultyDisk;
 use notify_testbed::proptest_cases;
 use proptest::prelude::*;
-use proptest_state_machine::{StateMachineTest, prop_state_machine};
+use proptest::strategy::ValueTree as _;
+use proptest::test_runner::{Config as ProptestRunnerConfig, RngAlgorithm, TestRng, TestRunner};
+use proptest_state_machine::{ReferenceStateMachine as _, StateMachineTest, prop_state_machine};
 use tempfile::TempDir;
-use tokio::runtime::Runtime;
-use tokio::task::{JoinHandle, yield_now};
 use uuid::Uuid;
 
 use crate::support::assert_balanced;
-use environment::{ProcessDisk, SimulatedDestination};
+use environment::{LANES, LaneFault, SimulatedDestination, SimulatedFiles, lane_of};
+use process::{ProcessEnd, SimulatedProcess};
 use steps::{ModelSettings, ModelStep};
 
 prop_state_machine! {
@@ -52,37 +58,90 @@ prop_state_machine! {
     fn accepted_messages_are_never_lost(sequential 1..40 => SpoolMachine);
 }
 
+/// The same case takes the same course: the same messages arrive in the same order, and every account is
+/// the same at the end.
+#[test]
+fn the_same_case_takes_the_same_course() {
+    for seed in 0..8_u8 {
+        let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[seed; 32]);
+        let mut runner = TestRunner::new_with_rng(ProptestRunnerConfig::default(), rng);
+        let case = ModelSettings::sequential_strategy(1..40).new_tree(&mut runner).unwrap();
+        let (settings, steps, _) = case.current();
+        let run = || {
+            let mut machine = SpoolMachine::init_test(&settings);
+            for step in &steps {
+                machine = SpoolMachine::apply(machine, &settings, step.clone());
+            }
+            machine.check_recovery();
+            let state = machine.destination.state();
+            (state.stored.clone(), state.first_attempts.clone())
+        };
+        assert!(run() == run(), "seed {seed}: {steps:?}");
+    }
+}
+
+/// A lane that always declines, a lane that never answers: every message of the other lanes arrives, a
+/// shutdown ends in time, and the messages of the lane wait on the disk until it works again.
+#[test]
+fn a_lane_that_never_recovers_delays_no_other() {
+    for (fault, seed) in [(LaneFault::Declines, 1), (LaneFault::Silent, 2)] {
+        for forward_batch in [1, 7, 20] {
+            let settings = ModelSettings {
+                seed,
+                max_messages: 1000,
+                refuses_when_full: false,
+                store_batch: 20,
+                forward_batch,
+            };
+            let mut machine = SpoolMachine::init_test(&settings);
+            machine.execute(ModelStep::Lane(0, Some(fault)));
+            machine.execute(ModelStep::LeaveOrphan(30));
+            for _ in 0..10 {
+                machine.execute(ModelStep::Emit(30));
+                machine.execute(ModelStep::Proceed(20, 20_000));
+                machine.check_invariants();
+            }
+            let process = machine.process.as_ref().unwrap();
+            process.until("all others", Duration::from_secs(1), || {
+                let state = machine.destination.state();
+                let stored: HashSet<_> = state.stored.iter().map(|(id, _)| *id).collect();
+                let mut others = machine.emitted.iter().map(|emitted| emitted.message.id());
+                others.all(|id| lane_of(id) == 0 || stored.contains(&id))
+            });
+            let state = machine.destination.state();
+            assert!(state.stored.iter().all(|(id, _)| lane_of(*id) != 0));
+            drop(state);
+            machine.execute(ModelStep::ShutDown(10_000));
+            machine.replace_ended_process();
+            machine.check_recovery();
+        }
+    }
+}
+
 /// The system under test: one process after the other on one disk, with one destination.
 struct SpoolMachine {
     settings: ModelSettings,
     dir: TempDir,
     disk: FaultyDisk,
+    files: SimulatedFiles,
     destination: SimulatedDestination,
     process: Option<SimulatedProcess>,
     emitted: Vec<EmittedMessage>,
-    /// Whether the spool declined a message. The pipeline may then set it aside, behind later ones.
-    has_declined: bool,
-}
-
-/// A process that stores and forwards.
-struct SimulatedProcess {
-    /// Keeps a blocking task alive, so that the paused clock does not move by itself.
-    clock: mpsc::Sender<()>,
-    runtime: Runtime,
-    notifier: Notifier,
-    worker: JoinHandle<Stats>,
-    disk: Arc<ProcessDisk>,
-    /// The number of processes that ended before this one started.
-    predecessors: u64,
+    /// The number of orphans so far.
+    orphans: usize,
 }
 
 /// An emitted message and its outcome.
 struct EmittedMessage {
     message: Message,
+    /// The slot that it is for: 0 for that of the process, and others for orphans.
+    source: usize,
     /// The receipt, until it resolves or the process ends.
     receipt: Option<Receipt>,
     /// The result of the receipt; `None` if the process ended before it resolved.
     outcome: Option<Result<(), Outcome>>,
+    /// Whether its file was damaged since.
+    may_be_lost: bool,
 }
 
 impl StateMachineTest for SpoolMachine {
@@ -94,11 +153,12 @@ impl StateMachineTest for SpoolMachine {
             settings: settings.clone(),
             dir: tempfile::tempdir().unwrap(),
             disk: FaultyDisk::new(settings.seed),
+            files: SimulatedFiles::default(),
             // Dead letters take at most half of the room, so that the last messages find some.
             destination: SimulatedDestination::with_max_refused(settings.max_messages / 2),
             process: None,
             emitted: Vec::new(),
-            has_declined: false,
+            orphans: 0,
         };
         machine.start();
         machine
@@ -119,48 +179,40 @@ impl StateMachineTest for SpoolMachine {
 impl SpoolMachine {
     /// Starts a process on the disk.
     fn start(&mut self) {
-        let mut config = Config::new(self.dir.path().join("s"));
-        config.max_messages = self.settings.max_messages;
-        config.batch_messages = self.settings.forward_batch;
-        if self.settings.refuses_when_full {
-            config.when_full = FullSpoolPolicy::Refuse;
-        }
-        let disk = ProcessDisk::of_current_process(&self.disk);
-        let config = config.on_disk(Arc::clone(&disk) as _);
-        let (spool, forwarder) = Spool::open(config, self.destination.connect()).unwrap();
-        let mut queue = QueueConfig::default();
-        queue.batch_messages = self.settings.store_batch;
-        let (notifier, worker) = Notifier::builder(spool)
-            .publisher_id("host1")
-            .queue(queue)
-            .behind(forwarder)
-            .build()
-            .unwrap();
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .start_paused(true)
-            .build()
-            .unwrap();
-        let (clock, stopped) = mpsc::channel::<()>();
-        // A paused clock jumps ahead when every task is idle, even if the spool's thread is not. A
-        // blocking task prevents that.
-        runtime.spawn_blocking(move || stopped.recv());
-        let worker = runtime.spawn(worker.run());
-        let predecessors = self.disk.ended_processes();
-        let process = SimulatedProcess { clock, runtime, notifier, worker, disk, predecessors };
-        self.process = Some(process);
+        let path = self.dir.path().join("s");
+        let Self { disk, files, destination, settings, .. } = self;
+        self.process = Some(SimulatedProcess::start(&path, disk, files, destination, settings));
+    }
+
+    /// Returns the next messages to emit.
+    fn new_message(&self, source: usize) -> EmittedMessage {
+        let message = samples::encode(&samples::notification(self.emitted.len() as u64));
+        EmittedMessage { message, source, receipt: None, outcome: None, may_be_lost: false }
     }
 
     fn execute(&mut self, step: ModelStep) {
         match step {
             ModelStep::Emit(count) => {
-                let process = self.process.as_ref().unwrap();
                 for _ in 0..count {
+                    let mut emitted = self.new_message(0);
                     let notification = samples::notification(self.emitted.len() as u64);
-                    let receipt = process.runtime.block_on(process.notifier.resend(&notification));
-                    let message = samples::encode(&notification);
-                    let receipt = Some(receipt);
-                    self.emitted.push(EmittedMessage { message, receipt, outcome: None });
+                    let process = self.process.as_ref().unwrap();
+                    let emitting = process.notifier.resend(&notification);
+                    emitted.receipt = Some(process.runtime.block_on(emitting));
+                    self.emitted.push(emitted);
+                }
+            }
+            ModelStep::Lane(lane, fault) => self.destination.state().lane_faults[lane] = fault,
+            ModelStep::LeaveOrphan(count) => {
+                self.orphans += 1;
+                let first = self.emitted.len();
+                for _ in 0..count {
+                    self.emitted.push(self.new_message(self.orphans));
+                }
+                let messages = self.emitted[first..].iter().map(|it| it.message.clone()).collect();
+                let accepted = self.process.as_ref().unwrap().leave_orphan(messages);
+                for emitted in &mut self.emitted[first..first + accepted] {
+                    emitted.outcome = Some(Ok(()));
                 }
             }
             ModelStep::Destination(actions, end) => {
@@ -175,18 +227,38 @@ impl SpoolMachine {
             }
             ModelStep::Fail(fault) => self.disk.fail(fault),
             ModelStep::LimitRoom(room) => self.disk.limit(self.disk.allocated() + room * 1024),
-            ModelStep::Heal => self.disk.heal(),
+            ModelStep::Hang => self.process.as_ref().unwrap().set_hanging(true),
+            ModelStep::Heal => {
+                self.disk.heal();
+                self.process.as_ref().unwrap().set_hanging(false);
+            }
             ModelStep::Kill => self.disk.kill(),
+            ModelStep::Damage(offset) => {
+                self.disk.kill();
+                self.end_process();
+                self.damage(offset * 1024);
+            }
             ModelStep::CutPower => self.disk.cut_power(),
             ModelStep::ShutDown(milliseconds) => {
                 let process = self.process.as_ref().unwrap();
-                let notifier = process.notifier.clone();
-                let drain = Duration::from_millis(milliseconds);
-                let ended = process.runtime.spawn(async move { notifier.shutdown(drain).await });
-                process.until("the shutdown", Duration::from_millis(50), || ended.is_finished());
+                process.shut_down(Duration::from_millis(milliseconds));
+                if process.hangs() {
+                    // The end of a process ends its threads too, wherever they hang.
+                    self.disk.kill();
+                }
                 self.end_process();
             }
         }
+    }
+
+    /// Changes a byte of the file of slot 0.
+    fn damage(&mut self, offset: u64) {
+        let path = self.dir.path().join("s").join("slot-0.redb");
+        let Ok(metadata) = std::fs::metadata(path) else { return };
+        let files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(file) = files.get(&metadata.ino()) else { return };
+        self.disk.damage(*file, offset);
+        self.emitted.iter_mut().for_each(|emitted| emitted.may_be_lost = true);
     }
 
     /// Starts a new process if a fault ended the last one.
@@ -199,18 +271,15 @@ impl SpoolMachine {
         }
     }
 
-    /// Ends the process: reads its resolved receipts, drops the others and waits for its thread.
+    /// Ends the process: reads its resolved receipts and drops the others.
     fn end_process(&mut self) {
-        let process = self.process.take().unwrap();
-        let SimulatedProcess { runtime, notifier, worker, clock, disk, .. } = process;
         self.read_receipts();
         for emitted in &mut self.emitted {
             emitted.receipt = None;
         }
-        drop((notifier, worker, clock));
-        drop(runtime);
-        // A real kill ends the thread too. Here it must not work on beside the next process.
-        within_a_minute("the end of the thread", || Arc::strong_count(&disk) == 1);
+        let process = self.process.take().unwrap();
+        let is_killed = process.predecessors != self.disk.ended_processes();
+        process.end(if is_killed { ProcessEnd::Killed } else { ProcessEnd::Orderly });
     }
 
     /// Moves the results of all resolved receipts into the outcomes.
@@ -226,11 +295,9 @@ impl SpoolMachine {
 
     /// Checks the conditions that hold in every state.
     fn check_invariants(&mut self) {
-        let stages = self.process.as_ref().unwrap().notifier.stages();
-        for (_, stats) in &stages {
-            assert_balanced(stats);
+        for (_, stats) in self.process.as_ref().unwrap().notifier.stages() {
+            assert_balanced(&stats);
         }
-        self.has_declined |= stages[0].1.retried > 0;
         self.read_receipts();
         let state = self.destination.state();
         let numbers: HashMap<Uuid, usize> = self
@@ -249,28 +316,40 @@ impl SpoolMachine {
             );
         }
         for attempts in &state.first_attempts {
-            let order: Vec<_> = attempts.iter().map(|id| numbers[id]).collect();
-            assert!(
-                self.has_declined || order.is_sorted(),
-                "first attempts are out of order: {order:?}"
-            );
+            let mut orders: HashMap<_, Vec<usize>> = HashMap::new();
+            for id in attempts {
+                let number = numbers[id];
+                orders.entry((lane_of(*id), self.emitted[number].source)).or_default().push(number);
+            }
+            for (lane, order) in orders {
+                assert!(order.is_sorted(), "{lane:?}: first attempts are out of order: {order:?}");
+            }
         }
     }
 
     /// Ends all faults, and checks that every accepted message is delivered or a dead letter.
     fn check_recovery(&mut self) {
-        self.disk.heal();
+        self.execute(ModelStep::Heal);
         // The last step may have ended the process.
         self.replace_ended_process();
-        (self.destination.state().actions, self.destination.state().end) = (Vec::new(), None);
+        {
+            let mut state = self.destination.state();
+            (state.actions, state.end) = (Vec::new(), None);
+            state.lane_faults = [None; LANES];
+        }
         // The accounts know the messages of earlier processes once the slot is open, and it is open
         // once it accepts a message.
-        within_a_minute("an accepted message", || {
+        for turn in 0.. {
             self.execute(ModelStep::Emit(1));
             self.execute(ModelStep::Proceed(20, 20_000));
             self.read_receipts();
-            self.emitted.last().unwrap().outcome == Some(Ok(()))
-        });
+            if self.emitted.last().unwrap().outcome == Some(Ok(())) {
+                break;
+            }
+            assert!(turn < 1000, "no message is accepted");
+        }
+        // Several searches for orphans.
+        self.execute(ModelStep::Proceed(40, 40_000));
         let process = self.process.as_ref().unwrap();
         process.until("delivery of all messages", Duration::from_secs(1), || {
             process.notifier.stages().iter().all(|(_, stats)| stats.pending.messages == 0)
@@ -281,9 +360,10 @@ impl SpoolMachine {
         let dead = self.dead_letters();
         let state = self.destination.state();
         let delivered: HashSet<_> = state.stored.iter().map(|(id, _)| *id).collect();
-        for (number, EmittedMessage { message, outcome, .. }) in self.emitted.iter().enumerate() {
+        for (number, emitted) in self.emitted.iter().enumerate() {
+            let EmittedMessage { message, outcome, may_be_lost, .. } = emitted;
             let id = message.id();
-            let survived = delivered.contains(&id) || dead.contains(&id);
+            let survived = delivered.contains(&id) || dead.contains(&id) || *may_be_lost;
             assert!(survived || *outcome != Some(Ok(())), "{number} was accepted, but is lost");
             assert!(
                 !dead.contains(&id) || state.refused.contains(&id),
@@ -295,51 +375,26 @@ impl SpoolMachine {
     /// Returns the ids of the dead letters on the disk, and checks that nothing is pending there.
     fn dead_letters(&self) -> HashSet<Uuid> {
         let spool = self.dir.path().join("s");
-        std::fs::write(spool.join("slot-0.redb"), self.disk.content()).unwrap();
-        let slot = admin::OpenSlot::open(&spool, 0).unwrap();
-        assert_eq!(slot.contents().pending.messages, 0);
-        let dead: Vec<_> =
-            slot.dead_letters().map(|letter| letter.unwrap().message.unwrap()).collect();
-        assert_eq!(slot.contents().dead.messages, dead.len() as u64);
+        let files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
         let bodies: HashMap<_, _> = self
             .emitted
             .iter()
             .map(|emitted| (emitted.message.id(), emitted.message.body()))
             .collect();
-        assert!(dead.iter().all(|letter| bodies[&letter.id()] == letter.body()));
-        dead.iter().map(Message::id).collect()
+        let mut ids = HashSet::new();
+        for number in admin::slot_numbers(&spool).unwrap() {
+            let path = spool.join(format!("slot-{number}.redb"));
+            let Ok(metadata) = std::fs::metadata(&path) else { continue };
+            let Some(file) = files.get(&metadata.ino()) else { continue };
+            std::fs::write(&path, self.disk.content_of(*file)).unwrap();
+            let slot = admin::OpenSlot::open(&spool, number).unwrap();
+            assert_eq!(slot.contents().pending.messages, 0, "slot {number}");
+            let dead: Vec<_> =
+                slot.dead_letters().map(|letter| letter.unwrap().message.unwrap()).collect();
+            assert_eq!(slot.contents().dead.messages, dead.len() as u64);
+            assert!(dead.iter().all(|letter| bodies[&letter.id()] == letter.body()));
+            ids.extend(dead.iter().map(Message::id));
+        }
+        ids
     }
 }
-
-impl SimulatedProcess {
-    /// Lets all tasks and the spool's thread run for a moment, then moves the clock.
-    fn proceed(&self, time: Duration) {
-        self.runtime.block_on(async {
-            for _ in 0..20 {
-                yield_now().await;
-            }
-        });
-        std::thread::sleep(TURN);
-        self.runtime.block_on(tokio::time::advance(time));
-    }
-
-    /// Proceeds in steps of `step` until `condition` holds.
-    fn until(&self, what: &str, step: Duration, mut condition: impl FnMut() -> bool) {
-        within_a_minute(what, || {
-            self.proceed(step);
-            condition()
-        });
-    }
-}
-
-/// Repeats `condition` until it holds, at most for a minute of real time.
-fn within_a_minute(what: &str, mut condition: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !condition() {
-        assert!(start.elapsed() < Duration::from_secs(60), "timed out after a minute: {what}");
-        std::thread::sleep(TURN);
-    }
-}
-
-/// The time that the spool's thread has to itself in each turn.
-const TURN: Duration = Duration::from_micros(50);

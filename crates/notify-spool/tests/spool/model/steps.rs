@@ -4,7 +4,7 @@ use notify_testbed::disk::{DiskFailure, DiskFault, DiskOperation};
 use proptest::prelude::*;
 use proptest_state_machine::ReferenceStateMachine;
 
-use super::environment::{DestinationAction, SendEnd};
+use super::environment::{DestinationAction, LANES, LaneFault, SendEnd};
 
 /// One step.
 #[derive(Clone, Debug)]
@@ -13,6 +13,10 @@ pub(crate) enum ModelStep {
     Emit(u64),
     /// From now on, the destination takes these actions in turn and ends its attempts in this way.
     Destination(Vec<DestinationAction>, SendEnd),
+    /// From now on, a lane of the destination has this fault.
+    Lane(usize, Option<LaneFault>),
+    /// Another process stores this number of messages and ends. Its slot becomes an orphan.
+    LeaveOrphan(u64),
     /// All tasks and threads run for this number of turns, and the clock moves by this number of
     /// milliseconds.
     Proceed(u32, u64),
@@ -20,10 +24,14 @@ pub(crate) enum ModelStep {
     Fail(DiskFault),
     /// The disk has this many KiB of room left.
     LimitRoom(u64),
+    /// The disk hangs.
+    Hang,
     /// The faults of the disk end.
     Heal,
     /// `kill -9` ends the process.
     Kill,
+    /// `kill -9` ends the process, and then a byte of its slot's file changes, at this offset in KiB.
+    Damage(u64),
     /// A power cut ends the process and loses or tears unsynced writes.
     CutPower,
     /// The process shuts down and gets this number of milliseconds for the drain.
@@ -81,12 +89,16 @@ impl ReferenceStateMachine for ModelSettings {
             6 => (1..20_u64).prop_map(ModelStep::Emit),
             3 => (prop::collection::vec(action, 0..5), end)
                 .prop_map(|(actions, end)| ModelStep::Destination(actions, end)),
+            2 => (0..LANES, lane_fault()).prop_map(|(lane, fault)| ModelStep::Lane(lane, fault)),
+            1 => (1..6_u64).prop_map(ModelStep::LeaveOrphan),
             6 => (1..40_u32, 0..3000_u64)
                 .prop_map(|(turns, milliseconds)| ModelStep::Proceed(turns, milliseconds)),
             3 => fault().prop_map(ModelStep::Fail),
             1 => (0..64_u64).prop_map(ModelStep::LimitRoom),
+            1 => Just(ModelStep::Hang),
             2 => Just(ModelStep::Heal),
             1 => Just(ModelStep::Kill),
+            1 => (0..64_u64).prop_map(ModelStep::Damage),
             2 => Just(ModelStep::CutPower),
             1 => (0..2000_u64).prop_map(ModelStep::ShutDown),
         ]
@@ -98,7 +110,12 @@ impl ReferenceStateMachine for ModelSettings {
     }
 }
 
-/// Returns a random fault. Syncs fail most often, because their failures are the hardest to survive.
+/// Returns a random fault of a lane, or none.
+fn lane_fault() -> impl Strategy<Value = Option<LaneFault>> {
+    prop_oneof![Just(None), Just(Some(LaneFault::Declines)), Just(Some(LaneFault::Silent)),]
+}
+
+/// Returns a random fault of the disk. Syncs fail most often, because their failures are the hardest to survive.
 fn fault() -> impl Strategy<Value = DiskFault> {
     let on = prop_oneof![
         1 => Just(DiskOperation::Any),

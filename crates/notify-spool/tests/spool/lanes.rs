@@ -1,0 +1,111 @@
+//! Lanes behind a spool: what one lane or one message does not take delays nothing else.
+
+use std::path::Path;
+
+use notify_conformance::script::Script;
+use notify_conformance::{LaneFault, samples};
+use notify_core::{Message, Priority};
+use notify_spool::{Config, admin};
+
+use crate::support::{assert_balanced, bodies, pending_in, start, until};
+
+/// In quiet traffic, a message that the destination always declines neither stops the others nor keeps
+/// their outcomes from the disk: after a kill, only that message is left.
+#[tokio::test]
+async fn a_stuck_message_neither_stops_nor_hides_the_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("s");
+    let script = Script::default();
+    let messages = samples::messages(0..200);
+    script.decline(messages[3].id(), true);
+    let running = start(Config::new(&path), &script);
+    for message in &messages {
+        // A transaction, and so a chunk, for each message.
+        running.store(std::slice::from_ref(message)).await;
+    }
+    until("recording of all others", || running.forwarded().delivered == 199).await;
+    let stats = running.forwarded();
+    assert_balanced(&stats);
+    assert_eq!((stats.emitted, stats.pending.messages), (200, 1));
+    // Without a shutdown, as a kill.
+    running.worker.abort();
+    drop(running);
+    until("the end of the thread", || is_free(&path)).await;
+    assert_eq!(bodies(&pending_in(&path)), bodies(&messages[3..4]));
+}
+
+/// While one lane declines or withholds its answers, the spool forwards everything of the others, more
+/// than the queue of its pipeline holds. When the lane works again, everything arrives, in the order of
+/// each lane except for probes.
+#[tokio::test]
+async fn a_failing_lane_delays_no_other_behind_a_spool() {
+    for fault in [LaneFault::Full, LaneFault::Silent] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s");
+        let script = Script::with_lanes();
+        script.set_fault(Priority::Error, Some(fault));
+        let mut config = Config::new(&path);
+        config.batch_messages = 64;
+        let running = start(config, &script);
+        let messages = samples::messages(0..3000);
+        for batch in messages.chunks(500) {
+            running.store(batch).await;
+        }
+        let failing = of_lane(&messages, true).len() as u64;
+        assert!(failing > 128, "more than the queue holds: {failing}");
+        until("forwarding of the other lanes", || running.forwarded().pending.messages == failing)
+            .await;
+        assert!(of_lane(&script.stored(), true).is_empty());
+        assert_balanced(&running.forwarded());
+        script.set_fault(Priority::Error, None);
+        until("forwarding of all messages", || running.forwarded().pending.messages == 0).await;
+        running.stop().await;
+        let stored = bodies(&of_lane(&script.stored(), false));
+        assert!(stored == bodies(&of_lane(&messages, false)), "{fault:?}");
+        // Later probes of a lane pass the messages that made earlier ones.
+        let (stored, expected) = (of_lane(&script.stored(), true), of_lane(&messages, true));
+        let passed = stored.windows(2).filter(|pair| pair[0].timestamp() > pair[1].timestamp());
+        assert!(passed.count() <= 8, "{fault:?}: {:?}", bodies(&stored));
+        let mut arrived = bodies(&stored);
+        let mut expected = bodies(&expected);
+        arrived.sort_unstable();
+        expected.sort_unstable();
+        assert!(arrived == expected, "{fault:?}: {} arrived", arrived.len());
+    }
+}
+
+/// Messages that wait for a failing lane do not keep the process from adopting other orphans.
+#[tokio::test]
+async fn an_orphan_that_waits_for_a_lane_delays_no_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("s");
+    let script = Script::with_lanes();
+    script.set_fault(Priority::Error, Some(LaneFault::Full));
+    let mut spools: Vec<_> =
+        (0..4).map(|_| crate::support::open_spool(Config::new(&path))).collect();
+    for (spool, from) in spools.iter_mut().zip([0, 100, 200, 300]) {
+        crate::support::send_once(spool, &samples::messages(from..from + 100)).await;
+    }
+    drop(spools);
+    until("the end of the threads", || is_free(&path)).await;
+    let messages = samples::messages(0..400);
+    let running = start(Config::new(&path), &script);
+    let others = of_lane(&messages, false).len();
+    until("forwarding of the other lanes", || script.stored().len() == others).await;
+    script.set_fault(Priority::Error, None);
+    until("forwarding of all messages", || script.stored().len() == 400).await;
+    until("recording of all outcomes", || running.forwarded().pending.messages == 0).await;
+    let stats = running.stop().await;
+    assert_eq!((stats.emitted, stats.delivered), (400, 400));
+}
+
+/// Returns the messages whose priority is `ERROR`, or all others.
+fn of_lane(messages: &[Message], is_error: bool) -> Vec<Message> {
+    let matches = |message: &&Message| (message.priority() == Priority::Error) == is_error;
+    messages.iter().filter(matches).cloned().collect()
+}
+
+/// Whether no process owns a slot.
+fn is_free(path: &Path) -> bool {
+    admin::slots(path).unwrap().iter().all(|slot| slot.owner.is_none())
+}

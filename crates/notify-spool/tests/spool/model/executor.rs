@@ -1,0 +1,55 @@
+//! An executor that runs the work of all slots in the thread of the test, step by step.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use notify_core::Result;
+use notify_spool::executor::{SlotExecutor, SlotWork};
+
+/// The works of one process.
+#[derive(Debug, Default)]
+pub(crate) struct StepExecutor {
+    works: Mutex<Vec<Arc<dyn SlotWork>>>,
+    /// Whether the disk hangs: no work makes a step.
+    hangs: AtomicBool,
+}
+
+impl SlotExecutor for StepExecutor {
+    fn start(&self, work: Arc<dyn SlotWork>) -> Result<()> {
+        self.works.lock().unwrap_or_else(PoisonError::into_inner).push(work);
+        Ok(())
+    }
+}
+
+impl StepExecutor {
+    /// Lets each work make one step, unless the disk hangs.
+    pub(crate) fn step(&self) {
+        if self.hangs() {
+            return;
+        }
+        let mut works = self.works.lock().unwrap_or_else(PoisonError::into_inner);
+        works.retain(|work| work.step());
+    }
+
+    /// Lets the disk hang, or lets it go on.
+    pub(crate) fn set_hanging(&self, hangs: bool) {
+        self.hangs.store(hangs, Ordering::Relaxed);
+    }
+
+    /// Returns whether the disk hangs.
+    pub(crate) fn hangs(&self) -> bool {
+        self.hangs.load(Ordering::Relaxed)
+    }
+
+    /// Executes every work until its end. All handles must be gone.
+    pub(crate) fn finish(&self) {
+        while !self.works.lock().unwrap_or_else(PoisonError::into_inner).is_empty() {
+            self.step();
+        }
+    }
+
+    /// Drops every work in the middle, as the end of a process does.
+    pub(crate) fn kill(&self) {
+        self.works.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}
