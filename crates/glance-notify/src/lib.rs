@@ -34,6 +34,7 @@
 //! | describe what happened | [`Event`], [`event`] |
 //! | read a configuration file, the environment, or a `glance-api.conf` | [`Config`], [`config`] |
 //! | wait for delivery, count losses, stop without loss | [`Receipt`], [`Notifier`], [`Worker`], [`pipeline`] |
+//! | read a stream of notifications | `listen`, with the feature `listen` |
 //! | read and validate notifications | [`Notification`], [`codec`] |
 //! | write a transport of your own | [`transport`] |
 //! | test a program that emits | `testing`, with the feature `testing` |
@@ -52,6 +53,7 @@
 //! | `rabbit`, `qpid` | the strategies of the same name, and an AMQP client |
 //! | `tls` | `amqps://` for `rabbit` and `qpid` |
 //! | `spool` | the table `[spool]`: a durable queue on the local disk in front of the strategy |
+//! | `listen` | the module `listen`: a listener that reads notifications, with `log` from log files |
 //! | `schema` | `event::json_schema`, the JSON Schema of every event |
 //! | `testing` | the module `testing`: a notifier that records, for your tests |
 //! | `full` | all of the above |
@@ -66,6 +68,8 @@
 //! | `qpid` | Apache Qpid and other brokers, over AMQP 1.0 |
 
 pub mod config;
+#[cfg(feature = "listen")]
+pub mod listen;
 mod start;
 mod strategies;
 #[cfg(feature = "testing")]

@@ -36,6 +36,8 @@ pub const DRIVERS: &[Driver] = &[
 /// assert!(glance_notify::transport::FEATURES.is_sorted());
 /// ```
 pub const FEATURES: &[&str] = &[
+    #[cfg(feature = "listen")]
+    "listen",
     #[cfg(feature = "log")]
     "log",
     #[cfg(feature = "noop")]

@@ -15,6 +15,8 @@ mod documents {
     mod operators {}
     #[doc = include_str!("../../../docs/decisions.md")]
     mod decisions {}
+    #[doc = include_str!("../../../docs/listening.md")]
+    mod listening {}
     #[doc = include_str!("../../../docs/rabbitmq.md")]
     mod rabbitmq {}
 }

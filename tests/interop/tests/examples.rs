@@ -32,6 +32,20 @@ fn emit_writes_three_redacted_lines() {
     assert!(log.contains("swift://***@storage") && !log.contains("s3cret"), "{log}");
 }
 
+/// The example reads what the first one wrote, and after a restart only what is new.
+#[test]
+fn tail_prints_each_notification_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let (file, position) = (dir.path().join("n.log"), dir.path().join("position"));
+    run(env!("CARGO_BIN_EXE_example-emit"), [&file]);
+    let args = [file.as_os_str(), position.as_os_str(), OsStr::new("--end")];
+    let output = run(env!("CARGO_BIN_EXE_example-tail"), args);
+    assert!(output.contains("image.activate"), "{output}");
+    assert!(output.ends_with("3 received, 3 acknowledged\n"), "{output}");
+    let output = run(env!("CARGO_BIN_EXE_example-tail"), args);
+    assert_eq!(output, "0 received, 0 acknowledged\n");
+}
+
 /// Each priority has its own queue.
 #[test]
 fn rabbit_delivers_to_the_queue_of_each_priority() {
