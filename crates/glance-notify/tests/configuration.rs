@@ -76,6 +76,9 @@ fn every_documented_row_is_the_description_of_its_key() {
         let documented: Vec<_> = page.lines().filter(is_row).map(str::to_owned).collect();
         let described = ConfigKey::all().filter(|key| tables.contains(&key.table()));
         let described: Vec<_> = described.map(ConfigKey::row).collect();
+        let differs = |row: &&String| !described.contains(row);
+        let differing: Vec<_> = documented.iter().filter(differs).collect();
+        assert_eq!(differing, [""; 0], "change the descriptions in src/config/keys too");
         assert_eq!(documented, described);
     }
 }

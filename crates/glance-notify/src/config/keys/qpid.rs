@@ -92,6 +92,13 @@ pub(super) const QPID: &[ConfigKey] = &[
         "For all hosts together, each with its share; and again for each link.",
     ),
     key(
+        "qpid.refuse_unroutable_after",
+        KeyKind::Seconds,
+        "`60`",
+        "The time for which the broker may reject a message without a known condition, or report \
+         its node as missing, before the transport refuses it.",
+    ),
+    key(
         "qpid.confirm_timeout",
         KeyKind::Seconds,
         "`30`",
@@ -102,6 +109,6 @@ pub(super) const QPID: &[ConfigKey] = &[
         "qpid.heartbeat",
         KeyKind::WholeSeconds,
         "`10`",
-        "1 to 3600. The transport gives up a broker that is silent for as long.",
+        "1 to 3600. The transport gives up a broker that is silent for twice as long.",
     ),
 ];

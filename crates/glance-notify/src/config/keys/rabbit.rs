@@ -99,6 +99,12 @@ pub(super) const RABBIT: &[ConfigKey] = &[
         "For all hosts together, each with its share; and again for the declarations.",
     ),
     key(
+        "rabbit.refuse_unroutable_after",
+        KeyKind::Seconds,
+        "`60`",
+        "The time for which a message may be unroutable before the transport refuses it.",
+    ),
+    key(
         "rabbit.confirm_timeout",
         KeyKind::Seconds,
         "`30`",
