@@ -38,8 +38,8 @@ pub(crate) struct ConfirmTimeouts(HashMap<String, Duration>);
 ///
 /// # Errors
 ///
-/// The error that ended the connection, or the timeout of an address that withholds its outcomes.
-/// Failed links are gone afterwards.
+/// The error that ended the connection, the timeout of an address that withholds its outcomes, or a
+/// permanent error if no address is usable. Failed links are gone afterwards.
 ///
 /// # Cancel safety
 ///
@@ -93,6 +93,15 @@ pub(crate) async fn publish(
         && let Some(error) = connection.close_reason().await
     {
         return Err(error.with_outcome(Outcome::Unknown));
+    }
+    // Without any usable address the configuration is wrong, not one lane.
+    let mut errors = failures.values().filter_map(|(_, error)| error.as_ref());
+    if connection.links.is_empty()
+        && silent.is_none()
+        && errors.clone().all(|error| !error.is_transient())
+        && let Some(error) = errors.next()
+    {
+        return Err(error.clone());
     }
     lanes.retain(|(address, _)| failures.contains_key(address));
     for (address, indices) in lanes {
