@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use glance_notify::time::OffsetDateTime;
 use notify_archive::ArchiveWriter;
 use notify_archive::record::{RecordLines, RecordReader};
-use notify_archive::store::{AppendOutcome, ArchiveBatch, FilePosition, UnreadableMessage};
+use notify_archive::store::{AppendOutcome, ArchiveBatch, FilePosition, UnreadableContent};
 
 use super::archive_dir::ArchiveDir;
 use crate::exit_status::{CommandError, ExitStatus};
@@ -92,7 +92,7 @@ fn import(
             match line.record {
                 Ok(record) => batch.records.push(record),
                 Err(reason) if is_notification_like(lines.text()) => {
-                    batch.unreadable.push(UnreadableMessage {
+                    batch.unreadable.push(UnreadableContent {
                         source: source.clone(),
                         received_at: OffsetDateTime::now_utc(),
                         reason: reason.to_string(),

@@ -117,7 +117,11 @@ impl EventRecord {
     }
 
     /// Creates the record of an encoded notification.
-    fn from_message(message: &Message, notification: &Notification, arrival: Arrival) -> Self {
+    pub(crate) fn from_message(
+        message: &Message,
+        notification: &Notification,
+        arrival: Arrival,
+    ) -> Self {
         let facts = notification.event();
         let text = |text: Option<String>| text.map(Arc::from);
         let number = |number: Option<u64>| number.filter(|n| i64::try_from(*n).is_ok());

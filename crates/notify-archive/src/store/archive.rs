@@ -1,5 +1,6 @@
 //! The reader of an archive: [`Archive`].
 
+use std::collections::HashSet;
 use std::fs::{self, DirBuilder};
 use std::ops::Range;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
@@ -89,7 +90,8 @@ impl Archive {
     /// Calls `add` with each record that passes the filter, file by file, and in each file in the order
     /// of time. Without a filter by image, all records are in the order of time.
     ///
-    /// An image's name in the filter stands for every image that was created with it.
+    /// An image's name in the filter stands for every image that was created with it. If there is none, it
+    /// stands for every image that had it later, which takes a look at all events.
     ///
     /// # Errors
     ///
@@ -103,6 +105,17 @@ impl Archive {
         let deadline = Instant::now() + scope.deadline;
         let mut filter = filter.clone();
         self.resolve_names(&mut filter, deadline)?;
+        self.read_files(&filter, scope, deadline, &mut add)
+    }
+
+    /// Reads every file, for a filter whose names are resolved.
+    fn read_files(
+        &self,
+        filter: &EventFilter,
+        scope: ReadScope,
+        deadline: Instant,
+        add: &mut dyn FnMut(&EventRecord),
+    ) -> Result<()> {
         let since = filter.since.map_or(i64::MIN, microseconds);
         let until = filter.until.map_or(i64::MAX, microseconds);
         let mut interner = TextInterner::default();
@@ -113,7 +126,7 @@ impl Archive {
                 continue;
             }
             let (path, file) = self.open_file(name)?;
-            for index in indexes(&filter) {
+            for index in indexes(filter) {
                 let mut start = Some((since.saturating_sub(1), i64::MAX));
                 while let Some(from) = start {
                     check_deadline(deadline)?;
@@ -244,19 +257,30 @@ impl Archive {
         damaged(&self.directory.join(CONTROL_FILE), error)
     }
 
-    /// Adds the ids of images whose names the filter has.
+    /// Adds the ids of images whose names the filter has: those that were created with the name, or, if there
+    /// is none, those that had it in any event.
     fn resolve_names(&self, filter: &mut EventFilter, deadline: Instant) -> Result<()> {
         let names: Vec<_> = filter.images.iter().filter(|image| !is_uuid(image)).cloned().collect();
-        if names.is_empty() {
-            return Ok(());
-        }
-        for file in self.files()? {
-            check_deadline(deadline)?;
-            let (path, connection) = self.open_file(file)?;
-            for name in &names {
-                let ids = event_file::images_named(&connection, name);
-                filter.images.extend(ids.map_err(|error| damaged(&path, error))?);
+        for name in names {
+            let mut ids = Vec::new();
+            for file in self.files()? {
+                check_deadline(deadline)?;
+                let (path, connection) = self.open_file(file)?;
+                let created = event_file::images_named(&connection, &name);
+                ids.extend(created.map_err(|error| damaged(&path, error))?);
             }
+            if ids.is_empty() {
+                let mut seen = HashSet::new();
+                let everything = EventFilter::default();
+                let scope = ReadScope { undated: true, ..ReadScope::default() };
+                self.read_files(&everything, scope, deadline, &mut |record| {
+                    if record.is_image() && record.name.as_deref() == Some(name.as_str()) {
+                        seen.extend(record.subject.as_deref().map(str::to_owned));
+                    }
+                })?;
+                ids.extend(seen);
+            }
+            filter.images.extend(ids);
         }
         filter.images.sort();
         filter.images.dedup();

@@ -11,14 +11,14 @@ pub struct ArchiveBatch {
     /// The notifications.
     pub records: Vec<EventRecord>,
     /// The messages that are none.
-    pub unreadable: Vec<UnreadableMessage>,
+    pub unreadable: Vec<UnreadableContent>,
     /// The name of the file that the batch comes from, and the position behind the batch.
     pub position: Option<(String, FilePosition)>,
 }
 
 /// A message that is no notification.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UnreadableMessage {
+pub struct UnreadableContent {
     /// The name of the source.
     pub source: String,
     /// The time of the reception.

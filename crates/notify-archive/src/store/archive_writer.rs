@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use time::OffsetDateTime;
 
-use super::archive_batch::{AppendOutcome, ArchiveBatch, UnreadableMessage};
+use super::archive_batch::{AppendOutcome, ArchiveBatch, UnreadableContent};
 use super::connection::{WriteConnection, sync_directory};
 use super::control_file::{self, ControlChanges, FilePosition};
 use super::event_file;
@@ -112,7 +112,7 @@ impl ArchiveWriter {
         batch: &ArchiveBatch,
         now: OffsetDateTime,
     ) -> Result<AppendOutcome> {
-        let mut files: BTreeMap<FileName, (Vec<&EventRecord>, Vec<&UnreadableMessage>)> =
+        let mut files: BTreeMap<FileName, (Vec<&EventRecord>, Vec<&UnreadableContent>)> =
             BTreeMap::new();
         let mut outcome = AppendOutcome::default();
         for record in &batch.records {
@@ -186,7 +186,7 @@ impl ArchiveWriter {
         &mut self,
         name: FileName,
         records: &[&EventRecord],
-        unreadable: &[&UnreadableMessage],
+        unreadable: &[&UnreadableContent],
     ) -> Result<(AppendOutcome, (i64, i64))> {
         let (file, counts) = self.file(name)?;
         let inserted =

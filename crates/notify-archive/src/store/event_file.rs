@@ -11,7 +11,7 @@ use super::event_row::{
 use super::row_checksum::{RowChecksum, content_hash};
 use crate::record::event_record::EventRecord;
 
-use super::archive_batch::{AppendOutcome, UnreadableMessage};
+use super::archive_batch::{AppendOutcome, UnreadableContent};
 
 /// Inserts records and unreadable messages in one transaction.
 ///
@@ -20,7 +20,7 @@ use super::archive_batch::{AppendOutcome, UnreadableMessage};
 pub(crate) fn insert(
     file: &mut WriteConnection,
     records: &[&EventRecord],
-    unreadable: &[&UnreadableMessage],
+    unreadable: &[&UnreadableContent],
 ) -> rusqlite::Result<AppendOutcome> {
     let transaction =
         file.sqlite.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
@@ -60,7 +60,7 @@ pub(crate) fn insert(
 /// Inserts an unreadable message with the beginning of its bytes.
 fn keep_unreadable(
     statement: &mut rusqlite::Statement<'_>,
-    message: &UnreadableMessage,
+    message: &UnreadableContent,
 ) -> rusqlite::Result<usize> {
     let hash = content_hash(&message.content);
     let received_at = microseconds(message.received_at);

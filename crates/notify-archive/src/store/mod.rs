@@ -12,6 +12,7 @@ pub(crate) mod archive_writer;
 pub(crate) mod body_encoding;
 pub(crate) mod connection;
 pub(crate) mod control_file;
+mod delivery_intake;
 pub(crate) mod erasure;
 pub(crate) mod event_file;
 pub(crate) mod event_row;
@@ -22,7 +23,7 @@ pub(crate) mod schema;
 pub(crate) mod verification;
 
 pub use archive::{Archive, ReadScope};
-pub use archive_batch::{AppendOutcome, ArchiveBatch, UnreadableMessage};
+pub use archive_batch::{AppendOutcome, ArchiveBatch, UnreadableContent};
 pub use archive_writer::ArchiveWriter;
 pub use control_file::FilePosition;
 pub use erasure::{EraseSelector, ErasureOutcome};

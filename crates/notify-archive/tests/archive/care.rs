@@ -6,7 +6,7 @@ use std::path::Path;
 use notify_archive::question::{
     Calendar, EventFilter, ProjectNames, ReportGroup, UsageKind, UsageReport, read_catalogue,
 };
-use notify_archive::store::{ArchiveBatch, EraseSelector, UnreadableMessage};
+use notify_archive::store::{ArchiveBatch, EraseSelector, UnreadableContent};
 use notify_archive::{Archive, ArchiveErrorKind, ArchiveWriter, EventRecord};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -174,7 +174,7 @@ fn fill(path: &Path) -> ArchiveWriter {
         r#"[{{"id": "1", "owner": "{DATA}", "status": "active", "size": 5, "created_at": "2020-01-01T00:00:00Z"}}]"#
     );
     writer.set_baseline(&read_catalogue(image.as_bytes()).unwrap()).unwrap();
-    let unreadable = UnreadableMessage {
+    let unreadable = UnreadableContent {
         source: "f".into(),
         received_at: now,
         reason: "not JSON".into(),

@@ -5,6 +5,7 @@
 mod actors;
 mod care;
 mod generator;
+mod listening;
 mod reports;
 mod samples;
 mod store;

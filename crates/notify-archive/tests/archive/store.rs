@@ -7,7 +7,7 @@ use std::path::Path;
 use notify_archive::question::EventFilter;
 use notify_archive::record::RecordReader;
 use notify_archive::store::{
-    ArchiveBatch, FilePosition, ReadScope, RetentionPolicy, UnreadableMessage,
+    ArchiveBatch, FilePosition, ReadScope, RetentionPolicy, UnreadableContent,
 };
 use notify_archive::{Archive, ArchiveErrorKind, ArchiveWriter, EventRecord};
 use proptest::prelude::*;
@@ -125,6 +125,16 @@ fn readers_and_the_writer_do_not_wait_for_each_other() {
         assert_eq!(found.iter().collect::<BTreeSet<_>>(), expected.iter().collect());
         assert_eq!(found.len(), expected.len());
     }
+    // The second half of the day has no creation of this image: its name is found all the same.
+    let late = tempfile::tempdir().unwrap();
+    let mut writer = ArchiveWriter::open(late.path()).unwrap();
+    writer
+        .append(&ArchiveBatch { records: records[60..].to_vec(), ..ArchiveBatch::default() })
+        .unwrap();
+    let filter = EventFilter { images: vec!["debian-12".into()], ..EventFilter::default() };
+    let mut found = 0;
+    Archive::open(late.path()).unwrap().read(&filter, ALL, |_| found += 1).unwrap();
+    assert!(found > 3, "{found} events");
     let deadline = std::time::Duration::ZERO;
     let error =
         archive.read(&EventFilter::default(), ReadScope { deadline, ..ALL }, |_| {}).unwrap_err();
@@ -186,7 +196,7 @@ fn positions_and_unreadable_messages_are_stored_with_the_batch() {
     let directory = tempfile::tempdir().unwrap();
     let mut writer = ArchiveWriter::open(directory.path()).unwrap();
     let position = FilePosition { head: [7; 16], offset: 100, line: 3 };
-    let message = UnreadableMessage {
+    let message = UnreadableContent {
         source: "f".into(),
         received_at: OffsetDateTime::now_utc(),
         reason: "not JSON".into(),
