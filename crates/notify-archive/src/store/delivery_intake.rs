@@ -51,14 +51,11 @@ impl ArchiveBatch {
             self.records.push(EventRecord::from_message(message, notification, arrival));
             return;
         }
-        let (reason, length, content) = match delivery.unreadable() {
-            Some(unreadable) => {
-                (unreadable.reason.to_string(), unreadable.size, unreadable.bytes.to_vec())
-            }
-            None => {
-                let body = delivery.message().map_or(&[][..], |message| message.body());
-                ("the message is no notification".to_owned(), body.len() as u64, body.to_vec())
-            }
+        let (reason, length, content) = if let Some(unreadable) = delivery.unreadable() {
+            (unreadable.reason.to_string(), unreadable.size, unreadable.bytes.to_vec())
+        } else {
+            let body = delivery.message().map_or(&[][..], |message| message.body());
+            ("the message is no notification".to_owned(), body.len() as u64, body.to_vec())
         };
         self.unreadable.push(UnreadableContent {
             source: delivery.source().to_owned(),
