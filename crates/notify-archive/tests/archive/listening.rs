@@ -81,7 +81,7 @@ struct LineSource {
 
 #[async_trait]
 impl Source for LineSource {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "lines"
     }
 
