@@ -4,6 +4,7 @@ mod archive;
 mod brokers;
 mod build;
 mod encoding;
+mod lanes;
 mod log;
 mod noop;
 mod outage;
@@ -51,6 +52,8 @@ pub(crate) enum RowGroup {
     Rabbit,
     /// AMQP 1.0: rates.
     Qpid,
+    /// Lanes that fail beside lanes that work.
+    Lanes,
     /// An unreachable and a frozen broker.
     #[value(alias = "away")]
     Outage,
@@ -60,7 +63,7 @@ pub(crate) enum RowGroup {
 
 impl RowGroup {
     /// All groups, in the order of the table.
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Noop,
         Self::Encoding,
         Self::Log,
@@ -69,6 +72,7 @@ impl RowGroup {
         Self::Archive,
         Self::Rabbit,
         Self::Qpid,
+        Self::Lanes,
         Self::Outage,
         Self::Build,
     ];
@@ -110,6 +114,10 @@ impl BenchRun {
                 RowGroup::Archive => self.archive(),
                 RowGroup::Rabbit => self.rabbit(),
                 RowGroup::Qpid => self.qpid(),
+                RowGroup::Lanes => {
+                    self.lanes();
+                    Ok(())
+                }
                 RowGroup::Outage => self.outage(),
                 RowGroup::Build => self.build(),
             };
