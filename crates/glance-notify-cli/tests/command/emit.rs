@@ -40,26 +40,25 @@ fn writes_every_event_with_six_keys_in_order() {
 /// With a spool, `emit` succeeds while the destination fails, and `--acks` lists the
 /// stored notifications. A later run with the same directory forwards them.
 ///
-/// A directory in place of the log file stands for the unreachable destination.
+/// A missing directory of the log file stands for the unreachable destination.
 #[test]
 fn with_a_spool_an_ack_means_stored_on_disk() {
     let sandbox = Sandbox::new();
     let input = sandbox.file("life.jsonl", LIFECYCLE);
-    fs::create_dir(sandbox.path("away")).unwrap();
     let spool = ["emit", "--set", "strategy=log", "--set", "spool.dir=s", "--acks", "acks"];
-    let unreachable = [&spool[..], &["--set", "log.file=away", input]].concat();
+    let unreachable = [&spool[..], &["--set", "log.file=away/log", input]].concat();
     sandbox.run(unreachable).expect_message(0, "11 read, 11 delivered by `spool`");
     let acked = sandbox.read("acks");
     assert_eq!(acked.lines().count(), 11);
 
-    fs::remove_dir(sandbox.path("away")).unwrap();
-    let reachable = [&spool[..], &["--set", "log.file=away", "none.jsonl"]].concat();
+    fs::create_dir(sandbox.path("away")).unwrap();
+    let reachable = [&spool[..], &["--set", "log.file=away/log", "none.jsonl"]].concat();
     sandbox.file("none.jsonl", "");
     wait_until("the spooled messages are delivered", || {
         sandbox.run(reachable.clone()).expect_message(0, "0 read");
-        fs::read_to_string(sandbox.path("away")).is_ok_and(|text| text.lines().count() >= 11)
+        fs::read_to_string(sandbox.path("away/log")).is_ok_and(|text| text.lines().count() >= 11)
     });
-    assert_eq!(ids(&sandbox.lines("away")), acked.lines().collect::<Vec<_>>());
+    assert_eq!(ids(&sandbox.lines("away/log")), acked.lines().collect::<Vec<_>>());
 }
 
 /// Payloads that Glance's own code produced keep every field and value. The style

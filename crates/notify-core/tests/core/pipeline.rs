@@ -302,6 +302,7 @@ async fn stats_serialise_to_json() {
             "dropped": { "overflow": 0, "age": 0, "closed": 0, "abandoned": 0 },
             "pending": { "messages": 1, "bytes": stats["pending"]["bytes"] },
             "retried": 0, "suppressed": 0, "oldest_pending": 2.0, "last_delivery": "…",
+            "last_error_is_permanent": true,
             "last_error": "scripted permanent error",
             "state": {
                 "name": "retrying", "since": "…", "error": "scripted permanent error",
