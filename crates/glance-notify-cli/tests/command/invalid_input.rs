@@ -154,7 +154,7 @@ fn rejects_nul_and_an_id_with_a_lone_surrogate() {
         "not JSON: ",
     );
     assert_rejected(
-        br#"{"publisher_id":"\ud800"}"#,
+        br#"{"message_id":"6b9d4b8a-0f7c-4d2c-9a4a-0a3f0e7d4c11","publisher_id":"\ud800","event_type":"image.upload","priority":"ERROR","timestamp":"2026-11-22 12:00:00","payload":""}"#,
         "/publisher_id: expected a text of whole characters",
     );
     assert_rejected(b"\xff\xff", "not JSON: ");

@@ -3,21 +3,23 @@
 //! The line holds no unescaped control character, so it is harmless to a terminal and to a reader that
 //! splits on line ends. Transports carry its bytes and never encode again.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::sync::Arc;
 
+use serde::Serialize;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::body_pool;
-use super::json_writer::{JsonWriter, WriteJson};
+use super::json_writer::JsonWriter;
 use super::limits::SizeLimits;
 use super::message::Message;
+use super::notification_wire::NotificationWire;
 use super::payload_style::PayloadStyle;
-use crate::error::{Error, ErrorKind, Result};
-use crate::event::event_type::EventType;
+use crate::error::Result;
 use crate::event::payload::PayloadView;
-use crate::event::priority::Priority;
+use crate::redact::payload_place::PayloadPlace;
 use crate::redact::policy::Redact;
 
 /// The settings of encoding: payload style, redaction and limits.
@@ -45,80 +47,48 @@ pub struct Encoding {
     pub limits: SizeLimits,
 }
 
-/// The five attributes of a notification around its payload.
-///
-/// Transports route by event type and priority.
-pub(crate) struct Envelope<'a> {
-    pub(crate) id: Uuid,
-    pub(crate) publisher_id: &'a Arc<str>,
-    pub(crate) event_type: &'a EventType,
-    pub(crate) priority: Priority,
-    pub(crate) timestamp: OffsetDateTime,
-}
-
 /// Encodes one notification.
 ///
 /// # Errors
 ///
-/// Returns an error of the kind `TooLarge` if the payload or the JSON exceeds a limit, and of the kind
-/// `Invalid` if a time lies before the year 0.
+/// Returns an error of the kind `TooLarge` if the notification exceeds a limit, and of the kind `Invalid`
+/// if a time lies before the year 0.
 pub(crate) fn encode(
-    envelope: &Envelope<'_>,
-    payload: &PayloadView<'_>,
+    message_id: Uuid,
+    publisher_id: &Arc<str>,
+    timestamp: OffsetDateTime,
+    payload: PayloadView<'_>,
     encoding: &Encoding,
 ) -> Result<Message> {
-    encoding.limits.check_payload(payload)?;
-    let mut w = JsonWriter {
-        // A thread that is ending has freed its scratch buffer already.
-        bytes: SCRATCH.try_with(RefCell::take).unwrap_or_default(),
-        redact: encoding.redact,
-        payloads: encoding.payloads,
-        bad_time: false,
+    let (event_type, priority) = (payload.event_type(), payload.priority());
+    let wire = NotificationWire {
+        message_id,
+        publisher_id: Cow::Borrowed(&**publisher_id),
+        event_type: Cow::Borrowed(event_type),
+        priority,
+        timestamp,
+        payload,
     };
-    write(&mut w, envelope, payload);
-    let size = encoding.limits.check_size(w.bytes.len());
-    let body = body_pool::store(&w.bytes);
+    // A thread that is ending has freed its scratch buffer already.
+    let scratch = SCRATCH.try_with(RefCell::take).unwrap_or_default();
+    let place = PayloadPlace::notification(event_type);
+    let mut w = JsonWriter::new(scratch, place, encoding.redact, encoding.limits);
+    let written = wire.serialize(&mut w).map_err(|error| error.0);
+    let written = written.and_then(|()| encoding.limits.check_size(w.bytes.len()));
+    let body = written.map(|()| body_pool::store(&w.bytes));
     // Free the buffer of a huge notification, so that the thread does not hold on to it.
     if w.bytes.capacity() <= SCRATCH_BYTES {
         w.bytes.clear();
         drop(SCRATCH.try_with(|scratch| scratch.replace(w.bytes)));
     }
-    size?;
-    if w.bad_time {
-        return Err(Error::new(
-            ErrorKind::Invalid,
-            "a time lies before the year 0 and cannot be encoded",
-        ));
-    }
     Ok(Message {
-        id: envelope.id,
-        event_type: envelope.event_type.clone(),
-        priority: envelope.priority,
-        publisher_id: Arc::clone(envelope.publisher_id),
-        timestamp: envelope.timestamp,
-        body,
+        id: message_id,
+        event_type: event_type.clone(),
+        priority,
+        publisher_id: Arc::clone(publisher_id),
+        timestamp,
+        body: body?,
     })
-}
-
-/// Writes the six attributes in the order of the specification.
-fn write(w: &mut JsonWriter, envelope: &Envelope<'_>, payload: &PayloadView<'_>) {
-    w.raw("{\"message_id\":");
-    envelope.id.write(w);
-    w.raw(",\"publisher_id\":");
-    envelope.publisher_id.as_ref().write(w);
-    w.raw(",\"event_type\":");
-    w.string(envelope.event_type.as_str());
-    w.raw(",\"priority\":\"");
-    w.raw(envelope.priority.as_str());
-    // `2026-11-22 12:00:00.123456`: UTC, six digits, no zone. oslo.messaging sends this form
-    // (`str(datetime.utcnow())`), and every consumer parses it. Ceilometer loops on a timestamp that it
-    // cannot parse.
-    w.raw("\",\"timestamp\":\"");
-    w.time(envelope.timestamp, b' ');
-    w.microseconds(envelope.timestamp);
-    w.raw("\",\"payload\":");
-    payload.write(w);
-    w.raw("}");
 }
 
 thread_local! {

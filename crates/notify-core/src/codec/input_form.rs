@@ -6,11 +6,8 @@
 use std::ops::Range;
 
 use serde::de::IgnoredAny;
-use serde_json::{Map, Value};
 
-use super::problem::{NOTHING, ONE_LINE, Problem};
-use super::read_report::kind_of;
-use crate::redact::quote::quoted;
+use super::problem::{ONE_LINE, Problem};
 
 /// Returns the place of the JSON text in one line of input.
 ///
@@ -46,48 +43,7 @@ pub(crate) fn json_range(line: &[u8]) -> Result<Range<usize>, Problem> {
             None => return Ok(start..line.len()),
         },
     };
-    Err(Problem { pointer: String::new(), expected: ONE_LINE.into(), found: found.into() })
-}
-
-/// Returns the text of the notification in oslo's envelope 2.0, or in a record of oslo.log's JSON format.
-///
-/// Returns `None` if the object is neither.
-///
-/// # Errors
-///
-/// Returns the problem of an envelope of another version, or whose message is not a string.
-pub(crate) fn oslo_message(map: &Map<String, Value>) -> Option<Result<&str, Problem>> {
-    let (version, message) = (map.get("oslo.version"), map.get("oslo.message"));
-    if let (Some(Value::String(name)), Some(Value::String(message))) =
-        (map.get("name"), map.get("message"))
-        && name.starts_with("oslo.messaging.notification.")
-    {
-        return Some(Ok(message));
-    }
-    if version.is_none() && message.is_none() {
-        return None;
-    }
-    let problem = |key: &str, expected: &str, found: String| {
-        Err(Problem { pointer: format!("/{key}"), expected: expected.into(), found })
-    };
-    Some(match (version, message) {
-        (Some(Value::String(version)), Some(Value::String(message))) if version == "2.0" => {
-            Ok(message)
-        }
-        (Some(Value::String(version)), message) if version == "2.0" => problem(
-            "oslo.message",
-            "a notification as a JSON string",
-            message.map_or(NOTHING, kind_of).into(),
-        ),
-        (version, _) => problem(
-            "oslo.version",
-            "the envelope version \"2.0\"",
-            match version {
-                Some(Value::String(version)) => quoted(version),
-                version => version.map_or(NOTHING, kind_of).into(),
-            },
-        ),
-    })
+    Err(Problem::new("", ONE_LINE, found))
 }
 
 /// Returns the token of Python that `serde_json` rejected at `column`, counted from 1.

@@ -4,58 +4,94 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
+use std::fmt;
 use std::ops::Range;
 
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+use super::byte_scan::for_each_word;
 use super::input_form::python_number;
-use super::json_tokens::{JsonToken, JsonTokens, unescape};
+use super::json_tokens::{JsonText, JsonToken, JsonTokens};
 use super::limits::SizeLimits;
-use super::problem::{JSON, Problem, Problems, WITHIN_LIMITS, escape};
+use super::problem::{JSON, Problem, Problems, UNREADABLE, WITHIN_LIMITS, escape, kind_of};
 use crate::error::{Error, ErrorKind};
 use crate::redact::printable::printable;
 
-/// Parses the JSON text at `range` of a line within `limits`. Positions in problems count from the start
-/// of the line.
+/// Parses the JSON text at `range` of a line within `limits` as an object. Positions in problems count from
+/// the start of the line.
 ///
-/// The value stays a text, which converts no number and no string.
+/// The values stay texts, which converts no number and no string.
 ///
 /// # Errors
 ///
 /// Returns the first problem. Its kind is `TooLarge` for an exceeded limit, and `Invalid` otherwise.
-pub(crate) fn parse<'a>(
+pub(super) fn parse_object<'a>(
     line: &'a [u8],
     range: Range<usize>,
     limits: &SizeLimits,
-) -> Result<&'a RawValue, Problems> {
+) -> Result<Vec<(Cow<'a, str>, &'a RawValue)>, Problems> {
     let start = range.start;
     let json = &line[range];
     limits.check_size(json.len()).map_err(|error| too_large(&error))?;
+    if let Ok(text) = std::str::from_utf8(json)
+        && let Ok(Entries(entries)) = serde_json::from_str(text)
+    {
+        check_entries(&entries, limits)?;
+        return Ok(entries);
+    }
     let value: &RawValue =
         serde_json::from_slice(json).map_err(|error| syntax(&error, json, start))?;
-    check(value.get(), limits)?;
-    Ok(value)
+    check(value.get(), None, &mut 0, limits)?;
+    let problem = match kind_of(value.get()) {
+        "an object" => Problem::new("", "keys of whole characters", UNREADABLE),
+        kind => Problem::new("", "an object", kind),
+    };
+    Err(Problems::one(ErrorKind::Invalid, problem))
 }
+
+/// The entries of an object in their order, with values as they are in the text.
+struct Entries<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl<'de> Deserialize<'de> for Entries<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(EntriesVisitor)
+    }
+}
+
+/// The visitor of [`Entries`].
+struct EntriesVisitor;
+
+impl<'de> Visitor<'de> for EntriesVisitor {
+    type Value = Entries<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Entries<'de>, A::Error> {
+        let mut entries = Vec::with_capacity(8);
+        while let Some((Key(key), value)) = map.next_entry()? {
+            entries.push((key, value));
+        }
+        Ok(Entries(entries))
+    }
+}
+
+/// A key, borrowed if it has no escapes.
+#[derive(Deserialize)]
+struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// Creates the problem of a text that exceeds the size limit.
 fn too_large(error: &Error) -> Problems {
-    Problems::one(
-        error.kind(),
-        Problem {
-            pointer: String::new(),
-            expected: WITHIN_LIMITS.into(),
-            found: error.to_string(),
-        },
-    )
+    Problems::one(error.kind(), Problem::new("", WITHIN_LIMITS, error.to_string()))
 }
 
 /// Creates the problem of a text that is not JSON, and begins at the byte `start` of its line.
 fn syntax(error: &serde_json::Error, json: &[u8], start: usize) -> Problems {
     let found = in_words(error, json, start);
-    Problems::one(
-        ErrorKind::Invalid,
-        Problem { pointer: String::new(), expected: JSON.into(), found },
-    )
+    Problems::one(ErrorKind::Invalid, Problem::new("", JSON, found))
 }
 
 /// Describes a syntax error and its position: `unexpected character at column 2`.
@@ -83,79 +119,132 @@ fn in_words(error: &serde_json::Error, json: &[u8], start: usize) -> String {
     }
 }
 
-/// Checks a valid JSON text against `limits` and for duplicate keys, without recursion.
+/// Checks the entries of an object against `limits` and for duplicate keys.
 ///
 /// # Errors
 ///
 /// Returns the first violation. Its kind is `TooLarge` for an exceeded limit, and `Invalid` otherwise.
-fn check(json: &str, limits: &SizeLimits) -> Result<(), Problems> {
-    let mut open: Vec<OpenValue<'_>> = Vec::new();
-    let mut keys = 0;
-    let violation = |open: &[OpenValue<'_>], expected: &str, error: &Error| {
-        let pointer = open.iter().fold(String::new(), |pointer, value| {
-            let segment = value
-                .key
-                .map_or_else(|| value.index.to_string(), |key| escape(&unescape(key).text));
-            pointer + "/" + &segment
-        });
-        let expected = expected.into();
-        Problems::one(error.kind(), Problem { pointer, expected, found: error.to_string() })
+fn check_entries(
+    entries: &[(Cow<'_, str>, &RawValue)],
+    limits: &SizeLimits,
+) -> Result<(), Problems> {
+    let keys = entries.iter().map(|(key, _)| JsonText::unescaped(key));
+    let mut keys: Vec<_> = keys.map(|key| (hash(key), key)).collect();
+    let mut key_count = keys.len();
+    if key_count > limits.keys {
+        return Err(violation("", WITHIN_LIMITS, &limits.keys_error()));
+    }
+    if let Some(key) = duplicate(&mut keys) {
+        return Err(duplicate_key(&format!("/{}", escape(key.escaped))));
+    }
+    let nested = entries.iter().filter(|(_, value)| value.get().starts_with(['{', '[']));
+    for (key, value) in nested {
+        check(value.get(), Some(key), &mut key_count, limits)?;
+    }
+    Ok(())
+}
+
+/// Does the same for a valid JSON text under `root`, without recursion, and counts its keys.
+fn check(
+    json: &str,
+    root: Option<&str>,
+    key_count: &mut usize,
+    limits: &SizeLimits,
+) -> Result<(), Problems> {
+    let mut open: Vec<OpenValue<'_>> = Vec::with_capacity(8);
+    // The keys of all open objects, each with its hash.
+    let mut keys: Vec<(u64, JsonText<'_>)> = Vec::with_capacity(64);
+    let pointer = |open: &[OpenValue<'_>]| {
+        let root = root.map_or_else(String::new, |key| format!("/{}", escape(key)));
+        open.iter().fold(root, |pointer, value| match value.key {
+            Some(key) => format!("{pointer}/{}", escape(&key.unescape().text)),
+            None => format!("{pointer}/{}", value.items.saturating_sub(1)),
+        })
     };
     for token in JsonTokens::new(json) {
         match token {
             JsonToken::Key(key) => {
-                keys += 1;
-                let Some(object) = open.last_mut() else { continue };
-                object.key = Some(key);
-                let is_new = object.keys.insert(unescape(key).text);
-                if keys > limits.keys {
+                *key_count += 1;
+                if *key_count > limits.keys {
                     open.pop();
-                    return Err(violation(&open, WITHIN_LIMITS, &limits.keys_error()));
+                    return Err(violation(&pointer(&open), WITHIN_LIMITS, &limits.keys_error()));
                 }
-                if !is_new {
-                    let error = Error::new(ErrorKind::Invalid, "a duplicate key");
-                    return Err(violation(&open, "each key once", &error));
+                if let Some(object) = open.last_mut() {
+                    object.key = Some(key);
                 }
+                keys.push((hash(key), key));
+                continue;
             }
-            JsonToken::Open(is_object) => {
-                if let Some(list) = open.last_mut().filter(|value| !value.is_object) {
-                    list.next_item();
+            JsonToken::Close(_) => {
+                let Some(closed) = open.pop() else { continue };
+                if let Some(key) = duplicate(&mut keys[closed.keys_start..]) {
+                    let key = escape(&key.unescape().text);
+                    return Err(duplicate_key(&format!("{}/{key}", pointer(&open))));
                 }
-                if open.len() >= limits.depth {
-                    return Err(violation(&open, WITHIN_LIMITS, &limits.depth_error()));
-                }
-                open.push(OpenValue { is_object, ..OpenValue::default() });
+                keys.truncate(closed.keys_start);
+                continue;
             }
-            JsonToken::Close => drop(open.pop()),
-            JsonToken::Text(_) | JsonToken::Scalar(_) | JsonToken::Null => {
-                if let Some(list) = open.last_mut().filter(|value| !value.is_object) {
-                    list.next_item();
-                }
+            _ => {}
+        }
+        if let Some(container) = open.last_mut() {
+            container.items += 1;
+        }
+        if let JsonToken::Open(_) = token {
+            if open.len() + usize::from(root.is_some()) >= limits.depth {
+                return Err(violation(&pointer(&open), WITHIN_LIMITS, &limits.depth_error()));
             }
+            open.push(OpenValue { key: None, items: 0, keys_start: keys.len() });
         }
     }
     Ok(())
 }
 
-/// An object or a list whose end the check has not reached.
-#[derive(Default)]
-struct OpenValue<'a> {
-    is_object: bool,
-    /// The keys of the object so far.
-    keys: HashSet<Cow<'a, str>>,
-    /// The last key of the object, as it is in the text.
-    key: Option<&'a str>,
-    /// The index of the last item of the list.
-    index: usize,
-    has_items: bool,
+/// Creates the problem of an exceeded limit or a duplicate key.
+fn violation(pointer: &str, expected: &str, error: &Error) -> Problems {
+    Problems::one(error.kind(), Problem::new(pointer, expected, error.to_string()))
 }
 
-impl OpenValue<'_> {
-    /// Moves on to the next item of a list.
-    fn next_item(&mut self) {
-        self.index += usize::from(self.has_items);
-        self.has_items = true;
+/// Creates the problem of a key that occurs twice.
+fn duplicate_key(pointer: &str) -> Problems {
+    violation(pointer, "each key once", &Error::new(ErrorKind::Invalid, "a duplicate key"))
+}
+
+/// An object or a list whose end the check has not reached.
+struct OpenValue<'a> {
+    /// The last key of an object, as it is in the text.
+    key: Option<JsonText<'a>>,
+    /// The number of values so far.
+    items: usize,
+    /// The number of keys of the objects around this one.
+    keys_start: usize,
+}
+
+/// Returns a key that occurs twice among the keys of one object.
+fn duplicate<'a>(keys: &mut [(u64, JsonText<'a>)]) -> Option<JsonText<'a>> {
+    // Sorting takes longer than comparing each pair of few keys, and not much longer for many.
+    let repeats =
+        |(at, (hash, _)): (usize, &(u64, _))| keys[..at].iter().any(|(other, _)| other == hash);
+    if keys.len() <= 32 && !keys.iter().enumerate().any(repeats) {
+        return None;
     }
+    keys.sort_unstable_by_key(|(hash, _)| *hash);
+    keys.chunk_by(|(one, _), (other, _)| one == other).filter(|same| same.len() > 1).find_map(
+        |same| {
+            // Two keys with one hash are equal, unless a hostile sender chose them.
+            let mut seen = HashSet::new();
+            same.iter().find(|(_, key)| !seen.insert(key.unescape().text)).map(|(_, key)| *key)
+        },
+    )
+}
+
+/// Returns a number that is the same for keys that are equal without their escapes.
+fn hash(key: JsonText<'_>) -> u64 {
+    let text = key.unescape().text;
+    let mut hash = text.len() as u64;
+    for_each_word(text.as_bytes(), |word| {
+        hash = (hash.rotate_left(5) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    });
+    hash
 }
 
 /// The longest description of a syntax error, in characters.

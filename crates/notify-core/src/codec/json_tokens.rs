@@ -5,55 +5,97 @@
 
 use std::borrow::Cow;
 
-/// A token of JSON. Strings and keys keep their quotes and escapes.
+use super::byte_scan::{contains, find_quote};
+
+/// A token of JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum JsonToken<'a> {
     /// The begin of an object, or of a list if `false`.
     Open(bool),
-    /// The end of an object or a list.
-    Close,
+    /// The end of an object, or of a list if `false`.
+    Close(bool),
     /// A key of an object.
-    Key(&'a str),
+    Key(JsonText<'a>),
     /// A string.
-    Text(&'a str),
+    Text(JsonText<'a>),
     /// A number, `true` or `false`.
     Scalar(&'a str),
     /// `null`.
     Null,
 }
 
+/// A string as it is in the JSON text: with its escapes, without its quotes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct JsonText<'a> {
+    pub(crate) escaped: &'a str,
+    /// Whether it contains a backslash.
+    has_escapes: bool,
+}
+
+impl<'a> JsonText<'a> {
+    /// Returns the text of a valid JSON value, if it is a string.
+    pub(crate) fn of_value(json: &'a str) -> Option<Self> {
+        let escaped = json.strip_prefix('"')?.strip_suffix('"')?;
+        Some(Self { escaped, has_escapes: contains(escaped.as_bytes(), b'\\') })
+    }
+
+    /// Returns a text that has no escapes.
+    pub(crate) fn unescaped(text: &'a str) -> Self {
+        Self { escaped: text, has_escapes: false }
+    }
+
+    /// Returns the text without escapes.
+    #[inline]
+    pub(crate) fn unescape(self) -> UnescapedText<'a> {
+        if self.has_escapes {
+            unescape(self.escaped)
+        } else {
+            UnescapedText { text: Cow::Borrowed(self.escaped), has_surrogates: false }
+        }
+    }
+}
+
 /// An iterator over the tokens of a valid JSON text. It ends early if the text is not valid.
 #[derive(Clone, Debug)]
 pub(crate) struct JsonTokens<'a> {
-    rest: &'a str,
+    json: &'a str,
+    /// The start of the next token, or of separators in front of it.
+    at: usize,
 }
 
 impl<'a> JsonTokens<'a> {
     /// Creates the tokens of `json`.
     pub(crate) fn new(json: &'a str) -> Self {
-        Self { rest: json }
+        Self { json, at: 0 }
     }
 
-    /// Skips one value: the next token, and everything inside it.
-    pub(crate) fn skip_value(&mut self) {
-        let mut depth = 0_usize;
-        for token in self {
-            match token {
-                JsonToken::Open(_) => depth += 1,
-                JsonToken::Close => depth = depth.saturating_sub(1),
-                _ => {}
-            }
-            if depth == 0 && !matches!(token, JsonToken::Key(_)) {
-                break;
+    /// Skips white space, commas and colons, and returns the first byte behind them.
+    #[inline]
+    fn skip_separators(&mut self) -> Option<u8> {
+        loop {
+            match *self.json.as_bytes().get(self.at)? {
+                b' ' | b'\t' | b'\n' | b'\r' | b',' | b':' => self.at += 1,
+                byte => return Some(byte),
             }
         }
     }
 
-    /// Returns `length` bytes of the rest, and moves on behind them.
-    fn take(&mut self, length: usize) -> &'a str {
-        let (taken, rest) = self.rest.split_at(length);
-        self.rest = rest;
-        taken
+    /// Returns the string at the next byte, a quote.
+    #[inline]
+    fn string(&mut self) -> Option<JsonText<'a>> {
+        let bytes = self.json.as_bytes();
+        let start = self.at + 1;
+        let (mut end, mut has_escapes) = (start, false);
+        loop {
+            end += find_quote(bytes.get(end..)?)?;
+            if bytes[end] == b'"' {
+                break;
+            }
+            has_escapes = true;
+            end += 2;
+        }
+        self.at = end + 1;
+        Some(JsonText { escaped: self.json.get(start..end)?, has_escapes })
     }
 }
 
@@ -62,52 +104,33 @@ impl<'a> Iterator for JsonTokens<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<JsonToken<'a>> {
-        let bytes = self.rest.as_bytes();
-        let start = bytes
-            .iter()
-            .position(|byte| !matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | b',' | b':'))?;
-        self.take(start);
-        let bytes = self.rest.as_bytes();
-        Some(match bytes[0] {
-            b'{' => {
-                self.take(1);
-                JsonToken::Open(true)
+        let bytes = self.json.as_bytes();
+        match self.skip_separators()? {
+            open @ (b'{' | b'[') => {
+                self.at += 1;
+                Some(JsonToken::Open(open == b'{'))
             }
-            b'[' => {
-                self.take(1);
-                JsonToken::Open(false)
-            }
-            b'}' | b']' => {
-                self.take(1);
-                JsonToken::Close
+            close @ (b'}' | b']') => {
+                self.at += 1;
+                Some(JsonToken::Close(close == b'}'))
             }
             b'"' => {
-                let text = self.take(string_length(bytes)?);
-                let next = self.rest.bytes().find(|byte| !byte.is_ascii_whitespace());
-                if next == Some(b':') { JsonToken::Key(text) } else { JsonToken::Text(text) }
+                let text = self.string()?;
+                let next = bytes[self.at..].iter().find(|byte| !byte.is_ascii_whitespace());
+                Some(if next == Some(&b':') { JsonToken::Key(text) } else { JsonToken::Text(text) })
             }
             _ => {
+                let start = self.at;
                 let ends =
                     |byte: &u8| matches!(byte, b',' | b']' | b'}') || byte.is_ascii_whitespace();
-                let length = bytes.iter().position(ends).unwrap_or(bytes.len());
-                match self.take(length) {
-                    "null" => JsonToken::Null,
-                    scalar => JsonToken::Scalar(scalar),
+                let length = bytes[start..].iter().position(ends).unwrap_or(bytes.len() - start);
+                self.at += length;
+                match self.json.get(start..self.at)? {
+                    "null" => Some(JsonToken::Null),
+                    scalar => Some(JsonToken::Scalar(scalar)),
                 }
             }
-        })
-    }
-}
-
-/// Returns the length of the string at the begin of `bytes`, with both quotes.
-fn string_length(bytes: &[u8]) -> Option<usize> {
-    let mut at = 1;
-    loop {
-        at += bytes.get(at..)?.iter().position(|byte| matches!(byte, b'"' | b'\\'))?;
-        if bytes[at] == b'"' {
-            return Some(at + 1);
         }
-        at += 2;
     }
 }
 
@@ -122,12 +145,18 @@ pub(crate) struct UnescapedText<'a> {
     pub(crate) has_surrogates: bool,
 }
 
-/// Returns the text of a JSON string with its quotes.
-pub(crate) fn unescape(string: &str) -> UnescapedText<'_> {
-    let text = string.get(1..string.len().saturating_sub(1)).unwrap_or_default();
-    if !text.contains('\\') {
-        return UnescapedText { text: Cow::Borrowed(text), has_surrogates: false };
+impl<'a> UnescapedText<'a> {
+    /// Returns the text with a replacement character for each half of a surrogate pair.
+    pub(crate) fn lossy(self) -> Cow<'a, str> {
+        if self.has_surrogates {
+            return self.text.replace(|c| surrogate(c).is_some(), "\u{fffd}").into();
+        }
+        self.text
     }
+}
+
+/// Returns the text of a JSON string that has escapes.
+fn unescape(text: &str) -> UnescapedText<'_> {
     let mut out = String::with_capacity(text.len());
     let mut has_surrogates = false;
     // A real character that looks like a stand-in.
@@ -155,11 +184,11 @@ pub(crate) fn unescape(string: &str) -> UnescapedText<'_> {
         });
     }
     out.push_str(rest);
+    let unescaped = UnescapedText { text: Cow::Owned(out), has_surrogates };
     if has_surrogates && is_ambiguous {
-        out = out.replace(|c| surrogate(c).is_some(), "\u{fffd}");
-        has_surrogates = false;
+        return UnescapedText { text: unescaped.lossy(), has_surrogates: false };
     }
-    UnescapedText { text: Cow::Owned(out), has_surrogates }
+    unescaped
 }
 
 /// Returns the character that `high` and the escape at the front of `rest` make together, if they do.
@@ -200,43 +229,41 @@ mod tests {
     /// Every kind of token, with and without white space.
     #[test]
     fn reads_every_token() {
-        use JsonToken::{Close, Key, Null, Open, Scalar, Text};
+        use JsonToken::{Close, Null, Open, Scalar};
+        let text = |json: &'static str| JsonText::of_value(json).unwrap();
+        let (key, text) = (|json| JsonToken::Key(text(json)), |json| JsonToken::Text(text(json)));
         let tokens: Vec<_> =
             JsonTokens::new(r#" {"a\"" : [1e2,-0.5 ,"x:" , null],"b":{"":true}} "#).collect();
         assert_eq!(
             tokens,
             [
                 Open(true),
-                Key(r#""a\"""#),
+                key(r#""a\"""#),
                 Open(false),
                 Scalar("1e2"),
                 Scalar("-0.5"),
-                Text("\"x:\""),
+                text(r#""x:""#),
                 Null,
-                Close,
-                Key("\"b\""),
+                Close(false),
+                key(r#""b""#),
                 Open(true),
-                Key("\"\""),
+                key(r#""""#),
                 Scalar("true"),
-                Close,
-                Close
+                Close(true),
+                Close(true)
             ]
         );
-        let mut tokens = JsonTokens::new(r#"[[{"a":[1]},2],3]"#);
-        tokens.next();
-        tokens.skip_value();
-        assert_eq!(tokens.next(), Some(Scalar("3")));
     }
 
     /// `serde_json` unescapes every string in the same way, and a lone surrogate has a stand-in.
     #[test]
     fn unescapes_as_serde_json_does() {
-        for string in
-            [r#""""#, r#""plain é""#, r#""\"\\\/\b\f\n\r\t\u0000\u00e9""#, r#""a\ud83d\uDDBCb""#]
-        {
-            assert_eq!(unescape(string).text, serde_json::from_str::<String>(string).unwrap());
+        for string in ["", "plain é", r#"\"\\\/\b\f\n\r\t\u0000\u00e9"#, r"a\ud83d\uDDBCb"] {
+            let json = format!("\"{string}\"");
+            let text: String = serde_json::from_str(&json).unwrap();
+            assert_eq!(JsonText::of_value(&json).unwrap().unescape().text, text);
         }
-        let text = unescape(r#""caf\udce9 \ud800x""#).text;
+        let text = unescape(r"caf\udce9 \ud800x").text;
         let units: Vec<_> = text.chars().filter_map(surrogate).collect();
         assert_eq!(units, [0xdce9, 0xd800]);
     }

@@ -1,331 +1,383 @@
-//! The JSON writer of the encoder: it copies keys that are known at compile time, and scans every
-//! string once.
+//! The writer of notifications: one line of JSON, redacted and bounded while it is written.
 //!
-//! This path does not use serde. A notification has some twenty fixed keys around short strings. A
-//! general serializer scans every key for quotes and is half as fast. The tests in `tests/core` still
-//! compare the output with serde: they read it back with `serde_json`.
-//!
-//! Every string goes through the redaction policy of the writer. The policy decides which text is
-//! secret, not the writer.
+//! The writer is a serializer of serde for payloads that a program constructed; see
+//! [`json_serializer`](super::json_serializer). [`JsonTokens`] reads payloads that were read. Both end in
+//! the same few methods here, so every payload has the same redaction, escapes and limits. The policy
+//! decides which text is secret, not the writer.
 
-use std::net::IpAddr;
+use std::borrow::Cow;
 
-use serde_json::Value;
-use time::OffsetDateTime;
-use uuid::Uuid;
+use serde::Serialize;
 
-use super::json_tokens::surrogate;
-use super::payload_style::PayloadStyle;
+use super::byte_scan::{TextScan, scan};
+use super::json_tokens::{JsonToken, JsonTokens, UnescapedText, surrogate};
+use super::limits::SizeLimits;
+use crate::error::Result;
+use crate::redact::payload_place::PayloadPlace;
 use crate::redact::policy::Redact;
 use crate::redact::printable::is_unsafe;
+use crate::redact::rules::{KeyRule, MASK};
 
-/// A buffer of JSON, with the settings of the encoding.
-#[derive(Debug, Default)]
+/// A buffer of JSON, with the policy and the limits of the notification in it.
+///
+/// The writer hides a secret value after the fact: it cuts the value off the buffer.
+#[derive(Debug)]
 pub(crate) struct JsonWriter {
     /// The JSON so far.
     pub(crate) bytes: Vec<u8>,
-    pub(crate) redact: Redact,
-    pub(crate) payloads: PayloadStyle,
-    /// Whether a time had no form on the wire, because it lies before the year 0.
-    pub(crate) bad_time: bool,
+    redact: Redact,
+    limits: SizeLimits,
+    /// The number of keys so far.
+    keys: usize,
+    /// The number of objects and lists whose ends are missing.
+    depth: usize,
+    /// The places of their values, from the outside in, if the policy is strict.
+    places: Vec<PayloadPlace>,
+    /// The place of the next value.
+    place: PayloadPlace,
+    /// Whether the next string is the key of an entry.
+    pub(super) is_key: bool,
+    /// The outermost entry to hide.
+    hidden: Option<HiddenEntry>,
 }
 
-/// A value with a form on the wire.
-pub(crate) trait WriteJson {
-    /// Appends the value to `w` as JSON, redacted by the policy of `w`.
-    fn write(&self, w: &mut JsonWriter);
+/// An entry whose value is secret.
+#[derive(Clone, Copy, Debug)]
+struct HiddenEntry {
+    /// The number of open containers around the entry.
+    depth: usize,
+    /// The start of the bytes to cut: the value to mask, or the whole entry.
+    start: usize,
+    is_masked: bool,
 }
 
 impl JsonWriter {
-    /// Appends a text that is JSON already.
-    #[inline]
-    pub(crate) fn raw(&mut self, json: &str) {
-        self.bytes.extend_from_slice(json.as_bytes());
+    /// Creates a writer of a value at `place`, which appends to `bytes`.
+    pub(crate) fn new(
+        bytes: Vec<u8>,
+        place: PayloadPlace,
+        redact: Redact,
+        limits: SizeLimits,
+    ) -> Self {
+        let (keys, depth, places) = (0, 0, Vec::new());
+        Self { bytes, redact, limits, keys, depth, places, place, is_key: false, hidden: None }
     }
 
-    /// Writes an object. `entries` writes each entry with a leading comma.
-    #[inline]
-    pub(crate) fn object(&mut self, entries: impl FnOnce(&mut Self)) {
-        self.bracketed(b'{', b'}', entries);
+    /// Creates a writer for `Debug`, with the default policy.
+    fn for_debug() -> Self {
+        let unlimited = SizeLimits { depth: 128, keys: usize::MAX, bytes: usize::MAX };
+        Self::new(Vec::new(), PayloadPlace::Elsewhere, Redact::default(), unlimited)
     }
 
-    /// Writes a list. `items` writes each item with a leading comma.
-    #[inline]
-    pub(crate) fn list(&mut self, items: impl FnOnce(&mut Self)) {
-        self.bracketed(b'[', b']', items);
+    /// Writes a valid JSON text.
+    ///
+    /// Everything but secrets comes out JSON-equal: numbers digit by digit, keys in their order, and half
+    /// surrogate pairs as the escapes that they were. White space between tokens goes.
+    ///
+    /// # Errors
+    ///
+    /// Returns the error of the limit that the text exceeds.
+    pub(crate) fn json(&mut self, json: &str) -> Result<()> {
+        for token in JsonTokens::new(json) {
+            match token {
+                JsonToken::Open(is_object) => self.open(is_object)?,
+                JsonToken::Close(is_object) => self.close(is_object),
+                JsonToken::Key(key) => self.key(&key.unescape())?,
+                JsonToken::Text(text) => self.text(&text.unescape()),
+                JsonToken::Scalar(text) => self.scalar(text),
+                JsonToken::Null => self.null(),
+            }
+        }
+        Ok(())
     }
 
-    /// Writes `inner` in brackets, replacing its first comma with the opening bracket.
-    #[inline]
-    fn bracketed(&mut self, open: u8, close: u8, inner: impl FnOnce(&mut Self)) {
+    /// Begins an object, or a list if `false`.
+    pub(super) fn open(&mut self, is_object: bool) -> Result<()> {
+        self.depth += 1;
+        if self.depth > self.limits.depth {
+            return Err(self.limits.depth_error());
+        }
+        self.begin_value();
+        self.bytes.push(if is_object { b'{' } else { b'[' });
+        if self.redact == Redact::Strict {
+            self.places.push(if is_object { self.place } else { self.place.in_list() });
+        }
+        Ok(())
+    }
+
+    /// Ends the innermost container, an object or a list.
+    pub(super) fn close(&mut self, is_object: bool) {
+        self.depth -= 1;
+        self.places.pop();
+        self.bytes.push(if is_object { b'}' } else { b']' });
+        self.end_value();
+    }
+
+    /// Begins an entry whose key is not known. The policy decides whether its value is secret.
+    pub(super) fn key(&mut self, key: &UnescapedText<'_>) -> Result<()> {
         let start = self.bytes.len();
-        inner(self);
-        match self.bytes.get_mut(start) {
-            Some(comma) => *comma = open,
-            None => self.bytes.push(open),
-        }
-        self.bytes.push(close);
-    }
-
-    /// Writes a comma and a key that is not known at compile time.
-    pub(crate) fn key(&mut self, key: &str) {
-        self.bytes.push(b',');
-        key.write(self);
+        self.begin_entry(&key.text)?;
+        self.string(key);
         self.bytes.push(b':');
+        let rule = self.redact.key(&key.text);
+        if rule != KeyRule::Keep && self.hidden.is_none() {
+            let is_masked = rule == KeyRule::Mask;
+            let start = if is_masked { self.bytes.len() } else { start };
+            self.hidden = Some(HiddenEntry { depth: self.depth, start, is_masked });
+        }
+        Ok(())
     }
 
-    /// Writes a string without redaction, on one line and harmless to a terminal.
+    /// Begins an entry whose key is known and never secret.
     #[inline]
-    pub(crate) fn string(&mut self, text: &str) {
-        self.bytes.reserve(text.len() + 2);
+    pub(super) fn known_key(&mut self, key: &str) -> Result<()> {
+        self.begin_entry(key)?;
         self.bytes.push(b'"');
-        if is_plain(text.as_bytes()) {
-            self.bytes.extend_from_slice(text.as_bytes());
+        self.bytes.extend_from_slice(key.as_bytes());
+        self.bytes.extend_from_slice(b"\":");
+        Ok(())
+    }
+
+    /// Writes a text.
+    #[inline]
+    pub(super) fn text(&mut self, text: &UnescapedText<'_>) {
+        self.begin_value();
+        if self.hides_scalars() {
+            self.mask();
         } else {
-            self.escaped(text);
+            self.string(text);
+        }
+        self.end_value();
+    }
+
+    /// Writes a number or a boolean.
+    #[inline]
+    pub(super) fn scalar(&mut self, scalar: &str) {
+        self.begin_value();
+        if self.hides_scalars() {
+            self.mask();
+        } else {
+            self.bytes.extend_from_slice(scalar.as_bytes());
+        }
+        self.end_value();
+    }
+
+    /// Writes null, which is never secret.
+    #[inline]
+    pub(super) fn null(&mut self) {
+        self.begin_value();
+        self.bytes.extend_from_slice(b"null");
+        self.end_value();
+    }
+
+    /// Counts an entry, and separates it from the one before.
+    #[inline]
+    fn begin_entry(&mut self, key: &str) -> Result<()> {
+        self.keys += 1;
+        if self.keys > self.limits.keys {
+            return Err(self.limits.keys_error());
+        }
+        if self.bytes.last() != Some(&b'{') {
+            self.bytes.push(b',');
+        }
+        if let Some(place) = self.places.last() {
+            self.place = place.below(key);
+        }
+        Ok(())
+    }
+
+    /// Separates the items of a list. A value behind a key needs no comma.
+    #[inline]
+    fn begin_value(&mut self) {
+        match self.bytes.last() {
+            None | Some(b':') => return,
+            Some(b'[') => {}
+            Some(_) => self.bytes.push(b','),
+        }
+        if let Some(place) = self.places.last() {
+            self.place = *place;
+        }
+    }
+
+    /// Hides the value that was written if its key is secret. Null needs no mask.
+    #[inline]
+    fn end_value(&mut self) {
+        if let Some(hidden) = self.hidden
+            && hidden.depth == self.depth
+        {
+            self.hidden = None;
+            let is_null = hidden.is_masked && &self.bytes[hidden.start..] == b"null";
+            if !is_null {
+                self.bytes.truncate(hidden.start);
+            }
+            if hidden.is_masked && !is_null {
+                self.mask();
+            }
+        }
+    }
+
+    /// Returns `true` if the policy hides every scalar at the place of the next value.
+    fn hides_scalars(&self) -> bool {
+        self.redact == Redact::Strict && !self.place.shows_scalars()
+    }
+
+    /// Writes the mask in place of a value.
+    fn mask(&mut self) {
+        self.bytes.push(b'"');
+        self.bytes.extend_from_slice(MASK.as_bytes());
+        self.bytes.push(b'"');
+    }
+
+    /// Writes a string without the credentials of URLs, on one line and harmless to a terminal.
+    #[inline]
+    fn string(&mut self, text: &UnescapedText<'_>) {
+        let TextScan { is_plain, has_colon } = scan(text.text.as_bytes());
+        self.bytes.reserve(text.text.len() + 2);
+        self.bytes.push(b'"');
+        // A URL has a colon, and redaction adds no character to escape.
+        let shown =
+            if has_colon { self.redact.text(&text.text) } else { Cow::Borrowed(&*text.text) };
+        if is_plain {
+            self.bytes.extend_from_slice(shown.as_bytes());
+        } else {
+            self.escaped(&shown, text.has_surrogates);
         }
         self.bytes.push(b'"');
     }
 
-    /// Writes a string like [`string`](Self::string), and its stand-ins as the lone surrogates for which
-    /// they stand.
-    pub(crate) fn string_with_surrogates(&mut self, text: &str) {
-        let mut rest = text;
-        self.bytes.push(b'"');
-        while let Some(at) = rest.find(|c| surrogate(c).is_some()) {
-            let (before, from) = rest.split_at(at);
-            self.escaped(before);
-            let mut chars = from.chars();
-            let unit = chars.next().and_then(surrogate).unwrap_or_default();
-            self.raw(&format!("\\u{unit:04x}"));
-            rest = chars.as_str();
-        }
-        self.escaped(rest);
-        self.bytes.push(b'"');
-    }
-
-    /// Appends a string that contains characters to escape.
+    /// Appends a text with characters to escape, perhaps stand-ins for lone surrogates.
     #[cold]
-    fn escaped(&mut self, text: &str) {
+    fn escaped(&mut self, text: &str, has_surrogates: bool) {
+        let unit = |c| if has_surrogates { surrogate(c) } else { None };
+        let must_escape = |c| matches!(c, '"' | '\\') || is_unsafe(c) || unit(c).is_some();
         let mut rest = text;
         while let Some((at, c)) = rest.char_indices().find(|(_, c)| must_escape(*c)) {
-            self.raw(&rest[..at]);
+            self.bytes.extend_from_slice(&rest.as_bytes()[..at]);
             match c {
-                '"' => self.raw("\\\""),
-                '\\' => self.raw("\\\\"),
-                '\n' => self.raw("\\n"),
-                '\r' => self.raw("\\r"),
-                '\t' => self.raw("\\t"),
+                '"' => self.bytes.extend_from_slice(b"\\\""),
+                '\\' => self.bytes.extend_from_slice(b"\\\\"),
+                '\n' => self.bytes.extend_from_slice(b"\\n"),
+                '\r' => self.bytes.extend_from_slice(b"\\r"),
+                '\t' => self.bytes.extend_from_slice(b"\\t"),
                 // All other characters to escape fit one unit of UTF-16.
                 c => {
-                    let digit = |shift: u32| HEX[(u32::from(c) >> shift & 15) as usize];
-                    self.bytes.extend_from_slice(&[
-                        b'\\',
-                        b'u',
-                        digit(12),
-                        digit(8),
-                        digit(4),
-                        digit(0),
-                    ]);
+                    let unit = unit(c).unwrap_or(u32::from(c));
+                    self.bytes.extend_from_slice(format!("\\u{unit:04x}").as_bytes());
                 }
             }
             rest = &rest[at + c.len_utf8()..];
         }
-        self.raw(rest);
+        self.bytes.extend_from_slice(rest.as_bytes());
     }
-
-    /// Writes date and time in UTC and whole seconds: 19 characters.
-    ///
-    /// Sets [`bad_time`](Self::bad_time) if the year is negative.
-    pub(crate) fn time(&mut self, time: OffsetDateTime, separator: u8) {
-        let time = time.checked_to_offset(time::UtcOffset::UTC).unwrap_or(time);
-        let (year, month, day) = time.to_calendar_date();
-        let (hour, minute, second) = time.to_hms();
-        let year = u32::try_from(year).unwrap_or_else(|_| {
-            self.bad_time = true;
-            0
-        });
-        let mut text = *b"0000-00-00 00:00:00";
-        text[10] = separator;
-        digits(&mut text[0..4], year);
-        digits(&mut text[5..7], u8::from(month).into());
-        digits(&mut text[8..10], day.into());
-        digits(&mut text[11..13], hour.into());
-        digits(&mut text[14..16], minute.into());
-        digits(&mut text[17..19], second.into());
-        self.bytes.extend_from_slice(&text);
-    }
-
-    /// Writes a dot and the microseconds of a time: six digits.
-    pub(crate) fn microseconds(&mut self, time: OffsetDateTime) {
-        let mut text = *b".000000";
-        digits(&mut text[1..], time.microsecond());
-        self.bytes.extend_from_slice(&text);
-    }
-}
-
-/// Redacts credentials of URLs in the text.
-impl WriteJson for str {
-    #[inline]
-    fn write(&self, w: &mut JsonWriter) {
-        w.string(&w.redact.text(self));
-    }
-}
-
-impl<T: WriteJson + ?Sized> WriteJson for &T {
-    #[inline]
-    fn write(&self, w: &mut JsonWriter) {
-        (**self).write(w);
-    }
-}
-
-/// Writes `None` as null.
-impl<T: WriteJson> WriteJson for Option<T> {
-    #[inline]
-    fn write(&self, w: &mut JsonWriter) {
-        match self {
-            Some(value) => value.write(w),
-            None => w.raw("null"),
-        }
-    }
-}
-
-/// Writes null, for keys that are null in one of the payload styles.
-impl WriteJson for () {
-    fn write(&self, w: &mut JsonWriter) {
-        w.raw("null");
-    }
-}
-
-impl WriteJson for bool {
-    fn write(&self, w: &mut JsonWriter) {
-        w.raw(if *self { "true" } else { "false" });
-    }
-}
-
-impl WriteJson for u64 {
-    fn write(&self, w: &mut JsonWriter) {
-        w.raw(itoa::Buffer::new().format(*self));
-    }
-}
-
-impl WriteJson for Uuid {
-    fn write(&self, w: &mut JsonWriter) {
-        let mut text = [b'"'; 38];
-        self.hyphenated().encode_lower(&mut text[1..37]);
-        w.bytes.extend_from_slice(&text);
-    }
-}
-
-impl WriteJson for IpAddr {
-    fn write(&self, w: &mut JsonWriter) {
-        w.string(&self.to_string());
-    }
-}
-
-impl WriteJson for [String] {
-    fn write(&self, w: &mut JsonWriter) {
-        w.list(|w| {
-            for text in self {
-                w.bytes.push(b',');
-                text.as_str().write(w);
-            }
-        });
-    }
-}
-
-/// Writes a number, a string, a boolean or null. Objects and lists need a place in a payload; see
-/// [`JsonTree`](super::json_tree::JsonTree).
-pub(crate) fn write_scalar(value: &Value, w: &mut JsonWriter) {
-    match value {
-        Value::Null => w.raw("null"),
-        Value::Bool(value) => value.write(w),
-        Value::Number(number) => match number.as_u64() {
-            Some(number) => number.write(w),
-            None => w.raw(&number.to_string()),
-        },
-        Value::String(text) => text.as_str().write(w),
-        Value::Array(_) | Value::Object(_) => debug_assert!(false, "not a scalar"),
-    }
-}
-
-/// Writes one line of JSON from this writer as a JSON string.
-///
-/// Only quotes and backslashes need escaping: the writer has escaped everything else.
-pub(crate) fn write_json_string(out: &mut Vec<u8>, json: &[u8]) {
-    out.push(b'"');
-    for piece in json.split_inclusive(|byte| matches!(byte, b'"' | b'\\')) {
-        match piece {
-            [plain @ .., mark @ (b'"' | b'\\')] => {
-                out.extend_from_slice(plain);
-                out.extend_from_slice(&[b'\\', *mark]);
-            }
-            plain => out.extend_from_slice(plain),
-        }
-    }
-    out.push(b'"');
 }
 
 /// Returns the JSON of a value under the default redaction policy, for `Debug`.
-pub(crate) fn redacted_json(value: &(impl WriteJson + ?Sized)) -> String {
-    let mut w = JsonWriter::default();
-    value.write(&mut w);
-    String::from_utf8_lossy(&w.bytes).into_owned()
+pub(crate) fn redacted_json(value: &(impl Serialize + ?Sized)) -> String {
+    let mut w = JsonWriter::for_debug();
+    let error = value.serialize(&mut w).err().map(|error| format!("({error})"));
+    error.unwrap_or_else(|| String::from_utf8_lossy(&w.bytes).into_owned())
 }
 
-/// Returns `true` if no byte of `text` needs escaping. The compiler checks many bytes at once.
-#[inline]
-fn is_plain(text: &[u8]) -> bool {
-    text.iter().fold(true, |plain, &byte| {
-        let stands = matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\';
-        plain & stands
-    })
+/// Returns a JSON text under the default redaction policy, for `Debug`.
+pub(crate) fn redacted_text(json: &str) -> String {
+    let mut w = JsonWriter::for_debug();
+    let error = w.json(json).err().map(|error| format!("({error})"));
+    error.unwrap_or_else(|| String::from_utf8_lossy(&w.bytes).into_owned())
 }
 
-/// Returns `true` if JSON or a terminal needs the character escaped.
-fn must_escape(c: char) -> bool {
-    matches!(c, '"' | '\\') || is_unsafe(c)
+/// Implements `Debug` as redacted JSON, so that a log shows no secret.
+macro_rules! debug_as_redacted_json {
+    ($($name:ident),+) => {$(
+        /// Shows the payload as it leaves the process: without secrets.
+        impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                write!(f, "{} {}", stringify!($name), crate::codec::json_writer::redacted_json(self))
+            }
+        }
+    )+};
 }
 
-const HEX: &[u8; 16] = b"0123456789abcdef";
-
-/// Fills `text` with the decimal digits of `number`, padded with zeros.
-fn digits(text: &mut [u8], mut number: u32) {
-    for digit in text.iter_mut().rev() {
-        *digit = b'0' + (number % 10) as u8;
-        number /= 10;
-    }
-}
+pub(crate) use debug_as_redacted_json;
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
 
-    /// `serde_json` reads back every string, and no unsafe character appears unescaped.
+    /// Writes a text at a place.
+    fn written(json: &str, place: PayloadPlace, redact: Redact) -> String {
+        let mut w = JsonWriter { redact, place, ..JsonWriter::for_debug() };
+        w.json(json).unwrap();
+        String::from_utf8(w.bytes).unwrap()
+    }
+
+    /// Numbers, order, odd shapes and lone surrogates come out as they were.
     #[test]
-    fn strings_are_json_that_reads_back() {
-        for text in ["", "plain", "q\"b\\/", "\u{0}\u{1f}\n\r\t\u{7f}", "é\u{85}\u{2028}\u{202e}🖼"]
-        {
-            let mut w = JsonWriter::default();
-            w.string(text);
-            let json = std::str::from_utf8(&w.bytes).unwrap();
-            assert_eq!(serde_json::from_str::<String>(json).unwrap(), text);
-            assert!(!json.chars().any(is_unsafe), "{json}");
+    fn keeps_everything_but_secrets() {
+        for json in [
+            "1e2",
+            "-0.0",
+            "1234567890123456789012345678901234567890.50",
+            r#"{"b":1E400,"a":[{},[],"",{"":null}],"c":true}"#,
+            r#""caf\udce9 \ud800x \udbff\ud800""#,
+            "\"\u{10f8ff}\"",
+            r#"{"\ud800":"\udfff"}"#,
+        ] {
+            assert_eq!(written(json, PayloadPlace::Elsewhere, Redact::Secrets), json);
+            let spaced = format!(" {json}\n");
+            assert_eq!(written(&spaced, PayloadPlace::Elsewhere, Redact::Off), json);
         }
     }
 
-    /// The first comma becomes the bracket, and empty objects and lists have no comma at all.
+    /// Escapes hide no key from the rules and no URL, and the second pass changes nothing.
     #[test]
-    fn objects_and_lists_begin_with_their_bracket() {
-        let mut w = JsonWriter::default();
-        w.object(|w| {
-            w.key("a");
-            w.list(|_| {});
-            w.key("b");
-            w.object(|_| {});
-            w.key("c");
-            vec!["x".to_owned(), "y".to_owned()].as_slice().write(w);
+    fn removes_and_masks_secrets_behind_escapes() {
+        let json = r#"{ "pass\u0077ord": [1, {"x": 2}], "\u006cocation": {"a": ["S3"]}, "token": null,
+            "t": "https:\/\/u:S3\u0040h/\u202e", "https://u:S3@h": 1, "l": [1, "a"], "cookie": {} }"#;
+        let once = written(json, PayloadPlace::Elsewhere, Redact::Secrets);
+        assert_eq!(
+            once,
+            r#"{"password":"***","token":null,"t":"https://***@h/\u202e","https://***@h":1,"l":[1,"a"]}"#
+        );
+        assert_eq!(written(&once, PayloadPlace::Elsewhere, Redact::Secrets), once);
+    }
+
+    /// A lone surrogate inside a password does not split it.
+    #[test]
+    fn masks_a_password_with_a_lone_surrogate() {
+        let json = r#""at https://u:S\udce93@h/ and \udce9""#;
+        let once = written(json, PayloadPlace::Elsewhere, Redact::Secrets);
+        assert_eq!(once, r#""at https://***@h/ and \udce9""#);
+    }
+
+    /// The strict policy masks numbers and strings of a task's input, also in lists and deeper objects.
+    #[test]
+    fn strict_shows_only_the_image_name_and_formats() {
+        let json = r#"{"task_input":{"import_from":"http://plain","import_from_format":"qcow2","retries":3,"none":null,"image_properties":{"name":"n","disk_format":"raw","note":"x","deep":{"name":"y"}},"list":["a",{"name":"b"}]},"message":"m"}"#;
+        assert_eq!(
+            written(json, PayloadPlace::Task, Redact::Strict),
+            r#"{"task_input":{"import_from":"***","import_from_format":"qcow2","retries":"***","none":null,"image_properties":{"name":"n","disk_format":"raw","note":"***","deep":{"name":"***"}},"list":["***",{"name":"***"}]},"message":"m"}"#
+        );
+    }
+
+    /// What serde serializes and what was read come out the same, under each policy.
+    #[test]
+    fn values_and_texts_come_out_the_same() {
+        let value = serde_json::json!({
+            "a": [null, true, -1, u64::MAX, 1.5, "q\"b\\/\u{0}\u{1f}\n\r\t\u{7f}é\u{85}\u{2028}\u{202e}🖼"],
+            "credentials": {"deep": ["S3"]}, "location": "S3", "m": {}, "task_input": {"n": [1, "x"]},
         });
-        assert_eq!(w.bytes, br#"{"a":[],"b":{},"c":["x","y"]}"#);
+        let json = value.to_string();
+        for redact in [Redact::Off, Redact::Secrets, Redact::Strict] {
+            let place = PayloadPlace::Task;
+            let mut w = JsonWriter { redact, place, ..JsonWriter::for_debug() };
+            value.serialize(&mut w).unwrap();
+            let line = String::from_utf8(w.bytes).unwrap();
+            assert_eq!(line, written(&json, place, redact));
+            assert!(!line.chars().any(is_unsafe), "{line}");
+            let off: Value = serde_json::from_str(&line).unwrap();
+            assert_eq!(off == value, redact == Redact::Off);
+        }
     }
 }

@@ -1,14 +1,9 @@
 //! The limits of a notification: its size, its depth and its number of keys.
 //!
-//! Reading enforces them before it builds a value, and encoding before it walks a payload. So neither a
-//! peer nor a caller can exhaust the memory or overflow the stack.
+//! Reading enforces them before it builds a value, and encoding while it writes. So neither a peer nor a
+//! caller can exhaust the memory or overflow the stack.
 
-use serde_json::{Map, Value};
-
-use super::json_tokens::{JsonToken, JsonTokens};
 use crate::error::{Error, ErrorKind, Result};
-use crate::event::image::DeletedImage;
-use crate::event::payload::{Event, Payload, PayloadView};
 
 /// The largest notification that reading accepts and that encoding writes.
 ///
@@ -78,105 +73,4 @@ impl SizeLimits {
             format!("the payload has too many keys: the limit is {}", self.keys),
         )
     }
-
-    /// Checks the parts of a payload that a caller can nest and multiply at will.
-    ///
-    /// Encoding recurses over those parts, so it calls this first.
-    pub(crate) fn check_payload(&self, payload: &PayloadView<'_>) -> Result<()> {
-        let event = match payload {
-            PayloadView::Read(event) => return self.check_text(event.payload().get()),
-            PayloadView::Event(event) => event,
-        };
-        let image = match event {
-            Event::ImageCreate(payload)
-            | Event::ImagePrepare(payload)
-            | Event::ImageUpload(payload)
-            | Event::ImageActivate(payload)
-            | Event::ImageUpdate(payload) => match payload {
-                Payload::Info(image) => image,
-                _ => return Ok(()),
-            },
-            Event::ImageDelete(Payload::Info(DeletedImage::Full(image))) => image,
-            Event::TaskRun(payload) | Event::TaskProcessing(payload) => {
-                return match payload {
-                    Payload::Info(task) => self.check_maps([task.task_input.as_ref()], 0),
-                    _ => Ok(()),
-                };
-            }
-            Event::TaskSuccess(Payload::Info(done)) => {
-                return self.check_maps([done.task.task_input.as_ref(), Some(&done.result)], 0);
-            }
-            Event::TaskFailure(Payload::Info(failed)) => {
-                return self.check_maps([failed.task.task_input.as_ref()], 0);
-            }
-            Event::ImageDelete(_)
-            | Event::ImageSend(..)
-            | Event::TaskSuccess(_)
-            | Event::TaskFailure(_) => return Ok(()),
-            Event::Other { payload, .. } => return self.check([payload], 1, 0),
-        };
-        self.check_maps([Some(&image.other)], image.properties.len())
-    }
-
-    /// Checks the payload of a notification as a JSON text.
-    fn check_text(&self, json: &str) -> Result<()> {
-        let (mut depth, mut keys) = (1, 0);
-        for token in JsonTokens::new(json) {
-            match token {
-                JsonToken::Open(_) if depth >= self.depth => return Err(self.depth_error()),
-                JsonToken::Open(_) => depth += 1,
-                JsonToken::Close => depth -= 1,
-                JsonToken::Key(_) => keys += 1,
-                _ => {}
-            }
-        }
-        if keys > self.keys { Err(self.keys_error()) } else { Ok(()) }
-    }
-
-    /// Checks maps that are members of the payload, together with `keys` other keys.
-    fn check_maps<const N: usize>(
-        &self,
-        maps: [Option<&Map<String, Value>>; N],
-        keys: usize,
-    ) -> Result<()> {
-        let maps = maps.into_iter().flatten();
-        let keys = keys + maps.clone().map(Map::len).sum::<usize>();
-        self.check(maps.flat_map(Map::values), 3, keys)
-    }
-
-    /// Walks `roots`, which lie at `depth`, with a stack on the heap.
-    fn check<'a>(
-        &self,
-        roots: impl IntoIterator<Item = &'a Value>,
-        depth: usize,
-        mut keys: usize,
-    ) -> Result<()> {
-        let mut open: Vec<_> =
-            roots.into_iter().filter(|value| nests(value)).map(|root| (root, depth + 1)).collect();
-        while let Some((value, depth)) = open.pop() {
-            if depth > self.depth {
-                return Err(self.depth_error());
-            }
-            match value {
-                Value::Object(map) => {
-                    keys += map.len();
-                    open.extend(
-                        map.values().filter(|value| nests(value)).map(|value| (value, depth + 1)),
-                    );
-                }
-                Value::Array(items) => {
-                    open.extend(
-                        items.iter().filter(|value| nests(value)).map(|value| (value, depth + 1)),
-                    );
-                }
-                _ => {}
-            }
-        }
-        if keys > self.keys { Err(self.keys_error()) } else { Ok(()) }
-    }
-}
-
-/// Returns `true` if a value can contain others.
-fn nests(value: &Value) -> bool {
-    value.is_object() || value.is_array()
 }

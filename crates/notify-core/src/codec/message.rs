@@ -4,13 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use serde::Deserialize;
 use serde::de::IgnoredAny;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::json_writer::write_json_string;
-use super::timestamp::parse_time;
+use super::notification_wire::NotificationWire;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::event_type::EventType;
 use crate::event::priority::Priority;
@@ -62,16 +60,14 @@ impl Message {
             return Err(invalid("the body holds a line end or another control character"));
         }
         // Drop the error of `serde_json`, which may quote the body.
-        let attributes: BodyAttributes<'_> = serde_json::from_str(text)
+        let wire: NotificationWire<'_, IgnoredAny> = serde_json::from_str(text)
             .map_err(|_| invalid("the body is not a notification with the six attributes"))?;
-        let timestamp = parse_time(&attributes.timestamp)
-            .ok_or_else(|| invalid("the body's timestamp is not a time"))?;
         Ok(Self {
-            id: attributes.message_id,
-            event_type: attributes.event_type,
-            priority: attributes.priority,
-            publisher_id: attributes.publisher_id.into(),
-            timestamp,
+            id: wire.message_id,
+            event_type: wire.event_type.into_owned(),
+            priority: wire.priority,
+            publisher_id: wire.publisher_id.into(),
+            timestamp: wire.timestamp,
             body: body.into_boxed_slice().into(),
         })
     }
@@ -139,8 +135,18 @@ impl Message {
         const OPEN: &[u8] = br#"{"oslo.version": "2.0", "oslo.message": "#;
         let mut out = Vec::with_capacity(OPEN.len() + self.body.len() * 5 / 4);
         out.extend_from_slice(OPEN);
-        write_json_string(&mut out, &self.body);
-        out.push(b'}');
+        out.push(b'"');
+        // Only quotes and backslashes need escaping: the body has everything else escaped.
+        for piece in self.body.split_inclusive(|byte| matches!(byte, b'"' | b'\\')) {
+            match piece {
+                [plain @ .., mark @ (b'"' | b'\\')] => {
+                    out.extend_from_slice(plain);
+                    out.extend_from_slice(&[b'\\', *mark]);
+                }
+                plain => out.extend_from_slice(plain),
+            }
+        }
+        out.extend_from_slice(b"\"}");
         out
     }
 }
@@ -155,19 +161,4 @@ impl fmt::Debug for Message {
             .field("bytes", &self.body.len())
             .finish_non_exhaustive()
     }
-}
-
-/// The attributes of a body, without its payload.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct BodyAttributes<'a> {
-    message_id: Uuid,
-    #[serde(borrow)]
-    publisher_id: std::borrow::Cow<'a, str>,
-    event_type: EventType,
-    priority: Priority,
-    #[serde(borrow)]
-    timestamp: std::borrow::Cow<'a, str>,
-    #[serde(rename = "payload")]
-    _payload: IgnoredAny,
 }

@@ -9,26 +9,25 @@
 //! Both directions enforce [`SizeLimits`], because both handle data from outside. The codec opens no
 //! file and no connection.
 
+mod attributes;
 pub(crate) mod body_pool;
+pub(crate) mod byte_scan;
 pub(crate) mod encode;
-pub(crate) mod fields;
 pub(crate) mod input_form;
 pub(crate) mod json_parser;
-pub(crate) mod json_rewriter;
+mod json_serializer;
 pub(crate) mod json_tokens;
-pub(crate) mod json_tree;
 pub(crate) mod json_writer;
 pub(crate) mod limits;
 pub(crate) mod message;
 pub(crate) mod notification;
 pub(crate) mod notification_input;
+mod notification_wire;
 pub(crate) mod payload_style;
 pub(crate) mod payload_time;
 pub(crate) mod problem;
-pub(crate) mod read_report;
 pub(crate) mod timestamp;
-mod typed_event;
-pub(crate) mod wire_object;
+pub(crate) mod wire_text;
 
 pub use encode::Encoding;
 pub use limits::SizeLimits;

@@ -1,17 +1,19 @@
 //! Notifications with their six attributes: [`Notification`].
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::encode::{Encoding, Envelope, encode};
+use super::encode::{Encoding, encode};
 use super::message::Message;
+use super::notification_wire::NotificationWire;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::event_type::EventType;
-use crate::event::payload::{NotificationPayload, PayloadView};
+use crate::event::payload::NotificationPayload;
 use crate::event::priority::Priority;
 use crate::event::read_event::ReadEvent;
 
@@ -20,6 +22,11 @@ use crate::event::read_event::ReadEvent;
 /// [`Notifier::emit`](crate::Notifier::emit) creates one for each event. Create one yourself to encode
 /// it without sending it, and read one to send it again with
 /// [`Notifier::resend`](crate::Notifier::resend). `Debug` shows the payload without secrets.
+///
+/// `Serialize` writes the six attributes **unredacted**, with a typed payload as the specification defines
+/// it, and a deleted image with all its facts. Use it for storage of your own, and [`encode`](Self::encode)
+/// for everything that others read. `Deserialize` reads exactly six attributes from JSON, without
+/// [`SizeLimits`](super::SizeLimits); use [`decode`](Self::decode) for input from outside.
 ///
 /// # Examples
 ///
@@ -92,18 +99,8 @@ impl Notification {
     /// # }
     /// ```
     pub fn encode(&self, encoding: &Encoding) -> Result<Message> {
-        let payload = match &self.payload {
-            NotificationPayload::Constructed(event) => PayloadView::Event(event),
-            NotificationPayload::Read(event) => PayloadView::Read(event),
-        };
-        let envelope = Envelope {
-            id: self.message_id,
-            publisher_id: &self.publisher_id,
-            event_type: self.event_type(),
-            priority: self.priority(),
-            timestamp: self.timestamp,
-        };
-        encode(&envelope, &payload, encoding)
+        let payload = self.payload.view(Some(encoding.payloads));
+        encode(self.message_id, &self.publisher_id, self.timestamp, payload, encoding)
     }
 
     /// Returns the notification that a message carries, with its payload as it is in the body: redacted.
@@ -146,4 +143,32 @@ impl Notification {
 struct BodyPayload<'a> {
     #[serde(borrow)]
     payload: &'a RawValue,
+}
+
+impl Serialize for Notification {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let payload = self.payload.view(None);
+        NotificationWire {
+            message_id: self.message_id,
+            publisher_id: Cow::Borrowed(&*self.publisher_id),
+            event_type: Cow::Borrowed(payload.event_type()),
+            priority: payload.priority(),
+            timestamp: self.timestamp,
+            payload,
+        }
+        .serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Notification {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let wire = NotificationWire::<Box<RawValue>>::deserialize(deserializer)?;
+        let event = ReadEvent::new(wire.event_type.into_owned(), wire.priority, wire.payload);
+        Ok(Self {
+            message_id: wire.message_id,
+            publisher_id: wire.publisher_id.into(),
+            timestamp: wire.timestamp,
+            payload: event.into(),
+        })
+    }
 }

@@ -3,27 +3,20 @@
 //! Reading trusts nothing in the line. It keeps the limits, reports every problem at its JSON pointer,
 //! and repeats no value that may be a secret.
 
-use std::fmt;
-
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
-use serde_json::value::RawValue;
-use serde_json::{Map, Value};
-use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::fields::{Fields, parse_uuid};
-use super::input_form::{json_range, oslo_message};
-use super::json_parser::parse;
+use super::attributes::Attributes;
+use super::input_form::json_range;
 use super::limits::SizeLimits;
 use super::notification::Notification;
-use super::problem::{ONLY_ATTRIBUTES, Problem, Problems, UNREADABLE};
-use super::read_report::{ReadReport, kind_of};
+use super::problem::Problems;
 use super::timestamp::parse_time;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::event_type::{EXPECTED as EXPECTED_NAME, EventType};
 use crate::event::priority::Priority;
 use crate::event::read_event::ReadEvent;
-use crate::redact::quote::{backquoted, quoted};
+use crate::event::words::one_of;
+use crate::redact::quote::quoted;
 
 /// One line of input: a whole notification, or only an event without its envelope.
 ///
@@ -90,150 +83,70 @@ impl NotificationInput {
     pub fn decode(line: &[u8], limits: &SizeLimits) -> Result<Self, Problems> {
         let invalid = |problem| Problems::one(ErrorKind::Invalid, problem);
         let range = json_range(line).map_err(invalid)?;
-        let value = parse(line, range, limits)?;
-        let attributes = Attributes::read(value)?;
-        if let Some(message) = oslo_message(&attributes.map) {
-            let json = message.map_err(invalid)?.as_bytes();
-            return parse(json, 0..json.len(), limits)
-                .and_then(Attributes::read)
-                .and_then(|attributes| Self::read_attributes(&attributes))
-                .map_err(|problems| problems.inside("/oslo.message"));
-        }
-        Self::read_attributes(&attributes)
+        let attributes = Attributes::parse(line, range, limits)?;
+        let Some(message) = attributes.oslo_message().map_err(invalid)? else {
+            return Self::read(attributes);
+        };
+        Attributes::parse(message.as_bytes(), 0..message.len(), limits)
+            .and_then(Self::read)
+            .map_err(|problems| problems.inside("/oslo.message"))
     }
 
     /// Reads the attributes of a notification.
-    fn read_attributes(attributes: &Attributes<'_>) -> Result<Self, Problems> {
-        let mut report = ReadReport::default();
-        let input = Self::read_envelope(attributes, &mut report);
-        match input {
-            Some(input) if report.problems.is_empty() => Ok(input),
-            _ => Err(Problems::new(ErrorKind::Invalid, report.problems)),
-        }
-    }
-
-    /// Reads the attributes. Returns `None` if `report` has a problem.
-    fn read_envelope(attributes: &Attributes<'_>, report: &mut ReadReport) -> Option<Self> {
-        let mut fields = Fields::new(&attributes.map, "", report);
-        let has_envelope =
-            ["message_id", "publisher_id", "timestamp"].iter().any(|key| fields.has(key));
+    fn read(mut attributes: Attributes<'_>) -> Result<Self, Problems> {
+        let has_envelope = ATTRIBUTES[..3].iter().any(|key| attributes.has(key));
         let envelope = has_envelope.then(|| {
-            let message_id = read_id(&mut fields);
-            let publisher_id = fields.text("publisher_id");
-            let timestamp = read_timestamp(&mut fields);
+            let message_id = attributes.parsed(
+                "message_id",
+                || "a UUID with dashes".into(),
+                |text| if text.len() == 36 { Uuid::try_parse(text).ok() } else { None },
+                quoted,
+            );
+            let publisher_id = attributes.parsed(
+                "publisher_id",
+                || "a string".into(),
+                |id| Some(id.into()),
+                quoted,
+            );
+            let timestamp = attributes.parsed(
+                "timestamp",
+                || "a time such as 2026-11-22 12:00:00.123456".into(),
+                parse_time,
+                |_| "a string that is not a time".into(),
+            );
             Some((message_id?, publisher_id?, timestamp?))
         });
-        let event_type = read_event_type(&mut fields);
-        let priority = fields.word("priority", Priority::ALL);
-        fields.value("payload", "a payload");
-        let unknown: Vec<_> = fields.remaining_keys().filter(|key| !key.starts_with('_')).collect();
-        for key in unknown {
-            let found = format!("unknown attribute {}", backquoted(key));
-            fields.problem(key, ONLY_ATTRIBUTES, found);
-        }
-        let event = ReadEvent::new(event_type?, priority?, attributes.payload?.to_owned());
-        Some(match envelope {
-            None => Self::Event(event),
-            Some(envelope) => {
-                let (message_id, publisher_id, timestamp) = envelope?;
-                Self::Notification(Notification {
-                    message_id,
-                    publisher_id: publisher_id.into(),
-                    timestamp,
-                    payload: event.into(),
-                })
-            }
-        })
-    }
-}
-
-/// The attributes of a notification, or of an envelope around it.
-struct Attributes<'a> {
-    /// All attributes. The value of the payload is null here, as are the values of unknown attributes.
-    map: Map<String, Value>,
-    /// The payload as it is in the text.
-    payload: Option<&'a RawValue>,
-}
-
-impl<'a> Attributes<'a> {
-    /// Reads the attributes of an object.
-    ///
-    /// # Errors
-    ///
-    /// Returns the problem of a text that is no object, or of an attribute that Rust has no value for.
-    fn read(json: &'a RawValue) -> Result<Self, Problems> {
-        let problem = |pointer: String, expected: &str, found: &str| {
-            let (expected, found) = (expected.into(), found.into());
-            Problems::one(ErrorKind::Invalid, Problem { pointer, expected, found })
+        let event_type = attributes.parsed(
+            "event_type",
+            || EXPECTED_NAME.into(),
+            |name| EventType::new(name).ok(),
+            quoted,
+        );
+        let priority = attributes.parsed(
+            "priority",
+            || one_of(&Priority::ALL.iter().map(|priority| priority.as_str()).collect::<Vec<_>>()),
+            |word| word.parse().ok(),
+            quoted,
+        );
+        let payload = attributes.value("payload", "a payload").map(ToOwned::to_owned);
+        let problems = attributes.into_problems(&ATTRIBUTES);
+        let input = || {
+            let event = ReadEvent::new(event_type?, priority?, payload?);
+            let Some(envelope) = envelope else { return Some(Self::Event(event)) };
+            let (message_id, publisher_id, timestamp) = envelope?;
+            let payload = event.into();
+            Some(Self::Notification(Notification { message_id, publisher_id, timestamp, payload }))
         };
-        let mut attributes = Attributes { map: Map::new(), payload: None };
-        if !json.get().starts_with('{') {
-            let found = match json.get().as_bytes() {
-                [b'[', ..] => "a list",
-                [b'"', ..] => "a string",
-                [b't' | b'f', ..] => "a boolean",
-                [b'n', ..] => "null",
-                _ => "a number",
-            };
-            return Err(problem(String::new(), "an object", found));
+        match input() {
+            Some(input) if problems.is_empty() => Ok(input),
+            _ => Err(Problems::new(ErrorKind::Invalid, problems)),
         }
-        let entries: Entries<'a> = serde_json::from_str(json.get())
-            .map_err(|_| problem(String::new(), "keys of whole characters", UNREADABLE))?;
-        for (key, value) in entries.0 {
-            let is_read = ATTRIBUTES.contains(&key.as_str());
-            let read = if is_read { serde_json::from_str(value.get()) } else { Ok(Value::Null) };
-            let read = read.map_err(|_| {
-                problem(format!("/{key}"), "a text of whole characters", UNREADABLE)
-            })?;
-            if key == "payload" {
-                attributes.payload = Some(value);
-            }
-            attributes.map.insert(key, read);
-        }
-        Ok(attributes)
     }
 }
 
-/// The entries of an object in their order, with values as they are in the text.
-struct Entries<'a>(Vec<(String, &'a RawValue)>);
-
-impl<'de> Deserialize<'de> for Entries<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(EntriesVisitor)
-    }
-}
-
-/// The visitor of [`Entries`].
-struct EntriesVisitor;
-
-impl<'de> Visitor<'de> for EntriesVisitor {
-    type Value = Entries<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Entries<'de>, A::Error> {
-        let mut entries = Vec::new();
-        while let Some(entry) = map.next_entry()? {
-            entries.push(entry);
-        }
-        Ok(Entries(entries))
-    }
-}
-
-/// The attributes whose values reading looks at.
-const ATTRIBUTES: [&str; 9] = [
-    "message_id",
-    "publisher_id",
-    "event_type",
-    "priority",
-    "timestamp",
-    "oslo.version",
-    "oslo.message",
-    "name",
-    "message",
-];
+/// The attributes of a notification. An event without an envelope lacks the first three.
+const ATTRIBUTES: [&str; 6] =
+    ["message_id", "publisher_id", "timestamp", "event_type", "priority", "payload"];
 
 impl Notification {
     /// Reads a notification within the default [`SizeLimits`].
@@ -260,45 +173,4 @@ impl Notification {
             )),
         }
     }
-}
-
-/// Reads `event_type`, any valid name.
-fn read_event_type(fields: &mut Fields<'_, '_>) -> Option<EventType> {
-    let name = fields.text("event_type")?;
-    let event_type = EventType::new(&name).ok();
-    if event_type.is_none() {
-        fields.problem("event_type", EXPECTED_NAME, quoted(&name));
-    }
-    event_type
-}
-
-/// Reads `message_id`, in upper or lower case.
-fn read_id(fields: &mut Fields<'_, '_>) -> Option<Uuid> {
-    const EXPECTED: &str = "a UUID with dashes";
-    match fields.value("message_id", EXPECTED)? {
-        Value::String(text) => {
-            let id = parse_uuid(text);
-            if id.is_none() {
-                let found = quoted(text);
-                fields.problem("message_id", EXPECTED, found);
-            }
-            id
-        }
-        other => {
-            fields.problem("message_id", EXPECTED, kind_of(other));
-            None
-        }
-    }
-}
-
-/// Reads `timestamp`, in every form that consumers accept.
-fn read_timestamp(fields: &mut Fields<'_, '_>) -> Option<OffsetDateTime> {
-    const EXPECTED: &str = "a time such as 2026-11-22 12:00:00.123456";
-    let value = fields.value("timestamp", EXPECTED)?;
-    let time = value.as_str().and_then(parse_time);
-    if time.is_none() {
-        let found = if value.is_string() { "a string that is not a time" } else { kind_of(value) };
-        fields.problem("timestamp", EXPECTED, found);
-    }
-    time
 }

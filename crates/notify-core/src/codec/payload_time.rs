@@ -1,29 +1,31 @@
 //! The times of payloads and counters: `2012-05-16T15:27:36Z`, UTC, whole seconds.
 //!
-//! The `timestamp` of a notification has another form; see [`encode`](super::encode).
+//! The `timestamp` of a notification has another
+//! form; see [`NotificationWire`](super::notification_wire::NotificationWire).
 
+use serde::ser::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use time::OffsetDateTime;
 
-use super::json_writer::{JsonWriter, WriteJson};
+use super::timestamp::{NO_TIME, YEAR_0, date_and_time, parse_time};
+use super::wire_text::from_text;
 
 /// A time that writes itself as payloads do: `2012-05-16T15:27:36Z`.
 #[derive(Clone, Copy)]
 pub(crate) struct PayloadTime(pub(crate) OffsetDateTime);
 
-impl WriteJson for PayloadTime {
-    fn write(&self, w: &mut JsonWriter) {
-        w.bytes.push(b'"');
-        w.time(self.0, b'T');
-        w.raw("Z\"");
+impl Serialize for PayloadTime {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut text = *b"0000-00-00T00:00:00Z";
+        text[..19]
+            .copy_from_slice(&date_and_time(self.0, b'T').ok_or_else(|| S::Error::custom(YEAR_0))?);
+        serializer.serialize_str(std::str::from_utf8(&text).unwrap_or_default())
     }
 }
 
-/// Writes the same text through serde, for reports in JSON.
-impl serde::Serialize for PayloadTime {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut w = JsonWriter::default();
-        w.time(self.0, b'T');
-        serializer.collect_str(&format_args!("{}Z", String::from_utf8_lossy(&w.bytes)))
+impl<'de> Deserialize<'de> for PayloadTime {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        from_text(deserializer, |text| parse_time(text).map(Self).ok_or(NO_TIME))
     }
 }
 

@@ -48,6 +48,17 @@ pub struct Problem {
     pub found: String,
 }
 
+impl Problem {
+    /// Creates a problem.
+    pub(crate) fn new(
+        pointer: impl Into<String>,
+        expected: impl Into<String>,
+        found: impl Into<String>,
+    ) -> Self {
+        Self { pointer: pointer.into(), expected: expected.into(), found: found.into() }
+    }
+}
+
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if !self.pointer.is_empty() {
@@ -134,6 +145,20 @@ impl std::error::Error for Problems {}
 impl From<Problems> for Error {
     fn from(problems: Problems) -> Self {
         Self::new(problems.kind, problems.to_string())
+    }
+}
+
+/// Returns the type of a JSON value in the words of a problem.
+pub(crate) fn kind_of(json: &str) -> &'static str {
+    match json.as_bytes() {
+        [b'n', ..] => "null",
+        [b't' | b'f', ..] => "a boolean",
+        [b'"', ..] => "a string",
+        [b'[', ..] => "a list",
+        [b'{', ..] => "an object",
+        _ if json.contains(['.', 'e', 'E']) => "a floating-point number",
+        [b'-', ..] => "a negative number",
+        _ => "a whole number",
     }
 }
 

@@ -1,4 +1,4 @@
-//! The parser of times: it accepts every form that consumers of OpenStack's notifications accept, and no
+//! Times as texts: reading accepts every form that consumers of OpenStack's notifications accept, and no
 //! other.
 
 use time::{Date, Month, OffsetDateTime, PrimitiveDateTime, Time, UtcOffset};
@@ -57,9 +57,30 @@ pub(crate) fn parse_time(text: &str) -> Option<OffsetDateTime> {
         .filter(|time| time.year() >= 0)
 }
 
-/// Returns `true` if a time that parses has the form that payloads write: `2012-05-16T15:27:36Z`.
-pub(crate) fn is_canonical_seconds(text: &str) -> bool {
-    matches!(text.as_bytes(), [head @ .., b'Z'] if head.len() == 19 && head[10] == b'T')
+/// Returns date and time in UTC and whole seconds: `2026-11-22 12:00:00` with the separator of the caller.
+///
+/// Returns `None` for a time before the year 0.
+pub(crate) fn date_and_time(time: OffsetDateTime, separator: u8) -> Option<[u8; 19]> {
+    let time = time.checked_to_offset(UtcOffset::UTC)?;
+    let (year, month, day) = time.to_calendar_date();
+    let (hour, minute, second) = time.to_hms();
+    let mut text = *b"0000-00-00 00:00:00";
+    text[10] = separator;
+    fill_digits(&mut text[0..4], u32::try_from(year).ok()?);
+    fill_digits(&mut text[5..7], u8::from(month).into());
+    fill_digits(&mut text[8..10], day.into());
+    fill_digits(&mut text[11..13], hour.into());
+    fill_digits(&mut text[14..16], minute.into());
+    fill_digits(&mut text[17..19], second.into());
+    Some(text)
+}
+
+/// Fills `text` with the decimal digits of `number`, padded with zeros.
+pub(crate) fn fill_digits(text: &mut [u8], mut number: u32) {
+    for digit in text.iter_mut().rev() {
+        *digit = b'0' + (number % 10) as u8;
+        number /= 10;
+    }
 }
 
 /// Parses decimal digits.
@@ -68,6 +89,13 @@ fn number(digits: &[u8]) -> Option<u32> {
         digit.is_ascii_digit().then(|| number * 10 + u32::from(digit - b'0'))
     })
 }
+
+/// The error of a text that is no time.
+pub(crate) const NO_TIME: &str =
+    "a string that is not a time, expected a time such as 2012-05-16T15:27:36Z";
+
+/// The error of a time that has no text.
+pub(crate) const YEAR_0: &str = "a time lies before the year 0 and cannot be encoded";
 
 #[cfg(test)]
 mod tests {
@@ -86,8 +114,7 @@ mod tests {
         ] {
             assert_eq!(parse_time(text), Some(expected), "{text}");
         }
-        assert!(is_canonical_seconds("2026-11-22T12:00:00Z"));
-        assert!(!is_canonical_seconds("2026-11-22 12:00:00Z"));
+        assert_eq!(&date_and_time(expected, b'T').unwrap(), b"2026-11-22T12:00:00");
     }
 
     /// A form that only some consumers parse would stop the others, so reading rejects it.

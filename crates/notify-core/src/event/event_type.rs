@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use crate::codec::wire_text::from_text;
 use crate::error::{Error, ErrorKind, Result};
 use crate::redact::quote::quoted;
 
@@ -201,8 +202,7 @@ impl serde::Serialize for EventType {
 
 impl<'de> serde::Deserialize<'de> for EventType {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let name = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
-        Self::new(&name).map_err(serde::de::Error::custom)
+        from_text(deserializer, Self::new)
     }
 }
 

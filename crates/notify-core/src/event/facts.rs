@@ -1,17 +1,15 @@
 //! The facts of an event, whatever shape its payload has: [`EventFacts`].
 
-use serde_json::{Map, Value};
+use std::borrow::Cow;
+
 use time::OffsetDateTime;
 
 use super::event_type::EventType;
 use super::payload::{NotificationPayload, PayloadView};
 use super::read_event::ReadEvent;
-use crate::codec::encode::Encoding;
-use crate::codec::json_writer::{JsonWriter, WriteJson};
+use crate::codec::json_tokens::{JsonToken, JsonTokens};
 use crate::codec::notification::Notification;
-use crate::codec::payload_style::PayloadStyle;
 use crate::codec::timestamp::parse_time;
-use crate::redact::policy::Redact;
 
 /// The facts that the payload of an image or task event holds, in every shape that Glance has sent.
 ///
@@ -105,73 +103,79 @@ impl NotificationPayload {
     /// Returns the facts that the payload holds; see [`Notification::event`].
     pub fn facts(&self) -> EventFacts {
         match self {
-            Self::Read(event) => event.facts(),
             Self::Constructed(event) => {
-                // The style of Glance's code holds more of a deleted image, and less of a task.
-                let payloads = match event.event_type() {
-                    EventType::ImageDelete => PayloadStyle::Glance,
-                    _ => PayloadStyle::Documented,
-                };
-                let encoding = Encoding { payloads, redact: Redact::Off, ..Encoding::default() };
-                let mut w = JsonWriter {
-                    payloads: encoding.payloads,
-                    redact: encoding.redact,
-                    ..JsonWriter::default()
-                };
-                PayloadView::Event(event).write(&mut w);
-                of_json(event.event_type(), &String::from_utf8_lossy(&w.bytes))
+                serde_json::to_string(&PayloadView::Constructed(event, None))
+                    .map(|json| of_json(event.event_type(), &json))
+                    .unwrap_or_default()
             }
+            Self::Read(event) => event.facts(),
         }
     }
 }
 
 /// Returns the facts of a payload.
 fn of_json(event_type: &EventType, json: &str) -> EventFacts {
-    match serde_json::from_str(json) {
-        Ok(Value::Object(map)) => of_object(event_type, &map),
-        Ok(Value::String(text)) => of_text(event_type, text),
+    let mut tokens = JsonTokens::new(json);
+    match tokens.next() {
+        Some(JsonToken::Open(true)) => of_object(event_type, tokens),
+        Some(JsonToken::Text(text)) => of_text(event_type, text.unescape().lossy().into_owned()),
         _ => EventFacts::default(),
     }
 }
 
-/// Returns the facts of an object.
-fn of_object(event_type: &EventType, map: &Map<String, Value>) -> EventFacts {
-    let is_send = *event_type == EventType::ImageSend;
-    let is_member = event_type.as_str().starts_with("image.member.");
-    let keys: &[&str] = match event_type.group() {
-        "task" => &["task_id", "id"],
-        // A member has an id of its own.
-        _ if is_send || is_member => &["image_id"],
-        _ => &["id", "image_id"],
-    };
-    let text = |key: &str| map.get(key).and_then(as_text);
-    let number = |key: &str| map.get(key).and_then(as_size);
-    let time = |key: &str| map.get(key).and_then(Value::as_str).and_then(parse_time);
-    let is_public = map.get("is_public").and_then(Value::as_bool);
-    let old_visibility = is_public.map(|public| if public { "public" } else { "private" });
+/// Returns the facts of an object, from the tokens behind its brace.
+fn of_object(event_type: &EventType, tokens: JsonTokens<'_>) -> EventFacts {
     let is_task = event_type.group() == "task";
-    EventFacts {
-        id: keys.iter().find_map(|key| text(key)),
-        name: text("name"),
-        status: text("status"),
-        owner: text(if is_send { "owner_id" } else { "owner" }),
-        size: number("size"),
-        checksum: text("checksum"),
-        disk_format: text("disk_format"),
-        container_format: text("container_format"),
-        visibility: text("visibility").or_else(|| old_visibility.map(str::to_owned)),
-        created_at: time("created_at"),
-        updated_at: time("updated_at"),
-        deleted_at: time("deleted_at"),
-        expires_at: time("expires_at"),
-        task_type: is_task.then(|| text("task_type").or_else(|| text("type"))).flatten(),
-        bytes_sent: number("bytes_sent"),
-        destination_ip: text("destination_ip"),
-        receiver_tenant_id: text("receiver_tenant_id"),
-        receiver_user_id: text("receiver_user_id"),
-        member_id: text("member_id"),
-        message: text("message"),
+    let is_send = *event_type == EventType::ImageSend;
+    // A member has an id of its own.
+    let has_own_id = is_send || event_type.as_str().starts_with("image.member.");
+    let mut facts = EventFacts::default();
+    let (mut record_id, mut image_id, mut task_type, mut is_public) = (None, None, None, None);
+    let (mut depth, mut key) = (1_usize, Cow::Borrowed(""));
+    for token in tokens {
+        match token {
+            JsonToken::Open(_) => depth += 1,
+            JsonToken::Close(_) => depth -= 1,
+            JsonToken::Key(text) if depth == 1 => key = text.unescape().text,
+            _ if depth > 1 => {}
+            value => match &*key {
+                "id" => record_id = text(value),
+                "image_id" => image_id = text(value),
+                "task_id" if is_task => facts.id = text(value),
+                "name" => facts.name = text(value),
+                "status" => facts.status = text(value),
+                "owner" if !is_send => facts.owner = text(value),
+                "owner_id" if is_send => facts.owner = text(value),
+                "size" => facts.size = size(value),
+                "checksum" => facts.checksum = text(value),
+                "disk_format" => facts.disk_format = text(value),
+                "container_format" => facts.container_format = text(value),
+                "is_public" => is_public = flag(value),
+                "visibility" => facts.visibility = text(value),
+                "created_at" => facts.created_at = time(value),
+                "updated_at" => facts.updated_at = time(value),
+                "deleted_at" => facts.deleted_at = time(value),
+                "expires_at" => facts.expires_at = time(value),
+                "type" if is_task => task_type = text(value),
+                "task_type" if is_task => facts.task_type = text(value),
+                "bytes_sent" => facts.bytes_sent = size(value),
+                "destination_ip" => facts.destination_ip = text(value),
+                "receiver_tenant_id" => facts.receiver_tenant_id = text(value),
+                "receiver_user_id" => facts.receiver_user_id = text(value),
+                "member_id" => facts.member_id = text(value),
+                "message" => facts.message = text(value),
+                _ => {}
+            },
+        }
     }
+    if !has_own_id {
+        facts.id = facts.id.or(record_id);
+    }
+    facts.id = facts.id.or(image_id.filter(|_| !is_task));
+    facts.task_type = facts.task_type.or(task_type);
+    facts.visibility =
+        facts.visibility.or_else(|| Some(if is_public? { "public" } else { "private" }.to_owned()));
+    facts
 }
 
 /// Returns the facts of a text: the id of a deleted image, or a message that may name an id.
@@ -189,20 +193,33 @@ fn of_text(event_type: &EventType, text: String) -> EventFacts {
 }
 
 /// Returns a text, or the digits of a whole number: the ids of 2011.
-fn as_text(value: &Value) -> Option<String> {
+fn text(value: JsonToken<'_>) -> Option<String> {
     match value {
-        Value::String(text) => Some(text.clone()),
-        Value::Number(number) if number.is_u64() => Some(number.to_string()),
+        JsonToken::Text(text) => Some(text.unescape().lossy().into_owned()),
+        JsonToken::Scalar(number) => number.parse::<u64>().ok().map(|_| number.to_owned()),
         _ => None,
     }
 }
 
 /// Returns a whole number. Some senders write it with a fraction of zero.
-fn as_size(value: &Value) -> Option<u64> {
-    value.as_u64().or_else(|| {
-        let number = value.as_f64()?;
+fn size(value: JsonToken<'_>) -> Option<u64> {
+    let JsonToken::Scalar(number) = value else { return None };
+    number.parse().ok().or_else(|| {
+        let number: f64 = number.parse().ok()?;
         // Above 2^53, a floating-point number is no exact count.
         let is_whole = number.fract() == 0.0 && (0.0..9_007_199_254_740_992.0).contains(&number);
         is_whole.then(|| format!("{number:.0}").parse().ok()).flatten()
     })
+}
+
+/// Returns a boolean.
+fn flag(value: JsonToken<'_>) -> Option<bool> {
+    let JsonToken::Scalar(word) = value else { return None };
+    word.parse().ok()
+}
+
+/// Returns a time.
+fn time(value: JsonToken<'_>) -> Option<OffsetDateTime> {
+    let JsonToken::Text(text) = value else { return None };
+    parse_time(&text.unescape().text)
 }

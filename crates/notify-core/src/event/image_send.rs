@@ -2,11 +2,10 @@
 
 use std::net::IpAddr;
 
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::codec::fields::Fields;
-use crate::codec::json_writer::{JsonWriter, WriteJson};
-use crate::codec::wire_object::{debug_as_redacted_json, wire};
+use crate::codec::json_writer::debug_as_redacted_json;
 
 /// The payload of `image.send`: Glance sent data of an image to a consumer.
 ///
@@ -24,9 +23,16 @@ use crate::codec::wire_object::{debug_as_redacted_json, wire};
 /// let event = Event::ImageSend(Priority::Info, sent);
 /// # drop(event);
 /// ```
-#[derive(Clone, PartialEq)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(expecting = "an object")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct ImageSend {
+    /// The number of bytes sent.
+    pub bytes_sent: u64,
+    /// The IP address of the receiver. Glance omits it if it does not know it; null means the same to
+    /// every consumer.
+    pub destination_ip: Option<IpAddr>,
     /// The image id.
     pub image_id: Uuid,
     /// The id of the project that owns the image, from Keystone.
@@ -35,69 +41,19 @@ pub struct ImageSend {
     pub receiver_tenant_id: Option<String>,
     /// The id of the receiving user, from Keystone.
     pub receiver_user_id: Option<String>,
-    /// The IP address of the receiver.
-    pub destination_ip: Option<IpAddr>,
-    /// The number of bytes sent.
-    pub bytes_sent: u64,
 }
 
 impl ImageSend {
     /// Creates the payload for `bytes_sent` bytes of image `image_id`, with an unknown receiver.
     pub fn new(image_id: Uuid, bytes_sent: u64) -> Self {
         Self {
+            bytes_sent,
+            destination_ip: None,
             image_id,
             owner_id: None,
             receiver_tenant_id: None,
             receiver_user_id: None,
-            destination_ip: None,
-            bytes_sent,
         }
-    }
-
-    /// Reads the payload; see [`Image::read`](super::image::Image::read) for the result.
-    pub(crate) fn read(mut fields: Fields<'_, '_>) -> Option<Self> {
-        let image_id = fields.uuid("image_id");
-        let owner_id = fields.optional_text("owner_id");
-        let receiver_tenant_id = fields.optional_text("receiver_tenant_id");
-        let receiver_user_id = fields.optional_text("receiver_user_id");
-        let destination_ip = fields.optional_ip("destination_ip");
-        let bytes_sent = fields.number("bytes_sent");
-        fields.mark_foreign_if_keys_remain();
-        Some(Self {
-            image_id: image_id?,
-            owner_id,
-            receiver_tenant_id,
-            receiver_user_id,
-            destination_ip,
-            bytes_sent: bytes_sent?,
-        })
-    }
-}
-
-wire! {
-    /// The sending of an image on the wire. Glance omits `destination_ip` if it does not know it;
-    /// null means the same to every consumer.
-    struct ImageSendWire<'a> as "ImageSend" {
-        bytes_sent: u64,
-        destination_ip: Option<IpAddr>,
-        image_id: Uuid,
-        owner_id: Option<&'a str>,
-        receiver_tenant_id: Option<&'a str>,
-        receiver_user_id: Option<&'a str>,
-    }
-}
-
-impl WriteJson for ImageSend {
-    fn write(&self, w: &mut JsonWriter) {
-        ImageSendWire {
-            bytes_sent: self.bytes_sent,
-            destination_ip: self.destination_ip,
-            image_id: self.image_id,
-            owner_id: self.owner_id.as_deref(),
-            receiver_tenant_id: self.receiver_tenant_id.as_deref(),
-            receiver_user_id: self.receiver_user_id.as_deref(),
-        }
-        .write(w);
     }
 }
 

@@ -6,10 +6,11 @@ use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Value, json};
 
 use super::event_type::EventType;
-use super::image::ImageWire;
-use super::image_send::ImageSendWire;
+
+use super::image_send::ImageSend;
+use super::image_wire::ImageWire;
 use super::priority::Priority;
-use super::task::{GlanceTaskWire, TaskWire};
+use super::task_wire::{GlanceTask, TaskWire};
 
 /// Returns the JSON Schema (2020-12) of notifications, for one event type or for the eleven documented
 /// ones.
@@ -83,7 +84,7 @@ fn notification(
 fn payload(event_type: &EventType, priority: Priority, generator: &mut SchemaGenerator) -> Value {
     use EventType as E;
     match (event_type, priority) {
-        (E::ImageSend, _) => schema_of::<ImageSendWire<'_>>(generator),
+        (E::ImageSend, _) => schema_of::<ImageSend>(generator),
         (E::Other(_), _) => json!(true),
         (_, Priority::Warn | Priority::Error) => json!({ "type": "string" }),
         (E::ImageDelete, _) => json!({
@@ -110,7 +111,7 @@ fn task(result: &str, message: &str, generator: &mut SchemaGenerator) -> Value {
                     { "properties": { "result": { "type": result }, "message": { "type": message } } }
                 ]
             },
-            schema_of::<GlanceTaskWire<'_>>(generator),
+            schema_of::<GlanceTask<'_>>(generator),
         ]
     })
 }

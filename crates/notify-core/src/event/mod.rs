@@ -8,15 +8,19 @@
 //! [`redact`](crate::redact) removes credentials on the way.
 
 pub(crate) mod event_type;
+mod event_wire;
 mod facts;
 pub(crate) mod image;
 pub(crate) mod image_send;
+mod image_wire;
 #[cfg(feature = "schema")]
 mod json_schema;
 pub(crate) mod payload;
+mod payload_problem;
 pub(crate) mod priority;
 pub(crate) mod read_event;
 pub(crate) mod task;
+mod task_wire;
 pub(crate) mod words;
 
 pub use event_type::{EventName, EventType};

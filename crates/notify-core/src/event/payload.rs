@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use super::event_type::EventType;
@@ -10,8 +11,9 @@ use super::image_send::ImageSend;
 use super::priority::Priority;
 use super::read_event::ReadEvent;
 use super::task::{Task, TaskFailure, TaskSuccess};
-use crate::codec::json_tree::JsonTree;
-use crate::codec::json_writer::{JsonWriter, WriteJson, redacted_json};
+use super::task_wire::GlanceTask;
+use crate::codec::json_writer::redacted_json;
+use crate::codec::payload_style::PayloadStyle;
 
 /// Something that happened to an image or a task, with its priority and payload.
 ///
@@ -123,7 +125,8 @@ impl Event {
 /// let failed: Payload<DeletedImage> = Payload::Error("at rbd://user:secret@host/pool".into());
 /// assert_eq!(format!("{failed:?}"), r#"Error("at rbd://***@host/pool")"#);
 /// ```
-#[derive(Clone, PartialEq)]
+#[derive(Clone, PartialEq, Serialize)]
+#[serde(untagged)]
 pub enum Payload<T> {
     /// The operation succeeded: its facts.
     Info(T),
@@ -212,6 +215,17 @@ impl NotificationPayload {
     }
 }
 
+impl NotificationPayload {
+    /// Borrows the payload: in one style for the encoder, without a style for serde.
+    pub(crate) fn view(&self, style: Option<PayloadStyle>) -> PayloadView<'_> {
+        match self {
+            Self::Constructed(event) => PayloadView::Constructed(event, style),
+            Self::Read(event) if style.is_some() => PayloadView::Text(event),
+            Self::Read(event) => PayloadView::Read(event),
+        }
+    }
+}
+
 impl From<Event> for NotificationPayload {
     fn from(event: Event) -> Self {
         Self::Constructed(event)
@@ -224,41 +238,74 @@ impl From<ReadEvent> for NotificationPayload {
     }
 }
 
-/// A borrowed payload, of an event or as it was read, for the encoder.
+/// A borrowed payload, for the encoder and for serde.
+#[derive(Clone, Copy)]
 pub(crate) enum PayloadView<'a> {
-    Event(&'a Event),
+    /// A payload that a program constructed, in one style. Without a style, a deleted image keeps all its
+    /// facts.
+    Constructed(&'a Event, Option<PayloadStyle>),
+    /// A payload as it was read, for the encoder. It serializes itself as bytes.
+    Text(&'a ReadEvent),
+    /// A payload as it was read, for serde.
     Read(&'a ReadEvent),
 }
 
-impl WriteJson for PayloadView<'_> {
-    fn write(&self, w: &mut JsonWriter) {
-        let event = match *self {
-            Self::Event(event) => event,
-            Self::Read(event) => return event.write(w),
-        };
-        match event {
-            Event::ImageCreate(payload)
-            | Event::ImagePrepare(payload)
-            | Event::ImageUpload(payload)
-            | Event::ImageActivate(payload)
-            | Event::ImageUpdate(payload) => payload.write(w),
-            Event::ImageSend(_, facts) => facts.write(w),
-            Event::ImageDelete(payload) => payload.write(w),
-            Event::TaskRun(payload) | Event::TaskProcessing(payload) => payload.write(w),
-            Event::TaskSuccess(payload) => payload.write(w),
-            Event::TaskFailure(payload) => payload.write(w),
-            Event::Other { event_type, payload, .. } => {
-                JsonTree::payload(event_type, payload).write(w);
-            }
+impl PayloadView<'_> {
+    /// Returns the event type.
+    pub(crate) fn event_type(&self) -> &EventType {
+        match self {
+            Self::Constructed(event, _) => event.event_type(),
+            Self::Text(event) | Self::Read(event) => event.event_type(),
+        }
+    }
+
+    /// Returns the priority.
+    pub(crate) fn priority(&self) -> Priority {
+        match self {
+            Self::Constructed(event, _) => event.priority(),
+            Self::Text(event) | Self::Read(event) => event.priority(),
         }
     }
 }
 
-impl<T: WriteJson> WriteJson for Payload<T> {
-    fn write(&self, w: &mut JsonWriter) {
-        match self {
-            Self::Info(facts) => facts.write(w),
-            Self::Warn(text) | Self::Error(text) => text.as_str().write(w),
+impl Serialize for PayloadView<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use Payload::Info;
+        let (event, style) = match self {
+            Self::Text(event) => {
+                return serializer.serialize_bytes(event.payload().get().as_bytes());
+            }
+            Self::Read(event) => return event.payload().serialize(serializer),
+            Self::Constructed(event, style) => (event, style),
+        };
+        match (style, event) {
+            (
+                Some(PayloadStyle::Documented),
+                Event::ImageDelete(Info(DeletedImage::Full(image))),
+            ) => image.id.serialize(serializer),
+            (
+                Some(PayloadStyle::Glance),
+                Event::TaskRun(Info(task))
+                | Event::TaskProcessing(Info(task))
+                | Event::TaskSuccess(Info(TaskSuccess { task, .. }))
+                | Event::TaskFailure(Info(TaskFailure { task, .. })),
+            ) => GlanceTask::new(task).serialize(serializer),
+            (
+                _,
+                Event::ImageCreate(payload)
+                | Event::ImagePrepare(payload)
+                | Event::ImageUpload(payload)
+                | Event::ImageActivate(payload)
+                | Event::ImageUpdate(payload),
+            ) => payload.serialize(serializer),
+            (_, Event::ImageSend(_, facts)) => facts.serialize(serializer),
+            (_, Event::ImageDelete(payload)) => payload.serialize(serializer),
+            (_, Event::TaskRun(payload) | Event::TaskProcessing(payload)) => {
+                payload.serialize(serializer)
+            }
+            (_, Event::TaskSuccess(payload)) => payload.serialize(serializer),
+            (_, Event::TaskFailure(payload)) => payload.serialize(serializer),
+            (_, Event::Other { payload, .. }) => payload.serialize(serializer),
         }
     }
 }

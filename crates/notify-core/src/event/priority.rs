@@ -21,7 +21,7 @@ words! {
     /// assert_eq!(format!("notifications.{}", Priority::Error.lower()), "notifications.error");
     /// # Ok::<_, notify_core::Error>(())
     /// ```
-    pub enum Priority as "priority" after to_ascii_uppercase {
+    pub enum Priority as "priority" or eq_ignore_ascii_case {
         /// The operation succeeded.
         Info = "INFO",
         /// The operation succeeded with reservations. Glance itself never emits this priority.

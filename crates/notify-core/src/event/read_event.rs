@@ -6,9 +6,7 @@ use serde_json::value::RawValue;
 
 use super::event_type::EventType;
 use super::priority::Priority;
-use crate::codec::json_rewriter::rewrite;
-use crate::codec::json_tree::PayloadPlace;
-use crate::codec::json_writer::{JsonWriter, WriteJson, redacted_json};
+use crate::codec::json_writer::redacted_text;
 
 /// An event with its payload as it was read, unredacted.
 ///
@@ -70,13 +68,12 @@ impl PartialEq for ReadEvent {
 /// Shows the payload as it leaves the process: without secrets.
 impl fmt::Debug for ReadEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ReadEvent({} {} {})", self.event_type, self.priority, redacted_json(self))
-    }
-}
-
-/// Writes the payload alone.
-impl WriteJson for ReadEvent {
-    fn write(&self, w: &mut JsonWriter) {
-        rewrite(self.payload.get(), PayloadPlace::of(&self.event_type), w);
+        write!(
+            f,
+            "ReadEvent({} {} {})",
+            self.event_type,
+            self.priority,
+            redacted_text(self.payload.get())
+        )
     }
 }

@@ -1,22 +1,18 @@
 //! The payloads of task events: [`Task`], [`TaskSuccess`] and [`TaskFailure`].
 //!
-//! A task is asynchronous work inside Glance, such as an import. Its input may hold credentials.
+//! A task is asynchronous work inside Glance, such as an import. Its input may hold credentials. The
+//! forms on the wire are in [`task_wire`](super::task_wire).
 
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::words::words;
-use crate::codec::fields::{Absence, Fields};
-use crate::codec::json_tree::JsonTree;
-use crate::codec::json_writer::{JsonWriter, WriteJson};
-use crate::codec::payload_style::PayloadStyle;
-use crate::codec::payload_time::PayloadTime;
-use crate::codec::wire_object::{debug_as_redacted_json, wire};
+use crate::codec::json_writer::debug_as_redacted_json;
 
 /// A task, as `task.run` and `task.processing` carry it.
 ///
-/// `Debug` shows the task as it leaves the process: without secrets.
+/// `Debug` shows the task as it leaves the process: without secrets. `Serialize` writes everything.
 ///
 /// # Examples
 ///
@@ -73,38 +69,6 @@ impl Task {
             updated_at: created_at,
         }
     }
-
-    /// Reads a task of `task.run` or `task.processing`, whose `result` and `message` are null.
-    ///
-    /// Returns `None` if the payload has a problem or another shape; `fields` reports which.
-    pub(crate) fn read(mut fields: Fields<'_, '_>) -> Option<Self> {
-        fields.expect_null("result");
-        fields.expect_null("message");
-        Self::read_common(fields)
-    }
-
-    /// Reads the keys that all four task events share.
-    fn read_common(mut fields: Fields<'_, '_>) -> Option<Self> {
-        let task_id = fields.uuid("task_id");
-        let owner = fields.nullable("owner", Fields::optional_text);
-        let task_type = fields.text("task_type");
-        let status = fields.word("status", TaskStatus::ALL);
-        let task_input = fields.nullable("task_input", Fields::optional_map);
-        let expires_at = fields.optional_time("expires_at", Absence::Invalid);
-        let created_at = fields.time("created_at", Absence::Invalid);
-        let updated_at = fields.time("updated_at", Absence::Invalid);
-        fields.mark_foreign_if_keys_remain();
-        Some(Self {
-            task_id: task_id?,
-            owner,
-            task_type: task_type?,
-            status: status?,
-            task_input,
-            expires_at,
-            created_at: created_at?,
-            updated_at: updated_at?,
-        })
-    }
 }
 
 words! {
@@ -153,14 +117,6 @@ impl TaskSuccess {
     pub fn new(task: Task, result: Map<String, Value>) -> Self {
         Self { task, result }
     }
-
-    /// Reads the payload; see [`Task::read`] for the result.
-    pub(crate) fn read(mut fields: Fields<'_, '_>) -> Option<Self> {
-        let result = fields.map("result");
-        fields.expect_null("message");
-        let task = Task::read_common(fields);
-        Some(Self { task: task?, result: result? })
-    }
 }
 
 /// The payload of `task.failure`: a task with the reason of its failure.
@@ -191,105 +147,6 @@ impl TaskFailure {
     /// Creates the payload from the task and the reason of its failure.
     pub fn new(task: Task, message: impl Into<String>) -> Self {
         Self { task, message: message.into() }
-    }
-
-    /// Reads the payload; see [`Task::read`] for the result.
-    pub(crate) fn read(mut fields: Fields<'_, '_>) -> Option<Self> {
-        fields.expect_null("result");
-        let message = fields.text("message");
-        let task = Task::read_common(fields);
-        Some(Self { task: task?, message: message? })
-    }
-}
-
-wire! {
-    /// A task on the wire, as the specification defines it.
-    struct TaskWire<'a> as "Task" {
-        task_id: Uuid,
-        owner: Option<&'a str>,
-        task_type: &'a str,
-        status: TaskStatus,
-        task_input: Option<JsonTree<'a>>,
-        result: Option<JsonTree<'a>>,
-        message: Option<&'a str>,
-        expires_at: Option<PayloadTime>,
-        created_at: PayloadTime,
-        updated_at: PayloadTime,
-    }
-}
-
-wire! {
-    /// A task on the wire, as Glance's code sends it: without input, with null result and message.
-    struct GlanceTaskWire<'a> as "GlanceTask" {
-        id: Uuid,
-        task_type = "type": &'a str,
-        status: TaskStatus,
-        result: (),
-        owner: Option<&'a str>,
-        message: (),
-        expires_at: Option<PayloadTime>,
-        created_at: PayloadTime,
-        updated_at: PayloadTime,
-        deleted: bool,
-        deleted_at: (),
-    }
-}
-
-impl Task {
-    /// Writes the task in the payload style of `w`. Glance's style has no result and no message.
-    fn write_with(
-        &self,
-        result: Option<&Map<String, Value>>,
-        message: Option<&str>,
-        w: &mut JsonWriter,
-    ) {
-        match w.payloads {
-            PayloadStyle::Documented => TaskWire {
-                task_id: self.task_id,
-                owner: self.owner.as_deref(),
-                task_type: &self.task_type,
-                status: self.status,
-                task_input: self.task_input.as_ref().map(JsonTree::task_input),
-                result: result.map(JsonTree::map),
-                message,
-                expires_at: self.expires_at.map(PayloadTime),
-                created_at: PayloadTime(self.created_at),
-                updated_at: PayloadTime(self.updated_at),
-            }
-            .write(w),
-            PayloadStyle::Glance => GlanceTaskWire {
-                id: self.task_id,
-                task_type: &self.task_type,
-                status: self.status,
-                result: (),
-                owner: self.owner.as_deref(),
-                message: (),
-                expires_at: self.expires_at.map(PayloadTime),
-                created_at: PayloadTime(self.created_at),
-                updated_at: PayloadTime(self.updated_at),
-                deleted: false,
-                deleted_at: (),
-            }
-            .write(w),
-        }
-    }
-}
-
-impl WriteJson for Task {
-    fn write(&self, w: &mut JsonWriter) {
-        self.write_with(None, None, w);
-    }
-}
-
-impl WriteJson for TaskSuccess {
-    fn write(&self, w: &mut JsonWriter) {
-        self.task.write_with(Some(&self.result), None, w);
-    }
-}
-
-impl WriteJson for TaskFailure {
-    fn write(&self, w: &mut JsonWriter) {
-        self.task.write_with(None, Some(&self.message), w);
     }
 }
 

@@ -4,10 +4,10 @@
 
 /// Declares an enum of words with `ALL`, `as_str`, `FromStr`, `Display`, serde and JSON Schema.
 ///
-/// The literal after `as` is the noun that errors use: "unknown priority". The name after `after` is a
-/// method of `str` that folds a word before it is compared.
+/// The literal after `as` is the noun that errors use: "unknown priority". The name after `or` is a
+/// method of `str` that compares a word in another way.
 macro_rules! words {
-    ($(#[$meta:meta])* pub enum $name:ident as $noun:literal $(after $fold:ident)? { $($(#[$doc:meta])* $variant:ident = $word:literal,)+ }) => {
+    ($(#[$meta:meta])* pub enum $name:ident as $noun:literal $(or $equals:ident)? { $($(#[$doc:meta])* $variant:ident = $word:literal,)+ }) => {
         $(#[$meta])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum $name {
@@ -26,12 +26,6 @@ macro_rules! words {
             }
         }
 
-        impl crate::event::words::AsWord for $name {
-            fn as_word(&self) -> &'static str {
-                self.as_str()
-            }
-        }
-
         impl std::str::FromStr for $name {
             type Err = crate::error::Error;
 
@@ -41,24 +35,15 @@ macro_rules! words {
             ///
             /// Returns an error of the kind `Invalid` that lists the known words.
             fn from_str(word: &str) -> crate::error::Result<Self> {
-                match word$(.$fold().as_str())? {
-                    $($word => Ok(Self::$variant),)+
-                    _ => Err(crate::event::words::unknown($noun, word, &[$($word),+])),
-                }
+                let is_it = |known: &str| known == word $(|| known.$equals(word))?;
+                $(if is_it($word) { return Ok(Self::$variant); })+
+                Err(crate::event::words::unknown($noun, word, &[$($word),+]))
             }
         }
 
         impl std::fmt::Display for $name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.pad(self.as_str())
-            }
-        }
-
-        impl crate::codec::json_writer::WriteJson for $name {
-            fn write(&self, w: &mut crate::codec::json_writer::JsonWriter) {
-                w.raw("\"");
-                w.raw(self.as_str());
-                w.raw("\"");
             }
         }
 
@@ -70,8 +55,7 @@ macro_rules! words {
 
         impl<'de> serde::Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let word = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
-                word.parse().map_err(serde::de::Error::custom)
+                crate::codec::wire_text::from_text(deserializer, str::parse)
             }
         }
 
@@ -89,12 +73,6 @@ macro_rules! words {
 }
 
 pub(crate) use words;
-
-/// A value of a closed vocabulary, for code that works with any of them.
-pub(crate) trait AsWord {
-    /// Returns the word on the wire.
-    fn as_word(&self) -> &'static str;
-}
 
 /// Lists `words` for an error message: `"a", "b" or "c"`.
 pub(crate) fn one_of(words: &[&str]) -> String {

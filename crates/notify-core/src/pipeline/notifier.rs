@@ -15,7 +15,7 @@ use super::receipt::Receipt;
 use super::registry::DelayedQueue;
 use super::stage::StageInfo;
 use super::stats::Stats;
-use crate::codec::encode::{Encoding, Envelope, encode};
+use crate::codec::encode::{Encoding, encode};
 use crate::codec::message::Message;
 use crate::codec::notification::Notification;
 use crate::error::Result;
@@ -352,14 +352,10 @@ impl Notifier {
 
     /// Encodes an event with a new id and the current time.
     fn encode(&self, event: &Event) -> Result<Message> {
-        let envelope = Envelope {
-            id: self.0.queue.random.message_id(),
-            publisher_id: &self.0.publisher_id,
-            event_type: event.event_type(),
-            priority: event.priority(),
-            timestamp: OffsetDateTime::now_utc(),
-        };
-        encode(&envelope, &PayloadView::Event(event), &self.0.encoding)
+        let now = OffsetDateTime::now_utc();
+        let payload = PayloadView::Constructed(event, Some(self.0.encoding.payloads));
+        let id = self.0.queue.random.message_id();
+        encode(id, &self.0.publisher_id, now, payload, &self.0.encoding)
     }
 
     /// Counts a notification of a type that is not enabled.

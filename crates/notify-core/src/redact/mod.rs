@@ -8,6 +8,7 @@
 //! and in error texts (CVE-2013-0212), and OpenStack has leaked tokens to its message queue
 //! (CVE-2014-4615).
 
+pub(crate) mod payload_place;
 pub(crate) mod policy;
 pub(crate) mod printable;
 pub(crate) mod quote;

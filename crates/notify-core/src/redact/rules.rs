@@ -17,7 +17,7 @@ pub(crate) enum KeyRule {
     Remove,
 }
 
-/// A set of redaction rules. All words are [folded](FoldedKey).
+/// A set of redaction rules. All words are [folded](fold).
 #[derive(Clone, Copy)]
 pub(super) struct SecretRules<'a> {
     /// Words that mark a key as secret, anywhere in the key.
@@ -47,15 +47,21 @@ pub(super) enum CredentialShape {
 
 impl SecretRules<'_> {
     /// Returns the treatment of `key`.
-    pub(super) fn key(&self, key: &str) -> KeyRule {
-        let folded = FoldedKey::new(key);
-        let folded = folded.as_bytes();
+    pub(super) fn key(&self, key: &[u8]) -> KeyRule {
+        if !has_secret_start(key) {
+            return KeyRule::Keep;
+        }
+        let folded = fold(key);
         if self.removed.iter().any(|word| word.as_bytes() == folded) {
             KeyRule::Remove
-        } else if (0..folded.len()).any(|start| {
-            SECRET_STARTS[usize::from(folded[start])]
-                && self.secret.iter().any(|word| folded[start..].starts_with(word.as_bytes()))
-        }) {
+        } else if folded
+            .windows(4)
+            .enumerate()
+            .filter(|(_, letters)| has_secret_start(letters))
+            .any(|(start, _)| {
+                self.secret.iter().any(|word| folded[start..].starts_with(word.as_bytes()))
+            })
+        {
             KeyRule::Mask
         } else {
             KeyRule::Keep
@@ -64,8 +70,9 @@ impl SecretRules<'_> {
 
     /// Returns `true` if the URL parameter `name` holds a secret.
     pub(super) fn parameter(&self, name: &str) -> bool {
+        let name = name.as_bytes();
         self.key(name) != KeyRule::Keep
-            || self.parameters.iter().any(|word| word.as_bytes() == FoldedKey::new(name).as_bytes())
+            || self.parameters.iter().any(|word| word.as_bytes() == fold(name))
     }
 
     /// Returns `true` if these rules include `shape`.
@@ -74,38 +81,40 @@ impl SecretRules<'_> {
     }
 }
 
-/// A key in lower case without separators, so that `X-Auth-Token`, `x_auth_token` and `xAuthToken` are
-/// equal.
-///
-/// Folding runs for every key of every payload, so short keys need no allocation.
-struct FoldedKey {
-    short: [u8; 48],
-    /// The folded key if it does not fit into `short`.
-    long: Vec<u8>,
-    len: usize,
+/// Returns a key in lower case without separators, so that `X-Auth-Token`, `x_auth_token` and `xAuthToken`
+/// are equal.
+fn fold(key: &[u8]) -> Vec<u8> {
+    key.iter().filter(|byte| !is_separator(**byte)).map(u8::to_ascii_lowercase).collect()
 }
 
-impl FoldedKey {
-    fn new(key: &str) -> Self {
-        let mut folded = Self { short: [0; 48], long: Vec::new(), len: 0 };
-        let bytes = key
-            .bytes()
-            .filter(|b| !matches!(b, b'_' | b'-' | b'.' | b' '))
-            .map(|b| b.to_ascii_lowercase());
-        if key.len() > folded.short.len() {
-            folded.long = bytes.collect();
-        } else {
-            for byte in bytes {
-                folded.short[folded.len] = byte;
-                folded.len += 1;
-            }
-        }
-        folded
-    }
+const fn is_separator(byte: u8) -> bool {
+    matches!(byte, b'_' | b'-' | b'.' | b' ')
+}
 
-    fn as_bytes(&self) -> &[u8] {
-        if self.long.is_empty() { &self.short[..self.len] } else { &self.long }
+/// Returns `true` if four letters of a key may begin a word of the rules in force.
+///
+/// It rules out most keys, and runs for every key of every payload.
+#[inline]
+fn has_secret_start(key: &[u8]) -> bool {
+    let (mut letters, mut starts) = (0, 0);
+    for &byte in key {
+        if !is_separator(byte) {
+            letters = next_letters(letters, byte);
+            let start = start(letters);
+            starts |= SECRET_STARTS[start / 64] >> (start % 64);
+        }
     }
+    starts & 1 == 1
+}
+
+/// Appends a letter. Upper case and lower case are the same.
+const fn next_letters(letters: usize, byte: u8) -> usize {
+    letters << 3 ^ byte as usize & 31
+}
+
+/// Returns the number of the last four letters.
+const fn start(letters: usize) -> usize {
+    letters & 0xfff
 }
 
 /// The rules in force.
@@ -149,13 +158,19 @@ const SECRET: &[&str] = &[
     "bearer",
 ];
 
-/// The first bytes of the words of [`SECRET`]. One lookup rules out most positions of most keys.
-const SECRET_STARTS: [bool; 256] = {
-    let mut starts = [false; 256];
-    let mut word = 0;
-    while word < SECRET.len() {
-        starts[SECRET[word].as_bytes()[0] as usize] = true;
-        word += 1;
+/// The first four letters of the words of [`SECRET`] and [`REMOVED`], as bits.
+static SECRET_STARTS: [u64; 0x1000 / 64] = {
+    let mut starts = [0; 0x1000 / 64];
+    let mut index = 0;
+    while index < SECRET.len() + REMOVED.len() {
+        let word = if index < SECRET.len() { SECRET[index] } else { REMOVED[index - SECRET.len()] };
+        let (mut letters, mut at) = (0, 0);
+        while at < 4 {
+            letters = next_letters(letters, word.as_bytes()[at]);
+            at += 1;
+        }
+        starts[start(letters) / 64] |= 1 << (start(letters) % 64);
+        index += 1;
     }
     starts
 };
@@ -197,8 +212,9 @@ mod tests {
 
     /// Returns the samples that still show a secret after redaction by `rules`.
     fn leaks(rules: &SecretRules<'_>) -> Vec<String> {
-        let masked = MASKED_KEYS.iter().filter(|key| rules.key(key) == KeyRule::Keep);
-        let removed = REMOVED_KEYS.iter().filter(|key| rules.key(key) != KeyRule::Remove);
+        let masked = MASKED_KEYS.iter().filter(|key| rules.key(key.as_bytes()) == KeyRule::Keep);
+        let removed =
+            REMOVED_KEYS.iter().filter(|key| rules.key(key.as_bytes()) != KeyRule::Remove);
         let texts = secrets::texts();
         let texts = texts.iter().filter(|text| url::mask(text, rules).contains(secrets::SECRET));
         masked.chain(removed).map(|&key| key.to_owned()).chain(texts.cloned()).collect()
@@ -212,7 +228,7 @@ mod tests {
     /// Operators can look up every word that redaction acts on.
     #[test]
     fn the_security_document_names_every_secret_word() {
-        let doc = FoldedKey::new(include_str!("../../../../docs/SECURITY.md")).long;
+        let doc = fold(include_bytes!("../../../../docs/SECURITY.md"));
         let doc = String::from_utf8(doc).unwrap();
         for word in [SECRET, REMOVED, PARAMETERS].concat() {
             assert!(doc.contains(&format!("`{word}`")), "{word}");

@@ -86,3 +86,18 @@ fn constructed_events_have_the_same_facts() {
     let failed = notification(Event::ImageUpload(Payload::Error("full".into()))).event();
     assert_eq!((failed.message.as_deref(), failed.id), (Some("full"), None));
 }
+
+/// Half a surrogate pair and a number beyond a double hide no other fact.
+#[test]
+fn gives_every_fact_that_can_be_read() {
+    let line = r#"{"event_type":"image.update","priority":"INFO","payload":{"id":"a","name":"caf\udce9",
+        "size":7,"min_ram":1e999,"deep":{"id":"b","size":[8]},"\u006fwner":"p","updated_at":1e999}}"#;
+    let Ok(NotificationInput::Event(event)) = read(line) else { panic!("{line}") };
+    let facts = event.facts();
+    assert_eq!((facts.id.as_deref(), facts.owner.as_deref()), (Some("a"), Some("p")));
+    assert_eq!((facts.name.as_deref(), facts.size), (Some("caf\u{fffd}"), Some(7)));
+    assert_eq!(facts.updated_at, None);
+    let line = r#"{"event_type":"image.upload","priority":"ERROR","payload":"full: \ud800"}"#;
+    let Ok(NotificationInput::Event(event)) = read(line) else { panic!("{line}") };
+    assert_eq!(event.facts().message.as_deref(), Some("full: \u{fffd}"));
+}

@@ -102,10 +102,6 @@ fn keeps_foreign_shapes_unchanged() {
     ] {
         let line = json!({ "event_type": event_type, "priority": "INFO", "payload": payload });
         let Ok(NotificationInput::Event(event)) = read(&line.to_string()) else { panic!("{line}") };
-        assert_eq!(
-            event.to_event().unwrap_err().to_string(),
-            "/payload: expected the documented shape, found another shape"
-        );
         let message = notification(event).encode(&Encoding::default()).unwrap();
         let written: Value = serde_json::from_slice(message.body()).unwrap();
         assert_eq!(written["payload"], payload);

@@ -3,6 +3,8 @@
 //! The keys and texts that hold a secret come from `notify_testbed::secrets`. The unit tests of the
 //! redaction rules use the same samples, and show that each rule is needed for one of them.
 
+use std::fmt::Write as _;
+
 use crate::fixtures::{event, image, notification, task, text};
 use notify_core::codec::{Encoding, NotificationInput, PayloadStyle, SizeLimits, serde_json};
 use notify_core::event::{
@@ -131,6 +133,61 @@ proptest! {
         let shown = format!("{error} {error:?} {:?}", Error::from(error.clone()));
         prop_assert!(!shown.contains(&secret));
     }
+}
+
+/// Puts a secret into every text, and under a secret key into every object, at every depth.
+fn plant_everywhere(value: &mut Value) {
+    match value {
+        Value::String(text) => text.push_str(" at https://u:planted@host/?sig=planted"),
+        Value::Array(items) => items.iter_mut().for_each(plant_everywhere),
+        Value::Object(map) => {
+            map.values_mut().for_each(plant_everywhere);
+            for key in MASKED_KEYS.iter().chain(REMOVED_KEYS) {
+                map.insert((*key).to_owned(), json!({ "any": ["planted", { "x": "planted" }] }));
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Every event type, at every priority, in every envelope that is read: the keys of oslo.messaging and the
+/// prefix of a log hold secrets too.
+#[test]
+fn a_planted_secret_leaves_in_no_event_and_no_envelope() {
+    let others = ["image.member.create", "compute.instance.create.end", "audit.http.request"];
+    let others = others.map(|name| EventType::new(name).unwrap());
+    let mut read = 0;
+    for event_type in EventType::DOCUMENTED.iter().chain(&others) {
+        for &priority in Priority::DOCUMENTED {
+            let off = Encoding { redact: Redact::Off, ..Encoding::default() };
+            let clean = notification(event(event_type, priority)).encode(&off).unwrap();
+            let mut value: Value = serde_json::from_slice(clean.body()).unwrap();
+            plant_everywhere(&mut value["payload"]);
+            value["_context_auth_token"] = json!("planted");
+            let bare = value.to_string();
+            let prefix = "2026-11-22 12:54:26.539 7 INFO oslo.messaging.notification.x [planted]";
+            for line in [
+                json!({ "oslo.version": "2.0", "oslo.message": bare }).to_string(),
+                json!({ "name": "oslo.messaging.notification.x", "message": bare }).to_string(),
+                format!("{prefix} {bare}"),
+                bare,
+            ] {
+                let notification = Notification::decode(line.as_bytes()).unwrap();
+                let mut shown = format!("{notification:?}");
+                for redact in [Redact::Secrets, Redact::Strict] {
+                    let encoding = Encoding { redact, ..Encoding::default() };
+                    let message = notification.encode(&encoding).unwrap();
+                    shown += text(&message);
+                    shown += &String::from_utf8(message.oslo_v2()).unwrap();
+                    write!(shown, "{message:?}").unwrap();
+                }
+                assert!(!shown.contains("planted"), "{shown}");
+                assert!(text(&notification.encode(&off).unwrap()).contains("planted"));
+                read += 1;
+            }
+        }
+    }
+    assert_eq!(read, 14 * 3 * 4);
 }
 
 /// Returns the payload of a notification as JSON, without redaction.

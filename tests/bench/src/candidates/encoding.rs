@@ -1,7 +1,8 @@
-//! Encoding: the library, and `serde_json` with one struct of the same content.
+//! Encoding and decoding: the library, and `serde_json` with structs of the same content.
 
 use std::hint::black_box;
 
+use glance_notify::Notification;
 use glance_notify::codec::Encoding;
 use glance_notify::codec::serde_json;
 use glance_notify::config::Redact;
@@ -43,8 +44,56 @@ pub(crate) fn serde(task: &BenchTask) -> Measurement {
     clock.stop(task.messages)
 }
 
+/// Decodes a line, and reads the facts of its event.
+pub(crate) fn decode(task: &BenchTask) -> Measurement {
+    let lines = lines();
+    let clock = Clock::start();
+    for number in 0..task.messages {
+        let notification = Notification::decode(&lines[number % SAMPLE_COUNT].0)
+            .expect("a body is a notification");
+        black_box(notification.event());
+        black_box(notification);
+    }
+    clock.stop(task.messages)
+}
+
+/// Decodes with `serde_json`, into the struct that fits the line.
+pub(crate) fn decode_serde(task: &BenchTask) -> Measurement {
+    let lines = lines();
+    let clock = Clock::start();
+    for number in 0..task.messages {
+        let (line, decode) = &lines[number % SAMPLE_COUNT];
+        decode(line);
+    }
+    clock.stop(task.messages)
+}
+
+/// Returns the notifications as lines, each with the function that decodes it into its own struct.
+///
+/// A program that knows the struct does not try one after the other, as [`SerdePayload`] does.
+fn lines() -> Vec<(Vec<u8>, DecodeFunction)> {
+    fn decode<P: serde::de::DeserializeOwned>(line: &[u8]) {
+        let envelope: SerdeEnvelope<P> = serde_json::from_slice(line).expect("the struct fits");
+        black_box(envelope);
+    }
+    let line = |envelope: &SerdeEnvelope<SerdePayload>| {
+        let line = serde_json::to_vec(envelope).expect("an envelope is valid JSON");
+        let decode: DecodeFunction = match envelope.payload {
+            SerdePayload::Image(_) => decode::<ImagePayload>,
+            SerdePayload::Send(_) => decode::<SendPayload>,
+            SerdePayload::Task(_) => decode::<TaskPayload>,
+            SerdePayload::Text(_) => decode::<String>,
+        };
+        (line, decode)
+    };
+    envelopes().iter().map(line).collect()
+}
+
+/// A function that decodes a line.
+type DecodeFunction = fn(&[u8]);
+
 /// Returns the notifications as structs that `serde_json` writes exactly as the library does.
-pub(super) fn envelopes() -> Vec<SerdeEnvelope> {
+pub(super) fn envelopes() -> Vec<SerdeEnvelope<SerdePayload>> {
     let mut messages =
         MessageGenerator::new(&Encoding { redact: Redact::Off, ..Encoding::default() });
     let read = |_| {
@@ -59,13 +108,13 @@ pub(super) fn envelopes() -> Vec<SerdeEnvelope> {
 
 /// A notification in the types of a program without this library.
 #[derive(Serialize, Deserialize)]
-pub(super) struct SerdeEnvelope {
+pub(super) struct SerdeEnvelope<P> {
     message_id: String,
     publisher_id: String,
     event_type: String,
     priority: String,
     timestamp: String,
-    pub(super) payload: SerdePayload,
+    pub(super) payload: P,
 }
 
 /// The payload of an event about an image, a transfer or a task, or the text of an error.

@@ -9,7 +9,7 @@ use glance_notify::codec::serde_json;
 use glance_notify::config::Redact;
 use tracing_appender::non_blocking::NonBlockingBuilder;
 
-use super::encoding::{SerdeEnvelope, envelopes};
+use super::encoding::{SerdeEnvelope, SerdePayload, envelopes};
 use crate::samples::{MessageGenerator, SAMPLE_COUNT};
 use crate::task::{BenchTask, Clock, Measurement};
 
@@ -66,7 +66,7 @@ pub(crate) fn append_and_sync(task: &BenchTask) -> Measurement {
 pub(crate) fn tracing_appender(task: &BenchTask) -> Measurement {
     let mut messages =
         MessageGenerator::new(&Encoding { redact: Redact::Off, ..Encoding::default() });
-    let envelopes: Vec<(SerdeEnvelope, _, _)> = (0..SAMPLE_COUNT)
+    let envelopes: Vec<(SerdeEnvelope<SerdePayload>, _, _)> = (0..SAMPLE_COUNT)
         .map(|_| {
             let message = messages.next_message();
             let envelope = serde_json::from_slice(message.body()).expect("a body is JSON");

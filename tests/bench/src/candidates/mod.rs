@@ -20,13 +20,15 @@ pub(crate) fn run(name: &str, task: &BenchTask) -> Option<Measurement> {
 /// A candidate as a function.
 type CandidateFunction = fn(&BenchTask) -> Measurement;
 
-const CANDIDATES: [(&str, CandidateFunction); 31] = [
+const CANDIDATES: [(&str, CandidateFunction); 33] = [
     ("noop-emit", noop::emit),
     ("noop-enabled", noop::enabled),
     ("log-disabled", noop::disabled_log),
     ("encode", encoding::ours),
     ("encode-unredacted", encoding::ours_unredacted),
     ("encode-serde", encoding::serde),
+    ("decode", encoding::decode),
+    ("decode-serde", encoding::decode_serde),
     ("emit", ours::emit),
     ("deliver", ours::deliver),
     ("deliver-tasks", ours::deliver_from_tasks),

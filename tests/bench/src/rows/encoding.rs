@@ -1,4 +1,4 @@
-//! The cost of encoding a notification, and of a whole `emit`.
+//! The cost of encoding a notification, of a whole `emit`, and of decoding.
 
 use anyhow::Result;
 
@@ -29,10 +29,24 @@ impl BenchRun {
             ResultRow::with_peer(name, "ns", ours, peer, RowGoal::RatioAtMost(most))
         };
         self.rows.extend([
-            row("encoding, unredacted / serde_json", unredacted, serde, 1.1),
-            row("encoding, default redaction / serde_json", redacted, serde, 1.5),
+            row("encoding, unredacted / serde_json", unredacted, serde, 1.5),
+            row("encoding, default redaction / serde_json", redacted, serde, 2.0),
             row("emit in the caller's thread / encoding", emit, redacted, 1.6),
         ]);
+        Ok(())
+    }
+
+    pub(super) fn decoding(&mut self) -> Result<()> {
+        let candidates = [
+            Candidate::rust("decoding, with the facts", "decode", self.task(300_000)),
+            Candidate::rust("serde_json, typed structs", "decode-serde", self.task(300_000)),
+        ];
+        let results = self.compare("decoding", &candidates, || {})?;
+        let [ours, serde] = results.as_slice() else { unreachable!("there are two candidates") };
+        let time = Measurement::emitter_cpu_per_message;
+        let (ours, serde) = (ours.per_round(time), serde.per_round(time));
+        let (name, goal) = ("decoding, with the facts / serde_json", RowGoal::RatioAtMost(1.5));
+        self.rows.push(ResultRow::with_peer(name, "ns", &ours, &serde, goal));
         Ok(())
     }
 

@@ -40,6 +40,8 @@ pub(crate) enum RowGroup {
     Noop,
     /// Encoding a notification as JSON.
     Encoding,
+    /// Decoding a notification from JSON.
+    Decoding,
     /// Writing lines to a file.
     Log,
     /// Emitting from 1, 8 and 64 tasks.
@@ -63,9 +65,10 @@ pub(crate) enum RowGroup {
 
 impl RowGroup {
     /// All groups, in the order of the table.
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::Noop,
         Self::Encoding,
+        Self::Decoding,
         Self::Log,
         Self::Tasks,
         Self::Spool,
@@ -78,7 +81,8 @@ impl RowGroup {
     ];
 
     /// The groups that need no broker and little time.
-    pub(crate) const QUICK: [Self; 4] = [Self::Noop, Self::Encoding, Self::Log, Self::Archive];
+    pub(crate) const QUICK: [Self; 5] =
+        [Self::Noop, Self::Encoding, Self::Decoding, Self::Log, Self::Archive];
 }
 
 impl BenchRun {
@@ -108,6 +112,7 @@ impl BenchRun {
             let result = match group {
                 RowGroup::Noop => self.noop(),
                 RowGroup::Encoding => self.encoding(),
+                RowGroup::Decoding => self.decoding(),
                 RowGroup::Log => self.log(),
                 RowGroup::Tasks => self.tasks(),
                 RowGroup::Spool => self.spool(),
