@@ -154,11 +154,11 @@ pub trait Transport: fmt::Debug + Send {
     /// Return an error if the attempt as a whole failed: the connection broke, the login failed, the
     /// file vanished. The worker sends the unsettled messages again.
     ///
-    /// * The error's [outcome](Error::outcome) says what is known of the unsettled messages. Set it to
+    /// * The error's [outcome](crate::Error::outcome) says what is known of the unsettled messages. Set it to
     ///   [`Outcome::Unknown`](crate::Outcome::Unknown) if the destination may have one of them; with
     ///   [`Outcome::NotSent`](crate::Outcome::NotSent), the default of most kinds, the error claims that
     ///   it has none.
-    /// * If the error [is transient](Error::is_transient), the worker tries again after its backoff.
+    /// * If the error [is transient](crate::Error::is_transient), the worker tries again after its backoff.
     /// * If it is permanent, the worker logs it at once and tries again every 30 s, or after the
     ///   backoff if the attempt settled at least one message.
     /// * If it is of the kind [`ErrorKind::Timeout`](crate::ErrorKind::Timeout), the worker treats the
