@@ -10,7 +10,9 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use notify_conformance::samples::GLANCE_2013;
 use serde_json::{Value, json};
 
-use crate::support::{LIFECYCLE, Sandbox, emit, ids, line, spawn_piped, values, wait_until};
+use crate::support::{
+    LIFECYCLE, SPOOL, Sandbox, emit, ids, line, spawn_piped, spooled, values, wait_until,
+};
 
 /// Each line of the log has the six attributes in the order that oslo.messaging writes
 /// them, with the values of the input.
@@ -40,25 +42,23 @@ fn writes_every_event_with_six_keys_in_order() {
 /// With a spool, `emit` succeeds while the destination fails, and `--acks` lists the
 /// stored notifications. A later run with the same directory forwards them.
 ///
-/// A missing directory of the log file stands for the unreachable destination.
+/// A broker that is unreachable comes first, and a log file later.
 #[test]
 fn with_a_spool_an_ack_means_stored_on_disk() {
     let sandbox = Sandbox::new();
     let input = sandbox.file("life.jsonl", LIFECYCLE);
-    let spool = ["emit", "--set", "strategy=log", "--set", "spool.dir=s", "--acks", "acks"];
-    let unreachable = [&spool[..], &["--set", "log.file=away/log", input]].concat();
+    let unreachable = spooled(&["emit", "--acks", "acks", input]);
     sandbox.run(unreachable).expect_message(0, "11 read, 11 delivered by `spool`");
     let acked = sandbox.read("acks");
     assert_eq!(acked.lines().count(), 11);
 
-    fs::create_dir(sandbox.path("away")).unwrap();
-    let reachable = [&spool[..], &["--set", "log.file=away/log", "none.jsonl"]].concat();
+    let reachable = [&emit(&[])[..], &SPOOL, &["none.jsonl"]].concat();
     sandbox.file("none.jsonl", "");
     wait_until("the spooled messages are delivered", || {
         sandbox.run(reachable.clone()).expect_message(0, "0 read");
-        fs::read_to_string(sandbox.path("away/log")).is_ok_and(|text| text.lines().count() >= 11)
+        fs::read_to_string(sandbox.path("n.log")).is_ok_and(|text| text.lines().count() >= 11)
     });
-    assert_eq!(ids(&sandbox.lines("away/log")), acked.lines().collect::<Vec<_>>());
+    assert_eq!(ids(&sandbox.lines("n.log")), acked.lines().collect::<Vec<_>>());
 }
 
 /// Payloads that Glance's own code produced keep every field and value. The style

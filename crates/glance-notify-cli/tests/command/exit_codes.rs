@@ -8,7 +8,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 
-use crate::support::{CommandOutput, LIFECYCLE, Sandbox, broken_pipe, line};
+use crate::support::{CommandOutput, LIFECYCLE, Sandbox, broken_pipe, line, spooled};
 
 /// A configuration that delivers to the file `n.log`.
 const LOG_CONFIG: &str =
@@ -69,10 +69,9 @@ fn sandbox() -> Sandbox {
     sandbox
 }
 
-/// Puts one message into the spool, behind a destination that does not exist.
+/// Puts one message into the spool, in front of a broker that is unreachable.
 fn fill_spool(sandbox: &Sandbox) {
-    let args = ["emit", "-c", "notify.toml", "--set", "log.file=missing/n.log"];
-    sandbox.pipe(args, line("a")).expect(0);
+    sandbox.pipe(spooled(&["emit"]), line("a")).expect(0);
 }
 
 /// Runs a command line with the configuration, as a user who is not root.

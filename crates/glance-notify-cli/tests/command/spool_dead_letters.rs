@@ -30,7 +30,7 @@ fn spool_of_dead_letters(vhost: &Vhost<'_>) -> (Sandbox, Vec<String>) {
 fn spool_with_broker(sandbox: &Sandbox, vhost: &Vhost<'_>, args: &[&str]) -> CommandOutput {
     let url = format!("rabbit.url={}", vhost.url());
     let strategy = ["--set", "strategy=rabbit", "--set", &url];
-    sandbox.run([&["spool"], args, &strategy, &SPOOL].concat())
+    sandbox.run([&["spool"], args, &strategy, &REFUSE_AT_ONCE, &SPOOL].concat())
 }
 
 /// Runs a `spool` subcommand without a destination.
@@ -145,7 +145,9 @@ fn emit_reports_refusals_behind_the_spool() {
     vhost.declare_exchange("glance", "topic", &json!({ "durable": true }));
     let url = format!("rabbit.url={}", vhost.url());
     let rabbit = ["--set", "strategy=rabbit", "--set", "rabbit.declare=no", "--set", &url];
-    let mut child = spawn_piped(&mut sandbox.command([&["emit"], &rabbit[..], &SPOOL].concat()));
+    let mut child = spawn_piped(
+        &mut sandbox.command([&["emit"], &rabbit[..], &REFUSE_AT_ONCE, &SPOOL].concat()),
+    );
     child.stdin.as_mut().unwrap().write_all(LIFECYCLE.as_bytes()).unwrap();
     wait_until("every message is refused", || {
         let stats = spool(&sandbox, &["stats", "-o", "json"]);
@@ -158,3 +160,6 @@ fn emit_reports_refusals_behind_the_spool() {
         "spool: 0 forwarded by `rabbit`, 11 refused and kept as dead letters, 0 pending",
     );
 }
+
+/// The arguments that shorten the time for which a message may be unroutable.
+const REFUSE_AT_ONCE: [&str; 2] = ["--set", "rabbit.refuse_unroutable_after=0.1"];
