@@ -166,7 +166,7 @@ fn prints_the_summary_as_one_json_object() {
         "{\"read\":3,\"invalid\":1,\"destinations\":[{\"strategy\":\"log\",\"emitted\":2,\"delivered\":2,\
          \"refused\":0,\"dropped\":{\"overflow\":0,\"age\":0,\"closed\":0,\"abandoned\":0},\
          \"pending\":{\"messages\":0,\"bytes\":0},\"retried\":0,\"suppressed\":0,\"oldest_pending\":null,\
-         \"last_delivery\":\"TIME\",\"state\":{\"name\":\"closed\"}}]}\n"
+         \"last_delivery\":\"TIME\",\"last_error\":null,\"last_error_is_permanent\":false,\"state\":{\"name\":\"closed\"}}]}\n"
     );
     assert!(output.err.contains("skipped standard input, line 2: not JSON: "), "{}", output.err);
     assert_eq!(sandbox.lines("n.log").len(), 2);
