@@ -133,7 +133,7 @@ mod tests {
 
     /// A wrong zone is refused with the forms that are valid.
     #[test]
-    fn rejects_what_is_no_zone() {
+    fn rejects_text_that_names_no_zone() {
         for wrong in ["", "+", "+2", "+25:00", "+02:60", "Mars/Olympus", "+é0", "../x"] {
             assert!(wrong.parse::<DisplayZone>().unwrap_err().contains("Europe/Berlin"), "{wrong}");
         }

@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use notify_core::source::{
-    Credit, IncomingBody, IncomingDelivery, Position, Reception, SettlementMode, Settlements,
-    Source,
+    Credit, DeliverySettlements, IncomingBody, IncomingDelivery, Position, Reception,
+    SettlementMode, Source,
 };
 use notify_core::{Error, ErrorKind, Message, Result};
 use tokio::sync::Notify;
@@ -49,14 +49,14 @@ pub struct SourceScript(Arc<SourceScriptCore>);
 #[derive(Debug)]
 struct SourceScriptCore {
     mode: SettlementMode,
-    state: Mutex<QueueState>,
+    state: Mutex<ScriptQueue>,
     /// Wakes the sources after a change.
     changed: Notify,
 }
 
 /// The queue and the faults.
 #[derive(Debug, Default)]
-struct QueueState {
+struct ScriptQueue {
     /// What no source has, each with the flag of a redelivery.
     queue: VecDeque<(Vec<u8>, bool)>,
     /// What the source has, by tag.
@@ -166,12 +166,12 @@ impl SourceScript {
 }
 
 impl SourceScriptCore {
-    fn lock(&self) -> MutexGuard<'_, QueueState> {
+    fn lock(&self) -> MutexGuard<'_, ScriptQueue> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl QueueState {
+impl ScriptQueue {
     /// Takes the next fault if it is one of `faults`.
     fn take_fault(&mut self, faults: &[SourceFault]) -> Option<SourceFault> {
         let fault = *self.faults.front()?;
@@ -212,7 +212,7 @@ impl QueueState {
     }
 
     /// Carries out settlements. Panics where a broker closes the channel.
-    fn settle(&mut self, settlements: &Settlements) {
+    fn settle(&mut self, settlements: &DeliverySettlements) {
         for tag in &settlements.releases {
             let body = self.unacked.remove(tag).expect("released an unknown tag");
             self.queue.push_front((body, true));
@@ -285,7 +285,7 @@ impl Source for ScriptSource {
         }
     }
 
-    async fn settle(&mut self, settlements: &Settlements) -> Result<()> {
+    async fn settle(&mut self, settlements: &DeliverySettlements) -> Result<()> {
         use SourceFault::{FailSettle, LoseConfirmation, StallSettle};
         let fault = {
             let mut state = self.core.lock();

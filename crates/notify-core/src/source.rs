@@ -1,5 +1,5 @@
 //! The contract between the listener and the code that reads: [`Source`], [`Credit`], [`Reception`],
-//! [`Settlements`].
+//! [`DeliverySettlements`].
 //!
 //! This module names no backend and reads nothing itself. The listener calls a source; a source never
 //! calls the listener.
@@ -20,7 +20,7 @@ use crate::transport::Finding;
 /// Reads messages from one place: a queue on a broker, a log file.
 ///
 /// A source is the only code that knows its place. It connects, hands over each message once as an
-/// [`IncomingDelivery`], and carries out the [`Settlements`] that it receives for them. Everything
+/// [`IncomingDelivery`], and carries out the [`DeliverySettlements`] that it receives for them. Everything
 /// else belongs to the [`Listener`](crate::listener::Listener): decoding, prefetch, reconnecting with
 /// backoff, attempts, dead letters, deadlines and counters.
 ///
@@ -55,7 +55,7 @@ use crate::transport::Finding;
 ///
 /// use notify_core::Result;
 /// use notify_core::source::{
-///     Credit, IncomingBody, IncomingDelivery, Position, Reception, SettlementMode, Settlements,
+///     Credit, IncomingBody, IncomingDelivery, Position, Reception, SettlementMode, DeliverySettlements,
 ///     Source, async_trait,
 /// };
 ///
@@ -94,7 +94,7 @@ use crate::transport::Finding;
 ///         })
 ///     }
 ///
-///     async fn settle(&mut self, settlements: &Settlements) -> Result<()> {
+///     async fn settle(&mut self, settlements: &DeliverySettlements) -> Result<()> {
 ///         while settlements.through.is_some_and(|tag| self.first <= tag) {
 ///             self.lines.pop_front();
 ///             self.first += 1;
@@ -161,7 +161,7 @@ pub trait Source: fmt::Debug + Send {
     ///
     /// The listener drops the future after 30 s and treats that as an error. The source must stay
     /// usable: the next `receive` starts a new session.
-    async fn settle(&mut self, settlements: &Settlements) -> Result<()>;
+    async fn settle(&mut self, settlements: &DeliverySettlements) -> Result<()>;
 
     /// Ends the session, gives back unsettled messages, and closes connections and files.
     ///
@@ -210,7 +210,7 @@ impl<S: Source + ?Sized> Source for Box<S> {
         (**self).receive(credit).await
     }
 
-    async fn settle(&mut self, settlements: &Settlements) -> Result<()> {
+    async fn settle(&mut self, settlements: &DeliverySettlements) -> Result<()> {
         (**self).settle(settlements).await
     }
 
@@ -290,7 +290,7 @@ pub enum Reception {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct IncomingDelivery {
-    /// The tag that [`Settlements`] name the delivery by. Tags grow within a session.
+    /// The tag that [`DeliverySettlements`] name the delivery by. Tags grow within a session.
     pub tag: u64,
     /// The bytes of the message, or the size of a message that is too large.
     pub body: IncomingBody,
@@ -373,7 +373,7 @@ impl fmt::Display for Position {
     }
 }
 
-/// Settlements for one call of [`Source::settle`], by the tags of their deliveries.
+/// DeliverySettlements for one call of [`Source::settle`], by the tags of their deliveries.
 ///
 /// A tag occurs once, in one session at most. The listener sends [`acks`](Self::acks) and
 /// [`releases`](Self::releases) to sources of the mode [`SettlementMode::Individual`] only.
@@ -383,13 +383,13 @@ impl fmt::Display for Position {
 /// The deliveries 1 to 4 are settled, 5 is not, and 6 is:
 ///
 /// ```
-/// use notify_core::source::Settlements;
+/// use notify_core::source::DeliverySettlements;
 ///
-/// let settlements = Settlements { through: Some(4), acks: vec![6], releases: vec![2] };
+/// let settlements = DeliverySettlements { through: Some(4), acks: vec![6], releases: vec![2] };
 /// assert!(!settlements.is_empty());
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Settlements {
+pub struct DeliverySettlements {
     /// Acknowledges every delivery of the session up to this tag that is not settled yet, this one
     /// included. RabbitMQ calls this `multiple`; for a file or a stream, it is the new watermark.
     pub through: Option<u64>,
@@ -399,7 +399,7 @@ pub struct Settlements {
     pub releases: Vec<u64>,
 }
 
-impl Settlements {
+impl DeliverySettlements {
     /// Returns `true` if there is nothing to carry out.
     pub fn is_empty(&self) -> bool {
         self.through.is_none() && self.acks.is_empty() && self.releases.is_empty()

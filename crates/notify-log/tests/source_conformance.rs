@@ -14,15 +14,15 @@ use notify_core::source::Source;
 use notify_log::{FileSource, FileSourceConfig, LineForm};
 use tempfile::TempDir;
 
-notify_conformance::source_suite!(FileHarness);
+notify_conformance::source_suite!(FileSourceHarness);
 
 /// A log file in a temporary directory, with a checkpoint.
-struct FileHarness {
+struct FileSourceHarness {
     dir: TempDir,
     file: File,
 }
 
-impl FileHarness {
+impl FileSourceHarness {
     fn path(&self) -> PathBuf {
         self.dir.path().join("n.log")
     }
@@ -33,7 +33,7 @@ impl FileHarness {
 }
 
 #[async_trait]
-impl SourceHarness for FileHarness {
+impl SourceHarness for FileSourceHarness {
     const UNSUPPORTED: &'static [(SourceCapability, &'static str)] = &[
         (
             SourceCapability::BreakSession,

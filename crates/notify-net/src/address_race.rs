@@ -28,10 +28,10 @@ pub(crate) struct AddressRace<'a> {
 }
 
 /// A lookup or a connect.
-type Attempt<'a> = Pin<Box<dyn Future<Output = AttemptResult<'a>> + Send + 'a>>;
+type Attempt<'a> = Pin<Box<dyn Future<Output = RaceResult<'a>> + Send + 'a>>;
 
 /// The end of a lookup or a connect.
-enum AttemptResult<'a> {
+enum RaceResult<'a> {
     Resolved(&'a Host, std::io::Result<Vec<SocketAddr>>),
     Connected(&'a Host, SocketAddr, std::io::Result<TcpStream>),
 }
@@ -74,20 +74,20 @@ impl<'a> AddressRace<'a> {
                 }
             };
             return Some(match result {
-                AttemptResult::Resolved(host, Ok(addresses)) if !addresses.is_empty() => {
+                RaceResult::Resolved(host, Ok(addresses)) if !addresses.is_empty() => {
                     self.addresses.extend(alternate(addresses).map(|address| (host, address)));
                     self.start_attempt();
                     continue;
                 }
-                AttemptResult::Resolved(host, Ok(_)) => Err(Error::new(
+                RaceResult::Resolved(host, Ok(_)) => Err(Error::new(
                     ErrorKind::Unavailable,
                     format!("the name of {host} resolves to no address"),
                 )),
-                AttemptResult::Resolved(host, Err(error)) => {
+                RaceResult::Resolved(host, Err(error)) => {
                     Err(unavailable("cannot resolve", host, error))
                 }
-                AttemptResult::Connected(host, address, Ok(tcp)) => Ok((host, address, tcp)),
-                AttemptResult::Connected(host, _, Err(error)) => {
+                RaceResult::Connected(host, address, Ok(tcp)) => Ok((host, address, tcp)),
+                RaceResult::Connected(host, _, Err(error)) => {
                     Err(unavailable("cannot connect to", host, error))
                 }
             });
@@ -99,14 +99,14 @@ impl<'a> AddressRace<'a> {
     fn start_attempt(&mut self) -> bool {
         if let Some((host, address)) = self.addresses.pop_front() {
             self.attempts.push(Box::pin(async move {
-                AttemptResult::Connected(host, address, TcpStream::connect(address).await)
+                RaceResult::Connected(host, address, TcpStream::connect(address).await)
             }));
             return true;
         }
         let Some(host) = self.hosts.pop() else { return false };
         self.attempts.push(Box::pin(async move {
             let addresses = tokio::net::lookup_host((host.name.as_str(), host.port)).await;
-            AttemptResult::Resolved(host, addresses.map(Iterator::collect))
+            RaceResult::Resolved(host, addresses.map(Iterator::collect))
         }));
         true
     }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use glance_notify::time::OffsetDateTime;
 use notify_archive::ArchiveWriter;
 use notify_archive::record::{RecordLines, RecordReader};
-use notify_archive::store::{AppendOutcome, ArchiveBatch, FilePosition, UnreadableContent};
+use notify_archive::store::{AppendOutcome, ArchiveBatch, ImportPosition, UnreadableContent};
 
 use super::archive_dir::ArchiveDir;
 use crate::exit_status::{CommandError, ExitStatus};
@@ -104,7 +104,7 @@ fn import(
             }
             // A last line without an end may still grow: the next import reads it again.
             if let Some(head) = input.head.filter(|_| line.is_complete) {
-                let position = FilePosition { head, offset: line.end, line: line.number };
+                let position = ImportPosition { head, offset: line.end, line: line.number };
                 batch.position = Some((source.clone(), position));
             }
         }

@@ -324,7 +324,7 @@ fn d9_the_same_mistake_gives_the_same_code() {
 /// D9: after an error, `check` still shows the values that have nothing to do with it, and the publisher id
 /// that is in force without being set.
 #[test]
-fn d9_check_hides_only_what_may_be_a_misplaced_secret() {
+fn d9_check_hides_only_a_possible_secret() {
     let sandbox = Sandbox::new();
     let args =
         ["check", "--set", "strategy=log", "--set", "log.file=n", "--set", "log.sync=hunter2"];

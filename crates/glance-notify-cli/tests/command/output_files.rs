@@ -142,7 +142,7 @@ fn d8_the_json_summary_has_every_counter() {
 
 /// D11: `validate` warns of a line that `schema` refuses, and `--strict` refuses it.
 #[test]
-fn d11_validate_warns_of_what_the_schema_refuses() {
+fn d11_validate_warns_about_values_that_the_schema_refuses() {
     let sandbox = Sandbox::new();
     let misspelt = sandbox.run(["schema", "--example", "image.send"]).out;
     let misspelt = misspelt.replace("\"owner_id\"", "\"ownerid\"");

@@ -47,7 +47,7 @@ fn timeline_shows_the_life_of_an_image() {
 
 /// `who` names the actor of a deletion by its audit event, and claims nothing without one.
 #[test]
-fn who_names_only_audited_actors() {
+fn names_only_audited_actors() {
     let answer = json(&["who", "--event", "image.delete", "debian-12"]);
     assert_eq!(answer["events"][0]["actor"]["user_name"], "alice");
     assert_eq!(answer["events"][0]["actor"]["evidence"], "audit_event");

@@ -74,7 +74,7 @@ mod tests {
 
     /// Both forms of Keystone are read, and another JSON is refused with the command that makes one.
     #[test]
-    fn reads_what_keystone_writes() {
+    fn reads_the_project_list_of_keystone() {
         let api = br#"{"projects": [{"id": "a", "name": "A", "domain_id": "d"}], "links": {}}"#;
         assert_eq!(ProjectNames::from_json(api).unwrap().shown("a"), "A");
         let error = ProjectNames::from_json(br#"{"a": "A"}"#).unwrap_err();

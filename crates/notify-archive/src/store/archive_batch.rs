@@ -2,7 +2,7 @@
 
 use time::OffsetDateTime;
 
-use super::control_file::FilePosition;
+use super::control_file::ImportPosition;
 use crate::record::event_record::EventRecord;
 
 /// The records and messages of one batch, and the position behind them.
@@ -13,7 +13,7 @@ pub struct ArchiveBatch {
     /// The messages that are none.
     pub unreadable: Vec<UnreadableContent>,
     /// The name of the file that the batch comes from, and the position behind the batch.
-    pub position: Option<(String, FilePosition)>,
+    pub position: Option<(String, ImportPosition)>,
 }
 
 /// A message that is no notification.

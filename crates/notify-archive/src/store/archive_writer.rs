@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 
 use super::archive_batch::{AppendOutcome, ArchiveBatch, UnreadableContent};
 use super::connection::{WriteConnection, sync_directory};
-use super::control_file::{self, ControlChanges, FilePosition};
+use super::control_file::{self, ControlChanges, ImportPosition};
 use super::event_file;
 use super::file_name::{FileName, file_names};
 use super::schema::{CONTROL, EVENTS};
@@ -166,7 +166,7 @@ impl ArchiveWriter {
     /// # Errors
     ///
     /// Returns an error if the control file cannot be read.
-    pub fn position(&mut self, source: &str) -> Result<Option<FilePosition>> {
+    pub fn position(&mut self, source: &str) -> Result<Option<ImportPosition>> {
         let control = self.control()?;
         control_file::position(&control.sqlite, source).map_err(|error| control.error(error))
     }

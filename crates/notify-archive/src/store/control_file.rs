@@ -18,13 +18,13 @@ use crate::question::storage_report::CatalogueImage;
 /// # Examples
 ///
 /// ```
-/// use notify_archive::store::FilePosition;
+/// use notify_archive::store::ImportPosition;
 ///
-/// let position = FilePosition { head: [0; 16], offset: 4096, line: 12 };
+/// let position = ImportPosition { head: [0; 16], offset: 4096, line: 12 };
 /// assert_eq!(position, position.clone());
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FilePosition {
+pub struct ImportPosition {
     /// The hash of the file's first line, by which a rotated file is recognised.
     pub head: [u8; 16],
     /// The position behind the last line that is stored, in bytes.
@@ -36,7 +36,7 @@ pub struct FilePosition {
 /// The changes of one batch to the control file.
 #[derive(Debug, Default)]
 pub(crate) struct ControlChanges<'a> {
-    pub(crate) position: Option<(&'a str, &'a FilePosition)>,
+    pub(crate) position: Option<(&'a str, &'a ImportPosition)>,
     /// The rows that each file has after the batch.
     pub(crate) files: BTreeMap<FileName, (i64, i64)>,
     /// The attached sources that delivered the batch, and the time of it.
@@ -155,12 +155,12 @@ fn close(
 pub(crate) fn position(
     connection: &Connection,
     source: &str,
-) -> rusqlite::Result<Option<FilePosition>> {
+) -> rusqlite::Result<Option<ImportPosition>> {
     let sql = "SELECT head, offset, line FROM position WHERE source = ?";
     let read = |row: &Row<'_>| {
         let head: Vec<u8> = row.get(0)?;
         let unsigned = |number: i64| u64::try_from(number).unwrap_or_default();
-        Ok(FilePosition {
+        Ok(ImportPosition {
             head: head.try_into().unwrap_or_default(),
             offset: unsigned(row.get(1)?),
             line: unsigned(row.get(2)?),

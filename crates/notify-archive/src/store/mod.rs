@@ -25,7 +25,7 @@ pub(crate) mod verification;
 pub use archive::{Archive, ReadScope};
 pub use archive_batch::{AppendOutcome, ArchiveBatch, UnreadableContent};
 pub use archive_writer::ArchiveWriter;
-pub use control_file::FilePosition;
+pub use control_file::ImportPosition;
 pub use erasure::{EraseSelector, ErasureOutcome};
 pub use file_name::FileName;
 pub use retention::RetentionPolicy;

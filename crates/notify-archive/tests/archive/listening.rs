@@ -9,8 +9,8 @@ use notify_archive::{Archive, ArchiveWriter};
 use notify_core::Result;
 use notify_core::listener::{DeadLetters, Listener, ListenerConfig};
 use notify_core::source::{
-    Credit, IncomingBody, IncomingDelivery, Position, Reception, SettlementMode, Settlements,
-    Source, async_trait,
+    Credit, DeliverySettlements, IncomingBody, IncomingDelivery, Position, Reception,
+    SettlementMode, Source, async_trait,
 };
 
 use crate::samples::day;
@@ -26,7 +26,7 @@ async fn deliveries_are_stored_before_they_are_acknowledged() {
     lines.push_back(lines[7].clone());
     lines.push_back("not JSON".to_owned());
     let total = lines.len();
-    let source = LineSource { lines, first: 0, handed_over: 0, is_attached: false };
+    let source = MemorySource { lines, first: 0, handed_over: 0, is_attached: false };
     let letters = DeadLetters::file(directory.path().join("dead.jsonl"));
     // The archive keeps unreadable messages itself.
     let mut config = ListenerConfig::default();
@@ -70,7 +70,7 @@ async fn deliveries_are_stored_before_they_are_acknowledged() {
 
 /// A source that reads from a list in memory.
 #[derive(Debug)]
-struct LineSource {
+struct MemorySource {
     lines: VecDeque<String>,
     /// The tag of the first line.
     first: u64,
@@ -80,7 +80,7 @@ struct LineSource {
 }
 
 #[async_trait]
-impl Source for LineSource {
+impl Source for MemorySource {
     fn name(&self) -> &'static str {
         "lines"
     }
@@ -105,7 +105,7 @@ impl Source for LineSource {
         Ok(if deliveries.is_empty() { Reception::End } else { Reception::Deliveries(deliveries) })
     }
 
-    async fn settle(&mut self, settlements: &Settlements) -> Result<()> {
+    async fn settle(&mut self, settlements: &DeliverySettlements) -> Result<()> {
         while settlements.through.is_some_and(|tag| self.first <= tag) {
             self.lines.pop_front();
             self.first += 1;

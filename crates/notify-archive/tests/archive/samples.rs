@@ -9,7 +9,7 @@ use time::Duration;
 
 /// Every line that Glance's own code wrote is a record, in all three forms.
 #[test]
-fn reads_what_glance_writes() {
+fn reads_the_notifications_of_glance() {
     let v1 = read_all(&sample("openstack-2026/glance-v1.jsonl"));
     assert_eq!(v1.len(), 140);
     let v2 = read_all(&sample("openstack-2026/glance-v2.jsonl"));
@@ -28,7 +28,7 @@ fn reads_what_glance_writes() {
 /// The upload that never ends, the import that never ends, and the image that the scrubber forgot are stuck;
 /// nothing that ended is.
 #[test]
-fn finds_what_is_stuck_in_the_day() {
+fn finds_the_stuck_upload_of_the_day() {
     let records = read_all(&day());
     let mut report = StuckReport::default();
     for record in &records {

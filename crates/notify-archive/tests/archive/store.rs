@@ -7,7 +7,7 @@ use std::path::Path;
 use notify_archive::question::EventFilter;
 use notify_archive::record::RecordReader;
 use notify_archive::store::{
-    ArchiveBatch, FilePosition, ReadScope, RetentionPolicy, UnreadableContent,
+    ArchiveBatch, ImportPosition, ReadScope, RetentionPolicy, UnreadableContent,
 };
 use notify_archive::{Archive, ArchiveErrorKind, ArchiveWriter, EventRecord};
 use proptest::prelude::*;
@@ -195,7 +195,7 @@ fn a_damaged_file_is_named_and_can_be_moved_away() {
 fn positions_and_unreadable_messages_are_stored_with_the_batch() {
     let directory = tempfile::tempdir().unwrap();
     let mut writer = ArchiveWriter::open(directory.path()).unwrap();
-    let position = FilePosition { head: [7; 16], offset: 100, line: 3 };
+    let position = ImportPosition { head: [7; 16], offset: 100, line: 3 };
     let message = UnreadableContent {
         source: "f".into(),
         received_at: OffsetDateTime::now_utc(),

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use notify_core::source::{Credit, IncomingBody, IncomingDelivery, Reception, Settlements, Source};
+use notify_core::source::{
+    Credit, DeliverySettlements, IncomingBody, IncomingDelivery, Reception, Source,
+};
 use tokio::time::timeout;
 
 use crate::samples;
@@ -56,7 +58,7 @@ pub(super) async fn receive(source: &mut dyn Source, count: usize) -> Vec<Incomi
 
 /// Acknowledges everything up to a tag.
 pub(super) async fn ack_through(source: &mut dyn Source, tag: u64) {
-    let settlements = Settlements { through: Some(tag), ..Settlements::default() };
+    let settlements = DeliverySettlements { through: Some(tag), ..DeliverySettlements::default() };
     timeout(PATIENCE, source.settle(&settlements))
         .await
         .expect("the source does not settle")

@@ -12,7 +12,7 @@ use super::content::DeliveryContent;
 use super::held_delivery::{DeadDelivery, DeliveryStage, HeldDelivery};
 use super::settlement::{ReceiptResolver, SettlementOutcome};
 use super::stats::DeliveryCounts;
-use crate::source::{SettlementMode, Settlements};
+use crate::source::{DeliverySettlements, SettlementMode};
 
 /// The deliveries of one source.
 #[derive(Debug)]
@@ -275,7 +275,7 @@ impl SourceLedger {
     }
 
     /// Takes the settlements for one call of `settle`, or `None` if there are none.
-    pub(super) fn take_settlements(&mut self) -> Option<Settlements> {
+    pub(super) fn take_settlements(&mut self) -> Option<DeliverySettlements> {
         if self.decided.is_empty() {
             return None;
         }
@@ -367,7 +367,7 @@ impl SourceLedger {
     ///
     /// One acknowledgement covers all before the first delivery that stays unsettled. Its tag is that
     /// of the last delivery that it acknowledges: a broker refuses a tag that is settled already.
-    fn individual_settlements(&self) -> Settlements {
+    fn individual_settlements(&self) -> DeliverySettlements {
         let is_release = |tag: &u64| {
             self.held.get(tag).is_some_and(|d| matches!(d.stage, DeliveryStage::Releasing(_)))
         };
@@ -379,11 +379,11 @@ impl SourceLedger {
         let islands = acks.split_off(
             unsettled.map_or(acks.len(), |first| acks.partition_point(|tag| *tag < first)),
         );
-        Settlements { through: acks.last().copied(), acks: islands, releases }
+        DeliverySettlements { through: acks.last().copied(), acks: islands, releases }
     }
 
     /// Returns the new watermark, if it has moved.
-    fn watermark(&mut self) -> Settlements {
+    fn watermark(&mut self) -> DeliverySettlements {
         let unsettled =
             self.held.keys().copied().find(|tag| self.in_flight.binary_search(tag).is_err());
         let end = match (unsettled, self.barrier) {
@@ -398,6 +398,6 @@ impl SourceLedger {
         if moved {
             self.through = through;
         }
-        Settlements { through: through.filter(|_| moved), ..Settlements::default() }
+        DeliverySettlements { through: through.filter(|_| moved), ..DeliverySettlements::default() }
     }
 }

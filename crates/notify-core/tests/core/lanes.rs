@@ -292,7 +292,7 @@ async fn an_outage_of_all_lanes_leaves_them_all_the_room() {
 
 /// An outage is told once and its end is told too, even if every message expired in between.
 #[tokio::test(start_paused = true)]
-async fn an_outage_is_told_once_even_if_its_messages_expire() {
+async fn an_outage_is_logged_once_even_if_its_messages_expire() {
     let log = notify_testbed::log_recorder::LogRecorder::default();
     let _guard = tracing::subscriber::set_default(log.clone());
     let script = Script::default();

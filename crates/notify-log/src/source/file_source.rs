@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use notify_core::source::{
-    Credit, IncomingBody, IncomingDelivery, Position, Reception, SettlementMode, Settlements,
-    Source,
+    Credit, DeliverySettlements, IncomingBody, IncomingDelivery, Position, Reception,
+    SettlementMode, Source,
 };
 use notify_core::transport::Finding;
 use notify_core::{Error, ErrorKind, Result};
@@ -223,7 +223,7 @@ impl Source for FileSource {
         result
     }
 
-    async fn settle(&mut self, settlements: &Settlements) -> Result<()> {
+    async fn settle(&mut self, settlements: &DeliverySettlements) -> Result<()> {
         let Some(through) = settlements.through else { return Ok(()) };
         let mut positions: Vec<(u64, u64)> = Vec::new();
         while let Some(&(tag, file, end)) = self.unsettled.front()

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use notify_core::source::{
-    Credit, IncomingBody, IncomingDelivery, Position, Reception, SettlementMode, Settlements,
-    Source,
+    Credit, DeliverySettlements, IncomingBody, IncomingDelivery, Position, Reception,
+    SettlementMode, Source,
 };
 use notify_core::{Error, ErrorKind, Result};
 use tokio::sync::mpsc;
@@ -128,7 +128,7 @@ impl Source for LineSource {
         Ok(Reception::Deliveries(deliveries))
     }
 
-    async fn settle(&mut self, settlements: &Settlements) -> Result<()> {
+    async fn settle(&mut self, settlements: &DeliverySettlements) -> Result<()> {
         while settlements.through.is_some_and(|tag| self.first_tag <= tag)
             && self.unsettled.pop_front().is_some()
         {

@@ -132,7 +132,7 @@ async fn a_hung_sync_is_visible_and_stores_each_message_once() {
 /// A transport that is used directly reports the outcome of a hung store as unknown, and accepts the
 /// messages with the next attempt.
 #[tokio::test]
-async fn the_next_attempt_accepts_what_a_hung_one_stored() {
+async fn the_next_attempt_accepts_the_messages_of_a_hung_one() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("s");
     let disk = FaultyDisk::new(1);

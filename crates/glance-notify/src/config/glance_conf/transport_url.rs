@@ -202,7 +202,7 @@ mod tests {
 
     /// A password that is not encoded never becomes a host or a virtual host.
     #[test]
-    fn refuses_urls_whose_parts_cannot_be_told_apart() {
+    fn refuses_urls_with_ambiguous_parts() {
         for url in [
             "rabbit://u:hunter2#1@h",
             "rabbit://u:hunter2/1@h",

@@ -293,7 +293,7 @@ async fn run_bounds_its_handlers_and_survives_their_panics() {
 
 /// `run` stops when it is asked to, within its grace, and gives back what a stuck handler holds.
 #[tokio::test(start_paused = true)]
-async fn run_gives_back_what_a_stuck_handler_holds() {
+async fn run_gives_back_the_deliveries_of_a_stuck_handler() {
     let script = SourceScript::default();
     script.publish(samples::messages(0..10));
     let listener = listener(&script, DeadLetters::Discard, 20).start().unwrap();
@@ -310,7 +310,7 @@ async fn run_gives_back_what_a_stuck_handler_holds() {
 
 /// At the end of its input, the listener does not wait for deliveries that failed too often.
 #[tokio::test(start_paused = true)]
-async fn the_end_does_not_wait_for_what_always_fails() {
+async fn the_end_does_not_wait_for_failing_deliveries() {
     for mode in [SettlementMode::Individual, SettlementMode::Cumulative] {
         let script = SourceScript::with_mode(mode);
         script.publish(samples::messages(0..3));

@@ -134,11 +134,11 @@ pub(crate) const LANES: usize = 3;
 
 /// A destination that all processes share. Clones share one state.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct SimulatedDestination(Arc<Mutex<DestinationState>>);
+pub(crate) struct SimulatedDestination(Arc<Mutex<SpoolDestination>>);
 
 /// The behaviour of the destination, and the messages that it got.
 #[derive(Debug, Default)]
-pub(crate) struct DestinationState {
+pub(crate) struct SpoolDestination {
     /// The actions on the messages to come, in turn and from the start again.
     pub(crate) actions: Vec<DestinationAction>,
     /// The end of the attempts to come; `None` is [`SendEnd::Ok`].
@@ -171,12 +171,12 @@ impl SimulatedDestination {
     }
 
     /// Locks the state.
-    pub(crate) fn state(&self) -> MutexGuard<'_, DestinationState> {
+    pub(crate) fn state(&self) -> MutexGuard<'_, SpoolDestination> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl DestinationState {
+impl SpoolDestination {
     /// Returns the action on the next message.
     fn next_action(&mut self) -> DestinationAction {
         let turn = self.turn;
