@@ -9,8 +9,7 @@
 //! * the account balances after every step;
 //! * the place forgets no message that the program did not acknowledge or refuse;
 //! * no session outlives a settlement that the place could refuse: an unknown tag panics;
-//! * once faults stop, every message is acknowledged or a dead letter, each letter once per message
-//!   unless a session ended between the letter and its acknowledgement;
+//! * once faults stop, every message is acknowledged or a dead letter;
 //! * after `close`, nothing is held, and the place has everything else.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -10,7 +10,8 @@
 //! `the_same_case_takes_the_same_course`. To repeat a failure, put the seed that proptest prints into
 //! `proptest-regressions`.
 //!
-//! The test found each of these faults when they were planted in the spool:
+//! The first edition of this test found each of these faults when its author planted them in the spool. The
+//! author has not planted them again for this edition:
 //!
 //! * a batch that counts as accepted although its commit failed, and a commit without `fdatasync`
 //! * a message that is removed before its delivery, and a message that reading skips
