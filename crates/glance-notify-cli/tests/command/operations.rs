@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use crate::support::Sandbox;
+use crate::support::{Sandbox, copy_program};
 
 /// Returns the path of a file in `docs/ops`.
 fn ops(name: &str) -> PathBuf {
@@ -36,7 +36,7 @@ fn install(sandbox: &Sandbox) -> PathBuf {
     fs::create_dir(&bin).unwrap();
     std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_glance-notify"), bin.join("glance-notify"))
         .unwrap();
-    fs::copy(ops("glance-notify-outbox"), bin.join("glance-notify-outbox")).unwrap();
+    copy_program(&ops("glance-notify-outbox"), &bin.join("glance-notify-outbox"));
     bin
 }
 

@@ -6,7 +6,7 @@
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -95,7 +95,7 @@ impl Sandbox {
             assert!(chown.unwrap().success());
             // The program may lie below a directory that only root may enter.
             let program = self.path("glance-notify");
-            fs::copy(env!("CARGO_BIN_EXE_glance-notify"), &program).unwrap();
+            copy_program(Path::new(env!("CARGO_BIN_EXE_glance-notify")), &program);
             let args: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();
             command = Command::new(program);
             command.args(args).current_dir(&self.dir).env_clear().stdin(Stdio::null());
@@ -217,6 +217,14 @@ const UNPRIVILEGED_USER: u32 = 65_534;
 
 /// The arguments that set the spool's directory.
 pub(crate) const SPOOL: [&str; 2] = ["--set", "spool.dir=spool"];
+
+/// Copies a program that the test will run.
+///
+/// Another process does it. The kernel refuses to run a file that is open for writing, and a child that
+/// another thread starts meanwhile would inherit such a file from this process.
+pub(crate) fn copy_program(from: &Path, to: &Path) {
+    assert!(Command::new("cp").arg(from).arg(to).status().unwrap().success());
+}
 
 /// Returns the writing end of a pipe whose reader is closed.
 pub(crate) fn broken_pipe() -> Stdio {
