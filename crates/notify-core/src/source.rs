@@ -373,7 +373,7 @@ impl fmt::Display for Position {
     }
 }
 
-/// DeliverySettlements for one call of [`Source::settle`], by the tags of their deliveries.
+/// Settlements for one call of [`Source::settle`], by the tags of their deliveries.
 ///
 /// A tag occurs once, in one session at most. The listener sends [`acks`](Self::acks) and
 /// [`releases`](Self::releases) to sources of the mode [`SettlementMode::Individual`] only.

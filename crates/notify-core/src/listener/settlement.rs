@@ -1,4 +1,4 @@
-//! DeliverySettlements of deliveries by the program, and the receipts that say when they are carried out.
+//! Settlements of deliveries by the program, and the receipts that say when they are carried out.
 
 use std::pin::Pin;
 use std::sync::Arc;
