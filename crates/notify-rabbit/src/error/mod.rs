@@ -132,8 +132,12 @@ impl ErrorContext {
     ///
     /// `problem` completes the sentence that the host begins: "did not answer". `blocked` is the reason
     /// of a broker that blocks publishers. Such a broker is full, not slow, so the error has the kind
-    /// [`ErrorKind::Full`] then.
+    /// [`ErrorKind::Full`] then. A peer that broke the rules of the guard gets the guard's error: lapin can
+    /// leave a request without an answer after its connection failed.
     pub(crate) fn timeout_error(&self, problem: &str, blocked: Option<&str>) -> Error {
+        if let Some(violation) = self.report.violation() {
+            return violation;
+        }
         match blocked {
             Some(reason) => Error::new(
                 ErrorKind::Full,

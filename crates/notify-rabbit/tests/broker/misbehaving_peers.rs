@@ -296,7 +296,7 @@ async fn no_nesting_from_a_peer_overflows_a_stack() {
         (header(100_000), "larger than the negotiated limit"),
     ] {
         let url = script.serve().await;
-        let mut transport = rabbit(&url, json!({ "connect_timeout": 5 }));
+        let mut transport = rabbit(&url, json!({ "connect_timeout": 1 }));
         let error = send_once(&mut transport, &samples::messages(0..3)).await.into_error();
         assert!(error.is_transient() && error.to_string().contains(expected), "{error:?}");
     }
