@@ -101,11 +101,10 @@ impl Serializer for &mut JsonWriter {
 
     #[inline]
     fn serialize_str(self, value: &str) -> Result {
-        let text = UnescapedText { text: value.into(), has_surrogates: false };
         if std::mem::take(&mut self.is_key) {
-            return Ok(self.key(&text)?);
+            return Ok(self.key(&UnescapedText { text: value.into(), has_surrogates: false })?);
         }
-        self.text(&text);
+        self.text(value, false);
         Ok(())
     }
 
@@ -235,7 +234,11 @@ impl SerializeStruct for &mut JsonWriter {
     type Ok = ();
     type Error = WriteError;
 
-    #[inline]
+    #[expect(
+        clippy::inline_always,
+        reason = "a constant key then has a length known at compile time"
+    )]
+    #[inline(always)]
     fn serialize_field<T: ?Sized + Serialize>(&mut self, key: &'static str, value: &T) -> Result {
         self.known_key(key)?;
         value.serialize(&mut **self)

@@ -83,7 +83,10 @@ impl JsonWriter {
                 JsonToken::Open(is_object) => self.open(is_object)?,
                 JsonToken::Close(is_object) => self.close(is_object),
                 JsonToken::Key(key) => self.key(&key.unescape())?,
-                JsonToken::Text(text) => self.text(&text.unescape()),
+                JsonToken::Text(text) => {
+                    let UnescapedText { text, has_surrogates } = text.unescape();
+                    self.text(&text, has_surrogates);
+                }
                 JsonToken::Scalar(text) => self.scalar(text),
                 JsonToken::Null => self.null(),
             }
@@ -117,7 +120,7 @@ impl JsonWriter {
     pub(super) fn key(&mut self, key: &UnescapedText<'_>) -> Result<()> {
         let start = self.bytes.len();
         self.begin_entry(&key.text)?;
-        self.string(key);
+        self.string(&key.text, key.has_surrogates);
         self.bytes.push(b':');
         let rule = self.redact.key(&key.text);
         if rule != KeyRule::Keep && self.hidden.is_none() {
@@ -129,8 +132,12 @@ impl JsonWriter {
     }
 
     /// Begins an entry whose key is known and never secret.
-    #[inline]
-    pub(super) fn known_key(&mut self, key: &str) -> Result<()> {
+    #[expect(
+        clippy::inline_always,
+        reason = "a constant key then has a length known at compile time"
+    )]
+    #[inline(always)]
+    pub(super) fn known_key(&mut self, key: &'static str) -> Result<()> {
         self.begin_entry(key)?;
         self.bytes.push(b'"');
         self.bytes.extend_from_slice(key.as_bytes());
@@ -138,14 +145,13 @@ impl JsonWriter {
         Ok(())
     }
 
-    /// Writes a text.
-    #[inline]
-    pub(super) fn text(&mut self, text: &UnescapedText<'_>) {
+    /// Writes a text. `has_surrogates` says whether it holds stand-ins for lone surrogates.
+    pub(super) fn text(&mut self, text: &str, has_surrogates: bool) {
         self.begin_value();
         if self.hides_scalars() {
             self.mask();
         } else {
-            self.string(text);
+            self.string(text, has_surrogates);
         }
         self.end_value();
     }
@@ -171,7 +177,11 @@ impl JsonWriter {
     }
 
     /// Counts an entry, and separates it from the one before.
-    #[inline]
+    #[expect(
+        clippy::inline_always,
+        reason = "a constant key then has a length known at compile time"
+    )]
+    #[inline(always)]
     fn begin_entry(&mut self, key: &str) -> Result<()> {
         self.keys += 1;
         if self.keys > self.limits.keys {
@@ -230,17 +240,16 @@ impl JsonWriter {
 
     /// Writes a string without the credentials of URLs, on one line and harmless to a terminal.
     #[inline]
-    fn string(&mut self, text: &UnescapedText<'_>) {
-        let TextScan { is_plain, has_colon } = scan(text.text.as_bytes());
-        self.bytes.reserve(text.text.len() + 2);
+    fn string(&mut self, text: &str, has_surrogates: bool) {
+        let TextScan { is_plain, has_colon } = scan(text.as_bytes());
+        self.bytes.reserve(text.len() + 2);
         self.bytes.push(b'"');
         // A URL has a colon, and redaction adds no character to escape.
-        let shown =
-            if has_colon { self.redact.text(&text.text) } else { Cow::Borrowed(&*text.text) };
+        let shown = if has_colon { self.redact.text(text) } else { Cow::Borrowed(text) };
         if is_plain {
             self.bytes.extend_from_slice(shown.as_bytes());
         } else {
-            self.escaped(&shown, text.has_surrogates);
+            self.escaped(&shown, has_surrogates);
         }
         self.bytes.push(b'"');
     }
