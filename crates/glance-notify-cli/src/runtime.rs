@@ -119,7 +119,7 @@ fn probe_threads() -> io::Result<()> {
     })
 }
 
-/// Returns the error of a process that may not have what it needs.
+/// Returns the error of a process that lacks a resource.
 fn start_error(error: &io::Error, limit: &str) -> CommandError {
     let reason = error.to_string();
     let reason = reason.split(" (os error").next().unwrap_or_default();

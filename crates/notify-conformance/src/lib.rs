@@ -22,7 +22,7 @@
 //! 4. Call [`suite!`] with your harness. It declares one `#[test]` for each clause.
 //!
 //! The harness reads the destination back in [`received`](Harness::received). Use another client than
-//! the one your transport uses: a client that misreads what it wrote proves nothing.
+//! the one your transport uses: a client that misreads its own output proves nothing.
 //!
 //! # Clauses
 //!

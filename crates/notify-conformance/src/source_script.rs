@@ -57,9 +57,9 @@ struct SourceScriptCore {
 /// The queue and the faults.
 #[derive(Debug, Default)]
 struct ScriptQueue {
-    /// What no source has, each with the flag of a redelivery.
+    /// The messages that no source has, each with the flag of a redelivery.
     queue: VecDeque<(Vec<u8>, bool)>,
-    /// What the source has, by tag.
+    /// The messages that the source has, by tag.
     unacked: BTreeMap<u64, Vec<u8>>,
     acked: Vec<Vec<u8>>,
     faults: VecDeque<SourceFault>,
@@ -178,7 +178,7 @@ impl ScriptQueue {
         faults.contains(&fault).then(|| self.faults.pop_front()).flatten()
     }
 
-    /// Ends the session: what is not acknowledged goes back to its place.
+    /// Ends the session: unacknowledged messages go back to their places.
     fn disconnect(&mut self) {
         self.is_connected = false;
         for (_, body) in std::mem::take(&mut self.unacked).into_iter().rev() {

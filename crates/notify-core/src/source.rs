@@ -37,7 +37,7 @@ use crate::transport::Finding;
 /// * **Credit.** A source hands over no more than the [`Credit`] allows, and keeps no queue beyond it.
 /// * **Never silent.** A source reports every change of its coverage: [`Reception::Attached`] when
 ///   it begins to see all new messages, [`Reception::Detached`] when it no longer does. It repairs
-///   what it can by itself, and returns an error when only a new session helps.
+///   its session by itself where it can, and returns an error when only a new session helps.
 /// * **Harmless.** A source declares, changes and takes nothing that belongs to other consumers,
 ///   unless its configuration says so.
 /// * **Bounded and discreet.** Except for new messages, a source never waits without a deadline. It
@@ -170,8 +170,8 @@ pub trait Source: fmt::Debug + Send {
     ///
     /// # Errors
     ///
-    /// Return an error if the place did not confirm the end. The listener logs it. What was not
-    /// acknowledged is delivered again.
+    /// Return an error if the place did not confirm the end. The listener logs it. Unacknowledged
+    /// messages come again.
     ///
     /// # Cancel safety
     ///
@@ -229,8 +229,8 @@ pub enum SettlementMode {
     /// One by one, as a queue on a broker does: acknowledged deliveries are gone, released ones go back
     /// to the queue.
     Individual,
-    /// By a watermark, as files and streams do: everything up to a position is acknowledged. What is
-    /// acknowledged above it may come again. The listener never releases single deliveries to such a
+    /// By a watermark, as files and streams do: everything up to a position is acknowledged. Messages that
+    /// are acknowledged above it may come again. The listener never releases single deliveries to such a
     /// source; it hands them out again itself.
     Cumulative,
 }

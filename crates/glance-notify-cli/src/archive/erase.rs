@@ -34,7 +34,7 @@ pub(super) struct EraseArgs {
     reason: String,
 }
 
-/// Erases, and prints what is left to do.
+/// Erases, and prints the remaining steps.
 ///
 /// # Errors
 ///

@@ -131,7 +131,8 @@ fn exports_are_notifications_and_tables() {
     assert!(part.lines().count() > 20 && part.lines().count() < 101);
 }
 
-/// A backup answers, an erasure is complete and says what it does not reach, and retention removes files.
+/// A backup answers questions. An erasure is complete and names the files that it does not reach. Retention
+/// removes files.
 #[test]
 fn upkeep_keeps_its_word() {
     let sandbox = Sandbox::new();

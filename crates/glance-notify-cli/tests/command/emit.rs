@@ -370,7 +370,7 @@ fn settings_override_the_environment_and_the_file() {
     assert_eq!(json!(sandbox.lines("n.log").len()), 4);
 }
 
-/// What was read is sent again unchanged: the image of a real `image.delete`, an `image.send` without a
+/// A notification that was read is sent again unchanged: the image of a real `image.delete`, an `image.send` without a
 /// receiver's address, numbers digit by digit, and any event of any service, in every form.
 #[test]
 fn resends_a_read_notification_unchanged() {

@@ -74,7 +74,7 @@ fn fill_spool(sandbox: &Sandbox) {
     sandbox.pipe(spooled(&["emit"]), line("a")).expect(0);
 }
 
-/// Runs a command line with the configuration, as a user who is not root.
+/// Runs a command line with the configuration.
 fn run(sandbox: &Sandbox, command: &str) -> CommandOutput {
     sandbox.run(command.split(' ').chain(["-c", "notify.toml"]))
 }

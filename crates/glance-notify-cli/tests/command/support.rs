@@ -81,7 +81,7 @@ impl Sandbox {
         self.command(args).output().unwrap().into()
     }
 
-    /// Runs the command as a user who is not root, so that permissions count.
+    /// Runs the command as an unprivileged user, so that permissions count.
     ///
     /// Gives the directory to that user if the test itself runs as root.
     pub(crate) fn run_as_user<S: AsRef<std::ffi::OsStr>>(

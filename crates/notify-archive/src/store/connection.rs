@@ -53,7 +53,7 @@ impl WriteConnection {
 
     /// Checks that the path still leads to the open file.
     ///
-    /// SQLite goes on writing to a file that another program removed; what it commits there is lost.
+    /// SQLite goes on writing to a file that another program removed, and those commits are lost.
     ///
     /// # Errors
     ///

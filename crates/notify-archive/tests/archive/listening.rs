@@ -17,7 +17,7 @@ use crate::samples::day;
 use crate::store::ALL;
 
 /// Everything that a source delivers is in the archive before it is acknowledged, each notification once, and
-/// what is unreadable beside it with its reason. The time without the source is blind.
+/// unreadable messages beside it with their reasons. The time without the source is blind.
 #[tokio::test]
 async fn deliveries_are_stored_before_they_are_acknowledged() {
     let directory = tempfile::tempdir().unwrap();

@@ -245,7 +245,7 @@ fn undated_events_are_stored_once_too() {
     assert_eq!(Archive::open(directory.path()).unwrap().counts().unwrap(), (50, 51, 0));
 }
 
-/// Retention removes whole months, the oldest first, and never what was received lately.
+/// Retention removes whole months, the oldest first, and never notifications that arrived lately.
 #[test]
 fn retention_removes_old_files() {
     let directory = tempfile::tempdir().unwrap();

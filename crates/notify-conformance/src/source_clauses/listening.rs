@@ -1,4 +1,4 @@
-//! Clauses about a listener on top of the source: settlements do what they say.
+//! Clauses about a listener on top of the source: settlements have their effect.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

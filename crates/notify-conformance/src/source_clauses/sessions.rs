@@ -95,8 +95,8 @@ pub async fn a_receive_can_be_dropped_at_any_point<H: SourceHarness>() {
     assert_eq!(received_bytes(&handed_over), published);
 }
 
-/// After its session ended from outside, a source says so, attaches again, and hands over what it had
-/// not acknowledged.
+/// After its session ended from outside, a source reports it, attaches again, and hands over the
+/// deliveries without an acknowledgement.
 ///
 /// Needs [`SourceCapability::BreakSession`].
 pub async fn an_error_starts_a_new_session<H: SourceHarness>() {

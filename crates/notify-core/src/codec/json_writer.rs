@@ -370,7 +370,7 @@ mod tests {
         );
     }
 
-    /// What serde serializes and what was read come out the same, under each policy.
+    /// A value and its text come out the same, under each policy.
     #[test]
     fn values_and_texts_come_out_the_same() {
         let value = serde_json::json!({

@@ -25,7 +25,7 @@ impl Load {
         Self { messages: self.messages / 2, bytes: self.bytes / 2 }
     }
 
-    /// Returns what is left of this load beside `other`; nothing if `other` is larger.
+    /// Returns this load without `other`, and nothing if `other` is larger.
     pub(super) fn less(self, other: Self) -> Self {
         Self {
             messages: self.messages.saturating_sub(other.messages),

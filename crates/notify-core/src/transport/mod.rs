@@ -154,7 +154,7 @@ pub trait Transport: fmt::Debug + Send {
     /// Return an error if the attempt as a whole failed: the connection broke, the login failed, the
     /// file vanished. The worker sends the unsettled messages again.
     ///
-    /// * The error's [outcome](crate::Error::outcome) says what is known of the unsettled messages. Set it to
+    /// * The error's [outcome](crate::Error::outcome) holds your knowledge about the unsettled messages. Set it to
     ///   [`Outcome::Unknown`](crate::Outcome::Unknown) if the destination may have one of them; with
     ///   [`Outcome::NotSent`](crate::Outcome::NotSent), the default of most kinds, the error claims that
     ///   it has none.

@@ -1,6 +1,6 @@
 //! The source of log files: it follows a file through every rotation, and stdin to its end.
 //!
-//! # What it reads
+//! # Forms of lines
 //!
 //! Lines of JSON, as the strategy `log` writes them, and lines of oslo.log, of which it skips those that
 //! hold no notification. Files that are compressed with gzip are read to their end.

@@ -185,7 +185,7 @@ mod tests {
         TransportUrl::parse(&ConfOption::default_of("transport_url").with_value(url))
     }
 
-    /// The parts of a URL mean what they mean to oslo.messaging.
+    /// The parts of a URL have the meaning that oslo.messaging gives them.
     #[test]
     fn reads_urls_as_oslo_messaging_does() {
         let url = parse("rabbit://u%40v:p%zz@h1:7,u%40v:p%zz@[::1]//?ssl=1&x=&y=a+b").unwrap();

@@ -175,7 +175,7 @@ impl ModelRun {
         }
     }
 
-    /// Checks what must hold at every moment.
+    /// Checks the invariants of every moment.
     fn check(&self) {
         assert_account_balances(&self.listener.stats().total);
         let mut poison = 0;
