@@ -260,8 +260,27 @@ impl DeliveryMonitor {
         ));
     }
 
+    /// Waits until the spool has tried to forward, at most [`FIRST_ATTEMPT`].
+    ///
+    /// The exit code reports a permanent error behind a spool, and must not depend on how soon the input
+    /// ends.
+    async fn wait_for_first_attempt(&self) {
+        let end = Instant::now() + FIRST_ATTEMPT;
+        while let Some((_, stats)) = self.notifier.stages().into_iter().nth(1)
+            && stats.pending.messages > 0
+            && stats.delivered + stats.refused == 0
+            && stats.last_error.is_none()
+            && Instant::now() < end
+        {
+            tokio::time::sleep(TICK).await;
+        }
+    }
+
     /// Closes the notifier and sums up.
     async fn finish(mut self) -> EmitSummary {
+        if !self.stop_reason.abandons_pending() {
+            self.wait_for_first_attempt().await;
+        }
         // Every receipt is resolved by now. Behind a spool, the attempt in flight to the
         // destination may still complete within the drain timeout.
         let drain =
@@ -322,3 +341,7 @@ const TICK: Duration = Duration::from_millis(50);
 
 /// The number of undelivered notifications that get a message each.
 const MAX_REPORTED: u64 = 10;
+
+/// The longest wait for the first attempt behind a spool. An attempt on a destination that refuses takes
+/// milliseconds; one that does not answer must not hold up the end.
+const FIRST_ATTEMPT: Duration = Duration::from_secs(1);
