@@ -81,7 +81,8 @@ impl Forwarder {
     ///
     /// ```no_run
     /// # async fn drain(rabbit: Box<dyn notify_core::Transport>) -> notify_core::Result<()> {
-    ///     ///
+    /// use std::time::Duration;
+    ///
     /// use notify_spool::{Config, Spool};
     ///
     /// let (_, forwarder) = Spool::open(Config::new("/var/spool/glance-notify"), rabbit)?;

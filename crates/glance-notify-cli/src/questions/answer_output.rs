@@ -36,12 +36,17 @@ pub(super) fn print_answer(
         AnswerFormat::Csv => write_csv(out, table),
         AnswerFormat::Text | AnswerFormat::Raw => {
             write_table(out, table)?;
-            for line in table.notes.iter().chain(coverage) {
-                writeln!(out, "{}", printable(line, usize::MAX))?;
-            }
-            Ok(())
+            write_lines(out, table.notes.iter().chain(coverage))
         }
     })
+}
+
+/// Writes notes or the coverage below an answer, harmless to a terminal.
+pub(super) fn write_lines<'a>(
+    out: &mut dyn Write,
+    lines: impl IntoIterator<Item = &'a String>,
+) -> io::Result<()> {
+    lines.into_iter().try_for_each(|line| writeln!(out, "{}", printable(line, usize::MAX)))
 }
 
 /// Writes columns that fit the terminal, with a line of totals below.

@@ -9,7 +9,7 @@ use notify_archive::question::{
 };
 use serde::Serialize;
 
-use super::answer_output::write_csv;
+use super::answer_output::{write_csv, write_lines};
 use super::question_args::{AnswerFormat, Question, QuestionArgs};
 use super::record_input::{RecordRequest, read_records};
 use crate::exit_status::{CommandError, ExitStatus};
@@ -74,7 +74,7 @@ pub(super) fn ask(
 pub(super) fn print_nothing(coverage: &[String]) -> Result<(), CommandError> {
     write_stdout(|out| {
         writeln!(out, "no event")?;
-        coverage.iter().try_for_each(|line| writeln!(out, "{}", printable(line, usize::MAX)))
+        write_lines(out, coverage)
     })
 }
 
@@ -113,7 +113,7 @@ fn write_text(
     for anomaly in &answer.anomalies {
         writeln!(out, "note: {}", safe(anomaly))?;
     }
-    coverage.iter().try_for_each(|line| writeln!(out, "{}", printable(line, usize::MAX)))
+    write_lines(out, coverage)
 }
 
 /// Returns an actor for people: the name or id of the user, with the project.

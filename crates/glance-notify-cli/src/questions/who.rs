@@ -7,7 +7,7 @@ use notify_archive::question::{
 };
 use serde::Serialize;
 
-use super::answer_output::{write_csv, write_table};
+use super::answer_output::{write_csv, write_lines, write_table};
 use super::question_args::{AnswerFormat, Question, QuestionArgs};
 use super::timeline::{ActorJson, ask, print_nothing};
 use crate::exit_status::{CommandError, ExitStatus};
@@ -58,9 +58,7 @@ fn write_text(
     coverage: &[String],
 ) -> io::Result<()> {
     write_table(out, &table(answer, question))?;
-    coverage.iter().try_for_each(|line| {
-        writeln!(out, "{}", glance_notify::transport::printable(line, usize::MAX))
-    })
+    write_lines(out, coverage)
 }
 
 fn table(answer: &TimelineAnswer, question: &Question) -> AnswerTable {

@@ -186,10 +186,10 @@ fn state_of(life: &[LifeEvent]) -> Option<(StuckKind, &LifeEvent)> {
     for event in life {
         let status = event.status.as_deref().unwrap_or_default();
         state = match &event.event_type {
-            EventType::TaskRun | EventType::TaskProcessing => match state {
-                Some(_) | None if is_ended(life) => None,
-                _ => Some((StuckKind::TaskWithoutEnd, event)),
-            },
+            EventType::TaskRun | EventType::TaskProcessing if is_ended(life) => None,
+            EventType::TaskRun | EventType::TaskProcessing => {
+                Some((StuckKind::TaskWithoutEnd, event))
+            }
             EventType::ImagePrepare if event.priority == Priority::Info => {
                 Some((StuckKind::PrepareWithoutUpload, event))
             }
