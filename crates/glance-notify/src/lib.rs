@@ -77,6 +77,9 @@ pub mod testing;
 pub mod transport;
 
 pub use config::Config;
+#[cfg(feature = "listen")]
+#[doc(inline)]
+pub use listen::listen;
 pub use notify_core::event::{Event, Image, ImageStatus, Payload};
 pub use notify_core::pipeline::{Notifier, Receipt, Worker};
 pub use notify_core::{Error, ErrorKind, Notification, Outcome, Result};

@@ -40,14 +40,20 @@ fn keys(table: &str) -> Vec<String> {
 /// The guide misses no key and invents none.
 #[test]
 fn every_key_is_documented_and_every_documented_key_exists() {
-    let tables = ["queue", "spool", "log", "rabbit", "qpid"];
+    let tables = ["queue", "spool", "log", "rabbit", "qpid", "listener", "source"];
     let top = keys("").into_iter().filter(|key| !tables.contains(&key.as_str()));
     let below = |table: &str| {
         let table = table.to_owned();
         keys(&table).into_iter().map(move |key| format!("{table}.{key}"))
     };
-    let mut known: Vec<_> = top.chain(below("queue")).chain(below("log")).collect();
     let mut documented: Vec<_> = documented_defaults().into_keys().collect();
+    let mut known: Vec<_> =
+        top.chain(below("queue")).chain(below("log")).chain(below("listener")).collect();
+    if cfg!(feature = "listen") {
+        known.extend(source_keys());
+    } else {
+        documented.retain(|key| !key.starts_with("source."));
+    }
     if cfg!(feature = "spool") {
         known.extend(below("spool"));
     } else {
@@ -56,15 +62,33 @@ fn every_key_is_documented_and_every_documented_key_exists() {
     known.sort();
     assert_eq!(documented, known);
     for table in tables {
+        let table = if table == "source" { "[source]" } else { table };
         assert!(DOC.contains(&format!("`[{table}]`")), "{table}");
     }
+}
+
+/// Returns the keys of a source that is a file.
+#[cfg(feature = "listen")]
+fn source_keys() -> Vec<String> {
+    let config: Config = "[[source]]\nfile = 'n.log'\nzzz = 1".parse().unwrap();
+    let error = config.sources().unwrap_err().to_string();
+    let (place, keys) = error.split_once(": unknown option, expected ").unwrap();
+    assert_eq!(place, "`source[0].zzz` (TOML)");
+    let keys = keys.split('"').skip(1).step_by(2);
+    keys.map(|key| format!("source.{key}")).collect()
+}
+
+/// Without the feature, the library does not know the keys of sources.
+#[cfg(not(feature = "listen"))]
+fn source_keys() -> Vec<String> {
+    Vec::new()
 }
 
 /// The documents' tables are the descriptions that `config explain` prints, row by row.
 #[test]
 fn every_documented_row_is_the_description_of_its_key() {
     let pages = [
-        (DOC, &["", "queue", "spool", "log"][..]),
+        (DOC, &["", "queue", "spool", "log", "listener", "source"][..]),
         (include_str!("../../../docs/rabbitmq.md"), &["rabbit"]),
         (include_str!("../../../docs/brokers.md"), &["qpid"]),
     ];
@@ -102,8 +126,14 @@ fn every_documented_default_is_the_default() {
                 .filter(|entry| entry.key.starts_with("spool.") && entry.origin == "default"),
         );
     }
+    let config: Config = "[[source]]\nfile = 'n.log'".parse().unwrap();
+    let of_listener =
+        config.entries().into_iter().filter(|entry| entry.key.starts_with("listener."));
+    entries.extend(of_listener);
     let is_tested_elsewhere = |key: &str| {
-        key.starts_with("log.") || key.starts_with("spool.") && !cfg!(feature = "spool")
+        key.starts_with("log.")
+            || key.starts_with("source.")
+            || key.starts_with("spool.") && !cfg!(feature = "spool")
     };
     for entry in &entries {
         assert_eq!(documented[entry.key.as_str()], format!("`{}`", entry.value), "{}", entry.key);

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::compat::CompatPreset;
+use super::listener_settings::ListenerSettings;
 
 /// The root table of a configuration. Serializing it gives the defaults that `check` shows.
 #[derive(Clone, Deserialize, Serialize)]
@@ -40,6 +41,12 @@ pub(super) struct CommonSettings {
     pub(super) rabbit: Map<String, Value>,
     #[serde(skip_serializing)]
     pub(super) qpid: Map<String, Value>,
+    /// The table `[listener]`. Only programs that read use it.
+    #[serde(skip_serializing)]
+    pub(super) listener: ListenerSettings,
+    /// The tables `[[source]]`. The sources check them.
+    #[serde(skip_serializing)]
+    pub(super) source: Vec<Map<String, Value>>,
 }
 
 impl Default for CommonSettings {
@@ -57,6 +64,8 @@ impl Default for CommonSettings {
             log: Map::new(),
             rabbit: Map::new(),
             qpid: Map::new(),
+            listener: ListenerSettings::default(),
+            source: Vec::new(),
         }
     }
 }

@@ -93,7 +93,7 @@ fn read(path: &Path) -> std::io::Result<(String, u32)> {
 fn has_secret_from(options: &OptionTree, place: &str) -> bool {
     let mut found = false;
     for_each_value(&options.values, "", &mut |key, value| {
-        let origin = options.origins.get(&key);
+        let origin = options.origin(&key);
         found |= origin.is_some_and(|origin| origin.place == place) && is_secret(&key, value);
     });
     found

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use notify_core::codec::{Encoding, SizeLimits};
 use notify_core::config::DriverOptions;
+#[cfg(feature = "listen")]
+use notify_core::config::Origin;
 use notify_core::pipeline::NotifierBuilder;
 use notify_core::redact::{Redact, printable};
 use notify_core::{Error, ErrorKind, Result};
@@ -17,6 +19,8 @@ use serde_json::{Map, Value};
 
 use super::common_settings::CommonSettings;
 use super::compat;
+#[cfg(feature = "listen")]
+use super::listener_settings::ListenerSettings;
 use super::option_tree::OptionTree;
 use super::unused_keys;
 use crate::strategies;
@@ -237,6 +241,18 @@ impl Config {
     /// Returns `true` if the configuration has a table `[spool]`.
     pub(crate) fn has_spool_table(&self) -> bool {
         self.options.values.contains_key("spool")
+    }
+
+    /// Returns the table `[listener]`.
+    #[cfg(feature = "listen")]
+    pub(crate) fn listener(&self) -> &ListenerSettings {
+        &self.settings.listener
+    }
+
+    /// Returns the tables `[[source]]`, unchecked, and the place that set them.
+    #[cfg(feature = "listen")]
+    pub(crate) fn source_tables(&self) -> (&[Map<String, Value>], Option<&Origin>) {
+        (&self.settings.source, self.options.origins.get("source"))
     }
 
     /// Sets the common keys on a notifier's builder: all but the options of strategies.

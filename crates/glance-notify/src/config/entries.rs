@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::common_settings::CommonSettings;
 use super::configuration::Config;
+use super::listener_settings::ListenerSettings;
 use super::masking::masked;
 use super::option_tree::for_each_value;
 use crate::strategies;
@@ -43,9 +44,12 @@ impl Config {
         let driver = strategies::DRIVERS.iter().find(|driver| driver.name == self.strategy);
         let of_strategy = driver.and_then(|driver| serde_json::from_str(driver.defaults).ok());
         let common = serde_json::to_value(CommonSettings::default()).ok();
-        for (defaults, prefix) in
-            [(common, ""), (of_strategy, self.strategy), (self.spool_defaults(), "spool")]
-        {
+        for (defaults, prefix) in [
+            (common, ""),
+            (of_strategy, self.strategy),
+            (self.spool_defaults(), "spool"),
+            (self.listener_defaults(), "listener"),
+        ] {
             let Some(Value::Object(defaults)) = defaults else { continue };
             for_each_value(&defaults, prefix, &mut |key, value| {
                 if !self.options.origins.contains_key(&key) {
@@ -57,7 +61,7 @@ impl Config {
             let table = key.split('.').next().unwrap_or_default();
             let strategy = strategies::canonical_name(table);
             let of_another_strategy = strategy.is_some_and(|strategy| strategy != self.strategy);
-            if !of_another_strategy && let Some(origin) = self.options.origins.get(&key) {
+            if !of_another_strategy && let Some(origin) = self.options.origin(&key) {
                 values.push((key, value.clone(), &origin.place));
             }
         });
@@ -77,6 +81,12 @@ impl Config {
         #[cfg(not(feature = "spool"))]
         let defaults: Option<&str> = None;
         defaults.filter(|_| self.has_spool_table()).and_then(|text| serde_json::from_str(text).ok())
+    }
+
+    /// Returns the defaults of `[listener]` if the configuration has sources.
+    fn listener_defaults(&self) -> Option<Value> {
+        self.options.get("source")?;
+        serde_json::to_value(ListenerSettings::default()).ok()
     }
 }
 

@@ -27,6 +27,12 @@ pub(super) fn masked(key: &str, value: &Value) -> Value {
             if malformed { MASK.into() } else { redacted.into() }
         }
         Value::Array(items) => items.iter().map(|item| masked(key, item)).collect(),
+        Value::Object(table) => {
+            let entry = |(name, value): (&String, &Value)| {
+                (name.clone(), masked(&format!("{key}.{name}"), value))
+            };
+            Value::Object(table.iter().map(entry).collect())
+        }
         value => value.clone(),
     }
 }

@@ -16,6 +16,7 @@ mod entries;
 pub mod glance_conf;
 mod keys;
 mod layers;
+mod listener_settings;
 mod masking;
 mod option_tree;
 mod toml;

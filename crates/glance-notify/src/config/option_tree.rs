@@ -76,6 +76,14 @@ impl OptionTree {
         Some(value)
     }
 
+    /// Returns the place that set the value at a key that [`for_each_value`] visits.
+    ///
+    /// A list of tables has one origin.
+    pub(super) fn origin(&self, key: &str) -> Option<&Origin> {
+        let list = || self.origins.get(key.split('[').next()?);
+        self.origins.get(key).or_else(list)
+    }
+
     /// Writes all values of `other` over the tree, and appends its warnings.
     pub(super) fn put_tree(&mut self, other: Self) {
         for (key, origin) in &other.origins {
@@ -140,7 +148,8 @@ impl OptionTree {
 
 /// Calls `visit` with the dotted key of every value in `table` that is not a table itself.
 ///
-/// `path` is the dotted key of `table`, or empty for the root.
+/// `path` is the dotted key of `table`, or empty for the root. The keys in a list of tables have a number:
+/// `source[0].name`.
 pub(super) fn for_each_value<'a>(
     table: &'a Map<String, Value>,
     path: &str,
@@ -150,6 +159,13 @@ pub(super) fn for_each_value<'a>(
         let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
         match value {
             Value::Object(table) => for_each_value(table, &path, visit),
+            Value::Array(items) if !items.is_empty() && items.iter().all(Value::is_object) => {
+                for (index, item) in items.iter().enumerate() {
+                    if let Value::Object(table) = item {
+                        for_each_value(table, &format!("{path}[{index}]"), visit);
+                    }
+                }
+            }
             value => visit(path, value),
         }
     }

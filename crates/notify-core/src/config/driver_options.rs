@@ -1,5 +1,6 @@
 //! The options of one strategy, from a table of the configuration to the strategy's own type.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Bound;
 use std::sync::Arc;
@@ -58,7 +59,7 @@ use crate::redact::printable::printable;
 /// ```
 #[derive(Clone, Default)]
 pub struct DriverOptions {
-    prefix: &'static str,
+    prefix: Cow<'static, str>,
     table: Map<String, Value>,
     origins: Origins,
     publisher_id: Option<Arc<str>>,
@@ -69,8 +70,8 @@ impl DriverOptions {
     ///
     /// Errors put the prefix in front of each key: `rabbit.port`. An empty prefix stands for the
     /// whole configuration.
-    pub fn new(prefix: &'static str, table: Map<String, Value>) -> Self {
-        Self { prefix, table, ..Self::default() }
+    pub fn new(prefix: impl Into<Cow<'static, str>>, table: Map<String, Value>) -> Self {
+        Self { prefix: prefix.into(), table, ..Self::default() }
     }
 
     /// Returns the same options with the origin of each key. The keys of `origins` are dotted paths
@@ -122,7 +123,7 @@ impl DriverOptions {
     fn config_error(&self, error: &ValueError) -> Error {
         let path = error.path();
         // A user may have put a URL with a password in place of a key.
-        let key = match (self.prefix, Redact::Secrets.text(&path).as_ref()) {
+        let key = match (self.prefix.as_ref(), Redact::Secrets.text(&path).as_ref()) {
             ("", "") => "the configuration".to_owned(),
             ("", path) => format!("`{}`", printable(path, KEY_CHARS)),
             (prefix, "") => format!("`{prefix}`"),

@@ -5,6 +5,7 @@
 
 mod common;
 mod config_key;
+mod listening;
 mod log;
 mod qpid;
 mod rabbit;

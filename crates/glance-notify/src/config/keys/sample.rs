@@ -29,7 +29,9 @@ pub fn sample(strategy: &str) -> String {
             // A table of its own switches the spool on, and needs its directory.
             let is_active = *table == "queue" || *table == strategy;
             let mark = if is_active { "" } else { "# " };
-            lines.extend([String::new(), format!("{mark}[{table}]")]);
+            // Each source has a table of its own.
+            let header = if *table == "source" { "[[source]]" } else { &format!("[{table}]") };
+            lines.extend([String::new(), format!("{mark}{header}")]);
         }
         for key in *keys {
             lines.push(String::new());
@@ -66,6 +68,10 @@ fn example(key: &ConfigKey) -> &'static str {
         "compat" => "\"openstack\"",
         "log_file" | "file" => "\"notifications.log\"",
         "dir" => "\"/var/spool/glance-notify\"",
+        "dead_letters" => "\"/var/lib/glance-notify/dead.jsonl\"",
+        "name" => "\"region-1\"",
+        "region" => "\"RegionOne\"",
+        "checkpoint" => "\"/var/lib/glance-notify/position\"",
         "url" => "\"amqp://user:password@broker.example.org:5672\"",
         "user" => "\"glance\"",
         "password" => "\"secret\"",
@@ -133,10 +139,15 @@ mod tests {
             };
             let header = if table.is_empty() { String::new() } else { format!("[{table}]\n") };
             let config: Config = format!("{header}{line}").parse().unwrap();
+            let table = table.trim_matches(['[', ']']);
             let name = if table.is_empty() { key.to_owned() } else { format!("{table}.{key}") };
             assert!(ConfigKey::find(&name).is_some(), "{name}");
-            // `log_file` is another name.
-            let name = if key == "log_file" { "log.file" } else { &name };
+            // `log_file` is another name, and a list of tables is one value.
+            let name = match name.as_str() {
+                "log_file" => "log.file",
+                _ if table == "source" => "source",
+                name => name,
+            };
             assert!(format!("{config:?}").contains(&format!("\"{name}\"")), "{name}");
             count += 1;
         }

@@ -1,7 +1,7 @@
 //! The tables of the configuration, with the descriptions of their keys, and the look-up of a key by name.
 
 use super::config_key::ConfigKey;
-use super::{common, log, qpid, rabbit};
+use super::{common, listening, log, qpid, rabbit};
 
 impl ConfigKey {
     /// Returns the descriptions of all keys, in the order of the documents.
@@ -60,6 +60,8 @@ pub(super) const TABLES: &[(&str, &[ConfigKey])] = &[
     ("log", log::LOG),
     ("rabbit", rabbit::RABBIT),
     ("qpid", qpid::QPID),
+    ("listener", listening::LISTENER),
+    ("source", listening::SOURCE),
 ];
 /// The most letters in which a misspelt key differs from the right one.
 const MAX_DISTANCE: usize = 2;

@@ -1,9 +1,15 @@
 //! Reading notifications: the listener, its sources, and the contract of sources.
 //!
 //! A [`Listener`] hands notifications to your program, typed and redacted, and acknowledges each after
-//! its work is done. The guide `docs/listening.md` shows how.
+//! its work is done. [`listen`](crate::listen()) starts one from a configuration, [`builder`] lets you
+//! change it before. The guide `docs/listening.md` shows how.
 //!
 //! With the feature `log`, [`FileSource`] follows a log file and [`LineSource`] reads standard input.
+
+#[cfg(feature = "log")]
+mod file_place;
+mod source_config;
+mod start;
 
 pub use notify_core::listener::{
     CoverageChange, DeadLetters, Delivery, DeliveryBatch, DeliveryCounts, Listener,
@@ -13,3 +19,5 @@ pub use notify_core::listener::{
 pub use notify_core::source;
 #[cfg(feature = "log")]
 pub use notify_log::{FileSource, FileSourceConfig, LineForm, LineSource};
+pub use source_config::SourceConfig;
+pub use start::{builder, builder_of, listen, listener_config};

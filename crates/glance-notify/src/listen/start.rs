@@ -1,0 +1,133 @@
+//! From a configuration to a running listener.
+//!
+//! Nothing here touches the network or the disk. Sources connect when the listener runs.
+
+use notify_core::codec::SizeLimits;
+use notify_core::listener::{DeadLetters, Listener, ListenerBuilder, ListenerConfig};
+use notify_core::{Error, ErrorKind, Result};
+
+use super::source_config::SourceConfig;
+use crate::config::configuration::Config;
+
+/// Starts a listener that reads from the sources of the configuration: its tables `[[source]]`.
+///
+/// It reconnects for as long as it lives, and one source that fails stops no other. The table
+/// `[listener]` sets its bounds. `docs/listening.md` describes both tables.
+///
+/// # Errors
+///
+/// [`ErrorKind::Config`] if there is no source, if an option is unknown, missing or invalid, if a kind of
+/// source is not compiled in, or outside of a tokio runtime.
+///
+/// # Examples
+///
+/// ```no_run
+/// # async fn commit<'a>(_: impl Iterator<Item = &'a glance_notify::Notification>) -> glance_notify::Result<()> { Ok(()) }
+/// # async fn archive() -> glance_notify::Result<()> {
+/// use std::time::Duration;
+///
+/// let config = glance_notify::Config::load("/etc/glance/audit.toml")?;
+/// let mut listener = glance_notify::listen(&config)?;
+/// while let Some(batch) = listener.next_batch(500, Duration::from_millis(200)).await? {
+///     commit(batch.notifications()).await?; // then, and only then:
+///     batch.ack().await?;
+/// }
+/// # Ok(())
+/// # }
+/// ```
+pub fn listen(config: &Config) -> Result<Listener> {
+    builder(config)?.start()
+}
+
+/// Returns the builder of a listener that reads from the sources of the configuration.
+///
+/// Use this instead of [`listen`](crate::listen()) to override parts of the configuration in code.
+///
+/// # Errors
+///
+/// [`ErrorKind::Config`], as from [`listen`](crate::listen()).
+///
+/// # Examples
+///
+/// Keep unreadable messages, as an archive does:
+///
+/// ```
+/// # #[cfg(feature = "log")]
+/// # fn main() -> glance_notify::Result<()> {
+/// use glance_notify::listen;
+///
+/// let config: glance_notify::Config = "[[source]]\nfile = \"/var/log/glance/n.log\"".parse()?;
+/// let mut bounds = listen::listener_config(&config);
+/// bounds.deliver_unreadable = true;
+/// let builder = listen::builder(&config)?.config(bounds);
+/// # drop(builder);
+/// # Ok(())
+/// # }
+/// # #[cfg(not(feature = "log"))]
+/// # fn main() {}
+/// ```
+pub fn builder(config: &Config) -> Result<ListenerBuilder> {
+    for warning in config.warnings() {
+        tracing::warn!("{warning}");
+    }
+    builder_of(&config.sources()?, config)
+}
+
+/// Returns the builder of a listener that reads from `sources`, with the table `[listener]` of `config`.
+///
+/// # Errors
+///
+/// [`ErrorKind::Config`], as from [`listen`](crate::listen()).
+///
+/// # Examples
+///
+/// ```
+/// # #[cfg(feature = "log")]
+/// # fn main() -> glance_notify::Result<()> {
+/// use glance_notify::Config;
+/// use glance_notify::listen::{SourceConfig, builder_of};
+///
+/// let source = SourceConfig::file("/var/log/glance/notifications.log").named("region-1");
+/// let builder = builder_of(&[source], &Config::default())?;
+/// # drop(builder);
+/// # Ok(())
+/// # }
+/// # #[cfg(not(feature = "log"))]
+/// # fn main() {}
+/// ```
+pub fn builder_of(sources: &[SourceConfig], config: &Config) -> Result<ListenerBuilder> {
+    let Some((first, rest)) = sources.split_first() else {
+        return Err(Error::new(
+            ErrorKind::Config,
+            "no source is configured: add a table `[[source]]` with `file` or `url`",
+        ));
+    };
+    let settings = config.listener();
+    let dead_letters = match &settings.dead_letters {
+        Some(path) => {
+            DeadLetters::File { path: path.clone(), max_bytes: settings.max_dead_letter_bytes }
+        }
+        None => DeadLetters::Discard,
+    };
+    let builder = Listener::builder(first.open()?, dead_letters).config(listener_config(config));
+    rest.iter().try_fold(builder, |builder, source| Ok(builder.source(source.open()?)))
+}
+
+/// Returns the bounds of a listener: the table `[listener]`, and the key `redact`.
+///
+/// # Examples
+///
+/// ```
+/// let config: glance_notify::Config = "listener.prefetch = 1000".parse()?;
+/// assert_eq!(glance_notify::listen::listener_config(&config).prefetch, 1000);
+/// # Ok::<(), glance_notify::Error>(())
+/// ```
+pub fn listener_config(config: &Config) -> ListenerConfig {
+    let settings = config.listener();
+    let mut bounds = ListenerConfig::default();
+    bounds.prefetch = settings.prefetch;
+    bounds.attempts = settings.attempts;
+    bounds.limits = SizeLimits { bytes: settings.max_message_bytes, ..SizeLimits::default() };
+    bounds.redact = config.encoding().redact;
+    bounds
+}

@@ -1,0 +1,141 @@
+//! The tables `[[source]]` and `[listener]`: their rules, and a listener that reads from several sources.
+
+#![cfg(all(feature = "listen", feature = "log"))]
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use glance_notify::config::Layers;
+use glance_notify::listen::{self, SourceState};
+use glance_notify::{Config, ErrorKind};
+
+/// Returns a notification as one line, with `number` in its id.
+fn line(number: u32) -> String {
+    format!(
+        "{{\"message_id\":\"00000000-0000-4000-8000-{number:012}\",\"publisher_id\":\"h\",\
+         \"event_type\":\"image.delete\",\"priority\":\"WARN\",\"payload\":\"gone\",\
+         \"timestamp\":\"2026-11-22 12:00:00.000000\"}}\n"
+    )
+}
+
+/// Returns the configuration of a file as a source.
+fn table(name: &str, file: &Path) -> String {
+    format!("[[source]]\nname = '{name}'\nregion = 'Region-{name}'\nfile = '{}'\n", file.display())
+}
+
+/// Each mistake has a message that names the source, the key and the place, and repeats no value.
+#[test]
+fn mistakes_in_a_source_are_named() {
+    for (toml, expected) in [
+        ("source = 1", "`source` (TOML): expected a list, found a whole number"),
+        ("[source]\nfile = 'n'", "`source` (TOML): expected a list, found a table"),
+        ("source = ['n.log']", "`source[0]` (TOML): expected a table, found a string"),
+        ("[[source]]\nname = 'a'", "`source[0]`: the place is missing: set `file`"),
+        (
+            "[[source]]\nfile = 'a'\n[[source]]\nfile = 'b'\nstart = 'hunter2'",
+            "`source[1].start` (TOML): unknown value \"hunter2\", expected \"begin\" or \"end\"",
+        ),
+        (
+            "[[source]]\nfile = 'a'\nregion = 5",
+            "`source[0].region` (TOML): expected a string, found a whole number",
+        ),
+        (
+            "[[source]]\nfile = 'a'\n[[source]]\nfile = 'b'\nname = 'a'",
+            "`source[1]`: an earlier source has the same name: set another `name`",
+        ),
+        ("listener.prefetch = -1", "`listener.prefetch` (TOML): expected a whole number"),
+        ("[listener]\ndeadletters = 'x'", "`listener.deadletters` (TOML): unknown option"),
+    ] {
+        let error = toml.parse::<Config>().and_then(|config| config.sources()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config);
+        assert!(error.to_string().starts_with(expected), "{toml}: {error}");
+    }
+}
+
+/// A program that reads needs a source, and says which table to add.
+#[tokio::test]
+async fn a_configuration_without_a_source_is_refused() {
+    let error = glance_notify::listen(&Config::default()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "no source is configured: add a table `[[source]]` with `file` or `url`"
+    );
+}
+
+/// `check` and `Debug` show where each key of a source came from, and no password.
+#[test]
+fn entries_of_sources_are_masked_and_numbered() {
+    let toml = "[[source]]\nfile = 'n.log'\n[[source]]\nurl = 'amqp://u:hunter2@h/v'\npassword = 'hunter2'";
+    let config: Config = toml.parse().unwrap();
+    let entries = config.entries();
+    let shown: Vec<_> = entries
+        .iter()
+        .filter(|entry| entry.key.starts_with("source"))
+        .map(|entry| format!("{} = {} # {}", entry.key, entry.value, entry.origin))
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            "source[0].file = \"n.log\" # TOML",
+            "source[1].password = \"***\" # TOML",
+            "source[1].url = \"amqp://***@h/v\" # TOML",
+        ]
+    );
+    assert!(!format!("{config:?} {:?}", config.sources()).contains("hunter2"));
+}
+
+/// A later layer replaces the sources of earlier ones, as any other value.
+#[test]
+fn a_later_layer_replaces_the_sources() {
+    let layers = Layers::new().toml("a.toml", "[[source]]\nfile = 'a'\n[[source]]\nfile = 'b'");
+    let layers = layers.unwrap().set("source=[{ file = \"c\" }]").unwrap();
+    let sources = layers.build().unwrap().sources().unwrap();
+    assert_eq!(sources.iter().map(listen::SourceConfig::name).collect::<Vec<_>>(), ["c"]);
+}
+
+/// One listener reads several named sources; one that fails does not stop the others, and its deliveries come
+/// once the cause is gone.
+#[tokio::test]
+async fn a_source_that_fails_stops_no_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    for (name, numbers) in [("north", 0..300), ("south", 300..600)] {
+        std::fs::write(path(name), numbers.map(line).collect::<String>()).unwrap();
+    }
+    // A directory is no file: this source fails until it is replaced.
+    std::fs::create_dir(path("broken")).unwrap();
+    let toml: String = ["north", "broken", "south"].map(|name| table(name, &path(name))).concat();
+    let config: Config = toml.parse().unwrap();
+    let regions: BTreeMap<_, _> = config
+        .sources()
+        .unwrap()
+        .iter()
+        .map(|source| (source.name().to_owned(), source.region().unwrap().to_owned()))
+        .collect();
+    let mut bounds = listen::listener_config(&config);
+    bounds.wait = true;
+    let mut listener = listen::builder(&config).unwrap().config(bounds).start().unwrap();
+    let mut received = BTreeMap::<String, u32>::new();
+    let mut repaired = false;
+    while received.values().sum::<u32>() < 601 {
+        let next = listener.next_batch(100, Duration::from_millis(10));
+        let batch = tokio::time::timeout(Duration::from_secs(60), next).await.unwrap();
+        let batch = batch.unwrap().unwrap();
+        for delivery in &batch {
+            *received.entry(regions[delivery.source()].clone()).or_default() += 1;
+        }
+        batch.ack().await.unwrap();
+        if !repaired && received.values().sum::<u32>() == 600 {
+            assert_eq!(received.get("Region-broken"), None);
+            std::fs::remove_dir(path("broken")).unwrap();
+            std::fs::write(path("broken"), line(600)).unwrap();
+            repaired = true;
+        }
+    }
+    let expected = [("Region-broken", 1), ("Region-north", 300), ("Region-south", 300)];
+    assert_eq!(received, expected.map(|(region, count)| (region.to_owned(), count)).into());
+    let stats = listener.close(Duration::from_secs(10)).await;
+    assert_eq!((stats.total.acked, stats.total.held), (601, 0));
+    assert!(stats.sources.iter().all(|source| source.state == SourceState::Closed));
+}
