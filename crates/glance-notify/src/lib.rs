@@ -53,7 +53,7 @@
 //! | `rabbit`, `qpid` | the strategies of the same name, and an AMQP client |
 //! | `tls` | `amqps://` for `rabbit` and `qpid` |
 //! | `spool` | the table `[spool]`: a durable queue on the local disk in front of the strategy |
-//! | `listen` | the module `listen`: a listener that reads notifications, with `log` from log files |
+//! | `listen` | the module `listen`: a listener that reads notifications, with `log` from log files, with `rabbit` from RabbitMQ |
 //! | `schema` | `event::json_schema`, the JSON Schema of every event |
 //! | `testing` | the module `testing`: a notifier that records, for your tests |
 //! | `full` | all of the above |

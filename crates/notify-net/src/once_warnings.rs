@@ -42,6 +42,11 @@ impl OnceWarnings {
         Self { strategy, blocked: AtomicBool::new(false), logged: Mutex::default() }
     }
 
+    /// Returns the strategy, which is also the name of its table of options.
+    pub fn strategy(&self) -> &'static str {
+        self.strategy
+    }
+
     /// Logs a new connection, and once that its password crosses the network in plain text. `product`
     /// must be escaped.
     pub fn log_connected(&self, peer: &PeerInfo, product: &str, endpoint: &Endpoint) {

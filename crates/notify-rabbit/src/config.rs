@@ -230,7 +230,7 @@ pub(crate) fn invalid(text: impl Into<String>) -> Error {
 /// The user of a new RabbitMQ broker. It may log in only from the broker's own machine.
 pub(crate) const GUEST: &str = "guest";
 /// The longest short string of AMQP 0-9-1, in bytes.
-const MAX_NAME_BYTES: usize = 255;
+pub(crate) const MAX_NAME_BYTES: usize = 255;
 /// The largest window. Windows beyond a hundred messages are hardly faster, and each message of a
 /// window is a possible duplicate.
 const MAX_WINDOW: usize = 65_536;

@@ -27,6 +27,7 @@ use lapin::uri::{
 };
 use lapin::{Channel, ConnectionProperties, Event};
 use notify_core::Result;
+use notify_core::redact::printable;
 use notify_net::guard::amqp091::{Amqp091Guard, FRAME_MAX, product};
 use notify_net::guard::{GuardReport, GuardedStream};
 use notify_net::{
@@ -65,8 +66,9 @@ pub(crate) struct ConnectionTask(JoinHandle<()>);
 impl Connection {
     /// Connects and logs in to the first host that accepts, within `rabbit.connect_timeout`.
     ///
-    /// Reads the password and the TLS files again. `guard` checks what the broker sends. `name` is the connection's name in the broker's
-    /// management tools.
+    /// Reads the password and the TLS files again. `guard` checks what the broker sends. `name` is the
+    /// connection's name in the broker's management tools. Errors name the options of the table that
+    /// `warnings` belong to.
     ///
     /// # Errors
     ///
@@ -86,7 +88,8 @@ impl Connection {
         let password = &endpoint.read_password().await?;
         let dialer = Dialer::new(endpoint).await?;
         let log_in = |stream, shutdown_guard| {
-            let login = LoginAttempt { endpoint, guard, password, name };
+            let table = warnings.strategy();
+            let login = LoginAttempt { endpoint, guard, password, name, table };
             silently(login.run(stream, shutdown_guard))
         };
         let mut connection = dialer.open(log_in).await?;
@@ -201,6 +204,7 @@ struct LoginAttempt<'a> {
     guard: &'a Amqp091Guard,
     password: &'a Secret,
     name: &'a str,
+    table: &'static str,
 }
 
 impl LoginAttempt<'_> {
@@ -212,7 +216,7 @@ impl LoginAttempt<'_> {
     async fn run(self, stream: BrokerStream, shutdown_guard: ShutdownGuard) -> Result<Connection> {
         let peer = stream.peer().clone();
         let report = GuardReport::default();
-        let context = ErrorContext::new(&peer.host, self.endpoint, report.clone());
+        let context = ErrorContext::new(&peer.host, self.endpoint, self.table, report.clone());
 
         let wire = Wire(GuardedStream::new(stream, self.guard.clone(), report.clone()));
         let wire = Mutex::new(Some(wire));
@@ -298,6 +302,14 @@ impl Drop for ConnectionTask {
     fn drop(&mut self) {
         self.0.abort();
     }
+}
+
+/// Returns the connection's name for the broker's tools: `glance-notify:PID:PUBLISHER_ID`.
+pub(crate) fn connection_name(publisher_id: Option<&str>) -> String {
+    let publisher = publisher_id.unwrap_or("notifications");
+    // The tools show the name in one line.
+    let publisher = printable(publisher, 128);
+    format!("glance-notify:{}:{publisher}", std::process::id())
 }
 
 /// Shows no value of lapin's, because they contain passwords.

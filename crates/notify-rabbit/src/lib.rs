@@ -136,6 +136,8 @@ mod options;
 mod publish;
 mod publisher;
 mod runtime;
+#[cfg(feature = "source")]
+mod source;
 mod topology;
 mod wire;
 
@@ -148,12 +150,14 @@ use notify_core::transport::{Finding, Lanes};
 use notify_core::{Batch, EventType, Result, Transport};
 
 pub use config::{Config, DeclareMode, MismatchPolicy, QueueType};
-use connection::Connection;
+use connection::{Connection, connection_name};
 use notify_net::OnceWarnings;
 use notify_net::guard::amqp091::Amqp091Guard;
 pub use notify_net::{Endpoint, Envelope, Host, Password, SaslMechanism, Secret, TlsFiles};
 use publish::PublishState;
 use publisher::Publisher;
+#[cfg(feature = "source")]
+pub use source::{QueueDepth, RabbitSource, RabbitSourceConfig, SourceQueue};
 use topology::Topology;
 
 /// The driver of the strategy `rabbit`. It opens the transport from the table `[rabbit]`, which
@@ -400,14 +404,6 @@ impl fmt::Debug for Rabbit {
 fn open(options: DriverOptions) -> Result<Box<dyn Transport>> {
     let connection_name = connection_name(options.publisher_id());
     Ok(Box::new(Rabbit { connection_name, ..Rabbit::new(Config::from_options(options)?)? }))
-}
-
-/// Returns the connection's name for the broker's tools: `glance-notify:PID:PUBLISHER_ID`.
-fn connection_name(publisher_id: Option<&str>) -> String {
-    let publisher = publisher_id.unwrap_or("notifications");
-    // The tools show the name in one line.
-    let publisher = notify_core::redact::printable(publisher, 128);
-    format!("glance-notify:{}:{publisher}", std::process::id())
 }
 
 #[cfg(test)]

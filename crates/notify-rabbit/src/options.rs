@@ -100,7 +100,7 @@ impl Config {
         };
         let default = Self::default();
         let config = Self {
-            endpoint: login_default(endpoint)?,
+            endpoint: login_default(endpoint, "rabbit")?,
             exchange: table.exchange.unwrap_or(default.exchange),
             topic: table.topic.unwrap_or(default.topic),
             durable: table.durable.unwrap_or(default.durable),
@@ -121,15 +121,16 @@ impl Config {
 }
 
 /// Combines the options of the login. Without a user, a certificate and a mechanism it is the default
-/// user of a broker on this machine.
-fn login_default(options: EndpointOptions) -> Result<Endpoint> {
+/// user of a broker on this machine. Errors call the options `table.url` and so on.
+pub(crate) fn login_default(options: EndpointOptions, table: &str) -> Result<Endpoint> {
     let is_configured = options.sasl_mechanism.is_some();
-    let endpoint = options.resolve("rabbit")?;
+    let endpoint = options.resolve(table)?;
     if is_configured || endpoint.sasl_mechanism != [SaslMechanism::Anonymous] {
         return Ok(endpoint);
     }
     if !endpoint.hosts.iter().all(Host::is_loopback) {
-        return Err(invalid("no user: set `rabbit.user`, or name the user in `rabbit.url`"));
+        let message = format!("no user: set `{table}.user`, or name the user in `{table}.url`");
+        return Err(invalid(message));
     }
     Ok(guest(endpoint))
 }

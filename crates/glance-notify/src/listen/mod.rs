@@ -4,7 +4,8 @@
 //! its work is done. [`listen`](crate::listen()) starts one from a configuration, [`builder`] lets you
 //! change it before. The guide `docs/listening.md` shows how.
 //!
-//! With the feature `log`, [`FileSource`] follows a log file and [`LineSource`] reads standard input.
+//! * With the feature `log`, `FileSource` follows a log file and `LineSource` reads standard input.
+//! * With the feature `rabbit`, `RabbitSource` reads from RabbitMQ.
 
 #[cfg(feature = "log")]
 mod file_place;
@@ -19,5 +20,7 @@ pub use notify_core::listener::{
 pub use notify_core::source;
 #[cfg(feature = "log")]
 pub use notify_log::{FileSource, FileSourceConfig, LineForm, LineSource};
+#[cfg(feature = "rabbit")]
+pub use notify_rabbit::{QueueDepth, RabbitSource, RabbitSourceConfig, SourceQueue};
 pub use source_config::SourceConfig;
 pub use start::{builder, builder_of, listen, listener_config};

@@ -64,7 +64,7 @@ impl Amqp091Guard {
         let (size, reason) = match checked {
             _ if size > max_body_bytes => {
                 self.dropping.insert(channel, size);
-                (0, format!("the body has {size} bytes, more than {max_body_bytes}"))
+                (0, format!("{TOO_LARGE}{size} bytes, more than {max_body_bytes}"))
             }
             Err(fault) => (size, fault.reason().to_owned()),
             Ok(()) => return Ok(Passage::Unchanged),
@@ -247,6 +247,21 @@ fn length_prefix(bytes: &[u8]) -> Vec<u8> {
     [&length.to_be_bytes()[..], bytes].concat()
 }
 
+/// Returns the size of a body that the guard dropped, given the text of [`DROPPED_HEADER`]; `None` if it
+/// dropped the properties.
+///
+/// # Examples
+///
+/// ```
+/// use notify_net::guard::amqp091::dropped_size;
+///
+/// assert_eq!(dropped_size("the body has 4096 bytes, more than 2048"), Some(4096));
+/// assert_eq!(dropped_size("the headers are nested too deep"), None);
+/// ```
+pub fn dropped_size(reason: &str) -> Option<u64> {
+    reason.strip_prefix(TOO_LARGE)?.split(' ').next()?.parse().ok()
+}
+
 /// Returns the product and the version in a greeting, `Connection.Start`: `RabbitMQ 3.10.8`.
 ///
 /// # Examples
@@ -300,6 +315,8 @@ const PROPERTIES: [Property; 14] = [
 ];
 /// The header that marks a delivery whose properties or body the guard has dropped.
 pub const DROPPED_HEADER: &str = "x-glance-notify-dropped";
+/// The beginning of the text of [`DROPPED_HEADER`] if the body was too large.
+const TOO_LARGE: &str = "the body has ";
 /// The largest frame in both directions, in bytes: RabbitMQ's default for `frame_max`.
 pub const FRAME_MAX: u32 = 128 * 1024;
 /// The flag of the property `headers`.

@@ -27,7 +27,9 @@ impl ErrorContext {
                     Operation::Login => {
                         self.unavailable_error("closed the connection during the login")
                     }
-                    Operation::Declare | Operation::Publish { .. } => self.connection_lost(),
+                    Operation::Declare | Operation::Publish { .. } | Operation::Consume => {
+                        self.connection_lost()
+                    }
                 };
                 lost.with_source(std::io::Error::from(error.kind()))
             }
@@ -39,9 +41,10 @@ impl ErrorContext {
                 Error::new(
                     ErrorKind::Config,
                     format!(
-                        "{} does not speak AMQP 0-9-1 on this port: check the \
-                         port in `rabbit.url` or `rabbit.port`",
-                        self.host
+                        "{} does not speak AMQP 0-9-1 on this port: check the port in \
+                         `{table}.url` or `{table}.port`",
+                        self.host,
+                        table = self.table
                     ),
                 )
             }

@@ -15,23 +15,23 @@ use crate::config::GUEST;
 impl ErrorContext {
     /// Returns the error of a broker that refused the login.
     pub(super) fn login_refused(&self) -> Error {
-        let host = &self.host;
+        let (host, table) = (&self.host, self.table);
         let text = match self.sasl_mechanism {
             Some(SaslMechanism::External) => format!(
                 "authentication failed: {host} has no user for the certificate in \
-                 `rabbit.cert_file`, or its plugin rabbitmq_auth_mechanism_ssl is disabled"
+                 `{table}.cert_file`, or its plugin rabbitmq_auth_mechanism_ssl is disabled"
             ),
             // RabbitMQ's option `loopback_users` contains `guest` by default.
             Some(SaslMechanism::Anonymous) => format!(
-                "authentication failed: {host} refused an anonymous login: set `rabbit.user` and a \
+                "authentication failed: {host} refused an anonymous login: set `{table}.user` and a \
                  password"
             ),
             Some(SaslMechanism::Plain) if self.user == GUEST && !host.is_loopback() => format!(
                 "authentication failed: {host} refused user `{GUEST}`, who may log in only from the \
-                 broker's own machine: create a user and set `rabbit.user`"
+                 broker's own machine: create a user and set `{table}.user`"
             ),
             Some(SaslMechanism::Plain) | None => format!(
-                "authentication failed: {host} refused user `{}`: check `rabbit.user` and the \
+                "authentication failed: {host} refused user `{}`: check `{table}.user` and the \
                  password",
                 printable(&self.user, 64)
             ),
@@ -42,14 +42,14 @@ impl ErrorContext {
     /// Converts `NOT_ALLOWED`, RabbitMQ's reply code for everything wrong with a virtual host and
     /// for its limits. Only the text tells them apart.
     pub(super) fn not_allowed(&self, text: BrokerText<'_>) -> Error {
-        let host = &self.host;
+        let (host, table) = (&self.host, self.table);
         let virtual_host = printable(&self.virtual_host, 255);
         let (kind, message) = if text.0.contains("not found") {
             (
                 ErrorKind::Config,
                 format!(
                     "{host} has no virtual host `{virtual_host}`: create it, or correct \
-                     `rabbit.virtual_host`"
+                     `{table}.virtual_host`"
                 ),
             )
         } else if text.0.contains("refused for user") {

@@ -5,7 +5,7 @@
 //! RabbitMQ reports errors by a reply code and a text (AMQP 0-9-1, section 1.2; RabbitMQ's guide
 //! "Channels"). This module converts them by their meaning for a publisher:
 //!
-//! | reply code | during the login | while declaring | while publishing |
+//! | reply code | during the login | while declaring | while publishing, or reading |
 //! |---|---|---|---|
 //! | 311, 320 and others | unavailable | unavailable | unavailable |
 //! | 403 `ACCESS_REFUSED` | access | access | access |
@@ -35,6 +35,8 @@ use crate::config::virtual_host;
 pub(crate) struct ErrorContext {
     /// The host of this connection.
     pub(crate) host: Host,
+    /// The table of the options that messages name: `rabbit`, or `source`.
+    table: &'static str,
     user: String,
     virtual_host: String,
     sasl_mechanism: Option<SaslMechanism>,
@@ -54,14 +56,22 @@ pub(crate) enum Operation {
         /// Whether the transport declares a missing exchange or queue again.
         declares: bool,
     },
+    /// Preparing a queue for a source, and reading from it.
+    Consume,
 }
 
 impl ErrorContext {
     /// Creates the context of a connection to `host`.
-    pub(crate) fn new(host: &Host, endpoint: &Endpoint, report: GuardReport) -> Self {
+    pub(crate) fn new(
+        host: &Host,
+        endpoint: &Endpoint,
+        table: &'static str,
+        report: GuardReport,
+    ) -> Self {
         let user = endpoint.user.clone();
         Self {
             host: host.clone(),
+            table,
             user: user.unwrap_or_else(|| "the certificate's user".into()),
             virtual_host: virtual_host(endpoint).to_owned(),
             sasl_mechanism: endpoint.sasl_mechanism.first().copied(),
@@ -78,19 +88,35 @@ impl ErrorContext {
         use {AMQPErrorKind as Kind, AMQPHardError as Hard, AMQPSoftError as Soft};
         let text = BrokerText(error.get_message().as_str());
         let host = &self.host;
-        let not_found = if operation == (Operation::Publish { declares: true }) {
-            ErrorKind::Unavailable
-        } else {
-            ErrorKind::Config
+        let not_found = match operation {
+            Operation::Publish { declares: true } | Operation::Consume => ErrorKind::Unavailable,
+            _ => ErrorKind::Config,
         };
         let is_missing = text.0.contains("no queue") || text.0.contains("no exchange");
         let hint = match operation {
             Operation::Declare => {
                 ", or set `rabbit.declare = \"verify\"` if another program declares the queues"
             }
-            Operation::Login | Operation::Publish { .. } => "",
+            // Binding to a topic exchange can need both.
+            Operation::Consume if text.0.contains("access to topic") => {
+                " and `set_topic_permissions`"
+            }
+            Operation::Login | Operation::Publish { .. } | Operation::Consume => "",
         };
         let (kind, message) = match error.kind() {
+            Kind::Soft(Soft::ACCESSREFUSED | Soft::RESOURCELOCKED)
+                if operation == Operation::Consume && text.0.contains("exclusive") =>
+            {
+                let advice = "another listener reads it: stop that one, or choose another name";
+                (ErrorKind::Unavailable, format!("{host}: {text}: {advice}"))
+            }
+            Kind::Soft(Soft::PRECONDITIONFAILED) if text.0.contains("acknowledgement") => (
+                ErrorKind::Unavailable,
+                format!(
+                    "{host} closed the channel: {text}: settle deliveries sooner, or raise \
+                     `consumer_timeout` in rabbitmq.conf"
+                ),
+            ),
             Kind::Soft(Soft::ACCESSREFUSED) if operation == Operation::Login => {
                 return self.login_refused();
             }
@@ -111,8 +137,9 @@ impl ErrorContext {
                 ErrorKind::Config,
                 format!(
                     "{host} refuses queues that are not durable, as RabbitMQ does from 4.3: set \
-                     `rabbit.durable = true`, or allow them in rabbitmq.conf with \
-                     `deprecated_features.permit.transient_nonexcl_queues = true`"
+                     `{table}.durable = true`, or allow them in rabbitmq.conf with \
+                     `deprecated_features.permit.transient_nonexcl_queues = true`",
+                    table = self.table
                 ),
             ),
             Kind::Soft(Soft::PRECONDITIONFAILED | Soft::RESOURCELOCKED)
@@ -193,7 +220,7 @@ mod tests {
         let mut endpoint = Config::default().endpoint;
         endpoint.user = Some(user.into());
         endpoint.virtual_host = Some("glance".into());
-        ErrorContext::new(&host, &endpoint, GuardReport::default())
+        ErrorContext::new(&host, &endpoint, "rabbit", GuardReport::default())
     }
 
     /// Explains a close with this reply code and text.

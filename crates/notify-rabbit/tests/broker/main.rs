@@ -29,6 +29,8 @@ mod oslo_messaging;
 mod relay;
 mod scripted_peer;
 mod secrets;
+#[cfg(feature = "source")]
+mod source_contract;
 mod support;
 #[cfg(feature = "tls")]
 mod tls;

@@ -24,6 +24,20 @@ pub(crate) fn config(url: &str, more: Value) -> Config {
     }
 }
 
+/// Creates the configuration of a source from the table `[source]` with `url` and `more` options.
+#[cfg(feature = "source")]
+pub(crate) fn source_config(url: &str, more: Value) -> notify_rabbit::RabbitSourceConfig {
+    let mut table = json!({ "url": url });
+    if let (Value::Object(table), Value::Object(more)) = (&mut table, more) {
+        table.extend(more);
+    }
+    let Value::Object(table) = table else { unreachable!("an object") };
+    match notify_rabbit::RabbitSourceConfig::from_options(DriverOptions::new("source", table)) {
+        Ok(config) => config,
+        Err(error) => panic!("{error:#}"),
+    }
+}
+
 /// Creates a transport with the [`config`] of the same arguments.
 pub(crate) fn rabbit(url: &str, more: Value) -> Rabbit {
     match Rabbit::new(config(url, more)) {

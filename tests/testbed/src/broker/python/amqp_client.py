@@ -111,8 +111,11 @@ def publish(channel, request):
     if "headers" in properties:
         # py-amqp has another name for them.
         properties["application_headers"] = properties.pop("headers")
-    message = amqp.Message(base64.b64decode(request["body"]), **properties)
-    channel.basic_publish(message, exchange=request["exchange"], routing_key=request["routing_key"])
+    for body in request["bodies"]:
+        message = amqp.Message(base64.b64decode(body), **properties)
+        channel.basic_publish(
+            message, exchange=request["exchange"], routing_key=request["routing_key"]
+        )
 
 
 def drain(channel, request):

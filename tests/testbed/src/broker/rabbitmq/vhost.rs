@@ -88,6 +88,15 @@ impl<'b> Vhost<'b> {
         count.parse().expect("the number of connections is a number")
     }
 
+    /// Closes all client connections, as an operator does with `rabbitmqctl close_all_connections`.
+    pub fn close_connections(&self) {
+        let name = self.erlang_name();
+        self.broker.eval(&format!(
+            "[rabbit_networking:close_connection(Pid, <<\"test\">>) \
+             || Pid <- [element(6, C) || C <- rabbit_connection_tracking:list({name})]]"
+        ));
+    }
+
     /// Permits a user to configure, write and read the resources that match these patterns.
     pub fn permit(&self, user: &str, [configure, write, read]: [&str; 3]) {
         let arguments = [user, &self.name, configure, write, read, "test"].map(binary_literal);
@@ -164,15 +173,26 @@ impl<'b> Vhost<'b> {
     /// Publishes a message and waits for the broker's confirm. `properties` is an object with
     /// AMQP's names.
     pub fn publish(&self, exchange: &str, routing_key: &str, properties: &Value, body: &[u8]) {
+        self.publish_all(exchange, routing_key, properties, &[body]);
+    }
+
+    /// Publishes messages over one connection, as [`publish`](Self::publish) does.
+    pub fn publish_all<B: AsRef<[u8]>>(
+        &self,
+        exchange: &str,
+        routing_key: &str,
+        properties: &Value,
+        bodies: &[B],
+    ) {
         use base64::Engine as _;
-        let body = base64::engine::general_purpose::STANDARD.encode(body);
+        let encode = |body: &B| base64::engine::general_purpose::STANDARD.encode(body);
         self.operate(
             "publish",
             json!({
                 "exchange": exchange,
                 "routing_key": routing_key,
                 "properties": properties,
-                "body": body,
+                "bodies": bodies.iter().map(encode).collect::<Vec<_>>(),
             }),
         );
     }

@@ -1,0 +1,92 @@
+//! One message of RabbitMQ as the listener takes it: its body unpacked, its size limited, its place
+//! named.
+
+use std::io::Read;
+use std::sync::Arc;
+
+use flate2::read::ZlibDecoder;
+use lapin::message::Delivery;
+use lapin::types::{AMQPValue, ShortString};
+use notify_core::redact::printable;
+use notify_core::source::{IncomingBody, IncomingDelivery, Position};
+use notify_net::guard::amqp091::{DROPPED_HEADER, dropped_size};
+
+/// A converter of the messages of one session. It keeps the names of places, which repeat.
+#[derive(Debug, Default)]
+pub(super) struct MessageConverter {
+    places: Vec<(ShortString, ShortString, Arc<str>)>,
+}
+
+impl MessageConverter {
+    /// Converts a message. `queue` is that of the consumer, and an unpacked body has at most
+    /// `max_bytes`.
+    pub(super) fn convert(
+        &mut self,
+        delivery: Delivery,
+        queue: &ShortString,
+        max_bytes: usize,
+    ) -> IncomingDelivery {
+        let position = Position::new(self.place(&delivery, queue), delivery.delivery_tag);
+        let (tag, redelivered) = (delivery.delivery_tag, delivery.redelivered);
+        let mut incoming = IncomingDelivery::new(tag, body(delivery, max_bytes), position);
+        incoming.redelivered = redelivered;
+        incoming
+    }
+
+    /// Returns the queue of a message, with the key if that is not the same: `audit/notifications.info`.
+    fn place(&mut self, delivery: &Delivery, queue: &ShortString) -> Arc<str> {
+        let key = &delivery.routing_key;
+        if let Some((.., place)) = self.places.iter().find(|(q, k, _)| q == queue && k == key) {
+            return Arc::clone(place);
+        }
+        let place: Arc<str> = if queue.as_str() == key.as_str() {
+            queue.as_str().into()
+        } else {
+            format!("{}/{}", queue.as_str(), key.as_str()).into()
+        };
+        // The keys are a publisher's input.
+        if self.places.len() < MAX_PLACES {
+            self.places.push((queue.clone(), key.clone(), Arc::clone(&place)));
+        }
+        place
+    }
+}
+
+/// Returns the body as it was before oslo.messaging compressed it, or the reason why it is none.
+fn body(delivery: Delivery, max_bytes: usize) -> IncomingBody {
+    let headers = delivery.properties.headers().as_ref();
+    let header = |name: &str| match headers?.inner().get(name)? {
+        AMQPValue::LongString(text) => Some(String::from_utf8_lossy(text.as_bytes()).into_owned()),
+        AMQPValue::ShortString(text) => Some(text.as_str().to_owned()),
+        _ => None,
+    };
+    if let Some(size) = header(DROPPED_HEADER).and_then(|reason| dropped_size(&reason)) {
+        return IncomingBody::TooLarge(size);
+    }
+    match header("compression").as_deref() {
+        None | Some("") => IncomingBody::Bytes(delivery.data.into()),
+        // kombu's name for a zlib stream.
+        Some("application/x-gzip") => inflate(&delivery.data, max_bytes),
+        Some(other) => {
+            let reason = format!("unknown compression `{}`", printable(other, 64));
+            IncomingBody::Unusable(delivery.data.into(), reason)
+        }
+    }
+}
+
+/// Unpacks a zlib stream of at most `max_bytes`.
+fn inflate(packed: &[u8], max_bytes: usize) -> IncomingBody {
+    let mut unpacked = Vec::new();
+    let limit = u64::try_from(max_bytes).unwrap_or(u64::MAX).saturating_add(1);
+    match ZlibDecoder::new(packed).take(limit).read_to_end(&mut unpacked) {
+        Ok(size) if size > max_bytes => IncomingBody::TooLarge(limit),
+        Ok(_) => IncomingBody::Bytes(unpacked.into()),
+        Err(_) => {
+            let reason = "the body is no zlib stream, as its header `compression` says";
+            IncomingBody::Unusable(packed.to_vec().into(), reason.into())
+        }
+    }
+}
+
+/// The most places whose names are kept.
+const MAX_PLACES: usize = 64;

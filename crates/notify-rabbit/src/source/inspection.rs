@@ -1,0 +1,210 @@
+//! Looks at the broker for the command: what a source would meet, without taking or changing anything.
+//!
+//! It also removes the queue of a durable tap, on request.
+
+use std::collections::BTreeSet;
+
+use lapin::types::ShortString;
+use notify_core::event::Priority;
+use notify_core::redact::printable;
+use notify_core::transport::Finding;
+use notify_core::{Error, ErrorKind, Result};
+use tokio::time::timeout;
+
+use super::read_plan::{ReadPlan, delete_unused, look_up};
+use super::source_config::{RabbitSourceConfig, SourceQueue};
+use crate::config::invalid;
+use crate::connection::Connection;
+use crate::error::Operation;
+use crate::runtime::silently;
+use crate::topology::{BrokerEntity, is_not_found};
+
+/// The number of messages and of consumers of a queue, at one moment.
+///
+/// # Examples
+///
+/// ```no_run
+/// use notify_rabbit::{RabbitSource, RabbitSourceConfig};
+///
+/// # async fn example() -> notify_core::Result<()> {
+/// let mut source = RabbitSource::new(RabbitSourceConfig::default())?;
+/// for depth in source.queue_depths().await? {
+///     println!("{}: {} messages, {} consumers", depth.queue, depth.messages, depth.consumers);
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct QueueDepth {
+    /// The name of the queue.
+    pub queue: String,
+    /// The messages that are ready to be delivered.
+    pub messages: u32,
+    /// The consumers.
+    pub consumers: u32,
+}
+
+/// Counts the messages and consumers of the queues of the topics, and of the source's own.
+///
+/// # Errors
+///
+/// If the broker stops answering.
+pub(super) async fn queue_depths(
+    connection: &Connection,
+    config: &RabbitSourceConfig,
+) -> Result<Vec<QueueDepth>> {
+    let mut names: Vec<String> = Vec::new();
+    for topic in &config.topics {
+        names.extend(Priority::ALL.iter().map(|priority| format!("{topic}.{}", priority.lower())));
+    }
+    match &config.queue {
+        SourceQueue::Temporary => {}
+        SourceQueue::Durable { name, .. } => names.push(RabbitSourceConfig::tap_queue(name)),
+        SourceQueue::Pool { name, .. } => names.push(name.clone()),
+        SourceQueue::Shared { queues } => names.extend(queues.iter().cloned()),
+    }
+    let mut seen = BTreeSet::new();
+    names.retain(|name| seen.insert(name.clone()));
+    let mut depths = Vec::new();
+    for queue in names {
+        let Ok(name) = ShortString::try_new(queue.clone()) else { continue };
+        if let Some(found) = depth(connection, config, &name).await? {
+            depths.push(found);
+        }
+    }
+    Ok(depths)
+}
+
+/// Counts the messages and consumers of a queue; `None` if it does not exist.
+async fn depth(
+    connection: &Connection,
+    config: &RabbitSourceConfig,
+    queue: &ShortString,
+) -> Result<Option<QueueDepth>> {
+    let look = async {
+        let channel = connection.open_channel().await?;
+        look_up(&channel, queue)
+            .await
+            .map_err(|error| connection.context.explain(&error, Operation::Consume))
+    };
+    let found = in_time(connection, config, look).await?;
+    Ok(found.map(|found| QueueDepth {
+        queue: queue.as_str().to_owned(),
+        messages: found.message_count(),
+        consumers: found.consumer_count(),
+    }))
+}
+
+/// Checks what a source needs.
+///
+/// # Errors
+///
+/// If the broker stops answering.
+pub(super) async fn check(
+    connection: &Connection,
+    config: &RabbitSourceConfig,
+    plan: &ReadPlan,
+) -> Result<Vec<Finding>> {
+    let mut findings = vec![
+        Finding::good("broker", format!("{} at {}", connection.product, connection.peer)),
+        connection.peer.tls_finding(),
+        Finding::good("login", connection.context.to_string()),
+    ];
+    let exchanges: BTreeSet<_> =
+        plan.bindings.iter().map(|binding| binding.exchange.clone()).collect();
+    for exchange in exchanges {
+        findings.push(check_exchange(connection, config, &exchange).await?);
+    }
+    let own = plan.own_queue.iter().filter(|queue| !queue.is_temporary()).map(|queue| &queue.name);
+    for queue in own.chain(&plan.shared_queues) {
+        let subject = format!("queue `{}`", printable(queue.as_str(), 255));
+        findings.push(match depth(connection, config, queue).await? {
+            Some(QueueDepth { messages, consumers, .. }) => {
+                Finding::good(subject, format!("{messages} messages, {consumers} consumers"))
+            }
+            None if plan.own_queue.is_some() => {
+                Finding::good(subject, "does not exist yet: the listener declares it")
+            }
+            None => Finding::warning(subject, "does not exist: the listener waits for it"),
+        });
+    }
+    Ok(findings)
+}
+
+/// Checks whether an exchange exists.
+async fn check_exchange(
+    connection: &Connection,
+    config: &RabbitSourceConfig,
+    exchange: &ShortString,
+) -> Result<Finding> {
+    let entity = BrokerEntity::Exchange(exchange);
+    let subject = entity.to_string();
+    let look = async {
+        let channel = connection.open_channel().await?;
+        match entity.look_up(&channel).await {
+            Ok(_) => Ok(Finding::good(subject, "exists")),
+            Err(error) if is_not_found(&error) => Ok(Finding::warning(
+                subject,
+                "does not exist: no service has sent a notification since the broker started, or the \
+                 name is wrong (`control_exchange` of the service)",
+            )),
+            Err(error) => {
+                let error = connection.context.explain(&error, Operation::Consume);
+                if connection.is_usable() { Ok(Finding::bad(subject, error)) } else { Err(error) }
+            }
+        }
+    };
+    in_time(connection, config, look).await
+}
+
+/// Returns the queue that a command may remove.
+///
+/// # Errors
+///
+/// If the source is no durable tap.
+pub(super) fn removable_queue(config: &RabbitSourceConfig, plan: &ReadPlan) -> Result<ShortString> {
+    match (&config.queue, &plan.own_queue) {
+        (SourceQueue::Durable { .. }, Some(queue)) => Ok(queue.name.clone()),
+        _ => Err(invalid("only the queue of a durable tap can be removed: set `source.queue`")),
+    }
+}
+
+/// Deletes a queue without consumers, and returns the number of its messages.
+///
+/// # Errors
+///
+/// If the queue has a consumer, or the broker stops answering.
+pub(super) async fn remove_queue(
+    connection: &Connection,
+    config: &RabbitSourceConfig,
+    queue: ShortString,
+) -> Result<u32> {
+    let remove = async {
+        let channel = connection.open_channel().await?;
+        delete_unused(&channel, &queue).await.map_err(|error| {
+            let is_in_use = matches!(error.kind(),
+                lapin::ErrorKind::ProtocolError(error) if error.get_id() == 406);
+            if is_in_use {
+                let name = printable(queue.as_str(), 255);
+                return Error::new(
+                    ErrorKind::Config,
+                    format!("a listener reads the queue `{name}`: stop it first"),
+                );
+            }
+            connection.context.explain(&error, Operation::Consume)
+        })
+    };
+    in_time(connection, config, remove).await
+}
+
+/// Waits for the broker's answer, at most `connect_timeout`.
+async fn in_time<T>(
+    connection: &Connection,
+    config: &RabbitSourceConfig,
+    request: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    timeout(config.endpoint.connect_timeout, silently(request))
+        .await
+        .unwrap_or_else(|_| Err(connection.context.timeout_error("did not answer", None)))
+}

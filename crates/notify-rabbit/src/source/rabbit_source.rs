@@ -1,0 +1,258 @@
+//! The source on RabbitMQ: [`RabbitSource`].
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use notify_core::Result;
+use notify_core::source::{Credit, DeliverySettlements, Reception, SettlementMode, Source};
+use notify_core::transport::Finding;
+use notify_net::OnceWarnings;
+use notify_net::guard::amqp091::Amqp091Guard;
+
+use super::inspection::{self, QueueDepth};
+use super::read_plan::ReadPlan;
+use super::session::{BoxFuture, KeptConnection, SourceSession};
+use super::source_config::RabbitSourceConfig;
+use crate::connection::{Connection, connection_name};
+
+/// Reads notifications from RabbitMQ: through a tap of its own, or from queues of others.
+///
+/// It connects with the first `receive`, and again after each error. Give it to a
+/// [`Listener`](notify_core::listener::Listener), which does that.
+///
+/// # Cancel safety
+///
+/// You may drop [`receive`](Source::receive) at any point: the source keeps what it had begun.
+///
+/// # Examples
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// use notify_core::listener::{DeadLetters, Listener};
+/// use notify_rabbit::{RabbitSource, RabbitSourceConfig};
+///
+/// # async fn example() -> notify_core::Result<()> {
+/// // A temporary tap on a broker on this machine.
+/// let source = RabbitSource::new(RabbitSourceConfig::default())?;
+/// let mut listener = Listener::builder(source, DeadLetters::Discard).start()?;
+/// while let Some(batch) = listener.next_batch(500, Duration::from_millis(200)).await? {
+///     for notification in batch.notifications() {
+///         println!("{}", notification.event_type());
+///     }
+///     batch.ack().await?;
+/// }
+/// # Ok(())
+/// # }
+/// ```
+pub struct RabbitSource {
+    config: RabbitSourceConfig,
+    plan: ReadPlan,
+    once_warnings: Arc<OnceWarnings>,
+    state: SourceConnection,
+}
+
+/// The connection of a source.
+enum SourceConnection {
+    /// There is none, or one whose session is over.
+    Idle(Option<Box<KeptConnection>>),
+    /// A session is starting.
+    Starting(BoxFuture<Result<SourceSession>>),
+    /// A session is open.
+    Open(Box<SourceSession>),
+    /// A session is ending.
+    Ending(BoxFuture<Option<KeptConnection>>),
+}
+
+impl RabbitSource {
+    /// Creates a source. It connects with the first `receive`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`](notify_core::ErrorKind::Config) when a name is too long, or options
+    /// contradict each other.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use notify_rabbit::{RabbitSource, RabbitSourceConfig};
+    ///
+    /// let mut config = RabbitSourceConfig::default();
+    /// config.exchanges = Vec::new();
+    /// let error = RabbitSource::new(config).unwrap_err();
+    /// assert_eq!(error.to_string(), "`source.exchanges`: name at least one");
+    /// ```
+    pub fn new(config: RabbitSourceConfig) -> Result<Self> {
+        config.check()?;
+        Ok(Self {
+            plan: ReadPlan::new(&config)?,
+            once_warnings: Arc::new(OnceWarnings::new("source")),
+            state: SourceConnection::Idle(None),
+            config,
+        })
+    }
+
+    /// Returns the configuration.
+    pub fn config(&self) -> &RabbitSourceConfig {
+        &self.config
+    }
+
+    /// Counts the messages and the consumers of each queue that exists among these: those of the
+    /// topics' priorities, and those that the source reads itself.
+    ///
+    /// It opens a connection of its own and takes nothing. It needs no permission but to connect.
+    ///
+    /// # Errors
+    ///
+    /// When no host accepts the connection, or the broker stops answering.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future closes the connection.
+    pub async fn queue_depths(&mut self) -> Result<Vec<QueueDepth>> {
+        let connection = self.connect(0).await?;
+        let depths = inspection::queue_depths(&connection, &self.config).await?;
+        connection.close().await?;
+        Ok(depths)
+    }
+
+    /// Deletes the queue of a [durable tap](super::SourceQueue::Durable) with its messages, unless a
+    /// listener reads it. Returns the number of messages that were in it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`](notify_core::ErrorKind::Config) if the source is no durable tap, or a
+    /// listener reads the queue. Otherwise as for [`queue_depths`](Self::queue_depths).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future may leave the queue.
+    pub async fn remove_tap(&mut self) -> Result<u32> {
+        let queue = inspection::removable_queue(&self.config, &self.plan)?;
+        let connection = self.connect(0).await?;
+        let messages = inspection::remove_queue(&connection, &self.config, queue).await?;
+        connection.close().await?;
+        Ok(messages)
+    }
+
+    /// Opens a connection that takes bodies of this size.
+    async fn connect(&mut self, max_bytes: usize) -> Result<Connection> {
+        connect(&self.config, &self.once_warnings, max_bytes).await
+    }
+
+    /// Begins a session, on the connection of the last one if it is still open.
+    fn begin(&self, kept: Option<Box<KeptConnection>>, credit: Credit) -> SourceConnection {
+        let (config, warnings) = (self.config.clone(), Arc::clone(&self.once_warnings));
+        let mut plan = self.plan.clone();
+        SourceConnection::Starting(Box::pin(async move {
+            let connection = match kept {
+                Some(kept) if kept.connection.is_usable() => {
+                    if let (Some(own), Some(name)) = (&mut plan.own_queue, kept.temporary_queue) {
+                        own.name = name;
+                    }
+                    kept.connection
+                }
+                _ => connect(&config, &warnings, credit.max_bytes).await?,
+            };
+            SourceSession::start(connection, config, plan, credit).await
+        }))
+    }
+
+    /// Ends the session after an error.
+    fn end(&mut self) {
+        let state = std::mem::replace(&mut self.state, SourceConnection::Idle(None));
+        if let SourceConnection::Open(session) = state {
+            self.state = SourceConnection::Ending(Box::pin(session.into_connection()));
+        }
+    }
+}
+
+#[async_trait]
+impl Source for RabbitSource {
+    fn name(&self) -> &str {
+        &self.config.name
+    }
+
+    fn settlement_mode(&self) -> SettlementMode {
+        SettlementMode::Individual
+    }
+
+    async fn receive(&mut self, credit: Credit) -> Result<Reception> {
+        loop {
+            match &mut self.state {
+                SourceConnection::Idle(kept) => {
+                    let kept = kept.take();
+                    self.state = self.begin(kept, credit);
+                }
+                SourceConnection::Ending(ending) => {
+                    let kept = ending.as_mut().await;
+                    self.state = SourceConnection::Idle(kept.map(Box::new));
+                }
+                SourceConnection::Starting(starting) => match starting.as_mut().await {
+                    Ok(session) => self.state = SourceConnection::Open(Box::new(session)),
+                    Err(error) => {
+                        self.state = SourceConnection::Idle(None);
+                        return Err(error);
+                    }
+                },
+                SourceConnection::Open(session) => {
+                    let received = session.receive(credit).await;
+                    if received.is_err() {
+                        self.end();
+                    }
+                    return received;
+                }
+            }
+        }
+    }
+
+    async fn settle(&mut self, settlements: &DeliverySettlements) -> Result<()> {
+        let state = std::mem::replace(&mut self.state, SourceConnection::Idle(None));
+        let SourceConnection::Open(mut session) = state else {
+            self.state = state;
+            return Ok(());
+        };
+        // If this future is dropped, the session is over.
+        let settled = session.settle(settlements).await;
+        self.state = SourceConnection::Open(session);
+        if settled.is_err() {
+            self.end();
+        }
+        settled
+    }
+
+    async fn close(&mut self) -> Result<()> {
+        match std::mem::replace(&mut self.state, SourceConnection::Idle(None)) {
+            SourceConnection::Open(session) => session.close().await,
+            SourceConnection::Idle(Some(kept)) => kept.connection.close().await,
+            _ => Ok(()),
+        }
+    }
+
+    /// Checks broker, TLS, login, the exchanges of a tap, and the queues, over a connection of its own.
+    async fn check(&mut self) -> Result<Vec<Finding>> {
+        let connection = self.connect(0).await?;
+        let findings = inspection::check(&connection, &self.config, &self.plan).await?;
+        connection.close().await?;
+        Ok(findings)
+    }
+}
+
+impl fmt::Debug for RabbitSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RabbitSource").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+/// Opens a connection that takes bodies of at most `max_bytes`.
+async fn connect(
+    config: &RabbitSourceConfig,
+    warnings: &Arc<OnceWarnings>,
+    max_bytes: usize,
+) -> Result<Connection> {
+    let max_bytes = u64::try_from(max_bytes).unwrap_or(u64::MAX);
+    let guard = Amqp091Guard::receiver(max_bytes);
+    let name = connection_name(Some(&config.name));
+    Connection::open(&config.endpoint, &guard, &name, warnings).await
+}
