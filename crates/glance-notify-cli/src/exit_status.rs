@@ -118,37 +118,15 @@ impl CommandError {
 }
 
 /// Maps a transient error of the library to code 3 and any other to code 2.
-///
-/// A missing file or permission counts as permanent here. The library retries those, because an operator
-/// can fix them meanwhile. A command that has ended needs the operator first.
 impl From<Error> for CommandError {
     fn from(error: Error) -> Self {
-        let status = if error.is_transient() && !needs_operator(&error) {
+        let status = if error.is_transient() {
             ExitStatus::NotDelivered
         } else {
             ExitStatus::PermanentError
         };
         Self { status, message: format!("{error:#}") }
     }
-}
-
-/// Returns whether the cause of an error is a file that is missing or forbidden.
-fn needs_operator(error: &Error) -> bool {
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        if let Some(error) = error.downcast_ref::<io::Error>() {
-            return matches!(
-                error.kind(),
-                io::ErrorKind::NotFound
-                    | io::ErrorKind::PermissionDenied
-                    | io::ErrorKind::ReadOnlyFilesystem
-                    | io::ErrorKind::NotADirectory
-                    | io::ErrorKind::IsADirectory
-            );
-        }
-        cause = error.source();
-    }
-    false
 }
 
 /// Returns what you can do about a failed file operation, as the end of a message.
@@ -183,7 +161,7 @@ mod tests {
         assert_eq!(ExitStatus::ALL.map(ExitStatus::code), [0, 1, 2, 3, 4]);
     }
 
-    /// The library retries a missing permission; a finished command needs an operator first.
+    /// A missing file or permission needs an operator; a refused connection or a full disk may end.
     #[test]
     fn a_missing_file_or_permission_is_permanent() {
         for (kind, status) in [
@@ -192,7 +170,7 @@ mod tests {
             (io::ErrorKind::ConnectionRefused, ExitStatus::NotDelivered),
             (io::ErrorKind::StorageFull, ExitStatus::NotDelivered),
         ] {
-            let error = Error::new(ErrorKind::Unavailable, "x").with_source(io::Error::from(kind));
+            let error = Error::new(ErrorKind::of_file(&kind.into()), "x");
             assert_eq!(CommandError::from(error).status, status, "{kind:?}");
             let file = CommandError::file("cannot read `x`", &kind.into());
             assert!(file.message.starts_with("cannot read `x`: "), "{}", file.message);

@@ -99,10 +99,12 @@ pub enum ErrorKind {
 impl ErrorKind {
     /// Returns the kind of a failed file operation.
     ///
-    /// A full disk or an exhausted quota is [`Full`](Self::Full). A path that can never name a file,
-    /// such as a directory, is [`Config`](Self::Config). Every other failure is
-    /// [`Unavailable`](Self::Unavailable). That includes permission denied and read-only: an operator
-    /// can fix those while the program runs, so the worker keeps retrying with its backoff.
+    /// | failure | kind |
+    /// |---|---|
+    /// | full disk, exhausted quota, limit of file sizes | [`Full`](Self::Full) |
+    /// | permission denied, read-only file system | [`Access`](Self::Access) |
+    /// | missing file or directory, a directory in place of a file | [`Config`](Self::Config) |
+    /// | any other | [`Unavailable`](Self::Unavailable) |
     ///
     /// # Examples
     ///
@@ -114,15 +116,18 @@ impl ErrorKind {
     /// let full = io::Error::from(io::ErrorKind::StorageFull);
     /// let denied = io::Error::from(io::ErrorKind::PermissionDenied);
     /// assert_eq!(ErrorKind::of_file(&full), ErrorKind::Full);
-    /// assert_eq!(ErrorKind::of_file(&denied), ErrorKind::Unavailable);
+    /// assert_eq!(ErrorKind::of_file(&denied), ErrorKind::Access);
     /// ```
     pub fn of_file(error: &io::Error) -> Self {
         use io::ErrorKind as Io;
         match error.kind() {
             Io::StorageFull | Io::QuotaExceeded | Io::FileTooLarge => Self::Full,
-            Io::IsADirectory | Io::NotADirectory | Io::InvalidFilename | Io::InvalidInput => {
-                Self::Config
-            }
+            Io::PermissionDenied | Io::ReadOnlyFilesystem => Self::Access,
+            Io::NotFound
+            | Io::IsADirectory
+            | Io::NotADirectory
+            | Io::InvalidFilename
+            | Io::InvalidInput => Self::Config,
             _ => Self::Unavailable,
         }
     }

@@ -10,8 +10,8 @@ use notify_testbed::role_process::{role, role_process};
 
 use crate::support::{attempt, content, deliver, log, messages, text};
 
-/// A denied permission is a transient error: after the operator has granted it, the same transport
-/// delivers without a restart.
+/// A denied permission is a permanent error, which the worker retries all the same: after the operator has
+/// granted it, the same transport delivers without a restart.
 #[test]
 fn retries_until_it_may_write_the_file() {
     if let Some(dir) = role() {
@@ -43,7 +43,7 @@ fn scenario(dir: &Path) {
 
         deny_writing(&logs);
         let error = attempt(&mut log, &messages[..2]).await.error();
-        assert_eq!((error.kind(), error.outcome()), (ErrorKind::Unavailable, Outcome::NotSent));
+        assert_eq!((error.kind(), error.outcome()), (ErrorKind::Access, Outcome::NotSent));
         assert!(format!("{error:#}").contains("Permission denied"), "{error:#}");
         let findings = log.check().await.unwrap();
         assert!(matches!(findings[0].state, FindingState::Bad(_)), "{findings:?}");
@@ -54,7 +54,7 @@ fn scenario(dir: &Path) {
         fs::write(&path, "").unwrap();
         deny_writing(&path);
         let error = attempt(&mut log, &messages[2..]).await.error();
-        assert_eq!((error.kind(), error.outcome()), (ErrorKind::Unavailable, Outcome::NotSent));
+        assert_eq!((error.kind(), error.outcome()), (ErrorKind::Access, Outcome::NotSent));
         allow_writing(&path);
         deliver(&mut log, &messages[2..]).await;
         assert_eq!(content(&logs.join("n.log.1")), text(&messages[..2]));
