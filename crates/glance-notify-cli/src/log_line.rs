@@ -11,12 +11,12 @@
 
 use glance_notify::time::OffsetDateTime;
 use glance_notify::transport::printable;
+use notify_archive::question::Calendar;
 use serde::Serialize;
 use serde::ser::SerializeMap;
 
 use crate::console::{Stream, Tone, paint};
 use crate::json_output::write_json;
-use crate::time_zone::DisplayZone;
 
 /// The weight of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,5 +118,5 @@ impl Serialize for FieldMap<'_> {
 
 /// Returns the time of a line: UTC, to the second.
 fn now() -> String {
-    DisplayZone::UTC.second(OffsetDateTime::now_utc())
+    Calendar::utc().shown(OffsetDateTime::now_utc())
 }

@@ -45,12 +45,16 @@
 //! # Ok::<_, notify_archive::record::UnreadableRecord>(())
 //! ```
 
+#[cfg(feature = "store")]
 pub mod error;
 pub mod question;
 pub mod record;
+#[cfg(feature = "store")]
 pub mod store;
 mod wire_time;
 
+#[cfg(feature = "store")]
 pub use error::{ArchiveError, ArchiveErrorKind, Result};
 pub use record::EventRecord;
+#[cfg(feature = "store")]
 pub use store::{Archive, ArchiveWriter};

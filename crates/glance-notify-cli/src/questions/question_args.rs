@@ -10,6 +10,7 @@ use notify_archive::question::{Calendar, EventFilter, EventGlob, ProjectNames};
 use crate::arguments::priority_parser;
 use crate::exit_status::{CommandError, ExitStatus};
 use crate::input_source::{display_path, read_error};
+use crate::time_zone::TimeZoneArg;
 
 /// The options of every question.
 #[derive(clap::Args)]
@@ -45,9 +46,8 @@ pub(crate) struct QuestionArgs {
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
 
-    /// Time zone of the times that you write and read, as in `Europe/Berlin`.
-    #[arg(long, value_name = "ZONE", default_value = "UTC", value_parser = parse_zone)]
-    tz: Calendar,
+    #[command(flatten)]
+    zone: TimeZoneArg,
 
     /// Names of projects, as `openstack project list -f json` prints them.
     #[arg(long, value_name = "FILE")]
@@ -86,7 +86,7 @@ impl QuestionArgs {
     ///
     /// Returns an error with the option to change.
     pub(crate) fn question(&self) -> Result<Question, CommandError> {
-        let calendar = self.tz.clone();
+        let calendar = self.zone.tz.clone();
         let names = match &self.names {
             Some(path) => read_names(path)?,
             None => ProjectNames::default(),
@@ -137,11 +137,6 @@ fn start_of(
         CommandError::new(ExitStatus::PermanentError, format!("{option}: {expected}"))
     })?;
     Ok(Some(interval.start))
-}
-
-/// Parses the name of a time zone.
-fn parse_zone(name: &str) -> Result<Calendar, String> {
-    Calendar::new(name)
 }
 
 /// Reads the names of projects.

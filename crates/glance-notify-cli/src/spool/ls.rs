@@ -25,6 +25,7 @@ use glance_notify::transport::printable;
 use glance_notify::transport::spool::MessageTotals;
 use glance_notify::transport::spool::admin::{self, SlotInfo, StoredMessage};
 use glance_notify::uuid::Uuid;
+use notify_archive::question::Calendar;
 use serde::Serialize;
 
 use super::selection::{MessageSelection, MessageState};
@@ -35,7 +36,7 @@ use crate::json_output::write_json;
 use crate::output_format::TextOrJson;
 use crate::table::{Cell, Column, Table};
 use crate::terminal::write_stdout;
-use crate::time_zone::{DisplayZone, TimeZoneArg, notification_time};
+use crate::time_zone::{TimeZoneArg, notification_time};
 
 /// List the slots of the spool, or the messages in them.
 ///
@@ -84,8 +85,8 @@ fn list_slots(args: &SpoolLsArgs, dir: &Path) -> Result<ExitStatus, CommandError
             ));
         }
     }
-    let zone = if args.output.is_json() { &DisplayZone::UTC } else { &args.zone.tz };
-    let rows: Vec<_> = slots.iter().map(|slot| SlotRow::new(slot, zone)).collect();
+    let calendar = args.zone.of_output(args.output.is_json());
+    let rows: Vec<_> = slots.iter().map(|slot| SlotRow::new(slot, &calendar)).collect();
     write_stdout(|out| {
         if args.output.is_json() {
             return rows.iter().try_for_each(|row| write_json(out, row));
@@ -103,15 +104,17 @@ fn list_slots(args: &SpoolLsArgs, dir: &Path) -> Result<ExitStatus, CommandError
 /// Prints a line for each chosen message.
 fn list_messages(args: &SpoolLsArgs, dir: &Path) -> Result<ExitStatus, CommandError> {
     let mut slots = SlotWalk::new(dir, args.selection.slot)?;
-    let zone = if args.output.is_json() { &DisplayZone::UTC } else { &args.zone.tz };
+    let calendar = args.zone.of_output(args.output.is_json());
     write_stdout(|out| {
         if args.output.is_json() {
-            return for_each_message(&mut slots, &args.selection, zone, &mut |row| {
+            return for_each_message(&mut slots, &args.selection, &calendar, &mut |row| {
                 write_json(out, row)
             });
         }
         let mut table = Table::new(out, &MESSAGE_COLUMNS).without_headings();
-        for_each_message(&mut slots, &args.selection, zone, &mut |row| table.row(row.cells()))?;
+        for_each_message(&mut slots, &args.selection, &calendar, &mut |row| {
+            table.row(row.cells())
+        })?;
         table.finish()
     })?;
     Ok(slots.errors.status())
@@ -121,13 +124,13 @@ fn list_messages(args: &SpoolLsArgs, dir: &Path) -> Result<ExitStatus, CommandEr
 fn for_each_message(
     slots: &mut SlotWalk<'_>,
     selection: &MessageSelection,
-    zone: &DisplayZone,
+    calendar: &Calendar,
     write: &mut dyn FnMut(&MessageRow<'_>) -> io::Result<()>,
 ) -> io::Result<()> {
     while let Some(slot) = slots.next() {
         for (state, entry) in selection.entries(&slot) {
             let Some(entry) = slots.errors.ok(entry) else { continue };
-            write(&MessageRow::new(slot.number(), state, &entry, zone))?;
+            write(&MessageRow::new(slot.number(), state, &entry, calendar))?;
         }
     }
     Ok(())
@@ -157,8 +160,8 @@ struct SlotRow {
 }
 
 impl SlotRow {
-    /// Creates the row of a slot, with times in `zone`.
-    fn new(slot: &SlotInfo, zone: &DisplayZone) -> Self {
+    /// Creates the row of a slot, with times in the zone of `calendar`.
+    fn new(slot: &SlotInfo, calendar: &Calendar) -> Self {
         let contents = slot.contents.as_ref().ok().copied().flatten();
         Self {
             slot: slot.number,
@@ -169,7 +172,7 @@ impl SlotRow {
             file_bytes: slot.file_bytes,
             oldest: contents
                 .and_then(|contents| contents.oldest_pending())
-                .map(|time| zone.second(time)),
+                .map(|time| calendar.shown(time)),
             error: slot.contents.as_ref().err().map(|error| format!("{error:#}")),
         }
     }
@@ -237,8 +240,9 @@ struct MessageFields<'a> {
 }
 
 impl<'a> MessageRow<'a> {
-    /// Creates the row of an entry of slot number `slot`, with the time of a refusal in `zone`.
-    fn new(slot: u32, state: MessageState, entry: &'a StoredMessage, zone: &DisplayZone) -> Self {
+    /// Creates the row of an entry of slot number `slot`, with the time of a refusal in the zone of
+    /// `calendar`.
+    fn new(slot: u32, state: MessageState, entry: &'a StoredMessage, calendar: &Calendar) -> Self {
         let fields = entry.message.as_ref().ok().map(|message| MessageFields {
             message_id: message.id(),
             event_type: message.event_type(),
@@ -253,7 +257,7 @@ impl<'a> MessageRow<'a> {
             state,
             message: fields,
             error: entry.message.as_ref().err().map(|error| format!("{error:#}")),
-            refused: entry.refusal.as_ref().map(|refusal| zone.second(refusal.refused_at)),
+            refused: entry.refusal.as_ref().map(|refusal| calendar.shown(refusal.refused_at)),
             reason: entry.refusal.as_ref().map(|refusal| refusal.reason.as_str()),
         }
     }

@@ -20,6 +20,7 @@ use std::path::Path;
 use glance_notify::codec::Message;
 use glance_notify::transport::printable;
 use glance_notify::transport::spool::admin::StoredMessage;
+use notify_archive::question::Calendar;
 
 use super::message_ref::{MessageLookup, MessageRef, decoded};
 use super::selection::{MessageSelection, MessageState};
@@ -28,7 +29,7 @@ use crate::exit_status::{CommandError, ExitStatus};
 use crate::json_output::indent_json;
 use crate::output_format::TextOrJson;
 use crate::terminal::write_stdout;
-use crate::time_zone::{DisplayZone, TimeZoneArg, notification_time};
+use crate::time_zone::{TimeZoneArg, notification_time};
 
 /// Show whole notifications from the spool.
 #[derive(clap::Args)]
@@ -84,13 +85,13 @@ fn write_heading(
     state: MessageState,
     entry: &StoredMessage,
     message: &Message,
-    zone: &DisplayZone,
+    calendar: &Calendar,
 ) -> io::Result<()> {
     match (&entry.refusal, state) {
         (Some(refusal), _) => writeln!(
             out,
             "{position}: dead letter, refused {}: {}",
-            zone.second(refusal.refused_at),
+            calendar.shown(refusal.refused_at),
             printable(&refusal.reason, MAX_CHARS)
         ),
         (None, MessageState::Dead) => writeln!(out, "{position}: dead letter"),

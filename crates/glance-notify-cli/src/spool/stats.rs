@@ -22,7 +22,7 @@ use crate::exit_status::{CommandError, ExitStatus};
 use crate::json_output::write_json;
 use crate::output_format::TextOrJson;
 use crate::terminal::write_stdout;
-use crate::time_zone::{DisplayZone, TimeZoneArg};
+use crate::time_zone::TimeZoneArg;
 
 /// Show the totals of all slots.
 #[derive(clap::Args)]
@@ -55,8 +55,8 @@ pub(super) fn run(args: &SpoolStatsArgs, dir: &Path) -> Result<ExitStatus, Comma
         add(&mut total.dead, contents.dead);
         oldest = [oldest, contents.oldest_pending()].into_iter().flatten().min();
     }
-    let zone = if args.output.is_json() { &DisplayZone::UTC } else { &args.zone.tz };
-    total.oldest = oldest.map(|time| zone.second(time));
+    let calendar = args.zone.of_output(args.output.is_json());
+    total.oldest = oldest.map(|time| calendar.shown(time));
     write_stdout(|out| {
         if args.output.is_json() {
             return write_json(out, &total);

@@ -36,7 +36,7 @@ fn timeline_shows_the_life_of_an_image() {
         "by bob",
         "image.delete            by alice",
         "note: ",
-        "coverage: not known for files; 101 events from 2026-11-24 01:00:01Z",
+        "coverage: not known for files; 101 events from 2026-11-24T01:00:01Z",
     ] {
         assert!(output.out.contains(part), "{part}\n{}", output.out);
     }

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use jiff::civil::DateTime;
+use jiff::fmt::temporal::DateTimeParser;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan, Unit, Zoned};
 use time::OffsetDateTime;
@@ -17,7 +18,7 @@ use time::OffsetDateTime;
 ///
 /// let calendar = Calendar::new("Europe/Berlin").unwrap();
 /// let time = OffsetDateTime::from_unix_timestamp(1_774_745_999).unwrap();
-/// assert_eq!(calendar.shown(time), "2026-03-29 01:59:59+01:00");
+/// assert_eq!(calendar.shown(time), "2026-03-29T01:59:59+01:00");
 /// assert_eq!(calendar.month(time), "2026-03");
 /// // On the next second, summer time begins.
 /// let range = calendar.interval("2026-03-29").unwrap();
@@ -34,26 +35,26 @@ impl Calendar {
         Self { zone: TimeZone::UTC }
     }
 
-    /// Returns the calendar of a time zone of the IANA database, such as `Europe/Berlin`, or of `local`,
-    /// the time zone of the system.
+    /// Returns the calendar of a time zone of the IANA database, such as `Europe/Berlin`, of an offset such
+    /// as `+02:00`, or of `local`, the time zone of the system.
     ///
     /// Uses the database of the system, and an embedded one if the system has none.
     ///
     /// # Errors
     ///
-    /// Returns a text if no time zone has this name.
+    /// Returns a text that shows the accepted forms.
     pub fn new(name: &str) -> Result<Self, String> {
-        let zone = if name == "local" { TimeZone::try_system() } else { TimeZone::get(name) };
-        let zone = zone.map_err(
-            |_| "unknown time zone, expected `UTC`, `local`, or a name such as `Europe/Berlin`",
-        )?;
-        Ok(Self { zone })
+        let zone = match name {
+            "local" => TimeZone::try_system(),
+            _ => DateTimeParser::new().parse_time_zone(name),
+        };
+        Ok(Self { zone: zone.map_err(|_| EXPECTED_ZONE)? })
     }
 
-    /// Returns a time to the second, with its offset: `2026-11-24 12:00:00+01:00`, or `…Z` for UTC.
+    /// Returns a time to the second, with its offset: `2026-11-24T12:00:00+01:00`, or `…Z` for UTC.
     pub fn shown(&self, time: OffsetDateTime) -> String {
         let offset = if self.zone == TimeZone::UTC { "Z" } else { "%:z" };
-        self.format(time, &format!("%Y-%m-%d %H:%M:%S{offset}"))
+        self.format(time, &format!("%Y-%m-%dT%H:%M:%S{offset}"))
     }
 
     /// Returns the time of day to the millisecond: `12:00:00.123`.
@@ -128,9 +129,13 @@ impl Calendar {
         self.zoned(time).strftime(format).to_string()
     }
 
+    /// Returns a time in this zone. The last day of the year 9999 is beyond jiff's range: the end of the
+    /// range stands for it.
     fn zoned(&self, time: OffsetDateTime) -> Zoned {
-        let timestamp = Timestamp::from_nanosecond(time.unix_timestamp_nanos());
-        timestamp.unwrap_or(Timestamp::UNIX_EPOCH).to_zoned(self.zone.clone())
+        let range = Timestamp::MIN.as_nanosecond()..=Timestamp::MAX.as_nanosecond();
+        let nanosecond = time.unix_timestamp_nanos().clamp(*range.start(), *range.end());
+        let timestamp = Timestamp::from_nanosecond(nanosecond).unwrap_or(Timestamp::MAX);
+        timestamp.to_zoned(self.zone.clone())
     }
 }
 
@@ -142,6 +147,10 @@ fn from_jiff(timestamp: Timestamp) -> OffsetDateTime {
 
 /// The last second of the year 9999.
 const MAX_SECOND: i64 = 253_402_300_799;
+
+/// The message for an unknown time zone.
+const EXPECTED_ZONE: &str =
+    "expected `UTC`, `local`, an offset such as `+02:00`, or a name such as `Europe/Berlin`";
 
 /// The message for a time of another form.
 const EXPECTED_TIME: &str =
@@ -160,15 +169,15 @@ mod tests {
     #[test]
     fn months_and_days_begin_at_local_midnight() {
         let utc = Calendar::utc();
-        assert_eq!(interval(&utc, "2024-02"), ("2024-02-01 00:00:00Z".into(), 29 * 24));
+        assert_eq!(interval(&utc, "2024-02"), ("2024-02-01T00:00:00Z".into(), 29 * 24));
         let berlin = Calendar::new("Europe/Berlin").unwrap();
-        assert_eq!(interval(&berlin, "2026-10"), ("2026-09-30 22:00:00Z".into(), 31 * 24 + 1));
-        assert_eq!(interval(&berlin, "2026-10-25"), ("2026-10-24 22:00:00Z".into(), 25));
+        assert_eq!(interval(&berlin, "2026-10"), ("2026-09-30T22:00:00Z".into(), 31 * 24 + 1));
+        assert_eq!(interval(&berlin, "2026-10-25"), ("2026-10-24T22:00:00Z".into(), 25));
         // In Chile, this day has no midnight.
         let santiago = Calendar::new("America/Santiago").unwrap();
-        assert_eq!(interval(&santiago, "2026-09-06"), ("2026-09-06 04:00:00Z".into(), 23));
-        assert_eq!(interval(&utc, "2026-11-24T12:00"), ("2026-11-24 12:00:00Z".into(), 0));
-        assert_eq!(interval(&berlin, "2026-11-24 12:00:00+00:00").0, "2026-11-24 12:00:00Z");
+        assert_eq!(interval(&santiago, "2026-09-06"), ("2026-09-06T04:00:00Z".into(), 23));
+        assert_eq!(interval(&utc, "2026-11-24T12:00"), ("2026-11-24T12:00:00Z".into(), 0));
+        assert_eq!(interval(&berlin, "2026-11-24 12:00:00+00:00").0, "2026-11-24T12:00:00Z");
         assert_eq!(interval(&utc, "9999-12").1, 31 * 24 - 1);
     }
 
@@ -178,6 +187,32 @@ mod tests {
         for text in ["", "24.11.2026", "2026", "2026-13", "yesterday", "2026-11-31"] {
             assert!(Calendar::utc().interval(text).is_err(), "{text}");
         }
-        assert!(Calendar::new("Europe/Bielefeld").is_err());
+        for zone in ["", "+", "+2", "+26:00", "+02:60", "Mars/Olympus", "+é0", "../x"] {
+            assert!(Calendar::new(zone).unwrap_err().contains("Europe/Berlin"), "{zone}");
+        }
+    }
+
+    /// A time shows the offset of the calendar's zone, whatever offset it came with.
+    #[test]
+    fn times_follow_the_zone() {
+        let time = OffsetDateTime::from_unix_timestamp(1_337_182_056).unwrap();
+        let time = time.to_offset(time::UtcOffset::from_hms(5, 0, 0).unwrap());
+        for (zone, shown) in [
+            ("UTC", "2012-05-16T15:27:36Z"),
+            ("+02:00", "2012-05-16T17:27:36+02:00"),
+            ("-0330", "2012-05-16T11:57:36-03:30"),
+            ("Europe/Berlin", "2012-05-16T17:27:36+02:00"),
+        ] {
+            assert_eq!(Calendar::new(zone).unwrap().shown(time), shown);
+        }
+    }
+
+    /// Implausible times are shown, not refused: a broken clock must not end a report.
+    #[test]
+    fn the_first_and_the_last_time_are_shown() {
+        let (first, last) = (time::PrimitiveDateTime::MIN, time::PrimitiveDateTime::MAX);
+        let samoa = Calendar::new("Pacific/Apia").unwrap();
+        assert!(samoa.shown(first.assume_utc()).starts_with("-9999"));
+        assert!(samoa.shown(last.assume_utc()).starts_with("9999-12-31"));
     }
 }

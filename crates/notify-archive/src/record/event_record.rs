@@ -3,13 +3,12 @@
 use std::sync::Arc;
 
 use notify_core::codec::Encoding;
-use notify_core::{EventType, Message, Notification, Priority};
+use notify_core::{EventType, Message, Notification, Priority, Result};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::audit_facts::AuditFacts;
 use super::image_ids::{image_in_path, image_in_text};
-use crate::error::Result;
 
 /// A notification with the facts that questions ask about.
 ///
