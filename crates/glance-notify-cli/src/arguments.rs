@@ -4,6 +4,8 @@
 //! prints beside the name of the option. It reads no file and has no side effect. A
 //! value that passes its parser is valid everywhere: no subcommand checks it again.
 
+use std::num::{IntErrorKind, ParseIntError};
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
@@ -19,6 +21,18 @@ pub(crate) fn parse_seconds(text: &str) -> Result<Duration, String> {
     seconds
         .filter(|duration| !duration.is_zero() && *duration <= MAX_WAIT)
         .ok_or_else(|| "expected a number of seconds above 0".to_owned())
+}
+
+/// Parses a whole number.
+///
+/// # Errors
+///
+/// Returns the message that clap shows if `text` is no such number, or one beyond the type's range.
+pub(crate) fn parse_number<T: FromStr<Err = ParseIntError>>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|error: ParseIntError| match error.kind() {
+        IntErrorKind::PosOverflow => "the number is too large".to_owned(),
+        _ => "expected a whole number, 0 or above".to_owned(),
+    })
 }
 
 /// Returns the parser of a documented event type such as `image.create`.

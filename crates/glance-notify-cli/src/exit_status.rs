@@ -112,8 +112,8 @@ impl CommandError {
         let reason = error.to_string();
         // The number of the error helps no reader.
         let reason = reason.split(" (os error").next().unwrap_or_default();
-        let advice = file_advice(error);
-        Self::new(status, format!("{action}: {reason}{advice}"))
+        let advice = Error::file_advice(error).map(|advice| format!(": {advice}"));
+        Self::new(status, format!("{action}: {reason}{}", advice.unwrap_or_default()))
     }
 }
 
@@ -126,22 +126,6 @@ impl From<Error> for CommandError {
             ExitStatus::PermanentError
         };
         Self { status, message: format!("{error:#}") }
-    }
-}
-
-/// Returns what you can do about a failed file operation, as the end of a message.
-fn file_advice(error: &io::Error) -> &'static str {
-    match error.kind() {
-        io::ErrorKind::NotFound => ": check the path",
-        io::ErrorKind::PermissionDenied => {
-            ": give your user the permission, or run the command as another user"
-        }
-        io::ErrorKind::IsADirectory => ": name a file",
-        io::ErrorKind::NotADirectory => ": check the path, a part of it is a file",
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ": make room on the disk",
-        io::ErrorKind::FileTooLarge => ": raise the limit of file sizes (ulimit -f, LimitFSIZE)",
-        io::ErrorKind::ReadOnlyFilesystem => ": name a file on another file system",
-        _ => "",
     }
 }
 

@@ -148,7 +148,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         "archive export",
         &[
             "glance-notify archive export --archive /var/lib/glance-notify --since 2026-11 --until 2026-12",
-            "glance-notify archive export --archive /var/lib/glance-notify --format csv > events.csv",
+            "glance-notify archive export --archive /var/lib/glance-notify -o csv > events.csv",
         ],
     ),
     (

@@ -162,6 +162,50 @@ impl Error {
         Self(Arc::new(ErrorData { kind, outcome, message: message.into(), source: None }))
     }
 
+    /// Creates the error of a failed file operation, with the failure as its cause.
+    ///
+    /// Its kind is that of [`ErrorKind::of_file`], and the message ends with what to change.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::io;
+    ///
+    /// use notify_core::{Error, ErrorKind};
+    ///
+    /// let denied = io::Error::from(io::ErrorKind::PermissionDenied);
+    /// let error = Error::of_file("`log.file`: n.log cannot be opened", denied);
+    /// assert_eq!(error.kind(), ErrorKind::Access);
+    /// assert_eq!(
+    ///     format!("{error:#}"),
+    ///     "`log.file`: n.log cannot be opened (give your user the permission, or run it as another \
+    ///      user): permission denied",
+    /// );
+    /// ```
+    pub fn of_file(message: impl fmt::Display, error: io::Error) -> Self {
+        let message = match Self::file_advice(&error) {
+            Some(advice) => format!("{message} ({advice})"),
+            None => message.to_string(),
+        };
+        Self::new(ErrorKind::of_file(&error), message).with_source(error)
+    }
+
+    /// Returns what to change after a failed file operation, as a clause, or `None` for a rare failure.
+    pub fn file_advice(error: &io::Error) -> Option<&'static str> {
+        use io::ErrorKind as Io;
+        Some(match error.kind() {
+            Io::NotFound => "check the path",
+            Io::PermissionDenied => "give your user the permission, or run it as another user",
+            Io::AlreadyExists => "name another path",
+            Io::IsADirectory => "name a file",
+            Io::NotADirectory => "check the path, a part of it is a file",
+            Io::StorageFull | Io::QuotaExceeded => "make room on the disk",
+            Io::FileTooLarge => "raise the limit of file sizes (ulimit -f, LimitFSIZE)",
+            Io::ReadOnlyFilesystem => "name a path on another file system",
+            _ => return None,
+        })
+    }
+
     /// Returns the same error with `source` as its cause, in place of any earlier cause.
     ///
     /// `{:#}` prints the cause, and [`source`](std::error::Error::source) returns it.

@@ -10,11 +10,10 @@ use notify_core::{Error, ErrorKind};
 
 /// Returns an error about an operation on `log.file` that the system refused.
 ///
-/// `problem` completes the sentence that the path begins: "cannot be synced". The kind follows from
-/// `error`, as [`ErrorKind::of_file`] documents: a full disk is [`ErrorKind::Full`], a path that can
-/// never be a file is [`ErrorKind::Config`].
+/// `problem` completes the sentence that the path begins: "cannot be synced". The kind and the advice follow
+/// from `error`, see [`Error::of_file`].
 pub(crate) fn file_error(path: &Path, problem: &str, error: io::Error) -> Error {
-    Error::new(ErrorKind::of_file(&error), file_message(path, problem)).with_source(error)
+    Error::of_file(file_message(path, problem), error)
 }
 
 /// Returns an error about a `log.file` that cannot work until you change the configuration.

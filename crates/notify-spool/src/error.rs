@@ -111,10 +111,10 @@ fn is_truncation(error: &io::Error) -> bool {
 
 /// Returns the error of a failed file operation in `spool.dir`.
 ///
-/// `problem` completes the sentence that starts with the path. The kind follows from the cause, see
-/// [`ErrorKind::of_file`].
+/// `problem` completes the sentence that starts with the path. The kind and the advice follow from the cause,
+/// see [`Error::of_file`].
 pub(crate) fn file_error(path: &Path, problem: &str, error: io::Error) -> Error {
-    Error::new(ErrorKind::of_file(&error), dir_message(path, problem)).with_source(error)
+    Error::of_file(dir_message(path, problem), error)
 }
 
 /// Returns the error for a file or directory whose owner, mode or type is not safe.

@@ -11,11 +11,11 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use notify_core::Result;
+use notify_core::{Error, ErrorKind, Result};
 use rustix::fs::{AtFlags, Mode, OFlags};
 
 use crate::disk::SpoolDisk;
-use crate::error::{access_error, file_error, printable_path};
+use crate::error::{access_error, dir_message, file_error, printable_path};
 
 /// The directory `spool.dir`, checked and open.
 #[derive(Debug)]
@@ -184,9 +184,10 @@ fn create_dir(path: &Path) -> Result<()> {
 }
 
 /// Returns the error for a directory whose parent does not exist.
-pub(crate) fn missing_parent(path: &Path, error: io::Error) -> notify_core::Error {
+pub(crate) fn missing_parent(path: &Path, error: io::Error) -> Error {
     let parent = path.parent().map(printable_path).unwrap_or_default();
-    file_error(path, &format!("needs its parent directory {parent}: create it"), error)
+    let message = dir_message(path, &format!("needs its parent directory {parent}: create it"));
+    Error::new(ErrorKind::of_file(&error), message).with_source(error)
 }
 
 /// Refuses a file or directory that another user could have created or could change.

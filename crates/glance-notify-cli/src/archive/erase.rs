@@ -1,7 +1,6 @@
 //! `glance-notify archive erase`: erases content for good.
 
 use glance_notify::time::OffsetDateTime;
-use notify_archive::ArchiveWriter;
 use notify_archive::store::EraseSelector;
 
 use super::archive_dir::ArchiveDir;
@@ -49,7 +48,7 @@ pub(super) fn run(args: &EraseArgs) -> Result<ExitStatus, CommandError> {
             "name an image, a project or a user",
         ));
     };
-    let mut writer = ArchiveWriter::open(&args.dir.archive)?;
+    let mut writer = args.dir.open_existing()?;
     let outcome = writer.erase(&selector, &args.reason, OffsetDateTime::now_utc())?;
     print_note(format_args!(
         "erased {} notifications, {} unreadable messages and {} images of the baseline",

@@ -10,7 +10,7 @@ use crate::exit_status::{CommandError, ExitStatus};
 use crate::questions::answer_output::write_csv_row;
 use crate::terminal::{print_note, write_stdout};
 
-/// Print stored notifications in the order of their times. `jsonl` prints the bodies, ready for
+/// Print stored notifications in the order of their times. `raw` prints the bodies, ready for
 /// `glance-notify emit`, which keeps their ids; `csv` prints the facts without the bodies.
 #[derive(clap::Args)]
 pub(super) struct ExportArgs {
@@ -18,7 +18,7 @@ pub(super) struct ExportArgs {
     dir: ArchiveDir,
 
     /// Form of the output.
-    #[arg(long, value_name = "FORMAT", default_value = "jsonl")]
+    #[arg(short = 'o', long = "output", value_name = "FORMAT", default_value = "raw")]
     format: ExportFormat,
 
     /// Only events at or after this time: a month, a day or a time.
@@ -33,6 +33,7 @@ pub(super) struct ExportArgs {
 /// The form of an export.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum ExportFormat {
+    #[value(name = "raw")]
     Jsonl,
     Csv,
 }

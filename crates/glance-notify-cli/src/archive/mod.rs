@@ -51,6 +51,12 @@ pub(crate) fn run(args: &ArchiveArgs) -> Result<ExitStatus, CommandError> {
 /// Maps an error that may go away by itself to code 3 and any other to code 2.
 impl From<ArchiveError> for CommandError {
     fn from(error: ArchiveError) -> Self {
+        let cause = std::error::Error::source(&error).and_then(|cause| cause.downcast_ref());
+        if let Some(cause) = cause {
+            // The message ends with its cause, to which the command adds advice.
+            let (message, reason) = (error.to_string(), format!(": {cause}"));
+            return Self::file(message.strip_suffix(&reason).unwrap_or(&message), cause);
+        }
         let is_transient = error.is_transient() && error.kind() != ArchiveErrorKind::Io;
         let status =
             if is_transient { ExitStatus::NotDelivered } else { ExitStatus::PermanentError };

@@ -4,11 +4,14 @@ use std::path::PathBuf;
 
 use glance_notify::time::{Duration, OffsetDateTime};
 use glance_notify::transport::printable;
+use notify_archive::Archive;
 use notify_archive::store::RetentionPolicy;
-use notify_archive::{Archive, ArchiveWriter};
 
 use super::archive_dir::ArchiveDir;
+use crate::arguments::parse_number;
 use crate::exit_status::{CommandError, ExitStatus};
+use crate::json_output::write_json;
+use crate::output_format::TextOrJson;
 use crate::terminal::{print_note, write_stdout};
 
 /// Copy the archive to a new directory, while a writer goes on. The copy is an archive: to restore it, use
@@ -29,6 +32,9 @@ pub(super) struct BackupArgs {
 pub(super) struct VerifyArgs {
     #[command(flatten)]
     dir: ArchiveDir,
+
+    #[command(flatten)]
+    output: TextOrJson,
 }
 
 /// Remove whole files by age or size, the oldest first. A file stays while it has notifications that were
@@ -40,10 +46,11 @@ pub(super) struct RetainArgs {
 
     /// Remove months that ended at least this many days ago.
     #[arg(long, value_name = "DAYS", required_unless_present = "max_bytes")]
+    #[arg(value_parser = parse_number::<u32>)]
     max_days: Option<u32>,
 
     /// Remove the oldest months until all files together have at most this many bytes.
-    #[arg(long, value_name = "BYTES")]
+    #[arg(long, value_name = "BYTES", value_parser = parse_number::<u64>)]
     max_bytes: Option<u64>,
 }
 
@@ -59,6 +66,9 @@ pub(super) fn backup(args: &BackupArgs) -> Result<ExitStatus, CommandError> {
 pub(super) fn verify(args: &VerifyArgs) -> Result<ExitStatus, CommandError> {
     let report = Archive::open(&args.dir.archive)?.verify()?;
     write_stdout(|out| {
+        if args.output.is_json() {
+            return write_json(out, &report);
+        }
         for problem in &report.problems {
             let finding = printable(&problem.finding, 1024);
             writeln!(out, "bad: {}: {finding}", printable(&problem.file, 256))?;
@@ -84,7 +94,7 @@ pub(super) fn retain(args: &RetainArgs) -> Result<ExitStatus, CommandError> {
         max_age: args.max_days.map(|days| Duration::days(days.into())),
         max_bytes: args.max_bytes,
     };
-    let mut writer = ArchiveWriter::open(&args.dir.archive)?;
+    let mut writer = args.dir.open_existing()?;
     let removed = writer.retain(policy, OffsetDateTime::now_utc())?;
     for name in &removed {
         print_note(format_args!("removed {name}"));

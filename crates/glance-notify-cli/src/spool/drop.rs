@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::message_ref::{MessageLookup, MessageRef};
 use super::selection::MessageSelection;
 use super::slots::SlotWalk;
+use crate::arguments::parse_number;
 use crate::exit_status::{CommandError, ExitStatus};
 use crate::json_output::write_json;
 use crate::output_format::TextOrJson;
@@ -37,7 +38,7 @@ pub(super) struct SpoolDropArgs {
     all: bool,
 
     /// Only the slot with this number.
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", value_parser = parse_number::<u32>)]
     slot: Option<u32>,
 
     #[command(flatten)]

@@ -81,7 +81,7 @@ fn list_slots(args: &SpoolLsArgs, dir: &Path) -> Result<ExitStatus, CommandError
         if slots.is_empty() {
             return Err(CommandError::new(
                 ExitStatus::PermanentError,
-                format!("the spool has no slot {only}"),
+                format!("the spool has no slot {only}: `spool ls` without `--slot` lists them"),
             ));
         }
     }

@@ -83,7 +83,9 @@ impl MessageLookup {
         missing.sort_unstable();
         for reference in &missing {
             let scope = if errors.is_empty() { "the spool" } else { "the readable slots" };
-            print_error(format_args!("no {noun} {reference} in {scope}"));
+            print_error(format_args!(
+                "no {noun} {reference} in {scope}: `spool ls --messages` lists the messages"
+            ));
         }
         match errors.status() {
             ExitStatus::Success if !missing.is_empty() => ExitStatus::PermanentError,

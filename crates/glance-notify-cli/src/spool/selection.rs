@@ -9,11 +9,13 @@ use serde::Serialize;
 
 use super::slots::ErrorLog;
 
+use crate::arguments::parse_number;
+
 /// The options that choose messages. Without any, they choose all messages.
 #[derive(clap::Args, Default)]
 pub(super) struct MessageSelection {
     /// Only the slot with this number.
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", value_parser = parse_number::<u32>)]
     pub(super) slot: Option<u32>,
 
     /// Only pending messages, which the spool still has to forward.

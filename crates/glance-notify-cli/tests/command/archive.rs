@@ -124,9 +124,8 @@ fn exports_are_notifications_and_tables() {
     sandbox.file("export.jsonl", &exported);
     sandbox.run(["validate", "export.jsonl"]).expect(0);
     archive(&sandbox, "import", &["export.jsonl"]).expect_message(0, "0 stored, 101 copies");
-    let part = archive(&sandbox, "export", &["--until", "2026-11-24T12:00", "--format", "csv"])
-        .expect(0)
-        .out;
+    let part =
+        archive(&sandbox, "export", &["--until", "2026-11-24T12:00", "-o", "csv"]).expect(0).out;
     assert!(part.starts_with("message_id,timestamp,received_at,event_type,"));
     assert!(part.lines().count() > 20 && part.lines().count() < 101);
 }

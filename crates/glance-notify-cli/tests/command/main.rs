@@ -26,6 +26,8 @@ mod invalid_configuration;
 mod invalid_input;
 mod kill;
 mod limits;
+mod mistake_rows;
+mod mistakes;
 mod operations;
 mod output_files;
 mod planted_secrets;

@@ -5,6 +5,7 @@
 
 use std::fs::{self, File};
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -81,29 +82,6 @@ impl Sandbox {
         self.command(args).output().unwrap().into()
     }
 
-    /// Runs the command as an unprivileged user, so that permissions count.
-    ///
-    /// Gives the directory to that user if the test itself runs as root.
-    pub(crate) fn run_as_user<S: AsRef<std::ffi::OsStr>>(
-        &self,
-        args: impl IntoIterator<Item = S>,
-    ) -> CommandOutput {
-        let mut command = self.command(args);
-        if rustix::process::getuid().is_root() {
-            let user = UNPRIVILEGED_USER.to_string();
-            let chown = Command::new("chown").args(["-R", &user]).arg(self.dir.path()).status();
-            assert!(chown.unwrap().success());
-            // The program may lie below a directory that only root may enter.
-            let program = self.path("glance-notify");
-            copy_program(Path::new(env!("CARGO_BIN_EXE_glance-notify")), &program);
-            let args: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();
-            command = Command::new(program);
-            command.args(args).current_dir(&self.dir).env_clear().stdin(Stdio::null());
-            command.uid(UNPRIVILEGED_USER);
-        }
-        command.output().unwrap().into()
-    }
-
     /// Runs the command to its end with `input` on standard input.
     ///
     /// A thread writes the input, so that a command that writes much before it has read
@@ -168,6 +146,65 @@ impl From<Output> for CommandOutput {
     }
 }
 
+/// A user without any permissions, so that the modes of files count.
+pub(crate) struct UnprivilegedUser {
+    /// The copied program, if the test runs as root: the program of the build may lie below a directory
+    /// that only root may enter.
+    program: Option<TempDir>,
+}
+
+impl UnprivilegedUser {
+    /// The id of that user on every Linux.
+    const ID: u32 = 65_534;
+
+    /// Copies the program if the test runs as root. Otherwise, the user of the test is unprivileged enough.
+    pub(crate) fn new() -> Self {
+        let program = rustix::process::getuid().is_root().then(|| {
+            let dir = tempfile::tempdir().unwrap();
+            fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+            copy_program(Path::new(env!("CARGO_BIN_EXE_glance-notify")), &dir.path().join("copy"));
+            dir
+        });
+        Self { program }
+    }
+
+    /// Runs the command to its end as this user, to whom the directory of the test then belongs.
+    pub(crate) fn run<'a>(
+        &self,
+        sandbox: &Sandbox,
+        args: impl IntoIterator<Item = &'a str>,
+    ) -> CommandOutput {
+        let Some(program) = &self.program else { return sandbox.run(args) };
+        let id = Self::ID.to_string();
+        let chown = Command::new("chown").args(["-R", &id]).arg(sandbox.dir.path()).status();
+        assert!(chown.unwrap().success());
+        let mut command = Command::new(program.path().join("copy"));
+        command.args(args).current_dir(&sandbox.dir).env_clear().stdin(Stdio::null());
+        command.uid(Self::ID).output().unwrap().into()
+    }
+}
+
+/// Returns the names of every subcommand with its `--help`, and those of the whole command first.
+///
+/// Finds the subcommands in the help itself, so that a test over them covers new ones.
+pub(crate) fn help_pages() -> Vec<(String, String)> {
+    let mut paths = vec![String::new()];
+    let mut pages = Vec::new();
+    while let Some(path) = paths.pop() {
+        let help = Sandbox::new().run(path.split_whitespace().chain(["--help"])).expect(0).out;
+        let subcommands = help.split_once("\nCommands:\n").map(|(_, commands)| commands);
+        let subcommands = subcommands.and_then(|commands| commands.split("\n\n").next());
+        for line in subcommands.into_iter().flat_map(str::lines) {
+            let name = line.split_whitespace().next().filter(|_| line.starts_with("  "));
+            // Continuation lines of a description are indented further.
+            let name = name.filter(|name| !line.starts_with("   ") && *name != "help");
+            paths.extend(name.map(|name| format!("{path} {name}").trim().to_owned()));
+        }
+        pages.push((path, help));
+    }
+    pages
+}
+
 /// The arguments that deliver to the file `n.log`. They turn the sync off, because these
 /// tests do not test the disk.
 pub(crate) const LOG: [&str; 6] =
@@ -211,9 +248,6 @@ pub(crate) fn spooled<'a>(command: &[&'a str]) -> Vec<&'a str> {
     let unreachable = ["--set", "strategy=rabbit", "--set", "rabbit.url=amqp://127.0.0.1:1"];
     [command, &unreachable, &SPOOL].concat()
 }
-
-/// The id of a user without any permissions, on every Linux.
-const UNPRIVILEGED_USER: u32 = 65_534;
 
 /// The arguments that set the spool's directory.
 pub(crate) const SPOOL: [&str; 2] = ["--set", "spool.dir=spool"];

@@ -29,7 +29,7 @@ use crate::record::event_record::{EventRecord, SequenceNumber};
 /// let coverage = Coverage::of("rabbit-1", &[attached], start..until);
 /// assert_eq!(
 ///     coverage.shown(&Calendar::utc()),
-///     "coverage of rabbit-1: 90.00 %; blind 1970-01-01 09:00:00Z to 1970-01-01 10:00:00Z (binding lost)",
+///     "coverage of rabbit-1: 90.00 %; blind 1970-01-01T09:00:00Z to 1970-01-01T10:00:00Z (binding lost)",
 /// );
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -231,6 +231,6 @@ mod tests {
             reason: None,
         };
         let shown = Coverage::of("s", &[interval], at(0)..end).shown(&Calendar::utc());
-        assert!(shown.starts_with("coverage of s: 99.99 %; blind 1970-12-31 23:59:59Z"), "{shown}");
+        assert!(shown.starts_with("coverage of s: 99.99 %; blind 1970-12-31T23:59:59Z"), "{shown}");
     }
 }

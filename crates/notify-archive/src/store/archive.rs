@@ -74,7 +74,14 @@ impl Archive {
     /// Returns an error of the kind [`ArchiveErrorKind::NotAnArchive`] if the directory holds none.
     pub fn open(directory: &Path) -> Result<Self> {
         let path = directory.join(CONTROL_FILE);
-        if !path.is_file() {
+        let is_file = match fs::metadata(&path) {
+            Ok(metadata) => metadata.is_file(),
+            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+                return Err(ArchiveError::io("read", directory, error));
+            }
+            Err(_) => false,
+        };
+        if !is_file {
             let message = format!(
                 "`{}` holds no archive: it has no `{CONTROL_FILE}`. Create one with `archive import`",
                 shown(directory)

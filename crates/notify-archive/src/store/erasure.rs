@@ -79,7 +79,9 @@ impl ArchiveWriter {
         let id = selector.id();
         let invalid = |message: &str| Err(ArchiveError::new(ArchiveErrorKind::Invalid, message));
         if id.len() < SHORTEST_ID {
-            return invalid("the id is too short: it would match unrelated notifications");
+            return invalid(
+                "the id is too short and would match unrelated notifications: give the whole id",
+            );
         }
         if reason.trim().is_empty() || reason.contains(id) {
             return invalid(

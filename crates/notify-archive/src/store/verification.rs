@@ -16,7 +16,7 @@ use super::schema::{CONTROL, EVENTS, FileSchema, tables};
 use crate::error::Result;
 
 /// The result of a verification.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct VerificationReport {
     /// The number of files.
@@ -34,7 +34,7 @@ pub struct VerificationReport {
 }
 
 /// One problem of an archive: the file and the finding.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct ArchiveProblem {
     /// The name of the file.
     pub file: String,

@@ -97,7 +97,7 @@ impl DeadLetterFile {
 
     /// Returns an error about this file.
     fn error(&self, problem: &str, error: io::Error) -> Error {
-        Error::new(ErrorKind::of_file(&error), self.message(problem)).with_source(error)
+        Error::of_file(self.message(problem), error)
     }
 
     /// Returns the text of an error about this file.

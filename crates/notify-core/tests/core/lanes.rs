@@ -335,10 +335,10 @@ async fn messages_that_never_left_are_not_sent() {
     assert_eq!(stats.last_error.as_deref(), Some("scripted outage"));
 }
 
-/// A program that forgot to run the worker learns that from its receipts, `send`, `flush` and the
+/// D13: a program that forgot to run the worker learns that from its receipts, `send`, `flush` and the
 /// account.
 #[tokio::test(start_paused = true)]
-async fn a_worker_that_never_runs_is_visible() {
+async fn d13_a_worker_that_never_runs_is_visible() {
     let (notifier, _worker) = builder(&Script::default()).build().unwrap();
     assert_eq!(notifier.stats().state, WorkerState::NotStarted);
     let mut receipt = notifier.emit(&image_create());
@@ -354,10 +354,10 @@ async fn a_worker_that_never_runs_is_visible() {
     assert_eq!(notifier.shutdown(second).await.state, WorkerState::NotStarted);
 }
 
-/// A permanent error reaches the program without a log: by the receipt, by `send`, by `flush`, and by
+/// D13: a permanent error reaches the program without a log: by the receipt, by `send`, by `flush`, and by
 /// the account of `shutdown`.
 #[tokio::test(start_paused = true)]
-async fn a_permanent_error_is_visible_without_a_log() {
+async fn d13_a_permanent_error_is_visible_without_a_log() {
     let script = Script::default();
     for _ in 0..100 {
         script.add_attempt(attempt(&[ScriptAction::LeaveUnsettled], ScriptEnd::Permanent));

@@ -94,7 +94,7 @@ pub(super) fn temporary(path: &Path) -> PathBuf {
 /// Returns an error about a checkpoint.
 fn file_error(path: &Path, problem: &str, error: io::Error) -> Error {
     let message = format!("the checkpoint `{}` {problem}", display_path(path));
-    Error::new(ErrorKind::of_file(&error), message).with_source(error)
+    Error::of_file(message, error)
 }
 
 #[cfg(test)]

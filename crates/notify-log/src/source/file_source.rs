@@ -265,10 +265,7 @@ impl Source for FileSource {
             Ok((_, metadata)) => Finding::good(subject, format!("{} bytes", metadata.len())),
             Err(error) => {
                 let message = "the log file cannot be read";
-                Finding::bad(
-                    subject,
-                    Error::new(ErrorKind::of_file(&error), message).with_source(error),
-                )
+                Finding::bad(subject, Error::of_file(message, error))
             }
         }])
     }

@@ -8,7 +8,7 @@ use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
-use notify_core::{Error, ErrorKind, Result};
+use notify_core::{Error, Result};
 
 use super::checkpoint::{Checkpoint, FilePosition, temporary};
 use super::file_head::FileHead;
@@ -369,7 +369,7 @@ impl LogTail {
             io::ErrorKind::NotFound => format!("the log file `{path}` does not exist"),
             _ => format!("the log file `{path}` cannot be read"),
         };
-        Error::new(ErrorKind::of_file(&error), message).with_source(error)
+        Error::of_file(message, error)
     }
 }
 

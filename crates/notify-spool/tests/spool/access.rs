@@ -97,10 +97,8 @@ async fn errors_name_a_missing_parent_or_a_file_in_the_way() {
     let spool = |path: &str| open_spool(Config::new(dir.path().join(path)));
     let (_, error) = send_once(&mut spool("a/b"), &samples::messages(0..1)).await;
     let error = error.unwrap();
-    assert!(
-        error.to_string().contains("needs its parent directory") && error.is_transient(),
-        "{error}"
-    );
+    assert!(error.to_string().contains("needs its parent directory"), "{error}");
+    assert_eq!(error.kind(), ErrorKind::Config);
     fs::write(dir.path().join("file"), "").unwrap();
     let (_, error) = send_once(&mut spool("file"), &samples::messages(0..1)).await;
     assert_eq!(error.unwrap().kind(), ErrorKind::Config);

@@ -1,0 +1,73 @@
+//! The library in a program: its configuration, its errors and a transport of the program's own.
+//!
+//! A number in a test's name is that of the defect of the first edition.
+
+#![cfg(feature = "log")]
+
+use glance_notify::codec::serde_json::json;
+use glance_notify::config::Layers;
+use glance_notify::event::EventType;
+use glance_notify::transport::{Batch, Settlements, Transport, Verdict, async_trait};
+use glance_notify::{Error, Event, Notifier, Payload, Result};
+
+/// A program builds its configuration from values, without a text in TOML.
+#[test]
+fn a_configuration_can_be_written_in_code() {
+    let values =
+        json!({ "strategy": "log", "log": { "file": "n.log" }, "queue": { "max_age": 60 } });
+    let table = values.as_object().unwrap().clone();
+    let config = Layers::new().table("the program", table).unwrap().build().unwrap();
+    assert_eq!(config.strategy(), "log");
+    let entry = |key: &str| config.entries().into_iter().find(|entry| entry.key == key).unwrap();
+    assert_eq!(entry("queue.max_age").origin, "the program");
+    let wrong = json!({ "queue": { "max_aeg": 60 } }).as_object().unwrap().clone();
+    let error = Layers::new().table("the program", wrong).and_then(Layers::build).unwrap_err();
+    assert!(error.to_string().starts_with("`queue.max_aeg` (the program)"), "{error}");
+}
+
+/// D13: `main` prints an error with `Debug`. It shows the message with its causes, as an operator reads it.
+#[test]
+fn d13_an_error_of_main_is_a_sentence() {
+    let config = "strategy = \"log\"\nlog.fiel = 1".parse().unwrap();
+    let error: Error = glance_notify::start(&config).unwrap_err();
+    let shown = format!("{error:?}");
+    assert_eq!(shown, format!("{error:#}"));
+    assert!(shown.starts_with("`log.fiel`") && !shown.contains("NotSent"), "{shown}");
+}
+
+/// D13: the facade alone is enough to write a transport, and to drive one in a test without a pipeline.
+#[tokio::test]
+async fn d13_the_facade_has_every_type_of_the_contract() {
+    /// Accepts every message.
+    #[derive(Debug)]
+    struct AcceptingTransport;
+
+    #[async_trait]
+    impl Transport for AcceptingTransport {
+        fn name(&self) -> &'static str {
+            "accepting"
+        }
+
+        fn wants(&self, _: &EventType) -> bool {
+            true
+        }
+
+        async fn send(&mut self, batch: &mut Batch<'_>) -> Result<()> {
+            batch.settle_rest(&Verdict::Accept);
+            Ok(())
+        }
+
+        async fn close(&mut self) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    let event = Event::ImageUpload(Payload::Warn("slow".into()));
+    let (notifier, worker) = Notifier::builder(AcceptingTransport).build().unwrap();
+    let messages = [notifier.stamp(event).encode(notifier.encoding()).unwrap()];
+    let mut settled = 0;
+    let mut count = |settlements: Settlements<'_>| settled += settlements.count();
+    AcceptingTransport.send(&mut Batch::new(&messages, &mut count)).await.unwrap();
+    assert_eq!(settled, 1);
+    drop(worker);
+}
