@@ -2,7 +2,7 @@
 
 use notify_archive::question::Calendar;
 use notify_archive::record::EventRecord;
-use notify_archive::store::ReadScope;
+use notify_archive::store::{ReadScope, RecordDetail};
 use notify_archive::{Archive, ArchiveError};
 
 use super::archive_dir::ArchiveDir;
@@ -49,7 +49,11 @@ pub(super) fn run(args: &ExportArgs) -> Result<ExitStatus, CommandError> {
         crate::questions::interval_filter(&calendar, args.since.as_deref(), args.until.as_deref())?;
     let archive = Archive::open(&args.dir.archive)?;
     let deadline = std::time::Duration::from_secs(24 * 60 * 60);
-    let scope = ReadScope { bodies: args.format == ExportFormat::Jsonl, undated: true, deadline };
+    let detail = match args.format {
+        ExportFormat::Jsonl => RecordDetail::Bodies,
+        ExportFormat::Csv => RecordDetail::Facts,
+    };
+    let scope = ReadScope { detail, undated: true, deadline };
     let (mut exported, mut failure) = (0_u64, None::<ArchiveError>);
     write_stdout(|out| {
         let mut written = match args.format {

@@ -9,9 +9,9 @@ use glance_notify::event::Priority;
 use glance_notify::time::{Duration, OffsetDateTime};
 use glance_notify::uuid::Uuid;
 use notify_archive::Archive;
-use notify_archive::question::{CatalogueImage, EventFilter, InputCoverage};
+use notify_archive::question::{CatalogueImage, EventFilter, InputCoverage, UsageReport};
 use notify_archive::record::{EventRecord, RecordLines, RecordReader};
-use notify_archive::store::ReadScope;
+use notify_archive::store::{ReadScope, RecordDetail};
 
 use super::question_args::Question;
 use crate::exit_status::{CommandError, ExitStatus};
@@ -65,8 +65,7 @@ pub(super) fn read_records(
                     add(record);
                 }
             })?;
-            summary.widen(archive.span()?);
-            summary.coverage.extend(archive_coverage(&archive, request, question)?);
+            summary.add_archive(&archive, request, question)?;
         } else {
             let mut filter = match request {
                 RecordRequest::Matching(filter, _) => (*filter).clone(),
@@ -87,6 +86,31 @@ pub(super) fn read_records(
     Ok(summary)
 }
 
+/// Counts the records of the inputs in a report.
+///
+/// One archive by itself has no copies, so that its database can count.
+///
+/// # Errors
+///
+/// Returns an error if an input cannot be read, or if there is none.
+pub(super) fn count_usage(
+    from: &[PathBuf],
+    filter: &EventFilter,
+    question: &Question,
+    report: &mut UsageReport,
+) -> Result<InputSummary, CommandError> {
+    let scope = ReadScope { detail: RecordDetail::Usage, ..ReadScope::default() };
+    let request = RecordRequest::Matching(filter, scope);
+    let (Some(path), true) = (from.first().filter(|path| path.is_dir()), from.len() == 1) else {
+        return read_records(from, &request, question, |record| report.add(record));
+    };
+    let archive = Archive::open(path)?;
+    archive.count_usage(filter, scope.deadline, report)?;
+    let mut summary = InputSummary::default();
+    summary.add_archive(&archive, &request, question)?;
+    Ok(summary)
+}
+
 /// Reads an archive.
 fn read_archive(
     archive: &Archive,
@@ -97,7 +121,7 @@ fn read_archive(
         RecordRequest::Matching(filter, scope) => return Ok(archive.read(filter, *scope, add)?),
         RecordRequest::LifeOf(subject) => (*subject).to_owned(),
     };
-    let scope = ReadScope { bodies: true, undated: true, ..ReadScope::default() };
+    let scope = ReadScope { detail: RecordDetail::Bodies, undated: true, ..ReadScope::default() };
     let mut span = InputSummary::default();
     let filter = EventFilter { images: vec![subject], ..EventFilter::default() };
     archive.read(&filter, scope, |record| {
@@ -122,6 +146,18 @@ fn read_archive(
 }
 
 impl InputSummary {
+    /// Adds the coverage and the span of an archive.
+    fn add_archive(
+        &mut self,
+        archive: &Archive,
+        request: &RecordRequest<'_>,
+        question: &Question,
+    ) -> Result<(), CommandError> {
+        self.widen(archive.span()?);
+        self.coverage.extend(archive_coverage(archive, request, question)?);
+        Ok(())
+    }
+
     /// Widens the span.
     fn widen(&mut self, span: Option<Range<OffsetDateTime>>) {
         self.span = match (self.span.take(), span) {

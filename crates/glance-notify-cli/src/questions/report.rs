@@ -8,11 +8,11 @@ use notify_archive::question::{
     AnswerCell, AnswerTable, Calendar, EventFilter, ReportGroup, StorageReport, StuckItem,
     StuckReport, UsageKind, UsageReport, read_catalogue,
 };
-use notify_archive::store::ReadScope;
+use notify_archive::store::{ReadScope, RecordDetail};
 
 use super::answer_output::print_answer;
 use super::question_args::{AnswerFormat, Question, QuestionArgs};
-use super::record_input::{RecordRequest, read_records, stored_baseline};
+use super::record_input::{RecordRequest, count_usage, read_records, stored_baseline};
 use crate::exit_status::{CommandError, ExitStatus};
 use crate::input_source::{display_path, read_error};
 
@@ -104,8 +104,7 @@ fn usage(kind: UsageKind, args: &UsageArgs) -> Result<ExitStatus, CommandError> 
     if filter.events.is_empty() {
         filter.events = kind.events();
     }
-    let request = RecordRequest::Matching(&filter, ReadScope::default());
-    let read = read_records(&args.question.from, &request, &question, |record| report.add(record))?;
+    let read = count_usage(&args.question.from, &filter, &question, &mut report)?;
     print_answer(&report.finish(&question.names), &read.coverage, question.format)?;
     Ok(ExitStatus::Success)
 }
@@ -128,7 +127,8 @@ fn storage(args: &StorageArgs) -> Result<ExitStatus, CommandError> {
     }
     // Events before the interval tell what occupied the store at its begin.
     let filter = EventFilter { since: None, ..question.filter.clone() };
-    let request = RecordRequest::Matching(&filter, ReadScope::default());
+    let scope = ReadScope { detail: RecordDetail::Usage, ..ReadScope::default() };
+    let request = RecordRequest::Matching(&filter, scope);
     let from = &args.usage.question.from;
     let read = read_records(from, &request, &question, |record| report.add(record))?;
     let epoch = OffsetDateTime::UNIX_EPOCH;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use notify_archive::question::{AnswerCell, AnswerTable};
 use notify_archive::record::EventRecord;
-use notify_archive::store::ReadScope;
+use notify_archive::store::{ReadScope, RecordDetail};
 
 use super::answer_output::print_answer;
 use super::question_args::{AnswerFormat, Question, QuestionArgs};
@@ -34,7 +34,7 @@ pub(crate) fn run(args: &SearchArgs) -> Result<ExitStatus, CommandError> {
     let question = args.question.question()?;
     let mut found = BTreeMap::new();
     let mut left_out = 0_u64;
-    let scope = ReadScope { bodies: true, undated: true, ..ReadScope::default() };
+    let scope = ReadScope { detail: RecordDetail::Bodies, undated: true, ..ReadScope::default() };
     let request = RecordRequest::Matching(&question.filter, scope);
     let read = read_records(&args.question.from, &request, &question, |record| {
         found.insert((record.timestamp, record.message_id), record.clone());

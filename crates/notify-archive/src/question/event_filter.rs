@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use notify_core::Priority;
+use notify_core::{EventType, Priority};
 use time::OffsetDateTime;
 
 use super::event_glob::EventGlob;
@@ -44,14 +44,18 @@ impl EventFilter {
             values.is_empty() || facts.any(|fact| values.iter().any(|value| value == fact))
         };
         self.accepts_time(record.timestamp)
-            && (self.priorities.is_empty() || self.priorities.contains(&record.priority))
-            && (self.events.is_empty()
-                || self.events.iter().any(|glob| glob.matches(&record.event_type)))
+            && self.accepts_kind(&record.event_type, record.priority)
             && is_one_of(&self.images, &[&record.subject, &record.name])
             && is_one_of(
                 &self.projects,
                 &[&record.owner, &record.receiver, &record.context.project],
             )
+    }
+
+    /// Returns `true` if records of this event type and priority can pass.
+    pub(crate) fn accepts_kind(&self, event_type: &EventType, priority: Priority) -> bool {
+        (self.priorities.is_empty() || self.priorities.contains(&priority))
+            && (self.events.is_empty() || self.events.iter().any(|glob| glob.matches(event_type)))
     }
 
     /// Learns the ids of images whose name the filter has, so that events without a name match too.

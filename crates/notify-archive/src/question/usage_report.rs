@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use notify_core::{EventType, Priority};
+use time::OffsetDateTime;
 
 use super::answer_table::{AnswerCell, AnswerTable};
 use super::calendar::Calendar;
@@ -29,6 +30,18 @@ pub struct UsageReport {
     grouping: ReportGroup,
     calendar: Calendar,
     groups: BTreeMap<String, Vec<u128>>,
+}
+
+/// Events of one event type and priority, of one group, and within one day.
+pub(crate) struct UsageCount<'a> {
+    pub(crate) event_type: EventType,
+    pub(crate) priority: Priority,
+    /// The time of one of the events.
+    pub(crate) time: OffsetDateTime,
+    /// The project, the image or the region, if the report groups by it.
+    pub(crate) key: Option<&'a str>,
+    pub(crate) events: u64,
+    pub(crate) bytes: u128,
 }
 
 /// The subject of a [`UsageReport`].
@@ -69,35 +82,77 @@ impl UsageReport {
 
     /// Counts a record, if the report is about its event.
     pub fn add(&mut self, record: &EventRecord) {
-        let Some((column, bytes)) = self.kind.column_of(record) else { return };
-        let names = self.kind.columns();
         let project = match self.kind {
             UsageKind::Transfers => &record.receiver,
             _ => &record.owner,
         };
+        let key = match self.grouping {
+            ReportGroup::Project => project,
+            ReportGroup::Image => &record.subject,
+            ReportGroup::Region => &record.arrival.region,
+            ReportGroup::Day | ReportGroup::Month => &None,
+        };
+        let bytes = match self.kind {
+            UsageKind::Transfers => record.bytes_sent,
+            UsageKind::Deletions => record.size,
+            UsageKind::Failures | UsageKind::Activity => None,
+        };
+        self.add_count(&UsageCount {
+            event_type: record.event_type.clone(),
+            priority: record.priority,
+            time: record.timestamp,
+            key: key.as_deref(),
+            events: 1,
+            bytes: bytes.unwrap_or_default().into(),
+        });
+    }
+
+    /// Adds events of one kind and one group, if the report is about them.
+    pub(crate) fn add_count(&mut self, count: &UsageCount<'_>) {
+        let Some(column) = self.kind.column_of(&count.event_type, count.priority) else { return };
         let in_time;
         let key = match self.grouping {
-            ReportGroup::Project => project.as_deref(),
-            ReportGroup::Image => record.subject.as_deref(),
-            ReportGroup::Region => record.arrival.region.as_deref(),
             ReportGroup::Day => {
-                in_time = self.calendar.day(record.timestamp);
+                in_time = self.calendar.day(count.time);
                 Some(in_time.as_str())
             }
             ReportGroup::Month => {
-                in_time = self.calendar.month(record.timestamp);
+                in_time = self.calendar.month(count.time);
                 Some(in_time.as_str())
             }
+            ReportGroup::Project | ReportGroup::Image | ReportGroup::Region => count.key,
         };
         let key = key.unwrap_or(UNKNOWN);
         if !self.groups.contains_key(key) {
-            self.groups.insert(key.to_owned(), vec![0; names.len()]);
+            self.groups.insert(key.to_owned(), vec![0; self.kind.columns().len()]);
         }
         let Some(numbers) = self.groups.get_mut(key) else { return };
-        numbers[column] += 1;
-        if let (Some(bytes), Some(sum)) = (bytes, numbers.last_mut()) {
-            *sum += u128::from(bytes);
+        numbers[column] += u128::from(count.events);
+        if let (true, Some(sum)) = (self.kind.has_bytes(), numbers.last_mut()) {
+            *sum += count.bytes;
         }
+    }
+
+    /// Returns the columns of the archive that hold the key of a group and the bytes of an event, in SQL.
+    pub(crate) fn counted_columns(&self) -> (&'static str, &'static str) {
+        let key = match (self.grouping, self.kind) {
+            (ReportGroup::Project, UsageKind::Transfers) => "receiver",
+            (ReportGroup::Project, _) => "owner",
+            (ReportGroup::Image, _) => "subject",
+            (ReportGroup::Region, _) => "region",
+            (ReportGroup::Day | ReportGroup::Month, _) => "NULL",
+        };
+        let bytes = match self.kind {
+            UsageKind::Transfers => "bytes",
+            UsageKind::Deletions => "size",
+            UsageKind::Failures | UsageKind::Activity => "0",
+        };
+        (key, bytes)
+    }
+
+    /// Returns the calendar.
+    pub(crate) fn calendar(&self) -> &Calendar {
+        &self.calendar
     }
 
     /// Returns the answer, with one row per group in the order of the groups' keys.
@@ -156,35 +211,38 @@ impl UsageKind {
         }
     }
 
-    /// Returns the column that counts a record, and the bytes that it adds to the last column.
-    fn column_of(self, record: &EventRecord) -> Option<(usize, Option<u64>)> {
-        let is_failure = matches!(record.priority, Priority::Error | Priority::Critical);
+    /// Returns `true` if the last column holds bytes.
+    fn has_bytes(self) -> bool {
+        matches!(self, Self::Transfers | Self::Deletions)
+    }
+
+    /// Returns the column that counts an event, or `None` if the report is not about it.
+    fn column_of(self, event_type: &EventType, priority: Priority) -> Option<usize> {
+        let is_failure = matches!(priority, Priority::Error | Priority::Critical);
+        let is_task = event_type.group() == "task";
+        let is_ours = is_task || event_type.group() == "image";
         match self {
-            Self::Transfers => (record.event_type == EventType::ImageSend)
-                .then(|| (usize::from(is_failure), record.bytes_sent)),
+            Self::Transfers => {
+                (*event_type == EventType::ImageSend).then_some(usize::from(is_failure))
+            }
             Self::Failures => {
-                let is_failure = is_failure || record.event_type == EventType::TaskFailure;
-                let is_ours = record.is_image() || record.is_task();
-                (is_failure && is_ours).then(|| match &record.event_type {
-                    EventType::ImageUpload => (0, None),
-                    EventType::ImageSend => (1, None),
-                    _ if record.is_task() => (2, None),
-                    _ => (3, None),
+                let is_failure = is_failure || *event_type == EventType::TaskFailure;
+                (is_failure && is_ours).then_some(match event_type {
+                    EventType::ImageUpload => 0,
+                    EventType::ImageSend => 1,
+                    _ if is_task => 2,
+                    _ => 3,
                 })
             }
-            Self::Deletions => (record.event_type == EventType::ImageDelete && !is_failure)
-                .then_some((0, record.size)),
-            Self::Activity => (record.is_image() || record.is_task()).then(|| {
-                let column = match &record.event_type {
-                    EventType::ImageCreate => 0,
-                    EventType::ImageUpload => 1,
-                    EventType::ImageUpdate => 2,
-                    EventType::ImageSend => 3,
-                    EventType::ImageDelete => 4,
-                    _ if record.is_task() => 5,
-                    _ => 6,
-                };
-                (column, None)
+            Self::Deletions => (*event_type == EventType::ImageDelete && !is_failure).then_some(0),
+            Self::Activity => is_ours.then_some(match event_type {
+                EventType::ImageCreate => 0,
+                EventType::ImageUpload => 1,
+                EventType::ImageUpdate => 2,
+                EventType::ImageSend => 3,
+                EventType::ImageDelete => 4,
+                _ if is_task => 5,
+                _ => 6,
             }),
         }
     }

@@ -14,7 +14,7 @@ use super::archive_writer::CONTROL_FILE;
 use super::connection::{open_for_reading, sync_directory};
 use super::control_file;
 use super::event_file::{self, PageIndex};
-use super::event_row::{TextInterner, microseconds, time_of};
+use super::event_row::{RecordDetail, TextInterner, microseconds};
 use super::file_name::{FileName, file_names};
 use super::schema::{CONTROL, EVENTS};
 use crate::error::{ArchiveError, ArchiveErrorKind, Result, shown};
@@ -52,8 +52,8 @@ pub struct Archive {
 /// The parts of an archive that a question needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReadScope {
-    /// Whether records have their bodies. Reports need none. Default: no.
-    pub bodies: bool,
+    /// The parts of each record. Default: [`RecordDetail::Facts`].
+    pub detail: RecordDetail,
     /// Whether to read events with implausible times too. Default: no.
     pub undated: bool,
     /// The time after which reading ends with an error. Default: ten minutes.
@@ -62,7 +62,7 @@ pub struct ReadScope {
 
 impl Default for ReadScope {
     fn default() -> Self {
-        Self { bodies: false, undated: false, deadline: Duration::from_secs(600) }
+        Self { detail: RecordDetail::default(), undated: false, deadline: Duration::from_secs(600) }
     }
 }
 
@@ -127,9 +127,7 @@ impl Archive {
         let until = filter.until.map_or(i64::MAX, microseconds);
         let mut interner = TextInterner::default();
         for name in self.files()? {
-            let outside = filter.until.is_some_and(|until| name.starts_after(until))
-                || filter.since.is_some_and(|since| name.ends_before(since));
-            if (name.is_undated() && !scope.undated) || (outside && !name.is_undated()) {
+            if name.is_undated() && !scope.undated || name.is_outside(filter) {
                 continue;
             }
             let (path, file) = self.open_file(name)?;
@@ -147,7 +145,7 @@ impl Archive {
                         &index,
                         from,
                         until,
-                        scope.bodies,
+                        scope.detail,
                         &mut interner,
                         &mut page,
                     )
@@ -189,16 +187,14 @@ impl Archive {
     ///
     /// Returns an error if a file cannot be read.
     pub fn span(&self) -> Result<Option<Range<OffsetDateTime>>> {
-        let mut span: Option<(i64, i64)> = None;
+        let mut span: Option<Range<OffsetDateTime>> = None;
         for name in self.files()?.into_iter().filter(|name| !name.is_undated()) {
             let (path, file) = self.open_file(name)?;
-            let counts = event_file::counts(&file).map_err(|error| damaged(&path, error))?;
-            if let (Some(first), Some(last)) = (counts.first, counts.last) {
-                let (start, end) = span.unwrap_or((first, last));
-                span = Some((start.min(first), end.max(last)));
-            }
+            let own = event_file::span(&file).map_err(|error| damaged(&path, error))?;
+            let Some((first, last)) = own else { continue };
+            span = Some(span.map_or(first..last, |span| span.start.min(first)..span.end.max(last)));
         }
-        Ok(span.and_then(|(first, last)| Some(time_of(first)?..time_of(last)?)))
+        Ok(span)
     }
 
     /// Returns the numbers of dated events, undated events, and unreadable messages.
@@ -296,7 +292,7 @@ impl Archive {
 }
 
 /// Returns the indexes that find all records of a filter, each record once.
-fn indexes(filter: &EventFilter) -> Vec<PageIndex> {
+pub(crate) fn indexes(filter: &EventFilter) -> Vec<PageIndex> {
     let exact = |glob: &crate::question::event_glob::EventGlob| glob.exact().map(str::to_owned);
     let types: Option<Vec<_>> = filter.events.iter().map(exact).collect();
     if !filter.images.is_empty() {
@@ -328,7 +324,7 @@ fn copy(connection: &Connection, to: &Path) -> Result<()> {
 }
 
 /// Returns an error if the deadline has passed.
-fn check_deadline(deadline: Instant) -> Result<()> {
+pub(crate) fn check_deadline(deadline: Instant) -> Result<()> {
     if Instant::now() < deadline {
         return Ok(());
     }

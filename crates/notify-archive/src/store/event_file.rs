@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension as _, params};
+use time::OffsetDateTime;
 
 use super::connection::WriteConnection;
 use super::event_row::{
-    COLUMNS, EventRow, StoredColumns, TextInterner, body_of, insert_sql, microseconds,
+    EventRow, RecordDetail, StoredColumns, TextInterner, body_of, insert_sql, microseconds, time_of,
 };
 use super::row_checksum::{RowChecksum, content_hash};
 use crate::record::event_record::EventRecord;
@@ -128,6 +129,17 @@ pub(crate) enum PageIndex {
     Subject(String),
 }
 
+impl PageIndex {
+    /// Returns the condition of the rows in SQL, and the value of its parameter `?1`.
+    pub(crate) fn condition(&self) -> (&'static str, &str) {
+        match self {
+            Self::Time => ("?1 = ''", ""),
+            Self::EventType(name) => ("event_type = ?1", name),
+            Self::Subject(id) => ("subject = ?1", id),
+        }
+    }
+}
+
 /// A place in an index, behind which the next page begins: microseconds and the row's number.
 pub(crate) type PageStart = (i64, i64);
 
@@ -140,32 +152,33 @@ pub(crate) fn read_page(
     index: &PageIndex,
     start: PageStart,
     until: i64,
-    with_body: bool,
+    detail: RecordDetail,
     interner: &mut TextInterner,
     add: &mut dyn FnMut(EventRecord),
 ) -> rusqlite::Result<Option<PageStart>> {
-    let (condition, value) = match index {
-        PageIndex::Time => ("?1 = ''", ""),
-        PageIndex::EventType(name) => ("event_type = ?1", name.as_str()),
-        PageIndex::Subject(id) => ("subject = ?1", id.as_str()),
-    };
+    let (condition, value) = index.condition();
     let mut statement = connection.prepare_cached(&format!(
-        "SELECT {COLUMNS}, seq FROM event WHERE {condition} AND (ts, seq) > (?2, ?3) AND ts < ?4 \
-         ORDER BY ts, seq LIMIT {PAGE_ROWS}"
+        "SELECT {}, seq FROM event WHERE {condition} AND (ts, seq) > (?2, ?3) AND ts < ?4 \
+         ORDER BY ts, seq LIMIT {PAGE_ROWS}",
+        detail.columns()
     ))?;
+    let seq = statement.column_count() - 1;
     let mut rows = statement.query(params![value, start.0, start.1, until])?;
     let (mut last, mut count) = (start, 0);
+    let no_body = Arc::default();
     while let Some(row) = rows.next()? {
-        let columns = StoredColumns::of(row)?;
+        let columns = match detail {
+            RecordDetail::Usage => StoredColumns::of_usage(row)?,
+            RecordDetail::Facts | RecordDetail::Bodies => StoredColumns::of(row)?,
+        };
         count += 1;
-        last = (columns.ts, row.get(30)?);
+        last = (columns.ts, row.get(seq)?);
         if columns.erased.is_some() {
             continue;
         }
-        let body: Arc<[u8]> = if with_body {
-            body_of(row)?.ok_or(rusqlite::Error::InvalidQuery)?.into()
-        } else {
-            Arc::default()
+        let body: Arc<[u8]> = match detail {
+            RecordDetail::Bodies => body_of(row)?.ok_or(rusqlite::Error::InvalidQuery)?.into(),
+            RecordDetail::Usage | RecordDetail::Facts => Arc::clone(&no_body),
         };
         add(columns.record(body, interner).ok_or(rusqlite::Error::InvalidQuery)?);
     }
@@ -181,25 +194,29 @@ pub(crate) fn images_named(connection: &Connection, name: &str) -> rusqlite::Res
     Ok(ids.collect::<rusqlite::Result<Vec<_>>>()?.into_iter().flatten().collect())
 }
 
-/// Returns the number of events, the number of unreadable messages, and the first and last time.
+/// Returns the number of events and the number of unreadable messages. It takes a look at all of them.
 pub(crate) fn counts(connection: &Connection) -> rusqlite::Result<FileCounts> {
-    let (events, first, last) = connection.query_row(
-        "SELECT (SELECT count(*) FROM event), (SELECT min(ts) FROM event), (SELECT max(ts) FROM event)",
-        [],
-        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
-    )?;
-    let unreadable =
-        connection.query_row("SELECT count(*) FROM unreadable", [], |row| row.get(0))?;
-    Ok(FileCounts { events, unreadable, first, last })
+    let counts = "SELECT (SELECT count(*) FROM event), (SELECT count(*) FROM unreadable)";
+    connection.query_row(counts, [], |row| {
+        Ok(FileCounts { events: row.get(0)?, unreadable: row.get(1)? })
+    })
 }
 
-/// The size of a file in rows, and its span.
+/// The size of a file in rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct FileCounts {
     pub(crate) events: i64,
     pub(crate) unreadable: i64,
-    pub(crate) first: Option<i64>,
-    pub(crate) last: Option<i64>,
+}
+
+/// Returns the times of the first and the last event.
+pub(crate) fn span(
+    connection: &Connection,
+) -> rusqlite::Result<Option<(OffsetDateTime, OffsetDateTime)>> {
+    let span = "SELECT (SELECT min(ts) FROM event), (SELECT max(ts) FROM event)";
+    let (first, last): (Option<i64>, Option<i64>) =
+        connection.query_row(span, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(first.and_then(time_of).zip(last.and_then(time_of)))
 }
 
 /// Returns the newest reception in a file.

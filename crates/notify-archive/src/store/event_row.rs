@@ -27,6 +27,36 @@ pub(crate) const COLUMNS: &str = "message_id, hash, reused, ts, received_at, ske
     publisher, service, source, region, subject, name, status, owner, receiver, receiver_user, bytes, size, \
     request_id, actor, actor_project, epoch, lane, number, erased, encoding, body, checksum";
 
+/// The parts of the records that a question reads. SQLite does not even read the others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum RecordDetail {
+    /// The id, the time, the event type and the priority, and what usage is counted by: subject, status,
+    /// owner, receiver, project of the request, region, bytes and size. All other facts are missing, and the
+    /// name of the sender is empty.
+    Usage,
+    /// All facts, without the body.
+    #[default]
+    Facts,
+    /// All facts and the body.
+    Bodies,
+}
+
+impl RecordDetail {
+    /// Returns the columns to select.
+    pub(crate) fn columns(self) -> String {
+        match self {
+            Self::Usage => USAGE_COLUMNS.to_owned(),
+            // Columns that are not read keep their places.
+            Self::Facts => COLUMNS.replacen("hash", "NULL", 1).replacen(
+                "encoding, body, checksum",
+                "NULL, NULL, NULL",
+                1,
+            ),
+            Self::Bodies => COLUMNS.replacen("checksum", "NULL", 1),
+        }
+    }
+}
+
 /// The statement that inserts a row.
 pub(crate) fn insert_sql() -> String {
     format!("INSERT INTO event ({COLUMNS}) VALUES (?{}) ON CONFLICT DO NOTHING", ", ?".repeat(29))
@@ -126,6 +156,7 @@ impl<'a> EventRow<'a> {
 }
 
 /// The columns of a row that its checksum covers. The hash covers the body.
+#[derive(Default)]
 pub(crate) struct StoredColumns<'a> {
     pub(crate) hash: &'a [u8],
     pub(crate) id: &'a [u8],
@@ -201,6 +232,24 @@ impl<'a> StoredColumns<'a> {
             lane: optional(24)?,
             number: row.get(25)?,
             erased: optional(26)?,
+        })
+    }
+
+    /// Returns the columns of a row that was selected for [`RecordDetail::Usage`].
+    pub(crate) fn of_usage(row: &'a Row<'_>) -> rusqlite::Result<Self> {
+        let optional = |index| text(row, index);
+        Ok(Self {
+            id: blob(row, 0)?.unwrap_or_default(),
+            ts: row.get(1)?,
+            event_type: optional(2)?.unwrap_or_default(),
+            priority: optional(3)?.unwrap_or_default(),
+            region: optional(4)?,
+            facts: [optional(5)?, None, optional(6)?, optional(7)?, optional(8)?, None],
+            bytes: row.get(9)?,
+            size: row.get(10)?,
+            context: [None, None, optional(11)?],
+            erased: optional(12)?,
+            ..Self::default()
         })
     }
 
@@ -288,7 +337,9 @@ pub(crate) fn microseconds(time: OffsetDateTime) -> i64 {
 
 /// Returns the time of stored microseconds.
 pub(crate) fn time_of(microseconds: i64) -> Option<OffsetDateTime> {
-    OffsetDateTime::from_unix_timestamp_nanos(i128::from(microseconds) * 1000).ok()
+    let second = OffsetDateTime::from_unix_timestamp(microseconds.div_euclid(1_000_000)).ok()?;
+    let below = u32::try_from(microseconds.rem_euclid(1_000_000)).ok()?;
+    second.replace_microsecond(below).ok()
 }
 
 /// Returns the service in a publisher id such as `image.host1`.
@@ -319,6 +370,10 @@ pub(crate) fn blob<'a>(row: &'a Row<'_>, index: usize) -> rusqlite::Result<Optio
 fn error_at(index: usize, error: rusqlite::types::FromSqlError) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(index, rusqlite::types::Type::Null, Box::new(error))
 }
+
+/// The columns that [`StoredColumns::of_usage`] expects, in this order.
+const USAGE_COLUMNS: &str = "message_id, ts, event_type, priority, region, subject, status, owner, receiver, \
+    bytes, size, actor_project, erased";
 
 /// The most texts that an interner shares.
 const MOST_SHARED: usize = 100_000;

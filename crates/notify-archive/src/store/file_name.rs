@@ -7,6 +7,7 @@ use std::path::Path;
 use time::{Duration, OffsetDateTime};
 
 use crate::error::{ArchiveError, Result};
+use crate::question::event_filter::EventFilter;
 
 /// The name of a file of events: the month and the kind.
 ///
@@ -60,9 +61,12 @@ impl FileName {
         self.is_undated
     }
 
-    /// Returns `true` if a time lies before the month, in UTC.
-    pub(crate) fn starts_after(self, time: OffsetDateTime) -> bool {
-        (self.year, self.month) > (time.year(), time.month().into())
+    /// Returns `true` if a file of dated events lies outside the interval of a filter, which is in UTC.
+    pub(crate) fn is_outside(self, filter: &EventFilter) -> bool {
+        let starts_after = |time| self > Self::of_month(time, false);
+        !self.is_undated
+            && (filter.since.is_some_and(|since| self.ends_before(since))
+                || filter.until.is_some_and(starts_after))
     }
 
     /// Returns `true` if the month ends at or before a time, in UTC.

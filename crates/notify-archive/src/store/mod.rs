@@ -20,6 +20,7 @@ pub(crate) mod file_name;
 pub(crate) mod retention;
 pub(crate) mod row_checksum;
 pub(crate) mod schema;
+mod usage_counts;
 pub(crate) mod verification;
 
 pub use archive::{Archive, ReadScope};
@@ -27,6 +28,7 @@ pub use archive_batch::{AppendOutcome, ArchiveBatch, UnreadableContent};
 pub use archive_writer::ArchiveWriter;
 pub use control_file::ImportPosition;
 pub use erasure::{EraseSelector, ErasureOutcome};
+pub use event_row::RecordDetail;
 pub use file_name::FileName;
 pub use retention::RetentionPolicy;
 pub use row_checksum::content_hash;

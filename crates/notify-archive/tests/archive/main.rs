@@ -9,3 +9,4 @@ mod listening;
 mod reports;
 mod samples;
 mod store;
+mod stuck;

@@ -5,9 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use notify_archive::question::{
-    AnswerCell, Calendar, EventFilter, ProjectNames, ReportGroup, StorageReport, UsageKind,
-    UsageReport,
+    AnswerCell, AnswerTable, Calendar, EventFilter, ProjectNames, ReportGroup, StorageReport,
+    UsageKind, UsageReport,
 };
+use notify_archive::store::ArchiveBatch;
+use notify_archive::{Archive, ArchiveWriter};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use time::OffsetDateTime;
@@ -32,8 +34,10 @@ proptest! {
         by in prop::sample::select(GROUPINGS.to_vec()),
         since in 0_i32..200,
         length in 1_i32..300,
+        glob in prop::sample::select(vec!["*", "image.send", "image.*d*"]),
     ) {
         let filter = EventFilter {
+            events: vec![glob.parse().unwrap()],
             since: Some(start + SLOT * since),
             until: Some(start + SLOT * (since + length)),
             ..EventFilter::default()
@@ -46,8 +50,16 @@ proptest! {
             }
         }
         let answer = report.finish(&ProjectNames::default());
+        prop_assert_eq!(&answer, &counted_by_the_archive(&events, &filter, kind, by, zone));
         let inside = |event: &&RawEvent| {
-            event.time >= start + SLOT * since && event.time < start + SLOT * (since + length)
+            let is_wanted = match glob {
+                "*" => true,
+                "image.send" => event.event_type == glob,
+                _ => event.event_type["image.".len()..].contains('d'),
+            };
+            is_wanted
+                && event.time >= start + SLOT * since
+                && event.time < start + SLOT * (since + length)
         };
         let mut expected = Groups::new();
         for event in events.iter().filter(inside) {
@@ -129,6 +141,30 @@ fn a_report_does_not_depend_on_the_order() {
         }
         assert_eq!(answers[0], answers[1]);
     }
+}
+
+/// Returns the answer that the archive counts by itself.
+fn counted_by_the_archive(
+    events: &[RawEvent],
+    filter: &EventFilter,
+    kind: UsageKind,
+    by: ReportGroup,
+    zone: &str,
+) -> AnswerTable {
+    let directory = tempfile::tempdir().unwrap();
+    let mut writer = ArchiveWriter::open(directory.path()).unwrap();
+    let record = |(number, event): (usize, &RawEvent)| {
+        let mut record = event.record(number);
+        // Without a reception, an event of the future would be undated.
+        record.arrival.received_at = Some(record.timestamp);
+        record
+    };
+    let records = events.iter().enumerate().map(record).collect();
+    writer.append(&ArchiveBatch { records, ..ArchiveBatch::default() }).unwrap();
+    let mut report = UsageReport::new(kind, by, Calendar::new(zone).unwrap());
+    let archive = Archive::open(directory.path()).unwrap();
+    archive.count_usage(filter, std::time::Duration::from_secs(60), &mut report).unwrap();
+    report.finish(&ProjectNames::default())
 }
 
 /// Returns the state of an image at a time: its last change and its bytes.

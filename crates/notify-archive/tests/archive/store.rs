@@ -7,7 +7,7 @@ use std::path::Path;
 use notify_archive::question::EventFilter;
 use notify_archive::record::RecordReader;
 use notify_archive::store::{
-    ArchiveBatch, ImportPosition, ReadScope, RetentionPolicy, UnreadableContent,
+    ArchiveBatch, ImportPosition, ReadScope, RecordDetail, RetentionPolicy, UnreadableContent,
 };
 use notify_archive::{Archive, ArchiveErrorKind, ArchiveWriter, EventRecord};
 use proptest::prelude::*;
@@ -17,8 +17,11 @@ use crate::generator::{events, starts};
 use crate::samples::{day, read_all, sample};
 
 /// Everything, with bodies and undated events.
-pub(crate) const ALL: ReadScope =
-    ReadScope { bodies: true, undated: true, deadline: std::time::Duration::from_secs(60) };
+pub(crate) const ALL: ReadScope = ReadScope {
+    detail: RecordDetail::Bodies,
+    undated: true,
+    deadline: std::time::Duration::from_secs(60),
+};
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]

@@ -1,8 +1,9 @@
 //! The archive: filling it from lines, asking it, and what a user would write with `rusqlite` instead.
 
 use std::fs::{self, File};
-use std::io::{BufReader, BufWriter, Write as _};
+use std::io::{BufRead as _, BufReader, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use glance_notify::codec::serde_json::{self, Value};
 use glance_notify::time::OffsetDateTime;
@@ -10,7 +11,7 @@ use notify_archive::question::{
     Calendar, EventFilter, ProjectNames, ReportGroup, UsageKind, UsageReport,
 };
 use notify_archive::record::{RecordLines, RecordReader};
-use notify_archive::store::{ArchiveBatch, ReadScope};
+use notify_archive::store::{ArchiveBatch, ReadScope, RecordDetail};
 use notify_archive::{Archive, ArchiveWriter};
 use rusqlite::{Connection, params};
 
@@ -22,7 +23,9 @@ pub(crate) fn ingest(task: &BenchTask) -> Measurement {
     let directory = fresh(task, "ours");
     let clock = Clock::start();
     fill(&lines, &directory, task.window);
-    clock.stop(task.messages)
+    let measurement = clock.stop(task.messages);
+    fs::remove_dir_all(&directory).expect("the directory is writable");
+    measurement
 }
 
 /// Reads lines and inserts them with the same schema, batches and syncs, without a checksum, a comparison of
@@ -31,8 +34,9 @@ pub(crate) fn ingest_by_hand(task: &BenchTask) -> Measurement {
     let lines = lines_file(task);
     let directory = fresh(task, "peer");
     // The archive makes the tables.
-    let first = fs::read_to_string(&lines).expect("the lines exist");
-    let first = first.lines().next().expect("there are lines").to_owned();
+    let open =
+        || BufReader::with_capacity(256 * 1024, File::open(&lines).expect("the lines exist"));
+    let first = open().lines().next().expect("there are lines").expect("readable");
     let record = RecordReader::new("bench").read(first.as_bytes()).expect("a notification");
     let batch = ArchiveBatch { records: vec![record], ..ArchiveBatch::default() };
     ArchiveWriter::open(&directory)
@@ -42,13 +46,12 @@ pub(crate) fn ingest_by_hand(task: &BenchTask) -> Measurement {
     let mut sqlite = Connection::open(directory.join(MONTH)).expect("the archive has the month");
     sqlite.pragma_update(None, "synchronous", "FULL").expect("SQLite knows it");
     sqlite.pragma_update(None, "cache_size", -16 * 1024).expect("SQLite knows it");
-    let text = fs::read_to_string(&lines).expect("the lines exist");
-    let mut lines = text.lines().peekable();
+    let mut lines = open().lines().map(|line| line.expect("readable")).peekable();
     while lines.peek().is_some() {
         let transaction = sqlite.transaction().expect("no other writer");
         let mut insert = transaction.prepare_cached(INSERT).expect("the table has these columns");
         for line in lines.by_ref().take(task.window) {
-            let event: Value = serde_json::from_str(line).expect("JSON");
+            let event: Value = serde_json::from_str(&line).expect("JSON");
             let payload = &event["payload"];
             let text = |value: &'_ Value| value.as_str().map(str::to_owned);
             let id: uuid::Uuid =
@@ -82,13 +85,15 @@ pub(crate) fn ingest_by_hand(task: &BenchTask) -> Measurement {
         drop(insert);
         transaction.commit().expect("the disk syncs");
     }
-    clock.stop(task.messages)
+    let measurement = clock.stop(task.messages);
+    fs::remove_dir_all(&directory).expect("the directory is writable");
+    measurement
 }
 
 /// Asks for the lives of 200 images, each with all bodies.
 pub(crate) fn life(task: &BenchTask) -> Measurement {
     let directory = filled(task);
-    let scope = ReadScope { bodies: true, ..ReadScope::default() };
+    let scope = ReadScope { detail: RecordDetail::Bodies, ..ReadScope::default() };
     let clock = Clock::start();
     let mut events = 0;
     for image in images(task) {
@@ -133,7 +138,7 @@ pub(crate) fn transfers(task: &BenchTask) -> Measurement {
     let clock = Clock::start();
     let archive = Archive::open(&directory).expect("an archive");
     let mut report = UsageReport::new(UsageKind::Transfers, ReportGroup::Project, calendar);
-    archive.read(&filter, ReadScope::default(), |record| report.add(record)).expect("readable");
+    archive.count_usage(&filter, Duration::from_secs(600), &mut report).expect("readable");
     let answer = report.finish(&ProjectNames::default());
     assert_eq!(answer.rows.len(), PROJECTS);
     clock.stop(task.messages)
@@ -167,7 +172,7 @@ pub(crate) fn size(task: &BenchTask) -> Measurement {
         .expect("a directory")
         .map(|entry| entry.and_then(|entry| entry.metadata()).expect("a file").len() as f64);
     let archive = Archive::open(&directory).expect("an archive");
-    let scope = ReadScope { bodies: true, ..ReadScope::default() };
+    let scope = ReadScope { detail: RecordDetail::Bodies, ..ReadScope::default() };
     let mut bodies = 0;
     archive
         .read(&EventFilter::default(), scope, |record| bodies += record.body.len())

@@ -15,7 +15,8 @@ impl BenchRun {
                 let candidates = [
                     Candidate::rust("the archive", candidates[0], task.clone()),
                     Candidate::rust("rusqlite by hand", candidates[1], task.clone()),
-                ];
+                ]
+                .map(Candidate::with_long_timeout);
                 let results = self.compare(name, &candidates, || {})?;
                 let (ours, peer) = (results[0].per_round(number), results[1].per_round(number));
                 let unit = if matches!(goal, RowGoal::RatioAtLeast(_)) { "msg/s" } else { "ms" };
@@ -44,7 +45,7 @@ impl BenchRun {
             milliseconds,
         )?;
 
-        let candidates = [Candidate::rust("the archive", "archive-size", task)];
+        let candidates = [Candidate::rust("the archive", "archive-size", task).with_long_timeout()];
         let results = self.compare("the size of the archive", &candidates, || {})?;
         let (stored, bodies) = (
             results[0].per_round(|measurement| measurement.series[0] / measurement.messages),
