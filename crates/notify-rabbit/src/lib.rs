@@ -157,7 +157,9 @@ pub use notify_net::{Endpoint, Envelope, Host, Password, SaslMechanism, Secret, 
 use publish::PublishState;
 use publisher::Publisher;
 #[cfg(feature = "source")]
-pub use source::{QueueDepth, RabbitSource, RabbitSourceConfig, SourceQueue};
+pub use source::{
+    QueueDepth, RabbitSource, RabbitSourceConfig, SourceQueue, StreamPosition, StreamStart,
+};
 use topology::Topology;
 
 /// The driver of the strategy `rabbit`. It opens the transport from the table `[rabbit]`, which

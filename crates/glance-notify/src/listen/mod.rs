@@ -21,6 +21,8 @@ pub use notify_core::source;
 #[cfg(feature = "log")]
 pub use notify_log::{FileSource, FileSourceConfig, LineForm, LineSource};
 #[cfg(feature = "rabbit")]
-pub use notify_rabbit::{QueueDepth, RabbitSource, RabbitSourceConfig, SourceQueue};
+pub use notify_rabbit::{
+    QueueDepth, RabbitSource, RabbitSourceConfig, SourceQueue, StreamPosition, StreamStart,
+};
 pub use source_config::SourceConfig;
 pub use start::{builder, builder_of, listen, listener_config};

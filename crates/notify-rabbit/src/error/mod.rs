@@ -107,8 +107,7 @@ impl ErrorContext {
             Kind::Soft(Soft::ACCESSREFUSED | Soft::RESOURCELOCKED)
                 if operation == Operation::Consume && text.0.contains("exclusive") =>
             {
-                let advice = "another listener reads it: stop that one, or choose another name";
-                (ErrorKind::Unavailable, format!("{host}: {text}: {advice}"))
+                (ErrorKind::Unavailable, format!("{host}: {text}: {IN_USE}"))
             }
             Kind::Soft(Soft::PRECONDITIONFAILED) if text.0.contains("acknowledgement") => (
                 ErrorKind::Unavailable,
@@ -174,6 +173,14 @@ impl ErrorContext {
         }
     }
 
+    /// Returns the error of a queue that another listener reads.
+    #[cfg(feature = "source")]
+    pub(crate) fn queue_in_use(&self, queue: &str) -> Error {
+        let queue = printable(queue, 255);
+        let text = format!("{}: queue '{queue}' has a consumer: {IN_USE}", self.host);
+        Error::new(ErrorKind::Unavailable, text)
+    }
+
     /// Returns the error of a connection that ended without a reason.
     fn connection_lost(&self) -> Error {
         Error::new(ErrorKind::Unavailable, format!("connection to {} lost", self.host))
@@ -191,6 +198,9 @@ impl fmt::Display for ErrorContext {
         write!(f, "user `{}` at {}", printable(&self.user, 64), self.host)
     }
 }
+
+/// The advice for a queue that only one listener may read.
+const IN_USE: &str = "another listener reads it: stop that one, or choose another name";
 
 /// The text of a broker's error. `Display` leaves out the name of the reply code and escapes the
 /// rest.

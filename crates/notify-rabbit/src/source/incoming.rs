@@ -18,16 +18,17 @@ pub(super) struct MessageConverter {
 }
 
 impl MessageConverter {
-    /// Converts a message. `queue` is that of the consumer, and an unpacked body has at most
-    /// `max_bytes`.
+    /// Converts a message. `queue` is that of the consumer, `offset` that of a stream, and an unpacked
+    /// body has at most `max_bytes`.
     pub(super) fn convert(
         &mut self,
         delivery: Delivery,
         queue: &ShortString,
+        offset: Option<u64>,
         max_bytes: usize,
     ) -> IncomingDelivery {
-        let position = Position::new(self.place(&delivery, queue), delivery.delivery_tag);
         let (tag, redelivered) = (delivery.delivery_tag, delivery.redelivered);
+        let position = Position::new(self.place(&delivery, queue), offset.unwrap_or(tag));
         let mut incoming = IncomingDelivery::new(tag, body(delivery, max_bytes), position);
         incoming.redelivered = redelivered;
         incoming

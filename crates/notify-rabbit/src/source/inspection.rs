@@ -60,7 +60,10 @@ pub(super) async fn queue_depths(
     }
     match &config.queue {
         SourceQueue::Temporary => {}
-        SourceQueue::Durable { name, .. } => names.push(RabbitSourceConfig::tap_queue(name)),
+        SourceQueue::SharedStream { stream, .. } => names.push(stream.clone()),
+        SourceQueue::Durable { name, .. } | SourceQueue::Stream { name, .. } => {
+            names.push(RabbitSourceConfig::tap_queue(name));
+        }
         SourceQueue::Pool { name, .. } => names.push(name.clone()),
         SourceQueue::Shared { queues } => names.extend(queues.iter().cloned()),
     }
@@ -165,7 +168,9 @@ async fn check_exchange(
 /// If the source is no durable tap.
 pub(super) fn removable_queue(config: &RabbitSourceConfig, plan: &ReadPlan) -> Result<ShortString> {
     match (&config.queue, &plan.own_queue) {
-        (SourceQueue::Durable { .. }, Some(queue)) => Ok(queue.name.clone()),
+        (SourceQueue::Durable { .. } | SourceQueue::Stream { .. }, Some(queue)) => {
+            Ok(queue.name.clone())
+        }
         _ => Err(invalid("only the queue of a durable tap can be removed: set `source.queue`")),
     }
 }

@@ -6,6 +6,8 @@
 //! |---|---|---|---|
 //! | `Temporary` | an exclusive queue, gone with the connection | no | no |
 //! | `Durable` | `glance-notify.NAME`, for one listener at a time | no | yes, up to 7 days |
+//! | `Stream` | the stream `glance-notify.NAME`, for any number of listeners | no | yes, for `max_age` |
+//! | `SharedStream` | nothing | no | yes |
 //! | `Pool` | the pool's queue, unless it exists | only from its pool | yes |
 //! | `Shared` | nothing | **yes** | yes |
 //!
@@ -31,19 +33,23 @@
 //!
 //! ```text
 //! rabbit_source ──► session ──► topology_watch ──► read_plan   (declare and bind)
-//!       │              └──────► incoming                       (one message)
+//!       │              └──────► intake ──► incoming            (messages)
+//!       │                         └─────► stream_cursor ──► stream_checkpoint
 //!       └─────────► inspection                                 (for the command)
 //! ```
 
 mod incoming;
 mod inspection;
+mod intake;
 mod rabbit_source;
 mod read_plan;
 mod session;
 mod source_config;
 mod source_options;
+mod stream_checkpoint;
+mod stream_cursor;
 mod topology_watch;
 
 pub use inspection::QueueDepth;
 pub use rabbit_source::RabbitSource;
-pub use source_config::{RabbitSourceConfig, SourceQueue};
+pub use source_config::{RabbitSourceConfig, SourceQueue, StreamPosition, StreamStart};

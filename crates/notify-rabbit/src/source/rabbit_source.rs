@@ -4,16 +4,18 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use notify_core::Result;
 use notify_core::source::{Credit, DeliverySettlements, Reception, SettlementMode, Source};
 use notify_core::transport::Finding;
+use notify_core::{Error, ErrorKind, Result};
 use notify_net::OnceWarnings;
 use notify_net::guard::amqp091::Amqp091Guard;
 
 use super::inspection::{self, QueueDepth};
 use super::read_plan::ReadPlan;
-use super::session::{BoxFuture, KeptConnection, SourceSession};
+use super::session::{BoxFuture, KeptConnection, SessionNews, SourceSession};
 use super::source_config::RabbitSourceConfig;
+use super::stream_checkpoint::CheckpointFile;
+use super::stream_cursor::StreamCursor;
 use crate::connection::{Connection, connection_name};
 
 /// Reads notifications from RabbitMQ: through a tap of its own, or from queues of others.
@@ -50,6 +52,8 @@ pub struct RabbitSource {
     config: RabbitSourceConfig,
     plan: ReadPlan,
     once_warnings: Arc<OnceWarnings>,
+    /// The place in the stream, if the source reads one.
+    cursor: Option<StreamCursor>,
     state: SourceConnection,
 }
 
@@ -85,7 +89,15 @@ impl RabbitSource {
     /// ```
     pub fn new(config: RabbitSourceConfig) -> Result<Self> {
         config.check()?;
+        let cursor = match config.stream() {
+            Some((stream, position)) => {
+                let file = position.checkpoint.clone().map(CheckpointFile::start).transpose()?;
+                Some(StreamCursor::new(stream, position.start, file))
+            }
+            None => None,
+        };
         Ok(Self {
+            cursor,
             plan: ReadPlan::new(&config)?,
             once_warnings: Arc::new(OnceWarnings::new("source")),
             state: SourceConnection::Idle(None),
@@ -175,13 +187,19 @@ impl Source for RabbitSource {
     }
 
     fn settlement_mode(&self) -> SettlementMode {
-        SettlementMode::Individual
+        match self.cursor {
+            Some(_) => SettlementMode::Cumulative,
+            None => SettlementMode::Individual,
+        }
     }
 
     async fn receive(&mut self, credit: Credit) -> Result<Reception> {
         loop {
             match &mut self.state {
                 SourceConnection::Idle(kept) => {
+                    if let Some(cursor) = &mut self.cursor {
+                        cursor.begin().await?;
+                    }
                     let kept = kept.take();
                     self.state = self.begin(kept, credit);
                 }
@@ -197,11 +215,21 @@ impl Source for RabbitSource {
                     }
                 },
                 SourceConnection::Open(session) => {
-                    let received = session.receive(credit).await;
-                    if received.is_err() {
-                        self.end();
+                    match session.receive(credit, &mut self.cursor).await {
+                        Ok(SessionNews::Reception(reception)) => return Ok(reception),
+                        Ok(SessionNews::StreamReplaced) => {
+                            self.end();
+                            if let Some(cursor) = &mut self.cursor {
+                                cursor.start_over();
+                            }
+                            let reason = "the stream was declared anew: reading it from its start";
+                            return Ok(Reception::Detached(reason.into()));
+                        }
+                        Err(error) => {
+                            self.end();
+                            return Err(error);
+                        }
                     }
-                    return received;
                 }
             }
         }
@@ -211,10 +239,18 @@ impl Source for RabbitSource {
         let state = std::mem::replace(&mut self.state, SourceConnection::Idle(None));
         let SourceConnection::Open(mut session) = state else {
             self.state = state;
-            return Ok(());
+            let message = "the session ended before its settlements were written";
+            return Err(Error::new(ErrorKind::Unavailable, message));
         };
         // If this future is dropped, the session is over.
-        let settled = session.settle(settlements).await;
+        let kept = match (&mut self.cursor, settlements.through) {
+            (Some(cursor), Some(through)) => cursor.settle(through).await,
+            _ => Ok(()),
+        };
+        let settled = match kept {
+            Ok(()) => session.settle(settlements).await,
+            Err(error) => Err(error),
+        };
         self.state = SourceConnection::Open(session);
         if settled.is_err() {
             self.end();

@@ -50,6 +50,7 @@ impl ReadPlan {
     /// [`ErrorKind::Config`](notify_core::ErrorKind::Config) if a name is too long.
     pub(super) fn new(config: &RabbitSourceConfig) -> Result<Self> {
         let shared_queues = match &config.queue {
+            SourceQueue::SharedStream { stream, .. } => vec![name(stream)?],
             SourceQueue::Shared { queues } => {
                 queues.iter().map(|queue| name(queue)).collect::<Result<_>>()?
             }
@@ -84,7 +85,7 @@ impl OwnQueue {
             arguments: FieldTable::default(),
         };
         match &config.queue {
-            SourceQueue::Shared { .. } => return Ok(None),
+            SourceQueue::Shared { .. } | SourceQueue::SharedStream { .. } => return Ok(None),
             SourceQueue::Temporary => {
                 queue.options.exclusive = true;
                 queue.bound(config.queue_limit());
@@ -99,9 +100,24 @@ impl OwnQueue {
                     QueueType::Quorum => "quorum",
                 };
                 queue.set("x-queue-type", AMQPValue::LongString(kind.into()));
-                let expiry = i64::try_from(TAP_EXPIRY.as_millis()).unwrap_or(i64::MAX);
-                queue.set("x-expires", AMQPValue::LongLongInt(expiry));
+                if *queue_type == QueueType::Quorum {
+                    // Quorum queues ignore the flag `exclusive` of a consumer.
+                    queue.set("x-single-active-consumer", AMQPValue::Boolean(true));
+                }
+                queue.set("x-expires", number(TAP_EXPIRY.as_secs() * 1000));
                 queue.bound(config.queue_limit());
+            }
+            SourceQueue::Stream { name: tap, max_age, .. } => {
+                queue.name = name(&RabbitSourceConfig::tap_queue(tap))?;
+                queue.options.durable = true;
+                queue.set("x-queue-type", AMQPValue::LongString("stream".into()));
+                let max_age = format!("{}s", max_age.as_secs());
+                queue.set("x-max-age", AMQPValue::LongString(max_age.into()));
+                let limit = config.queue_limit();
+                queue.set("x-max-length-bytes", number(limit));
+                // The broker drops whole segments.
+                let segment = (limit / 8).clamp(MIN_SEGMENT_BYTES, MAX_SEGMENT_BYTES);
+                queue.set("x-stream-max-segment-size-bytes", number(segment));
             }
             SourceQueue::Pool { name: pool, queue_type, durable } => {
                 queue.name = name(pool)?;
@@ -118,8 +134,7 @@ impl OwnQueue {
 
     /// Lets the broker drop the oldest messages beyond this size, and never make publishers wait.
     fn bound(&mut self, bytes: u64) {
-        let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
-        self.set("x-max-length-bytes", AMQPValue::LongLongInt(bytes));
+        self.set("x-max-length-bytes", number(bytes));
         self.set("x-overflow", AMQPValue::LongString("drop-head".into()));
     }
 
@@ -217,8 +232,18 @@ fn binding_keys(config: &RabbitSourceConfig) -> Vec<String> {
     topics.map(|topic| format!("{topic}.#")).collect()
 }
 
+/// Returns a number as an argument.
+fn number(number: u64) -> AMQPValue {
+    AMQPValue::LongLongInt(i64::try_from(number).unwrap_or(i64::MAX))
+}
+
 /// Converts a name.
 fn name(text: &str) -> Result<ShortString> {
     ShortString::try_new(text.to_owned())
         .map_err(|_| invalid("the name of a queue, an exchange or a topic is too long"))
 }
+
+/// The smallest segment of a stream that a tap declares, in bytes.
+const MIN_SEGMENT_BYTES: u64 = 1 << 20;
+/// The largest one, which is also RabbitMQ's default.
+const MAX_SEGMENT_BYTES: u64 = 500_000_000;

@@ -3,30 +3,29 @@
 //! # Order
 //!
 //! All consumers share one channel, so that one acknowledgement covers all of them. The broker numbers
-//! the messages of a channel. lapin's thread sorts them by consumer; [`SourceSession`] merges them again:
-//! it takes from every consumer until none has more, and sorts what it took. lapin's thread hands over in
-//! the order of the numbers, so a number that comes later is larger.
+//! the messages of a channel. lapin's thread sorts them by consumer; [`Intake`] merges them again: it takes
+//! from every consumer until none has more, and sorts what it took. lapin's thread hands over in the order
+//! of the numbers, so a number that comes later is larger.
 
-use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::Poll;
 
-use futures_core::Stream as _;
 use lapin::options::{
     BasicAckOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions, QueueDeleteOptions,
 };
-use lapin::types::{FieldTable, ShortString};
+use lapin::types::ShortString;
 use lapin::{Channel, Consumer};
 use notify_core::redact::printable;
-use notify_core::source::{Credit, DeliverySettlements, IncomingBody, IncomingDelivery, Reception};
+use notify_core::source::{Credit, DeliverySettlements, Reception};
 use notify_core::{Error, ErrorKind, Result};
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout};
 
-use super::incoming::MessageConverter;
+use super::intake::{Intake, IntakeResult};
 use super::read_plan::ReadPlan;
 use super::source_config::{RabbitSourceConfig, SourceQueue};
+use super::stream_cursor::StreamCursor;
 use super::topology_watch::{TopologyWatch, WatchEvent};
 use crate::connection::{Connection, ConnectionTask};
 use crate::error::Operation;
@@ -37,8 +36,8 @@ pub(super) type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// A session in progress.
 pub(super) struct SourceSession {
-    /// The consumers with their queues. They are dropped before the channel.
-    consumers: Vec<(Consumer, ShortString)>,
+    /// The consumers and their messages. They are dropped before the channel.
+    intake: Intake,
     channel: Channel,
     connection: Connection,
     config: RabbitSourceConfig,
@@ -49,10 +48,16 @@ pub(super) struct SourceSession {
     /// A consumer that the broker is starting. No message is handed over meanwhile: those of the new
     /// consumer could have smaller numbers.
     starting: Option<BoxFuture<Result<(Consumer, ShortString)>>>,
-    /// Messages that no call has handed over yet.
-    pending: VecDeque<IncomingDelivery>,
-    converter: MessageConverter,
-    max_bytes: usize,
+    /// The time at which the message that a stream starts from must have come.
+    search_end: Option<Instant>,
+}
+
+/// The news of a session.
+pub(super) enum SessionNews {
+    /// What the listener learns.
+    Reception(Reception),
+    /// The stream is not the one that was read before. The session is over, and has handed over nothing.
+    StreamReplaced,
 }
 
 /// The connection of a session that ended.
@@ -99,7 +104,7 @@ impl SourceSession {
             events,
         };
         Ok(Self {
-            consumers: Vec::new(),
+            intake: Intake::new(credit.max_bytes),
             channel,
             connection,
             config,
@@ -107,9 +112,7 @@ impl SourceSession {
             watch,
             _watch_task: ConnectionTask::spawn(topology_watch.run()),
             starting: None,
-            pending: VecDeque::new(),
-            converter: MessageConverter::default(),
-            max_bytes: credit.max_bytes,
+            search_end: None,
         })
     }
 
@@ -122,43 +125,67 @@ impl SourceSession {
     /// # Cancel safety
     ///
     /// Messages and steps that a dropped call had begun stay in the session.
-    pub(super) async fn receive(&mut self, credit: Credit) -> Result<Reception> {
+    pub(super) async fn receive(
+        &mut self,
+        credit: Credit,
+        cursor: &mut Option<StreamCursor>,
+    ) -> Result<SessionNews> {
         loop {
             if let Some(starting) = &mut self.starting {
                 let started = starting.as_mut().await;
                 self.starting = None;
-                self.consumers.push(started?);
+                let (consumer, queue) = started?;
+                self.intake.add(consumer, queue);
+                self.search_end = Some(Instant::now() + self.config.endpoint.connect_timeout);
             }
-            if let Some(deliveries) = self.hand_over(credit) {
-                return Ok(deliveries);
+            if let Some(reception) = self.intake.hand_over(credit) {
+                return Ok(SessionNews::Reception(reception));
             }
-            let Self { consumers, watch, pending, converter, max_bytes, .. } = self;
-            let took = poll_fn(|cx| {
-                poll_consumers(cx, consumers, pending, &mut |delivery, queue| {
-                    converter.convert(delivery, queue, *max_bytes)
-                })
-            });
+            let is_searching = cursor.as_ref().is_some_and(StreamCursor::is_searching);
+            let search_end = self.search_end.filter(|_| is_searching);
+            let intake = &mut self.intake;
+            let took = poll_fn(|cx| intake.poll(cx, cursor));
             tokio::select! {
                 biased;
-                Some(event) = watch.recv() => match event {
-                    WatchEvent::Queue { name, is_exclusive } => self.start_consumer(name, is_exclusive),
-                    WatchEvent::Attached => return Ok(Reception::Attached),
-                    WatchEvent::Detached(reason) => return Ok(Reception::Detached(reason)),
+                Some(event) = self.watch.recv() => match event {
+                    WatchEvent::Queue { name, is_exclusive } => {
+                        self.start_consumer(name, is_exclusive, cursor.as_mut());
+                    }
+                    WatchEvent::Attached => {
+                        return Ok(SessionNews::Reception(Reception::Attached));
+                    }
+                    WatchEvent::Detached(reason) => {
+                        return Ok(SessionNews::Reception(Reception::Detached(reason)));
+                    }
                     WatchEvent::Failed(error) => return Err(error),
                 },
-                end = silently(took) => match end {
-                    ConsumerEnd::None => {}
-                    ConsumerEnd::Error(error) => {
+                taken = silently(took) => match taken {
+                    IntakeResult::Some => {}
+                    IntakeResult::Acknowledge(tag) => {
+                        let through = Some(tag);
+                        self.settle(&DeliverySettlements { through, ..Default::default() }).await?;
+                    }
+                    IntakeResult::StreamReplaced => return Ok(SessionNews::StreamReplaced),
+                    IntakeResult::Failed(error) => {
                         return Err(self.connection.context.explain(&error, Operation::Consume));
                     }
-                    ConsumerEnd::Cancelled(queue) => return Err(self.cancelled(&queue)),
+                    IntakeResult::Cancelled(queue) => return Err(self.cancelled(&queue)),
                 },
+                // The last acknowledged message is always there, unless the stream is another one.
+                () = sleep_until(search_end.unwrap_or_else(Instant::now)), if search_end.is_some() => {
+                    return Ok(SessionNews::StreamReplaced);
+                }
             }
         }
     }
 
     /// Begins to consume a queue.
-    fn start_consumer(&mut self, queue: ShortString, is_exclusive: bool) {
+    fn start_consumer(
+        &mut self,
+        queue: ShortString,
+        is_exclusive: bool,
+        cursor: Option<&mut StreamCursor>,
+    ) {
         if self.config.queue == SourceQueue::Temporary {
             self.temporary_queue = Some(queue.clone());
         }
@@ -166,32 +193,16 @@ impl SourceSession {
         let limit = self.config.endpoint.connect_timeout;
         let options =
             BasicConsumeOptions { exclusive: is_exclusive, ..BasicConsumeOptions::default() };
+        let arguments = cursor.map(StreamCursor::arguments).unwrap_or_default();
         self.starting = Some(Box::pin(async move {
             let tag = ShortString::default();
-            let consume = channel.basic_consume(queue.clone(), tag, options, FieldTable::default());
+            let consume = channel.basic_consume(queue.clone(), tag, options, arguments);
             match timeout(limit, silently(consume)).await {
                 Ok(Ok(consumer)) => Ok((consumer, queue)),
                 Ok(Err(error)) => Err(context.explain(&error, Operation::Consume)),
                 Err(_) => Err(context.timeout_error("did not start a consumer", None)),
             }
         }));
-    }
-
-    /// Hands over messages, as far as there is room.
-    fn hand_over(&mut self, credit: Credit) -> Option<Reception> {
-        let count = self.pending.len().min(credit.room);
-        if count == 0 {
-            return None;
-        }
-        let mut deliveries: Vec<_> = self.pending.drain(..count).collect();
-        for delivery in &mut deliveries {
-            if let IncomingBody::Bytes(bytes) = &delivery.body
-                && bytes.len() > credit.max_bytes
-            {
-                delivery.body = IncomingBody::TooLarge(bytes.len() as u64);
-            }
-        }
-        Some(Reception::Deliveries(deliveries))
     }
 
     /// Returns the error of a consumer that ended without one.
@@ -240,13 +251,13 @@ impl SourceSession {
     ///
     /// The broker gives back the unsettled messages of the channel.
     pub(super) async fn into_connection(self) -> Option<KeptConnection> {
-        let Self { consumers, channel, connection, temporary_queue, .. } = self;
+        let Self { intake, channel, connection, temporary_queue, .. } = self;
         if !connection.is_usable() {
             return None;
         }
         // The channel goes as a whole, so no consumer is cancelled before.
         let _ = timeout(CLOSE_TIMEOUT, silently(channel.close(200, "OK".into()))).await;
-        drop(consumers);
+        drop(intake);
         connection.is_usable().then_some(KeptConnection { connection, temporary_queue })
     }
 
@@ -256,64 +267,16 @@ impl SourceSession {
     ///
     /// If the broker does not confirm the end.
     pub(super) async fn close(self) -> Result<()> {
-        let Self { consumers, channel, connection, temporary_queue, .. } = self;
+        let Self { intake, channel, connection, temporary_queue, .. } = self;
         if let Some(queue) = temporary_queue.filter(|_| channel.status().connected()) {
             // The broker would do it too, but later.
             let delete = channel.queue_delete(queue, QueueDeleteOptions::default());
             let _ = timeout(CLOSE_TIMEOUT, silently(delete)).await;
         }
         let closed = connection.close().await;
-        drop(consumers);
+        drop(intake);
         closed
     }
-}
-
-/// The end of a consumer.
-enum ConsumerEnd {
-    /// None has ended.
-    None,
-    /// With an error of the channel or of the connection.
-    Error(lapin::Error),
-    /// Without an error: the broker cancelled the consumer of this queue.
-    Cancelled(ShortString),
-}
-
-/// Takes every message that the consumers have, in the order of their tags.
-///
-/// Ready when there are messages, or a consumer has ended.
-fn poll_consumers(
-    cx: &mut Context<'_>,
-    consumers: &mut [(Consumer, ShortString)],
-    pending: &mut VecDeque<IncomingDelivery>,
-    convert: &mut dyn FnMut(lapin::message::Delivery, &ShortString) -> IncomingDelivery,
-) -> Poll<ConsumerEnd> {
-    let before = pending.len();
-    loop {
-        let round = pending.len();
-        for (consumer, queue) in consumers.iter_mut() {
-            loop {
-                match Pin::new(&mut *consumer).poll_next(cx) {
-                    Poll::Pending => break,
-                    Poll::Ready(Some(Ok(delivery))) => pending.push_back(convert(delivery, queue)),
-                    Poll::Ready(Some(Err(error))) => return Poll::Ready(ConsumerEnd::Error(error)),
-                    Poll::Ready(None) => {
-                        return Poll::Ready(ConsumerEnd::Cancelled(queue.clone()));
-                    }
-                }
-            }
-        }
-        // With several consumers, one may have got a message with a smaller tag meanwhile.
-        if pending.len() == round || consumers.len() == 1 {
-            break;
-        }
-    }
-    if pending.len() == before {
-        return Poll::Pending;
-    }
-    if consumers.len() > 1 {
-        pending.make_contiguous()[before..].sort_unstable_by_key(|delivery| delivery.tag);
-    }
-    Poll::Ready(ConsumerEnd::None)
 }
 
 /// Sends requests in order, and then waits until all are written.

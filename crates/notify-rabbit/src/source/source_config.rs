@@ -2,6 +2,7 @@
 //!
 //! `source_options.rs` reads these values from a table. Nothing here opens a connection.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use notify_core::Result;
@@ -98,12 +99,70 @@ pub enum SourceQueue {
         /// `amqp_durable_queues`.
         durable: bool,
     },
+    /// A durable tap as a stream: the stream `glance-notify.NAME`. It keeps its messages after they are
+    /// read, so that several listeners can read it, each from where it wants.
+    Stream {
+        /// The name of the tap, 1 to 200 bytes.
+        name: String,
+        /// The age at which the broker drops messages, in whole seconds; at least 1 s.
+        max_age: Duration,
+        /// The place to start from.
+        position: StreamPosition,
+    },
+    /// A stream of others, which the source only reads. It takes nothing from other readers.
+    SharedStream {
+        /// The name of the stream, 1 to 255 bytes.
+        stream: String,
+        /// The place to start from.
+        position: StreamPosition,
+    },
     /// Queues of others, which the source only consumes. **It takes their messages**: no other consumer
     /// of the same queue gets them.
     Shared {
         /// The names of the queues, at least one, 1 to 255 bytes each.
         queues: Vec<String>,
     },
+}
+
+/// The place where reading a stream starts, and the file that keeps how far it went.
+///
+/// # Examples
+///
+/// ```
+/// use notify_rabbit::{StreamPosition, StreamStart};
+///
+/// // What was published since yesterday; after a restart, what was not acknowledged.
+/// let position = StreamPosition {
+///     start: StreamStart::Ago(std::time::Duration::from_secs(86_400)),
+///     checkpoint: Some("/var/lib/audit/stream.position".into()),
+/// };
+/// assert_ne!(position, StreamPosition::default());
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StreamPosition {
+    /// `start`: the place to start from without a checkpoint. Default [`StreamStart::Next`].
+    pub start: StreamStart,
+    /// `checkpoint`: the file that keeps the last acknowledged message, with mode 0600. Without it, each
+    /// start of the program begins at `start`. Default none.
+    pub checkpoint: Option<PathBuf>,
+}
+
+/// The place in a stream to start from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StreamStart {
+    /// `first`: the oldest message that the stream still has.
+    First,
+    /// `last`: the last block of messages.
+    Last,
+    /// `next`: messages that are published from now on.
+    #[default]
+    Next,
+    /// A number: the message with this offset.
+    Offset(u64),
+    /// A time such as `90s`, `15m`, `12h` or `7d`: messages that were published in this time. The broker
+    /// starts at the block of messages with that time, so some are older.
+    Ago(Duration),
 }
 
 impl Default for RabbitSourceConfig {
@@ -170,6 +229,15 @@ impl RabbitSourceConfig {
                     ));
                 }
             }
+            SourceQueue::Stream { name, max_age, .. } => {
+                check("queue", name, MAX_TAP_NAME_BYTES)?;
+                if max_age.as_secs() == 0 {
+                    return Err(invalid("`source.max_age`: expected at least 1 s"));
+                }
+            }
+            SourceQueue::SharedStream { stream, .. } => {
+                return check("consume", stream, MAX_NAME_BYTES);
+            }
             SourceQueue::Shared { queues } => {
                 for queue in queues {
                     check("consume", queue, MAX_NAME_BYTES)?;
@@ -188,6 +256,15 @@ impl RabbitSourceConfig {
             }
         }
         Ok(())
+    }
+
+    /// Returns how to read the stream, if the source reads one, and the name of the stream.
+    pub(super) fn stream(&self) -> Option<(String, &StreamPosition)> {
+        match &self.queue {
+            SourceQueue::Stream { name, position, .. } => Some((Self::tap_queue(name), position)),
+            SourceQueue::SharedStream { stream, position } => Some((stream.clone(), position)),
+            _ => None,
+        }
     }
 
     /// Returns the bound of a tap's queue in bytes.

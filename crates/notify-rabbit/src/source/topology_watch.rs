@@ -109,10 +109,10 @@ impl TopologyWatch {
             queue.name = ShortString::default();
             channel = self.channels.open().await?;
         }
-        match self.request(queue.declare(&channel, self.major_version)).await? {
+        let found = match self.request(queue.declare(&channel, self.major_version)).await? {
             Ok(found) => {
                 let _ = silently(channel.close(200, "OK".into())).await;
-                Ok(found.name().clone())
+                found
             }
             Err(error) => {
                 let is_mismatch = matches!(error.kind(),
@@ -120,14 +120,19 @@ impl TopologyWatch {
                 let error = self.context.explain(&error, Operation::Consume);
                 let channel = self.channels.open().await?;
                 let found = self.request(look_up(&channel, &queue.name)).await?;
-                if !is_mismatch || !matches!(found, Ok(Some(_))) {
+                let Ok(Some(found)) = found else { return Err(error) };
+                if !is_mismatch {
                     return Err(error);
                 }
                 let name = printable(queue.name.as_str(), 255);
                 tracing::warn!("uses the queue `{name}` as it is: {error}");
-                Ok(queue.name.clone())
+                found
             }
+        };
+        if queue.is_exclusive && found.consumer_count() > 0 {
+            return Err(self.context.queue_in_use(queue.name.as_str()));
         }
+        Ok(found.name().clone())
     }
 
     /// Binds the own queue everywhere. Returns the exchanges that do not exist.

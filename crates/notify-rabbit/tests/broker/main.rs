@@ -9,6 +9,7 @@
 //! * `access`, `tls` and `secrets` cover login, certificates, and what errors and logs show.
 //! * `topology` and `oslo_messaging` cover declarations and the form of messages.
 //! * `interruptions` covers brokers and links that fail; `relay` is the link.
+//! * `source_contract`, `source_failures` and `source_queues` cover the source.
 //! * `misbehaving_peers` covers unusual and invalid answers; `scripted_peer` gives them.
 //!
 //! `cargo xtask setup` installs RabbitMQ.
@@ -31,6 +32,12 @@ mod scripted_peer;
 mod secrets;
 #[cfg(feature = "source")]
 mod source_contract;
+#[cfg(feature = "source")]
+mod source_failures;
+#[cfg(feature = "source")]
+mod source_queues;
+#[cfg(feature = "source")]
+mod source_support;
 mod support;
 #[cfg(feature = "tls")]
 mod tls;

@@ -1,13 +1,18 @@
 //! The conformance suite of the `Source` contract, against RabbitMQ: once for each kind of queue.
 
 use std::marker::PhantomData;
+use std::path::Path;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use notify_conformance::{SourceCapability, SourceHarness};
 use notify_core::source::Source;
-use notify_rabbit::{QueueType, RabbitSource, RabbitSourceConfig, SourceQueue};
+use notify_rabbit::{
+    QueueType, RabbitSource, RabbitSourceConfig, SourceQueue, StreamPosition, StreamStart,
+};
 use notify_testbed::broker::rabbitmq::{RabbitMq, Vhost};
-use serde_json::json;
+use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use crate::support::source_config;
 
@@ -25,6 +30,13 @@ mod shared {
     notify_conformance::source_suite!(SourcePlace<SharedQueue>);
 }
 
+/// A stream of its own, with a checkpoint.
+mod stream {
+    use super::{SourcePlace, StreamTap};
+
+    notify_conformance::source_suite!(SourcePlace<StreamTap>);
+}
+
 /// A temporary tap.
 mod temporary {
     use super::{SourcePlace, TemporaryTap};
@@ -39,8 +51,13 @@ trait QueueKind: Send + 'static {
     /// The queue on the broker, if it outlives a source.
     const QUEUE: Option<&'static str>;
 
-    /// Returns the queue to read.
-    fn queue() -> SourceQueue;
+    /// Returns the queue to read. A checkpoint belongs into `dir`.
+    fn queue(dir: &Path) -> SourceQueue;
+
+    /// Returns how many of `published` messages are not acknowledged, unless the queue tells.
+    fn unacknowledged(_dir: &Path, _published: usize) -> Option<usize> {
+        None
+    }
 }
 
 struct DurableTap;
@@ -49,7 +66,7 @@ impl QueueKind for DurableTap {
     const UNSUPPORTED: &'static [(SourceCapability, &'static str)] = &[];
     const QUEUE: Option<&'static str> = Some("glance-notify.audit");
 
-    fn queue() -> SourceQueue {
+    fn queue(_: &Path) -> SourceQueue {
         SourceQueue::Durable { name: "audit".into(), queue_type: QueueType::Classic }
     }
 }
@@ -61,8 +78,29 @@ impl QueueKind for SharedQueue {
         &[(SourceCapability::Tap, "it is the shared queue itself")];
     const QUEUE: Option<&'static str> = Some(INFO);
 
-    fn queue() -> SourceQueue {
+    fn queue(_: &Path) -> SourceQueue {
         SourceQueue::Shared { queues: vec![INFO.into()] }
+    }
+}
+
+struct StreamTap;
+
+impl QueueKind for StreamTap {
+    const UNSUPPORTED: &'static [(SourceCapability, &'static str)] = &[];
+    const QUEUE: Option<&'static str> = Some("glance-notify.audit");
+
+    fn queue(dir: &Path) -> SourceQueue {
+        let position =
+            StreamPosition { start: StreamStart::First, checkpoint: Some(dir.join("position")) };
+        let max_age = Duration::from_secs(60);
+        SourceQueue::Stream { name: "audit".into(), max_age, position }
+    }
+
+    fn unacknowledged(dir: &Path, published: usize) -> Option<usize> {
+        let text = std::fs::read_to_string(dir.join("position")).unwrap_or_default();
+        let checkpoint: Value = serde_json::from_str(&text).unwrap_or_default();
+        let acknowledged = checkpoint["offset"].as_u64().map_or(0, |offset| offset + 1);
+        Some(published - usize::try_from(acknowledged).unwrap())
     }
 }
 
@@ -75,7 +113,7 @@ impl QueueKind for TemporaryTap {
     ];
     const QUEUE: Option<&'static str> = None;
 
-    fn queue() -> SourceQueue {
+    fn queue(_: &Path) -> SourceQueue {
         SourceQueue::Temporary
     }
 }
@@ -84,6 +122,8 @@ impl QueueKind for TemporaryTap {
 struct SourcePlace<K> {
     vhost: Vhost<'static>,
     config: RabbitSourceConfig,
+    dir: TempDir,
+    published: usize,
     kind: PhantomData<fn() -> K>,
 }
 
@@ -108,9 +148,10 @@ impl<K: QueueKind> SourceHarness for SourcePlace<K> {
             vhost.declare_exchange("glance", "topic", &json!({}));
             vhost.declare_queue(INFO, &json!({}));
             vhost.bind(INFO, "glance", INFO);
+            let dir = tempfile::tempdir().unwrap();
             let mut config = source_config(&vhost.url(), json!({}));
-            config.queue = K::queue();
-            Self { vhost, config, kind: PhantomData }
+            config.queue = K::queue(dir.path());
+            Self { vhost, config, dir, published: 0, kind: PhantomData }
         })
         .await
         .unwrap()
@@ -122,11 +163,15 @@ impl<K: QueueKind> SourceHarness for SourcePlace<K> {
 
     async fn publish_bodies(&mut self, bodies: &[Vec<u8>]) {
         let bodies = bodies.to_vec();
+        self.published += bodies.len();
         self.with_vhost(move |vhost| vhost.publish_all("glance", INFO, &json!({}), &bodies)).await;
     }
 
     /// Counts the messages of the queue, those at a consumer included.
     async fn unacknowledged(&mut self) -> usize {
+        if let Some(count) = K::unacknowledged(self.dir.path(), self.published) {
+            return count;
+        }
         self.with_vhost(|vhost| {
             let queue = K::QUEUE.expect("the queue outlives its source");
             vhost.queue(queue).unwrap().messages.try_into().unwrap()

@@ -104,6 +104,13 @@ impl<'b> Vhost<'b> {
         self.broker.eval(&format!("ok = {set}({})", arguments.join(", ")));
     }
 
+    /// Permits a user to write and read messages of an exchange whose routing keys match these patterns.
+    pub fn permit_topics(&self, user: &str, exchange: &str, [write, read]: [&str; 2]) {
+        let arguments = [user, &self.name, exchange, write, read, "test"].map(binary_literal);
+        let set = "rabbit_auth_backend_internal:set_topic_permissions";
+        self.broker.eval(&format!("ok = {set}({})", arguments.join(", ")));
+    }
+
     /// Sets a policy for the queues whose names match the pattern `queues`.
     pub fn set_policy(&self, policy: &str, queues: &str, definition: &Value) {
         let vhost = self.erlang_name();

@@ -1,0 +1,155 @@
+//! The messages of a session between lapin and the listener: taken in order, converted, and handed over
+//! as far as there is room.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures_core::Stream as _;
+use lapin::Consumer;
+use lapin::message::Delivery;
+use lapin::types::ShortString;
+use notify_core::source::{Credit, IncomingBody, IncomingDelivery, Reception};
+
+use super::incoming::MessageConverter;
+use super::stream_cursor::{StreamCursor, StreamMessage};
+
+/// The consumers of a session, and the messages that it has not handed over yet.
+#[derive(Debug)]
+pub(super) struct Intake {
+    consumers: Vec<(Consumer, ShortString)>,
+    pending: VecDeque<IncomingDelivery>,
+    /// News to hand over before the messages.
+    news: VecDeque<Reception>,
+    converter: MessageConverter,
+    max_bytes: usize,
+}
+
+/// The result of taking messages.
+#[derive(Debug)]
+pub(super) enum IntakeResult {
+    /// There are messages or news.
+    Some,
+    /// The message with this tag needs nothing but an acknowledgement.
+    Acknowledge(u64),
+    /// The stream is not the one that was read before.
+    StreamReplaced,
+    /// A consumer ended with an error of the channel or of the connection.
+    Failed(lapin::Error),
+    /// The broker cancelled the consumer of this queue.
+    Cancelled(ShortString),
+}
+
+impl Intake {
+    /// Creates an intake without consumers, for bodies of at most `max_bytes`.
+    pub(super) fn new(max_bytes: usize) -> Self {
+        Self {
+            consumers: Vec::new(),
+            pending: VecDeque::new(),
+            news: VecDeque::new(),
+            converter: MessageConverter::default(),
+            max_bytes,
+        }
+    }
+
+    /// Adds the consumer of a queue.
+    pub(super) fn add(&mut self, consumer: Consumer, queue: ShortString) {
+        self.consumers.push((consumer, queue));
+    }
+
+    /// Hands over news, or messages as far as there is room.
+    pub(super) fn hand_over(&mut self, credit: Credit) -> Option<Reception> {
+        if let Some(news) = self.news.pop_front() {
+            return Some(news);
+        }
+        let count = self.pending.len().min(credit.room);
+        if count == 0 {
+            return None;
+        }
+        let mut deliveries: Vec<_> = self.pending.drain(..count).collect();
+        for delivery in &mut deliveries {
+            if let IncomingBody::Bytes(bytes) = &delivery.body
+                && bytes.len() > credit.max_bytes
+            {
+                delivery.body = IncomingBody::TooLarge(bytes.len() as u64);
+            }
+        }
+        Some(Reception::Deliveries(deliveries))
+    }
+
+    /// Takes every message that the consumers have, in the order of their tags.
+    ///
+    /// Ready when there are messages, or a consumer has ended.
+    pub(super) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        cursor: &mut Option<StreamCursor>,
+    ) -> Poll<IntakeResult> {
+        let before = self.pending.len();
+        loop {
+            let round = self.pending.len();
+            for index in 0..self.consumers.len() {
+                let result = self.poll_consumer(index, cx, cursor);
+                if let Some(result) = result {
+                    return Poll::Ready(result);
+                }
+            }
+            // With several consumers, one may have got a message with a smaller tag meanwhile.
+            if self.pending.len() == round || self.consumers.len() == 1 {
+                break;
+            }
+        }
+        if self.pending.len() == before {
+            return Poll::Pending;
+        }
+        if self.consumers.len() > 1 {
+            let new = &mut self.pending.make_contiguous()[before..];
+            new.sort_unstable_by_key(|delivery| delivery.tag);
+        }
+        Poll::Ready(IntakeResult::Some)
+    }
+
+    /// Takes every message that one consumer has. Returns what cannot wait.
+    fn poll_consumer(
+        &mut self,
+        index: usize,
+        cx: &mut Context<'_>,
+        cursor: &mut Option<StreamCursor>,
+    ) -> Option<IntakeResult> {
+        loop {
+            let (consumer, queue) = self.consumers.get_mut(index)?;
+            match Pin::new(consumer).poll_next(cx) {
+                Poll::Pending => return None,
+                Poll::Ready(Some(Ok(delivery))) => {
+                    let queue = queue.clone();
+                    let Some(cursor) = cursor else {
+                        self.take(delivery, &queue, None);
+                        continue;
+                    };
+                    match cursor.take(&delivery) {
+                        StreamMessage::New(offset) => self.take(delivery, &queue, Some(offset)),
+                        StreamMessage::AfterGap(offset, gap) => {
+                            let reason =
+                                format!("the stream dropped {gap} messages before they were read");
+                            self.news.push_back(Reception::Detached(reason));
+                            self.news.push_back(Reception::Attached);
+                            self.take(delivery, &queue, Some(offset));
+                        }
+                        StreamMessage::Known => {
+                            return Some(IntakeResult::Acknowledge(delivery.delivery_tag));
+                        }
+                        StreamMessage::Foreign => return Some(IntakeResult::StreamReplaced),
+                    }
+                }
+                Poll::Ready(Some(Err(error))) => return Some(IntakeResult::Failed(error)),
+                Poll::Ready(None) => return Some(IntakeResult::Cancelled(queue.clone())),
+            }
+        }
+    }
+
+    /// Keeps a message until it is handed over.
+    fn take(&mut self, delivery: Delivery, queue: &ShortString, offset: Option<u64>) {
+        let incoming = self.converter.convert(delivery, queue, offset, self.max_bytes);
+        self.pending.push_back(incoming);
+    }
+}

@@ -1,0 +1,175 @@
+//! The file that keeps how far a stream was read, and the thread that reads and writes it.
+//!
+//! A disk that hangs blocks nothing but this thread.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use notify_core::redact::printable;
+use notify_core::{Error, ErrorKind, Result};
+use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+/// The last message of a stream that was acknowledged.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct StreamCheckpoint {
+    /// The name of the stream.
+    pub(super) stream: String,
+    /// The offset of the message.
+    pub(super) offset: u64,
+    /// The CRC-32 of its body. It tells whether the stream is still the same: a stream that was deleted
+    /// and declared again numbers its messages from 0.
+    pub(super) crc: u32,
+}
+
+/// A checkpoint file, on a thread of its own.
+#[derive(Debug)]
+pub(super) struct CheckpointFile {
+    jobs: mpsc::Sender<CheckpointJob>,
+}
+
+/// A request to the thread.
+enum CheckpointJob {
+    /// Reads the checkpoint, if there is one.
+    Load(oneshot::Sender<Result<Option<StreamCheckpoint>>>),
+    /// Writes the checkpoint durably.
+    Save(StreamCheckpoint, oneshot::Sender<Result<()>>),
+}
+
+impl CheckpointFile {
+    /// Starts the thread. The file need not exist.
+    ///
+    /// # Errors
+    ///
+    /// If the system gives no thread.
+    pub(super) fn start(path: PathBuf) -> Result<Self> {
+        let (jobs, receiver) = mpsc::channel();
+        let work = move || {
+            // A caller that has given up needs no answer.
+            for job in receiver {
+                match job {
+                    CheckpointJob::Load(reply) => drop(reply.send(load(&path))),
+                    CheckpointJob::Save(position, reply) => {
+                        drop(reply.send(save(&path, &position)));
+                    }
+                }
+            }
+        };
+        thread::Builder::new().name("checkpoint".into()).spawn(work).map_err(|error| {
+            Error::new(ErrorKind::Unavailable, "no thread for the checkpoint").with_source(error)
+        })?;
+        Ok(Self { jobs })
+    }
+
+    /// Reads the checkpoint; `None` if there is no file.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`] if the file is no checkpoint, [`ErrorKind::Timeout`] after 30 s, and the
+    /// error of the file otherwise.
+    pub(super) async fn load(&self) -> Result<Option<StreamCheckpoint>> {
+        let (reply, answer) = oneshot::channel();
+        self.ask(CheckpointJob::Load(reply), answer).await
+    }
+
+    /// Writes the checkpoint durably, in place of an earlier one.
+    ///
+    /// # Errors
+    ///
+    /// The error of the file, and [`ErrorKind::Timeout`] after 30 s.
+    pub(super) async fn save(&self, position: StreamCheckpoint) -> Result<()> {
+        let (reply, answer) = oneshot::channel();
+        self.ask(CheckpointJob::Save(position, reply), answer).await
+    }
+
+    /// Waits for the answer to a job.
+    async fn ask<T>(&self, job: CheckpointJob, answer: oneshot::Receiver<Result<T>>) -> Result<T> {
+        let ended = || Error::new(ErrorKind::Bug, "the thread of the checkpoint ended early");
+        self.jobs.send(job).map_err(|_| ended())?;
+        match timeout(DISK_TIMEOUT, answer).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(_)) => Err(ended()),
+            Err(_) => {
+                let message = "the disk of the checkpoint did not answer in 30 s";
+                Err(Error::new(ErrorKind::Timeout, message))
+            }
+        }
+    }
+}
+
+/// Reads a checkpoint; `None` if there is no file.
+fn load(path: &Path) -> Result<Option<StreamCheckpoint>> {
+    let text = match fs::read(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(file_error(path, "cannot be read", error)),
+    };
+    serde_json::from_slice(&text).map(Some).map_err(|_| {
+        let message = format!(
+            "`{}` is no checkpoint of a stream: name another file, or remove it to start over",
+            display(path)
+        );
+        Error::new(ErrorKind::Config, message)
+    })
+}
+
+/// Writes a checkpoint durably.
+fn save(path: &Path, position: &StreamCheckpoint) -> Result<()> {
+    let write = || {
+        let text = serde_json::to_vec(position)?;
+        let mut temporary = path.as_os_str().to_owned();
+        temporary.push(".new");
+        let temporary = PathBuf::from(temporary);
+        let mut options = OpenOptions::new();
+        let mut file =
+            options.write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+        file.write_all(&text)?;
+        file.sync_all()?;
+        fs::rename(&temporary, path)?;
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
+    };
+    write().map_err(|error| file_error(path, "cannot be written", error))
+}
+
+/// Returns an error about a checkpoint.
+fn file_error(path: &Path, problem: &str, error: io::Error) -> Error {
+    let message = format!("the checkpoint `{}` {problem}", display(path));
+    Error::new(ErrorKind::of_file(&error), message).with_source(error)
+}
+
+/// Returns a path for a message.
+fn display(path: &Path) -> String {
+    printable(&path.to_string_lossy(), 512).to_string()
+}
+
+/// The longest wait for a disk.
+const DISK_TIMEOUT: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A checkpoint is read as it was written, and another file is not mistaken for one.
+    #[tokio::test]
+    async fn a_checkpoint_is_read_as_it_was_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("position");
+        let file = CheckpointFile::start(path.clone()).unwrap();
+        assert_eq!(file.load().await.unwrap(), None);
+        let position = StreamCheckpoint { stream: "s".into(), offset: 7, crc: 9 };
+        file.save(position.clone()).await.unwrap();
+        assert_eq!(file.load().await.unwrap(), Some(position));
+        fs::write(&path, "{}").unwrap();
+        let error = file.load().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config);
+        assert!(error.to_string().contains("is no checkpoint of a stream"), "{error}");
+    }
+}
