@@ -10,7 +10,8 @@ use serde::ser::{self, Impossible, SerializeMap, SerializeSeq, SerializeStruct, 
 use serde_json::Number;
 
 use super::json_tokens::UnescapedText;
-use super::json_writer::JsonWriter;
+use super::json_writer::{JsonWriter, StringRole};
+use super::wire_text::PlainText;
 use crate::error::{Error, ErrorKind};
 
 /// The error of a value that cannot be written.
@@ -38,6 +39,14 @@ impl From<Error> for WriteError {
 }
 
 type Result<T = (), E = WriteError> = std::result::Result<T, E>;
+
+impl JsonWriter {
+    /// Begins an entry whose key is not known.
+    #[inline(never)]
+    fn unescaped_key(&mut self, key: &str) -> Result {
+        Ok(self.key(&UnescapedText { text: key.into(), has_surrogates: false })?)
+    }
+}
 
 /// Returns the error of a value that no payload holds.
 fn unsupported<T>() -> Result<T> {
@@ -101,10 +110,11 @@ impl Serializer for &mut JsonWriter {
 
     #[inline]
     fn serialize_str(self, value: &str) -> Result {
-        if std::mem::take(&mut self.is_key) {
-            return Ok(self.key(&UnescapedText { text: value.into(), has_surrogates: false })?);
+        match std::mem::take(&mut self.next_string) {
+            StringRole::Text => self.text(value, false),
+            StringRole::PlainText => self.plain_text(value),
+            StringRole::Key => self.unescaped_key(value)?,
         }
-        self.text(value, false);
         Ok(())
     }
 
@@ -131,10 +141,20 @@ impl Serializer for &mut JsonWriter {
     }
 
     fn serialize_unit_variant(self, _: &'static str, _: u32, variant: &'static str) -> Result {
-        self.serialize_str(variant)
+        self.plain_text(variant);
+        Ok(())
     }
 
-    fn serialize_newtype_struct<T: ?Sized + Serialize>(self, _: &'static str, value: &T) -> Result {
+    /// Looks for nothing to escape in a [`PlainText`].
+    #[inline]
+    fn serialize_newtype_struct<T: ?Sized + Serialize>(
+        self,
+        name: &'static str,
+        value: &T,
+    ) -> Result {
+        if name == PlainText::NAME {
+            self.next_string = StringRole::PlainText;
+        }
         value.serialize(self)
     }
 
@@ -215,7 +235,7 @@ impl SerializeMap for &mut JsonWriter {
 
     #[inline]
     fn serialize_key<T: ?Sized + Serialize>(&mut self, key: &T) -> Result {
-        self.is_key = true;
+        self.next_string = StringRole::Key;
         key.serialize(&mut **self)
     }
 

@@ -35,10 +35,22 @@ pub(crate) struct JsonWriter {
     places: Vec<PayloadPlace>,
     /// The place of the next value.
     place: PayloadPlace,
-    /// Whether the next string is the key of an entry.
-    pub(super) is_key: bool,
+    /// The role of the next string.
+    pub(super) next_string: StringRole,
     /// The outermost entry to hide.
     hidden: Option<HiddenEntry>,
+}
+
+/// The role of a string that serde hands over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum StringRole {
+    /// A value with any content.
+    #[default]
+    Text,
+    /// A value without a character to escape and without a URL.
+    PlainText,
+    /// The key of an entry.
+    Key,
 }
 
 /// An entry whose value is secret.
@@ -60,7 +72,7 @@ impl JsonWriter {
         limits: SizeLimits,
     ) -> Self {
         let (keys, depth, places) = (0, 0, Vec::new());
-        Self { bytes, redact, limits, keys, depth, places, place, is_key: false, hidden: None }
+        Self { bytes, redact, limits, keys, depth, places, place, next_string: StringRole::Text, hidden: None }
     }
 
     /// Creates a writer for `Debug`, with the default policy.
@@ -119,7 +131,8 @@ impl JsonWriter {
     /// Begins an entry whose key is not known. The policy decides whether its value is secret.
     pub(super) fn key(&mut self, key: &UnescapedText<'_>) -> Result<()> {
         let start = self.bytes.len();
-        self.begin_entry(&key.text)?;
+        let is_first = self.count_entry(&key.text)?;
+        self.separate(is_first);
         self.string(&key.text, key.has_surrogates);
         self.bytes.push(b':');
         let rule = self.redact.key(&key.text);
@@ -138,10 +151,25 @@ impl JsonWriter {
     )]
     #[inline(always)]
     pub(super) fn known_key(&mut self, key: &'static str) -> Result<()> {
-        self.begin_entry(key)?;
-        self.bytes.push(b'"');
-        self.bytes.extend_from_slice(key.as_bytes());
-        self.bytes.extend_from_slice(b"\":");
+        let is_first = self.count_entry(key)?;
+        // One copy of a constant is quicker than one of each part.
+        let mut entry = [0; 32];
+        let length = key.len() + 4;
+        if length > entry.len() {
+            self.separate(is_first);
+            self.bytes.push(b'"');
+            self.bytes.extend_from_slice(key.as_bytes());
+            self.bytes.extend_from_slice(b"\":");
+            return Ok(());
+        }
+        entry[..2].copy_from_slice(b",\"");
+        entry[2..length - 2].copy_from_slice(key.as_bytes());
+        entry[length - 2..length].copy_from_slice(b"\":");
+        if is_first {
+            self.bytes.extend_from_slice(&entry[1..length]);
+        } else {
+            self.bytes.extend_from_slice(&entry[..length]);
+        }
         Ok(())
     }
 
@@ -152,6 +180,21 @@ impl JsonWriter {
             self.mask();
         } else {
             self.string(text, has_surrogates);
+        }
+        self.end_value();
+    }
+
+    /// Writes a text that needs no escapes and has no URL.
+    #[inline]
+    pub(super) fn plain_text(&mut self, text: &str) {
+        self.begin_value();
+        if self.hides_scalars() {
+            self.mask();
+        } else {
+            self.bytes.reserve(text.len() + 2);
+            self.bytes.push(b'"');
+            self.bytes.extend_from_slice(text.as_bytes());
+            self.bytes.push(b'"');
         }
         self.end_value();
     }
@@ -176,24 +219,28 @@ impl JsonWriter {
         self.end_value();
     }
 
-    /// Counts an entry, and separates it from the one before.
+    /// Counts an entry. Returns `true` if it is the first of its object.
     #[expect(
         clippy::inline_always,
         reason = "a constant key then has a length known at compile time"
     )]
     #[inline(always)]
-    fn begin_entry(&mut self, key: &str) -> Result<()> {
+    fn count_entry(&mut self, key: &str) -> Result<bool> {
         self.keys += 1;
         if self.keys > self.limits.keys {
             return Err(self.limits.keys_error());
         }
-        if self.bytes.last() != Some(&b'{') {
-            self.bytes.push(b',');
-        }
         if let Some(place) = self.places.last() {
             self.place = place.below(key);
         }
-        Ok(())
+        Ok(self.bytes.last() == Some(&b'{'))
+    }
+
+    #[inline]
+    fn separate(&mut self, is_first: bool) {
+        if !is_first {
+            self.bytes.push(b',');
+        }
     }
 
     /// Separates the items of a list. A value behind a key needs no comma.
@@ -209,20 +256,26 @@ impl JsonWriter {
         }
     }
 
-    /// Hides the value that was written if its key is secret. Null needs no mask.
+    /// Hides the value that was written if its key is secret.
     #[inline]
     fn end_value(&mut self) {
         if let Some(hidden) = self.hidden
             && hidden.depth == self.depth
         {
-            self.hidden = None;
-            let is_null = hidden.is_masked && &self.bytes[hidden.start..] == b"null";
-            if !is_null {
-                self.bytes.truncate(hidden.start);
-            }
-            if hidden.is_masked && !is_null {
-                self.mask();
-            }
+            self.hide(hidden);
+        }
+    }
+
+    /// Removes the value that was written, or masks it. Null needs no mask.
+    #[cold]
+    fn hide(&mut self, hidden: HiddenEntry) {
+        self.hidden = None;
+        let is_null = hidden.is_masked && &self.bytes[hidden.start..] == b"null";
+        if !is_null {
+            self.bytes.truncate(hidden.start);
+        }
+        if hidden.is_masked && !is_null {
+            self.mask();
         }
     }
 

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::wire_text::serialize_id;
 use crate::event::event_type::EventType;
 use crate::event::priority::Priority;
 
@@ -15,6 +16,7 @@ use crate::event::priority::Priority;
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NotificationWire<'a, P> {
+    #[serde(serialize_with = "serialize_id")]
     pub(super) message_id: Uuid,
     #[serde(borrow)]
     pub(super) publisher_id: Cow<'a, str>,
@@ -31,11 +33,11 @@ pub(super) struct NotificationWire<'a, P> {
 /// loops on a timestamp that it cannot parse.
 mod wire_timestamp {
     use serde::ser::Error as _;
-    use serde::{Deserializer, Serializer};
+    use serde::{Deserializer, Serialize, Serializer};
     use time::OffsetDateTime;
 
     use crate::codec::timestamp::{NO_TIME, YEAR_0, date_and_time, fill_digits, parse_time};
-    use crate::codec::wire_text::from_text;
+    use crate::codec::wire_text::{PlainText, from_text};
 
     pub(super) fn serialize<S: Serializer>(
         time: &OffsetDateTime,
@@ -45,7 +47,7 @@ mod wire_timestamp {
         let seconds = date_and_time(*time, b' ').ok_or_else(|| S::Error::custom(YEAR_0))?;
         text[..19].copy_from_slice(&seconds);
         fill_digits(&mut text[20..], time.microsecond());
-        serializer.serialize_str(std::str::from_utf8(&text).unwrap_or_default())
+        PlainText(std::str::from_utf8(&text).unwrap_or_default()).serialize(serializer)
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(

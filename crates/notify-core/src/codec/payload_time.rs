@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use time::OffsetDateTime;
 
 use super::timestamp::{NO_TIME, YEAR_0, date_and_time, parse_time};
-use super::wire_text::from_text;
+use super::wire_text::{PlainText, from_text};
 
 /// A time that writes itself as payloads do: `2012-05-16T15:27:36Z`.
 #[derive(Clone, Copy)]
@@ -19,7 +19,7 @@ impl Serialize for PayloadTime {
         let mut text = *b"0000-00-00T00:00:00Z";
         text[..19]
             .copy_from_slice(&date_and_time(self.0, b'T').ok_or_else(|| S::Error::custom(YEAR_0))?);
-        serializer.serialize_str(std::str::from_utf8(&text).unwrap_or_default())
+        PlainText(std::str::from_utf8(&text).unwrap_or_default()).serialize(serializer)
     }
 }
 

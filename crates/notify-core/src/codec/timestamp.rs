@@ -64,15 +64,18 @@ pub(crate) fn date_and_time(time: OffsetDateTime, separator: u8) -> Option<[u8; 
     let time = time.checked_to_offset(UtcOffset::UTC)?;
     let (year, month, day) = time.to_calendar_date();
     let (hour, minute, second) = time.to_hms();
-    let mut text = *b"0000-00-00 00:00:00";
-    text[10] = separator;
-    fill_digits(&mut text[0..4], u32::try_from(year).ok()?);
-    fill_digits(&mut text[5..7], u8::from(month).into());
-    fill_digits(&mut text[8..10], day.into());
-    fill_digits(&mut text[11..13], hour.into());
-    fill_digits(&mut text[14..16], minute.into());
-    fill_digits(&mut text[17..19], second.into());
-    Some(text)
+    let year = u8::try_from(year / 100).ok().zip(u8::try_from(year % 100).ok());
+    let ([y1, y2], [y3, y4]) = year.map(|(century, year)| (digits(century), digits(year)))?;
+    let [[m1, m2], [d1, d2]] = [u8::from(month), day].map(digits);
+    let [[h1, h2], [i1, i2], [s1, s2]] = [hour, minute, second].map(digits);
+    Some([
+        y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2, separator, h1, h2, b':', i1, i2, b':', s1, s2,
+    ])
+}
+
+/// Returns the two decimal digits of a number below 100.
+fn digits(number: u8) -> [u8; 2] {
+    [b'0' + number / 10, b'0' + number % 10]
 }
 
 /// Fills `text` with the decimal digits of `number`, padded with zeros.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::codec::json_writer::debug_as_redacted_json;
+use crate::codec::wire_text::serialize_id;
 
 /// The payload of `image.send`: Glance sent data of an image to a consumer.
 ///
@@ -34,6 +35,7 @@ pub struct ImageSend {
     /// every consumer.
     pub destination_ip: Option<IpAddr>,
     /// The image id.
+    #[serde(serialize_with = "serialize_id")]
     pub image_id: Uuid,
     /// The id of the project that owns the image, from Keystone.
     pub owner_id: Option<String>,

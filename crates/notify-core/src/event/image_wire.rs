@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::image::{DeletedImage, Image, ImageStatus, Visibility};
 use super::payload_problem::read_payload;
 use crate::codec::payload_time::PayloadTime;
+use crate::codec::wire_text::serialize_id;
 use crate::codec::problem::{Problem, kind_of};
 
 /// The known keys of an image.
@@ -21,6 +22,7 @@ use crate::codec::problem::{Problem, kind_of};
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "schema", schemars(rename = "Image"))]
 pub(super) struct ImageWire<'a> {
+    #[serde(serialize_with = "serialize_id")]
     id: Uuid,
     name: Option<Cow<'a, str>>,
     status: ImageStatus,

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::task::{Task, TaskFailure, TaskStatus, TaskSuccess};
 use crate::codec::payload_time::PayloadTime;
+use crate::codec::wire_text::serialize_id;
 
 /// A task as the specification defines it, for all four task events.
 #[derive(Serialize, Deserialize)]
@@ -17,6 +18,7 @@ use crate::codec::payload_time::PayloadTime;
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "schema", schemars(rename = "Task"))]
 pub(super) struct TaskWire<'a> {
+    #[serde(serialize_with = "serialize_id")]
     task_id: Uuid,
     owner: Option<Cow<'a, str>>,
     task_type: Cow<'a, str>,
@@ -105,6 +107,7 @@ impl<'de> Deserialize<'de> for TaskFailure {
 #[derive(Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub(super) struct GlanceTask<'a> {
+    #[serde(serialize_with = "serialize_id")]
     id: Uuid,
     #[serde(rename = "type")]
     task_type: &'a str,
