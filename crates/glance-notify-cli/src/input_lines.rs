@@ -26,8 +26,9 @@ pub(crate) struct InputLines<R> {
 pub(crate) struct InputLine {
     /// The line number, counted from 1. Blank lines count.
     pub(crate) number: u64,
-    /// The notification on the line, or every problem that the decoder found in it.
-    pub(crate) input: Result<NotificationInput, InvalidLine>,
+    /// The notification on the line with a warning for each attribute that it does not hold, or every
+    /// problem that the decoder found in the line.
+    pub(crate) input: Result<(NotificationInput, Vec<Problem>), InvalidLine>,
 }
 
 /// A line that is no notification.
@@ -68,7 +69,7 @@ impl<R: Read> InputLines<R> {
             } else if self.line.iter().all(u8::is_ascii_whitespace) {
                 continue;
             } else {
-                NotificationInput::decode(&self.line, &self.limits)
+                NotificationInput::decode_with_warnings(&self.line, &self.limits)
                     .map_err(|problems| self.invalid(problems.iter().cloned().collect(), false))
             };
             return Ok(Some(InputLine { number: self.number, input }));

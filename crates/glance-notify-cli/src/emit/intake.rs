@@ -20,7 +20,7 @@ use super::output_files::OutputFile;
 use crate::exit_status::{CommandError, ExitStatus};
 use crate::input_lines::{InputLine, InvalidLine};
 use crate::input_source::{InputSource, read_error};
-use crate::terminal::print_error;
+use crate::terminal::{print_error, print_warning};
 
 /// A running intake: the submissions that come out of it, and its state.
 pub(super) struct Intake {
@@ -72,6 +72,7 @@ impl Intake {
             is_file,
             skip_invalid: args.skips_invalid(),
             rejected,
+            has_warned: false,
             notifier,
             lines,
             submissions: submissions_in,
@@ -92,6 +93,8 @@ struct Submitter {
     skip_invalid: bool,
     /// The file of `--rejected`.
     rejected: Option<OutputFile>,
+    /// Whether a warning has named an attribute that is not sent. More of them say nothing new.
+    has_warned: bool,
     notifier: Notifier,
     lines: mpsc::Receiver<LineBlock>,
     submissions: mpsc::Sender<Submission>,
@@ -139,10 +142,21 @@ impl Submitter {
     async fn submit(&mut self, line: InputLine) -> bool {
         let InputLine { number, input } = line;
         self.state.count_line(number);
-        let notification = match input {
-            Ok(NotificationInput::Notification(notification)) => notification,
-            Ok(NotificationInput::Event(event)) => self.notifier.stamp(event),
+        let (input, warnings) = match input {
+            Ok(read) => read,
             Err(invalid) => return self.reject(number, &invalid),
+        };
+        if let Some(warning) = warnings.first()
+            && !std::mem::replace(&mut self.has_warned, true)
+        {
+            print_warning(format_args!(
+                "{}, line {number}: {warning}, which is not sent (`glance-notify validate` lists all)",
+                self.name
+            ));
+        }
+        let notification = match input {
+            NotificationInput::Notification(notification) => notification,
+            NotificationInput::Event(event) => self.notifier.stamp(event),
         };
         let receipt = self.notifier.resend(&notification).await;
         let submission = Submission { line: number, notification, receipt };

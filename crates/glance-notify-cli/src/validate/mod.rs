@@ -46,7 +46,8 @@ use event_schemas::EventSchemas;
 ///
 /// A problem means that `emit` would not accept the line. A warning means that `emit` accepts it, but that
 /// the JSON Schema of its event type (see `glance-notify schema`) does not: a key is missing or misspelt,
-/// or a value has another form. Event types without a schema have no warnings.
+/// or a value has another form. Event types without a schema have warnings only for attributes that are
+/// not among the six and that `emit` does not send.
 #[derive(clap::Args)]
 pub(crate) struct ValidateArgs {
     /// File of notifications, one JSON object a line: `{"event_type", "priority", "payload"}`, or a
@@ -88,8 +89,10 @@ pub(crate) fn run(args: &ValidateArgs) -> Result<ExitStatus, CommandError> {
             };
             let (problems, severity) = match line.input {
                 Err(invalid) => (invalid.problems, Severity::Error),
-                Ok(_) if args.strict => (schemas.warnings(lines.text()), Severity::Error),
-                Ok(_) => (schemas.warnings(lines.text()), Severity::Warning),
+                Ok((_, mut warnings)) => {
+                    warnings.extend(schemas.warnings(lines.text()));
+                    (warnings, if args.strict { Severity::Error } else { Severity::Warning })
+                }
             };
             let is_first_row = counts.problems + counts.warnings == 0;
             counts.add(severity, problems.len());

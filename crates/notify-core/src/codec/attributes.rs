@@ -91,18 +91,16 @@ impl<'a> Attributes<'a> {
         parsed.map_err(|problem| self.problems.push(problem)).ok()
     }
 
-    /// Returns all problems: those of reading, and one for each attribute that is not in `known`.
+    /// Returns the problems of reading, and one for each attribute that is not in `known`.
     ///
     /// Attributes that begin with `_` belong to oslo.messaging.
-    pub(super) fn into_problems(mut self, known: &[&str]) -> Vec<Problem> {
-        for (key, _) in &self.entries {
-            if !key.starts_with('_') && !known.contains(&&**key) {
-                let found = format!("unknown attribute {}", backquoted(key));
-                let pointer = format!("/{}", escape(key));
-                self.problems.push(Problem::new(pointer, ONLY_ATTRIBUTES, found));
-            }
-        }
-        self.problems
+    pub(super) fn into_problems(self, known: &[&str]) -> (Vec<Problem>, Vec<Problem>) {
+        let unknown = |key: &str| !key.starts_with('_') && !known.contains(&key);
+        let unknown = self.entries.iter().filter(|(key, _)| unknown(key)).map(|(key, _)| {
+            let found = format!("unknown attribute {}", backquoted(key));
+            Problem::new(format!("/{}", escape(key)), ONLY_ATTRIBUTES, found)
+        });
+        (self.problems, unknown.collect())
     }
 
     /// Returns the JSON text of an attribute.

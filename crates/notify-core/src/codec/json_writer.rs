@@ -72,7 +72,17 @@ impl JsonWriter {
         limits: SizeLimits,
     ) -> Self {
         let (keys, depth, places) = (0, 0, Vec::new());
-        Self { bytes, redact, limits, keys, depth, places, place, next_string: StringRole::Text, hidden: None }
+        Self {
+            bytes,
+            redact,
+            limits,
+            keys,
+            depth,
+            places,
+            place,
+            next_string: StringRole::Text,
+            hidden: None,
+        }
     }
 
     /// Creates a writer for `Debug`, with the default policy.

@@ -9,7 +9,7 @@ use super::attributes::Attributes;
 use super::input_form::json_range;
 use super::limits::SizeLimits;
 use super::notification::Notification;
-use super::problem::Problems;
+use super::problem::{Problem, Problems};
 use super::timestamp::parse_time;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::event_type::{EXPECTED as EXPECTED_NAME, EventType};
@@ -63,8 +63,9 @@ impl NotificationInput {
     /// Reading accepts a payload of any shape and keeps it as it is, as [`ReadEvent`]. Ask
     /// [`ReadEvent::to_event`] whether it has the documented shape.
     ///
-    /// Reading ignores keys of the envelope that begin with `_`. They belong to oslo.messaging and can
-    /// hold a user's token.
+    /// Reading drops attributes of the envelope that begin with `_`. They belong to oslo.messaging and can
+    /// hold a user's token. It drops the attributes that other tools add, too:
+    /// [`decode_with_warnings`](Self::decode_with_warnings) names them.
     ///
     /// # Errors
     ///
@@ -81,6 +82,33 @@ impl NotificationInput {
     /// assert!(NotificationInput::decode(line, &SizeLimits::default()).is_ok());
     /// ```
     pub fn decode(line: &[u8], limits: &SizeLimits) -> Result<Self, Problems> {
+        Self::decode_with_warnings(line, limits).map(|(input, _)| input)
+    }
+
+    /// Does the same as [`decode`](Self::decode), and returns a warning for each attribute that is not one
+    /// of the six and does not begin with `_`.
+    ///
+    /// Yagi, for example, adds `original_message_id`. The input does not hold such an attribute.
+    ///
+    /// # Errors
+    ///
+    /// Returns all problems, as `decode` does. Unknown attributes are among them: one may be a misspelt
+    /// name of an attribute that is missing.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use notify_core::codec::{NotificationInput, SizeLimits};
+    ///
+    /// let line = br#"{"event_type": "image.upload", "priority": "ERROR", "payload": "", "topic": 1}"#;
+    /// let (_, warnings) = NotificationInput::decode_with_warnings(line, &SizeLimits::default())?;
+    /// assert_eq!(warnings[0].to_string(), "/topic: unknown attribute `topic`");
+    /// # Ok::<(), notify_core::codec::Problems>(())
+    /// ```
+    pub fn decode_with_warnings(
+        line: &[u8],
+        limits: &SizeLimits,
+    ) -> Result<(Self, Vec<Problem>), Problems> {
         let invalid = |problem| Problems::one(ErrorKind::Invalid, problem);
         let range = json_range(line).map_err(invalid)?;
         let attributes = Attributes::parse(line, range, limits)?;
@@ -93,7 +121,7 @@ impl NotificationInput {
     }
 
     /// Reads the attributes of a notification.
-    fn read(mut attributes: Attributes<'_>) -> Result<Self, Problems> {
+    fn read(mut attributes: Attributes<'_>) -> Result<(Self, Vec<Problem>), Problems> {
         let has_envelope = ATTRIBUTES[..3].iter().any(|key| attributes.has(key));
         let envelope = has_envelope.then(|| {
             let message_id = attributes.parsed(
@@ -129,7 +157,7 @@ impl NotificationInput {
             quoted,
         );
         let payload = attributes.value("payload", "a payload").map(ToOwned::to_owned);
-        let problems = attributes.into_problems(&ATTRIBUTES);
+        let (mut problems, warnings) = attributes.into_problems(&ATTRIBUTES);
         let input = || {
             let event = ReadEvent::new(event_type?, priority?, payload?);
             let Some(envelope) = envelope else { return Some(Self::Event(event)) };
@@ -138,8 +166,11 @@ impl NotificationInput {
             Some(Self::Notification(Notification { message_id, publisher_id, timestamp, payload }))
         };
         match input() {
-            Some(input) if problems.is_empty() => Ok(input),
-            _ => Err(Problems::new(ErrorKind::Invalid, problems)),
+            Some(input) if problems.is_empty() => Ok((input, warnings)),
+            _ => {
+                problems.extend(warnings);
+                Err(Problems::new(ErrorKind::Invalid, problems))
+            }
         }
     }
 }

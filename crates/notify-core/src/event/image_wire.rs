@@ -13,8 +13,8 @@ use uuid::Uuid;
 use super::image::{DeletedImage, Image, ImageStatus, Visibility};
 use super::payload_problem::read_payload;
 use crate::codec::payload_time::PayloadTime;
-use crate::codec::wire_text::serialize_id;
 use crate::codec::problem::{Problem, kind_of};
+use crate::codec::wire_text::serialize_id;
 
 /// The known keys of an image.
 #[derive(Serialize, Deserialize)]

@@ -56,8 +56,8 @@ fn reports_problems_of_the_envelope() {
         r#"/event_type: expected 1 to 255 printable ASCII characters without spaces, found "image explode""#,
     );
     assert_problem(
-        r#"{"event_type":"image.create","priority":"INFO","payload":"","topic":1}"#,
-        "/topic: unknown attribute `topic`",
+        r#"{"event_type":"image.create","priority":"INFO","paylaod":""}"#,
+        "/paylaod: unknown attribute `paylaod`",
     );
     assert_problem(
         r#"{"message_id":"x","publisher_id":"h","timestamp":"2026-11-22 12:00:00","event_type":"image.upload","priority":"WARN","payload":""}"#,
@@ -200,7 +200,7 @@ fn problems_keep_expectation_and_finding_apart() {
     for (line, expected, found) in [
         ("not json", "JSON", "unexpected character at column 2"),
         (
-            r#"{"event_type":"image.create","priority":"INFO","payload":"","topic":1}"#,
+            r#"{"event_type":"image.create","priority":"LOUD","payload":"","topic":1}"#,
             "only the six attributes of a notification",
             "unknown attribute `topic`",
         ),

@@ -215,3 +215,20 @@ fn writes_a_constructed_event_of_another_type() {
     );
     assert!(written.ends_with(r#""payload":{"auth_token":"***","image_id":"1"}}"#), "{written}");
 }
+
+/// An attribute that another tool added costs no notification: reading drops it and names it.
+#[test]
+fn reads_a_notification_with_an_attribute_of_another_tool() {
+    let line = br#"{"event_type":"image.exists","priority":"INFO","payload":{"owner":"o"},"original_message_id":"x","_context_tenant":"t","a/b":1}"#;
+    let limits = SizeLimits::default();
+    let (input, warnings) = NotificationInput::decode_with_warnings(line, &limits).unwrap();
+    assert_eq!(NotificationInput::decode(line, &limits), Ok(input));
+    let warnings: Vec<_> = warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        warnings,
+        [
+            "/original_message_id: unknown attribute `original_message_id`",
+            "/a~1b: unknown attribute `a/b`"
+        ]
+    );
+}
