@@ -5,7 +5,7 @@ use notify_conformance::samples::GLANCE_2013;
 use notify_testbed::secrets::SECRET;
 use serde_json::{Value, json};
 
-use crate::support::{CommandOutput, LIFECYCLE, Sandbox, line};
+use crate::support::{CommandOutput, LIFECYCLE, Sandbox, emit, line};
 
 /// Returns one line of input with the given JSON as its payload.
 fn event(event_type: &str, payload: &Value) -> String {
@@ -225,4 +225,23 @@ fn escapes_keys_in_warnings() {
 fn the_help_shows_an_example() {
     let output = Sandbox::new().run(["validate", "--help"]).expect(0);
     assert!(output.out.contains("| glance-notify validate --strict"), "{}", output.out);
+}
+
+/// An attribute that another tool added costs no notification. `emit` says once that it does not send it,
+/// and `validate` lists each one, also for an event type without a schema.
+#[test]
+fn an_attribute_of_another_tool_is_a_warning() {
+    let sandbox = Sandbox::new();
+    let line = json!({
+        "event_type": "image.exists", "priority": "INFO", "payload": {}, "original_message_id": "x",
+    });
+    let input = format!("{line}\n{line}\n");
+    let warning =
+        "line 1: /original_message_id: unknown attribute `original_message_id`, which is not sent";
+    let output = sandbox.pipe(emit(&[]), &input).expect_message(0, warning);
+    assert_eq!(output.err.matches("unknown attribute").count(), 1, "{}", output.err);
+    assert_eq!(sandbox.lines("n.log").len(), 2);
+    assert_eq!(sandbox.lines("n.log")[0].get("original_message_id"), None);
+    sandbox.pipe(["validate"], &input).expect_message(0, "2 read, all valid, 2 warnings");
+    sandbox.pipe(["validate", "--strict"], &input).expect_message(4, "2 problems");
 }
