@@ -2,7 +2,7 @@
 //! panic, no signal death.
 
 use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::support::{CommandOutput, LIFECYCLE, Sandbox, emit, line, spawn_piped};
@@ -16,9 +16,12 @@ fn run_limited(sandbox: &Sandbox, limit: &str, args: &[&str]) -> CommandOutput {
     command.stdin(Stdio::null()).output().unwrap().into()
 }
 
-/// Waits up to 30 s for a process that should end at once, and kills it otherwise.
+/// Writes lines to a process that should end at its next output, and returns its exit code. Kills it after 30 s.
+///
+/// One line is not enough: until a child that another test is just starting runs its own program, it holds
+/// the other end of every pipe, so the first writes may succeed.
 #[track_caller]
-fn wait_for_end(child: &mut Child) -> Option<i32> {
+fn write_until_it_ends(child: &mut Child, stdin: &mut ChildStdin, line: &[u8]) -> Option<i32> {
     let deadline = Instant::now() + Duration::from_secs(30);
     loop {
         if let Some(status) = child.try_wait().unwrap() {
@@ -28,6 +31,8 @@ fn wait_for_end(child: &mut Child) -> Option<i32> {
             child.kill().unwrap();
             panic!("the command still runs 30 s after its standard output was closed");
         }
+        // Fails once the process has ended.
+        let _ = stdin.write_all(line);
         std::thread::sleep(Duration::from_millis(5));
     }
 }
@@ -52,9 +57,7 @@ fn d3_a_closed_pipe_ends_emit_at_once() {
         assert!(first.len() > 10, "{first}");
         // As `head -1` does: one line, then the end.
         drop(stdout);
-        stdin.write_all(line("b").repeat(10).as_bytes()).unwrap();
-        let code = wait_for_end(&mut child);
-        drop(stdin);
+        let code = write_until_it_ends(&mut child, &mut stdin, line("b").as_bytes());
         let err = sandbox.read("err");
         assert_eq!(code, Some(3), "{err}");
         assert!(err.contains("standard output is closed"), "{err}");
@@ -74,8 +77,7 @@ fn d3_a_closed_pipe_ends_validate() {
     stdout.read_line(&mut first).unwrap();
     assert!(first.starts_with("standard input:1: not JSON"), "{first}");
     drop(stdout);
-    stdin.write_all(b"nonsense\n").unwrap();
-    assert_eq!(wait_for_end(&mut child), Some(4));
+    assert_eq!(write_until_it_ends(&mut child, &mut stdin, b"nonsense\n"), Some(4));
 }
 
 /// D4: a file size limit is like a full disk: the write fails, the message names the limit, and SIGXFSZ kills
