@@ -46,6 +46,36 @@ fn tail_prints_each_notification_once() {
     assert_eq!(output, "0 received, 0 acknowledged\n");
 }
 
+/// `kill -9` loses nothing: the broker keeps what the program has not committed.
+#[test]
+fn consumer_stores_each_notification_once_after_a_kill() {
+    let dir = tempfile::tempdir().unwrap();
+    let database = dir.path().join("n.db").display().to_string();
+    let vhost = RabbitMq::shared().vhost();
+    let args = [&vhost.url(), "audit", &database];
+    let consumer = env!("CARGO_BIN_EXE_example-consumer");
+    vhost.declare_exchange("glance", "topic", &serde_json::json!({ "durable": true }));
+    let mut killed = RunningExample::start(consumer, args);
+    wait_until("the tap is there", || {
+        vhost.queue("glance-notify.audit").is_some_and(|queue| queue.consumers == 1)
+    });
+    run(env!("CARGO_BIN_EXE_example-rabbit"), [vhost.url()]);
+    killed.wait_for_line("4 stored");
+    killed.process.kill().unwrap();
+    killed.process.wait().unwrap();
+    run(env!("CARGO_BIN_EXE_example-rabbit"), [vhost.url()]);
+
+    let mut resumed = RunningExample::start(consumer, args);
+    resumed.wait_for_line("8 stored");
+    resumed.end_with(Signal::INT);
+    let store = Connection::open(&database).unwrap();
+    let count = |sql: &str| -> i64 { store.query_row(sql, [], |row| row.get(0)).unwrap() };
+    assert_eq!(count("SELECT count(*) FROM notifications"), 8);
+    assert_eq!(vhost.queue("glance-notify.audit").unwrap().messages, 0);
+    // The queues of the services are untouched.
+    assert_eq!(vhost.queue("notifications.info").unwrap().messages, 4);
+}
+
 /// Each priority has its own queue.
 #[test]
 fn rabbit_delivers_to_the_queue_of_each_priority() {

@@ -18,6 +18,27 @@ use crate::config::{QueueType, invalid};
 use crate::options::login_default;
 
 impl RabbitSourceConfig {
+    /// Creates the configuration of a temporary tap on the broker at `url`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`](notify_core::ErrorKind::Config) for an invalid URL, and for one without a
+    /// user unless the broker is on this machine.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use notify_rabbit::RabbitSourceConfig;
+    ///
+    /// let config = RabbitSourceConfig::from_url("amqp://audit:hunter2@rabbit1,rabbit2/openstack")?;
+    /// assert_eq!(config.endpoint.hosts.len(), 2);
+    /// # Ok::<(), notify_core::Error>(())
+    /// ```
+    pub fn from_url(url: &str) -> Result<Self> {
+        let table = [("url".to_owned(), url.into())].into_iter().collect();
+        Self::from_options(DriverOptions::new("source", table))
+    }
+
     /// Creates a configuration from a table of options. Errors call the table `source`.
     ///
     /// # Options

@@ -18,6 +18,8 @@ pub struct OsloConfig {
     url: String,
     exchange: String,
     topics: Vec<String>,
+    /// The pool of a listener.
+    pool: Option<String>,
     /// The options of the configuration file: group, name, value.
     settings: Value,
 }
@@ -32,6 +34,7 @@ impl OsloConfig {
             url: url.replacen("amqp://", "rabbit://", 1),
             exchange: "glance".to_owned(),
             topics: vec!["notifications".to_owned()],
+            pool: None,
             settings: json!({}),
         }
     }
@@ -47,6 +50,13 @@ impl OsloConfig {
     #[must_use]
     pub fn topics(mut self, topics: &[&str]) -> Self {
         self.topics = topics.iter().map(|&topic| topic.to_owned()).collect();
+        self
+    }
+
+    /// Lets listeners join a pool.
+    #[must_use]
+    pub fn pool(mut self, pool: &str) -> Self {
+        self.pool = Some(pool.to_owned());
         self
     }
 
@@ -80,6 +90,7 @@ impl OsloConfig {
             "url": self.url,
             "exchange": self.exchange,
             "topics": self.topics,
+            "pool": self.pool,
             "options": self.settings,
         });
         for (name, value) in more {

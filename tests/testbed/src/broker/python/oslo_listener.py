@@ -36,7 +36,7 @@ TARGETS = [
     for topic in ARGUMENT["topics"]
 ]
 LISTENER = oslo_messaging.get_notification_listener(
-    TRANSPORT, TARGETS, [Endpoint()], executor="threading"
+    TRANSPORT, TARGETS, [Endpoint()], executor="threading", pool=ARGUMENT["pool"]
 )
 LISTENER.start()
 answer("ready")
