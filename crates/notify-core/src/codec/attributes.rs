@@ -94,7 +94,13 @@ impl<'a> Attributes<'a> {
     /// Returns the problems of reading, and one for each attribute that is not in `known`.
     ///
     /// Attributes that begin with `_` belong to oslo.messaging.
+    ///
+    /// The caller must have looked for each of `known`.
     pub(super) fn into_problems(self, known: &[&str]) -> (Vec<Problem>, Vec<Problem>) {
+        // No key is there twice. Without a problem each known one is there, so there is no other.
+        if self.problems.is_empty() && self.entries.len() == known.len() {
+            return Default::default();
+        }
         let unknown = |key: &str| !key.starts_with('_') && !known.contains(&key);
         let unknown = self.entries.iter().filter(|(key, _)| unknown(key)).map(|(key, _)| {
             let found = format!("unknown attribute {}", backquoted(key));

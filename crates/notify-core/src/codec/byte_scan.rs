@@ -48,12 +48,14 @@ pub(crate) fn find_quote(text: &[u8]) -> Option<usize> {
     rest.map(|position| at + position)
 }
 
-/// Calls `look` with each word of a text, and with a word of one byte for each byte of a short text.
+/// Calls `look` with each word of a text. A short text is one word, filled up with copies of its first byte.
 #[inline]
 pub(crate) fn for_each_word(text: &[u8], mut look: impl FnMut(u64)) {
     // The last word overlaps the one before it.
     let Some(last) = text.last_chunk() else {
-        return text.iter().for_each(|byte| look(ONES * u64::from(*byte)));
+        let Some(first) = text.first() else { return };
+        let fill = ONES * u64::from(*first);
+        return look(text.iter().fold(fill, |word, byte| word << 8 | u64::from(*byte)));
     };
     text.as_chunks().0.iter().for_each(|word| look(u64::from_le_bytes(*word)));
     look(u64::from_le_bytes(*last));

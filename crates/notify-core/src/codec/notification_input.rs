@@ -157,7 +157,8 @@ impl NotificationInput {
             quoted,
         );
         let payload = attributes.value("payload", "a payload").map(ToOwned::to_owned);
-        let (mut problems, warnings) = attributes.into_problems(&ATTRIBUTES);
+        let known = if has_envelope { &ATTRIBUTES[..] } else { &ATTRIBUTES[3..] };
+        let (mut problems, warnings) = attributes.into_problems(known);
         let input = || {
             let event = ReadEvent::new(event_type?, priority?, payload?);
             let Some(envelope) = envelope else { return Some(Self::Event(event)) };

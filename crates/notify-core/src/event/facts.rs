@@ -136,8 +136,8 @@ fn of_object(event_type: &EventType, tokens: JsonTokens<'_>) -> EventFacts {
         match token {
             JsonToken::Open(_) => depth += 1,
             JsonToken::Close(_) => depth -= 1,
-            JsonToken::Key(text) if depth == 1 => key = text.unescape().text,
             _ if depth > 1 => {}
+            JsonToken::Key(text) => key = text.unescape().text,
             value => match &*key {
                 "id" => record_id = text(value),
                 "image_id" => image_id = text(value),
