@@ -34,6 +34,30 @@ pub(super) struct BrokerOptions {
     pub(super) ignored: &'static [(&'static [OptionName], &'static str)],
 }
 
+impl BrokerOptions {
+    /// Returns the names of each option.
+    fn names(&self) -> impl Iterator<Item = &'static [OptionName]> {
+        let Self { hosts, host, port, user, password, virtual_host, tls, sasl_mechanisms, .. } =
+            *self;
+        let files = self.tls_files.iter().map(|(_, names)| *names);
+        let unsupported = self.unsupported.iter().map(|(names, ..)| *names);
+        let ignored = self.ignored.iter().map(|(names, _)| *names);
+        [hosts, host, port, user, password, virtual_host, tls, sasl_mechanisms]
+            .into_iter()
+            .chain(files)
+            .chain(unsupported)
+            .chain(ignored)
+    }
+}
+
+/// Returns the names of every option that decides where notifications go, and of those that tune it.
+pub(super) fn known_names() -> impl Iterator<Item = OptionName> {
+    let brokers = [&RABBIT, &QPID, &AMQP].into_iter().flat_map(BrokerOptions::names);
+    let glance = GLANCE_NAMES.iter().flat_map(|(_, exchange, topic)| [*exchange, *topic]);
+    let ignored = NOTIFIER_IGNORED.iter().chain(LOG_IGNORED).map(|(names, _)| *names);
+    brokers.chain(glance).chain(ignored).chain(OTHERS.iter().copied()).flatten().copied()
+}
+
 const RABBIT_GROUP: &str = "oslo_messaging_rabbit";
 const QPID_GROUP: &str = "oslo_messaging_qpid";
 const AMQP_GROUP: &str = "oslo_messaging_amqp";
@@ -197,6 +221,9 @@ pub(super) const DURABLE: &[OptionName] =
     rabbit!("amqp_durable_queues"; "amqp_durable_queues", "rabbit_durable_queues");
 /// Whether RabbitMQ's queues are quorum queues.
 pub(super) const QUORUM: &[OptionName] = &[(RABBIT_GROUP, "rabbit_quorum_queue")];
+/// Arguments of Qpid's queues, which the broker decides here.
+const QPID_QUEUES: &[OptionName] =
+    &[(QPID_GROUP, "amqp_durable_queues"), (QPID_GROUP, "amqp_auto_delete")];
 /// The sender's name.
 pub(super) const PUBLISHER: &[OptionName] = &[(DEFAULT, "default_publisher_id")];
 /// The event types and groups that Glance does not send.
@@ -211,6 +238,25 @@ pub(super) const LOG_CONFIG: &[OptionName] =
 /// A group with more sources of options.
 pub(super) const CONFIG_SOURCE: &[OptionName] = &[(DEFAULT, "config_source")];
 
+/// The options that belong to no broker.
+const OTHERS: &[&[OptionName]] = &[
+    NOTIFIER_STRATEGY,
+    DRIVER,
+    RPC_BACKEND,
+    NOTIFICATION_URL,
+    TRANSPORT_URL,
+    TOPICS,
+    CONTROL_EXCHANGE,
+    DURABLE,
+    QUORUM,
+    QPID_QUEUES,
+    PUBLISHER,
+    DISABLED,
+    LOG_FILE,
+    LOG_DIR,
+    LOG_CONFIG,
+    CONFIG_SOURCE,
+];
 /// Options of oslo.messaging's notifier that have no effect here.
 pub(super) const NOTIFIER_IGNORED: &[(&[OptionName], &str)] =
     &[(&[(NOTIFICATIONS, "retry")], RETRIES)];
@@ -275,45 +321,8 @@ mod tests {
     #[test]
     fn every_option_is_documented() {
         let doc = include_str!("../../../../../docs/configuration.md");
-        let brokers = [&RABBIT, &QPID, &AMQP].into_iter().flat_map(|broker| {
-            let files = broker.tls_files.iter().map(|(_, names)| *names);
-            let unsupported = broker.unsupported.iter().map(|(names, ..)| *names);
-            let ignored = broker.ignored.iter().map(|(names, _)| *names);
-            let parts = [
-                broker.hosts,
-                broker.host,
-                broker.port,
-                broker.user,
-                broker.password,
-                broker.virtual_host,
-                broker.tls,
-                broker.sasl_mechanisms,
-            ];
-            parts.into_iter().chain(files).chain(unsupported).chain(ignored)
-        });
-        let others = [
-            NOTIFIER_STRATEGY,
-            DRIVER,
-            RPC_BACKEND,
-            NOTIFICATION_URL,
-            TRANSPORT_URL,
-            TOPICS,
-            CONTROL_EXCHANGE,
-            DURABLE,
-            QUORUM,
-            PUBLISHER,
-            DISABLED,
-            LOG_FILE,
-            LOG_DIR,
-            LOG_CONFIG,
-            CONFIG_SOURCE,
-        ];
-        let glance = GLANCE_NAMES.iter().flat_map(|(_, exchange, topic)| [*exchange, *topic]);
-        let ignored = NOTIFIER_IGNORED.iter().chain(LOG_IGNORED).map(|(names, _)| *names);
-        for names in brokers.chain(others).chain(glance).chain(ignored) {
-            for (_, name) in names {
-                assert!(doc.contains(&format!("`{name}`")), "{name}");
-            }
+        for (_, name) in known_names() {
+            assert!(doc.contains(&format!("`{name}`")), "{name}");
         }
     }
 }

@@ -4,10 +4,7 @@
 //! A misspelt name sends notifications elsewhere than its author meant, in silence.
 
 use super::conf_files::{ConfFiles, OptionName, full_name};
-use super::options::{
-    AMQP, BrokerOptions, DRIVER, DURABLE, GLANCE_NAMES, NOTIFICATION_URL, NOTIFIER_IGNORED,
-    NOTIFIER_STRATEGY, QPID, QUORUM, RABBIT, TOPICS, WITHOUT_EFFECT,
-};
+use super::options::{AMQP, QPID, RABBIT, WITHOUT_EFFECT, known_names};
 
 /// Adds a warning for each unknown option that would concern `strategy`.
 pub(super) fn warn(files: &ConfFiles, strategy: &str, warnings: &mut Vec<String>) {
@@ -53,34 +50,4 @@ fn concern(section: &str, name: &str) -> (&'static str, Option<String>) {
         },
     };
     (strategy, Some(hint))
-}
-
-/// Returns the names of every option that decides where notifications go, and of those that tune it.
-fn known_names() -> impl Iterator<Item = OptionName> {
-    let brokers = [&RABBIT, &QPID].into_iter().flat_map(broker_names);
-    let glance = GLANCE_NAMES.iter().flat_map(|(_, exchange, topic)| [*exchange, *topic]);
-    let ignored = NOTIFIER_IGNORED.iter().map(|(names, _)| *names);
-    let others = [NOTIFIER_STRATEGY, DRIVER, NOTIFICATION_URL, TOPICS, DURABLE, QUORUM];
-    let durable_of_qpid: &[OptionName] =
-        &[(QPID.group, "amqp_durable_queues"), (QPID.group, "amqp_auto_delete")];
-    let others = others.into_iter().chain([durable_of_qpid]);
-    brokers.chain(glance).chain(ignored).chain(others).flatten().copied()
-}
-
-/// Returns the names of a broker's options.
-fn broker_names(broker: &BrokerOptions) -> Vec<&'static [OptionName]> {
-    let mut names = vec![
-        broker.hosts,
-        broker.host,
-        broker.port,
-        broker.user,
-        broker.password,
-        broker.virtual_host,
-        broker.tls,
-        broker.sasl_mechanisms,
-    ];
-    names.extend(broker.tls_files.iter().map(|(_, names)| *names));
-    names.extend(broker.unsupported.iter().map(|(names, ..)| *names));
-    names.extend(broker.ignored.iter().map(|(names, _)| *names));
-    names
 }

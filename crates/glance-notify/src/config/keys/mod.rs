@@ -3,6 +3,7 @@
 //!
 //! The strategies' own types decide which keys exist. Tests compare them with the descriptions.
 
+mod broker;
 mod common;
 mod config_key;
 mod listening;

@@ -1,42 +1,25 @@
 //! The descriptions of the keys of `[qpid]`.
 
+use super::broker;
 use super::config_key::{ConfigKey, KeyKind, key};
 
 /// The keys of `[qpid]`.
 pub(super) const QPID: &[ConfigKey] = &[
-    key(
-        "qpid.url",
-        KeyKind::Text,
-        "none",
-        "`amqp://user:password@host:port,host:port/vhost?heartbeat=10`, or `amqps://`. Put \
-         the credentials before the first host, or the same ones before each. Percent-encode \
-         `,` `/` `?` `#` `@` `:` `%` `[` in user, password and virtual host. Put an IPv6 \
-         address in brackets.",
-    ),
-    key("qpid.host", KeyKind::Text, "`\"localhost\"`", "One host, instead of a URL."),
-    key("qpid.port", KeyKind::Number, "`5672`", "Its port."),
+    broker::url("qpid.url"),
+    broker::host("qpid.host"),
+    broker::port("qpid.port"),
     key("qpid.user", KeyKind::Text, "none", ""),
     key("qpid.password", KeyKind::Text, "none", ""),
-    key(
-        "qpid.password_file",
-        KeyKind::Path,
-        "none",
-        "A file with the password, instead. The transport reads it at every connection.",
-    ),
+    broker::password_file("qpid.password_file"),
     key(
         "qpid.virtual_host",
         KeyKind::Text,
         "none",
         "The hostname of AMQP's Open, as it is. RabbitMQ expects `vhost:NAME`.",
     ),
-    key(
-        "qpid.ca_file",
-        KeyKind::Path,
-        "the system's authorities",
-        "PEM: the authorities that you trust, with `amqps://`.",
-    ),
-    key("qpid.cert_file", KeyKind::Path, "none", "PEM: the client certificate and its chain."),
-    key("qpid.key_file", KeyKind::Path, "none", "PEM: the key of the client certificate."),
+    broker::ca_file("qpid.ca_file"),
+    broker::cert_file("qpid.cert_file"),
+    broker::key_file("qpid.key_file"),
     key(
         "qpid.sasl_mechanism",
         KeyKind::WordList,
@@ -73,12 +56,7 @@ pub(super) const QPID: &[ConfigKey] = &[
         "`\"notifications\"`",
         "Queues and subjects are the topic and the priority.",
     ),
-    key(
-        "qpid.envelope",
-        KeyKind::Word,
-        "`\"bare\"`",
-        "`\"oslo-2.0\"` wraps the notification as oslo.messaging's `messagingv2` does.",
-    ),
+    broker::envelope("qpid.envelope"),
     key(
         "qpid.window",
         KeyKind::Number,

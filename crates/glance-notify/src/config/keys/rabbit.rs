@@ -1,20 +1,13 @@
 //! The descriptions of the keys of `[rabbit]`.
 
+use super::broker;
 use super::config_key::{ConfigKey, KeyKind, key};
 
 /// The keys of `[rabbit]`.
 pub(super) const RABBIT: &[ConfigKey] = &[
-    key(
-        "rabbit.url",
-        KeyKind::Text,
-        "none",
-        "`amqp://user:password@host:port,host:port/vhost?heartbeat=10`, or `amqps://`. Put \
-         the credentials before the first host, or the same ones before each. Percent-encode \
-         `,` `/` `?` `#` `@` `:` `%` `[` in user, password and virtual host. Put an IPv6 \
-         address in brackets.",
-    ),
-    key("rabbit.host", KeyKind::Text, "`\"localhost\"`", "One host, instead of a URL."),
-    key("rabbit.port", KeyKind::Number, "`5672`", "Its port."),
+    broker::url("rabbit.url"),
+    broker::host("rabbit.host"),
+    broker::port("rabbit.port"),
     key(
         "rabbit.user",
         KeyKind::Text,
@@ -22,21 +15,11 @@ pub(super) const RABBIT: &[ConfigKey] = &[
         "There is no default for another machine.",
     ),
     key("rabbit.password", KeyKind::Text, "`\"guest\"` on this machine", ""),
-    key(
-        "rabbit.password_file",
-        KeyKind::Path,
-        "none",
-        "A file with the password, instead. The transport reads it at every connection.",
-    ),
+    broker::password_file("rabbit.password_file"),
     key("rabbit.virtual_host", KeyKind::Text, "`\"/\"`", ""),
-    key(
-        "rabbit.ca_file",
-        KeyKind::Path,
-        "the system's authorities",
-        "PEM: the authorities that you trust, with `amqps://`.",
-    ),
-    key("rabbit.cert_file", KeyKind::Path, "none", "PEM: the client certificate and its chain."),
-    key("rabbit.key_file", KeyKind::Path, "none", "PEM: the key of the client certificate."),
+    broker::ca_file("rabbit.ca_file"),
+    broker::cert_file("rabbit.cert_file"),
+    broker::key_file("rabbit.key_file"),
     key(
         "rabbit.sasl_mechanism",
         KeyKind::Word,
@@ -79,12 +62,7 @@ pub(super) const RABBIT: &[ConfigKey] = &[
         "`\"adopt\"`",
         "The reaction to an existing exchange or queue with other arguments: see below.",
     ),
-    key(
-        "rabbit.envelope",
-        KeyKind::Word,
-        "`\"bare\"`",
-        "`\"oslo-2.0\"` wraps the notification as oslo.messaging's `messagingv2` does.",
-    ),
+    broker::envelope("rabbit.envelope"),
     key(
         "rabbit.window",
         KeyKind::Number,
