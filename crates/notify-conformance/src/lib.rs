@@ -180,6 +180,8 @@ pub mod clauses;
 mod harness;
 pub mod samples;
 pub mod script;
+mod script_attempt;
+mod script_transport;
 pub mod source_clauses;
 mod source_harness;
 pub mod source_script;

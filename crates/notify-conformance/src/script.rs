@@ -3,21 +3,17 @@
 //! The destination is a list in memory. A [`Script`] is also a [`Harness`] with every capability, so
 //! the whole suite runs against it: this proves that each clause can be satisfied.
 
-use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use notify_core::transport::Lanes;
-use notify_core::{
-    Batch, Error, ErrorKind, EventType, Message, Notification, Outcome, Priority, Result,
-    Transport, Verdict,
-};
-use tokio::sync::Notify;
+use notify_core::{Message, Notification, Priority, Transport};
 use uuid::Uuid;
 
 use crate::harness::{Capability, Harness, LaneFault, MessageMetadata, ReceivedMessage};
 use crate::samples;
+pub use crate::script_attempt::{ScriptAction, ScriptAttempt, ScriptEnd};
+use crate::script_transport::{ScriptCore, ScriptTransport};
 
 /// The script of one or more transports, and the destination that they deliver to.
 ///
@@ -53,89 +49,6 @@ use crate::samples;
 #[derive(Clone, Debug, Default)]
 pub struct Script(Arc<ScriptCore>);
 
-/// The part of a script that its clones and transports share.
-#[derive(Debug, Default)]
-struct ScriptCore {
-    state: Mutex<ScriptState>,
-    /// Wakes the transports when a stall ends.
-    resumed: Notify,
-}
-
-/// The attempts to come, and the destination.
-#[derive(Debug, Default)]
-struct ScriptState {
-    attempts: VecDeque<ScriptAttempt>,
-    stored: Vec<Message>,
-    batch_sizes: Vec<usize>,
-    open_handles: usize,
-    down: bool,
-    stalled: bool,
-    declining: bool,
-    /// The number of messages declined so far.
-    declined: usize,
-    /// The ids of the messages that the destination declines for now.
-    declined_ids: HashSet<Uuid>,
-    /// The ids of the messages that the destination refuses for good.
-    refused: HashSet<Uuid>,
-    /// The lanes of the destination, if it has several.
-    lanes: Option<Lanes>,
-    /// The lanes that fail.
-    faults: HashMap<Priority, LaneFault>,
-}
-
-/// The script of one call of [`Transport::send`].
-///
-/// # Examples
-///
-/// An attempt that accepts the first message of its batch, asks to retry the second, accepts the rest
-/// and then fails:
-///
-/// ```
-/// use notify_conformance::script::{Script, ScriptAction, ScriptAttempt, ScriptEnd};
-///
-/// let script = Script::default();
-/// script.add_attempt(ScriptAttempt {
-///     actions: vec![ScriptAction::Accept, ScriptAction::Retry],
-///     end: ScriptEnd::Transient,
-/// });
-/// ```
-#[derive(Clone, Debug)]
-pub struct ScriptAttempt {
-    /// The actions on the first, second, … message of the batch. The transport accepts the messages
-    /// beyond the list.
-    pub actions: Vec<ScriptAction>,
-    /// The end of the call.
-    pub end: ScriptEnd,
-}
-
-/// An action of the transport on one message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ScriptAction {
-    /// Stores the message and settles it with [`Verdict::Accept`].
-    Accept,
-    /// Settles the message with [`Verdict::Retry`].
-    Retry,
-    /// Settles the message with [`Verdict::Refuse`].
-    Refuse,
-    /// Neither stores nor settles the message.
-    LeaveUnsettled,
-    /// Stores the message without settling it, as when a confirm is lost.
-    StoreUnsettled,
-}
-
-/// The end of a call of [`Transport::send`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ScriptEnd {
-    /// The call returns `Ok`.
-    Ok,
-    /// The call returns an error of the kind [`ErrorKind::Unavailable`].
-    Transient,
-    /// The call returns an error of the kind [`ErrorKind::Access`].
-    Permanent,
-    /// The call never returns.
-    Stall,
-}
-
 impl Script {
     /// Returns a script whose destination has one lane for each priority, as a broker has.
     ///
@@ -160,7 +73,7 @@ impl Script {
     /// Makes the lane of a priority fail, or work again for `None`.
     ///
     /// An attempt with messages of a silent lane acts on the others, waits 2 s, and fails with
-    /// [`ErrorKind::Timeout`].
+    /// [`ErrorKind::Timeout`](notify_core::ErrorKind::Timeout).
     pub fn set_fault(&self, priority: Priority, fault: Option<LaneFault>) {
         let mut state = self.0.lock();
         match fault {
@@ -171,7 +84,7 @@ impl Script {
 
     /// Returns a transport that follows this script.
     pub fn transport(&self) -> Box<dyn Transport> {
-        Box::new(ScriptTransport { shared: Arc::clone(&self.0), is_open: false })
+        Box::new(ScriptTransport::new(Arc::clone(&self.0)))
     }
 
     /// Adds one attempt to the end of the script.
@@ -248,152 +161,6 @@ impl Script {
     }
 }
 
-impl ScriptCore {
-    /// Locks the state, also after a test panicked.
-    fn lock(&self) -> MutexGuard<'_, ScriptState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The transport that [`Script::transport`] returns.
-#[derive(Debug)]
-struct ScriptTransport {
-    shared: Arc<ScriptCore>,
-    /// Whether this transport counts among the open handles.
-    is_open: bool,
-}
-
-impl ScriptTransport {
-    /// Takes one action, unless the destination refuses or declines the message.
-    fn apply(&self, action: ScriptAction, batch: &mut Batch<'_>, index: usize) {
-        let message = &batch.messages()[index];
-        let mut state = self.shared.lock();
-        let fault = state.faults.get(&message.priority()).copied();
-        let action = match action {
-            ScriptAction::Accept if fault == Some(LaneFault::Full) => ScriptAction::Retry,
-            ScriptAction::Accept if fault == Some(LaneFault::Silent) => {
-                ScriptAction::LeaveUnsettled
-            }
-            ScriptAction::Accept if state.refused.contains(&message.id()) => ScriptAction::Refuse,
-            ScriptAction::Accept
-                if state.declining || state.declined_ids.contains(&message.id()) =>
-            {
-                ScriptAction::Retry
-            }
-            action => action,
-        };
-        state.declined += usize::from(action == ScriptAction::Retry);
-        if matches!(action, ScriptAction::Accept | ScriptAction::StoreUnsettled) {
-            state.stored.push(message.clone());
-        }
-        drop(state);
-        let verdict = match action {
-            ScriptAction::Accept => Verdict::Accept,
-            ScriptAction::Retry => Verdict::Retry(Error::new(ErrorKind::Full, "scripted retry")),
-            ScriptAction::Refuse => {
-                Verdict::Refuse(Error::new(ErrorKind::Rejected, "scripted refusal"))
-            }
-            ScriptAction::LeaveUnsettled | ScriptAction::StoreUnsettled => return,
-        };
-        batch.settle(index, verdict);
-    }
-
-    /// Stops counting this transport among the open handles.
-    fn release(&mut self) {
-        if std::mem::take(&mut self.is_open) {
-            self.shared.lock().open_handles -= 1;
-        }
-    }
-}
-
-#[async_trait]
-impl Transport for ScriptTransport {
-    fn name(&self) -> &'static str {
-        "scripted"
-    }
-
-    fn wants(&self, _: &EventType) -> bool {
-        true
-    }
-
-    fn lanes(&self) -> Lanes {
-        self.shared.lock().lanes.clone().unwrap_or_else(Lanes::one)
-    }
-
-    fn duplicate(&self) -> Option<Box<dyn Transport>> {
-        Some(Box::new(Self { shared: Arc::clone(&self.shared), is_open: false }))
-    }
-
-    async fn send(&mut self, batch: &mut Batch<'_>) -> Result<()> {
-        let size = batch.messages().len();
-        if size == 0 {
-            return Ok(());
-        }
-        let outage = || Error::new(ErrorKind::Unavailable, "scripted outage");
-        let attempt = {
-            let mut state = self.shared.lock();
-            if state.down {
-                return Err(outage());
-            }
-            state.batch_sizes.push(size);
-            state
-                .attempts
-                .pop_front()
-                .unwrap_or(ScriptAttempt { actions: Vec::new(), end: ScriptEnd::Ok })
-        };
-        if !self.is_open {
-            self.is_open = true;
-            self.shared.lock().open_handles += 1;
-        }
-        loop {
-            let resumed = self.shared.resumed.notified();
-            if !self.shared.lock().stalled {
-                break;
-            }
-            resumed.await;
-        }
-        let mut actions = attempt.actions.into_iter();
-        for index in 0..size {
-            // A real destination yields too, so a kill can happen in the middle of a batch.
-            if index % 64 == 63 {
-                tokio::task::yield_now().await;
-            }
-            if self.shared.lock().down {
-                return Err(outage());
-            }
-            self.apply(actions.next().unwrap_or(ScriptAction::Accept), batch, index);
-        }
-        let is_silent = batch.messages().iter().any(|message| {
-            let faults = &self.shared.lock().faults;
-            faults.get(&message.priority()) == Some(&LaneFault::Silent)
-        });
-        if is_silent {
-            tokio::time::sleep(SILENCE).await;
-            let message = "scripted silence of a lane";
-            return Err(Error::new(ErrorKind::Timeout, message).with_outcome(Outcome::Unknown));
-        }
-        // The destination may have stored messages that it did not settle.
-        let failure = |kind, message| Err(Error::new(kind, message).with_outcome(Outcome::Unknown));
-        match attempt.end {
-            ScriptEnd::Ok => Ok(()),
-            ScriptEnd::Transient => failure(ErrorKind::Unavailable, "scripted transient error"),
-            ScriptEnd::Permanent => failure(ErrorKind::Access, "scripted permanent error"),
-            ScriptEnd::Stall => std::future::pending().await,
-        }
-    }
-
-    async fn close(&mut self) -> Result<()> {
-        self.release();
-        Ok(())
-    }
-}
-
-impl Drop for ScriptTransport {
-    fn drop(&mut self) {
-        self.release();
-    }
-}
-
 #[async_trait]
 impl Harness for Script {
     const UNSUPPORTED: &'static [(Capability, &'static str)] = &[];
@@ -458,8 +225,5 @@ impl Harness for Script {
         self.set_fault(priority, fault);
     }
 }
-
-/// The time after which an attempt with messages of a silent lane fails.
-const SILENCE: Duration = Duration::from_secs(2);
 
 crate::suite!(Script);

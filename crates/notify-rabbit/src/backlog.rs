@@ -13,10 +13,11 @@ use lapin::types::ShortString;
 use notify_core::redact::printable;
 use tokio::time::timeout;
 
+use crate::broker_entity::BrokerEntity;
 use crate::config::Config;
 use crate::connection::{Connection, ConnectionTask};
 use crate::runtime::silently;
-use crate::topology::{BrokerEntity, Topology};
+use crate::topology::Topology;
 
 /// The queues with an open warning. The set outlives a connection, so each backlog causes one
 /// warning.

@@ -22,12 +22,13 @@ use notify_core::transport::Finding;
 use tokio::time::timeout;
 
 use crate::backlog::limit_command;
+use crate::broker_entity::{BrokerEntity, is_not_found};
 use crate::config::{Config, DeclareMode};
 use crate::connection::Connection;
 use crate::error::Operation;
 use crate::mismatch::Mismatch;
 use crate::runtime::silently;
-use crate::topology::{BrokerEntity, Topology, is_not_found};
+use crate::topology::Topology;
 
 /// Checks everything that sending needs, within `rabbit.connect_timeout`.
 ///

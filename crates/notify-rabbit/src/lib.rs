@@ -126,6 +126,7 @@
 //! ```
 
 mod backlog;
+mod broker_entity;
 mod check;
 mod config;
 mod confirms;

@@ -1,5 +1,4 @@
-//! `emit`: it delivers exactly the notifications that it reads, and its summary, `--acks`
-//! and `--failed` tell the truth about them.
+//! `emit`: it delivers exactly the notifications that it reads, and gives up when it should.
 //!
 //! Most tests deliver to the file `n.log`. A symbolic link that points to itself stands
 //! for a destination that fails for a while: opening it fails with a transient error.
@@ -10,10 +9,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use notify_conformance::samples::GLANCE_2013;
 use serde_json::{Value, json};
 
-use crate::support::{
-    CommandOutput, LIFECYCLE, SPOOL, Sandbox, emit, ids, line, spawn_piped, spooled, values,
-    wait_until,
-};
+use crate::support::{LIFECYCLE, Sandbox, emit, line, values, wait_until};
 
 /// Each line of the log has the six attributes in the order that oslo.messaging writes
 /// them, with the values of the input.
@@ -38,26 +34,6 @@ fn writes_every_event_with_six_keys_in_order() {
             assert_eq!(value[key], expected[key]);
         }
     }
-}
-
-/// With a spool, `emit` succeeds while the destination fails, and `--acks` lists the
-/// stored notifications. A later run with the same directory forwards them while it waits for input.
-///
-/// A broker that is unreachable comes first, and a log file later.
-#[test]
-fn with_a_spool_an_ack_means_stored_on_disk() {
-    let sandbox = Sandbox::new();
-    let input = sandbox.file("life.jsonl", LIFECYCLE);
-    let unreachable = spooled(&["emit", "--acks", "acks", input]);
-    sandbox.run(unreachable).expect_message(0, "11 read, 11 delivered by `spool`");
-    let acked = sandbox.read("acks");
-    assert_eq!(acked.lines().count(), 11);
-
-    let child = spawn_piped(&mut sandbox.command([&emit(&[])[..], &SPOOL].concat()));
-    wait_until("the spooled messages are delivered", || sandbox.lines_of("n.log") == 11);
-    // `wait_with_output` closes standard input, which ends the command.
-    CommandOutput::from(child.wait_with_output().unwrap()).expect_message(0, "0 read");
-    assert_eq!(ids(&sandbox.lines("n.log")), acked.lines().collect::<Vec<_>>());
 }
 
 /// Payloads that Glance's own code produced keep every field and value. The style
@@ -152,25 +128,6 @@ fn rejects_invalid_notification_arguments() {
         .expect_message(2, "cannot be used with");
 }
 
-/// Scripts read the summary's fields, so this test holds their names and their order.
-#[test]
-fn prints_the_summary_as_one_json_object() {
-    let sandbox = Sandbox::new();
-    let input = line("a") + "nonsense\n" + &line("b");
-    let output = sandbox.pipe(emit(&["-o", "json", "--skip-invalid"]), input).expect(4);
-    let summary: Value = serde_json::from_str(&output.out).unwrap();
-    let time = summary["destinations"][0]["last_delivery"].as_str().unwrap();
-    assert_eq!(
-        output.out.replace(time, "TIME"),
-        "{\"read\":3,\"invalid\":1,\"destinations\":[{\"strategy\":\"log\",\"emitted\":2,\"delivered\":2,\
-         \"refused\":0,\"dropped\":{\"overflow\":0,\"age\":0,\"closed\":0,\"abandoned\":0},\
-         \"pending\":{\"messages\":0,\"bytes\":0},\"retried\":0,\"suppressed\":0,\"oldest_pending\":null,\
-         \"last_delivery\":\"TIME\",\"last_error\":null,\"last_error_is_permanent\":false,\"state\":{\"name\":\"closed\"}}]}\n"
-    );
-    assert!(output.err.contains("skipped standard input, line 2: not JSON: "), "{}", output.err);
-    assert_eq!(sandbox.lines("n.log").len(), 2);
-}
-
 /// Without `--skip-invalid`, the first invalid line ends the reading. The lines before
 /// it are delivered and acknowledged, and a message names the unread rest.
 ///
@@ -190,34 +147,6 @@ fn an_invalid_line_stops_after_the_lines_before_it_are_delivered() {
     assert!(output.err.contains(hint), "{}", output.err);
     assert_eq!(sandbox.lines("n.log").len(), 2);
     assert_eq!(sandbox.read("acks").lines().count(), 2);
-}
-
-/// `--acks` lists the ids in the order of delivery, to a file or to standard output.
-#[test]
-fn acks_list_the_delivered_ids() {
-    let sandbox = Sandbox::new();
-    sandbox.pipe(emit(&["--acks", "acks"]), LIFECYCLE).expect(0);
-    let lines = sandbox.lines("n.log");
-    assert_eq!(sandbox.read("acks").lines().collect::<Vec<_>>(), ids(&lines));
-    let output = sandbox.pipe(emit(&["--acks", "-", "-o", "json"]), line("a")).expect(0);
-    let out: Vec<_> = output.out.lines().collect();
-    assert_eq!(out[0], ids(&sandbox.lines("n.log"))[11]);
-    assert!(out[1].starts_with("{\"read\""));
-}
-
-/// A program that feeds a pipe can wait for each ack before it writes the next line.
-#[test]
-fn writes_acks_while_the_input_is_still_open() {
-    use std::io::Write;
-    let sandbox = Sandbox::new();
-    let mut child = spawn_piped(&mut sandbox.command(emit(&["--acks", "acks"])));
-    let mut stdin = child.stdin.take().unwrap();
-    for count in 1..=3 {
-        stdin.write_all(line("a").as_bytes()).unwrap();
-        wait_until("the line is acknowledged", || sandbox.lines_of("acks") == count);
-    }
-    drop(stdin);
-    assert_eq!(child.wait().unwrap().code(), Some(0));
 }
 
 /// A missing directory needs an operator, so `emit` does not wait for `--timeout`. The
@@ -265,22 +194,6 @@ fn gives_up_after_the_timeout_without_a_delivery() {
     assert_eq!(sandbox.lines("failed").len(), 11);
 }
 
-/// After it gives up, `emit` still reads a file to its end for `--failed`, even far
-/// beyond the bound of the queue. Without `--failed` it stops and says so.
-///
-/// The file of `--failed` then holds every notification that did not arrive.
-#[test]
-fn failed_also_collects_the_unread_rest_of_a_file() {
-    let sandbox = Sandbox::new();
-    symlink("n.log", sandbox.path("n.log")).unwrap();
-    let input = sandbox.file("in.jsonl", line("a").repeat(5_000));
-    let args = ["--set", "queue.max_messages=100", "--timeout", "0.3", input];
-    let output = sandbox.run(emit(&[&args[..], &["--failed", "failed"]].concat()));
-    output.expect_message(3, "5000 read, 0 delivered by `log`, 5000 dropped");
-    assert_eq!(sandbox.lines("failed").len(), 5_000);
-    sandbox.run(emit(&args)).expect_message(3, "was not read");
-}
-
 /// A queue of 10 messages takes a file of 1 000 lines without a loss, although the
 /// destination fails at first.
 ///
@@ -301,43 +214,6 @@ fn waits_for_a_late_destination_and_for_queue_room() {
     assert!(errors.contains("delivery resumed after"), "{errors}");
     assert!(errors.contains("1000 read, 1000 delivered"), "{errors}");
     assert_eq!(sandbox.lines("n.log").len(), 1_000);
-}
-
-/// Suppressed notifications are no failure, but the summary counts them and `--acks`
-/// does not list them.
-#[test]
-fn reports_noop_and_disabled_notifications() {
-    let sandbox = Sandbox::new();
-    let output = sandbox.pipe(["emit", "--set", "strategy=noop", "--acks", "acks"], LIFECYCLE);
-    output
-        .expect_message(0, "nothing was sent because the strategy is `noop`")
-        .expect_message(0, "11 suppressed");
-    assert_eq!(sandbox.read("acks"), "");
-    let output = sandbox.pipe(emit(&["--set", "disabled_notifications=[\"task\"]"]), LIFECYCLE);
-    output.expect_message(0, "11 read, 7 delivered by `log`, 4 suppressed");
-    assert_eq!(sandbox.lines("n.log").len(), 7);
-}
-
-/// `emit` compares files by device and inode before it empties any of them.
-///
-/// `emit x --failed x` would otherwise empty the only copy of your notifications.
-#[test]
-fn refuses_outputs_that_overwrite_the_input_or_each_other() {
-    let sandbox = Sandbox::new();
-    let input = sandbox.file("in.jsonl", line("a"));
-    sandbox
-        .run(emit(&[input, "--failed", "in.jsonl"]))
-        .expect_message(2, "`in.jsonl` is the input");
-    sandbox
-        .run(emit(&[input, "--acks", "./in.jsonl"]))
-        .expect_message(2, "`./in.jsonl` is the input");
-    sandbox
-        .run(emit(&[input, "--acks", "a", "--failed", "a"]))
-        .expect_message(2, "name the same file");
-    assert_eq!(sandbox.read("in.jsonl"), line("a"));
-    sandbox
-        .run(emit(&[input, "--acks", "none/acks"]))
-        .expect_message(2, "cannot write `none/acks`: No such file");
 }
 
 /// The layers apply in order: file, environment, `--set`. A glance-api.conf works as a

@@ -16,6 +16,19 @@ fn run_limited(sandbox: &Sandbox, limit: &str, args: &[&str]) -> CommandOutput {
     command.stdin(Stdio::null()).output().unwrap().into()
 }
 
+/// Reads the first line of a process within 60 s, and returns it with the pipe, which is still open.
+#[track_caller]
+fn first_line(child: &mut Child) -> (String, impl BufRead) {
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let (send, receive) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let mut line = String::new();
+        stdout.read_line(&mut line).unwrap();
+        send.send((line, stdout))
+    });
+    receive.recv_timeout(Duration::from_secs(60)).expect("a line within 60 s")
+}
+
 /// Writes lines to a process that should end at its next output, and returns its exit code. Kills it after 30 s.
 ///
 /// One line is not enough: until a child that another test is just starting runs its own program, it holds
@@ -51,9 +64,7 @@ fn d3_a_closed_pipe_ends_emit_at_once() {
         let mut child = command.spawn().unwrap();
         let mut stdin = child.stdin.take().unwrap();
         stdin.write_all(line("a").as_bytes()).unwrap();
-        let mut stdout = BufReader::new(child.stdout.take().unwrap());
-        let mut first = String::new();
-        stdout.read_line(&mut first).unwrap();
+        let (first, stdout) = first_line(&mut child);
         assert!(first.len() > 10, "{first}");
         // As `head -1` does: one line, then the end.
         drop(stdout);
@@ -71,10 +82,8 @@ fn d3_a_closed_pipe_ends_validate() {
     let mut child = spawn_piped(&mut sandbox.command(["validate"]));
     let mut stdin = child.stdin.take().unwrap();
     stdin.write_all(b"nonsense\n").unwrap();
-    let mut stdout = BufReader::new(child.stdout.take().unwrap());
-    let mut first = String::new();
     // The problem arrives although the next line of input does not.
-    stdout.read_line(&mut first).unwrap();
+    let (first, stdout) = first_line(&mut child);
     assert!(first.starts_with("standard input:1: not JSON"), "{first}");
     drop(stdout);
     assert_eq!(write_until_it_ends(&mut child, &mut stdin, b"nonsense\n"), Some(4));

@@ -21,6 +21,7 @@ mod completions;
 mod config;
 mod documents;
 mod emit;
+mod emit_report;
 mod exit_codes;
 mod invalid_configuration;
 mod invalid_input;

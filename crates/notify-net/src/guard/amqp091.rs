@@ -16,9 +16,10 @@ use std::collections::HashMap;
 
 use notify_core::redact::printable;
 
+use crate::guard::content_header::{self, FRAME_END};
+use crate::guard::method::{self, HEADER_BYTES, MALFORMED_FRAME};
 use crate::guard::report::GuardReport;
 use crate::guard::rules::{FrameRules, Passage, Violation};
-use crate::guard::table_cursor::{TableCursor, TableFault};
 
 /// The guard of a connection over AMQP 0-9-1. A clone guards another connection.
 #[derive(Clone, Debug)]
@@ -39,7 +40,7 @@ impl Amqp091Guard {
     ///
     /// Content headers that the client library cannot parse safely lose all their properties, and
     /// bodies of more than `max_body_bytes` are dropped while they stream in. The delivery then has
-    /// the one header [`DROPPED_HEADER`], with the reason as a text. A publisher can send that header
+    /// the one header [`DROPPED_HEADER`](content_header::DROPPED_HEADER), with the reason as a text. A publisher can send that header
     /// too, and so only mark its own message.
     pub fn receiver(max_body_bytes: u64) -> Self {
         Self { max_body_bytes: Some(max_body_bytes), dropping: HashMap::new() }
@@ -47,7 +48,7 @@ impl Amqp091Guard {
 
     /// Checks a content header and decides about the body that follows it.
     fn check_header(&mut self, channel: u16, payload: &[u8]) -> Result<Passage, Violation> {
-        let checked = check_properties(payload);
+        let checked = content_header::check_properties(payload);
         let Some(max_body_bytes) = self.max_body_bytes else {
             return match checked {
                 Ok(()) => Ok(Passage::Unchanged),
@@ -64,12 +65,12 @@ impl Amqp091Guard {
         let (size, reason) = match checked {
             _ if size > max_body_bytes => {
                 self.dropping.insert(channel, size);
-                (0, format!("{TOO_LARGE}{size} bytes, more than {max_body_bytes}"))
+                (0, content_header::too_large(size, max_body_bytes))
             }
             Err(fault) => (size, fault.reason().to_owned()),
             Ok(()) => return Ok(Passage::Unchanged),
         };
-        Ok(Passage::Replaced(marked_header(channel, *class, size, &reason)))
+        Ok(Passage::Replaced(content_header::marked(channel, *class, size, &reason)))
     }
 
     /// Drops a body frame, or a part of one, if its message is too large.
@@ -122,144 +123,12 @@ impl FrameRules for Amqp091Guard {
         };
         let channel = u16::from_be_bytes([high, low]);
         match kind {
-            1 => check_method(frame, payload, report),
+            1 => method::check(frame, payload, report),
             2 => self.check_header(channel, payload),
             3 => Ok(self.check_body(channel, payload)),
             _ => Ok(Passage::Unchanged),
         }
     }
-}
-
-/// Checks a method.
-///
-/// RabbitMQ relays routing keys and exchange names that are not UTF-8, and lapin ends the connection
-/// at them. So this function replaces each byte of such a text that is not ASCII by a question mark.
-fn check_method(frame: &[u8], payload: &[u8], report: &GuardReport) -> Result<Passage, Violation> {
-    let (Some(&[class_high, class, method_high, method]), Some(arguments)) =
-        (payload.first_chunk(), payload.get(4..))
-    else {
-        return Err(MALFORMED_FRAME);
-    };
-    if (class_high, method_high) != (0, 0) {
-        return Err(UNEXPECTED_METHOD);
-    }
-    match (class, method) {
-        (10, 10) => {
-            let mut cursor = TableCursor::new(arguments);
-            cursor
-                .skip(2)
-                .and_then(|()| cursor.skip_table())
-                .map_err(|fault| Violation::Frame(fault.violation()))?;
-            report.record_greeting(payload);
-            Ok(Passage::Unchanged)
-        }
-        // basic.return: a code, then the reason, the exchange and the routing key.
-        (60, 50) => Ok(ascii_texts(frame, &[Part::Bytes(2), Part::Text, Part::Text, Part::Text])),
-        // basic.deliver: the consumer, a tag and a flag, then the exchange and the routing key.
-        (60, 60) => Ok(ascii_texts(frame, &[Part::Text, Part::Bytes(9), Part::Text, Part::Text])),
-        // basic.get-ok: a tag and a flag, then the exchange and the routing key.
-        (60, 71) => Ok(ascii_texts(frame, &[Part::Bytes(9), Part::Text, Part::Text])),
-        (10, 20 | 30 | 41 | 50 | 51 | 60 | 61 | 71)
-        | (20, 11 | 20 | 21 | 40 | 41)
-        | (30 | 85, 11)
-        | (40, 11 | 21 | 31 | 51)
-        | (50, 11 | 21 | 31 | 41 | 51)
-        | (60, 11 | 21 | 30 | 31 | 72 | 80 | 111 | 120)
-        | (90, 11 | 21 | 31) => Ok(Passage::Unchanged),
-        _ => Err(UNEXPECTED_METHOD),
-    }
-}
-
-/// A part of a method's arguments.
-#[derive(Clone, Copy)]
-enum Part {
-    /// This many bytes that hold no text.
-    Bytes(usize),
-    /// A short text.
-    Text,
-}
-
-/// Replaces the bytes that are not ASCII in every text that is not UTF-8. Malformed arguments pass:
-/// the client library refuses them.
-fn ascii_texts(frame: &[u8], parts: &[Part]) -> Passage {
-    let mut at = HEADER_BYTES + 4;
-    let mut replaced: Option<Vec<u8>> = None;
-    for part in parts {
-        match part {
-            Part::Bytes(count) => at += count,
-            Part::Text => {
-                let Some(&length) = frame.get(at) else { break };
-                let text = at + 1..at + 1 + usize::from(length);
-                let Some(bytes) = frame.get(text.clone()) else { break };
-                at = text.end;
-                if std::str::from_utf8(bytes).is_err() {
-                    let frame = replaced.get_or_insert_with(|| frame.to_vec());
-                    for byte in frame[text].iter_mut().filter(|byte| !byte.is_ascii()) {
-                        *byte = b'?';
-                    }
-                }
-            }
-        }
-    }
-    replaced.map_or(Passage::Unchanged, Passage::Replaced)
-}
-
-/// Checks the properties in the payload of a content header (section 4.2.6.1).
-fn check_properties(payload: &[u8]) -> Result<(), TableFault> {
-    let mut cursor = TableCursor::new(payload);
-    // The class, the weight and the size of the body.
-    cursor.skip(12)?;
-    let [high, low] = *cursor.take::<2>()?;
-    let flags = u16::from_be_bytes([high, low]);
-    for (index, property) in PROPERTIES.iter().enumerate() {
-        if flags & (1 << (15 - index)) != 0 {
-            match property {
-                Property::Fixed(bytes) => cursor.skip(*bytes)?,
-                Property::Text => cursor.skip_text()?,
-                Property::Table => cursor.skip_table()?,
-            }
-        }
-    }
-    if cursor.is_at_end() { Ok(()) } else { Err(TableFault::Malformed) }
-}
-
-/// Builds the frame of a content header whose only property is the mark.
-fn marked_header(channel: u16, class: [u8; 2], size: u64, reason: &str) -> Vec<u8> {
-    let mut table = vec![u8::try_from(DROPPED_HEADER.len()).unwrap_or(0)];
-    table.extend_from_slice(DROPPED_HEADER.as_bytes());
-    table.push(b'S');
-    table.extend_from_slice(&length_prefix(reason.as_bytes()));
-    let mut payload = class.to_vec();
-    payload.extend_from_slice(&[0, 0]);
-    payload.extend_from_slice(&size.to_be_bytes());
-    payload.extend_from_slice(&HEADERS_FLAG.to_be_bytes());
-    payload.extend_from_slice(&length_prefix(&table));
-    let mut frame = vec![2];
-    frame.extend_from_slice(&channel.to_be_bytes());
-    frame.extend_from_slice(&length_prefix(&payload));
-    frame.push(FRAME_END);
-    frame
-}
-
-/// Returns `bytes` behind their length in four bytes.
-fn length_prefix(bytes: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(bytes.len()).unwrap_or(0);
-    [&length.to_be_bytes()[..], bytes].concat()
-}
-
-/// Returns the size of a body that the guard dropped, given the text of [`DROPPED_HEADER`]; `None` if it
-/// dropped the properties.
-///
-/// # Examples
-///
-/// ```
-/// use notify_net::guard::amqp091::dropped_size;
-///
-/// assert_eq!(dropped_size("the body has 4096 bytes, more than 2048"), Some(4096));
-/// assert_eq!(dropped_size("the headers are nested too deep"), None);
-/// ```
-pub fn dropped_size(reason: &str) -> Option<u64> {
-    reason.strip_prefix(TOO_LARGE)?.split(' ').next()?.parse().ok()
 }
 
 /// Returns the product and the version in a greeting, `Connection.Start`: `RabbitMQ 3.10.8`.
@@ -287,50 +156,13 @@ pub fn product(start: &[u8]) -> String {
     }
 }
 
-/// The form of a property of the class `basic`.
-enum Property {
-    Fixed(usize),
-    Text,
-    Table,
-}
-
-/// The properties of the class `basic`, in the order of their flags: content type, content encoding,
-/// headers, delivery mode, priority, correlation id, reply to, expiration, message id, timestamp,
-/// type, user id, app id, cluster id.
-const PROPERTIES: [Property; 14] = [
-    Property::Text,
-    Property::Text,
-    Property::Table,
-    Property::Fixed(1),
-    Property::Fixed(1),
-    Property::Text,
-    Property::Text,
-    Property::Text,
-    Property::Text,
-    Property::Fixed(8),
-    Property::Text,
-    Property::Text,
-    Property::Text,
-    Property::Text,
-];
-/// The header that marks a delivery whose properties or body the guard has dropped.
-pub const DROPPED_HEADER: &str = "x-glance-notify-dropped";
-/// The beginning of the text of [`DROPPED_HEADER`] if the body was too large.
-const TOO_LARGE: &str = "the body has ";
 /// The largest frame in both directions, in bytes: RabbitMQ's default for `frame_max`.
 pub const FRAME_MAX: u32 = 128 * 1024;
-/// The flag of the property `headers`.
-const HEADERS_FLAG: u16 = 1 << 13;
-/// The length of a frame's header, in bytes: type, channel and size.
-const HEADER_BYTES: usize = 7;
-/// The last byte of every frame.
-const FRAME_END: u8 = 0xce;
-const MALFORMED_FRAME: Violation = Violation::Frame("sent a malformed frame");
-const UNEXPECTED_METHOD: Violation = Violation::Frame("sent a method that no broker sends");
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::guard::content_header::{DROPPED_HEADER, check_properties, length_prefix};
     use crate::guard::frame_buffer::FrameBuffer;
     use crate::guard::rules::MAX_VALUES;
 

@@ -16,7 +16,9 @@
 
 pub mod amqp091;
 pub mod amqp10;
+pub mod content_header;
 pub(crate) mod frame_buffer;
+mod method;
 mod report;
 mod rules;
 mod stream;

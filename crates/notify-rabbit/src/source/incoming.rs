@@ -9,7 +9,7 @@ use lapin::message::Delivery;
 use lapin::types::{AMQPValue, ShortString};
 use notify_core::redact::printable;
 use notify_core::source::{IncomingBody, IncomingDelivery, Position};
-use notify_net::guard::amqp091::{DROPPED_HEADER, dropped_size};
+use notify_net::guard::content_header::{DROPPED_HEADER, dropped_size};
 
 /// A converter of the messages of one session. It keeps the names of places, which repeat.
 #[derive(Debug, Default)]

@@ -13,11 +13,11 @@ use tokio::time::timeout;
 
 use super::read_plan::{ReadPlan, delete_unused, look_up};
 use super::source_config::{RabbitSourceConfig, SourceQueue};
+use crate::broker_entity::{BrokerEntity, is_not_found};
 use crate::config::invalid;
 use crate::connection::Connection;
 use crate::error::Operation;
 use crate::runtime::silently;
-use crate::topology::{BrokerEntity, is_not_found};
 
 /// The number of messages and of consumers of a queue, at one moment.
 ///

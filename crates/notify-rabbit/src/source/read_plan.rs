@@ -9,8 +9,8 @@ use notify_core::Result;
 use notify_core::event::Priority;
 
 use super::source_config::{RabbitSourceConfig, SourceQueue, TAP_EXPIRY};
+use crate::broker_entity::{BrokerEntity, is_not_found};
 use crate::config::{QueueType, invalid};
-use crate::topology::{BrokerEntity, is_not_found};
 
 /// The names that a source uses on the broker.
 #[derive(Clone, Debug)]
