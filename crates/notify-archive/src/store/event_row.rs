@@ -79,24 +79,17 @@ impl<'a> EventRow<'a> {
         let sequence = record.sequence.as_ref();
         let ts = microseconds(record.timestamp);
         let received_at = record.arrival.received_at.map(microseconds);
-        let id = record.message_id.as_bytes().as_slice();
-        let epoch = sequence.map(|sequence| sequence.epoch.as_bytes().as_slice());
-        let lane = sequence.map(|sequence| &*sequence.lane);
-        let number = sequence.and_then(|sequence| i64::try_from(sequence.number).ok());
-        let (bytes, size) = (as_stored(record.bytes_sent), as_stored(record.size));
-        let skew = received_at.map(|received| received - ts);
-        let service = service_of(&record.publisher_id);
-        let checksum = StoredColumns {
+        let columns = StoredColumns {
             hash: &self.hash,
-            id,
+            id: record.message_id.as_bytes(),
             reused: i64::from(reused),
             ts,
             received_at,
-            skew,
+            skew: received_at.map(|received| received - ts),
             event_type: record.event_type.as_str(),
             priority: record.priority.as_str(),
             publisher: &record.publisher_id,
-            service,
+            service: service_of(&record.publisher_id),
             source: record.arrival.source.as_deref(),
             region: record.arrival.region.as_deref(),
             facts: [
@@ -107,50 +100,51 @@ impl<'a> EventRow<'a> {
                 record.receiver.as_deref(),
                 record.receiver_user.as_deref(),
             ],
-            bytes,
-            size,
+            bytes: as_stored(record.bytes_sent),
+            size: as_stored(record.size),
             context: [
                 record.context.request_id.as_deref(),
                 record.context.user.as_deref(),
                 record.context.project.as_deref(),
             ],
-            epoch,
-            lane,
-            number,
+            epoch: sequence.map(|sequence| sequence.epoch.as_bytes().as_slice()),
+            lane: sequence.map(|sequence| &*sequence.lane),
+            number: sequence.and_then(|sequence| i64::try_from(sequence.number).ok()),
             erased: None,
-        }
-        .checksum();
+        };
+        let [subject, name, status, owner, receiver, receiver_user] = columns.facts;
+        let [request_id, user, project] = columns.context;
         statement.execute(params![
-            id,
-            self.hash.as_slice(),
-            reused,
-            ts,
-            received_at,
-            skew,
-            record.event_type.as_str(),
-            record.priority.as_str(),
-            &*record.publisher_id,
-            service,
-            record.arrival.source.as_deref(),
-            record.arrival.region.as_deref(),
-            record.subject.as_deref(),
-            record.name.as_deref(),
-            record.status.as_deref(),
-            record.owner.as_deref(),
-            record.receiver.as_deref(),
-            record.receiver_user.as_deref(),
-            bytes,
-            size,
-            record.context.request_id.as_deref(),
-            record.context.user.as_deref(),
-            record.context.project.as_deref(),
-            epoch,
-            lane,
-            number,
-            None::<&str>,
+            columns.id,
+            columns.hash,
+            columns.reused,
+            columns.ts,
+            columns.received_at,
+            columns.skew,
+            columns.event_type,
+            columns.priority,
+            columns.publisher,
+            columns.service,
+            columns.source,
+            columns.region,
+            subject,
+            name,
+            status,
+            owner,
+            receiver,
+            receiver_user,
+            columns.bytes,
+            columns.size,
+            request_id,
+            user,
+            project,
+            columns.epoch,
+            columns.lane,
+            columns.number,
+            columns.erased,
             self.encoding,
             &*self.body,
-            checksum,
+            columns.checksum(),
         ])
     }
 }
@@ -273,7 +267,7 @@ impl<'a> StoredColumns<'a> {
         Some(EventRecord {
             message_id: Uuid::from_slice(self.id).ok()?,
             timestamp: time_of(self.ts)?,
-            event_type: interned_type(self.event_type)?,
+            event_type: EventType::new(self.event_type).ok()?,
             priority: Priority::from_str(self.priority).ok()?,
             publisher_id: shared(Some(self.publisher))?,
             subject: subject.map(Arc::from),
@@ -316,11 +310,6 @@ impl TextInterner {
         }
         text
     }
-}
-
-/// Returns an event type.
-fn interned_type(name: &str) -> Option<EventType> {
-    EventType::new(name).ok()
 }
 
 /// Returns the body of a row that was selected with [`COLUMNS`], or `None` if it is damaged.
