@@ -57,6 +57,8 @@ enum CliCommand {
     Emit(emit::args::EmitArgs),
     Validate(validate::ValidateArgs),
     Schema(schema::SchemaArgs),
+    #[cfg(feature = "listen")]
+    Listen(Box<crate::listen::ListenArgs>),
     Check(check::CheckArgs),
     Config(config_command::ConfigCommandArgs),
     #[cfg(feature = "spool")]
@@ -93,6 +95,8 @@ impl Cli {
             CliCommand::Emit(args) => emit::run(args, &config.load_for_delivery()?),
             CliCommand::Validate(args) => validate::run(args),
             CliCommand::Schema(args) => schema::run(args),
+            #[cfg(feature = "listen")]
+            CliCommand::Listen(args) => crate::listen::run(args, config),
             CliCommand::Check(args) => check::run(args, &config.load()?),
             CliCommand::Config(args) => config_command::run(args),
             #[cfg(feature = "spool")]

@@ -74,6 +74,14 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "listen",
+        &[
+            "glance-notify listen --from /etc/glance/glance-api.conf --event image.delete",
+            "glance-notify listen --from n.log --exit-at-end --image debian-12 -o json",
+            "glance-notify listen --from /etc/glance-notify/sources.toml --exec ./handle.sh --jobs 4",
+        ],
+    ),
+    (
         "spool",
         &[
             "glance-notify spool stats -c /etc/glance/notify.toml",

@@ -24,6 +24,8 @@ mod help;
 mod input_lines;
 mod input_source;
 mod json_output;
+#[cfg(feature = "listen")]
+mod listen;
 mod log_line;
 mod logging;
 mod man;

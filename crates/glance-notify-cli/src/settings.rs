@@ -87,7 +87,7 @@ impl ConfigArgs {
 }
 
 /// Adds to the error of a configuration file that cannot be read what you can do about it.
-fn unreadable_file(error: Error) -> CommandError {
+pub(crate) fn unreadable_file(error: Error) -> CommandError {
     let cause = std::error::Error::source(&error).and_then(|cause| cause.downcast_ref());
     match cause {
         Some(cause) => CommandError::file(&error.to_string(), cause),

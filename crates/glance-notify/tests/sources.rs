@@ -31,7 +31,7 @@ fn mistakes_in_a_source_are_named() {
         ("source = 1", "`source` (TOML): expected a list, found a whole number"),
         ("[source]\nfile = 'n'", "`source` (TOML): expected a list, found a table"),
         ("source = ['n.log']", "`source[0]` (TOML): expected a table, found a string"),
-        ("[[source]]\nname = 'a'", "`source[0]`: the place is missing: set `file`"),
+        ("[[source]]\nname = 'a'", "`source[0]`: the place is missing: set `file` or `url`"),
         (
             "[[source]]\nfile = 'a'\n[[source]]\nfile = 'b'\nstart = 'hunter2'",
             "`source[1].start` (TOML): unknown value \"hunter2\", expected \"begin\" or \"end\"",
@@ -83,6 +83,44 @@ fn entries_of_sources_are_masked_and_numbered() {
         ]
     );
     assert!(!format!("{config:?} {:?}", config.sources()).contains("hunter2"));
+}
+
+/// A glance-api.conf names the broker of a source, its exchange and its topics. A driver that sends nothing is
+/// a warning with its line, and a broker that is no RabbitMQ is refused with its line.
+#[cfg(feature = "rabbit")]
+#[test]
+fn a_glance_api_conf_names_the_broker() {
+    use glance_notify::listen::SourceConfig;
+
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("glance-api.conf");
+    let read = |driver: &str, url: &str| {
+        let conf = format!(
+            "[DEFAULT]\ntransport_url = {url}\ncontrol_exchange = images\n\
+             [oslo_messaging_notifications]\ndriver = {driver}\ntopics = notifications,glance_notify\n"
+        );
+        std::fs::write(&path, conf).unwrap();
+        SourceConfig::from_location(path.to_str().unwrap())
+    };
+    let url = "rabbit://audit:hunter2@mq1:5671,audit:hunter2@mq2:5671/cloud";
+    let sources = read("messagingv2", url).unwrap();
+    let [source] = sources.as_slice() else { panic!("{sources:?}") };
+    let broker = source.broker().unwrap();
+    assert_eq!(source.name(), "mq1:5671/cloud");
+    assert_eq!(
+        (&broker.exchanges[..], &broker.topics[..]),
+        (&["images".to_owned()][..], &["notifications".to_owned(), "glance_notify".to_owned()][..])
+    );
+    assert_eq!(broker.endpoint.user.as_deref(), Some("audit"));
+    assert_eq!(source.warnings(), [""; 0]);
+    assert!(!format!("{source:?}").contains("hunter2"));
+    let warnings = read("noop", url).unwrap()[0].warnings().to_vec();
+    assert!(
+        warnings[0].contains("glance-api.conf, line 5): no notifications are sent"),
+        "{warnings:?}"
+    );
+    let error = read("messagingv2", "qpid://u:hunter2@mq1").unwrap_err().to_string();
+    assert!(error.contains("line 2): notifications are read from RabbitMQ only"), "{error}");
 }
 
 /// A later layer replaces the sources of earlier ones, as any other value.

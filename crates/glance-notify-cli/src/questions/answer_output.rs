@@ -106,19 +106,24 @@ fn shown_cell(cell: &AnswerCell) -> String {
 
 /// Returns an exact number of bytes, with its size in binary units if it has one.
 pub(super) fn shown_bytes(bytes: u128) -> String {
-    let units = ["KiB", "MiB", "GiB", "TiB", "PiB"];
-    let mut scaled = (bytes, "");
+    if bytes < 1024 { bytes.to_string() } else { format!("{bytes} ({})", short_bytes(bytes)) }
+}
+
+/// Returns a number of bytes in binary units: `512 B`, `427.0 MiB`.
+pub(crate) fn short_bytes(bytes: u128) -> String {
+    let mut unit = None;
     let mut divisor = 1;
-    for unit in units {
+    for name in ["KiB", "MiB", "GiB", "TiB", "PiB"] {
         if bytes < divisor * 1024 {
             break;
         }
         divisor *= 1024;
-        scaled = (bytes * 10 / divisor, unit);
+        unit = Some(name);
     }
-    match scaled {
-        (_, "") => bytes.to_string(),
-        (tenths, unit) => format!("{bytes} ({}.{} {unit})", tenths / 10, tenths % 10),
+    let tenths = bytes * 10 / divisor;
+    match unit {
+        Some(unit) => format!("{}.{} {unit}", tenths / 10, tenths % 10),
+        None => format!("{bytes} B"),
     }
 }
 

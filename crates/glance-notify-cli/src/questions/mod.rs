@@ -8,7 +8,8 @@ mod question_args;
 mod record_input;
 pub(crate) mod report;
 pub(crate) mod search;
+pub(crate) mod selection_args;
 pub(crate) mod timeline;
 pub(crate) mod who;
 
-pub(crate) use question_args::interval_filter;
+pub(crate) use selection_args::interval_filter;

@@ -134,7 +134,7 @@ fn shown_change(change: &PayloadChange) -> String {
 }
 
 /// Returns a duration in its largest units: `+19.2s`, `+3m05s`, `+6h20m`, `+2d04h`.
-fn shown_duration(duration: Duration) -> String {
+pub(crate) fn shown_duration(duration: Duration) -> String {
     let seconds = duration.whole_seconds();
     match seconds {
         ..0 => format!("{seconds}s"),

@@ -27,6 +27,8 @@ mod invalid_configuration;
 mod invalid_input;
 mod kill;
 mod limits;
+mod listen;
+mod listen_rabbit;
 mod mistake_rows;
 mod mistakes;
 mod operations;

@@ -75,6 +75,32 @@ pub(crate) const ROWS: &[MistakeRow] = &[
         nothing: &[],
     },
     MistakeRow {
+        subcommand: "listen",
+        works: &[
+            line(
+                "listen --from day.jsonl --exit-at-end --names names.json",
+                &["day.jsonl", "names.json"],
+            ),
+            line("listen --from sources.toml --exit-at-end", &["sources.toml", "day.jsonl"]),
+            line("listen --from day.jsonl --exit-at-end --to to.toml", &["to.toml", "day.jsonl"]),
+        ],
+        writes: &[
+            "listen --from day.jsonl --exit-at-end --checkpoint locked/position",
+            "listen --from day.jsonl --exit-at-end --dead-letters locked/dead.jsonl",
+        ],
+        wrong_type: &[
+            "listen --from day.jsonl --exit-at-end -n many",
+            "listen --from day.jsonl --exit-at-end --exec cat --jobs 0",
+            "listen --from amqp://127.0.0.1 --exit-at-end",
+            "listen --from amqp:/127.0.0.1",
+        ],
+        unknown: &[
+            "listen --from day.jsonl --exit-at-end --priority LOUD",
+            "listen --from day.jsonl --exit-at-end --tap audit",
+        ],
+        nothing: &[("listen --from empty --exit-at-end", 1)],
+    },
+    MistakeRow {
         subcommand: "check",
         works: &[line("check", &[CONFIG])],
         writes: &["check --set log.file=locked/n.log", "check --set spool.dir=locked/spool"],

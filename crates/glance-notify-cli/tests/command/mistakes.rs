@@ -29,6 +29,8 @@ impl MistakeSandbox {
         sandbox.file("in.jsonl", LIFECYCLE);
         sandbox.file("day.jsonl", include_str!("../../../../docs/samples/cloud-day.jsonl"));
         sandbox.file("text.json", "\"a\"");
+        sandbox.file("sources.toml", "[[source]]\nname = \"day\"\nfile = \"day.jsonl\"\n");
+        sandbox.file("to.toml", "strategy = \"log\"\nlog.file = \"copy.jsonl\"\n");
         sandbox.file("names.json", "[]");
         sandbox.file("images.json", "[]");
         sandbox.file("no-images.json", "[]");

@@ -249,6 +249,14 @@ impl Config {
         &self.settings.listener
     }
 
+    /// Returns the configuration with `path` as the key `listener.dead_letters`.
+    #[cfg(feature = "listen")]
+    #[must_use]
+    pub fn with_dead_letters(mut self, path: impl Into<std::path::PathBuf>) -> Self {
+        self.settings.listener.dead_letters = Some(path.into());
+        self
+    }
+
     /// Returns the tables `[[source]]`, unchecked, and the place that set them.
     #[cfg(feature = "listen")]
     pub(crate) fn source_tables(&self) -> (&[Map<String, Value>], Option<&Origin>) {

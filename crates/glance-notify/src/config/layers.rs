@@ -7,6 +7,8 @@ use std::fmt;
 use std::path::Path;
 
 use notify_core::Result;
+#[cfg(all(feature = "listen", feature = "rabbit"))]
+use notify_core::config::DriverOptions;
 use notify_core::redact::printable;
 use serde_json::{Map, Value};
 
@@ -241,6 +243,22 @@ impl Layers {
         };
         self.options.put_text(key.trim(), text, "--set")?;
         Ok(self)
+    }
+
+    /// Returns the options of a source on the broker that the files of Glance's format name, and the
+    /// warnings.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if an option is invalid, or if the broker is no
+    /// RabbitMQ.
+    #[cfg(all(feature = "listen", feature = "rabbit"))]
+    pub(crate) fn broker_source(self) -> Result<(DriverOptions, Vec<String>)> {
+        let mut options = OptionTree::default();
+        translator::translate_source(self.conf_files, &mut options)?;
+        options.warnings.splice(..0, self.options.warnings);
+        let warnings = std::mem::take(&mut options.warnings);
+        Ok((Config::from_options(options)?.options("rabbit"), warnings))
     }
 
     /// Builds the configuration.

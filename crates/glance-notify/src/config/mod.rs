@@ -15,7 +15,7 @@ mod default_files;
 mod entries;
 pub mod glance_conf;
 mod keys;
-mod layers;
+pub(crate) mod layers;
 mod listener_settings;
 mod masking;
 mod option_tree;

@@ -115,12 +115,10 @@ impl EventRecord {
         Ok(Self::from_message(&message, notification, arrival))
     }
 
-    /// Creates the record of an encoded notification.
-    pub(crate) fn from_message(
-        message: &Message,
-        notification: &Notification,
-        arrival: Arrival,
-    ) -> Self {
+    /// Creates the record of an encoded notification. The message must be that of the notification.
+    ///
+    /// A [`Delivery`](notify_core::listener::Delivery) has both, redacted.
+    pub fn from_message(message: &Message, notification: &Notification, arrival: Arrival) -> Self {
         let facts = notification.event();
         let text = |text: Option<String>| text.map(Arc::from);
         let number = |number: Option<u64>| number.filter(|n| i64::try_from(*n).is_ok());

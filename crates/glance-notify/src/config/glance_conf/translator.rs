@@ -7,8 +7,12 @@ use notify_core::event::EventType;
 use serde_json::{Value, json};
 
 use super::super::option_tree::OptionTree;
+#[cfg(all(feature = "listen", feature = "rabbit"))]
+use super::super::option_tree::config_error;
 use super::broker_address::BrokerAddress;
 use super::conf_files::{ConfFiles, ConfOption, OptionName};
+#[cfg(all(feature = "listen", feature = "rabbit"))]
+use super::options::RABBIT;
 use super::options::{
     AMQP, CONFIG_SOURCE, CONTROL_EXCHANGE, DISABLED, DURABLE, GLANCE_NAMES, LOG_CONFIG, LOG_DIR,
     LOG_FILE, LOG_IGNORED, NOTIFIER_IGNORED, PUBLISHER, QUORUM, TOPICS,
@@ -27,6 +31,15 @@ pub(crate) fn translate(
 ) -> Result<()> {
     let strategy = strategy.and_then(Value::as_str).and_then(strategies::canonical_name);
     ConfTranslator { files, options }.translate(strategy)
+}
+
+/// Translates the broker of `files` to the keys of a source on RabbitMQ, below `rabbit`: its address, the
+/// `exchanges` and the `topics`. Adds the warnings to the options.
+///
+/// Glance publishes there; whether it does is a warning, because the reader can do nothing about it.
+#[cfg(all(feature = "listen", feature = "rabbit"))]
+pub(crate) fn translate_source(files: ConfFiles, options: &mut OptionTree) -> Result<()> {
+    ConfTranslator { files, options }.translate_source()
 }
 
 /// Files and the options that their translation goes to.
@@ -63,6 +76,45 @@ impl ConfTranslator<'_> {
         }
         unknown_options::warn(&self.files, chosen, &mut self.options.warnings);
         Ok(())
+    }
+
+    /// Translates the broker as the place of a source.
+    #[cfg(all(feature = "listen", feature = "rabbit"))]
+    fn translate_source(&mut self) -> Result<()> {
+        if let Some(option) = self.files.first(CONFIG_SOURCE)? {
+            return Err(option.refuse("only files are supported: copy the options into this file"));
+        }
+        // A mixture of drivers publishes to the same queues.
+        let mixed =
+            StrategyChoice { strategy: "rabbit", option: None, envelope: None, by_glance: false };
+        let choice = StrategyChoice::read(&self.files).unwrap_or(mixed);
+        if choice.strategy == "noop" {
+            self.warn_of_silence(&choice);
+        }
+        let BrokerChoice { options, url } = BrokerChoice::read(&self.files, &choice)?;
+        if options.strategy != RABBIT.strategy {
+            let problem = "notifications are read from RabbitMQ only: expected a URL that begins with \
+                           rabbit://";
+            return Err(match &url {
+                Some((_, option)) => option.refuse(problem),
+                None => config_error(format!("{}: {problem}", self.files.places())),
+            });
+        }
+        if let Some((url, option)) = &url {
+            BrokerAddress::check_parameters(options, url, option)?;
+            self.files.override_with(options.group, &url.parameters, option);
+        }
+        for (strategy, exchange, topic) in GLANCE_NAMES {
+            if *strategy != RABBIT.strategy {
+                continue;
+            }
+            let exchange = self.name(CONTROL_EXCHANGE, exchange, "glance", &choice)?;
+            self.put("rabbit.exchanges", json!([exchange.value]), &exchange);
+            let topics = self.name(TOPICS, topic, "notifications", &choice)?;
+            self.put("rabbit.topics", json!(topics.list().collect::<Vec<_>>()), &topics);
+        }
+        let address = BrokerAddress::read(&self.files, options, url.as_ref())?;
+        address.put(&self.files, options, self.options)
     }
 
     /// Translates the options of a broker and returns the strategy for its protocol.

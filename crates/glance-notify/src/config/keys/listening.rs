@@ -44,7 +44,7 @@ pub(super) const SOURCE: &[ConfigKey] = &[
     key(
         "source.name",
         KeyKind::Text,
-        "the path of the file",
+        "the path, or the host with the virtual host",
         "The name in logs, reports and counters. Each source has a name of its own.",
     ),
     key("source.region", KeyKind::Text, "none", "The region that its notifications come from."),
@@ -53,19 +53,80 @@ pub(super) const SOURCE: &[ConfigKey] = &[
         "source.checkpoint",
         KeyKind::Path,
         "none",
-        "The file that keeps how far `file` was acknowledged. Without it, every start reads the file \
-         again.",
+        "The file that keeps how far `file` or a stream was acknowledged. Without it, every run begins at \
+         `start`.",
     ),
     key(
         "source.start",
         KeyKind::Word,
-        "`\"begin\"`",
-        "The place in `file` to start from if there is no checkpoint: `begin` or `end`.",
+        "begin of the file, next in the stream",
+        "The place to start from without a checkpoint: in `file`, `begin` or `end`; in a stream, `first`, \
+         `last`, `next`, an offset, or an age such as `12h`.",
     ),
     key(
         "source.form",
         KeyKind::Word,
         "`\"auto\"`",
         "The form of the lines: `json`, `log` (oslo.log), or `auto` by the first line.",
+    ),
+    key(
+        "source.url",
+        KeyKind::Text,
+        "none",
+        "The RabbitMQ to read from: `amqp://` or `amqps://`, the hosts, and the virtual host. The keys of \
+         the login are those of `[rabbit]`: `host`, `port`, `user`, `password`, `password_file`, \
+         `virtual_host`, `ca_file`, `cert_file`, `key_file`, `sasl_mechanism`, `heartbeat`, \
+         `connect_timeout`.",
+    ),
+    key(
+        "source.exchanges",
+        KeyKind::TextList,
+        "`[\"glance\"]`",
+        "The exchanges to tap. Each service has its own, named by its `control_exchange`.",
+    ),
+    key(
+        "source.topics",
+        KeyKind::TextList,
+        "`[\"notifications\", \"versioned_notifications\"]`",
+        "The topics to tap.",
+    ),
+    key(
+        "source.queue",
+        KeyKind::Text,
+        "none",
+        "The name of a durable tap, whose queue `glance-notify.NAME` keeps messages while nothing reads it. \
+         Without it and the next two keys, the tap is temporary.",
+    ),
+    key("source.pool", KeyKind::Text, "none", "The name of a pool of oslo.messaging to join."),
+    key(
+        "source.consume",
+        KeyKind::TextList,
+        "none",
+        "The queues to consume. This takes the messages from their other consumers.",
+    ),
+    key(
+        "source.queue_type",
+        KeyKind::Word,
+        "`\"classic\"`",
+        "The type of the queue of `queue` or `pool`: `classic` or `quorum`; or `stream`, of `queue` or \
+         `consume`.",
+    ),
+    key(
+        "source.durable",
+        KeyKind::Flag,
+        "`true`",
+        "Whether the queue of `pool` survives a restart of the broker.",
+    ),
+    key(
+        "source.max_age",
+        KeyKind::WholeSeconds,
+        "`604800`",
+        "The age beyond which the broker drops messages from the stream of `queue`.",
+    ),
+    key(
+        "source.max_queue_bytes",
+        KeyKind::Bytes,
+        "64 MiB, with `queue` 1 GiB",
+        "The size of a tap's queue beyond which the broker drops its oldest messages.",
     ),
 ];

@@ -1,0 +1,123 @@
+//! The queues on the brokers before and after `listen`: the messages in the shared ones, and our own that
+//! stay.
+
+use std::time::Duration;
+
+use glance_notify::listen::{QueueDepth, RabbitSource, SourceConfig, SourceQueue};
+use glance_notify::transport::printable;
+use tokio::time::timeout;
+
+use crate::exit_status::{CommandError, ExitStatus};
+use crate::terminal::{counted, print_note, print_warning};
+
+/// The queues of the brokers that `listen` reads from.
+pub(super) struct BrokerQueues {
+    brokers: Vec<BrokerDepths>,
+}
+
+/// The queues of one broker.
+struct BrokerDepths {
+    source: SourceConfig,
+    /// The queues before; `None` if the broker did not answer.
+    before: Option<Vec<QueueDepth>>,
+}
+
+impl BrokerQueues {
+    /// Counts the messages in the queues of the sources' topics.
+    ///
+    /// Leaves out a broker that does not answer: the listener reports the reason.
+    pub(super) async fn count(sources: &[SourceConfig]) -> Self {
+        let mut brokers = Vec::new();
+        for source in sources.iter().filter(|source| source.broker().is_some()) {
+            let before = depths(source).await;
+            brokers.push(BrokerDepths { source: source.clone(), before });
+        }
+        Self { brokers }
+    }
+
+    /// Counts again, and prints the comparison and the queues of ours that stay.
+    pub(super) async fn report(self) {
+        for BrokerDepths { source, before } in self.brokers {
+            let name = source.name();
+            let after = depths(&source).await;
+            let (Some(before), Some(after)) = (before, after) else {
+                print_warning(format_args!("{name}: the queues were not compared: no answer"));
+                continue;
+            };
+            let Some(broker) = source.broker() else { continue };
+            let own = own_queue(&broker.queue);
+            let shared = after.iter().filter(|depth| Some(&depth.queue) != own.as_ref());
+            let mut compared = Vec::new();
+            for QueueDepth { queue, messages, consumers, .. } in shared {
+                let first = before.iter().find(|depth| depth.queue == *queue);
+                let first = first.map_or(0, |depth| depth.messages);
+                let unread = if *consumers == 0 { ", without a consumer" } else { "" };
+                let queue = printable(queue, 255);
+                compared.push(format!("`{queue}` {first} before, {messages} after{unread}"));
+            }
+            let left = match own {
+                None => "nothing of ours is left".to_owned(),
+                Some(queue) => {
+                    let held = after.iter().find(|depth| depth.queue == queue);
+                    let held = held.map_or(0, |depth| u64::from(depth.messages));
+                    format!(
+                        "the tap `{}` stays with {}: `--remove-tap` deletes it",
+                        printable(&queue, 255),
+                        counted(held, "message")
+                    )
+                }
+            };
+            let compared = if compared.is_empty() {
+                "no shared queue exists".to_owned()
+            } else {
+                format!("shared queues: {}", compared.join("; "))
+            };
+            print_note(format_args!("{name}: {compared}; {left}"));
+        }
+    }
+}
+
+/// Deletes the queues of the sources' durable taps.
+///
+/// # Errors
+///
+/// Returns an error if a listener reads a tap, or if a broker does not answer.
+pub(super) async fn remove_taps(sources: &[SourceConfig]) -> Result<ExitStatus, CommandError> {
+    for source in sources {
+        let Some(broker) = source.broker() else { continue };
+        let messages = RabbitSource::new(broker.clone())?.remove_tap().await?;
+        print_note(format_args!(
+            "{}: deleted the tap with {}",
+            source.name(),
+            counted(messages.into(), "message")
+        ));
+    }
+    Ok(ExitStatus::Success)
+}
+
+/// Returns the depths of a broker's queues, if it answers in time.
+async fn depths(source: &SourceConfig) -> Option<Vec<QueueDepth>> {
+    let mut broker = RabbitSource::new(source.broker()?.clone()).ok()?;
+    match timeout(ANSWER_TIMEOUT, broker.queue_depths()).await {
+        Ok(Ok(depths)) => Some(depths),
+        Ok(Err(error)) => {
+            tracing::debug!(source = source.name(), "cannot count the messages: {error:#}");
+            None
+        }
+        Err(_) => None,
+    }
+}
+
+/// Returns the name of a queue of ours that outlives the connection.
+fn own_queue(queue: &SourceQueue) -> Option<String> {
+    match queue {
+        SourceQueue::Durable { name, .. } | SourceQueue::Stream { name, .. } => {
+            Some(glance_notify::listen::RabbitSourceConfig::tap_queue(name))
+        }
+        SourceQueue::Pool { name, .. } => Some(name.clone()),
+        _ => None,
+    }
+}
+
+/// The longest wait for the depths of one broker.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);

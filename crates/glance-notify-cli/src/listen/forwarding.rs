@@ -1,0 +1,52 @@
+//! The destination of `--to`: a notifier that sends notifications on, unchanged.
+
+use std::path::Path;
+
+use glance_notify::config::Layers;
+use glance_notify::pipeline::{Receipt, Stats};
+use glance_notify::{Config, Notification, Notifier};
+use tokio::task::JoinHandle;
+
+use crate::arguments::MAX_WAIT;
+use crate::exit_status::CommandError;
+use crate::settings::{require_destination, unreadable_file};
+
+/// A running notifier.
+pub(crate) struct ForwardTarget {
+    notifier: Notifier,
+    worker: JoinHandle<()>,
+    config: Config,
+}
+
+impl ForwardTarget {
+    /// Opens the destination of a configuration, and starts its worker.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the configuration is invalid or names no destination.
+    pub(crate) fn open(path: &Path) -> Result<Self, CommandError> {
+        let config = Layers::new().file(path).map_err(unreadable_file)?.environment()?.build()?;
+        require_destination(&config)?;
+        // A full queue delays the reading and drops nothing.
+        let builder = glance_notify::builder(&config)?.send_timeout(MAX_WAIT);
+        let (notifier, worker) = builder.build()?;
+        let worker = tokio::spawn(async move { drop(worker.run().await) });
+        Ok(Self { notifier, worker, config })
+    }
+
+    /// Queues a notification as soon as there is room. It keeps its id, publisher and timestamp.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future queues nothing.
+    pub(crate) async fn send(&self, notification: &Notification) -> Receipt {
+        self.notifier.resend(notification).await
+    }
+
+    /// Gives pending notifications the time of `queue.drain_timeout`, and ends.
+    pub(crate) async fn close(self) -> Stats {
+        let stats = self.notifier.shutdown(self.config.drain_timeout()).await;
+        drop(self.worker.await);
+        stats
+    }
+}

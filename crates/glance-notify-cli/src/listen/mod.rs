@@ -1,0 +1,84 @@
+//! `glance-notify listen`: notifications as they arrive.
+//!
+//! ```text
+//! sources ──► listener ──► selection ──► printed, --exec, --to
+//!                 ▲                            │
+//!                 └──────── ack, fail ◄────────┘
+//! ```
+//!
+//! * [`source_args`] turns `--from` into sources.
+//! * [`session`] is the loop: it selects, hands over, settles, and decides when to stop.
+//! * [`notification_handler`] prints, runs the command of `--exec`, or forwards to `--to`.
+//!
+//! # Output
+//!
+//! Notifications go to standard output, everything else to standard error:
+//!
+//! ```text
+//! $ glance-notify listen --from notifications.log --event 'image.*' --exit-at-end
+//! 2026-11-24T12:00:00Z  INFO   image.delete         c80a1a6c  debian-12  of web, deleted
+//! glance-notify: 11 received, 1 shown, 10 left out
+//! ```
+
+mod args;
+#[cfg(feature = "rabbit")]
+mod broker_queues;
+mod exec_command;
+mod forwarding;
+mod notification_handler;
+mod notification_line;
+mod recent_ids;
+mod session;
+mod source_args;
+mod summary;
+
+use glance_notify::listen::{builder_of, listener_config};
+
+pub(crate) use self::args::ListenArgs;
+use self::notification_handler::NotificationHandler;
+use self::session::ListenSession;
+use crate::exit_status::{CommandError, ExitStatus};
+use crate::runtime;
+use crate::settings::ConfigArgs;
+
+/// Reads, selects and handles notifications until the end, and prints the summary.
+///
+/// # Errors
+///
+/// Returns an error if an option or a configuration is wrong, if a source refuses at the start, or if
+/// standard output cannot be written.
+pub(crate) fn run(args: &ListenArgs, config: &ConfigArgs) -> Result<ExitStatus, CommandError> {
+    let (filter, calendar, names) = args.selection.read()?;
+    let mut sources = args.sources.sources(config)?;
+    sources.sources = sources
+        .sources
+        .into_iter()
+        .map(|source| source.follow(!args.exit_at_end).from_end(args.from_end))
+        .collect();
+    if args.exit_at_end && sources.sources.iter().any(|source| !source.has_end()) {
+        let message =
+            "--exit-at-end needs files, because a broker has no end: use `--idle SECONDS`";
+        return Err(CommandError::new(ExitStatus::PermanentError, message));
+    }
+    let runtime = runtime::start()?;
+    #[cfg(feature = "rabbit")]
+    if args.remove_tap {
+        return runtime.block_on(broker_queues::remove_taps(&sources.sources));
+    }
+    let result = runtime.block_on(async {
+        #[cfg(feature = "rabbit")]
+        let queues = broker_queues::BrokerQueues::count(&sources.sources).await;
+        let handler = NotificationHandler::new(args, calendar, names, &sources.sources)?;
+        let mut bounds = listener_config(&sources.config);
+        bounds.wait = args.wait;
+        let listener = builder_of(&sources.sources, &sources.config)?.config(bounds).start()?;
+        let session = ListenSession::new(args, filter, &sources.sources, handler)?;
+        let summary = session.run(listener).await;
+        #[cfg(feature = "rabbit")]
+        queues.report().await;
+        Ok::<_, CommandError>(summary)
+    });
+    // A thread may wait for standard input that never comes.
+    runtime.shutdown_background();
+    result?.print()
+}

@@ -1,0 +1,175 @@
+//! What `listen` does with a notification: print it, run a command for it, or send it on.
+
+use std::io::{self, Write};
+use std::pin::Pin;
+
+use glance_notify::Outcome;
+use glance_notify::listen::{Delivery, SourceConfig};
+use glance_notify::uuid::Uuid;
+use notify_archive::question::{Calendar, ProjectNames};
+use notify_archive::record::EventRecord;
+
+use super::args::{ListenArgs, ListenFormat};
+use super::exec_command::ExecCommand;
+use super::forwarding::ForwardTarget;
+use super::notification_line::LineWriter;
+use crate::exit_status::CommandError;
+use crate::json_output::write_json;
+
+/// A notification that was selected, with the delivery to settle.
+pub(super) struct SelectedDelivery {
+    pub(super) delivery: Delivery,
+    pub(super) record: EventRecord,
+}
+
+/// The work for one or more notifications, and what became of it.
+pub(super) type HandlerJob = Pin<Box<dyn Future<Output = JobOutcome> + Send>>;
+
+/// What became of the work for one or more notifications. Their deliveries are settled.
+pub(super) struct JobOutcome {
+    /// The ids of the notifications.
+    pub(super) ids: Vec<Uuid>,
+    /// The reason if the work failed.
+    pub(super) failure: Option<String>,
+}
+
+/// What `listen` does with notifications.
+pub(super) enum NotificationHandler {
+    /// Prints them.
+    Print(ListenFormat, Box<LineWriter>),
+    /// Runs a command.
+    Exec { command: ExecCommand, batch: usize, jobs: usize },
+    /// Sends them on.
+    Forward(Box<ForwardTarget>),
+}
+
+impl NotificationHandler {
+    /// Creates the handler that the options ask for.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the configuration of `--to` is invalid.
+    pub(super) fn new(
+        args: &ListenArgs,
+        calendar: Calendar,
+        names: ProjectNames,
+        sources: &[SourceConfig],
+    ) -> Result<Self, CommandError> {
+        if let Some(path) = &args.to {
+            return Ok(Self::Forward(Box::new(ForwardTarget::open(path)?)));
+        }
+        if let Some(text) = &args.exec {
+            let command = ExecCommand { text: text.clone(), timeout: args.exec_timeout };
+            let (batch, jobs) = (args.exec_batch as usize, args.jobs as usize);
+            return Ok(Self::Exec { command, batch, jobs });
+        }
+        let lines = LineWriter::new(calendar, names, sources.len() > 1);
+        Ok(Self::Print(args.output, Box::new(lines)))
+    }
+
+    /// Returns whether notifications go to standard output.
+    pub(super) fn is_printing(&self) -> bool {
+        matches!(self, Self::Print(..))
+    }
+
+    /// Returns the largest number of notifications that one job takes.
+    pub(super) fn batch(&self) -> usize {
+        match self {
+            Self::Exec { batch, .. } => *batch,
+            Self::Print(..) | Self::Forward(_) => 1,
+        }
+    }
+
+    /// Returns the largest number of jobs at once.
+    pub(super) fn jobs(&self) -> usize {
+        match self {
+            Self::Exec { jobs, .. } => *jobs,
+            Self::Print(..) => 1,
+            Self::Forward(_) => MOST_RECEIPTS,
+        }
+    }
+
+    /// Returns the word for notifications that were handled.
+    pub(super) fn done_word(&self) -> &'static str {
+        match self {
+            Self::Print(..) => "shown",
+            Self::Exec { .. } => "handled",
+            Self::Forward(_) => "forwarded",
+        }
+    }
+
+    /// Prints a notification, if the handler prints.
+    ///
+    /// # Errors
+    ///
+    /// Returns the error of standard output.
+    pub(super) fn print(
+        &mut self,
+        out: &mut dyn Write,
+        selected: &SelectedDelivery,
+    ) -> io::Result<()> {
+        let Self::Print(format, lines) = self else { return Ok(()) };
+        match (format, selected.delivery.notification()) {
+            (ListenFormat::Text, _) => writeln!(out, "{}", lines.line(&selected.record)),
+            (ListenFormat::Json, Some(notification)) => write_json(out, notification),
+            _ => {
+                out.write_all(&selected.record.body)?;
+                out.write_all(b"\n")
+            }
+        }
+    }
+
+    /// Starts the work for notifications, which settles their deliveries.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future drops the deliveries, which counts as a failure.
+    pub(super) async fn start(&self, selected: Vec<SelectedDelivery>) -> Vec<HandlerJob> {
+        match self {
+            Self::Print(..) => Vec::new(),
+            Self::Exec { command, .. } => vec![Box::pin(execute(command.clone(), selected))],
+            Self::Forward(target) => {
+                let mut jobs = Vec::with_capacity(selected.len());
+                for SelectedDelivery { delivery, record } in selected {
+                    let Some(notification) = delivery.notification() else { continue };
+                    let receipt = target.send(notification).await;
+                    jobs.push(Box::pin(async move {
+                        let result = receipt.await;
+                        let failure = result.as_ref().err().map(|error| format!("{error:#}"));
+                        match result {
+                            Ok(()) => drop(delivery.ack()),
+                            Err(error) if error.outcome() == Outcome::Rejected => {
+                                drop(delivery.refuse(format!("{error:#}")));
+                            }
+                            Err(error) => drop(delivery.fail(format!("{error:#}"))),
+                        }
+                        JobOutcome { ids: vec![record.message_id], failure }
+                    }) as HandlerJob);
+                }
+                jobs
+            }
+        }
+    }
+}
+
+/// Runs the command for notifications and settles their deliveries.
+async fn execute(command: ExecCommand, selected: Vec<SelectedDelivery>) -> JobOutcome {
+    let mut input = Vec::new();
+    for SelectedDelivery { record, .. } in &selected {
+        input.extend_from_slice(&record.body);
+        input.push(b'\n');
+    }
+    let failure = command.run(input).await.err();
+    let mut ids = Vec::with_capacity(selected.len());
+    for SelectedDelivery { delivery, record } in selected {
+        ids.push(record.message_id);
+        drop(match &failure {
+            None => delivery.ack(),
+            Some(reason) => delivery.fail(reason),
+        });
+    }
+    JobOutcome { ids, failure }
+}
+
+/// The number of receipts that wait for the destination at once.
+const MOST_RECEIPTS: usize = 16 * 1024;

@@ -1,0 +1,283 @@
+//! The loop of `listen`: it selects notifications, hands them over, settles the rest, and decides when to
+//! stop.
+
+use std::collections::HashMap;
+use std::io::{self, Write};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use glance_notify::listen::{Delivery, DeliveryBatch, Listener, SourceConfig};
+use notify_archive::question::EventFilter;
+use notify_archive::record::{Arrival, EventRecord};
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use super::args::ListenArgs;
+use super::notification_handler::{HandlerJob, JobOutcome, NotificationHandler, SelectedDelivery};
+use super::recent_ids::RecentIds;
+use super::summary::{ListenCounts, ListenEnd, ListenSummary};
+use crate::exit_status::CommandError;
+use crate::signals::StopSignals;
+use crate::terminal::{print_note, print_warning, stdout_is_closed};
+
+/// The state of a running `listen`.
+pub(super) struct ListenSession {
+    filter: EventFilter,
+    /// The regions of the sources, by name.
+    regions: HashMap<String, Arc<str>>,
+    handler: NotificationHandler,
+    /// The work that has begun.
+    jobs: FuturesUnordered<HandlerJob>,
+    ledger: WorkLedger,
+    signals: StopSignals,
+    idle: Option<Duration>,
+    /// The time of the last notification, or of the start.
+    last_arrival: Instant,
+}
+
+/// What became of the notifications so far.
+#[derive(Default)]
+struct WorkLedger {
+    counts: ListenCounts,
+    /// The notifications that are done or in work.
+    recent: RecentIds,
+    /// `-n`: the number of notifications that may still be handed over.
+    left: Option<u64>,
+    last_failure: Option<String>,
+}
+
+impl WorkLedger {
+    /// Counts what became of work. A notification that failed may come again.
+    fn record(&mut self, outcome: JobOutcome) {
+        let JobOutcome { ids, failure } = outcome;
+        let Some(reason) = failure else {
+            self.counts.done += ids.len() as u64;
+            return;
+        };
+        self.counts.failures += ids.len() as u64;
+        self.left = self.left.map(|left| left + ids.len() as u64);
+        for id in &ids {
+            self.recent.remove(id);
+        }
+        if self.last_failure.as_ref() != Some(&reason) {
+            print_warning(format_args!("{reason}"));
+        }
+        self.last_failure = Some(reason);
+    }
+}
+
+impl ListenSession {
+    /// Creates the session and starts to listen for signals.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the operating system refuses the signal handlers.
+    pub(super) fn new(
+        args: &ListenArgs,
+        filter: EventFilter,
+        sources: &[SourceConfig],
+        handler: NotificationHandler,
+    ) -> Result<Self, CommandError> {
+        let region =
+            |source: &SourceConfig| Some((source.name().to_owned(), Arc::from(source.region()?)));
+        Ok(Self {
+            filter,
+            regions: sources.iter().filter_map(region).collect(),
+            handler,
+            jobs: FuturesUnordered::new(),
+            ledger: WorkLedger { left: args.limit, ..WorkLedger::default() },
+            signals: StopSignals::listen()?,
+            idle: args.idle,
+            last_arrival: Instant::now(),
+        })
+    }
+
+    /// Runs until the end, closes the listener, and sums up. Errors are part of the summary.
+    pub(super) async fn run(mut self, mut listener: Listener) -> ListenSummary {
+        let end = loop {
+            match self.next_batch(&mut listener).await {
+                Ok(Some(batch)) => match self.handle(batch).await {
+                    Ok(true) => {}
+                    Ok(false) => break ListenEnd::Stopped,
+                    Err(error) => break ListenEnd::Failed(error),
+                },
+                Ok(None) => break ListenEnd::SourcesEnded,
+                Err(end) => break end,
+            }
+        };
+        self.finish(listener, end).await
+    }
+
+    /// Waits for deliveries while the work that has begun goes on.
+    ///
+    /// # Errors
+    ///
+    /// Returns the end if there is a reason to stop.
+    async fn next_batch(
+        &mut self,
+        listener: &mut Listener,
+    ) -> Result<Option<DeliveryBatch>, ListenEnd> {
+        let batch = self.handler.batch();
+        let linger = if batch > 1 { LINGER } else { Duration::ZERO };
+        // One wait for the whole call: the time for more deliveries must not begin again at each tick.
+        let mut next = pin!(listener.next_batch(batch.max(BATCH), linger));
+        let mut ticks = interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let is_busy = self.jobs.len() >= self.handler.jobs();
+            tokio::select! {
+                biased;
+                () = self.signals.next() => return Err(ListenEnd::Stopped),
+                _ = ticks.tick() => {
+                    let is_idle = self.idle.is_some_and(|idle| self.last_arrival.elapsed() >= idle);
+                    let is_unread = self.handler.is_printing() && stdout_is_closed();
+                    if is_idle && self.jobs.is_empty() || is_unread {
+                        return Err(ListenEnd::Stopped);
+                    }
+                }
+                Some(outcome) = self.jobs.next(), if !self.jobs.is_empty() => self.ledger.record(outcome),
+                batch = &mut next, if !is_busy => {
+                    return batch.map_err(|error| ListenEnd::Failed(error.into()));
+                }
+            }
+        }
+    }
+
+    /// Selects the deliveries of a batch and hands them over. Returns `false` if it is time to stop.
+    ///
+    /// # Errors
+    ///
+    /// Returns the error of standard output.
+    async fn handle(&mut self, batch: DeliveryBatch) -> Result<bool, CommandError> {
+        self.last_arrival = Instant::now();
+        let mut out = io::BufWriter::new(io::stdout());
+        let mut written = Ok(());
+        let mut selected = Vec::new();
+        for delivery in batch {
+            if self.ledger.left == Some(0) || written.is_err() {
+                // The source delivers it to the next reader.
+                drop(delivery.release());
+                continue;
+            }
+            let Some(record) = self.record_of(&delivery) else {
+                drop(delivery.refuse("the message is no notification"));
+                continue;
+            };
+            self.filter.learn(&record);
+            if !self.filter.accepts(&record) {
+                self.ledger.counts.left_out += 1;
+                drop(delivery.ack());
+                continue;
+            }
+            if !self.ledger.recent.insert(record.message_id) {
+                self.ledger.counts.copies += 1;
+                drop(delivery.ack());
+                continue;
+            }
+            self.ledger.left = self.ledger.left.map(|left| left - 1);
+            let next = SelectedDelivery { delivery, record };
+            written = self.handler.print(&mut out, &next);
+            selected.push(next);
+        }
+        if !self.handler.is_printing() {
+            return self.start_jobs(selected).await;
+        }
+        match written.and_then(|()| out.flush()) {
+            Ok(()) => {
+                self.ledger.counts.done += selected.len() as u64;
+                for SelectedDelivery { delivery, .. } in selected {
+                    drop(delivery.ack());
+                }
+                Ok(self.ledger.left != Some(0))
+            }
+            Err(error) => {
+                // Some of them may have been read: they come again.
+                for SelectedDelivery { delivery, .. } in selected {
+                    drop(delivery.release());
+                }
+                if error.kind() == io::ErrorKind::BrokenPipe {
+                    return Ok(false);
+                }
+                Err(CommandError::file("cannot write to standard output", &error))
+            }
+        }
+    }
+
+    /// Starts the work for notifications, as soon as there is room. Returns `false` if a signal came first,
+    /// or if nothing more is wanted.
+    async fn start_jobs(&mut self, selected: Vec<SelectedDelivery>) -> Result<bool, CommandError> {
+        let size = self.handler.batch();
+        let mut rest = selected.into_iter().peekable();
+        while rest.peek().is_some() {
+            let mut start = pin!(self.handler.start(rest.by_ref().take(size).collect()));
+            let jobs = loop {
+                tokio::select! {
+                    biased;
+                    () = self.signals.next() => return Ok(false),
+                    jobs = &mut start, if self.jobs.len() < self.handler.jobs() => break jobs,
+                    Some(outcome) = self.jobs.next() => self.ledger.record(outcome),
+                }
+            };
+            self.jobs.extend(jobs);
+        }
+        Ok(self.ledger.left != Some(0))
+    }
+
+    /// Returns the record of a delivery, or `None` if it holds no notification.
+    fn record_of(&self, delivery: &Delivery) -> Option<EventRecord> {
+        let arrival = Arrival {
+            received_at: Some(delivery.received_at()),
+            source: Some(delivery.source().into()),
+            region: self.regions.get(delivery.source()).cloned(),
+        };
+        let (message, notification) = (delivery.message()?, delivery.notification()?);
+        Some(EventRecord::from_message(message, notification, arrival))
+    }
+
+    /// Waits for the work that has begun, closes the listener and the destination, and sums up.
+    async fn finish(mut self, listener: Listener, end: ListenEnd) -> ListenSummary {
+        let deadline = Instant::now() + GRACE;
+        if !self.jobs.is_empty() {
+            print_note(format_args!(
+                "waiting up to {} s for the work that has begun (a signal stops at once)",
+                GRACE.as_secs()
+            ));
+        }
+        while !self.jobs.is_empty() {
+            tokio::select! {
+                biased;
+                () = self.signals.next() => break,
+                () = tokio::time::sleep_until(deadline) => {
+                    print_warning(format_args!("the work did not end in time: it comes again"));
+                    break;
+                }
+                Some(outcome) = self.jobs.next() => self.ledger.record(outcome),
+            }
+        }
+        // Dropping the work drops its deliveries, which the listener then gives back.
+        self.jobs.clear();
+        let done_word = self.handler.done_word();
+        let stats = listener.close(GRACE).await;
+        if let NotificationHandler::Forward(target) = self.handler {
+            target.close().await;
+        }
+        ListenSummary {
+            counts: self.ledger.counts,
+            stats,
+            done_word,
+            end,
+            last_failure: self.ledger.last_failure,
+        }
+    }
+}
+
+/// The number of deliveries that the session takes at once.
+const BATCH: usize = 500;
+/// The longest wait for a full batch of `--exec-batch`.
+const LINGER: Duration = Duration::from_millis(500);
+/// The interval of the checks whether to stop.
+const TICK: Duration = Duration::from_millis(50);
+/// The time for work that has begun, once the command stops.
+const GRACE: Duration = Duration::from_secs(10);

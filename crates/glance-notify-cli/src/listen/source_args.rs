@@ -1,0 +1,160 @@
+//! The options that name the sources of `listen` and `replay`: [`SourceArgs`].
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use glance_notify::Config;
+use glance_notify::listen::SourceConfig;
+#[cfg(feature = "rabbit")]
+use glance_notify::listen::SourceQueue;
+#[cfg(feature = "rabbit")]
+use glance_notify::transport::printable;
+#[cfg(feature = "rabbit")]
+use glance_notify::transport::rabbit::QueueType;
+use rustix::fs::{Access, access as access_file};
+
+use crate::exit_status::{CommandError, ExitStatus};
+use crate::input_source::{display_path, read_error};
+use crate::settings::{ConfigArgs, unreadable_file};
+use crate::terminal::print_warning;
+
+/// The options that name sources.
+#[derive(clap::Args)]
+pub(crate) struct SourceArgs {
+    /// Source of notifications. Repeat it for more, which are read at the same time. A broker is a URL that
+    /// begins with amqp:// or amqps://, or the glance-api.conf that names it; its notifications are copied,
+    /// and no other consumer loses any. A file is JSON lines or a log of oslo.log, compressed with gzip or
+    /// not; `-` is standard input. A name that ends in .toml is a configuration with tables `[[source]]`.
+    /// Without it, the command reads the sources of the configuration, or standard input if that names
+    /// none.
+    #[arg(long, value_name = "URL|CONF|FILE")]
+    pub(crate) from: Vec<String>,
+
+    /// Read through a durable tap of this name, which keeps notifications while nothing reads it, for 7
+    /// days at most. Its queue is `glance-notify.NAME`.
+    #[cfg(feature = "rabbit")]
+    #[arg(long, value_name = "NAME", conflicts_with = "consume")]
+    pub(crate) tap: Option<String>,
+
+    /// Take notifications from this queue instead of copying them. Its other consumers do not get them.
+    /// Repeat it for more queues.
+    #[cfg(feature = "rabbit")]
+    #[arg(long, value_name = "QUEUE")]
+    pub(crate) consume: Vec<String>,
+
+    /// File that keeps how far a single file was read, so that the next run continues there.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) checkpoint: Option<PathBuf>,
+
+    /// File for notifications that cannot be handled. Without it, the command logs the reason and
+    /// discards them.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) dead_letters: Option<PathBuf>,
+}
+
+/// The sources of a command, and the configuration of its listener.
+pub(crate) struct CommandSources {
+    pub(crate) sources: Vec<SourceConfig>,
+    pub(crate) config: Config,
+}
+
+impl SourceArgs {
+    /// Returns the sources that the options name.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if a configuration is invalid, or if a file cannot be read.
+    pub(crate) fn sources(&self, config: &ConfigArgs) -> Result<CommandSources, CommandError> {
+        let mut config = config.load()?;
+        let mut sources = Vec::new();
+        for location in &self.from {
+            sources.extend(SourceConfig::from_location(location).map_err(unreadable_file)?);
+        }
+        if self.from.is_empty() {
+            sources = config.sources()?;
+            if sources.is_empty() {
+                sources.push(SourceConfig::file("-"));
+            }
+        }
+        for source in &sources {
+            source.warnings().iter().for_each(|warning| print_warning(format_args!("{warning}")));
+        }
+        #[cfg(feature = "rabbit")]
+        self.choose_queues(&mut sources)?;
+        if let Some(path) = &self.checkpoint {
+            let [source] = sources.as_mut_slice() else {
+                let message = "--checkpoint needs a single source: name a checkpoint for each in a \
+                               configuration with tables `[[source]]`";
+                return Err(CommandError::new(ExitStatus::PermanentError, message));
+            };
+            *source = source.clone().checkpoint(path);
+        }
+        if let Some(path) = &self.dead_letters {
+            config = config.with_dead_letters(path);
+        }
+        sources.iter().filter_map(SourceConfig::path).try_for_each(probe)?;
+        for path in self.checkpoint.iter().chain(&self.dead_letters) {
+            probe_for_writing(path)?;
+        }
+        Ok(CommandSources { sources, config })
+    }
+
+    /// Sets the queues of the brokers: a durable tap, or queues of others.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error without a broker, or without a dead-letter file if queues are consumed.
+    #[cfg(feature = "rabbit")]
+    fn choose_queues(&self, sources: &mut [SourceConfig]) -> Result<(), CommandError> {
+        let queue = match &self.tap {
+            Some(name) => {
+                SourceQueue::Durable { name: name.clone(), queue_type: QueueType::default() }
+            }
+            None if self.consume.is_empty() => return Ok(()),
+            None => SourceQueue::Shared { queues: self.consume.clone() },
+        };
+        let fail = |message: &str| Err(CommandError::new(ExitStatus::PermanentError, message));
+        let mut brokers = sources.iter_mut().filter_map(SourceConfig::broker_mut).peekable();
+        if brokers.peek().is_none() {
+            return fail("--tap and --consume need a broker: name one with `--from`");
+        }
+        if !self.consume.is_empty() && self.dead_letters.is_none() {
+            return fail(
+                "--consume takes notifications from others: name a file with `--dead-letters`, so that \
+                 none is lost that cannot be handled",
+            );
+        }
+        brokers.for_each(|broker| broker.queue = queue.clone());
+        for queue in &self.consume {
+            print_warning(format_args!(
+                "the other consumers of the queue `{}` do not get what this command takes from it",
+                printable(queue, 255)
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Checks that a file can be written, or created in its directory.
+fn probe_for_writing(path: &Path) -> Result<(), CommandError> {
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let (place, access) = if path.exists() {
+        (path, Access::WRITE_OK)
+    } else {
+        (directory.unwrap_or(Path::new(".")), Access::WRITE_OK | Access::EXEC_OK)
+    };
+    access_file(place, access).map_err(|error| {
+        CommandError::file(&format!("cannot write `{}`", display_path(path)), &error.into())
+    })
+}
+
+/// Opens a file once, so that a command that cannot read it ends at once and in its own words.
+fn probe(path: &Path) -> Result<(), CommandError> {
+    let open = || {
+        if File::open(path)?.metadata()?.is_dir() {
+            return Err(std::io::Error::from(std::io::ErrorKind::IsADirectory));
+        }
+        Ok(())
+    };
+    open().map_err(|error| read_error(&display_path(path), &error))
+}

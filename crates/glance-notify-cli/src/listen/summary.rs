@@ -1,0 +1,96 @@
+//! The summary of `listen`, and its exit status.
+
+use glance_notify::listen::ListenerStats;
+
+use crate::exit_status::{CommandError, ExitStatus};
+use crate::terminal::{counted, print_error, print_note};
+
+/// The counts of a finished `listen`, and how it ended.
+pub(super) struct ListenSummary {
+    pub(super) counts: ListenCounts,
+    pub(super) stats: ListenerStats,
+    /// The word for notifications that were handled: "shown".
+    pub(super) done_word: &'static str,
+    pub(super) end: ListenEnd,
+    /// The reason of the last failure of `--exec` or `--to`.
+    pub(super) last_failure: Option<String>,
+}
+
+/// The counts of what became of the notifications.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct ListenCounts {
+    /// Notifications that were shown, handled or forwarded.
+    pub(super) done: u64,
+    /// Notifications that the options leave out.
+    pub(super) left_out: u64,
+    /// Copies of notifications that came before.
+    pub(super) copies: u64,
+    /// Failures of `--exec` or `--to`. A notification may fail several times.
+    pub(super) failures: u64,
+}
+
+/// How `listen` ended.
+#[derive(Debug)]
+pub(super) enum ListenEnd {
+    /// Every source is at its end.
+    SourcesEnded,
+    /// `-n`, `--idle`, a signal, or the reader of standard output, which has seen enough.
+    Stopped,
+    /// An error of a source or of standard output.
+    Failed(CommandError),
+}
+
+impl ListenSummary {
+    /// Prints the summary to standard error and returns the exit status.
+    ///
+    /// # Errors
+    ///
+    /// Returns the error that ended the command.
+    pub(super) fn print(self) -> Result<ExitStatus, CommandError> {
+        if let Some(reason) = self.last_failure.as_ref().filter(|_| self.lacks_work()) {
+            print_error(format_args!("not everything was {}: {reason}", self.done_word));
+        }
+        print_note(format_args!("{}", self.text()));
+        let status = self.status();
+        match self.end {
+            ListenEnd::Failed(error) => Err(error),
+            _ => Ok(status),
+        }
+    }
+
+    /// Returns whether a notification was selected and is not done.
+    fn lacks_work(&self) -> bool {
+        let total = &self.stats.total;
+        self.counts.failures > 0 && (total.dead_lettered > total.unreadable || total.released > 0)
+    }
+
+    /// Returns the exit status.
+    fn status(&self) -> ExitStatus {
+        match self.end {
+            _ if self.lacks_work() => ExitStatus::NotDelivered,
+            ListenEnd::SourcesEnded if self.counts.done == 0 => ExitStatus::NothingFound,
+            _ => ExitStatus::Success,
+        }
+    }
+
+    /// Returns the counts as text. Counts of 0 are left out, except for the first two.
+    fn text(&self) -> String {
+        let ListenCounts { done, left_out, copies, failures } = self.counts;
+        let total = &self.stats.total;
+        let rest = [
+            (left_out, "left out"),
+            (copies, if copies == 1 { "copy" } else { "copies" }),
+            (failures, if failures == 1 { "failure" } else { "failures" }),
+            (total.unreadable, "unreadable"),
+            (total.dead_lettered, "dead-lettered"),
+            (total.released, "given back"),
+        ];
+        let rest = rest.iter().filter(|(count, _)| *count > 0);
+        let rest: Vec<_> = rest.map(|(count, word)| format!(", {count} {word}")).collect();
+        let sources = match self.stats.sources.len() {
+            1 => String::new(),
+            several => format!(" from {}", counted(several as u64, "source")),
+        };
+        format!("{} received{sources}, {done} {}{}", total.received, self.done_word, rest.concat())
+    }
+}

@@ -1,0 +1,269 @@
+//! `listen` on files and standard input: what it shows, what it runs, what it forwards, and how it ends.
+
+use std::fs::OpenOptions;
+use std::io::{BufRead, BufReader, Write};
+use std::process::Stdio;
+
+use serde_json::Value;
+
+use crate::support::{Sandbox, ids, send_signal, values, wait_until};
+
+/// A day of a small cloud.
+const DAY: &str = include_str!("../../../../docs/samples/cloud-day.jsonl");
+
+/// Returns eleven notifications of images with ids of their own, one of which is `image.delete`.
+fn few() -> String {
+    let is = |value: &Value, event: &str| value["event_type"].as_str().unwrap().starts_with(event);
+    let (deleted, others): (Vec<_>, Vec<_>) = values(DAY)
+        .into_iter()
+        .filter(|value| is(value, "image."))
+        .partition(|value| is(value, "image.delete"));
+    let few = others.into_iter().take(10).chain(deleted).take(11);
+    let renamed = few.enumerate().map(|(number, mut value)| {
+        value["message_id"] = format!("00000000-0000-4000-8000-{number:012}").into();
+        format!("{value}\n")
+    });
+    renamed.collect()
+}
+
+/// Returns the notifications of images among lines. They hold no secret, so that redaction changes nothing.
+fn of_images(lines: &str) -> Vec<Value> {
+    let is_image = |value: &Value| value["event_type"].as_str().unwrap().starts_with("image.");
+    values(lines).into_iter().filter(is_image).collect()
+}
+
+/// A directory with a file of notifications.
+fn sandbox() -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.file("day.jsonl", DAY);
+    sandbox
+}
+
+/// The options select the same events as those of the questions, and JSON is the notification unchanged.
+#[test]
+fn the_selection_is_that_of_the_questions() {
+    let sandbox = sandbox();
+    for options in [
+        &["--image", "debian-12"][..],
+        &["--event", "image.*", "--priority", "info", "--since", "2026-11-24T12"],
+        &["--project", "b7a1c5e4d3f24a6f9e8d7c6b5a493827", "--until", "2026-11-24T08"],
+    ] {
+        let common = ["--from", "day.jsonl", "-o"];
+        let ask = [&["search"][..], &common, &["raw", "-n", "0"], options].concat();
+        let listen = |form| [&["listen", "--exit-at-end"][..], &common, &[form], options].concat();
+        let mut asked: Vec<_> = values(&sandbox.run(ask).expect(0).out);
+        let by_id = |value: &Value| value["message_id"].to_string();
+        asked.sort_by_key(by_id);
+        for form in ["json", "raw"] {
+            let mut shown = values(&sandbox.run(listen(form)).expect(0).out);
+            shown.sort_by_key(by_id);
+            assert!(!shown.is_empty());
+            assert!(shown == asked, "{options:?} {form}");
+        }
+    }
+}
+
+/// Several files are read at once, each line names its source, and a notification in both is shown once.
+#[test]
+fn copies_from_several_sources_are_shown_once() {
+    let sandbox = sandbox();
+    sandbox.file("other.jsonl", DAY);
+    let args = ["listen", "--exit-at-end", "--from", "day.jsonl", "--from", "other.jsonl"];
+    let output = sandbox.run(args).expect(0);
+    let lines: Vec<_> = output.out.lines().collect();
+    let count = DAY.lines().count();
+    assert_eq!(lines.len(), count);
+    assert!(
+        lines.iter().all(|line| line.ends_with("[day.jsonl]") || line.ends_with("[other.jsonl]"))
+    );
+    let summary = format!("{} received from 2 sources, {count} shown, {count} copies", 2 * count);
+    assert!(output.err.contains(&summary), "{}", output.err);
+}
+
+/// The sources of a configuration are read if `--from` names none, with their regions.
+#[test]
+fn the_sources_of_the_configuration_are_read() {
+    let sandbox = sandbox();
+    sandbox.file("south.jsonl", few());
+    sandbox.file(
+        "sources.toml",
+        "[[source]]\nname = 'a'\nregion = 'North'\nfile = 'day.jsonl'\n\
+         [[source]]\nname = 'b'\nregion = 'South'\nfile = 'south.jsonl'\n",
+    );
+    for args in [["-c", "sources.toml"], ["--from", "sources.toml"]] {
+        let args = [&["listen", "--exit-at-end"][..], &args].concat();
+        let out = sandbox.run(args).expect(0).out;
+        assert_eq!(out.lines().filter(|line| line.ends_with("[South]")).count(), 11);
+        assert_eq!(
+            out.lines().filter(|line| line.ends_with("[North]")).count(),
+            DAY.lines().count()
+        );
+    }
+}
+
+/// `listen` follows a file: a new line is shown at once, and a signal ends the command with a summary and
+/// code 0.
+#[test]
+fn new_lines_are_shown_until_a_signal() {
+    let sandbox = sandbox();
+    let args = ["listen", "--from", "day.jsonl", "--from-end"];
+    let mut command = sandbox.command(args);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    // The file is open once `/proc` shows it.
+    let fds = format!("/proc/{}/fd", child.id());
+    wait_until("the file is open", || {
+        std::fs::read_dir(&fds)
+            .unwrap()
+            .filter_map(Result::ok)
+            .any(|fd| std::fs::read_link(fd.path()).is_ok_and(|path| path.ends_with("day.jsonl")))
+    });
+    let mut file = OpenOptions::new().append(true).open(sandbox.path("day.jsonl")).unwrap();
+    writeln!(file, "{}", few().lines().next().unwrap()).unwrap();
+    let shown = lines.next().unwrap().unwrap();
+    assert!(shown.contains("image."), "{shown}");
+    send_signal("TERM", &child);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert!(err.contains("1 received, 1 shown"), "{err}");
+}
+
+/// `-n` ends the command, and with a checkpoint the next run continues behind the last notification that
+/// was shown.
+#[test]
+fn a_checkpoint_continues_behind_what_was_shown() {
+    let sandbox = sandbox();
+    let mut shown = Vec::new();
+    loop {
+        let args = ["listen", "--from", "day.jsonl", "--checkpoint", "position", "--exit-at-end"];
+        let output = sandbox.run([&args[..], &["-n", "40", "-o", "raw"]].concat());
+        shown.extend(values(&output.out));
+        if output.code == Some(1) {
+            break;
+        }
+        assert_eq!(output.code, Some(0), "{}", output.err);
+        assert!(shown.len() <= DAY.lines().count(), "something came twice");
+    }
+    assert_eq!(ids(&shown), ids(&values(DAY)));
+}
+
+/// The command of `--exec` gets notifications on its standard input only, batch by batch.
+#[test]
+fn exec_runs_the_command_with_data_on_standard_input() {
+    let sandbox = sandbox();
+    let script =
+        "echo \"$#\" >> arguments; env | grep -c debian >> environment; cat >> got; echo >> runs";
+    let args = ["listen", "--from", "day.jsonl", "--exit-at-end", "--exec", script];
+    sandbox.run([&args[..], &["--exec-batch", "10"]].concat()).expect(0);
+    assert_eq!(ids(&sandbox.lines("got")), ids(&values(DAY)));
+    let runs = sandbox.lines_of("runs");
+    assert!(runs >= DAY.lines().count().div_ceil(10) && runs < DAY.lines().count(), "{runs}");
+    assert!(sandbox.read("arguments").lines().all(|line| line == "0"));
+    assert!(sandbox.read("environment").lines().all(|line| line == "0"));
+}
+
+/// A command that fails for a while gets each notification again; one that always fails for a notification
+/// makes it a dead letter, and the exit code says so.
+#[test]
+fn exec_retries_and_then_gives_up_on_a_notification() {
+    let sandbox = sandbox();
+    sandbox.file("day.jsonl", few());
+    let script = "cat > now; if grep -q image.delete now; then exit 5; fi; \
+                  if ! [ -e failed ] ; then touch failed; exit 1; fi; cat now >> got";
+    let args = ["listen", "--from", "day.jsonl", "--exit-at-end", "--exec", script];
+    let output = sandbox.run([&args[..], &["--dead-letters", "dead.jsonl"]].concat()).expect(3);
+    assert!(output.err.contains("exited with code 5"), "{}", output.err);
+    let mut got: Vec<_> = sandbox.lines("got");
+    got.sort_by_key(|value| value["event_type"].to_string());
+    let events: Vec<_> = got.iter().map(|value| value["event_type"].as_str().unwrap()).collect();
+    assert_eq!(events.len(), 10);
+    assert!(!events.contains(&"image.delete"));
+}
+
+/// At most `--jobs` runs of the command are there at once, and all of them are used.
+#[test]
+fn exec_runs_are_bounded() {
+    let sandbox = sandbox();
+    sandbox.file("day.jsonl", few());
+    // Each run waits until a second one is there, which can only work if two run at once.
+    let script = "mkdir run.$$; n=$(ls -d run.* | wc -l); echo $n >> most; \
+                  for i in $(seq 200); do [ $(ls -d run.* | wc -l) -ge 2 ] && break; sleep 0.01; done; \
+                  sleep 0.05; rmdir run.$$; cat > /dev/null";
+    let args = ["listen", "--from", "day.jsonl", "--exit-at-end", "--exec", script];
+    sandbox.run([&args[..], &["--jobs", "2"]].concat()).expect(0);
+    let most: Vec<u32> = sandbox.read("most").lines().map(|n| n.trim().parse().unwrap()).collect();
+    assert_eq!((most.len(), most.iter().max()), (11, Some(&2)));
+}
+
+/// `--to` forwards each notification unchanged, and acknowledges it when the destination has it.
+#[test]
+fn to_forwards_notifications_unchanged() {
+    let sandbox = sandbox();
+    sandbox.file("to.toml", "strategy = 'log'\nlog.file = 'copy.jsonl'\n");
+    let args = ["listen", "--from", "day.jsonl", "--exit-at-end", "--to", "to.toml"];
+    let output = sandbox.run([&args[..], &["--checkpoint", "position"]].concat()).expect(0);
+    assert!(output.err.contains("101 received, 101 forwarded"), "{}", output.err);
+    let copy = sandbox.read("copy.jsonl");
+    assert_eq!(ids(&values(&copy)), ids(&values(DAY)));
+    assert!(of_images(&copy) == of_images(DAY));
+    // The checkpoint has all of them.
+    sandbox.run([&args[..], &["--checkpoint", "position"]].concat()).expect(1);
+    assert_eq!(sandbox.lines_of("copy.jsonl"), 101);
+}
+
+/// A destination that is away loses nothing: the next run forwards what this one could not.
+#[test]
+fn to_keeps_what_the_destination_did_not_take() {
+    let sandbox = sandbox();
+    let to = "strategy = 'log'\nlog.file = 'missing/copy.jsonl'\nqueue.drain_timeout = 0.1\n";
+    sandbox.file("to.toml", to);
+    let args = ["listen", "--from", "day.jsonl", "--to", "to.toml", "--checkpoint", "position"];
+    let mut command = sandbox.command(args);
+    let child = command.stdout(Stdio::null()).stderr(sandbox.create("log")).spawn().unwrap();
+    wait_until("the destination is missing", || sandbox.read("log").contains("missing"));
+    send_signal("TERM", &child);
+    wait_until("it waits", || sandbox.read("log").contains("waiting up to"));
+    send_signal("TERM", &child);
+    assert_eq!(child.wait_with_output().unwrap().status.code(), Some(0));
+    std::fs::create_dir(sandbox.path("missing")).unwrap();
+    sandbox.run([&args[..], &["--exit-at-end"]].concat()).expect(0);
+    assert_eq!(ids(&values(&sandbox.read("missing/copy.jsonl"))), ids(&values(DAY)));
+}
+
+/// Lines that hold no notification go to the dead-letter file with the reason, and stop nothing.
+#[test]
+fn unreadable_lines_become_dead_letters() {
+    let sandbox = sandbox();
+    sandbox.file("day.jsonl", format!("{{\"a\": 1\n{}poison\n", few()));
+    let args = ["listen", "--from", "day.jsonl", "--exit-at-end", "--dead-letters", "dead.jsonl"];
+    let output = sandbox.run(args).expect(0);
+    assert_eq!(output.out.lines().count(), 11);
+    assert!(output.err.contains("13 received, 11 shown, 2 unreadable"), "{}", output.err);
+    let letters = sandbox.lines("dead.jsonl");
+    assert_eq!(
+        letters.iter().map(|l| l["body"].as_str().unwrap()).collect::<Vec<_>>(),
+        ["{\"a\": 1", "poison"]
+    );
+}
+
+/// A selection that nothing passes is an answer too: code 1.
+#[test]
+fn nothing_found_exits_with_1() {
+    let args = ["listen", "--from", "day.jsonl", "--exit-at-end", "--image", "no-such-image"];
+    assert_eq!(sandbox().run(args).expect(1).out, "");
+}
+
+/// Without `--from` and without sources in the configuration, `listen` reads standard input to its end.
+#[test]
+fn standard_input_is_read_to_its_end() {
+    let output = sandbox().pipe(["listen", "-o", "raw"], DAY).expect(0);
+    assert_eq!(ids(&values(&output.out)), ids(&values(DAY)));
+}
+
+/// `--checkpoint` with several sources would mix their positions: 2.
+#[test]
+fn a_checkpoint_needs_a_single_source() {
+    let args = ["listen", "--from", "day.jsonl", "--from", "-", "--checkpoint", "position"];
+    sandbox().run(args).expect_message(2, "--checkpoint needs a single source");
+}
