@@ -5,8 +5,8 @@
 
 use std::time::Duration;
 
-use notify_conformance::LaneFault;
 use notify_conformance::script::{Script, ScriptAction, ScriptEnd};
+use notify_conformance::{LaneFault, samples};
 use notify_core::codec::serde_json;
 use notify_core::event::Payload;
 use notify_core::pipeline::{NotifierBuilder, Overflow, QueueConfig, WorkerState};
@@ -412,6 +412,43 @@ async fn relay_sends_messages_of_disabled_types() {
     notifier.relay(message.clone()).await.await.unwrap();
     assert_eq!(script.stored()[0].id(), message.id());
     assert_eq!(notifier.stats().delivered, 1);
+}
+
+/// A message that waits keeps only its own bytes, and not the memory that it shared with messages that
+/// were delivered. Otherwise a few stuck messages could hold many times `queue.max_bytes`.
+#[tokio::test(start_paused = true)]
+async fn a_message_that_waits_shares_no_memory() {
+    let script = Script::with_lanes();
+    let (notifier, worker) = builder(&script).build().unwrap();
+    // These values keep the shared memory alive, so that no copy can lie at the same address.
+    let messages = samples::messages(0..300);
+    let is_stuck = |at: usize| at % 23 == 7;
+    let (first, later) = messages.split_at(200);
+    for (at, message) in first.iter().enumerate() {
+        script.decline(message.id(), is_stuck(at));
+        drop(notifier.relay(message.clone()).await);
+    }
+    tokio::spawn(worker.run());
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    assert_eq!(script.declined(), first.len().div_ceil(23));
+    // From here on, whole lanes fail: their new messages wait too.
+    Priority::ALL.iter().for_each(|it| script.set_fault(*it, Some(LaneFault::Full)));
+    let documented = [Priority::Info, Priority::Warn, Priority::Error];
+    let probes = documented.map(|priority| notifier.emit(&of(priority)));
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    for message in later {
+        drop(notifier.relay(message.clone()).await);
+    }
+    Priority::ALL.iter().for_each(|it| script.set_fault(*it, None));
+    messages.iter().for_each(|message| script.decline(message.id(), false));
+    notifier.flush(Duration::from_secs(120)).await.unwrap();
+    drop(probes);
+    let stored = script.stored();
+    for (at, message) in messages.iter().enumerate() {
+        let arrived = stored.iter().find(|it| it.id() == message.id()).unwrap();
+        let is_shared = arrived.body().as_ptr() == message.body().as_ptr();
+        assert_eq!(is_shared, at < first.len() && !is_stuck(at), "{at}");
+    }
 }
 
 /// Returns the options of a notifier that delivers to `script`.

@@ -6,18 +6,34 @@ use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use notify_core::transport::Lanes;
-use notify_core::{Batch, Error, ErrorKind, EventType, Result, Transport, Verdict};
+use notify_core::{Batch, Error, ErrorKind, EventType, Message, Result, Transport, Verdict};
+use notify_spool::admin;
 use notify_spool::disk::{SlotStorage, SpoolDisk};
 use notify_testbed::disk::FaultyDisk;
 use redb::StorageBackend;
 use uuid::Uuid;
 
+use crate::support::pending_in;
+
 /// The simulated files, by the inode of the real file that has their name.
 pub(crate) type SimulatedFiles = Arc<Mutex<HashMap<u64, u32>>>;
+
+/// Returns the pending messages on the simulated disk, in a directory that no process uses.
+pub(crate) fn pending_on(disk: &FaultyDisk, files: &SimulatedFiles, dir: &Path) -> Vec<Message> {
+    for number in admin::slot_numbers(dir).unwrap_or_default() {
+        let path = dir.join(format!("slot-{number}.redb"));
+        let Ok(metadata) = std::fs::metadata(&path) else { continue };
+        let files = files.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(file) = files.get(&metadata.ino()) else { continue };
+        std::fs::write(&path, disk.content_of(*file)).unwrap();
+    }
+    if dir.exists() { pending_in(dir) } else { Vec::new() }
+}
 
 /// The disk as one process sees it. After the process has ended, it opens nothing more.
 #[derive(Debug)]

@@ -43,9 +43,14 @@ impl StepExecutor {
 
     /// Executes every work until its end. All handles must be gone.
     pub(crate) fn finish(&self) {
-        while !self.works.lock().unwrap_or_else(PoisonError::into_inner).is_empty() {
+        assert!(!self.hangs(), "no work ends while the disk hangs");
+        for _ in 0..MAX_STEPS {
+            if self.works.lock().unwrap_or_else(PoisonError::into_inner).is_empty() {
+                return;
+            }
             self.step();
         }
+        panic!("a work does not end: a handle of its slot is left");
     }
 
     /// Drops every work in the middle, as the end of a process does.
@@ -53,3 +58,6 @@ impl StepExecutor {
         self.works.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 }
+
+/// The largest number of jobs that a work may have left.
+const MAX_STEPS: usize = 100_000;

@@ -2,7 +2,6 @@
 
 use notify_testbed::disk::{DiskFailure, DiskFault, DiskOperation};
 use proptest::prelude::*;
-use proptest_state_machine::ReferenceStateMachine;
 
 use super::environment::{DestinationAction, LANES, LaneFault, SendEnd};
 
@@ -56,58 +55,45 @@ pub(crate) struct ModelSettings {
     pub(crate) forward_batch: usize,
 }
 
-impl ReferenceStateMachine for ModelSettings {
-    type State = Self;
-    type Transition = ModelStep;
+/// Returns random settings.
+pub(crate) fn settings() -> impl Strategy<Value = ModelSettings> {
+    (any::<u64>(), prop_oneof![1..30_u64, Just(1000)], any::<bool>(), 1..20_usize, 1..20_usize)
+        .prop_map(|(seed, max_messages, refuses_when_full, store_batch, forward_batch)| {
+            ModelSettings { seed, max_messages, refuses_when_full, store_batch, forward_batch }
+        })
+}
 
-    fn init_state() -> BoxedStrategy<Self> {
-        (any::<u64>(), prop_oneof![1..30_u64, Just(1000)], any::<bool>(), 1..20_usize, 1..20_usize)
-            .prop_map(|(seed, max_messages, refuses_when_full, store_batch, forward_batch)| Self {
-                seed,
-                max_messages,
-                refuses_when_full,
-                store_batch,
-                forward_batch,
-            })
-            .boxed()
-    }
-
-    fn transitions(_: &Self) -> BoxedStrategy<ModelStep> {
-        let action = prop_oneof![
-            5 => Just(DestinationAction::Accept),
-            1 => Just(DestinationAction::Retry),
-            1 => Just(DestinationAction::Refuse),
-            1 => Just(DestinationAction::StoreUnsettled),
-            1 => Just(DestinationAction::LeaveUnsettled),
-        ];
-        let end = prop_oneof![
-            2 => Just(SendEnd::Ok),
-            1 => Just(SendEnd::Fails),
-            1 => Just(SendEnd::Stalls),
-        ];
-        prop_oneof![
-            6 => (1..20_u64).prop_map(ModelStep::Emit),
-            3 => (prop::collection::vec(action, 0..5), end)
-                .prop_map(|(actions, end)| ModelStep::Destination(actions, end)),
-            2 => (0..LANES, lane_fault()).prop_map(|(lane, fault)| ModelStep::Lane(lane, fault)),
-            1 => (1..6_u64).prop_map(ModelStep::LeaveOrphan),
-            6 => (1..40_u32, 0..3000_u64)
-                .prop_map(|(turns, milliseconds)| ModelStep::Proceed(turns, milliseconds)),
-            3 => fault().prop_map(ModelStep::Fail),
-            1 => (0..64_u64).prop_map(ModelStep::LimitRoom),
-            1 => Just(ModelStep::Hang),
-            2 => Just(ModelStep::Heal),
-            1 => Just(ModelStep::Kill),
-            1 => (0..64_u64).prop_map(ModelStep::Damage),
-            2 => Just(ModelStep::CutPower),
-            1 => (0..2000_u64).prop_map(ModelStep::ShutDown),
-        ]
-        .boxed()
-    }
-
-    fn apply(settings: Self, _: &ModelStep) -> Self {
-        settings
-    }
+/// Returns a random step.
+pub(crate) fn step() -> impl Strategy<Value = ModelStep> {
+    let action = prop_oneof![
+        5 => Just(DestinationAction::Accept),
+        1 => Just(DestinationAction::Retry),
+        1 => Just(DestinationAction::Refuse),
+        1 => Just(DestinationAction::StoreUnsettled),
+        1 => Just(DestinationAction::LeaveUnsettled),
+    ];
+    let end = prop_oneof![
+        2 => Just(SendEnd::Ok),
+        1 => Just(SendEnd::Fails),
+        1 => Just(SendEnd::Stalls),
+    ];
+    prop_oneof![
+        6 => (1..20_u64).prop_map(ModelStep::Emit),
+        3 => (prop::collection::vec(action, 0..5), end)
+            .prop_map(|(actions, end)| ModelStep::Destination(actions, end)),
+        2 => (0..LANES, lane_fault()).prop_map(|(lane, fault)| ModelStep::Lane(lane, fault)),
+        1 => (1..6_u64).prop_map(ModelStep::LeaveOrphan),
+        6 => (1..40_u32, 0..3000_u64)
+            .prop_map(|(turns, milliseconds)| ModelStep::Proceed(turns, milliseconds)),
+        3 => fault().prop_map(ModelStep::Fail),
+        1 => (0..64_u64).prop_map(ModelStep::LimitRoom),
+        1 => Just(ModelStep::Hang),
+        2 => Just(ModelStep::Heal),
+        1 => Just(ModelStep::Kill),
+        1 => (0..64_u64).prop_map(ModelStep::Damage),
+        2 => Just(ModelStep::CutPower),
+        1 => (0..2000_u64).prop_map(ModelStep::ShutDown),
+    ]
 }
 
 /// Returns a random fault of a lane, or none.
