@@ -17,7 +17,7 @@ fn an_invalid_key_is_named_with_its_place_and_the_expected_value() {
     for (toml, expected) in [
         (
             "strategy = 'kafka'",
-            "`strategy` (TOML): unknown value \"kafka\", expected \"noop\", \"log\", \"rabbit\" or \"qpid\"",
+            "`strategy` (TOML): unknown value, expected \"noop\", \"log\", \"rabbit\" or \"qpid\"",
         ),
         ("strategy = 3", "`strategy` (TOML): expected a string, found a whole number"),
         (
@@ -27,7 +27,7 @@ fn an_invalid_key_is_named_with_its_place_and_the_expected_value() {
         ("log = 'x'", "`log` (TOML): expected a table, found a string"),
         (
             "payloads = 'oslo'",
-            "`payloads` (TOML): unknown value \"oslo\", expected \"documented\" or \"glance\"",
+            "`payloads` (TOML): unknown value, expected \"documented\" or \"glance\"",
         ),
         ("compat = true", "`compat` (TOML): expected a string, found a boolean"),
         (
@@ -44,7 +44,7 @@ fn an_invalid_key_is_named_with_its_place_and_the_expected_value() {
         ),
         (
             "[queue]\noverflow = 'block'",
-            "`queue.overflow` (TOML): unknown value \"block\", expected \"drop_newest\" or \"drop_oldest\"",
+            "`queue.overflow` (TOML): unknown value, expected \"drop_newest\" or \"drop_oldest\"",
         ),
         (
             "log_file = 'a'\nlog.file = 'b'",
@@ -52,6 +52,16 @@ fn an_invalid_key_is_named_with_its_place_and_the_expected_value() {
         ),
     ] {
         assert_eq!(error_message(toml), expected);
+    }
+}
+
+/// A password at a key that expects one of a few words appears in no error.
+#[test]
+fn an_unknown_word_is_never_repeated() {
+    for key in ["strategy", "payloads", "redact", "envelope", "compat", "queue.overflow"] {
+        let text = error_message(&format!("{key} = 'hunter2'"));
+        assert!(text.starts_with(&format!("`{key}` (TOML): ")), "{text}");
+        assert!(!text.contains("hunter2"), "{text}");
     }
 }
 

@@ -232,11 +232,11 @@ mod tests {
             (json!({ "sasl_mechanism": [] }), "expected at least one of PLAIN"),
             (
                 json!({ "sasl_mechanism": ["SCRAM"] }),
-                "`qpid.sasl_mechanism[0]` (a.toml): unknown value \"SCRAM\", expected",
+                "`qpid.sasl_mechanism[0]` (a.toml): unknown value, expected",
             ),
             (
                 json!({ "sasl_mechanism": "SCRAM" }),
-                "`qpid.sasl_mechanism` (a.toml): unknown value \"SCRAM\", expected",
+                "`qpid.sasl_mechanism` (a.toml): unknown value, expected",
             ),
             (
                 json!({ "sasl_mechanism": 5 }),

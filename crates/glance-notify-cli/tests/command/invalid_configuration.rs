@@ -16,9 +16,9 @@ fn rejects_wrong_settings_by_name() {
     for (settings, message) in [
         (
             &["strategy=kafka"][..],
-            "`strategy` (--set): unknown value \"kafka\", expected \"noop\", \"log\", \"rabbit\" or \"qpid\"",
+            "`strategy` (--set): unknown value, expected \"noop\", \"log\", \"rabbit\" or \"qpid\"",
         ),
-        (&["strategy=3"], "`strategy` (--set): unknown value \"3\""),
+        (&["strategy=3"], "`strategy` (--set): unknown value, expected"),
         (&["strateyg=log"], "`strateyg` (--set): unknown option, expected \"strategy\", "),
         (&["strategy=log", "log.fiel=x"], "`log.fiel` (--set): unknown option, expected \"file\""),
         (
@@ -36,7 +36,7 @@ fn rejects_wrong_settings_by_name() {
         ),
         (
             &["redact=none"],
-            "`redact` (--set): unknown value \"none\", expected \"secrets\", \"strict\" or \"off\"",
+            "`redact` (--set): unknown value, expected \"secrets\", \"strict\" or \"off\"",
         ),
         (
             &["disabled_notifications=image"],

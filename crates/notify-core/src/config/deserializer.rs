@@ -17,7 +17,6 @@ use serde_json::{Map, Value};
 use super::origin::Origins;
 use crate::event::words::one_of;
 use crate::redact::printable::printable;
-use crate::redact::quote::quoted;
 
 /// Deserializes `table` into a `T`.
 ///
@@ -67,8 +66,8 @@ impl fmt::Display for ValueError {
 
 impl std::error::Error for ValueError {}
 
-/// Builds each error from types and known words. No value gets in, except an unknown word, which is
-/// quoted, shortened and redacted.
+/// Builds each error from types and known words. No value gets in, not even an unknown word: it may be a
+/// password at the wrong key.
 impl de::Error for ValueError {
     fn custom<T: fmt::Display>(text: T) -> Self {
         Self::new(printable(&text.to_string(), 512).to_string())
@@ -94,8 +93,8 @@ impl de::Error for ValueError {
         Self::new(format!("expected {}, found {length} elements", in_words(expected)))
     }
 
-    fn unknown_variant(word: &str, words: &'static [&'static str]) -> Self {
-        Self::new(format!("unknown value {}, expected {}", quoted(word), one_of(words)))
+    fn unknown_variant(_: &str, words: &'static [&'static str]) -> Self {
+        Self::new(format!("unknown value, expected {}", one_of(words)))
     }
 
     fn unknown_field(_: &str, keys: &'static [&'static str]) -> Self {
