@@ -69,8 +69,13 @@ pub(crate) fn recover_and_monitor(
 }
 
 /// Reads every byte of `storage`, writes it back to its place and syncs.
+///
+/// The disk gets the length of the file first. The database reads only files of certain lengths, and a
+/// power cut in the middle of writing could leave any other.
 fn rewrite(storage: &dyn SlotStorage) -> io::Result<()> {
     let size = storage.size()?;
+    storage.set_len(size)?;
+    storage.sync()?;
     let mut piece = vec![0; usize::try_from(size).unwrap_or(usize::MAX).min(PIECE_BYTES)];
     let mut offset = 0;
     while offset < size {

@@ -85,6 +85,43 @@ async fn a_failed_sync_loses_nothing_at_the_next_power_cut() {
     }
 }
 
+/// A power cut while the file is rewritten after a failed sync loses nothing either, also if the file had
+/// just grown.
+#[tokio::test]
+async fn a_power_cut_while_the_file_is_rewritten_loses_nothing() {
+    let messages = samples::messages(0..260);
+    let mut cuts = 0;
+    for seed in 0..120 {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s");
+        let disk = FaultyDisk::new(seed);
+        let mut spool = open(&path, &disk);
+        for batch in messages[..20].chunks(5) {
+            assert_eq!(send_once(&mut spool, batch).await.0, 5);
+        }
+        // The first sync of a large batch is that of the file's new length.
+        let (on, after) = (DiskOperation::Sync, seed % 2);
+        disk.fail(DiskFault { on, after, failure: DiskFailure::Io, lasting: false });
+        assert_eq!(send_once(&mut spool, &messages[20..250]).await.0, 0);
+        let (on, after) = (DiskOperation::Write, seed % 3);
+        disk.fail(DiskFault { on, after, failure: DiskFailure::PowerCut, lasting: false });
+        let before = disk.ended_processes();
+        let (accepted, _) = send_once(&mut spool, &messages[250..255]).await;
+        cuts += disk.ended_processes() - before;
+        disk.heal();
+        spool.close().await.unwrap();
+        let mut spool = open(&path, &disk);
+        assert_eq!(send_once(&mut spool, &messages[255..]).await.0, 5, "{seed}");
+        spool.close().await.unwrap();
+        fs::write(path.join("slot-0.redb"), disk.content()).unwrap();
+        let found = bodies(&pending_in(&path));
+        let expected = [&messages[..20], &messages[250..250 + accepted], &messages[255..]];
+        let expected = bodies(&expected.concat());
+        assert!(expected.iter().all(|body| found.contains(body)), "{seed} lost messages");
+    }
+    assert!(cuts > 60, "{cuts}");
+}
+
 /// A process that finds a directory and files of another one syncs their names before it accepts
 /// anything: the other may have ended before its own sync.
 #[tokio::test]
