@@ -4,8 +4,8 @@
 use std::sync::Mutex;
 
 use async_trait::async_trait;
-use notify_conformance::{Capability, Harness, MessageMetadata, ReceivedMessage};
-use notify_core::Transport;
+use notify_conformance::{Capability, Harness, LaneFault, MessageMetadata, ReceivedMessage};
+use notify_core::{Priority, Transport};
 use notify_qpid::{Config, Qpid};
 use notify_testbed::broker::proton;
 use notify_testbed::broker::rabbitmq::{RabbitMq, Vhost};
@@ -58,7 +58,6 @@ impl Harness for RabbitNode {
     const UNSUPPORTED: &'static [(Capability, &'static str)] = &[
         (Capability::Refuse, "RabbitMQ 3 accepts every message that it can decode"),
         (Capability::Retry, "RabbitMQ 3 ends the session if a queue refuses a message"),
-        (Capability::FullLane, "RabbitMQ 3 ends the session if a queue refuses a message"),
         (Capability::SilentLane, "no setting of RabbitMQ withholds outcomes of one queue"),
     ];
 
@@ -131,6 +130,17 @@ impl Harness for RabbitNode {
 
     async fn resume(&mut self) {
         self.vhost.broker().unfreeze();
+    }
+
+    /// Fills the queue of a priority. RabbitMQ 3 then ends the session of each refused message.
+    async fn set_lane_fault(&mut self, priority: Priority, fault: Option<LaneFault>) {
+        let queue = format!(r"^notifications\.{}$", priority.lower());
+        let full = json!({ "max-length": 1, "overflow": "reject-publish" });
+        self.with(move |vhost| match fault {
+            Some(_) => vhost.set_policy("full", &queue, &full),
+            None => vhost.clear_policy("full"),
+        })
+        .await;
     }
 }
 

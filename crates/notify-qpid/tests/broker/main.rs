@@ -8,6 +8,7 @@
 //! | `contract_proton`, `contract_rabbitmq` | the transport contract, on both peers |
 //! | `outcomes` | the message on the wire, and the verdict of each outcome |
 //! | `faults`, `hostile` | faults and attacks of the peer lose no message and harm no process |
+//! | `lanes` | a full queue delays no other |
 //! | `nodes`, `dialects` | the addresses of each product, and existing, missing and full nodes |
 //! | `access`, `tls` | logins, certificates and the errors about them |
 //! | `secrets` | no password and no payload in logs and errors |
@@ -20,6 +21,7 @@ mod contract_rabbitmq;
 mod dialects;
 mod faults;
 mod hostile;
+mod lanes;
 mod nodes;
 mod outcomes;
 mod secrets;

@@ -128,6 +128,27 @@ impl<'b> Vhost<'b> {
         self.broker.eval(&format!("ok = rabbit_policy:delete({vhost}, {policy}, <<\"test\">>)"));
     }
 
+    /// Suspends the process of a classic queue: the node answers no message for it, and no question about
+    /// it, until [`resume_queue`](Self::resume_queue).
+    pub fn suspend_queue(&self, name: &str) {
+        self.signal_queue(name, "suspend");
+    }
+
+    /// Lets the process of a queue go on.
+    pub fn resume_queue(&self, name: &str) {
+        self.signal_queue(name, "resume");
+    }
+
+    fn signal_queue(&self, name: &str, action: &str) {
+        let (vhost, name) = (self.erlang_name(), binary_literal(name));
+        self.broker.eval(&format!(
+            "begin
+                {{ok, Queue}} = rabbit_amqqueue:lookup(rabbit_misc:r({vhost}, queue, {name})),
+                ok = sys:{action}(amqqueue:get_pid(Queue))
+            end"
+        ));
+    }
+
     /// Declares an exchange of the type `kind`.
     ///
     /// `options` is an object with `durable` and `auto_delete` (default `false`) and `arguments`
