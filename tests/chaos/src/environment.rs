@@ -10,6 +10,7 @@ use notify_testbed::broker::rabbitmq::{RabbitMq, Vhost};
 use notify_testbed::proxy::Proxy;
 use serde_json::json;
 
+use crate::fault::CONFIRM_TIMEOUT_SECONDS;
 use crate::journal::JournalAudit;
 use crate::producer_handle::ProducerFiles;
 use crate::producer_host::ProducerHost;
@@ -128,6 +129,7 @@ impl TrialEnvironment<'_> {
             "strategy = '{strategy}'\n\
              {strategy}.url = 'amqp://guest:guest@{host}:{port}/{path}'\n\
              {strategy}.heartbeat = 5\n\
+             {strategy}.confirm_timeout = {CONFIRM_TIMEOUT_SECONDS}\n\
              queue.max_messages = {}\n\
              {spool}",
             self.run.queue

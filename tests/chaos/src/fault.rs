@@ -46,6 +46,12 @@ pub(crate) enum ChaosFault {
     ProducerFreeze,
     /// Another program fills the spool's disk while the spool cannot forward.
     DiskFull,
+    /// One queue refuses every message, because it is full.
+    LaneFull,
+    /// The process of one queue is suspended, so that the broker answers no message for it.
+    LaneSilent,
+    /// The file system of the spool is frozen: every write to it blocks.
+    DiskHung,
 }
 
 /// A part of the environment that a fault hits. Two faults of one round never share a target.
@@ -59,7 +65,7 @@ pub(crate) enum FaultTarget {
 
 impl ChaosFault {
     /// Every fault with its name.
-    pub(crate) const ALL: [(Self, &'static str); 19] = [
+    pub(crate) const ALL: [(Self, &'static str); 22] = [
         (Self::Cut, "cut"),
         (Self::Stall, "stall"),
         (Self::Slice, "slice"),
@@ -79,6 +85,9 @@ impl ChaosFault {
         (Self::ProducerKill, "producer-kill"),
         (Self::ProducerFreeze, "producer-freeze"),
         (Self::DiskFull, "disk-full"),
+        (Self::LaneFull, "lane-full"),
+        (Self::LaneSilent, "lane-silent"),
+        (Self::DiskHung, "disk-hung"),
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -102,10 +111,13 @@ impl ChaosFault {
             | Self::BrokerStopApp
             | Self::Alarm
             | Self::AlarmKill
-            | Self::QueueUnbound => &[FaultTarget::Broker],
+            | Self::QueueUnbound
+            | Self::LaneFull
+            | Self::LaneSilent => &[FaultTarget::Broker],
             // These two faults stall the link too.
             Self::QueueDeleted => &[FaultTarget::Link, FaultTarget::Broker],
             Self::DiskFull => &[FaultTarget::Link, FaultTarget::Disk],
+            Self::DiskHung => &[FaultTarget::Disk],
             Self::ProducerKill | Self::ProducerFreeze => &[FaultTarget::Producer],
         }
     }
@@ -120,7 +132,7 @@ impl ChaosFault {
     pub(crate) fn applies_to(self, setup: ProducerSetup) -> bool {
         match self {
             Self::QueueDeleted | Self::QueueUnbound => setup.strategy == BrokerStrategy::Rabbit,
-            Self::DiskFull => setup.spool == SpoolPlacement::OnSmallDisk,
+            Self::DiskFull | Self::DiskHung => setup.spool == SpoolPlacement::OnSmallDisk,
             _ => true,
         }
     }
@@ -129,19 +141,38 @@ impl ChaosFault {
     /// gets faults of the disk only.
     pub(crate) fn applies_alone_to(self, setup: ProducerSetup) -> bool {
         self.applies_to(setup)
-            && (setup.spool != SpoolPlacement::OnSmallDisk || self == Self::DiskFull)
+            && (setup.spool != SpoolPlacement::OnSmallDisk
+                || self.targets().contains(&FaultTarget::Disk))
     }
 
     /// Returns whether the producer needs [namespaces](crate::producer_host) of its own.
     pub(crate) fn needs_namespaces(self) -> bool {
-        matches!(self, Self::BlackHole | Self::Dns | Self::DiskFull)
+        matches!(self, Self::BlackHole | Self::Dns | Self::DiskFull | Self::DiskHung)
     }
 
     /// Returns the longest time that the fault lasts, in seconds.
     pub(crate) fn max_seconds(self) -> f64 {
         match self {
             Self::Stall | Self::BlackHole | Self::BrokerFreeze | Self::ProducerFreeze => 25.0,
+            // Longer than the spool waits for its disk, and than `confirm_timeout`.
+            Self::DiskHung => 45.0,
+            Self::LaneSilent => 60.0,
+            // A full queue is a fault of minutes.
+            Self::LaneFull => 150.0,
             _ => 10.0,
         }
     }
+
+    /// Returns the time that the fault lasts in a short run, in seconds.
+    pub(crate) fn short_seconds(self) -> f64 {
+        match self {
+            // Longer than `confirm_timeout`, so that the lane is attempted by itself.
+            Self::LaneSilent => CONFIRM_TIMEOUT_SECONDS + 5.0,
+            Self::LaneFull | Self::DiskHung => 3.0,
+            _ => 1.0,
+        }
+    }
 }
+
+/// The producer's `confirm_timeout` in seconds: the time until a lane without answers counts as silent.
+pub(crate) const CONFIRM_TIMEOUT_SECONDS: f64 = 5.0;

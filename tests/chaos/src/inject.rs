@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 use notify_testbed::proxy::{Direction, Disconnect, Proxy};
 use notify_testbed::wait::wait_until;
+use serde_json::json;
 
 use crate::environment::{QUEUES, TrialEnvironment};
 use crate::fault::ChaosFault;
@@ -106,6 +107,13 @@ pub(crate) fn inject(planned: &PlannedFault, environment: &TrialEnvironment<'_>)
         ChaosFault::QueueDeleted => return delete_queues(environment, length),
         ChaosFault::QueueUnbound => return unbind_queues(environment, length, rng),
         ChaosFault::DiskFull => fill_disk(environment, length),
+        ChaosFault::LaneFull => refuse_for_one_queue(environment, length, rng),
+        ChaosFault::LaneSilent => silence_one_queue(environment, length, rng),
+        ChaosFault::DiskHung => {
+            let frozen = host.freeze_disk(&environment.disk);
+            sleep(length);
+            frozen.thaw();
+        }
         ChaosFault::ProducerKill | ChaosFault::ProducerFreeze => {
             unreachable!("`inject_on_producer` injects the faults of the producer")
         }
@@ -187,6 +195,30 @@ fn fill_disk(environment: &TrialEnvironment<'_>, length: Duration) {
     proxy.heal();
 }
 
+/// Makes one queue refuse every message, as a full queue does.
+fn refuse_for_one_queue(environment: &TrialEnvironment<'_>, length: Duration, rng: &mut Rng) {
+    let vhost = &environment.vhost;
+    let pattern = format!("^{}$", one_queue(rng));
+    // RabbitMQ 3 applies a new length before a new overflow policy, so the queue would first drop its
+    // messages, which it has confirmed. That loss is the operator's and not the library's.
+    for length in [u32::MAX, 1] {
+        let full = json!({ "max-length": length, "overflow": "reject-publish" });
+        vhost.set_policy("full", &pattern, &full);
+        // The answer of each queue comes after it has applied the policy.
+        vhost.queues();
+    }
+    sleep(length);
+    vhost.clear_policy("full");
+}
+
+/// Makes the broker answer no message for one queue.
+fn silence_one_queue(environment: &TrialEnvironment<'_>, length: Duration, rng: &mut Rng) {
+    let queue = one_queue(rng);
+    environment.vhost.suspend_queue(queue);
+    sleep(length);
+    environment.vhost.resume_queue(queue);
+}
+
 /// Removes the binding of each queue once. The strategy declares it again and retries the message.
 /// Removing it again in the meantime would make the strategy refuse the message, as documented.
 fn unbind_queues(environment: &TrialEnvironment<'_>, length: Duration, rng: &mut Rng) -> u64 {
@@ -202,6 +234,10 @@ fn unbind_queues(environment: &TrialEnvironment<'_>, length: Duration, rng: &mut
 
 fn one_direction(rng: &mut Rng) -> Direction {
     DIRECTIONS[rng.usize(..DIRECTIONS.len())]
+}
+
+fn one_queue(rng: &mut Rng) -> &'static str {
+    QUEUES[rng.usize(..QUEUES.len())]
 }
 
 fn some_directions(rng: &mut Rng) -> &'static [Direction] {

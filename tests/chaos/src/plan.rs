@@ -122,7 +122,7 @@ impl ChaosPlan {
     fn round(&self, rng: &mut Rng, faults: &[ChaosFault]) -> FaultRound {
         let faults = faults.iter().map(|&fault| {
             let (latest_start, seconds) =
-                if self.short { (0.5, 1.0) } else { (3.0, fault.max_seconds()) };
+                if self.short { (0.5, fault.short_seconds()) } else { (3.0, fault.max_seconds()) };
             let length = if self.short { seconds } else { 0.5 + rng.f64() * (seconds - 0.5) };
             PlannedFault {
                 fault,

@@ -9,7 +9,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 
 use notify_testbed::sandbox::ProcessSandbox;
 use notify_testbed::wait::wait_until;
@@ -35,6 +35,34 @@ struct ProducerNamespaces {
     inside: Ipv4Addr,
     /// The file that the namespaces see as `/etc/hosts`.
     hosts: PathBuf,
+}
+
+/// A disk that is frozen.
+#[derive(Debug)]
+pub(crate) struct FrozenDisk {
+    /// The command that thaws it.
+    thaw: Command,
+    /// The process that thaws it if this one dies.
+    watchdog: Child,
+}
+
+impl FrozenDisk {
+    /// Lets the disk go on.
+    pub(crate) fn thaw(self) {
+        drop(self);
+    }
+}
+
+impl Drop for FrozenDisk {
+    fn drop(&mut self) {
+        let thawed = run(&mut self.thaw);
+        // The watchdog may have thawed it already.
+        let _ = self.watchdog.kill();
+        let _ = self.watchdog.wait();
+        if let Err(problem) = thawed {
+            eprintln!("cannot thaw the disk: {problem}");
+        }
+    }
 }
 
 /// The address to which a producer resolves the broker's name.
@@ -93,10 +121,36 @@ impl ProducerHost {
         self.namespaces().set_link("up");
     }
 
-    /// Mounts a file system of 4 MiB on `directory`, inside the namespaces only.
+    /// Mounts a file system of 4 MiB on `directory`, inside the namespaces only: ext4 without a journal,
+    /// which can be frozen.
     pub(crate) fn mount_small_disk(&self, directory: &Path) {
-        let options = ["-t", "tmpfs", "-o", "size=4m,mode=0700", "chaos"];
-        run(self.command("mount").args(options).arg(directory)).expect("root can mount a tmpfs");
+        let image = directory.with_extension("image");
+        fs::File::create(&image)
+            .and_then(|file| file.set_len(4 * 1024 * 1024))
+            .expect("the directory of the run is writable");
+        let options = ["-q", "-O", "^has_journal", "-m", "0"];
+        run(self.command("mkfs.ext4").args(options).arg(&image)).expect("root can make an ext4");
+        let mut mount = self.command("mount");
+        run(mount.args(["-o", "loop"]).arg(&image).arg(directory)).expect("root can mount an ext4");
+    }
+
+    /// Freezes the disk at `directory`: every write blocks until the value is dropped, or until a watchdog
+    /// thaws it because this process died.
+    pub(crate) fn freeze_disk(&self, directory: &Path) -> FrozenDisk {
+        let script = format!("sleep {FREEZE_LIMIT_SECONDS}; exec fsfreeze --unfreeze \"$0\"");
+        let mut thaw = self.command("fsfreeze");
+        thaw.arg("--unfreeze").arg(directory);
+        // Not in the sandbox, whose end kills its processes.
+        let namespaces = self.namespaces();
+        let mut watchdog = Command::new("nsenter");
+        watchdog.args(["--mount", "--target", &namespaces.holder.id().to_string(), "--"]);
+        watchdog.args(["sh", "-c", &script]).arg(directory);
+        // A part of it may outlive this process, which must not keep its output open.
+        watchdog.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let watchdog = watchdog.spawn().expect("the system can start a shell");
+        run(self.command("fsfreeze").arg("--freeze").arg(directory))
+            .expect("root can freeze a disk");
+        FrozenDisk { thaw, watchdog }
     }
 
     /// Fills the disk at `directory` from another program.
@@ -180,6 +234,8 @@ impl ProducerNamespaces {
     }
 }
 
+/// The time after which a watchdog thaws a disk.
+const FREEZE_LIMIT_SECONDS: u32 = 90;
 /// The broker's name inside the namespaces.
 const BROKER_NAME: &str = "broker.chaos";
 

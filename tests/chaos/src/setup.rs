@@ -23,7 +23,7 @@ pub(crate) enum SpoolPlacement {
     None,
     /// On the disk of this machine.
     OnDisk,
-    /// On a file system of 4 MiB.
+    /// On a file system of 4 MiB, which can fill up and freeze.
     OnSmallDisk,
 }
 

@@ -14,7 +14,15 @@ fn no_fault_loses_an_accepted_notification() {
     println!("{printed}");
     assert!(output.status.success(), "{errors}");
     // A run that ended early would lack one of these rows.
-    for fault in ["cut", "broker-kill", "queue-deleted", "producer-freeze", "15 kills"] {
+    for fault in [
+        "cut",
+        "broker-kill",
+        "queue-deleted",
+        "producer-freeze",
+        "lane-full",
+        "lane-silent",
+        "15 kills",
+    ] {
         assert!(printed.contains(&format!("| {fault}")), "the table has no row {fault}");
     }
 }
