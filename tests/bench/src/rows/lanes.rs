@@ -13,6 +13,7 @@ use notify_core::transport::Lanes;
 use notify_core::{
     Batch, Error, ErrorKind, EventType, Outcome, Priority, Result as CoreResult, Transport, Verdict,
 };
+use notify_spool::{Config, Spool};
 
 use super::BenchRun;
 use crate::statistics::quantile_micros;
@@ -42,6 +43,18 @@ struct LaneRun {
     emit: f64,
 }
 
+/// The queue in front of the lanes.
+#[derive(Clone, Copy, Debug)]
+struct LaneSetup {
+    name: &'static str,
+    /// The bound of the queue in messages.
+    max_messages: usize,
+    /// Whether the messages pass a spool.
+    spool: bool,
+    /// The messages to the lane that works, and as many to the others together.
+    messages: usize,
+}
+
 impl BenchRun {
     pub(super) fn lanes(&mut self) {
         let (none, refuses) = (LaneFault::None, LaneFault::Refuses);
@@ -50,13 +63,13 @@ impl BenchRun {
             ("one lane never answers", LaneFaults { warn: none, error: LaneFault::NeverAnswers }),
             ("two lanes refuse", LaneFaults { warn: refuses, error: refuses }),
         ];
-        for (queue, max_messages) in [("1 000", 1_000), ("a million", 1_000_000)] {
+        for setup in SETUPS {
             for (case, faults) in cases {
                 let mut failing = Vec::new();
                 let mut healthy = Vec::new();
                 for round in 0..self.rounds {
-                    let mut with = || failing.push(run(faults, max_messages));
-                    let mut without = || healthy.push(run(LaneFaults::default(), max_messages));
+                    let mut with = || failing.push(self.run_lanes(faults, setup));
+                    let mut without = || healthy.push(self.run_lanes(LaneFaults::default(), setup));
                     // Rotate the order, so that neither always runs first.
                     if round % 2 == 0 {
                         with();
@@ -69,66 +82,76 @@ impl BenchRun {
                 let column = |runs: &[LaneRun], of: fn(&LaneRun) -> f64| -> Vec<f64> {
                     runs.iter().map(of).collect()
                 };
-                let name = format!("{case}, queue of {queue}: rate of the others");
+                let name = format!("{case}, {}: rate of the others", setup.name);
                 let goal = RowGoal::RatioAtLeast(0.8);
                 let (ours, peer) = (column(&failing, |it| it.rate), column(&healthy, |it| it.rate));
                 self.rows.push(ResultRow::with_peer(name, "msg/s", &ours, &peer, goal));
-                let name = format!("{case}, queue of {queue}: emit, p99.99");
+                let name = format!("{case}, {}: emit, p99.99", setup.name);
                 let goal = RowGoal::RatioAtMost(2.0);
                 let (ours, peer) = (column(&failing, |it| it.emit), column(&healthy, |it| it.emit));
                 self.rows.push(ResultRow::with_peer(name, "us", &ours, &peer, goal));
             }
         }
     }
-}
 
-/// Emits to all three lanes in turn, and measures the lane that works.
-fn run(faults: LaneFaults, max_messages: usize) -> LaneRun {
-    let delivered = Arc::new(AtomicU64::new(0));
-    let mut queue = QueueConfig::default();
-    queue.max_messages = max_messages;
-    queue.max_bytes = 4 * 1024 * 1024 * 1024;
-    let transport = LaneTransport { faults, delivered: Arc::clone(&delivered) };
-    let built = Notifier::builder(transport).publisher_id("image.bench").queue(queue).build();
-    let (notifier, worker) = built.expect("the options are valid");
-    let worker = worker.spawn_thread().expect("the system can start a thread");
-    let info = Event::Other {
-        event_type: EventType::ImageCreate,
-        priority: Priority::Info,
-        payload: "x".repeat(600).into(),
-    };
-    let others = [
-        Event::ImageUpload(Payload::Warn("x".repeat(600))),
-        Event::ImageUpload(Payload::Error("x".repeat(600))),
-    ];
-    let mut times = Vec::with_capacity(MESSAGES);
-    let start = Instant::now();
-    for number in 0..MESSAGES {
-        let emit = Instant::now();
-        drop(notifier.emit(&others[number % 2]));
-        times.push(emit.elapsed().as_secs_f64());
-        // A service that waits for room.
-        while notifier.stats().pending.messages >= max_messages as u64 {
-            std::thread::yield_now();
+    /// Emits to all three lanes in turn, and measures the lane that works.
+    ///
+    /// # Panics
+    ///
+    /// Panics if a message of the lane that works does not arrive.
+    fn run_lanes(&self, faults: LaneFaults, setup: LaneSetup) -> LaneRun {
+        let delivered = Arc::new(AtomicU64::new(0));
+        let transport = LaneTransport { faults, delivered: Arc::clone(&delivered) };
+        let mut queue = QueueConfig::default();
+        queue.max_messages = setup.max_messages;
+        queue.max_bytes = 4 * 1024 * 1024 * 1024;
+        let directory = tempfile::tempdir_in(self.directory.path());
+        let directory = directory.expect("the directory of the run is writable");
+        let built = if setup.spool {
+            let mut config = Config::new(directory.path().join("spool"));
+            config.max_bytes = 4 * 1024 * 1024 * 1024;
+            let opened = Spool::open(config, Box::new(transport));
+            let (spool, forwarder) = opened.expect("the options are valid");
+            Notifier::builder(spool).behind(forwarder)
+        } else {
+            Notifier::builder(transport)
+        };
+        let built = built.publisher_id("image.bench").queue(queue).build();
+        let (notifier, worker) = built.expect("the options are valid");
+        let worker = worker.spawn_thread().expect("the system can start a thread");
+        let info = Event::Other {
+            event_type: EventType::ImageCreate,
+            priority: Priority::Info,
+            payload: "x".repeat(600).into(),
+        };
+        let others = [
+            Event::ImageUpload(Payload::Warn("x".repeat(600))),
+            Event::ImageUpload(Payload::Error("x".repeat(600))),
+        ];
+        let mut times = Vec::with_capacity(2 * setup.messages);
+        let start = Instant::now();
+        for number in 0..setup.messages {
+            let emit = Instant::now();
+            drop(notifier.emit(&others[number % 2]));
+            times.push(emit.elapsed().as_secs_f64());
+            // A service that waits for room.
+            while notifier.stats().pending.messages >= setup.max_messages as u64 {
+                std::thread::yield_now();
+            }
+            let emit = Instant::now();
+            drop(notifier.emit(&info));
+            times.push(emit.elapsed().as_secs_f64());
         }
-        let emit = Instant::now();
-        drop(notifier.emit(&info));
-        times.push(emit.elapsed().as_secs_f64());
-    }
-    let dropped = notifier.stats().dropped.overflow;
-    while delivered.load(Ordering::Relaxed) + dropped < MESSAGES as u64 {
-        std::thread::sleep(Duration::from_micros(100));
-        if start.elapsed() > TIMEOUT {
-            break;
+        while delivered.load(Ordering::Relaxed) < setup.messages as u64 {
+            std::thread::sleep(Duration::from_micros(100));
+            assert!(start.elapsed() < TIMEOUT, "{faults:?}, {setup:?}: {:?}", notifier.stages());
         }
+        let seconds = start.elapsed().as_secs_f64();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.expect("the runtime starts").block_on(notifier.shutdown(Duration::ZERO));
+        worker.join().expect("the worker does not panic");
+        LaneRun { rate: setup.messages as f64 / seconds, emit: quantile_micros(&times, 0.9999) }
     }
-    let seconds = start.elapsed().as_secs_f64();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.expect("the runtime starts").block_on(notifier.shutdown(Duration::ZERO));
-    worker.join().expect("the worker does not panic");
-    #[expect(clippy::cast_precision_loss, reason = "a count of messages is small")]
-    let rate = delivered.load(Ordering::Relaxed) as f64 / seconds;
-    LaneRun { rate, emit: quantile_micros(&times, 0.9999) }
 }
 
 /// A destination in memory with a lane for each priority.
@@ -191,8 +214,17 @@ impl Transport for LaneTransport {
     }
 }
 
-/// The messages to the lane that works, and as many to the others together.
-const MESSAGES: usize = 300_000;
+/// The queues in front of the lanes.
+const SETUPS: [LaneSetup; 3] = [
+    LaneSetup { name: "queue of 1 000", max_messages: 1_000, spool: false, messages: 300_000 },
+    LaneSetup {
+        name: "queue of a million",
+        max_messages: 1_000_000,
+        spool: false,
+        messages: 300_000,
+    },
+    LaneSetup { name: "behind a spool", max_messages: 10_000, spool: true, messages: 100_000 },
+];
 /// The time after which an attempt with messages of a silent lane fails.
 const SILENCE: Duration = Duration::from_millis(100);
 /// The longest run.
