@@ -60,8 +60,8 @@ fn accepted_messages_are_never_lost() {
         return check_seed(seed.parse().unwrap());
     }
     // Each run takes other cases.
-    let first = UNIX_EPOCH.elapsed().unwrap().as_millis() as u64;
-    for seed in (first..).take(proptest_cases(64) as usize) {
+    let first = u64::from(UNIX_EPOCH.elapsed().unwrap().subsec_nanos()) * 1_000;
+    for seed in first..first + u64::from(proptest_cases(64)) {
         check_seed(seed);
     }
 }
@@ -90,7 +90,7 @@ fn check_seed(seed: u64) {
         if end.recv_timeout(CASE_TIMEOUT) == Err(mpsc::RecvTimeoutError::Timeout) {
             let report = format!("does not end: run again with SPOOL_SEED={seed}\n");
             std::io::stderr().write_all(report.as_bytes()).ok();
-            std::process::exit(101);
+            std::process::abort();
         }
     });
     let (mut runner, case) = case_of(seed);
@@ -109,10 +109,9 @@ fn check_seed(seed: u64) {
 fn case_of(seed: u64) -> (TestRunner, impl ValueTree<Value = (ModelSettings, Vec<ModelStep>)>) {
     let bytes: Vec<u8> = seed.to_le_bytes().repeat(4);
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
-    let shrink_ms = SHRINK_TIME.as_millis() as u32;
     let config = ProptestConfig {
         failure_persistence: None,
-        max_shrink_time: shrink_ms,
+        max_shrink_time: SHRINK_MILLIS,
         ..ProptestConfig::default()
     };
     let mut runner = TestRunner::new_with_rng(config, rng);
@@ -438,5 +437,5 @@ impl SpoolMachine {
 
 /// The longest time that a case may take, with the search for a simpler one.
 const CASE_TIMEOUT: Duration = Duration::from_secs(180);
-/// The longest time of the search for a simpler case.
-const SHRINK_TIME: Duration = Duration::from_secs(60);
+/// The longest time of the search for a simpler case, in milliseconds.
+const SHRINK_MILLIS: u32 = 60_000;
