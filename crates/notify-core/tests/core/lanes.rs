@@ -432,15 +432,21 @@ async fn a_message_that_waits_shares_no_memory() {
     tokio::time::sleep(Duration::from_millis(1)).await;
     assert_eq!(script.declined(), first.len().div_ceil(23));
     // From here on, whole lanes fail: their new messages wait too.
-    Priority::ALL.iter().for_each(|it| script.set_fault(*it, Some(LaneFault::Full)));
+    for priority in Priority::ALL {
+        script.set_fault(*priority, Some(LaneFault::Full));
+    }
     let documented = [Priority::Info, Priority::Warn, Priority::Error];
     let probes = documented.map(|priority| notifier.emit(&of(priority)));
     tokio::time::sleep(Duration::from_millis(1)).await;
     for message in later {
         drop(notifier.relay(message.clone()).await);
     }
-    Priority::ALL.iter().for_each(|it| script.set_fault(*it, None));
-    messages.iter().for_each(|message| script.decline(message.id(), false));
+    for priority in Priority::ALL {
+        script.set_fault(*priority, None);
+    }
+    for message in &messages {
+        script.decline(message.id(), false);
+    }
     notifier.flush(Duration::from_secs(120)).await.unwrap();
     drop(probes);
     let stored = script.stored();
