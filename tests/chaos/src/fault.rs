@@ -150,15 +150,16 @@ impl ChaosFault {
         matches!(self, Self::BlackHole | Self::Dns | Self::DiskFull | Self::DiskHung)
     }
 
-    /// Returns the longest time that the fault lasts, in seconds.
-    pub(crate) fn max_seconds(self) -> f64 {
+    /// Returns the longest time that the fault lasts in a setup, in seconds.
+    pub(crate) fn max_seconds(self, setup: ProducerSetup) -> f64 {
         match self {
             Self::Stall | Self::BlackHole | Self::BrokerFreeze | Self::ProducerFreeze => 25.0,
-            // Longer than the spool waits for its disk, and than `confirm_timeout`.
+            // Longer than the spool waits for its disk.
             Self::DiskHung => 45.0,
-            Self::LaneSilent => 60.0,
+            // The producer waits until its queue has room for the lane.
+            Self::LaneFull | Self::LaneSilent if setup.spool == SpoolPlacement::None => 60.0,
             // A full queue is a fault of minutes.
-            Self::LaneFull => 150.0,
+            Self::LaneFull | Self::LaneSilent => 150.0,
             _ => 10.0,
         }
     }
@@ -174,5 +175,6 @@ impl ChaosFault {
     }
 }
 
-/// The producer's `confirm_timeout` in seconds: the time until a lane without answers counts as silent.
-pub(crate) const CONFIRM_TIMEOUT_SECONDS: f64 = 5.0;
+/// The producer's `confirm_timeout` in seconds: the time until a lane without answers counts as silent. As
+/// with the defaults, it is longer than two heartbeats, which notice a broker that is silent as a whole.
+pub(crate) const CONFIRM_TIMEOUT_SECONDS: f64 = 12.0;

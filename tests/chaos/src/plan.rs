@@ -71,11 +71,11 @@ impl ChaosPlan {
             if self.short { (order.len(), 1) } else { (ALONE.min(2 * order.len()), COMBINED) };
         let mut rng = Rng::with_seed(self.seed ^ (number as u64 + 1));
         let next = order.iter().cycle().skip(turn * alone).take(alone);
-        let mut rounds: Vec<_> = next.map(|&fault| self.round(&mut rng, &[fault])).collect();
+        let mut rounds: Vec<_> = next.map(|&fault| self.round(&mut rng, setup, &[fault])).collect();
         if self.faults.len() > 1 {
             rounds.extend((0..combined).map(|_| {
                 let faults = self.combined_faults(&mut rng, setup);
-                self.round(&mut rng, &faults)
+                self.round(&mut rng, setup, &faults)
             }));
         }
         Some((setup, rounds))
@@ -119,10 +119,13 @@ impl ChaosPlan {
     }
 
     /// Chooses the moments, the lengths and the rate of a round.
-    fn round(&self, rng: &mut Rng, faults: &[ChaosFault]) -> FaultRound {
+    fn round(&self, rng: &mut Rng, setup: ProducerSetup, faults: &[ChaosFault]) -> FaultRound {
         let faults = faults.iter().map(|&fault| {
-            let (latest_start, seconds) =
-                if self.short { (0.5, fault.short_seconds()) } else { (3.0, fault.max_seconds()) };
+            let (latest_start, seconds) = if self.short {
+                (0.5, fault.short_seconds())
+            } else {
+                (3.0, fault.max_seconds(setup))
+            };
             let length = if self.short { seconds } else { 0.5 + rng.f64() * (seconds - 0.5) };
             PlannedFault {
                 fault,
