@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -71,10 +72,22 @@ impl SpoolDisk for ProcessDisk {
     }
 }
 
-/// The storage of a slot on the simulated disk. The real file has the same size, because the search for
-/// orphans looks at it, but no content.
+/// The storage of a slot on the simulated disk. The real file has no content, but it is empty when the
+/// simulated one is, and otherwise gets another size with each change, because the search for orphans
+/// looks at that.
 #[derive(Debug)]
 struct SimulatedStorage(Box<dyn StorageBackend>, File);
+
+impl SimulatedStorage {
+    /// Changes the size of the real file, after the simulated one got `len` bytes or more.
+    fn note_change(&self, len: u64) -> io::Result<()> {
+        let changes = CHANGES.fetch_add(1, Ordering::Relaxed);
+        self.1.set_len(if len == 0 { 0 } else { changes + 1 })
+    }
+}
+
+/// The number of changes of all simulated files.
+static CHANGES: AtomicU64 = AtomicU64::new(0);
 
 impl SlotStorage for SimulatedStorage {
     fn size(&self) -> io::Result<u64> {
@@ -86,12 +99,13 @@ impl SlotStorage for SimulatedStorage {
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.0.write(offset, data)
+        self.0.write(offset, data)?;
+        self.note_change(1)
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
         self.0.set_len(len)?;
-        self.1.set_len(len)
+        self.note_change(len)
     }
 
     fn sync(&self) -> io::Result<()> {
