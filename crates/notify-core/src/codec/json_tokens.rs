@@ -102,7 +102,8 @@ impl<'a> JsonTokens<'a> {
 impl<'a> Iterator for JsonTokens<'a> {
     type Item = JsonToken<'a>;
 
-    #[inline]
+    #[expect(clippy::inline_always, reason = "the loops then keep tokens in registers")]
+    #[inline(always)]
     fn next(&mut self) -> Option<JsonToken<'a>> {
         let bytes = self.json.as_bytes();
         match self.skip_separators()? {
