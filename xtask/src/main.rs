@@ -72,5 +72,6 @@ Usage: cargo xtask COMMAND
   deny               checks licences, sources, duplicates and advisories of the dependencies
   fuzz [--seconds N] [--target NAME]
                      searches with libFuzzer for input that violates a promise, a minute per target
+  help               prints this text
   ci                 runs every check that a change must pass
 ";
