@@ -44,6 +44,16 @@ pub(crate) struct Question {
     pub(crate) format: AnswerFormat,
 }
 
+impl Question {
+    /// Returns the calendar of the times in the answer: UTC for JSON, whatever `--tz` says.
+    pub(crate) fn answer_calendar(&self) -> Calendar {
+        match self.format {
+            AnswerFormat::Json => Calendar::utc(),
+            _ => self.calendar.clone(),
+        }
+    }
+}
+
 impl QuestionArgs {
     /// Reads the files that the options name, and checks the times.
     ///

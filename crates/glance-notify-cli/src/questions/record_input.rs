@@ -81,7 +81,7 @@ pub(super) fn read_records(
     }
     if !coverage.names.is_empty() {
         summary.widen(coverage.span.map(|(first, last)| first..last));
-        summary.coverage.push(coverage.shown(&question.calendar));
+        summary.coverage.push(coverage.shown(&question.answer_calendar()));
     }
     Ok(summary)
 }
@@ -186,16 +186,16 @@ fn archive_coverage(
     request: &RecordRequest<'_>,
     question: &Question,
 ) -> Result<Vec<String>, CommandError> {
+    let calendar = question.answer_calendar();
     let mut lines: Vec<_> = archive
         .coverage(question.filter.interval())?
         .iter()
-        .map(|coverage| coverage.shown(&question.calendar))
+        .map(|coverage| coverage.shown(&calendar))
         .collect();
     let (dated, undated, unreadable) = archive.counts()?;
     if lines.is_empty() {
         let span = archive.span()?.map(|span| {
-            let (first, last) =
-                (question.calendar.shown(span.start), question.calendar.shown(span.end));
+            let (first, last) = (calendar.shown(span.start), calendar.shown(span.end));
             format!(" from {first} to {last}")
         });
         lines.push(format!(

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use glance_notify::time::{Duration, OffsetDateTime};
 use notify_archive::question::{
-    AnswerCell, AnswerTable, Calendar, EventFilter, ReportGroup, StorageReport, StuckItem,
-    StuckReport, UsageKind, UsageReport, read_catalogue,
+    AnswerCell, AnswerTable, EventFilter, ReportGroup, StorageReport, StuckItem, StuckReport,
+    UsageKind, UsageReport, read_catalogue,
 };
 use notify_archive::store::{ReadScope, RecordDetail};
 
@@ -157,6 +157,7 @@ fn stuck(args: &StuckArgs) -> Result<ExitStatus, CommandError> {
 fn stuck_table(items: &[StuckItem], now: OffsetDateTime, question: &Question) -> AnswerTable {
     let text = |text: &str| AnswerCell::Text(text.to_owned());
     let optional = |fact: Option<&str>| fact.map_or(AnswerCell::Missing, text);
+    let calendar = question.answer_calendar();
     let mut table = AnswerTable::default();
     table.columns = vec!["state", "since", "id", "name", "owner", "next"];
     for item in items {
@@ -167,11 +168,6 @@ fn stuck_table(items: &[StuckItem], now: OffsetDateTime, question: &Question) ->
                 item.next_step
             ),
         };
-        // JSON shows UTC, whatever `--tz` says.
-        let calendar = match question.format {
-            AnswerFormat::Json => &Calendar::utc(),
-            _ => &question.calendar,
-        };
         table.rows.push(vec![
             text(item.kind.describe()),
             AnswerCell::Text(calendar.shown(item.since)),
@@ -181,7 +177,7 @@ fn stuck_table(items: &[StuckItem], now: OffsetDateTime, question: &Question) ->
             AnswerCell::Text(next),
         ]);
     }
-    let now = question.calendar.shown(now);
+    let now = calendar.shown(now);
     table.notes.push(format!("{} without an outcome at {now}.", items.len()));
     table
 }

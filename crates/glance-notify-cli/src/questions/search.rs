@@ -64,11 +64,7 @@ fn table<'a>(
     let optional = |text: Option<&str>| {
         text.map_or(AnswerCell::Missing, |text| AnswerCell::Text(text.to_owned()))
     };
-    // JSON shows UTC, whatever `--tz` says.
-    let calendar = match question.format {
-        AnswerFormat::Json => notify_archive::question::Calendar::utc(),
-        _ => question.calendar.clone(),
-    };
+    let calendar = question.answer_calendar();
     let mut table = AnswerTable::default();
     table.columns =
         vec!["time", "priority", "event_type", "id", "name", "status", "owner", "publisher_id"];

@@ -113,6 +113,22 @@ fn intervals_are_half_open_and_local() {
     ask(&["search", "--tz", "Mars"]).expect_message(2, "Europe/Berlin");
 }
 
+/// JSON has the same times for every `--tz`, so that a script does not depend on the options of a person.
+#[test]
+fn json_has_utc_whatever_the_zone() {
+    for question in [
+        &["search", "--image", "debian-12"][..],
+        &["timeline", "debian-12"],
+        &["who", "debian-12"],
+        &["report", "transfers"],
+        &["report", "failures"],
+    ] {
+        let json = [question, &["-o", "json"]].concat();
+        let local = [&json[..], &["--tz", "Asia/Kathmandu"]].concat();
+        assert_eq!(ask(&local).expect(0).out, ask(&json).expect(0).out, "{question:?}");
+    }
+}
+
 /// `search` shows the newest, sorted, and says how many it left out.
 #[test]
 fn search_is_sorted_and_limited() {
