@@ -102,7 +102,7 @@ impl Cli {
             #[cfg(feature = "spool")]
             CliCommand::Spool(args) => crate::spool::run(args, config),
             #[cfg(feature = "archive")]
-            CliCommand::Archive(args) => crate::archive::run(args),
+            CliCommand::Archive(args) => crate::archive::run(args, config),
             #[cfg(feature = "archive")]
             CliCommand::Demo(_) => crate::demo::run(),
             #[cfg(feature = "archive")]

@@ -19,6 +19,7 @@
 //! | [`record`] | notifications with the facts that questions ask about, and the reader of lines |
 //! | [`question`] | timelines, actors, missing outcomes and reports, as functions over records |
 //! | [`store`] | the archive on SQLite: writing, reading, verifying, erasing |
+//! | [`service`] | the loop from a listener into the store, for programs that run for long |
 //! | [`error`] | the one error type |
 //!
 //! # Examples
@@ -49,6 +50,8 @@
 pub mod error;
 pub mod question;
 pub mod record;
+#[cfg(feature = "service")]
+pub mod service;
 #[cfg(feature = "store")]
 pub mod store;
 mod wire_time;

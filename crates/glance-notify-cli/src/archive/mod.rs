@@ -7,17 +7,24 @@ mod baseline;
 mod erase;
 mod export;
 mod import;
+mod service;
 mod upkeep;
 
 use notify_archive::{ArchiveError, ArchiveErrorKind};
 
 use crate::exit_status::{CommandError, ExitStatus};
+use crate::settings::ConfigArgs;
 
-/// Store notifications in an archive, one file per month, and look after it.
+/// Store notifications in an archive, one file per month, and look after it. Without a subcommand, run as a
+/// service: store what the sources of the configuration deliver, and acknowledge it afterwards.
 #[derive(clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct ArchiveArgs {
     #[command(subcommand)]
-    command: ArchiveCommand,
+    command: Option<ArchiveCommand>,
+
+    #[command(flatten)]
+    service: service::ServiceArgs,
 }
 
 #[derive(clap::Subcommand)]
@@ -36,8 +43,11 @@ enum ArchiveCommand {
 /// # Errors
 ///
 /// Returns an error if the archive cannot be used or an option is wrong.
-pub(crate) fn run(args: &ArchiveArgs) -> Result<ExitStatus, CommandError> {
-    match &args.command {
+pub(crate) fn run(args: &ArchiveArgs, config: &ConfigArgs) -> Result<ExitStatus, CommandError> {
+    let Some(command) = &args.command else {
+        return service::run(&args.service, &config.load()?);
+    };
+    match command {
         ArchiveCommand::Import(args) => import::run(args),
         ArchiveCommand::Export(args) => export::run(args),
         ArchiveCommand::Backup(args) => upkeep::backup(args),

@@ -15,6 +15,7 @@
 )]
 
 mod archive;
+mod archive_service;
 mod check;
 mod clock;
 mod completions;

@@ -49,6 +49,7 @@ fn the_units_are_valid() {
         "glance-notify-outbox.service",
         "glance-notify-outbox.path",
         "glance-notify-drain.service",
+        "glance-notify-archive.service",
     ];
     for unit in units {
         let text = fs::read_to_string(ops(unit)).unwrap();

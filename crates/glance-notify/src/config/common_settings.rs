@@ -2,6 +2,8 @@
 //!
 //! The tables of strategies pass through as they are; their drivers check them.
 
+use std::path::PathBuf;
+
 use notify_core::codec::PayloadStyle;
 use notify_core::config::Seconds;
 use notify_core::pipeline::{Overflow, QueueConfig};
@@ -41,6 +43,9 @@ pub(super) struct CommonSettings {
     pub(super) rabbit: Map<String, Value>,
     #[serde(skip_serializing)]
     pub(super) qpid: Map<String, Value>,
+    /// The table `[archive]`. Only the command `archive` uses it.
+    #[serde(skip_serializing)]
+    pub(super) archive: ArchiveSettings,
     /// The table `[listener]`. Only programs that read use it.
     #[serde(skip_serializing)]
     pub(super) listener: ListenerSettings,
@@ -64,10 +69,19 @@ impl Default for CommonSettings {
             log: Map::new(),
             rabbit: Map::new(),
             qpid: Map::new(),
+            archive: ArchiveSettings::default(),
             listener: ListenerSettings::default(),
             source: Vec::new(),
         }
     }
+}
+
+/// The table `[archive]`.
+#[derive(Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct ArchiveSettings {
+    /// The directory of the archive.
+    pub(super) dir: Option<PathBuf>,
 }
 
 /// The table `[queue]`.

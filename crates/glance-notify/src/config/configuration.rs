@@ -241,6 +241,11 @@ impl Config {
         self.options.values.contains_key("spool")
     }
 
+    /// Returns `archive.dir`: the directory of the archive that `glance-notify archive` fills.
+    pub fn archive_dir(&self) -> Option<&std::path::Path> {
+        self.settings.archive.dir.as_deref()
+    }
+
     /// Returns the table `[listener]`.
     #[cfg(feature = "listen")]
     pub(crate) fn listener(&self) -> &ListenerSettings {

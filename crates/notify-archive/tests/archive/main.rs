@@ -8,5 +8,6 @@ mod generator;
 mod listening;
 mod reports;
 mod samples;
+mod service;
 mod store;
 mod stuck;

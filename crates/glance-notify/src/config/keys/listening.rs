@@ -1,4 +1,4 @@
-//! The descriptions of the keys of `[listener]` and `[[source]]`.
+//! The descriptions of the keys of `[listener]`, `[[source]]` and `[archive]`.
 
 use super::config_key::{ConfigKey, KeyKind, key};
 
@@ -38,6 +38,14 @@ pub(super) const LISTENER: &[ConfigKey] = &[
         "The size at which that file is full. Reading then pauses until you move the file away.",
     ),
 ];
+
+/// The keys of `[archive]`.
+pub(super) const ARCHIVE: &[ConfigKey] = &[key(
+    "archive.dir",
+    KeyKind::Path,
+    "none",
+    "The directory of the archive that `glance-notify archive` fills from the sources.",
+)];
 
 /// The keys of each `[[source]]`.
 pub(super) const SOURCE: &[ConfigKey] = &[

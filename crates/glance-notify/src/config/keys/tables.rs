@@ -62,6 +62,7 @@ pub(super) const TABLES: &[(&str, &[ConfigKey])] = &[
     ("qpid", qpid::QPID),
     ("listener", listening::LISTENER),
     ("source", listening::SOURCE),
+    ("archive", listening::ARCHIVE),
 ];
 /// The most letters in which a misspelt key differs from the right one.
 const MAX_DISTANCE: usize = 2;

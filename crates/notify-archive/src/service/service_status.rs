@@ -1,0 +1,134 @@
+//! The state of a running service: [`ServiceStatus`], as metrics and health checks show it.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use notify_core::listener::{ListenerStats, SourceState};
+use time::OffsetDateTime;
+
+use crate::store::{AppendOutcome, ArchiveBatch};
+
+/// The state of a service at one moment.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct ServiceStatus {
+    /// The account of the listener, with the state of each source.
+    pub listener: ListenerStats,
+    /// The progress of each source, by its name.
+    pub sources: BTreeMap<String, SourceProgress>,
+    /// The sums over all batches that are stored.
+    pub totals: AppendOutcome,
+    /// The number of attempts to store a batch that failed.
+    pub failed_writes: u64,
+    /// The error of the archive, while the last attempt failed.
+    pub error: Option<String>,
+    /// The time of the last commit, in UTC.
+    pub committed_at: Option<OffsetDateTime>,
+    /// The number of uploads and imports without an outcome for an hour. `None` before the first look.
+    pub stuck_uploads: Option<u64>,
+    /// The time since the service last showed that it works or waits as it should.
+    pub idle: Duration,
+}
+
+/// The progress of one source.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SourceProgress {
+    /// The timestamp of the newest notification that is stored, in UTC.
+    pub last_event: Option<OffsetDateTime>,
+    /// The time from the sender's timestamp to the reception, of the notification that was stored last.
+    pub lag: Option<time::Duration>,
+    /// The time during which the source was not attached since the service started.
+    pub blind: Duration,
+}
+
+/// A handle on the state of a service. Clones share it.
+///
+/// # Examples
+///
+/// ```
+/// use notify_archive::service::ServiceMonitor;
+///
+/// let monitor = ServiceMonitor::default();
+/// assert_eq!(monitor.status().totals.stored, 0);
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct ServiceMonitor(Arc<Mutex<MonitorState>>);
+
+/// The state behind the lock.
+#[derive(Debug)]
+struct MonitorState {
+    status: ServiceStatus,
+    /// The last sign of life.
+    seen: Instant,
+    /// The last look at the states of the sources.
+    looked_at: Instant,
+}
+
+impl Default for MonitorState {
+    fn default() -> Self {
+        let now = Instant::now();
+        Self { status: ServiceStatus::default(), seen: now, looked_at: now }
+    }
+}
+
+impl ServiceMonitor {
+    /// Returns the state at this moment.
+    pub fn status(&self) -> ServiceStatus {
+        let state = self.lock();
+        ServiceStatus { idle: state.seen.elapsed(), ..state.status.clone() }
+    }
+
+    /// Sets the number of stuck uploads.
+    pub fn set_stuck_uploads(&self, count: u64) {
+        self.lock().status.stuck_uploads = Some(count);
+    }
+
+    /// Notes that the service works, and the account of its listener.
+    pub(super) fn beat(&self, listener: ListenerStats) {
+        let mut state = self.lock();
+        let now = Instant::now();
+        let since = now.duration_since(state.looked_at);
+        (state.seen, state.looked_at) = (now, now);
+        for source in &listener.sources {
+            let progress = state.status.sources.entry(source.name.clone()).or_default();
+            if !matches!(source.state, SourceState::Attached { .. }) {
+                progress.blind += since;
+            }
+        }
+        state.status.listener = listener;
+    }
+
+    /// Notes that a batch is stored.
+    pub(super) fn stored(&self, batch: &ArchiveBatch, outcome: AppendOutcome) {
+        let mut state = self.lock();
+        let status = &mut state.status;
+        let totals = &mut status.totals;
+        totals.stored += outcome.stored;
+        totals.copies += outcome.copies;
+        totals.reused += outcome.reused;
+        totals.unreadable += outcome.unreadable;
+        status.error = None;
+        status.committed_at = Some(OffsetDateTime::now_utc());
+        for record in &batch.records {
+            let Some(source) = record.arrival.source.as_deref() else { continue };
+            let Some(progress) = status.sources.get_mut(source) else { continue };
+            progress.last_event = progress.last_event.max(Some(record.timestamp));
+            progress.lag = record.arrival.received_at.map(|received| received - record.timestamp);
+        }
+    }
+
+    /// Notes that an attempt to store a batch failed. Returns `true` for an error that is news.
+    pub(super) fn failed(&self, error: &str) -> bool {
+        let mut state = self.lock();
+        let is_news = state.status.error.as_deref() != Some(error);
+        state.status.failed_writes += 1;
+        state.status.error = Some(error.to_owned());
+        is_news
+    }
+
+    fn lock(&self) -> MutexGuard<'_, MonitorState> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,86 @@
+//! The thread that owns the writer of a service, so that a slow disk blocks no runtime.
+
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+
+use notify_core::listener::CoverageChange;
+use time::OffsetDateTime;
+use tokio::sync::oneshot;
+
+use crate::error::{ArchiveError, ArchiveErrorKind, Result};
+use crate::store::{AppendOutcome, ArchiveBatch, ArchiveWriter, RetentionPolicy};
+
+/// The end of the thread that the service holds. Dropping it ends the thread after its job.
+#[derive(Debug)]
+pub(super) struct WriterThread(Sender<(WriterJob, Reply)>);
+
+/// The changes of coverage and the batch that one call stores.
+#[derive(Debug, Default)]
+pub(super) struct WriterJob {
+    pub(super) changes: Vec<CoverageChange>,
+    pub(super) batch: ArchiveBatch,
+    /// The files to remove first.
+    pub(super) retention: Option<RetentionPolicy>,
+    /// The sources that stop with the service, and the time since when.
+    pub(super) stopped: Vec<(String, OffsetDateTime)>,
+}
+
+/// The channel that takes a job back with its result.
+type Reply = oneshot::Sender<(WriterJob, Result<AppendOutcome>)>;
+
+impl WriterThread {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the operating system starts no thread.
+    pub(super) fn start(writer: ArchiveWriter) -> Result<Self> {
+        let (jobs, receiver) = channel();
+        let thread = thread::Builder::new().name("archive-writer".to_owned());
+        thread.spawn(move || run(writer, &receiver)).map_err(|error| {
+            ArchiveError::new(
+                ArchiveErrorKind::Io,
+                format!("cannot start the thread that writes the archive: {error}"),
+            )
+        })?;
+        Ok(Self(jobs))
+    }
+
+    /// Sends a job. The receiver resolves to the job and its result, and to an error if the thread ended.
+    pub(super) fn send(
+        &self,
+        job: WriterJob,
+    ) -> oneshot::Receiver<(WriterJob, Result<AppendOutcome>)> {
+        let (reply, result) = oneshot::channel();
+        // Without the thread, the reply is dropped, which resolves the receiver.
+        drop(self.0.send((job, reply)));
+        result
+    }
+}
+
+/// Carries out jobs until the service drops its end.
+fn run(mut writer: ArchiveWriter, jobs: &Receiver<(WriterJob, Reply)>) {
+    while let Ok((mut job, reply)) = jobs.recv() {
+        let result = store(&mut writer, &mut job);
+        drop(reply.send((job, result)));
+    }
+}
+
+/// Records the changes, and then stores the batch. Takes each change out of the job once it is recorded.
+fn store(writer: &mut ArchiveWriter, job: &mut WriterJob) -> Result<AppendOutcome> {
+    if let Some(policy) = job.retention {
+        for name in writer.retain(policy, OffsetDateTime::now_utc())? {
+            tracing::info!("removed {name}: it is older or larger than the archive may be");
+        }
+        job.retention = None;
+    }
+    // In their order. The first change that fails stays, with those behind it.
+    while let Some(change) = job.changes.first() {
+        writer.record_coverage(std::slice::from_ref(change))?;
+        job.changes.remove(0);
+    }
+    for (source, at) in &job.stopped {
+        writer.detach(source, *at, "the archive stopped")?;
+    }
+    writer.append(&job.batch)
+}

@@ -1,0 +1,223 @@
+//! The service: stored before it is acknowledged, whatever the disk and the sources do.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use notify_archive::question::{EventFilter, StuckReport};
+use notify_archive::service::{ArchiveService, OpenUploads, ServiceMonitor, ServiceOptions};
+use notify_archive::store::{ArchiveBatch, RetentionPolicy};
+use notify_archive::{Archive, ArchiveWriter};
+use notify_conformance::source_script::{SourceFault, SourceScript};
+use notify_core::listener::{DeadLetters, Listener, ListenerConfig, ListenerStats, SourceState};
+use notify_core::source::SettlementMode;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::samples::{day, read_all};
+use crate::store::ALL;
+
+/// A service that runs, and the way to stop it.
+struct RunningService {
+    monitor: ServiceMonitor,
+    stop: Option<oneshot::Sender<()>>,
+    task: JoinHandle<notify_archive::Result<ListenerStats>>,
+}
+
+impl RunningService {
+    /// Starts a service that stores what a script delivers.
+    fn start(script: &SourceScript, directory: &Path, options: ServiceOptions) -> Self {
+        let mut config = ListenerConfig::default();
+        config.deliver_unreadable = true;
+        let listener = Listener::builder(script.source(), DeadLetters::Discard);
+        let listener = listener.config(config).start().unwrap();
+        let writer = ArchiveWriter::open(directory).unwrap();
+        let service = ArchiveService::new(listener, writer, options).unwrap();
+        let monitor = service.monitor();
+        let (stop, stopped) = oneshot::channel();
+        let task = tokio::spawn(service.run(async move { drop(stopped.await) }));
+        Self { monitor, stop: Some(stop), task }
+    }
+
+    async fn stop(mut self) -> ListenerStats {
+        drop(self.stop.take());
+        self.task.await.unwrap().unwrap()
+    }
+}
+
+/// Sessions that break, settlements that never arrive and a source that ends: the archive holds each
+/// notification once, everything is acknowledged in the end, and the state of the service tells the numbers.
+#[tokio::test]
+async fn a_service_stores_everything_once() {
+    for mode in [SettlementMode::Individual, SettlementMode::Cumulative] {
+        let directory = tempfile::tempdir().unwrap();
+        let script = SourceScript::with_mode(mode);
+        publish_day(&script);
+        script.publish_bytes([b"not JSON".to_vec()]);
+        for fault in [
+            SourceFault::FailReceive,
+            SourceFault::LoseConfirmation,
+            SourceFault::Detach,
+            SourceFault::FailSettle,
+        ] {
+            script.add_fault(fault);
+        }
+        let mut options = ServiceOptions::default();
+        options.batch = 7;
+        options.linger = Duration::ZERO;
+        options.regions = [("script".to_owned(), "north".to_owned())].into();
+        let service = RunningService::start(&script, directory.path(), options);
+        eventually("everything is acknowledged", || script.unacked() == 0).await;
+        let status = service.monitor.status();
+        assert_eq!((status.totals.stored, status.totals.unreadable), (101, 1));
+        assert_eq!(status.error, None);
+        assert!(status.sources["script"].last_event.is_some());
+        script.end();
+        let account = service.task.await.unwrap().unwrap();
+        assert_eq!(account.total.held, 0);
+        let archive = Archive::open(directory.path()).unwrap();
+        let mut ids = BTreeSet::new();
+        archive
+            .read(&EventFilter::default(), ALL, |record| {
+                assert!(ids.insert(record.message_id), "once");
+                assert_eq!(record.arrival.region.as_deref(), Some("north"));
+            })
+            .unwrap();
+        assert_eq!(ids.len(), 101);
+        assert_eq!(archive.verify().unwrap().problems, []);
+        let now = time::OffsetDateTime::now_utc();
+        let coverage = archive.coverage(Some(now - time::Duration::HOUR..now)).unwrap();
+        let reasons: Vec<_> = coverage[0].blind.iter().map(|(_, why)| why.as_str()).collect();
+        assert_eq!(reasons[0], "not attached yet");
+        assert!(reasons.contains(&"the source ended"), "{reasons:?}");
+    }
+}
+
+/// While the archive cannot be written, nothing is acknowledged and the state names the error. The service goes
+/// on by itself when the cause is gone.
+#[tokio::test]
+async fn nothing_is_acknowledged_while_the_archive_cannot_be_written() {
+    let directory = tempfile::tempdir().unwrap();
+    let script = SourceScript::default();
+    let service = RunningService::start(&script, directory.path(), ServiceOptions::default());
+    let path = directory.path().join("2026-11.sqlite");
+    let undated = directory.path().join("undated-2026-11.sqlite");
+    // The day of the sample is undated a few days later.
+    for path in [&path, &undated, &undated_now(directory.path())] {
+        fs::write(path, [b'x'; 8192]).unwrap();
+    }
+    publish_day(&script);
+    eventually("the error is told", || service.monitor.status().error.is_some()).await;
+    let status = service.monitor.status();
+    assert!(status.error.unwrap().contains("the file is damaged: move it away"));
+    assert!(status.failed_writes > 0 && script.acked().is_empty());
+    for path in [&path, &undated, &undated_now(directory.path())] {
+        drop(fs::remove_file(path));
+    }
+    eventually("everything is acknowledged", || script.unacked() == 0).await;
+    assert_eq!(service.monitor.status().error, None);
+    assert_eq!(service.stop().await.total.acked, 101);
+    assert_eq!(count(directory.path()), 101);
+}
+
+/// A service that is asked to stop while its archive fails ends in time, and gives back what is not stored.
+#[tokio::test]
+async fn a_service_stops_while_the_archive_fails() {
+    let directory = tempfile::tempdir().unwrap();
+    let script = SourceScript::default();
+    let service = RunningService::start(&script, directory.path(), ServiceOptions::default());
+    for name in ["2026-11.sqlite", "undated-2026-11.sqlite"] {
+        fs::write(directory.path().join(name), [b'x'; 8192]).unwrap();
+    }
+    fs::write(undated_now(directory.path()), [b'x'; 8192]).unwrap();
+    publish_day(&script);
+    eventually("the error is told", || service.monitor.status().error.is_some()).await;
+    let monitor = service.monitor.clone();
+    let stats = service.stop().await;
+    assert_eq!((stats.total.acked, stats.total.held), (0, 0));
+    assert_eq!(script.unacked(), 101);
+    assert!(matches!(monitor.status().listener.sources[0].state, SourceState::Closed));
+}
+
+/// A running service removes old months, because no other process may write to its archive.
+#[tokio::test]
+async fn a_service_keeps_the_bounds_of_its_archive() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut records = read_all(&day());
+    for record in &mut records {
+        record.timestamp -= time::Duration::days(500);
+        record.arrival.received_at = Some(record.timestamp);
+    }
+    let batch = ArchiveBatch { records, ..ArchiveBatch::default() };
+    ArchiveWriter::open(directory.path()).unwrap().append(&batch).unwrap();
+    let script = SourceScript::default();
+    publish_day(&script);
+    let mut options = ServiceOptions::default();
+    options.retention =
+        RetentionPolicy { max_age: Some(time::Duration::days(400)), max_bytes: None };
+    let service = RunningService::start(&script, directory.path(), options);
+    eventually("everything is acknowledged", || script.unacked() == 0).await;
+    service.stop().await;
+    let archive = Archive::open(directory.path()).unwrap();
+    assert!(archive.files().unwrap().iter().all(|name| !name.to_string().contains("2025-07")));
+    assert_eq!(count(directory.path()), 101);
+}
+
+/// The metric of stuck uploads is the number in the report, look by look, while events arrive.
+#[test]
+fn stuck_uploads_are_those_of_the_report() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut writer = ArchiveWriter::open(directory.path()).unwrap();
+    let records = read_all(&day());
+    let first = records[0].timestamp;
+    let mut uploads = OpenUploads::new(directory.path(), first);
+    let mut report = StuckReport::default();
+    let mut most = 0;
+    for part in records.chunks(9) {
+        let batch = ArchiveBatch { records: part.to_vec(), ..ArchiveBatch::default() };
+        writer.append(&batch).unwrap();
+        for record in part {
+            report.add(record);
+        }
+        let now = part.last().unwrap().timestamp;
+        let items = report.clone().finish(now, time::Duration::HOUR);
+        let is_upload = |kind| {
+            use notify_archive::question::StuckKind::{PendingDelete, TaskWithoutEnd};
+            !matches!(kind, PendingDelete | TaskWithoutEnd)
+        };
+        let expected = items.iter().filter(|item| is_upload(item.kind)).count() as u64;
+        assert_eq!(uploads.count(now).unwrap(), expected, "at {now}");
+        most = most.max(expected);
+    }
+    assert_eq!(most, 2);
+}
+
+/// Publishes the day of a small cloud.
+fn publish_day(script: &SourceScript) {
+    script.publish_bytes(day().lines().map(|line| line.as_bytes().to_vec()));
+}
+
+/// Returns the file of undated events of this month.
+fn undated_now(directory: &Path) -> std::path::PathBuf {
+    let now = time::OffsetDateTime::now_utc();
+    let name = format!("undated-{:04}-{:02}.sqlite", now.year(), u8::from(now.month()));
+    directory.join(name)
+}
+
+/// Returns the number of events in an archive.
+fn count(directory: &Path) -> u64 {
+    let (dated, undated, _) = Archive::open(directory).unwrap().counts().unwrap();
+    dated + undated
+}
+
+/// Waits until a condition holds.
+async fn eventually(what: &str, condition: impl Fn() -> bool) {
+    for _ in 0..3000 {
+        if condition() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("not within 30 s: {what}");
+}
