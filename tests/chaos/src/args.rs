@@ -13,6 +13,8 @@ pub(crate) struct ChaosArgs {
     pub(crate) faults: Vec<ChaosFault>,
     /// The number of kills of a producer. If set, the run does nothing else.
     pub(crate) kills: Option<u32>,
+    /// The number of notifications for an archive that is killed. If set, the run does nothing else.
+    pub(crate) archive_events: Option<u64>,
 }
 
 /// The length of a run.
@@ -36,6 +38,7 @@ impl ChaosArgs {
             seed: fastrand::u64(..),
             faults: ChaosFault::ALL.map(|(fault, _)| fault).to_vec(),
             kills: None,
+            archive_events: None,
         };
         let mut arguments = arguments.into_iter();
         while let Some(name) = arguments.next() {
@@ -48,6 +51,7 @@ impl ChaosArgs {
                 }
                 "--seed" => args.seed = number(&name, &value()?)?,
                 "--tries" => args.kills = Some(number(&name, &value()?)?),
+                "--archive" => args.archive_events = Some(number(&name, &value()?)?),
                 "--fault" => args.faults = vec![fault(&value()?)?],
                 _ => return Err(format!("unknown argument `{name}`")),
             }

@@ -16,6 +16,8 @@
     reason = "a program for developers prints, and stops on an unexpected error"
 )]
 
+mod archive_process;
+mod archive_run;
 mod args;
 mod environment;
 mod fault;
@@ -35,6 +37,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use archive_run::ArchiveRunPlan;
 use args::{ChaosArgs, RunLength};
 use environment::RunEnvironment;
 use plan::ChaosPlan;
@@ -50,12 +53,25 @@ fn main() -> ExitCode {
         producer::run(Path::new(configuration), Path::new(journal));
         return ExitCode::SUCCESS;
     }
+    match arguments.as_slice() {
+        [role, url, directory] if role == archive_process::FILL_ROLE => {
+            archive_process::fill(url, Path::new(directory));
+            return ExitCode::SUCCESS;
+        }
+        [role, directory] if role == archive_process::READ_ROLE => {
+            archive_process::read(Path::new(directory));
+            return ExitCode::SUCCESS;
+        }
+        _ => {}
+    }
     match ChaosArgs::parse(arguments) {
         Ok(args) if run(&args) => ExitCode::SUCCESS,
         Ok(_) => ExitCode::FAILURE,
         Err(problem) => {
             eprintln!("notify-chaos: {problem}");
-            eprintln!("usage: [--minutes N | --short] [--seed S] [--fault NAME [--tries N]]");
+            eprintln!(
+                "usage: [--minutes N | --short | --archive EVENTS] [--seed S] [--fault NAME [--tries N]]"
+            );
             ExitCode::from(2)
         }
     }
@@ -85,7 +101,10 @@ fn run(args: &ChaosArgs) -> bool {
     let environment =
         RunEnvironment::new(host, if short { SHORT_QUEUE } else { QUEUE }, &directory);
     let mut report = ChaosReport::default();
-    if let Some(tries) = args.kills {
+    if let Some(events) = args.archive_events {
+        let plan = ArchiveRunPlan::full(args.seed, events);
+        report.add_problems("archive", archive_run::run(plan, &environment, &directory));
+    } else if let Some(tries) = args.kills {
         kills::run(&environment, args.seed, tries, &mut report);
     } else {
         let length = match args.length {
@@ -102,6 +121,8 @@ fn run(args: &ChaosArgs) -> bool {
         }
         if short {
             kills::run(&environment, args.seed, SHORT_KILLS, &mut report);
+            let plan = ArchiveRunPlan::short(args.seed);
+            report.add_problems("archive", archive_run::run(plan, &environment, &directory));
         }
     }
     report.print();

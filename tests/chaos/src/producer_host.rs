@@ -153,6 +153,12 @@ impl ProducerHost {
         FrozenDisk { thaw, watchdog }
     }
 
+    /// Mounts a file system in memory of 512 MiB on `directory`, inside the namespaces only.
+    pub(crate) fn mount_memory_disk(&self, directory: &Path) {
+        let options = ["-t", "tmpfs", "-o", "size=512m,mode=0700", "chaos"];
+        run(self.command("mount").args(options).arg(directory)).expect("root can mount a tmpfs");
+    }
+
     /// Fills the disk at `directory` from another program.
     pub(crate) fn fill_disk(&self, directory: &Path) {
         let mut output = std::ffi::OsString::from("of=");

@@ -1,5 +1,5 @@
 //! The short form of `cargo xtask chaos`: it injects every fault once, for about a second, then
-//! several at once, and kills a process 15 times.
+//! several at once, kills a process 15 times, and an archive 5 times.
 
 use std::process::Command;
 
@@ -13,6 +13,7 @@ fn no_fault_loses_an_accepted_notification() {
     let errors = String::from_utf8_lossy(&output.stderr);
     println!("{printed}");
     assert!(output.status.success(), "{errors}");
+    assert!(printed.contains("published by oslo.messaging"), "the archive did not run");
     // A run that ended early would lack one of these rows.
     for fault in [
         "cut",

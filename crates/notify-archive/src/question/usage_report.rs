@@ -134,6 +134,7 @@ impl UsageReport {
     }
 
     /// Returns the columns of the archive that hold the key of a group and the bytes of an event, in SQL.
+    #[cfg(feature = "store")]
     pub(crate) fn counted_columns(&self) -> (&'static str, &'static str) {
         let key = match (self.grouping, self.kind) {
             (ReportGroup::Project, UsageKind::Transfers) => "receiver",
@@ -151,6 +152,7 @@ impl UsageReport {
     }
 
     /// Returns the calendar.
+    #[cfg(feature = "store")]
     pub(crate) fn calendar(&self) -> &Calendar {
         &self.calendar
     }
