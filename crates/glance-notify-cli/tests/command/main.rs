@@ -34,6 +34,7 @@ mod mistake_rows;
 mod mistakes;
 mod operations;
 mod output_files;
+mod owners;
 mod planted_secrets;
 mod qpid;
 mod questions;

@@ -138,6 +138,10 @@ impl ArchiveWriter {
             changes.files.insert(name, counts);
         }
         self.write_control(|control| control_file::write(control, &changes))?;
+        if outcome.stored + outcome.unreadable == 0 {
+            // No number of rows covers this change.
+            self.settle_control()?;
+        }
         Ok(outcome)
     }
 
@@ -293,7 +297,8 @@ impl ArchiveWriter {
         self.write_control(|control| control_file::write(control, &changes))
     }
 
-    /// Moves a rare change from the control file's log into the file: a damaged log loses its end unnoticed.
+    /// Moves a change that no number of rows covers from the control file's log into the file: a damaged log
+    /// would lose it unnoticed.
     pub(crate) fn settle_control(&mut self) -> Result<()> {
         let control = self.control()?;
         let settle = control.sqlite.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));

@@ -6,11 +6,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use glance_notify::codec::serde_json::{self, Value};
+use glance_notify::listen::{DeadLetters, FileSource, FileSourceConfig, Listener, ListenerConfig};
 use glance_notify::time::OffsetDateTime;
 use notify_archive::question::{
     Calendar, EventFilter, ProjectNames, ReportGroup, UsageKind, UsageReport,
 };
 use notify_archive::record::{RecordLines, RecordReader};
+use notify_archive::service::{ArchiveService, ServiceOptions};
 use notify_archive::store::{ArchiveBatch, ReadScope, RecordDetail};
 use notify_archive::{Archive, ArchiveWriter};
 use rusqlite::{Connection, params};
@@ -162,6 +164,32 @@ pub(crate) fn transfers_by_hand(task: &BenchTask) -> Measurement {
         select.query_map([micros(month.start), micros(month.end)], |row| row.get::<_, i64>(2));
     assert_eq!(rows.expect("readable").count(), PROJECTS);
     clock.stop(task.messages)
+}
+
+/// Reads the same lines as the service does: from a source, through a listener, with an acknowledgement after
+/// each commit.
+pub(crate) fn service(task: &BenchTask) -> Measurement {
+    let lines = lines_file(task);
+    let directory = fresh(task, "service");
+    let mut file = FileSourceConfig::new(lines);
+    file.follow = false;
+    let clock = Clock::start();
+    let runtime = tokio::runtime::Runtime::new().expect("the system has threads");
+    let stats = runtime.block_on(async {
+        let mut config = ListenerConfig::default();
+        config.prefetch = 2 * task.window;
+        let listener = Listener::builder(FileSource::new(file), DeadLetters::Discard);
+        let listener = listener.config(config).start().expect("the runtime runs");
+        let writer = ArchiveWriter::open(&directory).expect("a new archive");
+        let mut options = ServiceOptions::default();
+        options.batch = task.window;
+        let service = ArchiveService::new(listener, writer, options).expect("a thread");
+        service.run(std::future::pending()).await.expect("readable")
+    });
+    assert_eq!(stats.total.acked, task.messages as u64);
+    let measurement = clock.stop(task.messages);
+    fs::remove_dir_all(&directory).expect("the directory is writable");
+    measurement
 }
 
 /// Reports the bytes of the archive's files and of the bodies in it, as a series of two numbers.

@@ -20,7 +20,7 @@ pub(crate) fn run(name: &str, task: &BenchTask) -> Option<Measurement> {
 /// A candidate as a function.
 type CandidateFunction = fn(&BenchTask) -> Measurement;
 
-const CANDIDATES: [(&str, CandidateFunction); 33] = [
+const CANDIDATES: [(&str, CandidateFunction); 34] = [
     ("noop-emit", noop::emit),
     ("noop-enabled", noop::enabled),
     ("log-disabled", noop::disabled_log),
@@ -50,6 +50,7 @@ const CANDIDATES: [(&str, CandidateFunction); 33] = [
     ("archive-transfers", archive::transfers),
     ("archive-transfers-hand", archive::transfers_by_hand),
     ("archive-size", archive::size),
+    ("archive-service", archive::service),
     ("lapin-bursts", lapin::bursts),
     ("lapin-rolling", lapin::rolling),
     ("lapin-one", lapin::one_by_one),

@@ -45,6 +45,25 @@ impl BenchRun {
             milliseconds,
         )?;
 
+        let tenth = BenchTask { messages: task.messages / 10, ..task.clone() };
+        let candidates = [
+            Candidate::rust("the service", "archive-service", task.clone()),
+            Candidate::rust("a tenth of the events", "archive-service", tenth),
+        ]
+        .map(Candidate::with_long_timeout);
+        let results = self.compare("the memory of the service", &candidates, || {})?;
+        let mebibytes = |measurement: &Measurement| measurement.peak / f64::from(1 << 20);
+        // A small archive does not fill the page cache.
+        let is_large = self.archive_events >= 1_000_000;
+        let goal = if is_large { RowGoal::RatioAtMost(1.2) } else { RowGoal::None };
+        self.rows.push(ResultRow::with_peer(
+            "archive, memory of the service / a tenth of the events",
+            "MiB",
+            &results[0].per_round(mebibytes),
+            &results[1].per_round(mebibytes),
+            goal,
+        ));
+
         let candidates = [Candidate::rust("the archive", "archive-size", task).with_long_timeout()];
         let results = self.compare("the size of the archive", &candidates, || {})?;
         let (stored, bodies) = (
