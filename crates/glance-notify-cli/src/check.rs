@@ -33,6 +33,7 @@ use serde::Serialize;
 
 use crate::console::{Stream, Tone, paint};
 use crate::exit_status::{CommandError, ExitStatus};
+use crate::finding_rows::FindingRow;
 use crate::json_output::write_json;
 use crate::output_format::TextOrJson;
 use crate::runtime;
@@ -149,15 +150,6 @@ struct SettingRow {
     origin: String,
 }
 
-/// One finding about the destination or the spool.
-#[derive(Serialize)]
-struct FindingRow {
-    /// `good`, `warning` or `bad`.
-    state: &'static str,
-    subject: String,
-    details: String,
-}
-
 impl CheckReport {
     /// Adds the publisher id of a configuration that sets none: the name of the host.
     fn add_default_publisher(&mut self, notifier: &Notifier) {
@@ -182,16 +174,7 @@ impl CheckReport {
             let origin = paint(Stream::Stdout, Some(Tone::Faint), format_args!("# {origin}"));
             writeln!(out, "{setting:<40} {origin}")?;
         }
-        for FindingRow { state, subject, details } in &self.findings {
-            let tone = match *state {
-                "good" => Tone::Good,
-                "warning" => Tone::Warning,
-                _ => Tone::Bad,
-            };
-            let state = paint(Stream::Stdout, Some(tone), format_args!("{state:<8}"));
-            writeln!(out, "{state} {subject}: {details}")?;
-        }
-        Ok(())
+        self.findings.iter().try_for_each(|finding| finding.write_text(out))
     }
 }
 
@@ -221,20 +204,6 @@ impl SettingRow {
             }
         });
         entries.collect()
-    }
-}
-
-impl FindingRow {
-    /// Creates the row of a finding.
-    fn new(finding: &Finding) -> Self {
-        let (state, details) = match &finding.state {
-            FindingState::Good(details) => ("good", printable(details, MAX_CHARS).to_string()),
-            FindingState::Warning(text) => ("warning", printable(text, MAX_CHARS).to_string()),
-            FindingState::Bad(error) => {
-                ("bad", printable(&format!("{error:#}"), usize::MAX).to_string())
-            }
-        };
-        Self { state, subject: printable(&finding.subject, MAX_CHARS).to_string(), details }
     }
 }
 

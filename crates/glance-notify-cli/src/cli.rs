@@ -59,6 +59,10 @@ enum CliCommand {
     Schema(schema::SchemaArgs),
     #[cfg(feature = "listen")]
     Listen(Box<crate::listen::ListenArgs>),
+    #[cfg(feature = "listen")]
+    Replay(Box<crate::replay::ReplayArgs>),
+    #[cfg(feature = "listen")]
+    Doctor(crate::doctor::DoctorArgs),
     Check(check::CheckArgs),
     Config(config_command::ConfigCommandArgs),
     #[cfg(feature = "spool")]
@@ -97,6 +101,10 @@ impl Cli {
             CliCommand::Schema(args) => schema::run(args),
             #[cfg(feature = "listen")]
             CliCommand::Listen(args) => crate::listen::run(args, config),
+            #[cfg(feature = "listen")]
+            CliCommand::Replay(args) => crate::replay::run(args, config),
+            #[cfg(feature = "listen")]
+            CliCommand::Doctor(args) => crate::doctor::run(args, config),
             CliCommand::Check(args) => check::run(args, &config.load()?),
             CliCommand::Config(args) => config_command::run(args),
             #[cfg(feature = "spool")]

@@ -82,6 +82,22 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "replay",
+        &[
+            "glance-notify replay --from notifications.log --to other.toml --rate 100",
+            "glance-notify replay --from n.log --since 2026-11-24 --event image.delete --dry-run",
+            "glance-notify replay --from n.log --to other.toml --checkpoint replay.position",
+        ],
+    ),
+    (
+        "doctor",
+        &[
+            "glance-notify doctor --from /etc/glance/glance-api.conf --watch 30",
+            "glance-notify doctor --from amqp://audit:secret@rabbit1/openstack --nagios -w 100 -C 1000",
+            "glance-notify doctor --from /etc/glance/glance-api.conf --grant audit",
+        ],
+    ),
+    (
         "spool",
         &[
             "glance-notify spool stats -c /etc/glance/notify.toml",

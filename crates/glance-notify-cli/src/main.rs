@@ -17,8 +17,11 @@ mod config_command;
 mod console;
 #[cfg(feature = "archive")]
 mod demo;
+#[cfg(feature = "listen")]
+mod doctor;
 mod emit;
 mod exit_status;
+mod finding_rows;
 mod held_log;
 mod help;
 mod input_lines;
@@ -33,6 +36,8 @@ mod output_format;
 mod progress;
 #[cfg(feature = "archive")]
 mod questions;
+#[cfg(feature = "listen")]
+mod replay;
 mod runtime;
 mod schema;
 mod settings;

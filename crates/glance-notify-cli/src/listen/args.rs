@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::source_args::SourceArgs;
+#[cfg(feature = "rabbit")]
+use super::source_args::TapArgs;
 use crate::arguments::parse_seconds;
 use crate::questions::selection_args::SelectionArgs;
 
@@ -18,6 +20,10 @@ use crate::questions::selection_args::SelectionArgs;
 pub(crate) struct ListenArgs {
     #[command(flatten)]
     pub(super) sources: SourceArgs,
+
+    #[cfg(feature = "rabbit")]
+    #[command(flatten)]
+    pub(super) tap: TapArgs,
 
     #[command(flatten)]
     pub(super) selection: SelectionArgs,
@@ -78,7 +84,7 @@ pub(crate) struct ListenArgs {
 
 /// The form of notifications on standard output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(super) enum ListenFormat {
+pub(crate) enum ListenFormat {
     /// One line for people.
     Text,
     /// The notification as one line of JSON in ASCII.

@@ -12,7 +12,7 @@ use tokio::process::{Child, Command};
 
 /// A command that handles notifications.
 #[derive(Clone, Debug)]
-pub(super) struct ExecCommand {
+pub(crate) struct ExecCommand {
     pub(super) text: String,
     /// The longest time that one run may take.
     pub(super) timeout: Duration,

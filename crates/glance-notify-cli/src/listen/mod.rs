@@ -32,11 +32,12 @@ mod session;
 mod source_args;
 mod summary;
 
-use glance_notify::listen::{builder_of, listener_config};
+use glance_notify::listen::{SourceConfig, builder_of, listener_config};
 
 pub(crate) use self::args::ListenArgs;
-use self::notification_handler::NotificationHandler;
-use self::session::ListenSession;
+pub(crate) use self::notification_handler::NotificationHandler;
+pub(crate) use self::session::{ListenSession, SessionOptions};
+pub(crate) use self::source_args::{LocationArgs, SourceArgs};
 use crate::exit_status::{CommandError, ExitStatus};
 use crate::runtime;
 use crate::settings::ConfigArgs;
@@ -49,13 +50,12 @@ use crate::settings::ConfigArgs;
 /// standard output cannot be written.
 pub(crate) fn run(args: &ListenArgs, config: &ConfigArgs) -> Result<ExitStatus, CommandError> {
     let (filter, calendar, names) = args.selection.read()?;
-    let mut sources = args.sources.sources(config)?;
-    sources.sources = sources
-        .sources
-        .into_iter()
-        .map(|source| source.follow(!args.exit_at_end).from_end(args.from_end))
-        .collect();
-    if args.exit_at_end && sources.sources.iter().any(|source| !source.has_end()) {
+    let (sources, config) = args.sources.sources(config)?;
+    let end = |source: SourceConfig| source.follow(!args.exit_at_end).from_end(args.from_end);
+    let sources: Vec<_> = sources.into_iter().map(end).collect();
+    #[cfg(feature = "rabbit")]
+    let sources = args.tap.choose_queues(sources, args.sources.dead_letters.is_some())?;
+    if args.exit_at_end && sources.iter().any(|source| !source.has_end()) {
         let message =
             "--exit-at-end needs files, because a broker has no end: use `--idle SECONDS`";
         return Err(CommandError::new(ExitStatus::PermanentError, message));
@@ -63,16 +63,17 @@ pub(crate) fn run(args: &ListenArgs, config: &ConfigArgs) -> Result<ExitStatus, 
     let runtime = runtime::start()?;
     #[cfg(feature = "rabbit")]
     if args.remove_tap {
-        return runtime.block_on(broker_queues::remove_taps(&sources.sources));
+        return runtime.block_on(broker_queues::remove_taps(&sources));
     }
     let result = runtime.block_on(async {
         #[cfg(feature = "rabbit")]
-        let queues = broker_queues::BrokerQueues::count(&sources.sources).await;
-        let handler = NotificationHandler::new(args, calendar, names, &sources.sources)?;
-        let mut bounds = listener_config(&sources.config);
+        let queues = broker_queues::BrokerQueues::count(&sources).await;
+        let handler = NotificationHandler::new(args, calendar, names, &sources)?;
+        let mut bounds = listener_config(&config);
         bounds.wait = args.wait;
-        let listener = builder_of(&sources.sources, &sources.config)?.config(bounds).start()?;
-        let session = ListenSession::new(args, filter, &sources.sources, handler)?;
+        let options = SessionOptions { limit: args.limit, idle: args.idle, rate: None };
+        let listener = builder_of(&sources, &config)?.config(bounds).start()?;
+        let session = ListenSession::new(&options, filter, &sources, handler)?;
         let summary = session.run(listener).await;
         #[cfg(feature = "rabbit")]
         queues.report().await;

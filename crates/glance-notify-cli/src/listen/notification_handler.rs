@@ -1,6 +1,7 @@
 //! What `listen` does with a notification: print it, run a command for it, or send it on.
 
 use std::io::{self, Write};
+use std::path::Path;
 use std::pin::Pin;
 
 use glance_notify::Outcome;
@@ -34,11 +35,13 @@ pub(super) struct JobOutcome {
 }
 
 /// What `listen` does with notifications.
-pub(super) enum NotificationHandler {
+pub(crate) enum NotificationHandler {
     /// Prints them.
     Print(ListenFormat, Box<LineWriter>),
     /// Runs a command.
     Exec { command: ExecCommand, batch: usize, jobs: usize },
+    /// Only counts them.
+    Count,
     /// Sends them on.
     Forward(Box<ForwardTarget>),
 }
@@ -56,7 +59,7 @@ impl NotificationHandler {
         sources: &[SourceConfig],
     ) -> Result<Self, CommandError> {
         if let Some(path) = &args.to {
-            return Ok(Self::Forward(Box::new(ForwardTarget::open(path)?)));
+            return Self::forward(path);
         }
         if let Some(text) = &args.exec {
             let command = ExecCommand { text: text.clone(), timeout: args.exec_timeout };
@@ -67,16 +70,30 @@ impl NotificationHandler {
         Ok(Self::Print(args.output, Box::new(lines)))
     }
 
+    /// Returns the handler that sends notifications to the destination of a configuration.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the configuration is invalid.
+    pub(crate) fn forward(path: &Path) -> Result<Self, CommandError> {
+        Ok(Self::Forward(Box::new(ForwardTarget::open(path)?)))
+    }
+
     /// Returns whether notifications go to standard output.
     pub(super) fn is_printing(&self) -> bool {
         matches!(self, Self::Print(..))
+    }
+
+    /// Returns whether the work is done as soon as a notification is selected.
+    pub(super) fn is_immediate(&self) -> bool {
+        matches!(self, Self::Print(..) | Self::Count)
     }
 
     /// Returns the largest number of notifications that one job takes.
     pub(super) fn batch(&self) -> usize {
         match self {
             Self::Exec { batch, .. } => *batch,
-            Self::Print(..) | Self::Forward(_) => 1,
+            Self::Print(..) | Self::Count | Self::Forward(_) => 1,
         }
     }
 
@@ -84,7 +101,7 @@ impl NotificationHandler {
     pub(super) fn jobs(&self) -> usize {
         match self {
             Self::Exec { jobs, .. } => *jobs,
-            Self::Print(..) => 1,
+            Self::Print(..) | Self::Count => 1,
             Self::Forward(_) => MOST_RECEIPTS,
         }
     }
@@ -94,6 +111,7 @@ impl NotificationHandler {
         match self {
             Self::Print(..) => "shown",
             Self::Exec { .. } => "handled",
+            Self::Count => "to be forwarded",
             Self::Forward(_) => "forwarded",
         }
     }
@@ -126,7 +144,7 @@ impl NotificationHandler {
     /// Dropping the future drops the deliveries, which counts as a failure.
     pub(super) async fn start(&self, selected: Vec<SelectedDelivery>) -> Vec<HandlerJob> {
         match self {
-            Self::Print(..) => Vec::new(),
+            Self::Print(..) | Self::Count => Vec::new(),
             Self::Exec { command, .. } => vec![Box::pin(execute(command.clone(), selected))],
             Self::Forward(target) => {
                 let mut jobs = Vec::with_capacity(selected.len());

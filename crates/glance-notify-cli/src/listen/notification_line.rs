@@ -19,7 +19,7 @@ use crate::questions::answer_output::short_bytes;
 use crate::questions::timeline::shown_duration;
 
 /// Writes lines, and remembers when the images and tasks were seen last.
-pub(super) struct LineWriter {
+pub(crate) struct LineWriter {
     calendar: Calendar,
     names: ProjectNames,
     /// Whether lines name their source, because there are several.

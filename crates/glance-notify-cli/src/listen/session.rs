@@ -12,18 +12,18 @@ use futures_util::stream::FuturesUnordered;
 use glance_notify::listen::{Delivery, DeliveryBatch, Listener, SourceConfig};
 use notify_archive::question::EventFilter;
 use notify_archive::record::{Arrival, EventRecord};
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
-use super::args::ListenArgs;
 use super::notification_handler::{HandlerJob, JobOutcome, NotificationHandler, SelectedDelivery};
 use super::recent_ids::RecentIds;
 use super::summary::{ListenCounts, ListenEnd, ListenSummary};
 use crate::exit_status::CommandError;
+use crate::progress::ProgressLine;
 use crate::signals::StopSignals;
 use crate::terminal::{print_note, print_warning, stdout_is_closed};
 
 /// The state of a running `listen`.
-pub(super) struct ListenSession {
+pub(crate) struct ListenSession {
     filter: EventFilter,
     /// The regions of the sources, by name.
     regions: HashMap<String, Arc<str>>,
@@ -33,8 +33,23 @@ pub(super) struct ListenSession {
     ledger: WorkLedger,
     signals: StopSignals,
     idle: Option<Duration>,
+    /// The shortest time between the starts of two jobs.
+    interval: Option<Duration>,
+    /// The time before which no job starts.
+    next_start: Instant,
+    progress: ProgressLine,
     /// The time of the last notification, or of the start.
     last_arrival: Instant,
+}
+
+/// The bounds of a session.
+pub(crate) struct SessionOptions {
+    /// The largest number of notifications that are handed over.
+    pub(crate) limit: Option<u64>,
+    /// The longest time without a notification.
+    pub(crate) idle: Option<Duration>,
+    /// The largest number of jobs that start per second.
+    pub(crate) rate: Option<u32>,
 }
 
 /// What became of the notifications so far.
@@ -74,8 +89,8 @@ impl ListenSession {
     /// # Errors
     ///
     /// Returns an error if the operating system refuses the signal handlers.
-    pub(super) fn new(
-        args: &ListenArgs,
+    pub(crate) fn new(
+        options: &SessionOptions,
         filter: EventFilter,
         sources: &[SourceConfig],
         handler: NotificationHandler,
@@ -87,15 +102,18 @@ impl ListenSession {
             regions: sources.iter().filter_map(region).collect(),
             handler,
             jobs: FuturesUnordered::new(),
-            ledger: WorkLedger { left: args.limit, ..WorkLedger::default() },
+            ledger: WorkLedger { left: options.limit, ..WorkLedger::default() },
             signals: StopSignals::listen()?,
-            idle: args.idle,
+            idle: options.idle,
+            interval: options.rate.map(|rate| Duration::from_secs(1) / rate),
+            next_start: Instant::now(),
+            progress: ProgressLine::new(None),
             last_arrival: Instant::now(),
         })
     }
 
     /// Runs until the end, closes the listener, and sums up. Errors are part of the summary.
-    pub(super) async fn run(mut self, mut listener: Listener) -> ListenSummary {
+    pub(crate) async fn run(mut self, mut listener: Listener) -> ListenSummary {
         let end = loop {
             match self.next_batch(&mut listener).await {
                 Ok(Some(batch)) => match self.handle(batch).await {
@@ -132,6 +150,10 @@ impl ListenSession {
                 () = self.signals.next() => return Err(ListenEnd::Stopped),
                 _ = ticks.tick() => {
                     let is_idle = self.idle.is_some_and(|idle| self.last_arrival.elapsed() >= idle);
+                    if !self.handler.is_printing() {
+                        let (done, word) = (self.ledger.counts.done, self.handler.done_word());
+                        self.progress.show(0, done, format_args!("{done} {word}"));
+                    }
                     let is_unread = self.handler.is_printing() && stdout_is_closed();
                     if is_idle && self.jobs.is_empty() || is_unread {
                         return Err(ListenEnd::Stopped);
@@ -181,7 +203,7 @@ impl ListenSession {
             written = self.handler.print(&mut out, &next);
             selected.push(next);
         }
-        if !self.handler.is_printing() {
+        if !self.handler.is_immediate() {
             return self.start_jobs(selected).await;
         }
         match written.and_then(|()| out.flush()) {
@@ -211,12 +233,18 @@ impl ListenSession {
         let size = self.handler.batch();
         let mut rest = selected.into_iter().peekable();
         while rest.peek().is_some() {
+            if let Some(interval) = self.interval {
+                self.next_start = self.next_start.max(Instant::now() - BURST) + interval;
+            }
+            let next_start = self.next_start;
             let mut start = pin!(self.handler.start(rest.by_ref().take(size).collect()));
             let jobs = loop {
                 tokio::select! {
                     biased;
                     () = self.signals.next() => return Ok(false),
-                    jobs = &mut start, if self.jobs.len() < self.handler.jobs() => break jobs,
+                    () = sleep_until(next_start), if Instant::now() < next_start => {}
+                    jobs = &mut start, if self.jobs.len() < self.handler.jobs()
+                        && Instant::now() >= next_start => break jobs,
                     Some(outcome) = self.jobs.next() => self.ledger.record(outcome),
                 }
             };
@@ -249,13 +277,14 @@ impl ListenSession {
             tokio::select! {
                 biased;
                 () = self.signals.next() => break,
-                () = tokio::time::sleep_until(deadline) => {
+                () = sleep_until(deadline) => {
                     print_warning(format_args!("the work did not end in time: it comes again"));
                     break;
                 }
                 Some(outcome) = self.jobs.next() => self.ledger.record(outcome),
             }
         }
+        self.progress.clear();
         // Dropping the work drops its deliveries, which the listener then gives back.
         self.jobs.clear();
         let done_word = self.handler.done_word();
@@ -279,5 +308,7 @@ const BATCH: usize = 500;
 const LINGER: Duration = Duration::from_millis(500);
 /// The interval of the checks whether to stop.
 const TICK: Duration = Duration::from_millis(50);
+/// The time that a session behind its rate may catch up.
+const BURST: Duration = Duration::from_millis(100);
 /// The time for work that has begun, once the command stops.
 const GRACE: Duration = Duration::from_secs(10);

@@ -18,9 +18,9 @@ use crate::input_source::{display_path, read_error};
 use crate::settings::{ConfigArgs, unreadable_file};
 use crate::terminal::print_warning;
 
-/// The options that name sources.
+/// The option that names sources.
 #[derive(clap::Args)]
-pub(crate) struct SourceArgs {
+pub(crate) struct LocationArgs {
     /// Source of notifications. Repeat it for more, which are read at the same time. A broker is a URL that
     /// begins with amqp:// or amqps://, or the glance-api.conf that names it; its notifications are copied,
     /// and no other consumer loses any. A file is JSON lines or a log of oslo.log, compressed with gzip or
@@ -29,18 +29,13 @@ pub(crate) struct SourceArgs {
     /// none.
     #[arg(long, value_name = "URL|CONF|FILE")]
     pub(crate) from: Vec<String>,
+}
 
-    /// Read through a durable tap of this name, which keeps notifications while nothing reads it, for 7
-    /// days at most. Its queue is `glance-notify.NAME`.
-    #[cfg(feature = "rabbit")]
-    #[arg(long, value_name = "NAME", conflicts_with = "consume")]
-    pub(crate) tap: Option<String>,
-
-    /// Take notifications from this queue instead of copying them. Its other consumers do not get them.
-    /// Repeat it for more queues.
-    #[cfg(feature = "rabbit")]
-    #[arg(long, value_name = "QUEUE")]
-    pub(crate) consume: Vec<String>,
+/// The options that name sources, and the files that a reader keeps.
+#[derive(clap::Args)]
+pub(crate) struct SourceArgs {
+    #[command(flatten)]
+    locations: LocationArgs,
 
     /// File that keeps how far a single file was read, so that the next run continues there.
     #[arg(long, value_name = "FILE")]
@@ -52,20 +47,32 @@ pub(crate) struct SourceArgs {
     pub(crate) dead_letters: Option<PathBuf>,
 }
 
-/// The sources of a command, and the configuration of its listener.
-pub(crate) struct CommandSources {
-    pub(crate) sources: Vec<SourceConfig>,
-    pub(crate) config: Config,
+/// The options that name the queue to read from on the brokers.
+#[cfg(feature = "rabbit")]
+#[derive(clap::Args)]
+pub(crate) struct TapArgs {
+    /// Read through a durable tap of this name, which keeps notifications while nothing reads it, for 7
+    /// days at most. Its queue is `glance-notify.NAME`.
+    #[arg(long, value_name = "NAME", conflicts_with = "consume")]
+    pub(crate) tap: Option<String>,
+
+    /// Take notifications from this queue instead of copying them. Its other consumers do not get them.
+    /// Repeat it for more queues.
+    #[arg(long, value_name = "QUEUE")]
+    pub(crate) consume: Vec<String>,
 }
 
-impl SourceArgs {
-    /// Returns the sources that the options name.
+impl LocationArgs {
+    /// Returns the sources that the option names, and the configuration of their listener.
     ///
     /// # Errors
     ///
     /// Returns an error if a configuration is invalid, or if a file cannot be read.
-    pub(crate) fn sources(&self, config: &ConfigArgs) -> Result<CommandSources, CommandError> {
-        let mut config = config.load()?;
+    pub(crate) fn sources(
+        &self,
+        config: &ConfigArgs,
+    ) -> Result<(Vec<SourceConfig>, Config), CommandError> {
+        let config = config.load()?;
         let mut sources = Vec::new();
         for location in &self.from {
             sources.extend(SourceConfig::from_location(location).map_err(unreadable_file)?);
@@ -76,11 +83,26 @@ impl SourceArgs {
                 sources.push(SourceConfig::file("-"));
             }
         }
+        sources.iter().filter_map(SourceConfig::path).try_for_each(probe)?;
+        Ok((sources, config))
+    }
+}
+
+impl SourceArgs {
+    /// Returns the sources that the options name, and the configuration of their listener. Prints the warnings
+    /// about the sources.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if a configuration is invalid, or if a file cannot be used.
+    pub(crate) fn sources(
+        &self,
+        config: &ConfigArgs,
+    ) -> Result<(Vec<SourceConfig>, Config), CommandError> {
+        let (mut sources, mut config) = self.locations.sources(config)?;
         for source in &sources {
             source.warnings().iter().for_each(|warning| print_warning(format_args!("{warning}")));
         }
-        #[cfg(feature = "rabbit")]
-        self.choose_queues(&mut sources)?;
         if let Some(path) = &self.checkpoint {
             let [source] = sources.as_mut_slice() else {
                 let message = "--checkpoint needs a single source: name a checkpoint for each in a \
@@ -92,25 +114,30 @@ impl SourceArgs {
         if let Some(path) = &self.dead_letters {
             config = config.with_dead_letters(path);
         }
-        sources.iter().filter_map(SourceConfig::path).try_for_each(probe)?;
         for path in self.checkpoint.iter().chain(&self.dead_letters) {
             probe_for_writing(path)?;
         }
-        Ok(CommandSources { sources, config })
+        Ok((sources, config))
     }
+}
 
-    /// Sets the queues of the brokers: a durable tap, or queues of others.
+#[cfg(feature = "rabbit")]
+impl TapArgs {
+    /// Returns the sources with the queue of their brokers: a durable tap, or queues of others.
     ///
     /// # Errors
     ///
     /// Returns an error without a broker, or without a dead-letter file if queues are consumed.
-    #[cfg(feature = "rabbit")]
-    fn choose_queues(&self, sources: &mut [SourceConfig]) -> Result<(), CommandError> {
+    pub(crate) fn choose_queues(
+        &self,
+        mut sources: Vec<SourceConfig>,
+        has_dead_letters: bool,
+    ) -> Result<Vec<SourceConfig>, CommandError> {
         let queue = match &self.tap {
             Some(name) => {
                 SourceQueue::Durable { name: name.clone(), queue_type: QueueType::default() }
             }
-            None if self.consume.is_empty() => return Ok(()),
+            None if self.consume.is_empty() => return Ok(sources),
             None => SourceQueue::Shared { queues: self.consume.clone() },
         };
         let fail = |message: &str| Err(CommandError::new(ExitStatus::PermanentError, message));
@@ -118,7 +145,7 @@ impl SourceArgs {
         if brokers.peek().is_none() {
             return fail("--tap and --consume need a broker: name one with `--from`");
         }
-        if !self.consume.is_empty() && self.dead_letters.is_none() {
+        if !self.consume.is_empty() && !has_dead_letters {
             return fail(
                 "--consume takes notifications from others: name a file with `--dead-letters`, so that \
                  none is lost that cannot be handled",
@@ -131,7 +158,7 @@ impl SourceArgs {
                 printable(queue, 255)
             ));
         }
-        Ok(())
+        Ok(sources)
     }
 }
 

@@ -6,7 +6,7 @@ use crate::exit_status::{CommandError, ExitStatus};
 use crate::terminal::{counted, print_error, print_note};
 
 /// The counts of a finished `listen`, and how it ended.
-pub(super) struct ListenSummary {
+pub(crate) struct ListenSummary {
     pub(super) counts: ListenCounts,
     pub(super) stats: ListenerStats,
     /// The word for notifications that were handled: "shown".
@@ -46,7 +46,7 @@ impl ListenSummary {
     /// # Errors
     ///
     /// Returns the error that ended the command.
-    pub(super) fn print(self) -> Result<ExitStatus, CommandError> {
+    pub(crate) fn print(self) -> Result<ExitStatus, CommandError> {
         if let Some(reason) = self.last_failure.as_ref().filter(|_| self.lacks_work()) {
             print_error(format_args!("not everything was {}: {reason}", self.done_word));
         }

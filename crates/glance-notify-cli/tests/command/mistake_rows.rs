@@ -101,6 +101,37 @@ pub(crate) const ROWS: &[MistakeRow] = &[
         nothing: &[("listen --from empty --exit-at-end", 1)],
     },
     MistakeRow {
+        subcommand: "replay",
+        works: &[
+            line(
+                "replay --from day.jsonl --to to.toml --names names.json",
+                &["day.jsonl", "to.toml", "names.json"],
+            ),
+            line("replay --from sources.toml --dry-run", &["sources.toml", "day.jsonl"]),
+        ],
+        writes: &[
+            "replay --from day.jsonl --to to.toml --checkpoint locked/position",
+            "replay --from day.jsonl --to to.toml --dead-letters locked/dead.jsonl",
+        ],
+        wrong_type: &[
+            "replay --from day.jsonl --to to.toml --rate fast",
+            "replay --from amqp://127.0.0.1 --to to.toml",
+        ],
+        unknown: &["replay --from day.jsonl", "replay --from day.jsonl --to empty"],
+        nothing: &[("replay --from empty --to to.toml", 0)],
+    },
+    MistakeRow {
+        subcommand: "doctor",
+        works: &[
+            line("doctor --from day.jsonl", &["day.jsonl"]),
+            line("doctor --from sources.toml", &["sources.toml", "day.jsonl"]),
+        ],
+        writes: &[],
+        wrong_type: &["doctor --from day.jsonl --watch soon", "doctor --from day.jsonl -w 1"],
+        unknown: &["doctor --from day.jsonl --grant audit"],
+        nothing: &[("doctor --from empty", 0)],
+    },
+    MistakeRow {
         subcommand: "check",
         works: &[line("check", &[CONFIG])],
         writes: &["check --set log.file=locked/n.log", "check --set spool.dir=locked/spool"],

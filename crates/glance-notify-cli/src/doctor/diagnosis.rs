@@ -1,0 +1,34 @@
+//! The result of `doctor`: [`Diagnosis`].
+
+use glance_notify::transport::{Finding, FindingState};
+
+use crate::exit_status::ExitStatus;
+
+/// The findings about all sources, and the number of messages that nothing reads.
+#[derive(Default)]
+pub(super) struct Diagnosis {
+    pub(super) findings: Vec<(String, Finding)>,
+    pub(super) unread: u64,
+}
+
+impl Diagnosis {
+    /// Adds a finding about the source called `source`.
+    pub(super) fn add(&mut self, source: &str, finding: Finding) {
+        self.findings.push((source.to_owned(), finding));
+    }
+
+    /// Returns the status of the worst finding.
+    pub(super) fn status(&self) -> ExitStatus {
+        let bad = self.findings.iter().filter_map(|(_, finding)| match &finding.state {
+            FindingState::Bad(error) if error.is_transient() => Some(ExitStatus::NotDelivered),
+            FindingState::Bad(_) => Some(ExitStatus::PermanentError),
+            _ => None,
+        });
+        let bad: Vec<_> = bad.collect();
+        if bad.contains(&ExitStatus::PermanentError) {
+            ExitStatus::PermanentError
+        } else {
+            bad.first().copied().unwrap_or(ExitStatus::Success)
+        }
+    }
+}

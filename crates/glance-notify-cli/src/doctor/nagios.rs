@@ -1,0 +1,94 @@
+//! The findings as one line of a Nagios plug-in, with performance data.
+
+use glance_notify::transport::FindingState;
+
+use super::diagnosis::Diagnosis;
+use crate::exit_status::{CommandError, ExitStatus};
+use crate::finding_rows::FindingRow;
+use crate::terminal::write_stdout;
+
+/// The numbers of unread messages from which on the state is a warning, or critical.
+pub(super) struct NagiosThresholds {
+    pub(super) warning: u64,
+    pub(super) critical: u64,
+}
+
+/// Prints the line, and returns the status, whose code is that of Nagios.
+///
+/// # Errors
+///
+/// Returns an error if standard output cannot be written.
+pub(super) fn print(
+    diagnosis: &Diagnosis,
+    thresholds: &NagiosThresholds,
+) -> Result<ExitStatus, CommandError> {
+    let (status, line) = line(diagnosis, thresholds);
+    write_stdout(|out| out.write_all(line.as_bytes()))?;
+    Ok(status)
+}
+
+/// Returns the status and the line.
+///
+/// The codes of Nagios are 0 for OK, 1 for a warning and 2 for critical. 3, unknown, is for a broker that
+/// does not answer.
+fn line(diagnosis: &Diagnosis, thresholds: &NagiosThresholds) -> (ExitStatus, String) {
+    let Diagnosis { findings, unread } = diagnosis;
+    let NagiosThresholds { warning, critical } = thresholds;
+    let worst = findings.iter().find(|(_, finding)| matches!(finding.state, FindingState::Bad(_)));
+    let of_configuration = findings.iter().find(|(_, finding)| {
+        finding.subject == "configuration" && matches!(finding.state, FindingState::Warning(_))
+    });
+    let described = |found: Option<&(String, _)>| {
+        found.map(|(source, finding)| {
+            let FindingRow { subject, details, .. } = FindingRow::new(finding);
+            // A bar begins the performance data.
+            format!("{source}: {subject}: {details}").replace('|', "/")
+        })
+    };
+    let summary = || format!("{unread} unread messages");
+    let (status, word, text) = match diagnosis.status() {
+        ExitStatus::NotDelivered => (ExitStatus::NotDelivered, "UNKNOWN", described(worst)),
+        ExitStatus::PermanentError => (ExitStatus::PermanentError, "CRITICAL", described(worst)),
+        _ if unread >= critical => (ExitStatus::PermanentError, "CRITICAL", None),
+        _ if of_configuration.is_some() => {
+            (ExitStatus::NothingFound, "WARNING", described(of_configuration))
+        }
+        _ if unread >= warning => (ExitStatus::NothingFound, "WARNING", None),
+        _ => (ExitStatus::Success, "OK", None),
+    };
+    let text = text.unwrap_or_else(summary);
+    (status, format!("NOTIFICATIONS {word} - {text} | unread={unread};{warning};{critical};0\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use glance_notify::transport::Finding;
+    use glance_notify::{Error, ErrorKind};
+
+    use super::*;
+
+    /// The state follows the worst finding, then the number of unread messages.
+    #[test]
+    fn the_state_is_that_of_the_worst_finding() {
+        let thresholds = NagiosThresholds { warning: 100, critical: 200 };
+        let with = |unread, finding: Option<Finding>| {
+            let findings = finding.into_iter().map(|finding| ("r".to_owned(), finding)).collect();
+            let (status, line) = line(&Diagnosis { findings, unread }, &thresholds);
+            (status.code(), line)
+        };
+        let text = |state: &str| format!("NOTIFICATIONS {state};100;200;0\n");
+        assert_eq!(with(99, None), (0, text("OK - 99 unread messages | unread=99")));
+        assert_eq!(with(100, None), (1, text("WARNING - 100 unread messages | unread=100")));
+        assert_eq!(with(200, None), (2, text("CRITICAL - 200 unread messages | unread=200")));
+        let away = Finding::bad("source", Error::new(ErrorKind::Unavailable, "connection refused"));
+        let expected = text("UNKNOWN - r: source: connection refused | unread=0");
+        assert_eq!(with(0, Some(away)), (3, expected));
+        let refused =
+            Finding::bad("source", Error::new(ErrorKind::Access, "denied | by the broker"));
+        let expected = text("CRITICAL - r: source: denied / by the broker | unread=0");
+        assert_eq!(with(0, Some(refused)), (2, expected));
+        let silent = Finding::warning("configuration", "no notifications are sent");
+        let expected = text("WARNING - r: configuration: no notifications are sent | unread=0");
+        assert_eq!(with(0, Some(silent)), (1, expected));
+    }
+}

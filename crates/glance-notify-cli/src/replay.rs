@@ -1,0 +1,77 @@
+//! `glance-notify replay`: sends the notifications of files to a destination, with the ids that they have.
+//!
+//! It is `listen` with an end: the same sources, the same selection, the same forwarding.
+
+use std::path::PathBuf;
+
+use glance_notify::listen::{builder_of, listener_config};
+
+use crate::exit_status::{CommandError, ExitStatus};
+use crate::listen::{ListenSession, NotificationHandler, SessionOptions, SourceArgs};
+use crate::questions::selection_args::SelectionArgs;
+use crate::runtime;
+use crate::settings::ConfigArgs;
+
+/// Send the notifications of files to another destination, unchanged and with their ids.
+///
+/// Receivers drop copies by the ids, so you may replay too much. With `--checkpoint`, a replay that was
+/// interrupted continues where it was.
+#[derive(clap::Args)]
+pub(crate) struct ReplayArgs {
+    #[command(flatten)]
+    sources: SourceArgs,
+
+    #[command(flatten)]
+    selection: SelectionArgs,
+
+    /// Configuration of the destination.
+    #[arg(long, value_name = "CONFIG", required_unless_present = "dry_run")]
+    to: Option<PathBuf>,
+
+    /// Send at most this many notifications per second.
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
+    rate: Option<u32>,
+
+    /// Send at most this many notifications.
+    #[arg(short = 'n', long, value_name = "NUMBER")]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..))]
+    limit: Option<u64>,
+
+    /// Send nothing, and count what would be sent.
+    #[arg(long, conflicts_with = "checkpoint")]
+    dry_run: bool,
+}
+
+/// Sends the notifications and prints the summary.
+///
+/// # Errors
+///
+/// Returns an error if an option or a configuration is wrong, or if a source has no end.
+pub(crate) fn run(args: &ReplayArgs, config: &ConfigArgs) -> Result<ExitStatus, CommandError> {
+    let (filter, ..) = args.selection.read()?;
+    let (sources, config) = args.sources.sources(config)?;
+    if sources.iter().any(|source| !source.has_end()) {
+        let message =
+            "a replay needs files: use `glance-notify listen --to` to forward from a broker";
+        return Err(CommandError::new(ExitStatus::PermanentError, message));
+    }
+    let sources: Vec<_> = sources.into_iter().map(|source| source.follow(false)).collect();
+    let runtime = runtime::start()?;
+    let summary = runtime.block_on(async {
+        let handler = match &args.to {
+            Some(path) if !args.dry_run => NotificationHandler::forward(path)?,
+            _ => NotificationHandler::Count,
+        };
+        let options = SessionOptions { limit: args.limit, idle: None, rate: args.rate };
+        let listener = builder_of(&sources, &config)?.config(listener_config(&config)).start()?;
+        let session = ListenSession::new(&options, filter, &sources, handler)?;
+        Ok::<_, CommandError>(session.run(listener).await)
+    });
+    // A thread may wait for standard input that never comes.
+    runtime.shutdown_background();
+    match summary?.print()? {
+        // No question was asked.
+        ExitStatus::NothingFound => Ok(ExitStatus::Success),
+        status => Ok(status),
+    }
+}

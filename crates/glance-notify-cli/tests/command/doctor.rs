@@ -1,0 +1,155 @@
+//! `doctor`: one finding per line about each reason why nothing arrives, and the least permissions to read.
+
+use notify_testbed::broker::oslo::{OsloConfig, OsloPublisher};
+use notify_testbed::broker::rabbitmq::{RabbitMq, Vhost};
+use notify_testbed::ports::free_port;
+use serde_json::json;
+
+use crate::support::{Sandbox, values};
+
+/// Returns a glance-api.conf for a broker.
+fn glance_conf(url: &str, driver: &str) -> String {
+    let transport = url.replacen("amqp://", "rabbit://", 1);
+    format!(
+        "[DEFAULT]\ntransport_url = {transport}\n[oslo_messaging_notifications]\ndriver = {driver}\n"
+    )
+}
+
+/// Publishes as an OpenStack service does, which declares the exchange and the queues.
+fn publish(vhost: &Vhost<'_>, count: u32) {
+    let publisher = OsloPublisher::start(&OsloConfig::new(&vhost.url()), "messagingv2", "image.h");
+    for number in 0..count {
+        publisher.publish("info", "image.create", &json!({ "id": number.to_string() }));
+    }
+}
+
+/// A driver that sends nothing is named with its line and with kolla's switch; so is a virtual host in which
+/// nothing was ever published.
+#[test]
+fn a_driver_that_sends_nothing_is_named() {
+    let sandbox = Sandbox::new();
+    let vhost = RabbitMq::shared().vhost();
+    sandbox.file("glance-api.conf", glance_conf(&vhost.url(), "noop"));
+    let output = sandbox.run(["doctor", "--from", "glance-api.conf"]).expect(0);
+    let silent = "warning  configuration: `[oslo_messaging_notifications] driver` (glance-api.conf, line 4): \
+                  no notifications are sent";
+    assert!(output.out.contains(silent), "{}", output.out);
+    assert!(output.out.contains("in kolla-ansible: `enable_ceilometer`"), "{}", output.out);
+    assert!(output.out.contains("good     broker: RabbitMQ 3"), "{}", output.out);
+    assert!(output.out.contains("warning  exchange `glance`: does not exist"), "{}", output.out);
+    assert!(output.out.contains("warning  queues: no queue of the topics"), "{}", output.out);
+}
+
+/// A queue that nothing reads is named with its depth and the policy that bounds it, the JSON form has the same
+/// findings, and Nagios gets its codes.
+#[test]
+fn an_unread_queue_is_named_with_the_policy_that_bounds_it() {
+    let sandbox = Sandbox::new();
+    let vhost = RabbitMq::shared().vhost();
+    publish(&vhost, 7);
+    let url = vhost.url();
+    let output = sandbox.run(["doctor", "--from", &url]).expect(0);
+    let unread = format!(
+        "warning  queue `notifications.info`: 7 messages and no consumer: start one, or bound the queue with \
+         `rabbitmqctl set_policy -p '{}' unread '^notifications\\.'",
+        vhost.name()
+    );
+    assert!(output.out.contains(&unread), "{}", output.out);
+    assert!(output.out.contains("good     exchange `glance`: exists"), "{}", output.out);
+    assert!(!output.out.contains("guest:guest"));
+    let rows = values(&sandbox.run(["doctor", "--from", &url, "-o", "json"]).expect(0).out);
+    assert_eq!(rows.len(), output.out.lines().count());
+    let is_unread = |row: &serde_json::Value| {
+        row["state"] == "warning" && row["subject"] == "queue `notifications.info`"
+    };
+    assert!(rows.iter().any(is_unread));
+    for (warning, critical, code, word) in
+        [("8", "9", 0, "OK"), ("7", "9", 1, "WARNING"), ("1", "7", 2, "CRITICAL")]
+    {
+        let args = ["doctor", "--from", &url, "--nagios", "-w", warning, "-C", critical];
+        let output = sandbox.run(args).expect(code);
+        assert_eq!(output.out.lines().count(), 1);
+        let expected = format!("NOTIFICATIONS {word} - 7 unread messages | unread=7;");
+        assert!(output.out.starts_with(&expected), "{}", output.out);
+    }
+}
+
+/// A broker that is away is a bad finding that may pass: 3, and unknown to Nagios.
+#[test]
+fn a_broker_that_is_away_exits_with_3() {
+    let sandbox = Sandbox::new();
+    let url = format!("amqp://guest:pl4nted@127.0.0.1:{}", free_port());
+    let output = sandbox.run(["doctor", "--from", &url]).expect(3);
+    assert!(output.out.starts_with("bad      source: "), "{}", output.out);
+    assert!(!output.out.contains("pl4nted") && !output.err.contains("pl4nted"));
+    let output = sandbox.run(["doctor", "--from", &url, "--nagios"]).expect(3);
+    assert!(output.out.starts_with("NOTIFICATIONS UNKNOWN - "), "{}", output.out);
+}
+
+/// `--watch` names the last notification and the difference of the clocks, and takes nothing.
+#[test]
+fn watch_shows_the_traffic() {
+    let sandbox = Sandbox::new();
+    let vhost = RabbitMq::shared().vhost();
+    publish(&vhost, 1);
+    let url = vhost.url();
+    let args = ["doctor", "--from", &url, "--watch", "1"];
+    let silent = sandbox.run(args).expect(0);
+    assert!(silent.out.contains("warning  traffic: no notification within 1 s"), "{}", silent.out);
+    let publisher = OsloPublisher::start(&OsloConfig::new(&url), "messagingv2", "image.h");
+    let child = sandbox.command(["doctor", "--from", &url, "--watch", "8"]);
+    let child = { child }.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    crate::support::wait_until("the tap is bound", || {
+        let bindings = vhost.broker().ctl(&["list_bindings", "-p", vhost.name(), "routing_key"]);
+        bindings.contains("notifications.#")
+    });
+    publisher.publish("info", "image.delete", &json!({ "id": "a" }));
+    let out = String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap();
+    let traffic = "good     traffic: 1 notifications within 8 s; the last is `image.delete`, sent ";
+    assert!(out.contains(traffic), "{out}");
+    assert_eq!(vhost.queue("notifications.info").unwrap().messages, 2);
+}
+
+/// A user with the permissions that `--grant` prints, and only those, taps notifications, and is refused to bind
+/// `#`, which would copy every RPC.
+#[test]
+fn the_granted_permissions_suffice_and_no_more() {
+    let sandbox = Sandbox::new();
+    let vhost = RabbitMq::shared().vhost();
+    publish(&vhost, 1);
+    let user = format!("audit-{}", vhost.name());
+    vhost.broker().add_user(&user, "secret");
+    let url = vhost.url();
+    let grant = sandbox.run(["doctor", "--from", &url, "--grant", &user]).expect(0).out;
+    for command in grant.lines() {
+        let words = command.strip_prefix("rabbitmqctl ").unwrap().split(' ');
+        let words: Vec<_> = words.map(|word| word.trim_matches('\'')).collect();
+        vhost.broker().ctl(&words);
+    }
+    let url = url.replacen("guest:guest", &format!("{user}:secret"), 1);
+    let child = sandbox.command(["listen", "--from", &url, "-n", "1", "-o", "json"]);
+    let child = { child }.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    crate::support::wait_until("the tap is bound", || {
+        let bindings = vhost.broker().ctl(&["list_bindings", "-p", vhost.name(), "routing_key"]);
+        bindings.contains("notifications.#")
+    });
+    publish(&vhost, 1);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(String::from_utf8(output.stdout).unwrap().lines().count(), 1);
+
+    // The topic `#` makes the key `#.#`, which matches everything. Other topics and exchanges are out of reach.
+    vhost.declare_exchange("nova", "topic", &json!({}));
+    for (exchange, topic, expected) in [
+        ("glance", "#", "refused"),
+        ("glance", "conductor", "refused"),
+        ("nova", "notifications", "refused"),
+    ] {
+        let source = format!(
+            "[[source]]\nname = 'a'\nurl = '{url}'\nexchanges = ['{exchange}']\ntopics = ['{topic}']\n"
+        );
+        sandbox.file("sources.toml", source);
+        let refused = sandbox.run(["listen", "--from", "sources.toml", "--idle", "20"]).expect(2);
+        assert!(refused.err.contains(expected), "{}", refused.err);
+    }
+}

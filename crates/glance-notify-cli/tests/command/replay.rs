@@ -1,0 +1,80 @@
+//! `replay`: the notifications of files to a destination, with their ids, also after an interruption.
+
+use std::collections::BTreeSet;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use crate::support::{Sandbox, ids, send_signal, values, wait_until};
+
+/// A day of a small cloud.
+const DAY: &str = include_str!("../../../../docs/samples/cloud-day.jsonl");
+
+/// A directory with a file of notifications and a destination.
+fn sandbox() -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.file("day.jsonl", DAY);
+    sandbox.file("to.toml", "strategy = 'log'\nlog.file = 'copy.jsonl'\nlog.sync = false\n");
+    sandbox
+}
+
+/// Each notification that the options select arrives once, with its id, in the order of the file.
+#[test]
+fn notifications_keep_their_ids() {
+    let sandbox = sandbox();
+    let args = ["replay", "--from", "day.jsonl", "--to", "to.toml"];
+    let output = sandbox.run(args).expect(0);
+    assert!(output.err.contains("101 received, 101 forwarded"), "{}", output.err);
+    assert_eq!(ids(&values(&sandbox.read("copy.jsonl"))), ids(&values(DAY)));
+
+    std::fs::remove_file(sandbox.path("copy.jsonl")).unwrap();
+    sandbox.run([&args[..], &["--event", "image.delete"]].concat()).expect(0);
+    let copied = sandbox.lines("copy.jsonl");
+    assert_eq!(copied.len(), 4);
+    assert!(copied.iter().all(|line| line["event_type"] == "image.delete"));
+}
+
+/// `--dry-run` counts and sends nothing.
+#[test]
+fn a_dry_run_sends_nothing() {
+    let sandbox = sandbox();
+    let args = ["replay", "--from", "day.jsonl", "--to", "to.toml", "--dry-run"];
+    let output = sandbox.run([&args[..], &["--event", "image.delete"]].concat()).expect(0);
+    assert!(output.err.contains("4 to be forwarded, 97 left out"), "{}", output.err);
+    assert!(!sandbox.path("copy.jsonl").exists());
+}
+
+/// `--rate` sends no faster.
+#[test]
+fn a_rate_is_not_exceeded() {
+    let sandbox = sandbox();
+    let start = Instant::now();
+    let args = ["replay", "--from", "day.jsonl", "--to", "to.toml", "--rate", "50", "-n", "50"];
+    sandbox.run(args).expect(0);
+    // The first tenth of a second may be caught up.
+    assert!(start.elapsed() >= Duration::from_millis(800), "{:?}", start.elapsed());
+    assert_eq!(sandbox.lines_of("copy.jsonl"), 50);
+}
+
+/// A replay that was interrupted continues at its checkpoint: everything arrives, and what was acknowledged
+/// before does not come again.
+#[test]
+fn an_interrupted_replay_continues() {
+    let sandbox = sandbox();
+    let args = ["replay", "--from", "day.jsonl", "--to", "to.toml", "--checkpoint", "position"];
+    let mut command = sandbox.command([&args[..], &["--rate", "100"]].concat());
+    let child = command.stderr(Stdio::piped()).spawn().unwrap();
+    wait_until("some arrived", || {
+        sandbox.path("copy.jsonl").exists() && sandbox.lines_of("copy.jsonl") >= 10
+    });
+    send_signal("TERM", &child);
+    child.wait_with_output().unwrap();
+    let before = sandbox.lines_of("copy.jsonl");
+    assert!(before < 101, "the replay ended before the signal");
+    sandbox.run(args).expect(0);
+    let copied = values(&sandbox.read("copy.jsonl"));
+    let copied = ids(&copied);
+    let distinct: BTreeSet<_> = copied.iter().collect();
+    assert_eq!(distinct, ids(&values(DAY)).iter().collect());
+    // The drain had time to acknowledge all that arrived.
+    assert_eq!(copied.len(), 101);
+}
