@@ -40,6 +40,14 @@ impl Candidate {
         Self { label, program: CandidateProgram::Python(python, source), task, timeout: TIMEOUT }
     }
 
+    /// Creates a candidate that listens with oslo.messaging.
+    pub(crate) fn oslo_listener(label: &'static str, task: BenchTask) -> Self {
+        let source =
+            concat!(include_str!("../peers/common.py"), include_str!("../peers/oslo_listener.py"));
+        let python = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.venv/bin/python");
+        Self { label, program: CandidateProgram::Python(python, source), task, timeout: TIMEOUT }
+    }
+
     /// Creates a candidate on Qpid Proton, in the system's own Python.
     pub(crate) fn proton(label: &'static str, task: BenchTask) -> Self {
         let source =

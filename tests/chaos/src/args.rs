@@ -15,6 +15,8 @@ pub(crate) struct ChaosArgs {
     pub(crate) kills: Option<u32>,
     /// The number of notifications for an archive that is killed. If set, the run does nothing else.
     pub(crate) archive_events: Option<u64>,
+    /// Whether the run kills only a process that reads, and the broker.
+    pub(crate) reader: bool,
 }
 
 /// The length of a run.
@@ -39,11 +41,13 @@ impl ChaosArgs {
             faults: ChaosFault::ALL.map(|(fault, _)| fault).to_vec(),
             kills: None,
             archive_events: None,
+            reader: false,
         };
         let mut arguments = arguments.into_iter();
         while let Some(name) = arguments.next() {
             let mut value = || arguments.next().ok_or(format!("`{name}` needs a value"));
             match name.as_str() {
+                "--reader" => args.reader = true,
                 "--short" => args.length = RunLength::Short,
                 "--minutes" => {
                     let minutes: u32 = number(&name, &value()?)?;

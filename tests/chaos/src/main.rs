@@ -28,6 +28,8 @@ mod plan;
 mod producer;
 mod producer_handle;
 mod producer_host;
+mod reader;
+mod reader_kills;
 mod report;
 mod resources;
 mod setup;
@@ -42,6 +44,7 @@ use args::{ChaosArgs, RunLength};
 use environment::RunEnvironment;
 use plan::ChaosPlan;
 use producer_host::ProducerHost;
+use reader_kills::ReaderKills;
 use report::ChaosReport;
 use setup::{ProducerSetup, SpoolPlacement};
 
@@ -62,6 +65,10 @@ fn main() -> ExitCode {
             archive_process::read(Path::new(directory));
             return ExitCode::SUCCESS;
         }
+        [role, url, store] if role == reader::READER_ROLE => {
+            reader::run(url, Path::new(store));
+            return ExitCode::SUCCESS;
+        }
         _ => {}
     }
     match ChaosArgs::parse(arguments) {
@@ -70,7 +77,7 @@ fn main() -> ExitCode {
         Err(problem) => {
             eprintln!("notify-chaos: {problem}");
             eprintln!(
-                "usage: [--minutes N | --short | --archive EVENTS] [--seed S] [--fault NAME [--tries N]]"
+                "usage: [--minutes N | --short | --archive EVENTS | --reader [--short]] [--seed S] [--fault NAME [--tries N]]"
             );
             ExitCode::from(2)
         }
@@ -104,6 +111,9 @@ fn run(args: &ChaosArgs) -> bool {
     if let Some(events) = args.archive_events {
         let plan = ArchiveRunPlan::full(args.seed, events);
         report.add_problems("archive", archive_run::run(plan, &environment, &directory));
+    } else if args.reader {
+        let size = if short { ReaderKills::SHORT } else { ReaderKills::LONG };
+        reader_kills::run(&environment, &directory, args.seed, size, &mut report);
     } else if let Some(tries) = args.kills {
         kills::run(&environment, args.seed, tries, &mut report);
     } else {
@@ -123,6 +133,7 @@ fn run(args: &ChaosArgs) -> bool {
             kills::run(&environment, args.seed, SHORT_KILLS, &mut report);
             let plan = ArchiveRunPlan::short(args.seed);
             report.add_problems("archive", archive_run::run(plan, &environment, &directory));
+            reader_kills::run(&environment, &directory, args.seed, ReaderKills::SHORT, &mut report);
         }
     }
     report.print();

@@ -1,5 +1,6 @@
 //! The short form of `cargo xtask chaos`: it injects every fault once, for about a second, then
-//! several at once, kills a process 15 times, and an archive 5 times.
+//! several at once, kills a process that emits 15 times, an archive 5 times, and a process that reads 5
+//! times.
 
 use std::process::Command;
 
@@ -23,6 +24,7 @@ fn no_fault_loses_an_accepted_notification() {
         "lane-full",
         "lane-silent",
         "15 kills",
+        "6 kills while reading",
     ] {
         assert!(printed.contains(&format!("| {fault}")), "the table has no row {fault}");
     }

@@ -109,7 +109,7 @@ impl Intake {
         Poll::Ready(IntakeResult::Some)
     }
 
-    /// Takes every message that one consumer has. Returns what cannot wait.
+    /// Takes every message that one consumer has. Returns a result that cannot wait.
     fn poll_consumer(
         &mut self,
         index: usize,

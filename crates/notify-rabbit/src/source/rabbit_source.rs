@@ -25,7 +25,7 @@ use crate::connection::{Connection, connection_name};
 ///
 /// # Cancel safety
 ///
-/// You may drop [`receive`](Source::receive) at any point: the source keeps what it had begun.
+/// You may drop [`receive`](Source::receive) at any point: the next call continues the same step.
 ///
 /// # Examples
 ///

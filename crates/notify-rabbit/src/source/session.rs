@@ -4,7 +4,7 @@
 //!
 //! All consumers share one channel, so that one acknowledgement covers all of them. The broker numbers
 //! the messages of a channel. lapin's thread sorts them by consumer; [`Intake`] merges them again: it takes
-//! from every consumer until none has more, and sorts what it took. lapin's thread hands over in the order
+//! from every consumer until none has more, and sorts these messages. lapin's thread hands over in the order
 //! of the numbers, so a number that comes later is larger.
 
 use std::future::poll_fn;

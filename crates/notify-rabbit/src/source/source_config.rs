@@ -35,7 +35,7 @@ pub struct RabbitSourceConfig {
     /// `url` and the other options of the login: the broker's hosts, the user, the virtual host, TLS,
     /// the heartbeat.
     ///
-    /// By default the user is `guest`, who may log in only to a broker on this machine.
+    /// By default the user is `guest`, which works only for a broker on this machine.
     /// `connect_timeout` is also the time to declare, bind and start to consume.
     pub endpoint: Endpoint,
     /// `exchanges`: the topic exchanges that a tap or a pool binds its queue to, 1 to 255 bytes each.
@@ -72,7 +72,7 @@ pub struct RabbitSourceConfig {
 pub enum SourceQueue {
     /// A tap that exists as long as the connection: an exclusive queue with a name from the broker.
     ///
-    /// It misses what is published while the source is not connected. Nothing is left behind.
+    /// It misses the messages that are published while the source is not connected. Nothing is left behind.
     #[default]
     Temporary,
     /// A durable tap: the queue `glance-notify.NAME`, which only one listener reads at a time.

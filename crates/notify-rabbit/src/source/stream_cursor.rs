@@ -1,4 +1,4 @@
-//! The place in a stream: where the next session starts, and what it must find there.
+//! The place in a stream from which the next session starts, and the message that it must find there.
 //!
 //! A stream keeps its messages, so each session names the offset that it starts from. RabbitMQ says
 //! nothing when that offset is wrong: if the stream was deleted and declared again, a reader would wait
@@ -216,3 +216,87 @@ fn number(offset: u64) -> AMQPValue {
 
 /// The argument of a consumer that names its start, and the header with a message's offset.
 const OFFSET: &str = "x-stream-offset";
+
+#[cfg(test)]
+mod tests {
+    use lapin::BasicProperties;
+
+    use super::*;
+
+    /// Returns the message of a stream with this tag, offset and body.
+    fn message(tag: u64, offset: u64, body: &str) -> Delivery {
+        let body = body.as_bytes().to_vec();
+        let mut delivery = Delivery::mock(tag, "".into(), "q".into(), false, body);
+        let headers = offset_argument(number(offset));
+        delivery.properties = BasicProperties::default().with_headers(headers);
+        delivery
+    }
+
+    /// Returns the value that the consumer of a cursor starts from.
+    fn start(cursor: &mut StreamCursor) -> AMQPValue {
+        cursor.arguments().inner()[OFFSET].clone()
+    }
+
+    /// A session starts from the last acknowledged message, skips it, and takes the next one.
+    #[tokio::test]
+    async fn a_session_starts_behind_the_last_acknowledged_message() {
+        let mut cursor = StreamCursor::new("s".into(), StreamStart::First, None);
+        cursor.begin().await.unwrap();
+        assert_eq!(start(&mut cursor), text("first"));
+        for (tag, body) in [(1, "a"), (2, "b"), (3, "c")] {
+            let offset = 9 + tag;
+            let taken = cursor.take(&message(tag, offset, body));
+            assert_eq!(taken, StreamMessage::New(offset));
+        }
+        cursor.settle(2).await.unwrap();
+        cursor.begin().await.unwrap();
+        assert!(cursor.is_searching());
+        assert_eq!(start(&mut cursor), number(11));
+        assert_eq!(cursor.take(&message(1, 11, "b")), StreamMessage::Known);
+        assert!(!cursor.is_searching());
+        assert_eq!(cursor.take(&message(2, 12, "c")), StreamMessage::New(12));
+    }
+
+    /// Without an acknowledgement, the next session starts from the first message again.
+    #[tokio::test]
+    async fn a_session_without_an_acknowledgement_is_repeated() {
+        let mut cursor = StreamCursor::new("s".into(), StreamStart::Next, None);
+        cursor.begin().await.unwrap();
+        assert_eq!(start(&mut cursor), text("next"));
+        assert!(matches!(start(&mut cursor), AMQPValue::Timestamp(_)), "not later than before");
+        assert_eq!(cursor.take(&message(1, 7, "a")), StreamMessage::New(7));
+        cursor.begin().await.unwrap();
+        assert_eq!(start(&mut cursor), number(7));
+        assert_eq!(cursor.take(&message(1, 7, "a")), StreamMessage::New(7));
+    }
+
+    /// A later first message tells how many are gone; another message at the place tells that the stream
+    /// is a new one.
+    #[tokio::test]
+    async fn gaps_and_other_streams_are_noticed() {
+        for (first, expected) in [
+            (message(1, 4, "x"), StreamMessage::New(4)),
+            (message(1, 6, "x"), StreamMessage::AfterGap(6, 2)),
+            (message(1, 3, "x"), StreamMessage::Foreign),
+            (message(1, 0, "x"), StreamMessage::Foreign),
+        ] {
+            let mut cursor = StreamCursor::new("s".into(), StreamStart::Offset(3), None);
+            cursor.begin().await.unwrap();
+            assert_eq!(start(&mut cursor), number(3));
+            assert_eq!(cursor.take(&message(1, 3, "a")), StreamMessage::New(3));
+            cursor.settle(1).await.unwrap();
+            cursor.begin().await.unwrap();
+            assert_eq!(cursor.take(&first), expected);
+        }
+    }
+
+    /// A message whose headers the guard dropped has the offset behind its predecessor.
+    #[tokio::test]
+    async fn a_message_without_headers_follows_its_predecessor() {
+        let mut cursor = StreamCursor::new("s".into(), StreamStart::First, None);
+        cursor.begin().await.unwrap();
+        assert_eq!(cursor.take(&message(1, 41, "a")), StreamMessage::New(41));
+        let bare = Delivery::mock(2, "".into(), "q".into(), false, b"b".to_vec());
+        assert_eq!(cursor.take(&bare), StreamMessage::New(42));
+    }
+}

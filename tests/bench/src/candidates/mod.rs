@@ -7,6 +7,7 @@ mod lapin;
 mod log;
 mod noop;
 pub(crate) mod ours;
+pub(crate) mod reading;
 mod spool;
 
 use crate::task::{BenchTask, Measurement};
@@ -20,7 +21,7 @@ pub(crate) fn run(name: &str, task: &BenchTask) -> Option<Measurement> {
 /// A candidate as a function.
 type CandidateFunction = fn(&BenchTask) -> Measurement;
 
-const CANDIDATES: [(&str, CandidateFunction); 34] = [
+const CANDIDATES: [(&str, CandidateFunction); 38] = [
     ("noop-emit", noop::emit),
     ("noop-enabled", noop::enabled),
     ("log-disabled", noop::disabled_log),
@@ -55,4 +56,8 @@ const CANDIDATES: [(&str, CandidateFunction); 34] = [
     ("lapin-rolling", lapin::rolling),
     ("lapin-one", lapin::one_by_one),
     ("fe2o3", fe2o3::pipelined),
+    ("read-listener", reading::listener),
+    ("read-large", reading::large),
+    ("read-lapin-parsed", reading::lapin_parsed),
+    ("read-lapin-bare", reading::lapin_bare),
 ];

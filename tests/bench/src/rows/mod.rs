@@ -9,6 +9,7 @@ mod log;
 mod noop;
 mod outage;
 pub(crate) mod rabbitmq;
+mod reading;
 mod spool;
 
 use std::fs;
@@ -54,6 +55,8 @@ pub(crate) enum RowGroup {
     Rabbit,
     /// AMQP 1.0: rates.
     Qpid,
+    /// Reading from RabbitMQ with acknowledgements.
+    Reading,
     /// Lanes that fail beside lanes that work.
     Lanes,
     /// An unreachable and a frozen broker.
@@ -65,7 +68,7 @@ pub(crate) enum RowGroup {
 
 impl RowGroup {
     /// All groups, in the order of the table.
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::Noop,
         Self::Encoding,
         Self::Decoding,
@@ -75,6 +78,7 @@ impl RowGroup {
         Self::Archive,
         Self::Rabbit,
         Self::Qpid,
+        Self::Reading,
         Self::Lanes,
         Self::Outage,
         Self::Build,
@@ -119,6 +123,7 @@ impl BenchRun {
                 RowGroup::Archive => self.archive(),
                 RowGroup::Rabbit => self.rabbit(),
                 RowGroup::Qpid => self.qpid(),
+                RowGroup::Reading => self.reading(),
                 RowGroup::Lanes => {
                     self.lanes();
                     Ok(())

@@ -252,7 +252,7 @@ impl<'b> Vhost<'b> {
     /// until the next transaction. After a `kill -9` in between, Mnesia finds no decision and discards
     /// the queue with every message in it. A test that kills the broker must not depend on that
     /// window.
-    fn sync_metadata(&self) {
+    pub fn sync_metadata(&self) {
         self.broker.eval("disk_log:sync(latest_log)");
     }
 

@@ -1,0 +1,104 @@
+//! Reading a full queue of RabbitMQ with acknowledgements, and the memory for large messages.
+
+use anyhow::Result;
+use glance_notify::codec::serde_json::json;
+use notify_testbed::broker::rabbitmq::{RabbitMq, Vhost};
+
+use super::BenchRun;
+use super::rabbitmq::{purge_queues, rabbit_config};
+use crate::candidate::Candidate;
+use crate::candidates::reading::QUEUE;
+use crate::comparison::compare;
+use crate::table::{ResultRow, RowGoal};
+use crate::task::{BenchTask, Measurement};
+
+impl BenchRun {
+    pub(super) fn reading(&mut self) -> Result<()> {
+        let broker = RabbitMq::start();
+        let vhost = broker.root();
+        let task =
+            BenchTask { port: broker.port(), burst: 500, window: 1_000, ..self.task(MESSAGES) };
+        let fill = Candidate::rust(
+            "filling",
+            "deliver",
+            BenchTask { config: rabbit_config(broker.port()), ..self.task(MESSAGES * 2) },
+        );
+        // The strategy declares the exchange.
+        fill.prepare()?;
+        declare(&vhost);
+        let candidates = [
+            Candidate::rust("listener on RabbitMQ", "read-listener", task.clone()),
+            Candidate::rust("lapin, parsed by serde_json", "read-lapin-parsed", task.clone()),
+            Candidate::rust("lapin, bodies unseen", "read-lapin-bare", task.clone()),
+            Candidate::oslo_listener(
+                "oslo.messaging's listener",
+                BenchTask { config: QUEUE.into(), messages: 3_000, ..task },
+            ),
+        ];
+        let title = "reading from RabbitMQ with acknowledgements";
+        let results = compare(self.rounds, title, &candidates, || {
+            purge_queues(&broker);
+            // Without messages there is nothing to measure.
+            if let Err(error) = fill.prepare() {
+                eprintln!("cannot fill the queue: {error:#}");
+            }
+        })?;
+        let rates: Vec<_> =
+            results.iter().map(|results| results.per_round(Measurement::rate)).collect();
+        let row = |name, peer: usize, goal| {
+            ResultRow::with_peer(name, "msg/s", &rates[0], &rates[peer], goal)
+        };
+        self.rows.extend([
+            row("listener / lapin, parsed by serde_json", 1, RowGoal::RatioAtLeast(0.9)),
+            row("listener / lapin, bodies unseen", 2, RowGoal::None),
+            row("listener / oslo.messaging's listener", 3, RowGoal::RatioAtLeast(10.0)),
+        ]);
+        self.large_messages(&broker)
+    }
+
+    /// Measures the memory of a listener that holds as many messages of 16 MiB as it may.
+    fn large_messages(&mut self, broker: &RabbitMq) -> Result<()> {
+        let vhost = broker.root();
+        let body = json!({
+            "message_id": "00000000-0000-0000-0000-000000000001", "publisher_id": "image.host1",
+            "event_type": "image.create", "priority": "INFO", "payload": "x".repeat((16 << 20) - 1_000),
+            "timestamp": "2026-11-22 12:00:00.000000",
+        })
+        .to_string();
+        let task = BenchTask {
+            port: broker.port(),
+            burst: LARGE_PREFETCH,
+            window: LARGE_PREFETCH,
+            ..self.task(LARGE_PREFETCH * 2)
+        };
+        let candidates = [Candidate::rust("16 MiB each", "read-large", task)];
+        let results = compare(self.rounds.min(3), "large messages", &candidates, || {
+            purge_queues(broker);
+            for _ in 0..LARGE_PREFETCH * 3 {
+                vhost.publish("", QUEUE, &json!({}), body.as_bytes());
+            }
+        })?;
+        let bound = (LARGE_PREFETCH << 24) as f64;
+        let share = results[0].per_round(|measurement| measurement.peak / bound);
+        self.rows.push(ResultRow::alone(
+            "peak memory / (prefetch x 16 MiB)",
+            "",
+            &share,
+            RowGoal::OursAtMost(1.25),
+        ));
+        Ok(())
+    }
+}
+
+/// Declares the queue that all candidates read, as a listener of oslo.messaging declares its pool.
+fn declare(vhost: &Vhost<'_>) {
+    vhost.declare_queue(QUEUE, &json!({ "durable": true }));
+    for priority in ["info", "warn", "error"] {
+        vhost.bind(QUEUE, "glance", &format!("notifications.{priority}"));
+    }
+}
+
+/// The number of messages that each candidate reads.
+const MESSAGES: usize = 20_000;
+/// The prefetch for large messages.
+const LARGE_PREFETCH: usize = 16;
