@@ -10,6 +10,32 @@ use serde_json::json;
 use crate::source_support::{CREDIT, declare_services, publish, source, source_of, texts};
 use crate::support::source_config;
 
+/// Every kind of tap leaves the shared queue as it was: its properties, and every message in it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tap_leaves_the_shared_queue_unchanged() {
+    for options in [
+        json!({}),
+        json!({ "queue": "audit" }),
+        json!({ "queue": "audit", "queue_type": "quorum" }),
+        json!({ "queue": "audit", "queue_type": "stream" }),
+    ] {
+        let vhost = RabbitMq::shared().vhost();
+        declare_services(&vhost, &["info"]);
+        publish(&vhost, "info", "before");
+        let shared = || format!("{:?}", vhost.queue("notifications.info").unwrap());
+        let before = shared();
+        let mut tap = source(&vhost, options);
+        assert_eq!(tap.attach().await, [""; 0]);
+        assert_eq!(shared(), before);
+        publish(&vhost, "info", "meanwhile");
+        let received = tap.receive(1).await;
+        tap.ack(&received).await;
+        tap.close().await;
+        let bodies = vhost.drain("notifications.info").into_iter().map(|message| message.body);
+        assert_eq!(bodies.collect::<Vec<_>>(), [b"before".to_vec(), b"meanwhile".to_vec()]);
+    }
+}
+
 /// Messages of several queues come in the order of the broker, and one acknowledgement covers them.
 #[tokio::test(flavor = "multi_thread")]
 async fn several_queues_are_read_in_order_under_one_acknowledgement() {
