@@ -1,11 +1,14 @@
-//! Quorum queues on a cluster of three nodes: kills the connected node and the leader of a queue during
-//! the delivery.
+//! Quorum queues on a cluster of three nodes: kills the connected node and the leader of a queue while
+//! one program emits and another one reads.
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test may panic and print")]
 
 use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use glance_notify::listen::{DeadLetters, Listener, RabbitSource, RabbitSourceConfig, SourceQueue};
+use glance_notify::transport::rabbit::QueueType;
 use glance_notify::{Config, Notifier};
 use notify_conformance::samples;
 use notify_testbed::broker::rabbitmq::Cluster;
@@ -29,6 +32,19 @@ async fn emit(notifier: Notifier, stop: tokio::sync::oneshot::Receiver<()>) -> u
         receipt.await.unwrap();
     }
     number
+}
+
+/// Reads a tap of the cluster into a set of ids, until the test ends.
+async fn read(url: String, ids: Arc<Mutex<HashSet<String>>>) {
+    let mut config = RabbitSourceConfig::from_url(&format!("{url}?heartbeat=2")).unwrap();
+    config.queue = SourceQueue::Durable { name: "test".into(), queue_type: QueueType::Quorum };
+    let source = RabbitSource::new(config).unwrap();
+    let mut listener = Listener::builder(source, DeadLetters::Discard).start().unwrap();
+    loop {
+        let batch = listener.next_batch(100, Duration::from_millis(50)).await.unwrap().unwrap();
+        ids.lock().unwrap().extend(batch.messages().map(|message| message.id().to_string()));
+        batch.ack().await.unwrap();
+    }
 }
 
 /// Waits until the delivery continues, and prints the length of the pause.
@@ -56,6 +72,13 @@ async fn killing_the_connected_node_and_the_leader_loses_nothing() {
     let (stop, stopped) = tokio::sync::oneshot::channel();
     let emitting = tokio::spawn(emit(notifier.clone(), stopped));
     wait_for_delivery(&notifier, "at first").await;
+    // The exchange is there, so the tap is bound at once.
+    let ids = Arc::new(Mutex::new(HashSet::new()));
+    tokio::spawn(read(cluster.url(), Arc::clone(&ids)));
+    while ids.lock().unwrap().is_empty() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let first_read = notifier.stats().emitted;
 
     let connected = cluster.nodes().iter().position(|node| {
         let count = node.eval("length(rabbit_networking:local_connections())");
@@ -94,4 +117,13 @@ async fn killing_the_connected_node_and_the_leader_loses_nothing() {
         assert!(there.contains(&id), "notification {number} was accepted and is lost");
     }
     println!("{emitted} accepted, {} of them twice", copies - emitted);
+    let start = Instant::now();
+    let id = |number| samples::notification(number).message_id.to_string();
+    while let Some(number) =
+        (first_read..emitted).find(|number| !ids.lock().unwrap().contains(&id(*number)))
+    {
+        let limit = Duration::from_secs(90);
+        assert!(start.elapsed() < limit, "notification {number} was accepted and not read");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }
