@@ -5,9 +5,11 @@
 
 use std::time::Duration;
 
+use notify_conformance::LaneFault;
 use notify_conformance::script::Script;
 use notify_core::event::Payload;
-use notify_core::{Event, Notifier};
+use notify_core::pipeline::QueueConfig;
+use notify_core::{Event, EventType, Notifier, Priority};
 use tokio::time::Instant;
 
 /// The worker sends a first message at once, gathers a stream, and never delays an awaited message.
@@ -52,4 +54,40 @@ async fn a_stream_lingers_and_an_awaited_message_does_not() {
     emit(11).await;
     assert_eq!(script.batch_sizes().get(before..), Some(&[512][..]));
     assert_eq!(start.elapsed(), Duration::ZERO);
+    a_batch_that_fills_half_of_the_room_beside_failing_lanes_does_not_linger().await;
+}
+
+/// Lanes that fail leave less room than a large batch needs. The others must not wait for that batch.
+async fn a_batch_that_fills_half_of_the_room_beside_failing_lanes_does_not_linger() {
+    let script = Script::with_lanes();
+    script.set_fault(Priority::Warn, Some(LaneFault::Full));
+    script.set_fault(Priority::Error, Some(LaneFault::Full));
+    let mut queue = QueueConfig::default();
+    queue.max_messages = 1_000;
+    let builder = Notifier::builder(script.transport()).queue(queue);
+    let (notifier, worker) = builder.build().unwrap();
+    tokio::spawn(worker.run());
+    for _ in 0..300 {
+        drop(notifier.emit(&Event::ImageUpload(Payload::Warn("slow".into()))));
+        drop(notifier.emit(&Event::ImageUpload(Payload::Error("failed".into()))));
+    }
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(notifier.stats().pending.messages, 600);
+    let event = Event::Other {
+        event_type: EventType::ImageCreate,
+        priority: Priority::Info,
+        payload: "x".into(),
+    };
+    let start = Instant::now();
+    for count in [1, 1, 198, 1, 1] {
+        for _ in 0..count {
+            drop(notifier.emit(&event));
+        }
+        for _ in 0..20 {
+            tokio::task::yield_now().await;
+        }
+    }
+    assert_eq!(start.elapsed(), Duration::ZERO);
+    let delivered = notifier.stats().delivered;
+    assert!(delivered >= 200, "{delivered} of the other messages were delivered");
 }

@@ -105,6 +105,12 @@ impl LaneCursors {
         pass.lanes & bit(lane) != 0 && !moved_back && is_reached
     }
 
+    /// Returns whether an earlier message of `lane` came back since the present pass started. No later one
+    /// may be sent before it.
+    pub(crate) fn has_moved_back(&self, lane: Lane) -> bool {
+        self.lanes[lane.index()].moved_back
+    }
+
     /// Leaves a lane behind at `position`: the pipeline has no room for it.
     pub(crate) fn leave_behind(&mut self, pass: &mut DiskPass, lane: Lane, position: DiskPosition) {
         pass.lanes &= !bit(lane);

@@ -4,7 +4,9 @@
 //! cursor for each lane. The second waits for the receipts and has the outcomes recorded, in any order.
 //! Nothing here retries a message: the pipeline does.
 
+use std::future::poll_fn;
 use std::sync::Mutex;
+use std::task::Poll;
 use std::time::Duration;
 
 use notify_core::pipeline::Receipt;
@@ -217,13 +219,21 @@ impl MessageSender<'_> {
         self.lanes_failed = fails;
     }
 
-    /// Queues a message, and waits for room unless its lane fails meanwhile.
+    /// Queues a message, and waits for room unless its lane fails meanwhile, or an earlier message of the
+    /// lane comes back.
     async fn relay(&mut self, message: Message, lane: Lane) -> Option<Receipt> {
         let bytes = message.body().len();
         let mut relay = std::pin::pin!(self.notifier.relay(message));
+        let state = self.state;
         loop {
+            let came_back = poll_fn(|_| match lock(state).cursors.has_moved_back(lane) {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
+            });
             tokio::select! {
+                // The recorder runs in the same task, so each message that comes back causes a look.
                 biased;
+                () = came_back => return None,
                 receipt = &mut relay => return Some(receipt),
                 _ = self.ticks.tick() => {
                     if !self.notifier.has_lane_room(lane, bytes) {

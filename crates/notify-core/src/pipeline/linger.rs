@@ -9,6 +9,7 @@
 //! Kafka's producer calls the same wait `linger.ms`.
 
 use super::linger_state::{LINGER, WakeThreshold};
+use super::load::Load;
 use super::queue::{Queue, QueueState};
 use super::queue_config::QueueConfig;
 
@@ -48,11 +49,14 @@ impl QueueState {
         wake
     }
 
-    /// Returns whether the queue holds a batch worth sending, or half of its capacity.
+    /// Returns whether the queue holds a batch worth sending, or half of the room that messages of failing
+    /// lanes leave. The others would never fill more.
     fn has_large_batch(&self, config: &QueueConfig) -> bool {
-        let messages = LARGE_BATCH.min(config.batch_messages).min(config.max_messages / 2);
         let ready = self.pending.ready();
-        ready.messages >= messages || ready.bytes >= config.max_bytes / 2
+        let all = Load { messages: config.max_messages, bytes: config.max_bytes };
+        let half = all.less(self.pending.load() - ready).half();
+        let messages = LARGE_BATCH.min(config.batch_messages).min(half.messages);
+        ready.messages >= messages || ready.bytes >= half.bytes
     }
 }
 
