@@ -226,9 +226,9 @@ impl MessageSender<'_> {
         let mut relay = std::pin::pin!(self.notifier.relay(message));
         let state = self.state;
         loop {
-            let came_back = poll_fn(|_| match lock(state).cursors.has_moved_back(lane) {
-                true => Poll::Ready(()),
-                false => Poll::Pending,
+            let came_back = poll_fn(|_| {
+                let came_back = lock(state).cursors.has_moved_back(lane);
+                if came_back { Poll::Ready(()) } else { Poll::Pending }
             });
             tokio::select! {
                 // The recorder runs in the same task, so each message that comes back causes a look.
