@@ -216,7 +216,7 @@ impl Transport for LaneTransport {
 
 /// The queues in front of the lanes.
 const SETUPS: [LaneSetup; 3] = [
-    LaneSetup { name: "queue of 1 000", max_messages: 1_000, spool: false, messages: 300_000 },
+    LaneSetup { name: "queue of 1 000", max_messages: 1_000, spool: false, messages: 600_000 },
     LaneSetup {
         name: "queue of a million",
         max_messages: 1_000_000,
