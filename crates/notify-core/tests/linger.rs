@@ -3,6 +3,8 @@
 //! This file is a program of its own. Receipts of all notifiers in a process share one counter of
 //! waits, so other tests in the same process would end the stream.
 
+#![expect(clippy::unwrap_used, reason = "a helper of a test may fail in any way")]
+
 use std::time::Duration;
 
 use notify_conformance::LaneFault;
