@@ -40,15 +40,19 @@ fn keys(table: &str) -> Vec<String> {
 /// The guide misses no key and invents none.
 #[test]
 fn every_key_is_documented_and_every_documented_key_exists() {
-    let tables = ["queue", "spool", "log", "rabbit", "qpid", "listener", "source"];
+    let tables = ["queue", "spool", "log", "rabbit", "qpid", "listener", "source", "archive"];
     let top = keys("").into_iter().filter(|key| !tables.contains(&key.as_str()));
     let below = |table: &str| {
         let table = table.to_owned();
         keys(&table).into_iter().map(move |key| format!("{table}.{key}"))
     };
     let mut documented: Vec<_> = documented_defaults().into_keys().collect();
-    let mut known: Vec<_> =
-        top.chain(below("queue")).chain(below("log")).chain(below("listener")).collect();
+    let mut known: Vec<_> = top
+        .chain(below("queue"))
+        .chain(below("log"))
+        .chain(below("listener"))
+        .chain(below("archive"))
+        .collect();
     if cfg!(feature = "listen") {
         known.extend(source_keys());
     } else {
@@ -121,7 +125,7 @@ fn source_keys() -> Vec<String> {
 #[test]
 fn every_documented_row_is_the_description_of_its_key() {
     let pages = [
-        (DOC, &["", "queue", "spool", "log", "listener", "source"][..]),
+        (DOC, &["", "queue", "spool", "log", "listener", "source", "archive"][..]),
         (include_str!("../../../docs/rabbitmq.md"), &["rabbit"]),
         (include_str!("../../../docs/brokers.md"), &["qpid"]),
     ];
