@@ -8,6 +8,9 @@ use std::os::unix::net::UnixDatagram;
 use std::process::Child;
 use std::sync::{Arc, Mutex};
 
+use notify_testbed::broker::rabbitmq::RabbitMq;
+use serde_json::json;
+
 use crate::support::{Sandbox, send_signal, wait_until};
 
 /// A day of a small cloud: 101 notifications.
@@ -119,6 +122,36 @@ fn the_service_stores_each_line_once_through_kills() {
     let search = ["search", "--from", "a", "--since", "2020-01", "--until", "2100-01"];
     let output = sandbox.run(search);
     assert!(output.out.contains("the archive stopped"), "{}", output.out);
+}
+
+/// A durable tap keeps what comes while the service is dead, and the archive then holds each notification once.
+#[test]
+fn the_service_archives_from_a_durable_tap() {
+    let sandbox = Sandbox::new();
+    let vhost = RabbitMq::shared().vhost();
+    vhost.declare_exchange("glance", "topic", &json!({"durable": true}));
+    let url = vhost.url();
+    let source = format!("[[source]]\nname = \"north\"\nurl = \"{url}\"\nqueue = \"audit\"\n");
+    sandbox.file("archive.toml", format!("[archive]\ndir = \"a\"\n\n{source}"));
+    let lines: Vec<_> = DAY.lines().collect();
+    let publish = |part: &[&str]| {
+        vhost.publish_all("glance", "notifications.info", &json!({"delivery_mode": 2}), part);
+    };
+    let is_empty = || vhost.queue("glance-notify.audit").is_some_and(|queue| queue.messages == 0);
+    let (mut child, address) = start(&sandbox);
+    wait_until("the tap is bound", || get(&address, "/healthz").starts_with("HTTP/1.1 200"));
+    publish(&lines[..60]);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    publish(&lines[60..]);
+    let (mut child, address) = start(&sandbox);
+    wait_until("the tap is bound again", || get(&address, "/healthz").starts_with("HTTP/1.1 200"));
+    wait_until("everything is acknowledged", is_empty);
+    send_signal("TERM", &child);
+    assert_eq!(child.wait().unwrap().code(), Some(0), "{}", sandbox.read("err"));
+    let verified = sandbox.run(["archive", "verify", "--archive", "a"]).expect(0);
+    assert!(verified.out.contains("101 notifications"), "{}", verified.out);
+    assert!(!sandbox.read("err").contains("guest:guest"), "{}", sandbox.read("err"));
 }
 
 /// A service without an archive, without a source, or with an address in use says which option to set.
