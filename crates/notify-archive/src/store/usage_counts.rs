@@ -21,7 +21,7 @@ impl Archive {
     /// Counts the events that pass the filter in a report.
     ///
     /// The numbers are those that [`read`](Self::read) and [`UsageReport::add`] give, some times faster:
-    /// SQLite counts hour by hour. A filter by image or project takes the way over records. Undated events are
+    /// SQLite counts part by part. A filter by image or project takes the way over records. Undated events are
     /// left out.
     ///
     /// # Errors
@@ -65,15 +65,16 @@ impl Archive {
             let error = |error| damaged(&path, error);
             let Some((first, last)) = event_file::span(&file).map_err(error)? else { continue };
             let end = last + time::Duration::MICROSECOND;
+            let step = part_length(&file, last - first).map_err(error)?;
             let mut start = filter.since.map_or(first, |since| since.max(first));
             let end = filter.until.map_or(end, |until| until.min(end));
             while start < end {
                 check_deadline(deadline)?;
-                // A part lies within one day. SQLite sorts the few events of an hour fastest.
-                let hour_end = start.saturating_add(time::Duration::HOUR).min(end);
+                // A part lies within one day.
+                let part_end = start.saturating_add(step).min(end);
                 let day_end = report.calendar().end_of_day(start);
                 // A calendar never stands still; this keeps the loop finite if it did.
-                let part = start..if day_end > start { hour_end.min(day_end) } else { hour_end };
+                let part = start..if day_end > start { part_end.min(day_end) } else { part_end };
                 start = part.end;
                 for index in indexes(filter) {
                     count_part(&file, &index, &part, filter, report).map_err(error)?;
@@ -82,6 +83,14 @@ impl Archive {
         }
         Ok(())
     }
+}
+
+/// Returns the length of a part of a file that holds some thousand events, which SQLite sorts fastest.
+fn part_length(file: &Connection, span: time::Duration) -> rusqlite::Result<time::Duration> {
+    // The numbers of rows have few gaps, and their maximum needs no count.
+    let rows: Option<i64> = file.query_row("SELECT max(seq) FROM event", [], |row| row.get(0))?;
+    let parts = i32::try_from(rows.unwrap_or_default() / PART_ROWS).unwrap_or(i32::MAX);
+    Ok((span / parts.max(1)).max(time::Duration::SECOND))
 }
 
 /// Counts the events of one file in a part of one day.
@@ -126,3 +135,6 @@ fn count_part(
     }
     Ok(())
 }
+
+/// The events that SQLite counts at once, about.
+const PART_ROWS: i64 = 4096;
