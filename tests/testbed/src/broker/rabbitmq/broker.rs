@@ -1,6 +1,7 @@
 //! A private RabbitMQ node.
 
 use std::fs;
+use std::path::Path;
 use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -142,9 +143,7 @@ impl RabbitMq {
 
     /// Returns the last 8 KiB of the node's log.
     pub fn log(&self) -> String {
-        let log = fs::read(self.settings.log()).unwrap_or_default();
-        let end = log.len().saturating_sub(LOG_TAIL);
-        String::from_utf8_lossy(&log[end..]).into_owned()
+        end_of(&self.settings.log())
     }
 
     /// Starts the process, and does not wait for RabbitMQ.
@@ -156,7 +155,9 @@ impl RabbitMq {
     /// Waits until the node serves clients.
     pub(super) fn wait_until_ready(&self) {
         if let Err(reason) = self.running_process().wait_until_ready() {
-            panic!("RabbitMQ does not start: {reason}\n{}", self.log());
+            // Erlang's own errors, for example of its port mapper, come before there is a log.
+            let errors = end_of(&self.settings.standard_error());
+            panic!("RabbitMQ does not start: {reason}\n{errors}\n{}", self.log());
         }
     }
 
@@ -174,6 +175,13 @@ impl Drop for RabbitMq {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// Returns the last 8 KiB of a file.
+fn end_of(file: &Path) -> String {
+    let log = fs::read(file).unwrap_or_default();
+    let end = log.len().saturating_sub(LOG_TAIL);
+    String::from_utf8_lossy(&log[end..]).into_owned()
 }
 
 /// The bytes of a log that a failure shows.

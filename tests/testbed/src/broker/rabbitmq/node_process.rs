@@ -24,10 +24,11 @@ pub(super) struct NodeProcess {
 impl NodeProcess {
     /// Starts the process, and does not wait for RabbitMQ.
     pub(super) fn launch(sandbox: &ProcessSandbox, settings: &NodeSettings) -> Self {
+        start_port_mapper(sandbox, settings);
         let errors = File::options()
             .create(true)
             .append(true)
-            .open(settings.directory.join("standard-error.log"))
+            .open(settings.standard_error())
             .expect("the sandbox is writable");
         let mut process = settings
             .command(sandbox, "rabbitmq-server")
@@ -105,6 +106,21 @@ impl NodeProcess {
             kill_process(self.id, signal).expect("the node's process exists");
         }
     }
+}
+
+/// Starts Erlang's port mapper, unless it runs already, and waits until it listens.
+///
+/// A node starts it too, but does not wait until it listens.
+fn start_port_mapper(sandbox: &ProcessSandbox, settings: &NodeSettings) {
+    let port = settings.epmd_port;
+    if listens(port) {
+        return;
+    }
+    let mut command = sandbox.command("epmd");
+    command.args(["-daemon", "-address", "127.0.0.1", "-port", &port.to_string()]);
+    let status = command.status().unwrap_or_else(|error| panic!("cannot start epmd: {error}"));
+    assert!(status.success(), "epmd: {status}");
+    wait_until("epmd listens", || listens(port));
 }
 
 fn listens(port: u16) -> bool {

@@ -46,6 +46,11 @@ impl NodeSettings {
         command
     }
 
+    /// Returns the path of what Erlang writes to standard error.
+    pub(super) fn standard_error(&self) -> PathBuf {
+        self.directory.join("standard-error.log")
+    }
+
     /// Returns the path of the node's log.
     pub(super) fn log(&self) -> PathBuf {
         self.directory.join("rabbit.log")
