@@ -39,21 +39,21 @@ struct ProducerNamespaces {
 
 /// A disk that is frozen.
 #[derive(Debug)]
-pub(crate) struct FrozenDisk {
+pub(crate) struct HungDisk {
     /// The command that thaws it.
     thaw: Command,
     /// The process that thaws it if this one dies.
     watchdog: Child,
 }
 
-impl FrozenDisk {
+impl HungDisk {
     /// Lets the disk go on.
     pub(crate) fn thaw(self) {
         drop(self);
     }
 }
 
-impl Drop for FrozenDisk {
+impl Drop for HungDisk {
     fn drop(&mut self) {
         let thawed = run(&mut self.thaw);
         // The watchdog may have thawed it already.
@@ -136,7 +136,7 @@ impl ProducerHost {
 
     /// Freezes the disk at `directory`: every write blocks until the value is dropped, or until a watchdog
     /// thaws it because this process died.
-    pub(crate) fn freeze_disk(&self, directory: &Path) -> FrozenDisk {
+    pub(crate) fn freeze_disk(&self, directory: &Path) -> HungDisk {
         let script = format!("sleep {FREEZE_LIMIT_SECONDS}; exec fsfreeze --unfreeze \"$0\"");
         let mut thaw = self.command("fsfreeze");
         thaw.arg("--unfreeze").arg(directory);
@@ -150,7 +150,7 @@ impl ProducerHost {
         let watchdog = watchdog.spawn().expect("the system can start a shell");
         run(self.command("fsfreeze").arg("--freeze").arg(directory))
             .expect("root can freeze a disk");
-        FrozenDisk { thaw, watchdog }
+        HungDisk { thaw, watchdog }
     }
 
     /// Mounts a file system in memory of 512 MiB on `directory`, inside the namespaces only.

@@ -147,7 +147,7 @@ mod tests {
 
     /// A line has the facts that are known, in one order, and the time since the image's last event.
     #[test]
-    fn a_line_has_what_is_known() {
+    fn a_line_has_every_known_fact() {
         let image = |status: &str| {
             format!(
                 "{{\"id\":\"c80a1a6c-bd1f-41c5-90ee-81afedb1d58d\",\"name\":\"debian\\u001b-12\",\

@@ -132,7 +132,7 @@ fn new_lines_are_shown_until_a_signal() {
 /// `-n` ends the command, and with a checkpoint the next run continues behind the last notification that
 /// was shown.
 #[test]
-fn a_checkpoint_continues_behind_what_was_shown() {
+fn a_checkpoint_continues_behind_the_shown_lines() {
     let sandbox = sandbox();
     let mut shown = Vec::new();
     loop {
@@ -214,7 +214,7 @@ fn to_forwards_notifications_unchanged() {
 
 /// A destination that is away loses nothing: the next run forwards what this one could not.
 #[test]
-fn to_keeps_what_the_destination_did_not_take() {
+fn to_keeps_notifications_that_the_destination_did_not_take() {
     let sandbox = sandbox();
     let to = "strategy = 'log'\nlog.file = 'missing/copy.jsonl'\nqueue.drain_timeout = 0.1\n";
     sandbox.file("to.toml", to);

@@ -52,13 +52,13 @@ use crate::config::layers::Layers;
 pub struct SourceConfig {
     name: String,
     region: Option<String>,
-    place: SourcePlace,
+    place: SourceLocation,
     warnings: Vec<String>,
 }
 
 /// The place that a source reads from.
 #[derive(Clone, Debug)]
-enum SourcePlace {
+enum SourceLocation {
     /// A log file or standard input.
     #[cfg(feature = "log")]
     File(FilePlace),
@@ -97,7 +97,7 @@ impl SourceConfig {
     #[cfg(feature = "log")]
     pub fn file(path: impl Into<PathBuf>) -> Self {
         let place = FilePlace::new(path.into());
-        Self::new(place.default_name(), SourcePlace::File(place))
+        Self::new(place.default_name(), SourceLocation::File(place))
     }
 
     /// Returns a source on RabbitMQ. Its name is that of the configuration, unless that is the default: then
@@ -111,7 +111,7 @@ impl SourceConfig {
             let name = format!("{host}{separator}{virtual_host}");
             config.name = printable(&name, NAME_CHARS).to_string();
         }
-        Self::new(config.name.clone(), SourcePlace::Rabbit(Box::new(config)))
+        Self::new(config.name.clone(), SourceLocation::Rabbit(Box::new(config)))
     }
 
     /// Returns the sources at a location, as the command's option `--from` names it.
@@ -194,7 +194,7 @@ impl SourceConfig {
     fn from_file_table(prefix: &str, table: Map<String, Value>, origins: Origins) -> Result<Self> {
         let options = DriverOptions::new(prefix.to_owned(), table).with_origins(origins);
         let (place, name, region) = FilePlace::from_options(options)?;
-        let source = Self::new(place.default_name(), SourcePlace::File(place));
+        let source = Self::new(place.default_name(), SourceLocation::File(place));
         Ok(Self { region, ..source.named_if(name) })
     }
 
@@ -236,7 +236,7 @@ impl SourceConfig {
 
     /// Creates a source without a region.
     #[cfg(any(feature = "log", feature = "rabbit"))]
-    fn new(name: String, place: SourcePlace) -> Self {
+    fn new(name: String, place: SourceLocation) -> Self {
         Self { name, region: None, place, warnings: Vec::new() }
     }
 
@@ -268,7 +268,7 @@ impl SourceConfig {
     pub fn path(&self) -> Option<&Path> {
         match &self.place {
             #[cfg(feature = "log")]
-            SourcePlace::File(file) if !file.is_input() => Some(&file.path),
+            SourceLocation::File(file) if !file.is_input() => Some(&file.path),
             _ => None,
         }
     }
@@ -277,9 +277,9 @@ impl SourceConfig {
     pub fn has_end(&self) -> bool {
         match self.place {
             #[cfg(feature = "log")]
-            SourcePlace::File(_) => true,
+            SourceLocation::File(_) => true,
             #[cfg(feature = "rabbit")]
-            SourcePlace::Rabbit(_) => false,
+            SourceLocation::Rabbit(_) => false,
         }
     }
 
@@ -287,9 +287,9 @@ impl SourceConfig {
     #[cfg(feature = "rabbit")]
     pub fn broker(&self) -> Option<&RabbitSourceConfig> {
         match &self.place {
-            SourcePlace::Rabbit(config) => Some(config),
+            SourceLocation::Rabbit(config) => Some(config),
             #[cfg(feature = "log")]
-            SourcePlace::File(_) => None,
+            SourceLocation::File(_) => None,
         }
     }
 
@@ -297,9 +297,9 @@ impl SourceConfig {
     #[cfg(feature = "rabbit")]
     pub fn broker_mut(&mut self) -> Option<&mut RabbitSourceConfig> {
         match &mut self.place {
-            SourcePlace::Rabbit(config) => Some(config),
+            SourceLocation::Rabbit(config) => Some(config),
             #[cfg(feature = "log")]
-            SourcePlace::File(_) => None,
+            SourceLocation::File(_) => None,
         }
     }
 
@@ -341,9 +341,9 @@ impl SourceConfig {
     #[cfg(feature = "log")]
     fn with_file(mut self, change: impl FnOnce(&mut FilePlace)) -> Self {
         match &mut self.place {
-            SourcePlace::File(file) => change(file),
+            SourceLocation::File(file) => change(file),
             #[cfg(feature = "rabbit")]
-            SourcePlace::Rabbit(_) => {}
+            SourceLocation::Rabbit(_) => {}
         }
         self
     }
@@ -356,9 +356,9 @@ impl SourceConfig {
     pub fn open(&self) -> Result<Box<dyn Source>> {
         match self.place {
             #[cfg(feature = "log")]
-            SourcePlace::File(ref file) => Ok(file.open(&self.name)),
+            SourceLocation::File(ref file) => Ok(file.open(&self.name)),
             #[cfg(feature = "rabbit")]
-            SourcePlace::Rabbit(ref config) => {
+            SourceLocation::Rabbit(ref config) => {
                 let mut config = RabbitSourceConfig::clone(config);
                 config.name.clone_from(&self.name);
                 Ok(Box::new(notify_rabbit::RabbitSource::new(config)?))

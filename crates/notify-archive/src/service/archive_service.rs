@@ -8,7 +8,7 @@ use notify_core::listener::{Listener, ListenerStats};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use super::service_status::ServiceMonitor;
-use super::writer_thread::{WriterJob, WriterThread};
+use super::store_thread::{StoreThread, WriterJob};
 use crate::error::Result;
 use crate::store::{ArchiveBatch, ArchiveWriter, RetentionPolicy};
 
@@ -54,7 +54,7 @@ use crate::store::{ArchiveBatch, ArchiveWriter, RetentionPolicy};
 #[derive(Debug)]
 pub struct ArchiveService {
     listener: Listener,
-    writer: WriterThread,
+    writer: StoreThread,
     options: ServiceOptions,
     monitor: ServiceMonitor,
     /// Whether `stop` has resolved while a batch was stored.
@@ -100,7 +100,7 @@ impl ArchiveService {
         monitor.beat(listener.stats());
         Ok(Self {
             listener,
-            writer: WriterThread::start(writer)?,
+            writer: StoreThread::start(writer)?,
             options,
             monitor,
             is_stopping: false,

@@ -1,7 +1,7 @@
 //! The service that fills an archive: from a listener into the store, and only then an acknowledgement.
 //!
 //! ```text
-//! Listener ── next_batch ──► ArchiveService ── WriterThread ──► ArchiveWriter::append
+//! Listener ── next_batch ──► ArchiveService ── StoreThread ──► ArchiveWriter::append
 //!     ▲                           │
 //!     └────────── ack ◄───────────┴──► ServiceStatus: counts, sources, errors
 //! ```
@@ -12,7 +12,7 @@
 mod archive_service;
 mod open_uploads;
 mod service_status;
-mod writer_thread;
+mod store_thread;
 
 pub use archive_service::{ArchiveService, ServiceOptions};
 pub use open_uploads::OpenUploads;

@@ -74,7 +74,7 @@ proptest! {
 
 /// One random event.
 #[derive(Clone, Debug)]
-struct LifeEvent {
+struct GeneratedEvent {
     minute: i64,
     /// Even subjects are images and odd ones are tasks. `None` is a failed upload whose text names no image.
     subject: Option<u8>,
@@ -82,7 +82,7 @@ struct LifeEvent {
     kind: (&'static str, &'static str, &'static str),
 }
 
-impl LifeEvent {
+impl GeneratedEvent {
     fn is_task(&self) -> bool {
         self.kind.0.starts_with("task.")
     }
@@ -119,9 +119,9 @@ impl LifeEvent {
 ///
 /// Each event is a letter: `P`repare, `U`pload without the status `active`, `I`mporting, `S`aving, pending
 /// `D`elete, and `.` for an outcome.
-fn naive_state<'a>(life: &[&'a LifeEvent]) -> Option<(StuckKind, &'a LifeEvent)> {
+fn naive_state<'a>(life: &[&'a GeneratedEvent]) -> Option<(StuckKind, &'a GeneratedEvent)> {
     if life.first()?.is_task() {
-        let is_end = |event: &&&LifeEvent| {
+        let is_end = |event: &&&GeneratedEvent| {
             matches!(event.kind.0, "task.success" | "task.failure" | "task.delete")
         };
         if life.iter().any(|event| is_end(&event)) {
@@ -168,7 +168,7 @@ fn naive_state<'a>(life: &[&'a LifeEvent]) -> Option<(StuckKind, &'a LifeEvent)>
 }
 
 /// Returns events of a few images and tasks, each at a minute of its own.
-fn events() -> impl Strategy<Value = Vec<LifeEvent>> {
+fn events() -> impl Strategy<Value = Vec<GeneratedEvent>> {
     let kinds = (prop::sample::select(&IMAGE_KINDS[..]), prop::sample::select(&TASK_KINDS[..]));
     let event = (prop::option::weighted(0.9, 0..SUBJECTS), 0_u8..2, kinds);
     let events = prop::collection::vec((event, 0_i64..4), 0..50);
@@ -181,7 +181,7 @@ fn events() -> impl Strategy<Value = Vec<LifeEvent>> {
                 Some(subject) if subject % 2 == 1 => task,
                 Some(_) => image,
             };
-            LifeEvent { minute, subject, host, kind }
+            GeneratedEvent { minute, subject, host, kind }
         };
         events.into_iter().map(event).collect()
     })

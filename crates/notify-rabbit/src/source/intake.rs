@@ -16,7 +16,7 @@ use super::stream_cursor::{StreamCursor, StreamMessage};
 
 /// The consumers of a session, and the messages that it has not handed over yet.
 #[derive(Debug)]
-pub(super) struct Intake {
+pub(super) struct MessageIntake {
     consumers: Vec<(Consumer, ShortString)>,
     pending: VecDeque<IncomingDelivery>,
     /// News to hand over before the messages.
@@ -40,7 +40,7 @@ pub(super) enum IntakeResult {
     Cancelled(ShortString),
 }
 
-impl Intake {
+impl MessageIntake {
     /// Creates an intake without consumers, for bodies of at most `max_bytes`.
     pub(super) fn new(max_bytes: usize) -> Self {
         Self {

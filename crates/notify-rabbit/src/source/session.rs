@@ -3,7 +3,7 @@
 //! # Order
 //!
 //! All consumers share one channel, so that one acknowledgement covers all of them. The broker numbers
-//! the messages of a channel. lapin's thread sorts them by consumer; [`Intake`] merges them again: it takes
+//! the messages of a channel. lapin's thread sorts them by consumer; [`MessageIntake`] merges them again: it takes
 //! from every consumer until none has more, and sorts these messages. lapin's thread hands over in the order
 //! of the numbers, so a number that comes later is larger.
 
@@ -22,7 +22,7 @@ use notify_core::{Error, ErrorKind, Result};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::intake::{Intake, IntakeResult};
+use super::intake::{IntakeResult, MessageIntake};
 use super::read_plan::ReadPlan;
 use super::source_config::{RabbitSourceConfig, SourceQueue};
 use super::stream_cursor::StreamCursor;
@@ -37,7 +37,7 @@ pub(super) type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 /// A session in progress.
 pub(super) struct SourceSession {
     /// The consumers and their messages. They are dropped before the channel.
-    intake: Intake,
+    intake: MessageIntake,
     channel: Channel,
     connection: Connection,
     config: RabbitSourceConfig,
@@ -104,7 +104,7 @@ impl SourceSession {
             events,
         };
         Ok(Self {
-            intake: Intake::new(credit.max_bytes),
+            intake: MessageIntake::new(credit.max_bytes),
             channel,
             connection,
             config,

@@ -177,7 +177,7 @@ mod tests {
 
     /// A service that has not begun shows its counters at zero, and no times.
     #[test]
-    fn shows_what_is_known() {
+    fn shows_the_known_values() {
         let text = metrics(&ServiceStatus::default());
         assert!(text.contains("glance_notify_archive_stored_total 0\n"), "{text}");
         assert!(text.contains("glance_notify_archive_writable 1.0\n"), "{text}");

@@ -12,7 +12,7 @@ use crate::store::{AppendOutcome, ArchiveBatch, ArchiveWriter, RetentionPolicy};
 
 /// The end of the thread that the service holds. Dropping it ends the thread after its job.
 #[derive(Debug)]
-pub(super) struct WriterThread(Sender<(WriterJob, Reply)>);
+pub(super) struct StoreThread(Sender<(WriterJob, Reply)>);
 
 /// The changes of coverage and the batch that one call stores.
 #[derive(Debug, Default)]
@@ -28,7 +28,7 @@ pub(super) struct WriterJob {
 /// The channel that takes a job back with its result.
 type Reply = oneshot::Sender<(WriterJob, Result<AppendOutcome>)>;
 
-impl WriterThread {
+impl StoreThread {
     /// Starts the thread.
     ///
     /// # Errors
