@@ -179,7 +179,7 @@ impl Drop for ArchiveProcess {
     }
 }
 
-/// Returns the differences between what the broker confirmed and what is stored.
+/// Returns the differences between the confirmed and the stored notifications.
 fn compare(events: u64, confirmed: &[u64], stored: &BTreeMap<u64, Value>) -> Vec<String> {
     let mut problems = Vec::new();
     let lost: Vec<_> = confirmed.iter().filter(|number| !stored.contains_key(number)).collect();

@@ -1,4 +1,4 @@
-//! The least permissions of a user who reads notifications: `--grant`.
+//! The least permissions of a reader of notifications: `--grant`.
 //!
 //! Read permission on an exchange of OpenStack also lets a user bind `#`, and copy every RPC with its
 //! secrets. The topic permission keeps the user to notifications.

@@ -1,7 +1,7 @@
 //! `glance-notify doctor`: why does nothing arrive?
 //!
 //! It examines each source from the configuration to the last notification, and takes nothing from other
-//! consumers. One line says what was found and what to do:
+//! consumers. Each line has one finding and its remedy:
 //!
 //! ```text
 //! warning  configuration: `driver` (glance-api.conf, line 5): no notifications are sent: …
@@ -11,7 +11,7 @@
 //!
 //! * [`broker_examination`] examines a broker by passive declarations, and its queues.
 //! * [`traffic`] waits for notifications through a tap, and compares the clocks.
-//! * [`grant`] prints the least permissions of a user who reads.
+//! * [`grant`] prints the least permissions of a reader.
 //! * [`nagios`] is the form for monitoring.
 
 #[cfg(feature = "rabbit")]

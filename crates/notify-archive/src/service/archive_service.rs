@@ -21,7 +21,7 @@ use crate::store::{ArchiveBatch, ArchiveWriter, RetentionPolicy};
 ///   and takes no further deliveries. It goes on by itself when the cause is gone.
 /// * Memory is bounded by the prefetch of the listener and one batch.
 /// * After `stop`, the service ends within [`ServiceOptions::grace`] and the listener's own deadlines, also
-///   while a disk hangs. What is not stored then comes again.
+///   while a disk hangs. Unstored notifications come again then.
 ///
 /// # Examples
 ///
@@ -121,7 +121,7 @@ impl ArchiveService {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future stops the service at once. What is not acknowledged comes again.
+    /// Dropping the future stops the service at once. Unacknowledged notifications come again.
     pub async fn run(mut self, stop: impl Future<Output = ()>) -> Result<ListenerStats> {
         let mut stop = std::pin::pin!(stop);
         let mut tick = interval(TURN);
@@ -164,7 +164,7 @@ impl ArchiveService {
             let is_stored = self.store(batch, retention, &mut stop).await;
             stored_at = Some(Instant::now());
             match deliveries {
-                // The receipt resolves later. The listener counts what does not arrive.
+                // The receipt resolves later. The listener counts acknowledgements that do not arrive.
                 Some(deliveries) if is_stored => drop(deliveries.ack()),
                 Some(deliveries) => drop(deliveries.release()),
                 None => {}

@@ -121,7 +121,7 @@ async fn nothing_is_acknowledged_while_the_archive_cannot_be_written() {
     assert_eq!(count(directory.path()), 101);
 }
 
-/// A service that is asked to stop while its archive fails ends in time, and gives back what is not stored.
+/// The service stops in time while its archive fails, and gives back unstored notifications.
 #[tokio::test]
 async fn a_service_stops_while_the_archive_fails() {
     let directory = tempfile::tempdir().unwrap();

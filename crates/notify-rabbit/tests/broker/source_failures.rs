@@ -47,7 +47,7 @@ async fn a_queue_of_others_is_awaited_and_never_declared() {
     vhost.delete_queue("notifications.info");
     assert!(source.session_end().await.is_transient());
     assert_eq!(source.detach().await, "queue `notifications.info` does not exist");
-    // The queue that is left goes on, with what was not acknowledged.
+    // The other queue goes on, with the unacknowledged message.
     assert_eq!(source.texts(1).await, ["two"]);
     assert_eq!(vhost.queues().len(), 1);
 }

@@ -82,7 +82,7 @@ pub(super) fn run(args: &ServiceArgs, config: &Config) -> Result<ExitStatus, Com
         "{} received, {} stored, {} copies, {} unreadable",
         stats.total.received, totals.stored, totals.copies, totals.unreadable
     ));
-    // What was not acknowledged comes again.
+    // Every other notification comes again, because its source got no acknowledgement.
     let is_complete = stats.total.lost + stats.total.released == 0;
     Ok(if is_complete { ExitStatus::Success } else { ExitStatus::NotDelivered })
 }
