@@ -1,6 +1,6 @@
 //! Free TCP ports for servers under test.
 
-use std::fs;
+use std::fs::{self, File};
 use std::net::{Ipv4Addr, TcpListener};
 use std::ops::Range;
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -10,7 +10,9 @@ use std::sync::atomic::{AtomicU16, Ordering};
 /// The port lies below the range from which the system takes the local ports of clients. A client
 /// that retries a closed port of that range sooner or later connects to itself.
 ///
-/// One process never gets the same port twice.
+/// One process never gets the same port twice, and no two test processes get the same port: each
+/// holds a lock for its ports until it ends. A free port alone does not suffice, because a broker
+/// takes seconds to bind it, and RabbitMQ exits without a log if another one was faster.
 ///
 /// # Panics
 ///
@@ -23,11 +25,25 @@ pub fn free_port() -> u16 {
     for _ in 0..size {
         let step = NEXT.fetch_add(1, Ordering::Relaxed) % size;
         let port = range.start + (start + step) % size;
-        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+        if claim(port) && TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
             return port;
         }
     }
     panic!("no free port on 127.0.0.1 between {} and {}", range.start, range.end);
+}
+
+/// Takes the lock of `port` until the end of this process. Returns `false` if another process has it.
+///
+/// Without write access to the directory of the locks, the port counts as claimed.
+fn claim(port: u16) -> bool {
+    let directory = std::env::temp_dir().join("glance-notify-test-ports");
+    drop(fs::create_dir_all(&directory));
+    let Ok(lock) = File::create(directory.join(port.to_string())) else { return true };
+    let claimed = lock.try_lock().is_ok();
+    if claimed {
+        std::mem::forget(lock);
+    }
+    claimed
 }
 
 /// Returns the ports below the system's range for clients, without the well-known ports of brokers
@@ -57,5 +73,12 @@ mod tests {
         ports.sort_unstable();
         ports.dedup();
         assert_eq!(ports.len(), 100);
+    }
+
+    /// Two servers of different processes never compete for a port: a lock is held by an open file, so
+    /// a second attempt in this process is as good as one of another process.
+    #[test]
+    fn claims_no_port_twice() {
+        assert!(!claim(free_port()));
     }
 }
