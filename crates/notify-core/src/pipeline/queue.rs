@@ -40,6 +40,8 @@ pub(super) struct Queue {
     /// [`NotifierBuilder::durable_source`](super::NotifierBuilder::durable_source).
     pub(super) durable_source: bool,
     pub(super) random: RandomSource,
+    /// The error of each message that the queue drops for want of room.
+    overflow: Error,
     state: Mutex<QueueState>,
     /// Wakes the worker.
     pub(super) work: Notify,
@@ -111,6 +113,7 @@ impl Queue {
         };
         Self {
             id: QueueId::new(),
+            overflow: DropReason::Overflow.error(&config),
             config,
             name,
             durable_source,
@@ -136,11 +139,12 @@ impl Queue {
     pub(super) fn push(&self, message: Message) -> Receipt {
         let message = match self.try_push(message, Claim::BehindTheLine) {
             Ok(receipt) => return receipt,
+            Err(message) if self.config.overflow == Overflow::DropNewest => {
+                return self.drop_new(&message, DropReason::Overflow);
+            }
             Err(message) => message,
         };
-        if self.config.overflow == Overflow::DropOldest {
-            self.make_room(&message);
-        }
+        self.make_room(&message);
         // If another emitter took the new room, this message is the newest one: drop it.
         self.try_push(message, Claim::BehindTheLine)
             .unwrap_or_else(|message| self.drop_new(&message, DropReason::Overflow))
@@ -206,8 +210,16 @@ impl Queue {
     fn try_push(&self, message: Message, claim: Claim) -> Result<Receipt, Message> {
         let bytes = weight(&message);
         let lane = self.lanes.lane(&message);
-        // The message may stay for long: give up the memory that it shares with others.
-        let message = if self.failing_lanes.contains(lane) { message.detached() } else { message };
+        let message = if self.failing_lanes.contains(lane) {
+            // Most messages of a lane that fails find no room, so look before the copy.
+            if !self.may_enter(lane, bytes) {
+                return Err(message);
+            }
+            // The message may stay for long: give up the memory that it shares with others.
+            message.detached()
+        } else {
+            message
+        };
         // Allocate and read the clock before taking the lock.
         let (sender, outcome) = oneshot::channel();
         let receipt = Receipt::waiting(message.id(), outcome, self.id);
@@ -218,7 +230,7 @@ impl Queue {
             drop(state);
             if self.durable_source {
                 // The source still has the message and sends it again later: count no loss.
-                let error = DropReason::Closed.error(&self.config);
+                let error = self.drop_error(DropReason::Closed);
                 return Ok(Receipt::decided(Some(message.id()), Err(error)));
             }
             return Ok(self.drop_new(&message, DropReason::Closed));
@@ -260,6 +272,12 @@ impl Queue {
         Ok(receipt)
     }
 
+    /// Returns whether the share of a lane has room for `bytes`, or the queue is closed to all messages.
+    fn may_enter(&self, lane: Lane, bytes: usize) -> bool {
+        let state = self.lock();
+        state.closed || state.pending.has_lane_room(lane, bytes, &self.config)
+    }
+
     /// Drops the oldest queued messages until `message` fits, or there are none. While its lane fails,
     /// they are messages of that lane.
     fn make_room(&self, message: &Message) {
@@ -298,7 +316,16 @@ impl Queue {
         let report = state.account.drop_messages(1, reason);
         drop(state);
         report.log();
-        Receipt::decided(Some(message.id()), Err(reason.error(&self.config)))
+        Receipt::decided(Some(message.id()), Err(self.drop_error(reason)))
+    }
+
+    /// Returns the error of a dropped message.
+    pub(super) fn drop_error(&self, reason: DropReason) -> Error {
+        match reason {
+            // A lane that fails drops most of its messages, so formatting each error would cost its emitters.
+            DropReason::Overflow => self.overflow.clone(),
+            reason => reason.error(&self.config),
+        }
     }
 
     /// Returns whether a lane may take a message with a body of `bytes` bytes within its share.

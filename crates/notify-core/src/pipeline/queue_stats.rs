@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use time::OffsetDateTime;
+
 use super::account::Account;
 use super::outage::Failure;
 use super::queue::{Queue, QueueState, WorkerPhase};
@@ -19,7 +21,10 @@ impl Queue {
         let pending = state.pending.load() + state.in_flight;
         let oldest = state.oldest_in_flight.iter().copied().flatten().chain(state.pending.oldest());
         let oldest = oldest.min().filter(|_| pending.messages > 0);
-        let failure = self.last_failure(&state);
+        let activity = state.activity();
+        drop(state);
+        // Emitters wait for the lock, so format the error without it.
+        let last_error = activity.failure.as_ref().map(|(lane, it)| self.failure_text(*lane, it));
         Stats {
             emitted,
             delivered,
@@ -33,44 +38,46 @@ impl Queue {
             suppressed,
             oldest_pending: oldest.map(|since| since.elapsed()),
             last_delivery,
-            last_error_is_permanent: failure.as_ref().is_some_and(|(it, _)| it.permanent),
-            last_error: failure.map(|(_, error)| error),
-            state: self.worker_state(&state),
+            last_error_is_permanent: activity.failure.as_ref().is_some_and(|(_, it)| it.permanent),
+            state: activity.worker_state(last_error.as_deref()),
+            last_error,
         }
     }
 
-    /// Returns the worker's activity.
-    fn worker_state(&self, state: &QueueState) -> WorkerState {
-        match state.phase {
-            WorkerPhase::NotStarted => return WorkerState::NotStarted,
-            WorkerPhase::Ended => return WorkerState::Closed,
-            WorkerPhase::Running => {}
-        }
-        match self.last_failure(state) {
-            Some((failure, error)) => {
-                let since = state.failures().map(|(_, it)| it.since).min();
-                WorkerState::Retrying {
-                    since: since.unwrap_or(failure.since),
-                    error,
-                    permanent: failure.permanent,
-                }
-            }
-            None if state.oldest_in_flight.iter().any(Option::is_some) => WorkerState::Delivering,
-            None => WorkerState::Idle,
-        }
-    }
-
-    /// Returns the failure to report, and its error with the name of its lane.
-    fn last_failure<'a>(&self, state: &'a QueueState) -> Option<(&'a Failure, String)> {
-        let (lane, failure) = state.worst_failure()?;
-        let name = lane.map_or("", |lane| self.lanes.name(lane));
+    /// Returns the error of a failure, with its causes and the name of its lane.
+    fn failure_text(&self, lane: Option<Lane>, failure: &Failure) -> String {
         let error = &failure.error;
-        let text = if name.is_empty() {
-            format!("{error:#}")
-        } else {
-            format!("lane `{name}`: {error:#}")
-        };
-        Some((failure, text))
+        match lane.map_or("", |lane| self.lanes.name(lane)) {
+            "" => format!("{error:#}"),
+            name => format!("lane `{name}`: {error:#}"),
+        }
+    }
+}
+
+/// The activity of a worker at one moment.
+struct WorkerActivity {
+    phase: WorkerPhase,
+    is_delivering: bool,
+    /// The failure to report, and its lane if it is not that of the connection.
+    failure: Option<(Option<Lane>, Failure)>,
+    /// The time of the first failure that lasts.
+    failing_since: Option<OffsetDateTime>,
+}
+
+impl WorkerActivity {
+    /// Returns the public view, with the text of the failure.
+    fn worker_state(&self, error: Option<&str>) -> WorkerState {
+        match (self.phase, &self.failure) {
+            (WorkerPhase::NotStarted, _) => WorkerState::NotStarted,
+            (WorkerPhase::Ended, _) => WorkerState::Closed,
+            (WorkerPhase::Running, Some((_, failure))) => WorkerState::Retrying {
+                since: self.failing_since.unwrap_or(failure.since),
+                error: error.unwrap_or_default().to_owned(),
+                permanent: failure.permanent,
+            },
+            (WorkerPhase::Running, None) if self.is_delivering => WorkerState::Delivering,
+            (WorkerPhase::Running, None) => WorkerState::Idle,
+        }
     }
 }
 
@@ -96,6 +103,16 @@ impl DelayedQueue for Queue {
 }
 
 impl QueueState {
+    /// Returns the activity of the worker.
+    fn activity(&self) -> WorkerActivity {
+        WorkerActivity {
+            phase: self.phase,
+            is_delivering: self.oldest_in_flight.iter().any(Option::is_some),
+            failure: self.worst_failure().map(|(lane, failure)| (lane, failure.clone())),
+            failing_since: self.failures().map(|(_, it)| it.since).min(),
+        }
+    }
+
     /// Returns the last error of an outage that lasts, of the connection or of a lane.
     pub(super) fn last_error(&self) -> Option<Error> {
         self.worst_failure().map(|(_, failure)| failure.error.clone())

@@ -260,11 +260,12 @@ impl Queue {
         let cause = state.last_error();
         drop(state);
         report.log();
+        let mut error = self.drop_error(reason);
+        if let Some(cause) = cause.filter(|_| reason == DropReason::Abandoned) {
+            error = error.with_source(cause);
+        }
         for record in block.records {
-            let mut error = reason.error(&self.config);
-            if let Some(cause) = cause.as_ref().filter(|_| reason == DropReason::Abandoned) {
-                error = error.with_source(cause.clone());
-            }
+            let error = error.clone();
             let error = if record.unknown { error.with_outcome(Outcome::Unknown) } else { error };
             drop(record.receipt.map(|receipt| receipt.send(Err(error))));
         }
