@@ -43,8 +43,22 @@ pub struct Forwarder {
     destination: Box<dyn Transport>,
     /// The strategy of the destination, for the account and for `Debug`.
     name: &'static str,
-    /// The notifier of the stage's own pipeline, once the stage runs.
-    pipeline: Arc<Mutex<Option<Notifier>>>,
+    pipeline: ForwardingPipeline,
+}
+
+/// The notifier of the stage's own pipeline, once the stage runs.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ForwardingPipeline(Arc<Mutex<Option<Notifier>>>);
+
+impl ForwardingPipeline {
+    /// Returns the notifier, once the stage runs.
+    pub(crate) fn notifier(&self) -> Option<Notifier> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set(&self, notifier: Notifier) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).replace(notifier);
+    }
 }
 
 impl Forwarder {
@@ -56,7 +70,13 @@ impl Forwarder {
         destination: Box<dyn Transport>,
     ) -> Self {
         let name = destination.name();
-        Self { config, handle, counters, destination, name, pipeline: Arc::default() }
+        let pipeline = ForwardingPipeline::default();
+        Self { config, handle, counters, destination, name, pipeline }
+    }
+
+    /// Returns the pipeline of the stage.
+    pub(crate) fn pipeline(&self) -> ForwardingPipeline {
+        self.pipeline.clone()
     }
 
     /// Forwards every slot that no process owns, until all of them are empty, and returns the account.
@@ -131,10 +151,9 @@ impl Stage for Forwarder {
     }
 
     fn account(&self) -> StageAccount {
-        let (counters, pipeline) = (Arc::clone(&self.counters), Arc::clone(&self.pipeline));
+        let (counters, pipeline) = (Arc::clone(&self.counters), self.pipeline.clone());
         Arc::new(move || {
-            let pipeline = pipeline.lock().unwrap_or_else(PoisonError::into_inner);
-            counters.stats(pipeline.as_ref().map(Notifier::stats).unwrap_or_default())
+            counters.stats(pipeline.notifier().as_ref().map(Notifier::stats).unwrap_or_default())
         })
     }
 
@@ -182,7 +201,7 @@ impl fmt::Debug for Forwarder {
 fn build_pipeline(
     config: &Config,
     destination: Box<dyn Transport>,
-    pipeline: &Mutex<Option<Notifier>>,
+    pipeline: &ForwardingPipeline,
 ) -> Result<(Notifier, Worker)> {
     let mut queue = QueueConfig::default();
     queue.batch_messages = config.batch_messages;
@@ -198,7 +217,7 @@ fn build_pipeline(
         builder = builder.seed(seed);
     }
     let built = builder.build()?;
-    pipeline.lock().unwrap_or_else(PoisonError::into_inner).replace(built.0.clone());
+    pipeline.set(built.0.clone());
     Ok(built)
 }
 

@@ -1,16 +1,19 @@
-//! The task that waits for the outcomes of a slot's messages, and the state that it shares with the task
-//! that sends them.
+//! The outcomes of the messages that the pipeline has, and the state that the two halves of the forwarding
+//! share.
 //!
 //! Outcomes come in any order. This module sends nothing.
 
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use notify_core::pipeline::Receipt;
 use notify_core::transport::Lane;
 use notify_core::{Notifier, Outcome};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::Notify;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::chunk_outcome::MessageOutcome;
@@ -18,13 +21,24 @@ use crate::chunks_in_flight::{ChunksInFlight, RECORD_DELAY};
 use crate::lane_cursors::{DiskPosition, LaneCursors};
 use crate::slot_handle::SlotHandle;
 
-/// The state that both tasks share.
+/// The state that both halves share.
 pub(crate) struct ForwardingState {
     pub(crate) cursors: LaneCursors,
     pub(crate) chunks: ChunksInFlight,
+    /// The messages that the pipeline has. Its room bounds their number.
+    pub(crate) in_flight: FuturesUnordered<MessageInFlight>,
+    /// Whether no more messages are sent.
+    pub(crate) sender_ended: bool,
 }
 
-/// A message that the pipeline has.
+impl ForwardingState {
+    /// Returns whether every message has its outcome and no more are sent.
+    fn is_over(&self) -> bool {
+        self.sender_ended && self.in_flight.is_empty()
+    }
+}
+
+/// A message that the pipeline has: a future of its outcome.
 pub(crate) struct MessageInFlight {
     pub(crate) lane: Lane,
     pub(crate) position: DiskPosition,
@@ -33,7 +47,7 @@ pub(crate) struct MessageInFlight {
     pub(crate) receipt: Receipt,
 }
 
-/// The task that waits for outcomes and has the slot's thread record them.
+/// The half that notes outcomes and has the slot's thread record them.
 pub(crate) struct OutcomeRecorder<'a> {
     pub(crate) handle: &'a SlotHandle,
     pub(crate) notifier: &'a Notifier,
@@ -42,43 +56,59 @@ pub(crate) struct OutcomeRecorder<'a> {
 }
 
 impl OutcomeRecorder<'_> {
-    /// Runs until the sender is gone and every message has its outcome.
-    pub(crate) async fn run(self, mut sent: mpsc::UnboundedReceiver<MessageInFlight>) {
-        let mut outcomes = FuturesUnordered::new();
-        let mut is_open = true;
+    /// Notes outcomes and has them recorded, until every message has one and no more are sent.
+    ///
+    /// Polling this must follow each poll of the sender, so that this waits for all messages in flight.
+    pub(crate) async fn run(&self) {
         let mut ticks = interval(RECORD_DELAY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        while is_open || !outcomes.is_empty() {
-            let has_unrecorded = lock(self.state).chunks.has_unrecorded();
+        loop {
+            let (has_unrecorded, is_over) = {
+                let state = lock(self.state);
+                (state.chunks.has_unrecorded(), state.is_over())
+            };
+            if is_over {
+                break;
+            }
+            let changed = poll_fn(|context| {
+                self.note_outcomes(context);
+                let state = lock(self.state);
+                let changed = state.is_over() || state.chunks.has_unrecorded() != has_unrecorded;
+                if changed { Poll::Ready(()) } else { Poll::Pending }
+            });
             tokio::select! {
                 biased;
-                Some(message) = outcomes.next(), if !outcomes.is_empty() => self.conclude(message),
-                message = sent.recv(), if is_open => match message {
-                    None => is_open = false,
-                    Some(message) => outcomes.push(wait_for_outcome(message)),
-                },
+                () = changed => {}
                 _ = ticks.tick(), if has_unrecorded => self.record_due(Instant::now()),
             }
         }
         self.record_due(Instant::now() + RECORD_DELAY);
     }
 
+    /// Notes all outcomes that came. The task of `context` wakes for the next ones.
+    pub(crate) fn note_outcomes(&self, context: &mut Context<'_>) {
+        let mut state = lock(self.state);
+        while let Poll::Ready(Some(concluded)) = state.in_flight.poll_next_unpin(context) {
+            self.conclude(&mut state, concluded);
+        }
+    }
+
     /// Notes an outcome, and has the thread record it if it completes its chunk.
-    fn conclude(&self, (message, outcome): (ConcludedMessage, MessageOutcome)) {
+    fn conclude(
+        &self,
+        state: &mut ForwardingState,
+        (message, outcome): (ConcludedMessage, MessageOutcome),
+    ) {
         let ConcludedMessage { lane, position, bytes } = message;
         let now = Instant::now();
-        let mut state = lock(self.state);
         if outcome == MessageOutcome::Pending {
             let lane_fails = self.notifier.is_lane_failing(lane);
             state.cursors.note_returned(lane, position, lane_fails, now);
         }
-        let complete = state.chunks.conclude(position, outcome, bytes, now);
-        let is_idle = state.chunks.is_empty();
-        drop(state);
-        if let Some(outcome) = complete {
+        if let Some(outcome) = state.chunks.conclude(position, outcome, bytes, now) {
             self.handle.record_outcome(outcome);
         }
-        if is_idle {
+        if state.chunks.is_empty() {
             self.concluded.notify_one();
         }
     }
@@ -93,26 +123,29 @@ impl OutcomeRecorder<'_> {
 }
 
 /// A message whose outcome is known.
-struct ConcludedMessage {
+pub(crate) struct ConcludedMessage {
     lane: Lane,
     position: DiskPosition,
     bytes: u64,
 }
 
-/// Waits for the outcome of a message.
-async fn wait_for_outcome(message: MessageInFlight) -> (ConcludedMessage, MessageOutcome) {
-    let MessageInFlight { lane, position, bytes, receipt } = message;
-    let outcome = match receipt.await {
-        Ok(()) => MessageOutcome::Delivered,
-        Err(error) if error.outcome() == Outcome::Rejected => {
-            MessageOutcome::Refused(format!("{error:#}"))
-        }
-        Err(_) => MessageOutcome::Pending,
-    };
-    (ConcludedMessage { lane, position, bytes }, outcome)
+impl Future for MessageInFlight {
+    type Output = (ConcludedMessage, MessageOutcome);
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let outcome = match ready!(Pin::new(&mut self.receipt).poll(context)) {
+            Ok(()) => MessageOutcome::Delivered,
+            Err(error) if error.outcome() == Outcome::Rejected => {
+                MessageOutcome::Refused(format!("{error:#}"))
+            }
+            Err(_) => MessageOutcome::Pending,
+        };
+        let Self { lane, position, bytes, .. } = *self;
+        Poll::Ready((ConcludedMessage { lane, position, bytes }, outcome))
+    }
 }
 
-/// Locks the state of both tasks.
+/// Locks the state of both halves.
 pub(crate) fn lock(state: &Mutex<ForwardingState>) -> MutexGuard<'_, ForwardingState> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -11,6 +11,7 @@
 use std::ops::Range;
 
 use notify_core::Message;
+use notify_core::transport::Lane;
 
 /// The bytes of a record beside its body.
 pub(crate) const RECORD_OVERHEAD: u64 = 4;
@@ -20,20 +21,36 @@ pub(crate) fn record_size(body: &[u8]) -> u64 {
     body.len() as u64 + RECORD_OVERHEAD
 }
 
+/// A group of messages that share chunks: those of one lane that fails, or `None` for all others.
+///
+/// The messages of a chunk have their outcomes at about the same time, so that the slot removes the chunk
+/// as a whole. A chunk with some messages that wait for a lane would be written again without the others.
+pub(crate) type ChunkGroup = Option<Lane>;
+
 /// The records of one batch, in one piece of memory.
 #[derive(Default)]
 pub(crate) struct RecordBatch {
     bytes: Vec<u8>,
     /// The end of each record in `bytes`.
     ends: Vec<usize>,
+    /// The indices of the records that start a chunk, beside those that the size of a chunk starts.
+    chunk_starts: Vec<usize>,
 }
 
 impl RecordBatch {
-    /// Replaces the records by those of `messages`.
-    pub(crate) fn fill<'a>(&mut self, messages: impl IntoIterator<Item = &'a Message>) {
+    /// Replaces the records by those of `messages`. A chunk holds messages of one group only.
+    pub(crate) fn fill<'a>(
+        &mut self,
+        messages: impl IntoIterator<Item = (ChunkGroup, &'a Message)>,
+    ) {
         self.bytes.clear();
         self.ends.clear();
-        for message in messages {
+        self.chunk_starts.clear();
+        let mut last = None;
+        for (group, message) in messages {
+            if last.replace(group).is_some_and(|last| last != group) {
+                self.chunk_starts.push(self.count());
+            }
             self.push(message.body());
         }
     }
@@ -74,7 +91,8 @@ impl RecordBatch {
         std::iter::from_fn(move || {
             let start = first.checked_sub(1).map_or(0, |before| ends[before]);
             let fits = ends.partition_point(|&end| end - start.min(end) <= CHUNK_BYTES);
-            let last = fits.max(first + 1);
+            let next_group = self.chunk_starts.iter().copied().find(|start| *start > first);
+            let last = fits.max(first + 1).min(next_group.unwrap_or(usize::MAX));
             let chunk = &self.bytes[start..*ends.get(last - 1)?];
             let index = first as u64;
             first = last;
@@ -167,6 +185,9 @@ const CHUNK_BYTES: usize = 31 * 1024;
 
 #[cfg(test)]
 mod tests {
+    use notify_conformance::samples;
+    use notify_core::transport::Lanes;
+
     use super::*;
 
     /// Returns a batch with one record for each body.
@@ -200,6 +221,32 @@ mod tests {
             }
             assert!(read == stored[..count]);
         }
+    }
+
+    /// Messages of different groups share no chunk, whatever part of the batch is stored.
+    #[test]
+    fn a_chunk_holds_one_group() {
+        let lanes: Vec<_> = Lanes::by(["a", "b"], |_| 0).unwrap().iter().collect();
+        let messages = samples::messages(0..100);
+        let groups = [(10, None), (50, Some(lanes[0])), (100, Some(lanes[1]))];
+        let group = |index: usize| groups.iter().find(|(end, _)| index < *end).unwrap().1;
+        let mut records = RecordBatch::default();
+        for _ in 0..2 {
+            records.fill(messages.iter().enumerate().map(|(index, it)| (group(index), it)));
+        }
+        for count in [1, 10, 11, 60, 100] {
+            let mut stored = Vec::new();
+            for (first, chunk) in records.chunks(count) {
+                assert_eq!(first, stored.len() as u64);
+                let before = stored.len();
+                stored.extend(bodies(chunk).map(|body| body.unwrap().to_vec()));
+                assert_eq!(group(before), group(stored.len() - 1), "{before}");
+            }
+            assert!(stored.iter().map(Vec::as_slice).eq(messages[..count].iter().map(Message::body)));
+        }
+        records.fill(messages.iter().map(|message| (None, message)));
+        let chunks = records.chunks(100).count();
+        assert!(chunks < 100 / 10, "the groups of an earlier batch are gone: {chunks} chunks");
     }
 
     /// A record larger than a chunk still fits into the spool.

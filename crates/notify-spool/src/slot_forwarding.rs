@@ -1,18 +1,20 @@
 //! Forwarding of one slot: its messages go to the pipeline in order, and their outcomes come back.
 //!
-//! Two tasks run side by side. The first reads chunks and hands their messages to the notifier, with a
-//! cursor for each lane. The second waits for the receipts and has the outcomes recorded, in any order.
-//! Nothing here retries a message: the pipeline does.
+//! Two halves run side by side in one task. The sender reads chunks and hands their messages to the
+//! notifier, with a cursor for each lane. The recorder waits for the receipts and has the outcomes recorded,
+//! in any order. Nothing here retries a message: the pipeline does.
 
 use std::future::poll_fn;
 use std::sync::Mutex;
 use std::task::Poll;
 use std::time::Duration;
 
+use futures_util::stream::FuturesUnordered;
 use notify_core::pipeline::Receipt;
 use notify_core::transport::Lane;
 use notify_core::{Error, Message, Notifier, Result};
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, watch};
+use tokio::task::unconstrained;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
 use crate::chunk_outcome::MessageOutcome;
@@ -47,50 +49,35 @@ pub(crate) async fn forward_slot(
     stopped: watch::Receiver<bool>,
     mode: ForwardingMode,
 ) -> Result<()> {
-    let (sent, receiver) = mpsc::unbounded_channel();
-    let state = ForwardingState {
+    let state = Mutex::new(ForwardingState {
         cursors: LaneCursors::new(notifier.lanes()),
         chunks: ChunksInFlight::default(),
-    };
-    let state = Mutex::new(state);
+        in_flight: FuturesUnordered::new(),
+        sender_ended: false,
+    });
     let concluded = Notify::new();
     let mut ticks = interval(ROOM_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (state, concluded) = (&state, &concluded);
-    let sender = MessageSender {
-        handle,
-        notifier,
-        stopped,
-        mode,
-        state,
-        concluded,
-        sent,
-        has_new: true,
-        lanes_failed: false,
-        ticks,
+    let recorder = OutcomeRecorder { handle, notifier, state: &state, concluded: &concluded };
+    let sender = MessageSender { recorder: &recorder, stopped, mode, has_new: true, ticks };
+    let sending = async {
+        let sent = sender.run().await;
+        lock(&state).sender_ended = true;
+        sent
     };
-    let recorder = OutcomeRecorder { handle, notifier, state, concluded };
     // The recorder notes all outcomes before it waits, however many there are.
-    let recorder = tokio::task::unconstrained(recorder.run(receiver));
-    tokio::join!(sender.run(), recorder).0
+    tokio::join!(biased; sending, unconstrained(recorder.run())).0
 }
 
-/// The task that reads messages and hands them to the notifier.
+/// The half that reads messages and hands them to the notifier.
 struct MessageSender<'a> {
-    handle: &'a SlotHandle,
-    notifier: &'a Notifier,
+    /// The other half, with the state that both share.
+    recorder: &'a OutcomeRecorder<'a>,
     stopped: watch::Receiver<bool>,
     mode: ForwardingMode,
-    state: &'a Mutex<ForwardingState>,
-    /// The signal that messages in flight have their outcomes.
-    concluded: &'a Notify,
-    /// The messages for the recorder. The room in the pipeline bounds their number.
-    sent: mpsc::UnboundedSender<MessageInFlight>,
     /// Whether the disk may have messages that no pass has read.
     has_new: bool,
-    /// Whether a lane failed when the task sent the last message.
-    lanes_failed: bool,
-    /// The times at which the task looks for room in lanes that fail.
+    /// The times at which the sender looks for room in lanes that fail.
     ticks: Interval,
 }
 
@@ -121,21 +108,21 @@ impl MessageSender<'_> {
 
     /// Forwards a piece of the lanes that are behind, and a piece of what no lane has seen.
     async fn forward_once(&mut self) -> Result<Progress> {
-        let notifier = self.notifier;
+        let OutcomeRecorder { notifier, state, .. } = self.recorder;
         let has_room = |lane| notifier.has_lane_room(lane, 0);
-        let behind = lock(self.state).cursors.start_catching_up(Instant::now(), has_room);
+        let behind = lock(state).cursors.start_catching_up(Instant::now(), has_room);
         let caught_up = match behind {
             Some(pass) => self.forward_piece(pass).await?,
             None => false,
         };
         if self.has_new {
-            let new = lock(self.state).cursors.start_new();
+            let new = lock(state).cursors.start_new();
             self.has_new = self.forward_piece(new).await?;
         }
         if self.has_new || caught_up {
             return Ok(Progress::Read);
         }
-        let state = lock(self.state);
+        let state = lock(state);
         let is_empty = !state.cursors.any_behind() && state.chunks.is_empty();
         let ends = self.mode == ForwardingMode::UntilEmpty && is_empty;
         Ok(if ends { Progress::Empty } else { Progress::NothingNew })
@@ -143,7 +130,7 @@ impl MessageSender<'_> {
 
     /// Reads the next piece of a pass and forwards it. Returns `false` at the end of the pass.
     async fn forward_piece(&mut self, mut pass: DiskPass) -> Result<bool> {
-        let read = self.handle.read(pass.from, READ_BYTES);
+        let read = self.recorder.handle.read(pass.from, READ_BYTES);
         let Some(read) = unless_stopped(&mut self.stopped, read).await else { return Ok(true) };
         let end = pass.end.unwrap_or(u64::MAX);
         let chunks: Vec<_> = read?.into_iter().take_while(|chunk| chunk.first < end).collect();
@@ -153,10 +140,10 @@ impl MessageSender<'_> {
                 return Ok(true);
             }
             let next = self.send_chunk(chunk, &mut pass).await;
-            lock(self.state).cursors.advance(&mut pass, next);
+            lock(self.recorder.state).cursors.advance(&mut pass, next);
         }
         if !found {
-            lock(self.state).cursors.finish(pass);
+            lock(self.recorder.state).cursors.finish(pass);
         }
         Ok(found)
     }
@@ -186,14 +173,14 @@ impl MessageSender<'_> {
             Ok(message) => message,
             Err(error) => return self.refuse(&error, bytes, position),
         };
-        let lane = self.notifier.lanes().lane(&message);
-        self.await_returned().await;
+        let OutcomeRecorder { notifier, state, .. } = self.recorder;
+        let lane = notifier.lanes().lane(&message);
         {
-            let mut state = lock(self.state);
+            let mut state = lock(state);
             if !state.cursors.admits(pass, lane, position) {
                 return;
             }
-            if !self.notifier.has_lane_room(lane, message.body().len()) {
+            if !notifier.has_lane_room(lane, message.body().len()) {
                 return state.cursors.leave_behind(pass, lane, position);
             }
             if !state.chunks.start(position) {
@@ -201,42 +188,35 @@ impl MessageSender<'_> {
             }
         }
         if let Some(receipt) = self.relay(message, lane).await {
-            self.sent.send(MessageInFlight { lane, position, bytes, receipt }).ok();
+            let message = MessageInFlight { lane, position, bytes, receipt };
+            lock(state).in_flight.push(message);
         } else {
-            lock(self.state).cursors.leave_behind(pass, lane, position);
+            lock(state).cursors.leave_behind(pass, lane, position);
             self.conclude(position, MessageOutcome::Pending, bytes);
         }
     }
 
-    /// Lets the recorder note the messages that the pipeline gave back, if it may have given back any.
-    ///
-    /// The pipeline gives back messages of lanes that fail. Later ones of such a lane must not pass them.
-    async fn await_returned(&mut self) {
-        let fails = self.notifier.has_failing_lane();
-        if fails || self.lanes_failed {
-            tokio::task::yield_now().await;
-        }
-        self.lanes_failed = fails;
-    }
-
     /// Queues a message, and waits for room unless its lane fails meanwhile, or an earlier message of the
     /// lane comes back.
+    ///
+    /// The pipeline gives back messages of lanes that fail. Later ones of such a lane must not pass them.
     async fn relay(&mut self, message: Message, lane: Lane) -> Option<Receipt> {
+        let recorder = self.recorder;
         let bytes = message.body().len();
-        let mut relay = std::pin::pin!(self.notifier.relay(message));
-        let state = self.state;
+        let mut relay = std::pin::pin!(recorder.notifier.relay(message));
         loop {
-            let came_back = poll_fn(|_| {
-                let came_back = lock(state).cursors.has_moved_back(lane);
+            let came_back = poll_fn(|context| {
+                recorder.note_outcomes(context);
+                let came_back = lock(recorder.state).cursors.has_moved_back(lane);
                 if came_back { Poll::Ready(()) } else { Poll::Pending }
             });
             tokio::select! {
-                // The recorder runs in the same task, so each message that comes back causes a look.
+                // Each message that comes back wakes the task, and the look comes before the relay.
                 biased;
-                () = came_back => return None,
+                () = unconstrained(came_back) => return None,
                 receipt = &mut relay => return Some(receipt),
                 _ = self.ticks.tick() => {
-                    if !self.notifier.has_lane_room(lane, bytes) {
+                    if !recorder.notifier.has_lane_room(lane, bytes) {
                         return None;
                     }
                 }
@@ -246,7 +226,7 @@ impl MessageSender<'_> {
 
     /// Makes a dead letter of a message that cannot be read.
     fn refuse(&self, error: &Error, bytes: u64, position: DiskPosition) {
-        if lock(self.state).chunks.start(position) {
+        if lock(self.recorder.state).chunks.start(position) {
             let reason = format!("the stored bytes are not a notification: {error:#}");
             tracing::error!("a message of the spool becomes a dead letter: {reason}");
             self.conclude(position, MessageOutcome::Refused(reason), bytes);
@@ -256,21 +236,21 @@ impl MessageSender<'_> {
     /// Concludes a message that the pipeline does not have.
     fn conclude(&self, position: DiskPosition, outcome: MessageOutcome, bytes: u64) {
         let now = Instant::now();
-        let complete = lock(self.state).chunks.conclude(position, outcome, bytes, now);
+        let complete = lock(self.recorder.state).chunks.conclude(position, outcome, bytes, now);
         if let Some(outcome) = complete {
-            self.handle.record_outcome(outcome);
+            self.recorder.handle.record_outcome(outcome);
         }
     }
 
     /// Waits for new messages, for outcomes, or for room in a lane that is behind.
     async fn wait_for_work(&mut self) {
-        let any_behind = lock(self.state).cursors.any_behind();
+        let any_behind = lock(self.recorder.state).cursors.any_behind();
         let ticks = &mut self.ticks;
         let work = async {
             tokio::select! {
                 biased;
-                () = self.handle.wait_for_messages() => true,
-                () = self.concluded.notified() => false,
+                () = self.recorder.handle.wait_for_messages() => true,
+                () = self.recorder.concluded.notified() => false,
                 _ = ticks.tick(), if any_behind => false,
             }
         };

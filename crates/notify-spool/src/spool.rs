@@ -9,7 +9,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use notify_core::transport::Finding;
 use notify_core::{
-    Batch, Error, ErrorKind, EventType, Message, Outcome, Result, Transport, Verdict,
+    Batch, Error, ErrorKind, EventType, Message, Notifier, Outcome, Result, Transport, Verdict,
 };
 use tokio::sync::oneshot;
 use tokio::sync::oneshot::error::RecvError;
@@ -19,8 +19,8 @@ use crate::blocking::{run_blocking, thread_gone};
 use crate::check::check_directory;
 use crate::config::{Config, FullSpoolPolicy};
 use crate::counters::StageCounters;
-use crate::forwarder::Forwarder;
-use crate::records::RecordBatch;
+use crate::forwarder::{Forwarder, ForwardingPipeline};
+use crate::records::{ChunkGroup, RecordBatch};
 use crate::slot_handle::{DISK_TIMEOUT, SlotHandle};
 use crate::slot_job::{StoreReply, StoredPrefix};
 use crate::slot_thread::SlotChoice;
@@ -49,6 +49,8 @@ pub struct Spool {
     wanted: Vec<EventType>,
     /// The handle of the slot's thread; `None` after `close`.
     handle: Option<Arc<SlotHandle>>,
+    /// The pipeline of the forwarder, which knows the lanes that fail.
+    pipeline: ForwardingPipeline,
     /// The records of the last batch. The next batch reuses their memory.
     records: RecordBatch,
     /// A batch that the slot's thread has not answered yet.
@@ -128,6 +130,7 @@ impl Spool {
             config,
             wanted,
             handle: Some(handle),
+            pipeline: forwarder.pipeline(),
             records: RecordBatch::default(),
             pending_store: None,
         };
@@ -185,13 +188,37 @@ impl Spool {
         }
     }
 
+    /// Returns the indices of the unsettled messages in the order in which to store them, each with its
+    /// group.
+    ///
+    /// The messages of each lane that fails follow all others, in their order.
+    fn group(&self, batch: &Batch<'_>) -> Vec<(ChunkGroup, usize)> {
+        let mut indices: Vec<_> = batch.unsettled().map(|index| (None, index)).collect();
+        let pipeline = self.pipeline.notifier().filter(Notifier::has_failing_lane);
+        if let Some(pipeline) = pipeline {
+            let lanes = pipeline.lanes();
+            // Ask once for each lane: one that recovers meanwhile must keep the order of its messages.
+            let failing: Vec<_> = lanes.iter().filter(|it| pipeline.is_lane_failing(*it)).collect();
+            for (group, index) in &mut indices {
+                let lane = lanes.lane(&batch.messages()[*index]);
+                *group = failing.contains(&lane).then_some(lane);
+            }
+            indices.sort_by_key(|(group, _)| *group);
+        }
+        indices
+    }
+
     /// Has the slot's thread store the messages at `indices`, and waits for the answer.
-    async fn store(&mut self, messages: &[Message], indices: &[usize]) -> Result<StoredPrefix> {
+    async fn store(
+        &mut self,
+        messages: &[Message],
+        indices: &[(ChunkGroup, usize)],
+    ) -> Result<StoredPrefix> {
         let handle = self.handle.as_ref().ok_or_else(closed)?;
         let mut records = std::mem::take(&mut self.records);
-        records.fill(indices.iter().map(|&index| &messages[index]));
+        records.fill(indices.iter().map(|&(group, index)| (group, &messages[index])));
         let answer = handle.store(records)?;
-        let ids = indices.iter().map(|&index| messages[index].id()).collect();
+        let ids = indices.iter().map(|&(_, index)| messages[index].id()).collect();
         self.pending_store = Some(PendingStore { ids, answer });
         let answer = self.pending_answer().await?;
         self.pending_store = None;
@@ -230,7 +257,7 @@ impl Transport for Spool {
         }
         self.settle_pending_store(batch).await?;
         self.refuse_oversized(batch);
-        let indices: Vec<usize> = batch.unsettled().collect();
+        let indices = self.group(batch);
         if indices.is_empty() {
             return Ok(());
         }
@@ -238,7 +265,7 @@ impl Transport for Spool {
         if messages == batch.messages().len() {
             batch.settle_rest(&Verdict::Accept);
         } else {
-            indices[..messages].iter().for_each(|&index| batch.settle(index, Verdict::Accept));
+            indices[..messages].iter().for_each(|&(_, at)| batch.settle(at, Verdict::Accept));
         }
         match (full, self.config.when_full) {
             (None, _) => Ok(()),

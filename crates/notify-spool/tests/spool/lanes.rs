@@ -74,6 +74,37 @@ async fn a_failing_lane_delays_no_other_behind_a_spool() {
     }
 }
 
+/// The messages of a lane that fails are stored behind the others of their batch, in chunks of their own: the
+/// outcomes of the others then remove whole chunks, and write none of these messages again.
+#[tokio::test]
+async fn a_failing_lane_has_chunks_of_its_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("s");
+    let script = Script::with_lanes();
+    script.set_fault(Priority::Error, Some(LaneFault::Full));
+    let running = start(Config::new(&path), &script);
+    let messages = samples::messages(0..400);
+    for half in messages.chunks(200) {
+        running.store(half).await;
+        let stored = running.forwarded().emitted;
+        let stored = usize::try_from(stored).unwrap();
+        let waiting = of_lane(&messages[..stored], true).len() as u64;
+        until("forwarding of the others", || running.forwarded().pending.messages == waiting).await;
+    }
+    running.worker.abort();
+    drop(running);
+    until("the end of the thread", || is_free(&path)).await;
+    let slot = notify_spool::admin::OpenSlot::open(&path, 0).unwrap();
+    let waiting: Vec<_> = slot.pending().map(|message| message.unwrap()).collect();
+    let bodies_of = |of: &[Message]| bodies(&of_lane(of, true));
+    let texts: Vec<_> = waiting.iter().map(|it| it.message.clone().unwrap()).collect();
+    assert!(bodies(&texts) == bodies_of(&messages), "the lane keeps its order");
+    // The first half is stored before the destination declined a message of the lane.
+    let later = &waiting[bodies_of(&messages[..200]).len()..];
+    let gaps = later.windows(2).filter(|pair| pair[1].number > pair[0].number + 1).count();
+    assert!(later.len() > 20 && gaps < 5, "{gaps} gaps in {} messages", later.len());
+}
+
 /// Messages that wait for a failing lane do not keep the process from adopting other orphans.
 #[tokio::test]
 async fn an_orphan_that_waits_for_a_lane_delays_no_other() {
