@@ -242,7 +242,9 @@ mod tests {
                 stored.extend(bodies(chunk).map(|body| body.unwrap().to_vec()));
                 assert_eq!(group(before), group(stored.len() - 1), "{before}");
             }
-            assert!(stored.iter().map(Vec::as_slice).eq(messages[..count].iter().map(Message::body)));
+            assert!(
+                stored.iter().map(Vec::as_slice).eq(messages[..count].iter().map(Message::body))
+            );
         }
         records.fill(messages.iter().map(|message| (None, message)));
         let chunks = records.chunks(100).count();
