@@ -12,5 +12,10 @@ use crate::cargo::{self, cargo};
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let release = ["--quiet", "--release", "--package=notify-bench"];
     cargo::run(cargo(&["build"]).args(release).arg("--bins"))?;
+    if !arguments.iter().any(|argument| argument == "--quick") {
+        // A row runs the command. Apart, because another package may need other features.
+        let command = ["--quiet", "--release", "--package=glance-notify-cli", "--bins"];
+        cargo::run(cargo(&["build"]).args(command))?;
+    }
     cargo::run(cargo(&["run"]).args(release).arg("--").args(arguments))
 }

@@ -203,8 +203,8 @@ const PACKAGES: [&str; 7] = [
     "systemd",
 ];
 
-/// The Debian packages that the benchmarks need besides, for their peer in C.
-const BENCH_PACKAGES: [&str; 3] = ["gcc", "libc6-dev", "librabbitmq-dev"];
+/// The Debian packages that the benchmarks need besides, for their peers.
+const BENCH_PACKAGES: [&str; 4] = ["gcc", "jq", "libc6-dev", "librabbitmq-dev"];
 
 /// The list of Python packages, beside the programs that need them.
 const REQUIREMENTS: &str = "tests/testbed/src/broker/python/requirements.txt";

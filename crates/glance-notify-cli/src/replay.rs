@@ -4,10 +4,12 @@
 
 use std::path::PathBuf;
 
-use glance_notify::listen::{builder_of, listener_config};
+use glance_notify::listen::{SourceConfig, builder_of, listener_config};
 
 use crate::exit_status::{CommandError, ExitStatus};
-use crate::listen::{ListenSession, NotificationHandler, SessionOptions, SourceArgs};
+use crate::listen::{
+    ListenSession, NotificationHandler, SessionOptions, SourceArgs, line_filter,
+};
 use crate::questions::selection_args::SelectionArgs;
 use crate::runtime;
 use crate::settings::ConfigArgs;
@@ -55,7 +57,9 @@ pub(crate) fn run(args: &ReplayArgs, config: &ConfigArgs) -> Result<ExitStatus, 
             "a replay needs files: use `glance-notify listen --to` to forward from a broker";
         return Err(CommandError::new(ExitStatus::PermanentError, message));
     }
-    let sources: Vec<_> = sources.into_iter().map(|source| source.follow(false)).collect();
+    let lines = line_filter(&filter, &config);
+    let adapt = |source: SourceConfig| source.follow(false).filter(lines.clone());
+    let sources: Vec<_> = sources.into_iter().map(adapt).collect();
     let runtime = runtime::start()?;
     let summary = runtime.block_on(async {
         let handler = match &args.to {

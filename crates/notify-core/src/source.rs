@@ -271,6 +271,9 @@ pub enum Reception {
     ///
     /// The text is a lower-case fragment, such as `the binding was lost`. It never holds a credential.
     Detached(String),
+    /// The source has passed over this many messages, because its configuration leaves them out. They need
+    /// no settlement.
+    Skipped(u64),
     /// No message will come any more. The listener calls [`Source::settle`] and [`Source::close`]
     /// only.
     End,

@@ -12,9 +12,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use notify_conformance::samples;
+use notify_core::codec::LineFilter;
 use notify_core::listener::{DeadLetters, Listener, SettlementOutcome, SourceState};
 use notify_core::{Batch, Message, Transport, Verdict};
-use notify_log::{Config, FileConfig, FileSource, FileSourceConfig, Log};
+use notify_log::{Config, FileConfig, FileSource, FileSourceConfig, LineForm, LineSource, Log};
 use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
 use uuid::Uuid;
@@ -165,6 +166,75 @@ async fn ends_at_the_end_of_a_file_that_is_not_followed() {
         });
         assert_eq!(take(&mut listener, 500).await, place.numbers(0..500));
         assert!(listener.next_delivery().await.unwrap().is_none());
+    }
+}
+
+/// A filter changes the number of lines that are handed over, and neither the account nor the positions: the
+/// lines that it excludes are counted, and the next run begins behind them.
+#[tokio::test]
+async fn excluded_lines_are_counted_and_not_read_again() {
+    for compress in [false, true] {
+        let place = Place::new();
+        place.append(0..2_000);
+        let name = if compress { "n.log.gz" } else { "n.log" };
+        if compress {
+            assert!(Command::new("gzip").arg(place.path()).status().unwrap().success());
+        }
+        let wanted = place.numbers([700, 1_500]);
+        let once = |config: &mut FileSourceConfig| {
+            config.path = place.named(name);
+            config.follow = false;
+        };
+        let with_filter = |config: &mut FileSourceConfig| {
+            once(config);
+            config.filter = LineFilter::new(wanted.iter().map(Uuid::to_string));
+        };
+        let mut listener = place.listener(with_filter);
+        assert_eq!(take(&mut listener, 1).await, wanted[..1]);
+        // It goes back to the file.
+        drop(next(&mut listener).await.release());
+        drop(listener.close(LONG).await);
+
+        let mut listener = place.listener(with_filter);
+        assert_eq!(take(&mut listener, 1).await, wanted[1..]);
+        assert!(listener.next_delivery().await.unwrap().is_none());
+        let total = listener.close(LONG).await.total;
+        assert_eq!((total.received, total.acked, total.skipped), (1, 1, 499));
+
+        let mut listener = place.listener(once);
+        assert!(listener.next_delivery().await.unwrap().is_none(), "compress: {compress}");
+    }
+}
+
+/// Lines of a service's log that hold no notification are not counted with the excluded ones, in a file as in
+/// a stream, whatever its buffer.
+#[tokio::test]
+async fn excluded_lines_are_the_lines_that_would_be_received() {
+    let place = Place::new();
+    let mut text = Vec::new();
+    for number in 0..40 {
+        text.extend(b"2026-11-22 12:54:26.1 7 INFO eventlet.wsgi [-] GET /v2/images\n\n");
+        text.extend(b"2026-11-22 12:54:26.5 7 INFO oslo.messaging.notification.image.create [-] ");
+        text.extend(lines(number..number + 1));
+    }
+    let filter = LineFilter::new(place.numbers([20]).iter().map(Uuid::to_string));
+    fs::write(place.path(), &text).unwrap();
+    let mut listeners = vec![place.listener(|config| {
+        config.follow = false;
+        config.filter = filter.clone();
+    })];
+    for capacity in [1, 100, 3_000, 100_000] {
+        let input = std::io::Cursor::new(text.clone());
+        let input = std::io::BufReader::with_capacity(capacity, input);
+        let source = LineSource::filtered("stream", input, LineForm::Auto, filter.clone());
+        listeners.push(Listener::builder(source, DeadLetters::Discard).start().unwrap());
+    }
+    for mut listener in listeners {
+        assert_eq!(take(&mut listener, 1).await, place.numbers([20]));
+        assert!(listener.next_delivery().await.unwrap().is_none());
+        let total = listener.close(LONG).await.total;
+        // The first line decides the form, and is no notification here.
+        assert_eq!((total.received, total.skipped), (1, 39));
     }
 }
 

@@ -37,7 +37,7 @@ use glance_notify::listen::{SourceConfig, builder_of, listener_config};
 pub(crate) use self::args::ListenArgs;
 pub(crate) use self::notification_handler::NotificationHandler;
 pub(crate) use self::session::{ListenSession, SessionOptions};
-pub(crate) use self::source_args::{LocationArgs, SourceArgs};
+pub(crate) use self::source_args::{LocationArgs, SourceArgs, line_filter};
 use crate::exit_status::{CommandError, ExitStatus};
 use crate::runtime;
 use crate::settings::ConfigArgs;
@@ -51,8 +51,11 @@ use crate::settings::ConfigArgs;
 pub(crate) fn run(args: &ListenArgs, config: &ConfigArgs) -> Result<ExitStatus, CommandError> {
     let (filter, calendar, names) = args.selection.read()?;
     let (sources, config) = args.sources.sources(config)?;
-    let end = |source: SourceConfig| source.follow(!args.exit_at_end).from_end(args.from_end);
-    let sources: Vec<_> = sources.into_iter().map(end).collect();
+    let lines = line_filter(&filter, &config);
+    let adapt = |source: SourceConfig| {
+        source.follow(!args.exit_at_end).from_end(args.from_end).filter(lines.clone())
+    };
+    let sources: Vec<_> = sources.into_iter().map(adapt).collect();
     #[cfg(feature = "rabbit")]
     let sources = args.tap.choose_queues(sources, args.sources.dead_letters.is_some())?;
     if args.exit_at_end && sources.iter().any(|source| !source.has_end()) {

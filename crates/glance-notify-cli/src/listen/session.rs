@@ -40,6 +40,8 @@ pub(crate) struct ListenSession {
     progress: ProgressLine,
     /// The time of the last notification, or of the start.
     last_arrival: Instant,
+    /// The messages that the sources had passed over at that time.
+    skipped: u64,
 }
 
 /// The bounds of a session.
@@ -109,13 +111,21 @@ impl ListenSession {
             next_start: Instant::now(),
             progress: ProgressLine::new(None),
             last_arrival: Instant::now(),
+            skipped: 0,
         })
     }
 
     /// Runs until the end, closes the listener, and sums up. Errors are part of the summary.
     pub(crate) async fn run(mut self, mut listener: Listener) -> ListenSummary {
         let end = loop {
-            match self.next_batch(&mut listener).await {
+            let next = self.next_batch(&mut listener).await;
+            // A source that passes over lines is not idle.
+            let skipped = std::mem::replace(&mut self.skipped, listener.stats().total.skipped);
+            if matches!(next, Err(ListenEnd::Idle)) && skipped < self.skipped {
+                self.last_arrival = Instant::now();
+                continue;
+            }
+            match next {
                 Ok(Some(batch)) => match self.handle(batch).await {
                     Ok(true) => {}
                     Ok(false) => break ListenEnd::Stopped,
@@ -155,8 +165,11 @@ impl ListenSession {
                         self.progress.show(0, done, format_args!("{done} {word}"));
                     }
                     let is_unread = self.handler.is_printing() && stdout_is_closed();
-                    if is_idle && self.jobs.is_empty() || is_unread {
+                    if is_unread {
                         return Err(ListenEnd::Stopped);
+                    }
+                    if is_idle && self.jobs.is_empty() {
+                        return Err(ListenEnd::Idle);
                     }
                 }
                 Some(outcome) = self.jobs.next(), if !self.jobs.is_empty() => self.ledger.record(outcome),

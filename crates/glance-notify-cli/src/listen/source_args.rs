@@ -4,6 +4,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use glance_notify::Config;
+use glance_notify::codec::LineFilter;
 use glance_notify::listen::SourceConfig;
 #[cfg(feature = "rabbit")]
 use glance_notify::listen::SourceQueue;
@@ -11,6 +12,7 @@ use glance_notify::listen::SourceQueue;
 use glance_notify::transport::printable;
 #[cfg(feature = "rabbit")]
 use glance_notify::transport::rabbit::QueueType;
+use notify_archive::question::EventFilter;
 use rustix::fs::{Access, access as access_file};
 
 use crate::exit_status::{CommandError, ExitStatus};
@@ -119,6 +121,14 @@ impl SourceArgs {
         }
         Ok((sources, config))
     }
+}
+
+/// Returns the filter of the lines that a selection needs, if there is one.
+///
+/// Without a filter, lines that hold no notification go to the dead-letter file. So there is none if the
+/// configuration names one.
+pub(crate) fn line_filter(selection: &EventFilter, config: &Config) -> Option<LineFilter> {
+    selection.line_filter().filter(|_| config.dead_letters().is_none())
 }
 
 #[cfg(feature = "rabbit")]

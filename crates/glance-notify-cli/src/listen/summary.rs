@@ -21,7 +21,7 @@ pub(crate) struct ListenSummary {
 pub(super) struct ListenCounts {
     /// Notifications that were shown, handled or forwarded.
     pub(super) done: u64,
-    /// Notifications that the options leave out.
+    /// Notifications that the options leave out, without those that the source passed over.
     pub(super) left_out: u64,
     /// Copies of notifications that came before.
     pub(super) copies: u64,
@@ -34,8 +34,10 @@ pub(super) struct ListenCounts {
 pub(super) enum ListenEnd {
     /// Every source is at its end.
     SourcesEnded,
-    /// `-n`, `--idle`, a signal, or the reader of standard output, which has seen enough.
+    /// `-n`, a signal, or the reader of standard output, which has seen enough.
     Stopped,
+    /// No notification came for the time of `--idle`.
+    Idle,
     /// An error of a source or of standard output.
     Failed(CommandError),
 }
@@ -77,8 +79,9 @@ impl ListenSummary {
     fn text(&self) -> String {
         let ListenCounts { done, left_out, copies, failures } = self.counts;
         let total = &self.stats.total;
+        let received = total.received + total.skipped;
         let rest = [
-            (left_out, "left out"),
+            (left_out + total.skipped, "left out"),
             (copies, if copies == 1 { "copy" } else { "copies" }),
             (failures, if failures == 1 { "failure" } else { "failures" }),
             (total.unreadable, "unreadable"),
@@ -91,6 +94,6 @@ impl ListenSummary {
             1 => String::new(),
             several => format!(" from {}", counted(several as u64, "source")),
         };
-        format!("{} received{sources}, {done} {}{}", total.received, self.done_word, rest.concat())
+        format!("{received} received{sources}, {done} {}{}", self.done_word, rest.concat())
     }
 }

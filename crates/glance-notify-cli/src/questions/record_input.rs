@@ -5,6 +5,7 @@ use std::io::{BufReader, IsTerminal};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use glance_notify::codec::LineFilter;
 use glance_notify::event::Priority;
 use glance_notify::time::{Duration, OffsetDateTime};
 use glance_notify::uuid::Uuid;
@@ -21,6 +22,9 @@ use crate::input_source::{InputSource, read_error};
 pub(super) enum RecordRequest<'a> {
     /// Those that pass a filter.
     Matching(&'a EventFilter, ReadScope),
+    /// The same, for an answer that does not depend on the first and the last event of the inputs, so that
+    /// lines that cannot match need no reading.
+    MatchingOnly(&'a EventFilter, ReadScope),
     /// Those that may belong to the life of an image or task, by its id or name.
     LifeOf(&'a str),
 }
@@ -67,11 +71,13 @@ pub(super) fn read_records(
             })?;
             summary.add_archive(&archive, request, question)?;
         } else {
-            let mut filter = match request {
-                RecordRequest::Matching(filter, _) => (*filter).clone(),
-                RecordRequest::LifeOf(_) => EventFilter::default(),
+            let (mut filter, lines) = match request {
+                RecordRequest::Matching(filter, _) => ((*filter).clone(), None),
+                RecordRequest::MatchingOnly(filter, _) => ((*filter).clone(), filter.line_filter()),
+                RecordRequest::LifeOf(_) => (EventFilter::default(), None),
             };
-            read_input(InputSource::open(Some(path))?, &mut coverage, &mut ids, &mut |record| {
+            let input = InputSource::open(Some(path))?;
+            read_input(input, lines, &mut coverage, &mut ids, &mut |record| {
                 filter.learn(record);
                 if filter.accepts(record) {
                     add(record);
@@ -118,7 +124,9 @@ fn read_archive(
     add: &mut dyn FnMut(&EventRecord),
 ) -> Result<(), CommandError> {
     let subject = match request {
-        RecordRequest::Matching(filter, scope) => return Ok(archive.read(filter, *scope, add)?),
+        RecordRequest::Matching(filter, scope) | RecordRequest::MatchingOnly(filter, scope) => {
+            return Ok(archive.read(filter, *scope, add)?);
+        }
         RecordRequest::LifeOf(subject) => (*subject).to_owned(),
     };
     let scope = ReadScope { detail: RecordDetail::Bodies, undated: true, ..ReadScope::default() };
@@ -216,12 +224,13 @@ fn archive_coverage(
 /// Reads one input of lines.
 fn read_input(
     input: InputSource,
+    filter: Option<LineFilter>,
     coverage: &mut InputCoverage,
     ids: &mut HashSet<Uuid>,
     add: &mut dyn FnMut(&EventRecord),
 ) -> Result<(), CommandError> {
     let reader = BufReader::with_capacity(BUFFER_BYTES, input.reader);
-    let mut lines = RecordLines::new(reader, RecordReader::new(&input.name));
+    let mut lines = RecordLines::new(reader, RecordReader::new(&input.name)).filter(filter);
     while let Some(line) = lines.next_line().map_err(|error| read_error(&input.name, &error))? {
         match line.record {
             Err(_) => coverage.unreadable += 1,
@@ -235,6 +244,7 @@ fn read_input(
             return Err(CommandError::new(ExitStatus::PermanentError, TOO_MANY));
         }
     }
+    coverage.skipped += lines.skipped();
     coverage.names.push(input.name);
     Ok(())
 }

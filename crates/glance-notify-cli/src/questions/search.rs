@@ -35,7 +35,7 @@ pub(crate) fn run(args: &SearchArgs) -> Result<ExitStatus, CommandError> {
     let mut found = BTreeMap::new();
     let mut left_out = 0_u64;
     let scope = ReadScope { detail: RecordDetail::Bodies, undated: true, ..ReadScope::default() };
-    let request = RecordRequest::Matching(&question.filter, scope);
+    let request = RecordRequest::MatchingOnly(&question.filter, scope);
     let read = read_records(&args.question.from, &request, &question, |record| {
         found.insert((record.timestamp, record.message_id), record.clone());
         if args.limit > 0 && found.len() > args.limit {

@@ -63,6 +63,49 @@ fn the_selection_is_that_of_the_questions() {
     }
 }
 
+/// Lines that cannot match are not read, and yet counted, from a file as from a pipe. An image that is named
+/// like the id of another one is found with all its events.
+#[test]
+fn lines_that_cannot_match_are_counted() {
+    let sandbox = sandbox();
+    let id = |image: &Value| image["payload"]["id"].as_str().unwrap_or_default().to_owned();
+    let wanted = values(DAY).iter().map(id).find(|id| id.len() == 36).unwrap();
+    let count = DAY.lines().filter(|line| line.contains(&wanted)).count();
+    let summary = format!("101 received, {count} shown, {} left out", 101 - count);
+    let args = ["listen", "--exit-at-end", "-o", "json", "--image", &wanted];
+    let output = sandbox.run([&args[..], &["--from", "day.jsonl"]].concat()).expect(0);
+    assert_eq!(output.out.lines().count(), count);
+    assert!(output.err.contains(&summary), "{}", output.err);
+    let output = sandbox.pipe(args, DAY).expect(0);
+    assert!(output.err.contains(&summary), "{}", output.err);
+
+    let other = "7290aba0-ea68-429f-a9ec-7df334e091e2";
+    let event = |number: u32, event_type: &str, payload: &str| {
+        format!(
+            "{{\"message_id\":\"00000000-0000-4000-8000-{number:012}\",\"publisher_id\":\"h\",\
+             \"event_type\":\"{event_type}\",\"priority\":\"INFO\",\"payload\":{payload},\
+             \"timestamp\":\"2026-11-24 12:00:{number:02}.000000\"}}\n"
+        )
+    };
+    let named = format!("{{\"id\":\"{other}\",\"name\":\"{wanted}\"}}");
+    let sent = format!("{{\"image_id\":\"{other}\",\"bytes_sent\":1}}");
+    let lines = [event(1, "image.create", &named), event(2, "image.send", &sent)].concat();
+    assert_eq!(sandbox.pipe(args, lines).expect(0).out.lines().count(), 2);
+}
+
+/// With a dead-letter file, lines that hold no notification go there, whether they could match or not.
+#[test]
+fn a_selection_keeps_no_dead_letter_away() {
+    let sandbox = Sandbox::new();
+    sandbox.file("n.jsonl", format!("poison\n{DAY}"));
+    let args = ["listen", "--exit-at-end", "--from", "n.jsonl", "--event", "image.delete"];
+    let output = sandbox.run(args).expect(0);
+    assert!(output.err.contains("102 received, 4 shown"), "{}", output.err);
+    let output = sandbox.run([&args[..], &["--dead-letters", "dead.jsonl"]].concat()).expect(0);
+    assert!(output.err.contains("1 dead-lettered"), "{}", output.err);
+    assert_eq!(sandbox.lines_of("dead.jsonl"), 1);
+}
+
 /// Several files are read at once, each line names its source, and a notification in both is shown once.
 #[test]
 fn copies_from_several_sources_are_shown_once() {

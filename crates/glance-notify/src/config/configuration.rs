@@ -252,6 +252,11 @@ impl Config {
         &self.settings.listener
     }
 
+    /// Returns the file of the key `listener.dead_letters`, if it is set.
+    pub fn dead_letters(&self) -> Option<&std::path::Path> {
+        self.settings.listener.dead_letters.as_deref()
+    }
+
     /// Returns the configuration with `path` as the key `listener.dead_letters`.
     #[cfg(feature = "listen")]
     #[must_use]

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use notify_core::Result;
+use notify_core::codec::LineFilter;
 use notify_core::config::DriverOptions;
 use notify_core::source::Source;
 use notify_log::{FileSource, FileSourceConfig, LineForm, LineSource};
@@ -17,13 +18,22 @@ pub(super) struct FilePlace {
     pub(super) from_end: bool,
     /// Whether to wait for more lines at the end.
     pub(super) follow: bool,
+    /// The lines to read; all of them by default.
+    pub(super) filter: Option<LineFilter>,
     form: LineForm,
 }
 
 impl FilePlace {
     /// Returns a file that is followed from its start.
     pub(super) fn new(path: PathBuf) -> Self {
-        Self { path, checkpoint: None, from_end: false, follow: true, form: LineForm::Auto }
+        Self {
+            path,
+            checkpoint: None,
+            from_end: false,
+            follow: true,
+            filter: None,
+            form: LineForm::Auto,
+        }
     }
 
     /// Reads the table of a source that is a file, and returns it with the configured name and region.
@@ -57,14 +67,15 @@ impl FilePlace {
     /// Opens the place as a source called `name`.
     pub(super) fn open(&self, name: &str) -> Box<dyn Source> {
         if self.is_input() {
-            let input = std::io::BufReader::new(std::io::stdin());
-            return Box::new(LineSource::new(name, input, self.form));
+            let input = std::io::BufReader::with_capacity(INPUT_BYTES, std::io::stdin());
+            return Box::new(LineSource::filtered(name, input, self.form, self.filter.clone()));
         }
         let mut config = FileSourceConfig::new(&self.path);
         name.clone_into(&mut config.name);
         config.checkpoint.clone_from(&self.checkpoint);
         config.from_end = self.from_end;
         config.form = self.form;
+        config.filter.clone_from(&self.filter);
         config.follow = self.follow;
         Box::new(FileSource::new(config))
     }
@@ -103,5 +114,7 @@ enum LineFormName {
     Log,
 }
 
+/// The size of the buffer of standard input.
+const INPUT_BYTES: usize = 64 * 1024;
 /// The longest name of a source that is a path, in characters.
 const NAME_CHARS: usize = 256;

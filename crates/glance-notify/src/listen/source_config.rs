@@ -6,6 +6,8 @@ use std::path::Path;
 #[cfg(feature = "log")]
 use std::path::PathBuf;
 
+#[cfg(feature = "log")]
+use notify_core::codec::LineFilter;
 #[cfg(any(feature = "log", feature = "rabbit"))]
 use notify_core::config::DriverOptions;
 use notify_core::config::Origins;
@@ -335,6 +337,14 @@ impl SourceConfig {
     #[must_use]
     pub fn checkpoint(self, path: impl Into<PathBuf>) -> Self {
         self.with_file(|file| file.checkpoint = Some(path.into()))
+    }
+
+    /// Sets the lines of a file or of standard input that the source reads. It passes over the others. By
+    /// default it reads all lines. A broker hands over all messages.
+    #[cfg(feature = "log")]
+    #[must_use]
+    pub fn filter(self, filter: Option<LineFilter>) -> Self {
+        self.with_file(|file| file.filter = filter)
     }
 
     /// Changes the file, if the source reads one.

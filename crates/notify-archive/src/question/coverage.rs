@@ -125,6 +125,9 @@ pub struct InputCoverage {
     pub copies: u64,
     /// The number of lines that hold no notification.
     pub unreadable: u64,
+    /// The number of lines that were passed over, because they hold none of the texts that the question
+    /// asks for.
+    pub skipped: u64,
     /// The first and the last timestamp.
     pub span: Option<(OffsetDateTime, OffsetDateTime)>,
     lanes: BTreeMap<(uuid::Uuid, Arc<str>), BTreeSet<u64>>,
@@ -154,6 +157,7 @@ impl InputCoverage {
     pub fn shown(&self, calendar: &Calendar) -> String {
         let names = self.names.join(", ");
         let mut parts = match self.span {
+            None if self.skipped > 0 => vec![format!("coverage: no event in {names} can match")],
             None => vec![format!("coverage: no event in {names}")],
             Some((first, last)) => vec![
                 format!(
@@ -168,6 +172,7 @@ impl InputCoverage {
         for (count, what) in [
             (self.copies, "copies left out"),
             (self.unreadable, "lines without a notification left out"),
+            (self.skipped, "lines that cannot match not read"),
             (self.missing_numbers(), "numbered events missing"),
         ] {
             if count > 0 {

@@ -2,11 +2,13 @@
 
 use std::ops::Range;
 
+use notify_core::codec::LineFilter;
 use notify_core::{EventType, Priority};
 use time::OffsetDateTime;
 
 use super::event_glob::EventGlob;
 use crate::record::event_record::EventRecord;
+use crate::record::image_ids::is_uuid;
 
 /// A filter of records. An empty list accepts every record.
 ///
@@ -73,6 +75,31 @@ impl EventFilter {
     /// Returns `true` if the time lies in the half-open interval from `since` to `until`.
     pub fn accepts_time(&self, time: OffsetDateTime) -> bool {
         self.since.is_none_or(|since| since <= time) && self.until.is_none_or(|until| time < until)
+    }
+
+    /// Returns a filter of lines that passes every record that can pass this filter, if there is one that
+    /// saves work: for ids of images, for projects, or for event types without `*` and `?`.
+    ///
+    /// An image's name makes none, because downloads have only the id.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use notify_archive::question::EventFilter;
+    ///
+    /// let events = vec!["image.delete".parse().unwrap()];
+    /// let filter = EventFilter { events, ..EventFilter::default() };
+    /// let lines = filter.line_filter().unwrap();
+    /// assert!(lines.may_hold(br#"{"event_type":"image.delete"}"#));
+    /// assert!(!lines.may_hold(br#"{"event_type":"image.create"}"#));
+    /// ```
+    pub fn line_filter(&self) -> Option<LineFilter> {
+        let images = Some(&self.images).filter(|images| images.iter().all(|image| is_uuid(image)));
+        // One part is enough: the others see what passes.
+        images
+            .and_then(LineFilter::new)
+            .or_else(|| LineFilter::new(&self.projects))
+            .or_else(|| LineFilter::new(self.events.iter().map(EventGlob::exact).collect::<Option<Vec<_>>>()?))
     }
 
     /// Returns the interval, if it has both ends.

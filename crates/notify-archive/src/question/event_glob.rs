@@ -26,7 +26,6 @@ impl EventGlob {
     }
 
     /// Returns the event type, if the pattern is one.
-    #[cfg(feature = "store")]
     pub(crate) fn exact(&self) -> Option<&str> {
         (!self.0.contains(['*', '?'])).then_some(self.0.as_str())
     }

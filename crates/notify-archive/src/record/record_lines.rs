@@ -4,7 +4,7 @@
 
 use std::io::{self, BufRead};
 
-use notify_core::codec::SizeLimits;
+use notify_core::codec::{LineFilter, SizeLimits};
 
 use super::event_record::EventRecord;
 use super::record_reader::{RecordReader, UnreadableRecord};
@@ -27,10 +27,12 @@ use super::record_reader::{RecordReader, UnreadableRecord};
 pub struct RecordLines<R> {
     input: R,
     reader: RecordReader,
+    filter: Option<LineFilter>,
     limit: usize,
     line: Vec<u8>,
     number: u64,
     position: u64,
+    skipped: u64,
 }
 
 /// One line that is not blank.
@@ -51,7 +53,15 @@ impl<R: BufRead> RecordLines<R> {
     /// Creates a reader of `input`.
     pub fn new(input: R, reader: RecordReader) -> Self {
         let limit = SizeLimits::default().bytes;
-        Self { input, reader, limit, line: Vec::new(), number: 0, position: 0 }
+        let line = Vec::new();
+        Self { input, reader, filter: None, limit, line, number: 0, position: 0, skipped: 0 }
+    }
+
+    /// Sets a filter. The reader passes over the lines that it excludes, whether they hold a notification
+    /// or not.
+    #[must_use]
+    pub fn filter(self, filter: Option<LineFilter>) -> Self {
+        Self { filter, ..self }
     }
 
     /// Sets the place of the next line, for an input that begins in the middle of a file.
@@ -68,12 +78,17 @@ impl<R: BufRead> RecordLines<R> {
     /// Returns an error if the input cannot be read. A line without a notification is no error.
     pub fn next_line(&mut self) -> io::Result<Option<RecordLine>> {
         loop {
+            self.skip_excluded()?;
             let Some((length, is_complete)) = self.read_line()? else { return Ok(None) };
             self.number += 1;
             self.position += length + u64::from(is_complete);
             let record = if length > self.line.len() as u64 {
                 Err(UnreadableRecord::too_long(length, self.limit))
             } else if self.line.iter().all(u8::is_ascii_whitespace) {
+                continue;
+            } else if self.filter.as_ref().is_some_and(|filter| !filter.may_hold(&self.line)) {
+                // A line that the buffer of the input does not hold as a whole.
+                self.skipped += 1;
                 continue;
             } else {
                 self.reader.read(&self.line)
@@ -83,9 +98,35 @@ impl<R: BufRead> RecordLines<R> {
         }
     }
 
+    /// Returns the number of lines that the filter excluded.
+    pub fn skipped(&self) -> u64 {
+        self.skipped
+    }
+
     /// Returns the bytes of the line that came last, cut off at the limit.
     pub fn text(&self) -> &[u8] {
         &self.line
+    }
+
+    /// Passes over the lines in the input's buffer that the filter excludes.
+    fn skip_excluded(&mut self) -> io::Result<()> {
+        let Some(filter) = &self.filter else { return Ok(()) };
+        loop {
+            let buffer = match self.input.fill_buf() {
+                Ok(buffer) => buffer,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            };
+            let length = filter.excluded(buffer);
+            if length == 0 {
+                return Ok(());
+            }
+            let lines = buffer[..length].iter().filter(|byte| **byte == b'\n').count() as u64;
+            self.input.consume(length);
+            self.position += length as u64;
+            self.number += lines;
+            self.skipped += lines;
+        }
     }
 
     /// Reads one line into `line` and returns its length, and whether a line end follows it.
@@ -137,6 +178,24 @@ mod tests {
         let last = rest.next_line().unwrap().unwrap();
         assert_eq!((last.number, last.end, last.is_complete), (4, 7, false));
         assert!(rest.next_line().unwrap().is_none());
+    }
+
+    /// A filter changes neither the places nor the records of the lines that it lets through.
+    #[test]
+    fn a_filter_passes_over_lines_and_keeps_places() {
+        let wanted = "x".repeat(20);
+        let text = format!("a\n\n{wanted}\nb\n{}\n{wanted}", "c".repeat(40));
+        for capacity in [1, 8, 30, 4096] {
+            let input = BufReader::with_capacity(capacity, text.as_bytes());
+            let filter = LineFilter::new([&wanted]);
+            let mut lines = RecordLines::new(input, RecordReader::new("f")).filter(filter);
+            let first = lines.next_line().unwrap().unwrap();
+            assert_eq!((first.number, first.end), (3, 24), "{capacity}");
+            let second = lines.next_line().unwrap().unwrap();
+            assert_eq!((second.number, second.end), (6, text.len() as u64), "{capacity}");
+            assert!(lines.next_line().unwrap().is_none());
+            assert!((3..=4).contains(&lines.skipped()), "{capacity}: {}", lines.skipped());
+        }
     }
 
     /// Input cannot exhaust the memory, and the line after a huge one still counts.

@@ -49,7 +49,7 @@ pub(super) async fn receive(source: &mut dyn Source, count: usize) -> Vec<Incomi
                 deliveries.extend(more);
             }
             Reception::End => panic!("the source ended after {} messages", deliveries.len()),
-            Reception::Attached | Reception::Detached(_) => {}
+            Reception::Attached | Reception::Detached(_) | Reception::Skipped(_) => {}
         }
     }
     assert!(deliveries.is_sorted_by(|a, b| a.tag < b.tag), "tags do not grow");

@@ -19,6 +19,7 @@ mod json_serializer;
 pub(crate) mod json_tokens;
 pub(crate) mod json_writer;
 pub(crate) mod limits;
+mod line_filter;
 pub(crate) mod message;
 pub(crate) mod notification;
 pub(crate) mod notification_input;
@@ -31,6 +32,7 @@ pub(crate) mod wire_text;
 
 pub use encode::Encoding;
 pub use limits::SizeLimits;
+pub use line_filter::LineFilter;
 pub use message::Message;
 pub use notification::Notification;
 pub use notification_input::NotificationInput;

@@ -199,6 +199,7 @@ impl SourceDriver {
                 tracing::warn!(source = %self.name, "messages may be missing: {reason}");
                 state.set_state(self.index, SourceState::Detached { since: now, reason }, now);
             }
+            Reception::Skipped(messages) => state.sources[self.index].ledger.skip(messages),
             Reception::End => {
                 self.has_ended = true;
                 state.set_state(self.index, SourceState::Ended, now);

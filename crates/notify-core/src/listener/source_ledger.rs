@@ -96,7 +96,7 @@ impl SourceLedger {
         })
     }
 
-    /// Takes in a delivery. A `reason` makes it a dead letter at once.
+    /// Takes in a delivery.
     pub(super) fn receive(&mut self, tag: u64, content: Arc<DeliveryContent>) {
         self.counts.received += 1;
         self.counts.unreadable += u64::from(content.message.is_err());
@@ -112,6 +112,11 @@ impl SourceLedger {
         } else {
             self.ready.push_back(tag);
         }
+    }
+
+    /// Counts messages that the source passed over.
+    pub(super) fn skip(&mut self, messages: u64) {
+        self.counts.skipped += messages;
     }
 
     /// Hands out the next ready delivery. `acks` is the listener's number of acknowledgements.

@@ -43,6 +43,9 @@ pub struct DeliveryCounts {
     pub failed: u64,
     /// Deliveries that hold no notification. Not part of the balance.
     pub unreadable: u64,
+    /// Messages that the source passed over, because its configuration leaves them out: lines of a file
+    /// that hold none of some texts. Not part of the balance, and not received.
+    pub skipped: u64,
 }
 
 impl DeliveryCounts {
@@ -56,6 +59,7 @@ impl DeliveryCounts {
         self.held += other.held;
         self.failed += other.failed;
         self.unreadable += other.unreadable;
+        self.skipped += other.skipped;
     }
 }
 

@@ -69,10 +69,20 @@ pub struct FileSource {
     /// News to report before lines.
     news: VecDeque<Reception>,
     next_tag: u64,
-    /// The ends of lines that are not acknowledged, by tag: the number of the file and the offset.
-    unsettled: VecDeque<(u64, u64, u64)>,
+    /// The lines that are not acknowledged.
+    unsettled: VecDeque<UnsettledLine>,
     /// The time of the next look at a file without new lines.
     next_poll: Instant,
+}
+
+/// The place of a line that was handed over.
+#[derive(Debug)]
+struct UnsettledLine {
+    tag: u64,
+    /// The number of the file.
+    file: u64,
+    start: u64,
+    end: u64,
 }
 
 /// The state of a session.
@@ -150,7 +160,8 @@ impl FileSource {
         for line in self.lines.drain(..count) {
             let tag = self.next_tag;
             self.next_tag += 1;
-            self.unsettled.push_back((tag, line.file, line.end));
+            let TailLine { file, start, end, .. } = line;
+            self.unsettled.push_back(UnsettledLine { tag, file, start, end });
             let body = match line.content {
                 Ok(bytes) => IncomingBody::Bytes(bytes.into()),
                 Err(size) => IncomingBody::TooLarge(size),
@@ -186,7 +197,10 @@ impl FileSource {
             let Some(reading) = &mut self.reading else { continue };
             let read = wait(reading).await;
             self.reading = None;
-            let TailLines { lines, is_at_end, notices } = read?;
+            let TailLines { lines, is_at_end, skipped, notices } = read?;
+            if skipped > 0 {
+                self.news.push_back(Reception::Skipped(skipped));
+            }
             if !notices.is_empty() {
                 self.news.extend(notices.into_iter().map(Reception::Detached));
                 self.news.push_back(Reception::Attached);
@@ -226,14 +240,20 @@ impl Source for FileSource {
     async fn settle(&mut self, settlements: &DeliverySettlements) -> Result<()> {
         let Some(through) = settlements.through else { return Ok(()) };
         let mut positions: Vec<(u64, u64)> = Vec::new();
-        while let Some(&(tag, file, end)) = self.unsettled.front()
-            && tag <= through
-        {
-            self.unsettled.pop_front();
-            match positions.iter_mut().find(|(known, _)| *known == file) {
-                Some((_, offset)) => *offset = end,
-                None => positions.push((file, end)),
+        let settled = self.unsettled.partition_point(|line| line.tag <= through);
+        for line in self.unsettled.drain(..settled) {
+            match positions.iter_mut().find(|(known, _)| *known == line.file) {
+                Some((_, offset)) => *offset = line.end,
+                None => positions.push((line.file, line.end)),
             }
+        }
+        // The lines before the next one were passed over.
+        let handed_over = self.unsettled.front().map(|line| (line.file, line.start));
+        let next = handed_over.or_else(|| self.lines.front().map(|line| (line.file, line.start)));
+        if let Some((file, start)) = next
+            && let Some((_, offset)) = positions.iter_mut().find(|(known, _)| *known == file)
+        {
+            *offset = start;
         }
         let (reply, mut result) = oneshot::channel();
         // If this future is dropped, or the checkpoint fails, the next session reads again.
@@ -250,8 +270,8 @@ impl Source for FileSource {
         if let Some(jobs) = self.jobs.take() {
             let (reply, closed) = oneshot::channel();
             drop(jobs.send(TailJob::Close(reply)));
-            // An error says that the thread has ended, and closed the files, already.
-            drop(closed.await);
+            // Without an answer, the thread has ended, and closed the files, already.
+            return closed.await.unwrap_or(Ok(()));
         }
         Ok(())
     }

@@ -1,10 +1,11 @@
 //! The source that reads a stream of lines to its end, such as standard input: [`LineSource`].
 
 use std::collections::VecDeque;
-use std::io::{BufRead, Read};
+use std::io::{self, BufRead, Read};
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use notify_core::codec::LineFilter;
 use notify_core::source::{
     Credit, DeliverySettlements, IncomingBody, IncomingDelivery, Position, Reception,
     SettlementMode, Source,
@@ -12,7 +13,7 @@ use notify_core::source::{
 use notify_core::{Error, ErrorKind, Result};
 use tokio::sync::mpsc;
 
-use super::line_form::{form_of, may_hold_notification};
+use super::line_form::{count_notifications, form_of, may_hold_notification};
 use super::source_config::LineForm;
 
 /// Reads notifications from a stream of lines, to its end.
@@ -42,7 +43,7 @@ use super::source_config::LineForm;
 #[derive(Debug)]
 pub struct LineSource {
     name: String,
-    lines: mpsc::Receiver<StreamLine>,
+    lines: mpsc::Receiver<StreamPart>,
     /// Lines of earlier sessions, and of this one, that are not acknowledged: the first tag and the
     /// lines.
     first_tag: u64,
@@ -50,10 +51,20 @@ pub struct LineSource {
     /// The number of unsettled lines that this session handed over.
     handed_over: usize,
     is_attached: bool,
+    /// The lines that the filter excluded and that were not reported.
+    skipped: u64,
 }
 
-/// A line of the stream with its offset, or the error that ended it.
-type StreamLine = std::io::Result<(u64, Vec<u8>)>;
+/// A part of the stream, or the error that ended it.
+type StreamPart = io::Result<StreamLines>;
+
+/// Lines of the stream.
+enum StreamLines {
+    /// A line with its offset.
+    Line(u64, Vec<u8>),
+    /// Lines that the filter excluded.
+    Skipped(u64),
+}
 
 impl LineSource {
     /// Starts reading `input` on a thread of its own.
@@ -64,9 +75,21 @@ impl LineSource {
         input: impl BufRead + Send + 'static,
         form: LineForm,
     ) -> Self {
+        Self::filtered(name, input, form, None)
+    }
+
+    /// Does the same as [`new`](Self::new), but passes over the lines that a filter excludes, as a
+    /// [`FileSource`](super::FileSource) does.
+    pub fn filtered(
+        name: impl Into<String>,
+        input: impl BufRead + Send + 'static,
+        form: LineForm,
+        filter: Option<LineFilter>,
+    ) -> Self {
         let (sender, lines) = mpsc::channel(CHANNEL_LINES);
         let thread = std::thread::Builder::new().name("line-source".into());
-        if let Err(error) = thread.spawn(move || read_lines(input, form, &sender)) {
+        let reader = LineReader { input, form, offset: 0, lines: sender };
+        if let Err(error) = thread.spawn(move || reader.run(filter.as_ref())) {
             tracing::error!(%error, "cannot start the thread that reads lines");
         }
         Self {
@@ -76,6 +99,7 @@ impl LineSource {
             unsettled: VecDeque::new(),
             handed_over: 0,
             is_attached: false,
+            skipped: 0,
         }
     }
 }
@@ -98,17 +122,27 @@ impl Source for LineSource {
         if credit.room == 0 {
             return std::future::pending().await;
         }
+        if self.skipped > 0 {
+            return Ok(Reception::Skipped(std::mem::take(&mut self.skipped)));
+        }
         if self.handed_over == self.unsettled.len() {
-            let Some(line) = self.lines.recv().await else { return Ok(Reception::End) };
-            let (offset, bytes) = line.map_err(|error| {
+            let Some(part) = self.lines.recv().await else { return Ok(Reception::End) };
+            let first = part.map_err(|error| {
                 self.is_attached = false;
                 Error::new(ErrorKind::Unavailable, "cannot read the input").with_source(error)
             })?;
+            let (offset, bytes) = match first {
+                StreamLines::Line(offset, bytes) => (offset, bytes),
+                StreamLines::Skipped(lines) => return Ok(Reception::Skipped(lines)),
+            };
             let mut lines = vec![(offset, bytes)];
             while lines.len() < credit.room
-                && let Ok(Ok(line)) = self.lines.try_recv()
+                && let Ok(Ok(part)) = self.lines.try_recv()
             {
-                lines.push(line);
+                match part {
+                    StreamLines::Line(offset, bytes) => lines.push((offset, bytes)),
+                    StreamLines::Skipped(lines) => self.skipped += lines,
+                }
             }
             let place: Arc<str> = self.name.as_str().into();
             for (offset, bytes) in lines {
@@ -144,46 +178,86 @@ impl Source for LineSource {
     }
 }
 
-/// Reads lines until the end of the input, or until the source is dropped.
-fn read_lines(mut input: impl BufRead, form: LineForm, lines: &mpsc::Sender<StreamLine>) {
-    let mut offset = 0;
-    let mut form = form;
-    loop {
-        let mut line = Vec::new();
-        // A longer line is cut, and the limit of the listener then says that it is too large.
-        let read = (&mut input).take(MAX_LINE_BYTES).read_until(b'\n', &mut line);
-        let start = offset;
-        offset += line.len() as u64;
-        let result = match read {
-            Ok(0) => return,
-            Ok(_) if line.len() as u64 == MAX_LINE_BYTES && line.last() != Some(&b'\n') => {
-                match skip_line(&mut input) {
-                    Ok(rest) => offset += rest,
-                    Err(error) => return drop(lines.blocking_send(Err(error))),
-                }
-                Ok((start, line))
+/// The thread that reads the stream.
+struct LineReader<R> {
+    input: R,
+    form: LineForm,
+    /// The offset of the next line.
+    offset: u64,
+    lines: mpsc::Sender<StreamPart>,
+}
+
+impl<R: BufRead> LineReader<R> {
+    /// Reads lines until the end of the input, or until the source is dropped.
+    fn run(mut self, filter: Option<&LineFilter>) {
+        loop {
+            let part = match self.next_part(filter) {
+                Ok(Some(part)) => Ok(part),
+                Ok(None) => return,
+                Err(error) => Err(error),
+            };
+            let is_over = part.is_err();
+            if self.lines.blocking_send(part).is_err() || is_over {
+                return;
             }
-            Ok(_) => {
-                if line.last() == Some(&b'\n') {
-                    line.pop();
-                }
-                form = form_of(form, &line);
-                if !may_hold_notification(form, &line) {
-                    continue;
-                }
-                Ok((start, line))
-            }
-            Err(error) => Err(error),
-        };
-        let is_over = result.is_err();
-        if lines.blocking_send(result).is_err() || is_over {
-            return;
         }
+    }
+
+    /// Reads until there is a line to hand over, or until the filter has excluded some. Returns `None` at
+    /// the end of the input.
+    fn next_part(&mut self, filter: Option<&LineFilter>) -> io::Result<Option<StreamLines>> {
+        loop {
+            // The first line decides the form.
+            let in_buffer = filter.filter(|_| self.form != LineForm::Auto);
+            let skipped = in_buffer.map_or(Ok(0), |filter| self.skip_excluded(filter))?;
+            if skipped > 0 {
+                return Ok(Some(StreamLines::Skipped(skipped)));
+            }
+            let mut line = Vec::new();
+            // A longer line is cut, and the limit of the listener then says that it is too large.
+            (&mut self.input).take(MAX_LINE_BYTES).read_until(b'\n', &mut line)?;
+            let start = self.offset;
+            self.offset += line.len() as u64;
+            if line.is_empty() {
+                return Ok(None);
+            }
+            if line.last() == Some(&b'\n') {
+                line.pop();
+            } else if line.len() as u64 == MAX_LINE_BYTES {
+                self.offset += skip_line(&mut self.input)?;
+                return Ok(Some(StreamLines::Line(start, line)));
+            }
+            self.form = form_of(self.form, &line);
+            if !may_hold_notification(self.form, &line) {
+                continue;
+            }
+            // The first line, or one that the buffer does not hold as a whole.
+            if filter.is_some_and(|filter| !filter.may_hold(&line)) {
+                return Ok(Some(StreamLines::Skipped(1)));
+            }
+            return Ok(Some(StreamLines::Line(start, line)));
+        }
+    }
+
+    /// Passes over the lines in the buffer that the filter excludes, and returns the number of those that
+    /// may hold notifications.
+    fn skip_excluded(&mut self, filter: &LineFilter) -> io::Result<u64> {
+        let buffer = loop {
+            match self.input.fill_buf() {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                _ => break self.input.fill_buf()?,
+            }
+        };
+        let length = filter.excluded(buffer);
+        let skipped = count_notifications(self.form, &buffer[..length]);
+        self.input.consume(length);
+        self.offset += length as u64;
+        Ok(skipped)
     }
 }
 
 /// Discards the rest of a line, and returns its length.
-fn skip_line(input: &mut impl BufRead) -> std::io::Result<u64> {
+fn skip_line(input: &mut impl BufRead) -> io::Result<u64> {
     let mut skipped = 0;
     loop {
         let chunk = input.fill_buf()?;

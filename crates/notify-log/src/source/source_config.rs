@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use notify_core::codec::LineFilter;
+
 /// A log file to read from.
 ///
 /// # Examples
@@ -30,6 +32,10 @@ pub struct FileSourceConfig {
     pub checkpoint: Option<PathBuf>,
     /// The form of the lines. Default [`LineForm::Auto`].
     pub form: LineForm,
+    /// The lines to read. The source passes over the others, and counts them as
+    /// [skipped](notify_core::listener::DeliveryCounts::skipped); lines that hold no notification are
+    /// among them. By default `None`: all lines.
+    pub filter: Option<LineFilter>,
     /// The time between two looks at a file without new lines. Default 250 ms.
     pub poll: Duration,
 }
@@ -45,6 +51,7 @@ impl FileSourceConfig {
             from_end: false,
             checkpoint: None,
             form: LineForm::Auto,
+            filter: None,
             poll: Duration::from_millis(250),
         }
     }

@@ -34,6 +34,8 @@ pub(super) struct LogTail {
     is_saved: bool,
     /// The checkpoint that is written, or the start of the session.
     saved: Checkpoint,
+    /// The time of the last comparison with the written checkpoint.
+    last_save: Instant,
 }
 
 /// The result of one look at the files.
@@ -42,6 +44,8 @@ pub(super) struct TailLines {
     pub(super) lines: Vec<TailLine>,
     /// Whether there was nothing more to read.
     pub(super) is_at_end: bool,
+    /// The number of lines that the filter excluded.
+    pub(super) skipped: u64,
     /// The reasons why lines may be missing.
     pub(super) notices: Vec<String>,
 }
@@ -63,6 +67,7 @@ impl LogTail {
             notices: Vec::new(),
             is_saved: false,
             saved: Checkpoint::now(Vec::new()),
+            last_save: Instant::now(),
         };
         let opened = match checkpoint {
             Some(checkpoint) => tail.resume(&checkpoint),
@@ -88,12 +93,14 @@ impl LogTail {
             self.scan().map_err(|error| self.error(error))?;
         }
         let mut lines = Vec::new();
+        let mut skipped = 0;
         let mut is_at_end = true;
         let mut index = 0;
         while index < self.tracked.len() && lines.len() < room {
             let left = room - lines.len();
             let file = &mut self.tracked[index];
-            let stop = file.read(&mut lines, left, max_bytes);
+            let stop = file.read(&mut lines, left, max_bytes, self.config.filter.as_ref());
+            skipped += std::mem::take(&mut file.skipped);
             let (path, is_damaged) =
                 (display_path(&file.path), std::mem::take(&mut file.is_damaged));
             match stop.map_err(|error| self.error(error))? {
@@ -118,14 +125,18 @@ impl LogTail {
                 }
             }
         }
+        if skipped > 0 && self.last_save.elapsed() >= SAVE_INTERVAL {
+            // No acknowledgement saves the progress through lines that nothing reads.
+            self.save()?;
+        }
         let notices = std::mem::take(&mut self.notices);
-        Ok(TailLines { lines, is_at_end: is_at_end && room > 0, notices })
+        Ok(TailLines { lines, is_at_end: is_at_end && room > 0, skipped, notices })
     }
 
     /// Records that the lines of a file are acknowledged up to `offset`.
     pub(super) fn settle(&mut self, number: u64, offset: u64) {
         if let Some(file) = self.tracked.iter_mut().find(|file| file.number == number) {
-            file.settled = file.settled.max(offset);
+            file.settle(offset);
         }
     }
 
@@ -136,6 +147,7 @@ impl LogTail {
     /// The error of the checkpoint.
     pub(super) fn save(&mut self) -> Result<()> {
         let checkpoint = self.checkpoint();
+        self.last_save = Instant::now();
         if let Some(path) = &self.config.checkpoint
             && (checkpoint.files != self.saved.files || !self.is_saved)
         {
@@ -308,7 +320,7 @@ impl LogTail {
                     "`{}` was truncated or written anew without a copy, at byte {}: its later lines \
                      are lost",
                     display_path(&file.path),
-                    file.handed_over,
+                    file.passed,
                 ));
             }
             self.last_scan = None;
@@ -319,10 +331,9 @@ impl LogTail {
         if id != copy.id {
             return Err(io::Error::other("was renamed at this moment"));
         }
-        let (number, settled, handed_over) = (file.number, file.settled, file.handed_over);
         let form = self.config.form;
-        let mut moved = TrackedFile::new(number, path, id, input, handed_over, form)?;
-        moved.settled = settled;
+        let mut moved = TrackedFile::new(file.number, path, id, input, file.passed, form)?;
+        moved.take_over(file);
         self.tracked[index] = moved;
         // The live file is new: look for it at once.
         self.last_scan = None;
@@ -394,5 +405,7 @@ fn end_of_last_line(file: &fs::File) -> io::Result<u64> {
 const CLOCK_TICK: Duration = Duration::from_millis(20);
 /// The time for which a rotated file is watched for lines of programs that still have it open.
 const ROTATED_WATCH: Duration = Duration::from_secs(60);
+/// The time between two checkpoints while the source passes over lines.
+const SAVE_INTERVAL: Duration = Duration::from_secs(1);
 /// The number of files beyond which the oldest ones are watched no longer.
 const MAX_TRACKED: usize = 64;

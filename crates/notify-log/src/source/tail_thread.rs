@@ -17,7 +17,7 @@ pub(super) enum TailJob {
     Read(usize, usize, oneshot::Sender<Result<TailLines>>),
     /// Save these positions: numbers of files, and offsets.
     Settle(Vec<(u64, u64)>, oneshot::Sender<Result<()>>),
-    /// Close all files.
+    /// Save the positions, and close all files.
     Close(oneshot::Sender<Result<()>>),
 }
 
@@ -60,8 +60,9 @@ fn serve(config: &FileSourceConfig, jobs: &Receiver<TailJob>) {
                 drop(reply.send(result));
             }
             TailJob::Close(reply) => {
-                tail = None;
-                drop(reply.send(Ok(())));
+                // The lines that were passed over behind the last acknowledged one.
+                let saved = tail.take().map_or(Ok(()), |mut tail| tail.save());
+                drop(reply.send(saved));
             }
         }
     }

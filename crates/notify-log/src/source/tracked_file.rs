@@ -9,9 +9,10 @@ use std::time::Instant;
 
 use flate2::read::MultiGzDecoder;
 use memchr::memchr;
+use notify_core::codec::LineFilter;
 
 use super::file_head::{FileHead, is_gzip};
-use super::line_form::{form_of, may_hold_notification};
+use super::line_form::{count_notifications, form_of, may_hold_notification};
 use super::source_config::LineForm;
 
 /// A file that may have more lines, with the position up to which it was read.
@@ -23,10 +24,14 @@ pub(super) struct TrackedFile {
     pub(super) id: (u64, u64),
     /// The head, once the first line is complete.
     pub(super) head: Option<FileHead>,
-    /// The number of bytes that are acknowledged.
+    /// The number of bytes that are acknowledged, or passed over behind them.
     pub(super) settled: u64,
     /// The end of the last line that was handed over.
-    pub(super) handed_over: u64,
+    handed_over: u64,
+    /// The end of the last line that was handed over or passed over.
+    pub(super) passed: u64,
+    /// The lines that the filter excluded and that were not reported.
+    pub(super) skipped: u64,
     /// The time of the last new bytes, or of the rotation.
     pub(super) last_growth: Instant,
     input: FileInput,
@@ -120,6 +125,8 @@ impl TrackedFile {
             head,
             settled: offset,
             handed_over: offset,
+            passed: offset,
+            skipped: 0,
             last_growth: Instant::now(),
             input,
             buffer: Vec::new(),
@@ -138,6 +145,21 @@ impl TrackedFile {
         self.settled >= self.handed_over
     }
 
+    /// Records that the lines before `offset` are acknowledged.
+    pub(super) fn settle(&mut self, offset: u64) {
+        self.settled = self.settled.max(offset);
+        if self.is_settled() {
+            self.settled = self.settled.max(self.passed);
+        }
+    }
+
+    /// Continues the account of a file in a copy of it.
+    pub(super) fn take_over(&mut self, original: &Self) {
+        self.settled = original.settled;
+        self.handed_over = original.handed_over;
+        self.skipped = original.skipped;
+    }
+
     /// Returns `true` if there may be bytes that were not read.
     ///
     /// # Errors
@@ -152,7 +174,8 @@ impl TrackedFile {
         }
     }
 
-    /// Adds at most `room` lines to `lines`, each of at most `max_bytes`. Stops after about a megabyte.
+    /// Adds at most `room` lines to `lines`, each of at most `max_bytes`, and passes over those that
+    /// `filter` excludes. Stops after about a megabyte.
     ///
     /// # Errors
     ///
@@ -162,11 +185,12 @@ impl TrackedFile {
         lines: &mut Vec<TailLine>,
         room: usize,
         max_bytes: usize,
+        filter: Option<&LineFilter>,
     ) -> io::Result<ReadStop> {
         let mut budget = READ_BYTES;
         let target = lines.len() + room;
         loop {
-            self.take_lines(lines, target, max_bytes);
+            self.take_lines(lines, target, max_bytes, filter);
             if lines.len() >= target || budget == 0 {
                 return Ok(ReadStop::Room);
             }
@@ -182,8 +206,18 @@ impl TrackedFile {
     }
 
     /// Moves complete lines from the buffer to `lines`, until there are `target`.
-    fn take_lines(&mut self, lines: &mut Vec<TailLine>, target: usize, max_bytes: usize) {
+    fn take_lines(
+        &mut self,
+        lines: &mut Vec<TailLine>,
+        target: usize,
+        max_bytes: usize,
+        filter: Option<&LineFilter>,
+    ) {
         while lines.len() < target {
+            // The rest of a line that is too large is no line.
+            if let (Some(filter), None) = (filter, self.overlong) {
+                self.skip_lines(filter);
+            }
             let rest = &self.buffer[self.start..];
             let start = self.offset + self.start as u64;
             let Some(length) = memchr(b'\n', rest) else {
@@ -195,9 +229,7 @@ impl TrackedFile {
             };
             let end = start + length as u64 + 1;
             let line = &rest[..length];
-            if self.form == LineForm::Auto {
-                self.form = form_of(self.form, line);
-            }
+            self.form = form_of(self.form, line);
             let size = self.overlong.take().unwrap_or(0) + length as u64;
             let content = if size > max_bytes as u64 {
                 Err(size)
@@ -205,10 +237,11 @@ impl TrackedFile {
                 Ok(line.strip_suffix(b"\r").unwrap_or(line).to_vec())
             } else {
                 self.start += length + 1;
+                self.pass(end);
                 continue;
             };
             self.start += length + 1;
-            self.handed_over = end;
+            (self.handed_over, self.passed) = (end, end);
             let start = end - 1 - size;
             let place = Arc::clone(&self.place);
             lines.push(TailLine { file: self.number, place, start, end, content });
@@ -216,6 +249,30 @@ impl TrackedFile {
         self.buffer.drain(..self.start);
         self.offset += self.start as u64;
         self.start = 0;
+    }
+
+    /// Passes over the lines that the filter excludes, up to one that it does not.
+    fn skip_lines(&mut self, filter: &LineFilter) {
+        let rest = &self.buffer[self.start..];
+        if self.form == LineForm::Auto {
+            // The first line decides the form.
+            let Some(length) = memchr(b'\n', rest) else { return };
+            self.form = form_of(self.form, &rest[..length]);
+        }
+        let length = filter.excluded(rest);
+        if length > 0 {
+            self.skipped += count_notifications(self.form, &rest[..length]);
+            self.start += length;
+            self.pass(self.offset + self.start as u64);
+        }
+    }
+
+    /// Records that the lines before `end` are passed over.
+    fn pass(&mut self, end: u64) {
+        self.passed = end;
+        if self.is_settled() {
+            self.settled = end;
+        }
     }
 
     /// Reads one more chunk into the buffer.

@@ -255,7 +255,7 @@ fn images(task: &BenchTask) -> Vec<String> {
 }
 
 /// Writes the lines of the task, unless another candidate has: lives of images, begun all over the month.
-fn lines_file(task: &BenchTask) -> PathBuf {
+pub(super) fn lines_file(task: &BenchTask) -> PathBuf {
     let path = task.file.with_extension(format!("lines-{}", task.messages));
     if path.exists() {
         return path;
@@ -318,7 +318,7 @@ fn payload(event_type: &str, image: usize, number: usize) -> String {
     )
 }
 
-fn image_id(image: usize) -> String {
+pub(super) fn image_id(image: usize) -> String {
     scattered_id(image + 1_000_000_000)
 }
 
@@ -349,7 +349,7 @@ const LIVES: usize = 200;
 /// The number of projects.
 const PROJECTS: usize = 40;
 /// The life of an image: most of it is downloads.
-const LIFE: [&str; 10] = [
+pub(super) const LIFE: [&str; 10] = [
     "image.create",
     "image.prepare",
     "image.upload",

@@ -3,6 +3,7 @@
 mod archive;
 mod encoding;
 mod fe2o3;
+mod filtering;
 mod lapin;
 mod log;
 mod noop;
@@ -21,7 +22,7 @@ pub(crate) fn run(name: &str, task: &BenchTask) -> Option<Measurement> {
 /// A candidate as a function.
 type CandidateFunction = fn(&BenchTask) -> Measurement;
 
-const CANDIDATES: [(&str, CandidateFunction); 38] = [
+const CANDIDATES: [(&str, CandidateFunction); 40] = [
     ("noop-emit", noop::emit),
     ("noop-enabled", noop::enabled),
     ("log-disabled", noop::disabled_log),
@@ -60,4 +61,6 @@ const CANDIDATES: [(&str, CandidateFunction); 38] = [
     ("read-large", reading::large),
     ("read-lapin-parsed", reading::lapin_parsed),
     ("read-lapin-bare", reading::lapin_bare),
+    ("filter-listen", filtering::listen),
+    ("filter-grep-jq", filtering::grep_and_jq),
 ];

@@ -1,4 +1,5 @@
-//! Reading a full queue of RabbitMQ with acknowledgements, and the memory for large messages.
+//! Filtering a large file; reading a full queue of RabbitMQ with acknowledgements, and the memory for large
+//! messages.
 
 use anyhow::Result;
 use glance_notify::codec::serde_json::json;
@@ -9,11 +10,13 @@ use super::rabbitmq::{purge_queues, rabbit_config};
 use crate::candidate::Candidate;
 use crate::candidates::reading::QUEUE;
 use crate::comparison::compare;
+use crate::results::CandidateResults;
 use crate::table::{ResultRow, RowGoal};
 use crate::task::{BenchTask, Measurement};
 
 impl BenchRun {
     pub(super) fn reading(&mut self) -> Result<()> {
+        self.filtering()?;
         let broker = RabbitMq::start();
         let vhost = broker.root();
         let task =
@@ -54,6 +57,27 @@ impl BenchRun {
             row("listener / oslo.messaging's listener", 3, RowGoal::RatioAtLeast(10.0)),
         ]);
         self.large_messages(&broker)
+    }
+
+    /// Measures the time to find the events of one image in a gigabyte of lines.
+    fn filtering(&mut self) -> Result<()> {
+        let task = self.task(LINES);
+        let candidates = [
+            Candidate::rust("glance-notify listen", "filter-listen", task.clone()),
+            Candidate::rust("grep -F | jq", "filter-grep-jq", task),
+        ];
+        // The first run writes the file.
+        candidates[1].prepare()?;
+        let results = self.compare("filtering a gigabyte of lines", &candidates, || {})?;
+        let seconds = |results: &CandidateResults| results.per_round(|measured| measured.seconds);
+        self.rows.push(ResultRow::with_peer(
+            "filtering a gigabyte of lines / grep -F | jq -c .",
+            "s",
+            &seconds(&results[0]),
+            &seconds(&results[1]),
+            RowGoal::RatioAtMost(2.0),
+        ));
+        Ok(())
     }
 
     /// Measures the memory of a listener that holds as many messages of 16 MiB as it may.
@@ -98,6 +122,8 @@ fn declare(vhost: &Vhost<'_>) {
     }
 }
 
+/// The number of lines in a gigabyte.
+const LINES: usize = 1_900_000;
 /// The number of messages that each candidate reads.
 const MESSAGES: usize = 20_000;
 /// The prefetch for large messages.

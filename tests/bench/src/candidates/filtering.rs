@@ -1,0 +1,35 @@
+//! Filtering a large file for the events of one image: the command `glance-notify`, and `grep` with `jq`.
+
+use std::process::{Command, Stdio};
+
+use super::archive::{LIFE, image_id, lines_file};
+use crate::task::{BenchTask, Clock, Measurement};
+
+/// Filters with `glance-notify listen`, which lies beside the benchmarks.
+pub(crate) fn listen(task: &BenchTask) -> Measurement {
+    let program = std::env::current_exe().expect("Linux has it").with_file_name("glance-notify");
+    let mut command = Command::new(program);
+    command.args(["listen", "--quiet", "--exit-at-end", "-o", "json", "--image", &image_id(IMAGE)]);
+    filter(task, command.arg("--from").arg(lines_file(task)))
+}
+
+/// Filters with `grep`, and reads the lines that it finds with `jq`.
+pub(crate) fn grep_and_jq(task: &BenchTask) -> Measurement {
+    let mut command = Command::new("sh");
+    command.args(["-c", "grep -F \"$1\" \"$2\" | jq -c .", "sh", &image_id(IMAGE)]);
+    filter(task, command.arg(lines_file(task)))
+}
+
+/// Runs a command that prints the events of the image.
+fn filter(task: &BenchTask, command: &mut Command) -> Measurement {
+    let clock = Clock::start();
+    let output = command.stderr(Stdio::inherit()).output().expect("the program is installed");
+    let measurement = clock.stop(task.messages);
+    assert!(output.status.success(), "the program fails: {}", output.status);
+    let lines = output.stdout.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    assert_eq!(lines.count(), LIFE.len(), "the program prints the life of the image");
+    measurement
+}
+
+/// The image whose events are wanted.
+const IMAGE: usize = 77;
