@@ -19,8 +19,7 @@ pub(super) struct HeldDelivery {
     pub(super) failures: u32,
     /// The failures that count: another delivery was acknowledged since the previous one.
     pub(super) counted: u32,
-    /// The listener's number of acknowledgements at the last failure, or when the program got the
-    /// delivery first.
+    /// The listener's number of acknowledgements at the last failure.
     pub(super) acks_seen: u64,
     /// The last reason of a failure.
     pub(super) reason: String,

@@ -141,7 +141,7 @@ impl ListenerState {
             let source = (self.next_source + offset) % count;
             let entry = &mut self.sources[source];
             while out.len() < max
-                && let Some((tag, attempts, content)) = entry.ledger.hand_out(self.acks)
+                && let Some((tag, attempts, content)) = entry.ledger.hand_out()
             {
                 let (session, name) = (entry.ledger.session, Arc::clone(&entry.name));
                 out.push(HandOut { source, session, tag, attempts, name, content });

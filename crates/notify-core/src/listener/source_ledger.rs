@@ -119,14 +119,11 @@ impl SourceLedger {
         self.counts.skipped += messages;
     }
 
-    /// Hands out the next ready delivery. `acks` is the listener's number of acknowledgements.
-    pub(super) fn hand_out(&mut self, acks: u64) -> Option<(u64, u32, Arc<DeliveryContent>)> {
+    /// Hands out the next ready delivery.
+    pub(super) fn hand_out(&mut self) -> Option<(u64, u32, Arc<DeliveryContent>)> {
         let tag = self.ready.pop_front()?;
         let delivery = self.held.get_mut(&tag)?;
         delivery.stage = DeliveryStage::HandedOut;
-        if delivery.attempts == 0 {
-            delivery.acks_seen = acks;
-        }
         delivery.attempts += 1;
         Some((tag, delivery.attempts, Arc::clone(&delivery.content)))
     }
@@ -176,8 +173,10 @@ impl SourceLedger {
     /// `acks` is the listener's number of acknowledgements.
     pub(super) fn fail(&mut self, tag: u64, reason: String, acks: u64) -> Option<(u32, u32)> {
         let delivery = self.take_back(tag)?;
+        // The first failure does not count: when a store goes away, it has just acknowledged other
+        // deliveries that were in work at the same time.
+        delivery.counted += u32::from(delivery.failures > 0 && acks > delivery.acks_seen);
         delivery.failures += 1;
-        delivery.counted += u32::from(acks > delivery.acks_seen);
         delivery.acks_seen = acks;
         delivery.reason = reason;
         let failures = (delivery.failures, delivery.counted);
