@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::cell::RefCell;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use serde::Serialize;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -75,8 +76,15 @@ pub(crate) fn encode(
     let mut w = JsonWriter::new(scratch, place, encoding.redact, encoding.limits);
     let written = wire.serialize(&mut w).map_err(|error| error.0);
     let written = written.and_then(|()| encoding.limits.check_size(w.bytes.len()));
-    let body = written.map(|()| body_pool::store(&w.bytes));
-    // Free the buffer of a huge notification, so that the thread does not hold on to it.
+    let body = written.map(|()| {
+        if w.bytes.len() > SCRATCH_BYTES {
+            // A huge notification must not be in memory twice.
+            Bytes::from(std::mem::take(&mut w.bytes).into_boxed_slice())
+        } else {
+            body_pool::store(&w.bytes)
+        }
+    });
+    // Free a large buffer, so that the thread does not hold on to it.
     if w.bytes.capacity() <= SCRATCH_BYTES {
         w.bytes.clear();
         drop(SCRATCH.try_with(|scratch| scratch.replace(w.bytes)));

@@ -54,7 +54,9 @@ impl MessageConverter {
 }
 
 /// Returns the body as it was before oslo.messaging compressed it, or the reason why it is none.
-fn body(delivery: Delivery, max_bytes: usize) -> IncomingBody {
+fn body(mut delivery: Delivery, max_bytes: usize) -> IncomingBody {
+    // lapin lets the buffer grow frame by frame, up to twice the size of the body.
+    delivery.data.shrink_to_fit();
     let headers = delivery.properties.headers().as_ref();
     let header = |name: &str| match headers?.inner().get(name)? {
         AMQPValue::LongString(text) => Some(String::from_utf8_lossy(text.as_bytes()).into_owned()),
