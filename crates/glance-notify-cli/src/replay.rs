@@ -1,23 +1,31 @@
-//! `glance-notify replay`: sends the notifications of files to a destination, with the ids that they have.
+//! `glance-notify replay`: sends the notifications of files or of an archive to a destination, with the ids that
+//! they have.
 //!
 //! It is `listen` with an end: the same sources, the same selection, the same forwarding.
 
+use std::io::BufReader;
 use std::path::PathBuf;
 
-use glance_notify::listen::{SourceConfig, builder_of, listener_config};
+use glance_notify::listen::{
+    LineForm, LineSource, Listener, ListenerBuilder, SourceConfig, builder_of, dead_letters,
+    listener_config,
+};
+use notify_archive::question::EventFilter;
 
+use crate::archive_lines::ArchiveLines;
 use crate::exit_status::{CommandError, ExitStatus};
+use crate::input_source::display_path;
 use crate::listen::{
-    ListenSession, NotificationHandler, SessionOptions, SourceArgs, line_filter,
+    ListenSession, ListenSummary, NotificationHandler, SessionOptions, SourceArgs, line_filter,
 };
 use crate::questions::selection_args::SelectionArgs;
 use crate::runtime;
 use crate::settings::ConfigArgs;
 
-/// Send the notifications of files to another destination, unchanged and with their ids.
+/// Send the notifications of files or of an archive to another destination, unchanged and with their ids.
 ///
-/// Receivers drop copies by the ids, so you may replay too much. With `--checkpoint`, a replay that was
-/// interrupted continues where it was.
+/// `--from` may also be the directory of an archive. Receivers drop copies by the ids, so you may replay too
+/// much. With `--checkpoint`, a replay of a file that was interrupted continues where it was.
 #[derive(clap::Args)]
 pub(crate) struct ReplayArgs {
     #[command(flatten)]
@@ -51,26 +59,33 @@ pub(crate) struct ReplayArgs {
 /// Returns an error if an option or a configuration is wrong, or if a source has no end.
 pub(crate) fn run(args: &ReplayArgs, config: &ConfigArgs) -> Result<ExitStatus, CommandError> {
     let (filter, ..) = args.selection.read()?;
-    let (sources, config) = args.sources.sources(config)?;
-    if sources.iter().any(|source| !source.has_end()) {
-        let message =
-            "a replay needs files: use `glance-notify listen --to` to forward from a broker";
-        return Err(CommandError::new(ExitStatus::PermanentError, message));
-    }
-    let lines = line_filter(&filter, &config);
-    let adapt = |source: SourceConfig| source.follow(false).filter(lines.clone());
-    let sources: Vec<_> = sources.into_iter().map(adapt).collect();
     let runtime = runtime::start()?;
-    let summary = runtime.block_on(async {
-        let handler = match &args.to {
-            Some(path) if !args.dry_run => NotificationHandler::forward(path)?,
-            _ => NotificationHandler::Count,
-        };
-        let options = SessionOptions { limit: args.limit, idle: None, rate: args.rate };
-        let listener = builder_of(&sources, &config)?.config(listener_config(&config)).start()?;
-        let session = ListenSession::new(&options, filter, &sources, handler)?;
-        Ok::<_, CommandError>(session.run(listener).await)
-    });
+    let summary = match args.sources.archive()? {
+        Some(directory) => {
+            // The archive selects by itself: a name stands for all events of its image.
+            let (lines, end) = ArchiveLines::open(directory, filter)?;
+            let name = display_path(directory);
+            let source = LineSource::new(name, BufReader::new(lines), LineForm::Json);
+            let config = args.sources.with_dead_letters(config.load()?)?;
+            let builder = Listener::builder(source, dead_letters(&config));
+            let builder = builder.config(listener_config(&config));
+            let summary = runtime.block_on(send(args, builder, EventFilter::default(), &[]));
+            end.check().and(summary)
+        }
+        None => {
+            let (sources, config) = args.sources.sources(config)?;
+            if sources.iter().any(|source| !source.has_end()) {
+                let message =
+                    "a replay needs files: use `glance-notify listen --to` to forward from a broker";
+                return Err(CommandError::new(ExitStatus::PermanentError, message));
+            }
+            let lines = line_filter(&filter, &config);
+            let adapt = |source: SourceConfig| source.follow(false).filter(lines.clone());
+            let sources: Vec<_> = sources.into_iter().map(adapt).collect();
+            let builder = builder_of(&sources, &config)?.config(listener_config(&config));
+            runtime.block_on(send(args, builder, filter, &sources))
+        }
+    };
     // A thread may wait for standard input that never comes.
     runtime.shutdown_background();
     match summary?.print()? {
@@ -78,4 +93,21 @@ pub(crate) fn run(args: &ReplayArgs, config: &ConfigArgs) -> Result<ExitStatus, 
         ExitStatus::NothingFound => Ok(ExitStatus::Success),
         status => Ok(status),
     }
+}
+
+/// Sends what the sources of a listener deliver.
+async fn send(
+    args: &ReplayArgs,
+    builder: ListenerBuilder,
+    filter: EventFilter,
+    sources: &[SourceConfig],
+) -> Result<ListenSummary, CommandError> {
+    let handler = match &args.to {
+        Some(path) if !args.dry_run => NotificationHandler::forward(path)?,
+        _ => NotificationHandler::Count,
+    };
+    let options = SessionOptions { limit: args.limit, idle: None, rate: args.rate };
+    let listener = builder.start()?;
+    let session = ListenSession::new(&options, filter, sources, handler)?;
+    Ok(session.run(listener).await)
 }

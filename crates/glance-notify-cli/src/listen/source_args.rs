@@ -91,6 +91,24 @@ impl LocationArgs {
 }
 
 impl SourceArgs {
+    /// Returns the directory of an archive, if `--from` names one.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if `--from` names something else beside it, or with a checkpoint.
+    pub(crate) fn archive(&self) -> Result<Option<&Path>, CommandError> {
+        let locations = self.locations.from.iter().map(Path::new);
+        let Some(directory) = locations.clone().find(|path| path.is_dir()) else { return Ok(None) };
+        let message = if locations.count() > 1 {
+            "an archive is replayed by itself: name it alone with `--from`"
+        } else if self.checkpoint.is_some() {
+            "an archive has no checkpoint: choose its part with `--since` and `--until`"
+        } else {
+            return Ok(Some(directory));
+        };
+        Err(CommandError::new(ExitStatus::PermanentError, message))
+    }
+
     /// Returns the sources that the options name, and the configuration of their listener. Prints the warnings
     /// about the sources.
     ///
@@ -101,7 +119,7 @@ impl SourceArgs {
         &self,
         config: &ConfigArgs,
     ) -> Result<(Vec<SourceConfig>, Config), CommandError> {
-        let (mut sources, mut config) = self.locations.sources(config)?;
+        let (mut sources, config) = self.locations.sources(config)?;
         for source in &sources {
             source.warnings().iter().for_each(|warning| print_warning(format_args!("{warning}")));
         }
@@ -113,13 +131,19 @@ impl SourceArgs {
             };
             *source = source.clone().checkpoint(path);
         }
-        if let Some(path) = &self.dead_letters {
-            config = config.with_dead_letters(path);
-        }
-        for path in self.checkpoint.iter().chain(&self.dead_letters) {
-            probe_for_writing(path)?;
-        }
-        Ok((sources, config))
+        self.checkpoint.iter().try_for_each(|path| probe_for_writing(path))?;
+        Ok((sources, self.with_dead_letters(config)?))
+    }
+
+    /// Returns the configuration with the dead-letter file of the option, if that names one.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the file cannot be written.
+    pub(crate) fn with_dead_letters(&self, config: Config) -> Result<Config, CommandError> {
+        let Some(path) = &self.dead_letters else { return Ok(config) };
+        probe_for_writing(path)?;
+        Ok(config.with_dead_letters(path))
     }
 }
 

@@ -33,6 +33,31 @@ fn notifications_keep_their_ids() {
     assert!(copied.iter().all(|line| line["event_type"] == "image.delete"));
 }
 
+/// An archive is replayed with the same bodies as its export, each notification once, and selected by the
+/// options as files are.
+#[test]
+fn an_archive_is_replayed() {
+    let sandbox = sandbox();
+    sandbox.run(["archive", "import", "--archive", "audit", "day.jsonl", "day.jsonl"]).expect(0);
+    let args = ["replay", "--from", "audit", "--to", "to.toml"];
+    let output = sandbox.run(args).expect(0);
+    assert!(output.err.contains("101 received, 101 forwarded"), "{}", output.err);
+    let exported = sandbox.run(["archive", "export", "--archive", "audit"]).expect(0).out;
+    assert_eq!(values(&sandbox.read("copy.jsonl")), values(&exported));
+
+    for options in [&["--event", "image.delete"][..], &["--image", "debian-12"]] {
+        std::fs::remove_file(sandbox.path("copy.jsonl")).unwrap();
+        sandbox.run([&args[..], options].concat()).expect(0);
+        let search = [&["search", "--from", "day.jsonl", "-o", "raw"][..], options].concat();
+        let found = values(&sandbox.run(search).expect(0).out);
+        let copied = values(&sandbox.read("copy.jsonl"));
+        let distinct = |values| ids(values).into_iter().collect::<BTreeSet<_>>();
+        assert_eq!(distinct(&copied), distinct(&found), "{options:?}");
+    }
+    let output = sandbox.run([&args[..], &["--dry-run", "--priority", "error"]].concat()).expect(0);
+    assert!(output.err.contains(" to be forwarded"), "{}", output.err);
+}
+
 /// `--dry-run` counts and sends nothing.
 #[test]
 fn a_dry_run_sends_nothing() {

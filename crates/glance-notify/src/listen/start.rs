@@ -102,15 +102,30 @@ pub fn builder_of(sources: &[SourceConfig], config: &Config) -> Result<ListenerB
             "no source is configured: add a table `[[source]]` with `file` or `url`",
         ));
     };
+    let builder = Listener::builder(first.open()?, dead_letters(config));
+    let builder = builder.config(listener_config(config));
+    rest.iter().try_fold(builder, |builder, source| Ok(builder.source(source.open()?)))
+}
+
+/// Returns the place of dead letters that the table `[listener]` names. Without one, they are discarded.
+///
+/// # Examples
+///
+/// ```
+/// use glance_notify::listen::{DeadLetters, dead_letters};
+///
+/// let config = "listener.dead_letters = \"dead.jsonl\"".parse()?;
+/// assert_eq!(dead_letters(&config), DeadLetters::file("dead.jsonl"));
+/// # Ok::<(), glance_notify::Error>(())
+/// ```
+pub fn dead_letters(config: &Config) -> DeadLetters {
     let settings = config.listener();
-    let dead_letters = match &settings.dead_letters {
+    match &settings.dead_letters {
         Some(path) => {
             DeadLetters::File { path: path.clone(), max_bytes: settings.max_dead_letter_bytes }
         }
         None => DeadLetters::Discard,
-    };
-    let builder = Listener::builder(first.open()?, dead_letters).config(listener_config(config));
-    rest.iter().try_fold(builder, |builder, source| Ok(builder.source(source.open()?)))
+    }
 }
 
 /// Returns the bounds of a listener: the table `[listener]`, and the key `redact`.

@@ -1,0 +1,97 @@
+//! The notifications of an archive as lines, for commands that read sources: [`ArchiveLines`].
+
+use std::io::{self, Read};
+use std::path::Path;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use notify_archive::Archive;
+use notify_archive::question::EventFilter;
+use notify_archive::store::{ReadScope, RecordDetail};
+
+use crate::exit_status::CommandError;
+
+/// The bodies of the events that pass a filter, one a line, read by a thread.
+pub(crate) struct ArchiveLines {
+    lines: Receiver<Vec<u8>>,
+    /// The unread rest of the current line.
+    line: io::Cursor<Vec<u8>>,
+}
+
+/// The end of reading: the error that the thread met.
+#[derive(Clone, Default)]
+pub(crate) struct ArchiveEnd(Arc<Mutex<Option<CommandError>>>);
+
+impl ArchiveLines {
+    /// Opens an archive and starts to read it.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the directory holds no archive, or if the system starts no thread.
+    pub(crate) fn open(
+        directory: &Path,
+        filter: EventFilter,
+    ) -> Result<(Self, ArchiveEnd), CommandError> {
+        let archive = Archive::open(directory)?;
+        let (sender, lines) = sync_channel(LINES_AHEAD);
+        let end = ArchiveEnd::default();
+        let thread_end = end.clone();
+        let thread = std::thread::Builder::new().name("archive-lines".into());
+        thread
+            .spawn(move || {
+                if let Err(error) = send(&archive, &filter, &sender) {
+                    let mut end = thread_end.0.lock().unwrap_or_else(PoisonError::into_inner);
+                    *end = Some(error);
+                }
+            })
+            .map_err(|error| CommandError::file("cannot start a thread", &error))?;
+        Ok((Self { lines, line: io::Cursor::default() }, end))
+    }
+}
+
+impl Read for ArchiveLines {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.line.position() == self.line.get_ref().len() as u64 {
+            // Without a sender, the thread has ended.
+            let Ok(line) = self.lines.recv() else { return Ok(0) };
+            self.line = io::Cursor::new(line);
+        }
+        self.line.read(buffer)
+    }
+}
+
+impl ArchiveEnd {
+    /// Returns the error that ended the reading early, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// Returns that error.
+    pub(crate) fn check(&self) -> Result<(), CommandError> {
+        let mut end = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        end.take().map_or(Ok(()), Err)
+    }
+}
+
+/// Sends the bodies. Nothing stops it early: the process ends when its command does.
+fn send(
+    archive: &Archive,
+    filter: &EventFilter,
+    lines: &SyncSender<Vec<u8>>,
+) -> Result<(), CommandError> {
+    let scope = ReadScope { detail: RecordDetail::Bodies, undated: true, deadline: DEADLINE };
+    let mut is_open = true;
+    archive.read(filter, scope, |record| {
+        if is_open {
+            let mut line = record.body.to_vec();
+            line.push(b'\n');
+            is_open = lines.send(line).is_ok();
+        }
+    })?;
+    Ok(())
+}
+
+/// The number of lines that the thread reads ahead.
+const LINES_AHEAD: usize = 256;
+/// The time after which reading ends with an error: a slow destination slows the reading down.
+const DEADLINE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
