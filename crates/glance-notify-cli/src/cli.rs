@@ -62,6 +62,8 @@ enum CliCommand {
     #[cfg(feature = "listen")]
     Replay(Box<crate::replay::ReplayArgs>),
     #[cfg(feature = "listen")]
+    Dead(crate::dead::DeadArgs),
+    #[cfg(feature = "listen")]
     Doctor(crate::doctor::DoctorArgs),
     Check(check::CheckArgs),
     Config(config_command::ConfigCommandArgs),
@@ -103,6 +105,8 @@ impl Cli {
             CliCommand::Listen(args) => crate::listen::run(args, config),
             #[cfg(feature = "listen")]
             CliCommand::Replay(args) => crate::replay::run(args, config),
+            #[cfg(feature = "listen")]
+            CliCommand::Dead(args) => crate::dead::run(args, config),
             #[cfg(feature = "listen")]
             CliCommand::Doctor(args) => crate::doctor::run(args, config),
             CliCommand::Check(args) => check::run(args, &config.load()?),

@@ -90,6 +90,34 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "dead",
+        &[
+            "glance-notify dead ls --dead-letters /var/lib/audit/dead.jsonl",
+            "glance-notify dead replay --all --to other.toml -c /etc/glance-notify/sources.toml",
+        ],
+    ),
+    (
+        "dead ls",
+        &[
+            "glance-notify dead ls --dead-letters /var/lib/audit/dead.jsonl --tz Europe/Berlin",
+            "glance-notify dead ls -o json -c /etc/glance-notify/sources.toml",
+        ],
+    ),
+    (
+        "dead replay",
+        &[
+            "glance-notify dead replay --all --to other.toml --dead-letters dead.jsonl",
+            "glance-notify dead replay 51c1a4b2e0f3 --to other.toml --dead-letters dead.jsonl",
+        ],
+    ),
+    (
+        "dead drop",
+        &[
+            "glance-notify dead drop 51c1a4b2e0f3 --dead-letters dead.jsonl",
+            "glance-notify dead drop --all -c /etc/glance-notify/sources.toml",
+        ],
+    ),
+    (
         "doctor",
         &[
             "glance-notify doctor --from /etc/glance/glance-api.conf --watch 30",

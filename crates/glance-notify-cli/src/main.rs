@@ -9,12 +9,16 @@
 
 #[cfg(feature = "archive")]
 mod archive;
+#[cfg(feature = "listen")]
+mod archive_lines;
 mod arguments;
 mod check;
 mod cli;
 mod completions;
 mod config_command;
 mod console;
+#[cfg(feature = "listen")]
+mod dead;
 #[cfg(feature = "archive")]
 mod demo;
 #[cfg(feature = "listen")]

@@ -60,31 +60,28 @@ pub(crate) struct ReplayArgs {
 pub(crate) fn run(args: &ReplayArgs, config: &ConfigArgs) -> Result<ExitStatus, CommandError> {
     let (filter, ..) = args.selection.read()?;
     let runtime = runtime::start()?;
-    let summary = match args.sources.archive()? {
-        Some(directory) => {
-            // The archive selects by itself: a name stands for all events of its image.
-            let (lines, end) = ArchiveLines::open(directory, filter)?;
-            let name = display_path(directory);
-            let source = LineSource::new(name, BufReader::new(lines), LineForm::Json);
-            let config = args.sources.with_dead_letters(config.load()?)?;
-            let builder = Listener::builder(source, dead_letters(&config));
-            let builder = builder.config(listener_config(&config));
-            let summary = runtime.block_on(send(args, builder, EventFilter::default(), &[]));
-            end.check().and(summary)
+    let summary = if let Some(directory) = args.sources.archive()? {
+        // The archive selects by itself: a name stands for all events of its image.
+        let (lines, end) = ArchiveLines::open(directory, filter)?;
+        let name = display_path(directory);
+        let source = LineSource::new(name, BufReader::new(lines), LineForm::Json);
+        let config = args.sources.with_dead_letters(config.load()?)?;
+        let builder = Listener::builder(source, dead_letters(&config));
+        let builder = builder.config(listener_config(&config));
+        let summary = runtime.block_on(send(args, builder, EventFilter::default(), &[]));
+        end.check().and(summary)
+    } else {
+        let (sources, config) = args.sources.sources(config)?;
+        if sources.iter().any(|source| !source.has_end()) {
+            let message =
+                "a replay needs files: use `glance-notify listen --to` to forward from a broker";
+            return Err(CommandError::new(ExitStatus::PermanentError, message));
         }
-        None => {
-            let (sources, config) = args.sources.sources(config)?;
-            if sources.iter().any(|source| !source.has_end()) {
-                let message =
-                    "a replay needs files: use `glance-notify listen --to` to forward from a broker";
-                return Err(CommandError::new(ExitStatus::PermanentError, message));
-            }
-            let lines = line_filter(&filter, &config);
-            let adapt = |source: SourceConfig| source.follow(false).filter(lines.clone());
-            let sources: Vec<_> = sources.into_iter().map(adapt).collect();
-            let builder = builder_of(&sources, &config)?.config(listener_config(&config));
-            runtime.block_on(send(args, builder, filter, &sources))
-        }
+        let lines = line_filter(&filter, &config);
+        let adapt = |source: SourceConfig| source.follow(false).filter(lines.clone());
+        let sources: Vec<_> = sources.into_iter().map(adapt).collect();
+        let builder = builder_of(&sources, &config)?.config(listener_config(&config));
+        runtime.block_on(send(args, builder, filter, &sources))
     };
     // A thread may wait for standard input that never comes.
     runtime.shutdown_background();

@@ -34,6 +34,11 @@ impl ForwardTarget {
         Ok(Self { notifier, worker, config })
     }
 
+    /// Returns whether the destination gets notifications of this type, or its configuration leaves them out.
+    pub(crate) fn wants(&self, notification: &Notification) -> bool {
+        self.notifier.enabled(notification.event_type())
+    }
+
     /// Queues a notification as soon as there is room. It keeps its id, publisher and timestamp.
     ///
     /// # Cancel safety

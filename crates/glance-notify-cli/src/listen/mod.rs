@@ -35,9 +35,11 @@ mod summary;
 use glance_notify::listen::{SourceConfig, builder_of, listener_config};
 
 pub(crate) use self::args::ListenArgs;
+pub(crate) use self::forwarding::ForwardTarget;
 pub(crate) use self::notification_handler::NotificationHandler;
 pub(crate) use self::session::{ListenSession, SessionOptions};
 pub(crate) use self::source_args::{LocationArgs, SourceArgs, line_filter};
+pub(crate) use self::summary::ListenSummary;
 use crate::exit_status::{CommandError, ExitStatus};
 use crate::runtime;
 use crate::settings::ConfigArgs;

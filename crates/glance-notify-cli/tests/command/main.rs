@@ -20,6 +20,7 @@ mod check;
 mod clock;
 mod completions;
 mod config;
+mod dead;
 mod doctor;
 mod documents;
 mod emit;

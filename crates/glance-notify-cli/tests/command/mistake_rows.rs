@@ -108,6 +108,7 @@ pub(crate) const ROWS: &[MistakeRow] = &[
                 &["day.jsonl", "to.toml", "names.json"],
             ),
             line("replay --from sources.toml --dry-run", &["sources.toml", "day.jsonl"]),
+            line("replay --from audit --to to.toml", &["audit", "to.toml"]),
         ],
         writes: &[
             "replay --from day.jsonl --to to.toml --checkpoint locked/position",
@@ -116,9 +117,50 @@ pub(crate) const ROWS: &[MistakeRow] = &[
         wrong_type: &[
             "replay --from day.jsonl --to to.toml --rate fast",
             "replay --from amqp://127.0.0.1 --to to.toml",
+            "replay --from audit --from day.jsonl --to to.toml",
+            "replay --from audit --to to.toml --checkpoint position",
         ],
         unknown: &["replay --from day.jsonl", "replay --from day.jsonl --to empty"],
-        nothing: &[("replay --from empty --to to.toml", 0)],
+        nothing: &[
+            ("replay --from empty --to to.toml", 0),
+            ("replay --from nothing --to to.toml", 0),
+        ],
+    },
+    MistakeRow {
+        subcommand: "dead ls",
+        works: &[line("dead ls --dead-letters dead.jsonl", &["dead.jsonl"])],
+        writes: &[],
+        wrong_type: &["dead ls --dead-letters dead.jsonl --tz nowhere"],
+        unknown: &["dead ls"],
+        nothing: &[("dead ls --dead-letters empty", 0)],
+    },
+    MistakeRow {
+        subcommand: "dead replay",
+        works: &[line(
+            "dead replay --all --to to.toml --dead-letters dead.jsonl",
+            &["dead.jsonl", "to.toml"],
+        )],
+        writes: &["dead replay --all --to to.toml --dead-letters locked/dead.jsonl"],
+        wrong_type: &[
+            "dead replay 7 --to to.toml --dead-letters dead.jsonl",
+            "dead replay --all --to to.toml --dead-letters dead.jsonl --timeout soon",
+        ],
+        unknown: &[
+            "dead replay 0123456789ab --to to.toml --dead-letters dead.jsonl",
+            "dead replay --to to.toml --dead-letters dead.jsonl",
+        ],
+        nothing: &[("dead replay --all --to to.toml --dead-letters empty", 0)],
+    },
+    MistakeRow {
+        subcommand: "dead drop",
+        works: &[line("dead drop --all --dead-letters dead.jsonl", &["dead.jsonl"])],
+        writes: &["dead drop --all --dead-letters locked/dead.jsonl"],
+        wrong_type: &["dead drop 7 --dead-letters dead.jsonl"],
+        unknown: &[
+            "dead drop 0123456789ab --dead-letters dead.jsonl",
+            "dead drop --dead-letters dead.jsonl",
+        ],
+        nothing: &[("dead drop --all --dead-letters empty", 0)],
     },
     MistakeRow {
         subcommand: "doctor",

@@ -31,6 +31,10 @@ impl MistakeSandbox {
         sandbox.file("text.json", "\"a\"");
         sandbox.file("sources.toml", "[[source]]\nname = \"day\"\nfile = \"day.jsonl\"\n");
         sandbox.file("to.toml", "strategy = \"log\"\nlog.file = \"copy.jsonl\"\n");
+        sandbox.file(
+            "dead.jsonl",
+            r#"{"dead_at":"2026-11-24T12:00:00Z","source":"north","position":"n.log:7","reason":"no project","attempts":6,"received_at":"2026-11-24T11:00:00Z","message_id":"6b9d4b8a-0f7c-4d2c-9a4a-0a3f0e7d4c11","size":180,"body":"{\"message_id\":\"6b9d4b8a-0f7c-4d2c-9a4a-0a3f0e7d4c11\",\"publisher_id\":\"h\",\"event_type\":\"image.delete\",\"priority\":\"WARN\",\"payload\":\"gone\",\"timestamp\":\"2026-11-22 12:00:00.000000\"}"}"#,
+        );
         sandbox.file("names.json", "[]");
         sandbox.file("images.json", "[]");
         sandbox.file("no-images.json", "[]");

@@ -13,9 +13,9 @@ mod source_config;
 mod start;
 
 pub use notify_core::listener::{
-    CoverageChange, DeadLetters, Delivery, DeliveryBatch, DeliveryCounts, Listener,
-    ListenerBuilder, ListenerConfig, ListenerStats, SettlementOutcome, SettlementReceipt,
-    SourceState, SourceStats, UnreadableMessage,
+    CoverageChange, DeadLetter, DeadLetterFile, DeadLetterLine, DeadLetters, Delivery,
+    DeliveryBatch, DeliveryCounts, Listener, ListenerBuilder, ListenerConfig, ListenerStats,
+    SettlementOutcome, SettlementReceipt, SourceState, SourceStats, UnreadableMessage,
 };
 pub use notify_core::source;
 #[cfg(feature = "log")]
@@ -25,4 +25,4 @@ pub use notify_rabbit::{
     QueueDepth, RabbitSource, RabbitSourceConfig, SourceQueue, StreamPosition, StreamStart,
 };
 pub use source_config::SourceConfig;
-pub use start::{builder, builder_of, listen, listener_config};
+pub use start::{builder, builder_of, dead_letters, listen, listener_config};

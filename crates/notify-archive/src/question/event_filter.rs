@@ -96,10 +96,9 @@ impl EventFilter {
     pub fn line_filter(&self) -> Option<LineFilter> {
         let images = Some(&self.images).filter(|images| images.iter().all(|image| is_uuid(image)));
         // One part is enough: the others see what passes.
-        images
-            .and_then(LineFilter::new)
-            .or_else(|| LineFilter::new(&self.projects))
-            .or_else(|| LineFilter::new(self.events.iter().map(EventGlob::exact).collect::<Option<Vec<_>>>()?))
+        images.and_then(LineFilter::new).or_else(|| LineFilter::new(&self.projects)).or_else(|| {
+            LineFilter::new(self.events.iter().map(EventGlob::exact).collect::<Option<Vec<_>>>()?)
+        })
     }
 
     /// Returns the interval, if it has both ends.

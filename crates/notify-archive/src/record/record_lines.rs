@@ -4,6 +4,7 @@
 
 use std::io::{self, BufRead};
 
+use memchr::{memchr, memchr_iter};
 use notify_core::codec::{LineFilter, SizeLimits};
 
 use super::event_record::EventRecord;
@@ -121,7 +122,7 @@ impl<R: BufRead> RecordLines<R> {
             if length == 0 {
                 return Ok(());
             }
-            let lines = buffer[..length].iter().filter(|byte| **byte == b'\n').count() as u64;
+            let lines = memchr_iter(b'\n', &buffer[..length]).count() as u64;
             self.input.consume(length);
             self.position += length as u64;
             self.number += lines;
@@ -143,7 +144,7 @@ impl<R: BufRead> RecordLines<R> {
             if buffer.is_empty() {
                 return Ok((length > 0).then_some((length, false)));
             }
-            let end = buffer.iter().position(|byte| *byte == b'\n');
+            let end = memchr(b'\n', buffer);
             let piece = &buffer[..end.unwrap_or(buffer.len())];
             let room = self.limit.saturating_sub(self.line.len());
             self.line.extend_from_slice(&piece[..piece.len().min(room)]);

@@ -192,8 +192,9 @@ mod tests {
                 format!("{}{ID}{}", "x".repeat(3 * BLOCK_BYTES), "x".repeat(BLOCK_BYTES)),
                 ID.to_owned(),
             ];
-            let text: String = wanted.iter().map(|line| format!("{others}{line}\n")).collect();
-            assert_eq!(passing(&filter, &format!("{text}{others}unfinished")), wanted);
+            let lines = wanted.iter().flat_map(|line| [others.as_str(), line, "\n"]);
+            let text: String = lines.chain([others.as_str(), "unfinished"]).collect();
+            assert_eq!(passing(&filter, &text), wanted);
         }
         assert_eq!(filter.excluded(b"no line end"), 0);
         assert!(filter.may_hold(ID.as_bytes()) && !filter.may_hold(other.as_bytes()));

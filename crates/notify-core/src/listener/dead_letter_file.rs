@@ -3,42 +3,108 @@
 //! The file may hold secrets, because bytes that hold no notification cannot be redacted. So only its
 //! owner may read it. All functions here block.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt};
-use std::path::PathBuf;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, BufRead, BufReader, BufWriter, Write};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
-use serde::{Serialize, Serializer};
-use time::OffsetDateTime;
-use uuid::Uuid;
-
-use super::held_delivery::DeadDelivery;
-use crate::codec::payload_time::PayloadTime;
+use super::dead_letter::{DeadLetter, DeadLetterRecord};
 use crate::error::{Error, ErrorKind, Result};
 use crate::redact::printable::printable;
 
-/// A dead-letter file that appends one synced line at a time.
-#[derive(Debug)]
-pub(super) struct DeadLetterFile {
+/// The dead-letter file of a listener, which may run meanwhile.
+///
+/// A listener appends to it. Your program reads the letters, and removes those that it has handled. Both lock
+/// the file while they write. All methods block.
+///
+/// # Examples
+///
+/// ```no_run
+/// use notify_core::listener::DeadLetterFile;
+///
+/// let file = DeadLetterFile::new("/var/lib/audit/dead.jsonl");
+/// for line in file.lines()? {
+///     if let Ok(letter) = line?.letter {
+///         println!("{} {}: {}", letter.dead_at, letter.source, letter.reason);
+///     }
+/// }
+/// # Ok::<(), notify_core::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadLetterFile {
     path: PathBuf,
-    max_bytes: u64,
 }
 
-/// One dead letter, ready to be written.
+/// One line of a dead-letter file.
 #[derive(Debug)]
-pub(super) struct DeadLetterRecord {
-    /// The name of the source.
-    pub(super) source: std::sync::Arc<str>,
-    /// The delivery.
-    pub(super) delivery: DeadDelivery,
-    /// The time at which the delivery became a dead letter, in UTC.
-    pub(super) at: OffsetDateTime,
+#[non_exhaustive]
+pub struct DeadLetterLine {
+    /// The bytes of the line, without its line end. They are unredacted.
+    pub bytes: Vec<u8>,
+    /// The letter, or the reason why the line is none.
+    pub letter: Result<DeadLetter>,
 }
 
 impl DeadLetterFile {
     /// Describes a file without opening it.
-    pub(super) fn new(path: PathBuf, max_bytes: u64) -> Self {
-        Self { path, max_bytes }
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into() }
+    }
+
+    /// Reads the lines of the file, the oldest first.
+    ///
+    /// # Errors
+    ///
+    /// The error of the file, also if it does not exist. Each item is an error if the file cannot be read
+    /// further.
+    pub fn lines(&self) -> Result<impl Iterator<Item = Result<DeadLetterLine>>> {
+        let file = File::open(&self.path).map_err(|error| self.error("cannot be opened", error))?;
+        let split = BufReader::new(file).split(b'\n');
+        let read = |line: io::Result<Vec<u8>>| match line {
+            Ok(line) if line.is_empty() => None,
+            Ok(line) => Some(Ok(DeadLetterLine::new(line))),
+            Err(error) => Some(Err(self.error("cannot be read", error))),
+        };
+        Ok(split.filter_map(read))
+    }
+
+    /// Removes the lines for which `is_handled` returns `true`, and returns their number.
+    ///
+    /// A new file replaces the old one, so that a crash leaves the one or the other.
+    ///
+    /// # Errors
+    ///
+    /// The error of the file. [`ErrorKind::Unavailable`] if another process has locked it for 5 s.
+    pub fn remove(&self, mut is_handled: impl FnMut(&DeadLetterLine) -> bool) -> Result<u64> {
+        let _locked = self.lock(OpenOptions::new().read(true).append(true))?;
+        let mut temporary = self.path.clone().into_os_string();
+        temporary.push(".new");
+        let mut options = OpenOptions::new();
+        let new = options.write(true).create(true).truncate(true).mode(MODE).open(&temporary);
+        let new = new.map_err(|error| self.error("cannot be replaced", error))?;
+        let mut new = BufWriter::new(new);
+        let mut removed = 0;
+        for line in self.lines()? {
+            let line = line?;
+            if is_handled(&line) {
+                removed += 1;
+                continue;
+            }
+            let written = new.write_all(&line.bytes).and_then(|()| new.write_all(b"\n"));
+            written.map_err(|error| self.error("cannot be replaced", error))?;
+        }
+        let replace = || {
+            new.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
+            if removed == 0 {
+                return fs::remove_file(&temporary);
+            }
+            fs::rename(&temporary, &self.path)?;
+            self.sync_directory()
+        };
+        replace().map_err(|error| self.error("cannot be replaced", error))?;
+        Ok(removed)
     }
 
     /// Appends one letter and syncs it.
@@ -47,16 +113,22 @@ impl DeadLetterFile {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Full`] if the file would become larger than its bound or the disk is full, and the
+    /// [`ErrorKind::Full`] if the file would become larger than `max_bytes` or the disk is full, and the
     /// error of the file otherwise.
-    pub(super) fn append(&self, record: &DeadLetterRecord) -> Result<()> {
+    pub(super) fn append(&self, record: &DeadLetterRecord, max_bytes: u64) -> Result<()> {
         let line = record.line();
-        let mut file = self.open().map_err(|error| self.error("cannot be opened", error))?;
-        let size = file.metadata().map_err(|error| self.error("cannot be read", error))?.len();
-        if size.saturating_add(line.len() as u64) > self.max_bytes {
+        let mut options = OpenOptions::new();
+        let mut file = self.lock(options.read(true).append(true).create(true).mode(MODE))?;
+        let metadata = file.metadata().map_err(|error| self.error("cannot be read", error))?;
+        if metadata.permissions().mode() & 0o077 != 0 {
+            let restricted = file.set_permissions(fs::Permissions::from_mode(MODE));
+            restricted.map_err(|error| self.error("cannot be opened", error))?;
+        }
+        let size = metadata.len();
+        if size.saturating_add(line.len() as u64) > max_bytes {
             let problem = format!(
-                "is full: it may have {} bytes. Handle its letters and move it away",
-                self.max_bytes
+                "is full: it may have {max_bytes} bytes. Handle its letters with `glance-notify dead`, or \
+                 move it away"
             );
             return Err(Error::new(ErrorKind::Full, self.message(&problem)));
         }
@@ -67,32 +139,60 @@ impl DeadLetterFile {
         }
         // Another process stopped in the middle of its line.
         let line = if last == *b"\n" { &line[1..] } else { &line };
-        file.write_all(line)
-            .and_then(|()| file.sync_all())
-            .map_err(|error| self.error("cannot be written", error))
+        let mut write = || {
+            file.write_all(line)?;
+            file.sync_all()?;
+            // The file may be new.
+            if size == 0 { self.sync_directory() } else { Ok(()) }
+        };
+        write().map_err(|error| self.error("cannot be written", error))
     }
 
-    /// Opens the file, or creates it with its directory entry synced.
-    fn open(&self) -> io::Result<File> {
-        let mut options = OpenOptions::new();
-        options.read(true).append(true).mode(MODE);
-        match options.open(&self.path) {
-            Ok(file) => {
-                let mode = file.metadata()?.permissions().mode();
-                if mode & 0o077 != 0 {
-                    file.set_permissions(std::fs::Permissions::from_mode(MODE))?;
+    /// Opens and locks the file that has the path.
+    ///
+    /// # Errors
+    ///
+    /// The error of the file. [`ErrorKind::Unavailable`] if another process has locked it for 5 s.
+    fn lock(&self, options: &OpenOptions) -> Result<File> {
+        let deadline = Instant::now() + LOCK_TIMEOUT;
+        loop {
+            let open = || {
+                let file = options.open(&self.path)?;
+                let is_locked = match file.try_lock() {
+                    Ok(()) => true,
+                    Err(TryLockError::WouldBlock) => false,
+                    // Without locks, letters that come while others are removed may be lost.
+                    Err(TryLockError::Error(error))
+                        if error.kind() == io::ErrorKind::Unsupported =>
+                    {
+                        true
+                    }
+                    Err(TryLockError::Error(error)) => return Err(error),
+                };
+                // The file may have been replaced before the lock.
+                let is_current = match fs::metadata(&self.path) {
+                    Ok(current) => file_id(&current) == file_id(&file.metadata()?),
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+                    Err(error) => return Err(error),
+                };
+                Ok((is_locked && is_current).then_some(file))
+            };
+            match open() {
+                Ok(Some(file)) => return Ok(file),
+                Ok(None) if Instant::now() < deadline => sleep(LOCK_INTERVAL),
+                Ok(None) => {
+                    let message = self.message("is locked by another process for more than 5 s");
+                    return Err(Error::new(ErrorKind::Unavailable, message));
                 }
-                Ok(file)
+                Err(error) => return Err(self.error("cannot be opened", error)),
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let file = options.create(true).open(&self.path)?;
-                let parent = self.path.parent().filter(|parent| !parent.as_os_str().is_empty());
-                let directory = parent.unwrap_or_else(|| std::path::Path::new("."));
-                File::open(directory)?.sync_all()?;
-                Ok(file)
-            }
-            Err(error) => Err(error),
         }
+    }
+
+    /// Makes the name of the file durable.
+    fn sync_directory(&self) -> io::Result<()> {
+        let parent = self.path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        File::open(parent.unwrap_or_else(|| Path::new(".")))?.sync_all()
     }
 
     /// Returns an error about this file.
@@ -107,64 +207,21 @@ impl DeadLetterFile {
     }
 }
 
-impl DeadLetterRecord {
-    /// Returns the letter as a line of JSON between two line ends.
-    fn line(&self) -> Vec<u8> {
-        let content = &self.delivery.content;
-        let (message_id, size, body) = match &content.message {
-            Ok(message) => (Some(message.id()), message.body().len() as u64, message.body()),
-            Err(unreadable) => (None, unreadable.size, unreadable.bytes.as_ref()),
-        };
-        let text = std::str::from_utf8(body).ok();
-        let row = LetterRow {
-            dead_at: PayloadTime(self.at),
-            source: &self.source,
-            position: content.position.to_string(),
-            reason: &self.delivery.reason,
-            attempts: self.delivery.attempts,
-            received_at: PayloadTime(content.received_at),
-            message_id,
-            size,
-            body: text,
-            body_hex: text.is_none().then_some(HexBytes(body)),
-        };
-        let mut line = vec![b'\n'];
-        // Writing to memory succeeds: no map has other keys than texts.
-        drop(serde_json::to_writer(&mut line, &row));
-        line.push(b'\n');
-        line
+impl DeadLetterLine {
+    /// Reads the letter of a line.
+    fn new(bytes: Vec<u8>) -> Self {
+        Self { letter: DeadLetter::from_line(&bytes), bytes }
     }
 }
 
-/// A dead letter as it is in the file. `docs/listening.md` explains the keys.
-#[derive(Serialize)]
-struct LetterRow<'a> {
-    dead_at: PayloadTime,
-    source: &'a str,
-    position: String,
-    reason: &'a str,
-    attempts: u32,
-    received_at: PayloadTime,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    message_id: Option<Uuid>,
-    size: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    body: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    body_hex: Option<HexBytes<'a>>,
-}
-
-/// Bytes that serialise as hexadecimal digits.
-struct HexBytes<'a>(&'a [u8]);
-
-impl Serialize for HexBytes<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let digit = |value: u8| char::from_digit(u32::from(value), 16).unwrap_or_default();
-        let text: String =
-            self.0.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect();
-        serializer.serialize_str(&text)
-    }
+/// Returns the device and the inode of a file.
+fn file_id(metadata: &fs::Metadata) -> (u64, u64) {
+    (metadata.dev(), metadata.ino())
 }
 
 /// The mode of the file: only its owner may read it.
 const MODE: u32 = 0o600;
+/// The longest wait for the lock of another process.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+/// The time between two attempts to lock the file.
+const LOCK_INTERVAL: Duration = Duration::from_millis(10);

@@ -9,7 +9,8 @@ use std::sync::{Mutex, PoisonError};
 use tokio::sync::oneshot;
 
 use super::config::DeadLetters;
-use super::dead_letter_file::{DeadLetterFile, DeadLetterRecord};
+use super::dead_letter::DeadLetterRecord;
+use super::dead_letter_file::DeadLetterFile;
 use crate::error::{Error, ErrorKind, Result};
 
 /// A letter on its way to the thread, and where to answer.
@@ -57,9 +58,9 @@ impl DeadLetterWriter {
                     }
                 }
                 let (sender, receiver) = channel();
-                let file = DeadLetterFile::new(path.clone(), *max_bytes);
+                let (file, max_bytes) = (DeadLetterFile::new(path), *max_bytes);
                 let thread = std::thread::Builder::new().name("dead-letters".into());
-                match thread.spawn(move || serve(&file, &receiver)) {
+                match thread.spawn(move || serve(&file, max_bytes, &receiver)) {
                     Ok(_) => {
                         drop(sender.send(job));
                         *inbox = Some(sender);
@@ -77,8 +78,8 @@ impl DeadLetterWriter {
 }
 
 /// Writes letters until the writer is dropped.
-fn serve(file: &DeadLetterFile, inbox: &Receiver<LetterJob>) {
+fn serve(file: &DeadLetterFile, max_bytes: u64, inbox: &Receiver<LetterJob>) {
     for (record, reply) in inbox {
-        drop(reply.send(file.append(&record)));
+        drop(reply.send(file.append(&record, max_bytes)));
     }
 }

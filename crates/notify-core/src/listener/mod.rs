@@ -28,13 +28,15 @@
 //!
 //! Deliveries that are refused, unreadable, or failed too often go to the [dead-letter
 //! file](DeadLetters). The listener syncs the letter before it acknowledges the delivery. A session that
-//! ends between the two can repeat a letter.
+//! ends between the two can repeat a letter. [`DeadLetterFile`] reads the letters, and removes those that you
+//! have handled.
 //!
 //! [`Listener`] shows how to use it.
 
 mod builder;
 mod config;
 mod content;
+mod dead_letter;
 mod dead_letter_file;
 mod dead_letter_writer;
 mod delivery;
@@ -52,6 +54,8 @@ mod stats;
 pub use builder::ListenerBuilder;
 pub use config::{DeadLetters, ListenerConfig};
 pub use content::UnreadableMessage;
+pub use dead_letter::DeadLetter;
+pub use dead_letter_file::{DeadLetterFile, DeadLetterLine};
 pub use delivery::Delivery;
 pub use delivery_batch::DeliveryBatch;
 pub use receiver::Listener;

@@ -10,7 +10,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::content::DeliveryContent;
-use super::dead_letter_file::DeadLetterRecord;
+use super::dead_letter::DeadLetterRecord;
 use super::dead_letter_writer::DeadLetterWriter;
 use super::listener_handle::ListenerHandle;
 use super::listener_state::{ClosePhase, LONGEST, wait_after};

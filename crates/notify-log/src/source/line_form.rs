@@ -9,7 +9,6 @@ pub(super) fn form_of(form: LineForm, line: &[u8]) -> LineForm {
     if form != LineForm::Auto {
         return form;
     }
-    const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
     let text = line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line).trim_ascii_start();
     if text.starts_with(b"{") { LineForm::Json } else { LineForm::Log }
 }
@@ -41,6 +40,8 @@ pub(super) fn count_notifications(form: LineForm, lines: &[u8]) -> u64 {
     memchr_iter(b'\n', lines).filter(may_hold).count() as u64
 }
 
+/// The byte order mark of UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// The key that every record of oslo.log's `use_json` has.
 const LEVEL_NAME: &[u8] = b"\"levelname\"";
 /// The names of the loggers that write notifications.

@@ -7,7 +7,7 @@ use notify_conformance::samples;
 use notify_conformance::source_script::{SourceFault, SourceScript};
 use notify_core::ErrorKind;
 use notify_core::listener::{
-    DeadLetters, Listener, ListenerConfig, SettlementOutcome, SourceState,
+    DeadLetterFile, DeadLetters, Listener, ListenerConfig, SettlementOutcome, SourceState,
 };
 use notify_core::source::SettlementMode;
 use tokio::time::{sleep, timeout};
@@ -114,6 +114,44 @@ async fn an_outage_of_the_store_makes_no_dead_letter() {
     assert_eq!(listener.close(LONG).await.total.dead_lettered, 0);
 }
 
+/// A store that goes away for five minutes while it works on deliveries, some of which succeed at that
+/// moment, dead-letters nothing either.
+#[tokio::test(start_paused = true)]
+async fn a_store_that_goes_away_in_the_middle_makes_no_dead_letter() {
+    for (mode, concurrency) in [
+        (SettlementMode::Individual, 1),
+        (SettlementMode::Individual, 16),
+        (SettlementMode::Cumulative, 16),
+        (SettlementMode::Cumulative, 64),
+    ] {
+        let script = SourceScript::with_mode(mode);
+        script.publish(samples::messages(0..1_000));
+        script.end();
+        let listener = listener(&script, DeadLetters::Discard, 20).start().unwrap();
+        let start = tokio::time::Instant::now();
+        let outage = Duration::from_millis(1_030)..Duration::from_secs(301);
+        let stats = listener
+            .run(concurrency, LONG, std::future::pending(), move |delivery| {
+                let outage = outage.clone();
+                async move {
+                    // The work of each takes another time.
+                    let id = delivery.message().unwrap().id().as_u128();
+                    sleep(Duration::from_millis(u64::try_from(id % 97).unwrap())).await;
+                    if outage.contains(&start.elapsed()) {
+                        drop(delivery.fail("the store is away"));
+                    } else {
+                        drop(delivery.ack());
+                    }
+                }
+            })
+            .await
+            .unwrap()
+            .total;
+        assert!(stats.failed > 20, "{mode:?} {concurrency}: no outage");
+        assert_eq!((stats.acked, stats.dead_lettered), (1_000, 0), "{mode:?} {concurrency}");
+    }
+}
+
 /// Failing deliveries hold at most half of the prefetch while others succeed.
 #[tokio::test(start_paused = true)]
 async fn failing_deliveries_hold_at_most_half_of_the_prefetch() {
@@ -168,6 +206,62 @@ async fn a_dead_letter_is_written_before_the_acknowledgement() {
     assert_eq!(letters[1]["body"], "not JSON");
     assert_eq!(letters[2]["body_hex"], "ff0a");
     assert!(letters.iter().all(|letter| letter["source"] == "script"));
+}
+
+/// A program may remove letters while a listener appends others: none is lost, and none comes twice.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn letters_are_removed_while_others_are_appended() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("dead.jsonl");
+    let script = SourceScript::default();
+    script.publish_bytes((0..300).map(|number| format!("poison {number}").into_bytes()));
+    let listener = listener(&script, DeadLetters::file(&path), 20).start().unwrap();
+    let file = DeadLetterFile::new(&path);
+    let mut removed = Vec::new();
+    while removed.len() < 300 {
+        assert!(listener.stats().total.dead_lettered <= 300);
+        if !path.exists() {
+            sleep(Duration::from_millis(1)).await;
+            continue;
+        }
+        let mut handled = Vec::new();
+        let count = file.remove(|line| {
+            handled.push(line.letter.as_ref().unwrap().body.clone());
+            true
+        });
+        assert_eq!(count.unwrap(), handled.len() as u64);
+        removed.append(&mut handled);
+        sleep(Duration::from_millis(1)).await;
+    }
+    removed.sort();
+    removed.dedup();
+    assert_eq!(removed.len(), 300);
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(listener.close(LONG).await.total.dead_lettered, 300);
+}
+
+/// A letter is read as it was written, whatever its bytes.
+#[tokio::test]
+async fn letters_are_read_as_they_were_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("dead.jsonl");
+    let script = SourceScript::default();
+    let bodies = [b"\xff\x00\n".to_vec(), "t\u{e4}\"\n\\".into(), Vec::new()];
+    script.publish_bytes(bodies.clone());
+    script.end();
+    let listener = listener(&script, DeadLetters::file(&path), 10).start().unwrap();
+    while listener.stats().total.dead_lettered < 3 {
+        sleep(Duration::from_millis(1)).await;
+    }
+    let file = DeadLetterFile::new(&path);
+    let letters: Vec<_> = file.lines().unwrap().map(|line| line.unwrap().letter.unwrap()).collect();
+    for (letter, body) in letters.iter().zip(&bodies) {
+        assert_eq!((&letter.body, letter.size, letter.message_id), (body, body.len() as u64, None));
+        assert_eq!(letter.source, "script");
+        assert!(!format!("{letter:?}").contains("body"));
+    }
+    let error = DeadLetterFile::new(dir.path().join("none")).lines().err().unwrap();
+    assert!(error.to_string().contains("cannot be opened"), "{error}");
 }
 
 /// Reading pauses while the dead-letter file is full, and goes on once there is room.
