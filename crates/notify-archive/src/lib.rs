@@ -46,6 +46,8 @@
 //! # Ok::<_, notify_archive::record::UnreadableRecord>(())
 //! ```
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 #[cfg(feature = "store")]
 pub mod error;
 pub mod question;

@@ -40,7 +40,8 @@ pub struct AppendOutcome {
     pub stored: u64,
     /// Notifications that the archive had already, or whose content was erased.
     pub copies: u64,
-    /// New notifications whose id another notification has. They are stored and flagged.
+    /// New notifications with the id and the time of another one, and other content. They are stored and
+    /// flagged. [`Archive::verify`](super::Archive::verify) also counts ids that were used at another time.
     pub reused: u64,
     /// New messages that are no notifications.
     pub unreadable: u64,

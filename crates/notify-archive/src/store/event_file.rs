@@ -31,9 +31,9 @@ pub(crate) fn insert(
         let mut insert = transaction.prepare_cached(&insert_sql())?;
         for record in records {
             let row = EventRow::new(record);
-            let id = record.message_id.as_bytes().as_slice();
             let (mut is_copy, mut is_reused) = (false, false);
-            let mut others = known.query([id])?;
+            let mut others = known
+                .query(params![record.message_id.as_bytes(), microseconds(record.timestamp)])?;
             while let Some(other) = others.next()? {
                 let hash: Vec<u8> = other.get(0)?;
                 // An erased id stays erased, whatever comes with it.
@@ -109,7 +109,8 @@ pub(crate) fn unreadable_checksum(
 pub(crate) fn has(connection: &Connection, record: &EventRecord) -> rusqlite::Result<bool> {
     let hash = content_hash(&record.body);
     let mut known = connection.prepare_cached(KNOWN)?;
-    let mut rows = known.query([record.message_id.as_bytes().as_slice()])?;
+    let mut rows =
+        known.query(params![record.message_id.as_bytes(), microseconds(record.timestamp)])?;
     while let Some(row) = rows.next()? {
         if row.get::<_, Vec<u8>>(0)? == hash || row.get(1)? {
             return Ok(true);
@@ -232,6 +233,8 @@ const PAGE_ROWS: usize = 4096;
 /// The most bytes of an unreadable message that the archive keeps.
 pub(crate) const MOST_UNREADABLE_BYTES: usize = 64 * 1024;
 
-const KNOWN: &str = "SELECT hash, erased IS NOT NULL FROM event WHERE message_id = ?";
+/// The rows that may be the same notification: those with its id and its time, and erased ones with its id.
+const KNOWN: &str = "SELECT hash, erased IS NOT NULL FROM event WHERE message_id = ?1 AND ts = ?2 UNION ALL \
+                     SELECT hash, 1 FROM event WHERE message_id = ?1 AND erased IS NOT NULL";
 const INSERT_UNREADABLE: &str = "INSERT INTO unreadable (hash, received_at, source, reason, length, content, \
                                  checksum) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING";

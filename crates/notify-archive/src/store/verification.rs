@@ -134,10 +134,9 @@ impl VerificationReport {
         let mut interner = TextInterner::default();
         while let Some(row) = rows.next()? {
             match is_whole(row, &mut interner) {
-                Ok(Some(RowKind { erased, reused })) => {
-                    self.events += u64::from(!erased);
-                    self.erased += u64::from(erased);
-                    self.reused += u64::from(reused);
+                Ok(Some(is_erased)) => {
+                    self.events += u64::from(!is_erased);
+                    self.erased += u64::from(is_erased);
                 }
                 Ok(None) | Err(_) => damaged += 1,
             }
@@ -152,6 +151,7 @@ impl VerificationReport {
                 _ => damaged += 1,
             }
         }
+        self.reused += reused_ids(file)?;
         Ok(damaged)
     }
 
@@ -160,29 +160,37 @@ impl VerificationReport {
     }
 }
 
-/// The kind of a row that is whole.
-struct RowKind {
-    erased: bool,
-    reused: bool,
+/// Returns the number of notifications whose id an earlier row has.
+fn reused_ids(file: &Connection) -> rusqlite::Result<u64> {
+    // SQLite sorts the ids of a large file on the disk instead of in memory.
+    file.pragma_update(None, "temp_store", "FILE")?;
+    let mut select = file.prepare("SELECT message_id FROM event ORDER BY message_id")?;
+    let mut rows = select.query([])?;
+    let (mut previous, mut reused) = (Vec::new(), 0);
+    while let Some(row) = rows.next()? {
+        let id = blob(row, 0)?.unwrap_or_default();
+        reused += u64::from(id == previous);
+        id.clone_into(&mut previous);
+    }
+    Ok(reused)
 }
 
-/// Returns the kind of a row, or `None` if its checksum or its body does not fit.
+/// Returns whether the content of a row was erased, or `None` if its checksum or its body does not fit.
 fn is_whole(
     row: &rusqlite::Row<'_>,
     interner: &mut TextInterner,
-) -> rusqlite::Result<Option<RowKind>> {
+) -> rusqlite::Result<Option<bool>> {
     let columns = StoredColumns::of(row)?;
     let checksum: i64 = row.get(29)?;
     if columns.checksum() != checksum {
         return Ok(None);
     }
-    let kind = RowKind { erased: columns.erased.is_some(), reused: columns.reused != 0 };
-    if kind.erased {
-        return Ok(blob(row, 28)?.is_none().then_some(kind));
+    if columns.erased.is_some() {
+        return Ok(blob(row, 28)?.is_none().then_some(true));
     }
     let body = body_of(row)?.filter(|body| content_hash(body) == columns.hash);
     let Some(body) = body else { return Ok(None) };
-    Ok(columns.record(body.into(), interner).map(|_| kind))
+    Ok(columns.record(body.into(), interner).map(|_| false))
 }
 
 /// Returns `true` if the checksum of an unreadable message fits.

@@ -61,6 +61,25 @@ proptest! {
     }
 }
 
+/// An id that is used again for another content is kept, flagged and counted; `verify` also counts uses at
+/// another time.
+#[test]
+fn reused_ids_are_kept_and_counted() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut writer = ArchiveWriter::open(directory.path()).unwrap();
+    let mut records = read_all(&day());
+    records.truncate(4);
+    records[1].message_id = records[0].message_id;
+    records[1].timestamp = records[0].timestamp;
+    records[2].message_id = records[0].message_id;
+    let batch = ArchiveBatch { records, ..ArchiveBatch::default() };
+    let outcome = writer.append(&batch).unwrap();
+    assert_eq!((outcome.stored, outcome.copies, outcome.reused), (4, 0, 1));
+    assert_eq!(writer.append(&batch).unwrap().copies, 4);
+    let report = Archive::open(directory.path()).unwrap().verify().unwrap();
+    assert_eq!((report.events, report.reused), (4, 2));
+}
+
 /// A record comes back with every fact, and its body byte by byte: replaying an archive gives back the same
 /// bodies, for everything that OpenStack's own code wrote.
 #[test]

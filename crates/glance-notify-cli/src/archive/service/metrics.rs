@@ -21,7 +21,11 @@ pub(super) fn metrics(status: &ServiceStatus) -> String {
     let mut table = MetricTable(Registry::with_prefix("glance_notify_archive"));
     table.count("stored", "Notifications that were stored", status.totals.stored);
     table.count("copies", "Notifications that the archive had already", status.totals.copies);
-    table.count("reused_ids", "Notifications whose id another one has", status.totals.reused);
+    table.count(
+        "reused_ids",
+        "Notifications whose id and time another one has",
+        status.totals.reused,
+    );
     table.count("unreadable", "Messages that are no notifications", status.totals.unreadable);
     table.count("failed_writes", "Attempts to store a batch that failed", status.failed_writes);
     let is_writable = f64::from(u8::from(status.error.is_none()));
