@@ -7,8 +7,10 @@ use std::net::TcpStream;
 use std::os::unix::net::UnixDatagram;
 use std::process::Child;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use notify_testbed::broker::rabbitmq::RabbitMq;
+use notify_testbed::disk::MountedDisk;
 use serde_json::json;
 
 use crate::support::{Sandbox, send_signal, wait_until};
@@ -152,6 +154,44 @@ fn the_service_archives_from_a_durable_tap() {
     let verified = sandbox.run(["archive", "verify", "--archive", "a"]).expect(0);
     assert!(verified.out.contains("101 notifications"), "{}", verified.out);
     assert!(!sandbox.read("err").contains("guest:guest"), "{}", sandbox.read("err"));
+}
+
+/// SIGTERM ends the work of the service in time while the disk of its archive hangs, and the next service stores each
+/// line once. The kernel keeps a process until its calls to the disk return, whatever the process does.
+#[test]
+fn sigterm_ends_the_service_while_the_disk_hangs() {
+    let disk = match MountedDisk::mount() {
+        Ok(disk) => disk,
+        Err(reason) => return println!("skipped: {reason}"),
+    };
+    let sandbox = Sandbox::new();
+    let archive = disk.path().join("a");
+    let archive = archive.to_str().unwrap();
+    sandbox.file("archive.toml", CONFIG.replace("\"a\"", &format!("{archive:?}")));
+    sandbox.file("n.jsonl", "");
+    let (mut child, address) = start(&sandbox);
+    wait_until("the source is attached", || get(&address, "/healthz").starts_with("HTTP/1.1 200"));
+    let frozen = disk.freeze();
+    sandbox.file("n.jsonl", DAY);
+    wait_until("the lines are read", || {
+        let text = get(&address, "/metrics");
+        text.contains("glance_notify_archive_held{source=\"north\"} 101")
+    });
+    let begin = Instant::now();
+    send_signal("TERM", &child);
+    wait_until("the work ends", || sandbox.read("err").contains(" received, 0 stored"));
+    let elapsed = begin.elapsed();
+    drop(frozen);
+    // The file system thaws by itself after a minute.
+    assert!(elapsed < Duration::from_secs(45), "{elapsed:?}");
+    let status = child.wait().unwrap();
+    assert_eq!(status.code(), Some(3), "{}", sandbox.read("err"));
+
+    let (mut child, _) = start(&sandbox);
+    let verified = || sandbox.run(["archive", "verify", "--archive", archive]).out;
+    wait_until("everything is stored", || verified().contains("101 notifications"));
+    send_signal("TERM", &child);
+    assert_eq!(child.wait().unwrap().code(), Some(0), "{}", sandbox.read("err"));
 }
 
 /// A service without an archive, without a source, or with an address in use says which option to set.

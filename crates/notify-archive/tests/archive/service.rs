@@ -19,15 +19,15 @@ use crate::samples::{day, read_all};
 use crate::store::ALL;
 
 /// A service that runs, and the way to stop it.
-struct RunningService {
-    monitor: ServiceMonitor,
+pub(crate) struct RunningService {
+    pub(crate) monitor: ServiceMonitor,
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<notify_archive::Result<ListenerStats>>,
 }
 
 impl RunningService {
     /// Starts a service that stores what a script delivers.
-    fn start(script: &SourceScript, directory: &Path, options: ServiceOptions) -> Self {
+    pub(crate) fn start(script: &SourceScript, directory: &Path, options: ServiceOptions) -> Self {
         let mut config = ListenerConfig::default();
         config.deliver_unreadable = true;
         let listener = Listener::builder(script.source(), DeadLetters::Discard);
@@ -40,7 +40,8 @@ impl RunningService {
         Self { monitor, stop: Some(stop), task }
     }
 
-    async fn stop(mut self) -> ListenerStats {
+    /// Stops the service, and returns its account.
+    pub(crate) async fn stop(mut self) -> ListenerStats {
         drop(self.stop.take());
         self.task.await.unwrap().unwrap()
     }
@@ -206,13 +207,13 @@ fn undated_now(directory: &Path) -> std::path::PathBuf {
 }
 
 /// Returns the number of events in an archive.
-fn count(directory: &Path) -> u64 {
+pub(crate) fn count(directory: &Path) -> u64 {
     let (dated, undated, _) = Archive::open(directory).unwrap().counts().unwrap();
     dated + undated
 }
 
 /// Waits until a condition holds.
-async fn eventually(what: &str, condition: impl Fn() -> bool) {
+pub(crate) async fn eventually(what: &str, condition: impl Fn() -> bool) {
     for _ in 0..3000 {
         if condition() {
             return;

@@ -6,6 +6,7 @@
 
 mod cached_file;
 mod fault;
+mod mounted_disk;
 mod random;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use rustix::io::Errno;
 
 use cached_file::CachedFile;
 pub use fault::{DiskFailure, DiskFault, DiskOperation};
+pub use mounted_disk::{FrozenDisk, MountedDisk};
 use random::SplitMix64;
 
 /// A disk with numbered files. Clones refer to the same disk.
