@@ -12,6 +12,7 @@
 
 mod candidate;
 mod candidates;
+mod cloud_month;
 mod comparison;
 mod plots;
 mod results;

@@ -1,7 +1,7 @@
 //! The archive: filling it from lines, asking it, and what a user would write with `rusqlite` instead.
 
 use std::fs::{self, File};
-use std::io::{BufRead as _, BufReader, BufWriter, Write as _};
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use notify_archive::store::{ArchiveBatch, ReadScope, RecordDetail};
 use notify_archive::{Archive, ArchiveWriter};
 use rusqlite::{Connection, params};
 
+use crate::cloud_month::{self, PROJECTS};
 use crate::task::{BenchTask, Clock, Measurement};
 
 /// Reads lines and appends them in batches, each committed and synced.
@@ -26,7 +27,7 @@ pub(crate) fn ingest(task: &BenchTask) -> Measurement {
     let clock = Clock::start();
     fill(&lines, &directory, task.window);
     let measurement = clock.stop(task.messages);
-    fs::remove_dir_all(&directory).expect("the directory is writable");
+    keep(&directory, task);
     measurement
 }
 
@@ -48,6 +49,7 @@ pub(crate) fn ingest_by_hand(task: &BenchTask) -> Measurement {
     let mut sqlite = Connection::open(directory.join(MONTH)).expect("the archive has the month");
     sqlite.pragma_update(None, "synchronous", "FULL").expect("SQLite knows it");
     sqlite.pragma_update(None, "cache_size", -16 * 1024).expect("SQLite knows it");
+    sqlite.pragma_update(None, "wal_autocheckpoint", 4096).expect("SQLite knows it");
     let mut lines = open().lines().map(|line| line.expect("readable")).peekable();
     while lines.peek().is_some() {
         let transaction = sqlite.transaction().expect("no other writer");
@@ -192,7 +194,7 @@ pub(crate) fn service(task: &BenchTask) -> Measurement {
     measurement
 }
 
-/// Reports the bytes of the archive's files and of the bodies in it, as a series of two numbers.
+/// Reports the bytes of the archive's files and the bytes of the bodies of one day, each for one event.
 pub(crate) fn size(task: &BenchTask) -> Measurement {
     let directory = filled(task);
     let mut measurement = Clock::start().stop(task.messages);
@@ -201,11 +203,18 @@ pub(crate) fn size(task: &BenchTask) -> Measurement {
         .map(|entry| entry.and_then(|entry| entry.metadata()).expect("a file").len() as f64);
     let archive = Archive::open(&directory).expect("an archive");
     let scope = ReadScope { detail: RecordDetail::Bodies, ..ReadScope::default() };
-    let mut bodies = 0;
+    let day = Calendar::utc().interval("2026-11-14").expect("a day");
+    let filter =
+        EventFilter { since: Some(day.start), until: Some(day.end), ..EventFilter::default() };
+    let (mut bodies, mut events) = (0, 0);
     archive
-        .read(&EventFilter::default(), scope, |record| bodies += record.body.len())
+        .read(&filter, scope, |record| {
+            bodies += record.body.len();
+            events += 1;
+        })
         .expect("readable");
-    measurement.series = vec![files.sum(), bodies as f64];
+    measurement.series =
+        vec![files.sum::<f64>() / measurement.messages, bodies as f64 / f64::from(events)];
     measurement
 }
 
@@ -229,14 +238,28 @@ fn fill(lines: &Path, directory: &Path, window: usize) {
     }
 }
 
-/// Returns an archive with the events of the task. The first candidate fills it.
-fn filled(task: &BenchTask) -> PathBuf {
-    let directory = task.file.with_extension(format!("filled-{}", task.messages));
-    if !directory.join("done").exists() {
-        fill(&lines_file(task), &directory, task.window);
-        File::create(directory.join("done")).expect("the directory is writable");
+/// Keeps a filled archive for the candidates that ask it, if it is the first.
+fn keep(directory: &Path, task: &BenchTask) {
+    let kept = kept(task);
+    if kept.exists() {
+        fs::remove_dir_all(directory).expect("the directory is writable");
+    } else {
+        fs::rename(directory, kept).expect("the directory is writable");
     }
-    directory
+}
+
+/// Returns the archive with the events of the task. Fills it if no candidate has.
+fn filled(task: &BenchTask) -> PathBuf {
+    let kept = kept(task);
+    if !kept.exists() {
+        ingest(task);
+    }
+    kept
+}
+
+/// Returns the directory of the archive that is kept.
+fn kept(task: &BenchTask) -> PathBuf {
+    task.file.with_extension(format!("filled-{}", task.messages))
 }
 
 /// Returns an empty directory.
@@ -250,118 +273,25 @@ fn fresh(task: &BenchTask, name: &str) -> PathBuf {
 
 /// Returns the ids of some images, spread over the month.
 fn images(task: &BenchTask) -> Vec<String> {
-    let all = task.messages / LIFE.len();
-    (0..LIVES).map(|index| image_id(index * all / LIVES)).collect()
+    let all = task.messages / cloud_month::EVENTS_OF_AN_IMAGE;
+    (0..LIVES).map(|index| cloud_month::image_id(index * all / LIVES)).collect()
 }
 
-/// Writes the lines of the task, unless another candidate has: lives of images, begun all over the month.
+/// Returns the file with the lines of the task. The first candidate writes it.
 pub(super) fn lines_file(task: &BenchTask) -> PathBuf {
     let path = task.file.with_extension(format!("lines-{}", task.messages));
-    if path.exists() {
-        return path;
+    if !path.exists() {
+        let part = path.with_extension("part");
+        cloud_month::write(&part, task.messages);
+        fs::rename(&part, &path).expect("the directory is writable");
     }
-    let part = path.with_extension("part");
-    let mut out = BufWriter::new(File::create(&part).expect("the directory is writable"));
-    let images = task.messages / LIFE.len();
-    for number in 0..task.messages {
-        // Neighbouring lines are of different images, as in a cloud.
-        let (step, image) = (number / images.max(1), number % images.max(1));
-        let event_type = LIFE[step.min(LIFE.len() - 1)];
-        let second = number * 28 * 86_400 / task.messages;
-        let (day, rest) = (second / 86_400 + 1, second % 86_400);
-        let time = format!(
-            "2026-11-{day:02} {:02}:{:02}:{:02}.{:06}",
-            rest / 3600,
-            rest / 60 % 60,
-            rest % 60,
-            number % 1_000_000
-        );
-        let payload = payload(event_type, image, number);
-        writeln!(
-            out,
-            "{{\"message_id\":\"{}\",\"publisher_id\":\"image.glance{}\",\"event_type\":\"{event_type}\",\
-             \"priority\":\"INFO\",\"timestamp\":\"{time}\",\"payload\":{payload}}}",
-            scattered_id(number),
-            number % 3
-        )
-        .expect("the disk has room");
-    }
-    out.flush().expect("the disk has room");
-    fs::rename(&part, &path).expect("the directory is writable");
     path
-}
-
-/// Returns a payload of the shape that Glance sends.
-fn payload(event_type: &str, image: usize, number: usize) -> String {
-    let (id, owner) = (image_id(image), project(image));
-    if event_type == "image.send" {
-        return format!(
-            "{{\"bytes_sent\":{},\"image_id\":\"{id}\",\"owner_id\":\"{owner}\",\"receiver_tenant_id\":\"{}\",\
-             \"receiver_user_id\":\"{}\",\"destination_ip\":\"192.0.2.{}\"}}",
-            image * 1024,
-            project(number),
-            project(number + 7),
-            number % 250
-        );
-    }
-    let status = if event_type == "image.create" { "queued" } else { "active" };
-    format!(
-        "{{\"id\":\"{id}\",\"name\":\"image-{image}\",\"status\":\"{status}\",\"created_at\":\"2026-11-01T00:00:00Z\",\
-         \"updated_at\":\"2026-11-01T00:00:00Z\",\"min_disk\":0,\"min_ram\":0,\"protected\":false,\
-         \"checksum\":\"{:032x}\",\"owner\":\"{owner}\",\"disk_format\":\"qcow2\",\"container_format\":\"bare\",\
-         \"size\":{},\"virtual_size\":null,\"is_public\":false,\"visibility\":\"private\",\
-         \"properties\":{{\"os_distro\":\"debian\",\"os_version\":\"{}\"}},\"tags\":[\"stable\"],\
-         \"deleted\":false,\"deleted_at\":null}}",
-        mixed(image as u64),
-        image * 1024,
-        image % 20
-    )
-}
-
-pub(super) fn image_id(image: usize) -> String {
-    scattered_id(image + 1_000_000_000)
-}
-
-fn project(number: usize) -> String {
-    format!("{:032x}", mixed((number % PROJECTS) as u64))
-}
-
-/// Returns an id that has no order, as a UUID of version 4.
-fn scattered_id(number: usize) -> String {
-    let (high, low) = (mixed(number as u64), mixed(number as u64 ^ 0x5555_5555));
-    uuid::Builder::from_random_bytes(((u128::from(high) << 64) | u128::from(low)).to_be_bytes())
-        .into_uuid()
-        .to_string()
-}
-
-/// Mixes the bits of a number (`SplitMix64`).
-fn mixed(number: u64) -> u64 {
-    let mut z = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
 
 /// The file of the month.
 const MONTH: &str = "2026-11.sqlite";
 /// The number of lives that one measurement asks for.
 const LIVES: usize = 200;
-/// The number of projects.
-const PROJECTS: usize = 40;
-/// The life of an image: most of it is downloads.
-pub(super) const LIFE: [&str; 10] = [
-    "image.create",
-    "image.prepare",
-    "image.upload",
-    "image.activate",
-    "image.update",
-    "image.send",
-    "image.send",
-    "image.send",
-    "image.send",
-    "image.delete",
-];
-
 const INSERT: &str = "INSERT INTO event (message_id, hash, reused, ts, event_type, priority, publisher, source, \
     subject, name, status, owner, receiver, receiver_user, bytes, size, encoding, body, checksum) \
     VALUES (?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, 0) ON CONFLICT DO NOTHING";

@@ -2,21 +2,30 @@
 
 use std::process::{Command, Stdio};
 
-use super::archive::{LIFE, image_id, lines_file};
+use super::archive::lines_file;
+use crate::cloud_month;
 use crate::task::{BenchTask, Clock, Measurement};
 
 /// Filters with `glance-notify listen`, which lies beside the benchmarks.
 pub(crate) fn listen(task: &BenchTask) -> Measurement {
     let program = std::env::current_exe().expect("Linux has it").with_file_name("glance-notify");
     let mut command = Command::new(program);
-    command.args(["listen", "--quiet", "--exit-at-end", "-o", "json", "--image", &image_id(IMAGE)]);
+    command.args([
+        "listen",
+        "--quiet",
+        "--exit-at-end",
+        "-o",
+        "json",
+        "--image",
+        &cloud_month::image_id(IMAGE),
+    ]);
     filter(task, command.arg("--from").arg(lines_file(task)))
 }
 
 /// Filters with `grep`, and reads the lines that it finds with `jq`.
 pub(crate) fn grep_and_jq(task: &BenchTask) -> Measurement {
     let mut command = Command::new("sh");
-    command.args(["-c", "grep -F \"$1\" \"$2\" | jq -c .", "sh", &image_id(IMAGE)]);
+    command.args(["-c", "grep -F \"$1\" \"$2\" | jq -c .", "sh", &cloud_month::image_id(IMAGE)]);
     filter(task, command.arg(lines_file(task)))
 }
 
@@ -27,7 +36,11 @@ fn filter(task: &BenchTask, command: &mut Command) -> Measurement {
     let measurement = clock.stop(task.messages);
     assert!(output.status.success(), "the program fails: {}", output.status);
     let lines = output.stdout.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-    assert_eq!(lines.count(), LIFE.len(), "the program prints the life of the image");
+    assert_eq!(
+        lines.count(),
+        cloud_month::EVENTS_OF_AN_IMAGE,
+        "the program prints the life of the image"
+    );
     measurement
 }
 
