@@ -75,10 +75,19 @@ struct WorkspaceMetadata {
 }
 
 /// A member of the workspace.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 pub(crate) struct Package {
     pub(crate) name: String,
     pub(crate) manifest_path: PathBuf,
+    pub(crate) description: Option<String>,
+    pub(crate) documentation: Option<String>,
+    pub(crate) license: Option<String>,
+    pub(crate) keywords: Vec<String>,
+    pub(crate) categories: Vec<String>,
+    pub(crate) readme: Option<PathBuf>,
+    pub(crate) rust_version: Option<String>,
+    /// The tables below `package.metadata`.
+    pub(crate) metadata: serde_json::Value,
     /// The registries that the package may go to; `None` for any, empty for none.
     pub(crate) publish: Option<Vec<String>>,
     /// Each feature with the features that it enables.
@@ -87,6 +96,11 @@ pub(crate) struct Package {
 }
 
 impl Package {
+    /// Returns whether the package may go to a registry.
+    pub(crate) fn is_published(&self) -> bool {
+        self.publish.as_ref().is_none_or(|registries| !registries.is_empty())
+    }
+
     /// Returns the normal dependencies, without those of tests and build scripts.
     pub(crate) fn normal_dependencies(&self) -> impl Iterator<Item = &str> {
         self.dependencies.iter().filter(|d| d.kind.is_none()).map(|d| d.name.as_str())

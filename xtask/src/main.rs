@@ -11,6 +11,7 @@ mod ci;
 mod deny;
 mod features;
 mod fuzz;
+mod readme;
 mod samples;
 mod setup;
 mod test;
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
         (Some("deny"), []) => deny::run(),
         (Some("fuzz"), options) => fuzz::run(options),
         (Some("features"), []) => features::run(),
+        (Some("readme"), []) => readme::write(),
         (Some("tidy"), []) => tidy::run(),
         (Some("samples"), []) => samples::rewrite(),
         (Some("samples"), [option]) if option == "--check" => samples::check(),
@@ -63,6 +65,7 @@ Usage: cargo xtask COMMAND
   setup --bench      also installs what the benchmarks need (C)
   test [ARGUMENT]…   runs setup, then every test; passes the arguments on to `cargo test`
   tidy               checks the invariants of the code base
+  readme             writes the README of each published library from its documentation
   features           checks that every feature of the facade builds alone and adds nothing else
   bench [ARGUMENT]…  runs the benchmarks beside their peers: --quick, --json, --help
   chaos [ARGUMENT]…  injects faults around a process that emits and counts lost notifications:

@@ -22,4 +22,4 @@ pub(crate) fn run() -> Result<ExitStatus, CommandError> {
 }
 
 /// The notifications of 24 November 2026, one a line, in the order of their times.
-pub(crate) const CLOUD_DAY: &str = include_str!("../../../docs/samples/cloud-day.jsonl");
+pub(crate) const CLOUD_DAY: &str = include_str!("../samples/cloud-day.jsonl");

@@ -71,7 +71,7 @@ fn examples(only: Option<&EventType>) -> Result<Vec<u8>, CommandError> {
 }
 
 /// The life of one image and one task, with each event type once.
-const SAMPLES: &str = include_str!("../../../docs/samples/image-lifecycle.jsonl");
+const SAMPLES: &str = include_str!("../samples/image-lifecycle.jsonl");
 
 /// The UUID of version 4 before the id of the first example.
 const FIRST_ID: u128 = 0x6b9d_4b8a_0f7c_4d2c_9a4a_0a3f_0e7d_0000;

@@ -67,6 +67,8 @@
 //! | `rabbit` | `RabbitMQ`, over AMQP 0-9-1 |
 //! | `qpid` | Apache Qpid and other brokers, over AMQP 1.0 |
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 pub mod config;
 #[cfg(feature = "listen")]
 pub mod listen;

@@ -168,6 +168,7 @@
 //!   tests of code that uses a notifier. It runs the whole suite, so every clause is known to be
 //!   satisfiable.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![expect(
     clippy::missing_panics_doc,
     clippy::panic,

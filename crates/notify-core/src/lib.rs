@@ -71,6 +71,8 @@
 //!
 //! [`Transport`] shows a complete transport, and [`Notifier`] how to emit through it.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 pub mod codec;
 pub mod config;
 pub mod error;

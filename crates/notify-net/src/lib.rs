@@ -16,6 +16,8 @@
 //!
 //! `tls`: rustls with ring, for `amqps://`. Without it, [`TlsFiles::check`] fails.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod address_race;
 mod blocking;
 mod dialer;

@@ -18,6 +18,8 @@
 //! # Ok::<(), notify_core::Error>(())
 //! ```
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 use async_trait::async_trait;
 use notify_core::config::{Driver, DriverOptions};
 use notify_core::{Batch, EventType, Result, Transport, Verdict};

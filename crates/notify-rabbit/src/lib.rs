@@ -125,6 +125,8 @@
 //! # }
 //! ```
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod backlog;
 mod broker_entity;
 mod check;

@@ -11,8 +11,7 @@ use crate::cargo::Package;
 pub(super) fn crates_are_published(workspace: &Workspace) -> Vec<String> {
     let misplaced = |package: &&Package| {
         let below_crates = package.manifest_path.iter().rev().nth(2).is_some_and(|d| d == "crates");
-        let published = package.publish.as_ref().is_none_or(|registries| !registries.is_empty());
-        below_crates != published
+        below_crates != package.is_published()
     };
     let packages = workspace.packages.iter().filter(misplaced);
     packages

@@ -9,6 +9,7 @@ mod imports;
 mod language;
 mod layout;
 mod names;
+mod published;
 mod sources;
 mod tokens;
 mod workspace;
@@ -51,13 +52,15 @@ pub(crate) fn run() -> Result<()> {
 /// A check returns its violations, one line each.
 type Check = fn(&Workspace) -> Vec<String>;
 
-const CHECKS: [(&str, Check); 21] = [
+const CHECKS: [(&str, Check); 23] = [
     ("core names no backend", crates::core_names_no_backend),
     ("a transport depends on core, notify-net and its client only", crates::transports_are_apart),
     ("only the facade knows all transports", crates::only_the_facade_knows_transports),
     ("the conformance suite is for tests", crates::conformance_is_for_tests),
     ("xtask depends on none of the libraries", crates::xtask_stands_alone),
     ("crates/ holds what is published", layout::crates_are_published),
+    ("published crates describe themselves", published::crates_describe_themselves),
+    ("the README of a library is its documentation", published::readmes_are_up_to_date),
     ("every member has a line of comment", layout::members_have_comments),
     ("notify-core/src has at most nine entries", layout::core_is_grouped),
     ("file names work on Windows", layout::file_names_are_portable),

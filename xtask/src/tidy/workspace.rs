@@ -17,6 +17,8 @@ pub(super) struct Workspace {
     pub(super) sources: Vec<TextFile>,
     /// Every Markdown document: those of the root and those in `docs`.
     pub(super) documents: Vec<TextFile>,
+    /// The README of each member that has one.
+    pub(super) readmes: Vec<TextFile>,
     /// The names in the root directory.
     pub(super) root: Vec<String>,
     /// The paths of all files that git tracks, from the root.
@@ -53,6 +55,12 @@ impl Workspace {
         for manifest in packages.iter().map(|p| &p.manifest_path).chain([&own]) {
             let path = manifest.strip_prefix(root).unwrap_or(manifest);
             workspace.manifests.push(TextFile::read(root, path)?);
+        }
+        for manifest in workspace.manifests.iter().map(|manifest| &manifest.path) {
+            let path = manifest.with_file_name("README.md");
+            if path != Path::new("README.md") && root.join(&path).is_file() {
+                workspace.readmes.push(TextFile::read(root, &path)?);
+            }
         }
         workspace.packages = packages;
         workspace.tracked = tracked(root)?;
@@ -116,8 +124,6 @@ const SOURCE_DIRECTORIES: [&str; 3] = ["crates", "tests", "xtask"];
 /// Small workspaces for the tests of the checks.
 #[cfg(test)]
 pub(super) mod testing {
-    use std::collections::BTreeMap;
-
     use super::*;
     use crate::cargo::Dependency;
 
@@ -150,9 +156,8 @@ pub(super) mod testing {
             Package {
                 name: name.to_owned(),
                 manifest_path: format!("/crates/{name}/Cargo.toml").into(),
-                publish: None,
-                features: BTreeMap::default(),
                 dependencies: dependencies.split_whitespace().map(dependency).collect(),
+                ..Package::default()
             }
         };
         Workspace { packages: lines.iter().map(package).collect(), ..Workspace::default() }

@@ -112,7 +112,7 @@ mod tests {
     use crate::validate::pattern::matches;
 
     /// The life of one image and one task, with each event type once.
-    const SAMPLES: &str = include_str!("../../../../docs/samples/image-lifecycle.jsonl");
+    const SAMPLES: &str = include_str!("../../samples/image-lifecycle.jsonl");
 
     /// Returns the sentences of the warnings of a line.
     fn warnings(line: &str) -> Vec<String> {

@@ -4,6 +4,9 @@ use std::path::Path;
 
 use crate::support::{Sandbox, help_pages};
 
+/// The README that crates.io shows.
+const README: &str = include_str!("../../README.md");
+
 /// Every line of the documents that runs the command is valid usage.
 ///
 /// `--help` at its end makes the parser accept or reject the whole line, and runs nothing.
@@ -11,7 +14,8 @@ use crate::support::{Sandbox, help_pages};
 fn every_command_line_of_the_documents_is_valid() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let mut checked = 0;
-    for directory in [root.clone(), root.join("docs"), root.join("docs/ops")] {
+    let crates = root.join("crates/glance-notify-cli");
+    for directory in [root.clone(), root.join("docs"), root.join("docs/ops"), crates] {
         for entry in std::fs::read_dir(directory).unwrap() {
             let path = entry.unwrap().path();
             if path.extension().is_some_and(|end| end == "md") {
@@ -48,6 +52,22 @@ fn every_help_has_two_or_three_valid_examples() {
         assert!(help.contains("\nExit codes:\n  0  success"), "{path}: {help}");
     }
     assert!(checked > 40, "{checked} command lines found");
+}
+
+/// The README of the crate names every subcommand.
+#[test]
+fn the_readme_names_every_subcommand() {
+    let help = Sandbox::new().run(["help"]).out;
+    let (_, commands) = help.split_once("Commands:\n").unwrap();
+    let names = commands.lines().take_while(|line| !line.is_empty()).filter_map(|line| {
+        let name = line.strip_prefix("  ")?;
+        (!name.starts_with(' ')).then(|| name.split(' ').next())?
+    });
+    let names: Vec<_> = names.collect();
+    assert!(names.len() > 10, "{names:?}");
+    for name in names {
+        assert!(README.contains(&format!("`{name}`")) || name == "help", "{name}");
+    }
 }
 
 /// The table in `docs/exit-codes.md` is the one in the help.
