@@ -119,7 +119,9 @@ pub(crate) struct Dependency {
 fn name(command: &Command) -> String {
     let program = command.get_program().to_string_lossy();
     let program = program.rsplit('/').next().unwrap_or_default();
+    // A whole script says nothing.
     let words = command.get_args().map(|word| word.to_string_lossy());
+    let words = words.filter(|word| !word.contains('\n'));
     words.fold(program.to_owned(), |name, word| {
         // Long enough to identify the command.
         if name.len() < 100 { format!("{name} {word}") } else { name }

@@ -5,6 +5,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the commands report to a person")]
 
 mod bench;
+mod brokers;
 mod cargo;
 mod chaos;
 mod ci;
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
         (Some("setup"), [option]) if option == "--bench" => setup::run_for_benchmarks(),
         (Some("test"), extra) => test::run(extra),
         (Some("chaos"), arguments) => chaos::run(arguments),
+        (Some("brokers"), [name, extra @ ..]) => brokers::run(name, extra),
         (Some("ci"), []) => ci::run(),
         (Some("deny"), []) => deny::run(),
         (Some("fuzz"), options) => fuzz::run(options),
@@ -72,6 +74,9 @@ Usage: cargo xtask COMMAND
                      [--minutes N | --short] [--seed S] [--fault NAME [--tries N]]
   samples [--check]  runs OpenStack's own code and rewrites tests/samples/openstack-2026 with what it
                      notifies; with --check, compares and changes nothing
+  brokers NAME [ARGUMENT]…
+                     runs the tests of the brokers on one that this system does not have: rabbitmq4, in
+                     a Debian 13 of its own (root only; some minutes)
   deny               checks licences, sources, duplicates and advisories of the dependencies
   fuzz [--seconds N] [--target NAME]
                      searches with libFuzzer for input that violates a promise, a minute per target

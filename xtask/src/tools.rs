@@ -25,8 +25,12 @@ pub(crate) fn get(name: &str, version: &str) -> Result<PathBuf> {
     Ok(program)
 }
 
-/// Returns the directory for the programs.
-fn cache() -> Result<PathBuf> {
+/// Returns the project's directory in the user's cache.
+///
+/// # Errors
+///
+/// When the environment names neither the cache nor the home directory.
+pub(crate) fn cache() -> Result<PathBuf> {
     let set = |name: &str| std::env::var_os(name).filter(|path| !path.is_empty());
     let cache = set("XDG_CACHE_HOME").map(PathBuf::from);
     let cache = cache.or_else(|| set("HOME").map(|home| PathBuf::from(home).join(".cache")));

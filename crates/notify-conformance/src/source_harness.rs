@@ -90,6 +90,8 @@ pub trait SourceHarness: Send + Sized {
     async fn unacknowledged(&mut self) -> usize;
 
     /// Returns how many connections or open files the sources hold on the place.
+    ///
+    /// Clauses wait until it is 0 after a source is closed or dropped.
     async fn open_handles(&mut self) -> usize;
 
     /// Ends the session of the source from outside. See [`SourceCapability::BreakSession`].

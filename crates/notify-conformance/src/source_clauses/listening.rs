@@ -7,7 +7,7 @@ use notify_core::listener::{DeadLetters, Delivery, Listener, ListenerConfig};
 use notify_core::source::Source;
 use tokio::time::timeout;
 
-use super::steps::{PATIENCE, attached_source, bodies};
+use super::steps::{PATIENCE, attached_source, bodies, wait_until_released};
 use crate::samples;
 use crate::source_harness::{SourceCapability, SourceHarness};
 
@@ -92,7 +92,7 @@ pub async fn close_gives_back_what_is_held<H: SourceHarness>() {
     assert_eq!(stats.received, 4 + stats.released);
     drop(forgotten);
     assert_eq!(harness.unacknowledged().await, 6);
-    assert_eq!(harness.open_handles().await, 0);
+    wait_until_released(&mut harness).await;
 
     let source = harness.source().await;
     let mut listener = start(source, ListenerConfig::default());
@@ -114,7 +114,7 @@ pub async fn a_tap_leaves_the_shared_queue_unchanged<H: SourceHarness>() {
     settle_all(&mut listener, 30, |_| true).await;
     drop(listener.close(PATIENCE).await);
     assert_eq!(harness.shared_queue().await, 30);
-    assert_eq!(harness.open_handles().await, 0);
+    wait_until_released(&mut harness).await;
 }
 
 /// Starts a listener that discards dead letters.

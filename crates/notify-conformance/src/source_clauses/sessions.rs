@@ -8,6 +8,7 @@ use tokio::time::timeout;
 
 use super::steps::{
     CREDIT, PATIENCE, ack_through, attach, attached_source, bodies, receive, received_bytes,
+    wait_until_released,
 };
 use crate::source_harness::{SourceCapability, SourceHarness};
 
@@ -25,7 +26,7 @@ pub async fn acknowledged_messages_come_only_once<H: SourceHarness>() {
     ack_through(source.as_mut(), deliveries[11].tag).await;
     source.close().await.expect("cannot close");
     drop(source);
-    assert_eq!(harness.open_handles().await, 0);
+    wait_until_released(&mut harness).await;
 
     let mut source = harness.source().await;
     attach(source.as_mut()).await;

@@ -21,6 +21,17 @@ pub(super) fn bodies(numbers: std::ops::Range<u64>) -> Vec<Vec<u8>> {
     samples::messages(numbers).iter().map(|message| message.body().to_vec()).collect()
 }
 
+/// Waits until no source holds a connection or file on the place. A broker may count a connection for
+/// a moment after it is closed.
+pub(super) async fn wait_until_released<H: SourceHarness>(harness: &mut H) {
+    let released = async {
+        while harness.open_handles().await > 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(PATIENCE, released).await.expect("the source releases the place");
+}
+
 /// Receives until the source is attached.
 pub(super) async fn attach(source: &mut dyn Source) {
     let credit = Credit { room: 0, ..CREDIT };

@@ -31,7 +31,7 @@ impl ErrorContext {
     pub(crate) fn open_error(&self, error: &OpenError) -> Error {
         match error {
             OpenError::Io(error) | OpenError::TransportError(TransportError::Io(error)) => {
-                self.login_disconnect(error)
+                self.open_disconnect(error)
             }
             OpenError::RemoteClosedWithError(error) => {
                 self.condition_error(error, Operation::Login)

@@ -111,4 +111,21 @@ impl ErrorContext {
         self.unavailable_error(&format!("closed the connection during the login: {hint}"))
             .with_source(io::Error::from(error.kind()))
     }
+
+    /// Returns the error of a connection that ended after the login and before the broker's Open.
+    ///
+    /// RabbitMQ 4 ends it without an answer if the virtual host does not exist (seen with 4.0.5). A
+    /// broker that stops at that moment looks the same, so the error is transient.
+    pub(crate) fn open_disconnect(&self, error: &io::Error) -> Error {
+        if let Some(tls) = notify_net::explain_tls_error(error, &self.host) {
+            return tls;
+        }
+        self.unavailable_error(&format!(
+            "closed the connection after the login: check that the {} exists, and that {} may use it \
+             (`qpid.virtual_host`)",
+            self.virtual_host_text(),
+            self.user_text()
+        ))
+        .with_source(io::Error::from(error.kind()))
+    }
 }

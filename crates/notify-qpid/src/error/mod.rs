@@ -114,14 +114,11 @@ impl ErrorContext {
                 ),
             ),
             (A::UnauthorizedAccess | A::NotAllowed, Operation::Login | Operation::Connection) => {
-                let virtual_host = match &self.virtual_host {
-                    Some(name) => format!("virtual host `{}`", printable(name, 255)),
-                    None => "broker's default virtual host".to_owned(),
-                };
                 let user = self.user_at_host();
                 let message = format!(
-                    "permission denied: {user} may not use the {virtual_host}, or it does not \
-                     exist (`qpid.virtual_host`): {text}"
+                    "permission denied: {user} may not use the {}, or it does not exist \
+                     (`qpid.virtual_host`): {text}",
+                    self.virtual_host_text()
                 );
                 (ErrorKind::Access, message)
             }
@@ -220,6 +217,14 @@ impl ErrorContext {
         match &self.user {
             Some(user) => format!("user `{}`", printable(user, 64)),
             None => "a login without `qpid.user`".to_owned(),
+        }
+    }
+
+    /// Names the virtual host in a sentence.
+    fn virtual_host_text(&self) -> String {
+        match &self.virtual_host {
+            Some(name) => format!("virtual host `{}`", printable(name, 255)),
+            None => "broker's default virtual host".to_owned(),
         }
     }
 

@@ -1,5 +1,5 @@
-//! Tests of the transport on real peers of AMQP 1.0: Apache Qpid Proton, and RabbitMQ 3.10 with its
-//! plugin.
+//! Tests of the transport on real peers of AMQP 1.0: Apache Qpid Proton, and RabbitMQ: 3.10 with
+//! its plugin, or 4 with `cargo xtask brokers rabbitmq4`.
 //!
 //! They form one program, so that tests can share a RabbitMQ node.
 //!
@@ -9,7 +9,8 @@
 //! | `outcomes` | the message on the wire, and the verdict of each outcome |
 //! | `faults`, `hostile` | faults and attacks of the peer lose no message and harm no process |
 //! | `lanes` | a full queue delays no other |
-//! | `nodes`, `dialects` | the addresses of each product, and existing, missing and full nodes |
+//! | `nodes`, `dialects` | the addresses of each product, and bound, missing and full nodes |
+//! | `rabbitmq3`, `rabbitmq4` | what only one of the two versions does |
 //! | `access`, `tls` | logins, certificates and the errors about them |
 //! | `secrets` | no password and no payload in logs and errors |
 
@@ -24,6 +25,8 @@ mod hostile;
 mod lanes;
 mod nodes;
 mod outcomes;
+mod rabbitmq3;
+mod rabbitmq4;
 mod secrets;
 mod support;
 #[cfg(feature = "tls")]

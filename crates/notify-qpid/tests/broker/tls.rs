@@ -12,7 +12,7 @@ use notify_testbed::broker::rabbitmq::RabbitMq;
 use notify_testbed::certificates::CertificateAuthority;
 use serde_json::{Value, json};
 
-use crate::support::{attempt, config, within};
+use crate::support::{QUEUES, attempt, config, within};
 
 /// Checks that 300 messages arrive.
 async fn delivers(url: &str, options: Value) {
@@ -46,6 +46,10 @@ async fn tls_is_verified_in_both_directions() {
         .config("auth_mechanisms.2 = EXTERNAL")
         .config("ssl_cert_login_from = common_name")
         .start();
+    // RabbitMQ 4 creates no queue on demand.
+    for (queue, _) in QUEUES {
+        broker.root().declare_queue(queue, &json!({ "durable": true }));
+    }
     let url = format!("amqps://guest:guest@localhost:{}", broker.tls_port());
     let ca = json!({ "ca_file": ours.file });
 

@@ -60,7 +60,12 @@ async fn declares_and_publishes_like_oslo_messaging() {
             assert_eq!(queue.r#type, expected["type"], "{name}");
             assert_eq!(queue.durable, expected["durable"], "{name}");
             assert_eq!(queue.auto_delete, expected["auto_delete"], "{name}");
-            assert_eq!(json!(queue.arguments), expected["arguments"], "{name}");
+            let mut arguments = json!(queue.arguments);
+            if arguments["x-queue-type"] == "classic" {
+                // RabbitMQ 4 adds its default.
+                arguments.as_object_mut().unwrap().remove("x-queue-type");
+            }
+            assert_eq!(arguments, expected["arguments"], "{name}");
         }
         for expected in captured["messages"].as_array().unwrap() {
             let queue = expected["routing_key"].as_str().unwrap();

@@ -5,6 +5,7 @@ import logging
 import os
 import sys
 import tempfile
+import threading
 
 import oslo_messaging
 from oslo_config import cfg
@@ -25,9 +26,11 @@ def configuration(options):
 
 
 def answer(value):
-    # A single write keeps the lines of several threads apart.
-    sys.stdout.write(json.dumps(value) + "\n")
+    # oslo.messaging calls endpoints from several threads, and a write is not atomic.
+    with ANSWER_LOCK:
+        sys.stdout.write(json.dumps(value) + "\n")
 
 
 logging.basicConfig(level=logging.WARNING)
+ANSWER_LOCK = threading.Lock()
 ARGUMENT = json.loads(sys.argv[1])

@@ -114,6 +114,10 @@ impl RabbitMqBuilder {
 
         let mut config = self.config.clone();
         if let Some(port) = settings.tls_port {
+            // The default differs between the versions of Erlang.
+            if !config.contains("fail_if_no_peer_cert") {
+                config.push_str("ssl_options.fail_if_no_peer_cert = false\n");
+            }
             let _ = writeln!(config, "listeners.ssl.default = 127.0.0.1:{port}");
         }
         config.push_str(COMMON_CONFIG);

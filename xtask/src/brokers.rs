@@ -1,0 +1,112 @@
+//! `cargo xtask brokers rabbitmq4`: runs the tests of the brokers with RabbitMQ 4.
+//!
+//! Debian 12 has RabbitMQ 3.10, and Debian 13 has RabbitMQ 4. This command installs Debian 13 into a
+//! directory and runs the project's own tests in it: they find its RabbitMQ and its Python by the same
+//! paths. The programs of the tests are built outside, where the compiler is.
+//!
+//! Needs root, for `chroot` and for mounts, which exist only for the command's own processes.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+use crate::cargo::{self, cargo, root};
+use crate::{setup, tools};
+
+/// Runs the tests of [`PACKAGES`] on the broker with this name. Passes `extra` on to `cargo test`.
+///
+/// # Errors
+///
+/// When the name is unknown, the system cannot be installed, or a test fails.
+pub(crate) fn run(name: &str, extra: &[String]) -> Result<()> {
+    if name != "rabbitmq4" {
+        bail!("unknown broker `{name}`: use `rabbitmq4`");
+    }
+    if cargo::output(Command::new("id").arg("--user"))?.trim() != "0" {
+        bail!("`cargo xtask brokers` needs `chroot` and mounts: run it as root");
+    }
+    let system = install_debian(RELEASE)?;
+    let test = ["test", "--all-features"];
+    cargo::run(cargo(&test).args(package_options()).arg("--no-run"))?;
+    let mut command = enter(&system)?;
+    command.args(["cargo", "xtask", "test"]).args(package_options()).args(extra);
+    // The names of tests say which of them only one version can pass.
+    cargo::run(command.args(["--", "--include-ignored", "--skip", "rabbitmq3"]))
+}
+
+/// Installs a release of Debian into the user's cache directory, unless it is there, and returns its
+/// directory.
+fn install_debian(release: &str) -> Result<PathBuf> {
+    let directory = tools::cache()?.join(format!("debian-{release}"));
+    if directory.exists() {
+        return Ok(directory);
+    }
+    setup::packages(&["debootstrap"])?;
+    println!("installing Debian {release} into {}", directory.display());
+    let partial = directory.with_extension("partial");
+    if partial.exists() {
+        fs::remove_dir_all(&partial).context("cannot remove an unfinished installation")?;
+    }
+    fs::create_dir_all(&partial)?;
+    let mut debootstrap = Command::new("debootstrap");
+    debootstrap.args(["--variant=minbase", "--include=ca-certificates,gcc,libc6-dev", release]);
+    cargo::run(debootstrap.arg(&partial).stdin(Stdio::null()).stdout(Stdio::null()))?;
+    // Last, because a directory of this name is complete.
+    fs::rename(&partial, &directory).context("cannot finish the installation of Debian")?;
+    Ok(directory)
+}
+
+/// Returns a command that runs its arguments in `system`, at the root of the workspace.
+///
+/// The workspace, the compiler and cargo's directory are the same as outside. The Python environment
+/// is one of its own, because it belongs to the system's Python.
+fn enter(system: &Path) -> Result<Command> {
+    let rust = cargo::output(Command::new("rustc").args(["--print", "sysroot"]))?;
+    let rust = PathBuf::from(rust.trim());
+    let cargo_home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let cargo_home = cargo_home
+        .or_else(|| std::env::home_dir().map(|home| home.join(".cargo")))
+        .context("neither CARGO_HOME nor HOME is set")?;
+    let target = cargo::target_directory()?;
+    let shared = [Path::new("/proc"), Path::new("/dev"), &root(), &rust, &cargo_home, &target];
+    let shared: Vec<_> = shared.iter().map(|path| path.display().to_string()).collect();
+    let mut command = Command::new("unshare");
+    command
+        .args(["--mount", "--propagation", "private", "sh", "-euc", ENTER, "enter"])
+        .env("SYSTEM", system)
+        .env("WORKSPACE", root())
+        .env("SHARED", shared.join("\n"))
+        .env("CARGO_HOME", cargo_home)
+        .env("CARGO_TARGET_DIR", target)
+        .env("PATH", format!("{}/bin:/usr/sbin:/usr/bin:/sbin:/bin", rust.display()))
+        .stdin(Stdio::null());
+    Ok(command)
+}
+
+fn package_options() -> impl Iterator<Item = &'static str> {
+    PACKAGES.iter().flat_map(|package| ["-p", package])
+}
+
+/// The release of Debian that has RabbitMQ 4.
+const RELEASE: &str = "trixie";
+
+/// The packages with tests on RabbitMQ.
+const PACKAGES: [&str; 3] = ["notify-rabbit", "notify-qpid", "notify-interop"];
+
+/// Mounts the shared directories in the system, and runs the arguments there.
+const ENTER: &str = r#"
+cp /etc/hosts /etc/resolv.conf "$SYSTEM/etc/"
+# A proxy of this network may have a certificate that only this machine trusts.
+cp /etc/ssl/certs/ca-certificates.crt "$SYSTEM/etc/ssl/certs/"
+IFS='
+'
+for path in $SHARED; do
+    mkdir -p "$SYSTEM$path"
+    mount --rbind "$path" "$SYSTEM$path"
+done
+mkdir -p "$SYSTEM/var/lib/python" "$SYSTEM$WORKSPACE/.venv"
+mount --bind "$SYSTEM/var/lib/python" "$SYSTEM$WORKSPACE/.venv"
+exec chroot "$SYSTEM" env --chdir="$WORKSPACE" "$@"
+"#;
