@@ -49,24 +49,27 @@ pub async fn nothing_is_lost_by_a_kill_at_any_point<H: SourceHarness>() {
     drop(attached_source(&mut harness, &published).await);
     let mut acked = 0;
     for steps in 1.. {
-        let mut source = harness.source().await;
-        attach(source.as_mut()).await;
-        let left = published.len() - acked;
+        wait_until_released(&mut harness).await;
+        let left = harness.unacknowledged().await;
+        // A kill may take along an acknowledgement that is on its way. Then a message comes again.
+        assert!(left >= published.len() - acked, "{acked} are acknowledged, and {left} are left");
         if left == 0 {
             break;
         }
+        let mut source = harness.source().await;
+        attach(source.as_mut()).await;
         let deliveries = receive(source.as_mut(), left.min(steps)).await;
         let handed_over = received_bytes(&deliveries);
-        assert_eq!(handed_over[..], published[acked..acked + handed_over.len()]);
+        let first = published.len() - left;
+        assert_eq!(handed_over[..], published[first..first + handed_over.len()]);
         // An odd step is killed before its acknowledgement, an even one after half of it.
         if steps % 2 == 0 {
             let half = handed_over.len().div_ceil(2);
             ack_through(source.as_mut(), deliveries[half - 1].tag).await;
-            acked += half;
+            acked = first + half;
         }
         drop(source);
     }
-    assert_eq!(harness.unacknowledged().await, 0);
 }
 
 /// A call of `receive` that is dropped takes no message with it.
@@ -120,6 +123,10 @@ pub async fn an_error_starts_a_new_session<H: SourceHarness>() {
         }
     }
     attach(source.as_mut()).await;
-    let deliveries = receive(source.as_mut(), 6).await;
-    assert_eq!(received_bytes(&deliveries), published[4..]);
+    let handed_over = received_bytes(&receive(source.as_mut(), 6).await);
+    // The end of the session may take along acknowledgements that are on their way.
+    let first = published.iter().position(|body| *body == handed_over[0]);
+    let first = first.expect("the first delivery is one of the published");
+    assert!(first <= 4, "the deliveries begin with number {first}");
+    assert_eq!(handed_over[..], published[first..first + handed_over.len()]);
 }
