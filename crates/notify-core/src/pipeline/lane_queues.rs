@@ -65,8 +65,8 @@ impl LaneQueues {
         working.fold(Load::default(), |sum, lane| sum + lane.line.load())
     }
 
-    /// Adds the newest message to its lane. Returns whether a worker that waits for messages must look
-    /// at the lane.
+    /// Adds the newest message to its lane. Returns whether a runner that waits for messages must look at
+    /// the lane.
     pub(super) fn push(
         &mut self,
         message: Message,
@@ -75,8 +75,8 @@ impl LaneQueues {
     ) -> bool {
         self.load += record.load();
         let lane = &mut self.lanes[record.lane.index()];
-        // A lane that waits has a timer, unless it held no message.
-        let must_look = lane.is_working() || lane.load().messages == 0;
+        // A line that waits has a timer, unless it held no message.
+        let must_look = lane.is_working() || lane.line.is_empty();
         lane.line.push(message, record, config);
         must_look
     }

@@ -260,8 +260,9 @@ impl Queue {
         state.next_number += 1;
         state.account.emitted += 1;
         let must_look = state.pending.push(message, record, &self.config);
-        let wake_worker = must_look && state.must_wake_worker(&self.config);
-        let wake_lane = state.pending.lane(lane).is_isolated();
+        let is_isolated = state.pending.lane(lane).is_isolated();
+        let wake_lane = must_look && is_isolated;
+        let wake_worker = must_look && !is_isolated && state.must_wake_worker(&self.config);
         self.unlock_and_drop(state, evicted);
         if wake_worker {
             self.work.notify_one();

@@ -3,6 +3,10 @@
 //! The scripted destination has a lane for each priority. Its clock is paused, so that a wait that must
 //! not happen would show as time.
 
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 use notify_conformance::script::{Script, ScriptAction, ScriptEnd};
@@ -11,6 +15,7 @@ use notify_core::codec::serde_json;
 use notify_core::event::Payload;
 use notify_core::pipeline::{NotifierBuilder, Overflow, QueueConfig, WorkerState};
 use notify_core::{ErrorKind, Event, EventType, Message, Notifier, Outcome, Priority};
+use tokio::task::unconstrained;
 use tokio::time::Instant;
 
 use crate::support::{assert_balances, attempt, image_create, outcome, poll_once, queue_config};
@@ -158,6 +163,39 @@ async fn a_silent_lane_delays_the_others_once() {
     assert_eq!(start.elapsed(), Duration::ZERO);
     worker.await.unwrap();
     assert_eq!(script.open_transports(), 0, "the transport of the silent lane stays open");
+}
+
+/// New messages of a silent lane do not wake the worker, because the lane has a time for its next probe.
+#[tokio::test(start_paused = true)]
+async fn messages_of_a_silent_lane_do_not_wake_the_worker() {
+    let script = Script::with_lanes();
+    script.set_fault(Priority::Error, Some(LaneFault::Silent));
+    let (notifier, worker) = builder(&script).build().unwrap();
+    let mut worker = pin!(unconstrained(worker.run()));
+    let wakes = Arc::new(WakeCounter::default());
+    let counting = Waker::from(Arc::clone(&wakes));
+    for _ in 0..10 {
+        drop(notifier.emit(&of(Priority::Error)));
+    }
+    let mut emitted = 0;
+    for step in 0..100 {
+        loop {
+            let before = wakes.count();
+            assert!(worker.as_mut().poll(&mut Context::from_waker(&counting)).is_pending());
+            if wakes.count() == before {
+                break;
+            }
+        }
+        // The lane is silent after the first attempts. Later steps fall into probes and into waits.
+        if step > 50 {
+            let before = wakes.count();
+            drop(notifier.emit(&of(Priority::Error)));
+            emitted += 1;
+            assert_eq!(wakes.count(), before, "step {step}");
+        }
+        tokio::time::advance(Duration::from_millis(100)).await;
+    }
+    assert_eq!(notifier.stats().pending.messages, 10 + emitted);
 }
 
 /// Two lanes that refuse for good, and a third that never answers: the others lose nothing, and
@@ -473,6 +511,22 @@ fn of(priority: Priority) -> Event {
             priority,
             payload: serde_json::json!({ "id": "x" }),
         },
+    }
+}
+
+/// The number of times that a task was woken.
+#[derive(Debug, Default)]
+struct WakeCounter(AtomicUsize);
+
+impl WakeCounter {
+    fn count(&self) -> usize {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+impl Wake for WakeCounter {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
     }
 }
 
