@@ -232,7 +232,7 @@ const SETUPS: [LaneSetup; 3] = [
         spool: false,
         messages: 600_000,
     },
-    LaneSetup { name: "behind a spool", max_messages: 10_000, spool: true, messages: 100_000 },
+    LaneSetup { name: "behind a spool", max_messages: 10_000, spool: true, messages: 200_000 },
 ];
 /// The time after which an attempt with messages of a silent lane fails.
 const SILENCE: Duration = Duration::from_millis(100);
