@@ -80,25 +80,44 @@ fn examine_all(config: &Config, report: &mut CheckReport) -> Result<Vec<ExitStat
     // only building one logs the warnings of the configuration.
     let opened = glance_notify::builder(config)
         .and_then(NotifierBuilder::build)
-        .and_then(|(notifier, _)| Ok((notifier, glance_notify::transport::open(config)?)));
-    let (notifier, transport) = opened.inspect_err(|error| {
+        .map(|(notifier, _)| notifier);
+    let notifier = opened.inspect_err(|error| {
         report.settings = SettingRow::all(config, Some(error));
     })?;
     report.add_default_publisher(&notifier);
-    let destination = examine(transport);
-    #[cfg(feature = "spool")]
-    let spool = examine_spool(config);
-    #[cfg(not(feature = "spool"))]
-    let spool = Ok(Vec::new());
-    // A destination that cannot be examined hides nothing about the spool.
-    let found = [&destination, &spool].into_iter().flatten().flatten();
-    report.findings = found.map(FindingRow::new).collect();
-    let findings = [destination?, spool?].concat();
+    let mut examined = Vec::new();
+    for destination in config.destinations() {
+        // What cannot be examined hides nothing about the spool and about other destinations.
+        for result in examine_destination(destination.config()) {
+            let name = destination.name();
+            let prefix = if name.is_empty() { String::new() } else { format!("{name}: ") };
+            for finding in result.iter().flatten() {
+                let mut row = FindingRow::new(finding);
+                row.subject.insert_str(0, &prefix);
+                report.findings.push(row);
+            }
+            examined.push(result.map_err(|mut error| {
+                error.message.insert_str(0, &prefix);
+                error
+            }));
+        }
+    }
+    let findings = examined.into_iter().collect::<Result<Vec<_>, _>>()?.concat();
     let bad = findings.into_iter().filter_map(|finding| match finding.state {
         FindingState::Bad(error) => Some(CommandError::from(error).status),
         _ => None,
     });
     Ok(bad.collect())
+}
+
+/// Examines one destination, and the spool in front of it if there is one.
+fn examine_destination(config: &Config) -> Vec<Result<Vec<Finding>, CommandError>> {
+    let transport = glance_notify::transport::open(config).map_err(CommandError::from);
+    vec![
+        transport.and_then(examine),
+        #[cfg(feature = "spool")]
+        examine_spool(config),
+    ]
 }
 
 /// Examines the spool, if the configuration has one.

@@ -72,12 +72,14 @@ impl ConfigArgs {
             let key = setting.split('=').next().unwrap_or_default().trim();
             let Some((table, _)) = key.split_once('.') else { continue };
             let Some(driver) = DRIVERS.iter().find(|driver| driver.name == table) else { continue };
-            if driver.name != config.strategy() {
+            let strategies: Vec<_> =
+                config.destinations().iter().map(|it| it.config().strategy()).collect();
+            if !strategies.contains(&driver.name) {
                 let message = format!(
                     "--set: `{}` has no effect because the strategy is `{}`: remove it, or add \
                      `--set strategy={table}`",
                     printable(key, MAX_NAME),
-                    config.strategy()
+                    strategies.join("`, `")
                 );
                 return Err(CommandError::new(ExitStatus::PermanentError, message));
             }
@@ -108,8 +110,11 @@ pub(crate) fn require_destination(config: &Config) -> Result<(), CommandError> {
         }
         return Err(missing_strategy());
     }
-    let has_spool = config.entries().iter().any(|entry| entry.key == "spool.dir");
-    if config.strategy() == "noop" && has_spool {
+    let loses = |config: &Config| {
+        let has_spool = config.entries().iter().any(|entry| entry.key == "spool.dir");
+        config.strategy() == "noop" && has_spool
+    };
+    if config.destinations().iter().any(|destination| loses(destination.config())) {
         let message = "the strategy `noop` sends nothing, and a spool in front of it would lose its \
                        messages: set `strategy` to your destination";
         return Err(CommandError::new(ExitStatus::PermanentError, message));
@@ -119,7 +124,8 @@ pub(crate) fn require_destination(config: &Config) -> Result<(), CommandError> {
 
 /// Returns whether a layer of the configuration sets `strategy`.
 fn has_strategy(config: &Config) -> bool {
-    config.entries().iter().any(|entry| entry.key == "strategy" && entry.origin != "default")
+    let is_strategy = |key: &str| key == "strategy" || key.ends_with("].strategy");
+    config.entries().iter().any(|entry| is_strategy(&entry.key) && entry.origin != "default")
 }
 
 /// Returns the error of a configuration without a strategy.

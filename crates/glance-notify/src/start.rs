@@ -2,10 +2,10 @@
 //!
 //! Nothing here touches the network or the disk. Transports connect when the worker runs.
 
-use notify_core::Result;
 use notify_core::event::EventType;
 use notify_core::pipeline::{Notifier, NotifierBuilder, Worker};
 use notify_core::transport::Transport;
+use notify_core::{Error, ErrorKind, Result};
 
 use crate::config::configuration::Config;
 use crate::strategies;
@@ -69,6 +69,15 @@ pub fn builder(config: &Config) -> Result<NotifierBuilder> {
     for warning in config.warnings() {
         tracing::warn!("{warning}");
     }
+    let destinations = config.destinations();
+    let builders: Result<Vec<_>> =
+        destinations.iter().map(|destination| destination_builder(destination.config())).collect();
+    let joined = builders?.into_iter().reduce(NotifierBuilder::destination);
+    joined.ok_or_else(|| Error::new(ErrorKind::Bug, "a configuration without a destination"))
+}
+
+/// Returns the builder of one destination.
+fn destination_builder(config: &Config) -> Result<NotifierBuilder> {
     let transport = open(config)?;
     // A transport that takes no event type, as `noop`, leaves nothing for a spool to keep.
     let takes_events = EventType::DOCUMENTED.iter().any(|event_type| transport.wants(event_type));
@@ -87,8 +96,8 @@ pub fn builder(config: &Config) -> Result<NotifierBuilder> {
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Config`](crate::ErrorKind::Config) if the strategy is not compiled in, or if one of its options is unknown,
-/// missing or invalid.
+/// [`ErrorKind::Config`](crate::ErrorKind::Config) if the strategy is not compiled in, if one of its options is unknown,
+/// missing or invalid, and for several [destinations](Config::destinations): open each of them.
 ///
 /// # Examples
 ///
@@ -104,6 +113,10 @@ pub fn builder(config: &Config) -> Result<NotifierBuilder> {
 /// # fn main() {}
 /// ```
 pub fn open(config: &Config) -> Result<Box<dyn Transport>> {
+    if let [_, _, ..] = config.destinations().as_slice() {
+        let message = "several destinations are configured: open the configuration of each";
+        return Err(Error::new(ErrorKind::Config, message));
+    }
     let driver = strategies::driver(config.strategy())?;
     (driver.open)(config.options(driver.name))
 }
@@ -120,8 +133,8 @@ fn builder_with_spool(config: &Config, transport: Box<dyn Transport>) -> Result<
 #[cfg(not(feature = "spool"))]
 fn builder_with_spool(config: &Config, transport: Box<dyn Transport>) -> Result<NotifierBuilder> {
     if config.has_spool_table() {
-        return Err(notify_core::Error::new(
-            notify_core::ErrorKind::Config,
+        return Err(Error::new(
+            ErrorKind::Config,
             "`spool` is not compiled in: enable the Cargo feature `spool`",
         ));
     }

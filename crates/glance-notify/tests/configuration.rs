@@ -40,7 +40,8 @@ fn keys(table: &str) -> Vec<String> {
 /// The guide misses no key and invents none.
 #[test]
 fn every_key_is_documented_and_every_documented_key_exists() {
-    let tables = ["queue", "spool", "log", "rabbit", "qpid", "listener", "source", "archive"];
+    let tables =
+        ["queue", "spool", "log", "rabbit", "qpid", "destination", "listener", "source", "archive"];
     let top = keys("").into_iter().filter(|key| !tables.contains(&key.as_str()));
     let below = |table: &str| {
         let table = table.to_owned();
@@ -52,6 +53,7 @@ fn every_key_is_documented_and_every_documented_key_exists() {
         .chain(below("log"))
         .chain(below("listener"))
         .chain(below("archive"))
+        .chain(destination_keys())
         .collect();
     if cfg!(feature = "listen") {
         known.extend(source_keys());
@@ -74,9 +76,21 @@ fn every_key_is_documented_and_every_documented_key_exists() {
     known.sort();
     assert_eq!(documented, known);
     for table in tables {
-        let table = if table == "source" { "[source]" } else { table };
+        let is_list = matches!(table, "source" | "destination");
+        let table = if is_list { format!("[{table}]") } else { table.to_owned() };
         assert!(DOC.contains(&format!("`[{table}]`")), "{table}");
     }
+}
+
+/// Returns the keys of a destination that are not documented elsewhere.
+fn destination_keys() -> Vec<String> {
+    let error = "[[destination]]\nzzz = 1".parse::<Config>().unwrap_err().to_string();
+    let (_, keys) = error.split_once(": unknown option, expected ").unwrap();
+    let keys = keys.split('"').skip(1).step_by(2);
+    let elsewhere = |key: &&str| {
+        *key == "strategy" || ConfigKey::all().all(|it| it.table() != *key && it.name != *key)
+    };
+    keys.filter(elsewhere).map(|key| format!("destination.{key}")).collect()
 }
 
 /// Returns the keys of a source: those of a file, and with `rabbit` those of a broker. The keys of the login
@@ -125,7 +139,7 @@ fn source_keys() -> Vec<String> {
 #[test]
 fn every_documented_row_is_the_description_of_its_key() {
     let pages = [
-        (DOC, &["", "queue", "spool", "log", "listener", "source", "archive"][..]),
+        (DOC, &["", "queue", "spool", "log", "destination", "listener", "source", "archive"][..]),
         (include_str!("../../../docs/rabbitmq.md"), &["rabbit"]),
         (include_str!("../../../docs/brokers.md"), &["qpid"]),
     ];
@@ -170,6 +184,7 @@ fn every_documented_default_is_the_default() {
     let is_tested_elsewhere = |key: &str| {
         key.starts_with("log.")
             || key.starts_with("source.")
+            || key.starts_with("destination.")
             || key.starts_with("spool.") && !cfg!(feature = "spool")
     };
     for entry in &entries {
@@ -194,7 +209,10 @@ fn every_documented_example_opens() {
     let (toml, ini) = (blocks("toml"), blocks("ini"));
     assert!(toml.len() >= 4 && !ini.is_empty());
     for example in toml {
-        open(&example.parse().unwrap()).unwrap();
+        let config: Config = example.parse().unwrap();
+        for destination in config.destinations() {
+            open(destination.config()).unwrap();
+        }
     }
     for example in ini {
         open(&glance_conf::from_str(example).unwrap()).unwrap();

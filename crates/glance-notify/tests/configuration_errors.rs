@@ -22,7 +22,7 @@ fn an_invalid_key_is_named_with_its_place_and_the_expected_value() {
         ("strategy = 3", "`strategy` (TOML): expected a string, found a whole number"),
         (
             "strateyg = 'log'",
-            "`strateyg` (TOML): unknown option, expected \"strategy\", \"publisher_id\", \"disabled_notifications\", \"payloads\", \"redact\", \"compat\", \"log_file\", \"queue\", \"spool\", \"log\", \"rabbit\", \"qpid\", \"archive\", \"listener\" or \"source\"",
+            "`strateyg` (TOML): unknown option, expected \"strategy\", \"publisher_id\", \"disabled_notifications\", \"payloads\", \"redact\", \"compat\", \"log_file\", \"queue\", \"spool\", \"log\", \"rabbit\", \"qpid\", \"archive\", \"listener\", \"destination\" or \"source\"",
         ),
         ("log = 'x'", "`log` (TOML): expected a table, found a string"),
         (

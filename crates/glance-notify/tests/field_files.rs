@@ -197,17 +197,58 @@ fn c11_warnings_concern_the_chosen_strategy_only() {
     assert!(noop.len() == 1 && noop[0].contains("no notifications are sent"), "{noop:?}");
 }
 
-/// C9: several destinations are refused, and the message names the line.
+/// C9: two topics are two destinations on one broker.
 #[test]
-fn c9_several_destinations_are_refused_with_their_line() {
-    assert_eq!(
-        refusal(field!("kolla-two-topics.conf")),
-        "`[oslo_messaging_notifications] topics` (glance-api.conf, line 5): more than one topic is not \
-         supported: keep one"
-    );
-    assert_eq!(
-        refusal(field!("log_and_messaging.conf")),
-        "`[oslo_messaging_notifications] driver` (glance-api.conf, line 5): more than one driver is \
-         not supported: keep one, and remove this line or the other"
-    );
+fn c9_two_topics_become_two_destinations() {
+    let config = glance_conf::from_str(field!("kolla-two-topics.conf")).unwrap();
+    let destinations = config.destinations();
+    let topics: Vec<_> = destinations
+        .iter()
+        .map(|one| {
+            let options = one.config().options("rabbit");
+            let rabbit = rabbit::Config::from_options(options).unwrap();
+            assert_eq!(shown(&rabbit.endpoint.hosts), ["127.0.0.2:5672"]);
+            assert_eq!(rabbit.endpoint.user.as_deref(), Some("openstack"));
+            assert!(one.is_required());
+            (one.name(), rabbit.topic)
+        })
+        .collect();
+    let names = ["notifications", "vitrage_notifications"];
+    assert_eq!(topics, names.map(|name| (name, name.to_owned())));
+    assert_eq!(config.publisher_id(), Some("image.localhost"));
+    assert_eq!(config.warnings(), [""; 0]);
+    let topic = config.entries().into_iter().find(|it| it.key == "destination[1].rabbit.topic");
+    assert_eq!(topic.unwrap().origin, "glance-api.conf, line 5");
+}
+
+/// C9: two drivers are two destinations.
+#[test]
+fn c9_a_broker_and_a_log_become_two_destinations() {
+    let config = Layers::new().set("log.file=/var/log/n.log").unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("glance-api.conf");
+    std::fs::write(&path, field!("log_and_messaging.conf")).unwrap();
+    let config = config.file(&path).unwrap().build().unwrap();
+    let destinations = config.destinations();
+    let strategies: Vec<_> =
+        destinations.iter().map(|one| (one.name(), one.config().strategy())).collect();
+    assert_eq!(strategies, [("notifications", "rabbit"), ("log", "log")]);
+    for one in destinations {
+        open(one.config()).unwrap();
+    }
+    let error = open(&config).unwrap_err();
+    assert!(error.to_string().starts_with("several destinations are configured"), "{error}");
+}
+
+/// The strategy of another source is the only one, as before.
+#[test]
+fn c9_a_strategy_of_another_source_wins_over_several_drivers() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("glance-api.conf");
+    std::fs::write(&path, field!("log_and_messaging.conf")).unwrap();
+    for strategy in ["log", "rabbit", "noop"] {
+        let layers = Layers::new().file(&path).unwrap().set(&format!("strategy={strategy}"));
+        let config = layers.unwrap().build().unwrap();
+        assert_eq!((config.destinations().len(), config.strategy()), (1, strategy));
+    }
 }

@@ -346,19 +346,9 @@ fn rejects_invalid_and_unsupported_values_without_repeating_them() {
         ),
         ("[DEFAULT]\nhunter2", "glance-api.conf, line 2: expected `key = value`"),
         (
-            "[DEFAULT]\nnotification_driver = log\nnotification_driver = messaging",
-            "`notification_driver` (glance-api.conf, line 3): more than one driver is not supported: \
-             keep one, and remove this line or the other",
-        ),
-        (
             "[oslo_messaging_notifications]\ndriver = routing",
             "`[oslo_messaging_notifications] driver` (glance-api.conf, line 2): unsupported driver: \
              expected messaging, messagingv2, log or noop, and nothing behind it",
-        ),
-        (
-            "[oslo_messaging_notifications]\ndriver = messaging\ntopics = a,b",
-            "`[oslo_messaging_notifications] topics` (glance-api.conf, line 3): more than one topic \
-             is not supported: keep one",
         ),
         (
             "[DEFAULT]\nnotifier_strategy = rabbit\ntransport_url = kafka://u:hunter2@h",

@@ -16,19 +16,26 @@ use crate::error::{file_error, printable_path};
 use crate::slot::{check_slot_files, database_version, read_status, slot_numbers};
 use crate::slot_status::{MessageTotals, SlotStatus};
 use crate::spool_dir::{SpoolDir, missing_parent};
+use crate::unknown_slots::find_unknown_slots;
 
-/// Looks at the spool's directory and returns one finding.
+/// Looks at the spool's directory and returns one finding, and one for each directory with slots of unknown
+/// destinations.
 ///
 /// The function blocks.
 pub(crate) fn check_directory(config: &Config) -> Vec<Finding> {
-    let found = match fs::symlink_metadata(&config.dir) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => check_parent(&config.dir),
-        _ => look_at_slots(&config.dir),
+    let is_missing = |dir: &Path| {
+        fs::symlink_metadata(dir).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
     };
-    vec![match found {
+    let found = match &config.root {
+        _ if !is_missing(&config.dir) => look_at_slots(&config.dir),
+        Some(root) if is_missing(root) => check_parent(root),
+        _ => check_parent(&config.dir),
+    };
+    let found = match found {
         Ok(text) => Finding::good("spool", format!("{}: {text}", printable_path(&config.dir))),
         Err(error) => Finding::bad("spool", error),
-    }]
+    };
+    std::iter::once(found).chain(find_unknown_slots(config)).collect()
 }
 
 /// Checks that the spool can create its directory.

@@ -1,12 +1,12 @@
 //! The table `[spool]`: the directory, the bounds, and the policies for a full or damaged spool.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use notify_core::config::DriverOptions;
-use notify_core::pipeline::QueueConfig;
+use notify_core::pipeline::{DestinationName, QueueConfig};
 use notify_core::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 
@@ -56,6 +56,12 @@ pub struct Config {
     pub batch_bytes: usize,
     /// The deadline of one attempt to deliver a batch, as `queue.attempt_timeout`. Default 60 s.
     pub attempt_timeout: Duration,
+    /// The directory above, if `dir` is that of one of several destinations.
+    pub(crate) root: Option<PathBuf>,
+    /// The name of the destination; empty for the only one.
+    pub(crate) destination: String,
+    /// The destinations whose spools this process knows, if it reports the others.
+    pub(crate) known: Option<Vec<DestinationName>>,
     /// The storage of the slots. Only tests replace it.
     pub(crate) disk: Arc<dyn SpoolDisk>,
     /// The executor of the slots' work. Only tests replace it.
@@ -134,6 +140,9 @@ impl Config {
             batch_messages,
             batch_bytes,
             attempt_timeout: Duration::from_secs(60),
+            root: None,
+            destination: String::new(),
+            known: None,
             disk: Arc::new(FileDisk),
             executor: Arc::new(ThreadExecutor),
             seed: None,
@@ -176,6 +185,44 @@ impl Config {
         config.on_corrupt = table.on_corrupt;
         config.validate()?;
         Ok(config)
+    }
+
+    /// Returns the configuration of one of several destinations: its slots lie in `dir/name`.
+    ///
+    /// So no destination forwards the messages of another one.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use notify_core::pipeline::DestinationName;
+    /// use notify_spool::Config;
+    ///
+    /// let config = Config::new("/var/spool/glance-notify");
+    /// let config = config.for_destination(&DestinationName::new("audit")?);
+    /// assert_eq!(config.dir, std::path::Path::new("/var/spool/glance-notify/audit"));
+    /// # Ok::<(), notify_core::Error>(())
+    /// ```
+    #[must_use]
+    pub fn for_destination(mut self, name: &DestinationName) -> Self {
+        name.as_str().clone_into(&mut self.destination);
+        let dir = self.dir.join(name.as_str());
+        self.root = Some(std::mem::replace(&mut self.dir, dir));
+        self
+    }
+
+    /// Makes the forwarder report slots of destinations that are not `known`, when it starts.
+    ///
+    /// It looks at the directory of the spool and at those below it. Nothing forwards such slots. With no
+    /// known name, the slots in the directory itself are those of the only destination.
+    #[must_use]
+    pub fn reporting_unknown_slots(mut self, known: Vec<DestinationName>) -> Self {
+        self.known = Some(known);
+        self
+    }
+
+    /// Returns the directory that all destinations share.
+    pub(crate) fn shared_dir(&self) -> &Path {
+        self.root.as_deref().unwrap_or(&self.dir)
     }
 
     /// Checks that the bounds admit at least one message of the largest size.

@@ -11,11 +11,13 @@ use notify_core::pipeline::{CloseSignal, QueueConfig, Stage, StageAccount, Stats
 use notify_core::{Notifier, Result, Transport, Worker};
 use tokio::sync::watch;
 
+use crate::blocking::spawn_thread;
 use crate::config::Config;
 use crate::counters::StageCounters;
 use crate::orphan_forwarder::{OrphanForwarder, adopt_orphans};
 use crate::slot_forwarding::{ForwardingMode, forward_slot};
 use crate::slot_handle::SlotHandle;
+use crate::unknown_slots::report_unknown_slots;
 
 /// The stage that delivers the messages of a [`Spool`](crate::Spool) to its destination.
 ///
@@ -166,6 +168,13 @@ impl Stage for Forwarder {
                 return;
             }
         };
+        if config.known.is_some() {
+            let config = config.clone();
+            // A thread that nothing waits for: the disk may hang.
+            if let Err(error) = spawn_thread(move || report_unknown_slots(&config)) {
+                tracing::warn!("cannot look for slots of unknown destinations: {error:#}");
+            }
+        }
         let (stop, stopped) = watch::channel(false);
         let mode = ForwardingMode::Continuous;
         let mut orphans = OrphanForwarder::new(&config, &counters, &notifier, stopped.clone());
@@ -209,6 +218,7 @@ fn build_pipeline(
     queue.max_messages = config.batch_messages.saturating_mul(2);
     queue.max_bytes = config.window_bytes();
     let mut builder = Notifier::builder(destination)
+        .named(config.destination.as_str())
         .publisher_id(PUBLISHER_ID)
         .queue(queue)
         .attempt_timeout(config.attempt_timeout)

@@ -86,6 +86,7 @@ mod slot_thread;
 mod spool;
 mod spool_dir;
 mod sync_failure;
+mod unknown_slots;
 
 pub use config::{Config, CorruptSlotPolicy, DEFAULTS, FullSpoolPolicy};
 pub use forwarder::Forwarder;

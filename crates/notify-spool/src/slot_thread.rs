@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use crate::config::Config;
 use crate::counters::StageCounters;
+use crate::error::file_error;
 use crate::executor::SlotWork;
 use crate::orphan_search::OrphanSearch;
 use crate::slot::Slot;
@@ -212,5 +213,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Locks the lowest free slot of the spool's directory, and creates the directory if it is missing.
 fn lock_lowest(config: &Config) -> Result<Slot> {
+    if let Some(root) = &config.root {
+        // Its name must be as durable as what lies below it.
+        SpoolDir::open(root, true)?
+            .sync_own_name(&*config.disk)
+            .map_err(|error| file_error(root, "cannot be synced in its parent directory", error))?;
+    }
     Slot::lock_lowest(&SpoolDir::open(&config.dir, true)?)
 }

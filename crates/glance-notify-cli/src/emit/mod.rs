@@ -47,6 +47,12 @@ use crate::exit_status::{CommandError, ExitStatus};
 use crate::input_source::announce_terminal_input;
 use crate::runtime;
 
+/// Returns the strategies of all destinations.
+fn strategies(config: &Config) -> String {
+    let strategies = config.destinations().into_iter().map(|it| it.config().strategy());
+    strategies.collect::<Vec<_>>().join("`, `")
+}
+
 /// Delivers the input and prints the summary.
 ///
 /// # Errors
@@ -65,7 +71,7 @@ pub(crate) fn run(args: &EmitArgs, config: &Config) -> Result<ExitStatus, Comman
     let (notifier, worker) = builder.send_timeout(MAX_WAIT).build()?;
     tracing::info!(
         "strategy `{}`, publisher id `{}`, reading from {}",
-        config.strategy(),
+        strategies(config),
         config.publisher_id().unwrap_or("the name of this host"),
         input.name
     );

@@ -17,14 +17,14 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use glance_notify::config::ConfigEntry;
-use glance_notify::pipeline::{Stats, WorkerState};
+use glance_notify::pipeline::{DestinationAccount, Stats, WorkerState};
 use glance_notify::{Config, Error, Notification, Notifier, Outcome};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::args::EmitArgs;
 use super::intake::{Intake, Submission};
 use super::output_files::OutputFiles;
-use super::summary::EmitSummary;
+use super::summary::{EmitSummary, deciding};
 use crate::exit_status::CommandError;
 use crate::held_log;
 use crate::progress::ProgressLine;
@@ -40,8 +40,6 @@ pub(super) struct DeliveryMonitor {
     intake: Intake,
     /// The files of `--acks` and `--failed`.
     outputs: OutputFiles,
-    /// The name of the first stage: the strategy, or `spool`.
-    strategy: &'static str,
     /// `queue.drain_timeout`: the time for pending messages after a signal.
     drain_timeout: Duration,
     /// `--timeout`: the longest time without a delivery.
@@ -87,8 +85,6 @@ impl DeliveryMonitor {
         // Lines of the log about a delivery wait for the words of this monitor.
         held_log::hold_problems();
         Ok(Self {
-            // The first stage counts: with a spool, delivered means stored on the disk.
-            strategy: notifier.stages().first().map_or("", |(name, _)| name),
             notifier,
             progress_line: ProgressLine::new(intake.size),
             intake,
@@ -190,22 +186,27 @@ impl DeliveryMonitor {
     /// `waiting` says whether any submission still has no outcome.
     fn tick(&mut self, waiting: bool) {
         held_log::release_due();
-        let stats = self.notifier.stats();
-        self.show_progress(&stats);
+        // The first stage counts: with a spool, delivered means stored on the disk.
+        let accounts = deciding(self.notifier.destinations());
+        self.show_progress(&accounts);
         if self.gives_up_without_stdout() {
             return;
         }
         if self.stop_reason.abandons_pending() || !waiting {
             return;
         }
+        let permanent = |account: &DestinationAccount| match &account.stats.state {
+            WorkerState::Retrying { error, permanent: true, .. } => {
+                (account.stats.delivered == 0).then(|| error.clone())
+            }
+            _ => None,
+        };
         if self.drain_until.is_some_and(|end| Instant::now() >= end) {
-            self.give_up(StopReason::DrainCutShort(last_error(&stats)));
-        } else if stats.delivered == 0
-            && let WorkerState::Retrying { error, permanent: true, .. } = &stats.state
-        {
-            self.give_up(StopReason::PermanentError(error.clone()));
+            self.give_up(StopReason::DrainCutShort(last_error_of(&accounts)));
+        } else if let Some(error) = accounts.iter().find_map(permanent) {
+            self.give_up(StopReason::PermanentError(error));
         } else if self.last_progress.elapsed() >= self.timeout {
-            self.give_up(StopReason::NoProgress(self.timeout, last_error(&stats)));
+            self.give_up(StopReason::NoProgress(self.timeout, last_error_of(&accounts)));
         }
     }
 
@@ -222,7 +223,10 @@ impl DeliveryMonitor {
     /// Draws the progress line.
     ///
     /// The part of the input that is done is the part that was read, without what still waits for delivery.
-    fn show_progress(&mut self, stats: &Stats) {
+    /// Of several destinations, the slowest counts.
+    fn show_progress(&mut self, accounts: &[DestinationAccount]) {
+        let slowest = accounts.iter().map(|it| &it.stats).max_by_key(|it| it.pending.messages);
+        let Some(stats) = slowest else { return };
         let Stats { delivered, refused, pending, .. } = stats;
         let (intake, pending) = (&self.intake.state, pending.messages);
         let (read, settled) = (intake.read(), delivered + refused);
@@ -249,7 +253,8 @@ impl DeliveryMonitor {
     fn handle_signal(&mut self) {
         self.intake.state.stop();
         if self.drain_until.is_some() {
-            self.give_up(StopReason::DrainCutShort(last_error(&self.notifier.stats())));
+            let accounts = deciding(self.notifier.destinations());
+            self.give_up(StopReason::DrainCutShort(last_error_of(&accounts)));
             return;
         }
         self.drain_until = Some(Instant::now() + self.drain_timeout);
@@ -266,11 +271,15 @@ impl DeliveryMonitor {
     /// ends.
     async fn wait_for_first_attempt(&self) {
         let end = Instant::now() + FIRST_ATTEMPT;
-        while let Some((_, stats)) = self.notifier.stages().into_iter().nth(1)
-            && stats.pending.messages > 0
-            && stats.delivered + stats.refused == 0
-            && stats.last_error.is_none()
-            && Instant::now() < end
+        let is_untried = |account: DestinationAccount| {
+            account.forwarded.is_some_and(|(_, stats)| {
+                stats.pending.messages > 0
+                    && stats.delivered + stats.refused == 0
+                    && stats.last_error.is_none()
+            })
+        };
+        while Instant::now() < end
+            && deciding(self.notifier.destinations()).into_iter().any(is_untried)
         {
             tokio::time::sleep(TICK).await;
         }
@@ -285,32 +294,31 @@ impl DeliveryMonitor {
         // destination may still complete within the drain timeout.
         let drain =
             if self.stop_reason.abandons_pending() { Duration::ZERO } else { self.drain_timeout };
-        let stats = self.notifier.shutdown(drain).await;
+        self.notifier.shutdown(drain).await;
         if self.stop_reason.abandons_pending() {
             // The summary says why everything was dropped.
             held_log::discard();
         }
-        let forwarding = self.notifier.stages().into_iter().nth(1);
-        if let Some((_, stats)) = &forwarding
-            && stats.pending.messages > 0
-            && stats.last_error_is_permanent
+        let destinations = self.notifier.destinations();
+        for (_, stats) in
+            deciding(destinations.clone()).iter().filter_map(|it| it.forwarded.as_ref())
         {
-            // The notifications are on the disk, but nothing forwards them until you fix this.
-            let error = stats.last_error.clone().unwrap_or_default();
-            self.stop_reason.escalate(StopReason::ForwardingFails(error));
+            if stats.pending.messages > 0 && stats.last_error_is_permanent {
+                // The notifications are on the disk, but nothing forwards them until you fix this.
+                let error = stats.last_error.clone().unwrap_or_default();
+                self.stop_reason.escalate(StopReason::ForwardingFails(error));
+            }
         }
         let intake = &self.intake.state;
         if let Some(error) = intake.take_error() {
             self.stop_reason.escalate(StopReason::Failed(error));
         }
         EmitSummary {
-            strategy: self.strategy,
             read: intake.read(),
             invalid: intake.invalid(),
             last_line: intake.last_line(),
             stopped_early: self.intake.is_file && !intake.is_exhausted(),
-            stats,
-            forwarding,
+            destinations,
             stop_reason: self.stop_reason,
         }
     }
@@ -318,8 +326,14 @@ impl DeliveryMonitor {
 
 /// Returns whether the result of `emit` goes to standard output: the notifications or their ids.
 fn needs_stdout(config: &Config, args: &EmitArgs) -> bool {
-    let is_target = |entry: &ConfigEntry| entry.key == "log.target" && entry.value == "\"stdout\"";
+    let is_target =
+        |entry: &ConfigEntry| entry.key.ends_with("log.target") && entry.value == "\"stdout\"";
     args.acks.as_deref() == Some(Path::new("-")) || config.entries().iter().any(is_target)
+}
+
+/// Returns the last error of the destinations, if a worker is about to retry it.
+fn last_error_of(accounts: &[DestinationAccount]) -> Option<String> {
+    accounts.iter().find_map(|account| last_error(&account.stats))
 }
 
 /// Waits for the outcome of a submission.

@@ -16,6 +16,14 @@
 //! glance-notify: spool: 0 forwarded by `rabbit`, 11 pending
 //! ```
 //!
+//! Each of several destinations has a line of its own:
+//!
+//! ```text
+//! glance-notify: 11 read
+//! glance-notify: audit: 11 delivered by `log`
+//! glance-notify: failures (optional): 1 delivered by `rabbit`, 10 suppressed
+//! ```
+//!
 //! The JSON form is one object with all counters of each destination, as `docs/counters.md` explains them:
 //!
 //! ```text
@@ -23,7 +31,7 @@
 //! "forwarded":{"strategy":"rabbit","emitted":11,"delivered":0,…}}]}
 //! ```
 
-use glance_notify::pipeline::Stats;
+use glance_notify::pipeline::{DestinationAccount, Stats};
 use serde::Serialize;
 
 use crate::exit_status::{CommandError, ExitStatus};
@@ -35,8 +43,6 @@ use crate::terminal::{print_error, print_note, print_warning, write_stdout};
 
 /// The counts of a finished `emit`, and the reason why it stopped.
 pub(super) struct EmitSummary {
-    /// The name of the first stage: the strategy, or `spool`.
-    pub(super) strategy: &'static str,
     /// The number of lines that are not blank.
     pub(super) read: u64,
     /// The number of lines that are no valid notification.
@@ -45,10 +51,8 @@ pub(super) struct EmitSummary {
     pub(super) last_line: u64,
     /// Whether the input is a file that was not read to its end.
     pub(super) stopped_early: bool,
-    /// The account of the first stage.
-    pub(super) stats: Stats,
-    /// With a spool, the strategy that forwards from it, and the account of that.
-    pub(super) forwarding: Option<(&'static str, Stats)>,
+    /// The accounts of the destinations.
+    pub(super) destinations: Vec<DestinationAccount>,
     /// The most serious reason why the command stopped.
     pub(super) stop_reason: StopReason,
 }
@@ -71,7 +75,7 @@ impl EmitSummary {
             };
             print_error(format_args!("the input after line {} was not read{hint}", self.last_line));
         }
-        if self.strategy == "noop" {
+        if self.destinations.iter().all(|it| it.strategy == "noop") {
             print_warning(format_args!(
                 "nothing was sent because the strategy is `noop`: set `strategy` to your destination"
             ));
@@ -79,10 +83,7 @@ impl EmitSummary {
         if output.is_json() {
             write_stdout(|out| write_json(out, &self.report()))?;
         } else {
-            print_note(format_args!("{}", self.text()));
-            if let Some((strategy, stats)) = &self.forwarding {
-                print_note(format_args!("{}", forwarding_text(strategy, stats)));
-            }
+            self.lines().iter().for_each(|line| print_note(format_args!("{line}")));
         }
         Ok(self.status())
     }
@@ -91,9 +92,13 @@ impl EmitSummary {
     ///
     /// A permanent error comes before lost messages, and those come before invalid lines.
     /// An interrupted file counts as undelivered, because a part of it was not read. An
-    /// interrupted pipe is an ordinary end: the writer decides how much it sends.
+    /// interrupted pipe is an ordinary end: the writer decides how much it sends. Optional destinations do
+    /// not count beside required ones.
     fn status(&self) -> ExitStatus {
-        let Stats { refused, dropped, pending, .. } = &self.stats;
+        let lost = |it: &DestinationAccount| {
+            let Stats { refused, dropped, pending, .. } = &it.stats;
+            refused + dropped.total() + pending.messages > 0
+        };
         match &self.stop_reason {
             StopReason::PermanentError(_) | StopReason::ForwardingFails(_) => {
                 ExitStatus::PermanentError
@@ -102,42 +107,69 @@ impl EmitSummary {
             StopReason::DrainCutShort(_)
             | StopReason::NoProgress(..)
             | StopReason::StdoutClosed => ExitStatus::NotDelivered,
-            _ if refused + dropped.total() + pending.messages > 0 => ExitStatus::NotDelivered,
+            _ if deciding(self.destinations.clone()).iter().any(lost) => ExitStatus::NotDelivered,
             _ if self.invalid > 0 => ExitStatus::InvalidInput,
             StopReason::Interrupted if self.stopped_early => ExitStatus::NotDelivered,
             _ => ExitStatus::Success,
         }
     }
 
-    /// Returns the text form. Counts of 0 are left out, except for the first two.
-    fn text(&self) -> String {
-        let Stats { delivered, refused, dropped, suppressed, .. } = &self.stats;
-        let rest = [
-            (self.invalid, "invalid"),
-            (*refused, "refused"),
-            (dropped.total(), "dropped"),
-            (*suppressed, "suppressed"),
-        ];
-        let rest = rest.iter().filter(|(count, _)| *count > 0);
-        let rest: Vec<_> = rest.map(|(count, counter)| format!(", {count} {counter}")).collect();
-        format!("{} read, {delivered} delivered by `{}`{}", self.read, self.strategy, rest.concat())
+    /// Returns the lines of the text form. Counts of 0 are left out, except for the first two.
+    fn lines(&self) -> Vec<String> {
+        let invalid = counted(&[(self.invalid, "invalid")]);
+        let [only] = self.destinations.as_slice() else {
+            let read = format!("{} read{invalid}", self.read);
+            return std::iter::once(read).chain(self.destinations.iter().map(named_text)).collect();
+        };
+        let DestinationAccount { strategy, stats, forwarded, .. } = only;
+        let delivered = format!("{} delivered by `{strategy}`", stats.delivered);
+        let line = format!("{} read, {delivered}{invalid}{}", self.read, lost(stats));
+        let forwarding = forwarded
+            .as_ref()
+            .map(|(strategy, stats)| format!("spool: {}", forwarding_text(strategy, stats)));
+        std::iter::once(line).chain(forwarding).collect()
     }
 
     /// Returns the JSON form.
     fn report(&self) -> EmitReport<'_> {
-        let Self { strategy, read, invalid, stats, forwarding, .. } = self;
         EmitReport {
-            read: *read,
-            invalid: *invalid,
-            destinations: [DestinationReport {
-                strategy,
-                stats,
-                forwarded: forwarding
-                    .as_ref()
-                    .map(|(strategy, stats)| StageReport { strategy, stats }),
-            }],
+            read: self.read,
+            invalid: self.invalid,
+            destinations: self.destinations.iter().map(DestinationReport::new).collect(),
         }
     }
+}
+
+/// Returns the accounts that decide about the end and the exit status: those of the required destinations,
+/// or all of them if none is required.
+pub(super) fn deciding(accounts: Vec<DestinationAccount>) -> Vec<DestinationAccount> {
+    let has_required = accounts.iter().any(|account| account.required);
+    accounts.into_iter().filter(|account| account.required || !has_required).collect()
+}
+
+/// Returns the text about one of several destinations.
+fn named_text(account: &DestinationAccount) -> String {
+    let DestinationAccount { name, required, strategy, stats, forwarded, .. } = account;
+    let optional = if *required { "" } else { " (optional)" };
+    let forwarded = forwarded
+        .as_ref()
+        .map(|(strategy, stats)| format!("; {}", forwarding_text(strategy, stats)))
+        .unwrap_or_default();
+    let delivered = stats.delivered;
+    format!("{name}{optional}: {delivered} delivered by `{strategy}`{}{forwarded}", lost(stats))
+}
+
+/// Returns the counts of an account that are not 0, but for the deliveries.
+fn lost(stats: &Stats) -> String {
+    let Stats { refused, dropped, suppressed, .. } = stats;
+    counted(&[(*refused, "refused"), (dropped.total(), "dropped"), (*suppressed, "suppressed")])
+}
+
+/// Returns the counts that are not 0, each after a comma.
+fn counted(counts: &[(u64, &str)]) -> String {
+    let counts = counts.iter().filter(|(count, _)| *count > 0);
+    let counts = counts.map(|(count, counter)| format!(", {count} {counter}"));
+    counts.collect::<Vec<_>>().concat()
 }
 
 /// Returns the text about the spool: its messages include those of earlier runs.
@@ -147,7 +179,7 @@ fn forwarding_text(strategy: &str, stats: &Stats) -> String {
         0 => String::new(),
         refused => format!(", {refused} refused and kept as dead letters"),
     };
-    format!("spool: {delivered} forwarded by `{strategy}`{refused}, {} pending", pending.messages)
+    format!("{delivered} forwarded by `{strategy}`{refused}, {} pending", pending.messages)
 }
 
 /// The JSON form of the summary. Scripts read these fields: never rename them.
@@ -158,12 +190,18 @@ struct EmitReport<'a> {
     /// Lines that are no valid notification.
     invalid: u64,
     /// The accounts of the destinations.
-    destinations: [DestinationReport<'a>; 1],
+    destinations: Vec<DestinationReport<'a>>,
 }
 
 /// The account of one destination.
 #[derive(Serialize)]
 struct DestinationReport<'a> {
+    /// The name of the destination; absent in the flat form.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    /// Whether the exit status depends on it; absent in the flat form.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    required: Option<bool>,
     /// The name of the first stage: the strategy, or `spool`.
     strategy: &'a str,
     #[serde(flatten)]
@@ -171,6 +209,21 @@ struct DestinationReport<'a> {
     /// The forwarding from the spool, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     forwarded: Option<StageReport<'a>>,
+}
+
+impl<'a> DestinationReport<'a> {
+    /// Returns the form of an account.
+    fn new(account: &'a DestinationAccount) -> Self {
+        let DestinationAccount { name, required, strategy, stats, forwarded, .. } = account;
+        let is_named = !name.is_empty();
+        Self {
+            name: is_named.then_some(name),
+            required: is_named.then_some(*required),
+            strategy,
+            stats,
+            forwarded: forwarded.as_ref().map(|(strategy, stats)| StageReport { strategy, stats }),
+        }
+    }
 }
 
 /// The field `forwarded` of the JSON form: the account of the spool's forwarder.

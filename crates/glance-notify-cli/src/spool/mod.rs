@@ -32,6 +32,8 @@ use crate::exit_status::{CommandError, ExitStatus};
 use crate::input_source::display_path;
 use crate::settings::ConfigArgs;
 use clap::Subcommand;
+use glance_notify::Config;
+use glance_notify::transport::printable;
 
 /// Administer the notifications in the spool.
 ///
@@ -41,6 +43,10 @@ use clap::Subcommand;
 /// messages remain.
 #[derive(clap::Args)]
 pub(crate) struct SpoolArgs {
+    /// Name of the destination whose spool to use, if the configuration has several.
+    #[arg(long, global = true, value_name = "NAME")]
+    destination: Option<String>,
+
     #[command(subcommand)]
     command: SpoolCommand,
 }
@@ -68,6 +74,7 @@ pub(crate) fn run(args: &SpoolArgs, config: &ConfigArgs) -> Result<ExitStatus, C
         SpoolCommand::Drain(_) => config.load_for_delivery()?,
         _ => config.load()?,
     };
+    let config = select_destination(&config, args.destination.as_deref())?;
     let Some(spool) = config.spool()? else {
         let message = "no spool is configured: set `spool.dir` to the directory of the spool";
         return Err(CommandError::new(ExitStatus::PermanentError, message));
@@ -84,6 +91,38 @@ pub(crate) fn run(args: &SpoolArgs, config: &ConfigArgs) -> Result<ExitStatus, C
         SpoolCommand::Retry(args) => retry::run(args, &dir),
         SpoolCommand::Drop(args) => drop::run(args, &dir),
         SpoolCommand::Export(args) => export::run(args, &dir),
-        SpoolCommand::Drain(args) => drain::run(args, &config, spool),
+        SpoolCommand::Drain(args) => drain::run(args, config, spool),
     }
 }
+
+/// Returns the configuration of the destination called `name`, or of the only one.
+///
+/// # Errors
+///
+/// Returns an error if there is no such destination, or if several have a spool and `name` is `None`.
+fn select_destination<'a>(
+    config: &'a Config,
+    name: Option<&str>,
+) -> Result<&'a Config, CommandError> {
+    let destinations = config.destinations();
+    let names: Vec<_> = destinations.iter().map(|it| format!("`{}`", it.name())).collect();
+    let problem = match name {
+        None => {
+            if let [only] = destinations.as_slice() {
+                return Ok(only.config());
+            }
+            "several destinations are configured: name one with `--destination`".to_owned()
+        }
+        Some(name) => {
+            if let Some(found) = destinations.iter().find(|it| it.name() == name) {
+                return Ok(found.config());
+            }
+            format!("no destination `{}` is configured", printable(name, MAX_NAME))
+        }
+    };
+    let message = format!("{problem} ({})", names.join(", "));
+    Err(CommandError::new(ExitStatus::PermanentError, message))
+}
+
+/// The largest number of characters of a name that a message shows.
+const MAX_NAME: usize = 64;

@@ -21,6 +21,7 @@ mod clock;
 mod completions;
 mod config;
 mod dead;
+mod destinations;
 mod doctor;
 mod documents;
 mod emit;

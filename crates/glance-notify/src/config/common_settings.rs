@@ -49,6 +49,9 @@ pub(super) struct CommonSettings {
     /// The table `[listener]`. Only programs that read use it.
     #[serde(skip_serializing)]
     pub(super) listener: ListenerSettings,
+    /// The tables `[[destination]]`. Each becomes a configuration of its own.
+    #[serde(skip_serializing)]
+    pub(super) destination: Vec<Map<String, Value>>,
     /// The tables `[[source]]`. The sources check them.
     #[serde(skip_serializing)]
     pub(super) source: Vec<Map<String, Value>>,
@@ -71,6 +74,7 @@ impl Default for CommonSettings {
             qpid: Map::new(),
             archive: ArchiveSettings::default(),
             listener: ListenerSettings::default(),
+            destination: Vec::new(),
             source: Vec::new(),
         }
     }

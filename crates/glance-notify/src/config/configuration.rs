@@ -1,8 +1,9 @@
 //! `Config`: the checked configuration of one notifier.
 //!
-//! This file turns an [`OptionTree`] into settings. It must not read files or the environment;
+//! `config_reading` turns the options of all layers into one. Neither reads files or the environment;
 //! `layers` does.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
@@ -11,18 +12,18 @@ use notify_core::codec::{Encoding, SizeLimits};
 use notify_core::config::DriverOptions;
 #[cfg(feature = "listen")]
 use notify_core::config::Origin;
+#[cfg(feature = "spool")]
+use notify_core::pipeline::DestinationName;
 use notify_core::pipeline::NotifierBuilder;
-use notify_core::{Error, ErrorKind, Result};
+use notify_core::{Error, Result};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 use super::common_settings::CommonSettings;
-use super::compat;
+use super::destination_table::DestinationTable;
 #[cfg(feature = "listen")]
 use super::listener_settings::ListenerSettings;
 use super::option_tree::OptionTree;
-use super::unused_keys;
-use crate::strategies;
 
 /// The configuration of a notifier: its strategy, the options of the strategy, and the common keys.
 ///
@@ -73,35 +74,22 @@ pub struct Config {
     /// The canonical name.
     pub(super) strategy: &'static str,
     /// The checked common keys.
-    settings: CommonSettings,
+    pub(super) settings: CommonSettings,
     /// All keys as configured, among them the unchecked tables of strategies.
     pub(super) options: OptionTree,
+    /// The table of this destination, if this is the configuration of one of several.
+    pub(super) place: Option<DestinationTable>,
+    /// The destinations that share the directory of the spool, if the spool reports slots of others.
+    #[cfg(feature = "spool")]
+    pub(super) spool_names: Option<Vec<DestinationName>>,
+    /// The configurations of several destinations, each with its table. Empty in the flat form.
+    pub(super) several: Vec<Self>,
 }
 
 impl Config {
-    /// Adds the presets of `compat` to `options`, and checks the common keys.
-    pub(super) fn from_options(mut options: OptionTree) -> Result<Self> {
-        compat::add_presets(&mut options);
-        let settings: CommonSettings = DriverOptions::new("", options.values.clone())
-            .with_origins(options.origins.clone())
-            .parse()?;
-        let Some(strategy) = strategies::canonical_name(&settings.strategy) else {
-            let place =
-                options.origins.get("strategy").map(|origin| format!(" ({})", origin.place));
-            return Err(Error::new(
-                ErrorKind::Config,
-                format!(
-                    "`strategy`{}: unknown value, expected {}",
-                    place.unwrap_or_default(),
-                    strategies::names_in_words()
-                ),
-            ));
-        };
-        unused_keys::warn(&mut options, strategy);
-        Ok(Self { strategy, settings, options })
-    }
-
     /// Returns the name of the strategy, with aliases resolved: `log` for `logging`.
+    ///
+    /// With several destinations, it is that of the first one: see [`destinations`](Self::destinations).
     ///
     /// ```
     /// # fn main() -> glance_notify::Result<()> {
@@ -119,7 +107,8 @@ impl Config {
         self.settings.publisher_id.as_deref()
     }
 
-    /// Returns the encoding of notifications: the keys `payloads` and `redact`.
+    /// Returns the encoding of notifications: the keys `payloads` and `redact`, outside of the tables
+    /// `[[destination]]`.
     ///
     /// Pass it to [`Notification::encode`](crate::Notification::encode) to get the bytes that the
     /// notifier would send.
@@ -140,7 +129,8 @@ impl Config {
 
     /// Returns how long the worker may take to deliver pending messages after the notifier closes.
     ///
-    /// This is the key `queue.drain_timeout`, 10 seconds by default. A program that calls
+    /// This is the key `queue.drain_timeout`, 10 seconds by default, and the longest of several
+    /// destinations. A program that calls
     /// [`Notifier::shutdown`](crate::Notifier::shutdown) passes it there.
     ///
     /// ```
@@ -153,7 +143,8 @@ impl Config {
     /// # }
     /// ```
     pub fn drain_timeout(&self) -> Duration {
-        self.settings.queue.drain_timeout.into()
+        let longest = self.several.iter().map(Self::drain_timeout).max();
+        longest.unwrap_or_else(|| self.settings.queue.drain_timeout.into())
     }
 
     /// Returns warnings about settings that are valid but probably not intended.
@@ -197,8 +188,12 @@ impl Config {
             let key = key.strip_prefix(strategy)?.strip_prefix('.')?;
             Some((key.to_owned(), origin.clone()))
         });
+        let prefix: Cow<'static, str> = match &self.place {
+            None => strategy.into(),
+            Some(place) => format!("{}.{strategy}", place.key).into(),
+        };
         let options =
-            DriverOptions::new(strategy, table.unwrap_or_default()).with_origins(origins.collect());
+            DriverOptions::new(prefix, table.unwrap_or_default()).with_origins(origins.collect());
         match self.publisher_id() {
             Some(publisher_id) => options.with_publisher_id(publisher_id),
             None => options,
@@ -207,7 +202,8 @@ impl Config {
 
     /// Returns the configuration of the spool, or `None` without a table `[spool]`.
     ///
-    /// The forwarder takes its batch size and attempt timeout from `[queue]`.
+    /// The forwarder takes its batch size and attempt timeout from `[queue]`. The configuration of one of
+    /// several [destinations](Self::destinations) has a directory of its own, below `spool.dir`.
     ///
     /// # Errors
     ///
@@ -233,7 +229,13 @@ impl Config {
         spool.batch_messages = queue.batch_messages;
         spool.batch_bytes = queue.batch_bytes;
         spool.attempt_timeout = queue.attempt_timeout.into();
-        Ok(Some(spool))
+        if let Some(place) = &self.place {
+            spool = spool.for_destination(&place.name);
+        }
+        Ok(Some(match &self.spool_names {
+            Some(names) => spool.reporting_unknown_slots(names.clone()),
+            None => spool,
+        }))
     }
 
     /// Returns `true` if the configuration has a table `[spool]`.
@@ -281,6 +283,16 @@ impl Config {
             .attempt_timeout(queue.attempt_timeout.into())
             .send_timeout(queue.send_timeout.into())
             .drain_timeout(queue.drain_timeout.into());
+        let builder = match &self.place {
+            None => builder,
+            Some(DestinationTable { name, required, events, priorities, .. }) => {
+                let builder = builder
+                    .named(name.as_str())
+                    .events(events.iter().cloned())
+                    .priorities(priorities.iter().copied());
+                if *required { builder } else { builder.optional() }
+            }
+        };
         match self.publisher_id() {
             Some(publisher_id) => builder.publisher_id(publisher_id),
             None => builder,
@@ -294,6 +306,10 @@ impl Default for Config {
             strategy: "noop",
             settings: CommonSettings::default(),
             options: OptionTree::default(),
+            place: None,
+            #[cfg(feature = "spool")]
+            spool_names: Some(Vec::new()),
+            several: Vec::new(),
         }
     }
 }

@@ -26,6 +26,8 @@ pub struct ConfigEntry {
 impl Config {
     /// Returns every key that has a value, whether configured or by default, in alphabetical order.
     ///
+    /// With several destinations, each has keys of its own: `destination[0].queue.max_messages`.
+    ///
     /// The tables of other strategies are omitted. Secrets are masked.
     ///
     /// # Examples
@@ -40,6 +42,37 @@ impl Config {
     /// # }
     /// ```
     pub fn entries(&self) -> Vec<ConfigEntry> {
+        if self.several.is_empty() {
+            return self.entries_of_one();
+        }
+        let is_shared = |entry: &ConfigEntry| {
+            SHARED.contains(&entry.key.split(['.', '[']).next().unwrap_or_default())
+        };
+        let mut entries: Vec<_> = self.entries_of_one().into_iter().filter(is_shared).collect();
+        for one in &self.several {
+            let Some(place) = &one.place else { continue };
+            let own = place.own_values().map(|(key, value)| ConfigEntry {
+                key: key.to_owned(),
+                value: value.to_string(),
+                origin: self
+                    .options
+                    .origin("destination")
+                    .map_or_else(String::new, |origin| origin.place.clone()),
+            });
+            let others = one.entries_of_one().into_iter().filter(|entry| !is_shared(entry));
+            entries.extend(
+                own.into_iter().chain(others).map(|entry| ConfigEntry {
+                    key: format!("{}.{}", place.key, entry.key),
+                    ..entry
+                }),
+            );
+        }
+        entries.sort_by(|left, right| left.key.cmp(&right.key));
+        entries
+    }
+
+    /// Returns the keys of the flat form, or those that all destinations share.
+    fn entries_of_one(&self) -> Vec<ConfigEntry> {
         let mut values = Vec::new();
         let driver = strategies::DRIVERS.iter().find(|driver| driver.name == self.strategy);
         let of_strategy = driver.and_then(|driver| serde_json::from_str(driver.defaults).ok());
@@ -89,6 +122,9 @@ impl Config {
         serde_json::to_value(ListenerSettings::default()).ok()
     }
 }
+
+/// The keys and tables that do not belong to a destination.
+const SHARED: [&str; 4] = ["publisher_id", "source", "listener", "archive"];
 
 #[cfg(test)]
 mod tests {

@@ -10,8 +10,11 @@
 mod common_settings;
 mod compat;
 mod config_file;
+mod config_reading;
 pub(crate) mod configuration;
 mod default_files;
+mod destination_config;
+mod destination_table;
 mod entries;
 pub mod glance_conf;
 mod keys;
@@ -23,6 +26,7 @@ mod toml;
 mod unused_keys;
 
 pub use configuration::Config;
+pub use destination_config::DestinationConfig;
 pub use entries::ConfigEntry;
 pub use keys::{ConfigKey, KeyKind, sample};
 pub use layers::Layers;

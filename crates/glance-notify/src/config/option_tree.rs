@@ -9,6 +9,7 @@ use notify_core::{Error, ErrorKind, Result};
 use serde_json::{Map, Value};
 
 use super::toml::{self, parse_value};
+use crate::strategies;
 
 /// A tree of configured values with their origins, and the warnings found while reading them.
 #[derive(Clone, Default)]
@@ -76,12 +77,50 @@ impl OptionTree {
         Some(value)
     }
 
+    /// Removes a key outside of all tables.
+    pub(super) fn remove(&mut self, key: &str) {
+        self.values.remove(key);
+        self.origins.remove(key);
+    }
+
     /// Returns the place that set the value at a key that [`for_each_value`] visits.
     ///
     /// A list of tables has one origin.
     pub(super) fn origin(&self, key: &str) -> Option<&Origin> {
         let list = || self.origins.get(key.split('[').next()?);
         self.origins.get(key).or_else(list)
+    }
+
+    /// Returns the options of one destination: its table over the options outside of all tables of
+    /// destinations. `spool = false` removes the spool.
+    ///
+    /// A table of another strategy outside concerns other destinations.
+    pub(super) fn for_destination(
+        &self,
+        mut table: Map<String, Value>,
+        place: &str,
+    ) -> Result<Self> {
+        let strategy = table.get("strategy").and_then(Value::as_str);
+        let strategy = strategy.and_then(strategies::canonical_name);
+        let mut options = Self::default();
+        for (key, origin) in &self.origins {
+            let group = key.split('.').next().unwrap_or_default();
+            let concerns_others = strategies::is_name(group) && Some(group) != strategy;
+            if !concerns_others
+                && !NOT_OF_DESTINATIONS.contains(&group)
+                && let Some(value) = self.get(key)
+            {
+                let Origin { place, raw } = origin;
+                options.put_with_raw(key, value.clone(), place, raw.as_deref());
+            }
+        }
+        if table.get("spool") == Some(&Value::Bool(false)) {
+            table.remove("spool");
+            options.values.remove("spool");
+            options.origins.retain(|key, _| key.split('.').next() != Some("spool"));
+        }
+        options.put_table(place, table)?;
+        Ok(options)
     }
 
     /// Writes all values of `other` over the tree, and appends its warnings.
@@ -176,6 +215,8 @@ pub(super) fn config_error(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::Config, message.into())
 }
 
+/// The keys outside that do not concern a destination. The publisher id does, because a transport shows it.
+const NOT_OF_DESTINATIONS: [&str; 4] = ["destination", "source", "listener", "archive"];
 /// How many segments a key in text form may have. The longest real key has two.
 const MAX_DEPTH: usize = 8;
 /// How much of an invalid key an error shows, in characters.

@@ -8,16 +8,17 @@ use notify_core::redact::{Redact, printable};
 
 use super::keys::ConfigKey;
 use super::option_tree::OptionTree;
-use crate::strategies;
+use crate::strategies::is_name;
 
-/// Adds a warning for each key without effect under `strategy`.
-pub(super) fn warn(options: &mut OptionTree, strategy: &str) {
+/// Adds a warning for each key without effect under the strategies of all destinations.
+pub(super) fn warn(options: &mut OptionTree, strategies: &[&str]) {
     let mut warnings = Vec::new();
     for (key, origin) in &options.origins {
         let table = key.split('.').next().unwrap_or_default();
-        // The strategy that is chosen checks its own table, and a spool in front of it.
-        let is_checked = !strategies::is_name(table) && (table != "spool" || strategy != "noop");
-        if is_checked || table == strategy {
+        // A strategy that is chosen checks its own table, and a spool in front of it.
+        let has_spool = strategies.iter().any(|strategy| *strategy != "noop");
+        let is_checked = !is_name(table) && (table != "spool" || has_spool);
+        if is_checked || strategies.contains(&table) {
             continue;
         }
         let known = ConfigKey::all().any(|known| {
@@ -34,7 +35,8 @@ pub(super) fn warn(options: &mut OptionTree, strategy: &str) {
             warnings.push(format!("`{shown}` ({place}) is ignored: unknown option{hint}"));
         } else if origin.raw.is_some() {
             warnings.push(format!(
-                "`{shown}` ({place}) has no effect because the strategy is `{strategy}`"
+                "`{shown}` ({place}) has no effect because the strategy is `{}`",
+                strategies.join("`, `")
             ));
         }
     }

@@ -3,10 +3,10 @@
 use std::ops::Range;
 
 use notify_core::codec::LineFilter;
+use notify_core::event::EventGlob;
 use notify_core::{EventType, Priority};
 use time::OffsetDateTime;
 
-use super::event_glob::EventGlob;
 use crate::record::event_record::EventRecord;
 use crate::record::image_ids::is_uuid;
 

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use notify_core::event::EventGlob;
 use notify_core::{EventType, Priority};
 use time::OffsetDateTime;
 
 use super::answer_table::{AnswerCell, AnswerTable};
 use super::calendar::Calendar;
-use super::event_glob::EventGlob;
 use super::project_names::ProjectNames;
 use crate::record::event_record::EventRecord;
 

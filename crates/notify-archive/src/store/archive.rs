@@ -7,6 +7,7 @@ use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use notify_core::event::EventGlob;
 use rusqlite::Connection;
 use time::OffsetDateTime;
 
@@ -293,7 +294,7 @@ impl Archive {
 
 /// Returns the indexes that find all records of a filter, each record once.
 pub(crate) fn indexes(filter: &EventFilter) -> Vec<PageIndex> {
-    let exact = |glob: &crate::question::event_glob::EventGlob| glob.exact().map(str::to_owned);
+    let exact = |glob: &EventGlob| glob.exact().map(str::to_owned);
     let types: Option<Vec<_>> = filter.events.iter().map(exact).collect();
     if !filter.images.is_empty() {
         return filter.images.iter().cloned().map(PageIndex::Subject).collect();

@@ -7,6 +7,7 @@
 //! The types here only describe events. [`codec`](crate::codec) reads and writes them as JSON, and
 //! [`redact`](crate::redact) removes credentials on the way.
 
+pub(crate) mod event_glob;
 pub(crate) mod event_type;
 mod event_wire;
 mod facts;
@@ -23,6 +24,7 @@ pub(crate) mod task;
 mod task_wire;
 pub(crate) mod words;
 
+pub use event_glob::EventGlob;
 pub use event_type::{EventName, EventType};
 pub use facts::EventFacts;
 pub use image::{DeletedImage, Image, ImageStatus, Visibility};

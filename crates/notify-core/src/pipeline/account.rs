@@ -110,31 +110,31 @@ pub(super) struct LossReport {
 }
 
 impl LossReport {
-    /// Logs the warnings. Call it without the queue's lock.
-    pub(super) fn log(self) {
+    /// Logs the warnings, each after `prefix`. Call it without the queue's lock.
+    pub(super) fn log(self, prefix: &str) {
         match self.drops {
             None => {}
             Some((StreakReport::Start, reason)) => {
-                tracing::warn!("dropping notifications: {}", reason.as_str());
+                tracing::warn!("{prefix}dropping notifications: {}", reason.as_str());
             }
             Some((StreakReport::Update { count }, _)) => {
-                tracing::warn!("still dropping notifications: {count} so far");
+                tracing::warn!("{prefix}still dropping notifications: {count} so far");
             }
             Some((StreakReport::End { count }, _)) => {
-                tracing::warn!("no longer dropping notifications: {count} in total");
+                tracing::warn!("{prefix}no longer dropping notifications: {count} in total");
             }
         }
         match self.refusals {
             None => {}
             Some((StreakReport::Start, Some(error))) => {
-                tracing::warn!("notifications refused: {error:#}");
+                tracing::warn!("{prefix}notifications refused: {error:#}");
             }
-            Some((StreakReport::Start, None)) => tracing::warn!("notifications refused"),
+            Some((StreakReport::Start, None)) => tracing::warn!("{prefix}notifications refused"),
             Some((StreakReport::Update { count }, _)) => {
-                tracing::warn!("notifications still refused: {count} so far");
+                tracing::warn!("{prefix}notifications still refused: {count} so far");
             }
             Some((StreakReport::End { count }, _)) => {
-                tracing::warn!("notifications no longer refused: {count} in total");
+                tracing::warn!("{prefix}notifications no longer refused: {count} in total");
             }
         }
     }

@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::load::Load;
-use super::queue_config::QueueConfig;
+use super::queue_config::{Overflow, QueueConfig};
 use crate::codec::message::Message;
 use crate::error::{Error, Result};
 use crate::transport::lanes::Lane;
@@ -22,6 +22,8 @@ pub(super) struct MessageBlock {
     pub(super) records: VecDeque<MessageRecord>,
     /// The sum of [`MessageRecord::bytes`].
     pub(super) bytes: usize,
+    /// The number of messages that no overflow drops.
+    protected: usize,
 }
 
 /// The pipeline's record of one pending message.
@@ -48,6 +50,8 @@ pub(super) struct MessageRecord {
     pub(super) lane: Lane,
     /// Whether it was set aside before.
     pub(super) set_aside: bool,
+    /// Whether it took reserved room, so that no overflow drops it.
+    pub(super) protected: bool,
     /// Whether an attempt ended without a verdict, so that the destination may have it.
     pub(super) unknown: bool,
     /// The reason of [`Verdict::Retry`](crate::Verdict::Retry) in the current attempt.
@@ -92,6 +96,7 @@ impl MessageBlock {
     /// Adds the newest message.
     pub(super) fn push(&mut self, message: Message, record: MessageRecord) {
         self.bytes += record.bytes;
+        self.protected += usize::from(record.protected);
         self.messages.push_back(message);
         self.records.push_back(record);
     }
@@ -99,15 +104,34 @@ impl MessageBlock {
     /// Removes the oldest message.
     pub(super) fn pop(&mut self) -> Option<(Message, MessageRecord)> {
         let (message, record) = (self.messages.pop_front()?, self.records.pop_front()?);
-        self.bytes -= record.bytes;
+        self.forget(&record);
         Some((message, record))
     }
 
-    /// Removes the newest message.
-    pub(super) fn pop_newest(&mut self) -> Option<(Message, MessageRecord)> {
-        let (message, record) = (self.messages.pop_back()?, self.records.pop_back()?);
-        self.bytes -= record.bytes;
+    /// Returns the oldest or the newest record that an overflow may drop.
+    pub(super) fn evictable(&self, overflow: Overflow) -> Option<(usize, &MessageRecord)> {
+        if self.protected == self.len() {
+            return None;
+        }
+        let mut records = self.records.iter().enumerate().filter(|(_, record)| !record.protected);
+        match overflow {
+            Overflow::DropOldest => records.next(),
+            Overflow::DropNewest => records.next_back(),
+        }
+    }
+
+    /// Removes the oldest or the newest message that an overflow may drop.
+    pub(super) fn evict(&mut self, overflow: Overflow) -> Option<(Message, MessageRecord)> {
+        let (at, _) = self.evictable(overflow)?;
+        let (message, record) = (self.messages.remove(at)?, self.records.remove(at)?);
+        self.forget(&record);
         Some((message, record))
+    }
+
+    /// Takes a removed record out of the sums.
+    fn forget(&mut self, record: &MessageRecord) {
+        self.bytes -= record.bytes;
+        self.protected -= usize::from(record.protected);
     }
 
     /// Removes all messages, and returns them in their order.
@@ -122,5 +146,6 @@ impl MessageBlock {
         self.messages.retain(|_| records.next().is_some_and(|record| !record.is_settled()));
         self.records.retain(|record| !record.is_settled());
         self.bytes = self.records.iter().map(|record| record.bytes).sum();
+        self.protected = self.records.iter().filter(|record| record.protected).count();
     }
 }

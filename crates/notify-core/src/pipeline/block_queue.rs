@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 use super::block::{MessageBlock, MessageRecord};
 use super::load::Load;
-use super::queue_config::QueueConfig;
+use super::queue_config::{Overflow, QueueConfig};
 use crate::codec::message::Message;
 
 /// Messages in a row. Each end is reached in constant time.
@@ -73,13 +73,23 @@ impl BlockQueue {
         Some((message, record))
     }
 
-    /// Removes the newest message.
-    pub(super) fn pop_newest(&mut self) -> Option<(Message, MessageRecord)> {
-        let block = self.blocks.back_mut()?;
-        let (message, record) = block.pop_newest()?;
+    /// Returns the oldest record that an overflow may drop.
+    pub(super) fn oldest_evictable(&self) -> Option<&MessageRecord> {
+        let mut evictable = self.blocks.iter().filter_map(|it| it.evictable(Overflow::DropOldest));
+        evictable.next().map(|(_, record)| record)
+    }
+
+    /// Removes the oldest or the newest message that an overflow may drop.
+    pub(super) fn evict(&mut self, overflow: Overflow) -> Option<(Message, MessageRecord)> {
+        let holds_one = |block: &MessageBlock| block.evictable(overflow).is_some();
+        let at = match overflow {
+            Overflow::DropOldest => self.blocks.iter().position(holds_one)?,
+            Overflow::DropNewest => self.blocks.iter().rposition(holds_one)?,
+        };
+        let (message, record) = self.blocks[at].evict(overflow)?;
         self.load -= record.load();
-        if block.is_empty() {
-            self.spare = self.blocks.pop_back()?;
+        if self.blocks[at].is_empty() {
+            self.spare = self.blocks.remove(at)?;
         }
         Some((message, record))
     }

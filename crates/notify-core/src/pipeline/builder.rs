@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use super::destination_name::DestinationName;
 use super::event_set::EventSet;
 use super::notifier::{Notifier, NotifierCore};
 use super::queue::Queue;
@@ -16,7 +17,9 @@ use super::stage::{Stage, StageInfo};
 use super::worker::Worker;
 use crate::codec::encode::Encoding;
 use crate::error::{Error, ErrorKind, Result};
+use crate::event::event_glob::EventGlob;
 use crate::event::event_type::EventType;
+use crate::event::priority::Priority;
 use crate::redact::quote::quoted;
 use crate::transport::Transport;
 
@@ -54,6 +57,11 @@ pub struct NotifierBuilder {
     durable_source: bool,
     random: RandomSource,
     stage: Option<Box<dyn Stage>>,
+    name: String,
+    required: bool,
+    events: Vec<EventGlob>,
+    priorities: Vec<Priority>,
+    others: Vec<Self>,
 }
 
 impl Notifier {
@@ -78,6 +86,11 @@ impl NotifierBuilder {
             durable_source: false,
             random: RandomSource::System,
             stage: None,
+            name: String::new(),
+            required: true,
+            events: Vec::new(),
+            priorities: Vec::new(),
+            others: Vec::new(),
         }
     }
 
@@ -198,6 +211,71 @@ impl NotifierBuilder {
         self
     }
 
+    /// Names the destination: in the log, in [`Notifier::destinations`] and in
+    /// [`Receipt::by_destination`](super::Receipt::by_destination).
+    ///
+    /// A name has the form of a [`DestinationName`]. Each of several destinations needs one.
+    pub fn named(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// Makes the destination an optional one: receipts, [`Notifier::enqueue`], [`Notifier::send`],
+    /// [`Notifier::flush`] and permits do not wait for it.
+    pub fn optional(mut self) -> Self {
+        self.required = false;
+        self
+    }
+
+    /// Delivers only the event types that match one of these patterns. Default all.
+    ///
+    /// The notifier counts the others as [suppressed](super::Stats::suppressed).
+    pub fn events(mut self, globs: impl IntoIterator<Item = EventGlob>) -> Self {
+        self.events = globs.into_iter().collect();
+        self
+    }
+
+    /// Delivers only notifications of these priorities. Default all.
+    ///
+    /// The notifier counts the others as [suppressed](super::Stats::suppressed).
+    pub fn priorities(mut self, priorities: impl IntoIterator<Item = Priority>) -> Self {
+        self.priorities = priorities.into_iter().collect();
+        self
+    }
+
+    /// Adds another destination, with its own filter, encoding, queue, stage and account.
+    ///
+    /// The notifier stamps each notification once, so it has the same id, publisher and time at all
+    /// destinations. The publisher id and the send timeout are those of this builder; `other` has none of
+    /// its own. One worker drives all destinations, and none of them waits for another.
+    ///
+    /// # Examples
+    ///
+    /// An audit file that gets everything, and a broker for failures, which may be away:
+    ///
+    /// ```
+    /// # use notify_conformance::script::Script;
+    /// use notify_core::{Notifier, Priority};
+    ///
+    /// # let (file, broker) = (Script::default().transport(), Script::default().transport());
+    /// let failures = Notifier::builder(broker)
+    ///     .named("failures")
+    ///     .optional()
+    ///     .events(["image.*".parse()?, "task.*".parse()?])
+    ///     .priorities([Priority::Error]);
+    /// let (notifier, worker) =
+    ///     Notifier::builder(file).named("audit").destination(failures).build()?;
+    /// # assert_eq!(notifier.destinations().len(), 2);
+    /// # drop((notifier, worker));
+    /// # Ok::<(), notify_core::Error>(())
+    /// ```
+    pub fn destination(mut self, mut other: Self) -> Self {
+        let further = std::mem::take(&mut other.others);
+        self.others.push(other);
+        self.others.extend(further);
+        self
+    }
+
     /// Builds the notifier and its worker.
     ///
     /// It starts nothing: run the worker with [`Worker::run`] or [`Worker::spawn_thread`].
@@ -205,7 +283,8 @@ impl NotifierBuilder {
     /// # Errors
     ///
     /// [`ErrorKind::Config`] for a disabled name that is neither an event type nor a group, for an empty
-    /// publisher id, and for bounds that hold no message.
+    /// publisher id, for bounds that hold no message, and for several destinations without distinct
+    /// [names](Self::named).
     ///
     /// # Examples
     ///
@@ -217,13 +296,72 @@ impl NotifierBuilder {
     /// let error = Notifier::builder(transport).disabled(["image member"]).build().unwrap_err();
     /// assert_eq!(error.kind(), ErrorKind::Config);
     /// ```
-    pub fn build(self) -> Result<(Notifier, Worker)> {
-        let config = |message: String| Err(Error::new(ErrorKind::Config, message));
-        let publisher_id = match self.publisher_id {
+    pub fn build(mut self) -> Result<(Notifier, Worker)> {
+        let publisher_id = match self.publisher_id.take() {
             None => host_name()?,
-            Some(name) if name.is_empty() => return config("`publisher_id` is empty".into()),
+            Some(name) if name.is_empty() => {
+                return Err(Error::new(ErrorKind::Config, "`publisher_id` is empty"));
+            }
             Some(name) => name,
         };
+        let others = std::mem::take(&mut self.others);
+        let names = std::iter::once(&self).chain(&others).map(|one| one.name.as_str());
+        check_names(&names.collect::<Vec<_>>())?;
+        let publisher_id = publisher_id.into();
+        let built: Result<Vec<_>> =
+            others.into_iter().map(|other| other.build_one(&publisher_id)).collect();
+        let (other_cores, other_workers): (Vec<_>, Vec<_>) = built?.into_iter().unzip();
+        let (mut core, mut worker) = self.build_one(&publisher_id)?;
+        core.others = other_cores.into_iter().map(|core| Notifier(Arc::new(core))).collect();
+        core.fans_out = !core.others.is_empty() || core.enabled.has_priorities();
+        worker.others = other_workers;
+        Ok((Notifier(Arc::new(core)), worker))
+    }
+
+    /// Builds one destination.
+    fn build_one(self, publisher_id: &Arc<str>) -> Result<(NotifierCore, Worker)> {
+        self.check()?;
+        let wants = |event_type: &EventType| self.transport.wants(event_type);
+        let enabled = EventSet::new(wants, self.disabled, self.events, self.priorities);
+        let (strategy, lanes) = (self.transport.name(), self.transport.lanes());
+        let queue = Arc::new(Queue::new(
+            self.queue,
+            &self.name,
+            strategy,
+            lanes,
+            self.durable_source,
+            self.random,
+        ));
+        let delayed: Weak<dyn DelayedQueue> = Arc::downgrade(&queue) as _;
+        register(queue.id, delayed);
+        let stage = self
+            .stage
+            .as_ref()
+            .map(|stage| StageInfo { name: stage.name(), account: stage.account() });
+        let mut worker = Worker::new(self.transport, Arc::clone(&queue), self.attempt_timeout);
+        worker.stage = self.stage;
+        let core = NotifierCore {
+            queue,
+            destination: self.name.into(),
+            strategy,
+            required: self.required,
+            others: Box::default(),
+            fans_out: false,
+            enabled,
+            suppressed: AtomicU64::new(0),
+            publisher_id: Arc::clone(publisher_id),
+            encoding: self.encoding,
+            send_timeout: self.send_timeout,
+            drain_timeout: self.drain_timeout,
+            close_allowance: Worker::close_allowance(stage.is_some()),
+            stage,
+        };
+        Ok((core, worker))
+    }
+
+    /// Checks the bounds and the disabled names.
+    fn check(&self) -> Result<()> {
+        let config = |message: String| Err(Error::new(ErrorKind::Config, message));
         let QueueConfig { max_messages, max_bytes, batch_messages, .. } = self.queue;
         if max_messages == 0 || batch_messages == 0 {
             return config(
@@ -237,42 +375,29 @@ impl NotifierBuilder {
                  largest size"
             ));
         }
-        if let Some(name) = self.disabled.iter().find(|name| EventType::new(name).is_err()) {
-            return config(format!(
+        match self.disabled.iter().find(|name| EventType::new(name).is_err()) {
+            None => Ok(()),
+            Some(name) => config(format!(
                 "`disabled_notifications`: {} is neither an event type nor a group (image, task)",
                 quoted(name)
-            ));
+            )),
         }
-        let others = self.transport.wants(&EventType::undocumented());
-        let mut enabled = EventSet { others, disabled: self.disabled, ..EventSet::default() };
-        for event_type in EventType::DOCUMENTED {
-            if self.transport.wants(event_type) && !enabled.disables(event_type) {
-                enabled.insert(event_type);
-            }
-        }
-        let (name, lanes) = (self.transport.name(), self.transport.lanes());
-        let queue = Arc::new(Queue::new(self.queue, name, lanes, self.durable_source, self.random));
-        let delayed: Weak<dyn DelayedQueue> = Arc::downgrade(&queue) as _;
-        register(queue.id, delayed);
-        let stage = self
-            .stage
-            .as_ref()
-            .map(|stage| StageInfo { name: stage.name(), account: stage.account() });
-        let mut worker = Worker::new(self.transport, Arc::clone(&queue), self.attempt_timeout);
-        worker.stage = self.stage;
-        let notifier = Notifier(Arc::new(NotifierCore {
-            queue,
-            enabled,
-            suppressed: AtomicU64::new(0),
-            publisher_id: publisher_id.into(),
-            encoding: self.encoding,
-            send_timeout: self.send_timeout,
-            drain_timeout: self.drain_timeout,
-            close_allowance: Worker::close_allowance(stage.is_some()),
-            stage,
-        }));
-        Ok((notifier, worker))
     }
+}
+
+/// Checks the names of all destinations. A single one may have no name.
+fn check_names(names: &[&str]) -> Result<()> {
+    if let [""] = names {
+        return Ok(());
+    }
+    for (index, name) in names.iter().enumerate() {
+        DestinationName::new(name)?;
+        if names[..index].contains(name) {
+            let message = format!("two destinations have the name {}", quoted(name));
+            return Err(Error::new(ErrorKind::Config, message));
+        }
+    }
+    Ok(())
 }
 
 /// Returns the host name, the default publisher id.

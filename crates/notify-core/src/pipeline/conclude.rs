@@ -111,10 +111,10 @@ impl Queue {
         };
         drop(state);
         for (lane, report) in reports {
-            report.log(self.name, self.lanes.name(lane));
+            report.log(&self.name, self.lanes.name(lane));
         }
         if let Some(report) = connection {
-            report.log(self.name, "");
+            report.log(&self.name, "");
         }
         self.progress.notify_waiters();
         conclusion
@@ -142,7 +142,7 @@ impl Queue {
                 error
             } else {
                 lane.unsettled += 1;
-                let error = failure.cloned().unwrap_or_else(|| unsettled(self.name));
+                let error = failure.cloned().unwrap_or_else(|| unsettled(&self.name));
                 record.unknown |= failure.is_none() || error.outcome() != Outcome::NotSent;
                 error
             };

@@ -1,22 +1,47 @@
-//! The set of event types that a notifier emits.
+//! The set of events that one destination gets.
 //!
 //! `emit` asks it first, so that a disabled event costs a few nanoseconds and no allocation.
 
+use crate::event::event_glob::EventGlob;
 use crate::event::event_type::EventType;
+use crate::event::priority::Priority;
 
-/// A set of event types: one bit for each documented one, and a rule for all others.
+/// A set of event types: one bit for each documented one, and rules for all others.
 #[derive(Debug, Default)]
 pub(super) struct EventSet {
     /// The bits of the documented types that the set holds.
-    pub(super) documented: u16,
-    /// Whether the set holds other types, except the disabled ones.
-    pub(super) others: bool,
+    documented: u16,
+    /// Whether the transport wants other types.
+    others: bool,
     /// The disabled event types and groups.
-    pub(super) disabled: Vec<String>,
+    disabled: Vec<String>,
+    /// The patterns of which an event type matches one. Empty accepts every type.
+    globs: Vec<EventGlob>,
+    /// The priorities that the destination gets; `None` for all.
+    priorities: Option<Vec<Priority>>,
 }
 
 impl EventSet {
-    /// Returns whether the set holds a type.
+    /// Returns the events that `wants` accepts, without the `disabled` types and groups, of which the
+    /// type matches one of `globs` and the priority is one of `priorities`.
+    pub(super) fn new(
+        wants: impl Fn(&EventType) -> bool,
+        disabled: Vec<String>,
+        globs: Vec<EventGlob>,
+        priorities: Vec<Priority>,
+    ) -> Self {
+        let others = wants(&EventType::undocumented());
+        let priorities = (!priorities.is_empty()).then_some(priorities);
+        let mut set = Self { documented: 0, others, disabled, globs, priorities };
+        for event_type in EventType::DOCUMENTED {
+            if wants(event_type) && set.selects(event_type) {
+                set.documented |= bit(event_type);
+            }
+        }
+        set
+    }
+
+    /// Returns whether the set holds a type, at any priority.
     #[inline]
     pub(super) fn contains(&self, event_type: &EventType) -> bool {
         match event_type {
@@ -31,17 +56,27 @@ impl EventSet {
     #[cold]
     #[inline(never)]
     fn contains_other(&self, event_type: &EventType) -> bool {
-        self.others && !self.disables(event_type)
+        self.others && self.selects(event_type)
     }
 
-    /// Adds a documented type.
-    pub(super) fn insert(&mut self, event_type: &EventType) {
-        self.documented |= bit(event_type);
+    /// Returns whether the set holds an event.
+    pub(super) fn contains_event(&self, event_type: &EventType, priority: Priority) -> bool {
+        self.contains(event_type)
+            && self.priorities.as_ref().is_none_or(|priorities| priorities.contains(&priority))
     }
 
-    /// Returns whether the configuration disables a type, by its name or by its group.
-    pub(super) fn disables(&self, event_type: &EventType) -> bool {
-        self.disabled.iter().any(|name| name == event_type.as_str() || name == event_type.group())
+    /// Returns whether the set leaves out some priorities.
+    pub(super) fn has_priorities(&self) -> bool {
+        self.priorities.is_some()
+    }
+
+    /// Returns whether the configuration selects a type: it does not disable the name or the group, and
+    /// a pattern matches.
+    fn selects(&self, event_type: &EventType) -> bool {
+        let is_disabled = |name: &String| name == event_type.as_str() || name == event_type.group();
+        let matches = |glob: &EventGlob| glob.matches(event_type);
+        !self.disabled.iter().any(is_disabled)
+            && (self.globs.is_empty() || self.globs.iter().any(matches))
     }
 }
 

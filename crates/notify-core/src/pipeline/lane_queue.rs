@@ -212,16 +212,34 @@ impl LaneQueue {
         }
         match overflow {
             Overflow::DropNewest => {
-                self.line.pop_newest().or_else(|| self.set_aside.evict(overflow))
+                self.line.evict(overflow).or_else(|| self.set_aside.evict(overflow))
             }
-            Overflow::DropOldest => self.set_aside.evict(overflow).or_else(|| self.line.pop()),
+            Overflow::DropOldest => {
+                self.set_aside.evict(overflow).or_else(|| self.line.evict(overflow))
+            }
         }
+    }
+
+    /// Returns the time at which the program emitted one of the oldest messages that an overflow may
+    /// drop.
+    pub(super) fn oldest_evictable(&self) -> Option<Instant> {
+        let passed = self.passed.evictable(Overflow::DropOldest).map(|(_, record)| record);
+        let firsts = passed.into_iter().chain(self.line.oldest_evictable());
+        firsts.map(|record| record.since).chain(self.set_aside.oldest_evictable()).min()
+    }
+
+    /// Removes the oldest message that an overflow may drop, or another such one if the lane has only
+    /// messages that are set aside.
+    pub(super) fn evict_oldest(&mut self) -> Option<(Message, MessageRecord)> {
+        const OLDEST: Overflow = Overflow::DropOldest;
+        let passed = self.passed.evict(OLDEST);
+        passed.or_else(|| self.line.evict(OLDEST)).or_else(|| self.set_aside.evict(OLDEST))
     }
 
     /// Removes the oldest message, or another one if the lane is empty but for that.
     pub(super) fn pop_any(&mut self) -> Option<(Message, MessageRecord)> {
         let passed = self.passed.pop();
-        passed.or_else(|| self.line.pop()).or_else(|| self.set_aside.evict(Overflow::DropOldest))
+        passed.or_else(|| self.line.pop()).or_else(|| self.set_aside.pop_any())
     }
 
     /// Notes that the destination settled a message of the lane, and that none of the attempt failed

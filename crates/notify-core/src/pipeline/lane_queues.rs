@@ -214,37 +214,44 @@ impl LaneQueues {
     }
 
     /// Removes one message of a lane that holds more than its share of the room, if there is one, for a
-    /// message of lane `to`.
+    /// message of lane `to`, or of any lane for `None`.
     ///
     /// A destination with one lane keeps all its room for that lane while it fails. A silent lane may
     /// hold all the room until others are delivered, so it gives way to the only message of another lane.
     pub(super) fn evict_excess(
         &mut self,
-        to: Lane,
+        to: Option<Lane>,
         config: &QueueConfig,
     ) -> Option<(Message, MessageRecord)> {
-        let several = self.lanes.len() > 1;
-        let is_only = self.lane(to).load().messages == 0;
-        let excess = |lane: &LaneQueue| {
-            let stuck = lane.stuck(self.settled);
-            let held = if is_only && lane.is_isolated() { lane.load() } else { stuck };
-            let limited = lane.is_working() || several;
-            limited && held.messages > 0 && !held.fits(self.share(stuck, config))
-        };
-        let over = self.lanes.iter().position(excess)?;
-        let (message, record) = self.lanes[over].evict(config.overflow)?;
-        self.load -= record.load();
-        Some((message, record))
+        let is_only = to.is_some_and(|to| self.lane(to).load().messages == 0);
+        for at in 0..self.lanes.len() {
+            if self.holds_excess(&self.lanes[at], is_only, config)
+                && let Some((message, record)) = self.lanes[at].evict(config.overflow)
+            {
+                self.load -= record.load();
+                return Some((message, record));
+            }
+        }
+        None
     }
 
-    /// Removes the oldest message of one lane, or of all lanes for `None`.
-    pub(super) fn pop_oldest(&mut self, only: Option<Lane>) -> Option<(Message, MessageRecord)> {
+    /// Returns whether a lane holds more than its share of the room, beside the only message of another
+    /// lane if `is_only`.
+    fn holds_excess(&self, lane: &LaneQueue, is_only: bool, config: &QueueConfig) -> bool {
+        let stuck = lane.stuck(self.settled);
+        let held = if is_only && lane.is_isolated() { lane.load() } else { stuck };
+        let limited = lane.is_working() || self.lanes.len() > 1;
+        limited && held.messages > 0 && !held.fits(self.share(stuck, config))
+    }
+
+    /// Removes the oldest message that an overflow may drop, of one lane or of all lanes for `None`.
+    pub(super) fn evict_oldest(&mut self, only: Option<Lane>) -> Option<(Message, MessageRecord)> {
         let lanes = self.lanes.iter_mut().enumerate();
         let (_, lane) = lanes
             .filter(|(at, _)| only.is_none_or(|only| only.index() == *at))
-            .filter_map(|(_, lane)| Some((lane.oldest()?, lane)))
+            .filter_map(|(_, lane)| Some((lane.oldest_evictable()?, lane)))
             .min_by_key(|(since, _)| *since)?;
-        let (message, record) = lane.pop_any()?;
+        let (message, record) = lane.evict_oldest()?;
         self.load -= record.load();
         Some((message, record))
     }

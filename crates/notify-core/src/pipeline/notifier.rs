@@ -9,6 +9,7 @@ use std::time::Duration;
 use time::OffsetDateTime;
 
 use super::deadline::after;
+use super::destination_account::DestinationAccount;
 use super::event_set::EventSet;
 use super::queue::Queue;
 use super::receipt::Receipt;
@@ -49,7 +50,15 @@ pub struct Notifier(pub(super) Arc<NotifierCore>);
 #[derive(Debug)]
 pub(super) struct NotifierCore {
     pub(super) queue: Arc<Queue>,
-    /// The event types that are enabled and that the transport wants.
+    /// The name of the destination; empty without one.
+    pub(super) destination: Arc<str>,
+    pub(super) strategy: &'static str,
+    pub(super) required: bool,
+    /// The notifiers of the other destinations.
+    pub(super) others: Box<[Notifier]>,
+    /// Whether `emit` must look at each event for each destination.
+    pub(super) fans_out: bool,
+    /// The events that are enabled and that the transport wants.
     pub(super) enabled: EventSet,
     /// The number of notifications of other types.
     pub(super) suppressed: AtomicU64,
@@ -65,8 +74,8 @@ pub(super) struct NotifierCore {
 impl Notifier {
     /// Returns whether this notifier emits notifications of a type.
     ///
-    /// It does when the transport wants the type and the configuration does not disable it. Ask before
-    /// you collect an expensive payload.
+    /// It does when a transport wants the type and the configuration does not disable it, at least for one
+    /// destination and one priority. Ask before you collect an expensive payload.
     ///
     /// # Examples
     ///
@@ -83,6 +92,7 @@ impl Notifier {
     #[inline]
     pub fn enabled(&self, event_type: &EventType) -> bool {
         self.0.enabled.contains(event_type)
+            || self.0.others.iter().any(|other| other.0.enabled.contains(event_type))
     }
 
     /// Emits a notification: encodes and queues it, without blocking or waiting.
@@ -107,6 +117,9 @@ impl Notifier {
     /// ```
     #[inline]
     pub fn emit(&self, event: &Event) -> Receipt {
+        if self.0.fans_out {
+            return self.emit_to_each(event);
+        }
         if !self.enabled(event.event_type()) {
             return self.suppress();
         }
@@ -122,10 +135,15 @@ impl Notifier {
     /// [`send_timeout`](super::NotifierBuilder::send_timeout), the notifier drops the notification as
     /// for an overflow. Needs a tokio runtime with its timer enabled.
     ///
+    /// With several destinations, it waits for room in all required ones, and holds no room while it waits.
+    ///
     /// # Cancel safety
     ///
     /// If you drop the future before it resolves, the notifier queues and counts nothing.
     pub async fn enqueue(&self, event: &Event) -> Receipt {
+        if self.0.fans_out {
+            return self.enqueue_to_each(event).await;
+        }
         if !self.enabled(event.event_type()) {
             return self.suppress();
         }
@@ -169,10 +187,10 @@ impl Notifier {
     /// ```
     pub async fn send(&self, event: &Event) -> Result<()> {
         let deadline = after(self.0.send_timeout);
-        let receipt = self.enqueue(event).await;
-        match tokio::time::timeout_at(deadline, receipt).await {
+        let mut receipt = self.enqueue(event).await;
+        match tokio::time::timeout_at(deadline, &mut receipt).await {
             Ok(result) => result,
-            Err(_) => Err(self.0.queue.undecided(self.0.send_timeout)),
+            Err(_) => Err(receipt.undecided(self.0.send_timeout)),
         }
     }
 
@@ -203,6 +221,9 @@ impl Notifier {
     /// # }
     /// ```
     pub async fn resend(&self, notification: &Notification) -> Receipt {
+        if self.0.fans_out {
+            return self.resend_to_each(notification).await;
+        }
         if !self.enabled(notification.event_type()) {
             return self.suppress();
         }
@@ -216,7 +237,8 @@ impl Notifier {
     ///
     /// It is for a caller that stores messages and passes them on in order, such as the spool. See
     /// [`NotifierBuilder::durable_source`](super::NotifierBuilder::durable_source). The message was
-    /// accepted before, so the notifier sends it whatever types are disabled now.
+    /// accepted before, so the notifier sends it whatever types are disabled now. With several
+    /// destinations, it goes to the first.
     ///
     /// # Cancel safety
     ///
@@ -241,7 +263,8 @@ impl Notifier {
         }
     }
 
-    /// Returns the encoding of this notifier's notifications.
+    /// Returns the encoding of this notifier's notifications, at the first destination if there are
+    /// several.
     pub fn encoding(&self) -> &Encoding {
         &self.0.encoding
     }
@@ -271,6 +294,10 @@ impl Notifier {
     }
 
     /// Returns the account at this moment.
+    ///
+    /// Each destination has an account of its own, and no sum of them means anything. With several
+    /// destinations, this is the account of the first one, and [`destinations`](Self::destinations)
+    /// returns all of them.
     pub fn stats(&self) -> Stats {
         self.0.queue.stats(self.0.suppressed.load(Ordering::Relaxed))
     }
@@ -296,12 +323,50 @@ impl Notifier {
     /// # Ok::<(), notify_core::Error>(())
     /// ```
     pub fn stages(&self) -> Vec<(&'static str, Stats)> {
-        let own = (self.0.queue.name, self.stats());
+        let own = (self.0.strategy, self.stats());
         let behind = self.0.stage.iter().map(|stage| (stage.name, (stage.account)()));
         [own].into_iter().chain(behind).collect()
     }
 
-    /// Waits until every message that was queued before this call has its outcome.
+    /// Returns the accounts of all destinations, in the order in which the builder got them.
+    ///
+    /// Each account is of one moment and balances; the method reads one after the other.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use notify_conformance::script::Script;
+    /// # use notify_core::Notifier;
+    /// # let (file, broker) = (Script::default().transport(), Script::default().transport());
+    /// let (notifier, _worker) = Notifier::builder(file)
+    ///     .named("audit")
+    ///     .destination(Notifier::builder(broker).named("broker").optional())
+    ///     .build()?;
+    /// for account in notifier.destinations() {
+    ///     println!("{}: {} delivered", account.name, account.stats.delivered);
+    /// }
+    /// # assert!(notifier.destinations()[0].required && !notifier.destinations()[1].required);
+    /// # Ok::<(), notify_core::Error>(())
+    /// ```
+    pub fn destinations(&self) -> Vec<DestinationAccount> {
+        let account = |one: &Self| {
+            let mut stages = one.stages().into_iter();
+            let (strategy, stats) = stages.next()?;
+            let NotifierCore { destination, required, .. } = &*one.0;
+            let name = destination.to_string();
+            Some(DestinationAccount {
+                name,
+                required: *required,
+                strategy,
+                stats,
+                forwarded: stages.next(),
+            })
+        };
+        std::iter::once(self).chain(&self.0.others).filter_map(account).collect()
+    }
+
+    /// Waits until every message that was queued before this call has its outcome at the required
+    /// destinations.
     ///
     /// # Errors
     ///
@@ -312,10 +377,14 @@ impl Notifier {
     ///
     /// Dropping the future changes nothing.
     pub async fn flush(&self, timeout: Duration) -> Result<()> {
-        match tokio::time::timeout(timeout, self.0.queue.flushed()).await {
-            Ok(()) => Ok(()),
-            Err(_) => Err(self.0.queue.undecided(timeout)),
+        let deadline = after(timeout);
+        // One after the other: each wait ends as soon as its destination is done.
+        for core in self.cores().filter(|core| core.required) {
+            if tokio::time::timeout_at(deadline, core.queue.flushed()).await.is_err() {
+                return Err(core.queue.undecided(timeout));
+            }
         }
+        Ok(())
     }
 
     /// Closes this notifier and all its clones for new notifications.
@@ -323,7 +392,7 @@ impl Notifier {
     /// The worker delivers the pending messages within the builder's
     /// [`drain_timeout`](super::NotifierBuilder::drain_timeout), counted from the first call, and ends.
     pub fn close(&self) {
-        self.0.queue.close(self.0.drain_timeout);
+        self.cores().for_each(|core| core.queue.close(core.drain_timeout));
     }
 
     /// Closes the notifier, waits until the worker ended, and returns the account.
@@ -332,13 +401,16 @@ impl Notifier {
     /// then closes its transport. The call takes at most `drain` plus 6 s, or 11 s with a stage
     /// [behind](super::NotifierBuilder::behind) the transport. If you do not run the worker, the
     /// account shows the messages that are still pending.
+    ///
+    /// All destinations drain side by side, within the same time. With several, the account is that of the
+    /// first: see [`stats`](Self::stats).
     pub async fn shutdown(&self, drain: Duration) -> Stats {
-        self.0.queue.close_within(drain);
-        let ended = tokio::time::timeout_at(
-            after(drain.saturating_add(self.0.close_allowance)),
-            self.0.queue.ended(),
-        );
-        drop(ended.await);
+        self.cores().for_each(|core| core.queue.close_within(drain));
+        let allowance = self.cores().map(|core| core.close_allowance).max().unwrap_or_default();
+        let deadline = after(drain.saturating_add(allowance));
+        for core in self.cores() {
+            drop(tokio::time::timeout_at(deadline, core.queue.ended()).await);
+        }
         self.stats()
     }
 
@@ -348,6 +420,11 @@ impl Notifier {
             Ok(message) => self.0.queue.push_in_turn(message),
             Err(error) => Ok(self.0.queue.refuse_unencoded(error)),
         }
+    }
+
+    /// Returns the cores of all destinations.
+    pub(super) fn cores(&self) -> impl Iterator<Item = &NotifierCore> {
+        std::iter::once(&*self.0).chain(self.0.others.iter().map(|other| &*other.0))
     }
 
     /// Encodes an event with a new id and the current time.
@@ -360,8 +437,15 @@ impl Notifier {
 
     /// Counts a notification of a type that is not enabled.
     fn suppress(&self) -> Receipt {
-        self.0.suppressed.fetch_add(1, Ordering::Relaxed);
+        self.0.count_suppressed();
         Receipt::decided(None, Ok(()))
+    }
+}
+
+impl NotifierCore {
+    /// Counts a notification that the destination does not get.
+    pub(super) fn count_suppressed(&self) {
+        self.suppressed.fetch_add(1, Ordering::Relaxed);
     }
 }
 

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::account::{Account, DropReason};
 use super::block::{MessageBlock, MessageRecord};
+use super::claim::Claim;
 use super::deadline::after;
 use super::generations::PendingGenerations;
 use super::lane_mask::LaneMask;
@@ -32,8 +33,10 @@ use crate::transport::lanes::{Lane, Lanes};
 pub(super) struct Queue {
     pub(super) id: QueueId,
     pub(super) config: QueueConfig,
-    /// The name of the destination's strategy.
-    pub(super) name: &'static str,
+    /// The name of the destination, which is that of its strategy unless it has one of its own.
+    pub(super) name: Box<str>,
+    /// The start of the log lines about losses: empty for a destination without a name of its own.
+    pub(super) log_prefix: Box<str>,
     /// The lanes of the destination.
     pub(super) lanes: Lanes,
     /// Whether the caller keeps each message until it is delivered: see
@@ -64,6 +67,12 @@ pub(super) struct Queue {
 pub(super) struct QueueState {
     pub(super) pending: LaneQueues,
     pub(super) in_flight: Load,
+    /// The room that callers took before they have a message for it.
+    pub(super) reserved: Load,
+    /// The room that the first caller in the line of reservations waits for.
+    pub(super) awaited_reservation: Option<Load>,
+    /// The load of the pending messages that took reserved room, which no overflow drops.
+    pub(super) protected: Load,
     /// The time of the oldest message in each batch in flight: the shared one, then one for each lane.
     pub(super) oldest_in_flight: Box<[Option<Instant>]>,
     pub(super) generations: PendingGenerations,
@@ -89,10 +98,11 @@ pub(super) enum WorkerPhase {
 }
 
 impl Queue {
-    /// Returns an empty, open queue.
+    /// Returns an empty, open queue for the destination of that name, which may be empty.
     pub(super) fn new(
         config: QueueConfig,
-        name: &'static str,
+        destination: &str,
+        strategy: &'static str,
         lanes: Lanes,
         durable_source: bool,
         random: RandomSource,
@@ -101,6 +111,9 @@ impl Queue {
         let state = QueueState {
             pending: LaneQueues::new(count),
             in_flight: Load::default(),
+            reserved: Load::default(),
+            awaited_reservation: None,
+            protected: Load::default(),
             oldest_in_flight: vec![None; count + 1].into(),
             generations: PendingGenerations::default(),
             next_number: 0,
@@ -115,7 +128,12 @@ impl Queue {
             id: QueueId::new(),
             overflow: DropReason::Overflow.error(&config),
             config,
-            name,
+            name: if destination.is_empty() { strategy } else { destination }.into(),
+            log_prefix: if destination.is_empty() {
+                Box::default()
+            } else {
+                format!("`{destination}`: ").into()
+            },
             durable_source,
             random,
             state: Mutex::new(state),
@@ -165,18 +183,12 @@ impl Queue {
     /// Callers get room for a lane in the order in which they called.
     pub(super) async fn push_when_room(&self, mut message: Message, timeout: Duration) -> Receipt {
         let deadline = after(timeout);
-        // Try once more before dropping: the caller at the head of the line may need more room than
-        // this message.
-        let push_or_drop = |message| {
-            self.try_push(message, Claim::First)
-                .unwrap_or_else(|message| self.drop_new(&message, DropReason::Overflow))
-        };
         let lane = self.lanes.lane(&message);
-        let callers = self.room.line(lane);
+        let callers = self.room.line(Some(lane));
         let Ok(_turn) = tokio::time::timeout_at(deadline, callers.turn.lock()).await else {
-            return push_or_drop(message);
+            return self.push_or_drop(message);
         };
-        let _waiting = self.await_room(lane, weight(&message));
+        let _waiting = self.await_room(Some(lane), Load::one(weight(&message)));
         loop {
             let room = callers.room.notified();
             message = match self.try_push(message, Claim::First) {
@@ -184,15 +196,33 @@ impl Queue {
                 Err(message) => message,
             };
             if tokio::time::timeout_at(deadline, room).await.is_err() {
-                return push_or_drop(message);
+                return self.push_or_drop(message);
             }
         }
     }
 
-    /// Reserves room for the first caller in the line of a lane, until the guard is dropped.
-    fn await_room(&self, lane: Lane, bytes: usize) -> AwaitedRoom<'_> {
-        self.lock().pending.await_room(lane, Some(bytes));
-        self.room.waiting.set(lane, true);
+    /// Queues a message of a caller that waited long enough, or drops it.
+    ///
+    /// Tries once more before dropping: the caller at the head of the line may need more room than this
+    /// message.
+    pub(super) fn push_or_drop(&self, message: Message) -> Receipt {
+        self.try_push(message, Claim::First)
+            .unwrap_or_else(|message| self.drop_new(&message, DropReason::Overflow))
+    }
+
+    /// Queues a message in room that a [`Reservation`](super::reservation::Reservation) holds, and ends
+    /// the reservation of `room`.
+    pub(super) fn push_reserved(&self, message: Message, room: usize, protected: bool) -> Receipt {
+        // Room that was reserved suffices, so the queue takes the message unless it is closed.
+        self.try_push(message, Claim::Reserved { room, protected })
+            .unwrap_or_else(|message| self.drop_new(&message, DropReason::Overflow))
+    }
+
+    /// Leaves room for the first caller in the line of a lane, or in that of reservations, until the
+    /// guard is dropped.
+    pub(super) fn await_room(&self, lane: Option<Lane>, load: Load) -> AwaitedRoom<'_> {
+        self.lock().set_awaited(lane, Some(load));
+        self.room.set_waiting(lane, true);
         AwaitedRoom { queue: self, lane }
     }
 
@@ -202,7 +232,7 @@ impl Queue {
         state.account.emitted += 1;
         let report = state.account.refuse(1, Some(&error));
         drop(state);
-        report.log();
+        report.log(&self.log_prefix);
         Receipt::decided(None, Err(error))
     }
 
@@ -210,9 +240,10 @@ impl Queue {
     fn try_push(&self, message: Message, claim: Claim) -> Result<Receipt, Message> {
         let bytes = weight(&message);
         let lane = self.lanes.lane(&message);
+        let is_reserved = matches!(claim, Claim::Reserved { .. });
         let message = if self.failing_lanes.contains(lane) {
             // Most messages of a lane that fails find no room, so look before the copy.
-            if !self.may_enter(lane, bytes) {
+            if !is_reserved && !self.may_enter(lane, bytes) {
                 return Err(message);
             }
             // The message may stay for long: give up the memory that it shares with others.
@@ -226,6 +257,9 @@ impl Queue {
         let since = Instant::now();
         let mut evicted = MessageBlock::default();
         let mut state = self.lock();
+        if let Claim::Reserved { room, .. } = claim {
+            state.reserved -= Load::one(room);
+        }
         if state.closed {
             drop(state);
             if self.durable_source {
@@ -235,10 +269,9 @@ impl Queue {
             }
             return Ok(self.drop_new(&message, DropReason::Closed));
         }
-        let may_push = state.pending.has_lane_room(lane, bytes, &self.config)
-            && state.may_claim(lane, claim)
-            && (state.has_room(bytes, claim, &self.config)
-                || state.evict_excess(lane, bytes, claim, &self.config, &mut evicted));
+        let protected = matches!(claim, Claim::Reserved { protected: true, .. });
+        let may_push = is_reserved
+            || state.take_room(Some(lane), Load::one(bytes), claim, &self.config, &mut evicted);
         if !may_push {
             self.unlock_and_drop(state, evicted);
             return Err(message);
@@ -255,8 +288,12 @@ impl Queue {
             lane,
             set_aside: false,
             unknown: false,
+            protected,
             retry: None,
         };
+        if protected {
+            state.protected += record.load();
+        }
         state.next_number += 1;
         state.account.emitted += 1;
         let must_look = state.pending.push(message, record, &self.config);
@@ -285,15 +322,18 @@ impl Queue {
         let (lane, bytes) = (self.lanes.lane(message), weight(message));
         let mut dropped = MessageBlock::default();
         let mut state = self.lock();
-        // Messages in flight stay. If they alone leave no room, dropping the others gains nothing.
-        if state.in_flight.bytes + bytes > self.config.max_bytes {
+        // Messages in flight and those of reserved room stay. If they alone leave no room, dropping the
+        // others gains nothing.
+        let staying = state.reserved + Load::one(bytes);
+        let room = Load { messages: self.config.max_messages, bytes: self.config.max_bytes };
+        if !(state.in_flight + staying).fits(room) || !(state.protected + staying).fits(room) {
             return;
         }
         loop {
             let oldest = if !state.pending.has_lane_room(lane, bytes, &self.config) {
-                state.pending.pop_oldest(Some(lane))
-            } else if !state.has_room(bytes, Claim::BehindTheLine, &self.config) {
-                state.pending.pop_oldest(None)
+                state.pending.evict_oldest(Some(lane))
+            } else if !state.has_room(Load::one(bytes), Claim::BehindTheLine, &self.config) {
+                state.pending.evict_oldest(None)
             } else {
                 break;
             };
@@ -304,7 +344,7 @@ impl Queue {
     }
 
     /// Unlocks the queue, and drops the messages that left it for want of room.
-    fn unlock_and_drop(&self, state: MutexGuard<'_, QueueState>, evicted: MessageBlock) {
+    pub(super) fn unlock_and_drop(&self, state: MutexGuard<'_, QueueState>, evicted: MessageBlock) {
         if !evicted.is_empty() {
             self.drop_taken(state, evicted, DropReason::Overflow);
         }
@@ -316,7 +356,7 @@ impl Queue {
         state.account.emitted += 1;
         let report = state.account.drop_messages(1, reason);
         drop(state);
-        report.log();
+        report.log(&self.log_prefix);
         Receipt::decided(Some(message.id()), Err(self.drop_error(reason)))
     }
 
@@ -383,62 +423,16 @@ impl Queue {
     }
 }
 
-/// The claim of a caller to room, beside the callers that wait for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Claim {
-    /// The first in the line of its lane, or a caller that stops waiting.
-    First,
-    /// A caller that would rather wait than pass the first in the line.
-    InTurn,
-    /// A caller that cannot wait. It leaves room for the first in each line.
-    BehindTheLine,
-}
-
-impl QueueState {
-    /// Returns whether a caller may take room before the first in the line of its lane.
-    fn may_claim(&self, lane: Lane, claim: Claim) -> bool {
-        claim != Claim::InTurn || self.pending.lane(lane).awaited_bytes.is_none()
-    }
-
-    /// Returns whether both bounds allow one more message of `bytes`.
-    fn has_room(&self, bytes: usize, claim: Claim, config: &QueueConfig) -> bool {
-        let mut load = self.pending.load() + self.in_flight + Load::one(bytes);
-        if claim != Claim::First {
-            load += self.pending.awaited();
-        }
-        load.messages <= config.max_messages && load.bytes <= config.max_bytes
-    }
-
-    /// Moves messages of lanes that hold more than their share to `evicted`, until one of lane `to` with
-    /// `bytes` fits. Returns whether it fits.
-    fn evict_excess(
-        &mut self,
-        to: Lane,
-        bytes: usize,
-        claim: Claim,
-        config: &QueueConfig,
-        evicted: &mut MessageBlock,
-    ) -> bool {
-        while !self.has_room(bytes, claim, config) {
-            let Some((message, record)) = self.pending.evict_excess(to, config) else {
-                return false;
-            };
-            evicted.push(message, record);
-        }
-        true
-    }
-}
-
-/// A guard that holds the reservation of the first caller in a line.
-struct AwaitedRoom<'a> {
+/// A guard that leaves room for the first caller in a line.
+pub(super) struct AwaitedRoom<'a> {
     queue: &'a Queue,
-    lane: Lane,
+    lane: Option<Lane>,
 }
 
 impl Drop for AwaitedRoom<'_> {
     fn drop(&mut self) {
-        self.queue.room.waiting.set(self.lane, false);
-        self.queue.lock().pending.await_room(self.lane, None);
+        self.queue.room.set_waiting(self.lane, false);
+        self.queue.lock().set_awaited(self.lane, None);
     }
 }
 

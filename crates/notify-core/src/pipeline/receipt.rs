@@ -1,4 +1,4 @@
-//! The receipt of one notification: a future that resolves to its outcome.
+//! The receipt of one notification: a future that resolves to its outcome at all required destinations.
 
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -9,8 +9,10 @@ use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
+use tokio::sync::oneshot::error::TryRecvError;
 use uuid::Uuid;
 
+use super::destination_outcome::{DestinationOutcome, DestinationProgress};
 use super::registry::QueueId;
 use crate::error::{Error, ErrorKind, Outcome, Result};
 
@@ -19,6 +21,9 @@ use crate::error::{Error, ErrorKind, Outcome, Result};
 /// It resolves to `Ok` when the destination accepted the notification, and when its type is disabled or
 /// unwanted by the transport. Otherwise it resolves to an error whose [`outcome`](Error::outcome) says what is known of the
 /// notification. It always resolves, because a worker that ends or is dropped settles all its messages.
+///
+/// With several destinations, it waits for the required ones and resolves to the error of the first of
+/// them that failed. [`by_destination`](Self::by_destination) returns the outcome at each.
 ///
 /// Dropping a receipt changes nothing: the worker delivers the notification all the same.
 ///
@@ -57,6 +62,17 @@ pub struct Receipt {
 enum ReceiptState {
     Waiting(oneshot::Receiver<Result<()>>),
     Decided(Result<()>),
+    /// The receipts at several destinations, in their order.
+    Several(Vec<DestinationReceipt>),
+}
+
+/// The receipt of one notification at one destination.
+#[derive(Debug)]
+pub(super) struct DestinationReceipt {
+    pub(super) destination: Arc<str>,
+    pub(super) required: bool,
+    /// `None` if the filter of the destination leaves the notification out.
+    pub(super) receipt: Option<Receipt>,
 }
 
 impl Receipt {
@@ -75,6 +91,16 @@ impl Receipt {
         Self { message_id: Some(message_id), queue: Some(queue), state }
     }
 
+    /// Returns the receipt of a notification for several destinations, or for one with a filter.
+    pub(super) fn of_destinations(mut receipts: Vec<DestinationReceipt>) -> Self {
+        let message_id = receipts.iter().find_map(|it| it.receipt.as_ref()?.message_id);
+        if receipts.len() == 1 {
+            let only = receipts.pop().and_then(|it| it.receipt);
+            return only.unwrap_or_else(|| Self::decided(None, Ok(())));
+        }
+        Self { message_id, queue: None, state: ReceiptState::Several(receipts) }
+    }
+
     /// Notes that a caller starts to wait for an outcome, so that batches do not linger.
     pub(super) fn note_wait() {
         WAITS.fetch_add(1, Ordering::Relaxed);
@@ -90,6 +116,67 @@ impl Receipt {
     /// `None` when its type is disabled or unwanted, and when its encoding failed.
     pub fn message_id(&self) -> Option<Uuid> {
         self.message_id
+    }
+
+    /// Returns what is known at this moment about the notification at each destination, in their order.
+    ///
+    /// A receipt resolves once the required destinations have decided. Others may follow later, so you can
+    /// call this again.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use notify_conformance::script::Script;
+    /// use notify_core::event::Payload;
+    /// use notify_core::pipeline::DestinationProgress;
+    /// use notify_core::{Event, Notifier};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> notify_core::Result<()> {
+    /// # let (file, broker) = (Script::default().transport(), Script::default().transport());
+    /// let failures = Notifier::builder(broker).named("failures").events(["*.failure".parse()?]);
+    /// let (notifier, worker) =
+    ///     Notifier::builder(file).named("audit").destination(failures).build()?;
+    /// tokio::spawn(worker.run());
+    ///
+    /// let mut receipt = notifier.emit(&Event::ImageUpload(Payload::Warn("slow".into())));
+    /// (&mut receipt).await?;
+    /// let outcomes = receipt.by_destination();
+    /// assert_eq!(&*outcomes[0].destination, "audit");
+    /// assert!(matches!(outcomes[0].progress, DestinationProgress::Ended(Ok(()))));
+    /// assert!(matches!(outcomes[1].progress, DestinationProgress::Filtered));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn by_destination(&mut self) -> Vec<DestinationOutcome> {
+        let ReceiptState::Several(receipts) = &mut self.state else {
+            let progress = self.progress();
+            return vec![DestinationOutcome { destination: "".into(), required: true, progress }];
+        };
+        let outcome = |it: &mut DestinationReceipt| DestinationOutcome {
+            destination: Arc::clone(&it.destination),
+            required: it.required,
+            progress: it.receipt.as_mut().map_or(DestinationProgress::Filtered, Self::progress),
+        };
+        receipts.iter_mut().map(outcome).collect()
+    }
+
+    /// Returns what is known at this moment, of a receipt of one destination.
+    fn progress(&mut self) -> DestinationProgress {
+        let result = match &mut self.state {
+            ReceiptState::Decided(Ok(())) if self.message_id.is_none() => {
+                return DestinationProgress::Filtered;
+            }
+            ReceiptState::Decided(result) => return DestinationProgress::Ended(result.clone()),
+            ReceiptState::Waiting(outcome) => match outcome.try_recv() {
+                Err(TryRecvError::Empty) => return DestinationProgress::Pending,
+                Err(TryRecvError::Closed) => Err(worker_gone()),
+                Ok(result) => result,
+            },
+            ReceiptState::Several(_) => return DestinationProgress::Pending,
+        };
+        self.state = ReceiptState::Decided(result.clone());
+        DestinationProgress::Ended(result)
     }
 
     /// Blocks the calling thread until the outcome is known, for programs without a runtime.
@@ -126,7 +213,6 @@ impl Receipt {
         let mut context = Context::from_waker(&waker);
         // `unconstrained`: in a task that used up its budget, tokio would return `Pending` for ready
         // outcomes too, and this loop would never end.
-        let queue = self.queue;
         let mut outcome = pin!(tokio::task::unconstrained(&mut *self));
         loop {
             if let Poll::Ready(result) = outcome.as_mut().poll(&mut context) {
@@ -134,11 +220,31 @@ impl Receipt {
             }
             match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
                 None => std::thread::park(),
-                Some(Duration::ZERO) => {
-                    let queue = queue.and_then(QueueId::queue);
-                    return Err(queue.map_or_else(worker_gone, |it| it.undecided(timeout)));
-                }
+                Some(Duration::ZERO) => break,
                 Some(left) => std::thread::park_timeout(left),
+            }
+        }
+        Err(self.undecided(timeout))
+    }
+
+    /// Returns the error for a caller that waited `waited` without an outcome.
+    pub(super) fn undecided(&self, waited: Duration) -> Error {
+        match &self.state {
+            ReceiptState::Several(receipts) => {
+                let waits = |it: &&DestinationReceipt| {
+                    let state = it.receipt.as_ref().map(|receipt| &receipt.state);
+                    it.required && matches!(state, Some(ReceiptState::Waiting(_)))
+                };
+                match receipts.iter().find(waits) {
+                    Some(DestinationReceipt { destination, receipt: Some(receipt), .. }) => {
+                        at_destination(destination, &receipt.undecided(waited))
+                    }
+                    _ => worker_gone(),
+                }
+            }
+            ReceiptState::Waiting(_) | ReceiptState::Decided(_) => {
+                let queue = self.queue.and_then(QueueId::queue);
+                queue.map_or_else(worker_gone, |queue| queue.undecided(waited))
             }
         }
     }
@@ -159,10 +265,39 @@ impl Future for Receipt {
                 Poll::Ready(Ok(result)) => result,
                 Poll::Ready(Err(_)) => Err(worker_gone()),
             },
+            ReceiptState::Several(receipts) => return poll_required(receipts, context),
         };
         self.state = ReceiptState::Decided(result.clone());
         Poll::Ready(result)
     }
+}
+
+/// Polls the receipts of all required destinations. Returns the first error once they all have decided.
+fn poll_required(
+    receipts: &mut [DestinationReceipt],
+    context: &mut Context<'_>,
+) -> Poll<Result<()>> {
+    let mut result = Poll::Ready(Ok(()));
+    for DestinationReceipt { destination, receipt, .. } in
+        receipts.iter_mut().filter(|receipt| receipt.required)
+    {
+        let Some(receipt) = receipt else { continue };
+        match Pin::new(receipt).poll(context) {
+            Poll::Pending => result = Poll::Pending,
+            Poll::Ready(Err(error)) if matches!(result, Poll::Ready(Ok(()))) => {
+                result = Poll::Ready(Err(at_destination(destination, &error)));
+            }
+            Poll::Ready(_) => {}
+        }
+    }
+    result
+}
+
+/// Returns the error of one of several destinations.
+fn at_destination(destination: &str, error: &Error) -> Error {
+    Error::new(error.kind(), format!("destination `{destination}` failed"))
+        .with_outcome(error.outcome())
+        .with_source(error.clone())
 }
 
 /// Returns the error for a message whose record was dropped without an outcome.

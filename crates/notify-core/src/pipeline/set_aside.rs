@@ -94,15 +94,30 @@ impl SetAside {
 
     /// Removes the message to drop when there is no room: one of the oldest or of the newest.
     pub(super) fn evict(&mut self, overflow: Overflow) -> Option<(Message, MessageRecord)> {
-        let mut levels = self.levels.iter_mut().filter(|queue| !queue.is_empty());
-        let (message, record) = match overflow {
+        let mut levels = self.levels.iter_mut().filter(|queue| queue.oldest_evictable().is_some());
+        let level = match overflow {
             // The first level holds the messages with the fewest attempts.
-            Overflow::DropNewest => levels.next()?.pop_newest()?,
-            Overflow::DropOldest => levels.next_back()?.pop()?,
+            Overflow::DropNewest => levels.next()?,
+            Overflow::DropOldest => levels.next_back()?,
         };
+        let (message, record) = level.evict(overflow)?;
         self.load -= record.load();
         self.overdue = self.overdue.min(self.load.messages);
         Some((message, record))
+    }
+
+    /// Removes any message.
+    pub(super) fn pop_any(&mut self) -> Option<(Message, MessageRecord)> {
+        let (message, record) = self.levels.iter_mut().find_map(BlockQueue::pop)?;
+        self.load -= record.load();
+        self.overdue = self.overdue.min(self.load.messages);
+        Some((message, record))
+    }
+
+    /// Returns the time at which the program emitted one of the oldest messages that an overflow may
+    /// drop.
+    pub(super) fn oldest_evictable(&self) -> Option<Instant> {
+        self.levels.iter().filter_map(BlockQueue::oldest_evictable).map(|it| it.since).min()
     }
 
     /// Returns the time at which the program emitted one of the oldest messages.

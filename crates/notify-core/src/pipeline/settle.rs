@@ -87,7 +87,7 @@ impl Queue {
         let finished = state.closed && self.has_finished(&state, scope, due);
         let time = [state.account.next_report(), due].into_iter().flatten().min();
         drop(state);
-        report.log();
+        report.log(&self.log_prefix);
         NextLook { finished, time }
     }
 
@@ -119,7 +119,7 @@ impl Queue {
     /// Passes the verdicts of an attempt on to the account and to the receipts.
     pub(super) fn settle(&self, records: &mut [MessageRecord], settlements: Settlements<'_>) {
         let (mut delivered, mut refused, mut refusal) = (0, 0, None);
-        let mut settled = Load::default();
+        let (mut settled, mut protected) = (Load::default(), Load::default());
         let mut generations = SettledGenerations::default();
         let mut decided = Vec::new();
         for (index, verdict) in settlements {
@@ -141,6 +141,9 @@ impl Queue {
                 }
             };
             settled += record.load();
+            if record.protected {
+                protected += record.load();
+            }
             generations.add(record.generation);
             // Most callers drop their receipts, so collect only those that are still there.
             let receipt = record.receipt.take().filter(|receipt| !receipt.is_closed());
@@ -148,12 +151,13 @@ impl Queue {
         }
         let mut state = self.lock();
         state.in_flight -= settled;
+        state.protected -= protected;
         generations.remove_from(&mut state.generations);
         state.pending.settled += delivered + refused;
         state.account.deliver(delivered);
         let report = state.account.refuse(refused, refusal.as_ref());
         drop(state);
-        report.log();
+        report.log(&self.log_prefix);
         for (receipt, result) in decided {
             // The caller may have dropped the receipt meanwhile.
             drop(receipt.send(result));
@@ -190,7 +194,7 @@ impl Queue {
         state.phase = WorkerPhase::Ended;
         let report = state.account.final_report();
         drop(state);
-        report.log();
+        report.log(&self.log_prefix);
         self.log_abandoned(dropped);
         self.notify_progress();
     }
@@ -210,8 +214,9 @@ impl Queue {
     fn log_abandoned(&self, dropped: usize) {
         if dropped > 0 && !self.durable_source {
             tracing::warn!(
-                "{dropped} notifications were not delivered before the worker ended: fix the last \
-                 error or raise `queue.drain_timeout`"
+                "{}{dropped} notifications were not delivered before the worker ended: fix the last \
+                 error or raise `queue.drain_timeout`",
+                self.log_prefix
             );
         }
     }
@@ -259,7 +264,7 @@ impl Queue {
         let report = state.count_drops(&block, counted);
         let cause = state.last_error();
         drop(state);
-        report.log();
+        report.log(&self.log_prefix);
         let mut error = self.drop_error(reason);
         if let Some(cause) = cause.filter(|_| reason == DropReason::Abandoned) {
             error = error.with_source(cause);
@@ -301,6 +306,9 @@ impl QueueState {
     pub(super) fn count_drops(&mut self, block: &MessageBlock, reason: DropReason) -> LossReport {
         for record in &block.records {
             self.generations.remove(record.generation, 1);
+            if record.protected {
+                self.protected -= record.load();
+            }
         }
         self.account.drop_messages(block.len() as u64, reason)
     }

@@ -1,6 +1,7 @@
 //! The worker: the one task that delivers, with the stage behind it.
 //!
-//! It only runs things side by side: the shared runner, the runners of silent lanes, and the stage.
+//! It only runs things side by side: the shared runner, the runners of silent lanes, the stage, and the
+//! workers of the other destinations.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -54,6 +55,8 @@ pub struct Worker {
     /// The attempts of all lanes but those that are silent.
     runner: Runner,
     pub(super) stage: Option<Box<dyn Stage>>,
+    /// The workers of the other destinations.
+    pub(super) others: Vec<Self>,
 }
 
 impl Worker {
@@ -64,12 +67,14 @@ impl Worker {
         attempt_timeout: Duration,
     ) -> Self {
         let runner = Runner::new(transport, Arc::clone(&queue), LaneScope::Shared, attempt_timeout);
-        Self { queue, runner, stage: None }
+        Self { queue, runner, stage: None, others: Vec::new() }
     }
 
     /// Runs until the notifier is closed and drained, and returns the final account.
     ///
     /// In that account `suppressed` is 0, because only the notifier counts suppressed notifications.
+    /// With several destinations it is the account of the first one, and the worker runs until all of
+    /// them are drained.
     ///
     /// Needs a tokio runtime with its timer enabled, and with I/O enabled for transports that do I/O.
     ///
@@ -77,6 +82,17 @@ impl Worker {
     ///
     /// Dropping the future drops the worker.
     pub async fn run(mut self) -> Stats {
+        let others = std::mem::take(&mut self.others);
+        if others.is_empty() {
+            return self.run_one().await;
+        }
+        let mut others: FuturesUnordered<_> = others.into_iter().map(Self::run_one).collect();
+        let run_others = async { while others.next().await.is_some() {} };
+        tokio::join!(self.run_one(), run_others).0
+    }
+
+    /// Runs the worker of one destination, and returns its final account.
+    async fn run_one(mut self) -> Stats {
         let Some(stage) = self.stage.take() else { return self.deliver().await };
         let drain_until = self.queue.drain_until();
         let (closed, closing) = oneshot::channel();

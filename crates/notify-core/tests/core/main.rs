@@ -4,6 +4,7 @@
 
 mod account;
 mod closing;
+mod destinations;
 mod facts;
 mod fixtures;
 mod forms;
@@ -11,6 +12,7 @@ mod full_queue;
 mod lanes;
 mod listener;
 mod model;
+mod permits;
 mod pipeline;
 mod problems;
 mod reading;

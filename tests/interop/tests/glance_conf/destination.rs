@@ -31,7 +31,30 @@ impl FileReport {
 }
 
 /// Returns the destination of a configuration that opens.
+///
+/// Several destinations are one: a broker with all their topics, beside other strategies.
 fn destination(config: &Config) -> Result<Destination> {
+    let mut destinations =
+        config.destinations().into_iter().map(|one| one_destination(one.config()));
+    let mut merged = destinations.next().unwrap()?;
+    for other in destinations {
+        for (field, value) in other? {
+            let known = merged.entry(field).or_insert(Value::Null);
+            *known = match (known.take(), value) {
+                (Value::Null, value) => value,
+                (Value::Array(known), Value::Array(more)) if known != more => {
+                    known.into_iter().chain(more).collect()
+                }
+                (known, value) if known == value => known,
+                (known, value) => json!([known, value]),
+            };
+        }
+    }
+    Ok(merged)
+}
+
+/// Returns one destination of a configuration that opens.
+fn one_destination(config: &Config) -> Result<Destination> {
     glance_notify::transport::open(config)?;
     let strategy = config.strategy();
     let mut fields = match strategy {

@@ -9,6 +9,7 @@
 //! does not read them.
 
 mod broker_address;
+mod conf_destination;
 pub(super) mod conf_files;
 mod ini;
 mod interpolation;

@@ -29,10 +29,11 @@ pub(super) struct BrokerChoice {
 }
 
 impl StrategyChoice {
-    /// Reads `notifier_strategy`, and oslo.messaging's drivers if it is absent or `default`.
+    /// Reads `notifier_strategy`, and oslo.messaging's drivers if it is absent or `default`. Returns at least
+    /// one choice, and several for several drivers.
     ///
     /// `rabbit` stands for every broker until [`BrokerChoice`] is known.
-    pub(super) fn read(files: &ConfFiles) -> Result<Self> {
+    pub(super) fn read_all(files: &ConfFiles) -> Result<Vec<Self>> {
         if let Some(option) = files.first(NOTIFIER_STRATEGY)?
             && option.value != "default"
         {
@@ -44,9 +45,10 @@ impl StrategyChoice {
                      class for one of them",
                 ));
             };
-            return Ok(Self { strategy, option: Some(option), envelope: None, by_glance: true });
+            let option = Some(option);
+            return Ok(vec![Self { strategy, option, envelope: None, by_glance: true }]);
         }
-        let mut choice = Self { strategy: "noop", option: None, envelope: None, by_glance: false };
+        let mut choices: Vec<Self> = Vec::new();
         for option in files.all(DRIVER)? {
             let (strategy, envelope) = match option.value.as_str() {
                 "" => continue,
@@ -62,18 +64,17 @@ impl StrategyChoice {
                 }
             };
             // `noop` beside another driver has no effect, and a driver counts once.
-            if choice.strategy == "noop" {
-                choice = Self { strategy, option: Some(option), envelope, by_glance: false };
-            } else if strategy != "noop"
-                && (strategy, envelope) != (choice.strategy, choice.envelope)
-            {
-                return Err(option.refuse(
-                    "more than one driver is not supported: keep one, and remove this line or the \
-                     other",
-                ));
+            let is_known = |it: &Self| (it.strategy, it.envelope) == (strategy, envelope);
+            if strategy == "noop" && !choices.is_empty() || choices.iter().any(is_known) {
+                continue;
             }
+            choices.retain(|choice| choice.strategy != "noop");
+            choices.push(Self { strategy, option: Some(option), envelope, by_glance: false });
         }
-        Ok(choice)
+        if choices.is_empty() {
+            choices.push(Self { strategy: "noop", option: None, envelope: None, by_glance: false });
+        }
+        Ok(choices)
     }
 }
 

@@ -10,6 +10,7 @@ use super::super::option_tree::OptionTree;
 #[cfg(all(feature = "listen", feature = "rabbit"))]
 use super::super::option_tree::config_error;
 use super::broker_address::BrokerAddress;
+use super::conf_destination::ConfDestination;
 use super::conf_files::{ConfFiles, ConfOption, OptionName};
 #[cfg(all(feature = "listen", feature = "rabbit"))]
 use super::options::RABBIT;
@@ -54,28 +55,82 @@ impl ConfTranslator<'_> {
         if let Some(option) = self.files.first(CONFIG_SOURCE)? {
             return Err(option.refuse("only files are supported: copy the options into this file"));
         }
-        let choice = StrategyChoice::read(&self.files)?;
-        self.publisher_id(&choice)?;
-        self.disabled_notifications()?;
+        let mut choices = StrategyChoice::read_all(&self.files)?;
         // Without a choice in the files, the strategy of an earlier source stays.
-        let earlier = self.options.get("strategy").filter(|_| choice.option.is_none());
+        let is_chosen = choices.iter().any(|choice| choice.option.is_some());
+        let earlier = self.options.get("strategy").filter(|_| !is_chosen);
         let strategy = strategy.or_else(|| strategies::canonical_name(earlier?.as_str()?));
-        let chosen = match strategy.unwrap_or(choice.strategy) {
-            "rabbit" | "qpid" => self.broker(&choice, strategy)?,
+        if let Some(strategy) = strategy {
+            // The strategy of another source is the only one, with the driver of the files that fits best.
+            let is_broker = |strategy: &str| matches!(strategy, "rabbit" | "qpid");
+            let fits = |it: &StrategyChoice| is_broker(it.strategy) == is_broker(strategy);
+            let best = choices.iter().position(fits).unwrap_or_default();
+            choices = vec![choices.swap_remove(best)];
+        }
+        self.publisher_id(&choices[0])?;
+        self.disabled_notifications()?;
+        let mut destinations = Vec::new();
+        for choice in &choices {
+            destinations.extend(self.destinations_of(choice, strategy)?);
+        }
+        let of_broker = |it: &&ConfDestination| it.strategy != "log" && it.strategy != "noop";
+        let chosen = destinations.iter().find(of_broker).or(destinations.first());
+        let chosen = chosen.map_or("noop", |destination| destination.strategy);
+        unknown_options::warn(&self.files, chosen, &mut self.options.warnings);
+        self.put_destinations(&destinations);
+        Ok(())
+    }
+
+    /// Translates the options of one choice, and returns its destinations: one for each topic of a broker.
+    fn destinations_of(
+        &mut self,
+        choice: &StrategyChoice,
+        strategy: Option<&'static str>,
+    ) -> Result<Vec<ConfDestination>> {
+        match strategy.unwrap_or(choice.strategy) {
+            "rabbit" | "qpid" => self.broker(choice, strategy),
             "log" => {
                 self.log_file()?;
-                "log"
+                Ok(vec![ConfDestination::new("log", choice)])
             }
             _ => {
-                self.warn_of_silence(&choice);
-                "noop"
+                self.warn_of_silence(choice);
+                Ok(vec![ConfDestination::new("noop", choice)])
             }
-        };
-        if let Some(option) = &choice.option {
-            self.put("strategy", chosen.into(), option);
         }
-        unknown_options::warn(&self.files, chosen, &mut self.options.warnings);
-        Ok(())
+    }
+
+    /// Writes the keys of one destination, or a list of several.
+    fn put_destinations(&mut self, destinations: &[ConfDestination]) {
+        if let [only] = destinations {
+            for (key, value, option) in only.values() {
+                self.put(&key, value, option);
+            }
+            if let Some(option) = &only.option {
+                self.put("strategy", only.strategy.into(), option);
+            }
+            return;
+        }
+        // The strategy of an earlier source would contradict the list.
+        self.options.remove("strategy");
+        let mut names: Vec<String> = Vec::new();
+        let tables: Vec<Value> = destinations
+            .iter()
+            .map(|destination| {
+                let name = destination.name(&names);
+                let mut table = json!({ "name": name, "strategy": destination.strategy });
+                for (key, value, _) in destination.values() {
+                    if let Some((group, key)) = key.split_once('.') {
+                        table[group][key] = value;
+                    }
+                }
+                names.push(name);
+                table
+            })
+            .collect();
+        let last = destinations.iter().rev().find_map(ConfDestination::origin);
+        let place = last.unwrap_or_else(|| self.files.places());
+        self.options.put("destination", tables.into(), &place);
     }
 
     /// Translates the broker as the place of a source.
@@ -87,7 +142,10 @@ impl ConfTranslator<'_> {
         // A mixture of drivers publishes to the same queues.
         let mixed =
             StrategyChoice { strategy: "rabbit", option: None, envelope: None, by_glance: false };
-        let choice = StrategyChoice::read(&self.files).unwrap_or(mixed);
+        let choices = StrategyChoice::read_all(&self.files).unwrap_or_default();
+        let is_broker = |choice: &StrategyChoice| matches!(choice.strategy, "rabbit" | "qpid");
+        let broker = choices.iter().position(is_broker).unwrap_or_default();
+        let choice = choices.into_iter().nth(broker).unwrap_or(mixed);
         if choice.strategy == "noop" {
             self.warn_of_silence(&choice);
         }
@@ -117,12 +175,12 @@ impl ConfTranslator<'_> {
         address.put(&self.files, options, self.options)
     }
 
-    /// Translates the options of a broker and returns the strategy for its protocol.
+    /// Translates the options of a broker, and returns a destination for each topic.
     fn broker(
         &mut self,
         choice: &StrategyChoice,
         strategy: Option<&'static str>,
-    ) -> Result<&'static str> {
+    ) -> Result<Vec<ConfDestination>> {
         let mut broker = BrokerChoice::read(&self.files, choice)?;
         if let Some(strategy) = strategy
             && strategy != broker.options.strategy
@@ -147,7 +205,7 @@ impl ConfTranslator<'_> {
             }
         }
         let strategy = options.strategy;
-        self.exchange_and_topic(strategy, choice)?;
+        let topics = self.exchange_and_topics(strategy, choice)?;
         let address = BrokerAddress::read(&self.files, options, url.as_ref())?;
         address.put(&self.files, options, self.options)?;
         if strategy == "rabbit" {
@@ -155,9 +213,6 @@ impl ConfTranslator<'_> {
         } else {
             // Glance sends to a topic exchange, with the priority in the subject.
             self.put("qpid.node", "topic".into(), &ConfOption::default_of("the address"));
-        }
-        if let (Some(envelope), Some(option)) = (choice.envelope, &choice.option) {
-            self.put(&format!("{strategy}.envelope"), envelope.into(), option);
         }
         if options.group == AMQP.group
             && let Some((_, option)) = &url
@@ -169,20 +224,39 @@ impl ConfTranslator<'_> {
         }
         self.warn_of_ignored(options.ignored)?;
         self.warn_of_ignored(NOTIFIER_IGNORED)?;
-        Ok(strategy)
+        let of_topic = |topic| ConfDestination {
+            topic: Some(topic),
+            envelope: choice.envelope,
+            ..ConfDestination::new(strategy, choice)
+        };
+        Ok(topics.into_iter().map(of_topic).collect())
     }
 
-    /// Translates the names of the exchange and the topic.
-    fn exchange_and_topic(&mut self, strategy: &str, choice: &StrategyChoice) -> Result<()> {
+    /// Translates the name of the exchange, and returns the topics.
+    fn exchange_and_topics(
+        &mut self,
+        strategy: &str,
+        choice: &StrategyChoice,
+    ) -> Result<Vec<ConfOption>> {
+        let mut topics = Vec::new();
         for (of_strategy, exchange, topic) in GLANCE_NAMES {
             if *of_strategy == strategy {
                 let exchange = self.name(CONTROL_EXCHANGE, exchange, "glance", choice)?;
                 self.put(&format!("{strategy}.exchange"), exchange.value.clone().into(), &exchange);
-                let topic = self.name(TOPICS, topic, "notifications", choice)?;
-                self.topic(&format!("{strategy}.topic"), &topic)?;
+                let option = self.name(TOPICS, topic, "notifications", choice)?;
+                for topic in option.list() {
+                    let topic = option.clone().with_value(topic);
+                    if !topics.iter().any(|known: &ConfOption| known.value == topic.value) {
+                        topics.push(topic);
+                    }
+                }
+                if topics.is_empty() {
+                    let problem = "empty, so Glance would send nothing: name one topic";
+                    return Err(option.refuse(problem));
+                }
             }
         }
-        Ok(())
+        Ok(topics)
     }
 
     /// Returns the option that names the exchange or the topics.
@@ -211,21 +285,6 @@ impl ConfTranslator<'_> {
             )));
         }
         Ok(option)
-    }
-
-    /// Translates the list of topics, of which this crate supports one.
-    fn topic(&mut self, key: &str, option: &ConfOption) -> Result<()> {
-        let mut topics = option.list();
-        match (topics.next(), topics.next()) {
-            (Some(topic), None) => {
-                self.put(key, topic.into(), option);
-                Ok(())
-            }
-            (None, _) => Err(option.refuse("empty, so Glance would send nothing: name one topic")),
-            (Some(_), Some(_)) => {
-                Err(option.refuse("more than one topic is not supported: keep one"))
-            }
-        }
     }
 
     /// Translates the type of RabbitMQ's queues and whether they survive a restart.

@@ -6,6 +6,7 @@
 mod broker;
 mod common;
 mod config_key;
+mod destinations;
 mod listening;
 mod log;
 mod qpid;

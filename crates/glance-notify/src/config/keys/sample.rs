@@ -29,8 +29,9 @@ pub fn sample(strategy: &str) -> String {
             // A table of its own switches the spool on, and needs its directory.
             let is_active = *table == "queue" || *table == strategy;
             let mark = if is_active { "" } else { "# " };
-            // Each source has a table of its own.
-            let header = if *table == "source" { "[[source]]" } else { &format!("[{table}]") };
+            // Each source and each destination has a table of its own.
+            let is_list = matches!(*table, "source" | "destination");
+            let header = if is_list { format!("[[{table}]]") } else { format!("[{table}]") };
             lines.extend([String::new(), format!("{mark}{header}")]);
         }
         for key in *keys {
@@ -69,6 +70,8 @@ fn example(key: &ConfigKey) -> &'static str {
         "log_file" | "file" => "\"notifications.log\"",
         "dir" => "\"/var/spool/glance-notify\"",
         "dead_letters" => "\"/var/lib/glance-notify/dead.jsonl\"",
+        "strategy" => "\"log\"",
+        "name" if key.table() == "destination" => "\"audit\"",
         "name" => "\"region-1\"",
         "region" => "\"RegionOne\"",
         "start" => "\"end\"",
@@ -141,6 +144,11 @@ mod tests {
                 continue;
             };
             let header = if table.is_empty() { String::new() } else { format!("[{table}]\n") };
+            // Each destination needs a name and a strategy.
+            let needed = ["name = 'a'\n", "strategy = 'noop'\n"]
+                .into_iter()
+                .filter(|needed| table == "[destination]" && !needed.starts_with(key));
+            let header = header + &needed.collect::<String>();
             let config: Config = format!("{header}{line}").parse().unwrap();
             let table = table.trim_matches(['[', ']']);
             let name = if table.is_empty() { key.to_owned() } else { format!("{table}.{key}") };
@@ -148,7 +156,7 @@ mod tests {
             // `log_file` is another name, and a list of tables is one value.
             let name = match name.as_str() {
                 "log_file" => "log.file",
-                _ if table == "source" => "source",
+                _ if table == "source" || table == "destination" => table,
                 name => name,
             };
             assert!(format!("{config:?}").contains(&format!("\"{name}\"")), "{name}");

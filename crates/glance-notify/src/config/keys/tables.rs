@@ -1,7 +1,7 @@
 //! The tables of the configuration, with the descriptions of their keys, and the look-up of a key by name.
 
 use super::config_key::ConfigKey;
-use super::{common, listening, log, qpid, rabbit};
+use super::{common, destinations, listening, log, qpid, rabbit};
 
 impl ConfigKey {
     /// Returns the descriptions of all keys, in the order of the documents.
@@ -60,6 +60,7 @@ pub(super) const TABLES: &[(&str, &[ConfigKey])] = &[
     ("log", log::LOG),
     ("rabbit", rabbit::RABBIT),
     ("qpid", qpid::QPID),
+    ("destination", destinations::DESTINATION),
     ("listener", listening::LISTENER),
     ("source", listening::SOURCE),
     ("archive", listening::ARCHIVE),

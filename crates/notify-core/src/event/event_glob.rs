@@ -2,19 +2,21 @@
 
 use std::str::FromStr;
 
-use notify_core::EventType;
+use super::event_type::EventType;
+use crate::error::{Error, ErrorKind, Result};
 
 /// A pattern of event types, in which `*` stands for any characters and `?` for one.
 ///
 /// # Examples
 ///
 /// ```
-/// use notify_archive::question::EventGlob;
 /// use notify_core::EventType;
+/// use notify_core::event::EventGlob;
 ///
-/// let glob: EventGlob = "image.*".parse().unwrap();
+/// let glob: EventGlob = "image.*".parse()?;
 /// assert!(glob.matches(&EventType::ImageDelete));
 /// assert!(!glob.matches(&EventType::TaskRun));
+/// # Ok::<_, notify_core::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventGlob(String);
@@ -25,22 +27,33 @@ impl EventGlob {
         matches(self.0.as_bytes(), event_type.as_str().as_bytes())
     }
 
+    /// Returns the pattern as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// Returns the event type, if the pattern is one.
-    pub(crate) fn exact(&self) -> Option<&str> {
+    pub fn exact(&self) -> Option<&str> {
         (!self.0.contains(['*', '?'])).then_some(self.0.as_str())
     }
 }
 
 impl FromStr for EventGlob {
-    type Err = String;
+    type Err = Error;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    /// Returns the pattern of this text.
+    ///
+    /// # Errors
+    ///
+    /// An error of the kind [`ErrorKind::Invalid`] unless the text has 1 to 255 printable characters of
+    /// ASCII without spaces.
+    fn from_str(text: &str) -> Result<Self> {
         let is_valid =
             (1..=255).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
         if is_valid {
             return Ok(Self(text.to_owned()));
         }
-        Err("expected an event type or a pattern such as `image.*`".to_owned())
+        Err(Error::new(ErrorKind::Invalid, "expected an event type or a pattern such as `image.*`"))
     }
 }
 

@@ -1,0 +1,205 @@
+//! One notification for several destinations: stamped once, and encoded once for each distinct encoding.
+//!
+//! Each destination is a notifier with a queue and an account of its own. This file hands a notification
+//! to each of them. It knows nothing about lanes and batches.
+
+use std::sync::Arc;
+
+use time::OffsetDateTime;
+use tokio::time::Instant;
+
+use super::claim::Claim;
+use super::deadline::after;
+use super::notifier::{Notifier, NotifierCore};
+use super::receipt::{DestinationReceipt, Receipt};
+use super::reservation::{Reservation, RoomRequest};
+use crate::codec::encode::{Encoding, encode};
+use crate::codec::message::Message;
+use crate::codec::notification::Notification;
+use crate::error::{Error, Result};
+use crate::event::event_type::EventType;
+use crate::event::payload::{Event, PayloadView};
+use crate::event::priority::Priority;
+
+impl Notifier {
+    /// Emits an event to each destination whose filter takes it.
+    // Out of line: the notifier of one destination must not pay for this.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn emit_to_each(&self, event: &Event) -> Receipt {
+        let mut messages = MessagesOnce::new(self.encoder(event));
+        let receipts = self.cores().map(|core| {
+            let accepts = core.accepts(event.event_type(), event.priority());
+            let receipt = accepts.then(|| match messages.get(&core.encoding) {
+                Ok(message) => core.queue.push(message),
+                Err(error) => core.queue.refuse_unencoded(error),
+            });
+            core.receipt(receipt)
+        });
+        Receipt::of_destinations(receipts.collect())
+    }
+
+    /// Emits an event as soon as all required destinations have room.
+    pub(super) async fn enqueue_to_each(&self, event: &Event) -> Receipt {
+        let messages = MessagesOnce::new(self.encoder(event));
+        self.push_to_each(messages, event.event_type(), event.priority()).await
+    }
+
+    /// Queues an existing notification as soon as all required destinations have room.
+    pub(super) async fn resend_to_each(&self, notification: &Notification) -> Receipt {
+        let messages = MessagesOnce::new(|encoding: &Encoding| notification.encode(encoding));
+        let priority = notification.payload.priority();
+        self.push_to_each(messages, notification.event_type(), priority).await
+    }
+
+    /// Returns the encoder of an event with a new id and the current time.
+    pub(super) fn encoder<'a>(
+        &self,
+        event: &'a Event,
+    ) -> impl Fn(&Encoding) -> Result<Message> + use<'a> {
+        let id = self.0.queue.random.message_id();
+        let now = OffsetDateTime::now_utc();
+        let publisher_id = Arc::clone(&self.0.publisher_id);
+        move |encoding: &Encoding| {
+            let payload = PayloadView::Constructed(event, Some(encoding.payloads));
+            encode(id, &publisher_id, now, payload, encoding)
+        }
+    }
+
+    /// Queues the message of each destination whose filter takes it, as soon as the required ones have
+    /// room.
+    async fn push_to_each<F: Fn(&Encoding) -> Result<Message>>(
+        &self,
+        mut messages: MessagesOnce<F>,
+        event_type: &EventType,
+        priority: Priority,
+    ) -> Receipt {
+        let of_core = |core: &NotifierCore| {
+            let takes = core.enabled.contains_event(event_type, priority);
+            takes.then(|| messages.get(&core.encoding))
+        };
+        let encoded: Vec<Option<Result<Message>>> = self.cores().map(of_core).collect();
+        let requests: Vec<_> = self
+            .cores()
+            .zip(&encoded)
+            .filter(|(core, _)| core.required)
+            .filter_map(|(core, message)| {
+                let message = message.as_ref()?.as_ref().ok()?;
+                Some((core, RoomRequest::of(message, &core.queue)))
+            })
+            .collect();
+        let deadline = after(self.0.send_timeout);
+        let mut rooms = reserve_each(&requests, deadline).await.map(Vec::into_iter);
+        // Nothing is counted before this line, so that a dropped future counts nothing.
+        let receipts = self.cores().zip(encoded).map(|(core, message)| {
+            let receipt = match message {
+                None => {
+                    core.count_suppressed();
+                    None
+                }
+                Some(Err(error)) => Some(core.queue.refuse_unencoded(error)),
+                Some(Ok(message)) if !core.required => Some(core.queue.push(message)),
+                Some(Ok(message)) => Some(match rooms.as_mut().map(Iterator::next) {
+                    Ok(Some(room)) => room.push(message, false),
+                    // A destination without room in time, or a closed one.
+                    Ok(None) | Err(_) => core.queue.push_or_drop(message),
+                }),
+            };
+            core.receipt(receipt)
+        });
+        Receipt::of_destinations(receipts.collect())
+    }
+}
+
+impl NotifierCore {
+    /// Returns whether the destination gets an event. Counts the event as suppressed otherwise.
+    pub(super) fn accepts(&self, event_type: &EventType, priority: Priority) -> bool {
+        let accepts = self.enabled.contains_event(event_type, priority);
+        if !accepts {
+            self.count_suppressed();
+        }
+        accepts
+    }
+
+    /// Returns the receipt of this destination; `None` if its filter leaves the notification out.
+    pub(super) fn receipt(&self, receipt: Option<Receipt>) -> DestinationReceipt {
+        DestinationReceipt {
+            destination: Arc::clone(&self.destination),
+            required: self.required,
+            receipt,
+        }
+    }
+}
+
+/// Takes room in every destination of `requests`, or in none; returns one reservation for each message
+/// that each request asks for, in their order.
+///
+/// Holds no room of one destination while it waits for that of another.
+///
+/// # Errors
+///
+/// [`ErrorKind::Full`](crate::ErrorKind::Full) if one has no room before the deadline, and
+/// [`ErrorKind::Closed`](crate::ErrorKind::Closed) once the notifier is closed.
+///
+/// # Cancel safety
+///
+/// Dropping the future takes no room.
+pub(super) async fn reserve_each(
+    requests: &[(&NotifierCore, RoomRequest)],
+    deadline: Instant,
+) -> Result<Vec<Reservation>> {
+    let mut first = None;
+    loop {
+        match try_reserve_each(requests, first.take())? {
+            Ok(reservations) => return Ok(reservations),
+            Err(full) => {
+                let (core, request) = requests[full];
+                first = Some((full, core.queue.reserve(request, deadline).await?));
+            }
+        }
+    }
+}
+
+/// Takes room in every destination without waiting; returns the index of the first that has none
+/// otherwise. `held` is the room that the caller holds already, with the index of its destination.
+pub(super) fn try_reserve_each(
+    requests: &[(&NotifierCore, RoomRequest)],
+    held: Option<(usize, Vec<Reservation>)>,
+) -> Result<Result<Vec<Reservation>, usize>> {
+    let (held_at, mut held) = held.map_or((None, None), |(at, room)| (Some(at), Some(room)));
+    let mut reservations = Vec::with_capacity(requests.len());
+    for (at, (core, request)) in requests.iter().enumerate() {
+        let room = match held.take_if(|_| held_at == Some(at)) {
+            Some(room) => Some(room),
+            None => core.queue.try_reserve(*request, Claim::InTurn)?,
+        };
+        match room {
+            Some(room) => reservations.extend(room),
+            None => return Ok(Err(at)),
+        }
+    }
+    Ok(Ok(reservations))
+}
+
+/// The messages of one notification, each distinct encoding encoded once.
+pub(super) struct MessagesOnce<F> {
+    encode: F,
+    encoded: Vec<(Encoding, Result<Message, Error>)>,
+}
+
+impl<F: Fn(&Encoding) -> Result<Message>> MessagesOnce<F> {
+    /// Returns no message yet. `encode` encodes the notification.
+    pub(super) fn new(encode: F) -> Self {
+        Self { encode, encoded: Vec::new() }
+    }
+
+    /// Returns the message in an encoding.
+    pub(super) fn get(&mut self, encoding: &Encoding) -> Result<Message> {
+        if let Some((_, message)) = self.encoded.iter().find(|(known, _)| known == encoding) {
+            return message.clone();
+        }
+        let message = (self.encode)(encoding);
+        self.encoded.push((*encoding, message.clone()));
+        message
+    }
+}

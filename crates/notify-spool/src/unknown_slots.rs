@@ -1,0 +1,106 @@
+//! The slots of destinations that the configuration does not name any more.
+//!
+//! Nothing forwards them, because their messages belong to another destination. So they must not be
+//! forgotten in silence.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use notify_core::pipeline::DestinationName;
+use notify_core::transport::Finding;
+
+use crate::admin::slots;
+use crate::config::Config;
+use crate::error::printable_path;
+use crate::slot::{database_version, slot_numbers};
+use crate::spool_dir::SpoolDir;
+
+/// Returns a finding for each directory with slots that `config` does not forward. Only looks.
+pub(crate) fn find_unknown_slots(config: &Config) -> Vec<Finding> {
+    let Some(known) = &config.known else { return Vec::new() };
+    let found = unknown_dirs(config.shared_dir(), known);
+    let finding = |dir: &PathBuf| Finding::warning("spool", advice(dir, "may hold notifications"));
+    found.iter().map(finding).collect()
+}
+
+/// Logs a warning for each directory with messages that `config` does not forward. Blocks, and opens the
+/// slots that no process owns.
+pub(crate) fn report_unknown_slots(config: &Config) {
+    let Some(known) = &config.known else { return };
+    for dir in unknown_dirs(config.shared_dir(), known) {
+        let contents = match slots(&dir) {
+            Err(error) => {
+                tracing::warn!("{}: {error:#}", advice(&dir, "may hold notifications"));
+                continue;
+            }
+            Ok(slots) => slots.into_iter().filter_map(|slot| slot.contents.ok().flatten()),
+        };
+        let (pending, dead) = contents.fold((0, 0), |(pending, dead), contents| {
+            (pending + contents.pending.messages, dead + contents.dead.messages)
+        });
+        if pending + dead > 0 {
+            let holds = format!("holds {pending} pending notifications and {dead} dead letters");
+            tracing::warn!("{}", advice(&dir, &holds));
+        }
+    }
+}
+
+/// Returns the directories with slots that hold data and belong to none of `known`: `root` itself, unless
+/// no destination has a name, and those below it.
+fn unknown_dirs(root: &Path, known: &[DestinationName]) -> Vec<PathBuf> {
+    let own = (!known.is_empty()).then(|| root.to_owned());
+    let below = fs::read_dir(root).into_iter().flatten().filter_map(|entry| {
+        let entry = entry.ok()?;
+        let is_dir = entry.file_type().is_ok_and(|file_type| file_type.is_dir());
+        let is_known = known.iter().any(|name| entry.file_name() == name.as_str());
+        (is_dir && !is_known).then(|| entry.path())
+    });
+    let mut dirs: Vec<_> = own.into_iter().chain(below).filter(|dir| holds_slots(dir)).collect();
+    dirs.sort();
+    dirs
+}
+
+/// Returns whether a directory has a slot with a database.
+fn holds_slots(dir: &Path) -> bool {
+    let Ok(dir) = SpoolDir::open(dir, false) else { return false };
+    let numbers = slot_numbers(&dir).unwrap_or_default();
+    numbers.into_iter().any(|number| !database_version(&dir, number).is_empty())
+}
+
+/// Returns the text about a directory.
+fn advice(dir: &Path, holds: &str) -> String {
+    let dir = printable_path(dir);
+    format!(
+        "{dir} {holds} of a destination that is not configured: nothing forwards them; configure that \
+         destination again, or look with `glance-notify spool ls --set spool.dir=DIR`"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Makes a directory with one slot that holds data.
+    fn make_slot(dir: &Path) {
+        use std::os::unix::fs::DirBuilderExt as _;
+        let _ = fs::DirBuilder::new().mode(0o700).create(dir);
+        for name in ["slot-0.lock", "slot-0.redb"] {
+            fs::write(dir.join(name), "x").unwrap();
+        }
+    }
+
+    /// A spool of the only destination knows the directory itself; named destinations know those below.
+    #[test]
+    fn slots_of_destinations_without_a_configuration_are_found() {
+        let parent = tempfile::tempdir().unwrap();
+        let root = parent.path().join("spool");
+        for dir in [root.clone(), root.join("audit"), root.join("broker")] {
+            make_slot(&dir);
+        }
+        fs::create_dir(root.join("empty")).unwrap();
+        let audit = DestinationName::new("audit").unwrap();
+        assert_eq!(unknown_dirs(&root, &[]), [root.join("audit"), root.join("broker")]);
+        assert_eq!(unknown_dirs(&root, &[audit]), [root.clone(), root.join("broker")]);
+        assert!(unknown_dirs(&parent.path().join("none"), &[]).is_empty());
+    }
+}
