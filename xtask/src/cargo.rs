@@ -78,6 +78,7 @@ struct WorkspaceMetadata {
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(crate) struct Package {
     pub(crate) name: String,
+    pub(crate) version: String,
     pub(crate) manifest_path: PathBuf,
     pub(crate) description: Option<String>,
     pub(crate) documentation: Option<String>,

@@ -57,6 +57,13 @@ pub(crate) fn problems_of_the_default() -> Result<Vec<String>> {
     Ok(heavy(&tree(&Selection::Default)?))
 }
 
+/// Returns those of some crates that a program without a broker must not have.
+pub(crate) fn network_crates(names: &[String]) -> Vec<&str> {
+    let is_network =
+        |name: &&str| matches_any(name, NETWORK) || OWNERS.iter().any(|owner| owner.owns(name));
+    names.iter().map(String::as_str).filter(is_network).collect()
+}
+
 /// A choice of features of the facade.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Selection {

@@ -13,6 +13,7 @@ mod deny;
 mod features;
 mod fuzz;
 mod readme;
+mod release_check;
 mod samples;
 mod setup;
 mod test;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         (Some("fuzz"), options) => fuzz::run(options),
         (Some("features"), []) => features::run(),
         (Some("readme"), []) => readme::write(),
+        (Some("release-check"), []) => release_check::run(),
         (Some("tidy"), []) => tidy::run(),
         (Some("samples"), []) => samples::rewrite(),
         (Some("samples"), [option]) if option == "--check" => samples::check(),
@@ -67,6 +69,7 @@ Usage: cargo xtask COMMAND
   setup --bench      also installs what the benchmarks need (C)
   test [ARGUMENT]…   runs setup, then every test; passes the arguments on to `cargo test`
   tidy               checks the invariants of the code base
+  release-check      builds the published crates, and programs that use them, from their archives
   readme             writes the README of each published library from its documentation
   features           checks that every feature of the facade builds alone and adds nothing else
   bench [ARGUMENT]…  runs the benchmarks beside their peers: --quick, --json, --help
