@@ -1,4 +1,4 @@
-//! Warnings about queues without a consumer.
+//! Warnings about queues without a consumer: those that this program fills, and those that it reads beside.
 //!
 //! Such queues grow until the broker runs out of memory or disk space. They are the most frequent way
 //! in which notifications bring a broker down. This module warns; it limits, purges and deletes
@@ -85,7 +85,7 @@ impl BacklogMonitor {
                 tracing::warn!(
                     "queue `{name}` at {host} holds {messages} messages and has no consumer: start \
                      one, or limit the queue with {}",
-                    limit_command(&self.virtual_host, &self.topic)
+                    limit_command(&self.virtual_host, &self.topic, OverflowPolicy::Reject)
                 );
             }
         } else if warned.remove(queue.name()) {
@@ -97,16 +97,34 @@ impl BacklogMonitor {
     }
 }
 
-/// Returns the command that limits the queues of `topic` to 1 GiB each.
-///
-/// Its policy makes a full queue reject publishes, so the notifier keeps the messages. The default
-/// policy of RabbitMQ drops confirmed messages instead (`overflow` = `drop-head`).
-pub(crate) fn limit_command(virtual_host: &str, topic: &str) -> String {
+/// The effect of a limit on a full queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OverflowPolicy {
+    /// The queue rejects publishes, so that a notifier keeps the messages.
+    Reject,
+    /// The queue drops its oldest messages. oslo.messaging waits without an end for a queue that rejects
+    /// them.
+    #[cfg(feature = "source")]
+    DropOldest,
+}
+
+/// Returns the command that limits the queues of `topic`: to 1 GiB each if they reject publishes, and to 100 MiB
+/// if nothing reads them and they drop the oldest messages.
+pub(crate) fn limit_command(virtual_host: &str, topic: &str, policy: OverflowPolicy) -> String {
+    let (virtual_host, topic) = (printable(virtual_host, 255), printable(topic, 255));
+    let topic = topic.to_string().replace('.', "\\.");
+    let (name, queues, rules) = match policy {
+        OverflowPolicy::Reject => (
+            "notifications",
+            "(info|warn|error)$",
+            "\"max-length-bytes\":1073741824,\"overflow\":\"reject-publish\"",
+        ),
+        #[cfg(feature = "source")]
+        OverflowPolicy::DropOldest => ("unread", "", "\"max-length-bytes\":104857600"),
+    };
     format!(
-        "`rabbitmqctl set_policy -p '{}' notifications '^{}\\.(info|warn|error)$' \
-         '{{\"max-length-bytes\":1073741824,\"overflow\":\"reject-publish\"}}' --apply-to queues`",
-        printable(virtual_host, 255),
-        printable(topic, 255),
+        "`rabbitmqctl set_policy -p '{virtual_host}' {name} '^{topic}\\.{queues}' '{{{rules}}}' \
+         --apply-to queues`"
     )
 }
 

@@ -54,30 +54,16 @@ fn queue_findings(
     }
     let finding = |depth: &QueueDepth| {
         let QueueDepth { queue, messages, consumers, .. } = depth;
-        let queue = printable(queue, MAX_NAME);
-        let subject = format!("queue `{queue}`");
-        if *consumers > 0 || *messages == 0 {
-            return Finding::good(subject, format!("{messages} messages, {consumers} consumers"));
+        let subject = format!("queue `{}`", printable(queue, MAX_NAME));
+        match depth.backlog_advice(virtual_host) {
+            Some(advice) => {
+                *unread += u64::from(*messages);
+                Finding::warning(subject, advice)
+            }
+            None => Finding::good(subject, format!("{messages} messages, {consumers} consumers")),
         }
-        *unread += u64::from(*messages);
-        let topic = queue.to_string();
-        let topic = topic.rsplit_once('.').map_or(topic.as_str(), |(topic, _)| topic);
-        let command = limit_command(&printable(virtual_host, MAX_NAME).to_string(), topic);
-        let text = format!(
-            "{messages} messages and no consumer: start one, or bound the queue with {command}"
-        );
-        Finding::warning(subject, text)
     };
     depths.iter().map(finding).collect()
-}
-
-/// Returns the command that bounds the queues of a topic, oldest messages first: nothing reads them.
-fn limit_command(virtual_host: &str, topic: &str) -> String {
-    format!(
-        "`rabbitmqctl set_policy -p '{virtual_host}' unread '^{}\\.' \
-         '{{\"max-length-bytes\":104857600}}' --apply-to queues`",
-        topic.replace('.', "\\.")
-    )
 }
 
 /// Returns the major and the minor version in a text such as `RabbitMQ 4.3.0 at rabbit1:5672`.

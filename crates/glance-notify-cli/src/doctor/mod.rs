@@ -28,6 +28,7 @@ use glance_notify::listen::SourceConfig;
 use glance_notify::transport::Finding;
 use glance_notify::{Error, ErrorKind};
 use serde::Serialize;
+use tokio::time::{Instant, sleep_until};
 
 use self::diagnosis::Diagnosis;
 use self::nagios::NagiosThresholds;
@@ -39,7 +40,8 @@ use crate::listen::LocationArgs;
 use crate::output_format::TextOrJson;
 use crate::runtime;
 use crate::settings::ConfigArgs;
-use crate::terminal::write_stdout;
+use crate::signals::StopSignals;
+use crate::terminal::{stdout_is_closed, write_stdout};
 
 /// Find out why no notifications arrive: one finding per line, with what to do.
 ///
@@ -53,6 +55,10 @@ pub(crate) struct DoctorArgs {
     /// Watch for notifications for this many seconds, through a temporary tap, and compare the clocks.
     #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
     watch: Option<Duration>,
+
+    /// Examine again after each watch, until a signal, and print only what has changed.
+    #[arg(long, requires = "watch", conflicts_with = "nagios")]
+    repeat: bool,
 
     /// Print the commands that give this user of the broker the least permissions to read, and end.
     #[cfg(feature = "rabbit")]
@@ -95,31 +101,77 @@ pub(crate) fn run(args: &DoctorArgs, config: &ConfigArgs) -> Result<ExitStatus, 
         return grant::print(user, &sources);
     }
     let runtime = runtime::start_single_threaded()?;
-    let diagnosis = runtime.block_on(examine_all(&sources, args.watch));
-    runtime.shutdown_background();
-    if args.nagios {
-        let thresholds = NagiosThresholds { warning: args.warning, critical: args.critical };
-        return nagios::print(&diagnosis, &thresholds);
-    }
-    let rows = diagnosis
-        .findings
-        .iter()
-        .map(|(source, finding)| DoctorRow { source, finding: FindingRow::new(finding) });
-    let rows: Vec<_> = rows.collect();
-    write_stdout(|out| {
-        if args.output.is_json() {
-            return rows.iter().try_for_each(|row| write_json(out, row));
+    let result = runtime.block_on(async {
+        if args.repeat {
+            return repeat(args, &sources).await;
         }
+        let diagnosis = examine_all(&sources, args.watch).await;
+        if args.nagios {
+            let thresholds = NagiosThresholds { warning: args.warning, critical: args.critical };
+            return nagios::print(&diagnosis, &thresholds);
+        }
+        print(args, &diagnosis, sources.len() > 1, &[])?;
+        Ok(diagnosis.status())
+    });
+    runtime.shutdown_background();
+    result
+}
+
+/// Examines the sources again and again, until a signal or until nothing reads the output. Prints the findings
+/// that differ from those before.
+async fn repeat(args: &DoctorArgs, sources: &[SourceConfig]) -> Result<ExitStatus, CommandError> {
+    let mut signals = StopSignals::listen()?;
+    let mut known = Vec::new();
+    let mut status = ExitStatus::Success;
+    while !stdout_is_closed() {
+        let started = Instant::now();
+        let diagnosis = tokio::select! {
+            () = signals.next() => break,
+            diagnosis = examine_all(sources, args.watch) => diagnosis,
+        };
+        // Names of sources stand in front of their findings, of which only some appear.
+        known = print(args, &diagnosis, sources.len() > 1, &known)?;
+        status = diagnosis.status();
+        // A source that cannot be watched answers at once.
+        tokio::select! {
+            () = signals.next() => break,
+            () = sleep_until(started + args.watch.unwrap_or_default()) => {}
+        }
+    }
+    Ok(status)
+}
+
+/// Prints the findings that are not `known`, and returns the lines of all.
+fn print(
+    args: &DoctorArgs,
+    diagnosis: &Diagnosis,
+    with_names: bool,
+    known: &[Vec<u8>],
+) -> Result<Vec<Vec<u8>>, CommandError> {
+    let mut lines = Vec::new();
+    write_stdout(|out| {
         let mut last = None;
-        rows.iter().try_for_each(|row| {
-            if sources.len() > 1 && last != Some(row.source) {
-                writeln!(out, "{}:", row.source)?;
-                last = Some(row.source);
+        for (source, finding) in &diagnosis.findings {
+            let mut line = Vec::new();
+            let row = DoctorRow { source, finding: FindingRow::new(finding) };
+            if args.output.is_json() {
+                write_json(&mut line, &row)?;
+            } else {
+                row.finding.write_text(&mut line)?;
             }
-            row.finding.write_text(out)
-        })
+            let key = [source.as_bytes(), &line].concat();
+            if !known.contains(&key) {
+                if with_names && !args.output.is_json() && last != Some(source) {
+                    writeln!(out, "{source}:")?;
+                    last = Some(source);
+                }
+                out.write_all(&line)?;
+            }
+            lines.push(key);
+        }
+        Ok(())
     })?;
-    Ok(diagnosis.status())
+    Ok(lines)
 }
 
 /// Examines the sources, one after the other.

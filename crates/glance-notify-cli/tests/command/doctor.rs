@@ -5,7 +5,7 @@ use notify_testbed::broker::rabbitmq::{RabbitMq, Vhost};
 use notify_testbed::ports::free_port;
 use serde_json::json;
 
-use crate::support::{Sandbox, values};
+use crate::support::{Sandbox, send_signal, values, wait_until};
 
 /// Returns a glance-api.conf for a broker.
 fn glance_conf(url: &str, driver: &str) -> String {
@@ -99,7 +99,7 @@ fn watch_shows_the_traffic() {
     let publisher = OsloPublisher::start(&OsloConfig::new(&url), "messagingv2", "image.h");
     let child = sandbox.command(["doctor", "--from", &url, "--watch", "8"]);
     let child = { child }.stdout(std::process::Stdio::piped()).spawn().unwrap();
-    crate::support::wait_until("the tap is bound", || {
+    wait_until("the tap is bound", || {
         let bindings = vhost.broker().ctl(&["list_bindings", "-p", vhost.name(), "routing_key"]);
         bindings.contains("notifications.#")
     });
@@ -108,6 +108,39 @@ fn watch_shows_the_traffic() {
     let traffic = "good     traffic: 1 notifications within 8 s; the last is `image.delete`, sent ";
     assert!(out.contains(traffic), "{out}");
     assert_eq!(vhost.queue("notifications.info").unwrap().messages, 2);
+}
+
+/// `--repeat` examines until a signal, and prints each finding once until it changes.
+#[test]
+fn repeat_shows_what_changes() {
+    let sandbox = Sandbox::new();
+    let vhost = RabbitMq::shared().vhost();
+    publish(&vhost, 3);
+    let args = ["doctor", "--from", &vhost.url(), "--watch", "0.2", "--repeat", "-o", "json"];
+    let out = sandbox.create("out");
+    let child = sandbox.command(args).stdout(out).stderr(std::process::Stdio::piped()).spawn();
+    let child = child.unwrap();
+    let has = |text: &str| sandbox.read("out").contains(text);
+    wait_until("the first examination", || has("\"traffic\"") && has("3 messages and no consumer"));
+    publish(&vhost, 2);
+    wait_until("the change", || has("5 messages and no consumer"));
+    send_signal("TERM", &child);
+    assert_eq!(child.wait_with_output().unwrap().status.code(), Some(0));
+    let out = sandbox.read("out");
+    assert_eq!(out.matches("\"broker\"").count(), 1, "{out}");
+    assert_eq!(out.matches("3 messages and no consumer").count(), 1, "{out}");
+}
+
+/// A durable tap is told about the window that an exchange without durability leaves.
+#[test]
+fn a_durable_tap_learns_of_its_window() {
+    let sandbox = Sandbox::new();
+    let vhost = RabbitMq::shared().vhost();
+    publish(&vhost, 1);
+    let table = format!("[[source]]\nurl = '{}'\nqueue = 'audit'\n", vhost.url());
+    sandbox.file("sources.toml", table);
+    let output = sandbox.run(["doctor", "--from", "sources.toml"]).expect(0);
+    assert!(output.out.contains("good     exchange `glance`: exists; if it is not durable, "));
 }
 
 /// A user with the permissions that `--grant` prints, and only those, taps notifications, and is refused to bind

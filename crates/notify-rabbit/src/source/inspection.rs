@@ -13,6 +13,7 @@ use tokio::time::timeout;
 
 use super::read_plan::{ReadPlan, delete_unused, look_up};
 use super::source_config::{RabbitSourceConfig, SourceQueue};
+use crate::backlog::{OverflowPolicy, limit_command};
 use crate::broker_entity::{BrokerEntity, is_not_found};
 use crate::config::invalid;
 use crate::connection::Connection;
@@ -43,6 +44,38 @@ pub struct QueueDepth {
     pub messages: u32,
     /// The consumers.
     pub consumers: u32,
+}
+
+impl QueueDepth {
+    /// Returns the problem of a queue with messages and without a consumer, and the command that bounds it in
+    /// `virtual_host`; `None` for other queues.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use notify_rabbit::{RabbitSource, RabbitSourceConfig};
+    ///
+    /// # async fn example() -> notify_core::Result<()> {
+    /// let mut source = RabbitSource::new(RabbitSourceConfig::default())?;
+    /// for depth in source.queue_depths().await? {
+    ///     if let Some(advice) = depth.backlog_advice("/") {
+    ///         println!("{}: {advice}", depth.queue);
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn backlog_advice(&self, virtual_host: &str) -> Option<String> {
+        if self.consumers > 0 || self.messages == 0 {
+            return None;
+        }
+        let topic = self.queue.rsplit_once('.').map_or(self.queue.as_str(), |(topic, _)| topic);
+        let command = limit_command(virtual_host, topic, OverflowPolicy::DropOldest);
+        let messages = self.messages;
+        Some(format!(
+            "{messages} messages and no consumer: start one, or bound the queue with {command}"
+        ))
+    }
 }
 
 /// Counts the messages and consumers of the queues of the topics, and of the source's own.
@@ -116,8 +149,9 @@ pub(super) async fn check(
     ];
     let exchanges: BTreeSet<_> =
         plan.bindings.iter().map(|binding| binding.exchange.clone()).collect();
+    let is_kept = plan.own_queue.as_ref().is_some_and(|queue| !queue.is_temporary());
     for exchange in exchanges {
-        findings.push(check_exchange(connection, config, &exchange).await?);
+        findings.push(check_exchange(connection, config, &exchange, is_kept).await?);
     }
     let own = plan.own_queue.iter().filter(|queue| !queue.is_temporary()).map(|queue| &queue.name);
     for queue in own.chain(&plan.shared_queues) {
@@ -135,18 +169,22 @@ pub(super) async fn check(
     Ok(findings)
 }
 
-/// Checks whether an exchange exists.
+/// Checks whether an exchange exists. Names the window of a queue that outlives a restart of the broker.
 async fn check_exchange(
     connection: &Connection,
     config: &RabbitSourceConfig,
     exchange: &ShortString,
+    is_kept: bool,
 ) -> Result<Finding> {
     let entity = BrokerEntity::Exchange(exchange);
     let subject = entity.to_string();
     let look = async {
         let channel = connection.open_channel().await?;
         match entity.look_up(&channel).await {
-            Ok(_) => Ok(Finding::good(subject, "exists")),
+            Ok(_) => {
+                let details = if is_kept { format!("exists; {WINDOW}") } else { "exists".into() };
+                Ok(Finding::good(subject, details))
+            }
             Err(error) if is_not_found(&error) => Ok(Finding::warning(
                 subject,
                 "does not exist: no service has sent a notification since the broker started, or the \
@@ -213,3 +251,9 @@ async fn in_time<T>(
         .await
         .unwrap_or_else(|_| Err(connection.context.timeout_error("did not answer", None)))
 }
+
+/// The time in which a durable tap misses messages: a passive declaration does not show whether an exchange is
+/// durable.
+const WINDOW: &str = "if it is not durable, a restart of the broker loses the binding, and the tap misses what is \
+                      sent until it has bound again, a second after a service declares the exchange \
+                      (`amqp_durable_queues = true` in the services prevents that)";
