@@ -23,6 +23,13 @@ async fn delivers(url: &str, options: Value) {
     transport.close().await.unwrap();
 }
 
+/// Declares the queues, because RabbitMQ 4 creates none on demand.
+fn declare_queues(broker: &RabbitMq) {
+    for (queue, _) in QUEUES {
+        broker.root().declare_queue(queue, &json!({ "durable": true }));
+    }
+}
+
 /// Returns the error of one attempt, which must fail.
 async fn failure(url: &str, options: Value) -> Error {
     let mut transport = Qpid::new(config(url, options)).unwrap();
@@ -46,10 +53,7 @@ async fn tls_is_verified_in_both_directions() {
         .config("auth_mechanisms.2 = EXTERNAL")
         .config("ssl_cert_login_from = common_name")
         .start();
-    // RabbitMQ 4 creates no queue on demand.
-    for (queue, _) in QUEUES {
-        broker.root().declare_queue(queue, &json!({ "durable": true }));
-    }
+    declare_queues(&broker);
     let url = format!("amqps://guest:guest@localhost:{}", broker.tls_port());
     let ca = json!({ "ca_file": ours.file });
 
@@ -110,6 +114,7 @@ async fn tls_is_verified_in_both_directions() {
         .tls(&ours.file, &cert, &key)
         .config("ssl_options.fail_if_no_peer_cert = true")
         .start();
+    declare_queues(&broker);
     let url = format!("amqps://guest:guest@localhost:{}", broker.tls_port());
     let error = failure(&url, ca).await;
     assert!(error.to_string().contains("requires a client certificate"), "{error}");

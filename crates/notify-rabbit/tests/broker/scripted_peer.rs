@@ -33,6 +33,8 @@ pub(crate) struct PeerScript {
     /// Returns the answer to a declaration of a queue, by the number of the declaration, from 1 and over
     /// all connections, and its channel. `None` declares the queue.
     pub(crate) answer_declare: fn(usize, u16) -> Option<Vec<u8>>,
+    /// Whether the peer never answers the close of a connection.
+    pub(crate) ignores_close: bool,
     /// The number of declarations so far.
     pub(crate) declares: AtomicUsize,
 }
@@ -61,6 +63,7 @@ impl Default for PeerScript {
             after_open: Vec::new(),
             answer: |publishes| publishes.iter().flat_map(|publish| publish.ack(false)).collect(),
             answer_declare: |_, _| None,
+            ignores_close: false,
             declares: AtomicUsize::new(0),
         }
     }
@@ -151,6 +154,7 @@ impl PeerScript {
                 // The client confirms the end of a channel or of the connection.
                 (1, Some((20, 41))) => continue,
                 (1, Some((10, 51))) => return None,
+                (1, Some((10, 50))) if self.ignores_close => continue,
                 // The answer to every other method is the method with the next number.
                 (1, Some((class @ (10 | 20 | 40 | 50 | 85), asked)))
                     if (class, asked) != (10, 31) =>

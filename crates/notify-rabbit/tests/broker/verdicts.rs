@@ -74,6 +74,14 @@ async fn check_reports_a_queue_whose_home_node_is_down() {
     }
 }
 
+/// The findings of `check` do not depend on the broker's answer to the close of the connection.
+#[tokio::test(flavor = "multi_thread")]
+async fn check_needs_no_answer_to_its_close() {
+    let url = PeerScript { ignores_close: true, ..PeerScript::default() }.serve().await;
+    let findings = rabbit(&url, json!({})).check().await.unwrap();
+    assert!(findings.iter().any(|finding| finding.subject == "write permission"), "{findings:?}");
+}
+
 /// A queue over which the broker closes the connection costs the others one attempt at most.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_queue_that_ends_the_connection_delays_the_others_once() {
