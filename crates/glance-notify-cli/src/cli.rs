@@ -81,6 +81,8 @@ enum CliCommand {
     Who(questions::who::WhoArgs),
     #[cfg(feature = "archive")]
     Report(questions::report::ReportArgs),
+    #[cfg(feature = "serve")]
+    Serve(crate::serve::ServeArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
 }
@@ -125,6 +127,8 @@ impl Cli {
             CliCommand::Who(args) => questions::who::run(args),
             #[cfg(feature = "archive")]
             CliCommand::Report(args) => questions::report::run(args),
+            #[cfg(feature = "serve")]
+            CliCommand::Serve(args) => crate::serve::run(args, config),
             CliCommand::Completions(args) => completions::run(args, &mut Self::parser()),
             CliCommand::Man(args) => man::run(args, Self::parser()),
         }

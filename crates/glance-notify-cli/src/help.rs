@@ -316,6 +316,14 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "serve",
+        &[
+            "glance-notify demo | glance-notify serve",
+            "glance-notify serve /var/lib/glance-notify/archive --tz Europe/Berlin",
+            "glance-notify serve archive --listen 192.0.2.7:9470 --token-file token --host audit.example.org",
+        ],
+    ),
+    (
         "completions",
         &[
             "glance-notify completions bash > /etc/bash_completion.d/glance-notify",

@@ -44,6 +44,8 @@ mod questions;
 mod replay;
 mod runtime;
 mod schema;
+#[cfg(feature = "serve")]
+mod serve;
 mod settings;
 mod signals;
 #[cfg(feature = "spool")]

@@ -37,7 +37,7 @@ pub(super) struct ImportArgs {
 
 /// The numbers of an import.
 #[derive(Default)]
-struct ImportSummary {
+pub(crate) struct ImportSummary {
     stored: AppendOutcome,
     other_lines: u64,
 }
@@ -66,8 +66,12 @@ pub(super) fn run(args: &ImportArgs) -> Result<ExitStatus, CommandError> {
     Ok(ExitStatus::Success)
 }
 
-/// Imports one file from its stored position on.
-fn import(
+/// Imports one file from its stored position on. `-` is standard input.
+///
+/// # Errors
+///
+/// Returns an error if the file cannot be read or the archive not written.
+pub(crate) fn import(
     path: &Path,
     region: Option<&str>,
     writer: &mut ArchiveWriter,

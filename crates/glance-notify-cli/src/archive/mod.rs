@@ -6,7 +6,7 @@ mod archive_dir;
 mod baseline;
 mod erase;
 mod export;
-mod import;
+pub(crate) mod import;
 mod service;
 mod upkeep;
 

@@ -6,8 +6,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use glance_notify::codec::LineFilter;
-use glance_notify::event::Priority;
-use glance_notify::time::{Duration, OffsetDateTime};
+use glance_notify::time::OffsetDateTime;
 use glance_notify::uuid::Uuid;
 use notify_archive::Archive;
 use notify_archive::question::{CatalogueImage, EventFilter, InputCoverage, UsageReport};
@@ -123,33 +122,14 @@ fn read_archive(
     request: &RecordRequest<'_>,
     add: &mut dyn FnMut(&EventRecord),
 ) -> Result<(), CommandError> {
-    let subject = match request {
+    match request {
         RecordRequest::Matching(filter, scope) | RecordRequest::MatchingOnly(filter, scope) => {
-            return Ok(archive.read(filter, *scope, add)?);
+            archive.read(filter, *scope, add)?;
         }
-        RecordRequest::LifeOf(subject) => (*subject).to_owned(),
-    };
-    let scope = ReadScope { detail: RecordDetail::Bodies, undated: true, ..ReadScope::default() };
-    let mut span = InputSummary::default();
-    let filter = EventFilter { images: vec![subject], ..EventFilter::default() };
-    archive.read(&filter, scope, |record| {
-        span.widen(Some(record.timestamp..record.timestamp));
-        add(record);
-    })?;
-    // Failed uploads whose text names no image may belong to it too.
-    let Some(span) = span.span else { return Ok(()) };
-    let failures = EventFilter {
-        events: "image.upload".parse().into_iter().collect(),
-        priorities: vec![Priority::Error],
-        since: Some(span.start),
-        until: Some(span.end + Duration::DAY),
-        ..EventFilter::default()
-    };
-    archive.read(&failures, scope, |record| {
-        if record.subject.is_none() {
-            add(record);
+        RecordRequest::LifeOf(subject) => {
+            archive.read_life(subject, ReadScope::default().deadline, add)?;
         }
-    })?;
+    }
     Ok(())
 }
 

@@ -110,7 +110,11 @@ fn start_of(
 }
 
 /// Reads the names of projects.
-fn read_names(path: &Path) -> Result<ProjectNames, CommandError> {
+///
+/// # Errors
+///
+/// Returns an error if the file cannot be read or is no list of projects.
+pub(crate) fn read_names(path: &Path) -> Result<ProjectNames, CommandError> {
     let name = display_path(path);
     let json = fs::read(path).map_err(|error| read_error(&name, &error))?;
     ProjectNames::from_json(&json).map_err(|expected| {

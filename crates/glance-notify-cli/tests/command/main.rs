@@ -48,6 +48,8 @@ mod rotation;
 mod schema;
 mod screens;
 mod secrets;
+#[cfg(feature = "serve")]
+mod serve;
 mod signals;
 mod spool;
 mod spool_dead_letters;

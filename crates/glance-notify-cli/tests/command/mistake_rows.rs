@@ -397,6 +397,29 @@ pub(crate) const ROWS: &[MistakeRow] = &[
     report("report failures", FAILURES, &[("report failures --from empty", 0)]),
     report("report deletions", DELETIONS, &[("report deletions --from empty", 0)]),
     report("report activity", ACTIVITY, &[("report activity --from nothing", 0)]),
+    #[cfg(feature = "serve")]
+    MistakeRow {
+        subcommand: "serve",
+        works: &[
+            line(
+                "serve audit --check --listen 127.0.0.1:0 --names names.json",
+                &["audit", "names.json"],
+            ),
+            line(
+                "serve day.jsonl --check --listen 127.0.0.1:0 --token-file token",
+                &["day.jsonl", "token"],
+            ),
+        ],
+        writes: &[],
+        wrong_type: &[
+            "serve audit --check --listen 9470",
+            "serve audit --check --listen 0.0.0.0:0",
+            "serve audit --check --listen 127.0.0.1:0 --token-file empty",
+            "serve audit --check --deadline soon",
+        ],
+        unknown: &["serve audit --check --tz Mars", "serve --check"],
+        nothing: &[("serve nothing --check --listen 127.0.0.1:0", 0)],
+    },
     MistakeRow {
         subcommand: "completions",
         works: &[line("completions bash", &[])],

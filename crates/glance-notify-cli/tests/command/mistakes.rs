@@ -36,6 +36,7 @@ impl MistakeSandbox {
             r#"{"dead_at":"2026-11-24T12:00:00Z","source":"north","position":"n.log:7","reason":"no project","attempts":6,"received_at":"2026-11-24T11:00:00Z","message_id":"6b9d4b8a-0f7c-4d2c-9a4a-0a3f0e7d4c11","size":180,"body":"{\"message_id\":\"6b9d4b8a-0f7c-4d2c-9a4a-0a3f0e7d4c11\",\"publisher_id\":\"h\",\"event_type\":\"image.delete\",\"priority\":\"WARN\",\"payload\":\"gone\",\"timestamp\":\"2026-11-22 12:00:00.000000\"}"}"#,
         );
         sandbox.file("names.json", "[]");
+        sandbox.file("token", "0123456789abcdef\n");
         sandbox.file("images.json", "[]");
         sandbox.file("no-images.json", "[]");
         sandbox.file("empty", "");
@@ -188,8 +189,9 @@ fn a_missing_file_exits_with_2() {
 #[test]
 fn an_unreadable_file_exits_with_2() {
     let text = spoil_each_input(2, "is of another type", |line, path| {
-        // A question reads files and archives alike.
-        let needs_file = path.is_dir() && !line.contains("--from");
+        // A question and `serve` read files and archives alike.
+        let reads_files = line.contains("--from") || line.starts_with("serve ");
+        let needs_file = path.is_dir() && !reads_files;
         remove(path);
         if needs_file { fs::write(path, "").unwrap() } else { fs::create_dir(path).unwrap() }
     });

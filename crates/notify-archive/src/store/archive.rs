@@ -261,18 +261,25 @@ impl Archive {
         damaged(&self.directory.join(CONTROL_FILE), error)
     }
 
+    /// Returns the ids that a text stands for: itself, if an event is about it, and the images that were created
+    /// with it as their name.
+    pub(crate) fn known_ids(&self, text: &str, deadline: Instant) -> Result<Vec<String>> {
+        let mut ids = Vec::new();
+        for name in self.files()? {
+            check_deadline(deadline)?;
+            let (path, file) = self.open_file(name)?;
+            let known = event_file::ids_of(&file, text);
+            ids.extend(known.map_err(|error| damaged(&path, error))?);
+        }
+        Ok(ids)
+    }
+
     /// Adds the ids of images whose names the filter has: those that were created with the name, or, if there
     /// is none, those that had it in any event.
     fn resolve_names(&self, filter: &mut EventFilter, deadline: Instant) -> Result<()> {
         let names: Vec<_> = filter.images.iter().filter(|image| !is_uuid(image)).cloned().collect();
         for name in names {
-            let mut ids = Vec::new();
-            for file in self.files()? {
-                check_deadline(deadline)?;
-                let (path, connection) = self.open_file(file)?;
-                let created = event_file::images_named(&connection, &name);
-                ids.extend(created.map_err(|error| damaged(&path, error))?);
-            }
+            let mut ids = self.known_ids(&name, deadline)?;
             if ids.is_empty() {
                 let mut seen = HashSet::new();
                 let everything = EventFilter::default();
@@ -326,12 +333,14 @@ fn copy(connection: &Connection, to: &Path) -> Result<()> {
 
 /// Returns an error if the deadline has passed.
 pub(crate) fn check_deadline(deadline: Instant) -> Result<()> {
-    if Instant::now() < deadline {
-        return Ok(());
-    }
+    if Instant::now() < deadline { Ok(()) } else { Err(deadline_error()) }
+}
+
+/// Returns the error of a question that takes longer than its deadline.
+pub(crate) fn deadline_error() -> ArchiveError {
     let message =
         "the question took too long: narrow it with --since and --until, or ask for one image";
-    Err(ArchiveError::new(ArchiveErrorKind::DeadlineExceeded, message))
+    ArchiveError::new(ArchiveErrorKind::DeadlineExceeded, message)
 }
 
 /// Returns the error of a row that cannot be read: the file is damaged.

@@ -186,13 +186,14 @@ pub(crate) fn read_page(
     Ok((count == PAGE_ROWS).then_some(last))
 }
 
-/// Returns the ids of images that were created with a name.
-pub(crate) fn images_named(connection: &Connection, name: &str) -> rusqlite::Result<Vec<String>> {
+/// Returns the ids that a text stands for: itself, if an event is about it, and the images that were created
+/// with it as their name.
+pub(crate) fn ids_of(connection: &Connection, text: &str) -> rusqlite::Result<Vec<String>> {
     let mut statement = connection.prepare_cached(
-        "SELECT DISTINCT subject FROM event WHERE name = ? AND event_type = 'image.create'",
+        "SELECT subject FROM event WHERE name = ?1 AND event_type = 'image.create' AND subject IS NOT NULL \
+         UNION SELECT ?1 WHERE EXISTS (SELECT 1 FROM event WHERE subject = ?1)",
     )?;
-    let ids = statement.query_map([name], |row| row.get::<_, Option<String>>(0))?;
-    Ok(ids.collect::<rusqlite::Result<Vec<_>>>()?.into_iter().flatten().collect())
+    statement.query_map([text], |row| row.get(0))?.collect()
 }
 
 /// Returns the number of events and the number of unreadable messages. It takes a look at all of them.

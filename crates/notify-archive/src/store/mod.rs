@@ -8,6 +8,7 @@
 
 pub(crate) mod archive;
 pub(crate) mod archive_batch;
+mod archive_inventory;
 pub(crate) mod archive_writer;
 pub(crate) mod body_encoding;
 pub(crate) mod connection;
@@ -17,14 +18,17 @@ pub(crate) mod erasure;
 pub(crate) mod event_file;
 pub(crate) mod event_row;
 pub(crate) mod file_name;
+mod life_reading;
 pub(crate) mod retention;
 pub(crate) mod row_checksum;
 pub(crate) mod schema;
+pub(crate) mod search_page;
 mod usage_counts;
 pub(crate) mod verification;
 
 pub use archive::{Archive, ReadScope};
 pub use archive_batch::{AppendOutcome, ArchiveBatch, UnreadableContent};
+pub use archive_inventory::{FileSummary, UnreadableMessage};
 pub use archive_writer::ArchiveWriter;
 pub use control_file::ImportPosition;
 pub use erasure::{EraseSelector, ErasureOutcome};
@@ -32,4 +36,5 @@ pub use event_row::RecordDetail;
 pub use file_name::FileName;
 pub use retention::RetentionPolicy;
 pub use row_checksum::content_hash;
+pub use search_page::{SearchPage, SearchPosition, SearchRequest};
 pub use verification::{ArchiveProblem, VerificationReport};

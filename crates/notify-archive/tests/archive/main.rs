@@ -14,6 +14,7 @@ mod generator;
 mod listening;
 mod reports;
 mod samples;
+mod searching;
 mod service;
 mod store;
 mod stuck;

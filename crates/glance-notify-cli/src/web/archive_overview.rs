@@ -1,0 +1,103 @@
+//! The extent of an archive and what its answers cover: [`ArchiveOverview`].
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use glance_notify::time::OffsetDateTime;
+use notify_archive::question::{AttachedInterval, Calendar, Coverage, EventFilter};
+use notify_archive::store::FileSummary;
+use notify_archive::{Archive, ArchiveError};
+
+use super::units::grouped;
+
+/// The extent of an archive. Reading it takes as long for a large archive as for a small one.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ArchiveOverview {
+    /// The times of the first and the last event.
+    pub(super) span: Option<Range<OffsetDateTime>>,
+    /// The intervals in which each source was attached.
+    pub(super) attached: BTreeMap<String, Vec<AttachedInterval>>,
+    pub(super) files: Vec<FileSummary>,
+}
+
+impl ArchiveOverview {
+    /// Reads the overview.
+    pub(super) fn read(archive: &Archive) -> Result<Self, ArchiveError> {
+        Ok(Self {
+            span: archive.span()?,
+            attached: archive.attached()?,
+            files: archive.file_summaries()?,
+        })
+    }
+
+    /// Returns the latest time about which the archive knows anything: of an event, or of an attached source.
+    pub(super) fn latest(&self) -> OffsetDateTime {
+        let seen = self.attached.values().flatten().filter_map(|interval| interval.detached_at);
+        let event = self.span.as_ref().map(|span| span.end);
+        seen.chain(event).max().unwrap_or(OffsetDateTime::UNIX_EPOCH)
+    }
+
+    /// Returns the interval from the first event to the latest known time.
+    pub(super) fn whole(&self) -> Range<OffsetDateTime> {
+        self.interval(&EventFilter::default())
+    }
+
+    /// Returns the interval of a filter. Without an end of its own, it ends at the latest known time.
+    pub(super) fn interval(&self, filter: &EventFilter) -> Range<OffsetDateTime> {
+        let end = filter.until.unwrap_or_else(|| self.latest());
+        let first = self.span.as_ref().map_or(end, |span| span.start);
+        let start = filter.since.unwrap_or(first).min(end);
+        start..end
+    }
+
+    /// Returns the number of events, of those with implausible times, and of unreadable messages.
+    pub(super) fn counts(&self) -> (u64, u64, u64) {
+        let events = |undated| {
+            self.files.iter().filter(|f| f.name.is_undated() == undated).map(|f| f.events).sum()
+        };
+        (events(false), events(true), self.files.iter().map(|file| file.unreadable).sum())
+    }
+
+    /// Returns the coverage of an interval by each source.
+    pub(super) fn coverage(&self, interval: &Range<OffsetDateTime>) -> Vec<Coverage> {
+        let of = |(source, attached): (&String, &Vec<_>)| {
+            Coverage::of(source, attached, interval.clone())
+        };
+        self.attached.iter().map(of).collect()
+    }
+
+    /// Returns sentences about what the numbers of a page cover.
+    pub(super) fn sentences(
+        &self,
+        interval: &Range<OffsetDateTime>,
+        calendar: &Calendar,
+        with_undated: bool,
+    ) -> Vec<String> {
+        let coverage = self.coverage(interval);
+        let mut sentences: Vec<_> = coverage.iter().map(|c| c.shown(calendar)).collect();
+        let (dated, undated, unreadable) = self.counts();
+        if sentences.is_empty() {
+            let span = self.span.as_ref().map(|span| {
+                format!(" from {} to {}", calendar.shown(span.start), calendar.shown(span.end))
+            });
+            sentences.push(format!(
+                "coverage: not known for imported files; the archive holds {} events{}",
+                grouped(dated),
+                span.unwrap_or_default()
+            ));
+        }
+        if undated > 0 && !with_undated {
+            sentences.push(format!(
+                "{} events with implausible times left out: the search has a filter for them",
+                grouped(undated)
+            ));
+        }
+        if unreadable > 0 {
+            sentences.push(format!(
+                "{} unreadable messages left out: the page Health lists them",
+                grouped(unreadable)
+            ));
+        }
+        sentences
+    }
+}

@@ -1,0 +1,235 @@
+//! The page `/health`: sources, their coverage, lag and gaps, the archive's files, and unreadable messages.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use askama::Template;
+use axum::http::StatusCode;
+use glance_notify::time::{Duration, OffsetDateTime};
+use notify_archive::question::{Coverage, EventFilter, InputCoverage};
+use notify_archive::record::EventRecord;
+use notify_archive::store::{FileSummary, SearchRequest, UnreadableMessage};
+
+use super::archive_overview::ArchiveOverview;
+use super::drawing::WIDTHS;
+use super::drawing::coverage_strip::CoverageStrip;
+use super::page_error::PageError;
+use super::page_frame::PageFrame;
+use super::page_query::PageParameter;
+use super::page_request::{PageContent, PageRequest, PageTime};
+use super::page_text::PageText;
+use super::units::{grouped, shown_bytes, shown_duration};
+
+/// The page.
+#[derive(Template)]
+#[template(path = "health.html")]
+struct HealthTemplate {
+    frame: PageFrame,
+    since: String,
+    until: String,
+    zone: Option<String>,
+    from: PageTime,
+    to: PageTime,
+    sources: Vec<SourceHealth>,
+    gaps: Vec<GapLine>,
+    more_gaps: usize,
+    looked_at: String,
+    missing_numbers: String,
+    files: Vec<FileLine>,
+    unreadable: Vec<UnreadableLine>,
+    unreadable_count: u64,
+}
+
+/// A source.
+struct SourceHealth {
+    name: PageText,
+    /// The share of the interval in which it was attached, or nothing for imported files.
+    share: Option<String>,
+    is_complete: bool,
+    last_seen: Option<PageTime>,
+    newest_event: Option<PageTime>,
+    lag: Option<String>,
+    gap_count: usize,
+    strips: Vec<CoverageStrip>,
+}
+
+/// A blind time.
+struct GapLine {
+    source: PageText,
+    start: PageTime,
+    end: PageTime,
+    duration: String,
+    reason: PageText,
+}
+
+/// A file of the archive.
+struct FileLine {
+    name: String,
+    events: String,
+    unreadable: String,
+    size: String,
+}
+
+/// A message that is no notification.
+struct UnreadableLine {
+    received: PageTime,
+    source: PageText,
+    reason: PageText,
+    length: String,
+}
+
+/// The newest events of a source, among those that the page looks at.
+#[derive(Default)]
+struct SourceTraffic {
+    newest: Option<OffsetDateTime>,
+    lags: Vec<Duration>,
+}
+
+/// Makes the page.
+pub(super) fn health(request: &PageRequest<'_>) -> Result<PageContent, PageError> {
+    PageError::check(&request.selection)?;
+    let archive = request.archive()?;
+    let overview = ArchiveOverview::read(&archive)?;
+    let mut interval = overview.interval(&request.selection.filter);
+    if request.selection.filter.since.is_none() {
+        interval.start = interval.start.max(interval.end.saturating_sub(WINDOW));
+    }
+    let search = SearchRequest {
+        limit: NEWEST_EVENTS,
+        deadline: request.site.deadline,
+        ..SearchRequest::default()
+    };
+    let newest = archive.search(&EventFilter::default(), &search)?.records;
+    let mut numbers = InputCoverage::default();
+    for record in &newest {
+        numbers.add(record);
+    }
+    let coverage = overview.coverage(&interval);
+    let gaps: Vec<_> = coverage.iter().flat_map(|coverage| gaps(request, coverage)).collect();
+    let unreadable = archive.unreadable(MOST_LINES)?;
+    let calendar = &request.selection.calendar;
+    let field = |parameter| request.query.one(parameter).unwrap_or_default().to_owned();
+    let template = HealthTemplate {
+        frame: request.frame("Health").coverage(&overview.sentences(&interval, calendar, false)),
+        since: field(PageParameter::Since),
+        until: field(PageParameter::Until),
+        zone: request.query.one(PageParameter::Zone).map(str::to_owned),
+        from: request.time(interval.start),
+        to: request.time(interval.end),
+        sources: sources(request, &overview, &coverage, traffic(&newest)),
+        more_gaps: gaps.len().saturating_sub(MOST_LINES),
+        gaps: gaps.into_iter().rev().take(MOST_LINES).collect(),
+        looked_at: grouped(newest.len()),
+        missing_numbers: grouped(numbers.missing_numbers()),
+        files: overview.files.iter().rev().map(FileLine::new).collect(),
+        unreadable: unreadable.iter().map(|m| UnreadableLine::new(request, m)).collect(),
+        unreadable_count: overview.counts().2,
+    };
+    PageContent::page(StatusCode::OK, &template)
+}
+
+/// Returns the newest event and the lags of each source.
+fn traffic(newest: &[EventRecord]) -> BTreeMap<String, SourceTraffic> {
+    let mut sources: BTreeMap<String, SourceTraffic> = BTreeMap::new();
+    for record in newest {
+        let Some(source) = &record.arrival.source else { continue };
+        let traffic = sources.entry(source.to_string()).or_default();
+        traffic.newest = traffic.newest.max(Some(record.timestamp));
+        traffic.lags.extend(record.arrival.received_at.map(|time| time - record.timestamp));
+    }
+    sources
+}
+
+/// Returns every source: those that were attached, and those of the newest events.
+fn sources(
+    request: &PageRequest<'_>,
+    overview: &ArchiveOverview,
+    coverage: &[Coverage],
+    mut traffic: BTreeMap<String, SourceTraffic>,
+) -> Vec<SourceHealth> {
+    let calendar = &request.selection.calendar;
+    let mut sources = Vec::new();
+    for source in coverage {
+        let traffic = traffic.remove(&source.source).unwrap_or_default();
+        let attached = overview.attached.get(&source.source);
+        let last_seen = attached.and_then(|all| all.iter().filter_map(|one| one.detached_at).max());
+        sources.push(SourceHealth {
+            share: Some(share(source)),
+            is_complete: source.blind.is_empty(),
+            last_seen: last_seen.map(|time| request.time(time)),
+            gap_count: source.blind.len(),
+            strips: WIDTHS.map(|width| CoverageStrip::new(source, calendar, width)).into(),
+            ..SourceHealth::of_traffic(request, &source.source, traffic)
+        });
+    }
+    let imported = traffic.into_iter();
+    sources.extend(imported.map(|(name, t)| SourceHealth::of_traffic(request, &name, t)));
+    sources
+}
+
+impl SourceHealth {
+    fn of_traffic(request: &PageRequest<'_>, name: &str, mut traffic: SourceTraffic) -> Self {
+        traffic.lags.sort_unstable();
+        let median = traffic.lags.get(traffic.lags.len() / 2).copied();
+        Self {
+            name: PageText::new(name),
+            share: None,
+            is_complete: false,
+            last_seen: None,
+            newest_event: traffic.newest.map(|time| request.time(time)),
+            lag: median.map(shown_duration),
+            gap_count: 0,
+            strips: Vec::new(),
+        }
+    }
+}
+
+impl FileLine {
+    fn new(file: &FileSummary) -> Self {
+        Self {
+            name: file.name.to_string(),
+            events: grouped(file.events),
+            unreadable: grouped(file.unreadable),
+            size: shown_bytes(file.bytes.into()),
+        }
+    }
+}
+
+impl UnreadableLine {
+    fn new(request: &PageRequest<'_>, message: &UnreadableMessage) -> Self {
+        Self {
+            received: request.time(message.received_at),
+            source: PageText::new(message.source.as_deref().unwrap_or_default()),
+            reason: PageText::up_to(&message.reason, 600),
+            length: shown_bytes(message.length.into()),
+        }
+    }
+}
+
+/// Returns the covered share in percent, rounded down.
+fn share(coverage: &Coverage) -> String {
+    let Range { start, end } = coverage.interval;
+    let all = (end - start).whole_microseconds().max(1);
+    let seen = all - coverage.blind_time().whole_microseconds().min(all);
+    let hundredths = seen * 10_000 / all;
+    format!("{}.{:02} %", hundredths / 100, hundredths % 100)
+}
+
+/// Returns the blind times of a source.
+fn gaps(request: &PageRequest<'_>, coverage: &Coverage) -> Vec<GapLine> {
+    let line = |(range, reason): &(Range<OffsetDateTime>, String)| GapLine {
+        source: PageText::new(&coverage.source),
+        start: request.time(range.start),
+        end: request.time(range.end),
+        duration: shown_duration(range.end - range.start),
+        reason: PageText::new(reason),
+    };
+    coverage.blind.iter().map(line).collect()
+}
+
+/// The time before the latest known one whose coverage the page shows, if the viewer does not say.
+const WINDOW: Duration = Duration::days(30);
+/// The events whose sources and lags the page looks at.
+const NEWEST_EVENTS: usize = 1000;
+/// The most lines of a table.
+const MOST_LINES: usize = 200;

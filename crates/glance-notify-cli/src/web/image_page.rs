@@ -1,0 +1,365 @@
+//! The pages `/image` and `/task`: the life of one image or task.
+
+use askama::Template;
+use axum::http::StatusCode;
+use glance_notify::codec::serde_json::{self, Value};
+use glance_notify::event::{EventType, Priority};
+use notify_archive::question::{
+    ActorFinding, PayloadChange, Timeline, TimelineAnswer, TimelineEntry,
+};
+use notify_archive::record::EventRecord;
+
+use super::archive_overview::ArchiveOverview;
+use super::drawing::WIDTHS;
+use super::drawing::life_drawing::LifeDrawing;
+use super::event_line::PriorityBadge;
+use super::life_phase::LifeStatus;
+use super::page_error::PageError;
+use super::page_frame::PageFrame;
+use super::page_query::PageParameter;
+use super::page_request::{
+    EVENT_PATH, JSON_PATH, PageContent, PageRequest, PageTime, SEARCH_PATH, TASK_PATH,
+};
+use super::page_text::PageText;
+use super::units::{grouped, shown_bytes, shown_duration};
+
+/// The page.
+#[derive(Template)]
+#[template(path = "image.html")]
+struct LifeTemplate {
+    frame: PageFrame,
+    kind: &'static str,
+    title: PageText,
+    id: PageText,
+    status: LifeStatus,
+    facts: Vec<LifeFact>,
+    anomalies: Vec<PageText>,
+    drawings: Vec<LifeDrawing>,
+    events: Vec<LifeEvent>,
+    /// A sentence about events that the page leaves out.
+    left_out: Option<String>,
+    downloads: Vec<DownloadLine>,
+    download_summary: String,
+    search_url: String,
+    events_url: String,
+}
+
+/// The page of a name that several images have.
+#[derive(Template)]
+#[template(path = "images.html")]
+struct NamesakesTemplate {
+    frame: PageFrame,
+    name: PageText,
+    images: Vec<(PageText, Option<String>)>,
+}
+
+/// One fact about the image.
+struct LifeFact {
+    name: &'static str,
+    value: PageText,
+    url: Option<String>,
+}
+
+/// One event of the life.
+struct LifeEvent {
+    time: PageTime,
+    since_last: Option<String>,
+    event_type: PageText,
+    priority: PriorityBadge,
+    mark: &'static str,
+    actor: ActorText,
+    sender: PageText,
+    note: Option<PageText>,
+    changes: Vec<ChangeLine>,
+    is_possibly_related: bool,
+    event_url: String,
+    json_url: String,
+}
+
+/// The actor of an event in words: with the evidence, or with the reason why it is not known.
+struct ActorText {
+    name: PageText,
+    detail: PageText,
+    is_known: bool,
+}
+
+/// One difference to the event before.
+struct ChangeLine {
+    key: PageText,
+    before: PageText,
+    after: PageText,
+}
+
+/// One download.
+struct DownloadLine {
+    time: PageTime,
+    bytes: String,
+    exact_bytes: String,
+    project: PageText,
+    user: PageText,
+    address: PageText,
+    is_complete: bool,
+    actor: ActorText,
+    json_url: String,
+}
+
+/// The records of a life, bounded, with the numbers of those left out.
+#[derive(Default)]
+struct LifeRecords {
+    kept: u64,
+    kept_downloads: u64,
+    left_out: u64,
+    downloads: u64,
+    bytes: u128,
+}
+
+/// Makes the page.
+pub(super) fn life(request: &PageRequest<'_>) -> Result<PageContent, PageError> {
+    PageError::check(&request.selection)?;
+    let Some(id) = request.query.one(PageParameter::Id) else {
+        return Err(PageError::invalid("id: name an image or a task, as in `?id=debian-12`"));
+    };
+    let archive = request.archive()?;
+    let mut timeline = Timeline::new(id);
+    let mut records = LifeRecords::default();
+    archive.read_life(id, request.site.deadline, |record| {
+        if records.keeps(record) {
+            timeline.add(record);
+        }
+    })?;
+    let answer = timeline.finish();
+    if answer.entries.is_empty() {
+        let message = format!("The archive has no event of {}.", PageText::new(id));
+        return Err(PageError::not_found(message));
+    }
+    let overview = ArchiveOverview::read(&archive)?;
+    let calendar = &request.selection.calendar;
+    let interval = overview.whole();
+    let frame = |title: &PageText| {
+        let sentences = overview.sentences(&interval, calendar, true);
+        request.frame(title.as_str()).coverage(&sentences)
+    };
+    if answer.ids.len() > 1 {
+        let link = |id: &std::sync::Arc<str>| (PageText::new(id), request.life_url(id, false));
+        let images = answer.ids.iter().map(link).collect();
+        let name = PageText::new(id);
+        let template = NamesakesTemplate { frame: frame(&name), name, images };
+        return PageContent::page(StatusCode::OK, &template);
+    }
+    let template = LifeTemplate::new(request, &answer, &records, frame);
+    PageContent::page(StatusCode::OK, &template)
+}
+
+impl LifeTemplate {
+    fn new(
+        request: &PageRequest<'_>,
+        answer: &TimelineAnswer,
+        records: &LifeRecords,
+        frame: impl Fn(&PageText) -> PageFrame,
+    ) -> Self {
+        let entries = &answer.entries;
+        let calendar = &request.selection.calendar;
+        let asked = request.query.one(PageParameter::Id).unwrap_or_default();
+        let id = answer.ids.first().map_or(asked, AsRef::as_ref);
+        let name = last(entries, |record| record.name.as_deref());
+        let title = PageText::new(name.unwrap_or(id));
+        let is_download = |entry: &&TimelineEntry| entry.record.event_type == EventType::ImageSend;
+        let downloads = entries.iter().filter(is_download).rev().take(MOST_LINES);
+        let unshown = entries.len().saturating_sub(MOST_LINES) as u64 + records.left_out;
+        let search = request.query.without(&[PageParameter::Id, PageParameter::OlderThan]);
+        Self {
+            frame: frame(&title),
+            kind: if request.path == TASK_PATH { "Task" } else { "Image" },
+            title,
+            id: PageText::up_to(id, 600),
+            status: entries.iter().fold(LifeStatus::default(), LifeStatus::after),
+            facts: facts(request, entries),
+            anomalies: answer.anomalies.iter().map(|text| PageText::up_to(text, 600)).collect(),
+            drawings: WIDTHS.map(|width| LifeDrawing::new(drawn(entries), calendar, width)).into(),
+            events: entries.iter().take(MOST_LINES).map(|e| LifeEvent::new(request, e)).collect(),
+            left_out: (unshown > 0).then(|| format!("{} more events", grouped(unshown))),
+            downloads: downloads.map(|entry| DownloadLine::new(request, entry)).collect(),
+            download_summary: format!(
+                "{} of {} in all",
+                counted(records.downloads, "download"),
+                shown_bytes(records.bytes)
+            ),
+            search_url: search.url(SEARCH_PATH),
+            events_url: request.search_url(PageParameter::Image, id),
+        }
+    }
+}
+
+impl LifeRecords {
+    /// Counts a record. Returns `false` if the page has enough of its kind.
+    fn keeps(&mut self, record: &EventRecord) -> bool {
+        let kept = if record.event_type == EventType::ImageSend {
+            self.downloads += 1;
+            self.bytes += u128::from(record.bytes_sent.unwrap_or_default());
+            &mut self.kept_downloads
+        } else {
+            &mut self.kept
+        };
+        if *kept == MOST_RECORDS {
+            self.left_out += 1;
+            return false;
+        }
+        *kept += 1;
+        true
+    }
+}
+
+impl LifeEvent {
+    fn new(request: &PageRequest<'_>, entry: &TimelineEntry) -> Self {
+        let record = &entry.record;
+        Self {
+            time: request.time(record.timestamp),
+            since_last: entry.since_last.map(shown_duration),
+            event_type: PageText::new(record.event_type.as_str()),
+            priority: PriorityBadge::new(record.priority),
+            mark: match record.priority {
+                _ if entry.is_possibly_related => "related",
+                Priority::Error | Priority::Critical => "bad",
+                _ => LifeStatus::default().after(entry).phase.class(),
+            },
+            actor: ActorText::new(request, &entry.actor),
+            sender: PageText::new(&record.publisher_id),
+            note: entry.note.as_deref().map(|note| PageText::up_to(note, 600)),
+            changes: entry.changes.iter().take(MOST_CHANGES).map(ChangeLine::new).collect(),
+            is_possibly_related: entry.is_possibly_related,
+            event_url: request.event_url(record, EVENT_PATH),
+            json_url: request.event_url(record, JSON_PATH),
+        }
+    }
+}
+
+impl ActorText {
+    fn new(request: &PageRequest<'_>, finding: &ActorFinding) -> Self {
+        let Some(actor) = finding.actor() else {
+            let reason = match finding {
+                ActorFinding::Unknown(reason) => *reason,
+                ActorFinding::Known(_) => "",
+            };
+            let (name, detail) = (PageText::new("unknown"), PageText::new(reason));
+            return Self { name, detail, is_known: false };
+        };
+        let evidence = match actor.evidence {
+            notify_archive::question::ActorEvidence::AuditEvent => "audit event",
+            notify_archive::question::ActorEvidence::LogPrefix => "log prefix",
+        };
+        let project = actor
+            .project_id
+            .as_deref()
+            .map(|id| format!("project {}", request.site.names.shown(id)));
+        let address = actor.address.as_deref().map(|address| format!("from {address}"));
+        let parts = [project, address, Some(evidence.to_owned())];
+        let detail: Vec<_> = parts.into_iter().flatten().collect();
+        Self {
+            name: PageText::new(&finding.to_string()),
+            detail: PageText::up_to(&detail.join(", "), 600),
+            is_known: true,
+        }
+    }
+}
+
+impl ChangeLine {
+    fn new(change: &PayloadChange) -> Self {
+        let shown = |value: &Option<Value>| match value {
+            None => PageText::new("absent"),
+            Some(Value::String(text)) => PageText::new(text),
+            Some(value) => PageText::new(&value.to_string()),
+        };
+        Self {
+            key: PageText::new(&change.key),
+            before: shown(&change.before),
+            after: shown(&change.after),
+        }
+    }
+}
+
+impl DownloadLine {
+    fn new(request: &PageRequest<'_>, entry: &TimelineEntry) -> Self {
+        let record = &entry.record;
+        let bytes = record.bytes_sent.map(u128::from);
+        let unknown = || "unknown".to_owned();
+        Self {
+            time: request.time(record.timestamp),
+            bytes: bytes.map_or_else(unknown, shown_bytes),
+            exact_bytes: bytes.map_or_else(unknown, grouped),
+            project: request.project(record.receiver.as_deref()),
+            user: PageText::new(record.receiver_user.as_deref().unwrap_or_default()),
+            address: PageText::new(&address_of(record).unwrap_or_default()),
+            is_complete: !matches!(record.priority, Priority::Error | Priority::Critical),
+            actor: ActorText::new(request, &entry.actor),
+            json_url: request.event_url(record, JSON_PATH),
+        }
+    }
+}
+
+/// Returns the address to which a download went. Glance knows it for cached downloads only.
+fn address_of(record: &EventRecord) -> Option<String> {
+    let body: Value = serde_json::from_slice(&record.body).ok()?;
+    body["payload"]["destination_ip"].as_str().map(str::to_owned)
+}
+
+/// Returns the facts at the head of the page.
+fn facts(request: &PageRequest<'_>, entries: &[TimelineEntry]) -> Vec<LifeFact> {
+    let plain = |name, value: Option<String>| {
+        value.map(|value| LifeFact { name, value: PageText::new(&value), url: None })
+    };
+    let owner = last(entries, |record| record.owner.as_deref());
+    let size = entries.iter().rev().find_map(|entry| entry.record.size);
+    let mut regions: Vec<_> =
+        entries.iter().filter_map(|entry| entry.record.arrival.region.as_deref()).collect();
+    regions.sort_unstable();
+    regions.dedup();
+    let shown = |entry: Option<&TimelineEntry>| {
+        entry.map(|entry| request.selection.calendar.shown(entry.record.timestamp))
+    };
+    let deleted = entries.iter().find(|entry| {
+        entry.record.event_type == EventType::ImageDelete && entry.record.priority == Priority::Info
+    });
+    let deletion = deleted.map(|entry| {
+        let actor = ActorText::new(request, &entry.actor);
+        format!("{} ({})", actor.name, actor.detail)
+    });
+    let facts = [
+        owner.map(|owner| LifeFact {
+            name: "Owner (project)",
+            value: request.project(Some(owner)),
+            url: Some(request.search_url(PageParameter::Project, owner)),
+        }),
+        plain("Size", size.map(|size| format!("{} ({} bytes)", shown_bytes(size.into()), size))),
+        plain("Region", (!regions.is_empty()).then(|| regions.join(", "))),
+        plain("First event", shown(entries.first())),
+        plain("Last event", shown(entries.last())),
+        plain("Deleted by", deletion),
+    ];
+    facts.into_iter().flatten().collect()
+}
+
+/// Returns the last value of a fact.
+fn last<'a>(
+    entries: &'a [TimelineEntry],
+    fact: impl Fn(&'a EventRecord) -> Option<&'a str>,
+) -> Option<&'a str> {
+    entries.iter().rev().find_map(|entry| fact(&entry.record))
+}
+
+/// Returns the events that a drawing has room for.
+fn drawn(entries: &[TimelineEntry]) -> &[TimelineEntry] {
+    &entries[..entries.len().min(MOST_MARKS)]
+}
+
+fn counted(number: u64, noun: &str) -> String {
+    format!("{} {noun}{}", grouped(number), if number == 1 { "" } else { "s" })
+}
+
+/// The most records of a kind, downloads and others, that a page looks at.
+const MOST_RECORDS: u64 = 5000;
+/// The most lines of a table.
+const MOST_LINES: usize = 300;
+/// The most events of a drawing.
+const MOST_MARKS: usize = 300;
+/// The most differences of one event.
+const MOST_CHANGES: usize = 50;

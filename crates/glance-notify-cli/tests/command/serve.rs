@@ -1,0 +1,140 @@
+//! `serve`: an archive as web pages, from the shell.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, Stdio};
+
+use crate::support::{Sandbox, send_signal, wait_until};
+
+/// A day of a small cloud: 101 notifications.
+const DAY: &str = include_str!("../../../../docs/samples/cloud-day.jsonl");
+
+/// Starts `serve` with `input` on standard input, and returns it with its address.
+fn start(sandbox: &Sandbox, args: &[&str], input: Stdio) -> (Child, String) {
+    let mut command = sandbox.command([&["serve", "--listen", "127.0.0.1:0"], args].concat());
+    fs::create_dir_all(sandbox.path("tmp")).unwrap();
+    command.env("TMPDIR", sandbox.path("tmp")).stdin(input).stderr(sandbox.create("err"));
+    let child = command.spawn().unwrap();
+    let address = || {
+        let text = sandbox.read("err");
+        let (_, rest) = text.split_once("on http://")?;
+        rest.split_once('/').map(|(address, _)| address.to_owned())
+    };
+    wait_until("the pages are served", || address().is_some());
+    (child, address().unwrap())
+}
+
+/// Returns the response to a request.
+fn get(address: &str, path: &str, headers: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\n{headers}Connection: close\r\n\r\n").unwrap();
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
+    response
+}
+
+/// Ends `serve` in order.
+fn stop(mut child: Child) {
+    send_signal("TERM", &child);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+/// The demo shows without any set-up, and nothing of it stays behind.
+#[test]
+fn the_demo_needs_no_set_up() {
+    let sandbox = Sandbox::new();
+    sandbox.file("day.jsonl", DAY);
+    let input = fs::File::open(sandbox.path("day.jsonl")).unwrap();
+    let (child, address) = start(&sandbox, &[], input.into());
+    let host = "Host: localhost\r\n";
+    for (path, text) in [
+        ("/search", "image.delete"),
+        ("/image?id=debian-12", "alice"),
+        ("/stuck", "training-set-4"),
+        ("/transfers", "3.2 GiB"),
+        ("/storage", "GiB-hours"),
+        ("/health", "2026-11.sqlite"),
+        ("/search", "the archive holds 101 events"),
+    ] {
+        let response = get(&address, path, host);
+        assert!(response.starts_with("HTTP/1.1 200 OK\r\n"), "{path}: {response}");
+        assert!(response.contains(text), "{path}: {response}");
+    }
+    assert_eq!(fs::read_dir(sandbox.path("tmp")).unwrap().count(), 1);
+    stop(child);
+    assert_eq!(fs::read_dir(sandbox.path("tmp")).unwrap().count(), 0);
+}
+
+/// The configuration of the archive service names the archive, and the pages follow it while it grows.
+#[test]
+fn an_archive_is_shown_while_it_grows() {
+    let sandbox = Sandbox::new();
+    let lines: Vec<_> = DAY.lines().collect();
+    sandbox.file("a.jsonl", lines[..50].join("\n") + "\n");
+    sandbox.file("b.jsonl", lines[50..].join("\n") + "\n");
+    sandbox.file("c.toml", "[archive]\ndir = \"audit\"\n");
+    sandbox.run(["archive", "import", "--archive", "audit", "a.jsonl"]).expect(0);
+    let (child, address) = start(&sandbox, &["-c", "c.toml"], Stdio::null());
+    let holds = |count: &str| {
+        get(&address, "/search", "Host: localhost\r\n").contains(&format!("holds {count} events"))
+    };
+    assert!(holds("50"));
+    sandbox.run(["archive", "import", "--archive", "audit", "b.jsonl"]).expect(0);
+    assert!(holds("101"));
+    stop(child);
+    sandbox.run(["archive", "verify", "--archive", "audit"]).expect(0);
+}
+
+/// A web page whose name leads to this machine sees nothing, and other methods than reading do nothing.
+#[test]
+fn only_this_machine_reads() {
+    let sandbox = Sandbox::new();
+    sandbox.file("day.jsonl", DAY);
+    let (child, address) = start(&sandbox, &["day.jsonl"], Stdio::null());
+    let status = |path: &str, headers: &str| {
+        let response = get(&address, path, headers);
+        assert!(response.contains("content-security-policy: default-src 'none';"), "{response}");
+        response.split_whitespace().nth(1).unwrap().to_owned()
+    };
+    assert_eq!(status("/search", "Host: evil.example\r\n"), "421");
+    assert_eq!(status("/search", "Host: evil.example:9470\r\n"), "421");
+    assert_eq!(status("http://evil.example/search", "Host: localhost\r\n"), "421");
+    assert_eq!(status("/search", "Host: 127.0.0.1\r\n"), "200");
+    assert_eq!(status("/nothing", "Host: localhost\r\n"), "404");
+    for method in ["POST", "DELETE", "PUT", "OPTIONS"] {
+        let mut stream = TcpStream::connect(&address).unwrap();
+        let head =
+            format!("{method} /search HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        stream.write_all(head.as_bytes()).unwrap();
+        let mut response = String::new();
+        stream.read_to_string(&mut response).unwrap();
+        assert!(response.starts_with("HTTP/1.1 405"), "{method}: {response}");
+    }
+    stop(child);
+}
+
+/// Another address needs a token or a proxy, and with a token every page and file does.
+#[test]
+fn other_addresses_need_a_token_or_a_proxy() {
+    let sandbox = Sandbox::new();
+    sandbox.file("day.jsonl", DAY);
+    sandbox.file("token", "correct-horse-battery\n");
+    let refused = ["serve", "day.jsonl", "--check", "--listen", "0.0.0.0:0"];
+    sandbox.run(refused).expect_message(2, "--token-file");
+    sandbox.run([&refused[..], &["--behind-proxy"]].concat()).expect(0);
+    let args = ["day.jsonl", "--token-file", "token", "--host", "audit.example.org"];
+    let (child, address) = start(&sandbox, &args, Stdio::null());
+    let host = "Host: audit.example.org\r\n";
+    for path in ["/search", "/icon.svg", "/nothing"] {
+        let response = get(&address, path, host);
+        assert!(response.starts_with("HTTP/1.1 401"), "{path}: {response}");
+        assert!(response.contains("www-authenticate: Basic") && !response.contains("day.jsonl"));
+    }
+    let wrong = format!("{host}Authorization: Bearer correct-horse-batterx\r\n");
+    assert!(get(&address, "/search", &wrong).starts_with("HTTP/1.1 401"));
+    let right = format!("{host}Authorization: Bearer correct-horse-battery\r\n");
+    assert!(get(&address, "/search", &right).starts_with("HTTP/1.1 200"));
+    stop(child);
+    assert!(!sandbox.read("err").contains("correct-horse"));
+}

@@ -1,0 +1,146 @@
+//! The contents of an archive beside its answers: files, sources, unreadable messages, single notifications.
+//!
+//! Every call here is cheap, whatever the size of the archive: it reads the control file or one index.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use rusqlite::Row;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::archive::{Archive, damaged};
+use super::control_file;
+use super::event_row::{COLUMNS, StoredColumns, TextInterner, body_of, time_of};
+use super::file_name::FileName;
+use crate::error::{ArchiveError, Result};
+use crate::question::coverage::AttachedInterval;
+use crate::record::event_record::EventRecord;
+
+/// The size of one file of an archive, as of its last batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FileSummary {
+    /// The name of the file.
+    pub name: FileName,
+    /// The number of events.
+    pub events: u64,
+    /// The number of unreadable messages.
+    pub unreadable: u64,
+    /// The size in bytes, without the write-ahead log.
+    pub bytes: u64,
+}
+
+/// A message that holds no notification, as the archive keeps it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct UnreadableMessage {
+    /// The time of the reception.
+    pub received_at: OffsetDateTime,
+    /// The name of the source.
+    pub source: Option<String>,
+    /// The reason, which repeats nothing of the message.
+    pub reason: String,
+    /// The length of the message in bytes.
+    pub length: u64,
+}
+
+impl Archive {
+    /// Returns the sizes of all files in their order. It trusts the recorded numbers and counts no row.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the control file or the directory cannot be read.
+    pub fn file_summaries(&self) -> Result<Vec<FileSummary>> {
+        let recorded = control_file::files(&self.control).map_err(|e| self.control_error(e))?;
+        let summary = |name: FileName| {
+            let path = self.directory.join(name.to_string());
+            let metadata =
+                fs::metadata(&path).map_err(|error| ArchiveError::io("read", &path, error))?;
+            let (events, unreadable) = recorded.get(&name).copied().unwrap_or_default();
+            Ok(FileSummary {
+                name,
+                events: events.unsigned_abs(),
+                unreadable: unreadable.unsigned_abs(),
+                bytes: metadata.len(),
+            })
+        };
+        self.files()?.into_iter().map(summary).collect()
+    }
+
+    /// Returns the intervals in which each source was attached. One that is still attached ends at the time at
+    /// which it was last seen.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the control file cannot be read.
+    pub fn attached(&self) -> Result<BTreeMap<String, Vec<AttachedInterval>>> {
+        control_file::attached(&self.control).map_err(|error| self.control_error(error))
+    }
+
+    /// Returns the notifications with this id, each with its body: none, one, or several if senders used the
+    /// id for different contents. An erased notification is left out.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if a file cannot be read.
+    pub fn notifications(&self, message_id: Uuid) -> Result<Vec<EventRecord>> {
+        let mut records = Vec::new();
+        let sql = format!("SELECT {COLUMNS} FROM event WHERE message_id = ? AND erased IS NULL");
+        for name in self.files()? {
+            let (path, file) = self.open_file(name)?;
+            let mut read = || {
+                let mut interner = TextInterner::default();
+                let mut statement = file.prepare(&sql)?;
+                let mut rows = statement.query([message_id.as_bytes().as_slice()])?;
+                while let Some(row) = rows.next()? {
+                    records.push(record_of(row, &mut interner)?);
+                }
+                Ok(())
+            };
+            read().map_err(|error| damaged(&path, error))?;
+        }
+        Ok(records)
+    }
+
+    /// Returns the messages that hold no notification, the newest first, at most `limit` of them.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if a file cannot be read.
+    pub fn unreadable(&self, limit: usize) -> Result<Vec<UnreadableMessage>> {
+        let mut messages = Vec::new();
+        for name in self.files()?.into_iter().rev().filter(|name| name.is_undated()) {
+            let (path, file) = self.open_file(name)?;
+            let mut read = || {
+                // A file holds one month. Rows are numbered in the order of their reception.
+                let mut statement = file.prepare(
+                    "SELECT received_at, source, reason, length FROM unreadable ORDER BY seq DESC LIMIT ?",
+                )?;
+                let room = i64::try_from(limit - messages.len()).unwrap_or(i64::MAX);
+                for message in statement.query_map([room], unreadable_of)? {
+                    messages.push(message?);
+                }
+                Ok(())
+            };
+            read().map_err(|error| damaged(&path, error))?;
+        }
+        Ok(messages)
+    }
+}
+
+/// Returns the record of a row with its body.
+fn record_of(row: &Row<'_>, interner: &mut TextInterner) -> rusqlite::Result<EventRecord> {
+    let body = body_of(row)?.ok_or(rusqlite::Error::InvalidQuery)?;
+    let record = StoredColumns::of(row)?.record(body.into(), interner);
+    record.ok_or(rusqlite::Error::InvalidQuery)
+}
+
+fn unreadable_of(row: &Row<'_>) -> rusqlite::Result<UnreadableMessage> {
+    Ok(UnreadableMessage {
+        received_at: time_of(row.get(0)?).ok_or(rusqlite::Error::InvalidQuery)?,
+        source: row.get(1)?,
+        reason: row.get(2)?,
+        length: row.get::<_, i64>(3)?.unsigned_abs(),
+    })
+}

@@ -1,0 +1,159 @@
+//! Pages of events: a search finds what a scan finds, the newest first, whatever the size of its pages.
+
+use std::time::Duration;
+
+use notify_archive::question::EventFilter;
+use notify_archive::store::{ArchiveBatch, SearchPosition, SearchRequest};
+use notify_archive::{Archive, ArchiveErrorKind, ArchiveWriter, EventRecord};
+use proptest::prelude::*;
+
+use crate::generator::{RawEvent, events, starts};
+use crate::samples::{day, read_all};
+use crate::store::ALL;
+
+/// Returns all pages of a search, one after the other.
+fn all_pages(
+    archive: &Archive,
+    filter: &EventFilter,
+    limit: usize,
+    undated: bool,
+) -> Vec<EventRecord> {
+    let mut request = SearchRequest { limit, undated, ..SearchRequest::default() };
+    let mut records = Vec::new();
+    loop {
+        let page = archive.search(filter, &request).unwrap();
+        assert!(page.records.len() <= limit && !page.is_partial);
+        assert!(page.next.is_none() || page.records.len() == limit);
+        records.extend(page.records);
+        let Some(next) = page.next else { return records };
+        // A link holds the position as text.
+        request.before = Some(next.to_string().parse().unwrap());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    /// Every filter, over the end of a month, in pages of any size.
+    #[test]
+    fn pages_hold_what_a_scan_finds(
+        (start, events) in starts().prop_flat_map(|start| (Just(start), events(start))),
+        types in prop::sample::subsequence(vec!["image.send", "image.*ate", "image.upload", "im?ge.d*", "[x]*"], 0..3),
+        priorities in prop::sample::subsequence(vec!["INFO", "ERROR"], 0..2),
+        images in prop::collection::vec(0_u8..5, 0..3),
+        named in any::<bool>(),
+        projects in prop::collection::vec(0_u8..4, 0..3),
+        (since, until) in (prop::option::of(0_i32..400), prop::option::of(0_i32..400)),
+        limit in 1_usize..20,
+    ) {
+        let directory = tempfile::tempdir().unwrap();
+        let mut writer = ArchiveWriter::open(directory.path()).unwrap();
+        let records: Vec<_> = events.iter().enumerate().map(|(i, event)| event.record(i)).collect();
+        writer.append(&ArchiveBatch { records, ..ArchiveBatch::default() }).unwrap();
+        let mut filter = EventFilter {
+            events: types.iter().map(|pattern| pattern.parse().unwrap()).collect(),
+            priorities: priorities.iter().map(|priority| priority.parse().unwrap()).collect(),
+            images: images.iter().map(|image| format!("00000000-0000-4000-8000-0000000000{image:02x}")).collect(),
+            projects: projects.iter().filter_map(|project| RawEvent::project(Some(*project))).collect(),
+            since: since.map(|slot| start + crate::generator::SLOT * slot),
+            until: until.map(|slot| start + crate::generator::SLOT * slot),
+        };
+        if named {
+            filter.images.push("n".to_owned());
+        }
+        let archive = Archive::open(directory.path()).unwrap();
+        let mut expected = Vec::new();
+        // A name that no image was created with stands for the events that show it.
+        let has_name = events.iter().any(|event| event.event_type == "image.create" && event.priority == "INFO");
+        if named && !has_name {
+            let everything = EventFilter { images: Vec::new(), ..filter.clone() };
+            archive.read(&everything, ALL, |record| {
+                if filter.accepts(record) {
+                    expected.push(record.message_id);
+                }
+            }).unwrap();
+        } else {
+            archive.read(&filter, ALL, |record| expected.push(record.message_id)).unwrap();
+        }
+        let mut found = Vec::new();
+        // The generator's times of next year are implausible.
+        for undated in [false, true] {
+            let records = all_pages(&archive, &filter, limit, undated);
+            prop_assert!(records.is_sorted_by(|a, b| a.timestamp >= b.timestamp));
+            found.extend(records.iter().map(|record| record.message_id));
+        }
+        found.sort();
+        expected.sort();
+        prop_assert_eq!(found, expected);
+    }
+}
+
+/// Events that arrive between two pages neither repeat nor hide others.
+#[test]
+fn new_events_do_not_move_the_next_page() {
+    let directory = tempfile::tempdir().unwrap();
+    let records = read_all(&day());
+    let mut writer = ArchiveWriter::open(directory.path()).unwrap();
+    let append = |writer: &mut ArchiveWriter, records: &[EventRecord]| {
+        let batch = ArchiveBatch { records: records.to_vec(), ..ArchiveBatch::default() };
+        writer.append(&batch).unwrap();
+    };
+    append(&mut writer, &records[..80]);
+    let archive = Archive::open(directory.path()).unwrap();
+    let first = archive.search(&EventFilter::default(), &SearchRequest::default()).unwrap();
+    append(&mut writer, &records[80..]);
+    let request = SearchRequest { before: first.next, ..SearchRequest::default() };
+    let second = archive.search(&EventFilter::default(), &request).unwrap();
+    let ids = |records: &[EventRecord]| records.iter().map(|r| r.message_id).collect::<Vec<_>>();
+    let mut expected = ids(&records[..80]);
+    expected.reverse();
+    assert_eq!([ids(&first.records), ids(&second.records)].concat(), expected);
+    assert_eq!(second.next, None);
+}
+
+/// A search that cannot even begin in time says how to narrow it.
+#[test]
+fn a_search_without_time_is_an_error() {
+    let directory = tempfile::tempdir().unwrap();
+    let batch = ArchiveBatch { records: read_all(&day()), ..ArchiveBatch::default() };
+    ArchiveWriter::open(directory.path()).unwrap().append(&batch).unwrap();
+    let archive = Archive::open(directory.path()).unwrap();
+    let filter = EventFilter { images: vec!["debian-12".to_owned()], ..EventFilter::default() };
+    let request = SearchRequest { deadline: Duration::ZERO, ..SearchRequest::default() };
+    let error = archive.search(&filter, &request).unwrap_err();
+    assert_eq!(error.kind(), ArchiveErrorKind::DeadlineExceeded);
+}
+
+/// A position comes from a URL, and everything else is refused.
+#[test]
+fn a_position_is_read_from_its_own_text_only() {
+    for text in ["1.2.2026-11.sqlite", "-1.-9.undated-2026-11.sqlite"] {
+        assert_eq!(text.parse::<SearchPosition>().unwrap().to_string(), text);
+    }
+    for text in ["", "1", "1.2", "1.2.3", "1.2.2026-13.sqlite", "a.b.2026-11.sqlite", "1.2.../x"] {
+        assert!(text.parse::<SearchPosition>().is_err(), "{text}");
+    }
+}
+
+/// Everything about one notification, the files and the sources is found by index.
+#[test]
+fn the_inventory_lists_files_and_single_notifications() {
+    let directory = tempfile::tempdir().unwrap();
+    let records = read_all(&day());
+    let batch = ArchiveBatch { records: records.clone(), ..ArchiveBatch::default() };
+    let mut writer = ArchiveWriter::open(directory.path()).unwrap();
+    writer.append(&batch).unwrap();
+    let start = records[0].timestamp;
+    writer.attach("north", start).unwrap();
+    let archive = Archive::open(directory.path()).unwrap();
+    let files = archive.file_summaries().unwrap();
+    assert_eq!(
+        files.iter().map(|f| (f.name.to_string(), f.events)).collect::<Vec<_>>(),
+        [("2026-11.sqlite".to_owned(), 101)]
+    );
+    assert!(files[0].bytes > 0);
+    assert_eq!(archive.attached().unwrap()["north"][0].attached_at, start);
+    assert_eq!(archive.notifications(records[7].message_id).unwrap(), [records[7].clone()]);
+    assert_eq!(archive.notifications(uuid::Uuid::nil()).unwrap(), []);
+    assert_eq!(archive.unreadable(10).unwrap(), []);
+}
