@@ -1,8 +1,9 @@
 //! `cargo xtask setup`: installs the programs that the tests need and the machine lacks.
 //!
-//! These are Debian packages and a Python environment. The environment is in `.venv` at the root of
-//! the workspace, where the tests find it independently of the target directory and the home
-//! directory. The setup starts and stops no service and disables RabbitMQ's.
+//! These are Debian packages, a Python environment and axe-core, the accessibility checker. The
+//! environment is in `.venv` at the root of the workspace, where the tests find it independently of the
+//! target directory and the home directory. axe-core lies in there too: its licence (MPL-2.0) allows to run
+//! it, and the project need not pass it on. The setup starts and stops no service and disables RabbitMQ's.
 
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt as _;
@@ -26,7 +27,36 @@ pub(crate) fn run() -> Result<()> {
     for version in OLD_OSLO_MESSAGING {
         old_oslo_messaging(&python, &environment.join("oslo.messaging").join(version), version)?;
     }
-    Ok(())
+    axe_core(&environment.join("axe-core").join(AXE_CORE))
+}
+
+/// Installs the accessibility checker from the npm registry. Runs none of its scripts.
+fn axe_core(directory: &Path) -> Result<()> {
+    if directory.exists() {
+        return Ok(());
+    }
+    let has_npm = Command::new("npm").arg("--version").stdout(Stdio::null()).status();
+    if !has_npm.is_ok_and(|status| status.success()) {
+        packages(&["npm"])?;
+    }
+    println!("installing axe-core {AXE_CORE} into {}", directory.display());
+    let partial = directory.with_extension(format!("{}.partial", std::process::id()));
+    fs::create_dir_all(&partial)?;
+    cargo::run(
+        Command::new("npm")
+            .args([
+                "install",
+                "--no-save",
+                "--ignore-scripts",
+                "--no-audit",
+                "--no-fund",
+                "--prefix",
+            ])
+            .arg(&partial)
+            .arg(format!("axe-core@{AXE_CORE}"))
+            .stdin(Stdio::null()),
+    )?;
+    complete(&partial, directory)
 }
 
 /// Installs an old version of oslo.messaging beside the environment, without its dependencies.
@@ -44,11 +74,16 @@ fn old_oslo_messaging(python: &Path, directory: &Path, version: &str) -> Result<
             .arg(format!("oslo.messaging=={version}"))
             .stdin(Stdio::null()),
     )?;
-    // Last, because a directory of this name is complete. Another run may have been faster.
-    match fs::rename(&partial, directory) {
+    complete(&partial, directory)
+}
+
+/// Gives a complete installation its name. Another run may have been faster.
+fn complete(partial: &Path, directory: &Path) -> Result<()> {
+    match fs::rename(partial, directory) {
         Ok(()) => Ok(()),
-        Err(_) if directory.exists() => fs::remove_dir_all(&partial).context("cannot clean up"),
-        Err(error) => Err(error).context("cannot finish the installation of oslo.messaging"),
+        Err(_) if directory.exists() => fs::remove_dir_all(partial).context("cannot clean up"),
+        Err(error) => Err(error)
+            .with_context(|| format!("cannot finish the installation in {}", directory.display())),
     }
 }
 
@@ -193,8 +228,12 @@ pub(crate) fn python_environment(environment: &Path, list: &Path) -> Result<Path
 }
 
 /// The Debian packages that the tests need.
-const PACKAGES: [&str; 7] = [
+const PACKAGES: [&str; 10] = [
+    "chromium",
+    "chromium-driver",
     "faketime",
+    // Screenshots look the same on every machine.
+    "fonts-dejavu-core",
     "logrotate",
     "python3-qpid-proton",
     "python3-venv",
@@ -212,6 +251,9 @@ const REQUIREMENTS: &str = "tests/testbed/src/broker/python/requirements.txt";
 /// The versions of oslo.messaging that old configuration files were written for. The tests compare our
 /// reading of such files with theirs.
 const OLD_OSLO_MESSAGING: [&str; 2] = ["2.5.0", "5.35.6"];
+
+/// The version of the accessibility checker. The tests find it by this name.
+const AXE_CORE: &str = "4.14.1";
 
 /// Debian's interpreter, because `python3-venv` belongs to it.
 const PYTHON: &str = "/usr/bin/python3";

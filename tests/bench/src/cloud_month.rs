@@ -124,7 +124,8 @@ fn payload(event_type: &str, image: usize, number: usize) -> String {
     )
 }
 
-fn project(number: usize) -> String {
+/// Returns the id of a project.
+pub(crate) fn project(number: usize) -> String {
     format!("{:032x}", mixed((number % PROJECTS) as u64))
 }
 

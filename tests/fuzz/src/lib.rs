@@ -8,7 +8,8 @@
 //! * the limits hold,
 //! * errors are printable and short,
 //! * no output contains the planted secret,
-//! * no frame that passes a guard makes a client library recurse deeply.
+//! * no frame that passes a guard makes a client library recurse deeply,
+//! * no request for a web page fails by a fault of ours, and no page lets a text out of its place.
 //!
 //! `cargo xtask fuzz` lets libFuzzer search for bytes that make a target panic. `tests/corpus.rs`
 //! runs every target on its corpus, with every test run. Without libFuzzer, the program of a target
@@ -25,6 +26,8 @@ mod glance_conf;
 mod notification;
 mod redaction;
 mod spool;
+mod web_pages;
+mod web_query;
 
 use std::process::ExitCode;
 
@@ -36,6 +39,8 @@ pub use glance_conf::glance_conf;
 pub use notification::notification;
 pub use redaction::redaction;
 pub use spool::spool;
+pub use web_pages::web_pages;
+pub use web_query::web_query;
 
 /// A function that panics if some input breaks a promise of the project.
 pub type FuzzTarget = fn(&[u8]);
@@ -50,6 +55,8 @@ pub const TARGETS: &[(&str, FuzzTarget)] = &[
     ("notification", notification),
     ("redaction", redaction),
     ("spool", spool),
+    ("web_pages", web_pages),
+    ("web_query", web_query),
 ];
 
 /// Runs `target` on every file of the command line. This is the program of a target without

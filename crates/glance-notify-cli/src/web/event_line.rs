@@ -20,7 +20,7 @@ pub(super) struct EventLine {
     pub(super) subject_url: Option<String>,
     pub(super) status: PageText,
     pub(super) project: PageText,
-    pub(super) project_url: String,
+    pub(super) project_url: Option<String>,
     pub(super) sender: PageText,
 }
 
@@ -48,7 +48,7 @@ impl EventLine {
             subject_url: if id.is_empty() { None } else { subject_url() },
             status: PageText::new(record.status.as_deref().unwrap_or_default()),
             project: request.project(owner),
-            project_url: request.search_url(PageParameter::Project, owner.unwrap_or_default()),
+            project_url: owner.and_then(|id| request.search_url(PageParameter::Project, id)),
             sender: PageText::new(&record.publisher_id),
         }
     }

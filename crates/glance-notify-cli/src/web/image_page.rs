@@ -11,7 +11,7 @@ use notify_archive::record::EventRecord;
 
 use super::archive_overview::ArchiveOverview;
 use super::drawing::WIDTHS;
-use super::drawing::life_drawing::LifeDrawing;
+use super::drawing::life_diagram::LifeDiagram;
 use super::event_line::PriorityBadge;
 use super::life_phase::LifeStatus;
 use super::page_error::PageError;
@@ -34,14 +34,14 @@ struct LifeTemplate {
     status: LifeStatus,
     facts: Vec<LifeFact>,
     anomalies: Vec<PageText>,
-    drawings: Vec<LifeDrawing>,
+    drawings: Vec<LifeDiagram>,
     events: Vec<LifeEvent>,
     /// A sentence about events that the page leaves out.
     left_out: Option<String>,
     downloads: Vec<DownloadLine>,
     download_summary: String,
     search_url: String,
-    events_url: String,
+    events_url: Option<String>,
 }
 
 /// The page of a name that several images have.
@@ -175,7 +175,7 @@ impl LifeTemplate {
             status: entries.iter().fold(LifeStatus::default(), LifeStatus::after),
             facts: facts(request, entries),
             anomalies: answer.anomalies.iter().map(|text| PageText::up_to(text, 600)).collect(),
-            drawings: WIDTHS.map(|width| LifeDrawing::new(drawn(entries), calendar, width)).into(),
+            drawings: WIDTHS.map(|width| LifeDiagram::new(drawn(entries), calendar, width)).into(),
             events: entries.iter().take(MOST_LINES).map(|e| LifeEvent::new(request, e)).collect(),
             left_out: (unshown > 0).then(|| format!("{} more events", grouped(unshown))),
             downloads: downloads.map(|entry| DownloadLine::new(request, entry)).collect(),
@@ -327,7 +327,7 @@ fn facts(request: &PageRequest<'_>, entries: &[TimelineEntry]) -> Vec<LifeFact> 
         owner.map(|owner| LifeFact {
             name: "Owner (project)",
             value: request.project(Some(owner)),
-            url: Some(request.search_url(PageParameter::Project, owner)),
+            url: request.search_url(PageParameter::Project, owner),
         }),
         plain("Size", size.map(|size| format!("{} ({} bytes)", shown_bytes(size.into()), size))),
         plain("Region", (!regions.is_empty()).then(|| regions.join(", "))),

@@ -73,10 +73,12 @@ impl PageRequest<'_> {
         self.query.with(PageParameter::Id, &record.message_id.to_string()).url(path)
     }
 
-    /// Returns the link to a search with the parameters of this page and one more filter.
-    pub(super) fn search_url(&self, parameter: PageParameter, value: &str) -> String {
+    /// Returns the link to a search with the parameters of this page and one more filter, if its value fits into a
+    /// URL.
+    pub(super) fn search_url(&self, parameter: PageParameter, value: &str) -> Option<String> {
         let left_out = [PageParameter::Before, PageParameter::Id, PageParameter::OlderThan];
-        self.query.without(&left_out).with(parameter, value).url(SEARCH_PATH)
+        let query = self.query.without(&left_out).with(parameter, value);
+        (value.len() <= LONGEST_LINKED_ID).then(|| query.url(SEARCH_PATH))
     }
 }
 

@@ -26,7 +26,8 @@ use super::units::shown_duration;
 struct StuckTemplate {
     frame: PageFrame,
     form: IntervalForm,
-    /// The time at which the outcomes are missing.
+    /// The begin of the interval, and the time at which the outcomes are missing.
+    from: PageTime,
     now: PageTime,
     stuck: Vec<StuckLine>,
     more_stuck: usize,
@@ -75,14 +76,15 @@ pub(super) fn stuck(request: &PageRequest<'_>) -> Result<PageContent, PageError>
     let archive = request.archive()?;
     let overview = ArchiveOverview::read(&archive)?;
     let now = selection.filter.until.unwrap_or_else(|| overview.latest());
-    let start = selection.filter.since.unwrap_or_else(|| now.saturating_sub(WINDOW));
+    let first = overview.interval(&selection.filter).start;
+    let start = selection.filter.since.unwrap_or_else(|| first.max(now.saturating_sub(WINDOW)));
     // The last event itself belongs to the window.
     let interval = start..now.saturating_add(Duration::MICROSECOND);
     let items = stuck_items(&archive, &interval, end, selection.older_than)?;
     let mut failures = failed(&archive, &interval, end)?;
     let more_failures = failures.len().saturating_sub(MOST_LINES);
     failures.truncate(MOST_LINES);
-    let sentences = overview.sentences(&interval, &selection.calendar, false);
+    let sentences = overview.sentences(&(start..now), &selection.calendar, false);
     let query = &request.query;
     let field = |parameter| query.one(parameter).unwrap_or_default().to_owned();
     let template = StuckTemplate {
@@ -93,6 +95,7 @@ pub(super) fn stuck(request: &PageRequest<'_>) -> Result<PageContent, PageError>
             older_than: selection.older_than.whole_minutes().to_string(),
             zone: query.one(PageParameter::Zone).map(str::to_owned),
         },
+        from: request.time(start),
         now: request.time(now),
         more_stuck: items.len().saturating_sub(MOST_LINES),
         stuck: items.iter().take(MOST_LINES).map(|i| StuckLine::new(request, i, now)).collect(),

@@ -85,7 +85,8 @@ pub(super) fn transfers(request: &PageRequest<'_>) -> Result<PageContent, PageEr
     let filter = EventFilter {
         events: UsageKind::Transfers.events(),
         since: Some(interval.start),
-        until: Some(interval.end),
+        // Without an end, the last event itself belongs to the interval.
+        until: request.selection.filter.until,
         ..EventFilter::default()
     };
     let answer = |group| {
@@ -112,7 +113,7 @@ pub(super) fn storage(request: &PageRequest<'_>) -> Result<PageContent, PageErro
     let filter = EventFilter {
         events: STORAGE_EVENTS.iter().filter_map(|name| name.parse().ok()).collect(),
         // Events before the interval tell what occupied the store at its begin.
-        until: Some(interval.end),
+        until: request.selection.filter.until,
         ..EventFilter::default()
     };
     let scope =
@@ -138,10 +139,6 @@ fn selected(
     if request.selection.filter.since.is_none() {
         let year = a_year_before(&request.selection.calendar, interval.end);
         interval.start = interval.start.max(year).min(interval.end);
-    }
-    // The last event itself belongs to the interval.
-    if request.selection.filter.until.is_none() {
-        interval.end = interval.end.saturating_add(glance_notify::time::Duration::MICROSECOND);
     }
     Ok((archive, overview, interval))
 }

@@ -249,7 +249,7 @@ fn keep(directory: &Path, task: &BenchTask) {
 }
 
 /// Returns the archive with the events of the task. Fills it if no candidate has.
-fn filled(task: &BenchTask) -> PathBuf {
+pub(super) fn filled(task: &BenchTask) -> PathBuf {
     let kept = kept(task);
     if !kept.exists() {
         ingest(task);
@@ -289,7 +289,7 @@ pub(super) fn lines_file(task: &BenchTask) -> PathBuf {
 }
 
 /// The file of the month.
-const MONTH: &str = "2026-11.sqlite";
+pub(super) const MONTH: &str = "2026-11.sqlite";
 /// The number of lives that one measurement asks for.
 const LIVES: usize = 200;
 const INSERT: &str = "INSERT INTO event (message_id, hash, reused, ts, event_type, priority, publisher, source, \

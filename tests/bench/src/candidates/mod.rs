@@ -10,6 +10,7 @@ mod noop;
 pub(crate) mod ours;
 pub(crate) mod reading;
 mod spool;
+mod web;
 
 use crate::task::{BenchTask, Measurement};
 
@@ -22,7 +23,7 @@ pub(crate) fn run(name: &str, task: &BenchTask) -> Option<Measurement> {
 /// A candidate as a function.
 type CandidateFunction = fn(&BenchTask) -> Measurement;
 
-const CANDIDATES: [(&str, CandidateFunction); 40] = [
+const CANDIDATES: [(&str, CandidateFunction); 42] = [
     ("noop-emit", noop::emit),
     ("noop-enabled", noop::enabled),
     ("log-disabled", noop::disabled_log),
@@ -63,4 +64,6 @@ const CANDIDATES: [(&str, CandidateFunction); 40] = [
     ("read-lapin-bare", reading::lapin_bare),
     ("filter-listen", filtering::listen),
     ("filter-grep-jq", filtering::grep_and_jq),
+    ("web-search", web::search),
+    ("web-search-hand", web::search_by_hand),
 ];

@@ -11,6 +11,7 @@ mod outage;
 pub(crate) mod rabbitmq;
 mod reading;
 mod spool;
+mod web;
 
 use std::fs;
 use std::path::PathBuf;
@@ -51,6 +52,8 @@ pub(crate) enum RowGroup {
     Spool,
     /// Filling the archive and asking it.
     Archive,
+    /// The first page of a search in the browser.
+    Web,
     /// RabbitMQ: rates, and the latency of one notification.
     Rabbit,
     /// AMQP 1.0: rates.
@@ -68,7 +71,7 @@ pub(crate) enum RowGroup {
 
 impl RowGroup {
     /// All groups, in the order of the table.
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::Noop,
         Self::Encoding,
         Self::Decoding,
@@ -76,6 +79,7 @@ impl RowGroup {
         Self::Tasks,
         Self::Spool,
         Self::Archive,
+        Self::Web,
         Self::Rabbit,
         Self::Qpid,
         Self::Reading,
@@ -85,8 +89,8 @@ impl RowGroup {
     ];
 
     /// The groups that need no broker and little time.
-    pub(crate) const QUICK: [Self; 5] =
-        [Self::Noop, Self::Encoding, Self::Decoding, Self::Log, Self::Archive];
+    pub(crate) const QUICK: [Self; 6] =
+        [Self::Noop, Self::Encoding, Self::Decoding, Self::Log, Self::Archive, Self::Web];
 }
 
 impl BenchRun {
@@ -121,6 +125,7 @@ impl BenchRun {
                 RowGroup::Tasks => self.tasks(),
                 RowGroup::Spool => self.spool(),
                 RowGroup::Archive => self.archive(),
+                RowGroup::Web => self.web(),
                 RowGroup::Rabbit => self.rabbit(),
                 RowGroup::Qpid => self.qpid(),
                 RowGroup::Reading => self.reading(),

@@ -6,7 +6,7 @@
 pub(super) mod bar_chart;
 pub(super) mod column_chart;
 pub(super) mod coverage_strip;
-pub(super) mod life_drawing;
+pub(super) mod life_diagram;
 
 /// The width of a drawing in pixels, and the class that shows it where it fits.
 #[derive(Clone, Copy, Debug, PartialEq)]

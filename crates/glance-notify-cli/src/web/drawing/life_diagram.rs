@@ -1,4 +1,4 @@
-//! The drawn life of an image or task: [`LifeDrawing`].
+//! The drawn life of an image or task: [`LifeDiagram`].
 //!
 //! Seconds and months stand side by side in a life, so the axis is not to scale: a longer time takes more room,
 //! but only as its logarithm does. The durations are written into the drawing.
@@ -16,7 +16,7 @@ use super::{DrawingWidth, pixel, text_width};
 /// The events of a life on an axis, with a coloured band for each phase.
 #[derive(Template)]
 #[template(path = "life.svg")]
-pub(in super::super) struct LifeDrawing {
+pub(in super::super) struct LifeDiagram {
     width: DrawingWidth,
     summary: String,
     bands: Vec<PhaseBand>,
@@ -60,7 +60,7 @@ struct AxisTime {
     anchor: &'static str,
 }
 
-impl LifeDrawing {
+impl LifeDiagram {
     /// Draws the events, which are in the order of their times.
     pub(in super::super) fn new(
         entries: &[TimelineEntry],

@@ -1,0 +1,220 @@
+//! Clients that are slow, many or greedy: the pages stay bounded, and the writer of the archive goes on.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use notify_archive::record::RecordReader;
+use notify_archive::store::ArchiveBatch;
+use notify_archive::{Archive, ArchiveWriter};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use serde_json::json;
+
+use crate::site::{DAY, RunningSite, fill, image_line};
+
+/// Sends bytes, and returns everything that the server answers until it closes the connection.
+fn answer(site: &RunningSite, request: &[u8]) -> String {
+    let mut stream = TcpStream::connect(&site.address).unwrap();
+    stream.set_read_timeout(Some(LONGEST_WAIT)).unwrap();
+    // The server may close before it has read everything.
+    drop(stream.write_all(request));
+    drop(stream.shutdown(Shutdown::Write));
+    let mut response = Vec::new();
+    match stream.read_to_end(&mut response) {
+        Ok(_) => {}
+        Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset, "{error}"),
+    }
+    String::from_utf8_lossy(&response).into_owned()
+}
+
+/// Returns the status of a page.
+fn status(site: &RunningSite, path: &str) -> String {
+    let response = page(site, path);
+    response.split_whitespace().nth(1).unwrap_or_default().to_owned()
+}
+
+/// Returns the response with a page.
+fn page(site: &RunningSite, path: &str) -> String {
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    let mut stream = TcpStream::connect(&site.address).unwrap();
+    stream.set_read_timeout(Some(LONGEST_WAIT)).unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
+    response
+}
+
+/// A thousand clients that connect and say nothing, or half of something, keep no other client out.
+#[test]
+fn a_thousand_connections_keep_no_client_out() {
+    let limit = getrlimit(Resource::Nofile);
+    let enough = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    setrlimit(Resource::Nofile, enough).unwrap();
+    let site = RunningSite::start(DAY);
+    let mut idle = Vec::new();
+    for number in 0..1000 {
+        let mut stream = TcpStream::connect(&site.address).unwrap();
+        if number % 2 == 0 {
+            drop(stream.write_all(b"GET /search HTTP/1.1\r\nHo"));
+        }
+        idle.push(stream);
+        if number % 100 == 0 {
+            assert_eq!(status(&site, "/search"), "200");
+        }
+    }
+    for path in ["/search", "/image?id=debian-12", "/health"] {
+        assert_eq!(status(&site, path), "200", "{path}");
+    }
+    // The server holds 256 connections, so it has closed most of the others.
+    let is_closed = |stream: &mut TcpStream| {
+        stream.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
+        match stream.read(&mut [0]) {
+            Ok(length) => length == 0,
+            Err(error) => error.kind() != std::io::ErrorKind::WouldBlock,
+        }
+    };
+    let open = idle.iter_mut().filter_map(|stream| (!is_closed(stream)).then_some(())).count();
+    assert!(open <= 256, "{open} connections are open");
+}
+
+/// A client that sends a byte at a time is cut off, and so is one that reads nothing; others are answered
+/// meanwhile.
+#[test]
+fn a_slow_client_delays_only_itself() {
+    let site = RunningSite::start(DAY);
+    let mut slow = TcpStream::connect(&site.address).unwrap();
+    slow.set_read_timeout(Some(LONGEST_WAIT)).unwrap();
+    let mut deaf = TcpStream::connect(&site.address).unwrap();
+    let request = "GET /search?n=200 HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    // Its answers fill every buffer on the way.
+    deaf.set_write_timeout(Some(Duration::from_millis(200))).unwrap();
+    for _ in 0..2000 {
+        if deaf.write_all(request.as_bytes()).is_err() {
+            break;
+        }
+    }
+    let start = Instant::now();
+    let mut sent = 0;
+    for byte in
+        "GET /search HTTP/1.1\r\nHost: localhost\r\nX: ".bytes().chain(std::iter::repeat(b'x'))
+    {
+        if slow.write_all(&[byte]).is_err() || start.elapsed() > LONGEST_WAIT {
+            break;
+        }
+        sent += 1;
+        assert_eq!(status(&site, "/search?n=1"), "200");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert!(start.elapsed() < LONGEST_WAIT, "the server never cuts a slow client off");
+    assert!(sent > 20, "{sent}");
+}
+
+/// A request beyond the bounds is refused without reading it.
+#[test]
+fn oversized_requests_are_refused() {
+    let site = RunningSite::start(DAY);
+    let get = |rest: String| answer(&site, format!("GET {rest}\r\n\r\n").as_bytes());
+    let host = "HTTP/1.1\r\nHost: localhost\r\nConnection: close";
+    for (what, response) in [
+        ("a long header", get(format!("/search {host}\r\nX: {}", "x".repeat(100_000)))),
+        ("many headers", get(format!("/search {host}{}", "\r\nX: y".repeat(100)))),
+        ("a long URL", get(format!("/search?image={} {host}", "x".repeat(80_000)))),
+    ] {
+        let status = response.split_whitespace().nth(1).unwrap_or("closed");
+        assert!(["400", "414", "431", "closed"].contains(&status), "{what}: {response}");
+    }
+    let many = "image=a&".repeat(17);
+    assert_eq!(status(&site, &format!("/search?{many}")), "400");
+    // A body is never read: its sender gets the answer at once.
+    let head = format!("GET /search {host}\r\nContent-Length: 1000000000\r\n\r\n");
+    assert!(answer(&site, head.as_bytes()).starts_with("HTTP/1.1 200"));
+    let head = format!("POST /search {host}\r\nContent-Length: 1000000000\r\n\r\n");
+    assert!(answer(&site, head.as_bytes()).starts_with("HTTP/1.1 405"));
+    for nonsense in [&b"\x16\x03\x01\x02\x00"[..], b"GET\r\n\r\n", b"\r\n\r\n\r\n", &[0; 4096]] {
+        let response = answer(&site, nonsense);
+        assert!(response.is_empty() || response.starts_with("HTTP/1.1 4"), "{response}");
+    }
+    assert_eq!(status(&site, "/search"), "200");
+}
+
+/// A query that reaches its deadline ends, and the answer says how to narrow it.
+#[test]
+fn a_query_ends_at_its_deadline() {
+    let archive = tempfile::tempdir().unwrap();
+    let lines = |numbers: std::ops::Range<u32>| {
+        let line = |number| image_line(number, "image.update", json!({"size": 7}));
+        numbers.map(line).collect::<Vec<_>>().join("\n")
+    };
+    fill(archive.path(), &lines(0..20_000));
+    let site = RunningSite::serve(archive, |site| site.deadline(Duration::from_millis(1)));
+    let search = page(&site, "/search?project=none");
+    assert!(
+        search.contains("reached its time limit") || search.contains("took too long"),
+        "{search}"
+    );
+    let report = page(&site, "/storage");
+    assert!(report.starts_with("HTTP/1.1 503"), "{report}");
+    assert!(report.contains("Choose a shorter interval"), "{report}");
+    assert_eq!(status(&site, "/icon.svg"), "200");
+}
+
+/// While clients ask for every page at once, the writer stores batch after batch, and every answer is one of the
+/// documented ones.
+#[test]
+fn readers_do_not_stop_the_writer() {
+    let site = RunningSite::start(DAY);
+    let is_over = AtomicBool::new(false);
+    let answered = AtomicUsize::new(0);
+    let times = std::thread::scope(|threads| {
+        for _ in 0..16 {
+            threads.spawn(|| {
+                let pages = [
+                    "/search",
+                    "/image?id=debian-12",
+                    "/stuck",
+                    "/transfers",
+                    "/storage",
+                    "/health",
+                ];
+                for path in pages.iter().cycle() {
+                    let status = status(&site, path);
+                    assert!(status == "200" || status == "503", "{path}: {status}");
+                    answered.fetch_add(1, Ordering::Relaxed);
+                    if is_over.load(Ordering::Relaxed) {
+                        break;
+                    }
+                }
+            });
+        }
+        let times = append_batches(&site);
+        is_over.store(true, Ordering::Relaxed);
+        times
+    });
+    assert!(answered.into_inner() >= 16);
+    let slowest = times.iter().max().unwrap();
+    println!("50 batches beside 16 clients, the slowest in {slowest:?}");
+    let report = Archive::open(site.archive.path()).unwrap().verify().unwrap();
+    assert!(report.problems.is_empty(), "{:?}", report.problems);
+    assert!(page(&site, "/health").contains("5\u{202f}101"));
+}
+
+/// Appends fifty batches of a hundred events, and returns the time of each.
+fn append_batches(site: &RunningSite) -> Vec<Duration> {
+    let mut writer = ArchiveWriter::open(site.archive.path()).unwrap();
+    let reader = RecordReader::new("south");
+    let mut times = Vec::new();
+    for batch in 0..50_u32 {
+        let line =
+            |number| image_line(1000 + batch * 100 + number, "image.update", json!({"size": 7}));
+        let records = (0..100).map(|number| reader.read(line(number).as_bytes()).unwrap());
+        let batch = ArchiveBatch { records: records.collect(), ..ArchiveBatch::default() };
+        let start = Instant::now();
+        assert_eq!(writer.append(&batch).unwrap().stored, 100);
+        times.push(start.elapsed());
+    }
+    times
+}
+
+/// The longest wait for the server: beyond it, a test fails instead of hanging.
+const LONGEST_WAIT: Duration = Duration::from_secs(90);
