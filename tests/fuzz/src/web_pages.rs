@@ -1,6 +1,7 @@
 //! Requests for web pages: every answer is below 500, has the security headers, and holds texts of strangers as
 //! text only.
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
@@ -9,7 +10,7 @@ use axum::body::Body;
 use axum::http::{HeaderMap, Request};
 use glance_notify::codec::serde_json::json;
 use glance_notify_cli::web::{AccessRules, Site, router};
-use http_body_util::BodyExt as _;
+use http_body_util::{BodyExt as _, Collected};
 use notify_archive::ArchiveWriter;
 use notify_archive::record::RecordReader;
 use notify_archive::store::ArchiveBatch;
@@ -37,12 +38,12 @@ pub fn web_pages(bytes: &[u8]) {
             Err(never) => match never {},
         };
         let (parts, body) = response.into_parts();
-        let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+        let body = body.collect().await.map(Collected::to_bytes).unwrap_or_default();
         (parts.status, parts.headers, body)
     });
     assert!(status.as_u16() < 500, "{status}: {target}");
     check_headers(&headers);
-    if headers["content-type"] == "text/html; charset=utf-8" {
+    if headers.get("content-type").is_some_and(|kind| kind == "text/html; charset=utf-8") {
         check_page(std::str::from_utf8(&body).unwrap_or_else(|_| panic!("not UTF-8: {target}")));
     }
 }
@@ -55,7 +56,7 @@ fn target(bytes: &[u8]) -> String {
             b'!' | b'$'..=b';' | b'=' | b'?'..=b'Z' | b'_' | b'a'..=b'z' | b'~' => {
                 target.push(char::from(*byte));
             }
-            byte => target += &format!("%{byte:02X}"),
+            byte => drop(write!(target, "%{byte:02X}")),
         }
     }
     target

@@ -64,11 +64,7 @@ impl Browser {
 
     /// Returns the texts of all elements.
     pub(crate) fn texts(&self, selector: &str) -> Vec<String> {
-        self.driver
-            .find_all("css selector", selector)
-            .iter()
-            .map(|element| element.text())
-            .collect()
+        self.driver.find_all("css selector", selector).iter().map(PageElement::text).collect()
     }
 
     /// Returns an attribute of all elements.

@@ -64,7 +64,7 @@ fn an_operator_follows_a_search_to_an_image_and_back() {
     assert_eq!(browser.texts(".chips li > span"), chips);
     assert_eq!(browser.texts("table td:nth-child(2) a").len(), 3);
     let back = browser.address();
-    assert_eq!(back, format!("{}&tz=Asia%2FTokyo", search), "the filters are kept");
+    assert_eq!(back, format!("{search}&tz=Asia%2FTokyo"), "the filters are kept");
 }
 
 /// The pages of a search lead to each other, and every event is on exactly one of them.
