@@ -2,7 +2,7 @@
 
 use glance_notify::event::Priority;
 use glance_notify::time::{Duration, OffsetDateTime};
-use notify_archive::question::{Calendar, EventFilter, ProjectNames};
+use notify_archive::question::{Calendar, EventFilter, EventGlob, ProjectNames};
 use notify_archive::store::SearchPosition;
 
 use super::page_query::{PageParameter, PageQuery};
@@ -68,13 +68,14 @@ fn filter(
     problems: &mut ProblemList,
 ) -> EventFilter {
     let owned = |parameter| query.all(parameter).map(str::to_owned).collect();
+    let pattern = |text: &str| text.parse::<EventGlob>().map_err(|error| error.to_string());
     let priority = |text: &str| {
         text.parse::<Priority>().map_err(|_| {
             "expected `info`, `warn`, `error`, `critical`, `audit`, `debug` or `sample`".to_owned()
         })
     };
     let mut filter = EventFilter {
-        events: problems.all(query, PageParameter::Event, str::parse),
+        events: problems.all(query, PageParameter::Event, pattern),
         priorities: problems.all(query, PageParameter::Priority, priority),
         images: owned(PageParameter::Image),
         projects: query.all(PageParameter::Project).map(|name| names.id(name).to_owned()).collect(),

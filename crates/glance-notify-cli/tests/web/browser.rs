@@ -150,7 +150,7 @@ fn axe_core() -> PathBuf {
 }
 
 /// The height of the window in pixels.
-const HEIGHT: u32 = 900;
+const HEIGHT: u32 = 720;
 const CHROMIUM: &str = "/usr/bin/chromium";
 const DRIVER: &str = "/usr/bin/chromedriver";
 

@@ -8,6 +8,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
+use notify_core::event::EventGlob;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension as _, Row, params_from_iter};
 
@@ -17,7 +18,6 @@ use super::event_row::{RecordDetail, StoredColumns, TextInterner, microseconds};
 use super::file_name::FileName;
 use crate::error::Result;
 use crate::question::event_filter::EventFilter;
-use crate::question::event_glob::EventGlob;
 use crate::record::event_record::EventRecord;
 use crate::record::image_ids::is_uuid;
 
@@ -280,7 +280,7 @@ impl IndexQuery {
             since: filter.since.map_or(i64::MIN, microseconds),
         };
         if !matches!(index, PageIndex::EventType(_)) {
-            let patterns = filter.events.iter().map(EventGlob::sqlite_pattern);
+            let patterns = filter.events.iter().map(sqlite_pattern);
             query.add_any(&["event_type GLOB ?"], patterns);
         }
         query.add_any(&["priority = ?"], filter.priorities.iter().map(|p| p.as_str().to_owned()));
@@ -374,6 +374,11 @@ fn record_of(
     let place = (columns.ts, row.get(seq)?);
     let record = columns.record([].into(), interner).ok_or(rusqlite::Error::InvalidQuery)?;
     Ok((place, record))
+}
+
+/// Returns a pattern for SQLite's operator `GLOB`, in which `[` has a meaning too.
+fn sqlite_pattern(glob: &EventGlob) -> String {
+    glob.as_str().replace('[', "[[]")
 }
 
 /// Returns `true` if SQLite ended a statement at the deadline of the archive.

@@ -36,12 +36,6 @@ impl EventGlob {
     pub fn exact(&self) -> Option<&str> {
         (!self.0.contains(['*', '?'])).then_some(self.0.as_str())
     }
-
-    /// Returns the pattern for SQLite's operator `GLOB`, in which `[` has a meaning too.
-    #[cfg(feature = "store")]
-    pub(crate) fn sqlite_pattern(&self) -> String {
-        self.0.replace('[', "[[]")
-    }
 }
 
 impl FromStr for EventGlob {
