@@ -94,16 +94,19 @@ static PAGES: LazyLock<(Runtime, Router)> = LazyLock::new(|| {
     (runtime, router(site))
 });
 
-/// Returns the archive that all runs share. The first makes it.
+/// Makes the archive of this process, and removes those of processes that have ended: libFuzzer ends a process
+/// without a chance to clean up.
 fn archive() -> PathBuf {
-    let directory = std::env::temp_dir().join("glance-notify-fuzz-archive-1");
-    if directory.exists() {
-        return directory;
+    let temporary = std::env::temp_dir();
+    for entry in std::fs::read_dir(&temporary).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let process = name.to_str().and_then(|name| name.strip_prefix(ARCHIVE));
+        if process.is_some_and(|id| !Path::new("/proc").join(id).exists()) {
+            drop(std::fs::remove_dir_all(entry.path()));
+        }
     }
-    let partial = tempfile::tempdir().unwrap_or_else(|error| panic!("no directory: {error}"));
-    fill(partial.path());
-    // Another process may have been faster.
-    drop(std::fs::rename(partial.keep(), &directory));
+    let directory = temporary.join(format!("{ARCHIVE}{}", std::process::id()));
+    fill(&directory);
     directory
 }
 
@@ -133,6 +136,9 @@ fn fill(directory: &Path) {
         .and_then(|mut writer| writer.append(&ArchiveBatch { records, ..ArchiveBatch::default() }));
     assert!(stored.is_ok_and(|outcome| outcome.stored > 0));
 }
+
+/// The beginning of the archive's name. The id of the process follows.
+const ARCHIVE: &str = "glance-notify-fuzz-archive-";
 
 /// Texts that break out of an element, an attribute, a URL or a line, if a page lets them.
 const HOSTILE: [&str; 8] = [
