@@ -6,8 +6,8 @@
 //! ```
 //!
 //! Every page is a function from the parameters of a URL to HTML. A page writes nothing, keeps no state
-//! between requests and runs no script. All text from outside goes through
-//! [`PageText`](page_text::PageText), and the templates escape it once more for HTML.
+//! between requests and runs no script. All text from outside goes through `PageText`, and the templates
+//! escape it once more for HTML.
 //!
 //! # Examples
 //!

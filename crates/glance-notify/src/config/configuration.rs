@@ -207,7 +207,8 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`] if a key of the table is unknown, missing or invalid.
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if a key of the table is unknown, missing or
+    /// invalid.
     ///
     /// # Examples
     ///
