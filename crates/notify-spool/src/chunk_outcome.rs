@@ -1,6 +1,6 @@
 //! The outcomes of a chunk's messages, and the transaction step that records them.
 
-use crate::dead_letter::DeadLetter;
+use crate::dead_letter::DeadLetterRow;
 use crate::error::SlotError;
 use crate::records::{bodies, record_size, without_records};
 use crate::slot_status::{MessageTotals, SlotContents};
@@ -144,7 +144,7 @@ pub(crate) fn record_chunk_outcome(
         }
         contents.pending.remove(record_size(body));
         if let MessageOutcome::Refused(reason) = outcome {
-            let letter = DeadLetter { refused_at: now, reason, body }.encode();
+            let letter = DeadLetterRow { refused_at: now, reason, body }.encode();
             contents.dead.add(letter.len() as u64);
             dead.insert(first + index as u64, letter.as_slice())?;
         }

@@ -8,7 +8,7 @@ use crate::records::TruncatedRecord;
 
 /// A message that the destination refused for good.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct DeadLetter<'a> {
+pub(crate) struct DeadLetterRow<'a> {
     /// The time of the refusal, in seconds since 1970.
     pub(crate) refused_at: i64,
     /// The destination's reason.
@@ -17,7 +17,7 @@ pub(crate) struct DeadLetter<'a> {
     pub(crate) body: &'a [u8],
 }
 
-impl<'a> DeadLetter<'a> {
+impl<'a> DeadLetterRow<'a> {
     /// Returns the row of the dead letter.
     pub(crate) fn encode(&self) -> Vec<u8> {
         let length = u32::try_from(self.reason.len()).unwrap_or(u32::MAX);
@@ -48,12 +48,12 @@ mod tests {
     /// A dead letter survives the disk in the format of version 1, and no truncated row passes for one.
     #[test]
     fn a_dead_letter_survives_encoding() {
-        let letter = DeadLetter { refused_at: -7, reason: "unroutable", body: b"{}" };
+        let letter = DeadLetterRow { refused_at: -7, reason: "unroutable", body: b"{}" };
         let row = letter.encode();
         assert_eq!(row, b"\xf9\xff\xff\xff\xff\xff\xff\xff\x0a\0\0\0unroutable{}", "version 1");
-        assert_eq!(DeadLetter::decode(&row), Ok(letter));
+        assert_eq!(DeadLetterRow::decode(&row), Ok(letter));
         for cut in 0..22 {
-            assert_eq!(DeadLetter::decode(&row[..cut]), Err(TruncatedRecord), "{cut}");
+            assert_eq!(DeadLetterRow::decode(&row[..cut]), Err(TruncatedRecord), "{cut}");
         }
     }
 }

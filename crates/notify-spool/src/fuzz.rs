@@ -2,7 +2,7 @@
 
 use notify_core::Message;
 
-use crate::dead_letter::DeadLetter;
+use crate::dead_letter::DeadLetterRow;
 use crate::records::{RecordBatch, bodies, without_records};
 
 /// Parses arbitrary bytes as records and as a dead letter, and encodes them again.
@@ -24,7 +24,7 @@ pub fn fuzz_records(bytes: &[u8]) {
     debug_assert!(all.is_empty() || all == again.bytes(), "no record may disappear unasked");
     debug_assert_eq!(without_records(bytes, |_| true), None, "no record may remain");
     without_records(bytes, |index| index % 2 == 0);
-    if let Ok(letter) = DeadLetter::decode(bytes) {
+    if let Ok(letter) = DeadLetterRow::decode(bytes) {
         debug_assert_eq!(letter.encode(), bytes, "a dead letter must encode to the same bytes");
         let _ = Message::from_body(letter.body.to_vec());
     }

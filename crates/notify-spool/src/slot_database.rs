@@ -17,7 +17,7 @@ use redb::{
 use time::OffsetDateTime;
 
 use crate::chunk_outcome::{ChunkOutcome, record_chunk_outcome};
-use crate::dead_letter::DeadLetter;
+use crate::dead_letter::DeadLetterRow;
 use crate::disk::{SlotStorage, StorageAdapter};
 use crate::error::SlotError;
 use crate::records::{RecordBatch, RecordChunk, TruncatedRecord, bodies, record_size};
@@ -166,7 +166,7 @@ impl SlotDatabase {
                 let Some(letter) = dead.remove(number)? else { continue };
                 removed += 1;
                 contents.dead.remove(letter.value().len() as u64);
-                if let Ok(DeadLetter { body, .. }) = DeadLetter::decode(letter.value())
+                if let Ok(DeadLetterRow { body, .. }) = DeadLetterRow::decode(letter.value())
                     && retry
                 {
                     let mut records = RecordBatch::default();

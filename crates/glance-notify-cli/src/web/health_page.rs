@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use glance_notify::time::{Duration, OffsetDateTime};
 use notify_archive::question::{Coverage, EventFilter, InputCoverage};
 use notify_archive::record::EventRecord;
-use notify_archive::store::{FileSummary, SearchRequest, UnreadableMessage};
+use notify_archive::store::{FileSummary, SearchRequest, UnreadableEntry};
 
 use super::archive_overview::ArchiveOverview;
 use super::drawing::WIDTHS;
@@ -196,7 +196,7 @@ impl FileLine {
 }
 
 impl UnreadableLine {
-    fn new(request: &PageRequest<'_>, message: &UnreadableMessage) -> Self {
+    fn new(request: &PageRequest<'_>, message: &UnreadableEntry) -> Self {
         Self {
             received: request.time(message.received_at),
             source: PageText::new(message.source.as_deref().unwrap_or_default()),

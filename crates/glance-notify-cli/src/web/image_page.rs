@@ -35,7 +35,7 @@ struct LifeTemplate {
     facts: Vec<LifeFact>,
     anomalies: Vec<PageText>,
     drawings: Vec<LifeDiagram>,
-    events: Vec<LifeEvent>,
+    events: Vec<ImageEventRow>,
     /// A sentence about events that the page leaves out.
     left_out: Option<String>,
     downloads: Vec<DownloadLine>,
@@ -61,7 +61,7 @@ struct LifeFact {
 }
 
 /// One event of the life.
-struct LifeEvent {
+struct ImageEventRow {
     time: PageTime,
     since_last: Option<String>,
     event_type: PageText,
@@ -176,7 +176,11 @@ impl LifeTemplate {
             facts: facts(request, entries),
             anomalies: answer.anomalies.iter().map(|text| PageText::up_to(text, 600)).collect(),
             drawings: WIDTHS.map(|width| LifeDiagram::new(drawn(entries), calendar, width)).into(),
-            events: entries.iter().take(MOST_LINES).map(|e| LifeEvent::new(request, e)).collect(),
+            events: entries
+                .iter()
+                .take(MOST_LINES)
+                .map(|e| ImageEventRow::new(request, e))
+                .collect(),
             left_out: (unshown > 0).then(|| format!("{} more events", grouped(unshown))),
             downloads: downloads.map(|entry| DownloadLine::new(request, entry)).collect(),
             download_summary: format!(
@@ -209,7 +213,7 @@ impl LifeRecords {
     }
 }
 
-impl LifeEvent {
+impl ImageEventRow {
     fn new(request: &PageRequest<'_>, entry: &TimelineEntry) -> Self {
         let record = &entry.record;
         Self {

@@ -111,7 +111,7 @@ impl Browser {
     }
 
     /// Returns the violations that axe-core finds in the page.
-    pub(crate) fn violations(&self) -> Vec<Violation> {
+    pub(crate) fn violations(&self) -> Vec<AxeViolation> {
         let axe =
             fs::read_to_string(axe_core()).expect("run `cargo xtask setup`: there is no axe-core");
         // The page itself may run no script; the driver may.
@@ -121,7 +121,7 @@ impl Browser {
              axe.run().then(r => done(r.violations), e => done(String(e)))",
         );
         let found = found.as_array().unwrap_or_else(|| panic!("axe-core failed: {found}"));
-        let violation = |found: &Value| Violation {
+        let violation = |found: &Value| AxeViolation {
             rule: found["id"].as_str().unwrap().to_owned(),
             impact: found["impact"].as_str().unwrap_or_default().to_owned(),
             places: found["nodes"]
@@ -137,7 +137,7 @@ impl Browser {
 
 /// A rule of accessibility that a page violates.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Violation {
+pub(crate) struct AxeViolation {
     pub(crate) rule: String,
     pub(crate) impact: String,
     pub(crate) places: Vec<String>,

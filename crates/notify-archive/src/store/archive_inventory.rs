@@ -34,7 +34,7 @@ pub struct FileSummary {
 /// A message that holds no notification, as the archive keeps it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct UnreadableMessage {
+pub struct UnreadableEntry {
     /// The time of the reception.
     pub received_at: OffsetDateTime,
     /// The name of the source.
@@ -108,7 +108,7 @@ impl Archive {
     /// # Errors
     ///
     /// Returns an error if a file cannot be read.
-    pub fn unreadable(&self, limit: usize) -> Result<Vec<UnreadableMessage>> {
+    pub fn unreadable(&self, limit: usize) -> Result<Vec<UnreadableEntry>> {
         let mut messages = Vec::new();
         for name in self.files()?.into_iter().rev().filter(|name| name.is_undated()) {
             let (path, file) = self.open_file(name)?;
@@ -136,8 +136,8 @@ fn record_of(row: &Row<'_>, interner: &mut TextInterner) -> rusqlite::Result<Eve
     record.ok_or(rusqlite::Error::InvalidQuery)
 }
 
-fn unreadable_of(row: &Row<'_>) -> rusqlite::Result<UnreadableMessage> {
-    Ok(UnreadableMessage {
+fn unreadable_of(row: &Row<'_>) -> rusqlite::Result<UnreadableEntry> {
+    Ok(UnreadableEntry {
         received_at: time_of(row.get(0)?).ok_or(rusqlite::Error::InvalidQuery)?,
         source: row.get(1)?,
         reason: row.get(2)?,

@@ -28,7 +28,7 @@ pub(crate) mod verification;
 
 pub use archive::{Archive, ReadScope};
 pub use archive_batch::{AppendOutcome, ArchiveBatch, UnreadableContent};
-pub use archive_inventory::{FileSummary, UnreadableMessage};
+pub use archive_inventory::{FileSummary, UnreadableEntry};
 pub use archive_writer::ArchiveWriter;
 pub use control_file::ImportPosition;
 pub use erasure::{EraseSelector, ErasureOutcome};

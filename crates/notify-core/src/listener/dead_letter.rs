@@ -62,7 +62,7 @@ impl DeadLetter {
     /// program did.
     pub fn from_line(line: &[u8]) -> Result<Self> {
         // The error of serde_json may repeat a value, which is a secret perhaps.
-        let row: LetterRow<'_> = serde_json::from_slice(line).map_err(|error| {
+        let row: LetterRecord<'_> = serde_json::from_slice(line).map_err(|error| {
             let place = format!("the line is no dead letter, at column {}", error.column());
             Error::new(ErrorKind::Invalid, place)
         })?;
@@ -118,7 +118,7 @@ impl DeadLetterRecord {
             Err(unreadable) => (None, unreadable.size, unreadable.bytes.as_ref()),
         };
         let text = std::str::from_utf8(body).ok();
-        let row = LetterRow {
+        let row = LetterRecord {
             dead_at: PayloadTime(self.at),
             source: (&*self.source).into(),
             position: content.position.to_string().into(),
@@ -140,7 +140,7 @@ impl DeadLetterRecord {
 
 /// A dead letter as it is in the file.
 #[derive(Serialize, Deserialize)]
-struct LetterRow<'a> {
+struct LetterRecord<'a> {
     dead_at: PayloadTime,
     #[serde(borrow)]
     source: Cow<'a, str>,

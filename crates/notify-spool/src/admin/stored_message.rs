@@ -4,7 +4,7 @@ use notify_core::redact::printable;
 use notify_core::{Error, ErrorKind, Message, Result};
 use time::OffsetDateTime;
 
-use crate::dead_letter::DeadLetter;
+use crate::dead_letter::DeadLetterRow;
 use crate::records::{RecordChunk, TruncatedRecord, bodies};
 
 /// A message in a slot: a pending message or a dead letter.
@@ -50,7 +50,7 @@ pub(super) fn chunk_messages(
 
 /// Decodes the row of a dead letter.
 pub(super) fn dead_message(number: u64, row: &[u8]) -> StoredMessage {
-    let Ok(DeadLetter { refused_at, reason, body }) = DeadLetter::decode(row) else {
+    let Ok(DeadLetterRow { refused_at, reason, body }) = DeadLetterRow::decode(row) else {
         return StoredMessage { number, message: Err(truncated()), refusal: None };
     };
     let refused_at =
