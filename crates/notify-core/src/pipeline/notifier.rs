@@ -120,7 +120,7 @@ impl Notifier {
         if self.0.fans_out {
             return self.emit_to_each(event);
         }
-        if !self.enabled(event.event_type()) {
+        if !self.0.enabled.contains(event.event_type()) {
             return self.suppress();
         }
         match self.encode(event) {

@@ -62,9 +62,14 @@ pub struct Receipt {
 enum ReceiptState {
     Waiting(oneshot::Receiver<Result<()>>),
     Decided(Result<()>),
-    /// The receipts at several destinations, in their order.
-    Several(Vec<DestinationReceipt>),
+    /// The receipts at several destinations. Boxed, so that a receipt of one destination stays small
+    /// and its drop stays in the caller: a suppressed `emit` took 6 ns more without it.
+    Several(Box<DestinationReceipts>),
 }
+
+/// The receipts of one notification at several destinations, in their order.
+#[derive(Debug)]
+struct DestinationReceipts(Vec<DestinationReceipt>);
 
 /// The receipt of one notification at one destination.
 #[derive(Debug)]
@@ -98,7 +103,11 @@ impl Receipt {
             let only = receipts.pop().and_then(|it| it.receipt);
             return only.unwrap_or_else(|| Self::decided(None, Ok(())));
         }
-        Self { message_id, queue: None, state: ReceiptState::Several(receipts) }
+        Self {
+            message_id,
+            queue: None,
+            state: ReceiptState::Several(Box::new(DestinationReceipts(receipts))),
+        }
     }
 
     /// Notes that a caller starts to wait for an outcome, so that batches do not linger.
@@ -158,7 +167,7 @@ impl Receipt {
             required: it.required,
             progress: it.receipt.as_mut().map_or(DestinationProgress::Filtered, Self::progress),
         };
-        receipts.iter_mut().map(outcome).collect()
+        receipts.0.iter_mut().map(outcome).collect()
     }
 
     /// Returns what is known at this moment, of a receipt of one destination.
@@ -235,7 +244,7 @@ impl Receipt {
                     let state = it.receipt.as_ref().map(|receipt| &receipt.state);
                     it.required && matches!(state, Some(ReceiptState::Waiting(_)))
                 };
-                match receipts.iter().find(waits) {
+                match receipts.0.iter().find(waits) {
                     Some(DestinationReceipt { destination, receipt: Some(receipt), .. }) => {
                         at_destination(destination, &receipt.undecided(waited))
                     }
@@ -265,7 +274,7 @@ impl Future for Receipt {
                 Poll::Ready(Ok(result)) => result,
                 Poll::Ready(Err(_)) => Err(worker_gone()),
             },
-            ReceiptState::Several(receipts) => return poll_required(receipts, context),
+            ReceiptState::Several(receipts) => return poll_required(&mut receipts.0, context),
         };
         self.state = ReceiptState::Decided(result.clone());
         Poll::Ready(result)
