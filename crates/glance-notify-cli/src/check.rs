@@ -87,7 +87,7 @@ fn examine_all(config: &Config, report: &mut CheckReport) -> Result<Vec<ExitStat
     report.add_default_publisher(&notifier);
     let mut examined = Vec::new();
     for destination in config.destinations() {
-        // What cannot be examined hides nothing about the spool and about other destinations.
+        // A failed examination must not hide the findings about the spool and other destinations.
         for result in examine_destination(destination.config()) {
             let name = destination.name();
             let prefix = if name.is_empty() { String::new() } else { format!("{name}: ") };

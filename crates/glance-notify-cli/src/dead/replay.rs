@@ -157,7 +157,7 @@ impl DeadReplay {
         while !is_over && !self.receipts.is_empty() {
             is_over = !self.next_receipt().await;
         }
-        // What is pending has the time of `queue.drain_timeout`; then its receipts fail.
+        // Pending notifications have `queue.drain_timeout`; then their receipts fail.
         let Self { target, mut receipts, mut counts, .. } = self;
         target.close().await;
         while let Some((id, result)) = receipts.next().await {

@@ -39,7 +39,7 @@ impl Config {
             .as_array()
             .and_then(|tables| tables.iter().map(Value::as_object).collect())
             .filter(|tables: &Vec<_>| !tables.is_empty());
-        // Without tables, the check of all keys says what is wrong.
+        // Without tables, the check of all keys reports the mistake.
         let Some(tables) = tables else { return Ok(Vec::new()) };
         if let Some(strategy) = options.origins.get("strategy") {
             return Err(config_error(format!(

@@ -204,7 +204,7 @@ impl FileScan<'_> {
         rows.retain(|(place, _)| reached.is_none_or(|reached| *place >= reached));
         rows.sort_unstable_by_key(|(place, _)| Reverse(*place));
         rows.truncate(self.room);
-        // A full page hides what comes after it.
+        // A full page leaves out the rows after it.
         let reached = reached.filter(|_| rows.len() < self.room);
         Ok(ScanResult { rows, reached })
     }

@@ -127,7 +127,7 @@ impl Receipt {
         self.message_id
     }
 
-    /// Returns what is known at this moment about the notification at each destination, in their order.
+    /// Returns the present progress of the notification at each destination, in their order.
     ///
     /// A receipt resolves once the required destinations have decided. Others may follow later, so you can
     /// call this again.
@@ -170,7 +170,7 @@ impl Receipt {
         receipts.0.iter_mut().map(outcome).collect()
     }
 
-    /// Returns what is known at this moment, of a receipt of one destination.
+    /// Returns the present progress of a receipt of one destination.
     fn progress(&mut self) -> DestinationProgress {
         let result = match &mut self.state {
             ReceiptState::Decided(Ok(())) if self.message_id.is_none() => {
