@@ -77,10 +77,10 @@ pub enum ErrorKind {
     /// The destination denied access: authentication failed, permission denied, certificate
     /// rejected. Permanent.
     Access,
-    /// The destination is unreachable or cannot take messages now: connection refused, node down.
-    /// Transient.
+    /// The destination is unreachable or cannot take messages now: connection refused, node down,
+    /// heartbeats missed. Transient.
     Unavailable,
-    /// A deadline passed without an answer. Transient.
+    /// A deadline passed without an answer, while the connection stands. Transient.
     Timeout,
     /// A queue, a disk or a destination is full. Transient.
     Full,

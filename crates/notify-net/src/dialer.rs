@@ -210,8 +210,12 @@ fn fair_share(deadline: Instant, parts: usize) -> Instant {
 }
 
 /// Creates the error of a host that did not finish the login in time.
+///
+/// Its kind is that of a host without a connection. A transport returns [`ErrorKind::Timeout`] for a
+/// broker that withholds its answers for some lanes of a connection that works.
 fn timeout_error(host: &Host) -> Error {
-    Error::new(ErrorKind::Timeout, format!("{host} timed out: does a broker listen on this port?"))
+    let message = format!("{host} timed out: does a broker listen on this port?");
+    Error::new(ErrorKind::Unavailable, message)
 }
 
 /// Returns one error for all addresses, with each reason once.

@@ -314,7 +314,7 @@ impl OutcomeReceiver<'_> {
             Some((id, outcome)) = self.pending.next() => self.record(id, outcome),
             ended = self.session.on_end() => Err(LinkFailure::Lost(match ended {
                 Err(error) => context.session_error(&error, Operation::Publish(address)),
-                Ok(()) => context.timeout_error("ended the session"),
+                Ok(()) => context.unavailable_error("ended the session"),
             })),
             () = sleep_until(deadline) => Err(LinkFailure::Backlog(self.pending.len())),
         }

@@ -43,7 +43,7 @@
 //! | the broker | the transport |
 //! |---|---|
 //! | is down, freezes, or closes the connection | fails with a transient error; the next attempt connects again, to any of the hosts |
-//! | misses two heartbeats | fails with [`ErrorKind::Timeout`](notify_core::ErrorKind::Timeout) |
+//! | misses two heartbeats, or does not finish the login | fails with [`ErrorKind::Unavailable`](notify_core::ErrorKind::Unavailable) |
 //! | confirms no message within `rabbit.confirm_timeout` | fails with [`ErrorKind::Timeout`](notify_core::ErrorKind::Timeout) |
 //! | blocks publishers (memory or disk alarm) | fails with [`ErrorKind::Full`](notify_core::ErrorKind::Full) and logs one warning |
 //! | nacks a message: a full queue with `reject-publish`, or a quorum queue without a majority | retries the message over a new channel |

@@ -162,7 +162,9 @@ pub trait Transport: fmt::Debug + Send {
     /// * If it is permanent, the worker logs it at once and tries again every 30 s, or after the
     ///   backoff if the attempt settled at least one message.
     /// * If it is of the kind [`ErrorKind::Timeout`](crate::ErrorKind::Timeout), the worker treats the
-    ///   lanes of the batch without any verdict as silent, and attempts each by itself.
+    ///   lanes of the batch without any verdict as silent, and attempts each by itself. Return it only
+    ///   while the connection stands: a connection that does not open, or that misses its heartbeats,
+    ///   is [`Unavailable`](crate::ErrorKind::Unavailable).
     ///
     /// An error makes all lanes wait. Settle the messages with [`Verdict::Retry`] instead if only some
     /// lanes of the destination fail.

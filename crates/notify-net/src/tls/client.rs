@@ -98,8 +98,8 @@ impl TlsConfig {
     ///
     /// # Errors
     ///
-    /// Those of [`explain_tls_error`]; [`ErrorKind::Unavailable`] or [`ErrorKind::Timeout`] if `host`
-    /// closes the connection or does not answer before `deadline`.
+    /// Those of [`explain_tls_error`]; [`ErrorKind::Unavailable`] if `host` closes the connection or does
+    /// not answer before `deadline`.
     pub(crate) async fn handshake(
         &self,
         tcp: TcpStream,
@@ -128,7 +128,7 @@ impl TlsConfig {
                 .with_source(error)
             })),
             Err(_) => Err(Error::new(
-                ErrorKind::Timeout,
+                ErrorKind::Unavailable,
                 format!("the TLS handshake with {host} timed out: does it speak TLS on this port?"),
             )),
         }

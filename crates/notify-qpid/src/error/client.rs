@@ -54,7 +54,8 @@ impl ErrorContext {
                 self.condition_error(error, Operation::Connection)
             }
             ConnectionError::TransportError(TransportError::IdleTimeoutElapsed) => Error::new(
-                ErrorKind::Timeout,
+                // Not a timeout: the worker would take the lanes for silent ones.
+                ErrorKind::Unavailable,
                 format!(
                     "connection to {} lost: it has been silent for too long (`qpid.heartbeat`)",
                     self.host

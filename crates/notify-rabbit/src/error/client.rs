@@ -34,7 +34,8 @@ impl ErrorContext {
                 lost.with_source(std::io::Error::from(error.kind()))
             }
             lapin::ErrorKind::MissingHeartbeatError => Error::new(
-                ErrorKind::Timeout,
+                // Not a timeout: the worker would take the lanes for silent ones.
+                ErrorKind::Unavailable,
                 format!("connection to {} lost: it missed two heartbeats", self.host),
             ),
             lapin::ErrorKind::ParsingError(_) | lapin::ErrorKind::InvalidProtocolVersion(_) => {

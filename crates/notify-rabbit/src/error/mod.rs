@@ -187,7 +187,7 @@ impl ErrorContext {
     }
 
     /// Returns a transient error. `problem` completes the sentence that the host begins.
-    fn unavailable_error(&self, problem: &str) -> Error {
+    pub(crate) fn unavailable_error(&self, problem: &str) -> Error {
         Error::new(ErrorKind::Unavailable, format!("{} {problem}", self.host))
     }
 }

@@ -154,7 +154,7 @@ async fn a_frozen_broker_is_noticed() {
     assert_eq!(source.attach().await, [""; 0]);
     broker.freeze();
     let error = source.session_end().await;
-    assert_eq!(error.kind(), ErrorKind::Timeout, "{error:#}");
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:#}");
     assert!(source.next().await.unwrap_err().is_transient());
     broker.unfreeze();
     source.attach().await;
