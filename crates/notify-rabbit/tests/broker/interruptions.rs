@@ -50,11 +50,19 @@ async fn detects_a_frozen_broker_and_recovers() {
     broker.freeze();
     let failed = send_once(&mut transport, &messages[1000..2000]).await;
     let error = failed.result.unwrap_err();
-    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Unavailable, Outcome::Unknown), "{error}");
+    assert_eq!(
+        (error.kind(), error.outcome()),
+        (ErrorKind::Unavailable, Outcome::Unknown),
+        "{error}"
+    );
     assert!(error.to_string().contains("missed two heartbeats"), "{error}");
     // The kernel of a frozen broker still accepts connections.
     let error = send_once(&mut transport, &messages[1000..2000]).await.into_error();
-    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Unavailable, Outcome::NotSent), "{error}");
+    assert_eq!(
+        (error.kind(), error.outcome()),
+        (ErrorKind::Unavailable, Outcome::NotSent),
+        "{error}"
+    );
     assert!(error.to_string().contains("timed out"), "{error}");
     broker.unfreeze();
     deliver(&mut transport, &messages[1000..]).await;
