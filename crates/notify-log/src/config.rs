@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use notify_core::config::DriverOptions;
 use notify_core::{Error, ErrorKind, Result};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// The target that notifications are written to.
 ///
@@ -106,7 +106,7 @@ impl Config {
     /// ```
     pub fn from_options(options: DriverOptions) -> Result<Self> {
         let table: LogTable = options.parse()?;
-        match table.target {
+        match table.target.unwrap_or_default() {
             LogTarget::Stdout => Ok(Self::Stdout),
             LogTarget::Tracing => Ok(Self::Tracing),
             LogTarget::File => match table.file {
@@ -115,39 +115,50 @@ impl Config {
                 Some(path) if path.ends_with('/') => {
                     Err(Error::new(ErrorKind::Config, FILE_IS_DIRECTORY))
                 }
-                Some(path) => Ok(Self::File(FileConfig::new(path).sync(table.sync))),
+                Some(path) => {
+                    Ok(Self::File(FileConfig::new(path).sync(table.sync.unwrap_or(true))))
+                }
             },
         }
     }
 }
 
-/// The table `[log]` as it is written.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct LogTable {
-    /// The path, as text: the configuration is TOML, so it is UTF-8.
-    file: Option<String>,
-    /// The target; `file` if the table names none.
-    #[serde(default)]
-    target: LogTarget,
-    /// Whether to sync; true if the table does not say.
-    #[serde(default = "sync_by_default")]
-    sync: bool,
+/// The table `[log]`: one field for each key, as you write it in a file. `None` leaves the default.
+///
+/// Use it for a configuration that your program builds.
+///
+/// # Examples
+///
+/// ```
+/// use notify_log::LogTable;
+///
+/// let mut table = LogTable::default();
+/// table.file = Some("/var/log/glance/notifications.log".into());
+/// table.sync = Some(false);
+/// ```
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
+pub struct LogTable {
+    /// The path of the file to append to, as text: a configuration is UTF-8.
+    pub file: Option<String>,
+    /// The target; by default `file`.
+    pub target: Option<LogTarget>,
+    /// Whether *delivered* means on the disk; by default true.
+    pub sync: Option<bool>,
 }
 
 /// The words of `log.target`.
-#[derive(Default, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
-enum LogTarget {
+pub enum LogTarget {
+    /// `file`: the file of `log.file`.
     #[default]
     File,
+    /// `stdout`: the standard output of the process.
     Stdout,
+    /// `tracing`: the logging of the program.
     Tracing,
-}
-
-/// The default of `log.sync`.
-fn sync_by_default() -> bool {
-    true
 }
 
 /// Makes a path absolute. Otherwise a service that changes its directory later would start another

@@ -95,7 +95,7 @@ use notify_core::transport::Finding;
 use notify_core::{Batch, Error, ErrorKind, EventType, Result, Transport, Verdict};
 use tokio::sync::oneshot;
 
-pub use config::{Config, FileConfig};
+pub use config::{Config, FileConfig, LogTable, LogTarget};
 use line_buffer::LineBuffer;
 #[cfg(feature = "source")]
 pub use source::{FileSource, FileSourceConfig, LineForm, LineSource};

@@ -7,7 +7,9 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use notify_core::Result;
-use notify_core::config::Seconds;
+use notify_core::codec::serde_json::{Map, Value};
+use notify_core::config::{Seconds, table_values};
+use serde::Serialize;
 
 use crate::endpoint::Endpoint;
 use crate::host::{Host, is_host_name};
@@ -150,6 +152,27 @@ impl EndpointOptions {
         }
         Ok(endpoint)
     }
+}
+
+/// Returns the table of a broker that a program built, as the values of the configuration, with `url` and
+/// `password`. The table itself must not serialize these two, because they are secrets.
+///
+/// # Errors
+///
+/// As from [`table_values`].
+pub fn broker_table_values(
+    table: &impl Serialize,
+    url: Option<&BrokerUrl>,
+    password: Option<&Secret>,
+) -> Result<Map<String, Value>> {
+    let mut values = table_values(table)?;
+    if let Some(url) = url {
+        values.insert("url".to_owned(), url.to_text().expose().into());
+    }
+    if let Some(password) = password {
+        values.insert("password".to_owned(), password.expose().into());
+    }
+    Ok(values)
 }
 
 /// Returns the parameter `heartbeat` of the URL, the only one that a URL may have.

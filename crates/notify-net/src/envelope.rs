@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use notify_core::Message;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// The envelope of a notification: the form of a message's body on a broker.
 ///
@@ -27,7 +27,7 @@ use serde::Deserialize;
 /// assert!(Envelope::Oslo2.wrap(&message).starts_with(br#"{"oslo.version": "2.0""#));
 /// # Ok::<(), notify_core::Error>(())
 /// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub enum Envelope {
     /// `bare`: the notification itself, as oslo.messaging's driver `messaging` sends it.
     #[default]

@@ -37,7 +37,7 @@ mod verdict;
 
 pub use dialer::Dialer;
 pub use endpoint::Endpoint;
-pub use endpoint_options::EndpointOptions;
+pub use endpoint_options::{EndpointOptions, broker_table_values};
 pub use envelope::Envelope;
 pub use host::Host;
 pub use once_warnings::OnceWarnings;

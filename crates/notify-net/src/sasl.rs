@@ -8,7 +8,7 @@ use serde::de::value::SeqAccessDeserializer;
 use serde::de::{self, Deserialize, Deserializer, IntoDeserializer, SeqAccess, Visitor};
 
 /// A SASL mechanism to log in with: a word of the option `sasl_mechanism`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
 pub enum SaslMechanism {
     /// `PLAIN`: a user name and a password. The default if there is a user.
     #[serde(rename = "PLAIN")]
@@ -40,7 +40,8 @@ impl SaslMechanism {
 }
 
 /// The value of the option `sasl_mechanism`: one word, or a list of words, the best first.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(transparent)]
 pub struct SaslMechanismList(pub Vec<SaslMechanism>);
 
 impl<'de> Deserialize<'de> for SaslMechanismList {

@@ -7,7 +7,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use notify_core::{Error, ErrorKind, Result};
-use percent_encoding::percent_decode_str;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde::de::{Deserialize, Deserializer, Visitor};
 
 use crate::host::{Host, is_host_name};
@@ -102,6 +102,43 @@ impl BrokerUrl {
         Self { tls, hosts, user: None, password: None, path: None, query: Vec::new() }
     }
 
+    /// Returns the URL as text, with the password in it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use notify_net::BrokerUrl;
+    ///
+    /// let url: BrokerUrl = "amqp://svc:p%40ss@rabbit1,rabbit2/glance".parse()?;
+    /// assert_eq!(url.to_text().expose(), "amqp://svc:p%40ss@rabbit1,rabbit2/glance");
+    /// # Ok::<(), notify_core::Error>(())
+    /// ```
+    pub fn to_text(&self) -> Secret {
+        let encoded = |text: &str| utf8_percent_encode(text, RESERVED).to_string();
+        let mut text = if self.tls { "amqps://" } else { "amqp://" }.to_owned();
+        if self.user.is_some() || self.password.is_some() {
+            text += &encoded(self.user.as_deref().unwrap_or_default());
+            if let Some(password) = &self.password {
+                text += &format!(":{}", encoded(password.expose()));
+            }
+            text.push('@');
+        }
+        let default_port = format!(":{}", Host::default_port(self.tls));
+        for (index, host) in self.hosts.iter().enumerate() {
+            let host = host.to_string();
+            text += if index == 0 { "" } else { "," };
+            text += host.strip_suffix(&default_port).unwrap_or(&host);
+        }
+        if let Some(path) = &self.path {
+            text += &format!("/{}", encoded(path));
+        }
+        for (index, (key, value)) in self.query.iter().enumerate() {
+            let separator = if index == 0 { '?' } else { '&' };
+            text += &format!("{separator}{}={}", encoded(key), encoded(value));
+        }
+        Secret::new(text)
+    }
+
     /// Parses `user:password@host:port`, the host at position `number`, counted from 1.
     fn add_host(&mut self, number: usize, piece: &str) -> Result<()> {
         let invalid_host = |reason: &str| invalid(format!("host {number}: {reason}"));
@@ -192,6 +229,8 @@ pub(crate) fn invalid(text: impl Into<String>) -> Error {
     Error::new(ErrorKind::Config, text.into())
 }
 
+/// The characters of a part of a URL that [`BrokerUrl::to_text`] percent-encodes.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 /// The advice for a URL whose parts cannot be told apart.
 const ENCODE: &str =
     "percent-encode `,` `/` `?` `#` `@` `:` `%` and `[` in the user name and the password";
@@ -223,6 +262,21 @@ mod tests {
         assert_eq!(hosts("amqp://u:p@a,u:p@b/v"), ["a:5672", "b:5672"]);
         assert!(parse("amqp://localhost,127.0.0.2,[::1]").hosts.iter().all(Host::is_loopback));
         assert!(!parse("amqp://localhost.example.org").hosts[0].is_loopback());
+    }
+
+    /// A URL that is written out is read back as the same URL.
+    #[test]
+    fn to_text_keeps_every_part() {
+        for text in [
+            "amqp://h",
+            "amqps://u:p%2F%40%3A@a:5670,[2001:db8::1],10.0.0.1:7/v%2Fw?heartbeat=5&x=%26",
+            "amqp://u@h/vhost%3Aw",
+            "amqp://:p@h:1",
+            "amqp://%E4%B8%AD:%00%0A%22@h",
+        ] {
+            let url = parse(text);
+            assert_eq!(parse(url.to_text().expose()), url, "{text}");
+        }
     }
 
     /// Credentials, virtual host and parameters are decoded.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use notify_core::{Error, ErrorKind, Result};
 use notify_net::{Endpoint, Envelope};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::template::Template;
 
@@ -72,7 +72,7 @@ pub struct Config {
 ///
 /// Queues keep messages until a consumer reads them. An exchange routes each message to the queues
 /// that are bound to it, and some brokers drop a message that matches no binding.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Node {
     /// `queue`: a queue for each priority, `notifications.info`.
@@ -85,7 +85,7 @@ pub enum Node {
 /// The form of a broker's addresses, which AMQP 1.0 leaves to each product.
 ///
 /// `docs/brokers.md` documents the addresses, and which guarantees each product gives.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Dialect {
     /// `auto`: the dialect of the product that the broker names in its Open.

@@ -65,8 +65,12 @@ use notify_core::{Batch, EventType, Outcome, Result, Transport};
 
 pub use config::{Config, Dialect, Node};
 use connection::Connection;
-pub use notify_net::{Endpoint, Envelope, Host, Password, SaslMechanism, Secret, TlsFiles};
+pub use notify_net::{
+    BrokerUrl, Endpoint, Envelope, Host, Password, SaslMechanism, SaslMechanismList, Secret,
+    TlsFiles,
+};
 use notify_net::{Judge, OnceWarnings};
+pub use options::QpidTable;
 use publish::ConfirmTimeouts;
 pub use template::Template;
 

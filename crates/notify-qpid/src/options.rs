@@ -8,8 +8,12 @@
 use std::path::PathBuf;
 
 use notify_core::Result;
+use notify_core::codec::serde_json::{Map, Value};
 use notify_core::config::{DriverOptions, Seconds};
-use notify_net::{BrokerUrl, EndpointOptions, Envelope, SaslMechanismList, Secret, TlsFiles};
+use notify_net::{
+    BrokerUrl, EndpointOptions, Envelope, SaslMechanismList, Secret, TlsFiles, broker_table_values,
+};
+use serde::{Deserialize, Serialize};
 
 use crate::config::{Config, Dialect, Node};
 use crate::template::Template;
@@ -79,54 +83,83 @@ impl Config {
     }
 }
 
-/// The table `[qpid]` as it is written. `docs/brokers.md` documents each key.
-#[derive(serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-struct QpidTable {
-    /// Hosts, credentials, virtual host and TLS in one: `amqps://user:password@host1,host2/vhost`.
-    url: Option<BrokerUrl>,
+/// The table `[qpid]`: one field for each key, as you write it in a file. `None` leaves the default.
+///
+/// Use it for a configuration that your program builds. [`Config`] documents the options. `Serialize` omits
+/// `url` and `password`, which are secrets; [`into_values`](Self::into_values) contains them.
+///
+/// # Examples
+///
+/// ```
+/// use notify_qpid::{Node, QpidTable};
+///
+/// let mut table = QpidTable::default();
+/// table.url = Some("amqp://glance:hunter2@broker1.example.org".parse()?);
+/// table.node = Some(Node::Topic);
+/// assert!(!format!("{table:?}").contains("hunter2"));
+/// # Ok::<(), notify_core::Error>(())
+/// ```
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
+pub struct QpidTable {
+    /// Hosts, credentials, virtual host and TLS in one.
+    #[serde(skip_serializing)]
+    pub url: Option<BrokerUrl>,
     /// One host, instead of a URL.
-    host: Option<String>,
-    /// The port of `host`; 5672 if absent.
-    port: Option<u16>,
+    pub host: Option<String>,
+    /// The port of `host`.
+    pub port: Option<u16>,
     /// The user, unless the URL names one.
-    user: Option<String>,
+    pub user: Option<String>,
     /// The password, unless the URL or `password_file` holds one.
-    password: Option<Secret>,
+    #[serde(skip_serializing)]
+    pub password: Option<Secret>,
     /// The file that holds the password. Every connect reads it anew.
-    password_file: Option<PathBuf>,
-    /// The virtual host, unless the URL has a path.
-    virtual_host: Option<String>,
-    /// The authorities to trust, as PEM; those of the system if absent.
-    ca_file: Option<PathBuf>,
+    pub password_file: Option<PathBuf>,
+    /// The virtual host, unless the URL names one.
+    pub virtual_host: Option<String>,
+    /// The authorities to trust, as PEM.
+    pub ca_file: Option<PathBuf>,
     /// The client certificate and its chain, as PEM.
-    cert_file: Option<PathBuf>,
+    pub cert_file: Option<PathBuf>,
     /// The key of the client certificate, as PEM.
-    key_file: Option<PathBuf>,
-    /// The mechanisms; the default depends on user and certificate.
-    sasl_mechanism: Option<SaslMechanismList>,
-    /// `queue` or `topic`.
-    node: Option<Node>,
+    pub key_file: Option<PathBuf>,
+    /// The mechanisms of the login, the best first.
+    pub sasl_mechanism: Option<SaslMechanismList>,
+    /// The kind of node: a queue for each priority, or one exchange.
+    pub node: Option<Node>,
     /// The form of the addresses.
-    dialect: Option<Dialect>,
+    pub dialect: Option<Dialect>,
     /// The template of the target address.
-    address: Option<Template>,
+    pub address: Option<Template>,
     /// The exchange behind `node = "topic"`.
-    exchange: Option<String>,
+    pub exchange: Option<String>,
     /// The first part of queues and subjects.
-    topic: Option<String>,
-    /// `bare` or `oslo-2.0`.
-    envelope: Option<Envelope>,
-    /// The number of messages in flight per address.
-    window: Option<usize>,
-    /// Seconds, with fractions.
-    connect_timeout: Option<Seconds>,
-    /// Seconds, with fractions.
-    confirm_timeout: Option<Seconds>,
-    /// Seconds, with fractions.
-    refuse_unroutable_after: Option<Seconds>,
-    /// Whole seconds, as the protocol negotiates them.
-    heartbeat: Option<u16>,
+    pub topic: Option<String>,
+    /// The JSON around a notification.
+    pub envelope: Option<Envelope>,
+    /// The most unsettled messages of one address.
+    pub window: Option<usize>,
+    /// The longest connect, for all hosts together.
+    pub connect_timeout: Option<Seconds>,
+    /// The longest time without an outcome while messages are unsettled.
+    pub confirm_timeout: Option<Seconds>,
+    /// The time for which the broker may reject a message before the transport refuses it.
+    pub refuse_unroutable_after: Option<Seconds>,
+    /// The interval of heartbeats, in whole seconds.
+    pub heartbeat: Option<u16>,
+}
+
+impl QpidTable {
+    /// Returns the values of the table in the form of a configuration, with the secrets.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`](notify_core::ErrorKind::Config) for a path that is not UTF-8.
+    pub fn into_values(self) -> Result<Map<String, Value>> {
+        broker_table_values(&self, self.url.as_ref(), self.password.as_ref())
+    }
 }
 
 #[cfg(test)]
@@ -134,7 +167,7 @@ mod tests {
     use notify_core::ErrorKind;
     use notify_core::config::Origin;
     use notify_net::{Password, SaslMechanism};
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
 

@@ -9,6 +9,7 @@ use std::str::FromStr;
 use notify_core::redact::printable;
 use notify_core::{Error, ErrorKind, Priority, Result};
 use serde::de::{Deserialize, Deserializer, Visitor};
+use serde::{Serialize, Serializer};
 
 /// A target address with the placeholders `{exchange}`, `{topic}` and `{priority}`.
 ///
@@ -110,6 +111,13 @@ impl fmt::Display for Template {
             })?;
         }
         Ok(())
+    }
+}
+
+/// Writes the text of the template.
+impl Serialize for Template {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

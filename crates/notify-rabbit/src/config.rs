@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use notify_core::{Error, ErrorKind, Priority, Result};
 use notify_net::{Endpoint, Envelope, Password, SaslMechanism, Secret};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// The configuration of the strategy `rabbit`.
 ///
@@ -88,7 +88,7 @@ pub struct Config {
 ///
 /// You cannot change the type of an existing queue. To migrate, configure a new `rabbit.topic`, let
 /// consumers read both topics for a while, and delete the old queues when they are empty.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum QueueType {
     /// `classic`: a queue on one node of a cluster.
@@ -105,7 +105,7 @@ pub enum QueueType {
 /// Whether the transport declares exchange and queues: `rabbit.declare`.
 ///
 /// A declaration never changes an existing entity: see [`MismatchPolicy`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DeclareMode {
     /// `yes`: declare the exchange, the queues and the bindings that do not exist. The user needs the
@@ -120,7 +120,7 @@ pub enum DeclareMode {
 
 /// The policy for an exchange or queue that exists with other properties than configured:
 /// `rabbit.on_mismatch`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum MismatchPolicy {
     /// `adopt`: use it as it is. The transport logs once how it is less safe than configured.

@@ -156,7 +156,11 @@ pub use config::{Config, DeclareMode, MismatchPolicy, QueueType};
 use connection::{Connection, connection_name};
 use notify_net::OnceWarnings;
 use notify_net::guard::amqp091::Amqp091Guard;
-pub use notify_net::{Endpoint, Envelope, Host, Password, SaslMechanism, Secret, TlsFiles};
+pub use notify_net::{
+    BrokerUrl, Endpoint, Envelope, Host, Password, SaslMechanism, SaslMechanismList, Secret,
+    TlsFiles,
+};
+pub use options::RabbitTable;
 use publish::PublishState;
 use publisher::Publisher;
 #[cfg(feature = "source")]

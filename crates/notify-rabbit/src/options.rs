@@ -5,12 +5,13 @@
 use std::path::PathBuf;
 
 use notify_core::Result;
+use notify_core::codec::serde_json::{Map, Value};
 use notify_core::config::{DriverOptions, Seconds};
 use notify_net::{
     BrokerUrl, Endpoint, EndpointOptions, Envelope, Host, SaslMechanism, SaslMechanismList, Secret,
-    TlsFiles,
+    TlsFiles, broker_table_values,
 };
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::config::{Config, DeclareMode, MismatchPolicy, QueueType, guest, invalid};
 
@@ -135,34 +136,87 @@ pub(crate) fn login_default(options: EndpointOptions, table: &str) -> Result<End
     Ok(guest(endpoint))
 }
 
-/// The table `[rabbit]` as the operator wrote it. [`Config`] documents the options.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RabbitTable {
-    url: Option<BrokerUrl>,
-    host: Option<String>,
-    port: Option<u16>,
-    user: Option<String>,
-    password: Option<Secret>,
-    password_file: Option<PathBuf>,
-    virtual_host: Option<String>,
-    ca_file: Option<PathBuf>,
-    cert_file: Option<PathBuf>,
-    key_file: Option<PathBuf>,
-    sasl_mechanism: Option<SaslMechanismList>,
-    exchange: Option<String>,
-    topic: Option<String>,
-    durable: Option<bool>,
-    queue_type: Option<QueueType>,
-    declare: Option<DeclareMode>,
-    on_mismatch: Option<MismatchPolicy>,
-    envelope: Option<Envelope>,
-    window: Option<usize>,
-    connect_timeout: Option<Seconds>,
-    confirm_timeout: Option<Seconds>,
-    heartbeat: Option<u16>,
-    refuse_unroutable_after: Option<Seconds>,
-    backlog_warning: Option<u32>,
+/// The table `[rabbit]`: one field for each key, as you write it in a file. `None` leaves the default.
+///
+/// Use it for a configuration that your program builds. [`Config`] documents the options. `Serialize` omits
+/// `url` and `password`, which are secrets; [`into_values`](Self::into_values) contains them.
+///
+/// # Examples
+///
+/// ```
+/// use notify_rabbit::{QueueType, RabbitTable};
+///
+/// let mut table = RabbitTable::default();
+/// table.url = Some("amqp://glance:hunter2@rabbit1.example.org".parse()?);
+/// table.queue_type = Some(QueueType::Quorum);
+/// assert!(!format!("{table:?}").contains("hunter2"));
+/// # Ok::<(), notify_core::Error>(())
+/// ```
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
+pub struct RabbitTable {
+    /// Hosts, credentials, virtual host and TLS in one.
+    #[serde(skip_serializing)]
+    pub url: Option<BrokerUrl>,
+    /// One host, instead of a URL.
+    pub host: Option<String>,
+    /// The port of `host`.
+    pub port: Option<u16>,
+    /// The user, unless the URL names one.
+    pub user: Option<String>,
+    /// The password, unless the URL or `password_file` holds one.
+    #[serde(skip_serializing)]
+    pub password: Option<Secret>,
+    /// The file that holds the password. Every connect reads it anew.
+    pub password_file: Option<PathBuf>,
+    /// The virtual host, unless the URL names one.
+    pub virtual_host: Option<String>,
+    /// The authorities to trust, as PEM.
+    pub ca_file: Option<PathBuf>,
+    /// The client certificate and its chain, as PEM.
+    pub cert_file: Option<PathBuf>,
+    /// The key of the client certificate, as PEM.
+    pub key_file: Option<PathBuf>,
+    /// The mechanisms of the login, the best first.
+    pub sasl_mechanism: Option<SaslMechanismList>,
+    /// The exchange.
+    pub exchange: Option<String>,
+    /// The first part of the queues' names.
+    pub topic: Option<String>,
+    /// Whether exchange and queues survive a restart of the broker.
+    pub durable: Option<bool>,
+    /// The type of queues that the transport declares.
+    pub queue_type: Option<QueueType>,
+    /// Whether the transport declares exchange and queues.
+    pub declare: Option<DeclareMode>,
+    /// The policy for an exchange or queue that exists with other properties.
+    pub on_mismatch: Option<MismatchPolicy>,
+    /// The JSON around a notification.
+    pub envelope: Option<Envelope>,
+    /// The most unconfirmed messages.
+    pub window: Option<usize>,
+    /// The longest connect, for all hosts together.
+    pub connect_timeout: Option<Seconds>,
+    /// The longest time without a confirm while messages are unconfirmed.
+    pub confirm_timeout: Option<Seconds>,
+    /// The interval of heartbeats, in whole seconds.
+    pub heartbeat: Option<u16>,
+    /// The time for which a message may be unroutable before the transport refuses it.
+    pub refuse_unroutable_after: Option<Seconds>,
+    /// The messages in a queue without a consumer above which the transport warns; 0 disables the warning.
+    pub backlog_warning: Option<u32>,
+}
+
+impl RabbitTable {
+    /// Returns the values of the table in the form of a configuration, with the secrets.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`](notify_core::ErrorKind::Config) for a path that is not UTF-8.
+    pub fn into_values(self) -> Result<Map<String, Value>> {
+        broker_table_values(&self, self.url.as_ref(), self.password.as_ref())
+    }
 }
 
 #[cfg(test)]
@@ -170,7 +224,7 @@ mod tests {
     use notify_core::ErrorKind;
     use notify_core::config::Origin;
     use notify_net::Password;
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
 

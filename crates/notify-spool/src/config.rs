@@ -174,15 +174,15 @@ impl Config {
     /// # Ok::<(), notify_core::Error>(())
     /// ```
     pub fn from_options(options: DriverOptions) -> Result<Self> {
-        let table: OptionTable = options.parse()?;
+        let table: SpoolTable = options.parse()?;
         let Some(dir) = table.dir.filter(|dir| !dir.is_empty()) else {
             return Err(Error::new(ErrorKind::Config, MISSING_DIR));
         };
         let mut config = Self::new(dir);
-        config.max_bytes = table.max_bytes;
-        config.max_messages = table.max_messages;
-        config.when_full = table.when_full;
-        config.on_corrupt = table.on_corrupt;
+        config.max_bytes = table.max_bytes.unwrap_or(config.max_bytes);
+        config.max_messages = table.max_messages.unwrap_or(config.max_messages);
+        config.when_full = table.when_full.unwrap_or_default();
+        config.on_corrupt = table.on_corrupt.unwrap_or_default();
         config.validate()?;
         Ok(config)
     }
@@ -310,27 +310,33 @@ impl fmt::Debug for Config {
 pub const DEFAULTS: &str = r#"{ "max_bytes": 268435456, "max_messages": 1000000,
     "when_full": "retry", "on_corrupt": "refuse" }"#;
 
-/// The table `[spool]` as it is in the configuration.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct OptionTable {
-    dir: Option<String>,
-    #[serde(default = "max_bytes")]
-    max_bytes: u64,
-    #[serde(default = "max_messages")]
-    max_messages: u64,
-    #[serde(default)]
-    when_full: FullSpoolPolicy,
-    #[serde(default)]
-    on_corrupt: CorruptSlotPolicy,
-}
-
-fn max_bytes() -> u64 {
-    MAX_BYTES
-}
-
-fn max_messages() -> u64 {
-    MAX_MESSAGES
+/// The table `[spool]`: one field for each key, as you write it in a file. `None` leaves the default.
+///
+/// Use it for a configuration that your program builds.
+///
+/// # Examples
+///
+/// ```
+/// use notify_spool::{FullSpoolPolicy, SpoolTable};
+///
+/// let mut table = SpoolTable::default();
+/// table.dir = Some("/var/spool/glance-notify".into());
+/// table.when_full = Some(FullSpoolPolicy::Refuse);
+/// ```
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
+pub struct SpoolTable {
+    /// The directory, as text: a configuration is UTF-8. Required.
+    pub dir: Option<String>,
+    /// The most bytes of notifications that one process stores.
+    pub max_bytes: Option<u64>,
+    /// The most notifications that one process stores.
+    pub max_messages: Option<u64>,
+    /// The reaction to a full spool.
+    pub when_full: Option<FullSpoolPolicy>,
+    /// The reaction to a damaged file.
+    pub on_corrupt: Option<CorruptSlotPolicy>,
 }
 
 /// The default of `spool.max_bytes`.

@@ -88,7 +88,7 @@ mod spool_dir;
 mod sync_failure;
 mod unknown_slots;
 
-pub use config::{Config, CorruptSlotPolicy, DEFAULTS, FullSpoolPolicy};
+pub use config::{Config, CorruptSlotPolicy, DEFAULTS, FullSpoolPolicy, SpoolTable};
 pub use forwarder::Forwarder;
 #[doc(hidden)]
 pub use fuzz::fuzz_records;

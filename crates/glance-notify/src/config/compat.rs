@@ -10,9 +10,10 @@ use super::toml::parse_value;
 use crate::strategies;
 
 /// The value of the key `compat`.
-#[derive(Clone, Copy, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum CompatPreset {
+#[non_exhaustive]
+pub enum CompatPreset {
     /// For a virtual host that OpenStack services share, and for consumers such as Ceilometer.
     Openstack,
 }

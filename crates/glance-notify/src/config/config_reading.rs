@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::common_settings::CommonSettings;
 use super::compat;
 use super::configuration::Config;
-use super::destination_table::DestinationTable;
+use super::destination_header::DestinationHeader;
 use super::option_tree::{OptionTree, config_error};
 use super::unused_keys;
 use crate::strategies;
@@ -50,7 +50,7 @@ impl Config {
         let mut several: Vec<Self> = Vec::new();
         for (index, table) in tables.into_iter().enumerate() {
             let origins = table.keys().filter_map(|key| Some((key.clone(), origin?.clone())));
-            let place = DestinationTable::read(index, table, origins.collect())?;
+            let place = DestinationHeader::read(index, table, origins.collect())?;
             if several.iter().any(|one| one.place.as_ref().is_some_and(|it| it.name == place.name))
             {
                 return Err(config_error(format!(
@@ -59,7 +59,7 @@ impl Config {
                 )));
             }
             let from = origin.map(|origin| origin.place.as_str());
-            let table = DestinationTable::without_own_keys(table.clone());
+            let table = DestinationHeader::without_own_keys(table.clone());
             let options = options.for_destination(table, from.unwrap_or_default())?;
             several.push(Self::read_one(options, Some(place))?);
         }
@@ -84,7 +84,7 @@ impl Config {
     }
 
     /// Reads the configuration of one destination.
-    fn read_one(mut options: OptionTree, place: Option<DestinationTable>) -> Result<Self> {
+    fn read_one(mut options: OptionTree, place: Option<DestinationHeader>) -> Result<Self> {
         compat::add_presets(&mut options);
         let prefix = place.as_ref().map_or("", |place| &place.key);
         let settings = Self::read_settings(&options, prefix)?;

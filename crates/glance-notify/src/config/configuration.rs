@@ -20,16 +20,16 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 use super::common_settings::CommonSettings;
-use super::destination_table::DestinationTable;
+use super::destination_header::DestinationHeader;
 #[cfg(feature = "listen")]
-use super::listener_settings::ListenerSettings;
+use super::listener_table::ListenerTable;
 use super::option_tree::OptionTree;
 
 /// The configuration of a notifier: its strategy, the options of the strategy, and the common keys.
 ///
 /// Read one with [`Config::load`], from a TOML text with [`str::parse`], from several sources with
 /// [`Layers`](super::Layers), or as a table of your program's own configuration: `Config` implements
-/// `Deserialize`. The default is the strategy `noop`.
+/// `Deserialize`. Build one in code with [`ConfigTable`](super::ConfigTable). The default is the strategy `noop`.
 ///
 /// Reading checks all common keys. An error names the key, the place that set it, and the expected
 /// value. It does not repeat the value, which may be a secret, except for an unknown word where the key
@@ -78,7 +78,7 @@ pub struct Config {
     /// All keys as configured, among them the unchecked tables of strategies.
     pub(super) options: OptionTree,
     /// The table of this destination, if this is the configuration of one of several.
-    pub(super) place: Option<DestinationTable>,
+    pub(super) place: Option<DestinationHeader>,
     /// The destinations that share the directory of the spool, if the spool reports slots of others.
     #[cfg(feature = "spool")]
     pub(super) spool_names: Option<Vec<DestinationName>>,
@@ -144,7 +144,7 @@ impl Config {
     /// ```
     pub fn drain_timeout(&self) -> Duration {
         let longest = self.several.iter().map(Self::drain_timeout).max();
-        longest.unwrap_or_else(|| self.settings.queue.drain_timeout.into())
+        longest.unwrap_or_else(|| self.settings.queue.drain_timeout())
     }
 
     /// Returns warnings about settings that are valid but probably not intended.
@@ -227,9 +227,10 @@ impl Config {
         }
         let mut spool = notify_spool::Config::from_options(self.options("spool"))?;
         let queue = &self.settings.queue;
-        spool.batch_messages = queue.batch_messages;
-        spool.batch_bytes = queue.batch_bytes;
-        spool.attempt_timeout = queue.attempt_timeout.into();
+        let bounds = queue.queue_config();
+        spool.batch_messages = bounds.batch_messages;
+        spool.batch_bytes = bounds.batch_bytes;
+        spool.attempt_timeout = queue.attempt_timeout();
         if let Some(place) = &self.place {
             spool = spool.for_destination(&place.name);
         }
@@ -251,7 +252,7 @@ impl Config {
 
     /// Returns the table `[listener]`.
     #[cfg(feature = "listen")]
-    pub(crate) fn listener(&self) -> &ListenerSettings {
+    pub(crate) fn listener(&self) -> &ListenerTable {
         &self.settings.listener
     }
 
@@ -281,12 +282,12 @@ impl Config {
             .encoding(self.encoding())
             .disabled(disabled_notifications)
             .queue(queue.queue_config())
-            .attempt_timeout(queue.attempt_timeout.into())
-            .send_timeout(queue.send_timeout.into())
-            .drain_timeout(queue.drain_timeout.into());
+            .attempt_timeout(queue.attempt_timeout())
+            .send_timeout(queue.send_timeout())
+            .drain_timeout(queue.drain_timeout());
         let builder = match &self.place {
             None => builder,
-            Some(DestinationTable { name, required, events, priorities, .. }) => {
+            Some(DestinationHeader { name, required, events, priorities, .. }) => {
                 let builder = builder
                     .named(name.as_str())
                     .events(events.iter().cloned())

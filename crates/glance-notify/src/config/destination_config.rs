@@ -1,7 +1,7 @@
 //! `DestinationConfig`: one destination of a configuration.
 
 use super::configuration::Config;
-use super::destination_table::DestinationTable;
+use super::destination_header::DestinationHeader;
 
 /// One destination of a configuration.
 ///
@@ -59,7 +59,7 @@ impl<'a> DestinationConfig<'a> {
     }
 
     /// Returns the destination's own keys.
-    fn table(self) -> Option<&'a DestinationTable> {
+    fn table(self) -> Option<&'a DestinationHeader> {
         self.0.place.as_ref()
     }
 }

@@ -1,10 +1,11 @@
 //! The effective configuration, key by key, in a form that is safe to show.
 
+use notify_core::config::table_values;
 use serde_json::Value;
 
 use super::common_settings::CommonSettings;
 use super::configuration::Config;
-use super::listener_settings::ListenerSettings;
+use super::listener_table::ListenerTable;
 use super::masking::masked;
 use super::option_tree::for_each_value;
 use crate::strategies;
@@ -76,7 +77,7 @@ impl Config {
         let mut values = Vec::new();
         let driver = strategies::DRIVERS.iter().find(|driver| driver.name == self.strategy);
         let of_strategy = driver.and_then(|driver| serde_json::from_str(driver.defaults).ok());
-        let common = serde_json::to_value(CommonSettings::default()).ok();
+        let common = table_values(&CommonSettings::default()).ok().map(Value::Object);
         for (defaults, prefix) in [
             (common, ""),
             (of_strategy, self.strategy),
@@ -119,7 +120,7 @@ impl Config {
     /// Returns the defaults of `[listener]` if the configuration has sources.
     fn listener_defaults(&self) -> Option<Value> {
         self.options.get("source")?;
-        serde_json::to_value(ListenerSettings::default()).ok()
+        table_values(&ListenerTable::defaults()).ok().map(Value::Object)
     }
 }
 

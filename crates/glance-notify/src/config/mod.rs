@@ -2,7 +2,7 @@
 //!
 //! [`Config`] is the result. [`Layers`] combines the sources and remembers where each value came from.
 //! [`glance_conf`] reads a `glance-api.conf` instead of TOML. [`ConfigKey`] and `docs/configuration.md`
-//! describe every key.
+//! describe every key. [`ConfigTable`] is a configuration that a program builds, without text.
 //!
 //! The other types are for authors of transports, who read their own table of the configuration:
 //! [`Driver`], [`DriverOptions`], [`Origin`], [`Seconds`].
@@ -11,24 +11,32 @@ mod common_settings;
 mod compat;
 mod config_file;
 mod config_reading;
+mod config_table;
 pub(crate) mod configuration;
 mod default_files;
+mod delivery_table;
 mod destination_config;
-mod destination_table;
+mod destination_header;
 mod entries;
 pub mod glance_conf;
 mod keys;
 pub(crate) mod layers;
-mod listener_settings;
+mod listener_table;
 mod masking;
 mod option_tree;
+mod queue_table;
 mod toml;
 mod unused_keys;
 
+pub use compat::CompatPreset;
+pub use config_table::{ArchiveTable, ConfigTable, DestinationTable};
 pub use configuration::Config;
+pub use delivery_table::DeliveryTable;
 pub use destination_config::DestinationConfig;
 pub use entries::ConfigEntry;
 pub use keys::{ConfigKey, KeyKind, sample};
 pub use layers::Layers;
+pub use listener_table::ListenerTable;
 pub use notify_core::config::{Driver, DriverOptions, Origin, Origins, Seconds};
 pub use notify_core::redact::Redact;
+pub use queue_table::QueueTable;

@@ -20,7 +20,7 @@ pub(super) struct FilePlace {
     pub(super) follow: bool,
     /// The lines to read; all of them by default.
     pub(super) filter: Option<LineFilter>,
-    form: LineForm,
+    pub(super) form: LineForm,
 }
 
 impl FilePlace {

@@ -15,6 +15,8 @@ use notify_core::config::Origins;
 use notify_core::redact::printable;
 use notify_core::source::Source;
 use notify_core::{Error, ErrorKind, Result};
+#[cfg(feature = "log")]
+use notify_log::LineForm;
 #[cfg(feature = "rabbit")]
 use notify_rabbit::RabbitSourceConfig;
 use serde_json::{Map, Value};
@@ -330,6 +332,13 @@ impl SourceConfig {
     #[must_use]
     pub fn from_end(self, from_end: bool) -> Self {
         self.with_file(|file| file.from_end = from_end)
+    }
+
+    /// Sets the form of the lines of a file or of standard input. By default the first line decides.
+    #[cfg(feature = "log")]
+    #[must_use]
+    pub fn form(self, form: LineForm) -> Self {
+        self.with_file(|file| file.form = form)
     }
 
     /// Sets the file that keeps how far a file was acknowledged. A broker keeps that itself.

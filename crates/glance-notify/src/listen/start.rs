@@ -2,7 +2,6 @@
 //!
 //! Nothing here touches the network or the disk. Sources connect when the listener runs.
 
-use notify_core::codec::SizeLimits;
 use notify_core::listener::{DeadLetters, Listener, ListenerBuilder, ListenerConfig};
 use notify_core::{Error, ErrorKind, Result};
 
@@ -122,7 +121,7 @@ pub fn dead_letters(config: &Config) -> DeadLetters {
     let settings = config.listener();
     match &settings.dead_letters {
         Some(path) => {
-            DeadLetters::File { path: path.clone(), max_bytes: settings.max_dead_letter_bytes }
+            DeadLetters::File { path: path.clone(), max_bytes: settings.max_dead_letter_bytes() }
         }
         None => DeadLetters::Discard,
     }
@@ -138,11 +137,7 @@ pub fn dead_letters(config: &Config) -> DeadLetters {
 /// # Ok::<(), glance_notify::Error>(())
 /// ```
 pub fn listener_config(config: &Config) -> ListenerConfig {
-    let settings = config.listener();
-    let mut bounds = ListenerConfig::default();
-    bounds.prefetch = settings.prefetch;
-    bounds.attempts = settings.attempts;
-    bounds.limits = SizeLimits { bytes: settings.max_message_bytes, ..SizeLimits::default() };
+    let mut bounds = config.listener().listener_config();
     bounds.redact = config.encoding().redact;
     bounds
 }

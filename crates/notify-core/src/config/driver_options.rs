@@ -5,6 +5,7 @@ use std::fmt;
 use std::ops::Bound;
 use std::sync::Arc;
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
@@ -147,6 +148,52 @@ impl DriverOptions {
                 self.origins.range::<str, _>((Bound::Included(below.as_str()), Bound::Unbounded));
             rest.next().filter(|(key, _)| key.starts_with(&below)).map(|(_, origin)| origin)
         })
+    }
+}
+
+/// Returns a table that a program built, as the values that [`DriverOptions`] take. It omits options that
+/// are not set.
+///
+/// # Errors
+///
+/// [`ErrorKind::Config`] if an option has no form in the configuration, such as a path that is not UTF-8.
+///
+/// # Examples
+///
+/// ```
+/// use notify_core::config::table_values;
+///
+/// #[derive(Default, serde::Serialize)]
+/// struct RabbitTable {
+///     host: Option<String>,
+///     port: Option<u16>,
+/// }
+///
+/// let table = RabbitTable { port: Some(5671), ..RabbitTable::default() };
+/// let values = table_values(&table)?;
+/// assert_eq!((values.len(), &values["port"]), (1, &5671.into()));
+/// # Ok::<_, notify_core::Error>(())
+/// ```
+pub fn table_values(table: &impl Serialize) -> Result<Map<String, Value>> {
+    let mut values = match serde_json::to_value(table) {
+        Ok(Value::Object(values)) => values,
+        Ok(_) => return Err(Error::new(ErrorKind::Bug, "a table is no JSON object")),
+        Err(error) => {
+            let message = "an option of the program cannot be written as configuration";
+            return Err(Error::new(ErrorKind::Config, message).with_source(error));
+        }
+    };
+    drop_unset(&mut values);
+    Ok(values)
+}
+
+/// Removes the options that are not set from a table and the tables in it.
+fn drop_unset(values: &mut Map<String, Value>) {
+    values.retain(|_, value| !value.is_null());
+    for value in values.values_mut() {
+        if let Value::Object(table) = value {
+            drop_unset(table);
+        }
     }
 }
 

@@ -11,6 +11,6 @@ pub(crate) mod origin;
 pub(crate) mod seconds;
 
 pub use driver::Driver;
-pub use driver_options::DriverOptions;
+pub use driver_options::{DriverOptions, table_values};
 pub use origin::{Origin, Origins};
 pub use seconds::Seconds;

@@ -14,7 +14,7 @@ use super::option_tree::config_error;
 
 /// The name and the filter of one destination.
 #[derive(Clone)]
-pub(super) struct DestinationTable {
+pub(super) struct DestinationHeader {
     /// The key of the table, as errors show it: `destination[0]`.
     pub(super) key: String,
     pub(super) name: DestinationName,
@@ -23,7 +23,7 @@ pub(super) struct DestinationTable {
     pub(super) priorities: Vec<Priority>,
 }
 
-impl DestinationTable {
+impl DestinationHeader {
     /// Reads the keys of the table with an index, which come from `place`.
     ///
     /// # Errors
