@@ -8,6 +8,12 @@
     feature = "spool"
 ))]
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::unnecessary_wraps,
+    reason = "a test may panic, and the helpers return what the fields take"
+)]
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -31,6 +37,9 @@ use glance_notify::transport::spool::{CorruptSlotPolicy, FullSpoolPolicy, SpoolT
 
 /// An option of a destination: its key, its value in a file, and how a program sets it.
 type OptionCase = (&'static str, &'static str, fn(&mut ConfigTable));
+
+/// A source: the keys that a table sets, the table, and the same source in code.
+type SourceCase = (&'static [&'static str], &'static str, fn() -> SourceConfig);
 
 /// Every documented option can be set in code, and has the effect that it has in a file.
 #[test]
@@ -298,7 +307,7 @@ const OPTIONS: &[OptionCase] = &[
     ("qpid.refuse_unroutable_after", "7", |t| qpid(t).refuse_unroutable_after = secs(7)),
     ("qpid.confirm_timeout", "7", |t| qpid(t).confirm_timeout = secs(7)),
     ("qpid.heartbeat", "7", |t| qpid(t).heartbeat = Some(7)),
-    ("destination.name", "'b'", |t| destination(t).name = "b".to_owned()),
+    ("destination.name", "'b'", |t| destination(t).name = "b".into()),
     ("destination.strategy", "'noop'", |t| destination(t).delivery.strategy = some("noop")),
     ("destination.required", "false", |t| destination(t).required = Some(false)),
     ("destination.events", "['image.*']", |t| {
@@ -315,8 +324,8 @@ const OPTIONS: &[OptionCase] = &[
     ("archive.dir", "'/a'", |t| t.archive.dir = Some("/a".into())),
 ];
 
-/// Sources: the keys that a table sets, the table, and the same source in code.
-const SOURCES: &[(&[&str], &str, fn() -> SourceConfig)] = &[
+/// Sources that have every key together.
+const SOURCES: &[SourceCase] = &[
     (
         &[
             "source.name",

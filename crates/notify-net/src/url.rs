@@ -119,7 +119,7 @@ impl BrokerUrl {
         if self.user.is_some() || self.password.is_some() {
             text += &encoded(self.user.as_deref().unwrap_or_default());
             if let Some(password) = &self.password {
-                text += &format!(":{}", encoded(password.expose()));
+                text.extend([":", &encoded(password.expose())]);
             }
             text.push('@');
         }
@@ -130,11 +130,11 @@ impl BrokerUrl {
             text += host.strip_suffix(&default_port).unwrap_or(&host);
         }
         if let Some(path) = &self.path {
-            text += &format!("/{}", encoded(path));
+            text.extend(["/", &encoded(path)]);
         }
         for (index, (key, value)) in self.query.iter().enumerate() {
-            let separator = if index == 0 { '?' } else { '&' };
-            text += &format!("{separator}{}={}", encoded(key), encoded(value));
+            let separator = if index == 0 { "?" } else { "&" };
+            text.extend([separator, &encoded(key), "=", &encoded(value)]);
         }
         Secret::new(text)
     }

@@ -8,9 +8,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::compat::CompatPreset;
-use super::config_table::ArchiveTable;
-use super::listener_table::ListenerTable;
 use super::queue_table::QueueTable;
+use super::reading_tables::{ArchiveTable, ListenerTable};
 
 /// The root table of a configuration. Serializing it gives the defaults that `check` shows.
 #[derive(Clone, Deserialize, Serialize)]

@@ -4,18 +4,16 @@
 //! values as a file and takes the same way: the checks, the errors and the defaults are those of
 //! `config_reading`.
 
-use std::path::PathBuf;
-
 use notify_core::Result;
 use notify_core::config::table_values;
 use notify_core::event::{EventGlob, Priority};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::configuration::Config;
 use super::delivery_table::{DeliveryTable, is_default};
 use super::layers::Layers;
-use super::listener_table::ListenerTable;
+use super::reading_tables::{ArchiveTable, ListenerTable};
 
 /// A configuration that your program builds: one field for each key and table that a file can have.
 ///
@@ -98,15 +96,6 @@ pub struct DestinationTable {
     pub without_spool: bool,
     /// The keys that a configuration with one destination has as well.
     pub delivery: DeliveryTable,
-}
-
-/// The table `[archive]`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default)]
-#[non_exhaustive]
-pub struct ArchiveTable {
-    /// The directory of the archive.
-    pub dir: Option<PathBuf>,
 }
 
 impl ConfigTable {

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::common_settings::CommonSettings;
 use super::configuration::Config;
-use super::listener_table::ListenerTable;
+use super::reading_tables::ListenerTable;
 use super::masking::masked;
 use super::option_tree::for_each_value;
 use crate::strategies;

@@ -1,6 +1,7 @@
-//! The table `[listener]`: the bounds of a listener, and its dead letters.
+//! The tables `[listener]` and `[archive]`: the bounds of a listener, its dead letters, and the directory of
+//! an archive.
 //!
-//! Only programs that read notifications use it. Emitting ignores it.
+//! Only programs that read notifications use them. Emitting ignores them.
 
 use std::path::PathBuf;
 
@@ -22,6 +23,15 @@ pub struct ListenerTable {
     pub dead_letters: Option<PathBuf>,
     /// The largest size of that file, in bytes.
     pub max_dead_letter_bytes: Option<u64>,
+}
+
+/// The table `[archive]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
+pub struct ArchiveTable {
+    /// The directory of the archive.
+    pub dir: Option<PathBuf>,
 }
 
 impl ListenerTable {
