@@ -7,7 +7,6 @@
     feature = "rabbit",
     feature = "spool"
 ))]
-
 #![expect(
     clippy::unwrap_used,
     clippy::unnecessary_wraps,

@@ -21,9 +21,9 @@ use serde_json::{Map, Value};
 
 use super::common_settings::CommonSettings;
 use super::destination_header::DestinationHeader;
+use super::option_tree::OptionTree;
 #[cfg(feature = "listen")]
 use super::reading_tables::ListenerTable;
-use super::option_tree::OptionTree;
 
 /// The configuration of a notifier: its strategy, the options of the strategy, and the common keys.
 ///

@@ -5,9 +5,9 @@ use serde_json::Value;
 
 use super::common_settings::CommonSettings;
 use super::configuration::Config;
-use super::reading_tables::ListenerTable;
 use super::masking::masked;
 use super::option_tree::for_each_value;
+use super::reading_tables::ListenerTable;
 use crate::strategies;
 
 /// One key of a [`Config`] with its value and the place that set it.
