@@ -29,12 +29,12 @@ use glance_notify::config::Redact;
 use glance_notify::pipeline::NotifierBuilder;
 use glance_notify::transport::{Finding, FindingState, Transport, printable};
 use glance_notify::{Config, Error, ErrorKind, Event, Notifier, Payload};
+use glance_notify_cli::json_output::write_json;
 use serde::Serialize;
 
 use crate::console::{Stream, Tone, paint};
 use crate::exit_status::{CommandError, ExitStatus};
 use crate::finding_rows::FindingRow;
-use crate::json_output::write_json;
 use crate::output_format::TextOrJson;
 use crate::runtime;
 use crate::settings::require_destination;

@@ -15,22 +15,23 @@ use serde::Serialize;
 /// # Errors
 ///
 /// Returns an error if the write fails.
-pub(crate) fn write_json(out: &mut dyn io::Write, value: &impl Serialize) -> io::Result<()> {
+pub fn write_json(out: &mut dyn io::Write, value: &impl Serialize) -> io::Result<()> {
     value
         .serialize(&mut Serializer::with_formatter(&mut *out, AsciiFormatter(CompactFormatter)))?;
     out.write_all(b"\n")
 }
 
-/// Returns a message's body, which is one line of JSON, indented over several lines.
+/// Returns a text of JSON with one member a line.
 ///
-/// Copies strings and numbers as they are. Decoding and encoding them again could change
-/// an escape sequence or the digits of a number.
-pub(crate) fn indent_json(body: &str) -> String {
-    let mut out = String::with_capacity(body.len() * 2);
-    let mut depth = 0;
-    let mut chars = body.chars().peekable();
+/// Copies strings and numbers as they are. Decoding and encoding them again could change an escape sequence,
+/// the order of keys, or the digits of a number. A text that is no JSON comes out with odd line breaks and nothing else changed.
+pub fn indented_json(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() * 2);
+    let mut depth = 0_usize;
+    let mut chars = text.chars().peekable();
     while let Some(c) = chars.next() {
         match c {
+            ' ' | '\t' | '\n' | '\r' => {}
             '"' => {
                 out.push(c);
                 while let Some(c) = chars.next() {
@@ -44,8 +45,8 @@ pub(crate) fn indent_json(body: &str) -> String {
             }
             '{' | '[' => {
                 out.push(c);
-                let end = if c == '{' { '}' } else { ']' };
-                if let Some(end) = chars.next_if_eq(&end) {
+                while chars.next_if(char::is_ascii_whitespace).is_some() {}
+                if let Some(end) = chars.next_if(|next| matches!(next, '}' | ']')) {
                     out.push(end);
                 } else {
                     depth += 1;
@@ -62,17 +63,16 @@ pub(crate) fn indent_json(body: &str) -> String {
                 break_line(&mut out, depth);
             }
             ':' => out.push_str(": "),
-            ' ' => {}
             c => out.push(c),
         }
     }
     out
 }
 
-/// Starts a new line with two spaces for each level of nesting.
+/// Begins a line. Deep nesting is not indented further, because the sender chooses the depth.
 fn break_line(out: &mut String, depth: usize) {
     out.push('\n');
-    out.extend(std::iter::repeat_n("  ", depth));
+    out.extend(std::iter::repeat_n("  ", depth.min(32)));
 }
 
 /// A formatter that writes every character except printable ASCII as `\uXXXX`.
@@ -126,7 +126,7 @@ mod tests {
     #[test]
     fn indented_json_decodes_to_the_same_value() {
         let body = r#"{"a":"x\u202e, {\"","b":[],"c":{"d":[1.50,true,null],"e":{}}}"#;
-        let shown = indent_json(body);
+        let shown = indented_json(body);
         assert_eq!(
             serde_json::from_str::<Value>(&shown).unwrap(),
             serde_json::from_str::<Value>(body).unwrap()
@@ -134,5 +134,20 @@ mod tests {
         let expected = "{\n  \"a\": \"x\\u202e, {\\\"\",\n  \"b\": [],\n  \"c\": {\n    \"d\": [\n      \
                         1.50,\n      true,\n      null\n    ],\n    \"e\": {}\n  }\n}";
         assert_eq!(shown, expected);
+    }
+
+    /// Numbers, escapes and the order of keys stay as the sender wrote them.
+    #[test]
+    fn tokens_stay_as_they_are() {
+        let text = r#"{"b": 123456789012345678901234567890, "a":[1.0,{}, [ ] ],"s":"a\"{,:\\"}"#;
+        let expected = "{\n  \"b\": 123456789012345678901234567890,\n  \"a\": [\n    1.0,\n    {},\n    []\n  ],\n  \"s\": \"a\\\"{,:\\\\\"\n}";
+        assert_eq!(indented_json(text), expected);
+    }
+
+    /// Some kilobytes of brackets do not become megabytes of spaces.
+    #[test]
+    fn deep_nesting_stays_small() {
+        let text = "[".repeat(10_000);
+        assert!(indented_json(&text).len() < 100 * text.len());
     }
 }

@@ -11,12 +11,12 @@
 
 use glance_notify::time::OffsetDateTime;
 use glance_notify::transport::printable;
+use glance_notify_cli::json_output::write_json;
 use notify_archive::question::Calendar;
 use serde::Serialize;
 use serde::ser::SerializeMap;
 
 use crate::console::{Stream, Tone, paint};
-use crate::json_output::write_json;
 
 /// The weight of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

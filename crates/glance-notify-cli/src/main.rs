@@ -30,7 +30,6 @@ mod held_log;
 mod help;
 mod input_lines;
 mod input_source;
-mod json_output;
 #[cfg(feature = "listen")]
 mod listen;
 mod log_line;

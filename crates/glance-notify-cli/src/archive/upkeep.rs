@@ -4,13 +4,13 @@ use std::path::PathBuf;
 
 use glance_notify::time::{Duration, OffsetDateTime};
 use glance_notify::transport::printable;
+use glance_notify_cli::json_output::write_json;
 use notify_archive::Archive;
 use notify_archive::store::RetentionPolicy;
 
 use super::archive_dir::ArchiveDir;
 use crate::arguments::parse_number;
 use crate::exit_status::{CommandError, ExitStatus};
-use crate::json_output::write_json;
 use crate::output_format::TextOrJson;
 use crate::terminal::{print_note, write_stdout};
 

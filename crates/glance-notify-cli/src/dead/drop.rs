@@ -2,12 +2,12 @@
 //!
 //! A letter that was dropped is gone, so the command needs an explicit choice: ids or `--all`.
 
+use glance_notify_cli::json_output::write_json;
 use serde::Serialize;
 
 use super::dead_file::DeadFileArgs;
 use super::letter_selection::LetterSelection;
 use crate::exit_status::{CommandError, ExitStatus};
-use crate::json_output::write_json;
 use crate::output_format::TextOrJson;
 use crate::settings::ConfigArgs;
 use crate::terminal::{counted, print_note, write_stdout};

@@ -9,13 +9,13 @@
 use glance_notify::listen::{DeadLetter, DeadLetterLine};
 use glance_notify::transport::printable;
 use glance_notify::uuid::Uuid;
+use glance_notify_cli::json_output::write_json;
 use notify_archive::question::Calendar;
 use serde::Serialize;
 
 use super::dead_file::DeadFileArgs;
 use super::letter_selection::LetterId;
 use crate::exit_status::{CommandError, ExitStatus};
-use crate::json_output::write_json;
 use crate::output_format::TextOrJson;
 use crate::settings::ConfigArgs;
 use crate::table::{Cell, Column, Table};

@@ -13,6 +13,7 @@ use futures_util::stream::FuturesUnordered;
 use glance_notify::codec::{NotificationInput, SizeLimits};
 use glance_notify::listen::{DeadLetterFile, DeadLetterLine};
 use glance_notify::{Notification, Result as NotifyResult};
+use glance_notify_cli::json_output::write_json;
 use serde::Serialize;
 use tokio::time::{Instant, sleep_until};
 
@@ -20,7 +21,6 @@ use super::dead_file::DeadFileArgs;
 use super::letter_selection::{LetterId, LetterLookup, LetterSelection};
 use crate::arguments::parse_seconds;
 use crate::exit_status::{CommandError, ExitStatus};
-use crate::json_output::write_json;
 use crate::listen::ForwardTarget;
 use crate::output_format::TextOrJson;
 use crate::runtime;

@@ -27,6 +27,7 @@ use std::time::Duration;
 use glance_notify::listen::SourceConfig;
 use glance_notify::transport::Finding;
 use glance_notify::{Error, ErrorKind};
+use glance_notify_cli::json_output::write_json;
 use serde::Serialize;
 use tokio::time::{Instant, sleep_until};
 
@@ -35,7 +36,6 @@ use self::nagios::NagiosThresholds;
 use crate::arguments::parse_seconds;
 use crate::exit_status::{CommandError, ExitStatus};
 use crate::finding_rows::FindingRow;
-use crate::json_output::write_json;
 use crate::listen::LocationArgs;
 use crate::output_format::TextOrJson;
 use crate::runtime;

@@ -32,11 +32,11 @@
 //! ```
 
 use glance_notify::pipeline::{DestinationAccount, Stats};
+use glance_notify_cli::json_output::write_json;
 use serde::Serialize;
 
 use crate::exit_status::{CommandError, ExitStatus};
 use crate::held_log;
-use crate::json_output::write_json;
 use crate::output_format::TextOrJson;
 use crate::stop_reason::StopReason;
 use crate::terminal::{print_error, print_note, print_warning, write_stdout};

@@ -7,6 +7,7 @@ use std::pin::Pin;
 use glance_notify::Outcome;
 use glance_notify::listen::{Delivery, SourceConfig};
 use glance_notify::uuid::Uuid;
+use glance_notify_cli::json_output::write_json;
 use notify_archive::question::{Calendar, ProjectNames};
 use notify_archive::record::EventRecord;
 
@@ -15,7 +16,6 @@ use super::exec_command::ExecCommand;
 use super::forwarding::ForwardTarget;
 use super::notification_line::LineWriter;
 use crate::exit_status::CommandError;
-use crate::json_output::write_json;
 
 /// A notification that was selected, with the delivery to settle.
 pub(super) struct SelectedDelivery {

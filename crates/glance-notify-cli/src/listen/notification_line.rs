@@ -11,12 +11,11 @@ use std::sync::Arc;
 
 use glance_notify::time::OffsetDateTime;
 use glance_notify::transport::printable;
+use glance_notify_cli::units::{short_bytes, short_duration};
 use notify_archive::question::{Calendar, ProjectNames};
 use notify_archive::record::EventRecord;
 
 use crate::console::{Stream, Tone, paint};
-use crate::questions::answer_output::short_bytes;
-use crate::questions::timeline::shown_duration;
 
 /// Writes lines, and remembers when the images and tasks were seen last.
 pub(crate) struct LineWriter {
@@ -45,7 +44,7 @@ impl LineWriter {
     pub(super) fn line(&mut self, record: &EventRecord) -> String {
         let since = record.subject.as_ref().and_then(|subject| {
             let last = self.last_seen.replace(subject, record.timestamp)?;
-            (record.timestamp >= last).then(|| shown_duration(record.timestamp - last))
+            (record.timestamp >= last).then(|| short_duration(record.timestamp - last))
         });
         let priority = format!("{:<5}", record.priority.as_str());
         let priority = paint(Stream::Stdout, Tone::of_priority(record.priority), priority);

@@ -5,13 +5,14 @@
 use std::io::{self, Write};
 
 use glance_notify::transport::printable;
+use glance_notify_cli::json_output::write_json;
+use glance_notify_cli::units::short_bytes;
 use notify_archive::question::{AnswerCell, AnswerTable};
 use serde::Serialize;
 
 use super::question_args::AnswerFormat;
 use crate::console::Tone;
 use crate::exit_status::CommandError;
-use crate::json_output::write_json;
 use crate::table::{Cell, Column, Table};
 use crate::terminal::write_stdout;
 
@@ -107,24 +108,6 @@ fn shown_cell(cell: &AnswerCell) -> String {
 /// Returns an exact number of bytes, with its size in binary units if it has one.
 pub(super) fn shown_bytes(bytes: u128) -> String {
     if bytes < 1024 { bytes.to_string() } else { format!("{bytes} ({})", short_bytes(bytes)) }
-}
-
-/// Returns a number of bytes in binary units: `512 B`, `427.0 MiB`.
-pub(crate) fn short_bytes(bytes: u128) -> String {
-    let mut unit = None;
-    let mut divisor = 1;
-    for name in ["KiB", "MiB", "GiB", "TiB", "PiB"] {
-        if bytes < divisor * 1024 {
-            break;
-        }
-        divisor *= 1024;
-        unit = Some(name);
-    }
-    let tenths = bytes * 10 / divisor;
-    match unit {
-        Some(unit) => format!("{}.{} {unit}", tenths / 10, tenths % 10),
-        None => format!("{bytes} B"),
-    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,8 @@ use std::io::{self, Write};
 
 use glance_notify::time::Duration;
 use glance_notify::transport::printable;
+use glance_notify_cli::json_output::write_json;
+use glance_notify_cli::units::short_duration;
 use notify_archive::question::{
     ActorFinding, AnswerCell, AnswerTable, PayloadChange, Timeline, TimelineAnswer, TimelineEntry,
 };
@@ -13,7 +15,6 @@ use super::answer_output::{write_csv, write_lines};
 use super::question_args::{AnswerFormat, Question, QuestionArgs};
 use super::record_input::{RecordRequest, read_records};
 use crate::exit_status::{CommandError, ExitStatus};
-use crate::json_output::write_json;
 use crate::terminal::write_stdout;
 
 /// Show every event of an image or task in order: the time since the event before, the actor where an
@@ -93,7 +94,7 @@ fn write_text(
             writeln!(out, "{this_day}")?;
             day = this_day;
         }
-        let since = entry.since_last.map(shown_duration).unwrap_or_default();
+        let since = entry.since_last.map(short_duration).unwrap_or_default();
         let several = answer.ids.len() > 1;
         let id = record.subject.as_deref().filter(|_| several).map(|id| format!("  {}", safe(id)));
         writeln!(
@@ -131,18 +132,6 @@ fn shown_change(change: &PayloadChange) -> String {
         Some(value) => value.to_string(),
     };
     format!("{}: {} → {}", change.key, shown(&change.before), shown(&change.after))
-}
-
-/// Returns a duration in its largest units: `+19.2s`, `+3m05s`, `+6h20m`, `+2d04h`.
-pub(crate) fn shown_duration(duration: Duration) -> String {
-    let seconds = duration.whole_seconds();
-    match seconds {
-        ..0 => format!("{seconds}s"),
-        0..60 => format!("+{seconds}.{}s", duration.subsec_milliseconds() / 100),
-        60..3600 => format!("+{}m{:02}s", seconds / 60, seconds % 60),
-        3600..86_400 => format!("+{}h{:02}m", seconds / 3600, seconds % 3600 / 60),
-        _ => format!("+{}d{:02}h", seconds / 86_400, seconds % 86_400 / 3600),
-    }
 }
 
 /// Returns the timeline as a table for CSV.

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use glance_notify_cli::json_output::write_json;
 use notify_archive::question::{
     ActorFinding, AnswerCell, AnswerTable, TimelineAnswer, TimelineEntry,
 };
@@ -11,7 +12,6 @@ use super::answer_output::{write_csv, write_lines, write_table};
 use super::question_args::{AnswerFormat, Question, QuestionArgs};
 use super::timeline::{ActorJson, ask, print_nothing};
 use crate::exit_status::{CommandError, ExitStatus};
-use crate::json_output::write_json;
 use crate::terminal::write_stdout;
 
 /// Show who caused the events of an image. Only audit events of keystonemiddleware and prefixes of log

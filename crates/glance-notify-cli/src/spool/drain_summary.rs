@@ -15,12 +15,12 @@ use std::path::Path;
 
 use glance_notify::pipeline::Stats;
 use glance_notify::transport::spool::admin;
+use glance_notify_cli::json_output::write_json;
 use serde::Serialize;
 
 use super::slots::ErrorLog;
 use crate::exit_status::{CommandError, ExitStatus};
 use crate::held_log;
-use crate::json_output::write_json;
 use crate::stop_reason::StopReason;
 use crate::terminal::{print_note, print_warning, write_stdout};
 

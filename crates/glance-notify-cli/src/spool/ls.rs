@@ -25,6 +25,7 @@ use glance_notify::transport::printable;
 use glance_notify::transport::spool::MessageTotals;
 use glance_notify::transport::spool::admin::{self, SlotInfo, StoredMessage};
 use glance_notify::uuid::Uuid;
+use glance_notify_cli::json_output::write_json;
 use notify_archive::question::Calendar;
 use serde::Serialize;
 
@@ -32,7 +33,6 @@ use super::selection::{MessageSelection, MessageState};
 use super::slots::{ErrorLog, SlotWalk};
 use crate::console::Tone;
 use crate::exit_status::{CommandError, ExitStatus};
-use crate::json_output::write_json;
 use crate::output_format::TextOrJson;
 use crate::table::{Cell, Column, Table};
 use crate::terminal::write_stdout;

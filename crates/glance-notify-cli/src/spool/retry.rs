@@ -7,6 +7,7 @@
 use std::path::Path;
 
 use clap::ArgGroup;
+use glance_notify_cli::json_output::write_json;
 use serde::Serialize;
 
 use super::message_ref::{MessageLookup, MessageRef};
@@ -14,7 +15,6 @@ use super::selection::MessageSelection;
 use super::slots::SlotWalk;
 use crate::arguments::parse_number;
 use crate::exit_status::{CommandError, ExitStatus};
-use crate::json_output::write_json;
 use crate::output_format::TextOrJson;
 use crate::terminal::{counted, print_note, write_stdout};
 

@@ -20,13 +20,13 @@ use std::path::Path;
 use glance_notify::codec::Message;
 use glance_notify::transport::printable;
 use glance_notify::transport::spool::admin::StoredMessage;
+use glance_notify_cli::json_output::indented_json;
 use notify_archive::question::Calendar;
 
 use super::message_ref::{MessageLookup, MessageRef, decoded};
 use super::selection::{MessageSelection, MessageState};
 use super::slots::SlotWalk;
 use crate::exit_status::{CommandError, ExitStatus};
-use crate::json_output::indent_json;
 use crate::output_format::TextOrJson;
 use crate::terminal::write_stdout;
 use crate::time_zone::{TimeZoneArg, notification_time};
@@ -70,7 +70,7 @@ pub(super) fn run(args: &SpoolShowArgs, dir: &Path) -> Result<ExitStatus, Comman
                 }
                 let position = MessageRef::Position(slot.number(), entry.number);
                 write_heading(out, position, state, &entry, message, &args.zone.tz)?;
-                writeln!(out, "{}", indent_json(&String::from_utf8_lossy(message.body())))?;
+                writeln!(out, "{}", indented_json(&String::from_utf8_lossy(message.body())))?;
             }
         }
         Ok(())

@@ -15,11 +15,11 @@ use std::path::Path;
 
 use glance_notify::transport::spool::MessageTotals;
 use glance_notify::transport::spool::admin;
+use glance_notify_cli::json_output::write_json;
 use serde::Serialize;
 
 use super::slots::ErrorLog;
 use crate::exit_status::{CommandError, ExitStatus};
-use crate::json_output::write_json;
 use crate::output_format::TextOrJson;
 use crate::terminal::write_stdout;
 use crate::time_zone::TimeZoneArg;

@@ -7,12 +7,12 @@ use notify_archive::record::EventRecord;
 
 use super::archive_overview::ArchiveOverview;
 use super::event_line::EventLine;
-use super::indented_json::indented_json;
 use super::page_error::PageError;
 use super::page_frame::PageFrame;
 use super::page_query::PageParameter;
 use super::page_request::{JSON_PATH, PageContent, PageRequest, PageTime, SEARCH_PATH};
 use super::page_text::PageText;
+use crate::json_output::indented_json;
 
 /// The page.
 #[derive(Template)]

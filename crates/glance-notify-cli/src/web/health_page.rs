@@ -18,7 +18,8 @@ use super::page_frame::PageFrame;
 use super::page_query::PageParameter;
 use super::page_request::{PageContent, PageRequest, PageTime};
 use super::page_text::PageText;
-use super::units::{grouped, shown_bytes, shown_duration};
+use super::units::{grouped, shown_duration};
+use crate::units::short_bytes;
 
 /// The page.
 #[derive(Template)]
@@ -190,7 +191,7 @@ impl FileLine {
             name: file.name.to_string(),
             events: grouped(file.events),
             unreadable: grouped(file.unreadable),
-            size: shown_bytes(file.bytes.into()),
+            size: short_bytes(file.bytes.into()),
         }
     }
 }
@@ -201,7 +202,7 @@ impl UnreadableLine {
             received: request.time(message.received_at),
             source: PageText::new(message.source.as_deref().unwrap_or_default()),
             reason: PageText::up_to(&message.reason, 600),
-            length: shown_bytes(message.length.into()),
+            length: short_bytes(message.length.into()),
         }
     }
 }

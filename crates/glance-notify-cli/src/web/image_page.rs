@@ -21,7 +21,8 @@ use super::page_request::{
     EVENT_PATH, JSON_PATH, PageContent, PageRequest, PageTime, SEARCH_PATH, TASK_PATH,
 };
 use super::page_text::PageText;
-use super::units::{grouped, shown_bytes, shown_duration};
+use super::units::{grouped, shown_duration};
+use crate::units::short_bytes;
 
 /// The page.
 #[derive(Template)]
@@ -186,7 +187,7 @@ impl LifeTemplate {
             download_summary: format!(
                 "{} of {} in all",
                 counted(records.downloads, "download"),
-                shown_bytes(records.bytes)
+                short_bytes(records.bytes)
             ),
             search_url: search.url(SEARCH_PATH),
             events_url: request.search_url(PageParameter::Image, id),
@@ -288,7 +289,7 @@ impl DownloadLine {
         let unknown = || "unknown".to_owned();
         Self {
             time: request.time(record.timestamp),
-            bytes: bytes.map_or_else(unknown, shown_bytes),
+            bytes: bytes.map_or_else(unknown, short_bytes),
             exact_bytes: bytes.map_or_else(unknown, grouped),
             project: request.project(record.receiver.as_deref()),
             user: PageText::new(record.receiver_user.as_deref().unwrap_or_default()),
@@ -333,7 +334,7 @@ fn facts(request: &PageRequest<'_>, entries: &[TimelineEntry]) -> Vec<LifeFact> 
             value: request.project(Some(owner)),
             url: request.search_url(PageParameter::Project, owner),
         }),
-        plain("Size", size.map(|size| format!("{} ({} bytes)", shown_bytes(size.into()), size))),
+        plain("Size", size.map(|size| format!("{} ({} bytes)", short_bytes(size.into()), size))),
         plain("Region", (!regions.is_empty()).then(|| regions.join(", "))),
         plain("First event", shown(entries.first())),
         plain("Last event", shown(entries.last())),

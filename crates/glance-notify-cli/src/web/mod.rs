@@ -30,7 +30,6 @@ mod event_page;
 mod health_page;
 mod http_server;
 mod image_page;
-mod indented_json;
 mod life_phase;
 mod page_error;
 mod page_frame;

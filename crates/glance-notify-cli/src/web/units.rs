@@ -1,24 +1,6 @@
-//! Numbers for people: bytes and durations.
+//! Numbers of the pages: digits in groups, and durations.
 
 use glance_notify::time::Duration;
-
-/// Returns a number of bytes in binary units: `512 B`, `427.0 MiB`.
-pub(super) fn shown_bytes(bytes: u128) -> String {
-    let mut shown = None;
-    let mut divisor = 1;
-    for unit in ["KiB", "MiB", "GiB", "TiB", "PiB"] {
-        if bytes < divisor * 1024 {
-            break;
-        }
-        divisor *= 1024;
-        shown = Some(unit);
-    }
-    let tenths = bytes * 10 / divisor;
-    match shown {
-        Some(unit) => format!("{}.{} {unit}", tenths / 10, tenths % 10),
-        None => format!("{bytes} B"),
-    }
-}
 
 /// Returns a number with its digits in groups of three: `12 345`.
 pub(super) fn grouped(number: impl ToString + Copy) -> String {
@@ -51,20 +33,6 @@ pub(super) fn shown_duration(duration: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// Each unit begins where the number would have four digits.
-    #[test]
-    fn bytes_have_binary_units() {
-        for (bytes, shown) in [
-            (0, "0 B"),
-            (1023, "1023 B"),
-            (1536, "1.5 KiB"),
-            (447_741_952, "427.0 MiB"),
-            (u128::from(u64::MAX), "16383.9 PiB"),
-        ] {
-            assert_eq!(shown_bytes(bytes), shown);
-        }
-    }
 
     /// Durations have two units at most, and a clock that went back shows.
     #[test]

@@ -22,7 +22,8 @@ use super::page_frame::PageFrame;
 use super::page_query::PageParameter;
 use super::page_request::{PageContent, PageRequest};
 use super::page_text::PageText;
-use super::units::{grouped, shown_bytes};
+use super::units::grouped;
+use crate::units::short_bytes;
 
 /// The page.
 #[derive(Template)]
@@ -236,7 +237,7 @@ fn amount(cell: &AnswerCell) -> f64 {
 fn cell_text(cell: &AnswerCell) -> CellText {
     let (text, exact) = match cell {
         AnswerCell::Bytes(bytes) => {
-            (shown_bytes(*bytes), Some(format!("{} bytes", grouped(bytes))))
+            (short_bytes(*bytes), Some(format!("{} bytes", grouped(bytes))))
         }
         AnswerCell::Count(number) => (grouped(number), None),
         AnswerCell::Missing => ("–".to_owned(), None),

@@ -21,9 +21,7 @@ async fn a_service_goes_on_after_a_hung_disk() {
     let Some(disk) = disk() else { return };
     let directory = disk.path().join("a");
     let script = SourceScript::default();
-    let service = RunningService::start(&script, &directory, options());
-    publish(&script, 0..50);
-    eventually("the first half is acknowledged", || script.acked().len() == 50).await;
+    let service = start_and_store_half(&script, &directory).await;
 
     let frozen = disk.freeze();
     publish(&script, 50..101);
@@ -49,9 +47,7 @@ async fn a_service_stops_while_the_disk_hangs() {
     let Some(disk) = disk() else { return };
     let directory = disk.path().join("a");
     let script = SourceScript::default();
-    let service = RunningService::start(&script, &directory, options());
-    publish(&script, 0..50);
-    eventually("the first half is acknowledged", || script.acked().len() == 50).await;
+    let service = start_and_store_half(&script, &directory).await;
 
     let frozen = disk.freeze();
     publish(&script, 50..101);
@@ -102,9 +98,7 @@ async fn a_read_only_disk_is_named_and_acknowledges_nothing() {
     let Some(disk) = disk() else { return };
     let directory = disk.path().join("a");
     let script = SourceScript::default();
-    let service = RunningService::start(&script, &directory, options());
-    publish(&script, 0..50);
-    eventually("the first half is acknowledged", || script.acked().len() == 50).await;
+    let service = start_and_store_half(&script, &directory).await;
 
     disk.make_read_only();
     publish(&script, 50..101);
@@ -130,6 +124,14 @@ async fn a_read_only_disk_is_named_and_acknowledges_nothing() {
 /// Returns a disk, or `None` on a machine that cannot mount one.
 fn disk() -> Option<MountedDisk> {
     MountedDisk::mount().inspect_err(|reason| println!("skipped: {reason}")).ok()
+}
+
+/// Starts a service that has stored and acknowledged the first 50 notifications.
+async fn start_and_store_half(script: &SourceScript, directory: &Path) -> RunningService {
+    let service = RunningService::start(script, directory, options());
+    publish(script, 0..50);
+    eventually("the first half is acknowledged", || script.acked().len() == 50).await;
+    service
 }
 
 /// Returns options with short waits.
