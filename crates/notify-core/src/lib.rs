@@ -83,7 +83,7 @@ pub mod redact;
 pub mod source;
 pub mod transport;
 
-pub use codec::{Message, Notification};
+pub use codec::{Context, Message, Notification};
 pub use error::{Error, ErrorKind, Outcome, Result};
 pub use event::{Event, EventType, Priority};
 pub use pipeline::{Notifier, Worker};

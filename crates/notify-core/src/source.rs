@@ -14,6 +14,8 @@ use std::sync::Arc;
 pub use async_trait::async_trait;
 use bytes::Bytes;
 
+use crate::codec::context::Context;
+use crate::codec::sequence::Sequence;
 use crate::error::Result;
 use crate::transport::Finding;
 
@@ -301,12 +303,23 @@ pub struct IncomingDelivery {
     pub position: Position,
     /// Whether a consumer may have seen the message before, as far as the place knows.
     pub redelivered: bool,
+    /// The context that came beside the body. See [`read_headers`](Self::read_headers).
+    pub context: Context,
+    /// The number that the publisher gave the message, if it numbers them.
+    pub sequence: Option<Sequence>,
 }
 
 impl IncomingDelivery {
     /// Creates a delivery that no consumer has seen before.
     pub fn new(tag: u64, body: IncomingBody, position: Position) -> Self {
-        Self { tag, body, position, redelivered: false }
+        Self {
+            tag,
+            body,
+            position,
+            redelivered: false,
+            context: Context::new(),
+            sequence: None,
+        }
     }
 }
 

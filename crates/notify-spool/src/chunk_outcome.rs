@@ -2,7 +2,7 @@
 
 use crate::dead_letter::DeadLetterRow;
 use crate::error::SlotError;
-use crate::records::{bodies, record_size, without_records};
+use crate::records::{records, without_records};
 use crate::slot_status::{MessageTotals, SlotContents};
 
 /// The outcomes of the messages of one chunk, in their order.
@@ -22,7 +22,7 @@ pub(crate) struct OutcomeCounts {
     pub(crate) delivered: u64,
     pub(crate) refused: u64,
     pub(crate) dropped: u64,
-    /// The bytes of all these messages, as [`record_size`] counts them.
+    /// The bytes of the records of all these messages.
     pub(crate) bytes: u64,
 }
 
@@ -138,13 +138,13 @@ pub(crate) fn record_chunk_outcome(
     let Some(chunk) = messages.remove(first)?.map(|chunk| chunk.value().to_vec()) else {
         return Ok(());
     };
-    for (index, (body, outcome)) in bodies(&chunk).flatten().zip(outcomes).enumerate() {
-        if body.is_empty() || *outcome == MessageOutcome::Pending {
+    for (index, (record, outcome)) in records(&chunk).flatten().zip(outcomes).enumerate() {
+        if record.is_removed() || *outcome == MessageOutcome::Pending {
             continue;
         }
-        contents.pending.remove(record_size(body));
+        contents.pending.remove(record.size());
         if let MessageOutcome::Refused(reason) = outcome {
-            let letter = DeadLetterRow { refused_at: now, reason, body }.encode();
+            let letter = DeadLetterRow { refused_at: now, reason, record }.encode();
             contents.dead.add(letter.len() as u64);
             dead.insert(first + index as u64, letter.as_slice())?;
         }

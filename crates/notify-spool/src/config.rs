@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::disk::{FileDisk, SpoolDisk};
 use crate::executor::{SlotExecutor, ThreadExecutor};
-use crate::records::RECORD_OVERHEAD;
+use crate::records::MAX_RECORD_OVERHEAD;
 
 /// The configuration of a spool and its forwarder.
 ///
@@ -227,7 +227,7 @@ impl Config {
 
     /// Checks that the bounds admit at least one message of the largest size.
     pub(crate) fn validate(&self) -> Result<()> {
-        let least = MAX_NOTIFICATION_BYTES + RECORD_OVERHEAD;
+        let least = MAX_NOTIFICATION_BYTES + MAX_RECORD_OVERHEAD;
         if self.max_bytes < least {
             return Err(Error::new(
                 ErrorKind::Config,
@@ -251,9 +251,9 @@ impl Config {
         self.batch_bytes.saturating_mul(2).max(MIN_WINDOW_BYTES)
     }
 
-    /// Returns the largest body that the spool can store and forward, in bytes.
-    pub(crate) fn max_body_bytes(&self) -> usize {
-        let in_spool = self.max_bytes.saturating_sub(RECORD_OVERHEAD);
+    /// Returns the size of the largest message that the spool can store and forward, in bytes.
+    pub(crate) fn max_message_bytes(&self) -> usize {
+        let in_spool = self.max_bytes.saturating_sub(MAX_RECORD_OVERHEAD);
         usize::try_from(in_spool).unwrap_or(usize::MAX).min(self.window_bytes() / 2)
     }
 

@@ -1,9 +1,7 @@
 //! The entry point of the fuzzer into the spool's formats.
 
-use notify_core::Message;
-
 use crate::dead_letter::DeadLetterRow;
-use crate::records::{RecordBatch, bodies, without_records};
+use crate::records::{RecordBatch, records, without_records};
 
 /// Parses arbitrary bytes as records and as a dead letter, and encodes them again.
 ///
@@ -15,9 +13,9 @@ use crate::records::{RecordBatch, bodies, without_records};
 #[doc(hidden)]
 pub fn fuzz_records(bytes: &[u8]) {
     let mut again = RecordBatch::default();
-    for body in bodies(bytes).flatten() {
-        again.push(body);
-        let _ = Message::from_body(body.to_vec());
+    for record in records(bytes).flatten() {
+        again.push(record);
+        let _ = record.message();
     }
     debug_assert!(bytes.starts_with(again.bytes()), "records must encode to the same bytes");
     let all = without_records(bytes, |_| false).unwrap_or_default();
@@ -26,7 +24,7 @@ pub fn fuzz_records(bytes: &[u8]) {
     without_records(bytes, |index| index % 2 == 0);
     if let Ok(letter) = DeadLetterRow::decode(bytes) {
         debug_assert_eq!(letter.encode(), bytes, "a dead letter must encode to the same bytes");
-        let _ = Message::from_body(letter.body.to_vec());
+        let _ = letter.record.message();
     }
 }
 

@@ -70,6 +70,7 @@ pub mod executor;
 mod forwarder;
 mod fuzz;
 mod lane_cursors;
+mod metadata;
 mod orphan_forwarder;
 mod orphan_search;
 mod outcome_recorder;

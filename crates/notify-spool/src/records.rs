@@ -1,24 +1,78 @@
 //! The stored form of messages: records, and chunks of records.
 //!
-//! * A **record** is the length of a body (four bytes, little-endian) and the body. The body alone
-//!   restores a message. A record of length zero marks the place of a removed message.
+//! * A **record** is a length (four bytes, little-endian) and as many bytes of content: the body of a
+//!   message. If the highest bit of the length is set, the length of the metadata (two bytes,
+//!   little-endian) and the metadata precede the body. A record of length zero marks the place of a
+//!   removed message.
 //! * A **chunk** is a sequence of records and one row of the table `messages`. One row for each message
 //!   would cost most of the disk's speed.
 //!
-//! The format belongs to version 1 of the spool and must not change. Any program could have written
-//! the bytes that this module reads: it must not panic, and it must not trust a length.
+//! The format belongs to version 2 of the spool and must not change. Version 1 has no metadata. Any program
+//! could have written the bytes that this module reads: it must not panic, and it must not trust a length.
 
-use std::ops::Range;
-
-use notify_core::Message;
 use notify_core::transport::Lane;
+use notify_core::{Error, ErrorKind, Message, Result};
 
-/// The bytes of a record beside its body.
+use crate::metadata::{MAX_FIELD_OVERHEAD, decode_metadata, encode_metadata};
+
+/// The bytes of a record beside its content.
 pub(crate) const RECORD_OVERHEAD: u64 = 4;
 
-/// Returns the size of the record of `body`, in bytes.
-pub(crate) fn record_size(body: &[u8]) -> u64 {
-    body.len() as u64 + RECORD_OVERHEAD
+/// The most bytes of a record beside the [size](Message::size) of its message.
+pub(crate) const MAX_RECORD_OVERHEAD: u64 = RECORD_OVERHEAD + 2 + MAX_FIELD_OVERHEAD as u64;
+
+/// The content of one record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Record<'a> {
+    /// Whether metadata precedes the body.
+    pub(crate) has_metadata: bool,
+    /// The metadata with its length, and the body. Empty for a removed message.
+    pub(crate) content: &'a [u8],
+}
+
+impl<'a> Record<'a> {
+    /// The record of a removed message.
+    pub(crate) const REMOVED: Record<'static> = Record { has_metadata: false, content: &[] };
+
+    /// Returns whether the message was removed.
+    pub(crate) fn is_removed(self) -> bool {
+        self.content.is_empty()
+    }
+
+    /// Returns the size of the record in bytes.
+    pub(crate) fn size(self) -> u64 {
+        self.content.len() as u64 + RECORD_OVERHEAD
+    }
+
+    /// Returns the length of the content, with the mark of metadata.
+    pub(crate) fn length_word(self) -> u32 {
+        let length = u32::try_from(self.content.len()).unwrap_or(u32::MAX) & !METADATA_MARK;
+        if self.has_metadata { length | METADATA_MARK } else { length }
+    }
+
+    /// Reads a length word, and the record with that length at the begin of `bytes`. Returns it with the
+    /// bytes behind it; `None` if there are fewer.
+    pub(crate) fn split(word: u32, bytes: &'a [u8]) -> Option<(Self, &'a [u8])> {
+        let (content, rest) = bytes.split_at_checked((word & !METADATA_MARK) as usize)?;
+        Some((Self { has_metadata: word & METADATA_MARK != 0, content }, rest))
+    }
+
+    /// Restores the message.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Invalid`] if the content is no message.
+    pub(crate) fn message(self) -> Result<Message> {
+        if !self.has_metadata {
+            return Message::from_body(self.content.to_vec());
+        }
+        let split = self.content.split_first_chunk().and_then(|(length, rest)| {
+            rest.split_at_checked(u16::from_le_bytes(*length).into())
+        });
+        let damaged = || Error::new(ErrorKind::Invalid, "the stored record is truncated");
+        let (metadata, body) = split.ok_or_else(damaged)?;
+        decode_metadata(Message::from_body(body.to_vec())?, metadata)
+    }
 }
 
 /// A group of messages that share chunks: those of one lane that fails, or `None` for all others.
@@ -35,6 +89,8 @@ pub(crate) struct RecordBatch {
     ends: Vec<usize>,
     /// The indices of the records that start a chunk, beside those that the size of a chunk starts.
     chunk_starts: Vec<usize>,
+    /// Whether a record has metadata.
+    pub(crate) has_metadata: bool,
 }
 
 impl RecordBatch {
@@ -46,21 +102,43 @@ impl RecordBatch {
         self.bytes.clear();
         self.ends.clear();
         self.chunk_starts.clear();
+        self.has_metadata = false;
         let mut last = None;
         for (group, message) in messages {
             if last.replace(group).is_some_and(|last| last != group) {
                 self.chunk_starts.push(self.count());
             }
-            self.push(message.body());
+            self.push_message(message);
         }
     }
 
-    /// Adds one record. It truncates a body of 4 GiB or more, which no size limit admits.
-    pub(crate) fn push(&mut self, body: &[u8]) {
-        let length = u32::try_from(body.len()).unwrap_or(u32::MAX);
-        self.bytes.extend_from_slice(&length.to_le_bytes());
-        self.bytes.extend_from_slice(&body[..length as usize]);
+    /// Adds the record of a message. It truncates a body of 2 GiB or more, which no size limit admits.
+    fn push_message(&mut self, message: &Message) {
+        let start = self.bytes.len();
+        let (content, fields) = (start + 4, start + 6);
+        self.bytes.resize(fields, 0);
+        encode_metadata(message, &mut self.bytes);
+        let length = u16::try_from(self.bytes.len() - fields).unwrap_or(u16::MAX);
+        let has_metadata = length > 0;
+        if has_metadata {
+            self.bytes[content..fields].copy_from_slice(&length.to_le_bytes());
+        } else {
+            self.bytes.truncate(content);
+        }
+        self.bytes.extend_from_slice(message.body());
+        self.bytes.truncate(content.saturating_add(MAX_CONTENT_BYTES));
+        let word = Record { has_metadata, content: &self.bytes[content..] }.length_word();
+        self.bytes[start..content].copy_from_slice(&word.to_le_bytes());
         self.ends.push(self.bytes.len());
+        self.has_metadata |= has_metadata;
+    }
+
+    /// Adds a record of another batch.
+    pub(crate) fn push(&mut self, record: Record<'_>) {
+        self.bytes.extend_from_slice(&record.length_word().to_le_bytes());
+        self.bytes.extend_from_slice(record.content);
+        self.ends.push(self.bytes.len());
+        self.has_metadata |= record.has_metadata;
     }
 
     /// Returns the bytes of all records.
@@ -121,8 +199,8 @@ impl RecordChunk {
     /// Removes the messages whose indices match `is_removed`. They keep their places.
     pub(crate) fn remove_where(&mut self, mut is_removed: impl FnMut(usize) -> bool) {
         let mut rest = RecordBatch::default();
-        for (index, body) in bodies(&self.bytes).flatten().enumerate() {
-            rest.push(if is_removed(index) { &[] } else { body });
+        for (index, record) in records(&self.bytes).flatten().enumerate() {
+            rest.push(if is_removed(index) { Record::REMOVED } else { record });
         }
         self.bytes = rest.bytes;
     }
@@ -132,13 +210,23 @@ impl RecordChunk {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TruncatedRecord;
 
-/// Returns the bodies of a chunk in order. The body of a removed message is empty.
+/// Returns the records of a chunk in order.
 ///
 /// # Errors
 ///
 /// The last item is an error if the chunk ends within a record.
-pub(crate) fn bodies(chunk: &[u8]) -> impl Iterator<Item = Result<&[u8], TruncatedRecord>> {
-    body_ranges(chunk).map(|range| range.map(|range| &chunk[range]))
+pub(crate) fn records(chunk: &[u8]) -> impl Iterator<Item = Result<Record<'_>, TruncatedRecord>> {
+    let mut rest = chunk;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let split = rest
+            .split_first_chunk()
+            .and_then(|(word, bytes)| Record::split(u32::from_le_bytes(*word), bytes));
+        rest = split.map_or(&[], |(_, after)| after);
+        Some(split.map(|(record, _)| record).ok_or(TruncatedRecord))
+    })
 }
 
 /// Returns the chunk without the records whose indices match `is_removed`.
@@ -151,33 +239,23 @@ pub(crate) fn without_records(
 ) -> Option<Vec<u8>> {
     let mut rest = RecordBatch::default();
     let mut any = false;
-    for (index, body) in bodies(chunk).enumerate() {
-        match body {
-            Ok(body) if !is_removed(index) => {
-                any |= !body.is_empty();
-                rest.push(body);
+    for (index, record) in records(chunk).enumerate() {
+        match record {
+            Ok(record) if !is_removed(index) => {
+                any |= !record.is_removed();
+                rest.push(record);
             }
-            Ok(_) => rest.push(&[]),
+            Ok(_) => rest.push(Record::REMOVED),
             Err(TruncatedRecord) => break,
         }
     }
     any.then_some(rest.bytes)
 }
 
-/// Returns the range of each body within a chunk.
-fn body_ranges(chunk: &[u8]) -> impl Iterator<Item = Result<Range<usize>, TruncatedRecord>> {
-    let mut at = 0;
-    std::iter::from_fn(move || {
-        let rest = chunk.get(at..).filter(|rest| !rest.is_empty())?;
-        let range = rest.split_first_chunk().and_then(|(length, rest)| {
-            let length = u32::from_le_bytes(*length) as usize;
-            (length <= rest.len()).then_some(at + 4..at + 4 + length)
-        });
-        at = range.as_ref().map_or(chunk.len(), |range| range.end);
-        Some(range.ok_or(TruncatedRecord))
-    })
-}
-
+/// The bit of a length that says that metadata precedes the body.
+const METADATA_MARK: u32 = 1 << 31;
+/// The largest content of a record, in bytes.
+const MAX_CONTENT_BYTES: usize = !METADATA_MARK as usize;
 /// The largest chunk, unless one record alone is larger.
 ///
 /// Measured: redb fills its pages of 32 KiB with such chunks, and a batch becomes a few dozen writes.
@@ -186,25 +264,55 @@ const CHUNK_BYTES: usize = 31 * 1024;
 #[cfg(test)]
 mod tests {
     use notify_conformance::samples;
+    use notify_core::codec::Sequence;
     use notify_core::transport::Lanes;
+    use uuid::Uuid;
 
     use super::*;
 
     /// Returns a batch with one record for each body.
     fn batch(bodies: &[&[u8]]) -> RecordBatch {
         let mut records = RecordBatch::default();
-        for body in bodies {
-            records.push(body);
+        for content in bodies {
+            records.push(Record { has_metadata: false, content });
         }
         records
     }
 
-    /// The bytes of a record are those of version 1: a little-endian length and the body.
+    /// Returns the contents of a chunk.
+    fn contents(chunk: &[u8]) -> Vec<Vec<u8>> {
+        records(chunk).map(|record| record.unwrap().content.to_vec()).collect()
+    }
+
+    /// The bytes of a record without metadata are those of version 1: a little-endian length and the body.
     #[test]
     fn a_record_keeps_its_format() {
         let records = batch(&[b"{}", b""]);
         assert_eq!(records.bytes, b"\x02\0\0\0{}\0\0\0\0");
-        assert_eq!(records.bytes_of(1), record_size(b"{}"));
+        assert_eq!(records.bytes_of(1), Record { has_metadata: false, content: b"{}" }.size());
+    }
+
+    /// A message with metadata has the mark of version 2, and comes back with it.
+    #[test]
+    fn a_record_keeps_context_and_sequence() {
+        let sequence = Sequence::new(Uuid::from_bytes(*b"0123456789abcdef"), "info", 1);
+        let plain = samples::messages(0..1).remove(0);
+        let numbered = plain.clone().with_sequence(sequence.clone());
+        let mut batch = RecordBatch::default();
+        batch.fill([(None, &plain), (None, &numbered)]);
+        assert!(batch.has_metadata);
+        let content = 2 + 31 + plain.body().len();
+        let marked = &batch.bytes[plain.body().len() + 4..];
+        assert_eq!(marked[..4], (content as u32 | 1 << 31).to_le_bytes());
+        assert_eq!(marked[4..9], *b"\x1f\0\x06\x1c\0");
+        let read: Vec<_> = records(&batch.bytes).map(|it| it.unwrap().message().unwrap()).collect();
+        assert_eq!((read[0].sequence(), read[1].sequence()), (None, Some(&sequence)));
+        assert!(read.iter().all(|message| message.body() == plain.body()));
+        let rest = without_records(&batch.bytes, |index| index == 0).unwrap();
+        let kept = records(&rest).nth(1).unwrap().unwrap().message().unwrap();
+        assert_eq!(kept.sequence(), Some(&sequence), "writing a chunk again keeps metadata");
+        batch.fill([(None, &plain)]);
+        assert!(!batch.has_metadata);
     }
 
     /// Chunks preserve every body and every index, for any part of a batch.
@@ -217,7 +325,7 @@ mod tests {
             for (index, chunk) in records.chunks(count) {
                 assert_eq!(index, read.len() as u64);
                 assert!(chunk.len() <= CHUNK_BYTES);
-                read.extend(bodies(chunk).map(|body| body.unwrap().to_vec()));
+                read.extend(contents(chunk));
             }
             assert!(read == stored[..count]);
         }
@@ -239,7 +347,7 @@ mod tests {
             for (first, chunk) in records.chunks(count) {
                 assert_eq!(first, stored.len() as u64);
                 let before = stored.len();
-                stored.extend(bodies(chunk).map(|body| body.unwrap().to_vec()));
+                stored.extend(contents(chunk));
                 assert_eq!(group(before), group(stored.len() - 1), "{before}");
             }
             assert!(
@@ -257,7 +365,7 @@ mod tests {
         let large = vec![b'x'; 1024 * 1024];
         let records = batch(&[b"a", &large, b"b", b"c"]);
         let chunks: Vec<_> =
-            records.chunks(4).map(|(index, chunk)| (index, bodies(chunk).count())).collect();
+            records.chunks(4).map(|(index, chunk)| (index, contents(chunk).len())).collect();
         assert_eq!(chunks, [(0, 1), (1, 1), (2, 2)]);
         assert_eq!(records.fitting(9, 4), 0);
         assert_eq!(records.fitting(9, 5), 1);
@@ -270,17 +378,16 @@ mod tests {
     fn a_removed_record_keeps_its_place() {
         let records = batch(&[b"a", b"bb", b"c"]);
         let chunk = without_records(&records.bytes, |index| index == 1).unwrap();
-        let rest: Vec<_> = bodies(&chunk).map(Result::unwrap).collect();
-        assert_eq!(rest, [b"a".as_slice(), b"", b"c"]);
+        assert_eq!(contents(&chunk), [b"a".as_slice(), b"", b"c"]);
         assert_eq!(without_records(&chunk, |index| index != 1), None);
     }
 
     /// A chunk that ends within a record yields an error instead of a shorter body.
     #[test]
     fn a_truncated_chunk_is_an_error() {
-        let records = batch(&[b"{\"a\":1}", b"{}"]);
-        for cut in 0..records.bytes.len() {
-            let read: Vec<_> = bodies(&records.bytes[..cut]).collect();
+        let stored = batch(&[b"{\"a\":1}", b"{}"]);
+        for cut in 0..stored.bytes.len() {
+            let read: Vec<_> = records(&stored.bytes[..cut]).collect();
             let is_whole = cut == 0 || cut == 11;
             assert!(is_whole || read.last() == Some(&Err(TruncatedRecord)), "{cut}");
         }

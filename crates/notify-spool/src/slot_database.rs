@@ -9,7 +9,6 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 
-use notify_core::Message;
 use redb::{
     Builder, Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition,
     WriteTransaction,
@@ -20,7 +19,7 @@ use crate::chunk_outcome::{ChunkOutcome, record_chunk_outcome};
 use crate::dead_letter::DeadLetterRow;
 use crate::disk::{SlotStorage, StorageAdapter};
 use crate::error::SlotError;
-use crate::records::{RecordBatch, RecordChunk, TruncatedRecord, bodies, record_size};
+use crate::records::{RecordBatch, RecordChunk, TruncatedRecord, records};
 use crate::redb_guard::{catch_panic, database_panicked, is_unfinished};
 use crate::slot_status::{MessageTotals, SlotContents};
 
@@ -32,6 +31,8 @@ pub(crate) struct SlotDatabase {
     storage: StorageAdapter,
     contents: SlotContents,
     next_number: u64,
+    /// The version of the format that the file has.
+    version: u64,
 }
 
 type Result<T> = std::result::Result<T, SlotError>;
@@ -68,8 +69,9 @@ impl SlotDatabase {
             storage: adapter,
             contents: SlotContents::default(),
             next_number: next_number.unwrap_or(0),
+            version: VERSION_WITHOUT_METADATA,
         };
-        database.check_format()?;
+        database.version = database.check_format()?;
         if let Some(next) = next_number {
             database.write(|transaction| {
                 transaction.open_table(MESSAGES)?.retain_in(next.., |_, _| false)?;
@@ -90,7 +92,9 @@ impl SlotDatabase {
         self.next_number
     }
 
-    /// Stores the first `count` of `records` and records `outcomes`, in one transaction.
+    /// Stores the first `count` records of `batch` and records `outcomes`, in one transaction.
+    ///
+    /// The first record with metadata makes version 2 of a file of version 1.
     ///
     /// # Errors
     ///
@@ -98,13 +102,17 @@ impl SlotDatabase {
     /// decides which.
     pub(crate) fn commit(
         &mut self,
-        records: &RecordBatch,
+        batch: &RecordBatch,
         count: usize,
         outcomes: &BTreeMap<u64, ChunkOutcome>,
     ) -> Result<()> {
         let (mut contents, mut next) = (self.contents, self.next_number);
         let now = OffsetDateTime::now_utc().unix_timestamp();
+        let version = if batch.has_metadata { VERSION } else { self.version };
         self.write(|transaction| {
+            if version != self.version {
+                transaction.open_table(FORMAT)?.insert("version", version)?;
+            }
             let mut messages = transaction.open_table(MESSAGES)?;
             if !outcomes.is_empty() {
                 let mut dead = transaction.open_table(DEAD)?;
@@ -113,15 +121,15 @@ impl SlotDatabase {
                 }
             }
             let mut end = messages.upper_bound_mut(Bound::<u64>::Unbounded)?;
-            for (index, chunk) in records.chunks(count) {
+            for (index, chunk) in batch.chunks(count) {
                 end.insert_before(next + index, chunk)?;
             }
             Ok(())
         })?;
         next += count as u64;
         contents.pending.messages += count as u64;
-        contents.pending.bytes += records.bytes_of(count);
-        (self.contents, self.next_number) = (contents, next);
+        contents.pending.bytes += batch.bytes_of(count);
+        (self.contents, self.next_number, self.version) = (contents, next, version);
         Ok(())
     }
 
@@ -166,15 +174,15 @@ impl SlotDatabase {
                 let Some(letter) = dead.remove(number)? else { continue };
                 removed += 1;
                 contents.dead.remove(letter.value().len() as u64);
-                if let Ok(DeadLetterRow { body, .. }) = DeadLetterRow::decode(letter.value())
+                if let Ok(DeadLetterRow { record, .. }) = DeadLetterRow::decode(letter.value())
                     && retry
                 {
-                    let mut records = RecordBatch::default();
-                    records.push(body);
-                    for (_, chunk) in records.chunks(1) {
+                    let mut batch = RecordBatch::default();
+                    batch.push(record);
+                    for (_, chunk) in batch.chunks(1) {
                         messages.insert(next, chunk)?;
                     }
-                    contents.pending.add(records.bytes_of(1));
+                    contents.pending.add(batch.bytes_of(1));
                     next += 1;
                 }
             }
@@ -189,9 +197,9 @@ impl SlotDatabase {
         self.contents.oldest = None;
         if self.contents.pending.messages > 0 {
             let first = self.read(0, 0)?;
-            let body = first.iter().flat_map(|chunk| bodies(&chunk.bytes));
-            let body = body.flatten().find(|body| !body.is_empty());
-            let message = body.and_then(|body| Message::from_body(body.to_vec()).ok());
+            let mut records = first.iter().flat_map(|chunk| records(&chunk.bytes)).flatten();
+            let record = records.find(|record| !record.is_removed());
+            let message = record.and_then(|record| record.message().ok());
             self.contents.oldest = message.map(|message| message.timestamp().unix_timestamp());
         }
         Ok(())
@@ -227,8 +235,8 @@ impl SlotDatabase {
         closed.map_err(|error| error.with_disk_fault(self.storage.take_fault()))
     }
 
-    /// Checks the format version, and creates the tables of a new database.
-    fn check_format(&self) -> Result<()> {
+    /// Checks and returns the format version, and creates the tables of a new database.
+    fn check_format(&self) -> Result<u64> {
         let format = self.with_db(|db| {
             let transaction = db.begin_read()?;
             if transaction.list_tables()?.next().is_none() {
@@ -238,15 +246,16 @@ impl SlotDatabase {
             Ok(format.map(|format| format.value()))
         });
         match format? {
-            Some(VERSION) => Ok(()),
+            Some(version @ VERSION_WITHOUT_METADATA..=VERSION) => Ok(version),
             Some(other) => Err(SlotError::Content(format!(
-                "its format is version {other}, but this program supports version {VERSION}"
+                "its format is version {other}, but this program supports versions up to \
+                 {VERSION}"
             ))),
             None => self.write(|transaction| {
-                transaction.open_table(FORMAT)?.insert("version", VERSION)?;
+                transaction.open_table(FORMAT)?.insert("version", VERSION_WITHOUT_METADATA)?;
                 transaction.open_table(MESSAGES)?;
                 transaction.open_table(DEAD)?;
-                Ok(())
+                Ok(VERSION_WITHOUT_METADATA)
             }),
         }
     }
@@ -260,13 +269,13 @@ impl SlotDatabase {
             for row in transaction.open_table(MESSAGES)?.iter()? {
                 let (first, chunk) = row?;
                 let mut count = 0;
-                for body in bodies(chunk.value()) {
-                    let body = body.map_err(|TruncatedRecord| {
+                for record in records(chunk.value()) {
+                    let record = record.map_err(|TruncatedRecord| {
                         SlotError::Content("a row of its messages is truncated".into())
                     })?;
                     count += 1;
-                    if !body.is_empty() {
-                        pending.add(record_size(body));
+                    if !record.is_removed() {
+                        pending.add(record.size());
                     }
                 }
                 next = first.value().saturating_add(count);
@@ -286,11 +295,12 @@ impl SlotDatabase {
     }
 
     /// Runs `change` in one transaction, which is durable when this function returns.
-    fn write(&self, change: impl FnOnce(&WriteTransaction) -> Result<()>) -> Result<()> {
+    fn write<T>(&self, change: impl FnOnce(&WriteTransaction) -> Result<T>) -> Result<T> {
         self.with_db(|db| {
             let transaction = db.begin_write()?;
-            change(&transaction)?;
-            Ok(transaction.commit()?)
+            let changed = change(&transaction)?;
+            transaction.commit()?;
+            Ok(changed)
         })
     }
 
@@ -321,6 +331,8 @@ const MESSAGES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("messages
 /// The dead letters, by the number of their message.
 const DEAD: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("dead");
 /// The version of the tables and of the records in them.
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
+/// The version whose records have no metadata. Programs of the first edition read only this one.
+const VERSION_WITHOUT_METADATA: u64 = 1;
 /// The memory that redb may use for cached pages.
 const CACHE_BYTES: usize = 16 * 1024 * 1024;

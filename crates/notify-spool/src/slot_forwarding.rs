@@ -22,7 +22,7 @@ use crate::chunks_in_flight::ChunksInFlight;
 use crate::error::retry_delay;
 use crate::lane_cursors::{DiskPass, DiskPosition, LaneCursors};
 use crate::outcome_recorder::{ForwardingState, MessageInFlight, OutcomeRecorder, lock};
-use crate::records::{RecordChunk, TruncatedRecord, bodies, record_size};
+use crate::records::{Record, RecordChunk, TruncatedRecord, records};
 use crate::slot_handle::SlotHandle;
 
 /// The condition under which the forwarding of a slot ends.
@@ -153,23 +153,30 @@ impl MessageSender<'_> {
     async fn send_chunk(&mut self, chunk: RecordChunk, pass: &mut DiskPass) -> u64 {
         let RecordChunk { first, bytes } = chunk;
         let mut next = first;
-        for body in bodies(&bytes) {
+        for record in records(&bytes) {
             let position = DiskPosition { chunk: first, number: next };
             next += 1;
-            match body {
+            match record {
+                Ok(record) if !record.is_removed() => {
+                    self.send_record(record, position, pass).await;
+                }
                 // An earlier outcome removed this message. The error is unreachable: opening the database
                 // checks every chunk.
-                Ok([]) | Err(TruncatedRecord) => {}
-                Ok(body) => self.send_body(body, position, pass).await,
+                Ok(_) | Err(TruncatedRecord) => {}
             }
         }
         next
     }
 
     /// Hands one message to the notifier, unless its lane is behind or has no room.
-    async fn send_body(&mut self, body: &[u8], position: DiskPosition, pass: &mut DiskPass) {
-        let bytes = record_size(body);
-        let message = match Message::from_body(body.to_vec()) {
+    async fn send_record(
+        &mut self,
+        record: Record<'_>,
+        position: DiskPosition,
+        pass: &mut DiskPass,
+    ) {
+        let bytes = record.size();
+        let message = match record.message() {
             Ok(message) => message,
             Err(error) => return self.refuse(&error, bytes, position),
         };
@@ -180,7 +187,7 @@ impl MessageSender<'_> {
             if !state.cursors.admits(pass, lane, position) {
                 return;
             }
-            if !notifier.has_lane_room(lane, message.body().len()) {
+            if !notifier.has_lane_room(lane, message.size()) {
                 return state.cursors.leave_behind(pass, lane, position);
             }
             if !state.chunks.start(position) {
@@ -202,7 +209,7 @@ impl MessageSender<'_> {
     /// The pipeline gives back messages of lanes that fail. Later ones of such a lane must not pass them.
     async fn relay(&mut self, message: Message, lane: Lane) -> Option<Receipt> {
         let recorder = self.recorder;
-        let bytes = message.body().len();
+        let bytes = message.size();
         let mut relay = std::pin::pin!(recorder.notifier.relay(message));
         loop {
             let came_back = poll_fn(|context| {

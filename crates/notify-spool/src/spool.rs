@@ -176,9 +176,9 @@ impl Spool {
 
     /// Refuses the messages that do not fit even into an empty spool.
     fn refuse_oversized(&self, batch: &mut Batch<'_>) {
-        let limit = self.config.max_body_bytes();
+        let limit = self.config.max_message_bytes();
         for (index, message) in batch.messages().iter().enumerate() {
-            if message.body().len() > limit && !batch.is_settled(index) {
+            if message.size() > limit && !batch.is_settled(index) {
                 let message = format!(
                     "the notification is larger than {limit} bytes: raise `spool.max_bytes` or \
                      `queue.batch_bytes`"

@@ -13,11 +13,13 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::body_pool;
+use super::context::Context;
 use super::json_writer::JsonWriter;
 use super::limits::SizeLimits;
 use super::message::Message;
 use super::notification_wire::NotificationWire;
 use super::payload_style::PayloadStyle;
+use super::sequence::SequenceState;
 use crate::error::Result;
 use crate::event::payload::PayloadView;
 use crate::redact::payload_place::PayloadPlace;
@@ -96,6 +98,8 @@ pub(crate) fn encode(
         publisher_id: Arc::clone(publisher_id),
         timestamp,
         body: body?,
+        context: Context::new(),
+        sequence_state: SequenceState::None,
     })
 }
 

@@ -31,7 +31,8 @@ pub struct SizeLimits {
     pub depth: usize,
     /// The number of keys in all objects together. Default 4 096.
     pub keys: usize,
-    /// The size of the notification in bytes of JSON. Default 1 MiB.
+    /// The size of the notification in bytes of JSON, together with its context when it is emitted. Default
+    /// 1 MiB.
     pub bytes: usize,
 }
 

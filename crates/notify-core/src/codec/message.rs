@@ -8,9 +8,13 @@ use serde::de::IgnoredAny;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::context::Context;
+use super::limits::SizeLimits;
 use super::notification_wire::NotificationWire;
+use super::sequence::{Sequence, SequenceState};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::event_type::EventType;
+use crate::event::payload::Event;
 use crate::event::priority::Priority;
 use crate::redact::printable::has_unsafe;
 
@@ -40,6 +44,8 @@ pub struct Message {
     pub(crate) publisher_id: Arc<str>,
     pub(crate) timestamp: OffsetDateTime,
     pub(crate) body: Bytes,
+    pub(crate) context: Context,
+    pub(crate) sequence_state: SequenceState,
 }
 
 impl Message {
@@ -69,7 +75,37 @@ impl Message {
             publisher_id: wire.publisher_id.into(),
             timestamp: wire.timestamp,
             body: body.into_boxed_slice().into(),
+            context: Context::new(),
+            sequence_state: SequenceState::None,
         })
+    }
+
+    /// Returns a message without a body, for the lane of an event that cannot be encoded.
+    pub(crate) fn unencoded(event: &Event) -> Self {
+        Self {
+            id: Uuid::nil(),
+            event_type: event.event_type().clone(),
+            priority: event.priority(),
+            publisher_id: Arc::from(""),
+            timestamp: OffsetDateTime::UNIX_EPOCH,
+            body: Bytes::new(),
+            context: Context::new(),
+            sequence_state: SequenceState::Due,
+        }
+    }
+
+    /// Returns the message of an event that a program emits: with a context, and for a queue to number.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::TooLarge`] if body and context together exceed the limit.
+    pub(crate) fn emitted(mut self, context: &Context, limits: &SizeLimits) -> Result<Self> {
+        self.sequence_state = SequenceState::Due;
+        if !context.is_empty() {
+            self.context = context.clone();
+            limits.check_size(self.size())?;
+        }
+        Ok(self)
     }
 
     /// Returns the `message_id` of the notification.
@@ -105,6 +141,58 @@ impl Message {
     /// unescaped control character, line separator or bidirectional control.
     pub fn body(&self) -> &[u8] {
         &self.body
+    }
+
+    /// Returns the context in which a program emitted the notification. It is no part of the body.
+    pub fn context(&self) -> &Context {
+        &self.context
+    }
+
+    /// Returns the number of the message in its lane; `None` if it has none, or none yet.
+    ///
+    /// The queue of a [`Notifier`](crate::Notifier) numbers a message when it takes it.
+    pub fn sequence(&self) -> Option<&Sequence> {
+        match &self.sequence_state {
+            SequenceState::Numbered(sequence) => Some(sequence),
+            SequenceState::None | SequenceState::Due => None,
+        }
+    }
+
+    /// Sets the context of a message that you stored with it.
+    #[must_use]
+    pub fn with_context(mut self, context: Context) -> Self {
+        self.context = context;
+        self
+    }
+
+    /// Sets the sequence of a message that you stored with it.
+    ///
+    /// # Examples
+    ///
+    /// A storage keeps body, context and sequence of a message, and restores it:
+    ///
+    /// ```
+    /// use notify_core::{Message, Result};
+    ///
+    /// fn store_and_restore(message: &Message) -> Result<Message> {
+    ///     let (body, context) = (message.body().to_vec(), message.context().clone());
+    ///     let restored = Message::from_body(body)?.with_context(context);
+    ///     Ok(match message.sequence().cloned() {
+    ///         Some(sequence) => restored.with_sequence(sequence),
+    ///         None => restored,
+    ///     })
+    /// }
+    /// # drop(store_and_restore);
+    /// ```
+    #[must_use]
+    pub fn with_sequence(mut self, sequence: Sequence) -> Self {
+        self.sequence_state = SequenceState::Numbered(sequence);
+        self
+    }
+
+    /// Returns the size by which queues count the message, in bytes: that of its body and of its context.
+    pub fn size(&self) -> usize {
+        self.body.len() + self.context.size()
     }
 
     /// Returns the same message with a body that shares no memory with other messages.

@@ -12,7 +12,9 @@
 mod attributes;
 pub(crate) mod body_pool;
 pub(crate) mod byte_scan;
+pub(crate) mod context;
 pub(crate) mod encode;
+mod headers;
 pub(crate) mod input_form;
 pub(crate) mod json_parser;
 mod json_serializer;
@@ -20,6 +22,7 @@ pub(crate) mod json_tokens;
 pub(crate) mod json_writer;
 pub(crate) mod limits;
 mod line_filter;
+mod log_prefix;
 pub(crate) mod message;
 pub(crate) mod notification;
 pub(crate) mod notification_input;
@@ -27,10 +30,14 @@ mod notification_wire;
 pub(crate) mod payload_style;
 pub(crate) mod payload_time;
 pub(crate) mod problem;
+pub(crate) mod sequence;
 pub(crate) mod timestamp;
+mod trace_context;
 pub(crate) mod wire_text;
 
+pub use context::{Context, ContextBuilder};
 pub use encode::Encoding;
+pub use headers::HeaderValue;
 pub use limits::SizeLimits;
 pub use line_filter::LineFilter;
 pub use message::Message;
@@ -38,6 +45,7 @@ pub use notification::Notification;
 pub use notification_input::NotificationInput;
 pub use payload_style::PayloadStyle;
 pub use problem::{Problem, Problems};
+pub use sequence::Sequence;
 
 /// The JSON library whose `Value` and `Map` occur in this crate's types.
 pub use serde_json;

@@ -7,11 +7,13 @@ use bytes::Bytes;
 use time::OffsetDateTime;
 
 use super::config::ListenerConfig;
+use crate::codec::context::Context;
 use crate::codec::encode::Encoding;
 use crate::codec::message::Message;
 use crate::codec::notification::Notification;
 use crate::codec::notification_input::NotificationInput;
 use crate::codec::payload_style::PayloadStyle;
+use crate::codec::sequence::Sequence;
 use crate::error::{Error, ErrorKind, Result};
 use crate::source::{IncomingBody, IncomingDelivery, Position};
 
@@ -24,6 +26,10 @@ pub(super) struct DeliveryContent {
     pub(super) received_at: OffsetDateTime,
     /// Whether a consumer may have seen the message before.
     pub(super) redelivered: bool,
+    /// The context that came beside the body, or in the prefix of its line.
+    pub(super) context: Context,
+    /// The publisher's number.
+    pub(super) sequence: Option<Sequence>,
     /// The message, or the bytes that hold none.
     pub(super) message: Result<Message, UnreadableMessage>,
     /// The notification of the message, from the first call that asks for it.
@@ -69,10 +75,16 @@ impl DeliveryContent {
         received_at: OffsetDateTime,
         config: &ListenerConfig,
     ) -> Self {
+        let context = match &incoming.body {
+            IncomingBody::Bytes(line) if incoming.context.is_empty() => Context::of_log_line(line),
+            _ => incoming.context,
+        };
         Self {
             position: incoming.position,
             received_at,
             redelivered: incoming.redelivered,
+            context,
+            sequence: incoming.sequence,
             message: decode(incoming.body, config),
             notification: OnceLock::new(),
         }

@@ -10,8 +10,10 @@ use super::content::{DeliveryContent, UnreadableMessage};
 use super::listener_handle::ListenerHandle;
 use super::listener_state::HandOut;
 use super::settlement::{ReceiptResolver, Settlement, SettlementReceipt};
+use crate::codec::context::Context;
 use crate::codec::message::Message;
 use crate::codec::notification::Notification;
+use crate::codec::sequence::Sequence;
 use crate::source::Position;
 
 /// One received message, which you settle by exactly one of four methods.
@@ -82,6 +84,22 @@ impl Delivery {
     /// Returns the reason why the message is unreadable, with its bytes; `None` if it is readable.
     pub fn unreadable(&self) -> Option<&UnreadableMessage> {
         self.content.message.as_ref().err()
+    }
+
+    /// Returns the context in which the notification was emitted: the one beside its body on a broker, or
+    /// the request in the prefix of oslo.log's line. It is empty if there is neither.
+    ///
+    /// Any program with access to the broker can write a context: it is a hint and no proof.
+    pub fn context(&self) -> &Context {
+        &self.content.context
+    }
+
+    /// Returns the number that the publisher gave the notification; `None` if it gives none, as files,
+    /// oslo.messaging and notifications that were sent again.
+    ///
+    /// [`SequenceGaps`](super::SequenceGaps) finds missing numbers.
+    pub fn sequence(&self) -> Option<&Sequence> {
+        self.content.sequence.as_ref()
     }
 
     /// Returns the name of the source.

@@ -45,6 +45,7 @@ mod held_delivery;
 mod listener_handle;
 mod listener_state;
 mod receiver;
+mod sequence_gaps;
 mod settlement;
 
 mod source_driver;
@@ -59,5 +60,6 @@ pub use dead_letter_file::{DeadLetterFile, DeadLetterLine};
 pub use delivery::Delivery;
 pub use delivery_batch::DeliveryBatch;
 pub use receiver::Listener;
+pub use sequence_gaps::{SequenceGap, SequenceGaps};
 pub use settlement::{SettlementOutcome, SettlementReceipt};
 pub use stats::{CoverageChange, DeliveryCounts, ListenerStats, SourceState, SourceStats};

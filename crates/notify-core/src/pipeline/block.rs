@@ -31,8 +31,8 @@ pub(super) struct MessageBlock {
 pub(super) struct MessageRecord {
     /// The sender for the receipt; `None` once the message is settled.
     pub(super) receipt: Option<oneshot::Sender<Result<()>>>,
-    /// The message's sequence number within its notifier.
-    pub(super) number: u64,
+    /// The message's place in the order in which its queue took messages.
+    pub(super) order: u64,
     /// The flush generation in which it entered the queue: see
     /// [`PendingGenerations`](super::generations::PendingGenerations).
     pub(super) generation: u64,

@@ -194,7 +194,7 @@ impl NotifierBuilder {
         self
     }
 
-    /// Makes message ids and the jitter of waits follow from `seed`, so that a failed test can be
+    /// Makes message ids, epochs and the jitter of waits follow from `seed`, so that a failed test can be
     /// repeated.
     ///
     /// Use it in tests only: notifiers with the same seed give different notifications the same ids.
@@ -329,6 +329,7 @@ impl NotifierBuilder {
             &self.name,
             strategy,
             lanes,
+            self.stage.as_ref().map(|stage| stage.lanes()),
             self.durable_source,
             self.random,
         ));

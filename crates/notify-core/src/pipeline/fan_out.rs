@@ -13,6 +13,7 @@ use super::deadline::after;
 use super::notifier::{Notifier, NotifierCore};
 use super::receipt::{DestinationReceipt, Receipt};
 use super::reservation::{Reservation, RoomRequest};
+use crate::codec::context::Context;
 use crate::codec::encode::{Encoding, encode};
 use crate::codec::message::Message;
 use crate::codec::notification::Notification;
@@ -26,13 +27,13 @@ impl Notifier {
     // Out of line: the notifier of one destination must not pay for this.
     #[cold]
     #[inline(never)]
-    pub(super) fn emit_to_each(&self, event: &Event) -> Receipt {
-        let mut messages = MessagesOnce::new(self.encoder(event));
+    pub(super) fn emit_to_each(&self, event: &Event, context: &Context) -> Receipt {
+        let mut messages = MessagesOnce::new(self.encoder(event, context));
         let receipts = self.cores().map(|core| {
             let accepts = core.accepts(event.event_type(), event.priority());
             let receipt = accepts.then(|| match messages.get(&core.encoding) {
                 Ok(message) => core.queue.push(message),
-                Err(error) => core.queue.refuse_unencoded(error),
+                Err(error) => core.queue.refuse_unencoded(error, Some(event)),
             });
             core.receipt(receipt)
         });
@@ -40,39 +41,42 @@ impl Notifier {
     }
 
     /// Emits an event as soon as all required destinations have room.
-    pub(super) async fn enqueue_to_each(&self, event: &Event) -> Receipt {
-        let messages = MessagesOnce::new(self.encoder(event));
-        self.push_to_each(messages, event.event_type(), event.priority()).await
+    pub(super) async fn enqueue_to_each(&self, event: &Event, context: &Context) -> Receipt {
+        let messages = MessagesOnce::new(self.encoder(event, context));
+        self.push_to_each(messages, event.event_type(), event.priority(), Some(event)).await
     }
 
     /// Queues an existing notification as soon as all required destinations have room.
     pub(super) async fn resend_to_each(&self, notification: &Notification) -> Receipt {
         let messages = MessagesOnce::new(|encoding: &Encoding| notification.encode(encoding));
         let priority = notification.payload.priority();
-        self.push_to_each(messages, notification.event_type(), priority).await
+        self.push_to_each(messages, notification.event_type(), priority, None).await
     }
 
     /// Returns the encoder of an event with a new id and the current time.
     pub(super) fn encoder<'a>(
         &self,
         event: &'a Event,
+        context: &'a Context,
     ) -> impl Fn(&Encoding) -> Result<Message> + use<'a> {
         let id = self.0.queue.random.message_id();
         let now = OffsetDateTime::now_utc();
         let publisher_id = Arc::clone(&self.0.publisher_id);
         move |encoding: &Encoding| {
             let payload = PayloadView::Constructed(event, Some(encoding.payloads));
-            encode(id, &publisher_id, now, payload, encoding)
+            let message = encode(id, &publisher_id, now, payload, encoding)?;
+            message.emitted(context, &encoding.limits)
         }
     }
 
     /// Queues the message of each destination whose filter takes it, as soon as the required ones have
-    /// room.
+    /// room. `event` is `None` for a notification of the past.
     async fn push_to_each<F: Fn(&Encoding) -> Result<Message>>(
         &self,
         mut messages: MessagesOnce<F>,
         event_type: &EventType,
         priority: Priority,
+        event: Option<&Event>,
     ) -> Receipt {
         let of_core = |core: &NotifierCore| {
             let takes = core.enabled.contains_event(event_type, priority);
@@ -97,7 +101,7 @@ impl Notifier {
                     core.count_suppressed();
                     None
                 }
-                Some(Err(error)) => Some(core.queue.refuse_unencoded(error)),
+                Some(Err(error)) => Some(core.queue.refuse_unencoded(error, event)),
                 Some(Ok(message)) if !core.required => Some(core.queue.push(message)),
                 Some(Ok(message)) => Some(match rooms.as_mut().map(Iterator::next) {
                     Ok(Some(room)) => room.push(message, false),

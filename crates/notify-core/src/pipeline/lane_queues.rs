@@ -147,9 +147,9 @@ impl LaneQueues {
             let next = scoped(&mut self.lanes, scope)
                 .filter_map(|(lane, isolated)| {
                     let record = lane.next(isolated, now)?;
-                    Some((record.number, batch.has_room(record, config), lane))
+                    Some((record.order, batch.has_room(record, config), lane))
                 })
-                .min_by_key(|(number, ..)| *number);
+                .min_by_key(|(order, ..)| *order);
             let Some((_, true, lane)) = next else { return false };
             let Some((message, record)) = lane.take_next(now) else { return false };
             self.load -= record.load();

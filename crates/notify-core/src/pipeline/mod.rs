@@ -68,6 +68,7 @@ mod registry;
 mod reservation;
 mod room_lines;
 mod runner;
+mod sequencer;
 mod set_aside;
 mod settle;
 mod stage;

@@ -16,6 +16,7 @@ use super::receipt::Receipt;
 use super::registry::DelayedQueue;
 use super::stage::StageInfo;
 use super::stats::Stats;
+use crate::codec::context::{Context, EMPTY};
 use crate::codec::encode::{Encoding, encode};
 use crate::codec::message::Message;
 use crate::codec::notification::Notification;
@@ -117,15 +118,39 @@ impl Notifier {
     /// ```
     #[inline]
     pub fn emit(&self, event: &Event) -> Receipt {
+        self.emit_with(event, &EMPTY)
+    }
+
+    /// Emits a notification in a context. Otherwise this method is like [`emit`](Self::emit).
+    ///
+    /// The context travels beside the body, to brokers and through a spool.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use notify_conformance::script::Script;
+    /// use notify_core::event::Payload;
+    /// use notify_core::{Context, Event, Notifier};
+    ///
+    /// # let transport = Script::default().transport();
+    /// let (notifier, _worker) = Notifier::builder(transport).build()?;
+    /// let context = Context::builder().request_id("req-1").user("bob").build()?;
+    /// let event = Event::ImageUpload(Payload::Warn("the store is slow".into()));
+    /// notifier.emit_with(&event, &context);
+    /// # assert_eq!(notifier.stats().pending.messages, 1);
+    /// # Ok::<(), notify_core::Error>(())
+    /// ```
+    #[inline]
+    pub fn emit_with(&self, event: &Event, context: &Context) -> Receipt {
         if self.0.fans_out {
-            return self.emit_to_each(event);
+            return self.emit_to_each(event, context);
         }
         if !self.0.enabled.contains(event.event_type()) {
             return self.suppress();
         }
-        match self.encode(event) {
+        match self.encode(event, context) {
             Ok(message) => self.0.queue.push(message),
-            Err(error) => self.0.queue.refuse_unencoded(error),
+            Err(error) => self.0.queue.refuse_unencoded(error, Some(event)),
         }
     }
 
@@ -141,14 +166,20 @@ impl Notifier {
     ///
     /// If you drop the future before it resolves, the notifier queues and counts nothing.
     pub async fn enqueue(&self, event: &Event) -> Receipt {
+        self.enqueue_with(event, &EMPTY).await
+    }
+
+    /// Emits a notification in a context as soon as the queue has room for it. Otherwise this method is
+    /// like [`enqueue`](Self::enqueue), also in its cancel safety.
+    pub async fn enqueue_with(&self, event: &Event, context: &Context) -> Receipt {
         if self.0.fans_out {
-            return self.enqueue_to_each(event).await;
+            return self.enqueue_to_each(event, context).await;
         }
         if !self.enabled(event.event_type()) {
             return self.suppress();
         }
         // Two steps, so that a message that need not wait is not moved into the future that waits.
-        match self.push_in_turn(self.encode(event)) {
+        match self.push_in_turn(self.encode(event, context), Some(event)) {
             Ok(receipt) => receipt,
             Err(message) => self.0.queue.push_when_room(message, self.0.send_timeout).await,
         }
@@ -186,8 +217,18 @@ impl Notifier {
     /// # }
     /// ```
     pub async fn send(&self, event: &Event) -> Result<()> {
+        self.send_with(event, &EMPTY).await
+    }
+
+    /// Emits a notification in a context and waits for its outcome. Otherwise this method is like
+    /// [`send`](Self::send), also in its cancel safety.
+    ///
+    /// # Errors
+    ///
+    /// As from [`send`](Self::send).
+    pub async fn send_with(&self, event: &Event, context: &Context) -> Result<()> {
         let deadline = after(self.0.send_timeout);
-        let mut receipt = self.enqueue(event).await;
+        let mut receipt = self.enqueue_with(event, context).await;
         match tokio::time::timeout_at(deadline, &mut receipt).await {
             Ok(result) => result,
             Err(_) => Err(receipt.undecided(self.0.send_timeout)),
@@ -196,7 +237,8 @@ impl Notifier {
 
     /// Queues an existing notification, such as one from a log file or an outbox table.
     ///
-    /// The notification keeps its id, publisher and timestamp. Otherwise this method is like
+    /// The notification keeps its id, publisher and timestamp. It has no context and no
+    /// [sequence](Message::sequence). Otherwise this method is like
     /// [`enqueue`](Self::enqueue), also in its cancel safety.
     ///
     /// # Examples
@@ -227,7 +269,7 @@ impl Notifier {
         if !self.enabled(notification.event_type()) {
             return self.suppress();
         }
-        match self.push_in_turn(notification.encode(&self.0.encoding)) {
+        match self.push_in_turn(notification.encode(&self.0.encoding), None) {
             Ok(receipt) => receipt,
             Err(message) => self.0.queue.push_when_room(message, self.0.send_timeout).await,
         }
@@ -237,8 +279,8 @@ impl Notifier {
     ///
     /// It is for a caller that stores messages and passes them on in order, such as the spool. See
     /// [`NotifierBuilder::durable_source`](super::NotifierBuilder::durable_source). The message was
-    /// accepted before, so the notifier sends it whatever types are disabled now. With several
-    /// destinations, it goes to the first.
+    /// accepted before, so the notifier sends it whatever types are disabled now. It keeps its context and
+    /// its [sequence](Message::sequence), and gets none. With several destinations, it goes to the first.
     ///
     /// # Cancel safety
     ///
@@ -415,10 +457,16 @@ impl Notifier {
     }
 
     /// Queues an encoded notification if it need not wait; returns the message otherwise.
-    fn push_in_turn(&self, encoded: Result<Message>) -> Result<Receipt, Message> {
+    /// `event` is `None` for a notification of the past.
+    #[expect(clippy::result_large_err, reason = "the caller goes on with the message")]
+    fn push_in_turn(
+        &self,
+        encoded: Result<Message>,
+        event: Option<&Event>,
+    ) -> Result<Receipt, Message> {
         match encoded {
             Ok(message) => self.0.queue.push_in_turn(message),
-            Err(error) => Ok(self.0.queue.refuse_unencoded(error)),
+            Err(error) => Ok(self.0.queue.refuse_unencoded(error, event)),
         }
     }
 
@@ -428,11 +476,12 @@ impl Notifier {
     }
 
     /// Encodes an event with a new id and the current time.
-    fn encode(&self, event: &Event) -> Result<Message> {
+    fn encode(&self, event: &Event, context: &Context) -> Result<Message> {
         let now = OffsetDateTime::now_utc();
         let payload = PayloadView::Constructed(event, Some(self.0.encoding.payloads));
         let id = self.0.queue.random.message_id();
-        encode(id, &self.0.publisher_id, now, payload, &self.0.encoding)
+        let message = encode(id, &self.0.publisher_id, now, payload, &self.0.encoding)?;
+        message.emitted(context, &self.0.encoding.limits)
     }
 
     /// Counts a notification of a type that is not enabled.

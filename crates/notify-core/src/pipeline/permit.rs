@@ -13,6 +13,7 @@ use super::notifier::{Notifier, NotifierCore};
 use super::queue_config::BOOKKEEPING;
 use super::receipt::Receipt;
 use super::reservation::{Reservation, RoomRequest};
+use crate::codec::context::{Context, EMPTY};
 use crate::codec::message::Message;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::payload::Event;
@@ -71,8 +72,8 @@ impl Notifier {
     /// Takes room for a notification of at most `max_bytes` bytes in every required destination, as soon as
     /// all of them have room.
     ///
-    /// The size is that of the [message](crate::Message::body) with its envelope of six attributes. A queue
-    /// counts 256 bytes more for each message.
+    /// The size is that of the [message](crate::Message::size): its body with the envelope of six attributes,
+    /// and its context. A queue counts 256 bytes more for each message.
     ///
     /// # Errors
     ///
@@ -215,12 +216,22 @@ impl Permit {
     /// [`UnusedPermit`], with this permit, if the notification is larger than
     /// [`max_bytes`](Self::max_bytes) or cannot be encoded.
     pub fn emit(self, event: &Event) -> Result<Receipt, UnusedPermit> {
+        self.emit_with(event, &EMPTY)
+    }
+
+    /// Emits a notification in a context, into the room of this permit. Otherwise this method is like
+    /// [`emit`](Self::emit).
+    ///
+    /// # Errors
+    ///
+    /// As from [`emit`](Self::emit). The context counts as part of the notification.
+    pub fn emit_with(self, event: &Event, context: &Context) -> Result<Receipt, UnusedPermit> {
         let Self { notifier, rooms, max_bytes } = self;
-        let mut messages = MessagesOnce::new(notifier.encoder(event));
+        let mut messages = MessagesOnce::new(notifier.encoder(event, context));
         let takes =
             |core: &NotifierCore| core.enabled.contains_event(event.event_type(), event.priority());
         let fits = |core: &NotifierCore| match messages.get(&core.encoding) {
-            Ok(message) if message.body().len() > max_bytes => Err(too_large(&message, max_bytes)),
+            Ok(message) if message.size() > max_bytes => Err(too_large(&message, max_bytes)),
             Ok(_) => Ok(()),
             Err(error) => Err(error),
         };
@@ -239,7 +250,7 @@ impl Permit {
             core.receipt(Some(match (messages.get(&core.encoding), room) {
                 (Ok(message), Some(room)) => room.push(message, true),
                 (Ok(message), None) => core.queue.push(message),
-                (Err(error), _) => core.queue.refuse_unencoded(error),
+                (Err(error), _) => core.queue.refuse_unencoded(error, Some(event)),
             }))
         });
         Ok(Receipt::of_destinations(receipts.collect()))
@@ -271,7 +282,7 @@ fn too_large(message: &Message, max_bytes: usize) -> Error {
         ErrorKind::TooLarge,
         format!(
             "the notification has {} bytes, more than the {max_bytes} of its permit: reserve more",
-            message.body().len()
+            message.size()
         ),
     )
 }

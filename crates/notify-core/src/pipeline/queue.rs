@@ -24,8 +24,11 @@ use super::random::RandomSource;
 use super::receipt::Receipt;
 use super::registry::{QueueId, forget};
 use super::room_lines::RoomLines;
+use super::sequencer::Sequencer;
 use crate::codec::message::Message;
+use crate::codec::sequence::SequenceState;
 use crate::error::Error;
+use crate::event::payload::Event;
 use crate::transport::lanes::{Lane, Lanes};
 
 /// The queue of one notifier.
@@ -39,6 +42,8 @@ pub(super) struct Queue {
     pub(super) log_prefix: Box<str>,
     /// The lanes of the destination.
     pub(super) lanes: Lanes,
+    /// The lanes of the destination behind the transport, if there is one. They number the messages then.
+    lanes_behind: Option<Lanes>,
     /// Whether the caller keeps each message until it is delivered: see
     /// [`NotifierBuilder::durable_source`](super::NotifierBuilder::durable_source).
     pub(super) durable_source: bool,
@@ -76,8 +81,10 @@ pub(super) struct QueueState {
     /// The time of the oldest message in each batch in flight: the shared one, then one for each lane.
     pub(super) oldest_in_flight: Box<[Option<Instant>]>,
     pub(super) generations: PendingGenerations,
-    /// The sequence number of the next message.
-    next_number: u64,
+    /// The place of the next message in the order of the queue.
+    next_order: u64,
+    /// The numbers of new messages, if the destination has lanes with names.
+    sequencer: Option<Sequencer>,
     pub(super) closed: bool,
     pub(super) wake_threshold: WakeThreshold,
     pub(super) stream: StreamDetector,
@@ -104,10 +111,14 @@ impl Queue {
         destination: &str,
         strategy: &'static str,
         lanes: Lanes,
+        lanes_behind: Option<Lanes>,
         durable_source: bool,
         random: RandomSource,
     ) -> Self {
         let count = lanes.len();
+        // The messages of a durable source have their numbers already.
+        let numbered = (!durable_source).then(|| lanes_behind.as_ref().unwrap_or(&lanes));
+        let sequencer = numbered.and_then(|lanes| Sequencer::new(lanes, &random));
         let state = QueueState {
             pending: LaneQueues::new(count),
             in_flight: Load::default(),
@@ -116,7 +127,8 @@ impl Queue {
             protected: Load::default(),
             oldest_in_flight: vec![None; count + 1].into(),
             generations: PendingGenerations::default(),
-            next_number: 0,
+            next_order: 0,
+            sequencer,
             closed: false,
             wake_threshold: WakeThreshold::default(),
             stream: StreamDetector::default(),
@@ -145,6 +157,7 @@ impl Queue {
             drain_until: watch::Sender::new(None),
             ended: watch::Sender::new(false),
             lanes,
+            lanes_behind,
         }
     }
 
@@ -158,14 +171,14 @@ impl Queue {
         let message = match self.try_push(message, Claim::BehindTheLine) {
             Ok(receipt) => return receipt,
             Err(message) if self.config.overflow == Overflow::DropNewest => {
-                return self.drop_new(&message, DropReason::Overflow);
+                return self.drop_new(message, DropReason::Overflow);
             }
             Err(message) => message,
         };
         self.make_room(&message);
         // If another emitter took the new room, this message is the newest one: drop it.
         self.try_push(message, Claim::BehindTheLine)
-            .unwrap_or_else(|message| self.drop_new(&message, DropReason::Overflow))
+            .unwrap_or_else(|message| self.drop_new(message, DropReason::Overflow))
     }
 
     /// Queues a message if there is room and no caller waits for room in its lane; returns it
@@ -174,6 +187,7 @@ impl Queue {
     /// While a caller waits for room, this returns every message of the lane, so that a stream of small
     /// messages cannot starve a large one. A caller that did not notice yet that its turn came delays no
     /// other.
+    #[expect(clippy::result_large_err, reason = "the caller goes on with the message")]
     pub(super) fn push_in_turn(&self, message: Message) -> Result<Receipt, Message> {
         self.try_push(message, Claim::InTurn)
     }
@@ -207,7 +221,7 @@ impl Queue {
     /// message.
     pub(super) fn push_or_drop(&self, message: Message) -> Receipt {
         self.try_push(message, Claim::First)
-            .unwrap_or_else(|message| self.drop_new(&message, DropReason::Overflow))
+            .unwrap_or_else(|message| self.drop_new(message, DropReason::Overflow))
     }
 
     /// Queues a message in room that a [`Reservation`](super::reservation::Reservation) holds, and ends
@@ -215,7 +229,7 @@ impl Queue {
     pub(super) fn push_reserved(&self, message: Message, room: usize, protected: bool) -> Receipt {
         // Room that was reserved suffices, so the queue takes the message unless it is closed.
         self.try_push(message, Claim::Reserved { room, protected })
-            .unwrap_or_else(|message| self.drop_new(&message, DropReason::Overflow))
+            .unwrap_or_else(|message| self.drop_new(message, DropReason::Overflow))
     }
 
     /// Leaves room for the first caller in the line of a lane, or in that of reservations, until the
@@ -226,10 +240,19 @@ impl Queue {
         AwaitedRoom { queue: self, lane }
     }
 
-    /// Counts a notification that could not be encoded.
-    pub(super) fn refuse_unencoded(&self, error: Error) -> Receipt {
+    /// Counts a notification that could not be encoded. An `event` that the program emits takes a number
+    /// along.
+    pub(super) fn refuse_unencoded(&self, error: Error, event: Option<&Event>) -> Receipt {
+        let numbered = event.map(|event| {
+            let message = Message::unencoded(event);
+            let lane = self.numbered_lane(&message, self.lanes.lane(&message));
+            (message, lane)
+        });
         let mut state = self.lock();
-        state.account.emitted += 1;
+        match numbered {
+            Some((mut message, lane)) => state.count_emitted(&mut message, lane, &self.random),
+            None => state.account.emitted += 1,
+        }
         let report = state.account.refuse(1, Some(&error));
         drop(state);
         report.log(&self.log_prefix);
@@ -237,11 +260,12 @@ impl Queue {
     }
 
     /// Queues a message, or returns it when the queue is full. Drops it when the queue is closed.
+    #[expect(clippy::result_large_err, reason = "the caller goes on with the message")]
     fn try_push(&self, message: Message, claim: Claim) -> Result<Receipt, Message> {
         let bytes = weight(&message);
         let lane = self.lanes.lane(&message);
         let is_reserved = matches!(claim, Claim::Reserved { .. });
-        let message = if self.failing_lanes.contains(lane) {
+        let mut message = if self.failing_lanes.contains(lane) {
             // Most messages of a lane that fails find no room, so look before the copy.
             if !is_reserved && !self.may_enter(lane, bytes) {
                 return Err(message);
@@ -255,6 +279,7 @@ impl Queue {
         let (sender, outcome) = oneshot::channel();
         let receipt = Receipt::waiting(message.id(), outcome, self.id);
         let since = Instant::now();
+        let numbered_lane = self.numbered_lane(&message, lane);
         let mut evicted = MessageBlock::default();
         let mut state = self.lock();
         if let Claim::Reserved { room, .. } = claim {
@@ -267,7 +292,7 @@ impl Queue {
                 let error = self.drop_error(DropReason::Closed);
                 return Ok(Receipt::decided(Some(message.id()), Err(error)));
             }
-            return Ok(self.drop_new(&message, DropReason::Closed));
+            return Ok(self.drop_new(message, DropReason::Closed));
         }
         let protected = matches!(claim, Claim::Reserved { protected: true, .. });
         let may_push = is_reserved
@@ -278,7 +303,7 @@ impl Queue {
         }
         let record = MessageRecord {
             receipt: Some(sender),
-            number: state.next_number,
+            order: state.next_order,
             generation: state.generations.add(),
             since,
             due: since,
@@ -294,8 +319,8 @@ impl Queue {
         if protected {
             state.protected += record.load();
         }
-        state.next_number += 1;
-        state.account.emitted += 1;
+        state.next_order += 1;
+        state.count_emitted(&mut message, numbered_lane, &self.random);
         let must_look = state.pending.push(message, record, &self.config);
         let is_isolated = state.pending.lane(lane).is_isolated();
         let wake_lane = must_look && is_isolated;
@@ -350,14 +375,20 @@ impl Queue {
         }
     }
 
-    /// Counts a message that never entered the queue as emitted and dropped.
-    fn drop_new(&self, message: &Message, reason: DropReason) -> Receipt {
+    /// Counts a message that never entered the queue as emitted and dropped. It takes a number along.
+    fn drop_new(&self, mut message: Message, reason: DropReason) -> Receipt {
+        let lane = self.numbered_lane(&message, self.lanes.lane(&message));
         let mut state = self.lock();
-        state.account.emitted += 1;
+        state.count_emitted(&mut message, lane, &self.random);
         let report = state.account.drop_messages(1, reason);
         drop(state);
         report.log(&self.log_prefix);
         Receipt::decided(Some(message.id()), Err(self.drop_error(reason)))
+    }
+
+    /// Returns the lane that numbers a message of `lane`.
+    fn numbered_lane(&self, message: &Message, lane: Lane) -> Lane {
+        self.lanes_behind.as_ref().map_or(lane, |lanes| lanes.lane(message))
     }
 
     /// Returns the error of a dropped message.
@@ -419,6 +450,18 @@ impl Queue {
                 return;
             }
             progress.await;
+        }
+    }
+}
+
+impl QueueState {
+    /// Counts a message that the program emits, and numbers it if it needs a number.
+    fn count_emitted(&mut self, message: &mut Message, lane: Lane, random: &RandomSource) {
+        self.account.emitted += 1;
+        if let (SequenceState::Due, Some(sequencer)) =
+            (&message.sequence_state, &mut self.sequencer)
+        {
+            message.sequence_state = SequenceState::Numbered(sequencer.next(lane, random));
         }
     }
 }

@@ -34,8 +34,8 @@ use crate::codec::message::Message;
 pub struct QueueConfig {
     /// Largest number of pending messages, including those in flight; at least 1. Default 10 000.
     pub max_messages: usize,
-    /// Largest memory of pending messages in bytes: their bodies, and 256 bytes of bookkeeping for
-    /// each. At least one notification of the largest size must fit. Default 64 MiB.
+    /// Largest memory of pending messages in bytes: their bodies and contexts, and 256 bytes of
+    /// bookkeeping for each. At least one notification of the largest size must fit. Default 64 MiB.
     pub max_bytes: usize,
     /// The message to drop when the queue is full. Default the newest.
     pub overflow: Overflow,
@@ -72,12 +72,12 @@ pub enum Overflow {
     DropOldest,
 }
 
-/// The assumed memory of a message besides its body, in bytes.
+/// The assumed memory of a message besides its body and its context, in bytes.
 ///
 /// It covers the message's place in the queue, its receipt, and the overhead of the allocator for both.
 pub(super) const BOOKKEEPING: usize = 256;
 
 /// Returns the size of a message as the bounds count it, in bytes.
 pub(super) fn weight(message: &Message) -> usize {
-    message.body().len() + BOOKKEEPING
+    message.size() + BOOKKEEPING
 }

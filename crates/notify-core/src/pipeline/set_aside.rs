@@ -68,13 +68,13 @@ impl SetAside {
     /// Returns the record of the oldest message that is due.
     pub(super) fn first_due(&self, now: Instant) -> Option<&MessageRecord> {
         let is_due = |record: &&MessageRecord| self.overdue > 0 || record.due <= now;
-        self.firsts().filter(is_due).min_by_key(|record| record.number)
+        self.firsts().filter(is_due).min_by_key(|record| record.order)
     }
 
     /// Removes the oldest message that is due.
     pub(super) fn pop_due(&mut self, now: Instant) -> Option<(Message, MessageRecord)> {
-        let number = self.first_due(now)?.number;
-        let of = |queue: &&mut BlockQueue| queue.first().is_some_and(|it| it.number == number);
+        let order = self.first_due(now)?.order;
+        let of = |queue: &&mut BlockQueue| queue.first().is_some_and(|it| it.order == order);
         let queue = self.levels.iter_mut().find(of)?;
         let (message, record) = queue.pop()?;
         self.load -= record.load();

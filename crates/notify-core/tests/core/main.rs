@@ -18,6 +18,7 @@ mod problems;
 mod reading;
 mod redaction;
 mod round_trip;
+mod sequence;
 mod snapshots;
 mod stages;
 mod stress;

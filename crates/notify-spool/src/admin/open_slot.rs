@@ -9,7 +9,7 @@ use super::stored_message::{StoredMessage, chunk_messages, dead_message};
 use crate::chunk_outcome::{ChunkOutcome, MessageOutcome};
 use crate::disk::FileDisk;
 use crate::error::{SlotError, dir_message, printable_path};
-use crate::records::{RecordBatch, RecordChunk, bodies, record_size};
+use crate::records::{RecordBatch, RecordChunk, records};
 use crate::slot::{Slot, read_status, slot_numbers};
 use crate::slot_database::SlotDatabase;
 use crate::slot_status::SlotContents;
@@ -183,7 +183,7 @@ impl OpenSlot {
             loop {
                 let chunks = database.read(from, PAGE_BYTES)?;
                 let Some(last) = chunks.last() else { return Ok(removed) };
-                from = last.first + bodies(&last.bytes).count() as u64;
+                from = last.first + records(&last.bytes).count() as u64;
                 let outcomes: BTreeMap<_, _> = chunks
                     .iter()
                     .map(|chunk| (chunk.first, removal(chunk, &numbers)))
@@ -253,8 +253,8 @@ impl Drop for OpenSlot {
 /// Returns the outcome of a chunk in which an operator removes the messages with `numbers`.
 fn removal(chunk: &RecordChunk, numbers: &BTreeSet<u64>) -> ChunkOutcome {
     let mut chunk_outcome = ChunkOutcome::new(chunk.first);
-    for (number, body) in (chunk.first..).zip(bodies(&chunk.bytes)) {
-        let bytes = body.map_or(0, |body| if body.is_empty() { 0 } else { record_size(body) });
+    for (number, record) in (chunk.first..).zip(records(&chunk.bytes)) {
+        let bytes = record.map_or(0, |it| if it.is_removed() { 0 } else { it.size() });
         let is_removed = numbers.contains(&number);
         let outcome = if is_removed { MessageOutcome::Dropped } else { MessageOutcome::Pending };
         chunk_outcome.push(outcome, bytes);

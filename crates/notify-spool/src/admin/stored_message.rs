@@ -5,7 +5,7 @@ use notify_core::{Error, ErrorKind, Message, Result};
 use time::OffsetDateTime;
 
 use crate::dead_letter::DeadLetterRow;
-use crate::records::{RecordChunk, TruncatedRecord, bodies};
+use crate::records::{RecordChunk, TruncatedRecord, records};
 
 /// A message in a slot: a pending message or a dead letter.
 #[derive(Clone, Debug)]
@@ -38,10 +38,10 @@ pub struct RefusalInfo {
 pub(super) fn chunk_messages(
     chunk: &RecordChunk,
 ) -> impl Iterator<Item = (u64, Option<StoredMessage>)> {
-    (chunk.first..).zip(bodies(&chunk.bytes)).map(|(number, body)| {
-        let message = match body {
-            Ok([]) => return (number, None),
-            Ok(body) => Message::from_body(body.to_vec()),
+    (chunk.first..).zip(records(&chunk.bytes)).map(|(number, record)| {
+        let message = match record {
+            Ok(record) if record.is_removed() => return (number, None),
+            Ok(record) => record.message(),
             Err(TruncatedRecord) => Err(truncated()),
         };
         (number, Some(StoredMessage { number, message, refusal: None }))
@@ -50,13 +50,13 @@ pub(super) fn chunk_messages(
 
 /// Decodes the row of a dead letter.
 pub(super) fn dead_message(number: u64, row: &[u8]) -> StoredMessage {
-    let Ok(DeadLetterRow { refused_at, reason, body }) = DeadLetterRow::decode(row) else {
+    let Ok(DeadLetterRow { refused_at, reason, record }) = DeadLetterRow::decode(row) else {
         return StoredMessage { number, message: Err(truncated()), refusal: None };
     };
     let refused_at =
         OffsetDateTime::from_unix_timestamp(refused_at).unwrap_or(OffsetDateTime::UNIX_EPOCH);
     let reason = printable(reason, REASON_CHARS).to_string();
-    let message = Message::from_body(body.to_vec());
+    let message = record.message();
     StoredMessage { number, message, refusal: Some(RefusalInfo { refused_at, reason }) }
 }
 

@@ -135,8 +135,8 @@ async fn refuses_a_file_of_another_format() {
         assert!(sample.read(&content).is_none(), "{key}");
         format!("{:#}", pending(&sample.spool()).unwrap_err())
     };
-    let newer = refuse_database(TableDefinition::new("format"), "version", 2);
-    assert!(newer.contains("its format is version 2"), "{newer}");
+    let newer = refuse_database(TableDefinition::new("format"), "version", 3);
+    assert!(newer.contains("its format is version 3"), "{newer}");
     refuse_database(TableDefinition::new("users"), "alice", 1);
     let mut newest = sample.clean.clone();
     // The version of redb's own format, 55 bytes behind its magic number. The spool reads or refuses

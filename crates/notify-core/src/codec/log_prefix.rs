@@ -1,38 +1,51 @@
 //! The prefix that oslo.log writes in front of a notification: its request, user and project.
 
-use std::sync::Arc;
+use super::context::Context;
 
-use super::event_record::RequestContext;
-
-/// Returns the request in the prefix of a line that oslo.messaging's driver `log` wrote.
-///
-/// The prefix ends with `oslo.messaging.notification.EVENT_TYPE [CONTEXT]`. `CONTEXT` is an optional global
-/// request id or `None`, the request id, the user and the project; `-` stands for a missing one.
-///
-/// Returns no request for audit events: keystonemiddleware writes `audit.http.request` before Glance has
-/// set the request, so its prefix shows the request that the same thread handled before.
-pub(crate) fn request_in_prefix(line: &[u8]) -> RequestContext {
-    let prefix = line.split(|byte| *byte == b'{').next().unwrap_or_default();
-    let prefix = std::str::from_utf8(prefix).unwrap_or_default();
-    let Some((_, rest)) = prefix.split_once(LOGGER) else { return RequestContext::default() };
-    if rest.starts_with("audit.") {
-        return RequestContext::default();
+impl Context {
+    /// Returns the request in the prefix of a line that oslo.messaging's driver `log` wrote; the empty
+    /// context for any other line.
+    ///
+    /// The prefix ends with `oslo.messaging.notification.EVENT_TYPE [CONTEXT]`. `CONTEXT` is an optional
+    /// global request id or `None`, the request id, the user and the project; `-` stands for a missing one.
+    ///
+    /// Returns no request for audit events: keystonemiddleware writes `audit.http.request` before Glance has
+    /// set the request, so its prefix shows the request that the same thread handled before.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use notify_core::Context;
+    ///
+    /// let line = br#"2026-11-22 12:00:02 7 INFO oslo.messaging.notification.image.create [None req-1 bob web - - default default] {"event_type": "image.create"}"#;
+    /// let context = Context::of_log_line(line);
+    /// assert_eq!(context.user(), Some("bob"));
+    /// ```
+    pub fn of_log_line(line: &[u8]) -> Self {
+        request_in_prefix(line).unwrap_or_default()
     }
-    let context = rest.split_once('[').and_then(|(_, rest)| rest.split_once(']'));
-    let Some((context, _)) = context else { return RequestContext::default() };
-    let mut words = context.split_ascii_whitespace().peekable();
+}
+
+/// Returns the request in the prefix of a line.
+fn request_in_prefix(line: &[u8]) -> Option<Context> {
+    let prefix = line.split(|byte| *byte == b'{').next().unwrap_or_default();
+    let (_, rest) = std::str::from_utf8(prefix).ok()?.split_once(LOGGER)?;
+    if rest.starts_with("audit.") {
+        return None;
+    }
+    let (_, rest) = rest.split_once('[')?;
+    let (words, _) = rest.split_once(']')?;
+    let mut words = words.split_ascii_whitespace().peekable();
     let mut request_id = None;
     while let Some(word) = words.next_if(|word| *word == "None" || word.starts_with("req-")) {
         // The id of this request follows the global one.
         request_id = Some(word).filter(|word| *word != "None");
     }
-    let mut word = || words.next().filter(|word| *word != "-").map(Arc::from);
+    let mut word = || words.next().filter(|word| *word != "-").unwrap_or_default();
     let (user, project) = (word(), word());
     // Without a request, the words are of a format of the operator's own.
-    match request_id {
-        Some(id) => RequestContext { request_id: Some(id.into()), user, project },
-        None => RequestContext::default(),
-    }
+    let context = Context::builder().request_id(request_id?).user(user).project(project);
+    Some(context.build_valid())
 }
 
 /// The beginning of the logger's name.
@@ -43,8 +56,9 @@ mod tests {
     use super::*;
 
     fn request(line: &str) -> [Option<String>; 3] {
-        let context = request_in_prefix(line.as_bytes());
-        [context.request_id, context.user, context.project].map(|text| text.map(|t| t.to_string()))
+        let context = Context::of_log_line(line.as_bytes());
+        [context.request_id(), context.user(), context.project()]
+            .map(|text| text.map(str::to_owned))
     }
 
     /// Lines of oslo.log today, in a container, and before global request ids.
