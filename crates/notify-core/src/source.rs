@@ -312,14 +312,7 @@ pub struct IncomingDelivery {
 impl IncomingDelivery {
     /// Creates a delivery that no consumer has seen before.
     pub fn new(tag: u64, body: IncomingBody, position: Position) -> Self {
-        Self {
-            tag,
-            body,
-            position,
-            redelivered: false,
-            context: Context::new(),
-            sequence: None,
-        }
+        Self { tag, body, position, redelivered: false, context: Context::new(), sequence: None }
     }
 }
 

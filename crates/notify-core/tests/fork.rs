@@ -88,9 +88,11 @@ fn a_fork_starts_a_new_epoch() {
     let mut of_child = String::new();
     reader.read_to_string(&mut of_child).unwrap();
     let of_child = of_child.lines().map(|line| {
-        let [id, epoch, number] = line.split(' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
-        let epoch: Uuid = epoch.parse().unwrap();
-        (id.parse::<Uuid>().unwrap(), Sequence::new(epoch, "warn", number.parse().unwrap()))
+        let (id, sequence) = line.split_once(' ').unwrap();
+        let (epoch, number) = sequence.split_once(' ').unwrap();
+        let sequence =
+            Sequence::new(Uuid::parse_str(epoch).unwrap(), "warn", number.parse().unwrap());
+        (Uuid::parse_str(id).unwrap(), sequence)
     });
     let all: HashSet<_> = of_child.chain(delivered).collect();
     // Both have the two messages that were pending at the fork.
@@ -98,6 +100,8 @@ fn a_fork_starts_a_new_epoch() {
     assert_eq!(all.iter().map(|(_, sequence)| sequence).collect::<HashSet<_>>().len(), all.len());
     assert_eq!(all.iter().map(|(_, it)| it.epoch()).collect::<HashSet<_>>().len(), 2);
     let mut gaps = SequenceGaps::new(100);
-    all.iter().for_each(|(_, sequence)| _ = gaps.add(sequence));
+    for (_, sequence) in &all {
+        gaps.add(sequence);
+    }
     assert_eq!(gaps.missing(), 0);
 }

@@ -24,7 +24,8 @@ impl<'a> DeadLetterRow<'a> {
         let content = self.record.content;
         // The length of the reason carries the mark of the record.
         let reason = Record { content: self.reason.as_bytes(), ..self.record };
-        let (refused_at, length) = (self.refused_at.to_le_bytes(), reason.length_word().to_le_bytes());
+        let (refused_at, length) =
+            (self.refused_at.to_le_bytes(), reason.length_word().to_le_bytes());
         [refused_at.as_slice(), length.as_slice(), reason.content, content].concat()
     }
 

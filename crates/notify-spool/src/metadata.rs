@@ -152,7 +152,9 @@ mod tests {
         encode_metadata(&full(), &mut bytes);
         let whole = |cut: usize| {
             let read = decode_metadata(message(), &bytes[..cut]);
-            read.is_ok_and(|read| (read.context(), read.sequence()) == (full().context(), full().sequence()))
+            read.is_ok_and(|read| {
+                (read.context(), read.sequence()) == (full().context(), full().sequence())
+            })
         };
         assert!((0..bytes.len()).all(|cut| !whole(cut)) && whole(bytes.len()));
         for wrong in [b"\x07\0\0".as_slice(), b"\x04\x01\0\xff", b"\x04\x01\0\n", b"\x06\x02\0ab"] {

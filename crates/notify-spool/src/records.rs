@@ -66,9 +66,10 @@ impl<'a> Record<'a> {
         if !self.has_metadata {
             return Message::from_body(self.content.to_vec());
         }
-        let split = self.content.split_first_chunk().and_then(|(length, rest)| {
-            rest.split_at_checked(u16::from_le_bytes(*length).into())
-        });
+        let split = self
+            .content
+            .split_first_chunk()
+            .and_then(|(length, rest)| rest.split_at_checked(u16::from_le_bytes(*length).into()));
         let damaged = || Error::new(ErrorKind::Invalid, "the stored record is truncated");
         let (metadata, body) = split.ok_or_else(damaged)?;
         decode_metadata(Message::from_body(body.to_vec())?, metadata)
@@ -301,9 +302,9 @@ mod tests {
         let mut batch = RecordBatch::default();
         batch.fill([(None, &plain), (None, &numbered)]);
         assert!(batch.has_metadata);
-        let content = 2 + 31 + plain.body().len();
+        let content = u32::try_from(2 + 31 + plain.body().len()).unwrap();
         let marked = &batch.bytes[plain.body().len() + 4..];
-        assert_eq!(marked[..4], (content as u32 | 1 << 31).to_le_bytes());
+        assert_eq!(marked[..4], (content | 1 << 31).to_le_bytes());
         assert_eq!(marked[4..9], *b"\x1f\0\x06\x1c\0");
         let read: Vec<_> = records(&batch.bytes).map(|it| it.unwrap().message().unwrap()).collect();
         assert_eq!((read[0].sequence(), read[1].sequence()), (None, Some(&sequence)));

@@ -127,7 +127,7 @@ fn row(record: &EventRecord, calendar: &Calendar) -> [String; 18] {
         text(&record.receiver_user),
         number(record.bytes_sent),
         number(record.size),
-        text(&record.context.request_id),
-        text(&record.context.user),
+        record.context.request_id().unwrap_or_default().to_owned(),
+        record.context.user().unwrap_or_default().to_owned(),
     ]
 }

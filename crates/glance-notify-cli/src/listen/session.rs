@@ -273,8 +273,7 @@ impl ListenSession {
             source: Some(delivery.source().into()),
             region: self.regions.get(delivery.source()).cloned(),
         };
-        let (message, notification) = (delivery.message()?, delivery.notification()?);
-        Some(EventRecord::from_message(message, notification, arrival))
+        EventRecord::from_delivery(delivery, arrival)
     }
 
     /// Waits for the work that has begun, closes the listener and the destination, and sums up.

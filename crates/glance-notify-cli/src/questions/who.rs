@@ -77,7 +77,7 @@ fn row(entry: &TimelineEntry, question: &Question) -> Vec<AnswerCell> {
     let evidence = match &entry.actor {
         ActorFinding::Known(actor) => match actor.evidence {
             notify_archive::question::ActorEvidence::AuditEvent => "audit event",
-            notify_archive::question::ActorEvidence::LogPrefix => "log prefix",
+            notify_archive::question::ActorEvidence::Request => "request",
         },
         ActorFinding::Unknown(reason) => reason,
     };

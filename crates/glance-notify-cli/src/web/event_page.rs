@@ -82,16 +82,16 @@ impl EventDetail {
         let received = arrival.received_at.map(|time| request.time(time));
         let text = |text: &Option<std::sync::Arc<str>>| text.as_deref().map(PageText::new);
         let sequence = record.sequence.as_ref().map(|sequence| {
-            let lane = PageText::new(&sequence.lane);
-            format!("{} in lane {lane} of epoch {}", sequence.number, sequence.epoch)
+            let lane = PageText::new(sequence.lane());
+            format!("{} in lane {lane} of epoch {}", sequence.number(), sequence.epoch())
         });
         let facts = [
             ("Received", received.map(|PageTime { exact, .. }| PageText::new(&exact))),
             ("Source", text(&arrival.source)),
             ("Region", text(&arrival.region)),
-            ("Request", text(&record.context.request_id)),
-            ("User of the request", text(&record.context.user)),
-            ("Project of the request", text(&record.context.project)),
+            ("Request", record.context.request_id().map(PageText::new)),
+            ("User of the request", record.context.user().map(PageText::new)),
+            ("Project of the request", record.context.project().map(PageText::new)),
             ("Number", sequence.map(|text| PageText::new(&text))),
         ];
         let body = String::from_utf8_lossy(&record.body);

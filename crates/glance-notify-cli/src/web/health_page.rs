@@ -121,7 +121,7 @@ pub(super) fn health(request: &PageRequest<'_>) -> Result<PageContent, PageError
         more_gaps: gaps.len().saturating_sub(MOST_LINES),
         gaps: gaps.into_iter().rev().take(MOST_LINES).collect(),
         looked_at: grouped(newest.len()),
-        missing_numbers: grouped(numbers.missing_numbers()),
+        missing_numbers: grouped(numbers.gaps.missing()),
         files: overview.files.iter().rev().map(FileLine::new).collect(),
         unreadable: unreadable.iter().map(|m| UnreadableLine::new(request, m)).collect(),
         unreadable_count: overview.counts().2,

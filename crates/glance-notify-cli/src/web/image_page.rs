@@ -250,7 +250,7 @@ impl ActorText {
         };
         let evidence = match actor.evidence {
             notify_archive::question::ActorEvidence::AuditEvent => "audit event",
-            notify_archive::question::ActorEvidence::LogPrefix => "log prefix",
+            notify_archive::question::ActorEvidence::Request => "request",
         };
         let project = actor
             .project_id

@@ -1,7 +1,7 @@
 //! The actor of an event: [`AuditTrail`] finds the audited request that caused it.
 //!
 //! Glance does not send who acted. This module therefore accepts two kinds of evidence only: an audit event
-//! of keystonemiddleware and the prefix of a log line. It never looks at the owner of an image.
+//! of keystonemiddleware and the request of a notification. It never looks at the owner of an image.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -62,8 +62,8 @@ pub struct Actor {
 pub enum ActorEvidence {
     /// A successful request in an audit event, matched by image, method and time.
     AuditEvent,
-    /// The prefix of the log line that holds the notification.
-    LogPrefix,
+    /// The request of the notification: the prefix of its log line, or the context that its sender attached.
+    Request,
 }
 
 /// The result of the search for an actor.
@@ -116,13 +116,13 @@ impl AuditTrail {
             let facts = AuditFacts::of(&record.body).unwrap_or_default();
             return actor_in(facts).map_or(ActorFinding::Unknown(NO_TOKEN), ActorFinding::Known);
         }
-        let logged = record.context.user.as_deref().map(|user| Actor {
+        let logged = record.context.user().map(|user| Actor {
             user_id: user.to_owned(),
             user_name: None,
-            project_id: record.context.project.as_deref().map(str::to_owned),
+            project_id: record.context.project().map(str::to_owned),
             address: None,
-            request_id: record.context.request_id.as_deref().map(str::to_owned),
-            evidence: ActorEvidence::LogPrefix,
+            request_id: record.context.request_id().map(str::to_owned),
+            evidence: ActorEvidence::Request,
         });
         let audited = self.audited_actors(record);
         match (audited.as_slice(), logged) {
@@ -250,6 +250,6 @@ const CLOCK_TOLERANCE: Duration = Duration::SECOND;
 /// The longest time between the headers of a download and its notification that matching accepts.
 const LONGEST_DOWNLOAD: Duration = Duration::HOUR;
 
-const NO_EVIDENCE: &str = "no audit event and no log prefix names a user for this event";
+const NO_EVIDENCE: &str = "no audit event and no request names a user for this event";
 const AMBIGUOUS: &str = "the evidence names different users";
 const NO_TOKEN: &str = "the request had no valid token";

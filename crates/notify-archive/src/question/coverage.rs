@@ -1,15 +1,15 @@
 //! The coverage of an answer: [`Coverage`].
 //!
-//! No publisher of OpenStack numbers its notifications. A reader can only say when it was attached.
+//! No publisher of OpenStack numbers its notifications. A reader can only say when it was attached, and
+//! which numbers are missing of a publisher that numbers them.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
-use std::sync::Arc;
 
+use notify_core::listener::SequenceGaps;
 use time::{Duration, OffsetDateTime};
 
 use super::calendar::Calendar;
-use crate::record::event_record::{EventRecord, SequenceNumber};
+use crate::record::event_record::EventRecord;
 
 /// The times at which one source was attached, of all times that an answer is about.
 ///
@@ -130,7 +130,8 @@ pub struct InputCoverage {
     pub skipped: u64,
     /// The first and the last timestamp.
     pub span: Option<(OffsetDateTime, OffsetDateTime)>,
-    lanes: BTreeMap<(uuid::Uuid, Arc<str>), BTreeSet<u64>>,
+    /// The gaps in the numbers of the records.
+    pub gaps: SequenceGaps,
 }
 
 impl InputCoverage {
@@ -139,18 +140,9 @@ impl InputCoverage {
         self.records += 1;
         let (first, last) = self.span.unwrap_or((record.timestamp, record.timestamp));
         self.span = Some((first.min(record.timestamp), last.max(record.timestamp)));
-        if let Some(SequenceNumber { epoch, lane, number }) = &record.sequence {
-            self.lanes.entry((*epoch, Arc::clone(lane))).or_default().insert(*number);
+        if let Some(sequence) = &record.sequence {
+            self.gaps.add(sequence);
         }
-    }
-
-    /// Returns the number of missing sequence numbers between the first and the last of each lane.
-    pub fn missing_numbers(&self) -> u64 {
-        let lanes = self.lanes.values().filter_map(|numbers| {
-            let expected = numbers.last()?.saturating_sub(*numbers.first()?).saturating_add(1);
-            Some(expected - numbers.len() as u64)
-        });
-        lanes.sum()
     }
 
     /// Returns the coverage as one line.
@@ -173,7 +165,8 @@ impl InputCoverage {
             (self.copies, "copies left out"),
             (self.unreadable, "lines without a notification left out"),
             (self.skipped, "lines that cannot match not read"),
-            (self.missing_numbers(), "numbered events missing"),
+            (self.gaps.missing(), "numbered events missing"),
+            (self.gaps.forgotten(), "more numbered events possibly missing"),
         ] {
             if count > 0 {
                 parts.push(format!("{count} {what}"));

@@ -41,16 +41,16 @@ pub struct EventFilter {
 impl EventFilter {
     /// Returns `true` if the record passes all parts of the filter.
     pub fn accepts(&self, record: &EventRecord) -> bool {
-        let is_one_of = |values: &[String], facts: &[&Option<std::sync::Arc<str>>]| {
-            let mut facts = facts.iter().filter_map(|fact| fact.as_deref());
+        let is_one_of = |values: &[String], facts: &[Option<&str>]| {
+            let mut facts = facts.iter().flatten();
             values.is_empty() || facts.any(|fact| values.iter().any(|value| value == fact))
         };
         self.accepts_time(record.timestamp)
             && self.accepts_kind(&record.event_type, record.priority)
-            && is_one_of(&self.images, &[&record.subject, &record.name])
+            && is_one_of(&self.images, &[record.subject.as_deref(), record.name.as_deref()])
             && is_one_of(
                 &self.projects,
-                &[&record.owner, &record.receiver, &record.context.project],
+                &[record.owner.as_deref(), record.receiver.as_deref(), record.context.project()],
             )
     }
 

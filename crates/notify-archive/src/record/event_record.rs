@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use notify_core::codec::Encoding;
-use notify_core::{EventType, Message, Notification, Priority, Result};
+use notify_core::codec::{Encoding, Sequence};
+use notify_core::listener::Delivery;
+use notify_core::{Context, EventType, Message, Notification, Priority, Result};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -60,10 +61,11 @@ pub struct EventRecord {
     pub size: Option<u64>,
     /// The place and time at which the notification was received.
     pub arrival: Arrival,
-    /// The request during which the sender emitted the notification, if the input shows it.
-    pub context: RequestContext,
+    /// The request during which the sender emitted the notification: the context that it attached, or
+    /// oslo.log's prefix of a log line. It names the user who acted, and never the owner of an image.
+    pub context: Context,
     /// The number that the publisher gave the notification, if it numbers them.
-    pub sequence: Option<SequenceNumber>,
+    pub sequence: Option<Sequence>,
     /// The notification as one line of redacted JSON. Empty if a reader of the archive left it out.
     pub body: Arc<[u8]>,
 }
@@ -79,31 +81,6 @@ pub struct Arrival {
     pub region: Option<Arc<str>>,
 }
 
-/// The request during which a notification was emitted.
-///
-/// It comes from oslo.log's prefix of a log line or from the context that a sender attached. It names the
-/// user who acted, and never the owner of an image.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RequestContext {
-    /// The id of the request, such as `req-3189a04f-…`.
-    pub request_id: Option<Arc<str>>,
-    /// The id of the user that made the request.
-    pub user: Option<Arc<str>>,
-    /// The id of the project in which the user made the request.
-    pub project: Option<Arc<str>>,
-}
-
-/// The number of a notification within one lane of one run of its publisher.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct SequenceNumber {
-    /// The random id of the publisher's run.
-    pub epoch: Uuid,
-    /// The lane.
-    pub lane: Arc<str>,
-    /// The number, counted by the publisher without gaps.
-    pub number: u64,
-}
-
 impl EventRecord {
     /// Creates the record of a notification, and encodes and redacts its body.
     ///
@@ -115,9 +92,17 @@ impl EventRecord {
         Ok(Self::from_message(&message, notification, arrival))
     }
 
+    /// Creates the record of a delivery, with its context and its sequence; `None` if it is unreadable.
+    pub fn from_delivery(delivery: &Delivery, arrival: Arrival) -> Option<Self> {
+        let mut record = Self::from_message(delivery.message()?, delivery.notification()?, arrival);
+        record.context = delivery.context().clone();
+        record.sequence = delivery.sequence().cloned();
+        Some(record)
+    }
+
     /// Creates the record of an encoded notification. The message must be that of the notification.
     ///
-    /// A [`Delivery`](notify_core::listener::Delivery) has both, redacted.
+    /// A [`Delivery`] has both, redacted: see [`from_delivery`](Self::from_delivery).
     pub fn from_message(message: &Message, notification: &Notification, arrival: Arrival) -> Self {
         let facts = notification.event();
         let text = |text: Option<String>| text.map(Arc::from);
@@ -140,7 +125,7 @@ impl EventRecord {
             bytes_sent: number(facts.bytes_sent),
             size: number(facts.size),
             arrival,
-            context: RequestContext::default(),
+            context: Context::new(),
             sequence: None,
             body: message.body().into(),
         };

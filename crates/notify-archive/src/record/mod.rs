@@ -5,11 +5,10 @@
 pub(crate) mod audit_facts;
 pub(crate) mod event_record;
 pub(crate) mod image_ids;
-pub(crate) mod log_prefix;
 pub(crate) mod record_lines;
 pub(crate) mod record_reader;
 
 pub use audit_facts::AuditFacts;
-pub use event_record::{Arrival, EventRecord, RequestContext, SequenceNumber};
+pub use event_record::{Arrival, EventRecord};
 pub use record_lines::{RecordLine, RecordLines};
 pub use record_reader::{RecordReader, UnreadableRecord};

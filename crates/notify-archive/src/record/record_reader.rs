@@ -5,10 +5,10 @@
 
 use std::fmt;
 
+use notify_core::Context;
 use notify_core::codec::{NotificationInput, SizeLimits};
 
 use super::event_record::{Arrival, EventRecord};
-use super::log_prefix::request_in_prefix;
 
 /// A reader that turns lines into records.
 ///
@@ -62,7 +62,7 @@ impl RecordReader {
         };
         let mut record = EventRecord::new(&notification, self.arrival.clone())
             .map_err(|error| UnreadableRecord(error.to_string()))?;
-        record.context = request_in_prefix(line);
+        record.context = Context::of_log_line(line);
         Ok(record)
     }
 }

@@ -47,8 +47,8 @@ impl ArchiveBatch {
             source: Some(delivery.source().into()),
             region: region.map(Into::into),
         };
-        if let (Some(message), Some(notification)) = (delivery.message(), delivery.notification()) {
-            self.records.push(EventRecord::from_message(message, notification, arrival));
+        if let Some(record) = EventRecord::from_delivery(delivery, arrival) {
+            self.records.push(record);
             return;
         }
         let (reason, length, content) = if let Some(unreadable) = delivery.unreadable() {

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use notify_core::{EventType, Priority};
+use notify_core::codec::Sequence;
+use notify_core::{Context, EventType, Priority};
 use rusqlite::types::ValueRef;
 use rusqlite::{Row, Statement, params};
 use time::OffsetDateTime;
@@ -12,7 +13,7 @@ use uuid::Uuid;
 
 use super::body_encoding;
 use super::row_checksum::{RowChecksum, content_hash};
-use crate::record::event_record::{Arrival, EventRecord, RequestContext, SequenceNumber};
+use crate::record::event_record::{Arrival, EventRecord};
 
 /// A record on its way into the table.
 pub(crate) struct EventRow<'a> {
@@ -77,6 +78,7 @@ impl<'a> EventRow<'a> {
     ) -> rusqlite::Result<usize> {
         let record = self.record;
         let sequence = record.sequence.as_ref();
+        let epoch = sequence.map(Sequence::epoch);
         let ts = microseconds(record.timestamp);
         let received_at = record.arrival.received_at.map(microseconds);
         let columns = StoredColumns {
@@ -102,14 +104,10 @@ impl<'a> EventRow<'a> {
             ],
             bytes: as_stored(record.bytes_sent),
             size: as_stored(record.size),
-            context: [
-                record.context.request_id.as_deref(),
-                record.context.user.as_deref(),
-                record.context.project.as_deref(),
-            ],
-            epoch: sequence.map(|sequence| sequence.epoch.as_bytes().as_slice()),
-            lane: sequence.map(|sequence| &*sequence.lane),
-            number: sequence.and_then(|sequence| i64::try_from(sequence.number).ok()),
+            context: [record.context.request_id(), record.context.user(), record.context.project()],
+            epoch: epoch.as_ref().map(|epoch| epoch.as_bytes().as_slice()),
+            lane: sequence.map(Sequence::lane),
+            number: sequence.and_then(|sequence| i64::try_from(sequence.number()).ok()),
             erased: None,
         };
         let [subject, name, status, owner, receiver, receiver_user] = columns.facts;
@@ -247,6 +245,15 @@ impl<'a> StoredColumns<'a> {
         })
     }
 
+    /// Returns the context. An archive of the first edition may hold texts that are not valid today.
+    fn context(&self) -> Context {
+        if self.context == [None; 3] {
+            return Context::new();
+        }
+        let [request_id, user, project] = self.context.map(Option::unwrap_or_default);
+        Context::builder().request_id(request_id).user(user).project(project).build_valid()
+    }
+
     /// Returns the record, or `None` if a column has a value that no record has.
     pub(crate) fn record(
         &self,
@@ -255,11 +262,9 @@ impl<'a> StoredColumns<'a> {
     ) -> Option<EventRecord> {
         let mut shared = |text: Option<&str>| text.map(|text| interner.shared(text));
         let sequence = match (self.epoch, self.lane, self.number) {
-            (Some(epoch), Some(lane), Some(number)) => Some(SequenceNumber {
-                epoch: Uuid::from_slice(epoch).ok()?,
-                lane: lane.into(),
-                number: number.try_into().ok()?,
-            }),
+            (Some(epoch), Some(lane), Some(number)) => {
+                Some(Sequence::new(Uuid::from_slice(epoch).ok()?, lane, number.try_into().ok()?))
+            }
             _ => None,
         };
         let unsigned = |number: Option<i64>| number.and_then(|number| u64::try_from(number).ok());
@@ -283,11 +288,7 @@ impl<'a> StoredColumns<'a> {
                 source: shared(self.source),
                 region: shared(self.region),
             },
-            context: RequestContext {
-                request_id: self.context[0].map(Arc::from),
-                user: shared(self.context[1]),
-                project: shared(self.context[2]),
-            },
+            context: self.context(),
             sequence,
             body,
         })

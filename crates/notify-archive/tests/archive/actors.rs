@@ -2,6 +2,7 @@
 
 use notify_archive::question::{ActorEvidence, ActorFinding, AuditTrail, Timeline};
 use notify_archive::record::{EventRecord, RecordReader};
+use notify_core::Context;
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -37,16 +38,16 @@ fn log_prefixes_name_the_actor() {
     let records = read_all(&sample("openstack-2026/audit.log"));
     for (record, finding) in actors_of(&records) {
         if record.is_audit() {
-            assert_eq!(record.context.user, None, "the prefix shows the request before");
+            assert_eq!(record.context.user(), None, "the prefix shows the request before");
             continue;
         }
         let actor = finding.actor().unwrap_or_else(|| panic!("{record:?}"));
         let expected = match record.event_type.as_str() {
-            "image.create" => ActorEvidence::LogPrefix,
+            "image.create" => ActorEvidence::Request,
             _ => ActorEvidence::AuditEvent,
         };
         assert_eq!(actor.evidence, expected, "{}", record.event_type);
-        assert_eq!(Some(actor.user_id.as_str()), record.context.user.as_deref());
+        assert_eq!(Some(actor.user_id.as_str()), record.context.user());
     }
 }
 
@@ -99,7 +100,7 @@ proptest! {
                 "receiver_tenant_id": "receiver", "receiver_user_id": "user-1", "name": "n", "status": "active"});
             let mut record = event(event_type, &clock, &payload);
             if logged {
-                record.context.user = Some("user-1".into());
+                record.context = Context::builder().user("user-1").build().unwrap();
             }
             records.push(record);
             if index % 2 == 0 {
@@ -129,7 +130,7 @@ proptest! {
         }
         // Without evidence, nothing is claimed.
         let bare = AuditTrail::default();
-        for record in records.iter().filter(|r| !r.is_audit() && r.context.user.is_none()) {
+        for record in records.iter().filter(|r| !r.is_audit() && r.context.user().is_none()) {
             prop_assert!(bare.actor_of(record).actor().is_none());
         }
     }

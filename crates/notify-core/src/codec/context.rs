@@ -190,7 +190,16 @@ impl ContextBuilder {
     /// Builds the context of the parts that are valid, and leaves out the others.
     ///
     /// Use it for texts that another program sent: one wrong text must not hide the others.
-    pub(crate) fn build_valid(self) -> Context {
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use notify_core::Context;
+    ///
+    /// let context = Context::builder().traceparent("01-too-short").user("bob").build_valid();
+    /// assert_eq!((context.traceparent(), context.user()), (None, Some("bob")));
+    /// ```
+    pub fn build_valid(self) -> Context {
         let Self(mut texts) = self;
         for text in [&mut texts.request_id, &mut texts.user, &mut texts.project] {
             text.take_if(|text| check_text("", text).is_err());
@@ -235,7 +244,9 @@ fn given(text: Box<str>) -> Option<Box<str>> {
 fn check_text(name: &str, text: &str) -> Result<()> {
     if text.len() > MAX_ID_BYTES {
         let size = text.len();
-        return Err(invalid(format!("`{name}` has {size} bytes, at most {MAX_ID_BYTES} are allowed")));
+        return Err(invalid(format!(
+            "`{name}` has {size} bytes, at most {MAX_ID_BYTES} are allowed"
+        )));
     }
     if has_unsafe(text) {
         return Err(invalid(format!("`{name}` holds a control character")));
@@ -264,7 +275,10 @@ mod tests {
         let empty = Context::builder().user("").traceparent("").build().unwrap();
         assert_eq!((empty.is_empty(), empty.size()), (true, 0));
         assert_eq!(empty, Context::new());
-        assert_eq!(format!("{empty:?} {context:?}"), r#"Context Context { user: "u", project: "p" }"#);
+        assert_eq!(
+            format!("{empty:?} {context:?}"),
+            r#"Context Context { user: "u", project: "p" }"#
+        );
     }
 
     /// Long texts and control characters are refused by name, and nothing of them is repeated.

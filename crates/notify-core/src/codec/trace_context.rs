@@ -56,8 +56,10 @@ pub(super) fn check_tracestate(text: &str) -> Result<(), &'static str> {
         }
         let pair = member.split_once('=').filter(|(key, value)| is_key(key) && is_value(value));
         let Some((key, _)) = pair else {
-            return Err("`tracestate` is not valid: expected pairs KEY=VALUE, separated by commas, as \
-                        W3C Trace Context defines it");
+            return Err(
+                "`tracestate` is not valid: expected pairs KEY=VALUE, separated by commas, as \
+                        W3C Trace Context defines it",
+            );
         };
         if keys.contains(&key) {
             return Err("`tracestate` has a key twice");
@@ -139,7 +141,8 @@ mod tests {
     /// The examples of the standard, its limits, and every way to miss the grammar.
     #[test]
     fn checks_the_grammar_of_tracestate() {
-        let pairs = |count: usize| (0..count).map(|n| format!("k{n}=v")).collect::<Vec<_>>().join(",");
+        let pairs =
+            |count: usize| (0..count).map(|n| format!("k{n}=v")).collect::<Vec<_>>().join(",");
         let tenant = format!("{}@{}=1", "1".repeat(241), "v".repeat(14));
         for valid in [
             "rojo=00f067aa0ba902b7,congo=t61rcWkgMzE",

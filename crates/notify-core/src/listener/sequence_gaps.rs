@@ -128,6 +128,13 @@ impl SequenceGaps {
     }
 }
 
+/// Keeps at most 65 536 ranges.
+impl Default for SequenceGaps {
+    fn default() -> Self {
+        Self::new(1 << 16)
+    }
+}
+
 impl SequenceGap {
     /// Returns the epoch of the publisher's run.
     pub fn epoch(&self) -> Uuid {
@@ -235,7 +242,8 @@ mod tests {
         for number in [1, 3, 5, 10] {
             gaps.add(&sequence(1, number));
         }
-        let numbers = |gaps: &SequenceGaps| gaps.iter().map(|gap| gap.numbers()).collect::<Vec<_>>();
+        let numbers =
+            |gaps: &SequenceGaps| gaps.iter().map(|gap| gap.numbers()).collect::<Vec<_>>();
         assert_eq!((numbers(&gaps), gaps.forgotten()), (vec![4..=4, 6..=9], 1));
         assert!(!gaps.add(&sequence(1, 2)), "a forgotten number is no news");
         gaps.add(&sequence(2, 7));

@@ -62,7 +62,8 @@ enum ForkDetector {
 
 impl ForkDetector {
     fn new() -> Self {
-        forkguard::Guard::try_new().map_or_else(|_| Self::ProcessId(std::process::id()), Self::AtFork)
+        forkguard::Guard::try_new()
+            .map_or_else(|_| Self::ProcessId(std::process::id()), Self::AtFork)
     }
 
     /// Returns whether the process was forked since the last call.

@@ -67,7 +67,11 @@ async fn each_destination_and_each_lane_numbers_by_itself() {
     let (broker, other, file) = (Script::with_lanes(), Script::with_lanes(), Script::default());
     let (notifier, worker) = builder(&broker)
         .named("broker")
-        .destination(Notifier::builder(other.transport()).named("other").events(["image.create".parse().unwrap()]))
+        .destination(
+            Notifier::builder(other.transport())
+                .named("other")
+                .events(["image.create".parse().unwrap()]),
+        )
         .destination(Notifier::builder(file.transport()).named("file"))
         .build()
         .unwrap();
