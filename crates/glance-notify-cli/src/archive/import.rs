@@ -7,10 +7,9 @@ use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use glance_notify::time::OffsetDateTime;
 use notify_archive::ArchiveWriter;
 use notify_archive::record::{RecordLines, RecordReader};
-use notify_archive::store::{AppendOutcome, ArchiveBatch, ImportPosition, UnreadableContent};
+use notify_archive::store::{AppendOutcome, ImportBatches};
 
 use super::archive_dir::ArchiveDir;
 use crate::exit_status::{CommandError, ExitStatus};
@@ -85,49 +84,21 @@ pub(crate) fn import(
     if let Some(region) = region {
         reader = reader.region(region);
     }
-    let start = input.start;
-    let mut lines = RecordLines::new(input.reader, reader).starting_at(start.0, start.1);
+    let lines = RecordLines::new(input.reader, reader).starting_at(input.start.0, input.start.1);
     let mut progress = ProgressLine::new(Some(input.length));
-    let mut batch = ArchiveBatch::default();
-    loop {
-        let line = lines.next_line().map_err(failed)?;
-        let is_end = line.is_none();
-        if let Some(line) = line {
-            match line.record {
-                Ok(record) => batch.records.push(record),
-                Err(reason) if is_notification_like(lines.text()) => {
-                    batch.unreadable.push(UnreadableContent {
-                        source: source.clone(),
-                        received_at: OffsetDateTime::now_utc(),
-                        reason: reason.to_string(),
-                        length: lines.text().len() as u64,
-                        content: lines.text().to_vec(),
-                    });
-                }
-                Err(_) => summary.other_lines += 1,
-            }
-            // A last line without an end may still grow: the next import reads it again.
-            if let Some(head) = input.head.filter(|_| line.is_complete) {
-                let position = ImportPosition { head, offset: line.end, line: line.number };
-                batch.position = Some((source.clone(), position));
-            }
-        }
-        if is_end || batch.records.len() + batch.unreadable.len() >= BATCH_RECORDS {
-            let outcome = writer.append(&batch)?;
-            summary.stored.stored += outcome.stored;
-            summary.stored.copies += outcome.copies;
-            summary.stored.reused += outcome.reused;
-            summary.stored.unreadable += outcome.unreadable;
-            let position = batch.position.as_ref().map_or(start.0, |(_, position)| position.offset);
-            let stored = summary.stored.stored;
-            progress.show(position, stored, format_args!("{name}: {stored} stored"));
-            batch = ArchiveBatch::default();
-        }
-        if is_end {
-            progress.clear();
-            return Ok(());
-        }
+    for import in ImportBatches::read_ahead(lines, &source, input.head).map_err(failed)? {
+        let import = import.map_err(failed)?;
+        let outcome = writer.append(&import.batch)?;
+        summary.other_lines += import.other_lines;
+        summary.stored.stored += outcome.stored;
+        summary.stored.copies += outcome.copies;
+        summary.stored.reused += outcome.reused;
+        summary.stored.unreadable += outcome.unreadable;
+        let stored = summary.stored.stored;
+        progress.show(import.end, stored, format_args!("{name}: {stored} stored"));
     }
+    progress.clear();
+    Ok(())
 }
 
 /// An open file, at the position from which the import continues.
@@ -180,16 +151,6 @@ fn source_name(path: &Path) -> Result<String, CommandError> {
     Ok(absolute.to_string_lossy().into_owned())
 }
 
-/// Returns `true` if a line was meant to be a notification: another line of a log is none.
-fn is_notification_like(line: &[u8]) -> bool {
-    let has = |part: &[u8]| line.windows(part.len()).any(|window| window == part);
-    line.trim_ascii_start().starts_with(b"{")
-        || has(b"oslo.messaging.notification.")
-        || has(b"message_id")
-}
-
-/// The records of one batch. Each batch is synced.
-const BATCH_RECORDS: usize = 1000;
 /// The size of the read buffer.
 const BUFFER_BYTES: usize = 256 * 1024;
 /// The most bytes of a first line that identify a file.

@@ -13,7 +13,7 @@ use notify_archive::question::{
 };
 use notify_archive::record::{RecordLines, RecordReader};
 use notify_archive::service::{ArchiveService, ServiceOptions};
-use notify_archive::store::{ArchiveBatch, ReadScope, RecordDetail};
+use notify_archive::store::{ArchiveBatch, ImportBatches, ReadScope, RecordDetail};
 use notify_archive::{Archive, ArchiveWriter};
 use rusqlite::{Connection, params};
 
@@ -25,7 +25,7 @@ pub(crate) fn ingest(task: &BenchTask) -> Measurement {
     let lines = lines_file(task);
     let directory = fresh(task, "ours");
     let clock = Clock::start();
-    fill(&lines, &directory, task.window);
+    fill(&lines, &directory);
     let measurement = clock.stop(task.messages);
     keep(&directory, task);
     measurement
@@ -218,23 +218,15 @@ pub(crate) fn size(task: &BenchTask) -> Measurement {
     measurement
 }
 
-/// Fills an archive from a file of lines.
-fn fill(lines: &Path, directory: &Path, window: usize) {
+/// Fills an archive from a file of lines, as `archive import` does.
+fn fill(lines: &Path, directory: &Path) {
     let mut writer = ArchiveWriter::open(directory).expect("a new archive");
     let reader = BufReader::with_capacity(256 * 1024, File::open(lines).expect("the lines exist"));
-    let mut lines = RecordLines::new(reader, RecordReader::new("bench"));
-    let mut batch = ArchiveBatch::default();
-    loop {
-        let line = lines.next_line().expect("readable");
-        let is_end = line.is_none();
-        batch.records.extend(line.map(|line| line.record.expect("a notification")));
-        if is_end || batch.records.len() == window {
-            writer.append(&batch).expect("the disk has room");
-            batch.records.clear();
-        }
-        if is_end {
-            return;
-        }
+    let lines = RecordLines::new(reader, RecordReader::new("bench"));
+    for import in ImportBatches::read_ahead(lines, "bench", None).expect("a thread") {
+        let batch = import.expect("readable").batch;
+        assert!(batch.unreadable.is_empty(), "every line is a notification");
+        writer.append(&batch).expect("the disk has room");
     }
 }
 
