@@ -6,14 +6,13 @@
 //!
 //! Needs root, for `chroot` and for mounts, which exist only for the command's own processes.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
 use crate::cargo::{self, cargo, root};
-use crate::{setup, tools};
+use crate::debian;
 
 /// Runs the tests of [`PACKAGES`] on the broker with this name. Passes `extra` on to `cargo test`.
 ///
@@ -24,38 +23,14 @@ pub(crate) fn run(name: &str, extra: &[String]) -> Result<()> {
     if name != "rabbitmq4" {
         bail!("unknown broker `{name}`: use `rabbitmq4`");
     }
-    if cargo::output(Command::new("id").arg("--user"))?.trim() != "0" {
-        bail!("`cargo xtask brokers` needs `chroot` and mounts: run it as root");
-    }
-    let system = install_debian(RELEASE)?;
+    let system =
+        debian::install("debian-trixie", "trixie", &["ca-certificates", "gcc", "libc6-dev"])?;
     let test = ["test", "--all-features"];
     cargo::run(cargo(&test).args(package_options()).arg("--no-run"))?;
     let mut command = enter(&system)?;
     command.args(["cargo", "xtask", "test"]).args(package_options()).args(extra);
     // The names of tests say which of them only one version can pass.
     cargo::run(command.args(["--", "--include-ignored", "--skip", "rabbitmq3"]))
-}
-
-/// Installs a release of Debian into the user's cache directory, unless it is there, and returns its
-/// directory.
-fn install_debian(release: &str) -> Result<PathBuf> {
-    let directory = tools::cache()?.join(format!("debian-{release}"));
-    if directory.exists() {
-        return Ok(directory);
-    }
-    setup::packages(&["debootstrap"])?;
-    println!("installing Debian {release} into {}", directory.display());
-    let partial = directory.with_extension("partial");
-    if partial.exists() {
-        fs::remove_dir_all(&partial).context("cannot remove an unfinished installation")?;
-    }
-    fs::create_dir_all(&partial)?;
-    let mut debootstrap = Command::new("debootstrap");
-    debootstrap.args(["--variant=minbase", "--include=ca-certificates,gcc,libc6-dev", release]);
-    cargo::run(debootstrap.arg(&partial).stdin(Stdio::null()).stdout(Stdio::null()))?;
-    // Last, because a directory of this name is complete.
-    fs::rename(&partial, &directory).context("cannot finish the installation of Debian")?;
-    Ok(directory)
 }
 
 /// Returns a command that runs its arguments in `system`, at the root of the workspace.
@@ -88,9 +63,6 @@ fn enter(system: &Path) -> Result<Command> {
 fn package_options() -> impl Iterator<Item = &'static str> {
     PACKAGES.iter().flat_map(|package| ["-p", package])
 }
-
-/// The release of Debian that has RabbitMQ 4.
-const RELEASE: &str = "trixie";
 
 /// The packages with tests on RabbitMQ.
 const PACKAGES: [&str; 3] = ["notify-rabbit", "notify-qpid", "notify-interop"];

@@ -9,9 +9,11 @@ mod brokers;
 mod cargo;
 mod chaos;
 mod ci;
+mod debian;
 mod deny;
 mod features;
 mod fuzz;
+mod package;
 mod readme;
 mod release_check;
 mod samples;
@@ -37,7 +39,8 @@ fn main() -> ExitCode {
         (Some("fuzz"), options) => fuzz::run(options),
         (Some("features"), []) => features::run(),
         (Some("readme"), []) => readme::write(),
-        (Some("release-check"), []) => release_check::run(),
+        (Some("package"), []) => package::run(),
+        (Some("release-check"), kinds) => release_check::run(kinds),
         (Some("tidy"), []) => tidy::run(),
         (Some("samples"), []) => samples::rewrite(),
         (Some("samples"), [option]) if option == "--check" => samples::check(),
@@ -69,7 +72,10 @@ Usage: cargo xtask COMMAND
   setup --bench      also installs what the benchmarks need (C)
   test [ARGUMENT]…   runs setup, then every test; passes the arguments on to `cargo test`
   tidy               checks the invariants of the code base
-  release-check      builds the published crates, and programs that use them, from their archives
+  package            builds the Debian package, the RPM and the software bill of materials of the last commit
+  release-check [KIND]
+                     checks what strangers install; `crates` builds the crates from their archives, `packages`
+                     installs the packages in a fresh Debian (root only)
   readme             writes the README of each published library from its documentation
   features           checks that every feature of the facade builds alone and adds nothing else
   bench [ARGUMENT]…  runs the benchmarks beside their peers: --quick, --json, --help

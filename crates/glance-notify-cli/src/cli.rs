@@ -15,7 +15,7 @@ use crate::settings::ConfigArgs;
 use crate::terminal::print_warning;
 use crate::{check, completions, config_command, emit, help, logging, man, schema, validate};
 
-/// Emit, validate and check notifications of an image service.
+/// Emit, read, archive and examine notifications of an image service.
 #[derive(Parser)]
 #[command(name = "glance-notify", version = VERSION.as_str(), arg_required_else_help = true)]
 pub(crate) struct Cli {

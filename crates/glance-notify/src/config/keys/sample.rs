@@ -68,6 +68,7 @@ fn example(key: &ConfigKey) -> &'static str {
         "publisher_id" => "\"image.host1\"",
         "compat" => "\"openstack\"",
         "log_file" | "file" => "\"notifications.log\"",
+        "dir" if key.table() == "archive" => "\"/var/lib/glance-notify/archive\"",
         "dir" => "\"/var/spool/glance-notify\"",
         "dead_letters" => "\"/var/lib/glance-notify/dead.jsonl\"",
         "strategy" => "\"log\"",

@@ -1,7 +1,4 @@
-//! `cargo xtask release-check`: the archives that `cargo publish` would upload are complete, and build outside the
-//! workspace.
-//!
-//! It takes too long for every change. The sources have to be committed.
+//! The archives that `cargo publish` would upload: they are complete, and build outside the workspace.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,15 +9,13 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::cargo::{self, Package, cargo, root};
 use crate::features;
 
-/// Packs the published crates, and builds them and two programs from the archives.
+/// Packs the published crates into `directory`, and builds them and two programs from the archives.
 ///
 /// # Errors
 ///
 /// When cargo warns, when a file is missing, when something does not build, or when a program has a crate that
 /// it must not have.
-pub(crate) fn run() -> Result<()> {
-    let directory = tempfile::tempdir().context("cannot make a temporary directory")?;
-    let directory = directory.path();
+pub(super) fn check(directory: &Path) -> Result<()> {
     let packages: Vec<_> = cargo::members()?.into_iter().filter(Package::is_published).collect();
     let unpacked = unpack(&packages, directory)?;
     let workspace = OutsideWorkspace {
@@ -32,18 +27,14 @@ pub(crate) fn run() -> Result<()> {
     println!("building {} crates from their archives", packages.len());
     workspace.run(&["build", "--workspace", "--all-features"])?;
 
-    workspace.program("only-log", ONLY_LOG, include_str!("release_check/programs/only_log.rs"))?;
+    workspace.program("only-log", ONLY_LOG, include_str!("programs/only_log.rs"))?;
     let printed = workspace.output("only-log", &["run", "--quiet"])?;
     ensure!(printed.contains("image.upload"), "the program with `notify-log` printed: {printed}");
     let tree = workspace.tree("only-log")?;
     let network = features::network_crates(&tree);
     ensure!(network.is_empty(), "`notify-core` and `notify-log` add {}", network.join(", "));
 
-    workspace.program(
-        "only-rabbit",
-        ONLY_RABBIT,
-        include_str!("release_check/programs/only_rabbit.rs"),
-    )?;
+    workspace.program("only-rabbit", ONLY_RABBIT, include_str!("programs/only_rabbit.rs"))?;
     let printed = workspace.output("only-rabbit", &["run", "--quiet"])?;
     ensure!(printed.contains("`rabbit`"), "the program with `rabbit` printed: {printed}");
     let tree = workspace.tree("only-rabbit")?;

@@ -1,0 +1,47 @@
+//! `cargo xtask release-check`: the checks of what strangers install, which take too long for every change.
+//!
+//! The checks look at the last commit, so commit first.
+
+mod crate_archives;
+mod packages;
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail, ensure};
+
+/// Runs the checks with these names, or all. Goes on after one that fails.
+///
+/// # Errors
+///
+/// Names the checks that failed, or an unknown name.
+pub(crate) fn run(names: &[String]) -> Result<()> {
+    for name in names {
+        let known = CHECKS.iter().map(|check| check.name).collect::<Vec<_>>();
+        ensure!(known.contains(&name.as_str()), "no check `{name}`: use {}", known.join(", "));
+    }
+    let chosen = |check: &&Check| names.is_empty() || names.iter().any(|name| name == check.name);
+    let mut failed = Vec::new();
+    for Check { name, run } in CHECKS.iter().filter(chosen) {
+        println!("── {name}");
+        let directory = tempfile::tempdir().context("cannot make a temporary directory")?;
+        if let Err(error) = run(directory.path()) {
+            eprintln!("error: {error:#}");
+            failed.push(*name);
+        }
+    }
+    if !failed.is_empty() {
+        bail!("failed: {}", failed.join(", "));
+    }
+    Ok(())
+}
+
+/// One check, which runs in an empty directory.
+struct Check {
+    name: &'static str,
+    run: fn(&Path) -> Result<()>,
+}
+
+const CHECKS: &[Check] = &[
+    Check { name: "crates", run: crate_archives::check },
+    Check { name: "packages", run: packages::check },
+];
