@@ -19,4 +19,6 @@ mod documents {
     mod listening {}
     #[doc = include_str!("../../../docs/rabbitmq.md")]
     mod rabbitmq {}
+    #[doc = include_str!("../../../docs/upgrading.md")]
+    mod upgrading {}
 }
