@@ -13,6 +13,7 @@ mod debian;
 mod deny;
 mod features;
 mod fuzz;
+mod last_commit;
 mod package;
 mod readme;
 mod release_check;
@@ -20,7 +21,9 @@ mod samples;
 mod setup;
 mod test;
 mod tidy;
+mod toolchain;
 mod tools;
+mod typos;
 
 use std::process::ExitCode;
 
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
         (Some("package"), []) => package::run(),
         (Some("release-check"), kinds) => release_check::run(kinds),
         (Some("tidy"), []) => tidy::run(),
+        (Some("typos"), []) => typos::run(),
         (Some("samples"), []) => samples::rewrite(),
         (Some("samples"), [option]) if option == "--check" => samples::check(),
         (Some("bench"), arguments) => bench::run(arguments),
@@ -73,9 +77,10 @@ Usage: cargo xtask COMMAND
   test [ARGUMENT]…   runs setup, then every test; passes the arguments on to `cargo test`
   tidy               checks the invariants of the code base
   package            builds the Debian package, the RPM and the software bill of materials of the last commit
-  release-check [KIND]
-                     checks what strangers install; `crates` builds the crates from their archives, `packages`
-                     installs the packages in a fresh Debian (root only)
+  release-check [NAME]…
+                     checks what strangers install: crates, external-types, feature-sets, minimal-versions,
+                     packages (root only), rust-version and semver
+  typos              looks for misspelt words in all files
   readme             writes the README of each published library from its documentation
   features           checks that every feature of the facade builds alone and adds nothing else
   bench [ARGUMENT]…  runs the benchmarks beside their peers: --quick, --json, --help

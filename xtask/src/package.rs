@@ -12,8 +12,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::cargo::{self, root};
-use crate::{setup, tools};
+use crate::{cargo, last_commit, setup, tools};
 
 /// The files that a build made.
 #[derive(Debug)]
@@ -55,27 +54,17 @@ pub(crate) fn build(directory: &Path) -> Result<BuiltPackages> {
         source: directory.join("source"),
         target: directory.join("target"),
         packages: directory.join("packages"),
-        time: commit_time()?,
+        time: last_commit::time()?,
     };
-    for part in [&build.source, &build.packages] {
-        if part.exists() {
-            fs::remove_dir_all(part)
-                .with_context(|| format!("cannot remove {}", part.display()))?;
-        }
-        fs::create_dir_all(part).with_context(|| format!("cannot create {}", part.display()))?;
+    last_commit::copy_to(&build.source)?;
+    if build.packages.exists() {
+        fs::remove_dir_all(&build.packages).context("cannot remove the packages of a build")?;
     }
-    build.copy_source()?;
+    fs::create_dir_all(&build.packages).context("cannot create the directory of the packages")?;
     let sbom = build.write_sbom()?;
     build.build_command()?;
     build.stage(&sbom)?;
     Ok(BuiltPackages { deb: build.build_deb()?, rpm: build.build_rpm()?, sbom })
-}
-
-/// Returns the time of the last commit in seconds, which all files of a package have.
-fn commit_time() -> Result<String> {
-    let mut git = Command::new("git");
-    let time = cargo::output(git.args(["log", "-1", "--format=%ct"]).current_dir(root()))?;
-    Ok(time.trim().to_owned())
 }
 
 /// The directories of a build.
@@ -91,17 +80,6 @@ struct PackageBuild {
 }
 
 impl PackageBuild {
-    /// Copies the sources of the last commit.
-    fn copy_source(&self) -> Result<()> {
-        let archive = self.source.with_extension("tar");
-        let mut git = Command::new("git");
-        git.args(["archive", "--format=tar", "HEAD", "--output"]).arg(&archive);
-        cargo::run(git.current_dir(root()))?;
-        let mut tar = Command::new("tar");
-        cargo::run(tar.arg("--extract").arg("--file").arg(&archive).current_dir(&self.source))?;
-        fs::remove_file(&archive).context("cannot remove the archive of the sources")
-    }
-
     /// Returns a command that runs in the sources and knows the target directory and the time.
     fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new(program);

@@ -9,14 +9,16 @@ use anyhow::{Context, Result};
 
 use crate::cargo::{self, cargo};
 
-/// Returns the path of the program `name` from the crate of that name. Builds it on first use.
+/// Returns the path of the program of the crate `name`. Builds it on first use.
+///
+/// The program has the name of the crate without `-cli`.
 ///
 /// # Errors
 ///
 /// When the program cannot be built.
 pub(crate) fn get(name: &str, version: &str) -> Result<PathBuf> {
     let root = cache()?.join(format!("{name}-{version}"));
-    let program = root.join("bin").join(name);
+    let program = root.join("bin").join(name.strip_suffix("-cli").unwrap_or(name));
     if !program.exists() {
         println!("building {name} {version} into {}", root.display());
         let mut install = cargo(&["install", "--quiet", "--locked", "--root"]);

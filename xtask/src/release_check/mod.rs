@@ -2,7 +2,9 @@
 //!
 //! The checks look at the last commit, so commit first.
 
+mod builds;
 mod crate_archives;
+mod interfaces;
 mod packages;
 
 use std::path::Path;
@@ -43,5 +45,10 @@ struct Check {
 
 const CHECKS: &[Check] = &[
     Check { name: "crates", run: crate_archives::check },
+    Check { name: "external-types", run: interfaces::check_external_types },
+    Check { name: "feature-sets", run: builds::check_feature_sets },
+    Check { name: "minimal-versions", run: builds::check_minimal_versions },
     Check { name: "packages", run: packages::check },
+    Check { name: "rust-version", run: builds::check_rust_version },
+    Check { name: "semver", run: interfaces::check_semver },
 ];
