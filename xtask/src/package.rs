@@ -35,11 +35,19 @@ impl BuiltPackages {
 ///
 /// When a program that builds fails.
 pub(crate) fn run() -> Result<()> {
-    let built = build(&cargo::target_directory()?.join("package"))?;
-    for path in built.paths() {
+    for path in build(&directory()?)?.paths() {
         println!("{}", path.display());
     }
     Ok(())
+}
+
+/// Returns the directory of the command's own builds.
+///
+/// # Errors
+///
+/// When cargo reports no target directory.
+pub(crate) fn directory() -> Result<PathBuf> {
+    Ok(cargo::target_directory()?.join("package"))
 }
 
 /// Builds the packages of the last commit in a directory, which keeps what cargo built before.
@@ -179,7 +187,9 @@ impl PackageBuild {
     fn build_rpm(&self) -> Result<PathBuf> {
         let mut rpm = self.command(tools::get("cargo-generate-rpm", CARGO_GENERATE_RPM)?);
         rpm.args(["generate-rpm", "--package", CLI, "--target-dir"]).arg(&self.target);
-        rpm.args(["--source-date", &self.time, "--output"]).arg(&self.packages);
+        // The other procedures differ between machines with and without rpm.
+        rpm.args(["--auto-req=builtin", "--source-date", &self.time]);
+        rpm.arg("--output").arg(&self.packages);
         cargo::run(&mut rpm)?;
         self.built("rpm")
     }

@@ -228,13 +228,15 @@ pub(crate) fn python_environment(environment: &Path, list: &Path) -> Result<Path
 }
 
 /// The Debian packages that the tests need.
-const PACKAGES: [&str; 10] = [
+const PACKAGES: [&str; 12] = [
     "chromium",
     "chromium-driver",
     "faketime",
     // Screenshots look the same on every machine.
     "fonts-dejavu-core",
+    "iproute2",
     "logrotate",
+    "openssl",
     "python3-qpid-proton",
     "python3-venv",
     "rabbitmq-server",

@@ -1,4 +1,5 @@
-# Runs in a fresh root of Debian: installs the package /tmp/glance-notify.deb, tries it and purges it.
+# Runs in a fresh root of Debian: installs the package /tmp/glance-notify.deb, tries it and purges it. Then rpm does the
+# same with /tmp/glance-notify.rpm.
 export DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8 PATH=/usr/sbin:/usr/bin:/sbin:/bin
 unset LANG LANGUAGE
 
@@ -27,7 +28,7 @@ install man-db bash-completion zsh fish logrotate
 # The command, for every user, although the configuration is none of their business.
 glance-notify --version
 for user in root nobody; do
-    setpriv --reuid="$user" --clear-groups sh -c 'cd / && glance-notify demo | glance-notify timeline debian-12' |
+    setpriv --reuid="$user" --clear-groups env HOME=/nonexistent sh -c 'cd / && glance-notify demo | glance-notify timeline debian-12' |
         grep -q image.upload || fail "$user sees no timeline"
 done
 glance-notify check 2>&1 | grep -q /etc/glance-notify/config.toml || fail "the configuration is not read"
@@ -45,12 +46,14 @@ for page in /usr/share/man/man1/glance-notify*.1.gz; do
 done
 
 # The completions.
-bash -ec '. /usr/share/bash-completion/bash_completion
-_completion_loader glance-notify || [ $? = 124 ]
-complete -p glance-notify' | grep -q _glance-notify || fail "bash completes nothing"
+bash -c '. /usr/share/bash-completion/bash_completion
+_completion_loader glance-notify
+COMP_WORDS=(glance-notify time) COMP_CWORD=1
+"$(complete -p glance-notify | grep -o "_glance[a-z_]*")" glance-notify time glance-notify
+echo "${COMPREPLY[@]}"' | grep -q timeline || fail "bash completes nothing"
 zsh -fc 'autoload -U compinit && compinit -u && print $_comps[glance-notify]' | grep -q _glance-notify ||
     fail "zsh completes nothing"
-fish --no-config -c 'complete -C "glance-notify time"' | grep -q timeline || fail "fish completes nothing"
+fish -c 'complete -C "glance-notify time"' | grep -q timeline || fail "fish completes nothing"
 
 # The units, with the man pages that they name.
 systemd-analyze verify /usr/lib/systemd/system/glance-notify-* 2>/tmp/units || fail "$(cat /tmp/units)"
@@ -86,3 +89,15 @@ rm -r /var/lib/glance-notify /var/spool/glance-notify/outbox/new/1.jsonl /var/lo
 install /tmp/glance-notify.deb
 apt-get -qq --yes purge glance-notify >/dev/null
 [ -z "$(traces)" ] || fail "a purge leaves: $(traces)"
+
+# rpm installs, verifies, upgrades and erases the RPM. Its user stays, as is usual there.
+install rpm
+rpm --force-debian --nodeps --install /tmp/glance-notify.rpm || fail "rpm installs nothing"
+rpm --verify --nodeps glance-notify || fail "rpm finds differences"
+[ "$(stat -c '%a %U:%G' /etc/glance-notify/config.toml)" = "640 root:glance-notify" ] || fail "the owner by rpm"
+[ "$(stat -c '%a %U' /var/spool/glance-notify/spool)" = "700 glance-notify" ] || fail "the spool by rpm"
+echo '# changed' >>/etc/glance-notify/config.toml
+rpm --force-debian --nodeps --upgrade --replacepkgs /tmp/glance-notify.rpm || fail "rpm upgrades nothing"
+grep -q '# changed' /etc/glance-notify/config.toml || fail "rpm lost the configuration"
+rpm --force-debian --erase glance-notify || fail "rpm erases nothing"
+[ ! -e /usr/bin/glance-notify ] || fail "rpm leaves the command"
