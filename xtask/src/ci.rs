@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 
 use crate::cargo::{self, cargo};
-use crate::{bench, deny, features, test, tidy};
+use crate::{bench, deny, features, test, tidy, typos};
 
 /// Runs every step, and goes on after a step that fails. Prints the time of each.
 ///
@@ -39,7 +39,7 @@ struct Step {
     run: fn() -> Result<()>,
 }
 
-const STEPS: [Step; 9] = [
+const STEPS: [Step; 10] = [
     // A release is built from the lock file that was tested.
     Step {
         name: "lock",
@@ -49,6 +49,7 @@ const STEPS: [Step; 9] = [
     },
     Step { name: "fmt", run: || cargo::run(&mut cargo(&["fmt", "--all", "--check"])) },
     Step { name: "tidy", run: tidy::run },
+    Step { name: "typos", run: typos::run },
     Step { name: "deny", run: deny::run },
     Step { name: "clippy", run: clippy },
     Step { name: "doc", run: doc },

@@ -5,6 +5,7 @@
 //! target directory and the home directory. axe-core lies in there too: its licence (MPL-2.0) allows to run
 //! it, and the project need not pass it on. The setup starts and stops no service and disables RabbitMQ's.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -214,17 +215,25 @@ pub(crate) fn python_environment(environment: &Path, list: &Path) -> Result<Path
         return Ok(python);
     }
     println!("creating the Python environment {}", environment.display());
-    cargo::run(Command::new(PYTHON).args(["-m", "venv", "--clear"]).arg(environment))?;
-    cargo::run(
-        Command::new(&python)
-            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"])
-            .arg("--requirement")
-            .arg(list)
-            .stdin(Stdio::null()),
-    )?;
+    python_packages(environment, &[OsStr::new("--requirement"), list.as_os_str()])?;
     // Last, because an environment without this file is incomplete.
     fs::write(&marker, requirements).context("cannot finish the Python environment")?;
     Ok(python)
+}
+
+/// Creates a Python environment and installs into it what the arguments of `pip install` name.
+///
+/// # Errors
+///
+/// When the environment cannot be created, or pip fails.
+pub(crate) fn python_packages(environment: &Path, arguments: &[impl AsRef<OsStr>]) -> Result<()> {
+    cargo::run(Command::new(PYTHON).args(["-m", "venv", "--clear"]).arg(environment))?;
+    cargo::run(
+        Command::new(environment.join("bin/python"))
+            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"])
+            .args(arguments)
+            .stdin(Stdio::null()),
+    )
 }
 
 /// The Debian packages that the tests need.

@@ -1,4 +1,4 @@
-//! Third-party cargo programs that xtask runs, each in one version and built from source once.
+//! Third-party programs that xtask runs, each in one version and installed once.
 //!
 //! They are in the user's cache directory, where every clone of the project finds them independently
 //! of its target directory.
@@ -8,21 +8,36 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 
 use crate::cargo::{self, cargo};
+use crate::setup;
 
-/// Returns the path of the program of the crate `name`. Builds it on first use.
-///
-/// The program has the name of the crate without `-cli`.
+/// Returns the path of the program `name` from the crate of that name. Builds it on first use.
 ///
 /// # Errors
 ///
 /// When the program cannot be built.
 pub(crate) fn get(name: &str, version: &str) -> Result<PathBuf> {
     let root = cache()?.join(format!("{name}-{version}"));
-    let program = root.join("bin").join(name.strip_suffix("-cli").unwrap_or(name));
+    let program = root.join("bin").join(name);
     if !program.exists() {
         println!("building {name} {version} into {}", root.display());
         let mut install = cargo(&["install", "--quiet", "--locked", "--root"]);
         cargo::run(install.arg(&root).arg(format!("{name}@{version}")))?;
+    }
+    Ok(program)
+}
+
+/// Returns the path of the program `name` from the package of that name on `PyPI`. Installs it on first use.
+///
+/// # Errors
+///
+/// When the program cannot be installed.
+pub(crate) fn get_from_pypi(name: &str, version: &str) -> Result<PathBuf> {
+    let root = cache()?.join(format!("{name}-{version}"));
+    let program = root.join("bin").join(name);
+    if !program.exists() {
+        setup::packages(&["python3-venv"])?;
+        println!("installing {name} {version} into {}", root.display());
+        setup::python_packages(&root, &[&format!("{name}=={version}")])?;
     }
     Ok(program)
 }

@@ -12,7 +12,7 @@ use crate::{cargo, tools};
 ///
 /// When a word is misspelt.
 pub(crate) fn run() -> Result<()> {
-    let mut typos = Command::new(tools::get("typos-cli", VERSION)?);
+    let mut typos = Command::new(tools::get_from_pypi("typos", VERSION)?);
     cargo::run(typos.current_dir(cargo::root()).stdin(Stdio::null()))
 }
 
