@@ -162,6 +162,8 @@
 //! # What else is here
 //!
 //! * [`samples`]: notifications to send, among them what Glance itself sent.
+//! * [`attempts`]: one attempt, or attempts until all messages are accepted, for tests of your own.
+//! * [`options`]: the table of your strategy's options, and the rules for its errors.
 //! * [`source_script`]: a source that follows a script of messages and faults, for tests of code that
 //!   uses a listener. It runs the whole suite of sources.
 //! * [`script`]: a transport that follows a script of accepts, retries, refusals and failures, for
@@ -177,8 +179,10 @@
     reason = "everything here is part of a test"
 )]
 
+pub mod attempts;
 pub mod clauses;
 mod harness;
+pub mod options;
 pub mod samples;
 pub mod script;
 mod script_attempt;

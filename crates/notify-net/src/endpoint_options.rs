@@ -260,4 +260,36 @@ mod tests {
             assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::Config, expected));
         }
     }
+
+    /// A client certificate without a user selects EXTERNAL, and a user selects PLAIN all the same.
+    #[test]
+    #[cfg(feature = "tls")]
+    fn a_certificate_without_a_user_selects_external() {
+        let files = |cert_file: &str, key_file: Option<&str>| TlsFiles {
+            ca_file: None,
+            cert_file: Some(cert_file.into()),
+            key_file: key_file.map(Into::into),
+        };
+        let with = |text: &str, tls: TlsFiles| EndpointOptions { tls, ..url(text) }.resolve("s");
+        let endpoint = with("amqps://a", files("/c", Some("/k"))).unwrap();
+        assert_eq!(endpoint.sasl_mechanism, [SaslMechanism::External]);
+        endpoint.check("s").unwrap();
+        let endpoint = with("amqps://u:p@a", files("/c", Some("/k"))).unwrap();
+        assert_eq!(endpoint.sasl_mechanism, [SaslMechanism::Plain]);
+        let endpoint = with("amqps://a", files("/c", None)).unwrap();
+        let error = endpoint.check("s").unwrap_err().to_string();
+        assert!(error.contains("together, or neither"), "{error}");
+        let external = Some(SaslMechanismList(vec![SaslMechanism::External]));
+        let options = EndpointOptions { sasl_mechanism: external, ..url("amqps://a") };
+        let error = options.resolve("s").unwrap().check("s").unwrap_err().to_string();
+        assert!(error.contains("needs TLS with `s.cert_file`"), "{error}");
+    }
+
+    /// Programs may log an endpoint and its options.
+    #[test]
+    fn debug_shows_no_password() {
+        let options = url("amqp://u:hunter2@a");
+        assert!(!format!("{options:?}").contains("hunter2"));
+        assert!(!format!("{:?}", options.resolve("s").unwrap()).contains("hunter2"));
+    }
 }

@@ -2,6 +2,7 @@
 //!
 //! * [`BrokerUrl`], [`EndpointOptions`], [`TlsFiles`] and [`Password`] are the configuration that
 //!   the strategies `rabbit` and `qpid` have in common.
+//! * [`endpoint_table!`] adds these options to the table of a strategy.
 //! * [`Dialer`] tries every address of every host within one deadline, with or without TLS, until one
 //!   accepts the login.
 //! * [`guard`] keeps harmful frames of a peer away from the client library.
@@ -23,6 +24,7 @@ mod blocking;
 mod dialer;
 mod endpoint;
 mod endpoint_options;
+mod endpoint_table;
 mod envelope;
 pub mod guard;
 mod host;

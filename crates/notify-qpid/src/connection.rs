@@ -297,6 +297,7 @@ impl fmt::Debug for Connection {
         f.debug_struct("Connection")
             .field("peer", &self.peer)
             .field("product", &self.product)
+            .field("links", &self.links.keys())
             .field("usable", &self.is_usable())
             .finish_non_exhaustive()
     }

@@ -18,8 +18,6 @@
 //! # Examples
 //!
 //! ```no_run
-//! use std::time::Duration;
-//!
 //! use notify_core::config::DriverOptions;
 //! use notify_core::{Notification, Notifier};
 //! use notify_qpid::{Config, Qpid};
@@ -32,7 +30,7 @@
 //! let (notifier, worker) = Notifier::builder(transport).build()?;
 //! let worker = worker.spawn_thread()?;
 //! drop(notifier.resend(&notification).await);
-//! let stats = notifier.shutdown(Duration::from_secs(10)).await;
+//! let stats = notifier.shutdown(std::time::Duration::from_secs(10)).await;
 //! assert_eq!(stats.delivered, 1);
 //! # drop(worker.join());
 //! # Ok(())
@@ -61,7 +59,7 @@ use async_trait::async_trait;
 use notify_core::config::{Driver, DriverOptions};
 use notify_core::redact::printable;
 use notify_core::transport::{Finding, Lanes};
-use notify_core::{Batch, EventType, Outcome, Result, Transport};
+use notify_core::{Batch, Outcome, Result, Transport};
 
 pub use config::{Config, Dialect, Node};
 use connection::Connection;
@@ -189,10 +187,6 @@ impl Qpid {
 impl Transport for Qpid {
     fn name(&self) -> &'static str {
         DRIVER.name
-    }
-
-    fn wants(&self, _: &EventType) -> bool {
-        true
     }
 
     /// Returns one lane for each priority, with the subject or the address of its messages.

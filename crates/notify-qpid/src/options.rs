@@ -3,17 +3,13 @@
 //! The keys that `[rabbit]` has too have the same names and the same meanings.
 //!
 //! This module reads no files and contacts no broker. A password that it reads stays inside a
-//! [`Secret`], which nothing can print.
+//! [`Secret`](crate::Secret), which nothing can print.
 
-use std::path::PathBuf;
+use std::time::Duration;
 
 use notify_core::Result;
-use notify_core::codec::serde_json::{Map, Value};
 use notify_core::config::{DriverOptions, Seconds};
-use notify_net::{
-    BrokerUrl, EndpointOptions, Envelope, SaslMechanismList, Secret, TlsFiles, broker_table_values,
-};
-use serde::{Deserialize, Serialize};
+use notify_net::{Envelope, endpoint_table};
 
 use crate::config::{Config, Dialect, Node};
 use crate::template::Template;
@@ -45,27 +41,12 @@ impl Config {
     /// # Ok::<(), notify_core::Error>(())
     /// ```
     pub fn from_options(options: DriverOptions) -> Result<Self> {
-        let table: QpidTable = options.parse()?;
-        let endpoint = EndpointOptions {
-            url: table.url,
-            host: table.host,
-            port: table.port,
-            user: table.user,
-            password: table.password,
-            password_file: table.password_file,
-            virtual_host: table.virtual_host,
-            tls: TlsFiles {
-                ca_file: table.ca_file,
-                cert_file: table.cert_file,
-                key_file: table.key_file,
-            },
-            sasl_mechanism: table.sasl_mechanism,
-            connect_timeout: table.connect_timeout,
-            heartbeat: table.heartbeat,
-        };
+        let mut table: QpidTable = options.parse()?;
+        let endpoint = table.take_endpoint().resolve("qpid")?;
         let default = Self::default();
+        let or = |seconds: Option<Seconds>, default| seconds.map_or(default, Duration::from);
         let config = Self {
-            endpoint: endpoint.resolve("qpid")?,
+            endpoint,
             node: table.node.unwrap_or_default(),
             dialect: table.dialect.unwrap_or_default(),
             address: table.address,
@@ -73,112 +54,67 @@ impl Config {
             topic: table.topic.unwrap_or(default.topic),
             envelope: table.envelope.unwrap_or_default(),
             window: table.window.unwrap_or(default.window),
-            confirm_timeout: table.confirm_timeout.map_or(default.confirm_timeout, Into::into),
-            refuse_unroutable_after: table
-                .refuse_unroutable_after
-                .map_or(default.refuse_unroutable_after, Into::into),
+            confirm_timeout: or(table.confirm_timeout, default.confirm_timeout),
+            refuse_unroutable_after: or(
+                table.refuse_unroutable_after,
+                default.refuse_unroutable_after,
+            ),
         };
         config.check()?;
         Ok(config)
     }
 }
 
-/// The table `[qpid]`: one field for each key, as you write it in a file. `None` leaves the default.
-///
-/// Use it for a configuration that your program builds. [`Config`] documents the options. `Serialize` omits
-/// `url` and `password`, which are secrets; [`into_values`](Self::into_values) contains them.
-///
-/// # Examples
-///
-/// ```
-/// use notify_qpid::{Node, QpidTable};
-///
-/// let mut table = QpidTable::default();
-/// table.url = Some("amqp://glance:hunter2@broker1.example.org".parse()?);
-/// table.node = Some(Node::Topic);
-/// assert!(!format!("{table:?}").contains("hunter2"));
-/// # Ok::<(), notify_core::Error>(())
-/// ```
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default)]
-#[non_exhaustive]
-pub struct QpidTable {
-    /// Hosts, credentials, virtual host and TLS in one.
-    #[serde(skip_serializing)]
-    pub url: Option<BrokerUrl>,
-    /// One host, instead of a URL.
-    pub host: Option<String>,
-    /// The port of `host`.
-    pub port: Option<u16>,
-    /// The user, unless the URL names one.
-    pub user: Option<String>,
-    /// The password, unless the URL or `password_file` holds one.
-    #[serde(skip_serializing)]
-    pub password: Option<Secret>,
-    /// The file that holds the password. Every connect reads it anew.
-    pub password_file: Option<PathBuf>,
-    /// The virtual host, unless the URL names one.
-    pub virtual_host: Option<String>,
-    /// The authorities to trust, as PEM.
-    pub ca_file: Option<PathBuf>,
-    /// The client certificate and its chain, as PEM.
-    pub cert_file: Option<PathBuf>,
-    /// The key of the client certificate, as PEM.
-    pub key_file: Option<PathBuf>,
-    /// The mechanisms of the login, the best first.
-    pub sasl_mechanism: Option<SaslMechanismList>,
-    /// The kind of node: a queue for each priority, or one exchange.
-    pub node: Option<Node>,
-    /// The form of the addresses.
-    pub dialect: Option<Dialect>,
-    /// The template of the target address.
-    pub address: Option<Template>,
-    /// The exchange behind `node = "topic"`.
-    pub exchange: Option<String>,
-    /// The first part of queues and subjects.
-    pub topic: Option<String>,
-    /// The JSON around a notification.
-    pub envelope: Option<Envelope>,
-    /// The most unsettled messages of one address.
-    pub window: Option<usize>,
-    /// The longest connect, for all hosts together.
-    pub connect_timeout: Option<Seconds>,
-    /// The longest time without an outcome while messages are unsettled.
-    pub confirm_timeout: Option<Seconds>,
-    /// The time for which the broker may reject a message before the transport refuses it.
-    pub refuse_unroutable_after: Option<Seconds>,
-    /// The interval of heartbeats, in whole seconds.
-    pub heartbeat: Option<u16>,
-}
-
-impl QpidTable {
-    /// Returns the values of the table in the form of a configuration, with the secrets.
+endpoint_table! {
+    /// The table `[qpid]`: one field for each key, as you write it in a file. `None` leaves the default.
     ///
-    /// # Errors
+    /// Use it for a configuration that your program builds. [`Config`] documents the options. `Serialize` omits
+    /// `url` and `password`, which are secrets; [`into_values`](Self::into_values) contains them.
     ///
-    /// [`ErrorKind::Config`](notify_core::ErrorKind::Config) for a path that is not UTF-8.
-    pub fn into_values(self) -> Result<Map<String, Value>> {
-        broker_table_values(&self, self.url.as_ref(), self.password.as_ref())
+    /// # Examples
+    ///
+    /// ```
+    /// use notify_qpid::{Node, QpidTable};
+    ///
+    /// let mut table = QpidTable::default();
+    /// table.url = Some("amqp://glance:hunter2@broker1.example.org".parse()?);
+    /// table.node = Some(Node::Topic);
+    /// assert!(!format!("{table:?}").contains("hunter2"));
+    /// # Ok::<(), notify_core::Error>(())
+    /// ```
+    pub struct QpidTable {
+        /// The kind of node: a queue for each priority, or one exchange.
+        pub node: Option<Node>,
+        /// The form of the addresses.
+        pub dialect: Option<Dialect>,
+        /// The template of the target address.
+        pub address: Option<Template>,
+        /// The exchange behind `node = "topic"`.
+        pub exchange: Option<String>,
+        /// The first part of queues and subjects.
+        pub topic: Option<String>,
+        /// The JSON around a notification.
+        pub envelope: Option<Envelope>,
+        /// The most unsettled messages of one address.
+        pub window: Option<usize>,
+        /// The longest time without an outcome while messages are unsettled.
+        pub confirm_timeout: Option<Seconds>,
+        /// The time for which the broker may reject a message before the transport refuses it.
+        pub refuse_unroutable_after: Option<Seconds>,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use notify_core::ErrorKind;
-    use notify_core::config::Origin;
-    use notify_net::{Password, SaslMechanism};
-    use serde_json::json;
+    use notify_conformance::options::{assert_rejected, options_of};
+    use notify_net::{Password, SaslMechanism, Secret};
+    use serde_json::{Value, json};
 
     use super::*;
 
     /// Reads a table whose keys all come from `a.toml`.
     fn read(table: Value) -> Result<Config> {
-        let Value::Object(table) = table else { panic!("not a table") };
-        let origins = table
-            .keys()
-            .map(|key| (key.clone(), Origin { place: "a.toml".into(), raw: None }))
-            .collect();
-        Config::from_options(DriverOptions::new("qpid", table).with_origins(origins))
+        Config::from_options(options_of("qpid", table))
     }
 
     /// Returns the hosts as text.
@@ -250,7 +186,7 @@ mod tests {
     #[test]
     fn rejects_invalid_and_contradictory_keys() {
         let long = "x".repeat(241);
-        for (table, expected) in [
+        let cases = [
             (json!({ "uri": "amqp://a" }), "`qpid.uri` (a.toml): unknown option"),
             (
                 json!({ "url": "http://hunter2@a" }),
@@ -294,39 +230,7 @@ mod tests {
             (json!({ "heartbeat": 0 }), "`qpid.heartbeat`"),
             (json!({ "port": 70_000 }), "`qpid.port` (a.toml)"),
             (json!({ "confirm_timeout": 0 }), "`qpid.confirm_timeout` (a.toml)"),
-        ] {
-            let error = read(table).expect_err(expected);
-            assert_eq!(error.kind(), ErrorKind::Config);
-            assert!(error.to_string().contains(expected), "{error}");
-            assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
-        }
-    }
-
-    /// A certificate without a user selects EXTERNAL; a user selects PLAIN all the same.
-    #[test]
-    #[cfg(feature = "tls")]
-    fn a_certificate_without_a_user_selects_external() {
-        let config = read(json!({ "url": "amqps://a", "cert_file": "/c", "key_file": "/k" }));
-        let config = config.unwrap();
-        assert_eq!(config.endpoint.sasl_mechanism, [SaslMechanism::External]);
-        assert_eq!(config.endpoint.tls.unwrap().cert_file, Some("/c".into()));
-        for (table, expected) in [
-            (json!({ "url": "amqps://a", "cert_file": "/c" }), "together, or neither"),
-            (json!({ "url": "amqps://a", "sasl_mechanism": ["EXTERNAL"] }), "needs TLS with"),
-        ] {
-            let error = read(table).expect_err(expected);
-            assert!(error.to_string().contains(expected), "{error}");
-        }
-        let config = read(
-            json!({ "url": "amqps://u:p@a", "cert_file": "/c", "key_file": "/k", "ca_file": "/ca" }),
-        );
-        assert_eq!(config.unwrap().endpoint.sasl_mechanism, [SaslMechanism::Plain]);
-    }
-
-    /// A configuration can be logged.
-    #[test]
-    fn debug_shows_no_password() {
-        let config = read(json!({ "url": "amqp://u:hunter2@a" })).unwrap();
-        assert!(!format!("{config:?}").contains("hunter2"));
+        ];
+        assert_rejected(cases, read);
     }
 }

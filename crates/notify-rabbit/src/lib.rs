@@ -150,7 +150,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use notify_core::config::{Driver, DriverOptions};
 use notify_core::transport::{Finding, Lanes};
-use notify_core::{Batch, EventType, Result, Transport};
+use notify_core::{Batch, Result, Transport};
 
 pub use config::{Config, DeclareMode, MismatchPolicy, QueueType};
 use connection::{Connection, connection_name};
@@ -313,10 +313,6 @@ impl Rabbit {
 impl Transport for Rabbit {
     fn name(&self) -> &'static str {
         DRIVER.name
-    }
-
-    fn wants(&self, _: &EventType) -> bool {
-        true
     }
 
     /// Returns one lane for each priority, with the name of its queue.

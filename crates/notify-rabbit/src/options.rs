@@ -2,16 +2,11 @@
 //!
 //! This module opens no file and no connection.
 
-use std::path::PathBuf;
+use std::time::Duration;
 
 use notify_core::Result;
-use notify_core::codec::serde_json::{Map, Value};
 use notify_core::config::{DriverOptions, Seconds};
-use notify_net::{
-    BrokerUrl, Endpoint, EndpointOptions, Envelope, Host, SaslMechanism, SaslMechanismList, Secret,
-    TlsFiles, broker_table_values,
-};
-use serde::{Deserialize, Serialize};
+use notify_net::{Endpoint, EndpointOptions, Envelope, Host, SaslMechanism, endpoint_table};
 
 use crate::config::{Config, DeclareMode, MismatchPolicy, QueueType, guest, invalid};
 
@@ -81,27 +76,11 @@ impl Config {
     /// # Ok::<(), notify_core::Error>(())
     /// ```
     pub fn from_options(options: DriverOptions) -> Result<Self> {
-        let table: RabbitTable = options.parse()?;
-        let endpoint = EndpointOptions {
-            url: table.url,
-            host: table.host,
-            port: table.port,
-            user: table.user,
-            password: table.password,
-            password_file: table.password_file,
-            virtual_host: table.virtual_host,
-            tls: TlsFiles {
-                ca_file: table.ca_file,
-                cert_file: table.cert_file,
-                key_file: table.key_file,
-            },
-            sasl_mechanism: table.sasl_mechanism,
-            connect_timeout: table.connect_timeout,
-            heartbeat: table.heartbeat,
-        };
+        let mut table: RabbitTable = options.parse()?;
+        let seconds = |value: Option<Seconds>, default| value.map_or(default, Duration::from);
         let default = Self::default();
         let config = Self {
-            endpoint: login_default(endpoint, "rabbit")?,
+            endpoint: login_default(table.take_endpoint(), "rabbit")?,
             exchange: table.exchange.unwrap_or(default.exchange),
             topic: table.topic.unwrap_or(default.topic),
             durable: table.durable.unwrap_or(default.durable),
@@ -110,10 +89,11 @@ impl Config {
             on_mismatch: table.on_mismatch.unwrap_or_default(),
             envelope: table.envelope.unwrap_or_default(),
             window: table.window.unwrap_or(default.window),
-            confirm_timeout: table.confirm_timeout.map_or(default.confirm_timeout, Into::into),
-            refuse_unroutable_after: table
-                .refuse_unroutable_after
-                .map_or(default.refuse_unroutable_after, Into::into),
+            refuse_unroutable_after: seconds(
+                table.refuse_unroutable_after,
+                default.refuse_unroutable_after,
+            ),
+            confirm_timeout: seconds(table.confirm_timeout, default.confirm_timeout),
             backlog_warning: table.backlog_warning.unwrap_or(default.backlog_warning),
         };
         config.check()?;
@@ -136,106 +116,60 @@ pub(crate) fn login_default(options: EndpointOptions, table: &str) -> Result<End
     Ok(guest(endpoint))
 }
 
-/// The table `[rabbit]`: one field for each key, as you write it in a file. `None` leaves the default.
-///
-/// Use it for a configuration that your program builds. [`Config`] documents the options. `Serialize` omits
-/// `url` and `password`, which are secrets; [`into_values`](Self::into_values) contains them.
-///
-/// # Examples
-///
-/// ```
-/// use notify_rabbit::{QueueType, RabbitTable};
-///
-/// let mut table = RabbitTable::default();
-/// table.url = Some("amqp://glance:hunter2@rabbit1.example.org".parse()?);
-/// table.queue_type = Some(QueueType::Quorum);
-/// assert!(!format!("{table:?}").contains("hunter2"));
-/// # Ok::<(), notify_core::Error>(())
-/// ```
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default)]
-#[non_exhaustive]
-pub struct RabbitTable {
-    /// Hosts, credentials, virtual host and TLS in one.
-    #[serde(skip_serializing)]
-    pub url: Option<BrokerUrl>,
-    /// One host, instead of a URL.
-    pub host: Option<String>,
-    /// The port of `host`.
-    pub port: Option<u16>,
-    /// The user, unless the URL names one.
-    pub user: Option<String>,
-    /// The password, unless the URL or `password_file` holds one.
-    #[serde(skip_serializing)]
-    pub password: Option<Secret>,
-    /// The file that holds the password. Every connect reads it anew.
-    pub password_file: Option<PathBuf>,
-    /// The virtual host, unless the URL names one.
-    pub virtual_host: Option<String>,
-    /// The authorities to trust, as PEM.
-    pub ca_file: Option<PathBuf>,
-    /// The client certificate and its chain, as PEM.
-    pub cert_file: Option<PathBuf>,
-    /// The key of the client certificate, as PEM.
-    pub key_file: Option<PathBuf>,
-    /// The mechanisms of the login, the best first.
-    pub sasl_mechanism: Option<SaslMechanismList>,
-    /// The exchange.
-    pub exchange: Option<String>,
-    /// The first part of the queues' names.
-    pub topic: Option<String>,
-    /// Whether exchange and queues survive a restart of the broker.
-    pub durable: Option<bool>,
-    /// The type of queues that the transport declares.
-    pub queue_type: Option<QueueType>,
-    /// Whether the transport declares exchange and queues.
-    pub declare: Option<DeclareMode>,
-    /// The policy for an exchange or queue that exists with other properties.
-    pub on_mismatch: Option<MismatchPolicy>,
-    /// The JSON around a notification.
-    pub envelope: Option<Envelope>,
-    /// The most unconfirmed messages.
-    pub window: Option<usize>,
-    /// The longest connect, for all hosts together.
-    pub connect_timeout: Option<Seconds>,
-    /// The longest time without a confirm while messages are unconfirmed.
-    pub confirm_timeout: Option<Seconds>,
-    /// The interval of heartbeats, in whole seconds.
-    pub heartbeat: Option<u16>,
-    /// The time for which a message may be unroutable before the transport refuses it.
-    pub refuse_unroutable_after: Option<Seconds>,
-    /// The messages in a queue without a consumer above which the transport warns; 0 disables the warning.
-    pub backlog_warning: Option<u32>,
-}
-
-impl RabbitTable {
-    /// Returns the values of the table in the form of a configuration, with the secrets.
+endpoint_table! {
+    /// The table `[rabbit]`: one field for each key, as you write it in a file. `None` leaves the default.
     ///
-    /// # Errors
+    /// Use it for a configuration that your program builds. [`Config`] documents the options. `Serialize` omits
+    /// `url` and `password`, which are secrets; [`into_values`](Self::into_values) contains them.
     ///
-    /// [`ErrorKind::Config`](notify_core::ErrorKind::Config) for a path that is not UTF-8.
-    pub fn into_values(self) -> Result<Map<String, Value>> {
-        broker_table_values(&self, self.url.as_ref(), self.password.as_ref())
+    /// # Examples
+    ///
+    /// ```
+    /// use notify_rabbit::{QueueType, RabbitTable};
+    ///
+    /// let mut table = RabbitTable::default();
+    /// table.url = Some("amqp://glance:hunter2@rabbit1.example.org".parse()?);
+    /// table.queue_type = Some(QueueType::Quorum);
+    /// assert!(!format!("{table:?}").contains("hunter2"));
+    /// # Ok::<(), notify_core::Error>(())
+    /// ```
+    pub struct RabbitTable {
+        /// The exchange.
+        pub exchange: Option<String>,
+        /// The first part of the queues' names.
+        pub topic: Option<String>,
+        /// Whether exchange and queues survive a restart of the broker.
+        pub durable: Option<bool>,
+        /// The type of queues that the transport declares.
+        pub queue_type: Option<QueueType>,
+        /// Whether the transport declares exchange and queues.
+        pub declare: Option<DeclareMode>,
+        /// The policy for an exchange or queue that exists with other properties.
+        pub on_mismatch: Option<MismatchPolicy>,
+        /// The JSON around a notification.
+        pub envelope: Option<Envelope>,
+        /// The most unconfirmed messages.
+        pub window: Option<usize>,
+        /// The longest time without a confirm while messages are unconfirmed.
+        pub confirm_timeout: Option<Seconds>,
+        /// The time for which a message may be unroutable before the transport refuses it.
+        pub refuse_unroutable_after: Option<Seconds>,
+        /// The messages in a queue without a consumer above which the transport warns; 0 disables the warning.
+        pub backlog_warning: Option<u32>,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use notify_core::ErrorKind;
-    use notify_core::config::Origin;
-    use notify_net::Password;
-    use serde_json::json;
+    use notify_conformance::options::{assert_rejected, options_of};
+    use notify_net::{Password, Secret};
+    use serde_json::{Value, json};
 
     use super::*;
 
     /// Parses a table whose values come from the file `a.toml`.
     fn read(table: Value) -> Result<Config> {
-        let Value::Object(table) = table else { panic!("not a table") };
-        let origins = table
-            .keys()
-            .map(|key| (key.clone(), Origin { place: "a.toml".into(), raw: None }))
-            .collect();
-        Config::from_options(DriverOptions::new("rabbit", table).with_origins(origins))
+        Config::from_options(options_of("rabbit", table))
     }
 
     /// Returns the hosts as text.
@@ -279,7 +213,7 @@ mod tests {
     #[test]
     fn invalid_options_are_named() {
         let long = "x".repeat(256);
-        for (table, expected) in [
+        let cases = [
             (json!({ "uri": "amqp://a" }), "`rabbit.uri` (a.toml): unknown option"),
             (
                 json!({ "url": "http://hunter2@a" }),
@@ -318,39 +252,7 @@ mod tests {
             (json!({ "heartbeat": 0 }), "`rabbit.heartbeat`"),
             (json!({ "port": 70_000 }), "`rabbit.port` (a.toml)"),
             (json!({ "confirm_timeout": 0 }), "`rabbit.confirm_timeout` (a.toml)"),
-        ] {
-            let error = read(table).expect_err(expected);
-            assert_eq!(error.kind(), ErrorKind::Config);
-            assert!(error.to_string().contains(expected), "{error}");
-            assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
-        }
-    }
-
-    /// A client certificate without user and password selects `EXTERNAL`.
-    #[test]
-    #[cfg(feature = "tls")]
-    fn a_certificate_alone_selects_external() {
-        let config = read(json!({ "url": "amqps://a", "cert_file": "/c", "key_file": "/k" }));
-        let config = config.unwrap();
-        assert_eq!(config.endpoint.sasl_mechanism, [SaslMechanism::External]);
-        assert_eq!(config.endpoint.tls.unwrap().cert_file, Some("/c".into()));
-        for (table, expected) in [
-            (json!({ "url": "amqps://a", "cert_file": "/c" }), "together, or neither"),
-            (json!({ "url": "amqps://a", "sasl_mechanism": "EXTERNAL" }), "needs TLS with"),
-        ] {
-            let error = read(table).expect_err(expected);
-            assert!(error.to_string().contains(expected), "{error}");
-        }
-        let config = read(
-            json!({ "url": "amqps://u:p@a", "cert_file": "/c", "key_file": "/k", "ca_file": "/ca" }),
-        );
-        assert_eq!(config.unwrap().endpoint.sasl_mechanism, [SaslMechanism::Plain]);
-    }
-
-    /// Programs may log a configuration.
-    #[test]
-    fn debug_shows_no_password() {
-        let config = read(json!({ "url": "amqp://u:hunter2@a" })).unwrap();
-        assert!(!format!("{config:?}").contains("hunter2"));
+        ];
+        assert_rejected(cases, read);
     }
 }

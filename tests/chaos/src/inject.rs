@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 use notify_testbed::proxy::{Direction, Disconnect, Proxy};
 use notify_testbed::wait::wait_until;
-use serde_json::json;
 
 use crate::environment::{QUEUES, TrialEnvironment};
 use crate::fault::ChaosFault;
@@ -199,16 +198,9 @@ fn fill_disk(environment: &TrialEnvironment<'_>, length: Duration) {
 fn refuse_for_one_queue(environment: &TrialEnvironment<'_>, length: Duration, rng: &mut Rng) {
     let vhost = &environment.vhost;
     let pattern = format!("^{}$", one_queue(rng));
-    // RabbitMQ 3 applies a new length before a new overflow policy, so the queue would first drop its
-    // messages, which it has confirmed. That loss is the operator's and not the library's.
-    for length in [u32::MAX, 1] {
-        let full = json!({ "max-length": length, "overflow": "reject-publish" });
-        vhost.set_policy("full", &pattern, &full);
-        // The answer of each queue comes after it has applied the policy.
-        vhost.queues();
-    }
+    vhost.fill(&pattern);
     sleep(length);
-    vhost.clear_policy("full");
+    vhost.make_room();
 }
 
 /// Makes the broker answer no message for one queue.

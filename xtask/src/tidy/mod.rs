@@ -4,6 +4,7 @@
 //! others. Each check has a test on a workspace that violates it.
 
 mod crates;
+mod duplicates;
 mod front_page;
 mod imports;
 mod language;
@@ -52,7 +53,7 @@ pub(crate) fn run() -> Result<()> {
 /// A check returns its violations, one line each.
 type Check = fn(&Workspace) -> Vec<String>;
 
-const CHECKS: [(&str, Check); 23] = [
+const CHECKS: [(&str, Check); 24] = [
     ("core names no backend", crates::core_names_no_backend),
     ("a transport depends on core, notify-net and its client only", crates::transports_are_apart),
     ("only the facade knows all transports", crates::only_the_facade_knows_transports),
@@ -75,5 +76,6 @@ const CHECKS: [(&str, Check); 23] = [
     ("every file opens with //!", sources::files_open_with_their_purpose),
     ("only the command, xtask and log.target = \"stdout\" print", sources::libraries_do_not_print),
     ("no bare #[allow]", sources::no_bare_allow),
+    ("no six alike lines in both AMQP crates", duplicates::amqp_crates_share_no_lines),
     ("no todo!", sources::no_unfinished_code),
 ];

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use notify_core::Message;
 
-use super::attempts::DeliveryReport;
+use crate::attempts::DeliveryReport;
 use crate::harness::{Capability, Harness, ReceivedMessage};
 
 /// Asserts that the destination received exactly these bodies, in any order.

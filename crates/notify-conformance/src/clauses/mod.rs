@@ -12,7 +12,6 @@
 //! suite::run_clause(clauses::settles_every_message_once::<Script>());
 //! ```
 
-mod attempts;
 mod comparison;
 mod delivery;
 mod faults;

@@ -1,7 +1,7 @@
 //! Clauses about release: a closed or dropped transport leaves no connection, file or thread.
 
-use super::attempts::deliver;
 use super::waiting::{wait_until_released, within};
+use crate::attempts::deliver;
 use crate::harness::Harness;
 use crate::samples;
 

@@ -2,8 +2,8 @@
 
 use notify_core::Verdict;
 
-use super::attempts::{attempt, deliver};
 use super::comparison::assert_same_bodies;
+use crate::attempts::{deliver, send_once};
 use crate::harness::{Capability, Harness};
 use crate::samples;
 
@@ -12,9 +12,9 @@ pub async fn settles_every_message_once<H: Harness>() {
     let harness = H::start().await;
     let mut transport = harness.transport();
     for size in [1, 2, 100, 1024] {
-        // `attempt` panics when the transport settles a message twice.
-        let attempt = attempt(transport.as_mut(), &samples::messages(0..size)).await;
-        assert!(attempt.end.is_ok(), "{:?}", attempt.end);
+        // `send_once` panics when the transport settles a message twice.
+        let attempt = send_once(transport.as_mut(), &samples::messages(0..size)).await;
+        assert!(attempt.result.is_ok(), "{:?}", attempt.result);
         let accepted = |verdict: &Option<Verdict>| matches!(verdict, Some(Verdict::Accept));
         assert!(attempt.verdicts.iter().all(accepted), "{:?}", attempt.verdicts);
     }
@@ -34,9 +34,9 @@ pub async fn refuses_one_and_accepts_the_rest<H: Harness>() {
     messages.insert(10, refused.clone());
     // A transport may ask for a second attempt before it refuses: an unroutable message is worth
     // declaring its queue again.
-    let mut verdicts = attempt(transport.as_mut(), &messages).await.verdicts;
+    let mut verdicts = send_once(transport.as_mut(), &messages).await.verdicts;
     if matches!(verdicts[10], Some(Verdict::Retry(_))) {
-        verdicts[10] = attempt(transport.as_mut(), &messages[10..=10]).await.verdicts.remove(0);
+        verdicts[10] = send_once(transport.as_mut(), &messages[10..=10]).await.verdicts.remove(0);
     }
     for (index, verdict) in verdicts.iter().enumerate() {
         match verdict {
@@ -63,7 +63,7 @@ pub async fn asks_to_retry_while_the_destination_declines<H: Harness>() {
     let messages = samples::messages(0..30);
     deliver(transport.as_mut(), &messages[..10]).await;
     harness.start_declining().await;
-    let attempt = attempt(transport.as_mut(), &messages[10..20]).await;
+    let attempt = send_once(transport.as_mut(), &messages[10..20]).await;
     let retries =
         attempt.verdicts.iter().filter(|verdict| matches!(verdict, Some(Verdict::Retry(_))));
     assert!(retries.count() >= 8, "expected at least 8 retries: {:?}", attempt.verdicts);

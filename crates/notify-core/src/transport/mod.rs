@@ -113,8 +113,12 @@ pub trait Transport: fmt::Debug + Send {
     ///
     /// The notifier asks while it is built: once per documented event type, and once for a name outside
     /// of those, whose answer stands for all other names. Events of a type that the transport does not
-    /// want are never encoded; the notifier counts them as suppressed. `noop` wants none.
-    fn wants(&self, event_type: &EventType) -> bool;
+    /// want are never encoded; the notifier counts them as suppressed. `noop` wants none. The default wants
+    /// all.
+    fn wants(&self, event_type: &EventType) -> bool {
+        let _ = event_type;
+        true
+    }
 
     /// Returns the lanes of the destination: the queues behind it that can fail one by one.
     ///

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use notify_conformance::attempts::send_once;
 use notify_conformance::{Harness as _, samples};
 use notify_core::{Error, ErrorKind};
 use notify_qpid::Qpid;
@@ -14,7 +15,7 @@ use tokio::net::TcpListener;
 use tracing::instrument::WithSubscriber as _;
 
 use crate::contract_rabbitmq::RabbitNode;
-use crate::support::{attempt, config, within};
+use crate::support::{config, within};
 
 /// The password of these tests, which no log line and no error may show.
 const PLANTED: &str = "pl4nted-s3cret";
@@ -24,7 +25,7 @@ async fn failure(url: &str, options: Value) -> Error {
     let log = LogRecorder::default();
     let mut transport = Qpid::new(config(url, options)).unwrap();
     let messages = samples::messages(0..3);
-    let sending = attempt(&mut transport, &messages).with_subscriber(log.clone());
+    let sending = send_once(&mut transport, &messages).with_subscriber(log.clone());
     let error = within(sending).await.error();
     let shown = format!("{error:?} {error:#} {transport:?} {:?}", log.lines());
     assert!(!shown.contains(PLANTED), "{shown}");
@@ -71,14 +72,15 @@ async fn reports_missing_permissions() {
     let port = node.vhost.broker().port();
     let name = node.vhost.name().to_owned();
     let vhost = name.clone();
-    node.with(move |node| {
-        node.broker().eval(&format!(
+    node.vhost
+        .in_background(move |node| {
+            node.broker().eval(&format!(
             r#"rabbit_auth_backend_internal:add_user(<<"svc-{name}">>, <<"{PLANTED}">>, <<"test">>),
                rabbit_auth_backend_internal:set_permissions(
                    <<"svc-{name}">>, <<"{name}">>, <<"">>, <<"">>, <<"">>, <<"test">>)"#
         ))
-    })
-    .await;
+        })
+        .await;
     let url = format!("amqp://127.0.0.1:{port}/vhost:{vhost}");
     let user = json!({ "user": format!("svc-{vhost}"), "password": PLANTED });
     let error = failure(&url, user).await;
@@ -103,7 +105,10 @@ async fn falls_back_to_the_next_offered_mechanism() {
         }),
     ))
     .unwrap();
-    assert_eq!(within(attempt(&mut transport, &samples::messages(0..3))).await.accepted(), 3);
+    assert_eq!(
+        within(send_once(&mut transport, &samples::messages(0..3))).await.accepted().len(),
+        3
+    );
 }
 
 /// A broker of AMQP 0-10, a TLS port, a web server and garbage each give a permanent error that
@@ -152,7 +157,10 @@ async fn tries_the_next_host() {
     let url = format!("amqp://127.0.0.1:{closed},127.0.0.1:{}", peer.port());
     for _ in 0..5 {
         let mut transport = Qpid::new(config(&url, json!({}))).unwrap();
-        assert_eq!(within(attempt(&mut transport, &samples::messages(0..3))).await.accepted(), 3);
+        assert_eq!(
+            within(send_once(&mut transport, &samples::messages(0..3))).await.accepted().len(),
+            3
+        );
     }
 }
 
@@ -168,10 +176,10 @@ async fn reads_the_password_file_at_every_connect() {
     let options = json!({ "user": "guest", "password_file": file });
     let mut transport = Qpid::new(config(&url, options)).unwrap();
     let messages = samples::messages(0..3);
-    let error = within(attempt(&mut transport, &messages)).await.result.unwrap_err();
+    let error = within(send_once(&mut transport, &messages)).await.result.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Access);
     std::fs::write(&file, "guest\n").unwrap();
-    assert_eq!(within(attempt(&mut transport, &messages)).await.accepted(), 3);
+    assert_eq!(within(send_once(&mut transport, &messages)).await.accepted().len(), 3);
 }
 
 /// Starts a server that sends `answer` to every client and closes. Returns its URL.

@@ -1,14 +1,12 @@
 //! The transport contract on a RabbitMQ 3.10 node with its plugin for AMQP 1.0: the conformance
 //! suite.
 
-use std::sync::Mutex;
-
 use async_trait::async_trait;
 use notify_conformance::{Capability, Harness, LaneFault, MessageMetadata, ReceivedMessage};
 use notify_core::{Priority, Transport};
 use notify_qpid::{Config, Qpid};
 use notify_testbed::broker::proton;
-use notify_testbed::broker::rabbitmq::{RabbitMq, Vhost};
+use notify_testbed::broker::rabbitmq::{NodePool, PooledNode, RabbitMq, Vhost};
 use notify_testbed::wait::wait_until;
 use serde_json::json;
 
@@ -20,24 +18,13 @@ notify_conformance::suite!(RabbitNode);
 pub(crate) struct RabbitNode {
     pub(crate) vhost: Vhost<'static>,
     pub(crate) config: Config,
+    _node: PooledNode,
     /// The messages that were drained so far.
     received: Vec<ReceivedMessage>,
 }
 
-/// The idle nodes. Tests reuse them, because the start of a node takes longer than most tests. They
-/// end with the process.
-static IDLE: Mutex<Vec<&'static RabbitMq>> = Mutex::new(Vec::new());
-
-impl RabbitNode {
-    /// Runs `run` on a thread that may block.
-    pub(crate) async fn with<T: Send + 'static>(
-        &self,
-        run: impl FnOnce(&Vhost<'static>) -> T + Send + 'static,
-    ) -> T {
-        let vhost = self.vhost.clone();
-        tokio::task::spawn_blocking(move || run(&vhost)).await.unwrap()
-    }
-}
+/// The nodes of these tests.
+static NODES: NodePool = NodePool::new(|| RabbitMq::builder().plugin("rabbitmq_amqp1_0").start());
 
 /// Removes all messages from a queue over AMQP 1.0, and returns them.
 pub(crate) fn drain(vhost: &Vhost<'_>, queue: &str) -> Vec<proton::ProtonMessage> {
@@ -58,25 +45,23 @@ impl Harness for RabbitNode {
     const UNSUPPORTED: &'static [(Capability, &'static str)] = &[
         (Capability::Refuse, "RabbitMQ 3 accepts every message that it can decode"),
         (Capability::Retry, "RabbitMQ 3 ends the session if a queue refuses a message"),
-        (Capability::SilentLane, "no setting of RabbitMQ withholds outcomes of one queue"),
     ];
 
     /// Takes an idle node or starts one, and declares the queues in a new virtual host.
     async fn start() -> Self {
-        let idle = IDLE.lock().unwrap().pop();
-        tokio::task::spawn_blocking(move || {
-            let broker = idle.unwrap_or_else(|| {
-                Box::leak(Box::new(RabbitMq::builder().plugin("rabbitmq_amqp1_0").start()))
-            });
-            let vhost = broker.vhost();
+        tokio::task::spawn_blocking(|| {
+            let node = NODES.take();
+            let vhost = node.vhost();
             for (queue, _) in QUEUES.into_iter().chain(OTHER_QUEUES) {
                 vhost.declare_queue(queue, &json!({ "durable": true }));
             }
             // The broker still counts the connection that declared the queues for a moment.
             wait_until("no connection is left", || vhost.connections() == 0);
             let url =
-                format!("amqp://guest:guest@127.0.0.1:{}/vhost:{}", broker.port(), vhost.name());
-            Self { config: config(&url, json!({})), vhost, received: Vec::new() }
+                format!("amqp://guest:guest@127.0.0.1:{}/vhost:{}", node.port(), vhost.name());
+            // Long enough for every answer of a broker that answers.
+            let config = config(&url, json!({ "confirm_timeout": 5 }));
+            Self { config, vhost, _node: node, received: Vec::new() }
         })
         .await
         .unwrap()
@@ -89,7 +74,8 @@ impl Harness for RabbitNode {
     /// Drains the queues of all priorities and returns the messages of all drains.
     async fn received(&mut self) -> Vec<ReceivedMessage> {
         let new = self
-            .with(|vhost| {
+            .vhost
+            .in_background(|vhost| {
                 let queues = QUEUES.into_iter().chain(OTHER_QUEUES);
                 let drained = queues.map(|(queue, priority)| (drain(vhost, queue), priority));
                 drained.collect::<Vec<_>>()
@@ -110,17 +96,17 @@ impl Harness for RabbitNode {
 
     /// Counts the connections to the virtual host.
     async fn open_handles(&mut self) -> usize {
-        self.with(Vhost::connections).await
+        self.vhost.in_background(Vhost::connections).await
     }
 
     /// Kills the node.
     async fn kill(&mut self) {
-        self.with(|vhost| vhost.broker().kill()).await;
+        self.vhost.in_background(|vhost| vhost.broker().kill()).await;
     }
 
     /// Starts the node again, with its durable queues.
     async fn restart(&mut self) {
-        self.with(|vhost| vhost.broker().restart()).await;
+        self.vhost.in_background(|vhost| vhost.broker().restart()).await;
     }
 
     /// Stops the node's process with a signal.
@@ -132,23 +118,15 @@ impl Harness for RabbitNode {
         self.vhost.broker().unfreeze();
     }
 
-    /// Fills the queue of a priority. RabbitMQ 3 then ends the session of each refused message.
+    /// Fills the queue of a priority, so that RabbitMQ 3 ends the session of each refused message, or
+    /// suspends it.
     async fn set_lane_fault(&mut self, priority: Priority, fault: Option<LaneFault>) {
-        let queue = format!(r"^notifications\.{}$", priority.lower());
-        let full = json!({ "max-length": 1, "overflow": "reject-publish" });
-        self.with(move |vhost| match fault {
-            Some(_) => vhost.set_policy("full", &queue, &full),
-            None => vhost.clear_policy("full"),
-        })
-        .await;
-    }
-}
-
-/// Returns the node to the idle ones, unless the test failed.
-impl Drop for RabbitNode {
-    fn drop(&mut self) {
-        if !std::thread::panicking() {
-            IDLE.lock().unwrap().push(self.vhost.broker());
-        }
+        let queue = format!("notifications.{}", priority.lower());
+        let set_fault = move |vhost: &Vhost<'static>| match fault {
+            Some(LaneFault::Full) => vhost.fill(&queue),
+            Some(LaneFault::Silent) => vhost.suspend_queue(&queue),
+            None => vhost.repair_queue(&queue),
+        };
+        self.vhost.in_background(set_fault).await;
     }
 }

@@ -6,13 +6,14 @@
 
 use std::time::Duration;
 
+use notify_conformance::attempts::{deliver, send_once};
 use notify_conformance::samples;
 use notify_core::{Error, ErrorKind, Message, Outcome, Verdict};
 use notify_qpid::Qpid;
 use notify_testbed::broker::proton::{PeerFault, ProtonPeer};
 use serde_json::{Value, json};
 
-use crate::support::{attempt, config, deliver, within};
+use crate::support::{config, within};
 
 /// The peer detaches the link with an error. The transport reports its condition, and a new link
 /// delivers the rest.
@@ -63,17 +64,17 @@ async fn survives(fault: PeerFault, table: Value) -> Error {
     table["confirm_timeout"] = json!(600);
     let mut transport = Qpid::new(config(&peer.url(), table)).unwrap();
     let messages = infos(0..40);
-    assert_eq!(attempt(&mut transport, &messages[..1]).await.accepted(), 1);
+    assert_eq!(send_once(&mut transport, &messages[..1]).await.accepted().len(), 1);
     peer.inject(PeerFault::Hold, 4, Some(3));
     peer.inject(fault, 10, Some(1));
-    let first = within(attempt(&mut transport, &messages[1..])).await;
+    let first = within(send_once(&mut transport, &messages[1..])).await;
     let error = first.error();
     assert!(error.is_transient(), "{error:?}");
     assert_eq!(error.outcome(), Outcome::Unknown);
     if fault == PeerFault::Silent {
         peer.end_silence();
     }
-    assert!(first.accepted() < 39, "{first:?}");
+    assert!(first.accepted().len() < 39, "{first:?}");
     let remaining: Vec<_> = messages[1..]
         .iter()
         .zip(&first.verdicts)
@@ -102,13 +103,13 @@ async fn detects_a_peer_that_freezes_during_a_write() {
     ))
     .unwrap();
     let messages: Vec<_> = infos(0..2000);
-    assert_eq!(attempt(&mut transport, &messages[..1]).await.accepted(), 1);
+    assert_eq!(send_once(&mut transport, &messages[..1]).await.accepted().len(), 1);
     peer.freeze();
     // Far more bytes than the buffers of both sockets hold.
     let large: Vec<Message> = (0..300).map(|_| large()).collect();
-    let error = within(attempt(&mut transport, &large)).await.error();
+    let error = within(send_once(&mut transport, &large)).await.error();
     assert!(error.is_transient(), "{error:?}");
-    let error = within(attempt(&mut transport, &messages[..1])).await.result.unwrap_err();
+    let error = within(send_once(&mut transport, &messages[..1])).await.result.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
     peer.unfreeze();
     // The peer first works through its backlog.
@@ -121,7 +122,7 @@ async fn gives_up_on_a_peer_without_credit() {
     let peer = ProtonPeer::builder().credit(0).start();
     let config = config(&peer.url(), json!({ "confirm_timeout": 0.3 }));
     let mut transport = Qpid::new(config).unwrap();
-    let error = within(attempt(&mut transport, &infos(0..2))).await.result.unwrap_err();
+    let error = within(send_once(&mut transport, &infos(0..2))).await.result.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Timeout);
     assert!(
         error.to_string().contains("has accepted no message for `notifications.info`"),
@@ -138,9 +139,9 @@ async fn a_missing_node_delays_no_other_address() {
     let messages = samples::messages(0..30);
     let mut transport = Qpid::new(config(600.0)).unwrap();
     for _ in 0..2 {
-        let report = within(attempt(&mut transport, &messages)).await;
+        let report = within(send_once(&mut transport, &messages)).await;
         assert!(report.result.is_ok(), "{:?}", report.result);
-        assert_eq!(report.accepted(), 10);
+        assert_eq!(report.accepted().len(), 10);
         let retried = report.verdicts.iter().filter(|v| matches!(v, Some(Verdict::Retry(_))));
         assert_eq!(retried.count(), 20);
         let error = report.error();
@@ -149,9 +150,9 @@ async fn a_missing_node_delays_no_other_address() {
         assert!(error.to_string().contains("create it, or correct `qpid.node`"), "{error}");
     }
     let mut transport = Qpid::new(config(0.001)).unwrap();
-    attempt(&mut transport, &messages).await.result.unwrap();
+    send_once(&mut transport, &messages).await.result.unwrap();
     tokio::time::sleep(Duration::from_millis(10)).await;
-    let report = within(attempt(&mut transport, &messages)).await;
+    let report = within(send_once(&mut transport, &messages)).await;
     let refused = report.verdicts.iter().filter(|v| matches!(v, Some(Verdict::Refuse(_))));
     assert_eq!(refused.count(), 20, "{:?}", report.verdicts);
 }
@@ -163,14 +164,14 @@ async fn a_deleted_node_becomes_a_permanent_error() {
     let peer = ProtonPeer::builder().queue("notifications.info").create_nothing().start();
     let mut transport = Qpid::new(config(&peer.url(), json!({ "confirm_timeout": 600 }))).unwrap();
     let messages = infos(0..10);
-    assert_eq!(attempt(&mut transport, &messages[..1]).await.accepted(), 1);
+    assert_eq!(send_once(&mut transport, &messages[..1]).await.accepted().len(), 1);
     peer.delete_queue("notifications.info");
     // The client may answer the detach while it writes again, and then the connection is lost too.
-    let error = within(attempt(&mut transport, &messages)).await.error();
+    let error = within(send_once(&mut transport, &messages)).await.error();
     assert!(error.is_transient(), "{error:?}");
     let permanent = within(async {
         loop {
-            let error = attempt(&mut transport, &messages).await.error();
+            let error = send_once(&mut transport, &messages).await.error();
             if !error.is_transient() {
                 return error;
             }
@@ -186,7 +187,7 @@ async fn reconnecting_leaks_no_threads_or_descriptors() {
     let peer = ProtonPeer::start();
     let messages = infos(0..10);
     let mut transport = Qpid::new(config(&peer.url(), json!({}))).unwrap();
-    assert_eq!(attempt(&mut transport, &messages).await.accepted(), 10);
+    assert_eq!(send_once(&mut transport, &messages).await.accepted().len(), 10);
     let before = (count("/proc/self/fd"), count("/proc/self/task"));
     for round in 0..40 {
         match round % 4 {
@@ -197,7 +198,7 @@ async fn reconnecting_leaks_no_threads_or_descriptors() {
                 transport = Qpid::new(config(&peer.url(), json!({}))).unwrap();
             }
         }
-        let _ = within(attempt(&mut transport, &messages)).await;
+        let _ = within(send_once(&mut transport, &messages)).await;
         peer.clear_faults();
         within(deliver(&mut transport, &messages)).await;
     }

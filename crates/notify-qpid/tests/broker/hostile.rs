@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use notify_conformance::attempts::send_once;
 use notify_conformance::samples;
 use notify_core::Transport as _;
 use notify_qpid::Qpid;
@@ -9,7 +10,7 @@ use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;
 
-use crate::support::{attempt, config, within};
+use crate::support::{config, within};
 
 /// No frame crashes the process, exhausts its memory or disables the transport: each gives a
 /// transient error.
@@ -31,7 +32,7 @@ async fn survives_a_hostile_peer() {
         let url = serve(open).await;
         let mut transport = Qpid::new(config(&url, json!({ "connect_timeout": 2 }))).unwrap();
         for _ in 0..2 {
-            let error = within(attempt(&mut transport, &message)).await.result.unwrap_err();
+            let error = within(send_once(&mut transport, &message)).await.result.unwrap_err();
             assert!(error.is_transient(), "{name}: {error:?}");
         }
     }
@@ -67,7 +68,7 @@ async fn no_nesting_from_a_peer_overflows_a_stack() {
         let greeting = if name == "Open" { Vec::new() } else { open(&[0x40]) };
         let url = serve([greeting, frame(0, &body)].concat()).await;
         let mut transport = Qpid::new(config(&url, json!({ "connect_timeout": 5 }))).unwrap();
-        let error = within(attempt(&mut transport, &message)).await.result.unwrap_err();
+        let error = within(send_once(&mut transport, &message)).await.result.unwrap_err();
         assert!(error.is_transient(), "{name}: {error:?}");
         assert!(error.to_string().contains("nested too deeply"), "{name}: {error:?}");
         let error = within(transport.check()).await.unwrap_err();

@@ -8,7 +8,6 @@
 //! | `contract_proton`, `contract_rabbitmq` | the transport contract, on both peers |
 //! | `outcomes` | the message on the wire, and the verdict of each outcome |
 //! | `faults`, `hostile` | faults and attacks of the peer lose no message and harm no process |
-//! | `lanes` | a full queue delays no other |
 //! | `nodes`, `dialects` | the addresses of each product, and bound, missing and full nodes |
 //! | `rabbitmq3`, `rabbitmq4` | what only one of the two versions does |
 //! | `access`, `tls` | logins, certificates and the errors about them |
@@ -22,7 +21,6 @@ mod contract_rabbitmq;
 mod dialects;
 mod faults;
 mod hostile;
-mod lanes;
 mod nodes;
 mod outcomes;
 mod rabbitmq3;

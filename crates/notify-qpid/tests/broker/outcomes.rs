@@ -3,13 +3,14 @@
 //! The peer is a program on Apache Qpid Proton that settles messages as a test tells it. It also
 //! records the messages, so these tests read them with a client that is not ours.
 
+use notify_conformance::attempts::send_once;
 use notify_conformance::samples;
 use notify_core::{ErrorKind, Outcome, Priority, Transport as _, Verdict};
 use notify_qpid::Qpid;
 use notify_testbed::broker::proton::{PeerFault, PeerOutcome, ProtonPeer};
 use serde_json::json;
 
-use crate::support::{attempt, config, within};
+use crate::support::{config, within};
 
 /// Header, properties, application properties and body are as `docs/brokers.md` specifies them.
 #[tokio::test(flavor = "multi_thread")]
@@ -18,7 +19,7 @@ async fn a_message_arrives_as_specified() {
     let mut transport = Qpid::new(config(&peer.url(), json!({}))).unwrap();
     let message = &samples::messages(1..2)[0];
     assert_eq!(message.priority(), Priority::Error);
-    assert_eq!(attempt(&mut transport, std::slice::from_ref(message)).await.accepted(), 1);
+    assert_eq!(send_once(&mut transport, std::slice::from_ref(message)).await.accepted().len(), 1);
     let received = peer.messages("notifications.error").remove(0);
     assert!(received.durable);
     assert_eq!(received.priority, 4);
@@ -42,7 +43,7 @@ async fn the_oslo_envelope_is_a_data_section() {
     let config = config(&peer.url(), json!({ "envelope": "oslo-2.0" }));
     let mut transport = Qpid::new(config).unwrap();
     let messages = samples::messages(0..1);
-    assert_eq!(attempt(&mut transport, &messages).await.accepted(), 1);
+    assert_eq!(send_once(&mut transport, &messages).await.accepted().len(), 1);
     let received = peer.messages("notifications.info").remove(0);
     assert_eq!((received.section.as_str(), received.body), ("data", messages[0].oslo_v2()));
 }
@@ -55,7 +56,7 @@ async fn refuses_a_rejected_message_with_the_peers_condition() {
     peer.inject(PeerFault::Reject, 1, Some(1));
     // Messages of one priority share a link, so they keep their order.
     let messages: Vec<_> = [0, 3, 6].map(|n| samples::messages(n..n + 1).remove(0)).into();
-    let attempt = attempt(&mut transport, &messages).await;
+    let attempt = send_once(&mut transport, &messages).await;
     attempt.result.unwrap();
     let Some(Verdict::Refuse(error)) = &attempt.verdicts[1] else {
         panic!("{:?}", attempt.verdicts)
@@ -88,7 +89,7 @@ async fn each_rejection_has_the_verdict_of_its_meaning() {
         let mut verdicts = Vec::new();
         for _ in 0..2 {
             peer.inject(PeerFault::Reject, 0, Some(1));
-            let report = within(attempt(&mut transport, &message)).await;
+            let report = within(send_once(&mut transport, &message)).await;
             report.result.unwrap();
             verdicts.push(match &report.verdicts[0] {
                 Some(Verdict::Retry(_)) => "retry",
@@ -119,12 +120,12 @@ async fn is_retried(fault: PeerFault, expected: &str) {
     let mut transport = Qpid::new(config(&peer.url(), json!({}))).unwrap();
     peer.inject(fault, 0, Some(1));
     let messages = samples::messages(0..1);
-    let first = attempt(&mut transport, &messages).await;
+    let first = send_once(&mut transport, &messages).await;
     first.result.unwrap();
     let Some(Verdict::Retry(error)) = &first.verdicts[0] else { panic!("{:?}", first.verdicts) };
     assert!(error.is_transient() && error.to_string().contains(expected), "{error}");
     assert_eq!(peer.messages("notifications.info").len(), 0);
-    assert_eq!(attempt(&mut transport, &messages).await.accepted(), 1);
+    assert_eq!(send_once(&mut transport, &messages).await.accepted().len(), 1);
     assert_eq!(peer.messages("notifications.info").len(), 1);
 }
 
@@ -139,7 +140,7 @@ async fn a_withheld_outcome_costs_one_copy_per_attempt() {
     peer.inject(PeerFault::Hold, 0, None);
     let messages: Vec<_> = (0..50).map(|n| samples::messages(n * 3..n * 3 + 1).remove(0)).collect();
     for waited in ["0.2", "0.4", "0.8"] {
-        let attempt = within(attempt(&mut transport, &messages)).await;
+        let attempt = within(send_once(&mut transport, &messages)).await;
         let error = attempt.result.unwrap_err();
         assert_eq!((error.kind(), error.outcome()), (ErrorKind::Timeout, Outcome::Unknown));
         let expected = format!(
@@ -153,7 +154,7 @@ async fn a_withheld_outcome_costs_one_copy_per_attempt() {
     // Each of the three attempts sent one message.
     assert_eq!(peer.state().deliveries, 3);
     peer.clear_faults();
-    assert_eq!(attempt(&mut transport, &messages).await.accepted(), 50);
+    assert_eq!(send_once(&mut transport, &messages).await.accepted().len(), 50);
 }
 
 /// Cancel safety: messages in flight of a dropped send arrive once, and are settled when they come
@@ -162,11 +163,11 @@ async fn a_withheld_outcome_costs_one_copy_per_attempt() {
 async fn does_not_resend_messages_of_a_dropped_send() {
     let peer = ProtonPeer::start();
     let mut transport = Qpid::new(config(&peer.url(), json!({ "window": 5 }))).unwrap();
-    assert_eq!(attempt(&mut transport, &samples::messages(0..1)).await.accepted(), 1);
+    assert_eq!(send_once(&mut transport, &samples::messages(0..1)).await.accepted().len(), 1);
     peer.inject(PeerFault::Hold, 0, None);
     let messages: Vec<_> = (1..11).map(|n| samples::messages(n * 3..n * 3 + 1).remove(0)).collect();
     {
-        let mut sending = std::pin::pin!(attempt(&mut transport, &messages));
+        let mut sending = std::pin::pin!(send_once(&mut transport, &messages));
         within(async {
             while peer.state().withheld < 5 {
                 let turn = std::time::Duration::from_millis(10);
@@ -177,9 +178,9 @@ async fn does_not_resend_messages_of_a_dropped_send() {
     }
     peer.clear_faults();
     assert_eq!(peer.settle_withheld(PeerOutcome::Accept), 5);
-    let attempt = within(attempt(&mut transport, &messages)).await;
+    let attempt = within(send_once(&mut transport, &messages)).await;
     attempt.result.as_ref().unwrap();
-    assert_eq!(attempt.accepted(), 10);
+    assert_eq!(attempt.accepted().len(), 10);
     let received = peer.messages("notifications.info");
     let ids: Vec<_> = received.iter().skip(1).map(|message| message.id.clone()).collect();
     let sent: Vec<_> = messages.iter().map(|message| message.id().to_string()).collect();
@@ -193,7 +194,7 @@ async fn settles_a_notification_that_is_twice_in_a_batch() {
     let mut transport = Qpid::new(config(&peer.url(), json!({}))).unwrap();
     let message = samples::messages(0..1).remove(0);
     let messages = vec![message; 3];
-    assert_eq!(within(attempt(&mut transport, &messages)).await.accepted(), 3);
+    assert_eq!(within(send_once(&mut transport, &messages)).await.accepted().len(), 3);
     assert_eq!(peer.messages("notifications.info").len(), 3);
 }
 
@@ -204,9 +205,9 @@ async fn keeps_at_most_the_window_in_flight() {
     let config = config(&peer.url(), json!({ "window": 7, "confirm_timeout": 0.5 }));
     let mut transport = Qpid::new(config).unwrap();
     let messages: Vec<_> = (0..50).map(|n| samples::messages(n * 3..n * 3 + 1).remove(0)).collect();
-    assert_eq!(attempt(&mut transport, &messages).await.accepted(), 50);
+    assert_eq!(send_once(&mut transport, &messages).await.accepted().len(), 50);
     peer.inject(PeerFault::Hold, 0, None);
-    assert!(attempt(&mut transport, &messages).await.result.is_err());
+    assert!(send_once(&mut transport, &messages).await.result.is_err());
     assert_eq!(peer.state().deliveries, 57);
 }
 
@@ -215,8 +216,8 @@ async fn keeps_at_most_the_window_in_flight() {
 async fn delivers_to_a_peer_with_little_credit() {
     let peer = ProtonPeer::builder().credit(1).start();
     let mut transport = Qpid::new(config(&peer.url(), json!({}))).unwrap();
-    let attempt = within(attempt(&mut transport, &samples::messages(0..60))).await;
+    let attempt = within(send_once(&mut transport, &samples::messages(0..60))).await;
     attempt.result.as_ref().unwrap();
-    assert_eq!(attempt.accepted(), 60);
+    assert_eq!(attempt.accepted().len(), 60);
     transport.close().await.unwrap();
 }

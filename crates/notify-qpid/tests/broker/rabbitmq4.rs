@@ -5,6 +5,7 @@
 
 use std::time::{Duration, Instant};
 
+use notify_conformance::attempts::send_once;
 use notify_conformance::{Harness as _, samples};
 use notify_core::transport::FindingState;
 use notify_core::{ErrorKind, Transport as _, Verdict};
@@ -14,7 +15,7 @@ use tracing::instrument::WithSubscriber as _;
 
 use crate::contract_rabbitmq::RabbitNode;
 use crate::nodes::transport;
-use crate::support::{attempt, within};
+use crate::support::within;
 
 /// `glance-notify check` reports broker, TLS, login and the addresses of version 2. It knows no loss to
 /// warn about.
@@ -46,13 +47,13 @@ async fn check_reports_the_addresses() {
 #[ignore = "needs RabbitMQ 4: cargo xtask brokers rabbitmq4"]
 async fn a_missing_queue_delays_no_other() {
     let node = RabbitNode::start().await;
-    node.with(|vhost| vhost.delete_queue("notifications.error")).await;
+    node.vhost.in_background(|vhost| vhost.delete_queue("notifications.error")).await;
     let mut transport = transport(&node, json!({}));
     let log = LogRecorder::default();
     let messages = samples::messages(0..9);
-    let sending = attempt(&mut transport, &messages).with_subscriber(log.clone());
+    let sending = send_once(&mut transport, &messages).with_subscriber(log.clone());
     let attempt = within(sending).await;
-    assert_eq!(attempt.accepted(), 6, "{:?}", log.lines());
+    assert_eq!(attempt.accepted().len(), 6, "{:?}", log.lines());
     let error = attempt.verdicts.iter().flatten().find_map(|verdict| match verdict {
         Verdict::Retry(error) => Some(error),
         _ => None,
@@ -69,31 +70,32 @@ async fn a_missing_queue_delays_no_other() {
 async fn a_full_queue_is_retried_until_there_is_room() {
     for kind in ["classic", "quorum"] {
         let node = RabbitNode::start().await;
-        node.with(move |vhost| {
-            vhost.delete_queue("notifications.info");
-            let arguments = json!({
-                "x-queue-type": kind, "x-max-length": 1, "x-overflow": "reject-publish",
-            });
-            let queue = json!({ "durable": true, "arguments": arguments });
-            vhost.declare_queue("notifications.info", &queue);
-        })
-        .await;
+        node.vhost
+            .in_background(move |vhost| {
+                vhost.delete_queue("notifications.info");
+                let arguments = json!({
+                    "x-queue-type": kind, "x-max-length": 1, "x-overflow": "reject-publish",
+                });
+                let queue = json!({ "durable": true, "arguments": arguments });
+                vhost.declare_queue("notifications.info", &queue);
+            })
+            .await;
         let mut transport = transport(&node, json!({}));
         let infos = (0..30).step_by(3).flat_map(|index| samples::messages(index..index + 1));
         let messages: Vec<_> = infos.collect();
         // A quorum queue tells publishers with a delay that it is full, and again that it has room.
         let deadline = Instant::now() + Duration::from_secs(30);
         loop {
-            let report = within(attempt(&mut transport, &messages)).await;
+            let report = within(send_once(&mut transport, &messages)).await;
             let refused = report.verdicts.iter().flatten().any(|v| matches!(v, Verdict::Refuse(_)));
             assert!(!refused, "{kind}: {report:?}");
-            if report.accepted() < messages.len() {
+            if report.accepted().len() < messages.len() {
                 break;
             }
             assert!(Instant::now() < deadline, "{kind}: the queue is never full");
         }
-        node.with(|vhost| vhost.drain("notifications.info")).await;
-        while within(attempt(&mut transport, &messages[..1])).await.accepted() == 0 {
+        node.vhost.in_background(|vhost| vhost.drain("notifications.info")).await;
+        while within(send_once(&mut transport, &messages[..1])).await.accepted().len() == 0 {
             assert!(Instant::now() < deadline, "{kind}: the queue never has room");
         }
     }

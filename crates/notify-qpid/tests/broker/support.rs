@@ -1,10 +1,9 @@
-//! Helpers that the tests share: configurations and attempts.
+//! Helpers that the tests share: configurations and queues.
 
-use notify_core::config::DriverOptions;
-use notify_core::transport::Settlements;
-use notify_core::{Batch, Error, Message, Priority, Result, Transport, Verdict};
+use notify_conformance::options::options_with_url;
+use notify_core::{Priority, Result};
 use notify_qpid::Config;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 /// Returns the configuration of `url` and the keys of `table`.
 ///
@@ -17,65 +16,7 @@ pub(crate) fn config(url: &str, table: Value) -> Config {
 
 /// Reads the configuration of `url` and the keys of `table`, which may contradict each other.
 pub(crate) fn read(url: &str, table: Value) -> Result<Config> {
-    let Value::Object(mut options) = table else { panic!("not a table") };
-    options.insert("url".into(), url.into());
-    Config::from_options(DriverOptions::new("qpid", Map::from_iter(options)))
-}
-
-/// The verdicts and the result of one attempt.
-#[derive(Debug)]
-pub(crate) struct SendReport {
-    /// The result of `send`.
-    pub(crate) result: Result<()>,
-    /// The verdict of each message; `None` for an unsettled message.
-    pub(crate) verdicts: Vec<Option<Verdict>>,
-}
-
-impl SendReport {
-    /// Returns the number of messages with the verdict `Accept`.
-    pub(crate) fn accepted(&self) -> usize {
-        let accepted = |verdict: &&Option<Verdict>| matches!(verdict, Some(Verdict::Accept));
-        self.verdicts.iter().filter(accepted).count()
-    }
-
-    /// Returns the error of the attempt, or that of the first message to retry.
-    pub(crate) fn error(&self) -> Error {
-        let retried = self.verdicts.iter().find_map(|verdict| match verdict {
-            Some(Verdict::Retry(error)) => Some(error.clone()),
-            _ => None,
-        });
-        self.result.clone().err().or(retried).unwrap()
-    }
-}
-
-/// Sends `messages` once, and records the verdicts as they come.
-pub(crate) async fn attempt(transport: &mut dyn Transport, messages: &[Message]) -> SendReport {
-    let mut verdicts = vec![None; messages.len()];
-    let mut sink = |settlements: Settlements<'_>| {
-        for (index, verdict) in settlements {
-            verdicts[index] = Some(verdict);
-        }
-    };
-    let result = transport.send(&mut Batch::new(messages, &mut sink)).await;
-    SendReport { result, verdicts }
-}
-
-/// Sends `messages` until the peer has accepted all of them, as the worker does.
-///
-/// # Panics
-///
-/// Panics on a permanent error.
-pub(crate) async fn deliver(transport: &mut dyn Transport, messages: &[Message]) {
-    let mut remaining = messages.to_vec();
-    while !remaining.is_empty() {
-        let SendReport { result, verdicts } = attempt(transport, &remaining).await;
-        if let Err(error) = result {
-            assert!(error.is_transient(), "{error:?}");
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        }
-        let mut verdicts = verdicts.iter();
-        remaining.retain(|_| !matches!(verdicts.next(), Some(Some(Verdict::Accept))));
-    }
+    Config::from_options(options_with_url("qpid", url, table))
 }
 
 /// The queue of each documented priority.

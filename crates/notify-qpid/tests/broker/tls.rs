@@ -5,6 +5,7 @@
 
 use std::path::PathBuf;
 
+use notify_conformance::attempts::send_once;
 use notify_conformance::samples;
 use notify_core::{Error, ErrorKind, Transport as _};
 use notify_qpid::Qpid;
@@ -12,14 +13,14 @@ use notify_testbed::broker::rabbitmq::RabbitMq;
 use notify_testbed::certificates::CertificateAuthority;
 use serde_json::{Value, json};
 
-use crate::support::{QUEUES, attempt, config, within};
+use crate::support::{QUEUES, config, within};
 
 /// Checks that 300 messages arrive.
 async fn delivers(url: &str, options: Value) {
     let mut transport = Qpid::new(config(url, options)).unwrap();
-    let attempt = within(attempt(&mut transport, &samples::messages(0..300))).await;
+    let attempt = within(send_once(&mut transport, &samples::messages(0..300))).await;
     attempt.result.as_ref().unwrap();
-    assert_eq!(attempt.accepted(), 300);
+    assert_eq!(attempt.accepted().len(), 300);
     transport.close().await.unwrap();
 }
 
@@ -33,7 +34,7 @@ fn declare_queues(broker: &RabbitMq) {
 /// Returns the error of one attempt, which must fail.
 async fn failure(url: &str, options: Value) -> Error {
     let mut transport = Qpid::new(config(url, options)).unwrap();
-    within(attempt(&mut transport, &samples::messages(0..3))).await.result.unwrap_err()
+    within(send_once(&mut transport, &samples::messages(0..3))).await.result.unwrap_err()
 }
 
 /// The client verifies authority, name and validity of the broker, the broker those of the client, and

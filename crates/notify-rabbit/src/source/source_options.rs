@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use notify_core::Result;
 use notify_core::config::{DriverOptions, Seconds};
-use notify_net::{BrokerUrl, EndpointOptions, SaslMechanismList, Secret, TlsFiles};
+use notify_net::endpoint_table;
 use serde::Deserialize;
 
 use super::source_config::{
@@ -87,24 +87,8 @@ impl RabbitSourceConfig {
     /// # Ok::<(), notify_core::Error>(())
     /// ```
     pub fn from_options(options: DriverOptions) -> Result<Self> {
-        let table: SourceTable = options.parse()?;
-        let endpoint = EndpointOptions {
-            url: table.url,
-            host: table.host,
-            port: table.port,
-            user: table.user,
-            password: table.password,
-            password_file: table.password_file,
-            virtual_host: table.virtual_host,
-            tls: TlsFiles {
-                ca_file: table.ca_file,
-                cert_file: table.cert_file,
-                key_file: table.key_file,
-            },
-            sasl_mechanism: table.sasl_mechanism,
-            connect_timeout: table.connect_timeout,
-            heartbeat: table.heartbeat,
-        };
+        let mut table: SourceTable = options.parse()?;
+        let endpoint = login_default(table.take_endpoint(), "source")?;
         let queue = QueueOptions {
             queue: table.queue,
             pool: table.pool,
@@ -118,7 +102,7 @@ impl RabbitSourceConfig {
         let default = Self::default();
         let config = Self {
             name: default.name,
-            endpoint: login_default(endpoint, "source")?,
+            endpoint,
             exchanges: table.exchanges.map_or(default.exchanges, StringList::into_vec),
             topics: table.topics.map_or(default.topics, StringList::into_vec),
             queue: queue.resolve()?,
@@ -205,34 +189,21 @@ impl QueueOptions {
     }
 }
 
-/// The table as the operator wrote it. [`RabbitSourceConfig`] documents the options.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SourceTable {
-    url: Option<BrokerUrl>,
-    host: Option<String>,
-    port: Option<u16>,
-    user: Option<String>,
-    password: Option<Secret>,
-    password_file: Option<PathBuf>,
-    virtual_host: Option<String>,
-    ca_file: Option<PathBuf>,
-    cert_file: Option<PathBuf>,
-    key_file: Option<PathBuf>,
-    sasl_mechanism: Option<SaslMechanismList>,
-    connect_timeout: Option<Seconds>,
-    heartbeat: Option<u16>,
-    exchanges: Option<StringList>,
-    topics: Option<StringList>,
-    queue: Option<String>,
-    pool: Option<String>,
-    consume: Option<StringList>,
-    queue_type: Option<SourceQueueType>,
-    durable: Option<bool>,
-    max_age: Option<Seconds>,
-    start: Option<StreamStartOption>,
-    checkpoint: Option<PathBuf>,
-    max_queue_bytes: Option<u64>,
+endpoint_table! {
+    /// The table as the operator wrote it. [`RabbitSourceConfig`] documents the options.
+    struct SourceTable {
+        exchanges: Option<StringList>,
+        topics: Option<StringList>,
+        queue: Option<String>,
+        pool: Option<String>,
+        consume: Option<StringList>,
+        queue_type: Option<SourceQueueType>,
+        durable: Option<bool>,
+        max_age: Option<Seconds>,
+        start: Option<StreamStartOption>,
+        checkpoint: Option<PathBuf>,
+        max_queue_bytes: Option<u64>,
+    }
 }
 
 /// `queue_type`.
@@ -311,14 +282,13 @@ const STREAM: &str = "`source.queue_type = \"stream\"`";
 
 #[cfg(test)]
 mod tests {
-    use notify_core::ErrorKind;
+    use notify_conformance::options::{assert_rejected, options_of};
     use serde_json::{Value, json};
 
     use super::*;
 
     fn read(table: Value) -> Result<RabbitSourceConfig> {
-        let Value::Object(table) = table else { panic!("not a table") };
-        RabbitSourceConfig::from_options(DriverOptions::new("source", table))
+        RabbitSourceConfig::from_options(options_of("source", table))
     }
 
     /// An empty table is a temporary tap on the broker of this machine.
@@ -370,8 +340,8 @@ mod tests {
     #[test]
     fn invalid_options_are_named() {
         let long = "x".repeat(256);
-        for (table, expected) in [
-            (json!({ "uri": "amqp://a" }), "`source.uri`: unknown option"),
+        let cases = [
+            (json!({ "uri": "amqp://a" }), "`source.uri` (a.toml): unknown option"),
             (json!({ "url": "amqp://a" }), "no user: set `source.user`"),
             (json!({ "exchanges": [] }), "`source.exchanges`: name at least one"),
             (json!({ "topics": long[..250] }), "`source.topics`: expected 1 to 246 bytes"),
@@ -392,10 +362,7 @@ mod tests {
                 json!({ "pool": "a", "queue_type": "quorum", "durable": false }),
                 "quorum queues are always durable",
             ),
-        ] {
-            let error = read(table).expect_err(expected);
-            assert_eq!(error.kind(), ErrorKind::Config);
-            assert!(error.to_string().contains(expected), "{error}");
-        }
+        ];
+        assert_rejected(cases, read);
     }
 }

@@ -2,7 +2,8 @@
 
 use std::io::Write as _;
 
-use crate::support::{config, lapin_threads, open_sockets, rabbit, send_once, wait_until};
+use crate::support::{config, lapin_threads, open_sockets, rabbit, wait_until};
+use notify_conformance::attempts::send_once;
 use notify_conformance::samples;
 use notify_core::{Error, ErrorKind, Transport};
 use notify_rabbit::Rabbit;

@@ -3,8 +3,6 @@
 //! RabbitMQ supports every capability of the harness: a test can kill, freeze and restart a node, make
 //! its queues reject messages by a policy, and count connections.
 
-use std::sync::Mutex;
-
 use async_trait::async_trait;
 use notify_conformance::{
     Capability, Harness, LaneFault, MessageMetadata, ReceivedMessage, samples,
@@ -12,7 +10,7 @@ use notify_conformance::{
 use notify_core::event::NotificationPayload;
 use notify_core::{Event, Notification, Priority, Transport};
 use notify_rabbit::{Config, Rabbit};
-use notify_testbed::broker::rabbitmq::{RabbitMq, Vhost};
+use notify_testbed::broker::rabbitmq::{NodePool, PooledNode, RabbitMq, Vhost};
 use serde_json::json;
 
 use crate::support::config;
@@ -23,12 +21,12 @@ notify_conformance::suite!(RabbitHarness);
 struct RabbitHarness {
     vhost: Vhost<'static>,
     config: Config,
+    _node: PooledNode,
     received: Vec<ReceivedMessage>,
 }
 
-/// Idle nodes, for the next tests: starting a node takes longer than most tests. They end with the
-/// process.
-static IDLE_NODES: Mutex<Vec<&'static RabbitMq>> = Mutex::new(Vec::new());
+/// The nodes of these tests.
+static NODES: NodePool = NodePool::new(RabbitMq::start);
 
 /// The queues with the priority of their messages.
 const QUEUES: [(&str, Priority); 7] = [
@@ -41,30 +39,18 @@ const QUEUES: [(&str, Priority); 7] = [
     ("notifications.sample", Priority::Sample),
 ];
 
-impl RabbitHarness {
-    /// Runs a blocking call about the virtual host on a thread that may block.
-    async fn with_vhost<T: Send + 'static>(
-        &self,
-        run: impl FnOnce(&Vhost<'static>) -> T + Send + 'static,
-    ) -> T {
-        let vhost = self.vhost.clone();
-        tokio::task::spawn_blocking(move || run(&vhost)).await.unwrap()
-    }
-}
-
 #[async_trait]
 impl Harness for RabbitHarness {
-    const UNSUPPORTED: &'static [(Capability, &'static str)] =
-        &[(Capability::SilentLane, "no setting of RabbitMQ withholds confirms of one queue")];
+    const UNSUPPORTED: &'static [(Capability, &'static str)] = &[];
 
     /// Takes an idle node or starts one, and creates a virtual host on it.
     async fn start() -> Self {
-        let idle = IDLE_NODES.lock().unwrap().pop();
         tokio::task::spawn_blocking(move || {
-            let broker = idle.unwrap_or_else(|| Box::leak(Box::new(RabbitMq::start())));
-            let vhost = broker.vhost();
-            let config = config(&vhost.url(), json!({}));
-            Self { vhost, config, received: Vec::new() }
+            let node = NODES.take();
+            let vhost = node.vhost();
+            // Long enough for every answer of a broker that answers.
+            let config = config(&vhost.url(), json!({ "confirm_timeout": 5 }));
+            Self { vhost, config, _node: node, received: Vec::new() }
         })
         .await
         .unwrap()
@@ -77,7 +63,8 @@ impl Harness for RabbitHarness {
     /// Empties the queues. Returns their messages after those of earlier calls.
     async fn received(&mut self) -> Vec<ReceivedMessage> {
         let new = self
-            .with_vhost(|vhost| {
+            .vhost
+            .in_background(|vhost| {
                 let mut received = Vec::new();
                 for (queue, priority) in QUEUES {
                     if vhost.queue(queue).is_some() {
@@ -101,16 +88,16 @@ impl Harness for RabbitHarness {
 
     /// Counts the connections to the virtual host.
     async fn open_handles(&mut self) -> usize {
-        self.with_vhost(Vhost::connections).await
+        self.vhost.in_background(Vhost::connections).await
     }
 
     /// Kills the node with SIGKILL.
     async fn kill(&mut self) {
-        self.with_vhost(|vhost| vhost.broker().kill()).await;
+        self.vhost.in_background(|vhost| vhost.broker().kill()).await;
     }
 
     async fn restart(&mut self) {
-        self.with_vhost(|vhost| vhost.broker().restart()).await;
+        self.vhost.in_background(|vhost| vhost.broker().restart()).await;
     }
 
     /// Stops the node's processes with SIGSTOP: its kernel still accepts connections.
@@ -134,33 +121,22 @@ impl Harness for RabbitHarness {
         notification
     }
 
-    /// Sets a policy under which the queues hold one message and nack the others.
     async fn start_declining(&mut self) {
-        let full = json!({ "max-length": 1, "overflow": "reject-publish" });
-        self.with_vhost(move |vhost| vhost.set_policy("full", ".*", &full)).await;
+        self.vhost.in_background(|vhost| vhost.fill(".*")).await;
     }
 
     async fn stop_declining(&mut self) {
-        self.with_vhost(|vhost| vhost.clear_policy("full")).await;
+        self.vhost.in_background(Vhost::make_room).await;
     }
 
-    /// Sets such a policy for the queue of one priority.
+    /// Fills the queue of one priority, or suspends it, so that the node confirms none of its messages.
     async fn set_lane_fault(&mut self, priority: Priority, fault: Option<LaneFault>) {
-        let queue = format!(r"^notifications\.{}$", priority.lower());
-        let full = json!({ "max-length": 1, "overflow": "reject-publish" });
-        self.with_vhost(move |vhost| match fault {
-            Some(_) => vhost.set_policy("full", &queue, &full),
-            None => vhost.clear_policy("full"),
-        })
-        .await;
-    }
-}
-
-/// Returns the node to the idle ones, unless the test failed and may have harmed it.
-impl Drop for RabbitHarness {
-    fn drop(&mut self) {
-        if !std::thread::panicking() {
-            IDLE_NODES.lock().unwrap().push(self.vhost.broker());
-        }
+        let queue = format!("notifications.{}", priority.lower());
+        let set_fault = move |vhost: &Vhost<'static>| match fault {
+            Some(LaneFault::Full) => vhost.fill(&queue),
+            Some(LaneFault::Silent) => vhost.suspend_queue(&queue),
+            None => vhost.repair_queue(&queue),
+        };
+        self.vhost.in_background(set_fault).await;
     }
 }

@@ -7,7 +7,8 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::relay::Relay;
-use crate::support::{LONG, deliver, lapin_threads, open_sockets, rabbit, send_once, wait_until};
+use crate::support::{LONG, lapin_threads, open_sockets, rabbit, wait_until};
+use notify_conformance::attempts::{deliver, send_once};
 use notify_conformance::samples;
 use notify_core::{ErrorKind, Message, Outcome, Transport, Verdict};
 use notify_testbed::broker::rabbitmq::{RabbitMq, Vhost};

@@ -24,7 +24,6 @@
 mod access;
 mod contract;
 mod interruptions;
-mod lanes;
 mod misbehaving_peers;
 mod oslo_messaging;
 mod relay;

@@ -6,7 +6,8 @@
 use crate::scripted_peer::{
     PeerScript, PublishedMessage, frame, method_frame, nested_tables, start_frame,
 };
-use crate::support::{LONG, SendReport, lapin_threads, rabbit, send_once, wait_until};
+use crate::support::{LONG, lapin_threads, rabbit, wait_until};
+use notify_conformance::attempts::{SendReport, send_once};
 use notify_conformance::samples;
 use notify_core::event::{NotificationPayload, Payload};
 use notify_core::{ErrorKind, Event, Message, Notifier, Outcome, Verdict};

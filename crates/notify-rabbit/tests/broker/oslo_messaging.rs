@@ -13,7 +13,8 @@
 //! The order of keys in a body counts too. The property `priority` does not: oslo.messaging sets it to
 //! 0, which is the default.
 
-use crate::support::{rabbit, send_once};
+use crate::support::rabbit;
+use notify_conformance::attempts::send_once;
 use notify_conformance::samples;
 use notify_testbed::broker::rabbitmq::RabbitMq;
 use serde_json::{Value, json};

@@ -2,7 +2,8 @@
 //!
 //! The recorder is the log of the whole process, so it also sees the log lines of other tests.
 
-use crate::support::{rabbit, send_once};
+use crate::support::rabbit;
+use notify_conformance::attempts::send_once;
 use notify_conformance::samples;
 use notify_core::event::{NotificationPayload, Payload};
 use notify_core::{Event, Notification, Transport};

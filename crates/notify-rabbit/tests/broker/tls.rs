@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use crate::support::{rabbit, send_once};
+use crate::support::rabbit;
+use notify_conformance::attempts::send_once;
 use notify_conformance::samples;
 use notify_core::{Error, ErrorKind, Transport};
 use notify_testbed::broker::rabbitmq::RabbitMq;

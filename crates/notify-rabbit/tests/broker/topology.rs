@@ -3,7 +3,8 @@
 //! Each test has a virtual host of its own on the shared node, where it plays the other services that
 //! declare queues first.
 
-use crate::support::{deliver, rabbit, send_once, wait_until};
+use crate::support::{rabbit, wait_until};
+use notify_conformance::attempts::{deliver, send_once};
 use notify_conformance::samples;
 use notify_core::{Error, ErrorKind, Transport, Verdict};
 use notify_testbed::broker::rabbitmq::{RabbitMq, Vhost};
@@ -57,7 +58,7 @@ async fn a_deleted_exchange_or_queue_loses_nothing() {
 
     // A missing exchange closes the channel, so the outcome of the whole window is unknown.
     vhost.delete_exchange("glance");
-    let errors = deliver(&mut transport, &messages[200..300]).await;
+    let errors = deliver(&mut transport, &messages[200..300]).await.errors;
     assert!(
         errors[0].is_transient() && errors[0].to_string().contains("no exchange"),
         "{errors:?}"

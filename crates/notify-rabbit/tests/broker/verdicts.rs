@@ -5,13 +5,14 @@
 
 use std::time::Duration;
 
+use notify_conformance::attempts::send_once;
 use notify_conformance::samples;
 use notify_core::transport::FindingState;
 use notify_core::{ErrorKind, Message, Outcome, Priority, Transport as _, Verdict};
 use serde_json::json;
 
 use crate::scripted_peer::{PeerScript, PublishedMessage, close_frame};
-use crate::support::{rabbit, send_once};
+use crate::support::rabbit;
 
 /// Returns messages of the documented priorities in turn.
 fn messages(count: u64) -> Vec<Message> {

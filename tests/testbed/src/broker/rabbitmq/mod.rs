@@ -16,6 +16,7 @@ mod builder;
 mod cluster;
 mod erlang;
 mod erlang_console;
+mod node_pool;
 mod node_process;
 mod node_settings;
 mod queue;
@@ -24,6 +25,7 @@ mod vhost;
 pub use broker::RabbitMq;
 pub use builder::RabbitMqBuilder;
 pub use cluster::Cluster;
+pub use node_pool::{NodePool, PooledNode};
 pub use queue::QueueInfo;
 pub use vhost::Vhost;
 

@@ -37,6 +37,17 @@ impl RabbitMq {
     }
 }
 
+impl Vhost<'static> {
+    /// Runs a blocking call about the virtual host on a thread that may block.
+    pub async fn in_background<T: Send + 'static>(
+        &self,
+        run: impl FnOnce(&Self) -> T + Send + 'static,
+    ) -> T {
+        let vhost = self.clone();
+        tokio::task::spawn_blocking(move || run(&vhost)).await.expect("the call panicked")
+    }
+}
+
 /// Every method panics if the broker refuses the operation.
 impl<'b> Vhost<'b> {
     /// Returns the same virtual host on another node of its cluster.
@@ -128,6 +139,24 @@ impl<'b> Vhost<'b> {
         self.broker.eval(&format!("ok = rabbit_policy:delete({vhost}, {policy}, <<\"test\">>)"));
     }
 
+    /// Lets the queues whose names match the pattern `queues` hold one message and reject the others, until
+    /// [`make_room`](Self::make_room).
+    pub fn fill(&self, queues: &str) {
+        // RabbitMQ 3 applies a new length before a new overflow policy, so a queue would first drop its
+        // messages, which it has confirmed.
+        for length in [u32::MAX, 1] {
+            let full = json!({ "max-length": length, "overflow": "reject-publish" });
+            self.set_policy("full", queues, &full);
+            // The answer of each queue comes after it has applied the policy.
+            self.queues();
+        }
+    }
+
+    /// Gives the queues room again.
+    pub fn make_room(&self) {
+        self.clear_policy("full");
+    }
+
     /// Suspends the process of a classic queue: the node answers no message for it, and no question about
     /// it, until [`resume_queue`](Self::resume_queue).
     pub fn suspend_queue(&self, name: &str) {
@@ -137,6 +166,15 @@ impl<'b> Vhost<'b> {
     /// Lets the process of a queue go on.
     pub fn resume_queue(&self, name: &str) {
         self.signal_queue(name, "resume");
+    }
+
+    /// Ends what [`fill`](Self::fill) and [`suspend_queue`](Self::suspend_queue) did to a queue.
+    pub fn repair_queue(&self, name: &str) {
+        let (vhost, policy) = (self.erlang_name(), binary_literal("full"));
+        if self.broker.eval(&format!("rabbit_policy:lookup({vhost}, {policy})")) != "not_found" {
+            self.make_room();
+        }
+        self.resume_queue(name);
     }
 
     fn signal_queue(&self, name: &str, action: &str) {
