@@ -10,6 +10,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::pin::Pin;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use notify_core::{Error, ErrorKind, Result};
@@ -115,8 +116,12 @@ impl<'a> Dialer<'a> {
             let deadline = fair_share(deadline, race.remaining() + 1);
             let attempt = async {
                 let (stream, guard) = self.secure(host, address, tcp, deadline).await?;
+                let has_received = stream.has_received();
                 match log_in(stream, guard).await {
-                    Err(error) => Err(self.diagnose(error, host, address, deadline).await),
+                    // A broker that has sent a byte has accepted the client's certificate.
+                    Err(error) if !has_received.load(Ordering::Relaxed) => {
+                        Err(self.diagnose(error, host, address, deadline).await)
+                    }
                     logged_in => logged_in,
                 }
             };
@@ -152,7 +157,7 @@ impl<'a> Dialer<'a> {
         Ok((BrokerStream::new(io, PeerInfo { host: host.clone(), address, tls }), guard))
     }
 
-    /// Finds the TLS alert behind `error`, the end of a TLS connection during the login.
+    /// Finds the TLS alert behind `error`, the end of a TLS connection on which the broker sent nothing.
     ///
     /// With TLS 1.3 the broker checks the client's certificate after the client has finished the
     /// handshake, and reports a rejection by an alert. The bytes that the client has sent by then make

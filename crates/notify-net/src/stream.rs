@@ -4,6 +4,8 @@ use std::fmt;
 use std::io;
 use std::net::Shutdown;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -18,6 +20,8 @@ use crate::peer::PeerInfo;
 pub struct BrokerStream {
     io: Box<dyn ByteStream>,
     peer: PeerInfo,
+    /// Whether the broker has sent a byte. The dialer holds a clone.
+    has_received: Arc<AtomicBool>,
 }
 
 /// Shuts a connection down when it is dropped, whichever task or thread reads and writes it.
@@ -35,7 +39,12 @@ impl<T: AsyncRead + AsyncWrite + fmt::Debug + Send + Unpin> ByteStream for T {}
 impl BrokerStream {
     /// Creates a stream over `io`, which is connected to `peer`.
     pub(crate) fn new(io: Box<dyn ByteStream>, peer: PeerInfo) -> Self {
-        Self { io, peer }
+        Self { io, peer, has_received: Arc::default() }
+    }
+
+    /// Returns the flag that is set once the broker has sent a byte.
+    pub(crate) fn has_received(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.has_received)
     }
 
     /// Returns the broker at the other end.
@@ -64,7 +73,13 @@ impl AsyncRead for BrokerStream {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().io).poll_read(cx, buf)
+        let Self { io, has_received, .. } = self.get_mut();
+        let filled = buf.filled().len();
+        let result = Pin::new(io).poll_read(cx, buf);
+        if buf.filled().len() > filled && !has_received.load(Ordering::Relaxed) {
+            has_received.store(true, Ordering::Relaxed);
+        }
+        result
     }
 }
 

@@ -5,10 +5,13 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use notify_core::{Error, ErrorKind, Result};
-use notify_net::{BrokerStream, Dialer, Endpoint, Host, TlsFiles, explain_tls_error};
+use notify_net::{
+    BrokerStream, Dialer, Endpoint, Host, ShutdownGuard, TlsFiles, explain_tls_error,
+};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
 use rustls::RootCertStore;
 use rustls::pki_types::PrivateKeyDer;
@@ -235,6 +238,41 @@ async fn presents_a_client_certificate_on_request() {
     assert_eq!(diagnose(&files, ErrorKind::Access).await, "the connection ended");
     let identity = authority.files_with(&identity);
     assert_eq!(diagnose(&identity, ErrorKind::Unavailable).await, "the connection ended");
+}
+
+/// A broker that has answered, and closes the connection later, is not dialled a second time for an alert.
+#[tokio::test]
+async fn dials_a_broker_that_answered_only_once() {
+    let authority = Authority::new();
+    let server = serve(&authority.identity("127.0.0.1", |_| {}), None).await;
+    let dialled = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&dialled);
+    // Counts the connections, and passes them on to the server.
+    let host = listen(move |mut tcp| {
+        counter.fetch_add(1, Ordering::Relaxed);
+        async move {
+            let mut onward =
+                tokio::net::TcpStream::connect(("127.0.0.1", server.port)).await.unwrap();
+            tokio::io::copy_bidirectional(&mut tcp, &mut onward).await.ok();
+        }
+    })
+    .await;
+    let endpoint = endpoint(&host, &authority.files());
+    let ended = || Error::new(ErrorKind::Unavailable, "the connection ended");
+    let log_in = |mut stream: BrokerStream, guard: ShutdownGuard| async move {
+        stream.write_all(b"hello").await.unwrap();
+        stream.read_exact(&mut [0; 5]).await.unwrap();
+        drop(guard);
+        Err::<(), _>(ended())
+    };
+    let dialer = Dialer::new(&endpoint).await.unwrap();
+    assert_eq!(dialer.open(log_in).await.unwrap_err().to_string(), "the connection ended");
+    assert_eq!(dialled.load(Ordering::Relaxed), 1);
+
+    // A broker that closes the connection without an answer may have sent an alert.
+    let silent = |_, _| async { Err::<(), _>(ended()) };
+    dialer.open(silent).await.unwrap_err();
+    assert_eq!(dialled.load(Ordering::Relaxed), 3);
 }
 
 /// A port without TLS is a configuration error, and a server that closes or stays silent is not.

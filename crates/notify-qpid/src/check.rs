@@ -8,7 +8,7 @@ use notify_core::redact::printable;
 use notify_core::transport::Finding;
 
 use crate::config::Config;
-use crate::connection::Connection;
+use crate::connection::{Connection, transient_node};
 
 /// Checks every prerequisite of sending that the broker lets us see: connection, TLS, login, one link
 /// per address.
@@ -30,6 +30,9 @@ pub(crate) async fn check(connection: &mut Connection, config: &Config) -> Resul
         let subject = format!("address {}", printable(&route.address, 255));
         let attached = connection.ensure_link(route, config.endpoint.connect_timeout).await;
         match attached.map_err(|failure| failure.error) {
+            Ok(()) if connection.is_transient(&route.address) => {
+                findings.push(Finding::warning(subject, transient_node(&route.address)));
+            }
             Ok(()) => findings.push(Finding::good(subject, "accepts messages")),
             Err(error) if error.is_transient() => return Err(error),
             Err(error) => findings.push(Finding::bad(subject, error)),

@@ -102,6 +102,8 @@ pub enum Dialect {
     /// `activemq`: Apache ActiveMQ Classic. The first edition expected `active-mq`.
     #[serde(rename = "activemq", alias = "active-mq")]
     ActiveMq,
+    /// `artemis`: Apache ActiveMQ Artemis.
+    Artemis,
     /// `plain`: the plain names of queues and exchange, without capabilities.
     Plain,
 }

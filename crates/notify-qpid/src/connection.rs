@@ -6,14 +6,16 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use fe2o3_amqp::connection::ConnectionHandle;
 use fe2o3_amqp::types::definitions::SenderSettleMode;
 use fe2o3_amqp::types::messaging::{Target, TerminusDurability};
-use fe2o3_amqp::types::primitives::{Array, Symbol};
+use fe2o3_amqp::types::primitives::{Array, Symbol, Value};
 use fe2o3_amqp::{Sender, Session};
+use notify_core::redact::printable;
 use notify_core::{Error, Result};
 use notify_net::guard::amqp10::{Amqp10Guard, FRAME_MAX};
 use notify_net::guard::{GuardReport, GuardedStream};
@@ -26,7 +28,7 @@ use crate::config::Config;
 use crate::error::ErrorContext;
 use crate::error::client::is_missing_node;
 use crate::link::Link;
-use crate::topology::{Route, Topology};
+use crate::topology::{DURABLE, Route, Topology};
 use crate::wire::{self, BrokerProduct};
 
 /// An open connection, with the links that were attached so far.
@@ -48,6 +50,8 @@ pub(crate) struct Connection {
     pub(crate) product: BrokerProduct,
     /// The guard's findings.
     report: GuardReport,
+    /// The warnings that appear once.
+    warnings: Arc<OnceWarnings>,
     /// Whether an attach is running. If it is dropped meanwhile, a session stays half open.
     is_attaching: bool,
 }
@@ -61,11 +65,15 @@ impl Connection {
     /// # Errors
     ///
     /// The most useful error of all hosts.
-    pub(crate) async fn open(config: &Config, name: &str, warnings: &OnceWarnings) -> Result<Self> {
+    pub(crate) async fn open(
+        config: &Config,
+        name: &str,
+        warnings: &Arc<OnceWarnings>,
+    ) -> Result<Self> {
         let password = &config.endpoint.read_password().await?;
         let dialer = Dialer::new(&config.endpoint).await?;
         let log_in = |stream, shutdown_guard| {
-            LoginAttempt { config, password, name }.run(stream, shutdown_guard)
+            LoginAttempt { config, password, name, warnings }.run(stream, shutdown_guard)
         };
         let connection = dialer.open(log_in).await?;
         let Self { peer, product, topology, .. } = &connection;
@@ -93,7 +101,7 @@ impl Connection {
         route: &Route,
         time: Duration,
     ) -> Result<(), AttachFailure> {
-        if self.links.get(&route.address).is_some_and(Link::is_usable) {
+        if self.links.get_mut(&route.address).is_some_and(Link::is_usable) {
             return Ok(());
         }
         self.links.remove(&route.address);
@@ -102,8 +110,17 @@ impl Connection {
             .await
             .unwrap_or_else(|_| Err(self.context.timeout_error("did not answer an attach").into()));
         self.is_attaching = false;
-        self.links.insert(route.address.clone(), attached?);
+        let link = attached?;
+        if link.is_transient {
+            self.warnings.warn(&transient_node(&route.address));
+        }
+        self.links.insert(route.address.clone(), link);
         Ok(())
+    }
+
+    /// Returns whether the broker reports that the node of an attached address is not durable.
+    pub(crate) fn is_transient(&self, address: &str) -> bool {
+        self.links.get(address).is_some_and(|link| link.is_transient)
     }
 
     /// Returns the error of the frame at which the guard ended the connection. Every other error is a
@@ -150,6 +167,7 @@ struct LoginAttempt<'a> {
     password: &'a Secret,
     /// The container id.
     name: &'a str,
+    warnings: &'a Arc<OnceWarnings>,
 }
 
 impl LoginAttempt<'_> {
@@ -198,6 +216,7 @@ impl LoginAttempt<'_> {
             peer,
             product,
             report,
+            warnings: Arc::clone(self.warnings),
             is_attaching: false,
         })
     }
@@ -222,10 +241,23 @@ async fn attach(
         let capabilities = capabilities.iter().copied().map(Symbol::from).collect::<Vec<_>>();
         target.capabilities = Some(Array::from(capabilities));
     }
+    if route.asks_for_durability() {
+        // qpidd reads the properties of a node without the flag `dynamic` too, and returns them.
+        let properties = [(Symbol::from(DURABLE), Value::Bool(true))];
+        target.dynamic_node_properties = Some(properties.into_iter().collect());
+    }
     let mut session =
         Session::begin(handle).await.map_err(|error| context.begin_error(&error, address))?;
-    match sender_builder(target, address).attach(&mut session).await {
-        Ok(sender) => Ok(Link::new(session, sender)),
+    let attached = sender_builder(target, address)
+        // The client refuses an answer with the properties of a node that is not dynamic.
+        .verify_incoming_target(!route.asks_for_durability())
+        .attach(&mut session)
+        .await;
+    match attached {
+        Ok(sender) => {
+            let is_transient = route.asks_for_durability() && !is_durable(sender.target().as_ref());
+            Ok(Link::new(session, sender, is_transient))
+        }
         Err(error) => Err(AttachFailure {
             meaning: if is_missing_node(&error) {
                 BrokerAnswer::Unroutable
@@ -235,6 +267,21 @@ async fn attach(
             error: context.attach_error(&error, address),
         }),
     }
+}
+
+/// Returns whether the broker reports the node of an attached target as durable.
+fn is_durable(target: Option<&Target>) -> bool {
+    let capabilities = target.and_then(|target| target.capabilities.as_ref());
+    capabilities.is_some_and(|them| them.0.iter().any(|it| it.as_str() == DURABLE))
+}
+
+/// Returns the warning about a node that does not survive a restart of the broker.
+pub(crate) fn transient_node(address: &str) -> String {
+    let address = printable(address, 255);
+    format!(
+        "node `{address}` is not durable: the broker loses its messages when it restarts. Delete the \
+         node, and it is created durable; or create it with `qpid-config add queue {address} --durable`"
+    )
 }
 
 /// The reason why no link to an address exists, and what it means for the messages of that address.

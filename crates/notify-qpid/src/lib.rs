@@ -58,7 +58,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_trait::async_trait;
 use notify_core::config::{Driver, DriverOptions};
 use notify_core::redact::printable;
-use notify_core::transport::{Finding, Lanes};
+use notify_core::transport::{BrokerCounters, Finding, Lanes};
 use notify_core::{Batch, Outcome, Result, Transport};
 
 pub use config::{Config, Dialect, Node};
@@ -135,6 +135,9 @@ pub struct Qpid {
     judge: Judge,
     /// The warnings that appear once.
     once_warnings: Arc<OnceWarnings>,
+    counters: Arc<BrokerCounters>,
+    /// Whether a connection was open before.
+    has_connected: bool,
     /// The connection stays here during a `send`. So a dropped `send` leaves its messages in flight
     /// behind, for the next `send` to wait for.
     connection: Option<Connection>,
@@ -168,6 +171,8 @@ impl Qpid {
             timeouts: ConfirmTimeouts::default(),
             judge: Judge::new(config.refuse_unroutable_after),
             once_warnings: Arc::new(OnceWarnings::new(DRIVER.name)),
+            counters: Arc::default(),
+            has_connected: false,
             connection: None,
             config,
         })
@@ -177,7 +182,14 @@ impl Qpid {
     async fn connect(&mut self) -> Result<&mut Connection> {
         let connection = match self.connection.take().filter(Connection::is_usable) {
             Some(connection) => connection,
-            None => Connection::open(&self.config, &self.name, &self.once_warnings).await?,
+            None => {
+                let connection =
+                    Connection::open(&self.config, &self.name, &self.once_warnings).await?;
+                if std::mem::replace(&mut self.has_connected, true) {
+                    self.counters.add_reconnect();
+                }
+                connection
+            }
         };
         Ok(self.connection.insert(connection))
     }
@@ -202,9 +214,15 @@ impl Transport for Qpid {
             timeouts: ConfirmTimeouts::default(),
             judge: Judge::new(self.config.refuse_unroutable_after),
             once_warnings: Arc::clone(&self.once_warnings),
+            counters: Arc::clone(&self.counters),
+            has_connected: false,
             connection: None,
             config: self.config.clone(),
         }))
+    }
+
+    fn counters(&self) -> Option<Arc<BrokerCounters>> {
+        Some(Arc::clone(&self.counters))
     }
 
     /// Connects if necessary, sends the messages and settles them by the broker's outcomes.
@@ -219,10 +237,11 @@ impl Transport for Qpid {
             return Ok(());
         }
         self.connect().await?;
-        let Self { config, timeouts, judge, connection: Some(connection), .. } = self else {
+        let Self { config, timeouts, judge, counters, connection: Some(connection), .. } = self
+        else {
             return Ok(());
         };
-        let sent = publish::publish(connection, config, timeouts, judge, batch).await;
+        let sent = publish::publish(connection, config, timeouts, judge, counters, batch).await;
         let sent = sent.map_err(|error| connection.violation().unwrap_or(error));
         if sent.is_err() && !connection.is_usable() {
             self.connection = None;

@@ -17,8 +17,10 @@
 //! owes. A link that was dropped in the middle of a write is unusable: the peer has half a frame.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::convert::Infallible;
 use std::future::Future;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -30,12 +32,13 @@ use fe2o3_amqp::types::messaging::{
     ApplicationProperties, Data, Header, Message as AmqpMessage, MessageId, Outcome, Properties,
 };
 use fe2o3_amqp::types::primitives::{Binary, Timestamp};
-use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt as _, StreamExt as _};
+use notify_core::transport::BrokerCounters;
 use notify_core::{Error, Message};
 use notify_net::{BrokerAnswer, Judge};
 use tokio::sync::mpsc::UnboundedSender;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 use uuid::Uuid;
 
 use crate::config::Config;
@@ -58,12 +61,16 @@ pub(crate) struct Link {
     has_settled: bool,
     /// The time of the last outcome, or of the first message after an idle time.
     last_progress: Instant,
+    /// Whether the broker reports that its node is not durable.
+    pub(crate) is_transient: bool,
 }
 
 /// A sent message and the future of its outcome.
 struct PendingDelivery {
     /// The message id.
     id: Uuid,
+    /// The time at which the transport began to send it.
+    sent_at: Instant,
     /// The client's future of the outcome.
     outcome: DeliveryFut<OutcomeResult>,
 }
@@ -77,8 +84,9 @@ pub(crate) enum LinkFailure {
 }
 
 impl Link {
-    /// Creates a link from a sender that is attached on `session`.
-    pub(crate) fn new(session: SessionHandle<()>, sender: Sender) -> Self {
+    /// Creates a link from a sender that is attached on `session` to a node, which `is_transient` if the
+    /// broker reports it as not durable.
+    pub(crate) fn new(session: SessionHandle<()>, sender: Sender, is_transient: bool) -> Self {
         Self {
             sender,
             session,
@@ -86,12 +94,16 @@ impl Link {
             is_writing: false,
             has_settled: false,
             last_progress: Instant::now(),
+            is_transient,
         }
     }
 
-    /// Checks whether the link can send: its session is there, and no message is half written.
-    pub(crate) fn is_usable(&self) -> bool {
-        !self.session.is_ended() && !self.is_writing
+    /// Checks whether the link can send: its session is there, no message is half written, and the broker
+    /// has not detached it. Brokers detach links that are idle.
+    pub(crate) fn is_usable(&mut self) -> bool {
+        !self.session.is_ended()
+            && !self.is_writing
+            && self.sender.on_detach().now_or_never().is_none()
     }
 }
 
@@ -109,6 +121,7 @@ pub(crate) struct LinkTransfer<'a> {
     pub(crate) context: &'a ErrorContext,
     /// The longest time without an outcome while messages are unsettled.
     pub(crate) timeout: Duration,
+    pub(crate) counters: &'a Arc<BrokerCounters>,
     /// The channel for the answers, with the index of each message in the batch.
     pub(crate) answers: &'a UnboundedSender<(usize, Answer)>,
 }
@@ -135,7 +148,7 @@ impl LinkTransfer<'_> {
         link: &mut Link,
         mut indices: VecDeque<usize>,
     ) -> Result<bool, LinkFailure> {
-        let Link { sender, session, pending, is_writing, has_settled, last_progress } = link;
+        let Link { sender, session, pending, is_writing, has_settled, last_progress, .. } = link;
         let waiting = self.take_over_pending(pending, &mut indices);
         let mut outcomes = OutcomeReceiver {
             transfer: &self,
@@ -154,19 +167,22 @@ impl LinkTransfer<'_> {
             indices.pop_front();
             outcomes.start_timeout_if_idle();
             *is_writing = true;
+            let sent_at = Instant::now();
             let sent = {
                 let mut sending = pin!(sender.send_batchable(self.encode(message)));
+                let mut blocked = pin!(self.blocked_after_a_while());
                 loop {
                     tokio::select! {
                         biased;
                         sent = &mut sending => break sent,
                         received = outcomes.receive_one() => received?,
+                        never = &mut blocked => match never {},
                     }
                 }
             };
             *is_writing = false;
             match sent {
-                Ok(outcome) => outcomes.add(message.id(), index, outcome),
+                Ok(outcome) => outcomes.add(message.id(), index, sent_at, outcome),
                 Err(SendError::MessageSizeExceeded(sizes)) => {
                     let error = Judge::too_large(&self.context.host, sizes.max_size);
                     self.answer(index, (BrokerAnswer::Invalid, Some(error)));
@@ -178,6 +194,13 @@ impl LinkTransfer<'_> {
             outcomes.receive_one().await?;
         }
         Ok(outcomes.any_received)
+    }
+
+    /// Counts the time from now on as blocked, once [`BLOCKED_AFTER`] has passed. Ends when it is dropped.
+    async fn blocked_after_a_while(&self) -> Infallible {
+        sleep(BLOCKED_AFTER).await;
+        let _block = self.counters.block();
+        std::future::pending().await
     }
 
     /// Removes from `indices` the messages that an earlier, dropped send has already sent, and
@@ -292,8 +315,14 @@ impl OutcomeReceiver<'_> {
     }
 
     /// Adds a message that was just sent.
-    fn add(&mut self, id: Uuid, index: usize, outcome: DeliveryFut<OutcomeResult>) {
-        self.pending.push(PendingDelivery { id, outcome });
+    fn add(
+        &mut self,
+        id: Uuid,
+        index: usize,
+        sent_at: Instant,
+        outcome: DeliveryFut<OutcomeResult>,
+    ) {
+        self.pending.push(PendingDelivery { id, sent_at, outcome });
         self.waiting.insert(id, index);
     }
 
@@ -311,7 +340,9 @@ impl OutcomeReceiver<'_> {
         let deadline = *self.last_progress + *timeout;
         tokio::select! {
             biased;
-            Some((id, outcome)) = self.pending.next() => self.record(id, outcome),
+            Some((id, sent_at, outcome)) = self.pending.next() => {
+                self.record(id, sent_at, outcome)
+            }
             ended = self.session.on_end() => Err(LinkFailure::Lost(match ended {
                 Err(error) => context.session_error(&error, Operation::Publish(address)),
                 Ok(()) => context.unavailable_error("ended the session"),
@@ -321,13 +352,26 @@ impl OutcomeReceiver<'_> {
     }
 
     /// Records an outcome, and settles the message if it belongs to this batch.
-    fn record(&mut self, id: Uuid, outcome: OutcomeResult) -> Result<(), LinkFailure> {
+    fn record(
+        &mut self,
+        id: Uuid,
+        sent_at: Instant,
+        outcome: OutcomeResult,
+    ) -> Result<(), LinkFailure> {
         let outcome = outcome.map_err(|error| self.transfer.link_lost(&error))?;
+        let LinkTransfer { counters, .. } = self.transfer;
         *self.has_settled = true;
         *self.last_progress = Instant::now();
         self.any_received = true;
+        counters.record_confirms(1, *self.last_progress - sent_at);
+        let answer = self.transfer.meaning(&outcome);
+        match answer.0 {
+            BrokerAnswer::Taken => {}
+            BrokerAnswer::Unroutable => counters.add_returns(1),
+            _ => counters.add_nacks(1),
+        }
         if let Some(index) = self.waiting.remove(&id) {
-            self.transfer.answer(index, self.transfer.meaning(&outcome));
+            self.transfer.answer(index, answer);
         }
         Ok(())
     }
@@ -336,12 +380,15 @@ impl OutcomeReceiver<'_> {
 /// The form in which fe2o3-amqp reports an outcome.
 type OutcomeResult = Result<Outcome, SendError>;
 
-/// Resolves to the message id and the outcome.
+/// Resolves to the message id, the time of the send and the outcome.
 impl Future for PendingDelivery {
-    type Output = (Uuid, OutcomeResult);
+    type Output = (Uuid, Instant, OutcomeResult);
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let outcome = ready!(Pin::new(&mut self.outcome).poll(cx));
-        Poll::Ready((self.id, outcome))
+        Poll::Ready((self.id, self.sent_at, outcome))
     }
 }
+
+/// The wait for credit from which the broker holds messages back. A shorter one is ordinary flow control.
+const BLOCKED_AFTER: Duration = Duration::from_millis(10);

@@ -175,6 +175,7 @@ mod tests {
             ("rabbitmq", Dialect::RabbitMq),
             ("activemq", Dialect::ActiveMq),
             ("active-mq", Dialect::ActiveMq),
+            ("artemis", Dialect::Artemis),
             ("plain", Dialect::Plain),
         ] {
             assert_eq!(read(json!({ "dialect": word })).unwrap().dialect, dialect);
@@ -217,7 +218,7 @@ mod tests {
                 "only PLAIN uses a password",
             ),
             (json!({ "node": "exchange" }), "`qpid.node` (a.toml)"),
-            (json!({ "dialect": "artemis" }), "`qpid.dialect` (a.toml)"),
+            (json!({ "dialect": "amqp" }), "`qpid.dialect` (a.toml)"),
             (
                 json!({ "address": "{queue}" }),
                 "`qpid.address` (a.toml): unknown placeholder `{queue}`",

@@ -13,9 +13,11 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use notify_core::transport::BrokerCounters;
 use notify_core::{Batch, Error, ErrorKind, Outcome, Result};
 use notify_net::{BrokerAnswer, Judge};
 use tokio::sync::mpsc::unbounded_channel;
@@ -50,6 +52,7 @@ pub(crate) async fn publish(
     config: &Config,
     timeouts: &mut ConfirmTimeouts,
     judge: &mut Judge,
+    counters: &Arc<BrokerCounters>,
     batch: &mut Batch<'_>,
 ) -> Result<()> {
     let mut indices: HashMap<String, VecDeque<usize>> = HashMap::new();
@@ -62,7 +65,7 @@ pub(crate) async fn publish(
     }
     let mut lanes: Vec<_> = indices.clone().into_iter().collect();
     let unattached = attach_links(connection, config, &mut indices).await;
-    let results = transfer(connection, config, timeouts, judge, batch, indices).await?;
+    let results = transfer(connection, config, timeouts, judge, counters, batch, indices).await?;
 
     // The answer for the messages that have no verdict, by address.
     let mut failures: HashMap<String, Answer> = HashMap::new();
@@ -140,6 +143,7 @@ async fn transfer(
     config: &Config,
     timeouts: &ConfirmTimeouts,
     judge: &mut Judge,
+    counters: &Arc<BrokerCounters>,
     batch: &mut Batch<'_>,
     mut indices: HashMap<String, VecDeque<usize>>,
 ) -> Result<LinkResults> {
@@ -150,8 +154,16 @@ async fn transfer(
         let indices = indices.remove(address)?;
         let timeout = timeouts.get(address, config);
         let answers = &answers;
-        let transfer =
-            LinkTransfer { address, messages, config, topology, context, timeout, answers };
+        let transfer = LinkTransfer {
+            address,
+            messages,
+            config,
+            topology,
+            context,
+            timeout,
+            counters,
+            answers,
+        };
         Some(async move { (address.clone(), transfer.run(link, indices).await) })
     });
     let mut transfers = pin!(join_all(transfers));

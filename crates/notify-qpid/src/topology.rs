@@ -1,6 +1,7 @@
 //! The addresses, capabilities and subjects of each broker product.
 //!
-//! AMQP 1.0 leaves addresses to the broker. The project found these by trying each product:
+//! AMQP 1.0 leaves addresses to the broker. The project found these by trying each product, except for
+//! Artemis, whose documentation describes them:
 //!
 //! | dialect | `node = "queue"` | `node = "topic"` |
 //! |---|---|---|
@@ -8,6 +9,7 @@
 //! | `rabbitmq-3` | `/amq/queue/notifications.info` | `/exchange/glance/notifications.info` |
 //! | `rabbitmq` | `/queues/notifications.info` | `/exchanges/glance/notifications.info` |
 //! | `activemq` | `queue://notifications.info` | `topic://glance.notifications.info` |
+//! | `artemis` | `notifications.info` | `glance.notifications.info` |
 //! | `plain` | `notifications.info` | `glance` |
 //!
 //! The subject is always `notifications.info`. `docs/brokers.md` documents the guarantees of each
@@ -24,7 +26,7 @@ use crate::config::{Config, Dialect, Node};
 pub(crate) struct Route {
     /// The address of the target.
     pub(crate) address: String,
-    /// The capabilities of the target. qpidd and ActiveMQ choose the kind of node by them.
+    /// The capabilities of the target. qpidd, ActiveMQ and Artemis choose the kind of node by them.
     pub(crate) capabilities: &'static [&'static str],
     /// An address that creates a missing node, durable, when a link attaches to it. The transport
     /// sends no messages to it.
@@ -108,6 +110,10 @@ impl Topology {
                 "ActiveMQ accepts and drops messages that have no subscriber: use \
                  `qpid.node = \"queue\"` if you need every message",
             ),
+            (Dialect::Artemis, Node::Topic) => Some(
+                "Artemis accepts and drops messages that have no subscriber: use \
+                 `qpid.node = \"queue\"` if you need every message",
+            ),
             _ => None,
         }
     }
@@ -139,7 +145,9 @@ impl Route {
         let Config { exchange, topic, .. } = config;
         let subject = format!("{topic}.{}", priority.lower());
         let (address, capabilities): (String, &[&str]) = match (dialect, config.node) {
-            (Dialect::Qpidd, Node::Queue) => (subject.clone(), &["queue", "create-on-demand"]),
+            (Dialect::Qpidd, Node::Queue) => {
+                (subject.clone(), &["queue", "create-on-demand", DURABLE])
+            }
             (Dialect::Qpidd, Node::Topic) => (exchange.clone(), &["topic"]),
             (Dialect::RabbitMq3, Node::Queue) => (format!("/amq/queue/{}", encode(&subject)), &[]),
             (Dialect::RabbitMq3, Node::Topic) => {
@@ -153,6 +161,8 @@ impl Route {
             (Dialect::ActiveMq, Node::Topic) => {
                 (format!("topic://{exchange}.{subject}"), &["topic"])
             }
+            (Dialect::Artemis, Node::Queue) => (subject.clone(), &["queue"]),
+            (Dialect::Artemis, Node::Topic) => (format!("{exchange}.{subject}"), &["topic"]),
             (Dialect::Auto | Dialect::Plain, Node::Queue) => (subject.clone(), &[]),
             (Dialect::Auto | Dialect::Plain, Node::Topic) => (exchange.clone(), &[]),
         };
@@ -168,6 +178,12 @@ impl Route {
             None => Self { address, capabilities, create_address, subject },
         }
     }
+
+    /// Returns whether the broker creates a missing node of this route durable, and reports whether an
+    /// existing one is.
+    pub(crate) fn asks_for_durability(&self) -> bool {
+        self.capabilities.contains(&DURABLE)
+    }
 }
 
 impl Dialect {
@@ -180,10 +196,14 @@ impl Dialect {
             "RabbitMQ" if major.is_some_and(|major| major < 4) => Self::RabbitMq3,
             "RabbitMQ" => Self::RabbitMq,
             "ActiveMQ" => Self::ActiveMq,
+            "apache-activemq-artemis" => Self::Artemis,
             _ => Self::Plain,
         }
     }
 }
+
+/// The capability of a durable node, and qpidd's property of a node that it creates durable.
+pub(crate) const DURABLE: &str = "durable";
 
 /// Percent-encodes a name for an address of RabbitMQ, in which slashes separate the parts. The other
 /// products take names as they are.
@@ -199,11 +219,12 @@ mod tests {
     use super::*;
 
     /// One product per dialect, by the name that the product gives itself.
-    const PRODUCTS: [(&str, &str); 5] = [
+    const PRODUCTS: [(&str, &str); 6] = [
         ("qpid-cpp", "1.40.0"),
         ("RabbitMQ", "3.10.8"),
         ("RabbitMQ", "4.0.5"),
         ("ActiveMQ", "6.1.7"),
+        ("apache-activemq-artemis", "2.40.0"),
         ("", ""),
     ];
 

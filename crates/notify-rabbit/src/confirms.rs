@@ -26,7 +26,7 @@ use lapin::options::BasicPublishOptions;
 use lapin::types::{FieldTable, ShortString};
 use lapin::{BasicProperties, Confirmation, PublisherConfirm};
 use notify_core::{Error, Message};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
 use crate::config::{Config, DeclareMode};
@@ -106,7 +106,9 @@ pub(crate) async fn publish_all(
     let mut dropped_unwritten = false;
     let mut confirms: Vec<MaybeDone<PublisherConfirm>> = Vec::with_capacity(messages.len());
     let mut failure = None;
+    let mut started_at = Vec::with_capacity(messages.len().div_ceil(BURST));
     for burst in messages.chunks(BURST) {
+        started_at.push(Instant::now());
         let bodies: Vec<_> = burst.iter().map(|message| config.envelope.wrap(message)).collect();
         let mut started: Vec<_> = std::iter::zip(burst, &bodies)
             .map(|(message, body)| {
@@ -162,6 +164,11 @@ pub(crate) async fn publish_all(
             MaybeDone::Done(None) | MaybeDone::Pending(_) => None,
         })
         .collect();
+    let answered_at = Instant::now();
+    for (burst, started_at) in confirmations.chunks(BURST).zip(started_at) {
+        let answers = burst.iter().flatten().count() as u64;
+        publisher.counters.record_confirms(answers, answered_at - started_at);
+    }
     confirmations.resize_with(messages.len(), || None);
     PublishedWindow { confirmations, failure, dropped_unwritten }
 }

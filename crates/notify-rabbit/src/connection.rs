@@ -28,6 +28,7 @@ use lapin::uri::{
 use lapin::{Channel, ConnectionProperties, Event};
 use notify_core::Result;
 use notify_core::redact::printable;
+use notify_core::transport::BrokerCounters;
 use notify_net::guard::amqp091::{Amqp091Guard, FRAME_MAX, product};
 use notify_net::guard::{GuardReport, GuardedStream};
 use notify_net::{
@@ -141,6 +142,19 @@ impl Connection {
                         warnings.log_unblocked(&host);
                     }
                     _ => {}
+                }
+            }
+        }));
+    }
+
+    /// Counts the time for which the broker blocks publishers on this connection.
+    pub(crate) fn count_blocked_time(&mut self, counters: &Arc<BrokerCounters>) {
+        let (mut blocked, counters) = (self.blocked.clone(), Arc::clone(counters));
+        self.own_task(ConnectionTask::spawn(async move {
+            while blocked.wait_for(Option::is_some).await.is_ok() {
+                let _block = counters.block();
+                if blocked.wait_for(Option::is_none).await.is_err() {
+                    break;
                 }
             }
         }));

@@ -149,7 +149,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use notify_core::config::{Driver, DriverOptions};
-use notify_core::transport::{Finding, Lanes};
+use notify_core::transport::{BrokerCounters, Finding, Lanes};
 use notify_core::{Batch, Result, Transport};
 
 pub use config::{Config, DeclareMode, MismatchPolicy, QueueType};
@@ -221,6 +221,9 @@ pub struct Rabbit {
     topology: Topology,
     publish_state: PublishState,
     once_warnings: Arc<OnceWarnings>,
+    counters: Arc<BrokerCounters>,
+    /// Whether a connection was open before.
+    has_connected: bool,
     warned_queues: backlog::WarnedQueues,
     /// The open connection between two sends. A send takes it out and puts it back at its end. So a
     /// send that fails or is dropped leaves no connection, and with it no outstanding confirm.
@@ -256,6 +259,8 @@ impl Rabbit {
             topology: Topology::new(&config)?,
             publish_state: PublishState::new(&config),
             once_warnings: Arc::new(OnceWarnings::new(DRIVER.name)),
+            counters: Arc::default(),
+            has_connected: false,
             warned_queues: backlog::WarnedQueues::default(),
             publisher: None,
             config,
@@ -275,13 +280,17 @@ impl Rabbit {
             return Ok(publisher);
         }
         let mut connection = self.open_connection().await?;
+        connection.count_blocked_time(&self.counters);
+        if std::mem::replace(&mut self.has_connected, true) {
+            self.counters.add_reconnect();
+        }
         self.topology.ensure(&connection, &self.config).await?;
         if self.config.backlog_warning > 0 {
             let monitor =
                 backlog::monitor(&connection, &self.topology, &self.config, &self.warned_queues);
             connection.own_task(monitor);
         }
-        Publisher::open(connection, &self.config).await
+        Publisher::open(connection, &self.config, &self.counters).await
     }
 
     /// Publishes the unsettled messages of the batch, except those whose queue is out of service.
@@ -320,7 +329,8 @@ impl Transport for Rabbit {
         Lanes::by_priority(|priority| self.config.queue(priority))
     }
 
-    /// Creates a transport with a connection of its own. Each warning is still logged once.
+    /// Creates a transport with a connection of its own, which counts together with this one. Each warning is
+    /// still logged once.
     fn duplicate(&self) -> Option<Box<dyn Transport>> {
         Some(Box::new(Self {
             config: self.config.clone(),
@@ -328,9 +338,15 @@ impl Transport for Rabbit {
             topology: self.topology.clone(),
             publish_state: PublishState::new(&self.config),
             once_warnings: Arc::clone(&self.once_warnings),
+            counters: Arc::clone(&self.counters),
+            has_connected: false,
             warned_queues: Arc::clone(&self.warned_queues),
             publisher: None,
         }))
+    }
+
+    fn counters(&self) -> Option<Arc<BrokerCounters>> {
+        Some(Arc::clone(&self.counters))
     }
 
     /// Publishes the batch in windows of up to `rabbit.window` messages.

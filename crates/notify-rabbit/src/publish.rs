@@ -186,16 +186,19 @@ pub(crate) async fn publish(
     let mut follow_up = FollowUp::default();
     let mut settlements = SettlementBuffer { batch, accepted: 0..0 };
     let mut silent_queues = Vec::new();
+    let (mut nacks, mut returns) = (0, 0);
     for (&index, outcome) in indices.iter().zip(&outcomes) {
         let message = &messages[index];
         let id = message.id();
         let answer = match (returned.reasons.remove(&id), outcome) {
             (Some(reason), Some(_)) => {
                 follow_up.declare = true;
+                returns += 1;
                 Some((BrokerAnswer::Unroutable, Some(reason)))
             }
             (None, Some(PublishOutcome::Nack)) => {
                 follow_up.renew_channel = true;
+                nacks += 1;
                 Some((BrokerAnswer::Busy, None))
             }
             (None, Some(PublishOutcome::Ack)) if proves => Some((BrokerAnswer::Taken, None)),
@@ -217,6 +220,8 @@ pub(crate) async fn publish(
         }
     }
     settlements.flush();
+    publisher.counters.add_nacks(nacks);
+    publisher.counters.add_returns(returns);
     if let Some(failure) = failure {
         if let PublishFailure::Lapin(error) = &failure
             && let Some(limit) = state.record_size_limit(error)

@@ -3,9 +3,12 @@
 //! A source uses a [`Connection`] without this module. Only one task may use the channel, because
 //! lapin counts the confirms of a shared channel wrongly.
 
+use std::sync::Arc;
+
 use lapin::Channel;
 use lapin::options::ConfirmSelectOptions;
 use notify_core::Result;
+use notify_core::transport::BrokerCounters;
 use tokio::time::timeout;
 
 use crate::config::Config;
@@ -22,6 +25,7 @@ pub(crate) struct Publisher {
     pub(crate) channel: Channel,
     /// Whether the broker has answered for a message on this connection, by an ack or a nack.
     pub(crate) has_answered: bool,
+    pub(crate) counters: Arc<BrokerCounters>,
 }
 
 impl Publisher {
@@ -30,9 +34,13 @@ impl Publisher {
     /// # Errors
     ///
     /// The error of the broker, or a timeout.
-    pub(crate) async fn open(connection: Connection, config: &Config) -> Result<Self> {
+    pub(crate) async fn open(
+        connection: Connection,
+        config: &Config,
+        counters: &Arc<BrokerCounters>,
+    ) -> Result<Self> {
         let channel = open_confirming_channel(&connection, config).await?;
-        Ok(Self { connection, channel, has_answered: false })
+        Ok(Self { connection, channel, has_answered: false, counters: Arc::clone(counters) })
     }
 
     /// Returns whether the connection and its channel are open.

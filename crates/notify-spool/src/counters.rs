@@ -101,7 +101,7 @@ impl StageCounters {
 
     /// Returns the account of the stage.
     ///
-    /// `pipeline` contributes the state of the forwarding worker and the number of its retries. All
+    /// `pipeline` contributes the state of the forwarding worker, its retries and its broker's counters. All
     /// other numbers come from the disk's side, because only that side outlives an attempt.
     pub(crate) fn stats(&self, pipeline: Stats) -> Stats {
         let values = self.lock();
@@ -126,6 +126,7 @@ impl StageCounters {
         stats.last_error = pipeline.last_error;
         stats.last_error_is_permanent = pipeline.last_error_is_permanent;
         stats.state = pipeline.state;
+        stats.broker = pipeline.broker;
         stats
     }
 

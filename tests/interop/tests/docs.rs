@@ -10,6 +10,7 @@ use glance_notify::Config;
 use glance_notify::codec::{NotificationInput, SizeLimits};
 use glance_notify::event::{EventType, json_schema};
 use glance_notify::pipeline::Stats;
+use glance_notify::transport::BrokerStats;
 use serde_json::Value;
 
 /// `docs/schema.md` lists the events and the fields of the generated JSON Schema.
@@ -63,6 +64,16 @@ fn every_counter_is_explained() {
         }
     }
     assert_eq!(set(quoted(&document, "## The counters", 1)), set(counters));
+    let mut counters = Vec::new();
+    for (key, value) in serde_json::to_value(BrokerStats::default()).unwrap().as_object().unwrap() {
+        match value {
+            Value::Object(latency) => {
+                counters.extend(latency.keys().map(|part| format!("broker.{key}.{part}")));
+            }
+            _ => counters.push(format!("broker.{key}")),
+        }
+    }
+    assert_eq!(set(quoted(&document, "## The counters of a broker", 1)), set(counters));
 }
 
 /// The snippets of the authors' guide are parts of the service that the tests run.

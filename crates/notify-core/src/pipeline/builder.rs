@@ -324,7 +324,7 @@ impl NotifierBuilder {
         let wants = |event_type: &EventType| self.transport.wants(event_type);
         let enabled = EventSet::new(wants, self.disabled, self.events, self.priorities);
         let (strategy, lanes) = (self.transport.name(), self.transport.lanes());
-        let queue = Arc::new(Queue::new(
+        let mut queue = Queue::new(
             self.queue,
             &self.name,
             strategy,
@@ -332,7 +332,9 @@ impl NotifierBuilder {
             self.stage.as_ref().map(|stage| stage.lanes()),
             self.durable_source,
             self.random,
-        ));
+        );
+        queue.broker = self.transport.counters();
+        let queue = Arc::new(queue);
         let delayed: Weak<dyn DelayedQueue> = Arc::downgrade(&queue) as _;
         register(queue.id, delayed);
         let stage = self

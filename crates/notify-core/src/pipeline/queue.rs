@@ -3,7 +3,7 @@
 //! One mutex guards both, so that the account balances at every moment. Code that holds the mutex must
 //! not await, log or wake a task. This file holds the emitters' side; `settle` holds the worker's side.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot, watch};
@@ -29,6 +29,7 @@ use crate::codec::message::Message;
 use crate::codec::sequence::SequenceState;
 use crate::error::Error;
 use crate::event::payload::Event;
+use crate::transport::broker_counters::BrokerCounters;
 use crate::transport::lanes::{Lane, Lanes};
 
 /// The queue of one notifier.
@@ -44,6 +45,8 @@ pub(super) struct Queue {
     pub(super) lanes: Lanes,
     /// The lanes of the destination behind the transport, if there is one. They number the messages then.
     lanes_behind: Option<Lanes>,
+    /// The counters of the connection to a broker, if the destination is one.
+    pub(super) broker: Option<Arc<BrokerCounters>>,
     /// Whether the caller keeps each message until it is delivered: see
     /// [`NotifierBuilder::durable_source`](super::NotifierBuilder::durable_source).
     pub(super) durable_source: bool,
@@ -146,6 +149,7 @@ impl Queue {
             } else {
                 format!("`{destination}`: ").into()
             },
+            broker: None,
             durable_source,
             random,
             state: Mutex::new(state),

@@ -41,6 +41,7 @@ impl Queue {
             last_error_is_permanent: activity.failure.as_ref().is_some_and(|(_, it)| it.permanent),
             state: activity.worker_state(last_error.as_deref()),
             last_error,
+            broker: self.broker.as_ref().map(|counters| counters.stats()),
         }
     }
 

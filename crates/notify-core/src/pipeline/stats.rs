@@ -6,6 +6,7 @@ use serde::{Serialize, Serializer};
 use time::OffsetDateTime;
 
 use crate::codec::payload_time::PayloadTime;
+use crate::transport::broker_counters::BrokerStats;
 
 /// The account of a notifier and all its clones at one moment.
 ///
@@ -63,6 +64,9 @@ pub struct Stats {
     pub last_error_is_permanent: bool,
     /// The worker's current activity.
     pub state: WorkerState,
+    /// The counters of the connection to a broker; `None`, and no key, for another kind of destination.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub broker: Option<BrokerStats>,
 }
 
 /// Numbers of dropped notifications, by reason.

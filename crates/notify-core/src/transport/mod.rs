@@ -9,13 +9,16 @@
 //! [`Notifier::builder`](crate::Notifier::builder).
 
 mod batch;
+pub(crate) mod broker_counters;
 mod finding;
 pub(crate) mod lanes;
 
 use std::fmt;
+use std::sync::Arc;
 
 pub use async_trait::async_trait;
 pub use batch::{Batch, Settlements, Verdict};
+pub use broker_counters::{BlockedGuard, BrokerCounters, BrokerStats, LatencyStats};
 pub use finding::{Finding, FindingState};
 pub use lanes::{Lane, Lanes};
 
@@ -144,6 +147,15 @@ pub trait Transport: fmt::Debug + Send {
         None
     }
 
+    /// Returns the counters of the connection to a broker, which this transport shares with its duplicates.
+    ///
+    /// The notifier asks while it is built, and shows them as
+    /// [`Stats::broker`](crate::pipeline::Stats::broker). The default is `None`, for a transport to another
+    /// kind of destination.
+    fn counters(&self) -> Option<Arc<BrokerCounters>> {
+        None
+    }
+
     /// Tries once to deliver every message of the batch, in order.
     ///
     /// Settle each message as soon as the destination's answer is known, with [`Batch::settle`] or
@@ -235,6 +247,10 @@ impl<T: Transport + ?Sized> Transport for Box<T> {
 
     fn duplicate(&self) -> Option<Box<dyn Transport>> {
         (**self).duplicate()
+    }
+
+    fn counters(&self) -> Option<Arc<BrokerCounters>> {
+        (**self).counters()
     }
 
     async fn send(&mut self, batch: &mut Batch<'_>) -> Result<()> {

@@ -4,10 +4,13 @@ use std::fmt::Write as _;
 
 use notify_conformance::attempts::send_once;
 use notify_conformance::samples;
-use notify_core::Verdict;
+use notify_core::transport::{Finding, FindingState};
+use notify_core::{Transport as _, Verdict};
 use notify_qpid::Qpid;
-use notify_testbed::broker::proton::ProtonPeer;
+use notify_testbed::broker::proton::{AttachFrame, ProtonPeer};
+use notify_testbed::log_recorder::LogRecorder;
 use serde_json::{Value, json};
+use tracing::instrument::WithSubscriber as _;
 
 use crate::support::{config, within};
 
@@ -21,17 +24,47 @@ async fn each_product_gets_its_own_addresses() {
         ("RabbitMQ", "3.10.8"),
         ("RabbitMQ", "4.0.5"),
         ("ActiveMQ", "6.1.7"),
+        ("apache-activemq-artemis", "2.40.0"),
     ] {
         for node in ["queue", "topic"] {
             let peer = ProtonPeer::builder().product(product, version).start();
             attach_all(&peer, json!({ "node": node, "exchange": "gl/ance" })).await;
             writeln!(table, "{product} {version}, {node}").unwrap();
             for attached in peer.state().attached {
-                writeln!(table, "  {} {:?}", attached.address, attached.capabilities).unwrap();
+                let AttachFrame { address, capabilities, properties, .. } = attached;
+                let properties = serde_json::to_string(&properties).unwrap();
+                writeln!(table, "  {address} {capabilities:?} {properties}").unwrap();
             }
         }
     }
     insta::assert_snapshot!(table);
+}
+
+/// qpidd creates a missing queue durable, because the attach asks for it. You are warned about an existing
+/// queue that is not, once, and `check` shows it.
+#[tokio::test(flavor = "multi_thread")]
+async fn warns_about_a_queue_of_qpidd_that_is_not_durable() {
+    let peer = ProtonPeer::builder()
+        .product("qpid-cpp", "1.40.0")
+        .queue("notifications.warn")
+        .transient("notifications.warn")
+        .start();
+    let log = LogRecorder::default();
+    let mut transport = Qpid::new(config(&peer.url(), json!({}))).unwrap();
+    let messages = samples::messages(0..6);
+    for _ in 0..2 {
+        let sending = send_once(&mut transport, &messages).with_subscriber(log.clone());
+        sending.await.assert_all_accepted();
+        transport.close().await.unwrap();
+    }
+    let warning = "node `notifications.warn` is not durable";
+    let lines = log.lines();
+    assert_eq!(lines.iter().filter(|line| line.contains(warning)).count(), 1, "{lines:?}");
+    assert!(!lines.iter().any(|line| line.contains("`notifications.info` is not")), "{lines:?}");
+    let findings = transport.check().await.unwrap();
+    let is_warned = |finding: &&Finding| matches!(finding.state, FindingState::Warning(_));
+    let warned: Vec<_> = findings.iter().filter(is_warned).map(|it| it.subject.as_str()).collect();
+    assert_eq!(warned, ["address notifications.warn"]);
 }
 
 /// The Open carries the container id, with the process id for the broker's operator, and

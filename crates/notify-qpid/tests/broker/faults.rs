@@ -11,6 +11,7 @@ use notify_conformance::samples;
 use notify_core::{Error, ErrorKind, Message, Outcome, Verdict};
 use notify_qpid::Qpid;
 use notify_testbed::broker::proton::{PeerFault, ProtonPeer};
+use notify_testbed::wait::wait_until;
 use serde_json::{Value, json};
 
 use crate::support::{config, within};
@@ -51,6 +52,24 @@ async fn recovers_from_a_silent_peer() {
     let error = survives(PeerFault::Silent, json!({ "heartbeat": 1 })).await;
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert!(error.to_string().contains("has been silent for too long"), "{error}");
+}
+
+/// A link that the peer detached while nothing was in flight costs no attempt: the next one attaches a new
+/// link.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_detach_of_an_idle_link_costs_no_attempt() {
+    let peer = ProtonPeer::start();
+    let mut transport = Qpid::new(config(&peer.url(), json!({}))).unwrap();
+    let messages = infos(0..3);
+    send_once(&mut transport, &messages[..1]).await.assert_all_accepted();
+    for message in &messages[1..] {
+        peer.detach("notifications.info");
+        // The client has answered the detach, so it knows of it.
+        wait_until("the client detaches its link", || peer.state().links == 0);
+        send_once(&mut transport, std::slice::from_ref(message)).await.assert_all_accepted();
+    }
+    assert_eq!(peer.messages("notifications.info").len(), 3);
+    assert_eq!(peer.state().connections, 1);
 }
 
 /// Injects `fault` into the middle of a batch, then checks that every message arrives in the end.

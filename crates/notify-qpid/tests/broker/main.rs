@@ -11,6 +11,7 @@
 //! | `nodes`, `dialects` | the addresses of each product, and bound, missing and full nodes |
 //! | `rabbitmq3`, `rabbitmq4` | what only one of the two versions does |
 //! | `access`, `tls` | logins, certificates and the errors about them |
+//! | `counters` | the counters of the broker |
 //! | `secrets` | no password and no payload in logs and errors |
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a helper of a test may fail in any way")]
@@ -18,6 +19,7 @@
 mod access;
 mod contract_proton;
 mod contract_rabbitmq;
+mod counters;
 mod dialects;
 mod faults;
 mod hostile;

@@ -95,7 +95,7 @@ async fn a_full_queue_is_retried_until_there_is_room() {
             assert!(Instant::now() < deadline, "{kind}: the queue is never full");
         }
         node.vhost.in_background(|vhost| vhost.drain("notifications.info")).await;
-        while within(send_once(&mut transport, &messages[..1])).await.accepted().len() == 0 {
+        while within(send_once(&mut transport, &messages[..1])).await.accepted().is_empty() {
             assert!(Instant::now() < deadline, "{kind}: the queue never has room");
         }
     }

@@ -10,6 +10,7 @@
 //! * `topology` and `oslo_messaging` cover declarations and the form of messages.
 //! * `interruptions` covers brokers and links that fail; `relay` is the link.
 //! * `source_contract`, `source_failures` and `source_queues` cover the source.
+//! * `counters` covers the counters of the broker, and `silent_queues` a queue that confirms nothing.
 //! * `misbehaving_peers` covers unusual and invalid answers; `scripted_peer` gives them.
 //!
 //! `cargo xtask setup` installs RabbitMQ.
@@ -23,12 +24,14 @@
 
 mod access;
 mod contract;
+mod counters;
 mod interruptions;
 mod misbehaving_peers;
 mod oslo_messaging;
 mod relay;
 mod scripted_peer;
 mod secrets;
+mod silent_queues;
 #[cfg(feature = "source")]
 mod source_contract;
 #[cfg(feature = "source")]

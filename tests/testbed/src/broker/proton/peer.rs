@@ -1,5 +1,6 @@
 //! An AMQP 1.0 peer that accepts messages, and misbehaves on demand as brokers do.
 
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::process::{Signal, kill_process};
@@ -33,6 +34,7 @@ pub struct ProtonPeerBuilder {
     bindings: Vec<[String; 3]>,
     product: Option<(String, String)>,
     create: bool,
+    transient: Vec<String>,
     credit: u32,
 }
 
@@ -80,6 +82,8 @@ pub struct PeerState {
     pub opened: Option<OpenFrame>,
     /// The Attach frame of every link so far.
     pub attached: Vec<AttachFrame>,
+    /// The number of links that no client has detached.
+    pub links: usize,
     /// The number of deliveries so far, with every outcome.
     pub deliveries: u64,
     /// The number of deliveries that the peer [holds](PeerFault::Hold) now.
@@ -106,6 +110,8 @@ pub struct AttachFrame {
     pub address: String,
     /// The target's capabilities.
     pub capabilities: Vec<String>,
+    /// The target's `dynamic-node-properties`.
+    pub properties: BTreeMap<String, Value>,
 }
 
 impl ProtonPeerBuilder {
@@ -135,6 +141,13 @@ impl ProtonPeerBuilder {
     #[must_use]
     pub fn create_nothing(mut self) -> Self {
         self.create = false;
+        self
+    }
+
+    /// Does not report this queue as durable, as qpidd does for a queue that is not.
+    #[must_use]
+    pub fn transient(mut self, queue: &str) -> Self {
+        self.transient.push(queue.to_owned());
         self
     }
 
@@ -175,6 +188,7 @@ impl ProtonPeer {
             bindings: Vec::new(),
             product: None,
             create: true,
+            transient: Vec::new(),
             credit: 100,
         }
     }
@@ -229,6 +243,11 @@ impl ProtonPeer {
         self.request(&json!({"do": "end_silence"}));
     }
 
+    /// Detaches the links to an address with an error, as brokers do with idle links.
+    pub fn detach(&self, address: &str) {
+        self.request(&json!({"do": "detach", "address": address}));
+    }
+
     /// Deletes a queue while clients are attached to it, as an operator can.
     pub fn delete_queue(&self, name: &str) {
         self.request(&json!({"do": "delete_queue", "queue": name}));
@@ -271,7 +290,8 @@ impl ProtonPeer {
     }
 
     fn launch(&self) {
-        let ProtonPeerBuilder { queues, bindings, product, create, credit } = &self.settings;
+        let ProtonPeerBuilder { queues, bindings, product, create, transient, credit } =
+            &self.settings;
         let product =
             product.as_ref().map(|(name, version)| json!({"name": name, "version": version}));
         let mut program = PythonProcess::start_system(
@@ -282,6 +302,7 @@ impl ProtonPeer {
                 "bindings": bindings,
                 "product": product,
                 "create": create,
+                "transient": transient,
                 "credit": credit,
                 "journal": self.journal.path(),
             }),

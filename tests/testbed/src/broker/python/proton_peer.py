@@ -10,7 +10,7 @@ import os
 import socket
 import threading
 
-from proton import Condition, Delivery, Terminus, symbol
+from proton import Condition, Data, Delivery, Endpoint, Terminus, symbol
 from proton._handlers import IOHandler
 from proton.handlers import MessagingHandler
 from proton.reactor import ApplicationEvent, Container, EventInjector
@@ -68,7 +68,10 @@ class Peer(MessagingHandler):
         address = link.remote_target.address
         # Reading consumes the list of capabilities, so read it once.
         capabilities = self.capabilities(link.remote_target)
-        self.attached.append({"address": address, "capabilities": capabilities})
+        properties = self.properties(link.remote_target)
+        self.attached.append(
+            {"address": address, "capabilities": capabilities, "properties": properties}
+        )
         if not self.exists(address):
             if self.options["create"]:
                 self.queues[address] = []
@@ -80,6 +83,8 @@ class Peer(MessagingHandler):
                 return
         link.target.copy(link.remote_target)
         link.source.copy(link.remote_source)
+        if address in self.options["transient"]:
+            self.offer(link.target, [name for name in capabilities if name != "durable"])
         self.links.setdefault(address, set()).add(link)
 
     def on_link_opened(self, event):
@@ -210,6 +215,22 @@ class Peer(MessagingHandler):
             found += [str(item) for item in getattr(value, "elements", [value])]
         return found
 
+    def properties(self, terminus):
+        properties = terminus.properties
+        properties.rewind()
+        if properties.next() is None:
+            return {}
+        return {str(key): value for key, value in properties.get_object().items()}
+
+    def offer(self, terminus, names):
+        """Sets the capabilities of a terminus."""
+        terminus.capabilities.clear()
+        terminus.capabilities.put_array(False, Data.SYMBOL)
+        terminus.capabilities.enter()
+        for name in names:
+            terminus.capabilities.put_symbol(name)
+        terminus.capabilities.exit()
+
     # Requests of the test.
 
     def read_requests(self):
@@ -252,6 +273,10 @@ class Peer(MessagingHandler):
                 self.settle(delivery, Delivery.RELEASED)
         return len(withheld)
 
+    def do_detach(self, request):
+        for link in self.links.get(request["address"], ()):
+            self.end(link, "amqp:link:detach-forced")
+
     def do_delete_queue(self, request):
         del self.queues[request["queue"]]
         for link in self.links.pop(request["queue"], ()):
@@ -269,6 +294,11 @@ class Peer(MessagingHandler):
             "opened": self.opened,
             "attached": self.attached,
             "deliveries": self.deliveries,
+            "links": sum(
+                not link.state & Endpoint.REMOTE_CLOSED
+                for links in self.links.values()
+                for link in links
+            ),
             "withheld": len(self.withheld),
             "queues": {name: len(messages) for name, messages in self.queues.items()},
         }
