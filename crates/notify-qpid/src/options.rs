@@ -68,8 +68,8 @@ impl Config {
 endpoint_table! {
     /// The table `[qpid]`: one field for each key, as you write it in a file. `None` leaves the default.
     ///
-    /// Use it for a configuration that your program builds. [`Config`] documents the options. `Serialize` omits
-    /// `url` and `password`, which are secrets; [`into_values`](Self::into_values) contains them.
+    /// A program that has no configuration file fills in the fields and passes on
+    /// [`into_values`](Self::into_values), which contains `url` and `password`; `Serialize` omits them.
     ///
     /// # Examples
     ///
