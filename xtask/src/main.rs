@@ -34,6 +34,7 @@ fn main() -> ExitCode {
     let done = match (command.as_deref(), rest.as_slice()) {
         (Some("setup"), []) => setup::run(),
         (Some("setup"), [option]) if option == "--bench" => setup::run_for_benchmarks(),
+        (Some("setup"), [option]) if option == "--brokers" => setup::run_for_brokers(),
         (Some("test"), extra) => test::run(extra),
         (Some("chaos"), arguments) => chaos::run(arguments),
         (Some("brokers"), [name, extra @ ..]) => brokers::run(name, extra),
@@ -73,6 +74,7 @@ The project's own commands.
 Usage: cargo xtask COMMAND
 
   setup              installs what the tests need and this machine lacks (Debian packages, Python)
+  setup --brokers    installs what the tests of the brokers need
   setup --bench      also installs what the benchmarks need (C)
   test [ARGUMENT]…   runs setup, then every test; passes the arguments on to `cargo test`
   tidy               checks the invariants of the code base

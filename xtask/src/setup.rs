@@ -21,14 +21,30 @@ use crate::cargo::{self, root};
 ///
 /// When something is missing and cannot be installed.
 pub(crate) fn run() -> Result<()> {
+    packages(&[BROWSER_PACKAGES.as_slice(), &PACKAGES].concat())?;
+    axe_core(&python_programs()?.join("axe-core").join(AXE_CORE))
+}
+
+/// Installs what the tests of the brokers need: no browser.
+///
+/// # Errors
+///
+/// As [`run`].
+pub(crate) fn run_for_brokers() -> Result<()> {
     packages(&PACKAGES)?;
+    python_programs()?;
+    Ok(())
+}
+
+/// Installs the Python environment with everything that the tests run in it, and returns its directory.
+fn python_programs() -> Result<PathBuf> {
     let root = root();
     let environment = root.join(".venv");
     let python = python_environment(&environment, &root.join(REQUIREMENTS))?;
     for version in OLD_OSLO_MESSAGING {
         old_oslo_messaging(&python, &environment.join("oslo.messaging").join(version), version)?;
     }
-    axe_core(&environment.join("axe-core").join(AXE_CORE))
+    Ok(environment)
 }
 
 /// Installs the accessibility checker from the npm registry. Runs none of its scripts.
@@ -236,13 +252,17 @@ pub(crate) fn python_packages(environment: &Path, arguments: &[impl AsRef<OsStr>
     )
 }
 
-/// The Debian packages that the tests need.
-const PACKAGES: [&str; 12] = [
+/// The Debian packages that the tests of the web pages need.
+const BROWSER_PACKAGES: [&str; 3] = [
     "chromium",
     "chromium-driver",
-    "faketime",
     // Screenshots look the same on every machine.
     "fonts-dejavu-core",
+];
+
+/// The Debian packages that the other tests need.
+const PACKAGES: [&str; 9] = [
+    "faketime",
     "iproute2",
     "logrotate",
     "openssl",

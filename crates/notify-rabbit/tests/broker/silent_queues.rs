@@ -62,7 +62,7 @@ async fn a_silent_quorum_queue_delays_no_other() {
     a_silent_queue_delays_no_other("quorum").await;
 }
 
-/// RabbitMQ 4.0 can leave a quorum queue that confirms nothing for ever, if it is killed seconds after the
+/// RabbitMQ 4.0 can leave a quorum queue that confirms nothing for good, if it is killed seconds after the
 /// declaration. The others get their messages, and the state names the queue.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_quorum_queue_that_a_kill_silenced_is_named() {
