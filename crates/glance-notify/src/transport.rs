@@ -18,7 +18,8 @@ pub use notify_spool as spool;
 
 pub use notify_core::redact::{Printable, printable};
 pub use notify_core::transport::{
-    Batch, Finding, FindingState, Lane, Lanes, Settlements, Transport, Verdict, async_trait,
+    Batch, BlockedGuard, BrokerCounters, BrokerStats, Finding, FindingState, Lane, Lanes,
+    LatencyStats, Settlements, Transport, Verdict, async_trait,
 };
 
 pub use crate::start::open;
