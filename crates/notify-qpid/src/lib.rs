@@ -180,17 +180,13 @@ impl Qpid {
 
     /// Returns the current connection if it is usable, else opens a new one.
     async fn connect(&mut self) -> Result<&mut Connection> {
-        let connection = match self.connection.take().filter(Connection::is_usable) {
-            Some(connection) => connection,
-            None => {
-                let connection =
-                    Connection::open(&self.config, &self.name, &self.once_warnings).await?;
-                if std::mem::replace(&mut self.has_connected, true) {
-                    self.counters.add_reconnect();
-                }
-                connection
-            }
-        };
+        if let Some(connection) = self.connection.take().filter(Connection::is_usable) {
+            return Ok(self.connection.insert(connection));
+        }
+        let connection = Connection::open(&self.config, &self.name, &self.once_warnings).await?;
+        if std::mem::replace(&mut self.has_connected, true) {
+            self.counters.add_reconnect();
+        }
         Ok(self.connection.insert(connection))
     }
 }
