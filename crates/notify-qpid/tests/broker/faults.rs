@@ -20,8 +20,10 @@ use crate::support::{config, within};
 /// delivers the rest.
 #[tokio::test(flavor = "multi_thread")]
 async fn recovers_from_a_detach() {
-    let error = survives(PeerFault::Detach, json!({})).await;
-    assert!(error.to_string().contains("amqp:link:detach-forced: on demand"), "{error}");
+    let error = survives(PeerFault::Detach, json!({})).await.to_string();
+    let detached = error.contains("amqp:link:detach-forced: on demand");
+    // Proton ends the session over a message that was on its way when it detached the link.
+    assert!(detached || error.contains("amqp:invalid-field: no such handle"), "{error}");
 }
 
 /// The peer ends the session with an error, as RabbitMQ 3 does for a problem of one link.
