@@ -34,6 +34,7 @@ use fe2o3_amqp::types::messaging::{
 use fe2o3_amqp::types::primitives::{Binary, Timestamp};
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
+use notify_core::codec::HeaderValue;
 use notify_core::transport::BrokerCounters;
 use notify_core::{Error, Message};
 use notify_net::{BrokerAnswer, Judge};
@@ -239,12 +240,16 @@ impl LinkTransfer<'_> {
         let application = ApplicationProperties::builder()
             .insert("event_type", message.event_type().as_str())
             .insert("priority", message.priority().as_str())
-            .insert("publisher_id", message.publisher_id())
-            .build();
+            .insert("publisher_id", message.publisher_id());
+        let application =
+            message.headers().fold(application, |properties, (name, value)| match value {
+                HeaderValue::Text(text) => properties.insert(name, text.into_owned()),
+                HeaderValue::Number(number) => properties.insert(name, number),
+            });
         AmqpMessage::builder()
             .header(Header { durable: true, ..Header::default() })
             .properties(properties)
-            .application_properties(application)
+            .application_properties(application.build())
             .data(Binary::from(body))
             .build()
     }

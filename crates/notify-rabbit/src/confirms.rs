@@ -23,8 +23,9 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use lapin::options::BasicPublishOptions;
-use lapin::types::{FieldTable, ShortString};
+use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{BasicProperties, Confirmation, PublisherConfirm};
+use notify_core::codec::HeaderValue;
 use notify_core::{Error, Message};
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;
@@ -235,12 +236,25 @@ fn properties(message: &Message) -> BasicProperties {
         // must be exactly this.
         .with_content_type("application/json".into())
         .with_content_encoding("utf-8".into())
-        .with_headers(FieldTable::default())
+        .with_headers(headers(message))
         .with_delivery_mode(PERSISTENT)
         .with_message_id(id)
         .with_timestamp(timestamp)
         .with_type(event_type)
         .with_app_id(APP_ID.into())
+}
+
+/// Returns the context and the sequence of a message as headers. `docs/brokers.md` lists them.
+fn headers(message: &Message) -> FieldTable {
+    let mut table = FieldTable::default();
+    for (name, value) in message.headers() {
+        let value = match value {
+            HeaderValue::Text(text) => AMQPValue::LongString(text.as_bytes().into()),
+            HeaderValue::Number(number) => AMQPValue::LongLongInt(number),
+        };
+        table.insert(name.into(), value);
+    }
+    table
 }
 
 /// The number of publishes that one burst polls before it waits for the first.

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 
+use glance_notify::codec::Context;
 use glance_notify::event::{EventType, NotificationPayload, Priority, Task};
 use glance_notify::pipeline::Stats;
 use glance_notify::{Config, Event, Notification};
@@ -104,6 +105,45 @@ async fn a_listener_that_starts_later_receives_all_eleven_events() {
             send(&vhost, &settings, &notifications).await;
             assert_received(&OsloListener::start(&options), &notifications);
         }
+    }
+}
+
+/// Context and sequence are headers that listeners of oslo.messaging do not look at.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listener_receives_notifications_with_context_and_sequence() {
+    let context = Context::builder()
+        .traceparent("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+        .request_id("req-1")
+        .user("bob")
+        .project("web")
+        .build()
+        .unwrap();
+    for envelope in ["bare", "oslo-2.0"] {
+        let vhost = RabbitMq::shared().vhost();
+        let listener = OsloListener::start(&OsloConfig::new(&vhost.url()));
+        let url = vhost.url();
+        let config = format!(
+            "strategy = 'rabbit'\nrabbit.url = '{url}'\nrabbit.envelope = '{envelope}'\n\
+             rabbit.durable = false"
+        );
+        let (notifier, worker) = glance_notify::start(&config.parse::<Config>().unwrap()).unwrap();
+        let worker = tokio::spawn(worker.run());
+        let mut sent = HashMap::new();
+        for event_type in EventType::DOCUMENTED.iter().cloned() {
+            let payload = json!({ "id": "c80a1a6c" });
+            let event = Event::Other { event_type, priority: Priority::Error, payload };
+            let receipt = notifier.emit_with(&event, &context);
+            sent.insert(receipt.message_id().unwrap().to_string(), event);
+            receipt.await.unwrap();
+        }
+        notifier.shutdown(std::time::Duration::from_secs(30)).await;
+        worker.await.unwrap();
+        for _ in 0..sent.len() {
+            let received = listener.next();
+            let event = sent.remove(received.metadata["message_id"].as_str().unwrap()).unwrap();
+            assert_eq!(received.event_type.as_deref(), Some(event.event_type().as_str()));
+        }
+        assert_eq!(listener.log(), "");
     }
 }
 

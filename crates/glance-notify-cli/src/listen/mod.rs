@@ -26,6 +26,7 @@ mod broker_queues;
 mod exec_command;
 mod forwarding;
 mod notification_handler;
+mod notification_json;
 mod notification_line;
 mod recent_ids;
 mod session;

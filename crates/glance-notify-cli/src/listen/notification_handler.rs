@@ -14,6 +14,7 @@ use notify_archive::record::EventRecord;
 use super::args::{ListenArgs, ListenFormat};
 use super::exec_command::ExecCommand;
 use super::forwarding::ForwardTarget;
+use super::notification_json::NotificationJson;
 use super::notification_line::LineWriter;
 use crate::exit_status::CommandError;
 
@@ -129,7 +130,9 @@ impl NotificationHandler {
         let Self::Print(format, lines) = self else { return Ok(()) };
         match (format, selected.delivery.notification()) {
             (ListenFormat::Text, _) => writeln!(out, "{}", lines.line(&selected.record)),
-            (ListenFormat::Json, Some(notification)) => write_json(out, notification),
+            (ListenFormat::Json, Some(notification)) => {
+                write_json(out, &NotificationJson::new(notification, &selected.record))
+            }
             _ => {
                 out.write_all(&selected.record.body)?;
                 out.write_all(b"\n")

@@ -76,6 +76,9 @@ impl LineWriter {
             project("to", &record.receiver),
             record.status.as_deref().map(safe),
             error_text(record),
+            record.context.user().map(|user| format!("by {}", safe(user))),
+            record.context.request_id().map(safe),
+            record.sequence.as_ref().map(|sequence| format!("no. {}", sequence.number())),
             since,
             source.filter(|_| self.with_source).map(|source| format!("[{}]", safe(source))),
         ];

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use glance_notify::listen::{Delivery, DeliveryBatch, Listener, SourceConfig};
+use glance_notify::listen::{Delivery, DeliveryBatch, Listener, SequenceGaps, SourceConfig};
 use notify_archive::question::EventFilter;
 use notify_archive::record::{Arrival, EventRecord};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
@@ -58,6 +58,8 @@ pub(crate) struct SessionOptions {
 #[derive(Default)]
 struct WorkLedger {
     counts: ListenCounts,
+    /// The gaps in the numbers of the notifications, selected or not.
+    gaps: SequenceGaps,
     /// The notifications that are done or in work.
     recent: RecentIds,
     /// `-n`: the number of notifications that may still be handed over.
@@ -200,6 +202,9 @@ impl ListenSession {
                 drop(delivery.refuse("the message is no notification"));
                 continue;
             };
+            if let Some(sequence) = delivery.sequence() {
+                self.ledger.gaps.add(sequence);
+            }
             self.filter.learn(&record);
             if !self.filter.accepts(&record) {
                 self.ledger.counts.left_out += 1;
@@ -306,6 +311,7 @@ impl ListenSession {
         }
         ListenSummary {
             counts: self.ledger.counts,
+            missing: self.ledger.gaps.missing(),
             stats,
             done_word,
             end,

@@ -8,6 +8,8 @@ use crate::terminal::{counted, print_error, print_note};
 /// The counts of a finished `listen`, and how it ended.
 pub(crate) struct ListenSummary {
     pub(super) counts: ListenCounts,
+    /// The number of notifications that their publishers numbered and that did not come.
+    pub(super) missing: u64,
     pub(super) stats: ListenerStats,
     /// The word for notifications that were handled: "shown".
     pub(super) done_word: &'static str,
@@ -85,6 +87,7 @@ impl ListenSummary {
             (copies, if copies == 1 { "copy" } else { "copies" }),
             (failures, if failures == 1 { "failure" } else { "failures" }),
             (total.unreadable, "unreadable"),
+            (self.missing, "missing by their numbers"),
             (total.dead_lettered, "dead-lettered"),
             (total.released, "given back"),
         ];

@@ -15,7 +15,8 @@ mod start;
 pub use notify_core::listener::{
     CoverageChange, DeadLetter, DeadLetterFile, DeadLetterLine, DeadLetters, Delivery,
     DeliveryBatch, DeliveryCounts, Listener, ListenerBuilder, ListenerConfig, ListenerStats,
-    SettlementOutcome, SettlementReceipt, SourceState, SourceStats, UnreadableMessage,
+    SequenceGap, SequenceGaps, SettlementOutcome, SettlementReceipt, SourceState, SourceStats,
+    UnreadableMessage,
 };
 pub use notify_core::source;
 #[cfg(feature = "log")]

@@ -1,12 +1,13 @@
 //! One message of RabbitMQ as the listener takes it: its body unpacked, its size limited, its place
-//! named.
+//! named, its context and its sequence read.
 
 use std::io::Read;
 use std::sync::Arc;
 
 use flate2::read::ZlibDecoder;
 use lapin::message::Delivery;
-use lapin::types::{AMQPValue, ShortString};
+use lapin::types::{AMQPValue, FieldTable, ShortString};
+use notify_core::codec::HeaderValue;
 use notify_core::redact::printable;
 use notify_core::source::{IncomingBody, IncomingDelivery, Position};
 use notify_net::guard::content_header::{DROPPED_HEADER, dropped_size};
@@ -29,8 +30,14 @@ impl MessageConverter {
     ) -> IncomingDelivery {
         let (tag, redelivered) = (delivery.delivery_tag, delivery.redelivered);
         let position = Position::new(self.place(&delivery, queue), offset.unwrap_or(tag));
-        let mut incoming = IncomingDelivery::new(tag, body(delivery, max_bytes), position);
+        let mut incoming =
+            IncomingDelivery::new(tag, IncomingBody::Bytes(Vec::new().into()), position);
         incoming.redelivered = redelivered;
+        let headers = delivery.properties.headers().as_ref().map(FieldTable::inner);
+        if let Some(headers) = headers.filter(|headers| !headers.is_empty()) {
+            incoming.read_headers(|name| header_value(headers.get(name)?));
+        }
+        incoming.body = body(delivery, max_bytes);
         incoming
     }
 
@@ -75,6 +82,23 @@ fn body(mut delivery: Delivery, max_bytes: usize) -> IncomingBody {
             IncomingBody::Unusable(delivery.data.into(), reason)
         }
     }
+}
+
+/// Returns the text or the whole number in a header.
+fn header_value(value: &AMQPValue) -> Option<HeaderValue<'_>> {
+    Some(match value {
+        AMQPValue::LongString(text) => std::str::from_utf8(text.as_bytes()).ok()?.into(),
+        AMQPValue::ShortString(text) => text.as_str().into(),
+        // A broker that converts a message between protocols may choose a shorter type.
+        AMQPValue::ShortShortInt(number) => HeaderValue::Number((*number).into()),
+        AMQPValue::ShortShortUInt(number) => HeaderValue::Number((*number).into()),
+        AMQPValue::ShortInt(number) => HeaderValue::Number((*number).into()),
+        AMQPValue::ShortUInt(number) => HeaderValue::Number((*number).into()),
+        AMQPValue::LongInt(number) => HeaderValue::Number((*number).into()),
+        AMQPValue::LongUInt(number) => HeaderValue::Number((*number).into()),
+        AMQPValue::LongLongInt(number) => HeaderValue::Number(*number),
+        _ => return None,
+    })
 }
 
 /// Unpacks a zlib stream of at most `max_bytes`.

@@ -7,7 +7,7 @@
 //!
 //! * `contract` runs the conformance suite of every transport.
 //! * `access`, `tls` and `secrets` cover login, certificates, and what errors and logs show.
-//! * `topology` and `oslo_messaging` cover declarations and the form of messages.
+//! * `topology`, `oslo_messaging` and `headers` cover declarations and the form of messages.
 //! * `interruptions` covers brokers and links that fail; `relay` is the link.
 //! * `source_contract`, `source_failures` and `source_queues` cover the source.
 //! * `counters` covers the counters of the broker, and `silent_queues` a queue that confirms nothing.
@@ -25,6 +25,8 @@
 mod access;
 mod contract;
 mod counters;
+#[cfg(feature = "source")]
+mod headers;
 mod interruptions;
 mod misbehaving_peers;
 mod oslo_messaging;
