@@ -54,6 +54,7 @@
 //! | `tls` | `amqps://` for `rabbit` and `qpid` |
 //! | `spool` | the table `[spool]`: a durable queue on the local disk in front of the strategy |
 //! | `listen` | the module `listen`: a listener that reads notifications, with `log` from log files, with `rabbit` from RabbitMQ |
+//! | `metrics` | the module `metrics`: counters and gauges through the crate `metrics` |
 //! | `schema` | `event::json_schema`, the JSON Schema of every event |
 //! | `testing` | the module `testing`: a notifier that records, for your tests |
 //! | `full` | all of the above |
@@ -72,6 +73,8 @@
 pub mod config;
 #[cfg(feature = "listen")]
 pub mod listen;
+#[cfg(feature = "metrics")]
+pub mod metrics;
 mod start;
 mod strategies;
 #[cfg(feature = "testing")]

@@ -40,6 +40,8 @@ pub const FEATURES: &[&str] = &[
     "listen",
     #[cfg(feature = "log")]
     "log",
+    #[cfg(feature = "metrics")]
+    "metrics",
     #[cfg(feature = "noop")]
     "noop",
     #[cfg(feature = "qpid")]

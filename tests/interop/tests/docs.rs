@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use glance_notify::Config;
 use glance_notify::codec::{NotificationInput, SizeLimits};
 use glance_notify::event::{EventType, json_schema};
+use glance_notify::metrics::{METRICS, Metric};
 use glance_notify::pipeline::Stats;
 use glance_notify::transport::BrokerStats;
 use serde_json::Value;
@@ -74,6 +75,34 @@ fn every_counter_is_explained() {
         }
     }
     assert_eq!(set(quoted(&document, "## The counters of a broker", 1)), set(counters));
+}
+
+/// `docs/counters.md` explains every metric, with the counter that it comes from, its labels and its meaning.
+#[test]
+fn every_metric_is_explained() {
+    let document = read("docs/counters.md");
+    let explained = rows(&document, "## Metrics").filter(|row| row.len() == 7).skip(2);
+    let explained: Vec<_> = explained
+        .map(|row| {
+            let labels: Vec<_> = row[4].split('`').skip(1).step_by(2).take(1).collect();
+            let meaning = row[5].split([',', ';']).next().unwrap();
+            format!("{} {} {} {labels:?} {meaning}", row[1], row[2], row[3])
+        })
+        .collect();
+    let metrics: Vec<_> = METRICS
+        .iter()
+        .map(|metric| {
+            let kind = if metric.is_counter() { "counter" } else { "gauge" };
+            let meaning = metric.meaning.split([',', ';']).next().unwrap();
+            let Metric { name, counter, labels, .. } = metric;
+            format!("`{name}` {kind} `{counter}` {labels:?} {meaning}")
+        })
+        .collect();
+    assert_eq!(explained, metrics);
+    let stats = serde_json::to_value(Stats::default()).unwrap();
+    for metric in METRICS {
+        assert!(stats.get(metric.counter).is_some(), "{}", metric.counter);
+    }
 }
 
 /// The snippets of the authors' guide are parts of the service that the tests run.

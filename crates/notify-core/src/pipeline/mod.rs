@@ -77,7 +77,7 @@ mod streak;
 mod worker;
 
 pub use builder::NotifierBuilder;
-pub use destination_account::DestinationAccount;
+pub use destination_account::{AccountReader, DestinationAccount};
 pub use destination_name::DestinationName;
 pub use destination_outcome::{DestinationOutcome, DestinationProgress};
 pub use notifier::Notifier;

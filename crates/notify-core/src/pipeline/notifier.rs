@@ -391,20 +391,7 @@ impl Notifier {
     /// # Ok::<(), notify_core::Error>(())
     /// ```
     pub fn destinations(&self) -> Vec<DestinationAccount> {
-        let account = |one: &Self| {
-            let mut stages = one.stages().into_iter();
-            let (strategy, stats) = stages.next()?;
-            let NotifierCore { destination, required, .. } = &*one.0;
-            let name = destination.to_string();
-            Some(DestinationAccount {
-                name,
-                required: *required,
-                strategy,
-                stats,
-                forwarded: stages.next(),
-            })
-        };
-        std::iter::once(self).chain(&self.0.others).filter_map(account).collect()
+        self.account_reader().read()
     }
 
     /// Waits until every message that was queued before this call has its outcome at the required
@@ -501,6 +488,8 @@ impl NotifierCore {
 impl Drop for NotifierCore {
     /// Closes the queue once the last clone is gone, since no notification can follow.
     fn drop(&mut self) {
+        let suppressed = self.suppressed.load(Ordering::Relaxed);
+        self.queue.suppressed_at_end.store(suppressed, Ordering::Relaxed);
         self.queue.close(self.drain_timeout);
     }
 }

@@ -3,6 +3,7 @@
 //! One mutex guards both, so that the account balances at every moment. Code that holds the mutex must
 //! not await, log or wake a task. This file holds the emitters' side; `settle` holds the worker's side.
 
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -68,6 +69,8 @@ pub(super) struct Queue {
     drain_until: watch::Sender<Option<Instant>>,
     /// Whether the worker has ended.
     pub(super) ended: watch::Sender<bool>,
+    /// The suppressed notifications, once the last notifier is gone. The notifier counts them before.
+    pub(super) suppressed_at_end: AtomicU64,
 }
 
 /// The part of a queue that its mutex guards.
@@ -160,6 +163,7 @@ impl Queue {
             progress: Notify::new(),
             drain_until: watch::Sender::new(None),
             ended: watch::Sender::new(false),
+            suppressed_at_end: AtomicU64::new(0),
             lanes,
             lanes_behind,
         }

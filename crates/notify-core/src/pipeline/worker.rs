@@ -3,12 +3,16 @@
 //! It only runs things side by side: the shared runner, the runners of silent lanes, the stage, and the
 //! workers of the other destinations.
 
+use std::io;
+use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
+use tokio::runtime::{Handle, Runtime, RuntimeFlavor};
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::lane_queues::LaneScope;
@@ -74,21 +78,45 @@ impl Worker {
     ///
     /// In that account `suppressed` is 0, because only the notifier counts suppressed notifications.
     /// With several destinations it is the account of the first one, and the worker runs until all of
-    /// them are drained.
+    /// them are drained. On a runtime with several threads each destination is a task of its own, so a
+    /// transport that blocks its thread delays no other.
     ///
     /// Needs a tokio runtime with its timer enabled, and with I/O enabled for transports that do I/O.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future drops the worker.
+    /// Dropping the future drops the worker. The tasks of several destinations are aborted then, and the
+    /// runtime drops each of them as soon as its thread is free.
     pub async fn run(mut self) -> Stats {
         let others = std::mem::take(&mut self.others);
         if others.is_empty() {
             return self.run_one().await;
         }
+        if Handle::current().runtime_flavor() != RuntimeFlavor::CurrentThread {
+            return self.run_tasks(others).await;
+        }
+        // Tasks on a single thread would not be more independent.
         let mut others: FuturesUnordered<_> = others.into_iter().map(Self::run_one).collect();
         let run_others = async { while others.next().await.is_some() {} };
         tokio::join!(self.run_one(), run_others).0
+    }
+
+    /// Runs this destination and the others as a task each.
+    ///
+    /// If a transport panics, the other destinations are drained first, and then the panic goes on.
+    async fn run_tasks(self, others: Vec<Self>) -> Stats {
+        let queue = Arc::clone(&self.queue);
+        let mut tasks: JoinSet<Stats> =
+            std::iter::once(self).chain(others).map(Self::run_one).collect();
+        let mut panic = None;
+        while let Some(ended) = tasks.join_next().await {
+            // A task that did not panic was cancelled by a runtime that shuts down.
+            panic = ended.err().and_then(|error| error.try_into_panic().ok()).or(panic);
+        }
+        if let Some(panic) = panic {
+            resume_unwind(panic);
+        }
+        queue.stats(0)
     }
 
     /// Runs the worker of one destination, and returns its final account.
@@ -109,7 +137,7 @@ impl Worker {
         stats
     }
 
-    /// Runs the worker on a thread and runtime of its own.
+    /// Runs the worker on a thread and runtime of its own, and each further destination too.
     ///
     /// Use it in a program without a runtime, and in one that emits more notifications than a single
     /// thread can both emit and deliver. Join the thread to get the final account.
@@ -135,23 +163,53 @@ impl Worker {
     /// # Ok::<(), notify_core::Error>(())
     /// ```
     pub fn spawn_thread(self) -> Result<JoinHandle<Stats>> {
-        let unavailable = |error: std::io::Error| {
+        self.start_thread().map_err(|(_, error)| {
             Error::new(ErrorKind::Unavailable, "cannot start the worker's thread")
                 .with_source(error)
+        })
+    }
+
+    /// Starts a thread for this destination, which starts one for each of the others.
+    ///
+    /// # Errors
+    ///
+    /// The worker, and the error of the system.
+    fn start_thread(self) -> std::result::Result<JoinHandle<Stats>, (Self, io::Error)> {
+        let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(error) => return Err((self, error)),
         };
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(unavailable)?;
-        std::thread::Builder::new()
-            .name("glance-notify".into())
-            .spawn(move || {
-                let stats = runtime.block_on(self.run());
-                // Do not wait for a DNS lookup that hangs on one of the runtime's threads.
-                runtime.shutdown_background();
-                stats
-            })
-            .map_err(unavailable)
+        // The thread gets the worker when it exists, so that a failed start gives the worker back.
+        let (give, given) = std::sync::mpsc::channel::<Self>();
+        let thread = std::thread::Builder::new().name("glance-notify".into()).spawn(move || {
+            given.recv().map_or_else(|_| Stats::default(), |worker| worker.run_threads(runtime))
+        });
+        match thread {
+            Ok(thread) => match give.send(self) {
+                Ok(()) => Ok(thread),
+                Err(unsent) => Err((unsent.0, io::ErrorKind::BrokenPipe.into())),
+            },
+            Err(error) => Err((self, error)),
+        }
+    }
+
+    /// Runs this destination on the calling thread, and each of the others on one of its own. One for which
+    /// the system has no thread shares this one.
+    fn run_threads(mut self, runtime: Runtime) -> Stats {
+        let mut threads = Vec::new();
+        for other in std::mem::take(&mut self.others) {
+            match other.start_thread() {
+                Ok(thread) => threads.push(thread),
+                Err((other, _)) => self.others.push(other),
+            }
+        }
+        let stats = runtime.block_on(self.run());
+        // Do not wait for a DNS lookup that hangs on one of the runtime's threads.
+        runtime.shutdown_background();
+        for thread in threads {
+            thread.join().unwrap_or_else(|panic| resume_unwind(panic));
+        }
+        stats
     }
 
     /// Returns the longest time from the drain deadline to the end of a worker.

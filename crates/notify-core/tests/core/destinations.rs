@@ -1,12 +1,18 @@
 //! Several destinations behind one notifier: filters, encodings, receipts, and independence.
 
+use std::sync::Mutex;
+use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
 use notify_conformance::script::{Script, ScriptAction, ScriptAttempt, ScriptEnd};
 use notify_core::codec::{Encoding, PayloadStyle};
 use notify_core::event::Payload;
 use notify_core::pipeline::{DestinationAccount, DestinationProgress, NotifierBuilder, Overflow};
-use notify_core::{ErrorKind, Event, EventType, Notifier, Outcome, Priority};
+use notify_core::transport::async_trait;
+use notify_core::{
+    Batch, ErrorKind, Event, EventType, Notifier, Outcome, Priority, Result, Transport, Verdict,
+};
+use tokio::time::timeout;
 
 use crate::fixtures::{event, text};
 use crate::support::{image_create, poll_once, queue_config};
@@ -281,4 +287,112 @@ fn several_destinations_need_distinct_names() {
         assert_eq!(error.kind(), ErrorKind::Config);
         assert!(error.to_string().starts_with(expected), "{error}");
     }
+}
+
+/// A transport that blocks its thread, as no transport should.
+#[derive(Debug)]
+struct BlockingTransport {
+    /// Blocks until the test drops the other half.
+    blocked: Mutex<Receiver<()>>,
+}
+
+#[async_trait]
+impl Transport for BlockingTransport {
+    fn name(&self) -> &'static str {
+        "blocking"
+    }
+
+    fn wants(&self, _: &EventType) -> bool {
+        true
+    }
+
+    async fn send(&mut self, batch: &mut Batch<'_>) -> Result<()> {
+        self.blocked.lock().unwrap().recv().unwrap_err();
+        batch.settle_rest(&Verdict::Accept);
+        Ok(())
+    }
+
+    async fn close(&mut self) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Promise 5, independent: one destination that blocks its thread delays no other, wherever the worker runs.
+#[test]
+fn a_transport_that_blocks_its_thread_delays_no_other() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = runtime.unwrap();
+    for (on_thread, blocked_first) in [(true, true), (true, false), (false, true), (false, false)] {
+        let (release, blocked) = mpsc::channel();
+        let blocking = BlockingTransport { blocked: Mutex::new(blocked) };
+        let slow = Notifier::builder(blocking).publisher_id("host").named("slow").optional();
+        let script = Script::default();
+        let fast = destination("fast", &script);
+        let (first, second) = if blocked_first { (slow, fast) } else { (fast, slow) };
+        let (notifier, worker) = first.destination(second).build().unwrap();
+        let (thread, task) = if on_thread {
+            (Some(worker.spawn_thread().unwrap()), None)
+        } else {
+            (None, Some(runtime.spawn(worker.run())))
+        };
+        for number in 0..20 {
+            let event = image_create();
+            let sending = notifier.send(&event);
+            let sent = runtime.block_on(async { timeout(Duration::from_secs(10), sending).await });
+            sent.unwrap_or_else(|_| panic!("{number} {on_thread} {blocked_first}")).unwrap();
+        }
+        let of_slow = |notifier: &Notifier| {
+            let accounts = notifier.destinations();
+            accounts.into_iter().find(|account| account.name == "slow").unwrap().stats
+        };
+        assert_eq!((of_slow(&notifier).emitted, of_slow(&notifier).delivered), (20, 0));
+        drop(release);
+        runtime.block_on(notifier.shutdown(Duration::from_secs(10)));
+        assert_eq!(of_slow(&notifier).delivered, 20);
+        drop(notifier);
+        thread.map(|thread| thread.join().unwrap());
+        task.map(|task| runtime.block_on(task).unwrap());
+    }
+}
+
+/// The panic of one transport ends its own destination; the others are drained, and then it goes on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_transport_that_panics_stops_no_other() {
+    /// A transport with a bug.
+    #[derive(Debug)]
+    struct PanickingTransport;
+
+    #[async_trait]
+    impl Transport for PanickingTransport {
+        fn name(&self) -> &'static str {
+            "panicking"
+        }
+
+        fn wants(&self, _: &EventType) -> bool {
+            true
+        }
+
+        async fn send(&mut self, _: &mut Batch<'_>) -> Result<()> {
+            panic!("a bug of this transport")
+        }
+
+        async fn close(&mut self) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    let script = Script::default();
+    let faulty = Notifier::builder(PanickingTransport).publisher_id("host").named("faulty");
+    let (notifier, worker) =
+        destination("fast", &script).destination(faulty.optional()).build().unwrap();
+    let worker = tokio::spawn(worker.run());
+    for _ in 0..20 {
+        notifier.send(&image_create()).await.unwrap();
+    }
+    notifier.close();
+    let panic = worker.await.unwrap_err().into_panic();
+    assert_eq!(panic.downcast_ref::<&str>(), Some(&"a bug of this transport"));
+    let accounts = counts(&notifier);
+    assert_eq!(accounts[0], ("fast".to_owned(), [20, 20, 0, 0]));
+    assert_eq!(accounts[1].1[3], 0, "a dropped worker settles every message");
 }

@@ -3,6 +3,7 @@
 mod archive;
 mod brokers;
 mod build;
+mod destinations;
 mod encoding;
 mod lanes;
 mod log;
@@ -62,6 +63,8 @@ pub(crate) enum RowGroup {
     Reading,
     /// Lanes that fail beside lanes that work.
     Lanes,
+    /// One event to three destinations, of which one is frozen.
+    Destinations,
     /// An unreachable and a frozen broker.
     #[value(alias = "away")]
     Outage,
@@ -71,7 +74,7 @@ pub(crate) enum RowGroup {
 
 impl RowGroup {
     /// All groups, in the order of the table.
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::Noop,
         Self::Encoding,
         Self::Decoding,
@@ -84,6 +87,7 @@ impl RowGroup {
         Self::Qpid,
         Self::Reading,
         Self::Lanes,
+        Self::Destinations,
         Self::Outage,
         Self::Build,
     ];
@@ -133,6 +137,7 @@ impl BenchRun {
                     self.lanes();
                     Ok(())
                 }
+                RowGroup::Destinations => self.destinations(),
                 RowGroup::Outage => self.outage(),
                 RowGroup::Build => self.build(),
             };

@@ -1,0 +1,155 @@
+//! One event to three destinations: a log file, RabbitMQ, and a broker over AMQP 1.0 with a filter, which is
+//! not required.
+//!
+//! The peers are the same program while that broker works, and with the log file alone.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use glance_notify::{Config, Event};
+use notify_testbed::broker::rabbitmq::RabbitMq;
+
+use super::BenchRun;
+use super::rabbitmq::purge_queues;
+use crate::samples;
+use crate::statistics::quantile_micros;
+use crate::table::{ResultRow, RowGoal};
+use crate::task::Clock;
+
+/// The destinations of one run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Destinations {
+    LogAlone,
+    ThreeHealthy,
+    /// Three, of which the broker over AMQP 1.0 is frozen.
+    ThreeWithFrozen,
+}
+
+/// The measurement of one run.
+struct EmitRun {
+    /// The 99.99th percentile of one `emit`, in microseconds.
+    emit: f64,
+    /// The processor time of the emitting thread for each `emit`, in nanoseconds.
+    cpu: f64,
+}
+
+impl BenchRun {
+    pub(super) fn destinations(&mut self) -> Result<()> {
+        let amqp = RabbitMq::start();
+        let amqp1 = RabbitMq::builder().plugin("rabbitmq_amqp1_0").start();
+        let cases =
+            [Destinations::LogAlone, Destinations::ThreeHealthy, Destinations::ThreeWithFrozen];
+        let mut runs = [(); 3].map(|()| Vec::new());
+        for round in 0..self.rounds {
+            // Each round starts with another case.
+            for turn in 0..cases.len() {
+                let index = (round + turn) % cases.len();
+                purge_queues(&amqp);
+                purge_queues(&amqp1);
+                runs[index].push(self.emit_to(cases[index], &amqp, &amqp1)?);
+            }
+        }
+        let column = |index: usize, of: fn(&EmitRun) -> f64| -> Vec<f64> {
+            runs[index].iter().map(of).collect()
+        };
+        let emit = |run: &EmitRun| run.emit;
+        let cpu = |run: &EmitRun| run.cpu;
+        self.rows.extend([
+            ResultRow::with_peer(
+                "emit to three, one of them frozen / healthy, p99.99",
+                "us",
+                &column(2, emit),
+                &column(1, emit),
+                RowGoal::RatioAtMost(2.0),
+            ),
+            ResultRow::with_peer(
+                "emit to three / to one, CPU of the caller",
+                "ns",
+                &column(1, cpu),
+                &column(0, cpu),
+                RowGoal::RatioAtMost(1.4),
+            ),
+            ResultRow::with_peer(
+                "emit to three, one of them frozen / to one, CPU of the caller",
+                "ns",
+                &column(2, cpu),
+                &column(0, cpu),
+                RowGoal::RatioAtMost(1.4),
+            ),
+        ]);
+        Ok(())
+    }
+
+    /// Emits at a steady rate, as a busy service does, while the workers deliver.
+    fn emit_to(
+        &self,
+        destinations: Destinations,
+        amqp: &RabbitMq,
+        amqp1: &RabbitMq,
+    ) -> Result<EmitRun> {
+        let directory = tempfile::tempdir_in(self.directory.path())?;
+        let file = directory.path().join("n.log");
+        let mut text = format!(
+            "publisher_id = 'image.host1'\n\
+             queue = {{ max_messages = 1_000_000, max_bytes = 4_000_000_000 }}\n\
+             [[destination]]\nname = 'log'\nstrategy = 'log'\nlog.file = '{}'\n",
+            file.display()
+        );
+        if destinations != Destinations::LogAlone {
+            text += &format!(
+                "[[destination]]\nname = 'amqp'\nstrategy = 'rabbit'\n\
+                 rabbit.url = 'amqp://guest:guest@127.0.0.1:{}'\n\
+                 [[destination]]\nname = 'amqp1'\nstrategy = 'qpid'\nrequired = false\n\
+                 priorities = ['error']\nqpid.url = 'amqp://guest:guest@127.0.0.1:{}'\n",
+                amqp.port(),
+                amqp1.port()
+            );
+        }
+        let config: Config = text.parse()?;
+        let (notifier, worker) = glance_notify::start(&config)?;
+        let worker = worker.spawn_thread()?;
+        let events = samples::events();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        // Every destination is connected, and its queue declared.
+        events.iter().for_each(|event| drop(notifier.emit(event)));
+        runtime.block_on(notifier.flush(TIMEOUT))?;
+        while notifier.destinations().iter().any(|account| account.stats.pending.messages > 0) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let frozen = destinations == Destinations::ThreeWithFrozen;
+        if frozen {
+            amqp1.freeze();
+        }
+        let emits: Vec<&Event> = events.iter().cycle().take(EMITS).collect();
+        let mut times = Vec::with_capacity(EMITS);
+        let mut cpu = 0.0;
+        for burst in emits.chunks(BURST) {
+            let clock = Clock::start();
+            for event in burst {
+                let start = Instant::now();
+                drop(notifier.emit(event));
+                times.push(start.elapsed().as_secs_f64());
+            }
+            cpu += clock.stop(burst.len()).emitter_cpu;
+            std::thread::sleep(PAUSE);
+        }
+        if frozen {
+            amqp1.unfreeze();
+        }
+        runtime.block_on(notifier.shutdown(TIMEOUT));
+        worker.join().expect("the worker does not panic");
+        let accounts = notifier.destinations();
+        let lost = accounts.iter().any(|it| it.stats.delivered != it.stats.emitted);
+        anyhow::ensure!(!lost, "{destinations:?}: {accounts:?}");
+        Ok(EmitRun { emit: quantile_micros(&times, 0.9999), cpu: cpu / EMITS as f64 * 1e9 })
+    }
+}
+
+/// The number of notifications of one run.
+const EMITS: usize = 200_000;
+/// The notifications between two pauses.
+const BURST: usize = 100;
+/// The pause between two bursts: a rate of at most 50 000 notifications per second.
+const PAUSE: Duration = Duration::from_millis(2);
+/// The longest wait for the destinations.
+const TIMEOUT: Duration = Duration::from_secs(120);
