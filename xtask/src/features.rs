@@ -216,7 +216,7 @@ fn matches_any(name: &str, patterns: &[&str]) -> bool {
 const FACADE: &str = "glance-notify";
 
 /// The third-party crates with default features. Several destinations, permits, the context, sequence numbers,
-/// CloudEvents, a configuration in code and metrics add none. On some platforms a few of them are absent.
+/// a configuration in code and metrics add none. On some platforms a few of them are absent.
 const DEFAULT_CRATES: [&str; 40] = [
     "async-trait",
     "bytes",

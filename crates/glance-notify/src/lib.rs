@@ -54,7 +54,7 @@
 //! | `tls` | `amqps://` for `rabbit` and `qpid` |
 //! | `spool` | the table `[spool]`: a durable queue on the local disk in front of the strategy |
 //! | `listen` | the module `listen`: a listener that reads notifications, with `log` from log files, with `rabbit` from RabbitMQ |
-//! | `metrics` | the module `metrics`: counters and gauges through the crate `metrics` |
+//! | `metrics` | the module `pipeline::metrics`: counters and gauges through the crate `metrics` |
 //! | `schema` | `event::json_schema`, the JSON Schema of every event |
 //! | `testing` | the module `testing`: a notifier that records, for your tests |
 //! | `full` | all of the above |
@@ -73,8 +73,7 @@
 pub mod config;
 #[cfg(feature = "listen")]
 pub mod listen;
-#[cfg(feature = "metrics")]
-pub mod metrics;
+pub mod pipeline;
 mod start;
 mod strategies;
 #[cfg(feature = "testing")]
@@ -88,6 +87,6 @@ pub use listen::listen;
 pub use notify_core::event::{Event, Image, ImageStatus, Payload};
 pub use notify_core::pipeline::{Notifier, Receipt, Worker};
 pub use notify_core::{Error, ErrorKind, Notification, Outcome, Result};
-pub use notify_core::{codec, event, pipeline};
+pub use notify_core::{codec, event};
 pub use start::{builder, start};
 pub use {time, uuid};

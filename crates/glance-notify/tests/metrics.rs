@@ -1,14 +1,14 @@
 //! The metrics of a real recorder are the accounts, for every destination.
 
 #![cfg(all(feature = "log", feature = "metrics"))]
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use glance_notify::metrics::{METRICS, MetricsReporter};
 use glance_notify::pipeline::Stats;
+use glance_notify::pipeline::metrics::{METRICS, MetricsReporter};
 use glance_notify::{Config, Event, Notifier, Payload, Worker};
 use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 
@@ -63,10 +63,10 @@ fn assert_equals(series: &BTreeMap<String, f64>, destination: &str, system: &str
         let difference = value(name, label) - expected as f64;
         assert!(difference.abs() < 0.5, "{name} {label} of {destination}: {difference} {stats:?}");
     }
-    let state = serde_json::to_value(&stats.state).unwrap()["name"].as_str().unwrap().to_owned();
+    let current = serde_json::to_value(&stats.state).unwrap()["name"].as_str().unwrap().to_owned();
     for name in ["not_started", "idle", "delivering", "retrying", "closed"] {
         let shown = value("glance_notify.state", &format!("state={name}"));
-        assert_eq!(shown > 0.5, state == name, "{name}: {state}");
+        assert_eq!(shown > 0.5, current == name, "{name}: {current}");
     }
     let last = stats.last_delivery.map_or(0.0, |time| time.unix_timestamp() as f64);
     assert!((value("glance_notify.last_delivery", "") - last).abs() < 0.5);
@@ -115,7 +115,10 @@ async fn the_metrics_of_every_destination_are_its_account() {
         accounts.into_iter().map(|account| account.stats).collect::<Vec<_>>()
     };
     let first = check();
-    assert_eq!((first[0].dropped.overflow, first[0].refused, first[0].pending.messages), (5, 1, 10));
+    assert_eq!(
+        (first[0].dropped.overflow, first[0].refused, first[0].pending.messages),
+        (5, 1, 10)
+    );
     assert_eq!((first[2].suppressed, first[2].emitted), (16, 0));
 
     let worker = tokio::spawn(worker.run());

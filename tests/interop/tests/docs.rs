@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use glance_notify::Config;
 use glance_notify::codec::{NotificationInput, SizeLimits};
 use glance_notify::event::{EventType, json_schema};
-use glance_notify::metrics::{METRICS, Metric};
 use glance_notify::pipeline::Stats;
+use glance_notify::pipeline::metrics::{METRICS, Metric};
 use glance_notify::transport::BrokerStats;
 use serde_json::Value;
 

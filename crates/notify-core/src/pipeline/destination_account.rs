@@ -1,11 +1,5 @@
-//! The public view of one destination: its name, its strategy and its account; and the reader of these.
+//! The public view of one destination: its name, its strategy and its account.
 
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, Weak};
-
-use super::notifier::{Notifier, NotifierCore};
-use super::queue::Queue;
-use super::stage::StageInfo;
 use super::stats::Stats;
 
 /// The account of one destination at one moment, from
@@ -23,91 +17,4 @@ pub struct DestinationAccount {
     pub stats: Stats,
     /// With a spool, the strategy that forwards from it, and the account of that.
     pub forwarded: Option<(&'static str, Stats)>,
-}
-
-/// A reader of the accounts of all destinations, for metrics.
-///
-/// Unlike a clone of the notifier it keeps nothing open: the worker ends when the program drops the last
-/// notifier, and the reader still returns the final accounts. It costs nothing while a program emits.
-///
-/// # Examples
-///
-/// ```
-/// # use notify_conformance::script::Script;
-/// # use notify_core::event::Payload;
-/// # use notify_core::{Event, Notifier};
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> notify_core::Result<()> {
-/// # let transport = Script::default().transport();
-/// let (notifier, worker) = Notifier::builder(transport).build()?;
-/// let accounts = notifier.account_reader();
-/// notifier.emit(&Event::ImageUpload(Payload::Warn("the store is slow".into())));
-/// drop(notifier);
-/// worker.run().await;
-/// assert_eq!(accounts.read()[0].stats.delivered, 1);
-/// # Ok(())
-/// # }
-/// ```
-#[derive(Clone, Debug)]
-pub struct AccountReader(Arc<[DestinationReader]>);
-
-/// The reader of one destination.
-#[derive(Debug)]
-struct DestinationReader {
-    /// Counts what is suppressed, for as long as a notifier exists.
-    core: Weak<NotifierCore>,
-    queue: Arc<Queue>,
-    name: Arc<str>,
-    required: bool,
-    strategy: &'static str,
-    stage: Option<StageInfo>,
-}
-
-impl AccountReader {
-    /// Returns the accounts at this moment, as [`Notifier::destinations`] does.
-    pub fn read(&self) -> Vec<DestinationAccount> {
-        self.0.iter().map(DestinationReader::read).collect()
-    }
-
-    /// Waits until the worker has ended, for all destinations. The accounts change no more then.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the future changes nothing.
-    pub async fn ended(&self) {
-        for destination in &*self.0 {
-            destination.queue.ended().await;
-        }
-    }
-}
-
-impl DestinationReader {
-    /// Returns the account at this moment.
-    fn read(&self) -> DestinationAccount {
-        let core = self.core.upgrade();
-        let counter = core.as_ref().map_or(&self.queue.suppressed_at_end, |core| &core.suppressed);
-        let suppressed = counter.load(Ordering::Relaxed);
-        DestinationAccount {
-            name: self.name.to_string(),
-            required: self.required,
-            strategy: self.strategy,
-            stats: self.queue.stats(suppressed),
-            forwarded: self.stage.as_ref().map(|stage| (stage.name, (stage.account)())),
-        }
-    }
-}
-
-impl Notifier {
-    /// Returns a reader of the accounts, which does not keep the notifier open.
-    pub fn account_reader(&self) -> AccountReader {
-        let reader = |one: &Self| DestinationReader {
-            core: Arc::downgrade(&one.0),
-            queue: Arc::clone(&one.0.queue),
-            name: Arc::clone(&one.0.destination),
-            required: one.0.required,
-            strategy: one.0.strategy,
-            stage: one.0.stage.clone(),
-        };
-        AccountReader(std::iter::once(self).chain(&self.0.others).map(reader).collect())
-    }
 }

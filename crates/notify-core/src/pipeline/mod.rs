@@ -36,6 +36,7 @@
 //! ```
 
 mod account;
+mod account_reader;
 mod backoff;
 mod block;
 mod block_queue;
@@ -76,8 +77,9 @@ mod stats;
 mod streak;
 mod worker;
 
+pub use account_reader::AccountReader;
 pub use builder::NotifierBuilder;
-pub use destination_account::{AccountReader, DestinationAccount};
+pub use destination_account::DestinationAccount;
 pub use destination_name::DestinationName;
 pub use destination_outcome::{DestinationOutcome, DestinationProgress};
 pub use notifier::Notifier;

@@ -9,7 +9,6 @@ use std::time::Duration;
 use time::OffsetDateTime;
 
 use super::deadline::after;
-use super::destination_account::DestinationAccount;
 use super::event_set::EventSet;
 use super::queue::Queue;
 use super::receipt::Receipt;
@@ -368,30 +367,6 @@ impl Notifier {
         let own = (self.0.strategy, self.stats());
         let behind = self.0.stage.iter().map(|stage| (stage.name, (stage.account)()));
         [own].into_iter().chain(behind).collect()
-    }
-
-    /// Returns the accounts of all destinations, in the order in which the builder got them.
-    ///
-    /// Each account is of one moment and balances; the method reads one after the other.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// # use notify_conformance::script::Script;
-    /// # use notify_core::Notifier;
-    /// # let (file, broker) = (Script::default().transport(), Script::default().transport());
-    /// let (notifier, _worker) = Notifier::builder(file)
-    ///     .named("audit")
-    ///     .destination(Notifier::builder(broker).named("broker").optional())
-    ///     .build()?;
-    /// for account in notifier.destinations() {
-    ///     println!("{}: {} delivered", account.name, account.stats.delivered);
-    /// }
-    /// # assert!(notifier.destinations()[0].required && !notifier.destinations()[1].required);
-    /// # Ok::<(), notify_core::Error>(())
-    /// ```
-    pub fn destinations(&self) -> Vec<DestinationAccount> {
-        self.account_reader().read()
     }
 
     /// Waits until every message that was queued before this call has its outcome at the required

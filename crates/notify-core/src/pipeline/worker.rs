@@ -174,10 +174,10 @@ impl Worker {
     /// # Errors
     ///
     /// The worker, and the error of the system.
-    fn start_thread(self) -> std::result::Result<JoinHandle<Stats>, (Self, io::Error)> {
+    fn start_thread(self) -> std::result::Result<JoinHandle<Stats>, (Box<Self>, io::Error)> {
         let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
             Ok(runtime) => runtime,
-            Err(error) => return Err((self, error)),
+            Err(error) => return Err((Box::new(self), error)),
         };
         // The thread gets the worker when it exists, so that a failed start gives the worker back.
         let (give, given) = std::sync::mpsc::channel::<Self>();
@@ -187,9 +187,9 @@ impl Worker {
         match thread {
             Ok(thread) => match give.send(self) {
                 Ok(()) => Ok(thread),
-                Err(unsent) => Err((unsent.0, io::ErrorKind::BrokenPipe.into())),
+                Err(unsent) => Err((Box::new(unsent.0), io::ErrorKind::BrokenPipe.into())),
             },
-            Err(error) => Err((self, error)),
+            Err(error) => Err((Box::new(self), error)),
         }
     }
 
@@ -200,7 +200,7 @@ impl Worker {
         for other in std::mem::take(&mut self.others) {
             match other.start_thread() {
                 Ok(thread) => threads.push(thread),
-                Err((other, _)) => self.others.push(other),
+                Err((other, _)) => self.others.push(*other),
             }
         }
         let stats = runtime.block_on(self.run());

@@ -320,7 +320,8 @@ impl Transport for BlockingTransport {
 /// Promise 5, independent: one destination that blocks its thread delays no other, wherever the worker runs.
 #[test]
 fn a_transport_that_blocks_its_thread_delays_no_other() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.unwrap();
     for (on_thread, blocked_first) in [(true, true), (true, false), (false, true), (false, false)] {
         let (release, blocked) = mpsc::channel();

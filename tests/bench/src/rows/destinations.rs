@@ -6,6 +6,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use glance_notify::pipeline::DestinationAccount;
 use glance_notify::{Config, Event};
 use notify_testbed::broker::rabbitmq::RabbitMq;
 
@@ -89,29 +90,33 @@ impl BenchRun {
     ) -> Result<EmitRun> {
         let directory = tempfile::tempdir_in(self.directory.path())?;
         let file = directory.path().join("n.log");
-        let mut text = format!(
+        let log = format!(
             "publisher_id = 'image.host1'\n\
              queue = {{ max_messages = 1_000_000, max_bytes = 4_000_000_000 }}\n\
              [[destination]]\nname = 'log'\nstrategy = 'log'\nlog.file = '{}'\n",
             file.display()
         );
-        if destinations != Destinations::LogAlone {
-            text += &format!(
-                "[[destination]]\nname = 'amqp'\nstrategy = 'rabbit'\n\
-                 rabbit.url = 'amqp://guest:guest@127.0.0.1:{}'\n\
-                 [[destination]]\nname = 'amqp1'\nstrategy = 'qpid'\nrequired = false\n\
-                 priorities = ['error']\nqpid.url = 'amqp://guest:guest@127.0.0.1:{}'\n",
-                amqp.port(),
-                amqp1.port()
-            );
-        }
+        let brokers = format!(
+            "[[destination]]\nname = 'amqp'\nstrategy = 'rabbit'\n\
+             rabbit.url = 'amqp://guest:guest@127.0.0.1:{}'\n\
+             [[destination]]\nname = 'amqp1'\nstrategy = 'qpid'\nrequired = false\n\
+             priorities = ['error']\nqpid.url = 'amqp://guest:guest@127.0.0.1:{}'\n",
+            amqp.port(),
+            amqp1.port()
+        );
+        let text = match destinations {
+            Destinations::LogAlone => log,
+            Destinations::ThreeHealthy | Destinations::ThreeWithFrozen => log + &brokers,
+        };
         let config: Config = text.parse()?;
         let (notifier, worker) = glance_notify::start(&config)?;
         let worker = worker.spawn_thread()?;
         let events = samples::events();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         // Every destination is connected, and its queue declared.
-        events.iter().for_each(|event| drop(notifier.emit(event)));
+        for event in &events {
+            drop(notifier.emit(event));
+        }
         runtime.block_on(notifier.flush(TIMEOUT))?;
         while notifier.destinations().iter().any(|account| account.stats.pending.messages > 0) {
             std::thread::sleep(Duration::from_millis(1));
@@ -139,8 +144,8 @@ impl BenchRun {
         runtime.block_on(notifier.shutdown(TIMEOUT));
         worker.join().expect("the worker does not panic");
         let accounts = notifier.destinations();
-        let lost = accounts.iter().any(|it| it.stats.delivered != it.stats.emitted);
-        anyhow::ensure!(!lost, "{destinations:?}: {accounts:?}");
+        let has_all = |it: &DestinationAccount| it.stats.delivered == it.stats.emitted;
+        anyhow::ensure!(accounts.iter().all(has_all), "{destinations:?}: {accounts:?}");
         Ok(EmitRun { emit: quantile_micros(&times, 0.9999), cpu: cpu / EMITS as f64 * 1e9 })
     }
 }

@@ -29,7 +29,7 @@ use notify_core::pipeline::{AccountReader, DestinationAccount, Notifier, Stats, 
 /// # async fn main() -> glance_notify::Result<()> {
 /// use std::time::Duration;
 ///
-/// use glance_notify::metrics::MetricsReporter;
+/// use glance_notify::pipeline::metrics::MetricsReporter;
 ///
 /// let (notifier, worker) = glance_notify::start(&"strategy = \"noop\"".parse()?)?;
 /// let worker = tokio::spawn(worker.run());
@@ -77,7 +77,9 @@ impl MetricsReporter {
             let stages = std::iter::once((strategy, stats)).chain(forwarded);
             for (strategy, stats) in stages {
                 let labels = labels(&name, strategy);
-                METRICS.iter().for_each(|metric| metric.report(&stats, &labels));
+                for metric in METRICS {
+                    metric.report(&stats, &labels);
+                }
             }
         }
     }
@@ -219,7 +221,7 @@ const fn level(
 /// Every metric, in the order of `docs/counters.md`.
 ///
 /// ```
-/// use glance_notify::metrics::METRICS;
+/// use glance_notify::pipeline::metrics::METRICS;
 ///
 /// let sent = METRICS.iter().find(|metric| metric.counter == "delivered").unwrap();
 /// assert_eq!(sent.name, "messaging.client.sent.messages");
@@ -266,13 +268,9 @@ pub const METRICS: &[Metric] = &[
         "the time of the last delivery, since 1970; 0 before the first",
         |stats| stats.last_delivery.map_or(0.0, |time| time.unix_timestamp() as f64),
     ),
-    level(
-        "glance_notify.failing",
-        "last_error",
-        Unit::Count,
-        "1 while a failure lasts",
-        |stats| f64::from(u8::from(stats.last_error.is_some())),
-    ),
+    level("glance_notify.failing", "last_error", Unit::Count, "1 while a failure lasts", |stats| {
+        f64::from(u8::from(stats.last_error.is_some()))
+    }),
     level(
         "glance_notify.failing_permanently",
         "last_error_is_permanent",
