@@ -144,6 +144,25 @@ fn log_notifier(file: &Path) -> (Notifier, Worker) {
     glance_notify::start(&config).unwrap()
 }
 
+/// A destination on a broker also has the counters of its connection.
+#[cfg(feature = "rabbit")]
+#[tokio::test]
+async fn a_broker_has_metrics_of_its_own() {
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    let _guard = metrics::set_default_local_recorder(&recorder);
+    let config: Config = "strategy = 'rabbit'\nrabbit.port = 1".parse().unwrap();
+    let (notifier, _worker) = glance_notify::start(&config).unwrap();
+    MetricsReporter::new(&notifier).report();
+    let series = series(&snapshotter);
+    assert_equals(&series, "rabbit", "rabbitmq", &notifier.stats());
+    assert!(notifier.stats().broker.is_some());
+    let labels = "{messaging.destination.name=rabbit,messaging.operation.name=send,messaging.system=rabbitmq}";
+    for metric in METRICS.iter().filter(|metric| metric.counter.starts_with("broker.")) {
+        assert!(series.contains_key(&format!("{}{labels}", metric.name)), "{}", metric.name);
+    }
+}
+
 /// Nothing reaches the recorder while a program emits and the worker delivers, so both cost nothing more.
 #[tokio::test]
 async fn emitting_and_delivering_touch_no_metric() {
@@ -196,6 +215,7 @@ async fn the_number_of_series_does_not_depend_on_what_is_emitted() {
         notifier.emit(&Event::Other { event_type, priority, payload });
         reporter.report();
     }
-    // Four drops instead of one, and five states instead of one.
-    assert_eq!(series(&snapshotter).len(), METRICS.len() + 3 + 4);
+    // Four drops instead of one, five states instead of one, and no broker.
+    let of_brokers = METRICS.iter().filter(|metric| metric.counter.starts_with("broker.")).count();
+    assert_eq!(series(&snapshotter).len(), METRICS.len() - of_brokers + 3 + 4);
 }

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use ::metrics::{Label, SharedString, Unit, counter, describe_counter, describe_gauge, gauge};
 use notify_core::pipeline::{AccountReader, DestinationAccount, Notifier, Stats, WorkerState};
+use notify_core::transport::BrokerStats;
 
 /// Reports the accounts of a notifier to the recorder that the program installed.
 ///
@@ -57,10 +58,10 @@ impl MetricsReporter {
     pub fn new(notifier: &Notifier) -> Self {
         for Metric { name, source, unit, meaning, .. } in METRICS {
             match source {
-                MetricSource::Counter(_) | MetricSource::Drops => {
+                MetricSource::Counter(_) | MetricSource::Drops | MetricSource::BrokerCounter(_) => {
                     describe_counter!(*name, *unit, *meaning);
                 }
-                MetricSource::Gauge(_) | MetricSource::State => {
+                MetricSource::Gauge(_) | MetricSource::State | MetricSource::BrokerTime(_) => {
                     describe_gauge!(*name, *unit, *meaning);
                 }
             }
@@ -129,12 +130,19 @@ enum MetricSource {
     Gauge(fn(&Stats) -> f64),
     /// One gauge for each state of the worker, of which one is 1.
     State,
+    /// A number about a broker that only grows. Other destinations have none.
+    BrokerCounter(fn(&BrokerStats) -> u64),
+    /// A time about a broker, in seconds.
+    BrokerTime(fn(&BrokerStats) -> Duration),
 }
 
 impl Metric {
     /// Returns whether the metric only grows.
     pub fn is_counter(&self) -> bool {
-        matches!(self.source, MetricSource::Counter(_) | MetricSource::Drops)
+        matches!(
+            self.source,
+            MetricSource::Counter(_) | MetricSource::Drops | MetricSource::BrokerCounter(_)
+        )
     }
 
     /// Reports the metric of one account.
@@ -159,6 +167,16 @@ impl Metric {
                 }
             }
             MetricSource::Gauge(number) => gauge!(self.name, labels.to_vec()).set(number(stats)),
+            MetricSource::BrokerCounter(count) => {
+                if let Some(broker) = &stats.broker {
+                    counter!(self.name, labels.to_vec()).absolute(count(broker));
+                }
+            }
+            MetricSource::BrokerTime(time) => {
+                if let Some(broker) = &stats.broker {
+                    gauge!(self.name, labels.to_vec()).set(time(broker).as_secs_f64());
+                }
+            }
             MetricSource::State => {
                 for state in STATES {
                     let is_current = state_name(&stats.state) == state;
@@ -216,6 +234,28 @@ const fn level(
 ) -> Metric {
     let source = MetricSource::Gauge(source);
     Metric { name, counter, labels: &[], meaning, unit, source }
+}
+
+/// Returns a counter of a broker.
+const fn broker_count(
+    name: &'static str,
+    counter: &'static str,
+    meaning: &'static str,
+    source: fn(&BrokerStats) -> u64,
+) -> Metric {
+    let source = MetricSource::BrokerCounter(source);
+    Metric { name, counter, labels: &[], meaning, unit: Unit::Count, source }
+}
+
+/// Returns a gauge of a time of a broker.
+const fn broker_time(
+    name: &'static str,
+    counter: &'static str,
+    meaning: &'static str,
+    source: fn(&BrokerStats) -> Duration,
+) -> Metric {
+    let source = MetricSource::BrokerTime(source);
+    Metric { name, counter, labels: &[], meaning, unit: Unit::Seconds, source }
 }
 
 /// Every metric, in the order of `docs/counters.md`.
@@ -286,6 +326,48 @@ pub const METRICS: &[Metric] = &[
         unit: Unit::Count,
         source: MetricSource::State,
     },
+    broker_count(
+        "glance_notify.broker.reconnects",
+        "broker.reconnects",
+        "connections that replaced an earlier one",
+        |broker| broker.reconnects,
+    ),
+    broker_count(
+        "glance_notify.broker.nacks",
+        "broker.nacks",
+        "answers by which the broker did not take a message",
+        |broker| broker.nacks,
+    ),
+    broker_count(
+        "glance_notify.broker.returns",
+        "broker.returns",
+        "unroutable messages",
+        |broker| broker.returns,
+    ),
+    broker_time(
+        "glance_notify.broker.blocked",
+        "broker.blocked",
+        "the time for which the broker held messages back",
+        |broker| broker.blocked,
+    ),
+    broker_count(
+        "glance_notify.broker.confirm_latency.count",
+        "broker.confirm_latency.count",
+        "answers of the broker",
+        |broker| broker.confirm_latency.count,
+    ),
+    broker_time(
+        "glance_notify.broker.confirm_latency.sum",
+        "broker.confirm_latency.sum",
+        "the times between a send and its answer",
+        |broker| broker.confirm_latency.sum,
+    ),
+    broker_time(
+        "glance_notify.broker.confirm_latency.max",
+        "broker.confirm_latency.max",
+        "the longest of these times",
+        |broker| broker.confirm_latency.max,
+    ),
 ];
 
 /// The names of the states.
