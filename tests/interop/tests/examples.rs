@@ -32,6 +32,17 @@ fn emit_writes_three_redacted_lines() {
     assert!(log.contains("swift://***@storage") && !log.contains("s3cret"), "{log}");
 }
 
+/// The message has the trace of the program's span as a header.
+#[test]
+fn tracing_attaches_the_trace_of_the_span() {
+    let vhost = RabbitMq::shared().vhost();
+    let output = run(env!("CARGO_BIN_EXE_example-tracing"), [vhost.url()]);
+    let traceparent = output.trim_end().strip_prefix("delivered in the trace ").unwrap();
+    let headers = vhost.drain("notifications.warn").remove(0).headers.unwrap();
+    assert_eq!((traceparent.len(), &headers["traceparent"]), (55, &Value::from(traceparent)));
+    assert_eq!(headers["glance-notify-request-id"], "req-1");
+}
+
 /// The example reads what the first one wrote, and after a restart only what is new.
 #[test]
 fn tail_prints_each_notification_once() {
