@@ -17,10 +17,12 @@
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use lapin::Confirmation;
 use lapin::message::BasicReturnMessage;
+use memchr::memmem::Finder;
 use notify_core::redact::printable;
 use notify_core::{Batch, Error, ErrorKind, Message, Outcome, Result, Verdict};
 use notify_net::{BrokerAnswer, Envelope, Judge};
@@ -106,7 +108,7 @@ impl PublishState {
             return Some(Judge::too_large(&"the broker", limit));
         }
         let bare = config.envelope == Envelope::Bare;
-        (bare && memchr::memmem::find(message.body(), KOMBU_TYPE).is_some()).then(|| {
+        (bare && KOMBU_TYPE.find(message.body()).is_some()).then(|| {
             Error::new(
                 ErrorKind::Rejected,
                 "the payload has a key `__type__`, and oslo.messaging's consumers drop such \
@@ -367,8 +369,8 @@ fn nacked(publisher: &Publisher, message: &Message, topology: &Topology) -> Erro
 /// The size limit of a window, in bytes. It is small enough that a slow link confirms a message within
 /// every timeout.
 const WINDOW_BYTES: usize = 1024 * 1024;
-/// The key by which kombu, the library under oslo.messaging, marks its own types. Consumers drop a
-/// notification that contains it.
-const KOMBU_TYPE: &[u8] = br#""__type__":"#;
+/// The search for the key by which kombu, the library under oslo.messaging, marks its own types. Consumers
+/// drop a notification that contains it.
+static KOMBU_TYPE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(br#""__type__":"#));
 /// The time after which the broker's size limit is tried again.
 const SIZE_LIMIT_LIFETIME: Duration = Duration::from_secs(600);
