@@ -37,7 +37,7 @@ pub struct AccountReader(Arc<[DestinationReader]>);
 /// The reader of one destination.
 #[derive(Debug)]
 struct DestinationReader {
-    /// Counts what is suppressed, for as long as a notifier exists.
+    /// Counts the suppressed notifications, for as long as a notifier exists.
     core: Weak<NotifierCore>,
     queue: Arc<Queue>,
     name: Arc<str>,
