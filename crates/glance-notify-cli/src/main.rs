@@ -7,6 +7,15 @@
 //!
 //! [`exit_status`] holds the exit codes of all subcommands.
 
+#![cfg_attr(
+    not(all(feature = "archive", feature = "listen", feature = "spool")),
+    allow(
+        clippy::allow_attributes,
+        dead_code,
+        reason = "tables, times and counts belong to the subcommands that are left out"
+    )
+)]
+
 #[cfg(feature = "archive")]
 mod archive;
 #[cfg(feature = "listen")]

@@ -103,7 +103,7 @@ fn command_lines(document: &str) -> Vec<String> {
 fn arguments(line: &str) -> Option<String> {
     let after = |start| line.split_once(start).map(|(_, args)| args);
     let args = after("exec glance-notify ")
-        .or_else(|| after("glance-notify-cli -- "))
+        .or_else(|| line.starts_with("cargo run ").then(|| after(" -- "))?)
         .or_else(|| line.trim_start_matches("$ ").strip_prefix("glance-notify "))?;
     Some(args.split(['<', '>', '\'', '|', '#']).next()?.trim().to_owned())
 }
