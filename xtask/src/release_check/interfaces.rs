@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use crate::cargo::{self, Package, root};
 use crate::{toolchain, tools};
 
-/// Checks that each library shows only the types of other crates that its manifest allows.
+/// Checks that each library shows only the types of other crates that `.cargo/external-types.toml` allows.
 ///
 /// A type of another crate is a promise: a new major version of that crate is one of ours.
 ///
@@ -22,9 +22,12 @@ pub(super) fn check_external_types(_directory: &Path) -> Result<()> {
     for library in libraries.filter(|package| package.name != "glance-notify-cli") {
         println!("{}", library.name);
         let mut check = toolchain::command(toolchain::NIGHTLY, program)?;
-        check.args(["check-external-types", "--all-features", "--manifest-path"]);
-        cargo::run(check.arg(&library.manifest_path))
-            .with_context(|| format!("allow the type in the manifest of {}", library.name))?;
+        check
+            .args(["check-external-types", "--all-features", "--config"])
+            .arg(root().join(ALLOWED));
+        cargo::run(check.arg("--manifest-path").arg(&library.manifest_path)).with_context(
+            || format!("remove the type from {}, or allow it in {ALLOWED}", library.name),
+        )?;
     }
     Ok(())
 }
@@ -53,5 +56,7 @@ pub(super) fn check_semver(_directory: &Path) -> Result<()> {
     cargo::run(check.current_dir(root()).stdin(Stdio::null()))
 }
 
+/// The list of the allowed types.
+const ALLOWED: &str = ".cargo/external-types.toml";
 const EXTERNAL_TYPES: &str = "0.5.0";
 const SEMVER_CHECKS: &str = "0.51.0";
