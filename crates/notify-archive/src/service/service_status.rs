@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use notify_core::listener::{ListenerStats, SourceState};
+use notify_core::listener::{ListenerStats, SequenceGaps, SourceState};
 use time::OffsetDateTime;
 
 use crate::store::{AppendOutcome, ArchiveBatch};
@@ -25,6 +25,9 @@ pub struct ServiceStatus {
     pub error: Option<String>,
     /// The time of the last commit, in UTC.
     pub committed_at: Option<OffsetDateTime>,
+    /// The number of notifications that their publishers numbered, and that did not come since the service
+    /// started, between the first and the last that came.
+    pub missing_numbers: u64,
     /// The number of uploads and imports without an outcome for an hour. `None` before the first look.
     pub stuck_uploads: Option<u64>,
     /// The time since the service last showed that it works or waits as it should.
@@ -64,12 +67,19 @@ struct MonitorState {
     seen: Instant,
     /// The last look at the states of the sources.
     looked_at: Instant,
+    /// The gaps in the numbers of the stored notifications.
+    gaps: SequenceGaps,
 }
 
 impl Default for MonitorState {
     fn default() -> Self {
         let now = Instant::now();
-        Self { status: ServiceStatus::default(), seen: now, looked_at: now }
+        Self {
+            status: ServiceStatus::default(),
+            seen: now,
+            looked_at: now,
+            gaps: SequenceGaps::default(),
+        }
     }
 }
 
@@ -77,7 +87,11 @@ impl ServiceMonitor {
     /// Returns the state at this moment.
     pub fn status(&self) -> ServiceStatus {
         let state = self.lock();
-        ServiceStatus { idle: state.seen.elapsed(), ..state.status.clone() }
+        ServiceStatus {
+            idle: state.seen.elapsed(),
+            missing_numbers: state.gaps.missing(),
+            ..state.status.clone()
+        }
     }
 
     /// Sets the number of stuck uploads.
@@ -103,7 +117,7 @@ impl ServiceMonitor {
     /// Notes that a batch is stored.
     pub(super) fn stored(&self, batch: &ArchiveBatch, outcome: AppendOutcome) {
         let mut state = self.lock();
-        let status = &mut state.status;
+        let MonitorState { status, gaps, .. } = &mut *state;
         let totals = &mut status.totals;
         totals.stored += outcome.stored;
         totals.copies += outcome.copies;
@@ -112,6 +126,9 @@ impl ServiceMonitor {
         status.error = None;
         status.committed_at = Some(OffsetDateTime::now_utc());
         for record in &batch.records {
+            if let Some(sequence) = &record.sequence {
+                gaps.add(sequence);
+            }
             let Some(source) = record.arrival.source.as_deref() else { continue };
             let Some(progress) = status.sources.get_mut(source) else { continue };
             progress.last_event = progress.last_event.max(Some(record.timestamp));
@@ -130,5 +147,29 @@ impl ServiceMonitor {
 
     fn lock(&self) -> MutexGuard<'_, MonitorState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use notify_core::codec::Sequence;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::record::RecordReader;
+
+    /// The status names how many numbered notifications are missing between the first and the last stored.
+    #[test]
+    fn counts_missing_numbers() {
+        let line = br#"{"message_id":"6b9d4b8a-0f7c-4d2c-9a4a-0a3f0e7d4c11","publisher_id":"h","event_type":"image.send","priority":"INFO","timestamp":"2026-11-24 12:00:00.000000","payload":{}}"#;
+        let record = RecordReader::new("north").read(line).unwrap();
+        let monitor = ServiceMonitor::default();
+        for number in [3, 7, 4] {
+            let mut record = record.clone();
+            record.sequence = Some(Sequence::new(Uuid::from_u128(1), "info", number));
+            let batch = ArchiveBatch { records: vec![record], ..ArchiveBatch::default() };
+            monitor.stored(&batch, AppendOutcome::default());
+        }
+        assert_eq!(monitor.status().missing_numbers, 2);
     }
 }

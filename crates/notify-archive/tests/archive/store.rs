@@ -10,11 +10,30 @@ use notify_archive::store::{
     ArchiveBatch, ImportPosition, ReadScope, RecordDetail, RetentionPolicy, UnreadableContent,
 };
 use notify_archive::{Archive, ArchiveErrorKind, ArchiveWriter, EventRecord};
+use notify_core::Context;
+use notify_core::codec::Sequence;
 use proptest::prelude::*;
 use time::{Duration, OffsetDateTime};
+use uuid::Uuid;
 
 use crate::generator::{events, starts};
 use crate::samples::{day, read_all, sample};
+
+/// The context and the sequence of a notification come back from the archive; a trace has no columns.
+#[test]
+fn keeps_request_and_sequence() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut record = read_all(&day()).remove(0);
+    let context = Context::builder().request_id("req-1").user("bob").project("web");
+    record.context = context.build().unwrap();
+    record.sequence = Some(Sequence::new(Uuid::from_u128(7), "notifications.info", 42));
+    let mut writer = ArchiveWriter::open(directory.path()).unwrap();
+    let batch = ArchiveBatch { records: vec![record.clone()], ..ArchiveBatch::default() };
+    writer.append(&batch).unwrap();
+    let stored = read(directory.path());
+    assert_eq!((&stored[0].context, &stored[0].sequence), (&record.context, &record.sequence));
+    assert_eq!(stored, [record]);
+}
 
 /// Everything, with bodies and undated events.
 pub(crate) const ALL: ReadScope = ReadScope {

@@ -28,6 +28,8 @@ pub(super) fn metrics(status: &ServiceStatus) -> String {
     );
     table.count("unreadable", "Messages that are no notifications", status.totals.unreadable);
     table.count("failed_writes", "Attempts to store a batch that failed", status.failed_writes);
+    let help = "Notifications whose number is missing between others, since the service started";
+    table.gauge("missing_notifications", help, status.missing_numbers as f64);
     let is_writable = f64::from(u8::from(status.error.is_none()));
     table.gauge("writable", "Whether the last attempt to store a batch succeeded", is_writable);
     if let Some(at) = status.committed_at {
