@@ -40,7 +40,7 @@ pub(super) const QPID: &[ConfigKey] = &[
         KeyKind::Word,
         "`\"auto\"`",
         "The form of addresses: `\"qpidd\"`, `\"rabbitmq-3\"`, `\"rabbitmq\"`, \
-         `\"activemq\"`, `\"plain\"`. `\"auto\"` follows the product name that the broker \
+         `\"activemq\"`, `\"artemis\"`, `\"plain\"`. `\"auto\"` follows the product name that the broker \
          sends.",
     ),
     key(
