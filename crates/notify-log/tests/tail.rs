@@ -35,6 +35,24 @@ async fn follows_a_rename_and_reads_late_lines() {
     assert_eq!(take(&mut listener, 1).await, place.numbers(4..5));
 }
 
+/// A file that is rotated at the start is no missing file: the program that writes creates it with its next
+/// line. A file without rotated ones is missing.
+#[tokio::test]
+async fn a_rotation_at_the_start_is_no_missing_file() {
+    let place = Place::new();
+    let mut listener = place.listener(|_| {});
+    let error = listener.next_batch(1, Duration::ZERO).await.unwrap_err();
+    assert!(error.to_string().contains("does not exist (check the path)"), "{error}");
+
+    place.append(0..3);
+    fs::rename(place.path(), place.named("n.log.1")).unwrap();
+    let mut listener = place.listener(|_| {});
+    let next = listener.next_batch(1, Duration::ZERO);
+    assert!(timeout(Duration::from_millis(50), next).await.is_err(), "there is no line yet");
+    place.append(3..5);
+    assert_eq!(take(&mut listener, 2).await, place.numbers(3..5));
+}
+
 /// `copytruncate`: the lines that were not read are in the copy, and later ones in the file.
 #[tokio::test]
 async fn continues_in_the_copy_of_copytruncate() {
@@ -310,6 +328,8 @@ fn rotate_while_reading(place: &Place, option: &str) -> BTreeMap<Uuid, usize> {
     let (writing, rotating) = (AtomicBool::new(true), AtomicBool::new(true));
     let mut acked = BTreeMap::new();
     std::thread::scope(|threads| {
+        // If the test fails, the rotation must end too: the scope waits for it.
+        let _end = EndOfRotation(&rotating);
         let writers: Vec<_> = (0..WRITERS)
             .map(|writer| threads.spawn(move || write_slowly(&place.path(), writer)))
             .collect();
@@ -395,6 +415,15 @@ fn write_slowly(path: &Path, writer: usize) {
 fn count_lines(text: &[u8], counts: &mut BTreeMap<Uuid, usize>) {
     for line in text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
         *counts.entry(Message::from_body(line.to_vec()).unwrap().id()).or_default() += 1;
+    }
+}
+
+/// A guard that ends the rotation.
+struct EndOfRotation<'a>(&'a AtomicBool);
+
+impl Drop for EndOfRotation<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::SeqCst);
     }
 }
 

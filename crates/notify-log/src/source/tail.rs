@@ -73,12 +73,8 @@ impl LogTail {
             Some(checkpoint) => tail.resume(&checkpoint),
             None => tail.start(),
         };
-        opened.and_then(|()| tail.scan()).map_err(|error| tail.error(error))?;
-        if tail.tracked.is_empty() {
-            let missing = fs::metadata(&tail.config.path).err();
-            let error = missing.unwrap_or_else(|| io::Error::from(io::ErrorKind::NotFound));
-            return Err(tail.error(error));
-        }
+        let opened = opened.and_then(|()| tail.scan()).and_then(|()| tail.require_file());
+        opened.map_err(|error| tail.error(error))?;
         Ok(tail)
     }
 
@@ -182,7 +178,11 @@ impl LogTail {
             self.finished.insert(sibling.head);
         }
         let path = self.config.path.clone();
-        let (file, metadata) = open(&path)?;
+        let (file, metadata) = match open(&path) {
+            // `require_file` decides whether that is an error.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            opened => opened?,
+        };
         if let Some(head) = FileHead::of_file(&file)? {
             // A copy of a compressed file is named by the user.
             self.finished.remove(&head);
@@ -222,10 +222,10 @@ impl LogTail {
             };
             match found {
                 Some(path) => {
-                    let (file, metadata) = open(&path)?;
+                    let (file, metadata) = open_found(&path)?;
                     let head = FileHead::of_file(&file)?;
                     if head != Some(position.head) {
-                        return Err(io::Error::other("was renamed at this moment"));
+                        return Err(renamed());
                     }
                     self.track(path, file_id(&metadata), file, position.offset)?;
                 }
@@ -249,6 +249,18 @@ impl LogTail {
         self.saved = checkpoint.clone();
         self.is_saved = true;
         Ok(())
+    }
+
+    /// Returns an error if there is nothing to follow.
+    ///
+    /// A file that was rotated is there again with its next line: `nocreate` of logrotate leaves that to the
+    /// program that writes.
+    fn require_file(&mut self) -> io::Result<()> {
+        if !self.tracked.is_empty() || (self.config.follow && !self.rotated_files()?.is_empty()) {
+            return Ok(());
+        }
+        fs::metadata(&self.config.path)?;
+        Err(io::Error::from(io::ErrorKind::NotFound))
     }
 
     /// Looks for new files, and forgets those that are read to their end.
@@ -326,10 +338,10 @@ impl LogTail {
             self.last_scan = None;
             return Ok(false);
         };
-        let (input, metadata) = open(&copy.path)?;
+        let (input, metadata) = open_found(&copy.path)?;
         let (path, id) = (copy.path.clone(), file_id(&metadata));
         if id != copy.id {
-            return Err(io::Error::other("was renamed at this moment"));
+            return Err(renamed());
         }
         let form = self.config.form;
         let mut moved = TrackedFile::new(file.number, path, id, input, file.passed, form)?;
@@ -382,6 +394,23 @@ impl LogTail {
         };
         Error::of_file(message, error)
     }
+}
+
+/// Opens a file that a look at the directory has found.
+///
+/// # Errors
+///
+/// [`renamed`] if it is there no longer: a missing file would be an error that only an operator can mend.
+fn open_found(path: &Path) -> io::Result<(fs::File, fs::Metadata)> {
+    open(path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => renamed(),
+        _ => error,
+    })
+}
+
+/// Returns the error of a rotation between two looks. It is transient.
+fn renamed() -> io::Error {
+    io::Error::other("was renamed at this moment")
 }
 
 /// Returns the offset behind the last line end of a file.
