@@ -2,7 +2,7 @@
 //!
 //! All functions here block. The thread of the source calls them.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -23,8 +23,8 @@ pub(super) struct LogTail {
     config: FileSourceConfig,
     /// The files to read, the oldest first.
     tracked: Vec<TrackedFile>,
-    /// The heads of files that are read to their end.
-    finished: HashSet<FileHead>,
+    /// The heads of files that are read to their end, each with the time at which the file was seen last.
+    finished: HashMap<FileHead, Instant>,
     siblings: SiblingFinder,
     next_number: u64,
     last_scan: Option<Instant>,
@@ -60,7 +60,7 @@ impl LogTail {
         let mut tail = Self {
             config,
             tracked: Vec::new(),
-            finished: HashSet::new(),
+            finished: HashMap::new(),
             siblings: SiblingFinder::default(),
             next_number: 0,
             last_scan: None,
@@ -175,7 +175,7 @@ impl LogTail {
     /// Starts without a checkpoint: at the live file, and not at the rotated ones.
     fn start(&mut self) -> io::Result<()> {
         for sibling in self.rotated_files()? {
-            self.finished.insert(sibling.head);
+            self.finished.insert(sibling.head, Instant::now());
         }
         let path = self.config.path.clone();
         let (file, metadata) = match open(&path) {
@@ -193,14 +193,9 @@ impl LogTail {
 
     /// Continues with the files of a checkpoint, wherever they are now, and with those that came later.
     fn resume(&mut self, checkpoint: &Checkpoint) -> io::Result<()> {
-        let siblings = self.rotated_files()?;
         let path = self.config.path.clone();
+        let (siblings, live) = self.find_files(checkpoint)?;
         let mut oldest: Option<usize> = None;
-        let live = match open(&path) {
-            Ok((file, metadata)) => FileHead::of_file(&file)?.map(|head| (head, metadata)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => return Err(error),
-        };
         for position in &checkpoint.files {
             let is_live = live.as_ref().is_some_and(|(head, _)| *head == position.head);
             let same_head = |file: &&RotatedFile| file.head == position.head;
@@ -243,12 +238,40 @@ impl LogTail {
                 None => sibling.modified < saved,
             };
             if is_older && !self.is_tracked(sibling.id, Some(sibling.head)) {
-                self.finished.insert(sibling.head);
+                self.finished.insert(sibling.head, Instant::now());
             }
         }
         self.saved = checkpoint.clone();
         self.is_saved = true;
         Ok(())
+    }
+
+    /// Returns the rotated files, and the head and the metadata of the live file.
+    ///
+    /// Looks again while a file of the checkpoint is missing: a look at a directory can pass over a file
+    /// that is renamed meanwhile.
+    fn find_files(
+        &mut self,
+        checkpoint: &Checkpoint,
+    ) -> io::Result<(Vec<RotatedFile>, Option<(FileHead, fs::Metadata)>)> {
+        let mut looks = 0;
+        loop {
+            let siblings = self.rotated_files()?;
+            let live = match open(&self.config.path) {
+                Ok((file, metadata)) => FileHead::of_file(&file)?.map(|head| (head, metadata)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+                Err(error) => return Err(error),
+            };
+            let is_found = |position: &FilePosition| {
+                live.as_ref().is_some_and(|(head, _)| *head == position.head)
+                    || siblings.iter().any(|file| file.head == position.head)
+            };
+            looks += 1;
+            if looks == LOOKS || checkpoint.files.iter().all(is_found) {
+                return Ok((siblings, live));
+            }
+            std::thread::sleep(LOOK_PAUSE);
+        }
     }
 
     /// Returns an error if there is nothing to follow.
@@ -276,7 +299,7 @@ impl LogTail {
         let siblings = self.rotated_files()?;
         let live_id = live.as_ref().map(|(_, _, metadata)| file_id(metadata));
         for sibling in &siblings {
-            let is_known = self.finished.contains(&sibling.head)
+            let is_known = self.finished.contains_key(&sibling.head)
                 || self.is_tracked(sibling.id, Some(sibling.head));
             // Renamed between the two looks.
             if is_known || live_id == Some(sibling.id) {
@@ -290,13 +313,19 @@ impl LogTail {
         }
         if let Some((head, file, metadata)) = live {
             let id = file_id(&metadata);
-            let is_finished = head.is_some_and(|head| self.finished.contains(&head));
+            let is_finished = head.is_some_and(|head| self.finished.contains_key(&head));
             if !is_finished && !self.is_tracked(id, head) {
                 self.track(path, id, file, 0)?;
             }
         }
-        let heads: HashSet<_> = siblings.iter().map(|sibling| sibling.head).collect();
-        self.finished.retain(|head| heads.contains(head));
+        let now = Instant::now();
+        for sibling in &siblings {
+            if let Some(last_seen) = self.finished.get_mut(&sibling.head) {
+                *last_seen = now;
+            }
+        }
+        // Not at once: the look may have passed over a file that was renamed meanwhile.
+        self.finished.retain(|_, last_seen| last_seen.elapsed() < ROTATED_WATCH);
         if self.config.follow {
             self.forget_finished(live_id)?;
         }
@@ -314,7 +343,7 @@ impl LogTail {
                 break;
             }
             let file = self.tracked.remove(0);
-            self.finished.extend(file.head);
+            self.finished.extend(file.head.map(|head| (head, Instant::now())));
         }
         Ok(())
     }
@@ -434,6 +463,10 @@ fn end_of_last_line(file: &fs::File) -> io::Result<u64> {
 const CLOCK_TICK: Duration = Duration::from_millis(20);
 /// The time for which a rotated file is watched for lines of programs that still have it open.
 const ROTATED_WATCH: Duration = Duration::from_secs(60);
+/// The number of looks for the files of a checkpoint.
+const LOOKS: u32 = 5;
+/// The time between two such looks.
+const LOOK_PAUSE: Duration = Duration::from_millis(20);
 /// The time between two checkpoints while the source passes over lines.
 const SAVE_INTERVAL: Duration = Duration::from_secs(1);
 /// The number of files beyond which the oldest ones are watched no longer.
