@@ -326,6 +326,8 @@ fn rotate_while_reading(place: &Place, option: &str) -> BTreeMap<Uuid, usize> {
     fs::write(&rules, text).unwrap();
     place.append(0..0);
     let (writing, rotating) = (AtomicBool::new(true), AtomicBool::new(true));
+    // A source without a checkpoint leaves out what was rotated before its start.
+    let has_begun = AtomicBool::new(false);
     let mut acked = BTreeMap::new();
     std::thread::scope(|threads| {
         // If the test fails, the rotation must end too: the scope waits for it.
@@ -333,7 +335,7 @@ fn rotate_while_reading(place: &Place, option: &str) -> BTreeMap<Uuid, usize> {
         let writers: Vec<_> = (0..WRITERS)
             .map(|writer| threads.spawn(move || write_slowly(&place.path(), writer)))
             .collect();
-        let (writing, rotating) = (&writing, &rotating);
+        let (writing, rotating, has_begun) = (&writing, &rotating, &has_begun);
         threads.spawn(move || {
             for writer in writers {
                 writer.join().unwrap();
@@ -342,6 +344,10 @@ fn rotate_while_reading(place: &Place, option: &str) -> BTreeMap<Uuid, usize> {
         });
         threads.spawn(move || {
             while rotating.load(Ordering::SeqCst) {
+                if !has_begun.load(Ordering::SeqCst) {
+                    std::thread::sleep(Duration::from_millis(1));
+                    continue;
+                }
                 let mut logrotate = Command::new("/usr/sbin/logrotate");
                 let logrotate = logrotate.arg("--state").arg(place.named("state")).arg(&rules);
                 assert!(logrotate.status().unwrap().success());
@@ -360,6 +366,7 @@ fn rotate_while_reading(place: &Place, option: &str) -> BTreeMap<Uuid, usize> {
                     random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
                     let batches = if is_last { usize::MAX } else { (random >> 33) as usize % 20 };
                     read_batches(place, batches, &mut acked).await;
+                    has_begun.fetch_or(!acked.is_empty(), Ordering::SeqCst);
                 }
             });
         });
