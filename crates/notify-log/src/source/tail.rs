@@ -38,6 +38,9 @@ pub(super) struct LogTail {
     last_save: Instant,
 }
 
+/// The head and the metadata of the live file.
+type LiveFile = (FileHead, fs::Metadata);
+
 /// The result of one look at the files.
 #[derive(Debug, Default)]
 pub(super) struct TailLines {
@@ -253,7 +256,7 @@ impl LogTail {
     fn find_files(
         &mut self,
         checkpoint: &Checkpoint,
-    ) -> io::Result<(Vec<RotatedFile>, Option<(FileHead, fs::Metadata)>)> {
+    ) -> io::Result<(Vec<RotatedFile>, Option<LiveFile>)> {
         let mut looks = 0;
         loop {
             let siblings = self.rotated_files()?;
