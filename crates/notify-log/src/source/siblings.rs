@@ -106,6 +106,23 @@ pub(super) fn open(path: &Path) -> io::Result<(File, Metadata)> {
     }
 }
 
+/// Opens a file that a look at the directory has found.
+///
+/// # Errors
+///
+/// [`renamed`] if it is there no longer: a missing file would be an error that only an operator can repair.
+pub(super) fn open_found(path: &Path) -> io::Result<(File, Metadata)> {
+    open(path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => renamed(),
+        _ => error,
+    })
+}
+
+/// Returns the error of a rotation between two looks. It is transient.
+pub(super) fn renamed() -> io::Error {
+    io::Error::other("was renamed at this moment")
+}
+
 /// Returns the device and the inode of a file.
 pub(super) fn file_id(metadata: &Metadata) -> (u64, u64) {
     (metadata.dev(), metadata.ino())

@@ -12,7 +12,7 @@ use notify_core::{Error, Result};
 
 use super::checkpoint::{Checkpoint, FilePosition, temporary};
 use super::file_head::FileHead;
-use super::siblings::{RotatedFile, SiblingFinder, file_id, open};
+use super::siblings::{RotatedFile, SiblingFinder, file_id, open, open_found, renamed};
 use super::source_config::FileSourceConfig;
 use super::tracked_file::{ReadStop, TailLine, TrackedFile};
 use crate::error::display_path;
@@ -426,23 +426,6 @@ impl LogTail {
         };
         Error::of_file(message, error)
     }
-}
-
-/// Opens a file that a look at the directory has found.
-///
-/// # Errors
-///
-/// [`renamed`] if it is there no longer: a missing file would be an error that only an operator can mend.
-fn open_found(path: &Path) -> io::Result<(fs::File, fs::Metadata)> {
-    open(path).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => renamed(),
-        _ => error,
-    })
-}
-
-/// Returns the error of a rotation between two looks. It is transient.
-fn renamed() -> io::Error {
-    io::Error::other("was renamed at this moment")
 }
 
 /// Returns the offset behind the last line end of a file.
