@@ -141,11 +141,18 @@ impl Notifier {
     /// ```
     #[inline]
     pub fn emit_with(&self, event: &Event, context: &Context) -> Receipt {
+        if !self.0.fans_out && !self.0.enabled.contains(event.event_type()) {
+            return self.suppress();
+        }
+        self.emit_enabled(event, context)
+    }
+
+    /// Emits a notification of an enabled type. Its code stays out of the callers of
+    /// [`emit`](Self::emit), so that a suppressed notification costs them little.
+    #[inline(never)]
+    fn emit_enabled(&self, event: &Event, context: &Context) -> Receipt {
         if self.0.fans_out {
             return self.emit_to_each(event, context);
-        }
-        if !self.0.enabled.contains(event.event_type()) {
-            return self.suppress();
         }
         match self.encode(event, context) {
             Ok(message) => self.0.queue.push(message),
