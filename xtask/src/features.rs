@@ -388,7 +388,7 @@ mod tests {
         assert_eq!(problem, "default features add hex, which they must not");
     }
 
-    /// The default program gains no crate by what is new: the real dependency tree has only known crates, and
+    /// The features of this edition add no crate to the default program: the real dependency tree has only known crates, and
     /// the feature `metrics` alone has those of an empty selection and its own.
     #[test]
     fn no_feature_of_this_edition_adds_a_crate_to_the_default_program() {

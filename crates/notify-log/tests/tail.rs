@@ -326,7 +326,7 @@ fn rotate_while_reading(place: &Place, option: &str) -> BTreeMap<Uuid, usize> {
     fs::write(&rules, text).unwrap();
     place.append(0..0);
     let (writing, rotating) = (AtomicBool::new(true), AtomicBool::new(true));
-    // A source without a checkpoint leaves out what was rotated before its start.
+    // A source without a checkpoint leaves out files that were rotated before its start.
     let has_begun = AtomicBool::new(false);
     let mut acked = BTreeMap::new();
     std::thread::scope(|threads| {

@@ -13,7 +13,7 @@ use crate::{cargo, debian, setup};
 ///
 /// # Errors
 ///
-/// When two builds differ, or when a package does not do what it should.
+/// Returns an error if two builds differ, or if a package fails its trial.
 pub(super) fn check(directory: &Path) -> Result<()> {
     setup::packages(&["rpm"])?;
     let built = package::build(&package::directory()?)?;

@@ -1,7 +1,7 @@
 //! Code that stands in both AMQP crates.
 //!
-//! The crates talk to two client libraries, so their files mirror each other. What is the same in both
-//! belongs to `notify-net`, and to the testbed or the conformance suite if it is a test.
+//! The crates talk to two client libraries, so their files mirror each other. Code that both share
+//! belongs to `notify-net`; tests that both share belong to the testbed or the conformance suite.
 
 use std::collections::HashMap;
 

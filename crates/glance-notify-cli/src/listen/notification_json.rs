@@ -1,4 +1,4 @@
-//! One notification as one line of JSON, with what came beside its body.
+//! One notification as one line of JSON, with its context and its sequence.
 //!
 //! The keys `_context` and `_sequence` begin as those that oslo.messaging adds: readers of notifications pass
 //! over such keys.

@@ -87,7 +87,7 @@ async fn each_destination_and_each_lane_numbers_by_itself() {
     assert!(file.stored().iter().all(|message| *message.context() == context()));
 }
 
-/// What is refused and dropped takes its number along; what is suppressed or sent again takes none.
+/// Refused and dropped notifications take numbers; suppressed and resent ones take none.
 #[tokio::test(start_paused = true)]
 async fn losses_take_numbers_and_resends_take_none() {
     let script = Script::with_lanes();

@@ -1,4 +1,4 @@
-//! The format on the disk: spools of earlier versions, and what comes back beside a body.
+//! The format on the disk: spools of earlier versions, and the metadata beside a body.
 
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
