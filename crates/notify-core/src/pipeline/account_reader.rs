@@ -110,8 +110,8 @@ impl Notifier {
         let reader = |one: &Self| DestinationReader {
             core: Arc::downgrade(&one.0),
             queue: Arc::clone(&one.0.queue),
-            name: Arc::clone(&one.0.destination),
-            required: one.0.required,
+            name: Arc::clone(&one.0.label.name),
+            required: one.0.label.required,
             strategy: one.0.strategy,
             stage: one.0.stage.clone(),
         };

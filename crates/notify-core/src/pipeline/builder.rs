@@ -12,6 +12,7 @@ use super::notifier::{Notifier, NotifierCore};
 use super::queue::Queue;
 use super::queue_config::{BOOKKEEPING, QueueConfig};
 use super::random::RandomSource;
+use super::receipt::DestinationLabel;
 use super::registry::{DelayedQueue, register};
 use super::stage::{Stage, StageInfo};
 use super::worker::Worker;
@@ -313,6 +314,8 @@ impl NotifierBuilder {
         let (other_cores, other_workers): (Vec<_>, Vec<_>) = built?.into_iter().unzip();
         let (mut core, mut worker) = self.build_one(&publisher_id)?;
         core.others = other_cores.into_iter().map(|core| Notifier(Arc::new(core))).collect();
+        let others = core.others.iter().map(|other| &*other.0);
+        core.labels = std::iter::once(&core).chain(others).map(|one| one.label.clone()).collect();
         core.fans_out = !core.others.is_empty() || core.enabled.has_priorities();
         worker.others = other_workers;
         Ok((Notifier(Arc::new(core)), worker))
@@ -345,10 +348,10 @@ impl NotifierBuilder {
         worker.stage = self.stage;
         let core = NotifierCore {
             queue,
-            destination: self.name.into(),
+            label: DestinationLabel { name: self.name.into(), required: self.required },
             strategy,
-            required: self.required,
             others: Box::default(),
+            labels: Arc::default(),
             fans_out: false,
             enabled,
             suppressed: AtomicU64::new(0),

@@ -11,13 +11,13 @@ use tokio::time::Instant;
 use super::claim::Claim;
 use super::deadline::after;
 use super::notifier::{Notifier, NotifierCore};
-use super::receipt::{DestinationReceipt, Receipt};
+use super::receipt::Receipt;
 use super::reservation::{Reservation, RoomRequest};
 use crate::codec::context::Context;
 use crate::codec::encode::{Encoding, encode};
 use crate::codec::message::Message;
 use crate::codec::notification::Notification;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::event::event_type::EventType;
 use crate::event::payload::{Event, PayloadView};
 use crate::event::priority::Priority;
@@ -25,19 +25,17 @@ use crate::event::priority::Priority;
 impl Notifier {
     /// Emits an event to each destination whose filter takes it.
     // Out of line: the notifier of one destination must not pay for this.
-    #[cold]
     #[inline(never)]
     pub(super) fn emit_to_each(&self, event: &Event, context: &Context) -> Receipt {
         let mut messages = MessagesOnce::new(self.encoder(event, context));
         let receipts = self.cores().map(|core| {
             let accepts = core.accepts(event.event_type(), event.priority());
-            let receipt = accepts.then(|| match messages.get(&core.encoding) {
+            accepts.then(|| match messages.get(&core.encoding) {
                 Ok(message) => core.queue.push(message),
                 Err(error) => core.queue.refuse_unencoded(error, Some(event)),
-            });
-            core.receipt(receipt)
+            })
         });
-        Receipt::of_destinations(receipts.collect())
+        Receipt::of_destinations(&self.0.labels, receipts.collect())
     }
 
     /// Emits an event as soon as all required destinations have room.
@@ -86,7 +84,7 @@ impl Notifier {
         let requests: Vec<_> = self
             .cores()
             .zip(&encoded)
-            .filter(|(core, _)| core.required)
+            .filter(|(core, _)| core.label.required)
             .filter_map(|(core, message)| {
                 let message = message.as_ref()?.as_ref().ok()?;
                 Some((core, RoomRequest::of(message, &core.queue)))
@@ -96,22 +94,21 @@ impl Notifier {
         let mut rooms = reserve_each(&requests, deadline).await.map(Vec::into_iter);
         // Nothing is counted before this line, so that a dropped future counts nothing.
         let receipts = self.cores().zip(encoded).map(|(core, message)| {
-            let receipt = match message {
+            match message {
                 None => {
                     core.count_suppressed();
                     None
                 }
                 Some(Err(error)) => Some(core.queue.refuse_unencoded(error, event)),
-                Some(Ok(message)) if !core.required => Some(core.queue.push(message)),
+                Some(Ok(message)) if !core.label.required => Some(core.queue.push(message)),
                 Some(Ok(message)) => Some(match rooms.as_mut().map(Iterator::next) {
                     Ok(Some(room)) => room.push(message, false),
                     // A destination without room in time, or a closed one.
                     Ok(None) | Err(_) => core.queue.push_or_drop(message),
                 }),
-            };
-            core.receipt(receipt)
+            }
         });
-        Receipt::of_destinations(receipts.collect())
+        Receipt::of_destinations(&self.0.labels, receipts.collect())
     }
 }
 
@@ -123,15 +120,6 @@ impl NotifierCore {
             self.count_suppressed();
         }
         accepts
-    }
-
-    /// Returns the receipt of this destination; `None` if its filter leaves the notification out.
-    pub(super) fn receipt(&self, receipt: Option<Receipt>) -> DestinationReceipt {
-        DestinationReceipt {
-            destination: Arc::clone(&self.destination),
-            required: self.required,
-            receipt,
-        }
     }
 }
 
@@ -188,22 +176,30 @@ pub(super) fn try_reserve_each(
 /// The messages of one notification, each distinct encoding encoded once.
 pub(super) struct MessagesOnce<F> {
     encode: F,
-    encoded: Vec<(Encoding, Result<Message, Error>)>,
+    first: Option<(Encoding, Result<Message>)>,
+    /// The messages in further encodings. Apart, because most notifiers use one encoding and then allocate
+    /// nothing here.
+    further: Vec<(Encoding, Result<Message>)>,
 }
 
 impl<F: Fn(&Encoding) -> Result<Message>> MessagesOnce<F> {
     /// Returns no message yet. `encode` encodes the notification.
     pub(super) fn new(encode: F) -> Self {
-        Self { encode, encoded: Vec::new() }
+        Self { encode, first: None, further: Vec::new() }
     }
 
     /// Returns the message in an encoding.
     pub(super) fn get(&mut self, encoding: &Encoding) -> Result<Message> {
-        if let Some((_, message)) = self.encoded.iter().find(|(known, _)| known == encoding) {
+        let mut encoded = self.first.iter().chain(&self.further);
+        if let Some((_, message)) = encoded.find(|(known, _)| known == encoding) {
             return message.clone();
         }
         let message = (self.encode)(encoding);
-        self.encoded.push((*encoding, message.clone()));
+        let kept = (*encoding, message.clone());
+        match &self.first {
+            None => self.first = Some(kept),
+            Some(_) => self.further.push(kept),
+        }
         message
     }
 }

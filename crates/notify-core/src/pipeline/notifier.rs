@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 use super::deadline::after;
 use super::event_set::EventSet;
 use super::queue::Queue;
-use super::receipt::Receipt;
+use super::receipt::{DestinationLabel, Receipt};
 use super::registry::DelayedQueue;
 use super::stage::StageInfo;
 use super::stats::Stats;
@@ -50,12 +50,12 @@ pub struct Notifier(pub(super) Arc<NotifierCore>);
 #[derive(Debug)]
 pub(super) struct NotifierCore {
     pub(super) queue: Arc<Queue>,
-    /// The name of the destination; empty without one.
-    pub(super) destination: Arc<str>,
+    pub(super) label: DestinationLabel,
     pub(super) strategy: &'static str,
-    pub(super) required: bool,
     /// The notifiers of the other destinations.
     pub(super) others: Box<[Notifier]>,
+    /// The labels of all destinations, for the receipts.
+    pub(super) labels: Arc<[DestinationLabel]>,
     /// Whether `emit` must look at each event for each destination.
     pub(super) fans_out: bool,
     /// The events that are enabled and that the transport wants.
@@ -390,7 +390,7 @@ impl Notifier {
     pub async fn flush(&self, timeout: Duration) -> Result<()> {
         let deadline = after(timeout);
         // One after the other: each wait ends as soon as its destination is done.
-        for core in self.cores().filter(|core| core.required) {
+        for core in self.cores().filter(|core| core.label.required) {
             if tokio::time::timeout_at(deadline, core.queue.flushed()).await.is_err() {
                 return Err(core.queue.undecided(timeout));
             }

@@ -161,7 +161,7 @@ impl Notifier {
         let bytes = max_bytes.saturating_add(BOOKKEEPING);
         let request = RoomRequest { lane: None, messages: count, bytes };
         let requests: Vec<_> =
-            self.cores().filter(|core| core.required).map(|core| (core, request)).collect();
+            self.cores().filter(|core| core.label.required).map(|core| (core, request)).collect();
         let never_fits = requests.iter().any(|(core, _)| {
             let config = &core.queue.config;
             count > config.max_messages || bytes.saturating_mul(count) > config.max_bytes
@@ -235,7 +235,7 @@ impl Permit {
             Ok(_) => Ok(()),
             Err(error) => Err(error),
         };
-        let mut required = notifier.cores().filter(|core| core.required && takes(core));
+        let mut required = notifier.cores().filter(|core| core.label.required && takes(core));
         if let Err(error) = required.try_for_each(fits) {
             drop(required);
             return Err(UnusedPermit { permit: Self { notifier, rooms, max_bytes }, error });
@@ -243,17 +243,17 @@ impl Permit {
         let mut rooms = rooms.into_iter();
         let receipts = notifier.cores().map(|core| {
             // A room that is not used is given back here.
-            let room = if core.required { rooms.next() } else { None };
+            let room = if core.label.required { rooms.next() } else { None };
             if !core.accepts(event.event_type(), event.priority()) {
-                return core.receipt(None);
+                return None;
             }
-            core.receipt(Some(match (messages.get(&core.encoding), room) {
+            Some(match (messages.get(&core.encoding), room) {
                 (Ok(message), Some(room)) => room.push(message, true),
                 (Ok(message), None) => core.queue.push(message),
                 (Err(error), _) => core.queue.refuse_unencoded(error, Some(event)),
-            }))
+            })
         });
-        Ok(Receipt::of_destinations(receipts.collect()))
+        Ok(Receipt::of_destinations(&notifier.0.labels, receipts.collect()))
     }
 }
 

@@ -69,15 +69,18 @@ enum ReceiptState {
 
 /// The receipts of one notification at several destinations, in their order.
 #[derive(Debug)]
-struct DestinationReceipts(Vec<DestinationReceipt>);
-
-/// The receipt of one notification at one destination.
-#[derive(Debug)]
-pub(super) struct DestinationReceipt {
-    pub(super) destination: Arc<str>,
-    pub(super) required: bool,
+struct DestinationReceipts {
+    labels: Arc<[DestinationLabel]>,
     /// `None` if the filter of the destination leaves the notification out.
-    pub(super) receipt: Option<Receipt>,
+    receipts: Vec<Option<Receipt>>,
+}
+
+/// The part of a destination that its receipts show. All receipts of a notifier share it.
+#[derive(Clone, Debug)]
+pub(super) struct DestinationLabel {
+    /// The name of the destination; empty without one.
+    pub(super) name: Arc<str>,
+    pub(super) required: bool,
 }
 
 impl Receipt {
@@ -96,18 +99,19 @@ impl Receipt {
         Self { message_id: Some(message_id), queue: Some(queue), state }
     }
 
-    /// Returns the receipt of a notification for several destinations, or for one with a filter.
-    pub(super) fn of_destinations(mut receipts: Vec<DestinationReceipt>) -> Self {
-        let message_id = receipts.iter().find_map(|it| it.receipt.as_ref()?.message_id);
+    /// Returns the receipt of a notification for the destinations of `labels`, or for a single one with a
+    /// filter. The receipt of a destination is `None` if its filter leaves the notification out.
+    pub(super) fn of_destinations(
+        labels: &Arc<[DestinationLabel]>,
+        mut receipts: Vec<Option<Self>>,
+    ) -> Self {
         if receipts.len() == 1 {
-            let only = receipts.pop().and_then(|it| it.receipt);
+            let only = receipts.pop().flatten();
             return only.unwrap_or_else(|| Self::decided(None, Ok(())));
         }
-        Self {
-            message_id,
-            queue: None,
-            state: ReceiptState::Several(Box::new(DestinationReceipts(receipts))),
-        }
+        let message_id = receipts.iter().flatten().find_map(|it| it.message_id);
+        let receipts = DestinationReceipts { labels: Arc::clone(labels), receipts };
+        Self { message_id, queue: None, state: ReceiptState::Several(Box::new(receipts)) }
     }
 
     /// Notes that a caller starts to wait for an outcome, so that batches do not linger.
@@ -162,12 +166,14 @@ impl Receipt {
             let progress = self.progress();
             return vec![DestinationOutcome { destination: "".into(), required: true, progress }];
         };
-        let outcome = |it: &mut DestinationReceipt| DestinationOutcome {
-            destination: Arc::clone(&it.destination),
-            required: it.required,
-            progress: it.receipt.as_mut().map_or(DestinationProgress::Filtered, Self::progress),
-        };
-        receipts.0.iter_mut().map(outcome).collect()
+        let DestinationReceipts { labels, receipts } = &mut **receipts;
+        let outcome =
+            |(label, receipt): (&DestinationLabel, &mut Option<Self>)| DestinationOutcome {
+                destination: Arc::clone(&label.name),
+                required: label.required,
+                progress: receipt.as_mut().map_or(DestinationProgress::Filtered, Self::progress),
+            };
+        labels.iter().zip(receipts).map(outcome).collect()
     }
 
     /// Returns the present progress of a receipt of one destination.
@@ -240,16 +246,14 @@ impl Receipt {
     pub(super) fn undecided(&self, waited: Duration) -> Error {
         match &self.state {
             ReceiptState::Several(receipts) => {
-                let waits = |it: &&DestinationReceipt| {
-                    let state = it.receipt.as_ref().map(|receipt| &receipt.state);
-                    it.required && matches!(state, Some(ReceiptState::Waiting(_)))
-                };
-                match receipts.0.iter().find(waits) {
-                    Some(DestinationReceipt { destination, receipt: Some(receipt), .. }) => {
-                        at_destination(destination, &receipt.undecided(waited))
-                    }
-                    _ => worker_gone(),
-                }
+                let mut each = receipts.labels.iter().zip(&receipts.receipts);
+                let waiting = each.find_map(|(label, receipt)| {
+                    let receipt = receipt.as_ref().filter(|_| label.required)?;
+                    matches!(receipt.state, ReceiptState::Waiting(_)).then_some((label, receipt))
+                });
+                waiting.map_or_else(worker_gone, |(label, receipt)| {
+                    at_destination(&label.name, &receipt.undecided(waited))
+                })
             }
             ReceiptState::Waiting(_) | ReceiptState::Decided(_) => {
                 let queue = self.queue.and_then(QueueId::queue);
@@ -274,32 +278,29 @@ impl Future for Receipt {
                 Poll::Ready(Ok(result)) => result,
                 Poll::Ready(Err(_)) => Err(worker_gone()),
             },
-            ReceiptState::Several(receipts) => return poll_required(&mut receipts.0, context),
+            ReceiptState::Several(receipts) => return receipts.poll_required(context),
         };
         self.state = ReceiptState::Decided(result.clone());
         Poll::Ready(result)
     }
 }
 
-/// Polls the receipts of all required destinations. Returns the first error once they all have decided.
-fn poll_required(
-    receipts: &mut [DestinationReceipt],
-    context: &mut Context<'_>,
-) -> Poll<Result<()>> {
-    let mut result = Poll::Ready(Ok(()));
-    for DestinationReceipt { destination, receipt, .. } in
-        receipts.iter_mut().filter(|receipt| receipt.required)
-    {
-        let Some(receipt) = receipt else { continue };
-        match Pin::new(receipt).poll(context) {
-            Poll::Pending => result = Poll::Pending,
-            Poll::Ready(Err(error)) if matches!(result, Poll::Ready(Ok(()))) => {
-                result = Poll::Ready(Err(at_destination(destination, &error)));
+impl DestinationReceipts {
+    /// Polls the receipts of all required destinations. Returns the first error once they all have decided.
+    fn poll_required(&mut self, context: &mut Context<'_>) -> Poll<Result<()>> {
+        let mut result = Poll::Ready(Ok(()));
+        for (label, receipt) in self.labels.iter().zip(&mut self.receipts) {
+            let Some(receipt) = receipt.as_mut().filter(|_| label.required) else { continue };
+            match Pin::new(receipt).poll(context) {
+                Poll::Pending => result = Poll::Pending,
+                Poll::Ready(Err(error)) if matches!(result, Poll::Ready(Ok(()))) => {
+                    result = Poll::Ready(Err(at_destination(&label.name, &error)));
+                }
+                Poll::Ready(_) => {}
             }
-            Poll::Ready(_) => {}
         }
+        result
     }
-    result
 }
 
 /// Returns the error of one of several destinations.
