@@ -101,6 +101,15 @@ impl Message {
     /// [`ErrorKind::TooLarge`] if body and context together exceed the limit.
     pub(crate) fn emitted(mut self, context: &Context, limits: &SizeLimits) -> Result<Self> {
         self.sequence_state = SequenceState::Due;
+        self.in_context(context, limits)
+    }
+
+    /// Returns the message with a context.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::TooLarge`] if body and context together exceed the limit.
+    pub(crate) fn in_context(mut self, context: &Context, limits: &SizeLimits) -> Result<Self> {
         if !context.is_empty() {
             self.context = context.clone();
             limits.check_size(self.size())?;

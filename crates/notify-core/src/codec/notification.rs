@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::context::Context;
 use super::encode::{Encoding, encode};
 use super::message::Message;
 use super::notification_wire::NotificationWire;
@@ -101,6 +102,16 @@ impl Notification {
     pub fn encode(&self, encoding: &Encoding) -> Result<Message> {
         let payload = self.payload.view(Some(encoding.payloads));
         encode(self.message_id, &self.publisher_id, self.timestamp, payload, encoding)
+    }
+
+    /// Encodes the notification as [`encode`](Self::encode) does, for a message with a context.
+    ///
+    /// # Errors
+    ///
+    /// As from [`encode`](Self::encode), and [`ErrorKind::TooLarge`] if body and context together exceed the
+    /// limit.
+    pub(crate) fn encode_in(&self, context: &Context, encoding: &Encoding) -> Result<Message> {
+        self.encode(encoding)?.in_context(context, &encoding.limits)
     }
 
     /// Returns the notification that a message carries, with its payload as it is in the body: redacted.

@@ -45,8 +45,13 @@ impl Notifier {
     }
 
     /// Queues an existing notification as soon as all required destinations have room.
-    pub(super) async fn resend_to_each(&self, notification: &Notification) -> Receipt {
-        let messages = MessagesOnce::new(|encoding: &Encoding| notification.encode(encoding));
+    pub(super) async fn resend_to_each(
+        &self,
+        notification: &Notification,
+        context: &Context,
+    ) -> Receipt {
+        let encode = |encoding: &Encoding| notification.encode_in(context, encoding);
+        let messages = MessagesOnce::new(encode);
         let priority = notification.payload.priority();
         self.push_to_each(messages, notification.event_type(), priority, None).await
     }

@@ -247,6 +247,8 @@ impl Notifier {
     /// [sequence](Message::sequence). Otherwise this method is like
     /// [`enqueue`](Self::enqueue), also in its cancel safety.
     ///
+    /// Use [`resend_with`](Self::resend_with) for a notification that you stored with its context.
+    ///
     /// # Examples
     ///
     /// ```
@@ -269,13 +271,21 @@ impl Notifier {
     /// # }
     /// ```
     pub async fn resend(&self, notification: &Notification) -> Receipt {
+        self.resend_with(notification, &EMPTY).await
+    }
+
+    /// Queues an existing notification in the context in which a program emitted it, such as that of a
+    /// [`Delivery`](crate::listener::Delivery). Otherwise this method is like [`resend`](Self::resend): the
+    /// notification has no sequence.
+    pub async fn resend_with(&self, notification: &Notification, context: &Context) -> Receipt {
         if self.0.fans_out {
-            return self.resend_to_each(notification).await;
+            return self.resend_to_each(notification, context).await;
         }
         if !self.enabled(notification.event_type()) {
             return self.suppress();
         }
-        match self.push_in_turn(notification.encode(&self.0.encoding), None) {
+        let message = notification.encode_in(context, &self.0.encoding);
+        match self.push_in_turn(message, None) {
             Ok(receipt) => receipt,
             Err(message) => self.0.queue.push_when_room(message, self.0.send_timeout).await,
         }

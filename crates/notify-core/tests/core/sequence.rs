@@ -50,15 +50,18 @@ async fn every_way_to_emit_carries_the_context() {
     notifier.enqueue_with(&warning(), &context()).await.await.unwrap();
     notifier.send_with(&warning(), &context()).await.unwrap();
     permit.emit_with(&warning(), &context()).unwrap().await.unwrap();
+    let again = notifier.stamp(warning());
+    notifier.resend_with(&again, &context()).await.await.unwrap();
     notifier.send(&warning()).await.unwrap();
     notifier.shutdown(Duration::from_secs(10)).await;
     worker.await.unwrap();
     let stored = script.stored();
     let contexts: Vec<_> = stored.iter().map(|message| message.context().clone()).collect();
-    assert_eq!(contexts[..4], vec![context(); 4]);
-    assert!(contexts[4].is_empty());
+    assert_eq!(contexts[..5], vec![context(); 5]);
+    assert!(contexts[5].is_empty());
     assert!(stored.iter().all(|message| !String::from_utf8_lossy(message.body()).contains("bob")));
     assert_eq!(numbers(&stored), (1..=5).map(|n| ("warn", n)).collect::<Vec<_>>());
+    assert_eq!(stored[4].sequence(), None, "a resend takes no number");
 }
 
 /// Each lane and each destination numbers by itself, and a file, which has no lanes, numbers nothing.
@@ -78,10 +81,12 @@ async fn each_destination_and_each_lane_numbers_by_itself() {
     for event in [warning(), image_create(), warning(), image_create()] {
         notifier.emit_with(&event, &context());
     }
+    let again = notifier.stamp(image_create());
+    drop(notifier.resend_with(&again, &context()).await);
     let stored = deliver(&broker, notifier, worker).await;
     assert_eq!(numbers(&stored), [("warn", 1), ("info", 1), ("warn", 2), ("info", 2)]);
     assert_eq!(numbers(&other.stored()), [("info", 1), ("info", 2)]);
-    assert_eq!((file.stored().len(), numbers(&file.stored())), (4, vec![]));
+    assert_eq!((file.stored().len(), numbers(&file.stored())), (5, vec![]));
     let epoch = |script: &Script| script.stored()[1].sequence().unwrap().epoch();
     assert_ne!(epoch(&broker), epoch(&other));
     assert!(file.stored().iter().all(|message| *message.context() == context()));
