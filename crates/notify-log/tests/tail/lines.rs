@@ -1,0 +1,157 @@
+//! The lines of a file: those of other loggers, excluded ones, and the places at which reading begins and ends.
+
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::process::Command;
+use std::time::Duration;
+
+use notify_conformance::samples;
+use notify_core::codec::LineFilter;
+use notify_core::listener::{DeadLetters, Listener, SettlementOutcome, SourceState};
+use notify_log::{FileSourceConfig, LineForm, LineSource};
+use tokio::time::sleep;
+use uuid::Uuid;
+
+use crate::place::{LONG, Place, lines, next, nothing_more, take};
+
+/// Lines of other loggers are skipped, and a line that is cut stays unread until it is complete.
+#[tokio::test]
+async fn reads_a_log_of_a_service() {
+    let place = Place::new();
+    let body = samples::messages(0..1)[0].body().to_vec();
+    let mut text = b"2026-11-22 12:54:26.1 7 INFO eventlet.wsgi [-] GET /v2/images\n".to_vec();
+    text.extend(b"2026-11-22 12:54:26.5 7 INFO oslo.messaging.notification.image.create [-] ");
+    text.extend(&body);
+    text.extend(b"\n2026-11-22 12:54:26.6 7 ERROR glance {not ours}\n");
+    text.extend(&lines(1..2)[..50]);
+    fs::write(place.path(), text).unwrap();
+    let mut listener = place.listener(|_| {});
+    assert_eq!(take(&mut listener, 1).await, place.numbers(0..1));
+    nothing_more(&mut listener).await;
+    let mut file = OpenOptions::new().append(true).open(place.path()).unwrap();
+    file.write_all(&lines(1..2)[50..]).unwrap();
+    assert_eq!(take(&mut listener, 1).await, place.numbers(1..2));
+    assert_eq!(listener.stats().total.unreadable, 0);
+}
+
+/// Compressed files, and files that are not followed, are read to their end.
+#[tokio::test]
+async fn ends_at_the_end_of_a_file_that_is_not_followed() {
+    let place = Place::new();
+    place.append(0..500);
+    assert!(Command::new("gzip").arg(place.path()).status().unwrap().success());
+    for _ in 0..2 {
+        let mut listener = place.listener(|config| {
+            config.path = place.named("n.log.gz");
+            config.follow = false;
+            config.checkpoint = None;
+        });
+        assert_eq!(take(&mut listener, 500).await, place.numbers(0..500));
+        assert!(listener.next_delivery().await.unwrap().is_none());
+    }
+}
+
+/// A filter changes the number of lines that are handed over, and neither the account nor the positions: the
+/// lines that it excludes are counted, and the next run begins behind them.
+#[tokio::test]
+async fn excluded_lines_are_counted_and_not_read_again() {
+    for compress in [false, true] {
+        let place = Place::new();
+        place.append(0..2_000);
+        let name = if compress { "n.log.gz" } else { "n.log" };
+        if compress {
+            assert!(Command::new("gzip").arg(place.path()).status().unwrap().success());
+        }
+        let wanted = place.numbers([700, 1_500]);
+        let once = |config: &mut FileSourceConfig| {
+            config.path = place.named(name);
+            config.follow = false;
+        };
+        let with_filter = |config: &mut FileSourceConfig| {
+            once(config);
+            config.filter = LineFilter::new(wanted.iter().map(Uuid::to_string));
+        };
+        let mut listener = place.listener(with_filter);
+        assert_eq!(take(&mut listener, 1).await, wanted[..1]);
+        // It goes back to the file.
+        drop(next(&mut listener).await.release());
+        drop(listener.close(LONG).await);
+
+        let mut listener = place.listener(with_filter);
+        assert_eq!(take(&mut listener, 1).await, wanted[1..]);
+        assert!(listener.next_delivery().await.unwrap().is_none());
+        let total = listener.close(LONG).await.total;
+        assert_eq!((total.received, total.acked, total.skipped), (1, 1, 499));
+
+        let mut listener = place.listener(once);
+        assert!(listener.next_delivery().await.unwrap().is_none(), "compress: {compress}");
+    }
+}
+
+/// Lines of a service's log that hold no notification are not counted with the excluded ones, in a file as in
+/// a stream, whatever its buffer.
+#[tokio::test]
+async fn excluded_lines_are_the_lines_that_would_be_received() {
+    let place = Place::new();
+    let mut text = Vec::new();
+    for number in 0..40 {
+        text.extend(b"2026-11-22 12:54:26.1 7 INFO eventlet.wsgi [-] GET /v2/images\n\n");
+        text.extend(b"2026-11-22 12:54:26.5 7 INFO oslo.messaging.notification.image.create [-] ");
+        text.extend(lines(number..number + 1));
+    }
+    let filter = LineFilter::new(place.numbers([20]).iter().map(Uuid::to_string));
+    fs::write(place.path(), &text).unwrap();
+    let mut listeners = vec![place.listener(|config| {
+        config.follow = false;
+        config.filter = filter.clone();
+    })];
+    for capacity in [1, 100, 3_000, 100_000] {
+        let input = std::io::Cursor::new(text.clone());
+        let input = std::io::BufReader::with_capacity(capacity, input);
+        let source = LineSource::filtered("stream", input, LineForm::Auto, filter.clone());
+        listeners.push(Listener::builder(source, DeadLetters::Discard).start().unwrap());
+    }
+    for mut listener in listeners {
+        assert_eq!(take(&mut listener, 1).await, place.numbers([20]));
+        assert!(listener.next_delivery().await.unwrap().is_none());
+        let total = listener.close(LONG).await.total;
+        // The first line decides the form, and is no notification here.
+        assert_eq!((total.received, total.skipped), (1, 39));
+    }
+}
+
+/// Without a checkpoint, a source may start at the end.
+#[tokio::test]
+async fn starts_at_the_end_if_asked_to() {
+    let place = Place::new();
+    place.append(0..3);
+    let mut listener = place.listener(|config| {
+        config.from_end = true;
+        config.checkpoint = None;
+    });
+    while !matches!(listener.stats().sources[0].state, SourceState::Attached { .. }) {
+        sleep(Duration::from_millis(1)).await;
+    }
+    place.append(3..5);
+    assert_eq!(take(&mut listener, 2).await, place.numbers(3..5));
+}
+
+/// A checkpoint that cannot be written ends the session; nothing is lost, and reading goes on.
+#[tokio::test]
+async fn a_checkpoint_that_cannot_be_written_loses_nothing() {
+    let place = Place::new();
+    place.append(0..3);
+    fs::create_dir(place.named("state")).unwrap();
+    let in_state = |config: &mut FileSourceConfig| {
+        config.checkpoint = Some(place.named("state").join("position"));
+    };
+    let mut listener = place.listener(in_state);
+    let delivery = next(&mut listener).await;
+    fs::rename(place.named("state"), place.named("away")).unwrap();
+    assert_eq!(delivery.ack().await.unwrap(), SettlementOutcome::Stale);
+    fs::rename(place.named("away"), place.named("state")).unwrap();
+    assert_eq!(take(&mut listener, 3).await, place.numbers(0..3));
+    drop(listener.close(LONG).await);
+    let mut listener = place.listener(in_state);
+    nothing_more(&mut listener).await;
+}

@@ -1,0 +1,9 @@
+//! The source of log files through rotations, restarts and damage.
+
+#![cfg(feature = "source")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
+
+mod lines;
+mod logrotate;
+mod place;
+mod rotations;
