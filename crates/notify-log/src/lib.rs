@@ -98,7 +98,7 @@ use tokio::sync::oneshot;
 pub use config::{Config, FileConfig, LogTable, LogTarget};
 use line_buffer::LineBuffer;
 #[cfg(feature = "source")]
-pub use source::{FileSource, FileSourceConfig, LineForm, LineSource};
+pub use source::{ContextLine, FileSource, FileSourceConfig, LineForm, LineSource};
 pub use tracing_events::TARGET;
 use write_report::WriteReport;
 use writer_thread::{WriteReply, WriterThread};

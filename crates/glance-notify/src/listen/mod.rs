@@ -20,7 +20,7 @@ pub use notify_core::listener::{
 };
 pub use notify_core::source;
 #[cfg(feature = "log")]
-pub use notify_log::{FileSource, FileSourceConfig, LineForm, LineSource};
+pub use notify_log::{ContextLine, FileSource, FileSourceConfig, LineForm, LineSource};
 #[cfg(feature = "rabbit")]
 pub use notify_rabbit::{
     QueueDepth, RabbitSource, RabbitSourceConfig, SourceQueue, StreamPosition, StreamStart,

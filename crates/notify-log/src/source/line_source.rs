@@ -10,7 +10,7 @@ use notify_core::source::{
     Credit, DeliverySettlements, IncomingBody, IncomingDelivery, Position, Reception,
     SettlementMode, Source,
 };
-use notify_core::{Error, ErrorKind, Result};
+use notify_core::{Context, Error, ErrorKind, Result};
 use tokio::sync::mpsc;
 
 use super::line_form::{count_notifications, form_of, may_hold_notification};
@@ -55,13 +55,29 @@ pub struct LineSource {
     skipped: u64,
 }
 
+/// A line with the context that it has beside it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ContextLine {
+    /// The line, without its end.
+    pub bytes: Vec<u8>,
+    /// The context. If it is empty, that of oslo.log's prefix counts.
+    pub context: Context,
+}
+
+impl From<Vec<u8>> for ContextLine {
+    /// Returns a line without a context.
+    fn from(bytes: Vec<u8>) -> Self {
+        Self { bytes, context: Context::new() }
+    }
+}
+
 /// A part of the stream, or the error that ended it.
 type StreamPart = io::Result<StreamLines>;
 
 /// Lines of the stream.
 enum StreamLines {
     /// A line with its offset.
-    Line(u64, Vec<u8>),
+    Line(u64, ContextLine),
     /// Lines that the filter excluded.
     Skipped(u64),
 }
@@ -86,10 +102,59 @@ impl LineSource {
         form: LineForm,
         filter: Option<LineFilter>,
     ) -> Self {
+        Self::start(name, move |lines| {
+            LineReader { input, form, offset: 0, lines }.run(filter.as_ref());
+        })
+    }
+
+    /// Hands over lines that another program has read, each with the context that it has beside the line. A
+    /// thread of the source iterates. An error ends the source.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use notify_core::Context;
+    /// use notify_core::listener::{DeadLetters, Listener};
+    /// use notify_log::{ContextLine, LineSource};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> notify_core::Result<()> {
+    /// let context = Context::builder().request_id("req-1").build()?;
+    /// let lines = [Ok(ContextLine { bytes: b"no notification".to_vec(), context })];
+    /// let source = LineSource::from_lines("a database", lines.into_iter());
+    /// let mut listener = Listener::builder(source, DeadLetters::Discard).start()?;
+    /// assert!(listener.next_delivery().await?.is_none());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn from_lines(
+        name: impl Into<String>,
+        lines: impl Iterator<Item = io::Result<ContextLine>> + Send + 'static,
+    ) -> Self {
+        Self::start(name, move |sender| {
+            let mut offset = 0;
+            for line in lines {
+                let part = line.map(|line| {
+                    let start = offset;
+                    offset += line.bytes.len() as u64;
+                    StreamLines::Line(start, line)
+                });
+                let is_over = part.is_err();
+                if sender.blocking_send(part).is_err() || is_over {
+                    return;
+                }
+            }
+        })
+    }
+
+    /// Starts the thread that sends lines.
+    fn start(
+        name: impl Into<String>,
+        send: impl FnOnce(mpsc::Sender<StreamPart>) + Send + 'static,
+    ) -> Self {
         let (sender, lines) = mpsc::channel(CHANNEL_LINES);
         let thread = std::thread::Builder::new().name("line-source".into());
-        let reader = LineReader { input, form, offset: 0, lines: sender };
-        if let Err(error) = thread.spawn(move || reader.run(filter.as_ref())) {
+        if let Err(error) = thread.spawn(move || send(sender)) {
             tracing::error!(%error, "cannot start the thread that reads lines");
         }
         Self {
@@ -131,21 +196,20 @@ impl Source for LineSource {
                 self.is_attached = false;
                 Error::new(ErrorKind::Unavailable, "cannot read the input").with_source(error)
             })?;
-            let (offset, bytes) = match first {
-                StreamLines::Line(offset, bytes) => (offset, bytes),
+            let mut lines = match first {
+                StreamLines::Line(offset, line) => vec![(offset, line)],
                 StreamLines::Skipped(lines) => return Ok(Reception::Skipped(lines)),
             };
-            let mut lines = vec![(offset, bytes)];
             while lines.len() < credit.room
                 && let Ok(Ok(part)) = self.lines.try_recv()
             {
                 match part {
-                    StreamLines::Line(offset, bytes) => lines.push((offset, bytes)),
+                    StreamLines::Line(offset, line) => lines.push((offset, line)),
                     StreamLines::Skipped(lines) => self.skipped += lines,
                 }
             }
             let place: Arc<str> = self.name.as_str().into();
-            for (offset, bytes) in lines {
+            for (offset, ContextLine { bytes, context }) in lines {
                 let tag = self.first_tag + self.unsettled.len() as u64;
                 let body = if bytes.len() > credit.max_bytes {
                     IncomingBody::TooLarge(bytes.len() as u64)
@@ -153,7 +217,9 @@ impl Source for LineSource {
                     IncomingBody::Bytes(bytes.into())
                 };
                 let position = Position::new(Arc::clone(&place), offset);
-                self.unsettled.push_back(IncomingDelivery::new(tag, body, position));
+                let mut delivery = IncomingDelivery::new(tag, body, position);
+                delivery.context = context;
+                self.unsettled.push_back(delivery);
             }
         }
         let next = self.unsettled.iter().skip(self.handed_over).take(credit.room);
@@ -225,7 +291,7 @@ impl<R: BufRead> LineReader<R> {
                 line.pop();
             } else if line.len() as u64 == MAX_LINE_BYTES {
                 self.offset += skip_line(&mut self.input)?;
-                return Ok(Some(StreamLines::Line(start, line)));
+                return Ok(Some(StreamLines::Line(start, line.into())));
             }
             self.form = form_of(self.form, &line);
             if !may_hold_notification(self.form, &line) {
@@ -235,7 +301,7 @@ impl<R: BufRead> LineReader<R> {
             if filter.is_some_and(|filter| !filter.may_hold(&line)) {
                 return Ok(Some(StreamLines::Skipped(1)));
             }
-            return Ok(Some(StreamLines::Line(start, line)));
+            return Ok(Some(StreamLines::Line(start, line.into())));
         }
     }
 

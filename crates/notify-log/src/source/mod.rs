@@ -36,5 +36,5 @@ mod tail_thread;
 mod tracked_file;
 
 pub use file_source::FileSource;
-pub use line_source::LineSource;
+pub use line_source::{ContextLine, LineSource};
 pub use source_config::{FileSourceConfig, LineForm};
