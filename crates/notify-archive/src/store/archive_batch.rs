@@ -1,5 +1,6 @@
 //! The batches that the writer stores, and the result of storing one.
 
+use notify_core::codec::Sequence;
 use time::OffsetDateTime;
 
 use super::control_file::ImportPosition;
@@ -30,6 +31,8 @@ pub struct UnreadableContent {
     /// The message, or its beginning. The archive keeps 64 KiB of it, unredacted, in a file that only its
     /// owner can read.
     pub content: Vec<u8>,
+    /// The number that the publisher gave the message, if it numbers them: the message did arrive.
+    pub sequence: Option<Sequence>,
 }
 
 /// The result of one batch, in numbers of notifications.

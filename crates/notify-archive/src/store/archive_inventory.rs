@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::archive::{Archive, damaged};
 use super::control_file;
-use super::event_row::{COLUMNS, StoredColumns, TextInterner, body_of, time_of};
+use super::event_row::{StoredColumns, TextInterner, all_columns, body_of, time_of};
 use super::file_name::FileName;
 use crate::error::{ArchiveError, Result};
 use crate::question::coverage::AttachedInterval;
@@ -86,12 +86,14 @@ impl Archive {
     /// Returns an error if a file cannot be read.
     pub fn notifications(&self, message_id: Uuid) -> Result<Vec<EventRecord>> {
         let mut records = Vec::new();
-        let sql = format!("SELECT {COLUMNS} FROM event WHERE message_id = ? AND erased IS NULL");
         for name in self.files()? {
             let (path, file) = self.open_file(name)?;
             let mut read = || {
                 let mut interner = TextInterner::default();
-                let mut statement = file.prepare(&sql)?;
+                let mut statement = file.prepare(&format!(
+                    "SELECT {} FROM event WHERE message_id = ? AND erased IS NULL",
+                    all_columns(&file)?
+                ))?;
                 let mut rows = statement.query([message_id.as_bytes().as_slice()])?;
                 while let Some(row) = rows.next()? {
                     records.push(record_of(row, &mut interner)?);

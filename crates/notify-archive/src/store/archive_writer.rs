@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 
 use time::OffsetDateTime;
 
-use super::archive_batch::{AppendOutcome, ArchiveBatch, UnreadableContent};
+use super::archive_batch::{AppendOutcome, ArchiveBatch};
 use super::connection::{WriteConnection, sync_directory};
 use super::control_file::{self, ControlChanges, ImportPosition};
-use super::event_file;
+use super::event_file::{self, FileBatch};
 use super::file_name::{FileName, file_names};
 use super::schema::{CONTROL, EVENTS};
 use crate::error::{ArchiveError, ArchiveErrorKind, Result, shown};
@@ -112,25 +112,25 @@ impl ArchiveWriter {
         batch: &ArchiveBatch,
         now: OffsetDateTime,
     ) -> Result<AppendOutcome> {
-        let mut files: BTreeMap<FileName, (Vec<&EventRecord>, Vec<&UnreadableContent>)> =
-            BTreeMap::new();
+        let mut files: BTreeMap<FileName, FileBatch<'_>> = BTreeMap::new();
         let mut outcome = AppendOutcome::default();
         for record in &batch.records {
             let name = FileName::of_event(record.timestamp, record.arrival.received_at, now);
-            if self.is_in_another_file(record, name, now)? {
-                outcome.copies += 1;
+            if let Some(other) = self.other_file_with(record, name, now)? {
+                files.entry(other).or_default().copies.push(record);
             } else {
-                files.entry(name).or_default().0.push(record);
+                files.entry(name).or_default().records.push(record);
             }
         }
         for message in &batch.unreadable {
-            files.entry(FileName::undated(message.received_at)).or_default().1.push(message);
+            let name = FileName::undated(message.received_at);
+            files.entry(name).or_default().unreadable.push(message);
         }
         let mut changes = ControlChanges { seen: Some(now), ..ControlChanges::default() };
         changes.position =
             batch.position.as_ref().map(|(source, position)| (source.as_str(), position));
-        for (name, (records, unreadable)) in files {
-            let (part, counts) = self.insert(name, &records, &unreadable)?;
+        for (name, part) in files {
+            let (part, counts) = self.insert(name, &part)?;
             outcome.stored += part.stored;
             outcome.copies += part.copies;
             outcome.reused += part.reused;
@@ -189,12 +189,10 @@ impl ArchiveWriter {
     fn insert(
         &mut self,
         name: FileName,
-        records: &[&EventRecord],
-        unreadable: &[&UnreadableContent],
+        batch: &FileBatch<'_>,
     ) -> Result<(AppendOutcome, (i64, i64))> {
         let (file, counts) = self.file(name)?;
-        let inserted =
-            event_file::insert(file, records, unreadable).map_err(|error| file.error(error));
+        let inserted = event_file::insert(file, batch).map_err(|error| file.error(error));
         // The commit counts only if the path still leads to the file that has it.
         match inserted.and_then(|outcome| file.check_place().map(|()| outcome)) {
             Ok(outcome) => {
@@ -211,16 +209,16 @@ impl ArchiveWriter {
         }
     }
 
-    /// Returns `true` if a file other than `name` has the record: the same notification is dated or undated
+    /// Returns the file other than `name` that has the record: the same notification is dated or undated
     /// depending on when it arrives.
-    fn is_in_another_file(
+    fn other_file_with(
         &mut self,
         record: &EventRecord,
         name: FileName,
         now: OffsetDateTime,
-    ) -> Result<bool> {
+    ) -> Result<Option<FileName>> {
         if !name.is_undated() && !self.names.iter().any(|name| name.is_undated()) {
-            return Ok(false);
+            return Ok(None);
         }
         let dated = FileName::of_event(record.timestamp, Some(record.timestamp), now);
         let is_candidate =
@@ -229,10 +227,10 @@ impl ArchiveWriter {
         for other in others {
             let (file, _) = self.file(other)?;
             if event_file::has(&file.sqlite, record).map_err(|error| file.error(error))? {
-                return Ok(true);
+                return Ok(Some(other));
             }
         }
-        Ok(false)
+        Ok(None)
     }
 
     /// Returns an open file and its numbers of rows. Opens it if necessary.
@@ -301,8 +299,7 @@ impl ArchiveWriter {
     /// would lose it unnoticed.
     pub(crate) fn settle_control(&mut self) -> Result<()> {
         let control = self.control()?;
-        let settle = control.sqlite.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
-        settle.map_err(|error| control.error(error))
+        control.settle().map_err(|error| control.error(error))
     }
 
     /// Returns the control file. Opens it if necessary.

@@ -52,6 +52,11 @@ impl WriteConnection {
         ArchiveError::sqlite(&self.path, error)
     }
 
+    /// Moves the changes from the write-ahead log into the file.
+    pub(crate) fn settle(&self) -> rusqlite::Result<()> {
+        self.sqlite.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+    }
+
     /// Checks that the path still leads to the open file.
     ///
     /// SQLite goes on writing to a file that another program removed, and those commits are lost.

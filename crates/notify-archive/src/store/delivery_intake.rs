@@ -63,6 +63,7 @@ impl ArchiveBatch {
             reason,
             length,
             content,
+            sequence: delivery.sequence().cloned(),
         });
     }
 }

@@ -7,6 +7,7 @@ use super::archive_writer::ArchiveWriter;
 use super::control_file::erasure_checksum;
 use super::event_file::unreadable_checksum;
 use super::event_row::{COLUMNS, StoredColumns, body_of, microseconds};
+use super::seen_numbers;
 use crate::error::{ArchiveError, ArchiveErrorKind, Result};
 
 /// The content to erase, by an id that occurs in it.
@@ -93,7 +94,7 @@ impl ArchiveWriter {
             let (file, _) = self.file(name)?;
             let erased =
                 erase_in(&mut file.sqlite, id, reason).map_err(|error| file.error(error))?;
-            if erased != (0, 0) {
+            if erased != (0, 0, 0) {
                 rewrite(&file.sqlite).map_err(|error| file.error(error))?;
             }
             outcome.events += erased.0;
@@ -108,8 +109,13 @@ impl ArchiveWriter {
     }
 }
 
-/// Erases in one file. Returns the numbers of events and of unreadable messages.
-fn erase_in(connection: &mut Connection, id: &str, reason: &str) -> rusqlite::Result<(u64, u64)> {
+/// Erases in one file. Returns the numbers of events, of unreadable messages, and of ranges of numbers that
+/// named the id. The numbers of erased events stay known, so that they do not seem to be missing.
+fn erase_in(
+    connection: &mut Connection,
+    id: &str,
+    reason: &str,
+) -> rusqlite::Result<(u64, u64, usize)> {
     let transaction =
         connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     let (mut events, mut messages) = (Vec::new(), Vec::new());
@@ -121,7 +127,7 @@ fn erase_in(connection: &mut Connection, id: &str, reason: &str) -> rusqlite::Re
             let columns = StoredColumns::of(row)?;
             let body = body_of(row)?.unwrap_or_default();
             let mentions = |text: Option<&str>| text.is_some_and(|text| text.contains(id));
-            let texts = columns.facts.into_iter().chain(columns.context);
+            let texts = columns.facts.into_iter().chain(columns.context).chain(columns.trace);
             let mut texts = texts.chain([Some(columns.publisher), columns.source, columns.region]);
             if contains(&body, id.as_bytes()) || texts.any(mentions) {
                 let blank = StoredColumns {
@@ -136,13 +142,14 @@ fn erase_in(connection: &mut Connection, id: &str, reason: &str) -> rusqlite::Re
                     bytes: None,
                     size: None,
                     context: [None; 3],
+                    trace: [None; 2],
                     epoch: None,
                     lane: None,
                     number: None,
                     erased: Some(reason),
                     ..columns
                 };
-                events.push((row.get::<_, i64>(30)?, blank.checksum()));
+                events.push((row.get::<_, i64>("seq")?, blank.checksum()));
             }
         }
         let mut select = transaction.prepare(
@@ -170,8 +177,9 @@ fn erase_in(connection: &mut Connection, id: &str, reason: &str) -> rusqlite::Re
             "UPDATE unreadable SET source = NULL, content = NULL, checksum = ? WHERE seq = ?";
         transaction.execute(blank, params![checksum, seq])?;
     }
+    let ranges = seen_numbers::erase_names(&transaction, id)?;
     transaction.commit()?;
-    Ok((events.len() as u64, messages.len() as u64))
+    Ok((events.len() as u64, messages.len() as u64, ranges))
 }
 
 /// Erases in the control file, and records the erasure without the id. Returns the number of images.
@@ -228,5 +236,5 @@ const SHORTEST_ID: usize = 4;
 const BLANK_EVENT: &str = "UPDATE event SET skew = NULL, event_type = ?1, priority = '', publisher = '', \
     service = NULL, source = NULL, region = NULL, subject = NULL, name = NULL, status = NULL, owner = NULL, \
     receiver = NULL, receiver_user = NULL, bytes = NULL, size = NULL, request_id = NULL, actor = NULL, \
-    actor_project = NULL, epoch = NULL, lane = NULL, number = NULL, erased = ?2, encoding = 0, body = NULL, \
+    actor_project = NULL, traceparent = NULL, tracestate = NULL, epoch = NULL, lane = NULL, number = NULL, erased = ?2, encoding = 0, body = NULL, \
     checksum = ?3 WHERE seq = ?4";

@@ -5,31 +5,42 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension as _, params};
 use time::OffsetDateTime;
 
+use super::archive_batch::{AppendOutcome, UnreadableContent};
 use super::connection::WriteConnection;
 use super::event_row::{
     EventRow, RecordDetail, StoredColumns, TextInterner, body_of, insert_sql, microseconds, time_of,
 };
 use super::row_checksum::{RowChecksum, content_hash};
+use super::seen_numbers::{NumberBatch, SeenRange, sent_at};
 use crate::record::event_record::EventRecord;
 
-use super::archive_batch::{AppendOutcome, UnreadableContent};
+/// The part of a batch that one file gets.
+#[derive(Debug, Default)]
+pub(crate) struct FileBatch<'a> {
+    pub(crate) records: Vec<&'a EventRecord>,
+    /// Records that the file has already. Their numbers may be new.
+    pub(crate) copies: Vec<&'a EventRecord>,
+    pub(crate) unreadable: Vec<&'a UnreadableContent>,
+}
 
-/// Inserts records and unreadable messages in one transaction.
+/// Inserts a part of a batch in one transaction.
 ///
 /// A record that is there already is left out, also one whose content was erased. A reused id with another
-/// content is kept and flagged.
+/// content is kept and flagged. All numbers count as seen, those of copies too: a replayed notification has
+/// none, and its original may come later.
 pub(crate) fn insert(
     file: &mut WriteConnection,
-    records: &[&EventRecord],
-    unreadable: &[&UnreadableContent],
+    batch: &FileBatch<'_>,
 ) -> rusqlite::Result<AppendOutcome> {
     let transaction =
         file.sqlite.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-    let mut outcome = AppendOutcome::default();
+    let copies = batch.copies.len() as u64;
+    let mut outcome = AppendOutcome { copies, ..AppendOutcome::default() };
+    let has_new_numbers;
     {
         let mut known = transaction.prepare_cached(KNOWN)?;
         let mut insert = transaction.prepare_cached(&insert_sql())?;
-        for record in records {
+        for record in &batch.records {
             let row = EventRow::new(record);
             let (mut is_copy, mut is_reused) = (false, false);
             let mut others = known
@@ -50,12 +61,36 @@ pub(crate) fn insert(
             }
         }
         let mut keep = transaction.prepare_cached(INSERT_UNREADABLE)?;
-        for message in unreadable {
+        for message in &batch.unreadable {
             outcome.unreadable += keep_unreadable(&mut keep, message)? as u64;
         }
+        has_new_numbers = batch.numbers().store(&transaction)?;
     }
     transaction.commit()?;
+    if has_new_numbers && outcome.stored + outcome.unreadable == 0 {
+        // No number of rows covers this change: a damaged log would lose it unnoticed.
+        file.settle()?;
+    }
     Ok(outcome)
+}
+
+impl FileBatch<'_> {
+    /// Returns the numbers of all messages.
+    fn numbers(&self) -> NumberBatch {
+        let mut numbers = NumberBatch::default();
+        for record in self.records.iter().chain(&self.copies) {
+            let Some(sequence) = &record.sequence else { continue };
+            let (ts, source) = (microseconds(record.timestamp), record.arrival.source.as_deref());
+            let at = sent_at(ts, record.arrival.received_at.map(microseconds));
+            numbers.add(SeenRange::of(sequence, at, &record.publisher_id, source));
+        }
+        for message in &self.unreadable {
+            let Some(sequence) = &message.sequence else { continue };
+            let at = microseconds(message.received_at);
+            numbers.add(SeenRange::of(sequence, at, "", Some(&message.source)));
+        }
+        numbers
+    }
 }
 
 /// Inserts an unreadable message with the beginning of its bytes.
@@ -161,7 +196,7 @@ pub(crate) fn read_page(
     let mut statement = connection.prepare_cached(&format!(
         "SELECT {}, seq FROM event WHERE {condition} AND (ts, seq) > (?2, ?3) AND ts < ?4 \
          ORDER BY ts, seq LIMIT {PAGE_ROWS}",
-        detail.columns()
+        detail.columns(connection)?
     ))?;
     let seq = statement.column_count() - 1;
     let mut rows = statement.query(params![value, start.0, start.1, until])?;

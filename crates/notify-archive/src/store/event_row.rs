@@ -7,12 +7,13 @@ use std::sync::Arc;
 use notify_core::codec::Sequence;
 use notify_core::{Context, EventType, Priority};
 use rusqlite::types::ValueRef;
-use rusqlite::{Row, Statement, params};
+use rusqlite::{Connection, Row, Statement, params};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::body_encoding;
 use super::row_checksum::{RowChecksum, content_hash};
+use super::schema::{NUMBERS_VERSION, version_of};
 use crate::record::event_record::{Arrival, EventRecord};
 
 /// A record on its way into the table.
@@ -26,7 +27,7 @@ pub(crate) struct EventRow<'a> {
 /// The columns that [`EventRow::insert`] writes and that [`read`] expects, in this order.
 pub(crate) const COLUMNS: &str = "message_id, hash, reused, ts, received_at, skew, event_type, priority, \
     publisher, service, source, region, subject, name, status, owner, receiver, receiver_user, bytes, size, \
-    request_id, actor, actor_project, epoch, lane, number, erased, encoding, body, checksum";
+    request_id, actor, actor_project, epoch, lane, number, erased, encoding, body, checksum, traceparent, tracestate";
 
 /// The parts of the records that a question reads. SQLite does not even read the others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -43,24 +44,29 @@ pub enum RecordDetail {
 }
 
 impl RecordDetail {
-    /// Returns the columns to select.
-    pub(crate) fn columns(self) -> String {
-        match self {
-            Self::Usage => USAGE_COLUMNS.to_owned(),
-            // Columns that are not read keep their places.
-            Self::Facts => COLUMNS.replacen("hash", "NULL", 1).replacen(
-                "encoding, body, checksum",
-                "NULL, NULL, NULL",
-                1,
-            ),
-            Self::Bodies => COLUMNS.replacen("checksum", "NULL", 1),
-        }
+    /// Returns the columns to select from a file.
+    pub(crate) fn columns(self, file: &Connection) -> rusqlite::Result<String> {
+        // Columns that are not read keep their places.
+        let unread = match self {
+            Self::Usage => return Ok(USAGE_COLUMNS.to_owned()),
+            Self::Facts => ("encoding, body, checksum", "NULL, NULL, NULL"),
+            Self::Bodies => ("checksum", "NULL"),
+        };
+        let columns = all_columns(file)?.replacen(unread.0, unread.1, 1);
+        Ok(if self == Self::Facts { columns.replacen("hash", "NULL", 1) } else { columns })
     }
+}
+
+/// Returns [`COLUMNS`] to select from a file, with `NULL` for those that its version does not have.
+pub(crate) fn all_columns(file: &Connection) -> rusqlite::Result<String> {
+    let has_traces = version_of(file)? >= NUMBERS_VERSION;
+    let traces = if has_traces { TRACE_COLUMNS } else { "NULL, NULL" };
+    Ok(COLUMNS.replacen(TRACE_COLUMNS, traces, 1))
 }
 
 /// The statement that inserts a row.
 pub(crate) fn insert_sql() -> String {
-    format!("INSERT INTO event ({COLUMNS}) VALUES (?{}) ON CONFLICT DO NOTHING", ", ?".repeat(29))
+    format!("INSERT INTO event ({COLUMNS}) VALUES (?{}) ON CONFLICT DO NOTHING", ", ?".repeat(31))
 }
 
 impl<'a> EventRow<'a> {
@@ -105,6 +111,7 @@ impl<'a> EventRow<'a> {
             bytes: as_stored(record.bytes_sent),
             size: as_stored(record.size),
             context: [record.context.request_id(), record.context.user(), record.context.project()],
+            trace: [record.context.traceparent(), record.context.tracestate()],
             epoch: epoch.as_ref().map(|epoch| epoch.as_bytes().as_slice()),
             lane: sequence.map(Sequence::lane),
             number: sequence.and_then(|sequence| i64::try_from(sequence.number()).ok()),
@@ -112,6 +119,7 @@ impl<'a> EventRow<'a> {
         };
         let [subject, name, status, owner, receiver, receiver_user] = columns.facts;
         let [request_id, user, project] = columns.context;
+        let [traceparent, tracestate] = columns.trace;
         statement.execute(params![
             columns.id,
             columns.hash,
@@ -143,6 +151,8 @@ impl<'a> EventRow<'a> {
             self.encoding,
             &*self.body,
             columns.checksum(),
+            traceparent,
+            tracestate,
         ])
     }
 }
@@ -165,7 +175,10 @@ pub(crate) struct StoredColumns<'a> {
     pub(crate) facts: [Option<&'a str>; 6],
     pub(crate) bytes: Option<i64>,
     pub(crate) size: Option<i64>,
+    /// The request, its user and its project.
     pub(crate) context: [Option<&'a str>; 3],
+    /// `traceparent` and `tracestate`.
+    pub(crate) trace: [Option<&'a str>; 2],
     pub(crate) epoch: Option<&'a [u8]>,
     pub(crate) lane: Option<&'a str>,
     pub(crate) number: Option<i64>,
@@ -190,7 +203,12 @@ impl<'a> StoredColumns<'a> {
             sum = sum.text(text);
         }
         let sum = sum.number(self.bytes).number(self.size).bytes(self.epoch);
-        sum.text(self.lane).number(self.number).text(self.erased).finish()
+        let sum = sum.text(self.lane).number(self.number).text(self.erased);
+        // Rows of earlier versions have no traces, and their checksums do not either.
+        match self.trace {
+            [None, None] => sum.finish(),
+            [traceparent, tracestate] => sum.text(traceparent).text(tracestate).finish(),
+        }
     }
 
     /// Returns the columns of a row that was selected with [`COLUMNS`].
@@ -224,6 +242,7 @@ impl<'a> StoredColumns<'a> {
             lane: optional(24)?,
             number: row.get(25)?,
             erased: optional(26)?,
+            trace: [optional(30)?, optional(31)?],
         })
     }
 
@@ -247,11 +266,13 @@ impl<'a> StoredColumns<'a> {
 
     /// Returns the context. An archive of the first edition may hold texts that are not valid today.
     fn context(&self) -> Context {
-        if self.context == [None; 3] {
+        if self.context == [None; 3] && self.trace == [None; 2] {
             return Context::new();
         }
         let [request_id, user, project] = self.context.map(Option::unwrap_or_default);
-        Context::builder().request_id(request_id).user(user).project(project).build_valid()
+        let [traceparent, tracestate] = self.trace.map(Option::unwrap_or_default);
+        let trace = Context::builder().traceparent(traceparent).tracestate(tracestate);
+        trace.request_id(request_id).user(user).project(project).build_valid()
     }
 
     /// Returns the record, or `None` if a column has a value that no record has.
@@ -364,6 +385,9 @@ fn error_at(index: usize, error: rusqlite::types::FromSqlError) -> rusqlite::Err
 /// The columns that [`StoredColumns::of_usage`] expects, in this order.
 const USAGE_COLUMNS: &str = "message_id, ts, event_type, priority, region, subject, status, owner, receiver, \
     bytes, size, actor_project, erased";
+
+/// The columns of W3C Trace Context.
+const TRACE_COLUMNS: &str = "traceparent, tracestate";
 
 /// The most texts that an interner shares.
 const MOST_SHARED: usize = 100_000;

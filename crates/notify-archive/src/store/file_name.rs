@@ -128,7 +128,7 @@ const UNDATED: &str = "undated-";
 const SUFFIX: &str = ".sqlite";
 
 /// The largest distance of a plausible timestamp from its reception.
-const MOST_SKEW: Duration = Duration::days(2);
+pub(crate) const MOST_SKEW: Duration = Duration::days(2);
 
 /// The begin of 2010.
 const FIRST_NOTIFICATION: OffsetDateTime = match OffsetDateTime::from_unix_timestamp(1_262_304_000)

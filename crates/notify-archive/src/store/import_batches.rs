@@ -144,6 +144,7 @@ impl<R: BufRead> BatchReader<R> {
                         reason: reason.to_string(),
                         length: content.len() as u64,
                         content,
+                        sequence: None,
                     });
                 }
                 Err(_) => import.other_lines += 1,

@@ -1,5 +1,6 @@
 //! The retention: whole files are removed by age or size.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -11,7 +12,9 @@ use super::connection::sync_directory;
 use super::event_file;
 use super::event_row::microseconds;
 use super::file_name::FileName;
-use crate::error::{ArchiveError, Result};
+use super::gap_reading::RangeMerge;
+use super::seen_numbers::{RunId, SeenRange, add_range};
+use crate::error::{ArchiveError, ArchiveErrorKind, Result};
 
 /// The bounds of an archive. A bound that is `None` removes nothing.
 ///
@@ -83,6 +86,11 @@ impl ArchiveWriter {
 
     /// Removes one file with its log.
     fn remove(&mut self, name: FileName) -> Result<()> {
+        match self.hand_over_numbers(name) {
+            // A damaged file must not keep the others from being removed.
+            Err(error) if error.kind() == ArchiveErrorKind::Corrupt => {}
+            handed => handed?,
+        }
         self.close(name);
         self.names.remove(&name);
         // First the count, so that verification does not miss the file.
@@ -100,6 +108,45 @@ impl ArchiveWriter {
             }
         }
         sync_directory(&path)
+    }
+}
+
+impl ArchiveWriter {
+    /// Writes the numbers that a file has seen between those of other files into one of these, so that they do
+    /// not seem to be missing without it.
+    fn hand_over_numbers(&mut self, name: FileName) -> Result<()> {
+        let names: Vec<_> = self.names.iter().copied().collect();
+        let paths = names.iter().map(|name| self.directory.join(name.to_string())).collect();
+        let mut ranges = RangeMerge::open(paths)?;
+        // Those behind a range of another file, whose run may go on in another file.
+        let (mut lower, mut between) = (None::<RunId>, Vec::new());
+        let mut handed: BTreeMap<FileName, Vec<SeenRange>> = BTreeMap::new();
+        while let Some((index, range)) = ranges.next()? {
+            let is_same_run = lower.as_ref() == Some(&range.run);
+            if names[index] == name {
+                between.extend(is_same_run.then_some(range));
+            } else {
+                if is_same_run && !between.is_empty() {
+                    handed.entry(names[index]).or_default().append(&mut between);
+                }
+                between.clear();
+                lower = Some(range.run);
+            }
+        }
+        drop(ranges);
+        for (name, ranges) in handed {
+            let (file, _) = self.file(name)?;
+            let write = || {
+                let transaction = file.sqlite.unchecked_transaction()?;
+                ranges
+                    .into_iter()
+                    .try_for_each(|range| add_range(&transaction, range).map(drop))?;
+                transaction.commit()?;
+                file.settle()
+            };
+            write().map_err(|error| file.error(error))?;
+        }
+        Ok(())
     }
 }
 

@@ -4,13 +4,32 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
+use super::seen_numbers;
 use crate::error::{ArchiveError, ArchiveErrorKind, Result, shown};
 
 /// A kind of file: its identification and its migrations. Migration N leads from version N to N + 1.
 pub(crate) struct FileSchema {
     /// The number that identifies the kind in the file's header.
     application_id: i32,
-    migrations: &'static [&'static str],
+    migrations: &'static [Migration],
+}
+
+/// A step from one version to the next.
+struct Migration {
+    tables: &'static str,
+    /// Fills new tables from the rows of the file.
+    fill: fn(&Connection) -> rusqlite::Result<()>,
+}
+
+impl Migration {
+    const fn new(tables: &'static str) -> Self {
+        Self { tables, fill: |_| Ok(()) }
+    }
+
+    fn run(&self, connection: &Connection) -> rusqlite::Result<()> {
+        connection.execute_batch(self.tables)?;
+        (self.fill)(connection)
+    }
 }
 
 impl FileSchema {
@@ -28,7 +47,7 @@ impl FileSchema {
         // Another process may have migrated while this one waited.
         let version = self.version(path, &transaction)?;
         for migration in self.migrations.iter().skip(version) {
-            transaction.execute_batch(migration).map_err(sqlite)?;
+            migration.run(&transaction).map_err(sqlite)?;
         }
         if version < self.migrations.len() {
             let latest = i64::try_from(self.migrations.len()).unwrap_or(i64::MAX);
@@ -42,23 +61,18 @@ impl FileSchema {
         transaction.commit().map_err(sqlite)
     }
 
-    /// Checks that a file that is open for reading has the latest version.
+    /// Checks that a file that is open for reading has a version that this program reads: all since the first.
     ///
     /// # Errors
     ///
-    /// Returns an error if the file is of another program, of a newer version, or not migrated yet.
+    /// Returns an error if the file is of another program, of a newer version, or empty.
     pub(crate) fn check(&self, path: &Path, connection: &Connection) -> Result<()> {
-        let version = self.version(path, connection)?;
-        if version == self.migrations.len() {
+        if self.version(path, connection)? > 0 {
             return Ok(());
         }
         Err(ArchiveError::new(
             ArchiveErrorKind::Corrupt,
-            format!(
-                "`{}` has version {version}, expected {}: an import or the service migrates it",
-                shown(path),
-                self.migrations.len()
-            ),
+            format!("`{}` has no tables: an import or the service makes them", shown(path)),
         ))
     }
 
@@ -87,14 +101,22 @@ impl FileSchema {
         }
     }
 
-    /// Returns the tables and indexes of the latest version as SQL.
-    pub(crate) fn expected_tables(&self) -> rusqlite::Result<Vec<String>> {
+    /// Returns the tables and indexes of a version as SQL.
+    pub(crate) fn expected_tables(&self, version: usize) -> rusqlite::Result<Vec<String>> {
         let connection = Connection::open_in_memory()?;
-        for migration in self.migrations {
-            connection.execute_batch(migration)?;
-        }
+        self.migrations
+            .iter()
+            .take(version)
+            .try_for_each(|migration| migration.run(&connection))?;
         tables(&connection)
     }
+}
+
+/// Returns the version of a file that was checked.
+pub(crate) fn version_of(connection: &Connection) -> rusqlite::Result<usize> {
+    let version =
+        connection.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0))?;
+    Ok(usize::try_from(version).unwrap_or_default())
 }
 
 /// Returns the tables and indexes of a file as SQL.
@@ -109,7 +131,8 @@ pub(crate) fn tables(connection: &Connection) -> rusqlite::Result<Vec<String>> {
 pub(crate) const EVENTS: FileSchema = FileSchema {
     application_id: 0x474e_4576,
     migrations: &[
-        "
+        Migration::new(
+            "
         CREATE TABLE event (
             seq INTEGER PRIMARY KEY,
             message_id BLOB NOT NULL,
@@ -160,21 +183,47 @@ pub(crate) const EVENTS: FileSchema = FileSchema {
             checksum INTEGER NOT NULL
         );
     ",
+        ),
         // The ids of notifications have no order. An index that begins with them touches a page of its own
         // for each, which costs more with each million of rows; the time comes first, so that neighbours share
         // pages.
-        "
+        Migration::new(
+            "
         DROP INDEX event_id;
         CREATE UNIQUE INDEX event_id ON event (ts, message_id, hash);
         CREATE INDEX event_erased ON event (message_id) WHERE erased IS NOT NULL;
     ",
+        ),
+        Migration {
+            tables: "
+        ALTER TABLE event ADD COLUMN traceparent TEXT;
+        ALTER TABLE event ADD COLUMN tracestate TEXT;
+        CREATE TABLE seen_numbers (
+            epoch BLOB NOT NULL,
+            lane TEXT NOT NULL,
+            first INTEGER NOT NULL,
+            last INTEGER NOT NULL,
+            first_at INTEGER NOT NULL,
+            last_at INTEGER NOT NULL,
+            publisher TEXT NOT NULL,
+            source TEXT,
+            checksum INTEGER NOT NULL,
+            PRIMARY KEY (epoch, lane, first)
+        ) WITHOUT ROWID;
+    ",
+            fill: seen_numbers::fill,
+        },
     ],
 };
+
+/// The version of files of events since which they have traces and the numbers that they have seen.
+pub(crate) const NUMBERS_VERSION: usize = 3;
 
 /// The file of positions, coverage, the baseline and counts.
 pub(crate) const CONTROL: FileSchema = FileSchema {
     application_id: 0x474e_4374,
-    migrations: &["
+    migrations: &[Migration::new(
+        "
         CREATE TABLE position (
             source TEXT PRIMARY KEY,
             head BLOB NOT NULL,
@@ -210,7 +259,8 @@ pub(crate) const CONTROL: FileSchema = FileSchema {
             events INTEGER NOT NULL,
             checksum INTEGER NOT NULL
         );
-    "],
+    ",
+    )],
 };
 
 #[cfg(test)]
@@ -225,7 +275,7 @@ mod tests {
             for version in 0..=schema.migrations.len() {
                 let mut connection = Connection::open_in_memory().unwrap();
                 for migration in schema.migrations.iter().take(version) {
-                    connection.execute_batch(migration).unwrap();
+                    migration.run(&connection).unwrap();
                 }
                 if version > 0 {
                     let number = i64::try_from(version).unwrap();
@@ -236,7 +286,9 @@ mod tests {
                 }
                 schema.prepare(path, &mut connection).unwrap();
                 schema.check(path, &connection).unwrap();
-                assert_eq!(tables(&connection).unwrap(), schema.expected_tables().unwrap());
+                assert_eq!(version_of(&connection).unwrap(), schema.migrations.len());
+                let expected = schema.expected_tables(schema.migrations.len()).unwrap();
+                assert_eq!(tables(&connection).unwrap(), expected);
             }
             let mut newer = Connection::open_in_memory().unwrap();
             schema.prepare(path, &mut newer).unwrap();

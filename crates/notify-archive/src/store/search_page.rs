@@ -326,7 +326,7 @@ impl IndexQuery {
         let mut statement = file.prepare_cached(&format!(
             "SELECT {}, seq FROM {} {} AND (ts, seq) < (?, ?) AND (ts, seq) >= (?, ?) AND erased IS NULL \
              ORDER BY ts DESC, seq DESC LIMIT ?",
-            RecordDetail::Facts.columns(),
+            RecordDetail::Facts.columns(file)?,
             self.source,
             self.conditions
         ))?;

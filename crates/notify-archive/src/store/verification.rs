@@ -9,10 +9,11 @@ use super::archive::Archive;
 use super::archive_writer::{CONTROL_FILE, LOCK_FILE};
 use super::control_file;
 use super::event_file::{self, unreadable_checksum};
-use super::event_row::{COLUMNS, StoredColumns, TextInterner, blob, body_of, text};
+use super::event_row::{StoredColumns, TextInterner, all_columns, blob, body_of, text};
 use super::file_name::FileName;
 use super::row_checksum::content_hash;
-use super::schema::{CONTROL, EVENTS, FileSchema, tables};
+use super::schema::{CONTROL, EVENTS, FileSchema, NUMBERS_VERSION, tables, version_of};
+use super::seen_numbers;
 use crate::error::Result;
 
 /// The result of a verification.
@@ -129,7 +130,7 @@ impl VerificationReport {
     /// Reads all rows of a file. Returns the number of damaged ones.
     fn verify_rows(&mut self, file: &Connection) -> rusqlite::Result<u64> {
         let mut damaged = 0;
-        let mut select = file.prepare(&format!("SELECT {COLUMNS} FROM event"))?;
+        let mut select = file.prepare(&format!("SELECT {} FROM event", all_columns(file)?))?;
         let mut rows = select.query([])?;
         let mut interner = TextInterner::default();
         while let Some(row) = rows.next()? {
@@ -150,6 +151,9 @@ impl VerificationReport {
                 Ok(true) => self.unreadable += 1,
                 _ => damaged += 1,
             }
+        }
+        if version_of(file)? >= NUMBERS_VERSION {
+            damaged += seen_numbers::damaged_rows(file)?;
         }
         self.reused += reused_ids(file)?;
         Ok(damaged)
@@ -208,7 +212,8 @@ const BEHIND: &str = "the last batches are not recorded: the writer was killed, 
 
 /// Checks that a file has the expected tables, and that its pages and indexes agree.
 fn check_structure(connection: &Connection, schema: &FileSchema) -> Result<(), String> {
-    let is_expected = || Ok::<_, rusqlite::Error>(tables(connection)? == schema.expected_tables()?);
+    let expected = || schema.expected_tables(version_of(connection)?);
+    let is_expected = || Ok::<_, rusqlite::Error>(tables(connection)? == expected()?);
     if !is_expected().map_err(|error| error.to_string())? {
         return Err("the tables are not those of an archive".to_owned());
     }

@@ -10,6 +10,7 @@
 mod actors;
 mod care;
 mod failing_disk;
+mod gaps;
 mod generator;
 mod listening;
 mod reports;
@@ -18,3 +19,4 @@ mod searching;
 mod service;
 mod store;
 mod stuck;
+mod versions;

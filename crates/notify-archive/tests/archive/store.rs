@@ -19,12 +19,15 @@ use uuid::Uuid;
 use crate::generator::{events, starts};
 use crate::samples::{day, read_all, sample};
 
-/// The context and the sequence of a notification come back from the archive; a trace has no columns.
+/// The context and the sequence of a notification come back from the archive.
 #[test]
-fn keeps_request_and_sequence() {
+fn keeps_context_and_sequence() {
     let directory = tempfile::tempdir().unwrap();
     let mut record = read_all(&day()).remove(0);
-    let context = Context::builder().request_id("req-1").user("bob").project("web");
+    let context = Context::builder()
+        .traceparent("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+        .tracestate("congo=t61rcWkgMzE");
+    let context = context.request_id("req-1").user("bob").project("web");
     record.context = context.build().unwrap();
     record.sequence = Some(Sequence::new(Uuid::from_u128(7), "notifications.info", 42));
     let mut writer = ArchiveWriter::open(directory.path()).unwrap();
@@ -243,6 +246,7 @@ fn positions_and_unreadable_messages_are_stored_with_the_batch() {
         reason: "not JSON".into(),
         length: 3,
         content: b"x\0y".to_vec(),
+        sequence: None,
     };
     let batch = ArchiveBatch {
         records: read_all(&day()),
