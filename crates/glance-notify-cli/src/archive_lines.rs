@@ -1,23 +1,20 @@
 //! The notifications of an archive as lines, for commands that read sources: [`ArchiveLines`].
 
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use glance_notify::listen::ContextLine;
 use notify_archive::Archive;
 use notify_archive::question::EventFilter;
 use notify_archive::store::{ReadScope, RecordDetail};
 
 use crate::exit_status::CommandError;
 
-/// The bodies of the events that pass a filter, one a line, read by a thread.
-pub(crate) struct ArchiveLines {
-    lines: Receiver<Vec<u8>>,
-    /// The unread rest of the current line.
-    line: io::Cursor<Vec<u8>>,
-}
+/// The bodies of the events that pass a filter, each with its context, read by a thread.
+pub(crate) struct ArchiveLines(Receiver<ContextLine>);
 
 /// The end of reading: the error that the thread met.
 #[derive(Clone, Default)]
@@ -46,18 +43,16 @@ impl ArchiveLines {
                 }
             })
             .map_err(|error| CommandError::file("cannot start a thread", &error))?;
-        Ok((Self { lines, line: io::Cursor::default() }, end))
+        Ok((Self(lines), end))
     }
 }
 
-impl Read for ArchiveLines {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.line.position() == self.line.get_ref().len() as u64 {
-            // Without a sender, the thread has ended.
-            let Ok(line) = self.lines.recv() else { return Ok(0) };
-            self.line = io::Cursor::new(line);
-        }
-        self.line.read(buffer)
+impl Iterator for ArchiveLines {
+    type Item = io::Result<ContextLine>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        // Without a sender, the thread has ended.
+        self.0.recv().ok().map(Ok)
     }
 }
 
@@ -77,14 +72,13 @@ impl ArchiveEnd {
 fn send(
     archive: &Archive,
     filter: &EventFilter,
-    lines: &SyncSender<Vec<u8>>,
+    lines: &SyncSender<ContextLine>,
 ) -> Result<(), CommandError> {
     let scope = ReadScope { detail: RecordDetail::Bodies, undated: true, deadline: DEADLINE };
     let mut is_open = true;
     archive.read(filter, scope, |record| {
         if is_open {
-            let mut line = record.body.to_vec();
-            line.push(b'\n');
+            let line = ContextLine { bytes: record.body.to_vec(), context: record.context.clone() };
             is_open = lines.send(line).is_ok();
         }
     })?;

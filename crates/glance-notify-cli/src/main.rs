@@ -26,6 +26,7 @@ mod cli;
 mod completions;
 mod config_command;
 mod console;
+mod context_json;
 #[cfg(feature = "listen")]
 mod dead;
 #[cfg(feature = "archive")]

@@ -1,14 +1,12 @@
-//! `glance-notify replay`: sends the notifications of files or of an archive to a destination, with the ids that
-//! they have.
+//! `glance-notify replay`: sends the notifications of files or of an archive to a destination, with the ids and
+//! contexts that they have.
 //!
 //! It is `listen` with an end: the same sources, the same selection, the same forwarding.
 
-use std::io::BufReader;
 use std::path::PathBuf;
 
 use glance_notify::listen::{
-    LineForm, LineSource, Listener, ListenerBuilder, SourceConfig, builder_of, dead_letters,
-    listener_config,
+    LineSource, Listener, ListenerBuilder, SourceConfig, builder_of, dead_letters, listener_config,
 };
 use notify_archive::question::EventFilter;
 
@@ -22,7 +20,7 @@ use crate::questions::selection_args::SelectionArgs;
 use crate::runtime;
 use crate::settings::ConfigArgs;
 
-/// Send the notifications of files or of an archive to another destination, unchanged and with their ids.
+/// Send the notifications of files or of an archive to another destination, unchanged, with their ids and contexts.
 ///
 /// `--from` may also be the directory of an archive. Receivers drop copies by the ids, so you may replay too
 /// much. With `--checkpoint`, a replay of a file that was interrupted continues where it was.
@@ -64,7 +62,7 @@ pub(crate) fn run(args: &ReplayArgs, config: &ConfigArgs) -> Result<ExitStatus, 
         // The archive selects by itself: a name stands for all events of its image.
         let (lines, end) = ArchiveLines::open(directory, filter)?;
         let name = display_path(directory);
-        let source = LineSource::new(name, BufReader::new(lines), LineForm::Json);
+        let source = LineSource::from_lines(name, lines);
         let config = args.sources.with_dead_letters(config.load()?)?;
         let builder = Listener::builder(source, dead_letters(&config));
         let builder = builder.config(listener_config(&config));

@@ -1,5 +1,6 @@
 //! `glance-notify archive export`: prints the stored notifications.
 
+use glance_notify::codec::Context;
 use notify_archive::question::Calendar;
 use notify_archive::record::EventRecord;
 use notify_archive::store::{ReadScope, RecordDetail};
@@ -82,7 +83,7 @@ pub(super) fn run(args: &ExportArgs) -> Result<ExitStatus, CommandError> {
 }
 
 /// The columns of CSV.
-fn columns() -> [&'static str; 18] {
+fn columns() -> [&'static str; 21] {
     [
         "message_id",
         "timestamp",
@@ -102,12 +103,17 @@ fn columns() -> [&'static str; 18] {
         "size",
         "request_id",
         "request_user",
+        "request_project",
+        "traceparent",
+        "tracestate",
     ]
 }
 
-fn row(record: &EventRecord, calendar: &Calendar) -> [String; 18] {
+fn row(record: &EventRecord, calendar: &Calendar) -> [String; 21] {
     let text = |text: &Option<std::sync::Arc<str>>| text.as_deref().unwrap_or_default().to_owned();
     let number = |number: Option<u64>| number.map(|number| number.to_string()).unwrap_or_default();
+    let context =
+        |part: fn(&Context) -> Option<&str>| part(&record.context).unwrap_or_default().to_owned();
     let received_at =
         record.arrival.received_at.map(|time| calendar.shown(time)).unwrap_or_default();
     [
@@ -127,7 +133,10 @@ fn row(record: &EventRecord, calendar: &Calendar) -> [String; 18] {
         text(&record.receiver_user),
         number(record.bytes_sent),
         number(record.size),
-        record.context.request_id().unwrap_or_default().to_owned(),
-        record.context.user().unwrap_or_default().to_owned(),
+        context(Context::request_id),
+        context(Context::user),
+        context(Context::project),
+        context(Context::traceparent),
+        context(Context::tracestate),
     ]
 }

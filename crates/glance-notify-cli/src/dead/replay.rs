@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use glance_notify::codec::{NotificationInput, SizeLimits};
+use glance_notify::codec::{Context, NotificationInput, SizeLimits};
 use glance_notify::listen::{DeadLetterFile, DeadLetterLine};
 use glance_notify::{Notification, Result as NotifyResult};
 use glance_notify_cli::json_output::write_json;
@@ -173,7 +173,9 @@ impl DeadReplay {
                 return false;
             }
         }
-        let send = pin!(self.target.send(notification));
+        // A letter has no context.
+        let context = Context::new();
+        let send = pin!(self.target.send(notification, &context));
         let receipt = tokio::select! {
             biased;
             () = self.signals.next() => return false,

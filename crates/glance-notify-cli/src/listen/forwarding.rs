@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use glance_notify::codec::Context;
 use glance_notify::config::Layers;
 use glance_notify::pipeline::{Receipt, Stats};
 use glance_notify::{Config, Notification, Notifier};
@@ -39,13 +40,13 @@ impl ForwardTarget {
         self.notifier.enabled(notification.event_type())
     }
 
-    /// Queues a notification as soon as there is room. It keeps its id, publisher and timestamp.
+    /// Queues a notification as soon as there is room. It keeps its id, publisher, timestamp and context.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future queues nothing.
-    pub(crate) async fn send(&self, notification: &Notification) -> Receipt {
-        self.notifier.resend(notification).await
+    pub(crate) async fn send(&self, notification: &Notification, context: &Context) -> Receipt {
+        self.notifier.resend_with(notification, context).await
     }
 
     /// Gives pending notifications the time of `queue.drain_timeout`, and ends.

@@ -153,7 +153,7 @@ impl NotificationHandler {
                 let mut jobs = Vec::with_capacity(selected.len());
                 for SelectedDelivery { delivery, record } in selected {
                     let Some(notification) = delivery.notification() else { continue };
-                    let receipt = target.send(notification).await;
+                    let receipt = target.send(notification, delivery.context()).await;
                     jobs.push(Box::pin(async move {
                         let result = receipt.await;
                         let failure = result.as_ref().err().map(|error| format!("{error:#}"));

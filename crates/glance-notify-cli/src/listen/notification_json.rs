@@ -9,6 +9,8 @@ use glance_notify::uuid::Uuid;
 use notify_archive::record::EventRecord;
 use serde::Serialize;
 
+use crate::context_json::ContextJson;
+
 /// A notification with its context and its sequence, if it has them.
 #[derive(Serialize)]
 pub(super) struct NotificationJson<'a> {
@@ -18,21 +20,6 @@ pub(super) struct NotificationJson<'a> {
     context: Option<ContextJson<'a>>,
     #[serde(rename = "_sequence", skip_serializing_if = "Option::is_none")]
     sequence: Option<SequenceJson<'a>>,
-}
-
-/// The parts of a context that are present.
-#[derive(Serialize)]
-struct ContextJson<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    traceparent: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tracestate: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    request_id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    user: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    project: Option<&'a str>,
 }
 
 /// A sequence.
@@ -46,13 +33,7 @@ struct SequenceJson<'a> {
 impl<'a> NotificationJson<'a> {
     /// Returns the line of a notification, whose record has context and sequence.
     pub(super) fn new(notification: &'a Notification, record: &'a EventRecord) -> Self {
-        let context = (!record.context.is_empty()).then(|| ContextJson {
-            traceparent: record.context.traceparent(),
-            tracestate: record.context.tracestate(),
-            request_id: record.context.request_id(),
-            user: record.context.user(),
-            project: record.context.project(),
-        });
+        let context = ContextJson::new(&record.context);
         let sequence = record.sequence.as_ref().map(|sequence: &Sequence| SequenceJson {
             epoch: sequence.epoch(),
             lane: sequence.lane(),

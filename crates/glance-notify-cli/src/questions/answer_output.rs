@@ -10,6 +10,7 @@ use glance_notify_cli::units::short_bytes;
 use notify_archive::question::{AnswerCell, AnswerTable};
 use serde::Serialize;
 
+use super::answer_coverage::{AnswerCoverage, write_lines};
 use super::question_args::AnswerFormat;
 use crate::console::Tone;
 use crate::exit_status::CommandError;
@@ -23,31 +24,25 @@ use crate::terminal::write_stdout;
 /// Returns an error if standard output cannot be written.
 pub(super) fn print_answer(
     table: &AnswerTable,
-    coverage: &[String],
+    coverage: &AnswerCoverage,
     format: AnswerFormat,
 ) -> Result<(), CommandError> {
     /// An answer with its coverage as JSON.
     #[derive(Serialize)]
     struct CoveredAnswer<'a> {
         answer: &'a AnswerTable,
-        coverage: &'a [String],
+        #[serde(flatten)]
+        coverage: &'a AnswerCoverage,
     }
     write_stdout(|out| match format {
         AnswerFormat::Json => write_json(out, &CoveredAnswer { answer: table, coverage }),
         AnswerFormat::Csv => write_csv(out, table),
         AnswerFormat::Text | AnswerFormat::Raw => {
             write_table(out, table)?;
-            write_lines(out, table.notes.iter().chain(coverage))
+            write_lines(out, &table.notes)?;
+            coverage.write(out)
         }
     })
-}
-
-/// Writes notes or the coverage below an answer, harmless to a terminal.
-pub(super) fn write_lines<'a>(
-    out: &mut dyn Write,
-    lines: impl IntoIterator<Item = &'a String>,
-) -> io::Result<()> {
-    lines.into_iter().try_for_each(|line| writeln!(out, "{}", printable(line, usize::MAX)))
 }
 
 /// Writes columns that fit the terminal, with a line of totals below.

@@ -3,6 +3,7 @@
 //! They read records from files, standard input or an archive, and print the answers of the library
 //! `notify-archive`. They decide nothing themselves: no answer is computed here.
 
+mod answer_coverage;
 pub(crate) mod answer_output;
 mod question_args;
 mod record_input;

@@ -11,8 +11,9 @@ use glance_notify::uuid::Uuid;
 use notify_archive::Archive;
 use notify_archive::question::{CatalogueImage, EventFilter, InputCoverage, UsageReport};
 use notify_archive::record::{EventRecord, RecordLines, RecordReader};
-use notify_archive::store::{ReadScope, RecordDetail};
+use notify_archive::store::{ReadScope, RecordDetail, read_gaps};
 
+use super::answer_coverage::AnswerCoverage;
 use super::question_args::Question;
 use crate::exit_status::{CommandError, ExitStatus};
 use crate::input_source::{InputSource, read_error};
@@ -28,10 +29,10 @@ pub(super) enum RecordRequest<'a> {
     LifeOf(&'a str),
 }
 
-/// The coverage of the inputs, one line each, and the times of their first and last event.
+/// What an answer covers, and the times of the first and last event of its inputs.
 #[derive(Default)]
 pub(super) struct InputSummary {
-    pub(super) coverage: Vec<String>,
+    pub(super) coverage: AnswerCoverage,
     pub(super) span: Option<Range<OffsetDateTime>>,
 }
 
@@ -55,6 +56,7 @@ pub(super) fn read_records(
     let mut ids = HashSet::new();
     // One archive by itself has no copies.
     let several = from.len() > 1;
+    let mut archives = Vec::new();
     for path in from {
         if path == Path::new("-") && std::io::stdin().is_terminal() {
             return Err(CommandError::new(ExitStatus::PermanentError, NO_INPUT));
@@ -69,6 +71,7 @@ pub(super) fn read_records(
                 }
             })?;
             summary.add_archive(&archive, request, question)?;
+            archives.push(archive);
         } else {
             let (mut filter, lines) = match request {
                 RecordRequest::Matching(filter, _) => ((*filter).clone(), None),
@@ -86,8 +89,9 @@ pub(super) fn read_records(
     }
     if !coverage.names.is_empty() {
         summary.widen(coverage.span.map(|(first, last)| first..last));
-        summary.coverage.push(coverage.shown(&question.answer_calendar()));
+        summary.coverage.sentences.push(coverage.shown(&question.answer_calendar()));
     }
+    summary.add_gaps(&archives, question)?;
     Ok(summary)
 }
 
@@ -113,6 +117,7 @@ pub(super) fn count_usage(
     archive.count_usage(filter, scope.deadline, report)?;
     let mut summary = InputSummary::default();
     summary.add_archive(&archive, &request, question)?;
+    summary.add_gaps(&[archive], question)?;
     Ok(summary)
 }
 
@@ -142,7 +147,16 @@ impl InputSummary {
         question: &Question,
     ) -> Result<(), CommandError> {
         self.widen(archive.span()?);
-        self.coverage.extend(archive_coverage(archive, request, question)?);
+        self.coverage.sentences.extend(archive_coverage(archive, request, question)?);
+        Ok(())
+    }
+
+    /// Adds the numbers that the archives miss together in the interval of the question.
+    fn add_gaps(&mut self, archives: &[Archive], question: &Question) -> Result<(), CommandError> {
+        if !archives.is_empty() {
+            let gaps = read_gaps(archives, &question.filter, ReadScope::default().deadline)?;
+            self.coverage.add_gaps(gaps, &question.answer_calendar());
+        }
         Ok(())
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use glance_notify::codec::Context;
 use notify_archive::question::{AnswerCell, AnswerTable};
 use notify_archive::record::EventRecord;
 use notify_archive::store::{ReadScope, RecordDetail};
@@ -68,8 +69,13 @@ fn table<'a>(
     let mut table = AnswerTable::default();
     table.columns =
         vec!["time", "priority", "event_type", "id", "name", "status", "owner", "publisher_id"];
+    // A terminal has no room for the context.
+    let has_context = question.format != AnswerFormat::Text;
+    if has_context {
+        table.columns.extend(CONTEXT_COLUMNS);
+    }
     table.rows.extend(records.map(|record| {
-        vec![
+        let mut row = vec![
             AnswerCell::Text(calendar.shown(record.timestamp)),
             optional(Some(record.priority.as_str())),
             optional(Some(record.event_type.as_str())),
@@ -78,7 +84,11 @@ fn table<'a>(
             optional(record.status.as_deref()),
             optional(record.owner.as_deref().map(|owner| question.names.shown(owner))),
             optional(Some(&record.publisher_id)),
-        ]
+        ];
+        if has_context {
+            row.extend(context_cells(&record.context).map(optional));
+        }
+        row
     }));
     table.notes.push(format!("{} events.", table.rows.len()));
     if left_out > 0 {
@@ -86,3 +96,18 @@ fn table<'a>(
     }
     table
 }
+
+/// Returns the parts of a context, in the order of [`CONTEXT_COLUMNS`].
+fn context_cells(context: &Context) -> [Option<&str>; CONTEXT_COLUMNS.len()] {
+    [
+        context.traceparent(),
+        context.tracestate(),
+        context.request_id(),
+        context.user(),
+        context.project(),
+    ]
+}
+
+/// The columns of the context, for programs.
+const CONTEXT_COLUMNS: [&str; 5] =
+    ["traceparent", "tracestate", "request_id", "request_user", "request_project"];

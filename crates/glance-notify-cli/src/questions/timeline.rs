@@ -11,9 +11,11 @@ use notify_archive::question::{
 };
 use serde::Serialize;
 
-use super::answer_output::{write_csv, write_lines};
+use super::answer_coverage::AnswerCoverage;
+use super::answer_output::write_csv;
 use super::question_args::{AnswerFormat, Question, QuestionArgs};
 use super::record_input::{RecordRequest, read_records};
+use crate::context_json::ContextJson;
 use crate::exit_status::{CommandError, ExitStatus};
 use crate::terminal::write_stdout;
 
@@ -62,7 +64,7 @@ pub(super) fn ask(
     subject: &str,
     question: &Question,
     args: &QuestionArgs,
-) -> Result<(TimelineAnswer, Vec<String>), CommandError> {
+) -> Result<(TimelineAnswer, AnswerCoverage), CommandError> {
     let mut timeline = Timeline::new(subject);
     let request = RecordRequest::LifeOf(subject);
     let read = read_records(&args.from, &request, question, |record| timeline.add(record))?;
@@ -72,10 +74,10 @@ pub(super) fn ask(
 }
 
 /// Prints that there is no event, and the coverage.
-pub(super) fn print_nothing(coverage: &[String]) -> Result<(), CommandError> {
+pub(super) fn print_nothing(coverage: &AnswerCoverage) -> Result<(), CommandError> {
     write_stdout(|out| {
         writeln!(out, "no event")?;
-        write_lines(out, coverage)
+        coverage.write(out)
     })
 }
 
@@ -83,7 +85,7 @@ fn write_text(
     out: &mut dyn Write,
     answer: &TimelineAnswer,
     question: &Question,
-    coverage: &[String],
+    coverage: &AnswerCoverage,
 ) -> io::Result<()> {
     let safe = |text: &str| printable(text, LONGEST_TEXT).to_string();
     let mut day = String::new();
@@ -114,7 +116,7 @@ fn write_text(
     for anomaly in &answer.anomalies {
         writeln!(out, "note: {}", safe(anomaly))?;
     }
-    write_lines(out, coverage)
+    coverage.write(out)
 }
 
 /// Returns an actor for people: the name or id of the user, with the project.
@@ -165,7 +167,8 @@ struct TimelineJson<'a> {
     ids: Vec<&'a str>,
     events: Vec<EntryJson<'a>>,
     anomalies: &'a [String],
-    coverage: &'a [String],
+    #[serde(flatten)]
+    coverage: &'a AnswerCoverage,
 }
 
 /// One event as JSON.
@@ -180,6 +183,8 @@ struct EntryJson<'a> {
     seconds_since_last: Option<f64>,
     #[serde(flatten)]
     actor: ActorJson<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    context: Option<ContextJson<'a>>,
     changes: &'a [PayloadChange],
     note: Option<&'a str>,
     possibly_related: bool,
@@ -194,7 +199,7 @@ pub(super) struct ActorJson<'a> {
 }
 
 impl<'a> TimelineJson<'a> {
-    fn new(answer: &'a TimelineAnswer, coverage: &'a [String]) -> Self {
+    fn new(answer: &'a TimelineAnswer, coverage: &'a AnswerCoverage) -> Self {
         Self {
             ids: answer.ids.iter().map(AsRef::as_ref).collect(),
             events: answer.entries.iter().map(EntryJson::new).collect(),
@@ -216,6 +221,7 @@ impl<'a> EntryJson<'a> {
             id: record.subject.as_deref(),
             seconds_since_last: entry.since_last.map(Duration::as_seconds_f64),
             actor: ActorJson::new(&entry.actor),
+            context: ContextJson::new(&record.context),
             changes: &entry.changes,
             note: entry.note.as_deref(),
             possibly_related: entry.is_possibly_related,

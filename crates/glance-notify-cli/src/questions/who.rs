@@ -8,7 +8,8 @@ use notify_archive::question::{
 };
 use serde::Serialize;
 
-use super::answer_output::{write_csv, write_lines, write_table};
+use super::answer_coverage::AnswerCoverage;
+use super::answer_output::{write_csv, write_table};
 use super::question_args::{AnswerFormat, Question, QuestionArgs};
 use super::timeline::{ActorJson, ask, print_nothing};
 use crate::exit_status::{CommandError, ExitStatus};
@@ -55,10 +56,10 @@ fn write_text(
     out: &mut dyn Write,
     answer: &TimelineAnswer,
     question: &Question,
-    coverage: &[String],
+    coverage: &AnswerCoverage,
 ) -> io::Result<()> {
     write_table(out, &table(answer, question))?;
-    write_lines(out, coverage)
+    coverage.write(out)
 }
 
 fn table(answer: &TimelineAnswer, question: &Question) -> AnswerTable {
@@ -103,7 +104,8 @@ fn row(entry: &TimelineEntry, question: &Question) -> Vec<AnswerCell> {
 #[derive(Serialize)]
 struct WhoJson<'a> {
     events: Vec<WhoEventJson<'a>>,
-    coverage: &'a [String],
+    #[serde(flatten)]
+    coverage: &'a AnswerCoverage,
 }
 
 /// One event as JSON.
@@ -118,7 +120,7 @@ struct WhoEventJson<'a> {
 }
 
 impl<'a> WhoJson<'a> {
-    fn new(answer: &'a TimelineAnswer, coverage: &'a [String]) -> Self {
+    fn new(answer: &'a TimelineAnswer, coverage: &'a AnswerCoverage) -> Self {
         let event = |entry: &'a TimelineEntry| WhoEventJson {
             message_id: entry.record.message_id.to_string(),
             timestamp: notify_archive::question::Calendar::utc().shown(entry.record.timestamp),

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use glance_notify::time::OffsetDateTime;
-use notify_archive::question::{AttachedInterval, Calendar, Coverage, EventFilter};
-use notify_archive::store::FileSummary;
+use glance_notify::time::{Duration, OffsetDateTime};
+use notify_archive::question::{AttachedInterval, Coverage, EventFilter, GapReport};
+use notify_archive::store::{FileSummary, read_gaps};
 use notify_archive::{Archive, ArchiveError};
 
+use super::page_request::PageRequest;
 use super::units::grouped;
 
 /// The extent of an archive. Reading it takes as long for a large archive as for a small one.
@@ -66,13 +67,16 @@ impl ArchiveOverview {
         self.attached.iter().map(of).collect()
     }
 
-    /// Returns sentences about what the numbers of a page cover.
+    /// Returns sentences about what the numbers of a page cover, and which notifications are missing.
     pub(super) fn sentences(
         &self,
+        request: &PageRequest<'_>,
+        archive: &Archive,
         interval: &Range<OffsetDateTime>,
-        calendar: &Calendar,
         with_undated: bool,
-    ) -> Vec<String> {
+    ) -> Result<Vec<String>, ArchiveError> {
+        let gaps = missing(request, archive, interval)?;
+        let calendar = &request.selection.calendar;
         let coverage = self.coverage(interval);
         let mut sentences: Vec<_> = coverage.iter().map(|c| c.shown(calendar)).collect();
         let (dated, undated, unreadable) = self.counts();
@@ -98,6 +102,20 @@ impl ArchiveOverview {
                 grouped(unreadable)
             ));
         }
-        sentences
+        sentences.extend(gaps.sentences(calendar));
+        Ok(sentences)
     }
+}
+
+/// Returns the notifications that are missing in an interval by their numbers.
+pub(super) fn missing(
+    request: &PageRequest<'_>,
+    archive: &Archive,
+    interval: &Range<OffsetDateTime>,
+) -> Result<GapReport, ArchiveError> {
+    // The last event itself belongs to the interval.
+    let until = interval.end.saturating_add(Duration::MICROSECOND);
+    let filter =
+        EventFilter { since: Some(interval.start), until: Some(until), ..EventFilter::default() };
+    read_gaps(std::slice::from_ref(archive), &filter, request.site.deadline)
 }

@@ -40,7 +40,7 @@ pub(super) fn event(request: &PageRequest<'_>) -> Result<PageContent, PageError>
     let (id, records) = notifications(request, &archive)?;
     let overview = ArchiveOverview::read(&archive)?;
     let interval = overview.whole();
-    let sentences = overview.sentences(&interval, &request.selection.calendar, true);
+    let sentences = overview.sentences(request, &archive, &interval, true)?;
     let template = EventTemplate {
         frame: request.frame("Notification").coverage(&sentences),
         id: PageText::new(&id.to_string()),
@@ -92,6 +92,8 @@ impl EventDetail {
             ("Request", record.context.request_id().map(PageText::new)),
             ("User of the request", record.context.user().map(PageText::new)),
             ("Project of the request", record.context.project().map(PageText::new)),
+            ("Trace", record.context.traceparent().map(PageText::new)),
+            ("State of the trace", record.context.tracestate().map(PageText::new)),
             ("Number", sequence.map(|text| PageText::new(&text))),
         ];
         let body = String::from_utf8_lossy(&record.body);

@@ -6,11 +6,11 @@ use std::ops::Range;
 use askama::Template;
 use axum::http::StatusCode;
 use glance_notify::time::{Duration, OffsetDateTime};
-use notify_archive::question::{Coverage, EventFilter, InputCoverage};
+use notify_archive::question::{Coverage, EventFilter, LaneGaps, LaneName, NumberGap};
 use notify_archive::record::EventRecord;
 use notify_archive::store::{FileSummary, SearchRequest, UnreadableEntry};
 
-use super::archive_overview::ArchiveOverview;
+use super::archive_overview::{ArchiveOverview, missing};
 use super::drawing::WIDTHS;
 use super::drawing::coverage_strip::CoverageStrip;
 use super::page_error::PageError;
@@ -35,7 +35,8 @@ struct HealthTemplate {
     gaps: Vec<GapLine>,
     more_gaps: usize,
     looked_at: String,
-    missing_numbers: String,
+    missing: Vec<MissingLine>,
+    missing_count: String,
     files: Vec<FileLine>,
     unreadable: Vec<UnreadableLine>,
     unreadable_count: u64,
@@ -61,6 +62,25 @@ struct GapLine {
     end: PageTime,
     duration: String,
     reason: PageText,
+}
+
+/// The missing notifications of a lane.
+struct MissingLine {
+    publisher: PageText,
+    lane: PageText,
+    source: PageText,
+    notifications: String,
+    gaps: String,
+    /// The latest gaps, each with its numbers and times.
+    latest: Vec<MissingRange>,
+}
+
+/// Missing notifications between two numbers that arrived.
+struct MissingRange {
+    after: u64,
+    before: u64,
+    start: PageTime,
+    end: PageTime,
 }
 
 /// A file of the archive.
@@ -101,17 +121,14 @@ pub(super) fn health(request: &PageRequest<'_>) -> Result<PageContent, PageError
         ..SearchRequest::default()
     };
     let newest = archive.search(&EventFilter::default(), &search)?.records;
-    let mut numbers = InputCoverage::default();
-    for record in &newest {
-        numbers.add(record);
-    }
+    let missing = missing(request, &archive, &interval)?;
     let coverage = overview.coverage(&interval);
     let gaps: Vec<_> = coverage.iter().flat_map(|coverage| gaps(request, coverage)).collect();
     let unreadable = archive.unreadable(MOST_LINES)?;
-    let calendar = &request.selection.calendar;
+    let sentences = overview.sentences(request, &archive, &interval, false)?;
     let field = |parameter| request.query.one(parameter).unwrap_or_default().to_owned();
     let template = HealthTemplate {
-        frame: request.frame("Health").coverage(&overview.sentences(&interval, calendar, false)),
+        frame: request.frame("Health").coverage(&sentences),
         since: field(PageParameter::Since),
         until: field(PageParameter::Until),
         zone: request.query.one(PageParameter::Zone).map(str::to_owned),
@@ -121,7 +138,13 @@ pub(super) fn health(request: &PageRequest<'_>) -> Result<PageContent, PageError
         more_gaps: gaps.len().saturating_sub(MOST_LINES),
         gaps: gaps.into_iter().rev().take(MOST_LINES).collect(),
         looked_at: grouped(newest.len()),
-        missing_numbers: grouped(numbers.gaps.missing()),
+        missing_count: grouped(missing.missing),
+        missing: missing
+            .lanes
+            .iter()
+            .take(MOST_LINES)
+            .map(|(lane, gaps)| MissingLine::new(request, lane, gaps))
+            .collect(),
         files: overview.files.iter().rev().map(FileLine::new).collect(),
         unreadable: unreadable.iter().map(|m| UnreadableLine::new(request, m)).collect(),
         unreadable_count: overview.counts().2,
@@ -181,6 +204,25 @@ impl SourceHealth {
             lag: median.map(shown_duration),
             gap_count: 0,
             strips: Vec::new(),
+        }
+    }
+}
+
+impl MissingLine {
+    fn new(request: &PageRequest<'_>, lane: &LaneName, gaps: &LaneGaps) -> Self {
+        let range = |gap: &NumberGap| MissingRange {
+            after: gap.after,
+            before: gap.before,
+            start: request.time(gap.times.start),
+            end: request.time(gap.times.end),
+        };
+        Self {
+            publisher: PageText::new(&lane.publisher_id),
+            lane: PageText::new(&lane.lane),
+            source: PageText::new(lane.source.as_deref().unwrap_or_default()),
+            notifications: grouped(gaps.missing),
+            gaps: grouped(gaps.gaps),
+            latest: gaps.latest.iter().rev().map(range).collect(),
         }
     }
 }

@@ -70,6 +70,8 @@ struct ImageEventRow {
     mark: &'static str,
     actor: ActorText,
     sender: PageText,
+    /// The `traceparent` of W3C Trace Context.
+    trace: Option<PageText>,
     note: Option<PageText>,
     changes: Vec<ChangeLine>,
     is_possibly_related: bool,
@@ -134,12 +136,8 @@ pub(super) fn life(request: &PageRequest<'_>) -> Result<PageContent, PageError> 
         return Err(PageError::not_found(message));
     }
     let overview = ArchiveOverview::read(&archive)?;
-    let calendar = &request.selection.calendar;
-    let interval = overview.whole();
-    let frame = |title: &PageText| {
-        let sentences = overview.sentences(&interval, calendar, true);
-        request.frame(title.as_str()).coverage(&sentences)
-    };
+    let sentences = overview.sentences(request, &archive, &overview.whole(), true)?;
+    let frame = |title: &PageText| request.frame(title.as_str()).coverage(&sentences);
     if answer.ids.len() > 1 {
         let link = |id: &std::sync::Arc<str>| (PageText::new(id), request.life_url(id, false));
         let images = answer.ids.iter().map(link).collect();
@@ -229,6 +227,7 @@ impl ImageEventRow {
             },
             actor: ActorText::new(request, &entry.actor),
             sender: PageText::new(&record.publisher_id),
+            trace: record.context.traceparent().map(PageText::new),
             note: entry.note.as_deref().map(|note| PageText::up_to(note, 600)),
             changes: entry.changes.iter().take(MOST_CHANGES).map(ChangeLine::new).collect(),
             is_possibly_related: entry.is_possibly_related,

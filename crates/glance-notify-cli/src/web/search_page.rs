@@ -98,7 +98,7 @@ pub(super) fn search(request: &PageRequest<'_>) -> Result<PageContent, PageError
         .map(|next| request.query.with(PageParameter::Before, &next.to_string()).url(SEARCH_PATH));
     let overview = ArchiveOverview::read(&archive)?;
     let interval = overview.interval(&selection.filter);
-    let sentences = overview.sentences(&interval, &selection.calendar, selection.undated);
+    let sentences = overview.sentences(request, &archive, &interval, selection.undated)?;
     template.frame = template.frame.coverage(&sentences);
     PageContent::page(StatusCode::OK, &template)
 }

@@ -84,7 +84,7 @@ pub(super) fn stuck(request: &PageRequest<'_>) -> Result<PageContent, PageError>
     let mut failures = failed(&archive, &interval, end)?;
     let more_failures = failures.len().saturating_sub(MOST_LINES);
     failures.truncate(MOST_LINES);
-    let sentences = overview.sentences(&(start..now), &selection.calendar, false);
+    let sentences = overview.sentences(request, &archive, &(start..now), false)?;
     let query = &request.query;
     let field = |parameter| query.one(parameter).unwrap_or_default().to_owned();
     let template = StuckTemplate {

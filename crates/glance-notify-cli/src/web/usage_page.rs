@@ -97,7 +97,8 @@ pub(super) fn transfers(request: &PageRequest<'_>) -> Result<PageContent, PageEr
         Ok::<_, PageError>(report.finish(&request.site.names))
     };
     let answers = [answer(ReportGroup::Project)?, answer(ReportGroup::Month)?];
-    usage(request, &overview, &interval, answers, &TRANSFERS)
+    let sentences = overview.sentences(request, &archive, &interval, false)?;
+    usage(request, &sentences, &interval, answers, &TRANSFERS)
 }
 
 /// Makes the page of stored bytes.
@@ -127,7 +128,8 @@ pub(super) fn storage(request: &PageRequest<'_>) -> Result<PageContent, PageErro
         by_project.finish(interval.clone(), &request.site.names),
         by_month.finish(interval.clone(), &request.site.names),
     ];
-    usage(request, &overview, &interval, answers, &STORAGE)
+    let sentences = overview.sentences(request, &archive, &interval, false)?;
+    usage(request, &sentences, &interval, answers, &STORAGE)
 }
 
 /// Opens the archive, and returns the interval of the page: the last twelve months, if the viewer names no begin.
@@ -157,7 +159,7 @@ fn a_year_before(calendar: &Calendar, time: OffsetDateTime) -> OffsetDateTime {
 /// Makes a page of two answers: by project, and by month.
 fn usage(
     request: &PageRequest<'_>,
-    overview: &ArchiveOverview,
+    sentences: &[String],
     interval: &Range<OffsetDateTime>,
     answers: [AnswerTable; 2],
     subject: &UsageSubject,
@@ -174,9 +176,8 @@ fn usage(
     let shown_projects = format!("{} by project, the largest {}", subject.unit, by_project.len());
     let shown_months = format!("{} by month", subject.unit);
     let total = projects.totals.get(drawn).map(|cell| cell_text(cell).text.to_string());
-    let sentences = overview.sentences(interval, calendar, false);
     let template = UsageTemplate {
-        frame: request.frame(subject.title).coverage(&sentences),
+        frame: request.frame(subject.title).coverage(sentences),
         title: subject.title,
         introduction: subject.introduction,
         since: field(PageParameter::Since),

@@ -35,6 +35,7 @@ mod listen;
 mod listen_rabbit;
 mod mistake_rows;
 mod mistakes;
+mod numbered_archive;
 mod operations;
 mod output_files;
 mod owners;

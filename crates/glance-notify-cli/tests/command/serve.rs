@@ -138,3 +138,31 @@ fn other_addresses_need_a_token_or_a_proxy() {
     stop(child);
     assert!(!sandbox.read("err").contains("correct-horse"));
 }
+
+/// The pages show the trace of each event, and the notifications that are missing by their numbers.
+#[test]
+fn pages_show_traces_and_missing_notifications() {
+    let sandbox = Sandbox::new();
+    crate::numbered_archive::fill(&sandbox);
+    let (child, address) = start(&sandbox, &["a"], Stdio::null());
+    let missing = "3 between 12 and 16 (2026-11-24T12:00:00Z to 2026-11-24T12:01:00Z)";
+    let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    for (path, text) in [
+        ("/image?id=debian-12", trace),
+        ("/event?id=00000000-0000-4000-8000-000000000010", trace),
+        ("/image?id=debian-12", missing),
+        ("/event?id=00000000-0000-4000-8000-000000000010", missing),
+        ("/search", missing),
+        ("/stuck", missing),
+        ("/transfers", missing),
+        ("/storage", missing),
+        ("/health", missing),
+        ("/health", "3 missing notifications"),
+        ("/health", "between 12 and 16, "),
+        ("/health?since=2026-11-24T12:02", "no numbered notification is missing"),
+    ] {
+        let response = get(&address, path, "Host: localhost\r\n");
+        assert!(response.contains(text), "{path}: {text}\n{response}");
+    }
+    stop(child);
+}
