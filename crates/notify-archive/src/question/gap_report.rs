@@ -182,7 +182,7 @@ mod tests {
     use super::*;
 
     fn gap(after: u64, before: u64) -> NumberGap {
-        let at = |number: u64| OffsetDateTime::UNIX_EPOCH + time::Duration::seconds(number as i64);
+        let at = |number: u64| OffsetDateTime::UNIX_EPOCH + std::time::Duration::from_secs(number);
         NumberGap { epoch: Uuid::nil(), after, before, times: at(after)..at(before) }
     }
 
