@@ -12,8 +12,8 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::body_encoding;
+use super::file_version::{NUMBERS_VERSION, version_of};
 use super::row_checksum::{RowChecksum, content_hash};
-use super::schema::{NUMBERS_VERSION, version_of};
 use crate::record::event_record::{Arrival, EventRecord};
 
 /// A record on its way into the table.

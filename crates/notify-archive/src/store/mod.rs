@@ -18,6 +18,7 @@ pub(crate) mod erasure;
 pub(crate) mod event_file;
 pub(crate) mod event_row;
 pub(crate) mod file_name;
+mod file_version;
 mod gap_reading;
 mod import_batches;
 mod life_reading;

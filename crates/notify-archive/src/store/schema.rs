@@ -112,13 +112,6 @@ impl FileSchema {
     }
 }
 
-/// Returns the version of a file that was checked.
-pub(crate) fn version_of(connection: &Connection) -> rusqlite::Result<usize> {
-    let version =
-        connection.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0))?;
-    Ok(usize::try_from(version).unwrap_or_default())
-}
-
 /// Returns the tables and indexes of a file as SQL.
 pub(crate) fn tables(connection: &Connection) -> rusqlite::Result<Vec<String>> {
     let mut statement = connection.prepare(
@@ -216,9 +209,6 @@ pub(crate) const EVENTS: FileSchema = FileSchema {
     ],
 };
 
-/// The version of files of events since which they have traces and the numbers that they have seen.
-pub(crate) const NUMBERS_VERSION: usize = 3;
-
 /// The file of positions, coverage, the baseline and counts.
 pub(crate) const CONTROL: FileSchema = FileSchema {
     application_id: 0x474e_4374,
@@ -265,6 +255,7 @@ pub(crate) const CONTROL: FileSchema = FileSchema {
 
 #[cfg(test)]
 mod tests {
+    use super::super::file_version::version_of;
     use super::*;
 
     /// A file of every earlier version becomes one of the latest, and a newer one is refused.

@@ -11,8 +11,9 @@ use super::control_file;
 use super::event_file::{self, unreadable_checksum};
 use super::event_row::{StoredColumns, TextInterner, all_columns, blob, body_of, text};
 use super::file_name::FileName;
+use super::file_version::{NUMBERS_VERSION, version_of};
 use super::row_checksum::content_hash;
-use super::schema::{CONTROL, EVENTS, FileSchema, NUMBERS_VERSION, tables, version_of};
+use super::schema::{CONTROL, EVENTS, FileSchema, tables};
 use super::seen_numbers;
 use crate::error::Result;
 

@@ -18,13 +18,13 @@ use uuid::Uuid;
 
 /// One numbered notification of the property test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Numbered {
+struct NumberedEvent {
     epoch: u128,
     lane: &'static str,
     number: u64,
 }
 
-impl Numbered {
+impl NumberedEvent {
     /// Returns the record. Numbers and times grow together, 25 numbers a month; some clocks are far off.
     fn record(self) -> EventRecord {
         let Self { epoch, lane, number } = self;
@@ -49,9 +49,9 @@ impl Numbered {
 }
 
 /// Returns runs of two publishers, one of which forked: their lanes have numbers of their own.
-fn all_numbers() -> Vec<Numbered> {
+fn all_numbers() -> Vec<NumberedEvent> {
     let lanes = [(1, "notifications.info"), (1, "notifications.error"), (2, "notifications.info")];
-    let run = |(epoch, lane)| (1..=100).map(move |number| Numbered { epoch, lane, number });
+    let run = |(epoch, lane)| (1..=100).map(move |number| NumberedEvent { epoch, lane, number });
     lanes.into_iter().flat_map(run).collect()
 }
 
@@ -93,7 +93,7 @@ proptest! {
         let directory = tempfile::tempdir().unwrap();
         let mut writer = ArchiveWriter::open(directory.path()).unwrap();
         let lanes = all_numbers();
-        let is_missing = |one: &Numbered| {
+        let is_missing = |one: &NumberedEvent| {
             missing.iter().any(|(lane, number)| {
                 let run = lanes[lane * 100];
                 (run.epoch, run.lane, *number) == (one.epoch, one.lane, one.number)
@@ -172,7 +172,7 @@ fn a_month_removed_between_others_leaves_no_gap() {
     let mut writer = ArchiveWriter::open(directory.path()).unwrap();
     let lane = "notifications.info";
     let mut records: Vec<_> =
-        (1..=90).map(|number| Numbered { epoch: 1, lane, number }.record()).collect();
+        (1..=90).map(|number| NumberedEvent { epoch: 1, lane, number }.record()).collect();
     records.remove(39);
     // The first numbers come last, as from a spool: their file stays.
     for record in &mut records[..20] {
@@ -197,7 +197,7 @@ fn gaps_belong_to_the_asked_interval() {
     let mut writer = ArchiveWriter::open(directory.path()).unwrap();
     let lane = "notifications.info";
     let numbers = [1, 2, 6, 7, 60, 62];
-    let records = numbers.map(|number| Numbered { epoch: 1, lane, number }.record()).to_vec();
+    let records = numbers.map(|number| NumberedEvent { epoch: 1, lane, number }.record()).to_vec();
     let at = |index: usize| records[index].timestamp;
     let (second, sixth, seventh, last) = (at(1), at(2), at(3), at(5));
     let batch = ArchiveBatch { records: records.clone(), ..ArchiveBatch::default() };
@@ -232,7 +232,7 @@ fn two_archives_fill_the_gaps_of_each_other() {
     let fill = |name: &str, numbers: &[u64]| {
         let path = directory.path().join(name);
         let mut writer = ArchiveWriter::open(&path).unwrap();
-        let record = |number: &u64| Numbered { epoch: 1, lane, number: *number }.record();
+        let record = |number: &u64| NumberedEvent { epoch: 1, lane, number: *number }.record();
         let records = numbers.iter().map(record).collect();
         writer.append(&ArchiveBatch { records, ..ArchiveBatch::default() }).unwrap();
         Archive::open(&path).unwrap()
@@ -252,14 +252,14 @@ fn unreadable_messages_are_not_missing() {
     let directory = tempfile::tempdir().unwrap();
     let mut writer = ArchiveWriter::open(directory.path()).unwrap();
     let lane = "notifications.info";
-    let records = [1, 3].map(|number| Numbered { epoch: 1, lane, number }.record()).to_vec();
+    let records = [1, 3].map(|number| NumberedEvent { epoch: 1, lane, number }.record()).to_vec();
     let unreadable = UnreadableContent {
         source: "rabbit".into(),
         received_at: start() + Duration::hours(58),
         reason: "not JSON".into(),
         length: 4,
         content: b"half".to_vec(),
-        sequence: Some(Numbered { epoch: 1, lane, number: 2 }.sequence()),
+        sequence: Some(NumberedEvent { epoch: 1, lane, number: 2 }.sequence()),
     };
     let batch = ArchiveBatch { records, unreadable: vec![unreadable], position: None };
     writer.append(&batch).unwrap();
@@ -272,7 +272,8 @@ fn an_erased_publisher_leaves_its_gaps_without_a_name() {
     let directory = tempfile::tempdir().unwrap();
     let mut writer = ArchiveWriter::open(directory.path()).unwrap();
     let lane = "notifications.info";
-    let mut records = [1, 4].map(|number| Numbered { epoch: 1, lane, number }.record()).to_vec();
+    let mut records =
+        [1, 4].map(|number| NumberedEvent { epoch: 1, lane, number }.record()).to_vec();
     for record in &mut records {
         record.publisher_id = "image.hidden-host".into();
     }
@@ -293,7 +294,7 @@ fn numbers_of_copies_are_settled() {
     let directory = tempfile::tempdir().unwrap();
     let mut writer = ArchiveWriter::open(directory.path()).unwrap();
     let lane = "notifications.info";
-    let numbered = [1, 2, 3].map(|number| Numbered { epoch: 1, lane, number }.record());
+    let numbered = [1, 2, 3].map(|number| NumberedEvent { epoch: 1, lane, number }.record());
     let mut records = numbered.to_vec();
     records[1].sequence = None;
     writer.append(&ArchiveBatch { records, ..ArchiveBatch::default() }).unwrap();
