@@ -369,6 +369,11 @@ const SOURCES: &[SourceCase] = &[
             config.queue = SourceQueue::Pool { name, queue_type, durable: false };
         })
     }),
+    (
+        &["source.management_url"],
+        "host = 'localhost'\nmanagement_url = 'https://u:p@localhost'",
+        || broker(|config| config.management_url = Some(Secret::new("https://u:p@localhost"))),
+    ),
     (&["source.consume"], "host = 'localhost'\nconsume = ['q']", || {
         broker(|config| config.queue = SourceQueue::Shared { queues: vec!["q".to_owned()] })
     }),

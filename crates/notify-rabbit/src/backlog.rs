@@ -85,7 +85,11 @@ impl BacklogMonitor {
                 tracing::warn!(
                     "queue `{name}` at {host} holds {messages} messages and has no consumer: start \
                      one, or limit the queue with {}",
-                    limit_command(&self.virtual_host, &self.topic, OverflowPolicy::Reject)
+                    limit_command(
+                        &self.virtual_host,
+                        LimitedQueues::OfTopic(&self.topic),
+                        OverflowPolicy::Reject
+                    )
                 );
             }
         } else if warned.remove(queue.name()) {
@@ -108,23 +112,45 @@ pub(crate) enum OverflowPolicy {
     DropOldest,
 }
 
-/// Returns the command that limits the queues of `topic`: to 1 GiB each if they reject publishes, and to 100 MiB
-/// if nothing reads them and they drop the oldest messages.
-pub(crate) fn limit_command(virtual_host: &str, topic: &str, policy: OverflowPolicy) -> String {
-    let (virtual_host, topic) = (printable(virtual_host, 255), printable(topic, 255));
-    let topic = topic.to_string().replace('.', "\\.");
-    let (name, queues, rules) = match policy {
-        OverflowPolicy::Reject => (
-            "notifications",
-            "(info|warn|error)$",
-            "\"max-length-bytes\":1073741824,\"overflow\":\"reject-publish\"",
-        ),
+/// The queues that a limit is for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum LimitedQueues<'a> {
+    /// The queues of a topic.
+    OfTopic(&'a str),
+    /// The queue of this name.
+    #[cfg(feature = "source")]
+    One(&'a str),
+}
+
+/// Returns the command that limits queues: to 1 GiB each if they reject publishes, and to 100 MiB if nothing
+/// reads them and they drop the oldest messages.
+pub(crate) fn limit_command(
+    virtual_host: &str,
+    queues: LimitedQueues<'_>,
+    policy: OverflowPolicy,
+) -> String {
+    let virtual_host = printable(virtual_host, 255);
+    let pattern = |name: &str| printable(name, 255).to_string().replace('.', "\\.");
+    let queues = match (queues, policy) {
+        (LimitedQueues::OfTopic(topic), OverflowPolicy::Reject) => {
+            format!("{}\\.(info|warn|error)$", pattern(topic))
+        }
         #[cfg(feature = "source")]
-        OverflowPolicy::DropOldest => ("unread", "", "\"max-length-bytes\":104857600"),
+        (LimitedQueues::OfTopic(topic), OverflowPolicy::DropOldest) => {
+            format!("{}\\.", pattern(topic))
+        }
+        #[cfg(feature = "source")]
+        (LimitedQueues::One(queue), _) => format!("{}$", pattern(queue)),
+    };
+    let (name, rules) = match policy {
+        OverflowPolicy::Reject => {
+            ("notifications", "\"max-length-bytes\":1073741824,\"overflow\":\"reject-publish\"")
+        }
+        #[cfg(feature = "source")]
+        OverflowPolicy::DropOldest => ("unread", "\"max-length-bytes\":104857600"),
     };
     format!(
-        "`rabbitmqctl set_policy -p '{virtual_host}' {name} '^{topic}\\.{queues}' '{{{rules}}}' \
-         --apply-to queues`"
+        "`rabbitmqctl set_policy -p '{virtual_host}' {name} '^{queues}' '{{{rules}}}' --apply-to queues`"
     )
 }
 

@@ -21,7 +21,7 @@ use notify_core::Result;
 use notify_core::transport::Finding;
 use tokio::time::timeout;
 
-use crate::backlog::{OverflowPolicy, limit_command};
+use crate::backlog::{LimitedQueues, OverflowPolicy, limit_command};
 use crate::broker_entity::{BrokerEntity, is_not_found};
 use crate::config::{Config, DeclareMode};
 use crate::connection::Connection;
@@ -107,7 +107,8 @@ async fn check_entity(
         return Ok(finding);
     }
     if backlogged {
-        let command = limit_command(config.virtual_host(), &config.topic, OverflowPolicy::Reject);
+        let queues = LimitedQueues::OfTopic(&config.topic);
+        let command = limit_command(config.virtual_host(), queues, OverflowPolicy::Reject);
         let advice = format!("{description}: start a consumer, or limit the queue with {command}");
         return Ok(Finding::warning(subject, advice));
     }

@@ -1,69 +1,121 @@
 //! The examination of a broker beyond the source's own: queues that nothing reads, and traps of versions.
 //!
-//! Passive declarations need no permission but to connect, and change nothing.
+//! Passive declarations need no permission but to connect, and change nothing. The management API, if it is to be
+//! asked, adds what they do not show.
 
-use glance_notify::listen::{QueueDepth, RabbitSource, RabbitSourceConfig, SourceConfig};
+use glance_notify::listen::{RabbitSource, RabbitSourceConfig, SourceConfig, SourceQueue};
 use glance_notify::transport::{Finding, FindingState, printable};
 
 use super::diagnosis::Diagnosis;
+use super::management::{
+    ApiLocation, BrokerSnapshot, cluster_findings, exchange_findings, rule_findings,
+};
+use super::queue_findings::queue_findings;
 
-/// Adds the findings about the queues and the version of a source's broker.
-pub(super) async fn examine(source: &SourceConfig, diagnosis: &mut Diagnosis) {
+/// Adds the findings about the queues and the version of a source's broker, and what its management API says.
+pub(super) async fn examine(
+    source: &SourceConfig,
+    management: Option<&ApiLocation>,
+    diagnosis: &mut Diagnosis,
+) {
     let Some(broker) = source.broker() else { return };
+    let name = source.name();
+    let virtual_host = broker.endpoint.virtual_host.as_deref().unwrap_or("/");
     let version = diagnosis.findings.iter().rev().find_map(|(_, finding)| {
         let FindingState::Good(text) = &finding.state else { return None };
         (finding.subject == "broker").then(|| version(text)).flatten()
     });
-    if version.is_some_and(|version| version >= (4, 3)) {
-        let text = "RabbitMQ 4.3 and later refuses the transient queues that OpenStack's services declare: \
-                    set `amqp_durable_queues = true` in their files, or on the broker \
-                    `deprecated_features.permit.transient_nonexcl_queues = true`";
-        diagnosis.add(source.name(), Finding::warning("version", text));
-    }
     let depths = match RabbitSource::new(broker.clone()) {
         Ok(mut source) => source.queue_depths().await,
         Err(error) => Err(error),
     };
-    match depths {
-        Ok(depths) => {
-            let findings = queue_findings(broker, &depths, &mut diagnosis.unread);
-            for finding in findings {
-                diagnosis.add(source.name(), finding);
+    let mut depths = depths.unwrap_or_else(|error| {
+        diagnosis.add(name, Finding::bad("queues", error));
+        Vec::new()
+    });
+    let mut snapshot = None;
+    if let Some(location) = management {
+        let names = depths.iter().map(|depth| depth.queue.as_str());
+        match BrokerSnapshot::read(location, broker, names).await {
+            Ok(read) => snapshot = Some(read),
+            Err(error) => diagnosis.add(name, Finding::bad("management", error)),
+        }
+    }
+    let snapshot = snapshot.as_ref();
+    diagnosis.refine(name, version_finding(version, snapshot).into_iter().collect());
+    if let Some(snapshot) = snapshot {
+        diagnosis.refine(name, cluster_findings(snapshot, virtual_host));
+        for exchange in &snapshot.exchanges {
+            diagnosis.refine(name, exchange_findings(exchange, broker));
+        }
+        // Queues of other names that are bound for the topics, such as taps and pools.
+        for queue in &snapshot.queues {
+            if !depths.iter().any(|depth| depth.queue == queue.name) {
+                depths.push(queue.depth());
             }
         }
-        Err(error) => diagnosis.add(source.name(), Finding::bad("queues", error)),
+    }
+    if depths.is_empty() {
+        diagnosis.add(name, no_queue(broker, virtual_host));
+    }
+    for depth in &depths {
+        let findings = queue_findings(depth, broker, snapshot);
+        if depth.consumers == 0 {
+            diagnosis.unread += u64::from(depth.messages);
+        }
+        diagnosis.refine(name, findings);
+    }
+    if let Some(snapshot) = snapshot {
+        let own = own_tap(broker);
+        diagnosis.refine(name, rule_findings(&snapshot.queues, own.as_deref(), version));
     }
 }
 
-/// Returns a finding for each queue of the topics, and adds the messages that nothing reads to `unread`.
-fn queue_findings(
-    broker: &RabbitSourceConfig,
-    depths: &[QueueDepth],
-    unread: &mut u64,
-) -> Vec<Finding> {
-    let virtual_host = broker.endpoint.virtual_host.as_deref().unwrap_or("/");
-    if depths.is_empty() {
-        let topics = broker.topics.join(", ");
+/// Returns the finding about the queues that RabbitMQ 4.3 refuses, if it matters for this version.
+fn version_finding(
+    version: Option<(u32, u32)>,
+    snapshot: Option<&BrokerSnapshot>,
+) -> Option<Finding> {
+    let advice = "set `amqp_durable_queues = true` in the files of OpenStack's services";
+    if version.is_some_and(|version| version >= (4, 3)) {
         let text = format!(
-            "no queue of the topics {} exists in the virtual host `{}`: no publisher has sent since it was \
-             created, or `driver` and `topics` below `[oslo_messaging_notifications]` differ",
-            printable(&topics, MAX_NAME),
-            printable(virtual_host, MAX_NAME)
+            "RabbitMQ 4.3 and later refuses the transient queues that OpenStack's services declare: \
+             {advice}, or on the broker `deprecated_features.permit.transient_nonexcl_queues = true`"
         );
-        return vec![Finding::warning("queues", text)];
+        return Some(Finding::warning("version", text));
     }
-    let finding = |depth: &QueueDepth| {
-        let QueueDepth { queue, messages, consumers, .. } = depth;
-        let subject = format!("queue `{}`", printable(queue, MAX_NAME));
-        match depth.backlog_advice(virtual_host) {
-            Some(advice) => {
-                *unread += u64::from(*messages);
-                Finding::warning(subject, advice)
-            }
-            None => Finding::good(subject, format!("{messages} messages, {consumers} consumers")),
+    let transient = snapshot?.queues.iter().filter(|queue| queue.is_refused_by_4_3());
+    let transient: Vec<_> =
+        transient.map(|queue| format!("`{}`", printable(&queue.name, MAX_NAME))).collect();
+    (!transient.is_empty()).then(|| {
+        let text = format!(
+            "RabbitMQ 4.3 refuses transient queues such as {}: {advice} before you upgrade",
+            transient.join(", ")
+        );
+        Finding::warning("version", text)
+    })
+}
+
+/// Returns the finding about a virtual host without a queue of the topics.
+fn no_queue(broker: &RabbitSourceConfig, virtual_host: &str) -> Finding {
+    let topics = broker.topics.join(", ");
+    let text = format!(
+        "no queue of the topics {} exists in the virtual host `{}`: no publisher has sent since it was \
+         created, or `driver` and `topics` below `[oslo_messaging_notifications]` differ",
+        printable(&topics, MAX_NAME),
+        printable(virtual_host, MAX_NAME)
+    );
+    Finding::warning("queues", text)
+}
+
+/// Returns the queue of the source's durable tap, if it has one.
+fn own_tap(broker: &RabbitSourceConfig) -> Option<String> {
+    match &broker.queue {
+        SourceQueue::Durable { name, .. } | SourceQueue::Stream { name, .. } => {
+            Some(RabbitSourceConfig::tap_queue(name))
         }
-    };
-    depths.iter().map(finding).collect()
+        _ => None,
+    }
 }
 
 /// Returns the major and the minor version in a text such as `RabbitMQ 4.3.0 at rabbit1:5672`.

@@ -17,6 +17,19 @@ impl Diagnosis {
         self.findings.push((source.to_owned(), finding));
     }
 
+    /// Adds findings in place of the good ones about the same subjects of the source called `source`.
+    #[cfg(feature = "rabbit")]
+    pub(super) fn refine(&mut self, source: &str, findings: Vec<Finding>) {
+        self.findings.retain(|(name, earlier)| {
+            let is_good = matches!(earlier.state, FindingState::Good(_));
+            let is_refined = findings.iter().any(|finding| finding.subject == earlier.subject);
+            name != source || !is_good || !is_refined
+        });
+        for finding in findings {
+            self.add(source, finding);
+        }
+    }
+
     /// Returns the status of the worst finding.
     pub(super) fn status(&self) -> ExitStatus {
         let bad = self.findings.iter().filter_map(|(_, finding)| match &finding.state {

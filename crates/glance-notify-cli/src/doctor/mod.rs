@@ -10,6 +10,7 @@
 //! ```
 //!
 //! * [`broker_examination`] examines a broker by passive declarations, and its queues.
+//! * [`management`] asks the management API about what those do not show.
 //! * [`traffic`] waits for notifications through a tap, and compares the clocks.
 //! * [`grant`] prints the least permissions of a reader.
 //! * [`nagios`] is the form for monitoring.
@@ -19,7 +20,11 @@ mod broker_examination;
 mod diagnosis;
 #[cfg(feature = "rabbit")]
 mod grant;
+#[cfg(feature = "rabbit")]
+mod management;
 mod nagios;
+#[cfg(feature = "rabbit")]
+mod queue_findings;
 mod traffic;
 
 use std::time::Duration;
@@ -32,6 +37,8 @@ use serde::Serialize;
 use tokio::time::{Instant, sleep_until};
 
 use self::diagnosis::Diagnosis;
+#[cfg(feature = "rabbit")]
+use self::management::ApiLocation;
 use self::nagios::NagiosThresholds;
 use crate::arguments::parse_seconds;
 use crate::exit_status::{CommandError, ExitStatus};
@@ -60,6 +67,13 @@ pub(crate) struct DoctorArgs {
     #[arg(long, requires = "watch", conflicts_with = "nagios")]
     repeat: bool,
 
+    /// Ask the management API of the broker as well: for bindings, policies, consumers, alarms and blocked
+    /// connections. Without a URL, it is the `management_url` of the source, or else port 15672 of the same
+    /// hosts, with TLS 15671. The user and the password are those of the source unless the URL has others.
+    #[cfg(feature = "rabbit")]
+    #[arg(long, value_name = "URL", num_args = 0..=1, default_missing_value = "")]
+    management: Option<String>,
+
     /// Print the commands that give this user of the broker the least permissions to read, and end.
     #[cfg(feature = "rabbit")]
     #[arg(long, value_name = "USER")]
@@ -81,6 +95,51 @@ pub(crate) struct DoctorArgs {
     output: TextOrJson,
 }
 
+/// A source, and the management API of its broker if it is to be asked.
+struct ExaminedSource {
+    source: SourceConfig,
+    #[cfg(feature = "rabbit")]
+    management: Option<ApiLocation>,
+}
+
+impl DoctorArgs {
+    /// Returns the sources with the places of their management APIs.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error for an invalid URL, and for a URL that does not belong to a single broker.
+    #[cfg(feature = "rabbit")]
+    fn subjects(&self, sources: Vec<SourceConfig>) -> Result<Vec<ExaminedSource>, CommandError> {
+        let brokers = sources.iter().filter(|source| source.broker().is_some()).count();
+        let option = self.management.as_deref();
+        let problem = match option {
+            Some(_) if brokers == 0 => "--management needs a broker: name one with `--from`",
+            Some(url) if brokers > 1 && !url.is_empty() => {
+                "--management URL needs a single broker: set `management_url` in each table `[[source]]`"
+            }
+            _ => "",
+        };
+        if !problem.is_empty() {
+            return Err(CommandError::new(ExitStatus::PermanentError, problem));
+        }
+        let subjects = sources.into_iter().map(|source| {
+            let management = match source.broker() {
+                Some(broker) => ApiLocation::of_source(broker, option)?,
+                None => None,
+            };
+            Ok(ExaminedSource { source, management })
+        });
+        subjects.collect()
+    }
+
+    /// Returns the sources.
+    #[cfg(not(feature = "rabbit"))]
+    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "as with the feature")]
+    fn subjects(&self, sources: Vec<SourceConfig>) -> Result<Vec<ExaminedSource>, CommandError> {
+        Ok(sources.into_iter().map(|source| ExaminedSource { source }).collect())
+    }
+}
+
 /// One finding as JSON. Scripts read these fields: never rename them.
 #[derive(Serialize)]
 struct DoctorRow<'a> {
@@ -100,17 +159,18 @@ pub(crate) fn run(args: &DoctorArgs, config: &ConfigArgs) -> Result<ExitStatus, 
     if let Some(user) = &args.grant {
         return grant::print(user, &sources);
     }
+    let subjects = args.subjects(sources)?;
     let runtime = runtime::start_single_threaded()?;
     let result = runtime.block_on(async {
         if args.repeat {
-            return repeat(args, &sources).await;
+            return repeat(args, &subjects).await;
         }
-        let diagnosis = examine_all(&sources, args.watch).await;
+        let diagnosis = examine_all(&subjects, args.watch).await;
         if args.nagios {
             let thresholds = NagiosThresholds { warning: args.warning, critical: args.critical };
             return nagios::print(&diagnosis, &thresholds);
         }
-        print(args, &diagnosis, sources.len() > 1, &[])?;
+        print(args, &diagnosis, subjects.len() > 1, &[])?;
         Ok(diagnosis.status())
     });
     runtime.shutdown_background();
@@ -119,7 +179,10 @@ pub(crate) fn run(args: &DoctorArgs, config: &ConfigArgs) -> Result<ExitStatus, 
 
 /// Examines the sources again and again, until a signal or until nothing reads the output. Prints the findings
 /// that differ from those before.
-async fn repeat(args: &DoctorArgs, sources: &[SourceConfig]) -> Result<ExitStatus, CommandError> {
+async fn repeat(
+    args: &DoctorArgs,
+    subjects: &[ExaminedSource],
+) -> Result<ExitStatus, CommandError> {
     let mut signals = StopSignals::listen()?;
     let mut known = Vec::new();
     let mut status = ExitStatus::Success;
@@ -127,10 +190,10 @@ async fn repeat(args: &DoctorArgs, sources: &[SourceConfig]) -> Result<ExitStatu
         let started = Instant::now();
         let diagnosis = tokio::select! {
             () = signals.next() => break,
-            diagnosis = examine_all(sources, args.watch) => diagnosis,
+            diagnosis = examine_all(subjects, args.watch) => diagnosis,
         };
         // Names of sources stand in front of their findings, of which only some appear.
-        known = print(args, &diagnosis, sources.len() > 1, &known)?;
+        known = print(args, &diagnosis, subjects.len() > 1, &known)?;
         status = diagnosis.status();
         // A source that cannot be watched answers at once.
         tokio::select! {
@@ -175,9 +238,10 @@ fn print(
 }
 
 /// Examines the sources, one after the other.
-async fn examine_all(sources: &[SourceConfig], watch: Option<Duration>) -> Diagnosis {
+async fn examine_all(subjects: &[ExaminedSource], watch: Option<Duration>) -> Diagnosis {
     let mut diagnosis = Diagnosis::default();
-    for source in sources {
+    for subject in subjects {
+        let source = &subject.source;
         let name = source.name();
         for warning in source.warnings() {
             diagnosis.add(name, Finding::warning("configuration", configuration_advice(warning)));
@@ -192,7 +256,7 @@ async fn examine_all(sources: &[SourceConfig], watch: Option<Duration>) -> Diagn
         }
         #[cfg(feature = "rabbit")]
         if is_reachable {
-            broker_examination::examine(source, &mut diagnosis).await;
+            broker_examination::examine(source, subject.management.as_ref(), &mut diagnosis).await;
         }
         if let Some(time) = watch.filter(|_| is_reachable) {
             traffic::watch(source, time, &mut diagnosis).await;
@@ -220,3 +284,6 @@ fn configuration_advice(warning: &str) -> String {
 
 /// The longest examination of one source.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(60);
+/// The difference of two clocks that matters.
+const LARGE_DIFFERENCE: glance_notify::time::Duration =
+    glance_notify::time::Duration::SECOND.saturating_mul(30);

@@ -1,5 +1,6 @@
 //! The findings as one line of a Nagios plug-in, with performance data.
 
+use glance_notify::ErrorKind;
 use glance_notify::transport::FindingState;
 
 use super::diagnosis::Diagnosis;
@@ -29,12 +30,15 @@ pub(super) fn print(
 
 /// Returns the status and the line.
 ///
-/// The codes of Nagios are 0 for OK, 1 for a warning and 2 for critical. 3, unknown, is for a broker that
-/// does not answer.
+/// The codes of Nagios are 0 for OK, 1 for a warning and 2 for critical, as for a broker in alarm. 3, unknown, is
+/// for a broker that does not answer.
 fn line(diagnosis: &Diagnosis, thresholds: &NagiosThresholds) -> (ExitStatus, String) {
     let Diagnosis { findings, unread } = diagnosis;
     let NagiosThresholds { warning, critical } = thresholds;
     let worst = findings.iter().find(|(_, finding)| matches!(finding.state, FindingState::Bad(_)));
+    let alarm = findings.iter().find(|(_, finding)| {
+        matches!(&finding.state, FindingState::Bad(error) if error.kind() == ErrorKind::Full)
+    });
     let of_configuration = findings.iter().find(|(_, finding)| {
         finding.subject == "configuration" && matches!(finding.state, FindingState::Warning(_))
     });
@@ -47,6 +51,9 @@ fn line(diagnosis: &Diagnosis, thresholds: &NagiosThresholds) -> (ExitStatus, St
     };
     let summary = || format!("{unread} unread messages");
     let (status, word, text) = match diagnosis.status() {
+        ExitStatus::NotDelivered if alarm.is_some() => {
+            (ExitStatus::PermanentError, "CRITICAL", described(alarm))
+        }
         ExitStatus::NotDelivered => (ExitStatus::NotDelivered, "UNKNOWN", described(worst)),
         ExitStatus::PermanentError => (ExitStatus::PermanentError, "CRITICAL", described(worst)),
         _ if unread >= critical => (ExitStatus::PermanentError, "CRITICAL", None),
@@ -62,8 +69,8 @@ fn line(diagnosis: &Diagnosis, thresholds: &NagiosThresholds) -> (ExitStatus, St
 
 #[cfg(test)]
 mod tests {
+    use glance_notify::Error;
     use glance_notify::transport::Finding;
-    use glance_notify::{Error, ErrorKind};
 
     use super::*;
 
@@ -87,6 +94,9 @@ mod tests {
             Finding::bad("source", Error::new(ErrorKind::Access, "denied | by the broker"));
         let expected = text("CRITICAL - r: source: denied / by the broker | unread=0");
         assert_eq!(with(0, Some(refused)), (2, expected));
+        let full = Finding::bad("node", Error::new(ErrorKind::Full, "memory alarm"));
+        let expected = text("CRITICAL - r: node: memory alarm | unread=0");
+        assert_eq!(with(0, Some(full)), (2, expected));
         let silent = Finding::warning("configuration", "no notifications are sent");
         let expected = text("WARNING - r: configuration: no notifications are sent | unread=0");
         assert_eq!(with(0, Some(silent)), (1, expected));

@@ -8,6 +8,7 @@ use glance_notify::time::OffsetDateTime;
 use glance_notify::transport::{Finding, printable};
 use tokio::time::{Instant, timeout_at};
 
+use super::LARGE_DIFFERENCE;
 use super::diagnosis::Diagnosis;
 
 /// The last notification that arrived.
@@ -98,7 +99,3 @@ fn through_a_tap(mut source: SourceConfig) -> SourceConfig {
     }
     source
 }
-
-/// The difference of two clocks that matters.
-const LARGE_DIFFERENCE: glance_notify::time::Duration =
-    glance_notify::time::Duration::SECOND.saturating_mul(30);

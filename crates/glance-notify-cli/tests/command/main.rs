@@ -23,6 +23,8 @@ mod config;
 mod dead;
 mod destinations;
 mod doctor;
+mod doctor_management;
+mod doctor_peers;
 mod documents;
 mod emit;
 mod emit_report;

@@ -65,6 +65,7 @@ mod tests {
             ("rabbit.url = 'amqp://u:hunter2 x@h/v'", r#""amqp://***@h/v""#),
             ("rabbit.url = 'amqp://u:1 hunter2@h/v'", r#""***""#),
             ("rabbit.url = 'amqp://u:?key=x hunter2@h/v'", r#""***""#),
+            ("rabbit.management_url = 'https://u:hunter2@h/x'", r#""https://***@h/x""#),
             ("rabbit.url = 'amqp://h/v?password=hunter2'", r#""amqp://h/v?password=***""#),
             ("rabbit.hosts = ['amqp://u:hunter2@h', 'h']", r#"["amqp://***@h","h"]"#),
             ("rabbit.token.deep = ['hunter2']", r#""***""#),

@@ -32,7 +32,7 @@ pub fn explain_tls_error(error: &io::Error, host: &Host) -> Option<Error> {
         rustls::Error::AlertReceived(alert) => received_alert(*alert, host),
         rustls::Error::InvalidMessage(_) => {
             let text = format!(
-                "{host} does not speak TLS on this port: use amqp://, or the broker's port for TLS"
+                "{host} does not speak TLS on this port: use a URL without TLS, or the broker's port for TLS"
             );
             return Some(Error::new(ErrorKind::Config, text));
         }

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use super::read_plan::{ReadPlan, delete_unused, look_up};
 use super::source_config::{RabbitSourceConfig, SourceQueue};
-use crate::backlog::{OverflowPolicy, limit_command};
+use crate::backlog::{LimitedQueues, OverflowPolicy, limit_command};
 use crate::broker_entity::{BrokerEntity, is_not_found};
 use crate::config::invalid;
 use crate::connection::Connection;
@@ -47,6 +47,20 @@ pub struct QueueDepth {
 }
 
 impl QueueDepth {
+    /// Creates the depth of a queue that another tool has counted.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use notify_rabbit::QueueDepth;
+    ///
+    /// let depth = QueueDepth::new("audit", 7, 0);
+    /// assert!(depth.backlog_advice("/").unwrap().contains("'^audit$'"));
+    /// ```
+    pub fn new(queue: impl Into<String>, messages: u32, consumers: u32) -> Self {
+        Self { queue: queue.into(), messages, consumers }
+    }
+
     /// Returns the problem of a queue with messages and without a consumer, and the command that bounds it in
     /// `virtual_host`; `None` for other queues.
     ///
@@ -69,8 +83,13 @@ impl QueueDepth {
         if self.consumers > 0 || self.messages == 0 {
             return None;
         }
-        let topic = self.queue.rsplit_once('.').map_or(self.queue.as_str(), |(topic, _)| topic);
-        let command = limit_command(virtual_host, topic, OverflowPolicy::DropOldest);
+        let is_priority =
+            |word: &str| Priority::ALL.iter().any(|priority| priority.lower() == word);
+        let queues = match self.queue.rsplit_once('.') {
+            Some((topic, priority)) if is_priority(priority) => LimitedQueues::OfTopic(topic),
+            _ => LimitedQueues::One(&self.queue),
+        };
+        let command = limit_command(virtual_host, queues, OverflowPolicy::DropOldest);
         let messages = self.messages;
         Some(format!(
             "{messages} messages and no consumer: start one, or bound the queue with {command}"
@@ -125,10 +144,8 @@ async fn depth(
             .map_err(|error| connection.context.explain(&error, Operation::Consume))
     };
     let found = in_time(connection, config, look).await?;
-    Ok(found.map(|found| QueueDepth {
-        queue: queue.as_str().to_owned(),
-        messages: found.message_count(),
-        consumers: found.consumer_count(),
+    Ok(found.map(|found| {
+        QueueDepth::new(queue.as_str(), found.message_count(), found.consumer_count())
     }))
 }
 

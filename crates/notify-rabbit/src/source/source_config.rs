@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use notify_core::Result;
-use notify_net::Endpoint;
+use notify_net::{Endpoint, Secret};
 
 use crate::config::{MAX_NAME_BYTES, QueueType, guest, invalid, virtual_host};
 
@@ -53,6 +53,12 @@ pub struct RabbitSourceConfig {
     ///
     /// The bound counts the messages that no listener has taken yet. It never makes publishers wait.
     pub max_queue_bytes: Option<u64>,
+    /// `management_url`: the URL of the broker's management API, with or without a user and a password. It
+    /// begins with `http://` or `https://`. Default none.
+    ///
+    /// The source does not use it: it is for programs that examine the broker, such as the command
+    /// `glance-notify doctor`.
+    pub management_url: Option<Secret>,
 }
 
 /// The queue that a source reads from.
@@ -174,6 +180,7 @@ impl Default for RabbitSourceConfig {
             topics: vec!["notifications".into(), "versioned_notifications".into()],
             queue: SourceQueue::default(),
             max_queue_bytes: None,
+            management_url: None,
         }
     }
 }
@@ -209,6 +216,13 @@ impl RabbitSourceConfig {
         self.endpoint.check("source")?;
         if self.endpoint.sasl_mechanism.len() > 1 {
             return Err(invalid("`source.sasl_mechanism`: expected one mechanism"));
+        }
+        if let Some(url) = &self.management_url {
+            let begins_with = |scheme| url.expose().starts_with(scheme);
+            if !begins_with("http://") && !begins_with("https://") {
+                let problem = "expected a URL that begins with http:// or https://";
+                return Err(invalid(format!("`source.management_url`: {problem}")));
+            }
         }
         for exchange in &self.exchanges {
             check("exchanges", exchange, MAX_NAME_BYTES)?;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use notify_core::Result;
 use notify_core::config::{DriverOptions, Seconds};
-use notify_net::endpoint_table;
+use notify_net::{Secret, endpoint_table};
 use serde::Deserialize;
 
 use super::source_config::{
@@ -50,6 +50,7 @@ impl RabbitSourceConfig {
     /// exchanges = ["glance"]
     /// topics = ["notifications", "versioned_notifications"]
     /// # max_queue_bytes = 67108864 # Of a tap. 1 GiB with `queue`.
+    /// # management_url = "https://monitor:password@rabbit1:15671" # For `glance-notify doctor`.
     ///
     /// # At most one of these three. Without them: a temporary tap.
     /// # queue = "audit"                  # A durable tap.
@@ -107,6 +108,7 @@ impl RabbitSourceConfig {
             topics: table.topics.map_or(default.topics, StringList::into_vec),
             queue: queue.resolve()?,
             max_queue_bytes: table.max_queue_bytes,
+            management_url: table.management_url,
         };
         config.check()?;
         Ok(config)
@@ -203,6 +205,7 @@ endpoint_table! {
         start: Option<StreamStartOption>,
         checkpoint: Option<PathBuf>,
         max_queue_bytes: Option<u64>,
+        management_url: Option<Secret>,
     }
 }
 
@@ -349,6 +352,10 @@ mod tests {
             (json!({ "queue": "a", "pool": "b" }), "exclude each other"),
             (json!({ "consume": [] }), "`source.consume`: name at least one queue"),
             (json!({ "queue_type": "quorum" }), "`source.queue_type` has no effect"),
+            (
+                json!({ "management_url": "hunter2@rabbit1:15672" }),
+                "`source.management_url`: expected a URL that begins with http:// or https://",
+            ),
             (json!({ "queue": "a", "durable": true }), "`source.durable` has no effect"),
             (json!({ "queue": "a", "start": "first" }), "`source.start` has no effect"),
             (json!({ "checkpoint": "/c" }), "`source.checkpoint` has no effect"),

@@ -137,4 +137,11 @@ pub(super) const SOURCE: &[ConfigKey] = &[
         "64 MiB, with `queue` 1 GiB",
         "The size of a tap's queue beyond which the broker drops its oldest messages.",
     ),
+    key(
+        "source.management_url",
+        KeyKind::Text,
+        "none",
+        "The management API that `glance-notify doctor` asks: `http://` or `https://`, and the host. \
+         Without a user in it, the login is that of the source.",
+    ),
 ];

@@ -44,6 +44,16 @@ impl RabbitMq {
         self.settings.tls_port.expect("the builder enabled TLS")
     }
 
+    /// Returns the URL of the management API, without a user.
+    ///
+    /// # Panics
+    ///
+    /// Panics unless [`RabbitMqBuilder::management`](super::RabbitMqBuilder::management) enabled it.
+    pub fn management_url(&self) -> String {
+        let port = self.settings.management_port.expect("the builder enabled the management API");
+        format!("http://127.0.0.1:{port}")
+    }
+
     /// Adds a user without any permission.
     pub fn add_user(&self, name: &str, password: &str) {
         let (name, password) = (binary_literal(name), binary_literal(password));

@@ -18,6 +18,7 @@ pub struct RabbitMqBuilder {
     /// The lines of `rabbitmq.conf`.
     config: String,
     tls: bool,
+    management: bool,
 }
 
 impl RabbitMq {
@@ -70,6 +71,14 @@ impl RabbitMqBuilder {
             .config("ssl_options.verify = verify_peer")
     }
 
+    /// Enables the management API on [`RabbitMq::management_url`], with statistics that are at most a fifth of
+    /// a second old.
+    #[must_use]
+    pub fn management(mut self) -> Self {
+        self.management = true;
+        self.plugin("rabbitmq_management").config("collect_statistics_interval = 200")
+    }
+
     /// Starts the node and waits until it serves clients.
     ///
     /// # Panics
@@ -95,6 +104,7 @@ impl RabbitMqBuilder {
             scripts: scripts(),
             port: free_port(),
             tls_port: self.tls.then(free_port),
+            management_port: self.management.then(free_port),
             distribution_port: free_port(),
             epmd_port,
         };
@@ -119,6 +129,10 @@ impl RabbitMqBuilder {
                 config.push_str("ssl_options.fail_if_no_peer_cert = false\n");
             }
             let _ = writeln!(config, "listeners.ssl.default = 127.0.0.1:{port}");
+        }
+        if let Some(port) = settings.management_port {
+            config.push_str("management.tcp.ip = 127.0.0.1\n");
+            let _ = writeln!(config, "management.tcp.port = {port}");
         }
         config.push_str(COMMON_CONFIG);
         fs::write(directory.join("rabbitmq.conf"), config)?;

@@ -15,6 +15,7 @@ pub(super) struct NodeSettings {
     pub(super) scripts: PathBuf,
     pub(super) port: u16,
     pub(super) tls_port: Option<u16>,
+    pub(super) management_port: Option<u16>,
     pub(super) distribution_port: u16,
     pub(super) epmd_port: u16,
 }

@@ -1,0 +1,261 @@
+//! `doctor --management`: what the management API of a real RabbitMQ adds to the findings.
+
+use notify_testbed::broker::oslo::{OsloConfig, OsloListener, OsloPublisher};
+use notify_testbed::broker::rabbitmq::{NodePool, RabbitMq, Vhost};
+use notify_testbed::certificates::CertificateAuthority;
+use notify_testbed::ports::free_port;
+use serde_json::json;
+
+use crate::support::{CommandOutput, Sandbox, values, wait_until};
+
+/// Nodes with a management API.
+static NODES: NodePool = NodePool::new(|| RabbitMq::builder().management().start());
+
+/// Runs `doctor` with the management API of the virtual host's node, and more arguments.
+fn examine(sandbox: &Sandbox, vhost: &Vhost<'_>, more: &[&str]) -> CommandOutput {
+    let (url, management) = (vhost.url(), vhost.broker().management_url());
+    let args = ["doctor", "--from", &url, "--management", &management];
+    sandbox.run([&args[..], more].concat())
+}
+
+/// Runs `doctor` until a line of its output has `text`: the API shows changes a little later.
+fn examine_until(sandbox: &Sandbox, vhost: &Vhost<'_>, text: &str) -> CommandOutput {
+    let mut output = None;
+    wait_until(text, || {
+        let found = examine(sandbox, vhost, &[]);
+        let has_it = found.out.contains(text);
+        output = Some(found);
+        has_it
+    });
+    output.unwrap()
+}
+
+/// Starts a publisher that has sent `count` notifications.
+fn publisher(vhost: &Vhost<'_>, count: u32) -> OsloPublisher {
+    let publisher = OsloPublisher::start(&OsloConfig::new(&vhost.url()), "messagingv2", "image.h");
+    for number in 0..count {
+        publisher.publish("info", "image.create", &json!({ "id": number.to_string() }));
+    }
+    publisher
+}
+
+/// One look at a cloud with a policy, an unread queue and a reader: the findings, their JSON form, and the line
+/// for Nagios.
+#[test]
+fn the_api_shows_bindings_policies_and_consumers() {
+    let sandbox = Sandbox::new();
+    let node = NODES.take();
+    let vhost = node.vhost();
+    let _publisher = publisher(&vhost, 7);
+    let unread = json!({ "max-length-bytes": 104_857_600 });
+    vhost.set_policy("unread", r"^notifications\.", &unread);
+    let listener = OsloConfig::new(&vhost.url()).pool("audit");
+    let _listener = OsloListener::start(&listener);
+    examine_until(&sandbox, &vhost, "queue `audit`: 0 messages, 1 consumers: `oslo_listener.py`");
+    let output = examine_until(&sandbox, &vhost, "policy `unread`: on `notifications.info`");
+    let output = output.expect(0);
+    // The rate is that of the last seconds.
+    let mut lines: Vec<_> = output.out.lines().map(str::to_owned).collect();
+    for line in &mut lines {
+        if let Some((before, rest)) = line.split_once("not durable, ") {
+            let (_, after) = rest.split_once(" messages/s").unwrap();
+            *line = format!("{before}not durable, RATE messages/s{after}");
+        }
+    }
+    let text = lines.join("\n");
+    let management = node.management_url();
+    let text = text.replace(vhost.name(), "VHOST");
+    let text = text.replace(management.strip_prefix("http://127.0.0.1:").unwrap(), "API");
+    let text = text.replace(&node.port().to_string(), "PORT");
+    insta::assert_snapshot!(text);
+
+    let rows = values(&examine(&sandbox, &vhost, &["-o", "json"]).expect(0).out);
+    assert_eq!(rows.len(), output.out.lines().count());
+    assert!(rows.iter().any(|row| row["state"] == "good" && row["subject"] == "policy `unread`"));
+    let line = examine(&sandbox, &vhost, &["--nagios", "-w", "7", "-C", "8"]).expect(1).out;
+    assert_eq!(line, "NOTIFICATIONS WARNING - 7 unread messages | unread=7;7;8;0\n");
+    let output = examine(&sandbox, &vhost, &["--watch", "0.2"]).expect(0);
+    assert!(output.out.lines().last().unwrap().starts_with("warning  traffic: "), "{}", output.out);
+}
+
+/// A memory alarm is bad news for an operator and critical for Nagios, and the publishers that wait are named.
+#[test]
+fn an_alarm_and_blocked_publishers_are_named() {
+    let sandbox = Sandbox::new();
+    let node = NODES.take();
+    let vhost = node.vhost();
+    let _publisher = publisher(&vhost, 1);
+    node.raise_alarm();
+    let output =
+        examine_until(&sandbox, &vhost, "connections: 1 of 1 are blocked: `oslo_publisher.py`");
+    let output = output.expect(3);
+    assert!(
+        output.out.contains("bad      node `rabbit@localhost`: memory alarm, "),
+        "{}",
+        output.out
+    );
+    let line = examine(&sandbox, &vhost, &["--nagios"]).expect(2).out;
+    assert!(line.starts_with("NOTIFICATIONS CRITICAL - "), "{line}");
+    assert!(line.contains(": node `rabbit@localhost`: memory alarm, "), "{line}");
+    node.clear_alarm();
+    let output = examine_until(&sandbox, &vhost, "nodes: 1 node without an alarm").expect(0);
+    assert!(output.out.contains("good     connections: 1 to `"), "{}", output.out);
+}
+
+/// Policies that reject or drop, and those on a durable tap, are explained; so is a full queue.
+#[test]
+fn policies_in_force_are_explained() {
+    let sandbox = Sandbox::new();
+    let node = NODES.take();
+    let vhost = node.vhost();
+    drop(publisher(&vhost, 3));
+    vhost.fill("^notifications");
+    let expected = "warning  policy `full`: on `notifications.info`: at most 1 messages, beyond which the \
+                    queue rejects messages, and publishers of oslo.messaging wait until it has room \
+                    (`reject-publish`); `notifications.info` is full and rejects messages now";
+    let output = examine_until(&sandbox, &vhost, expected);
+    let bounded = "3 messages and no consumer: start one; policy `full` bounds the queue";
+    assert!(output.out.contains(bounded), "{}", output.out);
+    vhost.make_room();
+
+    vhost.declare_queue("glance-notify.audit", &json!({ "durable": true }));
+    vhost.bind("glance-notify.audit", "glance", "notifications.#");
+    vhost.set_policy("ttl", ".*", &json!({ "message-ttl": 3_600_000, "expires": 86_400_000 }));
+    let table = format!("[[source]]\nurl = '{}'\nqueue = 'audit'\n", vhost.url());
+    let management = format!("management_url = '{}'\n", node.management_url());
+    sandbox.file("sources.toml", table + &management);
+    let mut out = String::new();
+    wait_until("the policy is in force", || {
+        out = sandbox.run(["doctor", "--from", "sources.toml"]).expect(0).out;
+        out.contains("policy `ttl`")
+    });
+    let expected = "messages disappear after 1h00m; the broker deletes the queue after 1d00h without a \
+                    consumer; so your tap may lose notifications while no listener reads it";
+    assert!(out.contains("warning  policy `ttl`: on `notifications.info`, "), "{out}");
+    assert!(out.contains(expected), "{out}");
+    let expected = "warning  exchange `glance`: topic, not durable";
+    assert!(out.contains(expected), "{out}");
+}
+
+/// A queue that lost its binding, an exchange of another type, and two programs on one queue: each explains why
+/// nothing arrives.
+#[test]
+fn a_lost_binding_and_a_thief_are_named() {
+    let sandbox = Sandbox::new();
+    let node = NODES.take();
+    let vhost = node.vhost();
+    drop(publisher(&vhost, 1));
+    vhost.delete_exchange("glance");
+    vhost.declare_exchange("glance", "fanout", &json!({}));
+    let output = examine(&sandbox, &vhost, &[]).expect(0);
+    for expected in [
+        "warning  exchange `glance`: is of the type `fanout`",
+        "warning  bindings of exchange `glance`: no queue is bound for `notifications`",
+        "warning  queue `notifications.info`: is bound to no exchange",
+        "warning  queue `notifications.info`: 1 messages and no consumer",
+        "warning  connections: no program is connected to the virtual host",
+        "warning  version: RabbitMQ 4.3 refuses transient queues such as `notifications.info`: ",
+    ] {
+        assert!(output.out.contains(expected), "{expected}\n{}", output.out);
+    }
+    vhost.delete_exchange("glance");
+    let _listener = OsloListener::start(&OsloConfig::new(&vhost.url()));
+    let url = vhost.url();
+    let consume = ["--consume", "notifications.info", "--dead-letters", "dead.jsonl"];
+    let args = [&["listen", "--from", &url][..], &consume].concat();
+    let mut thief = sandbox.command(args).spawn().unwrap();
+    let shared =
+        "`glance-notify`, `oslo_listener.py` share it, and each message reaches only one of them";
+    examine_until(&sandbox, &vhost, shared);
+    thief.kill().unwrap();
+    thief.wait().unwrap();
+}
+
+/// A user without a tag is told which one, and the passive findings stay; one without the tag `monitoring` sees
+/// all but the nodes and connections. No output shows a password.
+#[test]
+fn a_missing_tag_is_named() {
+    let sandbox = Sandbox::new();
+    let node = NODES.take();
+    let vhost = node.vhost();
+    drop(publisher(&vhost, 2));
+    let user = format!("audit-{}", vhost.name());
+    node.add_user(&user, "pl4nted");
+    vhost.permit(&user, ["^$", "^$", ".*"]);
+    let url = node.management_url().replacen("://", &format!("://{user}:pl4nted@"), 1);
+    let run = |code: i32| {
+        let args = ["doctor", "--from", &vhost.url(), "--management", &url, "-vvv"];
+        let output = sandbox.run(args).expect(code);
+        assert!(!output.out.contains("pl4nted") && !output.err.contains("pl4nted"));
+        assert!(
+            output.out.contains("warning  queue `notifications.info`: 2 messages and no consumer")
+        );
+        output.out
+    };
+    let advice = format!("`rabbitmqctl set_user_tags '{user}' monitoring`");
+    let out = run(2);
+    assert!(
+        out.contains("bad      management: permission denied: ") && out.contains(&advice),
+        "{out}"
+    );
+    node.ctl(&["set_user_tags", &user, "management"]);
+    let out = run(0);
+    assert!(out.contains("good     bindings of exchange `glance`: "), "{out}");
+    assert!(out.contains("warning  nodes: ") && out.contains(&advice), "{out}");
+    node.ctl(&["set_user_tags", &user, "monitoring"]);
+    assert!(run(0).contains("good     nodes: 1 node without an alarm"));
+    node.ctl(&["change_password", &user, "another"]);
+    let out = run(2);
+    assert!(out.contains("bad      management: authentication failed for user "), "{out}");
+}
+
+/// The API is asked over TLS with the authority of the source, and a certificate of another one is refused.
+#[test]
+fn the_certificate_of_the_api_is_verified() {
+    let sandbox = Sandbox::new();
+    let dir = sandbox.dir.path();
+    let (ours, foreign) =
+        (CertificateAuthority::new(dir, "ours"), CertificateAuthority::new(dir, "foreign"));
+    let node = |authority: &CertificateAuthority| {
+        let (cert, key) = authority.issue("localhost", 2199);
+        let port = free_port();
+        let (broker_cert, broker_key) = ours.issue("localhost", 2198);
+        let node = RabbitMq::builder()
+            .plugin("rabbitmq_management")
+            .tls(&ours.file, &broker_cert, &broker_key)
+            .config("management.ssl.ip = 127.0.0.1")
+            .config(&format!("management.ssl.port = {port}"))
+            .config(&format!("management.ssl.certfile = {}", cert.display()))
+            .config(&format!("management.ssl.keyfile = {}", key.display()))
+            .start();
+        (node, port)
+    };
+    for (authority, code, expected) in [
+        (&ours, 0, "good     management: RabbitMQ 3"),
+        (&foreign, 2, "bad      management: unknown authority: no trusted authority signed"),
+    ] {
+        let (node, port) = node(authority);
+        let url = node.root().tls_url();
+        sandbox.file("sources.toml", format!("[[source]]\nurl = '{url}'\nca_file = 'ours.pem'\n"));
+        let management = format!("https://localhost:{port}");
+        let args = ["doctor", "--from", "sources.toml", "--management", &management];
+        let output = sandbox.run(args).expect(code);
+        assert!(output.out.contains(expected), "{}", output.out);
+    }
+}
+
+/// `--management` without a broker, and a URL for several, need a change.
+#[test]
+fn the_option_needs_a_broker() {
+    let sandbox = Sandbox::new();
+    sandbox.file("n.log", "");
+    let output = sandbox.run(["doctor", "--from", "n.log", "--management"]);
+    output.expect_message(2, "--management needs a broker");
+    let two = ["doctor", "--from", "amqp://a:b@h1", "--from", "amqp://a:b@h2"];
+    let output = sandbox.run([&two[..], &["--management", "http://h"]].concat());
+    output.expect_message(2, "set `management_url` in each table `[[source]]`");
+    let output =
+        sandbox.run([&two[..2], &["amqp://a:pl4nted@h1", "--management", "pl4nted"]].concat());
+    let output = output.expect_message(2, "`--management`: relative URL without a base");
+    assert!(!output.err.contains("pl4nted"));
+}
