@@ -1,7 +1,7 @@
 //! The examination of a broker beyond the source's own: queues that nothing reads, and traps of versions.
 //!
-//! Passive declarations need no permission but to connect, and change nothing. The management API, if it is to be
-//! asked, adds what they do not show.
+//! Passive declarations need no permission but to connect, and change nothing. With `--management`, the management
+//! API adds bindings, policies, consumers and alarms.
 
 use glance_notify::listen::{RabbitSource, RabbitSourceConfig, SourceConfig, SourceQueue};
 use glance_notify::transport::{Finding, FindingState, printable};

@@ -52,8 +52,9 @@ use crate::terminal::{stdout_is_closed, write_stdout};
 
 /// Find out why no notifications arrive: one finding per line, with what to do.
 ///
-/// Examines the configuration, the broker, the exchanges, the queues with their consumers, and with
-/// `--watch` the traffic. Nothing is taken from other consumers, and nothing is changed.
+/// Examines the configuration, the broker, the exchanges, the queues with their consumers, with
+/// `--management` also bindings, policies and alarms, and with `--watch` the traffic. Nothing is taken from
+/// other consumers, and nothing is changed.
 #[derive(clap::Args)]
 pub(crate) struct DoctorArgs {
     #[command(flatten)]

@@ -66,6 +66,7 @@ fn a_hostile_api_is_one_finding() {
         format!("302 Found\r\nlocation: http://127.0.0.1:{}/api/overview", elsewhere.port)
             .into_boxed_str(),
     );
+    let deep = format!("{{\"cluster_name\":{}", "[".repeat(1_000_000));
     let json_head = "200 OK\r\ncontent-type: application/json";
     let cases = [
         (
@@ -85,11 +86,7 @@ fn a_hostile_api_is_one_finding() {
             2,
             "authentication failed for user `guest`",
         ),
-        (
-            FakeApi::answering(json_head, "[".repeat(1_000_000)),
-            2,
-            "unusable JSON at column 128: no management API is there",
-        ),
+        (FakeApi::answering(json_head, deep), 2, "unusable JSON at column"),
         (
             FakeApi::answering(json_head, r#"{"rabbitmq_version":["pl4nted"]}"#.to_owned()),
             2,

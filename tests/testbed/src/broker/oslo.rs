@@ -103,6 +103,8 @@ impl OsloConfig {
 }
 
 /// A notification listener in a process of its own. Dropping it ends the process.
+///
+/// Its connection has the name of `ceilometer-agent-notification`.
 #[derive(Debug)]
 pub struct OsloListener(Mutex<PythonProcess>);
 
@@ -164,6 +166,8 @@ impl From<Value> for OsloNotification {
 }
 
 /// A publisher in a process of its own, with `retry=0`. Dropping it ends the process.
+///
+/// Its connection has the name of `glance-api`.
 #[derive(Debug)]
 pub struct OsloPublisher(Mutex<PythonProcess>);
 

@@ -204,13 +204,17 @@ fn matches_key(pattern: &str, key: &str) -> bool {
     pattern[p..].iter().all(|word| *word == "#")
 }
 
-/// Reads the connections to a virtual host, page by page.
+/// Reads the connections to a virtual host, page by page, and leaves out those of this process.
 async fn connections(api: &mut ApiClient<'_>, virtual_host: &str) -> Result<Vec<ConnectionAnswer>> {
     let mut connections: Vec<ConnectionAnswer> = Vec::new();
+    let own = format!("glance-notify:{}:", std::process::id());
     for page in 1..=MOST_PAGES {
         let path = format!("connections?page={page}&page_size=500&columns={CONNECTION_COLUMNS}");
         let Some(ConnectionPage { page_count, items }) = api.get(&path).await? else { break };
-        connections.extend(items.into_iter().filter(|item| item.vhost == virtual_host));
+        let of_others = items.into_iter().filter(|item| {
+            item.vhost == virtual_host && !item.user_provided_name.starts_with(&own)
+        });
+        connections.extend(of_others);
         if page >= page_count {
             break;
         }

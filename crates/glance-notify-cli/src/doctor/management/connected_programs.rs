@@ -1,4 +1,4 @@
-//! The programs behind connections: who consumes a queue, and who is connected at all.
+//! The programs behind connections and consumers.
 
 use std::collections::BTreeMap;
 

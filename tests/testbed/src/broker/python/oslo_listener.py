@@ -3,6 +3,9 @@
 #
 # The first line of its output is "ready". Then it writes each notification as one line of JSON.
 
+# oslo.messaging names the connection after the program.
+sys.argv[0] = "ceilometer-agent-notification"
+
 
 class Endpoint:
     def info(self, ctxt, publisher_id, event_type, payload, metadata):

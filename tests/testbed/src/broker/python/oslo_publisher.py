@@ -4,6 +4,9 @@
 # Each line of its input is one notification. It answers "done" when oslo.messaging returns, even if
 # oslo.messaging has lost the notification.
 
+# oslo.messaging names the connection after the program.
+sys.argv[0] = "glance-api"
+
 oslo_messaging.set_transport_defaults(ARGUMENT["exchange"])
 TRANSPORT = oslo_messaging.get_notification_transport(
     configuration(ARGUMENT["options"]), url=ARGUMENT["url"]
