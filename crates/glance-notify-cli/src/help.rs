@@ -121,8 +121,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         "doctor",
         &[
             "glance-notify doctor --from /etc/glance/glance-api.conf --watch 30",
-            "glance-notify doctor --from /etc/glance-notify/sources.toml --management",
-            "glance-notify doctor --from amqp://audit:secret@rabbit1/openstack --nagios -w 100 -C 1000",
+            "glance-notify doctor --from /etc/glance-notify/sources.toml --management --nagios -w 100 -C 1000",
             "glance-notify doctor --from /etc/glance/glance-api.conf --grant audit",
         ],
     ),
