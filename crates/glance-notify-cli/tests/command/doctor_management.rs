@@ -1,5 +1,7 @@
 //! `doctor --management`: what the management API of a real RabbitMQ adds to the findings.
 
+use std::time::{Duration, Instant};
+
 use notify_testbed::broker::oslo::{OsloConfig, OsloListener, OsloPublisher};
 use notify_testbed::broker::rabbitmq::{NodePool, RabbitMq, Vhost};
 use notify_testbed::certificates::CertificateAuthority;
@@ -18,22 +20,17 @@ fn examine(sandbox: &Sandbox, vhost: &Vhost<'_>, more: &[&str]) -> CommandOutput
     sandbox.run([&args[..], more].concat())
 }
 
-/// Runs `doctor` until a line of its output has `text`: the API shows changes a little later.
-///
-/// A failure shows each output that differs from the one before.
+/// Runs `doctor` until its output has `text`, for up to 60 s: the API shows changes a little later.
+#[track_caller]
 fn examine_until(sandbox: &Sandbox, vhost: &Vhost<'_>, text: &str) -> CommandOutput {
-    let mut output = examine(sandbox, vhost, &[]);
-    wait_until(text, || {
-        if !output.out.contains(text) {
-            let found = examine(sandbox, vhost, &[]);
-            if found.out != output.out {
-                println!("{}", found.out);
-            }
-            output = found;
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        let output = examine(sandbox, vhost, &[]);
+        if output.out.contains(text) {
+            return output;
         }
-        output.out.contains(text)
-    });
-    output
+        assert!(Instant::now() < deadline, "timed out waiting for {text:?}:\n{}", output.out);
+    }
 }
 
 /// Starts a publisher that has sent `count` notifications.

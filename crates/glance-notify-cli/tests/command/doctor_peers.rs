@@ -101,8 +101,8 @@ fn a_hostile_api_is_one_finding() {
             FakeApi::start(move |stream| {
                 write!(stream, "HTTP/1.1 {json_head}\r\ntransfer-encoding: chunked\r\n\r\n")?;
                 loop {
-                    stream.write_all(b"10000\r\n")?;
-                    stream.write_all(&[b' '; 0x10000])?;
+                    stream.write_all(b"1000\r\n")?;
+                    stream.write_all(&[b' '; 0x1000])?;
                     stream.write_all(b"\r\n")?;
                 }
             }),
