@@ -45,3 +45,7 @@ impl Diagnosis {
         }
     }
 }
+
+/// The difference of two clocks that matters.
+pub(super) const LARGE_DIFFERENCE: glance_notify::time::Duration =
+    glance_notify::time::Duration::SECOND.saturating_mul(30);

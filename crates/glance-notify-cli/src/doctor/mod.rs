@@ -285,6 +285,3 @@ fn configuration_advice(warning: &str) -> String {
 
 /// The longest examination of one source.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(60);
-/// The difference of two clocks that matters.
-const LARGE_DIFFERENCE: glance_notify::time::Duration =
-    glance_notify::time::Duration::SECOND.saturating_mul(30);

@@ -8,8 +8,7 @@ use glance_notify::time::OffsetDateTime;
 use glance_notify::transport::{Finding, printable};
 use tokio::time::{Instant, timeout_at};
 
-use super::LARGE_DIFFERENCE;
-use super::diagnosis::Diagnosis;
+use super::diagnosis::{Diagnosis, LARGE_DIFFERENCE};
 
 /// The last notification that arrived.
 struct LastNotification {

@@ -61,8 +61,8 @@ pub(super) struct BindingAnswer {
 /// `/api/queues/VHOST/NAME`
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(in crate::doctor) struct QueueAnswer {
-    pub(in crate::doctor) name: String,
+pub(crate) struct QueueAnswer {
+    pub(crate) name: String,
     /// `classic`, `quorum` or `stream`.
     #[serde(rename = "type")]
     pub(super) kind: String,

@@ -10,7 +10,7 @@ use url::Url;
 
 /// The place of a broker's management API, and the login.
 #[derive(Clone, Debug)]
-pub(in crate::doctor) struct ApiLocation {
+pub(crate) struct ApiLocation {
     /// The hosts, the user and TLS, as for AMQP.
     pub(super) endpoint: Endpoint,
     /// The path in front of `/api`: empty, or with a slash at its begin and none at its end.
@@ -26,7 +26,7 @@ impl ApiLocation {
     /// # Errors
     ///
     /// [`ErrorKind::Config`] for an invalid URL, and without a user and a password.
-    pub(in crate::doctor) fn of_source(
+    pub(crate) fn of_source(
         broker: &RabbitSourceConfig,
         option: Option<&str>,
     ) -> Result<Option<Self>> {

@@ -8,7 +8,7 @@ use glance_notify::transport::{Finding, printable};
 use super::broker_snapshot::ExchangeSnapshot;
 
 /// Returns the finding about the exchange and the one about its bindings.
-pub(in crate::doctor) fn exchange_findings(
+pub(crate) fn exchange_findings(
     exchange: &ExchangeSnapshot,
     source: &RabbitSourceConfig,
 ) -> Vec<Finding> {
@@ -97,8 +97,8 @@ const MOST_NAMES: usize = 8;
 #[cfg(test)]
 mod tests {
     use super::super::api_answers::{BindingAnswer, ExchangeAnswer};
+    use super::super::finding_text::text;
     use super::*;
-    use crate::doctor::management::testing::text;
 
     fn snapshot(kind: &str, durable: bool, bindings: &[(&str, &str)]) -> ExchangeSnapshot {
         let bindings = bindings.iter().map(|(destination, key)| BindingAnswer {

@@ -18,7 +18,7 @@ use super::api_location::ApiLocation;
 use super::connected_programs::ConnectedPrograms;
 
 /// What the management API says about a broker.
-pub(in crate::doctor) struct BrokerSnapshot {
+pub(crate) struct BrokerSnapshot {
     pub(super) overview: OverviewAnswer,
     /// The host that answered.
     pub(super) peer: PeerInfo,
@@ -27,9 +27,9 @@ pub(in crate::doctor) struct BrokerSnapshot {
     /// The clock of the broker's host minus that of this host.
     pub(super) clock_difference: Option<Duration>,
     /// The exchanges of the source that exist.
-    pub(in crate::doctor) exchanges: Vec<ExchangeSnapshot>,
+    pub(crate) exchanges: Vec<ExchangeSnapshot>,
     /// The queues of the topics, and those that are bound for them.
-    pub(in crate::doctor) queues: Vec<QueueAnswer>,
+    pub(crate) queues: Vec<QueueAnswer>,
     /// The bound queues beyond [`MOST_QUEUES`].
     pub(super) omitted_queues: usize,
     /// The nodes; `None` if the user may not see them.
@@ -39,7 +39,7 @@ pub(in crate::doctor) struct BrokerSnapshot {
 }
 
 /// An exchange and its bindings for the topics of a source.
-pub(in crate::doctor) struct ExchangeSnapshot {
+pub(crate) struct ExchangeSnapshot {
     pub(super) name: String,
     pub(super) answer: ExchangeAnswer,
     /// The bindings that match a key of the topics.
@@ -53,7 +53,7 @@ impl BrokerSnapshot {
     /// # Errors
     ///
     /// If there is no management API, if it refuses the user, and if it stops answering.
-    pub(in crate::doctor) async fn read(
+    pub(crate) async fn read(
         location: &ApiLocation,
         source: &RabbitSourceConfig,
         names: impl Iterator<Item = &str>,
@@ -120,12 +120,12 @@ impl BrokerSnapshot {
     }
 
     /// Returns the queue of this name.
-    pub(in crate::doctor) fn queue(&self, name: &str) -> Option<&QueueAnswer> {
+    pub(crate) fn queue(&self, name: &str) -> Option<&QueueAnswer> {
         self.queues.iter().find(|queue| queue.name == name)
     }
 
     /// Returns the programs that consume a queue.
-    pub(in crate::doctor) fn consumers_of(&self, queue: &QueueAnswer) -> ConnectedPrograms {
+    pub(crate) fn consumers_of(&self, queue: &QueueAnswer) -> ConnectedPrograms {
         let connections = self.connections.as_deref().unwrap_or_default();
         ConnectedPrograms::of_consumers(&queue.consumer_details, connections)
     }

@@ -7,13 +7,10 @@ use glance_notify_cli::units::short_bytes;
 use super::api_answers::{ConnectionAnswer, NodeAnswer};
 use super::broker_snapshot::BrokerSnapshot;
 use super::connected_programs::ConnectedPrograms;
-use crate::doctor::LARGE_DIFFERENCE;
+use crate::doctor::diagnosis::LARGE_DIFFERENCE;
 
 /// Returns the findings about the API, the clock, the nodes and the connections.
-pub(in crate::doctor) fn cluster_findings(
-    snapshot: &BrokerSnapshot,
-    virtual_host: &str,
-) -> Vec<Finding> {
+pub(crate) fn cluster_findings(snapshot: &BrokerSnapshot, virtual_host: &str) -> Vec<Finding> {
     let mut findings = vec![api_finding(snapshot)];
     findings.extend(clock_finding(snapshot));
     if let (Some(nodes), Some(connections)) = (&snapshot.nodes, &snapshot.connections) {
@@ -138,8 +135,8 @@ fn connection_finding(connections: &[ConnectionAnswer], virtual_host: &str) -> F
 
 #[cfg(test)]
 mod tests {
+    use super::super::finding_text::text;
     use super::*;
-    use crate::doctor::management::testing::text;
 
     /// Each alarm is bad and names the numbers; a node that is away and a partition are warnings.
     #[test]

@@ -8,7 +8,7 @@ use super::api_answers::{ConnectionAnswer, ConsumerAnswer};
 
 /// Programs, and how many connections or consumers each has.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(in crate::doctor) struct ConnectedPrograms(BTreeMap<String, u64>);
+pub(crate) struct ConnectedPrograms(BTreeMap<String, u64>);
 
 impl ConnectedPrograms {
     /// Returns the programs of the consumers of a queue.
@@ -45,7 +45,7 @@ impl ConnectedPrograms {
     }
 
     /// Returns the number of different programs.
-    pub(in crate::doctor) fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.0.len()
     }
 

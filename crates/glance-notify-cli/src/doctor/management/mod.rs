@@ -18,6 +18,8 @@ mod binding_findings;
 mod broker_snapshot;
 mod cluster_findings;
 mod connected_programs;
+#[cfg(test)]
+mod finding_text;
 mod queue_problems;
 mod queue_rules;
 
@@ -27,18 +29,3 @@ pub(super) use self::binding_findings::exchange_findings;
 pub(super) use self::broker_snapshot::BrokerSnapshot;
 pub(super) use self::cluster_findings::cluster_findings;
 pub(super) use self::queue_rules::rule_findings;
-
-#[cfg(test)]
-mod testing {
-    use glance_notify::transport::Finding;
-
-    use crate::finding_rows::FindingRow;
-
-    /// Returns a finding as one line.
-    pub(super) fn text(finding: &Finding) -> String {
-        let mut line = Vec::new();
-        FindingRow::new(finding).write_text(&mut line).unwrap();
-        let line = String::from_utf8(line).unwrap();
-        line.split_whitespace().collect::<Vec<_>>().join(" ")
-    }
-}

@@ -9,25 +9,25 @@ use super::connected_programs::ConnectedPrograms;
 
 impl QueueAnswer {
     /// Returns the messages and the consumers as a passive declaration would.
-    pub(in crate::doctor) fn depth(&self) -> QueueDepth {
+    pub(crate) fn depth(&self) -> QueueDepth {
         let number = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
         let consumers = number(self.consumer_details.len() as u64);
         QueueDepth::new(&self.name, number(self.messages_ready), consumers)
     }
 
     /// Returns by how many messages per second the queue grows, if it does.
-    pub(in crate::doctor) fn growth(&self) -> Option<f64> {
+    pub(crate) fn growth(&self) -> Option<f64> {
         let rate = self.messages_ready_details.rate;
         (rate >= SMALLEST_RATE).then_some(rate)
     }
 
     /// Returns whether RabbitMQ 4.3 would refuse to declare the queue.
-    pub(in crate::doctor) fn is_refused_by_4_3(&self) -> bool {
+    pub(crate) fn is_refused_by_4_3(&self) -> bool {
         !self.durable && !self.exclusive
     }
 
     /// Returns the problem of a queue that does not work.
-    pub(in crate::doctor) fn state_problem(&self) -> Option<String> {
+    pub(crate) fn state_problem(&self) -> Option<String> {
         let state = self.state.as_deref()?;
         // `idle` and `flow` are states of a queue that works.
         if matches!(state, "running" | "idle" | "flow" | "") {
@@ -38,7 +38,7 @@ impl QueueAnswer {
     }
 
     /// Returns the problem of a queue without a binding.
-    pub(in crate::doctor) fn binding_problem(&self) -> Option<String> {
+    pub(crate) fn binding_problem(&self) -> Option<String> {
         self.is_unbound.then(|| {
             "is bound to no exchange, so that nothing arrives in it: restart the service that declares it, \
              which binds it again"
@@ -47,10 +47,7 @@ impl QueueAnswer {
     }
 
     /// Returns the problem of consumers that take nothing, or that take messages from each other.
-    pub(in crate::doctor) fn consumer_problem(
-        &self,
-        programs: &ConnectedPrograms,
-    ) -> Option<String> {
+    pub(crate) fn consumer_problem(&self, programs: &ConnectedPrograms) -> Option<String> {
         let delivers = self.message_stats.deliver_get_details.as_ref().map(|details| details.rate);
         let (ready, held) = (self.messages_ready, self.messages_unacknowledged);
         if ready > 0 && held > 0 && delivers.is_some_and(|rate| rate < SMALLEST_RATE) {

@@ -13,7 +13,7 @@ use super::api_answers::QueueAnswer;
 
 /// Returns a finding for each policy, or pair of policies, that is in force on some of `queues`, and for
 /// arguments that bound a queue. `own` is the queue of a durable tap.
-pub(in crate::doctor) fn rule_findings(
+pub(crate) fn rule_findings(
     queues: &[QueueAnswer],
     own: Option<&str>,
     version: Option<(u32, u32)>,
@@ -84,7 +84,7 @@ impl QueueAnswer {
     }
 
     /// Returns the origin of a bound of the queue's length or of its messages' age, if there is one.
-    pub(in crate::doctor) fn bounded_by(&self) -> Option<String> {
+    pub(crate) fn bounded_by(&self) -> Option<String> {
         let bounds = ["max-length", "max-length-bytes", "message-ttl", "max-age"];
         let bounding =
             |rules: &QueueRules| bounds.iter().any(|key| rules.limits.contains_key(*key));
@@ -218,8 +218,8 @@ const ARGUMENT_LIMITS: [&str; 7] = [
 mod tests {
     use glance_notify::codec::serde_json::{self, json};
 
+    use super::super::finding_text::text;
     use super::*;
-    use crate::doctor::management::testing::text;
 
     fn queue(answer: Value) -> QueueAnswer {
         serde_json::from_value(answer).unwrap()
