@@ -19,6 +19,7 @@ use notify_testbed::disk::FaultyDisk;
 use redb::StorageBackend;
 use uuid::Uuid;
 
+use super::model_message::{MessageParts, parts};
 use crate::support::pending_in;
 
 /// The simulated files, by the inode of the real file that has their name.
@@ -181,8 +182,8 @@ pub(crate) struct SpoolDestination {
     max_refused: u64,
     /// The ids of each process's messages, in the order of their first attempts.
     pub(crate) first_attempts: Vec<Vec<Uuid>>,
-    /// The ids and bodies of all stored messages, duplicates included.
-    pub(crate) stored: Vec<(Uuid, Vec<u8>)>,
+    /// The ids and parts of all stored messages, duplicates included.
+    pub(crate) stored: Vec<(Uuid, MessageParts)>,
     pub(crate) refused: HashSet<Uuid>,
 }
 
@@ -264,7 +265,7 @@ impl Transport for SimulatedDestination {
                 }
             };
             if matches!(action, DestinationAction::Accept | DestinationAction::StoreUnsettled) {
-                state.stored.push((message.id(), message.body().to_vec()));
+                state.stored.push((message.id(), parts(message)));
             }
             if action == DestinationAction::Refuse {
                 state.refused.insert(message.id());

@@ -2,7 +2,7 @@
 //!
 //! Random steps kill processes, cut the power, damage files, leave orphans, and make the disk and the
 //! lanes of the destination fail or hang. In every state, the accounts balance, the destination has only
-//! emitted messages, and first attempts keep their order in each lane. At the end the faults stop, and
+//! emitted messages with their bodies, contexts and sequences, and first attempts keep their order in each lane. At the end the faults stop, and
 //! every accepted message must be delivered or a dead letter, unless its file was damaged.
 //!
 //! One thread runs everything, step by step. The clock is paused and moved by the test, and everything
@@ -24,6 +24,7 @@
 
 pub(crate) mod environment;
 mod executor;
+mod model_message;
 pub(crate) mod process;
 pub(crate) mod stepped_runtime;
 pub(crate) mod steps;
@@ -36,7 +37,6 @@ use std::sync::{PoisonError, mpsc};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, UNIX_EPOCH};
 
-use notify_conformance::samples;
 use notify_core::pipeline::Receipt;
 use notify_core::{Message, Outcome};
 use notify_spool::admin;
@@ -49,6 +49,7 @@ use uuid::Uuid;
 
 use crate::support::assert_balanced;
 use environment::{LANES, LaneFault, SimulatedDestination, SimulatedFiles, lane_of};
+use model_message::{model_message, parts};
 use process::{ProcessEnd, SimulatedProcess};
 use steps::{ModelSettings, ModelStep, settings, step};
 
@@ -223,7 +224,7 @@ impl SpoolMachine {
 
     /// Returns the next messages to emit.
     fn new_message(&self, source: usize) -> EmittedMessage {
-        let message = samples::encode(&samples::notification(self.emitted.len() as u64));
+        let message = model_message(self.emitted.len() as u64);
         EmittedMessage { message, source, receipt: None, outcome: None, may_be_lost: false }
     }
 
@@ -232,9 +233,9 @@ impl SpoolMachine {
             ModelStep::Emit(count) => {
                 for _ in 0..count {
                     let mut emitted = self.new_message(0);
-                    let notification = samples::notification(self.emitted.len() as u64);
                     let process = self.process.as_ref().unwrap();
-                    let emitting = process.notifier.resend(&notification);
+                    // It keeps the context and the sequence, which `resend` does not.
+                    let emitting = process.notifier.relay(emitted.message.clone());
                     emitted.receipt = Some(process.runtime().block_on(emitting));
                     self.emitted.push(emitted);
                 }
@@ -343,10 +344,10 @@ impl SpoolMachine {
             .enumerate()
             .map(|(number, emitted)| (emitted.message.id(), number))
             .collect();
-        for (id, body) in &state.stored {
+        for (id, stored) in &state.stored {
             let number = numbers.get(id).expect("the destination may only get emitted messages");
             let EmittedMessage { message, outcome, .. } = &self.emitted[*number];
-            assert!(message.body() == body.as_slice(), "the bytes of {number} changed");
+            assert!(parts(message) == *stored, "the bytes or the metadata of {number} changed");
             assert!(
                 !matches!(outcome, Some(Err(Outcome::NotSent | Outcome::Rejected))),
                 "{number} is delivered, but its receipt resolved to {outcome:?}"
@@ -413,11 +414,8 @@ impl SpoolMachine {
     fn dead_letters(&self) -> HashSet<Uuid> {
         let spool = self.dir.path().join("s");
         let files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
-        let bodies: HashMap<_, _> = self
-            .emitted
-            .iter()
-            .map(|emitted| (emitted.message.id(), emitted.message.body()))
-            .collect();
+        let emitted: HashMap<_, _> =
+            self.emitted.iter().map(|emitted| (emitted.message.id(), &emitted.message)).collect();
         let mut ids = HashSet::new();
         for number in admin::slot_numbers(&spool).unwrap() {
             let path = spool.join(format!("slot-{number}.redb"));
@@ -429,7 +427,7 @@ impl SpoolMachine {
             let dead: Vec<_> =
                 slot.dead_letters().map(|letter| letter.unwrap().message.unwrap()).collect();
             assert_eq!(slot.contents().dead.messages, dead.len() as u64);
-            assert!(dead.iter().all(|letter| bodies[&letter.id()] == letter.body()));
+            assert!(dead.iter().all(|letter| parts(emitted[&letter.id()]) == parts(letter)));
             ids.extend(dead.iter().map(Message::id));
         }
         ids
