@@ -26,7 +26,7 @@ use glance_notify::listen::{
     LineForm, RabbitSourceConfig, SourceConfig, SourceQueue, StreamPosition, StreamStart,
 };
 use glance_notify::pipeline::Overflow;
-use glance_notify::transport::log::{LogTable, LogTarget};
+use glance_notify::transport::log::{LineEnvelope, LogTable, LogTarget};
 use glance_notify::transport::qpid::{self, Dialect, Node, QpidTable};
 use glance_notify::transport::rabbit::{
     self, DeclareMode, Envelope, MismatchPolicy, QueueType, RabbitTable, SaslMechanism,
@@ -254,6 +254,9 @@ const OPTIONS: &[OptionCase] = &[
     ("log.file", "'/x'", |t| log(t).file = some("/x")),
     ("log.target", "'tracing'", |t| log(t).target = Some(LogTarget::Tracing)),
     ("log.sync", "false", |t| log(t).sync = Some(false)),
+    ("log.envelope", "'cloudevents'", |t| {
+        log(t).envelope = Some(LineEnvelope::CloudEvents);
+    }),
     ("rabbit.url", "'amqps://u:p%2F@a,[::1]:7/v%20w?heartbeat=5'", |t| {
         rabbit(t).url = "amqps://u:p%2F@a,[::1]:7/v%20w?heartbeat=5".parse().ok();
     }),

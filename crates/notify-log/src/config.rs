@@ -1,10 +1,10 @@
-//! The table `[log]`: the target, the file and whether to sync it.
+//! The table `[log]`: the target, the file, whether to sync it, and the form of a line.
 //!
 //! Reading the table opens no file. The first batch does.
 
 use std::path::PathBuf;
 
-use notify_core::config::DriverOptions;
+use notify_core::codec::Envelope;
 use notify_core::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 
@@ -81,31 +81,12 @@ impl FileConfig {
 }
 
 impl Config {
-    /// Reads the table `[log]` with the keys `file`, `target` and `sync`.
+    /// Returns the target that a table names.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`] for an unknown key, for a value of the wrong kind, and for the target
-    /// `file` without a file.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use notify_core::config::DriverOptions;
-    /// use notify_log::{Config, FileConfig};
-    ///
-    /// let table = serde_json::json!({ "file": "/var/log/notifications.log", "sync": false });
-    /// let options = DriverOptions::new("log", table.as_object().unwrap().clone());
-    /// let file = FileConfig::new("/var/log/notifications.log").sync(false);
-    /// assert_eq!(Config::from_options(options)?, Config::File(file));
-    ///
-    /// let nothing = DriverOptions::new("log", serde_json::Map::new());
-    /// let error = Config::from_options(nothing).unwrap_err();
-    /// assert!(error.to_string().starts_with("`log.file` is missing"));
-    /// # Ok::<(), notify_core::Error>(())
-    /// ```
-    pub fn from_options(options: DriverOptions) -> Result<Self> {
-        let table: LogTable = options.parse()?;
+    /// [`ErrorKind::Config`] for the target `file` without a file.
+    pub(crate) fn from_table(table: LogTable) -> Result<Self> {
         match table.target.unwrap_or_default() {
             LogTarget::Stdout => Ok(Self::Stdout),
             LogTarget::Tracing => Ok(Self::Tracing),
@@ -146,6 +127,43 @@ pub struct LogTable {
     pub target: Option<LogTarget>,
     /// Whether *delivered* means on the disk; by default true.
     pub sync: Option<bool>,
+    /// The form of a line; by default `bare`.
+    pub envelope: Option<LineEnvelope>,
+}
+
+/// The words of `log.envelope`: the form of a notification on its line.
+///
+/// # Examples
+///
+/// ```
+/// use notify_log::{Config, FileConfig, LineEnvelope, Log};
+///
+/// let config = Config::File(FileConfig::new("/var/log/glance/notifications.log"));
+/// let log = Log::new(config).with_envelope(LineEnvelope::CloudEvents);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+pub enum LineEnvelope {
+    /// `bare`: the notification itself.
+    #[default]
+    #[serde(rename = "bare")]
+    Bare,
+    /// `oslo-2.0`: the notification as a string in oslo.messaging's envelope.
+    #[serde(rename = "oslo-2.0")]
+    Oslo2,
+    /// `cloudevents`: a CloudEvent in structured mode, which also holds the context. A line has no place for the
+    /// headers of the binary mode.
+    #[serde(rename = "cloudevents")]
+    CloudEvents,
+}
+
+impl From<LineEnvelope> for Envelope {
+    fn from(envelope: LineEnvelope) -> Self {
+        match envelope {
+            LineEnvelope::Bare => Self::Bare,
+            LineEnvelope::Oslo2 => Self::Oslo2,
+            LineEnvelope::CloudEvents => Self::CloudEvents,
+        }
+    }
 }
 
 /// The words of `log.target`.
@@ -183,7 +201,7 @@ mod tests {
     /// Reads a table as the facade does.
     fn read(table: serde_json::Value) -> Result<Config> {
         let serde_json::Value::Object(table) = table else { panic!("not a table") };
-        Config::from_options(DriverOptions::new("log", table))
+        Config::from_table(DriverOptions::new("log", table).parse()?)
     }
 
     /// Only an explicit `sync = false` gives up durability.
@@ -222,6 +240,10 @@ mod tests {
             (json!({"file": "x", "fsync": true}), "`log.fsync`: unknown option"),
             (json!({"file": "x", "sync": "maybe"}), "`log.sync`: "),
             (json!({"target": "syslog"}), "`log.target`: "),
+            (
+                json!({"file": "x", "envelope": "cloudevents-binary"}),
+                "`log.envelope`: unknown value, expected \"bare\", \"oslo-2.0\" or \"cloudevents\"",
+            ),
         ] {
             let error = read(table).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Config);

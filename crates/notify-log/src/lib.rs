@@ -1,5 +1,5 @@
 //! The strategy `log`: appends one line of JSON per notification to a file, to standard output or to
-//! the program's own logging.
+//! the program's own logging. A [`LineEnvelope`] makes the line a CloudEvent.
 //!
 //! # Guarantees
 //!
@@ -95,7 +95,7 @@ use notify_core::transport::Finding;
 use notify_core::{Batch, Error, ErrorKind, EventType, Result, Transport, Verdict};
 use tokio::sync::oneshot;
 
-pub use config::{Config, FileConfig, LogTable, LogTarget};
+pub use config::{Config, FileConfig, LineEnvelope, LogTable, LogTarget};
 use line_buffer::LineBuffer;
 #[cfg(feature = "source")]
 pub use source::{ContextLine, FileSource, FileSourceConfig, LineForm, LineSource};
@@ -103,7 +103,7 @@ pub use tracing_events::TARGET;
 use write_report::WriteReport;
 use writer_thread::{WriteReply, WriterThread};
 
-/// The driver of the strategy `log`. It reads the table `[log]` with [`Config::from_options`].
+/// The driver of the strategy `log`. It reads the table `[log]` with [`Log::from_options`].
 ///
 /// ```
 /// use notify_core::config::DriverOptions;
@@ -117,7 +117,7 @@ use writer_thread::{WriteReply, WriterThread};
 pub const DRIVER: Driver = Driver {
     name: "log",
     aliases: &["logging"],
-    defaults: r#"{ "target": "file", "sync": true }"#,
+    defaults: r#"{ "target": "file", "sync": true, "envelope": "bare" }"#,
     open,
 };
 
@@ -140,6 +140,8 @@ pub const DRIVER: Driver = Driver {
 #[derive(Debug)]
 pub struct Log {
     config: Config,
+    /// The form of a line.
+    envelope: LineEnvelope,
     /// The buffer of the next batch, kept for its allocation.
     lines: LineBuffer,
     /// The writer thread, from the first batch until `close`. The target `tracing` needs none.
@@ -153,7 +155,43 @@ impl Log {
     /// Creates a transport to the target of `config`. Opens no file and starts no thread before the
     /// first batch.
     pub fn new(config: Config) -> Self {
-        Self { config, lines: LineBuffer::default(), writer: None, reply: None }
+        let (envelope, lines) = (LineEnvelope::default(), LineBuffer::default());
+        Self { config, envelope, lines, writer: None, reply: None }
+    }
+
+    /// Creates the transport of the table `[log]`, which has the keys `file`, `target`, `sync` and `envelope`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`] for an unknown key, for a value of the wrong kind, and for the target
+    /// `file` without a file.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use notify_core::config::DriverOptions;
+    /// use notify_log::Log;
+    ///
+    /// let table = serde_json::json!({ "file": "/var/log/notifications.log", "envelope": "cloudevents" });
+    /// let options = DriverOptions::new("log", table.as_object().unwrap().clone());
+    /// let log = Log::from_options(options)?;
+    ///
+    /// let nothing = DriverOptions::new("log", serde_json::Map::new());
+    /// let error = Log::from_options(nothing).unwrap_err();
+    /// assert!(error.to_string().starts_with("`log.file` is missing"));
+    /// # Ok::<(), notify_core::Error>(())
+    /// ```
+    pub fn from_options(options: DriverOptions) -> Result<Self> {
+        let table: LogTable = options.parse()?;
+        let envelope = table.envelope.unwrap_or_default();
+        Ok(Self::new(Config::from_table(table)?).with_envelope(envelope))
+    }
+
+    /// Sets the form of a line: `log.envelope`, by default `bare`.
+    #[must_use]
+    pub fn with_envelope(mut self, envelope: LineEnvelope) -> Self {
+        self.envelope = envelope;
+        self
     }
 
     /// Hands the batch to the writer thread and settles it by the thread's report.
@@ -163,7 +201,7 @@ impl Log {
             // needed. The wait keeps the thread at one batch, however long a disk hangs.
             drop(self.take_reply().await);
         }
-        self.lines.fill(batch.messages());
+        self.lines.fill(batch.messages(), self.envelope.into());
         let writer = match &mut self.writer {
             Some(writer) => writer,
             none => none.insert(WriterThread::start(&self.config)?),
@@ -224,7 +262,7 @@ impl Transport for Log {
             return Ok(());
         }
         if matches!(self.config, Config::Tracing) {
-            tracing_events::emit_events(batch.messages());
+            tracing_events::emit_events(batch.messages(), self.envelope.into());
             batch.settle_rest(&Verdict::Accept);
             return Ok(());
         }
@@ -249,7 +287,7 @@ impl Transport for Log {
 
 /// Opens the transport for [`DRIVER`].
 fn open(options: DriverOptions) -> Result<Box<dyn Transport>> {
-    Ok(Box::new(Log::new(Config::from_options(options)?)))
+    Ok(Box::new(Log::from_options(options)?))
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 use std::io::{self, Write};
 
 use notify_core::Message;
+use notify_core::codec::Envelope;
 
 /// The lines of one batch, ready for a single call of `write`.
 ///
@@ -27,13 +28,13 @@ pub(crate) struct AppendProgress {
 }
 
 impl LineBuffer {
-    /// Replaces the content by the bodies of `messages`, one line each. Keeps the allocation.
-    pub(crate) fn fill(&mut self, messages: &[Message]) {
+    /// Replaces the content by `messages` in the envelope, one line each. Keeps the allocation.
+    pub(crate) fn fill(&mut self, messages: &[Message], envelope: Envelope) {
         self.bytes.clear();
         self.ends.clear();
         self.bytes.push(b'\n');
         for message in messages {
-            self.bytes.extend_from_slice(message.body());
+            self.bytes.extend_from_slice(&envelope.wrap(message));
             self.bytes.push(b'\n');
             self.ends.push(self.bytes.len());
         }

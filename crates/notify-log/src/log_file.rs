@@ -214,6 +214,8 @@ const SYNC_UNSUPPORTED: [io::ErrorKind; 3] =
 
 #[cfg(test)]
 mod tests {
+    use notify_core::codec::Envelope;
+
     use super::*;
 
     /// `logrotate` with `create` finds the path free: the transport waits and appends to that file.
@@ -224,7 +226,7 @@ mod tests {
         let mut log = LogFile::new(FileConfig::new(&path));
         log.successor_wait = Duration::from_secs(60);
         let mut lines = LineBuffer::default();
-        lines.fill(&[]);
+        lines.fill(&[], Envelope::Bare);
         log.write(&lines).unwrap();
         std::thread::scope(|threads| {
             fs::rename(&path, dir.path().join("n.log.1")).unwrap();

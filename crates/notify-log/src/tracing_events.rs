@@ -2,12 +2,13 @@
 //!
 //! This module installs no subscriber. The program decides where its events go.
 
+use notify_core::codec::Envelope;
 use notify_core::{Message, Priority};
 
 /// The target of the events that `log.target = "tracing"` emits.
 ///
 /// Filter by it in your subscriber: `RUST_LOG=glance_notify::notification=info`. An event's level
-/// follows from the notification's priority, and its text is the notification as one line of JSON.
+/// follows from the notification's priority, and its text is the notification as one line of JSON, in the form of `log.envelope`.
 ///
 /// ```
 /// assert_eq!(notify_log::TARGET, "glance_notify::notification");
@@ -16,9 +17,10 @@ pub const TARGET: &str = "glance_notify::notification";
 
 /// Emits one event per message. The priorities debug, info, warn and error become the levels of the same
 /// names, critical becomes error, and audit and sample become info.
-pub(crate) fn emit_events(messages: &[Message]) {
+pub(crate) fn emit_events(messages: &[Message], envelope: Envelope) {
     for message in messages {
-        let json = String::from_utf8_lossy(message.body());
+        let json = envelope.wrap(message);
+        let json = String::from_utf8_lossy(&json);
         match message.priority() {
             Priority::Debug => tracing::debug!(target: TARGET, "{json}"),
             Priority::Info | Priority::Audit | Priority::Sample => {

@@ -8,8 +8,7 @@
 //! * [`guard`] keeps harmful frames of a peer away from the client library.
 //! * [`Judge`] decides the verdict about a message by the meaning of the broker's answer.
 //! * [`explain_tls_error`] turns TLS failures into messages that name the option to change.
-//! * [`Secret`] keeps passwords out of logs, and [`Envelope`] is the JSON around a notification on a
-//!   broker.
+//! * [`Secret`] keeps passwords out of logs.
 //!
 //! This crate knows no client library. It hands a connected stream to the transport.
 //!
@@ -25,7 +24,6 @@ mod dialer;
 mod endpoint;
 mod endpoint_options;
 mod endpoint_table;
-mod envelope;
 pub mod guard;
 mod host;
 mod once_warnings;
@@ -40,7 +38,6 @@ mod verdict;
 pub use dialer::Dialer;
 pub use endpoint::Endpoint;
 pub use endpoint_options::{EndpointOptions, broker_table_values};
-pub use envelope::Envelope;
 pub use host::Host;
 pub use once_warnings::OnceWarnings;
 pub use peer::PeerInfo;

@@ -4,8 +4,9 @@
 
 use std::time::Duration;
 
+use notify_core::codec::Envelope;
 use notify_core::{Error, ErrorKind, Result};
-use notify_net::{Endpoint, Envelope};
+use notify_net::Endpoint;
 use serde::{Deserialize, Serialize};
 
 use crate::template::Template;
@@ -49,7 +50,7 @@ pub struct Config {
     /// `qpid.topic`, by default `notifications`: 1 to 240 bytes. Queues and subjects are the topic and
     /// the priority: `notifications.info`.
     pub topic: String,
-    /// `qpid.envelope`: the JSON around a notification in the message body. Default `bare`.
+    /// `qpid.envelope`: the form of a notification in the message. Default `bare`.
     pub envelope: Envelope,
 
     /// `qpid.window`, by default 256, at most 65 536: the number of messages of an address that may

@@ -56,6 +56,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
+pub use notify_core::codec::Envelope;
 use notify_core::config::{Driver, DriverOptions};
 use notify_core::redact::printable;
 use notify_core::transport::{BrokerCounters, Finding, Lanes};
@@ -64,8 +65,7 @@ use notify_core::{Batch, Outcome, Result, Transport};
 pub use config::{Config, Dialect, Node};
 use connection::Connection;
 pub use notify_net::{
-    BrokerUrl, Endpoint, Envelope, Host, Password, SaslMechanism, SaslMechanismList, Secret,
-    TlsFiles,
+    BrokerUrl, Endpoint, Host, Password, SaslMechanism, SaslMechanismList, Secret, TlsFiles,
 };
 use notify_net::{Judge, OnceWarnings};
 pub use options::QpidTable;

@@ -234,7 +234,7 @@ impl LinkTransfer<'_> {
         let properties = Properties::builder()
             .message_id(MessageId::String(message.id().to_string()))
             .subject(self.topology.route(message.priority()).subject.as_str())
-            .content_type("application/json")
+            .content_type(self.config.envelope.content_type())
             .creation_time(i64::try_from(milliseconds).ok().map(Timestamp::from_milliseconds))
             .build();
         let application = ApplicationProperties::builder()
@@ -246,6 +246,10 @@ impl LinkTransfer<'_> {
                 HeaderValue::Text(text) => properties.insert(name, text.into_owned()),
                 HeaderValue::Number(number) => properties.insert(name, number),
             });
+        let attributes = self.config.envelope.attributes(message);
+        let application = attributes.fold(application, |properties, (name, value)| {
+            properties.insert(format!("{CLOUD_EVENTS_PREFIX}{name}"), value.into_owned())
+        });
         AmqpMessage::builder()
             .header(Header { durable: true, ..Header::default() })
             .properties(properties)
@@ -397,3 +401,7 @@ impl Future for PendingDelivery {
 
 /// The wait for credit from which the broker holds messages back. A shorter one is ordinary flow control.
 const BLOCKED_AFTER: Duration = Duration::from_millis(10);
+
+/// The prefix of the attributes of CloudEvents as application properties. The AMQP binding prefers the
+/// underscore to a colon, which selectors of JMS cannot name.
+const CLOUD_EVENTS_PREFIX: &str = "cloudEvents_";

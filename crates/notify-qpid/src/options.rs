@@ -8,8 +8,9 @@
 use std::time::Duration;
 
 use notify_core::Result;
+use notify_core::codec::Envelope;
 use notify_core::config::{DriverOptions, Seconds};
-use notify_net::{Envelope, endpoint_table};
+use notify_net::endpoint_table;
 
 use crate::config::{Config, Dialect, Node};
 use crate::template::Template;
@@ -93,7 +94,7 @@ endpoint_table! {
         pub exchange: Option<String>,
         /// The first part of queues and subjects.
         pub topic: Option<String>,
-        /// The JSON around a notification.
+        /// The envelope of a notification.
         pub envelope: Option<Envelope>,
         /// The most unsettled messages of one address.
         pub window: Option<usize>,

@@ -4,8 +4,9 @@
 
 use std::time::Duration;
 
+use notify_core::codec::Envelope;
 use notify_core::{Error, ErrorKind, Priority, Result};
-use notify_net::{Endpoint, Envelope, Password, SaslMechanism, Secret};
+use notify_net::{Endpoint, Password, SaslMechanism, Secret};
 use serde::{Deserialize, Serialize};
 
 /// The configuration of the strategy `rabbit`.
@@ -56,7 +57,7 @@ pub struct Config {
     /// `rabbit.on_mismatch`: the policy for an exchange or queue that exists with other properties
     /// than configured. Default `adopt`.
     pub on_mismatch: MismatchPolicy,
-    /// `rabbit.envelope`: the JSON around a notification. Default `bare`.
+    /// `rabbit.envelope`: the form of a notification in the message. Default `bare`.
     pub envelope: Envelope,
 
     /// `rabbit.window`: the most unconfirmed messages, 1 to 65 536. Default 1024.

@@ -25,7 +25,7 @@ use std::time::Duration;
 use lapin::options::BasicPublishOptions;
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{BasicProperties, Confirmation, PublisherConfirm};
-use notify_core::codec::HeaderValue;
+use notify_core::codec::{Envelope, HeaderValue};
 use notify_core::{Error, Message};
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;
@@ -118,7 +118,7 @@ pub(crate) async fn publish_all(
                     topology.queue(message.priority()),
                     BasicPublishOptions { mandatory: true, immediate: false },
                     body,
-                    properties(message),
+                    properties(message, config.envelope),
                 )))
             })
             .collect();
@@ -225,18 +225,16 @@ fn poll_once<F: Future + Unpin>(futures: &mut [MaybeDone<F>]) -> usize {
 }
 
 /// Returns the properties of a message (AMQP 0-9-1, class `basic`).
-fn properties(message: &Message) -> BasicProperties {
+fn properties(message: &Message, envelope: Envelope) -> BasicProperties {
     let mut id = Uuid::encode_buffer();
     // Both texts are shorter than 255 bytes. lapin panics on a longer short string.
     let id = ShortString::from(&*message.id().hyphenated().encode_lower(&mut id));
     let event_type = ShortString::from(message.event_type().as_str());
     let timestamp = u64::try_from(message.timestamp().unix_timestamp()).unwrap_or(0);
     BasicProperties::default()
-        // oslo.messaging's consumers drop messages whose content type has a parameter, so the text
-        // must be exactly this.
-        .with_content_type("application/json".into())
+        .with_content_type(envelope.content_type().into())
         .with_content_encoding("utf-8".into())
-        .with_headers(headers(message))
+        .with_headers(headers(message, envelope))
         .with_delivery_mode(PERSISTENT)
         .with_message_id(id)
         .with_timestamp(timestamp)
@@ -244,9 +242,14 @@ fn properties(message: &Message) -> BasicProperties {
         .with_app_id(APP_ID.into())
 }
 
-/// Returns the context and the sequence of a message as headers. `docs/brokers.md` lists them.
-fn headers(message: &Message) -> FieldTable {
+/// Returns the headers of a message: its context and its sequence, and in binary mode the attributes of its
+/// CloudEvent. `docs/brokers.md` lists them.
+fn headers(message: &Message, envelope: Envelope) -> FieldTable {
     let mut table = FieldTable::default();
+    for (name, value) in envelope.attributes(message) {
+        let value = AMQPValue::LongString(value.as_bytes().into());
+        table.insert(format!("{CLOUD_EVENTS_PREFIX}{name}").into(), value);
+    }
     for (name, value) in message.headers() {
         let value = match value {
             HeaderValue::Text(text) => AMQPValue::LongString(text.as_bytes().into()),
@@ -265,3 +268,6 @@ const GRACE_PERIOD: Duration = Duration::from_secs(1);
 const PERSISTENT: u8 = 2;
 /// The `app_id` of every message.
 const APP_ID: &str = "glance-notify";
+/// The prefix of the attributes of CloudEvents, by the binding for RabbitMQ that the specification lists:
+/// `cloudevents-protocol-spec/spec.md` of Knative's eventing-rabbitmq.
+const CLOUD_EVENTS_PREFIX: &str = "ce-";

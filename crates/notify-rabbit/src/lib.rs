@@ -32,9 +32,11 @@
 //! # Messages
 //!
 //! Each message has the properties `content_type` `application/json`, `content_encoding` `utf-8`,
-//! delivery mode 2, empty `headers`, `message_id`, `timestamp`, `type` (the event type) and `app_id`
-//! `glance-notify`. The body is the notification in its [`Envelope`]. The transport publishes with the
-//! flag `mandatory`, so the broker returns an unroutable message instead of dropping it.
+//! delivery mode 2, `headers` with its context and sequence, `message_id`, `timestamp`, `type` (the event
+//! type) and `app_id` `glance-notify`. The body is the notification in its [`Envelope`]. A CloudEvent in
+//! structured mode has another content type, and one in binary mode has its attributes as headers with the
+//! prefix `ce-`. The transport publishes with the flag `mandatory`, so the broker returns an unroutable
+//! message instead of dropping it.
 //!
 //! # Failures
 //!
@@ -148,6 +150,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+pub use notify_core::codec::Envelope;
 use notify_core::config::{Driver, DriverOptions};
 use notify_core::transport::{BrokerCounters, Finding, Lanes};
 use notify_core::{Batch, Result, Transport};
@@ -157,8 +160,7 @@ use connection::{Connection, connection_name};
 use notify_net::OnceWarnings;
 use notify_net::guard::amqp091::Amqp091Guard;
 pub use notify_net::{
-    BrokerUrl, Endpoint, Envelope, Host, Password, SaslMechanism, SaslMechanismList, Secret,
-    TlsFiles,
+    BrokerUrl, Endpoint, Host, Password, SaslMechanism, SaslMechanismList, Secret, TlsFiles,
 };
 pub use options::RabbitTable;
 use publish::PublishState;

@@ -5,8 +5,9 @@
 use std::time::Duration;
 
 use notify_core::Result;
+use notify_core::codec::Envelope;
 use notify_core::config::{DriverOptions, Seconds};
-use notify_net::{Endpoint, EndpointOptions, Envelope, Host, SaslMechanism, endpoint_table};
+use notify_net::{Endpoint, EndpointOptions, Host, SaslMechanism, endpoint_table};
 
 use crate::config::{Config, DeclareMode, MismatchPolicy, QueueType, guest, invalid};
 
@@ -146,7 +147,7 @@ endpoint_table! {
         pub declare: Option<DeclareMode>,
         /// The policy for an exchange or queue that exists with other properties.
         pub on_mismatch: Option<MismatchPolicy>,
-        /// The JSON around a notification.
+        /// The envelope of a notification.
         pub envelope: Option<Envelope>,
         /// The most unconfirmed messages.
         pub window: Option<usize>,

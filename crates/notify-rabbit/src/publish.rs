@@ -23,9 +23,10 @@ use std::time::Duration;
 use lapin::Confirmation;
 use lapin::message::BasicReturnMessage;
 use memchr::memmem::Finder;
+use notify_core::codec::Envelope;
 use notify_core::redact::printable;
 use notify_core::{Batch, Error, ErrorKind, Message, Outcome, Result, Verdict};
-use notify_net::{BrokerAnswer, Envelope, Judge};
+use notify_net::{BrokerAnswer, Judge};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -106,6 +107,18 @@ impl PublishState {
             && config.envelope.wrap(message).len() as u64 > limit
         {
             return Some(Judge::too_large(&"the broker", limit));
+        }
+        let headers = config.envelope.attributes(message);
+        let header_bytes: usize = headers.map(|(name, value)| name.len() + value.len()).sum();
+        if header_bytes > MAX_ATTRIBUTE_BYTES {
+            return Some(Error::new(
+                ErrorKind::Rejected,
+                format!(
+                    "the attributes of the CloudEvent have {header_bytes} bytes, and headers hold at most \
+                     {MAX_ATTRIBUTE_BYTES}: shorten `publisher_id`, or set `rabbit.envelope = \
+                     \"cloudevents\"`"
+                ),
+            ));
         }
         let bare = config.envelope == Envelope::Bare;
         (bare && KOMBU_TYPE.find(message.body()).is_some()).then(|| {
@@ -369,6 +382,9 @@ fn nacked(publisher: &Publisher, message: &Message, topology: &Topology) -> Erro
 /// The size limit of a window, in bytes. It is small enough that a slow link confirms a message within
 /// every timeout.
 const WINDOW_BYTES: usize = 1024 * 1024;
+/// The largest size of a CloudEvent's attributes as headers, in bytes. All headers of a message are one frame,
+/// and RabbitMQ lets operators limit a frame to 8 KiB. A larger one would end the connection.
+const MAX_ATTRIBUTE_BYTES: usize = 5 * 1024;
 /// The search for the key by which kombu, the library under oslo.messaging, marks its own types. Consumers
 /// drop a notification that contains it.
 static KOMBU_TYPE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(br#""__type__":"#));

@@ -1,5 +1,6 @@
-//! A notification from outside: bare, in the envelope of oslo.messaging, or encoded twice.
+//! A notification from outside: bare, in the envelope of oslo.messaging, as a CloudEvent, or encoded twice.
 
+use glance_notify::codec::Message;
 use glance_notify::codec::serde_json::{self, Value, json};
 use glance_notify::codec::{Encoding, NotificationInput, PayloadStyle, Problems, SizeLimits};
 use glance_notify::config::Redact;
@@ -122,7 +123,18 @@ fn line(notification: &Notification, redact: Redact) -> Option<String> {
     assert_printable(line);
     let oslo: Value = serde_json::from_slice(&message.oslo_v2()).unwrap_or_default();
     assert_eq!(oslo["oslo.message"].as_str(), Some(line));
+    check_cloud_event(&message, &encoding);
     Some(line.to_owned())
+}
+
+/// Checks that the message is the same after it was a CloudEvent, unless that exceeds the limits.
+fn check_cloud_event(message: &Message, encoding: &Encoding) {
+    let cloud_event = message.cloud_event().to_json();
+    assert_printable(&String::from_utf8_lossy(&cloud_event));
+    match Notification::decode(&cloud_event).and_then(|read| read.encode(encoding)) {
+        Ok(again) => assert!(again.body().len() <= message.body().len()),
+        Err(error) => assert_eq!(error.kind(), ErrorKind::TooLarge, "{error}"),
+    }
 }
 
 /// Checks the texts of every problem.
@@ -170,7 +182,8 @@ fn children(value: &Value) -> Box<dyn Iterator<Item = &Value> + '_> {
 /// contains it.
 fn check_planted(value: &Value, spared: &[&[&str]]) {
     let mut value = value.clone();
-    match value.get_mut("payload") {
+    let key = if value.get("specversion").is_some() { "data" } else { "payload" };
+    match value.get_mut(key) {
         Some(Value::Object(payload)) => {
             let texts = payload.iter_mut();
             for (key, value) in texts.filter(|(key, _)| !spared.concat().contains(&key.as_str())) {

@@ -28,7 +28,9 @@ impl EventSchemas {
     /// no warnings. A line without an envelope lacks no envelope: `emit` creates it.
     pub(super) fn warnings(&self, line: &[u8]) -> Vec<Problem> {
         let mut check = SchemaCheck::new(&self.document);
-        let Some(notification) = notification(line) else { return vec![unreadable_payload()] };
+        let Some((notification, payload_pointer)) = notification(line) else {
+            return vec![unreadable_payload()];
+        };
         let text = |key| notification.get(key).and_then(Value::as_str).unwrap_or_default();
         let (event_type, priority) = (text("event_type"), text("priority"));
         let schemas = || self.schemas().filter(|schema| word(schema, "event_type") == event_type);
@@ -49,7 +51,9 @@ impl EventSchemas {
         // Reading has checked the attributes themselves, and drops those of oslo.messaging.
         for (key, schema) in properties.into_iter().flatten() {
             if let Some(value) = notification.get(key) {
-                check.check(schema, value, &format!("/{key}"));
+                let pointer = format!("/{key}");
+                let pointer = if key == "payload" { payload_pointer } else { &pointer };
+                check.check(schema, value, pointer);
             }
         }
         check.into_problems()
@@ -66,18 +70,32 @@ fn word<'a>(schema: &'a Value, attribute: &str) -> &'a str {
     schema["properties"][attribute]["const"].as_str().unwrap_or_default()
 }
 
-/// Returns the notification on a line that reading accepts.
+/// Returns the notification on a line that reading accepts, and the JSON pointer of its payload.
 ///
 /// It is the line, or in a log file the object behind the name of the logger. Within oslo's envelope 2.0,
-/// it is a string.
-fn notification(line: &[u8]) -> Option<Map<String, Value>> {
+/// it is a string. A CloudEvent has other attributes.
+fn notification(line: &[u8]) -> Option<(Map<String, Value>, &'static str)> {
     let text = line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line);
     let text = if text.trim_ascii_start().starts_with(b"{") { text } else { after_logger(text)? };
     let object: Map<String, Value> = serde_json::from_slice(text).ok()?;
     match object.get("oslo.message") {
-        Some(Value::String(message)) => serde_json::from_str(message).ok(),
-        _ => Some(object),
+        Some(Value::String(message)) => Some((serde_json::from_str(message).ok()?, "/payload")),
+        _ if object.contains_key("specversion") && !object.contains_key("event_type") => {
+            Some((facts_of_cloud_event(object), "/data"))
+        }
+        _ => Some((object, "/payload")),
     }
+}
+
+/// Returns the attributes of a notification that the event itself decides, from a CloudEvent.
+fn facts_of_cloud_event(mut event: Map<String, Value>) -> Map<String, Value> {
+    let name = event.get("type").and_then(Value::as_str).unwrap_or_default();
+    let name = name.strip_prefix("org.openstack.").unwrap_or_default().into();
+    let mut take = |key: &str| event.remove(key).unwrap_or_default();
+    [("event_type", name), ("priority", take("priority")), ("payload", take("data"))]
+        .map(|(key, value)| (key.to_owned(), value))
+        .into_iter()
+        .collect()
 }
 
 /// Returns the warning of a payload with a value that reading keeps as text, and Rust cannot hold.
@@ -251,6 +269,16 @@ mod tests {
             assert_eq!(warnings(&form), expected, "{form}");
             assert!(NotificationInput::decode(form.as_bytes(), &SizeLimits::default()).is_ok());
         }
+        // A CloudEvent has its payload under another name.
+        let cloud_event = json!({
+            "specversion": "1.0", "id": "6b9d4b8a-0f7c-4d2c-9a4a-0a3f0e7d4c11", "source": "h",
+            "type": "org.openstack.task.failure", "time": "2026-11-22T12:00:00.5Z",
+            "priority": "INFO", "data": { "id": "c80a1a6c-bd1f-41c5-90ee-81afedb1d58d" },
+        })
+        .to_string();
+        let moved: Vec<_> = expected.iter().map(|it| it.replacen("/payload", "/data", 1)).collect();
+        assert_eq!(warnings(&cloud_event), moved);
+        assert!(NotificationInput::decode(cloud_event.as_bytes(), &SizeLimits::default()).is_ok());
     }
 
     /// oslo.messaging has more priorities than the documented events, and older senders write them in

@@ -5,8 +5,7 @@
 
 use std::fmt;
 
-use notify_core::Context;
-use notify_core::codec::{NotificationInput, SizeLimits};
+use notify_core::codec::{NotificationInput, NotificationLine, SizeLimits};
 
 use super::event_record::{Arrival, EventRecord};
 
@@ -49,20 +48,20 @@ impl RecordReader {
         self
     }
 
-    /// Reads one line. It may be bare JSON, oslo's envelope 2.0, or a line of a log file.
+    /// Reads one line. It may be bare JSON, oslo's envelope 2.0, a CloudEvent, or a line of a log file.
     ///
     /// # Errors
     ///
     /// Returns the reason if the line is no whole notification.
     pub fn read(&self, line: &[u8]) -> Result<EventRecord, UnreadableRecord> {
-        let notification = match NotificationInput::decode(line, &self.limits) {
-            Ok(NotificationInput::Notification(notification)) => notification,
-            Ok(NotificationInput::Event(_)) => return Err(UnreadableRecord(NO_ENVELOPE.into())),
-            Err(problems) => return Err(UnreadableRecord(problems.to_string())),
+        let line = NotificationLine::decode(line, &self.limits)
+            .map_err(|problems| UnreadableRecord(problems.to_string()))?;
+        let NotificationInput::Notification(notification) = line.input else {
+            return Err(UnreadableRecord(NO_ENVELOPE.into()));
         };
         let mut record = EventRecord::new(&notification, self.arrival.clone())
             .map_err(|error| UnreadableRecord(error.to_string()))?;
-        record.context = Context::of_log_line(line);
+        (record.context, record.sequence) = (line.context, line.sequence);
         Ok(record)
     }
 }

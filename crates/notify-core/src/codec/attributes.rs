@@ -65,6 +65,16 @@ impl<'a> Attributes<'a> {
         self.get(key).is_some()
     }
 
+    /// Returns `true` if the attribute exists and is not null.
+    pub(super) fn has_value(&self, key: &str) -> bool {
+        self.get(key).is_some_and(|json| json != "null")
+    }
+
+    /// Returns an attribute that is a string of whole characters, and passes over any other.
+    pub(super) fn valid_text(&self, key: &str) -> Option<Cow<'a, str>> {
+        self.text(key, String::new).ok()
+    }
+
     /// Reads an attribute of any type.
     pub(super) fn value(&mut self, key: &str, expected: &str) -> Option<&'a RawValue> {
         let value = self.entries.iter().find(|(name, _)| name == key).map(|(_, value)| *value);

@@ -13,7 +13,8 @@ use crate::redact::printable::has_unsafe;
 /// The trace and the request during which a program emits a notification.
 ///
 /// Brokers get a context as headers or application properties beside the body, which stays as it is. A
-/// spool keeps it, and a [`Delivery`](crate::listener::Delivery) shows it. Files get no context.
+/// spool keeps it, and a [`Delivery`](crate::listener::Delivery) shows it. Files get a context only as part
+/// of a [`CloudEvent`](super::CloudEvent).
 ///
 /// All parts are optional. They count against the [limit](super::SizeLimits::bytes) of the notification's
 /// size. Cloning is cheap, and an empty context allocates nothing. The ids of a user and

@@ -91,11 +91,16 @@ pub(crate) fn encode(
         w.bytes.clear();
         drop(SCRATCH.try_with(|scratch| scratch.replace(w.bytes)));
     }
+    // Envelopes and headers carry it beside the body.
+    let publisher_id = match encoding.redact.text(publisher_id) {
+        Cow::Borrowed(_) => Arc::clone(publisher_id),
+        Cow::Owned(redacted) => redacted.into(),
+    };
     Ok(Message {
         id: message_id,
         event_type: event_type.clone(),
         priority,
-        publisher_id: Arc::clone(publisher_id),
+        publisher_id,
         timestamp,
         body: body?,
         context: Context::new(),

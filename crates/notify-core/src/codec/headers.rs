@@ -124,12 +124,20 @@ impl IncomingDelivery {
             Some(HeaderValue::Number(number)) => u64::try_from(number).ok(),
             _ => None,
         };
-        let epoch = text(EPOCH).and_then(|epoch| Uuid::try_parse(&epoch).ok());
-        let lane = text(LANE).filter(|lane| lane.len() <= MAX_LANE_BYTES && !has_unsafe(lane));
-        self.sequence = match (epoch, lane, number) {
-            (Some(epoch), Some(lane), Some(number)) => Some(Sequence::new(epoch, &lane, number)),
-            _ => None,
-        };
+        self.sequence = Sequence::of_texts(text(EPOCH), text(LANE), number);
+    }
+}
+
+impl Sequence {
+    /// Returns the sequence that another program wrote, if all parts are there and valid.
+    pub(super) fn of_texts(
+        epoch: Option<Cow<'_, str>>,
+        lane: Option<Cow<'_, str>>,
+        number: Option<u64>,
+    ) -> Option<Self> {
+        let epoch = Uuid::try_parse(&epoch?).ok()?;
+        let lane = lane.filter(|lane| lane.len() <= MAX_LANE_BYTES && !has_unsafe(lane))?;
+        Some(Self::new(epoch, &lane, number?))
     }
 }
 

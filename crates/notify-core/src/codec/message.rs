@@ -4,7 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -152,6 +154,13 @@ impl Message {
         &self.body
     }
 
+    /// Returns the payload as it is in the body; `None` if the body has none, which
+    /// [`from_body`](Self::from_body) rules out.
+    pub(super) fn payload(&self) -> Option<&RawValue> {
+        let body: BodyPayload<'_> = serde_json::from_slice(&self.body).ok()?;
+        Some(body.payload)
+    }
+
     /// Returns the context in which a program emitted the notification. It is no part of the body.
     pub fn context(&self) -> &Context {
         &self.context
@@ -246,6 +255,13 @@ impl Message {
         out.extend_from_slice(b"\"}");
         out
     }
+}
+
+/// The payload of a message's body.
+#[derive(Deserialize)]
+struct BodyPayload<'a> {
+    #[serde(borrow)]
+    payload: &'a RawValue,
 }
 
 /// Shows the attributes and the size, and nothing of the body.

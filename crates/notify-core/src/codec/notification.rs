@@ -135,11 +135,11 @@ impl Notification {
     /// # }
     /// ```
     pub fn from_message(message: &Message) -> Result<Self> {
-        // Drop the error of `serde_json`, which may quote the body.
-        let payload: BodyPayload<'_> = serde_json::from_slice(message.body())
-            .map_err(|_| Error::new(ErrorKind::Invalid, "the body has no payload"))?;
+        let payload = message.payload();
+        let payload =
+            payload.ok_or_else(|| Error::new(ErrorKind::Invalid, "the body has no payload"))?;
         let (event_type, priority) = (message.event_type().clone(), message.priority());
-        let event = ReadEvent::new(event_type, priority, payload.payload.to_owned());
+        let event = ReadEvent::new(event_type, priority, payload.to_owned());
         Ok(Self {
             message_id: message.id(),
             publisher_id: Arc::clone(&message.publisher_id),
@@ -147,13 +147,6 @@ impl Notification {
             payload: NotificationPayload::Read(event),
         })
     }
-}
-
-/// The payload of a message's body.
-#[derive(Deserialize)]
-struct BodyPayload<'a> {
-    #[serde(borrow)]
-    payload: &'a RawValue,
 }
 
 impl Serialize for Notification {

@@ -1,17 +1,18 @@
-//! Input: notifications read from one line, with or without an envelope.
+//! Input: notifications read from one line, with or without their six attributes.
 //!
-//! Reading trusts nothing in the line. It keeps the limits, reports every problem at its JSON pointer,
-//! and repeats no value that may be a secret.
+//! Reading trusts nothing in the line. It reports every problem at its JSON pointer, and repeats no value
+//! that may be a secret. [`decode`](super::decode) finds the attributes in the line.
 
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::attributes::Attributes;
-use super::input_form::json_range;
-use super::limits::SizeLimits;
+use super::context::Context;
 use super::notification::Notification;
 use super::problem::{Problem, Problems};
+use super::sequence::Sequence;
 use super::timestamp::parse_time;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::ErrorKind;
 use crate::event::event_type::{EXPECTED as EXPECTED_NAME, EventType};
 use crate::event::priority::Priority;
 use crate::event::read_event::ReadEvent;
@@ -48,100 +49,46 @@ pub enum NotificationInput {
     Event(ReadEvent),
 }
 
+/// One line of input: the notification, and the context and the sequence on the same line.
+///
+/// # Examples
+///
+/// ```
+/// use notify_core::codec::{NotificationLine, SizeLimits};
+///
+/// let line = br#"2026-11-22 12:54:26 7 ERROR oslo.messaging.notification.image.upload [None req-1 bob web]
+///     {"event_type": "image.upload", "priority": "ERROR", "payload": "storage is full"}"#;
+/// let line = NotificationLine::decode(line, &SizeLimits::default())?;
+/// assert_eq!(line.context.user(), Some("bob"));
+/// # Ok::<(), notify_core::codec::Problems>(())
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct NotificationLine {
+    /// The notification, or an event without its envelope.
+    pub input: NotificationInput,
+    /// The context: the attributes of a CloudEvent, or the request in the prefix of a log line, as
+    /// [`Context::of_log_line`] reads it. Empty for other forms.
+    pub context: Context,
+    /// The sequence of a CloudEvent.
+    pub sequence: Option<Sequence>,
+    /// A warning for each attribute that reading drops, except for those that begin with `_`.
+    pub warnings: Vec<Problem>,
+}
+
 impl NotificationInput {
-    /// Reads one line of input within `limits`.
-    ///
-    /// The line has one of these forms, with or without a byte order mark of UTF-8:
-    ///
-    /// * bare JSON: the notification, as this library and oslo.messaging's driver `messaging` send it
-    /// * envelope 2.0 of oslo.messaging, whose `oslo.message` holds the notification as a string;
-    ///   `limits` apply to the envelope and to that string
-    /// * a line of a log file that oslo.messaging's driver `log` wrote: anything, then
-    ///   `oslo.messaging.notification.EVENT_TYPE [context]`, then the notification; or the same as an
-    ///   object of oslo.log's `use_json`
-    ///
-    /// Reading accepts a payload of any shape and keeps it as it is, as [`ReadEvent`]. Ask
-    /// [`ReadEvent::to_event`] whether it has the documented shape.
-    ///
-    /// Reading drops attributes of the envelope that begin with `_`. They belong to oslo.messaging and can
-    /// hold a user's token. It drops the attributes that other tools add, too:
-    /// [`decode_with_warnings`](Self::decode_with_warnings) names them.
-    ///
-    /// # Errors
-    ///
-    /// Returns all problems of the line, each with its JSON pointer, the expectation and the finding.
-    /// A line that is not JSON, or exceeds a limit, has one problem.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use notify_core::codec::{NotificationInput, SizeLimits};
-    ///
-    /// let line = br#"2026-11-22 12:54:26.539 7 ERROR oslo.messaging.notification.image.upload [-]
-    ///     {"event_type": "image.upload", "priority": "ERROR", "payload": "storage is full"}"#;
-    /// assert!(NotificationInput::decode(line, &SizeLimits::default()).is_ok());
-    /// ```
-    pub fn decode(line: &[u8], limits: &SizeLimits) -> Result<Self, Problems> {
-        Self::decode_with_warnings(line, limits).map(|(input, _)| input)
-    }
-
-    /// Does the same as [`decode`](Self::decode), and returns a warning for each attribute that is not one
-    /// of the six and does not begin with `_`.
-    ///
-    /// Yagi, for example, adds `original_message_id`. The input does not hold such an attribute.
-    ///
-    /// # Errors
-    ///
-    /// Returns all problems, as `decode` does. Unknown attributes are among them: one may be a misspelt
-    /// name of an attribute that is missing.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use notify_core::codec::{NotificationInput, SizeLimits};
-    ///
-    /// let line = br#"{"event_type": "image.upload", "priority": "ERROR", "payload": "", "topic": 1}"#;
-    /// let (_, warnings) = NotificationInput::decode_with_warnings(line, &SizeLimits::default())?;
-    /// assert_eq!(warnings[0].to_string(), "/topic: unknown attribute `topic`");
-    /// # Ok::<(), notify_core::codec::Problems>(())
-    /// ```
-    pub fn decode_with_warnings(
-        line: &[u8],
-        limits: &SizeLimits,
-    ) -> Result<(Self, Vec<Problem>), Problems> {
-        let invalid = |problem| Problems::one(ErrorKind::Invalid, problem);
-        let range = json_range(line).map_err(invalid)?;
-        let attributes = Attributes::parse(line, range, limits)?;
-        let Some(message) = attributes.oslo_message().map_err(invalid)? else {
-            return Self::read(attributes);
-        };
-        Attributes::parse(message.as_bytes(), 0..message.len(), limits)
-            .and_then(Self::read)
-            .map_err(|problems| problems.inside("/oslo.message"))
-    }
-
     /// Reads the attributes of a notification.
-    fn read(mut attributes: Attributes<'_>) -> Result<(Self, Vec<Problem>), Problems> {
+    pub(super) fn read(mut attributes: Attributes<'_>) -> Result<(Self, Vec<Problem>), Problems> {
         let has_envelope = ATTRIBUTES[..3].iter().any(|key| attributes.has(key));
         let envelope = has_envelope.then(|| {
-            let message_id = attributes.parsed(
-                "message_id",
-                || "a UUID with dashes".into(),
-                |text| if text.len() == 36 { Uuid::try_parse(text).ok() } else { None },
-                quoted,
-            );
+            let message_id = read_id(&mut attributes, "message_id");
             let publisher_id = attributes.parsed(
                 "publisher_id",
                 || "a string".into(),
                 |id| Some(id.into()),
                 quoted,
             );
-            let timestamp = attributes.parsed(
-                "timestamp",
-                || "a time such as 2026-11-22 12:00:00.123456".into(),
-                parse_time,
-                |_| "a string that is not a time".into(),
-            );
+            let timestamp = read_time(&mut attributes, "timestamp");
             Some((message_id?, publisher_id?, timestamp?))
         });
         let event_type = attributes.parsed(
@@ -150,12 +97,7 @@ impl NotificationInput {
             |name| EventType::new(name).ok(),
             quoted,
         );
-        let priority = attributes.parsed(
-            "priority",
-            || one_of(&Priority::ALL.iter().map(|priority| priority.as_str()).collect::<Vec<_>>()),
-            |word| word.parse().ok(),
-            quoted,
-        );
+        let priority = read_priority(&mut attributes);
         let payload = attributes.value("payload", "a payload").map(ToOwned::to_owned);
         let known = if has_envelope { &ATTRIBUTES[..] } else { &ATTRIBUTES[3..] };
         let (mut problems, warnings) = attributes.into_problems(known);
@@ -176,33 +118,25 @@ impl NotificationInput {
     }
 }
 
+/// Reads the id of a notification.
+pub(super) fn read_id(attributes: &mut Attributes<'_>, key: &str) -> Option<Uuid> {
+    // Other forms of a UUID would not be written again as they were.
+    let parse = |text: &str| if text.len() == 36 { Uuid::try_parse(text).ok() } else { None };
+    attributes.parsed(key, || "a UUID with dashes".into(), parse, quoted)
+}
+
+/// Reads the time of a notification.
+pub(super) fn read_time(attributes: &mut Attributes<'_>, key: &str) -> Option<OffsetDateTime> {
+    let expected = || "a time such as 2026-11-22 12:00:00.123456".into();
+    attributes.parsed(key, expected, parse_time, |_| "a string that is not a time".into())
+}
+
+/// Reads the priority of a notification, which has the same name in every form.
+pub(super) fn read_priority(attributes: &mut Attributes<'_>) -> Option<Priority> {
+    let words = || one_of(&Priority::ALL.iter().map(|word| word.as_str()).collect::<Vec<_>>());
+    attributes.parsed("priority", words, |word| word.parse().ok(), quoted)
+}
+
 /// The attributes of a notification. An event without an envelope lacks the first three.
 const ATTRIBUTES: [&str; 6] =
     ["message_id", "publisher_id", "timestamp", "event_type", "priority", "payload"];
-
-impl Notification {
-    /// Reads a notification within the default [`SizeLimits`].
-    ///
-    /// # Errors
-    ///
-    /// Returns an error of the kind [`ErrorKind::Invalid`] or [`ErrorKind::TooLarge`] with the first
-    /// problem at its JSON pointer. [`NotificationInput::decode`] returns all problems.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use notify_core::Notification;
-    ///
-    /// let error = Notification::decode(b"not json").unwrap_err();
-    /// assert_eq!(error.to_string(), "not JSON: unexpected character at column 2");
-    /// ```
-    pub fn decode(json: &[u8]) -> Result<Self> {
-        match NotificationInput::decode(json, &SizeLimits::default())? {
-            NotificationInput::Notification(notification) => Ok(notification),
-            NotificationInput::Event(_) => Err(Error::new(
-                ErrorKind::Invalid,
-                "/message_id: missing, expected a UUID with dashes",
-            )),
-        }
-    }
-}

@@ -11,7 +11,7 @@ use crate::codec::context::Context;
 use crate::codec::encode::Encoding;
 use crate::codec::message::Message;
 use crate::codec::notification::Notification;
-use crate::codec::notification_input::NotificationInput;
+use crate::codec::notification_input::{NotificationInput, NotificationLine};
 use crate::codec::payload_style::PayloadStyle;
 use crate::codec::sequence::Sequence;
 use crate::error::{Error, ErrorKind, Result};
@@ -26,7 +26,7 @@ pub(super) struct DeliveryContent {
     pub(super) received_at: OffsetDateTime,
     /// Whether a consumer may have seen the message before.
     pub(super) redelivered: bool,
-    /// The context that came beside the body, or in the prefix of its line.
+    /// The context that came beside the body, or else on its line.
     pub(super) context: Context,
     /// The publisher's number.
     pub(super) sequence: Option<Sequence>,
@@ -75,17 +75,24 @@ impl DeliveryContent {
         received_at: OffsetDateTime,
         config: &ListenerConfig,
     ) -> Self {
-        let context = match &incoming.body {
-            IncomingBody::Bytes(line) if incoming.context.is_empty() => Context::of_log_line(line),
-            _ => incoming.context,
-        };
+        let (mut context, mut sequence) = (incoming.context, incoming.sequence);
+        let decoded = decode(incoming.body, config);
+        if context.is_empty() {
+            context = match &decoded {
+                Ok(decoded) => decoded.context.clone(),
+                Err(unreadable) => Context::of_log_line(&unreadable.bytes),
+            };
+        }
+        if let (None, Ok(decoded)) = (&sequence, &decoded) {
+            sequence.clone_from(&decoded.sequence);
+        }
         Self {
             position: incoming.position,
             received_at,
             redelivered: incoming.redelivered,
             context,
-            sequence: incoming.sequence,
-            message: decode(incoming.body, config),
+            sequence,
+            message: decoded.map(|decoded| decoded.message),
             notification: OnceLock::new(),
         }
     }
@@ -98,11 +105,18 @@ impl DeliveryContent {
     }
 }
 
+/// A body that was read: the message, and what the body holds beside the notification.
+struct DecodedBody {
+    message: Message,
+    context: Context,
+    sequence: Option<Sequence>,
+}
+
 /// Reads the notification in `body` and encodes it again, redacted.
-fn decode(body: IncomingBody, config: &ListenerConfig) -> Result<Message, UnreadableMessage> {
+fn decode(body: IncomingBody, config: &ListenerConfig) -> Result<DecodedBody, UnreadableMessage> {
     let (reason, size, bytes) = match body {
         IncomingBody::Bytes(bytes) => match read(&bytes, config) {
-            Ok(message) => return Ok(message),
+            Ok(decoded) => return Ok(decoded),
             Err(reason) => (reason, bytes.len() as u64, bytes),
         },
         IncomingBody::Unusable(bytes, reason) => {
@@ -116,14 +130,18 @@ fn decode(body: IncomingBody, config: &ListenerConfig) -> Result<Message, Unread
 }
 
 /// Reads a whole notification.
-fn read(bytes: &[u8], config: &ListenerConfig) -> Result<Message> {
+fn read(bytes: &[u8], config: &ListenerConfig) -> Result<DecodedBody> {
     let encoding = Encoding {
         payloads: PayloadStyle::default(),
         redact: config.redact,
         limits: config.limits,
     };
-    match NotificationInput::decode(bytes, &config.limits)? {
-        NotificationInput::Notification(notification) => notification.encode(&encoding),
+    let line = NotificationLine::decode(bytes, &config.limits)?;
+    match line.input {
+        NotificationInput::Notification(notification) => {
+            let message = notification.encode(&encoding)?;
+            Ok(DecodedBody { message, context: line.context, sequence: line.sequence })
+        }
         NotificationInput::Event(_) => {
             Err(Error::new(ErrorKind::Invalid, "/message_id: missing, expected a UUID with dashes"))
         }

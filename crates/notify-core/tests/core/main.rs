@@ -4,6 +4,7 @@
 
 mod account;
 mod closing;
+mod cloud_events;
 mod destinations;
 mod facts;
 mod fixtures;

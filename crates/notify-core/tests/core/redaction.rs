@@ -6,7 +6,9 @@
 use std::fmt::Write as _;
 
 use crate::fixtures::{event, image, notification, task, text};
-use notify_core::codec::{Encoding, NotificationInput, PayloadStyle, SizeLimits, serde_json};
+use notify_core::codec::{
+    Encoding, Envelope, NotificationInput, PayloadStyle, SizeLimits, serde_json,
+};
 use notify_core::event::{
     ImageSend, NotificationPayload, Payload, ReadEvent, TaskFailure, TaskStatus, TaskSuccess,
 };
@@ -26,6 +28,10 @@ fn keys() -> impl Strategy<Value = &'static str> {
 fn texts() -> impl Strategy<Value = String> {
     prop::sample::select(secrets::texts())
 }
+
+/// Every envelope that a destination can ask for.
+const ENVELOPES: [Envelope; 4] =
+    [Envelope::Bare, Envelope::Oslo2, Envelope::CloudEvents, Envelope::CloudEventsBinary];
 
 /// The number of places in which `plant` can put a text.
 const PLACES: usize = 12;
@@ -94,7 +100,12 @@ proptest! {
         prop_assert!(!debug.contains(&secret), "{}", debug);
         for message in [message, again.encode(&encoding).unwrap(), as_read.encode(&encoding).unwrap()] {
             prop_assert!(!crate::fixtures::text(&message).contains(&secret), "{}", crate::fixtures::text(&message));
-            prop_assert!(!String::from_utf8(message.oslo_v2()).unwrap().contains(&secret));
+            for envelope in ENVELOPES {
+                let body = String::from_utf8_lossy(&envelope.wrap(&message)).into_owned();
+                prop_assert!(!body.contains(&secret), "{}", body);
+                let mut headers = envelope.attributes(&message);
+                prop_assert!(!headers.any(|(_, value)| value.contains(&secret)));
+            }
             let debug = format!("{message:?}");
             prop_assert!(!debug.contains(&secret));
         }
@@ -169,6 +180,7 @@ fn a_planted_secret_leaves_in_no_event_and_no_envelope() {
             for line in [
                 json!({ "oslo.version": "2.0", "oslo.message": bare }).to_string(),
                 json!({ "name": "oslo.messaging.notification.x", "message": bare }).to_string(),
+                cloud_event(&value).to_string(),
                 format!("{prefix} {bare}"),
                 bare,
             ] {
@@ -177,8 +189,11 @@ fn a_planted_secret_leaves_in_no_event_and_no_envelope() {
                 for redact in [Redact::Secrets, Redact::Strict] {
                     let encoding = Encoding { redact, ..Encoding::default() };
                     let message = notification.encode(&encoding).unwrap();
-                    shown += text(&message);
-                    shown += &String::from_utf8(message.oslo_v2()).unwrap();
+                    for envelope in ENVELOPES {
+                        shown += &String::from_utf8_lossy(&envelope.wrap(&message));
+                        write!(shown, "{:?}", envelope.attributes(&message).collect::<Vec<_>>())
+                            .unwrap();
+                    }
                     write!(shown, "{message:?}").unwrap();
                 }
                 assert!(!shown.contains("planted"), "{shown}");
@@ -187,7 +202,17 @@ fn a_planted_secret_leaves_in_no_event_and_no_envelope() {
             }
         }
     }
-    assert_eq!(read, 14 * 3 * 4);
+    assert_eq!(read, 14 * 3 * 5);
+}
+
+/// Returns a notification with these attributes as a CloudEvent, with a planted extension.
+fn cloud_event(notification: &Value) -> Value {
+    let event_type = notification["event_type"].as_str().unwrap();
+    json!({
+        "specversion": "1.0", "id": notification["message_id"], "source": "h", "auth": "planted",
+        "type": format!("org.openstack.{event_type}"), "time": notification["timestamp"],
+        "priority": notification["priority"], "data": notification["payload"],
+    })
 }
 
 /// Returns the payload of a notification as JSON, without redaction.

@@ -36,7 +36,7 @@ fn words() -> impl Strategy<Value = Option<String>> {
 }
 
 /// Returns any JSON value that survives a round trip: numbers fit 64 bits.
-fn value() -> impl Strategy<Value = Value> {
+pub(crate) fn value() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),
@@ -134,7 +134,7 @@ fn payload<T: std::fmt::Debug>(
 }
 
 /// Returns any event with the payload style that writes all of it.
-fn event() -> impl Strategy<Value = (Event, PayloadStyle)> {
+pub(crate) fn event() -> impl Strategy<Value = (Event, PayloadStyle)> {
     let documented = prop_oneof![
         payload(image()).prop_map(Event::ImageCreate),
         payload(image()).prop_map(Event::ImagePrepare),

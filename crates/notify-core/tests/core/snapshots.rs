@@ -1,4 +1,4 @@
-//! The form on the wire: every event at every priority, in both payload styles and both envelopes.
+//! The form on the wire: every event at every priority, in both payload styles and every envelope.
 //!
 //! The snapshots pin every byte, so that a change of the wire format shows up in a review. The JSON
 //! Schema must agree with them.
@@ -19,7 +19,9 @@ fn wire_of(event_type: &EventType) -> String {
             let oslo = String::from_utf8(message.oslo_v2()).unwrap();
             writeln!(wire, "{payloads:?} {priority}").unwrap();
             writeln!(wire, "bare:     {}", text(&message)).unwrap();
-            writeln!(wire, "oslo-2.0: {oslo}\n").unwrap();
+            writeln!(wire, "oslo-2.0: {oslo}").unwrap();
+            let cloud_event = String::from_utf8(message.cloud_event().to_json()).unwrap();
+            writeln!(wire, "cloudevents: {cloud_event}\n").unwrap();
         }
     }
     wire

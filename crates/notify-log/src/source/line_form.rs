@@ -24,7 +24,9 @@ pub(super) fn may_hold_notification(form: LineForm, line: &[u8]) -> bool {
         // A record of oslo.log's `use_json`.
         LineForm::Json => memmem::find(line, LEVEL_NAME).is_none() || has_logger(),
         // A file may change its form in the middle, when its service is configured again.
-        LineForm::Log | LineForm::Auto => has_logger() || text.starts_with(b"{\"message_id\""),
+        LineForm::Log | LineForm::Auto => {
+            has_logger() || FIRST_KEYS.iter().any(|key| text.starts_with(key))
+        }
     }
 }
 
@@ -44,6 +46,8 @@ pub(super) fn count_notifications(form: LineForm, lines: &[u8]) -> u64 {
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// The key that every record of oslo.log's `use_json` has.
 const LEVEL_NAME: &[u8] = b"\"levelname\"";
+/// The begins of the lines that the strategy `log` writes, one for each form.
+const FIRST_KEYS: [&[u8]; 3] = [b"{\"message_id\"", b"{\"oslo.version\"", b"{\"specversion\""];
 /// The names of the loggers that write notifications.
 const LOGGERS: [&[u8]; 2] = [b"oslo.messaging.notification.", b"glance.notifier."];
 

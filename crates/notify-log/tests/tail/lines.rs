@@ -8,11 +8,45 @@ use std::time::Duration;
 use notify_conformance::samples;
 use notify_core::codec::LineFilter;
 use notify_core::listener::{DeadLetters, Listener, SettlementOutcome, SourceState};
-use notify_log::{FileSourceConfig, LineForm, LineSource};
+use notify_core::{Batch, Context, Transport};
+use notify_log::{
+    Config, FileConfig, FileSourceConfig, LineEnvelope, LineForm, LineSource, Log,
+};
 use tokio::time::sleep;
 use uuid::Uuid;
 
 use crate::place::{LONG, Place, lines, next, nothing_more, take};
+
+/// The source reads every form that the strategy writes, also in the middle of a log of another form. A
+/// CloudEvent brings its context along.
+#[tokio::test]
+async fn reads_each_envelope_that_the_strategy_writes() {
+    let prefix = "2026-11-22 12:54:26.539 7 INFO eventlet.wsgi [-] GET /v2/images\n";
+    for start in ["", prefix] {
+        let place = Place::new();
+        fs::write(place.path(), start).unwrap();
+        let context = Context::builder().request_id("req-1").user("bob").build().unwrap();
+        let sent = samples::messages(0..3);
+        let sent: Vec<_> = sent.into_iter().map(|it| it.with_context(context.clone())).collect();
+        let envelopes = [LineEnvelope::Bare, LineEnvelope::Oslo2, LineEnvelope::CloudEvents];
+        for (message, envelope) in sent.iter().zip(envelopes) {
+            let config = Config::File(FileConfig::new(place.path()));
+            let mut log = Log::new(config).with_envelope(envelope);
+            let mut sink = |_: notify_core::transport::Settlements<'_>| {};
+            let mut batch = Batch::new(std::slice::from_ref(message), &mut sink);
+            log.send(&mut batch).await.unwrap();
+            log.close().await.unwrap();
+        }
+        let mut listener = place.listener(|_| {});
+        for (message, envelope) in sent.iter().zip(envelopes) {
+            let delivery = next(&mut listener).await;
+            assert_eq!(delivery.message().unwrap().body(), message.body());
+            let has_context = envelope == LineEnvelope::CloudEvents;
+            assert_eq!(*delivery.context() == context, has_context, "{envelope:?}");
+            delivery.ack().await.unwrap();
+        }
+    }
+}
 
 /// Lines of other loggers are skipped, and a line that is cut stays unread until it is complete.
 #[tokio::test]

@@ -5,7 +5,7 @@
 
 use notify_conformance::attempts::send_once;
 use notify_conformance::samples;
-use notify_core::codec::Sequence;
+use notify_core::codec::{Envelope, Sequence};
 use notify_core::{Context, ErrorKind, Outcome, Priority, Transport as _, Verdict};
 use notify_qpid::Qpid;
 use notify_testbed::broker::proton::{PeerFault, PeerOutcome, ProtonPeer};
@@ -77,6 +77,42 @@ async fn the_oslo_envelope_is_a_data_section() {
     assert_eq!(send_once(&mut transport, &messages).await.accepted().len(), 1);
     let received = peer.messages("notifications.info").remove(0);
     assert_eq!((received.section.as_str(), received.body), ("data", messages[0].oslo_v2()));
+}
+
+/// CloudEvents in both modes are as `docs/brokers.md` says.
+#[tokio::test(flavor = "multi_thread")]
+async fn cloud_events_have_the_form_of_their_binding() {
+    let peer = ProtonPeer::start();
+    let context = Context::builder().user("bob").build().unwrap();
+    let message = samples::messages(1..2).remove(0).with_context(context);
+    for (number, (word, envelope)) in [
+        ("cloudevents", Envelope::CloudEvents),
+        ("cloudevents-binary", Envelope::CloudEventsBinary),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let config = config(&peer.url(), json!({ "envelope": word }));
+        let mut transport = Qpid::new(config).unwrap();
+        let sent = send_once(&mut transport, std::slice::from_ref(&message)).await;
+        assert_eq!(sent.accepted().len(), 1);
+        let received = peer.messages("notifications.error").remove(number);
+        assert_eq!(received.content_type.as_deref(), Some(envelope.content_type()));
+        assert_eq!(
+            (received.section.as_str(), &received.body[..]),
+            ("data", &*envelope.wrap(&message))
+        );
+        let mut expected = json!({
+            "event_type": "image.send", "priority": "ERROR", "publisher_id": "image.host1",
+            "glance-notify-user": "bob",
+        });
+        for (name, value) in envelope.attributes(&message) {
+            expected[format!("cloudEvents_{name}")] = json!(value);
+        }
+        assert_eq!(json!(received.properties), expected);
+        let has_user = expected["cloudEvents_userid"] == "bob";
+        assert_eq!(has_user, envelope == Envelope::CloudEventsBinary);
+    }
 }
 
 /// `rejected` refuses one message for good, with the peer's reason, escaped. Its neighbours arrive.

@@ -1,5 +1,5 @@
 //! One message of RabbitMQ as the listener takes it: its body unpacked, its size limited, its place
-//! named, its context and its sequence read.
+//! named, its context and its sequence read. A CloudEvent in binary mode gets its attributes into its body.
 
 use std::io::Read;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ impl MessageConverter {
     /// body has at most `max_bytes`.
     pub(super) fn convert(
         &mut self,
-        delivery: Delivery,
+        mut delivery: Delivery,
         queue: &ShortString,
         offset: Option<u64>,
         max_bytes: usize,
@@ -33,11 +33,16 @@ impl MessageConverter {
         let mut incoming =
             IncomingDelivery::new(tag, IncomingBody::Bytes(Vec::new().into()), position);
         incoming.redelivered = redelivered;
+        incoming.body = body(&mut delivery, max_bytes);
         let headers = delivery.properties.headers().as_ref().map(FieldTable::inner);
         if let Some(headers) = headers.filter(|headers| !headers.is_empty()) {
             incoming.read_headers(|name| header_value(headers.get(name)?));
+            let content_type = delivery.properties.content_type().as_ref().map(ShortString::as_str);
+            let values = headers.iter();
+            let values =
+                values.filter_map(|(name, value)| Some((name.as_str(), header_value(value)?)));
+            incoming.read_cloud_event(content_type, values);
         }
-        incoming.body = body(delivery, max_bytes);
         incoming
     }
 
@@ -61,9 +66,10 @@ impl MessageConverter {
 }
 
 /// Returns the body as it was before oslo.messaging compressed it, or the reason why it is none.
-fn body(mut delivery: Delivery, max_bytes: usize) -> IncomingBody {
+fn body(delivery: &mut Delivery, max_bytes: usize) -> IncomingBody {
+    let mut data = std::mem::take(&mut delivery.data);
     // lapin lets the buffer grow frame by frame, up to twice the size of the body.
-    delivery.data.shrink_to_fit();
+    data.shrink_to_fit();
     let headers = delivery.properties.headers().as_ref();
     let header = |name: &str| match headers?.inner().get(name)? {
         AMQPValue::LongString(text) => Some(String::from_utf8_lossy(text.as_bytes()).into_owned()),
@@ -74,17 +80,18 @@ fn body(mut delivery: Delivery, max_bytes: usize) -> IncomingBody {
         return IncomingBody::TooLarge(size);
     }
     match header("compression").as_deref() {
-        None | Some("") => IncomingBody::Bytes(delivery.data.into()),
+        None | Some("") => IncomingBody::Bytes(data.into()),
         // kombu's name for a zlib stream.
-        Some("application/x-gzip") => inflate(&delivery.data, max_bytes),
+        Some("application/x-gzip") => inflate(&data, max_bytes),
         Some(other) => {
             let reason = format!("unknown compression `{}`", printable(other, 64));
-            IncomingBody::Unusable(delivery.data.into(), reason)
+            IncomingBody::Unusable(data.into(), reason)
         }
     }
 }
 
-/// Returns the text or the whole number in a header.
+/// Returns the text or the whole number in a header. A timestamp counts as its milliseconds since 1970, as
+/// AMQP 1.0 defines it.
 fn header_value(value: &AMQPValue) -> Option<HeaderValue<'_>> {
     Some(match value {
         AMQPValue::LongString(text) => std::str::from_utf8(text.as_bytes()).ok()?.into(),
@@ -97,6 +104,9 @@ fn header_value(value: &AMQPValue) -> Option<HeaderValue<'_>> {
         AMQPValue::LongInt(number) => HeaderValue::Number((*number).into()),
         AMQPValue::LongUInt(number) => HeaderValue::Number((*number).into()),
         AMQPValue::LongLongInt(number) => HeaderValue::Number(*number),
+        AMQPValue::Timestamp(seconds) => {
+            HeaderValue::Number(i64::try_from(*seconds).ok()?.checked_mul(1000)?)
+        }
         _ => return None,
     })
 }

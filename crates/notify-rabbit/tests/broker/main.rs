@@ -23,6 +23,7 @@
 )]
 
 mod access;
+mod cloud_events;
 mod contract;
 mod counters;
 #[cfg(feature = "source")]

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use notify_conformance::attempts::send_once;
 use notify_conformance::samples;
+use notify_core::codec::Envelope;
 use notify_core::transport::FindingState;
 use notify_core::{ErrorKind, Message, Outcome, Priority, Transport as _, Verdict};
 use serde_json::json;
@@ -212,23 +213,26 @@ async fn a_message_that_is_too_large_with_its_envelope_is_refused() {
         }
         out
     };
-    let url = PeerScript { answer, ..PeerScript::default() }.serve().await;
-    let mut transport = rabbit(&url, json!({ "envelope": "oslo-2.0" }));
-    let messages = messages(30);
-    let is_large = |message: &Message| message.oslo_v2().len() > 500;
-    let large = messages.iter().filter(|message| is_large(message)).count();
-    let sizes: Vec<_> = messages.iter().map(|message| message.oslo_v2().len()).collect();
-    assert!(large > 0 && large < 30, "{sizes:?}");
-    let mut verdicts: Vec<Option<&'static str>> = vec![None; 30];
-    for _ in 0..30 {
-        let open: Vec<_> = (0..30).filter(|&index| verdicts[index].is_none()).collect();
-        let batch: Vec<_> = open.iter().map(|&index| messages[index].clone()).collect();
-        let report = send_once(&mut transport, &batch).await;
-        for (index, word) in std::iter::zip(open, words(&report.verdicts)) {
-            verdicts[index] = Some(word).filter(|word| *word != "none");
+    for (word, envelope) in [("oslo-2.0", Envelope::Oslo2), ("cloudevents", Envelope::CloudEvents)]
+    {
+        let url = PeerScript { answer, ..PeerScript::default() }.serve().await;
+        let mut transport = rabbit(&url, json!({ "envelope": word }));
+        let messages = messages(30);
+        let is_large = |message: &Message| envelope.wrap(message).len() > 500;
+        let large = messages.iter().filter(|message| is_large(message)).count();
+        let sizes: Vec<_> = messages.iter().map(|message| envelope.wrap(message).len()).collect();
+        assert!(large > 0 && large < 30, "{sizes:?}");
+        let mut verdicts: Vec<Option<&'static str>> = vec![None; 30];
+        for _ in 0..30 {
+            let open: Vec<_> = (0..30).filter(|&index| verdicts[index].is_none()).collect();
+            let batch: Vec<_> = open.iter().map(|&index| messages[index].clone()).collect();
+            let report = send_once(&mut transport, &batch).await;
+            for (index, word) in std::iter::zip(open, words(&report.verdicts)) {
+                verdicts[index] = Some(word).filter(|word| *word != "none");
+            }
         }
-    }
-    for (message, verdict) in std::iter::zip(&messages, verdicts) {
-        assert_eq!(verdict, Some(if is_large(message) { "refuse" } else { "accept" }));
+        for (message, verdict) in std::iter::zip(&messages, verdicts) {
+            assert_eq!(verdict, Some(if is_large(message) { "refuse" } else { "accept" }));
+        }
     }
 }

@@ -61,6 +61,8 @@ pub(super) const fn envelope(name: &'static str) -> ConfigKey {
         name,
         KeyKind::Word,
         "`\"bare\"`",
-        "`\"oslo-2.0\"` wraps the notification as oslo.messaging's `messagingv2` does.",
+        "`\"oslo-2.0\"` wraps the notification as oslo.messaging's `messagingv2` does. \
+         `\"cloudevents\"` sends a CloudEvent in structured mode, `\"cloudevents-binary\"` one in \
+         binary mode. oslo.messaging reads neither.",
     )
 }

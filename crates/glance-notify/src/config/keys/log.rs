@@ -25,4 +25,11 @@ pub(super) const LOG: &[ConfigKey] = &[
         "Whether *delivered* means on the disk. If false, a power cut loses notifications \
          that were reported delivered.",
     ),
+    key(
+        "log.envelope",
+        KeyKind::Word,
+        "`\"bare\"`",
+        "`\"oslo-2.0\"` wraps the notification as oslo.messaging's `messagingv2` does. \
+         `\"cloudevents\"` writes a CloudEvent in structured mode, with the context.",
+    ),
 ];
