@@ -39,6 +39,10 @@ async fn nothing_shows_a_password_or_a_payload() {
             format!("amqp://{user}:{PASSWORD}@127.0.0.1:{port}/{}", vhost.name()),
             json!({ "declare": "no", "topic": "unbound" }),
         ),
+        (
+            format!("amqp://{user}:{PASSWORD}@127.0.0.1:{port}/{}", vhost.name()),
+            json!({ "declare": "no", "topic": "unbound", "envelope": "cloudevents-binary" }),
+        ),
         (format!("amqp://unknown-user:{PASSWORD}@127.0.0.1:{port}/"), json!({})),
         (format!("amqp://{user}:{PASSWORD}@127.0.0.1:{port}/nowhere"), json!({})),
         (format!("amqp://{user}:{PASSWORD}@127.0.0.1:{}/", free_port()), json!({})),

@@ -53,6 +53,67 @@ fn destination(config: &Config) -> Result<Destination> {
     Ok(merged)
 }
 
+/// Returns one destination of a configuration that opens.
+fn one_destination(config: &Config) -> Result<Destination> {
+    glance_notify::transport::open(config)?;
+    let strategy = config.strategy();
+    let mut fields = match strategy {
+        "rabbit" => rabbit(&rabbit::Config::from_options(config.options("rabbit"))?),
+        "qpid" => qpid(&qpid::Config::from_options(config.options("qpid"))?, config),
+        "log" => log(config),
+        _ => json!({}),
+    };
+    fields["strategy"] = strategy.into();
+    if strategy != "noop" {
+        fields["publisher_id"] = config.publisher_id().unwrap_or("the host name").into();
+    }
+    Ok(serde_json::from_value(fields).unwrap())
+}
+
+fn rabbit(config: &rabbit::Config) -> Value {
+    let mut fields = endpoint(&config.endpoint);
+    fields["exchange"] = config.exchange.as_str().into();
+    fields["topics"] = json!([config.topic]);
+    fields["envelope"] = json!(config.envelope);
+    fields["durable"] = config.durable.into();
+    fields["quorum"] = (config.queue_type == rabbit::QueueType::Quorum).into();
+    fields
+}
+
+fn qpid(config: &qpid::Config, options: &Config) -> Value {
+    let mut fields = endpoint(&config.endpoint);
+    fields["exchange"] = config.exchange.as_str().into();
+    fields["topics"] = json!([config.topic]);
+    fields["envelope"] = json!(config.envelope);
+    fields["sasl_mechanisms"] = entry(options, "qpid.sasl_mechanism");
+    fields
+}
+
+fn endpoint(endpoint: &rabbit::Endpoint) -> Value {
+    let tls = endpoint.tls.as_ref();
+    let mut hosts: Vec<_> = endpoint.hosts.iter().map(ToString::to_string).collect();
+    hosts.sort();
+    let password = match &endpoint.password {
+        Some(rabbit::Password::Inline(secret)) => secret.expose().into(),
+        _ => Value::Null,
+    };
+    json!({
+        "hosts": hosts,
+        "user": endpoint.user,
+        "password": password,
+        "virtual_host": endpoint.virtual_host,
+        "tls": tls.is_some(),
+        "ca_file": tls.and_then(|tls| tls.ca_file.as_ref()),
+        "cert_file": tls.and_then(|tls| tls.cert_file.as_ref()),
+        "key_file": tls.and_then(|tls| tls.key_file.as_ref()),
+    })
+}
+
+fn log(config: &Config) -> Value {
+    let path = entry(config, "log.file");
+    json!({ "log_file": path.as_str().map(|path| std::path::absolute(path).unwrap()) })
+}
+
 /// Returns the configured value of a key, or null.
 fn entry(config: &Config, key: &str) -> Value {
     let entries = config.entries();

@@ -13,7 +13,8 @@ use serde_json::value::RawValue;
 use crate::reading::{lines, names};
 
 /// Every line of every form goes through the strategy `log`, and comes out with the same payload, as a value
-/// and its numbers digit by digit, whatever the style of typed payloads. The snapshot holds the sentences for
+/// and its numbers digit by digit, whatever the style of typed payloads and the envelope. Each CloudEvent is
+/// valid by the specification's JSON Schema, and is read back. The snapshot holds the sentences for
 /// the lines that reading refuses.
 #[tokio::test]
 async fn every_sample_is_sent_again_with_its_payload() {
@@ -25,28 +26,47 @@ async fn every_sample_is_sent_again_with_its_payload() {
         // A line of these is what goes over the wire: the outer layer is that of a broker's message.
         .filter(|name| !name.ends_with("-wire.jsonl"))
         .collect();
-    for style in ["documented", "glance"] {
+    let schema = serde_json::from_str(CLOUD_EVENTS_SCHEMA).unwrap();
+    let cloud_events = jsonschema::options().should_validate_formats(true).build(&schema).unwrap();
+    for (settings, payload_key) in [
+        ("payloads = 'documented'", "payload"),
+        ("payloads = 'glance'", "payload"),
+        ("log.envelope = 'cloudevents'", "data"),
+    ] {
         let mut refused = String::new();
-        let (inputs, sent) = send_again(&files, style, &mut refused).await;
+        let (inputs, sent) = send_again(&files, settings, &mut refused).await;
         insta::assert_snapshot!("refused_samples", refused);
         assert!(inputs.len() > 850, "{} lines", inputs.len());
         assert_eq!(sent.lines().count(), inputs.len());
         for (line, payload) in sent.lines().zip(&inputs) {
             let attributes: BTreeMap<&str, &RawValue> = serde_json::from_str(line).unwrap();
-            let read = attributes["payload"].get();
+            let read = attributes[payload_key].get();
             assert_eq!(value(read), value(payload), "{line}");
             assert_eq!(numbers(read), numbers(payload), "{line}");
+            if payload_key == "data" {
+                let error = value(line).and_then(|event| {
+                    cloud_events.validate(&event).err().map(|error| error.to_string())
+                });
+                assert_eq!(error, None, "{line}");
+                let again = glance_notify::Notification::decode(line.as_bytes()).unwrap();
+                let NotificationPayload::Read(event) = &again.payload else { panic!("{again:?}") };
+                assert_eq!(event.payload().get(), read);
+            }
         }
     }
 }
 
 /// Sends the lines of the files that reading accepts to a log file. Returns their payloads and that file,
 /// and adds the sentences for the other lines to `refused`.
-async fn send_again(files: &[String], style: &str, refused: &mut String) -> (Vec<String>, String) {
+async fn send_again(
+    files: &[String],
+    settings: &str,
+    refused: &mut String,
+) -> (Vec<String>, String) {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("again.log");
     let config: Config = format!(
-        "strategy = 'log'\nredact = 'off'\npayloads = '{style}'\nlog.file = '{}'\nlog.sync = false",
+        "strategy = 'log'\nredact = 'off'\n{settings}\nlog.file = '{}'\nlog.sync = false",
         file.display()
     )
     .parse()
@@ -127,3 +147,7 @@ fn numbers(json: &str) -> Vec<&str> {
     }
     numbers
 }
+
+/// The JSON Schema of CloudEvents, of which the README beside it names the origin.
+const CLOUD_EVENTS_SCHEMA: &str =
+    include_str!("../../../../crates/notify-core/tests/cloudevents/cloudevents.json");

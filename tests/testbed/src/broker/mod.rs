@@ -11,6 +11,7 @@
 //! is a failure too: install it with `cargo xtask setup`.
 
 mod amqp_client;
+pub mod cloud_events;
 pub mod oslo;
 pub mod oslo_resolver;
 pub mod proton;
