@@ -1,6 +1,6 @@
 //! The Python SDK of CloudEvents reads what our strategies send, and our source reads what the SDK writes.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -9,9 +9,7 @@ use notify_conformance::samples;
 use notify_core::codec::LineFilter;
 use notify_core::listener::{DeadLetters, Listener, SettlementOutcome, SourceState};
 use notify_core::{Batch, Context, Transport};
-use notify_log::{
-    Config, FileConfig, FileSourceConfig, LineEnvelope, LineForm, LineSource, Log,
-};
+use notify_log::{Config, FileConfig, FileSourceConfig, LineEnvelope, LineForm, LineSource, Log};
 use tokio::time::sleep;
 use uuid::Uuid;
 
