@@ -2,8 +2,12 @@
 //!
 //! It describes destinations only. The clauses that use it are in [`clauses`](crate::clauses).
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
-use notify_core::{Notification, Priority, Transport};
+use notify_core::codec::HeaderValue;
+use notify_core::{Message, Notification, Priority, Transport};
+use serde_json::Value;
 
 use crate::samples;
 
@@ -24,7 +28,7 @@ use crate::samples;
 pub enum Capability {
     /// The destination keeps the messages that it accepts, and a test can read them back.
     ReadBack,
-    /// The destination keeps id, event type and priority beside the body.
+    /// The destination keeps id, event type, priority and headers beside the body.
     Metadata,
     /// A test can kill the destination in the middle of a batch, and start it again with the
     /// messages that it accepted.
@@ -189,4 +193,36 @@ pub struct MessageMetadata {
     pub event_type: String,
     /// The priority that the transport routed the message by.
     pub priority: Priority,
+    /// The headers or application properties, each value as JSON: `"web"`, `7`.
+    pub headers: BTreeMap<String, String>,
+}
+
+impl MessageMetadata {
+    /// Returns the facts that a destination must keep beside a message.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use notify_conformance::{MessageMetadata, samples};
+    /// use notify_core::codec::Sequence;
+    ///
+    /// let message = samples::messages(0..1).remove(0);
+    /// let message = message.with_sequence(Sequence::new(uuid::Uuid::nil(), "info", 7));
+    /// assert_eq!(MessageMetadata::of(&message).headers["glance-notify-number"], "7");
+    /// ```
+    pub fn of(message: &Message) -> Self {
+        let headers = message.headers().map(|(name, value)| {
+            let value = match value {
+                HeaderValue::Text(text) => Value::from(text),
+                HeaderValue::Number(number) => Value::from(number),
+            };
+            (name.to_owned(), value.to_string())
+        });
+        Self {
+            message_id: message.id().to_string(),
+            event_type: message.event_type().to_string(),
+            priority: message.priority(),
+            headers: headers.collect(),
+        }
+    }
 }

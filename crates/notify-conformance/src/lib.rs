@@ -33,6 +33,7 @@
 //! | [`delivers_unicode_and_large_messages`](clauses::delivers_unicode_and_large_messages) | `ReadBack` |
 //! | [`delivers_every_event_type_and_priority`](clauses::delivers_every_event_type_and_priority) | `ReadBack` |
 //! | [`keeps_the_metadata`](clauses::keeps_the_metadata) | `ReadBack`, `Metadata` |
+//! | [`keeps_context_and_sequence`](clauses::keeps_context_and_sequence) | `ReadBack`, `Metadata` |
 //! | [`an_empty_batch_touches_nothing`](clauses::an_empty_batch_touches_nothing) | |
 //! | [`settles_every_message_once`](clauses::settles_every_message_once) | |
 //! | [`refuses_one_and_accepts_the_rest`](clauses::refuses_one_and_accepts_the_rest) | `Refuse` |
@@ -110,11 +111,7 @@
 //!     async fn received(&mut self) -> Vec<ReceivedMessage> {
 //!         let received = |message: &Message| ReceivedMessage {
 //!             body: message.body().to_vec(),
-//!             metadata: Some(MessageMetadata {
-//!                 message_id: message.id().to_string(),
-//!                 event_type: message.event_type().to_string(),
-//!                 priority: message.priority(),
-//!             }),
+//!             metadata: Some(MessageMetadata::of(message)),
 //!         };
 //!         self.0.lock().unwrap().iter().map(received).collect()
 //!     }

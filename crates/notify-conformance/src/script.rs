@@ -178,11 +178,7 @@ impl Harness for Script {
             .iter()
             .map(|message| ReceivedMessage {
                 body: message.body().to_vec(),
-                metadata: Some(MessageMetadata {
-                    message_id: message.id().to_string(),
-                    event_type: message.event_type().to_string(),
-                    priority: message.priority(),
-                }),
+                metadata: Some(MessageMetadata::of(message)),
             })
             .collect()
     }

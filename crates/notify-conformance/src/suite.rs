@@ -26,6 +26,7 @@ macro_rules! suite {
             delivers_unicode_and_large_messages
             delivers_every_event_type_and_priority
             keeps_the_metadata
+            keeps_context_and_sequence
             an_empty_batch_touches_nothing
             settles_every_message_once
             refuses_one_and_accepts_the_rest

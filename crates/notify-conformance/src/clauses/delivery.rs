@@ -1,11 +1,13 @@
 //! Clauses about content: messages arrive in order and byte for byte, with their metadata.
 
+use notify_core::codec::Sequence;
 use notify_core::event::{Image, ImageStatus, Payload};
-use notify_core::{Event, EventType, Notification, Priority};
+use notify_core::{Context, Event, EventType, Notification, Priority};
+use uuid::Uuid;
 
 use super::comparison::{assert_same_bodies, assert_same_order};
 use crate::attempts::{deliver, send_once};
-use crate::harness::{Capability, Harness};
+use crate::harness::{Capability, Harness, MessageMetadata};
 use crate::samples;
 
 /// Messages arrive in the order of their batch, and batches in the order of their attempts.
@@ -92,6 +94,46 @@ pub async fn keeps_the_metadata<H: Harness>() {
             .unwrap_or_else(|| panic!("the destination has no metadata of message {id}"));
         assert_eq!(metadata.event_type, message.event_type().as_str());
         assert_eq!(metadata.priority, message.priority());
+    }
+}
+
+/// The destination keeps context and sequence as headers beside each body, and a message without them gets none.
+///
+/// The names are those of [`Message::headers`]. Needs [`Capability::ReadBack`] and [`Capability::Metadata`].
+pub async fn keeps_context_and_sequence<H: Harness>() {
+    if ![Capability::ReadBack, Capability::Metadata].iter().all(|it| it.is_supported_by::<H>()) {
+        return;
+    }
+    let mut harness = H::start().await;
+    let mut transport = harness.transport();
+    let mut messages = samples::messages(0..9);
+    let context = Context::builder()
+        .traceparent("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+        .tracestate("congo=t61rcWkgMzE")
+        .request_id("req-1")
+        .user("ü")
+        .project("web");
+    let context = context.build().expect("the context is valid");
+    let sequence = Sequence::new(Uuid::from_u128(7), "notifications.info", 1 << 40);
+    let full = messages[0].clone().with_context(context.clone()).with_sequence(sequence.clone());
+    let names: Vec<_> = full.headers().map(|(name, _)| name).collect();
+    messages[0] = full;
+    messages[1] = messages[1].clone().with_context(context);
+    messages[2] = messages[2].clone().with_sequence(sequence);
+    deliver(transport.as_mut(), &messages).await;
+    let received = harness.received().await;
+    for message in &messages {
+        let expected = MessageMetadata::of(message);
+        let id = &expected.message_id;
+        let metadata = received.iter().filter_map(|received| received.metadata.as_ref());
+        let mut metadata = metadata.filter(|metadata| metadata.message_id == *id);
+        let Some(MessageMetadata { headers, .. }) = metadata.next() else {
+            panic!("the destination has no metadata of message {id}")
+        };
+        for name in &names {
+            let (found, sent) = (headers.get(*name), expected.headers.get(*name));
+            assert_eq!(found, sent, "the header `{name}` of message {id}");
+        }
     }
 }
 

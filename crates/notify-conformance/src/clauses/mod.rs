@@ -22,7 +22,8 @@ mod waiting;
 
 pub use delivery::{
     an_empty_batch_touches_nothing, delivers_every_event_type_and_priority, delivers_in_order,
-    delivers_unicode_and_large_messages, keeps_every_byte_of_the_body, keeps_the_metadata,
+    delivers_unicode_and_large_messages, keeps_context_and_sequence, keeps_every_byte_of_the_body,
+    keeps_the_metadata,
 };
 pub use faults::{
     a_kill_mid_batch_loses_and_repeats_nothing_accepted, a_stalled_send_can_be_dropped,

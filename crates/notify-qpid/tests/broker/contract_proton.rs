@@ -13,7 +13,7 @@ use notify_qpid::{Config, Qpid};
 use notify_testbed::broker::proton::{PeerFault, PeerOutcome, ProtonPeer};
 use serde_json::json;
 
-use crate::support::{OTHER_QUEUES, QUEUES, config};
+use crate::support::{OTHER_QUEUES, QUEUES, as_json, config};
 
 notify_conformance::suite!(ProtonHarness);
 
@@ -63,6 +63,7 @@ impl Harness for ProtonHarness {
                         message_id: message.id.clone(),
                         event_type: message.properties["event_type"].as_str().unwrap().into(),
                         priority,
+                        headers: message.properties.into_iter().map(as_json).collect(),
                     }),
                     body: message.body,
                 }));

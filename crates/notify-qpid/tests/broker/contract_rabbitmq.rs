@@ -10,7 +10,7 @@ use notify_testbed::broker::rabbitmq::{NodePool, PooledNode, RabbitMq, Vhost};
 use notify_testbed::wait::wait_until;
 use serde_json::json;
 
-use crate::support::{OTHER_QUEUES, QUEUES, config};
+use crate::support::{OTHER_QUEUES, QUEUES, as_json, config};
 
 notify_conformance::suite!(RabbitNode);
 
@@ -87,6 +87,7 @@ impl Harness for RabbitNode {
                     message_id: message.id.clone(),
                     event_type: message.properties["event_type"].as_str().unwrap().into(),
                     priority,
+                    headers: message.properties.into_iter().map(as_json).collect(),
                 }),
                 body: message.body,
             }));

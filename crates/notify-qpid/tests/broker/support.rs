@@ -42,3 +42,8 @@ pub(crate) const OTHER_QUEUES: [(&str, Priority); 4] = [
 pub(crate) async fn within<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(std::time::Duration::from_secs(90), future).await.unwrap()
 }
+
+/// Returns an application property with its value as JSON.
+pub(crate) fn as_json((name, value): (String, Value)) -> (String, String) {
+    (name, value.to_string())
+}

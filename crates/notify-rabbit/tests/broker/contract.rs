@@ -80,6 +80,7 @@ impl Harness for RabbitHarness {
                 message_id: message.message_id().to_owned(),
                 event_type: message.properties["type"].as_str().unwrap().to_owned(),
                 priority,
+                headers: message.headers.into_iter().flatten().map(as_json).collect(),
             }),
             body: message.body,
         }));
@@ -139,4 +140,9 @@ impl Harness for RabbitHarness {
         };
         self.vhost.in_background(set_fault).await;
     }
+}
+
+/// Returns a header with its value as JSON.
+fn as_json((name, value): (String, serde_json::Value)) -> (String, String) {
+    (name, value.to_string())
 }
