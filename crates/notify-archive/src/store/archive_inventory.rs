@@ -90,10 +90,7 @@ impl Archive {
             let (path, file) = self.open_file(name)?;
             let mut read = || {
                 let mut interner = TextInterner::default();
-                let mut statement = file.prepare(&format!(
-                    "SELECT {} FROM event WHERE message_id = ? AND erased IS NULL",
-                    all_columns(&file)?
-                ))?;
+                let mut statement = file.prepare(&by_message_id(&all_columns(&file)?))?;
                 let mut rows = statement.query([message_id.as_bytes().as_slice()])?;
                 while let Some(row) = rows.next()? {
                     records.push(record_of(row, &mut interner)?);
@@ -131,6 +128,17 @@ impl Archive {
     }
 }
 
+/// Returns the statement that selects columns of the rows with a message id.
+///
+/// The index begins with the time, so that SQLite would read all rows and their bodies: it reads the index
+/// instead, which is some twenty times smaller.
+fn by_message_id(columns: &str) -> String {
+    format!(
+        "SELECT {columns} FROM event WHERE seq IN (SELECT seq FROM event INDEXED BY event_id \
+         WHERE message_id = ?) AND erased IS NULL"
+    )
+}
+
 /// Returns the record of a row with its body.
 fn record_of(row: &Row<'_>, interner: &mut TextInterner) -> rusqlite::Result<EventRecord> {
     let body = body_of(row)?.ok_or(rusqlite::Error::InvalidQuery)?;
@@ -145,4 +153,23 @@ fn unreadable_of(row: &Row<'_>) -> rusqlite::Result<UnreadableEntry> {
         reason: row.get(2)?,
         length: row.get::<_, i64>(3)?.unsigned_abs(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::event_row::COLUMNS;
+    use super::super::schema::plan_of;
+    use super::*;
+
+    /// A notification is found by its id in the index, without a look at other rows.
+    #[test]
+    fn a_notification_is_found_in_the_index() {
+        let plan = plan_of(&by_message_id(COLUMNS), ["x"]);
+        let looks: Vec<_> = plan.iter().filter(|step| step.contains(" event ")).collect();
+        let expected = [
+            "SEARCH event USING INTEGER PRIMARY KEY (rowid=?)",
+            "SCAN event USING COVERING INDEX event_id",
+        ];
+        assert_eq!(looks, expected);
+    }
 }

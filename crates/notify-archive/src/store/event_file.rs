@@ -224,10 +224,7 @@ pub(crate) fn read_page(
 /// Returns the ids that a text stands for: itself, if an event is about it, and the images that were created
 /// with it as their name.
 pub(crate) fn ids_of(connection: &Connection, text: &str) -> rusqlite::Result<Vec<String>> {
-    let mut statement = connection.prepare_cached(
-        "SELECT subject FROM event WHERE name = ?1 AND event_type = 'image.create' AND subject IS NOT NULL \
-         UNION SELECT ?1 WHERE EXISTS (SELECT 1 FROM event WHERE subject = ?1)",
-    )?;
+    let mut statement = connection.prepare_cached(IDS)?;
     statement.query_map([text], |row| row.get(0))?.collect()
 }
 
@@ -272,5 +269,43 @@ pub(crate) const MOST_UNREADABLE_BYTES: usize = 64 * 1024;
 /// The rows that may be the same notification: those with its id and its time, and erased ones with its id.
 const KNOWN: &str = "SELECT hash, erased IS NOT NULL FROM event WHERE message_id = ?1 AND ts = ?2 UNION ALL \
                      SELECT hash, 1 FROM event WHERE message_id = ?1 AND erased IS NOT NULL";
+/// The ids that the text `?1` stands for.
+const IDS: &str = "SELECT subject FROM event WHERE name = ?1 AND event_type = 'image.create' \
+                   AND subject IS NOT NULL \
+                   UNION SELECT ?1 WHERE EXISTS (SELECT 1 FROM event WHERE subject = ?1)";
 const INSERT_UNREADABLE: &str = "INSERT INTO unreadable (hash, received_at, source, reason, length, content, \
                                  checksum) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING";
+
+#[cfg(test)]
+mod tests {
+    use super::super::schema::plan_of;
+    use super::*;
+
+    /// Names and ids of images are looked up in indexes: one that no event has takes no look at events.
+    #[test]
+    fn images_are_looked_up_in_indexes() {
+        let plan = plan_of(IDS, ["x"]);
+        let looks: Vec<_> = plan.iter().filter(|step| step.contains(" event ")).collect();
+        assert_eq!(
+            looks,
+            [
+                "SEARCH event USING COVERING INDEX event_name (name=? AND subject>?)",
+                "SEARCH event USING COVERING INDEX event_subject (subject=?)",
+            ]
+        );
+    }
+
+    /// A copy is recognised by its id and time, and by its id alone if its content was erased.
+    #[test]
+    fn copies_are_looked_up_in_indexes() {
+        let plan = plan_of(KNOWN, params![&b"x"[..], 1]);
+        let looks: Vec<_> = plan.iter().filter(|step| step.contains(" event ")).collect();
+        assert_eq!(
+            looks,
+            [
+                "SEARCH event USING INDEX event_id (ts=? AND message_id=?)",
+                "SEARCH event USING INDEX event_erased (message_id=?)",
+            ]
+        );
+    }
+}

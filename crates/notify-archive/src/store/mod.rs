@@ -21,6 +21,7 @@ pub(crate) mod file_name;
 mod file_version;
 mod gap_reading;
 mod import_batches;
+mod index_query;
 mod life_reading;
 pub(crate) mod retention;
 pub(crate) mod row_checksum;

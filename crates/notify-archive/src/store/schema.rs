@@ -253,6 +253,15 @@ pub(crate) const CONTROL: FileSchema = FileSchema {
     )],
 };
 
+/// Returns the steps by which SQLite answers a statement over a file of events.
+#[cfg(test)]
+pub(crate) fn plan_of(sql: &str, parameters: impl rusqlite::Params) -> Vec<String> {
+    let mut file = Connection::open_in_memory().unwrap();
+    EVENTS.prepare(Path::new("test.sqlite"), &mut file).unwrap();
+    let mut plan = file.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+    plan.query_map(parameters, |row| row.get("detail")).unwrap().map(Result::unwrap).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::file_version::version_of;
