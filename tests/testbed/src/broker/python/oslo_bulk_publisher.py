@@ -17,17 +17,7 @@ class LossRecorder(logging.Handler):
 
 RECORDER = LossRecorder()
 logging.getLogger("oslo_messaging.notify.messaging").addHandler(RECORDER)
-oslo_messaging.set_transport_defaults(ARGUMENT["exchange"])
-TRANSPORT = oslo_messaging.get_notification_transport(
-    configuration(ARGUMENT["options"]), url=ARGUMENT["url"]
-)
-NOTIFIER = oslo_messaging.Notifier(
-    TRANSPORT,
-    publisher_id=ARGUMENT["publisher_id"],
-    driver=ARGUMENT["driver"],
-    topics=ARGUMENT["topics"],
-    retry=-1,
-)
+NOTIFIER = notifier(retry=-1)
 SENDERS = [NOTIFIER.info, NOTIFIER.warn, NOTIFIER.error]
 answer("ready")
 for number in range(1, int(ARGUMENT["count"]) + 1):

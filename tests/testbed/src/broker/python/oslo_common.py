@@ -25,6 +25,21 @@ def configuration(options):
     return conf
 
 
+def notifier(retry):
+    """Returns the notifier of a publisher, as every OpenStack service has one."""
+    oslo_messaging.set_transport_defaults(ARGUMENT["exchange"])
+    transport = oslo_messaging.get_notification_transport(
+        configuration(ARGUMENT["options"]), url=ARGUMENT["url"]
+    )
+    return oslo_messaging.Notifier(
+        transport,
+        publisher_id=ARGUMENT["publisher_id"],
+        driver=ARGUMENT["driver"],
+        topics=ARGUMENT["topics"],
+        retry=retry,
+    )
+
+
 def answer(value):
     # oslo.messaging calls endpoints from several threads, and a write is not atomic.
     with ANSWER_LOCK:

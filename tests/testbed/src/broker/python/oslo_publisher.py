@@ -6,18 +6,7 @@
 
 # oslo.messaging names the connection after the program.
 sys.argv[0] = "glance-api"
-
-oslo_messaging.set_transport_defaults(ARGUMENT["exchange"])
-TRANSPORT = oslo_messaging.get_notification_transport(
-    configuration(ARGUMENT["options"]), url=ARGUMENT["url"]
-)
-NOTIFIER = oslo_messaging.Notifier(
-    TRANSPORT,
-    publisher_id=ARGUMENT["publisher_id"],
-    driver=ARGUMENT["driver"],
-    topics=ARGUMENT["topics"],
-    retry=0,
-)
+NOTIFIER = notifier(retry=0)
 answer("ready")
 for line in sys.stdin:
     notification = json.loads(line)
