@@ -10,7 +10,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
-use crate::mistake_rows::{CONFIG, MistakeRow, ROWS, WorkingLine};
+use crate::mistake_rows::{CONFIG, MistakeRow, WorkingLine, rows};
 use crate::support::{
     CommandOutput, LIFECYCLE, Sandbox, UnprivilegedUser, broken_pipe, help_pages, line, spooled,
 };
@@ -114,7 +114,7 @@ pub(crate) fn arguments(line: &str) -> impl Iterator<Item = &str> {
 
 /// Returns every row with every one of its working lines.
 fn working_lines() -> impl Iterator<Item = (&'static MistakeRow, &'static WorkingLine)> {
-    ROWS.iter().flat_map(|row| row.works.iter().map(move |works| (row, works)))
+    rows().flat_map(|row| row.works.iter().map(move |works| (row, works)))
 }
 
 /// Spoils each file and directory that a command reads, and adds what the command says.
@@ -140,8 +140,8 @@ fn every_subcommand_is_in_the_matrix() {
         if help.contains("\nCommands:\n") {
             continue;
         }
-        let row = ROWS.iter().find(|row| row.subcommand == path);
-        let row = row.unwrap_or_else(|| panic!("add a row for `{path}` to `mistake_rows.rs`"));
+        let row = rows().find(|row| row.subcommand == path);
+        let row = row.unwrap_or_else(|| panic!("add a row for `{path}` to `mistake_rows`"));
         let mut lines: Vec<_> = row.works.iter().map(|works| works.line).collect();
         lines.extend(row.writes);
         for option in help.lines().filter_map(|line| line.trim().strip_prefix("--")) {
@@ -160,7 +160,7 @@ fn every_subcommand_is_in_the_matrix() {
         }
         subcommands.push(path);
     }
-    for row in ROWS {
+    for row in rows() {
         assert!(subcommands.iter().any(|path| path == row.subcommand), "{}", row.subcommand);
         for line in row.works.iter().map(|works| works.line).chain(row.writes.iter().copied()) {
             assert!(line.starts_with(row.subcommand), "{line}");
@@ -208,7 +208,7 @@ fn a_missing_permission_exits_with_2() {
     let mut transcript = Transcript::default();
     let reads = working_lines()
         .flat_map(|(_, works)| works.reads.iter().map(move |input| (works.line, *input)));
-    let writes = ROWS.iter().flat_map(|row| row.writes.iter().map(|line| (*line, "locked")));
+    let writes = rows().flat_map(|row| row.writes.iter().map(|line| (*line, "locked")));
     for (line, file) in reads.chain(writes) {
         let sandbox = prepared.copy();
         let path = sandbox.path(file);
@@ -245,7 +245,7 @@ fn misuse(
 ) -> String {
     let prepared = MistakeSandbox::new();
     let mut transcript = Transcript::default();
-    for row in ROWS {
+    for row in rows() {
         let first = &row.works[0];
         if first.reads.contains(&CONFIG) {
             let sandbox = prepared.copy();
@@ -289,7 +289,7 @@ fn nothing_to_do_has_a_code_of_its_own() {
     let prepared = MistakeSandbox::new();
     run(prepared.sandbox(), "spool drop --all").expect(0);
     let mut transcript = Transcript::default();
-    for (line, code) in ROWS.iter().flat_map(|row| row.nothing) {
+    for (line, code) in rows().flat_map(|row| row.nothing) {
         let sandbox = prepared.copy();
         let output = run(&sandbox, line);
         transcript.add(&sandbox, "", line, *code, &output);
