@@ -41,6 +41,7 @@ mod help;
 mod input_lines;
 mod input_source;
 #[cfg(feature = "listen")]
+mod list_output;
 mod listen;
 mod log_line;
 mod logging;

@@ -9,16 +9,16 @@
 use glance_notify::listen::{DeadLetter, DeadLetterLine};
 use glance_notify::transport::printable;
 use glance_notify::uuid::Uuid;
-use glance_notify_cli::json_output::write_json;
 use notify_archive::question::Calendar;
 use serde::Serialize;
 
 use super::dead_file::DeadFileArgs;
 use super::letter_selection::LetterId;
 use crate::exit_status::{CommandError, ExitStatus};
+use crate::list_output::{ListRow, ListWriter};
 use crate::output_format::TextOrJson;
 use crate::settings::ConfigArgs;
-use crate::table::{Cell, Column, Table};
+use crate::table::{Cell, Column};
 use crate::terminal::{print_warning, write_stdout};
 use crate::time_zone::TimeZoneArg;
 
@@ -47,12 +47,9 @@ pub(super) fn run(args: &DeadLsArgs, config: &ConfigArgs) -> Result<ExitStatus, 
         rows.push(LetterRow::new(&line?, &calendar));
     }
     write_stdout(|out| {
-        if args.output.is_json() {
-            return rows.iter().try_for_each(|row| write_json(out, row));
-        }
-        let mut table = Table::new(out, &COLUMNS);
-        rows.iter().try_for_each(|row| table.row(row.cells()))?;
-        table.finish()
+        let mut list = ListWriter::new(out, args.output.is_json(), &COLUMNS);
+        rows.iter().try_for_each(|row| list.row(row))?;
+        list.finish()
     })?;
     let damaged = rows.iter().filter(|row| row.letter.is_none()).count();
     if damaged > 0 {
@@ -64,7 +61,7 @@ pub(super) fn run(args: &DeadLsArgs, config: &ConfigArgs) -> Result<ExitStatus, 
     Ok(ExitStatus::Success)
 }
 
-/// One letter in the list. Scripts read these fields: never rename them.
+/// One letter in the list.
 #[derive(Serialize)]
 struct LetterRow {
     /// The id for `dead replay` and `dead drop`.
@@ -108,8 +105,9 @@ impl LetterRow {
         };
         Self { id, letter: Some(letter), reason: reason.clone() }
     }
+}
 
-    /// Returns the cells of the row.
+impl ListRow for LetterRow {
     fn cells(&self) -> Vec<Cell> {
         let safe = |text: &str| printable(text, LONGEST_TEXT).to_string();
         let mut cells: Vec<Cell> = vec![self.id.clone().into()];

@@ -25,7 +25,6 @@ use glance_notify::transport::printable;
 use glance_notify::transport::spool::MessageTotals;
 use glance_notify::transport::spool::admin::{self, SlotInfo, StoredMessage};
 use glance_notify::uuid::Uuid;
-use glance_notify_cli::json_output::write_json;
 use notify_archive::question::Calendar;
 use serde::Serialize;
 
@@ -33,8 +32,9 @@ use super::selection::{MessageSelection, MessageState};
 use super::slots::{ErrorLog, SlotWalk};
 use crate::console::Tone;
 use crate::exit_status::{CommandError, ExitStatus};
+use crate::list_output::{ListRow, ListWriter};
 use crate::output_format::TextOrJson;
-use crate::table::{Cell, Column, Table};
+use crate::table::{Cell, Column};
 use crate::terminal::write_stdout;
 use crate::time_zone::{TimeZoneArg, notification_time};
 
@@ -88,12 +88,9 @@ fn list_slots(args: &SpoolLsArgs, dir: &Path) -> Result<ExitStatus, CommandError
     let calendar = args.zone.of_output(args.output.is_json());
     let rows: Vec<_> = slots.iter().map(|slot| SlotRow::new(slot, &calendar)).collect();
     write_stdout(|out| {
-        if args.output.is_json() {
-            return rows.iter().try_for_each(|row| write_json(out, row));
-        }
-        let mut table = Table::new(out, &SLOT_COLUMNS);
-        rows.iter().try_for_each(|row| table.row(row.cells()))?;
-        table.finish()
+        let mut list = ListWriter::new(out, args.output.is_json(), &SLOT_COLUMNS);
+        rows.iter().try_for_each(|row| list.row(row))?;
+        list.finish()
     })?;
     for slot in slots {
         errors.ok(slot.contents);
@@ -106,16 +103,10 @@ fn list_messages(args: &SpoolLsArgs, dir: &Path) -> Result<ExitStatus, CommandEr
     let mut slots = SlotWalk::new(dir, args.selection.slot)?;
     let calendar = args.zone.of_output(args.output.is_json());
     write_stdout(|out| {
-        if args.output.is_json() {
-            return for_each_message(&mut slots, &args.selection, &calendar, &mut |row| {
-                write_json(out, row)
-            });
-        }
-        let mut table = Table::new(out, &MESSAGE_COLUMNS).without_headings();
-        for_each_message(&mut slots, &args.selection, &calendar, &mut |row| {
-            table.row(row.cells())
-        })?;
-        table.finish()
+        let list = ListWriter::new(out, args.output.is_json(), &MESSAGE_COLUMNS);
+        let mut list = list.without_headings();
+        for_each_message(&mut slots, &args.selection, &calendar, &mut |row| list.row(row))?;
+        list.finish()
     })?;
     Ok(slots.errors.status())
 }
@@ -136,8 +127,7 @@ fn for_each_message(
     Ok(())
 }
 
-/// One slot in the list. Unknown values are null in JSON. Scripts read these fields:
-/// never rename them.
+/// One slot in the list. Unknown values are null in JSON, and `?` in the table.
 #[derive(Serialize)]
 struct SlotRow {
     /// The number of the slot.
@@ -176,8 +166,9 @@ impl SlotRow {
             error: slot.contents.as_ref().err().map(|error| format!("{error:#}")),
         }
     }
+}
 
-    /// Returns the cells of the row, with `?` for an unknown value.
+impl ListRow for SlotRow {
     fn cells(&self) -> Vec<Cell> {
         let Self { slot, held, pid, pending, dead, file_bytes, oldest, .. } = self;
         let owner = match (held, pid) {
@@ -204,7 +195,7 @@ impl SlotRow {
     }
 }
 
-/// One message in the list. Scripts read these fields: never rename them.
+/// One message in the list.
 #[derive(Serialize)]
 struct MessageRow<'a> {
     /// The number of the slot.
@@ -261,7 +252,9 @@ impl<'a> MessageRow<'a> {
             reason: entry.refusal.as_ref().map(|refusal| refusal.reason.as_str()),
         }
     }
+}
 
+impl ListRow for MessageRow<'_> {
     /// Returns the cells of the row. The last one is free text: the publisher, an error, a refusal.
     fn cells(&self) -> Vec<Cell> {
         let Self { slot, number, state, message, error, refused, reason } = self;
