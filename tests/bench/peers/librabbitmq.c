@@ -80,6 +80,9 @@ static void make_id(char *text) {
     *text = 0;
 }
 
+/* The run of this publisher. */
+static char epoch[37];
+
 static void publish(void) {
     static char body[MAX_BODY];
     const struct sample *sample = &samples[next_sample];
@@ -108,6 +111,18 @@ static void publish(void) {
     properties.timestamp = (uint64_t)now.tv_sec;
     properties.type = amqp_cstring_bytes(sample->event_type);
     properties.app_id = amqp_cstring_bytes("glance-notify");
+    amqp_table_entry_t headers[3];
+    headers[0].key = amqp_cstring_bytes("glance-notify-epoch");
+    headers[0].value.kind = AMQP_FIELD_KIND_UTF8;
+    headers[0].value.value.bytes = amqp_cstring_bytes(epoch);
+    headers[1].key = amqp_cstring_bytes("glance-notify-lane");
+    headers[1].value.kind = AMQP_FIELD_KIND_UTF8;
+    headers[1].value.value.bytes = amqp_cstring_bytes(sample->routing_key);
+    headers[2].key = amqp_cstring_bytes("glance-notify-number");
+    headers[2].value.kind = AMQP_FIELD_KIND_I64;
+    headers[2].value.value.i64 = (int64_t)published + 1;
+    properties.headers.num_entries = 3;
+    properties.headers.entries = headers;
     amqp_bytes_t bytes = {(size_t)size, body};
     if (amqp_basic_publish(connection, 1, amqp_cstring_bytes("glance"),
                            amqp_cstring_bytes(sample->routing_key), 1, 0, &properties, bytes))
@@ -174,6 +189,7 @@ int main(int count, char **arguments) {
     check_reply(amqp_get_rpc_reply(connection), "cannot open a channel");
     amqp_confirm_select(connection, 1);
     check_reply(amqp_get_rpc_reply(connection), "cannot enable confirms");
+    make_id(epoch);
     publish_all(messages / 10, window);
     double start = seconds(CLOCK_MONOTONIC), cpu = seconds(CLOCK_PROCESS_CPUTIME_ID);
     publish_all(messages, window);

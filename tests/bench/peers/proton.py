@@ -19,6 +19,7 @@ class Sender(MessagingHandler):
         self.rows = notifications()
         self.next = next(self.rows)
         self.sent = self.accepted = 0
+        self.epoch = str(uuid.uuid4())
         self.clock = None
 
     def on_start(self, event):
@@ -66,6 +67,9 @@ class Sender(MessagingHandler):
                         "event_type": kind,
                         "priority": priority,
                         "publisher_id": "image.host1",
+                        "glance-notify-epoch": self.epoch,
+                        "glance-notify-lane": "notifications." + priority.lower(),
+                        "glance-notify-number": self.sent + 1,
                     },
                     body=json.dumps(body).encode(),
                 )

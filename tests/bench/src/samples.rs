@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use glance_notify::codec::serde_json::{self, Value, json};
-use glance_notify::codec::{Encoding, Message, NotificationInput, SizeLimits};
+use glance_notify::codec::{Encoding, Message, NotificationInput, Sequence, SizeLimits};
 use glance_notify::event::{EventType, Priority};
 use glance_notify::time::OffsetDateTime;
 use glance_notify::uuid::Uuid;
@@ -41,14 +41,20 @@ pub(crate) struct MessageGenerator {
     encoding: Encoding,
     notifications: Vec<Notification>,
     next: usize,
+    /// The run of this generator as a publisher.
+    epoch: Uuid,
+    /// The number of numbered messages.
+    numbered: u64,
 }
 
 impl MessageGenerator {
     pub(crate) fn new(encoding: &Encoding) -> Self {
         let config = "publisher_id = \"image.host1\"".parse().expect("the configuration is valid");
         let (notifier, _) = glance_notify::start(&config).expect("the strategy noop starts");
-        let notifications = events().into_iter().map(|event| notifier.stamp(event)).collect();
-        Self { notifier, encoding: *encoding, notifications, next: 0 }
+        let notifications: Vec<_> =
+            events().into_iter().map(|event| notifier.stamp(event)).collect();
+        let epoch = notifications[0].message_id;
+        Self { notifier, encoding: *encoding, notifications, next: 0, epoch, numbered: 0 }
     }
 
     /// Returns a new id and the current time.
@@ -66,6 +72,15 @@ impl MessageGenerator {
         notification.message_id = message_id;
         notification.timestamp = timestamp;
         notification.encode(&self.encoding).expect("a sample is valid")
+    }
+
+    /// Returns the next message with a number, as the queue of a broker's destination numbers it. A peer that
+    /// sends no number would do less work.
+    pub(crate) fn next_numbered(&mut self) -> Message {
+        let message = self.next_message();
+        self.numbered += 1;
+        let lane = format!("notifications.{}", message.priority().as_str().to_lowercase());
+        message.with_sequence(Sequence::new(self.epoch, &lane, self.numbered))
     }
 }
 

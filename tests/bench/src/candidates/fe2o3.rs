@@ -10,7 +10,7 @@ use fe2o3_amqp::types::messaging::{
 };
 use fe2o3_amqp::types::primitives::{Binary, Timestamp};
 use fe2o3_amqp::{Connection, Sender, Session};
-use glance_notify::codec::{Encoding, Message};
+use glance_notify::codec::{Encoding, HeaderValue, Message};
 use glance_notify::event::Priority;
 
 use crate::samples::MessageGenerator;
@@ -62,7 +62,7 @@ async fn send(
         {
             assert_accepted(oldest.await);
         }
-        let message = messages.next_message();
+        let message = messages.next_numbered();
         let link = match message.priority() {
             Priority::Error => &mut links[1],
             _ => &mut links[0],
@@ -87,12 +87,16 @@ fn encode(message: &Message) -> AmqpMessage<Data> {
     let application_properties = ApplicationProperties::builder()
         .insert("event_type", message.event_type().as_str())
         .insert("priority", message.priority().as_str())
-        .insert("publisher_id", message.publisher_id())
-        .build();
+        .insert("publisher_id", message.publisher_id());
+    let application_properties =
+        message.headers().fold(application_properties, |properties, (name, value)| match value {
+            HeaderValue::Text(text) => properties.insert(name, text.into_owned()),
+            HeaderValue::Number(number) => properties.insert(name, number),
+        });
     AmqpMessage::builder()
         .header(Header { durable: true, ..Header::default() })
         .properties(properties)
-        .application_properties(application_properties)
+        .application_properties(application_properties.build())
         .data(Binary::from(message.body().to_vec()))
         .build()
 }

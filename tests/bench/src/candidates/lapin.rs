@@ -10,9 +10,9 @@ use std::task::{Context, Waker};
 use std::time::Instant;
 
 use futures_util::future::{MaybeDone, maybe_done};
-use glance_notify::codec::{Encoding, Message};
+use glance_notify::codec::{Encoding, HeaderValue, Message};
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
-use lapin::types::FieldTable;
+use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Confirmation, Connection, ConnectionProperties};
 
 use crate::samples::MessageGenerator;
@@ -38,7 +38,7 @@ async fn publish_in_bursts(
     let mut confirms = Vec::with_capacity(task.window);
     let mut left = count;
     while left > 0 {
-        let burst: Vec<_> = (0..task.burst.min(left)).map(|_| messages.next_message()).collect();
+        let burst: Vec<_> = (0..task.burst.min(left)).map(|_| messages.next_numbered()).collect();
         left -= burst.len();
         let published = join_in_order(burst.iter().map(|message| publish(channel, message))).await;
         confirms
@@ -74,7 +74,7 @@ async fn publish_rolling(
         {
             assert_acked(oldest.await);
         }
-        let message = messages.next_message();
+        let message = messages.next_numbered();
         confirms.push_back(publish(channel, &message).await.expect("the publish succeeds"));
     }
     for confirm in confirms {
@@ -90,7 +90,7 @@ pub(crate) fn one_by_one(task: &BenchTask) -> Measurement {
         let mut series = Vec::with_capacity(task.messages);
         for _ in 0..task.messages {
             let start = Instant::now();
-            let message = messages.next_message();
+            let message = messages.next_numbered();
             assert_acked(publish(channel, &message).await.expect("the publish succeeds").await);
             series.push(start.elapsed().as_secs_f64());
         }
@@ -153,7 +153,7 @@ async fn publish(channel: &Channel, message: &Message) -> lapin::Result<lapin::P
     let properties = BasicProperties::default()
         .with_content_type("application/json".into())
         .with_content_encoding("utf-8".into())
-        .with_headers(FieldTable::default())
+        .with_headers(headers(message))
         .with_delivery_mode(2)
         .with_message_id(message.id().to_string().into())
         .with_timestamp(timestamp)
@@ -168,6 +168,19 @@ async fn publish(channel: &Channel, message: &Message) -> lapin::Result<lapin::P
             properties,
         )
         .await
+}
+
+/// Returns the headers that the strategy `rabbit` sends.
+fn headers(message: &Message) -> FieldTable {
+    let mut table = FieldTable::default();
+    for (name, value) in message.headers() {
+        let value = match value {
+            HeaderValue::Text(text) => AMQPValue::LongString(text.as_bytes().into()),
+            HeaderValue::Number(number) => AMQPValue::LongLongInt(number),
+        };
+        table.insert(name.into(), value);
+    }
+    table
 }
 
 fn assert_acked(confirmation: lapin::Result<Confirmation>) {

@@ -126,7 +126,7 @@ impl BenchRun {
         let candidates = [
             Candidate::rust("notifier to qpid", "deliver", ours),
             Candidate::rust("fe2o3-amqp, pipelined", "fe2o3", task(QPID_MESSAGES)),
-            Candidate::proton("Proton's Python sender, pipelined", task(5_000)),
+            Candidate::proton("Proton's Python sender, pipelined", task(QPID_MESSAGES)),
         ];
         let title = "notifier to qpid: settled, RabbitMQ's AMQP 1.0";
         let results = compare(self.rounds * 2, title, &candidates, || purge_queues(&broker))?;
@@ -146,4 +146,4 @@ impl BenchRun {
 /// The number of messages of each candidate on RabbitMQ.
 const RABBIT_MESSAGES: usize = 20_000;
 /// The number of messages of each candidate on AMQP 1.0.
-const QPID_MESSAGES: usize = 40_000;
+const QPID_MESSAGES: usize = 20_000;
