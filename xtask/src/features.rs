@@ -1,4 +1,5 @@
-//! `cargo xtask features`: each feature of the facade adds its own crates and no others.
+//! `cargo xtask features`: each feature of the facade adds its own crates and no others, and each feature of the
+//! command builds alone.
 //!
 //! Builds the facade with each feature alone, with the default features and with all features, and
 //! compares the dependency tree of each selection with the table of owners in this file. The features
@@ -9,7 +10,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::cargo::{self, cargo};
+use crate::cargo::{self, Package, cargo};
 
 /// Checks every selection of features.
 ///
@@ -18,10 +19,7 @@ use crate::cargo::{self, cargo};
 /// When a selection does not build, or when its dependency tree holds a crate that it must not.
 pub(crate) fn run() -> Result<()> {
     let members = cargo::members()?;
-    let facade = members
-        .iter()
-        .find(|member| member.name == FACADE)
-        .context("the workspace has no package `glance-notify`")?;
+    let facade = member(&members, FACADE)?;
     let mut problems = Vec::new();
     for selection in selections(&facade.features) {
         let start = Instant::now();
@@ -45,7 +43,21 @@ pub(crate) fn run() -> Result<()> {
     if !problems.is_empty() {
         bail!("features are not isolated:\n  {}", problems.join("\n  "));
     }
+    // The first command of the README builds one of them.
+    for feature in member(&members, COMMAND)?.features.keys().filter(|name| *name != "default") {
+        let selection = Selection::Alone(feature.clone());
+        let start = Instant::now();
+        cargo::run(cargo(&["check", "--quiet", "--package", COMMAND]).args(selection.arguments()))
+            .with_context(|| format!("{COMMAND} with {selection}"))?;
+        println!("{COMMAND}, {selection}: builds ({:.1} s)", start.elapsed().as_secs_f64());
+    }
     Ok(())
+}
+
+/// Returns the member of the workspace with this name.
+fn member<'a>(members: &'a [Package], name: &str) -> Result<&'a Package> {
+    let member = members.iter().find(|member| member.name == name);
+    member.with_context(|| format!("the workspace has no package `{name}`"))
 }
 
 /// Returns the violations of a program with the facade's default features.
@@ -214,6 +226,7 @@ fn matches_any(name: &str, patterns: &[&str]) -> bool {
 }
 
 const FACADE: &str = "glance-notify";
+const COMMAND: &str = "glance-notify-cli";
 
 /// The third-party crates with default features. Several destinations, permits, the context, sequence numbers,
 /// a configuration in code and metrics add none. On some platforms a few of them are absent.

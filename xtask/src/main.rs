@@ -84,7 +84,7 @@ Usage: cargo xtask COMMAND
                      packages (root only), rust-version and semver
   typos              looks for misspelt words in all files
   readme             writes the README of each published library from its documentation
-  features           checks that every feature of the facade builds alone and adds nothing else
+  features           checks that every feature of the facade and of the command builds alone
   bench [ARGUMENT]…  runs the benchmarks beside their peers: --quick, --json, --help
   chaos [ARGUMENT]…  injects faults around a process that emits and counts lost notifications:
                      [--minutes N | --short] [--seed S] [--fault NAME [--tries N]]

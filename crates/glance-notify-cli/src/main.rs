@@ -40,8 +40,9 @@ mod held_log;
 mod help;
 mod input_lines;
 mod input_source;
-#[cfg(feature = "listen")]
+#[cfg(any(feature = "listen", feature = "spool"))]
 mod list_output;
+#[cfg(feature = "listen")]
 mod listen;
 mod log_line;
 mod logging;

@@ -16,7 +16,10 @@ use crate::questions::selection_args::SelectionArgs;
 /// once. Ctrl-C and SIGTERM stop the reading; work that has begun then has 10 s to end, and a second signal
 /// stops at once.
 #[derive(clap::Args)]
-#[expect(clippy::struct_excessive_bools, reason = "each is an option of the command line")]
+#[cfg_attr(
+    feature = "rabbit",
+    expect(clippy::struct_excessive_bools, reason = "each is an option of the command line")
+)]
 pub(crate) struct ListenArgs {
     #[command(flatten)]
     pub(super) sources: SourceArgs,
