@@ -99,7 +99,7 @@ pub async fn keeps_the_metadata<H: Harness>() {
 
 /// The destination keeps context and sequence as headers beside each body, and a message without them gets none.
 ///
-/// The names are those of [`Message::headers`]. Needs [`Capability::ReadBack`] and [`Capability::Metadata`].
+/// The names are those of [`Message::headers`](notify_core::Message::headers). Needs [`Capability::ReadBack`] and [`Capability::Metadata`].
 pub async fn keeps_context_and_sequence<H: Harness>() {
     if ![Capability::ReadBack, Capability::Metadata].iter().all(|it| it.is_supported_by::<H>()) {
         return;

@@ -51,8 +51,8 @@ impl NotificationInput {
     ///   `oslo.messaging.notification.EVENT_TYPE [context]`, then the notification; or the same as an
     ///   object of oslo.log's `use_json`
     ///
-    /// Reading accepts a payload of any shape and keeps it as it is, as [`ReadEvent`]. Ask
-    /// [`ReadEvent::to_event`] whether it has the documented shape.
+    /// Reading accepts a payload of any shape and keeps it as it is, as [`ReadEvent`](crate::event::ReadEvent). Ask
+    /// [`ReadEvent::to_event`](crate::event::ReadEvent::to_event) whether it has the documented shape.
     ///
     /// Reading drops attributes of the envelope that begin with `_`. They belong to oslo.messaging and can
     /// hold a user's token. It drops the attributes that other tools add, too:
