@@ -84,7 +84,8 @@ Usage: cargo xtask COMMAND
                      packages (root only), rust-version and semver
   typos              looks for misspelt words in all files
   readme             writes the README of each published library from its documentation
-  features           checks that every feature of the facade and of the command builds alone
+  features           checks that each feature of the facade and of the command builds alone, and which
+                     crates those of the facade add
   bench [ARGUMENT]…  runs the benchmarks beside their peers: --quick, --json, --help
   chaos [ARGUMENT]…  injects faults around a process that emits and counts lost notifications:
                      [--minutes N | --short] [--seed S] [--fault NAME [--tries N]]

@@ -22,8 +22,7 @@ use tokio::time::timeout;
 /// The words of `envelope` for the two modes.
 const MODES: [&str; 2] = ["cloudevents", "cloudevents-binary"];
 
-/// Emits each documented event at each priority, and one of another service. Returns them as they were
-/// sent, in the order of their ids.
+/// Emits each documented event at each priority, and one of another service. Returns their number.
 async fn emit(settings: &str) -> usize {
     let config: Config = settings.parse().unwrap();
     let (notifier, worker) = glance_notify::start(&config).unwrap();

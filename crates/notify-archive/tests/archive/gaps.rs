@@ -165,7 +165,8 @@ fn ends_of_runs(directory: &Path) -> BTreeMap<(u128, String), (u64, u64)> {
     ends
 }
 
-/// A month that retention removes from between others leaves no gap, and what was missing in it is still named.
+/// A month that retention removes from between others leaves no gap, and the reports still name the
+/// numbers that it lacked.
 #[test]
 fn a_month_removed_between_others_leaves_no_gap() {
     let directory = tempfile::tempdir().unwrap();

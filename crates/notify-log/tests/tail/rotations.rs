@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use crate::place::{LONG, Place, lines, nothing_more, take, write};
 
-/// A renamed file is read to its end, also what comes late, and then the new one.
+/// The source reads a renamed file to its end, with the lines that come late, and then the new one.
 #[tokio::test]
 async fn follows_a_rename_and_reads_late_lines() {
     let place = Place::new();
@@ -65,8 +65,8 @@ async fn continues_in_the_copy_of_copytruncate() {
     assert_eq!(take(&mut listener, 30).await, place.numbers(30..60));
 }
 
-/// A file that is written anew, with the same inode and more bytes, is read from its start, and what may
-/// be missing is reported.
+/// The source reads a file that is written anew, with the same inode and more bytes, from its start, and
+/// reports that lines may be missing.
 #[tokio::test]
 async fn reads_a_file_that_was_written_anew() {
     let place = Place::new();
