@@ -60,8 +60,14 @@ fn the_api_shows_bindings_policies_and_consumers() {
     vhost.set_policy("unread", r"^notifications\.", &unread);
     let listener = OsloConfig::new(&vhost.url()).pool("audit");
     let _listener = OsloListener::start(&listener);
+    // Each line that the API completes later than the rest. The ends of lines leave out the growth, which is
+    // that of the last seconds.
     let expected = [
-        "queue `audit`: 0 messages, 1 consumers: `ceilometer-agent-notification`",
+        "connections: 2 to `",
+        "exchange `glance`: topic, not durable, ",
+        "bindings of exchange `glance`: `notifications` goes to `audit`, `notifications.info`; ",
+        "queue `notifications.info`: 7 messages and no consumer: start one; policy `unread` bounds the queue\n",
+        "queue `audit`: 0 messages, 1 consumers: `ceilometer-agent-notification`\n",
         "policy `unread`: on `notifications.info`",
     ];
     let output = examine_until(&sandbox, &vhost, &expected).expect(0);
