@@ -17,6 +17,8 @@ use crate::features;
 /// it must not have.
 pub(super) fn check(directory: &Path) -> Result<()> {
     let packages: Vec<_> = cargo::members()?.into_iter().filter(Package::is_published).collect();
+    // The published crates have one version, which the programs name.
+    let version = packages.first().context("no crate is published")?.version.clone();
     let unpacked = unpack(&packages, directory)?;
     let workspace = OutsideWorkspace {
         directory: directory.join("outside"),
@@ -27,14 +29,16 @@ pub(super) fn check(directory: &Path) -> Result<()> {
     println!("building {} crates from their archives", packages.len());
     workspace.run(&["build", "--workspace", "--all-features"])?;
 
-    workspace.program("only-log", ONLY_LOG, include_str!("programs/only_log.rs"))?;
+    let dependencies = ONLY_LOG.replace("VERSION", &version);
+    workspace.program("only-log", &dependencies, include_str!("programs/only_log.rs"))?;
     let printed = workspace.output("only-log", &["run", "--quiet"])?;
     ensure!(printed.contains("image.upload"), "the program with `notify-log` printed: {printed}");
     let tree = workspace.tree("only-log")?;
     let network = features::network_crates(&tree);
     ensure!(network.is_empty(), "`notify-core` and `notify-log` add {}", network.join(", "));
 
-    workspace.program("only-rabbit", ONLY_RABBIT, include_str!("programs/only_rabbit.rs"))?;
+    let dependencies = ONLY_RABBIT.replace("VERSION", &version);
+    workspace.program("only-rabbit", &dependencies, include_str!("programs/only_rabbit.rs"))?;
     let printed = workspace.output("only-rabbit", &["run", "--quiet"])?;
     ensure!(printed.contains("`rabbit`"), "the program with `rabbit` printed: {printed}");
     let tree = workspace.tree("only-rabbit")?;
@@ -148,7 +152,7 @@ impl OutsideWorkspace<'_> {
     }
 }
 
-const ONLY_LOG: &str = "notify-core = \"0.1.0\"\nnotify-log = \"0.1.0\"\ntokio = { version = \"1\", \
+const ONLY_LOG: &str = "notify-core = \"VERSION\"\nnotify-log = \"VERSION\"\ntokio = { version = \"1\", \
                         features = [\"macros\", \"rt\"] }\n";
-const ONLY_RABBIT: &str = "glance-notify = { version = \"0.1.0\", default-features = false, \
+const ONLY_RABBIT: &str = "glance-notify = { version = \"VERSION\", default-features = false, \
                            features = [\"rabbit\"] }\n";
