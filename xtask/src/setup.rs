@@ -261,11 +261,14 @@ const BROWSER_PACKAGES: [&str; 3] = [
 ];
 
 /// The Debian packages that the other tests need.
-const PACKAGES: [&str; 9] = [
+const PACKAGES: [&str; 11] = [
+    "e2fsprogs",
     "faketime",
     "iproute2",
     "logrotate",
     "openssl",
+    // `kill`, as a program.
+    "procps",
     "python3-qpid-proton",
     "python3-venv",
     "rabbitmq-server",
