@@ -73,9 +73,10 @@ The project's own commands.
 
 Usage: cargo xtask COMMAND
 
-  setup              installs what the tests need and this machine lacks (Debian packages, Python)
+  setup              installs what the tests need and this machine lacks (Debian packages, Python,
+                     axe-core)
   setup --brokers    installs what the tests of the brokers need
-  setup --bench      also installs what the benchmarks need (C)
+  setup --bench      also installs what the benchmarks need (C, jq)
   test [ARGUMENT]…   runs setup, then every test; passes the arguments on to `cargo test`
   tidy               checks the invariants of the code base
   package            builds the Debian package, the RPM and the software bill of materials of the last commit
@@ -88,7 +89,8 @@ Usage: cargo xtask COMMAND
                      crates those of the facade add
   bench [ARGUMENT]…  runs the benchmarks beside their peers: --quick, --json, --help
   chaos [ARGUMENT]…  injects faults around a process that emits and counts lost notifications:
-                     [--minutes N | --short] [--seed S] [--fault NAME [--tries N]]
+                     [--minutes N | --short | --archive EVENTS | --reader [--short]] [--seed S]
+                     [--fault NAME [--tries N]]
   samples [--check]  runs OpenStack's own code and rewrites tests/samples/openstack-2026 with what it
                      notifies; with --check, compares and changes nothing
   brokers NAME [ARGUMENT]…

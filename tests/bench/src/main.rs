@@ -37,7 +37,7 @@ use crate::rows::{BenchRun, FEW_EVENTS, RowGroup};
 struct BenchArgs {
     #[command(subcommand)]
     command: Option<BenchCommand>,
-    /// Measure only the groups that need no broker, in fewer rounds.
+    /// Measure only the groups that need no broker and little time, in fewer rounds.
     #[arg(long)]
     quick: bool,
     /// Print the rows as JSON.
