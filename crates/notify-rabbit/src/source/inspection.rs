@@ -242,17 +242,13 @@ pub(super) async fn remove_queue(
 ) -> Result<u32> {
     let remove = async {
         let channel = connection.open_channel().await?;
-        delete_unused(&channel, &queue).await.map_err(|error| {
-            let is_in_use = matches!(error.kind(),
-                lapin::ErrorKind::ProtocolError(error) if error.get_id() == 406);
-            if is_in_use {
-                let name = printable(queue.as_str(), 255);
-                return Error::new(
-                    ErrorKind::Config,
-                    format!("a listener reads the queue `{name}`: stop it first"),
-                );
-            }
-            connection.context.explain(&error, Operation::Consume)
+        let deleted = delete_unused(&channel, &queue)
+            .await
+            .map_err(|error| connection.context.explain(&error, Operation::Consume))?;
+        deleted.ok_or_else(|| {
+            let name = printable(queue.as_str(), 255);
+            let message = format!("a listener reads the queue `{name}`: stop it first");
+            Error::new(ErrorKind::Config, message)
         })
     };
     in_time(connection, config, remove).await

@@ -132,6 +132,9 @@ impl RabbitSource {
     /// Deletes the queue of a [durable tap](super::SourceQueue::Durable) with its messages, unless a
     /// listener reads it. Returns the number of messages that were in it.
     ///
+    /// RabbitMQ does not tell whether a listener reads a [stream](super::SourceQueue::Stream), so a stream
+    /// goes in any case.
+    ///
     /// # Errors
     ///
     /// [`ErrorKind::Config`](notify_core::ErrorKind::Config) if the source is no durable tap, or a

@@ -210,14 +210,25 @@ pub(super) async fn look_up(
     }
 }
 
-/// Deletes a queue with its messages, unless it has a consumer.
+/// Deletes a queue with its messages, and returns their number. Returns `None` if the queue has a
+/// consumer, and leaves it then.
 ///
 /// # Errors
 ///
-/// The broker's error: 406 if the queue has a consumer.
-pub(super) async fn delete_unused(channel: &Channel, queue: &ShortString) -> lapin::Result<u32> {
-    let options = QueueDeleteOptions { if_unused: true, ..QueueDeleteOptions::default() };
-    channel.queue_delete(queue.clone(), options).await
+/// The broker's error.
+pub(super) async fn delete_unused(
+    channel: &Channel,
+    queue: &ShortString,
+) -> lapin::Result<Option<u32>> {
+    // RabbitMQ has the flag `if-unused` for classic queues only: it refuses the flag for a quorum queue, and
+    // ends the connection.
+    match look_up(channel, queue).await? {
+        None => Ok(Some(0)),
+        Some(found) if found.consumer_count() > 0 => Ok(None),
+        Some(_) => {
+            channel.queue_delete(queue.clone(), QueueDeleteOptions::default()).await.map(Some)
+        }
+    }
 }
 
 /// Returns the keys of the bindings: all of a topic for a tap, each priority's for a pool.

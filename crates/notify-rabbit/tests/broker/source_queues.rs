@@ -175,6 +175,18 @@ async fn queues_can_be_counted_and_a_tap_removed() {
     assert!(error.to_string().contains("only the queue of a durable tap"), "{error:#}");
 }
 
+/// RabbitMQ deletes a quorum queue only if the request does not ask whether the queue is unused.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tap_on_a_quorum_queue_can_be_removed() {
+    let vhost = RabbitMq::shared().vhost();
+    let arguments = json!({ "x-queue-type": "quorum" });
+    vhost.declare_queue("glance-notify.audit", &json!({ "durable": true, "arguments": arguments }));
+    let mut admin = source(&vhost, json!({ "queue": "audit", "queue_type": "quorum" }));
+    assert_eq!(admin.source.remove_tap().await.unwrap(), 0);
+    assert!(vhost.queue("glance-notify.audit").is_none());
+    assert_eq!(admin.source.remove_tap().await.unwrap(), 0, "there is none any more");
+}
+
 /// A body that kombu compressed is unpacked within the limit. Another compression is unusable.
 #[tokio::test(flavor = "multi_thread")]
 async fn compressed_bodies_are_unpacked_within_the_limit() {
