@@ -98,7 +98,7 @@ impl TopologyWatch {
     /// A queue that exists with other properties is used as it is: another version of this program may
     /// have declared it.
     async fn declare(&self, queue: &OwnQueue) -> Result<ShortString> {
-        let mut channel = self.channels.open().await?;
+        let mut channel = self.open_channel().await?;
         let mut queue = queue.clone();
         if queue.is_temporary() && !queue.name.as_str().is_empty() {
             // An earlier session of the same connection had it.
@@ -107,23 +107,24 @@ impl TopologyWatch {
                 return Ok(queue.name);
             }
             queue.name = ShortString::default();
-            channel = self.channels.open().await?;
+            channel = self.open_channel().await?;
         }
         let found = match self.request(queue.declare(&channel, self.major_version)).await? {
             Ok(found) => {
-                let _ = silently(channel.close(200, "OK".into())).await;
+                // The answer says nothing about the queue.
+                let _ = self.request(channel.close(200, "OK".into())).await;
                 found
             }
             Err(error) => {
                 let is_mismatch = matches!(error.kind(),
                     lapin::ErrorKind::ProtocolError(error) if error.get_id() == 406);
                 let error = self.context.explain(&error, Operation::Consume);
-                let channel = self.channels.open().await?;
-                let found = self.request(look_up(&channel, &queue.name)).await?;
-                let Ok(Some(found)) = found else { return Err(error) };
                 if !is_mismatch {
                     return Err(error);
                 }
+                let channel = self.open_channel().await?;
+                let found = self.request(look_up(&channel, &queue.name)).await?;
+                let Ok(Some(found)) = found else { return Err(error) };
                 let name = printable(queue.name.as_str(), 255);
                 tracing::warn!("uses the queue `{name}` as it is: {error}");
                 found
@@ -188,9 +189,18 @@ impl TopologyWatch {
     async fn use_channel<'c>(&self, channel: &'c mut Option<Channel>) -> Result<&'c Channel> {
         match channel {
             Some(open) if open.status().connected() => {}
-            _ => *channel = Some(self.channels.open().await?),
+            _ => *channel = Some(self.open_channel().await?),
         }
         channel.as_ref().ok_or_else(|| self.no_answer())
+    }
+
+    /// Opens a channel.
+    ///
+    /// # Errors
+    ///
+    /// The broker's error, or a timeout.
+    async fn open_channel(&self) -> Result<Channel> {
+        self.request(self.channels.open()).await?
     }
 
     /// Waits for the broker's answer to a request.
