@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use crate::support::{LONG, source_config};
 
-/// A credit with room for goodything that a test publishes.
+/// A credit with room for everything that a test publishes.
 pub(crate) const CREDIT: Credit = Credit { window: 100, room: 100, max_bytes: 1024 * 1024 };
 
 /// Creates a source of a virtual host with options of the table `[source]`.
