@@ -132,9 +132,8 @@ impl StreamCursor {
 
     /// Takes in a message of the session.
     pub(super) fn take(&mut self, delivery: &Delivery) -> StreamMessage {
-        let offset = delivery_offset(delivery)
-            .or_else(|| self.last_offset.map(|last| last + 1))
-            .unwrap_or_default();
+        let expected = self.last_offset.map_or_else(|| self.requested_offset(), |last| last + 1);
+        let offset = delivery_offset(delivery).unwrap_or(expected);
         let crc = crc(&delivery.data);
         self.last_offset = Some(offset);
         let mut gap = 0;
@@ -156,6 +155,15 @@ impl StreamCursor {
         }
         self.unsettled.push_back((delivery.delivery_tag, offset, crc));
         if gap > 0 { StreamMessage::AfterGap(offset, gap) } else { StreamMessage::New(offset) }
+    }
+
+    /// Returns the offset that the session asked for; 0 if it asked for none.
+    fn requested_offset(&self) -> u64 {
+        match &self.place {
+            StreamPlace::At(known) | StreamPlace::After(known) => known.offset,
+            StreamPlace::Start(StreamStart::Offset(offset)) => *offset,
+            StreamPlace::Start(_) | StreamPlace::Time(_) => 0,
+        }
     }
 
     /// Keeps that everything up to this tag is acknowledged.
@@ -290,7 +298,8 @@ mod tests {
         }
     }
 
-    /// A message whose headers the guard dropped has the offset behind its predecessor.
+    /// A message whose headers the guard dropped has the offset behind its predecessor, or the offset that
+    /// the session starts from.
     #[tokio::test]
     async fn a_message_without_headers_follows_its_predecessor() {
         let mut cursor = StreamCursor::new("s".into(), StreamStart::First, None);
@@ -298,5 +307,10 @@ mod tests {
         assert_eq!(cursor.take(&message(1, 41, "a")), StreamMessage::New(41));
         let bare = Delivery::mock(2, "".into(), "q".into(), false, b"b".to_vec());
         assert_eq!(cursor.take(&bare), StreamMessage::New(42));
+        cursor.settle(2).await.unwrap();
+        cursor.begin().await.unwrap();
+        let again = Delivery::mock(1, "".into(), "q".into(), false, b"b".to_vec());
+        assert_eq!(cursor.take(&again), StreamMessage::Known, "not another stream");
+        assert_eq!(cursor.take(&message(2, 43, "c")), StreamMessage::New(43));
     }
 }
