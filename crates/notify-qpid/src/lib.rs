@@ -256,8 +256,8 @@ impl Transport for Qpid {
     /// Checks the broker on a new connection, and closes it afterwards. The connection of earlier sends
     /// stays as it is.
     async fn check(&mut self) -> Result<Vec<Finding>> {
-        let mut connection =
-            Connection::open(&self.config, &self.name, &self.once_warnings).await?;
+        let name = container_id(self.publisher_id.as_deref());
+        let mut connection = Connection::open(&self.config, &name, &self.once_warnings).await?;
         let findings = check::check(&mut connection, &self.config).await;
         let findings = findings.map_err(|error| connection.violation().unwrap_or(error))?;
         // The findings are complete, even if the broker does not confirm the close.
