@@ -2,8 +2,8 @@
 //!
 //! | condition | meaning |
 //! |---|---|
-//! | resource-limit-exceeded, a custom condition with `server-busy` or `quota` | busy |
-//! | none, from RabbitMQ 4: its queue is full or has no majority | busy |
+//! | resource-limit-exceeded, a custom condition with `server-busy`, `quota`, `maxlen` or `unavailable` | busy |
+//! | none, from RabbitMQ: its queue is full or has no majority | busy |
 //! | decode-error, invalid-field, not-allowed, not-implemented, unauthorized-access, message-size-exceeded | invalid |
 //! | not-found, resource-deleted | unroutable |
 //! | any other, and none from another broker | rejected |
@@ -59,6 +59,8 @@ mod tests {
         for (condition, meaning) in [
             (ErrorCondition::AmqpError(AmqpError::ResourceLimitExceeded), BrokerAnswer::Busy),
             (custom("com.microsoft:server-busy"), BrokerAnswer::Busy),
+            (custom("example:maxlen"), BrokerAnswer::Busy),
+            (custom("example:unavailable"), BrokerAnswer::Busy),
             (ErrorCondition::AmqpError(AmqpError::DecodeError), BrokerAnswer::Invalid),
             (ErrorCondition::AmqpError(AmqpError::NotAllowed), BrokerAnswer::Invalid),
             (ErrorCondition::LinkError(LinkError::MessageSizeExceeded), BrokerAnswer::Invalid),

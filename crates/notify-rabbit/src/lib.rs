@@ -51,7 +51,7 @@
 //! | nacks a message: a full queue with `reject-publish`, or a quorum queue without a majority | retries the message over a new channel |
 //! | returns a message as unroutable | declares the queues again and retries the message; refuses it after `rabbit.refuse_unroutable_after` |
 //! | cannot declare one queue: its node is down, a permission is missing | retries the messages of that queue; the others go on |
-//! | closes the channel over a message's size | refuses messages above that size from then on |
+//! | closes the channel over a message's size | refuses messages above that size for 10 minutes, then tries again |
 //! | refuses login, virtual host, permission or certificate | fails with a permanent error that names the option to change |
 //!
 //! A failed attempt leaves the outcome of its unconfirmed messages
@@ -84,9 +84,10 @@
 //!
 //! # Resources
 //!
-//! A connection costs one socket and one thread, and both end with it. Two tasks accompany it: one
-//! follows the broker's `connection.blocked` events, the other checks the queues for backlogs. At any
-//! time, up to 1 MiB of bodies or one larger message is unconfirmed.
+//! A connection costs one socket and one thread, and both end with it. Three tasks accompany it: one
+//! follows the broker's `connection.blocked` events, one counts the time for which the broker blocks, and
+//! one checks the queues for backlogs. At any time, up to 1 MiB of bodies or one larger message is
+//! unconfirmed.
 //!
 //! The crate keeps lapin's log events away from the log of the program, because lapin logs bodies and
 //! passwords.

@@ -29,7 +29,7 @@ impl Config {
     /// virtual_host = "/"
     /// # With a URL that begins with amqps://:
     /// # ca_file, cert_file, key_file
-    /// sasl_mechanism = "PLAIN" # Or "EXTERNAL".
+    /// sasl_mechanism = "PLAIN" # Or "ANONYMOUS" or "EXTERNAL".
     ///
     /// exchange = "glance"
     /// topic = "notifications"
@@ -37,7 +37,7 @@ impl Config {
     /// queue_type = "classic"  # Or "quorum".
     /// declare = "yes"         # Or "verify" or "no".
     /// on_mismatch = "adopt"   # Or "refuse".
-    /// envelope = "bare"       # Or "oslo-2.0".
+    /// envelope = "bare"       # Or "oslo-2.0", "cloudevents" or "cloudevents-binary".
     ///
     /// window = 1024           # Messages.
     /// connect_timeout = 10    # Seconds, also fractions.
