@@ -129,8 +129,8 @@ pub(crate) fn limit_command(
     queues: LimitedQueues<'_>,
     policy: OverflowPolicy,
 ) -> String {
-    let virtual_host = printable(virtual_host, 255);
-    let pattern = |name: &str| printable(name, 255).to_string().replace('.', "\\.");
+    let virtual_host = in_quotes(&printable(virtual_host, 255).to_string());
+    let pattern = |name: &str| in_quotes(&literal(&printable(name, 255).to_string()));
     let queues = match (queues, policy) {
         (LimitedQueues::OfTopic(topic), OverflowPolicy::Reject) => {
             format!("{}\\.(info|warn|error)$", pattern(topic))
@@ -154,7 +154,38 @@ pub(crate) fn limit_command(
     )
 }
 
+/// Returns the regular expression that matches this text only.
+fn literal(text: &str) -> String {
+    let mut pattern = String::new();
+    for c in text.chars() {
+        if r"\.+*?()|[]{}^$".contains(c) {
+            pattern.push('\\');
+        }
+        pattern.push(c);
+    }
+    pattern
+}
+
+/// Returns a text as a shell needs it between single quotes.
+fn in_quotes(text: &str) -> String {
+    text.replace('\'', r"'\''")
+}
+
 /// The time between two checks.
 const CHECK_INTERVAL: Duration = Duration::from_secs(60);
 /// The time for one queue.
 const LOOK_UP_TIMEOUT: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A shell and RabbitMQ take the names in the command as they are, whatever characters they have.
+    #[test]
+    fn the_command_quotes_names() {
+        let queues = LimitedQueues::OfTopic("a.b+'c");
+        let command = limit_command("it's", queues, OverflowPolicy::Reject);
+        assert!(command.contains(r"-p 'it'\''s' notifications "), "{command}");
+        assert!(command.contains(r" '^a\.b\+'\''c\.(info|warn|error)$' "), "{command}");
+    }
+}
