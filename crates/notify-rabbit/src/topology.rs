@@ -34,7 +34,7 @@ pub(crate) struct Topology {
     queues: [ShortString; 3],
     /// The queues for the other priorities that messages had so far.
     other_queues: Vec<(Priority, ShortString)>,
-    /// The logged warnings, so that each appears once in the life of a transport.
+    /// The last logged warnings, so that each appears once in the life of a transport.
     warned: HashSet<String>,
     /// The queues that are out of service.
     failures: Vec<QueueFailure>,
@@ -295,6 +295,10 @@ impl Topology {
             && !self.warned.contains(&warning)
         {
             tracing::warn!("{warning}");
+            // The text of a broker may differ each time.
+            if self.warned.len() >= MAX_WARNINGS {
+                self.warned.clear();
+            }
             self.warned.insert(warning);
         }
     }
@@ -332,3 +336,6 @@ fn declare_timeout(connection: &Connection, entity: BrokerEntity<'_>) -> Error {
     let problem = format!("did not answer a declaration of {entity}");
     connection.context.timeout_error(&problem, connection.blocked().as_deref())
 }
+
+/// The most warnings that a topology remembers.
+const MAX_WARNINGS: usize = 256;
