@@ -252,7 +252,7 @@ impl Topology {
     ) -> Result<Option<String>, EntityFailure> {
         let explain = |error: lapin::Error| EntityFailure::new(&error, connection);
         // The broker closes the channel of a declaration that it refuses.
-        let open = async || connection.open_channel().await.map_err(EntityFailure::lost);
+        let open = async || connection.open_channel().await.map_err(EntityFailure::explained);
         match config.declare {
             DeclareMode::No => return Ok(None),
             DeclareMode::Verify => {
@@ -275,7 +275,7 @@ impl Topology {
         let mut warning = None;
         if let Err(error) = entity.declare(&channel, config).await {
             let Some(mismatch) = Mismatch::parse(&error) else { return Err(explain(error)) };
-            warning = mismatch.evaluate(config).map_err(EntityFailure::lost)?;
+            warning = mismatch.evaluate(config).map_err(EntityFailure::explained)?;
             channel = open().await?;
             entity.look_up(&channel).await.map_err(explain)?;
         }
@@ -326,7 +326,7 @@ impl EntityFailure {
     }
 
     /// Wraps an error that is explained already.
-    fn lost(error: Error) -> Self {
+    fn explained(error: Error) -> Self {
         Self { meaning: BrokerAnswer::QueueUnavailable, error, ended_connection: false }
     }
 }

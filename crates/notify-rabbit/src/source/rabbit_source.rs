@@ -12,7 +12,7 @@ use notify_net::guard::amqp091::Amqp091Guard;
 
 use super::inspection::{self, QueueDepth};
 use super::read_plan::ReadPlan;
-use super::session::{BoxFuture, KeptConnection, SessionNews, SourceSession};
+use super::session::{BoxFuture, KeptConnection, SessionEvent, SourceSession};
 use super::source_config::RabbitSourceConfig;
 use super::stream_checkpoint::CheckpointFile;
 use super::stream_cursor::StreamCursor;
@@ -219,8 +219,8 @@ impl Source for RabbitSource {
                 },
                 SourceConnection::Open(session) => {
                     match session.receive(credit, &mut self.cursor).await {
-                        Ok(SessionNews::Reception(reception)) => return Ok(reception),
-                        Ok(SessionNews::StreamReplaced) => {
+                        Ok(SessionEvent::Reception(reception)) => return Ok(reception),
+                        Ok(SessionEvent::StreamReplaced) => {
                             self.end();
                             if let Some(cursor) = &mut self.cursor {
                                 cursor.start_over();

@@ -52,9 +52,9 @@ pub(super) struct SourceSession {
     search_end: Option<Instant>,
 }
 
-/// The news of a session.
-pub(super) enum SessionNews {
-    /// What the listener learns.
+/// The event that [`SourceSession::receive`] waits for.
+pub(super) enum SessionEvent {
+    /// A reception for the listener.
     Reception(Reception),
     /// The stream is not the one that was read before. The session is over, and has handed over nothing.
     StreamReplaced,
@@ -116,7 +116,7 @@ impl SourceSession {
         })
     }
 
-    /// Waits for news.
+    /// Waits for the next event.
     ///
     /// # Errors
     ///
@@ -129,7 +129,7 @@ impl SourceSession {
         &mut self,
         credit: Credit,
         cursor: &mut Option<StreamCursor>,
-    ) -> Result<SessionNews> {
+    ) -> Result<SessionEvent> {
         loop {
             if let Some(starting) = &mut self.starting {
                 let started = starting.as_mut().await;
@@ -139,7 +139,7 @@ impl SourceSession {
                 self.search_end = Some(Instant::now() + self.config.endpoint.connect_timeout);
             }
             if let Some(reception) = self.intake.hand_over(credit) {
-                return Ok(SessionNews::Reception(reception));
+                return Ok(SessionEvent::Reception(reception));
             }
             let is_searching = cursor.as_ref().is_some_and(StreamCursor::is_searching);
             let search_end = self.search_end.filter(|_| is_searching);
@@ -152,10 +152,10 @@ impl SourceSession {
                         self.start_consumer(name, is_exclusive, cursor.as_mut());
                     }
                     WatchEvent::Attached => {
-                        return Ok(SessionNews::Reception(Reception::Attached));
+                        return Ok(SessionEvent::Reception(Reception::Attached));
                     }
                     WatchEvent::Detached(reason) => {
-                        return Ok(SessionNews::Reception(Reception::Detached(reason)));
+                        return Ok(SessionEvent::Reception(Reception::Detached(reason)));
                     }
                     WatchEvent::Failed(error) => return Err(error),
                 },
@@ -165,7 +165,7 @@ impl SourceSession {
                         let through = Some(tag);
                         self.settle(&DeliverySettlements { through, ..Default::default() }).await?;
                     }
-                    IntakeResult::StreamReplaced => return Ok(SessionNews::StreamReplaced),
+                    IntakeResult::StreamReplaced => return Ok(SessionEvent::StreamReplaced),
                     IntakeResult::Failed(error) => {
                         return Err(self.connection.context.explain(&error, Operation::Consume));
                     }
@@ -173,7 +173,7 @@ impl SourceSession {
                 },
                 // The last acknowledged message is always there, unless the stream is another one.
                 () = sleep_until(search_end.unwrap_or_else(Instant::now)), if search_end.is_some() => {
-                    return Ok(SessionNews::StreamReplaced);
+                    return Ok(SessionEvent::StreamReplaced);
                 }
             }
         }

@@ -166,7 +166,7 @@ impl StreamCursor {
         }
     }
 
-    /// Keeps that everything up to this tag is acknowledged.
+    /// Records that everything up to this tag is acknowledged.
     ///
     /// # Errors
     ///
