@@ -29,7 +29,7 @@ pub(super) fn check(directory: &Path) -> Result<()> {
     println!("building {} crates from their archives", packages.len());
     workspace.run(&["build", "--workspace", "--all-features"])?;
 
-    let dependencies = ONLY_LOG.replace("VERSION", &version);
+    let dependencies = ONLY_LOG.replace("X.Y.Z", &version);
     workspace.program("only-log", &dependencies, include_str!("programs/only_log.rs"))?;
     let printed = workspace.output("only-log", &["run", "--quiet"])?;
     ensure!(printed.contains("image.upload"), "the program with `notify-log` printed: {printed}");
@@ -37,7 +37,7 @@ pub(super) fn check(directory: &Path) -> Result<()> {
     let network = features::network_crates(&tree);
     ensure!(network.is_empty(), "`notify-core` and `notify-log` add {}", network.join(", "));
 
-    let dependencies = ONLY_RABBIT.replace("VERSION", &version);
+    let dependencies = ONLY_RABBIT.replace("X.Y.Z", &version);
     workspace.program("only-rabbit", &dependencies, include_str!("programs/only_rabbit.rs"))?;
     let printed = workspace.output("only-rabbit", &["run", "--quiet"])?;
     ensure!(printed.contains("`rabbit`"), "the program with `rabbit` printed: {printed}");
@@ -152,7 +152,7 @@ impl OutsideWorkspace<'_> {
     }
 }
 
-const ONLY_LOG: &str = "notify-core = \"VERSION\"\nnotify-log = \"VERSION\"\ntokio = { version = \"1\", \
+const ONLY_LOG: &str = "notify-core = \"X.Y.Z\"\nnotify-log = \"X.Y.Z\"\ntokio = { version = \"1\", \
                         features = [\"macros\", \"rt\"] }\n";
-const ONLY_RABBIT: &str = "glance-notify = { version = \"VERSION\", default-features = false, \
+const ONLY_RABBIT: &str = "glance-notify = { version = \"X.Y.Z\", default-features = false, \
                            features = [\"rabbit\"] }\n";
