@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use notify_core::{Error, ErrorKind, Result};
+use notify_core::{Error, ErrorKind};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -36,8 +36,8 @@ enum RaceResult<'a> {
     Connected(&'a Host, SocketAddr, std::io::Result<TcpStream>),
 }
 
-/// A TCP connection to one address of a host.
-pub(crate) type TcpConnection<'a> = (&'a Host, SocketAddr, TcpStream);
+/// A TCP connection to one address of a host, or the reason why there is none.
+pub(crate) type AddressResult<'a> = Result<(&'a Host, SocketAddr, TcpStream), (&'a Host, Error)>;
 
 impl<'a> AddressRace<'a> {
     /// Creates a race that has not started.
@@ -58,7 +58,7 @@ impl<'a> AddressRace<'a> {
     /// # Cancel safety
     ///
     /// Dropping the future loses no attempt.
-    pub(crate) async fn next(&mut self, deadline: Instant) -> Option<Result<TcpConnection<'a>>> {
+    pub(crate) async fn next(&mut self, deadline: Instant) -> Option<AddressResult<'a>> {
         loop {
             if self.attempts.is_empty() && !self.start_attempt() {
                 return None;
@@ -79,16 +79,16 @@ impl<'a> AddressRace<'a> {
                     self.start_attempt();
                     continue;
                 }
-                RaceResult::Resolved(host, Ok(_)) => Err(Error::new(
-                    ErrorKind::Unavailable,
-                    format!("the name of {host} resolves to no address"),
-                )),
+                RaceResult::Resolved(host, Ok(_)) => {
+                    let message = format!("the name of {host} resolves to no address");
+                    Err((host, Error::new(ErrorKind::Unavailable, message)))
+                }
                 RaceResult::Resolved(host, Err(error)) => {
-                    Err(unavailable("cannot resolve", host, error))
+                    Err((host, unavailable("cannot resolve", host, error)))
                 }
                 RaceResult::Connected(host, address, Ok(tcp)) => Ok((host, address, tcp)),
                 RaceResult::Connected(host, _, Err(error)) => {
-                    Err(unavailable("cannot connect to", host, error))
+                    Err((host, unavailable("cannot connect to", host, error)))
                 }
             });
         }

@@ -89,7 +89,8 @@ impl<'a> Dialer<'a> {
     /// # Errors
     ///
     /// The error of the only address, or one error with the reason of each. It is permanent only if
-    /// every reason is.
+    /// every reason is. An unreachable address of a host that answers at another one is no reason:
+    /// `localhost` often has an IPv6 address at which no broker listens.
     ///
     /// # Cancel safety
     ///
@@ -104,12 +105,12 @@ impl<'a> Dialer<'a> {
     {
         let deadline = Instant::now() + self.endpoint.connect_timeout;
         let mut race = AddressRace::new(&self.endpoint.hosts);
-        let mut errors = Vec::new();
+        let mut failures = LoginFailures::default();
         while let Some(connected) = race.next(deadline).await {
             let (host, address, tcp) = match connected {
                 Ok(connection) => connection,
-                Err(error) => {
-                    errors.push(error);
+                Err(unreachable) => {
+                    failures.unreachable.push(unreachable);
                     continue;
                 }
             };
@@ -127,14 +128,14 @@ impl<'a> Dialer<'a> {
             };
             match timeout_at(deadline, attempt).await {
                 Ok(Ok(connection)) => return Ok(connection),
-                Ok(Err(error)) => errors.push(error),
-                Err(_) => errors.push(timeout_error(host)),
+                Ok(Err(error)) => failures.answered.push((host, error)),
+                Err(_) => failures.answered.push((host, timeout_error(host))),
             }
         }
         if race.remaining() > 0 {
-            errors.extend(self.endpoint.hosts.first().map(timeout_error));
+            failures.answered.extend(self.endpoint.hosts.first().map(|it| (it, timeout_error(it))));
         }
-        Err(join_errors(errors))
+        Err(failures.join())
     }
 
     /// Sets the socket's options, and encrypts the connection if the endpoint has TLS.
@@ -223,27 +224,41 @@ fn timeout_error(host: &Host) -> Error {
     Error::new(ErrorKind::Unavailable, message)
 }
 
-/// Returns one error for all addresses, with each reason once.
-///
-/// Its kind is permanent only if every address failed with a permanent error, because an address that
-/// is only unreachable may come back.
-fn join_errors(mut errors: Vec<Error>) -> Error {
-    let mut reasons: Vec<String> = Vec::new();
-    errors.retain(|error| {
-        let reason = format!("{error:#}");
-        let is_new = !reasons.contains(&reason);
-        if is_new {
-            reasons.push(reason);
+/// The failures at the addresses of all hosts.
+#[derive(Default)]
+struct LoginFailures<'a> {
+    /// The errors of addresses that accepted a TCP connection.
+    answered: Vec<(&'a Host, Error)>,
+    /// The errors of the others.
+    unreachable: Vec<(&'a Host, Error)>,
+}
+
+impl LoginFailures<'_> {
+    /// Returns one error for all addresses, with each reason once.
+    ///
+    /// Its kind is permanent only if every address failed with a permanent error, because an address that
+    /// is only unreachable may come back. One of a host that answered elsewhere does not count.
+    fn join(self) -> Error {
+        let Self { answered, mut unreachable } = self;
+        unreachable.retain(|(host, _)| answered.iter().all(|(answered, _)| answered != host));
+        let mut reasons: Vec<String> = Vec::new();
+        let mut errors: Vec<Error> =
+            unreachable.into_iter().chain(answered).map(|it| it.1).collect();
+        errors.retain(|error| {
+            let reason = format!("{error:#}");
+            let is_new = !reasons.contains(&reason);
+            if is_new {
+                reasons.push(reason);
+            }
+            is_new
+        });
+        if errors.len() < 2 {
+            let none = || Error::new(ErrorKind::Config, "no broker host is configured");
+            return errors.pop().unwrap_or_else(none);
         }
-        is_new
-    });
-    if errors.len() < 2 {
-        return errors
-            .pop()
-            .unwrap_or_else(|| Error::new(ErrorKind::Config, "no broker host is configured"));
+        let kind = errors.iter().find(|error| error.is_transient()).unwrap_or(&errors[0]).kind();
+        Error::new(kind, format!("cannot log in to any host: {}", reasons.join("; ")))
     }
-    let kind = errors.iter().find(|error| error.is_transient()).unwrap_or(&errors[0]).kind();
-    Error::new(kind, format!("cannot log in to any host: {}", reasons.join("; ")))
 }
 
 /// The time that a broker may take to send the alert about a client certificate.
@@ -327,13 +342,34 @@ mod tests {
     /// The error is permanent only if no host can come back by itself, and no host is an error too.
     #[test]
     fn the_error_is_permanent_only_if_all_are() {
-        let error = join_errors(vec![
-            Error::new(ErrorKind::Access, "wrong password"),
-            Error::new(ErrorKind::Config, "unknown vhost"),
-        ]);
+        let [first, second] = ["h1", "h2"].map(|name| Host { name: name.into(), port: 1 });
+        let refused = || Error::new(ErrorKind::Unavailable, "connection refused");
+        let answered = vec![
+            (&first, Error::new(ErrorKind::Access, "wrong password")),
+            (&second, Error::new(ErrorKind::Config, "unknown vhost")),
+        ];
+        let failures = LoginFailures { answered: answered.clone(), unreachable: Vec::new() };
+        let error = failures.join();
         assert_eq!(error.kind(), ErrorKind::Access);
         assert_eq!(error.to_string(), "cannot log in to any host: wrong password; unknown vhost");
-        assert_eq!(join_errors(Vec::new()).to_string(), "no broker host is configured");
+        let answered = answered[..1].to_vec();
+        let failures = LoginFailures { answered, unreachable: vec![(&second, refused())] };
+        assert!(failures.join().is_transient());
+        assert_eq!(LoginFailures::default().join().to_string(), "no broker host is configured");
+    }
+
+    /// An address at which no program listens says nothing about a host that answers at another one, as
+    /// `localhost` often does.
+    #[test]
+    fn an_unreachable_address_of_a_host_that_answers_is_no_reason() {
+        let host = Host { name: "localhost".into(), port: 1 };
+        let failures = LoginFailures {
+            answered: vec![(&host, Error::new(ErrorKind::Access, "wrong password"))],
+            unreachable: vec![(&host, Error::new(ErrorKind::Unavailable, "connection refused"))],
+        };
+        let error = failures.join();
+        assert_eq!(error.kind(), ErrorKind::Access);
+        assert_eq!(error.to_string(), "wrong password");
     }
 
     /// Dropping the guard wakes a task that waits for the broker, and the broker sees the end.
