@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use notify_core::codec::{Encoding, NotificationInput, SizeLimits};
 use notify_core::event::{Image, ImageSend, ImageStatus, NotificationPayload, Payload};
-use notify_core::{Event, Message, Notification, Priority};
+use notify_core::{Context, Event, Message, Notification, Priority};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -113,6 +113,26 @@ pub fn encode(notification: &Notification) -> Message {
         Ok(message) => message,
         Err(error) => panic!("cannot encode the sample: {error:#}"),
     }
+}
+
+/// Returns a context with all its parts.
+///
+/// # Examples
+///
+/// ```
+/// use notify_conformance::samples;
+///
+/// let message = samples::messages(0..1).remove(0).with_context(samples::context());
+/// assert_eq!(message.headers().count(), 5);
+/// ```
+pub fn context() -> Context {
+    Context::builder()
+        .traceparent("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+        .tracestate("congo=t61rcWkgMzE")
+        .request_id("req-1")
+        .user("bob")
+        .project("web")
+        .build_valid()
 }
 
 /// Returns texts that break careless encoders.

@@ -113,14 +113,8 @@ mod tests {
 
     /// Returns a message with all fields.
     fn full() -> Message {
-        let context = Context::builder()
-            .traceparent("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
-            .tracestate("congo=t61rcWkgMzE")
-            .request_id("req-1")
-            .user("bob")
-            .project("web");
         let sequence = Sequence::new(Uuid::from_u128(7), "notifications.info", 42);
-        message().with_context(context.build().unwrap()).with_sequence(sequence)
+        message().with_context(samples::context()).with_sequence(sequence)
     }
 
     /// All fields survive, and a message without any has no bytes.

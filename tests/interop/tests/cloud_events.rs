@@ -27,14 +27,7 @@ async fn emit(settings: &str) -> usize {
     let config: Config = settings.parse().unwrap();
     let (notifier, worker) = glance_notify::start(&config).unwrap();
     let worker = tokio::spawn(worker.run());
-    let context = Context::builder()
-        .traceparent("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
-        .tracestate("congo=t61rcWkgMzE")
-        .request_id("req-1")
-        .user("bob")
-        .project("web")
-        .build()
-        .unwrap();
+    let context = samples::context();
     let documented = EventType::DOCUMENTED.iter().flat_map(|event_type| {
         Priority::DOCUMENTED.iter().map(move |&priority| (event_type.clone(), priority))
     });

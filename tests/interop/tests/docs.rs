@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use glance_notify::Config;
-use glance_notify::codec::{Context, NotificationInput, Sequence, SizeLimits};
+use glance_notify::codec::{NotificationInput, Sequence, SizeLimits};
 use glance_notify::event::{EventType, json_schema};
 use glance_notify::pipeline::Stats;
 use glance_notify::pipeline::metrics::{METRICS, Metric};
@@ -55,15 +55,9 @@ fn the_schema_marks_every_nullable_field() {
 /// `docs/schema.md` lists every attribute of a CloudEvent, and no other.
 #[test]
 fn the_schema_lists_every_attribute_of_a_cloud_event() {
-    let context = Context::builder()
-        .traceparent("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
-        .tracestate("congo=t61rcWkgMzE")
-        .request_id("req-1")
-        .user("bob")
-        .project("web");
     let sequence = Sequence::new(Uuid::from_u128(7), "notifications.info", 1);
     let message = samples::messages(0..1).remove(0);
-    let message = message.with_context(context.build().unwrap()).with_sequence(sequence);
+    let message = message.with_context(samples::context()).with_sequence(sequence);
     let event: Value = serde_json::from_slice(&message.cloud_event().to_json()).unwrap();
     let document = read("docs/schema.md");
     let cells = rows(&document, "## CloudEvents").filter_map(|row| row.get(1).copied());

@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 
 use insta::assert_snapshot;
+use notify_conformance::samples;
 use notify_core::codec::{
     CloudEvent, Encoding, Envelope, NotificationInput, NotificationLine, PayloadStyle, Sequence,
     SizeLimits, serde_json,
@@ -30,15 +31,8 @@ fn validator() -> jsonschema::Validator {
 
 /// Returns the message with every part of a context and with a sequence.
 fn with_everything(message: Message) -> Message {
-    let context = Context::builder()
-        .traceparent("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
-        .tracestate("congo=t61rcWkgMzE")
-        .request_id("req-1")
-        .user("bob")
-        .project("web")
-        .build()
-        .unwrap();
-    message.with_context(context).with_sequence(Sequence::new(Uuid::from_u128(7), "n.info", 42))
+    let sequence = Sequence::new(Uuid::from_u128(7), "n.info", 42);
+    message.with_context(samples::context()).with_sequence(sequence)
 }
 
 /// Returns the error of a CloudEvent that the specification forbids: by its schema, or by the rules for

@@ -43,21 +43,15 @@ async fn a_message_arrives_as_specified() {
 async fn context_and_sequence_are_application_properties() {
     let peer = ProtonPeer::start();
     let mut transport = Qpid::new(config(&peer.url(), json!({}))).unwrap();
-    let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-    let context = Context::builder()
-        .traceparent(traceparent)
-        .tracestate("congo=t61rcWkgMzE")
-        .request_id("req-1")
-        .user("bob")
-        .project("web");
     let sequence = Sequence::new(Uuid::from_u128(7), "notifications.info", 1 << 40);
-    let message = samples::messages(0..1).remove(0).with_context(context.build().unwrap());
+    let message = samples::messages(0..1).remove(0).with_context(samples::context());
     let message = message.with_sequence(sequence);
     assert_eq!(send_once(&mut transport, std::slice::from_ref(&message)).await.accepted().len(), 1);
     let received = peer.messages("notifications.info").remove(0);
     let expected = json!({
         "event_type": "image.create", "priority": "INFO", "publisher_id": "image.host1",
-        "traceparent": traceparent, "tracestate": "congo=t61rcWkgMzE",
+        "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        "tracestate": "congo=t61rcWkgMzE",
         "glance-notify-request-id": "req-1", "glance-notify-user": "bob",
         "glance-notify-project": "web", "glance-notify-lane": "notifications.info",
         "glance-notify-epoch": "00000000-0000-0000-0000-000000000007",
