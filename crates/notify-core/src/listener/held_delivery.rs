@@ -44,6 +44,17 @@ pub(super) enum DeliveryStage {
     Dead(Option<ReceiptResolver>),
 }
 
+impl DeliveryStage {
+    /// Returns the receipt of the settlement, if the program asked for one.
+    pub(super) fn into_receipt(self) -> Option<ReceiptResolver> {
+        match self {
+            Self::Acking(receipt) => Some(receipt),
+            Self::Releasing(receipt) | Self::Dying(receipt) | Self::Dead(receipt) => receipt,
+            Self::Ready | Self::HandedOut | Self::Waiting(_) => None,
+        }
+    }
+}
+
 impl HeldDelivery {
     /// Creates a delivery that is ready.
     pub(super) fn new(content: Arc<DeliveryContent>) -> Self {

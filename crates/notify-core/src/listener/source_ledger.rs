@@ -100,15 +100,14 @@ impl SourceLedger {
     pub(super) fn receive(&mut self, tag: u64, content: Arc<DeliveryContent>) {
         self.counts.received += 1;
         self.counts.unreadable += u64::from(content.message.is_err());
+        if self.last.is_none() {
+            self.through = tag.checked_sub(1);
+        }
         self.last = Some(tag);
-        self.through = self.through.or(tag.checked_sub(1));
-        let mut held = HeldDelivery::new(content);
         // A source that repeats a tag breaks its contract. The first delivery then counts as lost.
-        held.stage = DeliveryStage::Ready;
-        if let Some(old) = self.held.insert(tag, held) {
+        if self.held.insert(tag, HeldDelivery::new(content)).is_some() {
             debug_assert!(false, "the source repeated the tag {tag}");
             self.counts.lost += 1;
-            drop(old);
         } else {
             self.ready.push_back(tag);
         }
@@ -295,24 +294,12 @@ impl SourceLedger {
     pub(super) fn settled(&mut self) {
         for tag in std::mem::take(&mut self.in_flight) {
             let Some(delivery) = self.held.remove(&tag) else { continue };
-            let receipt = match delivery.stage {
-                DeliveryStage::Acking(receipt) => {
-                    self.counts.acked += 1;
-                    Some(receipt)
-                }
-                DeliveryStage::Dead(receipt) => {
-                    self.counts.dead_lettered += 1;
-                    receipt
-                }
-                _ => {
-                    self.counts.released += 1;
-                    match delivery.stage {
-                        DeliveryStage::Releasing(receipt) => receipt,
-                        _ => None,
-                    }
-                }
-            };
-            if let Some(receipt) = receipt {
+            match delivery.stage {
+                DeliveryStage::Acking(_) => self.counts.acked += 1,
+                DeliveryStage::Dead(_) => self.counts.dead_lettered += 1,
+                _ => self.counts.released += 1,
+            }
+            if let Some(receipt) = delivery.stage.into_receipt() {
                 receipt.resolve(SettlementOutcome::Settled);
             }
         }
@@ -323,14 +310,7 @@ impl SourceLedger {
         self.session += 1;
         self.counts.lost += self.held.len() as u64;
         for delivery in std::mem::take(&mut self.held).into_values() {
-            let receipt = match delivery.stage {
-                DeliveryStage::Acking(receipt) => Some(receipt),
-                DeliveryStage::Releasing(receipt)
-                | DeliveryStage::Dying(receipt)
-                | DeliveryStage::Dead(receipt) => receipt,
-                _ => None,
-            };
-            if let Some(receipt) = receipt {
+            if let Some(receipt) = delivery.stage.into_receipt() {
                 receipt.resolve(SettlementOutcome::Stale);
             }
         }
@@ -378,19 +358,20 @@ impl SourceLedger {
         let releases = self.in_flight.iter().copied().filter(is_release).collect();
         let mut acks: Vec<_> =
             self.in_flight.iter().copied().filter(|tag| !is_release(tag)).collect();
-        let unsettled =
-            self.held.keys().copied().find(|tag| self.in_flight.binary_search(tag).is_err());
-        let islands = acks.split_off(
-            unsettled.map_or(acks.len(), |first| acks.partition_point(|tag| *tag < first)),
-        );
+        let first = self.first_unsettled();
+        let prefix = first.map_or(acks.len(), |first| acks.partition_point(|tag| *tag < first));
+        let islands = acks.split_off(prefix);
         DeliverySettlements { through: acks.last().copied(), acks: islands, releases }
+    }
+
+    /// Returns the first delivery that stays unsettled after the current call of `settle`.
+    fn first_unsettled(&self) -> Option<u64> {
+        self.held.keys().copied().find(|tag| self.in_flight.binary_search(tag).is_err())
     }
 
     /// Returns the new watermark, if it has moved.
     fn watermark(&mut self) -> DeliverySettlements {
-        let unsettled =
-            self.held.keys().copied().find(|tag| self.in_flight.binary_search(tag).is_err());
-        let end = match (unsettled, self.barrier) {
+        let end = match (self.first_unsettled(), self.barrier) {
             (Some(tag), Some(barrier)) => Some(tag.min(barrier)),
             (tag, barrier) => tag.or(barrier),
         };
@@ -403,5 +384,30 @@ impl SourceLedger {
             self.through = through;
         }
         DeliverySettlements { through: through.filter(|_| moved), ..DeliverySettlements::default() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use time::OffsetDateTime;
+
+    use super::*;
+    use crate::listener::config::ListenerConfig;
+    use crate::source::{IncomingBody, IncomingDelivery, Position};
+
+    /// A source may count its tags from 0. An acknowledgement of that one moves the watermark too.
+    #[test]
+    fn the_watermark_moves_to_the_tag_0() {
+        let mut ledger = SourceLedger::new(SettlementMode::Cumulative, 10);
+        for tag in 0..2 {
+            let body = IncomingBody::Bytes("{}".into());
+            let incoming = IncomingDelivery::new(tag, body, Position::new("lines", tag));
+            let config = ListenerConfig::default();
+            let content = DeliveryContent::decode(incoming, OffsetDateTime::UNIX_EPOCH, &config);
+            ledger.receive(tag, Arc::new(content));
+        }
+        ledger.hand_out().unwrap();
+        ledger.ack(0, ReceiptResolver::new(1).0);
+        assert_eq!(ledger.take_settlements().unwrap().through, Some(0));
     }
 }
