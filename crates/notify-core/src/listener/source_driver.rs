@@ -28,6 +28,8 @@ pub(super) struct SourceDriver {
     wake: Arc<Notify>,
     /// The consecutive sessions that failed.
     failures: u32,
+    /// Whether only an operator can fix the error of the last session.
+    needs_operator: bool,
     /// The time until which the driver starts no session.
     retry_at: Option<Instant>,
     has_ended: bool,
@@ -78,6 +80,7 @@ impl SourceDriver {
             writer,
             wake,
             failures: 0,
+            needs_operator: false,
             retry_at: None,
             has_ended: false,
             letter: LetterState::default(),
@@ -218,7 +221,9 @@ impl SourceDriver {
             LONGEST
         };
         drop(state);
-        if self.failures == 1 {
+        let is_permanent = !error.is_transient();
+        let was_permanent = std::mem::replace(&mut self.needs_operator, is_permanent);
+        if self.failures == 1 || is_permanent && !was_permanent {
             tracing::warn!(source = %self.name, "cannot read, and keeps trying: {error:#}");
         } else {
             tracing::debug!(source = %self.name, "cannot read yet: {error:#}");
