@@ -5,7 +5,7 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -72,17 +72,27 @@ impl DeadLetterFile {
 
     /// Removes the lines for which `is_handled` returns `true`, and returns their number.
     ///
-    /// A new file replaces the old one, so that a crash leaves the one or the other.
+    /// A new file of the same owner replaces the old one, so that a crash leaves the one or the other.
     ///
     /// # Errors
     ///
     /// The error of the file. [`ErrorKind::Unavailable`] if another process has locked it for 5 s.
     pub fn remove(&self, mut is_handled: impl FnMut(&DeadLetterLine) -> bool) -> Result<u64> {
-        let _locked = self.lock(OpenOptions::new().read(true).append(true))?;
+        let locked = self.lock(OpenOptions::new().read(true).append(true))?;
         let mut temporary = self.path.clone().into_os_string();
         temporary.push(".new");
+        // A process that was killed may have left one. A link there must lead to no other file.
+        drop(fs::remove_file(&temporary));
         let mut options = OpenOptions::new();
-        let new = options.write(true).create(true).truncate(true).mode(MODE).open(&temporary);
+        let new = options.write(true).create_new(true).mode(MODE).open(&temporary);
+        let new = new.and_then(|new| {
+            let owner = locked.metadata()?;
+            // An administrator may remove the letters of a service, which must still write afterwards.
+            if owner.uid() != new.metadata()?.uid() {
+                fchown(&new, Some(owner.uid()), Some(owner.gid()))?;
+            }
+            Ok(new)
+        });
         let new = new.map_err(|error| self.error("cannot be replaced", error))?;
         let mut new = BufWriter::new(new);
         let mut removed = 0;

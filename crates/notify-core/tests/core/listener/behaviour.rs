@@ -1,6 +1,6 @@
 //! What the listener promises, one promise at a time.
 
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::time::Duration;
 
 use notify_conformance::samples;
@@ -238,6 +238,22 @@ async fn letters_are_removed_while_others_are_appended() {
     assert_eq!(removed.len(), 300);
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     assert_eq!(listener.close(LONG).await.total.dead_lettered, 300);
+}
+
+/// An administrator who removes letters leaves the file to the service that writes them.
+#[test]
+fn the_file_keeps_its_owner_when_letters_are_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("dead.jsonl");
+    std::fs::write(&path, "a\nb\n").unwrap();
+    if chown(&path, Some(65_534), Some(65_534)).is_err() {
+        // Only an administrator can give a file away.
+        return;
+    }
+    let removed = DeadLetterFile::new(&path).remove(|line| line.bytes == b"a").unwrap();
+    let metadata = std::fs::metadata(&path).unwrap();
+    assert_eq!((removed, metadata.uid(), metadata.gid()), (1, 65_534, 65_534));
+    assert_eq!(std::fs::read(&path).unwrap(), b"b\n");
 }
 
 /// A letter is read as it was written, whatever its bytes.
