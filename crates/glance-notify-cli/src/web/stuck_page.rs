@@ -81,9 +81,7 @@ pub(super) fn stuck(request: &PageRequest<'_>) -> Result<PageContent, PageError>
     // The last event itself belongs to the window.
     let interval = start..now.saturating_add(Duration::MICROSECOND);
     let items = stuck_items(&archive, &interval, end, selection.older_than)?;
-    let mut failures = failed(&archive, &interval, end)?;
-    let more_failures = failures.len().saturating_sub(MOST_LINES);
-    failures.truncate(MOST_LINES);
+    let (failures, failure_count) = failed(&archive, &interval, end)?;
     let sentences = overview.sentences(request, &archive, &(start..now), false)?;
     let query = &request.query;
     let field = |parameter| query.one(parameter).unwrap_or_default().to_owned();
@@ -100,7 +98,7 @@ pub(super) fn stuck(request: &PageRequest<'_>) -> Result<PageContent, PageError>
         more_stuck: items.len().saturating_sub(MOST_LINES),
         stuck: items.iter().take(MOST_LINES).map(|i| StuckLine::new(request, i, now)).collect(),
         failures: failures.iter().map(|record| FailureLine::new(request, record)).collect(),
-        more_failures,
+        more_failures: failure_count.saturating_sub(failures.len()),
         failures_url: query
             .without(&[PageParameter::Event, PageParameter::Priority, PageParameter::OlderThan])
             .with(PageParameter::Priority, Priority::Error.as_str())
@@ -145,12 +143,12 @@ fn stuck_items(
     Ok(items)
 }
 
-/// Returns the failures in the interval, the newest first.
+/// Returns the newest failures in the interval, the newest first, and the number of all.
 fn failed(
     archive: &Archive,
     interval: &Range<OffsetDateTime>,
     end: Instant,
-) -> Result<Vec<EventRecord>, PageError> {
+) -> Result<(Vec<EventRecord>, usize), PageError> {
     let filter = EventFilter {
         events: [EventType::TaskFailure, EventType::ImageUpload]
             .iter()
@@ -160,16 +158,26 @@ fn failed(
         until: Some(interval.end),
         ..EventFilter::default()
     };
-    let mut failures = Vec::new();
+    let (mut failures, mut count) = (Vec::new(), 0);
     archive.read(&filter, scope(RecordDetail::Bodies, end), |record| {
         let is_failure = record.event_type == EventType::TaskFailure
             || matches!(record.priority, Priority::Error | Priority::Critical);
-        if is_failure && failures.len() < MOST_FAILURES {
+        if is_failure {
+            count += 1;
             failures.push(record.clone());
+            if failures.len() == MOST_FAILURES {
+                keep_newest(&mut failures);
+            }
         }
     })?;
+    keep_newest(&mut failures);
+    Ok((failures, count))
+}
+
+/// Sorts failures, the newest first, and keeps those that the table has room for.
+fn keep_newest(failures: &mut Vec<EventRecord>) {
     failures.sort_by_key(|record| std::cmp::Reverse(record.timestamp));
-    Ok(failures)
+    failures.truncate(MOST_LINES);
 }
 
 /// Returns the scope of a read that ends in time.
@@ -230,7 +238,7 @@ const WINDOW: Duration = Duration::days(7);
 /// The most lines of a table.
 const MOST_LINES: usize = 200;
 /// The most failures in memory.
-const MOST_FAILURES: usize = 5000;
+const MOST_FAILURES: usize = 10 * MOST_LINES;
 
 /// The events that begin something or end it, as `StuckReport` knows them. Each has an index, unlike a pattern.
 const LIFE_EVENTS: [&str; 12] = [

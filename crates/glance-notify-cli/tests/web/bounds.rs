@@ -159,6 +159,16 @@ fn a_query_ends_at_its_deadline() {
     assert_eq!(status(&site, "/icon.svg"), "200");
 }
 
+/// Of many failures, the page shows the newest, and it counts all of them.
+#[test]
+fn the_newest_of_many_failures_are_shown() {
+    let line = |number| image_line(number, "task.failure", json!({}));
+    let site = RunningSite::start(&(0..6000).map(line).collect::<Vec<_>>().join("\n"));
+    let stuck = page(&site, "/stuck");
+    assert!(stuck.contains("6000 failed tasks and uploads"), "{stuck}");
+    assert!(stuck.contains("12:00:58") && !stuck.contains("12:00:49"), "{stuck}");
+}
+
 /// While clients ask for every page at once, the writer stores batch after batch, and every answer is one of the
 /// documented ones.
 #[test]
