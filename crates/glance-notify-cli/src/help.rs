@@ -193,7 +193,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         "archive import",
         &[
             "glance-notify archive import --archive /var/lib/glance-notify notifications.log",
-            "glance-notify archive import --archive /var/lib/glance-notify --region RegionOne notifications.log.1.gz",
+            "glance-notify archive import --archive /var/lib/glance-notify --region RegionOne notifications.log.1",
         ],
     ),
     (

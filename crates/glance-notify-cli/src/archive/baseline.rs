@@ -1,6 +1,6 @@
 //! `glance-notify archive baseline`: stores the catalogue of images.
 
-use std::fs;
+use std::io::Read as _;
 use std::path::PathBuf;
 
 use notify_archive::ArchiveWriter;
@@ -8,7 +8,7 @@ use notify_archive::question::read_catalogue;
 
 use super::archive_dir::ArchiveDir;
 use crate::exit_status::{CommandError, ExitStatus};
-use crate::input_source::{display_path, read_error};
+use crate::input_source::{InputSource, read_error};
 use crate::terminal::print_note;
 
 /// Store the catalogue of images, as Glance's API lists it, so that `report storage` knows the images that
@@ -18,7 +18,7 @@ pub(super) struct BaselineArgs {
     #[command(flatten)]
     dir: ArchiveDir,
 
-    /// The answer of `GET /v2/images`, with all pages in one list.
+    /// The answer of `GET /v2/images`, with all pages in one list; `-` is standard input.
     #[arg(value_name = "FILE")]
     file: PathBuf,
 }
@@ -29,8 +29,9 @@ pub(super) struct BaselineArgs {
 ///
 /// Returns an error if the file is no catalogue or the archive cannot be written.
 pub(super) fn run(args: &BaselineArgs) -> Result<ExitStatus, CommandError> {
-    let name = display_path(&args.file);
-    let json = fs::read(&args.file).map_err(|error| read_error(&name, &error))?;
+    let InputSource { name, mut reader, .. } = InputSource::open(Some(&args.file))?;
+    let mut json = Vec::new();
+    reader.read_to_end(&mut json).map_err(|error| read_error(&name, &error))?;
     let images = read_catalogue(&json).map_err(|expected| {
         CommandError::new(ExitStatus::InvalidInput, format!("`{name}`: {expected}"))
     })?;

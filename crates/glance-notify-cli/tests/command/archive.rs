@@ -169,6 +169,8 @@ fn the_baseline_is_stored() {
     let day = ["--since", "2026-11-24", "--until", "2026-11-25"];
     let output = sandbox.run([&args[..], &day].concat()).expect(0);
     assert!(output.out.contains("archive,1,24.000,1073741824"), "{}", output.out);
+    let args = ["archive", "baseline", "--archive", "a", "-"];
+    sandbox.pipe(args, image).expect_message(0, "1 images stored");
     sandbox.file("catalogue.json", "{}");
     archive(&sandbox, "baseline", &["catalogue.json"])
         .expect_message(4, "as Glance's API lists them");
