@@ -1,7 +1,7 @@
 //! The findings as one line of a Nagios plug-in, with performance data.
 
-use glance_notify::ErrorKind;
 use glance_notify::transport::FindingState;
+use glance_notify::{Error, ErrorKind};
 
 use super::diagnosis::Diagnosis;
 use crate::exit_status::{CommandError, ExitStatus};
@@ -35,10 +35,13 @@ pub(super) fn print(
 fn line(diagnosis: &Diagnosis, thresholds: &NagiosThresholds) -> (ExitStatus, String) {
     let Diagnosis { findings, unread } = diagnosis;
     let NagiosThresholds { warning, critical } = thresholds;
-    let worst = findings.iter().find(|(_, finding)| matches!(finding.state, FindingState::Bad(_)));
-    let alarm = findings.iter().find(|(_, finding)| {
-        matches!(&finding.state, FindingState::Bad(error) if error.kind() == ErrorKind::Full)
-    });
+    let bad = |is_wanted: fn(&Error) -> bool| {
+        findings.iter().find(|(_, finding)| {
+            matches!(&finding.state, FindingState::Bad(error) if is_wanted(error))
+        })
+    };
+    let worst = bad(|error| !error.is_transient()).or_else(|| bad(|_| true));
+    let alarm = bad(|error| error.kind() == ErrorKind::Full);
     let of_configuration = findings.iter().find(|(_, finding)| {
         finding.subject == "configuration" && matches!(finding.state, FindingState::Warning(_))
     });
@@ -69,7 +72,6 @@ fn line(diagnosis: &Diagnosis, thresholds: &NagiosThresholds) -> (ExitStatus, St
 
 #[cfg(test)]
 mod tests {
-    use glance_notify::Error;
     use glance_notify::transport::Finding;
 
     use super::*;
@@ -97,6 +99,15 @@ mod tests {
         let full = Finding::bad("node", Error::new(ErrorKind::Full, "memory alarm"));
         let expected = text("CRITICAL - r: node: memory alarm | unread=0");
         assert_eq!(with(0, Some(full)), (2, expected));
+        let mut diagnosis = Diagnosis::default();
+        for (source, kind, text) in
+            [("a", ErrorKind::Unavailable, "refused"), ("b", ErrorKind::Access, "denied")]
+        {
+            diagnosis.add(source, Finding::bad("source", Error::new(kind, text)));
+        }
+        let (status, permanent) = line(&diagnosis, &thresholds);
+        let expected = text("CRITICAL - b: source: denied | unread=0");
+        assert_eq!((status.code(), permanent), (2, expected));
         let silent = Finding::warning("configuration", "no notifications are sent");
         let expected = text("WARNING - r: configuration: no notifications are sent | unread=0");
         assert_eq!(with(0, Some(silent)), (1, expected));
