@@ -29,6 +29,8 @@ pub(super) async fn examine(
         Ok(mut source) => source.queue_depths().await,
         Err(error) => Err(error),
     };
+    // Without an answer, nothing is known about the queues.
+    let is_known = depths.is_ok();
     let mut depths = depths.unwrap_or_else(|error| {
         diagnosis.add(name, Finding::bad("queues", error));
         Vec::new()
@@ -55,7 +57,7 @@ pub(super) async fn examine(
             }
         }
     }
-    if depths.is_empty() {
+    if is_known && depths.is_empty() {
         diagnosis.add(name, no_queue(broker, virtual_host));
     }
     for depth in &depths {

@@ -262,7 +262,6 @@ mod tests {
             ("#.info", "a.b.info", true),
             ("#.b.#.info", "a.b.c.info", true),
             ("#.b.#.info", "a.c.info", false),
-            ("*.#", "", true),
             ("*.*", "a", false),
             ("#.#", "a", true),
             ("a.#.a", "a", false),

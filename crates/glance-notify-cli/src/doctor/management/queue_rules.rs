@@ -134,8 +134,9 @@ impl RuleEffects {
         ));
         for queue in queues {
             let one_more = queue.message_bytes_ready / queue.messages_ready.max(1);
+            let next_size = queue.message_bytes_ready.saturating_add(one_more);
             let is_full = length.is_some_and(|length| queue.messages_ready >= length)
-                || bytes.is_some_and(|bytes| queue.message_bytes_ready + one_more > bytes);
+                || bytes.is_some_and(|bytes| next_size > bytes);
             if is_full && queue.messages_ready > 0 {
                 self.is_warning = true;
                 let happens = if rejects { "rejects" } else { "loses" };
@@ -295,6 +296,7 @@ mod tests {
         assert!(!full(4, 40, json!({ "max-length": 5 })));
         assert!(full(4, 40, json!({ "max-length-bytes": 45 })));
         assert!(!full(4, 40, json!({ "max-length-bytes": 50 })));
+        assert!(full(1, u64::MAX, json!({ "max-length-bytes": 50 })));
         assert!(!full(0, 0, json!({ "max-length": 0 })));
     }
 
