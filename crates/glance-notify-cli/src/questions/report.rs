@@ -141,7 +141,7 @@ fn storage(args: &StorageArgs) -> Result<ExitStatus, CommandError> {
 }
 
 fn stuck(args: &StuckArgs) -> Result<ExitStatus, CommandError> {
-    let question = args.question.question()?;
+    let question = refuse_raw(args.question.question()?)?;
     let mut report = StuckReport::default();
     let request = RecordRequest::Matching(&question.filter, ReadScope::default());
     let read = read_records(&args.question.from, &request, &question, |record| report.add(record))?;
@@ -188,7 +188,7 @@ impl UsageArgs {
     }
 }
 
-/// Refuses `-o raw` for numbers.
+/// Refuses `-o raw`: an answer of a report is no notification.
 fn refuse_raw(question: Question) -> Result<Question, CommandError> {
     if question.format == AnswerFormat::Raw {
         return Err(CommandError::new(ExitStatus::PermanentError, NOT_RAW));

@@ -69,6 +69,7 @@ fn report_stuck_names_the_next_step() {
     assert!(rows[1]["next"].as_str().unwrap().contains("glance-api.log on glance2"));
     let early = json(&["report", "stuck", "--until", "2026-11-24T11:00"]);
     assert_eq!(early["answer"]["rows"].as_array().unwrap().len(), 0);
+    ask(&["report", "stuck", "-o", "raw"]).expect_message(2, "search -o raw");
 }
 
 /// Numbers are exact, projects have names, and copies of events count once.
