@@ -14,7 +14,6 @@ use super::selection::MessageSelection;
 use super::slots::SlotWalk;
 use crate::exit_status::{CommandError, ExitStatus};
 use crate::input_source::display_path;
-
 use crate::terminal::{counted, print_note, write_stdout};
 
 /// Copy notifications out of the spool, one a line, ready for `glance-notify emit`. They keep their
@@ -34,8 +33,8 @@ pub(super) struct SpoolExportArgs {
 
 /// Writes the chosen messages and prints how many they are.
 ///
-/// Syncs a file before it reports success: you may drop the messages from the spool
-/// afterwards.
+/// Syncs a file and its name before it reports success: you may drop the messages from
+/// the spool afterwards.
 ///
 /// # Errors
 ///
@@ -53,6 +52,7 @@ pub(super) fn run(args: &SpoolExportArgs, dir: &Path) -> Result<ExitStatus, Comm
             write_messages(&mut slots, &args.selection, &mut out, &mut exported)
                 .and_then(|()| out.into_inner().map_err(io::IntoInnerError::into_error))
                 .and_then(|file| file.sync_all())
+                .and_then(|()| sync_directory(path))
                 .map_err(write_error)?;
         }
     }
@@ -93,6 +93,12 @@ fn create(path: &Path, force: bool) -> io::Result<File> {
         return Err(error);
     }
     OpenOptions::new().write(true).create_new(true).mode(MODE).open(path)
+}
+
+/// Makes the name of a new file durable.
+fn sync_directory(path: &Path) -> io::Result<()> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 /// Returns the error of an output file that cannot be created or written.

@@ -8,7 +8,6 @@ use glance_notify::transport::spool::admin::{OpenSlot, StoredMessage};
 use serde::Serialize;
 
 use super::slots::ErrorLog;
-
 use crate::arguments::parse_number;
 
 /// The options that choose messages. Without any, they choose all messages.
