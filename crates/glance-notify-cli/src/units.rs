@@ -25,6 +25,9 @@ pub fn short_duration(duration: Duration) -> String {
     let seconds = duration.whole_seconds();
     match seconds {
         ..0 => format!("{seconds}s"),
+        0 if duration.is_negative() => {
+            format!("-0.{}s", duration.subsec_milliseconds().abs() / 100)
+        }
         0..60 => format!("+{seconds}.{}s", duration.subsec_milliseconds() / 100),
         60..3600 => format!("+{}m{:02}s", seconds / 60, seconds % 60),
         3600..86_400 => format!("+{}h{:02}m", seconds / 3600, seconds % 3600 / 60),
@@ -59,6 +62,7 @@ mod tests {
             (185_000, "+3m05s"),
             (22_800_000, "+6h20m"),
             (187_200_000, "+2d04h"),
+            (-500, "-0.5s"),
             (-1500, "-1s"),
         ] {
             assert_eq!(short_duration(Duration::milliseconds(milliseconds)), shown);
