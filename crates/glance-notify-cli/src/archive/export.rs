@@ -34,8 +34,7 @@ pub(super) struct ExportArgs {
 /// The form of an export.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum ExportFormat {
-    #[value(name = "raw")]
-    Jsonl,
+    Raw,
     Csv,
 }
 
@@ -51,7 +50,7 @@ pub(super) fn run(args: &ExportArgs) -> Result<ExitStatus, CommandError> {
     let archive = Archive::open(&args.dir.archive)?;
     let deadline = std::time::Duration::from_secs(24 * 60 * 60);
     let detail = match args.format {
-        ExportFormat::Jsonl => RecordDetail::Bodies,
+        ExportFormat::Raw => RecordDetail::Bodies,
         ExportFormat::Csv => RecordDetail::Facts,
     };
     let scope = ReadScope { detail, undated: true, deadline };
@@ -59,13 +58,13 @@ pub(super) fn run(args: &ExportArgs) -> Result<ExitStatus, CommandError> {
     write_stdout(|out| {
         let mut written = match args.format {
             ExportFormat::Csv => write_csv_row(out, &columns().map(str::to_owned)),
-            ExportFormat::Jsonl => Ok(()),
+            ExportFormat::Raw => Ok(()),
         };
         let read = archive.read(&filter, scope, |record| {
             if written.is_ok() {
                 exported += 1;
                 written = match args.format {
-                    ExportFormat::Jsonl => {
+                    ExportFormat::Raw => {
                         out.write_all(&record.body).and_then(|()| out.write_all(b"\n"))
                     }
                     ExportFormat::Csv => write_csv_row(out, &row(record, &calendar)),

@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 
 use clap::builder::PossibleValuesParser;
 use glance_notify::config::sample;
-use glance_notify::transport::{DRIVERS, printable};
+use glance_notify::transport::DRIVERS;
 
 use crate::exit_status::{CommandError, ExitStatus};
+use crate::input_source::display_path;
 use crate::terminal::{print_note, write_stdout};
 
 /// Write a commented sample of the configuration with every key.
@@ -39,7 +40,7 @@ pub(super) fn run(args: &InitArgs) -> Result<ExitStatus, CommandError> {
         write_stdout(|out| out.write_all(text.as_bytes()))?;
         return Ok(ExitStatus::Success);
     }
-    let name = printable(&args.file.to_string_lossy(), MAX_CHARS).to_string();
+    let name = display_path(&args.file);
     let created = OpenOptions::new().write(true).create_new(true).mode(MODE).open(&args.file);
     let mut file = match created {
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
@@ -62,8 +63,6 @@ pub(super) fn run(args: &InitArgs) -> Result<ExitStatus, CommandError> {
 
 /// The mode of the new file, minus the umask: it will hold a password, so others must not read it.
 const MODE: u32 = 0o640;
-/// How much of the file's name a message shows, in characters.
-const MAX_CHARS: usize = 256;
 /// The examples of the help text.
 const EXAMPLES: &str = "\
 Examples:

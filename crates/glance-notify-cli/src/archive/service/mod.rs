@@ -25,6 +25,7 @@ use tokio::sync::oneshot;
 use self::metrics_server::MetricsServer;
 use self::service_manager::ServiceManager;
 use crate::exit_status::{CommandError, ExitStatus};
+use crate::input_source::display_path;
 use crate::runtime;
 use crate::signals::StopSignals;
 use crate::terminal::{print_note, print_warning};
@@ -117,7 +118,7 @@ async fn fill(
     print_note(format_args!(
         "archiving {} sources to {}, metrics on http://{}/metrics",
         sources.len(),
-        glance_notify::transport::printable(&directory.to_string_lossy(), 256),
+        display_path(directory),
         server.address()
     ));
     let background = [
