@@ -11,7 +11,7 @@ use super::limits::SizeLimits;
 use super::notification::Notification;
 use super::notification_input::{NotificationInput, NotificationLine};
 use super::problem::{Problem, Problems};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{ErrorKind, Result};
 
 impl NotificationLine {
     /// Reads one line of input within `limits`, in any form that [`NotificationInput::decode`] describes.
@@ -122,12 +122,6 @@ impl Notification {
     /// assert_eq!(error.to_string(), "not JSON: unexpected character at column 2");
     /// ```
     pub fn decode(json: &[u8]) -> Result<Self> {
-        match NotificationInput::decode(json, &SizeLimits::default())? {
-            NotificationInput::Notification(notification) => Ok(notification),
-            NotificationInput::Event(_) => Err(Error::new(
-                ErrorKind::Invalid,
-                "/message_id: missing, expected a UUID with dashes",
-            )),
-        }
+        NotificationInput::decode(json, &SizeLimits::default())?.into_notification()
     }
 }

@@ -12,7 +12,7 @@ use super::notification::Notification;
 use super::problem::{Problem, Problems};
 use super::sequence::Sequence;
 use super::timestamp::parse_time;
-use crate::error::ErrorKind;
+use crate::error::{Error, ErrorKind};
 use crate::event::event_type::{EXPECTED as EXPECTED_NAME, EventType};
 use crate::event::priority::Priority;
 use crate::event::read_event::ReadEvent;
@@ -77,6 +77,21 @@ pub struct NotificationLine {
 }
 
 impl NotificationInput {
+    /// Returns the notification.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Invalid`] for an event without an envelope.
+    pub(crate) fn into_notification(self) -> Result<Notification, Error> {
+        match self {
+            Self::Notification(notification) => Ok(notification),
+            Self::Event(_) => {
+                let problem = "/message_id: missing, expected a UUID with dashes";
+                Err(Error::new(ErrorKind::Invalid, problem))
+            }
+        }
+    }
+
     /// Reads the attributes of a notification.
     pub(super) fn read(mut attributes: Attributes<'_>) -> Result<(Self, Vec<Problem>), Problems> {
         let has_envelope = ATTRIBUTES[..3].iter().any(|key| attributes.has(key));

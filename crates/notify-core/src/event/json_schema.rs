@@ -6,7 +6,6 @@ use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Value, json};
 
 use super::event_type::EventType;
-
 use super::image_send::ImageSend;
 use super::image_wire::ImageWire;
 use super::priority::Priority;
@@ -35,7 +34,7 @@ pub fn json_schema(event_type: Option<&EventType>) -> Value {
         Some(event_type) => std::slice::from_ref(event_type),
         None => EventType::DOCUMENTED,
     };
-    let mut alternatives: Vec<_> = events
+    let alternatives: Value = events
         .iter()
         .flat_map(|event_type| {
             Priority::DOCUMENTED.iter().map(move |&priority| (event_type, priority))
@@ -49,7 +48,7 @@ pub fn json_schema(event_type: Option<&EventType>) -> Value {
     let mut schema = json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": title,
-        "oneOf": alternatives.drain(..).collect::<Value>(),
+        "oneOf": alternatives,
     });
     schema["$defs"] = Value::Object(generator.take_definitions(true));
     schema

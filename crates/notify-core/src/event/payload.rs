@@ -213,9 +213,7 @@ impl NotificationPayload {
             Self::Read(event) => event.priority(),
         }
     }
-}
 
-impl NotificationPayload {
     /// Borrows the payload: in one style for the encoder, without a style for serde.
     pub(crate) fn view(&self, style: Option<PayloadStyle>) -> PayloadView<'_> {
         match self {

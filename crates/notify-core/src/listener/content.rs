@@ -11,7 +11,7 @@ use crate::codec::context::Context;
 use crate::codec::encode::Encoding;
 use crate::codec::message::Message;
 use crate::codec::notification::Notification;
-use crate::codec::notification_input::{NotificationInput, NotificationLine};
+use crate::codec::notification_input::NotificationLine;
 use crate::codec::payload_style::PayloadStyle;
 use crate::codec::sequence::Sequence;
 use crate::error::{Error, ErrorKind, Result};
@@ -137,13 +137,6 @@ fn read(bytes: &[u8], config: &ListenerConfig) -> Result<DecodedBody> {
         limits: config.limits,
     };
     let line = NotificationLine::decode(bytes, &config.limits)?;
-    match line.input {
-        NotificationInput::Notification(notification) => {
-            let message = notification.encode(&encoding)?;
-            Ok(DecodedBody { message, context: line.context, sequence: line.sequence })
-        }
-        NotificationInput::Event(_) => {
-            Err(Error::new(ErrorKind::Invalid, "/message_id: missing, expected a UUID with dashes"))
-        }
-    }
+    let message = line.input.into_notification()?.encode(&encoding)?;
+    Ok(DecodedBody { message, context: line.context, sequence: line.sequence })
 }

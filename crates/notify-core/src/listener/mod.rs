@@ -47,7 +47,6 @@ mod listener_state;
 mod receiver;
 mod sequence_gaps;
 mod settlement;
-
 mod source_driver;
 mod source_ledger;
 mod stats;

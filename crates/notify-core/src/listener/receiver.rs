@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures_core::Stream;
@@ -258,16 +258,12 @@ impl Listener {
     /// Takes one delivery, or registers the task for the next one.
     fn poll_delivery(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Delivery>>> {
         let mut state = self.shared.lock();
-        match state.poll_ready(1, context) {
-            Poll::Ready(Ok(true)) => {
-                let out = state.hand_out(1).pop();
-                drop(state);
-                Poll::Ready(Ok(out.map(|out| Delivery::new(Arc::clone(&self.shared), out))))
-            }
-            Poll::Ready(Ok(false)) => Poll::Ready(Ok(None)),
-            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-            Poll::Pending => Poll::Pending,
+        if !ready!(state.poll_ready(1, context))? {
+            return Poll::Ready(Ok(None));
         }
+        let out = state.hand_out(1).pop();
+        drop(state);
+        Poll::Ready(Ok(out.map(|out| Delivery::new(Arc::clone(&self.shared), out))))
     }
 }
 

@@ -291,8 +291,7 @@ impl LaneQueues {
     fn share(&self, own: Load, config: &QueueConfig) -> Load {
         let stuck = |sum, lane: &LaneQueue| sum + lane.stuck(self.settled);
         let stuck = self.lanes.iter().fold(Load::default(), stuck);
-        let room = Load { messages: config.max_messages, bytes: config.max_bytes };
-        room.less(stuck - own).half()
+        config.room().less(stuck - own).half()
     }
 }
 

@@ -9,7 +9,6 @@
 //! Kafka's producer calls the same wait `linger.ms`.
 
 use super::linger_state::{LINGER, WakeThreshold};
-use super::load::Load;
 use super::queue::{Queue, QueueState};
 use super::queue_config::QueueConfig;
 
@@ -53,8 +52,7 @@ impl QueueState {
     /// lanes leave. The others would never fill more.
     fn has_large_batch(&self, config: &QueueConfig) -> bool {
         let ready = self.pending.ready();
-        let all = Load { messages: config.max_messages, bytes: config.max_bytes };
-        let half = all.less(self.pending.load() - ready).half();
+        let half = config.room().less(self.pending.load() - ready).half();
         let messages = LARGE_BATCH.min(config.batch_messages).min(half.messages);
         ready.messages >= messages || ready.bytes >= half.bytes
     }

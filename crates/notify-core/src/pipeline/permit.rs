@@ -4,8 +4,6 @@
 
 use std::fmt;
 
-use tokio::time::Instant;
-
 use super::account::DropReason;
 use super::deadline::after;
 use super::fan_out::{MessagesOnce, reserve_each, try_reserve_each};
@@ -112,7 +110,7 @@ impl Notifier {
     /// As from [`reserve`](Self::reserve).
     pub async fn reserve_many(&self, count: usize, max_bytes: usize) -> Result<Vec<Permit>> {
         let requests = self.room_requests(count, max_bytes)?;
-        let deadline: Instant = after(self.0.send_timeout);
+        let deadline = after(self.0.send_timeout);
         let rooms = reserve_each(&requests, deadline).await?;
         Ok(self.permits(rooms, requests.len(), count, max_bytes))
     }

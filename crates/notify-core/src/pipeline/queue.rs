@@ -358,7 +358,7 @@ impl Queue {
         // Messages in flight and those of reserved room stay. If they alone leave no room, dropping the
         // others gains nothing.
         let staying = state.reserved + Load::one(bytes);
-        let room = Load { messages: self.config.max_messages, bytes: self.config.max_bytes };
+        let room = self.config.room();
         if !(state.in_flight + staying).fits(room) || !(state.protected + staying).fits(room) {
             return;
         }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::load::Load;
 use crate::codec::message::Message;
 
 /// The bounds of the queue and of the batches that the worker takes from it.
@@ -46,6 +47,13 @@ pub struct QueueConfig {
     /// Largest size of one batch in bytes, counted as for `max_bytes`. A batch of one message may be
     /// larger. Default 8 MiB.
     pub batch_bytes: usize,
+}
+
+impl QueueConfig {
+    /// Returns the largest load of the queue.
+    pub(super) fn room(&self) -> Load {
+        Load { messages: self.max_messages, bytes: self.max_bytes }
+    }
 }
 
 impl Default for QueueConfig {

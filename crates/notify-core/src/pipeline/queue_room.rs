@@ -50,7 +50,7 @@ impl QueueState {
         if claim != Claim::First {
             load += self.pending.awaited() + self.awaited_reservation.unwrap_or_default();
         }
-        load.messages <= config.max_messages && load.bytes <= config.max_bytes
+        load.fits(config.room())
     }
 
     /// Moves messages of lanes that hold more than their share to `evicted`, until `load` for lane `to`

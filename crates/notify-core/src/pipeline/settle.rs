@@ -303,7 +303,7 @@ impl QueueState {
 
     /// Counts messages that left the queue as dropped.
     #[must_use]
-    pub(super) fn count_drops(&mut self, block: &MessageBlock, reason: DropReason) -> LossReport {
+    fn count_drops(&mut self, block: &MessageBlock, reason: DropReason) -> LossReport {
         for record in &block.records {
             self.generations.remove(record.generation, 1);
             if record.protected {
