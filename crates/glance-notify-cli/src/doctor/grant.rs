@@ -84,13 +84,10 @@ fn pattern(name: &str) -> String {
     escaped.collect()
 }
 
-/// Returns a text as one word of a shell, printable.
+/// Returns a text as one word of a shell, printable and whole: half a pattern would be another one.
 fn quoted(text: &str) -> String {
-    format!("'{}'", printable(text, MAX_NAME).to_string().replace('\'', r"'\''"))
+    format!("'{}'", printable(text, usize::MAX).to_string().replace('\'', r"'\''"))
 }
-
-/// The longest name or pattern that is shown, in characters.
-const MAX_NAME: usize = 1024;
 
 #[cfg(test)]
 mod tests {

@@ -69,7 +69,10 @@ pub(crate) fn run(args: &ListenArgs, config: &ConfigArgs) -> Result<ExitStatus, 
     let runtime = runtime::start()?;
     #[cfg(feature = "rabbit")]
     if args.remove_tap {
-        return runtime.block_on(broker_queues::remove_taps(&sources));
+        let removed = runtime.block_on(broker_queues::remove_taps(&sources));
+        // A thread may still wait for a name server.
+        runtime.shutdown_background();
+        return removed;
     }
     let result = runtime.block_on(async {
         #[cfg(feature = "rabbit")]
