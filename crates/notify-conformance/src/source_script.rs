@@ -1,8 +1,8 @@
 //! A source that follows a script, for tests of code that reads with a listener.
 //!
 //! The place is a queue in memory, with the manners of a broker or of a file. A [`SourceScript`] is
-//! also a [`SourceHarness`] with every capability, so the whole suite runs against it: this proves that
-//! each clause can be satisfied.
+//! also a [`SourceHarness`] with every capability but a tap, so the suite runs against it: this proves that
+//! each of its clauses can be satisfied.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,7 +1,7 @@
 //! The times of payloads and counters: `2012-05-16T15:27:36Z`, UTC, whole seconds.
 //!
-//! The `timestamp` of a notification has another
-//! form; see [`NotificationWire`](super::notification_wire::NotificationWire).
+//! The `timestamp` of a notification has another form; see
+//! [`NotificationWire`](super::notification_wire::NotificationWire).
 
 use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};

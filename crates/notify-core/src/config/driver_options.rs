@@ -114,8 +114,7 @@ impl DriverOptions {
     /// # Errors
     ///
     /// Returns an error of the kind [`ErrorKind::Config`] that names the key, its origin and the
-    /// expected type. It does not repeat the value, which may be a password under the wrong key, except
-    /// for an unknown word where the type is an enum.
+    /// expected type. It does not repeat the value, which may be a password under the wrong key.
     pub fn parse<T: DeserializeOwned>(self) -> Result<T> {
         deserializer::parse(&self.table, &self.origins).map_err(|error| self.config_error(&error))
     }

@@ -1,6 +1,7 @@
 //! Closed vocabularies: enums whose every value is one word on the wire.
 //!
-//! An enum here has no data and no unknown value. It reads exactly the words that it writes.
+//! An enum here has no data and no unknown value. It reads the words that it writes, and in another case
+//! only if its declaration says so.
 
 /// Declares an enum of words with `ALL`, `as_str`, `FromStr`, `Display`, serde and JSON Schema.
 ///

@@ -87,7 +87,8 @@ impl Delivery {
     }
 
     /// Returns the context in which the notification was emitted: the one beside its body on a broker, or
-    /// the request in the prefix of oslo.log's line. It is empty if there is neither.
+    /// the one on its line, in the attributes of a CloudEvent or in oslo.log's prefix. It is empty if there is
+    /// none.
     ///
     /// Any program with access to the broker can write a context: it is a hint and no proof.
     pub fn context(&self) -> &Context {

@@ -60,7 +60,7 @@ pub(super) struct NotifierCore {
     pub(super) fans_out: bool,
     /// The events that are enabled and that the transport wants.
     pub(super) enabled: EventSet,
-    /// The number of notifications of other types.
+    /// The number of notifications that the destination does not get.
     pub(super) suppressed: AtomicU64,
     pub(super) publisher_id: Arc<str>,
     pub(super) encoding: Encoding,

@@ -408,7 +408,7 @@ impl Queue {
         }
     }
 
-    /// Returns whether a lane may take a message with a body of `bytes` bytes within its share.
+    /// Returns whether a lane may take a message of `bytes` bytes within its share.
     pub(super) fn has_lane_room(&self, lane: Lane, bytes: usize) -> bool {
         // No lane fails in the usual case, and a lane that works has no share.
         !self.failing_lanes.contains(lane)

@@ -18,9 +18,10 @@ use crate::error::{Error, ErrorKind, Outcome, Result};
 
 /// A future that resolves to the outcome of one notification.
 ///
-/// It resolves to `Ok` when the destination accepted the notification, and when its type is disabled or
-/// unwanted by the transport. Otherwise it resolves to an error whose [`outcome`](Error::outcome) says what is known of the
-/// notification. It always resolves, because a worker that ends or is dropped settles all its messages.
+/// It resolves to `Ok` when the destination accepted the notification, and when the destination does not get
+/// it: its type is disabled, left out by the filter or unwanted by the transport. Otherwise it resolves to an
+/// error whose [`outcome`](Error::outcome) says what is known of the notification. It always resolves, because
+/// a worker that ends or is dropped settles all its messages.
 ///
 /// With several destinations, it waits for the required ones and resolves to the error of the first of
 /// them that failed. [`by_destination`](Self::by_destination) returns the outcome at each.
@@ -126,7 +127,7 @@ impl Receipt {
 
     /// Returns the notification's `message_id`.
     ///
-    /// `None` when its type is disabled or unwanted, and when its encoding failed.
+    /// `None` when no destination gets it, and when its encoding failed.
     pub fn message_id(&self) -> Option<Uuid> {
         self.message_id
     }

@@ -46,8 +46,8 @@ pub struct Stats {
     /// Repeated sends of a message, after the verdict retry or an attempt that left it unsettled. Not
     /// part of the balance.
     pub retried: u64,
-    /// Notifications of a type that is disabled or that the transport does not want. Not part of the
-    /// balance.
+    /// Notifications that the destination does not get: their type is disabled, its filter leaves them
+    /// out, or the transport does not want them. Not part of the balance.
     pub suppressed: u64,
     /// Age of the oldest pending message; serialised in seconds.
     #[serde(serialize_with = "seconds")]
@@ -106,7 +106,7 @@ impl DropCounts {
 pub struct PendingCounts {
     /// The number of messages.
     pub messages: u64,
-    /// Their memory in bytes: the bodies, and 256 bytes of bookkeeping for each.
+    /// Their memory in bytes: the bodies and contexts, and 256 bytes of bookkeeping for each.
     pub bytes: u64,
 }
 

@@ -41,9 +41,9 @@ pub enum Verdict {
 
 /// The messages of one attempt, which the transport settles one by one.
 ///
-/// The worker makes one batch for each call of [`Transport::send`](super::Transport::send). A transport reads the messages
-/// and gives each of them a [`Verdict`]. The caller of `send` learns of a verdict at the moment it is
-/// given, not when `send` returns.
+/// The worker makes one batch for each call of [`Transport::send`](super::Transport::send). A transport reads
+/// the messages and gives each of them a [`Verdict`]. The caller of `send` learns of a verdict at the moment it
+/// is given, not when `send` returns.
 ///
 /// # Examples
 ///
