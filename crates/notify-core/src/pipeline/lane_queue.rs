@@ -267,7 +267,7 @@ impl LaneQueue {
         self.backoff.next(!failure.permanent, jitter)
     }
 
-    /// Allows the next probe when the connection is back: the last one had no verdict.
+    /// Allows the next probe at once, or when the connection is back: the last one had no verdict.
     pub(super) fn probe_again(&mut self, now: Instant) {
         if self.phase == LanePhase::Probing {
             self.phase = LanePhase::Waiting { until: now };

@@ -107,6 +107,14 @@ impl LaneQueues {
         }
     }
 
+    /// Allows the next probe of a lane whose probe left its batch unsent.
+    pub(super) fn cancel_probe(&mut self, lane: Lane, now: Instant) {
+        let lane = self.lane_mut(lane);
+        let passed = lane.take_passed();
+        lane.line.put_back(passed);
+        lane.probe_again(now);
+    }
+
     /// Sets a message aside, with a random `jitter` from 0 to 1.
     pub(super) fn set_aside(
         &mut self,

@@ -249,6 +249,10 @@ impl Queue {
         }
         let mut state = self.lock();
         state.in_flight -= expired.load();
+        // No attempt ends for a probe that is not sent.
+        for record in &expired.records {
+            state.pending.cancel_probe(record.lane, Instant::now());
+        }
         self.drop_taken(state, expired, DropReason::Age);
     }
 
@@ -311,5 +315,39 @@ impl QueueState {
             }
         }
         self.account.drop_messages(block.len() as u64, reason)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::lane_queue::LanePhase;
+    use super::super::random::RandomSource;
+    use super::*;
+    use crate::codec::message::Message;
+    use crate::transport::lanes::{Lane, Lanes};
+
+    /// A probe that is too old before it is sent leaves its lane to the next probe.
+    #[tokio::test(start_paused = true)]
+    async fn a_probe_that_expires_unsent_does_not_stop_its_lane() {
+        let max_age = Some(Duration::from_secs(10));
+        let config = QueueConfig { max_age, ..QueueConfig::default() };
+        let (lanes, random) = (Lanes::by(["a", "b"], |_| 0).unwrap(), RandomSource::seeded(1));
+        let queue = Queue::new(config, "", "test", lanes, None, false, random);
+        for _ in 0..2 {
+            let body = br#"{"message_id":"6b9d4b8a-0f7c-4d2c-9a4a-0a3f0e7d4c11","publisher_id":"h","event_type":"image.upload","priority":"ERROR","timestamp":"2026-11-22 12:00:00.123456","payload":"storage is full"}"#;
+            drop(queue.push(Message::from_body(body.to_vec()).unwrap()));
+        }
+        let until = Instant::now();
+        queue.lock().pending.lane_mut(Lane::at(0)).phase = LanePhase::Waiting { until };
+        let mut batch = MessageBlock::default();
+        queue.fill_now(&mut batch, LaneScope::Shared);
+        assert_eq!(batch.len(), 1);
+        tokio::time::advance(Duration::from_secs(11)).await;
+        queue.drop_expired_in(&mut batch);
+        assert!(batch.is_empty());
+        queue.fill_now(&mut batch, LaneScope::Shared);
+        assert_eq!(batch.len(), 1);
     }
 }
