@@ -327,6 +327,24 @@ async fn a_permanent_error_before_the_first_session_is_returned() {
     patient.next_batch(1, LONG).await.unwrap().unwrap().ack().await.unwrap();
 }
 
+/// The log tells once that a login was denied, also if the broker was unreachable before.
+#[tokio::test(start_paused = true)]
+async fn a_permanent_error_after_a_transient_one_is_logged() {
+    let log = notify_testbed::log_recorder::LogRecorder::default();
+    let _guard = tracing::subscriber::set_default(log.clone());
+    let script = SourceScript::default();
+    for fault in [SourceFault::FailReceive, SourceFault::DenyReceive, SourceFault::DenyReceive] {
+        script.add_fault(fault);
+    }
+    script.publish(samples::messages(0..1));
+    let mut config = ListenerConfig::default();
+    config.wait = true;
+    let listener = listener(&script, DeadLetters::Discard, 10).config(config);
+    let mut listener = listener.start().unwrap();
+    listener.next_delivery().await.unwrap().unwrap().ack().await.unwrap();
+    assert_eq!(log.lines_with("cannot read, and keeps trying").len(), 2);
+}
+
 /// Every change of the coverage is kept, with its reason, for an archive.
 #[tokio::test(start_paused = true)]
 async fn coverage_changes_are_kept() {
