@@ -1,7 +1,7 @@
 //! The loop of `listen`: it selects notifications, hands them over, settles the rest, and decides when to
 //! stop.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{self, Write};
 use std::pin::pin;
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use glance_notify::listen::{Delivery, DeliveryBatch, Listener, SequenceGaps, SourceConfig};
+use glance_notify::uuid::Uuid;
 use notify_archive::question::EventFilter;
 use notify_archive::record::{Arrival, EventRecord};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
@@ -64,6 +65,8 @@ struct WorkLedger {
     recent: RecentIds,
     /// `-n`: the number of notifications that may still be handed over.
     left: Option<u64>,
+    /// The notifications whose last attempt failed, up to [`MOST_FAILED`].
+    failed: HashSet<Uuid>,
     last_failure: Option<String>,
 }
 
@@ -73,12 +76,18 @@ impl WorkLedger {
         let JobOutcome { ids, failure } = outcome;
         let Some(reason) = failure else {
             self.counts.done += ids.len() as u64;
+            for id in &ids {
+                self.failed.remove(id);
+            }
             return;
         };
         self.counts.failures += ids.len() as u64;
         self.left = self.left.map(|left| left + ids.len() as u64);
         for id in &ids {
             self.recent.remove(id);
+            if self.failed.len() < MOST_FAILED {
+                self.failed.insert(*id);
+            }
         }
         if self.last_failure.as_ref() != Some(&reason) {
             print_warning(format_args!("{reason}"));
@@ -315,6 +324,7 @@ impl ListenSession {
             stats,
             done_word,
             end,
+            lacks_work: !self.ledger.failed.is_empty(),
             last_failure: self.ledger.last_failure,
         }
     }
@@ -330,3 +340,26 @@ const TICK: Duration = Duration::from_millis(50);
 const BURST: Duration = Duration::from_millis(100);
 /// The time for work that has begun, once the command stops.
 const GRACE: Duration = Duration::from_secs(10);
+/// The most failed notifications in memory, about 3 MB. Dead letters are among them.
+const MOST_FAILED: usize = 100_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A notification lacks its work until an attempt succeeds.
+    #[test]
+    fn a_failure_counts_until_an_attempt_succeeds() {
+        let mut ledger = WorkLedger::default();
+        let outcome = |number, failure: Option<&str>| JobOutcome {
+            ids: vec![Uuid::from_u128(number)],
+            failure: failure.map(str::to_owned),
+        };
+        ledger.record(outcome(1, Some("exited with code 1")));
+        ledger.record(outcome(2, None));
+        assert_eq!(ledger.failed.len(), 1);
+        ledger.record(outcome(1, None));
+        assert!(ledger.failed.is_empty());
+        assert_eq!((ledger.counts.done, ledger.counts.failures), (2, 1));
+    }
+}

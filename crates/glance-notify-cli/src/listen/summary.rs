@@ -14,6 +14,8 @@ pub(crate) struct ListenSummary {
     /// The word for notifications that were handled: "shown".
     pub(super) done_word: &'static str,
     pub(super) end: ListenEnd,
+    /// Whether a notification was selected, failed, and did not succeed later.
+    pub(super) lacks_work: bool,
     /// The reason of the last failure of `--exec` or `--to`.
     pub(super) last_failure: Option<String>,
 }
@@ -51,7 +53,7 @@ impl ListenSummary {
     ///
     /// Returns the error that ended the command.
     pub(crate) fn print(self) -> Result<ExitStatus, CommandError> {
-        if let Some(reason) = self.last_failure.as_ref().filter(|_| self.lacks_work()) {
+        if let Some(reason) = self.last_failure.as_ref().filter(|_| self.lacks_work) {
             print_error(format_args!("not everything was {}: {reason}", self.done_word));
         }
         print_note(format_args!("{}", self.text()));
@@ -62,16 +64,10 @@ impl ListenSummary {
         }
     }
 
-    /// Returns whether a notification was selected and is not done.
-    fn lacks_work(&self) -> bool {
-        let total = &self.stats.total;
-        self.counts.failures > 0 && (total.dead_lettered > total.unreadable || total.released > 0)
-    }
-
     /// Returns the exit status.
     fn status(&self) -> ExitStatus {
         match self.end {
-            _ if self.lacks_work() => ExitStatus::NotDelivered,
+            _ if self.lacks_work => ExitStatus::NotDelivered,
             ListenEnd::SourcesEnded if self.counts.done == 0 => ExitStatus::NothingFound,
             _ => ExitStatus::Success,
         }
