@@ -2,7 +2,7 @@
 //!
 //! The place is a queue in memory, with the manners of a broker or of a file. A [`SourceScript`] is
 //! also a [`SourceHarness`] with every capability but a tap, so the suite runs against it: this proves that
-//! each of its clauses can be satisfied.
+//! each clause without a tap can be satisfied.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

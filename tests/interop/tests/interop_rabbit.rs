@@ -5,7 +5,6 @@
 
 use std::collections::HashMap;
 
-use glance_notify::codec::Context;
 use glance_notify::event::{EventType, NotificationPayload, Priority, Task};
 use glance_notify::pipeline::Stats;
 use glance_notify::{Config, Event, Notification};
@@ -111,13 +110,7 @@ async fn a_listener_that_starts_later_receives_all_eleven_events() {
 /// Context and sequence are headers that listeners of oslo.messaging do not look at.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_listener_receives_notifications_with_context_and_sequence() {
-    let context = Context::builder()
-        .traceparent("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
-        .request_id("req-1")
-        .user("bob")
-        .project("web")
-        .build()
-        .unwrap();
+    let context = samples::context();
     for envelope in ["bare", "oslo-2.0"] {
         let vhost = RabbitMq::shared().vhost();
         let listener = OsloListener::start(&OsloConfig::new(&vhost.url()));
