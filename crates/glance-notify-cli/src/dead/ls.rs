@@ -19,7 +19,7 @@ use crate::list_output::{ListRow, ListWriter};
 use crate::output_format::TextOrJson;
 use crate::settings::ConfigArgs;
 use crate::table::{Cell, Column};
-use crate::terminal::{print_warning, write_stdout};
+use crate::terminal::{counted, print_warning, write_stdout};
 use crate::time_zone::TimeZoneArg;
 
 /// List the dead letters, the oldest first, with their reasons and without their bodies.
@@ -54,8 +54,9 @@ pub(super) fn run(args: &DeadLsArgs, config: &ConfigArgs) -> Result<ExitStatus, 
     let damaged = rows.iter().filter(|row| row.letter.is_none()).count();
     if damaged > 0 {
         print_warning(format_args!(
-            "{damaged} damaged lines hold no dead letter: a process was killed while it wrote them, or another \
-             program did"
+            "{} without a dead letter: a process was killed while it wrote, or another program wrote to the \
+             file",
+            counted(damaged as u64, "damaged line")
         ));
     }
     Ok(ExitStatus::Success)
