@@ -67,7 +67,7 @@ async fn no_nesting_from_a_peer_overflows_a_stack() {
     ] {
         let greeting = if name == "Open" { Vec::new() } else { open(&[0x40]) };
         let url = serve([greeting, frame(0, &body)].concat()).await;
-        let mut transport = Qpid::new(config(&url, json!({ "connect_timeout": 5 }))).unwrap();
+        let mut transport = Qpid::new(config(&url, json!({ "connect_timeout": 30 }))).unwrap();
         let error = within(send_once(&mut transport, &message)).await.result.unwrap_err();
         assert!(error.is_transient(), "{name}: {error:?}");
         assert!(error.to_string().contains("nested too deeply"), "{name}: {error:?}");

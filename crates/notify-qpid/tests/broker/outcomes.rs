@@ -195,12 +195,12 @@ async fn is_retried(fault: PeerFault, expected: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_withheld_outcome_costs_one_copy_per_attempt() {
     let peer = ProtonPeer::start();
-    let confirm_timeout = 0.2;
+    let confirm_timeout = 0.5;
     let config = config(&peer.url(), json!({ "confirm_timeout": confirm_timeout }));
     let mut transport = Qpid::new(config).unwrap();
     peer.inject(PeerFault::Hold, 0, None);
     let messages: Vec<_> = (0..50).map(|n| samples::messages(n * 3..n * 3 + 1).remove(0)).collect();
-    for waited in ["0.2", "0.4", "0.8"] {
+    for waited in ["0.5", "1", "2"] {
         let attempt = within(send_once(&mut transport, &messages)).await;
         let error = attempt.result.unwrap_err();
         assert_eq!((error.kind(), error.outcome()), (ErrorKind::Timeout, Outcome::Unknown));
@@ -263,7 +263,7 @@ async fn settles_a_notification_that_is_twice_in_a_batch() {
 #[tokio::test(flavor = "multi_thread")]
 async fn keeps_at_most_the_window_in_flight() {
     let peer = ProtonPeer::start();
-    let config = config(&peer.url(), json!({ "window": 7, "confirm_timeout": 0.5 }));
+    let config = config(&peer.url(), json!({ "window": 7, "confirm_timeout": 2 }));
     let mut transport = Qpid::new(config).unwrap();
     let messages: Vec<_> = (0..50).map(|n| samples::messages(n * 3..n * 3 + 1).remove(0)).collect();
     assert_eq!(send_once(&mut transport, &messages).await.accepted().len(), 50);
