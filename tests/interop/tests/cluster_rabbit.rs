@@ -12,6 +12,7 @@ use glance_notify::transport::rabbit::QueueType;
 use glance_notify::{Config, Notifier};
 use notify_conformance::samples;
 use notify_testbed::broker::rabbitmq::Cluster;
+use notify_testbed::wait::wait_until;
 
 /// Emits at a steady rate until `stop` resolves. Returns the number of notifications; all were accepted.
 async fn emit(notifier: Notifier, stop: tokio::sync::oneshot::Receiver<()>) -> u64 {
@@ -80,9 +81,14 @@ async fn killing_the_connected_node_and_the_leader_loses_nothing() {
     }
     let first_read = notifier.stats().emitted;
 
-    let connected = cluster.nodes().iter().position(|node| {
-        let count = node.eval("length(rabbit_networking:local_connections())");
-        count != "0"
+    // With short heartbeats, a slow machine can be between two connections.
+    let mut connected = None;
+    wait_until("a node has a connection", || {
+        connected = cluster.nodes().iter().position(|node| {
+            let count = node.eval("length(rabbit_networking:local_connections())");
+            count != "0"
+        });
+        connected.is_some()
     });
     let connected = connected.unwrap();
     cluster.node(connected).kill();

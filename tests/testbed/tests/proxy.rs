@@ -7,6 +7,7 @@ use std::net::{TcpListener, TcpStream};
 use std::thread;
 use std::time::Duration;
 
+use notify_testbed::ports::free_port;
 use notify_testbed::proxy::{Direction, Disconnect, Proxy};
 use notify_testbed::wait::{HANG_TIMEOUT, wait_until};
 
@@ -200,10 +201,7 @@ fn refuses_new_connections_and_keeps_open_ones() {
 /// The proxy accepts a client before it reaches the server, so the client sees a reset.
 #[test]
 fn resets_the_client_if_the_server_is_down() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    drop(listener);
-    let proxy = Proxy::start(port);
+    let proxy = Proxy::start(free_port());
     assert_eq!(rest(&mut connect(&proxy)), Err(ErrorKind::ConnectionReset));
 }
 
