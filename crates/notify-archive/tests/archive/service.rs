@@ -214,11 +214,11 @@ pub(crate) fn count(directory: &Path) -> u64 {
 
 /// Waits until a condition holds.
 pub(crate) async fn eventually(what: &str, condition: impl Fn() -> bool) {
-    for _ in 0..3000 {
+    for _ in 0..6000 {
         if condition() {
             return;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    panic!("not within 30 s: {what}");
+    panic!("not within 60 s: {what}");
 }
