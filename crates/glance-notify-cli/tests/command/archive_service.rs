@@ -118,7 +118,7 @@ fn the_service_stores_each_line_once_through_kills() {
     send_signal("TERM", &child);
     assert_eq!(child.wait().unwrap().code(), Some(0), "{}", sandbox.read("err"));
     assert!(sandbox.read("err").contains(" stored, "), "{}", sandbox.read("err"));
-    assert!(has_heard("STOPPING=1"));
+    wait_until("systemd has heard the end", || has_heard("STOPPING=1"));
     let verified = sandbox.run(["archive", "verify", "--archive", "a"]).expect(0);
     assert!(verified.out.contains("101 notifications") && verified.out.contains("0 problems"));
     let search = ["search", "--from", "a", "--since", "2020-01", "--until", "2100-01"];

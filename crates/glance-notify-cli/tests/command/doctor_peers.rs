@@ -131,8 +131,11 @@ fn a_hostile_api_is_one_finding() {
         ),
     ];
     for (api, code, expected) in cases {
+        // Only the silent peer reaches its timeout.
+        let timeout = if expected.ends_with("in time") { 5 } else { 30 };
         let source = format!(
-            "[[source]]\nurl = '{}'\nconnect_timeout = 2\nmanagement_url = 'http://127.0.0.1:{}'\n",
+            "[[source]]\nurl = '{}'\nconnect_timeout = {timeout}\n\
+             management_url = 'http://127.0.0.1:{}'\n",
             vhost.url(),
             api.port
         );

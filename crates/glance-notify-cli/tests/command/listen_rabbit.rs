@@ -122,7 +122,7 @@ fn a_tap_leaves_the_shared_queue_unchanged_and_consume_takes_from_it() {
     assert!(shown.err.contains(depth), "{}", shown.err);
     assert_eq!(vhost.queue("notifications.info").unwrap().messages, 3);
 
-    let consume = ["listen", "--from", &url, "--consume", "notifications.info", "--idle", "1"];
+    let consume = ["listen", "--from", &url, "--consume", "notifications.info", "--idle", "5"];
     sandbox.run(consume).expect_message(2, "name a file with `--dead-letters`");
     let args = [&consume[..], &["--dead-letters", "dead.jsonl"]].concat();
     let taken = sandbox.run(args).expect_message(0, "do not get what this command takes");

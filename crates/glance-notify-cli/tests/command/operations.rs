@@ -147,7 +147,8 @@ fn the_outbox_loses_nothing_at_kill_9() {
     let mut kills = 0;
     while waiting() > FILES / 2 {
         let mut child = script();
-        std::thread::sleep(std::time::Duration::from_millis(20 + kills % 7 * 25));
+        // Longer and longer, so that a slow machine gets through too.
+        std::thread::sleep(std::time::Duration::from_millis(20 + kills % 7 * 25 + kills));
         let group = format!("-{}", child.id());
         run("kill", &["-9", "--", &group]);
         child.wait().unwrap();

@@ -86,7 +86,7 @@ fn a_rate_is_not_exceeded() {
 fn an_interrupted_replay_continues() {
     let sandbox = sandbox();
     let args = ["replay", "--from", "day.jsonl", "--to", "to.toml", "--checkpoint", "position"];
-    let mut command = sandbox.command([&args[..], &["--rate", "100"]].concat());
+    let mut command = sandbox.command([&args[..], &["--rate", "20"]].concat());
     let child = command.stderr(Stdio::piped()).spawn().unwrap();
     wait_until("some arrived", || {
         sandbox.path("copy.jsonl").exists() && sandbox.lines_of("copy.jsonl") >= 10

@@ -133,12 +133,13 @@ fn d10_no_log_line_tears_the_progress_line() {
         symlink("n.log", sandbox.path("n.log")).unwrap();
         let input = sandbox.file("in.jsonl", LIFECYCLE);
         let run = TerminalRun::start(&sandbox, columns, &emit(&[input]), None);
+        let mut screen = String::new();
         wait_until("the warning and the progress are on the screen", || {
+            screen = run.screen();
             // A narrow terminal breaks the line anywhere.
-            let screen = run.screen().replace('\n', "");
-            screen.contains("delivery failed, retrying") && screen.contains("11 pending")
+            let line = screen.replace('\n', "");
+            line.contains("delivery failed, retrying") && line.contains("11 pending")
         });
-        let screen = run.screen();
         let last = screen.lines().last().unwrap();
         assert!(last.starts_with("0 %: 0 delivered, 11 pending"), "{screen}");
         insta::assert_snapshot!(format!("waiting_{columns}_columns"), screen);

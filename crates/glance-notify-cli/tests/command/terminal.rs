@@ -211,7 +211,7 @@ fn escapes_answers_of_an_amqp_10_peer() {
     for fault in [PeerFault::Reject, PeerFault::Detach, PeerFault::End, PeerFault::Close] {
         peer.inject(fault, 0, None);
         let args =
-            ["emit", "-vvv", "--set", "strategy=qpid", "--set", &url, "--timeout", "1", input];
+            ["emit", "-vvv", "--set", "strategy=qpid", "--set", &url, "--timeout", "3", input];
         let output = sandbox.run(args).expect_message(3, "on demand\\u{1b}]52;c;aGk=\\u{7}");
         assert!(!output.err.contains(|c: char| c.is_control() && c != '\n'), "{:?}", output.err);
         peer.clear_faults();
