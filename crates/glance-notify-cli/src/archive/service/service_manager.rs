@@ -3,7 +3,7 @@
 //! Without systemd, nothing here has an effect. A thread of its own sends the messages, because a service
 //! manager that does not read them would hold up the service.
 
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
@@ -13,7 +13,9 @@ use sd_notify::NotifyState;
 /// The thread that sends messages to systemd. Dropping it tells systemd that the service stops.
 pub(super) struct ServiceManager {
     /// The thread sends its last message and ends when this is gone.
-    _stop: Sender<()>,
+    stop: Option<Sender<()>>,
+    /// Disconnected once the thread has ended.
+    ended: Receiver<()>,
 }
 
 impl ServiceManager {
@@ -25,7 +27,9 @@ impl ServiceManager {
         let watchdog = sd_notify::watchdog_enabled();
         let pause = watchdog.map_or(LONGEST_PAUSE, |watchdog| (watchdog / 3).min(LONGEST_PAUSE));
         let (stop, stopped) = channel();
+        let (end, ended) = channel();
         let run = move || {
+            let _end: Sender<()> = end;
             send(&[NotifyState::Ready]);
             while stopped.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
                 report(&monitor);
@@ -36,7 +40,15 @@ impl ServiceManager {
         if let Err(error) = started {
             tracing::warn!("cannot start the thread that notifies systemd: {error}");
         }
-        Self { _stop: stop }
+        Self { stop: Some(stop), ended }
+    }
+}
+
+impl Drop for ServiceManager {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        // The process may end before the thread would have sent its last message.
+        let _ = self.ended.recv_timeout(LONGEST_END);
     }
 }
 
@@ -59,6 +71,8 @@ fn send(states: &[NotifyState<'_>]) {
     }
 }
 
+/// The longest wait for the last message, which a service manager that reads nothing holds up.
+const LONGEST_END: Duration = Duration::from_secs(1);
 /// The longest time between two messages.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// The longest turn of the service's loop that counts as alive.
