@@ -114,8 +114,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("id");
         let text = format!("sleep 600 & echo $! > {}; wait", file.display());
-        let error = run(&text, b"", Duration::from_secs(2)).await.unwrap_err();
-        assert!(error.starts_with("the command of `--exec` did not end within 2 s"), "{error}");
+        let error = run(&text, b"", Duration::from_secs(5)).await.unwrap_err();
+        assert!(error.starts_with("the command of `--exec` did not end within 5 s"), "{error}");
         let child = std::fs::read_to_string(&file).unwrap();
         let start = Instant::now();
         // A killed process is a zombie until init waits for it.
