@@ -110,7 +110,7 @@ pub struct DeliveryReport {
 /// # Panics
 ///
 /// When the transport refuses a message or returns a permanent error, when the delivery takes longer than
-/// 90 s, and as [`send_once`].
+/// three minutes, and as [`send_once`].
 pub async fn deliver(transport: &mut dyn Transport, messages: &[Message]) -> DeliveryReport {
     deliver_counting(transport, messages, &AtomicUsize::new(0)).await
 }
@@ -124,7 +124,7 @@ pub(crate) async fn deliver_counting(
     let may_be_repeated = vec![false; messages.len()];
     let mut report = DeliveryReport { errors: Vec::new(), may_be_repeated };
     let mut pending: Vec<usize> = (0..messages.len()).collect();
-    let deadline = tokio::time::Instant::now() + LIMIT;
+    let deadline = tokio::time::Instant::now() + DELIVERY_LIMIT;
     while !pending.is_empty() {
         assert!(tokio::time::Instant::now() < deadline, "not delivered: {:?}", report.errors);
         let batch: Vec<Message> =
@@ -155,5 +155,7 @@ pub(crate) async fn deliver_counting(
     report
 }
 
-/// The time limit of every wait: longer than any transport needs.
+/// The time limit of one attempt: longer than any transport needs.
 const LIMIT: Duration = Duration::from_secs(90);
+/// The time limit of a delivery, during which a broker may start twice.
+const DELIVERY_LIMIT: Duration = Duration::from_secs(180);
