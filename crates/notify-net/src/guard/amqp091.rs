@@ -40,8 +40,8 @@ impl Amqp091Guard {
     ///
     /// Content headers that the client library cannot parse safely lose all their properties, and
     /// bodies of more than `max_body_bytes` are dropped while they stream in. The delivery then has
-    /// the one header [`DROPPED_HEADER`](content_header::DROPPED_HEADER), with the reason as a text. A publisher can send that header
-    /// too, and so only mark its own message.
+    /// the one header [`DROPPED_HEADER`](content_header::DROPPED_HEADER), with the reason as a text.
+    /// A publisher can send that header too, and so only mark its own message.
     pub fn receiver(max_body_bytes: u64) -> Self {
         Self { max_body_bytes: Some(max_body_bytes), dropping: HashMap::new() }
     }
@@ -55,6 +55,8 @@ impl Amqp091Guard {
                 Err(fault) => Err(Violation::Frame(fault.violation())),
             };
         };
+        // A channel that was closed inside a body leaves the rest of it behind.
+        self.dropping.remove(&channel);
         // Without its class and size a header announces nothing that could be marked.
         let (Some(class), Some(size)) =
             (payload.first_chunk::<2>(), payload.get(4..).and_then(<[u8]>::first_chunk::<8>))
@@ -300,6 +302,18 @@ mod tests {
         assert!(String::from_utf8_lossy(&passed).contains("the body has 101 bytes, more than 100"));
         assert_eq!(pass(&mut frames, &frame(3, &[1; 100])).unwrap(), [0; 0]);
         assert_eq!(pass(&mut frames, &frame(3, &[1; 1])).unwrap(), [0; 0]);
+        let next = [header(100, &[0; 4]), frame(3, &[1; 100])].concat();
+        assert_eq!(pass(&mut frames, &next).unwrap(), next);
+    }
+
+    /// A channel that is opened again after it was closed inside a dropped body loses no other body.
+    #[test]
+    fn a_dropped_body_ends_with_its_channel() {
+        let mut frames = receiver();
+        pass(&mut frames, &header(300, &[0; 4])).unwrap();
+        assert_eq!(pass(&mut frames, &frame(3, &[1; 100])).unwrap(), [0; 0]);
+        let close = frame(1, &[0, 20, 0, 40, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(pass(&mut frames, &close).unwrap(), close);
         let next = [header(100, &[0; 4]), frame(3, &[1; 100])].concat();
         assert_eq!(pass(&mut frames, &next).unwrap(), next);
     }

@@ -59,7 +59,7 @@ pub(super) fn length_prefix(bytes: &[u8]) -> Vec<u8> {
 /// use notify_net::guard::content_header::dropped_size;
 ///
 /// assert_eq!(dropped_size("the body has 4096 bytes, more than 2048"), Some(4096));
-/// assert_eq!(dropped_size("the headers are nested too deep"), None);
+/// assert_eq!(dropped_size("the headers are nested too deeply"), None);
 /// ```
 pub fn dropped_size(reason: &str) -> Option<u64> {
     reason.strip_prefix(TOO_LARGE)?.split(' ').next()?.parse().ok()
