@@ -37,7 +37,7 @@ impl SourceHarness for FileSourceHarness {
     const UNSUPPORTED: &'static [(SourceCapability, &'static str)] = &[
         (
             SourceCapability::BreakSession,
-            "a file does not go away: `tail.rs` breaks its checkpoint",
+            "a file does not go away: `tail/lines.rs` breaks its checkpoint",
         ),
         (SourceCapability::AnyBytes, "a line ends at its line end"),
         (SourceCapability::Tap, "a file has no other consumers"),

@@ -53,6 +53,8 @@ pub struct LineSource {
     is_attached: bool,
     /// The lines that the filter excluded and that were not reported.
     skipped: u64,
+    /// The error that ended the stream, until it is reported behind the lines before it.
+    failure: Option<io::Error>,
 }
 
 /// A line with the context that it has beside it.
@@ -165,6 +167,7 @@ impl LineSource {
             handed_over: 0,
             is_attached: false,
             skipped: 0,
+            failure: None,
         }
     }
 }
@@ -191,7 +194,11 @@ impl Source for LineSource {
             return Ok(Reception::Skipped(std::mem::take(&mut self.skipped)));
         }
         if self.handed_over == self.unsettled.len() {
-            let Some(part) = self.lines.recv().await else { return Ok(Reception::End) };
+            let part = match self.failure.take() {
+                Some(error) => Some(Err(error)),
+                None => self.lines.recv().await,
+            };
+            let Some(part) = part else { return Ok(Reception::End) };
             let first = part.map_err(|error| {
                 self.is_attached = false;
                 Error::new(ErrorKind::Unavailable, "cannot read the input").with_source(error)
@@ -201,11 +208,13 @@ impl Source for LineSource {
                 StreamLines::Skipped(lines) => return Ok(Reception::Skipped(lines)),
             };
             while lines.len() < credit.room
-                && let Ok(Ok(part)) = self.lines.try_recv()
+                && self.failure.is_none()
+                && let Ok(part) = self.lines.try_recv()
             {
                 match part {
-                    StreamLines::Line(offset, line) => lines.push((offset, line)),
-                    StreamLines::Skipped(lines) => self.skipped += lines,
+                    Ok(StreamLines::Line(offset, line)) => lines.push((offset, line)),
+                    Ok(StreamLines::Skipped(lines)) => self.skipped += lines,
+                    Err(error) => self.failure = Some(error),
                 }
             }
             let place: Arc<str> = self.name.as_str().into();
@@ -326,7 +335,10 @@ impl<R: BufRead> LineReader<R> {
 fn skip_line(input: &mut impl BufRead) -> io::Result<u64> {
     let mut skipped = 0;
     loop {
-        let chunk = input.fill_buf()?;
+        let chunk = match input.fill_buf() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            chunk => chunk?,
+        };
         let (length, is_end) = match memchr::memchr(b'\n', chunk) {
             Some(at) => (at + 1, true),
             None => (chunk.len(), chunk.is_empty()),
@@ -343,3 +355,27 @@ fn skip_line(input: &mut impl BufRead) -> io::Result<u64> {
 const CHANNEL_LINES: usize = 16;
 /// The longest line that the thread keeps, in bytes: more than any limit of a listener should be.
 const MAX_LINE_BYTES: u64 = 16 * 1024 * 1024 + 1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An error behind lines that are read already is reported after them: the stream did not end there.
+    #[tokio::test]
+    async fn an_error_behind_lines_is_reported() {
+        let (sender, thread_ended) = std::sync::mpsc::channel::<()>();
+        let lines = [Ok(ContextLine::from(b"line".to_vec())), Err(io::Error::other("cut"))];
+        let lines = lines.into_iter().inspect(move |_| drop(sender.send(())));
+        let mut source = LineSource::from_lines("lines", lines);
+        while thread_ended.recv().is_ok() {}
+        let credit = Credit { window: 10, room: 10, max_bytes: 100 };
+        assert!(matches!(source.receive(credit).await, Ok(Reception::Attached)));
+        let received = source.receive(credit).await.unwrap();
+        assert!(matches!(received, Reception::Deliveries(lines) if lines.len() == 1));
+        assert!(source.receive(credit).await.is_err(), "the stream is cut");
+        assert!(matches!(source.receive(credit).await, Ok(Reception::Attached)));
+        let received = source.receive(credit).await.unwrap();
+        assert!(matches!(received, Reception::Deliveries(lines) if lines.len() == 1), "again");
+        assert!(matches!(source.receive(credit).await, Ok(Reception::End)));
+    }
+}
