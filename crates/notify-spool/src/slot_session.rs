@@ -85,11 +85,12 @@ impl SlotSession {
             self.flush();
             messages = fitting(self.open_database()?.contents());
         }
-        let contents = self.open_database()?.contents();
-        let full = (messages < records.count()).then(|| self.full_error(contents));
         if messages > 0 {
             self.commit(records, messages)?;
         }
+        // After the commit, so that the error counts what the spool now holds.
+        let contents = self.database.as_ref().map(SlotDatabase::contents).unwrap_or_default();
+        let full = (messages < records.count()).then(|| self.full_error(contents));
         Ok(StoredPrefix { messages, full })
     }
 

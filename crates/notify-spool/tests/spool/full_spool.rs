@@ -29,6 +29,7 @@ async fn accepts_the_part_of_a_batch_that_fits() {
         assert_eq!(stored, 30);
         let error = error.unwrap();
         assert_eq!((error.kind(), error.outcome()), (ErrorKind::Full, Outcome::NotSent));
+        assert!(error.to_string().starts_with("the spool is full with 30 messages: "), "{error}");
         assert!(error.to_string().contains("`spool.max_messages` (30)"), "{error}");
         let (accepted, error) = send_once(&mut spool, &messages[30..]).await;
         assert_eq!((accepted, error.unwrap().kind()), (0, ErrorKind::Full));
