@@ -85,10 +85,8 @@ impl MessageSender<'_> {
     async fn run(mut self) -> Result<()> {
         let mut is_failing = false;
         while !*self.stopped.borrow_and_update() {
-            match self.forward_once().await {
-                Ok(Progress::Read) => {}
-                Ok(Progress::NothingNew) => self.wait_for_work().await,
-                Ok(Progress::Empty) => break,
+            let progress = match self.forward_once().await {
+                Ok(progress) => progress,
                 Err(error) if self.mode == ForwardingMode::UntilEmpty => return Err(error),
                 Err(error) => {
                     if !std::mem::replace(&mut is_failing, true) {
@@ -98,9 +96,15 @@ impl MessageSender<'_> {
                     unless_stopped(&mut self.stopped, delay).await;
                     continue;
                 }
-            }
-            if std::mem::take(&mut is_failing) {
+            };
+            // The stop signal ends a round that may have read nothing.
+            if !*self.stopped.borrow() && std::mem::take(&mut is_failing) {
                 tracing::info!("the spool is readable again");
+            }
+            match progress {
+                Progress::Read => {}
+                Progress::NothingNew => self.wait_for_work().await,
+                Progress::Empty => break,
             }
         }
         Ok(())
