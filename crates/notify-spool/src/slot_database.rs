@@ -278,6 +278,10 @@ impl SlotDatabase {
                         pending.add(record.size());
                     }
                 }
+                if count == 0 {
+                    // A reader stays at the number of such a row, and would read it for ever.
+                    return Err(SlotError::Content("a row of its messages is empty".into()));
+                }
                 next = first.value().saturating_add(count);
             }
             let letters = transaction.open_table(DEAD)?;

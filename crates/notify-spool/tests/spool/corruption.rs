@@ -145,6 +145,28 @@ async fn refuses_a_file_of_another_format() {
     sample.read(&newest);
 }
 
+/// A row without a record is refused: reading would never get behind it.
+#[tokio::test]
+async fn refuses_a_row_without_a_record() {
+    let sample = SpoolSample::new().await;
+    fs::remove_file(sample.file()).unwrap();
+    let db = Database::create(sample.file()).unwrap();
+    let format: TableDefinition<'_, &str, u64> = TableDefinition::new("format");
+    let messages: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("messages");
+    let dead: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("dead");
+    let write = db.begin_write().unwrap();
+    write.open_table(format).unwrap().insert("version", 1_u64).unwrap();
+    write.open_table(messages).unwrap().insert(7_u64, b"".as_slice()).unwrap();
+    write.open_table(dead).unwrap();
+    write.commit().unwrap();
+    drop(db);
+    set_mode(&sample.file());
+    let content = fs::read(sample.file()).unwrap();
+    assert!(sample.read(&content).is_none());
+    let error = format!("{:#}", pending(&sample.spool()).unwrap_err());
+    assert!(error.contains("a row of its messages is empty"), "{error}");
+}
+
 /// With `spool.on_corrupt = "quarantine"`, the spool renames a damaged file and starts a new one. By
 /// default it accepts nothing.
 #[tokio::test]
