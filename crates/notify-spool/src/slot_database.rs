@@ -164,17 +164,25 @@ impl SlotDatabase {
 
     /// Removes dead letters and returns how many of `numbers` existed.
     ///
-    /// With `retry`, their messages become the last pending messages, under new numbers.
+    /// With `retry`, their messages become the last pending messages, under new numbers. A row that cannot
+    /// be decoded then stays, because its message would be lost.
     pub(crate) fn remove_dead(&mut self, numbers: &[u64], retry: bool) -> Result<u64> {
         let (mut contents, mut next, mut removed) = (self.contents, self.next_number, 0);
         self.write(|transaction| {
             let mut messages = transaction.open_table(MESSAGES)?;
             let mut dead = transaction.open_table(DEAD)?;
             for &number in numbers {
-                let Some(letter) = dead.remove(number)? else { continue };
+                let Some(letter) = dead.get(number)?.map(|letter| letter.value().to_vec()) else {
+                    continue;
+                };
+                let row = DeadLetterRow::decode(&letter);
+                if retry && row.is_err() {
+                    continue;
+                }
+                dead.remove(number)?;
                 removed += 1;
-                contents.dead.remove(letter.value().len() as u64);
-                if let Ok(DeadLetterRow { record, .. }) = DeadLetterRow::decode(letter.value())
+                contents.dead.remove(letter.len() as u64);
+                if let Ok(DeadLetterRow { record, .. }) = row
                     && retry
                 {
                     let mut batch = RecordBatch::default();

@@ -156,9 +156,10 @@ impl OpenSlot {
         })
     }
 
-    /// Makes dead letters pending again and returns how many of `numbers` are dead letters.
+    /// Makes dead letters pending again and returns how many of `numbers` these are.
     ///
-    /// Their messages go to the end of the pending messages and get new numbers.
+    /// Their messages go to the end of the pending messages and get new numbers. A dead letter that cannot
+    /// be decoded stays.
     ///
     /// # Errors
     ///

@@ -149,22 +149,42 @@ async fn refuses_a_file_of_another_format() {
 #[tokio::test]
 async fn refuses_a_row_without_a_record() {
     let sample = SpoolSample::new().await;
-    fs::remove_file(sample.file()).unwrap();
-    let db = Database::create(sample.file()).unwrap();
-    let format: TableDefinition<'_, &str, u64> = TableDefinition::new("format");
-    let messages: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("messages");
-    let dead: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("dead");
-    let write = db.begin_write().unwrap();
-    write.open_table(format).unwrap().insert("version", 1_u64).unwrap();
-    write.open_table(messages).unwrap().insert(7_u64, b"".as_slice()).unwrap();
-    write.open_table(dead).unwrap();
-    write.commit().unwrap();
-    drop(db);
-    set_mode(&sample.file());
+    write_row(&sample.file(), "messages", b"");
     let content = fs::read(sample.file()).unwrap();
     assert!(sample.read(&content).is_none());
     let error = format!("{:#}", pending(&sample.spool()).unwrap_err());
     assert!(error.contains("a row of its messages is empty"), "{error}");
+}
+
+/// A dead letter that cannot be decoded is not lost by a retry. Only its removal removes it.
+#[tokio::test]
+async fn a_retry_keeps_a_dead_letter_that_cannot_be_decoded() {
+    let sample = SpoolSample::new().await;
+    write_row(&sample.file(), "dead", b"damaged");
+    let mut slot = admin::OpenSlot::open(&sample.spool(), 0).unwrap();
+    assert_eq!(slot.retry([7]).unwrap(), 0);
+    assert_eq!(slot.contents().dead.messages, 1);
+    assert_eq!(slot.remove([7]).unwrap(), 1);
+    assert!(slot.contents().is_empty());
+}
+
+/// Replaces the file by a database with one row, of number 7, in `table`.
+fn write_row(file: &Path, table: &str, row: &[u8]) {
+    fs::remove_file(file).unwrap();
+    let db = Database::create(file).unwrap();
+    let format: TableDefinition<'_, &str, u64> = TableDefinition::new("format");
+    let write = db.begin_write().unwrap();
+    write.open_table(format).unwrap().insert("version", 1_u64).unwrap();
+    for name in ["messages", "dead"] {
+        let rows: TableDefinition<'_, u64, &[u8]> = TableDefinition::new(name);
+        let mut rows = write.open_table(rows).unwrap();
+        if name == table {
+            rows.insert(7_u64, row).unwrap();
+        }
+    }
+    write.commit().unwrap();
+    drop(db);
+    set_mode(file);
 }
 
 /// With `spool.on_corrupt = "quarantine"`, the spool renames a damaged file and starts a new one. By
