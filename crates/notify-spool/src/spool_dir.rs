@@ -164,6 +164,8 @@ impl SpoolDir {
     /// synced instead.
     pub(crate) fn sync_own_name(&self, disk: &dyn SpoolDisk) -> io::Result<()> {
         let Some(parent) = self.path.parent() else { return Ok(()) };
+        // The parent of a bare name is the working directory.
+        let parent = if parent == Path::new("") { Path::new(".") } else { parent };
         match File::open(parent) {
             Ok(parent) => disk.sync_directory(parent.as_fd()),
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
@@ -212,3 +214,17 @@ const DIR_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
 /// The mode bits that let the group or others write.
 const OTHERS_MAY_WRITE: u32 = 0o022;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::FileDisk;
+
+    /// A program may pass a bare name to the functions of `admin`.
+    #[test]
+    fn a_bare_name_has_a_parent() {
+        let dir = tempfile::tempdir_in(".").unwrap();
+        let name = Path::new(dir.path().file_name().unwrap());
+        SpoolDir::open(name, false).unwrap().sync_own_name(&FileDisk).unwrap();
+    }
+}
