@@ -25,6 +25,8 @@ pub(crate) struct AddressRace<'a> {
     addresses: VecDeque<(&'a Host, SocketAddr)>,
     /// The lookups and connects that are under way.
     attempts: FuturesUnordered<Attempt<'a>>,
+    /// The host of each attempt.
+    attempted: Vec<&'a Host>,
 }
 
 /// A lookup or a connect.
@@ -36,6 +38,15 @@ enum RaceResult<'a> {
     Connected(&'a Host, SocketAddr, std::io::Result<TcpStream>),
 }
 
+impl<'a> RaceResult<'a> {
+    /// Returns the host of the attempt.
+    fn host(&self) -> &'a Host {
+        match *self {
+            Self::Resolved(host, _) | Self::Connected(host, ..) => host,
+        }
+    }
+}
+
 /// A TCP connection to one address of a host, or the reason why there is none.
 pub(crate) type AddressResult<'a> = Result<(&'a Host, SocketAddr, TcpStream), (&'a Host, Error)>;
 
@@ -44,12 +55,19 @@ impl<'a> AddressRace<'a> {
     pub(crate) fn new(hosts: &'a [Host]) -> Self {
         let mut hosts: Vec<_> = hosts.iter().collect();
         shuffle(&mut hosts);
-        Self { hosts, addresses: VecDeque::new(), attempts: FuturesUnordered::new() }
+        let (addresses, attempts) = (VecDeque::new(), FuturesUnordered::new());
+        Self { hosts, addresses, attempts, attempted: Vec::new() }
     }
 
     /// Returns the number of hosts and addresses that may still answer.
     pub(crate) fn remaining(&self) -> usize {
         self.hosts.len() + self.addresses.len() + self.attempts.len()
+    }
+
+    /// Returns the hosts with a lookup or an address that has not answered, perhaps more than once.
+    pub(crate) fn unanswered(&self) -> impl Iterator<Item = &'a Host> {
+        let addresses = self.addresses.iter().map(|(host, _)| *host);
+        self.attempted.iter().copied().chain(addresses).chain(self.hosts.iter().copied())
     }
 
     /// Waits for the next address that answers or fails. Returns `None` after the last one, and after
@@ -73,6 +91,9 @@ impl<'a> AddressRace<'a> {
                     continue;
                 }
             };
+            if let Some(at) = self.attempted.iter().position(|host| *host == result.host()) {
+                self.attempted.swap_remove(at);
+            }
             return Some(match result {
                 RaceResult::Resolved(host, Ok(addresses)) if !addresses.is_empty() => {
                     self.addresses.extend(alternate(addresses).map(|address| (host, address)));
@@ -98,12 +119,14 @@ impl<'a> AddressRace<'a> {
     /// is neither.
     fn start_attempt(&mut self) -> bool {
         if let Some((host, address)) = self.addresses.pop_front() {
+            self.attempted.push(host);
             self.attempts.push(Box::pin(async move {
                 RaceResult::Connected(host, address, TcpStream::connect(address).await)
             }));
             return true;
         }
         let Some(host) = self.hosts.pop() else { return false };
+        self.attempted.push(host);
         self.attempts.push(Box::pin(async move {
             let addresses = tokio::net::lookup_host((host.name.as_str(), host.port)).await;
             RaceResult::Resolved(host, addresses.map(Iterator::collect))
@@ -164,6 +187,20 @@ mod tests {
             let mut expected = addresses.to_vec();
             expected.sort();
             assert_eq!(sorted, expected);
+        }
+    }
+
+    /// A host has answered when its last attempt has ended.
+    #[tokio::test]
+    async fn knows_the_hosts_that_have_not_answered() {
+        let closed = |name: &str| Host { name: name.into(), port: 1 };
+        let hosts = [closed("127.0.0.1"), closed("127.0.0.2")];
+        let mut race = AddressRace::new(&hosts);
+        let deadline = Instant::now() + Duration::from_secs(30);
+        for unanswered in [2, 1, 0] {
+            assert_eq!(race.unanswered().count(), unanswered);
+            let next = race.next(deadline).await;
+            assert!(next.is_none_or(|connected| connected.is_err()), "the port is closed");
         }
     }
 

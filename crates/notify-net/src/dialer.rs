@@ -132,9 +132,8 @@ impl<'a> Dialer<'a> {
                 Err(_) => failures.answered.push((host, timeout_error(host))),
             }
         }
-        if race.remaining() > 0 {
-            failures.answered.extend(self.endpoint.hosts.first().map(|it| (it, timeout_error(it))));
-        }
+        // Only the deadline ends the race before every host has answered.
+        failures.unreachable.extend(race.unanswered().map(|host| (host, timeout_error(host))));
         Err(failures.join())
     }
 
