@@ -8,7 +8,8 @@ use notify_core::{Message, Priority};
 /// The target of the events that `log.target = "tracing"` emits.
 ///
 /// Filter by it in your subscriber: `RUST_LOG=glance_notify::notification=info`. An event's level
-/// follows from the notification's priority, and its text is the notification as one line of JSON, in the form of `log.envelope`.
+/// follows from the notification's priority, and its text is the notification as one line of JSON, in the
+/// form of `log.envelope`.
 ///
 /// ```
 /// assert_eq!(notify_log::TARGET, "glance_notify::notification");

@@ -10,7 +10,7 @@ use crate::slot_status::{MessageTotals, SlotContents};
 pub(crate) struct ChunkOutcome {
     /// The number of the chunk's first message.
     pub(crate) first: u64,
-    /// One outcome for each message of the chunk, present or removed.
+    /// The outcomes of the chunk's first messages, present or removed. The messages behind have none yet.
     pub(crate) outcomes: Vec<MessageOutcome>,
     /// The same outcomes as numbers, for the counters.
     pub(crate) counts: OutcomeCounts,

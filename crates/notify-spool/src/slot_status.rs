@@ -13,7 +13,7 @@ pub struct MessageTotals {
     /// The number of messages.
     pub messages: u64,
     /// Their size in bytes: the body and four bytes for each pending message; the body, the reason and
-    /// twelve bytes for each dead letter.
+    /// twelve bytes for each dead letter. A context and a sequence add their own size.
     pub bytes: u64,
 }
 
