@@ -4,7 +4,7 @@
 //! one row; a chunk that lacks some is recorded a little later, because that writes the rest of the row
 //! again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -20,6 +20,8 @@ pub(crate) struct ChunksInFlight {
     messages: usize,
     /// The time at which the oldest outcome of an incomplete chunk is to be recorded.
     record_at: Option<Instant>,
+    /// The chunks with outcomes that went to the slot's thread since the last read.
+    handed_over: BTreeSet<u64>,
 }
 
 /// A chunk with messages in flight.
@@ -79,7 +81,20 @@ impl ChunksInFlight {
             return None;
         }
         let chunk = self.chunks.remove(&position.chunk)?;
-        Some(chunk.outcome).filter(|outcome| !outcome.is_empty())
+        let outcome = Some(chunk.outcome).filter(|outcome| !outcome.is_empty())?;
+        self.handed_over.insert(position.chunk);
+        Some(outcome)
+    }
+
+    /// Notes that the sender reads chunks from the disk now.
+    pub(crate) fn note_read(&mut self) {
+        self.handed_over.clear();
+    }
+
+    /// Returns whether outcomes of a chunk went to the slot's thread since the last read, so that what was
+    /// read may have messages that are concluded.
+    pub(crate) fn is_outdated(&self, chunk: u64) -> bool {
+        self.handed_over.contains(&chunk)
     }
 
     /// Returns whether no message is in flight.
@@ -98,10 +113,12 @@ impl ChunksInFlight {
             return Vec::new();
         }
         self.record_at = None;
-        let with_outcomes = self.chunks.values_mut().filter(|chunk| !chunk.outcome.is_empty());
+        let Self { chunks, handed_over, .. } = self;
+        let with_outcomes = chunks.values_mut().filter(|chunk| !chunk.outcome.is_empty());
         with_outcomes
             .map(|chunk| {
                 let first = chunk.outcome.first;
+                handed_over.insert(first);
                 std::mem::replace(&mut chunk.outcome, ChunkOutcome::new(first))
             })
             .collect()
@@ -145,5 +162,22 @@ mod tests {
         let rest = chunks.conclude(at(11), delivered(), 5, now).unwrap();
         assert_eq!((rest.counts.delivered, rest.counts.bytes), (2, 10));
         assert!(chunks.is_empty());
+    }
+
+    /// A chunk whose outcomes went to the disk since it was read must be read again.
+    #[test]
+    fn a_recorded_chunk_is_outdated() {
+        let mut chunks = ChunksInFlight::default();
+        chunks.note_read();
+        assert!((10..12).all(|number| chunks.start(at(number))));
+        let now = Instant::now();
+        assert!(chunks.conclude(at(10), MessageOutcome::Delivered, 5, now).is_none());
+        assert!(!chunks.is_outdated(10), "the outcome is still here");
+        assert_eq!(chunks.take_due(now + RECORD_DELAY).len(), 1);
+        assert!(chunks.is_outdated(10));
+        chunks.note_read();
+        assert!(!chunks.is_outdated(10));
+        assert!(chunks.conclude(at(11), MessageOutcome::Delivered, 5, now).is_some());
+        assert!(chunks.is_outdated(10) && chunks.is_empty());
     }
 }

@@ -134,6 +134,7 @@ impl MessageSender<'_> {
 
     /// Reads the next piece of a pass and forwards it. Returns `false` at the end of the pass.
     async fn forward_piece(&mut self, mut pass: DiskPass) -> Result<bool> {
+        lock(self.recorder.state).chunks.note_read();
         let read = self.recorder.handle.read(pass.from, READ_BYTES);
         let Some(read) = unless_stopped(&mut self.stopped, read).await else { return Ok(true) };
         let end = pass.end.unwrap_or(u64::MAX);
@@ -143,7 +144,7 @@ impl MessageSender<'_> {
             if *self.stopped.borrow() {
                 return Ok(true);
             }
-            let next = self.send_chunk(chunk, &mut pass).await;
+            let Some(next) = self.send_chunk(chunk, &mut pass).await else { return Ok(true) };
             lock(self.recorder.state).cursors.advance(&mut pass, next);
         }
         if !found {
@@ -153,11 +154,16 @@ impl MessageSender<'_> {
     }
 
     /// Hands the messages of one chunk to the notifier, those that the pass is for. Returns the number
-    /// behind the chunk.
-    async fn send_chunk(&mut self, chunk: RecordChunk, pass: &mut DiskPass) -> u64 {
+    /// behind the chunk, or `None` if the chunk must be read again.
+    async fn send_chunk(&mut self, chunk: RecordChunk, pass: &mut DiskPass) -> Option<u64> {
         let RecordChunk { first, bytes } = chunk;
         let mut next = first;
         for record in records(&bytes) {
+            // A pass over messages in flight must not send one that was concluded since it was read. From
+            // the frontier on, none is in flight.
+            if pass.end.is_some() && lock(self.recorder.state).chunks.is_outdated(first) {
+                return None;
+            }
             let position = DiskPosition { chunk: first, number: next };
             next += 1;
             match record {
@@ -169,7 +175,7 @@ impl MessageSender<'_> {
                 Ok(_) | Err(TruncatedRecord) => {}
             }
         }
-        next
+        Some(next)
     }
 
     /// Hands one message to the notifier, unless its lane is behind or has no room.
