@@ -66,7 +66,9 @@ impl SiblingFinder {
                         if is_compressed && path.with_extension("").exists() {
                             continue;
                         }
-                        FileHead::of_file(&file).unwrap_or_default()
+                        // Not remembered: a later look may read it.
+                        let Ok(head) = FileHead::of_file(&file) else { continue };
+                        head
                     }
                     _ => continue,
                 },
