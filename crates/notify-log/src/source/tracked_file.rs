@@ -100,23 +100,22 @@ impl TrackedFile {
         let is_compressed = is_gzip(&file)?;
         // A copy may be shorter than the file was when its last lines were read.
         let offset = if is_compressed { offset } else { offset.min(file.metadata()?.len()) };
-        let form = match form {
-            LineForm::Auto => {
-                let mut start = [0; 64];
-                let read = file.read_at(&mut start, 0)?;
-                // The first line of an empty file decides later.
-                if offset > 0 { form_of(form, &start[..read]) } else { LineForm::Auto }
-            }
-            form => form,
-        };
+        let mut start = vec![0; FORM_BYTES];
         let input = if is_compressed {
             io::Seek::rewind(&mut &file)?;
             let mut decoder = MultiGzDecoder::new(file);
-            io::copy(&mut (&mut decoder).take(offset), &mut io::sink())?;
+            start.clear();
+            (&mut decoder).take(offset.min(FORM_BYTES as u64)).read_to_end(&mut start)?;
+            let rest = offset - start.len() as u64;
+            io::copy(&mut (&mut decoder).take(rest), &mut io::sink())?;
             FileInput::Gzip(Box::new(decoder))
         } else {
+            let read = file.read_at(&mut start, 0)?;
+            start.truncate(read);
             FileInput::Plain(file)
         };
+        // From the start on, the first line decides when it is read.
+        let form = if offset > 0 { form_of(form, &start) } else { form };
         let place = path.to_string_lossy().into();
         Ok(Self {
             number,
@@ -331,6 +330,8 @@ enum FillResult {
     Displaced,
 }
 
+/// The bytes at the start of a file that tell its form.
+const FORM_BYTES: usize = 64;
 /// The size of one read.
 const CHUNK_BYTES: usize = 64 * 1024;
 /// The bytes that one call reads at most, so that rotations are noticed meanwhile.

@@ -83,6 +83,29 @@ async fn ends_at_the_end_of_a_file_that_is_not_followed() {
     }
 }
 
+/// A restart in the middle of a compressed file skips no line: the form is that of its contents.
+#[tokio::test]
+async fn a_restart_in_a_compressed_file_keeps_its_form() {
+    let place = Place::new();
+    let sent = samples::messages(0..4);
+    // JSON that the strategy does not write: the id is the last attribute.
+    let lines = sent.iter().map(|message| {
+        let body = std::str::from_utf8(message.body()).unwrap();
+        let (id, rest) = body[1..body.len() - 1].split_once(',').unwrap();
+        format!("{{{rest},{id}}}\n")
+    });
+    fs::write(place.path(), lines.collect::<Vec<_>>().concat()).unwrap();
+    assert!(Command::new("gzip").arg(place.path()).status().unwrap().success());
+    for part in [0..2, 2..4] {
+        let mut listener = place.listener(|config| {
+            config.path = place.named("n.log.gz");
+            config.follow = false;
+        });
+        assert_eq!(take(&mut listener, 2).await, place.numbers(part));
+        drop(listener.close(LONG).await);
+    }
+}
+
 /// A filter changes the number of lines that are handed over, and neither the account nor the positions: the
 /// lines that it excludes are counted, and the next run begins behind them.
 #[tokio::test]
