@@ -40,7 +40,8 @@ async fn logrotate_with_compress_loses_nothing() {
     assert!(again < WRITERS * LINES / 10, "{again} lines came again");
 }
 
-/// Rotates, as `notify-log` recommends with `nocreate`, while writers write and the source restarts. Returns how often each line was acknowledged.
+/// Rotates, as `notify-log` recommends with `nocreate`, while writers write and the source restarts.
+/// Returns how often each line was acknowledged.
 fn rotate_while_reading(place: &Place, option: &str) -> BTreeMap<Uuid, usize> {
     let rules = place.named("logrotate.conf");
     let text = format!(

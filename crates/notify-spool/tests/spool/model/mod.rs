@@ -2,8 +2,9 @@
 //!
 //! Random steps kill processes, cut the power, damage files, leave orphans, and make the disk and the
 //! lanes of the destination fail or hang. In every state, the accounts balance, the destination has only
-//! emitted messages with their bodies, contexts and sequences, and first attempts keep their order in each lane. At the end the faults stop, and
-//! every accepted message must be delivered or a dead letter, unless its file was damaged.
+//! emitted messages with their bodies, contexts and sequences, and first attempts keep their order in each
+//! lane. At the end the faults stop, and every accepted message must be delivered or a dead letter, unless
+//! its file was damaged.
 //!
 //! One thread runs everything, step by step. The clock is paused and moved by the test, and everything
 //! random follows from the seed of the case, so that the same case always takes the same course: see
