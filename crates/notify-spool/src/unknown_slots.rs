@@ -6,6 +6,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use notify_core::Result;
 use notify_core::pipeline::DestinationName;
 use notify_core::transport::Finding;
 
@@ -28,12 +29,15 @@ pub(crate) fn find_unknown_slots(config: &Config) -> Vec<Finding> {
 pub(crate) fn report_unknown_slots(config: &Config) {
     let Some(known) = &config.known else { return };
     for dir in unknown_dirs(config.shared_dir(), known) {
-        let contents = match slots(&dir) {
+        // Messages in a slot that cannot be read must not be passed over in silence.
+        let contents: Result<Vec<_>> =
+            slots(&dir).and_then(|slots| slots.into_iter().map(|slot| slot.contents).collect());
+        let contents = match contents {
             Err(error) => {
                 tracing::warn!("{}: {error:#}", advice(&dir, "may hold notifications"));
                 continue;
             }
-            Ok(slots) => slots.into_iter().filter_map(|slot| slot.contents.ok().flatten()),
+            Ok(contents) => contents.into_iter().flatten(),
         };
         let (pending, dead) = contents.fold((0, 0), |(pending, dead), contents| {
             (pending + contents.pending.messages, dead + contents.dead.messages)
