@@ -90,22 +90,19 @@ pub fn slots(dir: &Path) -> Result<Vec<SlotInfo>> {
     let dir = SpoolDir::open(dir, false)?;
     let inspect = |number| {
         let file_bytes = database_version(&dir, number).bytes;
-        let Some(slot) = Slot::try_lock(&dir, number, false)? else {
-            let status = read_status(&dir, number)?;
-            return Ok(SlotInfo {
-                number,
-                owner: Some(status.map_or(0, |status| status.pid)),
-                contents: Ok(status.and_then(|status| status.contents)),
-                file_bytes,
-            });
+        let (owner, contents) = match Slot::try_lock(&dir, number, false) {
+            Err(error) => (None, Err(error)),
+            Ok(None) => match read_status(&dir, number) {
+                Err(error) => (Some(0), Err(error)),
+                Ok(None) => (Some(0), Ok(None)),
+                Ok(Some(status)) => (Some(status.pid), Ok(status.contents)),
+            },
+            Ok(Some(_)) if file_bytes == 0 => (None, Ok(Some(SlotContents::default()))),
+            Ok(Some(slot)) => (None, OpenSlot::new(slot).map(|open| Some(open.contents()))),
         };
-        let contents = match file_bytes {
-            0 => Ok(SlotContents::default()),
-            _ => OpenSlot::new(slot).map(|open| open.contents()),
-        };
-        Ok(SlotInfo { number, owner: None, contents: contents.map(Some), file_bytes })
+        SlotInfo { number, owner, contents, file_bytes }
     };
-    crate::slot::slot_numbers(&dir)?.into_iter().map(inspect).collect()
+    Ok(crate::slot::slot_numbers(&dir)?.into_iter().map(inspect).collect())
 }
 
 /// Returns the numbers of all slots of the spool in `dir`, sorted, without opening any slot.

@@ -82,6 +82,8 @@ async fn refuses_unsafe_files_until_an_operator_fixes_them() {
         fs::rename(&aside, file).unwrap();
         make_writable(file);
         expect_refusal("chmod go-w").await.close().await.unwrap();
+        let error = admin::slots(&path).unwrap().remove(0).contents.unwrap_err();
+        assert!(error.to_string().contains("chmod go-w"), "{error}");
         make_private(file);
     }
     fs::rename(&file, elsewhere.join("aside")).unwrap();
