@@ -87,7 +87,7 @@ enum StreamLines {
 impl LineSource {
     /// Starts reading `input` on a thread of its own.
     ///
-    /// If the system starts no thread, the source ends at once.
+    /// If the system starts no thread, the source reports the error and ends.
     pub fn new(
         name: impl Into<String>,
         input: impl BufRead + Send + 'static,
@@ -156,9 +156,7 @@ impl LineSource {
     ) -> Self {
         let (sender, lines) = mpsc::channel(CHANNEL_LINES);
         let thread = std::thread::Builder::new().name("line-source".into());
-        if let Err(error) = thread.spawn(move || send(sender)) {
-            tracing::error!(%error, "cannot start the thread that reads lines");
-        }
+        let failure = thread.spawn(move || send(sender)).err();
         Self {
             name: name.into(),
             lines,
@@ -167,7 +165,7 @@ impl LineSource {
             handed_over: 0,
             is_attached: false,
             skipped: 0,
-            failure: None,
+            failure,
         }
     }
 }
