@@ -36,9 +36,9 @@ fn line(diagnosis: &Diagnosis, thresholds: &NagiosThresholds) -> (ExitStatus, St
     let Diagnosis { findings, unread } = diagnosis;
     let NagiosThresholds { warning, critical } = thresholds;
     let bad = |is_wanted: fn(&Error) -> bool| {
-        findings.iter().find(|(_, finding)| {
-            matches!(&finding.state, FindingState::Bad(error) if is_wanted(error))
-        })
+        findings.iter().find(
+            |(_, finding)| matches!(&finding.state, FindingState::Bad(error) if is_wanted(error)),
+        )
     };
     let worst = bad(|error| !error.is_transient()).or_else(|| bad(|_| true));
     let alarm = bad(|error| error.kind() == ErrorKind::Full);
