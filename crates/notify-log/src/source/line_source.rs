@@ -363,7 +363,9 @@ mod tests {
     async fn an_error_behind_lines_is_reported() {
         let (sender, thread_ended) = std::sync::mpsc::channel::<()>();
         let lines = [Ok(ContextLine::from(b"line".to_vec())), Err(io::Error::other("cut"))];
-        let lines = lines.into_iter().inspect(move |_| drop(sender.send(())));
+        let lines = lines.into_iter().inspect(move |_| {
+            let _ = sender.send(());
+        });
         let mut source = LineSource::from_lines("lines", lines);
         while thread_ended.recv().is_ok() {}
         let credit = Credit { window: 10, room: 10, max_bytes: 100 };
