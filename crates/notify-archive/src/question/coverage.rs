@@ -61,6 +61,8 @@ impl Coverage {
         attached: &[AttachedInterval],
         interval: Range<OffsetDateTime>,
     ) -> Self {
+        // An interval whose end lies before its begin is empty.
+        let interval = interval.start.min(interval.end)..interval.end;
         let mut attached: Vec<_> = attached.iter().collect();
         attached.sort_by_key(|attached| attached.attached_at);
         let mut blind = Vec::new();
@@ -217,6 +219,13 @@ mod tests {
             [(10, 12, "not attached yet".to_owned())]
         );
         assert_eq!(blind(&[attached(0, Some(5))]), [(10, 20, "lost 0".to_owned())]);
+    }
+
+    /// An interval that ends before it begins is empty. It comes from `since` after the last event.
+    #[test]
+    fn an_interval_that_ends_before_it_begins_has_no_blind_time() {
+        let coverage = Coverage::of("s", &[attached(0, Some(5))], at(20)..at(10));
+        assert_eq!((coverage.interval, coverage.blind), (at(10)..at(10), Vec::new()));
     }
 
     /// One blind second in a year does not disappear in rounding.
