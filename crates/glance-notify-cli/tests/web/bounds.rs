@@ -110,6 +110,15 @@ fn a_slow_client_delays_only_itself() {
     assert!(sent > 5, "{sent}");
 }
 
+/// An interval that begins after the last event is empty, and no page fails on it.
+#[test]
+fn an_interval_after_the_last_event_is_empty() {
+    let site = RunningSite::start(DAY);
+    for path in ["/search", "/stuck", "/transfers", "/storage", "/health"] {
+        assert_eq!(status(&site, &format!("{path}?since=2099-01")), "200", "{path}");
+    }
+}
+
 /// A request beyond the bounds is refused without reading it.
 #[test]
 fn oversized_requests_are_refused() {

@@ -41,26 +41,26 @@ impl ArchiveWriter {
     ///
     /// # Errors
     ///
-    /// Returns an error if a file cannot be looked at or removed. Files removed before it stay removed.
+    /// Returns an error if a file cannot be looked at or removed. Files removed before it stay removed. By age, a
+    /// damaged file is not removed and is no error: `verify` reports it.
     pub fn retain(
         &mut self,
         policy: RetentionPolicy,
         now: OffsetDateTime,
     ) -> Result<Vec<FileName>> {
-        let mut names: Vec<_> = self.names.iter().copied().collect();
         // The oldest first, whether dated or not.
-        names.sort_by_key(|name| {
-            (name.to_string().trim_start_matches("undated-").to_owned(), *name)
-        });
+        let mut names: Vec<_> = self.names.iter().copied().collect();
         let mut removed = Vec::new();
         if let Some(age) = policy.max_age {
             let oldest = now - age;
-            for name in names.clone() {
-                let (file, _) = self.file(name)?;
-                let newest = event_file::newest_reception(&file.sqlite)
-                    .map_err(|error| file.error(error))?;
-                let is_received_before = newest.is_none_or(|newest| newest < microseconds(oldest));
-                if name.ends_before(oldest) && is_received_before {
+            // The newest reception takes a look at all rows of a file: first leave out those that are too young.
+            for name in names.iter().copied().filter(|name| name.ends_before(oldest)) {
+                let newest = match self.newest_reception(name) {
+                    // A damaged file stays. It must not keep the others from being removed, or from growing.
+                    Err(error) if error.kind() == ArchiveErrorKind::Corrupt => continue,
+                    newest => newest?,
+                };
+                if newest.is_none_or(|newest| newest < microseconds(oldest)) {
                     self.remove(name)?;
                     removed.push(name);
                 }
@@ -82,6 +82,12 @@ impl ArchiveWriter {
             }
         }
         Ok(removed)
+    }
+
+    /// Returns the time of the newest reception in a file, in microseconds.
+    fn newest_reception(&mut self, name: FileName) -> Result<Option<i64>> {
+        let (file, _) = self.file(name)?;
+        event_file::newest_reception(&file.sqlite).map_err(|error| file.error(error))
     }
 
     /// Removes one file with its log.

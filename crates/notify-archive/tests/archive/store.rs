@@ -322,6 +322,26 @@ fn retention_removes_old_files() {
     assert!(leftovers.into_iter().all(|name| !name.to_string_lossy().starts_with("2026-06")));
 }
 
+/// A damaged file stays for `verify` to report. It keeps the retention from no other file.
+#[test]
+fn retention_passes_over_a_damaged_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let damaged = directory.path().join("2026-01.sqlite");
+    fs::write(&damaged, [b'x'; 8192]).unwrap();
+    let mut writer = ArchiveWriter::open(directory.path()).unwrap();
+    let now = OffsetDateTime::from_unix_timestamp(1_795_000_000).unwrap();
+    let mut records = read_all(&day());
+    for record in &mut records {
+        record.timestamp = now - Duration::days(150);
+        record.arrival.received_at = Some(record.timestamp);
+    }
+    writer.append(&ArchiveBatch { records, ..ArchiveBatch::default() }).unwrap();
+    let policy = RetentionPolicy { max_age: Some(Duration::days(100)), max_bytes: None };
+    let removed = writer.retain(policy, now).unwrap();
+    assert_eq!(removed.iter().map(ToString::to_string).collect::<Vec<_>>(), ["2026-06.sqlite"]);
+    assert!(damaged.exists());
+}
+
 /// Coverage ends where the archive was last seen, also after a crash, and says why.
 #[test]
 fn blind_time_is_recorded_with_its_reason() {
