@@ -114,12 +114,15 @@ impl ArchiveWriter {
     ) -> Result<AppendOutcome> {
         let mut files: BTreeMap<FileName, FileBatch<'_>> = BTreeMap::new();
         let mut outcome = AppendOutcome::default();
-        for record in &batch.records {
-            let name = FileName::of_event(record.timestamp, record.arrival.received_at, now);
-            if let Some(other) = self.other_file_with(record, name, now)? {
-                files.entry(other).or_default().copies.push(record);
-            } else {
-                files.entry(name).or_default().records.push(record);
+        let file_of = |record: &EventRecord| {
+            FileName::of_event(record.timestamp, record.arrival.received_at, now)
+        };
+        let names: Vec<_> = batch.records.iter().map(file_of).collect();
+        let others = self.other_files_with(&batch.records, &names, now)?;
+        for ((record, name), other) in batch.records.iter().zip(names).zip(others) {
+            match other {
+                Some(other) => files.entry(other).or_default().copies.push(record),
+                None => files.entry(name).or_default().records.push(record),
             }
         }
         for message in &batch.unreadable {
@@ -209,28 +212,33 @@ impl ArchiveWriter {
         }
     }
 
-    /// Returns the file other than `name` that has the record: the same notification is dated or undated
-    /// depending on when it arrives.
-    fn other_file_with(
+    /// Returns, for each record, the file other than its own in `names` that has it: the same notification is
+    /// dated or undated depending on when it arrives.
+    ///
+    /// It looks for all records in one file after the other. Record by record, an archive with more undated files
+    /// than may be open would open them all again for each.
+    fn other_files_with(
         &mut self,
-        record: &EventRecord,
-        name: FileName,
+        records: &[EventRecord],
+        names: &[FileName],
         now: OffsetDateTime,
-    ) -> Result<Option<FileName>> {
-        if !name.is_undated() && !self.names.iter().any(|name| name.is_undated()) {
-            return Ok(None);
-        }
-        let dated = FileName::of_event(record.timestamp, Some(record.timestamp), now);
-        let is_candidate =
-            |other: &&FileName| **other != name && (other.is_undated() || **other == dated);
-        let others: Vec<_> = self.names.iter().filter(is_candidate).copied().collect();
-        for other in others {
-            let (file, _) = self.file(other)?;
-            if event_file::has(&file.sqlite, record).map_err(|error| file.error(error))? {
-                return Ok(Some(other));
+    ) -> Result<Vec<Option<FileName>>> {
+        let mut found = vec![None; records.len()];
+        for other in self.names.clone() {
+            for ((record, name), found) in records.iter().zip(names).zip(&mut found) {
+                let dated = || FileName::of_event(record.timestamp, Some(record.timestamp), now);
+                let is_candidate = *name != other
+                    && (other.is_undated() || name.is_undated() && dated() == other);
+                if found.is_some() || !is_candidate {
+                    continue;
+                }
+                let (file, _) = self.file(other)?;
+                if event_file::has(&file.sqlite, record).map_err(|error| file.error(error))? {
+                    *found = Some(other);
+                }
             }
         }
-        Ok(None)
+        Ok(found)
     }
 
     /// Returns an open file and its numbers of rows. Opens it if necessary.
@@ -380,5 +388,22 @@ mod tests {
         assert_eq!(writer.open.len(), MOST_OPEN);
         assert!(writer.names.len() >= 39);
         assert_eq!(writer.append(&months).unwrap().copies, 40);
+    }
+
+    /// A notification is recognised in each of many undated files.
+    #[test]
+    fn copies_are_recognised_in_more_undated_files_than_may_be_open() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut writer = ArchiveWriter::open(directory.path()).unwrap();
+        let mut records = batch(0..20);
+        for (month, record) in (1_i32..).zip(&mut records.records) {
+            record.arrival.received_at = Some(record.timestamp + time::Duration::days(31) * month);
+        }
+        assert_eq!(writer.append(&records).unwrap().stored, 20);
+        assert!(writer.names.iter().filter(|name| name.is_undated()).count() > MOST_OPEN);
+        for record in &mut records.records {
+            record.arrival.received_at = Some(record.timestamp);
+        }
+        assert_eq!(writer.append(&records).unwrap().copies, 20);
     }
 }

@@ -142,12 +142,11 @@ pub(crate) fn unreadable_checksum(
 
 /// Returns `true` if the file has a record with this id and content, or with this id and erased content.
 pub(crate) fn has(connection: &Connection, record: &EventRecord) -> rusqlite::Result<bool> {
-    let hash = content_hash(&record.body);
     let mut known = connection.prepare_cached(KNOWN)?;
     let mut rows =
         known.query(params![record.message_id.as_bytes(), microseconds(record.timestamp)])?;
     while let Some(row) = rows.next()? {
-        if row.get::<_, Vec<u8>>(0)? == hash || row.get(1)? {
+        if row.get::<_, bool>(1)? || row.get::<_, Vec<u8>>(0)? == content_hash(&record.body) {
             return Ok(true);
         }
     }
