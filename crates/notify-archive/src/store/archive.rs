@@ -1,5 +1,6 @@
 //! The reader of an archive: [`Archive`].
 
+use std::cell::RefCell;
 use std::collections::HashSet;
 use std::fs::{self, DirBuilder};
 use std::ops::Range;
@@ -48,6 +49,8 @@ use crate::record::image_ids::is_uuid;
 pub struct Archive {
     pub(crate) directory: PathBuf,
     pub(crate) control: Connection,
+    /// The file that was read last, because opening one takes as long as a short read.
+    pub(crate) kept: RefCell<Option<(FileName, Connection)>>,
 }
 
 /// The parts of an archive that a question needs.
@@ -92,7 +95,7 @@ impl Archive {
         let directory = fs::canonicalize(directory)
             .map_err(|error| ArchiveError::io("open", directory, error))?;
         let control = open_for_reading(&directory.join(CONTROL_FILE), &CONTROL)?;
-        Ok(Self { directory, control })
+        Ok(Self { directory, control, kept: RefCell::new(None) })
     }
 
     /// Calls `add` with each record that passes the filter, file by file, and in each file in the order
@@ -175,7 +178,11 @@ impl Archive {
     pub fn coverage(&self, interval: Option<Range<OffsetDateTime>>) -> Result<Vec<Coverage>> {
         let sources =
             control_file::attached(&self.control).map_err(|error| self.control_error(error))?;
-        let Some(interval) = interval.or(self.span()?) else { return Ok(Vec::new()) };
+        let interval = match interval {
+            Some(interval) => Some(interval),
+            None => self.span()?,
+        };
+        let Some(interval) = interval else { return Ok(Vec::new()) };
         let coverage = |(source, attached): (&String, &Vec<_>)| {
             Coverage::of(source, attached, interval.clone())
         };
@@ -188,14 +195,29 @@ impl Archive {
     ///
     /// Returns an error if a file cannot be read.
     pub fn span(&self) -> Result<Option<Range<OffsetDateTime>>> {
-        let mut span: Option<Range<OffsetDateTime>> = None;
-        for name in self.files()?.into_iter().filter(|name| !name.is_undated()) {
+        let mut names = self.files()?;
+        names.retain(|name| !name.is_undated());
+        let span_of = |name: FileName| {
             let (path, file) = self.open_file(name)?;
-            let own = event_file::span(&file).map_err(|error| damaged(&path, error))?;
-            let Some((first, last)) = own else { continue };
-            span = Some(span.map_or(first..last, |span| span.start.min(first)..span.end.max(last)));
+            let span = event_file::span(&file).map_err(|error| damaged(&path, error))?;
+            self.keep_file(name, file);
+            Ok::<_, ArchiveError>(span)
+        };
+        // Each file has the events of its month, so the outermost files have the outermost events.
+        let mut newest = None;
+        while newest.is_none()
+            && let Some(name) = names.pop()
+        {
+            newest = span_of(name)?;
         }
-        Ok(span)
+        let Some((mut first, last)) = newest else { return Ok(None) };
+        for name in names {
+            if let Some((earlier, _)) = span_of(name)? {
+                first = earlier;
+                break;
+            }
+        }
+        Ok(Some(first..last))
     }
 
     /// Returns the numbers of dated events, undated events, and unreadable messages.
@@ -249,11 +271,20 @@ impl Archive {
         file_names(&self.directory)
     }
 
-    /// Opens an event file.
+    /// Opens an event file, or takes the one that was kept.
     pub(crate) fn open_file(&self, name: FileName) -> Result<(PathBuf, Connection)> {
         let path = self.directory.join(name.to_string());
-        let file = open_for_reading(&path, &EVENTS)?;
+        let kept = self.kept.borrow_mut().take_if(|(kept, _)| *kept == name);
+        let file = match kept {
+            Some((_, file)) => file,
+            None => open_for_reading(&path, &EVENTS)?,
+        };
         Ok((path, file))
+    }
+
+    /// Keeps an open file for the next read of it. It must be as it was opened, without a transaction or a handler.
+    pub(crate) fn keep_file(&self, name: FileName, file: Connection) {
+        *self.kept.borrow_mut() = Some((name, file));
     }
 
     /// Returns the error of SQLite for the control file.

@@ -11,10 +11,8 @@ use rusqlite::Connection;
 use uuid::Uuid;
 
 use super::archive::{Archive, check_deadline, damaged};
-use super::connection::open_for_reading;
 use super::event_row::{microseconds, time_of};
 use super::file_version::{NUMBERS_VERSION, version_of};
-use super::schema::EVENTS;
 use super::seen_numbers::{SeenRange, ranges_of_events, read_ranges};
 use crate::error::Result;
 use crate::question::event_filter::EventFilter;
@@ -54,11 +52,13 @@ pub fn read_gaps(
     deadline: Duration,
 ) -> Result<GapReport> {
     let deadline = Instant::now() + deadline;
-    let mut paths = Vec::new();
+    let mut files = Vec::new();
     for archive in archives {
-        paths.extend(archive.files()?.iter().map(|name| archive.directory.join(name.to_string())));
+        for name in archive.files()? {
+            files.push(archive.open_file(name)?);
+        }
     }
-    let mut ranges = RangeMerge::open(paths)?;
+    let mut ranges = RangeMerge::open(files)?;
     let mut report = GapReport::default();
     let mut last: Option<SeenRange> = None;
     while let Some((_, range)) = ranges.next()? {
@@ -119,20 +119,20 @@ struct FileRanges {
 }
 
 impl RangeMerge {
-    /// Opens the files.
+    /// Begins to read open files with their paths.
     ///
     /// # Errors
     ///
     /// Returns an error if a file cannot be read.
-    pub(crate) fn open(paths: Vec<PathBuf>) -> Result<Self> {
+    pub(crate) fn open(files: Vec<(PathBuf, Connection)>) -> Result<Self> {
         // A writer commits the files of a batch in their order. The views are taken in the opposite order, so
         // that a batch that is stored meanwhile shows no later number without the earlier ones.
-        let mut files = Vec::new();
-        for path in paths.into_iter().rev() {
-            files.push(FileRanges::open(path)?);
+        let mut merged = Vec::new();
+        for (path, file) in files.into_iter().rev() {
+            merged.push(FileRanges::open(path, file)?);
         }
-        files.reverse();
-        Ok(Self(files))
+        merged.reverse();
+        Ok(Self(merged))
     }
 
     /// Returns the next range, with the index of its file.
@@ -150,8 +150,7 @@ impl RangeMerge {
 }
 
 impl FileRanges {
-    fn open(path: PathBuf) -> Result<Self> {
-        let file = open_for_reading(&path, &EVENTS)?;
+    fn open(path: PathBuf, file: Connection) -> Result<Self> {
         let read = || {
             // Without one view for all pages, a range that grows meanwhile would leave a gap.
             file.execute_batch("BEGIN")?;

@@ -8,11 +8,12 @@ use rusqlite::params;
 use time::{Duration, OffsetDateTime};
 
 use super::archive_writer::ArchiveWriter;
-use super::connection::sync_directory;
+use super::connection::{open_for_reading, sync_directory};
 use super::event_file;
 use super::event_row::microseconds;
 use super::file_name::FileName;
 use super::gap_reading::RangeMerge;
+use super::schema::EVENTS;
 use super::seen_numbers::{RunId, SeenRange, add_range};
 use crate::error::{ArchiveError, ArchiveErrorKind, Result};
 
@@ -122,8 +123,13 @@ impl ArchiveWriter {
     /// not seem to be missing without it.
     fn hand_over_numbers(&mut self, name: FileName) -> Result<()> {
         let names: Vec<_> = self.names.iter().copied().collect();
-        let paths = names.iter().map(|name| self.directory.join(name.to_string())).collect();
-        let mut ranges = RangeMerge::open(paths)?;
+        let mut files = Vec::new();
+        for name in &names {
+            let path = self.directory.join(name.to_string());
+            let file = open_for_reading(&path, &EVENTS)?;
+            files.push((path, file));
+        }
+        let mut ranges = RangeMerge::open(files)?;
         // Those behind a range of another file, whose run may go on in another file.
         let (mut lower, mut between) = (None::<RunId>, Vec::new());
         let mut handed: BTreeMap<FileName, Vec<SeenRange>> = BTreeMap::new();
