@@ -146,8 +146,10 @@ impl InputSummary {
         request: &RecordRequest<'_>,
         question: &Question,
     ) -> Result<(), CommandError> {
-        self.widen(archive.span()?);
-        self.coverage.sentences.extend(archive_coverage(archive, request, question)?);
+        let span = archive.span()?;
+        let sentences = archive_coverage(archive, span.as_ref(), request, question)?;
+        self.coverage.sentences.extend(sentences);
+        self.widen(span);
         Ok(())
     }
 
@@ -185,18 +187,25 @@ pub(super) fn stored_baseline(from: &[PathBuf]) -> Result<Vec<CatalogueImage>, C
 /// Returns the coverage of an archive: of each source, or a sentence for one that only holds imports.
 fn archive_coverage(
     archive: &Archive,
+    span: Option<&Range<OffsetDateTime>>,
     request: &RecordRequest<'_>,
     question: &Question,
 ) -> Result<Vec<String>, CommandError> {
     let calendar = question.answer_calendar();
     let mut lines: Vec<_> = archive
-        .coverage(question.filter.interval())?
+        .coverage(asked_interval(&question.filter, span))?
         .iter()
         .map(|coverage| coverage.shown(&calendar))
         .collect();
-    let (dated, undated, unreadable) = archive.counts()?;
+    // The recorded numbers: a count would read an index of every file for each question.
+    let files = archive.file_summaries()?;
+    let events = |is_undated: bool| -> u64 {
+        files.iter().filter(|f| f.name.is_undated() == is_undated).map(|f| f.events).sum()
+    };
+    let (dated, undated) = (events(false), events(true));
+    let unreadable: u64 = files.iter().map(|file| file.unreadable).sum();
     if lines.is_empty() {
-        let span = archive.span()?.map(|span| {
+        let span = span.map(|span| {
             let (first, last) = (calendar.shown(span.start), calendar.shown(span.end));
             format!(" from {first} to {last}")
         });
@@ -213,6 +222,17 @@ fn archive_coverage(
         lines.push(format!("{unreadable} unreadable messages left out"));
     }
     Ok(lines)
+}
+
+/// Returns the interval that a question is about: where it has no begin or no end, that of the stored events.
+/// `None` stands for all of these, also if the question is about a time without events.
+fn asked_interval(
+    filter: &EventFilter,
+    span: Option<&Range<OffsetDateTime>>,
+) -> Option<Range<OffsetDateTime>> {
+    let Some(span) = span else { return filter.interval() };
+    let interval = filter.since.unwrap_or(span.start)..filter.until.unwrap_or(span.end);
+    (!interval.is_empty()).then_some(interval)
 }
 
 /// Reads one input of lines.
@@ -253,3 +273,28 @@ const NO_INPUT: &str = "no input: name a file or an archive with `--from`, or pi
                         command, as in `glance-notify demo | glance-notify timeline debian-12`";
 const TOO_MANY: &str = "more than 10 000 000 events: import the files with `glance-notify archive import` \
                         and ask the archive";
+
+#[cfg(test)]
+mod tests {
+    use glance_notify::time::Duration;
+
+    use super::*;
+
+    /// The coverage is that of the asked interval. Where it is open, it ends with the stored events.
+    #[test]
+    fn a_question_is_about_its_own_interval() {
+        let at = |hour: i64| OffsetDateTime::UNIX_EPOCH + Duration::hours(hour);
+        for (since, until, expected) in [
+            (None, None, Some(10..20)),
+            (Some(15), None, Some(15..20)),
+            (None, Some(12), Some(10..12)),
+            (Some(5), Some(30), Some(5..30)),
+            (Some(25), None, None),
+        ] {
+            let (since, until) = (since.map(at), until.map(at));
+            let filter = EventFilter { since, until, ..EventFilter::default() };
+            let expected = expected.map(|hours: Range<i64>| at(hours.start)..at(hours.end));
+            assert_eq!(asked_interval(&filter, Some(&(at(10)..at(20)))), expected);
+        }
+    }
+}
