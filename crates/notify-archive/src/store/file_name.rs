@@ -4,7 +4,7 @@ use std::fmt;
 use std::fs;
 use std::path::Path;
 
-use time::{Duration, OffsetDateTime};
+use time::{Duration, OffsetDateTime, UtcOffset};
 
 use crate::error::{ArchiveError, Result};
 use crate::question::event_filter::EventFilter;
@@ -53,6 +53,8 @@ impl FileName {
     }
 
     fn of_month(time: OffsetDateTime, is_undated: bool) -> Self {
+        // At the ends of the calendar, a time has no form in UTC.
+        let time = time.checked_to_offset(UtcOffset::UTC).unwrap_or(time);
         Self { year: time.year(), month: time.month().into(), is_undated }
     }
 
@@ -61,7 +63,7 @@ impl FileName {
         self.is_undated
     }
 
-    /// Returns `true` if a file of dated events lies outside the interval of a filter, which is in UTC.
+    /// Returns `true` if a file of dated events lies outside the interval of a filter.
     pub(crate) fn is_outside(self, filter: &EventFilter) -> bool {
         let starts_after = |time| self > Self::of_month(time, false);
         !self.is_undated
@@ -71,7 +73,8 @@ impl FileName {
 
     /// Returns `true` if the month ends at or before a time, in UTC.
     pub(crate) fn ends_before(self, time: OffsetDateTime) -> bool {
-        (self.year, self.month) < (time.year(), time.month().into())
+        let other = Self::of_month(time, false);
+        (self.year, self.month) < (other.year, other.month)
     }
 }
 
@@ -156,6 +159,19 @@ mod tests {
         assert_eq!(file(15_000, None, 20_781), "2011-01.sqlite");
         assert_eq!(file(0, None, 20_781), "undated-2026-11.sqlite");
         assert_eq!(file(20_790, None, 20_781), "undated-2026-11.sqlite");
+    }
+
+    /// Months are those of UTC, whatever offset a time has.
+    #[test]
+    fn months_are_those_of_utc() {
+        let name: FileName = "2026-11.sqlite".parse().unwrap();
+        // In Berlin, November ended 30 minutes ago. In UTC, it ends in 30 minutes.
+        let last = OffsetDateTime::from_unix_timestamp(1_796_081_400).unwrap();
+        let last = last.to_offset(UtcOffset::from_hms(1, 0, 0).unwrap());
+        assert_eq!(FileName::of_event(last, Some(last), last), name);
+        assert!(!name.ends_before(last) && name.ends_before(last + Duration::HOUR));
+        let filter = EventFilter { since: Some(last), ..EventFilter::default() };
+        assert!(!name.is_outside(&filter));
     }
 
     /// No other file in the directory is taken for one of the archive's.
