@@ -94,9 +94,9 @@ impl ArchiveWriter {
             let (file, _) = self.file(name)?;
             let erased =
                 erase_in(&mut file.sqlite, id, reason).map_err(|error| file.error(error))?;
-            if erased != (0, 0, 0) {
-                rewrite(&file.sqlite).map_err(|error| file.error(error))?;
-            }
+            let is_new = erased != (0, 0, 0);
+            let ended = if is_new { rewrite(&file.sqlite) } else { end_earlier(&file.sqlite) };
+            ended.map_err(|error| file.error(error))?;
             outcome.events += erased.0;
             outcome.unreadable += erased.1;
         }
@@ -208,11 +208,22 @@ fn erase_control(
 
 /// Writes a file anew without its free pages, and empties its log.
 fn rewrite(connection: &Connection) -> rusqlite::Result<()> {
-    let checkpoint =
-        || connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
-    checkpoint()?;
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
     connection.execute_batch("VACUUM")?;
-    if checkpoint()? != 0 {
+    empty_log(connection)
+}
+
+/// Ends an earlier erasure of a file, which a reader may have kept from emptying the log.
+fn end_earlier(connection: &Connection) -> rusqlite::Result<()> {
+    let has_erased: bool = connection.query_row(HAS_ERASED, [], |row| row.get(0))?;
+    if has_erased { empty_log(connection) } else { Ok(()) }
+}
+
+/// Moves the log into its file and empties it.
+fn empty_log(connection: &Connection) -> rusqlite::Result<()> {
+    let is_busy: bool =
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+    if is_busy {
         // A reader still uses the log, which has the old content.
         return Err(rusqlite::Error::SqliteFailure(
             rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY),
@@ -224,7 +235,7 @@ fn rewrite(connection: &Connection) -> rusqlite::Result<()> {
 
 /// Returns `true` if `bytes` contain `part`.
 fn contains(bytes: &[u8], part: &[u8]) -> bool {
-    bytes.windows(part.len()).any(|window| window == part)
+    memchr::memmem::find(bytes, part).is_some()
 }
 
 /// The event type of an erased notification.
@@ -238,3 +249,44 @@ const BLANK_EVENT: &str = "UPDATE event SET skew = NULL, event_type = ?1, priori
     receiver = NULL, receiver_user = NULL, bytes = NULL, size = NULL, request_id = NULL, actor = NULL, \
     actor_project = NULL, traceparent = NULL, tracestate = NULL, epoch = NULL, lane = NULL, number = NULL, erased = ?2, encoding = 0, body = NULL, \
     checksum = ?3 WHERE seq = ?4";
+
+/// Whether a file has erased notifications or messages.
+const HAS_ERASED: &str = "SELECT EXISTS (SELECT 1 FROM event WHERE erased IS NOT NULL) \
+                          OR EXISTS (SELECT 1 FROM unreadable WHERE content IS NULL)";
+
+#[cfg(test)]
+mod tests {
+    use super::super::archive_batch::ArchiveBatch;
+    use super::super::file_name::FileName;
+    use super::*;
+    use crate::record::record_reader::RecordReader;
+
+    /// An erasure that an open reader kept from ending continues when it runs again.
+    #[test]
+    fn an_erasure_continues_after_a_reader() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut writer = ArchiveWriter::open(directory.path()).unwrap();
+        let line = br#"{"message_id":"00000000-0000-4000-8000-000000000001","publisher_id":"image.h",
+            "event_type":"image.delete","priority":"INFO","timestamp":"2025-11-24 12:00:00",
+            "payload":{"id":"i","owner":"c0ffee00"}}"#;
+        let record = RecordReader::new("test").read(line).unwrap();
+        writer.append(&ArchiveBatch { records: vec![record], ..ArchiveBatch::default() }).unwrap();
+        let name: FileName = "2025-11.sqlite".parse().unwrap();
+        let (file, _) = writer.file(name).unwrap();
+        file.settle().unwrap();
+        file.sqlite.busy_timeout(std::time::Duration::ZERO).unwrap();
+        let path = directory.path().join(name.to_string());
+        let is_there = || contains(&std::fs::read(&path).unwrap(), b"c0ffee00");
+        assert!(is_there());
+
+        let reader = Connection::open(&path).unwrap();
+        reader.execute_batch("BEGIN; SELECT count(*) FROM event;").unwrap();
+        let selector = EraseSelector::Project("c0ffee00".into());
+        let now = OffsetDateTime::now_utc();
+        let error = writer.erase(&selector, "request 17", now).unwrap_err();
+        assert_eq!(error.kind(), ArchiveErrorKind::Locked, "{error}");
+        drop(reader);
+        writer.erase(&selector, "request 17", now).unwrap();
+        assert!(!is_there());
+    }
+}
