@@ -1,5 +1,6 @@
 //! The page `/stuck`: outcomes that are missing, failed tasks and failed uploads, each with the next step.
 
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::time::Instant;
 
@@ -126,20 +127,27 @@ fn stuck_items(
     let mut report = StuckReport::default();
     archive.read(&filter, scope(RecordDetail::Facts, end), |record| report.add(record))?;
     let mut items = Vec::new();
-    for item in report.finish(interval.end, older_than) {
-        let mut life = StuckReport::default();
+    // A read opens every file of the archive.
+    for seen in report.finish(interval.end, older_than).chunks(LIVES_AT_ONCE) {
+        let mut lives = StuckReport::default();
         let filter = EventFilter {
-            images: vec![item.id.clone()],
+            images: seen.iter().map(|item| item.id.clone()).collect(),
             until: Some(interval.end),
             ..EventFilter::default()
         };
-        archive.read(&filter, scope(RecordDetail::Facts, end), |record| life.add(record))?;
-        let whole = life.finish(interval.end, older_than).into_iter().find(|i| i.id == item.id);
-        items.extend(whole.map(|mut whole| {
-            // Texts that name no image are not part of a life.
-            whole.possibly_related_failures = item.possibly_related_failures;
-            whole
-        }));
+        archive.read(&filter, scope(RecordDetail::Facts, end), |record| lives.add(record))?;
+        let mut wholes: HashMap<_, _> = lives
+            .finish(interval.end, older_than)
+            .into_iter()
+            .map(|whole| (whole.id.clone(), whole))
+            .collect();
+        for item in seen {
+            items.extend(wholes.remove(&item.id).map(|mut whole| {
+                // Texts that name no image are not part of a life.
+                whole.possibly_related_failures = item.possibly_related_failures;
+                whole
+            }));
+        }
     }
     Ok(items)
 }
@@ -240,6 +248,8 @@ const WINDOW: Duration = Duration::days(7);
 const MOST_LINES: usize = 200;
 /// The most failures in memory.
 const MOST_FAILURES: usize = 10 * MOST_LINES;
+/// The lives that are read together.
+const LIVES_AT_ONCE: usize = 100;
 
 /// The events that begin something or end it, as `StuckReport` knows them. Each has an index, unlike a pattern.
 const LIFE_EVENTS: [&str; 12] = [

@@ -97,16 +97,19 @@ impl OpenUploads {
     /// that are stuck.
     fn look(&mut self, archive: &Archive, now: OffsetDateTime) -> Result<u64> {
         let (mut open, mut stuck) = (BTreeSet::new(), 0);
-        for image in &self.open {
+        let images: Vec<_> = self.open.iter().cloned().collect();
+        // A read opens every file of the archive.
+        for images in images.chunks(LIVES_AT_ONCE) {
             let mut report = StuckReport::default();
-            let filter = EventFilter { images: vec![image.clone()], ..EventFilter::default() };
+            let filter = EventFilter { images: images.to_vec(), ..EventFilter::default() };
             archive.read(&filter, ReadScope::default(), |record| report.add(record))?;
-            let Some(item) = report.finish(now, Duration::ZERO).pop() else { continue };
-            if now - item.since > LONGEST_VIEW || item.kind == StuckKind::PendingDelete {
-                continue;
+            for item in report.finish(now, Duration::ZERO) {
+                if now - item.since > LONGEST_VIEW || item.kind == StuckKind::PendingDelete {
+                    continue;
+                }
+                stuck += u64::from(now - item.since >= STUCK_AFTER);
+                open.insert(item.id);
             }
-            stuck += u64::from(now - item.since >= STUCK_AFTER);
-            open.insert(image.clone());
         }
         self.open = open;
         Ok(stuck)
@@ -123,5 +126,7 @@ const LONGEST_VIEW: Duration = Duration::days(7);
 const MOST_DELAY: Duration = Duration::minutes(10);
 /// The part of the first look that is read at once.
 const STEP: Duration = Duration::hours(6);
+/// The open uploads whose lives are read together.
+const LIVES_AT_ONCE: usize = 100;
 /// The most open uploads in memory.
 const MOST_OPEN: usize = 100_000;
