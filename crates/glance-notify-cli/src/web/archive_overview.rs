@@ -76,6 +76,17 @@ impl ArchiveOverview {
         with_undated: bool,
     ) -> Result<Vec<String>, ArchiveError> {
         let gaps = missing(request, archive, interval)?;
+        Ok(self.sentences_with(request, &gaps, interval, with_undated))
+    }
+
+    /// Returns the same sentences for missing notifications that are known.
+    pub(super) fn sentences_with(
+        &self,
+        request: &PageRequest<'_>,
+        gaps: &GapReport,
+        interval: &Range<OffsetDateTime>,
+        with_undated: bool,
+    ) -> Vec<String> {
         let calendar = &request.selection.calendar;
         let coverage = self.coverage(interval);
         let mut sentences: Vec<_> = coverage.iter().map(|c| c.shown(calendar)).collect();
@@ -103,7 +114,7 @@ impl ArchiveOverview {
             ));
         }
         sentences.extend(gaps.sentences(calendar));
-        Ok(sentences)
+        sentences
     }
 }
 

@@ -125,7 +125,7 @@ pub(super) fn health(request: &PageRequest<'_>) -> Result<PageContent, PageError
     let coverage = overview.coverage(&interval);
     let gaps: Vec<_> = coverage.iter().flat_map(|coverage| gaps(request, coverage)).collect();
     let unreadable = archive.unreadable(MOST_LINES)?;
-    let sentences = overview.sentences(request, &archive, &interval, false)?;
+    let sentences = overview.sentences_with(request, &missing, &interval, false);
     let field = |parameter| request.query.one(parameter).unwrap_or_default().to_owned();
     let template = HealthTemplate {
         frame: request.frame("Health").coverage(&sentences),

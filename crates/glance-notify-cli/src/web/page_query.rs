@@ -108,16 +108,23 @@ impl PageQuery {
     /// Returns the query with one value for a parameter, instead of those that it had.
     #[must_use]
     pub fn with(&self, parameter: PageParameter, value: &str) -> Self {
-        self.without(&[parameter]).and(parameter, value)
+        let mut query = self.without(&[parameter]);
+        query.insert(parameter, value);
+        query
     }
 
     /// Returns the query with one more value for a parameter.
     #[must_use]
     pub fn and(&self, parameter: PageParameter, value: &str) -> Self {
         let mut query = self.clone();
-        query.values.push((parameter, value.to_owned()));
-        query.values.sort_by_key(|(parameter, _)| *parameter);
+        query.insert(parameter, value);
         query
+    }
+
+    /// Inserts a value behind those of its parameter.
+    fn insert(&mut self, parameter: PageParameter, value: &str) {
+        let place = self.values.partition_point(|(known, _)| *known <= parameter);
+        self.values.insert(place, (parameter, value.to_owned()));
     }
 
     /// Returns the query without some parameters.

@@ -110,6 +110,9 @@ impl Archive {
     pub fn unreadable(&self, limit: usize) -> Result<Vec<UnreadableEntry>> {
         let mut messages = Vec::new();
         for name in self.files()?.into_iter().rev().filter(|name| name.is_undated()) {
+            if messages.len() == limit {
+                break;
+            }
             let (path, file) = self.open_file(name)?;
             let mut read = || {
                 // A file holds one month. Rows are numbered in the order of their reception.
