@@ -37,8 +37,8 @@ pub(super) struct VerifyArgs {
     output: TextOrJson,
 }
 
-/// Remove whole files by age or size, the oldest first. A file stays while it has notifications that were
-/// received within the age. The newest file always stays.
+/// Remove whole files by age or size, the oldest first. By age, a file stays while it has notifications that
+/// were received within the age. By size, the newest file always stays.
 #[derive(clap::Args)]
 pub(super) struct RetainArgs {
     #[command(flatten)]

@@ -46,11 +46,12 @@ pub(super) struct ServiceArgs {
     #[arg(long, value_name = "COUNT", default_value_t = 500)]
     batch: u16,
 
-    /// Remove months that ended at least this many days ago, once an hour. The newest file always stays.
+    /// Remove months that ended at least this many days ago and received nothing since, once an hour.
     #[arg(long, value_name = "DAYS")]
     max_days: Option<u32>,
 
-    /// Remove the oldest months until all files together have at most this many bytes, once an hour.
+    /// Remove the oldest months until all files together have at most this many bytes, once an hour. The newest
+    /// file always stays.
     #[arg(long, value_name = "BYTES")]
     max_bytes: Option<u64>,
 }
