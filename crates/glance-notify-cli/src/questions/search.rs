@@ -38,7 +38,9 @@ pub(crate) fn run(args: &SearchArgs) -> Result<ExitStatus, CommandError> {
     let scope = ReadScope { detail: RecordDetail::Bodies, undated: true, ..ReadScope::default() };
     let request = RecordRequest::MatchingOnly(&question.filter, scope);
     let read = read_records(&args.question.from, &request, &question, |record| {
-        found.insert((record.timestamp, record.message_id), record.clone());
+        // Two notifications can have one id and one time.
+        let place = (record.timestamp, record.message_id, record.body.clone());
+        found.insert(place, record.clone());
         if args.limit > 0 && found.len() > args.limit {
             found.pop_first();
             left_out += 1;

@@ -52,6 +52,24 @@ fn the_archive_answers_like_the_lines() {
     );
 }
 
+/// Two notifications with one id and one time are two events of a search, as they are of the archive.
+#[test]
+fn a_search_shows_both_notifications_of_a_reused_id() {
+    let sandbox = Sandbox::new();
+    let line = |status: &str| {
+        format!(
+            r#"{{"message_id":"6b9d4b8a-0f7c-4d2c-9a4a-0a3f0e7d4c11","publisher_id":"image.host1",
+            "event_type":"image.update","priority":"INFO","timestamp":"2026-11-24 12:00:00.123456",
+            "payload":{{"id":"c80a1a6c-bd1f-41c5-90ee-81afedb1d58d","status":"{status}"}}}}"#
+        )
+        .replace('\n', "")
+    };
+    sandbox.file("two.jsonl", format!("{}\n{}\n", line("queued"), line("active")));
+    archive(&sandbox, "import", &["two.jsonl"]).expect_message(0, "2 stored, 0 copies");
+    let found = sandbox.run(["search", "-o", "raw", "--from", "a"]).expect(0).out;
+    assert_eq!(found.lines().count(), 2, "{found}");
+}
+
 /// An import that is killed at any time continues, and stores each notification once.
 #[test]
 fn a_killed_import_continues() {
