@@ -13,6 +13,7 @@ pub(crate) mod archive_writer;
 pub(crate) mod body_encoding;
 pub(crate) mod connection;
 pub(crate) mod control_file;
+mod copy_lookup;
 mod delivery_intake;
 pub(crate) mod erasure;
 pub(crate) mod event_file;

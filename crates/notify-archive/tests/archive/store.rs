@@ -326,8 +326,7 @@ fn retention_removes_old_files() {
 #[test]
 fn retention_passes_over_a_damaged_file() {
     let directory = tempfile::tempdir().unwrap();
-    let damaged = directory.path().join("2026-01.sqlite");
-    fs::write(&damaged, [b'x'; 8192]).unwrap();
+    fs::write(directory.path().join("2026-01.sqlite"), [b'x'; 8192]).unwrap();
     let mut writer = ArchiveWriter::open(directory.path()).unwrap();
     let now = OffsetDateTime::from_unix_timestamp(1_795_000_000).unwrap();
     let mut records = read_all(&day());
@@ -339,7 +338,7 @@ fn retention_passes_over_a_damaged_file() {
     let policy = RetentionPolicy { max_age: Some(Duration::days(100)), max_bytes: None };
     let removed = writer.retain(policy, now).unwrap();
     assert_eq!(removed.iter().map(ToString::to_string).collect::<Vec<_>>(), ["2026-06.sqlite"]);
-    assert!(damaged.exists());
+    assert!(directory.path().join("2026-01.sqlite").exists());
 }
 
 /// Coverage ends where the archive was last seen, also after a crash, and says why.
