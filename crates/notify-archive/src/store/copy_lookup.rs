@@ -24,8 +24,8 @@ impl ArchiveWriter {
         for other in self.names.clone() {
             for ((record, name), found) in records.iter().zip(names).zip(&mut found) {
                 let dated = || FileName::of_event(record.timestamp, Some(record.timestamp), now);
-                let is_candidate = *name != other
-                    && (other.is_undated() || name.is_undated() && dated() == other);
+                let is_candidate =
+                    *name != other && (other.is_undated() || name.is_undated() && dated() == other);
                 if found.is_some() || !is_candidate {
                     continue;
                 }

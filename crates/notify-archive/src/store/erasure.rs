@@ -266,7 +266,8 @@ mod tests {
     fn an_erasure_continues_after_a_reader() {
         let directory = tempfile::tempdir().unwrap();
         let mut writer = ArchiveWriter::open(directory.path()).unwrap();
-        let line = br#"{"message_id":"00000000-0000-4000-8000-000000000001","publisher_id":"image.h",
+        let line =
+            br#"{"message_id":"00000000-0000-4000-8000-000000000001","publisher_id":"image.h",
             "event_type":"image.delete","priority":"INFO","timestamp":"2025-11-24 12:00:00",
             "payload":{"id":"i","owner":"c0ffee00"}}"#;
         let record = RecordReader::new("test").read(line).unwrap();
