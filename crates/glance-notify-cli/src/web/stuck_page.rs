@@ -1,6 +1,6 @@
 //! The page `/stuck`: outcomes that are missing, failed tasks and failed uploads, each with the next step.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::ops::Range;
 use std::time::Instant;
 
