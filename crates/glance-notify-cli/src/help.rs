@@ -185,50 +185,50 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     (
         "archive",
         &[
-            "glance-notify archive import --archive /var/lib/glance-notify notifications.log",
-            "glance-notify archive verify --archive /var/lib/glance-notify",
+            "glance-notify archive import --archive /var/lib/glance-notify/archive notifications.log",
+            "glance-notify archive verify --archive /var/lib/glance-notify/archive",
         ],
     ),
     (
         "archive import",
         &[
-            "glance-notify archive import --archive /var/lib/glance-notify notifications.log",
-            "glance-notify archive import --archive /var/lib/glance-notify --region RegionOne notifications.log.1",
+            "glance-notify archive import --archive /var/lib/glance-notify/archive notifications.log",
+            "glance-notify archive import --archive /var/lib/glance-notify/archive --region RegionOne notifications.log.1",
         ],
     ),
     (
         "archive export",
         &[
-            "glance-notify archive export --archive /var/lib/glance-notify --since 2026-11 --until 2026-12",
-            "glance-notify archive export --archive /var/lib/glance-notify -o csv > events.csv",
+            "glance-notify archive export --archive /var/lib/glance-notify/archive --since 2026-11 --until 2026-12",
+            "glance-notify archive export --archive /var/lib/glance-notify/archive -o csv > events.csv",
         ],
     ),
     (
         "archive backup",
         &[
-            "glance-notify archive backup --archive /var/lib/glance-notify /backup/glance-notify",
-            "glance-notify archive backup -q --archive /var/lib/glance-notify /backup/2026-11-22",
+            "glance-notify archive backup --archive /var/lib/glance-notify/archive /backup/glance-notify",
+            "glance-notify archive backup -q --archive /var/lib/glance-notify/archive /backup/2026-11-22",
         ],
     ),
     (
         "archive verify",
         &[
-            "glance-notify archive verify --archive /var/lib/glance-notify",
+            "glance-notify archive verify --archive /var/lib/glance-notify/archive",
             "glance-notify archive verify --archive /backup/glance-notify",
         ],
     ),
     (
         "archive retain",
         &[
-            "glance-notify archive retain --archive /var/lib/glance-notify --max-days 400",
-            "glance-notify archive retain --archive /var/lib/glance-notify --max-bytes 100000000000",
+            "glance-notify archive retain --archive /var/lib/glance-notify/archive --max-days 400",
+            "glance-notify archive retain --archive /var/lib/glance-notify/archive --max-bytes 100000000000",
         ],
     ),
     (
         "archive baseline",
         &[
-            "glance-notify archive baseline --archive /var/lib/glance-notify images.json",
-            "glance-notify archive baseline --archive /var/lib/glance-notify - < images.json",
+            "glance-notify archive baseline --archive /var/lib/glance-notify/archive images.json",
+            "glance-notify archive baseline --archive /var/lib/glance-notify/archive - < images.json",
         ],
     ),
     (

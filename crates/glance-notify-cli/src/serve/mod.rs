@@ -189,6 +189,6 @@ fn zone_name(text: &str) -> Result<String, String> {
     Calendar::new(text).map(|_| text.to_owned())
 }
 
-const NO_INPUT: &str = "no archive: name its directory, as in `glance-notify serve /var/lib/glance-notify`, set \
-                        `archive.dir`, or pipe notifications into the command, as in \
-                        `glance-notify demo | glance-notify serve`";
+const NO_INPUT: &str = "no archive: name its directory, as in \
+                        `glance-notify serve /var/lib/glance-notify/archive`, set `archive.dir`, or pipe \
+                        notifications into the command, as in `glance-notify demo | glance-notify serve`";
