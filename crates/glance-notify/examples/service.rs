@@ -15,14 +15,15 @@
 use std::error::Error;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{self, Poll};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::routing::{get, post};
 use axum::{BoxError, Router};
+use glance_notify::codec::Context;
 use glance_notify::event::{DeletedImage, ImageSend, Priority};
 use glance_notify::pipeline::Stats;
 use glance_notify::time::OffsetDateTime;
@@ -126,15 +127,34 @@ pub async fn serve(
 }
 
 /// Creates an image with the request's body as its name, and returns its id.
-async fn create(State(app): State<App>, name: String) -> Result<String, StatusCode> {
+async fn create(
+    State(app): State<App>,
+    headers: HeaderMap,
+    name: String,
+) -> Result<String, StatusCode> {
+    if name.len() > MAX_NAME_BYTES {
+        return Err(StatusCode::BAD_REQUEST);
+    }
+    let context = request_context(&headers);
     let mut image = Image::new(Uuid::new_v4(), ImageStatus::Queued, OffsetDateTime::now_utc());
     image.name = Some(name.clone());
     let id = image.id.to_string();
     let row = (id.clone(), name);
+    let permit = app.notifier.reserve(16 * 1024).await.or(Err(StatusCode::SERVICE_UNAVAILABLE))?;
     app.with_store(move |store| store.execute("INSERT INTO images VALUES (?1, ?2, NULL)", row))
         .await?;
-    app.notifier.emit(&Event::ImageCreate(image.into()));
+    let event = Event::ImageCreate(image.into());
+    permit.emit_with(&event, &context).or(Err(StatusCode::INTERNAL_SERVER_ERROR))?;
     Ok(id)
+}
+
+/// Returns the trace and the id of a request.
+fn request_context(headers: &HeaderMap) -> Context {
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("");
+    Context::builder()
+        .traceparent(header("traceparent"))
+        .request_id(header("x-openstack-request-id"))
+        .build_valid() // `build` reports what is not valid; this leaves it out
 }
 
 /// Stores the data of an image. Emits an error if the client disconnects early.
@@ -210,7 +230,7 @@ impl http_body::Body for ImageBody {
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
+        context: &mut task::Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let polled = Pin::new(&mut self.body).poll_frame(context);
         if let Poll::Ready(Some(Ok(frame))) = &polled {
@@ -293,6 +313,8 @@ pub async fn send_outbox(app: &App) -> Result<usize, StatusCode> {
     Ok(sent)
 }
 
+/// The longest name of an image, in bytes. A notification with such a name fits its permit.
+const MAX_NAME_BYTES: usize = 255;
 /// The largest image that the service accepts, in bytes.
 const MAX_IMAGE_BYTES: usize = 64 * 1024 * 1024;
 /// The size of the pieces in which it sends an image, in bytes.

@@ -62,6 +62,15 @@ async fn every_request_emits_its_events() {
     );
 }
 
+/// A name that may not fit the notification's permit creates no image.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_name_creates_no_image() {
+    let (app, recorder) = recorded_service();
+    let (status, _) = call(&app, "POST", "/images", "x".repeat(256)).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    assert_eq!(emitted(&recorder), []);
+}
+
 /// A client that disconnects during its upload leaves an event of priority error.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broken_upload_emits_an_error() {
