@@ -8,6 +8,7 @@ use std::sync::Arc;
 use time::OffsetDateTime;
 use tokio::time::Instant;
 
+use super::account::DropReason;
 use super::claim::Claim;
 use super::deadline::after;
 use super::notifier::{Notifier, NotifierCore};
@@ -147,8 +148,13 @@ pub(super) async fn reserve_each(
 ) -> Result<Vec<Reservation>> {
     let mut first = None;
     loop {
+        let has_waited = first.is_some();
         match try_reserve_each(requests, first.take())? {
             Ok(reservations) => return Ok(reservations),
+            // Destinations that fill up in turn must not extend the wait.
+            Err(full) if has_waited && deadline <= Instant::now() => {
+                return Err(DropReason::Overflow.error(&requests[full].0.queue.config));
+            }
             Err(full) => {
                 let (core, request) = requests[full];
                 first = Some((full, core.queue.reserve(request, deadline).await?));
@@ -158,17 +164,20 @@ pub(super) async fn reserve_each(
 }
 
 /// Takes room in every destination without waiting; returns the index of the first that has none
-/// otherwise. `held` is the room that the caller holds already, with the index of its destination.
+/// otherwise. `held` is the room for which the caller waited, with the index of its destination.
 pub(super) fn try_reserve_each(
     requests: &[(&NotifierCore, RoomRequest)],
     held: Option<(usize, Vec<Reservation>)>,
 ) -> Result<Result<Vec<Reservation>, usize>> {
+    // Room for which this caller waits must suffice here too. Otherwise callers in other lines could make it
+    // take and give back the room of two destinations in turn, without a wait in between.
+    let claim = if held.is_some() { Claim::FirstIfAlone } else { Claim::InTurn };
     let (held_at, mut held) = held.map_or((None, None), |(at, room)| (Some(at), Some(room)));
     let mut reservations = Vec::with_capacity(requests.len());
     for (at, (core, request)) in requests.iter().enumerate() {
         let room = match held.take_if(|_| held_at == Some(at)) {
             Some(room) => Some(room),
-            None => core.queue.try_reserve(*request, Claim::InTurn)?,
+            None => core.queue.try_reserve(*request, claim)?,
         };
         match room {
             Some(room) => reservations.extend(room),

@@ -29,7 +29,7 @@ impl QueueState {
 
     /// Returns whether a caller may take room before the first in its line.
     fn may_claim(&self, lane: Option<Lane>, claim: Claim) -> bool {
-        claim != Claim::InTurn
+        !matches!(claim, Claim::InTurn | Claim::FirstIfAlone)
             || match lane {
                 Some(lane) => self.pending.lane(lane).awaited_bytes.is_none(),
                 None => self.awaited_reservation.is_none(),
@@ -47,7 +47,7 @@ impl QueueState {
     /// Returns whether both bounds allow `more`.
     pub(super) fn has_room(&self, more: Load, claim: Claim, config: &QueueConfig) -> bool {
         let mut load = self.pending.load() + self.in_flight + self.reserved + more;
-        if claim != Claim::First {
+        if !matches!(claim, Claim::First | Claim::FirstIfAlone) {
             load += self.pending.awaited() + self.awaited_reservation.unwrap_or_default();
         }
         load.fits(config.room())

@@ -125,6 +125,31 @@ async fn reserve_gives_up_after_the_send_timeout() {
     assert_eq!(start.elapsed(), Duration::from_secs(3));
 }
 
+/// Callers that wait for more room than there is, in two destinations, do not keep a smaller reservation
+/// from its end.
+#[tokio::test(start_paused = true)]
+async fn callers_in_two_destinations_do_not_hold_up_a_smaller_reservation() {
+    let scripts = [(); 2].map(|()| Script::default());
+    let mut queue = queue_config(10, 1);
+    queue.max_bytes = 1024 * 1024 + 256;
+    let warnings = Notifier::builder(scripts[1].transport()).named("warnings").queue(queue.clone());
+    let (notifier, _worker) = Notifier::builder(scripts[0].transport())
+        .named("errors")
+        .queue(queue)
+        .priorities([Priority::Error])
+        .destination(warnings.priorities([Priority::Warn]))
+        .build()
+        .unwrap();
+    let error = sized(700_000);
+    let warning = Event::ImageUpload(Payload::Warn("x".repeat(700_000)));
+    drop((notifier.emit(&error), notifier.emit(&warning)));
+    let mut waiting = [&error, &warning].map(|event| Box::pin(notifier.enqueue(event)));
+    assert!(waiting.iter_mut().all(|caller| poll_once(caller).is_none()));
+    let start = tokio::time::Instant::now();
+    drop(notifier.reserve(4096).await.unwrap());
+    assert_eq!(start.elapsed(), Duration::ZERO);
+}
+
 /// `drop_oldest` passes the messages of permits and drops the others.
 #[tokio::test(start_paused = true)]
 async fn drop_oldest_drops_no_message_of_a_permit() {
