@@ -170,7 +170,8 @@ impl PackageBuild {
             let text = fs::read_to_string(ops.join(&name))?;
             fs::write(to, with_packaged_paths(&text))?;
         }
-        for document in ["README.md", "CHANGELOG.md", "LICENSE"] {
+        // The links of the README lead into the sources.
+        for document in ["CHANGELOG.md", "LICENSE"] {
             fs::copy(self.source.join(document), stage.join("docs").join(document))?;
         }
         fs::copy(sbom, stage.join("docs/glance-notify.cdx.json"))?;

@@ -71,10 +71,14 @@ install --reinstall /tmp/glance-notify.deb
 grep -q '# changed' /etc/glance-notify/config.toml || fail "an upgrade lost the configuration"
 [ "$(stat -c '%a %U:%G' /etc/glance-notify/config.toml)" = "640 root:glance-notify" ] || fail "its owner"
 
-# A purge leaves nothing but data, and their owner.
+# A removal leaves no link of an enabled unit.
 systemctl enable glance-notify-archive.service glance-notify-outbox.path 2>/dev/null
 mkdir -p /var/lib/glance-notify/archive
 touch /var/lib/glance-notify/archive/2026-11.sqlite /var/spool/glance-notify/outbox/new/1.jsonl
+apt-get -qq --yes remove glance-notify >/dev/null
+[ -z "$(find /etc/systemd -name 'glance-notify*')" ] || fail "a removal leaves links of units"
+
+# A purge leaves nothing but data, and their owner.
 apt-get -qq --yes purge glance-notify >/dev/null
 for data in /var/lib/glance-notify/archive/2026-11.sqlite /var/spool/glance-notify/outbox/new/1.jsonl \
     /var/log/glance-notify/notifications.log
