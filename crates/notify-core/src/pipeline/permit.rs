@@ -160,11 +160,17 @@ impl Notifier {
         let request = RoomRequest { lane: None, messages: count, bytes };
         let requests: Vec<_> =
             self.cores().filter(|core| core.label.required).map(|core| (core, request)).collect();
-        let never_fits = requests.iter().any(|(core, _)| {
+        let fits = |core: &NotifierCore| {
             let config = &core.queue.config;
-            count > config.max_messages || bytes.saturating_mul(count) > config.max_bytes
-        });
-        if never_fits {
+            count <= config.max_messages && bytes.saturating_mul(count) <= config.max_bytes
+        };
+        let may_fit = if requests.is_empty() {
+            // Optional destinations take no room, but their queues still bound the number of permits.
+            self.cores().any(fits)
+        } else {
+            requests.iter().all(|&(core, _)| fits(core))
+        };
+        if !may_fit {
             return Err(Error::new(
                 ErrorKind::TooLarge,
                 format!(

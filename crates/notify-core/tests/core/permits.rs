@@ -67,6 +67,24 @@ async fn a_permit_that_never_fits_is_refused() {
     }
 }
 
+/// Without a required destination no room is taken. The optional queues still bound the permits.
+#[tokio::test(start_paused = true)]
+async fn optional_destinations_bound_the_number_of_permits() {
+    let scripts = [(); 2].map(|()| Script::default());
+    let [first, second] = scripts.each_ref().map(|script| {
+        Notifier::builder(script.transport()).optional().queue(queue_config(3, 1))
+    });
+    let (notifier, _worker) =
+        first.named("first").destination(second.named("second")).build().unwrap();
+    assert_eq!(notifier.reserve_many(3, 10).await.unwrap().len(), 3);
+    for result in [
+        notifier.reserve_many(4, 10).await.map(drop),
+        notifier.reserve_many(usize::MAX, 0).await.map(drop),
+    ] {
+        assert_eq!(result.unwrap_err().kind(), ErrorKind::TooLarge);
+    }
+}
+
 /// A permit takes room in every required destination or in none, and in no optional one.
 #[tokio::test(start_paused = true)]
 async fn a_permit_takes_room_in_all_required_destinations_or_in_none() {
