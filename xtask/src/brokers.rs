@@ -72,7 +72,9 @@ const PACKAGES: [&str; 3] = ["notify-rabbit", "notify-qpid", "notify-interop"];
 const ENTER: &str = r#"
 cp /etc/hosts /etc/resolv.conf "$SYSTEM/etc/"
 # A proxy of this network may have a certificate that only this machine trusts.
-cp /etc/ssl/certs/ca-certificates.crt "$SYSTEM/etc/ssl/certs/"
+if [ -e /etc/ssl/certs/ca-certificates.crt ]; then
+    cp /etc/ssl/certs/ca-certificates.crt "$SYSTEM/etc/ssl/certs/"
+fi
 IFS='
 '
 for path in $SHARED; do

@@ -25,7 +25,8 @@ pub(crate) fn install(name: &str, release: &str, packages: &[&str]) -> Result<Pa
     }
     setup::packages(&["debootstrap"])?;
     println!("installing Debian {release} into {}", directory.display());
-    let partial = directory.with_extension("partial");
+    // Two processes may install at the same time.
+    let partial = directory.with_extension(format!("partial-{}", std::process::id()));
     if partial.exists() {
         fs::remove_dir_all(&partial).context("cannot remove an unfinished installation")?;
     }

@@ -7,9 +7,12 @@ mod crate_archives;
 mod interfaces;
 mod packages;
 
+use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
+
+use crate::cargo;
 
 /// Runs the checks with these names, or all. Goes on after one that fails.
 ///
@@ -22,10 +25,14 @@ pub(crate) fn run(names: &[String]) -> Result<()> {
         ensure!(known.contains(&name.as_str()), "no check `{name}`: use {}", known.join(", "));
     }
     let chosen = |check: &&Check| names.is_empty() || names.iter().any(|name| name == check.name);
+    // Builds and roots of Debian fill a `/tmp` in memory.
+    let target = cargo::target_directory()?;
+    fs::create_dir_all(&target).context("cannot create the target directory")?;
     let mut failed = Vec::new();
     for Check { name, run } in CHECKS.iter().filter(chosen) {
         println!("── {name}");
-        let directory = tempfile::tempdir().context("cannot make a temporary directory")?;
+        let directory = tempfile::Builder::new().prefix("release-check-").tempdir_in(&target);
+        let directory = directory.context("cannot make a temporary directory")?;
         if let Err(error) = run(directory.path()) {
             eprintln!("error: {error:#}");
             failed.push(*name);
