@@ -41,6 +41,8 @@ pub(super) struct SourceDriver {
 struct LetterState {
     /// The session and the tag of the letter, and the answer of the writer.
     pending: Option<(u64, u64, oneshot::Receiver<Result<()>>)>,
+    /// The time until which the driver waits for the answer, once the listener gives everything back.
+    deadline: Option<Instant>,
     /// The consecutive failures of the file.
     failures: u32,
     /// The time until which the driver writes no letter.
@@ -103,6 +105,12 @@ impl SourceDriver {
                 DriverEvent::Reception(Err(error)) => self.end_session(&error),
             }
         }
+        if self.letter.is_overdue() {
+            tracing::warn!(
+                source = %self.name,
+                "the dead-letter file took no letter within 5 s: its message comes again"
+            );
+        }
         match timeout(CLOSE_TIMEOUT, self.source.close()).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
@@ -137,7 +145,7 @@ impl SourceDriver {
     /// Waits for the next event.
     async fn next_event(&mut self) -> DriverEvent {
         let now = Instant::now();
-        let (mut timer, mut credit) = {
+        let (mut timer, mut credit, is_over) = {
             let state = self.shared.lock();
             let config = &state.config;
             let room = state.sources[self.index].ledger.room();
@@ -145,6 +153,7 @@ impl SourceDriver {
             (
                 state.next_change(self.index),
                 (state.close == ClosePhase::Open && !self.has_ended).then_some(credit),
+                state.close == ClosePhase::Over,
             )
         };
         if self.letter.failures > 0
@@ -156,6 +165,11 @@ impl SourceDriver {
         if let Some(retry_at) = self.retry_at {
             credit = None;
             timer = Some(timer.map_or(retry_at, |timer| timer.min(retry_at)));
+        }
+        if is_over && self.letter.pending.is_some() {
+            // The disk may hang.
+            let deadline = *self.letter.deadline.get_or_insert(now + CLOSE_TIMEOUT);
+            timer = Some(timer.map_or(deadline, |timer| timer.min(deadline)));
         }
         if let Some(retry_at) = self.letter.retry_at {
             timer = Some(timer.map_or(retry_at, |timer| timer.min(retry_at)));
@@ -252,6 +266,7 @@ impl SourceDriver {
     /// Records the writer's answer.
     fn finish_letter(&mut self, result: Result<()>) {
         let Some((session, tag, _)) = self.letter.pending.take() else { return };
+        self.letter.deadline = None;
         match result {
             Ok(()) => {
                 if std::mem::take(&mut self.letter.failures) > 0 {
@@ -270,16 +285,25 @@ impl SourceDriver {
         }
     }
 
-    /// Returns `true` if the listener closes and nothing is left to settle.
+    /// Returns `true` if the listener closes and nothing is left to settle, or to wait for.
     fn is_done(&self) -> bool {
         let state = self.shared.lock();
         let ledger = &state.sources[self.index].ledger;
         match state.close {
             ClosePhase::Open => false,
             ClosePhase::Draining => ledger.is_empty(),
-            // A letter that the writer could not write comes again.
-            ClosePhase::Over => ledger.is_empty() || self.letter.retry_at.is_some(),
+            // The message of a letter that the writer could not write, or not in time, comes again.
+            ClosePhase::Over => {
+                ledger.is_empty() || self.letter.retry_at.is_some() || self.letter.is_overdue()
+            }
         }
+    }
+}
+
+impl LetterState {
+    /// Returns `true` if the writer did not answer in time.
+    fn is_overdue(&self) -> bool {
+        self.deadline.is_some_and(|deadline| deadline <= Instant::now())
     }
 }
 
@@ -308,5 +332,5 @@ async fn written(pending: &mut Option<(u64, u64, oneshot::Receiver<Result<()>>)>
 const NO_CREDIT: Credit = Credit { window: 0, room: 0, max_bytes: 0 };
 /// The longest time that a source may take to settle.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(30);
-/// The longest time that a source may take to close.
+/// The longest time that a source may take to close, and the writer to answer before that.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);

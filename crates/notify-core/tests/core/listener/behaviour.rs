@@ -301,6 +301,26 @@ async fn reading_pauses_while_the_dead_letter_file_is_full() {
     assert_eq!(listener.close(LONG).await.total.dead_lettered, 1);
 }
 
+/// A listener that is dropped while its disk hangs ends, and the message of its dead letter comes again.
+#[tokio::test(start_paused = true)]
+async fn a_dropped_listener_does_not_wait_for_a_disk_that_hangs() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("dead.jsonl");
+    // The writer waits 5 s of the real time for this lock. The clock of the test runs ahead of it.
+    let locked = std::fs::File::create(&path).unwrap();
+    locked.lock().unwrap();
+    let script = SourceScript::default();
+    script.publish(samples::messages(0..1));
+    let mut listener = listener(&script, DeadLetters::file(&path), 10).start().unwrap();
+    let delivery = listener.next_delivery().await.unwrap().unwrap();
+    let start = tokio::time::Instant::now();
+    let receipt = delivery.refuse("no such project");
+    drop(listener);
+    assert_eq!(receipt.await.unwrap(), SettlementOutcome::Stale);
+    assert_eq!(start.elapsed(), Duration::from_secs(5));
+    assert_eq!(script.unacked(), 1);
+}
+
 /// A wrong password is reported at first, unless the program prefers to wait, and a transient error
 /// never is.
 #[tokio::test(start_paused = true)]
