@@ -114,11 +114,17 @@ impl ListenerState {
         source: usize,
         deliveries: impl IntoIterator<Item = (u64, DeliveryContent)>,
     ) {
-        let ledger = &mut self.sources[source].ledger;
+        let SourceEntry { name, ledger, .. } = &mut self.sources[source];
         for (tag, content) in deliveries {
             let unreadable = content.message.as_ref().err();
             let reason = unreadable.map(|unreadable| unreadable.reason.to_string());
-            ledger.receive(tag, Arc::new(content));
+            if !ledger.receive(tag, Arc::new(content)) {
+                tracing::error!(
+                    source = %name,
+                    "the source breaks its contract: it repeats the tag {tag}, and a message may be lost"
+                );
+                continue;
+            }
             if let Some(reason) = reason.filter(|_| !self.config.deliver_unreadable) {
                 ledger.kill(tag, reason, None);
             }

@@ -96,21 +96,25 @@ impl SourceLedger {
         })
     }
 
-    /// Takes in a delivery.
-    pub(super) fn receive(&mut self, tag: u64, content: Arc<DeliveryContent>) {
+    /// Takes in a delivery. Returns `false` for a tag that is held already.
+    ///
+    /// A source that repeats a tag breaks its contract. The second delivery then counts as lost at once:
+    /// the first one is on its way to a settlement, which can name the tag only once.
+    pub(super) fn receive(&mut self, tag: u64, content: Arc<DeliveryContent>) -> bool {
         self.counts.received += 1;
         self.counts.unreadable += u64::from(content.message.is_err());
         if self.last.is_none() {
             self.through = tag.checked_sub(1);
         }
-        self.last = Some(tag);
-        // A source that repeats a tag breaks its contract. The first delivery then counts as lost.
-        if self.held.insert(tag, HeldDelivery::new(content)).is_some() {
-            debug_assert!(false, "the source repeated the tag {tag}");
-            self.counts.lost += 1;
-        } else {
+        let is_new = !self.held.contains_key(&tag);
+        if is_new {
+            self.last = Some(tag);
+            self.held.insert(tag, HeldDelivery::new(content));
             self.ready.push_back(tag);
+        } else {
+            self.counts.lost += 1;
         }
+        is_new
     }
 
     /// Counts messages that the source passed over.
@@ -395,19 +399,36 @@ mod tests {
     use crate::listener::config::ListenerConfig;
     use crate::source::{IncomingBody, IncomingDelivery, Position};
 
+    /// Hands a delivery to the ledger, as a source does.
+    fn receive(ledger: &mut SourceLedger, tag: u64) -> bool {
+        let body = IncomingBody::Bytes("{}".into());
+        let incoming = IncomingDelivery::new(tag, body, Position::new("lines", tag));
+        let config = ListenerConfig::default();
+        let content = DeliveryContent::decode(incoming, OffsetDateTime::UNIX_EPOCH, &config);
+        ledger.receive(tag, Arc::new(content))
+    }
+
     /// A source may count its tags from 0. An acknowledgement of that one moves the watermark too.
     #[test]
     fn the_watermark_moves_to_the_tag_0() {
         let mut ledger = SourceLedger::new(SettlementMode::Cumulative, 10);
-        for tag in 0..2 {
-            let body = IncomingBody::Bytes("{}".into());
-            let incoming = IncomingDelivery::new(tag, body, Position::new("lines", tag));
-            let config = ListenerConfig::default();
-            let content = DeliveryContent::decode(incoming, OffsetDateTime::UNIX_EPOCH, &config);
-            ledger.receive(tag, Arc::new(content));
-        }
+        assert!(receive(&mut ledger, 0) && receive(&mut ledger, 1));
         ledger.hand_out().unwrap();
         ledger.ack(0, ReceiptResolver::new(1).0);
         assert_eq!(ledger.take_settlements().unwrap().through, Some(0));
+    }
+
+    /// A source that repeats a tag breaks its contract. Nothing stays held for that.
+    #[test]
+    fn a_repeated_tag_is_counted_and_not_held() {
+        let mut ledger = SourceLedger::new(SettlementMode::Individual, 10);
+        assert!(receive(&mut ledger, 0));
+        ledger.hand_out().unwrap();
+        assert!(!receive(&mut ledger, 0));
+        ledger.ack(0, ReceiptResolver::new(1).0);
+        assert_eq!(ledger.take_settlements().unwrap().through, Some(0));
+        ledger.settled();
+        let counts = ledger.counts();
+        assert_eq!((counts.received, counts.acked, counts.lost, counts.held), (2, 1, 1, 0));
     }
 }
