@@ -14,5 +14,8 @@ use crate::setup;
 /// When the machine cannot be set up, or when the run violates a promise.
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
     setup::run()?;
-    cargo::run(cargo(&["run", "--quiet", "--release", "-p", "notify-chaos", "--"]).args(arguments))
+    let mut chaos = cargo(&["run", "--quiet", "--release", "-p", "notify-chaos", "--"]);
+    // A `/tmp` in memory would make a spool on the disk one in memory. A later argument wins.
+    chaos.arg("--dir").arg(cargo::target_directory()?);
+    cargo::run(chaos.args(arguments))
 }

@@ -90,7 +90,7 @@ Usage: cargo xtask COMMAND
   bench [ARGUMENT]…  runs the benchmarks beside their peers: --quick, --json, --help
   chaos [ARGUMENT]…  injects faults around a process that emits and counts lost notifications:
                      [--minutes N | --short | --archive EVENTS | --reader [--short]] [--seed S]
-                     [--fault NAME [--tries N]]
+                     [--fault NAME [--tries N]] [--dir DIR]
   samples [--check]  runs OpenStack's own code and rewrites tests/samples/openstack-2026 with what it
                      notifies; with --check, compares and changes nothing
   brokers NAME [ARGUMENT]…

@@ -1,5 +1,6 @@
 //! The arguments of the command.
 
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -17,6 +18,8 @@ pub(crate) struct ChaosArgs {
     pub(crate) archive_events: Option<u64>,
     /// Whether the run kills only a process that reads, and the broker.
     pub(crate) reader: bool,
+    /// The directory for the files of the run, if it is not the system's for temporary files.
+    pub(crate) directory: Option<PathBuf>,
 }
 
 /// The length of a run.
@@ -42,6 +45,7 @@ impl ChaosArgs {
             kills: None,
             archive_events: None,
             reader: false,
+            directory: None,
         };
         let mut arguments = arguments.into_iter();
         while let Some(name) = arguments.next() {
@@ -56,6 +60,7 @@ impl ChaosArgs {
                 "--seed" => args.seed = number(&name, &value()?)?,
                 "--tries" => args.kills = Some(number(&name, &value()?)?),
                 "--archive" => args.archive_events = Some(number(&name, &value()?)?),
+                "--dir" => args.directory = Some(value()?.into()),
                 "--fault" => args.faults = vec![fault(&value()?)?],
                 _ => return Err(format!("unknown argument `{name}`")),
             }

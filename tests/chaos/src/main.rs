@@ -77,7 +77,7 @@ fn main() -> ExitCode {
         Err(problem) => {
             eprintln!("notify-chaos: {problem}");
             eprintln!(
-                "usage: [--minutes N | --short | --archive EVENTS | --reader [--short]] [--seed S] [--fault NAME [--tries N]]"
+                "usage: [--minutes N | --short | --archive EVENTS | --reader [--short]] [--seed S] [--fault NAME [--tries N]] [--dir DIR]"
             );
             ExitCode::from(2)
         }
@@ -100,9 +100,10 @@ fn run(args: &ChaosArgs) -> bool {
         return false;
     }
 
-    let directory = tempfile::Builder::new().prefix("notify-chaos-").tempdir();
+    let parent = args.directory.clone().unwrap_or_else(std::env::temp_dir);
+    let directory = tempfile::Builder::new().prefix("notify-chaos-").tempdir_in(parent);
     // The directory stays unless the run finds no problem.
-    let directory = directory.expect("the system offers a temporary directory").keep();
+    let directory = directory.expect("the directory for files is writable").keep();
     println!("files in {}", directory.display());
     let short = args.length == RunLength::Short;
     let environment =
