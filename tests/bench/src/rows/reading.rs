@@ -1,7 +1,7 @@
 //! Filtering a large file; reading a full queue of RabbitMQ with acknowledgements, and the memory for large
 //! messages.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use glance_notify::codec::serde_json::json;
 use notify_testbed::broker::rabbitmq::{RabbitMq, Vhost};
 
@@ -9,7 +9,7 @@ use super::BenchRun;
 use super::rabbitmq::{purge_queues, rabbit_config};
 use crate::candidate::Candidate;
 use crate::candidates::reading::QUEUE;
-use crate::comparison::compare;
+use crate::comparison::{compare, try_compare};
 use crate::results::CandidateResults;
 use crate::table::{ResultRow, RowGoal};
 use crate::task::{BenchTask, Measurement};
@@ -39,12 +39,9 @@ impl BenchRun {
             ),
         ];
         let title = "reading from RabbitMQ with acknowledgements";
-        let results = compare(self.rounds, title, &candidates, || {
+        let results = try_compare(self.rounds, title, &candidates, || {
             purge_queues(&broker);
-            // Without messages there is nothing to measure.
-            if let Err(error) = fill.prepare() {
-                eprintln!("cannot fill the queue: {error:#}");
-            }
+            fill.prepare().context("cannot fill the queue")
         })?;
         let rates: Vec<_> =
             results.iter().map(|results| results.per_round(Measurement::rate)).collect();
