@@ -11,6 +11,7 @@ use super::json_parser::parse_object;
 use super::json_tokens::JsonText;
 use super::limits::SizeLimits;
 use super::problem::{NOTHING, ONLY_ATTRIBUTES, Problem, Problems, UNREADABLE, escape, kind_of};
+use crate::error::ErrorKind;
 use crate::redact::quote::{backquoted, quoted};
 
 /// The attributes of a notification, or of an envelope around it.
@@ -101,12 +102,32 @@ impl<'a> Attributes<'a> {
         parsed.map_err(|problem| self.problems.push(problem)).ok()
     }
 
+    /// Returns the `input` that was read, with a warning for each attribute that is not in `known`.
+    ///
+    /// The caller must have looked for each of `known`.
+    ///
+    /// # Errors
+    ///
+    /// Returns all problems of reading, and the warnings as further ones.
+    pub(super) fn finish<T>(
+        self,
+        known: &[&str],
+        input: impl FnOnce() -> Option<T>,
+    ) -> Result<(T, Vec<Problem>), Problems> {
+        let (mut problems, warnings) = self.into_problems(known);
+        match input() {
+            Some(input) if problems.is_empty() => Ok((input, warnings)),
+            _ => {
+                problems.extend(warnings);
+                Err(Problems::new(ErrorKind::Invalid, problems))
+            }
+        }
+    }
+
     /// Returns the problems of reading, and one for each attribute that is not in `known`.
     ///
     /// Attributes that begin with `_` belong to oslo.messaging.
-    ///
-    /// The caller must have looked for each of `known`.
-    pub(super) fn into_problems(self, known: &[&str]) -> (Vec<Problem>, Vec<Problem>) {
+    fn into_problems(self, known: &[&str]) -> (Vec<Problem>, Vec<Problem>) {
         // No key is there twice. Without a problem each known one is there, so there is no other.
         if self.problems.is_empty() && self.entries.len() == known.len() {
             return Default::default();

@@ -17,7 +17,6 @@ use super::notification_input::{
 };
 use super::problem::Problems;
 use super::sequence::Sequence;
-use crate::error::ErrorKind;
 use crate::event::event_type::EventType;
 use crate::event::read_event::ReadEvent;
 use crate::redact::quote::quoted;
@@ -80,23 +79,14 @@ pub(super) fn read_cloud_event(
         Sequence::of_texts(attributes.valid_text(EPOCH), attributes.valid_text(LANE), number);
 
     let known: Vec<_> = KNOWN.into_iter().filter(|name| attributes.has(name)).collect();
-    let (mut problems, warnings) = attributes.into_problems(&known);
-    let input = || {
+    let (input, warnings) = attributes.finish(&known, || {
         version?;
         let payload = ReadEvent::new(event_type?, priority?, payload?).into();
         let (message_id, publisher_id, timestamp) = (id?, publisher_id?, timestamp?);
         let notification = Notification { message_id, publisher_id, timestamp, payload };
         Some(NotificationInput::Notification(notification))
-    };
-    match input() {
-        Some(input) if problems.is_empty() => {
-            Ok(NotificationLine { input, context, sequence, warnings })
-        }
-        _ => {
-            problems.extend(warnings);
-            Err(Problems::new(ErrorKind::Invalid, problems))
-        }
-    }
+    })?;
+    Ok(NotificationLine { input, context, sequence, warnings })
 }
 
 /// Returns the publisher id that a source stands for: its text without percent-encoding.

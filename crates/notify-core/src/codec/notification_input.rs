@@ -115,21 +115,13 @@ impl NotificationInput {
         let priority = read_priority(&mut attributes);
         let payload = attributes.value("payload", "a payload").map(ToOwned::to_owned);
         let known = if has_envelope { &ATTRIBUTES[..] } else { &ATTRIBUTES[3..] };
-        let (mut problems, warnings) = attributes.into_problems(known);
-        let input = || {
+        attributes.finish(known, || {
             let event = ReadEvent::new(event_type?, priority?, payload?);
             let Some(envelope) = envelope else { return Some(Self::Event(event)) };
             let (message_id, publisher_id, timestamp) = envelope?;
             let payload = event.into();
             Some(Self::Notification(Notification { message_id, publisher_id, timestamp, payload }))
-        };
-        match input() {
-            Some(input) if problems.is_empty() => Ok((input, warnings)),
-            _ => {
-                problems.extend(warnings);
-                Err(Problems::new(ErrorKind::Invalid, problems))
-            }
-        }
+        })
     }
 }
 

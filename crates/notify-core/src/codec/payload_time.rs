@@ -23,6 +23,14 @@ impl Serialize for PayloadTime {
     }
 }
 
+/// Writes a time as [`PayloadTime`] does, for `serialize_with`.
+pub(crate) fn serialize_time<S: Serializer>(
+    time: &OffsetDateTime,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    PayloadTime(*time).serialize(serializer)
+}
+
 impl<'de> Deserialize<'de> for PayloadTime {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         from_text(deserializer, |text| parse_time(text).map(Self).ok_or(NO_TIME))

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use time::OffsetDateTime;
 
-use crate::codec::payload_time::PayloadTime;
+use crate::codec::payload_time::serialize_time;
 
 /// The account of a listener, or of one of its sources, at one moment.
 ///
@@ -108,13 +108,13 @@ pub enum SourceState {
     /// The source sees every new message.
     Attached {
         /// The time since when, in UTC.
-        #[serde(serialize_with = "time")]
+        #[serde(serialize_with = "serialize_time")]
         since: OffsetDateTime,
     },
     /// The source may be missing messages: the session was lost, or its binding.
     Detached {
         /// The time since when, in UTC.
-        #[serde(serialize_with = "time")]
+        #[serde(serialize_with = "serialize_time")]
         since: OffsetDateTime,
         /// The reason.
         reason: String,
@@ -138,9 +138,4 @@ pub struct CoverageChange {
     pub state: SourceState,
     /// The moment, in UTC.
     pub at: OffsetDateTime,
-}
-
-/// Writes a time in the format of payloads: `2026-11-22T12:00:00Z`.
-fn time<S: Serializer>(time: &OffsetDateTime, serializer: S) -> Result<S::Ok, S::Error> {
-    PayloadTime(*time).serialize(serializer)
 }

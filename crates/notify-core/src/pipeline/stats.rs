@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 use time::OffsetDateTime;
 
-use crate::codec::payload_time::PayloadTime;
+use crate::codec::payload_time::{PayloadTime, serialize_time};
 use crate::transport::broker_counters::BrokerStats;
 
 /// The account of a notifier and all its clones at one moment.
@@ -128,7 +128,7 @@ pub enum WorkerState {
     /// The last attempt of the connection or of a lane failed, or messages are set aside.
     Retrying {
         /// Time of the first failure since delivery last worked, in UTC.
-        #[serde(serialize_with = "required_time")]
+        #[serde(serialize_with = "serialize_time")]
         since: OffsetDateTime,
         /// The last error, with its lane and its causes. A permanent one comes before others.
         error: String,
@@ -148,9 +148,4 @@ fn seconds<S: Serializer>(age: &Option<Duration>, serializer: S) -> Result<S::Ok
 /// Writes a time in the format of payloads: `2026-11-22T12:00:00Z`.
 fn time<S: Serializer>(time: &Option<OffsetDateTime>, serializer: S) -> Result<S::Ok, S::Error> {
     time.map(PayloadTime).serialize(serializer)
-}
-
-/// Writes a time as [`time`] does, where there always is one.
-fn required_time<S: Serializer>(time: &OffsetDateTime, serializer: S) -> Result<S::Ok, S::Error> {
-    PayloadTime(*time).serialize(serializer)
 }
