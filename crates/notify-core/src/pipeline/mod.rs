@@ -60,6 +60,7 @@ mod notifier;
 mod outage;
 mod permit;
 mod queue;
+mod queue_close;
 mod queue_config;
 mod queue_room;
 mod queue_stats;

@@ -1,7 +1,8 @@
 //! The bounded queue between the emitters and the worker, with the account of everything in it.
 //!
 //! One mutex guards both, so that the account balances at every moment. Code that holds the mutex must
-//! not await, log or wake a task. This file holds the emitters' side; `settle` holds the worker's side.
+//! not await, log or wake a task. This file holds the emitters' side; `settle` holds the worker's side,
+//! `queue_room` the bounds, and `queue_close` the end.
 
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,7 +21,7 @@ use super::lane_queues::LaneQueues;
 use super::linger_state::{StreamDetector, WakeThreshold};
 use super::load::Load;
 use super::outage::Outage;
-use super::queue_config::{BOOKKEEPING, Overflow, QueueConfig, weight};
+use super::queue_config::{Overflow, QueueConfig, weight};
 use super::random::RandomSource;
 use super::receipt::Receipt;
 use super::registry::{QueueId, forget};
@@ -66,7 +67,7 @@ pub(super) struct Queue {
     /// Wakes `flush`.
     pub(super) progress: Notify,
     /// The drain deadline, once the notifier is closed.
-    drain_until: watch::Sender<Option<Instant>>,
+    pub(super) drain_until: watch::Sender<Option<Instant>>,
     /// Whether the worker has ended.
     pub(super) ended: watch::Sender<bool>,
     /// The suppressed notifications, once the last notifier is gone. The notifier counts them before.
@@ -240,14 +241,6 @@ impl Queue {
             .unwrap_or_else(|message| self.drop_new(message, DropReason::Overflow))
     }
 
-    /// Leaves room for the first caller in the line of a lane, or in that of reservations, until the
-    /// guard is dropped.
-    pub(super) fn await_room(&self, lane: Option<Lane>, load: Load) -> AwaitedRoom<'_> {
-        self.lock().set_awaited(lane, Some(load));
-        self.room.set_waiting(lane, true);
-        AwaitedRoom { queue: self, lane }
-    }
-
     /// Counts a notification that could not be encoded. An `event` that the program emits takes a number
     /// along.
     pub(super) fn refuse_unencoded(&self, error: Error, event: Option<&Event>) -> Receipt {
@@ -349,33 +342,6 @@ impl Queue {
         state.closed || state.pending.has_lane_room(lane, bytes, &self.config)
     }
 
-    /// Drops the oldest queued messages until `message` fits, or there are none. While its lane fails,
-    /// they are messages of that lane.
-    fn make_room(&self, message: &Message) {
-        let (lane, bytes) = (self.lanes.lane(message), weight(message));
-        let mut dropped = MessageBlock::default();
-        let mut state = self.lock();
-        // Messages in flight and those of reserved room stay. If they alone leave no room, dropping the
-        // others gains nothing.
-        let staying = state.reserved + Load::one(bytes);
-        let room = self.config.room();
-        if !(state.in_flight + staying).fits(room) || !(state.protected + staying).fits(room) {
-            return;
-        }
-        loop {
-            let oldest = if !state.pending.has_lane_room(lane, bytes, &self.config) {
-                state.pending.evict_oldest(Some(lane))
-            } else if !state.has_room(Load::one(bytes), Claim::BehindTheLine, &self.config) {
-                state.pending.evict_oldest(None)
-            } else {
-                break;
-            };
-            let Some((message, record)) = oldest else { break };
-            dropped.push(message, record);
-        }
-        self.unlock_and_drop(state, dropped);
-    }
-
     /// Unlocks the queue, and drops the messages that left it for want of room.
     pub(super) fn unlock_and_drop(&self, state: MutexGuard<'_, QueueState>, evicted: MessageBlock) {
         if !evicted.is_empty() {
@@ -407,59 +373,6 @@ impl Queue {
             reason => reason.error(&self.config),
         }
     }
-
-    /// Returns whether a lane may take a message of `bytes` bytes within its share.
-    pub(super) fn has_lane_room(&self, lane: Lane, bytes: usize) -> bool {
-        // No lane fails in the usual case, and a lane that works has no share.
-        !self.failing_lanes.contains(lane)
-            || self.lock().pending.has_lane_room(lane, bytes + BOOKKEEPING, &self.config)
-    }
-
-    /// Closes the queue and gives the worker `drain` for pending messages, unless it has a deadline.
-    pub(super) fn close(&self, drain: Duration) {
-        if self.drain_until.borrow().is_none() {
-            self.close_within(drain);
-        }
-    }
-
-    /// Closes the queue and gives the worker `drain` for pending messages, in place of any earlier
-    /// deadline.
-    pub(super) fn close_within(&self, drain: Duration) {
-        let mut state = self.lock();
-        state.closed = true;
-        // Try all pending messages once more now.
-        state.pending.retry_now(Instant::now());
-        drop(state);
-        self.drain_until.send_replace(Some(after(drain)));
-        self.work.notify_one();
-        self.lane_work.iter().for_each(Notify::notify_one);
-        // The first caller in each line finds the queue closed, and then each caller behind it does.
-        self.room.notify();
-    }
-
-    /// Returns the drain deadline: `None` while the notifier is open.
-    pub(super) fn drain_until(&self) -> watch::Receiver<Option<Instant>> {
-        self.drain_until.subscribe()
-    }
-
-    /// Waits until the worker has ended.
-    pub(super) async fn ended(&self) {
-        // The wait cannot fail, because `self` holds the sender.
-        drop(self.ended.subscribe().wait_for(|ended| *ended).await);
-    }
-
-    /// Waits until every message that was queued before this call has its outcome.
-    pub(super) async fn flushed(&self) {
-        let end = self.lock().generations.start_flush();
-        Receipt::note_wait();
-        loop {
-            let progress = self.progress.notified();
-            if !self.lock().generations.is_pending_before(end) {
-                return;
-            }
-            progress.await;
-        }
-    }
 }
 
 impl QueueState {
@@ -471,19 +384,6 @@ impl QueueState {
         {
             message.sequence_state = SequenceState::Numbered(sequencer.next(lane, random));
         }
-    }
-}
-
-/// A guard that leaves room for the first caller in a line.
-pub(super) struct AwaitedRoom<'a> {
-    queue: &'a Queue,
-    lane: Option<Lane>,
-}
-
-impl Drop for AwaitedRoom<'_> {
-    fn drop(&mut self) {
-        self.queue.room.set_waiting(self.lane, false);
-        self.queue.lock().set_awaited(self.lane, None);
     }
 }
 

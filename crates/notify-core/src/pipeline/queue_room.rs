@@ -5,9 +5,54 @@
 use super::block::MessageBlock;
 use super::claim::Claim;
 use super::load::Load;
-use super::queue::QueueState;
-use super::queue_config::QueueConfig;
+use super::queue::{Queue, QueueState};
+use super::queue_config::{BOOKKEEPING, QueueConfig, weight};
+use crate::codec::message::Message;
 use crate::transport::lanes::Lane;
+
+impl Queue {
+    /// Leaves room for the first caller in the line of a lane, or in that of reservations, until the
+    /// guard is dropped.
+    pub(super) fn await_room(&self, lane: Option<Lane>, load: Load) -> AwaitedRoom<'_> {
+        self.lock().set_awaited(lane, Some(load));
+        self.room.set_waiting(lane, true);
+        AwaitedRoom { queue: self, lane }
+    }
+
+    /// Drops the oldest queued messages until `message` fits, or there are none. While its lane fails,
+    /// they are messages of that lane.
+    pub(super) fn make_room(&self, message: &Message) {
+        let (lane, bytes) = (self.lanes.lane(message), weight(message));
+        let mut dropped = MessageBlock::default();
+        let mut state = self.lock();
+        // Messages in flight and those of reserved room stay. If they alone leave no room, dropping the
+        // others gains nothing.
+        let staying = state.reserved + Load::one(bytes);
+        let room = self.config.room();
+        if !(state.in_flight + staying).fits(room) || !(state.protected + staying).fits(room) {
+            return;
+        }
+        loop {
+            let oldest = if !state.pending.has_lane_room(lane, bytes, &self.config) {
+                state.pending.evict_oldest(Some(lane))
+            } else if !state.has_room(Load::one(bytes), Claim::BehindTheLine, &self.config) {
+                state.pending.evict_oldest(None)
+            } else {
+                break;
+            };
+            let Some((message, record)) = oldest else { break };
+            dropped.push(message, record);
+        }
+        self.unlock_and_drop(state, dropped);
+    }
+
+    /// Returns whether a lane may take a message of `bytes` bytes within its share.
+    pub(super) fn has_lane_room(&self, lane: Lane, bytes: usize) -> bool {
+        // No lane fails in the usual case, and a lane that works has no share.
+        !self.failing_lanes.contains(lane)
+            || self.lock().pending.has_lane_room(lane, bytes + BOOKKEEPING, &self.config)
+    }
+}
 
 impl QueueState {
     /// Returns whether a caller may take `load` for messages of one lane, or of any lane for `None`.
@@ -37,7 +82,7 @@ impl QueueState {
     }
 
     /// Notes the room that the first caller in a line needs; `None` when none waits.
-    pub(super) fn set_awaited(&mut self, lane: Option<Lane>, load: Option<Load>) {
+    fn set_awaited(&mut self, lane: Option<Lane>, load: Option<Load>) {
         match lane {
             Some(lane) => self.pending.await_room(lane, load.map(|load| load.bytes)),
             None => self.awaited_reservation = load,
@@ -45,7 +90,7 @@ impl QueueState {
     }
 
     /// Returns whether both bounds allow `more`.
-    pub(super) fn has_room(&self, more: Load, claim: Claim, config: &QueueConfig) -> bool {
+    fn has_room(&self, more: Load, claim: Claim, config: &QueueConfig) -> bool {
         let mut load = self.pending.load() + self.in_flight + self.reserved + more;
         if !matches!(claim, Claim::First | Claim::FirstIfAlone) {
             load += self.pending.awaited() + self.awaited_reservation.unwrap_or_default();
@@ -70,5 +115,18 @@ impl QueueState {
             evicted.push(message, record);
         }
         true
+    }
+}
+
+/// A guard that leaves room for the first caller in a line.
+pub(super) struct AwaitedRoom<'a> {
+    queue: &'a Queue,
+    lane: Option<Lane>,
+}
+
+impl Drop for AwaitedRoom<'_> {
+    fn drop(&mut self) {
+        self.queue.room.set_waiting(self.lane, false);
+        self.queue.lock().set_awaited(self.lane, None);
     }
 }
