@@ -160,6 +160,30 @@ async fn no_message_is_dropped_while_there_is_room_for_it() {
     drop(pending);
 }
 
+/// A stream of `emit` cannot starve a caller that waits for room.
+#[tokio::test(start_paused = true)]
+async fn emit_does_not_starve_enqueue() {
+    let script = Script::default();
+    let (notifier, worker) = build(&script, queue_config(2, 1));
+    tokio::spawn(worker.run());
+    let full = [notifier.emit(&image_create()), notifier.emit(&image_create())];
+    let event = image_create();
+    let mut waiting = Box::pin(notifier.enqueue(&event));
+    assert!(poll_once(&mut waiting).is_none());
+    for receipt in full {
+        receipt.await.unwrap();
+    }
+    // Both places are free. `emit` takes one of them before the waiting caller runs, and leaves one.
+    script.set_stalled(true);
+    let passing = notifier.emit(&image_create());
+    let dropped = notifier.emit(&image_create());
+    assert_eq!(outcome(dropped.await), Some(Outcome::NotSent));
+    let waited = poll_once(&mut waiting).expect("`emit` took the room of a caller that waits");
+    script.set_stalled(false);
+    passing.await.unwrap();
+    waited.await.unwrap();
+}
+
 /// A stream of small notifications cannot starve a large one that waits for room.
 #[tokio::test(start_paused = true)]
 async fn callers_get_room_in_the_order_of_their_calls() {

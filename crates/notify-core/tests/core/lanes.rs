@@ -5,20 +5,19 @@
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Wake, Waker};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
-use notify_conformance::script::{Script, ScriptAction, ScriptEnd};
+use notify_conformance::script::Script;
 use notify_conformance::{LaneFault, samples};
 use notify_core::codec::serde_json;
 use notify_core::event::Payload;
-use notify_core::pipeline::{NotifierBuilder, Overflow, QueueConfig, WorkerState};
-use notify_core::{ErrorKind, Event, EventType, Message, Notifier, Outcome, Priority};
+use notify_core::pipeline::{Overflow, WorkerState};
+use notify_core::{Event, EventType, Message, Outcome, Priority};
 use tokio::task::unconstrained;
 use tokio::time::Instant;
 
-use crate::support::{assert_balances, attempt, image_create, outcome, poll_once, queue_config};
+use crate::support::{WakeCounter, assert_balances, builder, image_create, outcome, queue_config};
 
 /// A lane that refuses every message delays no message of the other lanes, however many of its messages
 /// are older. When it takes messages again, it gets them in order.
@@ -328,130 +327,6 @@ async fn an_outage_of_all_lanes_leaves_them_all_the_room() {
     assert_eq!((stats.pending.messages, stats.dropped.overflow), (1_000, 0));
 }
 
-/// An outage is told once and its end is told too, even if every message expired in between.
-#[tokio::test(start_paused = true)]
-async fn an_outage_is_logged_once_even_if_its_messages_expire() {
-    let log = notify_testbed::log_recorder::LogRecorder::default();
-    let _guard = tracing::subscriber::set_default(log.clone());
-    let script = Script::default();
-    let mut queue = QueueConfig::default();
-    queue.max_age = Some(Duration::from_secs(60));
-    let (notifier, worker) = builder(&script).queue(queue).build().unwrap();
-    tokio::spawn(worker.run());
-    for outage in 1..=3 {
-        for _ in 0..100 {
-            script.add_attempt(attempt(&[ScriptAction::LeaveUnsettled], ScriptEnd::Transient));
-        }
-        let expired = notifier.emit(&image_create());
-        assert_eq!(outcome(expired.await), Some(Outcome::Unknown));
-        assert!(
-            matches!(notifier.stats().state, WorkerState::Retrying { .. }),
-            "idle while it fails"
-        );
-        script.clear_attempts();
-        notifier.send(&image_create()).await.unwrap();
-        assert_eq!(log.lines_with("delivery failed, retrying").len(), outage);
-        assert_eq!(log.lines_with("delivery resumed after").len(), outage);
-        tokio::time::sleep(Duration::from_secs(61)).await;
-    }
-}
-
-/// An attempt that sent nothing leaves its messages `NotSent`, not `Unknown`.
-#[tokio::test(start_paused = true)]
-async fn messages_that_never_left_are_not_sent() {
-    let script = Script::default();
-    script.set_down(true);
-    let (notifier, worker) = builder(&script).build().unwrap();
-    let receipt = notifier.emit(&image_create());
-    let worker = tokio::spawn(worker.run());
-    tokio::time::sleep(Duration::from_secs(60)).await;
-    notifier.shutdown(Duration::ZERO).await;
-    let error = receipt.await.unwrap_err();
-    assert_eq!((error.outcome(), error.kind()), (Outcome::NotSent, ErrorKind::Closed));
-    assert!(format!("{error:#}").ends_with(": scripted outage"), "{error:#}");
-    let stats = worker.await.unwrap();
-    assert_eq!(stats.last_error.as_deref(), Some("scripted outage"));
-}
-
-/// D13: a program that forgot to run the worker learns that from its receipts, `send`, `flush` and the
-/// account.
-#[tokio::test(start_paused = true)]
-async fn d13_a_worker_that_never_runs_is_visible() {
-    let (notifier, _worker) = builder(&Script::default()).build().unwrap();
-    assert_eq!(notifier.stats().state, WorkerState::NotStarted);
-    let mut receipt = notifier.emit(&image_create());
-    let second = Duration::from_secs(1);
-    let errors = [
-        receipt.wait(Duration::ZERO).unwrap_err(),
-        notifier.send(&image_create()).await.unwrap_err(),
-        notifier.flush(second).await.unwrap_err(),
-    ];
-    for error in errors {
-        assert!(error.to_string().contains("the worker does not run"), "{error}");
-    }
-    assert_eq!(notifier.shutdown(second).await.state, WorkerState::NotStarted);
-}
-
-/// D13: a permanent error reaches the program without a log: by the receipt, by `send`, by `flush`, and by
-/// the account of `shutdown`.
-#[tokio::test(start_paused = true)]
-async fn d13_a_permanent_error_is_visible_without_a_log() {
-    let script = Script::default();
-    for _ in 0..100 {
-        script.add_attempt(attempt(&[ScriptAction::LeaveUnsettled], ScriptEnd::Permanent));
-    }
-    let (notifier, worker) = builder(&script).build().unwrap();
-    tokio::spawn(worker.run());
-    let mut receipt = notifier.emit(&image_create());
-    let second = Duration::from_secs(1);
-    tokio::time::sleep(second).await;
-    let wait = receipt.wait(Duration::ZERO).unwrap_err();
-    let flush = notifier.flush(second).await.unwrap_err();
-    let stats = notifier.shutdown(second).await;
-    let lost = receipt.await.unwrap_err();
-    for error in [wait, flush, lost] {
-        assert!(format!("{error:#}").contains("scripted permanent error"), "{error:#}");
-    }
-    assert_eq!(stats.last_error.as_deref(), Some("scripted permanent error"));
-}
-
-/// A stream of `emit` cannot starve a caller that waits for room.
-#[tokio::test(start_paused = true)]
-async fn emit_does_not_starve_enqueue() {
-    let script = Script::default();
-    let (notifier, worker) = builder(&script).queue(queue_config(2, 1)).build().unwrap();
-    tokio::spawn(worker.run());
-    let full = [notifier.emit(&image_create()), notifier.emit(&image_create())];
-    let event = image_create();
-    let mut waiting = Box::pin(notifier.enqueue(&event));
-    assert!(poll_once(&mut waiting).is_none());
-    for receipt in full {
-        receipt.await.unwrap();
-    }
-    // Both places are free. `emit` takes one of them before the waiting caller runs, and leaves one.
-    script.set_stalled(true);
-    let passing = notifier.emit(&image_create());
-    let dropped = notifier.emit(&image_create());
-    assert_eq!(outcome(dropped.await), Some(Outcome::NotSent));
-    let waited = poll_once(&mut waiting).expect("`emit` took the room of a caller that waits");
-    script.set_stalled(false);
-    passing.await.unwrap();
-    waited.await.unwrap();
-}
-
-/// A stored message of a type that was disabled since is delivered, not counted as delivered without
-/// being sent.
-#[tokio::test(start_paused = true)]
-async fn relay_sends_messages_of_disabled_types() {
-    let script = Script::default();
-    let (notifier, worker) = builder(&script).disabled(["image", "task"]).build().unwrap();
-    tokio::spawn(worker.run());
-    let message = notify_conformance::samples::messages(0..1).remove(0);
-    notifier.relay(message.clone()).await.await.unwrap();
-    assert_eq!(script.stored()[0].id(), message.id());
-    assert_eq!(notifier.stats().delivered, 1);
-}
-
 /// A message that waits keeps only its own bytes, and not the memory that it shared with messages that
 /// were delivered. Otherwise a few stuck messages could hold many times `queue.max_bytes`.
 #[tokio::test(start_paused = true)]
@@ -495,11 +370,6 @@ async fn a_message_that_waits_shares_no_memory() {
     }
 }
 
-/// Returns the options of a notifier that delivers to `script`.
-fn builder(script: &Script) -> NotifierBuilder {
-    Notifier::builder(script.transport()).publisher_id("host1").seed(1)
-}
-
 /// Returns an event of a priority.
 fn of(priority: Priority) -> Event {
     match priority {
@@ -511,22 +381,6 @@ fn of(priority: Priority) -> Event {
             priority,
             payload: serde_json::json!({ "id": "x" }),
         },
-    }
-}
-
-/// The number of times that a task was woken.
-#[derive(Debug, Default)]
-struct WakeCounter(AtomicUsize);
-
-impl WakeCounter {
-    fn count(&self) -> usize {
-        self.0.load(Ordering::SeqCst)
-    }
-}
-
-impl Wake for WakeCounter {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, Ordering::SeqCst);
     }
 }
 

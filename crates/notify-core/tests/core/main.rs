@@ -13,6 +13,7 @@ mod full_queue;
 mod lanes;
 mod listener;
 mod model;
+mod outages;
 mod permits;
 mod pipeline;
 mod problems;

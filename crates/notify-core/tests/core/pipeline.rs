@@ -13,7 +13,7 @@ use notify_core::{ErrorKind, Event, EventType, Message, Notifier, Outcome, Prior
 use tokio::time::Instant;
 
 use crate::fixtures::{event, notification};
-use crate::support::{attempt, build, image_create, outcome, queue_config};
+use crate::support::{attempt, build, builder, image_create, outcome, queue_config};
 
 /// Delivery keeps the order of `emit`, in batches of at most `batch_messages`.
 #[tokio::test(start_paused = true)]
@@ -217,6 +217,19 @@ async fn disabled_notifications_are_suppressed_by_type_and_by_group() {
     }
     let stats = notifier.stats();
     assert_eq!((stats.emitted, stats.suppressed, script.stored().len()), (6, 16, 6));
+}
+
+/// A stored message of a type that was disabled since is delivered, not counted as delivered without
+/// being sent.
+#[tokio::test(start_paused = true)]
+async fn relay_sends_messages_of_disabled_types() {
+    let script = Script::default();
+    let (notifier, worker) = builder(&script).disabled(["image", "task"]).build().unwrap();
+    tokio::spawn(worker.run());
+    let message = samples::messages(0..1).remove(0);
+    notifier.relay(message.clone()).await.await.unwrap();
+    assert_eq!(script.stored()[0].id(), message.id());
+    assert_eq!(notifier.stats().delivered, 1);
 }
 
 /// `build` reports options that cannot work, and names the option.

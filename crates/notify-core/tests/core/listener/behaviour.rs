@@ -1,14 +1,11 @@
 //! What the listener promises, one promise at a time.
 
-use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::time::Duration;
 
 use notify_conformance::samples;
 use notify_conformance::source_script::{SourceFault, SourceScript};
 use notify_core::ErrorKind;
-use notify_core::listener::{
-    DeadLetterFile, DeadLetters, Listener, ListenerConfig, SettlementOutcome, SourceState,
-};
+use notify_core::listener::{DeadLetters, Listener, ListenerConfig, SettlementOutcome, SourceState};
 use notify_core::source::SettlementMode;
 use tokio::time::{sleep, timeout};
 
@@ -174,151 +171,6 @@ async fn failing_deliveries_hold_at_most_half_of_the_prefetch() {
     }
     let counts = listener.stats().total;
     assert!(counts.held <= 10 && counts.dead_lettered >= 90, "{counts:?}");
-}
-
-/// A dead letter is in a file that only its owner reads before its delivery is acknowledged.
-#[tokio::test]
-async fn a_dead_letter_is_written_before_the_acknowledgement() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("dead.jsonl");
-    let script = SourceScript::default();
-    script.publish(samples::messages(0..1));
-    script.publish_bytes([b"not JSON".to_vec(), vec![0xff, b'\n']]);
-    let mut listener = listener(&script, DeadLetters::file(&path), 10).start().unwrap();
-    let delivery = listener.next_delivery().await.unwrap().unwrap();
-    let id = delivery.message().unwrap().id();
-    delivery.refuse("no such project").await.unwrap();
-    timeout(Duration::from_secs(60), async {
-        while listener.stats().total.dead_lettered < 3 {
-            sleep(Duration::from_millis(1)).await;
-        }
-    })
-    .await
-    .unwrap();
-    assert_eq!(script.unacked(), 0);
-    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-    let text = std::fs::read_to_string(&path).unwrap();
-    let mut letters: Vec<serde_json::Value> =
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    letters.sort_by_key(|letter| letter["position"].to_string());
-    assert_eq!(letters[0]["message_id"], id.to_string());
-    assert_eq!(letters[0]["reason"], "no such project");
-    assert_eq!(letters[1]["body"], "not JSON");
-    assert_eq!(letters[2]["body_hex"], "ff0a");
-    assert!(letters.iter().all(|letter| letter["source"] == "script"));
-}
-
-/// A program may remove letters while a listener appends others: none is lost, and none comes twice.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn letters_are_removed_while_others_are_appended() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("dead.jsonl");
-    let script = SourceScript::default();
-    script.publish_bytes((0..300).map(|number| format!("poison {number}").into_bytes()));
-    let listener = listener(&script, DeadLetters::file(&path), 20).start().unwrap();
-    let file = DeadLetterFile::new(&path);
-    let mut removed = Vec::new();
-    while removed.len() < 300 {
-        assert!(listener.stats().total.dead_lettered <= 300);
-        if !path.exists() {
-            sleep(Duration::from_millis(1)).await;
-            continue;
-        }
-        let mut handled = Vec::new();
-        let count = file.remove(|line| {
-            handled.push(line.letter.as_ref().unwrap().body.clone());
-            true
-        });
-        assert_eq!(count.unwrap(), handled.len() as u64);
-        removed.append(&mut handled);
-        sleep(Duration::from_millis(1)).await;
-    }
-    removed.sort();
-    removed.dedup();
-    assert_eq!(removed.len(), 300);
-    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-    assert_eq!(listener.close(LONG).await.total.dead_lettered, 300);
-}
-
-/// An administrator who removes letters leaves the file to the service that writes them.
-#[test]
-fn the_file_keeps_its_owner_when_letters_are_removed() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("dead.jsonl");
-    std::fs::write(&path, "a\nb\n").unwrap();
-    if chown(&path, Some(65_534), Some(65_534)).is_err() {
-        // Only an administrator can give a file away.
-        return;
-    }
-    let removed = DeadLetterFile::new(&path).remove(|line| line.bytes == b"a").unwrap();
-    let metadata = std::fs::metadata(&path).unwrap();
-    assert_eq!((removed, metadata.uid(), metadata.gid()), (1, 65_534, 65_534));
-    assert_eq!(std::fs::read(&path).unwrap(), b"b\n");
-}
-
-/// A letter is read as it was written, whatever its bytes.
-#[tokio::test]
-async fn letters_are_read_as_they_were_written() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("dead.jsonl");
-    let script = SourceScript::default();
-    let bodies = [b"\xff\x00\n".to_vec(), "t\u{e4}\"\n\\".into(), Vec::new()];
-    script.publish_bytes(bodies.clone());
-    script.end();
-    let listener = listener(&script, DeadLetters::file(&path), 10).start().unwrap();
-    while listener.stats().total.dead_lettered < 3 {
-        sleep(Duration::from_millis(1)).await;
-    }
-    let file = DeadLetterFile::new(&path);
-    let letters: Vec<_> = file.lines().unwrap().map(|line| line.unwrap().letter.unwrap()).collect();
-    for (letter, body) in letters.iter().zip(&bodies) {
-        assert_eq!((&letter.body, letter.size, letter.message_id), (body, body.len() as u64, None));
-        assert_eq!(letter.source, "script");
-        assert!(!format!("{letter:?}").contains("body"));
-    }
-    let error = DeadLetterFile::new(dir.path().join("none")).lines().err().unwrap();
-    assert!(error.to_string().contains("cannot be opened"), "{error}");
-}
-
-/// Reading pauses while the dead-letter file is full, and goes on once there is room.
-#[tokio::test]
-async fn reading_pauses_while_the_dead_letter_file_is_full() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("dead.jsonl");
-    std::fs::write(&path, vec![b'x'; 64 * 1024 * 1024]).unwrap();
-    let script = SourceScript::default();
-    script.publish_bytes([b"not JSON".to_vec()]);
-    let mut listener = listener(&script, DeadLetters::file(&path), 10).start().unwrap();
-    let seen = timeout(Duration::from_millis(300), listener.next_delivery()).await;
-    assert!(seen.is_err());
-    script.publish(samples::messages(0..1));
-    let seen = timeout(Duration::from_millis(300), listener.next_delivery()).await;
-    assert!(seen.is_err(), "read although a dead letter cannot be written");
-    assert_eq!(listener.stats().total.dead_lettered, 0);
-    std::fs::remove_file(&path).unwrap();
-    let seen = timeout(Duration::from_secs(60), listener.next_delivery()).await;
-    drop(seen.unwrap().unwrap().unwrap().ack());
-    assert_eq!(listener.close(LONG).await.total.dead_lettered, 1);
-}
-
-/// A listener that is dropped while its disk hangs ends, and the message of its dead letter comes again.
-#[tokio::test(start_paused = true)]
-async fn a_dropped_listener_does_not_wait_for_a_disk_that_hangs() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("dead.jsonl");
-    // The writer waits 5 s of the real time for this lock. The clock of the test runs ahead of it.
-    let locked = std::fs::File::create(&path).unwrap();
-    locked.lock().unwrap();
-    let script = SourceScript::default();
-    script.publish(samples::messages(0..1));
-    let mut listener = listener(&script, DeadLetters::file(&path), 10).start().unwrap();
-    let delivery = listener.next_delivery().await.unwrap().unwrap();
-    let start = tokio::time::Instant::now();
-    let receipt = delivery.refuse("no such project");
-    drop(listener);
-    assert_eq!(receipt.await.unwrap(), SettlementOutcome::Stale);
-    assert_eq!(start.elapsed(), Duration::from_secs(5));
-    assert_eq!(script.unacked(), 1);
 }
 
 /// A wrong password is reported at first, unless the program prefers to wait, and a transient error

@@ -1,6 +1,7 @@
 //! The listener through its public interface, on a source that follows a script.
 
 mod behaviour;
+mod dead_letters;
 mod model;
 
 use std::time::Duration;
