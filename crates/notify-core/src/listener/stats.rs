@@ -34,7 +34,8 @@ pub struct DeliveryCounts {
     pub released: u64,
     /// Deliveries that became dead letters: refused, unreadable, or failed too often.
     pub dead_lettered: u64,
-    /// Deliveries whose session ended before they were settled. They come again.
+    /// Deliveries whose session ended before they were settled. They come again. Also a delivery that
+    /// repeats the tag of an unsettled one, by which its source breaks its contract.
     pub lost: u64,
     /// Deliveries that are not settled yet.
     pub held: u64,
