@@ -49,8 +49,8 @@ pub(super) const QUEUE: &[ConfigKey] = &[
         "queue.max_bytes",
         KeyKind::Bytes,
         "`67108864`",
-        "The largest memory that they take: their bodies and contexts, and 256 bytes of bookkeeping \
-         for each. At least enough for one message of the largest size.",
+        "The largest memory that they take: their bodies and contexts, and 256 bytes of \
+         bookkeeping for each. At least enough for one message of the largest size.",
     ),
     key(
         "queue.overflow",
