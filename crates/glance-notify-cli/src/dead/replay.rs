@@ -12,7 +12,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use glance_notify::codec::{Context, NotificationInput, SizeLimits};
 use glance_notify::listen::{DeadLetterFile, DeadLetterLine};
-use glance_notify::{Notification, Result as NotifyResult};
+use glance_notify::{Error, ErrorKind, Notification, Result as NotifyResult};
 use glance_notify_cli::json_output::write_json;
 use serde::Serialize;
 use tokio::time::{Instant, sleep_until};
@@ -145,10 +145,6 @@ impl DeadReplay {
                 self.counts.unreadable += 1;
                 continue;
             };
-            if !self.target.wants(&notification) {
-                self.counts.fail("the configuration of `--to` leaves its event type out");
-                continue;
-            }
             is_over = is_over || !self.send(LetterId::of(&line), &notification).await;
             if is_over {
                 self.counts.fail("the time is over, or a signal came");
@@ -182,7 +178,14 @@ impl DeadReplay {
             () = sleep_until(self.deadline) => return false,
             receipt = send => receipt,
         };
-        self.receipts.push(Box::pin(async move { (id, receipt.await) }));
+        let has_destination = receipt.message_id().is_some();
+        self.receipts.push(Box::pin(async move {
+            let result = match receipt.await {
+                Ok(()) if !has_destination => Err(Error::new(ErrorKind::Config, LEFT_OUT)),
+                result => result,
+            };
+            (id, result)
+        }));
         true
     }
 
@@ -234,3 +237,5 @@ struct ReplayReport {
 
 /// The number of letters that are on their way at once.
 const MOST_RECEIPTS: usize = 1024;
+/// The reason why a letter stays that the destination is not meant to get.
+const LEFT_OUT: &str = "the configuration of `--to` leaves the notification out";

@@ -35,12 +35,9 @@ impl ForwardTarget {
         Ok(Self { notifier, worker, config })
     }
 
-    /// Returns whether the destination gets notifications of this type, or its configuration leaves them out.
-    pub(crate) fn wants(&self, notification: &Notification) -> bool {
-        self.notifier.enabled(notification.event_type())
-    }
-
     /// Queues a notification as soon as there is room. It keeps its id, publisher, timestamp and context.
+    ///
+    /// The receipt has no `message_id` if the configuration leaves the notification out.
     ///
     /// # Cancel safety
     ///

@@ -33,6 +33,8 @@ pub(super) struct JobOutcome {
     pub(super) ids: Vec<Uuid>,
     /// The reason if the work failed.
     pub(super) failure: Option<String>,
+    /// Whether the configuration of `--to` leaves them out, so that nothing was sent.
+    pub(super) is_suppressed: bool,
 }
 
 /// What `listen` does with notifications.
@@ -155,7 +157,9 @@ impl NotificationHandler {
                     let Some(notification) = delivery.notification() else { continue };
                     let receipt = target.send(notification, delivery.context()).await;
                     jobs.push(Box::pin(async move {
+                        let has_destination = receipt.message_id().is_some();
                         let result = receipt.await;
+                        let is_suppressed = !has_destination && result.is_ok();
                         let failure = result.as_ref().err().map(|error| format!("{error:#}"));
                         match result {
                             Ok(()) => drop(delivery.ack()),
@@ -164,7 +168,7 @@ impl NotificationHandler {
                             }
                             Err(error) => drop(delivery.fail(format!("{error:#}"))),
                         }
-                        JobOutcome { ids: vec![record.message_id], failure }
+                        JobOutcome { ids: vec![record.message_id], failure, is_suppressed }
                     }) as HandlerJob);
                 }
                 jobs
@@ -189,7 +193,7 @@ async fn execute(command: ExecCommand, selected: Vec<SelectedDelivery>) -> JobOu
             Some(reason) => delivery.fail(reason),
         });
     }
-    JobOutcome { ids, failure }
+    JobOutcome { ids, failure, is_suppressed: false }
 }
 
 /// The number of receipts that wait for the destination at once.

@@ -73,9 +73,10 @@ struct WorkLedger {
 impl WorkLedger {
     /// Counts what became of work. A notification that failed may come again.
     fn record(&mut self, outcome: JobOutcome) {
-        let JobOutcome { ids, failure } = outcome;
+        let JobOutcome { ids, failure, is_suppressed } = outcome;
         let Some(reason) = failure else {
-            self.counts.done += ids.len() as u64;
+            let ListenCounts { done, suppressed, .. } = &mut self.counts;
+            *(if is_suppressed { suppressed } else { done }) += ids.len() as u64;
             for id in &ids {
                 self.failed.remove(id);
             }
@@ -354,6 +355,7 @@ mod tests {
         let outcome = |number, failure: Option<&str>| JobOutcome {
             ids: vec![Uuid::from_u128(number)],
             failure: failure.map(str::to_owned),
+            is_suppressed: false,
         };
         ledger.record(outcome(1, Some("exited with code 1")));
         ledger.record(outcome(2, None));

@@ -27,6 +27,8 @@ pub(super) struct ListenCounts {
     pub(super) done: u64,
     /// Notifications that the options leave out, without those that the source passed over.
     pub(super) left_out: u64,
+    /// Notifications that the configuration of `--to` leaves out.
+    pub(super) suppressed: u64,
     /// Copies of notifications that came before.
     pub(super) copies: u64,
     /// Failures of `--exec` or `--to`. A notification may fail several times.
@@ -68,18 +70,21 @@ impl ListenSummary {
     fn status(&self) -> ExitStatus {
         match self.end {
             _ if self.lacks_work => ExitStatus::NotDelivered,
-            ListenEnd::SourcesEnded if self.counts.done == 0 => ExitStatus::NothingFound,
+            ListenEnd::SourcesEnded if self.counts.done + self.counts.suppressed == 0 => {
+                ExitStatus::NothingFound
+            }
             _ => ExitStatus::Success,
         }
     }
 
     /// Returns the counts as text. Counts of 0 are left out, except for the first two.
     fn text(&self) -> String {
-        let ListenCounts { done, left_out, copies, failures } = self.counts;
+        let ListenCounts { done, left_out, suppressed, copies, failures } = self.counts;
         let total = &self.stats.total;
         let received = total.received + total.skipped;
         let rest = [
             (left_out + total.skipped, "left out"),
+            (suppressed, "suppressed"),
             (copies, if copies == 1 { "copy" } else { "copies" }),
             (failures, if failures == 1 { "failure" } else { "failures" }),
             (total.unreadable, "unreadable"),

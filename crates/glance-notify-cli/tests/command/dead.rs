@@ -93,7 +93,8 @@ fn a_replay_removes_what_the_destination_has() {
     assert_eq!(letter_ids(&sandbox).len(), 2);
 }
 
-/// A letter stays if the destination does not have its notification: it is away, or leaves the type out.
+/// A letter stays if the destination does not have its notification: it is away, or its configuration
+/// leaves the notification out.
 #[test]
 fn a_letter_stays_until_it_is_delivered() {
     let sandbox = sandbox();
@@ -106,7 +107,12 @@ fn a_letter_stays_until_it_is_delivered() {
         "deaf.toml",
         "strategy = 'log'\nlog.file = 'copy.jsonl'\ndisabled_notifications = ['image']\n",
     );
-    for to in ["away.toml", "deaf.toml"] {
+    sandbox.file(
+        "filtered.toml",
+        "[[destination]]\nname = 'failures'\nstrategy = 'log'\nlog.file = 'copy.jsonl'\n\
+         priorities = ['critical']\n",
+    );
+    for to in ["away.toml", "deaf.toml", "filtered.toml"] {
         let args = ["dead", "replay", "--all", "--to", to, "-c", "config.toml", "--timeout", "1"];
         let output = sandbox.run(args).expect(3);
         assert!(output.err.contains("0 replayed, 2 not delivered, 2 unreadable"), "{}", output.err);

@@ -265,6 +265,21 @@ fn to_forwards_notifications_unchanged() {
     assert_eq!(sandbox.lines_of("copy.jsonl"), 101);
 }
 
+/// A notification that the configuration of `--to` leaves out is acknowledged, and not counted as forwarded.
+#[test]
+fn to_counts_suppressed_notifications_apart() {
+    let sandbox = sandbox();
+    let to = "strategy = 'log'\nlog.file = 'copy.jsonl'\ndisabled_notifications = ['image.delete']\n";
+    sandbox.file("to.toml", to);
+    let args = ["listen", "--from", "day.jsonl", "--exit-at-end", "--to", "to.toml"];
+    let args = [&args[..], &["--checkpoint", "position"]].concat();
+    let output = sandbox.run(&args).expect(0);
+    assert!(output.err.contains("101 received, 97 forwarded, 4 suppressed"), "{}", output.err);
+    assert_eq!(sandbox.lines_of("copy.jsonl"), 97);
+    // The checkpoint has all of them.
+    sandbox.run(&args).expect(1);
+}
+
 /// A destination that is away loses nothing: the next run forwards what this one could not.
 #[test]
 fn to_keeps_notifications_that_the_destination_did_not_take() {
