@@ -98,7 +98,11 @@ pub(super) const ROWS: &[MistakeRow] = &[
             line("doctor --from sources.toml", &["sources.toml", "day.jsonl"]),
         ],
         writes: &[],
-        wrong_type: &["doctor --from day.jsonl --watch soon", "doctor --from day.jsonl -w 1"],
+        wrong_type: &[
+            "doctor --from day.jsonl --watch soon",
+            "doctor --from day.jsonl -w 1",
+            "doctor --from day.jsonl --nagios -C many",
+        ],
         unknown: &["doctor --from day.jsonl --grant audit"],
         nothing: &[("doctor --from empty", 0)],
     },
