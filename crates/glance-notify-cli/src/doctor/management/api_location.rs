@@ -67,6 +67,11 @@ impl ApiLocation {
         };
         let port = url.port_or_known_default().unwrap_or_default();
         endpoint.hosts = vec![Host { name, port }];
+        if url.username().is_empty() && url.password().is_some() {
+            return Err(invalid(
+                "a password without a user: write `USER:PASSWORD@` before the host",
+            ));
+        }
         if !url.username().is_empty() {
             endpoint.user = Some(decoded(url.username())?);
             let password = url.password().map(decoded).transpose()?;
@@ -155,6 +160,7 @@ mod tests {
             ("ftp://u:hunter2@h", "expected a URL that begins with http:// or https://"),
             ("http://u:hunter2#@h", "invalid port number"),
             ("http://u:p@h?hunter2", "unexpected `?` or `#`"),
+            ("http://:hunter2@h", "a password without a user"),
             ("http://hunter2@h", "a user or a password is missing"),
             ("http://u:hunter2%ff@h", "the user or the password is not UTF-8"),
         ] {
