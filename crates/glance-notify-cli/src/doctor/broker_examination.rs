@@ -11,6 +11,7 @@ use super::management::{
     ApiLocation, BrokerSnapshot, cluster_findings, exchange_findings, rule_findings,
 };
 use super::queue_findings::queue_findings;
+use super::within_time;
 
 /// Adds the findings about the queues and the version of a source's broker, and what its management API says.
 pub(super) async fn examine(
@@ -26,7 +27,7 @@ pub(super) async fn examine(
         (finding.subject == "broker").then(|| version(text)).flatten()
     });
     let depths = match RabbitSource::new(broker.clone()) {
-        Ok(mut source) => source.queue_depths().await,
+        Ok(mut source) => within_time(source.queue_depths()).await,
         Err(error) => Err(error),
     };
     // Without an answer, nothing is known about the queues.
@@ -38,7 +39,7 @@ pub(super) async fn examine(
     let mut snapshot = None;
     if let Some(location) = management {
         let names = depths.iter().map(|depth| depth.queue.as_str());
-        match BrokerSnapshot::read(location, broker, names).await {
+        match within_time(BrokerSnapshot::read(location, broker, names)).await {
             Ok(read) => snapshot = Some(read),
             Err(error) => diagnosis.add(name, Finding::bad("management", error)),
         }
@@ -60,10 +61,12 @@ pub(super) async fn examine(
     if is_known && depths.is_empty() {
         diagnosis.add(name, no_queue(broker, virtual_host));
     }
+    let hosts: Vec<_> = broker.endpoint.hosts.iter().map(ToString::to_string).collect();
     for depth in &depths {
         let findings = queue_findings(depth, broker, snapshot);
         if depth.consumers == 0 {
-            diagnosis.unread += u64::from(depth.messages);
+            let place = (hosts.clone(), virtual_host.to_owned(), depth.queue.clone());
+            diagnosis.add_unread(place, depth.messages);
         }
         diagnosis.refine(name, findings);
     }

@@ -1,5 +1,8 @@
 //! The result of `doctor`: [`Diagnosis`].
 
+#[cfg(feature = "rabbit")]
+use std::collections::BTreeSet;
+
 use glance_notify::transport::{Finding, FindingState};
 
 use crate::exit_status::ExitStatus;
@@ -9,7 +12,14 @@ use crate::exit_status::ExitStatus;
 pub(super) struct Diagnosis {
     pub(super) findings: Vec<(String, Finding)>,
     pub(super) unread: u64,
+    /// The queues in `unread`.
+    #[cfg(feature = "rabbit")]
+    counted: BTreeSet<QueuePlace>,
 }
+
+/// The hosts of a broker, a virtual host and the name of a queue.
+#[cfg(feature = "rabbit")]
+pub(super) type QueuePlace = (Vec<String>, String, String);
 
 impl Diagnosis {
     /// Adds a finding about the source called `source`.
@@ -27,6 +37,14 @@ impl Diagnosis {
         });
         for finding in findings {
             self.add(source, finding);
+        }
+    }
+
+    /// Counts the unread messages of a queue, once for all sources that see it.
+    #[cfg(feature = "rabbit")]
+    pub(super) fn add_unread(&mut self, place: QueuePlace, messages: u32) {
+        if self.counted.insert(place) {
+            self.unread += u64::from(messages);
         }
     }
 
@@ -49,3 +67,23 @@ impl Diagnosis {
 /// The difference of two clocks that matters.
 pub(super) const LARGE_DIFFERENCE: glance_notify::time::Duration =
     glance_notify::time::Duration::SECOND.saturating_mul(30);
+
+#[cfg(all(test, feature = "rabbit"))]
+mod tests {
+    use super::*;
+
+    /// Two sources on one broker see the same queue, whose messages decide the state for Nagios once.
+    #[test]
+    fn a_queue_counts_once_for_all_sources() {
+        let place = |host: &str, virtual_host: &str| {
+            (vec![host.to_owned()], virtual_host.to_owned(), "notifications.info".to_owned())
+        };
+        let mut diagnosis = Diagnosis::default();
+        diagnosis.add_unread(place("rabbit1:5672", "/"), 7);
+        diagnosis.add_unread(place("rabbit1:5672", "/"), 7);
+        assert_eq!(diagnosis.unread, 7);
+        diagnosis.add_unread(place("rabbit1:5672", "openstack"), 7);
+        diagnosis.add_unread(place("rabbit2:5672", "/"), 7);
+        assert_eq!(diagnosis.unread, 21);
+    }
+}

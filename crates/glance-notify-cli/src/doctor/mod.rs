@@ -271,7 +271,12 @@ async fn examine_all(subjects: &[ExaminedSource], watch: Option<Duration>) -> Di
 /// Runs `Source::check` within [`CHECK_TIMEOUT`].
 async fn check(source: &SourceConfig) -> Result<Vec<Finding>, Error> {
     let mut source = source.open()?;
-    tokio::time::timeout(CHECK_TIMEOUT, source.check()).await.unwrap_or_else(|_| {
+    within_time(source.check()).await
+}
+
+/// Waits for the result of an examination, at most for [`CHECK_TIMEOUT`].
+async fn within_time<T>(result: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    tokio::time::timeout(CHECK_TIMEOUT, result).await.unwrap_or_else(|_| {
         let text = format!("no answer within {} s", CHECK_TIMEOUT.as_secs());
         Err(Error::new(ErrorKind::Timeout, text))
     })
@@ -285,5 +290,5 @@ fn configuration_advice(warning: &str) -> String {
     warning.to_owned()
 }
 
-/// The longest examination of one source.
+/// The longest examination of one source, of its queues, or by its management API.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(60);

@@ -33,7 +33,7 @@ pub(super) fn print(
 /// The codes of Nagios are 0 for OK, 1 for a warning and 2 for critical, as for a broker in alarm. 3, unknown, is
 /// for a broker that does not answer.
 fn line(diagnosis: &Diagnosis, thresholds: &NagiosThresholds) -> (ExitStatus, String) {
-    let Diagnosis { findings, unread } = diagnosis;
+    let Diagnosis { findings, unread, .. } = diagnosis;
     let NagiosThresholds { warning, critical } = thresholds;
     let bad = |is_wanted: fn(&Error) -> bool| {
         findings.iter().find(
@@ -81,8 +81,12 @@ mod tests {
     fn the_state_is_that_of_the_worst_finding() {
         let thresholds = NagiosThresholds { warning: 100, critical: 200 };
         let with = |unread, finding: Option<Finding>| {
-            let findings = finding.into_iter().map(|finding| ("r".to_owned(), finding)).collect();
-            let (status, line) = line(&Diagnosis { findings, unread }, &thresholds);
+            let mut diagnosis = Diagnosis::default();
+            for finding in finding {
+                diagnosis.add("r", finding);
+            }
+            diagnosis.unread = unread;
+            let (status, line) = line(&diagnosis, &thresholds);
             (status.code(), line)
         };
         let text = |state: &str| format!("NOTIFICATIONS {state};100;200;0\n");

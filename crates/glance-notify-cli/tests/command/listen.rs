@@ -269,7 +269,8 @@ fn to_forwards_notifications_unchanged() {
 #[test]
 fn to_counts_suppressed_notifications_apart() {
     let sandbox = sandbox();
-    let to = "strategy = 'log'\nlog.file = 'copy.jsonl'\ndisabled_notifications = ['image.delete']\n";
+    let to =
+        "strategy = 'log'\nlog.file = 'copy.jsonl'\ndisabled_notifications = ['image.delete']\n";
     sandbox.file("to.toml", to);
     let args = ["listen", "--from", "day.jsonl", "--exit-at-end", "--to", "to.toml"];
     let args = [&args[..], &["--checkpoint", "position"]].concat();

@@ -71,9 +71,9 @@ async fn a_permit_that_never_fits_is_refused() {
 #[tokio::test(start_paused = true)]
 async fn optional_destinations_bound_the_number_of_permits() {
     let scripts = [(); 2].map(|()| Script::default());
-    let [first, second] = scripts.each_ref().map(|script| {
-        Notifier::builder(script.transport()).optional().queue(queue_config(3, 1))
-    });
+    let [first, second] = scripts
+        .each_ref()
+        .map(|script| Notifier::builder(script.transport()).optional().queue(queue_config(3, 1)));
     let (notifier, _worker) =
         first.named("first").destination(second.named("second")).build().unwrap();
     assert_eq!(notifier.reserve_many(3, 10).await.unwrap().len(), 3);

@@ -36,6 +36,8 @@ pub(crate) struct BrokerSnapshot {
     pub(super) nodes: Option<Vec<NodeAnswer>>,
     /// The connections to the virtual host; `None` if the user may not see them.
     pub(super) connections: Option<Vec<ConnectionAnswer>>,
+    /// Whether the broker has more connections than [`MOST_CONNECTIONS`].
+    pub(super) omits_connections: bool,
 }
 
 /// An exchange and its bindings for the topics of a source.
@@ -106,6 +108,7 @@ impl BrokerSnapshot {
             // Without this permission, the API shows the user's own connections only.
             None => None,
         };
+        let (connections, omits_connections) = connections.unzip();
         Ok(Self {
             overview,
             peer,
@@ -116,6 +119,7 @@ impl BrokerSnapshot {
             omitted_queues,
             nodes,
             connections,
+            omits_connections: omits_connections.unwrap_or_default(),
         })
     }
 
@@ -204,22 +208,29 @@ fn matches_key(pattern: &str, key: &str) -> bool {
     pattern[p..].iter().all(|word| *word == "#")
 }
 
-/// Reads the connections to a virtual host, page by page, and leaves out those of this process.
-async fn connections(api: &mut ApiClient<'_>, virtual_host: &str) -> Result<Vec<ConnectionAnswer>> {
+/// Reads the connections to a virtual host, page by page, and leaves out those of this process. Returns `true`
+/// with them if the broker has more than [`MOST_CONNECTIONS`].
+async fn connections(
+    api: &mut ApiClient<'_>,
+    virtual_host: &str,
+) -> Result<(Vec<ConnectionAnswer>, bool)> {
     let mut connections: Vec<ConnectionAnswer> = Vec::new();
     let own = format!("glance-notify:{}:", std::process::id());
     for page in 1..=MOST_PAGES {
-        let path = format!("connections?page={page}&page_size=500&columns={CONNECTION_COLUMNS}");
-        let Some(ConnectionPage { page_count, items }) = api.get(&path).await? else { break };
+        let path =
+            format!("connections?page={page}&page_size={PAGE_SIZE}&columns={CONNECTION_COLUMNS}");
+        let Some(ConnectionPage { page_count, items }) = api.get(&path).await? else {
+            return Ok((connections, false));
+        };
         let of_others = items.into_iter().filter(|item| {
             item.vhost == virtual_host && !item.user_provided_name.starts_with(&own)
         });
         connections.extend(of_others);
         if page >= page_count {
-            break;
+            return Ok((connections, false));
         }
     }
-    Ok(connections)
+    Ok((connections, true))
 }
 
 /// Returns `None` for an object that the user may not see.
@@ -237,8 +248,12 @@ fn encoded(name: &str) -> impl std::fmt::Display + '_ {
 
 /// The most queues that are examined.
 const MOST_QUEUES: usize = 64;
-/// The most pages of connections, each of 500.
+/// The most connections of a broker that are examined, of all virtual hosts.
+pub(super) const MOST_CONNECTIONS: u64 = MOST_PAGES * PAGE_SIZE;
+/// The most pages of connections.
 const MOST_PAGES: u64 = 20;
+/// The connections on one page. RabbitMQ allows no more than 500.
+const PAGE_SIZE: u64 = 500;
 const BINDING_COLUMNS: &str = "source,destination,destination_type,routing_key";
 const CONNECTION_COLUMNS: &str = "name,vhost,user,state,user_provided_name";
 const NODE_COLUMNS: &str = "name,running,mem_alarm,mem_used,mem_limit,disk_free_alarm,disk_free,\

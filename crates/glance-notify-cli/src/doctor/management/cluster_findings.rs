@@ -5,7 +5,7 @@ use glance_notify::{Error, ErrorKind};
 use glance_notify_cli::units::short_bytes;
 
 use super::api_answers::{ConnectionAnswer, NodeAnswer};
-use super::broker_snapshot::BrokerSnapshot;
+use super::broker_snapshot::{BrokerSnapshot, MOST_CONNECTIONS};
 use super::connected_programs::ConnectedPrograms;
 use crate::doctor::diagnosis::LARGE_DIFFERENCE;
 
@@ -15,7 +15,16 @@ pub(crate) fn cluster_findings(snapshot: &BrokerSnapshot, virtual_host: &str) ->
     findings.extend(clock_finding(snapshot));
     if let (Some(nodes), Some(connections)) = (&snapshot.nodes, &snapshot.connections) {
         findings.extend(node_findings(nodes));
-        findings.push(connection_finding(connections, virtual_host));
+        // Connections that are not examined may belong to the virtual host.
+        if !(connections.is_empty() && snapshot.omits_connections) {
+            findings.push(connection_finding(connections, virtual_host));
+        }
+        if snapshot.omits_connections {
+            let text = format!(
+                "the broker has more than {MOST_CONNECTIONS} connections, and the rest is not examined"
+            );
+            findings.push(Finding::warning("connections", text));
+        }
     } else {
         let user = printable(&snapshot.user, 255);
         let text = format!(

@@ -5,7 +5,9 @@ use std::time::Duration;
 use notify_conformance::samples;
 use notify_conformance::source_script::{SourceFault, SourceScript};
 use notify_core::ErrorKind;
-use notify_core::listener::{DeadLetters, Listener, ListenerConfig, SettlementOutcome, SourceState};
+use notify_core::listener::{
+    DeadLetters, Listener, ListenerConfig, SettlementOutcome, SourceState,
+};
 use notify_core::source::SettlementMode;
 use tokio::time::{sleep, timeout};
 
