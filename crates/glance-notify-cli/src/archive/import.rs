@@ -6,6 +6,7 @@
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use notify_archive::ArchiveWriter;
 use notify_archive::record::{RecordLines, RecordReader};
@@ -50,7 +51,8 @@ pub(super) fn run(args: &ImportArgs) -> Result<ExitStatus, CommandError> {
     let mut writer = ArchiveWriter::open(&args.dir.archive)?;
     let mut summary = ImportSummary::default();
     for path in &args.files {
-        import(path, args.region.as_deref(), &mut writer, &mut summary)?;
+        let never_stopped = AtomicBool::new(false);
+        import(path, args.region.as_deref(), &mut writer, &mut summary, &never_stopped)?;
     }
     let AppendOutcome { stored, copies, reused, unreadable, .. } = summary.stored;
     print_note(format_args!(
@@ -65,7 +67,8 @@ pub(super) fn run(args: &ImportArgs) -> Result<ExitStatus, CommandError> {
     Ok(ExitStatus::Success)
 }
 
-/// Imports one file from its stored position on. `-` is standard input.
+/// Imports one file from its stored position on. `-` is standard input. Stores nothing more once `is_stopped` is
+/// set.
 ///
 /// # Errors
 ///
@@ -75,6 +78,7 @@ pub(crate) fn import(
     region: Option<&str>,
     writer: &mut ArchiveWriter,
     summary: &mut ImportSummary,
+    is_stopped: &AtomicBool,
 ) -> Result<(), CommandError> {
     let source = source_name(path)?;
     let name = display_path(path);
@@ -88,6 +92,9 @@ pub(crate) fn import(
     let mut progress = ProgressLine::new(Some(input.length));
     for import in ImportBatches::read_ahead(lines, &source, input.head).map_err(failed)? {
         let import = import.map_err(failed)?;
+        if is_stopped.load(Ordering::Relaxed) {
+            break;
+        }
         let outcome = writer.append(&import.batch)?;
         summary.other_lines += import.other_lines;
         summary.stored.stored += outcome.stored;

@@ -114,6 +114,9 @@ pub(crate) fn run(args: &ServeArgs, config: &ConfigArgs) -> Result<ExitStatus, C
             () = server.run(router(site)) => {}
             () = signals.next() => {}
         }
+        if let ServedArchive::Temporary(archive) = archive {
+            archive.discard().await;
+        }
         Ok::<_, CommandError>(())
     });
     runtime.shutdown_background();
@@ -147,14 +150,16 @@ async fn open(
         return Err(CommandError::new(ExitStatus::PermanentError, NO_INPUT));
     }
     let archive = TemporaryArchive::new(&input)?;
-    let filling = archive.fill(input);
-    tokio::select! {
-        filled = filling => {
-            filled?;
-            Ok(Some(ServedArchive::Temporary(archive)))
-        }
-        () = signals.next() => Ok(None),
-    }
+    let filled = tokio::select! {
+        filled = archive.fill(input) => Some(filled),
+        () = signals.next() => None,
+    };
+    let Some(filled) = filled else {
+        archive.discard().await;
+        return Ok(None);
+    };
+    filled?;
+    Ok(Some(ServedArchive::Temporary(archive)))
 }
 
 impl ServedArchive {

@@ -66,6 +66,23 @@ fn the_demo_needs_no_set_up() {
     assert_eq!(fs::read_dir(sandbox.path("tmp")).unwrap().count(), 0);
 }
 
+/// A signal while the input is read ends the command in order, and nothing of the input stays behind.
+#[test]
+fn a_signal_during_the_reading_leaves_nothing_behind() {
+    let sandbox = Sandbox::new();
+    let temporary = sandbox.path("tmp");
+    fs::create_dir_all(&temporary).unwrap();
+    let mut command = sandbox.command(["serve", "--listen", "127.0.0.1:0"]);
+    command.env("TMPDIR", &temporary).stdin(Stdio::piped()).stderr(sandbox.create("err"));
+    let mut child = command.spawn().unwrap();
+    // More than one batch of the import, and no end.
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(DAY.repeat(15).as_bytes()).unwrap();
+    wait_until("the archive exists", || fs::read_dir(&temporary).unwrap().count() == 1);
+    stop(child);
+    assert_eq!(fs::read_dir(&temporary).unwrap().count(), 0);
+}
+
 /// The configuration of the archive service names the archive, and the pages follow it while it grows.
 #[test]
 fn an_archive_is_shown_while_it_grows() {
