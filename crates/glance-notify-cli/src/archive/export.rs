@@ -1,5 +1,7 @@
 //! `glance-notify archive export`: prints the stored notifications.
 
+use std::ops::ControlFlow;
+
 use glance_notify::codec::Context;
 use notify_archive::question::Calendar;
 use notify_archive::record::EventRecord;
@@ -56,20 +58,20 @@ pub(super) fn run(args: &ExportArgs) -> Result<ExitStatus, CommandError> {
     let scope = ReadScope { detail, undated: true, deadline };
     let (mut exported, mut failure) = (0_u64, None::<ArchiveError>);
     write_stdout(|out| {
-        let mut written = match args.format {
-            ExportFormat::Csv => write_csv_row(out, &columns().map(str::to_owned)),
-            ExportFormat::Raw => Ok(()),
-        };
-        let read = archive.read(&filter, scope, |record| {
-            if written.is_ok() {
-                exported += 1;
-                written = match args.format {
-                    ExportFormat::Raw => {
-                        out.write_all(&record.body).and_then(|()| out.write_all(b"\n"))
-                    }
-                    ExportFormat::Csv => write_csv_row(out, &row(record, &calendar)),
-                };
-            }
+        if args.format == ExportFormat::Csv {
+            write_csv_row(out, &columns().map(str::to_owned))?;
+        }
+        let mut written = Ok(());
+        // Without a reader of the output, the rest of the archive needs no reading.
+        let read = archive.read_while(&filter, scope, |record| {
+            exported += 1;
+            written = match args.format {
+                ExportFormat::Raw => {
+                    out.write_all(&record.body).and_then(|()| out.write_all(b"\n"))
+                }
+                ExportFormat::Csv => write_csv_row(out, &row(record, &calendar)),
+            };
+            if written.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         });
         failure = read.err();
         written

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::fs::{self, DirBuilder};
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -113,19 +113,36 @@ impl Archive {
         scope: ReadScope,
         mut add: impl FnMut(&EventRecord),
     ) -> Result<()> {
+        self.read_while(filter, scope, |record| {
+            add(record);
+            ControlFlow::Continue(())
+        })
+    }
+
+    /// Reads as [`read`](Self::read) does, until `add` returns [`ControlFlow::Break`].
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if a file cannot be read or the deadline passes.
+    pub fn read_while(
+        &self,
+        filter: &EventFilter,
+        scope: ReadScope,
+        mut add: impl FnMut(&EventRecord) -> ControlFlow<()>,
+    ) -> Result<()> {
         let deadline = Instant::now() + scope.deadline;
         let mut filter = filter.clone();
         self.resolve_names(&mut filter, deadline)?;
         self.read_files(&filter, scope, deadline, &mut add)
     }
 
-    /// Reads every file, for a filter whose names are resolved.
+    /// Reads every file, for a filter whose names are resolved, until `add` breaks.
     fn read_files(
         &self,
         filter: &EventFilter,
         scope: ReadScope,
         deadline: Instant,
-        add: &mut dyn FnMut(&EventRecord),
+        add: &mut dyn FnMut(&EventRecord) -> ControlFlow<()>,
     ) -> Result<()> {
         let since = filter.since.map_or(i64::MIN, microseconds);
         let until = filter.until.map_or(i64::MAX, microseconds);
@@ -139,9 +156,10 @@ impl Archive {
                 let mut start = Some((since.saturating_sub(1), i64::MAX));
                 while let Some(from) = start {
                     check_deadline(deadline)?;
+                    let mut flow: ControlFlow<()> = ControlFlow::Continue(());
                     let mut page = |record: EventRecord| {
-                        if filter.accepts(&record) {
-                            add(&record);
+                        if flow.is_continue() && filter.accepts(&record) {
+                            flow = add(&record);
                         }
                     };
                     start = event_file::read_page(
@@ -154,6 +172,9 @@ impl Archive {
                         &mut page,
                     )
                     .map_err(|error| damaged(&path, error))?;
+                    if flow.is_break() {
+                        return Ok(());
+                    }
                 }
             }
         }
@@ -319,6 +340,7 @@ impl Archive {
                     if record.is_image() && record.name.as_deref() == Some(name.as_str()) {
                         seen.extend(record.subject.as_deref().map(str::to_owned));
                     }
+                    ControlFlow::Continue(())
                 })?;
                 ids.extend(seen);
             }

@@ -179,6 +179,13 @@ fn readers_and_the_writer_do_not_wait_for_each_other() {
     let mut found = 0;
     Archive::open(late.path()).unwrap().read(&filter, ALL, |_| found += 1).unwrap();
     assert!(found > 3, "{found} events");
+    let mut seen = 0;
+    let read = archive.read_while(&EventFilter::default(), ALL, |_| {
+        seen += 1;
+        std::ops::ControlFlow::Break(())
+    });
+    read.unwrap();
+    assert_eq!(seen, 1);
     let deadline = std::time::Duration::ZERO;
     let error =
         archive.read(&EventFilter::default(), ReadScope { deadline, ..ALL }, |_| {}).unwrap_err();
