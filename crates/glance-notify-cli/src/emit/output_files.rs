@@ -48,23 +48,16 @@ impl OutputFiles {
             // Text that is no notification is not redacted.
             ("--rejected", rejected, PRIVATE_MODE),
         ];
-        for (at, (option, path, _)) in outputs.iter().enumerate() {
-            let Some(path) = path else { continue };
-            for (other, other_path, _) in &outputs[at + 1..] {
-                if is_same_file(path, other_path.as_ref()) {
-                    return Err(CommandError::new(
-                        ExitStatus::PermanentError,
-                        format!("`{option}` and `{other}` name the same file: use two files"),
-                    ));
-                }
-            }
-        }
+        check_distinct(&outputs)?;
         let open = |(option, path, mode): (&'static str, &Option<PathBuf>, u32)| {
             let path = path.as_ref();
             path.map(|path| OutputFile::open(option, path, mode, input.as_ref())).transpose()
         };
         let [acks, failed, rejected] = outputs.map(open);
-        Ok((Self { acks: acks?, failed: failed? }, rejected?))
+        let opened = (Self { acks: acks?, failed: failed? }, rejected?);
+        // Two paths may lead to one file that did not exist before.
+        check_distinct(&outputs)?;
+        Ok(opened)
     }
 
     /// Writes the id of a delivered notification to the file of `--acks`.
@@ -147,6 +140,26 @@ impl OutputFile {
             CommandError::file(&format!("cannot write the output of `{}`", self.option), &error)
         })
     }
+}
+
+/// Checks that no two options name the same file.
+///
+/// # Errors
+///
+/// Returns an error that names the options.
+fn check_distinct(outputs: &[(&'static str, &Option<PathBuf>, u32)]) -> Result<(), CommandError> {
+    for (at, (option, path, _)) in outputs.iter().enumerate() {
+        let Some(path) = path else { continue };
+        for (other, other_path, _) in &outputs[at + 1..] {
+            if is_same_file(path, other_path.as_ref()) {
+                return Err(CommandError::new(
+                    ExitStatus::PermanentError,
+                    format!("`{option}` and `{other}` name the same file: use two files"),
+                ));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Returns whether the last byte of a regular file is no line break. A file that cannot be read counts as

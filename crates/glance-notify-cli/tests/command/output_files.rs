@@ -59,6 +59,9 @@ fn d2_rejected_keeps_invalid_lines() {
     sandbox.pipe(&args, long).expect_message(4, "`--rejected` has its first 1048576 bytes");
     let both = emit(&["--rejected", "failed", "--failed", "failed"]);
     sandbox.pipe(&both, "x\n").expect_message(2, "`--failed` and `--rejected` name the same file");
+    // Neither path exists before.
+    let both = emit(&["--acks", "new", "--failed", "./new"]);
+    sandbox.pipe(&both, "x\n").expect_message(2, "`--acks` and `--failed` name the same file");
 }
 
 /// D6: only ids, `--dead` or `--all` choose the messages that `spool drop` removes. Anything else is wrong
