@@ -12,6 +12,7 @@
 //! without a special case, and each notification that was not delivered reaches `--failed`.
 
 use std::path::Path;
+use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -19,7 +20,7 @@ use futures_util::stream::FuturesUnordered;
 use glance_notify::config::ConfigEntry;
 use glance_notify::pipeline::{DestinationAccount, Stats, WorkerState};
 use glance_notify::{Config, Error, Notification, Notifier, Outcome};
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, interval_at};
 
 use super::args::EmitArgs;
 use super::intake::{Intake, Submission};
@@ -285,6 +286,20 @@ impl DeliveryMonitor {
         }
     }
 
+    /// Shuts the notifier down. During a long drain, warnings of the log appear, unless the summary says the
+    /// same.
+    async fn shut_down(&self, drain: Duration) {
+        let abandons_pending = self.stop_reason.abandons_pending();
+        let mut ticks = interval_at(Instant::now() + SHORT_DRAIN, TICK);
+        let mut shutdown = pin!(self.notifier.shutdown(drain));
+        loop {
+            tokio::select! {
+                _ = &mut shutdown => break,
+                _ = ticks.tick(), if !abandons_pending => held_log::release_due(),
+            }
+        }
+    }
+
     /// Closes the notifier and sums up.
     async fn finish(mut self) -> EmitSummary {
         if !self.stop_reason.abandons_pending() {
@@ -294,7 +309,7 @@ impl DeliveryMonitor {
         // destination may still complete within the drain timeout.
         let drain =
             if self.stop_reason.abandons_pending() { Duration::ZERO } else { self.drain_timeout };
-        self.notifier.shutdown(drain).await;
+        self.shut_down(drain).await;
         if self.stop_reason.abandons_pending() {
             // The summary says why everything was dropped.
             held_log::discard();
@@ -352,6 +367,9 @@ const MAX_RECEIPTS: usize = 16 * 1024;
 
 /// The interval of the checks whether to give up.
 const TICK: Duration = Duration::from_millis(50);
+
+/// The drain that ends before the log needs to explain it: the summary follows at once.
+const SHORT_DRAIN: Duration = Duration::from_secs(1);
 
 /// The number of undelivered notifications that get a message each.
 const MAX_REPORTED: u64 = 10;
