@@ -4,7 +4,7 @@
 //! owner may read it. All functions here block.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, BufRead, BufReader, BufWriter, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
@@ -17,7 +17,7 @@ use crate::redact::printable::printable;
 /// The dead-letter file of a listener, which may run meanwhile.
 ///
 /// A listener appends to it. Your program reads the letters, and removes those that it has handled. Both lock
-/// the file while they write. All methods block.
+/// the file while they write, and a reader waits for the letter that is being written. All methods block.
 ///
 /// # Examples
 ///
@@ -53,21 +53,30 @@ impl DeadLetterFile {
         Self { path: path.into() }
     }
 
-    /// Reads the lines of the file, the oldest first.
+    /// Reads the lines of the file, the oldest first. Letters that come later are not among them.
     ///
     /// # Errors
     ///
-    /// The error of the file, also if it does not exist. Each item is an error if the file cannot be read
-    /// further.
+    /// The error of the file, also if it does not exist. [`ErrorKind::Unavailable`] if another process has locked
+    /// it for 5 s. Each item is an error if the file cannot be read further.
     pub fn lines(&self) -> Result<impl Iterator<Item = Result<DeadLetterLine>>> {
-        let file = File::open(&self.path).map_err(|error| self.error("cannot be opened", error))?;
-        let split = BufReader::new(file).split(b'\n');
+        let file = self.lock(OpenOptions::new().read(true), File::try_lock_shared)?;
+        // Under the lock, no letter is half written. The reading itself may take long and needs no lock.
+        let metadata = file.metadata().map_err(|error| self.error("cannot be read", error))?;
+        let length = if metadata.is_file() { metadata.len() } else { u64::MAX };
+        // Where there are no locks, this fails.
+        drop(file.unlock());
+        Ok(self.read_lines(file.take(length)))
+    }
+
+    /// Reads the lines of an open file.
+    fn read_lines(&self, file: impl Read) -> impl Iterator<Item = Result<DeadLetterLine>> {
         let read = |line: io::Result<Vec<u8>>| match line {
             Ok(line) if line.is_empty() => None,
             Ok(line) => Some(Ok(DeadLetterLine::new(line))),
             Err(error) => Some(Err(self.error("cannot be read", error))),
         };
-        Ok(split.filter_map(read))
+        BufReader::new(file).split(b'\n').filter_map(read)
     }
 
     /// Removes the lines for which `is_handled` returns `true`, and returns their number.
@@ -78,7 +87,7 @@ impl DeadLetterFile {
     ///
     /// The error of the file. [`ErrorKind::Unavailable`] if another process has locked it for 5 s.
     pub fn remove(&self, mut is_handled: impl FnMut(&DeadLetterLine) -> bool) -> Result<u64> {
-        let locked = self.lock(OpenOptions::new().read(true).append(true))?;
+        let locked = self.lock(OpenOptions::new().read(true).append(true), File::try_lock)?;
         let mut temporary = self.path.clone().into_os_string();
         temporary.push(".new");
         // A process that was killed may have left one. A link there must lead to no other file.
@@ -96,7 +105,7 @@ impl DeadLetterFile {
         let new = new.map_err(|error| self.error("cannot be replaced", error))?;
         let mut new = BufWriter::new(new);
         let mut removed = 0;
-        for line in self.lines()? {
+        for line in self.read_lines(&locked) {
             let line = line?;
             if is_handled(&line) {
                 removed += 1;
@@ -128,7 +137,8 @@ impl DeadLetterFile {
     pub(super) fn append(&self, record: &DeadLetterRecord, max_bytes: u64) -> Result<()> {
         let line = record.line();
         let mut options = OpenOptions::new();
-        let mut file = self.lock(options.read(true).append(true).create(true).mode(MODE))?;
+        options.read(true).append(true).create(true).mode(MODE);
+        let mut file = self.lock(&options, File::try_lock)?;
         let metadata = file.metadata().map_err(|error| self.error("cannot be read", error))?;
         if metadata.permissions().mode() & 0o077 != 0 {
             let restricted = file.set_permissions(fs::Permissions::from_mode(MODE));
@@ -158,17 +168,21 @@ impl DeadLetterFile {
         write().map_err(|error| self.error("cannot be written", error))
     }
 
-    /// Opens and locks the file that has the path.
+    /// Opens the file that has the path, and locks it with `try_lock`.
     ///
     /// # Errors
     ///
     /// The error of the file. [`ErrorKind::Unavailable`] if another process has locked it for 5 s.
-    fn lock(&self, options: &OpenOptions) -> Result<File> {
+    fn lock(
+        &self,
+        options: &OpenOptions,
+        try_lock: fn(&File) -> Result<(), TryLockError>,
+    ) -> Result<File> {
         let deadline = Instant::now() + LOCK_TIMEOUT;
         loop {
             let open = || {
                 let file = options.open(&self.path)?;
-                let is_locked = match file.try_lock() {
+                let is_locked = match try_lock(&file) {
                     Ok(()) => true,
                     Err(TryLockError::WouldBlock) => false,
                     // Without locks, letters that come while others are removed may be lost.

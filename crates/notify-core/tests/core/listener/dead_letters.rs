@@ -1,5 +1,7 @@
 //! Dead letters: the file that holds what the program will never handle.
 
+use std::fs::OpenOptions;
+use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::time::Duration;
 
@@ -72,6 +74,26 @@ async fn letters_are_removed_while_others_are_appended() {
     assert_eq!(removed.len(), 300);
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     assert_eq!(listener.close(LONG).await.total.dead_lettered, 300);
+}
+
+/// A letter that is being appended is no damaged line: a reader waits for its end.
+#[test]
+fn a_reader_waits_for_the_letter_that_is_being_appended() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("dead.jsonl");
+    let mut file = OpenOptions::new().append(true).create(true).open(&path).unwrap();
+    file.lock().unwrap();
+    file.write_all(b"a\nb").unwrap();
+    let reader = std::thread::spawn(move || {
+        let lines = DeadLetterFile::new(path);
+        let lines = lines.lines().unwrap();
+        lines.map(|line| line.unwrap().bytes).collect::<Vec<_>>()
+    });
+    std::thread::sleep(Duration::from_millis(100));
+    assert!(!reader.is_finished());
+    file.write_all(b"c\n").unwrap();
+    drop(file);
+    assert_eq!(reader.join().unwrap(), [b"a".to_vec(), b"bc".to_vec()]);
 }
 
 /// An administrator who removes letters leaves the file to the service that writes them.
