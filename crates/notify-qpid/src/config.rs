@@ -35,8 +35,8 @@ pub struct Config {
     ///
     /// By default the login is anonymous. The virtual host is the hostname in AMQP's Open; RabbitMQ 3
     /// expects `vhost:NAME`. The transport uses the first mechanism of `qpid.sasl_mechanism` that the
-    /// broker offers. `qpid.connect_timeout` is also the time for each attach of a link. A broker that is
-    /// silent for two heartbeats counts as unreachable.
+    /// broker offers. `qpid.connect_timeout` is also the time of one attempt for all links that are missing.
+    /// A broker that is silent for two heartbeats counts as unreachable.
     pub endpoint: Endpoint,
 
     /// `qpid.node`: whether to send to queues or to an exchange. Default `queue`.

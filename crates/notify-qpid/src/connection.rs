@@ -22,7 +22,7 @@ use notify_net::guard::{GuardReport, GuardedStream};
 use notify_net::{
     BrokerAnswer, BrokerStream, Dialer, OnceWarnings, PeerInfo, Secret, ShutdownGuard,
 };
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::config::Config;
 use crate::error::ErrorContext;
@@ -40,6 +40,9 @@ pub(crate) struct Connection {
     /// The links by address. Each has its own session, because a broker ends the session if one
     /// address has a problem.
     pub(crate) links: BTreeMap<String, Link>,
+    /// The links that the current `send` attached. They join `links` when it ends; after a dropped `send`,
+    /// when the next one begins.
+    pub(crate) new_links: BTreeMap<String, Link>,
     /// The addresses in the dialect of this broker.
     pub(crate) topology: Topology,
     /// The host and the user, for errors.
@@ -51,9 +54,9 @@ pub(crate) struct Connection {
     /// The guard's findings.
     report: GuardReport,
     /// The warnings that appear once.
-    warnings: Arc<OnceWarnings>,
+    pub(crate) warnings: Arc<OnceWarnings>,
     /// Whether an attach is running. If it is dropped meanwhile, a session stays half open.
-    is_attaching: bool,
+    pub(crate) is_attaching: bool,
 }
 
 impl Connection {
@@ -101,21 +104,24 @@ impl Connection {
         route: &Route,
         time: Duration,
     ) -> Result<(), AttachFailure> {
-        if self.links.get_mut(&route.address).is_some_and(Link::is_usable) {
+        if self.has_usable_link(&route.address) {
             return Ok(());
         }
-        self.links.remove(&route.address);
         self.is_attaching = true;
-        let attached = timeout(time, attach(&mut self.handle, &self.context, route))
-            .await
-            .unwrap_or_else(|_| Err(self.context.timeout_error("did not answer an attach").into()));
+        let attached =
+            attach_in_time(&mut self.handle, &self.context, &self.warnings, route, time).await;
         self.is_attaching = false;
-        let link = attached?;
-        if link.is_transient {
-            self.warnings.warn(&transient_node(&route.address));
-        }
-        self.links.insert(route.address.clone(), link);
+        self.links.insert(route.address.clone(), attached?);
         Ok(())
+    }
+
+    /// Returns whether a usable link to an address exists. Drops a link that is unusable.
+    pub(crate) fn has_usable_link(&mut self, address: &str) -> bool {
+        let is_usable = self.links.get_mut(address).is_some_and(Link::is_usable);
+        if !is_usable {
+            self.links.remove(address);
+        }
+        is_usable
     }
 
     /// Returns whether the broker reports that the node of an attached address is not durable.
@@ -211,6 +217,7 @@ impl LoginAttempt<'_> {
             _shutdown_guard: shutdown_guard,
             handle,
             links: BTreeMap::new(),
+            new_links: BTreeMap::new(),
             topology: Topology::new(config, &product.name, &product.version),
             context,
             peer,
@@ -220,6 +227,47 @@ impl LoginAttempt<'_> {
             is_attaching: false,
         })
     }
+}
+
+/// Attaches links to the addresses of `routes`, one after the other, within `time` for all. Each gets an equal
+/// share of the time that is left, so one that hangs leaves the others theirs.
+///
+/// Returns the links, and the reason of each address without one.
+pub(crate) async fn attach_all(
+    handle: &mut ConnectionHandle<()>,
+    context: &ErrorContext,
+    warnings: &OnceWarnings,
+    routes: &[Route],
+    time: Duration,
+) -> (BTreeMap<String, Link>, Vec<(String, AttachFailure)>) {
+    let deadline = Instant::now() + time;
+    let (mut links, mut failures) = (BTreeMap::new(), Vec::new());
+    for (index, route) in routes.iter().enumerate() {
+        let left = u32::try_from(routes.len() - index).unwrap_or(1);
+        let share = deadline.saturating_duration_since(Instant::now()) / left;
+        match attach_in_time(handle, context, warnings, route, share).await {
+            Ok(link) => _ = links.insert(route.address.clone(), link),
+            Err(failure) => failures.push((route.address.clone(), failure)),
+        }
+    }
+    (links, failures)
+}
+
+/// Attaches a link within `time`. Logs once that its node is not durable.
+async fn attach_in_time(
+    handle: &mut ConnectionHandle<()>,
+    context: &ErrorContext,
+    warnings: &OnceWarnings,
+    route: &Route,
+    time: Duration,
+) -> Result<Link, AttachFailure> {
+    let link = timeout(time, attach(handle, context, route))
+        .await
+        .unwrap_or_else(|_| Err(context.timeout_error("did not answer an attach").into()))?;
+    if link.is_transient {
+        warnings.warn(&transient_node(&route.address));
+    }
+    Ok(link)
 }
 
 /// Begins a session and attaches a link on it. Creates the node first if the route says so.

@@ -3,29 +3,34 @@
 //! One call works in four steps:
 //!
 //! 1. Sort the unsettled messages by address.
-//! 2. Attach the links that are missing. An address without a link keeps its messages unsettled.
-//! 3. Send over all links at once. Settle each message in the moment its outcome comes, so that a
+//! 2. Send over all links at once. Settle each message in the moment its outcome comes, so that a
 //!    dropped or failed call keeps every verdict.
+//! 3. Meanwhile attach the links that are missing, within `qpid.connect_timeout` for all, and then send over
+//!    these too. So an attach without an answer does not delay the addresses that have a link.
 //! 4. Settle the messages of an address that has no link: that lane fails, and no other. Only the end of
 //!    the connection, and an address that withholds its outcomes, are errors.
 //!
 //! This module knows batches, addresses and timeouts. The module `link` sends the messages.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
 use notify_core::transport::BrokerCounters;
-use notify_core::{Batch, Error, ErrorKind, Outcome, Result};
+use notify_core::{Batch, Error, ErrorKind, Message, Outcome, Result};
 use notify_net::{BrokerAnswer, Judge};
-use tokio::sync::mpsc::unbounded_channel;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use uuid::Uuid;
 
 use crate::config::Config;
-use crate::connection::{AttachFailure, Connection};
-use crate::link::{Answer, LinkFailure, LinkTransfer};
+use crate::connection::{AttachFailure, Connection, attach_all};
+use crate::error::ErrorContext;
+use crate::link::{Answer, Link, LinkFailure, LinkTransfer};
+use crate::topology::Topology;
 
 /// The current timeout of each address that needed more than `qpid.confirm_timeout`.
 ///
@@ -55,6 +60,8 @@ pub(crate) async fn publish(
     counters: &Arc<BrokerCounters>,
     batch: &mut Batch<'_>,
 ) -> Result<()> {
+    // A dropped call left its new links there.
+    connection.links.append(&mut connection.new_links);
     let mut indices: HashMap<String, VecDeque<usize>> = HashMap::new();
     for index in batch.unsettled() {
         let route = connection.topology.route(batch.messages()[index].priority());
@@ -64,8 +71,9 @@ pub(crate) async fn publish(
         }
     }
     let mut lanes: Vec<_> = indices.clone().into_iter().collect();
-    let unattached = attach_links(connection, config, &mut indices).await;
-    let results = transfer(connection, config, timeouts, judge, counters, batch, indices).await?;
+    let transferred = transfer(connection, config, timeouts, judge, counters, batch, indices).await;
+    connection.links.append(&mut connection.new_links);
+    let TransferResults { results, unattached } = transferred?;
 
     // The answer for the messages that have no verdict, by address.
     let mut failures: HashMap<String, Answer> = HashMap::new();
@@ -128,10 +136,19 @@ fn settle(batch: &mut Batch<'_>, judge: &mut Judge, index: usize, id: Uuid, answ
     batch.settle(index, verdict);
 }
 
-/// The result of each link by its address: whether it settled any message, or why it failed.
-type LinkResults = Vec<(String, Result<bool, LinkFailure>)>;
+/// The result of one link with its address: whether it settled any message, or why it failed.
+type LinkResult = (String, Result<bool, LinkFailure>);
 
-/// Sends over all links at once and settles messages as their verdicts come.
+/// The results of a batch by address.
+struct TransferResults {
+    /// The result of each link.
+    results: Vec<LinkResult>,
+    /// The addresses without a link, whose messages are unsettled.
+    unattached: Vec<(String, AttachFailure)>,
+}
+
+/// Sends over all links at once and settles messages as their verdicts come. Attaches the missing links
+/// meanwhile, and then sends over them too.
 ///
 /// The links report through a channel, because only this function holds the batch.
 ///
@@ -146,36 +163,60 @@ async fn transfer(
     counters: &Arc<BrokerCounters>,
     batch: &mut Batch<'_>,
     mut indices: HashMap<String, VecDeque<usize>>,
-) -> Result<LinkResults> {
+) -> Result<TransferResults> {
     let messages = batch.messages();
-    let Connection { handle, links, topology, context, .. } = connection;
-    let (answers, mut answered) = unbounded_channel::<(usize, Answer)>();
-    let transfers = links.iter_mut().filter_map(|(address, link)| {
-        let indices = indices.remove(address)?;
-        let timeout = timeouts.get(address, config);
-        let answers = &answers;
-        let transfer = LinkTransfer {
-            address,
-            messages,
-            config,
-            topology,
-            context,
-            timeout,
-            counters,
-            answers,
-        };
-        Some(async move { (address.clone(), transfer.run(link, indices).await) })
+    let mut missing: Vec<_> = connection.topology.routes().cloned().collect();
+    missing.retain(|route| {
+        indices.contains_key(&route.address) && !connection.has_usable_link(&route.address)
     });
-    let mut transfers = pin!(join_all(transfers));
+    let Connection { handle, links, new_links, topology, context, warnings, is_attaching, .. } =
+        connection;
+    let (answers, mut answered) = unbounded_channel::<(usize, Answer)>();
+    let starter = TransferStarter {
+        messages,
+        config,
+        topology,
+        context,
+        timeouts,
+        counters,
+        answers: &answers,
+    };
+    let mut transfers = FuturesUnordered::new();
+    starter.start(links, &mut indices, &transfers);
+    let mut results = Vec::new();
+    let mut unattached = Vec::new();
+    if !missing.is_empty() {
+        *is_attaching = true;
+        let time = config.endpoint.connect_timeout;
+        let mut attaching = pin!(attach_all(handle, context, warnings, &missing, time));
+        let (attached, failures) = loop {
+            tokio::select! {
+                biased;
+                Some(result) = transfers.next() => results.push(result),
+                Some((index, answer)) = answered.recv() => {
+                    settle(batch, judge, index, messages[index].id(), answer);
+                }
+                attached = &mut attaching => break attached,
+            }
+        };
+        *is_attaching = false;
+        *new_links = attached;
+        unattached = failures;
+    }
+    starter.start(new_links, &mut indices, &transfers);
     loop {
         tokio::select! {
             // Settle known verdicts before anything else can end this function.
             biased;
-            results = &mut transfers => {
-                while let Ok((index, answer)) = answered.try_recv() {
-                    settle(batch, judge, index, messages[index].id(), answer);
+            result = transfers.next() => {
+                if let Some(result) = result {
+                    results.push(result);
+                } else {
+                    while let Ok((index, answer)) = answered.try_recv() {
+                        settle(batch, judge, index, messages[index].id(), answer);
+                    }
+                    return Ok(TransferResults { results, unattached });
                 }
-                return Ok(results);
             }
             Some((index, answer)) = answered.recv() => {
                 settle(batch, judge, index, messages[index].id(), answer);
@@ -191,27 +232,43 @@ async fn transfer(
     }
 }
 
-/// Attaches the missing links of the batch.
-///
-/// Removes from `indices` each address without a link, and returns it with the reason.
-async fn attach_links(
-    connection: &mut Connection,
-    config: &Config,
-    indices: &mut HashMap<String, VecDeque<usize>>,
-) -> Vec<(String, AttachFailure)> {
-    let mut failures = Vec::new();
-    let routes: Vec<_> = connection.topology.routes().cloned().collect();
-    for route in routes {
-        if !indices.contains_key(&route.address) {
-            continue;
-        }
-        if let Err(failure) = connection.ensure_link(&route, config.endpoint.connect_timeout).await
-        {
-            indices.remove(&route.address);
-            failures.push((route.address, failure));
+/// The parts that the transfers of a batch have in common.
+struct TransferStarter<'a> {
+    messages: &'a [Message],
+    config: &'a Config,
+    topology: &'a Topology,
+    context: &'a ErrorContext,
+    timeouts: &'a ConfirmTimeouts,
+    counters: &'a Arc<BrokerCounters>,
+    answers: &'a UnboundedSender<(usize, Answer)>,
+}
+
+impl<'a> TransferStarter<'a> {
+    /// Adds to `transfers` the transfer of each link that `indices` has messages for. Removes these from
+    /// `indices`.
+    fn start(
+        &self,
+        links: &'a mut BTreeMap<String, Link>,
+        indices: &mut HashMap<String, VecDeque<usize>>,
+        transfers: &FuturesUnordered<BoxFuture<'a, LinkResult>>,
+    ) {
+        for (address, link) in links {
+            let Some(indices) = indices.remove(address) else { continue };
+            let transfer = LinkTransfer {
+                address,
+                messages: self.messages,
+                config: self.config,
+                topology: self.topology,
+                context: self.context,
+                timeout: self.timeouts.get(address, self.config),
+                counters: self.counters,
+                answers: self.answers,
+            };
+            transfers.push(Box::pin(async move {
+                (address.clone(), transfer.run(link, indices).await)
+            }));
         }
     }
-    failures
 }
 
 impl ConfirmTimeouts {

@@ -178,6 +178,40 @@ async fn a_missing_node_delays_no_other_address() {
     assert_eq!(refused.count(), 20, "{:?}", report.verdicts);
 }
 
+/// An attach without an answer delays no address that has a link, and all attaches of an attempt end within one
+/// `connect_timeout`.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_attach_without_an_answer_delays_no_attached_address() {
+    let peer = ProtonPeer::builder()
+        .unattachable("notifications.warn")
+        .unattachable("notifications.error")
+        .start();
+    let connect_timeout = Duration::from_secs(5);
+    let options = json!({ "connect_timeout": connect_timeout.as_secs() });
+    let mut transport = Qpid::new(config(&peer.url(), options)).unwrap();
+    let message = samples::messages(0..1);
+    send_once(&mut transport, &message).await.assert_all_accepted();
+    let messages = samples::messages(3..33);
+    let started = std::time::Instant::now();
+    let report = {
+        let mut sending = std::pin::pin!(send_once(&mut transport, &messages));
+        within(async {
+            while peer.messages("notifications.info").len() < 11 {
+                let turn = Duration::from_millis(10);
+                assert!(tokio::time::timeout(turn, &mut sending).await.is_err());
+            }
+        })
+        .await;
+        within(sending).await
+    };
+    assert!(started.elapsed() < connect_timeout * 2, "{:?}", started.elapsed());
+    assert!(report.result.is_ok(), "{:?}", report.result);
+    assert_eq!(report.accepted().len(), 10);
+    let retried = report.verdicts.iter().filter(|v| matches!(v, Some(Verdict::Retry(_))));
+    assert_eq!(retried.count(), 20);
+    assert!(report.error().to_string().contains("did not answer an attach"), "{report:?}");
+}
+
 /// When a node is missing at the next attach, an operator must act. If the transport has not seen the broker's
 /// detach before it writes, its lane fails first, which is transient.
 #[tokio::test(flavor = "multi_thread")]

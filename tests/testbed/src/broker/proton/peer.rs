@@ -35,6 +35,7 @@ pub struct ProtonPeerBuilder {
     product: Option<(String, String)>,
     create: bool,
     transient: Vec<String>,
+    unattachable: Vec<String>,
     credit: u32,
 }
 
@@ -151,6 +152,13 @@ impl ProtonPeerBuilder {
         self
     }
 
+    /// Never answers an attach to this address.
+    #[must_use]
+    pub fn unattachable(mut self, address: &str) -> Self {
+        self.unattachable.push(address.to_owned());
+        self
+    }
+
     /// Sets the number of unsettled deliveries that each link may have. The default is 100.
     #[must_use]
     pub fn credit(mut self, credit: u32) -> Self {
@@ -189,6 +197,7 @@ impl ProtonPeer {
             product: None,
             create: true,
             transient: Vec::new(),
+            unattachable: Vec::new(),
             credit: 100,
         }
     }
@@ -290,8 +299,15 @@ impl ProtonPeer {
     }
 
     fn launch(&self) {
-        let ProtonPeerBuilder { queues, bindings, product, create, transient, credit } =
-            &self.settings;
+        let ProtonPeerBuilder {
+            queues,
+            bindings,
+            product,
+            create,
+            transient,
+            unattachable,
+            credit,
+        } = &self.settings;
         let product =
             product.as_ref().map(|(name, version)| json!({"name": name, "version": version}));
         let mut program = PythonProcess::start_system(
@@ -303,6 +319,7 @@ impl ProtonPeer {
                 "product": product,
                 "create": create,
                 "transient": transient,
+                "unattachable": unattachable,
                 "credit": credit,
                 "journal": self.journal.path(),
             }),

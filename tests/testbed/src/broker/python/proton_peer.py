@@ -11,7 +11,7 @@ import socket
 import threading
 
 from proton import Condition, Data, Delivery, Endpoint, Terminus, symbol
-from proton._handlers import IOHandler
+from proton._handlers import EndpointStateHandler, IOHandler
 from proton.handlers import MessagingHandler
 from proton.reactor import ApplicationEvent, Container, EventInjector
 
@@ -39,6 +39,13 @@ class Peer(MessagingHandler):
         self.not_silent = threading.Event()
         self.not_silent.set()
         self.injector = EventInjector()
+        for handler in self.handlers:
+            if isinstance(handler, EndpointStateHandler):
+                # Proton answers every attach after `on_link_opening`.
+                answer_attach = handler.on_link_remote_open
+                handler.on_link_remote_open = (
+                    lambda event: self.withholds_attach(event.link) or answer_attach(event)
+                )
 
     # Events of clients.
 
@@ -142,6 +149,9 @@ class Peer(MessagingHandler):
                          if delivery[0].connection != event.connection]
 
     # Outcomes and faults.
+
+    def withholds_attach(self, link):
+        return link.remote_target.address in self.options["unattachable"]
 
     def exists(self, address):
         return address in self.queues or any(
