@@ -34,7 +34,8 @@ pub(crate) struct Topology {
     queues: [ShortString; 3],
     /// The queues for the other priorities that messages had so far.
     other_queues: Vec<(Priority, ShortString)>,
-    /// The last logged warnings, so that each appears once in the life of a transport.
+    /// The last logged warnings, so that each appears once in the life of a transport. A queue that is in service
+    /// again may be warned about anew.
     warned: HashSet<String>,
     /// The queues that are out of service.
     failures: Vec<QueueFailure>,
@@ -214,6 +215,8 @@ impl Topology {
         let failure = match ensured {
             Ok(Ok(warning)) => {
                 self.failures.retain(|failure| failure.priority != priority);
+                let outage = outage_prefix(entity);
+                self.warned.retain(|warning| !warning.starts_with(&outage));
                 self.log_once(warning);
                 return Ok(());
             }
@@ -229,7 +232,7 @@ impl Topology {
             // The connection ended for another reason, which says nothing about the queue.
             return Err(error);
         }
-        self.log_once(Some(format!("{entity} is out of service: {error}")));
+        self.log_once(Some(format!("{}{error}", outage_prefix(entity))));
         self.failures.retain(|failure| failure.priority != priority);
         let result = if ended_connection { Err(error.clone()) } else { Ok(()) };
         self.failures.push(QueueFailure {
@@ -329,6 +332,11 @@ impl EntityFailure {
     fn explained(error: Error) -> Self {
         Self { meaning: BrokerAnswer::QueueUnavailable, error, ended_connection: false }
     }
+}
+
+/// Returns the begin of the warning about an entity that is out of service.
+fn outage_prefix(entity: BrokerEntity<'_>) -> String {
+    format!("{entity} is out of service: ")
 }
 
 /// Returns the error of a declaration without an answer.

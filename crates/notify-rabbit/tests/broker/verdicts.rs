@@ -10,7 +10,9 @@ use notify_conformance::samples;
 use notify_core::codec::Envelope;
 use notify_core::transport::FindingState;
 use notify_core::{ErrorKind, Message, Outcome, Priority, Transport as _, Verdict};
+use notify_testbed::log_recorder::LogRecorder;
 use serde_json::json;
+use tracing::instrument::WithSubscriber as _;
 
 use crate::scripted_peer::{PeerScript, PublishedMessage, close_frame};
 use crate::support::rabbit;
@@ -59,6 +61,30 @@ async fn a_queue_whose_home_node_is_down_delays_no_other() {
     assert!(error.is_transient() && error.outcome() == Outcome::NotSent, "{error:?}");
     assert!(error.to_string().contains("queue unavailable: home node"), "{error}");
     send_once(&mut transport, &messages).await.assert_all_accepted();
+}
+
+/// The log has one warning for each outage of a queue, also when the second has the same reason as the first.
+#[tokio::test(flavor = "multi_thread")]
+async fn each_outage_of_a_queue_has_one_warning() {
+    // Each connection declares info, warn and error in this order, and a later attempt declares info again.
+    let answer_declare =
+        |number, channel| matches!(number, 1 | 4 | 6).then(|| home_node_down(channel));
+    let url = PeerScript { answer_declare, ..PeerScript::default() }.serve().await;
+    let log = LogRecorder::default();
+    let sending = async {
+        // The search for backlogs declares queues too.
+        let mut transport = rabbit(&url, json!({ "backlog_warning": 0 }));
+        let messages = messages(3);
+        let warnings = || log.lines_with("is out of service").len();
+        assert_eq!(send_once(&mut transport, &messages).await.accepted().len(), 2);
+        assert_eq!(send_once(&mut transport, &messages).await.accepted().len(), 2);
+        assert_eq!(warnings(), 1, "both attempts belong to one outage");
+        send_once(&mut transport, &messages).await.assert_all_accepted();
+        transport.close().await.unwrap();
+        assert_eq!(send_once(&mut transport, &messages).await.accepted().len(), 2);
+        assert_eq!(warnings(), 2);
+    };
+    sending.with_subscriber(log.clone()).await;
 }
 
 /// `check` reports the queue as out of service, not as one that the first send declares.
