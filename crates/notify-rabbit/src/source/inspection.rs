@@ -11,7 +11,7 @@ use notify_core::transport::Finding;
 use notify_core::{Error, ErrorKind, Result};
 use tokio::time::timeout;
 
-use super::read_plan::{ReadPlan, delete_unused, look_up};
+use super::read_plan::{OwnQueue, ReadPlan, delete_unused, look_up};
 use super::source_config::{RabbitSourceConfig, SourceQueue};
 use crate::backlog::{LimitedQueues, OverflowPolicy, limit_command};
 use crate::broker_entity::{BrokerEntity, is_not_found};
@@ -221,10 +221,10 @@ async fn check_exchange(
 /// # Errors
 ///
 /// If the source is no durable tap.
-pub(super) fn removable_queue(config: &RabbitSourceConfig, plan: &ReadPlan) -> Result<ShortString> {
+pub(super) fn removable_queue(config: &RabbitSourceConfig, plan: &ReadPlan) -> Result<OwnQueue> {
     match (&config.queue, &plan.own_queue) {
         (SourceQueue::Durable { .. } | SourceQueue::Stream { .. }, Some(queue)) => {
-            Ok(queue.name.clone())
+            Ok(queue.clone())
         }
         _ => Err(invalid("only the queue of a durable tap can be removed: set `source.queue`")),
     }
@@ -238,7 +238,7 @@ pub(super) fn removable_queue(config: &RabbitSourceConfig, plan: &ReadPlan) -> R
 pub(super) async fn remove_queue(
     connection: &Connection,
     config: &RabbitSourceConfig,
-    queue: ShortString,
+    queue: OwnQueue,
 ) -> Result<u32> {
     let remove = async {
         let channel = connection.open_channel().await?;
@@ -246,7 +246,7 @@ pub(super) async fn remove_queue(
             .await
             .map_err(|error| connection.context.explain(&error, Operation::Consume))?;
         deleted.ok_or_else(|| {
-            let name = printable(queue.as_str(), 255);
+            let name = printable(queue.name.as_str(), 255);
             let message = format!("a listener reads the queue `{name}`: stop it first");
             Error::new(ErrorKind::Config, message)
         })

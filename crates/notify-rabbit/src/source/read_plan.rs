@@ -210,7 +210,7 @@ pub(super) async fn look_up(
     }
 }
 
-/// Deletes a queue with its messages, and returns their number. Returns `None` if the queue has a
+/// Deletes the queue of a tap with its messages, and returns their number. Returns `None` if the queue has a
 /// consumer, and leaves it then.
 ///
 /// # Errors
@@ -218,17 +218,27 @@ pub(super) async fn look_up(
 /// The broker's error.
 pub(super) async fn delete_unused(
     channel: &Channel,
-    queue: &ShortString,
+    queue: &OwnQueue,
 ) -> lapin::Result<Option<u32>> {
-    // RabbitMQ has the flag `if-unused` for classic queues only: it refuses the flag for a quorum queue, and
-    // ends the connection.
-    match look_up(channel, queue).await? {
-        None => Ok(Some(0)),
-        Some(found) if found.consumer_count() > 0 => Ok(None),
-        Some(_) => {
-            channel.queue_delete(queue.clone(), QueueDeleteOptions::default()).await.map(Some)
-        }
+    match look_up(channel, &queue.name).await? {
+        None => return Ok(Some(0)),
+        Some(found) if found.consumer_count() > 0 => return Ok(None),
+        Some(_) => {}
     }
+    // RabbitMQ refuses the flag for a quorum queue, and ends the connection. For a classic queue, the flag
+    // protects a consumer that came after the look-up. A stream has no exclusive consumer.
+    let if_unused = queue.is_exclusive && queue.queue_type == QueueType::Classic;
+    let options = QueueDeleteOptions { if_unused, ..QueueDeleteOptions::default() };
+    match channel.queue_delete(queue.name.clone(), options).await {
+        Ok(messages) => Ok(Some(messages)),
+        Err(error) if is_in_use(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Returns whether the broker keeps a queue because it has a consumer.
+fn is_in_use(error: &lapin::Error) -> bool {
+    matches!(error.kind(), lapin::ErrorKind::ProtocolError(error) if error.get_id() == 406)
 }
 
 /// Returns the keys of the bindings: all of a topic for a tap, each priority's for a pool.
