@@ -225,7 +225,7 @@ pub struct Rabbit {
     publish_state: PublishState,
     once_warnings: Arc<OnceWarnings>,
     counters: Arc<BrokerCounters>,
-    /// Whether a connection was open before.
+    /// Whether a connection was ready to publish before.
     has_connected: bool,
     warned_queues: backlog::WarnedQueues,
     /// The open connection between two sends. A send takes it out and puts it back at its end. So a
@@ -284,16 +284,17 @@ impl Rabbit {
         }
         let mut connection = self.open_connection().await?;
         connection.count_blocked_time(&self.counters);
-        if std::mem::replace(&mut self.has_connected, true) {
-            self.counters.add_reconnect();
-        }
         self.topology.ensure(&connection, &self.config).await?;
         if self.config.backlog_warning > 0 {
             let monitor =
                 backlog::monitor(&connection, &self.topology, &self.config, &self.warned_queues);
             connection.own_task(monitor);
         }
-        Publisher::open(connection, &self.config, &self.counters).await
+        let publisher = Publisher::open(connection, &self.config, &self.counters).await?;
+        if std::mem::replace(&mut self.has_connected, true) {
+            self.counters.add_reconnect();
+        }
+        Ok(publisher)
     }
 
     /// Publishes the unsettled messages of the batch, except those whose queue is out of service.
@@ -369,9 +370,11 @@ impl Transport for Rabbit {
             return Ok(());
         }
         self.topology.begin_attempt();
-        let declare = self.topology.add_queues(batch.messages(), &self.config);
+        let has_new_queues = self.topology.add_queues(batch.messages(), &self.config);
+        let is_connected = self.publisher.as_ref().is_some_and(Publisher::is_usable);
         let mut publisher = self.connect().await?;
-        if declare {
+        // A new connection has declared all queues.
+        if has_new_queues && is_connected {
             self.topology.ensure(&publisher.connection, &self.config).await?;
         }
         self.publish_windows(&mut publisher, batch).await?;
