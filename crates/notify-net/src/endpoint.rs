@@ -157,5 +157,30 @@ impl Endpoint {
     }
 }
 
+/// Checks the range of `strategy.window`, the number of messages in flight.
+///
+/// # Errors
+///
+/// [`ErrorKind::Config`](notify_core::ErrorKind::Config) that names the option.
+///
+/// # Examples
+///
+/// ```
+/// assert!(notify_net::check_window("rabbit", 1024).is_ok());
+/// let error = notify_net::check_window("rabbit", 0).unwrap_err();
+/// assert_eq!(error.to_string(), "`rabbit.window`: expected a number from 1 to 65536");
+/// ```
+pub fn check_window(strategy: &str, window: usize) -> Result<()> {
+    if window == 0 || window > MAX_WINDOW {
+        return Err(invalid(format!(
+            "`{strategy}.window`: expected a number from 1 to {MAX_WINDOW}"
+        )));
+    }
+    Ok(())
+}
+
+/// The largest window. Windows beyond a few hundred messages are hardly faster, and each message of a window is a
+/// possible duplicate.
+const MAX_WINDOW: usize = 65_536;
 /// The longest interval of heartbeats, in seconds. A longer one would hardly detect a lost broker.
 const MAX_HEARTBEAT: u16 = 3600;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use notify_core::codec::Envelope;
 use notify_core::{Error, ErrorKind, Result};
-use notify_net::Endpoint;
+use notify_net::{Endpoint, check_window};
 use serde::{Deserialize, Serialize};
 
 use crate::template::Template;
@@ -141,12 +141,7 @@ impl Config {
             }
         }
         self.endpoint.check("qpid")?;
-        if self.window == 0 || self.window > MAX_WINDOW {
-            return Err(invalid(format!(
-                "`qpid.window`: expected a number from 1 to {MAX_WINDOW}"
-            )));
-        }
-        Ok(())
+        check_window("qpid", self.window)
     }
 }
 
@@ -158,6 +153,3 @@ pub(crate) fn invalid(problem: impl Into<String>) -> Error {
 /// The longest exchange or topic, in bytes. RabbitMQ accepts 255 for a queue, which is a topic, a dot
 /// and a priority.
 const MAX_NAME_BYTES: usize = 240;
-/// The largest window. Beyond 256 the gain is small, and every message in flight is a possible
-/// duplicate.
-const MAX_WINDOW: usize = 65_536;

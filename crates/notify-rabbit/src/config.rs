@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use notify_core::codec::Envelope;
 use notify_core::{Error, ErrorKind, Priority, Result};
-use notify_net::{Endpoint, Password, SaslMechanism, Secret};
+use notify_net::{Endpoint, Password, SaslMechanism, Secret, check_window};
 use serde::{Deserialize, Serialize};
 
 /// The configuration of the strategy `rabbit`.
@@ -195,12 +195,7 @@ impl Config {
                  always durable",
             ));
         }
-        if self.window == 0 || self.window > MAX_WINDOW {
-            return Err(invalid(format!(
-                "`rabbit.window`: expected a number from 1 to {MAX_WINDOW}"
-            )));
-        }
-        Ok(())
+        check_window("rabbit", self.window)
     }
 
     /// Returns the virtual host.
@@ -232,6 +227,3 @@ pub(crate) fn invalid(text: impl Into<String>) -> Error {
 pub(crate) const GUEST: &str = "guest";
 /// The longest short string of AMQP 0-9-1, in bytes.
 pub(crate) const MAX_NAME_BYTES: usize = 255;
-/// The largest window. Windows beyond a hundred messages are hardly faster, and each message of a
-/// window is a possible duplicate.
-const MAX_WINDOW: usize = 65_536;
