@@ -6,7 +6,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
+use std::sync::mpsc::{self, TrySendError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -32,10 +33,17 @@ pub(super) struct StreamCheckpoint {
 /// A checkpoint file, on a thread of its own.
 #[derive(Debug)]
 pub(super) struct CheckpointFile {
-    jobs: mpsc::Sender<CheckpointJob>,
+    waiting_job: Arc<WaitingJob>,
+    /// Wakes the thread for the job.
+    wake: mpsc::SyncSender<()>,
 }
 
+/// The job that waits for the thread. While the disk hangs, a later job replaces it: its caller has given up.
+#[derive(Debug, Default)]
+struct WaitingJob(Mutex<Option<CheckpointJob>>);
+
 /// A request to the thread.
+#[derive(Debug)]
 enum CheckpointJob {
     /// Reads the checkpoint, if there is one.
     Load(oneshot::Sender<Result<Option<StreamCheckpoint>>>),
@@ -50,22 +58,25 @@ impl CheckpointFile {
     ///
     /// If the system gives no thread.
     pub(super) fn start(path: PathBuf) -> Result<Self> {
-        let (jobs, receiver) = mpsc::channel();
+        let (wake, wakes) = mpsc::sync_channel(1);
+        let waiting_job = Arc::new(WaitingJob::default());
+        let jobs = Arc::clone(&waiting_job);
         let work = move || {
             // A caller that has given up needs no answer.
-            for job in receiver {
-                match job {
-                    CheckpointJob::Load(reply) => drop(reply.send(load(&path))),
-                    CheckpointJob::Save(position, reply) => {
+            for () in wakes {
+                match jobs.take() {
+                    Some(CheckpointJob::Load(reply)) => drop(reply.send(load(&path))),
+                    Some(CheckpointJob::Save(position, reply)) => {
                         drop(reply.send(save(&path, &position)));
                     }
+                    None => {}
                 }
             }
         };
         thread::Builder::new().name("checkpoint".into()).spawn(work).map_err(|error| {
             Error::new(ErrorKind::Unavailable, "no thread for the checkpoint").with_source(error)
         })?;
-        Ok(Self { jobs })
+        Ok(Self { waiting_job, wake })
     }
 
     /// Reads the checkpoint; `None` if there is no file.
@@ -92,7 +103,11 @@ impl CheckpointFile {
     /// Waits for the answer to a job.
     async fn ask<T>(&self, job: CheckpointJob, answer: oneshot::Receiver<Result<T>>) -> Result<T> {
         let ended = || Error::new(ErrorKind::Bug, "the thread of the checkpoint ended early");
-        self.jobs.send(job).map_err(|_| ended())?;
+        self.waiting_job.replace(job);
+        // With a wake that waits already, the thread takes this job.
+        if let Err(TrySendError::Disconnected(())) = self.wake.try_send(()) {
+            return Err(ended());
+        }
         match timeout(DISK_TIMEOUT, answer).await {
             Ok(Ok(result)) => result,
             Ok(Err(_)) => Err(ended()),
@@ -101,6 +116,18 @@ impl CheckpointFile {
                 Err(Error::new(ErrorKind::Timeout, message))
             }
         }
+    }
+}
+
+impl WaitingJob {
+    /// Replaces the job by a newer one.
+    fn replace(&self, job: CheckpointJob) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(job);
+    }
+
+    /// Takes the job, if one waits.
+    fn take(&self) -> Option<CheckpointJob> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
@@ -171,5 +198,23 @@ mod tests {
         let error = file.load().await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Config);
         assert!(error.to_string().contains("is no checkpoint of a stream"), "{error}");
+    }
+
+    /// While the thread hangs, only the newest position waits for it.
+    #[tokio::test]
+    async fn only_the_newest_position_waits_for_a_disk_that_hangs() {
+        // Nothing takes a job, as if the disk hung.
+        let (wake, _wakes) = mpsc::sync_channel(1);
+        let file = CheckpointFile { waiting_job: Arc::default(), wake };
+        for offset in 0..3 {
+            let position = StreamCheckpoint { stream: "s".into(), offset, crc: 0 };
+            let saved = timeout(Duration::from_millis(10), file.save(position)).await;
+            assert!(saved.is_err(), "the caller gives up");
+        }
+        match file.waiting_job.take() {
+            Some(CheckpointJob::Save(position, _)) => assert_eq!(position.offset, 2),
+            other => panic!("{other:?}"),
+        }
+        assert!(file.waiting_job.take().is_none());
     }
 }
