@@ -23,6 +23,8 @@ pub(super) struct MessageIntake {
     news: VecDeque<Reception>,
     converter: MessageConverter,
     max_bytes: usize,
+    /// The number of pending messages that no broker exceeds which respects the prefetch.
+    max_pending: usize,
 }
 
 /// The result of taking messages.
@@ -38,17 +40,21 @@ pub(super) enum IntakeResult {
     Failed(lapin::Error),
     /// The broker cancelled the consumer of this queue.
     Cancelled(ShortString),
+    /// The broker delivers more messages than the prefetch allows.
+    Overrun,
 }
 
 impl MessageIntake {
-    /// Creates an intake without consumers, for bodies of at most `max_bytes`.
-    pub(super) fn new(max_bytes: usize) -> Self {
+    /// Creates an intake without consumers, for bodies of at most `max_bytes`. `window` is the sum of the limits of
+    /// unsettled messages that the broker has for each consumer.
+    pub(super) fn new(max_bytes: usize, window: usize) -> Self {
         Self {
             consumers: Vec::new(),
             pending: VecDeque::new(),
             news: VecDeque::new(),
             converter: MessageConverter::default(),
             max_bytes,
+            max_pending: window.saturating_mul(2).saturating_add(PENDING_SLACK),
         }
     }
 
@@ -120,6 +126,9 @@ impl MessageIntake {
             let (consumer, queue) = self.consumers.get_mut(index)?;
             match Pin::new(consumer).poll_next(cx) {
                 Poll::Pending => return None,
+                Poll::Ready(Some(Ok(_))) if self.pending.len() >= self.max_pending => {
+                    return Some(IntakeResult::Overrun);
+                }
                 Poll::Ready(Some(Ok(delivery))) => {
                     let queue = queue.clone();
                     let Some(cursor) = cursor else {
@@ -153,3 +162,6 @@ impl MessageIntake {
         self.pending.push_back(incoming);
     }
 }
+
+/// The number of messages beyond twice the window at which a broker certainly ignores the prefetch.
+const PENDING_SLACK: usize = 1024;

@@ -80,8 +80,9 @@ impl SourceSession {
         credit: Credit,
     ) -> Result<Self> {
         // Each consumer has its own limit: RabbitMQ 4.3 refuses one limit for all.
-        let prefetch = (credit.window / plan.consumers().max(1)).max(1);
-        let prefetch = u16::try_from(prefetch).unwrap_or(u16::MAX);
+        let consumers = plan.consumers().max(1);
+        let prefetch = u16::try_from((credit.window / consumers).max(1)).unwrap_or(u16::MAX);
+        let window = usize::from(prefetch).saturating_mul(consumers);
         let open = async {
             let channel = connection.open_channel().await?;
             let limited = channel.basic_qos(prefetch, BasicQosOptions { global: false });
@@ -104,7 +105,7 @@ impl SourceSession {
             events,
         };
         Ok(Self {
-            intake: MessageIntake::new(credit.max_bytes),
+            intake: MessageIntake::new(credit.max_bytes, window),
             channel,
             connection,
             config,
@@ -136,7 +137,7 @@ impl SourceSession {
                 self.starting = None;
                 let (consumer, queue) = started?;
                 self.intake.add(consumer, queue);
-                self.search_end = Some(Instant::now() + self.config.endpoint.connect_timeout);
+                self.search_end = Some(Instant::now() + SEARCH_TIMEOUT);
             }
             if let Some(reception) = self.intake.hand_over(credit) {
                 return Ok(SessionEvent::Reception(reception));
@@ -170,6 +171,11 @@ impl SourceSession {
                         return Err(self.connection.context.explain(&error, Operation::Consume));
                     }
                     IntakeResult::Cancelled(queue) => return Err(self.cancelled(&queue)),
+                    IntakeResult::Overrun => {
+                        let host = &self.connection.context.host;
+                        let text = format!("{host} delivers more messages than the prefetch allows");
+                        return Err(Error::new(ErrorKind::Unavailable, text));
+                    }
                 },
                 // The last acknowledged message is always there, unless the stream is another one.
                 () = sleep_until(search_end.unwrap_or_else(Instant::now)), if search_end.is_some() => {
@@ -309,5 +315,8 @@ fn major_version(product: &str) -> u32 {
     version.split('.').next().and_then(|major| major.parse().ok()).unwrap_or(0)
 }
 
+/// The longest wait for the message that a stream starts from. A broker that is busy may take long to find it, and
+/// without it the whole stream is read again.
+const SEARCH_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(60);
 /// The time for the broker to close a channel or to delete a queue.
 const CLOSE_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(2);

@@ -174,7 +174,6 @@ async fn a_stream_that_was_declared_anew_is_read_from_its_start() {
     let dir = tempfile::tempdir().unwrap();
     let options = json!({
         "queue": "audit", "queue_type": "stream", "checkpoint": dir.path().join("position"),
-        "connect_timeout": 3,
     });
     let mut first = source(&vhost, options.clone());
     assert_eq!(first.attach().await, [""; 0]);
@@ -187,7 +186,7 @@ async fn a_stream_that_was_declared_anew_is_read_from_its_start() {
     first.ack(&received).await;
     first.close().await;
 
-    // The same offset holds another message, or there is none at all.
+    // There is no message with the same offset, for which the source searches a minute, or another one.
     for new in [vec!["four"], vec!["five", "six", "seven", "eight"]] {
         vhost.delete_queue("glance-notify.audit");
         let stream = json!({
