@@ -82,7 +82,7 @@ mod tests {
         let thresholds = NagiosThresholds { warning: 100, critical: 200 };
         let with = |unread, finding: Option<Finding>| {
             let mut diagnosis = Diagnosis::default();
-            for finding in finding {
+            if let Some(finding) = finding {
                 diagnosis.add("r", finding);
             }
             diagnosis.unread = unread;
