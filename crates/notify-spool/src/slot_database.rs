@@ -287,7 +287,7 @@ impl SlotDatabase {
                     }
                 }
                 if count == 0 {
-                    // A reader stays at the number of such a row, and would read it for ever.
+                    // A reader would stay at the number of such a row, and read it again and again.
                     return Err(SlotError::Content("a row of its messages is empty".into()));
                 }
                 next = first.value().saturating_add(count);

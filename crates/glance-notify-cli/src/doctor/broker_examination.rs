@@ -11,7 +11,7 @@ use super::management::{
     ApiLocation, BrokerSnapshot, cluster_findings, exchange_findings, rule_findings,
 };
 use super::queue_findings::queue_findings;
-use super::within_time;
+use super::time_limit::within_time;
 
 /// Adds the findings about the queues and the version of a source's broker, and what its management API says.
 pub(super) async fn examine(

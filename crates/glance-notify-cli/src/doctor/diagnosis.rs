@@ -68,7 +68,8 @@ impl Diagnosis {
 pub(super) const LARGE_DIFFERENCE: glance_notify::time::Duration =
     glance_notify::time::Duration::SECOND.saturating_mul(30);
 
-#[cfg(all(test, feature = "rabbit"))]
+#[cfg(test)]
+#[cfg(feature = "rabbit")]
 mod tests {
     use super::*;
 

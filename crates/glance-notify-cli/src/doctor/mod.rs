@@ -25,13 +25,14 @@ mod management;
 mod nagios;
 #[cfg(feature = "rabbit")]
 mod queue_findings;
+mod time_limit;
 mod traffic;
 
 use std::time::Duration;
 
+use glance_notify::Error;
 use glance_notify::listen::SourceConfig;
 use glance_notify::transport::Finding;
-use glance_notify::{Error, ErrorKind};
 use glance_notify_cli::json_output::write_json;
 use serde::Serialize;
 use tokio::time::{Instant, sleep_until};
@@ -40,6 +41,7 @@ use self::diagnosis::Diagnosis;
 #[cfg(feature = "rabbit")]
 use self::management::ApiLocation;
 use self::nagios::NagiosThresholds;
+use self::time_limit::within_time;
 use crate::arguments::{parse_number, parse_seconds};
 use crate::exit_status::{CommandError, ExitStatus};
 use crate::finding_rows::FindingRow;
@@ -268,18 +270,10 @@ async fn examine_all(subjects: &[ExaminedSource], watch: Option<Duration>) -> Di
     diagnosis
 }
 
-/// Runs `Source::check` within [`CHECK_TIMEOUT`].
+/// Runs `Source::check` within the time limit.
 async fn check(source: &SourceConfig) -> Result<Vec<Finding>, Error> {
     let mut source = source.open()?;
     within_time(source.check()).await
-}
-
-/// Waits for the result of an examination, at most for [`CHECK_TIMEOUT`].
-async fn within_time<T>(result: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-    tokio::time::timeout(CHECK_TIMEOUT, result).await.unwrap_or_else(|_| {
-        let text = format!("no answer within {} s", CHECK_TIMEOUT.as_secs());
-        Err(Error::new(ErrorKind::Timeout, text))
-    })
 }
 
 /// Adds to a warning about a driver that sends nothing the name of the switch in kolla-ansible.
@@ -289,6 +283,3 @@ fn configuration_advice(warning: &str) -> String {
     }
     warning.to_owned()
 }
-
-/// The longest examination of one source, of its queues, or by its management API.
-const CHECK_TIMEOUT: Duration = Duration::from_secs(60);
