@@ -193,13 +193,13 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         "archive import",
         &[
             "glance-notify archive import --archive /var/lib/glance-notify/archive notifications.log",
-            "glance-notify archive import --archive /var/lib/glance-notify/archive --region RegionOne notifications.log.1",
+            "glance-notify archive import --archive /var/lib/glance-notify/archive --region east api.log",
         ],
     ),
     (
         "archive export",
         &[
-            "glance-notify archive export --archive /var/lib/glance-notify/archive --since 2026-11 --until 2026-12",
+            "glance-notify archive export --archive /var/lib/glance-notify/archive --since 2026-11",
             "glance-notify archive export --archive /var/lib/glance-notify/archive -o csv > events.csv",
         ],
     ),

@@ -67,7 +67,8 @@ pub(super) const QPID: &[ConfigKey] = &[
         "qpid.connect_timeout",
         KeyKind::Seconds,
         "`10`",
-        "For all hosts together, each with its share; and again for each link.",
+        "For all hosts together, each with its share; and again for all links that an attempt \
+         must attach.",
     ),
     key(
         "qpid.refuse_unroutable_after",
