@@ -39,6 +39,12 @@ pub(crate) fn install(name: &str, release: &str, packages: &[&str]) -> Result<Pa
     debootstrap.arg(release).arg(&partial);
     cargo::run(debootstrap.stdin(Stdio::null()).stdout(Stdio::null()))?;
     // Last, because a directory of this name is complete.
-    fs::rename(&partial, &directory).context("cannot finish the installation of Debian")?;
+    match fs::rename(&partial, &directory) {
+        // Another process was faster.
+        Err(_) if directory.exists() => {
+            fs::remove_dir_all(&partial).context("cannot remove a second installation")?;
+        }
+        renamed => renamed.context("cannot finish the installation of Debian")?,
+    }
     Ok(directory)
 }

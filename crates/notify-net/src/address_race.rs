@@ -48,7 +48,15 @@ impl<'a> RaceResult<'a> {
 }
 
 /// A TCP connection to one address of a host, or the reason why there is none.
-pub(crate) type AddressResult<'a> = Result<(&'a Host, SocketAddr, TcpStream), (&'a Host, Error)>;
+pub(crate) type AddressResult<'a> = Result<(&'a Host, SocketAddr, TcpStream), UnreachableHost<'a>>;
+
+/// A host or one of its addresses that gave no TCP connection.
+pub(crate) struct UnreachableHost<'a> {
+    pub(crate) host: &'a Host,
+    /// The address whose connect failed; `None` for a lookup, and for an address without an answer.
+    pub(crate) address: Option<SocketAddr>,
+    pub(crate) error: Error,
+}
 
 impl<'a> AddressRace<'a> {
     /// Creates a race that has not started.
@@ -102,14 +110,17 @@ impl<'a> AddressRace<'a> {
                 }
                 RaceResult::Resolved(host, Ok(_)) => {
                     let message = format!("the name of {host} resolves to no address");
-                    Err((host, Error::new(ErrorKind::Unavailable, message)))
+                    let error = Error::new(ErrorKind::Unavailable, message);
+                    Err(UnreachableHost { host, address: None, error })
                 }
                 RaceResult::Resolved(host, Err(error)) => {
-                    Err((host, unavailable("cannot resolve", host, error)))
+                    let error = unavailable("cannot resolve", host, error);
+                    Err(UnreachableHost { host, address: None, error })
                 }
                 RaceResult::Connected(host, address, Ok(tcp)) => Ok((host, address, tcp)),
-                RaceResult::Connected(host, _, Err(error)) => {
-                    Err((host, unavailable("cannot connect to", host, error)))
+                RaceResult::Connected(host, address, Err(error)) => {
+                    let error = unavailable("cannot connect to", host, error);
+                    Err(UnreachableHost { host, address: Some(address), error })
                 }
             });
         }

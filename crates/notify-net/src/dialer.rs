@@ -19,7 +19,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
-use crate::address_race::{AddressRace, unavailable};
+use crate::address_race::{AddressRace, UnreachableHost, unavailable};
 use crate::endpoint::Endpoint;
 use crate::host::Host;
 use crate::peer::PeerInfo;
@@ -89,7 +89,7 @@ impl<'a> Dialer<'a> {
     /// # Errors
     ///
     /// The error of the only address, or one error with the reason of each. It is permanent only if
-    /// every reason is. An unreachable address of a host that answers at another one is no reason:
+    /// every reason is. An unreachable address is no reason if the host answers at one of the other family:
     /// `localhost` often has an IPv6 address at which no broker listens.
     ///
     /// # Cancel safety
@@ -128,12 +128,16 @@ impl<'a> Dialer<'a> {
             };
             match timeout_at(deadline, attempt).await {
                 Ok(Ok(connection)) => return Ok(connection),
-                Ok(Err(error)) => failures.answered.push((host, error)),
-                Err(_) => failures.answered.push((host, timeout_error(host))),
+                Ok(Err(error)) => failures.answered.push((host, address, error)),
+                Err(_) => failures.answered.push((host, address, timeout_error(host))),
             }
         }
         // Only the deadline ends the race before every host has answered.
-        failures.unreachable.extend(race.unanswered().map(|host| (host, timeout_error(host))));
+        failures.unreachable.extend(race.unanswered().map(|host| UnreachableHost {
+            host,
+            address: None,
+            error: timeout_error(host),
+        }));
         Err(failures.join())
     }
 
@@ -227,22 +231,28 @@ fn timeout_error(host: &Host) -> Error {
 #[derive(Default)]
 struct LoginFailures<'a> {
     /// The errors of addresses that accepted a TCP connection.
-    answered: Vec<(&'a Host, Error)>,
-    /// The errors of the others.
-    unreachable: Vec<(&'a Host, Error)>,
+    answered: Vec<(&'a Host, SocketAddr, Error)>,
+    unreachable: Vec<UnreachableHost<'a>>,
 }
 
 impl LoginFailures<'_> {
     /// Returns one error for all addresses, with each reason once.
     ///
     /// Its kind is permanent only if every address failed with a permanent error, because an address that
-    /// is only unreachable may come back. One of a host that answered elsewhere does not count.
+    /// is only unreachable may come back. One does not count whose host answered at an address of the other
+    /// family: the broker listens only there. Several addresses of one family may be several brokers.
     fn join(self) -> Error {
         let Self { answered, mut unreachable } = self;
-        unreachable.retain(|(host, _)| answered.iter().all(|(answered, _)| answered != host));
+        unreachable.retain(|UnreachableHost { host, address, .. }| {
+            let is_other_family = |(other, answering, _): &(&Host, SocketAddr, Error)| {
+                other == host && address.is_some_and(|it| it.is_ipv6() != answering.is_ipv6())
+            };
+            !answered.iter().any(is_other_family)
+        });
         let mut reasons: Vec<String> = Vec::new();
-        let mut errors: Vec<Error> =
-            unreachable.into_iter().chain(answered).map(|it| it.1).collect();
+        let unreachable = unreachable.into_iter().map(|it| it.error);
+        let answered = answered.into_iter().map(|it| it.2);
+        let mut errors: Vec<Error> = unreachable.chain(answered).collect();
         errors.retain(|error| {
             let reason = format!("{error:#}");
             let is_new = !reasons.contains(&reason);
@@ -338,37 +348,47 @@ mod tests {
         assert!(text.contains(&format!("cannot connect to 127.0.0.3:{port}: ")), "{text}");
     }
 
+    /// Returns failures at addresses of hosts, from the name of the host, the address and the kind.
+    fn join(answered: &[(&str, &str, ErrorKind)], unreachable: &[(&str, &str)]) -> Error {
+        let host = |name: &str| Host { name: name.into(), port: 1 };
+        let names = answered.iter().map(|it| it.0).chain(unreachable.iter().map(|it| it.0));
+        let hosts: Vec<_> = names.map(host).collect();
+        let (of_answered, of_unreachable) = hosts.split_at(answered.len());
+        let address = |text: &str| text.parse::<SocketAddr>().ok();
+        let answered = std::iter::zip(of_answered, answered).map(|(host, (_, at, kind))| {
+            (host, address(at).unwrap(), Error::new(*kind, format!("{kind:?} at {at}")))
+        });
+        let unreachable = std::iter::zip(of_unreachable, unreachable).map(|(host, (_, at))| {
+            let error = Error::new(ErrorKind::Unavailable, format!("refused at {at}"));
+            UnreachableHost { host, address: address(at), error }
+        });
+        LoginFailures { answered: answered.collect(), unreachable: unreachable.collect() }.join()
+    }
+
     /// The error is permanent only if no host can come back by itself, and no host is an error too.
     #[test]
     fn the_error_is_permanent_only_if_all_are() {
-        let [first, second] = ["h1", "h2"].map(|name| Host { name: name.into(), port: 1 });
-        let refused = || Error::new(ErrorKind::Unavailable, "connection refused");
-        let answered = vec![
-            (&first, Error::new(ErrorKind::Access, "wrong password")),
-            (&second, Error::new(ErrorKind::Config, "unknown vhost")),
-        ];
-        let failures = LoginFailures { answered: answered.clone(), unreachable: Vec::new() };
-        let error = failures.join();
-        assert_eq!(error.kind(), ErrorKind::Access);
-        assert_eq!(error.to_string(), "cannot log in to any host: wrong password; unknown vhost");
-        let answered = answered[..1].to_vec();
-        let failures = LoginFailures { answered, unreachable: vec![(&second, refused())] };
-        assert!(failures.join().is_transient());
-        assert_eq!(LoginFailures::default().join().to_string(), "no broker host is configured");
+        let (access, config) = (ErrorKind::Access, ErrorKind::Config);
+        let error = join(&[("h1", "192.0.2.1:1", access), ("h2", "192.0.2.2:1", config)], &[]);
+        assert_eq!(error.kind(), access);
+        let expected = "cannot log in to any host: Access at 192.0.2.1:1; Config at 192.0.2.2:1";
+        assert_eq!(error.to_string(), expected);
+        let answered = [("h1", "192.0.2.1:1", access)];
+        // Another host, another node under one name, and an address without an answer may come back.
+        for unreachable in [("h2", "[2001:db8::2]:1"), ("h1", "192.0.2.2:1"), ("h1", "no answer")] {
+            assert!(join(&answered, &[unreachable]).is_transient(), "{unreachable:?}");
+        }
+        assert_eq!(join(&[], &[]).to_string(), "no broker host is configured");
     }
 
-    /// An address at which no program listens says nothing about a host that answers at another one, as
-    /// `localhost` often does.
+    /// An address at which no program listens says nothing about a host that answers at one of the other family,
+    /// as `localhost` often does.
     #[test]
-    fn an_unreachable_address_of_a_host_that_answers_is_no_reason() {
-        let host = Host { name: "localhost".into(), port: 1 };
-        let failures = LoginFailures {
-            answered: vec![(&host, Error::new(ErrorKind::Access, "wrong password"))],
-            unreachable: vec![(&host, Error::new(ErrorKind::Unavailable, "connection refused"))],
-        };
-        let error = failures.join();
+    fn an_address_of_the_other_family_is_no_reason() {
+        let answered = [("localhost", "127.0.0.1:1", ErrorKind::Access)];
+        let error = join(&answered, &[("localhost", "[::1]:1")]);
         assert_eq!(error.kind(), ErrorKind::Access);
-        assert_eq!(error.to_string(), "wrong password");
+        assert_eq!(error.to_string(), "Access at 127.0.0.1:1");
     }
 
     /// Dropping the guard wakes a task that waits for the broker, and the broker sees the end.

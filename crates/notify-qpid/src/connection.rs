@@ -16,7 +16,7 @@ use fe2o3_amqp::types::messaging::{Target, TerminusDurability};
 use fe2o3_amqp::types::primitives::{Array, Symbol, Value};
 use fe2o3_amqp::{Sender, Session};
 use notify_core::redact::printable;
-use notify_core::{Error, Result};
+use notify_core::{Error, ErrorKind, Result};
 use notify_net::guard::amqp10::{Amqp10Guard, FRAME_MAX};
 use notify_net::guard::{GuardReport, GuardedStream};
 use notify_net::{
@@ -55,8 +55,8 @@ pub(crate) struct Connection {
     report: GuardReport,
     /// The warnings that appear once.
     pub(crate) warnings: Arc<OnceWarnings>,
-    /// Whether an attach is running. If it is dropped meanwhile, a session stays half open.
-    pub(crate) is_attaching: bool,
+    /// Whether a session is half open: its attach is running, was dropped, or had no answer in time.
+    pub(crate) is_half_open: bool,
 }
 
 impl Connection {
@@ -87,9 +87,11 @@ impl Connection {
         Ok(connection)
     }
 
-    /// Checks whether the connection can send: it is open, and no session is half open.
+    /// Checks whether the connection can send: it is open, and no session is half open, unless messages are
+    /// in flight, which the next send must wait for.
     pub(crate) fn is_usable(&self) -> bool {
-        !self.handle.is_closed() && !self.is_attaching
+        let mut links = self.links.values().chain(self.new_links.values());
+        !self.handle.is_closed() && (!self.is_half_open || links.any(Link::has_pending))
     }
 
     /// Attaches a link to the address of `route`, unless a usable one exists.
@@ -107,10 +109,8 @@ impl Connection {
         if self.has_usable_link(&route.address) {
             return Ok(());
         }
-        self.is_attaching = true;
         let attached =
             attach_in_time(&mut self.handle, &self.context, &self.warnings, route, time).await;
-        self.is_attaching = false;
         self.links.insert(route.address.clone(), attached?);
         Ok(())
     }
@@ -224,7 +224,7 @@ impl LoginAttempt<'_> {
             product,
             report,
             warnings: Arc::clone(self.warnings),
-            is_attaching: false,
+            is_half_open: false,
         })
     }
 }
@@ -337,6 +337,13 @@ pub(crate) fn transient_node(address: &str) -> String {
 pub(crate) struct AttachFailure {
     pub(crate) meaning: BrokerAnswer,
     pub(crate) error: Error,
+}
+
+impl AttachFailure {
+    /// Returns whether the broker did not answer in time.
+    pub(crate) fn is_timeout(&self) -> bool {
+        self.error.kind() == ErrorKind::Timeout
+    }
 }
 
 /// Everything except a missing node is a queue out of service.

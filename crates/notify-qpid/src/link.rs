@@ -106,6 +106,11 @@ impl Link {
             && !self.is_writing
             && self.sender.on_detach().now_or_never().is_none()
     }
+
+    /// Returns whether a message has no outcome yet.
+    pub(crate) fn has_pending(&self) -> bool {
+        !self.pending.is_empty()
+    }
 }
 
 /// The part of one batch that one link transfers.

@@ -8,7 +8,7 @@
 //! 3. Meanwhile attach the links that are missing, within `qpid.connect_timeout` for all, and then send over
 //!    these too. So an attach without an answer does not delay the addresses that have a link.
 //! 4. Settle the messages of an address that has no link: that lane fails, and no other. Only the end of
-//!    the connection, and an address that withholds its outcomes, are errors.
+//!    the connection, and an address that withholds its outcomes or the answer to an attach, are errors.
 //!
 //! This module knows batches, addresses and timeouts. The module `link` sends the messages.
 
@@ -45,8 +45,8 @@ pub(crate) struct ConfirmTimeouts(HashMap<String, Duration>);
 ///
 /// # Errors
 ///
-/// The error that ended the connection, the timeout of an address that withholds its outcomes, or a
-/// permanent error if no address is usable. Failed links are gone afterwards.
+/// The error that ended the connection, the timeout of an address that withholds its outcomes or the answer
+/// to an attach, or a permanent error if no address is usable. Failed links are gone afterwards.
 ///
 /// # Cancel safety
 ///
@@ -77,10 +77,15 @@ pub(crate) async fn publish(
 
     // The answer for the messages that have no verdict, by address.
     let mut failures: HashMap<String, Answer> = HashMap::new();
-    for (address, AttachFailure { meaning, error }) in unattached {
-        failures.insert(address, (meaning, Some(error)));
-    }
     let mut silent = None;
+    for (address, failure) in unattached {
+        if failure.is_timeout() {
+            // The worker then attempts this lane by itself.
+            silent = Some(failure.error);
+        } else {
+            failures.insert(address, (failure.meaning, Some(failure.error)));
+        }
+    }
     for (address, result) in results {
         match result {
             Ok(true) => timeouts.reset(&address),
@@ -169,7 +174,7 @@ async fn transfer(
     missing.retain(|route| {
         indices.contains_key(&route.address) && !connection.has_usable_link(&route.address)
     });
-    let Connection { handle, links, new_links, topology, context, warnings, is_attaching, .. } =
+    let Connection { handle, links, new_links, topology, context, warnings, is_half_open, .. } =
         connection;
     let (answers, mut answered) = unbounded_channel::<(usize, Answer)>();
     let starter = TransferStarter {
@@ -186,7 +191,7 @@ async fn transfer(
     let mut results = Vec::new();
     let mut unattached = Vec::new();
     if !missing.is_empty() {
-        *is_attaching = true;
+        *is_half_open = true;
         let time = config.endpoint.connect_timeout;
         let mut attaching = pin!(attach_all(handle, context, warnings, &missing, time));
         let (attached, failures) = loop {
@@ -199,7 +204,7 @@ async fn transfer(
                 attached = &mut attaching => break attached,
             }
         };
-        *is_attaching = false;
+        *is_half_open = failures.iter().any(|(_, failure)| failure.is_timeout());
         *new_links = attached;
         unattached = failures;
     }

@@ -225,14 +225,14 @@ fn archive_coverage(
 }
 
 /// Returns the interval that a question is about: where it has no begin or no end, that of the stored events.
-/// `None` stands for all of these, also if the question is about a time without events.
+/// `None` stands for all of these. A question about a time after the last event has an empty interval.
 fn asked_interval(
     filter: &EventFilter,
     span: Option<&Range<OffsetDateTime>>,
 ) -> Option<Range<OffsetDateTime>> {
     let Some(span) = span else { return filter.interval() };
-    let interval = filter.since.unwrap_or(span.start)..filter.until.unwrap_or(span.end);
-    (!interval.is_empty()).then_some(interval)
+    let end = filter.until.unwrap_or(span.end);
+    Some(filter.since.unwrap_or(span.start).min(end)..end)
 }
 
 /// Reads one input of lines.
@@ -289,7 +289,7 @@ mod tests {
             (Some(15), None, Some(15..20)),
             (None, Some(12), Some(10..12)),
             (Some(5), Some(30), Some(5..30)),
-            (Some(25), None, None),
+            (Some(25), None, Some(20..20)),
         ] {
             let (since, until) = (since.map(at), until.map(at));
             let filter = EventFilter { since, until, ..EventFilter::default() };

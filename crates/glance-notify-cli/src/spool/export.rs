@@ -95,10 +95,13 @@ fn create(path: &Path, force: bool) -> io::Result<File> {
     OpenOptions::new().write(true).create_new(true).mode(MODE).open(path)
 }
 
-/// Makes the name of a new file durable.
+/// Makes the name of a new file durable. In a directory that the user may write and not read, it cannot.
 fn sync_directory(path: &Path) -> io::Result<()> {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
+    match File::open(parent.unwrap_or(Path::new("."))) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        parent => parent?.sync_all(),
+    }
 }
 
 /// Returns the error of an output file that cannot be created or written.

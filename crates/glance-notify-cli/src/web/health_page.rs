@@ -177,9 +177,10 @@ fn sources(
         let traffic = traffic.remove(&source.source).unwrap_or_default();
         let attached = overview.attached.get(&source.source);
         let last_seen = attached.and_then(|all| all.iter().filter_map(|one| one.detached_at).max());
+        let share = source.share();
         sources.push(SourceHealth {
-            share: Some(share(source)),
-            is_complete: source.blind.is_empty(),
+            is_complete: share.is_some() && source.blind.is_empty(),
+            share: share.or_else(|| Some("nothing is known about this time".to_owned())),
             last_seen: last_seen.map(|time| request.time(time)),
             gap_count: source.blind.len(),
             strips: WIDTHS.map(|width| CoverageStrip::new(source, calendar, width)).into(),
@@ -247,15 +248,6 @@ impl UnreadableLine {
             length: short_bytes(message.length.into()),
         }
     }
-}
-
-/// Returns the covered share in percent, rounded down.
-fn share(coverage: &Coverage) -> String {
-    let Range { start, end } = coverage.interval;
-    let all = (end - start).whole_microseconds().max(1);
-    let seen = all - coverage.blind_time().whole_microseconds().min(all);
-    let hundredths = seen * 10_000 / all;
-    format!("{}.{:02} %", hundredths / 100, hundredths % 100)
 }
 
 /// Returns the blind times of a source.

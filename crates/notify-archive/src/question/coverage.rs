@@ -90,18 +90,20 @@ impl Coverage {
         self.blind.iter().map(|(range, _)| range.end - range.start).sum()
     }
 
-    /// Returns the coverage as one line. A coverage below 100 % is never shown as 100 %.
-    pub fn shown(&self, calendar: &Calendar) -> String {
-        let all = (self.interval.end - self.interval.start).whole_microseconds().max(1);
+    /// Returns the covered share of the interval: `99.99 %`. It is rounded down, so that an incomplete coverage is
+    /// never shown as 100 %. An empty interval, such as one that begins after the last known time, has none.
+    pub fn share(&self) -> Option<String> {
+        let all = (self.interval.end - self.interval.start).whole_microseconds();
         let seen = all - self.blind_time().whole_microseconds().min(all);
-        // Rounded down.
-        let hundredths = seen * 10_000 / all;
-        let mut parts = vec![format!(
-            "coverage of {}: {}.{:02} %",
-            self.source,
-            hundredths / 100,
-            hundredths % 100
-        )];
+        let hundredths = (seen * 10_000).checked_div(all)?;
+        Some(format!("{}.{:02} %", hundredths / 100, hundredths % 100))
+    }
+
+    /// Returns the coverage as one line.
+    pub fn shown(&self, calendar: &Calendar) -> String {
+        let share = self.share();
+        let share = share.as_deref().unwrap_or("nothing is known about this time");
+        let mut parts = vec![format!("coverage of {}: {share}", self.source)];
         for (range, reason) in self.blind.iter().take(SHOWN_INTERVALS) {
             let (start, end) = (calendar.shown(range.start), calendar.shown(range.end));
             parts.push(format!("blind {start} to {end} ({reason})"));
@@ -225,6 +227,7 @@ mod tests {
     #[test]
     fn an_interval_that_ends_before_it_begins_has_no_blind_time() {
         let coverage = Coverage::of("s", &[attached(0, Some(5))], at(20)..at(10));
+        assert_eq!(coverage.share(), None);
         assert_eq!((coverage.interval, coverage.blind), (at(10)..at(10), Vec::new()));
     }
 

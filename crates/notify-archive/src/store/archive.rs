@@ -1,6 +1,5 @@
 //! The reader of an archive: [`Archive`].
 
-use std::cell::RefCell;
 use std::collections::HashSet;
 use std::fs::{self, DirBuilder};
 use std::ops::{ControlFlow, Range};
@@ -18,6 +17,7 @@ use super::control_file;
 use super::event_file::{self, PageIndex};
 use super::event_row::{RecordDetail, TextInterner, microseconds};
 use super::file_name::{FileName, file_names};
+use super::kept_file::KeptFile;
 use super::schema::{CONTROL, EVENTS};
 use crate::error::{ArchiveError, ArchiveErrorKind, Result, shown};
 use crate::question::coverage::Coverage;
@@ -49,8 +49,7 @@ use crate::record::image_ids::is_uuid;
 pub struct Archive {
     pub(crate) directory: PathBuf,
     pub(crate) control: Connection,
-    /// The file that was read last, because opening one takes as long as a short read.
-    pub(crate) kept: RefCell<Option<(FileName, Connection)>>,
+    pub(crate) kept: KeptFile,
 }
 
 /// The parts of an archive that a question needs.
@@ -95,7 +94,7 @@ impl Archive {
         let directory = fs::canonicalize(directory)
             .map_err(|error| ArchiveError::io("open", directory, error))?;
         let control = open_for_reading(&directory.join(CONTROL_FILE), &CONTROL)?;
-        Ok(Self { directory, control, kept: RefCell::new(None) })
+        Ok(Self { directory, control, kept: KeptFile::default() })
     }
 
     /// Calls `add` with each record that passes the filter, file by file, and in each file in the order
@@ -221,7 +220,7 @@ impl Archive {
         let span_of = |name: FileName| {
             let (path, file) = self.open_file(name)?;
             let span = event_file::span(&file).map_err(|error| damaged(&path, error))?;
-            self.keep_file(name, file);
+            self.kept.keep(name, &path, file);
             Ok::<_, ArchiveError>(span)
         };
         // Each file has the events of its month, so the outermost files have the outermost events.
@@ -295,17 +294,11 @@ impl Archive {
     /// Opens an event file, or takes the one that was kept.
     pub(crate) fn open_file(&self, name: FileName) -> Result<(PathBuf, Connection)> {
         let path = self.directory.join(name.to_string());
-        let kept = self.kept.borrow_mut().take_if(|(kept, _)| *kept == name);
-        let file = match kept {
-            Some((_, file)) => file,
+        let file = match self.kept.take(name, &path) {
+            Some(file) => file,
             None => open_for_reading(&path, &EVENTS)?,
         };
         Ok((path, file))
-    }
-
-    /// Keeps an open file for the next read of it. It must be as it was opened, without a transaction or a handler.
-    pub(crate) fn keep_file(&self, name: FileName, file: Connection) {
-        *self.kept.borrow_mut() = Some((name, file));
     }
 
     /// Returns the error of SQLite for the control file.

@@ -132,7 +132,7 @@ pub(crate) fn sync_directory(path: &Path) -> Result<()> {
 }
 
 /// Returns the device and the inode of a file.
-fn identity(path: &Path) -> io::Result<(u64, u64)> {
+pub(super) fn identity(path: &Path) -> io::Result<(u64, u64)> {
     let metadata = fs::metadata(path)?;
     Ok((metadata.dev(), metadata.ino()))
 }

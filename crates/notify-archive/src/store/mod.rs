@@ -23,6 +23,7 @@ mod file_version;
 mod gap_reading;
 mod import_batches;
 mod index_query;
+pub(crate) mod kept_file;
 mod life_reading;
 pub(crate) mod retention;
 pub(crate) mod row_checksum;

@@ -128,7 +128,7 @@ impl Archive {
             let scan = FileScan { file: &file, filter: &filter, has_ids, room, deadline };
             let part = scan.read(start).map_err(|error| damaged(&path, error))?;
             file.progress_handler(0, None::<fn() -> bool>);
-            self.keep_file(name, file);
+            self.kept.keep(name, &path, file);
             let is_full = part.rows.len() == room;
             let keep = part.rows.len() - usize::from(is_full);
             // Without a row of this file on the page, the next page begins where this scan began.

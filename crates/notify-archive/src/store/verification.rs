@@ -53,7 +53,7 @@ impl Archive {
     /// error: it is in the report.
     pub fn verify(&self) -> Result<VerificationReport> {
         // A kept file has pages in memory, which may be good while those on the disk are not.
-        drop(self.kept.take());
+        self.kept.close();
         let mut report = VerificationReport::default();
         let expected =
             control_file::files(&self.control).map_err(|error| self.control_error(error))?;

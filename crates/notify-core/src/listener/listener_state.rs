@@ -115,19 +115,23 @@ impl ListenerState {
         deliveries: impl IntoIterator<Item = (u64, DeliveryContent)>,
     ) {
         let SourceEntry { name, ledger, .. } = &mut self.sources[source];
+        let mut repeated = 0_u64;
         for (tag, content) in deliveries {
             let unreadable = content.message.as_ref().err();
             let reason = unreadable.map(|unreadable| unreadable.reason.to_string());
             if !ledger.receive(tag, Arc::new(content)) {
-                tracing::error!(
-                    source = %name,
-                    "the source breaks its contract: it repeats the tag {tag}, and a message may be lost"
-                );
+                repeated += 1;
                 continue;
             }
             if let Some(reason) = reason.filter(|_| !self.config.deliver_unreadable) {
                 ledger.kill(tag, reason, None);
             }
+        }
+        if repeated > 0 {
+            tracing::error!(
+                source = %name,
+                "the source breaks its contract: it repeats {repeated} tags, and messages may be lost"
+            );
         }
         if self.close != ClosePhase::Open {
             // They were on their way when the listener closed.

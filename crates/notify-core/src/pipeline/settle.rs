@@ -247,11 +247,12 @@ impl Queue {
         for (message, record) in batch.take_all() {
             if is_expired(&record) { &mut expired } else { &mut *batch }.push(message, record);
         }
+        let now = Instant::now();
         let mut state = self.lock();
         state.in_flight -= expired.load();
         // No attempt ends for a probe that is not sent.
         for record in &expired.records {
-            state.pending.cancel_probe(record.lane, Instant::now());
+            state.pending.cancel_probe(record.lane, now);
         }
         self.drop_taken(state, expired, DropReason::Age);
     }

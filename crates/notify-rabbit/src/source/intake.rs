@@ -126,7 +126,10 @@ impl MessageIntake {
             let (consumer, queue) = self.consumers.get_mut(index)?;
             match Pin::new(consumer).poll_next(cx) {
                 Poll::Pending => return None,
-                Poll::Ready(Some(Ok(_))) if self.pending.len() >= self.max_pending => {
+                // Before version 4, RabbitMQ delivers a stream in chunks, of which each may exceed the prefetch.
+                Poll::Ready(Some(Ok(_)))
+                    if cursor.is_none() && self.pending.len() >= self.max_pending =>
+                {
                     return Some(IntakeResult::Overrun);
                 }
                 Poll::Ready(Some(Ok(delivery))) => {
