@@ -91,8 +91,8 @@ impl ChunksInFlight {
         self.handed_over.clear();
     }
 
-    /// Returns whether outcomes of a chunk went to the slot's thread since the last read, so that what was
-    /// read may have messages that are concluded.
+    /// Returns whether outcomes of a chunk went to the slot's thread since the last read. The copy that was
+    /// read may then have concluded messages.
     pub(crate) fn is_outdated(&self, chunk: u64) -> bool {
         self.handed_over.contains(&chunk)
     }

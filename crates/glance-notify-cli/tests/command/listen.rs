@@ -1,4 +1,4 @@
-//! `listen` on files and standard input: what it shows, what it runs, what it forwards, and how it ends.
+//! `listen` on files and standard input: its output, its commands, its forwarding, and its end.
 
 use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader, Write};

@@ -80,8 +80,8 @@ fn a_rate_is_not_exceeded() {
     assert_eq!(sandbox.lines_of("copy.jsonl"), 50);
 }
 
-/// A replay that was interrupted continues at its checkpoint: everything arrives, and what was acknowledged
-/// before does not come again.
+/// An interrupted replay continues at its checkpoint: every notification arrives, and none that was acknowledged
+/// before comes again.
 #[test]
 fn an_interrupted_replay_continues() {
     let sandbox = sandbox();
