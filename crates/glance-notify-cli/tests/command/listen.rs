@@ -316,6 +316,20 @@ fn unreadable_lines_become_dead_letters() {
     );
 }
 
+/// With `--exit-at-end`, the last line needs no line end. If it is cut, it is unreadable.
+#[test]
+fn the_last_line_needs_no_line_end() {
+    let sandbox = sandbox();
+    let few = few();
+    let args = ["listen", "--from", "day.jsonl", "--exit-at-end", "-o", "raw"];
+    sandbox.file("day.jsonl", few.trim_end());
+    let output = sandbox.run(args).expect(0);
+    assert_eq!(ids(&values(&output.out)), ids(&values(&few)));
+    sandbox.file("day.jsonl", &few[..few.len() - 10]);
+    let output = sandbox.run(args).expect(0);
+    assert!(output.err.contains("11 received, 10 shown, 1 unreadable"), "{}", output.err);
+}
+
 /// A selection that nothing passes is an answer too: code 1.
 #[test]
 fn nothing_found_exits_with_1() {

@@ -33,6 +33,16 @@ fn notifications_keep_their_ids() {
     assert!(copied.iter().all(|line| line["event_type"] == "image.delete"));
 }
 
+/// The last line of a file needs no line end.
+#[test]
+fn the_last_line_needs_no_line_end() {
+    let sandbox = sandbox();
+    sandbox.file("one.jsonl", DAY.lines().next().unwrap());
+    let output = sandbox.run(["replay", "--from", "one.jsonl", "--to", "to.toml"]).expect(0);
+    assert!(output.err.contains("1 received, 1 forwarded"), "{}", output.err);
+    assert_eq!(sandbox.lines_of("copy.jsonl"), 1);
+}
+
 /// An archive is replayed with the same bodies as its export, each notification once, and selected by the
 /// options as files are.
 #[test]

@@ -31,7 +31,7 @@ pub(super) struct FilePosition {
     pub(super) id: (u64, u64),
     /// The head of the file.
     pub(super) head: FileHead,
-    /// The number of bytes that are acknowledged, which end with a line end.
+    /// The number of bytes that are acknowledged, which are whole lines.
     pub(super) offset: u64,
 }
 

@@ -22,7 +22,14 @@
 //!
 //! With [`FileSourceConfig::checkpoint`], the source keeps how far each file is acknowledged. After a
 //! restart it finds those files among the rotated ones and continues; it also reads files that came and
-//! went meanwhile, if they are still there. A position is always that of a line end.
+//! went meanwhile, if they are still there. A position is always that of a line end, or of the end of a
+//! file whose last line is a notification without one.
+//!
+//! # Last line without a line end
+//!
+//! A source that follows waits for the line end. A source that does not follow takes these bytes for a line:
+//! a notification, or an unreadable line. An unreadable one may be half written, so the position stays before
+//! it, and the next run reads it again. A file whose only line has no end has no position.
 
 mod checkpoint;
 mod file_head;

@@ -24,7 +24,7 @@ pub struct FileSourceConfig {
     /// The path of the live file. It is found by this path again after every rotation.
     pub path: PathBuf,
     /// Whether to wait for more lines at the end of the file. By default true. If false, the source
-    /// ends there.
+    /// ends there, and the last line needs no line end.
     pub follow: bool,
     /// Whether to start at the end of the file when there is no checkpoint. By default false.
     pub from_end: bool,

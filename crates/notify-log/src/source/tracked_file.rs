@@ -9,11 +9,12 @@ use std::time::Instant;
 
 use flate2::read::MultiGzDecoder;
 use memchr::memchr;
+use notify_core::Notification;
 use notify_core::codec::LineFilter;
 
 use super::file_head::{FileHead, is_gzip};
 use super::line_form::{count_notifications, form_of, may_hold_notification};
-use super::source_config::LineForm;
+use super::source_config::{FileSourceConfig, LineForm};
 
 /// A file that may have more lines, with the position up to which it was read.
 #[derive(Debug)]
@@ -46,6 +47,8 @@ pub(super) struct TrackedFile {
     pub(super) is_damaged: bool,
     /// Whether the last read met the end.
     is_at_end: bool,
+    /// Whether the bytes behind the last line end counted as a line, so that nothing more is read.
+    is_over: bool,
     place: Arc<str>,
 }
 
@@ -65,7 +68,8 @@ pub(super) struct TailLine {
     pub(super) place: Arc<str>,
     /// The offset of the line.
     pub(super) start: u64,
-    /// The offset behind its line end.
+    /// The offset from which a restart continues, once the line is acknowledged: that behind its line end, or
+    /// else that of [`take_rest`](TrackedFile::take_rest).
     pub(super) end: u64,
     /// The bytes without the line end, or the size of a line that is too large.
     pub(super) content: Result<Vec<u8>, u64>,
@@ -135,6 +139,7 @@ impl TrackedFile {
             overlong: None,
             is_damaged: false,
             is_at_end: false,
+            is_over: false,
             place,
         })
     }
@@ -173,8 +178,8 @@ impl TrackedFile {
         }
     }
 
-    /// Adds at most `room` lines to `lines`, each of at most `max_bytes`, and passes over those that
-    /// `filter` excludes. Stops after about a megabyte.
+    /// Adds at most `room` lines to `lines`, each of at most `max_bytes`, and passes over those that the
+    /// filter excludes. Stops after about a megabyte.
     ///
     /// # Errors
     ///
@@ -184,8 +189,12 @@ impl TrackedFile {
         lines: &mut Vec<TailLine>,
         room: usize,
         max_bytes: usize,
-        filter: Option<&LineFilter>,
+        config: &FileSourceConfig,
     ) -> io::Result<ReadStop> {
+        if self.is_over {
+            return Ok(ReadStop::End);
+        }
+        let filter = config.filter.as_ref();
         let mut budget = READ_BYTES;
         let target = lines.len() + room;
         loop {
@@ -198,7 +207,12 @@ impl TrackedFile {
                     self.last_growth = Instant::now();
                     budget = budget.saturating_sub(bytes);
                 }
-                FillResult::End => return Ok(ReadStop::End),
+                FillResult::End => {
+                    if !config.follow {
+                        self.take_rest(lines, filter);
+                    }
+                    return Ok(ReadStop::End);
+                }
                 FillResult::Displaced => return Ok(ReadStop::Displaced),
             }
         }
@@ -248,6 +262,39 @@ impl TrackedFile {
         self.buffer.drain(..self.start);
         self.offset += self.start as u64;
         self.start = 0;
+    }
+
+    /// Adds the bytes behind the last line end to `lines`, as the last line of a file that is not followed.
+    ///
+    /// The position moves behind them only if they hold a notification. Otherwise they may be the begin of a
+    /// line that a program still writes, so a restart reads them again.
+    fn take_rest(&mut self, lines: &mut Vec<TailLine>, filter: Option<&LineFilter>) {
+        let overlong = self.overlong.take();
+        let rest = std::mem::take(&mut self.buffer);
+        if rest.is_empty() && overlong.is_none() {
+            return;
+        }
+        // Bytes that come later may belong to the same line.
+        self.is_over = true;
+        let start = self.offset - overlong.unwrap_or(0);
+        let mut end = start;
+        let content = match overlong {
+            Some(size) => Err(size),
+            None if !may_hold_notification(form_of(self.form, &rest), &rest) => return,
+            None if filter.is_some_and(|filter| !filter.may_hold(&rest)) => {
+                self.skipped += 1;
+                return;
+            }
+            None => {
+                if Notification::decode(&rest).is_ok() {
+                    end += rest.len() as u64;
+                    (self.handed_over, self.passed) = (end, end);
+                }
+                Ok(rest)
+            }
+        };
+        let place = Arc::clone(&self.place);
+        lines.push(TailLine { file: self.number, place, start, end, content });
     }
 
     /// Passes over the lines that the filter excludes, up to one that it does not.

@@ -83,6 +83,87 @@ async fn ends_at_the_end_of_a_file_that_is_not_followed() {
     }
 }
 
+/// The last line of a file that is not followed needs no line end. The next run begins behind it, also if the
+/// line got its end meanwhile.
+#[tokio::test]
+async fn the_last_line_of_a_file_that_is_not_followed_needs_no_line_end() {
+    for compress in [false, true] {
+        let place = Place::new();
+        let text = lines(0..3);
+        fs::write(place.path(), &text[..text.len() - 1]).unwrap();
+        if compress {
+            assert!(Command::new("gzip").arg(place.path()).status().unwrap().success());
+        }
+        let name = if compress { "n.log.gz" } else { "n.log" };
+        let once = |config: &mut FileSourceConfig| {
+            config.path = place.named(name);
+            config.follow = false;
+        };
+        let mut listener = place.listener(once);
+        assert_eq!(take(&mut listener, 3).await, place.numbers(0..3), "compress: {compress}");
+        assert!(listener.next_delivery().await.unwrap().is_none());
+        drop(listener.close(LONG).await);
+        let mut expected = Vec::new();
+        if !compress {
+            let mut file = OpenOptions::new().append(true).open(place.path()).unwrap();
+            file.write_all(&[&b"\n"[..], &lines(3..4)[..]].concat()).unwrap();
+            expected = place.numbers(3..4);
+        }
+        let mut listener = place.listener(once);
+        assert_eq!(take(&mut listener, expected.len()).await, expected);
+        assert!(listener.next_delivery().await.unwrap().is_none(), "compress: {compress}");
+    }
+}
+
+/// A last line that is cut is unreadable, or excluded as others are. The next run reads it from its start, when
+/// it may be whole.
+#[tokio::test]
+async fn a_cut_last_line_is_read_again() {
+    let place = Place::new();
+    // Too short for an id, so that the filter excludes it.
+    let cut = 20;
+    fs::write(place.path(), [&lines(0..1)[..], &lines(1..2)[..cut]].concat()).unwrap();
+    let once = |config: &mut FileSourceConfig| config.follow = false;
+    let mut listener = place.listener(once);
+    assert_eq!(take(&mut listener, 1).await, place.numbers(0..1));
+    assert!(listener.next_delivery().await.unwrap().is_none());
+    let total = listener.close(LONG).await.total;
+    assert_eq!((total.received, total.acked, total.unreadable), (2, 1, 1));
+
+    let mut listener = place.listener(|config| {
+        config.follow = false;
+        config.filter = LineFilter::new(place.numbers([1]).iter().map(Uuid::to_string));
+    });
+    assert!(listener.next_delivery().await.unwrap().is_none());
+    let total = listener.close(LONG).await.total;
+    assert_eq!((total.received, total.skipped), (0, 1));
+
+    let mut file = OpenOptions::new().append(true).open(place.path()).unwrap();
+    file.write_all(&lines(1..2)[cut..]).unwrap();
+    let mut listener = place.listener(once);
+    assert_eq!(take(&mut listener, 1).await, place.numbers(1..2));
+    assert!(listener.next_delivery().await.unwrap().is_none());
+}
+
+/// The only line of a file needs no line end either. It is no identity of the file, so the next run reads it
+/// again.
+#[tokio::test]
+async fn a_single_line_needs_no_line_end() {
+    let place = Place::new();
+    let text = lines(0..1);
+    let (line, end) = text.split_at(text.len() - 1);
+    for part in [line, b"", end] {
+        let mut file = OpenOptions::new().append(true).create(true).open(place.path()).unwrap();
+        file.write_all(part).unwrap();
+        let mut listener = place.listener(|config| config.follow = false);
+        assert_eq!(take(&mut listener, 1).await, place.numbers(0..1));
+        assert!(listener.next_delivery().await.unwrap().is_none());
+        drop(listener.close(LONG).await);
+    }
+    let mut listener = place.listener(|config| config.follow = false);
+    assert!(listener.next_delivery().await.unwrap().is_none());
+}
+
 /// A restart in the middle of a compressed file skips no line: the form is that of its contents.
 #[tokio::test]
 async fn a_restart_in_a_compressed_file_keeps_its_form() {

@@ -97,7 +97,7 @@ impl LogTail {
         while index < self.tracked.len() && lines.len() < room {
             let left = room - lines.len();
             let file = &mut self.tracked[index];
-            let stop = file.read(&mut lines, left, max_bytes, self.config.filter.as_ref());
+            let stop = file.read(&mut lines, left, max_bytes, &self.config);
             skipped += std::mem::take(&mut file.skipped);
             let (path, is_damaged) =
                 (display_path(&file.path), std::mem::take(&mut file.is_damaged));
