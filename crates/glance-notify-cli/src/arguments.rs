@@ -4,7 +4,8 @@
 //! prints beside the name of the option. It reads no file and has no side effect. A
 //! value that passes its parser is valid everywhere: no subcommand checks it again.
 
-use std::num::{IntErrorKind, ParseIntError};
+use std::fmt::Display;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -20,19 +21,22 @@ pub(crate) fn parse_seconds(text: &str) -> Result<Duration, String> {
     let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     seconds
         .filter(|duration| !duration.is_zero() && *duration <= MAX_WAIT)
-        .ok_or_else(|| "expected a number of seconds above 0".to_owned())
+        .ok_or_else(|| {
+            let most = MAX_WAIT.as_secs();
+            format!("expected a number of seconds above 0 and at most {most}")
+        })
 }
 
-/// Parses a whole number.
-///
-/// # Errors
-///
-/// Returns the message that clap shows if `text` is no such number, or one beyond the type's range.
-pub(crate) fn parse_number<T: FromStr<Err = ParseIntError>>(text: &str) -> Result<T, String> {
-    text.parse().map_err(|error: ParseIntError| match error.kind() {
-        IntErrorKind::PosOverflow => "the number is too large".to_owned(),
-        _ => "expected a whole number, 0 or above".to_owned(),
-    })
+/// Returns the parser of a whole number in `range`. Its message is that of a number in the configuration.
+pub(crate) fn number_in<T>(range: RangeInclusive<T>) -> impl TypedValueParser<Value = T>
+where
+    T: FromStr + PartialOrd + Display + Clone + Send + Sync + 'static,
+{
+    move |text: &str| {
+        let number = text.parse::<T>().ok().filter(|number| range.contains(number));
+        let (first, last) = (range.start(), range.end());
+        number.ok_or_else(|| format!("expected a whole number from {first} to {last}"))
+    }
 }
 
 /// Returns the parser of a documented event type such as `image.create`.

@@ -11,6 +11,7 @@ use glance_notify::listen::{
 use notify_archive::question::EventFilter;
 
 use crate::archive_lines::ArchiveLines;
+use crate::arguments::number_in;
 use crate::exit_status::{CommandError, ExitStatus};
 use crate::input_source::display_path;
 use crate::listen::{
@@ -37,12 +38,12 @@ pub(crate) struct ReplayArgs {
     to: Option<PathBuf>,
 
     /// Send at most this many notifications per second.
-    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "NUMBER", value_parser = number_in(1..=u32::MAX))]
     rate: Option<u32>,
 
     /// Send at most this many notifications.
     #[arg(short = 'n', long, value_name = "NUMBER")]
-    #[arg(value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(value_parser = number_in(1..=u64::MAX))]
     limit: Option<u64>,
 
     /// Send nothing, and count what would be sent.

@@ -9,7 +9,7 @@ use notify_archive::Archive;
 use notify_archive::store::RetentionPolicy;
 
 use super::archive_dir::ArchiveDir;
-use crate::arguments::parse_number;
+use crate::arguments::number_in;
 use crate::exit_status::{CommandError, ExitStatus};
 use crate::output_format::TextOrJson;
 use crate::terminal::{print_note, write_stdout};
@@ -46,11 +46,11 @@ pub(super) struct RetainArgs {
 
     /// Remove months that ended at least this many days ago.
     #[arg(long, value_name = "DAYS", required_unless_present = "max_bytes")]
-    #[arg(value_parser = parse_number::<u32>)]
+    #[arg(value_parser = number_in(0..=u32::MAX))]
     max_days: Option<u32>,
 
     /// Remove the oldest months until all files together have at most this many bytes.
-    #[arg(long, value_name = "BYTES", value_parser = parse_number::<u64>)]
+    #[arg(long, value_name = "BYTES", value_parser = number_in(0..=u64::MAX))]
     max_bytes: Option<u64>,
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::source_args::SourceArgs;
 #[cfg(feature = "rabbit")]
 use super::source_args::TapArgs;
-use crate::arguments::parse_seconds;
+use crate::arguments::{number_in, parse_seconds};
 use crate::questions::selection_args::SelectionArgs;
 
 /// Show notifications as they arrive, run a command for them, or forward them.
@@ -32,7 +32,7 @@ pub(crate) struct ListenArgs {
     pub(super) selection: SelectionArgs,
 
     /// Stop after this many notifications.
-    #[arg(short = 'n', long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(short = 'n', long, value_name = "NUMBER", value_parser = number_in(1..=u64::MAX))]
     pub(super) limit: Option<u64>,
 
     /// Stop at the end of the files instead of waiting for more lines.
@@ -67,12 +67,12 @@ pub(crate) struct ListenArgs {
 
     /// Hand at most this many notifications to one run of the command, one a line.
     #[arg(long, value_name = "NUMBER", requires = "exec", default_value_t = 1)]
-    #[arg(value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[arg(value_parser = number_in(1_u32..=10_000))]
     pub(super) exec_batch: u32,
 
     /// Run the command at most this many times at once. With one, it sees notifications in their order.
     #[arg(long, value_name = "NUMBER", requires = "exec", default_value_t = 1)]
-    #[arg(value_parser = clap::value_parser!(u32).range(1..=256))]
+    #[arg(value_parser = number_in(1_u32..=256))]
     pub(super) jobs: u32,
 
     /// Kill a run of the command after this many seconds, which counts as a failure.

@@ -13,7 +13,7 @@ use notify_archive::store::{ReadScope, RecordDetail};
 use super::answer_output::print_answer;
 use super::question_args::{AnswerFormat, Question, QuestionArgs};
 use super::record_input::{RecordRequest, count_usage, read_records, stored_baseline};
-use crate::arguments::parse_number;
+use crate::arguments::number_in;
 use crate::exit_status::{CommandError, ExitStatus};
 use crate::input_source::{display_path, read_error};
 
@@ -47,7 +47,8 @@ struct StuckArgs {
 
     /// Only if the last event is at least this old, in minutes, at the time of `--until`. Without
     /// `--until`, that is the time of the last event.
-    #[arg(long, value_name = "MINUTES", default_value_t = 60, value_parser = parse_number::<u32>)]
+    #[arg(long, value_name = "MINUTES", default_value_t = 60)]
+    #[arg(value_parser = number_in(0..=u32::MAX))]
     older_than: u32,
 }
 

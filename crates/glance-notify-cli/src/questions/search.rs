@@ -10,7 +10,7 @@ use notify_archive::store::{ReadScope, RecordDetail};
 use super::answer_output::print_answer;
 use super::question_args::{AnswerFormat, Question, QuestionArgs};
 use super::record_input::{RecordRequest, read_records};
-use crate::arguments::parse_number;
+use crate::arguments::number_in;
 use crate::exit_status::{CommandError, ExitStatus};
 use crate::terminal::write_stdout;
 
@@ -22,7 +22,7 @@ pub(crate) struct SearchArgs {
 
     /// Show at most this many events, the newest. 0 shows all.
     #[arg(short = 'n', long, value_name = "NUMBER", default_value_t = 1000)]
-    #[arg(value_parser = parse_number::<usize>)]
+    #[arg(value_parser = number_in(0..=usize::MAX))]
     limit: usize,
 }
 

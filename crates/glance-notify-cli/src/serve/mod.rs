@@ -20,7 +20,7 @@ use notify_archive::question::Calendar;
 
 use self::site_access::AccessArgs;
 use self::temporary_archive::TemporaryArchive;
-use crate::arguments::parse_number;
+use crate::arguments::number_in;
 use crate::exit_status::{CommandError, ExitStatus};
 use crate::input_source::display_path;
 use crate::questions::selection_args::read_names;
@@ -59,7 +59,7 @@ pub(crate) struct ServeArgs {
 
     /// Longest time of one query. A page that needs longer says how to narrow it.
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
-    #[arg(value_parser = parse_number::<u16>)]
+    #[arg(value_parser = number_in(0..=u16::MAX))]
     deadline: u16,
 
     /// Check the options, the archive and the address, and exit without serving a page.

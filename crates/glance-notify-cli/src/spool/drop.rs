@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::message_ref::{MessageLookup, MessageRef};
 use super::selection::MessageSelection;
 use super::slots::SlotWalk;
-use crate::arguments::parse_number;
+use crate::arguments::number_in;
 use crate::exit_status::{CommandError, ExitStatus};
 use crate::output_format::TextOrJson;
 use crate::terminal::{counted, print_note, write_stdout};
@@ -38,7 +38,7 @@ pub(super) struct SpoolDropArgs {
     all: bool,
 
     /// Only the slot with this number.
-    #[arg(long, value_name = "NUMBER", value_parser = parse_number::<u32>)]
+    #[arg(long, value_name = "NUMBER", value_parser = number_in(0..=u32::MAX))]
     slot: Option<u32>,
 
     #[command(flatten)]

@@ -8,13 +8,13 @@ use glance_notify::transport::spool::admin::{OpenSlot, StoredMessage};
 use serde::Serialize;
 
 use super::slots::ErrorLog;
-use crate::arguments::parse_number;
+use crate::arguments::number_in;
 
 /// The options that choose messages. Without any, they choose all messages.
 #[derive(clap::Args, Default)]
 pub(super) struct MessageSelection {
     /// Only the slot with this number.
-    #[arg(long, value_name = "NUMBER", value_parser = parse_number::<u32>)]
+    #[arg(long, value_name = "NUMBER", value_parser = number_in(0..=u32::MAX))]
     pub(super) slot: Option<u32>,
 
     /// Only pending messages, which the spool still has to forward.

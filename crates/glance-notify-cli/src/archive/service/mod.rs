@@ -24,7 +24,7 @@ use tokio::sync::oneshot;
 
 use self::metrics_server::MetricsServer;
 use self::service_manager::ServiceManager;
-use crate::arguments::parse_number;
+use crate::arguments::number_in;
 use crate::exit_status::{CommandError, ExitStatus};
 use crate::input_source::display_path;
 use crate::runtime;
@@ -44,16 +44,17 @@ pub(super) struct ServiceArgs {
     metrics_listen: SocketAddr,
 
     /// The most notifications of one batch. Each batch is one commit.
-    #[arg(long, value_name = "COUNT", default_value_t = 500, value_parser = parse_number::<u16>)]
+    #[arg(long, value_name = "COUNT", default_value_t = 500)]
+    #[arg(value_parser = number_in(0..=u16::MAX))]
     batch: u16,
 
     /// Remove months that ended at least this many days ago and received nothing since, once an hour.
-    #[arg(long, value_name = "DAYS", value_parser = parse_number::<u32>)]
+    #[arg(long, value_name = "DAYS", value_parser = number_in(0..=u32::MAX))]
     max_days: Option<u32>,
 
     /// Remove the oldest months until all files together have at most this many bytes, once an hour. The newest
     /// file always stays.
-    #[arg(long, value_name = "BYTES", value_parser = parse_number::<u64>)]
+    #[arg(long, value_name = "BYTES", value_parser = number_in(0..=u64::MAX))]
     max_bytes: Option<u64>,
 }
 

@@ -45,6 +45,7 @@ pub(super) const ROWS: &[MistakeRow] = &[
         ],
         wrong_type: &[
             "replay --from day.jsonl --to to.toml --rate fast",
+            "replay --from day.jsonl --to to.toml -n 0",
             "replay --from amqp://127.0.0.1 --to to.toml",
             "replay --from audit --from day.jsonl --to to.toml",
             "replay --from audit --to to.toml --checkpoint position",
