@@ -16,6 +16,7 @@ use tokio::time::timeout;
 use crate::broker_entity::BrokerEntity;
 use crate::config::Config;
 use crate::connection::{Connection, ConnectionTask};
+use crate::rabbitmqctl::{pattern, quoted};
 use crate::runtime::silently;
 use crate::topology::Topology;
 
@@ -129,19 +130,19 @@ pub(crate) fn limit_command(
     queues: LimitedQueues<'_>,
     policy: OverflowPolicy,
 ) -> String {
-    let virtual_host = in_quotes(&printable(virtual_host, 255).to_string());
-    let pattern = |name: &str| in_quotes(&literal(&printable(name, 255).to_string()));
+    let virtual_host = quoted(virtual_host);
     let queues = match (queues, policy) {
         (LimitedQueues::OfTopic(topic), OverflowPolicy::Reject) => {
-            format!("{}\\.(info|warn|error)$", pattern(topic))
+            format!(r"^{}\.(info|warn|error)$", pattern(topic))
         }
         #[cfg(feature = "source")]
         (LimitedQueues::OfTopic(topic), OverflowPolicy::DropOldest) => {
-            format!("{}\\.", pattern(topic))
+            format!(r"^{}\.", pattern(topic))
         }
         #[cfg(feature = "source")]
-        (LimitedQueues::One(queue), _) => format!("{}$", pattern(queue)),
+        (LimitedQueues::One(queue), _) => format!("^{}$", pattern(queue)),
     };
+    let queues = quoted(&queues);
     let (name, rules) = match policy {
         OverflowPolicy::Reject => {
             ("notifications", "\"max-length-bytes\":1073741824,\"overflow\":\"reject-publish\"")
@@ -150,25 +151,8 @@ pub(crate) fn limit_command(
         OverflowPolicy::DropOldest => ("unread", "\"max-length-bytes\":104857600"),
     };
     format!(
-        "`rabbitmqctl set_policy -p '{virtual_host}' {name} '^{queues}' '{{{rules}}}' --apply-to queues`"
+        "`rabbitmqctl set_policy -p {virtual_host} {name} {queues} '{{{rules}}}' --apply-to queues`"
     )
-}
-
-/// Returns the regular expression that matches this text only.
-fn literal(text: &str) -> String {
-    let mut pattern = String::new();
-    for c in text.chars() {
-        if r"\.+*?()|[]{}^$".contains(c) {
-            pattern.push('\\');
-        }
-        pattern.push(c);
-    }
-    pattern
-}
-
-/// Returns a text as a shell needs it between single quotes.
-fn in_quotes(text: &str) -> String {
-    text.replace('\'', r"'\''")
 }
 
 /// The time between two checks.

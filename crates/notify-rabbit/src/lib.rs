@@ -141,6 +141,8 @@ mod mismatch;
 mod options;
 mod publish;
 mod publisher;
+#[doc(hidden)]
+pub mod rabbitmqctl;
 mod runtime;
 #[cfg(feature = "source")]
 mod source;

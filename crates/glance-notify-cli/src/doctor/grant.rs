@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use glance_notify::listen::{RabbitSourceConfig, SourceConfig, SourceQueue};
-use glance_notify::transport::printable;
+use glance_notify::transport::rabbit::rabbitmqctl::{pattern, quoted};
 
 use crate::exit_status::{CommandError, ExitStatus};
 use crate::terminal::write_stdout;
@@ -75,18 +75,6 @@ fn any_of(patterns: impl IntoIterator<Item = String>) -> String {
     } else {
         quoted(&format!("^({})$", patterns.join("|")))
     }
-}
-
-/// Returns a pattern that matches `name` only.
-fn pattern(name: &str) -> String {
-    let special = |c: char| ".\\+*?()[]{}|^$".contains(c);
-    let escaped = name.chars().map(|c| if special(c) { format!("\\{c}") } else { c.to_string() });
-    escaped.collect()
-}
-
-/// Returns a text as one word of a shell, printable and whole: half a pattern would be another one.
-fn quoted(text: &str) -> String {
-    format!("'{}'", printable(text, usize::MAX).to_string().replace('\'', r"'\''"))
 }
 
 #[cfg(test)]
