@@ -12,13 +12,14 @@ use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use notify_core::listener::durable_file::sync_directory;
 use notify_core::{Error, ErrorKind, Outcome, Result};
 
 use crate::config::FileConfig;
 use crate::error::{display_path, file_error, file_message};
 use crate::file_lock::FileLock;
 use crate::line_buffer::LineBuffer;
-use crate::path::{parent_directory, require_parent_directory, require_regular_file};
+use crate::path::{require_parent_directory, require_regular_file};
 use crate::write_report::WriteReport;
 
 /// The file of `log.file`, which the first write opens.
@@ -168,7 +169,7 @@ fn open_for_appending(path: &Path) -> Result<OpenFile> {
 fn sync_directory_entry(path: &Path) -> Result<()> {
     let target = fs::canonicalize(path);
     let path = target.as_deref().unwrap_or(path);
-    match File::open(parent_directory(path)).and_then(|directory| directory.sync_all()) {
+    match sync_directory(path) {
         Ok(()) => Ok(()),
         Err(error) if SYNC_UNSUPPORTED.contains(&error.kind()) => {
             tracing::warn!(

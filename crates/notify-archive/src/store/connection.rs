@@ -1,11 +1,12 @@
 //! Connections to the archive's files: how they are opened, and whether their file is still in its place.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use notify_core::listener::durable_file;
 use rusqlite::{Connection, OpenFlags};
 
 use super::schema::FileSchema;
@@ -127,8 +128,8 @@ fn create(path: &Path) -> io::Result<bool> {
 /// Returns an error if the directory cannot be synced.
 pub(crate) fn sync_directory(path: &Path) -> Result<()> {
     let Some(directory) = path.parent() else { return Ok(()) };
-    let sync = || File::open(directory)?.sync_all();
-    sync().map_err(|error| ArchiveError::io("sync", directory, error))
+    let synced = durable_file::sync_directory(path);
+    synced.map_err(|error| ArchiveError::io("sync", directory, error))
 }
 
 /// Returns the device and the inode of a file.

@@ -6,11 +6,12 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use super::dead_letter::{DeadLetter, DeadLetterRecord};
+use super::durable_file::{sync_directory, temporary_path};
 use crate::error::{Error, ErrorKind, Result};
 use crate::redact::printable::printable;
 
@@ -88,8 +89,7 @@ impl DeadLetterFile {
     /// The error of the file. [`ErrorKind::Unavailable`] if another process has locked it for 5 s.
     pub fn remove(&self, mut is_handled: impl FnMut(&DeadLetterLine) -> bool) -> Result<u64> {
         let locked = self.lock(OpenOptions::new().read(true).append(true), File::try_lock)?;
-        let mut temporary = self.path.clone().into_os_string();
-        temporary.push(".new");
+        let temporary = temporary_path(&self.path);
         // A process that was killed may have left one. A link there must lead to no other file.
         drop(fs::remove_file(&temporary));
         let mut options = OpenOptions::new();
@@ -120,7 +120,7 @@ impl DeadLetterFile {
                 return fs::remove_file(&temporary);
             }
             fs::rename(&temporary, &self.path)?;
-            self.sync_directory()
+            sync_directory(&self.path)
         };
         replace().map_err(|error| self.error("cannot be replaced", error))?;
         Ok(removed)
@@ -163,7 +163,7 @@ impl DeadLetterFile {
             file.write_all(line)?;
             file.sync_all()?;
             // The file may be new.
-            if size == 0 { self.sync_directory() } else { Ok(()) }
+            if size == 0 { sync_directory(&self.path) } else { Ok(()) }
         };
         write().map_err(|error| self.error("cannot be written", error))
     }
@@ -211,12 +211,6 @@ impl DeadLetterFile {
                 Err(error) => return Err(self.error("cannot be opened", error)),
             }
         }
-    }
-
-    /// Makes the name of the file durable.
-    fn sync_directory(&self) -> io::Result<()> {
-        let parent = self.path.parent().filter(|parent| !parent.as_os_str().is_empty());
-        File::open(parent.unwrap_or_else(|| Path::new(".")))?.sync_all()
     }
 
     /// Returns an error about this file.

@@ -41,6 +41,8 @@ mod dead_letter_file;
 mod dead_letter_writer;
 mod delivery;
 mod delivery_batch;
+#[doc(hidden)]
+pub mod durable_file;
 mod held_delivery;
 mod listener_handle;
 mod listener_state;

@@ -1,17 +1,16 @@
 //! The file that keeps how far each file is acknowledged.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::io;
+use std::path::Path;
 use std::time::SystemTime;
 
+use notify_core::listener::durable_file::replace;
 use notify_core::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 
 use super::file_head::FileHead;
 use crate::error::display_path;
-use crate::path::parent_directory;
 
 /// The positions of all files that may have more lines.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,26 +68,9 @@ impl Checkpoint {
     ///
     /// The error of the file.
     pub(super) fn save(&self, path: &Path) -> Result<()> {
-        let write = || {
-            let text = serde_json::to_vec(self)?;
-            let temporary = temporary(path);
-            let mut options = OpenOptions::new();
-            let mut file =
-                options.write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
-            file.write_all(&text)?;
-            file.sync_all()?;
-            fs::rename(&temporary, path)?;
-            File::open(parent_directory(path))?.sync_all()
-        };
+        let write = || replace(path, &serde_json::to_vec(self)?);
         write().map_err(|error| file_error(path, "cannot be written", error))
     }
-}
-
-/// Returns the path that a checkpoint is written to before it replaces the earlier one.
-pub(super) fn temporary(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".new");
-    name.into()
 }
 
 /// Returns an error about a checkpoint.
@@ -99,6 +81,8 @@ fn file_error(path: &Path, problem: &str, error: io::Error) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use notify_core::listener::durable_file::temporary_path;
+
     use super::*;
 
     /// A checkpoint is read as it was written, and another file is not mistaken for one.
@@ -114,6 +98,6 @@ mod tests {
         fs::write(&path, "{}\n").unwrap();
         let error = Checkpoint::load(&path).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Config);
-        assert!(!temporary(&path).exists());
+        assert!(!temporary_path(&path).exists());
     }
 }

@@ -2,15 +2,15 @@
 //!
 //! A disk that hangs blocks nothing but this thread.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, TrySendError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use notify_core::listener::durable_file::replace;
 use notify_core::redact::printable;
 use notify_core::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
@@ -149,20 +149,7 @@ fn load(path: &Path) -> Result<Option<StreamCheckpoint>> {
 
 /// Writes a checkpoint durably.
 fn save(path: &Path, position: &StreamCheckpoint) -> Result<()> {
-    let write = || {
-        let text = serde_json::to_vec(position)?;
-        let mut temporary = path.as_os_str().to_owned();
-        temporary.push(".new");
-        let temporary = PathBuf::from(temporary);
-        let mut options = OpenOptions::new();
-        let mut file =
-            options.write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
-        file.write_all(&text)?;
-        file.sync_all()?;
-        fs::rename(&temporary, path)?;
-        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-        File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
-    };
+    let write = || replace(path, &serde_json::to_vec(position)?);
     write().map_err(|error| file_error(path, "cannot be written", error))
 }
 

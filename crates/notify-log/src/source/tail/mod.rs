@@ -10,9 +10,10 @@ use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use notify_core::listener::durable_file::temporary_path;
 use notify_core::{Error, Result};
 
-use super::checkpoint::{Checkpoint, FilePosition, temporary};
+use super::checkpoint::{Checkpoint, FilePosition};
 use super::file_head::FileHead;
 use super::siblings::{RotatedFile, SiblingFinder, file_id, open, open_found, renamed};
 use super::source_config::FileSourceConfig;
@@ -297,7 +298,7 @@ impl LogTail {
     fn rotated_files(&mut self) -> io::Result<Vec<RotatedFile>> {
         let checkpoint = self.config.checkpoint.clone();
         let is_checkpoint = |path: &Path| {
-            checkpoint.as_ref().is_some_and(|ours| path == ours || path == temporary(ours))
+            checkpoint.as_ref().is_some_and(|ours| path == ours || path == temporary_path(ours))
         };
         self.siblings.find(&self.config.path, is_checkpoint)
     }
