@@ -1,5 +1,6 @@
 //! The threads, descriptors and memory of a process.
 
+use std::collections::BTreeMap;
 use std::{fmt, fs};
 
 use serde_json::{Value, json};
@@ -8,20 +9,19 @@ use crate::setup::SpoolPlacement;
 
 /// Measures the resources of the current process, as [`ProcessResources::read`] reads them.
 pub(crate) fn measure() -> Value {
-    let count = |directory| fs::read_dir(directory).map_or(0, Iterator::count);
-    // Reading the directory takes a descriptor, which does not count.
     json!({
-        "threads": count("/proc/self/task"),
-        "descriptors": count("/proc/self/fd") - 1,
+        "threads": fs::read_dir("/proc/self/task").map_or(0, Iterator::count),
+        "descriptors": open_files(),
         "kib": resident_kib(),
     })
 }
 
 /// The resources of a process at one moment.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct ProcessResources {
     pub(crate) threads: u64,
-    pub(crate) descriptors: u64,
+    /// What the descriptors lead to, with the number of them.
+    pub(crate) descriptors: BTreeMap<String, u64>,
     /// The resident memory in KiB.
     pub(crate) kib: u64,
 }
@@ -29,8 +29,16 @@ pub(crate) struct ProcessResources {
 impl ProcessResources {
     /// Reads the result of [`measure`].
     pub(crate) fn read(measurement: &Value) -> Self {
-        let number = |key: &str| measurement[key].as_u64().expect("`measure` returns numbers");
-        Self { threads: number("threads"), descriptors: number("descriptors"), kib: number("kib") }
+        let number = |value: &Value| value.as_u64().expect("`measure` returns numbers");
+        let descriptors = measurement["descriptors"].as_object().expect("`measure` lists files");
+        Self {
+            threads: number(&measurement["threads"]),
+            descriptors: descriptors
+                .iter()
+                .map(|(file, count)| (file.clone(), number(count)))
+                .collect(),
+            kib: number(&measurement["kib"]),
+        }
     }
 
     /// Describes the resources that exceed the `baseline`; `None` if none does.
@@ -45,7 +53,10 @@ impl ProcessResources {
             }
         };
         compare("threads", self.threads, baseline.threads, 0);
-        compare("descriptors", self.descriptors, baseline.descriptors, MARGIN_DESCRIPTORS);
+        for (file, &now) in &self.descriptors {
+            let before = baseline.descriptors.get(file).copied().unwrap_or(0);
+            compare(&format!("descriptors of {file}"), now, before, 0);
+        }
         let margin_kib = match spool {
             SpoolPlacement::None => MARGIN_KIB,
             SpoolPlacement::OnDisk | SpoolPlacement::OnSmallDisk => MARGIN_KIB + CACHE_KIB,
@@ -58,20 +69,35 @@ impl ProcessResources {
 impl fmt::Display for ProcessResources {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { threads, descriptors, kib } = self;
+        let descriptors: u64 = descriptors.values().sum();
         write!(f, "{threads} threads, {descriptors} descriptors, {kib} KiB")
     }
 }
 
 /// The margin for resident memory. It exceeds the largest queue of a notifier in these runs, and a
-/// The margin for descriptors. An idle producer with a spool was seen with 18 and with 19. A leak in each round exceeds
-/// the margin in the second.
-const MARGIN_DESCRIPTORS: u64 = 1;
 /// leak of connection buffers exceeds it after a few dozen faults.
 const MARGIN_KIB: u64 = 16 * 1024;
 
 /// The most memory of the spool's database cache. The cache fills when an outage first fills the
 /// spool.
 const CACHE_KIB: u64 = 16 * 1024;
+
+/// Counts the open descriptors by what they lead to: a path, or a kind as in `socket` and `pipe`.
+fn open_files() -> BTreeMap<String, u64> {
+    let mut files = BTreeMap::new();
+    for entry in fs::read_dir("/proc/self/fd").into_iter().flatten().flatten() {
+        // A descriptor that closed meanwhile has no target.
+        let Ok(target) = fs::read_link(entry.path()) else { continue };
+        let target = target.display().to_string();
+        // Reading the directory takes a descriptor, which does not count.
+        if target.ends_with("/fd") {
+            continue;
+        }
+        let file = target.split(":[").next().unwrap_or(&target).to_owned();
+        *files.entry(file).or_insert(0) += 1;
+    }
+    files
+}
 
 fn resident_kib() -> u64 {
     let status = fs::read_to_string("/proc/self/status").expect("Linux has /proc/self/status");

@@ -162,7 +162,8 @@ impl Trial<'_> {
                 Err(problem) => return (None, Some(problem)),
             };
             let spool = self.environment.setup.spool;
-            let excess = self.baseline.and_then(|baseline| resources.excess(&baseline, spool));
+            let excess =
+                self.baseline.as_ref().and_then(|baseline| resources.excess(baseline, spool));
             if excess.is_none() || start.elapsed() > RELEASE_TIMEOUT {
                 return (Some(resources), excess);
             }
