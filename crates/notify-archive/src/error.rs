@@ -66,6 +66,13 @@ impl ArchiveError {
     /// Creates the error of SQLite for the file `path`.
     pub(crate) fn sqlite(path: &Path, error: rusqlite::Error) -> Self {
         use rusqlite::ErrorCode;
+        if is_damaged_row(&error) {
+            let message = format!(
+                "`{}`: a row is damaged: run `archive verify`, and restore the file",
+                shown(path)
+            );
+            return Self::new(ArchiveErrorKind::Corrupt, message);
+        }
         let (kind, meaning) = match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => (
                 ArchiveErrorKind::DiskFull,
@@ -135,6 +142,16 @@ impl From<notify_core::Error> for ArchiveError {
             source: Some(Box::new(error)),
         }
     }
+}
+
+/// Returns `true` for a value in a row that the archive does not write.
+fn is_damaged_row(error: &rusqlite::Error) -> bool {
+    matches!(
+        error,
+        rusqlite::Error::InvalidQuery
+            | rusqlite::Error::FromSqlConversionFailure(..)
+            | rusqlite::Error::InvalidColumnType(..)
+    )
 }
 
 /// Returns a path as messages show it.

@@ -170,7 +170,7 @@ impl Archive {
                         &mut interner,
                         &mut page,
                     )
-                    .map_err(|error| damaged(&path, error))?;
+                    .map_err(|error| ArchiveError::sqlite(&path, error))?;
                     if flow.is_break() {
                         return Ok(());
                     }
@@ -219,7 +219,8 @@ impl Archive {
         names.retain(|name| !name.is_undated());
         let span_of = |name: FileName| {
             let (path, file) = self.open_file(name)?;
-            let span = event_file::span(&file).map_err(|error| damaged(&path, error))?;
+            let span =
+                event_file::span(&file).map_err(|error| ArchiveError::sqlite(&path, error))?;
             self.kept.keep(name, &path, file);
             Ok::<_, ArchiveError>(span)
         };
@@ -249,7 +250,8 @@ impl Archive {
         let (mut dated, mut undated, mut unreadable) = (0, 0, 0);
         for name in self.files()? {
             let (path, file) = self.open_file(name)?;
-            let counts = event_file::counts(&file).map_err(|error| damaged(&path, error))?;
+            let counts =
+                event_file::counts(&file).map_err(|error| ArchiveError::sqlite(&path, error))?;
             let sum = if name.is_undated() { &mut undated } else { &mut dated };
             *sum += counts.events.unsigned_abs();
             unreadable += counts.unreadable.unsigned_abs();
@@ -303,7 +305,7 @@ impl Archive {
 
     /// Returns the error of SQLite for the control file.
     pub(crate) fn control_error(&self, error: rusqlite::Error) -> ArchiveError {
-        damaged(&self.directory.join(CONTROL_FILE), error)
+        ArchiveError::sqlite(&self.directory.join(CONTROL_FILE), error)
     }
 
     /// Returns the ids that a text stands for: itself, if an event is about it, and the images that were created
@@ -314,7 +316,7 @@ impl Archive {
             check_deadline(deadline)?;
             let (path, file) = self.open_file(name)?;
             let known = event_file::ids_of(&file, text);
-            ids.extend(known.map_err(|error| damaged(&path, error))?);
+            ids.extend(known.map_err(|error| ArchiveError::sqlite(&path, error))?);
         }
         Ok(ids)
     }
@@ -387,20 +389,4 @@ pub(crate) fn deadline_error() -> ArchiveError {
     let message =
         "the question took too long: narrow it with --since and --until, or ask for one image";
     ArchiveError::new(ArchiveErrorKind::DeadlineExceeded, message)
-}
-
-/// Returns the error of a row that cannot be read: the file is damaged.
-pub(crate) fn damaged(path: &Path, error: rusqlite::Error) -> ArchiveError {
-    match error {
-        rusqlite::Error::InvalidQuery
-        | rusqlite::Error::FromSqlConversionFailure(..)
-        | rusqlite::Error::InvalidColumnType(..) => ArchiveError::new(
-            ArchiveErrorKind::Corrupt,
-            format!(
-                "`{}`: a row is damaged: run `archive verify`, and restore the file",
-                shown(path)
-            ),
-        ),
-        error => ArchiveError::sqlite(path, error),
-    }
 }

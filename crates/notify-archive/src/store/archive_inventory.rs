@@ -9,7 +9,7 @@ use rusqlite::Row;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::archive::{Archive, damaged};
+use super::archive::Archive;
 use super::control_file;
 use super::event_row::{StoredColumns, TextInterner, all_columns, body_of, time_of};
 use super::file_name::FileName;
@@ -97,7 +97,7 @@ impl Archive {
                 }
                 Ok(())
             };
-            read().map_err(|error| damaged(&path, error))?;
+            read().map_err(|error| ArchiveError::sqlite(&path, error))?;
         }
         Ok(records)
     }
@@ -125,7 +125,7 @@ impl Archive {
                 }
                 Ok(())
             };
-            read().map_err(|error| damaged(&path, error))?;
+            read().map_err(|error| ArchiveError::sqlite(&path, error))?;
         }
         Ok(messages)
     }

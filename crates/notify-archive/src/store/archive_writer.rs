@@ -55,6 +55,8 @@ pub struct ArchiveWriter {
     control: Option<WriteConnection>,
     /// The files that the archive has.
     pub(crate) names: BTreeSet<FileName>,
+    /// The damaged files that look-ups of copies pass over, which the log names once.
+    pub(super) damaged: BTreeSet<FileName>,
     /// The lock of the directory, for as long as the writer lives.
     _lock: File,
 }
@@ -89,6 +91,7 @@ impl ArchiveWriter {
             open: Vec::new(),
             control: None,
             names: BTreeSet::new(),
+            damaged: BTreeSet::new(),
             _lock: lock,
         };
         writer.names = file_names(directory)?.into_iter().collect();

@@ -5,7 +5,7 @@ use time::OffsetDateTime;
 use super::archive_writer::ArchiveWriter;
 use super::event_file;
 use super::file_name::FileName;
-use crate::error::Result;
+use crate::error::{ArchiveErrorKind, Result};
 use crate::record::event_record::EventRecord;
 
 impl ArchiveWriter {
@@ -14,6 +14,9 @@ impl ArchiveWriter {
     ///
     /// It looks for all records in one file after the other. Record by record, an archive with more undated files
     /// than may be open would open them all again for each.
+    ///
+    /// It passes over a damaged file with a warning, so that the file keeps no record of another one from being
+    /// stored.
     pub(super) fn other_files_with(
         &mut self,
         records: &[EventRecord],
@@ -22,19 +25,56 @@ impl ArchiveWriter {
     ) -> Result<Vec<Option<FileName>>> {
         let mut found = vec![None; records.len()];
         for other in self.names.clone() {
-            for ((record, name), found) in records.iter().zip(names).zip(&mut found) {
+            let is_candidate = |index: &usize| {
+                let (record, name) = (&records[*index], names[*index]);
                 let dated = || FileName::of_event(record.timestamp, Some(record.timestamp), now);
-                let is_candidate =
-                    *name != other && (other.is_undated() || name.is_undated() && dated() == other);
-                if found.is_some() || !is_candidate {
-                    continue;
+                let may_have = other.is_undated() || name.is_undated() && dated() == other;
+                found[*index].is_none() && name != other && may_have
+            };
+            let candidates: Vec<_> = (0..records.len()).filter(is_candidate).collect();
+            if candidates.is_empty() {
+                continue;
+            }
+            match self.known_in(other, records, candidates) {
+                Ok(known) => {
+                    self.damaged.remove(&other);
+                    for index in known {
+                        found[index] = Some(other);
+                    }
                 }
-                let (file, _) = self.file(other)?;
-                if event_file::has(&file.sqlite, record).map_err(|error| file.error(error))? {
-                    *found = Some(other);
+                Err(error) if error.kind() == ArchiveErrorKind::Corrupt => {
+                    if self.damaged.insert(other) {
+                        tracing::warn!("notifications of a damaged file may be stored again: {error}");
+                    }
                 }
+                Err(error) => return Err(error),
             }
         }
         Ok(found)
+    }
+
+    /// Returns those of the `candidates` that a file has.
+    fn known_in(
+        &mut self,
+        name: FileName,
+        records: &[EventRecord],
+        candidates: Vec<usize>,
+    ) -> Result<Vec<usize>> {
+        let (file, _) = self.file(name)?;
+        let look = || {
+            let mut known = Vec::new();
+            for index in candidates {
+                if event_file::has(&file.sqlite, &records[index])? {
+                    known.push(index);
+                }
+            }
+            Ok(known)
+        };
+        let known = look().map_err(|error| file.error(error));
+        if known.is_err() {
+            // The next look opens the file that is in its place then.
+            self.close(name);
+        }
+        known
     }
 }

@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use uuid::Uuid;
 
-use super::archive::{Archive, check_deadline, damaged};
+use super::archive::{Archive, check_deadline};
 use super::event_row::{microseconds, time_of};
 use super::file_version::{NUMBERS_VERSION, version_of};
 use super::seen_numbers::{SeenRange, ranges_of_events, read_ranges};
-use crate::error::Result;
+use crate::error::{ArchiveError, Result};
 use crate::question::event_filter::EventFilter;
 use crate::question::gap_report::{GapReport, LaneName, NumberGap};
 
@@ -167,7 +167,7 @@ impl FileRanges {
             let is_last_page = is_old || page.len() < PAGE_RANGES;
             Ok((page, is_last_page))
         };
-        let (page, is_last_page) = read().map_err(|error| damaged(&path, error))?;
+        let (page, is_last_page) = read().map_err(|error| ArchiveError::sqlite(&path, error))?;
         Ok(Self { path, file, page, is_last_page })
     }
 
@@ -176,7 +176,7 @@ impl FileRanges {
         let Some(range) = self.page.pop_front() else { return Ok(None) };
         if self.page.is_empty() && !self.is_last_page {
             let next = read_ranges(&self.file, Some(&range), PAGE_RANGES);
-            self.page = next.map_err(|error| damaged(&self.path, error))?.into();
+            self.page = next.map_err(|error| ArchiveError::sqlite(&self.path, error))?.into();
             self.is_last_page = self.page.len() < PAGE_RANGES;
         }
         Ok(Some(range))

@@ -10,12 +10,12 @@ use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
-use super::archive::{Archive, damaged, deadline_error, indexes};
+use super::archive::{Archive, deadline_error, indexes};
 use super::event_file::PageIndex;
 use super::event_row::{TextInterner, microseconds};
 use super::file_name::FileName;
 use super::index_query::{IndexQuery, RowPlace};
-use crate::error::Result;
+use crate::error::{ArchiveError, Result};
 use crate::question::event_filter::EventFilter;
 use crate::record::event_record::EventRecord;
 use crate::record::image_ids::is_uuid;
@@ -126,7 +126,7 @@ impl Archive {
             // One more event tells whether there is a next page.
             let room = limit + 1 - page.records.len();
             let scan = FileScan { file: &file, filter: &filter, has_ids, room, deadline };
-            let part = scan.read(start).map_err(|error| damaged(&path, error))?;
+            let part = scan.read(start).map_err(|error| ArchiveError::sqlite(&path, error))?;
             file.progress_handler(0, None::<fn() -> bool>);
             self.kept.keep(name, &path, file);
             let is_full = part.rows.len() == room;

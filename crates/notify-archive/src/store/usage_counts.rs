@@ -10,10 +10,10 @@ use notify_core::{EventType, Priority};
 use rusqlite::{Connection, params};
 use time::OffsetDateTime;
 
-use super::archive::{Archive, ReadScope, check_deadline, damaged, indexes};
+use super::archive::{Archive, ReadScope, check_deadline, indexes};
 use super::event_file::{self, PageIndex};
 use super::event_row::{RecordDetail, microseconds, text};
-use crate::error::Result;
+use crate::error::{ArchiveError, Result};
 use crate::question::event_filter::EventFilter;
 use crate::question::usage_report::{UsageCount, UsageReport};
 
@@ -62,7 +62,7 @@ impl Archive {
                 continue;
             }
             let (path, file) = self.open_file(name)?;
-            let error = |error| damaged(&path, error);
+            let error = |error| ArchiveError::sqlite(&path, error);
             let Some((first, last)) = event_file::span(&file).map_err(error)? else { continue };
             let end = last + time::Duration::MICROSECOND;
             let step = part_length(&file, last - first).map_err(error)?;

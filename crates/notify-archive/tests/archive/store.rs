@@ -241,6 +241,47 @@ fn a_damaged_file_is_named_and_can_be_moved_away() {
     assert_eq!(writer.append(&batch).unwrap().stored, 101);
 }
 
+/// A damaged file of undated events keeps no batch away that does not belong in it: a file that is no database, and
+/// one with a damaged row.
+#[test]
+fn a_damaged_undated_file_keeps_no_other_events_away() {
+    let directory = tempfile::tempdir().unwrap();
+    let damaged = directory.path().join("undated-2026-01.sqlite");
+    fs::write(&damaged, [b'x'; 8192]).unwrap();
+    let mut writer = ArchiveWriter::open(directory.path()).unwrap();
+    let records = read_all(&day());
+    let mut undated = records[..1].to_vec();
+    undated[0].arrival.received_at = Some(undated[0].timestamp - Duration::days(100));
+    let undated = ArchiveBatch { records: undated, ..ArchiveBatch::default() };
+    assert_eq!(writer.append(&undated).unwrap().stored, 1);
+    drop(writer);
+    let file = directory.path().join("undated-2026-08.sqlite");
+    let file = rusqlite::Connection::open(file).unwrap();
+    assert_eq!(file.execute("UPDATE event SET hash = 'damaged'", []).unwrap(), 1);
+    drop(file);
+
+    let mut writer = ArchiveWriter::open(directory.path()).unwrap();
+    let batch = ArchiveBatch { records, ..ArchiveBatch::default() };
+    assert_eq!(writer.append(&batch).unwrap().stored, 101);
+    assert_eq!(writer.append(&batch).unwrap().copies, 101);
+
+    // A batch that belongs in the damaged file is not reported as stored.
+    let unreadable = UnreadableContent {
+        source: "f".into(),
+        received_at: OffsetDateTime::from_unix_timestamp(1_768_000_000).unwrap(),
+        reason: "not JSON".into(),
+        length: 3,
+        content: b"x y".to_vec(),
+        sequence: None,
+    };
+    let batch = ArchiveBatch { unreadable: vec![unreadable], ..ArchiveBatch::default() };
+    let error = writer.append(&batch).unwrap_err();
+    assert_eq!(error.kind(), ArchiveErrorKind::Corrupt, "{error}");
+    assert!(error.to_string().contains("undated-2026-01.sqlite"));
+    fs::rename(&damaged, directory.path().join("away")).unwrap();
+    assert_eq!(writer.append(&batch).unwrap().unreadable, 1);
+}
+
 /// A position is never ahead of the events, and unreadable messages are kept once with their reason.
 #[test]
 fn positions_and_unreadable_messages_are_stored_with_the_batch() {
