@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 use super::archive_batch::{AppendOutcome, ArchiveBatch};
 use super::connection::{WriteConnection, sync_directory};
 use super::control_file::{self, ControlChanges, ImportPosition};
-use super::event_file::{self, FileBatch};
+use super::event_file::{self, FileBatch, FileReach};
 use super::file_name::{FileName, file_names};
 use super::schema::{CONTROL, EVENTS};
 use crate::error::{ArchiveError, ArchiveErrorKind, Result, shown};
@@ -57,6 +57,8 @@ pub struct ArchiveWriter {
     pub(crate) names: BTreeSet<FileName>,
     /// The damaged files that look-ups of copies pass over, which the log names once.
     pub(super) damaged: BTreeSet<FileName>,
+    /// The reaches of files since they were used last, each with the identity of its file.
+    pub(super) reaches: BTreeMap<FileName, ((u64, u64), FileReach)>,
     /// The lock of the directory, for as long as the writer lives.
     _lock: File,
 }
@@ -92,6 +94,7 @@ impl ArchiveWriter {
             control: None,
             names: BTreeSet::new(),
             damaged: BTreeSet::new(),
+            reaches: BTreeMap::new(),
             _lock: lock,
         };
         writer.names = file_names(directory)?.into_iter().collect();
@@ -220,6 +223,8 @@ impl ArchiveWriter {
         &mut self,
         name: FileName,
     ) -> Result<(&mut WriteConnection, &mut (i64, i64))> {
+        // The caller may change the file.
+        self.reaches.remove(&name);
         if let Some(index) = self.open.iter().position(|(open, ..)| *open == name) {
             let entry = self.open.remove(index);
             self.open.push(entry);
@@ -307,6 +312,7 @@ const MOST_OPEN: usize = 8;
 
 #[cfg(test)]
 mod tests {
+    use super::super::erasure::EraseSelector;
     use super::*;
     use crate::record::record_reader::RecordReader;
 
@@ -379,5 +385,43 @@ mod tests {
             record.arrival.received_at = Some(record.timestamp);
         }
         assert_eq!(writer.append(&records).unwrap().copies, 20);
+    }
+
+    /// A batch opens no undated file that can have none of its records, however many there are.
+    #[test]
+    fn undated_files_of_other_times_stay_closed() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut writer = ArchiveWriter::open(directory.path()).unwrap();
+        let mut undated = batch(0..20);
+        for (month, record) in (1_i32..).zip(&mut undated.records) {
+            record.arrival.received_at = Some(record.timestamp + time::Duration::days(31) * month);
+        }
+        assert_eq!(writer.append(&undated).unwrap().stored, 20);
+        let mut other = batch(20..21);
+        other.records[0].timestamp -= time::Duration::DAY;
+        // The first look reads the times of the events of each file.
+        assert_eq!(writer.append(&other).unwrap().stored, 1);
+        writer.open.clear();
+        assert_eq!(writer.append(&other).unwrap().copies, 1);
+        let open: Vec<_> = writer.open.iter().map(|(name, ..)| name.to_string()).collect();
+        assert_eq!(open, ["2025-11.sqlite"]);
+    }
+
+    /// An erased notification is recognised by its id, whatever its time is.
+    #[test]
+    fn erased_ids_are_recognised_in_undated_files_at_any_time() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut writer = ArchiveWriter::open(directory.path()).unwrap();
+        let mut records = batch(0..1);
+        let timestamp = records.records[0].timestamp;
+        records.records[0].arrival.received_at = Some(timestamp + time::Duration::days(31));
+        assert_eq!(writer.append(&records).unwrap().stored, 1);
+        let selector = EraseSelector::User("image.h".into());
+        writer.erase(&selector, "request 17", OffsetDateTime::now_utc()).unwrap();
+        // Another batch reads the times of the file's events.
+        assert_eq!(writer.append(&batch(1..2)).unwrap().stored, 1);
+        records.records[0].arrival.received_at = None;
+        records.records[0].timestamp -= time::Duration::DAY;
+        assert_eq!(writer.append(&records).unwrap().copies, 1);
     }
 }

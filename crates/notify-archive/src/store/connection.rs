@@ -17,7 +17,7 @@ use crate::error::{ArchiveError, ArchiveErrorKind, Result, shown};
 pub(crate) struct WriteConnection {
     pub(crate) path: PathBuf,
     pub(crate) sqlite: Connection,
-    identity: (u64, u64),
+    pub(super) identity: (u64, u64),
 }
 
 impl WriteConnection {

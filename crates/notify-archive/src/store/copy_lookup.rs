@@ -3,6 +3,7 @@
 use time::OffsetDateTime;
 
 use super::archive_writer::ArchiveWriter;
+use super::connection::identity;
 use super::event_file;
 use super::file_name::FileName;
 use crate::error::{ArchiveErrorKind, Result};
@@ -44,7 +45,9 @@ impl ArchiveWriter {
                 }
                 Err(error) if error.kind() == ArchiveErrorKind::Corrupt => {
                     if self.damaged.insert(other) {
-                        tracing::warn!("notifications of a damaged file may be stored again: {error}");
+                        tracing::warn!(
+                            "notifications of a damaged file may be stored again: {error}"
+                        );
                     }
                 }
                 Err(error) => return Err(error),
@@ -53,13 +56,21 @@ impl ArchiveWriter {
         Ok(found)
     }
 
-    /// Returns those of the `candidates` that a file has.
+    /// Returns those of the `candidates` that a file has. Opens no file whose reach is known and has none of them.
     fn known_in(
         &mut self,
         name: FileName,
         records: &[EventRecord],
         candidates: Vec<usize>,
     ) -> Result<Vec<usize>> {
+        let path = self.directory.join(name.to_string());
+        let is_in_vain = self.reaches.get(&name).is_some_and(|(place, reach)| {
+            identity(&path).is_ok_and(|found| found == *place)
+                && !candidates.iter().any(|index| reach.may_have(&records[*index]))
+        });
+        if is_in_vain {
+            return Ok(Vec::new());
+        }
         let (file, _) = self.file(name)?;
         let look = || {
             let mut known = Vec::new();
@@ -68,13 +79,19 @@ impl ArchiveWriter {
                     known.push(index);
                 }
             }
-            Ok(known)
+            Ok((known, event_file::reach(&file.sqlite)?))
         };
-        let known = look().map_err(|error| file.error(error));
-        if known.is_err() {
-            // The next look opens the file that is in its place then.
-            self.close(name);
+        match look().map_err(|error| file.error(error)) {
+            Ok((known, reach)) => {
+                let place = file.identity;
+                self.reaches.insert(name, (place, reach));
+                Ok(known)
+            }
+            Err(error) => {
+                // The next look opens the file that is in its place then.
+                self.close(name);
+                Err(error)
+            }
         }
-        known
     }
 }

@@ -153,6 +153,31 @@ pub(crate) fn has(connection: &Connection, record: &EventRecord) -> rusqlite::Re
     Ok(false)
 }
 
+/// The records that a file may have.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FileReach {
+    /// The times of the first and the last event, in microseconds.
+    times: Option<(i64, i64)>,
+    /// Whether the content of an event was erased. Its id is known at any time.
+    has_erased: bool,
+}
+
+impl FileReach {
+    /// Returns `false` for a record that [`has`] does not find.
+    pub(crate) fn may_have(&self, record: &EventRecord) -> bool {
+        let ts = microseconds(record.timestamp);
+        self.has_erased || self.times.is_some_and(|(first, last)| (first..=last).contains(&ts))
+    }
+}
+
+/// Returns the records that a file may have. It reads the ends of indexes only.
+pub(crate) fn reach(connection: &Connection) -> rusqlite::Result<FileReach> {
+    connection.prepare_cached(REACH)?.query_row([], |row| {
+        let (first, last): (Option<i64>, Option<i64>) = (row.get(0)?, row.get(1)?);
+        Ok(FileReach { times: first.zip(last), has_erased: row.get(2)? })
+    })
+}
+
 /// The rows that a page comes from. Each has an index that is sorted by time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum PageIndex {
@@ -268,6 +293,9 @@ pub(crate) const MOST_UNREADABLE_BYTES: usize = 64 * 1024;
 /// The rows that may be the same notification: those with its id and its time, and erased ones with its id.
 const KNOWN: &str = "SELECT hash, erased IS NOT NULL FROM event WHERE message_id = ?1 AND ts = ?2 UNION ALL \
                      SELECT hash, 1 FROM event WHERE message_id = ?1 AND erased IS NOT NULL";
+/// The times of the first and the last event, and whether an event was erased.
+const REACH: &str = "SELECT (SELECT min(ts) FROM event), (SELECT max(ts) FROM event), \
+                     EXISTS (SELECT 1 FROM event INDEXED BY event_erased WHERE erased IS NOT NULL)";
 /// The ids that the text `?1` stands for.
 const IDS: &str = "SELECT subject FROM event WHERE name = ?1 AND event_type = 'image.create' \
                    AND subject IS NOT NULL \
@@ -292,6 +320,15 @@ mod tests {
                 "SEARCH event USING COVERING INDEX event_subject (subject=?)",
             ]
         );
+    }
+
+    /// The records that a file may have are known from the ends of indexes.
+    #[test]
+    fn the_reach_of_a_file_is_read_from_indexes() {
+        let plan = plan_of(REACH, []);
+        let looks: Vec<_> = plan.iter().filter(|step| step.contains(" event ")).collect();
+        assert_eq!(looks.len(), 3);
+        assert!(looks.iter().all(|look| look.contains(" INDEX event_")), "{looks:?}");
     }
 
     /// A copy is recognised by its id and time, and by its id alone if its content was erased.
