@@ -95,7 +95,8 @@ impl ArchiveWriter {
             let erased =
                 erase_in(&mut file.sqlite, id, reason).map_err(|error| file.error(error))?;
             let is_new = erased != (0, 0, 0);
-            let ended = if is_new { rewrite(&file.sqlite) } else { end_earlier(&file.sqlite) };
+            // A reader may have kept an earlier erasure of this file from emptying the log.
+            let ended = if is_new { rewrite(&file.sqlite) } else { empty_log(&file.sqlite) };
             ended.map_err(|error| file.error(error))?;
             outcome.events += erased.0;
             outcome.unreadable += erased.1;
@@ -128,7 +129,8 @@ fn erase_in(
             let body = body_of(row)?.unwrap_or_default();
             let mentions = |text: Option<&str>| text.is_some_and(|text| text.contains(id));
             let texts = columns.facts.into_iter().chain(columns.context).chain(columns.trace);
-            let mut texts = texts.chain([Some(columns.publisher), columns.source, columns.region]);
+            let names = [Some(columns.publisher), columns.source, columns.region, columns.lane];
+            let mut texts = texts.chain(names);
             if contains(&body, id.as_bytes()) || texts.any(mentions) {
                 let blank = StoredColumns {
                     skew: None,
@@ -213,12 +215,6 @@ fn rewrite(connection: &Connection) -> rusqlite::Result<()> {
     empty_log(connection)
 }
 
-/// Ends an earlier erasure of a file, which a reader may have kept from emptying the log.
-fn end_earlier(connection: &Connection) -> rusqlite::Result<()> {
-    let has_erased: bool = connection.query_row(HAS_ERASED, [], |row| row.get(0))?;
-    if has_erased { empty_log(connection) } else { Ok(()) }
-}
-
 /// Moves the log into its file and empties it.
 fn empty_log(connection: &Connection) -> rusqlite::Result<()> {
     let is_busy: bool =
@@ -250,44 +246,74 @@ const BLANK_EVENT: &str = "UPDATE event SET skew = NULL, event_type = ?1, priori
     actor_project = NULL, traceparent = NULL, tracestate = NULL, epoch = NULL, lane = NULL, number = NULL, erased = ?2, encoding = 0, body = NULL, \
     checksum = ?3 WHERE seq = ?4";
 
-/// Whether a file has erased notifications or messages.
-const HAS_ERASED: &str = "SELECT EXISTS (SELECT 1 FROM event WHERE erased IS NOT NULL) \
-                          OR EXISTS (SELECT 1 FROM unreadable WHERE content IS NULL)";
-
 #[cfg(test)]
 mod tests {
+    use notify_core::codec::Sequence;
+    use uuid::Uuid;
+
     use super::super::archive_batch::ArchiveBatch;
     use super::super::file_name::FileName;
     use super::*;
+    use crate::record::event_record::EventRecord;
     use crate::record::record_reader::RecordReader;
 
-    /// An erasure that an open reader kept from ending continues when it runs again.
-    #[test]
-    fn an_erasure_continues_after_a_reader() {
-        let directory = tempfile::tempdir().unwrap();
-        let mut writer = ArchiveWriter::open(directory.path()).unwrap();
+    fn record() -> EventRecord {
         let line =
             br#"{"message_id":"00000000-0000-4000-8000-000000000001","publisher_id":"image.h",
             "event_type":"image.delete","priority":"INFO","timestamp":"2025-11-24 12:00:00",
-            "payload":{"id":"i","owner":"c0ffee00"}}"#;
-        let record = RecordReader::new("test").read(line).unwrap();
-        writer.append(&ArchiveBatch { records: vec![record], ..ArchiveBatch::default() }).unwrap();
-        let name: FileName = "2025-11.sqlite".parse().unwrap();
-        let (file, _) = writer.file(name).unwrap();
-        file.settle().unwrap();
-        file.sqlite.busy_timeout(std::time::Duration::ZERO).unwrap();
-        let path = directory.path().join(name.to_string());
-        let is_there = || contains(&std::fs::read(&path).unwrap(), b"c0ffee00");
-        assert!(is_there());
+            "payload":{"id":"i"}}"#;
+        RecordReader::new("test").read(line).unwrap()
+    }
 
-        let reader = Connection::open(&path).unwrap();
-        reader.execute_batch("BEGIN; SELECT count(*) FROM event;").unwrap();
+    fn batch(record: &EventRecord) -> ArchiveBatch {
+        ArchiveBatch { records: vec![record.clone()], ..ArchiveBatch::default() }
+    }
+
+    /// An id in the name of a lane is erased with the event that has it.
+    #[test]
+    fn an_id_in_the_name_of_a_lane_is_erased() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut writer = ArchiveWriter::open(directory.path()).unwrap();
+        let mut record = record();
+        record.sequence = Some(Sequence::new(Uuid::from_u128(7), "c0ffee00.info", 3));
+        writer.append(&batch(&record)).unwrap();
         let selector = EraseSelector::Project("c0ffee00".into());
-        let now = OffsetDateTime::now_utc();
-        let error = writer.erase(&selector, "request 17", now).unwrap_err();
-        assert_eq!(error.kind(), ArchiveErrorKind::Locked, "{error}");
-        drop(reader);
-        writer.erase(&selector, "request 17", now).unwrap();
-        assert!(!is_there());
+        let outcome = writer.erase(&selector, "request 17", OffsetDateTime::now_utc()).unwrap();
+        assert_eq!(outcome.events, 1);
+    }
+
+    /// An erasure that an open reader kept from ending continues when it runs again, also if only the numbers of a
+    /// file named the id.
+    #[test]
+    fn an_erasure_continues_after_a_reader() {
+        for is_in_event in [true, false] {
+            let directory = tempfile::tempdir().unwrap();
+            let mut writer = ArchiveWriter::open(directory.path()).unwrap();
+            let mut record = record();
+            if !is_in_event {
+                writer.append(&batch(&record)).unwrap();
+                record.sequence = Some(Sequence::new(Uuid::from_u128(7), "notifications.info", 3));
+            }
+            record.arrival.source = Some("c0ffee00".into());
+            writer.append(&batch(&record)).unwrap();
+            let name: FileName = "2025-11.sqlite".parse().unwrap();
+            let (file, _) = writer.file(name).unwrap();
+            file.settle().unwrap();
+            file.sqlite.busy_timeout(std::time::Duration::ZERO).unwrap();
+            let path = directory.path().join(name.to_string());
+            let is_there = || contains(&std::fs::read(&path).unwrap(), b"c0ffee00");
+            assert!(is_there());
+
+            let reader = Connection::open(&path).unwrap();
+            reader.execute_batch("BEGIN; SELECT count(*) FROM event;").unwrap();
+            let selector = EraseSelector::Project("c0ffee00".into());
+            let now = OffsetDateTime::now_utc();
+            let error = writer.erase(&selector, "request 17", now).unwrap_err();
+            assert_eq!(error.kind(), ArchiveErrorKind::Locked, "{error}");
+            drop(reader);
+            let outcome = writer.erase(&selector, "request 17", now).unwrap();
+            assert_eq!(outcome.events, 0, "the first run erased the rows");
+            assert!(!is_there());
+        }
     }
 }
