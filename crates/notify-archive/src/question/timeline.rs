@@ -328,4 +328,4 @@ fn is_refused(record: &EventRecord) -> bool {
 const MOST_UNDECIDED: usize = 200_000;
 
 /// The longest time after the begin of an upload in which a failure may belong to it.
-const LONGEST_UPLOAD: Duration = Duration::DAY;
+pub(crate) const LONGEST_UPLOAD: Duration = Duration::DAY;
