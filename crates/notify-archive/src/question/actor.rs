@@ -168,8 +168,9 @@ impl AuditedRequest {
         let Some(end) = self.end else { return false };
         let is_send = record.event_type == EventType::ImageSend;
         // Data flows after the response's headers, which is when keystonemiddleware writes the audit event.
-        let end = if is_send { end + LONGEST_DOWNLOAD } else { end + CLOCK_TOLERANCE };
-        let is_then = (self.start - CLOCK_TOLERANCE..=end).contains(&record.timestamp);
+        let end = end.saturating_add(if is_send { LONGEST_DOWNLOAD } else { CLOCK_TOLERANCE });
+        let start = self.start.saturating_sub(CLOCK_TOLERANCE);
+        let is_then = (start..=end).contains(&record.timestamp);
         let receives = || match (&record.receiver_user, &self.actor) {
             (Some(user), Some(actor)) => **user == *actor.user_id,
             _ => true,

@@ -280,7 +280,7 @@ fn related_failures(records: &[EventRecord], loose: Vec<EventRecord>) -> Vec<Eve
     }
     let belongs = |record: &EventRecord| {
         open.iter().any(|(publisher, start, end)| {
-            let end = end.unwrap_or(*start + LONGEST_UPLOAD);
+            let end = end.unwrap_or(start.saturating_add(LONGEST_UPLOAD));
             **publisher == record.publisher_id && (*start..=end).contains(&record.timestamp)
         })
     };

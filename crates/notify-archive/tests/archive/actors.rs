@@ -2,9 +2,10 @@
 
 use notify_archive::question::{ActorEvidence, ActorFinding, AuditTrail, Timeline};
 use notify_archive::record::{EventRecord, RecordReader};
-use notify_core::Context;
+use notify_core::{Context, EventType, Priority};
 use proptest::prelude::*;
 use serde_json::json;
+use time::PrimitiveDateTime;
 
 use crate::samples::{read_all, sample};
 
@@ -83,6 +84,30 @@ fn unfit_requests_name_no_actor() {
     }
     let ActorFinding::Unknown(reason) = trail.actor_of(&delete) else { panic!() };
     assert!(reason.contains("different users"));
+}
+
+/// A time at the end of the calendar, as a broken clock sends it, ends no question.
+#[test]
+fn a_time_at_the_end_of_the_calendar_ends_no_question() {
+    let path = format!("/v2/images/{IMAGE}");
+    let mut records = request("u", "delete", &path, "success", ["12:00:04", "12:00:06"]).to_vec();
+    for event_type in ["image.prepare", "image.send", "image.delete"] {
+        records.push(event(event_type, "12:00:05", &json!({"id": IMAGE, "image_id": IMAGE})));
+    }
+    let mut failure = event("image.upload", "12:00:05", &json!({}));
+    failure.priority = Priority::Error;
+    records.push(failure);
+    for time in [PrimitiveDateTime::MIN, PrimitiveDateTime::MAX] {
+        let mut timeline = Timeline::new(IMAGE);
+        for record in &mut records {
+            record.timestamp = time.assume_utc();
+            timeline.add(record);
+        }
+        let answer = timeline.finish();
+        let deleted =
+            answer.entries.iter().find(|entry| entry.record.event_type == EventType::ImageDelete);
+        assert_eq!(deleted.unwrap().actor.to_string(), "u", "{time}");
+    }
 }
 
 proptest! {
