@@ -59,7 +59,7 @@ pub(super) fn run(args: &ImportArgs) -> Result<ExitStatus, CommandError> {
         "{stored} stored, {copies} copies, {unreadable} unreadable, {} other lines{}",
         summary.other_lines,
         if reused > 0 {
-            format!("; {reused} ids were used for different notifications")
+            format!("; {reused} stored with the id and time of another one")
         } else {
             String::new()
         },

@@ -132,6 +132,18 @@ fn import_follows_a_log_file() {
     sandbox.pipe(from_stdin, DAY).expect_message(0, "98 stored, 3 copies");
 }
 
+/// A copy has the content of the first notification. Another content with its id and time is stored beside it.
+#[test]
+fn import_tells_copies_from_reused_ids() {
+    let sandbox = Sandbox::new();
+    let line = DAY.lines().next().unwrap();
+    let other = line.replace(r#""publisher_id": "glance-api""#, r#""publisher_id": "other""#);
+    sandbox.file("a.jsonl", format!("{line}\n"));
+    sandbox.file("b.jsonl", format!("{line}\n{other}\n"));
+    let summary = "2 stored, 1 copies, 0 unreadable, 0 other lines; 1 stored with the id and time of another one";
+    archive(&sandbox, "import", &["a.jsonl", "b.jsonl"]).expect_message(0, summary);
+}
+
 /// Exports replay: every form that `export` prints is read again with the same ids.
 #[test]
 fn exports_are_notifications_and_tables() {

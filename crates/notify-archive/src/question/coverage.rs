@@ -166,7 +166,7 @@ impl InputCoverage {
             ],
         };
         for (count, what) in [
-            (self.copies, "copies left out"),
+            (self.copies, "copies left out, as each message_id counts once"),
             (self.unreadable, "lines without a notification left out"),
             (self.skipped, "lines that cannot match not read"),
             (self.gaps.missing(), "numbered events missing"),
