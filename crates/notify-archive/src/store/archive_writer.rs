@@ -99,6 +99,10 @@ impl ArchiveWriter {
         };
         writer.names = file_names(directory)?.into_iter().collect();
         writer.reconcile()?;
+        // No source is attached yet: the next batch must not lengthen what a killed writer left open.
+        if writer.write_control(control_file::close_all)? {
+            writer.settle_control()?;
+        }
         Ok(writer)
     }
 

@@ -126,6 +126,25 @@ pub(crate) fn detach(
     transaction.commit()
 }
 
+/// Closes the intervals that an earlier writer left open, each at the last time at which its source was seen. Returns
+/// whether there were any.
+pub(crate) fn close_all(connection: &mut Connection) -> rusqlite::Result<bool> {
+    let transaction = connection.transaction()?;
+    let sources = open_sources(&transaction)?;
+    for source in &sources {
+        close(&transaction, source, None, "the archive stopped")?;
+    }
+    transaction.commit()?;
+    Ok(!sources.is_empty())
+}
+
+/// Returns the sources with an open interval.
+fn open_sources(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    let mut select = connection.prepare("SELECT source FROM attached WHERE detached_at IS NULL")?;
+    let sources = select.query_map([], |row| row.get(0))?;
+    sources.collect()
+}
+
 /// Closes the open interval of a source at `end`, or at the last time at which the source was seen.
 fn close(
     connection: &Connection,

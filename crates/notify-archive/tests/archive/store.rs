@@ -423,6 +423,30 @@ fn blind_time_is_recorded_with_its_reason() {
     );
 }
 
+/// The time between a killed service and the next one is blind, also if the next writer stores a batch before the source
+/// is attached again.
+#[test]
+fn the_time_after_a_killed_writer_is_blind() {
+    let directory = tempfile::tempdir().unwrap();
+    let at =
+        |minute: i64| OffsetDateTime::from_unix_timestamp(1_795_000_000 + minute * 60).unwrap();
+    let mut writer = ArchiveWriter::open(directory.path()).unwrap();
+    writer.attach("rabbit", at(0)).unwrap();
+    writer.attach("renamed", at(0)).unwrap();
+    drop(writer);
+    let mut writer = ArchiveWriter::open(directory.path()).unwrap();
+    // It is the heartbeat of a service.
+    writer.append(&ArchiveBatch::default()).unwrap();
+    writer.attach("rabbit", at(40)).unwrap();
+    let archive = Archive::open(directory.path()).unwrap();
+    let coverage = archive.coverage(Some(at(0)..at(40))).unwrap();
+    assert_eq!(coverage.len(), 2);
+    for source in coverage {
+        let blind = (at(0)..at(40), "the archive stopped".to_owned());
+        assert_eq!(source.blind, [blind], "{}", source.source);
+    }
+}
+
 /// Only the owner of the archive can read it.
 #[test]
 fn files_are_readable_by_their_owner_only() {
