@@ -125,10 +125,13 @@ impl ServiceMonitor {
         totals.unreadable += outcome.unreadable;
         status.error = None;
         status.committed_at = Some(OffsetDateTime::now_utc());
+        // A message that holds no notification did arrive.
+        let of_unreadable = batch.unreadable.iter().filter_map(|message| message.sequence.as_ref());
+        let of_records = batch.records.iter().filter_map(|record| record.sequence.as_ref());
+        for sequence in of_records.chain(of_unreadable) {
+            gaps.add(sequence);
+        }
         for record in &batch.records {
-            if let Some(sequence) = &record.sequence {
-                gaps.add(sequence);
-            }
             let Some(source) = record.arrival.source.as_deref() else { continue };
             let Some(progress) = status.sources.get_mut(source) else { continue };
             progress.last_event = progress.last_event.max(Some(record.timestamp));
@@ -157,6 +160,7 @@ mod tests {
 
     use super::*;
     use crate::record::RecordReader;
+    use crate::store::UnreadableContent;
 
     /// The status names how many numbered notifications are missing between the first and the last stored.
     #[test]
@@ -171,5 +175,16 @@ mod tests {
             monitor.stored(&batch, AppendOutcome::default());
         }
         assert_eq!(monitor.status().missing_numbers, 2);
+        let unreadable = UnreadableContent {
+            source: "north".into(),
+            received_at: OffsetDateTime::UNIX_EPOCH,
+            reason: "not JSON".into(),
+            length: 1,
+            content: b"x".to_vec(),
+            sequence: Some(Sequence::new(Uuid::from_u128(1), "info", 5)),
+        };
+        let batch = ArchiveBatch { unreadable: vec![unreadable], ..ArchiveBatch::default() };
+        monitor.stored(&batch, AppendOutcome::default());
+        assert_eq!(monitor.status().missing_numbers, 1, "an unreadable message did arrive");
     }
 }
