@@ -66,13 +66,21 @@ fn run(mut writer: ArchiveWriter, jobs: &Receiver<(WriterJob, Reply)>) {
     }
 }
 
-/// Records the changes, and then stores the batch. Takes each change out of the job once it is recorded.
+/// Removes old files, records the changes, and then stores the batch. Takes each change out of the job once it is
+/// recorded.
 fn store(writer: &mut ArchiveWriter, job: &mut WriterJob) -> Result<AppendOutcome> {
-    if let Some(policy) = job.retention {
-        for name in writer.retain(policy, OffsetDateTime::now_utc())? {
-            tracing::info!("removed {name}: it is older or larger than the archive may be");
+    if let Some(policy) = job.retention.take() {
+        match writer.retain(policy, OffsetDateTime::now_utc()) {
+            Ok(removed) => {
+                for name in removed {
+                    tracing::info!("removed {name}: it is older or larger than the archive may be");
+                }
+            }
+            // An old file that cannot be removed must not keep new notifications from being stored.
+            Err(error) => {
+                tracing::error!("cannot remove old files, trying again in an hour: {error}");
+            }
         }
-        job.retention = None;
     }
     // In their order. The first change that fails stays, with those behind it.
     while let Some(change) = job.changes.first() {
@@ -83,4 +91,26 @@ fn store(writer: &mut ArchiveWriter, job: &mut WriterJob) -> Result<AppendOutcom
         writer.detach(source, *at, "the archive stopped")?;
     }
     writer.append(&job.batch)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::RecordReader;
+
+    /// An old file that cannot be removed keeps no batch from being stored.
+    #[test]
+    fn a_retention_that_fails_keeps_no_batch_away() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::create_dir(directory.path().join("2011-01.sqlite")).unwrap();
+        let mut writer = ArchiveWriter::open(directory.path()).unwrap();
+        let line = br#"{"message_id":"6b9d4b8a-0f7c-4d2c-9a4a-0a3f0e7d4c11","publisher_id":"h","event_type":"image.send","priority":"INFO","timestamp":"2025-11-24 12:00:00.000000","payload":{}}"#;
+        let record = RecordReader::new("north").read(line).unwrap();
+        let batch = ArchiveBatch { records: vec![record], ..ArchiveBatch::default() };
+        let max_age = Some(time::Duration::days(400));
+        let policy = RetentionPolicy { max_age, max_bytes: None };
+        assert!(writer.retain(policy, OffsetDateTime::now_utc()).is_err());
+        let mut job = WriterJob { batch, retention: Some(policy), ..WriterJob::default() };
+        assert_eq!(store(&mut writer, &mut job).unwrap().stored, 1);
+    }
 }
