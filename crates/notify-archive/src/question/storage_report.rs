@@ -81,6 +81,8 @@ struct StorageChange {
     /// The occupied bytes, or `None` if the event does not tell.
     size: Option<u64>,
     is_deleted: bool,
+    /// Whether the event shows the arrival of the data.
+    is_upload: bool,
     owner: Option<Arc<str>>,
     region: Option<Arc<str>>,
 }
@@ -109,6 +111,7 @@ impl StorageReport {
             time: image.created_at,
             size: image.size,
             is_deleted: false,
+            is_upload: false,
             owner: image.owner.as_deref().map(Arc::from),
             region: None,
         });
@@ -128,6 +131,8 @@ impl StorageReport {
             return;
         }
         let is_deleted = record.event_type == EventType::ImageDelete;
+        let is_upload =
+            matches!(record.event_type, EventType::ImageUpload | EventType::ImageActivate);
         let is_active = record.status.as_deref().is_some_and(occupies);
         if !is_deleted && !is_active {
             return;
@@ -136,6 +141,7 @@ impl StorageReport {
             time: record.timestamp,
             size: record.size,
             is_deleted,
+            is_upload,
             owner: record.owner.clone(),
             region: record.arrival.region.clone(),
         });
@@ -218,8 +224,8 @@ impl ImageHistory {
         self.changes.sort_by_key(|change| (change.time, change.is_deleted));
         if let Some(baseline) = self.baseline.take() {
             // The catalogue tells the state before the first event, unless that was the upload.
-            let first = self.changes.first().map(|change| change.time);
-            if first.is_none_or(|first| baseline.time < first) {
+            let is_before = |first: &StorageChange| !first.is_upload && baseline.time < first.time;
+            if self.changes.first().is_none_or(is_before) {
                 self.changes.insert(0, baseline);
             }
         }

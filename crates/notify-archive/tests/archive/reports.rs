@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use notify_archive::question::{
-    AnswerCell, AnswerTable, Calendar, EventFilter, ProjectNames, ReportGroup, StorageReport,
-    UsageKind, UsageReport,
+    AnswerCell, AnswerTable, Calendar, CatalogueImage, EventFilter, ProjectNames, ReportGroup,
+    StorageReport, UsageKind, UsageReport,
 };
 use notify_archive::store::ArchiveBatch;
 use notify_archive::{Archive, ArchiveWriter};
@@ -116,6 +116,37 @@ proptest! {
         prop_assert_eq!(&found, &expected);
         let total = AnswerCell::GibHours(expected.values().sum());
         prop_assert_eq!(&answer.totals[2], &total);
+    }
+}
+
+/// An image of the catalogue counts from its upload if the events show it, and else from its creation.
+#[test]
+fn an_image_of_the_catalogue_counts_from_its_upload() {
+    let start = OffsetDateTime::from_unix_timestamp(1_798_588_800).unwrap();
+    for (event_type, slots) in [("image.upload", 4), ("image.activate", 4), ("image.update", 8)] {
+        let event = RawEvent {
+            time: start + SLOT * 4,
+            event_type,
+            priority: "INFO",
+            image: 1,
+            owner: Some(0),
+            receiver: None,
+            bytes: 1 << 30,
+            active: true,
+        };
+        let mut report = StorageReport::new(ReportGroup::Image, Calendar::utc());
+        report.add_baseline(&CatalogueImage {
+            id: event.image_id(),
+            name: None,
+            owner: None,
+            status: "active".into(),
+            size: Some(event.bytes),
+            created_at: start,
+        });
+        report.add(&event.record(0));
+        let answer = report.finish(start..start + SLOT * 8, &ProjectNames::default());
+        let time = (SLOT * slots).whole_microseconds().unsigned_abs();
+        assert_eq!(answer.rows[0][2], AnswerCell::GibHours(time << 30), "{event_type}");
     }
 }
 
