@@ -19,12 +19,10 @@ use glance_notify::event::{EventType, Priority};
 /// Returns the message that clap shows if `text` is no such number.
 pub(crate) fn parse_seconds(text: &str) -> Result<Duration, String> {
     let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    seconds
-        .filter(|duration| !duration.is_zero() && *duration <= MAX_WAIT)
-        .ok_or_else(|| {
-            let most = MAX_WAIT.as_secs();
-            format!("expected a number of seconds above 0 and at most {most}")
-        })
+    seconds.filter(|duration| !duration.is_zero() && *duration <= MAX_WAIT).ok_or_else(|| {
+        let most = MAX_WAIT.as_secs();
+        format!("expected a number of seconds above 0 and at most {most}")
+    })
 }
 
 /// Returns the parser of a whole number in `range`. Its message is that of a number in the configuration.

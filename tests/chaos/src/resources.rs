@@ -1,6 +1,7 @@
 //! The threads, descriptors and memory of a process.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::{fmt, fs};
 
 use serde_json::{Value, json};
@@ -55,7 +56,8 @@ impl ProcessResources {
         };
         compare("threads", self.threads, baseline.threads, 0);
         for (file, &now) in &self.descriptors {
-            let reopened = u64::from(file.ends_with(".redb"));
+            let is_database = Path::new(file).extension().is_some_and(|it| it == "redb");
+            let reopened = u64::from(is_database);
             let before = baseline.descriptors.get(file).copied().unwrap_or(reopened);
             compare(&format!("descriptors of {file}"), now, before, 0);
         }

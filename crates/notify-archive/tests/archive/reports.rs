@@ -145,7 +145,7 @@ fn an_image_of_the_catalogue_counts_from_its_upload() {
         });
         report.add(&event.record(0));
         let answer = report.finish(start..start + SLOT * 8, &ProjectNames::default());
-        let time = (SLOT * slots).whole_microseconds().unsigned_abs();
+        let time = SLOT.whole_microseconds().unsigned_abs() * slots;
         assert_eq!(answer.rows[0][2], AnswerCell::GibHours(time << 30), "{event_type}");
     }
 }
