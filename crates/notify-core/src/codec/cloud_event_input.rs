@@ -11,10 +11,7 @@ use super::cloud_event::{
     SOURCE, SPEC_VERSION, TIME, TRACEPARENT, TRACESTATE, TYPE, TYPE_PREFIX, USER_ID,
 };
 use super::context::Context;
-use super::notification::Notification;
-use super::notification_input::{
-    NotificationInput, NotificationLine, read_id, read_priority, read_time,
-};
+use super::notification_input::{InputEnvelope, LineContents, read_id, read_priority, read_time};
 use super::problem::Problems;
 use super::sequence::Sequence;
 use crate::event::event_type::EventType;
@@ -35,9 +32,7 @@ pub(super) fn is_cloud_event(attributes: &Attributes<'_>) -> bool {
 /// # Errors
 ///
 /// Returns all problems, among them the attributes that no notification has.
-pub(super) fn read_cloud_event(
-    mut attributes: Attributes<'_>,
-) -> Result<NotificationLine, Problems> {
+pub(super) fn read_cloud_event(mut attributes: Attributes<'_>) -> Result<LineContents, Problems> {
     let version = attributes.parsed(
         SPEC_VERSION,
         || "\"1.0\"".into(),
@@ -79,14 +74,13 @@ pub(super) fn read_cloud_event(
         Sequence::of_texts(attributes.valid_text(EPOCH), attributes.valid_text(LANE), number);
 
     let known: Vec<_> = KNOWN.into_iter().filter(|name| attributes.has(name)).collect();
-    let (input, warnings) = attributes.finish(&known, || {
+    let ((envelope, event), warnings) = attributes.finish(&known, || {
         version?;
-        let payload = ReadEvent::new(event_type?, priority?, payload?).into();
+        let event = ReadEvent::new(event_type?, priority?, payload?);
         let (message_id, publisher_id, timestamp) = (id?, publisher_id?, timestamp?);
-        let notification = Notification { message_id, publisher_id, timestamp, payload };
-        Some(NotificationInput::Notification(notification))
+        Some((InputEnvelope { message_id, publisher_id, timestamp }, event))
     })?;
-    Ok(NotificationLine { input, context, sequence, warnings })
+    Ok(LineContents { envelope: Some(envelope), event, context, sequence, warnings })
 }
 
 /// Returns the publisher id that a source stands for: its text without percent-encoding.

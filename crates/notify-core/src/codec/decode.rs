@@ -9,9 +9,33 @@ use super::context::Context;
 use super::input_form::json_range;
 use super::limits::SizeLimits;
 use super::notification::Notification;
-use super::notification_input::{NotificationInput, NotificationLine};
+use super::notification_input::{LineContents, NotificationInput, NotificationLine};
 use super::problem::{Problem, Problems};
 use crate::error::{ErrorKind, Result};
+
+impl LineContents {
+    /// Reads one line of input within `limits`, in any form that [`NotificationInput::decode`] describes.
+    ///
+    /// # Errors
+    ///
+    /// Returns all problems, as [`NotificationInput::decode_with_warnings`] does.
+    pub(crate) fn decode(line: &[u8], limits: &SizeLimits) -> Result<Self, Problems> {
+        let invalid = |problem| Problems::one(ErrorKind::Invalid, problem);
+        let range = json_range(line).map_err(invalid)?;
+        let attributes = Attributes::parse(line, range, limits)?;
+        if is_cloud_event(&attributes) {
+            return read_cloud_event(attributes);
+        }
+        let mut contents = match attributes.oslo_message().map_err(invalid)? {
+            None => Self::read(attributes)?,
+            Some(message) => Attributes::parse(message.as_bytes(), 0..message.len(), limits)
+                .and_then(Self::read)
+                .map_err(|problems| problems.inside("/oslo.message"))?,
+        };
+        contents.context = Context::of_log_line(line);
+        Ok(contents)
+    }
+}
 
 impl NotificationLine {
     /// Reads one line of input within `limits`, in any form that [`NotificationInput::decode`] describes.
@@ -20,19 +44,7 @@ impl NotificationLine {
     ///
     /// Returns all problems, as [`NotificationInput::decode_with_warnings`] does.
     pub fn decode(line: &[u8], limits: &SizeLimits) -> Result<Self, Problems> {
-        let invalid = |problem| Problems::one(ErrorKind::Invalid, problem);
-        let range = json_range(line).map_err(invalid)?;
-        let attributes = Attributes::parse(line, range, limits)?;
-        if is_cloud_event(&attributes) {
-            return read_cloud_event(attributes);
-        }
-        let (input, warnings) = match attributes.oslo_message().map_err(invalid)? {
-            None => NotificationInput::read(attributes)?,
-            Some(message) => Attributes::parse(message.as_bytes(), 0..message.len(), limits)
-                .and_then(NotificationInput::read)
-                .map_err(|problems| problems.inside("/oslo.message"))?,
-        };
-        Ok(Self { input, context: Context::of_log_line(line), sequence: None, warnings })
+        LineContents::decode(line, limits).map(LineContents::into_line)
     }
 }
 
@@ -122,6 +134,6 @@ impl Notification {
     /// assert_eq!(error.to_string(), "not JSON: unexpected character at column 2");
     /// ```
     pub fn decode(json: &[u8]) -> Result<Self> {
-        NotificationInput::decode(json, &SizeLimits::default())?.into_notification()
+        LineContents::decode(json, &SizeLimits::default())?.into_notification()
     }
 }

@@ -43,7 +43,7 @@ pub(super) fn parse_object<'a>(
     }
     let value: &RawValue =
         serde_json::from_slice(json).map_err(|error| syntax(&error, json, start))?;
-    check(value.get(), None, &mut 0, limits)?;
+    check(value.get(), None, &mut Vec::new(), &mut 0, limits)?;
     let problem = match kind_of(value.get()) {
         "an object" => Problem::new("", "keys of whole characters", UNREADABLE),
         kind => Problem::new("", "an object", kind),
@@ -128,8 +128,9 @@ fn check_entries(
     entries: &[(Cow<'_, str>, &RawValue)],
     limits: &SizeLimits,
 ) -> Result<(), Problems> {
-    let keys = entries.iter().map(|(key, _)| JsonText::unescaped(key));
-    let mut keys: Vec<_> = keys.map(|key| (hash(key), key)).collect();
+    let mut keys = Vec::with_capacity(32.max(entries.len()));
+    let of_entries = entries.iter().map(|(key, _)| JsonText::unescaped(key));
+    keys.extend(of_entries.map(|key| (hash(key), key)));
     let mut key_count = keys.len();
     if key_count > limits.keys {
         return Err(violation("", WITHIN_LIMITS, &limits.keys_error()));
@@ -139,21 +140,23 @@ fn check_entries(
     }
     let nested = entries.iter().filter(|(_, value)| value.get().starts_with(['{', '[']));
     for (key, value) in nested {
-        check(value.get(), Some(key), &mut key_count, limits)?;
+        keys.clear();
+        check(value.get(), Some(key), &mut keys, &mut key_count, limits)?;
     }
     Ok(())
 }
 
 /// Does the same for a valid JSON text under `root`, without recursion, and counts its keys.
-fn check(
-    json: &str,
+///
+/// `keys` is empty. It holds the keys of all open objects, each with its hash.
+fn check<'a>(
+    json: &'a str,
     root: Option<&str>,
+    keys: &mut Vec<(u64, JsonText<'a>)>,
     key_count: &mut usize,
     limits: &SizeLimits,
 ) -> Result<(), Problems> {
     let mut open: Vec<OpenValue<'_>> = Vec::with_capacity(8);
-    // The keys of all open objects, each with its hash.
-    let mut keys: Vec<(u64, JsonText<'_>)> = Vec::with_capacity(64);
     let pointer = |open: &[OpenValue<'_>]| {
         let root = root.map_or_else(String::new, |key| format!("/{}", escape(key)));
         open.iter().fold(root, |pointer, value| match value.key {
@@ -221,9 +224,15 @@ struct OpenValue<'a> {
 
 /// Returns a key that occurs twice among the keys of one object.
 fn duplicate<'a>(keys: &mut [(u64, JsonText<'a>)]) -> Option<JsonText<'a>> {
-    // Sorting takes longer than comparing each pair of few keys, and not much longer for many.
-    let repeats =
-        |(at, (hash, _)): (usize, &(u64, _))| keys[..at].iter().any(|(other, _)| other == hash);
+    // Most keys differ in six bits of their hash from all before them, so few pairs are compared. Sorting few
+    // keys takes longer, and not much longer for many.
+    let mut seen = 0_u64;
+    let repeats = |(at, (hash, _)): (usize, &(u64, _))| {
+        let bit = 1 << (hash >> 58);
+        let may_repeat = seen & bit != 0;
+        seen |= bit;
+        may_repeat && keys[..at].iter().any(|(other, _)| other == hash)
+    };
     if keys.len() <= 32 && !keys.iter().enumerate().any(repeats) {
         return None;
     }

@@ -148,12 +148,19 @@ pub(crate) struct UnescapedText<'a> {
 
 impl<'a> UnescapedText<'a> {
     /// Returns the text with a replacement character for each half of a surrogate pair.
+    #[inline]
     pub(crate) fn lossy(self) -> Cow<'a, str> {
         if self.has_surrogates {
-            return self.text.replace(|c| surrogate(c).is_some(), "\u{fffd}").into();
+            return replace_surrogates(&self.text).into();
         }
         self.text
     }
+}
+
+/// Returns a text with a replacement character for each stand-in.
+#[cold]
+fn replace_surrogates(text: &str) -> String {
+    text.replace(|c| surrogate(c).is_some(), "\u{fffd}")
 }
 
 /// Returns the text of a JSON string that has escapes.

@@ -3,6 +3,8 @@
 //! Reading trusts nothing in the line. It reports every problem at its JSON pointer, and repeats no value
 //! that may be a secret. [`decode`](super::decode) finds the attributes in the line.
 
+use std::sync::Arc;
+
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -76,24 +78,29 @@ pub struct NotificationLine {
     pub warnings: Vec<Problem>,
 }
 
-impl NotificationInput {
-    /// Returns the notification.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::Invalid`] for an event without an envelope.
-    pub(crate) fn into_notification(self) -> Result<Notification, Error> {
-        match self {
-            Self::Notification(notification) => Ok(notification),
-            Self::Event(_) => {
-                let problem = "/message_id: missing, expected a UUID with dashes";
-                Err(Error::new(ErrorKind::Invalid, problem))
-            }
-        }
-    }
+/// The contents of a line, in small types.
+///
+/// A [`NotificationPayload`](crate::event::NotificationPayload) has room for a whole constructed image. Moving
+/// it from function to function took a tenth of decoding, so only the last one creates it.
+pub(crate) struct LineContents {
+    /// `None` for an event without an envelope.
+    pub(super) envelope: Option<InputEnvelope>,
+    pub(super) event: ReadEvent,
+    pub(crate) context: Context,
+    pub(crate) sequence: Option<Sequence>,
+    pub(super) warnings: Vec<Problem>,
+}
 
-    /// Reads the attributes of a notification.
-    pub(super) fn read(mut attributes: Attributes<'_>) -> Result<(Self, Vec<Problem>), Problems> {
+/// The attributes that a notification has and an event lacks.
+pub(super) struct InputEnvelope {
+    pub(super) message_id: Uuid,
+    pub(super) publisher_id: Arc<str>,
+    pub(super) timestamp: OffsetDateTime,
+}
+
+impl LineContents {
+    /// Reads the attributes of a notification. The context is empty.
+    pub(super) fn read(mut attributes: Attributes<'_>) -> Result<Self, Problems> {
         let has_envelope = ATTRIBUTES[..3].iter().any(|key| attributes.has(key));
         let envelope = has_envelope.then(|| {
             let message_id = read_id(&mut attributes, "message_id");
@@ -104,7 +111,11 @@ impl NotificationInput {
                 quoted,
             );
             let timestamp = read_time(&mut attributes, "timestamp");
-            Some((message_id?, publisher_id?, timestamp?))
+            Some(InputEnvelope {
+                message_id: message_id?,
+                publisher_id: publisher_id?,
+                timestamp: timestamp?,
+            })
         });
         let event_type = attributes.parsed(
             "event_type",
@@ -115,13 +126,46 @@ impl NotificationInput {
         let priority = read_priority(&mut attributes);
         let payload = attributes.value("payload", "a payload").map(ToOwned::to_owned);
         let known = if has_envelope { &ATTRIBUTES[..] } else { &ATTRIBUTES[3..] };
-        attributes.finish(known, || {
-            let event = ReadEvent::new(event_type?, priority?, payload?);
-            let Some(envelope) = envelope else { return Some(Self::Event(event)) };
-            let (message_id, publisher_id, timestamp) = envelope?;
-            let payload = event.into();
-            Some(Self::Notification(Notification { message_id, publisher_id, timestamp, payload }))
-        })
+        let contents = || {
+            let envelope = match envelope {
+                Some(envelope) => Some(envelope?),
+                None => None,
+            };
+            Some((envelope, ReadEvent::new(event_type?, priority?, payload?)))
+        };
+        let ((envelope, event), warnings) = attributes.finish(known, contents)?;
+        Ok(Self { envelope, event, context: Context::default(), sequence: None, warnings })
+    }
+
+    /// Returns the line.
+    pub(super) fn into_line(self) -> NotificationLine {
+        let Self { envelope, event, context, sequence, warnings } = self;
+        let input = match envelope {
+            Some(envelope) => NotificationInput::Notification(envelope.around(event)),
+            None => NotificationInput::Event(event),
+        };
+        NotificationLine { input, context, sequence, warnings }
+    }
+
+    /// Returns the notification.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Invalid`] for an event without an envelope.
+    pub(crate) fn into_notification(self) -> Result<Notification, Error> {
+        let envelope = self.envelope.ok_or_else(|| {
+            let problem = "/message_id: missing, expected a UUID with dashes";
+            Error::new(ErrorKind::Invalid, problem)
+        })?;
+        Ok(envelope.around(self.event))
+    }
+}
+
+impl InputEnvelope {
+    /// Returns the notification of an event.
+    fn around(self, event: ReadEvent) -> Notification {
+        let Self { message_id, publisher_id, timestamp } = self;
+        Notification { message_id, publisher_id, timestamp, payload: event.into() }
     }
 }
 

@@ -11,7 +11,7 @@ use crate::codec::context::Context;
 use crate::codec::encode::Encoding;
 use crate::codec::message::Message;
 use crate::codec::notification::Notification;
-use crate::codec::notification_input::NotificationLine;
+use crate::codec::notification_input::LineContents;
 use crate::codec::payload_style::PayloadStyle;
 use crate::codec::sequence::Sequence;
 use crate::error::{Error, ErrorKind, Result};
@@ -136,7 +136,8 @@ fn read(bytes: &[u8], config: &ListenerConfig) -> Result<DecodedBody> {
         redact: config.redact,
         limits: config.limits,
     };
-    let line = NotificationLine::decode(bytes, &config.limits)?;
-    let message = line.input.into_notification()?.encode(&encoding)?;
-    Ok(DecodedBody { message, context: line.context, sequence: line.sequence })
+    let mut line = LineContents::decode(bytes, &config.limits)?;
+    let (context, sequence) = (std::mem::take(&mut line.context), line.sequence.take());
+    let message = line.into_notification()?.encode(&encoding)?;
+    Ok(DecodedBody { message, context, sequence })
 }
