@@ -53,7 +53,7 @@ impl ArchiveWriter {
         let mut names: Vec<_> = self.names.iter().copied().collect();
         let mut removed = Vec::new();
         if let Some(age) = policy.max_age {
-            let oldest = now - age;
+            let oldest = now.saturating_sub(age);
             // The newest reception takes a look at all rows of a file: first leave out those that are too young.
             for name in names.iter().copied().filter(|name| name.ends_before(oldest)) {
                 let newest = match self.newest_reception(name) {
@@ -99,7 +99,6 @@ impl ArchiveWriter {
             handed => handed?,
         }
         self.close(name);
-        self.names.remove(&name);
         // First the count, so that verification does not miss the file.
         self.write_control(|control| {
             control.execute("DELETE FROM file WHERE name = ?", params![name.to_string()])
@@ -114,6 +113,8 @@ impl ArchiveWriter {
                 _ => {}
             }
         }
+        // Not earlier: after an error, the next attempt looks at the file again.
+        self.names.remove(&name);
         sync_directory(&path)
     }
 }
@@ -168,4 +169,34 @@ fn size_of(path: &Path) -> u64 {
     let mut log = path.as_os_str().to_owned();
     log.push("-wal");
     size(path) + size(Path::new(&log))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::archive_batch::ArchiveBatch;
+    use super::*;
+    use crate::record::record_reader::RecordReader;
+
+    /// The longest age removes nothing. A file that could not be removed is removed by the next attempt.
+    #[test]
+    fn a_removal_that_failed_is_tried_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut writer = ArchiveWriter::open(directory.path()).unwrap();
+        let line =
+            br#"{"message_id":"00000000-0000-4000-8000-000000000001","publisher_id":"image.h",
+            "event_type":"image.delete","priority":"INFO","timestamp":"2025-11-24 12:00:00",
+            "payload":{"id":"i"}}"#;
+        let record = RecordReader::new("test").read(line).unwrap();
+        writer.append(&ArchiveBatch { records: vec![record], ..ArchiveBatch::default() }).unwrap();
+        let name: FileName = "2025-11.sqlite".parse().unwrap();
+        let now = OffsetDateTime::now_utc() + Duration::days(400);
+        let older_than =
+            |days| RetentionPolicy { max_age: Some(Duration::days(days)), max_bytes: None };
+        assert!(writer.retain(older_than(u32::MAX.into()), now).unwrap().is_empty());
+
+        writer.control().unwrap().sqlite.pragma_update(None, "query_only", true).unwrap();
+        writer.retain(older_than(30), now).unwrap_err();
+        assert_eq!(writer.retain(older_than(30), now).unwrap(), [name]);
+        assert!(!directory.path().join(name.to_string()).exists());
+    }
 }
