@@ -64,11 +64,11 @@ impl ArchiveWriter {
         candidates: Vec<usize>,
     ) -> Result<Vec<usize>> {
         let path = self.directory.join(name.to_string());
-        let is_in_vain = self.reaches.get(&name).is_some_and(|(place, reach)| {
+        let has_none = self.reaches.get(&name).is_some_and(|(place, reach)| {
             identity(&path).is_ok_and(|found| found == *place)
                 && !candidates.iter().any(|index| reach.may_have(&records[*index]))
         });
-        if is_in_vain {
+        if has_none {
             return Ok(Vec::new());
         }
         let (file, _) = self.file(name)?;
