@@ -198,6 +198,14 @@ impl ListenerState {
         self.wake_program();
     }
 
+    /// Records that a source carried out its settlements. The program may have waited only for these.
+    pub(super) fn settled(&mut self, source: usize) {
+        self.sources[source].ledger.settled();
+        if self.all_ended() {
+            self.wake_program();
+        }
+    }
+
     /// Counts a failure, and decides between another attempt, a dead letter and a pause.
     fn fail(&mut self, source: usize, tag: u64, reason: String, now: Instant) {
         let ledger = &mut self.sources[source].ledger;

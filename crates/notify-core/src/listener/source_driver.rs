@@ -136,7 +136,7 @@ impl SourceDriver {
                 )
             };
             match result {
-                Ok(()) => self.shared.lock().sources[self.index].ledger.settled(),
+                Ok(()) => self.shared.lock().settled(self.index),
                 Err(error) => self.end_session(&error),
             }
         }

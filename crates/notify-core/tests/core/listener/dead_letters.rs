@@ -44,6 +44,24 @@ async fn a_dead_letter_is_written_before_the_acknowledgement() {
     assert!(letters.iter().all(|letter| letter["source"] == "script"));
 }
 
+/// A program that waits for the end of the input learns of it also if a dead letter is written last.
+#[tokio::test]
+async fn the_end_comes_after_the_last_dead_letter() {
+    let dir = tempfile::tempdir().unwrap();
+    let script = SourceScript::default();
+    script.publish_bytes([b"not JSON".to_vec()]);
+    script.end();
+    let dead_letters = DeadLetters::file(dir.path().join("dead.jsonl"));
+    let mut listener = listener(&script, dead_letters, 10).start().unwrap();
+    // A task of its own, which only the listener wakes.
+    let read = tokio::spawn(async move {
+        assert!(listener.next_delivery().await.unwrap().is_none());
+        listener.stats().total.dead_lettered
+    });
+    let dead_lettered = timeout(Duration::from_secs(60), read).await.expect("the listener ends");
+    assert_eq!(dead_lettered.unwrap(), 1);
+}
+
 /// A program may remove letters while a listener appends others: none is lost, and none comes twice.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn letters_are_removed_while_others_are_appended() {
