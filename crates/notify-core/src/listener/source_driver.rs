@@ -254,13 +254,16 @@ impl SourceDriver {
         }
         let state = self.shared.lock();
         let ledger = &state.sources[self.index].ledger;
-        if let Some((tag, delivery)) = ledger.next_dying() {
-            let session = ledger.session;
-            drop(state);
-            let (source, at) = (Arc::clone(&self.name), OffsetDateTime::now_utc());
-            let result = self.writer.write(DeadLetterRecord { source, delivery, at });
-            self.letter.pending = Some((session, tag, result));
-        }
+        let Some((tag, delivery)) = ledger.next_dying() else {
+            // The session that had the letter is over. Reading must not wait for a letter that nobody writes.
+            self.letter.failures = 0;
+            return;
+        };
+        let session = ledger.session;
+        drop(state);
+        let (source, at) = (Arc::clone(&self.name), OffsetDateTime::now_utc());
+        let result = self.writer.write(DeadLetterRecord { source, delivery, at });
+        self.letter.pending = Some((session, tag, result));
     }
 
     /// Records the writer's answer.

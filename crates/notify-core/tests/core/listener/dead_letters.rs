@@ -6,7 +6,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::time::Duration;
 
 use notify_conformance::samples;
-use notify_conformance::source_script::SourceScript;
+use notify_conformance::source_script::{SourceFault, SourceScript};
 use notify_core::listener::{DeadLetterFile, DeadLetters, SettlementOutcome};
 use tokio::time::{sleep, timeout};
 
@@ -172,6 +172,27 @@ async fn reading_pauses_while_the_dead_letter_file_is_full() {
     std::fs::remove_file(&path).unwrap();
     let seen = timeout(Duration::from_secs(60), listener.next_delivery()).await;
     drop(seen.unwrap().unwrap().unwrap().ack());
+    assert_eq!(listener.close(LONG).await.total.dead_lettered, 1);
+}
+
+/// A session that ends while the dead-letter file is full takes its letter along, so that reading goes on.
+#[tokio::test]
+async fn reading_goes_on_after_a_session_that_ended_while_the_dead_letter_file_was_full() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("dead.jsonl");
+    std::fs::write(&path, vec![b'x'; 64 * 1024 * 1024]).unwrap();
+    let script = SourceScript::default();
+    script.publish(samples::messages(0..1));
+    script.publish_bytes([b"not JSON".to_vec()]);
+    let mut listener = listener(&script, DeadLetters::file(&path), 10).start().unwrap();
+    let delivery = listener.next_delivery().await.unwrap().unwrap();
+    // The letter has failed by then.
+    sleep(Duration::from_millis(300)).await;
+    script.add_fault(SourceFault::FailSettle);
+    assert_eq!(delivery.ack().await.unwrap(), SettlementOutcome::Stale);
+    std::fs::remove_file(&path).unwrap();
+    let seen = timeout(Duration::from_secs(60), listener.next_delivery()).await;
+    drop(seen.expect("reading goes on").unwrap().unwrap().ack());
     assert_eq!(listener.close(LONG).await.total.dead_lettered, 1);
 }
 
