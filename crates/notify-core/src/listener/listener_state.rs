@@ -278,6 +278,9 @@ impl ListenerState {
         if entry.was_attached && !matches!(entry.state, SourceState::Detached { .. }) {
             let state = SourceState::Detached { since: at, reason: format!("{error:#}") };
             self.set_state(source, state, at);
+        } else if entry.state == SourceState::Ended {
+            // What was lost comes again.
+            entry.state = SourceState::default();
         }
         self.wake_program();
     }
