@@ -116,7 +116,8 @@ impl Queue {
         if let Some(report) = connection {
             report.log(&self.name, "");
         }
-        self.progress.notify_waiters();
+        // A lane that fails now leaves room to the others.
+        self.notify_progress();
         conclusion
     }
 

@@ -162,7 +162,7 @@ impl Queue {
             // The caller may have dropped the receipt meanwhile.
             drop(receipt.send(result));
         }
-        // An attempt that settled nothing made no room, so there is no caller to wake.
+        // Without a settled message there is no new room before the attempt ends.
         if delivered + refused > 0 {
             self.notify_progress();
         }

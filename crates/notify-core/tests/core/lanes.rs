@@ -17,7 +17,9 @@ use notify_core::{Event, EventType, Message, Outcome, Priority};
 use tokio::task::unconstrained;
 use tokio::time::Instant;
 
-use crate::support::{WakeCounter, assert_balances, builder, image_create, outcome, queue_config};
+use crate::support::{
+    WakeCounter, assert_balances, builder, image_create, outcome, poll_once, queue_config,
+};
 
 /// A lane that refuses every message delays no message of the other lanes, however many of its messages
 /// are older. When it takes messages again, it gets them in order.
@@ -283,6 +285,24 @@ async fn a_lane_that_fails_with_a_full_queue_makes_room() {
             delivered += u64::from(receipt.await.is_ok());
         }
         assert_eq!(delivered, 1_000 - dropped);
+    }
+}
+
+/// A caller that waits for room in the full queue gets it when the lane that filled the queue fails.
+#[tokio::test(start_paused = true)]
+async fn a_lane_that_fails_makes_room_for_a_caller_that_waits() {
+    for fault in [LaneFault::Full, LaneFault::Silent] {
+        let script = Script::with_lanes();
+        script.set_fault(Priority::Error, Some(fault));
+        let (notifier, worker) = builder(&script).queue(queue_config(1_000, 100)).build().unwrap();
+        let _stuck: Vec<_> = (0..1_000).map(|_| notifier.emit(&of(Priority::Error))).collect();
+        let event = of(Priority::Info);
+        let mut waiting = pin!(notifier.enqueue(&event));
+        assert!(poll_once(&mut waiting).is_none(), "the queue has no room");
+        tokio::spawn(worker.run());
+        let start = Instant::now();
+        waiting.await.await.unwrap();
+        assert!(start.elapsed() < Duration::from_secs(10), "{fault:?}: {:?}", start.elapsed());
     }
 }
 
