@@ -101,14 +101,16 @@ impl OutcomeRecorder<'_> {
     ) {
         let ConcludedMessage { lane, position, bytes } = message;
         let now = Instant::now();
-        if outcome == MessageOutcome::Pending {
+        let came_back = outcome == MessageOutcome::Pending;
+        if came_back {
             let lane_fails = self.notifier.is_lane_failing(lane);
             state.cursors.note_returned(lane, position, lane_fails, now);
         }
         if let Some(outcome) = state.chunks.conclude(position, outcome, bytes, now) {
             self.handle.record_outcome(outcome);
         }
-        if state.chunks.is_empty() {
+        // The sender forwards a message that came back, whatever the others wait for.
+        if came_back || state.chunks.is_empty() {
             self.concluded.notify_one();
         }
     }
