@@ -67,7 +67,7 @@ pub struct ArchiveService {
 pub struct ServiceOptions {
     /// The most deliveries of one batch. Default 500. Give the listener a prefetch of at least twice that.
     pub batch: usize,
-    /// The longest wait of a batch for more deliveries. Default 200 ms.
+    /// The longest wait of a batch for more deliveries, at most 500 ms. Default 200 ms.
     pub linger: Duration,
     /// The regions of the sources, by their names.
     pub regions: BTreeMap<String, String>,
@@ -129,7 +129,7 @@ impl ArchiveService {
         let mut result = Ok(());
         let (mut retained_at, mut stored_at) = (None::<Instant>, None::<Instant>);
         while !self.is_stopping {
-            let (batch, linger) = (self.options.batch, self.options.linger);
+            let (batch, linger) = (self.options.batch, self.options.linger.min(MAX_LINGER));
             let deliveries = tokio::select! {
                 biased;
                 () = &mut stop => break,
@@ -273,6 +273,8 @@ const HEARTBEAT: Duration = Duration::from_secs(10);
 const RETENTION_INTERVAL: Duration = Duration::from_secs(60 * 60);
 /// The time between two signs of life while the service waits.
 const TURN: Duration = Duration::from_secs(1);
+/// The longest wait of a batch. A turn ends the wait, and a batch must not wait turn after turn.
+const MAX_LINGER: Duration = Duration::from_millis(500);
 /// The time after which a disk counts as hung.
 const SLOW_DISK: Duration = Duration::from_secs(30);
 /// The first wait after an attempt that failed.
