@@ -189,16 +189,23 @@ impl ProducerNamespaces {
         if !rustix::process::geteuid().is_root() {
             return Err("requires root".to_owned());
         }
-        let holder = sandbox
+        let mut holder = sandbox
             .command("unshare")
             .args(["--mount", "--net", "--", "sleep", "infinity"])
             .spawn()
             .map_err(|error| format!("cannot start `unshare`: {error}"))?;
         let id = holder.id();
+        let mut has_failed = false;
         wait_until("the namespaces exist", || {
+            has_failed = holder.try_wait().is_ok_and(|status| status.is_some());
             let program = fs::read_to_string(format!("/proc/{id}/comm")).unwrap_or_default();
-            program.trim() == "sleep"
+            has_failed || program.trim() == "sleep"
         });
+        if has_failed {
+            return Err(
+                "`unshare --mount` failed: in a chroot, its root must be a mount".to_owned()
+            );
+        }
 
         // RFC 2544 reserves 198.18.0.0/15 for benchmarks, so these addresses belong to no host.
         let own = std::process::id();
