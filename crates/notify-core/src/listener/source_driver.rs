@@ -255,7 +255,7 @@ impl SourceDriver {
         let state = self.shared.lock();
         let ledger = &state.sources[self.index].ledger;
         let Some((tag, delivery)) = ledger.next_dying() else {
-            // The session that had the letter is over. Reading must not wait for a letter that nobody writes.
+            // The session that had the letter is over. Reading must not wait for it.
             self.letter.failures = 0;
             return;
         };
