@@ -98,8 +98,8 @@ fn keep_unreadable(
     statement: &mut rusqlite::Statement<'_>,
     message: &UnreadableContent,
 ) -> rusqlite::Result<usize> {
-    let hash = content_hash(&message.content);
     let received_at = microseconds(message.received_at);
+    let hash = unreadable_hash(message, received_at);
     let length = i64::try_from(message.length).unwrap_or(i64::MAX);
     let content = &message.content[..message.content.len().min(MOST_UNREADABLE_BYTES)];
     let checksum = unreadable_checksum(
@@ -119,6 +119,28 @@ fn keep_unreadable(
         content,
         checksum
     ])
+}
+
+/// Returns the hash that identifies an unreadable message.
+///
+/// Without the whole content, two messages may look the same: their numbers or their times of reception tell them
+/// apart. A redelivery without a number is then stored again, because losing a message would be worse.
+fn unreadable_hash(message: &UnreadableContent, received_at: i64) -> [u8; 16] {
+    if message.content.len() as u64 >= message.length {
+        return content_hash(&message.content);
+    }
+    let identity = RowChecksum::new("incomplete")
+        .bytes(Some(&message.content))
+        .bytes(Some(&message.length.to_le_bytes()))
+        .text(Some(&message.source));
+    let identity = match &message.sequence {
+        Some(sequence) => identity
+            .bytes(Some(sequence.epoch().as_bytes()))
+            .text(Some(sequence.lane()))
+            .bytes(Some(&sequence.number().to_le_bytes())),
+        None => identity.number(Some(received_at)),
+    };
+    identity.hash()
 }
 
 /// Returns the checksum of a row of the table `unreadable`.

@@ -50,6 +50,11 @@ impl RowChecksum {
         first.copy_from_slice(&digest[..8]);
         i64::from_le_bytes(first)
     }
+
+    /// Returns a hash of the values: the first half of SHA-256.
+    pub(crate) fn hash(self) -> [u8; 16] {
+        first_half(self.0)
+    }
 }
 
 /// Returns the hash that identifies a content, together with its id: the first half of SHA-256.
@@ -62,8 +67,12 @@ impl RowChecksum {
 /// assert_ne!(content_hash(b"a"), content_hash(b"b"));
 /// ```
 pub fn content_hash(content: &[u8]) -> [u8; 16] {
-    let digest = Sha256::digest(content);
+    first_half(Sha256::new_with_prefix(content))
+}
+
+/// Returns the first half of a digest.
+fn first_half(hasher: Sha256) -> [u8; 16] {
     let mut first = [0; 16];
-    first.copy_from_slice(&digest[..16]);
+    first.copy_from_slice(&hasher.finalize()[..16]);
     first
 }

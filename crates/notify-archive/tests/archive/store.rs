@@ -312,6 +312,38 @@ fn positions_and_unreadable_messages_are_stored_with_the_batch() {
     assert_eq!(archive.verify().unwrap().problems, []);
 }
 
+/// Messages without their content are different messages. A redelivery is recognised by its number, and without one
+/// by its time of reception alone.
+#[test]
+fn messages_that_were_too_large_are_all_stored() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut writer = ArchiveWriter::open(directory.path()).unwrap();
+    let too_large = |length, seconds, number: Option<u64>| UnreadableContent {
+        source: "rabbit".into(),
+        received_at: OffsetDateTime::from_unix_timestamp(1_795_000_000 + seconds).unwrap(),
+        reason: "too large".into(),
+        length,
+        content: Vec::new(),
+        sequence: number.map(|number| Sequence::new(Uuid::from_u128(7), "lane", number)),
+    };
+    let mut stored = |messages: Vec<UnreadableContent>| {
+        let batch = ArchiveBatch { unreadable: messages, ..ArchiveBatch::default() };
+        writer.append(&batch).unwrap().unreadable
+    };
+    let (five, six) = (too_large(5_000_000, 0, None), too_large(6_000_000, 0, None));
+    assert_eq!(stored(vec![five.clone(), six.clone()]), 2);
+    // The same batch again, after an error.
+    assert_eq!(stored(vec![five, six]), 0);
+    // Another message of the same length, or a redelivery: they look the same.
+    assert_eq!(stored(vec![too_large(5_000_000, 1, None)]), 1);
+    let numbered = |seconds, number| too_large(5_000_000, seconds, Some(number));
+    assert_eq!(stored(vec![numbered(0, 1), numbered(0, 2)]), 2);
+    assert_eq!(stored(vec![numbered(2, 1), numbered(2, 2)]), 0);
+    let archive = Archive::open(directory.path()).unwrap();
+    assert_eq!(archive.counts().unwrap(), (0, 0, 5));
+    assert_eq!(archive.verify().unwrap().problems, []);
+}
+
 /// Implausible times do not decide about retention, and a late redelivery is still the same notification.
 #[test]
 fn undated_events_are_stored_once_too() {
