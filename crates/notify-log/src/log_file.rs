@@ -12,7 +12,7 @@ use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use notify_core::listener::durable_file::sync_directory;
+use notify_core::listener::durable_file::{SYNC_UNSUPPORTED, sync_directory};
 use notify_core::{Error, ErrorKind, Outcome, Result};
 
 use crate::config::FileConfig;
@@ -207,11 +207,6 @@ const FILE_MODE: u32 = 0o640;
 
 /// Many times what `logrotate` takes between two system calls, and short enough once per rotation.
 const SUCCESSOR_WAIT: Duration = Duration::from_millis(100);
-
-/// The errors of file systems and directories that do not support syncing, as opposed to a sync
-/// that failed.
-const SYNC_UNSUPPORTED: [io::ErrorKind; 3] =
-    [io::ErrorKind::InvalidInput, io::ErrorKind::Unsupported, io::ErrorKind::PermissionDenied];
 
 #[cfg(test)]
 mod tests {

@@ -11,7 +11,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use super::dead_letter::{DeadLetter, DeadLetterRecord};
-use super::durable_file::{sync_directory, temporary_path};
+use super::durable_file::{SYNC_UNSUPPORTED, sync_directory, temporary_path};
 use crate::error::{Error, ErrorKind, Result};
 use crate::redact::printable::printable;
 
@@ -159,13 +159,25 @@ impl DeadLetterFile {
         }
         // Another process stopped in the middle of its line.
         let line = if last == *b"\n" { &line[1..] } else { &line };
-        let mut write = || {
-            file.write_all(line)?;
-            file.sync_all()?;
-            // The file may be new.
-            if size == 0 { sync_directory(&self.path) } else { Ok(()) }
-        };
-        write().map_err(|error| self.error("cannot be written", error))
+        // First the name: an attempt that fails here has not written the letter yet.
+        self.sync_name()?;
+        let written = file.write_all(line).and_then(|()| file.sync_all());
+        written.map_err(|error| self.error("cannot be written", error))
+    }
+
+    /// Syncs the name of the file, also if the file has letters: the attempt that created it may have failed before
+    /// its sync.
+    ///
+    /// A directory that does not support syncing costs a warning, not the letter.
+    fn sync_name(&self) -> Result<()> {
+        match sync_directory(&self.path) {
+            Err(error) if SYNC_UNSUPPORTED.contains(&error.kind()) => {
+                let problem = "may get lost by a power cut: its directory cannot be synced";
+                tracing::warn!(%error, "{}", self.message(problem));
+                Ok(())
+            }
+            synced => synced.map_err(|error| self.error("cannot be synced", error)),
+        }
     }
 
     /// Opens the file that has the path, and locks it with `try_lock`.

@@ -1,6 +1,6 @@
 //! Dead letters: the file that holds what the program will never handle.
 
-use std::fs::OpenOptions;
+use std::fs::{OpenOptions, Permissions};
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::time::Duration;
@@ -128,6 +128,27 @@ fn the_file_keeps_its_owner_when_letters_are_removed() {
     let metadata = std::fs::metadata(&path).unwrap();
     assert_eq!((removed, metadata.uid(), metadata.gid()), (1, 65_534, 65_534));
     assert_eq!(std::fs::read(&path).unwrap(), b"b\n");
+}
+
+/// A directory that its user cannot list cannot be synced: the letter is written nevertheless, and once.
+#[tokio::test]
+async fn a_letter_is_written_once_in_a_directory_that_cannot_be_synced() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("dead.jsonl");
+    let set_mode = |mode| std::fs::set_permissions(dir.path(), Permissions::from_mode(mode));
+    set_mode(0o300).unwrap();
+    let script = SourceScript::default();
+    script.publish_bytes([b"not JSON".to_vec()]);
+    let listener = listener(&script, DeadLetters::file(&path), 10).start().unwrap();
+    timeout(Duration::from_secs(60), async {
+        while listener.stats().total.dead_lettered < 1 {
+            sleep(Duration::from_millis(1)).await;
+        }
+    })
+    .await
+    .unwrap();
+    set_mode(0o700).unwrap();
+    assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 1);
 }
 
 /// A letter is read as it was written, whatever its bytes.
