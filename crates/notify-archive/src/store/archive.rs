@@ -1,13 +1,14 @@
 //! The reader of an archive: [`Archive`].
 
 use std::collections::HashSet;
-use std::fs::{self, DirBuilder};
+use std::fs;
 use std::ops::{ControlFlow, Range};
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use notify_core::event::EventGlob;
+use notify_core::listener::durable_file::create_directory;
 use rusqlite::Connection;
 use time::OffsetDateTime;
 
@@ -269,7 +270,7 @@ impl Archive {
     /// Returns an error if the directory exists and is not empty, or cannot be written.
     pub fn backup(&self, to: &Path) -> Result<()> {
         let io = |error| ArchiveError::io("create", to, error);
-        DirBuilder::new().recursive(true).mode(0o700).create(to).map_err(io)?;
+        create_directory(to).map_err(io)?;
         if fs::read_dir(to).map_err(io)?.next().is_some() {
             let message =
                 format!("`{}` is not empty: name a new directory for the backup", shown(to));

@@ -1,10 +1,11 @@
 //! The writer of an archive: [`ArchiveWriter`].
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::fs::{self, File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+use notify_core::listener::durable_file::create_directory;
 use time::OffsetDateTime;
 
 use super::archive_batch::{AppendOutcome, ArchiveBatch};
@@ -72,7 +73,7 @@ impl ArchiveWriter {
     /// and another one if the directory cannot be used.
     pub fn open(directory: &Path) -> Result<Self> {
         let io = |error| ArchiveError::io("create", directory, error);
-        DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(io)?;
+        create_directory(directory).map_err(io)?;
         let directory = &fs::canonicalize(directory).map_err(io)?;
         let path = directory.join(LOCK_FILE);
         let lock =
