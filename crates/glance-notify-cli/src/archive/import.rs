@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use notify_archive::ArchiveWriter;
 use notify_archive::record::{RecordLines, RecordReader};
-use notify_archive::store::{AppendOutcome, ImportBatches};
+use notify_archive::store::{AppendOutcome, ImportBatches, ImportPosition, content_hash};
 
 use super::archive_dir::ArchiveDir;
 use crate::exit_status::{CommandError, ExitStatus};
@@ -130,10 +130,16 @@ impl ImportInput {
         let mut file = File::open(path).map_err(failed)?;
         let length = file.metadata().map_err(failed)?.len();
         let head = head_of(&mut file).map_err(failed)?;
-        let known = writer.position(source)?;
-        // Another first line, or a shorter file, is another file under the same name.
-        let known = known.filter(|known| Some(known.head) == head && known.offset <= length);
-        let start = known.map_or((0, 0), |known| (known.offset, known.line));
+        // A shorter file, or one with another first line or another line before the position, is another file
+        // under the same name. An export that is written anew has late events before the position.
+        let start = match (head, writer.position(source)?) {
+            (Some(head), Some(known)) if known.offset <= length => {
+                let line = line_before(&mut file, known.offset).map_err(failed)?;
+                let found = ImportPosition::behind(head, &line, known.offset, known.line);
+                if found == known { (known.offset, known.line) } else { (0, 0) }
+            }
+            _ => (0, 0),
+        };
         file.seek(SeekFrom::Start(start.0)).map_err(failed)?;
         let reader =
             BufReader::with_capacity(BUFFER_BYTES, Box::new(file) as Box<dyn io::Read + Send>);
@@ -144,9 +150,23 @@ impl ImportInput {
 /// Returns the hash of a file's first line, if the line has an end.
 fn head_of(file: &mut File) -> io::Result<Option<[u8; 16]>> {
     let mut line = Vec::new();
-    let mut reader = BufReader::new(file.take(LONGEST_HEAD));
+    let mut reader = BufReader::new(file.take(LONGEST_LINE));
     reader.read_until(b'\n', &mut line)?;
-    Ok(line.ends_with(b"\n").then(|| notify_archive::store::content_hash(&line)))
+    Ok(line.ends_with(b"\n").then(|| content_hash(&line)))
+}
+
+/// Returns the line that ends at `offset`, with its line end.
+///
+/// It is cut if it is longer than [`LONGEST_LINE`]. The stored position then does not match, and the file is
+/// read from its start.
+fn line_before(file: &mut File, offset: u64) -> io::Result<Vec<u8>> {
+    let length = offset.min(LONGEST_LINE);
+    file.seek(SeekFrom::Start(offset - length))?;
+    let mut bytes = Vec::new();
+    file.take(length).read_to_end(&mut bytes)?;
+    let before = &bytes[..bytes.len().saturating_sub(1)];
+    let start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+    Ok(bytes.split_off(start))
 }
 
 /// Returns the name under which the archive stores the position of a file: its absolute path.
@@ -160,5 +180,5 @@ fn source_name(path: &Path) -> Result<String, CommandError> {
 
 /// The size of the read buffer.
 const BUFFER_BYTES: usize = 256 * 1024;
-/// The most bytes of a first line that identify a file.
-const LONGEST_HEAD: u64 = 1024 * 1024;
+/// The most bytes of a line that identifies a file.
+const LONGEST_LINE: u64 = 1024 * 1024;

@@ -132,6 +132,20 @@ fn import_follows_a_log_file() {
     sandbox.pipe(from_stdin, DAY).expect_message(0, "98 stored, 3 copies");
 }
 
+/// A second export into the same file has late events between those of the first one: all are stored.
+#[test]
+fn import_reads_an_export_that_was_written_anew() {
+    let sandbox = Sandbox::new();
+    let lines: Vec<_> = DAY.lines().collect();
+    sandbox.file("x.jsonl", format!("{}\n{}\n{}\n", lines[0], lines[2], lines[3]));
+    archive(&sandbox, "import", &["x.jsonl"]).expect_message(0, "3 stored, 0 copies");
+    sandbox.file("x.jsonl", format!("{}\n", lines[..5].join("\n")));
+    archive(&sandbox, "import", &["x.jsonl"])
+        .expect_message(0, "2 stored, 3 copies, 0 unreadable, 0 other");
+    sandbox.file("x.jsonl", format!("{}\n", lines[..6].join("\n")));
+    archive(&sandbox, "import", &["x.jsonl"]).expect_message(0, "1 stored, 0 copies");
+}
+
 /// A copy has the content of the first notification. Another content with its id and time is stored beside it.
 #[test]
 fn import_tells_copies_from_reused_ids() {

@@ -9,28 +9,40 @@ use time::OffsetDateTime;
 
 use super::event_row::{microseconds, time_of};
 use super::file_name::FileName;
-use super::row_checksum::RowChecksum;
+use super::row_checksum::{RowChecksum, content_hash};
 use crate::question::coverage::AttachedInterval;
 use crate::question::storage_report::CatalogueImage;
 
 /// The position up to which a file was imported.
-///
-/// # Examples
-///
-/// ```
-/// use notify_archive::store::ImportPosition;
-///
-/// let position = ImportPosition { head: [0; 16], offset: 4096, line: 12 };
-/// assert_eq!(position, position.clone());
-/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImportPosition {
-    /// The hash of the file's first line, by which a rotated file is recognised.
+    /// The hash of the file's first line and of the line before `offset`. It tells the file from a rotated one,
+    /// and from one that was written anew with the same first line.
     pub head: [u8; 16],
     /// The position behind the last line that is stored, in bytes.
     pub offset: u64,
     /// The number of that line.
     pub line: u64,
+}
+
+impl ImportPosition {
+    /// Creates the position behind `last_line`, which includes its line end.
+    ///
+    /// `first_line` is the hash of the file's first line.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use notify_archive::store::{ImportPosition, content_hash};
+    ///
+    /// let first_line = content_hash(b"first\n");
+    /// let position = ImportPosition::behind(first_line, b"last\n", 11, 2);
+    /// assert_ne!(position, ImportPosition::behind(first_line, b"late\n", 11, 2));
+    /// ```
+    pub fn behind(first_line: [u8; 16], last_line: &[u8], offset: u64, line: u64) -> Self {
+        let head = content_hash(&[&first_line[..], last_line].concat());
+        Self { head, offset, line }
+    }
 }
 
 /// The changes of one batch to the control file.

@@ -75,7 +75,8 @@ impl ImportBatches {
         head: Option<[u8; 16]>,
     ) -> io::Result<Self> {
         let (sender, batches) = sync_channel(1);
-        let mut reader = BatchReader { lines, source: source.to_owned(), head };
+        let last_line = Vec::new();
+        let mut reader = BatchReader { lines, source: source.to_owned(), head, last_line };
         let thread = thread::Builder::new().name("archive-import".to_owned());
         let thread = thread.spawn(move || reader.run(&sender))?;
         Ok(Self { batches, thread: Some(thread) })
@@ -104,6 +105,8 @@ struct BatchReader<R> {
     lines: RecordLines<R>,
     source: String,
     head: Option<[u8; 16]>,
+    /// The line before the position, with its line end.
+    last_line: Vec<u8>,
 }
 
 impl<R: BufRead> BatchReader<R> {
@@ -126,8 +129,13 @@ impl<R: BufRead> BatchReader<R> {
         let mut import = ImportBatch::default();
         let mut bytes = 0;
         let mut count = 0;
+        let mut is_end = false;
+        let mut last = None;
         while count < BATCH_RECORDS && bytes < BATCH_BYTES {
-            let Some(line) = self.lines.next_line()? else { return Ok((import, true)) };
+            let Some(line) = self.lines.next_line()? else {
+                is_end = true;
+                break;
+            };
             match line.record {
                 Ok(record) => {
                     bytes += record.body.len();
@@ -151,12 +159,18 @@ impl<R: BufRead> BatchReader<R> {
             }
             import.end = line.end;
             // A last line without an end may still grow: the next import reads it again.
-            if let Some(head) = self.head.filter(|_| line.is_complete) {
-                let position = ImportPosition { head, offset: line.end, line: line.number };
-                import.batch.position = Some((self.source.clone(), position));
+            if self.head.is_some() && line.is_complete {
+                self.last_line.clear();
+                self.last_line.extend_from_slice(self.lines.text());
+                self.last_line.push(b'\n');
+                last = Some((line.end, line.number));
             }
         }
-        Ok((import, false))
+        if let (Some(head), Some((end, number))) = (self.head, last) {
+            let position = ImportPosition::behind(head, &self.last_line, end, number);
+            import.batch.position = Some((self.source.clone(), position));
+        }
+        Ok((import, is_end))
     }
 }
 
@@ -196,12 +210,12 @@ mod tests {
         assert_eq!(batches[2].end, 20 * line.len() as u64);
     }
 
-    /// The position stands behind the last line with an end.
+    /// The position stands behind the last line with an end, and proves that line.
     #[test]
     fn a_growing_line_is_behind_the_position() {
         let import = batches(b"{}\nother\n{".to_vec()).next().unwrap().unwrap();
         let position = import.batch.position.unwrap().1;
-        assert_eq!((position.offset, position.line), (9, 2));
+        assert_eq!(position, ImportPosition::behind([1; 16], b"other\n", 9, 2));
         assert_eq!((import.batch.unreadable.len(), import.other_lines, import.end), (2, 1, 10));
     }
 
