@@ -318,7 +318,7 @@ fn positions_and_unreadable_messages_are_stored_with_the_batch() {
 fn messages_that_were_too_large_are_all_stored() {
     let directory = tempfile::tempdir().unwrap();
     let mut writer = ArchiveWriter::open(directory.path()).unwrap();
-    let too_large = |length, seconds, number: Option<u64>| UnreadableContent {
+    let too_large = |length, seconds: i64, number: Option<u64>| UnreadableContent {
         source: "rabbit".into(),
         received_at: OffsetDateTime::from_unix_timestamp(1_795_000_000 + seconds).unwrap(),
         reason: "too large".into(),

@@ -51,9 +51,11 @@ pub fn sync_directory(path: &Path) -> io::Result<()> {
 pub fn create_directory(path: &Path) -> io::Result<()> {
     let missing = path.ancestors().take_while(|directory| !directory.exists()).count();
     DirBuilder::new().recursive(true).mode(0o700).create(path)?;
-    path.ancestors().take(missing.max(1)).try_for_each(|directory| match sync_directory(directory) {
-        Err(error) if SYNC_UNSUPPORTED.contains(&error.kind()) => Ok(()),
-        synced => synced,
+    path.ancestors().take(missing.max(1)).try_for_each(|directory| {
+        match sync_directory(directory) {
+            Err(error) if SYNC_UNSUPPORTED.contains(&error.kind()) => Ok(()),
+            synced => synced,
+        }
     })
 }
 

@@ -139,6 +139,9 @@ impl SourceSession {
                 self.intake.add(consumer, queue);
                 self.search_end = Some(Instant::now() + SEARCH_TIMEOUT);
             }
+            if let Some(cursor) = cursor {
+                cursor.keep_first().await?;
+            }
             if let Some(reception) = self.intake.hand_over(credit) {
                 return Ok(SessionEvent::Reception(reception));
             }

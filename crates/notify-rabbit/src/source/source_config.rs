@@ -148,8 +148,10 @@ pub enum SourceQueue {
 pub struct StreamPosition {
     /// `start`: the place to start from without a checkpoint. Default [`StreamStart::Next`].
     pub start: StreamStart,
-    /// `checkpoint`: the file that keeps the last acknowledged message, with mode 0600. Without it, each
-    /// start of the program begins at `start`. Default none.
+    /// `checkpoint`: the file that keeps the last acknowledged message, with mode 0600. Until then it keeps
+    /// the first message, and before that the time of `next` or of the age; a start from that time may
+    /// deliver somewhat older messages. Without it, each start of the program begins at `start`. Default
+    /// none.
     pub checkpoint: Option<PathBuf>,
 }
 

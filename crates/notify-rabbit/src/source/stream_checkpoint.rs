@@ -17,10 +17,22 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-/// The last message of a stream that was acknowledged.
+/// The place in a stream from which a restart continues.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged, deny_unknown_fields)]
+pub(super) enum StreamCheckpoint {
+    /// Behind the last acknowledged message.
+    After(KnownMessage),
+    /// At the first message that came: none is acknowledged yet.
+    At { first: KnownMessage },
+    /// At messages published since this time, in seconds since 1970: none came yet.
+    Since { stream: String, time: u64 },
+}
+
+/// A message of a stream.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct StreamCheckpoint {
+pub(super) struct KnownMessage {
     /// The name of the stream.
     pub(super) stream: String,
     /// The offset of the message.
@@ -28,6 +40,16 @@ pub(super) struct StreamCheckpoint {
     /// The CRC-32 of its body. It tells whether the stream is still the same: a stream that was deleted
     /// and declared again numbers its messages from 0.
     pub(super) crc: u32,
+}
+
+impl StreamCheckpoint {
+    /// Returns the name of the stream.
+    pub(super) fn stream(&self) -> &str {
+        match self {
+            Self::After(message) | Self::At { first: message } => &message.stream,
+            Self::Since { stream, .. } => stream,
+        }
+    }
 }
 
 /// A checkpoint file, on a thread of its own.
@@ -171,6 +193,11 @@ const DISK_TIMEOUT: Duration = Duration::from_secs(30);
 mod tests {
     use super::*;
 
+    /// Returns the message of a stream at this offset.
+    fn message(offset: u64) -> KnownMessage {
+        KnownMessage { stream: "s".into(), offset, crc: 9 }
+    }
+
     /// A checkpoint is read as it was written, and another file is not mistaken for one.
     #[tokio::test]
     async fn a_checkpoint_is_read_as_it_was_written() {
@@ -178,13 +205,24 @@ mod tests {
         let path = dir.path().join("position");
         let file = CheckpointFile::start(path.clone()).unwrap();
         assert_eq!(file.load().await.unwrap(), None);
-        let position = StreamCheckpoint { stream: "s".into(), offset: 7, crc: 9 };
-        file.save(position.clone()).await.unwrap();
-        assert_eq!(file.load().await.unwrap(), Some(position));
-        fs::write(&path, "{}").unwrap();
-        let error = file.load().await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Config);
-        assert!(error.to_string().contains("is no checkpoint of a stream"), "{error}");
+        for (position, text) in [
+            (StreamCheckpoint::After(message(7)), r#"{"stream":"s","offset":7,"crc":9}"#),
+            (
+                StreamCheckpoint::At { first: message(7) },
+                r#"{"first":{"stream":"s","offset":7,"crc":9}}"#,
+            ),
+            (StreamCheckpoint::Since { stream: "s".into(), time: 5 }, r#"{"stream":"s","time":5}"#),
+        ] {
+            file.save(position.clone()).await.unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), text);
+            assert_eq!(file.load().await.unwrap(), Some(position));
+        }
+        for text in ["{}", r#"{"stream":"s","time":5,"offset":7}"#] {
+            fs::write(&path, text).unwrap();
+            let error = file.load().await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Config);
+            assert!(error.to_string().contains("is no checkpoint of a stream"), "{error}");
+        }
     }
 
     /// While the thread hangs, only the newest position waits for it.
@@ -194,12 +232,14 @@ mod tests {
         let (wake, _wakes) = mpsc::sync_channel(1);
         let file = CheckpointFile { waiting_job: Arc::default(), wake };
         for offset in 0..3 {
-            let position = StreamCheckpoint { stream: "s".into(), offset, crc: 0 };
+            let position = StreamCheckpoint::After(message(offset));
             let saved = timeout(Duration::from_millis(10), file.save(position)).await;
             assert!(saved.is_err(), "the caller gives up");
         }
         match file.waiting_job.take() {
-            Some(CheckpointJob::Save(position, _)) => assert_eq!(position.offset, 2),
+            Some(CheckpointJob::Save(position, _)) => {
+                assert_eq!(position, StreamCheckpoint::After(message(2)));
+            }
             other => panic!("{other:?}"),
         }
         assert!(file.waiting_job.take().is_none());

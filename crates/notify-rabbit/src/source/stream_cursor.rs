@@ -13,7 +13,7 @@ use lapin::types::{AMQPValue, FieldTable};
 use notify_core::Result;
 
 use super::source_config::StreamStart;
-use super::stream_checkpoint::{CheckpointFile, StreamCheckpoint};
+use super::stream_checkpoint::{CheckpointFile, KnownMessage, StreamCheckpoint};
 
 /// The place in a stream. It outlives the sessions.
 #[derive(Debug)]
@@ -22,6 +22,8 @@ pub(super) struct StreamCursor {
     place: StreamPlace,
     file: Option<CheckpointFile>,
     is_loaded: bool,
+    /// Whether the file has yet to keep the place of the first message.
+    is_first_unsaved: bool,
     /// Whether the session has yet to find the message that it starts from.
     is_searching: bool,
     /// The messages of the session that are not acknowledged: tag, offset and CRC.
@@ -35,12 +37,12 @@ pub(super) struct StreamCursor {
 enum StreamPlace {
     /// As configured.
     Start(StreamStart),
-    /// Messages published since this time.
-    Time(SystemTime),
+    /// Messages published since this time, in seconds since 1970.
+    Time(u64),
     /// At this message: none is acknowledged yet.
-    At(StreamCheckpoint),
+    At(KnownMessage),
     /// Behind this message.
-    After(StreamCheckpoint),
+    After(KnownMessage),
 }
 
 /// The meaning of a message for the reader of a stream.
@@ -64,24 +66,37 @@ impl StreamCursor {
             place: StreamPlace::Start(start),
             file,
             is_loaded: false,
+            is_first_unsaved: false,
             is_searching: false,
             unsettled: VecDeque::new(),
             last_offset: None,
         }
     }
 
-    /// Begins a session: reads the checkpoint, once.
+    /// Begins a session: reads the checkpoint, once. Without one, it writes the time of `next` or of an age.
     ///
     /// # Errors
     ///
     /// The error of the file. A checkpoint of another stream counts as none.
     pub(super) async fn begin(&mut self) -> Result<()> {
         if !self.is_loaded {
-            if let Some(file) = &self.file
-                && let Some(checkpoint) = file.load().await?
-                && checkpoint.stream == self.stream
-            {
-                self.place = StreamPlace::After(checkpoint);
+            if let Some(file) = &self.file {
+                match file.load().await?.filter(|kept| kept.stream() == self.stream) {
+                    Some(StreamCheckpoint::After(known)) => self.place = StreamPlace::After(known),
+                    Some(StreamCheckpoint::At { first }) => self.place = StreamPlace::At(first),
+                    Some(StreamCheckpoint::Since { time, .. }) => {
+                        self.place = StreamPlace::Time(time);
+                    }
+                    None => {
+                        if let StreamPlace::Start(start) = self.place
+                            && let Some(time) = start_time(start)
+                        {
+                            // From now on, a restart continues here.
+                            let stream = self.stream.clone();
+                            file.save(StreamCheckpoint::Since { stream, time }).await?;
+                        }
+                    }
+                }
             }
             self.is_loaded = true;
         }
@@ -104,16 +119,11 @@ impl StreamCursor {
 
     /// Returns the arguments of the consumer: the place to start from.
     pub(super) fn arguments(&mut self) -> FieldTable {
-        if let StreamPlace::Start(start) = self.place {
+        if let StreamPlace::Start(start) = self.place
+            && let Some(time) = start_time(start)
+        {
             // A later session must not start later.
-            match start {
-                StreamStart::Next => self.place = StreamPlace::Time(SystemTime::now()),
-                StreamStart::Ago(age) => {
-                    let time = SystemTime::now().checked_sub(age);
-                    self.place = StreamPlace::Time(time.unwrap_or(SystemTime::UNIX_EPOCH));
-                }
-                StreamStart::First | StreamStart::Last | StreamStart::Offset(_) => {}
-            }
+            self.place = StreamPlace::Time(time);
             if start == StreamStart::Next {
                 return offset_argument(text("next"));
             }
@@ -122,10 +132,7 @@ impl StreamCursor {
             StreamPlace::Start(StreamStart::Last) => text("last"),
             StreamPlace::Start(StreamStart::Offset(offset)) => number(*offset),
             StreamPlace::Start(_) => text("first"),
-            StreamPlace::Time(time) => {
-                let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
-                AMQPValue::Timestamp(since.as_secs())
-            }
+            StreamPlace::Time(time) => AMQPValue::Timestamp(*time),
             StreamPlace::At(known) | StreamPlace::After(known) => number(known.offset),
         })
     }
@@ -151,7 +158,8 @@ impl StreamCursor {
         }
         if matches!(self.place, StreamPlace::Start(_) | StreamPlace::Time(_)) {
             let stream = self.stream.clone();
-            self.place = StreamPlace::At(StreamCheckpoint { stream, offset, crc });
+            self.place = StreamPlace::At(KnownMessage { stream, offset, crc });
+            self.is_first_unsaved = true;
         }
         self.unsettled.push_back((delivery.delivery_tag, offset, crc));
         if gap > 0 { StreamMessage::AfterGap(offset, gap) } else { StreamMessage::New(offset) }
@@ -166,6 +174,25 @@ impl StreamCursor {
         }
     }
 
+    /// Writes the place of the first message before it is handed over, once.
+    ///
+    /// # Errors
+    ///
+    /// The error of the checkpoint file. The next call tries again.
+    ///
+    /// # Cancel safety
+    ///
+    /// After a dropped call, the next one writes the place.
+    pub(super) async fn keep_first(&mut self) -> Result<()> {
+        if self.is_first_unsaved
+            && let (Some(file), StreamPlace::At(first)) = (&self.file, &self.place)
+        {
+            file.save(StreamCheckpoint::At { first: first.clone() }).await?;
+        }
+        self.is_first_unsaved = false;
+        Ok(())
+    }
+
     /// Records that everything up to this tag is acknowledged.
     ///
     /// # Errors
@@ -177,15 +204,26 @@ impl StreamCursor {
             && tag <= through
         {
             self.unsettled.pop_front();
-            last = Some(StreamCheckpoint { stream: self.stream.clone(), offset, crc });
+            last = Some(KnownMessage { stream: self.stream.clone(), offset, crc });
         }
-        let Some(checkpoint) = last else { return Ok(()) };
+        let Some(known) = last else { return Ok(()) };
         if let Some(file) = &self.file {
-            file.save(checkpoint.clone()).await?;
+            file.save(StreamCheckpoint::After(known.clone())).await?;
         }
-        self.place = StreamPlace::After(checkpoint);
+        self.place = StreamPlace::After(known);
         Ok(())
     }
+}
+
+/// Returns the time of a start in seconds since 1970; `None` for a start without a time.
+fn start_time(start: StreamStart) -> Option<u64> {
+    let age = match start {
+        StreamStart::Next => Duration::ZERO,
+        StreamStart::Ago(age) => age,
+        StreamStart::First | StreamStart::Last | StreamStart::Offset(_) => return None,
+    };
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    Some(now.saturating_sub(age).as_secs())
 }
 
 /// Returns the offset that the broker gave a message; `None` if the guard dropped the headers.
@@ -276,6 +314,43 @@ mod tests {
         cursor.begin().await.unwrap();
         assert_eq!(start(&mut cursor), number(7));
         assert_eq!(cursor.take(&message(1, 7, "a")), StreamMessage::New(7));
+    }
+
+    /// A restart before the first acknowledgement does not move the start: to the time of the first run, and
+    /// to the first message once it came.
+    #[tokio::test]
+    async fn a_restart_before_the_first_acknowledgement_skips_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let hour = Duration::from_secs(3600);
+        for start_option in [StreamStart::Next, StreamStart::Ago(hour), StreamStart::Last] {
+            let path = dir.path().join("position");
+            let run = || {
+                let file = CheckpointFile::start(path.clone()).unwrap();
+                StreamCursor::new("s".into(), start_option, Some(file))
+            };
+            if let Some(time) = start_time(start_option) {
+                run().begin().await.unwrap();
+                let mut cursor = run();
+                cursor.begin().await.unwrap();
+                let AMQPValue::Timestamp(kept) = start(&mut cursor) else { panic!("no time") };
+                assert!((time..time + 60).contains(&kept), "{kept} is not soon after {time}");
+                // As after a long pause.
+                std::fs::write(&path, r#"{"stream":"s","time":5}"#).unwrap();
+                let mut cursor = run();
+                cursor.begin().await.unwrap();
+                assert_eq!(start(&mut cursor), AMQPValue::Timestamp(5));
+            }
+            let mut cursor = run();
+            cursor.begin().await.unwrap();
+            assert_eq!(cursor.take(&message(1, 7, "a")), StreamMessage::New(7));
+            cursor.keep_first().await.unwrap();
+            let mut cursor = run();
+            cursor.begin().await.unwrap();
+            assert_eq!(start(&mut cursor), number(7));
+            // The stream dropped this message and the next one.
+            assert_eq!(cursor.take(&message(1, 9, "c")), StreamMessage::AfterGap(9, 2));
+            std::fs::remove_file(&path).unwrap();
+        }
     }
 
     /// A later first message tells how many are gone; another message at the place tells that the stream
