@@ -32,6 +32,7 @@ mod recent_ids;
 mod session;
 mod source_args;
 mod summary;
+mod work_ledger;
 
 use glance_notify::listen::{SourceConfig, builder_of, listener_config};
 

@@ -1,7 +1,7 @@
 //! The loop of `listen`: it selects notifications, hands them over, settles the rest, and decides when to
 //! stop.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::io::{self, Write};
 use std::pin::pin;
 use std::sync::Arc;
@@ -9,15 +9,14 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use glance_notify::listen::{Delivery, DeliveryBatch, Listener, SequenceGaps, SourceConfig};
-use glance_notify::uuid::Uuid;
+use glance_notify::listen::{Delivery, DeliveryBatch, Listener, SourceConfig};
 use notify_archive::question::EventFilter;
 use notify_archive::record::{Arrival, EventRecord};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use super::notification_handler::{HandlerJob, JobOutcome, NotificationHandler, SelectedDelivery};
-use super::recent_ids::RecentIds;
-use super::summary::{ListenCounts, ListenEnd, ListenSummary};
+use super::summary::{ListenEnd, ListenSummary};
+use super::work_ledger::WorkLedger;
 use crate::exit_status::CommandError;
 use crate::progress::ProgressLine;
 use crate::signals::StopSignals;
@@ -55,48 +54,6 @@ pub(crate) struct SessionOptions {
     pub(crate) rate: Option<u32>,
 }
 
-/// What became of the notifications so far.
-#[derive(Default)]
-struct WorkLedger {
-    counts: ListenCounts,
-    /// The gaps in the numbers of the notifications, selected or not.
-    gaps: SequenceGaps,
-    /// The notifications that are done or in work.
-    recent: RecentIds,
-    /// `-n`: the number of notifications that may still be handed over.
-    left: Option<u64>,
-    /// The notifications whose last attempt failed, up to [`MOST_FAILED`].
-    failed: HashSet<Uuid>,
-    last_failure: Option<String>,
-}
-
-impl WorkLedger {
-    /// Counts what became of work. A notification that failed may come again.
-    fn record(&mut self, outcome: JobOutcome) {
-        let JobOutcome { ids, failure, is_suppressed } = outcome;
-        let Some(reason) = failure else {
-            let ListenCounts { done, suppressed, .. } = &mut self.counts;
-            *(if is_suppressed { suppressed } else { done }) += ids.len() as u64;
-            for id in &ids {
-                self.failed.remove(id);
-            }
-            return;
-        };
-        self.counts.failures += ids.len() as u64;
-        self.left = self.left.map(|left| left + ids.len() as u64);
-        for id in &ids {
-            self.recent.remove(id);
-            if self.failed.len() < MOST_FAILED {
-                self.failed.insert(*id);
-            }
-        }
-        if self.last_failure.as_ref() != Some(&reason) {
-            print_warning(format_args!("{reason}"));
-        }
-        self.last_failure = Some(reason);
-    }
-}
-
 impl ListenSession {
     /// Creates the session and starts to listen for signals.
     ///
@@ -116,7 +73,7 @@ impl ListenSession {
             regions: sources.iter().filter_map(region).collect(),
             handler,
             jobs: FuturesUnordered::new(),
-            ledger: WorkLedger { left: options.limit, ..WorkLedger::default() },
+            ledger: WorkLedger::new(options.limit),
             signals: StopSignals::listen()?,
             idle: options.idle,
             interval: options.rate.map(|rate| Duration::from_secs(1) / rate),
@@ -221,11 +178,7 @@ impl ListenSession {
                 drop(delivery.ack());
                 continue;
             }
-            if !self.ledger.recent.insert(record.message_id) {
-                self.ledger.counts.copies += 1;
-                drop(delivery.ack());
-                continue;
-            }
+            let Some(delivery) = self.ledger.begin(record.message_id, delivery) else { continue };
             self.ledger.left = self.ledger.left.map(|left| left - 1);
             let next = SelectedDelivery { delivery, record };
             written = self.handler.print(&mut out, &next);
@@ -236,10 +189,12 @@ impl ListenSession {
         }
         match written.and_then(|()| out.flush()) {
             Ok(()) => {
-                self.ledger.counts.done += selected.len() as u64;
-                for SelectedDelivery { delivery, .. } in selected {
+                let mut ids = Vec::with_capacity(selected.len());
+                for SelectedDelivery { delivery, record } in selected {
+                    ids.push(record.message_id);
                     drop(delivery.ack());
                 }
+                self.ledger.record(JobOutcome { ids, failure: None, is_suppressed: false });
                 Ok(self.ledger.left != Some(0))
             }
             Err(error) => {
@@ -314,6 +269,7 @@ impl ListenSession {
         self.progress.clear();
         // Dropping the work drops its deliveries, which the listener then gives back.
         self.jobs.clear();
+        self.ledger.release_copies();
         let done_word = self.handler.done_word();
         let stats = listener.close(GRACE).await;
         if let NotificationHandler::Forward(target) = self.handler {
@@ -341,27 +297,54 @@ const TICK: Duration = Duration::from_millis(50);
 const BURST: Duration = Duration::from_millis(100);
 /// The time for work that has begun, once the command stops.
 const GRACE: Duration = Duration::from_secs(10);
-/// The most failed notifications in memory, about 3 MB. Dead letters are among them.
-const MOST_FAILED: usize = 100_000;
 
 #[cfg(test)]
 mod tests {
+    use glance_notify::listen::DeadLetters;
+    use notify_conformance::samples;
+    use notify_conformance::source_script::{SourceFault, SourceScript};
+    use tokio::time::{sleep, timeout};
+
+    use super::super::exec_command::ExecCommand;
     use super::*;
 
-    /// A notification lacks its work until an attempt succeeds.
-    #[test]
-    fn a_failure_counts_until_an_attempt_succeeds() {
-        let mut ledger = WorkLedger::default();
-        let outcome = |number, failure: Option<&str>| JobOutcome {
-            ids: vec![Uuid::from_u128(number)],
-            failure: failure.map(str::to_owned),
-            is_suppressed: false,
+    /// A redelivery that comes while the notification is in work is handled if that work fails: the first
+    /// delivery is stale, so nothing else would come again.
+    #[tokio::test]
+    async fn a_redelivery_is_handled_if_the_work_in_progress_fails() {
+        let long = Duration::from_secs(60);
+        let directory = tempfile::tempdir().unwrap();
+        let (began, go) = (directory.path().join("began"), directory.path().join("go"));
+        // The first run fails as soon as it may.
+        let text = format!(
+            "cd {}; [ -e began ] && exit 0; touch began; until [ -e go ]; do sleep 0.01; done; exit 1",
+            directory.path().display()
+        );
+        let command = ExecCommand { text, timeout: long };
+        let handler = NotificationHandler::Exec { command, batch: 1, jobs: 2 };
+        let options = SessionOptions { limit: None, idle: None, rate: None };
+        let session = ListenSession::new(&options, EventFilter::default(), &[], handler).unwrap();
+        let script = SourceScript::default();
+        script.publish(samples::messages(0..1));
+        let listener = Listener::builder(script.source(), DeadLetters::Discard).start().unwrap();
+        let redeliver = async {
+            while !began.exists() {
+                sleep(TICK).await;
+            }
+            script.add_fault(SourceFault::FailReceive);
+            while script.deliveries() < 2 {
+                sleep(TICK).await;
+            }
+            script.end();
+            // The session takes the redelivery.
+            sleep(10 * TICK).await;
+            std::fs::write(go, "").unwrap();
         };
-        ledger.record(outcome(1, Some("exited with code 1")));
-        ledger.record(outcome(2, None));
-        assert_eq!(ledger.failed.len(), 1);
-        ledger.record(outcome(1, None));
-        assert!(ledger.failed.is_empty());
-        assert_eq!((ledger.counts.done, ledger.counts.failures), (2, 1));
+        let run = async { tokio::join!(session.run(listener), redeliver).0 };
+        let summary = timeout(long, run).await.unwrap();
+        let counts = &summary.counts;
+        assert_eq!((counts.done, counts.failures, counts.copies), (1, 1, 0));
+        assert!(!summary.lacks_work);
+        assert_eq!((script.acked().len(), script.unacked()), (1, 0));
     }
 }

@@ -126,6 +126,15 @@ impl Delivery {
         self.attempts > 1 || self.content.redelivered
     }
 
+    /// Returns whether a settlement would be [stale](super::SettlementOutcome::Stale) now.
+    ///
+    /// A stale delivery stays stale. If you keep copies, you may drop the stale ones.
+    pub fn is_stale(&self) -> bool {
+        let (source, session, tag) = self.key;
+        let state = self.shared.lock();
+        !state.sources.get(source).is_some_and(|entry| entry.ledger.is_handed_out(session, tag))
+    }
+
     /// Returns the time of reception, in UTC.
     pub fn received_at(&self) -> OffsetDateTime {
         self.content.received_at

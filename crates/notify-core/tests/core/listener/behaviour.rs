@@ -71,6 +71,7 @@ async fn an_ack_after_a_reconnect_is_stale() {
     let delivery = listener.next_delivery().await.unwrap().unwrap();
     script.add_fault(SourceFault::FailReceive);
     let again = listener.next_delivery().await.unwrap().unwrap();
+    assert!(delivery.is_stale() && !again.is_stale());
     assert_eq!(delivery.ack().await.unwrap(), SettlementOutcome::Stale);
     assert!(again.is_redelivered());
     assert_eq!(again.ack().await.unwrap(), SettlementOutcome::Settled);
