@@ -43,7 +43,8 @@ impl ArchiveWriter {
     /// # Errors
     ///
     /// Returns an error if a file cannot be looked at or removed. Files removed before it stay removed. By age, a
-    /// damaged file is not removed and is no error: `verify` reports it.
+    /// damaged file is not removed and is no error: `verify` reports it. By age, nothing is removed if no file with
+    /// plausible times would stay: the clock may be wrong.
     pub fn retain(
         &mut self,
         policy: RetentionPolicy,
@@ -54,17 +55,9 @@ impl ArchiveWriter {
         let mut removed = Vec::new();
         if let Some(age) = policy.max_age {
             let oldest = now.saturating_sub(age);
-            // The newest reception takes a look at all rows of a file: first leave out those that are too young.
-            for name in names.iter().copied().filter(|name| name.ends_before(oldest)) {
-                let newest = match self.newest_reception(name) {
-                    // A damaged file stays. It must not keep the others from being removed, or from growing.
-                    Err(error) if error.kind() == ArchiveErrorKind::Corrupt => continue,
-                    newest => newest?,
-                };
-                if newest.is_none_or(|newest| newest < microseconds(oldest)) {
-                    self.remove(name)?;
-                    removed.push(name);
-                }
+            for name in self.files_older_than(oldest, &names)? {
+                self.remove(name)?;
+                removed.push(name);
             }
             names.retain(|name| !removed.contains(name));
         }
@@ -83,6 +76,40 @@ impl ArchiveWriter {
             }
         }
         Ok(removed)
+    }
+
+    /// Returns the files that ended and received nothing since a time, or none if every dated file would go: then
+    /// the clock may be wrong.
+    fn files_older_than(
+        &mut self,
+        oldest: OffsetDateTime,
+        names: &[FileName],
+    ) -> Result<Vec<FileName>> {
+        let (mut old, mut has_young) = (Vec::new(), false);
+        for name in names.iter().copied() {
+            // The newest reception takes a look at all rows of a file: first leave out those that are too young.
+            let is_old = name.ends_before(oldest)
+                && match self.newest_reception(name) {
+                    // A damaged file stays. It must not keep the others from being removed, or from growing.
+                    Err(error) if error.kind() == ArchiveErrorKind::Corrupt => continue,
+                    newest => newest?.is_none_or(|newest| newest < microseconds(oldest)),
+                };
+            if is_old {
+                old.push(name);
+            } else {
+                // What arrives after a jump of the clock is undated: it does not vouch for the clock.
+                has_young |= !name.is_undated();
+            }
+        }
+        if !has_young && !old.is_empty() {
+            tracing::error!(
+                "removed no file by age: none with plausible times is younger than {}. Check the clock of this \
+                 machine; if it is right, remove old files with `--max-bytes`",
+                oldest.date()
+            );
+            old.clear();
+        }
+        Ok(old)
     }
 
     /// Returns the time of the newest reception in a file, in microseconds.
@@ -175,6 +202,7 @@ fn size_of(path: &Path) -> u64 {
 mod tests {
     use super::super::archive_batch::ArchiveBatch;
     use super::*;
+    use crate::record::event_record::EventRecord;
     use crate::record::record_reader::RecordReader;
 
     /// The longest age removes nothing. A file that could not be removed is removed by the next attempt.
@@ -182,21 +210,47 @@ mod tests {
     fn a_removal_that_failed_is_tried_again() {
         let directory = tempfile::tempdir().unwrap();
         let mut writer = ArchiveWriter::open(directory.path()).unwrap();
-        let line =
-            br#"{"message_id":"00000000-0000-4000-8000-000000000001","publisher_id":"image.h",
-            "event_type":"image.delete","priority":"INFO","timestamp":"2025-11-24 12:00:00",
-            "payload":{"id":"i"}}"#;
-        let record = RecordReader::new("test").read(line).unwrap();
-        writer.append(&ArchiveBatch { records: vec![record], ..ArchiveBatch::default() }).unwrap();
-        let name: FileName = "2025-11.sqlite".parse().unwrap();
-        let now = OffsetDateTime::now_utc() + Duration::days(400);
-        let older_than =
-            |days| RetentionPolicy { max_age: Some(Duration::days(days)), max_bytes: None };
+        let now = OffsetDateTime::now_utc();
+        let old = now - Duration::days(400);
+        let records = vec![record(1, old, old), record(2, now, now)];
+        writer.append(&ArchiveBatch { records, ..ArchiveBatch::default() }).unwrap();
+        let name = writer.names.first().copied().unwrap();
         assert!(writer.retain(older_than(u32::MAX.into()), now).unwrap().is_empty());
 
         writer.control().unwrap().sqlite.pragma_update(None, "query_only", true).unwrap();
         writer.retain(older_than(30), now).unwrap_err();
         assert_eq!(writer.retain(older_than(30), now).unwrap(), [name]);
         assert!(!directory.path().join(name.to_string()).exists());
+    }
+
+    /// A clock that jumps ahead does not empty the archive, also not after undated notifications arrived.
+    #[test]
+    fn a_clock_that_jumps_ahead_removes_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut writer = ArchiveWriter::open(directory.path()).unwrap();
+        let now = OffsetDateTime::now_utc();
+        let jumped = now + Duration::days(3650);
+        for record in [record(1, now, now), record(2, now, jumped)] {
+            let batch = ArchiveBatch { records: vec![record], ..ArchiveBatch::default() };
+            writer.append(&batch).unwrap();
+            assert!(writer.retain(older_than(90), jumped).unwrap().is_empty());
+        }
+        assert_eq!(writer.names.len(), 2);
+    }
+
+    fn older_than(days: i64) -> RetentionPolicy {
+        RetentionPolicy { max_age: Some(Duration::days(days)), max_bytes: None }
+    }
+
+    fn record(id: u128, timestamp: OffsetDateTime, received: OffsetDateTime) -> EventRecord {
+        let line =
+            br#"{"message_id":"00000000-0000-4000-8000-000000000001","publisher_id":"image.h",
+            "event_type":"image.delete","priority":"INFO","timestamp":"2025-11-24 12:00:00",
+            "payload":{"id":"i"}}"#;
+        let mut record = RecordReader::new("test").read(line).unwrap();
+        record.message_id = uuid::Uuid::from_u128(id);
+        record.timestamp = timestamp;
+        record.arrival.received_at = Some(received);
+        record
     }
 }
