@@ -137,7 +137,8 @@ fn storage(args: &StorageArgs) -> Result<ExitStatus, CommandError> {
     let span = read.span.unwrap_or(epoch..epoch);
     let start = question.filter.since.unwrap_or(span.start);
     let end = question.filter.until.unwrap_or(span.end);
-    let answer = report.finish(start..end, &question.names);
+    let interval = StorageReport::plausible(start..end, OffsetDateTime::now_utc());
+    let answer = report.finish(interval, &question.names);
     print_answer(&answer, &read.coverage, question.format)?;
     Ok(ExitStatus::Success)
 }

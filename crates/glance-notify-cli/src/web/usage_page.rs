@@ -138,7 +138,8 @@ fn selected(
 ) -> Result<(Archive, ArchiveOverview, Range<OffsetDateTime>), PageError> {
     let archive = request.archive()?;
     let overview = ArchiveOverview::read(&archive)?;
-    let mut interval = overview.interval(&request.selection.filter);
+    let asked = overview.interval(&request.selection.filter);
+    let mut interval = StorageReport::plausible(asked, OffsetDateTime::now_utc());
     if request.selection.filter.since.is_none() {
         let year = a_year_before(&request.selection.calendar, interval.end);
         interval.start = interval.start.max(year).min(interval.end);

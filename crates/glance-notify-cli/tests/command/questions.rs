@@ -187,6 +187,16 @@ fn report_storage_uses_the_baseline() {
     sandbox.pipe(args, DAY).expect_message(2, "fetch all pages");
 }
 
+/// Storage ends at most two days from now, whatever the question or a wrong clock says.
+#[test]
+fn report_storage_ends_soon() {
+    let asked = ["report", "storage", "--by", "month", "--until", "9999-12", "-o", "csv"];
+    assert!(ask(&asked).expect(0).out.lines().count() < 1000);
+    let wrong = DAY.replacen("\"timestamp\": \"2026", "\"timestamp\": \"9998", 1);
+    let args = ["report", "storage", "--by", "day", "-o", "csv"];
+    assert!(Sandbox::new().pipe(args, wrong).expect(0).out.lines().count() < 100_000);
+}
+
 /// Names of images are input of strangers: they reach no terminal unescaped.
 #[test]
 fn answers_are_escaped() {

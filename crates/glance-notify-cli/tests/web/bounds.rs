@@ -119,6 +119,14 @@ fn an_interval_after_the_last_event_is_empty() {
     }
 }
 
+/// The months of stored bytes end soon, whatever end the viewer asks for.
+#[test]
+fn storage_ends_soon() {
+    let site = RunningSite::start(DAY);
+    let report = page(&site, "/storage?since=2020-01&until=9999-12");
+    assert!(report.contains("2026-11") && !report.contains("2060-01"), "{report}");
+}
+
 /// A request beyond the bounds is refused without reading it.
 #[test]
 fn oversized_requests_are_refused() {

@@ -12,7 +12,7 @@ use super::answer_table::{AnswerCell, AnswerTable};
 use super::calendar::Calendar;
 use super::project_names::ProjectNames;
 use super::usage_report::{ReportGroup, UNKNOWN};
-use crate::record::event_record::EventRecord;
+use crate::record::event_record::{EventRecord, FIRST_NOTIFICATION, MOST_SKEW};
 
 /// A report of the bytes that images occupied, and for how long.
 ///
@@ -147,7 +147,19 @@ impl StorageReport {
         });
     }
 
-    /// Returns the answer for a half-open interval.
+    /// Returns the part of an interval that notifications can tell about: from 2010, when Glance sent its first
+    /// one, to two days after `now`.
+    ///
+    /// Without this bound, an interval to the year 9999 has thousands of months for each image.
+    pub fn plausible(
+        interval: Range<OffsetDateTime>,
+        now: OffsetDateTime,
+    ) -> Range<OffsetDateTime> {
+        let end = interval.end.min(now.saturating_add(MOST_SKEW));
+        interval.start.max(FIRST_NOTIFICATION).min(end)..end
+    }
+
+    /// Returns the answer for a half-open interval. Bound it with [`plausible`](Self::plausible) first.
     ///
     /// Groups by project, image and region have one row each. Groups by day and month split every image
     /// at the bounds of the calendar's time zone.

@@ -4,10 +4,11 @@ use std::fmt;
 use std::fs;
 use std::path::Path;
 
-use time::{Duration, OffsetDateTime, UtcOffset};
+use time::{OffsetDateTime, UtcOffset};
 
 use crate::error::{ArchiveError, Result};
 use crate::question::event_filter::EventFilter;
+use crate::record::event_record::{FIRST_NOTIFICATION, MOST_SKEW};
 
 /// The name of a file of events: the month and the kind.
 ///
@@ -130,18 +131,10 @@ const UNDATED: &str = "undated-";
 /// The ending of all files.
 const SUFFIX: &str = ".sqlite";
 
-/// The largest distance of a plausible timestamp from its reception.
-pub(crate) const MOST_SKEW: Duration = Duration::days(2);
-
-/// The begin of 2010.
-const FIRST_NOTIFICATION: OffsetDateTime = match OffsetDateTime::from_unix_timestamp(1_262_304_000)
-{
-    Ok(time) => time,
-    Err(_) => OffsetDateTime::UNIX_EPOCH,
-};
-
 #[cfg(test)]
 mod tests {
+    use time::Duration;
+
     use super::*;
 
     fn file(timestamp: i64, received: Option<i64>, now: i64) -> String {
