@@ -21,6 +21,7 @@ struct EventTemplate {
     frame: PageFrame,
     id: PageText,
     notifications: Vec<EventDetail>,
+    left_out: u64,
     json_url: String,
     search_url: String,
 }
@@ -37,7 +38,7 @@ struct EventDetail {
 pub(super) fn event(request: &PageRequest<'_>) -> Result<PageContent, PageError> {
     PageError::check(&request.selection)?;
     let archive = request.archive()?;
-    let (id, records) = notifications(request, &archive)?;
+    let (id, records, left_out) = notifications(request, &archive)?;
     let overview = ArchiveOverview::read(&archive)?;
     let interval = overview.whole();
     let sentences = overview.sentences(request, &archive, &interval, true)?;
@@ -45,35 +46,43 @@ pub(super) fn event(request: &PageRequest<'_>) -> Result<PageContent, PageError>
         frame: request.frame("Notification").coverage(&sentences),
         id: PageText::new(&id.to_string()),
         notifications: records.iter().map(|record| EventDetail::new(request, record)).collect(),
+        left_out,
         json_url: request.query.url(JSON_PATH),
         search_url: request.query.without(&[PageParameter::Id]).url(SEARCH_PATH),
     };
     PageContent::page(StatusCode::OK, &template)
 }
 
-/// Returns the notification as it is stored. Several of one id are a list.
+/// Returns the notification as it is stored. Several of one id are a list, and more than the page shows are an
+/// object with this list and the number of the others.
 pub(super) fn json(request: &PageRequest<'_>) -> Result<PageContent, PageError> {
-    let (_, records) = notifications(request, &request.archive()?)?;
+    let (_, records, left_out) = notifications(request, &request.archive()?)?;
     let bodies: Vec<_> = records.iter().map(|record| record.body.as_ref()).collect();
+    let list = |bodies: &[&[u8]]| [b"[".as_slice(), &bodies.join(&b",\n"[..]), b"]"].concat();
     Ok(PageContent::json(match bodies.as_slice() {
         [body] => body.to_vec(),
-        bodies => [b"[".as_slice(), &bodies.join(&b",\n"[..]), b"]"].concat(),
+        bodies if left_out == 0 => list(bodies),
+        bodies => {
+            let head = format!("{{\"left_out\": {left_out}, \"notifications\": ");
+            [head.as_bytes(), &list(bodies), b"}"].concat()
+        }
     }))
 }
 
+/// Returns the id that the request names, its notifications, and the number of those beyond the limit.
 fn notifications(
     request: &PageRequest<'_>,
     archive: &notify_archive::Archive,
-) -> Result<(Uuid, Vec<EventRecord>), PageError> {
+) -> Result<(Uuid, Vec<EventRecord>, u64), PageError> {
     let id = request.query.one(PageParameter::Id).and_then(|id| id.parse::<Uuid>().ok());
     let Some(id) = id else {
         return Err(PageError::invalid("id: expected the `message_id` of a notification"));
     };
-    let records = archive.notifications(id)?;
+    let (records, left_out) = archive.notifications(id, MOST_NOTIFICATIONS)?;
     if records.is_empty() {
         return Err(PageError::not_found(format!("The archive has no notification {id}.")));
     }
-    Ok((id, records))
+    Ok((id, records, left_out))
 }
 
 impl EventDetail {
@@ -107,3 +116,6 @@ impl EventDetail {
         }
     }
 }
+
+/// The most notifications of one id that are read: a sender can use its id again and again.
+const MOST_NOTIFICATIONS: usize = 20;

@@ -127,6 +127,21 @@ fn storage_ends_soon() {
     assert!(report.contains("2026-11") && !report.contains("2060-01"), "{report}");
 }
 
+/// A page shows a few of the notifications with one id, and says how many it leaves out.
+#[test]
+fn an_id_that_is_used_often_stays_bounded() {
+    let id = "00000000-0000-4000-9000-000000000000";
+    let line = |size| image_line(0, "image.update", json!({ "size": size }));
+    let later = image_line(1, "image.update", json!({}));
+    let lines: Vec<_> = (0..25).map(line).chain([later]).collect();
+    let site = RunningSite::start(&lines.join("\n"));
+    let shown = page(&site, &format!("/event?id={id}"));
+    assert_eq!(shown.matches("<dl class=\"facts\">").count(), 20, "{shown}");
+    assert!(shown.contains("5 more notifications than the 20 that follow"), "{shown}");
+    let json = page(&site, &format!("/event.json?id={id}"));
+    assert!(json.contains("{\"left_out\": 5, \"notifications\": ["), "{json}");
+}
+
 /// A request beyond the bounds is refused without reading it.
 #[test]
 fn oversized_requests_are_refused() {

@@ -79,27 +79,38 @@ impl Archive {
     }
 
     /// Returns the notifications with this id, each with its body: none, one, or several if senders used the
-    /// id for different contents. An erased notification is left out.
+    /// id for different contents; at most `limit` of them, and the number of the others. An erased notification
+    /// does not count.
     ///
     /// # Errors
     ///
     /// Returns an error if a file cannot be read.
-    pub fn notifications(&self, message_id: Uuid) -> Result<Vec<EventRecord>> {
-        let mut records = Vec::new();
+    pub fn notifications(&self, message_id: Uuid, limit: usize) -> Result<(Vec<EventRecord>, u64)> {
+        let (mut records, mut left_out) = (Vec::new(), 0);
         for name in self.files()? {
             let (path, file) = self.open_file(name)?;
             let mut read = || {
+                let id = message_id.as_bytes().as_slice();
                 let mut interner = TextInterner::default();
-                let mut statement = file.prepare(&by_message_id(&all_columns(&file)?))?;
-                let mut rows = statement.query([message_id.as_bytes().as_slice()])?;
+                let room = limit.saturating_sub(records.len());
+                let select = format!("{} LIMIT {room}", by_message_id(&all_columns(&file)?));
+                let mut statement = file.prepare(&select)?;
+                let mut rows = statement.query([id])?;
+                let mut taken = 0;
                 while let Some(row) = rows.next()? {
                     records.push(record_of(row, &mut interner)?);
+                    taken += 1;
+                }
+                if records.len() >= limit {
+                    let count = by_message_id("count(*)");
+                    let count: i64 = file.query_row(&count, [id], |row| row.get(0))?;
+                    left_out += count.unsigned_abs().saturating_sub(taken);
                 }
                 Ok(())
             };
             read().map_err(|error| ArchiveError::sqlite(&path, error))?;
         }
-        Ok(records)
+        Ok((records, left_out))
     }
 
     /// Returns the messages that hold no notification, the newest first, at most `limit` of them.

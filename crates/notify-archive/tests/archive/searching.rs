@@ -153,7 +153,29 @@ fn the_inventory_lists_files_and_single_notifications() {
     );
     assert!(files[0].bytes > 0);
     assert_eq!(archive.attached().unwrap()["north"][0].attached_at, start);
-    assert_eq!(archive.notifications(records[7].message_id).unwrap(), [records[7].clone()]);
-    assert_eq!(archive.notifications(uuid::Uuid::nil()).unwrap(), []);
+    let id = records[7].message_id;
+    assert_eq!(archive.notifications(id, 1).unwrap(), (vec![records[7].clone()], 0));
+    assert_eq!(archive.notifications(uuid::Uuid::nil(), 1).unwrap(), (vec![], 0));
     assert_eq!(archive.unreadable(10).unwrap(), []);
+}
+
+/// Of many notifications with one id, in several files, the archive reads a few and counts the others.
+#[test]
+fn an_id_with_many_notifications_is_read_in_part() {
+    let directory = tempfile::tempdir().unwrap();
+    let first = read_all(&day()).swap_remove(7);
+    let record = |number: i32| {
+        let mut record = first.clone();
+        record.timestamp -= time::Duration::days(10) * number;
+        record.body = format!("{{\"number\": {number}}}").into_bytes().into();
+        record
+    };
+    let batch = ArchiveBatch { records: (0..9).map(record).collect(), ..ArchiveBatch::default() };
+    ArchiveWriter::open(directory.path()).unwrap().append(&batch).unwrap();
+    let archive = Archive::open(directory.path()).unwrap();
+    assert!(archive.files().unwrap().len() > 2);
+    for limit in 0..11 {
+        let (read, left_out) = archive.notifications(first.message_id, limit).unwrap();
+        assert_eq!((read.len(), left_out), (limit.min(9), 9_u64.saturating_sub(limit as u64)));
+    }
 }
