@@ -54,8 +54,12 @@ impl OpenUploads {
     /// Returns an error if a file cannot be read. The next call reads the same part again.
     pub fn count(&mut self, now: OffsetDateTime) -> Result<u64> {
         let archive = Archive::open(&self.directory)?;
+        let earliest = now - LONGEST_VIEW;
+        // While the clock was ahead, open uploads seemed to be too old: look for them again.
+        let is_ahead = self.read_until > now;
+        let read_until = if is_ahead { earliest } else { self.read_until.max(earliest) };
         // Events can arrive late.
-        let mut start = self.read_until - MOST_DELAY;
+        let mut start = read_until - MOST_DELAY;
         loop {
             let end = (start + STEP).min(now);
             self.add_begun(&archive, start, end)?;

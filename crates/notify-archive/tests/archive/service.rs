@@ -198,6 +198,11 @@ fn stuck_uploads_are_those_of_the_report() {
         most = most.max(expected);
     }
     assert_eq!(most, 2);
+    // A clock that was ten years ahead for a while changes nothing.
+    let now = records.last().unwrap().timestamp;
+    let before = uploads.count(now).unwrap();
+    assert_eq!(uploads.count(now + time::Duration::days(3650)).unwrap(), 0);
+    assert_eq!((uploads.count(now).unwrap(), before > 0), (before, true));
 }
 
 /// Publishes the day of a small cloud.
