@@ -21,6 +21,8 @@ pub(crate) struct ExecCommand {
 impl ExecCommand {
     /// Runs the command with `input` on its standard input, and waits for its end.
     ///
+    /// The command does not inherit the variables that set options.
+    ///
     /// A command may end without reading all of its input. After the timeout, kills the command with all
     /// processes of its group.
     ///
@@ -34,6 +36,12 @@ impl ExecCommand {
     pub(super) async fn run(&self, input: Vec<u8>) -> Result<(), String> {
         let mut command = Command::new("/bin/sh");
         command.arg("-c").arg(&self.text).stdin(Stdio::piped()).process_group(0);
+        // They may hold the password of the broker, which no child needs.
+        for (name, _) in std::env::vars_os() {
+            if name.as_encoded_bytes().starts_with(SETTING_PREFIX) {
+                command.env_remove(name);
+            }
+        }
         let child = command
             .spawn()
             .map_err(|error| format!("the command of `--exec` cannot start: {error}"))?;
@@ -83,6 +91,9 @@ fn describe(status: ExitStatus) -> String {
         None => format!("the command of `--exec` ended by a signal ({status})"),
     }
 }
+
+/// The prefix of environment variables that set options.
+const SETTING_PREFIX: &[u8] = b"GLANCE_NOTIFY__";
 
 #[cfg(test)]
 mod tests {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::support::{Sandbox, ids, send_signal, values, wait_until};
+use crate::support::{CommandOutput, Sandbox, ids, send_signal, values, wait_until};
 
 /// A day of a small cloud.
 const DAY: &str = include_str!("../../../../docs/samples/cloud-day.jsonl");
@@ -214,6 +214,21 @@ fn exec_runs_the_command_with_data_on_standard_input() {
     assert!(runs >= DAY.lines().count().div_ceil(10) && runs < DAY.lines().count(), "{runs}");
     assert!(sandbox.read("arguments").lines().all(|line| line == "0"));
     assert!(sandbox.read("environment").lines().all(|line| line == "0"));
+}
+
+/// A password in a variable of the configuration does not reach the command, and other variables do.
+#[test]
+fn exec_hides_the_variables_of_the_configuration() {
+    let sandbox = sandbox();
+    sandbox.file("day.jsonl", few());
+    let script = "cat > /dev/null; env >> environment";
+    let args = ["listen", "--from", "day.jsonl", "--exit-at-end", "--exec", script];
+    let mut command = sandbox.command(args);
+    command.env("GLANCE_NOTIFY__RABBIT__PASSWORD", "hunter2").env("OS_REGION_NAME", "north");
+    CommandOutput::from(command.output().unwrap()).expect(0);
+    let environment = sandbox.read("environment");
+    assert!(environment.contains("OS_REGION_NAME=north"), "{environment}");
+    assert!(!environment.contains("hunter2"), "{environment}");
 }
 
 /// A command that fails for a while gets each notification again; one that always fails for a notification
