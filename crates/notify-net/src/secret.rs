@@ -1,6 +1,8 @@
 //! Secrets that no formatting shows, and the two sources of a password.
 
 use std::fmt;
+use std::fs::File;
+use std::io::Read;
 use std::path::PathBuf;
 
 use notify_core::{Error, ErrorKind, Result};
@@ -68,8 +70,8 @@ impl Password {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Access`] when the file is unreadable, empty or not UTF-8. The error names the
-    /// file and never shows its content.
+    /// [`ErrorKind::Access`] when the file is unreadable, empty, larger than 64 KiB or not UTF-8.
+    /// The error names the file and never shows its content.
     ///
     /// # Examples
     ///
@@ -99,10 +101,15 @@ impl Password {
                     format!("cannot read `password_file` {}: {reason}", path.display()),
                 )
             };
-            let text = std::fs::read_to_string(&path).map_err(|error| match error.kind() {
-                std::io::ErrorKind::InvalidData => unreadable("it is not UTF-8".to_owned()),
-                _ => unreadable(error.to_string()),
-            })?;
+            let mut bytes = Vec::new();
+            File::open(&path)
+                .and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes))
+                .map_err(|error| unreadable(error.to_string()))?;
+            if bytes.len() as u64 > MAX_BYTES {
+                return Err(unreadable("it is larger than 64 KiB".to_owned()));
+            }
+            let text =
+                String::from_utf8(bytes).map_err(|_| unreadable("it is not UTF-8".to_owned()))?;
             let password = text.strip_suffix('\n').unwrap_or(&text);
             let password = password.strip_suffix('\r').unwrap_or(password);
             if password.is_empty() {
@@ -113,6 +120,9 @@ impl Password {
         .await
     }
 }
+
+/// The largest password file, in bytes: a bound on memory if the path names something else.
+const MAX_BYTES: u64 = 64 * 1024;
 
 #[cfg(test)]
 mod tests {
@@ -142,6 +152,12 @@ mod tests {
             assert!(error.to_string().ends_with(reason), "{error}");
             assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
         }
+        let largest = "é".repeat(32 * 1024);
+        std::fs::write(&path, &largest).unwrap();
+        assert_eq!(password.read().await.unwrap().expose(), largest);
+        std::fs::write(&path, format!("x{largest}")).unwrap();
+        let error = password.read().await.unwrap_err();
+        assert!(error.to_string().ends_with("it is larger than 64 KiB"), "{error}");
         std::fs::remove_file(&path).unwrap();
         let error = password.read().await.unwrap_err();
         assert!(error.to_string().contains("No such file"), "{error}");

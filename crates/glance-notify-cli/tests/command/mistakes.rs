@@ -37,6 +37,8 @@ impl MistakeSandbox {
         );
         sandbox.file("names.json", "[]");
         sandbox.file("token", "0123456789abcdef\n");
+        // Otherwise a warning stands beside each error.
+        fs::set_permissions(sandbox.path("token"), fs::Permissions::from_mode(0o600)).unwrap();
         sandbox.file("images.json", "[]");
         sandbox.file("no-images.json", "[]");
         sandbox.file("empty", "");

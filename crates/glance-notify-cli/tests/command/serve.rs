@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, Stdio};
 
 use crate::support::{Sandbox, send_signal, wait_until};
@@ -154,6 +155,22 @@ fn other_addresses_need_a_token_or_a_proxy() {
     assert!(get(&address, "/search", &right).starts_with("HTTP/1.1 200"));
     stop(child);
     assert!(!sandbox.read("err").contains("correct-horse"));
+}
+
+/// A token file is as secret as a configuration with a password, and bounded.
+#[test]
+fn a_token_file_is_secret_and_small() {
+    let sandbox = Sandbox::new();
+    sandbox.file("day.jsonl", DAY);
+    sandbox.file("token", "correct-horse-battery\n");
+    let args = ["serve", "day.jsonl", "--check", "--listen", "127.0.0.1:0", "--token-file"];
+    for (mode, warns) in [(0o644, true), (0o640, false)] {
+        fs::set_permissions(sandbox.path("token"), fs::Permissions::from_mode(mode)).unwrap();
+        let output = sandbox.run([&args[..], &["token"]].concat()).expect(0);
+        assert_eq!(output.err.contains("run `chmod o-r` on it"), warns, "{}", output.err);
+    }
+    sandbox.file("large", vec![b'x'; 64 * 1024 + 1]);
+    sandbox.run([&args[..], &["large"]].concat()).expect_message(2, "larger than 64 KiB");
 }
 
 /// The pages show the trace of each event, and the notifications that are missing by their numbers.

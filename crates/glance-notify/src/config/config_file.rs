@@ -50,6 +50,25 @@ pub(super) fn put_file(
     Ok(())
 }
 
+/// Warns of every `password_file` that every user of the machine can read.
+pub(super) fn warn_of_password_files(options: &mut OptionTree) {
+    let mut warnings = Vec::new();
+    for_each_value(&options.values, "", &mut |key, value| {
+        let is_password_file = key.rsplit('.').next() == Some("password_file");
+        let Some(path) = value.as_str().filter(|_| is_password_file).map(Path::new) else { return };
+        // The login reports a file that is missing.
+        let mode = std::fs::metadata(path).map_or(0, |metadata| metadata.permissions().mode());
+        if mode & READABLE_BY_ALL != 0 {
+            warnings.push(format!(
+                "`{}` holds a password, and every user can read the file: run `chmod o-r` on it",
+                shown(path)
+            ));
+        }
+    });
+    warnings.dedup();
+    options.warnings.extend(warnings);
+}
+
 /// Returns the `.conf` files of a directory in alphabetical order, as oslo.config's `--config-dir` does.
 pub(super) fn conf_files_in(directory: &Path) -> Result<Vec<PathBuf>> {
     let place = shown(directory);
@@ -110,6 +129,7 @@ const PLACE_CHARS: usize = 256;
 mod tests {
     use notify_core::ErrorKind;
 
+    use super::super::layers::Layers;
     use super::*;
 
     /// Passwords belong in files that other users cannot read.
@@ -128,6 +148,24 @@ mod tests {
             let mut options = OptionTree::default();
             put_file(&mut options, &mut ConfFiles::default(), &path).unwrap();
             assert_eq!(!options.warnings.is_empty(), warns, "{text} {mode:o}");
+        }
+    }
+
+    /// A password file is as secret as a configuration with a password.
+    #[test]
+    fn warns_of_a_password_file_that_every_user_can_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("password");
+        std::fs::write(&path, "x").unwrap();
+        for (mode, warns) in [(0o644, true), (0o640, false)] {
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+            for text in ["rabbit.password_file = 'P'", "[[source]]\npassword_file = 'P'"] {
+                let text = text.replace('P', path.to_str().unwrap());
+                let layers = Layers::new().toml("a.toml", &text).unwrap();
+                let config = layers.build().unwrap();
+                let has_warning = config.warnings().iter().any(|text| text.contains("chmod o-r"));
+                assert_eq!(has_warning, warns, "{text} {mode:o}");
+            }
         }
     }
 

@@ -273,6 +273,7 @@ impl Layers {
             translator::translate(conf_files, above.get("strategy"), &mut options)?;
         }
         options.put_tree(above);
+        config_file::warn_of_password_files(&mut options);
         Config::from_options(options)
     }
 }
