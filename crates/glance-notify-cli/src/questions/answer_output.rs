@@ -66,7 +66,7 @@ pub(super) fn write_table(out: &mut dyn Write, table: &AnswerTable) -> io::Resul
     lines.finish()
 }
 
-/// Writes comma-separated values as in RFC 4180, without totals. Control characters become spaces.
+/// Writes comma-separated values as in RFC 4180, without totals. Text is escaped as in tables.
 pub(super) fn write_csv(out: &mut dyn Write, table: &AnswerTable) -> io::Result<()> {
     let header = table.columns.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
     let rows = table.rows.iter().map(|row| row.iter().map(AnswerCell::text).collect());
@@ -81,9 +81,9 @@ pub(crate) fn write_csv_row(out: &mut dyn Write, row: &[String]) -> io::Result<(
 
 /// Quotes a field if it needs quotes.
 fn csv_field(text: &str) -> String {
-    let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    // A spreadsheet evaluates a field that begins like a formula.
-    let is_formula = text.starts_with(['=', '+', '-', '@']);
+    // A spreadsheet evaluates a field that begins like a formula, also behind white space.
+    let is_formula = text.trim_start().starts_with(['=', '+', '-', '@']);
+    let text = printable(text, usize::MAX).to_string();
     if is_formula || text.contains([',', '"']) {
         let guard = if is_formula { "'" } else { "" };
         return format!("\"{guard}{}\"", text.replace('"', "\"\""));
@@ -139,7 +139,14 @@ mod tests {
     /// A program can read the values again, and a spreadsheet evaluates none of them.
     #[test]
     fn csv_fields_are_quoted_and_no_formula() {
-        let expected = "image,bytes_sent\r\n\"a [2J,\"\"b\"\"\",1536\r\n\"'=1+1\",7\r\n";
+        let expected = "image,bytes_sent\r\n\"a\\u{1b}[2J,\"\"b\"\"\",1536\r\n\"'=1+1\",7\r\n";
         assert_eq!(written(write_csv), expected);
+        for (text, expected) in [
+            ("\t=1+1", r#""'\t=1+1""#),
+            (" @a", r#""' @a""#),
+            ("a\u{202e}b\u{2028}c\nd", r"a\u{202e}b\u{2028}c\nd"),
+        ] {
+            assert_eq!(csv_field(text), expected);
+        }
     }
 }
