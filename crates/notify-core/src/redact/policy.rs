@@ -59,7 +59,7 @@ impl Redact {
     /// quote or space. It cannot recognize a password with a space if the part before the first space
     /// is all digits, because that part looks like a port.
     pub fn text(self, text: &str) -> Cow<'_, str> {
-        if self == Self::Off || !text.contains("://") {
+        if self == Self::Off || url::find_url_mark(text).is_none() {
             return Cow::Borrowed(text);
         }
         Cow::Owned(url::mask(text, &RULES))
@@ -110,6 +110,14 @@ mod tests {
             ("https://u://S3:/S3@h//e://u:S3 S3@g", "https://***@h//e://***@g"),
             ("https://u:S3 @:/S3/@://S3@h", "https://***@h"),
             ("https://u:S3 S3@h/x://u:S3 S3@h", "https://***@h/x://***@h"),
+            (r"at https:\/\/u:S3@h\/a?sig=S3", r"at https:\/\/***@h\/a?sig=***"),
+            (r"https:\/\/u:S3\/S3@h", r"https:\/\/***@h"),
+            (r"https:\/\/u:S3:\/\/S3@h", r"https:\/\/***@h"),
+            (r"https:\\\/\\\/u:S3@h", r"https:\\\/\\\/***@h"),
+            (
+                r#"{"a":"https:\/\/h\/?to=ftp:\/\/u:S3@g"}"#,
+                r#"{"a":"https:\/\/h\/?to=ftp:\/\/***@g"}"#,
+            ),
         ] {
             let shown = Redact::Secrets.text(text);
             assert_eq!(shown, expected);
@@ -145,6 +153,8 @@ mod tests {
             "a://b:c ",
             "a:://b/@",
             "?key=a/b://",
+            r":\/\/",
+            r"?key=a/b:\/\/",
             "?",
             "&a=",
             "?a=b",

@@ -1,8 +1,8 @@
 //! Masking of credentials and signatures of URLs in free text.
 //!
 //! Error texts of stores and libraries contain URLs that are not valid, so this module does not parse
-//! URLs. It searches for `://` and masks too much rather than too little. Every search takes linear
-//! time in total, because the texts come from outside.
+//! URLs. It searches for `://`, also as JSON may write it, and masks too much rather than too little.
+//! Every search takes linear time in total, because the texts come from outside.
 
 use std::borrow::Cow;
 
@@ -14,8 +14,8 @@ use super::rules::{CredentialShape, MASK, SecretRules};
 pub(super) fn mask(text: &str, rules: &SecretRules<'_>) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
-    while let Some(at) = rest.find("://") {
-        let (before, url) = rest.split_at(at + 3);
+    while let Some((at, length)) = find_url_mark(rest) {
+        let (before, url) = rest.split_at(at + length);
         out.push_str(before);
         let end = end_of(url, rules, |url| has_credentials(url, rules));
         let after_space = if rules.knows(CredentialShape::UnescapedSpace) {
@@ -39,13 +39,29 @@ pub(super) fn mask(text: &str, rules: &SecretRules<'_>) -> String {
     out
 }
 
+/// Returns the place and the length of the first `://`, also with slashes that JSON escaped.
+pub(super) fn find_url_mark(text: &str) -> Option<(usize, usize)> {
+    text.match_indices(':').find_map(|(at, _)| Some((at, url_mark_length(&text[at..])?)))
+}
+
+/// Returns the length of the `://` at the start of `text`: JSON in a text may write it `:\/\/`.
+fn url_mark_length(text: &str) -> Option<usize> {
+    let rest = after_slash(after_slash(text.strip_prefix(':')?)?)?;
+    Some(text.len() - rest.len())
+}
+
+/// Returns the text after a slash, which JSON, and JSON inside JSON, may escape.
+fn after_slash(text: &str) -> Option<&str> {
+    ["/", r"\/", r"\\\/"].into_iter().find_map(|slash| text.strip_prefix(slash))
+}
+
 /// Returns the length of a URL whose scheme, and perhaps whose credentials, are cut off.
 fn end_of(url: &str, rules: &SecretRules<'_>, has_credentials: impl Fn(&str) -> bool) -> usize {
     // A URL may be nested behind the authority. End there, so that `mask` handles it next, and search
     // for it first, so that no text is searched once per URL. In front of the authority's end, and in
     // the value of a secret parameter, `://` is part of the secret.
     let (mut from, mut host) = (0, 0);
-    while let Some(length) = url[from..].find("://") {
+    while let Some((length, _)) = find_url_mark(&url[from..]) {
         let up_to = &url[..from + length];
         if let Some(end) = up_to[from..].find(ends_url) {
             return from + end;
@@ -89,7 +105,7 @@ fn length_after_space(url: &str, end: usize, rules: &SecretRules<'_>) -> usize {
     if is_port || start.contains('@') {
         return 0;
     }
-    let line = &rest[..rest.find("://").unwrap_or(rest.len())];
+    let line = &rest[..find_url_mark(rest).map_or(rest.len(), |(at, _)| at)];
     match line.find(['@', '\n', '\r']) {
         Some(at) if line[at..].starts_with('@') => {
             at + 1 + end_of(&rest[at + 1..], rules, |_| true)
@@ -104,7 +120,7 @@ fn has_credentials(url: &str, rules: &SecretRules<'_>) -> bool {
     let authority = authority(url);
     let port = port(authority);
     let has_unescaped_slash = !port.bytes().all(|b| b.is_ascii_digit()) && !port.ends_with(']')
-        || authority.ends_with(':') && url[authority.len()..].starts_with("//");
+        || authority.ends_with(':') && url_mark_length(&url[authority.len() - 1..]).is_some();
     rules.knows(CredentialShape::UserInfo) && authority.contains('@')
         || rules.knows(CredentialShape::UnescapedSlash) && has_unescaped_slash
 }
@@ -147,7 +163,7 @@ fn holds_credentials(value: &str, rules: &SecretRules<'_>) -> bool {
     let decoded = percent_decoded(value);
     rules.knows(CredentialShape::EncodedUrl)
         && value.contains('%')
-        && decoded.contains("://")
+        && find_url_mark(&decoded).is_some()
         && decoded.contains('@')
 }
 
