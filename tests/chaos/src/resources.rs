@@ -21,7 +21,7 @@ pub(crate) fn measure() -> Value {
 #[derive(Clone, Debug)]
 pub(crate) struct ProcessResources {
     pub(crate) threads: u64,
-    /// What the descriptors lead to, with the number of them.
+    /// The number of descriptors of each target.
     pub(crate) descriptors: BTreeMap<String, u64>,
     /// The resident memory in KiB.
     pub(crate) kib: u64,
@@ -86,7 +86,7 @@ const MARGIN_KIB: u64 = 16 * 1024;
 /// spool.
 const CACHE_KIB: u64 = 16 * 1024;
 
-/// Counts the open descriptors by what they lead to: a path, or a kind as in `socket` and `pipe`.
+/// Counts the open descriptors of each target: a path, or a kind such as `socket` and `pipe`.
 fn open_files() -> BTreeMap<String, u64> {
     let mut files = BTreeMap::new();
     for entry in fs::read_dir("/proc/self/fd").into_iter().flatten().flatten() {

@@ -110,6 +110,16 @@ mod tests {
         JobOutcome { ids: vec![id], failure: failure.map(str::to_owned), is_suppressed: false }
     }
 
+    /// Starts the work on the first notification of a script.
+    async fn begin_first(script: &SourceScript) -> (Listener, WorkLedger, Delivery) {
+        let mut listener =
+            Listener::builder(script.source(), DeadLetters::Discard).start().unwrap();
+        let mut ledger = WorkLedger::default();
+        let first = listener.next_delivery().await.unwrap().unwrap();
+        let first = ledger.begin(first.message().unwrap().id(), first).unwrap();
+        (listener, ledger, first)
+    }
+
     /// A notification lacks its work until an attempt succeeds.
     #[test]
     fn a_failure_counts_until_an_attempt_succeeds() {
@@ -130,11 +140,7 @@ mod tests {
         let script = SourceScript::default();
         script.publish(samples::messages(0..1));
         let id = samples::notification(0).message_id;
-        let mut listener =
-            Listener::builder(script.source(), DeadLetters::Discard).start().unwrap();
-        let mut ledger = WorkLedger::default();
-        let first = listener.next_delivery().await.unwrap().unwrap();
-        let first = ledger.begin(id, first).unwrap();
+        let (mut listener, mut ledger, first) = begin_first(&script).await;
         for _ in 0..3 {
             script.add_fault(SourceFault::FailReceive);
             let copy = listener.next_delivery().await.unwrap().unwrap();
@@ -172,11 +178,7 @@ mod tests {
         let script = SourceScript::default();
         script.publish(samples::messages(0..1).into_iter().chain(samples::messages(0..1)));
         let id = samples::notification(0).message_id;
-        let mut listener =
-            Listener::builder(script.source(), DeadLetters::Discard).start().unwrap();
-        let mut ledger = WorkLedger::default();
-        let first = listener.next_delivery().await.unwrap().unwrap();
-        let first = ledger.begin(id, first).unwrap();
+        let (mut listener, mut ledger, first) = begin_first(&script).await;
         let copy = listener.next_delivery().await.unwrap().unwrap();
         assert!(ledger.begin(id, copy).is_none());
         drop(first);

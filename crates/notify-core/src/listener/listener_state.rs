@@ -279,7 +279,7 @@ impl ListenerState {
             let state = SourceState::Detached { since: at, reason: format!("{error:#}") };
             self.set_state(source, state, at);
         } else if entry.state == SourceState::Ended {
-            // What was lost comes again.
+            // The source hands over the lost deliveries again.
             entry.state = SourceState::default();
         }
         self.wake_program();
