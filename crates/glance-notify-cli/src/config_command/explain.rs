@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use glance_notify::config::ConfigKey;
+use glance_notify::config::{ConfigKey, Layers};
 use glance_notify::transport::printable;
 
 use crate::exit_status::{CommandError, ExitStatus};
@@ -64,7 +64,7 @@ fn print_description(out: &mut dyn Write, key: &ConfigKey) -> io::Result<()> {
         writeln!(out, "  strategy  {strategy}")?;
     }
     let variable = key.name.to_ascii_uppercase().replace('.', "__");
-    writeln!(out, "  variable  GLANCE_NOTIFY__{variable}")?;
+    writeln!(out, "  variable  {}{variable}", Layers::PREFIX)?;
     if key.meaning.is_empty() { Ok(()) } else { writeln!(out, "  {}", plain(key.meaning)) }
 }
 

@@ -6,6 +6,7 @@
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
+use glance_notify::config::Layers;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, Command};
@@ -38,7 +39,7 @@ impl ExecCommand {
         command.arg("-c").arg(&self.text).stdin(Stdio::piped()).process_group(0);
         // They may hold the password of the broker, which no child needs.
         for (name, _) in std::env::vars_os() {
-            if name.as_encoded_bytes().starts_with(SETTING_PREFIX) {
+            if name.as_encoded_bytes().starts_with(Layers::PREFIX.as_bytes()) {
                 command.env_remove(name);
             }
         }
@@ -91,9 +92,6 @@ fn describe(status: ExitStatus) -> String {
         None => format!("the command of `--exec` ended by a signal ({status})"),
     }
 }
-
-/// The prefix of environment variables that set options.
-const SETTING_PREFIX: &[u8] = b"GLANCE_NOTIFY__";
 
 #[cfg(test)]
 mod tests {

@@ -159,6 +159,9 @@ impl Layers {
         Ok(self)
     }
 
+    /// The prefix of environment variables that set options.
+    pub const PREFIX: &'static str = "GLANCE_NOTIFY__";
+
     /// Adds this process's environment variables with the prefix `GLANCE_NOTIFY__`.
     ///
     /// `GLANCE_NOTIFY__LOG__FILE` sets `log.file`: two underscores separate the segments of a key. The
@@ -197,7 +200,7 @@ impl Layers {
     ) -> Result<Self> {
         for (name, value) in variables {
             let Some(name) = name.to_str() else { continue };
-            if !name.starts_with(PREFIX) {
+            if !name.starts_with(Self::PREFIX) {
                 self.options.warnings.extend(unused_keys::warning_of_variable(name));
                 continue;
             }
@@ -205,7 +208,7 @@ impl Layers {
             let Some(text) = value.to_str() else {
                 return Err(config_error(format!("{place}: the value is not valid UTF-8")));
             };
-            let key = name[PREFIX.len()..].to_ascii_lowercase().replace("__", ".");
+            let key = name[Self::PREFIX.len()..].to_ascii_lowercase().replace("__", ".");
             self.options.put_text(&key, text, &place)?;
         }
         Ok(self)
@@ -315,8 +318,6 @@ impl fmt::Debug for Layers {
     }
 }
 
-/// The prefix of environment variables that set options.
-const PREFIX: &str = "GLANCE_NOTIFY__";
 /// How much of a variable's name an error shows, in characters.
 const NAME_CHARS: usize = 256;
 
