@@ -18,7 +18,8 @@ use crate::tools;
 ///
 /// When a dependency violates a rule or has an advisory.
 pub(crate) fn run() -> Result<()> {
-    let program = tools::get("cargo-deny", VERSION)?;
+    // It runs for two seconds, and a release build takes a minute and a half longer.
+    let program = tools::get("cargo-deny", VERSION, &["--debug"])?;
     cargo::run(&mut deny(&program, &["check", "bans", "licenses", "sources"]))?;
     if fetch(&program)? {
         return cargo::run(&mut deny(&program, &["check", "--disable-fetch", "advisories"]));

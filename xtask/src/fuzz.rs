@@ -22,7 +22,7 @@ use crate::{setup, tools};
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let FuzzOptions { seconds, targets } = FuzzOptions::parse(arguments)?;
     setup::packages(&["g++"])?;
-    let program = tools::get("cargo-fuzz", VERSION)?;
+    let program = tools::get("cargo-fuzz", VERSION, &[])?;
     let mut failed = Vec::new();
     for target in &targets {
         if let Err(error) = fuzz(&program, target, seconds) {

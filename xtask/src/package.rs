@@ -98,7 +98,7 @@ impl PackageBuild {
 
     /// Writes the software bill of materials of the command.
     fn write_sbom(&self) -> Result<PathBuf> {
-        let mut cyclonedx = self.command(tools::get("cargo-cyclonedx", CARGO_CYCLONEDX)?);
+        let mut cyclonedx = self.command(tools::get("cargo-cyclonedx", CARGO_CYCLONEDX, &[])?);
         cyclonedx.args(["cyclonedx", "--quiet", "--format=json", "--spec-version=1.5"]);
         cyclonedx.args(["--override-filename=sbom", "--manifest-path"]);
         cargo::run(cyclonedx.arg(self.source.join(CLI).join("Cargo.toml")))?;
@@ -179,14 +179,14 @@ impl PackageBuild {
     }
 
     fn build_deb(&self) -> Result<PathBuf> {
-        let mut deb = self.command(tools::get("cargo-deb", CARGO_DEB)?);
+        let mut deb = self.command(tools::get("cargo-deb", CARGO_DEB, &[])?);
         deb.args(["--package=glance-notify-cli", "--no-build", "--no-strip", "--quiet"]);
         cargo::run(deb.arg("--output").arg(&self.packages))?;
         self.built("deb")
     }
 
     fn build_rpm(&self) -> Result<PathBuf> {
-        let mut rpm = self.command(tools::get("cargo-generate-rpm", CARGO_GENERATE_RPM)?);
+        let mut rpm = self.command(tools::get("cargo-generate-rpm", CARGO_GENERATE_RPM, &[])?);
         rpm.args(["generate-rpm", "--package", CLI, "--target-dir"]).arg(&self.target);
         // The other procedures differ between machines with and without rpm.
         rpm.args(["--auto-req=builtin", "--source-date", &self.time]);

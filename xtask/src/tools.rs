@@ -10,18 +10,19 @@ use anyhow::{Context, Result};
 use crate::cargo::{self, cargo};
 use crate::setup;
 
-/// Returns the path of the program `name` from the crate of that name. Builds it on first use.
+/// Returns the path of the program `name` from the crate of that name. Builds it on first use, with
+/// these options of `cargo install`.
 ///
 /// # Errors
 ///
 /// When the program cannot be built.
-pub(crate) fn get(name: &str, version: &str) -> Result<PathBuf> {
+pub(crate) fn get(name: &str, version: &str, options: &[&str]) -> Result<PathBuf> {
     let root = cache()?.join(format!("{name}-{version}"));
     let program = root.join("bin").join(name);
     if !program.exists() {
         println!("building {name} {version} into {}", root.display());
         let mut install = cargo(&["install", "--quiet", "--locked", "--root"]);
-        cargo::run(install.arg(&root).arg(format!("{name}@{version}")))?;
+        cargo::run(install.arg(&root).args(options).arg(format!("{name}@{version}")))?;
     }
     Ok(program)
 }

@@ -49,7 +49,7 @@ pub(super) fn check_feature_sets(directory: &Path) -> Result<()> {
     // cargo-hack takes the dev-dependencies out of the manifests for a while.
     let source = directory.join("source");
     last_commit::copy_to(&source)?;
-    let mut hack = Command::new(tools::get("cargo-hack", CARGO_HACK)?);
+    let mut hack = Command::new(tools::get("cargo-hack", CARGO_HACK, &[])?);
     hack.args(["hack", "clippy", "--quiet", "--workspace", "--ignore-private", "--no-dev-deps"]);
     hack.args(["--feature-powerset", "--depth=2", "--exclude-features=default,full"]);
     hack.args(["--", "--deny=warnings"]).current_dir(&source).stdin(Stdio::null());

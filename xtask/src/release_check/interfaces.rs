@@ -16,7 +16,7 @@ use crate::{toolchain, tools};
 ///
 /// When a library shows another type.
 pub(super) fn check_external_types(_directory: &Path) -> Result<()> {
-    let program = tools::get("cargo-check-external-types", EXTERNAL_TYPES)?;
+    let program = tools::get("cargo-check-external-types", EXTERNAL_TYPES, &[])?;
     let program = program.to_str().context("the path of the cache is not UTF-8")?;
     let libraries = cargo::members()?.into_iter().filter(Package::is_published);
     for library in libraries.filter(|package| package.name != "glance-notify-cli") {
@@ -46,7 +46,7 @@ pub(super) fn check_semver(_directory: &Path) -> Result<()> {
         return Ok(());
     }
     let tag = String::from_utf8(tag.stdout)?;
-    let mut check = Command::new(tools::get("cargo-semver-checks", SEMVER_CHECKS)?);
+    let mut check = Command::new(tools::get("cargo-semver-checks", SEMVER_CHECKS, &[])?);
     check.args(["semver-checks", "--all-features", "--baseline-rev", tag.trim()]);
     for library in cargo::members()?.iter().filter(|package| package.is_published()) {
         if library.name != "glance-notify-cli" {
