@@ -56,7 +56,7 @@ const STEPS: [Step; 10] = [
     Step { name: "features", run: features::run },
     Step { name: "test", run: || test::run(&["--no-fail-fast".to_owned()]) },
     // For the reader of the log: a slow result does not fail the run.
-    Step { name: "bench", run: || bench::run(&["--quick".to_owned()]) },
+    Step { name: "bench", run: bench::run_in_ci },
 ];
 
 /// Runs clippy on every target with all features.
