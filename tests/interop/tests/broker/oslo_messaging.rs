@@ -1,8 +1,6 @@
 //! Real oslo.messaging listeners receive our notifications unchanged, in either order of start, and real
 //! oslo.messaging publishers and listeners keep working in the same virtual host.
 
-#![expect(clippy::unwrap_used, reason = "a test may panic and print")]
-
 use std::collections::HashMap;
 
 use glance_notify::event::{EventType, NotificationPayload, Priority, Task};

@@ -1,8 +1,6 @@
 //! Quorum queues on a cluster of three nodes: kills the connected node and the leader of a queue while
 //! one program emits and another one reads.
 
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test may panic and print")]
-
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};

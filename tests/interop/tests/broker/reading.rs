@@ -1,8 +1,6 @@
 //! Our source reads what real oslo.messaging publishers notify, beside real oslo.messaging listeners,
 //! which miss nothing.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;

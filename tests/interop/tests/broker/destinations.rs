@@ -1,8 +1,6 @@
 //! One event to three destinations: a log file, RabbitMQ, and a broker over AMQP 1.0 with a filter. One
 //! broker is frozen by SIGSTOP.
 
-#![expect(clippy::unwrap_used, reason = "a test may panic and print")]
-
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;

@@ -1,7 +1,5 @@
 //! The Python SDK of CloudEvents reads what our strategies send, and our source reads what the SDK writes.
 
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
-
 use std::collections::BTreeSet;
 use std::time::Duration;
 
