@@ -63,6 +63,7 @@ use crate::transport::Finding;
 ///
 /// #[derive(Debug, Default)]
 /// struct ListSource {
+///     is_attached: bool,
 ///     lines: VecDeque<&'static str>,
 ///     /// The tag of the first line.
 ///     first: u64,
@@ -81,6 +82,9 @@ use crate::transport::Finding;
 ///     }
 ///
 ///     async fn receive(&mut self, credit: Credit) -> Result<Reception> {
+///         if !std::mem::replace(&mut self.is_attached, true) {
+///             return Ok(Reception::Attached);
+///         }
 ///         let next = self.lines.iter().enumerate().skip(self.handed_over).take(credit.room);
 ///         let deliveries: Vec<_> = next
 ///             .map(|(index, line)| {
@@ -114,6 +118,7 @@ use crate::transport::Finding;
 /// # async fn main() -> Result<()> {
 /// let mut source = ListSource { lines: ["{}", "not JSON"].into(), ..ListSource::default() };
 /// let credit = Credit { window: 10, room: 10, max_bytes: 1024 };
+/// assert!(matches!(source.receive(credit).await?, Reception::Attached));
 /// let Reception::Deliveries(deliveries) = source.receive(credit).await? else { panic!() };
 /// assert_eq!(deliveries.len(), 2);
 /// # Ok(())

@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use notify_conformance::samples;
 use notify_conformance::source_script::{SourceFault, SourceScript};
-use notify_core::ErrorKind;
 use notify_core::listener::{
     DeadLetters, Listener, ListenerConfig, SettlementOutcome, SourceState,
 };
-use notify_core::source::SettlementMode;
+use notify_core::source::{
+    Credit, DeliverySettlements, Reception, SettlementMode, Source, async_trait,
+};
+use notify_core::{ErrorKind, Result};
 use tokio::time::{sleep, timeout};
 
 use super::{LONG, assert_account_balances, listener};
@@ -327,6 +329,58 @@ async fn the_end_does_not_wait_for_failing_deliveries() {
         let counts = listener.close(LONG).await.total;
         assert_eq!((counts.released, counts.held), (3, 0), "{mode:?} after {attempts}");
         assert_eq!(script.unacked(), 3, "{mode:?}");
+    }
+}
+
+/// A settlement that fails behind the end of a source gives its messages again, even if the source never
+/// said that it is attached.
+#[tokio::test(start_paused = true)]
+async fn a_settlement_that_fails_behind_the_end_gives_the_messages_again() {
+    let script = SourceScript::default();
+    script.publish(samples::messages(0..1));
+    script.end();
+    let source = Box::new(NeverAttached(script.source()));
+    let mut listener = Listener::builder(source, DeadLetters::Discard).start().unwrap();
+    let delivery = listener.next_delivery().await.unwrap().unwrap();
+    // The source ends meanwhile.
+    sleep(Duration::from_secs(1)).await;
+    script.add_fault(SourceFault::FailSettle);
+    assert_eq!(delivery.ack().await.unwrap(), SettlementOutcome::Stale);
+    let again = listener.next_delivery().await.unwrap().expect("the message comes again");
+    assert_eq!(again.ack().await.unwrap(), SettlementOutcome::Settled);
+    assert!(listener.next_delivery().await.unwrap().is_none());
+    assert_eq!(script.unacked(), 0);
+}
+
+/// A source that does not say when it sees all new messages.
+#[derive(Debug)]
+struct NeverAttached(Box<dyn Source>);
+
+#[async_trait]
+impl Source for NeverAttached {
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    fn settlement_mode(&self) -> SettlementMode {
+        self.0.settlement_mode()
+    }
+
+    async fn receive(&mut self, credit: Credit) -> Result<Reception> {
+        loop {
+            let reception = self.0.receive(credit).await?;
+            if !matches!(reception, Reception::Attached) {
+                return Ok(reception);
+            }
+        }
+    }
+
+    async fn settle(&mut self, settlements: &DeliverySettlements) -> Result<()> {
+        self.0.settle(settlements).await
+    }
+
+    async fn close(&mut self) -> Result<()> {
+        self.0.close().await
     }
 }
 
