@@ -149,7 +149,8 @@ fn stuck(args: &StuckArgs) -> Result<ExitStatus, CommandError> {
     let request = RecordRequest::Matching(&question.filter, ReadScope::default());
     let read = read_records(&args.question.from, &request, &question, |record| report.add(record))?;
     let last = read.span.map_or(OffsetDateTime::UNIX_EPOCH, |span| span.end);
-    let now = question.filter.until.unwrap_or(last);
+    // A clock that is ahead makes no upload old.
+    let now = question.filter.until.unwrap_or_else(|| last.min(OffsetDateTime::now_utc()));
     let items = report.finish(now, Duration::minutes(args.older_than.into()));
     let table = stuck_table(&items, now, &question);
     print_answer(&table, &read.coverage, question.format)?;

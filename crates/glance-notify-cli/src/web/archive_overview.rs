@@ -31,11 +31,13 @@ impl ArchiveOverview {
         })
     }
 
-    /// Returns the latest time about which the archive knows anything: of an event, or of an attached source.
+    /// Returns the latest time about which the archive knows anything: of an event, or of an attached source. It is
+    /// not in the future, even if a clock was ahead.
     pub(super) fn latest(&self) -> OffsetDateTime {
         let seen = self.attached.values().flatten().filter_map(|interval| interval.detached_at);
         let event = self.span.as_ref().map(|span| span.end);
-        seen.chain(event).max().unwrap_or(OffsetDateTime::UNIX_EPOCH)
+        let latest = seen.chain(event).max().unwrap_or(OffsetDateTime::UNIX_EPOCH);
+        latest.min(OffsetDateTime::now_utc())
     }
 
     /// Returns the interval from the first event to the latest known time.

@@ -12,7 +12,7 @@ use super::answer_table::{AnswerCell, AnswerTable};
 use super::calendar::Calendar;
 use super::project_names::ProjectNames;
 use super::usage_report::{ReportGroup, UNKNOWN};
-use crate::record::event_record::{EventRecord, FIRST_NOTIFICATION, MOST_SKEW};
+use crate::record::event_record::{EventRecord, FIRST_NOTIFICATION};
 
 /// A report of the bytes that images occupied, and for how long.
 ///
@@ -148,14 +148,12 @@ impl StorageReport {
     }
 
     /// Returns the part of an interval that notifications can tell about: from 2010, when Glance sent its first
-    /// one, to two days after `now`.
-    ///
-    /// Without this bound, an interval to the year 9999 has thousands of months for each image.
+    /// one, to `now`: an image occupies nothing yet in the future, where an event of a clock that is ahead may lie.
     pub fn plausible(
         interval: Range<OffsetDateTime>,
         now: OffsetDateTime,
     ) -> Range<OffsetDateTime> {
-        let end = interval.end.min(now.saturating_add(MOST_SKEW));
+        let end = interval.end.min(now);
         interval.start.max(FIRST_NOTIFICATION).min(end)..end
     }
 

@@ -14,8 +14,8 @@ use crate::store::{Archive, ReadScope};
 /// Counts the uploads and imports without an outcome, look by look, for a service whose memory must not grow
 /// with its archive.
 ///
-/// Each look reads the uploads and imports that began since the last one, and the lives of those that are
-/// open. The answer is that of [`StuckReport`] for uploads that began in the last seven days.
+/// Each look reads the uploads and imports that began since the last one, or since the time that
+/// [`read_from`](Self::read_from) named, and the lives of those that are open. The answer is that of [`StuckReport`] for uploads that began in the last seven days.
 ///
 /// # Examples
 ///
@@ -47,6 +47,13 @@ impl OpenUploads {
         }
     }
 
+    /// Lets the next look begin at the time of an event at the latest: it was stored since the last look.
+    ///
+    /// After an outage, events arrive long after their times.
+    pub fn read_from(&mut self, time: OffsetDateTime) {
+        self.read_until = self.read_until.min(time);
+    }
+
     /// Returns the number of uploads and imports without an outcome for at least an hour at `now`.
     ///
     /// # Errors
@@ -57,9 +64,7 @@ impl OpenUploads {
         let earliest = now - LONGEST_VIEW;
         // While the clock was ahead, open uploads seemed to be too old: look for them again.
         let is_ahead = self.read_until > now;
-        let read_until = if is_ahead { earliest } else { self.read_until.max(earliest) };
-        // Events can arrive late.
-        let mut start = read_until - MOST_DELAY;
+        let mut start = if is_ahead { earliest } else { self.read_until.max(earliest) };
         loop {
             let end = (start + STEP).min(now);
             self.add_begun(&archive, start, end)?;
@@ -126,8 +131,6 @@ const UNFINISHED: [&str; 3] = ["saving", "importing", "uploading"];
 const STUCK_AFTER: Duration = Duration::hours(1);
 /// The age at which an open upload is no longer counted.
 const LONGEST_VIEW: Duration = Duration::days(7);
-/// The longest way of an event to the archive that the counter expects.
-const MOST_DELAY: Duration = Duration::minutes(10);
 /// The part of the first look that is read at once.
 const STEP: Duration = Duration::hours(6);
 /// The open uploads whose lives are read together.

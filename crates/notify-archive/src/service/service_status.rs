@@ -69,6 +69,8 @@ struct MonitorState {
     looked_at: Instant,
     /// The gaps in the numbers of the stored notifications.
     gaps: SequenceGaps,
+    /// The time of the oldest event that was stored since somebody asked.
+    oldest_stored: Option<OffsetDateTime>,
 }
 
 impl Default for MonitorState {
@@ -79,6 +81,7 @@ impl Default for MonitorState {
             seen: now,
             looked_at: now,
             gaps: SequenceGaps::default(),
+            oldest_stored: None,
         }
     }
 }
@@ -92,6 +95,11 @@ impl ServiceMonitor {
             missing_numbers: state.gaps.missing(),
             ..state.status.clone()
         }
+    }
+
+    /// Returns the time of the oldest event that was stored since the last call.
+    pub fn take_oldest_stored(&self) -> Option<OffsetDateTime> {
+        self.lock().oldest_stored.take()
     }
 
     /// Sets the number of stuck uploads.
@@ -117,7 +125,9 @@ impl ServiceMonitor {
     /// Notes that a batch is stored.
     pub(super) fn stored(&self, batch: &ArchiveBatch, outcome: AppendOutcome) {
         let mut state = self.lock();
-        let MonitorState { status, gaps, .. } = &mut *state;
+        let MonitorState { status, gaps, oldest_stored, .. } = &mut *state;
+        let stored = batch.records.iter().map(|record| record.timestamp);
+        *oldest_stored = oldest_stored.iter().copied().chain(stored).min();
         let totals = &mut status.totals;
         totals.stored += outcome.stored;
         totals.copies += outcome.copies;

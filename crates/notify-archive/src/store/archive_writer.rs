@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use notify_core::listener::durable_file::create_directory;
 use time::OffsetDateTime;
 
 use super::archive_batch::{AppendOutcome, ArchiveBatch};
+use super::clock_watch::ClockWatch;
 use super::connection::{WriteConnection, sync_directory};
 use super::control_file::{self, ControlChanges, ImportPosition};
 use super::event_file::{self, FileBatch, FileReach};
@@ -60,6 +62,7 @@ pub struct ArchiveWriter {
     pub(super) damaged: BTreeSet<FileName>,
     /// The reaches of files since they were used last, each with the identity of its file.
     pub(super) reaches: BTreeMap<FileName, ((u64, u64), FileReach)>,
+    clock: ClockWatch,
     /// The lock of the directory, for as long as the writer lives.
     _lock: File,
 }
@@ -96,12 +99,14 @@ impl ArchiveWriter {
             names: BTreeSet::new(),
             damaged: BTreeSet::new(),
             reaches: BTreeMap::new(),
+            clock: ClockWatch::default(),
             _lock: lock,
         };
         writer.names = file_names(directory)?.into_iter().collect();
         writer.reconcile()?;
         // No source is attached yet: the next batch must not lengthen what a killed writer left open.
-        if writer.write_control(control_file::close_all)? {
+        let now = OffsetDateTime::now_utc();
+        if writer.write_control(|control| control_file::close_all(control, now))? {
             writer.settle_control()?;
         }
         Ok(writer)
@@ -114,7 +119,9 @@ impl ArchiveWriter {
     /// Returns a named error, such as [`ArchiveErrorKind::DiskFull`]. Parts of the batch may be stored; the
     /// caller appends the whole batch again.
     pub fn append(&mut self, batch: &ArchiveBatch) -> Result<AppendOutcome> {
-        self.append_at(batch, OffsetDateTime::now_utc())
+        let now = OffsetDateTime::now_utc();
+        self.watch_clock(now)?;
+        self.append_at(batch, now)
     }
 
     /// Stores a batch at a given time.
@@ -176,6 +183,18 @@ impl ArchiveWriter {
     /// Returns an error if the control file cannot be written.
     pub fn detach(&mut self, source: &str, now: OffsetDateTime, reason: &str) -> Result<()> {
         self.write_control(|control| control_file::detach(control, source, now, reason))?;
+        self.settle_control()
+    }
+
+    /// Ends what the sources cover at the last time before a jump of the clock, and begins anew after it.
+    fn watch_clock(&mut self, now: OffsetDateTime) -> Result<()> {
+        if !self.clock.jumped(Instant::now(), now) {
+            return Ok(());
+        }
+        tracing::warn!(
+            "the clock was set, or the machine slept: the archive covers nothing between"
+        );
+        self.write_control(|control| control_file::attach_all_anew(control, now))?;
         self.settle_control()
     }
 
@@ -317,6 +336,9 @@ const MOST_OPEN: usize = 8;
 
 #[cfg(test)]
 mod tests {
+    use time::Duration;
+
+    use super::super::archive::Archive;
     use super::super::erasure::EraseSelector;
     use super::*;
     use crate::record::record_reader::RecordReader;
@@ -428,5 +450,39 @@ mod tests {
         records.records[0].arrival.received_at = None;
         records.records[0].timestamp -= time::Duration::DAY;
         assert_eq!(writer.append(&records).unwrap().copies, 1);
+    }
+
+    /// While the machine sleeps, the archive covers nothing; a clock that was ahead for a while claims no time to
+    /// come.
+    #[test]
+    fn nothing_is_covered_between_jumps_of_the_clock() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut writer = ArchiveWriter::open(directory.path()).unwrap();
+        let now = OffsetDateTime::now_utc();
+        let (begin, ahead) = (now - Duration::hours(8), now + Duration::days(3650));
+        writer.attach("north", begin).unwrap();
+        writer.clock.jumped(Instant::now(), begin);
+        let empty = ArchiveBatch::default();
+        writer.append(&empty).unwrap();
+        writer.append(&empty).unwrap();
+        writer.watch_clock(ahead).unwrap();
+        writer.append_at(&empty, ahead + Duration::seconds(9)).unwrap();
+        writer.append(&empty).unwrap();
+        let attached = |directory| Archive::open(directory).unwrap().attached().unwrap();
+        let intervals = attached(directory.path());
+        let covered: Vec<_> = intervals["north"]
+            .iter()
+            .map(|it| (it.attached_at, it.detached_at.unwrap() - it.attached_at < Duration::MINUTE))
+            .collect();
+        assert_eq!(covered.len(), 4, "{covered:?}");
+        assert!(covered.iter().all(|(_, is_short)| *is_short), "{covered:?}");
+        assert!(covered[3].0 < now + Duration::MINUTE, "{covered:?}");
+        // A kill while the clock is ahead.
+        writer.watch_clock(ahead).unwrap();
+        drop(writer);
+        drop(ArchiveWriter::open(directory.path()).unwrap());
+        let intervals = attached(directory.path());
+        let last = intervals["north"].last().unwrap();
+        assert_eq!(last.detached_at, Some(last.attached_at));
     }
 }

@@ -86,19 +86,14 @@ pub(crate) fn write(
 /// Records that the attached sources are attached at `now`.
 fn touch(connection: &Connection, now: i64) -> rusqlite::Result<()> {
     let mut open = connection.prepare_cached(
-        "SELECT seq, source, attached_at, seen_until FROM attached WHERE detached_at IS NULL",
+        "SELECT seq, source, attached_at FROM attached WHERE detached_at IS NULL",
     )?;
     let open = open.query_map([], |row| {
-        Ok((
-            row.get::<_, i64>(0)?,
-            row.get::<_, String>(1)?,
-            row.get::<_, i64>(2)?,
-            row.get::<_, i64>(3)?,
-        ))
+        Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, i64>(2)?))
     })?;
     for row in open.collect::<rusqlite::Result<Vec<_>>>()? {
-        let (seq, source, attached_at, seen_until) = row;
-        let seen_until = seen_until.max(now);
+        let (seq, source, attached_at) = row;
+        let seen_until = now.max(attached_at);
         let checksum = attached_checksum(&source, attached_at, seen_until, None, None);
         connection.execute(
             "UPDATE attached SET seen_until = ?, checksum = ? WHERE seq = ?",
@@ -116,15 +111,47 @@ pub(crate) fn attach(
     now: OffsetDateTime,
 ) -> rusqlite::Result<()> {
     let transaction = connection.transaction()?;
-    close(&transaction, source, None, "the archive stopped")?;
-    let now = microseconds(now);
+    attach_anew(&transaction, source, microseconds(now), "the archive stopped")?;
+    transaction.commit()
+}
+
+/// Records that the attached sources are attached from `now` on, and since an unknown time not before: the clock was
+/// set, or the machine slept.
+pub(crate) fn attach_all_anew(
+    connection: &mut Connection,
+    now: OffsetDateTime,
+) -> rusqlite::Result<()> {
+    let transaction = connection.transaction()?;
+    for source in open_sources(&transaction)? {
+        let reason = "the clock was set or the machine slept";
+        attach_anew(&transaction, &source, microseconds(now), reason)?;
+    }
+    transaction.commit()
+}
+
+/// Closes the open interval of a source at the last time at which it was seen, and opens one at `now`.
+fn attach_anew(
+    connection: &Connection,
+    source: &str,
+    now: i64,
+    reason: &str,
+) -> rusqlite::Result<()> {
+    close(connection, source, LastSeen::Before(now), reason)?;
     let checksum = attached_checksum(source, now, now, None, None);
-    transaction.execute(
+    connection.execute(
         "INSERT INTO attached (source, attached_at, seen_until, checksum) VALUES (?, ?, ?, ?)",
         params![source, now, now, checksum],
     )?;
-    transaction.commit()
+    // A connection that is cut once a minute makes half a million a year.
+    connection.execute(
+        "DELETE FROM attached WHERE seq <= (SELECT max(seq) FROM attached) - ? AND detached_at IS NOT NULL",
+        [MOST_INTERVALS],
+    )?;
+    Ok(())
 }
+
+/// The newest intervals that the file keeps, of all sources.
+const MOST_INTERVALS: i64 = 100_000;
 
 /// Records that a source is detached since `now`, for a reason.
 pub(crate) fn detach(
@@ -134,17 +161,20 @@ pub(crate) fn detach(
     reason: &str,
 ) -> rusqlite::Result<()> {
     let transaction = connection.transaction()?;
-    close(&transaction, source, Some(microseconds(now)), reason)?;
+    close(&transaction, source, LastSeen::At(microseconds(now)), reason)?;
     transaction.commit()
 }
 
 /// Closes the intervals that an earlier writer left open, each at the last time at which its source was seen. Returns
 /// whether there were any.
-pub(crate) fn close_all(connection: &mut Connection) -> rusqlite::Result<bool> {
+pub(crate) fn close_all(
+    connection: &mut Connection,
+    now: OffsetDateTime,
+) -> rusqlite::Result<bool> {
     let transaction = connection.transaction()?;
     let sources = open_sources(&transaction)?;
     for source in &sources {
-        close(&transaction, source, None, "the archive stopped")?;
+        close(&transaction, source, LastSeen::Before(microseconds(now)), "the archive stopped")?;
     }
     transaction.commit()?;
     Ok(!sources.is_empty())
@@ -157,11 +187,20 @@ fn open_sources(connection: &Connection) -> rusqlite::Result<Vec<String>> {
     sources.collect()
 }
 
-/// Closes the open interval of a source at `end`, or at the last time at which the source was seen.
+/// The last time at which a source was seen, in microseconds.
+#[derive(Clone, Copy)]
+enum LastSeen {
+    /// This time.
+    At(i64),
+    /// The recorded one, but none after this time: the clock may have been ahead.
+    Before(i64),
+}
+
+/// Closes the open interval of a source.
 fn close(
     connection: &Connection,
     source: &str,
-    end: Option<i64>,
+    end: LastSeen,
     reason: &str,
 ) -> rusqlite::Result<()> {
     let open = connection
@@ -173,7 +212,11 @@ fn close(
         .optional()?;
     let Some((seq, attached_at, seen_until)) = open else { return Ok(()) };
     // A clock that went back does not make an interval end before its begin.
-    let end = end.unwrap_or(seen_until).max(attached_at);
+    let end = match end {
+        LastSeen::At(end) => end,
+        LastSeen::Before(now) => seen_until.min(now),
+    };
+    let end = end.max(attached_at);
     let checksum = attached_checksum(source, attached_at, seen_until, Some(end), Some(reason));
     connection.execute(
         "UPDATE attached SET detached_at = ?, reason = ?, checksum = ? WHERE seq = ?",

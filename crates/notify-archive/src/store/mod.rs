@@ -11,6 +11,7 @@ pub(crate) mod archive_batch;
 mod archive_inventory;
 pub(crate) mod archive_writer;
 pub(crate) mod body_encoding;
+mod clock_watch;
 pub(crate) mod connection;
 pub(crate) mod control_file;
 mod copy_lookup;

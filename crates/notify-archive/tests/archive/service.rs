@@ -198,6 +198,18 @@ fn stuck_uploads_are_those_of_the_report() {
         most = most.max(expected);
     }
     assert_eq!(most, 2);
+    // What arrives late, after an outage, is found by its own time.
+    let directory = tempfile::tempdir().unwrap();
+    let mut writer = ArchiveWriter::open(directory.path()).unwrap();
+    let mut late = OpenUploads::new(directory.path(), first);
+    let now = records.last().unwrap().timestamp;
+    for part in records.rchunks(40) {
+        let batch = ArchiveBatch { records: part.to_vec(), ..ArchiveBatch::default() };
+        writer.append(&batch).unwrap();
+        late.read_from(part[0].timestamp);
+        late.count(now).unwrap();
+    }
+    assert_eq!(late.count(now).unwrap(), uploads.count(now).unwrap());
     // A clock that was ten years ahead for a while changes nothing.
     let now = records.last().unwrap().timestamp;
     let before = uploads.count(now).unwrap();

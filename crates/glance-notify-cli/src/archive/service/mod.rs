@@ -142,6 +142,9 @@ async fn fill(
 async fn count_stuck_uploads(directory: PathBuf, monitor: ServiceMonitor) {
     let mut uploads = OpenUploads::new(&directory, OffsetDateTime::now_utc());
     loop {
+        if let Some(oldest) = monitor.take_oldest_stored() {
+            uploads.read_from(oldest);
+        }
         let (reply, counted) = oneshot::channel();
         let look = move || {
             let count = uploads.count(OffsetDateTime::now_utc());

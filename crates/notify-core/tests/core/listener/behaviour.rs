@@ -339,7 +339,7 @@ async fn a_settlement_that_fails_behind_the_end_gives_the_messages_again() {
     let script = SourceScript::default();
     script.publish(samples::messages(0..1));
     script.end();
-    let source = Box::new(NeverAttached(script.source()));
+    let source = Box::new(UnattachedSource(script.source()));
     let mut listener = Listener::builder(source, DeadLetters::Discard).start().unwrap();
     let delivery = listener.next_delivery().await.unwrap().unwrap();
     // The source ends meanwhile.
@@ -354,10 +354,10 @@ async fn a_settlement_that_fails_behind_the_end_gives_the_messages_again() {
 
 /// A source that does not say when it sees all new messages.
 #[derive(Debug)]
-struct NeverAttached(Box<dyn Source>);
+struct UnattachedSource(Box<dyn Source>);
 
 #[async_trait]
-impl Source for NeverAttached {
+impl Source for UnattachedSource {
     fn name(&self) -> &str {
         self.0.name()
     }
