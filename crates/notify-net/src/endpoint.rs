@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use notify_core::Result;
+use notify_core::config::Seconds;
 
 use crate::host::Host;
 use crate::sasl::SaslMechanism;
@@ -76,8 +77,8 @@ impl Default for Endpoint {
 }
 
 impl Endpoint {
-    /// Checks that user, password, certificate and mechanisms fit each other, and the range of the
-    /// heartbeat. Error messages call the options `strategy.user` and so on.
+    /// Checks that user, password, certificate and mechanisms fit each other, and the ranges of the
+    /// heartbeat and of `connect_timeout`. Error messages call the options `strategy.user` and so on.
     ///
     /// # Errors
     ///
@@ -127,7 +128,7 @@ impl Endpoint {
                 "`{strategy}.heartbeat`: expected a number of seconds from 1 to {MAX_HEARTBEAT}"
             )));
         }
-        Ok(())
+        check_timeout(strategy, "connect_timeout", self.connect_timeout)
     }
 
     /// Returns whether a client certificate is configured.
@@ -155,6 +156,31 @@ impl Endpoint {
             _ => Ok(Secret::new("")),
         }
     }
+}
+
+/// Checks the range of a timeout, which the API does not bound as configurations do.
+///
+/// # Errors
+///
+/// [`ErrorKind::Config`](notify_core::ErrorKind::Config) that names the option.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+///
+/// let error = notify_net::check_timeout("qpid", "confirm_timeout", Duration::MAX).unwrap_err();
+/// assert!(error.to_string().starts_with("`qpid.confirm_timeout`: expected"));
+/// ```
+pub fn check_timeout(strategy: &str, option: &str, timeout: Duration) -> Result<()> {
+    let most = Duration::from(Seconds::MAX);
+    if timeout.is_zero() || timeout > most {
+        return Err(invalid(format!(
+            "`{strategy}.{option}`: expected a number of seconds above 0 and at most {}",
+            most.as_secs()
+        )));
+    }
+    Ok(())
 }
 
 /// Checks the range of `strategy.window`, the number of messages in flight.

@@ -36,7 +36,7 @@ mod url;
 mod verdict;
 
 pub use dialer::Dialer;
-pub use endpoint::{Endpoint, check_window};
+pub use endpoint::{Endpoint, check_timeout, check_window};
 pub use endpoint_options::{EndpointOptions, broker_table_values};
 pub use host::Host;
 pub use once_warnings::OnceWarnings;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use notify_core::codec::Envelope;
 use notify_core::{Error, ErrorKind, Result};
-use notify_net::{Endpoint, check_window};
+use notify_net::{Endpoint, check_timeout, check_window};
 use serde::{Deserialize, Serialize};
 
 use crate::template::Template;
@@ -141,6 +141,7 @@ impl Config {
             }
         }
         self.endpoint.check("qpid")?;
+        check_timeout("qpid", "confirm_timeout", self.confirm_timeout)?;
         check_window("qpid", self.window)
     }
 }

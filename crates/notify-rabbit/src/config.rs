@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use notify_core::codec::Envelope;
 use notify_core::{Error, ErrorKind, Priority, Result};
-use notify_net::{Endpoint, Password, SaslMechanism, Secret, check_window};
+use notify_net::{Endpoint, Password, SaslMechanism, Secret, check_timeout, check_window};
 use serde::{Deserialize, Serialize};
 
 /// The configuration of the strategy `rabbit`.
@@ -186,6 +186,7 @@ impl Config {
             }
         }
         self.endpoint.check("rabbit")?;
+        check_timeout("rabbit", "confirm_timeout", self.confirm_timeout)?;
         if self.endpoint.sasl_mechanism.len() > 1 {
             return Err(invalid("`rabbit.sasl_mechanism`: expected one mechanism"));
         }

@@ -130,7 +130,7 @@ impl Archive {
         scope: ReadScope,
         mut add: impl FnMut(&EventRecord) -> ControlFlow<()>,
     ) -> Result<()> {
-        let deadline = Instant::now() + scope.deadline;
+        let deadline = end_of(scope.deadline);
         let mut filter = filter.clone();
         self.resolve_names(&mut filter, deadline)?;
         self.read_files(&filter, scope, deadline, &mut add)
@@ -383,6 +383,13 @@ fn copy(connection: &Connection, to: &Path) -> Result<()> {
 /// Returns an error if the deadline has passed.
 pub(crate) fn check_deadline(deadline: Instant) -> Result<()> {
     if Instant::now() < deadline { Ok(()) } else { Err(deadline_error()) }
+}
+
+/// Returns the moment a time from now, or the last one that the clock can represent nearby: a program may pass
+/// [`Duration::MAX`] to wait without a deadline.
+pub(crate) fn end_of(time: Duration) -> Instant {
+    const LONGEST: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
+    Instant::now() + time.min(LONGEST)
 }
 
 /// Returns the error of a question that takes longer than its deadline.

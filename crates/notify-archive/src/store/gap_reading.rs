@@ -5,12 +5,12 @@
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rusqlite::Connection;
 use uuid::Uuid;
 
-use super::archive::{Archive, check_deadline};
+use super::archive::{Archive, check_deadline, end_of};
 use super::event_row::{microseconds, time_of};
 use super::file_version::{NUMBERS_VERSION, version_of};
 use super::seen_numbers::{SeenRange, ranges_of_events, read_ranges};
@@ -51,7 +51,7 @@ pub fn read_gaps(
     filter: &EventFilter,
     deadline: Duration,
 ) -> Result<GapReport> {
-    let deadline = Instant::now() + deadline;
+    let deadline = end_of(deadline);
     let mut files = Vec::new();
     for archive in archives {
         for name in archive.files()? {

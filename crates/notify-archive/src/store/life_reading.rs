@@ -6,7 +6,7 @@ use std::time::Instant;
 use notify_core::{EventType, Priority};
 use time::{Duration, OffsetDateTime};
 
-use super::archive::{Archive, ReadScope};
+use super::archive::{Archive, ReadScope, end_of};
 use super::event_row::RecordDetail;
 use crate::error::Result;
 use crate::question::event_filter::EventFilter;
@@ -29,7 +29,7 @@ impl Archive {
         deadline: std::time::Duration,
         mut add: impl FnMut(&EventRecord),
     ) -> Result<()> {
-        let end = Instant::now() + deadline;
+        let end = end_of(deadline);
         let scope = ReadScope { detail: RecordDetail::Bodies, undated: true, deadline };
         let filter = EventFilter { images: vec![subject.to_owned()], ..EventFilter::default() };
         let mut uploads = UploadTimes::default();
@@ -145,7 +145,8 @@ mod tests {
         ArchiveWriter::open(directory.path()).unwrap().append(&batch).unwrap();
         let archive = Archive::open(directory.path()).unwrap();
         let mut failures = Vec::new();
-        let deadline = std::time::Duration::from_secs(60);
+        // A program may wait without a deadline.
+        let deadline = std::time::Duration::MAX;
         let read = archive.read_life(IMAGE, deadline, |record| {
             if record.subject.is_none() {
                 failures.push(record.message_id.as_u128() & 0xff);

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
-use super::archive::{Archive, deadline_error, indexes};
+use super::archive::{Archive, deadline_error, end_of, indexes};
 use super::event_file::PageIndex;
 use super::event_row::{TextInterner, microseconds};
 use super::file_name::FileName;
@@ -104,7 +104,7 @@ impl Archive {
     /// Returns an error if a file cannot be read, or if the deadline passes before the search makes any
     /// progress.
     pub fn search(&self, filter: &EventFilter, request: &SearchRequest) -> Result<SearchPage> {
-        let deadline = Instant::now() + request.deadline;
+        let deadline = end_of(request.deadline);
         let limit = request.limit.max(1);
         let mut filter = filter.clone();
         let has_ids = self.resolve_images(&mut filter, deadline)?;

@@ -4,13 +4,13 @@
 
 use std::ops::Range;
 use std::str::FromStr as _;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use notify_core::{EventType, Priority};
 use rusqlite::{Connection, params};
 use time::OffsetDateTime;
 
-use super::archive::{Archive, ReadScope, check_deadline, indexes};
+use super::archive::{Archive, ReadScope, check_deadline, end_of, indexes};
 use super::event_file::{self, PageIndex};
 use super::event_row::{RecordDetail, microseconds, text};
 use crate::error::{ArchiveError, Result};
@@ -56,7 +56,7 @@ impl Archive {
             let scope = ReadScope { detail: RecordDetail::Usage, deadline, ..ReadScope::default() };
             return self.read(filter, scope, |record| report.add(record));
         }
-        let deadline = Instant::now() + deadline;
+        let deadline = end_of(deadline);
         for name in self.files()?.into_iter().filter(|name| !name.is_undated()) {
             if name.is_outside(filter) {
                 continue;

@@ -27,6 +27,9 @@ use serde::{Serialize, Serializer};
 pub struct Seconds(Duration);
 
 impl Seconds {
+    /// The longest duration that deserializing accepts: a leap year.
+    pub const MAX: Self = Self::new(MAX_SECONDS);
+
     /// Creates a duration of whole seconds, for the default of an option. Checks no bounds.
     pub const fn new(seconds: u64) -> Self {
         Self(Duration::from_secs(seconds))
@@ -96,7 +99,7 @@ impl Visitor<'_> for SecondsVisitor {
     }
 }
 
-/// The longest duration that deserializing accepts: a leap year.
+/// See [`Seconds::MAX`].
 const MAX_SECONDS: u64 = 366 * 24 * 60 * 60;
 
 #[cfg(test)]

@@ -209,7 +209,7 @@ impl FileSource {
                 if !self.config.follow {
                     self.news.push_back(Reception::End);
                 }
-                self.next_poll = Instant::now() + self.config.poll;
+                self.next_poll = Instant::now() + self.config.poll.min(LONGEST_POLL);
             }
             self.lines.extend(lines);
         }
@@ -310,6 +310,9 @@ async fn wait<T>(result: &mut oneshot::Receiver<Result<T>>) -> Result<T> {
 fn thread_ended() -> Error {
     Error::new(ErrorKind::Bug, "the thread that reads the log file ended early")
 }
+
+/// The longest time between two looks at a file.
+const LONGEST_POLL: Duration = Duration::from_secs(3600);
 
 /// The longest wait for a disk.
 const DISK_TIMEOUT: Duration = Duration::from_secs(30);

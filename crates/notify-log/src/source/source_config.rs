@@ -36,7 +36,7 @@ pub struct FileSourceConfig {
     /// [skipped](notify_core::listener::DeliveryCounts::skipped); lines that hold no notification are
     /// among them. By default `None`: all lines.
     pub filter: Option<LineFilter>,
-    /// The time between two looks at a file without new lines. Default 250 ms.
+    /// The time between two looks at a file without new lines, at most an hour. Default 250 ms.
     pub poll: Duration,
 }
 
