@@ -19,7 +19,7 @@ struct LastNotification {
 
 /// Watches a source for `time`, from the newest notification on, and adds a finding about its notifications.
 ///
-/// On a broker it uses a temporary tap, also for a source that consumes queues of others.
+/// It reads a copy: also of a source that consumes queues of others, or that has a checkpoint.
 pub(super) async fn watch(source: &SourceConfig, time: Duration, diagnosis: &mut Diagnosis) {
     let name = source.name();
     let seconds = time.as_secs_f64();
@@ -66,9 +66,7 @@ async fn observe(
     source: &SourceConfig,
     time: Duration,
 ) -> glance_notify::Result<(u64, Option<LastNotification>, SourceState)> {
-    let source = source.clone().from_end(true);
-    #[cfg(feature = "rabbit")]
-    let source = through_a_tap(source);
+    let source = source.clone().into_tap().from_end(true);
     let mut listener = Listener::builder(source.open()?, DeadLetters::Discard).start()?;
     let end = Instant::now() + time;
     let (mut count, mut last) = (0, None);
@@ -88,13 +86,4 @@ async fn observe(
     let state = listener.stats().sources.into_iter().next().map(|source| source.state);
     listener.close(Duration::from_secs(5)).await;
     Ok((count, last, state.unwrap_or_default()))
-}
-
-/// Returns the source with a temporary tap, if it is on a broker.
-#[cfg(feature = "rabbit")]
-fn through_a_tap(mut source: SourceConfig) -> SourceConfig {
-    if let Some(broker) = source.broker_mut() {
-        broker.queue = glance_notify::listen::SourceQueue::Temporary;
-    }
-    source
 }

@@ -5,7 +5,7 @@ use notify_testbed::broker::rabbitmq::{RabbitMq, Vhost};
 use notify_testbed::ports::free_port;
 use serde_json::json;
 
-use crate::support::{Sandbox, send_signal, values, wait_until};
+use crate::support::{LIFECYCLE, Sandbox, send_signal, values, wait_until};
 
 /// Returns a glance-api.conf for a broker.
 fn glance_conf(url: &str, driver: &str) -> String {
@@ -109,6 +109,26 @@ fn watch_shows_the_traffic() {
     let traffic = " notifications within 8 s; the last is `image.delete`, sent ";
     assert!(out.contains(traffic), "{out}");
     assert_eq!(vhost.queue("notifications.info").unwrap().messages, 1 + count);
+}
+
+/// `--watch` neither reads on from the checkpoint of a file nor moves it, and creates none.
+#[test]
+fn watch_leaves_the_checkpoint_of_a_file_alone() {
+    let sandbox = Sandbox::new();
+    sandbox.file("day.jsonl", LIFECYCLE);
+    let table = "[[source]]\nname = 'a'\nfile = 'day.jsonl'\ncheckpoint = 'position'\n";
+    sandbox.file("sources.toml", table);
+    let watch = || {
+        let output = sandbox.run(["doctor", "--from", "sources.toml", "--watch", "0.5"]).expect(0);
+        assert!(output.out.contains("no notification within 0.5 s"), "{}", output.out);
+    };
+    watch();
+    assert!(!sandbox.path("position").exists());
+    let read = ["listen", "--from", "day.jsonl", "--checkpoint", "position", "-n", "4"];
+    sandbox.run(read).expect(0);
+    let position = sandbox.read("position");
+    watch();
+    assert_eq!(sandbox.read("position"), position);
 }
 
 /// `--repeat` examines until a signal, and prints each finding once until it changes.

@@ -18,7 +18,7 @@ use notify_core::{Error, ErrorKind, Result};
 #[cfg(feature = "log")]
 use notify_log::LineForm;
 #[cfg(feature = "rabbit")]
-use notify_rabbit::RabbitSourceConfig;
+use notify_rabbit::{RabbitSourceConfig, SourceQueue};
 use serde_json::{Map, Value};
 
 #[cfg(feature = "log")]
@@ -317,6 +317,21 @@ impl SourceConfig {
     #[must_use]
     pub fn in_region(self, region: impl Into<String>) -> Self {
         Self { region: Some(region.into()), ..self }
+    }
+
+    /// Returns the source for an observer, which takes nothing from the other readers and moves no place of
+    /// theirs: a broker is read through a temporary tap of the same exchanges and topics, a file without its
+    /// checkpoint.
+    #[cfg(any(feature = "log", feature = "rabbit"))]
+    #[must_use]
+    pub fn into_tap(mut self) -> Self {
+        match &mut self.place {
+            #[cfg(feature = "log")]
+            SourceLocation::File(file) => file.checkpoint = None,
+            #[cfg(feature = "rabbit")]
+            SourceLocation::Rabbit(config) => config.queue = SourceQueue::Temporary,
+        }
+        self
     }
 
     /// Sets whether a file is followed beyond its end. By default it is. A broker has no end.
