@@ -3,6 +3,7 @@
 //!
 //! It is `listen` with an end: the same sources, the same selection, the same forwarding.
 
+use std::convert::identity;
 use std::path::PathBuf;
 
 use glance_notify::listen::{
@@ -70,7 +71,7 @@ pub(crate) fn run(args: &ReplayArgs, config: &ConfigArgs) -> Result<ExitStatus, 
         let summary = runtime.block_on(send(args, builder, EventFilter::default(), &[]));
         end.check().and(summary)
     } else {
-        let (sources, config) = args.sources.sources(config)?;
+        let (sources, config) = args.sources.sources(config, identity)?;
         if sources.iter().any(|source| !source.has_end()) {
             let message =
                 "a replay needs files: use `glance-notify listen --to` to forward from a broker";

@@ -13,8 +13,9 @@ use crate::questions::selection_args::SelectionArgs;
 ///
 /// The command acknowledges a notification when it is printed, when the command of `--exec` has handled it,
 /// or when the destination of `--to` has it. A notification that comes twice, as from two topics, is shown
-/// once. Ctrl-C and SIGTERM stop the reading; work that has begun then has 10 s to end, and a second signal
-/// stops at once.
+/// once. A broker of a configuration is read through a temporary tap as well, and a file without its
+/// checkpoint, unless an option names another queue or a checkpoint. Ctrl-C and SIGTERM stop the reading;
+/// work that has begun then has 10 s to end, and a second signal stops at once.
 #[derive(clap::Args)]
 #[cfg_attr(
     feature = "rabbit",

@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use glance_notify::listen::{QueueDepth, RabbitSource, SourceConfig, SourceQueue};
+use glance_notify::listen::{
+    QueueDepth, RabbitSource, RabbitSourceConfig, SourceConfig, SourceQueue,
+};
 use glance_notify::transport::printable;
 use tokio::time::timeout;
 
@@ -111,10 +113,7 @@ async fn depths(source: &SourceConfig) -> Option<Vec<QueueDepth>> {
 /// Returns the name of a queue of ours that outlives the connection.
 fn own_queue(queue: &SourceQueue) -> Option<String> {
     match queue {
-        SourceQueue::Durable { name, .. } | SourceQueue::Stream { name, .. } => {
-            Some(glance_notify::listen::RabbitSourceConfig::tap_queue(name))
-        }
-        SourceQueue::Pool { name, .. } => Some(name.clone()),
+        SourceQueue::Durable { name, .. } => Some(RabbitSourceConfig::tap_queue(name)),
         _ => None,
     }
 }

@@ -54,7 +54,8 @@ use crate::settings::ConfigArgs;
 /// standard output cannot be written.
 pub(crate) fn run(args: &ListenArgs, config: &ConfigArgs) -> Result<ExitStatus, CommandError> {
     let (filter, calendar, names) = args.selection.read()?;
-    let (sources, config) = args.sources.sources(config)?;
+    // The queues and checkpoints of a configuration belong to its own program, such as the archive.
+    let (sources, config) = args.sources.sources(config, SourceConfig::into_tap)?;
     let lines = line_filter(&filter, &config);
     let adapt = |source: SourceConfig| {
         source.follow(!args.exit_at_end).from_end(args.from_end).filter(lines.clone())

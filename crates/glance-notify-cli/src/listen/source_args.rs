@@ -109,8 +109,10 @@ impl SourceArgs {
         Err(CommandError::new(ExitStatus::PermanentError, message))
     }
 
-    /// Returns the sources that the options name, and the configuration of their listener. Prints the warnings
-    /// about the sources.
+    /// Returns the sources that the options name, each as `adapt` changes it, and the configuration of their
+    /// listener. Prints the warnings about the sources.
+    ///
+    /// `--checkpoint` comes after `adapt`, which changes only what a configuration says.
     ///
     /// # Errors
     ///
@@ -118,15 +120,17 @@ impl SourceArgs {
     pub(crate) fn sources(
         &self,
         config: &ConfigArgs,
+        adapt: fn(SourceConfig) -> SourceConfig,
     ) -> Result<(Vec<SourceConfig>, Config), CommandError> {
-        let (mut sources, config) = self.locations.sources(config)?;
+        let (sources, config) = self.locations.sources(config)?;
+        let mut sources: Vec<_> = sources.into_iter().map(adapt).collect();
         for source in &sources {
             source.warnings().iter().for_each(|warning| print_warning(format_args!("{warning}")));
         }
         if let Some(path) = &self.checkpoint {
             let [source] = sources.as_mut_slice() else {
-                let message = "--checkpoint needs a single source: name a checkpoint for each in a \
-                               configuration with tables `[[source]]`";
+                let message =
+                    "--checkpoint needs a single source: run the command once for each source";
                 return Err(CommandError::new(ExitStatus::PermanentError, message));
             };
             *source = source.clone().checkpoint(path);
@@ -218,4 +222,44 @@ fn probe(path: &Path) -> Result<(), CommandError> {
         Ok(())
     };
     open().map_err(|error| read_error(&display_path(path), &error))
+}
+
+#[cfg(test)]
+#[cfg(feature = "rabbit")]
+mod tests {
+    use super::*;
+
+    /// The queues of a configuration belong to the program that it is for: only the command line names
+    /// another one than a temporary tap.
+    #[test]
+    fn only_the_command_line_chooses_a_queue() {
+        let shared = SourceQueue::Shared { queues: vec!["notifications.info".into()] };
+        let durable =
+            SourceQueue::Durable { name: "mine".into(), queue_type: QueueType::default() };
+        for queue in [
+            "",
+            "queue = 'audit'",
+            "queue = 'audit'\nqueue_type = 'stream'\ncheckpoint = 'position'",
+            "pool = 'audit'",
+            "consume = ['audit']",
+            "consume = ['audit']\nqueue_type = 'stream'\ncheckpoint = 'position'",
+        ] {
+            let table = format!("[[source]]\nhost = 'localhost'\nexchanges = ['ours']\n{queue}");
+            let config: Config = table.parse().unwrap();
+            let chosen = |tap: Option<&str>, consume: &[&str]| {
+                let sources = config.sources().unwrap().into_iter().map(SourceConfig::into_tap);
+                let args = TapArgs {
+                    tap: tap.map(str::to_owned),
+                    consume: consume.iter().copied().map(str::to_owned).collect(),
+                };
+                let sources = args.choose_queues(sources.collect(), true).unwrap();
+                let broker = sources[0].broker().unwrap();
+                assert_eq!(broker.exchanges, ["ours"], "{queue}");
+                broker.queue.clone()
+            };
+            assert_eq!(chosen(None, &[]), SourceQueue::Temporary, "{queue}");
+            assert_eq!(chosen(Some("mine"), &[]), durable, "{queue}");
+            assert_eq!(chosen(None, &["notifications.info"]), shared, "{queue}");
+        }
+    }
 }

@@ -201,6 +201,27 @@ fn a_checkpoint_continues_behind_the_shown_lines() {
     assert_eq!(ids(&shown), ids(&values(DAY)));
 }
 
+/// The checkpoint of a source belongs to the program that its configuration is for: `listen` moves only that
+/// of `--checkpoint`.
+#[test]
+fn the_checkpoint_of_a_configuration_stays_where_it_is() {
+    let sandbox = sandbox();
+    let table = "[[source]]\nname = 'a'\nfile = 'day.jsonl'\ncheckpoint = 'service'\n";
+    sandbox.file("sources.toml", table);
+    for (option, position) in [("-c", "position"), ("--from", "other")] {
+        let args = ["listen", "--exit-at-end", "-o", "raw", option, "sources.toml"];
+        for _ in 0..2 {
+            let output = sandbox.run(args).expect(0);
+            assert_eq!(ids(&values(&output.out)), ids(&values(DAY)));
+            assert!(!sandbox.path("service").exists());
+        }
+        let args = [&args[..], &["--checkpoint", position]].concat();
+        sandbox.run(&args).expect(0);
+        sandbox.run(&args).expect(1);
+        assert!(!sandbox.path("service").exists());
+    }
+}
+
 /// The command of `--exec` gets notifications on its standard input only, batch by batch.
 #[test]
 fn exec_runs_the_command_with_data_on_standard_input() {
