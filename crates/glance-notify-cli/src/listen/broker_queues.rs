@@ -79,6 +79,19 @@ impl BrokerQueues {
     }
 }
 
+/// Warns about sources whose notifications are lost if the work for them does not end in this run.
+pub(super) fn warn_about_temporary_taps(sources: &[SourceConfig]) {
+    for source in sources {
+        if source.broker().is_some_and(|broker| broker.queue == SourceQueue::Temporary) {
+            print_warning(format_args!(
+                "{}: a temporary tap ends with this run, and what is not handled then is lost: \
+                 `--tap NAME` keeps it for the next run",
+                source.name()
+            ));
+        }
+    }
+}
+
 /// Deletes the queues of the sources' durable taps.
 ///
 /// # Errors

@@ -76,6 +76,10 @@ pub(crate) fn run(args: &ListenArgs, config: &ConfigArgs) -> Result<ExitStatus, 
         runtime.shutdown_background();
         return removed;
     }
+    #[cfg(feature = "rabbit")]
+    if args.exec.is_some() || args.to.is_some() {
+        broker_queues::warn_about_temporary_taps(&sources);
+    }
     let result = runtime.block_on(async {
         #[cfg(feature = "rabbit")]
         let queues = broker_queues::BrokerQueues::count(&sources).await;

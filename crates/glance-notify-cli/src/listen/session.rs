@@ -260,7 +260,10 @@ impl ListenSession {
                 biased;
                 () = self.signals.next() => break,
                 () = sleep_until(deadline) => {
-                    print_warning(format_args!("the work did not end in time: it comes again"));
+                    print_warning(format_args!(
+                        "the work did not end in time: a file or a queue that stays delivers it \
+                         again, a temporary tap or standard input does not"
+                    ));
                     break;
                 }
                 Some(outcome) = self.jobs.next() => self.ledger.record(outcome),
