@@ -26,8 +26,10 @@ pub(super) struct SourceDriver {
     shared: Arc<ListenerHandle>,
     writer: Arc<DeadLetterWriter>,
     wake: Arc<Notify>,
-    /// The consecutive sessions that failed.
+    /// The consecutive sessions that failed within [`LONGEST`] of attaching, or before it.
     failures: u32,
+    /// The time at which this session attached first.
+    attached_at: Option<Instant>,
     /// Whether only an operator can fix the error of the last session.
     needs_operator: bool,
     /// The time until which the driver starts no session.
@@ -82,6 +84,7 @@ impl SourceDriver {
             writer,
             wake,
             failures: 0,
+            attached_at: None,
             needs_operator: false,
             retry_at: None,
             has_ended: false,
@@ -208,8 +211,11 @@ impl SourceDriver {
             Reception::Attached => {
                 state.set_state(self.index, SourceState::Attached { since: now }, now);
                 drop(state);
-                if std::mem::take(&mut self.failures) > 0 {
-                    tracing::info!(source = %self.name, "reading again");
+                if self.attached_at.is_none() {
+                    self.attached_at = Some(Instant::now());
+                    if self.failures > 0 {
+                        tracing::info!(source = %self.name, "reading again");
+                    }
                 }
             }
             Reception::Detached(reason) => {
@@ -228,6 +234,11 @@ impl SourceDriver {
     fn end_session(&mut self, error: &Error) {
         let mut state = self.shared.lock();
         state.end_session(self.index, error, OffsetDateTime::now_utc());
+        let attached_at = self.attached_at.take();
+        // A session may attach and fail at once, again and again: only one that lasted is a recovery.
+        if attached_at.is_some_and(|attached_at| attached_at.elapsed() >= LONGEST) {
+            self.failures = 0;
+        }
         self.failures = self.failures.saturating_add(1);
         let wait = if error.is_transient() {
             wait_after(self.failures, &mut state.random)
@@ -237,7 +248,8 @@ impl SourceDriver {
         drop(state);
         let is_permanent = !error.is_transient();
         let was_permanent = std::mem::replace(&mut self.needs_operator, is_permanent);
-        if self.failures == 1 || is_permanent && !was_permanent {
+        // A log that says "reading again" also says when that is over.
+        if self.failures == 1 || attached_at.is_some() || is_permanent && !was_permanent {
             tracing::warn!(source = %self.name, "cannot read, and keeps trying: {error:#}");
         } else {
             tracing::debug!(source = %self.name, "cannot read yet: {error:#}");

@@ -222,6 +222,49 @@ async fn a_permanent_error_after_a_transient_one_is_logged() {
     assert_eq!(log.lines_with("cannot read, and keeps trying").len(), 2);
 }
 
+/// Sessions that attach and then fail, as on a full disk, wait longer and longer, and each logs its end.
+#[tokio::test(start_paused = true)]
+async fn sessions_that_fail_after_attaching_back_off() {
+    let log = notify_testbed::log_recorder::LogRecorder::default();
+    let _guard = tracing::subscriber::set_default(log.clone());
+    let script = SourceScript::default();
+    script.publish(samples::messages(0..1));
+    for _ in 0..10_000 {
+        script.add_fault(SourceFault::FailSettle);
+    }
+    let mut listener = listener(&script, DeadLetters::Discard, 10).start().unwrap();
+    let end = tokio::time::Instant::now() + Duration::from_secs(300);
+    while tokio::time::Instant::now() < end {
+        let delivery = listener.next_delivery().await.unwrap().unwrap();
+        assert_eq!(delivery.ack().await.unwrap(), SettlementOutcome::Stale);
+    }
+    let sessions = script.sessions();
+    assert!((10..40).contains(&sessions), "{sessions} sessions in 5 minutes");
+    assert_eq!(log.lines_with("cannot read, and keeps trying").len(), sessions);
+    assert_eq!(log.lines_with("reading again").len(), sessions - 1);
+}
+
+/// After a session that lasted, the waits begin again with the shortest.
+#[tokio::test(start_paused = true)]
+async fn the_waits_begin_again_after_a_session_that_lasted() {
+    let script = SourceScript::default();
+    for _ in 0..8 {
+        script.add_fault(SourceFault::FailReceive);
+    }
+    let _listener = listener(&script, DeadLetters::Discard, 10).start().unwrap();
+    sleep(Duration::from_secs(120)).await;
+    assert_eq!(script.sessions(), 1);
+    script.add_fault(SourceFault::FailReceive);
+    sleep(Duration::from_millis(150)).await;
+    assert_eq!(script.sessions(), 2);
+    // This session did not last: the next wait is 200 ms.
+    script.add_fault(SourceFault::FailReceive);
+    sleep(Duration::from_millis(150)).await;
+    assert_eq!(script.sessions(), 2);
+    sleep(Duration::from_millis(100)).await;
+    assert_eq!(script.sessions(), 3);
+}
+
 /// Every change of the coverage is kept, with its reason, for an archive.
 #[tokio::test(start_paused = true)]
 async fn coverage_changes_are_kept() {
