@@ -63,7 +63,8 @@ impl EventFilter {
     /// Learns the ids of images whose name the filter has, so that events without a name match too.
     ///
     /// Call it with each record before [`accepts`](Self::accepts), in the order of time: an image's
-    /// first event has its name, and downloads have only its id.
+    /// first event has its name, and downloads have only its id. Each call adds at most one id, at the end of
+    /// [`images`](Self::images): if your records never end, remove the oldest from time to time.
     pub fn learn(&mut self, record: &EventRecord) {
         let (Some(subject), Some(name)) = (&record.subject, &record.name) else { return };
         let has = |images: &[String], text: &str| images.iter().any(|image| image == text);
