@@ -103,7 +103,8 @@ async fn send(
         Some(path) if !args.dry_run => NotificationHandler::forward(path)?,
         _ => NotificationHandler::Count,
     };
-    let options = SessionOptions { limit: args.limit, idle: None, rate: args.rate };
+    let options =
+        SessionOptions { limit: args.limit, idle: None, rate: args.rate, is_bounded: true };
     let listener = builder.start()?;
     let session = ListenSession::new(&options, filter, sources, handler)?;
     Ok(session.run(listener).await)

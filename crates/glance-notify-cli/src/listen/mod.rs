@@ -86,7 +86,12 @@ pub(crate) fn run(args: &ListenArgs, config: &ConfigArgs) -> Result<ExitStatus, 
         let handler = NotificationHandler::new(args, calendar, names, &sources)?;
         let mut bounds = listener_config(&config);
         bounds.wait = args.wait;
-        let options = SessionOptions { limit: args.limit, idle: args.idle, rate: None };
+        let options = SessionOptions {
+            limit: args.limit,
+            idle: args.idle,
+            rate: None,
+            is_bounded: args.exit_at_end,
+        };
         let listener = builder_of(&sources, &config)?.config(bounds).start()?;
         let session = ListenSession::new(&options, filter, &sources, handler)?;
         let summary = session.run(listener).await;

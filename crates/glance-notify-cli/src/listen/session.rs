@@ -39,6 +39,8 @@ pub(crate) struct ListenSession {
     interval: Option<Duration>,
     /// The time before which no job starts.
     next_start: Instant,
+    /// Whether a signal before the end of the sources cuts the command short.
+    is_bounded: bool,
     progress: ProgressLine,
     /// The time of the last notification, or of the start.
     last_arrival: Instant,
@@ -54,6 +56,8 @@ pub(crate) struct SessionOptions {
     pub(crate) idle: Option<Duration>,
     /// The largest number of jobs that start per second.
     pub(crate) rate: Option<u32>,
+    /// Whether the command is to read its sources to their end, so that a signal cuts it short.
+    pub(crate) is_bounded: bool,
 }
 
 impl ListenSession {
@@ -81,6 +85,7 @@ impl ListenSession {
             idle: options.idle,
             interval: options.rate.map(|rate| Duration::from_secs(1) / rate),
             next_start: Instant::now(),
+            is_bounded: options.is_bounded,
             progress: ProgressLine::new(None),
             last_arrival: Instant::now(),
             skipped: 0,
@@ -99,9 +104,8 @@ impl ListenSession {
             }
             match next {
                 Ok(Some(batch)) => match self.handle(batch).await {
-                    Ok(true) => {}
-                    Ok(false) => break ListenEnd::Stopped,
-                    Err(error) => break ListenEnd::Failed(error),
+                    Ok(()) => {}
+                    Err(end) => break end,
                 },
                 Ok(None) => break ListenEnd::SourcesEnded,
                 Err(end) => break end,
@@ -129,7 +133,7 @@ impl ListenSession {
             let is_busy = self.jobs.len() >= self.handler.jobs();
             tokio::select! {
                 biased;
-                () = self.signals.next() => return Err(ListenEnd::Stopped),
+                () = self.signals.next() => return Err(ListenEnd::Interrupted),
                 _ = ticks.tick() => {
                     let is_idle = self.idle.is_some_and(|idle| self.last_arrival.elapsed() >= idle);
                     if !self.handler.is_printing() {
@@ -152,12 +156,12 @@ impl ListenSession {
         }
     }
 
-    /// Selects the deliveries of a batch and hands them over. Returns `false` if it is time to stop.
+    /// Selects the deliveries of a batch and hands them over.
     ///
     /// # Errors
     ///
-    /// Returns the error of standard output.
-    async fn handle(&mut self, batch: DeliveryBatch) -> Result<bool, CommandError> {
+    /// Returns the end if there is a reason to stop, such as an error of standard output.
+    async fn handle(&mut self, batch: DeliveryBatch) -> Result<(), ListenEnd> {
         self.last_arrival = Instant::now();
         let mut out = io::BufWriter::new(io::stdout());
         let mut written = Ok(());
@@ -198,7 +202,7 @@ impl ListenSession {
                     drop(delivery.ack());
                 }
                 self.ledger.record(JobOutcome { ids, failure: None, is_suppressed: false });
-                Ok(self.ledger.left != Some(0))
+                self.check_limit()
             }
             Err(error) => {
                 // Some of them may have been read: they come again.
@@ -206,16 +210,20 @@ impl ListenSession {
                     drop(delivery.release());
                 }
                 if error.kind() == io::ErrorKind::BrokenPipe {
-                    return Ok(false);
+                    return Err(ListenEnd::Stopped);
                 }
-                Err(CommandError::file("cannot write to standard output", &error))
+                let error = CommandError::file("cannot write to standard output", &error);
+                Err(ListenEnd::Failed(error))
             }
         }
     }
 
-    /// Starts the work for notifications, as soon as there is room. Returns `false` if a signal came first,
-    /// or if nothing more is wanted.
-    async fn start_jobs(&mut self, selected: Vec<SelectedDelivery>) -> Result<bool, CommandError> {
+    /// Starts the work for notifications, as soon as there is room.
+    ///
+    /// # Errors
+    ///
+    /// Returns the end if a signal comes first, or if nothing more is wanted.
+    async fn start_jobs(&mut self, selected: Vec<SelectedDelivery>) -> Result<(), ListenEnd> {
         let size = self.handler.batch();
         let mut rest = selected.into_iter().peekable();
         while rest.peek().is_some() {
@@ -227,7 +235,7 @@ impl ListenSession {
             let jobs = loop {
                 tokio::select! {
                     biased;
-                    () = self.signals.next() => return Ok(false),
+                    () = self.signals.next() => return Err(ListenEnd::Interrupted),
                     () = sleep_until(next_start), if Instant::now() < next_start => {}
                     jobs = &mut start, if self.jobs.len() < self.handler.jobs()
                         && Instant::now() >= next_start => break jobs,
@@ -236,7 +244,12 @@ impl ListenSession {
             };
             self.jobs.extend(jobs);
         }
-        Ok(self.ledger.left != Some(0))
+        self.check_limit()
+    }
+
+    /// Returns the end if `-n` wants nothing more.
+    fn check_limit(&self) -> Result<(), ListenEnd> {
+        if self.ledger.left == Some(0) { Err(ListenEnd::Stopped) } else { Ok(()) }
     }
 
     /// Returns the record of a delivery, or `None` if it holds no notification.
@@ -273,6 +286,7 @@ impl ListenSession {
             }
         }
         self.progress.clear();
+        let shortfall = self.shortfall(&end);
         // Dropping the work drops its deliveries, which the listener then gives back.
         self.jobs.clear();
         self.ledger.release_copies();
@@ -287,9 +301,23 @@ impl ListenSession {
             stats,
             done_word,
             end,
-            lacks_work: !self.ledger.failed.is_empty(),
-            last_failure: self.ledger.last_failure,
+            shortfall,
         }
+    }
+
+    /// Returns the message if not everything was done: work failed or did not end, or a signal came before
+    /// the end of the sources.
+    fn shortfall(&self, end: &ListenEnd) -> Option<String> {
+        let word = self.handler.done_word();
+        let failure = self.ledger.last_failure.as_deref();
+        if let Some(reason) = failure.filter(|_| !self.ledger.failed.is_empty()) {
+            return Some(format!("not everything was {word}: {reason}"));
+        }
+        if !self.jobs.is_empty() {
+            return Some(format!("not everything was {word}: the command stopped first"));
+        }
+        let is_cut_short = self.is_bounded && matches!(end, ListenEnd::Interrupted);
+        is_cut_short.then(|| "a signal came before the end: run the command again".to_owned())
     }
 }
 
@@ -339,7 +367,7 @@ mod tests {
         );
         let command = ExecCommand { text, timeout: long };
         let handler = NotificationHandler::Exec { command, batch: 1, jobs: 2 };
-        let options = SessionOptions { limit: None, idle: None, rate: None };
+        let options = SessionOptions { limit: None, idle: None, rate: None, is_bounded: false };
         let session = ListenSession::new(&options, EventFilter::default(), &[], handler).unwrap();
         let script = SourceScript::default();
         script.publish(samples::messages(0..1));
@@ -361,7 +389,7 @@ mod tests {
         let summary = timeout(long, run).await.unwrap();
         let counts = &summary.counts;
         assert_eq!((counts.done, counts.failures, counts.copies), (1, 1, 0));
-        assert!(!summary.lacks_work);
+        assert_eq!(summary.shortfall, None);
         assert_eq!((script.acked().len(), script.unacked()), (1, 0));
     }
 

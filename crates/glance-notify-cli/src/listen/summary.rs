@@ -14,10 +14,8 @@ pub(crate) struct ListenSummary {
     /// The word for notifications that were handled: "shown".
     pub(super) done_word: &'static str,
     pub(super) end: ListenEnd,
-    /// Whether a notification was selected, failed, and did not succeed later.
-    pub(super) lacks_work: bool,
-    /// The reason of the last failure of `--exec` or `--to`.
-    pub(super) last_failure: Option<String>,
+    /// The message if not everything was done.
+    pub(super) shortfall: Option<String>,
 }
 
 /// The counts of what became of the notifications.
@@ -40,8 +38,10 @@ pub(super) struct ListenCounts {
 pub(super) enum ListenEnd {
     /// Every source is at its end.
     SourcesEnded,
-    /// `-n`, a signal, or the reader of standard output, which has seen enough.
+    /// `-n`, or the reader of standard output, which has seen enough.
     Stopped,
+    /// A signal.
+    Interrupted,
     /// No notification came for the time of `--idle`.
     Idle,
     /// An error of a source or of standard output.
@@ -55,8 +55,8 @@ impl ListenSummary {
     ///
     /// Returns the error that ended the command.
     pub(crate) fn print(self) -> Result<ExitStatus, CommandError> {
-        if let Some(reason) = self.last_failure.as_ref().filter(|_| self.lacks_work) {
-            print_error(format_args!("not everything was {}: {reason}", self.done_word));
+        if let Some(message) = &self.shortfall {
+            print_error(format_args!("{message}"));
         }
         print_note(format_args!("{}", self.text()));
         let status = self.status();
@@ -69,7 +69,7 @@ impl ListenSummary {
     /// Returns the exit status.
     fn status(&self) -> ExitStatus {
         match self.end {
-            _ if self.lacks_work => ExitStatus::NotDelivered,
+            _ if self.shortfall.is_some() => ExitStatus::NotDelivered,
             ListenEnd::SourcesEnded if self.counts.done + self.counts.suppressed == 0 => {
                 ExitStatus::NothingFound
             }

@@ -222,6 +222,23 @@ fn the_checkpoint_of_a_configuration_stays_where_it_is() {
     }
 }
 
+/// A signal is an ordinary end if the work that has begun ends too. With `--exit-at-end`, the rest of the file
+/// was wanted: 3.
+#[test]
+fn a_signal_before_the_end_exits_with_3() {
+    for (options, code) in [(&["--exit-at-end"][..], 3), (&[], 0)] {
+        let sandbox = sandbox();
+        let script = "cat > /dev/null; echo >> runs; sleep 0.1";
+        let args = [&["listen", "--from", "day.jsonl", "--exec", script], options].concat();
+        let child = sandbox.command(args).stderr(Stdio::piped()).spawn().unwrap();
+        wait_until("the command runs", || sandbox.lines_of("runs") >= 1);
+        send_signal("TERM", &child);
+        let output = CommandOutput::from(child.wait_with_output().unwrap()).expect(code);
+        let message = "a signal came before the end: run the command again";
+        assert_eq!(output.err.contains(message), code == 3, "{}", output.err);
+    }
+}
+
 /// The command of `--exec` gets notifications on its standard input only, batch by batch.
 #[test]
 fn exec_runs_the_command_with_data_on_standard_input() {
@@ -317,7 +334,8 @@ fn to_counts_suppressed_notifications_apart() {
     sandbox.run(&args).expect(1);
 }
 
-/// A destination that is away loses nothing: the next run forwards what this one could not.
+/// A destination that is away loses nothing: the command exits with 3, and the next run forwards what this one
+/// could not.
 #[test]
 fn to_keeps_notifications_that_the_destination_did_not_take() {
     let sandbox = sandbox();
@@ -330,7 +348,9 @@ fn to_keeps_notifications_that_the_destination_did_not_take() {
     send_signal("TERM", &child);
     wait_until("it waits", || sandbox.read("log").contains("waiting up to"));
     send_signal("TERM", &child);
-    assert_eq!(child.wait_with_output().unwrap().status.code(), Some(0));
+    assert_eq!(child.wait_with_output().unwrap().status.code(), Some(3));
+    let log = sandbox.read("log");
+    assert!(log.contains("not everything was forwarded: the command stopped first"), "{log}");
     std::fs::create_dir(sandbox.path("missing")).unwrap();
     sandbox.run([&args[..], &["--exit-at-end"]].concat()).expect(0);
     assert_eq!(ids(&values(&sandbox.read("missing/copy.jsonl"))), ids(&values(DAY)));

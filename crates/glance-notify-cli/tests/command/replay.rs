@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use crate::support::{Sandbox, ids, send_signal, values, wait_until};
+use crate::support::{CommandOutput, Sandbox, ids, send_signal, values, wait_until};
 
 /// A day of a small cloud.
 const DAY: &str = include_str!("../../../../docs/samples/cloud-day.jsonl");
@@ -90,7 +90,7 @@ fn a_rate_is_not_exceeded() {
     assert_eq!(sandbox.lines_of("copy.jsonl"), 50);
 }
 
-/// An interrupted replay continues at its checkpoint: every notification arrives, and none that was acknowledged
+/// An interrupted replay exits with 3 and continues at its checkpoint: every notification arrives, and none that was acknowledged
 /// before comes again.
 #[test]
 fn an_interrupted_replay_continues() {
@@ -102,7 +102,8 @@ fn an_interrupted_replay_continues() {
         sandbox.path("copy.jsonl").exists() && sandbox.lines_of("copy.jsonl") >= 10
     });
     send_signal("TERM", &child);
-    child.wait_with_output().unwrap();
+    let output = CommandOutput::from(child.wait_with_output().unwrap());
+    output.expect_message(3, "a signal came before the end: run the command again");
     let before = sandbox.lines_of("copy.jsonl");
     assert!(before < 101, "the replay ended before the signal");
     sandbox.run(args).expect(0);
