@@ -108,8 +108,8 @@ impl EmitSummary {
             | StopReason::NoProgress(..)
             | StopReason::StdoutClosed => ExitStatus::NotDelivered,
             _ if deciding(self.destinations.clone()).iter().any(lost) => ExitStatus::NotDelivered,
-            _ if self.invalid > 0 => ExitStatus::InvalidInput,
             StopReason::Interrupted if self.stopped_early => ExitStatus::NotDelivered,
+            _ if self.invalid > 0 => ExitStatus::InvalidInput,
             _ => ExitStatus::Success,
         }
     }
@@ -232,4 +232,27 @@ struct StageReport<'a> {
     strategy: &'a str,
     #[serde(flatten)]
     stats: &'a Stats,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A script removes the file after 4, so that an unread rest must give 3 also beside invalid lines.
+    #[test]
+    fn the_unread_rest_of_a_file_comes_before_invalid_lines() {
+        for (stopped_early, status) in
+            [(true, ExitStatus::NotDelivered), (false, ExitStatus::InvalidInput)]
+        {
+            let summary = EmitSummary {
+                read: 2,
+                invalid: 1,
+                last_line: 2,
+                stopped_early,
+                destinations: Vec::new(),
+                stop_reason: StopReason::Interrupted,
+            };
+            assert_eq!(summary.status(), status);
+        }
+    }
 }
