@@ -18,9 +18,9 @@
 //! good     sync: delivered means on the disk
 //! ```
 //!
-//! `bad` findings decide the exit status. A `warning` names a cost or a risk and changes
-//! nothing. `-o json` prints one object: `{"settings": [{"key", "value", "origin"}, …], "findings":
-//! [{"state", "subject", "details"}, …]}`.
+//! `bad` findings decide the exit status, as for `emit` without those of optional destinations beside a
+//! required one. A `warning` names a cost or a risk and changes nothing. `-o json` prints one object:
+//! `{"settings": [{"key", "value", "origin"}, …], "findings": [{"state", "subject", "details"}, …]}`.
 
 use std::io::{self, Write};
 use std::time::Duration;
@@ -38,7 +38,7 @@ use crate::finding_rows::FindingRow;
 use crate::output_format::TextOrJson;
 use crate::runtime;
 use crate::settings::require_destination;
-use crate::terminal::write_stdout;
+use crate::terminal::{print_warning, write_stdout};
 
 /// Show the effective configuration and check its destination, without sending anything.
 ///
@@ -69,7 +69,7 @@ pub(crate) fn run(args: &CheckArgs, config: &Config) -> Result<ExitStatus, Comma
     })
 }
 
-/// Adds the findings to the report, and returns the statuses of the bad ones.
+/// Adds the findings to the report, and returns the statuses of the bad ones that decide.
 ///
 /// # Errors
 ///
@@ -86,7 +86,11 @@ fn examine_all(config: &Config, report: &mut CheckReport) -> Result<Vec<ExitStat
     })?;
     report.add_default_publisher(&notifier);
     let mut examined = Vec::new();
-    for destination in config.destinations() {
+    let destinations = config.destinations();
+    let has_required = destinations.iter().any(|it| it.is_required());
+    for destination in destinations {
+        // As for `emit`, an optional destination does not count beside a required one.
+        let decides = destination.is_required() || !has_required;
         // A failed examination must not hide the findings about the spool and other destinations.
         for result in examine_destination(destination.config()) {
             let name = destination.name();
@@ -96,10 +100,15 @@ fn examine_all(config: &Config, report: &mut CheckReport) -> Result<Vec<ExitStat
                 row.subject.insert_str(0, &prefix);
                 report.findings.push(row);
             }
-            examined.push(result.map_err(|mut error| {
+            let result = result.map_err(|mut error| {
                 error.message.insert_str(0, &prefix);
                 error
-            }));
+            });
+            match result {
+                result if decides => examined.push(result),
+                Err(error) => print_warning(format_args!("{}", error.message)),
+                Ok(_) => {}
+            }
         }
     }
     let findings = examined.into_iter().collect::<Result<Vec<_>, _>>()?.concat();

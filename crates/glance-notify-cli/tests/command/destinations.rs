@@ -71,15 +71,20 @@ fn a_required_destination_decides_about_the_exit_status() {
     assert!(output.err.contains("missing/tasks.log"), "{}", output.err);
 }
 
-/// `check` examines each destination under its name.
+/// `check` examines each destination under its name. As for `emit`, an optional one does not decide.
 #[test]
 fn check_examines_each_destination() {
     let sandbox = Sandbox::new();
-    sandbox.file("two.toml", TWO.replace("tasks.log", "missing/tasks.log"));
-    let output = sandbox.run(["check", "-c", "two.toml"]).expect(2);
-    assert!(output.out.contains("good     audit: file: "), "{}", output.out);
-    assert!(output.out.contains("bad      tasks: file: "), "{}", output.out);
-    assert!(output.out.contains("destination[1].events = [\"task.*\"]"), "{}", output.out);
+    let broken = TWO.replace("tasks.log", "missing/tasks.log");
+    for (config, code) in
+        [(broken.clone(), 0), (broken.replace("required = false", "required = true"), 2)]
+    {
+        sandbox.file("two.toml", config);
+        let output = sandbox.run(["check", "-c", "two.toml"]).expect(code);
+        assert!(output.out.contains("good     audit: file: "), "{}", output.out);
+        assert!(output.out.contains("bad      tasks: file: "), "{}", output.out);
+        assert!(output.out.contains("destination[1].events = [\"task.*\"]"), "{}", output.out);
+    }
 }
 
 /// Returns a configuration with the spool `spool` and a log file in a directory of its own, for a named
