@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use glance_notify::pipeline::{Stats, WorkerState};
+use glance_notify::pipeline::{DestinationAccount, Stats, WorkerState};
 use glance_notify::transport::printable;
 
 use crate::exit_status::CommandError;
@@ -96,6 +96,23 @@ impl StopReason {
             Self::PermanentError(_) | Self::ForwardingFails(_) => 4,
         }
     }
+}
+
+/// Returns the accounts that decide about the end and the exit status: those of the required destinations,
+/// or all of them if none is required.
+pub(crate) fn deciding(accounts: Vec<DestinationAccount>) -> Vec<DestinationAccount> {
+    let has_required = accounts.iter().any(|account| account.required);
+    accounts.into_iter().filter(|account| account.required || !has_required).collect()
+}
+
+/// Returns the permanent error of a destination that has accepted nothing yet.
+pub(crate) fn permanent_error(accounts: &[DestinationAccount]) -> Option<String> {
+    accounts.iter().find_map(|account| match &account.stats.state {
+        WorkerState::Retrying { error, permanent: true, .. } if account.stats.delivered == 0 => {
+            Some(error.clone())
+        }
+        _ => None,
+    })
 }
 
 /// Returns the error of the last attempt, if the worker is about to retry it.

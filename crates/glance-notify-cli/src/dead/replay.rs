@@ -15,7 +15,7 @@ use glance_notify::listen::{DeadLetterFile, DeadLetterLine};
 use glance_notify::{Error, ErrorKind, Notification, Result as NotifyResult};
 use glance_notify_cli::json_output::write_json;
 use serde::Serialize;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::dead_file::DeadFileArgs;
 use super::letter_selection::{LetterId, LetterLookup, LetterSelection};
@@ -65,10 +65,11 @@ pub(super) fn run(args: &DeadReplayArgs, config: &ConfigArgs) -> Result<ExitStat
     let replay =
         runtime.block_on(async { DeadReplay::new(args)?.send_all(&file, &mut lookup).await });
     runtime.shutdown_background();
-    let ReplayCounts { delivered, not_delivered, unreadable, last_failure } = replay?;
+    let ReplayCounts { delivered, not_delivered, unreadable, last_failure, permanent_error } =
+        replay?;
     file.remove(|line| delivered.contains(&LetterId::of(line)))?;
     let report = ReplayReport { replayed: delivered.len() as u64, not_delivered, unreadable };
-    if let Some(reason) = &last_failure {
+    if let Some(reason) = permanent_error.as_ref().or(last_failure.as_ref()) {
         print_error(format_args!("not every letter was delivered: {reason}"));
     }
     if args.output.is_json() {
@@ -80,6 +81,7 @@ pub(super) fn run(args: &DeadReplayArgs, config: &ConfigArgs) -> Result<ExitStat
         ));
     }
     Ok(match lookup.finish() {
+        ExitStatus::Success if permanent_error.is_some() => ExitStatus::PermanentError,
         ExitStatus::Success if report.not_delivered > 0 => ExitStatus::NotDelivered,
         ExitStatus::Success if report.unreadable > 0 => ExitStatus::InvalidInput,
         status => status,
@@ -90,9 +92,14 @@ pub(super) fn run(args: &DeadReplayArgs, config: &ConfigArgs) -> Result<ExitStat
 struct DeadReplay {
     target: ForwardTarget,
     receipts: FuturesUnordered<LetterReceipt>,
+    end: ReplayEnd,
+    counts: ReplayCounts,
+}
+
+/// The reasons to end before every letter is sent.
+struct ReplayEnd {
     signals: StopSignals,
     deadline: Instant,
-    counts: ReplayCounts,
 }
 
 /// The future outcome of one letter.
@@ -106,6 +113,8 @@ struct ReplayCounts {
     not_delivered: u64,
     unreadable: u64,
     last_failure: Option<String>,
+    /// The permanent error of the destination, if it ended the replay before the first delivery.
+    permanent_error: Option<String>,
 }
 
 impl DeadReplay {
@@ -119,13 +128,15 @@ impl DeadReplay {
         Ok(Self {
             target: ForwardTarget::open(&args.to)?,
             receipts: FuturesUnordered::new(),
-            signals: StopSignals::listen()?,
-            deadline: Instant::now() + args.timeout,
+            end: ReplayEnd {
+                signals: StopSignals::listen()?,
+                deadline: Instant::now() + args.timeout,
+            },
             counts: ReplayCounts::default(),
         })
     }
 
-    /// Sends the chosen letters, and waits for their receipts until the timeout or a signal.
+    /// Sends the chosen letters, and waits for their receipts until the replay has to end.
     ///
     /// # Errors
     ///
@@ -153,16 +164,21 @@ impl DeadReplay {
         while !is_over && !self.receipts.is_empty() {
             is_over = !self.next_receipt().await;
         }
-        // Pending notifications have `queue.drain_timeout`; then their receipts fail.
+        // Pending notifications have `queue.drain_timeout`; then their receipts fail. After a permanent error
+        // no time helps.
         let Self { target, mut receipts, mut counts, .. } = self;
-        target.close().await;
+        if counts.permanent_error.is_some() {
+            target.close_within(Duration::ZERO).await;
+        } else {
+            target.close().await;
+        }
         while let Some((id, result)) = receipts.next().await {
             counts.record(id, result);
         }
         Ok(counts)
     }
 
-    /// Queues one notification as soon as there is room. Returns `false` if the timeout or a signal came first.
+    /// Queues one notification as soon as there is room. Returns `false` if the replay has to end first.
     async fn send(&mut self, id: LetterId, notification: &Notification) -> bool {
         while self.receipts.len() >= MOST_RECEIPTS {
             if !self.next_receipt().await {
@@ -174,8 +190,10 @@ impl DeadReplay {
         let send = pin!(self.target.send(notification, &context));
         let receipt = tokio::select! {
             biased;
-            () = self.signals.next() => return false,
-            () = sleep_until(self.deadline) => return false,
+            error = self.end.wait(&self.target) => {
+                self.counts.permanent_error = error;
+                return false;
+            }
             receipt = send => receipt,
         };
         let has_destination = receipt.message_id().is_some();
@@ -189,15 +207,42 @@ impl DeadReplay {
         true
     }
 
-    /// Waits for the next outcome. Returns `false` if the timeout or a signal came first.
+    /// Waits for the next outcome. Returns `false` if the replay has to end first.
     async fn next_receipt(&mut self) -> bool {
         tokio::select! {
             biased;
-            () = self.signals.next() => return false,
-            () = sleep_until(self.deadline) => return false,
+            error = self.end.wait(&self.target) => {
+                self.counts.permanent_error = error;
+                return false;
+            }
             Some((id, result)) = self.receipts.next() => self.counts.record(id, result),
         }
         true
+    }
+}
+
+impl ReplayEnd {
+    /// Waits for the timeout or a signal, or for a permanent error of a destination that has accepted nothing
+    /// yet, which it returns.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses no signal.
+    async fn wait(&mut self, target: &ForwardTarget) -> Option<String> {
+        let permanent_error = async {
+            loop {
+                if let Some(error) = target.permanent_error() {
+                    break error;
+                }
+                sleep(TICK).await;
+            }
+        };
+        tokio::select! {
+            biased;
+            () = self.signals.next() => None,
+            () = sleep_until(self.deadline) => None,
+            error = permanent_error => Some(error),
+        }
     }
 }
 
@@ -237,5 +282,7 @@ struct ReplayReport {
 
 /// The number of letters that are on their way at once.
 const MOST_RECEIPTS: usize = 1024;
+/// The interval of the checks for a permanent error.
+const TICK: Duration = Duration::from_millis(50);
 /// The reason why a letter stays that the destination is not meant to get.
 const LEFT_OUT: &str = "the configuration of `--to` leaves the notification out";

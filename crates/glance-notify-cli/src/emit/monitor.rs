@@ -18,19 +18,19 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use glance_notify::config::ConfigEntry;
-use glance_notify::pipeline::{DestinationAccount, Stats, WorkerState};
+use glance_notify::pipeline::{DestinationAccount, Stats};
 use glance_notify::{Config, Error, Notification, Notifier, Outcome};
 use tokio::time::{Instant, MissedTickBehavior, interval, interval_at};
 
 use super::args::EmitArgs;
 use super::intake::{Intake, Submission};
 use super::output_files::OutputFiles;
-use super::summary::{EmitSummary, deciding};
+use super::summary::EmitSummary;
 use crate::exit_status::CommandError;
 use crate::held_log;
 use crate::progress::ProgressLine;
 use crate::signals::StopSignals;
-use crate::stop_reason::{StopReason, last_error};
+use crate::stop_reason::{StopReason, deciding, last_error, permanent_error};
 use crate::terminal::{print_error, print_note, stdout_is_closed};
 
 /// The state of a running `emit`.
@@ -196,15 +196,9 @@ impl DeliveryMonitor {
         if self.stop_reason.abandons_pending() || !waiting {
             return;
         }
-        let permanent = |account: &DestinationAccount| match &account.stats.state {
-            WorkerState::Retrying { error, permanent: true, .. } => {
-                (account.stats.delivered == 0).then(|| error.clone())
-            }
-            _ => None,
-        };
         if self.drain_until.is_some_and(|end| Instant::now() >= end) {
             self.give_up(StopReason::DrainCutShort(last_error_of(&accounts)));
-        } else if let Some(error) = accounts.iter().find_map(permanent) {
+        } else if let Some(error) = permanent_error(&accounts) {
             self.give_up(StopReason::PermanentError(error));
         } else if self.last_progress.elapsed() >= self.timeout {
             self.give_up(StopReason::NoProgress(self.timeout, last_error_of(&accounts)));

@@ -38,7 +38,7 @@ use serde::Serialize;
 use crate::exit_status::{CommandError, ExitStatus};
 use crate::held_log;
 use crate::output_format::TextOrJson;
-use crate::stop_reason::StopReason;
+use crate::stop_reason::{StopReason, deciding};
 use crate::terminal::{print_error, print_note, print_warning, write_stdout};
 
 /// The counts of a finished `emit`, and the reason why it stopped.
@@ -138,13 +138,6 @@ impl EmitSummary {
             destinations: self.destinations.iter().map(DestinationReport::new).collect(),
         }
     }
-}
-
-/// Returns the accounts that decide about the end and the exit status: those of the required destinations,
-/// or all of them if none is required.
-pub(super) fn deciding(accounts: Vec<DestinationAccount>) -> Vec<DestinationAccount> {
-    let has_required = accounts.iter().any(|account| account.required);
-    accounts.into_iter().filter(|account| account.required || !has_required).collect()
 }
 
 /// Returns the text about one of several destinations.

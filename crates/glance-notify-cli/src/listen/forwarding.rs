@@ -1,6 +1,7 @@
 //! The destination of `--to`: a notifier that sends notifications on, unchanged.
 
 use std::path::Path;
+use std::time::Duration;
 
 use glance_notify::codec::Context;
 use glance_notify::config::Layers;
@@ -11,6 +12,7 @@ use tokio::task::JoinHandle;
 use crate::arguments::MAX_WAIT;
 use crate::exit_status::CommandError;
 use crate::settings::{require_destination, unreadable_file};
+use crate::stop_reason::{deciding, permanent_error};
 
 /// A running notifier.
 pub(crate) struct ForwardTarget {
@@ -46,9 +48,20 @@ impl ForwardTarget {
         self.notifier.resend_with(notification, context).await
     }
 
+    /// Returns the permanent error of a required destination that has accepted nothing yet.
+    pub(crate) fn permanent_error(&self) -> Option<String> {
+        permanent_error(&deciding(self.notifier.destinations()))
+    }
+
     /// Gives pending notifications the time of `queue.drain_timeout`, and ends.
     pub(crate) async fn close(self) -> Stats {
-        let stats = self.notifier.shutdown(self.config.drain_timeout()).await;
+        let drain = self.config.drain_timeout();
+        self.close_within(drain).await
+    }
+
+    /// Gives pending notifications the time `drain`, and ends.
+    pub(crate) async fn close_within(self, drain: Duration) -> Stats {
+        let stats = self.notifier.shutdown(drain).await;
         drop(self.worker.await);
         stats
     }

@@ -121,6 +121,19 @@ fn a_letter_stays_until_it_is_delivered() {
     }
 }
 
+/// A permanent error of the destination before the first delivery ends the replay at once, with 2.
+#[test]
+fn a_permanent_error_of_the_destination_ends_the_replay() {
+    let sandbox = sandbox();
+    let before = sandbox.read("dead.jsonl");
+    sandbox.file("to.toml", "strategy = 'log'\nlog.file = 'missing/copy.jsonl'\n");
+    let args = ["dead", "replay", "--all", "--to", "to.toml", "-c", "config.toml"];
+    let output = sandbox.run(args).expect(2);
+    assert!(output.err.contains("0 replayed, 2 not delivered, 2 unreadable"), "{}", output.err);
+    assert!(output.err.contains("missing/copy.jsonl"), "{}", output.err);
+    assert_eq!(sandbox.read("dead.jsonl"), before);
+}
+
 /// Letters are dropped by their ids, which stay the same while others go, or all together. An unknown id is
 /// an error.
 #[test]
