@@ -103,6 +103,14 @@ impl ArchiveError {
         self.kind
     }
 
+    /// Returns `true` if more room on the disk may cure the error.
+    ///
+    /// SQLite reports a full quota as another error of the disk, and so it does a full disk that has no room for the
+    /// index of a write-ahead log.
+    pub(crate) fn may_need_room(&self) -> bool {
+        matches!(self.kind, ArchiveErrorKind::DiskFull | ArchiveErrorKind::Io)
+    }
+
     /// Returns `true` if the same call may succeed later without a change by an operator.
     pub fn is_transient(&self) -> bool {
         matches!(

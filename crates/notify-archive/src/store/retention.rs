@@ -1,8 +1,8 @@
 //! The retention: whole files are removed by age or size.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::Path;
+use std::fs::{self, OpenOptions};
+use std::path::{Path, PathBuf};
 
 use rusqlite::params;
 use time::{Duration, OffsetDateTime};
@@ -75,6 +75,8 @@ impl ArchiveWriter {
                 total -= size;
             }
         }
+        // Last: the files above may make the room for it.
+        self.finish_removals()?;
         Ok(removed)
     }
 
@@ -114,42 +116,113 @@ impl ArchiveWriter {
 
     /// Returns the time of the newest reception in a file, in microseconds.
     fn newest_reception(&mut self, name: FileName) -> Result<Option<i64>> {
-        let (file, _) = self.file(name)?;
-        event_file::newest_reception(&file.sqlite).map_err(|error| file.error(error))
+        let path = self.directory.join(name.to_string());
+        match self.file(name) {
+            Ok((file, _)) => {
+                event_file::newest_reception(&file.sqlite).map_err(|error| file.error(error))
+            }
+            // A full disk may have no room for the index of the log. Without a log, the file has all rows.
+            Err(error) if error.may_need_room() && bytes_of(&log_of(&path)) == 0 => {
+                let file = open_for_reading(&path, &EVENTS)?;
+                let newest = event_file::newest_reception(&file);
+                newest.map_err(|error| ArchiveError::sqlite(&path, error))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Removes one file with its log.
     fn remove(&mut self, name: FileName) -> Result<()> {
-        match self.hand_over_numbers(name) {
+        let numbers = match self.numbers_to_hand_over(name) {
             // A damaged file must not keep the others from being removed.
-            Err(error) if error.kind() == ArchiveErrorKind::Corrupt => {}
-            handed => handed?,
-        }
+            Err(error) if error.kind() == ArchiveErrorKind::Corrupt => BTreeMap::new(),
+            numbers => numbers?,
+        };
         self.close(name);
-        // First the count, so that verification does not miss the file.
-        self.write_control(|control| {
-            control.execute("DELETE FROM file WHERE name = ?", params![name.to_string()])
-        })?;
         let path = self.directory.join(name.to_string());
-        for ending in ["-wal", "-shm", ""] {
-            let path = self.directory.join(format!("{name}{ending}"));
-            match fs::remove_file(&path) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(ArchiveError::io("remove", &path, error));
-                }
-                _ => {}
+        match self.record_removal(name, &numbers) {
+            // Only the file itself makes room for the record. Under its other name it stays as an empty file until
+            // the record is written, so that a crash leaves no count of a file that verification misses. Numbers
+            // between those of other files are rare: a crash right here loses them, and they seem to be missing.
+            Err(error) if error.may_need_room() => {
+                self.remove_log(name)?;
+                fs::rename(&path, self.emptied(name))
+                    .map_err(|error| ArchiveError::io("rename", &path, error))?;
+                self.names.remove(&name);
+                sync_directory(&path)?;
+                return self.finish_removal(name, &numbers);
             }
+            recorded => recorded?,
         }
+        self.remove_log(name)?;
+        remove_file(&path)?;
         // Not earlier: after an error, the next attempt looks at the file again.
         self.names.remove(&name);
         sync_directory(&path)
     }
+
+    /// Hands over numbers, and removes the count of a file, so that verification does not miss the file.
+    fn record_removal(&mut self, name: FileName, numbers: &HandedNumbers) -> Result<()> {
+        match self.hand_over(numbers) {
+            Err(error) if error.kind() == ArchiveErrorKind::Corrupt => {}
+            handed => handed?,
+        }
+        self.write_control(|control| {
+            control.execute("DELETE FROM file WHERE name = ?", params![name.to_string()])
+        })?;
+        Ok(())
+    }
+
+    /// Finishes the removals of files that were emptied before their removal was recorded.
+    fn finish_removals(&mut self) -> Result<()> {
+        let io = |error| ArchiveError::io("read", &self.directory, error);
+        let mut emptied = Vec::new();
+        for entry in fs::read_dir(&self.directory).map_err(io)? {
+            let name = entry.map_err(io)?.file_name();
+            let name = name.to_str().and_then(|name| name.strip_suffix(EMPTIED));
+            emptied.extend(name.and_then(|name| name.parse::<FileName>().ok()));
+        }
+        emptied.into_iter().try_for_each(|name| self.finish_removal(name, &BTreeMap::new()))
+    }
+
+    /// Empties a file that has its other name already, records its removal, and removes it.
+    fn finish_removal(&mut self, name: FileName, numbers: &HandedNumbers) -> Result<()> {
+        let path = self.emptied(name);
+        // A reader that has the file open would keep the blocks of a removed file.
+        let emptied = OpenOptions::new().write(true).open(&path).and_then(|file| {
+            file.set_len(0)?;
+            file.sync_all()
+        });
+        emptied.map_err(|error| ArchiveError::io("empty", &path, error))?;
+        // Late notifications may have begun a new file of the name, with a count of its own.
+        if !self.names.contains(&name) {
+            self.record_removal(name, numbers)?;
+        }
+        remove_file(&path)?;
+        sync_directory(&path)
+    }
+
+    /// Removes the log of a closed file.
+    fn remove_log(&self, name: FileName) -> Result<()> {
+        for ending in ["-wal", "-shm"] {
+            remove_file(&self.directory.join(format!("{name}{ending}")))?;
+        }
+        Ok(())
+    }
+
+    /// Returns the path of a file whose removal is not recorded yet.
+    fn emptied(&self, name: FileName) -> PathBuf {
+        self.directory.join(format!("{name}{EMPTIED}"))
+    }
 }
 
+/// The numbers of a removed file that go into other files.
+type HandedNumbers = BTreeMap<FileName, Vec<SeenRange>>;
+
 impl ArchiveWriter {
-    /// Writes the numbers that a file has seen between those of other files into one of these, so that they do
-    /// not seem to be missing without it.
-    fn hand_over_numbers(&mut self, name: FileName) -> Result<()> {
+    /// Returns the numbers that a file has seen between those of other files, each with one of these files: without
+    /// the file, they must not seem to be missing.
+    fn numbers_to_hand_over(&self, name: FileName) -> Result<HandedNumbers> {
         let names: Vec<_> = self.names.iter().copied().collect();
         let mut files = Vec::new();
         for name in &names {
@@ -160,7 +233,7 @@ impl ArchiveWriter {
         let mut ranges = RangeMerge::open(files)?;
         // Those behind a range of another file, whose run may go on in another file.
         let (mut lower, mut between) = (None::<RunId>, Vec::new());
-        let mut handed: BTreeMap<FileName, Vec<SeenRange>> = BTreeMap::new();
+        let mut handed = HandedNumbers::new();
         while let Some((index, range)) = ranges.next()? {
             let is_same_run = lower.as_ref() == Some(&range.run);
             if names[index] == name {
@@ -173,33 +246,63 @@ impl ArchiveWriter {
                 lower = Some(range.run);
             }
         }
-        drop(ranges);
-        for (name, ranges) in handed {
-            let (file, _) = self.file(name)?;
+        Ok(handed)
+    }
+
+    /// Writes numbers into the files that keep them.
+    fn hand_over(&mut self, numbers: &HandedNumbers) -> Result<()> {
+        for (name, ranges) in numbers {
+            let (file, _) = self.file(*name)?;
             let write = || {
                 let transaction = file.sqlite.unchecked_transaction()?;
                 ranges
-                    .into_iter()
-                    .try_for_each(|range| add_range(&transaction, range).map(drop))?;
+                    .iter()
+                    .try_for_each(|range| add_range(&transaction, range.clone()).map(drop))?;
                 transaction.commit()?;
                 file.settle()
             };
-            write().map_err(|error| file.error(error))?;
+            if let Err(error) = write().map_err(|error| file.error(error)) {
+                // As after each error, the next call begins with a new connection.
+                self.close(*name);
+                return Err(error);
+            }
         }
         Ok(())
     }
 }
 
+/// Removes a file, unless it is gone already.
+fn remove_file(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(ArchiveError::io("remove", path, error))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Returns the size of a file with its log in bytes.
 fn size_of(path: &Path) -> u64 {
-    let size = |path: &Path| fs::metadata(path).map_or(0, |metadata| metadata.len());
+    bytes_of(path) + bytes_of(&log_of(path))
+}
+
+fn bytes_of(path: &Path) -> u64 {
+    fs::metadata(path).map_or(0, |metadata| metadata.len())
+}
+
+/// Returns the path of a file's write-ahead log.
+fn log_of(path: &Path) -> PathBuf {
     let mut log = path.as_os_str().to_owned();
     log.push("-wal");
-    size(path) + size(Path::new(&log))
+    log.into()
 }
+
+/// The ending of a file that gave its room back before its removal was recorded.
+const EMPTIED: &str = ".removed";
 
 #[cfg(test)]
 mod tests {
+    use super::super::archive::Archive;
     use super::super::archive_batch::ArchiveBatch;
     use super::*;
     use crate::record::event_record::EventRecord;
@@ -221,6 +324,26 @@ mod tests {
         writer.retain(older_than(30), now).unwrap_err();
         assert_eq!(writer.retain(older_than(30), now).unwrap(), [name]);
         assert!(!directory.path().join(name.to_string()).exists());
+    }
+
+    /// A crash between the end of a file and the record of it leaves no count that verification misses for long.
+    #[test]
+    fn a_removal_that_a_crash_interrupted_is_finished() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut writer = ArchiveWriter::open(directory.path()).unwrap();
+        let now = OffsetDateTime::now_utc();
+        let old = now - Duration::days(400);
+        let records = vec![record(1, old, old), record(2, now, now)];
+        writer.append(&ArchiveBatch { records, ..ArchiveBatch::default() }).unwrap();
+        let name = writer.names.first().copied().unwrap();
+        let emptied = writer.emptied(name);
+        drop(writer);
+        fs::rename(directory.path().join(name.to_string()), &emptied).unwrap();
+        let verify = || Archive::open(directory.path()).unwrap().verify().unwrap().problems.len();
+        let mut writer = ArchiveWriter::open(directory.path()).unwrap();
+        assert_eq!(verify(), 1, "the count is there without its file");
+        assert!(writer.retain(RetentionPolicy::default(), now).unwrap().is_empty());
+        assert_eq!((verify(), emptied.exists()), (0, false));
     }
 
     /// A clock that jumps ahead does not empty the archive, also not after undated notifications arrived.
