@@ -71,7 +71,7 @@ pub struct ServiceOptions {
     pub linger: Duration,
     /// The regions of the sources, by their names.
     pub regions: BTreeMap<String, String>,
-    /// The files to remove once an hour. By default none.
+    /// The files to remove once an hour, and when the disk has no room for a batch. By default none.
     pub retention: RetentionPolicy,
     /// The time for the last batch after the service is asked to stop. Default 10 s.
     pub grace: Duration,
@@ -156,8 +156,7 @@ impl ArchiveService {
             }
             // Without deliveries, the empty batch records that the sources are still attached.
             let is_due = retained_at.is_none_or(|at| at.elapsed() >= RETENTION_INTERVAL);
-            let has_bounds = self.options.retention != RetentionPolicy::default();
-            let retention = (is_due && has_bounds).then_some(self.options.retention);
+            let retention = self.bounds().filter(|_| is_due);
             if is_due {
                 retained_at = Some(Instant::now());
             }
@@ -198,6 +197,7 @@ impl ArchiveService {
     ) -> bool {
         let mut job = WriterJob { batch, retention, ..WriterJob::default() };
         let mut backoff = FIRST_BACKOFF;
+        let mut retained_at = None::<Instant>;
         loop {
             job.changes.extend(self.listener.take_coverage_changes());
             let mut reply = self.writer.send(job);
@@ -229,7 +229,15 @@ impl ArchiveService {
                     self.monitor.stored(&job.batch, outcome);
                     return true;
                 }
-                Err(error) => self.report(&error.to_string()),
+                Err(error) => {
+                    self.report(&error.to_string());
+                    // The hourly retention waits behind this batch, and may be what makes room for it.
+                    let is_due = retained_at.is_none_or(|at| at.elapsed() >= FULL_INTERVAL);
+                    if is_due && error.may_need_room() {
+                        job.retention = self.bounds();
+                        retained_at = Some(Instant::now());
+                    }
+                }
             }
             if self.is_stopping {
                 return false;
@@ -254,6 +262,11 @@ impl ArchiveService {
         }
     }
 
+    /// Returns the bounds of the archive, if it has any.
+    fn bounds(&self) -> Option<RetentionPolicy> {
+        Some(self.options.retention).filter(|policy| *policy != RetentionPolicy::default())
+    }
+
     /// Counts an error, and logs it if it is news.
     fn report(&self, error: &str) {
         if self.monitor.failed(error) {
@@ -271,6 +284,8 @@ async fn is_ready(future: &mut Pin<&mut impl Future<Output = ()>>) -> bool {
 const HEARTBEAT: Duration = Duration::from_secs(10);
 /// The time between two removals of old files.
 const RETENTION_INTERVAL: Duration = Duration::from_secs(60 * 60);
+/// The time between two removals of old files while a batch finds no room. A removal may read all rows of a file.
+const FULL_INTERVAL: Duration = Duration::from_secs(10 * 60);
 /// The time between two signs of life while the service waits.
 const TURN: Duration = Duration::from_secs(1);
 /// The longest wait of a batch. A turn ends the wait, and a batch must not wait turn after turn.

@@ -78,7 +78,7 @@ fn store(writer: &mut ArchiveWriter, job: &mut WriterJob) -> Result<AppendOutcom
             }
             // An old file that cannot be removed must not keep new notifications from being stored.
             Err(error) => {
-                tracing::error!("cannot remove old files, trying again in an hour: {error}");
+                tracing::error!("cannot remove old files, trying again later: {error}");
             }
         }
     }

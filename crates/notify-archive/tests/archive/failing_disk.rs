@@ -1,17 +1,20 @@
-//! A real disk that hangs or refuses writes under the service.
+//! A real disk that hangs, refuses writes or is full under the service.
 //!
 //! Only root can mount one, so the tests are skipped for other users.
 
+use std::fs::{self, File};
+use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use notify_archive::service::ServiceOptions;
+use notify_archive::store::{ArchiveBatch, RetentionPolicy};
 use notify_archive::{Archive, ArchiveWriter};
 use notify_conformance::source_script::SourceScript;
 use notify_testbed::disk::MountedDisk;
 
-use crate::samples::day;
+use crate::samples::{day, read_all};
 use crate::service::{RunningService, count, eventually};
 
 /// While the disk hangs, the service acknowledges nothing and stays alive. When the disk answers again, it goes
@@ -121,6 +124,43 @@ async fn a_read_only_disk_is_named_and_acknowledges_nothing() {
     assert_eq!(Archive::open(&directory).unwrap().verify().unwrap().problems, []);
 }
 
+/// On a full disk, the service removes the month that its bounds no longer allow, although nothing can be written
+/// before that. Then it goes on by itself.
+#[tokio::test]
+async fn a_service_makes_room_on_a_full_disk() {
+    let Some(disk) = disk() else { return };
+    let directory = disk.path().join("a");
+    let mut records = Vec::new();
+    for _ in 0..10 {
+        for mut record in read_all(&day()) {
+            record.message_id = uuid::Uuid::from_u128(records.len() as u128 + 1);
+            record.timestamp -= time::Duration::days(500);
+            record.arrival.received_at = Some(record.timestamp);
+            records.push(record);
+        }
+    }
+    let batch = ArchiveBatch { records, ..ArchiveBatch::default() };
+    ArchiveWriter::open(&directory).unwrap().append(&batch).unwrap();
+    let old = directory.join("2025-07.sqlite");
+    let script = SourceScript::default();
+    let mut options = options();
+    let most = fs::metadata(&old).unwrap().len();
+    options.retention = RetentionPolicy { max_age: None, max_bytes: Some(most) };
+    let service = RunningService::start(&script, &directory, options);
+    publish(&script, 0..50);
+    eventually("the first half is acknowledged", || script.acked().len() == 50).await;
+    assert!(old.exists());
+
+    fill(&disk.path().join("filler"));
+    publish(&script, 50..101);
+    eventually("everything is acknowledged", || script.unacked() == 0).await;
+    assert!(service.monitor.status().failed_writes > 0 && !old.exists());
+    service.stop().await;
+    assert_eq!(count(&directory), 101);
+    assert!(!directory.join("2025-07.sqlite.removed").exists());
+    assert_eq!(Archive::open(&directory).unwrap().verify().unwrap().problems, []);
+}
+
 /// Returns a disk, or `None` on a machine that cannot mount one.
 fn disk() -> Option<MountedDisk> {
     MountedDisk::mount().inspect_err(|reason| println!("skipped: {reason}")).ok()
@@ -147,6 +187,16 @@ fn publish(script: &SourceScript, lines: std::ops::Range<usize>) {
     let day = day();
     let lines = day.lines().skip(lines.start).take(lines.len());
     script.publish_bytes(lines.map(|line| line.as_bytes().to_vec()));
+}
+
+/// Writes to a file until its disk has no room left.
+fn fill(path: &Path) {
+    let mut file = File::create(path).unwrap();
+    for size in [65536, 512] {
+        let chunk = vec![0; size];
+        while file.write_all(&chunk).is_ok() {}
+        file.sync_all().unwrap();
+    }
 }
 
 /// Forbids or allows changes of a directory's entries, also to root.

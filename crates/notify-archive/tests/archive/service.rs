@@ -171,6 +171,47 @@ async fn a_service_keeps_the_bounds_of_its_archive() {
     assert_eq!(count(directory.path()), 102);
 }
 
+/// A batch that cannot be stored does not keep the service from removing old months, which may make its room.
+#[tokio::test]
+async fn a_service_removes_old_months_while_it_cannot_store() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut records = read_all(&day());
+    for (index, record) in records.iter_mut().enumerate() {
+        record.timestamp -= time::Duration::days(if index == 0 { 600 } else { 500 });
+        record.arrival.received_at = Some(record.timestamp);
+    }
+    let batch = ArchiveBatch { records, ..ArchiveBatch::default() };
+    ArchiveWriter::open(directory.path()).unwrap().append(&batch).unwrap();
+    let files = Archive::open(directory.path()).unwrap().files().unwrap();
+    let paths: Vec<_> = files.iter().map(|name| directory.path().join(name.to_string())).collect();
+    let size = |path: &std::path::PathBuf| fs::metadata(path).unwrap().len();
+    let most: u64 = paths.iter().map(size).sum();
+    let script = SourceScript::default();
+    let mut options = ServiceOptions::default();
+    options.retention = RetentionPolicy { max_age: None, max_bytes: Some(most) };
+    let service = RunningService::start(&script, directory.path(), options);
+    eventually("the first retention is over", || service.monitor.status().committed_at.is_some())
+        .await;
+    assert!(paths[0].exists());
+
+    let blocked =
+        ["2026-11.sqlite", "undated-2026-11.sqlite"].map(|name| directory.path().join(name));
+    let blocked: BTreeSet<_> = blocked.into_iter().chain([undated_now(directory.path())]).collect();
+    for path in &blocked {
+        fs::create_dir(path).unwrap();
+    }
+    let oldest = fs::OpenOptions::new().write(true).open(&paths[0]).unwrap();
+    oldest.set_len(size(&paths[0]) + 65536).unwrap();
+    publish_day(&script);
+    eventually("the oldest month is removed", || !paths[0].exists()).await;
+    assert!(script.acked().is_empty() && paths[1].exists());
+    for path in &blocked {
+        fs::remove_dir(path).unwrap();
+    }
+    eventually("everything is acknowledged", || script.unacked() == 0).await;
+    service.stop().await;
+}
+
 /// The metric of stuck uploads is the number in the report, look by look, while events arrive.
 #[test]
 fn stuck_uploads_are_those_of_the_report() {
