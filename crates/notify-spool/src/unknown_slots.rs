@@ -19,22 +19,24 @@ use crate::spool_dir::SpoolDir;
 /// Returns a finding for each directory with slots that `config` does not forward. Only looks.
 pub(crate) fn find_unknown_slots(config: &Config) -> Vec<Finding> {
     let Some(known) = &config.known else { return Vec::new() };
-    let found = unknown_dirs(config.shared_dir(), known);
-    let finding = |dir: &PathBuf| Finding::warning("spool", advice(dir, "may hold notifications"));
-    found.iter().map(finding).collect()
+    let root = config.shared_dir();
+    let finding =
+        |dir: &PathBuf| Finding::warning("spool", advice(root, dir, "may hold notifications"));
+    unknown_dirs(root, known).iter().map(finding).collect()
 }
 
 /// Logs a warning for each directory with messages that `config` does not forward. Blocks, and opens the
 /// slots that no process owns.
 pub(crate) fn report_unknown_slots(config: &Config) {
     let Some(known) = &config.known else { return };
-    for dir in unknown_dirs(config.shared_dir(), known) {
+    let root = config.shared_dir();
+    for dir in unknown_dirs(root, known) {
         // Messages in a slot that cannot be read must not be passed over in silence.
         let contents: Result<Vec<_>> =
             slots(&dir).and_then(|slots| slots.into_iter().map(|slot| slot.contents).collect());
         let contents = match contents {
             Err(error) => {
-                tracing::warn!("{}: {error:#}", advice(&dir, "may hold notifications"));
+                tracing::warn!("{}: {error:#}", advice(root, &dir, "may hold notifications"));
                 continue;
             }
             Ok(contents) => contents.into_iter().flatten(),
@@ -44,7 +46,7 @@ pub(crate) fn report_unknown_slots(config: &Config) {
         });
         if pending + dead > 0 {
             let holds = format!("holds {pending} pending notifications and {dead} dead letters");
-            tracing::warn!("{}", advice(&dir, &holds));
+            tracing::warn!("{}", advice(root, &dir, &holds));
         }
     }
 }
@@ -71,12 +73,16 @@ fn holds_slots(dir: &Path) -> bool {
     numbers.into_iter().any(|number| !database_version(&dir, number).is_empty())
 }
 
-/// Returns the text about a directory.
-fn advice(dir: &Path, holds: &str) -> String {
+/// Returns the text about a directory: `root` itself or one below it.
+fn advice(root: &Path, dir: &Path, holds: &str) -> String {
+    let name = match dir.file_name() {
+        Some(name) if dir != root => printable_path(Path::new(name)),
+        _ => "''".to_owned(),
+    };
     let dir = printable_path(dir);
     format!(
         "{dir} {holds} of a destination that is not configured: nothing forwards them; configure that \
-         destination again, or look with `glance-notify spool ls --set spool.dir=DIR`"
+         destination again, or look with `glance-notify spool ls --destination {name}`"
     )
 }
 

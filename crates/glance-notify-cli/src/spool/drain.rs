@@ -8,9 +8,15 @@
 //! account, and stops it for the same reasons as `emit` stops: a permanent error before
 //! the first delivery, `--timeout` seconds without progress, or a signal. A drain that is
 //! killed loses nothing, but the next one may deliver some messages again.
+//!
+//! The spools of several destinations drain at the same time, so that an unreachable destination delays
+//! no other.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
+use futures_util::future::join_all;
+use glance_notify::config::DestinationConfig;
 use glance_notify::event::EventType;
 use glance_notify::pipeline::{Stage, StageAccount, Stats, WorkerState};
 use glance_notify::transport::spool::{self, Forwarder, Spool};
@@ -18,6 +24,7 @@ use glance_notify::{Config, Result as NotifyResult};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
+use super::check_readable;
 use super::drain_summary::DrainSummary;
 use crate::arguments::parse_seconds;
 use crate::exit_status::{CommandError, ExitStatus};
@@ -27,9 +34,11 @@ use crate::progress::ProgressLine;
 use crate::runtime;
 use crate::signals::StopSignals;
 use crate::stop_reason::{StopReason, last_error};
-use crate::terminal::{print_note, print_warning};
+use crate::terminal::{print_error, print_note, print_warning};
 
 /// Forward all messages that no process forwards, with the configured strategy.
+///
+/// Of several destinations, drains the spools of all at the same time, unless `--destination` names one.
 ///
 /// Exits with 0 once no message is pending and the destination refused none. A slot in use belongs to
 /// its process, which forwards the messages in it; while any remain there, the command names the
@@ -45,42 +54,114 @@ pub(super) struct SpoolDrainArgs {
     output: TextOrJson,
 }
 
-/// Drains the spool and prints the summary.
+/// Drains the spools at the same time, and prints the summary of each.
 ///
-/// Refuses a strategy that sends nothing: the spool would count its messages as
-/// delivered and remove them.
+/// A spool that cannot be drained stops no other. The most serious exit status decides.
 ///
 /// # Errors
 ///
-/// Returns an error if the directory or the transport cannot be opened. Later failures
-/// are part of the summary.
+/// Returns an error if the runtime cannot start.
 pub(super) fn run(
     args: &SpoolDrainArgs,
     config: &Config,
-    spool: spool::Config,
+    spools: Vec<(DestinationConfig<'_>, spool::Config)>,
 ) -> Result<ExitStatus, CommandError> {
-    let dir = spool.dir.clone();
     for warning in config.warnings() {
         print_warning(format_args!("{warning}"));
     }
-    let transport = glance_notify::transport::open(config)?;
-    let strategy = transport.name();
-    if !EventType::DOCUMENTED.iter().all(|event_type| transport.wants(event_type)) {
-        let message = format!(
-            "the strategy `{strategy}` sends nothing, and draining to it would lose the messages \
-             in the spool: set `strategy` to your destination"
-        );
-        return Err(CommandError::new(ExitStatus::PermanentError, message));
-    }
-    let (_, forwarder) = Spool::open(spool, transport)?;
+    // Several progress lines would overwrite each other.
+    let has_progress_line = spools.len() == 1;
+    let drains: Vec<_> = spools
+        .into_iter()
+        .map(|(destination, spool)| (destination.name(), Drain::open(destination.config(), spool)))
+        .collect();
     let runtime = runtime::start()?;
-    let drained = runtime.block_on(async {
-        let monitor = DrainMonitor::new(&forwarder, config.drain_timeout(), args.timeout)?;
-        Ok::<_, CommandError>(monitor.run(forwarder).await)
-    });
+    let finished = runtime.block_on(join_all(drains.into_iter().map(|(name, drain)| async move {
+        let finished = match drain {
+            Ok(drain) => drain.run(args.timeout, has_progress_line).await,
+            Err(error) => Err(error),
+        };
+        (name, finished)
+    })));
     runtime.shutdown_background();
-    let (stop_reason, stats) = drained?;
-    DrainSummary::new(&dir, strategy, stats, stop_reason)?.print(args.output.is_json())
+    let mut worst = ExitStatus::Success;
+    for (name, finished) in finished {
+        let printed = finished
+            .and_then(|finished| DrainSummary::new(name, finished))
+            .and_then(|summary| summary.print(args.output.is_json()));
+        let status = printed.unwrap_or_else(|CommandError { status, message }| {
+            let name = if name.is_empty() { String::new() } else { format!("{name}: ") };
+            print_error(format_args!("{name}{message}"));
+            status
+        });
+        if status != ExitStatus::Success && worst != ExitStatus::PermanentError {
+            worst = status;
+        }
+    }
+    Ok(worst)
+}
+
+/// An open spool with its transport.
+struct Drain {
+    dir: PathBuf,
+    strategy: &'static str,
+    /// `queue.drain_timeout`.
+    drain_timeout: Duration,
+    forwarder: Forwarder,
+}
+
+/// The result of a drain.
+pub(super) struct FinishedDrain {
+    pub(super) dir: PathBuf,
+    /// The strategy that delivered the messages.
+    pub(super) strategy: &'static str,
+    /// The account of the forwarder.
+    pub(super) stats: Stats,
+    pub(super) stop_reason: StopReason,
+}
+
+impl Drain {
+    /// Opens the spool and the transport of one destination.
+    ///
+    /// Refuses a strategy that sends nothing: the spool would count its messages as
+    /// delivered and remove them.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the directory or the transport cannot be opened.
+    fn open(config: &Config, spool: spool::Config) -> Result<Self, CommandError> {
+        let dir = spool.dir.clone();
+        check_readable(&dir)?;
+        let transport = glance_notify::transport::open(config)?;
+        let strategy = transport.name();
+        if !EventType::DOCUMENTED.iter().all(|event_type| transport.wants(event_type)) {
+            let message = format!(
+                "the strategy `{strategy}` sends nothing, and draining to it would lose the \
+                 messages in the spool: set `strategy` to your destination"
+            );
+            return Err(CommandError::new(ExitStatus::PermanentError, message));
+        }
+        let (_, forwarder) = Spool::open(spool, transport)?;
+        Ok(Self { dir, strategy, drain_timeout: config.drain_timeout(), forwarder })
+    }
+
+    /// Drains the spool.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the operating system refuses the signal handlers. Later failures are part of the
+    /// result.
+    async fn run(
+        self,
+        timeout: Duration,
+        has_progress_line: bool,
+    ) -> Result<FinishedDrain, CommandError> {
+        let Self { dir, strategy, drain_timeout, forwarder } = self;
+        let mut monitor = DrainMonitor::new(&forwarder, drain_timeout, timeout)?;
+        monitor.progress_line = has_progress_line.then(|| ProgressLine::new(None));
+        let (stop_reason, stats) = monitor.run(forwarder).await;
+        Ok(FinishedDrain { dir, strategy, stats, stop_reason })
+    }
 }
 
 /// The state of a running drain.
@@ -100,7 +181,8 @@ struct DrainMonitor {
     /// `None` once the monitor has sent that.
     stop: Option<oneshot::Sender<Duration>>,
     stop_reason: StopReason,
-    progress_line: ProgressLine,
+    /// The progress line, if this is the only drain.
+    progress_line: Option<ProgressLine>,
 }
 
 impl DrainMonitor {
@@ -124,7 +206,7 @@ impl DrainMonitor {
             settled: 0,
             stop: None,
             stop_reason: StopReason::Completed,
-            progress_line: ProgressLine::new(None),
+            progress_line: None,
         })
     }
 
@@ -149,7 +231,7 @@ impl DrainMonitor {
                 result = &mut drain => break result,
             }
         };
-        self.progress_line.clear();
+        self.progress_line = None;
         match result {
             Ok(result) => self.record(result),
             // Aborted: unsettled messages are still on the disk.
@@ -173,12 +255,11 @@ impl DrainMonitor {
         let stats = (self.account)();
         let Stats { delivered, refused, pending, .. } = &stats;
         let settled = delivered + refused;
-        self.progress_line.set_total(settled + pending.messages);
-        self.progress_line.show(
-            settled,
-            settled,
-            format_args!("{delivered} delivered, {} pending", pending.messages),
-        );
+        if let Some(line) = &mut self.progress_line {
+            line.set_total(settled + pending.messages);
+            let counts = format_args!("{delivered} delivered, {} pending", pending.messages);
+            line.show(settled, settled, counts);
+        }
         if settled > self.settled {
             (self.settled, self.last_progress) = (settled, Instant::now());
         }

@@ -8,16 +8,17 @@
 //! glance-notify: 11 delivered by `rabbit`, 1 refused, 1 dead letter
 //! ```
 //!
+//! The line of one of several destinations begins with its name.
+//!
 //! The exit status is a success only if no message is pending anywhere and the destination
 //! refused none during this drain.
-
-use std::path::Path;
 
 use glance_notify::pipeline::Stats;
 use glance_notify::transport::spool::admin;
 use glance_notify_cli::json_output::write_json;
 use serde::Serialize;
 
+use super::drain::FinishedDrain;
 use super::slots::ErrorLog;
 use crate::exit_status::{CommandError, ExitStatus};
 use crate::held_log;
@@ -25,7 +26,9 @@ use crate::stop_reason::StopReason;
 use crate::terminal::{print_note, print_warning, write_stdout};
 
 /// The counts of a finished drain, and the reason why it stopped.
-pub(super) struct DrainSummary {
+pub(super) struct DrainSummary<'a> {
+    /// The name of the destination; empty for the only one of the flat form.
+    destination: &'a str,
     /// The strategy that delivered the messages.
     strategy: &'static str,
     /// The account of the forwarder.
@@ -53,19 +56,16 @@ struct ForeignSlot {
     pending: Option<u64>,
 }
 
-impl DrainSummary {
+impl<'a> DrainSummary<'a> {
     /// Looks at the slots after a drain.
     ///
     /// # Errors
     ///
     /// Returns an error if the directory cannot be read.
-    pub(super) fn new(
-        dir: &Path,
-        strategy: &'static str,
-        stats: Stats,
-        stop_reason: StopReason,
-    ) -> Result<Self, CommandError> {
+    pub(super) fn new(destination: &'a str, drain: FinishedDrain) -> Result<Self, CommandError> {
+        let FinishedDrain { dir, strategy, stats, stop_reason } = drain;
         let mut summary = Self {
+            destination,
             strategy,
             stats,
             stop_reason,
@@ -74,7 +74,7 @@ impl DrainSummary {
             foreign: Vec::new(),
             errors: ErrorLog::default(),
         };
-        for slot in admin::slots(dir)? {
+        for slot in admin::slots(&dir)? {
             let Some(contents) = summary.errors.ok(slot.contents) else { continue };
             let pending = match contents {
                 Some(contents) => Some(contents.pending.messages),
@@ -141,7 +141,8 @@ impl DrainSummary {
 
     /// Returns the text form. Counts of 0 are left out, except for the first.
     fn text(&self) -> String {
-        let Self { strategy, stats, pending, dead, .. } = self;
+        let Self { destination, strategy, stats, pending, dead, .. } = self;
+        let name = if destination.is_empty() { String::new() } else { format!("{destination}: ") };
         let rest = [
             (stats.refused, "refused"),
             (stats.dropped.total(), "quarantined"),
@@ -150,13 +151,14 @@ impl DrainSummary {
         ];
         let rest = rest.iter().filter(|(count, _)| *count > 0);
         let rest: Vec<_> = rest.map(|(count, counter)| format!(", {count} {counter}")).collect();
-        format!("{} delivered by `{strategy}`{}", stats.delivered, rest.concat())
+        format!("{name}{} delivered by `{strategy}`{}", stats.delivered, rest.concat())
     }
 
     /// Returns the JSON form.
     fn report(&self) -> DrainReport<'_> {
-        let Self { strategy, stats, pending, dead, foreign, .. } = self;
+        let Self { destination, strategy, stats, pending, dead, foreign, .. } = self;
         DrainReport {
+            destination,
             strategy,
             delivered: stats.delivered,
             refused: stats.refused,
@@ -185,6 +187,9 @@ impl ForeignSlot {
 /// The JSON form of the summary. Scripts read these fields: never rename them.
 #[derive(Serialize)]
 struct DrainReport<'a> {
+    /// The name of the destination, if it has one.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    destination: &'a str,
     strategy: &'a str,
     /// Messages that the destination accepted during this drain.
     delivered: u64,

@@ -152,12 +152,7 @@ fn no_destination_gets_the_notifications_of_another_one() {
 #[test]
 fn the_spool_of_one_destination_is_chosen_by_its_name() {
     let sandbox = Sandbox::new();
-    let two = format!(
-        "{}{}",
-        spooled_log("alpha"),
-        spooled_log("beta").replace("spool.dir = 'spool'", "")
-    );
-    sandbox.file("two.toml", two);
+    sandbox.file("two.toml", two_spooled_logs());
     sandbox.pipe(["emit", "-c", "two.toml"], line("x"));
     sandbox
         .run(["spool", "stats", "-c", "two.toml"])
@@ -166,4 +161,67 @@ fn the_spool_of_one_destination_is_chosen_by_its_name() {
         .run(["spool", "stats", "-c", "two.toml", "--destination", "gamma"])
         .expect_message(2, "no destination `gamma` is configured");
     sandbox.run(["spool", "ls", "--destination", "beta", "-c", "two.toml"]).expect(0);
+}
+
+/// Returns a configuration with two destinations behind the spool `spool`: log files in directories of their
+/// own.
+fn two_spooled_logs() -> String {
+    let beta = spooled_log("beta").replace("spool.dir = 'spool'", "");
+    format!("{}{beta}", spooled_log("alpha"))
+}
+
+/// The command in the warning about a destination that is configured no longer works with the configuration
+/// that lacks it. Only `drain` refuses: nothing says where to.
+#[test]
+fn the_spool_of_a_removed_destination_can_be_seen() {
+    let sandbox = Sandbox::new();
+    for name in ["gone", "flat"] {
+        sandbox.file(&format!("{name}.toml"), spooled_log(name));
+        store_and_kill(&sandbox, name);
+    }
+    sandbox.file("two.toml", two_spooled_logs());
+    // A file in the usual place, as in the command of the warning.
+    sandbox.file("glance-notify.toml", two_spooled_logs());
+    let found = sandbox.run(["check", "-c", "two.toml"]).out;
+    for name in ["gone", "''"] {
+        let command = format!("`glance-notify spool ls --destination {name}`");
+        assert!(found.contains(&command), "{found}");
+        let name = name.trim_matches('\'');
+        let output = sandbox.run(["spool", "export", "--destination", name]).expect(0);
+        assert_eq!(values(&output.out).len(), 3, "{name}");
+        sandbox.run(["spool", "ls", "--destination", name]).expect(0);
+        sandbox
+            .run(["spool", "drain", "--destination", name])
+            .expect_message(2, &format!("no destination `{name}` is configured (`alpha`, `beta`)"));
+    }
+    for name in ["never", "../spool", ".."] {
+        let message = "and no `spool.dir` has a directory of this name";
+        sandbox.run(["spool", "ls", "--destination", name]).expect_message(2, message);
+    }
+}
+
+/// Without a name, `drain` drains the spools of all destinations, and one that fails stops no other. The most
+/// serious exit status decides. A destination that has stored nothing has no spool yet.
+#[test]
+fn a_drain_without_a_name_drains_all_destinations() {
+    let sandbox = Sandbox::new();
+    let gamma = spooled_log("gamma").replace("spool.dir = 'spool'", "");
+    sandbox.file("three.toml", format!("{}{gamma}", two_spooled_logs()));
+    let drain = ["spool", "drain", "-c", "three.toml"];
+    sandbox.run(drain).expect_message(2, "/spool/alpha`: No such file or directory");
+    for name in ["alpha", "beta"] {
+        sandbox.file(&format!("{name}.toml"), spooled_log(name));
+        store_and_kill(&sandbox, name);
+    }
+    fs::create_dir(sandbox.path("beta")).unwrap();
+    let output = sandbox.run([&drain[..], &["-o", "json"]].concat()).expect(2);
+    let summaries = values(&output.out);
+    let counts = summaries
+        .iter()
+        .map(|it| (it["destination"].as_str(), it["delivered"].as_u64(), it["pending"].as_u64()));
+    let expected = [(Some("alpha"), Some(0), Some(3)), (Some("beta"), Some(3), Some(0))];
+    assert_eq!(counts.collect::<Vec<_>>(), expected, "{}", output.err);
+    fs::create_dir(sandbox.path("alpha")).unwrap();
+    let output = sandbox.run(drain).expect_message(0, "alpha: 3 delivered by `log`");
+    assert!(output.err.contains("beta: 0 delivered by `log`"), "{}", output.err);
 }
