@@ -87,6 +87,8 @@ fn the_service_stores_each_line_once_through_kills() {
         // Killed before, while or after it has stored something.
         let scraped = get(&address, "/metrics");
         assert!(scraped.contains("glance_notify_archive_source_attached{source=\"north\"}"));
+        // The alert about a silent source needs the counter from the start.
+        assert!(scraped.contains("glance_notify_archive_received_total{source=\"north\"}"));
         child.kill().unwrap();
         child.wait().unwrap();
     }

@@ -38,7 +38,8 @@ pub struct ServiceStatus {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SourceProgress {
-    /// The timestamp of the newest notification that is stored, in UTC.
+    /// The timestamp of the newest notification that was stored since the service started, in UTC. A
+    /// timestamp after the reception counts as the time of the reception.
     pub last_event: Option<OffsetDateTime>,
     /// The time from the sender's timestamp to the reception, of the notification that was stored last.
     pub lag: Option<time::Duration>,
@@ -144,8 +145,11 @@ impl ServiceMonitor {
         for record in &batch.records {
             let Some(source) = record.arrival.source.as_deref() else { continue };
             let Some(progress) = status.sources.get_mut(source) else { continue };
-            progress.last_event = progress.last_event.max(Some(record.timestamp));
-            progress.lag = record.arrival.received_at.map(|received| received - record.timestamp);
+            let received_at = record.arrival.received_at;
+            // A sender with a wrong clock must not hide that the source falls silent.
+            let event = received_at.map_or(record.timestamp, |at| at.min(record.timestamp));
+            progress.last_event = progress.last_event.max(Some(event));
+            progress.lag = received_at.map(|received| received - record.timestamp);
         }
     }
 
@@ -171,6 +175,21 @@ mod tests {
     use super::*;
     use crate::record::RecordReader;
     use crate::store::UnreadableContent;
+
+    /// A notification from the future counts as one of the moment at which it arrived.
+    #[test]
+    fn a_timestamp_in_the_future_is_not_the_last_event() {
+        let line = br#"{"message_id":"6b9d4b8a-0f7c-4d2c-9a4a-0a3f0e7d4c11","publisher_id":"h","event_type":"image.send","priority":"INFO","timestamp":"2099-11-24 12:00:00.000000","payload":{}}"#;
+        let mut record = RecordReader::new("north").read(line).unwrap();
+        let received_at = OffsetDateTime::UNIX_EPOCH;
+        record.arrival.source = Some("north".into());
+        record.arrival.received_at = Some(received_at);
+        let monitor = ServiceMonitor::default();
+        monitor.lock().status.sources.insert("north".to_owned(), SourceProgress::default());
+        let batch = ArchiveBatch { records: vec![record], ..ArchiveBatch::default() };
+        monitor.stored(&batch, AppendOutcome::default());
+        assert_eq!(monitor.status().sources["north"].last_event, Some(received_at));
+    }
 
     /// The status names how many numbered notifications are missing between the first and the last stored.
     #[test]

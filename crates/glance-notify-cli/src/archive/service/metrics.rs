@@ -120,7 +120,7 @@ impl MetricTable {
             Some(f64::from(u8::from(matches!(source.state, SourceState::Attached { .. }))))
         });
         let progress = |source: &SourceStats| status.sources.get(&source.name).copied();
-        let help = "Timestamp of the newest notification that is stored";
+        let help = "Timestamp of the newest notification that was stored since the service started";
         self.source_gauge(status, "last_event_timestamp_seconds", help, |source| {
             progress(source)?.last_event.map(seconds)
         });
