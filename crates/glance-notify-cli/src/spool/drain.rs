@@ -24,8 +24,8 @@ use glance_notify::{Config, Result as NotifyResult};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use super::check_readable;
-use super::drain_summary::DrainSummary;
+use super::drain_summary::{DrainSummary, FinishedDrain};
+use super::slots::check_readable;
 use crate::arguments::parse_seconds;
 use crate::exit_status::{CommandError, ExitStatus};
 use crate::held_log;
@@ -106,18 +106,8 @@ struct Drain {
     dir: PathBuf,
     strategy: &'static str,
     /// `queue.drain_timeout`.
-    drain_timeout: Duration,
+    grace: Duration,
     forwarder: Forwarder,
-}
-
-/// The result of a drain.
-pub(super) struct FinishedDrain {
-    pub(super) dir: PathBuf,
-    /// The strategy that delivered the messages.
-    pub(super) strategy: &'static str,
-    /// The account of the forwarder.
-    pub(super) stats: Stats,
-    pub(super) stop_reason: StopReason,
 }
 
 impl Drain {
@@ -142,7 +132,7 @@ impl Drain {
             return Err(CommandError::new(ExitStatus::PermanentError, message));
         }
         let (_, forwarder) = Spool::open(spool, transport)?;
-        Ok(Self { dir, strategy, drain_timeout: config.drain_timeout(), forwarder })
+        Ok(Self { dir, strategy, grace: config.drain_timeout(), forwarder })
     }
 
     /// Drains the spool.
@@ -156,8 +146,8 @@ impl Drain {
         timeout: Duration,
         has_progress_line: bool,
     ) -> Result<FinishedDrain, CommandError> {
-        let Self { dir, strategy, drain_timeout, forwarder } = self;
-        let mut monitor = DrainMonitor::new(&forwarder, drain_timeout, timeout)?;
+        let Self { dir, strategy, grace, forwarder } = self;
+        let mut monitor = DrainMonitor::new(&forwarder, grace, timeout)?;
         monitor.progress_line = has_progress_line.then(|| ProgressLine::new(None));
         let (stop_reason, stats) = monitor.run(forwarder).await;
         Ok(FinishedDrain { dir, strategy, stats, stop_reason })

@@ -13,17 +13,28 @@
 //! The exit status is a success only if no message is pending anywhere and the destination
 //! refused none during this drain.
 
+use std::path::PathBuf;
+
 use glance_notify::pipeline::Stats;
 use glance_notify::transport::spool::admin;
 use glance_notify_cli::json_output::write_json;
 use serde::Serialize;
 
-use super::drain::FinishedDrain;
 use super::slots::ErrorLog;
 use crate::exit_status::{CommandError, ExitStatus};
 use crate::held_log;
 use crate::stop_reason::StopReason;
 use crate::terminal::{print_note, print_warning, write_stdout};
+
+/// The result of a drain.
+pub(super) struct FinishedDrain {
+    pub(super) dir: PathBuf,
+    /// The strategy that delivered the messages.
+    pub(super) strategy: &'static str,
+    /// The account of the forwarder.
+    pub(super) stats: Stats,
+    pub(super) stop_reason: StopReason,
+}
 
 /// The counts of a finished drain, and the reason why it stopped.
 pub(super) struct DrainSummary<'a> {

@@ -28,15 +28,16 @@ mod show;
 mod slots;
 mod stats;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::exit_status::{CommandError, ExitStatus};
-use crate::input_source::display_path;
 use crate::settings::ConfigArgs;
 use clap::Subcommand;
 use glance_notify::Config;
 use glance_notify::config::DestinationConfig;
 use glance_notify::transport::{printable, spool};
+
+use slots::check_readable;
 
 /// Administer the notifications in the spool.
 ///
@@ -185,17 +186,6 @@ fn select_destination<'a>(
         _ => format!("{problem} ({})", names.join(", ")),
     };
     Err(CommandError::new(ExitStatus::PermanentError, message))
-}
-
-/// Checks that the directory of a spool can be read.
-///
-/// # Errors
-///
-/// Returns an error that names the directory if it cannot.
-fn check_readable(dir: &Path) -> Result<(), CommandError> {
-    std::fs::read_dir(dir).map(drop).map_err(|error| {
-        CommandError::file(&format!("cannot read the spool `{}`", display_path(dir)), &error)
-    })
 }
 
 /// Returns the error of a configuration without a spool.

@@ -12,6 +12,7 @@ use std::path::Path;
 use glance_notify::transport::spool::admin::{self, OpenSlot};
 
 use crate::exit_status::{CommandError, ExitStatus};
+use crate::input_source::display_path;
 use crate::terminal::print_error;
 
 /// An iteration over the slots that can be opened.
@@ -79,4 +80,15 @@ impl ErrorLog {
     pub(super) fn status(&self) -> ExitStatus {
         self.0.unwrap_or(ExitStatus::Success)
     }
+}
+
+/// Checks that the directory of a spool can be read.
+///
+/// # Errors
+///
+/// Returns an error that names the directory if it cannot.
+pub(super) fn check_readable(dir: &Path) -> Result<(), CommandError> {
+    std::fs::read_dir(dir).map(drop).map_err(|error| {
+        CommandError::file(&format!("cannot read the spool `{}`", display_path(dir)), &error)
+    })
 }

@@ -5,7 +5,7 @@ use notify_testbed::broker::rabbitmq::{RabbitMq, Vhost};
 use notify_testbed::ports::free_port;
 use serde_json::json;
 
-use crate::support::{LIFECYCLE, Sandbox, send_signal, values, wait_until};
+use crate::support::{Sandbox, send_signal, values, wait_until};
 
 /// Returns a glance-api.conf for a broker.
 fn glance_conf(url: &str, driver: &str) -> String {
@@ -115,7 +115,7 @@ fn watch_shows_the_traffic() {
 #[test]
 fn watch_leaves_the_checkpoint_of_a_file_alone() {
     let sandbox = Sandbox::new();
-    sandbox.file("day.jsonl", LIFECYCLE);
+    sandbox.file("day.jsonl", include_str!("../../../../docs/samples/cloud-day.jsonl"));
     let table = "[[source]]\nname = 'a'\nfile = 'day.jsonl'\ncheckpoint = 'position'\n";
     sandbox.file("sources.toml", table);
     let watch = || {

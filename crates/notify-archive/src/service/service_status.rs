@@ -70,7 +70,7 @@ struct MonitorState {
     looked_at: Instant,
     /// The gaps in the numbers of the stored notifications.
     gaps: SequenceGaps,
-    /// The time of the oldest event that was stored since somebody asked.
+    /// The time of the oldest event that was stored since the last look.
     oldest_stored: Option<OffsetDateTime>,
 }
 
