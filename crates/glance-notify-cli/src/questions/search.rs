@@ -12,7 +12,7 @@ use super::question_args::{AnswerFormat, Question, QuestionArgs};
 use super::record_input::{RecordRequest, read_records};
 use crate::arguments::number_in;
 use crate::exit_status::{CommandError, ExitStatus};
-use crate::terminal::write_stdout;
+use crate::terminal::{print_warning, write_stdout};
 
 /// Search events by type, priority, image, project and time. The answer is sorted by time.
 #[derive(clap::Args)]
@@ -56,6 +56,10 @@ pub(crate) fn run(args: &SearchArgs) -> Result<ExitStatus, CommandError> {
     } else {
         print_answer(&table(found.values(), left_out, &question), &read.coverage, question.format)?;
     }
+    let has_notes = matches!(question.format, AnswerFormat::Text | AnswerFormat::Json);
+    if left_out > 0 && !has_notes {
+        print_warning(format_args!("{}", left_out_note(left_out)));
+    }
     Ok(if found.is_empty() { ExitStatus::NothingFound } else { ExitStatus::Success })
 }
 
@@ -94,9 +98,13 @@ fn table<'a>(
     }));
     table.notes.push(format!("{} events.", table.rows.len()));
     if left_out > 0 {
-        table.notes.push(format!("{left_out} older events left out: use `-n` for more."));
+        table.notes.push(left_out_note(left_out));
     }
     table
+}
+
+fn left_out_note(left_out: u64) -> String {
+    format!("{left_out} older events left out: use `-n` for more, or `-n 0` for all.")
 }
 
 /// Returns the parts of a context, in the order of [`CONTEXT_COLUMNS`].

@@ -142,6 +142,13 @@ fn search_is_sorted_and_limited() {
     assert!(out.contains("2 older events left out"), "{out}");
     let lines: Vec<_> = out.lines().collect();
     assert!(lines[1].contains("debian-11") && lines[2].contains("debian-12"), "{out}");
+    for format in ["csv", "raw"] {
+        let output = ask(&["search", "--event", "image.delete", "-n", "2", "-o", format]).expect(0);
+        assert!(output.err.contains("2 older events left out"), "{format}: {}", output.err);
+        assert!(!output.out.contains("left out"), "{format}: {}", output.out);
+        let output = ask(&["search", "-n", "0", "-o", format]).expect(0);
+        assert!(!output.err.contains("left out"), "{format}: {}", output.err);
+    }
     ask(&["search", "--event", "volume.*"]).expect(1);
 }
 
