@@ -39,6 +39,7 @@ pub(super) struct InputSummary {
 /// Calls `add` with the records of the inputs.
 ///
 /// A copy has the id of an earlier record. It is left out and counted, as are lines without a notification.
+/// The ids of images that an input names also count in the inputs after it.
 ///
 /// # Errors
 ///
@@ -57,13 +58,20 @@ pub(super) fn read_records(
     // One archive by itself has no copies.
     let several = from.len() > 1;
     let mut archives = Vec::new();
+    let mut filter = match request {
+        RecordRequest::Matching(filter, _) | RecordRequest::MatchingOnly(filter, _) => {
+            (*filter).clone()
+        }
+        RecordRequest::LifeOf(_) => EventFilter::default(),
+    };
     for path in from {
         if path == Path::new("-") && std::io::stdin().is_terminal() {
             return Err(CommandError::new(ExitStatus::PermanentError, NO_INPUT));
         }
         if path.is_dir() {
             let archive = Archive::open(path)?;
-            read_archive(&archive, request, &mut |record| {
+            read_archive(&archive, request, &filter.clone(), &mut |record| {
+                filter.learn(record);
                 if several && !ids.insert(record.message_id) {
                     coverage.copies += 1;
                 } else {
@@ -73,10 +81,9 @@ pub(super) fn read_records(
             summary.add_archive(&archive, request, question)?;
             archives.push(archive);
         } else {
-            let (mut filter, lines) = match request {
-                RecordRequest::Matching(filter, _) => ((*filter).clone(), None),
-                RecordRequest::MatchingOnly(filter, _) => ((*filter).clone(), filter.line_filter()),
-                RecordRequest::LifeOf(_) => (EventFilter::default(), None),
+            let lines = match request {
+                RecordRequest::MatchingOnly(..) => filter.line_filter(),
+                RecordRequest::Matching(..) | RecordRequest::LifeOf(_) => None,
             };
             let input = InputSource::open(Some(path))?;
             read_input(input, lines, &mut coverage, &mut ids, &mut |record| {
@@ -121,14 +128,15 @@ pub(super) fn count_usage(
     Ok(summary)
 }
 
-/// Reads an archive.
+/// Reads an archive, with the filter of the request and the ids that it has learned.
 fn read_archive(
     archive: &Archive,
     request: &RecordRequest<'_>,
+    filter: &EventFilter,
     add: &mut dyn FnMut(&EventRecord),
 ) -> Result<(), CommandError> {
     match request {
-        RecordRequest::Matching(filter, scope) | RecordRequest::MatchingOnly(filter, scope) => {
+        RecordRequest::Matching(_, scope) | RecordRequest::MatchingOnly(_, scope) => {
             archive.read(filter, *scope, add)?;
         }
         RecordRequest::LifeOf(subject) => {

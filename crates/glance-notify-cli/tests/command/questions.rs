@@ -152,6 +152,27 @@ fn search_is_sorted_and_limited() {
     ask(&["search", "--event", "volume.*"]).expect(1);
 }
 
+/// A name that one input tells also finds the events of the next input that have only the id.
+#[test]
+fn a_name_counts_across_inputs() {
+    let sandbox = Sandbox::new();
+    let (sends, others): (Vec<_>, Vec<_>) =
+        DAY.lines().partition(|line| line.contains("\"event_type\": \"image.send\""));
+    sandbox.file("log.1", others.join("\n") + "\n");
+    sandbox.file("log", sends.join("\n") + "\n");
+    sandbox.file("whole", DAY);
+    sandbox.run(["archive", "import", "--archive", "archive", "log.1"]).expect(0);
+    let downloads = |inputs: &[&str]| {
+        let asked = ["search", "--image", "debian-12", "-o", "raw"];
+        let output = sandbox.run([&asked[..], inputs].concat()).expect(0);
+        output.out.lines().filter(|line| line.contains("\"image.send\"")).count()
+    };
+    let expected = downloads(&["--from", "whole"]);
+    assert!(expected > 0);
+    assert_eq!(downloads(&["--from", "log.1", "--from", "log"]), expected);
+    assert_eq!(downloads(&["--from", "archive", "--from", "log"]), expected);
+}
+
 /// Every report has every grouping and every form; numbers have no `raw` form.
 #[test]
 fn every_report_has_every_grouping() {
