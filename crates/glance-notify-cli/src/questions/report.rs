@@ -113,22 +113,31 @@ fn usage(kind: UsageKind, args: &UsageArgs) -> Result<ExitStatus, CommandError> 
 
 fn storage(args: &StorageArgs) -> Result<ExitStatus, CommandError> {
     let question = args.usage.question()?;
-    let mut report = StorageReport::new(args.usage.by.into(), question.calendar.clone());
+    let mut report = StorageReport::new(args.usage.by.into(), question.calendar.clone())
+        .of_projects(question.filter.projects.clone());
+    // Events before the interval tell what occupied the store at its begin, and events of other owners tell
+    // when an image left a project.
+    let mut filter = EventFilter { since: None, projects: Vec::new(), ..question.filter.clone() };
+    let mut baseline = Vec::new();
     if let Some(path) = &args.baseline {
         let name = display_path(path);
         let json = fs::read(path).map_err(|error| read_error(&name, &error))?;
-        let images = read_catalogue(&json).map_err(|expected| {
+        baseline = read_catalogue(&json).map_err(|expected| {
             CommandError::new(ExitStatus::PermanentError, format!("`{name}`: {expected}"))
         })?;
-        for image in &images {
-            report.add_baseline(image);
+    }
+    baseline.extend(stored_baseline(&args.usage.question.from)?);
+    let asked = &question.filter.images;
+    for image in baseline {
+        let has_name = image.name.as_ref().is_some_and(|name| asked.contains(name));
+        if asked.is_empty() {
+            report.add_baseline(&image);
+        } else if has_name || asked.contains(&image.id) {
+            report.add_baseline(&image);
+            // Its events may have another name.
+            filter.images.push(image.id);
         }
     }
-    for image in stored_baseline(&args.usage.question.from)? {
-        report.add_baseline(&image);
-    }
-    // Events before the interval tell what occupied the store at its begin.
-    let filter = EventFilter { since: None, ..question.filter.clone() };
     let scope = ReadScope { detail: RecordDetail::Usage, ..ReadScope::default() };
     let request = RecordRequest::Matching(&filter, scope);
     let from = &args.usage.question.from;

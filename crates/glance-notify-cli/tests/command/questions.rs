@@ -215,6 +215,39 @@ fn report_storage_uses_the_baseline() {
     sandbox.pipe(args, DAY).expect_message(2, "fetch all pages");
 }
 
+/// `--image` and `--project` select among the images of the baseline too, and an image that changes its owner
+/// leaves the project.
+#[test]
+fn report_storage_selects_images_and_owners() {
+    let sandbox = Sandbox::new();
+    let image = |owner: &str| {
+        format!(
+            r#"{{"id": "11111111-2222-4333-8444-555555555555", "name": "old", "owner": "{owner}",
+            "status": "active", "size": 1073741824, "created_at": "2020-01-01T00:00:00Z"}}"#
+        )
+    };
+    sandbox.file("catalogue.json", format!("[{}]", image("archive")));
+    let update = format!(
+        r#"{{"message_id": "11111111-0000-4000-8000-000000000001", "publisher_id": "image.glance1",
+        "event_type": "image.update", "priority": "INFO", "timestamp": "2026-11-24 12:00:00.000000",
+        "payload": {}}}"#,
+        image("data")
+    );
+    let events = format!("{DAY}{}\n", update.replace('\n', " "));
+    let rows = |option: &str, value: &str| {
+        let args = ["report", "storage", "--baseline", "catalogue.json", "--since", "2026-11-24"];
+        let more = ["--until", "2026-11-25", "-o", "csv", option, value];
+        let output = sandbox.pipe([args, more].concat(), &events).expect(0);
+        output.out.lines().skip(1).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(rows("--project", "archive"), ["archive,1,12.000,0"]);
+    assert_eq!(rows("--project", "data"), ["data,1,12.000,1073741824"]);
+    assert_eq!(rows("--image", "old"), ["archive,1,12.000,0", "data,1,12.000,1073741824"]);
+    let others = rows("--image", "debian-12");
+    assert!(!others.is_empty());
+    assert!(!others.iter().any(|row| row.starts_with("archive") || row.starts_with("data,")));
+}
+
 /// Storage ends now, whatever the question or a wrong clock says.
 #[test]
 fn report_storage_ends_now() {

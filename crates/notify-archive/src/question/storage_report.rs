@@ -44,6 +44,8 @@ pub struct StorageReport {
     calendar: Calendar,
     images: HashMap<Arc<str>, ImageHistory>,
     has_baseline: bool,
+    /// The owners that the answer is about. Empty for all.
+    projects: Vec<String>,
 }
 
 /// An image of the catalogue, as Glance's API lists it.
@@ -98,7 +100,16 @@ struct StorageSums {
 impl StorageReport {
     /// Creates an empty report.
     pub fn new(grouping: ReportGroup, calendar: Calendar) -> Self {
-        Self { grouping, calendar, images: HashMap::new(), has_baseline: false }
+        let (images, projects) = (HashMap::new(), Vec::new());
+        Self { grouping, calendar, images, has_baseline: false, projects }
+    }
+
+    /// Restricts the answer to the time that images belonged to these projects. An empty list stands for all.
+    ///
+    /// Give the report the events of all projects: an event of the next owner ends the time of the one before.
+    #[must_use]
+    pub fn of_projects(self, projects: Vec<String>) -> Self {
+        Self { projects, ..self }
     }
 
     /// Takes an image of the catalogue. Its events take precedence.
@@ -166,6 +177,10 @@ impl StorageReport {
         for (id, history) in &mut self.images {
             let mut counted = std::collections::BTreeSet::new();
             for (stay, bytes, change) in history.stays(&interval) {
+                let owns = |project: &String| change.owner.as_deref() == Some(project.as_str());
+                if !self.projects.is_empty() && !self.projects.iter().any(owns) {
+                    continue;
+                }
                 let is_end = stay.end == interval.end;
                 for (key, part) in parts(self.grouping, &self.calendar, id, change, stay) {
                     let duration = (part.end - part.start).whole_microseconds().unsigned_abs();
