@@ -1,5 +1,6 @@
 //! `glance-notify report`: missing outcomes and usage.
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::PathBuf;
 
@@ -107,7 +108,11 @@ fn usage(kind: UsageKind, args: &UsageArgs) -> Result<ExitStatus, CommandError> 
         filter.events = kind.events();
     }
     let read = count_usage(&args.question.from, &filter, &question, &mut report)?;
-    print_answer(&report.finish(&question.names), &read.coverage, question.format)?;
+    let mut answer = report.finish(&question.names);
+    if kind == UsageKind::Failures && !question.filter.projects.is_empty() {
+        answer.notes.push(WITHOUT_OWNER.to_owned());
+    }
+    print_answer(&answer, &read.coverage, question.format)?;
     Ok(ExitStatus::Success)
 }
 
@@ -155,12 +160,33 @@ fn storage(args: &StorageArgs) -> Result<ExitStatus, CommandError> {
 fn stuck(args: &StuckArgs) -> Result<ExitStatus, CommandError> {
     let question = refuse_raw(args.question.question()?)?;
     let mut report = StuckReport::default();
-    let request = RecordRequest::Matching(&question.filter, ReadScope::default());
-    let read = read_records(&args.question.from, &request, &question, |record| report.add(record))?;
+    // An outcome can lack what the begin has: a failed upload names no owner. So the report sees whole lives, and
+    // the question selects among them.
+    let filter = EventFilter {
+        events: Vec::new(),
+        priorities: Vec::new(),
+        projects: Vec::new(),
+        ..question.filter.clone()
+    };
+    let selection =
+        EventFilter { images: Vec::new(), projects: Vec::new(), ..question.filter.clone() };
+    let mut selected = HashSet::new();
+    let request = RecordRequest::Matching(&filter, ReadScope::default());
+    let read = read_records(&args.question.from, &request, &question, |record| {
+        if selection.accepts(record) {
+            selected.extend(record.subject.clone());
+        }
+        report.add(record);
+    })?;
     let last = read.span.map_or(OffsetDateTime::UNIX_EPOCH, |span| span.end);
     // A clock that is ahead makes no upload old.
     let now = question.filter.until.unwrap_or_else(|| last.min(OffsetDateTime::now_utc()));
-    let items = report.finish(now, Duration::minutes(args.older_than.into()));
+    let mut items = report.finish(now, Duration::minutes(args.older_than.into()));
+    let projects = &question.filter.projects;
+    items.retain(|item| {
+        let has_owner = item.owner.as_ref().is_some_and(|owner| projects.contains(owner));
+        selected.contains(item.id.as_str()) && (projects.is_empty() || has_owner)
+    });
     let table = stuck_table(&items, now, &question);
     print_answer(&table, &read.coverage, question.format)?;
     Ok(ExitStatus::Success)
@@ -221,5 +247,7 @@ impl From<GroupArg> for ReportGroup {
     }
 }
 
+const WITHOUT_OWNER: &str = "Failures whose event names no project, such as failed uploads, are left out: leave out \
+                             `--project` to count them.";
 const NOT_RAW: &str = "a report consists of numbers: use `-o text`, `-o csv` or `-o json`, or `search -o raw` \
                        for the notifications";

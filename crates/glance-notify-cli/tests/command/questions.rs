@@ -72,6 +72,31 @@ fn report_stuck_names_the_next_step() {
     ask(&["report", "stuck", "-o", "raw"]).expect_message(2, "search -o raw");
 }
 
+/// An upload that failed is not stuck, though its failure names no owner and has another priority.
+#[test]
+fn report_stuck_sees_outcomes_that_the_filter_excludes() {
+    let data = "c0ffee00c0ffee00c0ffee00c0ffee00";
+    let names = |args: &[&str]| {
+        // The upload of `4ca0a1ae-…` has just failed.
+        let asked = ["report", "stuck", "--until", "2026-11-24T11:30:19.360", "--older-than", "0"];
+        let answer = json(&[&asked[..], args].concat());
+        let rows = answer["answer"]["rows"].as_array().unwrap();
+        rows.iter().map(|row| row["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    for args in [
+        &["--project", data][..],
+        &["--priority", "info"],
+        &["--event", "image.prepare", "--event", "image.update"],
+    ] {
+        assert_eq!(names(args), ["rawhide", "training-set-4"], "{args:?}");
+    }
+    assert_eq!(names(&["--event", "image.prepare"]), ["training-set-4"]);
+    let none: [&str; 0] = [];
+    assert_eq!(names(&["--project", "b7a1c5e4d3f24a6f9e8d7c6b5a493827"]), none);
+    let failures = json(&["report", "failures", "--project", data]);
+    assert!(failures["answer"]["notes"].to_string().contains("names no project"), "{failures}");
+}
+
 /// Numbers are exact, projects have names, and copies of events count once.
 #[test]
 fn report_transfers_counts_each_download_once() {
