@@ -3,12 +3,14 @@
 //! It only runs things side by side: the shared runner, the runners of silent lanes, the stage, and the
 //! workers of the other destinations.
 
+use std::any::Any;
 use std::io;
-use std::panic::resume_unwind;
+use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::runtime::{Handle, Runtime, RuntimeFlavor};
 use tokio::sync::{mpsc, oneshot};
@@ -81,6 +83,8 @@ impl Worker {
     /// them are drained. On a runtime with several threads each destination is a task of its own, so a
     /// transport that blocks its thread delays no other.
     ///
+    /// If a transport panics, the other destinations are drained first, and then the panic goes on.
+    ///
     /// Needs a tokio runtime with its timer enabled, and with I/O enabled for transports that do I/O.
     ///
     /// # Cancel safety
@@ -88,35 +92,45 @@ impl Worker {
     /// Dropping the future drops the worker. The tasks of several destinations are aborted then, and the
     /// runtime drops each of them as soon as its thread is free.
     pub async fn run(mut self) -> Stats {
-        let others = std::mem::take(&mut self.others);
-        if others.is_empty() {
+        let mut workers = std::mem::take(&mut self.others);
+        if workers.is_empty() {
             return self.run_one().await;
         }
-        if Handle::current().runtime_flavor() != RuntimeFlavor::CurrentThread {
-            return self.run_tasks(others).await;
+        let queue = Arc::clone(&self.queue);
+        workers.insert(0, self);
+        let panic = if Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread {
+            // Tasks on a single thread would not be more independent.
+            Self::run_side_by_side(workers).await
+        } else {
+            Self::run_tasks(workers).await
+        };
+        if let Some(panic) = panic {
+            resume_unwind(panic);
         }
-        // Tasks on a single thread would not be more independent.
-        let mut others: FuturesUnordered<_> = others.into_iter().map(Self::run_one).collect();
-        let run_others = async { while others.next().await.is_some() {} };
-        tokio::join!(self.run_one(), run_others).0
+        queue.stats(0)
     }
 
-    /// Runs this destination and the others as a task each.
-    ///
-    /// If a transport panics, the other destinations are drained first, and then the panic goes on.
-    async fn run_tasks(self, others: Vec<Self>) -> Stats {
-        let queue = Arc::clone(&self.queue);
-        let mut tasks: JoinSet<Stats> =
-            std::iter::once(self).chain(others).map(Self::run_one).collect();
+    /// Runs destinations as a task each. Returns the panic of a transport, after all of them have ended.
+    async fn run_tasks(workers: Vec<Self>) -> Option<PanicPayload> {
+        let mut tasks: JoinSet<Stats> = workers.into_iter().map(Self::run_one).collect();
         let mut panic = None;
         while let Some(ended) = tasks.join_next().await {
             // A task that did not panic was cancelled by a runtime that shuts down.
             panic = ended.err().and_then(|error| error.try_into_panic().ok()).or(panic);
         }
-        if let Some(panic) = panic {
-            resume_unwind(panic);
+        panic
+    }
+
+    /// Runs destinations in the calling task. Returns the panic of a transport, after all of them have ended.
+    async fn run_side_by_side(workers: Vec<Self>) -> Option<PanicPayload> {
+        // A worker that panics is dropped, so nothing sees a broken state.
+        let run = |worker: Self| AssertUnwindSafe(worker.run_one()).catch_unwind();
+        let mut running: FuturesUnordered<_> = workers.into_iter().map(run).collect();
+        let mut panic = None;
+        while let Some(ended) = running.next().await {
+            panic = ended.err().or(panic);
         }
-        queue.stats(0)
+        panic
     }
 
     /// Runs the worker of one destination, and returns its final account.
@@ -203,13 +217,16 @@ impl Worker {
                 Err((other, _)) => self.others.push(*other),
             }
         }
-        let stats = runtime.block_on(self.run());
+        // The other threads are joined before the panic of a transport goes on.
+        let mut stats = runtime.block_on(AssertUnwindSafe(self.run()).catch_unwind());
         // Do not wait for a DNS lookup that hangs on one of the runtime's threads.
         runtime.shutdown_background();
         for thread in threads {
-            thread.join().unwrap_or_else(|panic| resume_unwind(panic));
+            if let Err(panic) = thread.join() {
+                stats = Err(panic);
+            }
         }
-        stats
+        stats.unwrap_or_else(|panic| resume_unwind(panic))
     }
 
     /// Returns the longest time from the drain deadline to the end of a worker.
@@ -256,3 +273,6 @@ impl Drop for Worker {
         self.queue.ended.send_replace(true);
     }
 }
+
+/// The value that a transport panicked with.
+type PanicPayload = Box<dyn Any + Send>;

@@ -1,5 +1,6 @@
 //! Several destinations behind one notifier: filters, encodings, receipts, and independence.
 
+use std::panic::resume_unwind;
 use std::sync::Mutex;
 use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
@@ -356,44 +357,68 @@ fn a_transport_that_blocks_its_thread_delays_no_other() {
     }
 }
 
-/// The panic of one transport ends its own destination; the others are drained, and then it goes on.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_transport_that_panics_stops_no_other() {
-    /// A transport with a bug.
-    #[derive(Debug)]
-    struct PanickingTransport;
+/// A transport with a bug.
+#[derive(Debug)]
+struct PanickingTransport;
 
-    #[async_trait]
-    impl Transport for PanickingTransport {
-        fn name(&self) -> &'static str {
-            "panicking"
-        }
-
-        fn wants(&self, _: &EventType) -> bool {
-            true
-        }
-
-        async fn send(&mut self, _: &mut Batch<'_>) -> Result<()> {
-            panic!("a bug of this transport")
-        }
-
-        async fn close(&mut self) -> Result<()> {
-            Ok(())
-        }
+#[async_trait]
+impl Transport for PanickingTransport {
+    fn name(&self) -> &'static str {
+        "panicking"
     }
 
-    let script = Script::default();
-    let faulty = Notifier::builder(PanickingTransport).publisher_id("host").named("faulty");
-    let (notifier, worker) =
-        destination("fast", &script).destination(faulty.optional()).build().unwrap();
-    let worker = tokio::spawn(worker.run());
-    for _ in 0..20 {
-        notifier.send(&image_create()).await.unwrap();
+    fn wants(&self, _: &EventType) -> bool {
+        true
     }
-    notifier.close();
-    let panic = worker.await.unwrap_err().into_panic();
-    assert_eq!(panic.downcast_ref::<&str>(), Some(&"a bug of this transport"));
-    let accounts = counts(&notifier);
-    assert_eq!(accounts[0], ("fast".to_owned(), [20, 20, 0, 0]));
-    assert_eq!(accounts[1].1[3], 0, "a dropped worker settles every message");
+
+    async fn send(&mut self, _: &mut Batch<'_>) -> Result<()> {
+        panic!("a bug of this transport")
+    }
+
+    async fn close(&mut self) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// The panic of one transport ends its own destination, wherever the worker runs; the others are drained, and
+/// then it goes on.
+#[test]
+fn a_transport_that_panics_stops_no_other() {
+    let several =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let single = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let (several, single) = (several.unwrap(), single.unwrap());
+    let places = [(&several, false), (&single, false), (&single, true)];
+    for (case, (runtime, on_thread)) in places.into_iter().chain(places).enumerate() {
+        let script = Script::default();
+        let faulty = Notifier::builder(PanickingTransport).publisher_id("host").named("faulty");
+        let (faulty, fast) = (faulty.optional(), destination("fast", &script));
+        let (first, second) = if case < places.len() { (faulty, fast) } else { (fast, faulty) };
+        let (notifier, worker) = first.destination(second).build().unwrap();
+        let task = if on_thread {
+            let thread = worker.spawn_thread().unwrap();
+            let join = || thread.join().unwrap_or_else(|panic| resume_unwind(panic));
+            runtime.spawn_blocking(join)
+        } else {
+            runtime.spawn(worker.run())
+        };
+        let event = image_create();
+        for _ in 0..20 {
+            let sending = notifier.send(&event);
+            let sent = runtime.block_on(async { timeout(Duration::from_secs(10), sending).await });
+            sent.unwrap_or_else(|_| panic!("{case}")).unwrap();
+        }
+        script.set_stalled(true);
+        drop(notifier.emit(&event));
+        notifier.close();
+        runtime.block_on(async { tokio::time::sleep(Duration::from_millis(100)).await });
+        assert!(!task.is_finished(), "{case}: the worker waits for the other destination");
+        script.set_stalled(false);
+        let panic = runtime.block_on(task).unwrap_err().into_panic();
+        assert_eq!(panic.downcast_ref::<&str>(), Some(&"a bug of this transport"));
+        let mut accounts = counts(&notifier);
+        accounts.sort();
+        assert_eq!(accounts[0], ("fast".to_owned(), [21, 21, 0, 0]), "{case}");
+        assert_eq!(accounts[1].1[3], 0, "a dropped worker settles every message");
+    }
 }
