@@ -7,6 +7,7 @@ use std::any::Any;
 use std::io;
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::sync::Arc;
+use std::sync::mpsc::SendError;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -193,18 +194,26 @@ impl Worker {
             Ok(runtime) => runtime,
             Err(error) => return Err((Box::new(self), error)),
         };
-        // The thread gets the worker when it exists, so that a failed start gives the worker back.
-        let (give, given) = std::sync::mpsc::channel::<Self>();
+        // The thread gets both when it exists, so that a failed start gives them back.
+        let (give, given) = std::sync::mpsc::channel::<(Self, Runtime)>();
         let thread = std::thread::Builder::new().name("glance-notify".into()).spawn(move || {
-            given.recv().map_or_else(|_| Stats::default(), |worker| worker.run_threads(runtime))
+            given.recv().map_or_else(
+                |_| Stats::default(),
+                |(worker, runtime)| worker.run_threads(runtime),
+            )
         });
-        match thread {
-            Ok(thread) => match give.send(self) {
-                Ok(()) => Ok(thread),
-                Err(unsent) => Err((Box::new(unsent.0), io::ErrorKind::BrokenPipe.into())),
+        let (worker, runtime, error) = match thread {
+            Ok(thread) => match give.send((self, runtime)) {
+                Ok(()) => return Ok(thread),
+                Err(SendError((worker, runtime))) => {
+                    (worker, runtime, io::Error::from(io::ErrorKind::BrokenPipe))
+                }
             },
-            Err(error) => Err((Box::new(self), error)),
-        }
+            Err(error) => (self, runtime, error),
+        };
+        // A caller inside a runtime must not drop another one.
+        runtime.shutdown_background();
+        Err((Box::new(worker), error))
     }
 
     /// Runs this destination on the calling thread, and each of the others on one of its own. One for which

@@ -25,3 +25,4 @@ mod snapshots;
 mod stages;
 mod stress;
 mod support;
+mod thread_start;
