@@ -42,6 +42,8 @@ pub enum ArchiveErrorKind {
     DeadlineExceeded,
     /// The operating system reported another error.
     Io,
+    /// This library has a bug. A restart may help.
+    Bug,
 }
 
 impl ArchiveError {
@@ -120,6 +122,7 @@ impl ArchiveError {
                 | ArchiveErrorKind::Locked
                 | ArchiveErrorKind::DeadlineExceeded
                 | ArchiveErrorKind::Io
+                | ArchiveErrorKind::Bug
         )
     }
 }

@@ -9,7 +9,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use super::service_status::ServiceMonitor;
 use super::store_thread::{StoreThread, WriterJob};
-use crate::error::Result;
+use crate::error::{ArchiveError, ArchiveErrorKind, Result};
 use crate::store::{ArchiveBatch, ArchiveWriter, RetentionPolicy};
 
 /// Fills an archive from a listener.
@@ -117,7 +117,9 @@ impl ArchiveService {
     ///
     /// # Errors
     ///
-    /// Returns the permanent error of the sources if all of them failed before they were ever attached.
+    /// Returns the permanent error of the sources if all of them failed before they were ever attached, and an
+    /// error of the kind [`Bug`](ArchiveErrorKind::Bug) if the thread that writes panicked. Unacknowledged
+    /// notifications come again.
     ///
     /// # Cancel safety
     ///
@@ -160,7 +162,8 @@ impl ArchiveService {
             if is_due {
                 retained_at = Some(Instant::now());
             }
-            let is_stored = self.store(batch, retention, &mut stop).await;
+            let stored = self.store(batch, retention, &mut stop).await;
+            let is_stored = matches!(stored, Ok(true));
             stored_at = Some(Instant::now());
             match deliveries {
                 // The receipt resolves later. The listener counts acknowledgements that do not arrive.
@@ -169,6 +172,7 @@ impl ArchiveService {
                 None => {}
             }
             if !is_stored {
+                result = stored.map(drop);
                 break;
             }
         }
@@ -189,12 +193,16 @@ impl ArchiveService {
     }
 
     /// Stores a batch. Returns `false` if the service has to stop before that is possible.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the thread that writes is gone.
     async fn store(
         &mut self,
         batch: ArchiveBatch,
         retention: Option<RetentionPolicy>,
         stop: &mut Pin<&mut impl Future<Output = ()>>,
-    ) -> bool {
+    ) -> Result<bool> {
         let mut job = WriterJob { batch, retention, ..WriterJob::default() };
         let mut backoff = FIRST_BACKOFF;
         let mut retained_at = None::<Instant>;
@@ -213,12 +221,16 @@ impl ArchiveService {
                 }
                 self.is_stopping = self.is_stopping || is_ready(stop).await;
                 if self.is_stopping && waited >= self.options.grace {
-                    return false;
+                    return Ok(false);
                 }
             };
             let Ok((returned, stored)) = answer else {
-                self.report("the thread that writes the archive ended: this is a bug");
-                return false;
+                let error = ArchiveError::new(
+                    ArchiveErrorKind::Bug,
+                    "the thread that writes the archive panicked: please report this bug",
+                );
+                self.monitor.failed(&error.to_string());
+                return Err(error);
             };
             job = returned;
             match stored {
@@ -227,7 +239,7 @@ impl ArchiveService {
                         tracing::info!("the archive can be written again");
                     }
                     self.monitor.stored(&job.batch, outcome);
-                    return true;
+                    return Ok(true);
                 }
                 Err(error) => {
                     self.report(&error.to_string());
@@ -240,11 +252,11 @@ impl ArchiveService {
                 }
             }
             if self.is_stopping {
-                return false;
+                return Ok(false);
             }
             tokio::select! {
                 biased;
-                () = stop.as_mut() => return false,
+                () = stop.as_mut() => return Ok(false),
                 () = self.wait(backoff) => {}
             }
             backoff = (backoff * 2).min(LONGEST_BACKOFF);
@@ -296,3 +308,30 @@ const SLOW_DISK: Duration = Duration::from_secs(30);
 const FIRST_BACKOFF: Duration = Duration::from_millis(500);
 /// The longest wait between two attempts.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use notify_conformance::source_script::SourceScript;
+    use notify_core::listener::DeadLetters;
+
+    use super::*;
+
+    /// Without the thread that writes, the service ends with an error, so that systemd starts it again.
+    #[tokio::test]
+    async fn a_thread_that_ended_is_an_error() {
+        let script = SourceScript::default();
+        script.publish(notify_conformance::samples::messages(0..3));
+        let service = ArchiveService {
+            listener: Listener::builder(script.source(), DeadLetters::Discard).start().unwrap(),
+            writer: StoreThread::without_thread(),
+            options: ServiceOptions::default(),
+            monitor: ServiceMonitor::default(),
+            is_stopping: false,
+        };
+        let monitor = service.monitor();
+        let error = service.run(std::future::pending()).await.unwrap_err();
+        assert_eq!(error.kind(), ArchiveErrorKind::Bug, "{error}");
+        assert_eq!(monitor.status().error, Some(error.to_string()));
+        assert_eq!(script.unacked(), 3);
+    }
+}

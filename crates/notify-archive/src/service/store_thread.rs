@@ -46,6 +46,12 @@ impl StoreThread {
         Ok(Self(jobs))
     }
 
+    /// Returns the end of a thread that is over.
+    #[cfg(test)]
+    pub(super) fn without_thread() -> Self {
+        Self(channel().0)
+    }
+
     /// Sends a job. The receiver resolves to the job and its result, and to an error if the thread ended.
     pub(super) fn send(
         &self,
