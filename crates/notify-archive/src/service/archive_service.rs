@@ -22,6 +22,7 @@ use crate::store::{ArchiveBatch, ArchiveWriter, RetentionPolicy};
 /// * Memory is bounded by the prefetch of the listener and one batch.
 /// * After `stop`, the service ends within [`ServiceOptions::grace`] and the listener's own deadlines, also
 ///   while a disk hangs. Unstored notifications come again then.
+/// * When `run` has returned, you can open the archive for writing again, unless its disk hangs.
 ///
 /// # Examples
 ///
@@ -179,7 +180,7 @@ impl ArchiveService {
         self.close(result).await
     }
 
-    /// Closes the listener, and records that its sources are detached.
+    /// Closes the listener, records that its sources are detached, and closes the archive.
     async fn close(mut self, result: Result<()>) -> Result<ListenerStats> {
         let changes = self.listener.take_coverage_changes();
         let now = time::OffsetDateTime::now_utc();
@@ -188,7 +189,7 @@ impl ArchiveService {
         let mut job = WriterJob { changes, ..WriterJob::default() };
         job.stopped = stats.sources.iter().map(|source| (source.name.clone(), now)).collect();
         // A disk that hangs must not keep the process from ending: the next start closes the intervals.
-        drop(timeout(self.options.grace, self.writer.send(job)).await);
+        drop(timeout(self.options.grace, self.writer.close(job)).await);
         result.map(|()| stats)
     }
 

@@ -12,7 +12,12 @@ use crate::store::{AppendOutcome, ArchiveBatch, ArchiveWriter, RetentionPolicy};
 
 /// The end of the thread that the service holds. Dropping it ends the thread after its job.
 #[derive(Debug)]
-pub(super) struct StoreThread(Sender<(WriterJob, Reply)>);
+pub(super) struct StoreThread {
+    /// Dropping the sender ends the thread.
+    jobs: Sender<(WriterJob, Reply)>,
+    /// Resolves, with an error, when the thread has closed the archive.
+    ended: oneshot::Receiver<()>,
+}
 
 /// The changes of coverage and the batch that one call stores.
 #[derive(Debug, Default)]
@@ -36,20 +41,25 @@ impl StoreThread {
     /// Returns an error if the operating system starts no thread.
     pub(super) fn start(writer: ArchiveWriter) -> Result<Self> {
         let (jobs, receiver) = channel();
+        let (end, ended) = oneshot::channel();
         let thread = thread::Builder::new().name("archive-writer".to_owned());
-        thread.spawn(move || run(writer, &receiver)).map_err(|error| {
+        let work = move || {
+            run(writer, &receiver);
+            drop(end);
+        };
+        thread.spawn(work).map_err(|error| {
             ArchiveError::new(
                 ArchiveErrorKind::Io,
                 format!("cannot start the thread that writes the archive: {error}"),
             )
         })?;
-        Ok(Self(jobs))
+        Ok(Self { jobs, ended })
     }
 
     /// Returns the end of a thread that is over.
     #[cfg(test)]
     pub(super) fn without_thread() -> Self {
-        Self(channel().0)
+        Self { jobs: channel().0, ended: oneshot::channel().1 }
     }
 
     /// Sends a job. The receiver resolves to the job and its result, and to an error if the thread ended.
@@ -59,8 +69,16 @@ impl StoreThread {
     ) -> oneshot::Receiver<(WriterJob, Result<AppendOutcome>)> {
         let (reply, result) = oneshot::channel();
         // Without the thread, the reply is dropped, which resolves the receiver.
-        drop(self.0.send((job, reply)));
+        drop(self.jobs.send((job, reply)));
         result
+    }
+
+    /// Carries out a last job, and waits until the thread has closed the archive.
+    pub(super) async fn close(self, job: WriterJob) {
+        drop(self.send(job));
+        drop(self.jobs);
+        // The thread drops its sender as its last act, so the error here means success.
+        drop(self.ended.await);
     }
 }
 

@@ -141,6 +141,21 @@ async fn a_service_stops_while_the_archive_fails() {
     assert!(matches!(monitor.status().listener.sources[0].state, SourceState::Closed));
 }
 
+/// The archive of a service that has ended is free at once.
+#[tokio::test]
+async fn an_ended_service_has_released_its_archive() {
+    let directory = tempfile::tempdir().unwrap();
+    for _ in 0..10 {
+        let script = SourceScript::default();
+        publish_day(&script);
+        let service = RunningService::start(&script, directory.path(), ServiceOptions::default());
+        eventually("everything is acknowledged", || script.unacked() == 0).await;
+        service.stop().await;
+        ArchiveWriter::open(directory.path()).unwrap();
+    }
+    assert_eq!(count(directory.path()), 101);
+}
+
 /// A running service removes old months, because no other process may write to its archive.
 #[tokio::test]
 async fn a_service_keeps_the_bounds_of_its_archive() {
