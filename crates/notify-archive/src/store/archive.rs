@@ -1,6 +1,5 @@
 //! The reader of an archive: [`Archive`].
 
-use std::collections::HashSet;
 use std::fs;
 use std::ops::{ControlFlow, Range};
 use std::os::unix::fs::PermissionsExt as _;
@@ -101,8 +100,7 @@ impl Archive {
     /// Calls `add` with each record that passes the filter, file by file, and in each file in the order
     /// of time. Without a filter by image, all records are in the order of time.
     ///
-    /// An image's name in the filter stands for every image that was created with it. If there is none, it
-    /// stands for every image that had it later, which takes a look at all events.
+    /// An image's name in the filter stands for every image that has it in any event: also one that was renamed.
     ///
     /// # Errors
     ///
@@ -309,9 +307,9 @@ impl Archive {
         ArchiveError::sqlite(&self.directory.join(CONTROL_FILE), error)
     }
 
-    /// Returns the ids that a text stands for: itself, if an event is about it, and the images that were created
-    /// with it as their name.
-    pub(crate) fn known_ids(&self, text: &str, deadline: Instant) -> Result<Vec<String>> {
+    /// Returns the ids that a text stands for: itself, if an event is about it, and the images that have it as
+    /// their name in any event.
+    fn known_ids(&self, text: &str, deadline: Instant) -> Result<Vec<String>> {
         let mut ids = Vec::new();
         for name in self.files()? {
             check_deadline(deadline)?;
@@ -322,25 +320,11 @@ impl Archive {
         Ok(ids)
     }
 
-    /// Adds the ids of images whose names the filter has: those that were created with the name, or, if there
-    /// is none, those that had it in any event.
-    fn resolve_names(&self, filter: &mut EventFilter, deadline: Instant) -> Result<()> {
+    /// Adds the ids of the images that have a name of the filter in any event.
+    pub(crate) fn resolve_names(&self, filter: &mut EventFilter, deadline: Instant) -> Result<()> {
         let names: Vec<_> = filter.images.iter().filter(|image| !is_uuid(image)).cloned().collect();
         for name in names {
-            let mut ids = self.known_ids(&name, deadline)?;
-            if ids.is_empty() {
-                let mut seen = HashSet::new();
-                let everything = EventFilter::default();
-                let scope = ReadScope { undated: true, ..ReadScope::default() };
-                self.read_files(&everything, scope, deadline, &mut |record| {
-                    if record.is_image() && record.name.as_deref() == Some(name.as_str()) {
-                        seen.extend(record.subject.as_deref().map(str::to_owned));
-                    }
-                    ControlFlow::Continue(())
-                })?;
-                ids.extend(seen);
-            }
-            filter.images.extend(ids);
+            filter.images.extend(self.known_ids(&name, deadline)?);
         }
         filter.images.sort();
         filter.images.dedup();

@@ -24,7 +24,7 @@ pub(crate) struct IndexQuery {
 }
 
 impl IndexQuery {
-    pub(crate) fn new(index: &PageIndex, filter: &EventFilter, has_ids: bool) -> Self {
+    pub(crate) fn new(index: &PageIndex, filter: &EventFilter) -> Self {
         let (source, value) = match index {
             PageIndex::Time => ("event INDEXED BY event_ts WHERE 1", None),
             PageIndex::EventType(name) => {
@@ -46,9 +46,6 @@ impl IndexQuery {
             query.add_any(&["event_type GLOB ?"], patterns);
         }
         query.add_any(&["priority = ?"], filter.priorities.iter().map(|p| p.as_str().to_owned()));
-        if !has_ids {
-            query.add_any(&["subject = ?", "name = ?"], filter.images.iter().cloned());
-        }
         let projects = filter.projects.iter().cloned();
         query.add_any(&["owner = ?", "receiver = ?", "actor_project = ?"], projects);
         query
@@ -163,7 +160,7 @@ mod tests {
             (PageIndex::EventType("t".into()), "event_type (event_type=? AND ts>? AND ts<?)"),
             (PageIndex::Time, "event_ts (ts>? AND ts<?)"),
         ] {
-            let query = IndexQuery::new(&index, &filter, true);
+            let query = IndexQuery::new(&index, &filter);
             let places = [1, 1, 0, 0, 50].map(Value::Integer);
             let parameters = query.parameters.iter().chain(&places);
             let plan = plan_of(&query.part_sql(COLUMNS), params_from_iter(parameters));

@@ -206,6 +206,14 @@ pub(crate) const EVENTS: FileSchema = FileSchema {
     ",
             fill: seen_numbers::fill,
         },
+        // A rename shows a name too, and the deletion of an image that is older than the archive. Without a
+        // condition on the type, the index alone answers.
+        Migration::new(
+            "
+        DROP INDEX event_name;
+        CREATE INDEX event_name ON event (name, subject) WHERE name IS NOT NULL;
+    ",
+        ),
     ],
 };
 

@@ -18,7 +18,6 @@ use super::index_query::{IndexQuery, RowPlace};
 use crate::error::{ArchiveError, Result};
 use crate::question::event_filter::EventFilter;
 use crate::record::event_record::EventRecord;
-use crate::record::image_ids::is_uuid;
 
 /// One page of a search, the newest event first.
 ///
@@ -96,8 +95,7 @@ impl FromStr for SearchPosition {
 impl Archive {
     /// Returns one page of the events that pass the filter, the newest first.
     ///
-    /// An id in the filter's images stands for itself, a name for every image that was created with it. A name
-    /// that no image was created with matches the events that show it.
+    /// An id in the filter's images stands for itself, a name for every image that has it in any event.
     ///
     /// # Errors
     ///
@@ -107,7 +105,7 @@ impl Archive {
         let deadline = end_of(request.deadline);
         let limit = request.limit.max(1);
         let mut filter = filter.clone();
-        let has_ids = self.resolve_images(&mut filter, deadline)?;
+        self.resolve_names(&mut filter, deadline)?;
         let mut page = SearchPage::default();
         let mut names = self.files()?;
         names.retain(|name| {
@@ -125,7 +123,7 @@ impl Archive {
             file.progress_handler(STEPS_BETWEEN_LOOKS, Some(move || Instant::now() >= deadline));
             // One more event tells whether there is a next page.
             let room = limit + 1 - page.records.len();
-            let scan = FileScan { file: &file, filter: &filter, has_ids, room, deadline };
+            let scan = FileScan { file: &file, filter: &filter, room, deadline };
             let part = scan.read(start).map_err(|error| ArchiveError::sqlite(&path, error))?;
             file.progress_handler(0, None::<fn() -> bool>);
             self.kept.keep(name, &path, file);
@@ -147,34 +145,12 @@ impl Archive {
         }
         Ok(page)
     }
-
-    /// Replaces names of images by the ids of the images that were created with them. Returns `false` if one of
-    /// them stands for itself, because no image has it as its id or was created with it.
-    fn resolve_images(&self, filter: &mut EventFilter, deadline: Instant) -> Result<bool> {
-        let (mut images, names): (Vec<_>, Vec<_>) =
-            filter.images.drain(..).partition(|image| is_uuid(image));
-        let mut has_ids = true;
-        for name in names {
-            let ids = self.known_ids(&name, deadline)?;
-            if ids.is_empty() {
-                has_ids = false;
-                images.push(name);
-            }
-            images.extend(ids);
-        }
-        images.sort();
-        images.dedup();
-        filter.images = images;
-        Ok(has_ids)
-    }
 }
 
 /// A search of one file.
 struct FileScan<'a> {
     file: &'a Connection,
     filter: &'a EventFilter,
-    /// Whether the images of the filter are ids.
-    has_ids: bool,
     /// The most events to find.
     room: usize,
     deadline: Instant,
@@ -192,8 +168,7 @@ impl FileScan<'_> {
     fn read(&self, start: RowPlace) -> rusqlite::Result<ScanResult> {
         let mut interner = TextInterner::default();
         let mut scans = Vec::new();
-        let by_time = [PageIndex::Time].to_vec();
-        for index in if self.has_ids { indexes(self.filter) } else { by_time } {
+        for index in indexes(self.filter) {
             scans.push(self.read_index(&index, start, &mut interner)?);
         }
         // All indexes are complete down to the place that the slowest of them reached.
@@ -214,7 +189,7 @@ impl FileScan<'_> {
         mut start: RowPlace,
         interner: &mut TextInterner,
     ) -> rusqlite::Result<ScanResult> {
-        let query = IndexQuery::new(index, self.filter, self.has_ids);
+        let query = IndexQuery::new(index, self.filter);
         let mut rows = Vec::new();
         let mut part_rows = FIRST_PART;
         loop {

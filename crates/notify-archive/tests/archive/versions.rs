@@ -1,6 +1,7 @@
 //! Files of earlier versions: readers read them as they are, and the writer migrates them.
 //!
-//! The files of version 2 were written by the program of that version. Version 1 differs in its indexes only.
+//! The files of version 2 were written by the program of that version. Version 1 differs from it in indexes only, and
+//! version 3 from version 4.
 
 use std::fs;
 use std::path::Path;
@@ -16,13 +17,13 @@ use crate::store::read;
 /// same: records, contexts, searches, gaps, verification.
 #[test]
 fn archives_of_earlier_versions_are_read_and_migrated() {
-    for version in [1, 2] {
+    for version in [1, 2, 3] {
         let directory = tempfile::tempdir().unwrap();
         make(directory.path(), version);
         let before = answers(directory.path());
         assert_eq!(version_of(directory.path()), version, "a reader changes nothing");
         drop(ArchiveWriter::open(directory.path()).unwrap());
-        assert_eq!(version_of(directory.path()), 3);
+        assert_eq!(version_of(directory.path()), 4);
         assert_eq!(answers(directory.path()), before);
     }
 }
@@ -49,6 +50,9 @@ fn answers(directory: &Path) -> String {
     assert_eq!(records[0].context.traceparent(), None);
     let found = archive.search(&EventFilter::default(), &SearchRequest::default()).unwrap();
     assert_eq!(found.records.len(), 7);
+    let filter = EventFilter { images: vec!["debian-12".to_owned()], ..EventFilter::default() };
+    let named = archive.search(&filter, &SearchRequest::default()).unwrap();
+    assert_eq!(named.records, found.records);
     let by_id = archive.notifications(records[3].message_id, 2).unwrap();
     assert_eq!(by_id, (records[3..4].to_vec(), 0));
     let deadline = std::time::Duration::from_secs(60);
@@ -76,6 +80,21 @@ fn make(directory: &Path, version: i64) {
                  CREATE UNIQUE INDEX event_id ON event (message_id, hash);",
             )
             .unwrap();
+        }
+    }
+    if version == 3 {
+        let events = ["2025-11", "undated-2025-11"].map(|name| format!("{name}.sqlite"));
+        let index_of_names = |name: &String| {
+            let file = Connection::open(directory.join(name)).unwrap();
+            let sql = "SELECT sql FROM sqlite_schema WHERE name = 'event_name'";
+            file.query_row(sql, [], |row| row.get::<_, String>(0)).unwrap()
+        };
+        let earlier = events.each_ref().map(index_of_names);
+        drop(ArchiveWriter::open(directory).unwrap());
+        for (name, index) in events.iter().zip(earlier) {
+            let file = Connection::open(directory.join(name)).unwrap();
+            let sql = format!("DROP INDEX event_name; {index}; PRAGMA user_version = 3;");
+            file.execute_batch(&sql).unwrap();
         }
     }
 }
