@@ -13,6 +13,7 @@ pub(crate) mod event_filter;
 pub(crate) mod gap_report;
 pub(crate) mod payload_changes;
 pub(crate) mod project_names;
+pub(crate) mod region_split;
 pub(crate) mod storage_report;
 pub(crate) mod stuck_report;
 pub(crate) mod timeline;

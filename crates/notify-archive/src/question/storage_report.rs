@@ -11,13 +11,14 @@ use time::OffsetDateTime;
 use super::answer_table::{AnswerCell, AnswerTable};
 use super::calendar::Calendar;
 use super::project_names::ProjectNames;
+use super::region_split::by_region;
 use super::usage_report::{ReportGroup, UNKNOWN};
 use crate::record::event_record::{EventRecord, FIRST_NOTIFICATION};
 
 /// A report of the bytes that images occupied, and for how long.
 ///
 /// An image counts from the first event that shows it `active` with a size, until it is deleted. The report
-/// takes records in any order and keeps the changes of each image.
+/// takes records in any order and keeps the changes of each image. One id in two regions is two images.
 ///
 /// # Examples
 ///
@@ -174,7 +175,11 @@ impl StorageReport {
     /// at the bounds of the calendar's time zone.
     pub fn finish(mut self, interval: Range<OffsetDateTime>, names: &ProjectNames) -> AnswerTable {
         let mut groups: BTreeMap<String, StorageSums> = BTreeMap::new();
-        for (id, history) in &mut self.images {
+        let images = std::mem::take(&mut self.images).into_iter();
+        let lives = images.flat_map(|(id, history)| {
+            history.by_region().into_iter().map(move |life| (Arc::clone(&id), life))
+        });
+        for (id, mut history) in lives {
             let mut counted = std::collections::BTreeSet::new();
             for (stay, bytes, change) in history.stays(&interval) {
                 let owns = |project: &String| change.owner.as_deref() == Some(project.as_str());
@@ -182,7 +187,7 @@ impl StorageReport {
                     continue;
                 }
                 let is_end = stay.end == interval.end;
-                for (key, part) in parts(self.grouping, &self.calendar, id, change, stay) {
+                for (key, part) in parts(self.grouping, &self.calendar, &id, change, stay) {
                     let duration = (part.end - part.start).whole_microseconds().unsigned_abs();
                     let sums = groups.entry(key.clone()).or_default();
                     sums.byte_microseconds += u128::from(bytes) * duration;
@@ -241,6 +246,18 @@ impl StorageReport {
 }
 
 impl ImageHistory {
+    /// Returns the history in each region. The catalogue has no regions: its image is that of the first event.
+    fn by_region(self) -> Vec<Self> {
+        let of_changes = |changes| Self { changes, baseline: None };
+        let lives = by_region(self.changes, |change| change.region.as_ref());
+        let mut lives: Vec<_> = lives.into_iter().map(of_changes).collect();
+        let first = |life: &&mut Self| life.changes.iter().map(|change| change.time).min();
+        if let Some(life) = lives.iter_mut().min_by_key(first) {
+            life.baseline = self.baseline;
+        }
+        lives
+    }
+
     /// Returns the intervals within `interval` in which the image occupied bytes.
     fn stays(
         &mut self,

@@ -7,12 +7,13 @@ use notify_core::{EventType, Priority};
 use serde::Serialize;
 use time::{Duration, OffsetDateTime};
 
+use super::region_split::by_region;
 use crate::record::event_record::EventRecord;
 
 /// A report of images and tasks whose last event is no outcome.
 ///
-/// It claims no failure: an upload without an outcome may still run. Give it all events up to the time of
-/// the question, in any order.
+/// It claims no failure: an upload without an outcome may still run. One id in two regions is two images.
+/// Give it all events up to the time of the question, in any order.
 ///
 /// # Examples
 ///
@@ -79,6 +80,7 @@ struct LifeEvent {
     name: Option<Arc<str>>,
     owner: Option<Arc<str>>,
     publisher_id: Arc<str>,
+    region: Option<Arc<str>>,
 }
 
 impl StuckReport {
@@ -108,13 +110,18 @@ impl StuckReport {
             name: record.name.clone(),
             owner: record.owner.clone(),
             publisher_id: Arc::clone(&record.publisher_id),
+            region: record.arrival.region.clone(),
         });
     }
 
     /// Returns everything whose last event is older than `older_than` at the time `now`, the oldest first.
     pub fn finish(self, now: OffsetDateTime, older_than: Duration) -> Vec<StuckItem> {
         let mut items = Vec::new();
-        for (id, mut life) in self.lives {
+        let lives = self.lives.into_iter().flat_map(|(id, life)| {
+            let lives = by_region(life, |event| event.region.as_ref());
+            lives.into_iter().map(move |life| (Arc::clone(&id), life))
+        });
+        for (id, mut life) in lives {
             life.sort_by_key(|event| event.time);
             let Some((kind, event)) = state_of(&life) else { continue };
             if now - event.time < older_than {

@@ -150,6 +150,40 @@ fn an_image_of_the_catalogue_counts_from_its_upload() {
     }
 }
 
+/// A mirrored image occupies the store of each region until its deletion there. An event without a region belongs to
+/// the only region of its image.
+#[test]
+fn one_id_in_two_regions_is_two_images() {
+    let start = OffsetDateTime::from_unix_timestamp(1_798_588_800).unwrap();
+    let sums = |regions: [Option<&str>; 3]| {
+        let mut report = StorageReport::new(ReportGroup::Image, Calendar::utc());
+        let events = [(0, "image.upload"), (2, "image.upload"), (4, "image.delete")];
+        for (number, ((slot, event_type), region)) in events.into_iter().zip(regions).enumerate() {
+            let event = RawEvent {
+                time: start + SLOT * slot,
+                event_type,
+                priority: "INFO",
+                image: 1,
+                owner: Some(0),
+                receiver: None,
+                bytes: 1,
+                active: true,
+            };
+            let mut record = event.record(number);
+            record.arrival.region = region.map(Into::into);
+            report.add(&record);
+        }
+        let answer = report.finish(start..start + SLOT * 10, &ProjectNames::default());
+        answer.totals[2].clone()
+    };
+    let slots = |count| AnswerCell::GibHours(SLOT.whole_microseconds().unsigned_abs() * count);
+    // Four slots in the north, and eight in the south.
+    assert_eq!(sums([Some("north"), Some("south"), Some("north")]), slots(12));
+    assert_eq!(sums([None, Some("south"), Some("south")]), slots(4));
+    assert_eq!(sums([Some("north"), Some("north"), None]), slots(4));
+    assert_eq!(sums([None, None, None]), slots(4));
+}
+
 /// The numbers of an answer do not depend on the order of the records.
 #[test]
 fn a_report_does_not_depend_on_the_order() {

@@ -72,6 +72,28 @@ proptest! {
     }
 }
 
+/// An outcome in one region hides no missing outcome of the same id in another.
+#[test]
+fn an_outcome_in_another_region_is_none() {
+    let events = [
+        ("north", ("image.prepare", "INFO", "saving")),
+        ("south", ("image.update", "INFO", "active")),
+        ("south", ("image.delete", "INFO", "deleted")),
+    ];
+    for (north, expected) in [(Some("north"), 1), (Some("south"), 0), (None, 0)] {
+        let mut report = StuckReport::default();
+        for (number, (region, kind)) in events.into_iter().enumerate() {
+            let minute = i64::try_from(number).unwrap();
+            let event = GeneratedEvent { minute, subject: Some(0), host: 0, kind };
+            let mut record = event.record(number);
+            let region = if region == "north" { north } else { Some(region) };
+            record.arrival.region = region.map(Into::into);
+            report.add(&record);
+        }
+        assert_eq!(report.finish(at(90), Duration::HOUR).len(), expected, "{north:?}");
+    }
+}
+
 /// One random event.
 #[derive(Clone, Debug)]
 struct GeneratedEvent {
