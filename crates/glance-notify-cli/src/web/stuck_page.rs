@@ -1,6 +1,6 @@
 //! The page `/stuck`: outcomes that are missing, failed tasks and failed uploads, each with the next step.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::time::Instant;
 
@@ -127,8 +127,12 @@ fn stuck_items(
     let mut report = StuckReport::default();
     archive.read(&filter, scope(RecordDetail::Facts, end), |record| report.add(record))?;
     let mut items = Vec::new();
+    let mut seen = report.finish(interval.end, older_than);
+    // One id may be stuck in several regions.
+    let mut ids = HashSet::new();
+    seen.retain(|item| ids.insert(item.id.clone()));
     // A read opens every file of the archive.
-    for seen in report.finish(interval.end, older_than).chunks(LIVES_AT_ONCE) {
+    for seen in seen.chunks(LIVES_AT_ONCE) {
         let mut lives = StuckReport::default();
         let filter = EventFilter {
             images: seen.iter().map(|item| item.id.clone()).collect(),
@@ -136,13 +140,13 @@ fn stuck_items(
             ..EventFilter::default()
         };
         archive.read(&filter, scope(RecordDetail::Facts, end), |record| lives.add(record))?;
-        let mut wholes: HashMap<_, _> = lives
-            .finish(interval.end, older_than)
-            .into_iter()
-            .map(|whole| (whole.id.clone(), whole))
-            .collect();
+        let mut wholes: HashMap<_, Vec<_>> = HashMap::new();
+        for whole in lives.finish(interval.end, older_than) {
+            wholes.entry(whole.id.clone()).or_default().push(whole);
+        }
         for item in seen {
-            items.extend(wholes.remove(&item.id).map(|mut whole| {
+            let wholes = wholes.remove(&item.id).unwrap_or_default();
+            items.extend(wholes.into_iter().map(|mut whole| {
                 // Texts that name no image are not part of a life.
                 whole.possibly_related_failures = item.possibly_related_failures;
                 whole
