@@ -105,7 +105,9 @@ fn a_name_stands_for_renamed_images_too() {
     let archive = Archive::open(directory.path()).unwrap();
     let filter = EventFilter { images: vec!["debian-12".to_owned()], ..EventFilter::default() };
     let mut learned = filter.clone();
-    records.iter().for_each(|record| learned.learn(record));
+    for record in &records {
+        learned.learn(record);
+    }
     let expected: Vec<_> =
         records.iter().filter(|r| learned.accepts(r)).map(|r| r.message_id).collect();
     assert_eq!(expected.len(), 6);
