@@ -1,5 +1,6 @@
 //! The program's end of a listener: [`Listener`].
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -182,7 +183,12 @@ impl Listener {
                 () = &mut stop => break,
                 _ = handlers.join_next(), if is_busy => {}
                 delivery = self.next_delivery(), if !is_busy => match delivery {
-                    Ok(Some(delivery)) => drop(handlers.spawn(handler(delivery))),
+                    Ok(Some(delivery)) => {
+                        // A panic before the future exists drops the delivery, which has then failed.
+                        if let Ok(work) = catch_unwind(AssertUnwindSafe(|| handler(delivery))) {
+                            drop(handlers.spawn(work));
+                        }
+                    }
                     Ok(None) => break,
                     Err(error) => {
                         result = Err(error);

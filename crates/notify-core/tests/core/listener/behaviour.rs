@@ -339,6 +339,21 @@ async fn run_bounds_its_handlers_and_survives_their_panics() {
     assert_account_balances(&stats);
 }
 
+/// A handler that panics before it returns its future has failed, and the others go on.
+#[tokio::test(start_paused = true)]
+async fn run_survives_a_panic_outside_of_the_future() {
+    let script = SourceScript::default();
+    script.publish(samples::messages(0..10));
+    script.end();
+    let listener = listener(&script, DeadLetters::Discard, 20).start().unwrap();
+    let stats = listener.run(4, LONG, std::future::pending(), |delivery| {
+        assert!(delivery.attempts() > 1, "the first attempt panics");
+        async move { drop(delivery.ack()) }
+    });
+    let stats = stats.await.unwrap().total;
+    assert_eq!((stats.acked, stats.failed, stats.held), (10, 10, 0));
+}
+
 /// `run` stops when it is asked to, within its grace, and gives back what a stuck handler holds.
 #[tokio::test(start_paused = true)]
 async fn run_gives_back_the_deliveries_of_a_stuck_handler() {
