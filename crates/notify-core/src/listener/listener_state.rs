@@ -49,7 +49,7 @@ pub(super) struct SourceEntry {
     pub(super) state: SourceState,
     /// Whether the source was ever attached. Until then a permanent error is the program's.
     was_attached: bool,
-    /// The permanent error of a source that was never attached.
+    /// The permanent error of a source that was never attached, until the program has it.
     failure: Option<Error>,
     /// Wakes the task of the source.
     pub(super) wake: Arc<Notify>,
@@ -311,21 +311,20 @@ impl ListenerState {
     ///
     /// # Errors
     ///
-    /// The permanent error of the sources if all of them have one and were never attached.
+    /// The permanent error of the sources if all of them have one and were never attached. Each failure is
+    /// returned once, and only while no delivery is ready.
     pub(super) fn poll_ready(
         &mut self,
         wanted: usize,
         context: &mut Context<'_>,
     ) -> Poll<Result<bool>> {
         let ready = self.ready();
-        if self.hands_out() && ready > 0 && (ready >= wanted || self.is_out_of_credit()) {
+        let is_enough = ready >= wanted || self.is_out_of_credit() || self.has_failed();
+        if self.hands_out() && ready > 0 && is_enough {
             return Poll::Ready(Ok(true));
         }
-        let failures = self.sources.iter().filter_map(|entry| entry.failure.as_ref());
-        if failures.clone().count() == self.sources.len()
-            && let Some(error) = failures.into_iter().next()
-        {
-            return Poll::Ready(Err(error.clone()));
+        if let Some(error) = self.take_failure() {
+            return Poll::Ready(Err(error));
         }
         if self.close != ClosePhase::Open || self.is_finished() {
             return Poll::Ready(Ok(false));
@@ -354,6 +353,19 @@ impl ListenerState {
     /// Returns `true` if the program may have deliveries now.
     fn hands_out(&self) -> bool {
         self.close == ClosePhase::Open && self.paused_until.is_none()
+    }
+
+    /// Returns `true` if there is an error that the program has to know.
+    fn has_failed(&self) -> bool {
+        self.sources.iter().all(|entry| entry.failure.is_some())
+    }
+
+    /// Takes the error that the program has to know, so that it has each failure once.
+    fn take_failure(&mut self) -> Option<Error> {
+        if !self.has_failed() {
+            return None;
+        }
+        self.sources.iter_mut().map(|entry| entry.failure.take()).fold(None, Option::or)
     }
 
     /// Returns `true` if no source can hand over more before the program settles something.

@@ -80,7 +80,8 @@ impl Listener {
     ///
     /// Returns the permanent error of the sources (authentication failed, permission denied) if all of
     /// them failed before they were ever attached, unless [`wait`](super::ListenerConfig::wait) is
-    /// set. The listener keeps trying: you may call again. It never returns a transient error.
+    /// set. The listener keeps trying: you may call again, and then wait for the next attempt. It never
+    /// returns a transient error.
     ///
     /// # Cancel safety
     ///
@@ -95,9 +96,12 @@ impl Listener {
             if !self.ready(1).await? {
                 return Ok(None);
             }
-            if max > 1 && !linger.is_zero() {
-                // A failure to wait for more is no failure: there is one delivery.
-                drop(timeout_at(after(linger), self.ready(max)).await);
+            if max > 1
+                && !linger.is_zero()
+                && let Ok(more) = timeout_at(after(linger), self.ready(max)).await
+            {
+                // An error means that the first delivery is gone too.
+                more?;
             }
             let batch = self.take(max);
             // Empty if everything failed meanwhile.

@@ -204,6 +204,23 @@ async fn a_permanent_error_before_the_first_session_is_returned() {
     patient.next_batch(1, LONG).await.unwrap().unwrap().ack().await.unwrap();
 }
 
+/// Each failure is returned once: a program that calls again waits for the next attempt.
+#[tokio::test(start_paused = true)]
+async fn a_permanent_error_is_returned_once() {
+    let script = SourceScript::default();
+    for _ in 0..2 {
+        script.add_fault(SourceFault::DenyReceive);
+    }
+    script.publish(samples::messages(0..1));
+    let mut listener = listener(&script, DeadLetters::Discard, 10).start().unwrap();
+    for _ in 0..2 {
+        assert_eq!(listener.next_delivery().await.unwrap_err().kind(), ErrorKind::Access);
+        let again = timeout(Duration::from_secs(1), listener.next_delivery()).await;
+        assert!(again.is_err(), "the same failure again: {again:?}");
+    }
+    listener.next_delivery().await.unwrap().unwrap().ack().await.unwrap();
+}
+
 /// The log tells once that a login was denied, also if the broker was unreachable before.
 #[tokio::test(start_paused = true)]
 async fn a_permanent_error_after_a_transient_one_is_logged() {
