@@ -51,6 +51,8 @@ pub(super) struct SourceEntry {
     was_attached: bool,
     /// The permanent error of a source that was never attached, until the program has it.
     failure: Option<Error>,
+    /// The error that ended the source for good, until the program has it.
+    pub(super) fatal: Option<Error>,
     /// Wakes the task of the source.
     pub(super) wake: Arc<Notify>,
 }
@@ -90,6 +92,7 @@ impl ListenerState {
             state: SourceState::default(),
             was_attached: false,
             failure: None,
+            fatal: None,
             wake: Arc::default(),
         };
         Self {
@@ -311,8 +314,8 @@ impl ListenerState {
     ///
     /// # Errors
     ///
-    /// The permanent error of the sources if all of them have one and were never attached. Each failure is
-    /// returned once, and only while no delivery is ready.
+    /// The error that ended a source for good, or the permanent error of the sources if all of them have
+    /// one and were never attached. Each is returned once, and only while no delivery is ready.
     pub(super) fn poll_ready(
         &mut self,
         wanted: usize,
@@ -357,13 +360,18 @@ impl ListenerState {
 
     /// Returns `true` if there is an error that the program has to know.
     fn has_failed(&self) -> bool {
-        self.sources.iter().all(|entry| entry.failure.is_some())
+        self.sources.iter().any(|entry| entry.fatal.is_some())
+            || self.sources.iter().all(|entry| entry.failure.is_some())
     }
 
     /// Takes the error that the program has to know, so that it has each failure once.
     fn take_failure(&mut self) -> Option<Error> {
         if !self.has_failed() {
             return None;
+        }
+        let fatal = self.sources.iter_mut().find_map(|entry| entry.fatal.take());
+        if fatal.is_some() {
+            return fatal;
         }
         self.sources.iter_mut().map(|entry| entry.failure.take()).fold(None, Option::or)
     }

@@ -83,6 +83,9 @@ impl Listener {
     /// set. The listener keeps trying: you may call again, and then wait for the next attempt. It never
     /// returns a transient error.
     ///
+    /// Returns an error of the kind [`Closed`](crate::ErrorKind::Closed) once for each source whose task
+    /// ended: the source panicked, or the runtime that started the listener shut down.
+    ///
     /// # Cancel safety
     ///
     /// You may drop the future at any time. It takes deliveries only at the moment it returns them.

@@ -16,6 +16,7 @@ use super::listener_handle::ListenerHandle;
 use super::listener_state::{ClosePhase, LONGEST, wait_after};
 use super::stats::SourceState;
 use crate::error::{Error, ErrorKind, Result};
+use crate::redact::printable::printable;
 use crate::source::{Credit, Reception, Source};
 
 /// The task of one source.
@@ -323,11 +324,21 @@ impl LetterState {
 }
 
 /// Ends the session, so that no receipt waits for a task that does not exist: it was aborted, or its
-/// source panicked.
+/// source panicked. While the listener is open, that is no end of the input.
 impl Drop for SourceDriver {
     fn drop(&mut self) {
         let mut state = self.shared.lock();
-        state.sources[self.index].ledger.end_session();
+        let is_open = state.close == ClosePhase::Open;
+        let entry = &mut state.sources[self.index];
+        if is_open && !(self.has_ended && entry.ledger.is_empty()) {
+            let message = format!(
+                "the task of source `{}` ended: the source panicked, or the runtime that started \
+                 the listener shut down",
+                printable(&self.name, 64)
+            );
+            entry.fatal = Some(Error::new(ErrorKind::Closed, message));
+        }
+        entry.ledger.end_session();
         state.set_state(self.index, SourceState::Closed, OffsetDateTime::now_utc());
     }
 }

@@ -459,6 +459,59 @@ impl Source for UnattachedSource {
     }
 }
 
+/// A source that panics is not at its end: the program gets an error, once.
+#[tokio::test(start_paused = true)]
+async fn a_source_that_panics_is_an_error() {
+    let start = || Listener::builder(PanickingSource, DeadLetters::Discard).start().unwrap();
+    let mut listener = start();
+    let error = listener.next_delivery().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Closed);
+    assert!(error.to_string().contains("the task of source `broken` ended"), "{error}");
+    assert!(listener.next_delivery().await.unwrap().is_none());
+    let stats = start().run(1, LONG, std::future::pending(), |_| std::future::ready(()));
+    assert_eq!(stats.await.unwrap_err().kind(), ErrorKind::Closed);
+}
+
+/// A runtime that shuts down takes the tasks of the sources along, which is no end of the input.
+#[test]
+fn a_runtime_that_shuts_down_is_an_error() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let (first, second) = (runtime(), runtime());
+    let script = SourceScript::default();
+    let start = async { listener(&script, DeadLetters::Discard, 10).start().unwrap() };
+    let mut listener = first.block_on(start);
+    drop(first);
+    let error = second.block_on(listener.next_delivery()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Closed);
+}
+
+/// A source that panics.
+#[derive(Debug)]
+struct PanickingSource;
+
+#[async_trait]
+impl Source for PanickingSource {
+    fn name(&self) -> &str {
+        "broken"
+    }
+
+    fn settlement_mode(&self) -> SettlementMode {
+        SettlementMode::Individual
+    }
+
+    async fn receive(&mut self, _: Credit) -> Result<Reception> {
+        panic!("the test wants this")
+    }
+
+    async fn settle(&mut self, _: &DeliverySettlements) -> Result<()> {
+        Ok(())
+    }
+
+    async fn close(&mut self) -> Result<()> {
+        Ok(())
+    }
+}
+
 /// A future that is dropped takes no delivery with it.
 #[tokio::test(start_paused = true)]
 async fn next_batch_can_be_dropped_at_any_point() {
