@@ -14,7 +14,9 @@ use notify_archive::store::{ReadScope, RecordDetail};
 use crate::exit_status::CommandError;
 
 /// The bodies of the events that pass a filter, each with its context, read by a thread.
-pub(crate) struct ArchiveLines(Receiver<ContextLine>);
+///
+/// `None` is the end.
+pub(crate) struct ArchiveLines(Receiver<Option<ContextLine>>);
 
 /// The end of reading: the error that the thread met.
 #[derive(Clone, Default)]
@@ -41,6 +43,7 @@ impl ArchiveLines {
                     let mut end = thread_end.0.lock().unwrap_or_else(PoisonError::into_inner);
                     *end = Some(error);
                 }
+                drop(sender.send(None));
             })
             .map_err(|error| CommandError::file("cannot start a thread", &error))?;
         Ok((Self(lines), end))
@@ -51,8 +54,11 @@ impl Iterator for ArchiveLines {
     type Item = io::Result<ContextLine>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        // Without a sender, the thread has ended.
-        self.0.recv().ok().map(Ok)
+        match self.0.recv() {
+            Ok(line) => line.map(Ok),
+            // Without the end, the thread panicked.
+            Err(_) => Some(Err(io::Error::other("the thread that reads the archive ended early"))),
+        }
     }
 }
 
@@ -72,14 +78,14 @@ impl ArchiveEnd {
 fn send(
     archive: &Archive,
     filter: &EventFilter,
-    lines: &SyncSender<ContextLine>,
+    lines: &SyncSender<Option<ContextLine>>,
 ) -> Result<(), CommandError> {
     let scope = ReadScope { detail: RecordDetail::Bodies, undated: true, deadline: DEADLINE };
     let mut is_open = true;
     archive.read(filter, scope, |record| {
         if is_open {
             let line = ContextLine { bytes: record.body.to_vec(), context: record.context.clone() };
-            is_open = lines.send(line).is_ok();
+            is_open = lines.send(Some(line)).is_ok();
         }
     })?;
     Ok(())

@@ -16,7 +16,7 @@ use bytes::Bytes;
 
 use crate::codec::context::Context;
 use crate::codec::sequence::Sequence;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::transport::Finding;
 
 /// Reads messages from one place: a queue on a broker, a log file.
@@ -284,6 +284,10 @@ pub enum Reception {
     /// No message will come any more. The listener calls [`Source::settle`] and [`Source::close`]
     /// only.
     End,
+    /// No message will come any more, because of this error, and no new session helps: an input that
+    /// cannot be read twice broke. The listener settles as after [`End`](Self::End), and returns the
+    /// error to the program in place of the end.
+    Failed(Error),
 }
 
 /// One message as a source hands it over.

@@ -400,6 +400,17 @@ fn standard_input_is_read_to_its_end() {
     assert_eq!(ids(&values(&output.out)), ids(&values(DAY)));
 }
 
+/// Standard input that cannot be read is an error, not the end.
+#[test]
+fn standard_input_that_cannot_be_read_is_an_error() {
+    let sandbox = sandbox();
+    for args in [["listen", "--from", "-"].as_slice(), &["replay", "--from", "-", "--dry-run"]] {
+        let directory = std::fs::File::open(sandbox.dir.path()).unwrap();
+        let output = sandbox.command(args).stdin(directory).output().unwrap();
+        CommandOutput::from(output).expect_message(2, "cannot read the input (name a file)");
+    }
+}
+
 /// `--checkpoint` with several sources would mix their positions: 2.
 #[test]
 fn a_checkpoint_needs_a_single_source() {

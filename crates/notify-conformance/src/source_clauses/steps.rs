@@ -60,6 +60,7 @@ pub(super) async fn receive(source: &mut dyn Source, count: usize) -> Vec<Incomi
                 deliveries.extend(more);
             }
             Reception::End => panic!("the source ended after {} messages", deliveries.len()),
+            Reception::Failed(error) => panic!("the source failed: {error:#}"),
             Reception::Attached | Reception::Detached(_) | Reception::Skipped(_) => {}
         }
     }

@@ -204,7 +204,7 @@ impl ListenerState {
     /// Records that a source carried out its settlements. The program may have waited only for these.
     pub(super) fn settled(&mut self, source: usize) {
         self.sources[source].ledger.settled();
-        if self.all_ended() {
+        if self.all_ended() || self.sources[source].fatal.is_some() {
             self.wake_program();
         }
     }
@@ -275,6 +275,8 @@ impl ListenerState {
         let wait = self.config.wait;
         let entry = &mut self.sources[source];
         entry.ledger.end_session();
+        // The source reports it again, behind the lost deliveries.
+        entry.fatal = None;
         if !entry.was_attached && !error.is_transient() && !wait {
             entry.failure = Some(error.clone());
         }
@@ -360,7 +362,8 @@ impl ListenerState {
 
     /// Returns `true` if there is an error that the program has to know.
     fn has_failed(&self) -> bool {
-        self.sources.iter().any(|entry| entry.fatal.is_some())
+        let attempts = self.config.attempts;
+        self.sources.iter().any(|entry| entry.has_ended_early(attempts))
             || self.sources.iter().all(|entry| entry.failure.is_some())
     }
 
@@ -369,9 +372,9 @@ impl ListenerState {
         if !self.has_failed() {
             return None;
         }
-        let fatal = self.sources.iter_mut().find_map(|entry| entry.fatal.take());
-        if fatal.is_some() {
-            return fatal;
+        let attempts = self.config.attempts;
+        if let Some(entry) = self.sources.iter_mut().find(|entry| entry.has_ended_early(attempts)) {
+            return entry.fatal.take();
         }
         self.sources.iter_mut().map(|entry| entry.failure.take()).fold(None, Option::or)
     }
@@ -402,6 +405,13 @@ impl ListenerState {
         if let Some(waker) = self.waker.take() {
             waker.wake();
         }
+    }
+}
+
+impl SourceEntry {
+    /// Returns `true` if an error ended the source, and the program has had everything before it.
+    fn has_ended_early(&self, attempts: u32) -> bool {
+        self.fatal.is_some() && self.ledger.is_exhausted(attempts)
     }
 }
 

@@ -228,6 +228,12 @@ impl SourceDriver {
                 self.has_ended = true;
                 state.set_state(self.index, SourceState::Ended, now);
             }
+            Reception::Failed(error) => {
+                tracing::error!(source = %self.name, "reading ended early: {error:#}");
+                self.has_ended = true;
+                state.sources[self.index].fatal = Some(error);
+                state.set_state(self.index, SourceState::Ended, now);
+            }
         }
     }
 

@@ -10,7 +10,7 @@ use notify_core::source::{
     Credit, DeliverySettlements, IncomingBody, IncomingDelivery, Position, Reception,
     SettlementMode, Source,
 };
-use notify_core::{Context, Error, ErrorKind, Result};
+use notify_core::{Context, Error, Result};
 use tokio::sync::mpsc;
 
 use super::line_form::{count_notifications, form_of, may_hold_notification};
@@ -23,7 +23,8 @@ use super::source_config::LineForm;
 /// ends.
 ///
 /// A thread of the source reads the stream. It ends with the stream, or at the first line after the
-/// source is dropped.
+/// source is dropped. If reading fails, the [`Listener`](notify_core::listener::Listener) returns the error
+/// behind the lines before it, and not the end.
 ///
 /// # Examples
 ///
@@ -53,8 +54,8 @@ pub struct LineSource {
     is_attached: bool,
     /// The lines that the filter excluded and that were not reported.
     skipped: u64,
-    /// The error that ended the stream, until it is reported behind the lines before it.
-    failure: Option<io::Error>,
+    /// The end of the stream, which the source reports behind the lines before it.
+    end: Option<Reception>,
 }
 
 /// A line with the context that it has beside it.
@@ -73,8 +74,8 @@ impl From<Vec<u8>> for ContextLine {
     }
 }
 
-/// A part of the stream, or the error that ended it.
-type StreamPart = io::Result<StreamLines>;
+/// A part of the stream, `None` at its end, or the error that cut it.
+type StreamPart = io::Result<Option<StreamLines>>;
 
 /// Lines of the stream.
 enum StreamLines {
@@ -110,7 +111,7 @@ impl LineSource {
     }
 
     /// Hands over lines that another program has read, each with the context that it has beside the line. A
-    /// thread of the source iterates. An error ends the source.
+    /// thread of the source iterates. An error ends the source, and so does a panic.
     ///
     /// # Examples
     ///
@@ -135,12 +136,13 @@ impl LineSource {
     ) -> Self {
         Self::start(name, move |sender| {
             let mut offset = 0;
-            for line in lines {
-                let part = line.map(|line| {
-                    let start = offset;
-                    offset += line.bytes.len() as u64;
-                    StreamLines::Line(start, line)
-                });
+            let parts = lines.map(|line| -> StreamPart {
+                let line = line?;
+                let start = offset;
+                offset += line.bytes.len() as u64;
+                Ok(Some(StreamLines::Line(start, line)))
+            });
+            for part in parts.chain([Ok(None)]) {
                 let is_over = part.is_err();
                 if sender.blocking_send(part).is_err() || is_over {
                     return;
@@ -165,7 +167,7 @@ impl LineSource {
             handed_over: 0,
             is_attached: false,
             skipped: 0,
-            failure,
+            end: failure.map(broken_input),
         }
     }
 }
@@ -192,27 +194,28 @@ impl Source for LineSource {
             return Ok(Reception::Skipped(std::mem::take(&mut self.skipped)));
         }
         if self.handed_over == self.unsettled.len() {
-            let part = match self.failure.take() {
-                Some(error) => Some(Err(error)),
-                None => self.lines.recv().await,
-            };
-            let Some(part) = part else { return Ok(Reception::End) };
-            let first = part.map_err(|error| {
-                self.is_attached = false;
-                Error::new(ErrorKind::Unavailable, "cannot read the input").with_source(error)
-            })?;
-            let mut lines = match first {
-                StreamLines::Line(offset, line) => vec![(offset, line)],
-                StreamLines::Skipped(lines) => return Ok(Reception::Skipped(lines)),
+            if let Some(end) = &self.end {
+                return Ok(end.clone());
+            }
+            let part = self.lines.recv().await.unwrap_or_else(|| {
+                // The thread sends the end of the stream. Without that, it panicked.
+                Err(io::Error::other("the thread that reads ended early"))
+            });
+            let mut lines = match part {
+                Ok(Some(StreamLines::Line(offset, line))) => vec![(offset, line)],
+                Ok(Some(StreamLines::Skipped(lines))) => return Ok(Reception::Skipped(lines)),
+                Ok(None) => return Ok(self.end.insert(Reception::End).clone()),
+                Err(error) => return Ok(self.end.insert(broken_input(error)).clone()),
             };
             while lines.len() < credit.room
-                && self.failure.is_none()
+                && self.end.is_none()
                 && let Ok(part) = self.lines.try_recv()
             {
                 match part {
-                    Ok(StreamLines::Line(offset, line)) => lines.push((offset, line)),
-                    Ok(StreamLines::Skipped(lines)) => self.skipped += lines,
-                    Err(error) => self.failure = Some(error),
+                    Ok(Some(StreamLines::Line(offset, line))) => lines.push((offset, line)),
+                    Ok(Some(StreamLines::Skipped(lines))) => self.skipped += lines,
+                    Ok(None) => self.end = Some(Reception::End),
+                    Err(error) => self.end = Some(broken_input(error)),
                 }
             }
             let place: Arc<str> = self.name.as_str().into();
@@ -251,6 +254,11 @@ impl Source for LineSource {
     }
 }
 
+/// Returns the end of a stream that cannot be read further.
+fn broken_input(error: io::Error) -> Reception {
+    Reception::Failed(Error::of_file("cannot read the input", error))
+}
+
 /// The thread that reads the stream.
 struct LineReader<R> {
     input: R,
@@ -264,12 +272,8 @@ impl<R: BufRead> LineReader<R> {
     /// Reads lines until the end of the input, or until the source is dropped.
     fn run(mut self, filter: Option<&LineFilter>) {
         loop {
-            let part = match self.next_part(filter) {
-                Ok(Some(part)) => Ok(part),
-                Ok(None) => return,
-                Err(error) => Err(error),
-            };
-            let is_over = part.is_err();
+            let part = self.next_part(filter);
+            let is_over = !matches!(part, Ok(Some(_)));
             if self.lines.blocking_send(part).is_err() || is_over {
                 return;
             }
@@ -278,7 +282,7 @@ impl<R: BufRead> LineReader<R> {
 
     /// Reads until there is a line to hand over, or until the filter has excluded some. Returns `None` at
     /// the end of the input.
-    fn next_part(&mut self, filter: Option<&LineFilter>) -> io::Result<Option<StreamLines>> {
+    fn next_part(&mut self, filter: Option<&LineFilter>) -> StreamPart {
         loop {
             // The first line decides the form.
             let in_buffer = filter.filter(|_| self.form != LineForm::Auto);
@@ -372,10 +376,9 @@ mod tests {
         assert!(matches!(source.receive(credit).await, Ok(Reception::Attached)));
         let received = source.receive(credit).await.unwrap();
         assert!(matches!(received, Reception::Deliveries(lines) if lines.len() == 1));
-        assert!(source.receive(credit).await.is_err(), "the stream is cut");
-        assert!(matches!(source.receive(credit).await, Ok(Reception::Attached)));
-        let received = source.receive(credit).await.unwrap();
-        assert!(matches!(received, Reception::Deliveries(lines) if lines.len() == 1), "again");
-        assert!(matches!(source.receive(credit).await, Ok(Reception::End)));
+        for _ in 0..2 {
+            let end = source.receive(credit).await;
+            assert!(matches!(end, Ok(Reception::Failed(_))), "the stream is cut: {end:?}");
+        }
     }
 }

@@ -9,7 +9,9 @@ use notify_conformance::samples;
 use notify_core::codec::LineFilter;
 use notify_core::listener::{DeadLetters, Listener, SettlementOutcome, SourceState};
 use notify_core::{Batch, Context, Transport};
-use notify_log::{Config, FileConfig, FileSourceConfig, LineEnvelope, LineForm, LineSource, Log};
+use notify_log::{
+    Config, ContextLine, FileConfig, FileSourceConfig, LineEnvelope, LineForm, LineSource, Log,
+};
 use tokio::time::sleep;
 use uuid::Uuid;
 
@@ -253,6 +255,29 @@ async fn excluded_lines_are_the_lines_that_would_be_received() {
         let total = listener.close(LONG).await.total;
         // The first line decides the form, and is no notification here.
         assert_eq!((total.received, total.skipped), (1, 39));
+    }
+}
+
+/// A stream that breaks, by an error or by a panic, is an error for the program, once it has the lines before
+/// it, and not the end.
+#[tokio::test]
+async fn a_stream_that_breaks_is_not_at_its_end() {
+    for panics in [false, true] {
+        let body = samples::messages(0..1)[0].body().to_vec();
+        let broken = std::iter::once_with(move || {
+            assert!(!panics, "the test wants this");
+            Err(std::io::Error::other("cut"))
+        });
+        let input = std::iter::once(Ok(ContextLine::from(body))).chain(broken);
+        let source = LineSource::from_lines("lines", input);
+        let mut listener = Listener::builder(source, DeadLetters::Discard).start().unwrap();
+        let delivery = next(&mut listener).await;
+        // The source breaks meanwhile.
+        sleep(Duration::from_millis(50)).await;
+        assert_eq!(delivery.ack().await.unwrap(), SettlementOutcome::Settled);
+        let error = listener.next_delivery().await.unwrap_err();
+        assert!(error.to_string().starts_with("cannot read the input"), "{error}");
+        assert_eq!(listener.close(LONG).await.total.acked, 1);
     }
 }
 
