@@ -1,9 +1,12 @@
 //! The pages `/image` and `/task`: the life of one image or task.
 
+use std::collections::VecDeque;
+
 use askama::Template;
 use axum::http::StatusCode;
 use glance_notify::codec::serde_json::{self, Value};
 use glance_notify::event::{EventType, Priority};
+use glance_notify::time::OffsetDateTime;
 use notify_archive::question::{
     ActorFinding, PayloadChange, Timeline, TimelineAnswer, TimelineEntry,
 };
@@ -106,14 +109,27 @@ struct DownloadLine {
     json_url: String,
 }
 
-/// The records of a life, bounded, with the numbers of those left out.
+/// The records of a life, bounded by kind, so that many downloads displace no other event.
 #[derive(Default)]
 struct LifeRecords {
-    kept: u64,
-    kept_downloads: u64,
-    left_out: u64,
-    downloads: u64,
+    downloads: KeptRecords,
+    /// Audit events, and failures that name no image.
+    evidence: KeptRecords,
+    events: KeptRecords,
+    /// The bytes of all downloads.
     bytes: u128,
+    /// The time of the first of all downloads and events.
+    first: Option<OffsetDateTime>,
+    /// The time of the last of all downloads and events.
+    last: Option<OffsetDateTime>,
+}
+
+/// The oldest and the newest records of a kind. The timeline gets the oldest at once.
+#[derive(Default)]
+struct KeptRecords {
+    /// The number of all records.
+    count: usize,
+    newest: VecDeque<EventRecord>,
 }
 
 /// Makes the page.
@@ -126,10 +142,9 @@ pub(super) fn life(request: &PageRequest<'_>) -> Result<PageContent, PageError> 
     let mut timeline = Timeline::new(id);
     let mut records = LifeRecords::default();
     archive.read_life(id, request.site.deadline, |record| {
-        if records.keeps(record) {
-            timeline.add(record);
-        }
+        records.add(record, &mut timeline);
     })?;
+    records.add_newest(&mut timeline);
     let answer = timeline.finish();
     if answer.entries.is_empty() {
         let message = format!("The archive has no event of {}.", PageText::new(id));
@@ -164,7 +179,7 @@ impl LifeTemplate {
         let title = PageText::new(name.unwrap_or(id));
         let is_download = |entry: &&TimelineEntry| entry.record.event_type == EventType::ImageSend;
         let downloads = entries.iter().filter(is_download).rev().take(MOST_LINES);
-        let unshown = entries.len().saturating_sub(MOST_LINES) as u64 + records.left_out;
+        let unshown = entries.len().saturating_sub(MOST_LINES) + records.left_out();
         let search = request.query.without(&[PageParameter::Id, PageParameter::OlderThan]);
         Self {
             frame: frame(&title),
@@ -172,7 +187,7 @@ impl LifeTemplate {
             title,
             id: PageText::up_to(id, 600),
             status: entries.iter().fold(LifeStatus::default(), LifeStatus::after),
-            facts: facts(request, entries),
+            facts: facts(request, entries, records),
             anomalies: answer.anomalies.iter().map(|text| PageText::up_to(text, 600)).collect(),
             drawings: WIDTHS.map(|width| LifeDiagram::new(drawn(entries), calendar, width)).into(),
             events: entries
@@ -184,7 +199,7 @@ impl LifeTemplate {
             downloads: downloads.map(|entry| DownloadLine::new(request, entry)).collect(),
             download_summary: format!(
                 "{} of {} in all",
-                counted(records.downloads, "download"),
+                counted(records.downloads.count, "download"),
                 short_bytes(records.bytes)
             ),
             search_url: search.url(SEARCH_PATH),
@@ -194,21 +209,50 @@ impl LifeTemplate {
 }
 
 impl LifeRecords {
-    /// Counts a record. Returns `false` if the page has enough of its kind.
-    fn keeps(&mut self, record: &EventRecord) -> bool {
-        let kept = if record.event_type == EventType::ImageSend {
-            self.downloads += 1;
-            self.bytes += u128::from(record.bytes_sent.unwrap_or_default());
-            &mut self.kept_downloads
-        } else {
-            &mut self.kept
-        };
-        if *kept == MOST_RECORDS {
-            self.left_out += 1;
-            return false;
+    /// Takes the next record, the oldest first.
+    fn add(&mut self, record: &EventRecord, timeline: &mut Timeline) {
+        if record.is_audit() || record.subject.is_none() {
+            self.evidence.add(record, timeline);
+            return;
         }
-        *kept += 1;
-        true
+        self.first = self.first.into_iter().chain([record.timestamp]).min();
+        self.last = self.last.max(Some(record.timestamp));
+        if record.event_type == EventType::ImageSend {
+            self.bytes += u128::from(record.bytes_sent.unwrap_or_default());
+            self.downloads.add(record, timeline);
+        } else {
+            self.events.add(record, timeline);
+        }
+    }
+
+    /// Gives the newest records to the timeline.
+    fn add_newest(&mut self, timeline: &mut Timeline) {
+        for kind in [&mut self.events, &mut self.downloads, &mut self.evidence] {
+            for record in kind.newest.drain(..) {
+                timeline.add(&record);
+            }
+        }
+    }
+
+    /// Returns the number of records that the timeline does not get.
+    fn left_out(&self) -> usize {
+        let kinds = [&self.events, &self.downloads, &self.evidence];
+        kinds.iter().map(|kind| kind.count.saturating_sub(MOST_RECORDS)).sum()
+    }
+}
+
+impl KeptRecords {
+    fn add(&mut self, record: &EventRecord, timeline: &mut Timeline) {
+        self.count += 1;
+        // The list of events begins with the oldest, without a hole.
+        if self.count <= MOST_LINES {
+            timeline.add(record);
+            return;
+        }
+        if self.newest.len() == MOST_RECORDS - MOST_LINES {
+            self.newest.pop_front();
+        }
+        self.newest.push_back(record.clone());
     }
 }
 
@@ -307,7 +351,11 @@ fn address_of(record: &EventRecord) -> Option<String> {
 }
 
 /// Returns the facts at the head of the page.
-fn facts(request: &PageRequest<'_>, entries: &[TimelineEntry]) -> Vec<LifeFact> {
+fn facts(
+    request: &PageRequest<'_>,
+    entries: &[TimelineEntry],
+    records: &LifeRecords,
+) -> Vec<LifeFact> {
     let plain = |name, value: Option<String>| {
         value.map(|value| LifeFact { name, value: PageText::new(&value), url: None })
     };
@@ -317,9 +365,13 @@ fn facts(request: &PageRequest<'_>, entries: &[TimelineEntry]) -> Vec<LifeFact> 
         entries.iter().filter_map(|entry| entry.record.arrival.region.as_deref()).collect();
     regions.sort_unstable();
     regions.dedup();
-    let shown = |entry: Option<&TimelineEntry>| {
-        entry.map(|entry| request.selection.calendar.shown(entry.record.timestamp))
+    // The timeline has no record that is left out, and the records do not tell which failures are related.
+    let times = || {
+        let shown = entries.iter().map(|entry| entry.record.timestamp);
+        shown.chain(records.first).chain(records.last)
     };
+    let shown =
+        |time: Option<OffsetDateTime>| time.map(|time| request.selection.calendar.shown(time));
     let deleted = entries.iter().find(|entry| {
         entry.record.event_type == EventType::ImageDelete && entry.record.priority == Priority::Info
     });
@@ -335,8 +387,8 @@ fn facts(request: &PageRequest<'_>, entries: &[TimelineEntry]) -> Vec<LifeFact> 
         }),
         plain("Size", size.map(|size| format!("{} ({} bytes)", short_bytes(size.into()), size))),
         plain("Region", (!regions.is_empty()).then(|| regions.join(", "))),
-        plain("First event", shown(entries.first())),
-        plain("Last event", shown(entries.last())),
+        plain("First event", shown(times().min())),
+        plain("Last event", shown(times().max())),
         plain("Deleted by", deletion),
     ];
     facts.into_iter().flatten().collect()
@@ -355,12 +407,12 @@ fn drawn(entries: &[TimelineEntry]) -> &[TimelineEntry] {
     &entries[..entries.len().min(MOST_MARKS)]
 }
 
-fn counted(number: u64, noun: &str) -> String {
+fn counted(number: usize, noun: &str) -> String {
     format!("{} {noun}{}", grouped(number), if number == 1 { "" } else { "s" })
 }
 
-/// The most records of a kind, downloads and others, that a page looks at.
-const MOST_RECORDS: u64 = 5000;
+/// The most records of a kind that a page looks at: the oldest [`MOST_LINES`] and the newest.
+const MOST_RECORDS: usize = 5000;
 /// The most lines of a table.
 const MOST_LINES: usize = 300;
 /// The most events of a drawing.

@@ -201,6 +201,38 @@ fn the_newest_of_many_failures_are_shown() {
     assert!(stuck.contains("12:00:58") && !stuck.contains("12:00:49"), "{stuck}");
 }
 
+/// Of more downloads and events than a page looks at, it knows the newest: they show the state and the last event.
+#[test]
+fn the_newest_of_a_long_life_are_shown() {
+    let id = "00000000-0000-4000-8000-0000000f0000";
+    let line = |number: u32, event_type: &str, payload| {
+        let line = image_line(number, event_type, payload);
+        let mut line: serde_json::Value = serde_json::from_str(&line).unwrap();
+        let (hour, minute, second) = (number / 3600, number / 60 % 60, number % 60);
+        line["timestamp"] = json!(format!("2026-11-24 {hour:02}:{minute:02}:{second:02}"));
+        line.to_string()
+    };
+    let update = |number| line(number, "image.update", json!({"id": id, "size": 7}));
+    let download = |number| {
+        let payload =
+            json!({"id": id, "image_id": id, "bytes_sent": 1, "receiver_user_id": "alice"});
+        line(number, "image.send", payload)
+    };
+    let deletion = line(6000, "image.delete", json!({ "id": id }));
+    let lines = (0..6000).map(update).chain([deletion]).chain((6001..12_001).map(download));
+    let site = RunningSite::start(&lines.collect::<Vec<_>>().join("\n"));
+    let shown = page(&site, &format!("/image?id={id}"));
+    assert!(shown.contains("<dt>Last event</dt><dd><bdi>2026-11-24T03:20:00"), "{shown}");
+    assert!(shown.contains("<dt>First event</dt><dd><bdi>2026-11-24T00:00:00"), "{shown}");
+    assert!(shown.contains("<span class=\"phase p-gone\">deleted</span>"), "{shown}");
+    assert!(shown.contains("6\u{202f}000 downloads of"), "{shown}");
+    let (_, downloads) = shown.split_once("id=\"downloads\"").unwrap();
+    for (clock, is_shown) in [("03:20:00", true), ("03:15:01", true), ("03:15:00", false)] {
+        let cell = format!("<span class=\"clock\">{clock}</span>");
+        assert_eq!(downloads.contains(&cell), is_shown, "{clock}");
+    }
+}
+
 /// While clients ask for every page at once, the writer stores batch after batch, and every answer is one of the
 /// documented ones.
 #[test]
