@@ -134,6 +134,11 @@ impl PageQuery {
         Self { values: kept.cloned().collect() }
     }
 
+    /// Removes a value of a parameter, and keeps its others.
+    pub(super) fn remove(&mut self, parameter: PageParameter, value: &str) {
+        self.values.retain(|(known, text)| *known != parameter || text != value);
+    }
+
     /// Returns the names and values of all parameters, as the fields of a form.
     pub fn fields(&self) -> impl Iterator<Item = (&'static str, &str)> {
         self.values.iter().map(|(parameter, value)| (parameter.name(), value.as_str()))

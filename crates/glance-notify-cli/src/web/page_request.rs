@@ -18,6 +18,9 @@ use super::site::Site;
 pub(super) struct PageRequest<'a> {
     pub(super) site: &'a Site,
     pub(super) path: &'static str,
+    /// The parameters as the viewer wrote them, for the fields of a form that shows messages about them.
+    pub(super) asked: PageQuery,
+    /// The parameters with a meaning, for everything else.
     pub(super) query: PageQuery,
     pub(super) selection: PageSelection,
 }

@@ -1,5 +1,7 @@
 //! The meaning of a page's parameters: [`PageSelection`].
 
+use std::fmt;
+
 use glance_notify::event::Priority;
 use glance_notify::time::{Duration, OffsetDateTime};
 use notify_archive::question::{Calendar, EventFilter, EventGlob, ProjectNames};
@@ -25,6 +27,7 @@ pub(super) struct PageSelection {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ParameterProblem {
     pub(super) parameter: PageParameter,
+    pub(super) value: String,
     pub(super) message: String,
 }
 
@@ -33,19 +36,22 @@ impl PageSelection {
     pub(super) fn new(query: &PageQuery, site: &Site) -> Self {
         let mut problems = ProblemList::default();
         let zone = query.one(PageParameter::Zone).unwrap_or(&site.default_zone);
-        let calendar = problems.checked(PageParameter::Zone, Calendar::new(zone));
+        let calendar = problems.checked(PageParameter::Zone, zone, Calendar::new(zone));
         let calendar = calendar.unwrap_or_else(Calendar::utc);
         let limit = problems.number(query, PageParameter::Limit, 1..=MOST_EVENTS);
         let older_than = problems.number(query, PageParameter::OlderThan, 0..=LONGEST_AGE);
-        let before = query.one(PageParameter::Before).map(str::parse);
+        let before = query.one(PageParameter::Before);
+        let before = before.and_then(|text| {
+            problems.checked(PageParameter::Before, text, text.parse::<SearchPosition>())
+        });
         let undated = query.one(PageParameter::Undated);
-        if undated.is_some_and(|value| value != "1") {
-            problems.add(PageParameter::Undated, "expected `1`, or no value".to_owned());
+        if let Some(value) = undated.filter(|value| *value != "1") {
+            problems.add(PageParameter::Undated, value, "expected `1`, or no value".to_owned());
         }
         Self {
             filter: filter(query, &calendar, &site.names, &mut problems),
             limit: limit.map_or(EVENTS, |limit| usize::try_from(limit).unwrap_or(EVENTS)),
-            before: before.and_then(|before| problems.checked(PageParameter::Before, before)),
+            before,
             undated: undated.is_some(),
             older_than: Duration::minutes(older_than.unwrap_or(OLD)),
             calendar,
@@ -57,6 +63,21 @@ impl PageSelection {
     pub(super) fn problem(&self, parameter: PageParameter) -> Option<&str> {
         let problem = self.problems.iter().find(|problem| problem.parameter == parameter);
         problem.map(|problem| problem.message.as_str())
+    }
+
+    /// Returns the query without the values that have no meaning, for links: they would lead to the same problems.
+    pub(super) fn valid(&self, query: &PageQuery) -> PageQuery {
+        let mut valid = query.clone();
+        for problem in &self.problems {
+            valid.remove(problem.parameter, &problem.value);
+        }
+        valid
+    }
+}
+
+impl fmt::Display for ParameterProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}={}: {}", self.parameter.name(), self.value, self.message)
     }
 }
 
@@ -83,7 +104,8 @@ fn filter(
         until: problems.start(query, PageParameter::Until, calendar),
     };
     if filter.interval().is_some_and(|interval| interval.end <= interval.start) {
-        problems.add(PageParameter::Until, "the end is not after the begin".to_owned());
+        let end = query.one(PageParameter::Until).unwrap_or_default();
+        problems.add(PageParameter::Until, end, "the end is not after the begin".to_owned());
         filter.until = None;
     }
     filter
@@ -94,13 +116,18 @@ fn filter(
 struct ProblemList(Vec<ParameterProblem>);
 
 impl ProblemList {
-    fn add(&mut self, parameter: PageParameter, message: String) {
-        self.0.push(ParameterProblem { parameter, message });
+    fn add(&mut self, parameter: PageParameter, value: &str, message: String) {
+        self.0.push(ParameterProblem { parameter, value: value.to_owned(), message });
     }
 
-    /// Returns the value, or keeps the message.
-    fn checked<T>(&mut self, parameter: PageParameter, value: Result<T, String>) -> Option<T> {
-        value.map_err(|message| self.add(parameter, message)).ok()
+    /// Returns the meaning of a value, or keeps the message.
+    fn checked<T>(
+        &mut self,
+        parameter: PageParameter,
+        value: &str,
+        meaning: Result<T, String>,
+    ) -> Option<T> {
+        meaning.map_err(|message| self.add(parameter, value, message)).ok()
     }
 
     /// Returns all values of a parameter.
@@ -110,8 +137,8 @@ impl ProblemList {
         parameter: PageParameter,
         parse: impl Fn(&str) -> Result<T, String>,
     ) -> Vec<T> {
-        let values = query.all(parameter).map(parse);
-        values.filter_map(|value| self.checked(parameter, value)).collect()
+        let values = query.all(parameter);
+        values.filter_map(|value| self.checked(parameter, value, parse(value))).collect()
     }
 
     /// Returns the begin of the time that a parameter names.
@@ -121,8 +148,9 @@ impl ProblemList {
         parameter: PageParameter,
         calendar: &Calendar,
     ) -> Option<OffsetDateTime> {
-        let interval = calendar.interval(query.one(parameter)?);
-        self.checked(parameter, interval).map(|interval| interval.start)
+        let value = query.one(parameter)?;
+        let interval = calendar.interval(value);
+        self.checked(parameter, value, interval).map(|interval| interval.start)
     }
 
     /// Returns a number within its range.
@@ -132,10 +160,11 @@ impl ProblemList {
         parameter: PageParameter,
         range: std::ops::RangeInclusive<i64>,
     ) -> Option<i64> {
-        let number = query.one(parameter)?.parse().ok().filter(|number| range.contains(number));
+        let value = query.one(parameter)?;
+        let number = value.parse().ok().filter(|number| range.contains(number));
         let (start, end) = range.into_inner();
         let expected = || format!("expected a number from {start} to {end}");
-        self.checked(parameter, number.ok_or_else(expected))
+        self.checked(parameter, value, number.ok_or_else(expected))
     }
 }
 

@@ -65,8 +65,8 @@ type PageFunction = fn(&PageRequest<'_>) -> Result<PageContent, PageError>;
 /// Returns the route of a page.
 fn page(path: &'static str, kind: QueryKind, function: PageFunction) -> MethodRouter<Arc<Site>> {
     get(move |State(site): State<Arc<Site>>, uri: Uri| async move {
-        let query = match PageQuery::parse(uri.query().unwrap_or_default()) {
-            Ok(query) => query,
+        let asked = match PageQuery::parse(uri.query().unwrap_or_default()) {
+            Ok(asked) => asked,
             Err(message) => {
                 return error_page(
                     &site,
@@ -76,15 +76,17 @@ fn page(path: &'static str, kind: QueryKind, function: PageFunction) -> MethodRo
                 );
             }
         };
-        let (running, asked) = (Arc::clone(&site), query.clone());
+        let (running, kept) = (Arc::clone(&site), asked.clone());
         let make = move || {
             let selection = PageSelection::new(&asked, &running);
-            function(&PageRequest { site: &running, path, query: asked, selection })
+            let query = selection.valid(&asked);
+            let request = PageRequest { site: &running, path, asked, query, selection };
+            function(&request).map_err(|error| (error, request.query))
         };
-        let content = site.runner.run(kind, site.deadline, make).await;
-        match content.map_err(PageError::from).and_then(|content| content) {
-            Ok(content) => response(content),
-            Err(error) => error_page(&site, &query, path, &error),
+        match site.runner.run(kind, site.deadline, make).await {
+            Ok(Ok(content)) => response(content),
+            Ok(Err((error, query))) => error_page(&site, &query, path, &error),
+            Err(failure) => error_page(&site, &kept, path, &PageError::from(failure)),
         }
     })
 }

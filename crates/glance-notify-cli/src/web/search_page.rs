@@ -23,6 +23,10 @@ struct SearchTemplate {
     lines: Vec<EventLine>,
     /// Whether there was anything to search: parameters without a meaning show no lines.
     is_answer: bool,
+    /// Problems of parameters that have no field with a message of its own.
+    problems: Vec<PageText>,
+    /// Whether a field has a message.
+    has_field_problem: bool,
     is_partial: bool,
     older: Option<String>,
     newest: Option<String>,
@@ -67,12 +71,16 @@ struct ActiveFilter {
 /// Makes the page.
 pub(super) fn search(request: &PageRequest<'_>) -> Result<PageContent, PageError> {
     let selection = &request.selection;
+    let (beside, others): (Vec<_>, Vec<_>) =
+        selection.problems.iter().partition(|problem| FIELDS.contains(&problem.parameter));
     let mut template = SearchTemplate {
         frame: request.frame("Search"),
         fields: SearchFields::new(request),
         filters: active_filters(request),
         lines: Vec::new(),
         is_answer: selection.problems.is_empty(),
+        problems: others.iter().map(|problem| PageText::new(&problem.to_string())).collect(),
+        has_field_problem: !beside.is_empty(),
         is_partial: false,
         older: None,
         newest: selection
@@ -81,6 +89,9 @@ pub(super) fn search(request: &PageRequest<'_>) -> Result<PageContent, PageError
     };
     if !template.is_answer {
         template.frame.zone_problem = selection.problem(PageParameter::Zone).map(PageText::new);
+        if let Some(zone) = request.asked.one(PageParameter::Zone) {
+            zone.clone_into(&mut template.frame.zone);
+        }
         return PageContent::page(StatusCode::BAD_REQUEST, &template);
     }
     let archive = request.archive()?;
@@ -105,9 +116,9 @@ pub(super) fn search(request: &PageRequest<'_>) -> Result<PageContent, PageError
 
 impl SearchFields {
     fn new(request: &PageRequest<'_>) -> Self {
-        let query = &request.query;
+        let (asked, query) = (&request.asked, &request.query);
         let field = |parameter| SearchField {
-            value: query.one(parameter).unwrap_or_default().to_owned(),
+            value: asked.one(parameter).unwrap_or_default().to_owned(),
             problem: request.selection.problem(parameter).map(PageText::new),
         };
         let chosen = &request.selection.filter.priorities;
@@ -131,7 +142,7 @@ impl SearchFields {
         ];
         Self {
             event: SearchField {
-                value: query.all(PageParameter::Event).collect::<Vec<_>>().join(" "),
+                value: asked.all(PageParameter::Event).collect::<Vec<_>>().join(" "),
                 ..field(PageParameter::Event)
             },
             image: field(PageParameter::Image),
@@ -142,7 +153,7 @@ impl SearchFields {
             undated: query.one(PageParameter::Undated).is_some(),
             known_types: EventType::DOCUMENTED.iter().map(EventType::as_str).collect(),
             hidden: hidden.collect(),
-            shows_more: more.into_iter().any(|parameter| query.one(parameter).is_some()),
+            shows_more: more.into_iter().any(|parameter| asked.one(parameter).is_some()),
         }
     }
 }
@@ -171,6 +182,10 @@ fn active_filters(request: &PageRequest<'_>) -> Vec<ActiveFilter> {
 /// The priorities that a viewer chooses from. The URL accepts oslo's others too.
 const PRIORITIES: [Priority; 4] =
     [Priority::Info, Priority::Warn, Priority::Error, Priority::Critical];
+
+/// The parameters whose fields show a message about their value.
+const FIELDS: [PageParameter; 4] =
+    [PageParameter::Event, PageParameter::Since, PageParameter::Until, PageParameter::Zone];
 
 /// The parameters that are filters, with their names for people.
 const FILTERS: [(PageParameter, &str); 7] = [

@@ -35,7 +35,7 @@ fn status(site: &RunningSite, path: &str) -> String {
 }
 
 /// Returns the response with a page.
-fn page(site: &RunningSite, path: &str) -> String {
+pub(crate) fn page(site: &RunningSite, path: &str) -> String {
     let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     let mut stream = TcpStream::connect(&site.address).unwrap();
     stream.set_read_timeout(Some(LONGEST_WAIT)).unwrap();

@@ -12,6 +12,7 @@
 mod accessibility;
 mod bounds;
 mod browser;
+mod filters;
 mod hostile_texts;
 mod journey;
 mod site;
