@@ -13,9 +13,9 @@ use notify_archive::store::{FileSummary, SearchRequest, UnreadableEntry};
 use super::archive_overview::{ArchiveOverview, missing};
 use super::drawing::WIDTHS;
 use super::drawing::coverage_strip::CoverageStrip;
+use super::interval_form::IntervalForm;
 use super::page_error::PageError;
 use super::page_frame::PageFrame;
-use super::page_query::PageParameter;
 use super::page_request::{PageContent, PageRequest, PageTime};
 use super::page_text::PageText;
 use super::units::{grouped, shown_duration};
@@ -26,9 +26,7 @@ use crate::units::short_bytes;
 #[template(path = "health.html")]
 struct HealthTemplate {
     frame: PageFrame,
-    since: String,
-    until: String,
-    zone: Option<String>,
+    form: IntervalForm,
     from: PageTime,
     to: PageTime,
     sources: Vec<SourceHealth>,
@@ -126,12 +124,9 @@ pub(super) fn health(request: &PageRequest<'_>) -> Result<PageContent, PageError
     let gaps: Vec<_> = coverage.iter().flat_map(|coverage| gaps(request, coverage)).collect();
     let unreadable = archive.unreadable(MOST_LINES)?;
     let sentences = overview.sentences_with(request, &missing, &interval, false);
-    let field = |parameter| request.query.one(parameter).unwrap_or_default().to_owned();
     let template = HealthTemplate {
         frame: request.frame("Health").coverage(&sentences),
-        since: field(PageParameter::Since),
-        until: field(PageParameter::Until),
-        zone: request.query.one(PageParameter::Zone).map(str::to_owned),
+        form: IntervalForm::new(request, &[]),
         from: request.time(interval.start),
         to: request.time(interval.end),
         sources: sources(request, &overview, &coverage, traffic(&newest)),

@@ -30,6 +30,7 @@ mod event_page;
 mod health_page;
 mod http_server;
 mod image_page;
+mod interval_form;
 mod life_phase;
 mod page_error;
 mod page_frame;

@@ -14,6 +14,7 @@ use notify_archive::record::EventRecord;
 use notify_archive::store::{ReadScope, RecordDetail};
 
 use super::archive_overview::ArchiveOverview;
+use super::interval_form::IntervalForm;
 use super::page_error::PageError;
 use super::page_frame::PageFrame;
 use super::page_query::PageParameter;
@@ -27,6 +28,8 @@ use super::units::shown_duration;
 struct StuckTemplate {
     frame: PageFrame,
     form: IntervalForm,
+    /// The age in minutes from which an outcome is missing.
+    older_than: String,
     /// The begin of the interval, and the time at which the outcomes are missing.
     from: PageTime,
     now: PageTime,
@@ -35,14 +38,6 @@ struct StuckTemplate {
     failures: Vec<FailureLine>,
     more_failures: usize,
     failures_url: String,
-}
-
-/// The fields of the form.
-struct IntervalForm {
-    since: String,
-    until: String,
-    older_than: String,
-    zone: Option<String>,
 }
 
 /// A missing outcome.
@@ -86,15 +81,10 @@ pub(super) fn stuck(request: &PageRequest<'_>) -> Result<PageContent, PageError>
     let (failures, failure_count) = failed(&archive, &interval, end)?;
     let sentences = overview.sentences(request, &archive, &(start..now), false)?;
     let query = &request.query;
-    let field = |parameter| query.one(parameter).unwrap_or_default().to_owned();
     let template = StuckTemplate {
         frame: request.frame("Stuck and failed").coverage(&sentences),
-        form: IntervalForm {
-            since: field(PageParameter::Since),
-            until: field(PageParameter::Until),
-            older_than: selection.older_than.whole_minutes().to_string(),
-            zone: query.one(PageParameter::Zone).map(str::to_owned),
-        },
+        form: IntervalForm::new(request, &[PageParameter::OlderThan]),
+        older_than: selection.older_than.whole_minutes().to_string(),
         from: request.time(start),
         now: request.time(now),
         more_stuck: items.len().saturating_sub(MOST_LINES),

@@ -17,9 +17,9 @@ use super::archive_overview::ArchiveOverview;
 use super::drawing::WIDTHS;
 use super::drawing::bar_chart::{BarChart, ChartValue};
 use super::drawing::column_chart::ColumnChart;
+use super::interval_form::IntervalForm;
 use super::page_error::PageError;
 use super::page_frame::PageFrame;
-use super::page_query::PageParameter;
 use super::page_request::{PageContent, PageRequest};
 use super::page_text::PageText;
 use super::units::grouped;
@@ -32,9 +32,7 @@ struct UsageTemplate {
     frame: PageFrame,
     title: &'static str,
     introduction: &'static str,
-    since: String,
-    until: String,
-    zone: Option<String>,
+    form: IntervalForm,
     from: PageText,
     to: PageText,
     total: String,
@@ -172,7 +170,6 @@ fn usage(
     let values = |table: &AnswerTable, most: usize| -> Vec<_> {
         table.rows.iter().take(most).map(|row| chart_value(row, drawn)).collect()
     };
-    let field = |parameter| request.query.one(parameter).unwrap_or_default().to_owned();
     let (by_project, by_month) = (values(&projects, MOST_BARS), values(&months, MOST_COLUMNS));
     let shown_projects = format!("{} by project, the largest {}", subject.unit, by_project.len());
     let shown_months = format!("{} by month", subject.unit);
@@ -181,9 +178,7 @@ fn usage(
         frame: request.frame(subject.title).coverage(sentences),
         title: subject.title,
         introduction: subject.introduction,
-        since: field(PageParameter::Since),
-        until: field(PageParameter::Until),
-        zone: request.query.one(PageParameter::Zone).map(str::to_owned),
+        form: IntervalForm::new(request, &[]),
         from: PageText::new(&calendar.shown(interval.start)),
         to: PageText::new(&calendar.shown(interval.end)),
         total: total.unwrap_or_default(),

@@ -32,3 +32,22 @@ fn a_value_without_a_meaning_is_named_and_not_kept() {
     assert_eq!(search.matches("value=\"yesterday\"").count(), 1, "{search}");
     assert!(search.contains("href=\"/storage\""), "{search}");
 }
+
+/// A page that does not apply the filters of a search says so, and its form keeps them.
+#[test]
+fn pages_keep_the_filters_that_they_do_not_apply() {
+    let site = RunningSite::start(DAY);
+    let filters = "event=image.send&priority=INFO&image=a&project=web&tz=Asia/Tokyo&n=20";
+    for path in ["/stuck", "/transfers", "/storage", "/health"] {
+        let shown = page(&site, &format!("{path}?{filters}"));
+        let sentence = "not limited to event image.send, priority INFO, image a, project web.";
+        assert!(shown.contains(sentence), "{path}: {shown}");
+        let (_, form) = shown.split_once("aria-label=\"Interval\"").unwrap();
+        let (form, _) = form.split_once("</form>").unwrap();
+        for (name, value) in filters.split('&').filter_map(|filter| filter.split_once('=')) {
+            let field = format!("<input type=\"hidden\" name=\"{name}\" value=\"{value}\">");
+            assert_eq!(form.matches(&field).count(), 1, "{path}: {form}");
+        }
+        assert!(!page(&site, path).contains("not limited to"), "{path}");
+    }
+}
