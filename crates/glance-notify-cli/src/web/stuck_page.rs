@@ -37,7 +37,8 @@ struct StuckTemplate {
     more_stuck: usize,
     failures: Vec<FailureLine>,
     more_failures: usize,
-    failures_url: String,
+    failed_tasks_url: String,
+    failed_uploads_url: String,
 }
 
 /// A missing outcome.
@@ -80,7 +81,10 @@ pub(super) fn stuck(request: &PageRequest<'_>) -> Result<PageContent, PageError>
     let items = stuck_items(&archive, &interval, end, selection.older_than)?;
     let (failures, failure_count) = failed(&archive, &interval, end)?;
     let sentences = overview.sentences(request, &archive, &(start..now), false)?;
-    let query = &request.query;
+    let failed_query = |event_type: EventType| {
+        let query = request.query.without(&NOT_IN_FAILURES);
+        query.with(PageParameter::Event, event_type.as_str())
+    };
     let template = StuckTemplate {
         frame: request.frame("Stuck and failed").coverage(&sentences),
         form: IntervalForm::new(request, &[PageParameter::OlderThan]),
@@ -91,9 +95,11 @@ pub(super) fn stuck(request: &PageRequest<'_>) -> Result<PageContent, PageError>
         stuck: items.iter().take(MOST_LINES).map(|i| StuckLine::new(request, i, now)).collect(),
         failures: failures.iter().map(|record| FailureLine::new(request, record)).collect(),
         more_failures: failure_count.saturating_sub(failures.len()),
-        failures_url: query
-            .without(&[PageParameter::Event, PageParameter::Priority, PageParameter::OlderThan])
+        // Glance sends `task.failure` at INFO.
+        failed_tasks_url: failed_query(EventType::TaskFailure).url(SEARCH_PATH),
+        failed_uploads_url: failed_query(EventType::ImageUpload)
             .with(PageParameter::Priority, Priority::Error.as_str())
+            .and(PageParameter::Priority, Priority::Critical.as_str())
             .url(SEARCH_PATH),
     };
     PageContent::page(StatusCode::OK, &template)
@@ -236,6 +242,15 @@ impl FailureLine {
     }
 }
 
+/// The parameters that would hide failures of the page from a search.
+const NOT_IN_FAILURES: [PageParameter; 6] = [
+    PageParameter::Priority,
+    PageParameter::Image,
+    PageParameter::Project,
+    PageParameter::Undated,
+    PageParameter::Before,
+    PageParameter::OlderThan,
+];
 /// The time before the question in which an event must lie, if the viewer does not say.
 const WINDOW: Duration = Duration::days(7);
 /// The most lines of a table.

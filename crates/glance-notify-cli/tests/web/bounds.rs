@@ -191,14 +191,20 @@ fn a_query_ends_at_its_deadline() {
     assert_eq!(status(&site, "/icon.svg"), "200");
 }
 
-/// Of many failures, the page shows the newest, and it counts all of them.
+/// Of many failures, the page shows the newest, counts all of them, and links to a search that finds the others.
 #[test]
 fn the_newest_of_many_failures_are_shown() {
     let line = |number| image_line(number, "task.failure", json!({}));
     let site = RunningSite::start(&(0..6000).map(line).collect::<Vec<_>>().join("\n"));
-    let stuck = page(&site, "/stuck");
+    let stuck = page(&site, "/stuck?project=none");
     assert!(stuck.contains("6000 failed tasks and uploads"), "{stuck}");
     assert!(stuck.contains("12:00:58") && !stuck.contains("12:00:49"), "{stuck}");
+    let link = "/search?event=task.failure";
+    assert!(stuck.contains(&format!("<a href=\"{link}\">failed tasks</a>")), "{stuck}");
+    assert!(page(&site, link).contains("50 events, the newest first; there are older ones"));
+    let uploads = stuck.split('"').find(|text| text.contains("event=image.upload"));
+    let priorities = "&#38;priority=ERROR&#38;priority=CRITICAL";
+    assert_eq!(uploads, Some(&*format!("/search?event=image.upload{priorities}")), "{stuck}");
 }
 
 /// Of more downloads and events than a page looks at, it knows the newest: they show the state and the last event.
