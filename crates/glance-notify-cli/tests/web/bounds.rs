@@ -199,9 +199,11 @@ fn the_newest_of_many_failures_are_shown() {
     let stuck = page(&site, "/stuck?project=none");
     assert!(stuck.contains("6000 failed tasks and uploads"), "{stuck}");
     assert!(stuck.contains("12:00:58") && !stuck.contains("12:00:49"), "{stuck}");
-    let link = "/search?event=task.failure";
-    assert!(stuck.contains(&format!("<a href=\"{link}\">failed tasks</a>")), "{stuck}");
-    assert!(page(&site, link).contains("50 events, the newest first; there are older ones"));
+    let failed_tasks = "/search?event=task.failure";
+    assert!(stuck.contains(&format!("<a href=\"{failed_tasks}\">failed tasks</a>")), "{stuck}");
+    assert!(
+        page(&site, failed_tasks).contains("50 events, the newest first; there are older ones")
+    );
     let uploads = stuck.split('"').find(|text| text.contains("event=image.upload"));
     let priorities = "&#38;priority=ERROR&#38;priority=CRITICAL";
     assert_eq!(uploads, Some(&*format!("/search?event=image.upload{priorities}")), "{stuck}");

@@ -197,10 +197,9 @@ impl Worker {
         // The thread gets both when it exists, so that a failed start gives them back.
         let (give, given) = std::sync::mpsc::channel::<(Self, Runtime)>();
         let thread = std::thread::Builder::new().name("glance-notify".into()).spawn(move || {
-            given.recv().map_or_else(
-                |_| Stats::default(),
-                |(worker, runtime)| worker.run_threads(runtime),
-            )
+            given
+                .recv()
+                .map_or_else(|_| Stats::default(), |(worker, runtime)| worker.run_threads(runtime))
         });
         let (worker, runtime, error) = match thread {
             Ok(thread) => match give.send((self, runtime)) {
