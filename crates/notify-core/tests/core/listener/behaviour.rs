@@ -491,7 +491,7 @@ struct PanickingSource;
 
 #[async_trait]
 impl Source for PanickingSource {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "broken"
     }
 
