@@ -106,6 +106,12 @@ async fn the_sdk_reads_what_rabbit_sends() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_sdk_reads_what_qpid_sends() {
     let broker = RabbitMq::builder().plugin("rabbitmq_amqp1_0").start();
+    // RabbitMQ 4 creates none.
+    for priority in ["info", "warn", "error"] {
+        broker
+            .root()
+            .declare_queue(&format!("notifications.{priority}"), &json!({ "durable": true }));
+    }
     let mut sdk = CloudEventsSdk::start();
     for envelope in MODES {
         let sent = emit(&settings("qpid", &broker.url(), envelope)).await;
