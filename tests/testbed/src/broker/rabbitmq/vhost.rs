@@ -131,12 +131,14 @@ impl<'b> Vhost<'b> {
             "ok = rabbit_policy:parse_set(
                 {vhost}, {policy}, {queues}, {definition}, 0, <<\"queues\">>, <<\"test\">>)"
         ));
+        self.sync_metadata();
     }
 
     /// Removes a policy.
     pub fn clear_policy(&self, policy: &str) {
         let (vhost, policy) = (self.erlang_name(), binary_literal(policy));
         self.broker.eval(&format!("ok = rabbit_policy:delete({vhost}, {policy}, <<\"test\">>)"));
+        self.sync_metadata();
     }
 
     /// Lets the queues whose names match the pattern `queues` hold one message and reject the others, until
@@ -214,6 +216,7 @@ impl<'b> Vhost<'b> {
     pub fn unbind(&self, queue: &str, exchange: &str, routing_key: &str) {
         let binding = json!({"queue": queue, "exchange": exchange, "routing_key": routing_key});
         self.operate("unbind", binding);
+        self.sync_metadata();
     }
 
     /// Deletes a queue if it is empty. Returns whether it did.
@@ -229,11 +232,13 @@ impl<'b> Vhost<'b> {
     /// Deletes a queue with its messages.
     pub fn delete_queue(&self, name: &str) {
         self.operate("delete_queue", json!({"name": name}));
+        self.sync_metadata();
     }
 
     /// Deletes an exchange.
     pub fn delete_exchange(&self, name: &str) {
         self.operate("delete_exchange", json!({"name": name}));
+        self.sync_metadata();
     }
 
     /// Publishes a message and waits for the broker's confirm. `properties` is an object with
@@ -288,7 +293,8 @@ impl<'b> Vhost<'b> {
     /// RabbitMQ 3.10 confirms a declaration when Mnesia has synced the transaction's commit record.
     /// The record of the decision follows without a sync: it stays in memory for up to two seconds, or
     /// until the next transaction. After a `kill -9` in between, Mnesia finds no decision and discards
-    /// the queue with every message in it. A test that kills the broker must not depend on that
+    /// the queue with every message in it, or gives a queue back the policy that it had, and the queue
+    /// drops what is too much for that. A test that kills the broker must not depend on that
     /// window.
     pub fn sync_metadata(&self) {
         self.broker.eval("disk_log:sync(latest_log)");
