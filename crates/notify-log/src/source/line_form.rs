@@ -1,6 +1,8 @@
 //! Tells lines that hold notifications from the other lines of a log.
 
 use memchr::{memchr_iter, memmem};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::source_config::LineForm;
 
@@ -20,14 +22,44 @@ pub(super) fn may_hold_notification(form: LineForm, line: &[u8]) -> bool {
         return false;
     }
     let has_logger = || LOGGERS.iter().any(|logger| memmem::find(line, logger).is_some());
+    let has_first_key = || FIRST_KEYS.iter().any(|key| text.starts_with(key));
     match form {
-        // A record of oslo.log's `use_json`.
-        LineForm::Json => memmem::find(line, LEVEL_NAME).is_none() || has_logger(),
-        // A file may change its form in the middle, when its service is configured again.
-        LineForm::Log | LineForm::Auto => {
-            has_logger() || FIRST_KEYS.iter().any(|key| text.starts_with(key))
+        // A record of oslo.log's `use_json`. An image may have a property or a tag with that name.
+        LineForm::Json => {
+            memmem::find(line, LEVEL_NAME).is_none()
+                || has_logger()
+                || has_first_key()
+                || has_notification_key(text)
         }
+        // A file may change its form in the middle, when its service is configured again.
+        LineForm::Log | LineForm::Auto => has_logger() || has_first_key(),
     }
+}
+
+/// Returns `true` if an object has a key that every notification has in one of its forms, and no record of
+/// oslo.log.
+///
+/// A record may hold such a key in a value, which does not count.
+fn has_notification_key(object: &[u8]) -> bool {
+    if !NOTIFICATION_KEYS.iter().any(|key| memmem::find(object, key).is_some()) {
+        return false;
+    }
+    match serde_json::from_slice(object) {
+        Ok(NotificationKeys { event_type, specversion, oslo_message }) => {
+            [event_type, specversion, oslo_message].iter().any(Option::is_some)
+        }
+        // The listener tells why it cannot read the line.
+        Err(_) => true,
+    }
+}
+
+/// The values of [`NOTIFICATION_KEYS`] in an object.
+#[derive(Deserialize)]
+struct NotificationKeys {
+    event_type: Option<IgnoredAny>,
+    specversion: Option<IgnoredAny>,
+    #[serde(rename = "oslo.message")]
+    oslo_message: Option<IgnoredAny>,
 }
 
 /// Returns the number of whole lines that may hold notifications.
@@ -46,6 +78,8 @@ pub(super) fn count_notifications(form: LineForm, lines: &[u8]) -> u64 {
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// The key that every record of oslo.log's `use_json` has.
 const LEVEL_NAME: &[u8] = b"\"levelname\"";
+/// The keys of which every notification has one, whatever the order of its keys.
+const NOTIFICATION_KEYS: [&[u8]; 3] = [b"\"event_type\"", b"\"specversion\"", b"\"oslo.message\""];
 /// The begins of the lines that the strategy `log` writes, one for each form.
 const FIRST_KEYS: [&[u8]; 3] = [b"{\"message_id\"", b"{\"oslo.version\"", b"{\"specversion\""];
 /// The names of the loggers that write notifications.
@@ -68,6 +102,28 @@ mod tests {
         assert!(!may_hold_notification(LineForm::Json, record));
         assert!(may_hold_notification(LineForm::Json, b"poison"));
         assert!(!may_hold_notification(LineForm::Json, b" \r"));
+    }
+
+    /// The name of an image, a tag or a property hides no notification, in whatever order its keys are.
+    #[test]
+    fn a_text_in_a_notification_does_not_make_it_a_record() {
+        for line in [
+            r#"{"message_id":"m","event_type":"image.create","payload":{"name":"levelname"}}"#,
+            r#"{"message_id":"m","event_type":"image.create","payload":{"levelname":"x"}}"#,
+            r#"{"payload": {"tags": ["levelname"]}, "event_type": "image.create"}"#,
+            r#"{"id":"m","specversion":"1.0","data":{"name":"levelname"}}"#,
+            r#"{"oslo.message": "{}", "oslo.version": "2.0", "x": "levelname"}"#,
+            r#"{"payload": {"name": "levelname"}, "event_type""#,
+        ] {
+            assert!(may_hold_notification(LineForm::Json, line.as_bytes()), "{line}");
+        }
+        for record in [
+            r#"{"message": "{\"event_type\": 1}", "levelname": "INFO"}"#,
+            r#"{"args": ["event_type"], "levelname": "INFO"}"#,
+            r#"{"args": {"event_type": "image.create"}, "levelname": "INFO"}"#,
+        ] {
+            assert!(!may_hold_notification(LineForm::Json, record.as_bytes()), "{record}");
+        }
     }
 
     /// Lines that are skipped together count as they would one by one.
