@@ -64,7 +64,7 @@ macro_rules! integers {
     )+};
 }
 
-impl Serializer for &mut JsonWriter {
+impl<'a> Serializer for &'a mut JsonWriter {
     type Ok = ();
     type Error = WriteError;
     type SerializeSeq = Self;
@@ -72,7 +72,7 @@ impl Serializer for &mut JsonWriter {
     type SerializeTupleStruct = Impossible<(), WriteError>;
     type SerializeTupleVariant = Impossible<(), WriteError>;
     type SerializeMap = Self;
-    type SerializeStruct = Self;
+    type SerializeStruct = StructWriter<'a>;
     type SerializeStructVariant = Impossible<(), WriteError>;
 
     integers! {
@@ -113,6 +113,7 @@ impl Serializer for &mut JsonWriter {
         match std::mem::take(&mut self.next_string) {
             StringRole::Text => self.text(value, false),
             StringRole::PlainText => self.plain_text(value),
+            StringRole::Number => self.scalar(value),
             StringRole::Key => self.unescaped_key(value)?,
         }
         Ok(())
@@ -200,8 +201,16 @@ impl Serializer for &mut JsonWriter {
         Ok(self)
     }
 
-    fn serialize_struct(self, _: &'static str, _: usize) -> Result<Self> {
-        self.serialize_map(None)
+    /// Writes a number of `serde_json` as a number, also if it hands over its digits.
+    #[inline]
+    fn serialize_struct(self, name: &'static str, _: usize) -> Result<StructWriter<'a>> {
+        let is_number = name == NUMBER;
+        if is_number {
+            self.next_string = StringRole::Number;
+        } else {
+            self.open(true)?;
+        }
+        Ok(StructWriter { writer: self, is_number })
     }
 
     fn serialize_struct_variant(
@@ -250,7 +259,14 @@ impl SerializeMap for &mut JsonWriter {
     }
 }
 
-impl SerializeStruct for &mut JsonWriter {
+/// The writer of one struct.
+pub(crate) struct StructWriter<'a> {
+    writer: &'a mut JsonWriter,
+    /// Whether the struct stands for a number, whose digits are its only field.
+    is_number: bool,
+}
+
+impl SerializeStruct for StructWriter<'_> {
     type Ok = ();
     type Error = WriteError;
 
@@ -260,12 +276,55 @@ impl SerializeStruct for &mut JsonWriter {
     )]
     #[inline(always)]
     fn serialize_field<T: ?Sized + Serialize>(&mut self, key: &'static str, value: &T) -> Result {
-        self.known_key(key)?;
-        value.serialize(&mut **self)
+        if !self.is_number {
+            self.writer.known_key(key)?;
+        }
+        value.serialize(&mut *self.writer)
     }
 
+    #[inline]
     fn end(self) -> Result {
-        self.close(true);
+        if !self.is_number {
+            self.writer.close(true);
+        }
         Ok(())
+    }
+}
+
+/// The name of the struct as which `serde_json` hands over a number if any crate of the program enables its
+/// feature `arbitrary_precision`.
+const NUMBER: &str = "$serde_json::private::Number";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::json_writer::redacted_json;
+
+    /// A number as `serde_json` hands it over with the feature `arbitrary_precision`.
+    struct DigitsOfNumber(&'static str);
+
+    impl Serialize for DigitsOfNumber {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            let mut number = serializer.serialize_struct(NUMBER, 1)?;
+            number.serialize_field(NUMBER, self.0)?;
+            number.end()
+        }
+    }
+
+    /// A struct with numbers.
+    #[derive(Serialize)]
+    struct Volume {
+        size: DigitsOfNumber,
+        sizes: Vec<DigitsOfNumber>,
+        name: &'static str,
+    }
+
+    /// The features that other crates enable for `serde_json` change nothing.
+    #[test]
+    fn numbers_of_arbitrary_precision_are_numbers() {
+        let [size, one, two] = ["12345678901234567890.50", "1e2", "-0"].map(DigitsOfNumber);
+        let volume = Volume { size, sizes: vec![one, two], name: "7" };
+        let json = r#"{"size":12345678901234567890.50,"sizes":[1e2,-0],"name":"7"}"#;
+        assert_eq!(redacted_json(&volume), json);
     }
 }

@@ -49,6 +49,8 @@ pub(super) enum StringRole {
     Text,
     /// A value without a character to escape and without a URL.
     PlainText,
+    /// The digits of a number.
+    Number,
     /// The key of an entry.
     Key,
 }
