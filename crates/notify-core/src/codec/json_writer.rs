@@ -6,6 +6,7 @@
 //! decides which text is secret, not the writer.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use serde::Serialize;
 
@@ -39,6 +40,8 @@ pub(crate) struct JsonWriter {
     pub(super) next_string: StringRole,
     /// The outermost entry to hide.
     hidden: Option<HiddenEntry>,
+    /// The keys with a mask in the open objects that have some, from the outside in.
+    masked_keys: Vec<MaskedKeys>,
 }
 
 /// The role of a string that serde hands over.
@@ -65,6 +68,35 @@ struct HiddenEntry {
     is_masked: bool,
 }
 
+/// The keys of one object that hold a mask.
+#[derive(Debug)]
+struct MaskedKeys {
+    /// The number of open containers, the object included.
+    depth: usize,
+    keys: HashSet<String>,
+    /// The number of the last key that would have repeated another.
+    number: usize,
+}
+
+impl MaskedKeys {
+    /// Creates an empty set.
+    fn new(depth: usize) -> Self {
+        Self { depth, keys: HashSet::new(), number: 1 }
+    }
+
+    /// Adds a key. Returns it with a number if the object has such a key already.
+    fn add<'a>(&mut self, key: &Cow<'a, str>) -> Cow<'a, str> {
+        let mut unique = key.clone();
+        while self.keys.contains(&*unique) {
+            // No number comes twice, so that many equal keys take linear time.
+            self.number += 1;
+            unique = format!("{key} ({})", self.number).into();
+        }
+        self.keys.insert(unique.clone().into_owned());
+        unique
+    }
+}
+
 impl JsonWriter {
     /// Creates a writer of a value at `place`, which appends to `bytes`.
     pub(crate) fn new(
@@ -84,6 +116,7 @@ impl JsonWriter {
             place,
             next_string: StringRole::Text,
             hidden: None,
+            masked_keys: Vec::new(),
         }
     }
 
@@ -136,18 +169,24 @@ impl JsonWriter {
     pub(super) fn close(&mut self, is_object: bool) {
         self.depth -= 1;
         self.places.pop();
+        if self.masked_keys.last().is_some_and(|keys| keys.depth > self.depth) {
+            self.masked_keys.pop();
+        }
         self.bytes.push(if is_object { b'}' } else { b']' });
         self.end_value();
     }
 
     /// Begins an entry whose key is not known. The policy decides whether its value is secret.
     pub(super) fn key(&mut self, key: &UnescapedText<'_>) -> Result<()> {
+        let text: &str = &key.text;
         let start = self.bytes.len();
-        let is_first = self.count_entry(&key.text)?;
+        let is_first = self.count_entry(text)?;
         self.separate(is_first);
-        self.string(&key.text, key.has_surrogates);
+        let TextScan { is_plain, has_colon } = scan(text.as_bytes());
+        let shown = if has_colon { self.shown_key(text) } else { Cow::Borrowed(text) };
+        self.quoted(&shown, is_plain, key.has_surrogates);
         self.bytes.push(b':');
-        let rule = self.redact.key(&key.text);
+        let rule = self.redact.key(text);
         if rule != KeyRule::Keep && self.hidden.is_none() {
             let is_masked = rule == KeyRule::Mask;
             let start = if is_masked { self.bytes.len() } else { start };
@@ -303,18 +342,43 @@ impl JsonWriter {
         self.bytes.push(b'"');
     }
 
+    /// Returns a key with a colon without the credentials of URLs, and unlike each other key of its object.
+    ///
+    /// Readers refuse an object with the same key twice. Only a key that holds a mask can become equal to
+    /// another.
+    #[inline(never)]
+    fn shown_key<'a>(&mut self, key: &'a str) -> Cow<'a, str> {
+        let shown = self.redact.text(key);
+        if self.redact == Redact::Off || !shown.contains(MASK) {
+            return shown;
+        }
+        if self.masked_keys.last().is_none_or(|keys| keys.depth < self.depth) {
+            self.masked_keys.push(MaskedKeys::new(self.depth));
+        }
+        match self.masked_keys.last_mut() {
+            Some(keys) => keys.add(&shown),
+            None => shown,
+        }
+    }
+
     /// Writes a string without the credentials of URLs, on one line and harmless to a terminal.
     #[inline]
     fn string(&mut self, text: &str, has_surrogates: bool) {
         let TextScan { is_plain, has_colon } = scan(text.as_bytes());
-        self.bytes.reserve(text.len() + 2);
-        self.bytes.push(b'"');
-        // A URL has a colon, and redaction adds no character to escape.
+        // A URL has a colon.
         let shown = if has_colon { self.redact.text(text) } else { Cow::Borrowed(text) };
+        self.quoted(&shown, is_plain, has_surrogates);
+    }
+
+    /// Writes a redacted string. `is_plain` is that of the text, because redaction adds no character to escape.
+    #[inline]
+    fn quoted(&mut self, shown: &str, is_plain: bool, has_surrogates: bool) {
+        self.bytes.reserve(shown.len() + 2);
+        self.bytes.push(b'"');
         if is_plain {
             self.bytes.extend_from_slice(shown.as_bytes());
         } else {
-            self.escaped(&shown, has_surrogates);
+            self.escaped(shown, has_surrogates);
         }
         self.bytes.push(b'"');
     }
@@ -415,6 +479,30 @@ mod tests {
             r#"{"password":"***","token":null,"t":"https://***@h/\u202e","https://***@h":1,"l":[1,"a"]}"#
         );
         assert_eq!(written(&once, PayloadPlace::Elsewhere, Redact::Secrets), once);
+    }
+
+    /// Keys that differ only in credentials stay different, whatever keys are beside them.
+    #[test]
+    fn masks_no_two_keys_of_an_object_alike() {
+        let json = r#"{"http://u:a@h":{"http://u:a@h":1},"http://u:b@h":[{"http://u:c@h":1}],"http://***@h (2)":2,"a:b":3,"http://u:d@h":4}"#;
+        let once = written(json, PayloadPlace::Elsewhere, Redact::Secrets);
+        assert_eq!(
+            once,
+            r#"{"http://***@h":{"http://***@h":1},"http://***@h (2)":[{"http://***@h":1}],"http://***@h (2) (3)":2,"a:b":3,"http://***@h (4)":4}"#
+        );
+        assert_eq!(written(&once, PayloadPlace::Elsewhere, Redact::Secrets), once);
+        assert_eq!(written(json, PayloadPlace::Elsewhere, Redact::Off), json);
+    }
+
+    /// Many equal keys take linear time.
+    #[test]
+    fn masks_many_equal_keys_in_linear_time() {
+        let named = (2..20_000).map(|number| format!(r#""http://***@h ({number})":0"#));
+        let masked = (0..20_000).map(|number| format!(r#""http://u:p{number}@h":0"#));
+        let json = format!("{{{}}}", named.chain(masked).collect::<Vec<_>>().join(","));
+        let once = written(&json, PayloadPlace::Elsewhere, Redact::Secrets);
+        let keys: std::collections::BTreeMap<String, u8> = serde_json::from_str(&once).unwrap();
+        assert_eq!(keys.len(), 19_998 + 20_000);
     }
 
     /// A lone surrogate inside a password does not split it.
