@@ -178,7 +178,7 @@ fn source_of(publisher_id: &str) -> Cow<'_, str> {
     source.into()
 }
 
-/// Returns a time as RFC 3339 writes it, in UTC with microseconds; `None` before the year 0.
+/// Returns a time as RFC 3339 writes it, in UTC with microseconds; `None` before the year 1.
 pub(super) fn time_text(time: OffsetDateTime) -> Option<String> {
     let seconds = date_and_time(time, b'T')?;
     let seconds = std::str::from_utf8(&seconds).ok()?;

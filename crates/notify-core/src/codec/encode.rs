@@ -55,7 +55,7 @@ pub struct Encoding {
 /// # Errors
 ///
 /// Returns an error of the kind `TooLarge` if the notification exceeds a limit, and of the kind `Invalid`
-/// if a time lies before the year 0.
+/// if a time lies before the year 1.
 pub(crate) fn encode(
     message_id: Uuid,
     publisher_id: &Arc<str>,

@@ -73,7 +73,7 @@ impl Notification {
     ///
     /// Returns an error of the kind [`TooLarge`](crate::ErrorKind::TooLarge) if the
     /// notification exceeds the limits of `encoding`, and of the kind
-    /// [`Invalid`](crate::ErrorKind::Invalid) if a time lies before the year 0.
+    /// [`Invalid`](crate::ErrorKind::Invalid) if a time lies before the year 1.
     ///
     /// # Examples
     ///

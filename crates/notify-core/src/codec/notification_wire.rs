@@ -36,7 +36,7 @@ mod wire_timestamp {
     use serde::{Deserializer, Serialize, Serializer};
     use time::OffsetDateTime;
 
-    use crate::codec::timestamp::{NO_TIME, YEAR_0, date_and_time, fill_digits, parse_time};
+    use crate::codec::timestamp::{NO_TIME, NO_YEAR, date_and_time, fill_digits, parse_time};
     use crate::codec::wire_text::{PlainText, from_text};
 
     pub(super) fn serialize<S: Serializer>(
@@ -44,7 +44,7 @@ mod wire_timestamp {
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
         let mut text = *b"0000-00-00 00:00:00.000000";
-        let seconds = date_and_time(*time, b' ').ok_or_else(|| S::Error::custom(YEAR_0))?;
+        let seconds = date_and_time(*time, b' ').ok_or_else(|| S::Error::custom(NO_YEAR))?;
         text[..19].copy_from_slice(&seconds);
         fill_digits(&mut text[20..], time.microsecond());
         PlainText(std::str::from_utf8(&text).unwrap_or_default()).serialize(serializer)

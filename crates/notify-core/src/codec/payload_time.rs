@@ -7,7 +7,7 @@ use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use time::OffsetDateTime;
 
-use super::timestamp::{NO_TIME, YEAR_0, date_and_time, parse_time};
+use super::timestamp::{NO_TIME, NO_YEAR, date_and_time, parse_time};
 use super::wire_text::{PlainText, from_text};
 
 /// A time that writes itself as payloads do: `2012-05-16T15:27:36Z`.
@@ -17,8 +17,9 @@ pub(crate) struct PayloadTime(pub(crate) OffsetDateTime);
 impl Serialize for PayloadTime {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut text = *b"0000-00-00T00:00:00Z";
-        text[..19]
-            .copy_from_slice(&date_and_time(self.0, b'T').ok_or_else(|| S::Error::custom(YEAR_0))?);
+        text[..19].copy_from_slice(
+            &date_and_time(self.0, b'T').ok_or_else(|| S::Error::custom(NO_YEAR))?,
+        );
         PlainText(std::str::from_utf8(&text).unwrap_or_default()).serialize(serializer)
     }
 }

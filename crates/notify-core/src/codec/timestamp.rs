@@ -1,13 +1,15 @@
 //! Times as texts: reading accepts every form that consumers of OpenStack's notifications accept, and no
 //! other.
 
+use std::ops::RangeInclusive;
+
 use time::{Date, Month, OffsetDateTime, PrimitiveDateTime, Time, UtcOffset};
 
 /// Parses a time and converts it to UTC.
 ///
 /// The form is `YYYY-MM-DD`, `T` or a space, `HH:MM:SS`, a fraction of at most nine digits, and `Z` or an
 /// offset such as `+02:00`. A time without an offset is UTC. Returns `None` for another form, a date that
-/// does not exist, and a time before the year 0.
+/// does not exist, and a time before the year 1.
 pub(crate) fn parse_time(text: &str) -> Option<OffsetDateTime> {
     let bytes = text.as_bytes();
     let (head, mut rest) = bytes.split_at_checked(19)?;
@@ -54,15 +56,18 @@ pub(crate) fn parse_time(text: &str) -> Option<OffsetDateTime> {
     PrimitiveDateTime::new(date.ok()?, time.ok()?)
         .assume_offset(offset)
         .checked_to_offset(UtcOffset::UTC)
-        .filter(|time| time.year() >= 0)
+        .filter(|time| YEARS.contains(&time.year()))
 }
 
 /// Returns date and time in UTC and whole seconds: `2026-11-22 12:00:00` with the separator of the caller.
 ///
-/// Returns `None` for a time before the year 0.
+/// Returns `None` for a time before the year 1 or after the year 9999.
 pub(crate) fn date_and_time(time: OffsetDateTime, separator: u8) -> Option<[u8; 19]> {
     let time = time.checked_to_offset(UtcOffset::UTC)?;
     let (year, month, day) = time.to_calendar_date();
+    if !YEARS.contains(&year) {
+        return None;
+    }
     let (hour, minute, second) = time.to_hms();
     let year = u8::try_from(year / 100).ok().zip(u8::try_from(year % 100).ok());
     let ([y1, y2], [y3, y4]) = year.map(|(century, year)| (digits(century), digits(year)))?;
@@ -93,15 +98,21 @@ fn number(digits: &[u8]) -> Option<u32> {
     })
 }
 
+/// The years that Python has. The crate `time` has more, and even more with a feature.
+const YEARS: RangeInclusive<i32> = 1..=9999;
+
 /// The error of a text that is no time.
 pub(crate) const NO_TIME: &str =
     "a string that is not a time, expected a time such as 2012-05-16T15:27:36Z";
 
 /// The error of a time that has no text.
-pub(crate) const YEAR_0: &str = "a time lies before the year 0 and cannot be encoded";
+pub(crate) const NO_YEAR: &str =
+    "a time lies outside the years 1 to 9999, and consumers in Python cannot read it";
 
 #[cfg(test)]
 mod tests {
+    use time::Duration;
+
     use super::*;
 
     /// Times of oslo.messaging, of Glance's payloads, and with an offset.
@@ -134,10 +145,21 @@ mod tests {
             "2026-11-22T12:00:00.1234567890Z",
             "2026-11-22T12:00:00+2:00",
             "2026-11-22T12:00:00+99:00",
-            "0000-01-01T00:00:00+01:00",
+            "0000-12-31T23:59:59Z",
+            "0001-01-01T00:00:00+01:00",
             "２026-11-22T12:00:00Z",
         ] {
             assert_eq!(parse_time(text), None, "{text}");
+        }
+    }
+
+    /// Python has no year 0, so consumers would refuse the notification.
+    #[test]
+    fn writes_no_year_that_consumers_cannot_read() {
+        let first = parse_time("0001-01-01T00:00:00Z").unwrap();
+        assert_eq!(&date_and_time(first, b' ').unwrap(), b"0001-01-01 00:00:00");
+        for duration in [Duration::SECOND, Duration::days(366), Duration::days(800)] {
+            assert_eq!(date_and_time(first - duration, b' '), None, "{duration} before");
         }
     }
 }

@@ -24,9 +24,9 @@ fn id() -> impl Strategy<Value = Uuid> {
     any::<u128>().prop_map(Uuid::from_u128)
 }
 
-/// Returns any whole second from the year 0 to the year 9999.
+/// Returns any whole second from the year 1 to the year 9999.
 fn seconds() -> impl Strategy<Value = OffsetDateTime> {
-    (-62_167_219_200..=253_402_300_799_i64)
+    (-62_135_596_800..=253_402_300_799_i64)
         .prop_map(|seconds| OffsetDateTime::from_unix_timestamp(seconds).unwrap())
 }
 
