@@ -140,6 +140,7 @@ impl MessageIntake {
                     };
                     match cursor.take(&delivery) {
                         StreamMessage::New(offset) => self.take(delivery, &queue, Some(offset)),
+                        StreamMessage::Unnumbered => self.take(delivery, &queue, None),
                         StreamMessage::AfterGap(offset, gap) => {
                             let reason =
                                 format!("the stream dropped {gap} messages before they were read");

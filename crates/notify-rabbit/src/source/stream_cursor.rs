@@ -30,6 +30,8 @@ pub(super) struct StreamCursor {
     unsettled: VecDeque<(u64, u64, u32)>,
     /// The offset of the last message that the session took.
     last_offset: Option<u64>,
+    /// The CRC of the first message of the session, and the number of messages up to the first with an offset.
+    unnumbered: Option<(u32, u64)>,
 }
 
 /// The place from which the next session starts.
@@ -50,6 +52,8 @@ enum StreamPlace {
 pub(super) enum StreamMessage {
     /// A message to hand over, with its offset.
     New(u64),
+    /// A message to hand over whose offset is unknown: the first of a session, without headers.
+    Unnumbered,
     /// The last acknowledged message.
     Known,
     /// A message to hand over, behind a gap: the stream has discarded this many messages before it.
@@ -70,6 +74,7 @@ impl StreamCursor {
             is_searching: false,
             unsettled: VecDeque::new(),
             last_offset: None,
+            unnumbered: None,
         }
     }
 
@@ -102,6 +107,7 @@ impl StreamCursor {
         }
         self.unsettled.clear();
         self.last_offset = None;
+        self.unnumbered = None;
         self.is_searching = matches!(self.place, StreamPlace::At(_) | StreamPlace::After(_));
         Ok(())
     }
@@ -139,9 +145,13 @@ impl StreamCursor {
 
     /// Takes in a message of the session.
     pub(super) fn take(&mut self, delivery: &Delivery) -> StreamMessage {
-        let expected = self.last_offset.map_or_else(|| self.requested_offset(), |last| last + 1);
-        let offset = delivery_offset(delivery).unwrap_or(expected);
         let crc = crc(&delivery.data);
+        let expected = || self.last_offset.map_or_else(|| self.requested_offset(), |o| Some(o + 1));
+        let Some(offset) = delivery_offset(delivery).or_else(expected) else {
+            // The next message with an offset tells the place of this one.
+            self.unnumbered.get_or_insert((crc, 0)).1 += 1;
+            return StreamMessage::Unnumbered;
+        };
         self.last_offset = Some(offset);
         let mut gap = 0;
         if std::mem::take(&mut self.is_searching)
@@ -157,7 +167,8 @@ impl StreamCursor {
             gap = offset - known.offset - u64::from(is_acknowledged);
         }
         if matches!(self.place, StreamPlace::Start(_) | StreamPlace::Time(_)) {
-            let stream = self.stream.clone();
+            let (crc, before) = self.unnumbered.take().unwrap_or((crc, 0));
+            let (stream, offset) = (self.stream.clone(), offset.saturating_sub(before));
             self.place = StreamPlace::At(KnownMessage { stream, offset, crc });
             self.is_first_unsaved = true;
         }
@@ -165,12 +176,12 @@ impl StreamCursor {
         if gap > 0 { StreamMessage::AfterGap(offset, gap) } else { StreamMessage::New(offset) }
     }
 
-    /// Returns the offset that the session asked for; 0 if it asked for none.
-    fn requested_offset(&self) -> u64 {
+    /// Returns the offset that the session asked for; `None` if it asked for none.
+    fn requested_offset(&self) -> Option<u64> {
         match &self.place {
-            StreamPlace::At(known) | StreamPlace::After(known) => known.offset,
-            StreamPlace::Start(StreamStart::Offset(offset)) => *offset,
-            StreamPlace::Start(_) | StreamPlace::Time(_) => 0,
+            StreamPlace::At(known) | StreamPlace::After(known) => Some(known.offset),
+            StreamPlace::Start(StreamStart::Offset(offset)) => Some(*offset),
+            StreamPlace::Start(_) | StreamPlace::Time(_) => None,
         }
     }
 
@@ -387,5 +398,27 @@ mod tests {
         let again = Delivery::mock(1, "".into(), "q".into(), false, b"b".to_vec());
         assert_eq!(cursor.take(&again), StreamMessage::Known, "not another stream");
         assert_eq!(cursor.take(&message(2, 43, "c")), StreamMessage::New(43));
+    }
+
+    /// Without an offset, the first messages of a session have no place until one tells it. None is skipped
+    /// by a restart before their acknowledgement.
+    #[tokio::test]
+    async fn the_first_messages_without_headers_have_no_place() {
+        let bare = |tag: u64, body: &str| {
+            Delivery::mock(tag, "".into(), "q".into(), false, body.as_bytes().to_vec())
+        };
+        let mut cursor = StreamCursor::new("s".into(), StreamStart::First, None);
+        cursor.begin().await.unwrap();
+        assert_eq!(cursor.take(&bare(1, "a")), StreamMessage::Unnumbered);
+        assert_eq!(cursor.take(&bare(2, "b")), StreamMessage::Unnumbered);
+        cursor.settle(1).await.unwrap();
+        assert_eq!(start(&mut cursor), text("first"));
+        assert_eq!(cursor.take(&message(3, 43, "c")), StreamMessage::New(43));
+        cursor.begin().await.unwrap();
+        assert_eq!(start(&mut cursor), number(41));
+        assert_eq!(cursor.take(&bare(1, "a")), StreamMessage::New(41));
+        assert_eq!(cursor.take(&bare(2, "b")), StreamMessage::New(42));
+        cursor.settle(2).await.unwrap();
+        assert_eq!(start(&mut cursor), number(42));
     }
 }
