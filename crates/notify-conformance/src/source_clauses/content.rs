@@ -53,7 +53,7 @@ pub async fn survives_large_and_hostile_bodies<H: SourceHarness>() {
     let nested = |open: &str| open.repeat(100_000).into_bytes();
     let mut hostile = vec![
         vec![0xff, 0xfe, 0x00],
-        vec![b'x'; 2 * CREDIT.max_bytes],
+        vec![b'x'; 3 * CREDIT.max_bytes],
         b"{\"event_type\":".to_vec(),
         b"{'message_id': None}".to_vec(),
         nested("["),

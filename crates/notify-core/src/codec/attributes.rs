@@ -21,7 +21,7 @@ pub(super) struct Attributes<'a> {
 }
 
 impl<'a> Attributes<'a> {
-    /// Parses the object at `range` of a line within `limits`.
+    /// Parses the object at `range` of a line within `limits`. The caller checks its size.
     ///
     /// # Errors
     ///

@@ -7,6 +7,7 @@ use super::attributes::Attributes;
 use super::cloud_event_input::{is_cloud_event, read_cloud_event};
 use super::context::Context;
 use super::input_form::json_range;
+use super::json_parser::too_large;
 use super::limits::SizeLimits;
 use super::notification::Notification;
 use super::notification_input::{LineContents, NotificationInput, NotificationLine};
@@ -21,14 +22,25 @@ impl LineContents {
     /// Returns all problems, as [`NotificationInput::decode_with_warnings`] does.
     pub(crate) fn decode(line: &[u8], limits: &SizeLimits) -> Result<Self, Problems> {
         let invalid = |problem| Problems::one(ErrorKind::Invalid, problem);
+        let check_size = |bytes| limits.check_size(bytes).map_err(|error| too_large(&error));
         let range = json_range(line).map_err(invalid)?;
+        let bytes = range.len();
+        if bytes > limits.envelope_bytes() {
+            check_size(bytes)?;
+        }
         let attributes = Attributes::parse(line, range, limits)?;
         if is_cloud_event(&attributes) {
-            return read_cloud_event(attributes);
+            let contents = read_cloud_event(attributes)?;
+            check_size(contents.event.payload().get().len())?;
+            return Ok(contents);
         }
         let mut contents = match attributes.oslo_message().map_err(invalid)? {
-            None => Self::read(attributes)?,
-            Some(message) => Attributes::parse(message.as_bytes(), 0..message.len(), limits)
+            None => {
+                check_size(bytes)?;
+                Self::read(attributes)?
+            }
+            Some(message) => check_size(message.len())
+                .and_then(|()| Attributes::parse(message.as_bytes(), 0..message.len(), limits))
                 .and_then(Self::read)
                 .map_err(|problems| problems.inside("/oslo.message"))?,
         };
@@ -55,7 +67,7 @@ impl NotificationInput {
     ///
     /// * bare JSON: the notification, as this library and oslo.messaging's driver `messaging` send it
     /// * envelope 2.0 of oslo.messaging, whose `oslo.message` holds the notification as a string;
-    ///   `limits` apply to the envelope and to that string
+    ///   `limits` apply to that string, and the envelope may be [larger](SizeLimits::bytes)
     /// * a [`CloudEvent`](super::CloudEvent) in structured mode, if its type begins with `org.openstack.` and it
     ///   has the attributes `id`, `source`, `time`, `priority` and `data`. Other CloudEvents are refused: they
     ///   are no notifications

@@ -1,4 +1,4 @@
-//! A parser of JSON from outside, with limits of size, depth and keys.
+//! A parser of JSON from outside, with limits of depth and keys.
 //!
 //! It also rejects duplicate keys, because two readers may disagree about them.
 
@@ -19,8 +19,8 @@ use super::problem::{JSON, Problem, Problems, UNREADABLE, WITHIN_LIMITS, escape,
 use crate::error::{Error, ErrorKind};
 use crate::redact::printable::printable;
 
-/// Parses the JSON text at `range` of a line within `limits` as an object. Positions in problems count from
-/// the start of the line.
+/// Parses the JSON text at `range` of a line within `limits` as an object. The caller checks its size.
+/// Positions in problems count from the start of the line.
 ///
 /// The values stay texts, which converts no number and no string.
 ///
@@ -34,7 +34,6 @@ pub(super) fn parse_object<'a>(
 ) -> Result<Vec<(Cow<'a, str>, &'a RawValue)>, Problems> {
     let start = range.start;
     let json = &line[range];
-    limits.check_size(json.len()).map_err(|error| too_large(&error))?;
     if let Ok(text) = std::str::from_utf8(json)
         && let Ok(Entries(entries)) = serde_json::from_str(text)
     {
@@ -84,7 +83,7 @@ impl<'de> Visitor<'de> for EntriesVisitor {
 struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// Creates the problem of a text that exceeds the size limit.
-fn too_large(error: &Error) -> Problems {
+pub(super) fn too_large(error: &Error) -> Problems {
     Problems::one(error.kind(), Problem::new("", WITHIN_LIMITS, error.to_string()))
 }
 

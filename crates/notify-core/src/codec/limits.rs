@@ -32,7 +32,8 @@ pub struct SizeLimits {
     /// The number of keys in all objects together. Default 4 096.
     pub keys: usize,
     /// The size of the notification in bytes of JSON, together with its context when it is emitted. Default
-    /// 1 MiB.
+    /// 1 MiB. An envelope around it may have twice as many bytes and 8 KiB, because it contains the notification
+    /// as a text with escapes.
     pub bytes: usize,
 }
 
@@ -49,6 +50,11 @@ impl SizeLimits {
             return Ok(());
         }
         Err(self.size_error(&format!("{bytes} bytes")))
+    }
+
+    /// Returns the size of the largest envelope around a notification, and of the largest line.
+    pub(crate) fn envelope_bytes(&self) -> usize {
+        self.bytes.saturating_mul(2).saturating_add(ENVELOPE_BYTES)
     }
 
     /// Creates the error of a notification of `size`, which is a number with its unit.
@@ -75,3 +81,6 @@ impl SizeLimits {
         )
     }
 }
+
+/// The most bytes of an envelope without the notification in it: keys, a prefix, and the context.
+const ENVELOPE_BYTES: usize = 8 * 1024;

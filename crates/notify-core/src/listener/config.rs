@@ -23,8 +23,9 @@ use crate::redact::policy::Redact;
 pub struct ListenerConfig {
     /// The largest number of unsettled deliveries of each source; at least 1. Default 200.
     ///
-    /// The memory of a source is bounded by `prefetch` × `limits.bytes`. Set it to at least twice the
-    /// size of your batches, so that the next batch arrives while you store the last one.
+    /// The memory of a source is bounded by `prefetch` × (2 × `limits.bytes` + 8 KiB), the size of the largest
+    /// envelope. Set it to at least twice the size of your batches, so that the next batch arrives while you
+    /// store the last one.
     pub prefetch: usize,
     /// The number of failures that count, after which a delivery becomes a dead letter; at least 1.
     /// Default 5.

@@ -153,7 +153,8 @@ impl SourceDriver {
             let state = self.shared.lock();
             let config = &state.config;
             let room = state.sources[self.index].ledger.room();
-            let credit = Credit { window: config.prefetch, room, max_bytes: config.limits.bytes };
+            let max_bytes = config.limits.envelope_bytes();
+            let credit = Credit { window: config.prefetch, room, max_bytes };
             (
                 state.next_change(self.index),
                 (state.close == ClosePhase::Open && !self.has_ended).then_some(credit),

@@ -3,7 +3,7 @@
 use crate::fixtures::{event, notification, typed};
 use notify_conformance::samples;
 use notify_core::codec::{
-    Encoding, NotificationInput, PayloadStyle, Problems, SizeLimits, serde_json,
+    Encoding, Envelope, NotificationInput, PayloadStyle, Problems, SizeLimits, serde_json,
 };
 use notify_core::event::{Payload, TaskStatus};
 use notify_core::redact::Redact;
@@ -142,6 +142,25 @@ fn depth_keys_and_size_are_bounded() {
         error.to_string().contains("too large: 1048637 bytes, the limit is 1048576"),
         "{error}"
     );
+}
+
+/// The largest notification that is emitted is readable in every envelope, and no larger one is.
+#[test]
+fn an_envelope_has_room_for_the_largest_notification() {
+    let limits = SizeLimits { bytes: 64 * 1024, ..SizeLimits::default() };
+    let with_quotes = |bytes: usize| {
+        let failed = Event::ImageUpload(Payload::Error("\"".repeat(bytes / 2)));
+        notification(failed).encode(&Encoding::default()).unwrap()
+    };
+    let message = with_quotes(limits.bytes - with_quotes(0).body().len());
+    for envelope in [Envelope::Bare, Envelope::Oslo2, Envelope::CloudEvents] {
+        let line = envelope.wrap(&message);
+        assert_eq!(line.len() > limits.bytes, envelope != Envelope::Bare);
+        assert!(NotificationInput::decode(&line, &limits).is_ok(), "{envelope:?}");
+        let too_large = with_quotes(limits.bytes + 2);
+        let problems = NotificationInput::decode(&envelope.wrap(&too_large), &limits).unwrap_err();
+        assert_eq!(Error::from(problems).kind(), ErrorKind::TooLarge, "{envelope:?}");
+    }
 }
 
 /// The same limits hold for an event that a program builds.

@@ -21,8 +21,8 @@ pub(super) const LISTENER: &[ConfigKey] = &[
         "listener.max_message_bytes",
         KeyKind::Bytes,
         "`1048576`",
-        "The largest message. A larger one is unreadable. Each source takes at most \
-         `prefetch` × `max_message_bytes` of memory.",
+        "The largest notification. A larger one is unreadable. An envelope around it may have twice as many \
+         bytes and 8 KiB, so each source takes at most `prefetch` × that much memory.",
     ),
     key(
         "listener.dead_letters",

@@ -10,7 +10,7 @@ use notify_core::listener::{
 use notify_core::source::{
     Credit, DeliverySettlements, Reception, SettlementMode, Source, async_trait,
 };
-use notify_core::{ErrorKind, Result};
+use notify_core::{ErrorKind, Message, Result};
 use tokio::time::{sleep, timeout};
 
 use super::{LONG, assert_account_balances, listener};
@@ -28,6 +28,24 @@ async fn a_batch_returns_early_when_the_credit_is_used_up() {
     batch.ack().await.unwrap();
     let batch = listener.next_batch(2, LONG * 100).await.unwrap().unwrap();
     assert_eq!(batch.len(), 2);
+}
+
+/// A source hands over the largest notification in an envelope, and marks no smaller message as too large.
+#[tokio::test(start_paused = true)]
+async fn an_envelope_may_be_larger_than_the_limit_of_a_notification() {
+    let script = SourceScript::default();
+    let messages = samples::messages(0..2);
+    script.publish_bytes(messages.iter().map(Message::oslo_v2));
+    let mut config = ListenerConfig::default();
+    config.limits.bytes = messages.iter().map(|message| message.body().len()).max().unwrap();
+    let builder = Listener::builder(script.source(), DeadLetters::Discard).config(config);
+    let mut listener = builder.start().unwrap();
+    for message in &messages {
+        let next = timeout(LONG, listener.next_delivery()).await.expect("a message is missing");
+        let delivery = next.unwrap().unwrap();
+        assert_eq!(delivery.message().map(Message::body), Some(message.body()));
+        delivery.ack().await.unwrap();
+    }
 }
 
 /// `linger` bounds the wait for a full batch, and not the wait for the first delivery.
