@@ -34,7 +34,8 @@ impl ConfigArgs {
     /// # Errors
     ///
     /// Returns an error that names the key and its origin if a layer cannot be read or holds an unknown
-    /// key or a wrong value, or if `--set` sets a key of a strategy that is not chosen.
+    /// key or a wrong value, or if `--set` sets a key of a strategy that is not chosen or one that every
+    /// destination overrides.
     pub(crate) fn load(&self) -> Result<Config, CommandError> {
         let mut layers = Layers::new();
         if self.config.is_empty() {
@@ -50,6 +51,7 @@ impl ConfigArgs {
         let config = layers.build()?;
         if has_strategy(&config) {
             self.refuse_settings_without_effect(&config)?;
+            self.refuse_overridden_settings(&config)?;
         }
         Ok(config)
     }
@@ -80,6 +82,34 @@ impl ConfigArgs {
                      `--set strategy={table}`",
                     printable(key, MAX_NAME),
                     strategies.join("`, `")
+                );
+                return Err(CommandError::new(ExitStatus::PermanentError, message));
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses a `--set` outside of the tables `[[destination]]` that each of them overrides.
+    fn refuse_overridden_settings(&self, config: &Config) -> Result<(), CommandError> {
+        let entries = config.entries();
+        for setting in &self.settings {
+            let key = setting.split('=').next().unwrap_or_default().trim();
+            let mut found = entries.iter().filter(|entry| {
+                let table = entry.key.strip_prefix("destination[");
+                let own = table.and_then(|rest| rest.split_once("].")).map(|(_, own)| own);
+                let below = own.and_then(|own| own.strip_prefix(key));
+                entry.origin != "default"
+                    && below.is_some_and(|below| below.is_empty() || below.starts_with('.'))
+            });
+            if let Some(first) = found.next()
+                && first.origin != "--set"
+                && found.all(|entry| entry.origin != "--set")
+            {
+                let message = format!(
+                    "--set: `{}` has no effect because every destination overrides it: remove it, or \
+                     change the key in {}",
+                    printable(key, MAX_NAME),
+                    printable(&first.origin, MAX_NAME)
                 );
                 return Err(CommandError::new(ExitStatus::PermanentError, message));
             }

@@ -323,6 +323,21 @@ fn a_higher_layer_can_choose_another_strategy() {
     assert_eq!(host.value, "\"mq\"");
 }
 
+/// Each of several topics is a destination with a topic of its own, which a higher layer cannot change.
+#[test]
+fn a_topic_of_a_higher_layer_has_no_effect_on_several_topics() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("glance-api.conf");
+    let conf = "[DEFAULT]\ntransport_url = rabbit://u:p@h/\n[oslo_messaging_notifications]\n\
+                driver = messagingv2\ntopics = notifications, audit\n";
+    std::fs::write(&path, conf).unwrap();
+    let layers = glance_notify::config::Layers::new().file(&path).unwrap();
+    let config = layers.set("rabbit.topic=images").unwrap().build().unwrap();
+    let warning = "`rabbit.topic` (--set) has no effect because every destination overrides it: ";
+    let warnings = config.warnings();
+    assert!(warnings.iter().any(|found| found.starts_with(warning)), "{warnings:?}");
+}
+
 /// Unsupported and invalid options are errors that never repeat the value.
 #[test]
 fn rejects_invalid_and_unsupported_values_without_repeating_them() {

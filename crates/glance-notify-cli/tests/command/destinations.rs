@@ -87,6 +87,25 @@ fn check_examines_each_destination() {
     }
 }
 
+/// A setting of this run that no destination takes, because each has its own, is refused as `--set`. A variable is
+/// for other runs too: it is a warning.
+#[test]
+fn a_setting_that_every_destination_overrides_is_refused() {
+    let sandbox = Sandbox::new();
+    sandbox.file("two.toml", TWO);
+    let overrides = "has no effect because every destination overrides it";
+    for (set, key) in [("log.file=other.log", "log.file"), ("log={ file = \"x\" }", "log")] {
+        let output = sandbox.pipe(["emit", "-c", "two.toml", "--set", set], LIFECYCLE);
+        output.expect_message(2, &format!("--set: `{key}` {overrides}: remove it, or change"));
+    }
+    assert!(!sandbox.path("audit.log").exists());
+    sandbox.pipe(["emit", "-c", "two.toml", "--set", "log.sync=false"], LIFECYCLE).expect(0);
+    let mut command = sandbox.command(["check", "-c", "two.toml"]);
+    let output = command.env("GLANCE_NOTIFY__LOG__FILE", "other.log").output().unwrap();
+    let warning = format!("`log.file` (environment variable GLANCE_NOTIFY__LOG__FILE) {overrides}");
+    CommandOutput::from(output).expect_message(0, &warning);
+}
+
 /// Returns a configuration with the spool `spool` and a log file in a directory of its own, for a named
 /// destination or for the flat form.
 fn spooled_log(name: &str) -> String {

@@ -21,6 +21,7 @@ impl Config {
         let Some(first) = several.first() else { return Self::read_one(options, None) };
         let used: Vec<_> = several.iter().map(Self::strategy).collect();
         unused_keys::warn(&mut options, &used);
+        unused_keys::warn_of_overridden(&mut options, &several);
         for warning in several.iter().flat_map(|one| &one.options.warnings) {
             if !options.warnings.contains(warning) {
                 options.warnings.push(warning.clone());

@@ -104,10 +104,7 @@ impl OptionTree {
         let strategy = strategy.and_then(strategies::canonical_name);
         let mut options = Self::default();
         for (key, origin) in &self.origins {
-            let group = key.split('.').next().unwrap_or_default();
-            let concerns_others = strategies::is_name(group) && Some(group) != strategy;
-            if !concerns_others
-                && !NOT_OF_DESTINATIONS.contains(&group)
+            if concerns_destination(key, strategy)
                 && let Some(value) = self.get(key)
             {
                 let Origin { place, raw } = origin;
@@ -183,6 +180,13 @@ impl OptionTree {
         }
         value
     }
+}
+
+/// Returns whether a key outside of all tables of destinations concerns one of this strategy.
+pub(super) fn concerns_destination(key: &str, strategy: Option<&str>) -> bool {
+    let group = key.split('.').next().unwrap_or_default();
+    let concerns_others = strategies::is_name(group) && Some(group) != strategy;
+    !concerns_others && !NOT_OF_DESTINATIONS.contains(&group)
 }
 
 /// Calls `visit` with the dotted key of every value in `table` that is not a table itself.

@@ -1,13 +1,14 @@
-//! Warnings about settings that have no effect: keys of strategies that are not chosen, and variables that
-//! only look like settings.
+//! Warnings about settings that have no effect: keys of strategies that are not chosen, keys that every
+//! destination overrides, and variables that only look like settings.
 //!
 //! A file may hold the tables of all strategies. A variable or `--set` is for this run, so it should have
 //! an effect, and a misspelt key is a mistake in any table.
 
 use notify_core::redact::{Redact, printable};
 
+use super::configuration::Config;
 use super::keys::ConfigKey;
-use super::option_tree::OptionTree;
+use super::option_tree::{OptionTree, concerns_destination};
 use crate::strategies::is_name;
 
 /// Adds a warning for each key without effect under the strategies of all destinations.
@@ -37,6 +38,28 @@ pub(super) fn warn(options: &mut OptionTree, strategies: &[&str]) {
             warnings.push(format!(
                 "`{shown}` ({place}) has no effect because the strategy is `{}`",
                 strategies.join("`, `")
+            ));
+        }
+    }
+    options.warnings.extend(warnings);
+}
+
+/// Adds a warning for each variable and each `--set` that all `destinations` override in their tables.
+pub(super) fn warn_of_overridden(options: &mut OptionTree, destinations: &[Config]) {
+    let Some(tables) = options.origins.get("destination") else { return };
+    let mut warnings = Vec::new();
+    for (key, origin) in &options.origins {
+        let concerns = |one: &Config| concerns_destination(key, Some(one.strategy));
+        let reaches = |one: &Config| one.options.origins.get(key) == Some(origin);
+        if origin.raw.is_some()
+            && destinations.iter().any(concerns)
+            && !destinations.iter().any(reaches)
+        {
+            warnings.push(format!(
+                "`{}` ({}) has no effect because every destination overrides it: change it in {}",
+                printable(&Redact::Secrets.text(key), MAX_CHARS),
+                printable(&origin.place, MAX_CHARS),
+                printable(&tables.place, MAX_CHARS)
             ));
         }
     }
@@ -94,6 +117,35 @@ mod tests {
             warnings("strategy = 'log'\nrabbit.usr = 'u'\nspool.size = 1\n", &[], &[]),
             ["`rabbit.usr` (a.toml) is ignored: unknown option: did you mean `rabbit.user`?"]
         );
+    }
+
+    /// D7: a value outside of the tables that no destination takes, because each has its own.
+    #[test]
+    fn d7_settings_that_every_destination_overrides_are_warned_of() {
+        let table = |name: &str, keys: &str| {
+            format!("[[destination]]\nname = '{name}'\nstrategy = 'rabbit'\n{keys}\n")
+        };
+        let variables = [("GLANCE_NOTIFY__RABBIT__TOPIC", "images")];
+        let settings = ["queue.max_age=9", "rabbit.topic=other", "spool.size=1"];
+        let own = "rabbit.topic = 't'\nspool = false";
+        let both = format!("{}{}", table("a", own), table("b", own));
+        let warning = |key: &str, place: &str| {
+            format!(
+                "`{key}` ({place}) has no effect because every destination overrides it: change it in \
+                 a.toml"
+            )
+        };
+        assert_eq!(
+            warnings(&both, &variables, &[]),
+            [warning("rabbit.topic", "environment variable GLANCE_NOTIFY__RABBIT__TOPIC")]
+        );
+        assert_eq!(
+            warnings(&both, &variables, &settings),
+            [warning("rabbit.topic", "--set"), warning("spool.size", "--set")]
+        );
+        assert_eq!(warnings(&format!("rabbit.topic = 'x'\n{both}"), &[], &[]), [""; 0]);
+        let one = format!("{}{}", table("a", own), table("b", "spool = false"));
+        assert_eq!(warnings(&one, &variables, &[]), [""; 0]);
     }
 
     /// D7: one underscore in place of two, before the key and inside it.
