@@ -116,7 +116,8 @@ impl SourceArgs {
     ///
     /// # Errors
     ///
-    /// Returns an error if a configuration is invalid, or if a file cannot be used.
+    /// Returns an error if a configuration is invalid, if a file cannot be used, and for a checkpoint of
+    /// anything but a single file.
     pub(crate) fn sources(
         &self,
         config: &ConfigArgs,
@@ -133,6 +134,14 @@ impl SourceArgs {
                     "--checkpoint needs a single source: run the command once for each source";
                 return Err(CommandError::new(ExitStatus::PermanentError, message));
             };
+            if source.path().is_none() {
+                let message = if source.has_end() {
+                    "--checkpoint is for files: name one with `--from` instead of standard input"
+                } else {
+                    "--checkpoint is for files: use `listen --tap NAME` to continue at a broker"
+                };
+                return Err(CommandError::new(ExitStatus::PermanentError, message));
+            }
             *source = source.clone().checkpoint(path);
         }
         self.checkpoint.iter().try_for_each(|path| probe_for_writing(path))?;

@@ -411,9 +411,20 @@ fn standard_input_that_cannot_be_read_is_an_error() {
     }
 }
 
-/// `--checkpoint` with several sources would mix their positions: 2.
+/// `--checkpoint` with several sources would mix their positions, and only a file has one: 2.
 #[test]
-fn a_checkpoint_needs_a_single_source() {
-    let args = ["listen", "--from", "day.jsonl", "--from", "-", "--checkpoint", "position"];
-    sandbox().run(args).expect_message(2, "--checkpoint needs a single source");
+fn a_checkpoint_needs_a_single_file() {
+    for (sources, message) in [
+        (&["--from", "day.jsonl", "--from", "-"][..], "--checkpoint needs a single source"),
+        (&["--from", "amqp://127.0.0.1:1"], "--checkpoint is for files: use `listen --tap NAME`"),
+        (
+            &["--from", "amqp://127.0.0.1:1", "--tap", "audit"],
+            "--checkpoint is for files: use `listen --tap NAME`",
+        ),
+        (&["--from", "-"], "--checkpoint is for files: name one with `--from`"),
+        (&[], "--checkpoint is for files: name one with `--from`"),
+    ] {
+        let args = [&["listen", "--checkpoint", "position"], sources].concat();
+        sandbox().run(args).expect_message(2, message);
+    }
 }
