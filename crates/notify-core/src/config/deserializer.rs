@@ -242,7 +242,10 @@ impl<'de> MapAccess<'de> for TableDeserializer<'_> {
         seed: T,
     ) -> Result<T::Value, ValueError> {
         match self.value.take() {
-            Some(node) => seed.deserialize(node),
+            Some(node) => {
+                let path = node.path.clone();
+                seed.deserialize(node).map_err(|error| error.at(&path))
+            }
             None => Err(ValueError::new("missing, expected a value".to_owned())),
         }
     }

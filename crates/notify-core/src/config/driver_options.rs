@@ -257,6 +257,30 @@ mod tests {
             .with_origins(origins.collect())
     }
 
+    /// serde reads a value of several forms after the deserializer has handed it over, and names no key.
+    #[test]
+    fn an_error_of_a_value_of_several_forms_names_the_key() {
+        #[derive(Debug, Deserialize)]
+        #[expect(dead_code, reason = "only the errors read these")]
+        struct TopicTable {
+            topics: Option<TopicList>,
+        }
+        #[derive(Debug, Deserialize)]
+        #[serde(untagged, expecting = "expected a text or a list of texts")]
+        #[expect(dead_code, reason = "only the errors read these")]
+        enum TopicList {
+            One(String),
+            Many(Vec<String>),
+        }
+        for table in [json!({ "topics": 424_242 }), json!({ "topics": [424_242] })] {
+            let options = options(&table, &[("topics", "a.toml", None)]);
+            assert_eq!(
+                options.parse::<TopicTable>().unwrap_err().to_string(),
+                "`rabbit.topics` (a.toml): expected a text or a list of texts"
+            );
+        }
+    }
+
     /// An operator learns what to change, and a password in the wrong place stays secret.
     #[test]
     fn errors_name_key_place_and_expectation_but_no_value() {
