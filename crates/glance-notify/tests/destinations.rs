@@ -87,6 +87,19 @@ fn every_documented_default_of_a_table_is_the_default() {
     }
 }
 
+/// One priority needs no list.
+#[test]
+fn priorities_are_a_word_or_a_list_of_words() {
+    for (value, expected) in
+        [("'error'", "[\"error\"]"), ("['error', 'WARN']", "[\"error\",\"warn\"]"), ("[]", "[]")]
+    {
+        let toml = format!("[[destination]]\nname = 'a'\nstrategy = 'noop'\npriorities = {value}");
+        let entries = toml.parse::<Config>().unwrap().entries();
+        let entry = entries.iter().find(|entry| entry.key == "destination[0].priorities").unwrap();
+        assert_eq!(entry.value, expected);
+    }
+}
+
 /// Each mistake names the table and the key.
 #[test]
 fn mistakes_name_the_table_and_the_key() {
@@ -98,6 +111,11 @@ fn mistakes_name_the_table_and_the_key() {
         (one("requird = true"), "`destination[0].requird` (TOML): unknown option"),
         (one("events = ['a b']"), "`destination[0].events`: expected an event type"),
         (one("priorities = ['loud']"), "`destination[0].priorities`: "),
+        (one("priorities = 'loud'"), "`destination[0].priorities`: "),
+        (
+            one("priorities = 4"),
+            "`destination[0].priorities` (TOML): expected a word or a list of words",
+        ),
         (one("queue.max_messages = 'x'"), "`destination[0].queue.max_messages` (TOML): expected"),
         (one(&one("")), "`destination[1]`: an earlier destination has the same name"),
         ("[[destination]]\nname = '../a'\nstrategy = 'noop'".to_owned(), "`destination[0].name`: "),

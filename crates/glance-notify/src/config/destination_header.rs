@@ -37,11 +37,12 @@ impl DestinationHeader {
         let at = |name: &str, error: &Error| config_error(format!("`{key}.{name}`: {error}"));
         let parse_event = |text: &String| text.parse().map_err(|error| at("events", &error));
         let parse_priority = |text: &String| text.parse().map_err(|error| at("priorities", &error));
+        let priorities = keys.priorities.as_ref().map(WordList::as_slice).unwrap_or_default();
         Ok(Self {
             name: DestinationName::new(&keys.name).map_err(|error| at("name", &error))?,
             required: keys.required,
             events: keys.events.iter().map(parse_event).collect::<Result<_>>()?,
-            priorities: keys.priorities.iter().map(parse_priority).collect::<Result<_>>()?,
+            priorities: priorities.iter().map(parse_priority).collect::<Result<_>>()?,
             key,
         })
     }
@@ -76,8 +77,7 @@ struct DestinationKeys {
     required: bool,
     #[serde(default)]
     events: Vec<String>,
-    #[serde(default)]
-    priorities: Vec<String>,
+    priorities: Option<WordList>,
     #[serde(rename = "strategy")]
     _strategy: IgnoredAny,
     #[serde(rename = "disabled_notifications", default)]
@@ -100,6 +100,24 @@ struct DestinationKeys {
     _rabbit: IgnoredAny,
     #[serde(rename = "qpid", default)]
     _qpid: IgnoredAny,
+}
+
+/// One word, or a list of words.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "expected a word or a list of words")]
+enum WordList {
+    One(String),
+    Many(Vec<String>),
+}
+
+impl WordList {
+    /// Returns the words.
+    fn as_slice(&self) -> &[String] {
+        match self {
+            Self::One(word) => std::slice::from_ref(word),
+            Self::Many(words) => words,
+        }
+    }
 }
 
 /// Returns the default of `required`.
