@@ -63,8 +63,11 @@ fn print_description(out: &mut dyn Write, key: &ConfigKey) -> io::Result<()> {
     if let Some(strategy) = key.strategy() {
         writeln!(out, "  strategy  {strategy}")?;
     }
-    let variable = key.name.to_ascii_uppercase().replace('.', "__");
-    writeln!(out, "  variable  {}{variable}", Layers::PREFIX)?;
+    // A variable would replace the whole list of tables.
+    if !["source", "destination"].contains(&key.table()) {
+        let variable = key.name.to_ascii_uppercase().replace('.', "__");
+        writeln!(out, "  variable  {}{variable}", Layers::PREFIX)?;
+    }
     if key.meaning.is_empty() { Ok(()) } else { writeln!(out, "  {}", plain(key.meaning)) }
 }
 

@@ -53,6 +53,11 @@ fn explains_keys_and_tables() {
         ]
     );
     assert!(key.out.contains("  The largest memory"), "{}", key.out);
+    // No variable reaches into a list of tables.
+    for key in ["source.url", "destination.name"] {
+        let explained = sandbox.run(["config", "explain", key]).expect(0).out;
+        assert!(!explained.contains("variable"), "{explained}");
+    }
     let table = sandbox.run(["config", "explain", "[rabbit]"]).out;
     assert!(table.lines().count() > 20 && table.lines().all(|line| line.starts_with("rabbit.")));
     let all = sandbox.run(["config", "explain"]).out;
