@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
-use glance_notify::config::{ConfigEntry, glance_conf};
+use glance_notify::config::{ConfigEntry, Layers, glance_conf};
 use glance_notify::{Config, ErrorKind, Result};
 
 /// Returns the configured entries of `text`, without the keys in `omitted`.
@@ -315,7 +315,7 @@ fn a_higher_layer_can_choose_another_strategy() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("glance-api.conf");
     std::fs::write(&path, "[DEFAULT]\nrabbit_host = mq\nqpid_port = x\n").unwrap();
-    let layers = glance_notify::config::Layers::new().file(&path).unwrap();
+    let layers = Layers::new().file(&path).unwrap();
     let config = layers.set("strategy=rabbit").unwrap().build().unwrap();
     assert_eq!(config.warnings(), [""; 0]);
     let entries = config.entries();
@@ -336,6 +336,80 @@ fn a_topic_of_a_higher_layer_has_no_effect_on_several_topics() {
     let warning = "`rabbit.topic` (--set) has no effect because every destination overrides it: ";
     let warnings = config.warnings();
     assert!(warnings.iter().any(|found| found.starts_with(warning)), "{warnings:?}");
+}
+
+/// Glance's defaults are below all layers: no operator chose them, so they replace no value.
+#[test]
+fn the_defaults_of_glance_replace_no_value_of_another_layer() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("glance-api.conf");
+    std::fs::write(&path, "[DEFAULT]\ndisabled_notifications = task\n").unwrap();
+    let toml = "strategy = 'rabbit'\npublisher_id = 'image.host1'\n[rabbit]\nhost = 'mq1'\n\
+                user = 'u'\npassword_file = '/p'\ndurable = true\nexchange = 'e'\ntopic = 't'\n";
+    let layers = Layers::new().toml("notify.toml", toml).unwrap().file(&path).unwrap();
+    let entries = layers.build().unwrap().entries();
+    let shown = |key: &str| {
+        let entry = entries.iter().find(|entry| entry.key == key);
+        entry.map(|entry| format!("{} ({})", entry.value, entry.origin))
+    };
+    for (key, value) in [
+        ("publisher_id", "\"image.host1\""),
+        ("rabbit.host", "\"mq1\""),
+        ("rabbit.user", "\"u\""),
+        ("rabbit.password_file", "\"/p\""),
+        ("rabbit.durable", "true"),
+        ("rabbit.exchange", "\"e\""),
+        ("rabbit.topic", "\"t\""),
+    ] {
+        assert_eq!(shown(key), Some(format!("{value} (notify.toml)")), "{key}");
+    }
+    let port = "5672 (Glance's default of rabbit_port)";
+    assert_eq!(shown("rabbit.port").as_deref(), Some(port));
+    assert_eq!(shown("rabbit.password"), None);
+}
+
+/// A default that contradicts a value of another layer is left out. An error would name a key that no file has.
+#[test]
+fn the_defaults_of_glance_contradict_no_value_of_another_layer() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("glance-api.conf");
+    std::fs::write(&path, "[oslo_messaging_notifications]\ndriver = messagingv2\n").unwrap();
+    let keys = |setting: &str| {
+        let layers = Layers::new().file(&path).unwrap().set(setting).unwrap();
+        let entries = layers.build().unwrap().entries();
+        let of_rabbit = |entry: ConfigEntry| {
+            let is_configured = entry.origin != "default";
+            entry.key.strip_prefix("rabbit.").filter(|_| is_configured).map(str::to_owned)
+        };
+        entries.into_iter().filter_map(of_rabbit).collect::<Vec<_>>().join(" ")
+    };
+    for (setting, expected) in [
+        ("rabbit.url=amqps://u:p@mq", "durable envelope exchange topic url"),
+        (
+            "rabbit.password_file=/p",
+            "durable envelope exchange host password_file port topic user virtual_host",
+        ),
+        (
+            "rabbit.queue_type=quorum",
+            "envelope exchange host password port queue_type topic user virtual_host",
+        ),
+    ] {
+        assert_eq!(keys(setting), expected, "{setting}");
+    }
+}
+
+/// A value of another layer replaces the default topic of several destinations too.
+#[test]
+fn the_default_topic_of_several_destinations_is_below_all_layers() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("glance-api.conf");
+    let conf = "[DEFAULT]\nlog_file = /n.log\n[oslo_messaging_notifications]\ndriver = log\n\
+                driver = messaging\n";
+    std::fs::write(&path, conf).unwrap();
+    let layers = Layers::new().toml("notify.toml", "rabbit.topic = 'audit'").unwrap();
+    let entries = layers.file(&path).unwrap().build().unwrap().entries();
+    let topic = entries.iter().find(|entry| entry.key == "destination[1].rabbit.topic").unwrap();
+    assert_eq!((topic.value.as_str(), topic.origin.as_str()), ("\"audit\"", "notify.toml"));
 }
 
 /// Unsupported and invalid options are errors that never repeat the value.

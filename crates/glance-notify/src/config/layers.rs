@@ -58,7 +58,8 @@ impl Layers {
     /// files in alphabetical order, as oslo.config's `--config-dir`.
     ///
     /// All files of Glance's format are one layer, at the place of the first of them. Within it a later
-    /// file wins, and the values of options such as `driver` add up, as in oslo.config.
+    /// file wins, and the values of options such as `driver` add up, as in oslo.config. Every layer wins
+    /// over Glance's defaults.
     /// [`build`](Self::build) translates that layer, for the strategy that the layers above select.
     ///
     /// Warns if a file contains a secret and every user of the machine can read it.
@@ -272,10 +273,11 @@ impl Layers {
     /// unknown strategy.
     pub fn build(self) -> Result<Config> {
         let Self { below: mut options, conf_files, options: above } = self;
-        if !conf_files.is_empty() {
-            translator::translate(conf_files, above.get("strategy"), &mut options)?;
+        if conf_files.is_empty() {
+            options.put_tree(above);
+        } else {
+            translator::translate(conf_files, &mut options, above)?;
         }
-        options.put_tree(above);
         config_file::warn_of_password_files(&mut options);
         Config::from_options(options)
     }

@@ -3,8 +3,8 @@
 use notify_core::Result;
 use serde_json::Value;
 
-use super::super::option_tree::OptionTree;
 use super::conf_files::{ConfFiles, ConfOption, OptionName};
+use super::conf_layer::ConfLayer;
 use super::options::{BrokerOptions, DURABLE, QUORUM, RABBIT, WITHOUT_EFFECT};
 use super::transport_url::{TransportUrl, broker_url, parse_host_port};
 
@@ -135,15 +135,15 @@ impl BrokerAddress {
         Ok(address)
     }
 
-    /// Writes the address into `tree`: as a URL where it needs one, and otherwise key by key.
+    /// Writes the address into `layer`: as a URL where it needs one, and otherwise key by key.
     pub(super) fn put(
         mut self,
         files: &ConfFiles,
         options: &BrokerOptions,
-        tree: &mut OptionTree,
+        layer: &mut ConfLayer<'_>,
     ) -> Result<()> {
-        self.put_login_method(files, options, tree)?;
-        self.put_tls_files(files, options, tree)?;
+        self.put_login_method(files, options, layer)?;
+        self.put_tls_files(files, options, layer)?;
         let parts = [
             ("user", &self.user),
             ("password", &self.password),
@@ -152,12 +152,12 @@ impl BrokerAddress {
         match &self.host_options {
             Some((host_option, port_option)) if !self.tls => {
                 for (host, port) in &self.hosts {
-                    put(tree, options, "host", host.as_str().into(), host_option);
-                    put(tree, options, "port", (*port).into(), port_option);
+                    put(layer, options, "host", host.as_str().into(), host_option);
+                    put(layer, options, "port", (*port).into(), port_option);
                 }
                 for (key, part) in parts {
                     if let Some((text, option)) = part {
-                        put(tree, options, key, text.as_str().into(), option);
+                        put(layer, options, key, text.as_str().into(), option);
                     }
                 }
             }
@@ -166,7 +166,7 @@ impl BrokerAddress {
                 let [user, password, virtual_host] =
                     parts.map(|(_, part)| part.as_ref().map(|(text, _)| text.as_str()));
                 let url = broker_url(self.tls, &self.hosts, user, password, virtual_host);
-                put(tree, options, "url", url.into(), &self.origin);
+                put(layer, options, "url", url.into(), &self.origin);
             }
         }
         Ok(())
@@ -177,7 +177,7 @@ impl BrokerAddress {
         &mut self,
         files: &ConfFiles,
         options: &BrokerOptions,
-        tree: &mut OptionTree,
+        layer: &mut ConfLayer<'_>,
     ) -> Result<()> {
         let Some(option) = files.first(options.sasl_mechanisms)? else { return Ok(()) };
         let words: Vec<_> =
@@ -185,12 +185,12 @@ impl BrokerAddress {
         match words.as_slice() {
             [] => {}
             words if options.group != RABBIT.group => {
-                put(tree, options, "sasl_mechanism", words.into(), &option);
+                put(layer, options, "sasl_mechanism", words.into(), &option);
             }
             // RabbitMQ's mechanisms with a password differ in their form alone.
             ["PLAIN" | "AMQPLAIN"] => {}
             ["EXTERNAL"] => {
-                put(tree, options, "sasl_mechanism", "EXTERNAL".into(), &option);
+                put(layer, options, "sasl_mechanism", "EXTERNAL".into(), &option);
                 (self.user, self.password) = (None, None);
             }
             _ => return Err(option.refuse("expected PLAIN, AMQPLAIN or EXTERNAL")),
@@ -203,14 +203,14 @@ impl BrokerAddress {
         &self,
         files: &ConfFiles,
         options: &BrokerOptions,
-        tree: &mut OptionTree,
+        layer: &mut ConfLayer<'_>,
     ) -> Result<()> {
         for (key, names) in options.tls_files {
             let Some(option) = files.first(names)? else { continue };
             if self.tls {
-                put(tree, options, key, option.value.as_str().into(), &option);
+                put(layer, options, key, option.value.as_str().into(), &option);
             } else {
-                tree.warn(option.describe("ignored: TLS is off: set `ssl = true` to use it"));
+                layer.warn(option.describe("ignored: TLS is off: set `ssl = true` to use it"));
             }
         }
         Ok(())
@@ -219,13 +219,13 @@ impl BrokerAddress {
 
 /// Writes a value at a key of the broker's table, with `option` as its origin.
 fn put(
-    tree: &mut OptionTree,
+    layer: &mut ConfLayer<'_>,
     options: &BrokerOptions,
     key: &str,
     value: Value,
     option: &ConfOption,
 ) {
-    tree.put(&format!("{}.{key}", options.strategy), value, &option.origin());
+    layer.put(&format!("{}.{key}", options.strategy), value, option);
 }
 
 /// Returns whether an option asks for TLS, with the option if it does.

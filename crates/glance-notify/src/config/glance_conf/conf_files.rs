@@ -162,6 +162,11 @@ impl ConfOption {
         Self { name: name.to_owned(), value: String::new(), place: None }
     }
 
+    /// Returns whether no file sets the option.
+    pub(super) fn is_default(&self) -> bool {
+        self.place.is_none()
+    }
+
     /// Returns the option with another value.
     pub(super) fn with_value(self, value: &str) -> Self {
         Self { value: value.to_owned(), ..self }

@@ -1,7 +1,7 @@
 //! Reading `glance-api.conf`: the notification options of OpenStack Glance, of every release since 2011.
 //!
 //! [`from_str`] translates the options of Glance's notifiers and of oslo.messaging to a [`Config`].
-//! `docs/configuration.md` has the table of options. Defaults are Glance's own.
+//! `docs/configuration.md` has the table of options. Defaults are Glance's own, below all layers.
 //!
 //! An option that would change where or how notifications are delivered, and that this crate does not
 //! support, is an error. An option that only tunes Glance's delivery is a
@@ -11,6 +11,7 @@
 mod broker_address;
 mod conf_destination;
 pub(super) mod conf_files;
+mod conf_layer;
 mod ini;
 mod interpolation;
 mod options;
@@ -50,6 +51,6 @@ pub fn from_str(text: &str) -> Result<Config> {
     let mut files = ConfFiles::default();
     files.push(text, "glance-api.conf")?;
     let mut options = OptionTree::default();
-    translator::translate(files, None, &mut options)?;
+    translator::translate(files, &mut options, OptionTree::default())?;
     Config::from_options(options)
 }

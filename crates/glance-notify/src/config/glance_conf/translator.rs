@@ -12,6 +12,7 @@ use super::super::option_tree::config_error;
 use super::broker_address::BrokerAddress;
 use super::conf_destination::ConfDestination;
 use super::conf_files::{ConfFiles, ConfOption, OptionName};
+use super::conf_layer::ConfLayer;
 #[cfg(all(feature = "listen", feature = "rabbit"))]
 use super::options::RABBIT;
 use super::options::{
@@ -22,16 +23,21 @@ use super::strategy::{BrokerChoice, StrategyChoice, of_strategy};
 use super::unknown_options;
 use crate::strategies;
 
-/// Translates `files` and writes the options over those in `options`.
+/// Translates `files` and writes the options over those in `options`, then those of the layers `above`, and
+/// then Glance's defaults of all keys that no layer decides.
 ///
-/// `strategy` is the strategy that another source sets, which wins over that of the files.
+/// A strategy of the layers above wins over that of the files.
 pub(crate) fn translate(
     files: ConfFiles,
-    strategy: Option<&Value>,
     options: &mut OptionTree,
+    above: OptionTree,
 ) -> Result<()> {
-    let strategy = strategy.and_then(Value::as_str).and_then(strategies::canonical_name);
-    ConfTranslator { files, options }.translate(strategy)
+    let strategy = above.get("strategy").and_then(Value::as_str);
+    let strategy = strategy.and_then(strategies::canonical_name);
+    let mut translator = ConfTranslator { files, layer: ConfLayer::new(options) };
+    translator.translate(strategy)?;
+    translator.layer.finish(above);
+    Ok(())
 }
 
 /// Translates the broker of `files` to the keys of a source on RabbitMQ, below `rabbit`: its address, the
@@ -40,13 +46,16 @@ pub(crate) fn translate(
 /// Glance publishes there; whether it does is a warning, because the reader can do nothing about it.
 #[cfg(all(feature = "listen", feature = "rabbit"))]
 pub(crate) fn translate_source(files: ConfFiles, options: &mut OptionTree) -> Result<()> {
-    ConfTranslator { files, options }.translate_source()
+    let mut translator = ConfTranslator { files, layer: ConfLayer::new(options) };
+    translator.translate_source()?;
+    translator.layer.finish(OptionTree::default());
+    Ok(())
 }
 
-/// Files and the options that their translation goes to.
+/// Files and the layer that their translation goes to.
 struct ConfTranslator<'a> {
     files: ConfFiles,
-    options: &'a mut OptionTree,
+    layer: ConfLayer<'a>,
 }
 
 impl ConfTranslator<'_> {
@@ -58,7 +67,7 @@ impl ConfTranslator<'_> {
         let mut choices = StrategyChoice::read_all(&self.files)?;
         // Without a choice in the files, the strategy of an earlier source stays.
         let is_chosen = choices.iter().any(|choice| choice.option.is_some());
-        let earlier = self.options.get("strategy").filter(|_| !is_chosen);
+        let earlier = self.layer.options.get("strategy").filter(|_| !is_chosen);
         let strategy = strategy.or_else(|| strategies::canonical_name(earlier?.as_str()?));
         if let Some(strategy) = strategy {
             // The strategy of another source is the only one, with the driver of the files that fits best.
@@ -76,7 +85,7 @@ impl ConfTranslator<'_> {
         let of_broker = |it: &&ConfDestination| it.strategy != "log" && it.strategy != "noop";
         let chosen = destinations.iter().find(of_broker).or(destinations.first());
         let chosen = chosen.map_or("noop", |destination| destination.strategy);
-        unknown_options::warn(&self.files, chosen, &mut self.options.warnings);
+        unknown_options::warn(&self.files, chosen, &mut self.layer.options.warnings);
         self.put_destinations(&destinations);
         Ok(())
     }
@@ -112,15 +121,17 @@ impl ConfTranslator<'_> {
             return;
         }
         // The strategy of an earlier source would contradict the list.
-        self.options.remove("strategy");
+        self.layer.options.remove("strategy");
         let mut names: Vec<String> = Vec::new();
         let tables: Vec<Value> = destinations
             .iter()
             .map(|destination| {
                 let name = destination.name(&names);
                 let mut table = json!({ "name": name, "strategy": destination.strategy });
-                for (key, value, _) in destination.values() {
-                    if let Some((group, key)) = key.split_once('.') {
+                for (key, value, option) in destination.values() {
+                    if option.is_default() {
+                        self.layer.put(&key, value, option);
+                    } else if let Some((group, key)) = key.split_once('.') {
                         table[group][key] = value;
                     }
                 }
@@ -130,7 +141,7 @@ impl ConfTranslator<'_> {
             .collect();
         let last = destinations.iter().rev().find_map(ConfDestination::origin);
         let place = last.unwrap_or_else(|| self.files.places());
-        self.options.put("destination", tables.into(), &place);
+        self.layer.options.put("destination", tables.into(), &place);
     }
 
     /// Translates the broker as the place of a source.
@@ -172,7 +183,7 @@ impl ConfTranslator<'_> {
             self.put("rabbit.topics", json!(topics.list().collect::<Vec<_>>()), &topics);
         }
         let address = BrokerAddress::read(&self.files, options, url.as_ref())?;
-        address.put(&self.files, options, self.options)
+        address.put(&self.files, options, &mut self.layer)
     }
 
     /// Translates the options of a broker, and returns a destination for each topic.
@@ -188,7 +199,7 @@ impl ConfTranslator<'_> {
             if let Some((_, option)) = broker.url.take() {
                 let text =
                     format!("ignored: its protocol is not that of the strategy `{strategy}`");
-                self.options.warn(option.describe(&text));
+                self.layer.warn(option.describe(&text));
             }
             broker.options = of_strategy(strategy);
         }
@@ -207,7 +218,7 @@ impl ConfTranslator<'_> {
         let strategy = options.strategy;
         let topics = self.exchange_and_topics(strategy, choice)?;
         let address = BrokerAddress::read(&self.files, options, url.as_ref())?;
-        address.put(&self.files, options, self.options)?;
+        address.put(&self.files, options, &mut self.layer)?;
         if strategy == "rabbit" {
             self.durability()?;
         } else {
@@ -217,7 +228,7 @@ impl ConfTranslator<'_> {
         if options.group == AMQP.group
             && let Some((_, option)) = &url
         {
-            self.options.warn(option.describe(
+            self.layer.warn(option.describe(
                 "oslo.messaging's AMQP 1.0 driver has its own addresses and message bodies, and its \
                  listeners do not read this project's: set `qpid.address` for your reader",
             ));
@@ -279,7 +290,7 @@ impl ConfTranslator<'_> {
         let default = || ConfOption::default_of(name).with_value(default);
         let option = self.files.first_with_empty(oslo)?.unwrap_or_else(default);
         if let Some(ignored) = of_glance.filter(|ignored| ignored.value != option.value) {
-            self.options.warn(ignored.describe(&format!(
+            self.layer.warn(ignored.describe(&format!(
                 "ignored, as Glance ignores it since 2014.1: `{}` decides",
                 oslo[0].1
             )));
@@ -338,7 +349,7 @@ impl ConfTranslator<'_> {
         if let Some(option) = choice.option.as_ref().filter(|_| choice.by_glance)
             && choice.strategy != "noop"
         {
-            self.options.warn(option.describe(&format!(
+            self.layer.warn(option.describe(&format!(
                 "Glance before 2014.1 sent the host name as publisher id, later releases send \
                  `{DEFAULT_PUBLISHER}`, as here: set `default_publisher_id`"
             )));
@@ -354,7 +365,7 @@ impl ConfTranslator<'_> {
         if !unknown.is_empty() {
             let count = unknown.len();
             let entries = if count == 1 { "entry has" } else { "entries have" };
-            self.options.warn(option.describe(&format!(
+            self.layer.warn(option.describe(&format!(
                 "{count} unknown {entries} no effect: Glance compares whole event types, and groups \
                  such as `image` or `task`"
             )));
@@ -369,14 +380,14 @@ impl ConfTranslator<'_> {
             Some(option) => option.describe(SILENCE),
             None => format!("{}: no notification driver: {SILENCE}", self.files.places()),
         };
-        self.options.warn(warning);
+        self.layer.warn(warning);
     }
 
     /// Warns of every option that a file sets and that this crate ignores.
     fn warn_of_ignored(&mut self, options: &[(&[OptionName], &str)]) -> Result<()> {
         for (names, reason) in options {
             if let Some(option) = self.files.first(names)? {
-                self.options.warn(option.describe(&format!("ignored: {reason}")));
+                self.layer.warn(option.describe(&format!("ignored: {reason}")));
             }
         }
         Ok(())
@@ -384,7 +395,7 @@ impl ConfTranslator<'_> {
 
     /// Writes a value at one of our keys, with `option` as its origin.
     fn put(&mut self, key: &str, value: Value, option: &ConfOption) {
-        self.options.put(key, value, &option.origin());
+        self.layer.put(key, value, option);
     }
 }
 
