@@ -53,6 +53,15 @@ fn mistakes_in_a_source_are_named() {
     }
 }
 
+/// Rules between options of a broker name the source too.
+#[cfg(feature = "rabbit")]
+#[test]
+fn contradictions_in_a_source_are_named() {
+    let toml = "[[source]]\nhost = 'localhost'\n[[source]]\nhost = 'mq2'\nuser = 'hunter2'\n";
+    let error = toml.parse::<Config>().unwrap().sources().unwrap_err().to_string();
+    assert_eq!(error, "`source[1]`: no password: set `source.password` or `source.password_file`");
+}
+
 /// A program that reads needs a source, and says which table to add.
 #[tokio::test]
 async fn a_configuration_without_a_source_is_refused() {

@@ -127,22 +127,23 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Checks lengths and ranges, and the keys that need or exclude each other.
+    /// Checks lengths and ranges, and the keys that need or exclude each other. Errors call the keys
+    /// `table.exchange` and so on.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Config`] that names the keys.
-    pub(crate) fn check(&self) -> Result<()> {
-        for (key, text) in [("qpid.exchange", &self.exchange), ("qpid.topic", &self.topic)] {
+    pub(crate) fn check(&self, table: &str) -> Result<()> {
+        for (key, text) in [("exchange", &self.exchange), ("topic", &self.topic)] {
             if text.is_empty() || text.len() > MAX_NAME_BYTES {
                 return Err(invalid(format!(
-                    "`{key}`: expected 1 to {MAX_NAME_BYTES} bytes of text"
+                    "`{table}.{key}`: expected 1 to {MAX_NAME_BYTES} bytes of text"
                 )));
             }
         }
-        self.endpoint.check("qpid")?;
-        check_timeout("qpid", "confirm_timeout", self.confirm_timeout)?;
-        check_window("qpid", self.window)
+        self.endpoint.check(table)?;
+        check_timeout(table, "confirm_timeout", self.confirm_timeout)?;
+        check_window(table, self.window)
     }
 }
 

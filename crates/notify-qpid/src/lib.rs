@@ -164,7 +164,7 @@ impl Qpid {
     /// # Ok::<(), notify_core::Error>(())
     /// ```
     pub fn new(config: Config) -> Result<Self> {
-        config.check()?;
+        config.check(DRIVER.name)?;
         Ok(Self {
             name: container_id(None),
             publisher_id: None,

@@ -42,8 +42,9 @@ impl Config {
     /// # Ok::<(), notify_core::Error>(())
     /// ```
     pub fn from_options(options: DriverOptions) -> Result<Self> {
+        let name = options.prefix().to_owned();
         let mut table: QpidTable = options.parse()?;
-        let endpoint = table.take_endpoint().resolve("qpid")?;
+        let endpoint = table.take_endpoint().resolve(&name)?;
         let default = Self::default();
         let or = |seconds: Option<Seconds>, default| seconds.map_or(default, Duration::from);
         let config = Self {
@@ -61,7 +62,7 @@ impl Config {
                 default.refuse_unroutable_after,
             ),
         };
-        config.check()?;
+        config.check(&name)?;
         Ok(config)
     }
 }
@@ -181,6 +182,22 @@ mod tests {
         ] {
             assert_eq!(read(json!({ "dialect": word })).unwrap().dialect, dialect);
         }
+    }
+
+    /// The errors of one of several destinations name its table.
+    #[test]
+    fn errors_name_the_table_of_the_destination() {
+        let cases = [
+            (json!({ "user": "u" }), "set `destination[1].qpid.password`"),
+            (json!({ "topic": "" }), "`destination[1].qpid.topic`: expected"),
+            (
+                json!({ "url": "amqp://u:p@a", "user": "v" }),
+                "`destination[1].qpid.url` already names the user",
+            ),
+        ];
+        assert_rejected(cases, |table| {
+            Config::from_options(options_of("destination[1].qpid", table))
+        });
     }
 
     /// Each invalid or contradictory table gives an error that names the key to change. No error and

@@ -169,34 +169,36 @@ impl Config {
         format!("{}.{}", self.topic, priority.lower())
     }
 
-    /// Checks ranges, and the rules between options.
+    /// Checks ranges, and the rules between options. Errors call the options `table.exchange` and so on.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Config`] with the option, as an operator writes it.
-    pub(crate) fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self, table: &str) -> Result<()> {
         for (option, text, limit) in [
-            ("rabbit.virtual_host", self.virtual_host(), MAX_NAME_BYTES),
-            ("rabbit.exchange", &self.exchange, MAX_NAME_BYTES),
+            ("virtual_host", self.virtual_host(), MAX_NAME_BYTES),
+            ("exchange", &self.exchange, MAX_NAME_BYTES),
             // The longest priority follows the topic.
-            ("rabbit.topic", &self.topic, MAX_NAME_BYTES - ".critical".len()),
+            ("topic", &self.topic, MAX_NAME_BYTES - ".critical".len()),
         ] {
             if text.is_empty() || text.len() > limit {
-                return Err(invalid(format!("`{option}`: expected 1 to {limit} bytes of text")));
+                return Err(invalid(format!(
+                    "`{table}.{option}`: expected 1 to {limit} bytes of text"
+                )));
             }
         }
-        self.endpoint.check("rabbit")?;
-        check_timeout("rabbit", "confirm_timeout", self.confirm_timeout)?;
+        self.endpoint.check(table)?;
+        check_timeout(table, "confirm_timeout", self.confirm_timeout)?;
         if self.endpoint.sasl_mechanism.len() > 1 {
-            return Err(invalid("`rabbit.sasl_mechanism`: expected one mechanism"));
+            return Err(invalid(format!("`{table}.sasl_mechanism`: expected one mechanism")));
         }
         if self.queue_type == QueueType::Quorum && !self.durable {
-            return Err(invalid(
-                "`rabbit.queue_type = \"quorum\"` needs `rabbit.durable = true`: quorum queues are \
-                 always durable",
-            ));
+            return Err(invalid(format!(
+                "`{table}.queue_type = \"quorum\"` needs `{table}.durable = true`: quorum queues are \
+                 always durable"
+            )));
         }
-        check_window("rabbit", self.window)
+        check_window(table, self.window)
     }
 
     /// Returns the virtual host.

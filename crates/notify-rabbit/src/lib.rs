@@ -258,7 +258,7 @@ impl Rabbit {
     /// assert_eq!(error.to_string(), "`rabbit.window`: expected a number from 1 to 65536");
     /// ```
     pub fn new(config: Config) -> Result<Self> {
-        config.check()?;
+        config.check(DRIVER.name)?;
         Ok(Self {
             connection_name: connection_name(None),
             topology: Topology::new(&config)?,

@@ -77,11 +77,12 @@ impl Config {
     /// # Ok::<(), notify_core::Error>(())
     /// ```
     pub fn from_options(options: DriverOptions) -> Result<Self> {
+        let name = options.prefix().to_owned();
         let mut table: RabbitTable = options.parse()?;
         let seconds = |value: Option<Seconds>, default| value.map_or(default, Duration::from);
         let default = Self::default();
         let config = Self {
-            endpoint: login_default(table.take_endpoint(), "rabbit")?,
+            endpoint: login_default(table.take_endpoint(), &name)?,
             exchange: table.exchange.unwrap_or(default.exchange),
             topic: table.topic.unwrap_or(default.topic),
             durable: table.durable.unwrap_or(default.durable),
@@ -97,7 +98,7 @@ impl Config {
             confirm_timeout: seconds(table.confirm_timeout, default.confirm_timeout),
             backlog_warning: table.backlog_warning.unwrap_or(default.backlog_warning),
         };
-        config.check()?;
+        config.check(&name)?;
         Ok(config)
     }
 }
@@ -208,6 +209,19 @@ mod tests {
         let mixed =
             read(json!({ "url": "amqp://a", "user": "u", "password": "p", "virtual_host": "v" }));
         assert_eq!(mixed.unwrap().virtual_host(), "v");
+    }
+
+    /// The errors of one of several destinations name its table.
+    #[test]
+    fn errors_name_the_table_of_the_destination() {
+        let cases = [
+            (json!({ "host": "a", "user": "u" }), "set `destination[1].rabbit.password`"),
+            (json!({ "host": "a" }), "no user: set `destination[1].rabbit.user`"),
+            (json!({ "exchange": "" }), "`destination[1].rabbit.exchange`: expected"),
+        ];
+        assert_rejected(cases, |table| {
+            Config::from_options(options_of("destination[1].rabbit", table))
+        });
     }
 
     /// Each invalid or contradictory option has a message that names it and shows no password.

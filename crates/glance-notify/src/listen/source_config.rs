@@ -84,7 +84,8 @@ impl Config {
         for (index, table) in tables.iter().enumerate() {
             let origins = table.keys().filter_map(|key| Some((key.clone(), origin?.clone())));
             let prefix = format!("source[{index}]");
-            let source = SourceConfig::from_table(&prefix, table.clone(), origins.collect())?;
+            let source = SourceConfig::from_table(&prefix, table.clone(), origins.collect())
+                .map_err(|error| naming_source(&prefix, error))?;
             if sources.iter().any(|earlier| earlier.name == source.name) {
                 let problem = "an earlier source has the same name: set another `name`";
                 return Err(config_error(format!("`{prefix}`: {problem}")));
@@ -399,6 +400,12 @@ impl SourceConfig {
             }
         }
     }
+}
+
+/// Returns the error of a source with the number of its table. Rules between options name keys of `source` alone.
+fn naming_source(prefix: &str, error: Error) -> Error {
+    let message = error.to_string();
+    if message.contains(prefix) { error } else { config_error(format!("`{prefix}`: {message}")) }
 }
 
 /// Returns an error of the configuration.

@@ -75,6 +75,11 @@ impl DriverOptions {
         Self { prefix: prefix.into(), table, ..Self::default() }
     }
 
+    /// Returns the table that errors name in front of each key: `rabbit`, or `destination[0].rabbit`.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
     /// Returns the same options with the origin of each key. The keys of `origins` are dotted paths
     /// without the prefix: `sync`, `tls.ca_file`.
     #[must_use]
