@@ -216,9 +216,11 @@ impl SettingRow {
         let wrong_key = message.as_deref().map(|message| message.split('`').nth(1).unwrap_or(""));
         let entries = config.entries().into_iter().map(|entry| {
             let is_hidden = wrong_key.is_some_and(|wrong| {
-                let in_table = match wrong.split_once('.') {
-                    Some((table, _)) => entry.key.split('.').next() == Some(table),
-                    None => wrong.is_empty() || entry.key == wrong,
+                // A key outside of the destinations is a key of each of them, and an error may name any.
+                let (wrong, key) = (within_destination(wrong), within_destination(&entry.key));
+                let in_table = match wrong.split_once(['.', '[']) {
+                    Some((table, _)) => key.split(['.', '[']).next() == Some(table),
+                    None => wrong.is_empty() || key == wrong,
                 };
                 let is_harmless = matches!(entry.value.as_str(), "true" | "false");
                 in_table && entry.origin != "default" && !is_harmless
@@ -233,6 +235,12 @@ impl SettingRow {
         });
         entries.collect()
     }
+}
+
+/// Returns the key as in the flat form: `rabbit.user` for `destination[0].rabbit.user`.
+fn within_destination(key: &str) -> &str {
+    let number = key.strip_prefix("destination[");
+    number.and_then(|rest| rest.split_once("].")).map_or(key, |(_, key)| key)
 }
 
 /// The longest time that an examination takes.

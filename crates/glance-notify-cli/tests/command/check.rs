@@ -81,6 +81,24 @@ fn hides_the_values_of_an_invalid_configuration() {
     assert!(output.out.contains("queue.send_timeout = 120"), "{}", output.out);
 }
 
+/// The output hides the table of a wrong key in every destination, as it does in the flat form.
+#[test]
+fn hides_the_values_of_an_invalid_destination() {
+    let sandbox = Sandbox::new();
+    sandbox.file(
+        "notify.toml",
+        "[rabbit]\nuser = \"hunter2\"\n\
+         [[destination]]\nname = \"a\"\nstrategy = \"rabbit\"\nrabbit.host = \"mq1\"\n\
+         [[destination]]\nname = \"b\"\nstrategy = \"rabbit\"\nrabbit.host = \"hunter2\"\n",
+    );
+    for format in ["text", "json"] {
+        let output = sandbox.run(["check", "-c", "notify.toml", "-o", format]);
+        let output = output.expect_message(2, "no password: set `destination[0].rabbit.password`");
+        assert!(!output.out.contains("hunter2"), "{}", output.out);
+        assert!(output.out.contains("destination[1].rabbit.user"), "{}", output.out);
+    }
+}
+
 /// `check` also finds errors that the configuration's parser cannot see.
 ///
 /// The group `image.member` and a queue that holds no whole message parse well, but no
