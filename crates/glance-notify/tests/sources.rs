@@ -94,8 +94,8 @@ fn entries_of_sources_are_masked_and_numbered() {
     assert!(!format!("{config:?} {:?}", config.sources()).contains("hunter2"));
 }
 
-/// A glance-api.conf names the broker of a source, its exchange and its topics. A driver that sends nothing is
-/// a warning with its line, and a broker that is no RabbitMQ is refused with its line.
+/// A glance-api.conf names the broker of a source, its exchange and its topics. A driver that sends nothing there
+/// is a warning with its line, and a broker that is no RabbitMQ is refused with its line.
 #[cfg(feature = "rabbit")]
 #[test]
 fn a_glance_api_conf_names_the_broker() {
@@ -128,6 +128,12 @@ fn a_glance_api_conf_names_the_broker() {
         warnings[0].contains("glance-api.conf, line 5): no notifications are sent"),
         "{warnings:?}"
     );
+    let warnings = read("log", url).unwrap()[0].warnings().to_vec();
+    assert!(
+        warnings[0].contains("glance-api.conf, line 5): Glance writes notifications to its log"),
+        "{warnings:?}"
+    );
+    assert_eq!(read("log\ndriver = messaging", url).unwrap()[0].warnings(), [""; 0]);
     let error = read("messagingv2", "qpid://u:hunter2@mq1").unwrap_err().to_string();
     assert!(error.contains("line 2): notifications are read from RabbitMQ only"), "{error}");
 }

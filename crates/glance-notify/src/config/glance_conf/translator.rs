@@ -103,7 +103,7 @@ impl ConfTranslator<'_> {
                 Ok(vec![ConfDestination::new("log", choice)])
             }
             _ => {
-                self.warn_of_silence(choice);
+                self.warn_of_silence(choice, SILENCE);
                 Ok(vec![ConfDestination::new("noop", choice)])
             }
         }
@@ -157,8 +157,9 @@ impl ConfTranslator<'_> {
         let is_broker = |choice: &StrategyChoice| matches!(choice.strategy, "rabbit" | "qpid");
         let broker = choices.iter().position(is_broker).unwrap_or_default();
         let choice = choices.into_iter().nth(broker).unwrap_or(mixed);
-        if choice.strategy == "noop" {
-            self.warn_of_silence(&choice);
+        if !is_broker(&choice) {
+            let is_log = choice.strategy == "log";
+            self.warn_of_silence(&choice, if is_log { LOG_ONLY } else { SILENCE });
         }
         let BrokerChoice { options, url } = BrokerChoice::read(&self.files, &choice)?;
         if options.strategy != RABBIT.strategy {
@@ -374,11 +375,11 @@ impl ConfTranslator<'_> {
         Ok(())
     }
 
-    /// Warns that nothing is sent.
-    fn warn_of_silence(&mut self, choice: &StrategyChoice) {
+    /// Warns that nothing is sent, with `text`.
+    fn warn_of_silence(&mut self, choice: &StrategyChoice, text: &str) {
         let warning = match &choice.option {
-            Some(option) => option.describe(SILENCE),
-            None => format!("{}: no notification driver: {SILENCE}", self.files.places()),
+            Some(option) => option.describe(text),
+            None => format!("{}: no notification driver: {text}", self.files.places()),
         };
         self.layer.warn(warning);
     }
@@ -404,3 +405,7 @@ const DEFAULT_PUBLISHER: &str = "image.localhost";
 /// The warning about a file that selects no destination.
 const SILENCE: &str = "no notifications are sent: set `driver = messagingv2` below \
                        `[oslo_messaging_notifications]` to send them";
+/// The warning to a reader of the broker about a file that selects the log.
+#[cfg(all(feature = "listen", feature = "rabbit"))]
+const LOG_ONLY: &str = "Glance writes notifications to its log and sends none to the broker: read the \
+                        log file, or set `driver = messagingv2` below `[oslo_messaging_notifications]`";
