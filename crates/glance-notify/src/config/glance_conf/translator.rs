@@ -358,20 +358,20 @@ impl ConfTranslator<'_> {
         Ok(())
     }
 
-    /// Translates the disabled event types, and warns of names that no event has.
+    /// Translates the disabled event types, and warns of names that no event of Glance has. A name that is
+    /// valid stays, because other services have events too.
     fn disabled_notifications(&mut self) -> Result<()> {
         let Some(option) = self.files.first(DISABLED)? else { return Ok(()) };
-        let is_known = |name: &&str| *name != "image.member" && EventType::new(name).is_ok();
-        let (known, unknown): (Vec<_>, Vec<_>) = option.list().partition(is_known);
-        if !unknown.is_empty() {
-            let count = unknown.len();
+        let count = option.list().filter(|name| !is_event_name(name)).count();
+        if count > 0 {
             let entries = if count == 1 { "entry has" } else { "entries have" };
             self.layer.warn(option.describe(&format!(
                 "{count} unknown {entries} no effect: Glance compares whole event types, and groups \
                  such as `image` or `task`"
             )));
         }
-        self.put("disabled_notifications", json!(known), &option);
+        let valid: Vec<_> = option.list().filter(|name| EventType::new(name).is_ok()).collect();
+        self.put("disabled_notifications", json!(valid), &option);
         Ok(())
     }
 
@@ -400,6 +400,30 @@ impl ConfTranslator<'_> {
     }
 }
 
+/// Returns whether Glance sends events of this type or group.
+fn is_event_name(name: &str) -> bool {
+    let is_documented = |known: &EventType| known.as_str() == name || known.group() == name;
+    EventType::DOCUMENTED.iter().any(is_documented)
+        || UNDOCUMENTED.contains(&name)
+        || METADEF_GROUPS.contains(&name.split('.').next().unwrap_or_default())
+}
+
+/// Glance's event types of images and tasks that its specification did not document before 2026.
+const UNDOCUMENTED: &[&str] = &[
+    "image.member.create",
+    "image.member.update",
+    "image.member.delete",
+    "task.create",
+    "task.delete",
+];
+/// The groups of Glance's events about the definitions of metadata.
+const METADEF_GROUPS: &[&str] = &[
+    "metadef_namespace",
+    "metadef_object",
+    "metadef_property",
+    "metadef_resource_type",
+    "metadef_tag",
+];
 /// Glance's publisher id since December 2013.
 const DEFAULT_PUBLISHER: &str = "image.localhost";
 /// The warning about a file that selects no destination.
