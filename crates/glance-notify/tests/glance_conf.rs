@@ -278,6 +278,32 @@ fn warns_of_options_without_effect() {
     );
 }
 
+/// An option in a misspelt section is visible, with the section that it belongs to. Other options there are not
+/// about notifications.
+#[test]
+fn warns_of_misspelt_sections() {
+    let config = glance_conf::from_str(
+        "[default]\ntransport_url = rabbit://h\ndebug = true\n\
+         [oslo_messaging_notifications]\ndriver = messagingv2\n\
+         [oslo_messaging_rabbitmq]\nssl = true\nssl_ca_file = /ca\nsize = 1\n\
+         [oslo_messaging_kafka]\nconsumer_group = g\n",
+    );
+    let warning = |option: &str, line: u32, section: &str| {
+        format!(
+            "`{option}` (glance-api.conf, line {line}) is ignored, as Glance ignores it: it belongs to \
+             `[{section}]`"
+        )
+    };
+    assert_eq!(
+        config.unwrap().warnings(),
+        [
+            warning("[default] transport_url", 2, "DEFAULT"),
+            warning("[oslo_messaging_rabbitmq] ssl", 7, "oslo_messaging_rabbit"),
+            warning("[oslo_messaging_rabbitmq] ssl_ca_file", 8, "oslo_messaging_rabbit"),
+        ]
+    );
+}
+
 /// Parameters of the URL override options of the driver's section.
 #[test]
 fn parameters_of_the_url_are_options() {

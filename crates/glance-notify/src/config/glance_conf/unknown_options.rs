@@ -4,6 +4,7 @@
 //! A misspelt name sends notifications elsewhere than its author meant, in silence.
 
 use super::conf_files::{ConfFiles, OptionName, full_name};
+use super::ini::DEFAULT;
 use super::options::{AMQP, QPID, RABBIT, WITHOUT_EFFECT, known_names};
 
 /// Adds a warning for each unknown option that would concern `strategy`.
@@ -24,9 +25,10 @@ pub(super) fn warn(files: &ConfFiles, strategy: &str, warnings: &mut Vec<String>
 /// The hint is `None` for a known option, and for one that belongs to the rest of the service.
 fn concern(section: &str, name: &str) -> (&'static str, Option<String>) {
     let strategy = match section {
-        "DEFAULT" if name.starts_with("rabbit_") || name.starts_with("kombu_") => "rabbit",
-        "DEFAULT" if name.starts_with("qpid_") => "qpid",
-        "DEFAULT" if name.starts_with("notification_") || name.starts_with("notifier_") => "",
+        DEFAULT if name.starts_with("rabbit_") || name.starts_with("kombu_") => "rabbit",
+        DEFAULT if name.starts_with("qpid_") => "qpid",
+        DEFAULT if name.starts_with("notification_") || name.starts_with("notifier_") => "",
+        DEFAULT => return ("", None),
         _ if section == RABBIT.group => "rabbit",
         _ if section == QPID.group || section == AMQP.group => "qpid",
         "oslo_messaging_notifications" => "",
@@ -34,6 +36,9 @@ fn concern(section: &str, name: &str) -> (&'static str, Option<String>) {
         _ if section.starts_with("oslo_messaging_not") || section.starts_with("oslo.messaging") => {
             let hint = ": the section is `[oslo_messaging_notifications]`".to_owned();
             return ("", Some(hint));
+        }
+        _ if section.starts_with("oslo_messaging") || section.eq_ignore_ascii_case(DEFAULT) => {
+            return ("", hint_of_section(section, name));
         }
         _ => return ("", None),
     };
@@ -50,4 +55,15 @@ fn concern(section: &str, name: &str) -> (&'static str, Option<String>) {
         },
     };
     (strategy, Some(hint))
+}
+
+/// Returns the hint about an option in a misspelt section, or `None` if no section has such an option. Of
+/// several sections it names the most similar one.
+fn hint_of_section(section: &str, name: &str) -> Option<String> {
+    let similarity = |(other, _): &OptionName| {
+        let pairs = section.bytes().zip(other.bytes());
+        pairs.take_while(|(one, other)| one.eq_ignore_ascii_case(other)).count()
+    };
+    let (section, _) = known_names().filter(|(_, known)| *known == name).max_by_key(similarity)?;
+    Some(format!(": it belongs to `[{section}]`"))
 }
