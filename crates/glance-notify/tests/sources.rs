@@ -99,6 +99,9 @@ fn entries_of_sources_are_masked_and_numbered() {
 #[cfg(feature = "rabbit")]
 #[test]
 fn a_glance_api_conf_names_the_broker() {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt;
+
     use glance_notify::listen::SourceConfig;
 
     let dir = tempfile::tempdir().unwrap();
@@ -109,6 +112,7 @@ fn a_glance_api_conf_names_the_broker() {
              [oslo_messaging_notifications]\ndriver = {driver}\ntopics = notifications,glance_notify\n"
         );
         std::fs::write(&path, conf).unwrap();
+        std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
         SourceConfig::from_location(path.to_str().unwrap())
     };
     let url = "rabbit://audit:hunter2@mq1:5671,audit:hunter2@mq2:5671/cloud";
@@ -136,6 +140,33 @@ fn a_glance_api_conf_names_the_broker() {
     assert_eq!(read("log\ndriver = messaging", url).unwrap()[0].warnings(), [""; 0]);
     let error = read("messagingv2", "qpid://u:hunter2@mq1").unwrap_err().to_string();
     assert!(error.contains("line 2): notifications are read from RabbitMQ only"), "{error}");
+}
+
+/// A file or a directory that names a source is as secret as any other configuration.
+#[cfg(feature = "rabbit")]
+#[test]
+fn a_secret_in_a_source_that_every_user_can_read_is_warned_of() {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt;
+
+    let dir = tempfile::tempdir().unwrap();
+    let (conf, toml) = (dir.path().join("glance-api.conf"), dir.path().join("sources.toml"));
+    let transport = "transport_url = rabbit://audit:hunter2@mq1/cloud";
+    let driver = "[oslo_messaging_notifications]\ndriver = messagingv2";
+    std::fs::write(&conf, format!("[DEFAULT]\n{transport}\n{driver}\n")).unwrap();
+    std::fs::write(&toml, "[[source]]\nurl = 'amqp://audit:hunter2@mq1/cloud'\n").unwrap();
+    for (mode, count) in [(0o644, 1), (0o640, 0)] {
+        for file in [&conf, &toml] {
+            std::fs::set_permissions(file, Permissions::from_mode(mode)).unwrap();
+        }
+        for location in [conf.as_path(), toml.as_path(), dir.path()] {
+            let sources = listen::SourceConfig::from_location(location.to_str().unwrap()).unwrap();
+            let warnings = sources[0].warnings();
+            assert_eq!(warnings.len(), count, "{location:?} {warnings:?}");
+            let is_expected = |warning: &String| warning.ends_with("run `chmod o-r` on it");
+            assert!(warnings.iter().all(is_expected), "{warnings:?}");
+        }
+    }
 }
 
 /// A later layer replaces the sources of earlier ones, as any other value.

@@ -65,7 +65,8 @@ pub(crate) struct TapArgs {
 }
 
 impl LocationArgs {
-    /// Returns the sources that the option names, and the configuration of their listener.
+    /// Returns the sources that the option names, and the configuration of their listener. Prints the warnings
+    /// about that configuration if it names the sources.
     ///
     /// # Errors
     ///
@@ -80,6 +81,7 @@ impl LocationArgs {
             sources.extend(SourceConfig::from_location(location).map_err(unreadable_file)?);
         }
         if self.from.is_empty() {
+            config.warnings().iter().for_each(|warning| print_warning(format_args!("{warning}")));
             sources = config.sources()?;
             if sources.is_empty() {
                 sources.push(SourceConfig::file("-"));

@@ -260,7 +260,7 @@ impl Layers {
     pub(crate) fn broker_source(self) -> Result<(DriverOptions, Vec<String>)> {
         let mut options = OptionTree::default();
         translator::translate_source(self.conf_files, &mut options)?;
-        options.warnings.splice(..0, self.options.warnings);
+        options.warnings.splice(..0, self.below.warnings.into_iter().chain(self.options.warnings));
         let warnings = std::mem::take(&mut options.warnings);
         Ok((Config::from_options(options)?.options("rabbit"), warnings))
     }

@@ -156,7 +156,12 @@ impl SourceConfig {
         let path = std::path::Path::new(location);
         let has_extension = |wanted: &str| path.extension().is_some_and(|found| found == wanted);
         if has_extension("toml") {
-            return Layers::new().file(path)?.build()?.sources();
+            let config = Layers::new().file(path)?.build()?;
+            let mut sources = config.sources()?;
+            if let Some(first) = sources.first_mut() {
+                first.warnings.extend_from_slice(config.warnings());
+            }
+            return Ok(sources);
         }
         if has_extension("conf") || path.is_dir() {
             return Ok(vec![Self::from_conf(Layers::new().file(path)?)?]);
