@@ -427,6 +427,38 @@ fn the_defaults_of_glance_contradict_no_value_of_another_layer() {
     }
 }
 
+/// TLS alone names no broker: you are warned about the default address, and it replaces no value either.
+#[test]
+fn the_default_address_with_tls_is_warned_of() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("glance-api.conf");
+    let conf = "[oslo_messaging_notifications]\ndriver = messaging\ndriver = messagingv2\n\
+                [oslo_messaging_rabbit]\nssl = true\n";
+    std::fs::write(&path, conf).unwrap();
+    let read = |toml: &str, setting: &str| {
+        let layers = Layers::new().toml("notify.toml", toml).unwrap().file(&path).unwrap();
+        let config = layers.set(setting).unwrap().build().unwrap();
+        let entries = config.entries();
+        let url = entries.iter().find(|entry| entry.key.ends_with("rabbit.url")).unwrap();
+        let about_tls = |warning: &&String| warning.starts_with("`[oslo_messaging_rabbit] ssl` (");
+        let warnings = config.warnings().iter().filter(about_tls);
+        let texts = warnings.map(|warning| warning.split_once("): ").unwrap().1.to_owned());
+        (url.value.clone(), texts.collect::<Vec<_>>().join("\n"))
+    };
+    let default = "no option names the broker, so Glance connects to localhost:5672 with TLS, as \
+                   here: set `transport_url`";
+    let ignored = "ignored: `rabbit.url` decides about TLS";
+    for (toml, setting, url, warning) in [
+        ("", "queue.max_messages=500", "amqps://***@localhost:5672/%2F", default),
+        ("", "rabbit.url=amqps://u:p@mq", "amqps://***@mq", ""),
+        ("rabbit.url = 'amqps://u:p@mq'", "queue.max_messages=500", "amqps://***@mq", ""),
+        ("rabbit.url = 'amqp://u:p@mq'", "queue.max_messages=500", "amqp://***@mq", ignored),
+    ] {
+        let expected = (format!("\"{url}\""), warning.to_owned());
+        assert_eq!(read(toml, setting), expected, "{toml} {setting}");
+    }
+}
+
 /// A value of another layer replaces the default topic of several destinations too.
 #[test]
 fn the_default_topic_of_several_destinations_is_below_all_layers() {

@@ -149,8 +149,9 @@ impl BrokerAddress {
             ("password", &self.password),
             ("virtual_host", &self.virtual_host),
         ];
+        let has_url = self.tls && self.keeps_earlier_url(options, layer);
         match &self.host_options {
-            Some((host_option, port_option)) if !self.tls => {
+            Some((host_option, port_option)) if !self.tls || has_url => {
                 for (host, port) in &self.hosts {
                     put(layer, options, "host", host.as_str().into(), host_option);
                     put(layer, options, "port", (*port).into(), port_option);
@@ -170,6 +171,31 @@ impl BrokerAddress {
             }
         }
         Ok(())
+    }
+
+    /// Returns whether the URL of an earlier layer stays, because no option names the broker.
+    ///
+    /// Warns about an earlier URL without TLS, and about TLS to the default address.
+    fn keeps_earlier_url(&self, options: &BrokerOptions, layer: &mut ConfLayer<'_>) -> bool {
+        let is_default = |(host, _): &&(ConfOption, ConfOption)| host.is_default();
+        let default = self.host_options.as_ref().filter(is_default).and(self.hosts.first());
+        let Some((host, port)) = default else { return false };
+        let key = format!("{}.url", options.strategy);
+        // Another driver of the same files has written the same URL.
+        let is_ours = |place: &str| place == self.origin.origin();
+        let origin = layer.options.origins.get(&key).filter(|origin| !is_ours(&origin.place));
+        let is_tls = |url: &Value| url.as_str().is_some_and(|url| url.starts_with("amqps:"));
+        let has_tls = origin.and(layer.options.get(&key)).map(is_tls);
+        let warning = match has_tls {
+            Some(true) => return true,
+            Some(false) => format!("ignored: `{key}` decides about TLS"),
+            None => format!(
+                "no option names the broker, so Glance connects to {host}:{port} with TLS, as here: \
+                 set `transport_url`"
+            ),
+        };
+        layer.warn_of_value(key, self.origin.describe(&warning));
+        has_tls.is_some()
     }
 
     /// Writes the method of login. `EXTERNAL` makes the user and the password void.

@@ -11,12 +11,14 @@ use super::conf_files::ConfOption;
 pub(super) struct ConfLayer<'a> {
     pub(super) options: &'a mut OptionTree,
     defaults: OptionTree,
+    /// Warnings about values that a layer above may replace, with the keys.
+    value_warnings: Vec<(String, String)>,
 }
 
 impl<'a> ConfLayer<'a> {
     /// Creates the layer over `options`.
     pub(super) fn new(options: &'a mut OptionTree) -> Self {
-        Self { options, defaults: OptionTree::default() }
+        Self { options, defaults: OptionTree::default(), value_warnings: Vec::new() }
     }
 
     /// Writes a value at one of our keys, with `option` as its origin.
@@ -30,9 +32,20 @@ impl<'a> ConfLayer<'a> {
         self.options.warn(warning);
     }
 
+    /// Adds a warning about the value at `key`, which does not concern the value of a layer above.
+    pub(super) fn warn_of_value(&mut self, key: String, warning: String) {
+        let warning = (key, warning);
+        if !self.value_warnings.contains(&warning) {
+            self.value_warnings.push(warning);
+        }
+    }
+
     /// Writes the layers above over the options, and then the defaults of all keys that no layer decides.
     pub(super) fn finish(self, above: OptionTree) {
-        let Self { options, defaults } = self;
+        let Self { options, defaults, value_warnings } = self;
+        let concerns = |(key, _): &(String, String)| above.get(key).is_none();
+        let warnings = value_warnings.into_iter().filter(concerns).map(|(_, warning)| warning);
+        options.warnings.extend(warnings);
         options.put_tree(above);
         for (key, origin) in &defaults.origins {
             if let Some(value) = defaults.get(key)
