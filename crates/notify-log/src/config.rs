@@ -81,20 +81,23 @@ impl FileConfig {
 }
 
 impl Config {
-    /// Returns the target that a table names.
+    /// Returns the target that a table names. Errors call the keys `prefix.file` and so on.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Config`] for the target `file` without a file.
-    pub(crate) fn from_table(table: LogTable) -> Result<Self> {
+    pub(crate) fn from_table(prefix: &str, table: LogTable) -> Result<Self> {
+        let error = |message| Err(Error::new(ErrorKind::Config, message));
         match table.target.unwrap_or_default() {
             LogTarget::Stdout => Ok(Self::Stdout),
             LogTarget::Tracing => Ok(Self::Tracing),
-            LogTarget::File => match table.file {
-                None => Err(Error::new(ErrorKind::Config, FILE_MISSING)),
-                Some(path) if path.is_empty() => Err(Error::new(ErrorKind::Config, FILE_MISSING)),
+            LogTarget::File => match table.file.filter(|path| !path.is_empty()) {
+                None => error(format!(
+                    "`{prefix}.file` is missing: name the file to append to, or set \
+                     `{prefix}.target = \"stdout\"`"
+                )),
                 Some(path) if path.ends_with('/') => {
-                    Err(Error::new(ErrorKind::Config, FILE_IS_DIRECTORY))
+                    error(format!("`{prefix}.file` ends in a slash: name a file"))
                 }
                 Some(path) => {
                     Ok(Self::File(FileConfig::new(path).sync(table.sync.unwrap_or(true))))
@@ -185,12 +188,6 @@ fn absolute(path: PathBuf) -> PathBuf {
     std::path::absolute(&path).unwrap_or(path)
 }
 
-/// The error about the target `file` without a path.
-const FILE_MISSING: &str =
-    "`log.file` is missing: name the file to append to, or set `log.target = \"stdout\"`";
-/// The error about a path that can only be a directory.
-const FILE_IS_DIRECTORY: &str = "`log.file` ends in a slash: name a file";
-
 #[cfg(test)]
 mod tests {
     use notify_core::config::DriverOptions;
@@ -200,8 +197,13 @@ mod tests {
 
     /// Reads a table as the facade does.
     fn read(table: serde_json::Value) -> Result<Config> {
+        read_prefixed("log", table)
+    }
+
+    /// Reads the table of a destination whose errors call the table `prefix`.
+    fn read_prefixed(prefix: &'static str, table: serde_json::Value) -> Result<Config> {
         let serde_json::Value::Object(table) = table else { panic!("not a table") };
-        Config::from_table(DriverOptions::new("log", table).parse()?)
+        Config::from_table(prefix, DriverOptions::new(prefix, table).parse()?)
     }
 
     /// Only an explicit `sync = false` gives up durability.
@@ -248,6 +250,22 @@ mod tests {
             let error = read(table).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Config);
             assert!(error.to_string().contains(expected), "{error}");
+        }
+    }
+
+    /// The errors of one of several destinations name its table.
+    #[test]
+    fn errors_name_the_table_of_the_destination() {
+        for (table, expected) in [
+            (
+                json!({}),
+                "`destination[1].log.file` is missing: name the file to append to, or set \
+                 `destination[1].log.target = \"stdout\"`",
+            ),
+            (json!({"file": "logs/"}), "`destination[1].log.file` ends in a slash: name a file"),
+        ] {
+            let error = read_prefixed("destination[1].log", table).unwrap_err();
+            assert_eq!(error.to_string(), expected);
         }
     }
 }

@@ -182,9 +182,10 @@ impl Log {
     /// # Ok::<(), notify_core::Error>(())
     /// ```
     pub fn from_options(options: DriverOptions) -> Result<Self> {
+        let prefix = options.prefix().to_owned();
         let table: LogTable = options.parse()?;
         let envelope = table.envelope.unwrap_or_default();
-        Ok(Self::new(Config::from_table(table)?).with_envelope(envelope))
+        Ok(Self::new(Config::from_table(&prefix, table)?).with_envelope(envelope))
     }
 
     /// Sets the form of a line: `log.envelope`, by default `bare`.

@@ -174,16 +174,19 @@ impl Config {
     /// # Ok::<(), notify_core::Error>(())
     /// ```
     pub fn from_options(options: DriverOptions) -> Result<Self> {
+        let prefix = options.prefix().to_owned();
         let table: SpoolTable = options.parse()?;
         let Some(dir) = table.dir.filter(|dir| !dir.is_empty()) else {
-            return Err(Error::new(ErrorKind::Config, MISSING_DIR));
+            let message =
+                format!("`{prefix}.dir` is missing: set it to the directory of the spool");
+            return Err(Error::new(ErrorKind::Config, message));
         };
         let mut config = Self::new(dir);
         config.max_bytes = table.max_bytes.unwrap_or(config.max_bytes);
         config.max_messages = table.max_messages.unwrap_or(config.max_messages);
         config.when_full = table.when_full.unwrap_or_default();
         config.on_corrupt = table.on_corrupt.unwrap_or_default();
-        config.validate()?;
+        config.validate(&prefix)?;
         Ok(config)
     }
 
@@ -225,14 +228,15 @@ impl Config {
         self.root.as_deref().unwrap_or(&self.dir)
     }
 
-    /// Checks that the bounds admit at least one message of the largest size.
-    pub(crate) fn validate(&self) -> Result<()> {
+    /// Checks that the bounds admit at least one message of the largest size. Errors call the keys
+    /// `table.max_bytes` and so on.
+    pub(crate) fn validate(&self, table: &str) -> Result<()> {
         let least = MAX_NOTIFICATION_BYTES + MAX_RECORD_OVERHEAD;
         if self.max_bytes < least {
             return Err(Error::new(
                 ErrorKind::Config,
                 format!(
-                    "`spool.max_bytes` must be at least {least}, so that a notification of the \
+                    "`{table}.max_bytes` must be at least {least}, so that a notification of the \
                      largest size fits"
                 ),
             ));
@@ -240,7 +244,7 @@ impl Config {
         if self.max_messages == 0 || self.batch_messages == 0 {
             return Err(Error::new(
                 ErrorKind::Config,
-                "`spool.max_messages` and `queue.batch_messages` must be at least 1",
+                format!("`{table}.max_messages` and `queue.batch_messages` must be at least 1"),
             ));
         }
         Ok(())
@@ -347,7 +351,6 @@ const MAX_MESSAGES: u64 = 1_000_000;
 const MIN_WINDOW_BYTES: usize = 4 * 1024 * 1024;
 /// The size limit of one notification, the default of core's [`SizeLimits`].
 const MAX_NOTIFICATION_BYTES: u64 = 1024 * 1024;
-const MISSING_DIR: &str = "`spool.dir` is missing: set it to the directory of the spool";
 
 #[cfg(test)]
 mod tests {
@@ -405,6 +408,21 @@ mod tests {
             let error = read(table).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Config);
             assert!(error.to_string().contains(expected), "{error}");
+        }
+    }
+
+    /// The errors of one of several destinations name its table.
+    #[test]
+    fn errors_name_the_table_of_the_destination() {
+        for (table, expected) in [
+            (json!({}), "`destination[1].spool.dir` is missing"),
+            (json!({ "dir": "s", "max_bytes": 1000 }), "`destination[1].spool.max_bytes` must be"),
+            (json!({ "dir": "s", "max_messages": 0 }), "`destination[1].spool.max_messages` and"),
+        ] {
+            let table = table.as_object().unwrap().clone();
+            let options = DriverOptions::new("destination[1].spool", table);
+            let error = Config::from_options(options).unwrap_err().to_string();
+            assert!(error.starts_with(expected), "{error}");
         }
     }
 }

@@ -111,7 +111,7 @@ impl Spool {
     /// # Ok::<(), notify_core::Error>(())
     /// ```
     pub fn open(config: Config, destination: Box<dyn Transport>) -> Result<(Self, Forwarder)> {
-        config.validate()?;
+        config.validate("spool")?;
         let counters = Arc::new(StageCounters::default());
         let choice = SlotChoice::LowestFree;
         let handle = SlotHandle::new(config.clone(), Arc::clone(&counters), choice);
