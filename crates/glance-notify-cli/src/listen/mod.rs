@@ -58,7 +58,9 @@ pub(crate) fn run(args: &ListenArgs, config: &ConfigArgs) -> Result<ExitStatus, 
     let (sources, config) = args.sources.sources(config, SourceConfig::into_tap)?;
     let lines = line_filter(&filter, &config);
     let adapt = |source: SourceConfig| {
-        source.follow(!args.exit_at_end).from_end(args.from_end).filter(lines.clone())
+        let source = source.follow(!args.exit_at_end).filter(lines.clone());
+        // From the end to the end, there is nothing to show.
+        if args.from_end || args.exit_at_end { source.from_end(args.from_end) } else { source }
     };
     let sources: Vec<_> = sources.into_iter().map(adapt).collect();
     #[cfg(feature = "rabbit")]

@@ -182,6 +182,20 @@ fn new_lines_are_shown_until_a_signal() {
     assert!(err.contains(" received, 1 shown"), "{err}");
 }
 
+/// A source that starts at the end shows new lines only. With `--exit-at-end` its lines are wanted.
+#[test]
+fn a_source_of_a_configuration_begins_at_its_start() {
+    let sandbox = sandbox();
+    sandbox.file("sources.toml", "[[source]]\nfile = 'day.jsonl'\nstart = 'end'\n");
+    for option in ["-c", "--from"] {
+        let args = ["listen", option, "sources.toml", "-o", "raw"];
+        let output = sandbox.run([&args[..], &["--idle", "1"]].concat());
+        assert_eq!(output.out, "", "{}", output.err);
+        let output = sandbox.run([&args[..], &["--exit-at-end"]].concat()).expect(0);
+        assert_eq!(ids(&values(&output.out)), ids(&values(DAY)));
+    }
+}
+
 /// `-n` ends the command, and with a checkpoint the next run continues behind the last notification that
 /// was shown.
 #[test]
