@@ -1,7 +1,7 @@
 //! Secrets that no formatting shows, and the two sources of a password.
 
 use std::fmt;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::Read;
 use std::path::PathBuf;
 
@@ -70,8 +70,8 @@ impl Password {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Access`] when the file is unreadable, empty, larger than 64 KiB or not UTF-8.
-    /// The error names the file and never shows its content.
+    /// [`ErrorKind::Access`] when the file is unreadable, empty, larger than 64 KiB, not UTF-8 or not a
+    /// regular file. The error names the file and never shows its content.
     ///
     /// # Examples
     ///
@@ -101,6 +101,11 @@ impl Password {
                     format!("cannot read `password_file` {}: {reason}", path.display()),
                 )
             };
+            let metadata = fs::metadata(&path).map_err(|error| unreadable(error.to_string()))?;
+            // To open a FIFO is to wait for its writer. The read reports a directory.
+            if !metadata.is_file() && !metadata.is_dir() {
+                return Err(unreadable("it is not a regular file".to_owned()));
+            }
             let mut bytes = Vec::new();
             File::open(&path)
                 .and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes))
@@ -133,6 +138,19 @@ mod tests {
     fn debug_shows_no_secret() {
         let secret = Secret::new("hunter2");
         assert_eq!(format!("{secret:?} {:?}", Password::Inline(secret.clone())), "*** Inline(***)");
+    }
+
+    /// A FIFO without a writer would keep the connect waiting for ever.
+    #[tokio::test]
+    async fn only_a_regular_file_holds_a_password() {
+        let dir = tempfile::tempdir().unwrap();
+        let fifo = dir.path().join("fifo");
+        assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+        for path in ["/dev/zero".into(), fifo] {
+            let error = Password::File(path).read().await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Access);
+            assert!(error.to_string().ends_with("it is not a regular file"), "{error}");
+        }
     }
 
     /// A changed file takes effect at the next read, and errors do not show its content.
