@@ -446,7 +446,7 @@ fn the_default_address_with_tls_is_warned_of() {
         (url.value.clone(), texts.collect::<Vec<_>>().join("\n"))
     };
     let default = "no option names the broker, so Glance connects to localhost:5672 with TLS, as \
-                   here: set `transport_url`";
+                   here: name it in `transport_url`";
     let ignored = "ignored: `rabbit.url` decides about TLS";
     for (toml, setting, url, warning) in [
         ("", "queue.max_messages=500", "amqps://***@localhost:5672/%2F", default),

@@ -191,7 +191,7 @@ impl BrokerAddress {
             Some(false) => format!("ignored: `{key}` decides about TLS"),
             None => format!(
                 "no option names the broker, so Glance connects to {host}:{port} with TLS, as here: \
-                 set `transport_url`"
+                 name it in `transport_url`"
             ),
         };
         layer.warn_of_value(key, self.origin.describe(&warning));
