@@ -63,12 +63,17 @@ pub struct ArchiveWriter {
     /// The reaches of files since they were used last, each with the identity of its file.
     pub(super) reaches: BTreeMap<FileName, ((u64, u64), FileReach)>,
     clock: ClockWatch,
+    /// Whether the control file has what an earlier writer left undone.
+    is_recovered: bool,
     /// The lock of the directory, for as long as the writer lives.
     _lock: File,
 }
 
 impl ArchiveWriter {
     /// Opens an archive for writing, and creates the directory if it does not exist.
+    ///
+    /// On a full disk, the writer opens too, so that [`retain`](Self::retain) can make room. Its other calls return
+    /// the error until there is room.
     ///
     /// # Errors
     ///
@@ -100,14 +105,14 @@ impl ArchiveWriter {
             damaged: BTreeSet::new(),
             reaches: BTreeMap::new(),
             clock: ClockWatch::default(),
+            is_recovered: false,
             _lock: lock,
         };
         writer.names = file_names(directory)?.into_iter().collect();
-        writer.reconcile()?;
-        // No source is attached yet: the next batch must not lengthen what a killed writer left open.
-        let now = OffsetDateTime::now_utc();
-        if writer.write_control(|control| control_file::close_all(control, now))? {
-            writer.settle_control()?;
+        match writer.recover() {
+            // The retention needs a writer, and may be what makes the room.
+            Err(error) if error.may_need_room() => {}
+            recovered => recovered?,
         }
         Ok(writer)
     }
@@ -272,8 +277,17 @@ impl ArchiveWriter {
         self.open.retain(|(open, ..)| *open != name);
     }
 
-    /// Writes to the control file.
+    /// Writes to the control file, after what an earlier writer left undone.
     pub(crate) fn write_control<T>(
+        &mut self,
+        write: impl FnOnce(&mut rusqlite::Connection) -> rusqlite::Result<T>,
+    ) -> Result<T> {
+        self.recover()?;
+        self.change_control(write)
+    }
+
+    /// Writes to the control file, also if what an earlier writer left undone finds no room.
+    pub(super) fn change_control<T>(
         &mut self,
         write: impl FnOnce(&mut rusqlite::Connection) -> rusqlite::Result<T>,
     ) -> Result<T> {
@@ -284,6 +298,21 @@ impl ArchiveWriter {
             self.control = None;
         }
         checked
+    }
+
+    /// Records what an earlier writer left undone, once.
+    fn recover(&mut self) -> Result<()> {
+        if self.is_recovered {
+            return Ok(());
+        }
+        self.reconcile()?;
+        // No source is attached yet: the next batch must not lengthen what a killed writer left open.
+        let now = OffsetDateTime::now_utc();
+        if self.change_control(|control| control_file::close_all(control, now))? {
+            self.settle_control()?;
+        }
+        self.is_recovered = true;
+        Ok(())
     }
 
     /// Records the rows of files whose last batch a crash interrupted before the control file had it.
@@ -303,7 +332,7 @@ impl ArchiveWriter {
         if changes.files.is_empty() {
             return Ok(());
         }
-        self.write_control(|control| control_file::write(control, &changes))
+        self.change_control(|control| control_file::write(control, &changes))
     }
 
     /// Moves a change that no number of rows covers from the control file's log into the file: a damaged log

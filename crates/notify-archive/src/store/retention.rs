@@ -167,7 +167,7 @@ impl ArchiveWriter {
             Err(error) if error.kind() == ArchiveErrorKind::Corrupt => {}
             handed => handed?,
         }
-        self.write_control(|control| {
+        self.change_control(|control| {
             control.execute("DELETE FROM file WHERE name = ?", params![name.to_string()])
         })?;
         Ok(())
@@ -344,6 +344,39 @@ mod tests {
         assert_eq!(verify(), 1, "the count is there without its file");
         assert!(writer.retain(RetentionPolicy::default(), now).unwrap().is_empty());
         assert_eq!((verify(), emptied.exists()), (0, false));
+    }
+
+    /// A disk that is full at the start does not keep the writer from removing old files. With room, the writer
+    /// records what a killed one left undone.
+    #[test]
+    fn a_writer_that_opens_on_a_full_disk_removes_files() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut writer = ArchiveWriter::open(directory.path()).unwrap();
+        let now = OffsetDateTime::now_utc();
+        let old = now - Duration::days(400);
+        let records = vec![record(1, old, old), record(2, now, now)];
+        writer.append(&ArchiveBatch { records, ..ArchiveBatch::default() }).unwrap();
+        writer.attach("north", old).unwrap();
+        let name = writer.names.first().copied().unwrap();
+        drop(writer);
+        // SQLite cannot create the index of the control file's log, as on a full disk.
+        let index = directory.path().join("control.sqlite-shm");
+        std::os::unix::fs::symlink("missing/index", &index).unwrap();
+        let mut writer = ArchiveWriter::open(directory.path()).unwrap();
+        let empty = ArchiveBatch::default();
+        assert!(writer.append(&empty).unwrap_err().may_need_room());
+        let policy = RetentionPolicy { max_age: None, max_bytes: Some(0) };
+        writer.retain(policy, now).unwrap_err();
+        assert!(!directory.path().join(name.to_string()).exists());
+
+        fs::remove_file(&index).unwrap();
+        assert!(writer.retain(policy, now).unwrap().is_empty());
+        assert!(!writer.emptied(name).exists());
+        writer.append(&empty).unwrap();
+        let archive = Archive::open(directory.path()).unwrap();
+        assert_eq!(archive.verify().unwrap().problems, []);
+        let interval = &archive.attached().unwrap()["north"][0];
+        assert_eq!(interval.reason.as_deref(), Some("the archive stopped"));
     }
 
     /// A clock that jumps ahead does not empty the archive, also not after undated notifications arrived.

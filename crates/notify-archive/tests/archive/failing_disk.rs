@@ -130,17 +130,7 @@ async fn a_read_only_disk_is_named_and_acknowledges_nothing() {
 async fn a_service_makes_room_on_a_full_disk() {
     let Some(disk) = disk() else { return };
     let directory = disk.path().join("a");
-    let mut records = Vec::new();
-    for _ in 0..10 {
-        for mut record in read_all(&day()) {
-            record.message_id = uuid::Uuid::from_u128(records.len() as u128 + 1);
-            record.timestamp -= time::Duration::days(500);
-            record.arrival.received_at = Some(record.timestamp);
-            records.push(record);
-        }
-    }
-    let batch = ArchiveBatch { records, ..ArchiveBatch::default() };
-    ArchiveWriter::open(&directory).unwrap().append(&batch).unwrap();
+    store_old_month(&directory);
     let old = directory.join("2025-07.sqlite");
     let script = SourceScript::default();
     let mut options = options();
@@ -161,9 +151,50 @@ async fn a_service_makes_room_on_a_full_disk() {
     assert_eq!(Archive::open(&directory).unwrap().verify().unwrap().problems, []);
 }
 
+/// A service that starts on a full disk makes room too, although it cannot open the control file before that.
+#[tokio::test]
+async fn a_service_that_starts_on_a_full_disk_makes_room() {
+    let Some(disk) = disk() else { return };
+    let directory = disk.path().join("a");
+    store_old_month(&directory);
+    let script = SourceScript::default();
+    let service = RunningService::start(&script, &directory, options());
+    publish(&script, 0..50);
+    eventually("the first half is acknowledged", || script.acked().len() == 50).await;
+    service.stop().await;
+
+    fill(&disk.path().join("filler"));
+    let old = directory.join("2025-07.sqlite");
+    let mut options = options();
+    let most = fs::metadata(&old).unwrap().len();
+    options.retention = RetentionPolicy { max_age: None, max_bytes: Some(most) };
+    let service = RunningService::start(&script, &directory, options);
+    publish(&script, 50..101);
+    eventually("everything is acknowledged", || script.unacked() == 0).await;
+    assert!(!old.exists());
+    service.stop().await;
+    assert_eq!(count(&directory), 101);
+    assert_eq!(Archive::open(&directory).unwrap().verify().unwrap().problems, []);
+}
+
 /// Returns a disk, or `None` on a machine that cannot mount one.
 fn disk() -> Option<MountedDisk> {
     MountedDisk::mount().inspect_err(|reason| println!("skipped: {reason}")).ok()
+}
+
+/// Stores a month of notifications, more than five hundred days old.
+fn store_old_month(directory: &Path) {
+    let mut records = Vec::new();
+    for _ in 0..10 {
+        for mut record in read_all(&day()) {
+            record.message_id = uuid::Uuid::from_u128(records.len() as u128 + 1);
+            record.timestamp -= time::Duration::days(500);
+            record.arrival.received_at = Some(record.timestamp);
+            records.push(record);
+        }
+    }
+    let batch = ArchiveBatch { records, ..ArchiveBatch::default() };
+    ArchiveWriter::open(directory).unwrap().append(&batch).unwrap();
 }
 
 /// Starts a service that has stored and acknowledged the first 50 notifications.
