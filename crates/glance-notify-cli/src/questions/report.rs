@@ -53,7 +53,8 @@ struct StuckArgs {
     older_than: u32,
 }
 
-/// GiB-hours that images occupied. Uploads before the first event are missing without `--baseline`.
+/// GiB-hours that images occupied. Uploads before the first event are missing without `--baseline`. It needs all
+/// events of an image, so `--event` and `--priority` are refused.
 #[derive(clap::Args)]
 struct StorageArgs {
     #[command(flatten)]
@@ -118,6 +119,10 @@ fn usage(kind: UsageKind, args: &UsageArgs) -> Result<ExitStatus, CommandError> 
 
 fn storage(args: &StorageArgs) -> Result<ExitStatus, CommandError> {
     let question = args.usage.question()?;
+    // Without the events that they leave out, deleted images would occupy the store until the end.
+    if !question.filter.events.is_empty() || !question.filter.priorities.is_empty() {
+        return Err(CommandError::new(ExitStatus::PermanentError, NOT_BY_EVENT));
+    }
     let mut report = StorageReport::new(args.usage.by.into(), question.calendar.clone())
         .of_projects(question.filter.projects.clone());
     // Events before the interval tell what occupied the store at its begin, and events of other owners tell
@@ -249,5 +254,7 @@ impl From<GroupArg> for ReportGroup {
 
 const WITHOUT_OWNER: &str = "Failures whose event names no project, such as failed uploads, are left out: leave out \
                              `--project` to count them.";
+const NOT_BY_EVENT: &str = "storage follows from all events of an image: leave out `--event` and `--priority`, or \
+                            select with `--image` and `--project`";
 const NOT_RAW: &str = "a report consists of numbers: use `-o text`, `-o csv` or `-o json`, or `search -o raw` \
                        for the notifications";

@@ -273,6 +273,15 @@ fn report_storage_selects_images_and_owners() {
     assert!(!others.iter().any(|row| row.starts_with("archive") || row.starts_with("data,")));
 }
 
+/// Storage needs the deletions that `--event` and `--priority` would leave out.
+#[test]
+fn report_storage_refuses_to_leave_out_events() {
+    for option in [["--event", "image.upload"], ["--priority", "error"]] {
+        let output = ask(&[&["report", "storage"][..], &option].concat());
+        output.expect_message(2, "leave out `--event` and `--priority`");
+    }
+}
+
 /// Storage ends now, whatever the question or a wrong clock says.
 #[test]
 fn report_storage_ends_now() {
