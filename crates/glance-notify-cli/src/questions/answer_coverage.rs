@@ -6,6 +6,8 @@ use glance_notify::transport::printable;
 use notify_archive::question::{Calendar, GapReport, LaneGaps, LaneName, NumberGap};
 use serde::Serialize;
 
+use crate::terminal::print_note;
+
 /// The coverage of an answer, and the notifications that are missing by their numbers. As JSON, it is the
 /// members `coverage` and `missing` of the answer.
 #[derive(Default, Serialize)]
@@ -62,6 +64,13 @@ impl AnswerCoverage {
     /// Writes the sentences below an answer, one a line, harmless to a terminal.
     pub(super) fn write(&self, out: &mut dyn Write) -> io::Result<()> {
         write_lines(out, &self.sentences)
+    }
+
+    /// Prints notes and the sentences to standard error, for an answer whose form has no place for them.
+    pub(super) fn print(&self, notes: &[String]) {
+        for line in notes.iter().chain(&self.sentences) {
+            print_note(format_args!("{line}"));
+        }
     }
 }
 

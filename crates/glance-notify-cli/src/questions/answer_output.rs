@@ -17,7 +17,7 @@ use crate::exit_status::CommandError;
 use crate::table::{Cell, Column, Table};
 use crate::terminal::write_stdout;
 
-/// Prints the answer of a report, with its coverage.
+/// Prints the answer of a report, with its notes and its coverage.
 ///
 /// # Errors
 ///
@@ -42,7 +42,11 @@ pub(super) fn print_answer(
             write_lines(out, &table.notes)?;
             coverage.write(out)
         }
-    })
+    })?;
+    if !format.has_notes() {
+        coverage.print(&table.notes);
+    }
+    Ok(())
 }
 
 /// Writes columns that fit the terminal, with a line of totals below.

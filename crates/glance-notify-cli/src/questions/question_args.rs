@@ -36,6 +36,13 @@ pub(crate) enum AnswerFormat {
     Raw,
 }
 
+impl AnswerFormat {
+    /// Returns whether the answer on standard output holds its notes and its coverage.
+    pub(super) fn has_notes(self) -> bool {
+        matches!(self, Self::Text | Self::Json)
+    }
+}
+
 /// The values of the options, checked and read.
 pub(crate) struct Question {
     pub(crate) filter: EventFilter,

@@ -53,11 +53,11 @@ pub(crate) fn run(args: &SearchArgs) -> Result<ExitStatus, CommandError> {
                 out.write_all(b"\n")
             })
         })?;
+        read.coverage.print(&[]);
     } else {
         print_answer(&table(found.values(), left_out, &question), &read.coverage, question.format)?;
     }
-    let has_notes = matches!(question.format, AnswerFormat::Text | AnswerFormat::Json);
-    if left_out > 0 && !has_notes {
+    if left_out > 0 && !question.format.has_notes() {
         print_warning(format_args!("{}", left_out_note(left_out)));
     }
     Ok(if found.is_empty() { ExitStatus::NothingFound } else { ExitStatus::Success })
@@ -97,7 +97,7 @@ fn table<'a>(
         row
     }));
     table.notes.push(format!("{} events.", table.rows.len()));
-    if left_out > 0 {
+    if left_out > 0 && question.format.has_notes() {
         table.notes.push(left_out_note(left_out));
     }
     table

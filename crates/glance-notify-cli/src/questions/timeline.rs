@@ -39,11 +39,9 @@ pub(crate) struct TimelineArgs {
 pub(crate) fn run(args: &TimelineArgs) -> Result<ExitStatus, CommandError> {
     let question = args.question.question()?;
     let (answer, coverage) = ask(&args.subject, &question, &args.question)?;
-    if answer.entries.is_empty() {
-        print_nothing(&coverage)?;
-        return Ok(ExitStatus::NothingFound);
-    }
+    let is_empty = answer.entries.is_empty();
     write_stdout(|out| match question.format {
+        AnswerFormat::Text if is_empty => write_nothing(out, &coverage),
         AnswerFormat::Text => write_text(out, &answer, &question, &coverage),
         AnswerFormat::Json => write_json(out, &TimelineJson::new(&answer, &coverage)),
         AnswerFormat::Csv => write_csv(out, &table(&answer, &question)),
@@ -52,7 +50,10 @@ pub(crate) fn run(args: &TimelineArgs) -> Result<ExitStatus, CommandError> {
             out.write_all(b"\n")
         }),
     })?;
-    Ok(ExitStatus::Success)
+    if !question.format.has_notes() {
+        coverage.print(&answer.anomalies);
+    }
+    Ok(if is_empty { ExitStatus::NothingFound } else { ExitStatus::Success })
 }
 
 /// Reads the records and returns the timeline of `subject`, cut by the filter, with the coverage.
@@ -73,12 +74,10 @@ pub(super) fn ask(
     Ok((answer, read.coverage))
 }
 
-/// Prints that there is no event, and the coverage.
-pub(super) fn print_nothing(coverage: &AnswerCoverage) -> Result<(), CommandError> {
-    write_stdout(|out| {
-        writeln!(out, "no event")?;
-        coverage.write(out)
-    })
+/// Writes that there is no event, and the coverage.
+pub(super) fn write_nothing(out: &mut dyn Write, coverage: &AnswerCoverage) -> io::Result<()> {
+    writeln!(out, "no event")?;
+    coverage.write(out)
 }
 
 fn write_text(

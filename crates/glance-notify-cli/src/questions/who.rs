@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::answer_coverage::AnswerCoverage;
 use super::answer_output::{write_csv, write_table};
 use super::question_args::{AnswerFormat, Question, QuestionArgs};
-use super::timeline::{ActorJson, ask, print_nothing};
+use super::timeline::{ActorJson, ask, write_nothing};
 use crate::exit_status::{CommandError, ExitStatus};
 use crate::terminal::write_stdout;
 
@@ -36,11 +36,9 @@ pub(crate) fn run(args: &WhoArgs) -> Result<ExitStatus, CommandError> {
     let question = args.question.question()?;
     let (mut answer, coverage) = ask(&args.subject, &question, &args.question)?;
     answer.entries.retain(|entry| !entry.is_possibly_related);
-    if answer.entries.is_empty() {
-        print_nothing(&coverage)?;
-        return Ok(ExitStatus::NothingFound);
-    }
+    let is_empty = answer.entries.is_empty();
     write_stdout(|out| match question.format {
+        AnswerFormat::Text if is_empty => write_nothing(out, &coverage),
         AnswerFormat::Text => write_text(out, &answer, &question, &coverage),
         AnswerFormat::Csv => write_csv(out, &table(&answer, &question)),
         AnswerFormat::Json => write_json(out, &WhoJson::new(&answer, &coverage)),
@@ -49,7 +47,10 @@ pub(crate) fn run(args: &WhoArgs) -> Result<ExitStatus, CommandError> {
             out.write_all(b"\n")
         }),
     })?;
-    Ok(ExitStatus::Success)
+    if !question.format.has_notes() {
+        coverage.print(&[]);
+    }
+    Ok(if is_empty { ExitStatus::NothingFound } else { ExitStatus::Success })
 }
 
 fn write_text(

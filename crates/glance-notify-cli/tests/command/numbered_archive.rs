@@ -38,8 +38,8 @@ pub(crate) fn fill(sandbox: &Sandbox) {
     writer.append(&ArchiveBatch { records, ..ArchiveBatch::default() }).unwrap();
 }
 
-/// Every question over an archive names the missing notifications with its coverage, as text and as JSON, for the
-/// asked interval only.
+/// Every question over an archive names the missing notifications with its coverage, as text and as JSON, and on
+/// standard error beside CSV, for the asked interval only.
 #[test]
 fn every_report_prints_its_coverage_and_its_gaps() {
     let sandbox = Sandbox::new();
@@ -66,11 +66,9 @@ fn every_report_prints_its_coverage_and_its_gaps() {
         assert!(text.contains("coverage: not known for imported files"), "{question:?}: {text}");
         let later = ask(&["--since", "2026-11-24T12:02", "--until", "2026-11-25"]);
         assert!(later.contains("\nno numbered notification is missing\n"), "{question:?}: {later}");
-        let Ok(answer) = serde_json::from_str::<Value>(&ask(&["-o", "json"])) else {
-            // An answer without an event is a sentence.
-            assert!(question.contains(&"image.exists"), "{question:?}");
-            continue;
-        };
+        let csv = sandbox.run([question, &["--from", "a", "-o", "csv"]].concat());
+        assert!(csv.err.contains(sentence) && !csv.out.contains("coverage"), "{question:?}");
+        let answer: Value = serde_json::from_str(&ask(&["-o", "json"])).unwrap();
         assert!(answer["coverage"].as_array().unwrap().contains(&json!(sentence)), "{question:?}");
         let gap = json!({"notifications": 3, "epoch": Uuid::from_u128(7).to_string(), "after": 12,
             "before": 16, "from": "2026-11-24T12:00:00Z", "to": "2026-11-24T12:01:00Z"});

@@ -177,6 +177,28 @@ fn search_is_sorted_and_limited() {
     ask(&["search", "--event", "volume.*"]).expect(1);
 }
 
+/// CSV and raw notifications have no place for notes and coverage, so these are on standard error; `-q` omits them.
+#[test]
+fn notes_are_on_standard_error_beside_csv_and_raw() {
+    let coverage = "coverage: not known for files; 101 events";
+    for (args, note) in [
+        (&["timeline", "debian-12", "-o", "raw"][..], "1 incomplete download"),
+        (&["timeline", "debian-12", "-o", "csv"], coverage),
+        (&["who", "debian-12", "-o", "raw"], coverage),
+        (&["search", "-o", "raw"], coverage),
+        (&["report", "stuck", "-o", "csv"], "3 without an outcome"),
+        (&["report", "storage", "-o", "csv"], "give the catalogue with `--baseline`"),
+    ] {
+        let output = ask(args).expect(0);
+        assert!(output.err.contains(note) && output.err.contains(coverage), "{}", output.err);
+        assert!(!output.out.contains(note) && !output.out.contains(coverage), "{}", output.out);
+        assert_eq!(ask(&[args, &["-q"]].concat()).expect(0).err, "");
+    }
+    let none = ask(&["timeline", "no-such-image", "-o", "json"]).expect(1);
+    let answer: Value = serde_json::from_str(&none.out).unwrap();
+    assert_eq!(answer["events"].as_array().unwrap().len(), 0);
+}
+
 /// A name that one input tells also finds the events of the next input that have only the id.
 #[test]
 fn a_name_counts_across_inputs() {
