@@ -1,6 +1,6 @@
 //! `glance-notify report`: missing outcomes and usage.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fs;
 use std::path::PathBuf;
 
@@ -175,12 +175,13 @@ fn stuck(args: &StuckArgs) -> Result<ExitStatus, CommandError> {
     };
     let selection =
         EventFilter { images: Vec::new(), projects: Vec::new(), ..question.filter.clone() };
-    let mut selected = HashSet::new();
+    let (mut selected, mut regions) = (HashSet::new(), BTreeSet::new());
     let request = RecordRequest::Matching(&filter, ReadScope::default());
     let read = read_records(&args.question.from, &request, &question, |record| {
         if selection.accepts(record) {
             selected.extend(record.subject.clone());
         }
+        regions.extend(record.arrival.region.clone());
         report.add(record);
     })?;
     let last = read.span.map_or(OffsetDateTime::UNIX_EPOCH, |span| span.end);
@@ -192,18 +193,25 @@ fn stuck(args: &StuckArgs) -> Result<ExitStatus, CommandError> {
         let has_owner = item.owner.as_ref().is_some_and(|owner| projects.contains(owner));
         selected.contains(item.id.as_str()) && (projects.is_empty() || has_owner)
     });
-    let table = stuck_table(&items, now, &question);
+    let table = stuck_table(&items, regions.len() > 1, now, &question);
     print_answer(&table, &read.coverage, question.format)?;
     Ok(ExitStatus::Success)
 }
 
-/// Returns the missing outcomes as a table.
-fn stuck_table(items: &[StuckItem], now: OffsetDateTime, question: &Question) -> AnswerTable {
+/// Returns the missing outcomes as a table, with a column of regions where there are several.
+fn stuck_table(
+    items: &[StuckItem],
+    has_regions: bool,
+    now: OffsetDateTime,
+    question: &Question,
+) -> AnswerTable {
     let text = |text: &str| AnswerCell::Text(text.to_owned());
     let optional = |fact: Option<&str>| fact.map_or(AnswerCell::Missing, text);
     let calendar = question.answer_calendar();
     let mut table = AnswerTable::default();
-    table.columns = vec!["state", "since", "id", "name", "owner", "next"];
+    table.columns = vec!["state", "since", "id", "name", "owner"];
+    table.columns.extend(has_regions.then_some("region"));
+    table.columns.push("next");
     for item in items {
         let next = match item.possibly_related_failures {
             0 => item.next_step.clone(),
@@ -212,14 +220,17 @@ fn stuck_table(items: &[StuckItem], now: OffsetDateTime, question: &Question) ->
                 item.next_step
             ),
         };
-        table.rows.push(vec![
+        let mut row = vec![
             text(item.kind.describe()),
             AnswerCell::Text(calendar.shown(item.since)),
             text(&item.id),
             optional(item.name.as_deref()),
             optional(item.owner.as_deref().map(|owner| question.names.shown(owner))),
-            AnswerCell::Text(next),
-        ]);
+        ];
+        // As `report storage --by region` has it.
+        row.extend(has_regions.then(|| text(item.region.as_deref().unwrap_or("unknown"))));
+        row.push(AnswerCell::Text(next));
+        table.rows.push(row);
     }
     let now = calendar.shown(now);
     table.notes.push(format!("{} without an outcome at {now}.", items.len()));

@@ -97,6 +97,40 @@ fn report_stuck_sees_outcomes_that_the_filter_excludes() {
     assert!(failures["answer"]["notes"].to_string().contains("names no project"), "{failures}");
 }
 
+/// An image that is stuck in two regions is in two rows, which name the regions.
+#[test]
+fn report_stuck_names_the_region_of_several() {
+    let sandbox = Sandbox::new();
+    let line = |number: u8| {
+        let line = format!(
+            r#"{{"message_id": "11111111-0000-4000-8000-00000000000{number}",
+            "publisher_id": "image.glance{number}", "event_type": "image.prepare", "priority": "INFO",
+            "timestamp": "2026-11-24 12:0{number}:00.000000",
+            "payload": {{"id": "11111111-2222-4333-8444-555555555555", "name": "mirrored", "owner": "web"}}}}"#
+        );
+        line.replace('\n', " ") + "\n"
+    };
+    let regions = || {
+        let args = ["report", "stuck", "--older-than", "0", "-o", "json", "--from", "a"];
+        let answer: Value = serde_json::from_str(&sandbox.run(args).expect(0).out).unwrap();
+        let rows = answer["answer"]["rows"].as_array().unwrap();
+        let region = |row: &Value| row["region"].as_str().unwrap_or("no column").to_owned();
+        rows.iter().map(region).collect::<Vec<_>>()
+    };
+    for (number, region) in [(1, "north"), (2, "south"), (3, "")] {
+        sandbox.file("n.jsonl", line(number));
+        let import = ["archive", "import", "--archive", "a", "n.jsonl"];
+        let option = ["--region", region];
+        let option = if region.is_empty() { &option[..0] } else { &option };
+        sandbox.run([&import[..], option].concat()).expect(0);
+        match number {
+            1 => assert_eq!(regions(), ["no column"]),
+            2 => assert_eq!(regions(), ["north", "south"]),
+            _ => assert_eq!(regions(), ["north", "south", "unknown"]),
+        }
+    }
+}
+
 /// Numbers are exact, projects have names, and copies of events count once.
 #[test]
 fn report_transfers_counts_each_download_once() {

@@ -43,6 +43,8 @@ pub struct StuckItem {
     pub name: Option<String>,
     /// The id of the owner's project.
     pub owner: Option<String>,
+    /// The region of the events.
+    pub region: Option<String>,
     /// The time of the last event.
     #[serde(with = "crate::wire_time")]
     pub since: OffsetDateTime,
@@ -140,6 +142,7 @@ impl StuckReport {
                 next_step: kind.next_step(&id, &event.publisher_id),
                 name: last(|event| &event.name),
                 owner: last(|event| &event.owner),
+                region: last(|event| &event.region),
                 since: event.time,
                 publisher_id: event.publisher_id.to_string(),
                 possibly_related_failures: self.loose_failures.iter().filter(related).count(),

@@ -90,7 +90,9 @@ fn an_outcome_in_another_region_is_none() {
             record.arrival.region = region.map(Into::into);
             report.add(&record);
         }
-        assert_eq!(report.finish(at(90), Duration::HOUR).len(), expected, "{north:?}");
+        let items = report.finish(at(90), Duration::HOUR);
+        assert_eq!(items.len(), expected, "{north:?}");
+        assert!(items.iter().all(|item| item.region.as_deref() == north), "{items:?}");
     }
 }
 
