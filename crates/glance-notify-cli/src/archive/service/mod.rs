@@ -48,12 +48,13 @@ pub(super) struct ServiceArgs {
     #[arg(value_parser = number_in(0..=u16::MAX))]
     batch: u16,
 
-    /// Remove months that ended at least this many days ago and received nothing since, once an hour.
+    /// Remove months that ended at least this many days ago and received nothing since, once an hour and when the
+    /// disk is full.
     #[arg(long, value_name = "DAYS", value_parser = number_in(0..=u32::MAX))]
     max_days: Option<u32>,
 
-    /// Remove the oldest months until all files together have at most this many bytes, once an hour. The newest
-    /// file always stays.
+    /// Remove the oldest months until all files together have at most this many bytes, once an hour and when the
+    /// disk is full. The newest file always stays.
     #[arg(long, value_name = "BYTES", value_parser = number_in(0..=u64::MAX))]
     max_bytes: Option<u64>,
 }
