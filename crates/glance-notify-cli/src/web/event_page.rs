@@ -53,20 +53,12 @@ pub(super) fn event(request: &PageRequest<'_>) -> Result<PageContent, PageError>
     PageContent::page(StatusCode::OK, &template)
 }
 
-/// Returns the notification as it is stored. Several of one id are a list, and more than the page shows are an
-/// object with this list and the number of the others.
+/// Returns the notifications of the id as they are stored, with the number of those beyond the limit.
 pub(super) fn json(request: &PageRequest<'_>) -> Result<PageContent, PageError> {
     let (_, records, left_out) = notifications(request, &request.archive()?)?;
-    let bodies: Vec<_> = records.iter().map(|record| record.body.as_ref()).collect();
-    let list = |bodies: &[&[u8]]| [b"[".as_slice(), &bodies.join(&b",\n"[..]), b"]"].concat();
-    Ok(PageContent::json(match bodies.as_slice() {
-        [body] => body.to_vec(),
-        bodies if left_out == 0 => list(bodies),
-        bodies => {
-            let head = format!("{{\"left_out\": {left_out}, \"notifications\": ");
-            [head.as_bytes(), &list(bodies), b"}"].concat()
-        }
-    }))
+    let bodies: Vec<&[u8]> = records.iter().map(|record| record.body.as_ref()).collect();
+    let head = format!("{{\"left_out\": {left_out}, \"notifications\": [");
+    Ok(PageContent::json([head.as_bytes(), &bodies.join(&b",\n"[..]), b"]}"].concat()))
 }
 
 /// Returns the id that the request names, its notifications, and the number of those beyond the limit.

@@ -140,6 +140,8 @@ fn an_id_that_is_used_often_stays_bounded() {
     assert!(shown.contains("5 more notifications than the 20 that follow"), "{shown}");
     let json = page(&site, &format!("/event.json?id={id}"));
     assert!(json.contains("{\"left_out\": 5, \"notifications\": ["), "{json}");
+    let one = page(&site, "/event.json?id=00000000-0000-4000-9000-000000000001");
+    assert!(one.contains("{\"left_out\": 0, \"notifications\": [{\""), "{one}");
 }
 
 /// A request beyond the bounds is refused without reading it.

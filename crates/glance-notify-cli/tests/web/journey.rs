@@ -56,7 +56,7 @@ fn an_operator_follows_a_search_to_an_image_and_back() {
     // Open the stored body, and come back.
     browser.click("ol.life > li:last-child .raw");
     let body: serde_json::Value = serde_json::from_str(&browser.text("body")).unwrap();
-    assert_eq!(body["event_type"], "image.delete");
+    assert_eq!(body["notifications"][0]["event_type"], "image.delete");
     browser.driver.back();
     browser.follow("← Back to the search");
     assert_eq!(browser.text("h1"), "Search");
