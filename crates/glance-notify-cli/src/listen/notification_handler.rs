@@ -6,7 +6,6 @@ use std::pin::Pin;
 
 use glance_notify::Outcome;
 use glance_notify::listen::{Delivery, SourceConfig};
-use glance_notify::uuid::Uuid;
 use glance_notify_cli::json_output::write_json;
 use notify_archive::question::{Calendar, ProjectNames};
 use notify_archive::record::EventRecord;
@@ -16,11 +15,13 @@ use super::exec_command::ExecCommand;
 use super::forwarding::ForwardTarget;
 use super::notification_json::NotificationJson;
 use super::notification_line::LineWriter;
+use super::recent_ids::ContentId;
 use crate::exit_status::CommandError;
 
 /// A notification that was selected, with the delivery to settle.
 pub(super) struct SelectedDelivery {
     pub(super) delivery: Delivery,
+    pub(super) id: ContentId,
     pub(super) record: EventRecord,
 }
 
@@ -29,8 +30,8 @@ pub(super) type HandlerJob = Pin<Box<dyn Future<Output = JobOutcome> + Send>>;
 
 /// What became of the work for one or more notifications. Their deliveries are settled.
 pub(super) struct JobOutcome {
-    /// The ids of the notifications.
-    pub(super) ids: Vec<Uuid>,
+    /// The identities of the notifications.
+    pub(super) ids: Vec<ContentId>,
     /// The reason if the work failed.
     pub(super) failure: Option<String>,
     /// Whether the configuration of `--to` leaves them out, so that nothing was sent.
@@ -153,7 +154,7 @@ impl NotificationHandler {
             Self::Exec { command, .. } => vec![Box::pin(execute(command.clone(), selected))],
             Self::Forward(target) => {
                 let mut jobs = Vec::with_capacity(selected.len());
-                for SelectedDelivery { delivery, record } in selected {
+                for SelectedDelivery { delivery, id, .. } in selected {
                     let Some(notification) = delivery.notification() else { continue };
                     let receipt = target.send(notification, delivery.context()).await;
                     jobs.push(Box::pin(async move {
@@ -168,7 +169,7 @@ impl NotificationHandler {
                             }
                             Err(error) => drop(delivery.fail(format!("{error:#}"))),
                         }
-                        JobOutcome { ids: vec![record.message_id], failure, is_suppressed }
+                        JobOutcome { ids: vec![id], failure, is_suppressed }
                     }) as HandlerJob);
                 }
                 jobs
@@ -186,8 +187,8 @@ async fn execute(command: ExecCommand, selected: Vec<SelectedDelivery>) -> JobOu
     }
     let failure = command.run(input).await.err();
     let mut ids = Vec::with_capacity(selected.len());
-    for SelectedDelivery { delivery, record } in selected {
-        ids.push(record.message_id);
+    for SelectedDelivery { delivery, id, .. } in selected {
+        ids.push(id);
         drop(match &failure {
             None => delivery.ack(),
             Some(reason) => delivery.fail(reason),

@@ -15,6 +15,7 @@ use notify_archive::record::{Arrival, EventRecord};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use super::notification_handler::{HandlerJob, JobOutcome, NotificationHandler, SelectedDelivery};
+use super::recent_ids::ContentId;
 use super::summary::{ListenEnd, ListenSummary};
 use super::work_ledger::WorkLedger;
 use crate::exit_status::CommandError;
@@ -185,9 +186,10 @@ impl ListenSession {
                 drop(delivery.ack());
                 continue;
             }
-            let Some(delivery) = self.ledger.begin(record.message_id, delivery) else { continue };
+            let id = ContentId::of(&record.body);
+            let Some(delivery) = self.ledger.begin(id, delivery) else { continue };
             self.ledger.left = self.ledger.left.map(|left| left - 1);
-            let next = SelectedDelivery { delivery, record };
+            let next = SelectedDelivery { delivery, id, record };
             written = self.handler.print(&mut out, &next);
             selected.push(next);
         }
@@ -197,8 +199,8 @@ impl ListenSession {
         match written.and_then(|()| out.flush()) {
             Ok(()) => {
                 let mut ids = Vec::with_capacity(selected.len());
-                for SelectedDelivery { delivery, record } in selected {
-                    ids.push(record.message_id);
+                for SelectedDelivery { delivery, id, .. } in selected {
+                    ids.push(id);
                     drop(delivery.ack());
                 }
                 self.ledger.record(JobOutcome { ids, failure: None, is_suppressed: false });

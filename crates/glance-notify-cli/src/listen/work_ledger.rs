@@ -3,10 +3,9 @@
 use std::collections::{HashMap, HashSet};
 
 use glance_notify::listen::{Delivery, SequenceGaps};
-use glance_notify::uuid::Uuid;
 
 use super::notification_handler::JobOutcome;
-use super::recent_ids::RecentIds;
+use super::recent_ids::{ContentId, RecentIds};
 use super::summary::ListenCounts;
 use crate::terminal::print_warning;
 
@@ -18,13 +17,13 @@ pub(super) struct WorkLedger {
     pub(super) gaps: SequenceGaps,
     /// The notifications in work, each with its copies. Once the delivery in work is stale, a copy is the
     /// only way to get the notification again.
-    in_work: HashMap<Uuid, Vec<Delivery>>,
+    in_work: HashMap<ContentId, Vec<Delivery>>,
     /// The notifications that are done.
     recent: RecentIds,
     /// `-n`: the number of notifications that may still be handed over.
     pub(super) left: Option<u64>,
     /// The notifications whose last attempt failed, up to [`MOST_FAILED`].
-    pub(super) failed: HashSet<Uuid>,
+    pub(super) failed: HashSet<ContentId>,
     pub(super) last_failure: Option<String>,
 }
 
@@ -38,7 +37,7 @@ impl WorkLedger {
     /// [`record`](Self::record).
     ///
     /// Keeps the copy of a notification in work, and acknowledges the copy of one that is done.
-    pub(super) fn begin(&mut self, id: Uuid, delivery: Delivery) -> Option<Delivery> {
+    pub(super) fn begin(&mut self, id: ContentId, delivery: Delivery) -> Option<Delivery> {
         if let Some(copies) = self.in_work.get_mut(&id) {
             // Every session of a source may bring one. What the listener still holds is bounded.
             copies.retain(|copy| !copy.is_stale());
@@ -106,8 +105,12 @@ mod tests {
 
     use super::*;
 
-    fn outcome(id: Uuid, failure: Option<&str>) -> JobOutcome {
+    fn outcome(id: ContentId, failure: Option<&str>) -> JobOutcome {
         JobOutcome { ids: vec![id], failure: failure.map(str::to_owned), is_suppressed: false }
+    }
+
+    fn id_of(delivery: &Delivery) -> ContentId {
+        ContentId::of(delivery.message().unwrap().body())
     }
 
     /// Starts the work on the first notification of a script.
@@ -116,7 +119,7 @@ mod tests {
             Listener::builder(script.source(), DeadLetters::Discard).start().unwrap();
         let mut ledger = WorkLedger::default();
         let first = listener.next_delivery().await.unwrap().unwrap();
-        let first = ledger.begin(first.message().unwrap().id(), first).unwrap();
+        let first = ledger.begin(id_of(&first), first).unwrap();
         (listener, ledger, first)
     }
 
@@ -124,7 +127,7 @@ mod tests {
     #[test]
     fn a_failure_counts_until_an_attempt_succeeds() {
         let mut ledger = WorkLedger::default();
-        let id = Uuid::from_u128;
+        let id = |number: u8| ContentId::of(&[number]);
         ledger.record(outcome(id(1), Some("exited with code 1")));
         ledger.record(outcome(id(2), None));
         assert_eq!(ledger.failed.len(), 1);
@@ -139,8 +142,8 @@ mod tests {
     async fn copies_are_settled_as_the_work_is() {
         let script = SourceScript::default();
         script.publish(samples::messages(0..1));
-        let id = samples::notification(0).message_id;
         let (mut listener, mut ledger, first) = begin_first(&script).await;
+        let id = id_of(&first);
         for _ in 0..3 {
             script.add_fault(SourceFault::FailReceive);
             let copy = listener.next_delivery().await.unwrap().unwrap();
@@ -172,13 +175,35 @@ mod tests {
         assert_eq!(script.unacked(), 0);
     }
 
+    /// A publisher cannot hide a notification behind the id of another one, neither while that is in work nor
+    /// later.
+    #[tokio::test]
+    async fn another_notification_with_the_same_id_is_no_copy() {
+        let script = SourceScript::default();
+        script.publish(samples::messages(0..1));
+        let (mut listener, mut ledger, first) = begin_first(&script).await;
+        let done = id_of(&first);
+        for number in [1, 2] {
+            let mut other = samples::notification(number);
+            other.message_id = samples::notification(0).message_id;
+            script.publish([samples::encode(&other)]);
+            let other = listener.next_delivery().await.unwrap().unwrap();
+            assert_eq!(other.message().unwrap().id(), first.message().unwrap().id());
+            let other = ledger.begin(id_of(&other), other).unwrap();
+            drop(other.ack());
+            // The next one comes after the first one is done.
+            ledger.record(outcome(done, None));
+        }
+        assert_eq!(ledger.counts.copies, 0);
+    }
+
     /// At the end, the copies of notifications still in work go back to their source.
     #[tokio::test]
     async fn copies_of_unfinished_work_are_given_back() {
         let script = SourceScript::default();
         script.publish(samples::messages(0..1).into_iter().chain(samples::messages(0..1)));
-        let id = samples::notification(0).message_id;
         let (mut listener, mut ledger, first) = begin_first(&script).await;
+        let id = id_of(&first);
         let copy = listener.next_delivery().await.unwrap().unwrap();
         assert!(ledger.begin(id, copy).is_none());
         drop(first);

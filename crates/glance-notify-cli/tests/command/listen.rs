@@ -6,7 +6,7 @@ use std::process::Stdio;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::{CommandOutput, Sandbox, ids, send_signal, values, wait_until};
 
@@ -106,6 +106,22 @@ fn a_selection_keeps_no_dead_letter_away() {
     let output = sandbox.run([&args[..], &["--dead-letters", "dead.jsonl"]].concat()).expect(0);
     assert!(output.err.contains("1 dead-lettered"), "{}", output.err);
     assert_eq!(sandbox.lines_of("dead.jsonl"), 1);
+}
+
+/// A notification in another envelope is a copy. Another notification with the same id is none.
+#[test]
+fn another_notification_with_the_same_id_is_shown() {
+    let sandbox = Sandbox::new();
+    let line = DAY.lines().next().unwrap();
+    let envelope = json!({ "oslo.version": "2.0", "oslo.message": line });
+    let other = line.replace(r#""publisher_id": "glance-api""#, r#""publisher_id": "other""#);
+    sandbox.file("n.jsonl", format!("{line}\n{envelope}\n{other}\n"));
+    let args = ["listen", "--exit-at-end", "--from", "n.jsonl", "-o", "raw"];
+    let output = sandbox.run(args).expect(0);
+    assert!(output.err.contains("3 received, 2 shown, 1 copy"), "{}", output.err);
+    let shown = values(&output.out);
+    let publishers: Vec<_> = shown.iter().map(|value| value["publisher_id"].as_str()).collect();
+    assert_eq!(publishers, [Some("glance-api"), Some("other")]);
 }
 
 /// Several files are read at once, each line names its source, and a notification in both is shown once.

@@ -68,6 +68,19 @@ fn an_archive_is_replayed() {
     assert!(output.err.contains(" to be forwarded"), "{}", output.err);
 }
 
+/// The archive keeps both notifications of a reused id, and a replay sends both.
+#[test]
+fn both_notifications_of_a_reused_id_are_replayed() {
+    let sandbox = sandbox();
+    let line = DAY.lines().next().unwrap();
+    let other = line.replace(r#""publisher_id": "glance-api""#, r#""publisher_id": "other""#);
+    sandbox.file("two.jsonl", format!("{line}\n{other}\n"));
+    sandbox.run(["archive", "import", "--archive", "audit", "two.jsonl"]).expect(0);
+    let output = sandbox.run(["replay", "--from", "audit", "--to", "to.toml"]).expect(0);
+    assert!(output.err.contains("2 received, 2 forwarded"), "{}", output.err);
+    assert_eq!(sandbox.lines_of("copy.jsonl"), 2);
+}
+
 /// `--dry-run` counts and sends nothing.
 #[test]
 fn a_dry_run_sends_nothing() {
