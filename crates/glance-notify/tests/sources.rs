@@ -72,6 +72,25 @@ async fn a_configuration_without_a_source_is_refused() {
     );
 }
 
+/// A program that takes messages from others keeps those that it cannot handle.
+#[cfg(feature = "rabbit")]
+#[tokio::test]
+async fn queues_of_others_need_a_dead_letter_file() {
+    let source = |queue: &str| format!("[[source]]\nname = 'a'\nhost = 'localhost'\n{queue}\n");
+    let shared = source("consume = ['notifications.info']");
+    let error = glance_notify::listen(&shared.parse().unwrap()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config);
+    assert_eq!(
+        error.to_string(),
+        "the source `a` takes messages from others: set `listener.dead_letters`, so that none is lost \
+         that cannot be handled"
+    );
+    let kept = format!("listener.dead_letters = 'dead.jsonl'\n{shared}");
+    for toml in [&kept, &source(""), &source("queue = 'audit'")] {
+        listen::builder(&toml.parse().unwrap()).unwrap();
+    }
+}
+
 /// `check` and `Debug` show where each key of a source came from, and no password.
 #[test]
 fn entries_of_sources_are_masked_and_numbered() {

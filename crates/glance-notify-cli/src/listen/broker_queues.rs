@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use glance_notify::Config;
 use glance_notify::listen::{
     QueueDepth, RabbitSource, RabbitSourceConfig, SourceConfig, SourceQueue,
 };
@@ -79,15 +80,23 @@ impl BrokerQueues {
     }
 }
 
-/// Warns about sources whose notifications are lost if the work for them does not end in this run.
-pub(super) fn warn_about_temporary_taps(sources: &[SourceConfig]) {
+/// Warns about sources whose notifications are lost if the work for them does not end in this run, or fails too
+/// often.
+pub(super) fn warn_about_losses(sources: &[SourceConfig], config: &Config) {
     for source in sources {
-        if source.broker().is_some_and(|broker| broker.queue == SourceQueue::Temporary) {
-            print_warning(format_args!(
-                "{}: a temporary tap ends with this run, and what is not handled then is lost: \
-                 `--tap NAME` keeps it for the next run",
-                source.name()
-            ));
+        let name = source.name();
+        match source.broker().map(|broker| &broker.queue) {
+            Some(SourceQueue::Temporary) => print_warning(format_args!(
+                "{name}: a temporary tap ends with this run, and what is not handled then is lost: \
+                 `--tap NAME` keeps it for the next run"
+            )),
+            Some(SourceQueue::Durable { .. }) if config.dead_letters().is_none() => {
+                print_warning(format_args!(
+                    "{name}: a notification that fails too often is discarded: `--dead-letters FILE` \
+                     keeps it"
+                ));
+            }
+            _ => {}
         }
     }
 }

@@ -64,7 +64,7 @@ pub(crate) fn run(args: &ListenArgs, config: &ConfigArgs) -> Result<ExitStatus, 
     };
     let sources: Vec<_> = sources.into_iter().map(adapt).collect();
     #[cfg(feature = "rabbit")]
-    let sources = args.tap.choose_queues(sources, args.sources.dead_letters.is_some())?;
+    let sources = args.tap.choose_queues(sources, &config)?;
     if args.exit_at_end && sources.iter().any(|source| !source.has_end()) {
         let message =
             "--exit-at-end needs files, because a broker has no end: use `--idle SECONDS`";
@@ -80,7 +80,7 @@ pub(crate) fn run(args: &ListenArgs, config: &ConfigArgs) -> Result<ExitStatus, 
     }
     #[cfg(feature = "rabbit")]
     if args.exec.is_some() || args.to.is_some() {
-        broker_queues::warn_about_temporary_taps(&sources);
+        broker_queues::warn_about_losses(&sources, &config);
     }
     let result = runtime.block_on(async {
         #[cfg(feature = "rabbit")]

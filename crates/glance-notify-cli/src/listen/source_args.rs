@@ -43,8 +43,8 @@ pub(crate) struct SourceArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) checkpoint: Option<PathBuf>,
 
-    /// File for notifications that cannot be handled. Without it, the command logs the reason and
-    /// discards them.
+    /// File for notifications that cannot be handled. By default, it is that of `listener.dead_letters` in
+    /// the configuration. Without both, the command logs the reason and discards them.
     #[arg(long, value_name = "FILE")]
     pub(crate) dead_letters: Option<PathBuf>,
 }
@@ -180,7 +180,7 @@ impl TapArgs {
     pub(crate) fn choose_queues(
         &self,
         mut sources: Vec<SourceConfig>,
-        has_dead_letters: bool,
+        config: &Config,
     ) -> Result<Vec<SourceConfig>, CommandError> {
         let queue = match &self.tap {
             Some(name) => {
@@ -194,10 +194,10 @@ impl TapArgs {
         if brokers.peek().is_none() {
             return fail("--tap and --consume need a broker: name one with `--from`");
         }
-        if !self.consume.is_empty() && !has_dead_letters {
+        if !self.consume.is_empty() && config.dead_letters().is_none() {
             return fail(
-                "--consume takes notifications from others: name a file with `--dead-letters`, so that \
-                 none is lost that cannot be handled",
+                "--consume takes notifications from others: name a file with `--dead-letters`, or set \
+                 `listener.dead_letters`, so that none is lost that cannot be handled",
             );
         }
         brokers.for_each(|broker| broker.queue = queue.clone());
@@ -255,7 +255,10 @@ mod tests {
             "consume = ['audit']",
             "consume = ['audit']\nqueue_type = 'stream'\ncheckpoint = 'position'",
         ] {
-            let table = format!("[[source]]\nhost = 'localhost'\nexchanges = ['ours']\n{queue}");
+            let table = format!(
+                "listener.dead_letters = 'dead.jsonl'\n\
+                 [[source]]\nhost = 'localhost'\nexchanges = ['ours']\n{queue}"
+            );
             let config: Config = table.parse().unwrap();
             let chosen = |tap: Option<&str>, consume: &[&str]| {
                 let sources = config.sources().unwrap().into_iter().map(SourceConfig::into_tap);
@@ -263,7 +266,7 @@ mod tests {
                     tap: tap.map(str::to_owned),
                     consume: consume.iter().copied().map(str::to_owned).collect(),
                 };
-                let sources = args.choose_queues(sources.collect(), true).unwrap();
+                let sources = args.choose_queues(sources.collect(), &config).unwrap();
                 let broker = sources[0].broker().unwrap();
                 assert_eq!(broker.exchanges, ["ours"], "{queue}");
                 broker.queue.clone()
@@ -271,6 +274,19 @@ mod tests {
             assert_eq!(chosen(None, &[]), SourceQueue::Temporary, "{queue}");
             assert_eq!(chosen(Some("mine"), &[]), durable, "{queue}");
             assert_eq!(chosen(None, &["notifications.info"]), shared, "{queue}");
+        }
+    }
+
+    /// Taking from others needs a dead-letter file, whether an option or the configuration names it.
+    #[test]
+    fn consuming_needs_a_dead_letter_file() {
+        let args = TapArgs { tap: None, consume: vec!["notifications.info".into()] };
+        let source = || SourceConfig::from_location("amqp://localhost").unwrap();
+        let error = args.choose_queues(source(), &Config::default()).unwrap_err();
+        assert!(error.message.contains("set `listener.dead_letters`"), "{}", error.message);
+        let configured: Config = "listener.dead_letters = 'dead.jsonl'".parse().unwrap();
+        for config in [configured, Config::default().with_dead_letters("dead.jsonl")] {
+            args.choose_queues(source(), &config).unwrap();
         }
     }
 }

@@ -128,6 +128,11 @@ fn a_tap_leaves_the_shared_queue_unchanged_and_consume_takes_from_it() {
     let taken = sandbox.run(args).expect_message(0, "do not get what this command takes");
     assert_eq!(taken.out.lines().count(), 3);
     assert_eq!(vhost.queue("notifications.info").unwrap().messages, 0);
+    // The configuration may name the file instead.
+    publish();
+    sandbox.file("config.toml", "listener.dead_letters = 'dead.jsonl'\n");
+    let args = [&consume[..], &["-c", "config.toml"]].concat();
+    assert_eq!(sandbox.run(args).expect(0).out.lines().count(), 1);
 }
 
 /// A durable tap keeps notifications between two runs, is named in the summary, and goes when you say so.
@@ -147,6 +152,11 @@ fn a_durable_tap_keeps_notifications_until_it_is_removed() {
     publish();
     let args = [&["listen"][..], &tap, &["-n", "1"]].concat();
     assert_eq!(sandbox.run(args).expect(0).out.lines().count(), 1);
+    let args = [&["listen"][..], &tap, &["--idle", "1", "--exec", "true"]].concat();
+    let warning = "a notification that fails too often is discarded";
+    sandbox.run(&args).expect_message(0, warning);
+    let kept = sandbox.run([&args[..], &["--dead-letters", "dead.jsonl"]].concat()).expect(0);
+    assert!(!kept.err.contains(warning), "{}", kept.err);
     publish();
     let args = [&["listen"][..], &tap, &["--remove-tap"]].concat();
     sandbox.run(args).expect_message(0, "deleted the tap with 1 message");

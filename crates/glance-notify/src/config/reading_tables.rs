@@ -19,7 +19,8 @@ pub struct ListenerTable {
     pub attempts: Option<u32>,
     /// The largest message, in bytes.
     pub max_message_bytes: Option<usize>,
-    /// The file of dead letters. Without it, the listener logs and discards them.
+    /// The file of dead letters. Without it, the listener logs and discards them. A source that consumes queues
+    /// of others needs it.
     pub dead_letters: Option<PathBuf>,
     /// The largest size of that file, in bytes.
     pub max_dead_letter_bytes: Option<u64>,

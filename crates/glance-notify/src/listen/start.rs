@@ -4,6 +4,8 @@
 
 use notify_core::listener::{DeadLetters, Listener, ListenerBuilder, ListenerConfig};
 use notify_core::{Error, ErrorKind, Result};
+#[cfg(feature = "rabbit")]
+use notify_rabbit::SourceQueue;
 
 use super::source_config::SourceConfig;
 use crate::config::configuration::Config;
@@ -16,7 +18,8 @@ use crate::config::configuration::Config;
 /// # Errors
 ///
 /// [`ErrorKind::Config`] if there is no source, if an option is unknown, missing or invalid, if a kind of
-/// source is not compiled in, or outside of a tokio runtime.
+/// source is not compiled in, if a source consumes queues of others and `listener.dead_letters` is not set, or
+/// outside of a tokio runtime.
 ///
 /// # Examples
 ///
@@ -69,10 +72,46 @@ pub fn builder(config: &Config) -> Result<ListenerBuilder> {
     for warning in config.warnings() {
         tracing::warn!("{warning}");
     }
-    builder_of(&config.sources()?, config)
+    let sources = config.sources()?;
+    #[cfg(feature = "rabbit")]
+    if config.dead_letters().is_none() {
+        check_discarding(&sources)?;
+    }
+    builder_of(&sources, config)
+}
+
+/// Checks whether the listener may discard dead letters. Warns about queues that keep messages.
+///
+/// # Errors
+///
+/// Returns an error for a source that takes messages from others: a message that is discarded is lost to them
+/// too.
+#[cfg(feature = "rabbit")]
+fn check_discarding(sources: &[SourceConfig]) -> Result<()> {
+    for source in sources {
+        let name = source.name();
+        match source.broker().map(|broker| &broker.queue) {
+            Some(SourceQueue::Shared { .. }) => {
+                let message = format!(
+                    "the source `{name}` takes messages from others: set `listener.dead_letters`, so that \
+                     none is lost that cannot be handled"
+                );
+                return Err(Error::new(ErrorKind::Config, message));
+            }
+            Some(SourceQueue::Durable { .. } | SourceQueue::Pool { .. }) => tracing::warn!(
+                "the source `{name}` discards messages that cannot be handled: set \
+                 `listener.dead_letters` to keep them"
+            ),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// Returns the builder of a listener that reads from `sources`, with the table `[listener]` of `config`.
+///
+/// Unlike [`builder`], it accepts queues of others without `listener.dead_letters`: use that for a program that
+/// refuses nothing and keeps unreadable messages itself, such as an archive.
 ///
 /// # Errors
 ///

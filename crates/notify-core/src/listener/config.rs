@@ -83,7 +83,7 @@ pub enum DeadLetters {
     },
     /// Nowhere: the listener acknowledges the delivery and logs the reason with the size of the body.
     ///
-    /// Use it for a tap: other consumers have the same messages.
+    /// Use it for a temporary tap: other consumers have the same messages.
     Discard,
 }
 
