@@ -35,13 +35,16 @@ pub struct UnreadableContent {
     pub sequence: Option<Sequence>,
 }
 
-/// The result of one batch, in numbers of notifications.
+/// The result of one batch, in numbers of messages.
+///
+/// Each message of the batch counts once: `stored + copies + unreadable` is the size of the batch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AppendOutcome {
     /// New notifications.
     pub stored: u64,
-    /// Notifications that the archive had already, or whose content was erased.
+    /// Messages that the archive had already, or whose content was erased. An unreadable message that equals
+    /// an earlier one is a copy too.
     pub copies: u64,
     /// New notifications with the id and the time of another one, and other content. They are stored and
     /// flagged. [`Archive::verify`](super::Archive::verify) also counts ids that were used at another time.

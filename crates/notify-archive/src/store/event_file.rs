@@ -62,7 +62,9 @@ pub(crate) fn insert(
         }
         let mut keep = transaction.prepare_cached(INSERT_UNREADABLE)?;
         for message in &batch.unreadable {
-            outcome.unreadable += keep_unreadable(&mut keep, message)? as u64;
+            let is_new = keep_unreadable(&mut keep, message)? > 0;
+            outcome.unreadable += u64::from(is_new);
+            outcome.copies += u64::from(!is_new);
         }
         has_new_numbers = batch.numbers().store(&transaction)?;
     }
@@ -93,7 +95,8 @@ impl FileBatch<'_> {
     }
 }
 
-/// Inserts an unreadable message with the beginning of its bytes.
+/// Inserts an unreadable message with the beginning of its bytes, and returns the number of new rows: none if the
+/// file has the message already.
 fn keep_unreadable(
     statement: &mut rusqlite::Statement<'_>,
     message: &UnreadableContent,

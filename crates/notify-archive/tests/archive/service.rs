@@ -95,6 +95,21 @@ async fn a_service_stores_everything_once() {
     }
 }
 
+/// The account of a service adds up when a publisher sends the same message without a notification again and again.
+#[tokio::test]
+async fn every_received_message_is_counted_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let script = SourceScript::default();
+    publish_day(&script);
+    script.publish_bytes(vec![b"{}".to_vec(); 50]);
+    let service = RunningService::start(&script, directory.path(), ServiceOptions::default());
+    eventually("everything is acknowledged", || script.unacked() == 0).await;
+    let totals = service.monitor.status().totals;
+    let account = service.stop().await;
+    assert_eq!((totals.stored, totals.copies, totals.unreadable), (101, 49, 1));
+    assert_eq!(account.total.received, totals.stored + totals.copies + totals.unreadable);
+}
+
 /// While the archive cannot be written, nothing is acknowledged and the state names the error. The service goes
 /// on by itself when the cause is gone.
 #[tokio::test]

@@ -312,6 +312,37 @@ fn positions_and_unreadable_messages_are_stored_with_the_batch() {
     assert_eq!(archive.verify().unwrap().problems, []);
 }
 
+/// Each message of a batch counts once, as stored, as a copy or as unreadable. Equal unreadable messages are kept once,
+/// and the others are copies.
+#[test]
+fn every_message_of_a_batch_is_counted_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut writer = ArchiveWriter::open(directory.path()).unwrap();
+    let message = |content: &str| UnreadableContent {
+        source: "rabbit".into(),
+        received_at: OffsetDateTime::now_utc(),
+        reason: "no event_type".into(),
+        length: content.len() as u64,
+        content: content.as_bytes().to_vec(),
+        sequence: None,
+    };
+    let mut records = read_all(&day());
+    records.truncate(3);
+    records.push(records[0].clone());
+    let unreadable = Vec::from(["{}", "{}", "[]", "{}"].map(message));
+    let batch = ArchiveBatch { records, unreadable, position: None };
+    let mut counted = || {
+        let outcome = writer.append(&batch).unwrap();
+        assert_eq!(outcome.stored + outcome.copies + outcome.unreadable, 8);
+        (outcome.stored, outcome.copies, outcome.unreadable)
+    };
+    assert_eq!(counted(), (3, 3, 2));
+    assert_eq!(counted(), (0, 8, 0));
+    let archive = Archive::open(directory.path()).unwrap();
+    assert_eq!(archive.counts().unwrap(), (3, 0, 2));
+    assert_eq!(archive.verify().unwrap().problems, []);
+}
+
 /// Messages without their content are different messages. A redelivery is recognised by its number, and without one
 /// by its time of reception alone.
 #[test]

@@ -20,13 +20,14 @@ use prometheus_client::registry::Registry;
 pub(super) fn metrics(status: &ServiceStatus) -> String {
     let mut table = MetricTable(Registry::with_prefix("glance_notify_archive"));
     table.count("stored", "Notifications that were stored", status.totals.stored);
-    table.count("copies", "Notifications that the archive had already", status.totals.copies);
+    table.count("copies", "Messages that the archive had already", status.totals.copies);
     table.count(
         "reused_ids",
         "Notifications whose id and time another one has",
         status.totals.reused,
     );
-    table.count("unreadable", "Messages that are no notifications", status.totals.unreadable);
+    let help = "Messages that are no notifications, each content once";
+    table.count("unreadable", help, status.totals.unreadable);
     table.count("failed_writes", "Attempts to store a batch that failed", status.failed_writes);
     let help = "Notifications whose number is missing between others, since the service started";
     table.gauge("missing_notifications", help, status.missing_numbers as f64);
