@@ -25,9 +25,10 @@ pub(crate) struct FileBatch<'a> {
 
 /// Inserts a part of a batch in one transaction.
 ///
-/// A record that is there already is left out, also one whose content was erased. A reused id with another
-/// content is kept and flagged. All numbers count as seen, those of copies too: a replayed notification has
-/// none, and its original may come later.
+/// A record that is there already is left out, also one whose content was erased. An id that comes with another
+/// content is kept, and flagged if the time is the same too: the index of ids begins with the time, so a look for
+/// the id alone would read all of it for each record. All numbers count as seen, those of copies too: a replayed
+/// notification has none, and its original may come later.
 pub(crate) fn insert(
     file: &mut WriteConnection,
     batch: &FileBatch<'_>,

@@ -76,7 +76,7 @@ impl<'a> EventRow<'a> {
         Self { record, hash: content_hash(&record.body), encoding, body }
     }
 
-    /// Inserts the row. `reused` says that the same id exists with another content.
+    /// Inserts the row. `reused` says that the same id exists at the same time with another content.
     pub(crate) fn insert(
         &self,
         statement: &mut Statement<'_>,

@@ -27,7 +27,7 @@ pub struct VerificationReport {
     pub events: u64,
     /// The number of notifications whose content was erased.
     pub erased: u64,
-    /// The number of notifications whose id another notification has.
+    /// The number of notifications whose id an earlier one in the same file has, at any time.
     pub reused: u64,
     /// The number of unreadable messages.
     pub unreadable: u64,
