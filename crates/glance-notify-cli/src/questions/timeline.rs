@@ -7,7 +7,8 @@ use glance_notify::transport::printable;
 use glance_notify_cli::json_output::write_json;
 use glance_notify_cli::units::short_duration;
 use notify_archive::question::{
-    ActorFinding, AnswerCell, AnswerTable, PayloadChange, Timeline, TimelineAnswer, TimelineEntry,
+    ActorEvidence, ActorFinding, AnswerCell, AnswerTable, PayloadChange, Timeline, TimelineAnswer,
+    TimelineEntry,
 };
 use serde::Serialize;
 
@@ -20,7 +21,7 @@ use crate::exit_status::{CommandError, ExitStatus};
 use crate::terminal::write_stdout;
 
 /// Show every event of an image or task in order: the time since the event before, the actor where an
-/// audit event or a log line names one, what changed, bytes and receivers of downloads, and anomalies.
+/// audit event or the sender names one, what changed, bytes and receivers of downloads, and anomalies.
 #[derive(clap::Args)]
 pub(crate) struct TimelineArgs {
     /// Id of an image or task, or name of an image.
@@ -118,11 +119,26 @@ fn write_text(
     coverage.write(out)
 }
 
-/// Returns an actor for people: the name or id of the user, with the project.
-pub(super) fn shown_actor(actor: &ActorFinding, question: &Question) -> String {
-    let project = actor.actor().and_then(|actor| actor.project_id.as_deref());
+/// Returns an actor for people: the name or id of the user, with the project. Says so if only the sender names the
+/// user.
+fn shown_actor(finding: &ActorFinding, question: &Question) -> String {
+    let actor = finding.actor();
+    let project = actor.and_then(|actor| actor.project_id.as_deref());
     let project = project.map(|id| format!(" of {}", question.names.shown(id))).unwrap_or_default();
-    printable(&format!("{actor}{project}"), LONGEST_TEXT).to_string()
+    let shown = printable(&format!("{finding}{project}"), LONGEST_TEXT).to_string();
+    match actor.map(|actor| actor.evidence) {
+        // A long name does not push these words out of the text.
+        Some(evidence @ ActorEvidence::Sender) => format!("{shown} ({evidence})"),
+        Some(ActorEvidence::AuditEvent) | None => shown,
+    }
+}
+
+/// Returns the evidence for an actor, or the reason why it is not known.
+pub(super) fn shown_evidence(finding: &ActorFinding) -> String {
+    match finding {
+        ActorFinding::Known(actor) => actor.evidence.to_string(),
+        ActorFinding::Unknown(reason) => (*reason).to_owned(),
+    }
 }
 
 /// Returns a change as `size: null → 447741952`.
@@ -141,8 +157,17 @@ fn table(answer: &TimelineAnswer, question: &Question) -> AnswerTable {
         text.map_or(AnswerCell::Missing, |text| AnswerCell::Text(text.to_owned()))
     };
     let mut table = AnswerTable::default();
-    table.columns =
-        vec!["time", "event_type", "priority", "id", "actor", "publisher_id", "note", "changes"];
+    table.columns = vec![
+        "time",
+        "event_type",
+        "priority",
+        "id",
+        "actor",
+        "publisher_id",
+        "note",
+        "changes",
+        "evidence",
+    ];
     table.rows.extend(answer.entries.iter().map(|entry| {
         let record = &entry.record;
         let changes: Vec<_> = entry.changes.iter().map(shown_change).collect();
@@ -155,6 +180,7 @@ fn table(answer: &TimelineAnswer, question: &Question) -> AnswerTable {
             optional(Some(&record.publisher_id)),
             optional(entry.note.as_deref()),
             AnswerCell::Text(changes.join("; ")),
+            AnswerCell::Text(shown_evidence(&entry.actor)),
         ]
     }));
     table

@@ -3,20 +3,19 @@
 use std::io::{self, Write};
 
 use glance_notify_cli::json_output::write_json;
-use notify_archive::question::{
-    ActorFinding, AnswerCell, AnswerTable, TimelineAnswer, TimelineEntry,
-};
+use notify_archive::question::{AnswerCell, AnswerTable, TimelineAnswer, TimelineEntry};
 use serde::Serialize;
 
 use super::answer_coverage::AnswerCoverage;
 use super::answer_output::{write_csv, write_table};
 use super::question_args::{AnswerFormat, Question, QuestionArgs};
-use super::timeline::{ActorJson, ask, write_nothing};
+use super::timeline::{ActorJson, ask, shown_evidence, write_nothing};
 use crate::exit_status::{CommandError, ExitStatus};
 use crate::terminal::write_stdout;
 
-/// Show who caused the events of an image. Only audit events of keystonemiddleware and prefixes of log
-/// lines name an actor; otherwise it is unknown. The owner of an image is never taken for the actor.
+/// Show who caused the events of an image. Audit events of keystonemiddleware name an actor. Prefixes of log lines and
+/// contexts of messages do so too, and are shown as named by the sender: any program with access to the broker can
+/// write them. Otherwise the actor is unknown. The owner of an image is never taken for the actor.
 #[derive(clap::Args)]
 pub(crate) struct WhoArgs {
     /// Id of an image or task, or name of an image.
@@ -76,13 +75,6 @@ fn row(entry: &TimelineEntry, question: &Question) -> Vec<AnswerCell> {
         text.map_or(AnswerCell::Missing, |text| AnswerCell::Text(text.to_owned()))
     };
     let actor = entry.actor.actor();
-    let evidence = match &entry.actor {
-        ActorFinding::Known(actor) => match actor.evidence {
-            notify_archive::question::ActorEvidence::AuditEvent => "audit event",
-            notify_archive::question::ActorEvidence::Request => "request",
-        },
-        ActorFinding::Unknown(reason) => reason,
-    };
     let event_type = match &entry.note {
         Some(note) if entry.record.is_audit() => note.as_str(),
         _ => entry.record.event_type.as_str(),
@@ -97,7 +89,7 @@ fn row(entry: &TimelineEntry, question: &Question) -> Vec<AnswerCell> {
         ),
         optional(actor.and_then(|actor| actor.address.as_deref())),
         optional(actor.and_then(|actor| actor.request_id.as_deref())),
-        optional(Some(evidence)),
+        AnswerCell::Text(shown_evidence(&entry.actor)),
     ]
 }
 

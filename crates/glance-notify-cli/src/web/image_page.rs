@@ -291,16 +291,12 @@ impl ActorText {
             let (name, detail) = (PageText::new("unknown"), PageText::new(reason));
             return Self { name, detail, is_known: false };
         };
-        let evidence = match actor.evidence {
-            notify_archive::question::ActorEvidence::AuditEvent => "audit event",
-            notify_archive::question::ActorEvidence::Request => "request",
-        };
         let project = actor
             .project_id
             .as_deref()
             .map(|id| format!("project {}", request.site.names.shown(id)));
         let address = actor.address.as_deref().map(|address| format!("from {address}"));
-        let parts = [project, address, Some(evidence.to_owned())];
+        let parts = [project, address, Some(actor.evidence.to_string())];
         let detail: Vec<_> = parts.into_iter().flatten().collect();
         Self {
             name: PageText::new(&finding.to_string()),

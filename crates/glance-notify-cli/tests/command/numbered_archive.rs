@@ -115,6 +115,26 @@ fn answers_for_programs_hold_the_context() {
     assert!(!text.contains(TRACEPARENT), "a terminal has no room for it: {text}");
 }
 
+/// Any program with access to the broker can write a context: each answer says that the sender named the actor.
+#[test]
+fn an_actor_of_a_context_is_shown_as_named_by_the_sender() {
+    let sandbox = Sandbox::new();
+    fill(&sandbox);
+    let ask = |question: &str, form: &str| {
+        sandbox.run([question, "debian-12", "--from", "a", "-o", form]).expect(0).out
+    };
+    let words = "named by the sender";
+    let timeline = ask("timeline", "text");
+    assert_eq!(timeline.matches(&format!("by bob of web ({words})")).count(), 3, "{timeline}");
+    for answer in [ask("timeline", "csv"), ask("who", "text"), ask("who", "csv")] {
+        assert_eq!(answer.matches(words).count(), 3, "{answer}");
+    }
+    for question in ["timeline", "who"] {
+        let answer: Value = serde_json::from_str(&ask(question, "json")).unwrap();
+        assert_eq!(answer["events"][0]["actor"]["evidence"], "sender", "{question}");
+    }
+}
+
 /// A replay of an archive sends the context of each notification, and no number: the publisher gave it to an
 /// earlier message. `listen --to` passes both on in the same way.
 #[test]

@@ -173,7 +173,8 @@ fn a_token_file_is_secret_and_small() {
     sandbox.run([&args[..], &["large"]].concat()).expect_message(2, "larger than 64 KiB");
 }
 
-/// The pages show the trace of each event, and the notifications that are missing by their numbers.
+/// The pages show the trace of each event, that the sender named its actor, and the notifications that are missing by
+/// their numbers.
 #[test]
 fn pages_show_traces_and_missing_notifications() {
     let sandbox = Sandbox::new();
@@ -184,6 +185,8 @@ fn pages_show_traces_and_missing_notifications() {
     for (path, text) in [
         ("/image?id=debian-12", trace),
         ("/event?id=00000000-0000-4000-8000-000000000010", trace),
+        ("/image?id=debian-12", "named by the sender"),
+        ("/event?id=00000000-0000-4000-8000-000000000010", "User, named by the sender"),
         ("/image?id=debian-12", missing),
         ("/event?id=00000000-0000-4000-8000-000000000010", missing),
         ("/search", missing),

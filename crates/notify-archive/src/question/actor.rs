@@ -1,7 +1,10 @@
 //! The actor of an event: [`AuditTrail`] finds the audited request that caused it.
 //!
 //! Glance does not send who acted. This module therefore accepts two kinds of evidence only: an audit event
-//! of keystonemiddleware and the request of a notification. It never looks at the owner of an image.
+//! of keystonemiddleware and the context of a notification. It never looks at the owner of an image.
+//!
+//! A context is the word of its sender: oslo.log's prefix, or headers that any program with access to the broker can
+//! write. A record does not tell these apart, so an answer says of both that the sender named the actor.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -62,8 +65,9 @@ pub struct Actor {
 pub enum ActorEvidence {
     /// A successful request in an audit event, matched by image, method and time.
     AuditEvent,
-    /// The request of the notification: the prefix of its log line, or the context that its sender attached.
-    Request,
+    /// The context of the notification, without an audit event: the prefix of its log line, or what its sender
+    /// attached. A hint and no proof.
+    Sender,
 }
 
 /// The result of the search for an actor.
@@ -116,21 +120,21 @@ impl AuditTrail {
             let facts = AuditFacts::of(&record.body).unwrap_or_default();
             return actor_in(facts).map_or(ActorFinding::Unknown(NO_TOKEN), ActorFinding::Known);
         }
-        let logged = record.context.user().map(|user| Actor {
+        let named = record.context.user().map(|user| Actor {
             user_id: user.to_owned(),
             user_name: None,
             project_id: record.context.project().map(str::to_owned),
             address: None,
             request_id: record.context.request_id().map(str::to_owned),
-            evidence: ActorEvidence::Request,
+            evidence: ActorEvidence::Sender,
         });
         let audited = self.audited_actors(record);
-        match (audited.as_slice(), logged) {
+        match (audited.as_slice(), named) {
             ([], None) => ActorFinding::Unknown(NO_EVIDENCE),
-            ([], Some(logged)) => ActorFinding::Known(logged),
-            ([first, rest @ ..], logged) => {
+            ([], Some(named)) => ActorFinding::Known(named),
+            ([first, rest @ ..], named) => {
                 let same = |actor: &Actor| actor.user_id == first.user_id;
-                if rest.iter().all(|actor| same(actor)) && logged.as_ref().is_none_or(same) {
+                if rest.iter().all(|actor| same(actor)) && named.as_ref().is_none_or(same) {
                     ActorFinding::Known((*first).clone())
                 } else {
                     ActorFinding::Unknown(AMBIGUOUS)
@@ -220,7 +224,17 @@ impl ActorFinding {
     }
 }
 
-/// Shows the user and the project, or `unknown`.
+/// Shows the evidence in words.
+impl fmt::Display for ActorEvidence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::AuditEvent => "audit event",
+            Self::Sender => "named by the sender",
+        })
+    }
+}
+
+/// Shows the name or the id of the user, or `unknown`.
 impl fmt::Display for ActorFinding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -251,6 +265,6 @@ const CLOCK_TOLERANCE: Duration = Duration::SECOND;
 /// The longest time between the headers of a download and its notification that matching accepts.
 const LONGEST_DOWNLOAD: Duration = Duration::HOUR;
 
-const NO_EVIDENCE: &str = "no audit event and no request names a user for this event";
+const NO_EVIDENCE: &str = "no audit event and no sender names a user for this event";
 const AMBIGUOUS: &str = "the evidence names different users";
 const NO_TOKEN: &str = "the request had no valid token";

@@ -2,7 +2,7 @@
 //!
 //! A question takes records one by one with `add` and gives its answer with `finish`. It neither knows nor
 //! cares whether the records come from the archive, from files or from standard input, and it opens no
-//! file. An answer names an actor only by an audit event or by the request of a notification, and never by the
+//! file. An answer names an actor only by an audit event or by the context of a notification, and never by the
 //! owner of an image.
 
 pub(crate) mod actor;

@@ -62,7 +62,8 @@ pub struct EventRecord {
     /// The place and time at which the notification was received.
     pub arrival: Arrival,
     /// The request during which the sender emitted the notification: the context that it attached, or
-    /// oslo.log's prefix of a log line. It names the user who acted, and never the owner of an image.
+    /// oslo.log's prefix of a log line. Its user is the one who acted, as the sender says, and never the owner of an
+    /// image.
     pub context: Context,
     /// The number that the publisher gave the notification, if it numbers them.
     pub sequence: Option<Sequence>,

@@ -44,12 +44,29 @@ fn log_prefixes_name_the_actor() {
         }
         let actor = finding.actor().unwrap_or_else(|| panic!("{record:?}"));
         let expected = match record.event_type.as_str() {
-            "image.create" => ActorEvidence::Request,
+            "image.create" => ActorEvidence::Sender,
             _ => ActorEvidence::AuditEvent,
         };
         assert_eq!(actor.evidence, expected, "{}", record.event_type);
         assert_eq!(Some(actor.user_id.as_str()), record.context.user());
     }
+}
+
+/// A user that only the context names is no proven actor: any program with access to the broker can write a context.
+/// An audit event that names the same user is the stronger evidence.
+#[test]
+fn an_actor_of_a_context_is_named_by_the_sender() {
+    let mut delete = event("image.delete", "12:00:05", &json!({"id": IMAGE, "owner": "web"}));
+    delete.context = Context::builder().user("mallory").build().unwrap();
+    let mut trail = AuditTrail::default();
+    let evidence =
+        |trail: &AuditTrail| trail.actor_of(&delete).actor().unwrap().evidence.to_string();
+    assert_eq!(evidence(&trail), "named by the sender");
+    let path = format!("/v2/images/{IMAGE}");
+    for record in request("mallory", "delete", &path, "success", ["12:00:04", "12:00:06"]) {
+        trail.add(&record);
+    }
+    assert_eq!(evidence(&trail), "audit event");
 }
 
 /// A request that was refused, that has no outcome, that was long ago, or of another method or image is no
