@@ -10,6 +10,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 pub use async_trait::async_trait;
 use bytes::Bytes;
@@ -38,8 +39,9 @@ use crate::transport::Finding;
 ///   where the place itself discards messages (a bounded tap, `copytruncate`).
 /// * **Credit.** A source hands over no more than the [`Credit`] allows, and keeps no queue beyond it.
 /// * **Never silent.** A source reports every change of its coverage: [`Reception::Attached`] when
-///   it begins to see all new messages, [`Reception::Detached`] when it no longer does. It repairs
-///   its session by itself where it can, and returns an error when only a new session helps.
+///   it begins to see all new messages, [`Reception::Detached`] when it no longer does, or
+///   [`Reception::DetachedSince`] when it notices that late. It repairs its session by itself where it
+///   can, and returns an error when only a new session helps.
 /// * **Harmless.** A source declares, changes and takes nothing that belongs to other consumers,
 ///   unless its configuration says so.
 /// * **Bounded and discreet.** Except for new messages, a source never waits without a deadline. It
@@ -278,6 +280,9 @@ pub enum Reception {
     ///
     /// The text is a lower-case fragment, such as `the binding was lost`. It never holds a credential.
     Detached(String),
+    /// As [`Detached`](Self::Detached), for a source that looks at its place only now and then: it may have
+    /// missed messages since this time, at which it last found everything in order.
+    DetachedSince(SystemTime, String),
     /// The source has passed over this many messages, because its configuration leaves them out. They need
     /// no settlement.
     Skipped(u64),

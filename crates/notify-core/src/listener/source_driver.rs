@@ -3,7 +3,7 @@
 //! It decides nothing about a delivery; the state does.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use time::OffsetDateTime;
 use tokio::sync::{Notify, oneshot};
@@ -223,6 +223,16 @@ impl SourceDriver {
             Reception::Detached(reason) => {
                 tracing::warn!(source = %self.name, "messages may be missing: {reason}");
                 state.set_state(self.index, SourceState::Detached { since: now, reason }, now);
+            }
+            Reception::DetachedSince(since, reason) => {
+                tracing::warn!(source = %self.name, "messages may be missing: {reason}");
+                let since = OffsetDateTime::from(since.min(now.into()).max(SystemTime::UNIX_EPOCH));
+                // The last good look may have begun shortly before the source was attached.
+                let since = match state.sources[self.index].state {
+                    SourceState::Attached { since: attached } => since.max(attached),
+                    _ => since,
+                };
+                state.set_state(self.index, SourceState::Detached { since, reason }, now);
             }
             Reception::Skipped(messages) => state.sources[self.index].ledger.skip(messages),
             Reception::End => {

@@ -25,7 +25,8 @@
 //! | has a second listener for a durable tap | fails until the first one ends |
 //!
 //! After the start of a session the source binds again every second for two minutes, and then every
-//! minute. It cannot see that a binding was gone for a shorter time.
+//! minute. A lost exchange counts from the last look that found it. The source cannot see that a binding was
+//! removed, or that an exchange was declared again, between two looks.
 //!
 //! # Files
 //!

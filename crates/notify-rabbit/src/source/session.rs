@@ -155,11 +155,8 @@ impl SourceSession {
                     WatchEvent::Queue { name, is_exclusive } => {
                         self.start_consumer(name, is_exclusive, cursor.as_mut());
                     }
-                    WatchEvent::Attached => {
-                        return Ok(SessionEvent::Reception(Reception::Attached));
-                    }
-                    WatchEvent::Detached(reason) => {
-                        return Ok(SessionEvent::Reception(Reception::Detached(reason)));
+                    WatchEvent::Coverage(reception) => {
+                        return Ok(SessionEvent::Reception(reception));
                     }
                     WatchEvent::Failed(error) => return Err(error),
                 },

@@ -5,11 +5,12 @@
 //! stays as it is. It tells the session what changed, and never reads a message.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use lapin::Channel;
 use lapin::types::ShortString;
 use notify_core::redact::printable;
+use notify_core::source::Reception;
 use notify_core::{Error, Result};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
@@ -29,10 +30,8 @@ pub(super) enum WatchEvent {
         /// Whether no other listener may consume it.
         is_exclusive: bool,
     },
-    /// Every binding and every queue is there.
-    Attached,
-    /// Something is missing, for this reason.
-    Detached(String),
+    /// A binding or a queue is gone, or everything is there again.
+    Coverage(Reception),
     /// The session cannot go on.
     Failed(Error),
 }
@@ -72,24 +71,22 @@ impl TopologyWatch {
         let started = Instant::now();
         let mut channel = None;
         let mut missing = None;
+        let mut complete_at = None;
         loop {
+            let looked_at = SystemTime::now();
             let now_missing = if self.plan.own_queue.is_some() {
                 self.bind(&own_queue, &mut channel).await?
             } else {
                 self.find_shared_queues(&mut channel).await?
             };
             if missing.as_ref() != Some(&now_missing) {
-                let list: Vec<_> = now_missing.iter().map(String::as_str).collect();
-                self.tell(match list.as_slice() {
-                    [] => WatchEvent::Attached,
-                    [one] => WatchEvent::Detached(format!("{one} does not exist")),
-                    more => WatchEvent::Detached(format!("{} do not exist", more.join(", "))),
-                })
-                .await;
-                missing = Some(now_missing);
+                self.tell(WatchEvent::Coverage(coverage(&now_missing, complete_at))).await;
             }
-            let is_young = started.elapsed() < FREQUENT_CHECKS;
-            sleep(if is_young { FREQUENT_INTERVAL } else { INTERVAL }).await;
+            if now_missing.is_empty() {
+                complete_at = Some(looked_at);
+            }
+            missing = Some(now_missing);
+            sleep(interval(started.elapsed())).await;
         }
     }
 
@@ -228,9 +225,65 @@ impl TopologyWatch {
     }
 }
 
+/// Returns the news that these exchanges or queues do not exist. Everything was there at `complete_at`.
+fn coverage(missing: &BTreeSet<String>, complete_at: Option<SystemTime>) -> Reception {
+    let list: Vec<_> = missing.iter().map(String::as_str).collect();
+    let reason = match list.as_slice() {
+        [] => return Reception::Attached,
+        [one] => format!("{one} does not exist"),
+        more => format!("{} do not exist", more.join(", ")),
+    };
+    match complete_at {
+        Some(since) => Reception::DetachedSince(since, reason),
+        None => Reception::Detached(reason),
+    }
+}
+
+/// Returns the time between two looks in a session of this age.
+fn interval(age: Duration) -> Duration {
+    if age < FREQUENT_CHECKS { FREQUENT_INTERVAL } else { INTERVAL }
+}
+
 /// The time after the start of a session during which the bindings are looked at often.
 const FREQUENT_CHECKS: Duration = Duration::from_secs(120);
 /// The time between two looks in that time.
 const FREQUENT_INTERVAL: Duration = Duration::from_secs(1);
 /// The time between two looks afterwards.
 const INTERVAL: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The source looks every second for two minutes, and then every minute.
+    #[test]
+    fn bindings_are_looked_at_often_at_first() {
+        let (mut age, mut looks) = (Duration::ZERO, Vec::new());
+        while age <= Duration::from_secs(240) {
+            looks.push(age.as_secs());
+            age += interval(age);
+        }
+        let expected: Vec<u64> = (0..=120).chain([180, 240]).collect();
+        assert_eq!(looks, expected);
+        assert_eq!(interval(Duration::from_secs(86_400)), Duration::from_secs(60));
+    }
+
+    /// A loss counts from the last look that found everything, not from the look that noticed it.
+    #[test]
+    fn a_loss_counts_from_the_last_good_look() {
+        let (one, two) = ("exchange `glance`".to_owned(), "exchange `nova`".to_owned());
+        let looked_at = SystemTime::UNIX_EPOCH + Duration::from_secs(7);
+        let found = coverage(&BTreeSet::new(), Some(looked_at));
+        assert!(matches!(found, Reception::Attached), "{found:?}");
+        let Reception::DetachedSince(since, reason) =
+            coverage(&[one.clone()].into(), Some(looked_at))
+        else {
+            panic!("does not say since when")
+        };
+        assert_eq!((since, reason.as_str()), (looked_at, "exchange `glance` does not exist"));
+        let Reception::Detached(reason) = coverage(&[one, two].into(), None) else {
+            panic!("was never attached")
+        };
+        assert_eq!(reason, "exchange `glance`, exchange `nova` do not exist");
+    }
+}

@@ -1,7 +1,9 @@
 //! Everything that ends or hinders reading: the source notices, tells, and goes on.
 
+use std::time::SystemTime;
+
 use notify_core::ErrorKind;
-use notify_core::source::Source;
+use notify_core::source::{Reception, Source};
 use notify_testbed::broker::rabbitmq::RabbitMq;
 use serde_json::json;
 
@@ -68,6 +70,28 @@ async fn a_tap_waits_for_an_exchange_and_declares_none() {
     assert!(format!("{nova:?}").contains("does not exist"), "{nova:?}");
     vhost.declare_exchange("nova", "topic", &json!({}));
     assert_eq!(source.attach().await, [""; 0]);
+}
+
+/// A tap whose exchange is deleted is detached since the last look that found it, not since the look that
+/// missed it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_exchange_counts_from_the_last_good_look() {
+    let vhost = RabbitMq::shared().vhost();
+    declare_services(&vhost, &[]);
+    let mut source = source(&vhost, json!({}));
+    assert_eq!(source.attach().await, [""; 0]);
+    vhost.delete_exchange("glance");
+    let deleted_at = SystemTime::now();
+    match source.next().await {
+        Ok(Reception::DetachedSince(since, reason)) => {
+            assert_eq!(reason, "exchange `glance` does not exist");
+            assert!(since <= deleted_at, "{since:?} is after {deleted_at:?}");
+        }
+        other => panic!("expected a loss, found {other:?}"),
+    }
+    declare_services(&vhost, &[]);
+    assert_eq!(source.attach().await, [""; 0]);
+    source.close().await;
 }
 
 /// A restart of the broker loses an exchange that is not durable, and the binding of a durable tap with

@@ -1,6 +1,6 @@
 //! What the listener promises, one promise at a time.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use notify_conformance::samples;
 use notify_conformance::source_script::{SourceFault, SourceScript};
@@ -321,6 +321,71 @@ async fn coverage_changes_are_kept() {
         .collect();
     let failed = "the script fails this session";
     assert_eq!(names, ["attached", "the script says so", "attached", failed, "attached"]);
+}
+
+/// A source that notices a loss late is detached since its last good look, but not since a time before it
+/// was attached, nor since the future.
+#[tokio::test(start_paused = true)]
+async fn a_loss_that_is_noticed_late_counts_from_the_last_good_look() {
+    let builder = Listener::builder(LateSource { step: 0 }, DeadLetters::Discard);
+    let mut listener = builder.start().unwrap();
+    sleep(Duration::from_secs(1)).await;
+    let changes = listener.take_coverage_changes();
+    let times: Vec<_> = changes
+        .iter()
+        .map(|change| match change.state {
+            SourceState::Attached { since } | SourceState::Detached { since, .. } => since,
+            _ => panic!("{change:?}"),
+        })
+        .collect();
+    let [attached, late, again, early, _, future] = times[..] else { panic!("{changes:?}") };
+    assert!(attached <= late && late + LATE <= changes[1].at, "{changes:?}");
+    assert_eq!(early, again);
+    assert_eq!(future, changes[5].at);
+}
+
+/// The time by which a [`LateSource`] notices its loss too late.
+const LATE: Duration = Duration::from_millis(10);
+
+/// A source that loses its coverage three times: since a moment ago, since 1970, and since tomorrow.
+#[derive(Debug)]
+struct LateSource {
+    step: u32,
+}
+
+#[async_trait]
+impl Source for LateSource {
+    fn name(&self) -> &'static str {
+        "late"
+    }
+
+    fn settlement_mode(&self) -> SettlementMode {
+        SettlementMode::Individual
+    }
+
+    async fn receive(&mut self, _: Credit) -> Result<Reception> {
+        self.step += 1;
+        let since = match self.step {
+            1 | 3 | 5 => return Ok(Reception::Attached),
+            2 => {
+                let since = SystemTime::now();
+                std::thread::sleep(LATE);
+                since
+            }
+            4 => SystemTime::UNIX_EPOCH,
+            6 => SystemTime::now() + Duration::from_secs(86_400),
+            _ => std::future::pending().await,
+        };
+        Ok(Reception::DetachedSince(since, "the test says so".into()))
+    }
+
+    async fn settle(&mut self, _: &DeliverySettlements) -> Result<()> {
+        Ok(())
+    }
+
+    async fn close(&mut self) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// One source that fails stops no other, and the deliveries say where they come from.
