@@ -100,10 +100,7 @@ impl OwnQueue {
                     QueueType::Quorum => "quorum",
                 };
                 queue.set("x-queue-type", AMQPValue::LongString(kind.into()));
-                if *queue_type == QueueType::Quorum {
-                    // Quorum queues ignore the flag `exclusive` of a consumer.
-                    queue.set("x-single-active-consumer", AMQPValue::Boolean(true));
-                }
+                // No `x-single-active-consumer`: a quorum queue would not count a second listener then.
                 queue.set("x-expires", number(TAP_EXPIRY.as_secs() * 1000));
                 queue.bound(config.queue_limit());
             }

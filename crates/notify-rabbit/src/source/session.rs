@@ -23,7 +23,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::intake::{IntakeResult, MessageIntake};
-use super::read_plan::ReadPlan;
+use super::read_plan::{ReadPlan, look_up};
 use super::source_config::{RabbitSourceConfig, SourceQueue};
 use super::stream_cursor::StreamCursor;
 use super::topology_watch::{TopologyWatch, WatchEvent};
@@ -201,10 +201,21 @@ impl SourceSession {
             BasicConsumeOptions { exclusive: is_exclusive, ..BasicConsumeOptions::default() };
         let arguments = cursor.map(StreamCursor::arguments).unwrap_or_default();
         self.starting = Some(Box::pin(async move {
-            let tag = ShortString::default();
-            let consume = channel.basic_consume(queue.clone(), tag, options, arguments);
-            match timeout(limit, silently(consume)).await {
-                Ok(Ok(consumer)) => Ok((consumer, queue)),
+            let start = async {
+                let tag = ShortString::default();
+                let consume = channel.basic_consume(queue.clone(), tag, options, arguments);
+                let consumer = consume.await?;
+                // A quorum queue ignores the flag `exclusive`. Of two listeners that start together, at
+                // least one sees both here. Neither has handed over a message yet.
+                let found = if is_exclusive { look_up(&channel, &queue).await? } else { None };
+                Ok::<_, lapin::Error>((consumer, found.map_or(1, |found| found.consumer_count())))
+            };
+            let started = timeout(limit, silently(start)).await;
+            match started {
+                Ok(Ok((_, consumers))) if consumers > 1 => {
+                    Err(context.queue_in_use(queue.as_str()))
+                }
+                Ok(Ok((consumer, _))) => Ok((consumer, queue)),
                 Ok(Err(error)) => Err(context.explain(&error, Operation::Consume)),
                 Err(_) => Err(context.timeout_error("did not start a consumer", None)),
             }

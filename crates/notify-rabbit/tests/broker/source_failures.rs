@@ -167,6 +167,42 @@ async fn a_second_listener_of_a_durable_tap_is_refused() {
     }
 }
 
+/// Of two listeners of a durable tap that start together, at most one reads it. The broker refuses a second
+/// one on a classic queue only, and the configured type is not always that of the queue.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_listeners_that_start_together_at_most_one_reads() {
+    let vhost = RabbitMq::shared().vhost();
+    declare_services(&vhost, &[]);
+    for (configured, existing) in
+        [("classic", "classic"), ("quorum", "quorum"), ("classic", "quorum")]
+    {
+        let name = format!("{configured}-{existing}");
+        if configured != existing {
+            let queue = json!({ "durable": true, "arguments": { "x-queue-type": existing } });
+            vhost.declare_queue(&format!("glance-notify.{name}"), &queue);
+        }
+        let options = json!({ "queue": name, "queue_type": configured });
+        let mut alone = source(&vhost, options.clone());
+        assert_eq!(alone.attach().await, [""; 0]);
+        alone.close().await;
+        for _ in 0..10 {
+            let mut first = source(&vhost, options.clone());
+            let mut second = source(&vhost, options.clone());
+            let results: [_; 2] = tokio::join!(first.next(), second.next()).into();
+            for error in results.iter().filter_map(|result| result.as_ref().err()) {
+                assert!(error.is_transient(), "{name}: {error:#}");
+                assert!(error.to_string().contains("another listener reads it"), "{error:#}");
+            }
+            assert!(results.iter().any(Result::is_err), "{name}: both read");
+            second.close().await;
+            if results[0].is_err() {
+                first.attach().await;
+            }
+            first.close().await;
+        }
+    }
+}
+
 /// A frozen broker is noticed after two heartbeats, and reading goes on when it thaws.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_frozen_broker_is_noticed() {
