@@ -47,14 +47,14 @@ pub(super) enum IntakeResult {
 impl MessageIntake {
     /// Creates an intake without consumers, for bodies of at most `max_bytes`. `window` is the sum of the limits of
     /// unsettled messages that the broker has for each consumer.
-    pub(super) fn new(max_bytes: usize, window: usize) -> Self {
+    pub(super) fn new(max_bytes: usize, window: usize, is_stream: bool) -> Self {
         Self {
             consumers: Vec::new(),
             pending: VecDeque::new(),
             news: VecDeque::new(),
             converter: MessageConverter::default(),
             max_bytes,
-            max_pending: window.saturating_mul(2).saturating_add(PENDING_SLACK),
+            max_pending: max_pending(window, is_stream),
         }
     }
 
@@ -126,10 +126,7 @@ impl MessageIntake {
             let (consumer, queue) = self.consumers.get_mut(index)?;
             match Pin::new(consumer).poll_next(cx) {
                 Poll::Pending => return None,
-                // Before version 4, RabbitMQ delivers a stream in chunks, of which each may exceed the prefetch.
-                Poll::Ready(Some(Ok(_)))
-                    if cursor.is_none() && self.pending.len() >= self.max_pending =>
-                {
+                Poll::Ready(Some(Ok(_))) if self.pending.len() >= self.max_pending => {
                     return Some(IntakeResult::Overrun);
                 }
                 Poll::Ready(Some(Ok(delivery))) => {
@@ -167,5 +164,35 @@ impl MessageIntake {
     }
 }
 
-/// The number of messages beyond twice the window at which a broker certainly ignores the prefetch.
-const PENDING_SLACK: usize = 1024;
+/// Returns the number of pending messages at which a broker certainly ignores the prefetch.
+///
+/// Before version 4, RabbitMQ sends a stream in whole chunks, as long as it has any credit: one chunk may come
+/// on top of the window.
+fn max_pending(window: usize, is_stream: bool) -> usize {
+    let chunk = if is_stream { LARGEST_CHUNK } else { 0 };
+    window.saturating_mul(2).saturating_add(PENDING_SLACK).saturating_add(chunk)
+}
+
+/// The number of messages beyond twice the window that a broker may send, so that small windows have room too.
+const PENDING_SLACK: usize = 16;
+/// More messages than a chunk of a stream has: RabbitMQ writes at most 8 192 of AMQP publishers at once.
+const LARGEST_CHUNK: usize = 1 << 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A queue has at most two windows and a few messages in memory, and a stream one chunk more.
+    #[test]
+    fn the_pending_messages_of_queues_and_streams_are_bounded() {
+        for (window, is_stream, expected) in [
+            (1, false, 18),
+            (200, false, 416),
+            (200, true, 416 + 65_536),
+            (usize::MAX, true, usize::MAX),
+        ] {
+            let intake = MessageIntake::new(1024, window, is_stream);
+            assert_eq!(intake.max_pending, expected, "window {window}, stream {is_stream}");
+        }
+    }
+}

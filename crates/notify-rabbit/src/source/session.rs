@@ -105,7 +105,7 @@ impl SourceSession {
             events,
         };
         Ok(Self {
-            intake: MessageIntake::new(credit.max_bytes, window),
+            intake: MessageIntake::new(credit.max_bytes, window, config.stream().is_some()),
             channel,
             connection,
             config,
