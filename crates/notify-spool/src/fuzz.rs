@@ -9,7 +9,7 @@ use crate::records::{RecordBatch, records, without_records};
 ///
 /// # Panics
 ///
-/// In debug builds, if the encoded bytes differ from the parsed bytes.
+/// If the encoded bytes differ from the parsed bytes.
 #[doc(hidden)]
 pub fn fuzz_records(bytes: &[u8]) {
     let mut again = RecordBatch::default();
@@ -17,13 +17,13 @@ pub fn fuzz_records(bytes: &[u8]) {
         again.push(record);
         let _ = record.message();
     }
-    debug_assert!(bytes.starts_with(again.bytes()), "records must encode to the same bytes");
+    assert!(bytes.starts_with(again.bytes()), "records must encode to the same bytes");
     let all = without_records(bytes, |_| false).unwrap_or_default();
-    debug_assert!(all.is_empty() || all == again.bytes(), "no record may disappear unasked");
-    debug_assert_eq!(without_records(bytes, |_| true), None, "no record may remain");
+    assert!(all.is_empty() || all == again.bytes(), "no record may disappear unasked");
+    assert_eq!(without_records(bytes, |_| true), None, "no record may remain");
     without_records(bytes, |index| index % 2 == 0);
     if let Ok(letter) = DeadLetterRow::decode(bytes) {
-        debug_assert_eq!(letter.encode(), bytes, "a dead letter must encode to the same bytes");
+        assert_eq!(letter.encode(), bytes, "a dead letter must encode to the same bytes");
         let _ = letter.record.message();
     }
 }
