@@ -312,12 +312,8 @@ mod tests {
     #[test]
     fn a_removal_that_failed_is_tried_again() {
         let directory = tempfile::tempdir().unwrap();
-        let mut writer = ArchiveWriter::open(directory.path()).unwrap();
         let now = OffsetDateTime::now_utc();
-        let old = now - Duration::days(400);
-        let records = vec![record(1, old, old), record(2, now, now)];
-        writer.append(&ArchiveBatch { records, ..ArchiveBatch::default() }).unwrap();
-        let name = writer.names.first().copied().unwrap();
+        let (mut writer, name) = with_an_old_file(directory.path(), now);
         assert!(writer.retain(older_than(u32::MAX.into()), now).unwrap().is_empty());
 
         writer.control().unwrap().sqlite.pragma_update(None, "query_only", true).unwrap();
@@ -330,12 +326,8 @@ mod tests {
     #[test]
     fn a_removal_that_a_crash_interrupted_is_finished() {
         let directory = tempfile::tempdir().unwrap();
-        let mut writer = ArchiveWriter::open(directory.path()).unwrap();
         let now = OffsetDateTime::now_utc();
-        let old = now - Duration::days(400);
-        let records = vec![record(1, old, old), record(2, now, now)];
-        writer.append(&ArchiveBatch { records, ..ArchiveBatch::default() }).unwrap();
-        let name = writer.names.first().copied().unwrap();
+        let (writer, name) = with_an_old_file(directory.path(), now);
         let emptied = writer.emptied(name);
         drop(writer);
         fs::rename(directory.path().join(name.to_string()), &emptied).unwrap();
@@ -392,6 +384,16 @@ mod tests {
             assert!(writer.retain(older_than(90), jumped).unwrap().is_empty());
         }
         assert_eq!(writer.names.len(), 2);
+    }
+
+    /// Fills an archive with a record of today and one of 400 days ago. Returns the old record's file.
+    fn with_an_old_file(directory: &Path, now: OffsetDateTime) -> (ArchiveWriter, FileName) {
+        let mut writer = ArchiveWriter::open(directory).unwrap();
+        let old = now - Duration::days(400);
+        let records = vec![record(1, old, old), record(2, now, now)];
+        writer.append(&ArchiveBatch { records, ..ArchiveBatch::default() }).unwrap();
+        let name = writer.names.first().copied().unwrap();
+        (writer, name)
     }
 
     fn older_than(days: i64) -> RetentionPolicy {
