@@ -151,3 +151,59 @@ impl Future for MessageInFlight {
 pub(crate) fn lock(state: &Mutex<ForwardingState>) -> MutexGuard<'_, ForwardingState> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use futures_util::FutureExt as _;
+    use notify_conformance::samples;
+    use notify_conformance::script::Script;
+
+    use super::*;
+    use crate::config::Config;
+    use crate::slot_thread::SlotChoice;
+
+    /// A message that comes back wakes the sender, although another one has no outcome yet: no lane waits for
+    /// the silence of another.
+    #[tokio::test]
+    async fn a_message_that_comes_back_wakes_the_sender() {
+        let build = || Notifier::builder(Script::default().transport()).build().unwrap();
+        // No worker runs, so the first message gets no outcome. A closed notifier gives the second back.
+        let ((notifier, _worker), (closed, _closed_worker)) = (build(), build());
+        closed.close();
+        let state = Mutex::new(ForwardingState {
+            cursors: LaneCursors::new(notifier.lanes()),
+            chunks: ChunksInFlight::default(),
+            in_flight: FuturesUnordered::new(),
+            sender_ended: false,
+        });
+        for (number, message) in (0..).zip(samples::messages(0..2)) {
+            let notifier = if number == 0 { &notifier } else { &closed };
+            let lane = notifier.lanes().lane(&message);
+            let position = DiskPosition { chunk: 0, number };
+            let receipt = notifier.relay(message).await;
+            let mut state = lock(&state);
+            assert!(state.chunks.start(position));
+            state.in_flight.push(MessageInFlight { lane, position, bytes: 1, receipt });
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let config = Config::new(dir.path().join("s"));
+        let handle = SlotHandle::new(config, Arc::default(), SlotChoice::LowestFree);
+        let concluded = Notify::new();
+        let recorder = OutcomeRecorder {
+            handle: &handle,
+            notifier: &notifier,
+            state: &state,
+            concluded: &concluded,
+        };
+        poll_fn(|context| {
+            recorder.note_outcomes(context);
+            Poll::Ready(())
+        })
+        .await;
+        assert_eq!(lock(&state).in_flight.len(), 1, "one has no outcome");
+        assert!(concluded.notified().now_or_never().is_some(), "the sender sleeps");
+        assert!(lock(&state).cursors.any_behind());
+    }
+}
