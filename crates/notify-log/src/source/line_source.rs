@@ -1,6 +1,5 @@
 //! The source that reads a stream of lines to its end, such as standard input: [`LineSource`].
 
-use std::collections::VecDeque;
 use std::io::{self, BufRead, Read};
 use std::sync::Arc;
 
@@ -18,9 +17,8 @@ use super::source_config::LineForm;
 
 /// Reads notifications from a stream of lines, to its end.
 ///
-/// A stream cannot be read twice. The source keeps the lines that are not acknowledged, at most as many
-/// as the prefetch, and hands them over again in a new session. Unsettled lines are lost when the process
-/// ends.
+/// A stream cannot be read twice: the source has one session, hands over each line once, and keeps none.
+/// Unsettled lines are lost when the process ends.
 ///
 /// A thread of the source reads the stream. It ends with the stream, or at the first line after the
 /// source is dropped. If reading fails, the [`Listener`](notify_core::listener::Listener) returns the error
@@ -45,12 +43,7 @@ use super::source_config::LineForm;
 pub struct LineSource {
     name: String,
     lines: mpsc::Receiver<StreamPart>,
-    /// Lines of earlier sessions, and of this one, that are not acknowledged: the first tag and the
-    /// lines.
-    first_tag: u64,
-    unsettled: VecDeque<IncomingDelivery>,
-    /// The number of unsettled lines that this session handed over.
-    handed_over: usize,
+    next_tag: u64,
     is_attached: bool,
     /// The lines that the filter excluded and that were not reported.
     skipped: u64,
@@ -162,9 +155,7 @@ impl LineSource {
         Self {
             name: name.into(),
             lines,
-            first_tag: 1,
-            unsettled: VecDeque::new(),
-            handed_over: 0,
+            next_tag: 1,
             is_attached: false,
             skipped: 0,
             end: failure.map(broken_input),
@@ -184,7 +175,6 @@ impl Source for LineSource {
 
     async fn receive(&mut self, credit: Credit) -> Result<Reception> {
         if !std::mem::replace(&mut self.is_attached, true) {
-            self.handed_over = 0;
             return Ok(Reception::Attached);
         }
         if credit.room == 0 {
@@ -193,58 +183,48 @@ impl Source for LineSource {
         if self.skipped > 0 {
             return Ok(Reception::Skipped(std::mem::take(&mut self.skipped)));
         }
-        if self.handed_over == self.unsettled.len() {
-            if let Some(end) = &self.end {
-                return Ok(end.clone());
-            }
-            let part = self.lines.recv().await.unwrap_or_else(|| {
-                // The thread sends the end of the stream. Without that, it panicked.
-                Err(io::Error::other("the thread that reads ended early"))
-            });
-            let mut lines = match part {
-                Ok(Some(StreamLines::Line(offset, line))) => vec![(offset, line)],
-                Ok(Some(StreamLines::Skipped(lines))) => return Ok(Reception::Skipped(lines)),
-                Ok(None) => return Ok(self.end.insert(Reception::End).clone()),
-                Err(error) => return Ok(self.end.insert(broken_input(error)).clone()),
-            };
-            while lines.len() < credit.room
-                && self.end.is_none()
-                && let Ok(part) = self.lines.try_recv()
-            {
-                match part {
-                    Ok(Some(StreamLines::Line(offset, line))) => lines.push((offset, line)),
-                    Ok(Some(StreamLines::Skipped(lines))) => self.skipped += lines,
-                    Ok(None) => self.end = Some(Reception::End),
-                    Err(error) => self.end = Some(broken_input(error)),
-                }
-            }
-            let place: Arc<str> = self.name.as_str().into();
-            for (offset, ContextLine { bytes, context }) in lines {
-                let tag = self.first_tag + self.unsettled.len() as u64;
-                let body = if bytes.len() > credit.max_bytes {
-                    IncomingBody::TooLarge(bytes.len() as u64)
-                } else {
-                    IncomingBody::Bytes(bytes.into())
-                };
-                let position = Position::new(Arc::clone(&place), offset);
-                let mut delivery = IncomingDelivery::new(tag, body, position);
-                delivery.context = context;
-                self.unsettled.push_back(delivery);
+        if let Some(end) = &self.end {
+            return Ok(end.clone());
+        }
+        let part = self.lines.recv().await.unwrap_or_else(|| {
+            // The thread sends the end of the stream. Without that, it panicked.
+            Err(io::Error::other("the thread that reads ended early"))
+        });
+        let mut lines = match part {
+            Ok(Some(StreamLines::Line(offset, line))) => vec![(offset, line)],
+            Ok(Some(StreamLines::Skipped(lines))) => return Ok(Reception::Skipped(lines)),
+            Ok(None) => return Ok(self.end.insert(Reception::End).clone()),
+            Err(error) => return Ok(self.end.insert(broken_input(error)).clone()),
+        };
+        while lines.len() < credit.room
+            && self.end.is_none()
+            && let Ok(part) = self.lines.try_recv()
+        {
+            match part {
+                Ok(Some(StreamLines::Line(offset, line))) => lines.push((offset, line)),
+                Ok(Some(StreamLines::Skipped(lines))) => self.skipped += lines,
+                Ok(None) => self.end = Some(Reception::End),
+                Err(error) => self.end = Some(broken_input(error)),
             }
         }
-        let next = self.unsettled.iter().skip(self.handed_over).take(credit.room);
-        let deliveries: Vec<_> = next.cloned().collect();
-        self.handed_over += deliveries.len();
-        Ok(Reception::Deliveries(deliveries))
+        let place: Arc<str> = self.name.as_str().into();
+        let deliveries = lines.into_iter().map(|(offset, ContextLine { bytes, context })| {
+            let tag = self.next_tag;
+            self.next_tag += 1;
+            let body = if bytes.len() > credit.max_bytes {
+                IncomingBody::TooLarge(bytes.len() as u64)
+            } else {
+                IncomingBody::Bytes(bytes.into())
+            };
+            let position = Position::new(Arc::clone(&place), offset);
+            let mut delivery = IncomingDelivery::new(tag, body, position);
+            delivery.context = context;
+            delivery
+        });
+        Ok(Reception::Deliveries(deliveries.collect()))
     }
 
-    async fn settle(&mut self, settlements: &DeliverySettlements) -> Result<()> {
-        while settlements.through.is_some_and(|tag| self.first_tag <= tag)
-            && self.unsettled.pop_front().is_some()
-        {
-            self.first_tag += 1;
-            self.handed_over = self.handed_over.saturating_sub(1);
-        }
+    async fn settle(&mut self, _: &DeliverySettlements) -> Result<()> {
         Ok(())
     }
 
