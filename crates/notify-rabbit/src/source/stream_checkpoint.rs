@@ -225,16 +225,17 @@ mod tests {
         }
     }
 
-    /// While the thread hangs, only the newest position waits for it.
-    #[tokio::test]
+    /// While the thread hangs, each caller gives up, and only the newest position waits for it.
+    #[tokio::test(start_paused = true)]
     async fn only_the_newest_position_waits_for_a_disk_that_hangs() {
         // Nothing takes a job, as if the disk hung.
         let (wake, _wakes) = mpsc::sync_channel(1);
         let file = CheckpointFile { waiting_job: Arc::default(), wake };
         for offset in 0..3 {
             let position = StreamCheckpoint::After(message(offset));
-            let saved = timeout(Duration::from_millis(10), file.save(position)).await;
-            assert!(saved.is_err(), "the caller gives up");
+            let saved = timeout(2 * DISK_TIMEOUT, file.save(position)).await;
+            let error = saved.expect("the wait has a deadline").unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Timeout);
         }
         match file.waiting_job.take() {
             Some(CheckpointJob::Save(position, _)) => {
