@@ -5,9 +5,11 @@
 use std::io;
 use std::sync::mpsc;
 use std::thread;
+use std::time::Duration;
 
 use notify_core::{Error, ErrorKind, Result};
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 use crate::config::Config;
 use crate::line_buffer::LineBuffer;
@@ -97,16 +99,34 @@ impl WriterThread {
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Unavailable`] if the system starts no thread, and [`ErrorKind::Bug`] if `work`
-/// panics.
+/// [`ErrorKind::Unavailable`] if the system starts no thread, [`ErrorKind::Timeout`] after 30 s, and
+/// [`ErrorKind::Bug`] if `work` panics.
 pub(crate) async fn run_on_thread<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T> {
-    let (reply, receiver) = oneshot::channel();
+    let (reply, mut receiver) = oneshot::channel();
     spawn_thread(move || drop(reply.send(work())))?;
-    receiver
-        .await
-        .map_err(|_| Error::new(ErrorKind::Bug, "the thread of the strategy `log` ended early"))
+    let ended = || Error::new(ErrorKind::Bug, "the thread of the strategy `log` ended early");
+    wait_for_answer(&mut receiver, ended).await
+}
+
+/// Waits for the answer of a thread that uses the disk. `ended` returns the error of a thread that ended
+/// without an answer.
+///
+/// # Errors
+///
+/// [`ErrorKind::Timeout`] after 30 s: the disk hangs.
+pub(crate) async fn wait_for_answer<T>(
+    answer: &mut oneshot::Receiver<T>,
+    ended: impl FnOnce() -> Error,
+) -> Result<T> {
+    match timeout(DISK_TIMEOUT, answer).await {
+        Ok(answer) => answer.map_err(|_| ended()),
+        Err(_) => {
+            let message = "the disk of the log file did not answer in 30 s: check the disk";
+            Err(Error::new(ErrorKind::Timeout, message))
+        }
+    }
 }
 
 /// The output that the thread writes to.
@@ -139,3 +159,20 @@ fn spawn_thread(run: impl FnOnce() + Send + 'static) -> Result<()> {
 
 /// The name of the threads, as `ps -T` and debuggers show it.
 const THREAD_NAME: &str = "glance-notify-log";
+
+/// The longest wait for a disk.
+pub(crate) const DISK_TIMEOUT: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A disk that hangs ends the wait for work on a thread.
+    #[tokio::test(start_paused = true)]
+    async fn work_on_a_disk_that_hangs_is_given_up() {
+        let (_disk, answer) = mpsc::channel::<()>();
+        let work = run_on_thread(move || answer.recv());
+        let result = timeout(2 * DISK_TIMEOUT, work).await.expect("the wait has a deadline");
+        assert_eq!(result.unwrap_err().kind(), ErrorKind::Timeout);
+    }
+}

@@ -12,12 +12,13 @@ use notify_core::source::{
 use notify_core::transport::Finding;
 use notify_core::{Error, ErrorKind, Result};
 use tokio::sync::oneshot;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 
 use super::source_config::FileSourceConfig;
 use super::tail::TailLines;
 use super::tail_thread::{self, TailJob};
 use super::tracked_file::TailLine;
+use crate::writer_thread::{run_on_thread, wait_for_answer};
 
 /// Reads the notifications of one log file, through every rotation.
 ///
@@ -279,8 +280,7 @@ impl Source for FileSource {
     async fn check(&mut self) -> Result<Vec<Finding>> {
         let path = self.config.path.clone();
         let subject = self.config.name.clone();
-        let checked =
-            crate::writer_thread::run_on_thread(move || super::siblings::open(&path)).await?;
+        let checked = run_on_thread(move || super::siblings::open(&path)).await?;
         Ok(vec![match checked {
             Ok((_, metadata)) => Finding::good(subject, format!("{} bytes", metadata.len())),
             Err(error) => {
@@ -297,13 +297,7 @@ impl Source for FileSource {
 ///
 /// [`ErrorKind::Timeout`] after 30 s: the disk hangs.
 async fn wait<T>(result: &mut oneshot::Receiver<Result<T>>) -> Result<T> {
-    match timeout(DISK_TIMEOUT, result).await {
-        Ok(Ok(result)) => result,
-        Ok(Err(_)) => Err(thread_ended()),
-        Err(_) => {
-            Err(Error::new(ErrorKind::Timeout, "the disk of the log file did not answer in 30 s"))
-        }
-    }
+    wait_for_answer(result, thread_ended).await?
 }
 
 /// Returns the error of a thread that ended.
@@ -314,5 +308,37 @@ fn thread_ended() -> Error {
 /// The longest time between two looks at a file.
 const LONGEST_POLL: Duration = Duration::from_secs(3600);
 
-/// The longest wait for a disk.
-const DISK_TIMEOUT: Duration = Duration::from_secs(30);
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::writer_thread::DISK_TIMEOUT;
+
+    /// Every wait for a disk that hangs ends, and the session with it.
+    #[tokio::test(start_paused = true)]
+    async fn every_wait_for_a_disk_that_hangs_ends() {
+        let mut source = FileSource::new(FileSourceConfig::new("n.log"));
+        // Nothing takes a job, as if the disk hung.
+        let (jobs, _inbox) = channel();
+        source.jobs = Some(jobs);
+        let credit = Credit { window: 1, room: 1, max_bytes: 1 };
+        for job in ["open", "read", "settle"] {
+            if job != "open" {
+                source.session = SessionState::Open;
+            }
+            let settlements = DeliverySettlements { through: Some(1), ..Default::default() };
+            let work = async {
+                match job {
+                    "settle" => source.settle(&settlements).await,
+                    _ => source.receive(credit).await.map(drop),
+                }
+            };
+            let result = timeout(2 * DISK_TIMEOUT, work).await.expect("the wait has a deadline");
+            assert_eq!(result.unwrap_err().kind(), ErrorKind::Timeout, "{job}");
+            assert!(matches!(source.session, SessionState::Closed), "{job}");
+        }
+    }
+}
