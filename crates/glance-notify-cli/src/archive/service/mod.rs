@@ -21,6 +21,7 @@ use notify_archive::ArchiveWriter;
 use notify_archive::service::{ArchiveService, OpenUploads, ServiceMonitor, ServiceOptions};
 use notify_archive::store::RetentionPolicy;
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 use self::metrics_server::MetricsServer;
 use self::service_manager::ServiceManager;
@@ -152,7 +153,7 @@ async fn count_stuck_uploads(directory: PathBuf, monitor: ServiceMonitor) {
             drop(reply.send((count, uploads)));
         };
         tokio::task::spawn_blocking(look);
-        let Ok((count, returned)) = counted.await else { return };
+        let Some((count, returned)) = wait_for_count(counted).await else { return };
         uploads = returned;
         match count {
             Ok(count) => monitor.set_stuck_uploads(count),
@@ -160,6 +161,20 @@ async fn count_stuck_uploads(directory: PathBuf, monitor: ServiceMonitor) {
         }
         tokio::time::sleep(STUCK_INTERVAL).await;
     }
+}
+
+/// Waits for a count, and warns once if it takes longer than [`STUCK_INTERVAL`]. Returns `None` if the count
+/// panicked.
+async fn wait_for_count<T>(mut counted: oneshot::Receiver<T>) -> Option<T> {
+    if let Ok(counted) = timeout(STUCK_INTERVAL, &mut counted).await {
+        return counted.ok();
+    }
+    tracing::warn!(
+        "counting the stuck uploads takes longer than {} s, and their metric keeps its old value: check the disk \
+         of the archive",
+        STUCK_INTERVAL.as_secs()
+    );
+    counted.await.ok()
 }
 
 /// The time between two counts of stuck uploads.
