@@ -15,5 +15,6 @@ mod browser;
 mod filters;
 mod hostile_texts;
 mod journey;
+mod owners;
 mod site;
 mod web_driver;
