@@ -147,7 +147,17 @@ fn is_rotated_name(live: &str, candidate: &str) -> bool {
         .strip_suffix(extension)
         .and_then(|plain| plain.strip_suffix('.'))
         .and_then(|plain| plain.strip_prefix(stem))
-        .is_some_and(is_suffix)
+        .is_some_and(is_date_suffix)
+}
+
+/// Returns `true` for a date as `dateext` writes it: digits and `-` behind a separator, the year first.
+///
+/// A shorter number may be part of another program's name: `glance-api-2.log` is no file of `glance-api.log`.
+fn is_date_suffix(rest: &str) -> bool {
+    let Some(date) = rest.strip_prefix(['.', '-']) else { return false };
+    date.len() >= SHORTEST_DATE
+        && date.bytes().take(4).all(|byte| byte.is_ascii_digit())
+        && date.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-')
 }
 
 /// Returns the number at the end of the name of a rotated file: 2 of `n.log.2.gz`.
@@ -157,6 +167,9 @@ fn rotation_number(live: &str, path: &Path) -> Option<u64> {
     plain.strip_prefix(live)?.strip_prefix('.')?.parse().ok()
 }
 
+/// The length of the shortest date: `20261129`.
+const SHORTEST_DATE: usize = 8;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -164,13 +177,15 @@ mod tests {
     /// Names of other files do not look like rotations.
     #[test]
     fn recognizes_the_names_of_rotated_files() {
-        for name in ["n.log.1", "n.log.12.gz", "n.log-20261129", "n.log-20261129.gz", "n-2026.log"]
-        {
+        let suffixed = ["n.log.1", "n.log.12.gz", "n.log-20261129", "n.log-20261129.gz"];
+        let infixed = ["n-20261129.log", "n-2026112907.log.gz", "n-2026-11-29.log"];
+        for name in suffixed.into_iter().chain(infixed) {
             assert!(is_rotated_name("n.log", name), "{name}");
         }
-        for name in
-            ["n.log", "n.log.gz", "n.log.position", "n.log.swp", "m.log.1", "n.log2", "n.log."]
-        {
+        let others = ["n.log", "n.log.gz", "n.log.position", "n.log.swp", "m.log.1", "n.log2"];
+        // Live logs of other programs.
+        let live = ["n-2.log", "n.2.log", "n-worker-1.log", "n-host-20261129.log", "n-2026.log"];
+        for name in others.into_iter().chain(live).chain(["n.log."]) {
             assert!(!is_rotated_name("n.log", name), "{name}");
         }
     }
