@@ -44,6 +44,11 @@ fn mistakes_in_a_source_are_named() {
             "[[source]]\nfile = 'a'\n[[source]]\nfile = 'b'\nname = 'a'",
             "`source[1]`: an earlier source has the same name: set another `name`",
         ),
+        (
+            "[[source]]\nfile = 'a'\ncheckpoint = 'hunter2'\n[[source]]\nfile = 'b'\n[[source]]\n\
+             file = 'c'\ncheckpoint = 'hunter2'",
+            "`source[2].checkpoint`: `source[0]` has the same checkpoint: set another path",
+        ),
         ("listener.prefetch = -1", "`listener.prefetch` (TOML): expected a whole number"),
         ("[listener]\ndeadletters = 'x'", "`listener.deadletters` (TOML): unknown option"),
     ] {

@@ -77,7 +77,7 @@ impl Config {
     /// # Errors
     ///
     /// [`ErrorKind::Config`] if an option of a source is unknown, missing or invalid, for two sources of
-    /// one name, and if a kind of source is not compiled in.
+    /// one name or with one checkpoint, and if a kind of source is not compiled in.
     pub fn sources(&self) -> Result<Vec<SourceConfig>> {
         let (tables, origin) = self.source_tables();
         let mut sources: Vec<SourceConfig> = Vec::new();
@@ -89,6 +89,17 @@ impl Config {
             if sources.iter().any(|earlier| earlier.name == source.name) {
                 let problem = "an earlier source has the same name: set another `name`";
                 return Err(config_error(format!("`{prefix}`: {problem}")));
+            }
+            // Each of the two would continue at the place of the other, and skip what is between.
+            let checkpoint = source.checkpoint_path();
+            let has_same = |earlier: &SourceConfig| earlier.checkpoint_path() == checkpoint;
+            if checkpoint.is_some()
+                && let Some(earlier) = sources.iter().position(has_same)
+            {
+                let problem = "has the same checkpoint: set another path";
+                return Err(config_error(format!(
+                    "`{prefix}.checkpoint`: `source[{earlier}]` {problem}"
+                )));
             }
             sources.push(source);
         }
@@ -280,6 +291,23 @@ impl SourceConfig {
             #[cfg(feature = "log")]
             SourceLocation::File(file) if !file.is_input() => Some(&file.path),
             _ => None,
+        }
+    }
+
+    /// Returns the path of the file that keeps how far the source was acknowledged; `None` if there is none, and
+    /// for standard input.
+    pub(super) fn checkpoint_path(&self) -> Option<&Path> {
+        match self.place {
+            #[cfg(feature = "log")]
+            SourceLocation::File(ref file) => {
+                file.checkpoint.as_deref().filter(|_| !file.is_input())
+            }
+            #[cfg(feature = "rabbit")]
+            SourceLocation::Rabbit(ref config) => match &config.queue {
+                SourceQueue::Stream { position, .. }
+                | SourceQueue::SharedStream { position, .. } => position.checkpoint.as_deref(),
+                _ => None,
+            },
         }
     }
 

@@ -61,8 +61,8 @@ pub(super) const SOURCE: &[ConfigKey] = &[
         "source.checkpoint",
         KeyKind::Path,
         "none",
-        "The file that keeps how far `file` or a stream was acknowledged. Without it, every run begins at \
-         `start`.",
+        "The file that keeps how far `file` or a stream was acknowledged. Each source has a file of its \
+         own. Without one, every run begins at `start`.",
     ),
     key(
         "source.start",
