@@ -7,7 +7,8 @@ use std::convert::identity;
 use std::path::PathBuf;
 
 use glance_notify::listen::{
-    LineSource, Listener, ListenerBuilder, SourceConfig, builder_of, dead_letters, listener_config,
+    LineSource, Listener, ListenerBuilder, SourceConfig, builder_of, check_checkpoints,
+    dead_letters, listener_config,
 };
 use notify_archive::question::EventFilter;
 
@@ -80,6 +81,7 @@ pub(crate) fn run(args: &ReplayArgs, config: &ConfigArgs) -> Result<ExitStatus, 
         let lines = line_filter(&filter, &config);
         let adapt = |source: SourceConfig| source.follow(false).filter(lines.clone());
         let sources: Vec<_> = sources.into_iter().map(adapt).collect();
+        check_checkpoints(&sources)?;
         let builder = builder_of(&sources, &config)?.config(listener_config(&config));
         runtime.block_on(send(args, builder, filter, &sources))
     };

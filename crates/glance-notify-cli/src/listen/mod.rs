@@ -34,7 +34,7 @@ mod source_args;
 mod summary;
 mod work_ledger;
 
-use glance_notify::listen::{SourceConfig, builder_of, listener_config};
+use glance_notify::listen::{SourceConfig, builder_of, check_checkpoints, listener_config};
 
 pub(crate) use self::args::ListenArgs;
 pub(crate) use self::forwarding::ForwardTarget;
@@ -77,6 +77,9 @@ pub(crate) fn run(args: &ListenArgs, config: &ConfigArgs) -> Result<ExitStatus, 
         // A thread may still wait for a name server.
         runtime.shutdown_background();
         return removed;
+    }
+    if !args.wait {
+        check_checkpoints(&sources)?;
     }
     #[cfg(feature = "rabbit")]
     if args.exec.is_some() || args.to.is_some() {

@@ -231,6 +231,24 @@ fn a_checkpoint_continues_behind_the_shown_lines() {
     assert_eq!(ids(&shown), ids(&values(DAY)));
 }
 
+/// A second run with the same checkpoint would skip lines of the first: 3. Later, it continues there.
+#[test]
+fn one_process_at_a_time_reads_with_a_checkpoint() {
+    let sandbox = sandbox();
+    let args = ["listen", "--from", "day.jsonl", "--checkpoint", "position"];
+    let mut command = sandbox.command(args);
+    let mut first = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    wait_until("the first one reads", || sandbox.path("position").exists());
+    let message = "another process or source reads with the checkpoint `position`: stop it";
+    let to_the_end = [&args[..], &["--exit-at-end"]].concat();
+    sandbox.run(&to_the_end).expect_message(3, message);
+    first.kill().unwrap();
+    first.wait().unwrap();
+    let output = sandbox.run(&to_the_end);
+    assert!(!output.err.contains(message), "{}", output.err);
+    assert!(matches!(output.code, Some(0 | 1)), "{}", output.err);
+}
+
 /// The checkpoint of a source belongs to the program that its configuration is for: `listen` moves only that
 /// of `--checkpoint`.
 #[test]

@@ -26,4 +26,4 @@ pub use notify_rabbit::{
     QueueDepth, RabbitSource, RabbitSourceConfig, SourceQueue, StreamPosition, StreamStart,
 };
 pub use source_config::SourceConfig;
-pub use start::{builder, builder_of, dead_letters, listen, listener_config};
+pub use start::{builder, builder_of, check_checkpoints, dead_letters, listen, listener_config};

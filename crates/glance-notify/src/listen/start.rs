@@ -1,7 +1,9 @@
 //! From a configuration to a running listener.
 //!
-//! Nothing here touches the network or the disk. Sources connect when the listener runs.
+//! Nothing here touches the network, and only [`check_checkpoints`] the disk. Sources connect when the listener
+//! runs.
 
+use notify_core::listener::checkpoint_lock::CheckpointLock;
 use notify_core::listener::{DeadLetters, Listener, ListenerBuilder, ListenerConfig};
 use notify_core::{Error, ErrorKind, Result};
 #[cfg(feature = "rabbit")]
@@ -143,6 +145,41 @@ pub fn builder_of(sources: &[SourceConfig], config: &Config) -> Result<ListenerB
     let builder = Listener::builder(first.open()?, dead_letters(config));
     let builder = builder.config(listener_config(config));
     rest.iter().try_fold(builder, |builder, source| Ok(builder.source(source.open()?)))
+}
+
+/// Checks that no other process or source reads with the checkpoints of `sources`.
+///
+/// A listener waits until such a process ends. Call this before you start a listener, if your program should
+/// fail instead. The check creates a file `….lock` beside each checkpoint, which stays, and waits up to 1 s for
+/// each lock.
+///
+/// # Errors
+///
+/// [`ErrorKind::Unavailable`] if a checkpoint is in use, and the error of a file that cannot be locked.
+///
+/// # Examples
+///
+/// ```
+/// # #[cfg(feature = "log")]
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use glance_notify::ErrorKind;
+/// use glance_notify::listen::{SourceConfig, check_checkpoints};
+///
+/// let directory = tempfile::tempdir()?;
+/// let source = |name: &str| SourceConfig::file(name).checkpoint(directory.path().join("position"));
+/// check_checkpoints(&[source("a.log")])?;
+/// let error = check_checkpoints(&[source("a.log"), source("b.log")]).unwrap_err();
+/// assert_eq!(error.kind(), ErrorKind::Unavailable);
+/// # Ok(())
+/// # }
+/// # #[cfg(not(feature = "log"))]
+/// # fn main() {}
+/// ```
+pub fn check_checkpoints(sources: &[SourceConfig]) -> Result<()> {
+    let paths = sources.iter().filter_map(SourceConfig::checkpoint_path);
+    let mut locks: Vec<_> = paths.map(|path| (CheckpointLock::default(), path)).collect();
+    // All of them are held until the end, so that two of these sources with one checkpoint are found too.
+    locks.iter_mut().try_for_each(|(lock, path)| lock.acquire(path))
 }
 
 /// Returns the place of dead letters that the table `[listener]` names. Without one, they are discarded.

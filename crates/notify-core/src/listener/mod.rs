@@ -34,6 +34,8 @@
 //! [`Listener`] shows how to use it.
 
 mod builder;
+#[doc(hidden)]
+pub mod checkpoint_lock;
 mod config;
 mod content;
 mod dead_letter;

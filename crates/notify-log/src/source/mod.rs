@@ -23,7 +23,8 @@
 //! With [`FileSourceConfig::checkpoint`], the source keeps how far each file is acknowledged. After a
 //! restart it finds those files among the rotated ones and continues; it also reads files that came and
 //! went meanwhile, if they are still there. A position is always that of a line end, or of the end of a
-//! file whose last line is a notification without one.
+//! file whose last line is a notification without one. A lock on a file beside the checkpoint keeps other
+//! sources from reading with it.
 //!
 //! # Last line without a line end
 //!

@@ -28,7 +28,8 @@ pub struct FileSourceConfig {
     pub follow: bool,
     /// Whether to start at the end of the file when there is no checkpoint. By default false.
     pub from_end: bool,
-    /// The file that keeps the position between two runs. By default none.
+    /// The file that keeps the position between two runs. One source at a time reads with it: a second one
+    /// tries again until the first ends. By default none.
     pub checkpoint: Option<PathBuf>,
     /// The form of the lines. Default [`LineForm::Auto`].
     pub form: LineForm,

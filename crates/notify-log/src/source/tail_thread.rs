@@ -2,6 +2,7 @@
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 
+use notify_core::listener::checkpoint_lock::CheckpointLock;
 use notify_core::{Error, ErrorKind, Result};
 use tokio::sync::oneshot;
 
@@ -39,11 +40,15 @@ pub(super) fn start(config: FileSourceConfig) -> Result<Sender<TailJob>> {
 /// Handles jobs until the source is dropped. A reply that nothing waits for is dropped.
 fn serve(config: &FileSourceConfig, jobs: &Receiver<TailJob>) {
     let mut tail: Option<LogTail> = None;
+    let mut lock = CheckpointLock::default();
     let no_session = || Error::new(ErrorKind::Bug, "read a log file without a session");
     for job in jobs {
         match job {
             TailJob::Open(reply) => {
-                let result = open(config, tail.take());
+                let result = open(config, tail.take(), &mut lock);
+                if result.is_err() {
+                    lock.release();
+                }
                 drop(reply.send(result.map(|opened| tail = Some(opened))));
             }
             TailJob::Read(room, max_bytes, reply) => {
@@ -62,14 +67,20 @@ fn serve(config: &FileSourceConfig, jobs: &Receiver<TailJob>) {
             TailJob::Close(reply) => {
                 // The lines that were passed over behind the last acknowledged one.
                 let saved = tail.take().map_or(Ok(()), |mut tail| tail.save());
+                lock.release();
                 drop(reply.send(saved));
             }
         }
     }
 }
 
-/// Starts a session at the positions of the last one in this process, or of the checkpoint.
-fn open(config: &FileSourceConfig, last: Option<LogTail>) -> Result<LogTail> {
+/// Starts a session at the positions of the last one in this process, or of the checkpoint, which it locks.
+fn open(
+    config: &FileSourceConfig,
+    last: Option<LogTail>,
+    lock: &mut CheckpointLock,
+) -> Result<LogTail> {
+    config.checkpoint.iter().try_for_each(|path| lock.acquire(path))?;
     let last_was_none = last.is_none();
     let checkpoint = match (last, &config.checkpoint) {
         (Some(last), _) => Some(last.restart_point()),

@@ -8,9 +8,11 @@ use std::time::Duration;
 use notify_conformance::samples;
 use notify_core::codec::LineFilter;
 use notify_core::listener::{DeadLetters, Listener, SettlementOutcome, SourceState};
-use notify_core::{Batch, Context, Transport};
+use notify_core::source::{Credit, DeliverySettlements, Reception, Source};
+use notify_core::{Batch, Context, ErrorKind, Transport};
 use notify_log::{
-    Config, ContextLine, FileConfig, FileSourceConfig, LineEnvelope, LineForm, LineSource, Log,
+    Config, ContextLine, FileConfig, FileSource, FileSourceConfig, LineEnvelope, LineForm,
+    LineSource, Log,
 };
 use tokio::time::sleep;
 use uuid::Uuid;
@@ -295,6 +297,37 @@ async fn starts_at_the_end_if_asked_to() {
     }
     place.append(3..5);
     assert_eq!(take(&mut listener, 2).await, place.numbers(3..5));
+}
+
+/// Two sources with one checkpoint would skip lines of each other: the second one waits for the end of the
+/// first. A new session of the first one goes on.
+#[tokio::test]
+async fn one_source_at_a_time_reads_with_a_checkpoint() {
+    let place = Place::new();
+    place.append(0..3);
+    let credit = Credit { window: 10, room: 10, max_bytes: 1024 * 1024 };
+    let source = || {
+        let mut config = FileSourceConfig::new(place.path());
+        config.checkpoint = Some(place.named("position"));
+        FileSource::new(config)
+    };
+    let (mut first, mut second) = (source(), source());
+    assert!(matches!(first.receive(credit).await, Ok(Reception::Attached)));
+    let error = second.receive(credit).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:#}");
+    assert!(error.to_string().contains("reads with the checkpoint"), "{error}");
+
+    // The session ends, because its checkpoint cannot be written.
+    let Ok(Reception::Deliveries(deliveries)) = first.receive(credit).await else { panic!() };
+    let through = Some(deliveries[0].tag);
+    fs::create_dir(place.named("position.new")).unwrap();
+    let settlements = DeliverySettlements { through, ..DeliverySettlements::default() };
+    first.settle(&settlements).await.unwrap_err();
+    fs::remove_dir(place.named("position.new")).unwrap();
+    assert!(matches!(first.receive(credit).await, Ok(Reception::Attached)));
+
+    first.close().await.unwrap();
+    assert!(matches!(second.receive(credit).await, Ok(Reception::Attached)));
 }
 
 /// A checkpoint that cannot be written ends the session; nothing is lost, and reading goes on.

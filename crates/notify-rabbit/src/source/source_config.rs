@@ -150,8 +150,8 @@ pub struct StreamPosition {
     pub start: StreamStart,
     /// `checkpoint`: the file that keeps the last acknowledged message, with mode 0600. Until then it keeps
     /// the first message, and before that the time of `next` or of the age; a start from that time may
-    /// deliver somewhat older messages. Without it, each start of the program begins at `start`. Default
-    /// none.
+    /// deliver somewhat older messages. One source at a time reads with it: a second one tries again until
+    /// the first ends. Without it, each start of the program begins at `start`. Default none.
     pub checkpoint: Option<PathBuf>,
 }
 

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use notify_core::listener::checkpoint_lock::CheckpointLock;
 use notify_core::listener::durable_file::replace;
 use notify_core::redact::printable;
 use notify_core::{Error, ErrorKind, Result};
@@ -67,7 +68,7 @@ struct WaitingJob(Mutex<Option<CheckpointJob>>);
 /// A request to the thread.
 #[derive(Debug)]
 enum CheckpointJob {
-    /// Reads the checkpoint, if there is one.
+    /// Locks the checkpoint until the end of the thread, and reads it, if there is one.
     Load(oneshot::Sender<Result<Option<StreamCheckpoint>>>),
     /// Writes the checkpoint durably.
     Save(StreamCheckpoint, oneshot::Sender<Result<()>>),
@@ -84,10 +85,13 @@ impl CheckpointFile {
         let waiting_job = Arc::new(WaitingJob::default());
         let jobs = Arc::clone(&waiting_job);
         let work = move || {
+            let mut lock = CheckpointLock::default();
             // A caller that has given up needs no answer.
             for () in wakes {
                 match jobs.take() {
-                    Some(CheckpointJob::Load(reply)) => drop(reply.send(load(&path))),
+                    Some(CheckpointJob::Load(reply)) => {
+                        drop(reply.send(lock.acquire(&path).and_then(|()| load(&path))));
+                    }
                     Some(CheckpointJob::Save(position, reply)) => {
                         drop(reply.send(save(&path, &position)));
                     }
@@ -101,12 +105,12 @@ impl CheckpointFile {
         Ok(Self { waiting_job, wake })
     }
 
-    /// Reads the checkpoint; `None` if there is no file.
+    /// Locks the checkpoint, and reads it; `None` if there is no file.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`] if the file is no checkpoint, [`ErrorKind::Timeout`] after 30 s, and the
-    /// error of the file otherwise.
+    /// [`ErrorKind::Unavailable`] if another process reads with it, [`ErrorKind::Config`] if the file is no
+    /// checkpoint, [`ErrorKind::Timeout`] after 30 s, and the error of the file otherwise.
     pub(super) async fn load(&self) -> Result<Option<StreamCheckpoint>> {
         let (reply, answer) = oneshot::channel();
         self.ask(CheckpointJob::Load(reply), answer).await
@@ -223,6 +227,21 @@ mod tests {
             assert_eq!(error.kind(), ErrorKind::Config);
             assert!(error.to_string().contains("is no checkpoint of a stream"), "{error}");
         }
+    }
+
+    /// The lock of a checkpoint lasts as long as its source, and the next source waits for it.
+    #[tokio::test]
+    async fn two_sources_cannot_read_with_one_checkpoint() {
+        let dir = tempfile::tempdir().unwrap();
+        let start = || CheckpointFile::start(dir.path().join("position")).unwrap();
+        let (first, second) = (start(), start());
+        for _ in 0..2 {
+            assert_eq!(first.load().await.unwrap(), None);
+        }
+        let error = second.load().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:#}");
+        drop(first);
+        assert_eq!(second.load().await.unwrap(), None);
     }
 
     /// While the thread hangs, each caller gives up, and only the newest position waits for it.

@@ -347,7 +347,8 @@ mod tests {
                 assert!((time..time + 60).contains(&kept), "{kept} is not soon after {time}");
                 // As after a long pause.
                 std::fs::write(&path, r#"{"stream":"s","time":5}"#).unwrap();
-                let mut cursor = run();
+                // The checkpoint is for one source at a time.
+                cursor = run();
                 cursor.begin().await.unwrap();
                 assert_eq!(start(&mut cursor), AMQPValue::Timestamp(5));
             }
@@ -355,7 +356,7 @@ mod tests {
             cursor.begin().await.unwrap();
             assert_eq!(cursor.take(&message(1, 7, "a")), StreamMessage::New(7));
             cursor.keep_first().await.unwrap();
-            let mut cursor = run();
+            cursor = run();
             cursor.begin().await.unwrap();
             assert_eq!(start(&mut cursor), number(7));
             // The stream dropped this message and the next one.
