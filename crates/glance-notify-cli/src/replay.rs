@@ -3,7 +3,6 @@
 //!
 //! It is `listen` with an end: the same sources, the same selection, the same forwarding.
 
-use std::convert::identity;
 use std::path::PathBuf;
 
 use glance_notify::listen::{
@@ -72,14 +71,14 @@ pub(crate) fn run(args: &ReplayArgs, config: &ConfigArgs) -> Result<ExitStatus, 
         let summary = runtime.block_on(send(args, builder, EventFilter::default(), &[]));
         end.check().and(summary)
     } else {
-        let (sources, config) = args.sources.sources(config, identity)?;
+        let (sources, config) = args.sources.sources(config, SourceConfig::into_tap)?;
         if sources.iter().any(|source| !source.has_end()) {
             let message =
                 "a replay needs files: use `glance-notify listen --to` to forward from a broker";
             return Err(CommandError::new(ExitStatus::PermanentError, message));
         }
         let lines = line_filter(&filter, &config);
-        let adapt = |source: SourceConfig| source.follow(false).filter(lines.clone());
+        let adapt = |source: SourceConfig| source.follow(false).from_end(false).filter(lines.clone());
         let sources: Vec<_> = sources.into_iter().map(adapt).collect();
         check_checkpoints(&sources)?;
         let builder = builder_of(&sources, &config)?.config(listener_config(&config));

@@ -131,7 +131,7 @@ pub(super) fn file_id(metadata: &Metadata) -> (u64, u64) {
 }
 
 /// Returns `true` if `candidate` is the name of a rotated file of `live`: `n.log.1`, `n.log.2.gz`,
-/// `n.log-20261129`, or with logrotate's `extension`, `n-20261129.log`.
+/// `n.log-20261129`, or with logrotate's `extension`, `n.1.log` and `n-20261129.log`.
 fn is_rotated_name(live: &str, candidate: &str) -> bool {
     let plain = candidate.strip_suffix(".gz").unwrap_or(candidate);
     let is_suffix = |rest: &str| {
@@ -147,13 +147,18 @@ fn is_rotated_name(live: &str, candidate: &str) -> bool {
         .strip_suffix(extension)
         .and_then(|plain| plain.strip_suffix('.'))
         .and_then(|plain| plain.strip_prefix(stem))
-        .is_some_and(is_date_suffix)
+        .is_some_and(is_number_or_date)
 }
 
-/// Returns `true` for a date as `dateext` writes it: digits and `-` behind a separator, the year first.
+/// Returns `true` for a number behind a dot, and for a date as `dateext` writes it: digits and `-` behind a
+/// separator, the year first.
 ///
-/// A shorter number may be part of another program's name: `glance-api-2.log` is no file of `glance-api.log`.
-fn is_date_suffix(rest: &str) -> bool {
+/// Another number may be part of another program's name: `glance-api-2.log` is no file of `glance-api.log`.
+fn is_number_or_date(rest: &str) -> bool {
+    let number = rest.strip_prefix('.').filter(|number| !number.is_empty());
+    if number.is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit())) {
+        return true;
+    }
     let Some(date) = rest.strip_prefix(['.', '-']) else { return false };
     date.len() >= SHORTEST_DATE
         && date.bytes().take(4).all(|byte| byte.is_ascii_digit())
@@ -178,13 +183,13 @@ mod tests {
     #[test]
     fn recognizes_the_names_of_rotated_files() {
         let suffixed = ["n.log.1", "n.log.12.gz", "n.log-20261129", "n.log-20261129.gz"];
-        let infixed = ["n-20261129.log", "n-2026112907.log.gz", "n-2026-11-29.log"];
+        let infixed = ["n.1.log", "n-20261129.log", "n-2026112907.log.gz", "n-2026-11-29.log"];
         for name in suffixed.into_iter().chain(infixed) {
             assert!(is_rotated_name("n.log", name), "{name}");
         }
         let others = ["n.log", "n.log.gz", "n.log.position", "n.log.swp", "m.log.1", "n.log2"];
         // Live logs of other programs.
-        let live = ["n-2.log", "n.2.log", "n-worker-1.log", "n-host-20261129.log", "n-2026.log"];
+        let live = ["n-2.log", "n-worker-1.log", "n.host-1.log", "n-host-20261129.log", "n-2026.log"];
         for name in others.into_iter().chain(live).chain(["n.log."]) {
             assert!(!is_rotated_name("n.log", name), "{name}");
         }
