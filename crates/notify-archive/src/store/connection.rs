@@ -18,6 +18,8 @@ pub(crate) struct WriteConnection {
     pub(crate) path: PathBuf,
     pub(crate) sqlite: Connection,
     pub(super) identity: (u64, u64),
+    /// The identity of the write-ahead log.
+    log: Option<(u64, u64)>,
 }
 
 impl WriteConnection {
@@ -45,7 +47,8 @@ impl WriteConnection {
         if is_new {
             sync_directory(path)?;
         }
-        Ok(Self { path: path.to_owned(), sqlite, identity })
+        let log = self::identity(&log_of(path)).ok();
+        Ok(Self { path: path.to_owned(), sqlite, identity, log })
     }
 
     /// Returns the error of SQLite for this file.
@@ -73,6 +76,32 @@ impl WriteConnection {
             ArchiveErrorKind::FileRemoved,
             format!("another program removed or replaced `{}`", shown(&self.path)),
         ))
+    }
+
+    /// Returns `true` if the path leads to another file or to none, and the log of the open file is still beside it.
+    fn left_its_log(&self) -> bool {
+        let is_gone = match identity(&self.path) {
+            Ok(identity) => identity != self.identity,
+            Err(error) => error.kind() == io::ErrorKind::NotFound,
+        };
+        is_gone && self.log.is_some() && self.log == identity(&log_of(&self.path)).ok()
+    }
+}
+
+impl Drop for WriteConnection {
+    /// Removes the log that a removed or replaced file leaves behind: SQLite would apply it to the file that is in its
+    /// place now, such as one that was restored from a backup.
+    fn drop(&mut self) {
+        if !self.left_its_log() {
+            return;
+        }
+        // A file that was moved away keeps its commits. A damaged one may not accept them.
+        drop(self.sqlite.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())));
+        if let Err(error) = remove_log(&self.path).and_then(|()| sync_directory(&self.path)) {
+            tracing::error!(
+                "the log of a replaced file may damage the present one: stop this program and remove the log: {error}"
+            );
+        }
     }
 }
 
@@ -132,6 +161,40 @@ pub(crate) fn sync_directory(path: &Path) -> Result<()> {
     synced.map_err(|error| ArchiveError::io("sync", directory, error))
 }
 
+/// Removes the log of a file that this process does not use.
+///
+/// # Errors
+///
+/// Returns an error if the log cannot be removed.
+pub(super) fn remove_log(path: &Path) -> Result<()> {
+    [LOG, LOG_INDEX].iter().try_for_each(|ending| remove_file(&with_ending(path, ending)))
+}
+
+/// Removes a file, unless it is gone already.
+///
+/// # Errors
+///
+/// Returns an error if the file cannot be removed.
+pub(super) fn remove_file(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(ArchiveError::io("remove", path, error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Returns the path of a file's write-ahead log.
+pub(super) fn log_of(path: &Path) -> PathBuf {
+    with_ending(path, LOG)
+}
+
+fn with_ending(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
+}
+
 /// Returns the device and the inode of a file.
 pub(super) fn identity(path: &Path) -> io::Result<(u64, u64)> {
     let metadata = fs::metadata(path)?;
@@ -144,6 +207,12 @@ fn escaped(path: &Path) -> String {
     text.replace('%', "%25").replace('?', "%3f").replace('#', "%23")
 }
 
+/// The ending of a write-ahead log.
+const LOG: &str = "-wal";
+
+/// The ending of the index of a write-ahead log.
+const LOG_INDEX: &str = "-shm";
+
 /// The longest wait for a lock of another process.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -153,3 +222,48 @@ const LOG_PAGES: i64 = 4096;
 
 /// The page cache of one file, in KiB.
 const CACHE_KIB: i64 = 16 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::super::schema::CONTROL;
+    use super::*;
+
+    /// The log of a replaced file is not applied to the file that was restored in its place.
+    #[test]
+    fn a_replaced_file_leaves_no_log() {
+        let directory = tempfile::tempdir().unwrap();
+        let [path, backup, away] =
+            ["control.sqlite", "backup", "away"].map(|name| directory.path().join(name));
+        drop(WriteConnection::open(&backup, &CONTROL).unwrap());
+        let file = WriteConnection::open(&path, &CONTROL).unwrap();
+        add_image(&file.sqlite);
+        fs::rename(&path, &away).unwrap();
+        fs::rename(&backup, &path).unwrap();
+        drop(file);
+        assert_eq!(images(&WriteConnection::open(&path, &CONTROL).unwrap().sqlite), 0);
+        assert_eq!(images(&WriteConnection::open(&away, &CONTROL).unwrap().sqlite), 1);
+    }
+
+    /// A file that was put in place together with a log of its own keeps it.
+    #[test]
+    fn a_log_of_another_file_stays() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("control.sqlite");
+        let file = WriteConnection::open(&path, &CONTROL).unwrap();
+        for place in [&path, &log_of(&path)] {
+            let other = directory.path().join("other");
+            fs::write(&other, "other").unwrap();
+            fs::rename(&other, place).unwrap();
+        }
+        drop(file);
+        assert_eq!(fs::read(log_of(&path)).unwrap(), b"other");
+    }
+
+    fn add_image(sqlite: &Connection) {
+        assert_eq!(sqlite.execute("INSERT INTO baseline VALUES ('i', '{}', 0)", []).unwrap(), 1);
+    }
+
+    fn images(sqlite: &Connection) -> i64 {
+        sqlite.query_row("SELECT count(*) FROM baseline", [], |row| row.get(0)).unwrap()
+    }
+}

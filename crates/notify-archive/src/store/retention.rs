@@ -8,7 +8,7 @@ use rusqlite::params;
 use time::{Duration, OffsetDateTime};
 
 use super::archive_writer::ArchiveWriter;
-use super::connection::{open_for_reading, sync_directory};
+use super::connection::{log_of, open_for_reading, remove_file, remove_log, sync_directory};
 use super::event_file;
 use super::event_row::microseconds;
 use super::file_name::FileName;
@@ -145,7 +145,7 @@ impl ArchiveWriter {
             // the record is written, so that a crash leaves no count of a file that verification misses. Numbers
             // between those of other files are rare: a crash right here loses them, and they seem to be missing.
             Err(error) if error.may_need_room() => {
-                self.remove_log(name)?;
+                remove_log(&path)?;
                 fs::rename(&path, self.emptied(name))
                     .map_err(|error| ArchiveError::io("rename", &path, error))?;
                 self.names.remove(&name);
@@ -154,7 +154,7 @@ impl ArchiveWriter {
             }
             recorded => recorded?,
         }
-        self.remove_log(name)?;
+        remove_log(&path)?;
         remove_file(&path)?;
         // Not earlier: after an error, the next attempt looks at the file again.
         self.names.remove(&name);
@@ -200,14 +200,6 @@ impl ArchiveWriter {
         }
         remove_file(&path)?;
         sync_directory(&path)
-    }
-
-    /// Removes the log of a closed file.
-    fn remove_log(&self, name: FileName) -> Result<()> {
-        for ending in ["-wal", "-shm"] {
-            remove_file(&self.directory.join(format!("{name}{ending}")))?;
-        }
-        Ok(())
     }
 
     /// Returns the path of a file whose removal is not recorded yet.
@@ -271,16 +263,6 @@ impl ArchiveWriter {
     }
 }
 
-/// Removes a file, unless it is gone already.
-fn remove_file(path: &Path) -> Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(ArchiveError::io("remove", path, error))
-        }
-        _ => Ok(()),
-    }
-}
-
 /// Returns the size of a file with its log in bytes.
 fn size_of(path: &Path) -> u64 {
     bytes_of(path) + bytes_of(&log_of(path))
@@ -288,13 +270,6 @@ fn size_of(path: &Path) -> u64 {
 
 fn bytes_of(path: &Path) -> u64 {
     fs::metadata(path).map_or(0, |metadata| metadata.len())
-}
-
-/// Returns the path of a file's write-ahead log.
-fn log_of(path: &Path) -> PathBuf {
-    let mut log = path.as_os_str().to_owned();
-    log.push("-wal");
-    log.into()
 }
 
 /// The ending of a file that gave its room back before its removal was recorded.

@@ -222,6 +222,33 @@ fn a_removed_file_is_noticed_and_made_again() {
     assert_eq!(report.problems, [], "the file has what it should have since it was made again");
 }
 
+/// A month that is restored under a running writer does not get back what its log held: not with the next batch,
+/// and not after a restart.
+#[test]
+fn a_restored_file_does_not_meet_the_old_log() {
+    let records = read_all(&day());
+    let batch =
+        |part: &[EventRecord]| ArchiveBatch { records: part.to_vec(), ..ArchiveBatch::default() };
+    for restarts in [false, true] {
+        let directory = tempfile::tempdir().unwrap();
+        let [path, backup] = ["archive", "backup"].map(|name| directory.path().join(name));
+        let mut writer = ArchiveWriter::open(&path).unwrap();
+        writer.append(&batch(&records[..10])).unwrap();
+        Archive::open(&path).unwrap().backup(&backup).unwrap();
+        writer.append(&batch(&records[10..20])).unwrap();
+        fs::rename(backup.join("2026-11.sqlite"), path.join("2026-11.sqlite")).unwrap();
+        if restarts {
+            drop(writer);
+            writer = ArchiveWriter::open(&path).unwrap();
+        } else {
+            let error = writer.append(&batch(&records[20..30])).unwrap_err();
+            assert_eq!(error.kind(), ArchiveErrorKind::FileRemoved);
+        }
+        assert_eq!(writer.append(&batch(&records[20..30])).unwrap().stored, 10);
+        assert_eq!(read(&path).len(), 20);
+    }
+}
+
 /// A damaged file has a named error, and the writer goes on when it is moved away.
 #[test]
 fn a_damaged_file_is_named_and_can_be_moved_away() {
