@@ -100,6 +100,12 @@ impl ArchiveError {
         Self { kind, message, source: Some(Box::new(error)) }
     }
 
+    /// Adds to the text what to change.
+    pub(crate) fn with_advice(mut self, advice: &str) -> Self {
+        self.message = format!("{}: {advice}", self.message);
+        self
+    }
+
     /// Returns the kind.
     pub fn kind(&self) -> ArchiveErrorKind {
         self.kind

@@ -105,27 +105,37 @@ impl Drop for WriteConnection {
     }
 }
 
-/// Opens a file for reading.
+/// Opens a file for reading, with the changes in its write-ahead log.
+///
+/// # Errors
+///
+/// Returns an error if the file or its log cannot be read, or the file is of another version.
+pub(crate) fn open_for_reading(path: &Path, schema: &FileSchema) -> Result<Connection> {
+    let sqlite = open(path, READ_ONLY)?;
+    let error = match schema.check(path, &sqlite) {
+        Err(error) if matches!(error.kind(), ArchiveErrorKind::Io | ArchiveErrorKind::ReadOnly) => {
+            error
+        }
+        checked => return checked.map(|()| sqlite),
+    };
+    // On a read-only disk, SQLite cannot create the index of the log.
+    if !has_log(path) {
+        return open_without_log(path, schema);
+    }
+    let advice = "its log cannot be read: run as the archive's user, on a writable disk";
+    Err(error.with_advice(advice))
+}
+
+/// Opens a file for reading, without the changes in its write-ahead log.
 ///
 /// # Errors
 ///
 /// Returns an error if the file cannot be read, or is of another version.
-pub(crate) fn open_for_reading(path: &Path, schema: &FileSchema) -> Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let sqlite = open(path, flags)?;
-    match schema.check(path, &sqlite) {
-        // On a read-only disk, SQLite cannot create the index of the write-ahead log.
-        Err(error)
-            if error.kind() == ArchiveErrorKind::Io
-                || error.kind() == ArchiveErrorKind::ReadOnly =>
-        {
-            let uri = format!("file:{}?immutable=1", escaped(path));
-            let sqlite = open(Path::new(&uri), flags | OpenFlags::SQLITE_OPEN_URI)?;
-            schema.check(path, &sqlite)?;
-            Ok(sqlite)
-        }
-        checked => checked.map(|()| sqlite),
-    }
+pub(super) fn open_without_log(path: &Path, schema: &FileSchema) -> Result<Connection> {
+    let uri = format!("file:{}?immutable=1", escaped(path));
+    let sqlite = open(Path::new(&uri), READ_ONLY | OpenFlags::SQLITE_OPEN_URI)?;
+    schema.check(path, &sqlite)?;
+    Ok(sqlite)
 }
 
 /// Opens a file and bounds its waits.
@@ -189,6 +199,14 @@ pub(super) fn log_of(path: &Path) -> PathBuf {
     with_ending(path, LOG)
 }
 
+/// Returns `true` unless a file certainly has no changes in a log.
+pub(super) fn has_log(path: &Path) -> bool {
+    match fs::metadata(log_of(path)) {
+        Ok(log) => log.len() > 0,
+        Err(error) => error.kind() != io::ErrorKind::NotFound,
+    }
+}
+
 fn with_ending(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(ending);
@@ -206,6 +224,10 @@ fn escaped(path: &Path) -> String {
     let text = path.to_string_lossy();
     text.replace('%', "%25").replace('?', "%3f").replace('#', "%23")
 }
+
+/// The flags of a connection that only reads.
+const READ_ONLY: OpenFlags =
+    OpenFlags::SQLITE_OPEN_READ_ONLY.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
 
 /// The ending of a write-ahead log.
 const LOG: &str = "-wal";
@@ -257,6 +279,25 @@ mod tests {
         }
         drop(file);
         assert_eq!(fs::read(log_of(&path)).unwrap(), b"other");
+    }
+
+    /// A reader that cannot read the log of a file does not answer without it. Without a log, it needs none.
+    #[test]
+    fn a_log_that_cannot_be_read_is_an_error() {
+        let directory = tempfile::tempdir().unwrap();
+        let [path, copy] = ["control.sqlite", "copy"].map(|name| directory.path().join(name));
+        let file = WriteConnection::open(&path, &CONTROL).unwrap();
+        file.settle().unwrap();
+        add_image(&file.sqlite);
+        fs::copy(&path, &copy).unwrap();
+        fs::copy(log_of(&path), log_of(&copy)).unwrap();
+        // SQLite cannot create the index of the log, as on a read-only disk.
+        std::os::unix::fs::symlink("missing/index", with_ending(&copy, LOG_INDEX)).unwrap();
+        let error = open_for_reading(&copy, &CONTROL).unwrap_err();
+        assert_eq!(error.kind(), ArchiveErrorKind::Io);
+        assert!(error.to_string().contains("run as the archive's user"), "{error}");
+        fs::write(log_of(&copy), "").unwrap();
+        assert_eq!(images(&open_for_reading(&copy, &CONTROL).unwrap()), 0);
     }
 
     fn add_image(sqlite: &Connection) {

@@ -8,7 +8,9 @@ use rusqlite::params;
 use time::{Duration, OffsetDateTime};
 
 use super::archive_writer::ArchiveWriter;
-use super::connection::{log_of, open_for_reading, remove_file, remove_log, sync_directory};
+use super::connection::{
+    has_log, log_of, open_for_reading, open_without_log, remove_file, remove_log, sync_directory,
+};
 use super::event_file;
 use super::event_row::microseconds;
 use super::file_name::FileName;
@@ -122,7 +124,7 @@ impl ArchiveWriter {
                 event_file::newest_reception(&file.sqlite).map_err(|error| file.error(error))
             }
             // A full disk may have no room for the index of the log. Without a log, the file has all rows.
-            Err(error) if error.may_need_room() && bytes_of(&log_of(&path)) == 0 => {
+            Err(error) if error.may_need_room() && !has_log(&path) => {
                 let file = open_for_reading(&path, &EVENTS)?;
                 let newest = event_file::newest_reception(&file);
                 newest.map_err(|error| ArchiveError::sqlite(&path, error))
@@ -219,7 +221,12 @@ impl ArchiveWriter {
         let mut files = Vec::new();
         for name in &names {
             let path = self.directory.join(name.to_string());
-            let file = open_for_reading(&path, &EVENTS)?;
+            let file = match open_for_reading(&path, &EVENTS) {
+                // A full disk may have no room for the index of the log. The few numbers in the log may then seem to
+                // be missing.
+                Err(error) if error.may_need_room() => open_without_log(&path, &EVENTS)?,
+                file => file?,
+            };
             files.push((path, file));
         }
         let mut ranges = RangeMerge::open(files)?;
