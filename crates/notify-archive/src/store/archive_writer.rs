@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -11,7 +10,7 @@ use time::OffsetDateTime;
 
 use super::archive_batch::{AppendOutcome, ArchiveBatch};
 use super::clock_watch::ClockWatch;
-use super::connection::{WriteConnection, sync_directory};
+use super::connection::{WriteConnection, create, sync_directory};
 use super::control_file::{self, ControlChanges, ImportPosition};
 use super::event_file::{self, FileBatch, FileReach};
 use super::file_name::{FileName, file_names};
@@ -84,8 +83,7 @@ impl ArchiveWriter {
         create_directory(directory).map_err(io)?;
         let directory = &fs::canonicalize(directory).map_err(io)?;
         let path = directory.join(LOCK_FILE);
-        let lock =
-            OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
+        let lock = create(&path).and_then(|_| OpenOptions::new().write(true).open(&path));
         let lock = lock.map_err(|error| ArchiveError::io("create", &path, error))?;
         lock.try_lock().map_err(|error| match error {
             fs::TryLockError::WouldBlock => ArchiveError::new(
@@ -321,8 +319,15 @@ impl ArchiveWriter {
         let known = control_file::files(&control.sqlite).map_err(|error| control.error(error))?;
         let mut changes = ControlChanges::default();
         for name in self.names.clone() {
-            // A damaged file has its error when a batch needs it. It must not keep the others away.
-            let Ok((_, counts)) = self.file(name) else { continue };
+            // A file has its error when a batch needs it. It must not keep the others away.
+            let counts = match self.file(name) {
+                Ok((_, counts)) => *counts,
+                Err(error) if error.kind() == ArchiveErrorKind::Corrupt => continue,
+                Err(error) => {
+                    tracing::warn!("notifications of this file cannot be stored: {error}");
+                    continue;
+                }
+            };
             let (events, unreadable) = known.get(&name).copied().unwrap_or_default();
             // A row that is missing stays missing: `verify` reports it.
             if counts.0 > events || counts.1 > unreadable {

@@ -1,8 +1,8 @@
 //! Connections to the archive's files: how they are opened, and whether their file is still in its place.
 
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io;
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -151,9 +151,10 @@ fn open(path: &Path, flags: OpenFlags) -> Result<Connection> {
     open().map_err(|error| ArchiveError::sqlite(path, error))
 }
 
-/// Creates an empty file that only its owner can read. Returns `false` if it exists already.
-fn create(path: &Path) -> io::Result<bool> {
-    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+/// Creates an empty file that only its owner can read: the user of the archive, also if root calls it. Returns `false`
+/// if it exists already.
+pub(super) fn create(path: &Path) -> io::Result<bool> {
+    match durable_file::create_private(path) {
         Ok(_) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
         Err(error) => Err(error),

@@ -554,6 +554,23 @@ fn files_are_readable_by_their_owner_only() {
     }
 }
 
+/// What root's commands create belongs to the user of the archive, who must still write to it.
+#[test]
+fn root_leaves_the_files_to_the_owner_of_the_archive() {
+    use std::os::unix::fs::{MetadataExt as _, chown};
+    let directory = tempfile::tempdir().unwrap();
+    if chown(directory.path(), Some(1234), None).is_err() {
+        println!("skipped: only root can give files to other users");
+        return;
+    }
+    let mut writer = ArchiveWriter::open(directory.path()).unwrap();
+    writer.append(&ArchiveBatch { records: read_all(&day()), ..ArchiveBatch::default() }).unwrap();
+    for entry in fs::read_dir(directory.path()).unwrap() {
+        let entry = entry.unwrap();
+        assert_eq!(entry.metadata().unwrap().uid(), 1234, "{:?}", entry.file_name());
+    }
+}
+
 /// Returns all records of an archive, with bodies.
 pub(crate) fn read(directory: &Path) -> Vec<EventRecord> {
     let mut records = Vec::new();

@@ -5,13 +5,13 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::PathBuf;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use super::dead_letter::{DeadLetter, DeadLetterRecord};
-use super::durable_file::{SYNC_UNSUPPORTED, sync_directory, temporary_path};
+use super::durable_file::{SYNC_UNSUPPORTED, give_to, sync_directory, temporary_path};
 use crate::error::{Error, ErrorKind, Result};
 use crate::redact::printable::printable;
 
@@ -95,11 +95,8 @@ impl DeadLetterFile {
         let mut options = OpenOptions::new();
         let new = options.write(true).create_new(true).mode(MODE).open(&temporary);
         let new = new.and_then(|new| {
-            let owner = locked.metadata()?;
             // An administrator may remove the letters of a service, which must still write afterwards.
-            if owner.uid() != new.metadata()?.uid() {
-                fchown(&new, Some(owner.uid()), Some(owner.gid()))?;
-            }
+            give_to(&new, &locked.metadata()?)?;
             Ok(new)
         });
         let new = new.map_err(|error| self.error("cannot be replaced", error))?;

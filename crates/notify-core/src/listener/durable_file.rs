@@ -2,24 +2,70 @@
 //!
 //! The crates of this workspace share it. All functions block.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 /// Writes `content` to a file, which only its owner may read, in place of an earlier one.
+///
+/// If root calls it, the file belongs to the owner of the earlier one, or else of the directory.
 ///
 /// # Errors
 ///
 /// The error of the file or of its directory. The file then has its earlier content or the new one.
 pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let temporary = temporary_path(path);
-    let mut options = OpenOptions::new();
-    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+    // A process that was killed may have left one. A link there must lead to no other file.
+    drop(fs::remove_file(&temporary));
+    let mut file = create_new(&temporary)?;
+    let owner = fs::symlink_metadata(path).or_else(|_| fs::metadata(directory_of(path)))?;
+    leave_to(&file, &owner)?;
     file.write_all(content)?;
     file.sync_all()?;
     fs::rename(&temporary, path)?;
     sync_directory(path)
+}
+
+/// Creates a file that only its owner may read and write.
+///
+/// If root calls it, the file belongs to the owner of its directory: a service without privileges must still open what
+/// an administrator's command creates beside its files.
+///
+/// # Errors
+///
+/// The error of the file or of its directory, also if the file exists.
+pub fn create_private(path: &Path) -> io::Result<File> {
+    let file = create_new(path)?;
+    leave_to(&file, &fs::metadata(directory_of(path))?)?;
+    Ok(file)
+}
+
+fn create_new(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
+}
+
+/// Gives a file that root created to another owner.
+///
+/// A root without this privilege, as in a container, keeps the file.
+fn leave_to(file: &File, owner: &Metadata) -> io::Result<()> {
+    const ROOT: u32 = 0;
+    if file.metadata()?.uid() == ROOT {
+        drop(give_to(file, owner));
+    }
+    Ok(())
+}
+
+/// Gives a file to an owner, unless it belongs to that owner already.
+///
+/// # Errors
+///
+/// The error of the system, such as a missing privilege.
+pub(super) fn give_to(file: &File, owner: &Metadata) -> io::Result<()> {
+    if file.metadata()?.uid() == owner.uid() {
+        return Ok(());
+    }
+    fchown(file, Some(owner.uid()), Some(owner.gid()))
 }
 
 /// Returns the path of a new content before it replaces the earlier one.
@@ -35,8 +81,13 @@ pub fn temporary_path(path: &Path) -> PathBuf {
 ///
 /// The error of the directory.
 pub fn sync_directory(path: &Path) -> io::Result<()> {
+    File::open(directory_of(path))?.sync_all()
+}
+
+/// Returns the directory of a file.
+fn directory_of(path: &Path) -> &Path {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
+    parent.unwrap_or(Path::new("."))
 }
 
 /// Creates a directory and those that are missing above it, which only their owner may read, and makes their
@@ -66,9 +117,39 @@ pub const SYNC_UNSUPPORTED: [io::ErrorKind; 3] =
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::fs::{PermissionsExt, chown, symlink};
 
     use super::*;
+
+    /// What root creates belongs to the owner of the earlier file, or else of the directory.
+    #[test]
+    fn root_leaves_files_to_their_service() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        if chown(dir.path(), Some(1234), None).is_err() {
+            println!("skipped: only root can give files to other users");
+            return;
+        }
+        replace(&file, b"new").unwrap();
+        assert_eq!(fs::metadata(&file).unwrap().uid(), 1234);
+        chown(&file, Some(1235), None).unwrap();
+        replace(&file, b"newer").unwrap();
+        let metadata = fs::metadata(&file).unwrap();
+        assert_eq!((metadata.uid(), metadata.permissions().mode() & 0o777), (1235, 0o600));
+        assert_eq!(create_private(&dir.path().join("b")).unwrap().metadata().unwrap().uid(), 1234);
+    }
+
+    /// A link in place of the new content leads to no other file.
+    #[test]
+    fn a_link_is_not_written_through() {
+        let dir = tempfile::tempdir().unwrap();
+        let [file, other] = ["file", "other"].map(|name| dir.path().join(name));
+        fs::write(&other, "other").unwrap();
+        symlink(&other, temporary_path(&file)).unwrap();
+        replace(&file, b"new").unwrap();
+        assert_eq!(fs::read(&other).unwrap(), b"other");
+        assert_eq!(fs::read(&file).unwrap(), b"new");
+    }
 
     /// Missing directories are created for their owner alone, and a directory that exists is no error.
     #[test]
