@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::ops::{ControlFlow, Range};
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -12,7 +11,7 @@ use rusqlite::Connection;
 use time::OffsetDateTime;
 
 use super::archive_writer::CONTROL_FILE;
-use super::connection::{open_for_reading, sync_directory};
+use super::connection::{create, open_for_reading, sync_directory};
 use super::control_file;
 use super::event_file::{self, PageIndex};
 use super::event_row::{RecordDetail, TextInterner, microseconds};
@@ -355,13 +354,11 @@ fn copy(connection: &Connection, to: &Path) -> Result<()> {
     let path = to.to_str().ok_or_else(|| {
         ArchiveError::new(ArchiveErrorKind::Invalid, "the name of the directory is not UTF-8")
     })?;
+    // SQLite would create a file that other users may read until the copy is complete.
+    create(to).map_err(|error| ArchiveError::io("create", to, error))?;
     connection.execute("VACUUM INTO ?", [path]).map_err(sqlite)?;
-    let finish = || {
-        let file = fs::OpenOptions::new().read(true).write(true).open(to)?;
-        file.set_permissions(fs::Permissions::from_mode(0o600))?;
-        file.sync_all()
-    };
-    finish().map_err(|error| ArchiveError::io("write", to, error))
+    let synced = fs::OpenOptions::new().write(true).open(to).and_then(|file| file.sync_all());
+    synced.map_err(|error| ArchiveError::io("write", to, error))
 }
 
 /// Returns an error if the deadline has passed.
@@ -381,4 +378,32 @@ pub(crate) fn deadline_error() -> ArchiveError {
     let message =
         "the question took too long: narrow it with --since and --until, or ask for one image";
     ArchiveError::new(ArchiveErrorKind::DeadlineExceeded, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    /// Only its owner can read a copy, also before it is complete.
+    #[test]
+    fn a_copy_is_private_from_its_first_byte() {
+        let directory = tempfile::tempdir().unwrap();
+        let to = directory.path().join("copy");
+        let connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch("CREATE TABLE t (x); INSERT INTO t VALUES (1)").unwrap();
+        let modes = Arc::new(Mutex::new(Vec::new()));
+        let (seen, path) = (Arc::clone(&modes), to.clone());
+        let look = move || {
+            let mode = fs::metadata(&path).map(|metadata| metadata.permissions().mode() & 0o777);
+            seen.lock().unwrap().extend(mode);
+            false
+        };
+        connection.progress_handler(1, Some(look));
+        copy(&connection, &to).unwrap();
+        let modes = modes.lock().unwrap();
+        assert!(!modes.is_empty() && modes.iter().all(|mode| *mode == 0o600), "{modes:?}");
+    }
 }
