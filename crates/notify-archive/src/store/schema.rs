@@ -46,6 +46,12 @@ impl FileSchema {
             .map_err(sqlite)?;
         // Another process may have migrated while this one waited.
         let version = self.version(path, &transaction)?;
+        if (1..self.migrations.len()).contains(&version) {
+            let (name, latest) = (shown(path), self.migrations.len());
+            tracing::warn!(
+                "bringing `{name}` to version {latest}, which may take minutes: earlier programs refuse it then"
+            );
+        }
         for migration in self.migrations.iter().skip(version) {
             migration.run(&transaction).map_err(sqlite)?;
         }
