@@ -78,7 +78,8 @@ pub(crate) fn run(args: &ReplayArgs, config: &ConfigArgs) -> Result<ExitStatus, 
             return Err(CommandError::new(ExitStatus::PermanentError, message));
         }
         let lines = line_filter(&filter, &config);
-        let adapt = |source: SourceConfig| source.follow(false).from_end(false).filter(lines.clone());
+        let adapt =
+            |source: SourceConfig| source.follow(false).from_end(false).filter(lines.clone());
         let sources: Vec<_> = sources.into_iter().map(adapt).collect();
         check_checkpoints(&sources)?;
         let builder = builder_of(&sources, &config)?.config(listener_config(&config));

@@ -120,13 +120,11 @@ pub(crate) async fn wait_for_answer<T>(
     answer: &mut oneshot::Receiver<T>,
     ended: impl FnOnce() -> Error,
 ) -> Result<T> {
-    match timeout(DISK_TIMEOUT, answer).await {
-        Ok(answer) => answer.map_err(|_| ended()),
-        Err(_) => {
-            let message = "the disk of the log file did not answer in 30 s: check the disk";
-            Err(Error::new(ErrorKind::Timeout, message))
-        }
-    }
+    let Ok(answer) = timeout(DISK_TIMEOUT, answer).await else {
+        let message = "the disk of the log file did not answer in 30 s: check the disk";
+        return Err(Error::new(ErrorKind::Timeout, message));
+    };
+    answer.map_err(|_| ended())
 }
 
 /// The output that the thread writes to.

@@ -189,7 +189,8 @@ mod tests {
         }
         let others = ["n.log", "n.log.gz", "n.log.position", "n.log.swp", "m.log.1", "n.log2"];
         // Live logs of other programs.
-        let live = ["n-2.log", "n-worker-1.log", "n.host-1.log", "n-host-20261129.log", "n-2026.log"];
+        let live =
+            ["n-2.log", "n-worker-1.log", "n.host-1.log", "n-host-20261129.log", "n-2026.log"];
         for name in others.into_iter().chain(live).chain(["n.log."]) {
             assert!(!is_rotated_name("n.log", name), "{name}");
         }
