@@ -4,11 +4,11 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use super::durable_file::create_private;
 use crate::error::{Error, ErrorKind, Result};
 use crate::redact::printable::printable;
 
@@ -40,9 +40,13 @@ impl CheckpointLock {
         };
         let mut path = checkpoint.as_os_str().to_owned();
         path.push(".lock");
-        let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(false).mode(0o600);
-        let file = options.open(path).map_err(file_error)?;
+        let file = match create_private(Path::new(&path)) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                OpenOptions::new().write(true).open(&path)
+            }
+            created => created,
+        };
+        let file = file.map_err(file_error)?;
         let deadline = Instant::now() + LOCK_TIMEOUT;
         loop {
             match file.try_lock() {
