@@ -51,6 +51,7 @@
 //! | nacks a message: a full queue with `reject-publish`, or a quorum queue without a majority | retries the message over a new channel |
 //! | returns a message as unroutable | declares the queues again and retries the message; refuses it after `rabbit.refuse_unroutable_after` |
 //! | cannot declare one queue: its node is down, a permission is missing | retries the messages of that queue; the others go on |
+//! | closes the channel over a routing key that a topic permission refuses | retries the messages with that key; the others go on over a new channel |
 //! | closes the channel over a message's size | refuses messages above that size for 10 minutes, then tries again |
 //! | refuses login, virtual host, permission or certificate | fails with a permanent error that names the option to change |
 //!
@@ -67,7 +68,8 @@
 //! ```
 //!
 //! Declaring needs *configure* on the exchange and the queues, and a binding needs *write* on the queue
-//! and *read* on the exchange. With `"verify"` or `"no"`, *write* on the exchange is enough.
+//! and *read* on the exchange. With `"verify"` or `"no"`, *write* on the exchange is enough. Topic permissions
+//! of the exchange must allow the routing keys too.
 //!
 //! # Configuration
 //!
@@ -310,9 +312,13 @@ impl Rabbit {
         while start < batch.messages().len() {
             let max_messages = publish_state.max_messages(publisher, config);
             let window = publish::window(batch, start, max_messages);
-            start = window.end;
+            let end = window.end;
             let follow_up =
                 publish::publish(publisher, config, topology, publish_state, batch, window).await?;
+            // Each repetition leaves out one queue more.
+            if !follow_up.repeat {
+                start = end;
+            }
             if follow_up.renew_channel {
                 publisher.renew_channel(config).await?;
             }

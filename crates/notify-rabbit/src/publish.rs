@@ -10,6 +10,7 @@
 //! | ack | no, but others were, and the window ended early | none: the attempt fails, and the outcome is unknown |
 //! | ack | no, but a return names no message of the window | none, in the same way |
 //! | none | any | none, in the same way |
+//! | none, and the broker refused the routing key | any | queue unavailable; the others go on over a new channel |
 //!
 //! lapin attaches a returned message to the confirm that arrives next, not to its own confirm. So this
 //! module matches returned messages by message id, after every confirm of the window has arrived and
@@ -57,6 +58,9 @@ pub(crate) struct FollowUp {
     /// A RabbitMQ channel that has published to a quorum queue without a leader may nack everything
     /// from then on, long after the queue has a leader again (observed with RabbitMQ 3.10).
     pub(crate) renew_channel: bool,
+    /// Whether the broker closed the channel over a routing key, so that the transport must publish the
+    /// other messages of the window again.
+    pub(crate) repeat: bool,
 }
 
 impl PublishState {
@@ -156,7 +160,8 @@ pub(crate) fn window(batch: &Batch<'_>, start: usize, max_messages: usize) -> Ra
 }
 
 /// Publishes the unsettled messages of `range` and settles every message whose outcome is known.
-/// Leaves out the messages whose queue is out of service.
+/// Leaves out the messages whose queue is out of service. A queue whose routing key the broker refuses is
+/// out of service afterwards.
 ///
 /// # Errors
 ///
@@ -169,7 +174,7 @@ pub(crate) fn window(batch: &Batch<'_>, start: usize, max_messages: usize) -> Ra
 pub(crate) async fn publish(
     publisher: &mut Publisher,
     config: &Config,
-    topology: &Topology,
+    topology: &mut Topology,
     state: &mut PublishState,
     batch: &mut Batch<'_>,
     range: Range<usize>,
@@ -256,13 +261,29 @@ pub(crate) async fn publish(
             .map(|queue| format!("`{}`", printable(queue.as_str(), 255)))
             .collect();
         let error = failure.explain(publisher, config, &silent.join(" and "));
-        return Err(error.with_outcome(Outcome::Unknown));
+        let error = error.with_outcome(Outcome::Unknown);
+        let mut priorities = publishing.iter().map(|message| message.priority());
+        let refused = refused_key(&failure)
+            .and_then(|key| priorities.find(|&priority| topology.queue(priority).as_str() == key));
+        let Some(priority) = refused else { return Err(error) };
+        topology.defer(priority, error);
+        follow_up.renew_channel = true;
+        follow_up.repeat = true;
     }
     if let Some(reason) = returned.unmatched {
         state.one_by_one = true;
         return Err(reason.with_outcome(Outcome::Unknown));
     }
     Ok(follow_up)
+}
+
+/// Returns the routing key over which the broker closed the channel, because a topic permission refuses it.
+fn refused_key(failure: &PublishFailure) -> Option<&str> {
+    let PublishFailure::Lapin(error) = failure else { return None };
+    let lapin::ErrorKind::ProtocolError(error) = error.kind() else { return None };
+    // RabbitMQ: `access to topic 'notifications.error' in exchange 'glance' in vhost '/' refused …`.
+    let (_, key) = error.get_message().as_str().split_once("access to topic '")?;
+    key.split_once("' in exchange ").map(|(key, _)| key)
 }
 
 /// A buffer that joins runs of accepted messages, so that one call settles many.

@@ -47,9 +47,8 @@ struct QueueFailure {
     priority: Priority,
     meaning: BrokerAnswer,
     error: Error,
-    /// Whether the broker closed the connection over this queue. Then a new connection leaves the queue
-    /// for later.
-    ended_connection: bool,
+    /// Whether a new connection leaves the queue for later, because it held up the others.
+    is_deferred: bool,
     /// Whether the failure belongs to the current attempt, which does not try the queue again.
     is_new: bool,
 }
@@ -134,6 +133,18 @@ impl Topology {
         Some((failure.meaning, &failure.error))
     }
 
+    /// Takes a queue out of service. The next attempt tries it again after all others.
+    pub(crate) fn defer(&mut self, priority: Priority, error: Error) {
+        let meaning = BrokerAnswer::QueueUnavailable;
+        self.fail(QueueFailure { priority, meaning, error, is_deferred: true, is_new: true });
+    }
+
+    /// Remembers the last failure of a queue.
+    fn fail(&mut self, failure: QueueFailure) {
+        self.failures.retain(|earlier| earlier.priority != failure.priority);
+        self.failures.push(failure);
+    }
+
     /// Begins an attempt: the queues that are out of service may be tried again.
     pub(crate) fn begin_attempt(&mut self) {
         for failure in &mut self.failures {
@@ -159,9 +170,9 @@ impl Topology {
         }
         let queues = self.named_queues();
         for (index, (priority, queue)) in queues.iter().enumerate() {
-            let is_dangerous =
-                |failure: &QueueFailure| failure.priority == *priority && failure.ended_connection;
-            if self.failures.iter().any(is_dangerous) {
+            let is_deferred =
+                |failure: &QueueFailure| failure.priority == *priority && failure.is_deferred;
+            if self.failures.iter().any(is_deferred) {
                 continue;
             }
             // A queue that does not answer leaves the others their share of the time.
@@ -233,15 +244,9 @@ impl Topology {
             return Err(error);
         }
         self.log_once(Some(format!("{}{error}", outage_prefix(entity))));
-        self.failures.retain(|failure| failure.priority != priority);
         let result = if ended_connection { Err(error.clone()) } else { Ok(()) };
-        self.failures.push(QueueFailure {
-            priority,
-            meaning,
-            error,
-            ended_connection,
-            is_new: true,
-        });
+        let is_deferred = ended_connection;
+        self.fail(QueueFailure { priority, meaning, error, is_deferred, is_new: true });
         result
     }
 

@@ -103,6 +103,12 @@ impl ErrorContext {
             }
             Operation::Login | Operation::Publish { .. } | Operation::Consume => "",
         };
+        let grant = match operation {
+            Operation::Publish { .. } if text.0.contains("access to topic") => {
+                "set_topic_permissions"
+            }
+            _ => "set_permissions",
+        };
         let (kind, message) = match error.kind() {
             Kind::Soft(Soft::ACCESSREFUSED | Soft::RESOURCELOCKED)
                 if operation == Operation::Consume && text.0.contains("exclusive") =>
@@ -123,7 +129,7 @@ impl ErrorContext {
                 ErrorKind::Access,
                 format!(
                     "permission denied to {self}: {text}; grant it with `rabbitmqctl \
-                     set_permissions`{hint}"
+                     {grant}`{hint}"
                 ),
             ),
             Kind::Hard(Hard::NOTALLOWED) => return self.not_allowed(text),
@@ -259,6 +265,16 @@ mod tests {
                 ErrorKind::Access,
                 "permission denied to user `svc` at broker:5672: access to exchange 'glance' in \
                  vhost '/' refused for user 'svc'; grant it with `rabbitmqctl set_permissions`",
+            ),
+            (
+                403,
+                "ACCESS_REFUSED - access to topic 'notifications.error' in exchange 'glance' in vhost \
+                 '/' refused for user 'svc'",
+                PUBLISH,
+                ErrorKind::Access,
+                "permission denied to user `svc` at broker:5672: access to topic \
+                 'notifications.error' in exchange 'glance' in vhost '/' refused for user 'svc'; \
+                 grant it with `rabbitmqctl set_topic_permissions`",
             ),
             (
                 403,

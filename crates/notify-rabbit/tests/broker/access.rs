@@ -5,7 +5,7 @@ use std::io::Write as _;
 use crate::support::{config, lapin_threads, open_sockets, rabbit, wait_until};
 use notify_conformance::attempts::send_once;
 use notify_conformance::samples;
-use notify_core::{Error, ErrorKind, Transport};
+use notify_core::{Error, ErrorKind, Priority, Transport, Verdict};
 use notify_rabbit::Rabbit;
 use notify_testbed::broker::rabbitmq::{RabbitMq, Vhost};
 use notify_testbed::log_recorder::LogRecorder;
@@ -124,6 +124,41 @@ async fn minimal_permissions_are_enough() {
     let findings = rabbit(&url, options).check().await.unwrap();
     let bad: Vec<_> = findings.iter().map(|f| format!("{}: {:?}", f.subject, f.state)).collect();
     assert!(bad.iter().any(|f| f.starts_with("write permission: Bad(")), "{bad:?}");
+}
+
+/// A topic permission that refuses a routing key delays no other key, also if its messages are the oldest.
+/// They are retried, and arrive once you permit the key.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_routing_key_that_is_not_permitted_delays_no_other() {
+    for declare in ["yes", "verify", "no"] {
+        let vhost = RabbitMq::shared().vhost();
+        send_once(&mut rabbit(&vhost.url(), json!({})), &samples::messages(0..3))
+            .await
+            .assert_all_accepted();
+        let (url, mut options) = user(&vhost, Some([".*", ".*", ".*"]));
+        let name = options["user"].as_str().unwrap().to_owned();
+        vhost.permit_topics(&name, "glance", [r"^notifications\.(info|warn)$", ".*"]);
+        options["declare"] = json!(declare);
+        let mut transport = rabbit(&url, options);
+        // The first is an error.
+        let messages = samples::messages(1..31);
+        for _ in 0..3 {
+            let report = send_once(&mut transport, &messages).await;
+            assert!(report.result.is_ok(), "{:?}", report.result);
+            for (message, verdict) in std::iter::zip(&messages, &report.verdicts) {
+                let is_refused = message.priority() == Priority::Error;
+                assert_eq!(matches!(verdict, Some(Verdict::Retry(_))), is_refused, "{verdict:?}");
+            }
+            let error = report.first_retry();
+            assert_eq!(error.kind(), ErrorKind::Access);
+            let text = error.to_string();
+            let expected = "access to topic 'notifications.error' in exchange 'glance'";
+            assert!(text.contains(expected), "{text}");
+            assert!(text.contains("`rabbitmqctl set_topic_permissions`"), "{text}");
+        }
+        vhost.permit_topics(&name, "glance", [".*", ".*"]);
+        send_once(&mut transport, &messages).await.assert_all_accepted();
+    }
 }
 
 /// An operator can change the password without a restart.

@@ -63,6 +63,37 @@ async fn a_queue_whose_home_node_is_down_delays_no_other() {
     send_once(&mut transport, &messages).await.assert_all_accepted();
 }
 
+/// Queue unavailable: the broker closes the channel over a routing key that is not permitted. The messages
+/// with that key are retried, and the others are accepted over a new channel, in every attempt.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_routing_key_delays_no_other() {
+    let answer = |publishes: &[PublishedMessage]| -> Vec<u8> {
+        let mut out = Vec::new();
+        for publish in publishes {
+            if publish.routing_key == "notifications.error" {
+                let text = "ACCESS_REFUSED - write access to topic 'notifications.error' in exchange \
+                            'glance' in vhost '/' refused for user 'guest'";
+                out.extend(close_frame(publish.channel, 403, text));
+                break;
+            }
+            out.extend(publish.ack(false));
+        }
+        out
+    };
+    let url = PeerScript { answer, ..PeerScript::default() }.serve().await;
+    let mut transport = rabbit(&url, json!({}));
+    // The first is an error.
+    let messages = samples::messages(1..10);
+    for _ in 0..3 {
+        let report = send_once(&mut transport, &messages).await;
+        assert!(report.result.is_ok(), "{:?}", report.result);
+        assert_eq!(words(&report.verdicts), ["retry", "accept", "accept"].repeat(3));
+        let error = report.first_retry();
+        assert_eq!((error.kind(), error.outcome()), (ErrorKind::Access, Outcome::Unknown));
+        transport.close().await.unwrap();
+    }
+}
+
 /// The log has one warning for each outage of a queue, also when the second has the same reason as the first.
 #[tokio::test(flavor = "multi_thread")]
 async fn each_outage_of_a_queue_has_one_warning() {
