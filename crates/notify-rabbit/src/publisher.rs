@@ -68,10 +68,7 @@ async fn open_confirming_channel(connection: &Connection, config: &Config) -> Re
         }
     };
     timeout(config.endpoint.connect_timeout, silently(open)).await.unwrap_or_else(|_| {
-        let problem = "did not open a channel";
-        Err(match connection.blocked() {
-            Some(reason) => connection.context.timeout_error(problem, Some(&reason)),
-            None => connection.context.unavailable_error(problem),
-        })
+        let blocked = connection.blocked();
+        Err(connection.context.unanswered_error("did not open a channel", blocked.as_deref()))
     })
 }

@@ -344,10 +344,16 @@ fn outage_prefix(entity: BrokerEntity<'_>) -> String {
     format!("{entity} is out of service: ")
 }
 
-/// Returns the error of a declaration without an answer.
+/// Returns the error of a declaration without an answer. It is a timeout only if the queue alone is silent.
 fn declare_timeout(connection: &Connection, entity: BrokerEntity<'_>) -> Error {
     let problem = format!("did not answer a declaration of {entity}");
-    connection.context.timeout_error(&problem, connection.blocked().as_deref())
+    let (context, blocked) = (&connection.context, connection.blocked());
+    match entity {
+        BrokerEntity::Queue(_) if connection.is_usable() => {
+            context.timeout_error(&problem, blocked.as_deref())
+        }
+        _ => context.unanswered_error(&problem, blocked.as_deref()),
+    }
 }
 
 /// The most warnings that a topology remembers.

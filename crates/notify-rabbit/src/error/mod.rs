@@ -179,6 +179,15 @@ impl ErrorContext {
         }
     }
 
+    /// Returns the error of a request about more than one queue that had no answer in time. The parameters
+    /// are those of [`timeout_error`](Self::timeout_error).
+    ///
+    /// It is not a timeout: the worker would take the lanes for silent ones.
+    pub(crate) fn unanswered_error(&self, problem: &str, blocked: Option<&str>) -> Error {
+        let error = self.timeout_error(problem, blocked);
+        if error.kind() == ErrorKind::Timeout { self.unavailable_error(problem) } else { error }
+    }
+
     /// Returns the error of a queue that another listener reads.
     #[cfg(feature = "source")]
     pub(crate) fn queue_in_use(&self, queue: &str) -> Error {

@@ -33,6 +33,8 @@ pub(crate) struct PeerScript {
     /// Returns the answer to a declaration of a queue, by the number of the declaration, from 1 and over
     /// all connections, and its channel. `None` declares the queue.
     pub(crate) answer_declare: fn(usize, u16) -> Option<Vec<u8>>,
+    /// Whether the peer never answers a declaration of an exchange.
+    pub(crate) ignores_exchange: bool,
     /// Whether the peer never answers the close of a connection.
     pub(crate) ignores_close: bool,
     /// The number of declarations so far.
@@ -63,6 +65,7 @@ impl Default for PeerScript {
             after_open: Vec::new(),
             answer: |publishes| publishes.iter().flat_map(|publish| publish.ack(false)).collect(),
             answer_declare: |_, _| None,
+            ignores_exchange: false,
             ignores_close: false,
             declares: AtomicUsize::new(0),
         }
@@ -149,6 +152,7 @@ impl PeerScript {
                         method_frame(channel, 50, 11, &[&[1, b'q'][..], &[0; 8]].concat())
                     })
                 }
+                (1, Some((40, 10))) if self.ignores_exchange => continue,
                 // The answer to exchange.unbind breaks the rule below.
                 (1, Some((40, 40))) => method_frame(channel, 40, 51, &[]),
                 // The client confirms the end of a channel or of the connection.

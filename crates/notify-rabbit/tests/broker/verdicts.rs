@@ -162,6 +162,18 @@ async fn a_queue_that_ends_the_connection_delays_the_others_once() {
     send_once(&mut transport, &info).await.assert_all_accepted();
 }
 
+/// A broker that does not answer the declaration of the exchange is unavailable. A timeout would tell the
+/// worker that each lane is silent.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unanswered_declaration_of_the_exchange_isolates_no_lane() {
+    let url = PeerScript { ignores_exchange: true, ..PeerScript::default() }.serve().await;
+    let mut transport = rabbit(&url, json!({ "connect_timeout": 1 }));
+    let error = send_once(&mut transport, &messages(3)).await.into_error();
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Unavailable, Outcome::NotSent));
+    let expected = "did not answer a declaration of exchange `glance`";
+    assert!(error.to_string().ends_with(expected), "{error}");
+}
+
 /// Full or busy: a nack is retried, with the queue's name, for any time.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_nack_is_retried() {
