@@ -51,6 +51,7 @@
 //! | nacks a message: a full queue with `reject-publish`, or a quorum queue without a majority | retries the message over a new channel |
 //! | returns a message as unroutable | declares the queues again and retries the message; refuses it after `rabbit.refuse_unroutable_after` |
 //! | cannot declare one queue: its node is down, a permission is missing | retries the messages of that queue; the others go on |
+//! | does not answer the declaration of one queue | fails with [`ErrorKind::Timeout`](notify_core::ErrorKind::Timeout) after the messages of the others have their verdicts |
 //! | closes the channel over a routing key that a topic permission refuses | retries the messages with that key; the others go on over a new channel |
 //! | closes the channel over a message's size | refuses messages above that size for 10 minutes, then tries again |
 //! | refuses login, virtual host, permission or certificate | fails with a permanent error that names the option to change |
@@ -365,8 +366,8 @@ impl Transport for Rabbit {
     ///
     /// # Errors
     ///
-    /// When no host accepts the connection, the topology is unusable, or a window ends early. The
-    /// next send opens a new connection then.
+    /// When no host accepts the connection, the topology is unusable, a window ends early, or a queue of
+    /// the batch does not answer. The next send opens a new connection then.
     ///
     /// # Cancel safety
     ///
@@ -394,17 +395,21 @@ impl Transport for Rabbit {
         if let Ok(true) = retried {
             self.publish_windows(&mut publisher, batch).await?;
         }
-        self.publish_state.settle_unavailable(batch, &self.topology);
+        let silence = self.publish_state.settle_unavailable(batch, &mut self.topology);
         if publisher.has_answered {
             self.once_warnings.log_unblocked(&publisher.connection.context.host);
         }
-        match retried {
-            Ok(_) => self.publisher = Some(publisher),
+        match (retried, silence) {
             // The connection is gone, but every message has its verdict.
-            Err(_) if batch.unsettled().next().is_none() => {}
-            Err(error) => return Err(error),
+            (Err(_), None) if batch.unsettled().next().is_none() => Ok(()),
+            (Err(error), _) => Err(error),
+            // The end of the connection also ends the declaration that has no answer.
+            (Ok(_), Some(error)) => Err(error),
+            (Ok(_), None) => {
+                self.publisher = Some(publisher);
+                Ok(())
+            }
         }
-        Ok(())
     }
 
     /// Closes the connection orderly, within 3 s. All messages of earlier sends have their verdicts

@@ -74,14 +74,30 @@ impl PublishState {
     }
 
     /// Settles the messages whose queue is out of service.
-    pub(crate) fn settle_unavailable(&mut self, batch: &mut Batch<'_>, topology: &Topology) {
+    ///
+    /// Leaves the messages of a queue that did not answer without a verdict, and returns its error: the
+    /// worker then attempts that lane by itself.
+    pub(crate) fn settle_unavailable(
+        &mut self,
+        batch: &mut Batch<'_>,
+        topology: &mut Topology,
+    ) -> Option<Error> {
+        let mut silence = None;
         for (index, message) in batch.messages().iter().enumerate() {
+            let priority = message.priority();
             if !batch.is_settled(index)
-                && let Some((meaning, error)) = topology.failure(message.priority())
+                && let Some((meaning, error)) = topology.failure(priority)
             {
-                batch.settle(index, self.judge.verdict(message.id(), meaning, || error.clone()));
+                if error.kind() == ErrorKind::Timeout {
+                    silence = Some(error.clone());
+                    topology.report_silence(priority);
+                } else {
+                    let verdict = self.judge.verdict(message.id(), meaning, || error.clone());
+                    batch.settle(index, verdict);
+                }
             }
         }
+        silence
     }
 
     /// Returns the largest window, in messages.
@@ -160,8 +176,8 @@ pub(crate) fn window(batch: &Batch<'_>, start: usize, max_messages: usize) -> Ra
 }
 
 /// Publishes the unsettled messages of `range` and settles every message whose outcome is known.
-/// Leaves out the messages whose queue is out of service. A queue whose routing key the broker refuses is
-/// out of service afterwards.
+/// Leaves out the messages whose queue is out of service. A queue that confirms nothing, or whose routing key
+/// the broker refuses, is out of service afterwards.
 ///
 /// # Errors
 ///
@@ -205,7 +221,7 @@ pub(crate) async fn publish(
     let proves = !ended_early && !dropped_unwritten && returned.unmatched.is_none();
     let mut follow_up = FollowUp::default();
     let mut settlements = SettlementBuffer { batch, accepted: 0..0 };
-    let mut silent_queues = Vec::new();
+    let mut unconfirmed = Vec::new();
     let (mut nacks, mut returns) = (0, 0);
     for (&index, outcome) in indices.iter().zip(&outcomes) {
         let message = &messages[index];
@@ -224,9 +240,8 @@ pub(crate) async fn publish(
             (None, Some(PublishOutcome::Ack)) if proves => Some((BrokerAnswer::Taken, None)),
             (None, Some(PublishOutcome::Ack)) => None,
             (_, None) => {
-                let queue = topology.queue(message.priority());
-                if !silent_queues.contains(&queue) {
-                    silent_queues.push(queue);
+                if !unconfirmed.contains(&message.priority()) {
+                    unconfirmed.push(message.priority());
                 }
                 None
             }
@@ -256,16 +271,23 @@ pub(crate) async fn publish(
                 }
             }
         }
-        let silent: Vec<_> = silent_queues
+        let queues: Vec<_> = unconfirmed
             .iter()
-            .map(|queue| format!("`{}`", printable(queue.as_str(), 255)))
+            .map(|&priority| format!("`{}`", printable(topology.queue(priority).as_str(), 255)))
             .collect();
-        let error = failure.explain(publisher, config, &silent.join(" and "));
+        let error = failure.explain(publisher, config, &queues.join(" and "));
         let error = error.with_outcome(Outcome::Unknown);
         let mut priorities = publishing.iter().map(|message| message.priority());
         let refused = refused_key(&failure)
             .and_then(|key| priorities.find(|&priority| topology.queue(priority).as_str() == key));
-        let Some(priority) = refused else { return Err(error) };
+        let Some(priority) = refused else {
+            if error.kind() == ErrorKind::Timeout {
+                for silent in unconfirmed {
+                    topology.defer(silent, error.clone());
+                }
+            }
+            return Err(error);
+        };
         topology.defer(priority, error);
         follow_up.renew_channel = true;
         follow_up.repeat = true;

@@ -4,7 +4,8 @@
 //! priority comes with the first message that needs it.
 //!
 //! A queue that cannot be declared concerns only its own messages: the topology remembers the failure,
-//! and the other queues go on.
+//! and the other queues go on. One that held them up, such as one that did not answer, is tried again after
+//! them, and only for its own messages.
 //!
 //! An existing exchange or queue wins over the configuration, because another service may own it.
 //! This module changes and deletes nothing.
@@ -49,7 +50,8 @@ struct QueueFailure {
     error: Error,
     /// Whether a new connection leaves the queue for later, because it held up the others.
     is_deferred: bool,
-    /// Whether the failure belongs to the current attempt, which does not try the queue again.
+    /// Whether the failure belongs to the current attempt, which does not try the queue again. One of a
+    /// queue that did not answer is new until an attempt ends with its error.
     is_new: bool,
 }
 
@@ -133,10 +135,13 @@ impl Topology {
         Some((failure.meaning, &failure.error))
     }
 
-    /// Takes a queue out of service. The next attempt tries it again after all others.
+    /// Takes a queue out of service, because publishing to it failed. The next attempt tries it again after all
+    /// others.
     pub(crate) fn defer(&mut self, priority: Priority, error: Error) {
         let meaning = BrokerAnswer::QueueUnavailable;
-        self.fail(QueueFailure { priority, meaning, error, is_deferred: true, is_new: true });
+        // The current attempt ends with the error of a silent queue.
+        let is_new = error.kind() != ErrorKind::Timeout;
+        self.fail(QueueFailure { priority, meaning, error, is_deferred: true, is_new });
     }
 
     /// Remembers the last failure of a queue.
@@ -148,6 +153,13 @@ impl Topology {
     /// Begins an attempt: the queues that are out of service may be tried again.
     pub(crate) fn begin_attempt(&mut self) {
         for failure in &mut self.failures {
+            failure.is_new &= failure.error.kind() == ErrorKind::Timeout;
+        }
+    }
+
+    /// Notes that the attempt ends with the error of this queue, which did not answer.
+    pub(crate) fn report_silence(&mut self, priority: Priority) {
+        for failure in self.failures.iter_mut().filter(|failure| failure.priority == priority) {
             failure.is_new = false;
         }
     }
@@ -168,24 +180,17 @@ impl Topology {
             Ok(Err(failure)) => return Err(failure.error),
             Err(_) => return Err(declare_timeout(connection, entity)),
         }
-        let queues = self.named_queues();
-        for (index, (priority, queue)) in queues.iter().enumerate() {
+        let mut queues = self.named_queues();
+        queues.retain(|(priority, _)| {
             let is_deferred =
                 |failure: &QueueFailure| failure.priority == *priority && failure.is_deferred;
-            if self.failures.iter().any(is_deferred) {
-                continue;
-            }
-            // A queue that does not answer leaves the others their share of the time.
-            let now = Instant::now();
-            let left = u32::try_from(queues.len() - index).unwrap_or(1);
-            let share = now + deadline.saturating_duration_since(now) / left;
-            self.ensure_queue(*priority, queue, connection, config, share).await?;
-        }
-        Ok(())
+            !self.failures.iter().any(is_deferred)
+        });
+        self.ensure_queues(&queues, connection, config, deadline).await
     }
 
-    /// Tries again to declare the queues of these priorities that are out of service.
-    /// Returns whether one is in service again.
+    /// Tries again to declare the queues of these priorities that are out of service, within
+    /// `rabbit.connect_timeout`. Returns whether one is in service again.
     ///
     /// # Errors
     ///
@@ -197,14 +202,36 @@ impl Topology {
         priorities: &[Priority],
     ) -> Result<bool> {
         let before = self.failures.len();
-        for (priority, queue) in self.named_queues() {
-            let is_due = |failure: &QueueFailure| failure.priority == priority && !failure.is_new;
-            if priorities.contains(&priority) && self.failures.iter().any(is_due) {
-                let deadline = Instant::now() + config.endpoint.connect_timeout;
-                self.ensure_queue(priority, &queue, connection, config, deadline).await?;
-            }
-        }
+        let deadline = Instant::now() + config.endpoint.connect_timeout;
+        let mut queues = self.named_queues();
+        queues.retain(|(priority, _)| {
+            let is_due = |failure: &QueueFailure| failure.priority == *priority && !failure.is_new;
+            priorities.contains(priority) && self.failures.iter().any(is_due)
+        });
+        self.ensure_queues(&queues, connection, config, deadline).await?;
         Ok(self.failures.len() < before)
+    }
+
+    /// Declares or verifies these queues until `deadline`, and remembers their failures.
+    ///
+    /// # Errors
+    ///
+    /// If the connection has ended.
+    async fn ensure_queues(
+        &mut self,
+        queues: &[(Priority, ShortString)],
+        connection: &Connection,
+        config: &Config,
+        deadline: Instant,
+    ) -> Result<()> {
+        for (index, (priority, queue)) in queues.iter().enumerate() {
+            // A queue that does not answer leaves the others their share of the time.
+            let now = Instant::now();
+            let left = u32::try_from(queues.len() - index).unwrap_or(1);
+            let share = now + deadline.saturating_duration_since(now) / left;
+            self.ensure_queue(*priority, queue, connection, config, share).await?;
+        }
+        Ok(())
     }
 
     /// Declares or verifies one queue, and remembers its failure.
@@ -245,7 +272,7 @@ impl Topology {
         }
         self.log_once(Some(format!("{}{error}", outage_prefix(entity))));
         let result = if ended_connection { Err(error.clone()) } else { Ok(()) };
-        let is_deferred = ended_connection;
+        let is_deferred = ended_connection || error.kind() == ErrorKind::Timeout;
         self.fail(QueueFailure { priority, meaning, error, is_deferred, is_new: true });
         result
     }

@@ -10,7 +10,7 @@
 //! * `topology`, `oslo_messaging` and `headers` cover declarations and the form of messages.
 //! * `interruptions` covers brokers and links that fail; `relay` is the link.
 //! * `source_contract`, `source_failures` and `source_queues` cover the source.
-//! * `counters` covers the counters of the broker, and `silent_queues` a queue that confirms nothing.
+//! * `counters` covers the counters of the broker, and `silent_queues` a queue that answers nothing.
 //! * `misbehaving_peers` covers unusual and invalid answers; `scripted_peer` gives them.
 //!
 //! `cargo xtask setup` installs RabbitMQ.

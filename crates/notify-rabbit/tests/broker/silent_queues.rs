@@ -1,8 +1,9 @@
-//! A queue that confirms nothing, on a real RabbitMQ: the lane is attempted by itself, and you learn its
-//! name.
+//! A queue that confirms nothing or answers no declaration, on a real RabbitMQ: the lane is attempted by itself,
+//! and you learn its name.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use notify_conformance::attempts::send_once;
 use notify_conformance::samples;
 use notify_core::pipeline::{Receipt, WorkerState};
 use notify_core::{Message, Notifier, Priority};
@@ -60,6 +61,49 @@ async fn a_silent_classic_queue_delays_no_other() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_silent_quorum_queue_delays_no_other() {
     a_silent_queue_delays_no_other("quorum").await;
+}
+
+/// A queue hangs before the transport connects, so it does not answer its declaration. The others wait for it
+/// once at most, and its messages arrive once it answers.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_that_answers_no_declaration_delays_the_others_once() {
+    let broker = tokio::task::block_in_place(RabbitMq::start);
+    let vhost = broker.root();
+    let mut declaring = rabbit(&vhost.url(), json!({}));
+    send_once(&mut declaring, &samples::messages(0..3)).await.assert_all_accepted();
+    tokio::task::block_in_place(|| vhost.suspend_queue("notifications.error"));
+    let transport = rabbit(&vhost.url(), json!({ "connect_timeout": 5 }));
+    let (notifier, worker) = Notifier::builder(transport).publisher_id("host1").build().unwrap();
+    let worker = tokio::spawn(worker.run());
+    let (mut silent, mut waits) = (Vec::new(), Vec::new());
+    for round in 1..9 {
+        let started = Instant::now();
+        let mut others = Vec::new();
+        for message in samples::messages(round * 12..round * 12 + 12) {
+            let is_silent = Message::priority(&message) == Priority::Error;
+            let receipt = notifier.relay(message).await;
+            if is_silent { &mut silent } else { &mut others }.push(receipt);
+        }
+        for receipt in others {
+            within("the messages of the other queues", receipt).await;
+        }
+        waits.push(started.elapsed());
+        // The next round meets a probe of the silent queue.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    let long = waits.iter().filter(|wait| **wait > Duration::from_secs(3)).count();
+    assert!(long <= 1, "{waits:?}");
+    let named = || match notifier.stats().state {
+        WorkerState::Retrying { error, .. } => error.contains("`notifications.error`"),
+        _ => false,
+    };
+    wait_until("the state names the silent queue", named).await;
+    tokio::task::block_in_place(|| vhost.resume_queue("notifications.error"));
+    for receipt in silent {
+        within("the messages of the silent queue", receipt).await;
+    }
+    notifier.shutdown(Duration::from_secs(20)).await;
+    worker.await.unwrap();
 }
 
 /// RabbitMQ 4.0 can leave a quorum queue that confirms nothing for good, if it is killed seconds after the
