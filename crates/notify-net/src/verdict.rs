@@ -12,7 +12,8 @@
 //! | invalid | Refuse |
 //!
 //! A lost connection has no row: it proves nothing about a message, so the attempt fails and leaves the
-//! message unsettled. `docs/reliability.md` has the same table with the answers of each protocol.
+//! message unsettled. A new connection starts `refuse_unroutable_after` anew. `docs/reliability.md` has the
+//! same table with the answers of each protocol.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -109,6 +110,19 @@ impl Judge {
         Self { refuse_after, since: HashMap::new() }
     }
 
+    /// Forgets since when messages have been unroutable or rejected. Call it at each new connection: the time
+    /// for which the broker was away proves nothing.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let mut judge = notify_net::Judge::new(std::time::Duration::from_secs(60));
+    /// judge.forget_times();
+    /// ```
+    pub fn forget_times(&mut self) {
+        self.since.clear();
+    }
+
     /// Returns the verdict about the message `id`. Calls `error` for the reason, unless the message is
     /// taken.
     ///
@@ -202,5 +216,22 @@ mod tests {
         tokio::time::advance(Duration::from_secs(100)).await;
         judge.verdict(id, BrokerAnswer::Busy, error);
         assert_eq!(word(&judge.verdict(id, BrokerAnswer::Unroutable, error)), "Retry");
+    }
+
+    /// The time for which the broker was away does not count.
+    #[tokio::test(start_paused = true)]
+    async fn a_new_connection_gives_a_message_its_whole_time_again() {
+        let mut judge = Judge::new(Duration::from_secs(60));
+        let answer = |judge: &mut Judge| {
+            word(&judge.verdict(Uuid::from_u128(7), BrokerAnswer::Unroutable, error))
+        };
+        assert_eq!(answer(&mut judge), "Retry");
+        tokio::time::advance(Duration::from_secs(300)).await;
+        judge.forget_times();
+        assert_eq!(answer(&mut judge), "Retry");
+        tokio::time::advance(Duration::from_secs(59)).await;
+        assert_eq!(answer(&mut judge), "Retry");
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(answer(&mut judge), "Refuse");
     }
 }

@@ -184,6 +184,7 @@ impl Qpid {
             return Ok(self.connection.insert(connection));
         }
         let connection = Connection::open(&self.config, &self.name, &self.once_warnings).await?;
+        self.judge.forget_times();
         if std::mem::replace(&mut self.has_connected, true) {
             self.counters.add_reconnect();
         }

@@ -288,6 +288,7 @@ impl Rabbit {
             return Ok(publisher);
         }
         let mut connection = self.open_connection().await?;
+        self.publish_state.judge.forget_times();
         connection.count_blocked_time(&self.counters);
         self.topology.ensure(&connection, &self.config).await?;
         if self.config.backlog_warning > 0 {

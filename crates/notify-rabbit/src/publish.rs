@@ -40,7 +40,7 @@ use crate::topology::Topology;
 /// The knowledge about messages and the broker that outlives a window and a connection.
 #[derive(Debug)]
 pub(crate) struct PublishState {
-    judge: Judge,
+    pub(crate) judge: Judge,
     /// The broker's limit of a body in bytes, and the time at which the broker named it.
     max_body_bytes: Option<(u64, Instant)>,
     /// Whether the broker has returned a message that nothing identifies. Then only a window of one

@@ -163,6 +163,22 @@ async fn each_rejection_has_the_verdict_of_its_meaning() {
     }
 }
 
+/// The time without a connection is no part of `qpid.refuse_unroutable_after`.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_is_rejected_after_an_outage_is_retried() {
+    let peer = ProtonPeer::start();
+    peer.reject_with(Some("amqp:not-found"));
+    let options = json!({ "refuse_unroutable_after": 0.3 });
+    let mut transport = Qpid::new(config(&peer.url(), options)).unwrap();
+    for _ in 0..2 {
+        peer.inject(PeerFault::Reject, 0, Some(1));
+        let report = within(send_once(&mut transport, &samples::messages(0..1))).await;
+        assert!(matches!(report.verdicts[0], Some(Verdict::Retry(_))), "{:?}", report.verdicts);
+        transport.close().await.unwrap();
+        tokio::time::sleep(std::time::Duration::from_millis(400)).await;
+    }
+}
+
 /// `released` is transient: the next attempt delivers the message once.
 #[tokio::test(flavor = "multi_thread")]
 async fn retries_a_released_message() {

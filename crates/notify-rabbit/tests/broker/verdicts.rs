@@ -268,6 +268,22 @@ async fn a_returned_message_is_retried_and_refused_in_time() {
     }
 }
 
+/// The time without a connection is no part of `rabbit.refuse_unroutable_after`.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_is_returned_after_an_outage_is_retried() {
+    let answer = |publishes: &[PublishedMessage]| -> Vec<u8> {
+        publishes.iter().flat_map(|p| [p.return_unroutable(), p.ack(false)].concat()).collect()
+    };
+    let url = PeerScript { answer, ..PeerScript::default() }.serve().await;
+    let mut transport = rabbit(&url, json!({ "refuse_unroutable_after": 0.3 }));
+    for _ in 0..2 {
+        let report = send_once(&mut transport, &messages(3)).await;
+        assert_eq!(words(&report.verdicts), ["retry"; 3]);
+        transport.close().await.unwrap();
+        tokio::time::sleep(Duration::from_millis(400)).await;
+    }
+}
+
 /// A return that names no message makes the acks of its window unsure: none is reported as delivered.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_anonymous_return_never_counts_as_delivered() {
