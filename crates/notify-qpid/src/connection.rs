@@ -4,7 +4,7 @@
 //! when the socket does. So the [`ShutdownGuard`] shuts down the socket when a [`Connection`] is
 //! dropped, at any point.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,7 +27,7 @@ use tokio::time::{Instant, timeout};
 use crate::config::Config;
 use crate::error::ErrorContext;
 use crate::error::client::is_missing_node;
-use crate::link::Link;
+use crate::link::{Answer, Link};
 use crate::topology::{DURABLE, Route, Topology};
 use crate::wire::{self, BrokerProduct};
 
@@ -122,6 +122,29 @@ impl Connection {
             self.links.remove(address);
         }
         is_usable
+    }
+
+    /// Returns whether an address works, or may work, beside those in `failed`. If there is no link, attaches the
+    /// documented addresses first, within `time`: the batch may have had messages for one lane only.
+    pub(crate) async fn has_other_address(
+        &mut self,
+        failed: &HashMap<String, Answer>,
+        time: Duration,
+    ) -> bool {
+        if !self.links.is_empty() {
+            return true;
+        }
+        let mut routes: Vec<_> = self.topology.documented_routes().cloned().collect();
+        routes.retain(|route| !failed.contains_key(&route.address));
+        if routes.is_empty() {
+            return false;
+        }
+        self.is_half_open = true;
+        let Self { handle, context, warnings, .. } = self;
+        let (links, failures) = attach_all(handle, context, warnings, &routes, time).await;
+        self.is_half_open = failures.iter().any(|(_, failure)| failure.is_timeout());
+        self.links = links;
+        !self.links.is_empty() || failures.iter().any(|(_, failure)| failure.error.is_transient())
     }
 
     /// Returns whether the broker reports that the node of an attached address is not durable.

@@ -46,7 +46,7 @@ pub(crate) struct ConfirmTimeouts(HashMap<String, Duration>);
 /// # Errors
 ///
 /// The error that ended the connection, the timeout of an address that withholds its outcomes or the answer
-/// to an attach, or a permanent error if no address is usable. Failed links are gone afterwards.
+/// to an attach, or a permanent error if no documented address is usable. Failed links are gone afterwards.
 ///
 /// # Cancel safety
 ///
@@ -112,10 +112,10 @@ pub(crate) async fn publish(
     }
     // Without any usable address the configuration is wrong, not one lane.
     let mut errors = failures.values().filter_map(|(_, error)| error.as_ref());
-    if connection.links.is_empty()
-        && silent.is_none()
+    if silent.is_none()
         && errors.clone().all(|error| !error.is_transient())
         && let Some(error) = errors.next()
+        && !connection.has_other_address(&failures, config.endpoint.connect_timeout).await
     {
         return Err(error.clone());
     }

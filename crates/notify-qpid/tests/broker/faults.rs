@@ -213,6 +213,32 @@ async fn an_attach_without_an_answer_delays_no_attached_address() {
     assert_eq!(report.verdicts.iter().filter(|verdict| verdict.is_none()).count(), 20);
 }
 
+/// A missing node concerns its lane, also in a batch of that lane alone. An operator must act at once only if no
+/// address works.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_node_is_permanent_only_if_no_address_works() {
+    let messages = infos(0..2);
+    for (existing, table) in [
+        ("elsewhere", json!({})),
+        ("elsewhere", json!({ "address": "notifications" })),
+        ("notifications.warn", json!({ "refuse_unroutable_after": 0.3 })),
+    ] {
+        let peer = ProtonPeer::builder().queue(existing).create_nothing().start();
+        let mut transport = Qpid::new(config(&peer.url(), table)).unwrap();
+        let report = within(send_once(&mut transport, &messages)).await;
+        if existing == "elsewhere" {
+            assert_eq!(report.into_error().kind(), ErrorKind::Config);
+            continue;
+        }
+        assert!(report.result.is_ok(), "{:?}", report.result);
+        assert_eq!(report.first_retry().kind(), ErrorKind::Config);
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        let report = within(send_once(&mut transport, &messages)).await;
+        let refused = report.verdicts.iter().filter(|v| matches!(v, Some(Verdict::Refuse(_))));
+        assert_eq!(refused.count(), 2, "{:?}", report.verdicts);
+    }
+}
+
 /// When a node is missing at the next attach, an operator must act. If the transport has not seen the broker's
 /// detach before it writes, its lane fails first, which is transient.
 #[tokio::test(flavor = "multi_thread")]
