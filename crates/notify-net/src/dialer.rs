@@ -20,6 +20,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
 use crate::address_race::{AddressRace, UnreachableHost, unavailable};
+use crate::blocking::read_in_time;
 use crate::endpoint::Endpoint;
 use crate::host::Host;
 use crate::peer::PeerInfo;
@@ -66,14 +67,18 @@ impl<'a> Dialer<'a> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Access`] if a file is unreadable.
+    /// [`ErrorKind::Access`] if a file is unreadable, and [`ErrorKind::Unavailable`] after the endpoint's
+    /// `connect_timeout`.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future discards the files.
     pub async fn new(endpoint: &'a Endpoint) -> Result<Self> {
         let tls = match &endpoint.tls {
-            Some(files) => Some(files.load().await?),
+            Some(files) => {
+                let time = endpoint.connect_timeout;
+                Some(read_in_time(time, &files.paths(), files.load()).await?)
+            }
             None => None,
         };
         Ok(Self { endpoint, tls })
@@ -277,8 +282,12 @@ const ALERT_TIMEOUT: Duration = Duration::from_secs(1);
 mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
+    use tokio::time::timeout;
 
     use super::*;
+    use crate::sasl::SaslMechanism;
+    use crate::secret::Password;
+    use crate::tls::files::TlsFiles;
 
     const LONG: Duration = Duration::from_secs(30);
 
@@ -332,6 +341,36 @@ mod tests {
             Dialer::new(&endpoint).await.unwrap().open(log_in).await.unwrap();
             assert!(started.elapsed() < Duration::from_secs(6));
         }
+    }
+
+    /// A disk that hangs while the password or the TLS files are read ends the attempt, and the error names them.
+    #[test]
+    fn a_disk_that_hangs_ends_the_attempt() {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_time().max_blocking_threads(1).build().unwrap();
+        let (_release, hanging) = std::sync::mpsc::channel::<()>();
+        let endpoint = Endpoint {
+            user: Some("glance".into()),
+            password: Some(Password::File("/nfs/password".into())),
+            sasl_mechanism: vec![SaslMechanism::Plain],
+            tls: Some(TlsFiles { ca_file: Some("/nfs/ca.pem".into()), ..TlsFiles::default() }),
+            ..endpoint(&[("127.0.0.1", 1)], Duration::from_millis(20))
+        };
+        runtime.block_on(async {
+            // The only thread that reads files.
+            tokio::task::spawn_blocking(move || hanging.recv());
+            let reading = timeout(LONG, endpoint.read_password());
+            let error = reading.await.expect("the read ends").unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Unavailable);
+            let expected = "cannot read `password_file` /nfs/password: the disk does not answer";
+            assert_eq!(error.to_string(), expected);
+            if cfg!(feature = "tls") {
+                let reading = timeout(LONG, Dialer::new(&endpoint));
+                let error = reading.await.expect("the read ends").unwrap_err();
+                let expected = "cannot read `ca_file` /nfs/ca.pem: the disk does not answer";
+                assert_eq!(error.to_string(), expected);
+            }
+        });
     }
 
     /// One error names every reason once.

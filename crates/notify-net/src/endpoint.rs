@@ -8,6 +8,7 @@ use std::time::Duration;
 use notify_core::Result;
 use notify_core::config::Seconds;
 
+use crate::blocking::read_in_time;
 use crate::host::Host;
 use crate::sasl::SaslMechanism;
 use crate::secret::{Password, Secret};
@@ -54,6 +55,7 @@ pub struct Endpoint {
     /// `sasl_mechanism`: the methods of login, the best first. Never empty.
     pub sasl_mechanism: Vec<SaslMechanism>,
     /// `connect_timeout`: the time to connect and log in to any of the hosts. Default 10 s.
+    /// The password file and the TLS files have the same time each.
     ///
     /// Each address gets an equal share of the time that is left.
     pub connect_timeout: Duration,
@@ -145,14 +147,21 @@ impl Endpoint {
     ///
     /// # Errors
     ///
-    /// Those of [`Password::read`].
+    /// Those of [`Password::read`], and [`ErrorKind::Unavailable`](notify_core::ErrorKind::Unavailable) after
+    /// `connect_timeout`.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future discards the result.
     pub async fn read_password(&self) -> Result<Secret> {
         match &self.password {
-            Some(password) if self.uses_password() => password.read().await,
+            Some(password) if self.uses_password() => {
+                let file = match password {
+                    Password::File(path) => Some(("password_file", path.as_path())),
+                    Password::Inline(_) => None,
+                };
+                read_in_time(self.connect_timeout, file.as_slice(), password.read()).await
+            }
             _ => Ok(Secret::new("")),
         }
     }

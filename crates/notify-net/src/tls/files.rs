@@ -1,6 +1,6 @@
 //! The options that name a TLS client's files. This module reads none of them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use notify_core::Result;
 
@@ -54,6 +54,13 @@ impl TlsFiles {
             )));
         }
         Ok(())
+    }
+
+    /// Returns the configured files with their options.
+    pub(crate) fn paths(&self) -> Vec<(&'static str, &Path)> {
+        let Self { ca_file, cert_file, key_file } = self;
+        let files = [("ca_file", ca_file), ("cert_file", cert_file), ("key_file", key_file)];
+        files.into_iter().filter_map(|(option, path)| Some((option, path.as_deref()?))).collect()
     }
 }
 

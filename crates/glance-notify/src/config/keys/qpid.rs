@@ -68,7 +68,7 @@ pub(super) const QPID: &[ConfigKey] = &[
         KeyKind::Seconds,
         "`10`",
         "For all hosts together, each with its share; and again for all links that an attempt \
-         must attach.",
+         must attach, and for reading the password file and the TLS files.",
     ),
     key(
         "qpid.refuse_unroutable_after",

@@ -74,7 +74,8 @@ pub(super) const RABBIT: &[ConfigKey] = &[
         "rabbit.connect_timeout",
         KeyKind::Seconds,
         "`10`",
-        "For all hosts together, each with its share; and again for the declarations.",
+        "For all hosts together, each with its share; and again for the declarations, and \
+         for reading the password file and the TLS files.",
     ),
     key(
         "rabbit.refuse_unroutable_after",
