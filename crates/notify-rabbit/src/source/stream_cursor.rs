@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime};
 use lapin::message::Delivery;
 use lapin::types::{AMQPValue, FieldTable};
 use notify_core::Result;
+use notify_net::guard::content_header::DROPPED_HEADER;
 
 use super::source_config::StreamStart;
 use super::stream_checkpoint::{CheckpointFile, KnownMessage, StreamCheckpoint};
@@ -158,7 +159,9 @@ impl StreamCursor {
             && let StreamPlace::At(known) | StreamPlace::After(known) = &self.place
         {
             let is_acknowledged = matches!(self.place, StreamPlace::After(_));
-            if offset < known.offset || (offset == known.offset && crc != known.crc) {
+            // Without its body, a message tells its offset only.
+            let is_other = crc != known.crc && known.crc != EMPTY_CRC && !is_emptied(delivery);
+            if offset < known.offset || (offset == known.offset && is_other) {
                 return StreamMessage::Foreign;
             }
             if offset == known.offset && is_acknowledged {
@@ -247,6 +250,13 @@ fn delivery_offset(delivery: &Delivery) -> Option<u64> {
     }
 }
 
+/// Returns whether the guard dropped the body, because it exceeds the limit of this session.
+fn is_emptied(delivery: &Delivery) -> bool {
+    let headers = delivery.properties.headers().as_ref();
+    delivery.data.is_empty()
+        && headers.is_some_and(|headers| headers.inner().contains_key(DROPPED_HEADER))
+}
+
 /// Returns the CRC-32 of a body.
 fn crc(body: &[u8]) -> u32 {
     let mut crc = flate2::Crc::new();
@@ -273,6 +283,8 @@ fn number(offset: u64) -> AMQPValue {
 
 /// The argument of a consumer that names its start, and the header with a message's offset.
 const OFFSET: &str = "x-stream-offset";
+/// The CRC-32 of an empty body, which a session with a smaller limit of bodies may have kept.
+const EMPTY_CRC: u32 = 0;
 
 #[cfg(test)]
 mod tests {
@@ -382,6 +394,31 @@ mod tests {
             cursor.settle(1).await.unwrap();
             cursor.begin().await.unwrap();
             assert_eq!(cursor.take(&first), expected);
+        }
+    }
+
+    /// A limit of bodies that changes between two sessions makes the stream no other one.
+    #[tokio::test]
+    async fn a_message_without_its_body_is_known_by_its_offset() {
+        let emptied = || {
+            let mut delivery = Delivery::mock(1, "".into(), "q".into(), false, Vec::new());
+            let mut headers = FieldTable::default();
+            headers.insert(DROPPED_HEADER.into(), text("the body has 9 bytes, more than 2"));
+            delivery.properties = BasicProperties::default().with_headers(headers);
+            delivery
+        };
+        assert_eq!(crc(b""), EMPTY_CRC);
+        for (before, after) in [
+            (emptied(), message(1, 3, "a")),
+            (message(1, 3, "a"), emptied()),
+            (emptied(), emptied()),
+        ] {
+            let mut cursor = StreamCursor::new("s".into(), StreamStart::Offset(3), None);
+            cursor.begin().await.unwrap();
+            assert_eq!(cursor.take(&before), StreamMessage::New(3));
+            cursor.settle(1).await.unwrap();
+            cursor.begin().await.unwrap();
+            assert_eq!(cursor.take(&after), StreamMessage::Known);
         }
     }
 
