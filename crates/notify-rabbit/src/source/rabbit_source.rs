@@ -9,6 +9,7 @@ use notify_core::transport::Finding;
 use notify_core::{Error, ErrorKind, Result};
 use notify_net::OnceWarnings;
 use notify_net::guard::amqp091::Amqp091Guard;
+use tokio::task::JoinSet;
 
 use super::inspection::{self, QueueDepth};
 use super::read_plan::ReadPlan;
@@ -66,7 +67,7 @@ enum SourceConnection {
     /// A session is open.
     Open(Box<SourceSession>),
     /// A session is ending.
-    Ending(BoxFuture<Option<KeptConnection>>),
+    Ending(JoinSet<Option<KeptConnection>>),
 }
 
 impl RabbitSource {
@@ -174,11 +175,14 @@ impl RabbitSource {
         }))
     }
 
-    /// Ends the session after an error.
+    /// Ends the session after an error, in a task: the listener waits before it receives again, and other
+    /// readers of the queues get the unsettled messages meanwhile.
     fn end(&mut self) {
         let state = std::mem::replace(&mut self.state, SourceConnection::Idle(None));
         if let SourceConnection::Open(session) = state {
-            self.state = SourceConnection::Ending(Box::pin(session.into_connection()));
+            let mut ending = JoinSet::new();
+            ending.spawn(session.into_connection());
+            self.state = SourceConnection::Ending(ending);
         }
     }
 }
@@ -207,7 +211,10 @@ impl Source for RabbitSource {
                     self.state = self.begin(kept, credit);
                 }
                 SourceConnection::Ending(ending) => {
-                    let kept = ending.as_mut().await;
+                    let kept = match ending.join_next().await {
+                        Some(Ok(kept)) => kept,
+                        _ => None,
+                    };
                     self.state = SourceConnection::Idle(kept.map(Box::new));
                 }
                 SourceConnection::Starting(starting) => match starting.as_mut().await {

@@ -54,6 +54,25 @@ async fn a_queue_of_others_is_awaited_and_never_declared() {
     assert_eq!(vhost.queues().len(), 1);
 }
 
+/// The unsettled messages of a session that ended go to other readers while the listener waits before the next one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_ended_withholds_no_message_from_other_readers() {
+    let vhost = RabbitMq::shared().vhost();
+    declare_services(&vhost, &["info", "error"]);
+    let queues = json!({ "consume": ["notifications.info", "notifications.error"] });
+    let mut first = source(&vhost, queues);
+    assert_eq!(first.attach().await, [""; 0]);
+    publish(&vhost, "error", "one");
+    assert_eq!(first.texts(1).await, ["one"]);
+    vhost.delete_queue("notifications.info");
+    assert!(first.session_end().await.is_transient());
+    let mut second = source(&vhost, json!({ "consume": "notifications.error" }));
+    assert_eq!(second.attach().await, [""; 0]);
+    assert_eq!(second.texts(1).await, ["one"]);
+    second.close().await;
+    first.close().await;
+}
+
 /// A tap waits for an exchange that no service has declared yet, and declares none itself.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tap_waits_for_an_exchange_and_declares_none() {
