@@ -403,9 +403,8 @@ impl Transport for Rabbit {
         match (retried, silence) {
             // The connection is gone, but every message has its verdict.
             (Err(_), None) if batch.unsettled().next().is_none() => Ok(()),
-            (Err(error), _) => Err(error),
-            // The end of the connection also ends the declaration that has no answer.
-            (Ok(_), Some(error)) => Err(error),
+            // The end of the connection also ends a declaration that has no answer.
+            (Err(error), _) | (Ok(_), Some(error)) => Err(error),
             (Ok(_), None) => {
                 self.publisher = Some(publisher);
                 Ok(())

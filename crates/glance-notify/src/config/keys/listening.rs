@@ -29,7 +29,9 @@ pub(super) const LISTENER: &[ConfigKey] = &[
         KeyKind::Path,
         "none",
         "The file of dead letters, which the listener creates with mode 0600. Without it, the listener \
-         discards such a message and logs the reason.",
+         discards such a message and logs the reason. It warns you at the start if a queue stays \
+         (`source.queue`, `source.pool`), and refuses queues of others (`source.consume`), except a stream, \
+         because they lose the message too. `glance-notify archive` needs no file: it keeps what it cannot read.",
     ),
     key(
         "listener.max_dead_letter_bytes",
