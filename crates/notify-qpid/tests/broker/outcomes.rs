@@ -89,7 +89,7 @@ async fn cloud_events_have_the_form_of_their_binding() {
         let config = config(&peer.url(), json!({ "envelope": word }));
         let mut transport = Qpid::new(config).unwrap();
         let sent = send_once(&mut transport, std::slice::from_ref(&message)).await;
-        assert_eq!(sent.accepted().len(), 1);
+        sent.assert_all_accepted();
         let received = peer.messages("notifications.error").remove(number);
         assert_eq!(received.content_type.as_deref(), Some(envelope.content_type()));
         assert_eq!(
