@@ -230,19 +230,26 @@ impl ArchiveWriter {
             files.push((path, file));
         }
         let mut ranges = RangeMerge::open(files)?;
-        // Those behind a range of another file, whose run may go on in another file.
+        // Those behind the begin of a range of another file, whose run may go on in another file.
         let (mut lower, mut between) = (None::<RunId>, Vec::new());
+        // The last one before all other files.
+        let mut leading = None::<SeenRange>;
         let mut handed = HandedNumbers::new();
         while let Some((index, range)) = ranges.next()? {
             let is_same_run = lower.as_ref() == Some(&range.run);
-            if names[index] == name {
-                between.extend(is_same_run.then_some(range));
-            } else {
+            if names[index] != name {
                 if is_same_run && !between.is_empty() {
                     handed.entry(names[index]).or_default().append(&mut between);
                 }
                 between.clear();
+                let goes_on =
+                    |leading: &SeenRange| leading.run == range.run && leading.last > range.last;
+                between.extend(leading.take().filter(goes_on));
                 lower = Some(range.run);
+            } else if is_same_run {
+                between.push(range);
+            } else {
+                leading = Some(range);
             }
         }
         Ok(handed)

@@ -191,6 +191,28 @@ fn a_month_removed_between_others_leaves_no_gap() {
     assert_eq!(named(&after), named(&before));
 }
 
+/// The first month of a run leaves no gap behind a number of it that another file has too.
+#[test]
+fn a_removed_month_that_overlaps_another_leaves_no_gap() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut writer = ArchiveWriter::open(directory.path()).unwrap();
+    let lane = "notifications.info";
+    let event = |number| NumberedEvent { epoch: 1, lane, number };
+    let mut records: Vec<_> = (1..=60).map(|number| event(number).record()).collect();
+    let mut again = event(60).record();
+    again.sequence = Some(event(20).sequence());
+    records.push(again);
+    // The clock is right.
+    for record in &mut records {
+        record.timestamp = record.arrival.received_at.unwrap();
+    }
+    writer.append(&ArchiveBatch { records, ..ArchiveBatch::default() }).unwrap();
+    let policy = RetentionPolicy { max_age: Some(Duration::ZERO), max_bytes: None };
+    let removed = writer.retain(policy, start() + Duration::days(31)).unwrap();
+    assert_eq!(removed.len(), 1, "{removed:?}");
+    assert_eq!(gaps(directory.path(), &EventFilter::default()).missing, 0);
+}
+
 /// A gap belongs to the interval that it lies in or reaches into, and to no other.
 #[test]
 fn gaps_belong_to_the_asked_interval() {
