@@ -140,7 +140,7 @@ mod tests {
         assert_eq!(format!("{secret:?} {:?}", Password::Inline(secret.clone())), "*** Inline(***)");
     }
 
-    /// A FIFO without a writer would keep the connect waiting for ever.
+    /// A FIFO without a writer would keep the connect waiting without end.
     #[tokio::test]
     async fn only_a_regular_file_holds_a_password() {
         let dir = tempfile::tempdir().unwrap();

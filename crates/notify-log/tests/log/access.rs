@@ -33,7 +33,7 @@ fn retries_until_it_may_write_the_file() {
 
 /// Runs in a process without the privileges of root.
 fn scenario(dir: &Path) {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     runtime.block_on(async {
         let logs = dir.join("logs");
         fs::create_dir(&logs).unwrap();

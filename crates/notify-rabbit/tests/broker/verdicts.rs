@@ -194,12 +194,12 @@ async fn queues_that_answer_no_declaration_delay_the_others_once() {
 /// it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_silent_queue_delays_no_later_connection() {
+    static DECLARATIONS: AtomicUsize = AtomicUsize::new(0);
     let answer = |publishes: &[PublishedMessage]| -> Vec<u8> {
         let confirmed = publishes.iter().filter(|p| p.routing_key != "notifications.error");
         confirmed.flat_map(|p| p.ack(false)).collect()
     };
     // The first connection declares all queues, and each later one declares info and warn.
-    static DECLARATIONS: AtomicUsize = AtomicUsize::new(0);
     let answer_declare = |number, _| {
         DECLARATIONS.store(number, Ordering::Relaxed);
         (number == 6).then(Vec::new)
