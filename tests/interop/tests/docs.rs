@@ -277,7 +277,9 @@ fn is_known(line: &str, xtask: &str, path: &str) {
         }
         []
         | ["cargo", "run" | "build" | "test" | "install", ..]
-        | ["glance-notify" | "rabbitmqctl" | "qpid-config" | "rabbitmqadmin", ..] => {}
+        | ["glance-notify" | "rabbitmqctl" | "qpid-config" | "rabbitmqadmin", ..]
+        // Tools of every system with systemd.
+        | ["systemctl" | "cd" | "rm" | "cp" | "mv" | "chown", ..] => {}
         // An argument on a line of its own continues the command above it.
         [word, ..] if word.starts_with('\'') || word.starts_with('-') => {}
         _ => panic!("{path}: no document explains the command {line:?}"),
