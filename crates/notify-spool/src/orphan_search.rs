@@ -62,7 +62,11 @@ impl OrphanSearch {
             }
             if !version.is_empty() {
                 match Slot::try_lock(dir, number, false) {
-                    Ok(Some(slot)) => return Some(Ok(slot)),
+                    Ok(Some(slot)) => {
+                        // Otherwise the next round would take this process for another owner.
+                        self.adopted.remove(&number);
+                        return Some(Ok(slot));
+                    }
                     Ok(None) => {}
                     Err(error) => return Some(Err(error)),
                 }
@@ -80,5 +84,41 @@ impl OrphanSearch {
     /// although its file does not change.
     pub(crate) fn note_released(&mut self, slot: &Slot, again: bool) {
         self.adopted.insert(slot.number(), (!again).then(|| slot.version()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use notify_core::pipeline::Stats;
+
+    use super::*;
+    use crate::slot_status::MessageTotals;
+
+    /// Returns a directory whose free slot 0 has a file, and a search in it.
+    fn orphan() -> (tempfile::TempDir, OrphanSearch) {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("s");
+        drop(Slot::lock_lowest(&SpoolDir::open(&path, true).unwrap()).unwrap());
+        std::fs::write(path.join("slot-0.redb"), "x").unwrap();
+        (parent, OrphanSearch::new(path, Arc::default()))
+    }
+
+    /// A slot that this process adopts again stays in its account while the process owns it.
+    #[test]
+    fn a_slot_that_is_adopted_again_stays_in_the_account() {
+        let (_parent, mut search) = orphan();
+        let slot = search.next_orphan().unwrap().unwrap();
+        search.counters.open_slot(0, MessageTotals { messages: 5, bytes: 50 });
+        search.note_released(&slot, true);
+        drop(slot);
+        assert!(search.next_orphan().is_none(), "the end of the first round");
+        let again = search.next_orphan().unwrap().unwrap();
+        assert!(search.next_orphan().is_none(), "the end of the second round");
+        assert!(search.next_orphan().is_none(), "the third round finds the slot locked");
+        assert_eq!(search.counters.stats(Stats::default()).pending.messages, 5);
+        // Another process adopts the slot after this one has released it.
+        search.note_released(&again, true);
+        assert!(search.next_orphan().is_none());
+        assert_eq!(search.counters.stats(Stats::default()).pending.messages, 0);
     }
 }

@@ -185,11 +185,14 @@ impl SlotThread {
     /// a later round looks at the orphan again although its file does not change.
     fn release(&mut self, again: bool) {
         self.close_database();
-        if let (Some(session), SlotChoice::Orphans(search)) = (&self.session, &self.choice) {
+        let session = self.session.take();
+        if let (Some(session), SlotChoice::Orphans(search)) = (session, &self.choice) {
             let again = again || session.has_unrecorded_outcomes();
-            lock(search).note_released(session.slot(), again);
+            let mut search = lock(search);
+            search.note_released(session.slot(), again);
+            // While the search waits: it would take this process for another owner.
+            drop(session);
         }
-        self.session = None;
     }
 
     /// Closes the slot, releases its lock, and tells the last handle.
