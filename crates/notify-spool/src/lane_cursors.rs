@@ -39,6 +39,8 @@ struct LaneCursor {
     lane: Lane,
     /// The first message that waits on the disk; `None` if the lane is at the frontier.
     behind: Option<DiskPosition>,
+    /// The last message for which the pipeline had no room, and its size in bytes.
+    no_room: Option<(DiskPosition, usize)>,
     /// Whether `behind` moved back since the present pass started. Only the next pass has the lane again.
     moved_back: bool,
     /// The first message that the pipeline gave back, and the time to send it again.
@@ -59,7 +61,13 @@ pub(crate) struct DiskPass {
 impl LaneCursors {
     /// Returns the cursors of `lanes` at the start of a slot.
     pub(crate) fn new(lanes: &Lanes) -> Self {
-        let cursor = |lane| LaneCursor { lane, behind: None, moved_back: false, returned: None };
+        let cursor = |lane| LaneCursor {
+            lane,
+            behind: None,
+            no_room: None,
+            moved_back: false,
+            returned: None,
+        };
         Self { frontier: 0, lanes: lanes.iter().map(cursor).collect() }
     }
 
@@ -71,10 +79,13 @@ impl LaneCursors {
     }
 
     /// Starts a pass for the lanes that are behind and have room. Returns `None` if there is none.
+    ///
+    /// `has_room` gets the size of the message that waits, or 0 if it is not known. A pass with a lane that
+    /// has less room would read the same messages again and again, and keep other lanes from theirs.
     pub(crate) fn start_catching_up(
         &mut self,
         now: Instant,
-        has_room: impl Fn(Lane) -> bool,
+        has_room: impl Fn(Lane, usize) -> bool,
     ) -> Option<DiskPass> {
         for cursor in &mut self.lanes {
             if let Some((position, due)) = cursor.returned
@@ -88,7 +99,7 @@ impl LaneCursors {
         let mut lanes = 0;
         for cursor in &mut self.lanes {
             if let Some(behind) = cursor.behind
-                && has_room(cursor.lane)
+                && has_room(cursor.lane, cursor.awaited_bytes())
             {
                 cursor.moved_back = false;
                 lanes |= bit(cursor.lane);
@@ -111,10 +122,17 @@ impl LaneCursors {
         self.lanes[lane.index()].moved_back
     }
 
-    /// Leaves a lane behind at `position`: the pipeline has no room for it.
-    pub(crate) fn leave_behind(&mut self, pass: &mut DiskPass, lane: Lane, position: DiskPosition) {
+    /// Leaves a lane behind at `position`: the pipeline has no room for that message of `bytes` bytes.
+    pub(crate) fn leave_behind(
+        &mut self,
+        pass: &mut DiskPass,
+        lane: Lane,
+        position: DiskPosition,
+        bytes: usize,
+    ) {
         pass.lanes &= !bit(lane);
         let cursor = &mut self.lanes[lane.index()];
+        cursor.no_room = Some((position, bytes));
         // A message that came back meanwhile is an earlier one.
         cursor.behind = Some(match cursor.behind {
             Some(earlier) if cursor.moved_back => earlier.min(position),
@@ -175,6 +193,14 @@ impl LaneCursors {
     }
 }
 
+impl LaneCursor {
+    /// Returns the size of the message at `behind` if the pipeline had no room for it, otherwise 0.
+    fn awaited_bytes(&self) -> usize {
+        let awaited = self.no_room.filter(|(position, _)| self.behind == Some(*position));
+        awaited.map_or(0, |(_, bytes)| bytes)
+    }
+}
+
 /// Returns the lane as a bit. There are at most [`Lanes::MAX`] lanes.
 fn bit(lane: Lane) -> u64 {
     1 << lane.index()
@@ -207,21 +233,21 @@ mod tests {
         let mut cursors = LaneCursors::new(&lanes);
         let mut pass = cursors.start_new();
         assert!(cursors.admits(&pass, a, at(0, 3)));
-        cursors.leave_behind(&mut pass, a, at(0, 3));
+        cursors.leave_behind(&mut pass, a, at(0, 3), 10);
         assert!(!cursors.admits(&pass, a, at(0, 4)) && cursors.admits(&pass, b, at(0, 4)));
         cursors.advance(&mut pass, 10);
         cursors.advance(&mut pass, 20);
         let now = Instant::now();
-        assert!(cursors.start_catching_up(now, |_| false).is_none());
-        let mut pass = cursors.start_catching_up(now, |lane| lane == a).unwrap();
+        assert!(cursors.start_catching_up(now, |_, _| false).is_none());
+        let mut pass = cursors.start_catching_up(now, |lane, _| lane == a).unwrap();
         assert_eq!((pass.from, pass.end), (0, Some(20)));
         assert!(!cursors.admits(&pass, a, at(0, 2)), "sent before");
         assert!(cursors.admits(&pass, a, at(0, 3)) && !cursors.admits(&pass, b, at(0, 4)));
         cursors.advance(&mut pass, 10);
         assert!(cursors.any_behind());
-        cursors.leave_behind(&mut pass, a, at(10, 15));
+        cursors.leave_behind(&mut pass, a, at(10, 15), 10);
         cursors.finish(pass);
-        let pass = cursors.start_catching_up(now, |_| true).unwrap();
+        let pass = cursors.start_catching_up(now, |_, _| true).unwrap();
         assert_eq!(pass.from, 10);
         assert!(!cursors.admits(&pass, a, at(10, 14)) && cursors.admits(&pass, a, at(10, 15)));
         cursors.finish(pass);
@@ -238,16 +264,39 @@ mod tests {
         let [a, b] = all[..] else { panic!("two lanes") };
         let mut cursors = LaneCursors::new(&lanes);
         let mut pass = cursors.start_new();
-        cursors.leave_behind(&mut pass, a, at(0, 1));
+        cursors.leave_behind(&mut pass, a, at(0, 1), 10);
         cursors.advance(&mut pass, 10);
-        cursors.leave_behind(&mut pass, b, at(10, 12));
+        cursors.leave_behind(&mut pass, b, at(10, 12), 10);
         cursors.advance(&mut pass, 20);
-        let mut pass = cursors.start_catching_up(Instant::now(), |_| true).unwrap();
+        let mut pass = cursors.start_catching_up(Instant::now(), |_, _| true).unwrap();
         cursors.advance(&mut pass, 10);
         assert!(!cursors.admits(&pass, b, at(10, 11)) && cursors.admits(&pass, b, at(10, 12)));
         assert!(cursors.admits(&pass, a, at(10, 10)));
         cursors.advance(&mut pass, 20);
         assert!(!cursors.any_behind());
+    }
+
+    /// A lane waits for room for its next message, and does not keep a pass at its place meanwhile.
+    #[test]
+    fn a_lane_waits_for_the_room_of_its_next_message() {
+        let (lanes, all) = two();
+        let [a, b] = all[..] else { panic!("two lanes") };
+        let mut cursors = LaneCursors::new(&lanes);
+        let mut pass = cursors.start_new();
+        cursors.leave_behind(&mut pass, a, at(0, 3), 500);
+        cursors.advance(&mut pass, 10);
+        cursors.leave_behind(&mut pass, b, at(10, 12), 50);
+        cursors.advance(&mut pass, 20);
+        let now = Instant::now();
+        let pass = cursors.start_catching_up(now, |_, bytes| bytes <= 100).unwrap();
+        assert_eq!(pass.from, 10, "the place of the other lane");
+        cursors.finish(pass);
+        assert!(cursors.start_catching_up(now, |_, bytes| bytes <= 100).is_none());
+        let mut pass = cursors.start_catching_up(now, |_, bytes| bytes <= 500).unwrap();
+        assert_eq!(pass.from, 0);
+        cursors.advance(&mut pass, 10);
+        let pass = cursors.start_catching_up(now, |_, bytes| bytes == 0).unwrap();
+        assert_eq!(pass.from, 10, "the size of the next message is not known");
     }
 
     /// A message that comes back waits, and then the lane passes over its place again.
@@ -261,8 +310,8 @@ mod tests {
         cursors.note_returned(all[1], at(10, 12), false, now);
         cursors.note_returned(all[1], at(0, 5), false, now + RETURN_DELAY / 2);
         assert!(cursors.any_behind());
-        assert!(cursors.start_catching_up(now, |_| true).is_none());
-        let pass = cursors.start_catching_up(now + RETURN_DELAY, |_| true).unwrap();
+        assert!(cursors.start_catching_up(now, |_, _| true).is_none());
+        let pass = cursors.start_catching_up(now + RETURN_DELAY, |_, _| true).unwrap();
         assert_eq!((pass.from, pass.end), (0, Some(30)));
         assert!(
             !cursors.admits(&pass, all[1], at(0, 4)) && cursors.admits(&pass, all[1], at(0, 5))
@@ -270,7 +319,7 @@ mod tests {
         cursors.finish(pass);
         assert!(!cursors.any_behind());
         cursors.note_returned(all[1], at(10, 12), true, now);
-        let pass = cursors.start_catching_up(now, |_| true).unwrap();
+        let pass = cursors.start_catching_up(now, |_, _| true).unwrap();
         assert!(
             !cursors.admits(&cursors.start_new(), all[1], at(30, 30)),
             "the lane keeps its order"

@@ -113,7 +113,7 @@ impl MessageSender<'_> {
     /// Forwards a piece of the lanes that are behind, and a piece of what no lane has seen.
     async fn forward_once(&mut self) -> Result<Progress> {
         let OutcomeRecorder { notifier, state, .. } = self.recorder;
-        let has_room = |lane| notifier.has_lane_room(lane, 0);
+        let has_room = |lane, bytes| notifier.has_lane_room(lane, bytes);
         let behind = lock(state).cursors.start_catching_up(Instant::now(), has_room);
         let caught_up = match behind {
             Some(pass) => self.forward_piece(pass).await?,
@@ -191,14 +191,14 @@ impl MessageSender<'_> {
             Err(error) => return self.refuse(&error, bytes, position),
         };
         let OutcomeRecorder { notifier, state, .. } = self.recorder;
-        let lane = notifier.lanes().lane(&message);
+        let (lane, size) = (notifier.lanes().lane(&message), message.size());
         {
             let mut state = lock(state);
             if !state.cursors.admits(pass, lane, position) {
                 return;
             }
-            if !notifier.has_lane_room(lane, message.size()) {
-                return state.cursors.leave_behind(pass, lane, position);
+            if !notifier.has_lane_room(lane, size) {
+                return state.cursors.leave_behind(pass, lane, position, size);
             }
             if !state.chunks.start(position) {
                 return;
@@ -208,7 +208,7 @@ impl MessageSender<'_> {
             let message = MessageInFlight { lane, position, bytes, receipt };
             lock(state).in_flight.push(message);
         } else {
-            lock(state).cursors.leave_behind(pass, lane, position);
+            lock(state).cursors.leave_behind(pass, lane, position, size);
             self.conclude(position, MessageOutcome::Pending, bytes);
         }
     }
