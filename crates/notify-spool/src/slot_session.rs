@@ -33,6 +33,8 @@ pub(crate) struct SlotSession {
     database: Option<SlotDatabase>,
     /// The number of the next message after the last commit that succeeded.
     next_number: Option<u64>,
+    /// The number of the first message of the present file. Earlier ones left the slot with their file.
+    first_number: u64,
     /// The outcomes that the disk does not have yet, by chunk. The session records them by `flush_at`.
     outcomes: BTreeMap<u64, ChunkOutcome>,
     flush_at: Option<Instant>,
@@ -57,6 +59,7 @@ impl SlotSession {
             stored,
             database: None,
             next_number: None,
+            first_number: 0,
             outcomes: BTreeMap::new(),
             flush_at: None,
             maintain_at: None,
@@ -110,7 +113,12 @@ impl SlotSession {
     }
 
     /// Keeps outcomes until the next commit or flush.
+    ///
+    /// Messages whose file left the slot are counted already, so their later outcomes count nowhere.
     pub(crate) fn keep_outcomes(&mut self, outcome: ChunkOutcome) {
+        if outcome.first < self.first_number {
+            return;
+        }
         self.flush_at.get_or_insert_with(|| Instant::now() + FLUSH_DELAY);
         match self.outcomes.get_mut(&outcome.first) {
             Some(earlier) => earlier.merge(outcome),
@@ -238,6 +246,9 @@ impl SlotSession {
     /// The inner error is about the content of the slot's file, which a quarantine may solve.
     fn try_open_database(&mut self) -> Result<Result<SlotDatabase, SlotError>> {
         let storage = self.slot.open_storage(&*self.config.disk)?.map_err(SlotError::from);
+        if storage.as_ref().is_ok_and(|storage| storage.size().is_ok_and(|bytes| bytes == 0)) {
+            self.first_number = self.next_number.unwrap_or(0);
+        }
         Ok(storage.and_then(|storage| SlotDatabase::open(storage, self.next_number)))
     }
 
@@ -325,3 +336,55 @@ const MAINTENANCE_DELAY: Duration = Duration::from_secs(1);
 const EMPTY_FILE_BYTES: u64 = 1024 * 1024;
 /// The size up to which a file with messages stays as it is.
 const SPARSE_FILE_BYTES: u64 = 16 * 1024 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use notify_conformance::samples;
+    use notify_core::pipeline::Stats;
+
+    use super::*;
+    use crate::chunk_outcome::MessageOutcome;
+    use crate::spool_dir::SpoolDir;
+
+    /// Messages whose file leaves the slot count as dropped, whatever outcomes they get later. Those of the
+    /// next file count as usual.
+    #[test]
+    fn messages_that_left_with_their_file_count_once() {
+        for is_damaged in [false, true] {
+            let parent = tempfile::tempdir().unwrap();
+            let path = parent.path().join("s");
+            let slot = Slot::lock_lowest(&SpoolDir::open(&path, true).unwrap()).unwrap();
+            let mut config = Config::new(&path);
+            config.on_corrupt = CorruptSlotPolicy::Quarantine;
+            let counters = Arc::<StageCounters>::default();
+            let mut session = SlotSession::new(slot, config, Arc::clone(&counters), Arc::default());
+            let mut records = RecordBatch::default();
+            let messages = samples::messages(0..2);
+            records.fill(messages.iter().map(|message| (None, message)));
+            assert_eq!(session.store(&records).unwrap().messages, 2);
+
+            session.database = None;
+            let file = path.join("slot-0.redb");
+            if is_damaged {
+                fs::write(&file, "damaged").unwrap();
+            } else {
+                fs::rename(&file, path.join("moved")).unwrap();
+            }
+            assert!(session.read(0, 1).unwrap().is_empty(), "a new file");
+            let deliver = |session: &mut SlotSession, first| {
+                let mut outcome = ChunkOutcome::new(first);
+                outcome.push(MessageOutcome::Delivered, 10);
+                outcome.push(MessageOutcome::Delivered, 10);
+                session.keep_outcomes(outcome);
+                session.flush();
+                let stats = counters.stats(Stats::default());
+                (stats.emitted, stats.delivered, stats.dropped.abandoned, stats.pending.messages)
+            };
+            assert_eq!(deliver(&mut session, 0), (2, 0, 2, 0), "{is_damaged}");
+            assert_eq!(session.store(&records).unwrap().messages, 2);
+            assert_eq!(deliver(&mut session, 2), (4, 2, 2, 0), "{is_damaged}");
+        }
+    }
+}
