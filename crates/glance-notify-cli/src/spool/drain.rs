@@ -19,16 +19,17 @@ use futures_util::future::join_all;
 use glance_notify::config::DestinationConfig;
 use glance_notify::event::EventType;
 use glance_notify::pipeline::{Stage, StageAccount, Stats, WorkerState};
-use glance_notify::transport::spool::{self, Forwarder, Spool};
+use glance_notify::transport::spool::{self, Forwarder, Spool, admin};
 use glance_notify::{Config, Result as NotifyResult};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use super::drain_summary::{DrainSummary, FinishedDrain};
-use super::slots::check_readable;
+use super::drain_summary::{DrainSummary, FinishedDrain, SlotList};
+use super::slots::{ask_disk, check_readable};
 use crate::arguments::parse_seconds;
 use crate::exit_status::{CommandError, ExitStatus};
 use crate::held_log;
+use crate::input_source::display_path;
 use crate::output_format::TextOrJson;
 use crate::progress::ProgressLine;
 use crate::runtime;
@@ -149,8 +150,10 @@ impl Drain {
         let Self { dir, strategy, grace, forwarder } = self;
         let mut monitor = DrainMonitor::new(&forwarder, grace, timeout)?;
         monitor.progress_line = has_progress_line.then(|| ProgressLine::new(None));
-        let (stop_reason, stats) = monitor.run(forwarder).await;
-        Ok(FinishedDrain { dir, strategy, stats, stop_reason })
+        monitor.run(forwarder).await;
+        let slots = monitor.look_at_slots(dir).await;
+        let stats = (monitor.account)();
+        Ok(FinishedDrain { strategy, stats, stop_reason: monitor.stop_reason, slots })
     }
 }
 
@@ -204,7 +207,7 @@ impl DrainMonitor {
     ///
     /// The first signal or timeout asks the forwarder to stop, which lets the attempt in
     /// flight finish. A further signal aborts it.
-    async fn run(mut self, forwarder: Forwarder) -> (StopReason, Stats) {
+    async fn run(&mut self, forwarder: Forwarder) {
         let (stop, stopped) = oneshot::channel();
         self.stop = Some(stop);
         let close_signal = async { stopped.await.unwrap_or_default() };
@@ -229,7 +232,25 @@ impl DrainMonitor {
                 self.stop_reason.escalate(StopReason::DrainCutShort(last_error(&(self.account)())));
             }
         }
-        (self.stop_reason, (self.account)())
+    }
+
+    /// Reads the slots of the spool `dir` after the drain.
+    ///
+    /// # Errors
+    ///
+    /// The outer error if the disk does not answer or a signal comes first, the inner one if the directory
+    /// cannot be read.
+    async fn look_at_slots(&mut self, dir: PathBuf) -> Result<SlotList, CommandError> {
+        let name = display_path(&dir);
+        let unanswered = |problem: &str| {
+            let message = format!("the spool `{name}` {problem}");
+            CommandError::new(ExitStatus::NotDelivered, message)
+        };
+        let look = tokio::task::spawn_blocking(move || ask_disk(&dir, admin::slots));
+        tokio::select! {
+            slots = look => slots.unwrap_or_else(|_| Err(unanswered("cannot be read"))),
+            () = self.signals.next() => Err(unanswered("did not answer before the second signal")),
+        }
     }
 
     /// Records the result of the forwarder: an error of the directory or of a slot.

@@ -1,6 +1,6 @@
 //! The summary of a drain: as text, as JSON, and as an exit status.
 //!
-//! It looks at the spool after the drain, so that it can name the messages that remain
+//! It gets the slots as they are after the drain, so that it can name the messages that remain
 //! and the processes that own them:
 //!
 //! ```text
@@ -13,10 +13,9 @@
 //! The exit status is a success only if no message is pending anywhere and the destination
 //! refused none during this drain.
 
-use std::path::PathBuf;
-
+use glance_notify::Result as NotifyResult;
 use glance_notify::pipeline::Stats;
-use glance_notify::transport::spool::admin;
+use glance_notify::transport::spool::admin::SlotInfo;
 use glance_notify_cli::json_output::write_json;
 use serde::Serialize;
 
@@ -26,14 +25,18 @@ use crate::held_log;
 use crate::stop_reason::StopReason;
 use crate::terminal::{print_note, print_warning, write_stdout};
 
+/// The slots of a spool, or the error of its directory.
+pub(super) type SlotList = NotifyResult<Vec<SlotInfo>>;
+
 /// The result of a drain.
 pub(super) struct FinishedDrain {
-    pub(super) dir: PathBuf,
     /// The strategy that delivered the messages.
     pub(super) strategy: &'static str,
     /// The account of the forwarder.
     pub(super) stats: Stats,
     pub(super) stop_reason: StopReason,
+    /// The slots after the drain, or the error of a disk that does not answer.
+    pub(super) slots: Result<SlotList, CommandError>,
 }
 
 /// The counts of a finished drain, and the reason why it stopped.
@@ -68,13 +71,13 @@ struct ForeignSlot {
 }
 
 impl<'a> DrainSummary<'a> {
-    /// Looks at the slots after a drain.
+    /// Adds up the slots after a drain. Without an answer of the disk, the account alone has to do.
     ///
     /// # Errors
     ///
     /// Returns an error if the directory cannot be read.
     pub(super) fn new(destination: &'a str, drain: FinishedDrain) -> Result<Self, CommandError> {
-        let FinishedDrain { dir, strategy, stats, stop_reason } = drain;
+        let FinishedDrain { strategy, stats, stop_reason, slots } = drain;
         let mut summary = Self {
             destination,
             strategy,
@@ -85,7 +88,15 @@ impl<'a> DrainSummary<'a> {
             foreign: Vec::new(),
             errors: ErrorLog::default(),
         };
-        for slot in admin::slots(&dir)? {
+        let slots = match slots {
+            Ok(slots) => slots?,
+            Err(error) => {
+                summary.errors.ok::<()>(Err(error));
+                summary.pending = summary.stats.pending.messages;
+                Vec::new()
+            }
+        };
+        for slot in slots {
             let Some(contents) = summary.errors.ok(slot.contents) else { continue };
             let pending = match contents {
                 Some(contents) => Some(contents.pending.messages),
@@ -214,4 +225,23 @@ struct DrainReport<'a> {
     dead: u64,
     /// The slots that other processes own.
     held: &'a [ForeignSlot],
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A disk that does not answer leaves the account, and the status says that something is not finished.
+    #[test]
+    fn a_disk_that_does_not_answer_leaves_the_account() {
+        let mut stats = Stats::default();
+        stats.delivered = 2;
+        stats.pending.messages = 3;
+        let error = CommandError::new(ExitStatus::NotDelivered, "the spool `s` does not answer");
+        let (stop_reason, slots) = (StopReason::Completed, Err(error));
+        let drain = FinishedDrain { strategy: "log", stats, stop_reason, slots };
+        let summary = DrainSummary::new("", drain).unwrap_or_else(|error| panic!("{error:?}"));
+        assert_eq!(summary.text(), "2 delivered by `log`, 3 pending");
+        assert_eq!(summary.status(), ExitStatus::NotDelivered);
+    }
 }

@@ -28,7 +28,7 @@ mod show;
 mod slots;
 mod stats;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::exit_status::{CommandError, ExitStatus};
 use crate::settings::ConfigArgs;
@@ -37,7 +37,7 @@ use glance_notify::Config;
 use glance_notify::config::DestinationConfig;
 use glance_notify::transport::{printable, spool};
 
-use slots::check_readable;
+use slots::{ask_disk, check_readable};
 
 /// Administer the notifications in the spool.
 ///
@@ -149,7 +149,11 @@ fn find_spools<'a>(
         }
     }
     let first = spools.first().map(|(_, spool)| spool.dir.clone()).ok_or_else(no_spool)?;
-    spools.retain(|(_, spool)| spool.dir.try_exists().unwrap_or(true));
+    // A spool whose disk does not answer stays: its drain reports that.
+    spools.retain(|(_, spool)| {
+        let exists = ask_disk(&spool.dir, Path::try_exists);
+        !matches!(exists, Ok(Ok(false)))
+    });
     if spools.is_empty() {
         check_readable(&first)?;
     }

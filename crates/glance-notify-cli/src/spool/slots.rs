@@ -8,6 +8,9 @@
 //! one slot at a time, so that services can start meanwhile.
 
 use std::path::Path;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 use glance_notify::transport::spool::admin::{self, OpenSlot};
 
@@ -86,9 +89,62 @@ impl ErrorLog {
 ///
 /// # Errors
 ///
-/// Returns an error that names the directory if it cannot.
+/// Returns an error that names the directory if it cannot, or if the disk does not answer.
 pub(super) fn check_readable(dir: &Path) -> Result<(), CommandError> {
-    std::fs::read_dir(dir).map(drop).map_err(|error| {
+    ask_disk(dir, |dir| std::fs::read_dir(dir).map(drop))?.map_err(|error| {
         CommandError::file(&format!("cannot read the spool `{}`", display_path(dir)), &error)
     })
+}
+
+/// Runs `question`, which looks at the spool `dir`, on a thread of its own: the disk may hang.
+///
+/// # Errors
+///
+/// Returns an error if the disk does not answer within [`DISK_TIMEOUT`].
+pub(super) fn ask_disk<T: Send + 'static>(
+    dir: &Path,
+    question: impl FnOnce(&Path) -> T + Send + 'static,
+) -> Result<T, CommandError> {
+    ask_disk_for(DISK_TIMEOUT, dir, question)
+}
+
+/// As [`ask_disk`], with another time.
+fn ask_disk_for<T: Send + 'static>(
+    timeout: Duration,
+    dir: &Path,
+    question: impl FnOnce(&Path) -> T + Send + 'static,
+) -> Result<T, CommandError> {
+    let (answer, receiver) = mpsc::channel();
+    let path = dir.to_owned();
+    let asked = thread::Builder::new().name("spool-look".to_owned()).spawn(move || {
+        // Without a receiver, the command has given up.
+        answer.send(question(&path)).ok();
+    });
+    let error = |problem: &str| {
+        let message = format!("the spool `{}` {problem}", display_path(dir));
+        CommandError::new(ExitStatus::NotDelivered, message)
+    };
+    asked.map_err(|cause| error(&format!("cannot be read: cannot start a thread: {cause}")))?;
+    receiver.recv_timeout(timeout).map_err(|_| error("does not answer: check the disk"))
+}
+
+/// The longest wait for a disk, as in a service.
+const DISK_TIMEOUT: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A command goes on when the disk does not answer.
+    #[test]
+    fn a_disk_that_hangs_does_not_hold_the_command() {
+        let dir = Path::new("/var/spool/glance-notify");
+        let (end, hangs) = mpsc::channel::<()>();
+        let question = move |_: &Path| hangs.recv().is_err();
+        let error = ask_disk_for(Duration::from_millis(1), dir, question).unwrap_err();
+        assert_eq!(error.status, ExitStatus::NotDelivered);
+        assert!(error.message.contains("does not answer"), "{}", error.message);
+        drop(end);
+        assert!(ask_disk(dir, Path::is_absolute).unwrap());
+    }
 }
