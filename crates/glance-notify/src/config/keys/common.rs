@@ -63,7 +63,8 @@ pub(super) const QUEUE: &[ConfigKey] = &[
         "queue.max_age",
         KeyKind::Seconds,
         "none",
-        "The age at which the notifier drops an undelivered message.",
+        "The age at which the notifier drops an undelivered message. It does not apply to messages in \
+         a spool: remove those with `spool drop`.",
     ),
     key(
         "queue.batch_messages",
