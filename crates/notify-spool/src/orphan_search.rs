@@ -5,8 +5,10 @@
 use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use notify_core::Result;
+use tokio::time::Instant;
 
 use crate::counters::StageCounters;
 use crate::slot::{Slot, database_version, slot_numbers};
@@ -26,19 +28,32 @@ pub(crate) struct OrphanSearch {
     ///
     /// An unchanged file has nothing to forward, so that a round costs a few system calls for each slot.
     adopted: HashMap<u32, Option<FileVersion>>,
+    /// The slots that had no message when this process adopted them, each with its pause.
+    ///
+    /// Opening a file changes its version, so that two processes would open a slot with dead letters in turn,
+    /// again and again.
+    pauses: HashMap<u32, SearchPause>,
+}
+
+/// A time in which the search does not look at a slot.
+#[derive(Clone, Copy, Debug)]
+struct SearchPause {
+    length: Duration,
+    until: Instant,
 }
 
 impl OrphanSearch {
     /// Returns a search in the directory at `path`, which must exist when a round starts.
     pub(crate) fn new(path: PathBuf, counters: Arc<StageCounters>) -> Self {
-        Self { path, counters, dir: None, round: None, adopted: HashMap::new() }
+        let (adopted, pauses) = (HashMap::new(), HashMap::new());
+        Self { path, counters, dir: None, round: None, adopted, pauses }
     }
 
     /// Locks the next orphan of the present round, or of a new round.
     ///
     /// Returns `None` at the end of the round, and an error for a directory or a slot that cannot be
     /// opened. The next call goes on with the next slot.
-    pub(crate) fn next_orphan(&mut self) -> Option<Result<Slot>> {
+    pub(crate) fn next_orphan(&mut self, now: Instant) -> Option<Result<Slot>> {
         if self.round.is_none() {
             // After an error the round is empty, so that the next call ends it.
             let numbers = self.round.insert(VecDeque::new());
@@ -57,7 +72,9 @@ impl OrphanSearch {
         };
         while let Some(number) = numbers.pop_front() {
             let version = database_version(dir, number);
-            if !version.is_empty() && self.adopted.get(&number) == Some(&Some(version)) {
+            let is_unchanged = self.adopted.get(&number) == Some(&Some(version));
+            let is_paused = self.pauses.get(&number).is_some_and(|pause| now < pause.until);
+            if !version.is_empty() && (is_unchanged || is_paused) {
                 continue;
             }
             if !version.is_empty() {
@@ -72,6 +89,7 @@ impl OrphanSearch {
                 }
             }
             // Another process owns the slot, or has emptied it.
+            self.pauses.remove(&number);
             if self.adopted.remove(&number).is_some() {
                 self.counters.forget_slot(number);
             }
@@ -84,8 +102,24 @@ impl OrphanSearch {
     /// although its file does not change.
     pub(crate) fn note_released(&mut self, slot: &Slot, again: bool) {
         self.adopted.insert(slot.number(), (!again).then(|| slot.version()));
+        self.pauses.remove(&slot.number());
+    }
+
+    /// Notes that this process releases `slot`, and that there was nothing to forward in it.
+    ///
+    /// The search looks at the slot again after a pause, which doubles each time, if its file changes.
+    pub(crate) fn note_idle(&mut self, slot: &Slot, now: Instant) {
+        self.adopted.insert(slot.number(), Some(slot.version()));
+        let last = self.pauses.get(&slot.number());
+        let length = last.map_or(FIRST_PAUSE, |last| (last.length * 2).min(LONGEST_PAUSE));
+        self.pauses.insert(slot.number(), SearchPause { length, until: now + length });
     }
 }
+
+/// The pause after the first adoption of a slot that had no message.
+const FIRST_PAUSE: Duration = Duration::from_secs(5);
+/// The longest pause: messages that another process leaves in such a slot wait for it.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {
@@ -107,18 +141,44 @@ mod tests {
     #[test]
     fn a_slot_that_is_adopted_again_stays_in_the_account() {
         let (_parent, mut search) = orphan();
-        let slot = search.next_orphan().unwrap().unwrap();
+        let now = Instant::now();
+        let slot = search.next_orphan(now).unwrap().unwrap();
         search.counters.open_slot(0, MessageTotals { messages: 5, bytes: 50 });
         search.note_released(&slot, true);
         drop(slot);
-        assert!(search.next_orphan().is_none(), "the end of the first round");
-        let again = search.next_orphan().unwrap().unwrap();
-        assert!(search.next_orphan().is_none(), "the end of the second round");
-        assert!(search.next_orphan().is_none(), "the third round finds the slot locked");
+        assert!(search.next_orphan(now).is_none(), "the end of the first round");
+        let again = search.next_orphan(now).unwrap().unwrap();
+        assert!(search.next_orphan(now).is_none(), "the end of the second round");
+        assert!(search.next_orphan(now).is_none(), "the third round finds the slot locked");
         assert_eq!(search.counters.stats(Stats::default()).pending.messages, 5);
         // Another process adopts the slot after this one has released it.
         search.note_released(&again, true);
-        assert!(search.next_orphan().is_none());
+        assert!(search.next_orphan(now).is_none());
         assert_eq!(search.counters.stats(Stats::default()).pending.messages, 0);
+    }
+
+    /// A slot in which nothing waits is not opened in each round although other processes change its file.
+    /// Messages end the pauses.
+    #[test]
+    fn a_slot_without_messages_is_opened_less_and_less() {
+        let (_parent, mut search) = orphan();
+        let mut now = Instant::now();
+        for (round, pause) in [5, 10, 20, 40, 60, 60].into_iter().enumerate() {
+            let slot = search.next_orphan(now).unwrap().unwrap();
+            search.note_idle(&slot, now);
+            // Another process opens the slot and closes it.
+            std::fs::write(slot.path(), vec![b'x'; round + 2]).unwrap();
+            drop(slot);
+            assert!(search.next_orphan(now).is_none(), "the end of the round");
+            now += Duration::from_secs(pause);
+            let before = now - Duration::from_nanos(1);
+            assert!(search.next_orphan(before).is_none(), "a pause of {pause} s");
+        }
+        let slot = search.next_orphan(now).unwrap().unwrap();
+        search.note_released(&slot, false);
+        std::fs::write(slot.path(), vec![b'x'; 100]).unwrap();
+        drop(slot);
+        assert!(search.next_orphan(now).is_none(), "the end of the round");
+        assert!(search.next_orphan(now).is_some(), "no pause after messages");
     }
 }

@@ -33,6 +33,8 @@ pub(crate) struct SlotSession {
     database: Option<SlotDatabase>,
     /// The number of the next message after the last commit that succeeded.
     next_number: Option<u64>,
+    /// Whether an opening of the database found messages to forward.
+    had_messages: bool,
     /// The number of the first message of the present file. Earlier ones left the slot with their file.
     first_number: u64,
     /// The outcomes that the disk does not have yet, by chunk. The session records them by `flush_at`.
@@ -59,6 +61,7 @@ impl SlotSession {
             stored,
             database: None,
             next_number: None,
+            had_messages: false,
             first_number: 0,
             outcomes: BTreeMap::new(),
             flush_at: None,
@@ -158,6 +161,11 @@ impl SlotSession {
         !self.outcomes.is_empty()
     }
 
+    /// Returns whether there were messages to forward.
+    pub(crate) fn had_messages(&self) -> bool {
+        self.had_messages
+    }
+
     /// Records the waiting outcomes without a batch.
     ///
     /// A failure keeps them for a later attempt. The counters change only once the disk has them.
@@ -234,6 +242,7 @@ impl SlotSession {
                 None => self.counters.open_slot(slot, found),
                 Some(_) => self.counters.reopen_slot(slot, found, self.unrecorded().totals()),
             }
+            self.had_messages |= found.messages > 0;
             self.next_number = Some(database.next_number());
             self.database = Some(database);
             self.maintain_at = Some(Instant::now());

@@ -162,7 +162,7 @@ impl SlotThread {
         }
         let slot = match &self.choice {
             SlotChoice::LowestFree => Some(lock_lowest(&self.config)),
-            SlotChoice::Orphans(search) => lock(search).next_orphan(),
+            SlotChoice::Orphans(search) => lock(search).next_orphan(Instant::now()),
         };
         Some(slot?.map(|slot| {
             let (config, counters) = (self.config.clone(), Arc::clone(&self.counters));
@@ -189,7 +189,11 @@ impl SlotThread {
         if let (Some(session), SlotChoice::Orphans(search)) = (session, &self.choice) {
             let again = again || session.has_unrecorded_outcomes();
             let mut search = lock(search);
-            search.note_released(session.slot(), again);
+            if again || session.had_messages() {
+                search.note_released(session.slot(), again);
+            } else {
+                search.note_idle(session.slot(), Instant::now());
+            }
             // While the search waits: it would take this process for another owner.
             drop(session);
         }
