@@ -249,7 +249,7 @@ impl DrainMonitor {
         let look = tokio::task::spawn_blocking(move || ask_disk(&dir, admin::slots));
         tokio::select! {
             slots = look => slots.unwrap_or_else(|_| Err(unanswered("cannot be read"))),
-            () = self.signals.next() => Err(unanswered("did not answer before the second signal")),
+            () = self.signals.next() => Err(unanswered("did not answer before the interruption")),
         }
     }
 

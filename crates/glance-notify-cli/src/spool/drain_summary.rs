@@ -71,7 +71,7 @@ struct ForeignSlot {
 }
 
 impl<'a> DrainSummary<'a> {
-    /// Adds up the slots after a drain. Without an answer of the disk, the account alone has to do.
+    /// Adds up the slots after a drain. If the disk does not answer, the summary has the account alone.
     ///
     /// # Errors
     ///
@@ -240,7 +240,7 @@ mod tests {
         let error = CommandError::new(ExitStatus::NotDelivered, "the spool `s` does not answer");
         let (stop_reason, slots) = (StopReason::Completed, Err(error));
         let drain = FinishedDrain { strategy: "log", stats, stop_reason, slots };
-        let summary = DrainSummary::new("", drain).unwrap_or_else(|error| panic!("{error:?}"));
+        let summary = DrainSummary::new("", drain).unwrap();
         assert_eq!(summary.text(), "2 delivered by `log`, 3 pending");
         assert_eq!(summary.status(), ExitStatus::NotDelivered);
     }
