@@ -27,6 +27,9 @@
 //! # fn main() {}
 //! ```
 //!
+//! [`shutdown`](Notifier::shutdown), like every method that waits, needs a tokio runtime with its timer
+//! enabled. In a program without a runtime, call `notifier.close()` and then `worker.join()`.
+//!
 //! # Where to look
 //!
 //! | to | see |

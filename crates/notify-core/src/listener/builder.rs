@@ -86,7 +86,8 @@ impl ListenerBuilder {
         self
     }
 
-    /// Starts one task for each source, on the current tokio runtime.
+    /// Starts one task for each source, on the current tokio runtime. Its timer must be enabled: without
+    /// it every task panics, and [`Listener::next_batch`] returns an error that says so.
     ///
     /// # Errors
     ///

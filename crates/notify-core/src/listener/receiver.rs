@@ -84,8 +84,8 @@ impl Listener {
     /// returns a transient error.
     ///
     /// Returns an error of the kind [`Closed`](crate::ErrorKind::Closed) once for each source whose task
-    /// ended: the source panicked, or the runtime that started the listener shut down. Returns the error of
-    /// a source whose input [failed](crate::source::Reception::Failed) once too, behind its deliveries.
+    /// ended: the source panicked, or the runtime that started the listener shut down or has no timer.
+    /// Returns the error of a source whose input [failed](crate::source::Reception::Failed) once too, behind its deliveries.
     ///
     /// # Cancel safety
     ///

@@ -340,8 +340,8 @@ impl LetterState {
     }
 }
 
-/// Ends the session, so that no receipt waits for a task that does not exist: it was aborted, or its
-/// source panicked. While the listener is open, that is no end of the input.
+/// Ends the session, so that no receipt waits for a task that does not exist: it was aborted, its
+/// source panicked, or its runtime has no timer. While the listener is open, that is no end of the input.
 impl Drop for SourceDriver {
     fn drop(&mut self) {
         let mut state = self.shared.lock();
@@ -350,7 +350,7 @@ impl Drop for SourceDriver {
         if is_open && !(self.has_ended && entry.ledger.is_empty()) {
             let message = format!(
                 "the task of source `{}` ended: the source panicked, or the runtime that started \
-                 the listener shut down",
+                 the listener shut down or has no timer (`enable_time`)",
                 printable(&self.name, 64)
             );
             entry.fatal = Some(Error::new(ErrorKind::Closed, message));

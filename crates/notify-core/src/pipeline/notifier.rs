@@ -177,6 +177,8 @@ impl Notifier {
 
     /// Emits a notification in a context as soon as the queue has room for it. Otherwise this method is
     /// like [`enqueue`](Self::enqueue), also in its cancel safety.
+    ///
+    /// Needs a tokio runtime with its timer enabled.
     pub async fn enqueue_with(&self, event: &Event, context: &Context) -> Receipt {
         if self.0.fans_out {
             return self.enqueue_to_each(event, context).await;
@@ -192,6 +194,8 @@ impl Notifier {
     }
 
     /// Emits a notification and waits for its outcome.
+    ///
+    /// Needs a tokio runtime with its timer enabled.
     ///
     /// # Errors
     ///
@@ -229,6 +233,8 @@ impl Notifier {
     /// Emits a notification in a context and waits for its outcome. Otherwise this method is like
     /// [`send`](Self::send), also in its cancel safety.
     ///
+    /// Needs a tokio runtime with its timer enabled.
+    ///
     /// # Errors
     ///
     /// As from [`send`](Self::send).
@@ -246,6 +252,8 @@ impl Notifier {
     /// The notification keeps its id, publisher and timestamp. It has no context and no
     /// [sequence](Message::sequence). Otherwise this method is like
     /// [`enqueue`](Self::enqueue), also in its cancel safety.
+    ///
+    /// Needs a tokio runtime with its timer enabled.
     ///
     /// Use [`resend_with`](Self::resend_with) for a notification that you stored with its context.
     ///
@@ -277,6 +285,8 @@ impl Notifier {
     /// Queues an existing notification in the context in which a program emitted it, such as that of a
     /// [`Delivery`](crate::listener::Delivery). Otherwise this method is like [`resend`](Self::resend): the
     /// notification has no sequence.
+    ///
+    /// Needs a tokio runtime with its timer enabled.
     pub async fn resend_with(&self, notification: &Notification, context: &Context) -> Receipt {
         if self.0.fans_out {
             return self.resend_to_each(notification, context).await;
@@ -297,6 +307,8 @@ impl Notifier {
     /// [`NotifierBuilder::durable_source`](super::NotifierBuilder::durable_source). The message was
     /// accepted before, so the notifier sends it whatever types are disabled now. It keeps its context and
     /// its [sequence](Message::sequence), and gets none. With several destinations, it goes to the first.
+    ///
+    /// Needs a tokio runtime with its timer enabled.
     ///
     /// # Cancel safety
     ///
@@ -389,6 +401,8 @@ impl Notifier {
     /// Waits until every message that was queued before this call has its outcome at the required
     /// destinations.
     ///
+    /// Needs a tokio runtime with its timer enabled.
+    ///
     /// # Errors
     ///
     /// [`ErrorKind::Timeout`](crate::ErrorKind::Timeout), when messages have no outcome after
@@ -425,6 +439,10 @@ impl Notifier {
     ///
     /// All destinations drain side by side, within the same time. With several, the account is that of the
     /// first: see [`stats`](Self::stats).
+    ///
+    /// Needs a tokio runtime with its timer enabled. In a program without a runtime, call
+    /// [`close`](Self::close) and then `join` on the thread of
+    /// [`Worker::spawn_thread`](super::Worker::spawn_thread).
     pub async fn shutdown(&self, drain: Duration) -> Stats {
         self.cores().for_each(|core| core.queue.close_within(drain));
         let allowance = self.cores().map(|core| core.close_allowance).max().unwrap_or_default();

@@ -73,6 +73,8 @@ impl Notifier {
     /// The size is that of the [message](crate::Message::size): its body with the envelope of six attributes,
     /// and its context. A queue counts 256 bytes more for each message.
     ///
+    /// Needs a tokio runtime with its timer enabled.
+    ///
     /// # Errors
     ///
     /// [`ErrorKind::Full`] if there is no room within the builder's
@@ -89,6 +91,8 @@ impl Notifier {
 
     /// Takes room for `count` notifications, of at most `max_bytes` bytes each, at once. Otherwise this
     /// method is like [`reserve`](Self::reserve), also in its errors and its cancel safety.
+    ///
+    /// Needs a tokio runtime with its timer enabled.
     ///
     /// # Examples
     ///

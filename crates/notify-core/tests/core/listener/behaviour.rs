@@ -568,6 +568,19 @@ fn a_runtime_that_shuts_down_is_an_error() {
     assert_eq!(error.kind(), ErrorKind::Closed);
 }
 
+/// The error of a runtime without a timer names the timer, and not only the source.
+#[test]
+fn a_runtime_without_a_timer_is_named() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let script = SourceScript::default();
+    let error = runtime.block_on(async {
+        let mut listener = listener(&script, DeadLetters::Discard, 10).start().unwrap();
+        listener.next_delivery().await.unwrap_err()
+    });
+    assert_eq!(error.kind(), ErrorKind::Closed);
+    assert!(error.to_string().contains("has no timer (`enable_time`)"), "{error}");
+}
+
 /// A source that panics.
 #[derive(Debug)]
 struct PanickingSource;
