@@ -381,17 +381,17 @@ impl ListenerState {
 
     /// Returns `true` if no source can hand over more before the program settles something.
     fn is_out_of_credit(&self) -> bool {
-        self.sources.iter().all(|entry| {
-            entry.ledger.room() == 0
-                || matches!(entry.state, SourceState::Ended | SourceState::Closed)
-        })
+        self.sources.iter().all(|entry| entry.ledger.room() == 0 || entry.has_ended())
+    }
+
+    /// Returns `true` if a source is at its end.
+    pub(super) fn has_ended_source(&self) -> bool {
+        self.sources.iter().any(SourceEntry::has_ended)
     }
 
     /// Returns `true` if every source is at its end.
     fn all_ended(&self) -> bool {
-        self.sources
-            .iter()
-            .all(|entry| matches!(entry.state, SourceState::Ended | SourceState::Closed))
+        self.sources.iter().all(SourceEntry::has_ended)
     }
 
     /// Returns `true` if the program has had everything, except for what failed too often.
@@ -409,6 +409,11 @@ impl ListenerState {
 }
 
 impl SourceEntry {
+    /// Returns `true` if the source is at its end, or its task has ended.
+    fn has_ended(&self) -> bool {
+        matches!(self.state, SourceState::Ended | SourceState::Closed)
+    }
+
     /// Returns `true` if an error ended the source, and the program has had everything before it.
     fn has_ended_early(&self, attempts: u32) -> bool {
         self.fatal.is_some() && self.ledger.is_exhausted(attempts)

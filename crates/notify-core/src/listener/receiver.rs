@@ -85,7 +85,9 @@ impl Listener {
     ///
     /// Returns an error of the kind [`Closed`](crate::ErrorKind::Closed) once for each source whose task
     /// ended: the source panicked, or the runtime that started the listener shut down or has no timer.
-    /// Returns the error of a source whose input [failed](crate::source::Reception::Failed) once too, behind its deliveries.
+    /// Returns the error of a source whose input [failed](crate::source::Reception::Failed) once too,
+    /// behind its deliveries. Either error is that of one source, and the others still run: call again to
+    /// read from them.
     ///
     /// # Cancel safety
     ///
@@ -137,7 +139,8 @@ impl Listener {
     ///
     /// # Errors
     ///
-    /// As for [`next_batch`](Self::next_batch), after the same end.
+    /// As for [`next_batch`](Self::next_batch), after the same end. The error of one source stops no
+    /// other: the listener logs it, goes on until no delivery will come any more, and returns the first.
     ///
     /// # Cancel safety
     ///
@@ -182,7 +185,7 @@ impl Listener {
     {
         let mut stop = std::pin::pin!(stop);
         let mut handlers = JoinSet::new();
-        let mut result = Ok(());
+        let mut first_error = None;
         loop {
             while handlers.try_join_next().is_some() {}
             let is_busy = handlers.len() >= concurrency.max(1);
@@ -199,15 +202,18 @@ impl Listener {
                     }
                     Ok(None) => break,
                     Err(error) => {
-                        result = Err(error);
-                        break;
+                        tracing::error!("a source failed: {error:#}");
+                        first_error.get_or_insert(error);
+                        if !self.shared.lock().has_ended_source() {
+                            break;
+                        }
                     }
                 },
             }
         }
         let stats = self.close(grace).await;
         handlers.abort_all();
-        result.map(|()| stats)
+        first_error.map_or(Ok(stats), Err)
     }
 
     /// Returns the account at this moment.

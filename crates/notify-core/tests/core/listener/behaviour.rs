@@ -555,6 +555,34 @@ async fn a_source_that_panics_is_an_error() {
     assert_eq!(stats.await.unwrap_err().kind(), ErrorKind::Closed);
 }
 
+/// `run` reads on from the other sources when one fails, and returns its error at the end.
+#[tokio::test(start_paused = true)]
+async fn run_goes_on_when_one_source_fails() {
+    let script = SourceScript::default();
+    let builder = listener(&script, DeadLetters::Discard, 10).source(PanickingSource);
+    let run = builder.start().unwrap().run(2, LONG, std::future::pending(), |delivery| async move {
+        drop(delivery.ack());
+    });
+    let publish = async {
+        sleep(Duration::from_secs(1)).await;
+        script.publish(samples::messages(0..3));
+        script.end();
+    };
+    let (result, ()) = tokio::join!(run, publish);
+    assert_eq!(result.unwrap_err().kind(), ErrorKind::Closed);
+    assert_eq!(script.acked().len(), 3);
+}
+
+/// `run` ends at once when every source is denied before it was ever attached.
+#[tokio::test(start_paused = true)]
+async fn run_ends_when_every_source_is_denied() {
+    let script = SourceScript::default();
+    script.add_fault(SourceFault::DenyReceive);
+    let listener = listener(&script, DeadLetters::Discard, 10).start().unwrap();
+    let run = listener.run(2, LONG, std::future::pending(), |_| std::future::ready(()));
+    assert_eq!(run.await.unwrap_err().kind(), ErrorKind::Access);
+}
+
 /// A runtime that shuts down takes the tasks of the sources along, which is no end of the input.
 #[test]
 fn a_runtime_that_shuts_down_is_an_error() {
