@@ -14,9 +14,9 @@ mod start;
 
 pub use notify_core::listener::{
     CoverageChange, DeadLetter, DeadLetterFile, DeadLetterLine, DeadLetters, Delivery,
-    DeliveryBatch, DeliveryCounts, Listener, ListenerBuilder, ListenerConfig, ListenerStats,
-    SequenceGap, SequenceGaps, SettlementOutcome, SettlementReceipt, SourceState, SourceStats,
-    UnreadableMessage,
+    DeliveryBatch, DeliveryCounts, Listener, ListenerAccountReader, ListenerBuilder,
+    ListenerConfig, ListenerStats, SequenceGap, SequenceGaps, SettlementOutcome, SettlementReceipt,
+    SourceState, SourceStats, UnreadableMessage,
 };
 pub use notify_core::source;
 #[cfg(feature = "log")]

@@ -33,6 +33,7 @@
 //!
 //! [`Listener`] shows how to use it.
 
+mod account_reader;
 mod builder;
 #[doc(hidden)]
 pub mod checkpoint_lock;
@@ -55,6 +56,7 @@ mod source_driver;
 mod source_ledger;
 mod stats;
 
+pub use account_reader::ListenerAccountReader;
 pub use builder::ListenerBuilder;
 pub use config::{DeadLetters, ListenerConfig};
 pub use content::UnreadableMessage;

@@ -58,7 +58,7 @@ use crate::pipeline::deadline::after;
 /// ```
 #[derive(Debug)]
 pub struct Listener {
-    shared: Arc<ListenerHandle>,
+    pub(super) shared: Arc<ListenerHandle>,
     drivers: Vec<JoinHandle<()>>,
 }
 
