@@ -22,7 +22,7 @@ use std::time::Duration;
 use glance_notify::event::{DeletedImage, EventType};
 use glance_notify::transport::{Batch, Transport, Verdict, async_trait};
 use glance_notify::uuid::Uuid;
-use glance_notify::{Error, ErrorKind, Event, Notifier, Outcome, Payload, Result};
+use glance_notify::{Config, Error, ErrorKind, Event, Outcome, Payload, Result};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufStream};
 use tokio::net::UnixStream;
 
@@ -111,9 +111,14 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[tokio::main]
 async fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
-    let path = std::env::args().nth(1).ok_or("usage: own_transport SOCKET")?;
-    let (notifier, worker) =
-        Notifier::builder(SocketTransport::new(path)).publisher_id("image.example").build()?;
+    let mut args = std::env::args().skip(1);
+    let path = args.next().ok_or("usage: own_transport SOCKET [CONFIG]")?;
+    // The operator's settings but the strategy: the queue, disabled notifications, redaction.
+    let config = match args.next() {
+        Some(file) => Config::load(file)?,
+        None => Config::default(),
+    };
+    let (notifier, worker) = config.builder_for(SocketTransport::new(path))?.build()?;
     let worker = tokio::spawn(worker.run());
     for number in 1..=3 {
         let image = DeletedImage::Id(Uuid::from_u128(number));

@@ -76,9 +76,41 @@ pub fn builder(config: &Config) -> Result<NotifierBuilder> {
     joined.ok_or_else(|| Error::new(ErrorKind::Bug, "a configuration without a destination"))
 }
 
+impl Config {
+    /// Returns the builder of a notifier on a transport of your own, with the operator's settings: the
+    /// common keys, the table `[queue]`, and a spool in front of it if the configuration has `[spool]`.
+    ///
+    /// It ignores the key `strategy` and the tables of strategies. A table of your own in the same file
+    /// is an unknown key: read the options of your transport from somewhere else.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if an option of the spool is invalid, and for
+    /// several [destinations](Config::destinations): call it for one of them.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use glance_notify::transport::Transport;
+    /// use glance_notify::{Config, Notifier, Result, Worker};
+    ///
+    /// fn start(config: &Config, transport: impl Transport + 'static) -> Result<(Notifier, Worker)> {
+    ///     config.builder_for(transport)?.build()
+    /// }
+    /// ```
+    pub fn builder_for(&self, transport: impl Transport + 'static) -> Result<NotifierBuilder> {
+        require_one_destination(self)?;
+        builder_on(self, Box::new(transport))
+    }
+}
+
 /// Returns the builder of one destination.
 fn destination_builder(config: &Config) -> Result<NotifierBuilder> {
-    let transport = open(config)?;
+    builder_on(config, open(config)?)
+}
+
+/// Returns the builder of one destination with this transport.
+fn builder_on(config: &Config, transport: Box<dyn Transport>) -> Result<NotifierBuilder> {
     // A transport that takes no event type, as `noop`, leaves nothing for a spool to keep.
     let takes_events = EventType::DOCUMENTED.iter().any(|event_type| transport.wants(event_type));
     let builder = if takes_events {
@@ -113,12 +145,18 @@ fn destination_builder(config: &Config) -> Result<NotifierBuilder> {
 /// # fn main() {}
 /// ```
 pub fn open(config: &Config) -> Result<Box<dyn Transport>> {
+    require_one_destination(config)?;
+    let driver = strategies::driver(config.strategy())?;
+    (driver.open)(config.options(driver.name))
+}
+
+/// Returns an error for several destinations.
+fn require_one_destination(config: &Config) -> Result<()> {
     if let [_, _, ..] = config.destinations().as_slice() {
         let message = "several destinations are configured: open the configuration of each";
         return Err(Error::new(ErrorKind::Config, message));
     }
-    let driver = strategies::driver(config.strategy())?;
-    (driver.open)(config.options(driver.name))
+    Ok(())
 }
 
 /// Returns a builder on `transport`, with a spool in front of it if the configuration has `[spool]`.

@@ -1,7 +1,8 @@
 //! The contract of transports, and the transports that are compiled in.
 //!
 //! To deliver to a destination of your own, implement [`Transport`] and give the transport to
-//! [`Notifier::builder`](crate::Notifier::builder). The example `own_transport` shows a whole one.
+//! [`Notifier::builder`](crate::Notifier::builder), or to
+//! [`Config::builder_for`](crate::Config::builder_for) with the operator's configuration. The example `own_transport` shows a whole one.
 //! To change the options of a transport in code, use the module with its strategy's name, such as
 //! `log` or `rabbit`.
 

@@ -8,7 +8,7 @@ use glance_notify::codec::serde_json::json;
 use glance_notify::config::Layers;
 use glance_notify::event::EventType;
 use glance_notify::transport::{Batch, Settlements, Transport, Verdict, async_trait};
-use glance_notify::{Error, Event, Notifier, Payload, Result};
+use glance_notify::{Config, Error, ErrorKind, Event, Notifier, Payload, Result};
 
 /// A program builds its configuration from values, without a text in TOML.
 #[test]
@@ -38,30 +38,6 @@ fn d13_an_error_of_main_is_a_sentence() {
 /// D13: the facade alone is enough to write a transport, and to drive one in a test without a pipeline.
 #[tokio::test]
 async fn d13_the_facade_has_every_type_of_the_contract() {
-    /// Accepts every message.
-    #[derive(Debug)]
-    struct AcceptingTransport;
-
-    #[async_trait]
-    impl Transport for AcceptingTransport {
-        fn name(&self) -> &'static str {
-            "accepting"
-        }
-
-        fn wants(&self, _: &EventType) -> bool {
-            true
-        }
-
-        async fn send(&mut self, batch: &mut Batch<'_>) -> Result<()> {
-            batch.settle_rest(&Verdict::Accept);
-            Ok(())
-        }
-
-        async fn close(&mut self) -> Result<()> {
-            Ok(())
-        }
-    }
-
     let event = Event::ImageUpload(Payload::Warn("slow".into()));
     let (notifier, worker) = Notifier::builder(AcceptingTransport).build().unwrap();
     let messages = [notifier.stamp(event).encode(notifier.encoding()).unwrap()];
@@ -70,4 +46,51 @@ async fn d13_the_facade_has_every_type_of_the_contract() {
     AcceptingTransport.send(&mut Batch::new(&messages, &mut count)).await.unwrap();
     assert_eq!(settled, 1);
     drop(worker);
+}
+
+/// A transport of the program's own gets the settings of the operator.
+#[test]
+fn a_transport_of_ones_own_takes_the_configuration() {
+    let config: Config = "publisher_id = 'image.a'\ndisabled_notifications = ['task']\n\
+                          queue.max_messages = 1"
+        .parse()
+        .unwrap();
+    let (notifier, _worker) = config.builder_for(AcceptingTransport).unwrap().build().unwrap();
+    assert!(notifier.enabled(&EventType::ImageUpload));
+    assert!(!notifier.enabled(&EventType::TaskRun));
+    let event = || Event::ImageUpload(Payload::Warn("slow".into()));
+    assert_eq!(&*notifier.stamp(event()).publisher_id, "image.a");
+    notifier.emit(&event());
+    notifier.emit(&event());
+    assert_eq!(notifier.stats().pending.messages, 1);
+
+    let table = |name| format!("[[destination]]\nname = '{name}'\nstrategy = 'log'\n");
+    let several: Config = [table("a"), table("b")].concat().parse().unwrap();
+    assert_eq!(several.builder_for(AcceptingTransport).unwrap_err().kind(), ErrorKind::Config);
+    let one = several.destinations()[1].config().builder_for(AcceptingTransport);
+    assert!(one.unwrap().build().is_ok());
+}
+
+/// Accepts every message.
+#[derive(Debug)]
+struct AcceptingTransport;
+
+#[async_trait]
+impl Transport for AcceptingTransport {
+    fn name(&self) -> &'static str {
+        "accepting"
+    }
+
+    fn wants(&self, _: &EventType) -> bool {
+        true
+    }
+
+    async fn send(&mut self, batch: &mut Batch<'_>) -> Result<()> {
+        batch.settle_rest(&Verdict::Accept);
+        Ok(())
+    }
+
+    async fn close(&mut self) -> Result<()> {
+        Ok(())
+    }
 }

@@ -4,8 +4,9 @@
 //! [`glance_conf`] reads a `glance-api.conf` instead of TOML. [`ConfigKey`] and `docs/configuration.md`
 //! describe every key. [`ConfigTable`] is a configuration that a program builds, without text.
 //!
-//! The other types are for authors of transports, who read their own table of the configuration:
-//! [`Driver`], [`DriverOptions`], [`Origin`], [`Seconds`].
+//! A transport of your own gets the common keys with [`Config::builder_for`]. The other types are those
+//! with which the transports of this project read their tables: [`Driver`], [`DriverOptions`], [`Origin`],
+//! [`Seconds`].
 
 mod common_settings;
 mod compat;

@@ -7,7 +7,8 @@ use crate::transport::Transport;
 /// A strategy that users can configure. Each transport's crate exports one as a constant.
 ///
 /// The facade holds a table of the drivers that are compiled in. There is no registry and no
-/// start-up order.
+/// start-up order, so a configuration names no strategy of your own: give its transport to the facade's
+/// `Config::builder_for`.
 ///
 /// # Examples
 ///
