@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use notify_core::codec::Notification;
 use notify_core::event::EventType;
-use notify_core::pipeline::{Notifier, WorkerState};
+use notify_core::pipeline::{Notifier, NotifierBuilder, WorkerState};
 use notify_core::transport::{Batch, Transport, Verdict};
 use notify_core::{Error, ErrorKind, Result};
 
@@ -33,16 +33,39 @@ use notify_core::{Error, ErrorKind, Result};
 /// assert_eq!(recorder.take()[0].payload, NotificationPayload::Constructed(event));
 /// ```
 pub fn recorder() -> (Notifier, Recorder) {
-    let monitor = Arc::new(RecorderMonitor::default());
-    let transport = Box::new(RecorderTransport(Arc::clone(&monitor)));
     #[expect(clippy::expect_used, reason = "`build` fails only for invalid options")]
-    let (notifier, worker) = Notifier::builder(transport)
-        .publisher_id("recorder")
-        .build()
-        .expect("the default options are valid");
+    recorder_with(|builder| builder).expect("the default options are valid")
+}
+
+/// Creates a notifier as [`recorder`] does, with options that `configure` sets.
+///
+/// # Errors
+///
+/// As from [`NotifierBuilder::build`], for invalid options.
+///
+/// # Examples
+///
+/// ```
+/// use glance_notify::{Event, Payload, testing};
+///
+/// # fn main() -> glance_notify::Result<()> {
+/// let (notifier, recorder) =
+///     testing::recorder_with(|builder| builder.publisher_id("image.host1").disabled(["task"]))?;
+/// notifier.emit(&Event::ImageUpload(Payload::Error("disk is full".into())));
+/// assert_eq!(&*recorder.take()[0].publisher_id, "image.host1");
+/// # Ok(())
+/// # }
+/// ```
+pub fn recorder_with(
+    configure: impl FnOnce(NotifierBuilder) -> NotifierBuilder,
+) -> Result<(Notifier, Recorder)> {
+    let monitor = Arc::new(RecorderMonitor::default());
+    let transport = RecorderTransport(Arc::clone(&monitor));
+    let builder = Notifier::builder(transport).publisher_id("recorder");
+    let (notifier, worker) = configure(builder).build()?;
     // If the thread cannot start, every receipt resolves to an error.
     drop(worker.spawn_thread());
-    (notifier.clone(), Recorder { notifier, monitor })
+    Ok((notifier.clone(), Recorder { notifier, monitor }))
 }
 
 /// The notifications that a [`recorder`]'s notifier has delivered, and the faults that it simulates.
@@ -263,6 +286,16 @@ mod tests {
         let expected: Vec<_> = (0..100).map(|number| number.to_string()).collect();
         assert_eq!(texts(&recorder.take()), expected);
         assert!(recorder.take().is_empty());
+    }
+
+    /// A test sets the options of its program, and hears of invalid ones.
+    #[test]
+    fn recorder_with_sets_options() {
+        let (notifier, recorder) = recorder_with(|builder| builder.disabled(["image.upload"])).unwrap();
+        notifier.emit(&event("a"));
+        assert!(recorder.take().is_empty());
+        let error = recorder_with(|builder| builder.publisher_id("")).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config);
     }
 
     /// Redaction happens before the recorder, as before every destination.
