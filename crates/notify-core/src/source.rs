@@ -268,6 +268,7 @@ pub struct Credit {
 
 /// The news that [`Source::receive`] returns.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum Reception {
     /// Messages, at least one, in the order of their tags.
     Deliveries(Vec<IncomingDelivery>),
@@ -332,6 +333,7 @@ impl IncomingDelivery {
 
 /// The body of an [`IncomingDelivery`]. `Debug` shows the size, and nothing of the body.
 #[derive(Clone)]
+#[non_exhaustive]
 pub enum IncomingBody {
     /// The whole message, in any form that
     /// [`NotificationInput::decode`](crate::codec::NotificationInput::decode) understands.

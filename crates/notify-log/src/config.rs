@@ -145,6 +145,7 @@ pub struct LogTable {
 /// let log = Log::new(config).with_envelope(LineEnvelope::CloudEvents);
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[non_exhaustive]
 pub enum LineEnvelope {
     /// `bare`: the notification itself.
     #[default]
@@ -172,6 +173,7 @@ impl From<LineEnvelope> for Envelope {
 /// The words of `log.target`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum LogTarget {
     /// `file`: the file of `log.file`.
     #[default]

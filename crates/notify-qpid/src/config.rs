@@ -88,6 +88,7 @@ pub enum Node {
 /// `docs/brokers.md` documents the addresses, and which guarantees each product gives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Dialect {
     /// `auto`: the dialect of the product that the broker names in its Open.
     #[default]

@@ -91,6 +91,7 @@ pub struct Config {
 /// consumers read both topics for a while, and delete the old queues when they are empty.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum QueueType {
     /// `classic`: a queue on one node of a cluster.
     #[default]

@@ -39,7 +39,7 @@ pub async fn keeps_to_the_credit<H: SourceHarness>() {
             match &delivery.body {
                 IncomingBody::Bytes(bytes) => assert_eq!(*bytes, published[next]),
                 IncomingBody::TooLarge(size) => assert!(next == 4 && *size > 2048),
-                IncomingBody::Unusable(..) => panic!("unusable"),
+                other => panic!("expected bytes or a size, found {other:?}"),
             }
             next += 1;
         }

@@ -35,6 +35,7 @@ use super::message::Message;
 /// # Ok::<(), notify_core::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[non_exhaustive]
 pub enum Envelope {
     /// `bare`: the notification itself, as oslo.messaging's driver `messaging` sends it.
     #[default]

@@ -21,6 +21,7 @@ use crate::error::Error;
 /// assert_eq!(findings[0].subject, "broker");
 /// ```
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Finding {
     /// The thing inspected: `file`, `broker`, `queue notifications.info`.
     pub subject: String,
