@@ -13,6 +13,8 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 pub use async_trait::async_trait;
+/// The library whose `Bytes` an [`IncomingBody`] holds.
+pub use bytes;
 use bytes::Bytes;
 
 use crate::codec::context::Context;
@@ -301,9 +303,10 @@ pub enum Reception {
 /// # Examples
 ///
 /// ```
+/// use notify_core::source::bytes::Bytes;
 /// use notify_core::source::{IncomingBody, IncomingDelivery, Position};
 ///
-/// let body = IncomingBody::Bytes("{}".into());
+/// let body = IncomingBody::Bytes(Bytes::from_static(b"{}"));
 /// let mut delivery = IncomingDelivery::new(7, body, Position::new("notifications.info", 7));
 /// delivery.redelivered = true;
 /// ```
