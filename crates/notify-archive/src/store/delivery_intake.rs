@@ -34,7 +34,7 @@ impl ArchiveBatch {
     ///         deliveries.iter().for_each(|delivery| batch.add_delivery(delivery, None));
     ///         match writer.append(&batch) {
     ///             Ok(_) => deliveries.ack().await?,
-    ///             Err(error) => deliveries.fail(&error.to_string()).await?,
+    ///             Err(error) => deliveries.fail(error.to_string()).await?,
     ///         };
     ///     }
     ///     Ok(())

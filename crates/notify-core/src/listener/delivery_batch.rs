@@ -20,7 +20,7 @@ use crate::codec::notification::Notification;
 /// async fn store(batch: DeliveryBatch) -> notify_core::Result<()> {
 ///     match commit(batch.notifications()) {
 ///         Ok(()) => batch.ack().await?,
-///         Err(error) => batch.fail(&error.to_string()).await?,
+///         Err(error) => batch.fail(error.to_string()).await?,
 ///     };
 ///     Ok(())
 /// }
@@ -88,8 +88,23 @@ impl DeliveryBatch {
     /// # Cancel safety
     ///
     /// The call settles the deliveries. You may drop the receipt.
-    pub fn fail(mut self, reason: &str) -> SettlementReceipt {
-        Delivery::settle_all(&mut self.0, || Settlement::Fail(reason.to_owned()))
+    pub fn fail(mut self, reason: impl Into<String>) -> SettlementReceipt {
+        let reason = reason.into();
+        Delivery::settle_all(&mut self.0, || Settlement::Fail(reason.clone()))
+    }
+
+    /// Refuses the messages for good, for `reason`. See [`Delivery::refuse`].
+    ///
+    /// # Errors
+    ///
+    /// See [`SettlementReceipt`]. The result is stale if one delivery is.
+    ///
+    /// # Cancel safety
+    ///
+    /// The call settles the deliveries. You may drop the receipt.
+    pub fn refuse(mut self, reason: impl Into<String>) -> SettlementReceipt {
+        let reason = reason.into();
+        Delivery::settle_all(&mut self.0, || Settlement::Refuse(reason.clone()))
     }
 }
 

@@ -44,6 +44,23 @@ async fn a_dead_letter_is_written_before_the_acknowledgement() {
     assert!(letters.iter().all(|letter| letter["source"] == "script"));
 }
 
+/// A batch is refused as a whole: each of its messages becomes a letter with the reason.
+#[tokio::test]
+async fn a_batch_is_refused_as_a_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("dead.jsonl");
+    let script = SourceScript::default();
+    script.publish(samples::messages(0..3));
+    let mut listener = listener(&script, DeadLetters::file(&path), 10).start().unwrap();
+    let batch = listener.next_batch(10, Duration::ZERO).await.unwrap().unwrap();
+    assert_eq!(batch.len(), 3);
+    let outcome = batch.refuse(String::from("no such project")).await.unwrap();
+    assert_eq!(outcome, SettlementOutcome::Settled);
+    assert_eq!(script.unacked(), 0);
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert_eq!(text.matches(r#""reason":"no such project""#).count(), 3);
+}
+
 /// A program that waits for the end of the input learns of it also if a dead letter is written last.
 #[tokio::test]
 async fn the_end_comes_after_the_last_dead_letter() {
