@@ -291,7 +291,8 @@ mod tests {
     /// A test sets the options of its program, and hears of invalid ones.
     #[test]
     fn recorder_with_sets_options() {
-        let (notifier, recorder) = recorder_with(|builder| builder.disabled(["image.upload"])).unwrap();
+        let (notifier, recorder) =
+            recorder_with(|builder| builder.disabled(["image.upload"])).unwrap();
         notifier.emit(&event("a"));
         assert!(recorder.take().is_empty());
         let error = recorder_with(|builder| builder.publisher_id("")).unwrap_err();

@@ -2,7 +2,8 @@
 //!
 //! To deliver to a destination of your own, implement [`Transport`] and give the transport to
 //! [`Notifier::builder`](crate::Notifier::builder), or to
-//! [`Config::builder_for`](crate::Config::builder_for) with the operator's configuration. The example `own_transport` shows a whole one.
+//! [`Config::builder_for`](crate::Config::builder_for) with the operator's configuration. The example
+//! `own_transport` shows a whole one.
 //! To change the options of a transport in code, use the module with its strategy's name, such as
 //! `log` or `rabbit`.
 
