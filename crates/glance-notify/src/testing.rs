@@ -32,8 +32,8 @@ use notify_core::{Error, ErrorKind, Result};
 /// notifier.emit(&event); // in the program under test
 /// assert_eq!(recorder.take()[0].payload, NotificationPayload::Constructed(event));
 /// ```
+#[expect(clippy::expect_used, reason = "`build` fails only for invalid options")]
 pub fn recorder() -> (Notifier, Recorder) {
-    #[expect(clippy::expect_used, reason = "`build` fails only for invalid options")]
     recorder_with(|builder| builder).expect("the default options are valid")
 }
 
