@@ -240,6 +240,38 @@ fn translates_the_drivers_of_oslo_messaging() {
     }
 }
 
+/// Every Glance that reads `driver` ignores `notifier_strategy`, and the topic that belongs to it.
+#[test]
+fn a_leftover_strategy_of_glance_is_warned_of() {
+    let leftover = "[DEFAULT]\nnotifier_strategy = logging\nrabbit_notification_topic = old\n\
+                    transport_url = rabbit://u:p@h/\n";
+    let modern = "[oslo_messaging_notifications]\ndriver = messagingv2\ntopics = audit\n";
+    let config = glance_conf::from_str(&format!("{leftover}{modern}")).unwrap();
+    assert_eq!(config.strategy(), "rabbit");
+    let entries = config.entries();
+    let topic = entries.iter().find(|entry| entry.key == "rabbit.topic").unwrap();
+    assert_eq!(topic.value, "\"audit\"");
+    assert_eq!(
+        config.warnings(),
+        [
+            "`notifier_strategy` (glance-api.conf, line 2): ignored, as Glance ignores it since \
+             2014.2: `driver` decides: remove it",
+            "`rabbit_notification_topic` (glance-api.conf, line 3): ignored, as Glance ignores it \
+             since 2014.1: `topics` decides",
+        ]
+    );
+    let config = default_section("notifier_strategy = noop\nnotification_driver = messaging\n");
+    assert_eq!(
+        config.unwrap().warnings()[0],
+        "`notifier_strategy` (glance-api.conf, line 2): overrides `notification_driver`, which decides \
+         since Glance 2014.2: remove one"
+    );
+    let config = default_section(
+        "notifier_strategy = noop\nnotification_driver =\n[oslo_messaging_notifications]\ndriver =\n",
+    );
+    assert_eq!(config.unwrap().warnings().len(), 1);
+}
+
 /// A typo in the list is visible, and does not stop the service. Names that Glance sends are no typos.
 #[test]
 fn warns_of_unknown_disabled_notifications() {

@@ -32,11 +32,26 @@ impl StrategyChoice {
     /// Reads `notifier_strategy`, and oslo.messaging's drivers if it is absent or `default`. Returns at least
     /// one choice, and several for several drivers.
     ///
+    /// Every Glance that reads `driver` ignores `notifier_strategy`. Adds a warning if a file has both.
+    ///
     /// `rabbit` stands for every broker until [`BrokerChoice`] is known.
-    pub(super) fn read_all(files: &ConfFiles) -> Result<Vec<Self>> {
-        if let Some(option) = files.first(NOTIFIER_STRATEGY)?
-            && option.value != "default"
+    pub(super) fn read_all(files: &ConfFiles, warnings: &mut Vec<String>) -> Result<Vec<Self>> {
+        let glance = files.first(NOTIFIER_STRATEGY)?.filter(|option| option.value != "default");
+        let has_driver = |names| -> Result<bool> {
+            Ok(files.all(names)?.iter().any(|option| !option.value.is_empty()))
+        };
+        if let Some(option) = &glance
+            && has_driver(&DRIVER[..1])?
         {
+            warnings.push(option.describe(
+                "ignored, as Glance ignores it since 2014.2: `driver` decides: remove it",
+            ));
+        } else if let Some(option) = glance {
+            if has_driver(&DRIVER[1..])? {
+                warnings.push(option.describe(
+                    "overrides `notification_driver`, which decides since Glance 2014.2: remove one",
+                ));
+            }
             let class = CLASSES.iter().find(|(class, _)| *class == option.value);
             let name = class.map_or(option.value.as_str(), |(_, name)| name);
             let Some(strategy) = strategies::canonical_name(name) else {

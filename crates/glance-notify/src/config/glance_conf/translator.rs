@@ -64,7 +64,7 @@ impl ConfTranslator<'_> {
         if let Some(option) = self.files.first(CONFIG_SOURCE)? {
             return Err(option.refuse("only files are supported: copy the options into this file"));
         }
-        let mut choices = StrategyChoice::read_all(&self.files)?;
+        let mut choices = StrategyChoice::read_all(&self.files, &mut self.layer.options.warnings)?;
         // Without a choice in the files, the strategy of an earlier source stays.
         let is_chosen = choices.iter().any(|choice| choice.option.is_some());
         let earlier = self.layer.options.get("strategy").filter(|_| !is_chosen);
@@ -153,7 +153,8 @@ impl ConfTranslator<'_> {
         // A mixture of drivers publishes to the same queues.
         let mixed =
             StrategyChoice { strategy: "rabbit", option: None, envelope: None, by_glance: false };
-        let choices = StrategyChoice::read_all(&self.files).unwrap_or_default();
+        let warnings = &mut self.layer.options.warnings;
+        let choices = StrategyChoice::read_all(&self.files, warnings).unwrap_or_default();
         let is_broker = |choice: &StrategyChoice| matches!(choice.strategy, "rabbit" | "qpid");
         let broker = choices.iter().position(is_broker).unwrap_or_default();
         let choice = choices.into_iter().nth(broker).unwrap_or(mixed);
