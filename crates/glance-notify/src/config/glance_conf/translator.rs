@@ -154,7 +154,10 @@ impl ConfTranslator<'_> {
         let mixed =
             StrategyChoice { strategy: "rabbit", option: None, envelope: None, by_glance: false };
         let warnings = &mut self.layer.options.warnings;
-        let choices = StrategyChoice::read_all(&self.files, warnings).unwrap_or_default();
+        let choices = StrategyChoice::read_all(&self.files, warnings).unwrap_or_else(|error| {
+            warnings.push(error.to_string());
+            Vec::new()
+        });
         let is_broker = |choice: &StrategyChoice| matches!(choice.strategy, "rabbit" | "qpid");
         let broker = choices.iter().position(is_broker).unwrap_or_default();
         let choice = choices.into_iter().nth(broker).unwrap_or(mixed);
@@ -175,15 +178,11 @@ impl ConfTranslator<'_> {
             BrokerAddress::check_parameters(options, url, option)?;
             self.files.override_with(options.group, &url.parameters, option);
         }
-        for (strategy, exchange, topic) in GLANCE_NAMES {
-            if *strategy != RABBIT.strategy {
-                continue;
-            }
-            let exchange = self.name(CONTROL_EXCHANGE, exchange, "glance", &choice)?;
-            self.put("rabbit.exchanges", json!([exchange.value]), &exchange);
-            let topics = self.name(TOPICS, topic, "notifications", &choice)?;
-            self.put("rabbit.topics", json!(topics.list().collect::<Vec<_>>()), &topics);
-        }
+        let (exchange, topics) = self.exchange_and_topics(options.strategy, &choice)?;
+        self.put("rabbit.exchanges", json!([exchange.value]), &exchange);
+        let names: Vec<_> = topics.iter().map(|topic| topic.value.as_str()).collect();
+        self.put("rabbit.topics", json!(names), &topics[0]);
+        unknown_options::warn(&self.files, options.strategy, &mut self.layer.options.warnings);
         let address = BrokerAddress::read(&self.files, options, url.as_ref())?;
         address.put(&self.files, options, &mut self.layer)
     }
@@ -218,7 +217,8 @@ impl ConfTranslator<'_> {
             }
         }
         let strategy = options.strategy;
-        let topics = self.exchange_and_topics(strategy, choice)?;
+        let (exchange, topics) = self.exchange_and_topics(strategy, choice)?;
+        self.put(&format!("{strategy}.exchange"), exchange.value.as_str().into(), &exchange);
         let address = BrokerAddress::read(&self.files, options, url.as_ref())?;
         address.put(&self.files, options, &mut self.layer)?;
         if strategy == "rabbit" {
@@ -245,31 +245,28 @@ impl ConfTranslator<'_> {
         Ok(topics.into_iter().map(of_topic).collect())
     }
 
-    /// Translates the name of the exchange, and returns the topics.
+    /// Returns the name of the exchange, and at least one topic.
     fn exchange_and_topics(
         &mut self,
         strategy: &str,
         choice: &StrategyChoice,
-    ) -> Result<Vec<ConfOption>> {
-        let mut topics = Vec::new();
-        for (of_strategy, exchange, topic) in GLANCE_NAMES {
-            if *of_strategy == strategy {
-                let exchange = self.name(CONTROL_EXCHANGE, exchange, "glance", choice)?;
-                self.put(&format!("{strategy}.exchange"), exchange.value.clone().into(), &exchange);
-                let option = self.name(TOPICS, topic, "notifications", choice)?;
-                for topic in option.list() {
-                    let topic = option.clone().with_value(topic);
-                    if !topics.iter().any(|known: &ConfOption| known.value == topic.value) {
-                        topics.push(topic);
-                    }
-                }
-                if topics.is_empty() {
-                    let problem = "empty, so Glance would send nothing: name one topic";
-                    return Err(option.refuse(problem));
-                }
+    ) -> Result<(ConfOption, Vec<ConfOption>)> {
+        let names = GLANCE_NAMES.iter().find(|(of_strategy, ..)| *of_strategy == strategy);
+        let (_, exchange, topic) = names.unwrap_or(&GLANCE_NAMES[0]);
+        let exchange = self.name(CONTROL_EXCHANGE, exchange, "glance", choice)?;
+        let option = self.name(TOPICS, topic, "notifications", choice)?;
+        let mut topics: Vec<ConfOption> = Vec::new();
+        for topic in option.list() {
+            let topic = option.clone().with_value(topic);
+            if !topics.iter().any(|known| known.value == topic.value) {
+                topics.push(topic);
             }
         }
-        Ok(topics)
+        if topics.is_empty() {
+            let problem = "empty, so Glance would send nothing: name one topic";
+            return Err(option.refuse(problem));
+        }
+        Ok((exchange, topics))
     }
 
     /// Returns the option that names the exchange or the topics.
