@@ -505,6 +505,41 @@ fn the_default_topic_of_several_destinations_is_below_all_layers() {
     assert_eq!((topic.value.as_str(), topic.origin.as_str()), ("\"audit\"", "notify.toml"));
 }
 
+/// oslo.config reads variables over files. You are warned about those that would decide, by name alone.
+#[test]
+fn variables_of_oslo_config_are_warned_of() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("glance-api.conf");
+    std::fs::write(&path, "[DEFAULT]\nnotification_driver = noop\n").unwrap();
+    let variables = [
+        ("OS_OSLO_MESSAGING_NOTIFICATIONS__DRIVER", "messagingv2"),
+        ("OS_DEFAULT__TRANSPORT_URL", "rabbit://u:hunter2@h"),
+        ("OS_DEFAULT__DEBUG", "true"),
+        ("OS_USERNAME", "admin"),
+        ("OS_default__transport_url", "rabbit://h"),
+    ];
+    let variables = variables.map(|(name, value)| (name.into(), value.into()));
+    let layers = Layers::new().variables(variables).unwrap();
+    assert_eq!(layers.clone().build().unwrap().warnings(), [""; 0]);
+    let config = layers.file(&path).unwrap().build().unwrap();
+    let warning = |variable: &str, option: &str| {
+        format!(
+            "the environment variable {variable} is ignored, though oslo.config reads such variables \
+             over the files: set `{option}` in a file"
+        )
+    };
+    assert_eq!(
+        config.warnings()[1..],
+        [
+            warning(
+                "OS_OSLO_MESSAGING_NOTIFICATIONS__DRIVER",
+                "[oslo_messaging_notifications] driver"
+            ),
+            warning("OS_DEFAULT__TRANSPORT_URL", "transport_url"),
+        ]
+    );
+}
+
 /// Unsupported and invalid options are errors that never repeat the value.
 #[test]
 fn rejects_invalid_and_unsupported_values_without_repeating_them() {

@@ -171,8 +171,8 @@ fn a_glance_api_conf_names_the_broker() {
     let warnings = read("messagingv2\ntopcis = audit", url).unwrap()[0].warnings().to_vec();
     assert_eq!(warnings.len(), 1, "{warnings:?}");
     assert!(warnings[0].contains("topcis` (") && warnings[0].contains("line 6) is ignored"));
-    let error = read("messagingv2\n[oslo_messaging_notifications]\ntopics =\n[x]", url).unwrap_err();
-    let error = error.to_string();
+    let empty = read("messagingv2\n[oslo_messaging_notifications]\ntopics =\n[x]", url);
+    let error = empty.unwrap_err().to_string();
     assert!(error.contains("glance-api.conf, line 7): empty, so Glance would send"), "{error}");
     let error = read("messagingv2", "qpid://u:hunter2@mq1").unwrap_err().to_string();
     assert!(error.contains("line 2): notifications are read from RabbitMQ only"), "{error}");

@@ -16,7 +16,7 @@ use super::config_file;
 use super::configuration::Config;
 use super::default_files;
 use super::glance_conf::conf_files::ConfFiles;
-use super::glance_conf::translator;
+use super::glance_conf::{translator, unknown_options};
 use super::option_tree::{OptionTree, config_error};
 use super::unused_keys;
 
@@ -45,6 +45,8 @@ pub struct Layers {
     conf_files: ConfFiles,
     /// All other sources.
     options: OptionTree,
+    /// Warnings about variables that concern the files of Glance's format alone.
+    conf_warnings: Vec<String>,
 }
 
 impl Layers {
@@ -167,7 +169,8 @@ impl Layers {
     ///
     /// `GLANCE_NOTIFY__LOG__FILE` sets `log.file`: two underscores separate the segments of a key. The
     /// values have the form of those of [`set`](Self::set). Warns about variables that have one
-    /// underscore in place of two, which have no effect.
+    /// underscore in place of two, which have no effect. With a file of Glance's format, also warns about
+    /// oslo.config's variables for its options, such as `OS_DEFAULT__TRANSPORT_URL`.
     ///
     /// # Errors
     ///
@@ -203,6 +206,7 @@ impl Layers {
             let Some(name) = name.to_str() else { continue };
             if !name.starts_with(Self::PREFIX) {
                 self.options.warnings.extend(unused_keys::warning_of_variable(name));
+                self.conf_warnings.extend(unknown_options::warning_of_variable(name));
                 continue;
             }
             let place = format!("environment variable {}", printable(name, NAME_CHARS));
@@ -261,6 +265,9 @@ impl Layers {
         let mut options = OptionTree::default();
         translator::translate_source(self.conf_files, &mut options)?;
         options.warnings.splice(..0, self.below.warnings.into_iter().chain(self.options.warnings));
+        let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+        let warning = |name: String| unknown_options::warning_of_variable(&name);
+        options.warnings.extend(names.filter_map(warning));
         let warnings = std::mem::take(&mut options.warnings);
         Ok((Config::from_options(options)?.options("rabbit"), warnings))
     }
@@ -272,11 +279,12 @@ impl Layers {
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) for an unknown key, an invalid value and an
     /// unknown strategy.
     pub fn build(self) -> Result<Config> {
-        let Self { below: mut options, conf_files, options: above } = self;
+        let Self { below: mut options, conf_files, options: above, conf_warnings } = self;
         if conf_files.is_empty() {
             options.put_tree(above);
         } else {
             translator::translate(conf_files, &mut options, above)?;
+            options.warnings.extend(conf_warnings);
         }
         config_file::warn_of_password_files(&mut options);
         Config::from_options(options)

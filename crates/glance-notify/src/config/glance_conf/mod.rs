@@ -18,7 +18,7 @@ mod options;
 mod strategy;
 pub(super) mod translator;
 mod transport_url;
-mod unknown_options;
+pub(super) mod unknown_options;
 
 use notify_core::Result;
 

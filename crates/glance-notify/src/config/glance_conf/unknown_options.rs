@@ -20,6 +20,21 @@ pub(super) fn warn(files: &ConfFiles, strategy: &str, warnings: &mut Vec<String>
     }
 }
 
+/// Returns the warning about an environment variable that sets an option in oslo.config, such as
+/// `OS_DEFAULT__TRANSPORT_URL`, if `name` is one. It names no value, which may be a password.
+pub(crate) fn warning_of_variable(name: &str) -> Option<String> {
+    let (section, option) = name.strip_prefix("OS_")?.split_once("__")?;
+    let is_meant = |(group, known): &OptionName| {
+        group.to_ascii_uppercase() == section && known.to_ascii_uppercase() == option
+    };
+    let (section, known) = known_names().find(is_meant)?;
+    Some(format!(
+        "the environment variable {name} is ignored, though oslo.config reads such variables over the \
+         files: set `{}` in a file",
+        full_name(section, known)
+    ))
+}
+
 /// Returns the strategy that an unknown option would concern, or an empty name for all, and a hint.
 ///
 /// The hint is `None` for a known option, and for one that belongs to the rest of the service.
