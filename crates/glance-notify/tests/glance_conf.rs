@@ -306,9 +306,66 @@ fn warns_of_options_without_effect() {
              use it",
             "`rabbit_max_retries` (glance-api.conf, line 4): ignored: the worker retries queued \
              messages with growing backoff",
+            NO_BROKER,
         ]
     );
 }
+
+/// A misspelt option in `[DEFAULT]` is visible, with the option that was meant.
+#[test]
+fn warns_of_misspelt_options_in_the_default_section() {
+    let config = default_section(
+        "Transport-URL = rabbit://h\ntransport_uri = rabbit://h\ndisabled_notification = task\n\
+         default_publisher = p\nRabbit_Host = mq\nControl_Exchange = images\nLog-File = /n.log\n\
+         Debug = true\nqpid-hostname = q\n[ DEFAULT ]\ntransport_url = rabbit://h\ndebug = true\n\
+         [ oslo_messaging_rabbit]\nssl = true\n\
+         [oslo_messaging_notifications]\ndriver = messagingv2\n",
+    );
+    let config = config.unwrap();
+    let texts = config.warnings().iter().map(|warning| {
+        let text = warning.replace(" is ignored, as Glance ignores it", "");
+        text.replace("glance-api.conf, ", "")
+    });
+    let mut texts: Vec<_> = texts.collect();
+    texts.sort();
+    assert_eq!(
+        texts,
+        [
+            "`Control_Exchange` (line 7): the option is `control_exchange`",
+            "`Rabbit_Host` (line 6): the option is `rabbit_host`",
+            "`Transport-URL` (line 2): the option is `transport_url`",
+            "`[ default ] transport_url` (line 12): it belongs to `[DEFAULT]`",
+            "`[ oslo_messaging_rabbit] ssl` (line 15): it belongs to `[oslo_messaging_rabbit]`",
+            "`default_publisher` (line 5): no such option",
+            "`disabled_notification` (line 4): no such option",
+            NO_BROKER,
+            "`transport_uri` (line 3): no such option",
+        ]
+    );
+}
+
+/// The default address is a warning too if no layer names the broker.
+#[test]
+fn the_default_address_without_tls_is_warned_of() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("glance-api.conf");
+    std::fs::write(&path, "[oslo_messaging_notifications]\ndriver = messagingv2\n").unwrap();
+    for (toml, setting, expected) in [
+        ("", "queue.max_messages=500", &[NO_BROKER][..]),
+        ("", "rabbit.host=mq", &[]),
+        ("", "rabbit.url=amqp://u:p@mq", &[]),
+        ("rabbit.host = 'mq'", "queue.max_messages=500", &[]),
+        ("rabbit.url = 'amqp://u:p@mq'", "queue.max_messages=500", &[]),
+    ] {
+        let layers = Layers::new().toml("notify.toml", toml).unwrap().file(&path).unwrap();
+        let config = layers.set(setting).unwrap().build().unwrap();
+        assert_eq!(config.warnings(), expected, "{toml} {setting}");
+    }
+}
+
+/// The warning about a file that names no broker.
+const NO_BROKER: &str = "`rabbit_host` (Glance's default of rabbit_host): no option names the broker, so \
+                         Glance connects to localhost:5672, as here: name it in `transport_url`";
 
 /// An option in a misspelt section is visible, with the section that it belongs to. Other options there are not
 /// about notifications.
@@ -332,6 +389,7 @@ fn warns_of_misspelt_sections() {
             warning("[default] transport_url", 2, "DEFAULT"),
             warning("[oslo_messaging_rabbitmq] ssl", 7, "oslo_messaging_rabbit"),
             warning("[oslo_messaging_rabbitmq] ssl_ca_file", 8, "oslo_messaging_rabbit"),
+            NO_BROKER.to_owned(),
         ]
     );
 }

@@ -152,6 +152,7 @@ impl BrokerAddress {
         let has_url = self.tls && self.keeps_earlier_url(options, layer);
         match &self.host_options {
             Some((host_option, port_option)) if !self.tls || has_url => {
+                self.warn_of_default_host(options, layer);
                 for (host, port) in &self.hosts {
                     put(layer, options, "host", host.as_str().into(), host_option);
                     put(layer, options, "port", (*port).into(), port_option);
@@ -196,6 +197,23 @@ impl BrokerAddress {
         };
         layer.warn_of_value(key, self.origin.describe(&warning));
         has_tls.is_some()
+    }
+
+    /// Warns about the default address without TLS, unless an earlier layer names the broker.
+    fn warn_of_default_host(&self, options: &BrokerOptions, layer: &mut ConfLayer<'_>) {
+        let is_default = self.host_options.as_ref().is_some_and(|(host, _)| host.is_default());
+        let key = format!("{}.host", options.strategy);
+        if let Some((host, port)) = self.hosts.first()
+            && is_default
+            && !self.tls
+            && !layer.decides(&key)
+        {
+            let warning = format!(
+                "no option names the broker, so Glance connects to {host}:{port}, as here: name it in \
+                 `transport_url`"
+            );
+            layer.warn_of_value(key, self.origin.describe(&warning));
+        }
     }
 
     /// Writes the method of login. `EXTERNAL` makes the user and the password void.

@@ -32,7 +32,13 @@ impl<'a> ConfLayer<'a> {
         self.options.warn(warning);
     }
 
-    /// Adds a warning about the value at `key`, which does not concern the value of a layer above.
+    /// Returns whether an earlier layer has a value at `key`, or one that a default at `key` would
+    /// contradict.
+    pub(super) fn decides(&self, key: &str) -> bool {
+        decides(self.options, key)
+    }
+
+    /// Adds a warning about the value at `key`, which does not concern a layer above that decides it.
     pub(super) fn warn_of_value(&mut self, key: String, warning: String) {
         let warning = (key, warning);
         if !self.value_warnings.contains(&warning) {
@@ -43,7 +49,7 @@ impl<'a> ConfLayer<'a> {
     /// Writes the layers above over the options, and then the defaults of all keys that no layer decides.
     pub(super) fn finish(self, above: OptionTree) {
         let Self { options, defaults, value_warnings } = self;
-        let concerns = |(key, _): &(String, String)| above.get(key).is_none();
+        let concerns = |(key, _): &(String, String)| !decides(&above, key);
         let warnings = value_warnings.into_iter().filter(concerns).map(|(_, warning)| warning);
         options.warnings.extend(warnings);
         options.put_tree(above);

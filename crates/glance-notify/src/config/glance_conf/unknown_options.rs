@@ -39,33 +39,43 @@ pub(crate) fn warning_of_variable(name: &str) -> Option<String> {
 ///
 /// The hint is `None` for a known option, and for one that belongs to the rest of the service.
 fn concern(section: &str, name: &str) -> (&'static str, Option<String>) {
+    let known: Vec<OptionName> = known_names().collect();
+    // The name that was meant, if the spelling alone is wrong: `Transport-URL`.
+    let meant = name.to_ascii_lowercase().replace('-', "_");
+    let begins = |prefixes: &[&str]| prefixes.iter().any(|prefix| meant.starts_with(*prefix));
+    let trimmed = section.trim();
     let strategy = match section {
-        DEFAULT if name.starts_with("rabbit_") || name.starts_with("kombu_") => "rabbit",
-        DEFAULT if name.starts_with("qpid_") => "qpid",
-        DEFAULT if name.starts_with("notification_") || name.starts_with("notifier_") => "",
-        DEFAULT => return ("", None),
+        DEFAULT if begins(&["rabbit_", "kombu_"]) => "rabbit",
+        DEFAULT if begins(&["qpid_"]) => "qpid",
+        DEFAULT if begins(NOTIFIER_PREFIXES) => "",
+        DEFAULT if meant == name || !known.contains(&(DEFAULT, meant.as_str())) => {
+            return ("", None);
+        }
+        DEFAULT if begins(&["log", "use_", "default_log_"]) => "log",
+        DEFAULT => "",
         _ if section == RABBIT.group => "rabbit",
         _ if section == QPID.group || section == AMQP.group => "qpid",
         "oslo_messaging_notifications" => "",
         // A misspelt section.
-        _ if section.starts_with("oslo_messaging_not") || section.starts_with("oslo.messaging") => {
+        _ if trimmed.starts_with("oslo_messaging_not") || trimmed.starts_with("oslo.messaging") => {
             let hint = ": the section is `[oslo_messaging_notifications]`".to_owned();
             return ("", Some(hint));
         }
-        _ if section.starts_with("oslo_messaging") || section.eq_ignore_ascii_case(DEFAULT) => {
-            return ("", hint_of_section(section, name));
+        _ if trimmed.starts_with("oslo_messaging") || trimmed.eq_ignore_ascii_case(DEFAULT) => {
+            return ("", hint_of_section(trimmed, name));
         }
         _ => return ("", None),
     };
-    let known: Vec<OptionName> = known_names().collect();
     let is_amqp = section == AMQP.group;
     if is_amqp || WITHOUT_EFFECT.contains(&name) || known.contains(&(section, name)) {
         return ("", None);
     }
+    let here = known.iter().find(|known| **known == (section, meant.as_str()));
     let hint = match (section, name) {
         ("DEFAULT", "qpid_host") => ": the option is `qpid_hostname`".to_owned(),
-        _ => match known.iter().find(|(_, known)| *known == name) {
-            Some((section, _)) => format!(": it belongs to `[{section}]`"),
+        _ => match here.or_else(|| known.iter().find(|(_, known)| *known == meant)) {
+            Some((section, _)) if meant == name => format!(": it belongs to `[{section}]`"),
+            Some((section, known)) => format!(": the option is `{}`", full_name(section, known)),
             None => ": no such option".to_owned(),
         },
     };
@@ -82,3 +92,7 @@ fn hint_of_section(section: &str, name: &str) -> Option<String> {
     let (section, _) = known_names().filter(|(_, known)| *known == name).max_by_key(similarity)?;
     Some(format!(": it belongs to `[{section}]`"))
 }
+
+/// The beginnings of the names in `[DEFAULT]` that concern every strategy.
+const NOTIFIER_PREFIXES: &[&str] =
+    &["notification_", "notifier_", "disabled_notif", "default_publisher", "transport_"];
