@@ -134,6 +134,19 @@ fn c7_a_url_wins_over_the_strategy() {
     );
 }
 
+/// oslo.messaging fills in an empty password of a URL, and its schemes have no case.
+#[test]
+fn a_url_without_a_password_has_that_of_oslo_messaging() {
+    for url in ["Rabbit://u:@h", "rabbit://u@h"] {
+        let config = rabbit_of(&format!(
+            "[DEFAULT]\nnotification_driver = messaging\ntransport_url = {url}\n"
+        ));
+        assert_eq!(config.user.as_deref(), Some("u"));
+        let password = rabbit::Password::Inline(rabbit::Secret::new("guest"));
+        assert_eq!(config.password, Some(password), "{url}");
+    }
+}
+
 /// C7: an empty URL counts as absent.
 #[test]
 fn c7_an_empty_url_is_absent() {

@@ -80,7 +80,10 @@ impl BrokerAddress {
                 (None, None) => (default.clone(), default),
                 (user, password) => {
                     let with_option = |text: &Option<String>| Some((text.clone()?, option.clone()));
-                    (with_option(user), with_option(password).or(default))
+                    // Where there is a default, an empty password counts as absent.
+                    let is_given = |(text, _): &(String, _)| default.is_none() || !text.is_empty();
+                    let password = with_option(password).filter(is_given);
+                    (with_option(user), password.or(default))
                 }
             };
             return Ok(Self {

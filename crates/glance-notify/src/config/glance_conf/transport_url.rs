@@ -26,7 +26,10 @@ impl TransportUrl {
         let Some((scheme, rest)) = option.value.split_once("://") else {
             return Err(option.refuse("expected a URL that begins with rabbit://"));
         };
-        if rest.contains(['#', '\n']) {
+        if rest.contains('\n') {
+            return Err(option.refuse("continues on an indented line: write it on one line"));
+        }
+        if rest.contains('#') {
             return Err(option.refuse(ENCODE));
         }
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
@@ -34,13 +37,14 @@ impl TransportUrl {
             Some((authority, path)) => (authority, Some(path)),
             None => (rest, None),
         };
-        // Behind an unencoded slash in a password, oslo.messaging takes the host for the virtual host.
-        if path.is_some_and(|path| path.contains('@')) {
+        // Behind an unencoded slash in a password, oslo.messaging takes the host for the virtual host, and
+        // behind a question mark for a parameter.
+        if path.is_some_and(|path| path.contains('@')) || query.contains('@') {
             return Err(option.refuse(ENCODE));
         }
         let decode = |text: &str| decoded(text).ok_or_else(|| option.refuse("not valid UTF-8"));
         let mut url = Self {
-            scheme: scheme.to_owned(),
+            scheme: scheme.to_ascii_lowercase(),
             hosts: Vec::new(),
             user: None,
             password: None,
@@ -198,6 +202,7 @@ mod tests {
         {
             assert_eq!(parse(url).unwrap().virtual_host.as_deref(), virtual_host, "{url}");
         }
+        assert_eq!(parse("Rabbit://h").unwrap().scheme, "rabbit");
     }
 
     /// A password that is not encoded never becomes a host or a virtual host.
@@ -208,6 +213,8 @@ mod tests {
             "rabbit://u:hunter2/1@h",
             "rabbit://u/hunter2@h",
             "rabbit://u:hunter2?1@h",
+            "rabbit://u:1?ssl=hunter2@h",
+            "rabbit://u:1?hunter2@h",
             "rabbit://u:hunter2[1@h x",
             "rabbit://h:70000",
             "rabbit://a:hunter2@h,b:hunter2@h",
@@ -216,5 +223,7 @@ mod tests {
             let Err(error) = parse(url) else { panic!("{url}") };
             assert!(!error.to_string().contains("hunter2"), "{error}");
         }
+        let Err(error) = parse("rabbit://u:p@h1,\nu:p@h2") else { panic!("two lines") };
+        assert!(error.to_string().ends_with(": write it on one line"), "{error}");
     }
 }
