@@ -367,6 +367,26 @@ fn the_default_address_without_tls_is_warned_of() {
 const NO_BROKER: &str = "`rabbit_host` (Glance's default of rabbit_host): no option names the broker, so \
                          Glance connects to localhost:5672, as here: name it in `transport_url`";
 
+/// The check of host names cannot be turned off, and a file that does so is visible.
+#[test]
+fn warns_of_an_unchecked_host_name() {
+    let warnings = |check: &str, ssl: &str| {
+        let text = format!(
+            "[DEFAULT]\ntransport_url = rabbit://u:p@h/\n[oslo_messaging_notifications]\n\
+             driver = messagingv2\n[oslo_messaging_rabbit]\nssl = {ssl}\n\
+             ssl_enforce_hostname_verification = {check}\n"
+        );
+        glance_conf::from_str(&text).unwrap().warnings().to_vec()
+    };
+    assert_eq!(
+        warnings("false", "true"),
+        ["`[oslo_messaging_rabbit] ssl_enforce_hostname_verification` (glance-api.conf, line 7): \
+          ignored: host names are always verified"]
+    );
+    assert_eq!(warnings("true", "true"), [""; 0]);
+    assert_eq!(warnings("false", "false"), [""; 0]);
+}
+
 /// An option in a misspelt section is visible, with the section that it belongs to. Other options there are not
 /// about notifications.
 #[test]

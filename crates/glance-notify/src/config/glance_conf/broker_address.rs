@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::conf_files::{ConfFiles, ConfOption, OptionName};
 use super::conf_layer::ConfLayer;
-use super::options::{BrokerOptions, DURABLE, QUORUM, RABBIT, WITHOUT_EFFECT};
+use super::options::{BrokerOptions, DURABLE, HOST_NAME_CHECK, QUORUM, RABBIT, WITHOUT_EFFECT};
 use super::transport_url::{TransportUrl, broker_url, parse_host_port};
 
 /// Where the broker is and who logs in. Each part has the option that sets it.
@@ -245,13 +245,20 @@ impl BrokerAddress {
         Ok(())
     }
 
-    /// Writes the files of TLS, which have no effect without TLS.
+    /// Writes the files of TLS, which have no effect without TLS. Warns if a file turns the check of host
+    /// names off.
     fn put_tls_files(
         &self,
         files: &ConfFiles,
         options: &BrokerOptions,
         layer: &mut ConfLayer<'_>,
     ) -> Result<()> {
+        if self.tls
+            && options.group == RABBIT.group
+            && let (false, Some(option)) = files.flag(HOST_NAME_CHECK)?
+        {
+            layer.warn(option.describe("ignored: host names are always verified"));
+        }
         for (key, names) in options.tls_files {
             let Some(option) = files.first(names)? else { continue };
             if self.tls {

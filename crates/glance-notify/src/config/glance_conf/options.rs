@@ -221,6 +221,9 @@ pub(super) const DURABLE: &[OptionName] =
     rabbit!("amqp_durable_queues"; "amqp_durable_queues", "rabbit_durable_queues");
 /// Whether RabbitMQ's queues are quorum queues.
 pub(super) const QUORUM: &[OptionName] = &[(RABBIT_GROUP, "rabbit_quorum_queue")];
+/// Whether TLS checks the name of RabbitMQ's host.
+pub(super) const HOST_NAME_CHECK: &[OptionName] =
+    &[(RABBIT_GROUP, "ssl_enforce_hostname_verification")];
 /// Arguments of Qpid's queues, which the broker decides here.
 const QPID_QUEUES: &[OptionName] =
     &[(QPID_GROUP, "amqp_durable_queues"), (QPID_GROUP, "amqp_auto_delete")];
@@ -249,6 +252,7 @@ const OTHERS: &[&[OptionName]] = &[
     CONTROL_EXCHANGE,
     DURABLE,
     QUORUM,
+    HOST_NAME_CHECK,
     QPID_QUEUES,
     PUBLISHER,
     DISABLED,
