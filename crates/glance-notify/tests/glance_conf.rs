@@ -636,8 +636,8 @@ fn rejects_invalid_and_unsupported_values_without_repeating_them() {
         ),
         (
             "[DEFAULT]\nnotifier_strategy = rabbit\nrabbit_password = a$hunter2",
-            "glance-api.conf, line 3: a `$` references an option that this file does not set: write \
-             `$$` for a dollar sign",
+            "glance-api.conf, line 3: a `$` references an option that this file does not set: set it, \
+             or write `$$` for a dollar sign",
         ),
         ("[DEFAULT]\nhunter2", "glance-api.conf, line 2: expected `key = value`"),
         (

@@ -70,8 +70,8 @@ fn expanded_within(
         let found = found.or_else(|| Some((DEFAULT, lookup(DEFAULT, name)?)));
         let Some((section, text)) = found else {
             return Err(
-                "a `$` references an option that this file does not set: write `$$` for a \
-                        dollar sign",
+                "a `$` references an option that this file does not set: set it, or write `$$` for a \
+                 dollar sign",
             );
         };
         let other = expanded_within(text, section, lookup, nesting - 1, budget)?;
