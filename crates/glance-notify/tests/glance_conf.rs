@@ -367,6 +367,39 @@ fn the_default_address_without_tls_is_warned_of() {
 const NO_BROKER: &str = "`rabbit_host` (Glance's default of rabbit_host): no option names the broker, so \
                          Glance connects to localhost:5672, as here: name it in `transport_url`";
 
+/// A file with old and new names works here, and not in current Glance. A file of old names alone is one of
+/// an old Glance.
+#[test]
+fn warns_of_old_names_beside_new_ones() {
+    let texts = |text: &str| {
+        let config = glance_conf::from_str(text).unwrap();
+        let shown = |warning: &String| warning.replace("glance-api.conf, ", "");
+        config.warnings().iter().map(shown).collect::<Vec<_>>()
+    };
+    let old = "[DEFAULT]\nnotification_driver = messagingv2\nnotification_topics = audit\n\
+               rabbit_host = mq\nrabbit_use_ssl = true\nkombu_ssl_ca_certs = /ca\n";
+    assert_eq!(texts(old), [""; 0]);
+    let new = "[oslo_messaging_notifications]\nretry = 3\n[oslo_messaging_rabbit]\nssl = true\n";
+    assert_eq!(
+        texts(&format!("{old}{new}"))[1..],
+        [
+            "`notification_driver` (line 2) is read, but oslo.messaging 16 and later ignores it; the \
+             option is `[oslo_messaging_notifications] driver`",
+            "`notification_topics` (line 3) is read, but oslo.messaging 16 and later ignores it; the \
+             option is `[oslo_messaging_notifications] topics`",
+            "`kombu_ssl_ca_certs` (line 6) is read, but current oslo.messaging ignores it; the option \
+             is `[oslo_messaging_rabbit] ssl_ca_file`",
+            "`rabbit_host` (line 4) is read, but current oslo.messaging ignores it; the option is \
+             `transport_url`",
+        ]
+    );
+    let text = "[DEFAULT]\nnotification_driver = messaging\ntransport_url = rabbit://u:p@h/\n\
+                rabbit_host = mq\n[oslo_messaging_notifications]\ndriver = messaging\n";
+    let texts = texts(text);
+    assert_eq!(texts.len(), 1, "{texts:?}");
+    assert!(texts[0].starts_with("`notification_driver` (line 2) is read, but "), "{texts:?}");
+}
+
 /// The check of host names cannot be turned off, and a file that does so is visible.
 #[test]
 fn warns_of_an_unchecked_host_name() {

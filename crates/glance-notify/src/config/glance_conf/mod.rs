@@ -14,6 +14,7 @@ pub(super) mod conf_files;
 mod conf_layer;
 mod ini;
 mod interpolation;
+mod old_names;
 mod options;
 mod strategy;
 pub(super) mod translator;

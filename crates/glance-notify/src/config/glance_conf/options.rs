@@ -61,7 +61,7 @@ pub(super) fn known_names() -> impl Iterator<Item = OptionName> {
 const RABBIT_GROUP: &str = "oslo_messaging_rabbit";
 const QPID_GROUP: &str = "oslo_messaging_qpid";
 const AMQP_GROUP: &str = "oslo_messaging_amqp";
-const NOTIFICATIONS: &str = "oslo_messaging_notifications";
+pub(super) const NOTIFICATIONS: &str = "oslo_messaging_notifications";
 
 /// Creates the names of an option of RabbitMQ's driver, which once was in `[DEFAULT]`: the names in its
 /// section, and the names in `[DEFAULT]` if they differ.
@@ -240,6 +240,20 @@ pub(super) const LOG_CONFIG: &[OptionName] =
     &[(DEFAULT, "log_config_append"), (DEFAULT, "log_config")];
 /// A group with more sources of options.
 pub(super) const CONFIG_SOURCE: &[OptionName] = &[(DEFAULT, "config_source")];
+
+/// Options that oslo.messaging 18 reads by their first names alone.
+pub(super) const RENAMED: &[&[OptionName]] =
+    &[NOTIFICATION_URL, TOPICS, RABBIT.tls, DURABLE, RABBIT.sasl_mechanisms];
+/// Options in whose place oslo.messaging 18 reads `transport_url`.
+pub(super) const IN_URL: &[&[OptionName]] = &[
+    RPC_BACKEND,
+    RABBIT.hosts,
+    RABBIT.host,
+    RABBIT.port,
+    RABBIT.user,
+    RABBIT.password,
+    RABBIT.virtual_host,
+];
 
 /// The options that belong to no broker.
 const OTHERS: &[&[OptionName]] = &[

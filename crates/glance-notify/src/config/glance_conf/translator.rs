@@ -13,6 +13,7 @@ use super::broker_address::BrokerAddress;
 use super::conf_destination::ConfDestination;
 use super::conf_files::{ConfFiles, ConfOption, OptionName};
 use super::conf_layer::ConfLayer;
+use super::old_names;
 #[cfg(all(feature = "listen", feature = "rabbit"))]
 use super::options::RABBIT;
 use super::options::{
@@ -86,6 +87,7 @@ impl ConfTranslator<'_> {
         let chosen = destinations.iter().find(of_broker).or(destinations.first());
         let chosen = chosen.map_or("noop", |destination| destination.strategy);
         unknown_options::warn(&self.files, chosen, &mut self.layer.options.warnings);
+        old_names::warn(&self.files, chosen, &mut self.layer.options.warnings);
         self.put_destinations(&destinations);
         Ok(())
     }
@@ -183,6 +185,7 @@ impl ConfTranslator<'_> {
         let names: Vec<_> = topics.iter().map(|topic| topic.value.as_str()).collect();
         self.put("rabbit.topics", json!(names), &topics[0]);
         unknown_options::warn(&self.files, options.strategy, &mut self.layer.options.warnings);
+        old_names::warn(&self.files, options.strategy, &mut self.layer.options.warnings);
         let address = BrokerAddress::read(&self.files, options, url.as_ref())?;
         address.put(&self.files, options, &mut self.layer)
     }
