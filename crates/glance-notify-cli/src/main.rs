@@ -35,6 +35,7 @@ mod demo;
 mod doctor;
 mod emit;
 mod exit_status;
+mod file_identity;
 mod finding_rows;
 mod held_log;
 mod help;

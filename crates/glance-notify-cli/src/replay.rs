@@ -102,7 +102,7 @@ async fn send(
     sources: &[SourceConfig],
 ) -> Result<ListenSummary, CommandError> {
     let handler = match &args.to {
-        Some(path) if !args.dry_run => NotificationHandler::forward(path)?,
+        Some(path) if !args.dry_run => NotificationHandler::forward(path, sources)?,
         _ => NotificationHandler::Count,
     };
     let options =

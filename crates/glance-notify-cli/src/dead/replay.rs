@@ -126,7 +126,7 @@ impl DeadReplay {
     /// handlers.
     fn new(args: &DeadReplayArgs) -> Result<Self, CommandError> {
         Ok(Self {
-            target: ForwardTarget::open(&args.to)?,
+            target: ForwardTarget::open(&args.to, &[])?,
             receipts: FuturesUnordered::new(),
             end: ReplayEnd {
                 signals: StopSignals::listen()?,

@@ -14,6 +14,7 @@ use serde::de::IgnoredAny;
 
 use crate::arguments::{EventTypeParser, parse_seconds, priority_parser};
 use crate::exit_status::{CommandError, ExitStatus};
+use crate::file_identity::FileIdentity;
 use crate::input_source::{InputSource, display_path, read_error};
 use crate::output_format::TextOrJson;
 
@@ -76,6 +77,12 @@ impl EmitArgs {
     /// Returns whether the command continues after an invalid line.
     pub(super) fn skips_invalid(&self) -> bool {
         self.skip_invalid || self.rejected.is_some()
+    }
+
+    /// Returns the file that the command reads, if the input is a regular one.
+    pub(super) fn input_file(&self) -> Option<FileIdentity> {
+        // `--event` leaves standard input alone.
+        if self.event.is_some() { None } else { FileIdentity::of_input(self.input.as_deref()) }
     }
 
     /// Opens the input: the file, standard input, or the notification of `--event`.

@@ -44,6 +44,7 @@ use self::monitor::DeliveryMonitor;
 use self::output_files::OutputFiles;
 use crate::arguments::MAX_WAIT;
 use crate::exit_status::{CommandError, ExitStatus};
+use crate::file_identity::refuse_input_as_log;
 use crate::input_source::announce_terminal_input;
 use crate::runtime;
 
@@ -57,10 +58,12 @@ fn strategies(config: &Config) -> String {
 ///
 /// # Errors
 ///
-/// Returns an error if the input, an output file or the transport cannot be opened.
+/// Returns an error if the input, an output file or the transport cannot be opened, and for an output that is
+/// the input.
 /// Later failures are part of the summary.
 pub(crate) fn run(args: &EmitArgs, config: &Config) -> Result<ExitStatus, CommandError> {
     let input = args.open_input()?;
+    refuse_input_as_log(config, args.input_file().as_slice())?;
     let (outputs, rejected) = OutputFiles::open(args)?;
     if args.event.is_none() {
         announce_terminal_input(args.input.as_ref());

@@ -16,6 +16,7 @@ use glance_notify::uuid::Uuid;
 
 use super::args::EmitArgs;
 use crate::exit_status::{CommandError, ExitStatus};
+use crate::file_identity::FileIdentity;
 use crate::input_source::display_path;
 
 /// The open files of `--acks` and `--failed`.
@@ -41,7 +42,8 @@ impl OutputFiles {
     /// Returns an error if a file cannot be opened, if it is the input file, or if two options name the same
     /// file.
     pub(super) fn open(args: &EmitArgs) -> Result<(Self, Option<OutputFile>), CommandError> {
-        let EmitArgs { acks, failed, rejected, input, .. } = args;
+        let EmitArgs { acks, failed, rejected, .. } = args;
+        let input = args.input_file();
         let outputs = [
             ("--acks", acks, SHARED_MODE),
             ("--failed", failed, SHARED_MODE),
@@ -51,7 +53,7 @@ impl OutputFiles {
         check_distinct(&outputs)?;
         let open = |(option, path, mode): (&'static str, &Option<PathBuf>, u32)| {
             let path = path.as_ref();
-            path.map(|path| OutputFile::open(option, path, mode, input.as_ref())).transpose()
+            path.map(|path| OutputFile::open(option, path, mode, input)).transpose()
         };
         let [acks, failed, rejected] = outputs.map(open);
         let opened = (Self { acks: acks?, failed: failed? }, rejected?);
@@ -103,13 +105,13 @@ impl OutputFile {
         option: &'static str,
         path: &Path,
         mode: u32,
-        input: Option<&PathBuf>,
+        input: Option<FileIdentity>,
     ) -> Result<Self, CommandError> {
         if path == Path::new("-") {
             return Ok(Self { option, out: Box::new(io::stdout()) });
         }
         let name = display_path(path);
-        if is_same_file(path, input) {
+        if input.is_some() && FileIdentity::of_path(path) == input {
             return Err(CommandError::new(
                 ExitStatus::PermanentError,
                 format!(

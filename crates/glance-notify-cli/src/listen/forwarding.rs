@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 
 use crate::arguments::MAX_WAIT;
 use crate::exit_status::CommandError;
+use crate::file_identity::{FileIdentity, refuse_input_as_log};
 use crate::settings::{require_destination, unreadable_file};
 use crate::stop_reason::{deciding, permanent_error};
 
@@ -26,10 +27,12 @@ impl ForwardTarget {
     ///
     /// # Errors
     ///
-    /// Returns an error if the configuration is invalid or names no destination.
-    pub(crate) fn open(path: &Path) -> Result<Self, CommandError> {
+    /// Returns an error if the configuration is invalid or names no destination, or if it appends to one of the
+    /// `inputs`.
+    pub(crate) fn open(path: &Path, inputs: &[FileIdentity]) -> Result<Self, CommandError> {
         let config = Layers::new().file(path).map_err(unreadable_file)?.environment()?.build()?;
         require_destination(&config)?;
+        refuse_input_as_log(&config, inputs)?;
         // A full queue delays the reading and drops nothing.
         let builder = glance_notify::builder(&config)?.send_timeout(MAX_WAIT);
         let (notifier, worker) = builder.build()?;

@@ -17,6 +17,7 @@ use super::notification_json::NotificationJson;
 use super::notification_line::LineWriter;
 use super::recent_ids::ContentId;
 use crate::exit_status::CommandError;
+use crate::file_identity::FileIdentity;
 
 /// A notification that was selected, with the delivery to settle.
 pub(super) struct SelectedDelivery {
@@ -63,7 +64,7 @@ impl NotificationHandler {
         sources: &[SourceConfig],
     ) -> Result<Self, CommandError> {
         if let Some(path) = &args.to {
-            return Self::forward(path);
+            return Self::forward(path, sources);
         }
         if let Some(text) = &args.exec {
             let command = ExecCommand { text: text.clone(), timeout: args.exec_timeout };
@@ -74,13 +75,16 @@ impl NotificationHandler {
         Ok(Self::Print(args.output, Box::new(lines)))
     }
 
-    /// Returns the handler that sends notifications to the destination of a configuration.
+    /// Returns the handler that sends the notifications of `sources` to the destination of a configuration.
     ///
     /// # Errors
     ///
-    /// Returns an error if the configuration is invalid.
-    pub(crate) fn forward(path: &Path) -> Result<Self, CommandError> {
-        Ok(Self::Forward(Box::new(ForwardTarget::open(path)?)))
+    /// Returns an error if the configuration is invalid, or if it appends to the file of a source.
+    pub(crate) fn forward(path: &Path, sources: &[SourceConfig]) -> Result<Self, CommandError> {
+        let files = sources.iter().filter(|source| source.has_end());
+        let inputs: Vec<_> =
+            files.filter_map(|source| FileIdentity::of_input(source.path())).collect();
+        Ok(Self::Forward(Box::new(ForwardTarget::open(path, &inputs)?)))
     }
 
     /// Returns whether notifications go to standard output.

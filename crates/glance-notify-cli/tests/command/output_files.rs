@@ -1,6 +1,6 @@
 //! The files that `emit` writes, its settings and its counters: what the first edition lost or hid.
 
-use std::fs;
+use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
 
 use serde_json::Value;
@@ -62,6 +62,36 @@ fn d2_rejected_keeps_invalid_lines() {
     // Neither path exists before.
     let both = emit(&["--acks", "new", "--failed", "./new"]);
     sandbox.pipe(&both, "x\n").expect_message(2, "`--acks` and `--failed` name the same file");
+}
+
+/// A destination or an output that is the input would make `emit` read its own lines for ever, whatever the
+/// path that names it.
+#[test]
+fn the_input_is_no_output() {
+    let sandbox = Sandbox::new();
+    sandbox.file("n.log", LIFECYCLE);
+    std::os::unix::fs::symlink("n.log", sandbox.path("link.log")).unwrap();
+    let message = "`log.file` is the input file: name another";
+    sandbox.run(emit(&["n.log"])).expect_message(2, message);
+    sandbox.run(emit(&["link.log"])).expect_message(2, message);
+    let redirected = |args: &[&str]| -> CommandOutput {
+        let input = File::open(sandbox.path("n.log")).unwrap();
+        sandbox.command(args).stdin(input).output().unwrap().into()
+    };
+    redirected(&emit(&[])).expect_message(2, message);
+    let destinations = "[[destination]]\nname = 'a'\nstrategy = 'noop'\n\
+                        [[destination]]\nname = 'b'\nstrategy = 'log'\nlog.file = 'n.log'\n";
+    sandbox.file("two.toml", destinations);
+    let message = "`destination[1].log.file` is the input file: name another";
+    redirected(&["emit", "-c", "two.toml"]).expect_message(2, message);
+    for option in ["--acks", "--failed", "--rejected"] {
+        let args = ["emit", "--set", "strategy=noop", option, "link.log"];
+        redirected(&args).expect_message(2, "`link.log` is the input file, which must not be");
+    }
+    assert_eq!(sandbox.read("n.log"), LIFECYCLE);
+    // Neither another target nor `--event` writes to the input or reads it.
+    redirected(&emit(&["--set", "log.target=tracing"])).expect(0);
+    redirected(&emit(&["--event", "image.create", "--payload", "1"])).expect(0);
 }
 
 /// D6: only ids, `--dead` or `--all` choose the messages that `spool drop` removes. Anything else is wrong

@@ -33,6 +33,23 @@ fn notifications_keep_their_ids() {
     assert!(copied.iter().all(|line| line["event_type"] == "image.delete"));
 }
 
+/// A destination that appends to a file that is read would never end.
+#[test]
+fn a_source_is_no_destination() {
+    let sandbox = sandbox();
+    let to = "strategy = 'log'\nlog.file = './day.jsonl'\nlog.sync = false\n";
+    sandbox.file("to.toml", to);
+    for from in ["day.jsonl", "-"] {
+        for command in ["replay", "listen"] {
+            let mut command = sandbox.command([command, "--from", from, "--to", "to.toml"]);
+            command.stdin(std::fs::File::open(sandbox.path("day.jsonl")).unwrap());
+            CommandOutput::from(command.output().unwrap())
+                .expect_message(2, "`log.file` is the input file: name another");
+        }
+    }
+    assert_eq!(sandbox.read("day.jsonl"), DAY);
+}
+
 /// The last line of a file needs no line end.
 #[test]
 fn the_last_line_needs_no_line_end() {
