@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use glance_notify::listen::{Delivery, DeliveryBatch, Listener, SourceConfig};
+use glance_notify::listen::{
+    Delivery, DeliveryBatch, Listener, ListenerStats, SourceConfig, SourceState,
+};
 use notify_archive::question::EventFilter;
 use notify_archive::record::{Arrival, EventRecord};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
@@ -288,7 +290,7 @@ impl ListenSession {
             }
         }
         self.progress.clear();
-        let shortfall = self.shortfall(&end);
+        let shortfall = self.shortfall(&end, &listener.stats());
         // Dropping the work drops its deliveries, which the listener then gives back.
         self.jobs.clear();
         self.ledger.release_copies();
@@ -307,9 +309,9 @@ impl ListenSession {
         }
     }
 
-    /// Returns the message if not everything was done: work failed or did not end, or a signal came before
-    /// the end of the sources.
-    fn shortfall(&self, end: &ListenEnd) -> Option<String> {
+    /// Returns the message if not everything was done: work failed or did not end, a signal came before the
+    /// end of the sources, or a source that stayed silent was not connected.
+    fn shortfall(&self, end: &ListenEnd, stats: &ListenerStats) -> Option<String> {
         let word = self.handler.done_word();
         let failure = self.ledger.last_failure.as_deref();
         if let Some(reason) = failure.filter(|_| !self.ledger.failed.is_empty()) {
@@ -318,8 +320,23 @@ impl ListenSession {
         if !self.jobs.is_empty() {
             return Some(format!("not everything was {word}: the command stopped first"));
         }
-        let is_cut_short = self.is_bounded && matches!(end, ListenEnd::Interrupted);
-        is_cut_short.then(|| "a signal came before the end: run the command again".to_owned())
+        match end {
+            ListenEnd::Interrupted if self.is_bounded => {
+                Some("a signal came before the end: run the command again".to_owned())
+            }
+            ListenEnd::Idle => stats.sources.iter().find_map(|source| {
+                let reason = match &source.state {
+                    SourceState::Connecting => String::new(),
+                    SourceState::Detached { reason, .. } => format!(" ({reason})"),
+                    _ => return None,
+                };
+                Some(format!(
+                    "the source `{}` is not connected{reason}: run the command again later",
+                    source.name
+                ))
+            }),
+            _ => None,
+        }
     }
 }
 

@@ -70,7 +70,9 @@ impl ListenSummary {
     fn status(&self) -> ExitStatus {
         match self.end {
             _ if self.shortfall.is_some() => ExitStatus::NotDelivered,
-            ListenEnd::SourcesEnded if self.counts.done + self.counts.suppressed == 0 => {
+            ListenEnd::SourcesEnded | ListenEnd::Idle
+                if self.counts.done + self.counts.suppressed == 0 =>
+            {
                 ExitStatus::NothingFound
             }
             _ => ExitStatus::Success,

@@ -441,6 +441,18 @@ fn nothing_found_exits_with_1() {
     assert_eq!(sandbox().run(args).expect(1).out, "");
 }
 
+/// Nothing for the time of `--idle` is an answer if the source was there: 1. A broker that was never reached gives
+/// none: 3.
+#[test]
+fn idle_distinguishes_silence_from_a_broker_that_is_away() {
+    let sandbox = sandbox();
+    let idle = |from| sandbox.run(["listen", "--idle", "1", "--from-end", "--from", from]);
+    idle("day.jsonl").expect_message(1, "0 received, 0 shown");
+    // No process listens on port 1.
+    let message = "the source `127.0.0.1:1/` is not connected";
+    idle("amqp://127.0.0.1:1").expect_message(3, message).expect_message(3, "0 received");
+}
+
 /// Without `--from` and without sources in the configuration, `listen` reads standard input to its end.
 #[test]
 fn standard_input_is_read_to_its_end() {
