@@ -224,15 +224,29 @@ fn probe_for_writing(path: &Path) -> Result<(), CommandError> {
     })
 }
 
-/// Opens a file once, so that a command that cannot read it ends at once and in its own words.
+/// Opens a file once, so that a command that cannot read it ends at once and in its own words. A source reads a
+/// file again by its name, which nothing but a regular file allows.
 fn probe(path: &Path) -> Result<(), CommandError> {
+    let name = display_path(path);
     let open = || {
-        if File::open(path)?.metadata()?.is_dir() {
+        let metadata = std::fs::metadata(path)?;
+        if metadata.is_dir() {
             return Err(std::io::Error::from(std::io::ErrorKind::IsADirectory));
         }
-        Ok(())
+        // Opening a pipe would wait for its writer.
+        if metadata.is_file() {
+            File::open(path)?;
+        }
+        Ok(metadata.is_file())
     };
-    open().map_err(|error| read_error(&display_path(path), &error))
+    let is_file = open().map_err(|error| read_error(&name, &error))?;
+    if is_file {
+        return Ok(());
+    }
+    Err(CommandError::new(
+        ExitStatus::PermanentError,
+        format!("`{name}` is not a regular file: pipe it to standard input"),
+    ))
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader, Write};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -451,6 +451,25 @@ fn idle_distinguishes_silence_from_a_broker_that_is_away() {
     // No process listens on port 1.
     let message = "the source `127.0.0.1:1/` is not connected";
     idle("amqp://127.0.0.1:1").expect_message(3, message).expect_message(3, "0 received");
+}
+
+/// A pipe cannot be read again by its name, so that a source of it would never end: 2, without waiting for a writer.
+#[test]
+fn a_pipe_is_no_source() {
+    let sandbox = sandbox();
+    let made = Command::new("mkfifo").arg(sandbox.path("pipe")).status().unwrap();
+    assert!(made.success());
+    sandbox.file("sources.toml", "[[source]]\nfile = 'pipe'\n");
+    let message = "`pipe` is not a regular file: pipe it to standard input";
+    for from in ["pipe", "sources.toml"] {
+        sandbox.run(["listen", "--from", from]).expect_message(2, message);
+        sandbox.run(["replay", "--from", from, "--dry-run"]).expect_message(2, message);
+    }
+    let listen = "cat day.jsonl | \"$0\" listen --from /dev/stdin";
+    let mut shell = Command::new("sh");
+    shell.args(["-c", listen, env!("CARGO_BIN_EXE_glance-notify")]).current_dir(&sandbox.dir);
+    CommandOutput::from(shell.output().unwrap())
+        .expect_message(2, "`/dev/stdin` is not a regular file");
 }
 
 /// Without `--from` and without sources in the configuration, `listen` reads standard input to its end.
