@@ -68,7 +68,8 @@ pub(crate) fn run(args: &ReplayArgs, config: &ConfigArgs) -> Result<ExitStatus, 
         let config = args.sources.with_dead_letters(config.load()?)?;
         let builder = Listener::builder(source, dead_letters(&config));
         let builder = builder.config(listener_config(&config));
-        let summary = runtime.block_on(send(args, builder, EventFilter::default(), &[]));
+        let keeps = config.dead_letters().is_some();
+        let summary = runtime.block_on(send(args, builder, EventFilter::default(), &[], keeps));
         end.check().and(summary)
     } else {
         let (sources, config) = args.sources.sources(config, SourceConfig::into_tap)?;
@@ -83,7 +84,8 @@ pub(crate) fn run(args: &ReplayArgs, config: &ConfigArgs) -> Result<ExitStatus, 
         let sources: Vec<_> = sources.into_iter().map(adapt).collect();
         check_checkpoints(&sources)?;
         let builder = builder_of(&sources, &config)?.config(listener_config(&config));
-        runtime.block_on(send(args, builder, filter, &sources))
+        let keeps = config.dead_letters().is_some();
+        runtime.block_on(send(args, builder, filter, &sources, keeps))
     };
     // A thread may wait for standard input that never comes.
     runtime.shutdown_background();
@@ -94,19 +96,25 @@ pub(crate) fn run(args: &ReplayArgs, config: &ConfigArgs) -> Result<ExitStatus, 
     }
 }
 
-/// Sends what the sources of a listener deliver.
+/// Sends what the sources of a listener deliver. `keeps_dead_letters` says whether a file keeps the rest.
 async fn send(
     args: &ReplayArgs,
     builder: ListenerBuilder,
     filter: EventFilter,
     sources: &[SourceConfig],
+    keeps_dead_letters: bool,
 ) -> Result<ListenSummary, CommandError> {
     let handler = match &args.to {
         Some(path) if !args.dry_run => NotificationHandler::forward(path, sources)?,
         _ => NotificationHandler::Count,
     };
-    let options =
-        SessionOptions { limit: args.limit, idle: None, rate: args.rate, is_bounded: true };
+    let options = SessionOptions {
+        limit: args.limit,
+        idle: None,
+        rate: args.rate,
+        is_bounded: true,
+        keeps_dead_letters,
+    };
     let listener = builder.start()?;
     let session = ListenSession::new(&options, filter, sources, handler)?;
     Ok(session.run(listener).await)

@@ -96,6 +96,7 @@ pub(crate) fn run(args: &ListenArgs, config: &ConfigArgs) -> Result<ExitStatus, 
             idle: args.idle,
             rate: None,
             is_bounded: args.exit_at_end,
+            keeps_dead_letters: config.dead_letters().is_some(),
         };
         let listener = builder_of(&sources, &config)?.config(bounds).start()?;
         let session = ListenSession::new(&options, filter, &sources, handler)?;

@@ -44,6 +44,7 @@ pub(crate) struct ListenSession {
     next_start: Instant,
     /// Whether a signal before the end of the sources cuts the command short.
     is_bounded: bool,
+    keeps_dead_letters: bool,
     progress: ProgressLine,
     /// The time of the last notification, or of the start.
     last_arrival: Instant,
@@ -61,6 +62,8 @@ pub(crate) struct SessionOptions {
     pub(crate) rate: Option<u32>,
     /// Whether the command is to read its sources to their end, so that a signal cuts it short.
     pub(crate) is_bounded: bool,
+    /// Whether a file keeps what holds no notification or failed too often.
+    pub(crate) keeps_dead_letters: bool,
 }
 
 impl ListenSession {
@@ -89,6 +92,7 @@ impl ListenSession {
             interval: options.rate.map(|rate| Duration::from_secs(1) / rate),
             next_start: Instant::now(),
             is_bounded: options.is_bounded,
+            keeps_dead_letters: options.keeps_dead_letters,
             progress: ProgressLine::new(None),
             last_arrival: Instant::now(),
             skipped: 0,
@@ -304,6 +308,7 @@ impl ListenSession {
             missing: self.ledger.gaps.missing(),
             stats,
             done_word,
+            keeps_dead_letters: self.keeps_dead_letters,
             end,
             shortfall,
         }
@@ -386,7 +391,13 @@ mod tests {
         );
         let command = ExecCommand { text, timeout: long };
         let handler = NotificationHandler::Exec { command, batch: 1, jobs: 2 };
-        let options = SessionOptions { limit: None, idle: None, rate: None, is_bounded: false };
+        let options = SessionOptions {
+            limit: None,
+            idle: None,
+            rate: None,
+            is_bounded: false,
+            keeps_dead_letters: false,
+        };
         let session = ListenSession::new(&options, EventFilter::default(), &[], handler).unwrap();
         let script = SourceScript::default();
         script.publish(samples::messages(0..1));

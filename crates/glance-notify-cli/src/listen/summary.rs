@@ -13,6 +13,8 @@ pub(crate) struct ListenSummary {
     pub(super) stats: ListenerStats,
     /// The word for notifications that were handled: "shown".
     pub(super) done_word: &'static str,
+    /// Whether a file keeps what holds no notification or failed too often.
+    pub(super) keeps_dead_letters: bool,
     pub(super) end: ListenEnd,
     /// The message if not everything was done.
     pub(super) shortfall: Option<String>,
@@ -70,6 +72,11 @@ impl ListenSummary {
     fn status(&self) -> ExitStatus {
         match self.end {
             _ if self.shortfall.is_some() => ExitStatus::NotDelivered,
+            ListenEnd::SourcesEnded
+                if self.stats.total.unreadable > 0 && !self.keeps_dead_letters =>
+            {
+                ExitStatus::InvalidInput
+            }
             ListenEnd::SourcesEnded | ListenEnd::Idle
                 if self.counts.done + self.counts.suppressed == 0 =>
             {
@@ -91,7 +98,10 @@ impl ListenSummary {
             (failures, if failures == 1 { "failure" } else { "failures" }),
             (total.unreadable, "unreadable"),
             (self.missing, "missing by their numbers"),
-            (total.dead_lettered, "dead-lettered"),
+            (
+                total.dead_lettered,
+                if self.keeps_dead_letters { "dead-lettered" } else { "discarded" },
+            ),
             (total.released, "given back"),
         ];
         let rest = rest.iter().filter(|(count, _)| *count > 0);

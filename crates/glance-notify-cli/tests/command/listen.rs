@@ -412,12 +412,32 @@ fn unreadable_lines_become_dead_letters() {
     let args = ["listen", "--from", "day.jsonl", "--exit-at-end", "--dead-letters", "dead.jsonl"];
     let output = sandbox.run(args).expect(0);
     assert_eq!(output.out.lines().count(), 11);
-    assert!(output.err.contains("13 received, 11 shown, 2 unreadable"), "{}", output.err);
+    let kept = "13 received, 11 shown, 2 unreadable, 2 dead-lettered";
+    assert!(output.err.contains(kept), "{}", output.err);
     let letters = sandbox.lines("dead.jsonl");
     assert_eq!(
         letters.iter().map(|l| l["body"].as_str().unwrap()).collect::<Vec<_>>(),
         ["{\"a\": 1", "poison"]
     );
+}
+
+/// Without a dead-letter file, lines that hold no notification are gone, which the exit code says: 4.
+#[test]
+fn unreadable_lines_that_nothing_keeps_exit_with_4() {
+    let sandbox = sandbox();
+    sandbox.file("day.jsonl", format!("{{\"a\": 1\n{}", few()));
+    let summary = "12 received, 11 shown, 1 unreadable, 1 discarded";
+    let listen = ["listen", "--from", "day.jsonl", "--exit-at-end"];
+    sandbox.run(listen).expect_message(4, summary);
+    sandbox.pipe(["listen"], sandbox.read("day.jsonl")).expect_message(4, summary);
+    sandbox.file("to.toml", "strategy = 'log'\nlog.file = 'copy.jsonl'\nlog.sync = false\n");
+    let replay = ["replay", "--from", "day.jsonl", "--to", "to.toml"];
+    sandbox.run(replay).expect_message(4, "11 forwarded, 1 unreadable, 1 discarded");
+    sandbox.run([&replay[..], &["--dead-letters", "dead.jsonl"]].concat()).expect(0);
+    assert_eq!(sandbox.lines_of("dead.jsonl"), 1);
+    // The more serious code decides if nothing else is in the file.
+    sandbox.file("day.jsonl", "{\"a\": 1\n");
+    sandbox.run(listen).expect(4);
 }
 
 /// With `--exit-at-end`, the last line needs no line end. If it is cut, it is unreadable.
@@ -430,8 +450,7 @@ fn the_last_line_needs_no_line_end() {
     let output = sandbox.run(args).expect(0);
     assert_eq!(ids(&values(&output.out)), ids(&values(&few)));
     sandbox.file("day.jsonl", &few[..few.len() - 10]);
-    let output = sandbox.run(args).expect(0);
-    assert!(output.err.contains("11 received, 10 shown, 1 unreadable"), "{}", output.err);
+    sandbox.run(args).expect_message(4, "11 received, 10 shown, 1 unreadable, 1 discarded");
 }
 
 /// A selection that nothing passes is an answer too: code 1.
