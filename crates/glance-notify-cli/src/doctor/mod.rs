@@ -153,12 +153,20 @@ struct DoctorRow<'a> {
     finding: FindingRow,
 }
 
-/// Examines the sources and prints the findings.
+/// Examines the sources and prints the findings. For Nagios, an error is a state of its own.
 ///
 /// # Errors
 ///
 /// Returns an error if a configuration is invalid, or if standard output cannot be written.
 pub(crate) fn run(args: &DoctorArgs, config: &ConfigArgs) -> Result<ExitStatus, CommandError> {
+    match diagnose(args, config) {
+        Err(error) if args.nagios => nagios::print_unknown(&error),
+        result => result,
+    }
+}
+
+/// Examines the sources and prints the findings.
+fn diagnose(args: &DoctorArgs, config: &ConfigArgs) -> Result<ExitStatus, CommandError> {
     let (sources, _) = args.locations.sources(config)?;
     #[cfg(feature = "rabbit")]
     if let Some(user) = &args.grant {

@@ -1,6 +1,6 @@
 //! The findings as one line of a Nagios plug-in, with performance data.
 
-use glance_notify::transport::FindingState;
+use glance_notify::transport::{FindingState, printable};
 use glance_notify::{Error, ErrorKind};
 
 use super::diagnosis::Diagnosis;
@@ -26,6 +26,18 @@ pub(super) fn print(
     let (status, line) = line(diagnosis, thresholds);
     write_stdout(|out| out.write_all(line.as_bytes()))?;
     Ok(status)
+}
+
+/// Prints the line of an error that came before any finding, and returns the status "unknown".
+///
+/// # Errors
+///
+/// Returns an error if standard output cannot be written.
+pub(super) fn print_unknown(error: &CommandError) -> Result<ExitStatus, CommandError> {
+    // A bar begins the performance data.
+    let text = printable(&error.message, usize::MAX).to_string().replace('|', "/");
+    write_stdout(|out| writeln!(out, "NOTIFICATIONS UNKNOWN - {text}"))?;
+    Ok(ExitStatus::NotDelivered)
 }
 
 /// Returns the status and the line.

@@ -86,6 +86,25 @@ fn a_broker_that_is_away_exits_with_3() {
     assert!(output.out.starts_with("NOTIFICATIONS UNKNOWN - "), "{}", output.out);
 }
 
+/// Nagios shows standard output alone, so that an error before any finding is a line there too: unknown.
+#[test]
+fn nagios_learns_of_a_wrong_configuration() {
+    let sandbox = Sandbox::new();
+    sandbox.file("broken.toml", "[[source]]\nfile = 'n.log'\nfle = 1\n");
+    sandbox.file("day.jsonl", "");
+    for (args, text) in [
+        (&["--from", "a|b"][..], "cannot read `a/b`: No such file or directory"),
+        (&["-c", "missing.toml"], "missing.toml"),
+        (&["--from", "broken.toml"], "broken.toml"),
+        (&["--from", "day.jsonl", "--management"], "--management needs a broker"),
+    ] {
+        let output = sandbox.run([&["doctor", "--nagios"][..], args].concat()).expect(3);
+        assert!(output.out.starts_with("NOTIFICATIONS UNKNOWN - "), "{}", output.out);
+        assert!(output.out.contains(text) && !output.out.contains('|'), "{}", output.out);
+        assert_eq!((output.out.lines().count(), output.err.as_str()), (1, ""));
+    }
+}
+
 /// `--watch` names the last notification and the difference of the clocks, and takes nothing.
 #[test]
 fn watch_shows_the_traffic() {
