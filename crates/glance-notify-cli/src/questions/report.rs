@@ -133,7 +133,7 @@ fn storage(args: &StorageArgs) -> Result<ExitStatus, CommandError> {
         let name = display_path(path);
         let json = fs::read(path).map_err(|error| read_error(&name, &error))?;
         baseline = read_catalogue(&json).map_err(|expected| {
-            CommandError::new(ExitStatus::PermanentError, format!("`{name}`: {expected}"))
+            CommandError::new(ExitStatus::InvalidInput, format!("`{name}`: {expected}"))
         })?;
     }
     baseline.extend(stored_baseline(&args.usage.question.from)?);

@@ -37,6 +37,7 @@ fn invalid_input_exits_with_4() {
         "emit --skip-invalid in.jsonl",
         "validate in.jsonl",
         "archive baseline --archive audit in.jsonl",
+        "report storage --from day.jsonl --baseline in.jsonl",
     ] {
         let sandbox = prepared.copy();
         transcript.add(&sandbox, "", line, 4, &run(&sandbox, line));

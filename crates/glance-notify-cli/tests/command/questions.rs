@@ -293,7 +293,7 @@ fn report_storage_uses_the_baseline() {
         "catalogue.json",
         format!(r#"{{"images": [{image}], "next": "/v2/images?marker=1"}}"#),
     );
-    sandbox.pipe(args, DAY).expect_message(2, "fetch all pages");
+    sandbox.pipe(args, DAY).expect_message(4, "fetch all pages");
 }
 
 /// `--image` and `--project` select among the images of the baseline too, and an image that changes its owner

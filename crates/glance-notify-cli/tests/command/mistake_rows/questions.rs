@@ -63,10 +63,7 @@ pub(super) const ROWS: &[MistakeRow] = &[
             line("report storage --from audit", &["audit"]),
         ],
         writes: &[],
-        wrong_type: &[
-            "report storage --from day.jsonl --by size",
-            "report storage --from day.jsonl --baseline in.jsonl",
-        ],
+        wrong_type: &["report storage --from day.jsonl --by size"],
         unknown: &[],
         nothing: &[("report storage --from empty", 0), ("report storage --from nothing", 0)],
     },
