@@ -19,8 +19,8 @@ use crate::terminal::{print_note, write_stdout};
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct InitArgs {
-    /// File to create; `-` is standard output. The command never overwrites a file.
-    #[arg(value_name = "FILE", default_value = "glance-notify.toml")]
+    /// File to create, whose name ends in .toml; `-` is standard output. The command never overwrites a file.
+    #[arg(value_name = "FILE", default_value = DEFAULT_FILE)]
     file: PathBuf,
 
     /// Strategy that the sample chooses.
@@ -33,7 +33,7 @@ pub(super) struct InitArgs {
 ///
 /// # Errors
 ///
-/// Returns an error if the file exists already or cannot be written.
+/// Returns an error if the file has another ending than `.toml`, exists already or cannot be written.
 pub(super) fn run(args: &InitArgs) -> Result<ExitStatus, CommandError> {
     let text = sample(&args.strategy);
     if args.file == Path::new("-") {
@@ -41,6 +41,14 @@ pub(super) fn run(args: &InitArgs) -> Result<ExitStatus, CommandError> {
         return Ok(ExitStatus::Success);
     }
     let name = display_path(&args.file);
+    if args.file.extension().is_none_or(|extension| extension != "toml") {
+        return Err(CommandError::new(
+            ExitStatus::PermanentError,
+            format!(
+                "`{name}` does not end in `.toml`, so that no command would read it as TOML: name another file"
+            ),
+        ));
+    }
     let created = OpenOptions::new().write(true).create_new(true).mode(MODE).open(&args.file);
     let mut file = match created {
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
@@ -54,13 +62,17 @@ pub(super) fn run(args: &InitArgs) -> Result<ExitStatus, CommandError> {
     };
     file.write_all(text.as_bytes())
         .map_err(|error| CommandError::file(&format!("cannot write `{name}`"), &error))?;
+    let is_default = args.file == Path::new(DEFAULT_FILE);
+    let option = if is_default { String::new() } else { format!(" -c {name}") };
     print_note(format_args!(
-        "wrote `{name}` with the strategy `{}`: edit it, then run `glance-notify check`",
+        "wrote `{name}` with the strategy `{}`: edit it, then run `glance-notify check{option}`",
         args.strategy
     ));
     Ok(ExitStatus::Success)
 }
 
+/// The file that the other subcommands read without `-c`.
+const DEFAULT_FILE: &str = "glance-notify.toml";
 /// The mode of the new file, minus the umask: it will hold a password, so others must not read it.
 const MODE: u32 = 0o640;
 /// The examples of the help text.

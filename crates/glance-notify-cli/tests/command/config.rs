@@ -38,6 +38,21 @@ fn a_sample_can_go_to_standard_output() {
         .expect_message(2, "cannot create `missing/notify.toml`: No such file or directory");
 }
 
+/// Every command that the note names can read the file: a name without `.toml` is refused, and another one than the
+/// default is in the note.
+#[test]
+fn a_sample_can_be_read_by_its_name() {
+    let sandbox = Sandbox::new();
+    for name in ["x.conf", "toml", "x.toml.bak"] {
+        let message = format!("`{name}` does not end in `.toml`");
+        sandbox.run(["config", "init", name]).expect_message(2, &message);
+        assert!(!sandbox.path(name).exists());
+    }
+    let message = "edit it, then run `glance-notify check -c other.toml`";
+    sandbox.run(["config", "init", "other.toml"]).expect_message(0, message);
+    sandbox.run(["check", "-c", "other.toml"]).expect(0);
+}
+
 /// A key, a table and everything; an unknown key names the nearest one.
 #[test]
 fn explains_keys_and_tables() {
