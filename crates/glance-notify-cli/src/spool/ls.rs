@@ -226,13 +226,15 @@ struct MessageFields<'a> {
     publisher_id: &'a str,
     /// The time at which the notification was emitted, in its own format.
     timestamp: String,
+    /// That time for people, in their zone.
+    #[serde(skip)]
+    shown_time: String,
     /// The size of the body.
     bytes: usize,
 }
 
 impl<'a> MessageRow<'a> {
-    /// Creates the row of an entry of slot number `slot`, with the time of a refusal in the zone of
-    /// `calendar`.
+    /// Creates the row of an entry of slot number `slot`, with times for people in the zone of `calendar`.
     fn new(slot: u32, state: MessageState, entry: &'a StoredMessage, calendar: &Calendar) -> Self {
         let fields = entry.message.as_ref().ok().map(|message| MessageFields {
             message_id: message.id(),
@@ -240,6 +242,7 @@ impl<'a> MessageRow<'a> {
             priority: message.priority(),
             publisher_id: message.publisher_id(),
             timestamp: notification_time(message.timestamp()),
+            shown_time: calendar.shown(message.timestamp()),
             bytes: message.body().len(),
         });
         Self {
@@ -270,7 +273,7 @@ impl ListRow for MessageRow<'_> {
                 fields.message_id.to_string().into(),
                 fields.event_type.as_str().into(),
                 Cell::new(fields.priority.as_str(), Tone::of_priority(fields.priority)),
-                fields.timestamp.as_str().into(),
+                fields.shown_time.as_str().into(),
                 fields.bytes.to_string().into(),
             ]);
             rest = printable(fields.publisher_id, MAX_CHARS).to_string();

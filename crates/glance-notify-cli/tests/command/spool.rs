@@ -333,6 +333,22 @@ fn reports_an_unreadable_slot_and_still_reads_the_others() {
     assert_eq!(output.err.matches(expected).count(), 1, "{}", output.err);
 }
 
+/// `--tz` holds for the messages of a list too. JSON has the timestamp of the notification.
+#[test]
+fn messages_have_times_in_the_chosen_zone() {
+    let sandbox = Sandbox::new();
+    let mut whole = values(&sandbox.run(["schema", "--example", "image.upload"]).out).remove(0);
+    whole["timestamp"] = json!("2026-11-24 12:00:00.123456");
+    sandbox.pipe(spooled(&["emit"]), whole.to_string()).expect(0);
+    for (zone, time) in [("UTC", "2026-11-24T12:00:00Z"), ("+02:00", "2026-11-24T14:00:00+02:00")] {
+        let args = ["ls", "--messages", "--tz", zone];
+        let listed = sandbox.run(spool(&args)).expect(0).out;
+        assert!(listed.contains(&format!(" {time} ")), "{listed}");
+        let listed = sandbox.run(spool(&[&args[..], &["-o", "json"]].concat())).expect(0).out;
+        assert_eq!(values(&listed)[0]["timestamp"], whole["timestamp"]);
+    }
+}
+
 /// A publisher id or a payload with control characters reaches the terminal escaped,
 /// whichever subcommand shows it.
 #[test]
