@@ -16,7 +16,8 @@ use crate::arguments::number_in;
 use crate::exit_status::{CommandError, ExitStatus};
 use crate::input_source::display_path;
 use crate::listen::{
-    ListenSession, ListenSummary, NotificationHandler, SessionOptions, SourceArgs, line_filter,
+    ListenSession, ListenSummary, NotificationHandler, SessionOptions, SourceArgs, announce_input,
+    line_filter,
 };
 use crate::questions::selection_args::SelectionArgs;
 use crate::runtime;
@@ -83,6 +84,7 @@ pub(crate) fn run(args: &ReplayArgs, config: &ConfigArgs) -> Result<ExitStatus, 
             |source: SourceConfig| source.follow(false).from_end(false).filter(lines.clone());
         let sources: Vec<_> = sources.into_iter().map(adapt).collect();
         check_checkpoints(&sources)?;
+        announce_input(&sources);
         let builder = builder_of(&sources, &config)?.config(listener_config(&config));
         let keeps = config.dead_letters().is_some();
         runtime.block_on(send(args, builder, filter, &sources, keeps))

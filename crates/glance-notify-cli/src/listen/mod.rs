@@ -40,7 +40,7 @@ pub(crate) use self::args::ListenArgs;
 pub(crate) use self::forwarding::ForwardTarget;
 pub(crate) use self::notification_handler::NotificationHandler;
 pub(crate) use self::session::{ListenSession, SessionOptions};
-pub(crate) use self::source_args::{LocationArgs, SourceArgs, line_filter};
+pub(crate) use self::source_args::{LocationArgs, SourceArgs, announce_input, line_filter};
 pub(crate) use self::summary::ListenSummary;
 use crate::exit_status::{CommandError, ExitStatus};
 use crate::runtime;
@@ -85,6 +85,7 @@ pub(crate) fn run(args: &ListenArgs, config: &ConfigArgs) -> Result<ExitStatus, 
     if args.exec.is_some() || args.to.is_some() {
         broker_queues::warn_about_losses(&sources, &config);
     }
+    announce_input(&sources);
     let result = runtime.block_on(async {
         #[cfg(feature = "rabbit")]
         let queues = broker_queues::BrokerQueues::count(&sources).await;

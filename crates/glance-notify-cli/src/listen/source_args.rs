@@ -16,7 +16,7 @@ use notify_archive::question::EventFilter;
 use rustix::fs::{Access, access as access_file};
 
 use crate::exit_status::{CommandError, ExitStatus};
-use crate::input_source::{display_path, read_error};
+use crate::input_source::{announce_terminal_input, display_path, read_error};
 use crate::settings::{ConfigArgs, unreadable_file};
 use crate::terminal::print_warning;
 
@@ -159,6 +159,13 @@ impl SourceArgs {
         let Some(path) = &self.dead_letters else { return Ok(config) };
         probe_for_writing(path)?;
         Ok(config.with_dead_letters(path))
+    }
+}
+
+/// Prints that the command waits for standard input, if one of the sources is that and it is a terminal.
+pub(crate) fn announce_input(sources: &[SourceConfig]) {
+    if sources.iter().any(|source| source.has_end() && source.path().is_none()) {
+        announce_terminal_input(None);
     }
 }
 

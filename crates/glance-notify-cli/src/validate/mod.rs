@@ -37,7 +37,7 @@ use serde::Serialize;
 
 use crate::exit_status::{CommandError, ExitStatus};
 use crate::input_lines::InputLines;
-use crate::input_source::{InputSource, read_error};
+use crate::input_source::{InputSource, announce_terminal_input, read_error};
 use crate::output_format::TextOrJson;
 use crate::terminal::{print_note, write_stdout};
 use event_schemas::EventSchemas;
@@ -69,6 +69,7 @@ pub(crate) struct ValidateArgs {
 /// Returns an error if the input cannot be read or standard output cannot be written.
 pub(crate) fn run(args: &ValidateArgs) -> Result<ExitStatus, CommandError> {
     let InputSource { name, reader, .. } = InputSource::open(args.input.as_ref())?;
+    announce_terminal_input(args.input.as_ref());
     let mut lines = InputLines::new(reader);
     let schemas = EventSchemas::new();
     let mut counts = ValidationCounts::default();

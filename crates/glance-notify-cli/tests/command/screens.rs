@@ -200,6 +200,21 @@ fn d10_emit_on_a_terminal_says_that_it_reads_standard_input() {
     assert_eq!(screen_of(&sandbox, 80, &emit(&["-q", input]), 0), "");
 }
 
+/// Every other command that reads notifications from a terminal says so too.
+#[test]
+fn commands_on_a_terminal_say_that_they_read_standard_input() {
+    for (args, expected) in
+        [(&["listen"][..], 1), (&["replay", "--from", "-", "--dry-run"], 0), (&["validate"], 0)]
+    {
+        let sandbox = sandbox();
+        let run = TerminalRun::start(&sandbox, 80, args, None);
+        wait_until("the hint is on the screen", || run.screen().contains("Ctrl-D"));
+        (&run.keyboard).write_all(&[4]).unwrap();
+        let (code, screen) = run.finish();
+        assert_eq!(code, Some(expected), "{args:?}: {screen}");
+    }
+}
+
 /// D10: a permanent error gives one message, not three, and names no module of the program.
 #[test]
 fn d10_one_failure_gives_one_message() {
