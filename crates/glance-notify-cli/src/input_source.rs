@@ -6,6 +6,7 @@
 use std::fs::File;
 use std::io::{self, IsTerminal, Read, Seek};
 use std::os::fd::AsFd;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use glance_notify::transport::printable;
@@ -31,13 +32,13 @@ impl InputSource {
     ///
     /// # Errors
     ///
-    /// Returns a permanent error with the path if the file cannot be opened or is a
-    /// directory.
+    /// Returns a permanent error with the path if the file cannot be opened, is a directory or is
+    /// compressed with gzip. Standard input and pipes tell the last only when they are read.
     pub(crate) fn open(path: Option<&PathBuf>) -> Result<Self, CommandError> {
         let Some(path) = path.filter(|path| *path != Path::new("-")) else {
             return Ok(Self {
                 name: "standard input".to_owned(),
-                reader: Box::new(io::stdin()),
+                reader: Box::new(PlainReader::new(io::stdin())),
                 size: redirected_size(),
                 is_file: false,
             });
@@ -49,11 +50,41 @@ impl InputSource {
             if metadata.is_dir() {
                 return Err(io::Error::from(io::ErrorKind::IsADirectory));
             }
+            let mut start = [0; GZIP_MAGIC.len()];
+            if metadata.is_file() && file.read_at(&mut start, 0)? > 0 && start == GZIP_MAGIC {
+                return Err(io::Error::other(COMPRESSED));
+            }
             Ok((file, metadata))
         };
         let (file, metadata) = open().map_err(|error| read_error(&name, &error))?;
         let is_file = metadata.is_file();
-        Ok(Self { name, reader: Box::new(file), size: is_file.then_some(metadata.len()), is_file })
+        let reader = Box::new(PlainReader::new(file));
+        Ok(Self { name, reader, size: is_file.then_some(metadata.len()), is_file })
+    }
+}
+
+/// A reader that fails if its input is compressed with gzip, which would look like unreadable lines.
+struct PlainReader<R> {
+    reader: R,
+    /// The first bytes, at most as many as tell gzip.
+    start: Vec<u8>,
+}
+
+impl<R> PlainReader<R> {
+    fn new(reader: R) -> Self {
+        Self { reader, start: Vec::with_capacity(GZIP_MAGIC.len()) }
+    }
+}
+
+impl<R: Read> Read for PlainReader<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.reader.read(buffer)?;
+        let missing = GZIP_MAGIC.len() - self.start.len();
+        self.start.extend_from_slice(&buffer[..length.min(missing)]);
+        if self.start == GZIP_MAGIC {
+            return Err(io::Error::other(COMPRESSED));
+        }
+        Ok(length)
     }
 }
 
@@ -82,4 +113,28 @@ pub(crate) fn read_error(name: &str, error: &io::Error) -> CommandError {
 /// Returns a path as messages show it: escaped, and at most 256 characters long.
 pub(crate) fn display_path(path: &Path) -> String {
     printable(&path.to_string_lossy(), 256).to_string()
+}
+
+/// The first bytes of every gzip file.
+const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+
+const COMPRESSED: &str = "compressed with gzip: pipe it through `zcat`";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A pipe may deliver one byte at a time.
+    #[test]
+    fn compressed_input_is_told_by_its_first_bytes() {
+        let read = |start: &[u8], rest: &[u8]| {
+            let mut text = Vec::new();
+            PlainReader::new(start.chain(rest)).read_to_end(&mut text).map(|_| text)
+        };
+        assert!(read(b"\x1f\x8b\x08", b"").is_err());
+        assert!(read(b"\x1f", b"\x8b\x08").is_err());
+        assert_eq!(read(b"", b"").unwrap(), b"");
+        assert_eq!(read(b"\x1f", b"").unwrap(), b"\x1f");
+        assert_eq!(read(b"{", b"\x1f\x8b").unwrap(), b"{\x1f\x8b");
+    }
 }

@@ -184,25 +184,28 @@ fn stuck(args: &StuckArgs) -> Result<ExitStatus, CommandError> {
         regions.extend(record.arrival.region.clone());
         report.add(record);
     })?;
-    let last = read.span.map_or(OffsetDateTime::UNIX_EPOCH, |span| span.end);
+    let last = read.span.map(|span| span.end);
     // A clock that is ahead makes no upload old.
-    let now = question.filter.until.unwrap_or_else(|| last.min(OffsetDateTime::now_utc()));
+    let last = last.map(|last| last.min(OffsetDateTime::now_utc()));
+    let asked = question.filter.until.or(last);
+    let now = asked.unwrap_or(OffsetDateTime::UNIX_EPOCH);
     let mut items = report.finish(now, Duration::minutes(args.older_than.into()));
     let projects = &question.filter.projects;
     items.retain(|item| {
         let has_owner = item.owner.as_ref().is_some_and(|owner| projects.contains(owner));
         selected.contains(item.id.as_str()) && (projects.is_empty() || has_owner)
     });
-    let table = stuck_table(&items, regions.len() > 1, now, &question);
+    let table = stuck_table(&items, regions.len() > 1, asked, &question);
     print_answer(&table, &read.coverage, question.format)?;
     Ok(ExitStatus::Success)
 }
 
-/// Returns the missing outcomes as a table, with a column of regions where there are several.
+/// Returns the missing outcomes as a table, with a column of regions where there are several. Without events, there
+/// may be no time to which the answer applies.
 fn stuck_table(
     items: &[StuckItem],
     has_regions: bool,
-    now: OffsetDateTime,
+    now: Option<OffsetDateTime>,
     question: &Question,
 ) -> AnswerTable {
     let text = |text: &str| AnswerCell::Text(text.to_owned());
@@ -232,8 +235,8 @@ fn stuck_table(
         row.push(AnswerCell::Text(next));
         table.rows.push(row);
     }
-    let now = calendar.shown(now);
-    table.notes.push(format!("{} without an outcome at {now}.", items.len()));
+    let now = now.map(|now| format!(" at {}", calendar.shown(now))).unwrap_or_default();
+    table.notes.push(format!("{} without an outcome{now}.", items.len()));
     table
 }
 

@@ -57,6 +57,21 @@ fn assert_warned(wrong: &[u8], message: &str) {
     assert_eq!(sandbox.lines_of("n.log"), 3);
 }
 
+/// Compressed input is refused as a whole: its lines would be noise.
+#[test]
+fn compressed_input_is_refused() {
+    let gzip = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\n";
+    let sandbox = Sandbox::new();
+    sandbox.file("n.gz", gzip);
+    let validate = (vec!["validate", "n.gz"], vec!["validate"]);
+    for (file, from_stdin) in [validate, (emit(&["n.gz"]), emit(&[]))] {
+        let advice = ": compressed with gzip: pipe it through `zcat`";
+        sandbox.run(file).expect_message(2, &format!("cannot read `n.gz`{advice}"));
+        let output = sandbox.pipe(from_stdin, gzip);
+        output.expect_message(2, &format!("cannot read `standard input`{advice}"));
+    }
+}
+
 /// A bare word is not JSON.
 #[test]
 fn rejects_text_that_is_not_json() {

@@ -254,6 +254,34 @@ fn a_name_counts_across_inputs() {
     assert_eq!(downloads(&["--from", "archive", "--from", "log"]), expected);
 }
 
+/// Questions, imports and `serve` refuse compressed input by name: its lines would count as other lines.
+#[test]
+fn compressed_input_is_refused() {
+    let gzip = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\n";
+    let sandbox = Sandbox::new();
+    sandbox.file("day.gz", gzip);
+    let advice = "`: compressed with gzip: pipe it through `zcat`";
+    for args in [
+        &["report", "stuck", "--from"][..],
+        &["report", "transfers", "--from"],
+        &["search", "--from"],
+        &["archive", "import", "--archive", "a"],
+        #[cfg(feature = "serve")]
+        &["serve", "--check", "--listen", "127.0.0.1:0"],
+    ] {
+        let from_file = sandbox.run([args, &["day.gz"]].concat());
+        from_file.expect_message(2, &format!("cannot read `day.gz{advice}"));
+        sandbox.pipe([args, &["-"]].concat(), gzip).expect_message(2, advice);
+    }
+}
+
+/// Without an event, there is no time to which the answer applies.
+#[test]
+fn nothing_is_stuck_without_events() {
+    let output = Sandbox::new().pipe(["report", "stuck"], "").expect(0);
+    assert!(output.out.contains("0 without an outcome.\n"), "{}", output.out);
+}
+
 /// Every report has every grouping and every form; numbers have no `raw` form.
 #[test]
 fn every_report_has_every_grouping() {
