@@ -16,7 +16,8 @@ use crate::arguments::number_in;
 use crate::exit_status::{CommandError, ExitStatus};
 use crate::input_source::display_path;
 use crate::listen::{
-    ListenSession, ListenSummary, NotificationHandler, SessionOptions, SourceArgs, announce_input,
+    ForwardTarget, ListenSession, ListenSummary, NotificationHandler, SessionOptions, SourceArgs,
+    announce_input,
     line_filter,
 };
 use crate::questions::selection_args::SelectionArgs;
@@ -107,8 +108,11 @@ async fn send(
     keeps_dead_letters: bool,
 ) -> Result<ListenSummary, CommandError> {
     let handler = match &args.to {
-        Some(path) if !args.dry_run => NotificationHandler::forward(path, sources)?,
-        _ => NotificationHandler::Count,
+        Some(path) if args.dry_run => {
+            ForwardTarget::config(path).map(|_| NotificationHandler::Count)?
+        }
+        Some(path) => NotificationHandler::forward(path, sources)?,
+        None => NotificationHandler::Count,
     };
     let options = SessionOptions {
         limit: args.limit,

@@ -88,12 +88,12 @@ pub(crate) struct DoctorArgs {
 
     /// With `--nagios`: a warning from this number of messages on in queues without a consumer.
     #[arg(short = 'w', long, value_name = "MESSAGES", requires = "nagios", default_value_t = 100)]
-    #[arg(value_parser = number_in(0..=u64::MAX))]
+    #[arg(conflicts_with = "output", value_parser = number_in(0..=u64::MAX))]
     warning: u64,
 
     /// With `--nagios`: critical from this number on.
     #[arg(short = 'C', long, value_name = "MESSAGES", requires = "nagios", default_value_t = 1000)]
-    #[arg(value_parser = number_in(0..=u64::MAX))]
+    #[arg(conflicts_with = "output", value_parser = number_in(0..=u64::MAX))]
     critical: u64,
 
     #[command(flatten)]

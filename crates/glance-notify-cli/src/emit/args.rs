@@ -41,11 +41,11 @@ pub(crate) struct EmitArgs {
 
     /// Priority of the notification that `--event` emits.
     #[arg(long, requires = "event", value_parser = priority_parser(), ignore_case = true)]
-    #[arg(default_value = "INFO")]
+    #[arg(conflicts_with = "input", default_value = "INFO")]
     pub(super) priority: Priority,
 
     /// Payload of the notification that `--event` emits: JSON, or @ and the name of a JSON file.
-    #[arg(long, requires = "event", value_name = "JSON|@FILE")]
+    #[arg(long, requires = "event", conflicts_with = "input", value_name = "JSON|@FILE")]
     pub(super) payload: Option<String>,
 
     /// Append the id of each notification to this file as soon as it is delivered, one a line; `-` is

@@ -50,7 +50,7 @@ pub(crate) struct ListenArgs {
 
     /// Delete the queue of `--tap` with its notifications, and end.
     #[cfg(feature = "rabbit")]
-    #[arg(long, requires = "tap")]
+    #[arg(long, requires = "tap", conflicts_with = "consume")]
     pub(super) remove_tap: bool,
 
     /// Keep trying if a source refuses at the start, for example while a user or a permission is missing.
@@ -59,6 +59,7 @@ pub(crate) struct ListenArgs {
 
     /// Form of the notifications: a line for people, JSON in ASCII, or the redacted bytes.
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    #[arg(conflicts_with_all = ["exec", "to"])]
     pub(super) output: ListenFormat,
 
     /// Run this command in a shell for each notification, as JSON on its standard input. If the command
@@ -67,18 +68,19 @@ pub(crate) struct ListenArgs {
     pub(super) exec: Option<String>,
 
     /// Hand at most this many notifications to one run of the command, one a line.
+    // clap asks for no required option that conflicts with a given one, so each names the conflict itself.
     #[arg(long, value_name = "NUMBER", requires = "exec", default_value_t = 1)]
-    #[arg(value_parser = number_in(1_u32..=10_000))]
+    #[arg(conflicts_with = "to", value_parser = number_in(1_u32..=10_000))]
     pub(super) exec_batch: u32,
 
     /// Run the command at most this many times at once. With one, it sees notifications in their order.
     #[arg(long, value_name = "NUMBER", requires = "exec", default_value_t = 1)]
-    #[arg(value_parser = number_in(1_u32..=256))]
+    #[arg(conflicts_with = "to", value_parser = number_in(1_u32..=256))]
     pub(super) jobs: u32,
 
     /// Kill a run of the command after this many seconds, which counts as a failure.
     #[arg(long, value_name = "SECONDS", requires = "exec", default_value = "60")]
-    #[arg(value_parser = parse_seconds)]
+    #[arg(conflicts_with = "to", value_parser = parse_seconds)]
     pub(super) exec_timeout: Duration,
 
     /// Forward the notifications to the destination of this configuration, unchanged and with their ids.

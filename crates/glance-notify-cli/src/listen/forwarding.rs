@@ -30,14 +30,24 @@ impl ForwardTarget {
     /// Returns an error if the configuration is invalid or names no destination, or if it appends to one of the
     /// `inputs`.
     pub(crate) fn open(path: &Path, inputs: &[FileIdentity]) -> Result<Self, CommandError> {
-        let config = Layers::new().file(path).map_err(unreadable_file)?.environment()?.build()?;
-        require_destination(&config)?;
+        let config = Self::config(path)?;
         refuse_input_as_log(&config, inputs)?;
         // A full queue delays the reading and drops nothing.
         let builder = glance_notify::builder(&config)?.send_timeout(MAX_WAIT);
         let (notifier, worker) = builder.build()?;
         let worker = tokio::spawn(async move { drop(worker.run().await) });
         Ok(Self { notifier, worker, config })
+    }
+
+    /// Reads the configuration of a destination, and opens nothing.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the configuration is invalid or names no destination.
+    pub(crate) fn config(path: &Path) -> Result<Config, CommandError> {
+        let config = Layers::new().file(path).map_err(unreadable_file)?.environment()?.build()?;
+        require_destination(&config)?;
+        Ok(config)
     }
 
     /// Queues a notification as soon as there is room. It keeps its id, publisher, timestamp and context.

@@ -123,9 +123,14 @@ fn rejects_invalid_notification_arguments() {
     send("image gone", "{}").expect_message(2, "invalid value 'image gone'");
     sandbox.run(emit(&["--event", "image.create"])).expect_message(2, "--payload");
     sandbox.run(emit(&["--payload", "{}"])).expect_message(2, "--event");
-    sandbox
-        .run(emit(&["--event", "image.create", "--payload", "{}", "in.jsonl"]))
-        .expect_message(2, "cannot be used with");
+    for options in [
+        &["--event", "image.create", "--payload", "{}"][..],
+        &["--payload", "{}"],
+        &["--priority", "ERROR"],
+    ] {
+        let args = emit(&[options, &["in.jsonl"]].concat());
+        sandbox.run(args).expect_message(2, "cannot be used with");
+    }
 }
 
 /// Without `--skip-invalid`, the first invalid line ends the reading. The lines before

@@ -41,6 +41,31 @@ fn sandbox() -> Sandbox {
     sandbox
 }
 
+/// An option of another kind of output is refused instead of ignored.
+#[test]
+fn options_without_effect_are_refused() {
+    let sandbox = sandbox();
+    sandbox.file("to.toml", "strategy = 'noop'\n");
+    let to = ["--to", "to.toml"];
+    for (kind, option) in [
+        (&to, ["--exec-batch", "2"]),
+        (&to, ["--jobs", "2"]),
+        (&to, ["--exec-timeout", "2"]),
+        (&to, ["--output", "json"]),
+        (&["--exec", "cat"], ["--output", "json"]),
+        #[cfg(feature = "rabbit")]
+        (&["--consume", "q"], ["--remove-tap", "-q"]),
+    ] {
+        let args = ["listen", "--from", "day.jsonl", "--exit-at-end"];
+        let output = sandbox.run([&args[..], kind, &option].concat());
+        output.expect_message(2, "cannot be used with");
+    }
+    for options in [["-w", "1"], ["-C", "1"]] {
+        let args = [&["doctor", "--from", "day.jsonl", "-o", "json"][..], &options].concat();
+        sandbox.run(args).expect_message(2, "cannot be used with");
+    }
+}
+
 /// The options select the same events as those of the questions, and JSON is the notification unchanged.
 #[test]
 fn the_selection_is_that_of_the_questions() {

@@ -106,6 +106,8 @@ fn a_dry_run_sends_nothing() {
     let output = sandbox.run([&args[..], &["--event", "image.delete"]].concat()).expect(0);
     assert!(output.err.contains("4 to be forwarded, 97 left out"), "{}", output.err);
     assert!(!sandbox.path("copy.jsonl").exists());
+    let missing = ["replay", "--from", "day.jsonl", "--to", "no.toml", "--dry-run"];
+    sandbox.run(missing).expect_message(2, "`no.toml`");
 }
 
 /// `--rate` sends no faster.
