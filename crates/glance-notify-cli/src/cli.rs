@@ -99,6 +99,9 @@ impl Cli {
     /// `schema` and `completions` also work where the configuration is broken.
     pub(crate) fn run(&self) -> Result<ExitStatus, CommandError> {
         let config = &self.config;
+        if !self.command.reads_configuration() {
+            config.refuse()?;
+        }
         match &self.command {
             CliCommand::Emit(args) => emit::run(args, &config.load_for_delivery()?),
             CliCommand::Validate(args) => validate::run(args),
@@ -132,6 +135,32 @@ impl Cli {
             CliCommand::Completions(args) => completions::run(args, &mut Self::parser()),
             CliCommand::Man(args) => man::run(args, Self::parser()),
         }
+    }
+}
+
+impl CliCommand {
+    /// Returns whether the subcommand reads the configuration.
+    fn reads_configuration(&self) -> bool {
+        #[cfg(feature = "archive")]
+        match self {
+            Self::Demo(_)
+            | Self::Timeline(_)
+            | Self::Search(_)
+            | Self::Who(_)
+            | Self::Report(_) => {
+                return false;
+            }
+            Self::Archive(args) => return args.is_service(),
+            _ => {}
+        }
+        !matches!(
+            self,
+            Self::Validate(_)
+                | Self::Schema(_)
+                | Self::Config(_)
+                | Self::Completions(_)
+                | Self::Man(_)
+        )
     }
 }
 

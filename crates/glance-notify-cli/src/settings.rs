@@ -12,7 +12,8 @@ use glance_notify::{Config, Error};
 use crate::exit_status::{CommandError, ExitStatus};
 use crate::terminal::print_warning;
 
-/// The options that choose a configuration, of every subcommand.
+/// The options that choose a configuration. Every subcommand parses them, and [`refuse`](Self::refuse) is for those
+/// that read none.
 #[derive(clap::Args)]
 pub(crate) struct ConfigArgs {
     /// Configuration file: TOML if its name ends in .toml, the format of glance-api.conf if it ends
@@ -65,6 +66,23 @@ impl ConfigArgs {
         let config = self.load()?;
         require_destination(&config)?;
         Ok(config)
+    }
+
+    /// Refuses the options, for a subcommand that reads no configuration.
+    ///
+    /// A default file and the environment may belong to other subcommands, so they are no mistake.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error with the option to leave out.
+    pub(crate) fn refuse(&self) -> Result<(), CommandError> {
+        let option = match (self.config.is_empty(), self.settings.is_empty()) {
+            (true, true) => return Ok(()),
+            (false, _) => "-c",
+            (true, false) => "--set",
+        };
+        let message = format!("this command reads no configuration: leave out `{option}`");
+        Err(CommandError::new(ExitStatus::PermanentError, message))
     }
 
     /// Refuses a `--set` for the table of a strategy that is not chosen: even a misspelt key there would

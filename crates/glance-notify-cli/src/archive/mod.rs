@@ -27,6 +27,13 @@ pub(crate) struct ArchiveArgs {
     service: service::ServiceArgs,
 }
 
+impl ArchiveArgs {
+    /// Returns whether to run the service, which is the only one to read the configuration.
+    pub(crate) fn is_service(&self) -> bool {
+        self.command.is_none()
+    }
+}
+
 #[derive(clap::Subcommand)]
 enum ArchiveCommand {
     Import(import::ImportArgs),

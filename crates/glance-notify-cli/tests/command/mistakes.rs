@@ -18,6 +18,21 @@ use crate::support::{
 /// The configuration: it delivers to the file `n.log`, behind a spool.
 const LOG_CONFIG: &str = "strategy = \"log\"\nlog.file = \"n.log\"\nspool.dir = \"spool\"\n";
 
+/// The subcommands that read no configuration. The rows of `archive` are those of its own subcommands.
+const WITHOUT_CONFIG: [&str; 11] = [
+    "archive",
+    "completions",
+    "config",
+    "demo",
+    "man",
+    "report",
+    "schema",
+    "search",
+    "timeline",
+    "validate",
+    "who",
+];
+
 /// A directory with everything that the rows need. Each case runs in a copy of it.
 pub(crate) struct MistakeSandbox(Sandbox);
 
@@ -109,9 +124,11 @@ pub(crate) fn run(sandbox: &Sandbox, line: &str) -> CommandOutput {
     sandbox.run(arguments(line))
 }
 
-/// Returns the arguments of a command line, with the configuration.
+/// Returns the arguments of a command line, with the configuration if the subcommand reads one.
 pub(crate) fn arguments(line: &str) -> impl Iterator<Item = &str> {
-    line.split(' ').chain(["-c", CONFIG])
+    let command = line.split(' ').next().unwrap_or_default();
+    let config: &[&str] = if WITHOUT_CONFIG.contains(&command) { &[] } else { &["-c", CONFIG] };
+    line.split(' ').chain(config.iter().copied())
 }
 
 /// Returns every row with every one of its working lines.
@@ -263,6 +280,26 @@ fn misuse(
         }
     }
     transcript.0
+}
+
+/// A configuration for a subcommand that reads none needs a change: 2. One that is found by itself does not.
+#[test]
+fn a_configuration_without_effect_exits_with_2() {
+    let prepared = MistakeSandbox::new();
+    let is_without = |row: &&MistakeRow| arguments(row.subcommand).all(|word| word != CONFIG);
+    for row in rows().filter(is_without) {
+        for options in [["-c", CONFIG], ["--set", "queue.max_age=9"]] {
+            let sandbox = prepared.copy();
+            let output = sandbox.run(arguments(row.works[0].line).chain(options));
+            let advice = format!("reads no configuration: leave out `{}`", options[0]);
+            output.expect_message(2, &advice);
+        }
+        let sandbox = prepared.copy();
+        sandbox.file("glance-notify.toml", "unknown = 1");
+        let mut command = sandbox.command(arguments(row.works[0].line));
+        command.env("GLANCE_NOTIFY__UNKNOWN", "1");
+        CommandOutput::from(command.output().unwrap()).expect(0);
+    }
 }
 
 /// A closed pipe behind a command that prints is no failure: 0.
