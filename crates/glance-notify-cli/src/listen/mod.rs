@@ -35,6 +35,7 @@ mod summary;
 mod work_ledger;
 
 use glance_notify::listen::{SourceConfig, builder_of, check_checkpoints, listener_config};
+use notify_archive::Archive;
 
 pub(crate) use self::args::ListenArgs;
 pub(crate) use self::forwarding::ForwardTarget;
@@ -43,6 +44,7 @@ pub(crate) use self::session::{ListenSession, SessionOptions};
 pub(crate) use self::source_args::{LocationArgs, SourceArgs, announce_input, line_filter};
 pub(crate) use self::summary::ListenSummary;
 use crate::exit_status::{CommandError, ExitStatus};
+use crate::input_source::display_path;
 use crate::runtime;
 use crate::settings::ConfigArgs;
 
@@ -54,6 +56,7 @@ use crate::settings::ConfigArgs;
 /// standard output cannot be written.
 pub(crate) fn run(args: &ListenArgs, config: &ConfigArgs) -> Result<ExitStatus, CommandError> {
     let (filter, calendar, names) = args.selection.read()?;
+    refuse_archive(&args.sources)?;
     // The queues and checkpoints of a configuration belong to its own program, such as the archive.
     let (sources, config) = args.sources.sources(config, SourceConfig::into_tap)?;
     let lines = line_filter(&filter, &config);
@@ -109,4 +112,18 @@ pub(crate) fn run(args: &ListenArgs, config: &ConfigArgs) -> Result<ExitStatus, 
     // A thread may wait for standard input that never comes.
     runtime.shutdown_background();
     result?.print()
+}
+
+/// Refuses an archive, in which nothing arrives. Any other directory may hold files of a configuration.
+fn refuse_archive(sources: &SourceArgs) -> Result<(), CommandError> {
+    let Ok(Some(directory)) = sources.archive() else { return Ok(()) };
+    if Archive::open(directory).is_err() {
+        return Ok(());
+    }
+    let message = format!(
+        "`{}` is an archive: use `glance-notify search` to ask it, or `glance-notify replay` to send its \
+         notifications",
+        display_path(directory)
+    );
+    Err(CommandError::new(ExitStatus::PermanentError, message))
 }

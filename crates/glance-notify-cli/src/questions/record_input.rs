@@ -85,6 +85,7 @@ pub(super) fn read_records(
                 RecordRequest::MatchingOnly(..) => filter.line_filter(),
                 RecordRequest::Matching(..) | RecordRequest::LifeOf(_) => None,
             };
+            refuse_source(path)?;
             let input = InputSource::open(Some(path))?;
             read_input(input, lines, &mut coverage, &mut ids, &mut |record| {
                 filter.learn(record);
@@ -177,6 +178,18 @@ impl InputSummary {
             (old, new) => old.or(new),
         };
     }
+}
+
+/// Refuses a broker and a configuration, which `listen` takes: as files, they would hold no event.
+fn refuse_source(path: &Path) -> Result<(), CommandError> {
+    let has_extension = |wanted: &str| path.extension().is_some_and(|found| found == wanted);
+    // A URL may hold a password, so the message does not repeat it.
+    let text = path.to_string_lossy();
+    let is_broker = text.starts_with("amqp://") || text.starts_with("amqps://");
+    if is_broker || has_extension("toml") || has_extension("conf") {
+        return Err(CommandError::new(ExitStatus::PermanentError, NO_SOURCE));
+    }
+    Ok(())
 }
 
 /// Returns the baselines of the archives among the inputs.
@@ -279,6 +292,8 @@ const MOST_IDS: usize = 10_000_000;
 
 const NO_INPUT: &str = "no input: name a file or an archive with `--from`, or pipe notifications into the \
                         command, as in `glance-notify demo | glance-notify timeline debian-12`";
+const NO_SOURCE: &str = "questions read files and archives, no broker and no configuration: name the log or the archive \
+                         with `--from`, or use `glance-notify listen --from`";
 const TOO_MANY: &str = "more than 10 000 000 events: import the files with `glance-notify archive import` \
                         and ask the archive";
 

@@ -275,6 +275,21 @@ fn compressed_input_is_refused() {
     }
 }
 
+/// A source of `listen` is no input of a question: as a file, it would hold no event. No password is repeated.
+#[test]
+fn a_question_refuses_brokers_and_configurations() {
+    let sandbox = Sandbox::new();
+    sandbox.file("sources.toml", "[[source]]\nfile = 'day.jsonl'\n");
+    sandbox.file("glance-api.conf", "[DEFAULT]\n");
+    for from in ["sources.toml", "glance-api.conf", "amqp://u:s3cret@h", "amqps://u:s3cret@h"] {
+        for question in [&["search"][..], &["report", "transfers"], &["timeline", "a"]] {
+            let output = sandbox.run([question, &["--from", from]].concat());
+            let output = output.expect_message(2, "glance-notify listen --from");
+            assert!(!output.err.contains("s3cret"), "{}", output.err);
+        }
+    }
+}
+
 /// Without an event, there is no time to which the answer applies.
 #[test]
 fn nothing_is_stuck_without_events() {

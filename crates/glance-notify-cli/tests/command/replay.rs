@@ -85,6 +85,14 @@ fn an_archive_is_replayed() {
     assert!(output.err.contains(" to be forwarded"), "{}", output.err);
 }
 
+/// Nothing arrives in an archive, so `listen` names the commands that read one.
+#[test]
+fn an_archive_is_not_listened_to() {
+    let sandbox = sandbox();
+    sandbox.run(["archive", "import", "--archive", "audit", "day.jsonl"]).expect(0);
+    sandbox.run(["listen", "--from", "audit"]).expect_message(2, "use `glance-notify search`");
+}
+
 /// The archive keeps both notifications of a reused id, and a replay sends both.
 #[test]
 fn both_notifications_of_a_reused_id_are_replayed() {
