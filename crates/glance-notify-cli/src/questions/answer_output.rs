@@ -4,6 +4,7 @@
 
 use std::io::{self, Write};
 
+use glance_notify::event::Priority;
 use glance_notify::transport::printable;
 use glance_notify_cli::json_output::write_json;
 use glance_notify_cli::units::short_bytes;
@@ -59,9 +60,13 @@ pub(super) fn write_table(out: &mut dyn Write, table: &AnswerTable) -> io::Resul
         if is_number(index) { Column::number(name) } else { Column::text(name) }
     };
     let columns: Vec<_> = table.columns.iter().enumerate().map(column).collect();
+    let cell = |(name, cell): (&&'static str, &AnswerCell)| {
+        let tone = || cell.text().parse::<Priority>().ok().and_then(Tone::of_priority);
+        Cell::new(shown_cell(cell), (*name == "priority").then(tone).flatten())
+    };
     let mut lines = Table::new(out, &columns);
     for row in &table.rows {
-        lines.row(row.iter().map(|cell| shown_cell(cell).into()).collect())?;
+        lines.row(table.columns.iter().zip(row).map(cell).collect())?;
     }
     if !table.totals.is_empty() {
         let total = |cell| Cell::new(shown_cell(cell), Some(Tone::Heading));

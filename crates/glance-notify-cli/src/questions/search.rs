@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use glance_notify::codec::Context;
-use notify_archive::question::{AnswerCell, AnswerTable};
+use notify_archive::question::{AnswerCell, AnswerTable, Calendar};
 use notify_archive::record::EventRecord;
 use notify_archive::store::{ReadScope, RecordDetail};
 
@@ -75,10 +75,12 @@ fn table<'a>(
     let mut table = AnswerTable::default();
     table.columns =
         vec!["time", "priority", "event_type", "id", "name", "status", "owner", "publisher_id"];
-    // A terminal has no room for the context.
+    // A terminal has no room for the context and for ids.
     let has_context = question.format != AnswerFormat::Text;
     if has_context {
         table.columns.extend(CONTEXT_COLUMNS);
+        // The names and the time zone of the notification itself.
+        table.columns.extend(["message_id", "timestamp"]);
     }
     table.rows.extend(records.map(|record| {
         let mut row = vec![
@@ -93,6 +95,8 @@ fn table<'a>(
         ];
         if has_context {
             row.extend(context_cells(&record.context).map(optional));
+            row.push(AnswerCell::Text(record.message_id.to_string()));
+            row.push(AnswerCell::Text(Calendar::utc().shown(record.timestamp)));
         }
         row
     }));

@@ -16,6 +16,7 @@ use super::answer_coverage::AnswerCoverage;
 use super::answer_output::write_csv;
 use super::question_args::{AnswerFormat, Question, QuestionArgs};
 use super::record_input::{RecordRequest, read_records};
+use crate::console::{Stream, Tone, paint};
 use crate::context_json::ContextJson;
 use crate::exit_status::{CommandError, ExitStatus};
 use crate::terminal::write_stdout;
@@ -99,11 +100,12 @@ fn write_text(
         let since = entry.since_last.map(short_duration).unwrap_or_default();
         let several = answer.ids.len() > 1;
         let id = record.subject.as_deref().filter(|_| several).map(|id| format!("  {}", safe(id)));
+        let priority = format!("{:<5}", record.priority.as_str());
+        let priority = paint(Stream::Stdout, Tone::of_priority(record.priority), priority);
         writeln!(
             out,
-            "  {}  {since:>10}  {:<5}  {:<22}  by {}{}{}",
+            "  {}  {since:>10}  {priority}  {:<22}  by {}{}{}",
             question.calendar.clock(record.timestamp),
-            record.priority,
             safe(record.event_type.as_str()),
             shown_actor(&entry.actor, question),
             id.unwrap_or_default(),

@@ -107,6 +107,10 @@ fn answers_for_programs_hold_the_context() {
     ] {
         assert_eq!(row[column], expected[part], "{column}");
     }
+    for column in ["message_id", "timestamp"] {
+        assert_eq!(row[column], timeline["events"][0][column], "{column}");
+        assert!(row[column].is_string(), "{row}");
+    }
     let export = ["archive", "export", "--archive", "a", "-o", "csv"];
     let csv = sandbox.run(export).expect(0).out;
     assert!(csv.lines().next().unwrap().ends_with(",traceparent,tracestate"), "{csv}");

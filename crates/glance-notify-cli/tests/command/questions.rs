@@ -290,6 +290,17 @@ fn a_question_refuses_brokers_and_configurations() {
     }
 }
 
+/// `timeline` and `search` colour the priorities of failures, as `listen` does.
+#[test]
+fn priorities_have_colours() {
+    for question in [&["timeline", "debian-12"][..], &["search"]] {
+        let plain = ask(question).expect(0).out;
+        assert!(plain.contains("ERROR") && !plain.contains('\u{1b}'), "{plain}");
+        let painted = ask(&[question, &["--color", "always"]].concat()).expect(0).out;
+        assert!(painted.contains("\u{1b}[31mERROR"), "{painted}");
+    }
+}
+
 /// Without an event, there is no time to which the answer applies.
 #[test]
 fn nothing_is_stuck_without_events() {
