@@ -1,4 +1,4 @@
-//! The identity of a file: a command that appends to the file that it reads would read its own lines for ever.
+//! The identity of a file: a command that appends to the file that it reads would read its own lines without end.
 //!
 //! It compares files by device and inode, because two paths may name one file, and standard input may be one.
 

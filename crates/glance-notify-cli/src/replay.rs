@@ -17,8 +17,7 @@ use crate::exit_status::{CommandError, ExitStatus};
 use crate::input_source::display_path;
 use crate::listen::{
     ForwardTarget, ListenSession, ListenSummary, NotificationHandler, SessionOptions, SourceArgs,
-    announce_input,
-    line_filter,
+    announce_input, line_filter,
 };
 use crate::questions::selection_args::SelectionArgs;
 use crate::runtime;

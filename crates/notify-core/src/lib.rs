@@ -47,9 +47,9 @@
 //! ```
 //! use notify_core::codec::Encoding;
 //! use notify_core::event::{Image, ImageStatus};
-//! use notify_core::time::OffsetDateTime;
-//! use notify_core::uuid::Uuid;
 //! use notify_core::{Event, Notification};
+//! use time::OffsetDateTime;
+//! use uuid::Uuid;
 //!
 //! # fn main() -> notify_core::Result<()> {
 //! let now = OffsetDateTime::now_utc();
@@ -88,5 +88,3 @@ pub use error::{Error, ErrorKind, Outcome, Result};
 pub use event::{Event, EventType, Priority};
 pub use pipeline::{Notifier, Worker};
 pub use transport::{Batch, Transport, Verdict};
-/// The libraries whose times and ids occur in this crate's types.
-pub use {time, uuid};

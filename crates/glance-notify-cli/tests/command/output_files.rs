@@ -64,7 +64,7 @@ fn d2_rejected_keeps_invalid_lines() {
     sandbox.pipe(&both, "x\n").expect_message(2, "`--acks` and `--failed` name the same file");
 }
 
-/// A destination or an output that is the input would make `emit` read its own lines for ever, whatever the
+/// A destination or an output that is the input would make `emit` read its own lines without end, whatever the
 /// path that names it.
 #[test]
 fn the_input_is_no_output() {

@@ -560,9 +560,10 @@ async fn a_source_that_panics_is_an_error() {
 async fn run_goes_on_when_one_source_fails() {
     let script = SourceScript::default();
     let builder = listener(&script, DeadLetters::Discard, 10).source(PanickingSource);
-    let run = builder.start().unwrap().run(2, LONG, std::future::pending(), |delivery| async move {
-        drop(delivery.ack());
-    });
+    let run =
+        builder.start().unwrap().run(2, LONG, std::future::pending(), |delivery| async move {
+            drop(delivery.ack());
+        });
     let publish = async {
         sleep(Duration::from_secs(1)).await;
         script.publish(samples::messages(0..3));
