@@ -275,11 +275,11 @@ fn a_leftover_strategy_of_glance_is_warned_of() {
 /// A typo in the list is visible, and does not stop the service. Names that Glance sends are no typos.
 #[test]
 fn warns_of_unknown_disabled_notifications() {
-    let text = "disabled_notifications = image.create, task ,image.member,image.uplaod, a b,\n";
+    let text = "disabled_notifications = image.create, task ,image.member,image.uploaded, a b,\n";
     let config = default_section(text).unwrap();
     let entries = config.entries();
     let disabled = entries.iter().find(|entry| entry.key == "disabled_notifications").unwrap();
-    assert_eq!(disabled.value, r#"["image.create","task","image.member","image.uplaod"]"#);
+    assert_eq!(disabled.value, r#"["image.create","task","image.member","image.uploaded"]"#);
     assert_eq!(
         config.warnings()[..1],
         ["`disabled_notifications` (glance-api.conf, line 2): 3 unknown entries have no effect: \

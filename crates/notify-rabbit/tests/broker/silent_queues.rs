@@ -72,7 +72,7 @@ async fn a_queue_that_answers_no_declaration_delays_the_others_once() {
     let mut declaring = rabbit(&vhost.url(), json!({}));
     send_once(&mut declaring, &samples::messages(0..3)).await.assert_all_accepted();
     tokio::task::block_in_place(|| vhost.suspend_queue("notifications.error"));
-    let transport = rabbit(&vhost.url(), json!({ "connect_timeout": 12 }));
+    let transport = rabbit(&vhost.url(), json!({ "connect_timeout": 20 }));
     let (notifier, worker) = Notifier::builder(transport).publisher_id("host1").build().unwrap();
     let worker = tokio::spawn(worker.run());
     let (mut silent, mut waits) = (Vec::new(), Vec::new());
@@ -91,7 +91,7 @@ async fn a_queue_that_answers_no_declaration_delays_the_others_once() {
         // The next round meets a probe of the silent queue.
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
-    let long = waits.iter().filter(|wait| **wait > Duration::from_secs(8)).count();
+    let long = waits.iter().filter(|wait| **wait > Duration::from_secs(15)).count();
     assert!(long <= 1, "{waits:?}");
     let named = || match notifier.stats().state {
         WorkerState::Retrying { error, .. } => error.contains("`notifications.error`"),

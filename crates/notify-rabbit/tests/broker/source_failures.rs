@@ -204,7 +204,7 @@ async fn of_two_listeners_that_start_together_at_most_one_reads() {
         let mut alone = source(&vhost, options.clone());
         assert_eq!(alone.attach().await, [""; 0]);
         alone.close().await;
-        for _ in 0..10 {
+        for _ in 0..4 {
             let mut first = source(&vhost, options.clone());
             let mut second = source(&vhost, options.clone());
             let results: [_; 2] = tokio::join!(first.next(), second.next()).into();
