@@ -5,7 +5,7 @@ use std::sync::Arc;
 use notify_core::codec::{Encoding, Sequence};
 use notify_core::listener::Delivery;
 use notify_core::{Context, EventType, Message, Notification, Priority, Result};
-use time::{Duration, OffsetDateTime};
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::audit_facts::AuditFacts;
@@ -172,9 +172,6 @@ impl EventRecord {
 fn microsecond(time: OffsetDateTime) -> OffsetDateTime {
     time.replace_nanosecond(time.microsecond() * 1000).unwrap_or(time)
 }
-
-/// The largest distance of a plausible timestamp from its reception.
-pub(crate) const MOST_SKEW: Duration = Duration::days(2);
 
 /// The begin of 2010, when Glance sent its first notification.
 pub(crate) const FIRST_NOTIFICATION: OffsetDateTime =

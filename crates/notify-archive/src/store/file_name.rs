@@ -4,11 +4,11 @@ use std::fmt;
 use std::fs;
 use std::path::Path;
 
-use time::{OffsetDateTime, UtcOffset};
+use time::{Duration, OffsetDateTime, UtcOffset};
 
 use crate::error::{ArchiveError, Result};
 use crate::question::event_filter::EventFilter;
-use crate::record::event_record::{FIRST_NOTIFICATION, MOST_SKEW};
+use crate::record::event_record::FIRST_NOTIFICATION;
 
 /// The name of a file of events: the month and the kind.
 ///
@@ -131,10 +131,11 @@ const UNDATED: &str = "undated-";
 /// The ending of all files.
 const SUFFIX: &str = ".sqlite";
 
+/// The largest distance of a plausible timestamp from its reception.
+pub(super) const MOST_SKEW: Duration = Duration::days(2);
+
 #[cfg(test)]
 mod tests {
-    use time::Duration;
-
     use super::*;
 
     fn file(timestamp: i64, received: Option<i64>, now: i64) -> String {

@@ -9,8 +9,8 @@ use notify_core::codec::Sequence;
 use rusqlite::{Connection, Row, params};
 
 use super::event_row::{blob, text};
+use super::file_name::MOST_SKEW;
 use super::row_checksum::RowChecksum;
-use crate::record::event_record::MOST_SKEW;
 
 /// Consecutive numbers of one lane of one run of a publisher, which all arrived.
 #[derive(Clone, Debug, PartialEq, Eq)]
