@@ -110,7 +110,7 @@ impl MessageSender<'_> {
         Ok(())
     }
 
-    /// Forwards a piece of the lanes that are behind, and a piece of what no lane has seen.
+    /// Forwards a piece of the lanes that are behind, and a piece of the messages that no lane has seen.
     async fn forward_once(&mut self) -> Result<Progress> {
         let OutcomeRecorder { notifier, state, .. } = self.recorder;
         let has_room = |lane, bytes| notifier.has_lane_room(lane, bytes);

@@ -62,7 +62,7 @@ pub(crate) struct SessionOptions {
     pub(crate) rate: Option<u32>,
     /// Whether the command is to read its sources to their end, so that a signal cuts it short.
     pub(crate) is_bounded: bool,
-    /// Whether a file keeps what holds no notification or failed too often.
+    /// Whether a file keeps the dead letters.
     pub(crate) keeps_dead_letters: bool,
 }
 

@@ -13,7 +13,7 @@ pub(crate) struct ListenSummary {
     pub(super) stats: ListenerStats,
     /// The word for notifications that were handled: "shown".
     pub(super) done_word: &'static str,
-    /// Whether a file keeps what holds no notification or failed too often.
+    /// Whether a file keeps the dead letters.
     pub(super) keeps_dead_letters: bool,
     pub(super) end: ListenEnd,
     /// The message if not everything was done.

@@ -87,7 +87,7 @@ const TASK: &str = "00000000-0000-4000-a000-000000000002";
 
 /// The starts of the lines in which a page shows an owner as such.
 const PLACES: [&str; 5] = [
-    // The search, and what is stuck.
+    // The search and the missing outcomes.
     "<td role=\"cell\" class=\"project\">",
     // A failed task.
     "<td role=\"cell\" class=\"subject\">",

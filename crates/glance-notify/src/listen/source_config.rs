@@ -90,7 +90,7 @@ impl Config {
                 let problem = "an earlier source has the same name: set another `name`";
                 return Err(config_error(format!("`{prefix}`: {problem}")));
             }
-            // Each of the two would continue at the place of the other, and skip what is between.
+            // Each of the two would continue at the place of the other, and skip the lines between them.
             let checkpoint = source.checkpoint_path();
             let has_same = |earlier: &SourceConfig| earlier.checkpoint_path() == checkpoint;
             if checkpoint.is_some()

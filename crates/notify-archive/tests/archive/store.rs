@@ -554,7 +554,7 @@ fn files_are_readable_by_their_owner_only() {
     }
 }
 
-/// What root's commands create belongs to the user of the archive, who must still write to it.
+/// Files that root's commands create belong to the user of the archive, who must still write to them.
 #[test]
 fn root_leaves_the_files_to_the_owner_of_the_archive() {
     use std::os::unix::fs::{MetadataExt as _, chown};

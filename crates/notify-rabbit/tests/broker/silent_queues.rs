@@ -27,15 +27,7 @@ async fn a_silent_queue_delays_no_other(queue_type: &str) {
     tokio::task::block_in_place(|| vhost.suspend_queue("notifications.error"));
     let mut silent = Vec::new();
     for round in 1..6 {
-        let mut others = Vec::new();
-        for message in samples::messages(round * 12..round * 12 + 12) {
-            let is_silent = Message::priority(&message) == Priority::Error;
-            let receipt = notifier.relay(message).await;
-            if is_silent { &mut silent } else { &mut others }.push(receipt);
-        }
-        for receipt in others {
-            within("the messages of the other queues", receipt).await;
-        }
+        deliver_others(&notifier, round, &mut silent).await;
     }
     let named = || match notifier.stats().state {
         WorkerState::Retrying { error, .. } => error.contains("`notifications.error`"),
@@ -78,15 +70,7 @@ async fn a_queue_that_answers_no_declaration_delays_the_others_once() {
     let (mut silent, mut waits) = (Vec::new(), Vec::new());
     for round in 1..9 {
         let started = Instant::now();
-        let mut others = Vec::new();
-        for message in samples::messages(round * 12..round * 12 + 12) {
-            let is_silent = Message::priority(&message) == Priority::Error;
-            let receipt = notifier.relay(message).await;
-            if is_silent { &mut silent } else { &mut others }.push(receipt);
-        }
-        for receipt in others {
-            within("the messages of the other queues", receipt).await;
-        }
+        deliver_others(&notifier, round, &mut silent).await;
         waits.push(started.elapsed());
         // The next round meets a probe of the silent queue.
         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -147,6 +131,20 @@ async fn a_quorum_queue_that_a_kill_silenced_is_named() {
     }
     notifier.shutdown(Duration::from_secs(5)).await;
     worker.await.unwrap();
+}
+
+/// Sends twelve messages, and waits for those of the queues that answer. Adds the receipts of the others to
+/// `silent`.
+async fn deliver_others(notifier: &Notifier, round: u64, silent: &mut Vec<Receipt>) {
+    let mut others = Vec::new();
+    for message in samples::messages(round * 12..round * 12 + 12) {
+        let is_silent = Message::priority(&message) == Priority::Error;
+        let receipt = notifier.relay(message).await;
+        if is_silent { &mut *silent } else { &mut others }.push(receipt);
+    }
+    for receipt in others {
+        within("the messages of the other queues", receipt).await;
+    }
 }
 
 /// Waits for the delivery of one message.
