@@ -13,13 +13,11 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::body_pool;
-use super::context::Context;
 use super::json_writer::JsonWriter;
 use super::limits::SizeLimits;
-use super::message::Message;
+use super::message::{EncodedNotification, Message};
 use super::notification_wire::NotificationWire;
 use super::payload_style::PayloadStyle;
-use super::sequence::SequenceState;
 use crate::error::Result;
 use crate::event::payload::PayloadView;
 use crate::redact::payload_place::PayloadPlace;
@@ -96,16 +94,14 @@ pub(crate) fn encode(
         Cow::Borrowed(_) => Arc::clone(publisher_id),
         Cow::Owned(redacted) => redacted.into(),
     };
-    Ok(Message {
+    Ok(Message::new(EncodedNotification {
         id: message_id,
         event_type: event_type.clone(),
         priority,
         publisher_id,
         timestamp,
         body: body?,
-        context: Context::new(),
-        sequence_state: SequenceState::None,
-    })
+    }))
 }
 
 thread_local! {

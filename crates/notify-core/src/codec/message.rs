@@ -40,17 +40,33 @@ use crate::redact::printable::has_unsafe;
 /// ```
 #[derive(Clone)]
 pub struct Message {
-    pub(crate) id: Uuid,
-    pub(crate) event_type: EventType,
-    pub(crate) priority: Priority,
-    pub(crate) publisher_id: Arc<str>,
-    pub(crate) timestamp: OffsetDateTime,
-    pub(crate) body: Bytes,
-    pub(crate) context: Context,
+    /// Shared, because each destination has a clone, and queues move messages from place to place.
+    notification: Arc<EncodedNotification>,
+    context: Context,
     pub(crate) sequence_state: SequenceState,
 }
 
+/// The part of a message that never changes.
+#[derive(Clone)]
+pub(super) struct EncodedNotification {
+    pub(super) id: Uuid,
+    pub(super) event_type: EventType,
+    pub(super) priority: Priority,
+    pub(super) publisher_id: Arc<str>,
+    pub(super) timestamp: OffsetDateTime,
+    pub(super) body: Bytes,
+}
+
 impl Message {
+    /// Returns the message of a notification, without a context and a sequence.
+    pub(super) fn new(notification: EncodedNotification) -> Self {
+        Self {
+            notification: Arc::new(notification),
+            context: Context::new(),
+            sequence_state: SequenceState::None,
+        }
+    }
+
     /// Creates the message that has this [`body`](Self::body), without encoding or redacting again.
     ///
     /// Use it for bodies that you stored yourself, such as those in a spool. To read a notification
@@ -70,30 +86,27 @@ impl Message {
         // Drop the error of `serde_json`, which may quote the body.
         let wire: NotificationWire<'_, IgnoredAny> = serde_json::from_str(text)
             .map_err(|_| invalid("the body is not a notification with the six attributes"))?;
-        Ok(Self {
+        Ok(Self::new(EncodedNotification {
             id: wire.message_id,
             event_type: wire.event_type.into_owned(),
             priority: wire.priority,
             publisher_id: wire.publisher_id.into(),
             timestamp: wire.timestamp,
             body: body.into_boxed_slice().into(),
-            context: Context::new(),
-            sequence_state: SequenceState::None,
-        })
+        }))
     }
 
     /// Returns a message without a body, for the lane of an event that cannot be encoded.
     pub(crate) fn unencoded(event: &Event) -> Self {
-        Self {
+        let message = Self::new(EncodedNotification {
             id: Uuid::nil(),
             event_type: event.event_type().clone(),
             priority: event.priority(),
             publisher_id: Arc::from(""),
             timestamp: OffsetDateTime::UNIX_EPOCH,
             body: Bytes::new(),
-            context: Context::new(),
-            sequence_state: SequenceState::Due,
-        }
+        });
+        Self { sequence_state: SequenceState::Due, ..message }
     }
 
     /// Returns the message of an event that a program emits: with a context, and for a queue to number.
@@ -123,27 +136,32 @@ impl Message {
     ///
     /// Every copy of a notification has the same id, so that consumers can drop duplicates.
     pub fn id(&self) -> Uuid {
-        self.id
+        self.notification.id
     }
 
     /// Returns the event type.
     pub fn event_type(&self) -> &EventType {
-        &self.event_type
+        &self.notification.event_type
     }
 
     /// Returns the priority.
     pub fn priority(&self) -> Priority {
-        self.priority
+        self.notification.priority
     }
 
     /// Returns the publisher id, which is the host name unless it is configured.
     pub fn publisher_id(&self) -> &str {
-        &self.publisher_id
+        &self.notification.publisher_id
+    }
+
+    /// Returns the publisher id for another owner.
+    pub(super) fn shared_publisher_id(&self) -> Arc<str> {
+        Arc::clone(&self.notification.publisher_id)
     }
 
     /// Returns the time at which the notification was emitted, in UTC.
     pub fn timestamp(&self) -> OffsetDateTime {
-        self.timestamp
+        self.notification.timestamp
     }
 
     /// Returns the notification as one line of compact JSON in UTF-8.
@@ -151,13 +169,13 @@ impl Message {
     /// The line has six keys in the order of the specification and no line end. It contains no
     /// unescaped control character, line separator or bidirectional control.
     pub fn body(&self) -> &[u8] {
-        &self.body
+        &self.notification.body
     }
 
     /// Returns the payload as it is in the body; `None` if the body has none, which
     /// [`from_body`](Self::from_body) rules out.
     pub(super) fn payload(&self) -> Option<&RawValue> {
-        let body: BodyPayload<'_> = serde_json::from_slice(&self.body).ok()?;
+        let body: BodyPayload<'_> = serde_json::from_slice(&self.notification.body).ok()?;
         Some(body.payload)
     }
 
@@ -210,7 +228,7 @@ impl Message {
 
     /// Returns the size by which queues count the message, in bytes: that of its body and of its context.
     pub fn size(&self) -> usize {
-        self.body.len() + self.context.size()
+        self.body().len() + self.context.size()
     }
 
     /// Returns the same message with a body that shares no memory with other messages.
@@ -218,7 +236,15 @@ impl Message {
     /// Bodies share chunks of memory, and one pending message keeps a whole chunk. A message that stays
     /// for long must not.
     pub(crate) fn detached(self) -> Self {
-        Self { body: Bytes::copy_from_slice(&self.body), ..self }
+        let body = Bytes::copy_from_slice(self.body());
+        let notification = EncodedNotification { body, ..(*self.notification).clone() };
+        Self { notification: Arc::new(notification), ..self }
+    }
+
+    /// Returns whether the body shares no memory with other messages.
+    #[cfg(test)]
+    pub(crate) fn owns_body(&self) -> bool {
+        self.notification.body.is_unique()
     }
 
     /// Returns the body in envelope 2.0 of oslo.messaging, as its driver `messagingv2` sends it:
@@ -239,11 +265,11 @@ impl Message {
     /// ```
     pub fn oslo_v2(&self) -> Vec<u8> {
         const OPEN: &[u8] = br#"{"oslo.version": "2.0", "oslo.message": "#;
-        let mut out = Vec::with_capacity(OPEN.len() + self.body.len() * 5 / 4);
+        let mut out = Vec::with_capacity(OPEN.len() + self.body().len() * 5 / 4);
         out.extend_from_slice(OPEN);
         out.push(b'"');
         // Only quotes and backslashes need escaping: the body has everything else escaped.
-        for piece in self.body.split_inclusive(|byte| matches!(byte, b'"' | b'\\')) {
+        for piece in self.body().split_inclusive(|byte| matches!(byte, b'"' | b'\\')) {
             match piece {
                 [plain @ .., mark @ (b'"' | b'\\')] => {
                     out.extend_from_slice(plain);
@@ -268,10 +294,10 @@ struct BodyPayload<'a> {
 impl fmt::Debug for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Message")
-            .field("id", &self.id)
-            .field("event_type", &self.event_type)
-            .field("priority", &self.priority)
-            .field("bytes", &self.body.len())
+            .field("id", &self.notification.id)
+            .field("event_type", &self.notification.event_type)
+            .field("priority", &self.notification.priority)
+            .field("bytes", &self.body().len())
             .finish_non_exhaustive()
     }
 }
