@@ -2,13 +2,13 @@
 
 use std::collections::VecDeque;
 
-use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::load::Load;
+use super::outcome_slot::OutcomeSender;
 use super::queue_config::{Overflow, QueueConfig};
 use crate::codec::message::Message;
-use crate::error::{Error, Result};
+use crate::error::Error;
 use crate::transport::lanes::Lane;
 
 /// Messages in the order in which the program emitted them.
@@ -30,7 +30,7 @@ pub(super) struct MessageBlock {
 #[derive(Debug)]
 pub(super) struct MessageRecord {
     /// The sender for the receipt; `None` once the message is settled.
-    pub(super) receipt: Option<oneshot::Sender<Result<()>>>,
+    pub(super) receipt: Option<OutcomeSender>,
     /// The message's place in the order in which its queue took messages.
     pub(super) order: u64,
     /// The flush generation in which it entered the queue: see

@@ -311,8 +311,9 @@ impl NotifierBuilder {
         let publisher_id = publisher_id.into();
         let built: Result<Vec<_>> =
             others.into_iter().map(|other| other.build_one(&publisher_id)).collect();
-        let (other_cores, other_workers): (Vec<_>, Vec<_>) = built?.into_iter().unzip();
+        let (mut other_cores, other_workers): (Vec<_>, Vec<_>) = built?.into_iter().unzip();
         let (mut core, mut worker) = self.build_one(&publisher_id)?;
+        mark_narrower(std::iter::once(&mut core).chain(&mut other_cores).collect());
         core.others = other_cores.into_iter().map(|core| Notifier(Arc::new(core))).collect();
         let others = core.others.iter().map(|other| &*other.0);
         core.labels = std::iter::once(&core).chain(others).map(|one| one.label.clone()).collect();
@@ -353,6 +354,7 @@ impl NotifierBuilder {
             others: Box::default(),
             labels: Arc::default(),
             fans_out: false,
+            is_narrower: false,
             enabled,
             suppressed: AtomicU64::new(0),
             publisher_id: Arc::clone(publisher_id),
@@ -388,6 +390,14 @@ impl NotifierBuilder {
                 quoted(name)
             )),
         }
+    }
+}
+
+/// Marks the destinations that do not get all events that another one gets.
+fn mark_narrower(mut cores: Vec<&mut NotifierCore>) {
+    for at in 0..cores.len() {
+        let own = &cores[at].enabled;
+        cores[at].is_narrower = cores.iter().any(|other| own.is_narrower_than(&other.enabled));
     }
 }
 

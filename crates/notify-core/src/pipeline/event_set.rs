@@ -7,7 +7,7 @@ use crate::event::event_type::EventType;
 use crate::event::priority::Priority;
 
 /// A set of event types: one bit for each documented one, and rules for all others.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct EventSet {
     /// The bits of the documented types that the set holds.
     documented: u16,
@@ -68,6 +68,13 @@ impl EventSet {
     /// Returns whether the set leaves out some priorities.
     pub(super) fn has_priorities(&self) -> bool {
         self.priorities.is_some()
+    }
+
+    /// Returns whether the set leaves out events that the transport wants and that `other` may hold.
+    pub(super) fn is_narrower_than(&self, other: &Self) -> bool {
+        let Self { disabled, globs, priorities, .. } = self;
+        let has_filter = !disabled.is_empty() || !globs.is_empty() || priorities.is_some();
+        has_filter && self != other
     }
 
     /// Returns whether the configuration selects a type: it does not disable the name or the group, and

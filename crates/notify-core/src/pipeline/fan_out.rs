@@ -12,6 +12,8 @@ use super::account::DropReason;
 use super::claim::Claim;
 use super::deadline::after;
 use super::notifier::{Notifier, NotifierCore};
+use super::outcome_slot::{OutcomeSlot, OutcomeSlots};
+use super::queue::Submission;
 use super::receipt::Receipt;
 use super::reservation::{Reservation, RoomRequest};
 use crate::codec::context::Context;
@@ -29,14 +31,12 @@ impl Notifier {
     #[inline(never)]
     pub(super) fn emit_to_each(&self, event: &Event, context: &Context) -> Receipt {
         let mut messages = MessagesOnce::new(self.encoder(event, context));
-        let receipts = self.cores().map(|core| {
-            let accepts = core.accepts(event.event_type(), event.priority());
-            accepts.then(|| match messages.get(&core.encoding) {
-                Ok(message) => core.queue.push(message),
-                Err(error) => core.queue.refuse_unencoded(error, Some(event)),
-            })
-        });
-        Receipt::of_destinations(&self.0.labels, receipts.collect())
+        self.submit_to_each(
+            |core| core.accepts(event.event_type(), event.priority()),
+            |core| messages.get(&core.encoding),
+            Some(event),
+            |core, submission| core.queue.push(submission),
+        )
     }
 
     /// Emits an event as soon as all required destinations have room.
@@ -82,39 +82,57 @@ impl Notifier {
         priority: Priority,
         event: Option<&Event>,
     ) -> Receipt {
-        let of_core = |core: &NotifierCore| {
-            let takes = core.enabled.contains_event(event_type, priority);
-            takes.then(|| messages.get(&core.encoding))
-        };
-        let encoded: Vec<Option<Result<Message>>> = self.cores().map(of_core).collect();
-        let requests: Vec<_> = self
-            .cores()
-            .zip(&encoded)
-            .filter(|(core, _)| core.label.required)
-            .filter_map(|(core, message)| {
-                let message = message.as_ref()?.as_ref().ok()?;
-                Some((core, RoomRequest::of(message, &core.queue)))
-            })
-            .collect();
+        let takes = |core: &NotifierCore| core.enabled.contains_event(event_type, priority);
+        let mut requests = Vec::new();
+        for core in self.cores().filter(|core| core.label.required && takes(core)) {
+            // One that cannot be encoded needs no room, and is refused below.
+            if let Ok(message) = messages.get(&core.encoding) {
+                requests.push((core, RoomRequest::of(&message, &core.queue)));
+            }
+        }
         let deadline = after(self.0.send_timeout);
         let mut rooms = reserve_each(&requests, deadline).await.map(Vec::into_iter);
         // Nothing is counted before this line, so that a dropped future counts nothing.
-        let receipts = self.cores().zip(encoded).map(|(core, message)| {
-            match message {
-                None => {
-                    core.count_suppressed();
-                    None
+        self.submit_to_each(
+            |core| core.accepts(event_type, priority),
+            |core| messages.get(&core.encoding),
+            event,
+            |core, submission| match rooms.as_mut().map(Iterator::next) {
+                _ if !core.label.required => core.queue.push(submission),
+                Ok(Some(room)) => room.push(submission, false),
+                // A destination without room in time, or a closed one.
+                Ok(None) | Err(_) => core.queue.push_or_drop(submission),
+            },
+        )
+    }
+
+    /// Hands a notification to each destination that `accepts` it, by `push`. `event` is `None` for a
+    /// notification of the past.
+    pub(super) fn submit_to_each(
+        &self,
+        accepts: impl Fn(&NotifierCore) -> bool,
+        mut message: impl FnMut(&NotifierCore) -> Result<Message>,
+        event: Option<&Event>,
+        mut push: impl FnMut(&NotifierCore, Submission),
+    ) -> Receipt {
+        let slot = |core: &NotifierCore| OutcomeSlot::new(core.queue.id, !accepts(core));
+        let slots = OutcomeSlots::new(self.cores().map(slot));
+        let (mut message_id, since) = (None, Instant::now());
+        for (index, core) in self.cores().enumerate() {
+            let Some(receipt) = slots.sender(index) else { continue };
+            match message(core) {
+                Ok(message) => {
+                    message_id = Some(message.id());
+                    let message = if core.is_narrower { message.detached() } else { message };
+                    push(core, Submission { message, receipt, since });
                 }
-                Some(Err(error)) => Some(core.queue.refuse_unencoded(error, event)),
-                Some(Ok(message)) if !core.label.required => Some(core.queue.push(message)),
-                Some(Ok(message)) => Some(match rooms.as_mut().map(Iterator::next) {
-                    Ok(Some(room)) => room.push(message, false),
-                    // A destination without room in time, or a closed one.
-                    Ok(None) | Err(_) => core.queue.push_or_drop(message),
-                }),
+                Err(error) => {
+                    core.queue.refuse_unencoded(&error, event);
+                    receipt.send(Err(error));
+                }
             }
-        });
-        Receipt::of_destinations(&self.0.labels, receipts.collect())
+        }
+        Receipt::of_destinations(&self.0.labels, slots, message_id)
     }
 }
 
@@ -215,5 +233,53 @@ impl<F: Fn(&Encoding) -> Result<Message>> MessagesOnce<F> {
             Some(_) => self.further.push(kept),
         }
         message
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+
+    use super::super::block::MessageBlock;
+    use super::*;
+    use crate::event::payload::Payload;
+    use crate::transport::{Batch, Transport};
+
+    /// A destination that never gets a batch: the test runs no worker.
+    #[derive(Debug)]
+    struct Idle;
+
+    #[async_trait]
+    impl Transport for Idle {
+        fn name(&self) -> &'static str {
+            "idle"
+        }
+
+        async fn send(&mut self, _: &mut Batch<'_>) -> Result<()> {
+            Ok(())
+        }
+
+        async fn close(&mut self) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    /// The pending messages of a destination with a filter keep no memory of events that it does not get.
+    #[test]
+    fn a_destination_with_a_filter_keeps_its_own_bodies_alone() {
+        let failures = Notifier::builder(Idle).named("failures").priorities([Priority::Error]);
+        let all = Notifier::builder(Idle).named("all").destination(failures);
+        let (notifier, _worker) = all.publisher_id("image.host1").build().unwrap();
+        for _ in 0..10 {
+            drop(notifier.emit(&Event::ImageUpload(Payload::Warn("slow".into()))));
+        }
+        drop(notifier.emit(&Event::ImageUpload(Payload::Error("full".into()))));
+        let owners = notifier.cores().map(|core| {
+            let mut pending = MessageBlock::default();
+            core.queue.lock().pending.take_any(&mut pending);
+            pending.messages.iter().map(Message::owns_body).collect::<Vec<_>>()
+        });
+        let owners: Vec<_> = owners.collect();
+        assert_eq!((owners[0][10], &*owners[1]), (false, &[true][..]));
     }
 }

@@ -58,6 +58,7 @@ mod linger_state;
 mod load;
 mod notifier;
 mod outage;
+mod outcome_slot;
 mod permit;
 mod queue;
 mod queue_close;

@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 
 use super::deadline::after;
 use super::event_set::EventSet;
-use super::queue::Queue;
+use super::queue::{Queue, Submission};
 use super::receipt::{DestinationLabel, Receipt};
 use super::registry::DelayedQueue;
 use super::stage::StageInfo;
@@ -19,7 +19,7 @@ use crate::codec::context::{Context, EMPTY};
 use crate::codec::encode::{Encoding, encode};
 use crate::codec::message::Message;
 use crate::codec::notification::Notification;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::event::event_type::EventType;
 use crate::event::payload::{Event, NotificationPayload, PayloadView};
 use crate::transport::lanes::{Lane, Lanes};
@@ -58,6 +58,11 @@ pub(super) struct NotifierCore {
     pub(super) labels: Arc<[DestinationLabel]>,
     /// Whether `emit` must look at each event for each destination.
     pub(super) fans_out: bool,
+    /// Whether other destinations get events that this one does not.
+    ///
+    /// Its messages then get bodies of their own. The bodies of successive events share memory, and while this
+    /// destination is away, each of its few messages would keep those of the others.
+    pub(super) is_narrower: bool,
     /// The events that are enabled and that the transport wants.
     pub(super) enabled: EventSet,
     /// The number of notifications that the destination does not get.
@@ -155,8 +160,12 @@ impl Notifier {
             return self.emit_to_each(event, context);
         }
         match self.encode(event, context) {
-            Ok(message) => self.0.queue.push(message),
-            Err(error) => self.0.queue.refuse_unencoded(error, Some(event)),
+            Ok(message) => {
+                let (receipt, submission) = self.0.queue.submission(message);
+                self.0.queue.push(submission);
+                receipt
+            }
+            Err(error) => self.refuse_unencoded(error, Some(event)),
         }
     }
 
@@ -186,11 +195,14 @@ impl Notifier {
         if !self.enabled(event.event_type()) {
             return self.suppress();
         }
-        // Two steps, so that a message that need not wait is not moved into the future that waits.
-        match self.push_in_turn(self.encode(event, context), Some(event)) {
-            Ok(receipt) => receipt,
-            Err(message) => self.0.queue.push_when_room(message, self.0.send_timeout).await,
+        let (receipt, waiting) = match self.encode(event, context) {
+            Ok(message) => self.push_in_turn(message),
+            Err(error) => return self.refuse_unencoded(error, Some(event)),
+        };
+        if let Some(waiting) = waiting {
+            self.0.queue.push_when_room(waiting, self.0.send_timeout).await;
         }
+        receipt
     }
 
     /// Emits a notification and waits for its outcome.
@@ -294,11 +306,14 @@ impl Notifier {
         if !self.enabled(notification.event_type()) {
             return self.suppress();
         }
-        let message = notification.encode_in(context, &self.0.encoding);
-        match self.push_in_turn(message, None) {
-            Ok(receipt) => receipt,
-            Err(message) => self.0.queue.push_when_room(message, self.0.send_timeout).await,
+        let (receipt, waiting) = match notification.encode_in(context, &self.0.encoding) {
+            Ok(message) => self.push_in_turn(message),
+            Err(error) => return self.refuse_unencoded(error, None),
+        };
+        if let Some(waiting) = waiting {
+            self.0.queue.push_when_room(waiting, self.0.send_timeout).await;
         }
+        receipt
     }
 
     /// Queues an encoded message unchanged, and waits for room without a timeout.
@@ -314,10 +329,11 @@ impl Notifier {
     ///
     /// If you drop the future before it resolves, the notifier queues and counts nothing.
     pub async fn relay(&self, message: Message) -> Receipt {
-        match self.0.queue.push_in_turn(message) {
-            Ok(receipt) => receipt,
-            Err(message) => self.0.queue.push_when_room(message, Duration::MAX).await,
+        let (receipt, waiting) = self.push_in_turn(message);
+        if let Some(waiting) = waiting {
+            self.0.queue.push_when_room(waiting, Duration::MAX).await;
         }
+        receipt
     }
 
     /// Returns a notification of `payload` with a new id, this notifier's publisher id and the current
@@ -453,18 +469,18 @@ impl Notifier {
         self.stats()
     }
 
-    /// Queues an encoded notification if it need not wait; returns the message otherwise.
-    /// `event` is `None` for a notification of the past.
-    #[expect(clippy::result_large_err, reason = "the caller goes on with the message")]
-    fn push_in_turn(
-        &self,
-        encoded: Result<Message>,
-        event: Option<&Event>,
-    ) -> Result<Receipt, Message> {
-        match encoded {
-            Ok(message) => self.0.queue.push_in_turn(message),
-            Err(error) => Ok(self.0.queue.refuse_unencoded(error, event)),
-        }
+    /// Queues a message if it need not wait; returns it with its receipt otherwise.
+    ///
+    /// A step of its own, so that a message that need not wait is not moved into the future that waits.
+    fn push_in_turn(&self, message: Message) -> (Receipt, Option<Submission>) {
+        let (receipt, submission) = self.0.queue.submission(message);
+        (receipt, self.0.queue.push_in_turn(submission).err())
+    }
+
+    /// Counts a notification that could not be encoded. `event` is `None` for a notification of the past.
+    fn refuse_unencoded(&self, error: Error, event: Option<&Event>) -> Receipt {
+        self.0.queue.refuse_unencoded(&error, event);
+        Receipt::decided(None, Err(error))
     }
 
     /// Returns the cores of all destinations.

@@ -248,20 +248,19 @@ impl Permit {
             drop(required);
             return Err(UnusedPermit { permit: Self { notifier, rooms, max_bytes }, error });
         }
-        let mut rooms = rooms.into_iter();
-        let receipts = notifier.cores().map(|core| {
-            // A room that is not used is given back here.
-            let room = if core.label.required { rooms.next() } else { None };
-            if !core.accepts(event.event_type(), event.priority()) {
-                return None;
-            }
-            Some(match (messages.get(&core.encoding), room) {
-                (Ok(message), Some(room)) => room.push(message, true),
-                (Ok(message), None) => core.queue.push(message),
-                (Err(error), _) => core.queue.refuse_unencoded(error, Some(event)),
-            })
-        });
-        Ok(Receipt::of_destinations(&notifier.0.labels, receipts.collect()))
+        // The room of a destination that does not take the notification is given back here.
+        let required = notifier.cores().filter(|core| core.label.required);
+        let wanted = required.zip(rooms).filter(|(core, _)| takes(core)).map(|(_, room)| room);
+        let mut rooms = wanted.collect::<Vec<_>>().into_iter();
+        Ok(notifier.submit_to_each(
+            |core| core.accepts(event.event_type(), event.priority()),
+            |core| messages.get(&core.encoding),
+            Some(event),
+            |core, submission| match core.label.required.then(|| rooms.next()).flatten() {
+                Some(room) => room.push(submission, true),
+                None => core.queue.push(submission),
+            },
+        ))
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Notify, oneshot, watch};
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use super::account::{Account, DropReason};
@@ -21,6 +21,7 @@ use super::lane_queues::LaneQueues;
 use super::linger_state::{StreamDetector, WakeThreshold};
 use super::load::Load;
 use super::outage::Outage;
+use super::outcome_slot::OutcomeSender;
 use super::queue_config::{Overflow, QueueConfig, weight};
 use super::random::RandomSource;
 use super::receipt::Receipt;
@@ -101,6 +102,15 @@ pub(super) struct QueueState {
     pub(super) outage: Outage,
 }
 
+/// A message for the queue, with the sender for its outcome.
+#[derive(Debug)]
+pub(super) struct Submission {
+    pub(super) message: Message,
+    pub(super) receipt: OutcomeSender,
+    /// The time at which the program emitted it.
+    pub(super) since: Instant,
+}
+
 /// The phase of the worker's life.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum WorkerPhase {
@@ -175,19 +185,21 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Returns the receipt of a message that goes to no other queue, and the message for [`push`](Self::push).
+    pub(super) fn submission(&self, message: Message) -> (Receipt, Submission) {
+        let (receipt, sender) = Receipt::single(message.id(), self.id);
+        (receipt, Submission { message, receipt: sender, since: Instant::now() })
+    }
+
     /// Queues a message, or drops one according to [`Overflow`] when the queue is full.
-    pub(super) fn push(&self, message: Message) -> Receipt {
-        let message = match self.try_push(message, Claim::BehindTheLine) {
-            Ok(receipt) => return receipt,
-            Err(message) if self.config.overflow == Overflow::DropNewest => {
-                return self.drop_new(message, DropReason::Overflow);
-            }
-            Err(message) => message,
-        };
-        self.make_room(&message);
+    pub(super) fn push(&self, submission: Submission) {
+        let Err(submission) = self.try_push(submission, Claim::BehindTheLine) else { return };
+        if self.config.overflow == Overflow::DropNewest {
+            return self.drop_new(submission, DropReason::Overflow);
+        }
+        self.make_room(&submission.message);
         // If another emitter took the new room, this message is the newest one: drop it.
-        self.try_push(message, Claim::BehindTheLine)
-            .unwrap_or_else(|message| self.drop_new(message, DropReason::Overflow))
+        self.push_claimed(submission, Claim::BehindTheLine);
     }
 
     /// Queues a message if there is room and no caller waits for room in its lane; returns it
@@ -196,30 +208,29 @@ impl Queue {
     /// While a caller waits for room, this returns every message of the lane, so that a stream of small
     /// messages cannot starve a large one. A caller that did not notice yet that its turn came delays no
     /// other.
-    #[expect(clippy::result_large_err, reason = "the caller goes on with the message")]
-    pub(super) fn push_in_turn(&self, message: Message) -> Result<Receipt, Message> {
-        self.try_push(message, Claim::InTurn)
+    pub(super) fn push_in_turn(&self, submission: Submission) -> Result<(), Submission> {
+        self.try_push(submission, Claim::InTurn)
     }
 
     /// Queues a message as soon as there is room, or drops it after `timeout`.
     ///
     /// Callers get room for a lane in the order in which they called.
-    pub(super) async fn push_when_room(&self, mut message: Message, timeout: Duration) -> Receipt {
+    pub(super) async fn push_when_room(&self, mut submission: Submission, timeout: Duration) {
         let deadline = after(timeout);
-        let lane = self.lanes.lane(&message);
+        let lane = self.lanes.lane(&submission.message);
         let callers = self.room.line(Some(lane));
         let Ok(_turn) = tokio::time::timeout_at(deadline, callers.turn.lock()).await else {
-            return self.push_or_drop(message);
+            return self.push_or_drop(submission);
         };
-        let _waiting = self.await_room(Some(lane), Load::one(weight(&message)));
+        let _waiting = self.await_room(Some(lane), Load::one(weight(&submission.message)));
         loop {
             let room = callers.room.notified();
-            message = match self.try_push(message, Claim::First) {
-                Ok(receipt) => return receipt,
-                Err(message) => message,
+            submission = match self.try_push(submission, Claim::First) {
+                Ok(()) => return,
+                Err(submission) => submission,
             };
             if tokio::time::timeout_at(deadline, room).await.is_err() {
-                return self.push_or_drop(message);
+                return self.push_or_drop(submission);
             }
         }
     }
@@ -228,22 +239,27 @@ impl Queue {
     ///
     /// Tries once more before dropping: the caller at the head of the line may need more room than this
     /// message.
-    pub(super) fn push_or_drop(&self, message: Message) -> Receipt {
-        self.try_push(message, Claim::First)
-            .unwrap_or_else(|message| self.drop_new(message, DropReason::Overflow))
+    pub(super) fn push_or_drop(&self, submission: Submission) {
+        self.push_claimed(submission, Claim::First);
     }
 
     /// Queues a message in room that a [`Reservation`](super::reservation::Reservation) holds, and ends
     /// the reservation of `room`.
-    pub(super) fn push_reserved(&self, message: Message, room: usize, protected: bool) -> Receipt {
+    pub(super) fn push_reserved(&self, submission: Submission, room: usize, protected: bool) {
         // Room that was reserved suffices, so the queue takes the message unless it is closed.
-        self.try_push(message, Claim::Reserved { room, protected })
-            .unwrap_or_else(|message| self.drop_new(message, DropReason::Overflow))
+        self.push_claimed(submission, Claim::Reserved { room, protected });
+    }
+
+    /// Queues a message with a claim to room, or drops it.
+    fn push_claimed(&self, submission: Submission, claim: Claim) {
+        if let Err(submission) = self.try_push(submission, claim) {
+            self.drop_new(submission, DropReason::Overflow);
+        }
     }
 
     /// Counts a notification that could not be encoded. An `event` that the program emits takes a number
     /// along.
-    pub(super) fn refuse_unencoded(&self, error: Error, event: Option<&Event>) -> Receipt {
+    pub(super) fn refuse_unencoded(&self, error: &Error, event: Option<&Event>) {
         let numbered = event.map(|event| {
             let message = Message::unencoded(event);
             let lane = self.numbered_lane(&message, self.lanes.lane(&message));
@@ -254,32 +270,27 @@ impl Queue {
             Some((mut message, lane)) => state.count_emitted(&mut message, lane, &self.random),
             None => state.account.emitted += 1,
         }
-        let report = state.account.refuse(1, Some(&error));
+        let report = state.account.refuse(1, Some(error));
         drop(state);
         report.log(&self.log_prefix);
-        Receipt::decided(None, Err(error))
     }
 
     /// Queues a message, or returns it when the queue is full. Drops it when the queue is closed.
-    #[expect(clippy::result_large_err, reason = "the caller goes on with the message")]
-    fn try_push(&self, message: Message, claim: Claim) -> Result<Receipt, Message> {
+    fn try_push(&self, submission: Submission, claim: Claim) -> Result<(), Submission> {
+        let Submission { message, receipt, since } = submission;
         let bytes = weight(&message);
         let lane = self.lanes.lane(&message);
         let is_reserved = matches!(claim, Claim::Reserved { .. });
         let mut message = if self.failing_lanes.contains(lane) {
             // Most messages of a lane that fails find no room, so look before the copy.
             if !is_reserved && !self.may_enter(lane, bytes) {
-                return Err(message);
+                return Err(Submission { message, receipt, since });
             }
             // The message may stay for long: give up the memory that it shares with others.
             message.detached()
         } else {
             message
         };
-        // Allocate and read the clock before taking the lock.
-        let (sender, outcome) = oneshot::channel();
-        let receipt = Receipt::waiting(message.id(), outcome, self.id);
-        let since = Instant::now();
         let numbered_lane = self.numbered_lane(&message, lane);
         let mut evicted = MessageBlock::default();
         let mut state = self.lock();
@@ -290,20 +301,21 @@ impl Queue {
             drop(state);
             if self.durable_source {
                 // The source still has the message and sends it again later: count no loss.
-                let error = self.drop_error(DropReason::Closed);
-                return Ok(Receipt::decided(Some(message.id()), Err(error)));
+                receipt.send(Err(self.drop_error(DropReason::Closed)));
+            } else {
+                self.drop_new(Submission { message, receipt, since }, DropReason::Closed);
             }
-            return Ok(self.drop_new(message, DropReason::Closed));
+            return Ok(());
         }
         let protected = matches!(claim, Claim::Reserved { protected: true, .. });
         let may_push = is_reserved
             || state.take_room(Some(lane), Load::one(bytes), claim, &self.config, &mut evicted);
         if !may_push {
             self.unlock_and_drop(state, evicted);
-            return Err(message);
+            return Err(Submission { message, receipt, since });
         }
         let record = MessageRecord {
-            receipt: Some(sender),
+            receipt: Some(receipt),
             order: state.next_order,
             generation: state.generations.add(),
             since,
@@ -333,7 +345,7 @@ impl Queue {
         if wake_lane {
             self.lane_work[lane.index()].notify_one();
         }
-        Ok(receipt)
+        Ok(())
     }
 
     /// Returns whether the share of a lane has room for `bytes`, or the queue is closed to all messages.
@@ -350,14 +362,15 @@ impl Queue {
     }
 
     /// Counts a message that never entered the queue as emitted and dropped. It takes a number along.
-    fn drop_new(&self, mut message: Message, reason: DropReason) -> Receipt {
+    fn drop_new(&self, submission: Submission, reason: DropReason) {
+        let Submission { mut message, receipt, .. } = submission;
         let lane = self.numbered_lane(&message, self.lanes.lane(&message));
         let mut state = self.lock();
         state.count_emitted(&mut message, lane, &self.random);
         let report = state.account.drop_messages(1, reason);
         drop(state);
         report.log(&self.log_prefix);
-        Receipt::decided(Some(message.id()), Err(self.drop_error(reason)))
+        receipt.send(Err(self.drop_error(reason)));
     }
 
     /// Returns the lane that numbers a message of `lane`.

@@ -8,13 +8,12 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
-use tokio::sync::oneshot;
-use tokio::sync::oneshot::error::TryRecvError;
 use uuid::Uuid;
 
 use super::destination_outcome::{DestinationOutcome, DestinationProgress};
+use super::outcome_slot::{OutcomeSender, OutcomeSlot, OutcomeSlots, worker_gone};
 use super::registry::QueueId;
-use crate::error::{Error, ErrorKind, Outcome, Result};
+use crate::error::{Error, Result};
 
 /// A future that resolves to the outcome of one notification.
 ///
@@ -53,27 +52,19 @@ use crate::error::{Error, ErrorKind, Outcome, Result};
 #[derive(Debug)]
 pub struct Receipt {
     message_id: Option<Uuid>,
-    /// The queue of a waiting receipt.
-    queue: Option<QueueId>,
     state: ReceiptState,
 }
 
-/// The outcome, or the channel that it comes through.
+/// The outcome, or the slots that it comes through.
 #[derive(Debug)]
 enum ReceiptState {
-    Waiting(oneshot::Receiver<Result<()>>),
+    /// The outcome of a notification that entered no queue.
     Decided(Result<()>),
-    /// The receipts at several destinations. Boxed, so that a receipt of one destination stays small
-    /// and its drop stays in the caller: a suppressed `emit` took 6 ns more without it.
-    Several(Box<DestinationReceipts>),
-}
-
-/// The receipts of one notification at several destinations, in their order.
-#[derive(Debug)]
-struct DestinationReceipts {
-    labels: Arc<[DestinationLabel]>,
-    /// `None` if the filter of the destination leaves the notification out.
-    receipts: Vec<Option<Receipt>>,
+    Queued {
+        slots: OutcomeSlots,
+        /// The labels of the destinations; `None` for a single one.
+        labels: Option<Arc<[DestinationLabel]>>,
+    },
 }
 
 /// The part of a destination that its receipts show. All receipts of a notifier share it.
@@ -87,32 +78,26 @@ pub(super) struct DestinationLabel {
 impl Receipt {
     /// Returns a receipt that has its outcome, for a notification that never enters the queue.
     pub(super) fn decided(message_id: Option<Uuid>, result: Result<()>) -> Self {
-        Self { message_id, queue: None, state: ReceiptState::Decided(result) }
+        Self { message_id, state: ReceiptState::Decided(result) }
     }
 
-    /// Returns the receipt of a queued message.
-    pub(super) fn waiting(
-        message_id: Uuid,
-        outcome: oneshot::Receiver<Result<()>>,
-        queue: QueueId,
-    ) -> Self {
-        let state = ReceiptState::Waiting(outcome);
-        Self { message_id: Some(message_id), queue: Some(queue), state }
+    /// Returns the receipt of a message for the queue of a single destination, and the sender for its
+    /// outcome.
+    pub(super) fn single(message_id: Uuid, queue: QueueId) -> (Self, OutcomeSender) {
+        let (slots, sender) = OutcomeSlots::single(queue);
+        let state = ReceiptState::Queued { slots, labels: None };
+        (Self { message_id: Some(message_id), state }, sender)
     }
 
     /// Returns the receipt of a notification for the destinations of `labels`, or for a single one with a
-    /// filter. The receipt of a destination is `None` if its filter leaves the notification out.
+    /// filter. `message_id` is `None` if no destination gets the notification.
     pub(super) fn of_destinations(
         labels: &Arc<[DestinationLabel]>,
-        mut receipts: Vec<Option<Self>>,
+        slots: OutcomeSlots,
+        message_id: Option<Uuid>,
     ) -> Self {
-        if receipts.len() == 1 {
-            let only = receipts.pop().flatten();
-            return only.unwrap_or_else(|| Self::decided(None, Ok(())));
-        }
-        let message_id = receipts.iter().flatten().find_map(|it| it.message_id);
-        let receipts = DestinationReceipts { labels: Arc::clone(labels), receipts };
-        Self { message_id, queue: None, state: ReceiptState::Several(Box::new(receipts)) }
+        let labels = (labels.len() > 1).then(|| Arc::clone(labels));
+        Self { message_id, state: ReceiptState::Queued { slots, labels } }
     }
 
     /// Notes that a caller starts to wait for an outcome, so that batches do not linger.
@@ -163,36 +148,27 @@ impl Receipt {
     /// # }
     /// ```
     pub fn by_destination(&mut self) -> Vec<DestinationOutcome> {
-        let ReceiptState::Several(receipts) = &mut self.state else {
-            let progress = self.progress();
-            return vec![DestinationOutcome { destination: "".into(), required: true, progress }];
+        let single = |progress| {
+            vec![DestinationOutcome { destination: "".into(), required: true, progress }]
         };
-        let DestinationReceipts { labels, receipts } = &mut **receipts;
-        let outcome =
-            |(label, receipt): (&DestinationLabel, &mut Option<Self>)| DestinationOutcome {
-                destination: Arc::clone(&label.name),
-                required: label.required,
-                progress: receipt.as_mut().map_or(DestinationProgress::Filtered, Self::progress),
-            };
-        labels.iter().zip(receipts).map(outcome).collect()
-    }
-
-    /// Returns the present progress of a receipt of one destination.
-    fn progress(&mut self) -> DestinationProgress {
-        let result = match &mut self.state {
+        match &self.state {
             ReceiptState::Decided(Ok(())) if self.message_id.is_none() => {
-                return DestinationProgress::Filtered;
+                single(DestinationProgress::Filtered)
             }
-            ReceiptState::Decided(result) => return DestinationProgress::Ended(result.clone()),
-            ReceiptState::Waiting(outcome) => match outcome.try_recv() {
-                Err(TryRecvError::Empty) => return DestinationProgress::Pending,
-                Err(TryRecvError::Closed) => Err(worker_gone()),
-                Ok(result) => result,
-            },
-            ReceiptState::Several(_) => return DestinationProgress::Pending,
-        };
-        self.state = ReceiptState::Decided(result.clone());
-        DestinationProgress::Ended(result)
+            ReceiptState::Decided(result) => single(DestinationProgress::Ended(result.clone())),
+            ReceiptState::Queued { slots, labels: None } => {
+                slots.iter().map(progress).flat_map(single).collect()
+            }
+            ReceiptState::Queued { slots, labels: Some(labels) } => {
+                let outcome =
+                    |(label, slot): (&DestinationLabel, &OutcomeSlot)| DestinationOutcome {
+                        destination: Arc::clone(&label.name),
+                        required: label.required,
+                        progress: progress(slot),
+                    };
+                labels.iter().zip(slots.iter()).map(outcome).collect()
+            }
+        }
     }
 
     /// Blocks the calling thread until the outcome is known, for programs without a runtime.
@@ -245,22 +221,26 @@ impl Receipt {
 
     /// Returns the error for a caller that waited `waited` without an outcome.
     pub(super) fn undecided(&self, waited: Duration) -> Error {
-        match &self.state {
-            ReceiptState::Several(receipts) => {
-                let mut each = receipts.labels.iter().zip(&receipts.receipts);
-                let waiting = each.find_map(|(label, receipt)| {
-                    let receipt = receipt.as_ref().filter(|_| label.required)?;
-                    matches!(receipt.state, ReceiptState::Waiting(_)).then_some((label, receipt))
-                });
-                waiting.map_or_else(worker_gone, |(label, receipt)| {
-                    at_destination(&label.name, &receipt.undecided(waited))
-                })
-            }
-            ReceiptState::Waiting(_) | ReceiptState::Decided(_) => {
-                let queue = self.queue.and_then(QueueId::queue);
-                queue.map_or_else(worker_gone, |queue| queue.undecided(waited))
-            }
-        }
+        let undecided = self.required().find(|(_, slot)| slot.outcome().is_none());
+        // The outcome may have come meanwhile.
+        let Some((label, slot)) = undecided.or_else(|| self.required().next()) else {
+            return worker_gone();
+        };
+        let error = slot.queue.queue().map_or_else(worker_gone, |queue| queue.undecided(waited));
+        at_destination(label, error)
+    }
+
+    /// Returns the slots of the destinations that the receipt waits for, each with its label if there are
+    /// several.
+    fn required(&self) -> impl Iterator<Item = (Option<&DestinationLabel>, &OutcomeSlot)> {
+        let queued = match &self.state {
+            ReceiptState::Decided(_) => None,
+            ReceiptState::Queued { slots, labels } => Some((slots, labels.as_deref())),
+        };
+        let slots = queued.into_iter().flat_map(|(slots, labels)| {
+            slots.iter().enumerate().map(move |(at, slot)| (labels.map(|labels| &labels[at]), slot))
+        });
+        slots.filter(|(label, slot)| !slot.filtered && label.is_none_or(|label| label.required))
     }
 }
 
@@ -268,52 +248,42 @@ impl Receipt {
 impl Future for Receipt {
     type Output = Result<()>;
 
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let result = match &mut self.state {
-            ReceiptState::Decided(result) => return Poll::Ready(result.clone()),
-            ReceiptState::Waiting(outcome) => match Pin::new(outcome).poll(context) {
-                Poll::Pending => {
-                    Self::note_wait();
-                    return Poll::Pending;
-                }
-                Poll::Ready(Ok(result)) => result,
-                Poll::Ready(Err(_)) => Err(worker_gone()),
-            },
-            ReceiptState::Several(receipts) => return receipts.poll_required(context),
-        };
-        self.state = ReceiptState::Decided(result.clone());
-        Poll::Ready(result)
-    }
-}
-
-impl DestinationReceipts {
-    /// Polls the receipts of all required destinations. Returns the first error once they all have decided.
-    fn poll_required(&mut self, context: &mut Context<'_>) -> Poll<Result<()>> {
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        if let ReceiptState::Decided(result) = &self.state {
+            return Poll::Ready(result.clone());
+        }
         let mut result = Poll::Ready(Ok(()));
-        for (label, receipt) in self.labels.iter().zip(&mut self.receipts) {
-            let Some(receipt) = receipt.as_mut().filter(|_| label.required) else { continue };
-            match Pin::new(receipt).poll(context) {
+        for (label, slot) in self.required() {
+            match slot.poll(context) {
                 Poll::Pending => result = Poll::Pending,
                 Poll::Ready(Err(error)) if matches!(result, Poll::Ready(Ok(()))) => {
-                    result = Poll::Ready(Err(at_destination(&label.name, &error)));
+                    result = Poll::Ready(Err(at_destination(label, error.clone())));
                 }
                 Poll::Ready(_) => {}
             }
+        }
+        if result.is_pending() {
+            Self::note_wait();
         }
         result
     }
 }
 
-/// Returns the error of one of several destinations.
-fn at_destination(destination: &str, error: &Error) -> Error {
-    Error::new(error.kind(), format!("destination `{destination}` failed"))
-        .with_outcome(error.outcome())
-        .with_source(error.clone())
+/// Returns the present progress of a notification at one destination.
+fn progress(slot: &OutcomeSlot) -> DestinationProgress {
+    match slot.outcome() {
+        _ if slot.filtered => DestinationProgress::Filtered,
+        None => DestinationProgress::Pending,
+        Some(result) => DestinationProgress::Ended(result.clone()),
+    }
 }
 
-/// Returns the error for a message whose record was dropped without an outcome.
-fn worker_gone() -> Error {
-    Error::new(ErrorKind::Closed, "the worker is gone").with_outcome(Outcome::Unknown)
+/// Returns the error of a destination, with its name if it has a label.
+fn at_destination(label: Option<&DestinationLabel>, error: Error) -> Error {
+    let Some(DestinationLabel { name, .. }) = label else { return error };
+    Error::new(error.kind(), format!("destination `{name}` failed"))
+        .with_outcome(error.outcome())
+        .with_source(error)
 }
 
 /// A waker for a thread that is parked in [`Receipt::wait`].

@@ -10,9 +10,8 @@ use super::account::DropReason;
 use super::block::MessageBlock;
 use super::claim::Claim;
 use super::load::Load;
-use super::queue::Queue;
+use super::queue::{Queue, Submission};
 use super::queue_config::weight;
-use super::receipt::Receipt;
 use crate::codec::message::Message;
 use crate::error::Result;
 use crate::transport::lanes::Lane;
@@ -109,12 +108,11 @@ impl Queue {
 
 impl Reservation {
     /// Queues a message in the room. A closed queue drops it. If `protected`, no overflow does.
-    pub(super) fn push(mut self, message: Message, protected: bool) -> Receipt {
+    pub(super) fn push(mut self, submission: Submission, protected: bool) {
         let room = self.bytes.take().unwrap_or_default();
-        let receipt = self.queue.push_reserved(message, room, protected);
+        self.queue.push_reserved(submission, room, protected);
         // The message may take less than the room.
         self.queue.room.notify();
-        receipt
     }
 }
 

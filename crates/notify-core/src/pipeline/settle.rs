@@ -146,7 +146,7 @@ impl Queue {
             }
             generations.add(record.generation);
             // Most callers drop their receipts, so collect only those that are still there.
-            let receipt = record.receipt.take().filter(|receipt| !receipt.is_closed());
+            let receipt = record.receipt.take().filter(|receipt| !receipt.is_abandoned());
             decided.extend(receipt.map(|receipt| (receipt, result)));
         }
         let mut state = self.lock();
@@ -159,8 +159,7 @@ impl Queue {
         drop(state);
         report.log(&self.log_prefix);
         for (receipt, result) in decided {
-            // The caller may have dropped the receipt meanwhile.
-            drop(receipt.send(result));
+            receipt.send(result);
         }
         // Without a settled message there is no new room before the attempt ends.
         if delivered + refused > 0 {
@@ -277,7 +276,9 @@ impl Queue {
         for record in block.records {
             let error = error.clone();
             let error = if record.unknown { error.with_outcome(Outcome::Unknown) } else { error };
-            drop(record.receipt.map(|receipt| receipt.send(Err(error))));
+            if let Some(receipt) = record.receipt {
+                receipt.send(Err(error));
+            }
         }
         self.notify_progress();
     }
@@ -338,7 +339,8 @@ mod tests {
         let queue = Queue::new(config, "", "test", lanes, None, false, random);
         for _ in 0..2 {
             let body = br#"{"message_id":"6b9d4b8a-0f7c-4d2c-9a4a-0a3f0e7d4c11","publisher_id":"h","event_type":"image.upload","priority":"ERROR","timestamp":"2026-11-22 12:00:00.123456","payload":"storage is full"}"#;
-            drop(queue.push(Message::from_body(body.to_vec()).unwrap()));
+            let (_, submission) = queue.submission(Message::from_body(body.to_vec()).unwrap());
+            queue.push(submission);
         }
         let until = Instant::now();
         queue.lock().pending.lane_mut(Lane::at(0)).phase = LanePhase::Waiting { until };
