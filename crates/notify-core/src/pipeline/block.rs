@@ -134,10 +134,10 @@ impl MessageBlock {
         self.protected -= usize::from(record.protected);
     }
 
-    /// Removes all messages, and returns them in their order.
-    pub(super) fn take_all(&mut self) -> impl Iterator<Item = (Message, MessageRecord)> + use<> {
-        let Self { messages, records, .. } = std::mem::take(self);
-        messages.into_iter().zip(records)
+    /// Removes all messages, and returns them in their order. Keeps the allocated memory.
+    pub(super) fn drain(&mut self) -> impl Iterator<Item = (Message, MessageRecord)> {
+        (self.bytes, self.protected) = (0, 0);
+        self.messages.drain(..).zip(self.records.drain(..))
     }
 
     /// Removes the settled messages.

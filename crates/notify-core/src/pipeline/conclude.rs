@@ -130,7 +130,7 @@ impl Queue {
                 lane.last_settled = Some(index);
             }
         }
-        for (index, (message, mut record)) in batch.take_all().enumerate() {
+        for (index, (message, mut record)) in batch.drain().enumerate() {
             if record.is_settled() {
                 continue;
             }

@@ -102,7 +102,7 @@ impl LaneQueues {
         if !probe_succeeded {
             return lane.line.put_back(passed);
         }
-        for (message, record) in passed.take_all() {
+        for (message, record) in passed.drain() {
             lane.set_aside.push(message, record, now, jitter, config);
         }
     }

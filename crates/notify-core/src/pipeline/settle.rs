@@ -243,7 +243,7 @@ impl Queue {
             return;
         }
         let mut expired = MessageBlock::default();
-        for (message, record) in batch.take_all() {
+        for (message, record) in std::mem::take(batch).drain() {
             if is_expired(&record) { &mut expired } else { &mut *batch }.push(message, record);
         }
         let now = Instant::now();
