@@ -5,10 +5,11 @@
 //! * The other declined messages of a lane keep their places. If they are many, or all, the lane fails and
 //!   waits for a probe. A few lead the next batch, which shows whether they or the lane fail.
 //! * A probe passes messages that made probes before. They are set aside if it succeeds.
-//! * If the attempt failed, its messages keep their places. The connection failed, unless
-//!   other lanes went on: then the lanes without any verdict fail.
+//! * If the attempt failed, its messages keep their places. The connection failed. If other lanes went on,
+//!   the lanes without any verdict fail too.
 //! * If the attempt timed out, the lanes without any verdict are silent: each gets a transport of its
 //!   own.
+//! * A transport without a duplicate has one fate for all lanes: the connection fails, and no lane.
 
 use tokio::time::Instant;
 
@@ -18,15 +19,18 @@ use super::lane_queues::{LaneScope, MOVED_AT_ONCE};
 use super::outage::OutageReport;
 use super::queue::Queue;
 use crate::error::{Error, ErrorKind, Outcome, Result};
+use crate::transport::Transport;
 use crate::transport::lanes::Lane;
 
 /// The end of one attempt.
-pub(super) struct AttemptEnd {
+pub(super) struct AttemptEnd<'a> {
     pub(super) scope: LaneScope,
     /// The result of `send`, or the error of a timeout.
     pub(super) result: Result<()>,
-    /// Whether the attempt timed out, and a lane without any verdict can get a transport of its own.
-    pub(super) can_isolate: bool,
+    /// Whether the attempt timed out while the notifier still has time.
+    pub(super) timed_out: bool,
+    /// The transport, whose duplicates attempt silent lanes.
+    pub(super) transport: &'a dyn Transport,
 }
 
 /// The consequences of an attempt for the worker.
@@ -34,8 +38,8 @@ pub(super) struct AttemptEnd {
 pub(super) struct Conclusion {
     /// The failure of the connection, which makes all lanes wait.
     pub(super) failure: Option<AttemptFailure>,
-    /// The lanes that get a transport of their own.
-    pub(super) silent: Vec<Lane>,
+    /// The silent lanes, each with a transport of its own.
+    pub(super) silent: Vec<(Lane, Box<dyn Transport>)>,
 }
 
 /// The failure of the connection in one attempt.
@@ -76,23 +80,28 @@ enum LaneCondition {
 
 impl Queue {
     /// Empties a batch after its attempt. Each message without a final verdict goes back to its lane.
-    pub(super) fn conclude(&self, batch: &mut MessageBlock, end: AttemptEnd) -> Conclusion {
-        let AttemptEnd { scope, result, can_isolate } = end;
+    pub(super) fn conclude(&self, batch: &mut MessageBlock, end: AttemptEnd<'_>) -> Conclusion {
+        let AttemptEnd { scope, result, timed_out, transport } = end;
+        let duplicate = || if self.lanes.len() > 1 { transport.duplicate() } else { None };
+        let has_duplicate = result.is_err() && duplicate().is_some();
         let mut lanes = self.sort_by_lane(batch, result.as_ref().err());
         let progressed = lanes.iter().any(|lane| lane.last_settled.is_some());
         let mut conclusion = Conclusion::default();
         let mut reports = Vec::new();
         for lane in &mut lanes {
+            let may_be_silent = timed_out && lane.unsettled > 0 && lane.last_settled.is_none();
+            let own_transport = if may_be_silent { duplicate() } else { None };
             let condition = match &result {
                 Ok(()) if lane.works() => LaneCondition::Works,
                 Ok(()) => LaneCondition::Fails,
                 Err(_) if lane.last_settled.is_some() => LaneCondition::Works,
-                Err(_) if can_isolate && lane.unsettled > 0 => LaneCondition::Silent,
-                Err(_) if progressed || scope != LaneScope::Shared => LaneCondition::Fails,
+                Err(_) if own_transport.is_some() => LaneCondition::Silent,
+                Err(_) if has_duplicate && progressed => LaneCondition::Fails,
+                Err(_) if scope != LaneScope::Shared => LaneCondition::Fails,
                 Err(_) => LaneCondition::Unknown,
             };
-            if condition == LaneCondition::Silent && scope == LaneScope::Shared {
-                conclusion.silent.push(lane.lane);
+            if scope == LaneScope::Shared {
+                conclusion.silent.extend(own_transport.map(|transport| (lane.lane, transport)));
             }
             self.set_aside(std::mem::take(&mut lane.aside));
             let report = self.apply(lane, condition, result.is_err());
@@ -222,11 +231,6 @@ impl Queue {
     /// Returns whether a lane is attempted by itself.
     pub(super) fn is_isolated(&self, lane: Lane) -> bool {
         self.lock().pending.lane(lane).is_isolated()
-    }
-
-    /// Returns a silent lane to the other lanes, because its transport cannot be duplicated.
-    pub(super) fn end_isolation(&self, lane: Lane) {
-        self.lock().pending.lane_mut(lane).end_isolation();
     }
 }
 

@@ -274,13 +274,6 @@ impl LaneQueue {
         }
     }
 
-    /// Returns an isolated lane to the others.
-    pub(super) fn end_isolation(&mut self) {
-        if let LanePhase::Isolated { until } = self.phase {
-            self.phase = LanePhase::Waiting { until };
-        }
-    }
-
     /// Makes every message due at once, because the notifier was closed.
     pub(super) fn retry_now(&mut self, now: Instant) {
         self.backoff.reset();

@@ -16,7 +16,6 @@ use super::conclude::{AttemptEnd, AttemptFailure, Conclusion};
 use super::lane_queues::LaneScope;
 use super::queue::Queue;
 use crate::error::{Error, ErrorKind, Outcome};
-use crate::transport::lanes::Lane;
 use crate::transport::{Batch, Settlements, Transport};
 
 /// One transport, and the lanes that it attempts.
@@ -70,8 +69,12 @@ impl Runner {
                 break;
             }
             let conclusion = self.attempt(&mut drain_until).await;
-            for lane in conclusion.silent {
-                self.isolate(lane, isolate);
+            for (lane, transport) in conclusion.silent {
+                let scope = LaneScope::Isolated(lane);
+                let queue = Arc::clone(&self.queue);
+                let runner = Self::new(transport, queue, scope, self.attempt_timeout);
+                // Receiving ends only with the worker.
+                isolate.send(runner).ok();
             }
             let goes_on = match (self.scope, conclusion.failure) {
                 (LaneScope::Isolated(lane), _) => self.queue.is_isolated(lane),
@@ -114,24 +117,17 @@ impl Runner {
         };
         self.attempting = false;
         let timed_out = result.as_ref().is_err_and(|error| error.kind() == ErrorKind::Timeout);
-        let can_isolate = in_time && timed_out && self.queue.lanes.len() > 1;
-        let end = AttemptEnd { scope: self.scope, result, can_isolate };
+        let end = AttemptEnd {
+            scope: self.scope,
+            result,
+            timed_out: in_time && timed_out,
+            transport: &*self.transport,
+        };
         let conclusion = self.queue.conclude(&mut self.batch, end);
         if conclusion.failure.as_ref().is_none_or(|failure| failure.progressed) {
             self.backoff.reset();
         }
         conclusion
-    }
-
-    /// Sends a runner for a silent lane to `isolate`.
-    fn isolate(&self, lane: Lane, isolate: &UnboundedSender<Self>) {
-        let Some(transport) = self.transport.duplicate() else {
-            return self.queue.end_isolation(lane);
-        };
-        let queue = Arc::clone(&self.queue);
-        let scope = LaneScope::Isolated(lane);
-        // Receiving ends only with the worker.
-        isolate.send(Self::new(transport, queue, scope, self.attempt_timeout)).ok();
     }
 
     /// Waits after a failure of the connection; returns `false` if the drain deadline leaves no time to

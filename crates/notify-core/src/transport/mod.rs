@@ -140,9 +140,10 @@ pub trait Transport: fmt::Debug + Send {
     /// a second transport, and the other lanes go on. The new transport is as lazy as this one: it
     /// connects with its first [`send`](Self::send).
     ///
-    /// A transport with several lanes returns `Some`. The default is `None`, for a transport with one
-    /// lane. If a transport with several lanes returns `None`, then a silent lane delays the others at
-    /// each attempt.
+    /// Return `Some` if one of several lanes can make `send` fail. The default is `None`, for a transport
+    /// with one lane, and for one that settles each message of a lane that fails: an error of its `send`,
+    /// of whatever kind, concerns all lanes. The spool is such a transport, because all lanes share its
+    /// disk.
     fn duplicate(&self) -> Option<Box<dyn Transport>> {
         None
     }
@@ -178,9 +179,10 @@ pub trait Transport: fmt::Debug + Send {
     /// * If it is permanent, the worker logs it at once and tries again every 30 s, or after the
     ///   backoff if the attempt settled at least one message.
     /// * If it is of the kind [`ErrorKind::Timeout`](crate::ErrorKind::Timeout), the worker treats the
-    ///   lanes of the batch without any verdict as silent, and attempts each by itself. Return it only
-    ///   while the connection stands: a connection that does not open, or that misses its heartbeats,
-    ///   is [`Unavailable`](crate::ErrorKind::Unavailable).
+    ///   lanes of the batch without any verdict as silent, and attempts each by itself on a
+    ///   [duplicate](Self::duplicate). A transport with a duplicate returns it only while the connection
+    ///   stands: a connection that does not open, or that misses its heartbeats, is
+    ///   [`Unavailable`](crate::ErrorKind::Unavailable).
     ///
     /// An error makes all lanes wait. Settle the messages with [`Verdict::Retry`] instead if only some
     /// lanes of the destination fail.

@@ -8,12 +8,16 @@ use std::sync::Arc;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
-use notify_conformance::script::Script;
+use async_trait::async_trait;
+use notify_conformance::script::{Script, ScriptAction, ScriptAttempt, ScriptEnd};
 use notify_conformance::{LaneFault, samples};
 use notify_core::codec::serde_json;
 use notify_core::event::Payload;
 use notify_core::pipeline::{Overflow, WorkerState};
-use notify_core::{Event, EventType, Message, Outcome, Priority};
+use notify_core::transport::Lanes;
+use notify_core::{
+    Batch, Event, EventType, Message, Notifier, Outcome, Priority, Result, Transport,
+};
 use tokio::task::unconstrained;
 use tokio::time::Instant;
 
@@ -331,6 +335,41 @@ async fn a_caller_that_waits_for_a_failing_lane_delays_no_other() {
     first.await.unwrap();
 }
 
+/// An error of a transport without a duplicate is one failure of the connection: no lane fails, whether the
+/// attempt timed out, or broke after it settled messages of another lane.
+#[tokio::test(start_paused = true)]
+async fn an_error_of_a_transport_without_a_duplicate_concerns_all_lanes() {
+    let leave = ScriptAction::LeaveUnsettled;
+    let attempts = [
+        ([leave, leave, leave], ScriptEnd::Stall),
+        ([ScriptAction::Accept, leave, leave], ScriptEnd::Transient),
+    ];
+    for (actions, end) in attempts {
+        let script = Script::with_lanes();
+        let settled = actions.iter().filter(|action| **action == ScriptAction::Accept).count();
+        script.add_attempt(ScriptAttempt { actions: actions.to_vec(), end });
+        let (notifier, worker) = Notifier::builder(NoDuplicate(script.transport()))
+            .publisher_id("host1")
+            .attempt_timeout(Duration::from_secs(5))
+            .build()
+            .unwrap();
+        let priorities = [Priority::Info, Priority::Warn, Priority::Error];
+        let receipts = priorities.map(|priority| notifier.emit(&of(priority)));
+        tokio::spawn(worker.run());
+        let failed = Instant::now() + Duration::from_secs(10);
+        while !matches!(notifier.stats().state, WorkerState::Retrying { .. }) {
+            assert!(Instant::now() < failed, "{:?}", notifier.stats());
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        assert!(!notifier.has_failing_lane(), "{end:?}");
+        assert_eq!(notifier.stats().delivered, settled as u64);
+        for receipt in receipts {
+            receipt.await.unwrap();
+        }
+        assert_eq!(script.batch_sizes(), [3, 3 - settled], "{end:?}: one retry for all lanes");
+    }
+}
+
 /// While the whole destination fails, every lane may use all the room.
 #[tokio::test(start_paused = true)]
 async fn an_outage_of_all_lanes_leaves_them_all_the_room() {
@@ -387,6 +426,29 @@ async fn a_message_that_waits_shares_no_memory() {
         let arrived = stored.iter().find(|it| it.id() == message.id()).unwrap();
         let is_shared = arrived.body().as_ptr() == message.body().as_ptr();
         assert_eq!(is_shared, at < first.len() && !is_stuck(at), "{at}");
+    }
+}
+
+/// A transport that makes no duplicate, as the spool.
+#[derive(Debug)]
+struct NoDuplicate(Box<dyn Transport>);
+
+#[async_trait]
+impl Transport for NoDuplicate {
+    fn name(&self) -> &'static str {
+        self.0.name()
+    }
+
+    fn lanes(&self) -> Lanes {
+        self.0.lanes()
+    }
+
+    async fn send(&mut self, batch: &mut Batch<'_>) -> Result<()> {
+        self.0.send(batch).await
+    }
+
+    async fn close(&mut self) -> Result<()> {
+        self.0.close().await
     }
 }
 
