@@ -57,6 +57,8 @@ pub struct Spool {
     ///
     /// At the start of `send` it is `Some` only if the disk did not answer the previous `send` in time.
     pending_store: Option<PendingStore>,
+    /// The messages that the last batch without an answer in time stored after all, until they come again.
+    stored_late: HashSet<Uuid>,
 }
 
 /// A batch that the slot's thread is storing.
@@ -133,26 +135,29 @@ impl Spool {
             pipeline: forwarder.pipeline(),
             records: RecordBatch::default(),
             pending_store: None,
+            stored_late: HashSet::new(),
         };
         Ok((spool, forwarder))
     }
 
     /// Accepts the messages that an earlier `send` stored after all.
     ///
-    /// Without this step the spool would store them a second time.
+    /// Without this step the spool would store them a second time. The worker may send some of them in a later
+    /// batch only.
     async fn settle_pending_store(&mut self, batch: &mut Batch<'_>) -> Result<()> {
-        if self.pending_store.is_none() {
+        if self.pending_store.is_some() {
+            let stored = match self.pending_answer().await? {
+                Ok(StoreReply { result: Ok(StoredPrefix { messages, .. }), .. }) => messages,
+                _ => 0,
+            };
+            let ids = self.pending_store.take().map(|pending| pending.ids).unwrap_or_default();
+            self.stored_late = ids.into_iter().take(stored).collect();
+        }
+        if self.stored_late.is_empty() {
             return Ok(());
         }
-        let stored = match self.pending_answer().await? {
-            Ok(StoreReply { result: Ok(StoredPrefix { messages, .. }), .. }) => messages,
-            _ => 0,
-        };
-        let Some(PendingStore { ids, .. }) = &mut self.pending_store else { return Ok(()) };
-        let stored: HashSet<Uuid> = ids.drain(..).take(stored).collect();
-        self.pending_store = None;
         for (index, message) in batch.messages().iter().enumerate() {
-            if stored.contains(&message.id()) {
+            if self.stored_late.remove(&message.id()) {
                 batch.settle(index, Verdict::Accept);
             }
         }
