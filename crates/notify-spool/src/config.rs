@@ -85,7 +85,7 @@ pub struct Config {
 #[serde(rename_all = "lowercase")]
 pub enum FullSpoolPolicy {
     /// The message waits in the queue in front of the spool. If that queue is full too, its own
-    /// overflow policy drops a message.
+    /// overflow policy drops a message. Messages of a lane that fails have a share of both.
     #[default]
     Retry,
     /// The spool refuses the message at once.

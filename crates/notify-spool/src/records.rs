@@ -14,6 +14,7 @@ use notify_core::transport::Lane;
 use notify_core::{Error, ErrorKind, Message, Result};
 
 use crate::metadata::{MAX_FIELD_OVERHEAD, decode_metadata, encode_metadata};
+use crate::slot_status::MessageTotals;
 
 /// The bytes of a record beside its content.
 pub(crate) const RECORD_OVERHEAD: u64 = 4;
@@ -90,25 +91,35 @@ pub(crate) struct RecordBatch {
     ends: Vec<usize>,
     /// The indices of the records that start a chunk, beside those that the size of a chunk starts.
     chunk_starts: Vec<usize>,
+    /// The number of records of lanes that work. They precede the others.
+    working: usize,
+    /// The number of lanes that fail.
+    failing_lanes: usize,
     /// Whether a record has metadata.
     pub(crate) has_metadata: bool,
 }
 
 impl RecordBatch {
     /// Replaces the records by those of `messages`. A chunk holds messages of one group only.
+    ///
+    /// `failing_lanes` lanes fail. Their messages come last.
     pub(crate) fn fill<'a>(
         &mut self,
+        failing_lanes: usize,
         messages: impl IntoIterator<Item = (ChunkGroup, &'a Message)>,
     ) {
         self.bytes.clear();
         self.ends.clear();
         self.chunk_starts.clear();
+        self.working = 0;
+        self.failing_lanes = failing_lanes;
         self.has_metadata = false;
         let mut last = None;
         for (group, message) in messages {
             if last.replace(group).is_some_and(|last| last != group) {
                 self.chunk_starts.push(self.count());
             }
+            self.working += usize::from(group.is_none());
             self.push_message(message);
         }
     }
@@ -152,10 +163,27 @@ impl RecordBatch {
         self.ends.len()
     }
 
-    /// Returns how many records from the first fit into `messages` messages and `bytes` bytes.
-    pub(crate) fn fitting(&self, messages: u64, bytes: u64) -> usize {
-        let in_bytes = self.ends.partition_point(|&end| end as u64 <= bytes);
-        in_bytes.min(usize::try_from(messages).unwrap_or(usize::MAX))
+    /// Returns how many records from the first may join `used` in a slot of the size `bounds`.
+    ///
+    /// The records of lanes that work may use all the room, and the others their share only.
+    pub(crate) fn fitting(&self, used: MessageTotals, bounds: MessageTotals) -> usize {
+        let share = MessageTotals {
+            messages: share(bounds.messages, self.failing_lanes),
+            bytes: share(bounds.bytes, self.failing_lanes),
+        };
+        let in_share = self.fitting_in(share.minus(used));
+        self.fitting_in(bounds.minus(used)).min(in_share.max(self.working))
+    }
+
+    /// Returns whether a record of a lane that works lies behind the first `count`.
+    pub(crate) fn lacks_working(&self, count: usize) -> bool {
+        count < self.working
+    }
+
+    /// Returns how many records from the first fit into `room`.
+    fn fitting_in(&self, room: MessageTotals) -> usize {
+        let in_bytes = self.ends.partition_point(|&end| end as u64 <= room.bytes);
+        in_bytes.min(usize::try_from(room.messages).unwrap_or(usize::MAX))
     }
 
     /// Returns the size of the first `count` records, in bytes.
@@ -253,6 +281,15 @@ pub(crate) fn without_records(
     any.then_some(rest.bytes)
 }
 
+/// Returns the part of `bound` up to which `failing_lanes` lanes may fill a slot: half of it for one, and half
+/// of the rest for each further one.
+///
+/// The lanes that work have room for one message at least.
+fn share(bound: u64, failing_lanes: usize) -> u64 {
+    let shift = u32::try_from(failing_lanes).unwrap_or(u32::MAX);
+    bound.saturating_sub(bound.checked_shr(shift).unwrap_or(0).max(1))
+}
+
 /// The bit of a length that says that metadata precedes the body.
 const METADATA_MARK: u32 = 1 << 31;
 /// The largest content of a record, in bytes.
@@ -300,7 +337,7 @@ mod tests {
         let plain = samples::messages(0..1).remove(0);
         let numbered = plain.clone().with_sequence(sequence.clone());
         let mut batch = RecordBatch::default();
-        batch.fill([(None, &plain), (None, &numbered)]);
+        batch.fill(0, [(None, &plain), (None, &numbered)]);
         assert!(batch.has_metadata);
         let content = u32::try_from(2 + 31 + plain.body().len()).unwrap();
         let marked = &batch.bytes[plain.body().len() + 4..];
@@ -312,7 +349,7 @@ mod tests {
         let rest = without_records(&batch.bytes, |index| index == 0).unwrap();
         let kept = records(&rest).nth(1).unwrap().unwrap().message().unwrap();
         assert_eq!(kept.sequence(), Some(&sequence), "writing a chunk again keeps metadata");
-        batch.fill([(None, &plain)]);
+        batch.fill(0, [(None, &plain)]);
         assert!(!batch.has_metadata);
     }
 
@@ -341,7 +378,7 @@ mod tests {
         let group = |index: usize| groups.iter().find(|(end, _)| index < *end).unwrap().1;
         let mut records = RecordBatch::default();
         for _ in 0..2 {
-            records.fill(messages.iter().enumerate().map(|(index, it)| (group(index), it)));
+            records.fill(2, messages.iter().enumerate().map(|(index, it)| (group(index), it)));
         }
         for count in [1, 10, 11, 60, 100] {
             let mut stored = Vec::new();
@@ -355,7 +392,7 @@ mod tests {
                 stored.iter().map(Vec::as_slice).eq(messages[..count].iter().map(Message::body))
             );
         }
-        records.fill(messages.iter().map(|message| (None, message)));
+        records.fill(0, messages.iter().map(|message| (None, message)));
         let chunks = records.chunks(100).count();
         assert!(chunks < 100 / 10, "the groups of an earlier batch are gone: {chunks} chunks");
     }
@@ -368,9 +405,8 @@ mod tests {
         let chunks: Vec<_> =
             records.chunks(4).map(|(index, chunk)| (index, contents(chunk).len())).collect();
         assert_eq!(chunks, [(0, 1), (1, 1), (2, 2)]);
-        assert_eq!(records.fitting(9, 4), 0);
-        assert_eq!(records.fitting(9, 5), 1);
-        assert_eq!(records.fitting(2, u64::MAX), 2);
+        let fitting = |messages, bytes| records.fitting_in(MessageTotals { messages, bytes });
+        assert_eq!((fitting(9, 4), fitting(9, 5), fitting(2, u64::MAX)), (0, 1, 2));
         assert_eq!(records.bytes_of(2), large.len() as u64 + 9);
     }
 

@@ -77,14 +77,13 @@ impl SlotSession {
 
     /// Stores as many of `records` as fit, in one transaction with the waiting outcomes.
     ///
+    /// Messages of lanes that fail leave room for the others, see [`RecordBatch::fitting`].
     /// If the batch does not fit, the session first records the waiting outcomes: they may free room.
     pub(crate) fn store(&mut self, records: &RecordBatch) -> Result<StoredPrefix> {
         let Config { max_messages, max_bytes, .. } = self.config;
+        let bounds = MessageTotals { messages: max_messages, bytes: max_bytes };
         let fitting = |SlotContents { pending, dead, .. }: SlotContents| {
-            records.fitting(
-                max_messages.saturating_sub(pending.messages + dead.messages),
-                max_bytes.saturating_sub(pending.bytes + dead.bytes),
-            )
+            records.fitting(pending.plus(dead), bounds)
         };
         let mut messages = fitting(self.open_database()?.contents());
         if messages < records.count() && !self.outcomes.is_empty() {
@@ -96,7 +95,8 @@ impl SlotSession {
         }
         // After the commit, so that the error counts what the spool now holds.
         let contents = self.database.as_ref().map(SlotDatabase::contents).unwrap_or_default();
-        let full = (messages < records.count()).then(|| self.full_error(contents));
+        let full = (messages < records.count())
+            .then(|| self.full_error(contents, records.lacks_working(messages)));
         Ok(StoredPrefix { messages, full })
     }
 
@@ -281,20 +281,29 @@ impl SlotSession {
     }
 
     /// Returns the error for messages that do not fit, with the bounds that an operator can raise.
-    fn full_error(&self, contents: SlotContents) -> Error {
+    ///
+    /// It is about all messages, or only about those of lanes that fail.
+    fn full_error(&self, contents: SlotContents, is_full_for_all: bool) -> Error {
         let Config { max_bytes, max_messages, .. } = self.config;
         let dead = match contents.dead.messages {
             0 => String::new(),
             dead => format!(", {dead} of them dead letters"),
         };
-        Error::new(
-            ErrorKind::Full,
+        let held = contents.pending.messages + contents.dead.messages;
+        let bounds =
+            format!("`spool.max_bytes` ({max_bytes}) or `spool.max_messages` ({max_messages})");
+        let message = if is_full_for_all {
             format!(
-                "the spool is full with {} messages{dead}: raise `spool.max_bytes` ({max_bytes}) \
-                 or `spool.max_messages` ({max_messages}), or check why nothing is forwarded",
-                contents.pending.messages + contents.dead.messages
-            ),
-        )
+                "the spool is full with {held} messages{dead}: raise {bounds}, or check why nothing \
+                 is forwarded"
+            )
+        } else {
+            format!(
+                "the spool holds {held} messages{dead} and keeps the rest of its room for queues that \
+                 work: repair the queue that fails, or raise {bounds}"
+            )
+        };
+        Error::new(ErrorKind::Full, message)
     }
 
     /// Returns free room to the file system, and publishes the status of the slot.
@@ -352,10 +361,56 @@ mod tests {
 
     use notify_conformance::samples;
     use notify_core::pipeline::Stats;
+    use notify_core::transport::Lanes;
 
     use super::*;
     use crate::chunk_outcome::MessageOutcome;
     use crate::spool_dir::SpoolDir;
+
+    /// The messages of lanes that work in a batch, those of each lane that fails, and the stored ones.
+    type StoredBatch = (usize, usize, usize);
+
+    /// Messages of lanes that work may fill the slot. Those of lanes that fail are stored behind them, up to
+    /// half of each bound for one lane, and half of the rest for each further one.
+    #[test]
+    fn lanes_that_fail_leave_room_for_the_others() {
+        let lanes: Vec<_> = Lanes::by(["a", "b", "c"], |_| 0).unwrap().iter().collect();
+        let messages = samples::messages(0..40);
+        let room = |count: usize| {
+            messages[..count].iter().map(|message| message.body().len() as u64 + 4).sum::<u64>()
+        };
+        let cases: [(usize, &[StoredBatch]); 6] = [
+            (0, &[(30, 0, 30), (10, 0, 2)]),
+            (1, &[(4, 20, 16), (10, 5, 10), (0, 5, 0), (10, 5, 6)]),
+            (1, &[(20, 10, 20), (0, 1, 0), (20, 1, 12)]),
+            (2, &[(4, 15, 24), (4, 1, 4), (8, 1, 4)]),
+            (3, &[(0, 12, 28), (4, 1, 4)]),
+            (64, &[(0, 40, 31), (1, 1, 1)]),
+        ];
+        for (failing, batches) in cases {
+            let parent = tempfile::tempdir().unwrap();
+            let slot = Slot::lock_lowest(&SpoolDir::open(parent.path(), true).unwrap()).unwrap();
+            let mut config = Config::new(parent.path());
+            config.max_messages = 32;
+            let mut session = SlotSession::new(slot, config, Arc::default(), Arc::default());
+            for &(working, of_each, expected) in batches {
+                let groups = lanes.iter().take(failing).flat_map(|lane| vec![Some(*lane); of_each]);
+                let groups = std::iter::repeat_n(None, working).chain(groups);
+                let mut records = RecordBatch::default();
+                records.fill(failing, groups.zip(&messages));
+                let stored = session.store(&records).unwrap();
+                assert_eq!(stored.messages, expected, "{failing}: {working}, {of_each}");
+                let error = stored.full.map(|error| error.to_string()).unwrap_or_default();
+                assert_eq!(error.starts_with("the spool is full"), expected < working, "{error}");
+                let is_kept = error.contains("keeps the rest of its room");
+                assert_eq!(is_kept, expected >= working && expected < records.count(), "{error}");
+            }
+        }
+        let mut records = RecordBatch::default();
+        records.fill(1, messages.iter().map(|message| (Some(lanes[0]), message)));
+        let bounds = MessageTotals { messages: 1000, bytes: 2 * room(10) };
+        assert_eq!(records.fitting(MessageTotals::default(), bounds), 10, "half of the bytes");
+    }
 
     /// Messages whose file leaves the slot count as dropped, whatever outcomes they get later. Those of the
     /// next file count as usual.
@@ -371,7 +426,7 @@ mod tests {
             let mut session = SlotSession::new(slot, config, Arc::clone(&counters), Arc::default());
             let mut records = RecordBatch::default();
             let messages = samples::messages(0..2);
-            records.fill(messages.iter().map(|message| (None, message)));
+            records.fill(0, messages.iter().map(|message| (None, message)));
             assert_eq!(session.store(&records).unwrap().messages, 2);
 
             session.database = None;

@@ -5,14 +5,16 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
-use notify_core::transport::Finding;
+use notify_core::transport::{Finding, Lane, Lanes};
 use notify_core::{
     Batch, Error, ErrorKind, EventType, Message, Notifier, Outcome, Result, Transport, Verdict,
 };
 use tokio::sync::oneshot;
 use tokio::sync::oneshot::error::RecvError;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::blocking::{run_blocking, thread_gone};
@@ -47,6 +49,10 @@ pub struct Spool {
     /// The documented event types that the destination wants, and one other name if it wants the others.
     /// The spool asks for them once, when it opens.
     wanted: Vec<EventType>,
+    /// The lanes of the destination.
+    lanes: Lanes,
+    /// The time at which each lane last failed.
+    failed_at: Vec<Option<Instant>>,
     /// The handle of the slot's thread; `None` after `close`.
     handle: Option<Arc<SlotHandle>>,
     /// The pipeline of the forwarder, which knows the lanes that fail.
@@ -127,10 +133,13 @@ impl Spool {
             );
             return Err(Error::new(ErrorKind::Config, message));
         }
+        let lanes = destination.lanes();
         let forwarder = Forwarder::new(config.clone(), Arc::clone(&handle), counters, destination);
         let spool = Self {
             config,
             wanted,
+            failed_at: vec![None; lanes.len()],
+            lanes,
             handle: Some(handle),
             pipeline: forwarder.pipeline(),
             records: RecordBatch::default(),
@@ -193,19 +202,33 @@ impl Spool {
         }
     }
 
+    /// Returns the lanes that fail, or did so within the last minute. One lane alone never does: there is no
+    /// other to keep room for.
+    ///
+    /// A full queue with a slow consumer takes a few messages now and then. It must not fill the spool each
+    /// time.
+    fn failing_lanes(&mut self) -> Vec<Lane> {
+        let now = Instant::now();
+        if self.lanes.len() > 1
+            && let Some(pipeline) = self.pipeline.notifier().filter(Notifier::has_failing_lane)
+        {
+            for lane in self.lanes.iter().filter(|lane| pipeline.is_lane_failing(*lane)) {
+                self.failed_at[lane.index()] = Some(now);
+            }
+        }
+        let is_recent = |at: Option<Instant>| at.is_some_and(|at| now - at < RECOVERY_TIME);
+        self.lanes.iter().filter(|lane| is_recent(self.failed_at[lane.index()])).collect()
+    }
+
     /// Returns the indices of the unsettled messages in the order in which to store them, each with its
     /// group.
     ///
     /// The messages of each lane that fails follow all others, in their order.
-    fn group(&self, batch: &Batch<'_>) -> Vec<(ChunkGroup, usize)> {
+    fn group(&self, batch: &Batch<'_>, failing: &[Lane]) -> Vec<(ChunkGroup, usize)> {
         let mut indices: Vec<_> = batch.unsettled().map(|index| (None, index)).collect();
-        let pipeline = self.pipeline.notifier().filter(Notifier::has_failing_lane);
-        if let Some(pipeline) = pipeline {
-            let lanes = pipeline.lanes();
-            // Ask once for each lane: one that recovers meanwhile must keep the order of its messages.
-            let failing: Vec<_> = lanes.iter().filter(|it| pipeline.is_lane_failing(*it)).collect();
+        if !failing.is_empty() {
             for (group, index) in &mut indices {
-                let lane = lanes.lane(&batch.messages()[*index]);
+                let lane = self.lanes.lane(&batch.messages()[*index]);
                 *group = failing.contains(&lane).then_some(lane);
             }
             indices.sort_by_key(|(group, _)| *group);
@@ -213,15 +236,18 @@ impl Spool {
         indices
     }
 
-    /// Has the slot's thread store the messages at `indices`, and waits for the answer.
+    /// Has the slot's thread store the messages at `indices` while `failing_lanes` lanes fail, and waits for
+    /// the answer.
     async fn store(
         &mut self,
         messages: &[Message],
         indices: &[(ChunkGroup, usize)],
+        failing_lanes: usize,
     ) -> Result<StoredPrefix> {
         let handle = self.handle.as_ref().ok_or_else(closed)?;
         let mut records = std::mem::take(&mut self.records);
-        records.fill(indices.iter().map(|&(group, index)| (group, &messages[index])));
+        let grouped = indices.iter().map(|&(group, index)| (group, &messages[index]));
+        records.fill(failing_lanes, grouped);
         let answer = handle.store(records)?;
         let ids = indices.iter().map(|&(_, index)| messages[index].id()).collect();
         self.pending_store = Some(PendingStore { ids, answer });
@@ -249,7 +275,18 @@ impl Transport for Spool {
         }
     }
 
+    /// Returns the destination's lanes, so that a lane that fails has a backoff and a share of the room of
+    /// its own in front of the spool too.
+    ///
+    /// The spool makes no duplicate: all lanes share its disk.
+    fn lanes(&self) -> Lanes {
+        self.lanes.clone()
+    }
+
     /// Stores the batch and accepts the messages that are on the disk.
+    ///
+    /// A lane that fails leaves room to those that work: the spool declines or refuses its messages beyond
+    /// its share, and stores the others.
     ///
     /// # Cancel safety
     ///
@@ -262,25 +299,28 @@ impl Transport for Spool {
         }
         self.settle_pending_store(batch).await?;
         self.refuse_oversized(batch);
-        let indices = self.group(batch);
+        // Ask once: a lane that recovers meanwhile must keep the order of its messages.
+        let failing = self.failing_lanes();
+        let indices = self.group(batch, &failing);
         if indices.is_empty() {
             return Ok(());
         }
-        let StoredPrefix { messages, full } = self.store(batch.messages(), &indices).await?;
+        let stored = self.store(batch.messages(), &indices, failing.len()).await?;
+        let StoredPrefix { messages, full } = stored;
         if messages == batch.messages().len() {
             batch.settle_rest(&Verdict::Accept);
         } else {
             indices[..messages].iter().for_each(|&(_, at)| batch.settle(at, Verdict::Accept));
         }
-        match (full, self.config.when_full) {
-            (None, _) => Ok(()),
+        let Some(error) = full else { return Ok(()) };
+        let is_full_for_all = indices[messages..].iter().any(|(group, _)| group.is_none());
+        match self.config.when_full {
             // Not a verdict for each message: the spool is full for all of them, so they keep their order.
-            (Some(error), FullSpoolPolicy::Retry) => Err(error),
-            (Some(error), FullSpoolPolicy::Refuse) => {
-                batch.settle_rest(&Verdict::Refuse(error));
-                Ok(())
-            }
+            FullSpoolPolicy::Retry if is_full_for_all => return Err(error),
+            FullSpoolPolicy::Retry => batch.settle_rest(&Verdict::Retry(error)),
+            FullSpoolPolicy::Refuse => batch.settle_rest(&Verdict::Refuse(error)),
         }
+        Ok(())
     }
 
     /// Releases the slot. If no forwarder uses it any more, waits until its thread has closed it.
@@ -303,6 +343,9 @@ impl Transport for Spool {
 fn closed() -> Error {
     Error::new(ErrorKind::Closed, "the spool is closed")
 }
+
+/// The time after which a lane that failed may use all the room again, longer than the longest backoff.
+const RECOVERY_TIME: Duration = Duration::from_secs(60);
 
 /// The name of the first stage in `Notifier::stages` and in summaries.
 const NAME: &str = "spool";

@@ -38,8 +38,8 @@ impl Harness for SpoolHarness {
         (Capability::Metadata, "a record holds the body only"),
         (Capability::Refuse, "a disk accepts every message that fits"),
         (Capability::Retry, "no disk can be filled from within: `full_spool.rs` fills the spool"),
-        (Capability::FullLane, "a slot is one lane"),
-        (Capability::SilentLane, "a slot is one lane"),
+        (Capability::FullLane, "no forwarder finds a full lane: `lanes.rs` fills the share of one"),
+        (Capability::SilentLane, "all lanes share one disk"),
     ];
 
     async fn start() -> Self {
@@ -48,7 +48,7 @@ impl Harness for SpoolHarness {
 
     fn transport(&self) -> Box<dyn Transport> {
         let config = Config::new(self.path()).on_disk(Arc::new(self.disk.clone()));
-        let destination = notify_conformance::script::Script::default().transport();
+        let destination = notify_conformance::script::Script::with_lanes().transport();
         Box::new(Spool::open(config, destination).expect("valid defaults").0)
     }
 

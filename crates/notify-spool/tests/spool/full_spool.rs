@@ -56,11 +56,12 @@ async fn max_bytes_bounds_the_spool() {
     assert_eq!(pending_in(&path).len(), accepted);
 }
 
-/// With the policy `retry`, messages wait in front of a full spool until forwarding frees room.
+/// With the policy `retry`, messages wait in front of a full spool until forwarding frees room. No lane fails,
+/// so all of them keep their order.
 #[tokio::test]
 async fn stores_waiting_messages_as_soon_as_there_is_room() {
     let dir = tempfile::tempdir().unwrap();
-    let script = Script::default();
+    let script = Script::with_lanes();
     script.set_stalled(true);
     let mut config = Config::new(dir.path().join("s"));
     config.max_messages = 100;
@@ -74,6 +75,7 @@ async fn stores_waiting_messages_as_soon_as_there_is_room() {
     script.set_stalled(false);
     for receipt in receipts {
         crate::support::within("a receipt", receipt).await.unwrap();
+        assert!(!running.notifier.has_failing_lane(), "the spool is full for all lanes");
     }
     until("forwarding of all messages", || running.forwarded().pending.messages == 0).await;
     running.stop().await;

@@ -103,6 +103,7 @@ fn a_hung_store_is_visible_and_stores_each_message_once() {
     for _ in 0..100 {
         disk.process.proceed(Duration::from_secs(1));
     }
+    assert!(!disk.process.notifier.has_failing_lane(), "one disk fails, and no lane");
     let stats = disk.process.notifier.stats();
     let WorkerState::Retrying { error, permanent: false, .. } = stats.state else {
         panic!("{stats:?}")

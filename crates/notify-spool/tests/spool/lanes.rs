@@ -4,10 +4,11 @@ use std::path::Path;
 
 use notify_conformance::script::Script;
 use notify_conformance::{LaneFault, samples};
-use notify_core::{Message, Priority};
-use notify_spool::{Config, admin};
+use notify_core::pipeline::{Receipt, WorkerState};
+use notify_core::{ErrorKind, Message, Priority};
+use notify_spool::{Config, FullSpoolPolicy, admin};
 
-use crate::support::{assert_balanced, bodies, pending_in, start, until};
+use crate::support::{RunningNotifier, assert_balanced, bodies, pending_in, start, until, within};
 
 /// In quiet traffic, a message that the destination always declines neither stops the others nor keeps
 /// their outcomes from the disk: after a kill, only that message is left.
@@ -105,6 +106,102 @@ async fn a_failing_lane_has_chunks_of_its_own() {
     assert!(later.len() > 20 && gaps < 5, "{gaps} gaps in {} messages", later.len());
 }
 
+/// While a lane fails, far more messages of the others pass the spool than it holds. Those of the lane take half
+/// of its room, and the rest of them waits in front of it until the lane works again.
+#[tokio::test]
+async fn a_failing_lane_leaves_room_in_the_spool() {
+    for fault in [LaneFault::Full, LaneFault::Silent] {
+        let dir = tempfile::tempdir().unwrap();
+        let script = Script::with_lanes();
+        script.set_fault(Priority::Error, Some(fault));
+        let mut config = Config::new(dir.path().join("s"));
+        config.max_messages = 30;
+        let running = start(config, &script);
+        let (failing, others) = messages_of_both(300);
+        let stuck = emit_past_a_fault(&running, &failing, &others).await;
+        let refusal = "the spool holds 15 messages and keeps the rest of its room for queues that work: \
+                       repair the queue that fails, or raise `spool.max_bytes`";
+        until("a lane that holds half of the room", || {
+            let stats = running.notifier.stats();
+            stats.pending.messages == failing.len() as u64 - 15
+                && stats.last_error.is_some_and(|error| error.contains(refusal))
+        })
+        .await;
+        assert_eq!(running.forwarded().pending.messages, 15, "{fault:?}");
+        script.set_fault(Priority::Error, None);
+        for receipt in stuck {
+            within("a message of the repaired lane", receipt).await.unwrap();
+        }
+        until("forwarding of all messages", || running.forwarded().pending.messages == 0).await;
+        let stats = running.notifier.stats();
+        assert_eq!((stats.refused, stats.dropped.total()), (0, 0), "{fault:?}");
+        running.stop().await;
+        let mut arrived = bodies(&script.stored());
+        let mut expected = bodies(&failing);
+        expected.extend(bodies(&others));
+        arrived.sort_unstable();
+        expected.sort_unstable();
+        assert!(arrived == expected, "{fault:?}: {} arrived", arrived.len());
+    }
+}
+
+/// A full queue that takes a few messages now and then holds half of the room too, and no more.
+#[tokio::test]
+async fn a_slow_lane_leaves_room_in_the_spool() {
+    let dir = tempfile::tempdir().unwrap();
+    let script = Script::with_lanes();
+    script.set_fault(Priority::Error, Some(LaneFault::Full));
+    let mut config = Config::new(dir.path().join("s"));
+    config.max_messages = 30;
+    let running = start(config, &script);
+    let (failing, others) = messages_of_both(300);
+    start_failing(&running, &failing[0]).await;
+    for (round, (failing, others)) in failing[1..].chunks(10).zip(others.chunks(10)).enumerate() {
+        for message in failing {
+            drop(running.notifier.relay(message.clone()).await);
+        }
+        script.set_fault(Priority::Error, None);
+        let before = of_lane(&script.stored(), true).len();
+        let has_taken = || of_lane(&script.stored(), true).len() > before;
+        until("a message of the slow lane", has_taken).await;
+        script.set_fault(Priority::Error, Some(LaneFault::Full));
+        running.store(others).await;
+        let all = (round + 1) * 10;
+        until("the others", || of_lane(&script.stored(), false).len() == all).await;
+        let held = || running.forwarded().pending.messages <= 15;
+        until("at most half of the room", held).await;
+    }
+}
+
+/// With the policy `refuse`, a spool refuses only messages of the lane that fails.
+#[tokio::test]
+async fn a_spool_refuses_only_messages_of_a_failing_lane() {
+    let dir = tempfile::tempdir().unwrap();
+    let script = Script::with_lanes();
+    script.set_fault(Priority::Error, Some(LaneFault::Full));
+    let mut config = Config::new(dir.path().join("s"));
+    config.max_messages = 30;
+    config.when_full = FullSpoolPolicy::Refuse;
+    let running = start(config, &script);
+    let (failing, others) = messages_of_both(300);
+    let mut accepted = 0;
+    for receipt in emit_past_a_fault(&running, &failing, &others).await {
+        match within("a receipt", receipt).await {
+            Ok(()) => accepted += 1,
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::Full);
+                assert!(error.to_string().contains("room for queues that work"), "{error}");
+            }
+        }
+    }
+    assert!((1..=15).contains(&accepted), "{accepted}");
+    assert_eq!(running.forwarded().pending.messages, accepted);
+    assert_eq!(running.notifier.stats().refused, failing.len() as u64 - accepted);
+    script.set_fault(Priority::Error, None);
+    until("forwarding of all messages", || running.forwarded().pending.messages == 0).await;
+    assert_eq!(running.stop().await.delivered, accepted + others.len() as u64);
+}
+
 /// Messages that wait for a failing lane do not keep the process from adopting other orphans.
 #[tokio::test]
 async fn an_orphan_that_waits_for_a_lane_delays_no_other() {
@@ -128,6 +225,42 @@ async fn an_orphan_that_waits_for_a_lane_delays_no_other() {
     until("recording of all outcomes", || running.forwarded().pending.messages == 0).await;
     let stats = running.stop().await;
     assert_eq!((stats.emitted, stats.delivered), (400, 400));
+}
+
+/// Emits messages of a lane that fails and of others in turn, and waits until all others are delivered. Returns
+/// the receipts of the lane.
+async fn emit_past_a_fault(
+    running: &RunningNotifier,
+    failing: &[Message],
+    others: &[Message],
+) -> Vec<Receipt> {
+    let mut stuck = vec![start_failing(running, &failing[0]).await];
+    let mut delivered = 0;
+    // A few at a time: the others must not fill the spool by themselves.
+    for (failing, others) in failing[1..].chunks(10).zip(others.chunks(10)) {
+        for message in failing {
+            stuck.push(running.notifier.relay(message.clone()).await);
+        }
+        running.store(others).await;
+        delivered += others.len() as u64;
+        until("forwarding of the others", || running.forwarded().delivered == delivered).await;
+    }
+    stuck
+}
+
+/// Emits a message of a lane that fails, and waits until the spool knows that. Returns the receipt.
+async fn start_failing(running: &RunningNotifier, message: &Message) -> Receipt {
+    let receipt = running.notifier.relay(message.clone()).await;
+    let is_failing = || matches!(running.forwarded().state, WorkerState::Retrying { .. });
+    until("the failure of the lane", is_failing).await;
+    receipt
+}
+
+/// Returns `count` messages whose priority is `ERROR`, and as many others.
+fn messages_of_both(count: usize) -> (Vec<Message>, Vec<Message>) {
+    let messages = samples::messages(0..count as u64 * 4);
+    let [failing, others] = [true, false].map(|it| of_lane(&messages, it)[..count].to_vec());
+    (failing, others)
 }
 
 /// Returns the messages whose priority is `ERROR`, or all others.

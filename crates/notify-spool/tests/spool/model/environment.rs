@@ -185,6 +185,9 @@ pub(crate) struct SpoolDestination {
     /// The ids and parts of all stored messages, duplicates included.
     pub(crate) stored: Vec<(Uuid, MessageParts)>,
     pub(crate) refused: HashSet<Uuid>,
+    /// The ids of the messages that a spool declined because their lane fails. Later ones of the lane may pass
+    /// them.
+    pub(crate) declined_by_spool: HashSet<Uuid>,
 }
 
 impl SimulatedDestination {

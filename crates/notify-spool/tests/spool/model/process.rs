@@ -4,8 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use notify_core::pipeline::{QueueConfig, Stats};
-use notify_core::{Message, Notifier};
+use notify_core::transport::{Lanes, Settlements};
+use notify_core::{Batch, Message, Notifier, Result, Transport, Verdict};
 use notify_spool::{Config, CorruptSlotPolicy, FullSpoolPolicy, Spool};
 use notify_testbed::disk::FaultyDisk;
 use tokio::runtime::Runtime;
@@ -25,6 +27,42 @@ pub(crate) struct SimulatedProcess {
     destination: SimulatedDestination,
     /// The number of processes that ended before this one started.
     pub(crate) predecessors: u64,
+}
+
+/// The spool of a process, which notes the messages that it declines.
+#[derive(Debug)]
+struct ObservedSpool {
+    spool: Spool,
+    /// The holder of the notes.
+    destination: SimulatedDestination,
+}
+
+#[async_trait]
+impl Transport for ObservedSpool {
+    fn name(&self) -> &'static str {
+        self.spool.name()
+    }
+
+    fn lanes(&self) -> Lanes {
+        self.spool.lanes()
+    }
+
+    async fn send(&mut self, batch: &mut Batch<'_>) -> Result<()> {
+        let messages = batch.messages();
+        let mut sink = |settlements: Settlements<'_>| {
+            for (index, verdict) in settlements {
+                if matches!(verdict, Verdict::Retry(_)) {
+                    self.destination.state().declined_by_spool.insert(messages[index].id());
+                }
+                batch.settle(index, verdict);
+            }
+        };
+        self.spool.send(&mut Batch::new(messages, &mut sink)).await
+    }
+
+    async fn close(&mut self) -> Result<()> {
+        self.spool.close().await
+    }
 }
 
 /// The end of a process.
@@ -60,7 +98,8 @@ impl SimulatedProcess {
         let (spool, forwarder) = Spool::open(config.clone(), destination.connect()).unwrap();
         let mut queue = QueueConfig::default();
         queue.batch_messages = settings.store_batch;
-        let (notifier, worker) = Notifier::builder(spool)
+        let observed = ObservedSpool { spool, destination: destination.clone() };
+        let (notifier, worker) = Notifier::builder(observed)
             .publisher_id("host1")
             .queue(queue)
             .seed(settings.seed)
