@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use notify_core::pipeline::{CloseSignal, QueueConfig, Stage, StageAccount, Stats};
-use notify_core::transport::Lanes;
 use notify_core::{Notifier, Result, Transport, Worker};
 use tokio::sync::watch;
 
@@ -158,10 +157,6 @@ impl Stage for Forwarder {
         Arc::new(move || {
             counters.stats(pipeline.notifier().as_ref().map(Notifier::stats).unwrap_or_default())
         })
-    }
-
-    fn lanes(&self) -> Lanes {
-        self.destination.lanes()
     }
 
     async fn run(self: Box<Self>, closing: CloseSignal) {

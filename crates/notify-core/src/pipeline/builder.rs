@@ -328,15 +328,8 @@ impl NotifierBuilder {
         let wants = |event_type: &EventType| self.transport.wants(event_type);
         let enabled = EventSet::new(wants, self.disabled, self.events, self.priorities);
         let (strategy, lanes) = (self.transport.name(), self.transport.lanes());
-        let mut queue = Queue::new(
-            self.queue,
-            &self.name,
-            strategy,
-            lanes,
-            self.stage.as_ref().map(|stage| stage.lanes()),
-            self.durable_source,
-            self.random,
-        );
+        let mut queue =
+            Queue::new(self.queue, &self.name, strategy, lanes, self.durable_source, self.random);
         queue.broker = self.transport.counters();
         let queue = Arc::new(queue);
         let delayed: Weak<dyn DelayedQueue> = Arc::downgrade(&queue) as _;

@@ -46,8 +46,6 @@ pub(super) struct Queue {
     pub(super) log_prefix: Box<str>,
     /// The lanes of the destination.
     pub(super) lanes: Lanes,
-    /// The lanes of the destination behind the transport, if there is one. They number the messages then.
-    lanes_behind: Option<Lanes>,
     /// The counters of the connection to a broker, if the destination is one.
     pub(super) broker: Option<Arc<BrokerCounters>>,
     /// Whether the caller keeps each message until it is delivered: see
@@ -128,14 +126,12 @@ impl Queue {
         destination: &str,
         strategy: &'static str,
         lanes: Lanes,
-        lanes_behind: Option<Lanes>,
         durable_source: bool,
         random: RandomSource,
     ) -> Self {
         let count = lanes.len();
         // The messages of a durable source have their numbers already.
-        let numbered = (!durable_source).then(|| lanes_behind.as_ref().unwrap_or(&lanes));
-        let sequencer = numbered.and_then(|lanes| Sequencer::new(lanes, &random));
+        let sequencer = if durable_source { None } else { Sequencer::new(&lanes, &random) };
         let state = QueueState {
             pending: LaneQueues::new(count),
             in_flight: Load::default(),
@@ -176,7 +172,6 @@ impl Queue {
             ended: watch::Sender::new(false),
             suppressed_at_end: AtomicU64::new(0),
             lanes,
-            lanes_behind,
         }
     }
 
@@ -262,7 +257,7 @@ impl Queue {
     pub(super) fn refuse_unencoded(&self, error: &Error, event: Option<&Event>) {
         let numbered = event.map(|event| {
             let message = Message::unencoded(event);
-            let lane = self.numbered_lane(&message, self.lanes.lane(&message));
+            let lane = self.lanes.lane(&message);
             (message, lane)
         });
         let mut state = self.lock();
@@ -291,7 +286,6 @@ impl Queue {
         } else {
             message
         };
-        let numbered_lane = self.numbered_lane(&message, lane);
         let mut evicted = MessageBlock::default();
         let mut state = self.lock();
         if let Claim::Reserved { room, .. } = claim {
@@ -333,7 +327,7 @@ impl Queue {
             state.protected += record.load();
         }
         state.next_order += 1;
-        state.count_emitted(&mut message, numbered_lane, &self.random);
+        state.count_emitted(&mut message, lane, &self.random);
         let must_look = state.pending.push(message, record, &self.config);
         let is_isolated = state.pending.lane(lane).is_isolated();
         let wake_lane = must_look && is_isolated;
@@ -364,18 +358,13 @@ impl Queue {
     /// Counts a message that never entered the queue as emitted and dropped. It takes a number along.
     fn drop_new(&self, submission: Submission, reason: DropReason) {
         let Submission { mut message, receipt, .. } = submission;
-        let lane = self.numbered_lane(&message, self.lanes.lane(&message));
+        let lane = self.lanes.lane(&message);
         let mut state = self.lock();
         state.count_emitted(&mut message, lane, &self.random);
         let report = state.account.drop_messages(1, reason);
         drop(state);
         report.log(&self.log_prefix);
         receipt.send(Err(self.drop_error(reason)));
-    }
-
-    /// Returns the lane that numbers a message of `lane`.
-    fn numbered_lane(&self, message: &Message, lane: Lane) -> Lane {
-        self.lanes_behind.as_ref().map_or(lane, |lanes| lanes.lane(message))
     }
 
     /// Returns the error of a dropped message.

@@ -336,7 +336,7 @@ mod tests {
         let max_age = Some(Duration::from_secs(10));
         let config = QueueConfig { max_age, ..QueueConfig::default() };
         let (lanes, random) = (Lanes::by(["a", "b"], |_| 0).unwrap(), RandomSource::seeded(1));
-        let queue = Queue::new(config, "", "test", lanes, None, false, random);
+        let queue = Queue::new(config, "", "test", lanes, false, random);
         for _ in 0..2 {
             let body = br#"{"message_id":"6b9d4b8a-0f7c-4d2c-9a4a-0a3f0e7d4c11","publisher_id":"h","event_type":"image.upload","priority":"ERROR","timestamp":"2026-11-22 12:00:00.123456","payload":"storage is full"}"#;
             let (_, submission) = queue.submission(Message::from_body(body.to_vec()).unwrap());

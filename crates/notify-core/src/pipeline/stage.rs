@@ -10,7 +10,6 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::stats::Stats;
-use crate::transport::lanes::Lanes;
 
 /// A second pipeline behind the transport of a [`Notifier`](super::Notifier).
 ///
@@ -56,14 +55,6 @@ use crate::transport::lanes::Lanes;
 pub trait Stage: fmt::Debug + Send {
     /// Returns the configured name of the strategy that the stage delivers to.
     fn name(&self) -> &'static str;
-
-    /// Returns the lanes of the destination that the stage delivers to.
-    ///
-    /// The notifier numbers its messages by these, because they go there in the end. The default is one
-    /// lane without a name, whose messages get no number.
-    fn lanes(&self) -> Lanes {
-        Lanes::one()
-    }
 
     /// Returns a function that reads the stage's account at any time, also after the stage ended.
     fn account(&self) -> StageAccount;
