@@ -235,10 +235,13 @@ impl Message {
     ///
     /// Bodies share chunks of memory, and one pending message keeps a whole chunk. A message that stays
     /// for long must not.
-    pub(crate) fn detached(self) -> Self {
-        let body = Bytes::copy_from_slice(self.body());
-        let notification = EncodedNotification { body, ..(*self.notification).clone() };
-        Self { notification: Arc::new(notification), ..self }
+    pub(crate) fn detached(mut self) -> Self {
+        let notification = Arc::make_mut(&mut self.notification);
+        // A message that is sent again and again is copied once.
+        if !notification.body.is_unique() {
+            notification.body = Bytes::copy_from_slice(&notification.body);
+        }
+        self
     }
 
     /// Returns whether the body shares no memory with other messages.
