@@ -260,7 +260,8 @@ impl Source for ScriptSource {
                     let kind = match fault {
                         Detach => {
                             self.reattach = true;
-                            return Ok(Reception::Detached("the script says so".into()));
+                            let reason = "the script says so".into();
+                            return Ok(Reception::Detached { reason, since: None });
                         }
                         DenyReceive => ErrorKind::Access,
                         _ => ErrorKind::Unavailable,

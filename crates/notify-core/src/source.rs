@@ -41,9 +41,8 @@ use crate::transport::Finding;
 ///   where the place itself discards messages (a bounded tap, `copytruncate`).
 /// * **Credit.** A source hands over no more than the [`Credit`] allows, and keeps no queue beyond it.
 /// * **Never silent.** A source reports every change of its coverage: [`Reception::Attached`] when
-///   it begins to see all new messages, [`Reception::Detached`] when it no longer does, or
-///   [`Reception::DetachedSince`] when it notices that late. It repairs its session by itself where it
-///   can, and returns an error when only a new session helps.
+///   it begins to see all new messages, and [`Reception::Detached`] when it no longer does. It repairs
+///   its session by itself where it can, and returns an error when only a new session helps.
 /// * **Harmless.** A source declares, changes and takes nothing that belongs to other consumers,
 ///   unless its configuration says so.
 /// * **Bounded and discreet.** Except for new messages, a source never waits without a deadline. It
@@ -278,14 +277,15 @@ pub enum Reception {
     ///
     /// A tap is attached when its queue is bound; a file is, when it is open.
     Attached,
-    /// The source may have missed messages, for the reason in the text, and may miss more until it is
-    /// attached again. The session goes on.
-    ///
-    /// The text is a lower-case fragment, such as `the binding was lost`. It never holds a credential.
-    Detached(String),
-    /// As [`Detached`](Self::Detached), for a source that looks at its place only now and then: it may have
-    /// missed messages since this time, at which it last found everything in order.
-    DetachedSince(SystemTime, String),
+    /// The source may have missed messages, and may miss more until it is attached again. The session
+    /// goes on.
+    Detached {
+        /// The reason: a lower-case fragment, such as `the binding was lost`. It never holds a credential.
+        reason: String,
+        /// The time at which a source that looks at its place only now and then last found everything in
+        /// order. Without it, the source noticed the loss at once.
+        since: Option<SystemTime>,
+    },
     /// The source has passed over this many messages, because its configuration leaves them out. They need
     /// no settlement.
     Skipped(u64),

@@ -220,18 +220,16 @@ impl SourceDriver {
                     }
                 }
             }
-            Reception::Detached(reason) => {
+            Reception::Detached { reason, since } => {
                 tracing::warn!(source = %self.name, "messages may be missing: {reason}");
-                state.set_state(self.index, SourceState::Detached { since: now, reason }, now);
-            }
-            Reception::DetachedSince(since, reason) => {
-                tracing::warn!(source = %self.name, "messages may be missing: {reason}");
-                let since = OffsetDateTime::from(since.min(now.into()).max(SystemTime::UNIX_EPOCH));
-                // The last good look may have begun shortly before the source was attached.
-                let since = match state.sources[self.index].state {
-                    SourceState::Attached { since: attached } => since.max(attached),
-                    _ => since,
-                };
+                let since = since.map_or(now, |since| {
+                    let since = since.min(now.into()).max(SystemTime::UNIX_EPOCH).into();
+                    // The last good look may have begun shortly before the source was attached.
+                    match state.sources[self.index].state {
+                        SourceState::Attached { since: attached } => attached.max(since),
+                        _ => since,
+                    }
+                });
                 state.set_state(self.index, SourceState::Detached { since, reason }, now);
             }
             Reception::Skipped(messages) => state.sources[self.index].ledger.skip(messages),

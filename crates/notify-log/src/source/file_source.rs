@@ -203,7 +203,8 @@ impl FileSource {
                 self.news.push_back(Reception::Skipped(skipped));
             }
             if !notices.is_empty() {
-                self.news.extend(notices.into_iter().map(Reception::Detached));
+                let detached = |reason| Reception::Detached { reason, since: None };
+                self.news.extend(notices.into_iter().map(detached));
                 self.news.push_back(Reception::Attached);
             }
             if is_at_end && lines.is_empty() {

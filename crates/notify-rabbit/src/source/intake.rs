@@ -141,7 +141,7 @@ impl MessageIntake {
                         StreamMessage::AfterGap(offset, gap) => {
                             let reason =
                                 format!("the stream dropped {gap} messages before they were read");
-                            self.news.push_back(Reception::Detached(reason));
+                            self.news.push_back(Reception::Detached { reason, since: None });
                             self.news.push_back(Reception::Attached);
                             self.take(delivery, &queue, Some(offset));
                         }

@@ -233,7 +233,7 @@ impl Source for RabbitSource {
                                 cursor.start_over();
                             }
                             let reason = "the stream was declared anew: reading it from its start";
-                            return Ok(Reception::Detached(reason.into()));
+                            return Ok(Reception::Detached { reason: reason.into(), since: None });
                         }
                         Err(error) => {
                             self.end();

@@ -233,10 +233,7 @@ fn coverage(missing: &BTreeSet<String>, complete_at: Option<SystemTime>) -> Rece
         [one] => format!("{one} does not exist"),
         more => format!("{} do not exist", more.join(", ")),
     };
-    match complete_at {
-        Some(since) => Reception::DetachedSince(since, reason),
-        None => Reception::Detached(reason),
-    }
+    Reception::Detached { reason, since: complete_at }
 }
 
 /// Returns the time between two looks in a session of this age.
@@ -275,15 +272,15 @@ mod tests {
         let looked_at = SystemTime::UNIX_EPOCH + Duration::from_secs(7);
         let found = coverage(&BTreeSet::new(), Some(looked_at));
         assert!(matches!(found, Reception::Attached), "{found:?}");
-        let Reception::DetachedSince(since, reason) =
-            coverage(&[one.clone()].into(), Some(looked_at))
-        else {
-            panic!("does not say since when")
+        let loss = |missing: BTreeSet<String>, complete_at| match coverage(&missing, complete_at) {
+            Reception::Detached { reason, since } => (reason, since),
+            other => panic!("{other:?}"),
         };
-        assert_eq!((since, reason.as_str()), (looked_at, "exchange `glance` does not exist"));
-        let Reception::Detached(reason) = coverage(&[one, two].into(), None) else {
-            panic!("was never attached")
-        };
+        let (reason, since) = loss([one.clone()].into(), Some(looked_at));
+        assert_eq!(reason, "exchange `glance` does not exist");
+        assert_eq!(since, Some(looked_at));
+        let (reason, since) = loss([one, two].into(), None);
         assert_eq!(reason, "exchange `glance`, exchange `nova` do not exist");
+        assert_eq!(since, None, "was never attached");
     }
 }

@@ -102,7 +102,7 @@ async fn a_lost_exchange_counts_from_the_last_good_look() {
     vhost.delete_exchange("glance");
     let deleted_at = SystemTime::now();
     match source.next().await {
-        Ok(Reception::DetachedSince(since, reason)) => {
+        Ok(Reception::Detached { reason, since: Some(since) }) => {
             assert_eq!(reason, "exchange `glance` does not exist");
             assert!(since <= deleted_at, "{since:?} is after {deleted_at:?}");
         }

@@ -74,9 +74,7 @@ impl SourceReader {
         loop {
             match self.next().await {
                 Ok(Reception::Attached) => return reasons,
-                Ok(Reception::Detached(reason) | Reception::DetachedSince(_, reason)) => {
-                    reasons.push(reason);
-                }
+                Ok(Reception::Detached { reason, .. }) => reasons.push(reason),
                 Ok(other) => panic!("unexpected {other:?}"),
                 // The listener waits between two sessions.
                 Err(error) => {
@@ -90,7 +88,7 @@ impl SourceReader {
     /// Waits until the source is detached, and returns the reason.
     pub(crate) async fn detach(&mut self) -> String {
         match self.next().await {
-            Ok(Reception::Detached(reason) | Reception::DetachedSince(_, reason)) => reason,
+            Ok(Reception::Detached { reason, .. }) => reason,
             other => panic!("expected a reason, found {other:?}"),
         }
     }

@@ -376,7 +376,7 @@ impl Source for LateSource {
             6 => SystemTime::now() + Duration::from_secs(86_400),
             _ => std::future::pending().await,
         };
-        Ok(Reception::DetachedSince(since, "the test says so".into()))
+        Ok(Reception::Detached { reason: "the test says so".into(), since: Some(since) })
     }
 
     async fn settle(&mut self, _: &DeliverySettlements) -> Result<()> {
