@@ -1,7 +1,9 @@
 //! An advisory lock that several processes take in turn to append to the same file.
 
-use std::fs::{File, TryLockError};
-use std::time::{Duration, Instant};
+use std::fs::File;
+use std::time::Duration;
+
+use notify_core::listener::durable_file::lock_within;
 
 /// An exclusive advisory lock (`flock`) with a bounded wait.
 ///
@@ -25,25 +27,8 @@ impl FileLock {
     /// After a timeout or an error, the next calls try once and do not wait, until one of them
     /// succeeds. Otherwise a lock that its holder never releases would cost every batch that wait.
     pub(crate) fn acquire(&mut self, file: &File) {
-        let mut pause = FIRST_PAUSE;
-        let mut deadline = None;
-        loop {
-            match file.try_lock() {
-                Ok(()) => {
-                    self.wait = MAX_WAIT;
-                    return;
-                }
-                Err(TryLockError::WouldBlock) => {}
-                Err(TryLockError::Error(_)) => self.wait = Duration::ZERO,
-            }
-            let now = Instant::now();
-            if now >= *deadline.get_or_insert(now + self.wait) {
-                self.wait = Duration::ZERO;
-                return;
-            }
-            std::thread::sleep(pause);
-            pause = (pause * 2).min(LAST_PAUSE);
-        }
+        let is_locked = lock_within(file, self.wait).is_ok();
+        self.wait = if is_locked { MAX_WAIT } else { Duration::ZERO };
     }
 
     /// Releases the lock, so that the next process can append.
@@ -55,10 +40,6 @@ impl FileLock {
 
 /// The longest wait for the lock: many times what one batch takes to write.
 const MAX_WAIT: Duration = Duration::from_secs(1);
-/// The pause after the first failed try. It doubles with every try.
-const FIRST_PAUSE: Duration = Duration::from_micros(50);
-/// The longest pause between two tries.
-const LAST_PAUSE: Duration = Duration::from_millis(2);
 
 #[cfg(test)]
 mod tests {

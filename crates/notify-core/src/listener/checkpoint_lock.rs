@@ -5,10 +5,9 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::path::Path;
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::durable_file::create_private;
+use super::durable_file::{create_private, lock_within};
 use crate::error::{Error, ErrorKind, Result};
 use crate::redact::printable::printable;
 
@@ -47,21 +46,15 @@ impl CheckpointLock {
             created => created,
         };
         let file = file.map_err(file_error)?;
-        let deadline = Instant::now() + LOCK_TIMEOUT;
-        loop {
-            match file.try_lock() {
-                Ok(()) => break,
-                Err(TryLockError::WouldBlock) if Instant::now() < deadline => sleep(LOCK_INTERVAL),
-                Err(TryLockError::WouldBlock) => {
-                    let reader = "another process or source reads with the checkpoint";
-                    let message = format!("{reader} `{}`: stop it, or name another file", name());
-                    return Err(Error::new(ErrorKind::Unavailable, message));
-                }
-                Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {
-                    break;
-                }
-                Err(TryLockError::Error(error)) => return Err(file_error(error)),
+        match lock_within(&file, LOCK_TIMEOUT) {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let reader = "another process or source reads with the checkpoint";
+                let message = format!("{reader} `{}`: stop it, or name another file", name());
+                return Err(Error::new(ErrorKind::Unavailable, message));
             }
+            Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {}
+            Err(TryLockError::Error(error)) => return Err(file_error(error)),
         }
         self.file = Some(file);
         Ok(())
@@ -75,8 +68,6 @@ impl CheckpointLock {
 
 /// The longest wait for a session that is ending.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
-/// The time between two attempts to lock the file.
-const LOCK_INTERVAL: Duration = Duration::from_millis(10);
 
 #[cfg(test)]
 mod tests {

@@ -1,11 +1,14 @@
-//! Files that survive a power cut: how their content is replaced, and how their names become durable.
+//! Files that survive a power cut: how their content is replaced, how their names become durable, and how processes
+//! lock them.
 //!
 //! The crates of this workspace share it. All functions block.
 
-use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 /// Writes `content` to a file, which only its owner may read, in place of an earlier one.
 ///
@@ -109,6 +112,26 @@ pub fn create_directory(path: &Path) -> io::Result<()> {
         }
     })
 }
+
+/// Acquires an exclusive advisory lock (`flock`) on a file, and waits up to `timeout` for it.
+///
+/// # Errors
+///
+/// [`TryLockError::WouldBlock`] if another open file has the lock until then, and the error of the system otherwise.
+pub fn lock_within(file: &File, timeout: Duration) -> Result<(), TryLockError> {
+    let deadline = Instant::now() + timeout;
+    let mut pause = Duration::from_micros(50);
+    loop {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) if Instant::now() < deadline => sleep(pause),
+            result => return result,
+        }
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// The longest pause between two attempts to lock a file.
+const LONGEST_PAUSE: Duration = Duration::from_millis(2);
 
 /// The errors of file systems and directories that do not support syncing, as opposed to a sync
 /// that failed.
