@@ -465,6 +465,35 @@ fn parameters_of_the_url_are_options() {
     );
 }
 
+/// A URL for a transport of kombu that reaches RabbitMQ has oslo.messaging's meaning: the port is 5672 with
+/// TLS too. Other transports are refused.
+#[test]
+fn transports_of_kombu_are_rabbit_or_refused() {
+    let text =
+        |url: &str| format!("[DEFAULT]\nnotification_driver = messaging\ntransport_url = {url}\n");
+    for (url, expected) in [
+        ("kombu+amqp://u:p@h/v", "amqp://***@h:5672/v"),
+        ("kombu+pyamqp://u:p@h/v", "amqp://***@h:5672/v"),
+        ("Kombu+Rabbit://u:p@h/v?ssl=1", "amqps://***@h:5672/v"),
+        ("kombu+amqps://u:p@h/v?ssl=0", "amqps://***@h:5672/v"),
+    ] {
+        let expected = format!("rabbit.url = \"{expected}\" (glance-api.conf, line 3)");
+        assert!(entries(&text(url), &[]).contains(&expected), "{url}");
+    }
+    for url in ["kombu+memory://", "kombu+memory://u:hunter2@h", "kombu+redis://hunter2@h/0"] {
+        assert_eq!(
+            error_message(&text(url)),
+            "`transport_url` (glance-api.conf, line 3): unsupported transport of kombu, which reaches no \
+             RabbitMQ: expected a URL that begins with rabbit://"
+        );
+    }
+    assert_eq!(
+        error_message(&text("kombu+amqp:///v")),
+        "`transport_url` (glance-api.conf, line 3): names no host: expected a URL such as \
+         rabbit://user:password@host:5672/vhost"
+    );
+}
+
 /// A certificate logs in without user and password.
 #[test]
 fn external_login_leaves_out_the_user() {

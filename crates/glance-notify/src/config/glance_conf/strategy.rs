@@ -102,12 +102,8 @@ impl BrokerChoice {
             None => files.first(TRANSPORT_URL)?,
         };
         if let Some(option) = url {
-            let url = TransportUrl::parse(&option)?;
-            let Some(options) = protocol(&url.scheme) else {
-                return Err(option.refuse(
-                    "unsupported scheme: expected a URL that begins with rabbit://, qpid:// or amqp://",
-                ));
-            };
+            let mut url = TransportUrl::parse(&option)?;
+            let options = url_protocol(&mut url, &option)?;
             return Ok(Self { options, url: Some((url, option)) });
         }
         let options = match files.first(RPC_BACKEND)? {
@@ -131,6 +127,38 @@ impl BrokerChoice {
 /// Returns the options for the protocol of a strategy.
 pub(super) fn of_strategy(strategy: &str) -> &'static BrokerOptions {
     if strategy == QPID.strategy { &QPID } else { &RABBIT }
+}
+
+/// Returns the options for the scheme of a URL.
+///
+/// A scheme such as `kombu+amqp` names a transport of kombu, the library below oslo.messaging's driver for
+/// RabbitMQ.
+fn url_protocol(url: &mut TransportUrl, option: &ConfOption) -> Result<&'static BrokerOptions> {
+    let Some(transport) = url.scheme.strip_prefix("kombu+") else {
+        return protocol(&url.scheme).ok_or_else(|| {
+            option.refuse(
+                "unsupported scheme: expected a URL that begins with rabbit://, qpid:// or amqp://",
+            )
+        });
+    };
+    let is_tls = transport == "amqps";
+    if !is_tls && !matches!(transport, "amqp" | "pyamqp" | "rabbit") {
+        return Err(option.refuse(
+            "unsupported transport of kombu, which reaches no RabbitMQ: expected a URL that begins with \
+             rabbit://",
+        ));
+    }
+    // Without a host, oslo.messaging takes the virtual host for the host.
+    if url.hosts.is_empty() {
+        return Err(option.refuse(
+            "names no host: expected a URL such as rabbit://user:password@host:5672/vhost",
+        ));
+    }
+    if is_tls {
+        // kombu turns TLS on for this transport, whatever the options say.
+        url.parameters.push(("ssl".to_owned(), "true".to_owned()));
+    }
+    Ok(&RABBIT)
 }
 
 /// Returns the options for the name of a protocol, in a URL or in `rpc_backend`.
