@@ -400,6 +400,55 @@ fn warns_of_old_names_beside_new_ones() {
     assert!(texts[0].starts_with("`notification_driver` (line 2) is read, but "), "{texts:?}");
 }
 
+/// A URL without a host leaves the address to options, which current oslo.messaging ignores: it connects to
+/// `localhost` then. A URL without a virtual host does so with the virtual host.
+#[test]
+fn warns_of_old_names_beside_a_url_that_leaves_parts_out() {
+    let read = |url: &str, old: &str| {
+        let text = format!(
+            "[DEFAULT]\ntransport_url = {url}\nrpc_backend = rabbit\n{old}\n\
+             [oslo_messaging_notifications]\ndriver = messagingv2\n"
+        );
+        let entries = entries(&text, &[]).join("\n").replace("glance-api.conf, ", "");
+        let config = glance_conf::from_str(&text).unwrap();
+        (entries, config.warnings().join("\n").replace("glance-api.conf, ", ""))
+    };
+    let ignored = |option: &str| {
+        format!(
+            "`{option}` (line 4) is read, but current oslo.messaging ignores it; the option is \
+             `transport_url`"
+        )
+    };
+    let default = "rabbit.host = \"localhost\" (Glance's default of rabbit_host)".to_owned();
+    for (url, old, entry, warning) in [
+        ("rabbit:", "", default.clone(), NO_BROKER.to_owned()),
+        ("rabbit://", "", default.clone(), NO_BROKER.to_owned()),
+        ("rabbit:///v", "", default, NO_BROKER.to_owned()),
+        (
+            "rabbit:///v",
+            "rabbit_host = mq",
+            "rabbit.virtual_host = \"v\" (line 2)".to_owned(),
+            ignored("rabbit_host"),
+        ),
+        (
+            "rabbit://u:p@h",
+            "rabbit_virtual_host = v",
+            "rabbit.url = \"amqp://***@h:5672/v\" (line 2)".to_owned(),
+            ignored("rabbit_virtual_host"),
+        ),
+        (
+            "rabbit://u:p@h/",
+            "rabbit_virtual_host = v",
+            "rabbit.url = \"amqp://***@h:5672/%2F\" (line 2)".to_owned(),
+            String::new(),
+        ),
+    ] {
+        let (entries, warnings) = read(url, old);
+        assert!(entries.lines().any(|line| line == entry), "{url} {old}: {entries}");
+        assert_eq!(warnings, warning, "{url} {old}");
+    }
+}
+
 /// The check of host names cannot be turned off, and a file that does so is visible.
 #[test]
 fn warns_of_an_unchecked_host_name() {

@@ -5,8 +5,10 @@
 
 use super::conf_files::{ConfFiles, ConfOption, OptionName, full_name};
 use super::options::{
-    DRIVER, IN_URL, NOTIFICATION_URL, NOTIFICATIONS, RABBIT, RENAMED, TOPICS, TRANSPORT_URL,
+    DRIVER, IN_URL, NOTIFICATION_URL, NOTIFICATIONS, RABBIT, RENAMED, RPC_BACKEND, TOPICS,
+    TRANSPORT_URL,
 };
+use super::transport_url::TransportUrl;
 
 /// Adds a warning for each old name that supplies a value for `strategy`, if the files also have options by
 /// new names.
@@ -45,11 +47,23 @@ pub(super) fn warn(files: &ConfFiles, strategy: &str, warnings: &mut Vec<String>
             warn(&option, names, names[0]);
         }
     }
-    if first(NOTIFICATION_URL).or_else(|| first(TRANSPORT_URL)).is_some() {
-        return;
-    }
+    let url = first(NOTIFICATION_URL).or_else(|| first(TRANSPORT_URL));
+    let url = url.and_then(|option| TransportUrl::parse(&option).ok());
+    // The options in place of which a URL is read. One without a host or a virtual host leaves that part to
+    // the options.
+    let is_replaced = |names: &[OptionName]| {
+        url.as_ref().is_some_and(|url| {
+            if names == RABBIT.virtual_host {
+                url.virtual_host.is_some()
+            } else {
+                names == RPC_BACKEND || !url.hosts.is_empty()
+            }
+        })
+    };
     for names in IN_URL.iter().copied() {
-        if let Some(option) = first(names) {
+        if !is_replaced(names)
+            && let Some(option) = first(names)
+        {
             warn(&option, names, TRANSPORT_URL[0]);
         }
     }

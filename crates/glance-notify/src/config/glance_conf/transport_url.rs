@@ -10,7 +10,8 @@ use super::conf_files::ConfOption;
 /// A parsed URL, such as `rabbit://user:password@host:5672,user:password@host2/vhost?ssl=1`.
 pub(super) struct TransportUrl {
     pub(super) scheme: String,
-    /// Names and ports. Empty in `rabbit://`, which leaves the address to other options.
+    /// Names and ports. Empty in `rabbit://`, which leaves the address to other options. Current
+    /// oslo.messaging ignores these, and connects to `localhost` as `guest`.
     pub(super) hosts: Vec<(String, Option<u16>)>,
     pub(super) user: Option<String>,
     pub(super) password: Option<String>,
@@ -23,7 +24,13 @@ pub(super) struct TransportUrl {
 impl TransportUrl {
     /// Parses the value of `option`.
     pub(super) fn parse(option: &ConfOption) -> Result<Self> {
-        let Some((scheme, rest)) = option.value.split_once("://") else {
+        let parts = option.value.split_once(':').and_then(|(scheme, rest)| {
+            let authority = rest.strip_prefix("//");
+            // `rabbit:` and `rabbit:/vhost` are URLs without a host too.
+            let is_path = rest.is_empty() || rest.starts_with('/');
+            Some((scheme, authority.or(is_path.then_some(rest))?))
+        });
+        let Some((scheme, rest)) = parts else {
             return Err(option.refuse("expected a URL that begins with rabbit://"));
         };
         if rest.contains('\n') {
@@ -202,6 +209,11 @@ mod tests {
         {
             assert_eq!(parse(url).unwrap().virtual_host.as_deref(), virtual_host, "{url}");
         }
+        for (url, virtual_host) in [("rabbit:", None), ("rabbit:/v", Some("v"))] {
+            let url = parse(url).unwrap();
+            assert_eq!((url.scheme.as_str(), url.hosts.len()), ("rabbit", 0));
+            assert_eq!(url.virtual_host.as_deref(), virtual_host);
+        }
         assert_eq!(parse("Rabbit://h").unwrap().scheme, "rabbit");
     }
 
@@ -219,6 +231,7 @@ mod tests {
             "rabbit://h:70000",
             "rabbit://a:hunter2@h,b:hunter2@h",
             "hunter2",
+            "rabbit:u:hunter2@h",
         ] {
             let Err(error) = parse(url) else { panic!("{url}") };
             assert!(!error.to_string().contains("hunter2"), "{error}");
