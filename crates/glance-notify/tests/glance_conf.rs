@@ -543,6 +543,27 @@ fn transports_of_kombu_are_rabbit_or_refused() {
     );
 }
 
+/// kombu decodes the virtual host once more, below oslo.messaging's driver for RabbitMQ alone.
+#[test]
+fn the_virtual_host_of_rabbitmq_is_decoded_twice() {
+    let text =
+        |url: &str| format!("[DEFAULT]\nnotification_driver = messaging\ntransport_url = {url}\n");
+    for (url, expected) in [
+        ("rabbit://u:p@h/a%2Fb", "rabbit.url = \"amqp://***@h:5672/a%2Fb\""),
+        ("rabbit://u:p@h/a%252Fb", "rabbit.url = \"amqp://***@h:5672/a%2Fb\""),
+        ("rabbit://u:p@h/a%2523b", "rabbit.url = \"amqp://***@h:5672/a%23b\""),
+        ("amqp://u:p@h/a%252Fb", "qpid.url = \"amqp://***@h:5672/a%252Fb\""),
+    ] {
+        let expected = format!("{expected} (glance-api.conf, line 3)");
+        assert!(entries(&text(url), &[]).contains(&expected), "{url}");
+    }
+    assert_eq!(
+        error_message(&text("rabbit://u:p@h/a%23b")),
+        "`transport_url` (glance-api.conf, line 3): oslo.messaging decodes the virtual host twice and \
+         cuts it at `?`, `#` and `;`: encode them twice, as `%253F`, `%2523` and `%253B`"
+    );
+}
+
 /// A certificate logs in without user and password.
 #[test]
 fn external_login_leaves_out_the_user() {

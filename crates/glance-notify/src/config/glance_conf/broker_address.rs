@@ -56,8 +56,13 @@ impl BrokerAddress {
         url: Option<&(TransportUrl, ConfOption)>,
     ) -> Result<Self> {
         let (tls, tls_option) = tls(files, options.tls)?;
-        let url_virtual_host =
-            url.and_then(|(url, option)| Some((url.virtual_host.clone()?, option.clone())));
+        let url_virtual_host = match url {
+            Some((url, option)) if options.group == RABBIT.group => {
+                url.rabbit_virtual_host(option)?.map(|name| (name, option.clone()))
+            }
+            Some((url, option)) => url.virtual_host.clone().map(|name| (name, option.clone())),
+            None => None,
+        };
         let virtual_host = match url_virtual_host {
             Some((name, option)) => {
                 let default = options.default_virtual_host.map(str::to_owned);

@@ -15,7 +15,7 @@ pub(super) struct TransportUrl {
     pub(super) hosts: Vec<(String, Option<u16>)>,
     pub(super) user: Option<String>,
     pub(super) password: Option<String>,
-    /// The decoded text after the first slash. `None` without a slash.
+    /// The text after the first slash, decoded once. `None` without a slash.
     pub(super) virtual_host: Option<String>,
     /// The parameters, which override options of the driver's section.
     pub(super) parameters: Vec<(String, String)>,
@@ -69,6 +69,21 @@ impl TransportUrl {
             }
         }
         Ok(url)
+    }
+
+    /// Returns the name of RabbitMQ's virtual host.
+    ///
+    /// oslo.messaging puts the decoded name into a URL for kombu, which decodes it again.
+    pub(super) fn rabbit_virtual_host(&self, option: &ConfOption) -> Result<Option<String>> {
+        let Some(name) = &self.virtual_host else { return Ok(None) };
+        // In kombu's URL, the name would end at such a character.
+        if name.contains(['?', '#', ';']) {
+            return Err(option.refuse(
+                "oslo.messaging decodes the virtual host twice and cuts it at `?`, `#` and `;`: encode \
+                 them twice, as `%253F`, `%2523` and `%253B`",
+            ));
+        }
+        decoded(name).map(Some).ok_or_else(|| option.refuse("not valid UTF-8"))
     }
 
     /// Parses `user:password@host:port`.
@@ -215,6 +230,35 @@ mod tests {
             assert_eq!(url.virtual_host.as_deref(), virtual_host);
         }
         assert_eq!(parse("Rabbit://h").unwrap().scheme, "rabbit");
+    }
+
+    /// The virtual host is the one that kombu connects to.
+    #[test]
+    fn decodes_the_virtual_host_of_rabbitmq_twice() {
+        let read = |path: &str| {
+            let option = ConfOption::default_of("transport_url");
+            parse(&format!("rabbit://h{path}")).unwrap().rabbit_virtual_host(&option)
+        };
+        for (path, virtual_host) in [
+            ("", None),
+            ("/", Some("")),
+            ("//", Some("/")),
+            ("/%2F", Some("/")),
+            ("/%252F", Some("/")),
+            ("/a%2Fb", Some("a/b")),
+            ("/a%252Fb", Some("a/b")),
+            ("/a%25252Fb", Some("a%2Fb")),
+            ("/%25C3%25A9", Some("é")),
+            ("/100%25", Some("100%")),
+            ("/a%2523b", Some("a#b")),
+        ] {
+            assert_eq!(read(path).unwrap().as_deref(), virtual_host, "{path}");
+        }
+        for path in ["/a%23b", "/a%3Fb", "/a%3Bb", "/a;b"] {
+            let error = read(path).unwrap_err().to_string();
+            assert!(error.contains("encode them twice, as `%253F`"), "{path}: {error}");
+        }
+        assert!(read("/%25FF").is_err());
     }
 
     /// A password that is not encoded never becomes a host or a virtual host.
