@@ -294,7 +294,7 @@ fn warns_of_unknown_disabled_notifications() {
 #[test]
 fn warns_of_options_without_effect() {
     let config = default_section(
-        "notification_driver = messaging\nqpid_heartbeat = 60\nrabbit_max_retries = 0\n\
+        "notification_driver = messaging\nqpid_heartbeat = 60\nrabbit_max_retries = 5\n\
          rabbit_notification_topic = audit\nkombu_ssl_ca_certs = /ca\n",
     );
     assert_eq!(
@@ -309,6 +309,40 @@ fn warns_of_options_without_effect() {
             NO_BROKER,
         ]
     );
+}
+
+/// An option without effect that has oslo.messaging's default changes nothing in Glance either.
+#[test]
+fn defaults_of_options_without_effect_are_not_warned_of() {
+    let warnings = |text: &str| {
+        let warnings = glance_conf::from_str(text).unwrap().warnings().to_vec();
+        let is_ignored = |warning: &&String| warning.contains("): ignored: ");
+        warnings.iter().filter(is_ignored).count()
+    };
+    let rabbit = |retry: &str, ha: &str, heartbeat: &str| {
+        warnings(&format!(
+            "[DEFAULT]\ntransport_url = rabbit://u:p@h/\n[oslo_messaging_notifications]\n\
+             driver = messagingv2\nretry = {retry}\n[oslo_messaging_rabbit]\nrabbit_retry_interval = 1\n\
+             rabbit_ha_queues = {ha}\nheartbeat_timeout_threshold = {heartbeat}\nfake_rabbit = no\n"
+        ))
+    };
+    assert_eq!(rabbit("-1", "False", "60"), 0);
+    assert_eq!(rabbit("-1", "off", "60"), 0);
+    assert_eq!(rabbit("3", "yes", "0"), 3);
+    let qpid = |nodelay: &str| {
+        warnings(&format!(
+            "[DEFAULT]\nnotifier_strategy = qpid\nqpid_reconnect_limit = 0\nqpid_heartbeat = 60\n\
+             qpid_tcp_nodelay = {nodelay}\n"
+        ))
+    };
+    assert_eq!((qpid("True"), qpid("False")), (0, 1));
+    let log = |syslog: &str| {
+        warnings(&format!(
+            "[DEFAULT]\nnotifier_strategy = logging\nlog_file = /n.log\nuse_syslog = {syslog}\n\
+             default_log_levels = amqp=WARN\n"
+        ))
+    };
+    assert_eq!((log("False"), log("True")), (1, 2));
 }
 
 /// A misspelt option in `[DEFAULT]` is visible, with the option that was meant.

@@ -179,8 +179,8 @@ impl Receipt {
     /// # Errors
     ///
     /// The notification's own error. After `timeout`, [`ErrorKind::Timeout`](crate::ErrorKind::Timeout) with
-    /// [`Outcome::Unknown`](crate::Outcome::Unknown): the notification is still pending, and you can wait again. The error says
-    /// if the worker does not run; its source is the last failure of the delivery.
+    /// [`Outcome::Unknown`](crate::Outcome::Unknown): the notification is still pending, and you can wait
+    /// again. The error says if the worker does not run; its source is the last failure of the delivery.
     ///
     /// # Examples
     ///

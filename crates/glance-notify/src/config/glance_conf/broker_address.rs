@@ -29,7 +29,7 @@ impl BrokerAddress {
         option: &ConfOption,
     ) -> Result<()> {
         let unsupported = options.unsupported.iter().map(|(names, ..)| *names);
-        let ignored = options.ignored.iter().map(|(names, _)| *names);
+        let ignored = options.ignored.iter().map(|(names, ..)| *names);
         let files = options.tls_files.iter().map(|(_, names)| *names);
         let known = [options.tls, options.sasl_mechanisms, DURABLE, QUORUM].into_iter();
         let known: Vec<_> = known

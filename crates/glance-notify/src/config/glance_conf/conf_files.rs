@@ -177,6 +177,13 @@ impl ConfOption {
         parse_bool(&self.value).ok_or_else(|| self.refuse("expected true or false"))
     }
 
+    /// Returns whether the option has this value, in any case, and in any spelling if it is a Boolean.
+    pub(super) fn has_value(&self, value: &str) -> bool {
+        let is_flag = matches!(value, "true" | "false");
+        self.value.eq_ignore_ascii_case(value)
+            || is_flag && parse_bool(&self.value) == parse_bool(value)
+    }
+
     /// Returns the items of a list, separated by commas. Empty items do not count.
     pub(super) fn list(&self) -> impl Iterator<Item = &str> {
         self.value.split(',').map(str::trim).filter(|item| !item.is_empty())

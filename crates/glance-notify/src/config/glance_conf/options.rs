@@ -7,6 +7,13 @@
 use super::conf_files::OptionName;
 use super::ini::DEFAULT;
 
+/// The names of an option, its default, and the message about any other value.
+///
+/// The defaults are those of oslo.messaging's `rabbit_opts`, `amqp_opts`, `qpid_opts`, `amqp1_opts` and
+/// `_notifier_opts`, of oslo.log, and of Glance's `notify_kombu.py` for `rabbit_retry_max_backoff`. An empty
+/// default stands for none: every value differs from it.
+pub(super) type DefaultedOption = (&'static [OptionName], &'static str, &'static str);
+
 /// The options that say where a broker is and who logs in.
 pub(super) struct BrokerOptions {
     /// Our strategy.
@@ -28,10 +35,10 @@ pub(super) struct BrokerOptions {
     /// The files of TLS, and our keys.
     pub(super) tls_files: &'static [(&'static str, &'static [OptionName])],
     pub(super) sasl_mechanisms: &'static [OptionName],
-    /// Options that this crate does not support, unless they have this value.
-    pub(super) unsupported: &'static [(&'static [OptionName], &'static str, &'static str)],
+    /// Options that this crate does not support, unless they have their default.
+    pub(super) unsupported: &'static [DefaultedOption],
     /// Options that have no effect here, and the reason.
-    pub(super) ignored: &'static [(&'static [OptionName], &'static str)],
+    pub(super) ignored: &'static [DefaultedOption],
 }
 
 impl BrokerOptions {
@@ -41,7 +48,7 @@ impl BrokerOptions {
             *self;
         let files = self.tls_files.iter().map(|(_, names)| *names);
         let unsupported = self.unsupported.iter().map(|(names, ..)| *names);
-        let ignored = self.ignored.iter().map(|(names, _)| *names);
+        let ignored = self.ignored.iter().map(|(names, ..)| *names);
         [hosts, host, port, user, password, virtual_host, tls, sasl_mechanisms]
             .into_iter()
             .chain(files)
@@ -54,7 +61,7 @@ impl BrokerOptions {
 pub(super) fn known_names() -> impl Iterator<Item = OptionName> {
     let brokers = [&RABBIT, &QPID, &AMQP].into_iter().flat_map(BrokerOptions::names);
     let glance = GLANCE_NAMES.iter().flat_map(|(_, exchange, topic)| [*exchange, *topic]);
-    let ignored = NOTIFIER_IGNORED.iter().chain(LOG_IGNORED).map(|(names, _)| *names);
+    let ignored = NOTIFIER_IGNORED.iter().chain(LOG_IGNORED).map(|(names, ..)| *names);
     brokers.chain(glance).chain(ignored).chain(OTHERS.iter().copied()).flatten().copied()
 }
 
@@ -109,19 +116,19 @@ pub(super) const RABBIT: BrokerOptions = BrokerOptions {
     sasl_mechanisms: rabbit!("rabbit_login_method"),
     unsupported: &[(rabbit!("fake_rabbit"), "false", "Glance would send nothing: remove it")],
     ignored: &[
-        (rabbit!("ssl_version", "kombu_ssl_version"; "kombu_ssl_version"), TLS_VERSION),
-        (rabbit!("rabbit_max_retries"), RETRIES),
-        (rabbit!("rabbit_retry_backoff"), RETRIES),
-        (&[(DEFAULT, "rabbit_retry_max_backoff")], RETRIES),
-        (&[(RABBIT_GROUP, "rabbit_retry_interval")], RETRIES),
-        (&[(RABBIT_GROUP, "rabbit_interval_max")], RETRIES),
-        (&[(RABBIT_GROUP, "heartbeat_timeout_threshold")], DETECTION),
-        (rabbit!("rabbit_ha_queues"), POLICY),
-        (&[(RABBIT_GROUP, "rabbit_quorum_delivery_limit")], POLICY),
-        (&[(RABBIT_GROUP, "rabbit_quorum_max_memory_length")], POLICY),
-        (&[(RABBIT_GROUP, "rabbit_quorum_max_memory_bytes")], POLICY),
-        (rabbit!("amqp_auto_delete"), "queues remain when they have no consumers"),
-        (&[(RABBIT_GROUP, "kombu_compression")], "message bodies are never compressed"),
+        (rabbit!("ssl_version", "kombu_ssl_version"; "kombu_ssl_version"), "", TLS_VERSION),
+        (rabbit!("rabbit_max_retries"), "0", RETRIES),
+        (rabbit!("rabbit_retry_backoff"), "2", RETRIES),
+        (&[(DEFAULT, "rabbit_retry_max_backoff")], "30", RETRIES),
+        (&[(RABBIT_GROUP, "rabbit_retry_interval")], "1", RETRIES),
+        (&[(RABBIT_GROUP, "rabbit_interval_max")], "30", RETRIES),
+        (&[(RABBIT_GROUP, "heartbeat_timeout_threshold")], "60", DETECTION),
+        (rabbit!("rabbit_ha_queues"), "false", POLICY),
+        (&[(RABBIT_GROUP, "rabbit_quorum_delivery_limit")], "0", POLICY),
+        (&[(RABBIT_GROUP, "rabbit_quorum_max_memory_length")], "0", POLICY),
+        (&[(RABBIT_GROUP, "rabbit_quorum_max_memory_bytes")], "0", POLICY),
+        (rabbit!("amqp_auto_delete"), "false", "queues remain when they have no consumers"),
+        (&[(RABBIT_GROUP, "kombu_compression")], "", "message bodies are never compressed"),
     ],
 };
 
@@ -146,13 +153,13 @@ pub(super) const QPID: BrokerOptions = BrokerOptions {
         "only the exchange of topology 1 is supported: remove it",
     )],
     ignored: &[
-        (qpid!("qpid_reconnect_timeout"), RETRIES),
-        (qpid!("qpid_reconnect_limit"), RETRIES),
-        (qpid!("qpid_reconnect_interval_min"), RETRIES),
-        (qpid!("qpid_reconnect_interval_max"), RETRIES),
-        (qpid!("qpid_reconnect_interval"), RETRIES),
-        (qpid!("qpid_heartbeat"), DETECTION),
-        (qpid!("qpid_tcp_nodelay"), "TCP_NODELAY is always on"),
+        (qpid!("qpid_reconnect_timeout"), "0", RETRIES),
+        (qpid!("qpid_reconnect_limit"), "0", RETRIES),
+        (qpid!("qpid_reconnect_interval_min"), "0", RETRIES),
+        (qpid!("qpid_reconnect_interval_max"), "0", RETRIES),
+        (qpid!("qpid_reconnect_interval"), "0", RETRIES),
+        (qpid!("qpid_heartbeat"), "60", DETECTION),
+        (qpid!("qpid_tcp_nodelay"), "true", "TCP_NODELAY is always on"),
     ],
 };
 
@@ -183,10 +190,10 @@ pub(super) const AMQP: BrokerOptions = BrokerOptions {
         (amqp!("default_notification_exchange"), "", ADDRESSES),
     ],
     ignored: &[
-        (amqp!("idle_timeout"), DETECTION),
-        (amqp!("connection_retry_interval"), RETRIES),
-        (amqp!("connection_retry_backoff"), RETRIES),
-        (amqp!("connection_retry_interval_max"), RETRIES),
+        (amqp!("idle_timeout"), "0", DETECTION),
+        (amqp!("connection_retry_interval"), "1", RETRIES),
+        (amqp!("connection_retry_backoff"), "2", RETRIES),
+        (amqp!("connection_retry_interval_max"), "30", RETRIES),
     ],
 };
 
@@ -276,14 +283,14 @@ const OTHERS: &[&[OptionName]] = &[
     CONFIG_SOURCE,
 ];
 /// Options of oslo.messaging's notifier that have no effect here.
-pub(super) const NOTIFIER_IGNORED: &[(&[OptionName], &str)] =
-    &[(&[(NOTIFICATIONS, "retry")], RETRIES)];
+pub(super) const NOTIFIER_IGNORED: &[DefaultedOption] =
+    &[(&[(NOTIFICATIONS, "retry")], "-1", RETRIES)];
 /// Options of the service's log that have no effect on the strategy `log`.
-pub(super) const LOG_IGNORED: &[(&[OptionName], &str)] = &[
-    (&[(DEFAULT, "use_syslog")], LOG_FILE_ONLY),
-    (&[(DEFAULT, "use_journal")], LOG_FILE_ONLY),
-    (&[(DEFAULT, "use_stderr")], LOG_FILE_ONLY),
-    (&[(DEFAULT, "default_log_levels")], "notifications have no log level"),
+pub(super) const LOG_IGNORED: &[DefaultedOption] = &[
+    (&[(DEFAULT, "use_syslog")], "false", LOG_FILE_ONLY),
+    (&[(DEFAULT, "use_journal")], "false", LOG_FILE_ONLY),
+    (&[(DEFAULT, "use_stderr")], "false", LOG_FILE_ONLY),
+    (&[(DEFAULT, "default_log_levels")], "", "notifications have no log level"),
 ];
 
 /// The reason to ignore options for retries.

@@ -17,8 +17,8 @@ use super::old_names;
 #[cfg(all(feature = "listen", feature = "rabbit"))]
 use super::options::RABBIT;
 use super::options::{
-    AMQP, CONFIG_SOURCE, CONTROL_EXCHANGE, DISABLED, DURABLE, GLANCE_NAMES, LOG_CONFIG, LOG_DIR,
-    LOG_FILE, LOG_IGNORED, NOTIFIER_IGNORED, PUBLISHER, QUORUM, TOPICS,
+    AMQP, CONFIG_SOURCE, CONTROL_EXCHANGE, DISABLED, DURABLE, DefaultedOption, GLANCE_NAMES,
+    LOG_CONFIG, LOG_DIR, LOG_FILE, LOG_IGNORED, NOTIFIER_IGNORED, PUBLISHER, QUORUM, TOPICS,
 };
 use super::strategy::{BrokerChoice, StrategyChoice, of_strategy};
 use super::unknown_options;
@@ -212,9 +212,9 @@ impl ConfTranslator<'_> {
             BrokerAddress::check_parameters(options, url, option)?;
             self.files.override_with(options.group, &url.parameters, option);
         }
-        for (names, supported, message) in options.unsupported {
+        for (names, default, message) in options.unsupported {
             if let Some(option) = self.files.first(names)?
-                && !option.value.eq_ignore_ascii_case(supported)
+                && !option.has_value(default)
             {
                 return Err(option.refuse(message));
             }
@@ -385,10 +385,12 @@ impl ConfTranslator<'_> {
         self.layer.warn(warning);
     }
 
-    /// Warns of every option that a file sets and that this crate ignores.
-    fn warn_of_ignored(&mut self, options: &[(&[OptionName], &str)]) -> Result<()> {
-        for (names, reason) in options {
-            if let Some(option) = self.files.first(names)? {
+    /// Warns of every option that this crate ignores and that a file sets to another value than its default.
+    fn warn_of_ignored(&mut self, options: &[DefaultedOption]) -> Result<()> {
+        for (names, default, reason) in options {
+            if let Some(option) = self.files.first(names)?
+                && !option.has_value(default)
+            {
                 self.layer.warn(option.describe(&format!("ignored: {reason}")));
             }
         }
