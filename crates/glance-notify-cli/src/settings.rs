@@ -68,7 +68,7 @@ impl ConfigArgs {
         Ok(config)
     }
 
-    /// Refuses the options, for a subcommand that reads no configuration.
+    /// Refuses the options, for a subcommand that reads no configuration, or none with these arguments.
     ///
     /// A default file and the environment may belong to other subcommands, so they are no mistake.
     ///

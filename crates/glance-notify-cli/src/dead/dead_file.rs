@@ -20,9 +20,11 @@ impl DeadFileArgs {
     ///
     /// # Errors
     ///
-    /// Returns an error if the configuration is invalid or names no file.
+    /// Returns an error if the configuration is invalid or names no file, and for a configuration beside the
+    /// option.
     pub(super) fn file(&self, config: &ConfigArgs) -> Result<DeadLetterFile, CommandError> {
         if let Some(path) = &self.dead_letters {
+            config.refuse()?;
             return Ok(DeadLetterFile::new(path));
         }
         let config = config.load()?;

@@ -167,7 +167,7 @@ pub(crate) fn run(args: &DoctorArgs, config: &ConfigArgs) -> Result<ExitStatus, 
 
 /// Examines the sources and prints the findings.
 fn diagnose(args: &DoctorArgs, config: &ConfigArgs) -> Result<ExitStatus, CommandError> {
-    let (sources, _) = args.locations.sources(config)?;
+    let sources = args.locations.sources_alone(config)?;
     #[cfg(feature = "rabbit")]
     if let Some(user) = &args.grant {
         return grant::print(user, &sources);

@@ -76,10 +76,7 @@ impl LocationArgs {
         config: &ConfigArgs,
     ) -> Result<(Vec<SourceConfig>, Config), CommandError> {
         let config = config.load()?;
-        let mut sources = Vec::new();
-        for location in &self.from {
-            sources.extend(SourceConfig::from_location(location).map_err(unreadable_file)?);
-        }
+        let mut sources = self.named_sources()?;
         if self.from.is_empty() {
             config.warnings().iter().for_each(|warning| print_warning(format_args!("{warning}")));
             sources = config.sources()?;
@@ -89,6 +86,33 @@ impl LocationArgs {
         }
         sources.iter().filter_map(SourceConfig::path).try_for_each(probe)?;
         Ok((sources, config))
+    }
+
+    /// Returns the sources, for a subcommand that reads nothing but them from the configuration.
+    ///
+    /// # Errors
+    ///
+    /// As [`sources`](Self::sources), and for a configuration beside `--from`.
+    pub(crate) fn sources_alone(
+        &self,
+        config: &ConfigArgs,
+    ) -> Result<Vec<SourceConfig>, CommandError> {
+        if self.from.is_empty() {
+            return self.sources(config).map(|(sources, _)| sources);
+        }
+        config.refuse()?;
+        let sources = self.named_sources()?;
+        sources.iter().filter_map(SourceConfig::path).try_for_each(probe)?;
+        Ok(sources)
+    }
+
+    /// Returns the sources that the option names.
+    fn named_sources(&self) -> Result<Vec<SourceConfig>, CommandError> {
+        let mut sources = Vec::new();
+        for location in &self.from {
+            sources.extend(SourceConfig::from_location(location).map_err(unreadable_file)?);
+        }
+        Ok(sources)
     }
 }
 

@@ -124,13 +124,12 @@ pub(crate) fn run(args: &ServeArgs, config: &ConfigArgs) -> Result<ExitStatus, C
 }
 
 impl ServeArgs {
-    /// Returns the input: `-` for standard input, or a path.
+    /// Returns the input: `-` for standard input, or a path. Refuses a configuration that would not be read.
     fn input(&self, config: &ConfigArgs) -> Result<PathBuf, CommandError> {
-        if let Some(input) = &self.input {
-            return Ok(input.clone());
-        }
-        if is_pipe_or_file() {
-            return Ok(PathBuf::from("-"));
+        let standard_input = || is_pipe_or_file().then(|| PathBuf::from("-"));
+        if let Some(input) = self.input.clone().or_else(standard_input) {
+            config.refuse()?;
+            return Ok(input);
         }
         let directory = config.load()?.archive_dir().map(Path::to_owned);
         directory.ok_or_else(|| CommandError::new(ExitStatus::PermanentError, NO_INPUT))

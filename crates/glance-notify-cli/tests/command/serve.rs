@@ -104,6 +104,16 @@ fn an_archive_is_shown_while_it_grows() {
     sandbox.run(["archive", "verify", "--archive", "audit"]).expect(0);
 }
 
+/// Standard input that is a pipe or a file replaces the configuration, which is refused and not ignored.
+#[test]
+fn a_configuration_beside_standard_input_is_refused() {
+    let sandbox = Sandbox::new();
+    sandbox.file("c.toml", "[archive]\ndir = \"audit\"\n");
+    let args = ["serve", "--check", "--listen", "127.0.0.1:0", "-c", "c.toml"];
+    let message = "this command reads no configuration: leave out `-c`";
+    sandbox.pipe(args, DAY).expect_message(2, message);
+}
+
 /// A web page whose name leads to this machine sees nothing, and other methods than reading do nothing.
 #[test]
 fn only_this_machine_reads() {
