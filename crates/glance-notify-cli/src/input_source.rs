@@ -63,6 +63,20 @@ impl InputSource {
     }
 }
 
+/// Reads a whole file, such as a list of names. `-` is the name of a file like any other.
+///
+/// # Errors
+///
+/// Returns a permanent error with the path if the file cannot be read or is compressed with gzip.
+pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, CommandError> {
+    let read = || {
+        let mut content = Vec::new();
+        PlainReader::new(File::open(path)?).read_to_end(&mut content)?;
+        Ok(content)
+    };
+    read().map_err(|error| read_error(&display_path(path), &error))
+}
+
 /// A reader that fails if its input is compressed with gzip, which would look like unreadable lines.
 struct PlainReader<R> {
     reader: R,
@@ -118,7 +132,7 @@ pub(crate) fn display_path(path: &Path) -> String {
 /// The first bytes of every gzip file.
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
-const COMPRESSED: &str = "compressed with gzip: pipe it through `zcat`";
+const COMPRESSED: &str = "compressed with gzip: decompress it first, for example with `zcat`";
 
 #[cfg(test)]
 mod tests {

@@ -1,7 +1,6 @@
 //! `glance-notify report`: missing outcomes and usage.
 
 use std::collections::{BTreeSet, HashSet};
-use std::fs;
 use std::path::PathBuf;
 
 use glance_notify::time::{Duration, OffsetDateTime};
@@ -16,7 +15,7 @@ use super::question_args::{AnswerFormat, Question, QuestionArgs};
 use super::record_input::{RecordRequest, count_usage, read_records, stored_baseline};
 use crate::arguments::number_in;
 use crate::exit_status::{CommandError, ExitStatus};
-use crate::input_source::{display_path, read_error};
+use crate::input_source::{display_path, read_file};
 
 /// Report missing outcomes, transfers, storage, failures, deletions and activity.
 #[derive(clap::Args)]
@@ -130,10 +129,9 @@ fn storage(args: &StorageArgs) -> Result<ExitStatus, CommandError> {
     let mut filter = EventFilter { since: None, projects: Vec::new(), ..question.filter.clone() };
     let mut baseline = Vec::new();
     if let Some(path) = &args.baseline {
-        let name = display_path(path);
-        let json = fs::read(path).map_err(|error| read_error(&name, &error))?;
-        baseline = read_catalogue(&json).map_err(|expected| {
-            CommandError::new(ExitStatus::InvalidInput, format!("`{name}`: {expected}"))
+        baseline = read_catalogue(&read_file(path)?).map_err(|expected| {
+            let message = format!("`{}`: {expected}", display_path(path));
+            CommandError::new(ExitStatus::InvalidInput, message)
         })?;
     }
     baseline.extend(stored_baseline(&args.usage.question.from)?);

@@ -1,6 +1,5 @@
 //! The options that select events, of every command that reads notifications: [`SelectionArgs`].
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use glance_notify::event::Priority;
@@ -9,7 +8,7 @@ use notify_archive::question::{Calendar, EventFilter, EventGlob, ProjectNames};
 
 use crate::arguments::priority_parser;
 use crate::exit_status::{CommandError, ExitStatus};
-use crate::input_source::{display_path, read_error};
+use crate::input_source::{display_path, read_file};
 use crate::time_zone::TimeZoneArg;
 
 /// The options that select events, and those about their times and projects.
@@ -115,9 +114,8 @@ fn start_of(
 ///
 /// Returns an error if the file cannot be read or is no list of projects.
 pub(crate) fn read_names(path: &Path) -> Result<ProjectNames, CommandError> {
-    let name = display_path(path);
-    let json = fs::read(path).map_err(|error| read_error(&name, &error))?;
-    ProjectNames::from_json(&json).map_err(|expected| {
-        CommandError::new(ExitStatus::PermanentError, format!("`{name}`: {expected}"))
+    ProjectNames::from_json(&read_file(path)?).map_err(|expected| {
+        let message = format!("`{}`: {expected}", display_path(path));
+        CommandError::new(ExitStatus::PermanentError, message)
     })
 }

@@ -65,7 +65,7 @@ fn compressed_input_is_refused() {
     sandbox.file("n.gz", gzip);
     let validate = (vec!["validate", "n.gz"], vec!["validate"]);
     for (file, from_stdin) in [validate, (emit(&["n.gz"]), emit(&[]))] {
-        let advice = ": compressed with gzip: pipe it through `zcat`";
+        let advice = ": compressed with gzip: decompress it first, for example with `zcat`";
         sandbox.run(file).expect_message(2, &format!("cannot read `n.gz`{advice}"));
         let output = sandbox.pipe(from_stdin, gzip);
         output.expect_message(2, &format!("cannot read `standard input`{advice}"));

@@ -254,13 +254,14 @@ fn a_name_counts_across_inputs() {
     assert_eq!(downloads(&["--from", "archive", "--from", "log"]), expected);
 }
 
-/// Questions, imports and `serve` refuse compressed input by name: its lines would count as other lines.
+/// Questions, imports and `serve` refuse compressed input by name: its lines would count as other lines, and a
+/// catalogue or a list of names would be no JSON.
 #[test]
 fn compressed_input_is_refused() {
     let gzip = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\n";
     let sandbox = Sandbox::new();
     sandbox.file("day.gz", gzip);
-    let advice = "`: compressed with gzip: pipe it through `zcat`";
+    let advice = "`: compressed with gzip: decompress it first, for example with `zcat`";
     for args in [
         &["report", "stuck", "--from"][..],
         &["report", "transfers", "--from"],
@@ -272,6 +273,12 @@ fn compressed_input_is_refused() {
         let from_file = sandbox.run([args, &["day.gz"]].concat());
         from_file.expect_message(2, &format!("cannot read `day.gz{advice}"));
         sandbox.pipe([args, &["-"]].concat(), gzip).expect_message(2, advice);
+    }
+    sandbox.file("day.jsonl", "");
+    let report = ["report", "storage", "--from", "day.jsonl"];
+    for option in ["--baseline", "--names"] {
+        let output = sandbox.run([&report[..], &[option, "day.gz"]].concat());
+        output.expect_message(2, &format!("cannot read `day.gz{advice}"));
     }
 }
 
