@@ -32,8 +32,13 @@ impl FileIdentity {
         if let Some(path) = path.filter(|path| *path != Path::new("-")) {
             return Self::of_path(path);
         }
-        let input = io::stdin().as_fd().try_clone_to_owned().ok()?;
-        Self::new(&File::from(input).metadata().ok()?)
+        Self::of_stream(&io::stdin())
+    }
+
+    /// Returns the identity of the file that a shell has redirected a standard stream to, or from.
+    pub(crate) fn of_stream(stream: &impl AsFd) -> Option<Self> {
+        let stream = stream.as_fd().try_clone_to_owned().ok()?;
+        Self::new(&File::from(stream).metadata().ok()?)
     }
 
     fn new(metadata: &Metadata) -> Option<Self> {
@@ -42,11 +47,11 @@ impl FileIdentity {
     }
 }
 
-/// Checks that no destination of a configuration appends to one of the inputs.
+/// Checks that no destination of a configuration appends to one of the inputs, by its name or behind `>>`.
 ///
 /// # Errors
 ///
-/// Returns an error that names the key of the file.
+/// Returns an error that names the key of the file or of the stream.
 pub(crate) fn refuse_input_as_log(
     config: &Config,
     inputs: &[FileIdentity],
@@ -58,18 +63,32 @@ pub(crate) fn refuse_input_as_log(
         serde_json::from_str(&entry.value).ok()
     };
     for entry in &entries {
-        let Some(destination) = entry.key.strip_suffix("log.file") else { continue };
-        let target = value(&format!("{destination}log.target"));
-        if target.is_some_and(|target| target != "file") {
+        let (file, problem) = if let Some(destination) = entry.key.strip_suffix("log.file") {
+            let target = value(&format!("{destination}log.target"));
+            if target.is_some_and(|target| target != "file") {
+                continue;
+            }
+            let file = value(&entry.key).and_then(|path| FileIdentity::of_path(Path::new(&path)));
+            (file, "is the input file: name another")
+        } else if entry.key.ends_with("log.target") {
+            match value(&entry.key).as_deref() {
+                Some("stdout") => (FileIdentity::of_stream(&io::stdout()), STDOUT_IS_INPUT),
+                // The command logs to standard error.
+                Some("tracing") => (FileIdentity::of_stream(&io::stderr()), STDERR_IS_INPUT),
+                _ => continue,
+            }
+        } else {
             continue;
-        }
-        let file = value(&entry.key).and_then(|path| FileIdentity::of_path(Path::new(&path)));
+        };
         if file.is_some_and(|file| inputs.contains(&file)) {
-            return Err(CommandError::new(
-                ExitStatus::PermanentError,
-                format!("`{}` is the input file: name another", entry.key),
-            ));
+            let message = format!("`{}` {problem}", entry.key);
+            return Err(CommandError::new(ExitStatus::PermanentError, message));
         }
     }
     Ok(())
 }
+
+const STDOUT_IS_INPUT: &str =
+    "writes to standard output, which is the input file: redirect it to another";
+const STDERR_IS_INPUT: &str =
+    "writes to standard error, which is the input file: redirect it to another";

@@ -107,17 +107,22 @@ impl OutputFile {
         mode: u32,
         input: Option<FileIdentity>,
     ) -> Result<Self, CommandError> {
-        if path == Path::new("-") {
-            return Ok(Self { option, out: Box::new(io::stdout()) });
-        }
-        let name = display_path(path);
-        if input.is_some() && FileIdentity::of_path(path) == input {
+        let is_stdout = path == Path::new("-");
+        let (name, file) = if is_stdout {
+            ("standard output".to_owned(), FileIdentity::of_stream(&io::stdout()))
+        } else {
+            (display_path(path), FileIdentity::of_path(path))
+        };
+        if input.is_some() && file == input {
             return Err(CommandError::new(
                 ExitStatus::PermanentError,
                 format!(
                     "`{name}` is the input file, which must not be written to: use another file"
                 ),
             ));
+        }
+        if is_stdout {
+            return Ok(Self { option, out: Box::new(io::stdout()) });
         }
         let open = || {
             let mut file = OpenOptions::new().append(true).create(true).mode(mode).open(path)?;

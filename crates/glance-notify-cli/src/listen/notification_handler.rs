@@ -16,7 +16,7 @@ use super::forwarding::ForwardTarget;
 use super::notification_json::NotificationJson;
 use super::notification_line::LineWriter;
 use super::recent_ids::ContentId;
-use crate::exit_status::CommandError;
+use crate::exit_status::{CommandError, ExitStatus};
 use crate::file_identity::FileIdentity;
 
 /// A notification that was selected, with the delivery to settle.
@@ -56,7 +56,8 @@ impl NotificationHandler {
     ///
     /// # Errors
     ///
-    /// Returns an error if the configuration of `--to` is invalid.
+    /// Returns an error if the configuration of `--to` is invalid, and for standard output that is the file of a
+    /// source.
     pub(super) fn new(
         args: &ListenArgs,
         calendar: Calendar,
@@ -71,6 +72,11 @@ impl NotificationHandler {
             let (batch, jobs) = (args.exec_batch as usize, args.jobs as usize);
             return Ok(Self::Exec { command, batch, jobs });
         }
+        let stdout = FileIdentity::of_stream(&io::stdout());
+        if stdout.is_some_and(|stdout| input_files(sources).contains(&stdout)) {
+            let message = "standard output is the input file: redirect it to another";
+            return Err(CommandError::new(ExitStatus::PermanentError, message));
+        }
         let lines = LineWriter::new(calendar, names, sources.len() > 1);
         Ok(Self::Print(args.output, Box::new(lines)))
     }
@@ -81,10 +87,7 @@ impl NotificationHandler {
     ///
     /// Returns an error if the configuration is invalid, or if it appends to the file of a source.
     pub(crate) fn forward(path: &Path, sources: &[SourceConfig]) -> Result<Self, CommandError> {
-        let files = sources.iter().filter(|source| source.has_end());
-        let inputs: Vec<_> =
-            files.filter_map(|source| FileIdentity::of_input(source.path())).collect();
-        Ok(Self::Forward(Box::new(ForwardTarget::open(path, &inputs)?)))
+        Ok(Self::Forward(Box::new(ForwardTarget::open(path, &input_files(sources))?)))
     }
 
     /// Returns whether notifications go to standard output.
@@ -180,6 +183,12 @@ impl NotificationHandler {
             }
         }
     }
+}
+
+/// Returns the regular files among the sources.
+fn input_files(sources: &[SourceConfig]) -> Vec<FileIdentity> {
+    let files = sources.iter().filter(|source| source.has_end());
+    files.filter_map(|source| FileIdentity::of_input(source.path())).collect()
 }
 
 /// Runs the command for notifications and settles their deliveries.

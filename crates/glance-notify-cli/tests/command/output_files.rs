@@ -94,6 +94,31 @@ fn the_input_is_no_output() {
     redirected(&emit(&["--event", "image.create", "--payload", "1"])).expect(0);
 }
 
+/// A standard stream that a shell leads to the input is no output either.
+#[test]
+fn the_input_is_not_behind_a_standard_stream() {
+    let sandbox = Sandbox::new();
+    sandbox.file("n.log", LIFECYCLE);
+    let append = || File::options().append(true).open(sandbox.path("n.log")).unwrap();
+    let to_stdout = |args: &[&str]| -> CommandOutput {
+        sandbox.command(args).stdout(append()).output().unwrap().into()
+    };
+    let message = "`log.target` writes to standard output, which is the input file: redirect it";
+    to_stdout(&emit(&["n.log", "--set", "log.target=stdout"])).expect_message(2, message);
+    let acks = ["emit", "n.log", "--set", "strategy=noop", "--acks", "-"];
+    to_stdout(&acks).expect_message(2, "`standard output` is the input file, which must not be");
+    let listen = ["listen", "--from", "n.log", "--exit-at-end"];
+    to_stdout(&listen).expect_message(2, "standard output is the input file: redirect it");
+    assert_eq!(sandbox.read("n.log"), LIFECYCLE);
+    // The message itself is all that follows the input.
+    let mut command = sandbox.command(emit(&["n.log", "--set", "log.target=tracing"]));
+    CommandOutput::from(command.stderr(append()).output().unwrap()).expect(2);
+    let log = sandbox.read("n.log");
+    let added = log.strip_prefix(LIFECYCLE).unwrap();
+    assert!(added.contains("`log.target` writes to standard error, which is the"), "{added}");
+    assert_eq!(added.lines().count(), 1);
+}
+
 /// D6: only ids, `--dead` or `--all` choose the messages that `spool drop` removes. Anything else is wrong
 /// usage, and not a success that does nothing.
 #[test]

@@ -47,6 +47,11 @@ fn a_source_is_no_destination() {
                 .expect_message(2, "`log.file` is the input file: name another");
         }
     }
+    sandbox.file("to.toml", "strategy = 'log'\nlog.target = 'stdout'\n");
+    let day = std::fs::File::options().append(true).open(sandbox.path("day.jsonl")).unwrap();
+    let mut command = sandbox.command(["replay", "--from", "day.jsonl", "--to", "to.toml"]);
+    CommandOutput::from(command.stdout(day).output().unwrap())
+        .expect_message(2, "`log.target` writes to standard output, which is the input file");
     assert_eq!(sandbox.read("day.jsonl"), DAY);
 }
 
