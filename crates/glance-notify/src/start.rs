@@ -147,6 +147,7 @@ fn builder_on(config: &Config, transport: Box<dyn Transport>) -> Result<Notifier
 pub fn open(config: &Config) -> Result<Box<dyn Transport>> {
     require_one_destination(config)?;
     let driver = strategies::driver(config.strategy())?;
+    config.check_log_file()?;
     (driver.open)(config.options(driver.name))
 }
 

@@ -749,6 +749,34 @@ fn the_default_topic_of_several_destinations_is_below_all_layers() {
     assert_eq!((topic.value.as_str(), topic.origin.as_str()), ("\"audit\"", "notify.toml"));
 }
 
+/// The error of a missing `log_file` names the option of the file, which has neither `log.file` nor tables of
+/// destinations.
+#[test]
+#[cfg(feature = "log")]
+fn a_missing_log_file_is_named_as_in_the_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("glance-api.conf");
+    for (drivers, index) in [("driver = log\n", 0), ("driver = messagingv2\ndriver = log\n", 1)] {
+        let url = "transport_url = rabbit://u:p@h/?ssl=1";
+        let conf = format!("[DEFAULT]\n{url}\n[oslo_messaging_notifications]\n{drivers}");
+        std::fs::write(&path, conf).unwrap();
+        let layers = Layers::new().file(&path).unwrap();
+        let open = |layers: Layers| {
+            let config = layers.build().unwrap();
+            let destination = config.destinations()[index];
+            glance_notify::transport::open(destination.config()).map(drop)
+        };
+        let place = path.display();
+        assert_eq!(
+            open(layers.clone()).unwrap_err().to_string(),
+            format!("`[DEFAULT] log_file` ({place}) is missing: name the file to append to")
+        );
+        for setting in ["log.file=/n.log", "log_file=/n.log", "log.target=stdout"] {
+            open(layers.clone().set(setting).unwrap()).unwrap();
+        }
+    }
+}
+
 /// oslo.config reads variables over files. You are warned about those that would decide, by name alone.
 #[test]
 fn variables_of_oslo_config_are_warned_of() {

@@ -21,7 +21,7 @@ use serde_json::{Map, Value};
 
 use super::common_settings::CommonSettings;
 use super::destination_header::DestinationHeader;
-use super::option_tree::OptionTree;
+use super::option_tree::{OptionTree, config_error};
 #[cfg(feature = "listen")]
 use super::reading_tables::ListenerTable;
 
@@ -238,6 +238,21 @@ impl Config {
             Some(names) => spool.reporting_unknown_slots(names.clone()),
             None => spool,
         }))
+    }
+
+    /// Checks that a layer sets `log.file`, if files of Glance's format choose the strategy `log`: they have no
+    /// such key.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) with the option to set in those files.
+    pub(crate) fn check_log_file(&self) -> Result<()> {
+        let Some(message) = &self.options.without_log_file else { return Ok(()) };
+        let is = |key, text: &str| self.options.get(key).is_none_or(|value| value == text);
+        if self.strategy == "log" && is("log.target", "file") && is("log.file", "") {
+            return Err(config_error(message.as_str()));
+        }
+        Ok(())
     }
 
     /// Returns `true` if the configuration has a table `[spool]`.

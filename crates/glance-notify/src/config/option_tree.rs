@@ -18,6 +18,8 @@ pub(super) struct OptionTree {
     /// The origin of every value, by its dotted key. A table has one only if it is empty.
     pub(super) origins: Origins,
     pub(super) warnings: Vec<String>,
+    /// The error if no layer sets `log.file`, in the words of the files of Glance's format.
+    pub(super) without_log_file: Option<String>,
 }
 
 impl OptionTree {
@@ -102,7 +104,8 @@ impl OptionTree {
     ) -> Result<Self> {
         let strategy = table.get("strategy").and_then(Value::as_str);
         let strategy = strategy.and_then(strategies::canonical_name);
-        let mut options = Self::default();
+        let without_log_file = self.without_log_file.clone();
+        let mut options = Self { without_log_file, ..Self::default() };
         for (key, origin) in &self.origins {
             if concerns_destination(key, strategy)
                 && let Some(value) = self.get(key)

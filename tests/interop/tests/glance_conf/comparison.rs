@@ -65,7 +65,7 @@ fn compare(theirs: &Value, ours: &FileReport) -> Result<String, String> {
     let destination = match (&ours.destination, error) {
         (Err(error), _) => {
             let text = error.to_string();
-            if !text.contains(", line ") && !text.contains("log.file` is missing") {
+            if !text.contains(", line ") && !text.contains("log_file` (") {
                 return Err(format!("refused without a line: {text}"));
             }
             let both = if theirs.get("error").is_some() { "both refuse" } else { "refused" };

@@ -54,7 +54,13 @@ impl ConfFiles {
 
     /// Returns the names of the files in the form of a message.
     pub(super) fn places(&self) -> String {
-        let places: Vec<_> = self.files.iter().map(|file| file.place.as_str()).collect();
+        let mut places: Vec<&str> = Vec::new();
+        for file in &self.files {
+            // The parameters of a URL count as a file of the same place.
+            if !places.contains(&file.place.as_str()) {
+                places.push(&file.place);
+            }
+        }
         places.join(", ")
     }
 

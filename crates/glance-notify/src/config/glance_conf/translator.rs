@@ -335,8 +335,13 @@ impl ConfTranslator<'_> {
                     "without `log_file` the name of the file depends on the service: set `log_file`",
                 ));
             }
-            // The strategy says that `log.file` is missing, unless another source sets it.
-            (None, None) => {}
+            // Another layer may set `log.file`, or another target.
+            (None, None) => {
+                self.layer.options.without_log_file = Some(format!(
+                    "`[DEFAULT] log_file` ({}) is missing: name the file to append to",
+                    self.files.places()
+                ));
+            }
         }
         self.warn_of_ignored(LOG_IGNORED)
     }
