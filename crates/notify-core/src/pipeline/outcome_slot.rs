@@ -102,7 +102,7 @@ pub(super) struct OutcomeSender {
 }
 
 impl OutcomeSender {
-    /// Returns whether the receipt is gone, so that an outcome tells nobody anything.
+    /// Returns whether the receipt is gone, so that an outcome has no reader.
     pub(super) fn is_abandoned(&self) -> bool {
         self.slot().abandoned.load(Ordering::Relaxed)
     }
