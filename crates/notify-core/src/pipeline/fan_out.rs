@@ -97,11 +97,15 @@ impl Notifier {
             |core| core.accepts(event_type, priority),
             |core| messages.get(&core.encoding),
             event,
-            |core, submission| match rooms.as_mut().map(Iterator::next) {
-                _ if !core.label.required => core.queue.push(submission),
-                Ok(Some(room)) => room.push(submission, false),
-                // A destination without room in time, or a closed one.
-                Ok(None) | Err(_) => core.queue.push_or_drop(submission),
+            |core, submission| {
+                if !core.label.required {
+                    return core.queue.push(submission);
+                }
+                match rooms.as_mut().map(Iterator::next) {
+                    Ok(Some(room)) => room.push(submission, false),
+                    // A destination without room in time, or a closed one.
+                    Ok(None) | Err(_) => core.queue.push_or_drop(submission),
+                }
             },
         )
     }

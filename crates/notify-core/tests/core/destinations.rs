@@ -8,10 +8,13 @@ use std::time::Duration;
 use notify_conformance::script::{Script, ScriptAction, ScriptAttempt, ScriptEnd};
 use notify_core::codec::{Encoding, PayloadStyle};
 use notify_core::event::Payload;
-use notify_core::pipeline::{DestinationAccount, DestinationProgress, NotifierBuilder, Overflow};
+use notify_core::pipeline::{
+    DestinationAccount, DestinationProgress, NotifierBuilder, Overflow, Receipt,
+};
 use notify_core::transport::async_trait;
 use notify_core::{
-    Batch, ErrorKind, Event, EventType, Notifier, Outcome, Priority, Result, Transport, Verdict,
+    Batch, ErrorKind, Event, EventType, Message, Notifier, Outcome, Priority, Result, Transport,
+    Verdict,
 };
 use tokio::time::timeout;
 
@@ -66,6 +69,41 @@ async fn each_destination_gets_what_its_filter_takes() {
     let expected = [("all", [5, 5, 0, 0]), ("tasks", [2, 2, 3, 0])];
     let expected = expected.into_iter().chain([("errors", [2, 2, 3, 0]), ("other", [2, 2, 3, 0])]);
     assert_eq!(counts(&notifier), expected.map(|(n, c)| (n.to_owned(), c)).collect::<Vec<_>>());
+}
+
+/// However a program emits a notification, each destination gets it once, in any mix of required and optional
+/// destinations with and without a filter that leaves it out.
+#[tokio::test(start_paused = true)]
+async fn each_destination_gets_its_own_copy_in_every_mix() {
+    for mix in 0..64_u32 {
+        let is_set = |bit: usize| mix & (1 << bit) != 0;
+        let scripts = [(); 3].map(|()| Script::default());
+        let mut destinations = scripts.iter().enumerate().map(|(at, script)| {
+            let filter = if is_set(at + 3) { "task.*" } else { "*" };
+            let destination =
+                destination(&format!("{at}"), script).events([filter.parse().unwrap()]);
+            if is_set(at) { destination.optional() } else { destination }
+        });
+        let first = destinations.next().unwrap();
+        let (notifier, worker) =
+            destinations.fold(first, NotifierBuilder::destination).build().unwrap();
+        tokio::spawn(worker.run());
+        let permit = notifier.reserve(4096).await.unwrap();
+        let notification = notifier.stamp(Event::ImageUpload(Payload::Warn("slow".into())));
+        let receipts = [
+            notifier.emit(&image_create()),
+            notifier.enqueue(&image_create()).await,
+            notifier.resend(&notification).await,
+            permit.emit(&image_create()).unwrap(),
+        ];
+        let ids: Vec<_> = receipts.iter().filter_map(Receipt::message_id).collect();
+        notifier.shutdown(Duration::from_secs(10)).await;
+        for (at, script) in scripts.iter().enumerate() {
+            let stored: Vec<_> = script.stored().iter().map(Message::id).collect();
+            let expected = if is_set(at + 3) { &[] } else { &*ids };
+            assert_eq!(stored, expected, "destination {at} in mix {mix:#b}");
+        }
+    }
 }
 
 /// Destinations with the same encoding share one body, and others get their own of the same id.
