@@ -93,26 +93,21 @@ pub(crate) struct RecordBatch {
     chunk_starts: Vec<usize>,
     /// The number of records of lanes that work. They precede the others.
     working: usize,
-    /// The number of lanes that fail.
-    failing_lanes: usize,
     /// Whether a record has metadata.
     pub(crate) has_metadata: bool,
 }
 
 impl RecordBatch {
-    /// Replaces the records by those of `messages`. A chunk holds messages of one group only.
-    ///
-    /// `failing_lanes` lanes fail. Their messages come last.
+    /// Replaces the records by those of `messages`, of which those of lanes that fail come last. A chunk holds
+    /// messages of one group only.
     pub(crate) fn fill<'a>(
         &mut self,
-        failing_lanes: usize,
         messages: impl IntoIterator<Item = (ChunkGroup, &'a Message)>,
     ) {
         self.bytes.clear();
         self.ends.clear();
         self.chunk_starts.clear();
         self.working = 0;
-        self.failing_lanes = failing_lanes;
         self.has_metadata = false;
         let mut last = None;
         for (group, message) in messages {
@@ -165,12 +160,10 @@ impl RecordBatch {
 
     /// Returns how many records from the first may join `used` in a slot of the size `bounds`.
     ///
-    /// The records of lanes that work may use all the room, and the others their share only.
+    /// The records of lanes that work may use all the room. The others may use half of it, however many lanes
+    /// fail: otherwise one would keep the room that it got while another failed for a moment.
     pub(crate) fn fitting(&self, used: MessageTotals, bounds: MessageTotals) -> usize {
-        let share = MessageTotals {
-            messages: share(bounds.messages, self.failing_lanes),
-            bytes: share(bounds.bytes, self.failing_lanes),
-        };
+        let share = MessageTotals { messages: bounds.messages / 2, bytes: bounds.bytes / 2 };
         let in_share = self.fitting_in(share.minus(used));
         self.fitting_in(bounds.minus(used)).min(in_share.max(self.working))
     }
@@ -281,15 +274,6 @@ pub(crate) fn without_records(
     any.then_some(rest.bytes)
 }
 
-/// Returns the part of `bound` up to which `failing_lanes` lanes may fill a slot: half of it for one, and half
-/// of the rest for each further one.
-///
-/// The lanes that work have room for one message at least.
-fn share(bound: u64, failing_lanes: usize) -> u64 {
-    let shift = u32::try_from(failing_lanes).unwrap_or(u32::MAX);
-    bound.saturating_sub(bound.checked_shr(shift).unwrap_or(0).max(1))
-}
-
 /// The bit of a length that says that metadata precedes the body.
 const METADATA_MARK: u32 = 1 << 31;
 /// The largest content of a record, in bytes.
@@ -337,7 +321,7 @@ mod tests {
         let plain = samples::messages(0..1).remove(0);
         let numbered = plain.clone().with_sequence(sequence.clone());
         let mut batch = RecordBatch::default();
-        batch.fill(0, [(None, &plain), (None, &numbered)]);
+        batch.fill([(None, &plain), (None, &numbered)]);
         assert!(batch.has_metadata);
         let content = u32::try_from(2 + 31 + plain.body().len()).unwrap();
         let marked = &batch.bytes[plain.body().len() + 4..];
@@ -349,7 +333,7 @@ mod tests {
         let rest = without_records(&batch.bytes, |index| index == 0).unwrap();
         let kept = records(&rest).nth(1).unwrap().unwrap().message().unwrap();
         assert_eq!(kept.sequence(), Some(&sequence), "writing a chunk again keeps metadata");
-        batch.fill(0, [(None, &plain)]);
+        batch.fill([(None, &plain)]);
         assert!(!batch.has_metadata);
     }
 
@@ -378,7 +362,7 @@ mod tests {
         let group = |index: usize| groups.iter().find(|(end, _)| index < *end).unwrap().1;
         let mut records = RecordBatch::default();
         for _ in 0..2 {
-            records.fill(2, messages.iter().enumerate().map(|(index, it)| (group(index), it)));
+            records.fill(messages.iter().enumerate().map(|(index, it)| (group(index), it)));
         }
         for count in [1, 10, 11, 60, 100] {
             let mut stored = Vec::new();
@@ -392,7 +376,7 @@ mod tests {
                 stored.iter().map(Vec::as_slice).eq(messages[..count].iter().map(Message::body))
             );
         }
-        records.fill(0, messages.iter().map(|message| (None, message)));
+        records.fill(messages.iter().map(|message| (None, message)));
         let chunks = records.chunks(100).count();
         assert!(chunks < 100 / 10, "the groups of an earlier batch are gone: {chunks} chunks");
     }

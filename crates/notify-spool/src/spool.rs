@@ -63,7 +63,7 @@ pub struct Spool {
     ///
     /// At the start of `send` it is `Some` only if the disk did not answer the previous `send` in time.
     pending_store: Option<PendingStore>,
-    /// The messages that the last batch without an answer in time stored after all, until they come again.
+    /// The messages that batches without an answer in time stored after all, until they come again.
     stored_late: HashSet<Uuid>,
 }
 
@@ -160,7 +160,7 @@ impl Spool {
                 _ => 0,
             };
             let ids = self.pending_store.take().map(|pending| pending.ids).unwrap_or_default();
-            self.stored_late = ids.into_iter().take(stored).collect();
+            self.stored_late.extend(ids.into_iter().take(stored));
         }
         if self.stored_late.is_empty() {
             return Ok(());
@@ -202,8 +202,8 @@ impl Spool {
         }
     }
 
-    /// Returns the lanes that fail, or did so within the last minute. One lane alone never does: there is no
-    /// other to keep room for.
+    /// Returns the lanes that fail while others are delivered, or did so within the last minute. One lane alone
+    /// never does: there is no other to keep room for.
     ///
     /// A full queue with a slow consumer takes a few messages now and then. It must not fill the spool each
     /// time.
@@ -212,7 +212,7 @@ impl Spool {
         if self.lanes.len() > 1
             && let Some(pipeline) = self.pipeline.notifier().filter(Notifier::has_failing_lane)
         {
-            for lane in self.lanes.iter().filter(|lane| pipeline.is_lane_failing(*lane)) {
+            for lane in self.lanes.iter().filter(|lane| pipeline.is_lane_limited(*lane)) {
                 self.failed_at[lane.index()] = Some(now);
             }
         }
@@ -236,18 +236,16 @@ impl Spool {
         indices
     }
 
-    /// Has the slot's thread store the messages at `indices` while `failing_lanes` lanes fail, and waits for
-    /// the answer.
+    /// Has the slot's thread store the messages at `indices`, and waits for the answer.
     async fn store(
         &mut self,
         messages: &[Message],
         indices: &[(ChunkGroup, usize)],
-        failing_lanes: usize,
     ) -> Result<StoredPrefix> {
         let handle = self.handle.as_ref().ok_or_else(closed)?;
         let mut records = std::mem::take(&mut self.records);
         let grouped = indices.iter().map(|&(group, index)| (group, &messages[index]));
-        records.fill(failing_lanes, grouped);
+        records.fill(grouped);
         let answer = handle.store(records)?;
         let ids = indices.iter().map(|&(_, index)| messages[index].id()).collect();
         self.pending_store = Some(PendingStore { ids, answer });
@@ -286,7 +284,8 @@ impl Transport for Spool {
     /// Stores the batch and accepts the messages that are on the disk.
     ///
     /// A lane that fails leaves room to those that work: the spool declines or refuses its messages beyond
-    /// its share, and stores the others.
+    /// its share, and stores the others. Once the notifier is closed, it stores them all: what it declines
+    /// then would be lost.
     ///
     /// # Cancel safety
     ///
@@ -300,13 +299,12 @@ impl Transport for Spool {
         self.settle_pending_store(batch).await?;
         self.refuse_oversized(batch);
         // Ask once: a lane that recovers meanwhile must keep the order of its messages.
-        let failing = self.failing_lanes();
+        let failing = if batch.is_closing() { Vec::new() } else { self.failing_lanes() };
         let indices = self.group(batch, &failing);
         if indices.is_empty() {
             return Ok(());
         }
-        let stored = self.store(batch.messages(), &indices, failing.len()).await?;
-        let StoredPrefix { messages, full } = stored;
+        let StoredPrefix { messages, full } = self.store(batch.messages(), &indices).await?;
         if messages == batch.messages().len() {
             batch.settle_rest(&Verdict::Accept);
         } else {

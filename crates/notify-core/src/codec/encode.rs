@@ -101,6 +101,7 @@ pub(crate) fn encode(
         publisher_id,
         timestamp,
         body: body?,
+        is_detached: false,
     }))
 }
 

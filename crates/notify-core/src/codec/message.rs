@@ -55,6 +55,8 @@ pub(super) struct EncodedNotification {
     pub(super) publisher_id: Arc<str>,
     pub(super) timestamp: OffsetDateTime,
     pub(super) body: Bytes,
+    /// Whether the body shares no memory with other messages.
+    pub(super) is_detached: bool,
 }
 
 impl Message {
@@ -93,6 +95,7 @@ impl Message {
             publisher_id: wire.publisher_id.into(),
             timestamp: wire.timestamp,
             body: body.into_boxed_slice().into(),
+            is_detached: false,
         }))
     }
 
@@ -105,6 +108,7 @@ impl Message {
             publisher_id: Arc::from(""),
             timestamp: OffsetDateTime::UNIX_EPOCH,
             body: Bytes::new(),
+            is_detached: true,
         });
         Self { sequence_state: SequenceState::Due, ..message }
     }
@@ -236,18 +240,19 @@ impl Message {
     /// Bodies share chunks of memory, and one pending message keeps a whole chunk. A message that stays
     /// for long must not.
     pub(crate) fn detached(mut self) -> Self {
-        let notification = Arc::make_mut(&mut self.notification);
         // A message that is sent again and again is copied once.
-        if !notification.body.is_unique() {
+        if !self.notification.is_detached {
+            let notification = Arc::make_mut(&mut self.notification);
             notification.body = Bytes::copy_from_slice(&notification.body);
+            notification.is_detached = true;
         }
         self
     }
 
     /// Returns whether the body shares no memory with other messages.
     #[cfg(test)]
-    pub(crate) fn owns_body(&self) -> bool {
-        self.notification.body.is_unique()
+    pub(crate) fn is_detached(&self) -> bool {
+        self.notification.is_detached
     }
 
     /// Returns the body in envelope 2.0 of oslo.messaging, as its driver `messagingv2` sends it:

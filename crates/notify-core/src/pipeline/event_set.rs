@@ -7,7 +7,7 @@ use crate::event::event_type::EventType;
 use crate::event::priority::Priority;
 
 /// A set of event types: one bit for each documented one, and rules for all others.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub(super) struct EventSet {
     /// The bits of the documented types that the set holds.
     documented: u16,
@@ -70,11 +70,13 @@ impl EventSet {
         self.priorities.is_some()
     }
 
-    /// Returns whether the set leaves out events that the transport wants and that `other` may hold.
+    /// Returns whether the set may leave out events that `other` holds.
     pub(super) fn is_narrower_than(&self, other: &Self) -> bool {
-        let Self { disabled, globs, priorities, .. } = self;
-        let has_filter = !disabled.is_empty() || !globs.is_empty() || priorities.is_some();
-        has_filter && self != other
+        let selects_all = self.disabled.is_empty() && self.globs.is_empty();
+        let selects_alike = (&self.disabled, &self.globs) == (&other.disabled, &other.globs);
+        other.documented & !self.documented != 0
+            || other.others && !(self.others && (selects_all || selects_alike))
+            || self.priorities.is_some() && self.priorities != other.priorities
     }
 
     /// Returns whether the configuration selects a type: it does not disable the name or the group, and

@@ -374,6 +374,13 @@ impl Notifier {
         self.0.queue.failing_lanes.contains(lane)
     }
 
+    /// Returns whether a lane fails while others are delivered, so that it has a share of the room only.
+    ///
+    /// While the destination fails as a whole, no lane does.
+    pub fn is_lane_limited(&self, lane: Lane) -> bool {
+        self.is_lane_failing(lane) && self.0.queue.is_limited(lane)
+    }
+
     /// Returns whether any lane fails at the moment.
     pub fn has_failing_lane(&self) -> bool {
         !self.0.queue.failing_lanes.is_empty()

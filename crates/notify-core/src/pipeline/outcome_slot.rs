@@ -60,35 +60,47 @@ impl OutcomeSlot {
 
 /// The receipt's side: the slots of all destinations, in their order.
 #[derive(Debug)]
-pub(super) struct OutcomeSlots(Arc<[OutcomeSlot]>);
+pub(super) struct OutcomeSlots {
+    slots: Arc<[OutcomeSlot]>,
+    /// Whether a task waits, so that slots hold its waker.
+    pub(super) has_waiter: bool,
+}
 
 impl OutcomeSlots {
     /// Returns the slots of all destinations.
     pub(super) fn new(slots: impl Iterator<Item = OutcomeSlot>) -> Self {
-        Self(slots.collect())
+        Self { slots: slots.collect(), has_waiter: false }
     }
 
     /// Returns the slot of a single destination, and its sender.
     pub(super) fn single(queue: QueueId) -> (Self, OutcomeSender) {
         let slots: Arc<[OutcomeSlot]> = Arc::new([OutcomeSlot::new(queue, false)]);
-        (Self(Arc::clone(&slots)), OutcomeSender { slots, index: 0 })
+        let receiver = Self { slots: Arc::clone(&slots), has_waiter: false };
+        (receiver, OutcomeSender { slots, index: 0 })
     }
 
     /// Returns the slots.
     pub(super) fn iter(&self) -> std::slice::Iter<'_, OutcomeSlot> {
-        self.0.iter()
+        self.slots.iter()
     }
 
     /// Returns the sender for a slot; `None` if the filter leaves the notification out. Call this once for
     /// each slot.
     pub(super) fn sender(&self, index: usize) -> Option<OutcomeSender> {
-        (!self.0[index].filtered).then(|| OutcomeSender { slots: Arc::clone(&self.0), index })
+        let sender = || OutcomeSender { slots: Arc::clone(&self.slots), index };
+        (!self.slots[index].filtered).then(sender)
     }
 }
 
 impl Drop for OutcomeSlots {
     fn drop(&mut self) {
-        self.iter().for_each(|slot| slot.abandoned.store(true, Ordering::Relaxed));
+        for slot in self.iter() {
+            slot.abandoned.store(true, Ordering::Relaxed);
+            if self.has_waiter {
+                // The message may stay for long. It must not keep the memory of a task that has ended.
+                drop(slot.waker.take());
+            }
+        }
     }
 }
 

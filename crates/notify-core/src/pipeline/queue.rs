@@ -105,7 +105,7 @@ pub(super) struct QueueState {
 pub(super) struct Submission {
     pub(super) message: Message,
     pub(super) receipt: OutcomeSender,
-    /// The time at which the program emitted it.
+    /// The time at which the program emitted it, without the wait for room.
     pub(super) since: Instant,
 }
 
@@ -220,6 +220,7 @@ impl Queue {
         let _waiting = self.await_room(Some(lane), Load::one(weight(&submission.message)));
         loop {
             let room = callers.room.notified();
+            submission.since = Instant::now();
             submission = match self.try_push(submission, Claim::First) {
                 Ok(()) => return,
                 Err(submission) => submission,
@@ -234,7 +235,8 @@ impl Queue {
     ///
     /// Tries once more before dropping: the caller at the head of the line may need more room than this
     /// message.
-    pub(super) fn push_or_drop(&self, submission: Submission) {
+    pub(super) fn push_or_drop(&self, mut submission: Submission) {
+        submission.since = Instant::now();
         self.push_claimed(submission, Claim::First);
     }
 
@@ -340,6 +342,12 @@ impl Queue {
             self.lane_work[lane.index()].notify_one();
         }
         Ok(())
+    }
+
+    /// Returns whether a lane fails while others are delivered.
+    pub(super) fn is_limited(&self, lane: Lane) -> bool {
+        let state = self.lock();
+        state.pending.lane(lane).is_limited(state.pending.settled)
     }
 
     /// Returns whether the share of a lane has room for `bytes`, or the queue is closed to all messages.

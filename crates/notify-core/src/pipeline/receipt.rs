@@ -203,9 +203,7 @@ impl Receipt {
         let deadline = Instant::now().checked_add(timeout);
         let waker = Waker::from(Arc::new(ThreadWaker(std::thread::current())));
         let mut context = Context::from_waker(&waker);
-        // `unconstrained`: in a task that used up its budget, tokio would return `Pending` for ready
-        // outcomes too, and this loop would never end.
-        let mut outcome = pin!(tokio::task::unconstrained(&mut *self));
+        let mut outcome = pin!(&mut *self);
         loop {
             if let Poll::Ready(result) = outcome.as_mut().poll(&mut context) {
                 return result;
@@ -248,7 +246,7 @@ impl Receipt {
 impl Future for Receipt {
     type Output = Result<()>;
 
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         if let ReceiptState::Decided(result) = &self.state {
             return Poll::Ready(result.clone());
         }
@@ -264,6 +262,9 @@ impl Future for Receipt {
         }
         if result.is_pending() {
             Self::note_wait();
+        }
+        if let ReceiptState::Queued { slots, .. } = &mut self.state {
+            slots.has_waiter = result.is_pending();
         }
         result
     }

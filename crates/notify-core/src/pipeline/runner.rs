@@ -102,7 +102,8 @@ impl Runner {
         let records = batch.records.make_contiguous();
         self.attempting = true;
         let mut sink = |settlements: Settlements<'_>| queue.settle(records, settlements);
-        let mut batch = Batch::new(messages, &mut sink);
+        let closing = drain_until.borrow().is_some();
+        let mut batch = Batch::new(messages, &mut sink).closing(closing);
         let attempt = tokio::time::timeout(*attempt_timeout, transport.send(&mut batch));
         let (result, in_time) = tokio::select! {
             biased;

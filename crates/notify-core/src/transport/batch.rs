@@ -71,6 +71,7 @@ pub enum Verdict {
 pub struct Batch<'a> {
     messages: &'a [Message],
     settled: Vec<bool>,
+    closing: bool,
     sink: &'a mut (dyn FnMut(Settlements<'_>) + Send),
 }
 
@@ -105,7 +106,21 @@ impl<'a> Batch<'a> {
     /// }
     /// ```
     pub fn new(messages: &'a [Message], sink: &'a mut (dyn FnMut(Settlements<'_>) + Send)) -> Self {
-        Self { messages, settled: vec![false; messages.len()], sink }
+        Self { messages, settled: vec![false; messages.len()], closing: false, sink }
+    }
+
+    /// Says that the notifier was closed.
+    pub(crate) fn closing(mut self, closing: bool) -> Self {
+        self.closing = closing;
+        self
+    }
+
+    /// Returns whether the notifier was closed.
+    ///
+    /// The worker drops what no attempt settles before the drain deadline. A transport that declines messages
+    /// to keep room for others, such as the spool, then takes them.
+    pub fn is_closing(&self) -> bool {
+        self.closing
     }
 
     /// Returns all messages of the attempt, in the order in which the transport sends them.

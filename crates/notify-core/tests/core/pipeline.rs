@@ -2,6 +2,9 @@
 //!
 //! Most tests run on a paused clock, so waits cost no time and their length is exact.
 
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use notify_conformance::samples;
@@ -13,7 +16,7 @@ use notify_core::{ErrorKind, Event, EventType, Message, Notifier, Outcome, Prior
 use tokio::time::Instant;
 
 use crate::fixtures::{event, notification};
-use crate::support::{attempt, build, builder, image_create, outcome, queue_config};
+use crate::support::{WakeCounter, attempt, build, builder, image_create, outcome, queue_config};
 
 /// Delivery keeps the order of `emit`, in batches of at most `batch_messages`.
 #[tokio::test(start_paused = true)]
@@ -278,7 +281,7 @@ fn works_without_a_runtime() {
     assert_eq!(worker.join().unwrap().delivered, 1);
 }
 
-/// One task may wait for more receipts than tokio's budget for a single poll allows.
+/// One task may wait for any number of known outcomes without a pause.
 #[tokio::test(start_paused = true)]
 async fn one_task_can_wait_for_a_thousand_known_outcomes() {
     let script = Script::default();
@@ -289,6 +292,21 @@ async fn one_task_can_wait_for_a_thousand_known_outcomes() {
     for mut receipt in receipts {
         receipt.wait(Duration::ZERO).unwrap();
     }
+}
+
+/// A message that stays for long does not keep the memory of a task that waited for it and ended.
+#[tokio::test(start_paused = true)]
+async fn a_dropped_receipt_drops_its_waker() {
+    let script = Script::default();
+    let (notifier, _worker) = build(&script, queue_config(10, 10));
+    let mut receipt = notifier.emit(&image_create());
+    let counter = Arc::<WakeCounter>::default();
+    let waker = Waker::from(Arc::clone(&counter));
+    let polled = Pin::new(&mut receipt).poll(&mut Context::from_waker(&waker));
+    assert!(polled.is_pending());
+    drop((waker, receipt));
+    assert_eq!(Arc::strong_count(&counter), 1);
+    assert_eq!(notifier.stats().pending.messages, 1);
 }
 
 /// The JSON of `Stats` is an interface: monitoring reads it.

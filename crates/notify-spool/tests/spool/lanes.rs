@@ -145,6 +145,32 @@ async fn a_failing_lane_leaves_room_in_the_spool() {
     }
 }
 
+/// A notifier that closes stores what waits in front of the spool for a lane that fails: what it declined then
+/// would be lost.
+#[tokio::test]
+async fn a_closed_notifier_stores_what_waits_for_a_failing_lane() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("s");
+    let script = Script::with_lanes();
+    script.set_fault(Priority::Error, Some(LaneFault::Full));
+    let mut config = Config::new(&path);
+    config.max_messages = 100;
+    let running = start(config, &script);
+    let (failing, _) = messages_of_both(60);
+    start_failing(&running, &failing[0]).await;
+    for message in &failing[1..] {
+        drop(running.notifier.relay(message.clone()).await);
+    }
+    until("messages in front of the spool", || running.notifier.stats().pending.messages == 10)
+        .await;
+    running.stop().await;
+    let mut stored = bodies(&pending_in(&path));
+    let mut expected = bodies(&failing);
+    stored.sort_unstable();
+    expected.sort_unstable();
+    assert!(stored == expected, "{} stored", stored.len());
+}
+
 /// A full queue that takes a few messages now and then holds half of the room too, and no more.
 #[tokio::test]
 async fn a_slow_lane_leaves_room_in_the_spool() {
