@@ -73,15 +73,15 @@ impl<'a> CloudEvent<'a> {
     /// Binary mode sends them as headers.
     pub fn attributes(self) -> impl Iterator<Item = (&'static str, Cow<'a, str>)> {
         let Self { message } = self;
-        let (context, sequence) = (message.context(), message.sequence());
-        let time = time_text(message.timestamp()).map(Cow::Owned);
+        let (context, sequence) = (&message.context, message.sequence());
+        let time = time_text(message.timestamp).map(Cow::Owned);
         let required = [
             (SPEC_VERSION, Some("1.0".into())),
-            (ID, Some(message.id().to_string().into())),
-            (SOURCE, Some(source_of(message.publisher_id()))),
-            (TYPE, Some(format!("{TYPE_PREFIX}{}", message.event_type().as_str()).into())),
+            (ID, Some(message.id.to_string().into())),
+            (SOURCE, Some(source_of(&message.publisher_id))),
+            (TYPE, Some(format!("{TYPE_PREFIX}{}", message.event_type.as_str()).into())),
             (TIME, time),
-            (PRIORITY, Some(message.priority().as_str().into())),
+            (PRIORITY, Some(message.priority.as_str().into())),
         ];
         let optional = [
             (TRACEPARENT, context.traceparent().map(Cow::Borrowed)),
@@ -124,7 +124,7 @@ impl<'a> CloudEvent<'a> {
     /// ```
     pub fn to_json(self) -> Vec<u8> {
         let content_type = (CONTENT_TYPE, Self::DATA_CONTENT_TYPE.into());
-        structured(self.attributes().chain([content_type]), self.data(), self.message.body().len())
+        structured(self.attributes().chain([content_type]), self.data(), self.message.body.len())
     }
 
     /// The value of `datacontenttype`, and the content type of a message in binary mode.

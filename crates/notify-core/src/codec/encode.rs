@@ -13,11 +13,13 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::body_pool;
+use super::context::Context;
 use super::json_writer::JsonWriter;
 use super::limits::SizeLimits;
-use super::message::{EncodedNotification, Message};
+use super::message::Message;
 use super::notification_wire::NotificationWire;
 use super::payload_style::PayloadStyle;
+use super::sequence::SequenceState;
 use crate::error::Result;
 use crate::event::payload::PayloadView;
 use crate::redact::payload_place::PayloadPlace;
@@ -94,7 +96,7 @@ pub(crate) fn encode(
         Cow::Borrowed(_) => Arc::clone(publisher_id),
         Cow::Owned(redacted) => redacted.into(),
     };
-    Ok(Message::new(EncodedNotification {
+    Ok(Message {
         id: message_id,
         event_type: event_type.clone(),
         priority,
@@ -102,7 +104,9 @@ pub(crate) fn encode(
         timestamp,
         body: body?,
         is_detached: false,
-    }))
+        context: Context::new(),
+        sequence_state: SequenceState::None,
+    })
 }
 
 thread_local! {

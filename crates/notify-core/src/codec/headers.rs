@@ -61,7 +61,7 @@ impl Message {
     /// Transports of brokers send them beside the body, under the names that `docs/brokers.md` lists. A
     /// message with neither has none.
     pub fn headers(&self) -> impl Iterator<Item = (&'static str, HeaderValue<'_>)> {
-        let context = self.context();
+        let context = &self.context;
         let texts = [
             (TRACEPARENT, context.traceparent()),
             (TRACESTATE, context.tracestate()),

@@ -40,35 +40,19 @@ use crate::redact::printable::has_unsafe;
 /// ```
 #[derive(Clone)]
 pub struct Message {
-    /// Shared, because each destination has a clone, and queues move messages from place to place.
-    notification: Arc<EncodedNotification>,
-    context: Context,
+    pub(crate) id: Uuid,
+    pub(crate) event_type: EventType,
+    pub(crate) priority: Priority,
+    pub(crate) publisher_id: Arc<str>,
+    pub(crate) timestamp: OffsetDateTime,
+    pub(crate) body: Bytes,
+    /// Whether the body shares no memory with other messages.
+    pub(crate) is_detached: bool,
+    pub(crate) context: Context,
     pub(crate) sequence_state: SequenceState,
 }
 
-/// The part of a message that never changes.
-#[derive(Clone)]
-pub(super) struct EncodedNotification {
-    pub(super) id: Uuid,
-    pub(super) event_type: EventType,
-    pub(super) priority: Priority,
-    pub(super) publisher_id: Arc<str>,
-    pub(super) timestamp: OffsetDateTime,
-    pub(super) body: Bytes,
-    /// Whether the body shares no memory with other messages.
-    pub(super) is_detached: bool,
-}
-
 impl Message {
-    /// Returns the message of a notification, without a context and a sequence.
-    pub(super) fn new(notification: EncodedNotification) -> Self {
-        Self {
-            notification: Arc::new(notification),
-            context: Context::new(),
-            sequence_state: SequenceState::None,
-        }
-    }
-
     /// Creates the message that has this [`body`](Self::body), without encoding or redacting again.
     ///
     /// Use it for bodies that you stored yourself, such as those in a spool. To read a notification
@@ -88,7 +72,7 @@ impl Message {
         // Drop the error of `serde_json`, which may quote the body.
         let wire: NotificationWire<'_, IgnoredAny> = serde_json::from_str(text)
             .map_err(|_| invalid("the body is not a notification with the six attributes"))?;
-        Ok(Self::new(EncodedNotification {
+        Ok(Self {
             id: wire.message_id,
             event_type: wire.event_type.into_owned(),
             priority: wire.priority,
@@ -96,12 +80,14 @@ impl Message {
             timestamp: wire.timestamp,
             body: body.into_boxed_slice().into(),
             is_detached: false,
-        }))
+            context: Context::new(),
+            sequence_state: SequenceState::None,
+        })
     }
 
     /// Returns a message without a body, for the lane of an event that cannot be encoded.
     pub(crate) fn unencoded(event: &Event) -> Self {
-        let message = Self::new(EncodedNotification {
+        Self {
             id: Uuid::nil(),
             event_type: event.event_type().clone(),
             priority: event.priority(),
@@ -109,8 +95,9 @@ impl Message {
             timestamp: OffsetDateTime::UNIX_EPOCH,
             body: Bytes::new(),
             is_detached: true,
-        });
-        Self { sequence_state: SequenceState::Due, ..message }
+            context: Context::new(),
+            sequence_state: SequenceState::Due,
+        }
     }
 
     /// Returns the message of an event that a program emits: with a context, and for a queue to number.
@@ -140,32 +127,27 @@ impl Message {
     ///
     /// Every copy of a notification has the same id, so that consumers can drop duplicates.
     pub fn id(&self) -> Uuid {
-        self.notification.id
+        self.id
     }
 
     /// Returns the event type.
     pub fn event_type(&self) -> &EventType {
-        &self.notification.event_type
+        &self.event_type
     }
 
     /// Returns the priority.
     pub fn priority(&self) -> Priority {
-        self.notification.priority
+        self.priority
     }
 
     /// Returns the publisher id, which is the host name unless it is configured.
     pub fn publisher_id(&self) -> &str {
-        &self.notification.publisher_id
-    }
-
-    /// Returns the publisher id for another owner.
-    pub(super) fn shared_publisher_id(&self) -> Arc<str> {
-        Arc::clone(&self.notification.publisher_id)
+        &self.publisher_id
     }
 
     /// Returns the time at which the notification was emitted, in UTC.
     pub fn timestamp(&self) -> OffsetDateTime {
-        self.notification.timestamp
+        self.timestamp
     }
 
     /// Returns the notification as one line of compact JSON in UTF-8.
@@ -173,13 +155,13 @@ impl Message {
     /// The line has six keys in the order of the specification and no line end. It contains no
     /// unescaped control character, line separator or bidirectional control.
     pub fn body(&self) -> &[u8] {
-        &self.notification.body
+        &self.body
     }
 
     /// Returns the payload as it is in the body; `None` if the body has none, which
     /// [`from_body`](Self::from_body) rules out.
     pub(super) fn payload(&self) -> Option<&RawValue> {
-        let body: BodyPayload<'_> = serde_json::from_slice(&self.notification.body).ok()?;
+        let body: BodyPayload<'_> = serde_json::from_slice(&self.body).ok()?;
         Some(body.payload)
     }
 
@@ -232,7 +214,7 @@ impl Message {
 
     /// Returns the size by which queues count the message, in bytes: that of its body and of its context.
     pub fn size(&self) -> usize {
-        self.body().len() + self.context.size()
+        self.body.len() + self.context.size()
     }
 
     /// Returns the same message with a body that shares no memory with other messages.
@@ -241,18 +223,11 @@ impl Message {
     /// for long must not.
     pub(crate) fn detached(mut self) -> Self {
         // A message that is sent again and again is copied once.
-        if !self.notification.is_detached {
-            let notification = Arc::make_mut(&mut self.notification);
-            notification.body = Bytes::copy_from_slice(&notification.body);
-            notification.is_detached = true;
+        if !self.is_detached {
+            self.body = Bytes::copy_from_slice(&self.body);
+            self.is_detached = true;
         }
         self
-    }
-
-    /// Returns whether the body shares no memory with other messages.
-    #[cfg(test)]
-    pub(crate) fn is_detached(&self) -> bool {
-        self.notification.is_detached
     }
 
     /// Returns the body in envelope 2.0 of oslo.messaging, as its driver `messagingv2` sends it:
@@ -273,11 +248,11 @@ impl Message {
     /// ```
     pub fn oslo_v2(&self) -> Vec<u8> {
         const OPEN: &[u8] = br#"{"oslo.version": "2.0", "oslo.message": "#;
-        let mut out = Vec::with_capacity(OPEN.len() + self.body().len() * 5 / 4);
+        let mut out = Vec::with_capacity(OPEN.len() + self.body.len() * 5 / 4);
         out.extend_from_slice(OPEN);
         out.push(b'"');
         // Only quotes and backslashes need escaping: the body has everything else escaped.
-        for piece in self.body().split_inclusive(|byte| matches!(byte, b'"' | b'\\')) {
+        for piece in self.body.split_inclusive(|byte| matches!(byte, b'"' | b'\\')) {
             match piece {
                 [plain @ .., mark @ (b'"' | b'\\')] => {
                     out.extend_from_slice(plain);
@@ -302,10 +277,10 @@ struct BodyPayload<'a> {
 impl fmt::Debug for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Message")
-            .field("id", &self.notification.id)
-            .field("event_type", &self.notification.event_type)
-            .field("priority", &self.notification.priority)
-            .field("bytes", &self.body().len())
+            .field("id", &self.id)
+            .field("event_type", &self.event_type)
+            .field("priority", &self.priority)
+            .field("bytes", &self.body.len())
             .finish_non_exhaustive()
     }
 }

@@ -142,7 +142,7 @@ impl Notification {
         let event = ReadEvent::new(event_type, priority, payload.to_owned());
         Ok(Self {
             message_id: message.id(),
-            publisher_id: message.shared_publisher_id(),
+            publisher_id: Arc::clone(&message.publisher_id),
             timestamp: message.timestamp(),
             payload: NotificationPayload::Read(event),
         })

@@ -281,7 +281,7 @@ mod tests {
         let owners = notifier.cores().map(|core| {
             let mut pending = MessageBlock::default();
             core.queue.lock().pending.take_any(&mut pending);
-            pending.messages.iter().map(Message::is_detached).collect::<Vec<_>>()
+            pending.messages.iter().map(|message| message.is_detached).collect::<Vec<_>>()
         });
         assert_eq!(owners.collect::<Vec<_>>(), [vec![false; 11], vec![true]]);
     }

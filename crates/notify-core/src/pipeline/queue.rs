@@ -203,6 +203,7 @@ impl Queue {
     /// While a caller waits for room, this returns every message of the lane, so that a stream of small
     /// messages cannot starve a large one. A caller that did not notice yet that its turn came delays no
     /// other.
+    #[expect(clippy::result_large_err, reason = "the caller goes on with the message")]
     pub(super) fn push_in_turn(&self, submission: Submission) -> Result<(), Submission> {
         self.try_push(submission, Claim::InTurn)
     }
@@ -273,6 +274,7 @@ impl Queue {
     }
 
     /// Queues a message, or returns it when the queue is full. Drops it when the queue is closed.
+    #[expect(clippy::result_large_err, reason = "the caller goes on with the message")]
     fn try_push(&self, submission: Submission, claim: Claim) -> Result<(), Submission> {
         let Submission { message, receipt, since } = submission;
         let bytes = weight(&message);
