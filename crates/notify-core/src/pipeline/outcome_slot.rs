@@ -1,7 +1,7 @@
 //! The outcome of one notification at each destination: the channel between its receipt and the queues.
 //!
-//! All destinations share one allocation. A channel for each of them would cost a third of the time that a
-//! further destination takes in the caller's thread.
+//! All destinations share one allocation, which another thread frees. A channel for each of them would be one
+//! for each.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
