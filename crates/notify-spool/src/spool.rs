@@ -284,8 +284,8 @@ impl Transport for Spool {
     /// Stores the batch and accepts the messages that are on the disk.
     ///
     /// A lane that fails leaves room to those that work: the spool declines or refuses its messages beyond
-    /// its share, and stores the others. Once the notifier is closed, it stores them all: what it declines
-    /// then would be lost.
+    /// its share, and stores the others. Once the notifier is closed, it stores all of them. The worker
+    /// would drop a message that it declined then.
     ///
     /// # Cancel safety
     ///

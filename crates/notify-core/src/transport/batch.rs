@@ -117,7 +117,7 @@ impl<'a> Batch<'a> {
 
     /// Returns whether the notifier was closed.
     ///
-    /// The worker drops what no attempt settles before the drain deadline. A transport that declines messages
+    /// The worker drops the messages that no attempt settles before the drain deadline. A transport that declines messages
     /// to keep room for others, such as the spool, then takes them.
     pub fn is_closing(&self) -> bool {
         self.closing

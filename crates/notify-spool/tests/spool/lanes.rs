@@ -67,11 +67,7 @@ async fn a_failing_lane_delays_no_other_behind_a_spool() {
         let (stored, expected) = (of_lane(&script.stored(), true), of_lane(&messages, true));
         let passed = stored.windows(2).filter(|pair| pair[0].timestamp() > pair[1].timestamp());
         assert!(passed.count() <= 8, "{fault:?}: {:?}", bodies(&stored));
-        let mut arrived = bodies(&stored);
-        let mut expected = bodies(&expected);
-        arrived.sort_unstable();
-        expected.sort_unstable();
-        assert!(arrived == expected, "{fault:?}: {} arrived", arrived.len());
+        assert_same_messages(&stored, &expected);
     }
 }
 
@@ -136,17 +132,12 @@ async fn a_failing_lane_leaves_room_in_the_spool() {
         let stats = running.notifier.stats();
         assert_eq!((stats.refused, stats.dropped.total()), (0, 0), "{fault:?}");
         running.stop().await;
-        let mut arrived = bodies(&script.stored());
-        let mut expected = bodies(&failing);
-        expected.extend(bodies(&others));
-        arrived.sort_unstable();
-        expected.sort_unstable();
-        assert!(arrived == expected, "{fault:?}: {} arrived", arrived.len());
+        assert_same_messages(&script.stored(), &[failing, others].concat());
     }
 }
 
-/// A notifier that closes stores what waits in front of the spool for a lane that fails: what it declined then
-/// would be lost.
+/// A notifier that closes stores the messages in front of the spool that wait for a lane that fails. Otherwise
+/// it would lose them.
 #[tokio::test]
 async fn a_closed_notifier_stores_what_waits_for_a_failing_lane() {
     let dir = tempfile::tempdir().unwrap();
@@ -164,11 +155,7 @@ async fn a_closed_notifier_stores_what_waits_for_a_failing_lane() {
     until("messages in front of the spool", || running.notifier.stats().pending.messages == 10)
         .await;
     running.stop().await;
-    let mut stored = bodies(&pending_in(&path));
-    let mut expected = bodies(&failing);
-    stored.sort_unstable();
-    expected.sort_unstable();
-    assert!(stored == expected, "{} stored", stored.len());
+    assert_same_messages(&pending_in(&path), &failing);
 }
 
 /// A full queue that takes a few messages now and then holds half of the room too, and no more.
@@ -287,6 +274,16 @@ fn messages_of_both(count: usize) -> (Vec<Message>, Vec<Message>) {
     let messages = samples::messages(0..count as u64 * 4);
     let [failing, others] = [true, false].map(|it| of_lane(&messages, it)[..count].to_vec());
     (failing, others)
+}
+
+/// Checks that both hold the same messages, in any order.
+fn assert_same_messages(left: &[Message], right: &[Message]) {
+    let [left, right] = [left, right].map(|messages| {
+        let mut bodies = bodies(messages);
+        bodies.sort_unstable();
+        bodies
+    });
+    assert!(left == right, "{} messages, and {} expected", left.len(), right.len());
 }
 
 /// Returns the messages whose priority is `ERROR`, or all others.
