@@ -100,27 +100,28 @@ impl Message {
         }
     }
 
-    /// Returns the message of an event that a program emits: with a context, and for a queue to number.
+    /// Sets what the message of an emitted event has: a context, and a number that a queue gives it.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::TooLarge`] if body and context together exceed the limit.
-    pub(crate) fn emitted(mut self, context: &Context, limits: &SizeLimits) -> Result<Self> {
+    // In place: a move of the message takes as long as a tenth of its encoding.
+    pub(crate) fn set_emitted(&mut self, context: &Context, limits: &SizeLimits) -> Result<()> {
         self.sequence_state = SequenceState::Due;
-        self.in_context(context, limits)
+        self.set_context(context, limits)
     }
 
-    /// Returns the message with a context.
+    /// Sets the context.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::TooLarge`] if body and context together exceed the limit.
-    pub(crate) fn in_context(mut self, context: &Context, limits: &SizeLimits) -> Result<Self> {
+    pub(crate) fn set_context(&mut self, context: &Context, limits: &SizeLimits) -> Result<()> {
         if !context.is_empty() {
             self.context = context.clone();
             limits.check_size(self.size())?;
         }
-        Ok(self)
+        Ok(())
     }
 
     /// Returns the `message_id` of the notification.

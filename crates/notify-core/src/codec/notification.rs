@@ -111,7 +111,9 @@ impl Notification {
     /// As from [`encode`](Self::encode), and [`ErrorKind::TooLarge`] if body and context together exceed the
     /// limit.
     pub(crate) fn encode_in(&self, context: &Context, encoding: &Encoding) -> Result<Message> {
-        self.encode(encoding)?.in_context(context, &encoding.limits)
+        let mut message = self.encode(encoding)?;
+        message.set_context(context, &encoding.limits)?;
+        Ok(message)
     }
 
     /// Returns the notification that a message carries, with its payload as it is in the body: redacted.

@@ -341,8 +341,12 @@ impl NotifierBuilder {
         let mut worker = Worker::new(self.transport, Arc::clone(&queue), self.attempt_timeout);
         worker.stage = self.stage;
         let core = NotifierCore {
+            label: DestinationLabel {
+                name: self.name.into(),
+                required: self.required,
+                queue: queue.id,
+            },
             queue,
-            label: DestinationLabel { name: self.name.into(), required: self.required },
             strategy,
             others: Box::default(),
             labels: Arc::default(),

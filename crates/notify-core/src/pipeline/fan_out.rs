@@ -12,7 +12,7 @@ use super::account::DropReason;
 use super::claim::Claim;
 use super::deadline::after;
 use super::notifier::{Notifier, NotifierCore};
-use super::outcome_slot::{OutcomeSlot, OutcomeSlots};
+use super::outcome_slot::OutcomeSlots;
 use super::queue::Submission;
 use super::receipt::Receipt;
 use super::reservation::{Reservation, RoomRequest};
@@ -68,8 +68,9 @@ impl Notifier {
         let publisher_id = Arc::clone(&self.0.publisher_id);
         move |encoding: &Encoding| {
             let payload = PayloadView::Constructed(event, Some(encoding.payloads));
-            let message = encode(id, &publisher_id, now, payload, encoding)?;
-            message.emitted(context, &encoding.limits)
+            let mut message = encode(id, &publisher_id, now, payload, encoding)?;
+            message.set_emitted(context, &encoding.limits)?;
+            Ok(message)
         }
     }
 
@@ -119,11 +120,14 @@ impl Notifier {
         event: Option<&Event>,
         mut push: impl FnMut(&NotifierCore, Submission),
     ) -> Receipt {
-        let slot = |core: &NotifierCore| OutcomeSlot::new(core.queue.id, !accepts(core));
-        let slots = OutcomeSlots::new(self.cores().map(slot));
+        let slots = OutcomeSlots::new(self.0.labels.len());
         let (mut message_id, since) = (None, Instant::now());
         for (index, core) in self.cores().enumerate() {
-            let Some(receipt) = slots.sender(index) else { continue };
+            if !accepts(core) {
+                slots.set_filtered(index);
+                continue;
+            }
+            let receipt = slots.sender(index);
             match message(core) {
                 Ok(message) => {
                     message_id = Some(message.id());

@@ -500,8 +500,9 @@ impl Notifier {
         let now = OffsetDateTime::now_utc();
         let payload = PayloadView::Constructed(event, Some(self.0.encoding.payloads));
         let id = self.0.queue.random.message_id();
-        let message = encode(id, &self.0.publisher_id, now, payload, &self.0.encoding)?;
-        message.emitted(context, &self.0.encoding.limits)
+        let mut message = encode(id, &self.0.publisher_id, now, payload, &self.0.encoding)?;
+        message.set_emitted(context, &self.0.encoding.limits)?;
+        Ok(message)
     }
 
     /// Counts a notification of a type that is not enabled.

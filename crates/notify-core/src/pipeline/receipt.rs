@@ -60,11 +60,15 @@ pub struct Receipt {
 enum ReceiptState {
     /// The outcome of a notification that entered no queue.
     Decided(Result<()>),
-    Queued {
-        slots: OutcomeSlots,
-        /// The labels of the destinations; `None` for a single one.
-        labels: Option<Arc<[DestinationLabel]>>,
-    },
+    Queued { slots: OutcomeSlots, destinations: ReceiptDestinations },
+}
+
+/// The destinations that a receipt tells about.
+#[derive(Debug)]
+enum ReceiptDestinations {
+    /// A single one, which has no label. A reference to one would cost every `emit`.
+    One(QueueId),
+    Several(Arc<[DestinationLabel]>),
 }
 
 /// The part of a destination that its receipts show. All receipts of a notifier share it.
@@ -73,6 +77,7 @@ pub(super) struct DestinationLabel {
     /// The name of the destination; empty without one.
     pub(super) name: Arc<str>,
     pub(super) required: bool,
+    pub(super) queue: QueueId,
 }
 
 impl Receipt {
@@ -84,8 +89,9 @@ impl Receipt {
     /// Returns the receipt of a message for the queue of a single destination, and the sender for its
     /// outcome.
     pub(super) fn single(message_id: Uuid, queue: QueueId) -> (Self, OutcomeSender) {
-        let (slots, sender) = OutcomeSlots::single(queue);
-        let state = ReceiptState::Queued { slots, labels: None };
+        let slots = OutcomeSlots::new(1);
+        let sender = slots.sender(0);
+        let state = ReceiptState::Queued { slots, destinations: ReceiptDestinations::One(queue) };
         (Self { message_id: Some(message_id), state }, sender)
     }
 
@@ -96,8 +102,11 @@ impl Receipt {
         slots: OutcomeSlots,
         message_id: Option<Uuid>,
     ) -> Self {
-        let labels = (labels.len() > 1).then(|| Arc::clone(labels));
-        Self { message_id, state: ReceiptState::Queued { slots, labels } }
+        let destinations = match &**labels {
+            [label] => ReceiptDestinations::One(label.queue),
+            _ => ReceiptDestinations::Several(Arc::clone(labels)),
+        };
+        Self { message_id, state: ReceiptState::Queued { slots, destinations } }
     }
 
     /// Notes that a caller starts to wait for an outcome, so that batches do not linger.
@@ -156,10 +165,10 @@ impl Receipt {
                 single(DestinationProgress::Filtered)
             }
             ReceiptState::Decided(result) => single(DestinationProgress::Ended(result.clone())),
-            ReceiptState::Queued { slots, labels: None } => {
+            ReceiptState::Queued { slots, destinations: ReceiptDestinations::One(_) } => {
                 slots.iter().map(progress).flat_map(single).collect()
             }
-            ReceiptState::Queued { slots, labels: Some(labels) } => {
+            ReceiptState::Queued { slots, destinations: ReceiptDestinations::Several(labels) } => {
                 let outcome =
                     |(label, slot): (&DestinationLabel, &OutcomeSlot)| DestinationOutcome {
                         destination: Arc::clone(&label.name),
@@ -221,11 +230,17 @@ impl Receipt {
     pub(super) fn undecided(&self, waited: Duration) -> Error {
         let undecided = self.required().find(|(_, slot)| slot.outcome().is_none());
         // The outcome may have come meanwhile.
-        let Some((label, slot)) = undecided.or_else(|| self.required().next()) else {
+        let Some((label, _)) = undecided.or_else(|| self.required().next()) else {
             return worker_gone();
         };
-        let error = slot.queue.queue().map_or_else(worker_gone, |queue| queue.undecided(waited));
-        at_destination(label, error)
+        let queue = match (label, &self.state) {
+            (Some(label), _) => label.queue.queue(),
+            (None, ReceiptState::Queued { destinations: ReceiptDestinations::One(queue), .. }) => {
+                queue.queue()
+            }
+            (None, _) => None,
+        };
+        at_destination(label, queue.map_or_else(worker_gone, |queue| queue.undecided(waited)))
     }
 
     /// Returns the slots of the destinations that the receipt waits for, each with its label if there are
@@ -233,12 +248,24 @@ impl Receipt {
     fn required(&self) -> impl Iterator<Item = (Option<&DestinationLabel>, &OutcomeSlot)> {
         let queued = match &self.state {
             ReceiptState::Decided(_) => None,
-            ReceiptState::Queued { slots, labels } => Some((slots, labels.as_deref())),
+            ReceiptState::Queued { slots, destinations } => Some((slots, destinations.labels())),
         };
         let slots = queued.into_iter().flat_map(|(slots, labels)| {
-            slots.iter().enumerate().map(move |(at, slot)| (labels.map(|labels| &labels[at]), slot))
+            slots.iter().enumerate().map(move |(at, slot)| (labels.get(at), slot))
         });
-        slots.filter(|(label, slot)| !slot.filtered && label.is_none_or(|label| label.required))
+        slots.filter(|(label, slot)| {
+            !slot.is_filtered() && label.is_none_or(|label| label.required)
+        })
+    }
+}
+
+impl ReceiptDestinations {
+    /// Returns the labels, if there are several destinations.
+    fn labels(&self) -> &[DestinationLabel] {
+        match self {
+            Self::One(_) => &[],
+            Self::Several(labels) => labels,
+        }
     }
 }
 
@@ -273,7 +300,7 @@ impl Future for Receipt {
 /// Returns the present progress of a notification at one destination.
 fn progress(slot: &OutcomeSlot) -> DestinationProgress {
     match slot.outcome() {
-        _ if slot.filtered => DestinationProgress::Filtered,
+        _ if slot.is_filtered() => DestinationProgress::Filtered,
         None => DestinationProgress::Pending,
         Some(result) => DestinationProgress::Ended(result.clone()),
     }
