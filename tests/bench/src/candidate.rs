@@ -15,6 +15,8 @@ pub(crate) struct Candidate {
     task: BenchTask,
     /// The time in seconds after which a run counts as hung.
     timeout: u32,
+    /// A variable of its environment.
+    variable: Option<(&'static str, &'static str)>,
 }
 
 enum CandidateProgram {
@@ -29,7 +31,7 @@ enum CandidateProgram {
 impl Candidate {
     /// Creates a candidate of this program, by its name in [`candidates`](crate::candidates).
     pub(crate) fn rust(label: &'static str, name: &'static str, task: BenchTask) -> Self {
-        Self { label, program: CandidateProgram::Rust(name), task, timeout: TIMEOUT }
+        Self::new(label, CandidateProgram::Rust(name), task)
     }
 
     /// Creates a candidate on oslo.messaging, with one of its drivers.
@@ -37,7 +39,7 @@ impl Candidate {
         let source = concat!(include_str!("../peers/common.py"), include_str!("../peers/oslo.py"));
         let python = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.venv/bin/python");
         let task = BenchTask { config: driver.to_owned(), ..task };
-        Self { label, program: CandidateProgram::Python(python, source), task, timeout: TIMEOUT }
+        Self::new(label, CandidateProgram::Python(python, source), task)
     }
 
     /// Creates a candidate that listens with oslo.messaging.
@@ -45,7 +47,7 @@ impl Candidate {
         let source =
             concat!(include_str!("../peers/common.py"), include_str!("../peers/oslo_listener.py"));
         let python = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.venv/bin/python");
-        Self { label, program: CandidateProgram::Python(python, source), task, timeout: TIMEOUT }
+        Self::new(label, CandidateProgram::Python(python, source), task)
     }
 
     /// Creates a candidate on Qpid Proton, in the system's own Python.
@@ -53,7 +55,7 @@ impl Candidate {
         let source =
             concat!(include_str!("../peers/common.py"), include_str!("../peers/proton.py"));
         let program = CandidateProgram::Python("/usr/bin/python3".into(), source);
-        Self { label, program, task, timeout: TIMEOUT }
+        Self::new(label, program, task)
     }
 
     /// Compiles `peers/librabbitmq.c` into `directory`, and creates a candidate that runs it.
@@ -70,7 +72,16 @@ impl Candidate {
         if !status.success() {
             bail!("cannot compile peers/librabbitmq.c: {SETUP}");
         }
-        Ok(Self { label, program: CandidateProgram::C(program), task, timeout: TIMEOUT })
+        Ok(Self::new(label, CandidateProgram::C(program), task))
+    }
+
+    fn new(label: &'static str, program: CandidateProgram, task: BenchTask) -> Self {
+        Self { label, program, task, timeout: TIMEOUT, variable: None }
+    }
+
+    /// Sets a variable of its environment.
+    pub(crate) fn variable(self, name: &'static str, value: &'static str) -> Self {
+        Self { variable: Some((name, value)), ..self }
     }
 
     /// Runs the candidate once and discards the measurement.
@@ -105,6 +116,7 @@ impl Candidate {
         let output = command
             .stdin(Stdio::null())
             .env_remove("RUST_BACKTRACE")
+            .envs(self.variable)
             .output()
             .context("cannot run `timeout`")?;
         let printed = String::from_utf8_lossy(&output.stdout);

@@ -3,6 +3,7 @@
 //! Only CloudEvents that name an event of OpenStack and hold all facts of a notification are notifications.
 //! [`cloud_event`](super::cloud_event) describes the attributes.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::attributes::Attributes;
@@ -15,7 +16,6 @@ use super::notification_input::{InputEnvelope, LineContents, read_id, read_prior
 use super::problem::Problems;
 use super::sequence::Sequence;
 use crate::event::event_type::EventType;
-use crate::event::read_event::ReadEvent;
 use crate::redact::quote::quoted;
 
 /// Returns `true` if the object is a CloudEvent in structured mode.
@@ -32,7 +32,9 @@ pub(super) fn is_cloud_event(attributes: &Attributes<'_>) -> bool {
 /// # Errors
 ///
 /// Returns all problems, among them the attributes that no notification has.
-pub(super) fn read_cloud_event(mut attributes: Attributes<'_>) -> Result<LineContents, Problems> {
+pub(super) fn read_cloud_event(
+    mut attributes: Attributes<'_>,
+) -> Result<LineContents<'_>, Problems> {
     let version = attributes.parsed(
         SPEC_VERSION,
         || "\"1.0\"".into(),
@@ -59,7 +61,7 @@ pub(super) fn read_cloud_event(mut attributes: Attributes<'_>) -> Result<LineCon
         let expected = || "a media type of JSON".into();
         attributes.parsed(CONTENT_TYPE, expected, is_json, |_| "another media type".into());
     }
-    let payload = attributes.value(DATA, "a payload").map(ToOwned::to_owned);
+    let payload = attributes.value(DATA, "a payload").map(Cow::Borrowed);
 
     let given = |name| attributes.valid_text(name).unwrap_or_default();
     let context = Context::builder()
@@ -74,13 +76,15 @@ pub(super) fn read_cloud_event(mut attributes: Attributes<'_>) -> Result<LineCon
         Sequence::of_texts(attributes.valid_text(EPOCH), attributes.valid_text(LANE), number);
 
     let known: Vec<_> = KNOWN.into_iter().filter(|name| attributes.has(name)).collect();
-    let ((envelope, event), warnings) = attributes.finish(&known, || {
+    let (contents, warnings) = attributes.finish(&known, || {
         version?;
-        let event = ReadEvent::new(event_type?, priority?, payload?);
         let (message_id, publisher_id, timestamp) = (id?, publisher_id?, timestamp?);
-        Some((InputEnvelope { message_id, publisher_id, timestamp }, event))
+        let envelope = Some(InputEnvelope { message_id, publisher_id, timestamp });
+        let (event_type, priority, payload) = (event_type?, priority?, payload?);
+        let warnings = Vec::new();
+        Some(LineContents { envelope, event_type, priority, payload, context, sequence, warnings })
     })?;
-    Ok(LineContents { envelope: Some(envelope), event, context, sequence, warnings })
+    Ok(LineContents { warnings, ..contents })
 }
 
 /// Returns the publisher id that a source stands for: its text without percent-encoding.

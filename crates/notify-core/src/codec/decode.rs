@@ -14,13 +14,13 @@ use super::notification_input::{LineContents, NotificationInput, NotificationLin
 use super::problem::{Problem, Problems};
 use crate::error::{ErrorKind, Result};
 
-impl LineContents {
+impl<'a> LineContents<'a> {
     /// Reads one line of input within `limits`, in any form that [`NotificationInput::decode`] describes.
     ///
     /// # Errors
     ///
     /// Returns all problems, as [`NotificationInput::decode_with_warnings`] does.
-    pub(crate) fn decode(line: &[u8], limits: &SizeLimits) -> Result<Self, Problems> {
+    pub(crate) fn decode(line: &'a [u8], limits: &SizeLimits) -> Result<Self, Problems> {
         let invalid = |problem| Problems::one(ErrorKind::Invalid, problem);
         let check_size = |bytes| limits.check_size(bytes).map_err(|error| too_large(&error));
         let range = json_range(line).map_err(invalid)?;
@@ -31,7 +31,7 @@ impl LineContents {
         let attributes = Attributes::parse(line, range, limits)?;
         if is_cloud_event(&attributes) {
             let contents = read_cloud_event(attributes)?;
-            check_size(contents.event.payload().get().len())?;
+            check_size(contents.payload.get().len())?;
             return Ok(contents);
         }
         let mut contents = match attributes.oslo_message().map_err(invalid)? {
@@ -41,7 +41,7 @@ impl LineContents {
             }
             Some(message) => check_size(message.len())
                 .and_then(|()| Attributes::parse(message.as_bytes(), 0..message.len(), limits))
-                .and_then(Self::read)
+                .and_then(|attributes| LineContents::read(attributes).map(LineContents::into_owned))
                 .map_err(|problems| problems.inside("/oslo.message"))?,
         };
         contents.context = Context::of_log_line(line);

@@ -73,15 +73,21 @@ pub(crate) fn encode(
         payload,
     };
     // A thread that is ending has freed its scratch buffer already.
-    let scratch = SCRATCH.try_with(RefCell::take).unwrap_or_default();
+    let mut scratch = SCRATCH.try_with(RefCell::take).unwrap_or_default();
+    if let PayloadView::Text(event) = &payload {
+        // A buffer that grows step by step takes up to twice the memory, for a moment even three times.
+        scratch.reserve(ENVELOPE_BYTES + event.payload.get().len());
+    }
     let place = PayloadPlace::notification(event_type);
     let mut w = JsonWriter::new(scratch, place, encoding.redact, encoding.limits);
     let written = wire.serialize(&mut w).map_err(|error| error.0);
     let written = written.and_then(|()| encoding.limits.check_size(w.bytes.len()));
     let body = written.map(|()| {
         if w.bytes.len() > SCRATCH_BYTES {
-            // A huge notification must not be in memory twice.
-            Bytes::from(std::mem::take(&mut w.bytes).into_boxed_slice())
+            // A huge notification must not be in memory twice, not even while its buffer shrinks a little.
+            let mut bytes = std::mem::take(&mut w.bytes);
+            bytes.shrink_to(bytes.len() + ENVELOPE_BYTES);
+            Bytes::from(bytes)
         } else {
             body_pool::store(&w.bytes)
         }
@@ -117,5 +123,7 @@ thread_local! {
     static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
+/// The usual size of a notification without its payload, in bytes.
+const ENVELOPE_BYTES: usize = 512;
 /// The largest buffer that a thread keeps between notifications, in bytes.
 const SCRATCH_BYTES: usize = 16 * 1024;

@@ -3,21 +3,26 @@
 //! Reading trusts nothing in the line. It reports every problem at its JSON pointer, and repeats no value
 //! that may be a secret. [`decode`](super::decode) finds the attributes in the line.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
+use serde_json::value::RawValue;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::attributes::Attributes;
 use super::context::Context;
+use super::encode::{Encoding, encode};
+use super::message::Message;
 use super::notification::Notification;
 use super::problem::{Problem, Problems};
 use super::sequence::Sequence;
 use super::timestamp::parse_time;
 use crate::error::{Error, ErrorKind};
 use crate::event::event_type::{EXPECTED as EXPECTED_NAME, EventType};
+use crate::event::payload::PayloadView;
 use crate::event::priority::Priority;
-use crate::event::read_event::ReadEvent;
+use crate::event::read_event::{ReadEvent, ReadEventView};
 use crate::event::words::one_of;
 use crate::redact::quote::quoted;
 
@@ -78,14 +83,16 @@ pub struct NotificationLine {
     pub warnings: Vec<Problem>,
 }
 
-/// The contents of a line, in small types.
+/// The contents of a line, in small types, with the payload as it is in the line.
 ///
 /// A [`NotificationPayload`](crate::event::NotificationPayload) has room for a whole constructed image. Moving
 /// it from function to function took a tenth of decoding, so only the last one creates it.
-pub(crate) struct LineContents {
+pub(crate) struct LineContents<'a> {
     /// `None` for an event without an envelope.
     pub(super) envelope: Option<InputEnvelope>,
-    pub(super) event: ReadEvent,
+    pub(super) event_type: EventType,
+    pub(super) priority: Priority,
+    pub(super) payload: Cow<'a, RawValue>,
     pub(crate) context: Context,
     pub(crate) sequence: Option<Sequence>,
     pub(super) warnings: Vec<Problem>,
@@ -98,9 +105,9 @@ pub(super) struct InputEnvelope {
     pub(super) timestamp: OffsetDateTime,
 }
 
-impl LineContents {
+impl<'a> LineContents<'a> {
     /// Reads the attributes of a notification. The context is empty.
-    pub(super) fn read(mut attributes: Attributes<'_>) -> Result<Self, Problems> {
+    pub(super) fn read(mut attributes: Attributes<'a>) -> Result<Self, Problems> {
         let has_envelope = ATTRIBUTES[..3].iter().any(|key| attributes.has(key));
         let envelope = has_envelope.then(|| {
             let message_id = read_id(&mut attributes, "message_id");
@@ -124,22 +131,30 @@ impl LineContents {
             quoted,
         );
         let priority = read_priority(&mut attributes);
-        let payload = attributes.value("payload", "a payload").map(ToOwned::to_owned);
+        let payload = attributes.value("payload", "a payload").map(Cow::Borrowed);
         let known = if has_envelope { &ATTRIBUTES[..] } else { &ATTRIBUTES[3..] };
         let contents = || {
             let envelope = match envelope {
                 Some(envelope) => Some(envelope?),
                 None => None,
             };
-            Some((envelope, ReadEvent::new(event_type?, priority?, payload?)))
+            let (context, sequence, warnings) = (Context::default(), None, Vec::new());
+            let (event_type, priority, payload) = (event_type?, priority?, payload?);
+            Some(Self { envelope, event_type, priority, payload, context, sequence, warnings })
         };
-        let ((envelope, event), warnings) = attributes.finish(known, contents)?;
-        Ok(Self { envelope, event, context: Context::default(), sequence: None, warnings })
+        let (contents, warnings) = attributes.finish(known, contents)?;
+        Ok(Self { warnings, ..contents })
+    }
+
+    /// Returns the contents with a payload of their own.
+    pub(super) fn into_owned(self) -> LineContents<'static> {
+        LineContents { payload: Cow::Owned(self.payload.into_owned()), ..self }
     }
 
     /// Returns the line.
     pub(super) fn into_line(self) -> NotificationLine {
-        let Self { envelope, event, context, sequence, warnings } = self;
+        let Self { envelope, event_type, priority, payload, context, sequence, warnings } = self;
+        let event = ReadEvent::new(event_type, priority, payload.into_owned());
         let input = match envelope {
             Some(envelope) => NotificationInput::Notification(envelope.around(event)),
             None => NotificationInput::Event(event),
@@ -153,11 +168,22 @@ impl LineContents {
     ///
     /// [`ErrorKind::Invalid`] for an event without an envelope.
     pub(crate) fn into_notification(self) -> Result<Notification, Error> {
-        let envelope = self.envelope.ok_or_else(|| {
-            let problem = "/message_id: missing, expected a UUID with dashes";
-            Error::new(ErrorKind::Invalid, problem)
-        })?;
-        Ok(envelope.around(self.event))
+        let envelope = self.envelope.ok_or_else(no_envelope)?;
+        let event = ReadEvent::new(self.event_type, self.priority, self.payload.into_owned());
+        Ok(envelope.around(event))
+    }
+
+    /// Encodes and redacts the notification, as [`Notification::encode`] does, without a copy of the payload.
+    ///
+    /// # Errors
+    ///
+    /// As from [`Notification::encode`], and [`ErrorKind::Invalid`] for an event without an envelope.
+    pub(crate) fn encode(&self, encoding: &Encoding) -> Result<Message, Error> {
+        let Self { envelope, event_type, priority, payload, .. } = self;
+        let InputEnvelope { message_id, publisher_id, timestamp } =
+            envelope.as_ref().ok_or_else(no_envelope)?;
+        let event = ReadEventView { event_type, priority: *priority, payload };
+        encode(*message_id, publisher_id, *timestamp, PayloadView::Text(event), encoding)
     }
 }
 
@@ -167,6 +193,11 @@ impl InputEnvelope {
         let Self { message_id, publisher_id, timestamp } = self;
         Notification { message_id, publisher_id, timestamp, payload: event.into() }
     }
+}
+
+/// Returns the error for an event without an envelope, where a notification must stand.
+fn no_envelope() -> Error {
+    Error::new(ErrorKind::Invalid, "/message_id: missing, expected a UUID with dashes")
 }
 
 /// Reads the id of a notification.

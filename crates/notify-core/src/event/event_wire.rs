@@ -49,7 +49,7 @@ impl<'de> Deserialize<'de> for Event {
 
 impl Serialize for ReadEvent {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        EventWire::new(&PayloadView::Read(self)).serialize(serializer)
+        EventWire::new(&PayloadView::Read(self.view())).serialize(serializer)
     }
 }
 

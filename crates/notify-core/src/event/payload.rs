@@ -9,7 +9,7 @@ use super::event_type::EventType;
 use super::image::{DeletedImage, Image};
 use super::image_send::ImageSend;
 use super::priority::Priority;
-use super::read_event::ReadEvent;
+use super::read_event::{ReadEvent, ReadEventView};
 use super::task::{Task, TaskFailure, TaskSuccess};
 use super::task_wire::GlanceTask;
 use crate::codec::json_writer::redacted_json;
@@ -218,8 +218,8 @@ impl NotificationPayload {
     pub(crate) fn view(&self, style: Option<PayloadStyle>) -> PayloadView<'_> {
         match self {
             Self::Constructed(event) => PayloadView::Constructed(event, style),
-            Self::Read(event) if style.is_some() => PayloadView::Text(event),
-            Self::Read(event) => PayloadView::Read(event),
+            Self::Read(event) if style.is_some() => PayloadView::Text(event.view()),
+            Self::Read(event) => PayloadView::Read(event.view()),
         }
     }
 }
@@ -243,9 +243,9 @@ pub(crate) enum PayloadView<'a> {
     /// facts.
     Constructed(&'a Event, Option<PayloadStyle>),
     /// A payload as it was read, for the encoder. It serializes itself as bytes.
-    Text(&'a ReadEvent),
+    Text(ReadEventView<'a>),
     /// A payload as it was read, for serde.
-    Read(&'a ReadEvent),
+    Read(ReadEventView<'a>),
 }
 
 impl PayloadView<'_> {
@@ -253,7 +253,7 @@ impl PayloadView<'_> {
     pub(crate) fn event_type(&self) -> &EventType {
         match self {
             Self::Constructed(event, _) => event.event_type(),
-            Self::Text(event) | Self::Read(event) => event.event_type(),
+            Self::Text(event) | Self::Read(event) => event.event_type,
         }
     }
 
@@ -261,7 +261,7 @@ impl PayloadView<'_> {
     pub(crate) fn priority(&self) -> Priority {
         match self {
             Self::Constructed(event, _) => event.priority(),
-            Self::Text(event) | Self::Read(event) => event.priority(),
+            Self::Text(event) | Self::Read(event) => event.priority,
         }
     }
 }
@@ -271,9 +271,9 @@ impl Serialize for PayloadView<'_> {
         use Payload::Info;
         let (event, style) = match self {
             Self::Text(event) => {
-                return serializer.serialize_bytes(event.payload().get().as_bytes());
+                return serializer.serialize_bytes(event.payload.get().as_bytes());
             }
-            Self::Read(event) => return event.payload().serialize(serializer),
+            Self::Read(event) => return event.payload.serialize(serializer),
             Self::Constructed(event, style) => (event, style),
         };
         match (style, event) {

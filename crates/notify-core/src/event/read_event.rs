@@ -54,6 +54,20 @@ impl ReadEvent {
     pub fn payload(&self) -> &RawValue {
         &self.payload
     }
+
+    /// Borrows the event.
+    pub(crate) fn view(&self) -> ReadEventView<'_> {
+        let Self { event_type, priority, payload } = self;
+        ReadEventView { event_type, priority: *priority, payload }
+    }
+}
+
+/// A borrowed event with its payload as it was read.
+#[derive(Clone, Copy)]
+pub(crate) struct ReadEventView<'a> {
+    pub(crate) event_type: &'a EventType,
+    pub(crate) priority: Priority,
+    pub(crate) payload: &'a RawValue,
 }
 
 /// Compares payloads as texts.

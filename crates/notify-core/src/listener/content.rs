@@ -138,6 +138,6 @@ fn read(bytes: &[u8], config: &ListenerConfig) -> Result<DecodedBody> {
     };
     let mut line = LineContents::decode(bytes, &config.limits)?;
     let (context, sequence) = (std::mem::take(&mut line.context), line.sequence.take());
-    let message = line.into_notification()?.encode(&encoding)?;
+    let message = line.encode(&encoding)?;
     Ok(DecodedBody { message, context, sequence })
 }

@@ -65,7 +65,8 @@ impl OutcomeSlots {
     /// Returns the slots of `count` destinations.
     pub(super) fn new(count: usize) -> Self {
         // A thread that is ending has freed its block already.
-        let taken = BLOCK.try_with(|block| block.try_borrow_mut().ok().map(|mut it| it.take(count)));
+        let taken =
+            BLOCK.try_with(|block| block.try_borrow_mut().ok().map(|mut it| it.take(count)));
         let taken = taken.ok().flatten();
         let (block, range) = taken.unwrap_or_else(|| (empty_slots(count), 0..count));
         Self { block, range, has_waiter: false }
@@ -128,8 +129,8 @@ fn empty_slots(count: usize) -> Arc<[OutcomeSlot]> {
     (0..count).map(|_| OutcomeSlot::default()).collect()
 }
 
-/// The slots of one allocation. One pending notification keeps all of them.
-const BLOCK_SLOTS: usize = 16;
+/// The slots of one allocation. One pending notification keeps all of them, less than half a kilobyte.
+const BLOCK_SLOTS: usize = 8;
 
 /// The queue's side: the one slot that it decides about.
 ///
@@ -169,4 +170,32 @@ impl Drop for OutcomeSender {
 /// Returns the error for a message whose record was dropped without an outcome.
 pub(super) fn worker_gone() -> Error {
     Error::new(ErrorKind::Closed, "the worker is gone").with_outcome(Outcome::Unknown)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Slots of one block know nothing of each other, whatever the number of destinations.
+    #[test]
+    fn notifications_of_one_block_have_outcomes_of_their_own() {
+        let counts = || (1..=BLOCK_SLOTS + 1).cycle().take(100);
+        let all: Vec<_> = counts().map(OutcomeSlots::new).collect();
+        for (slots, count) in all.iter().zip(counts()).step_by(2) {
+            slots.set_filtered(0);
+            (0..count).for_each(|index| slots.sender(index).send(Ok(())));
+        }
+        for (at, (slots, count)) in all.iter().zip(counts()).enumerate() {
+            let is_sent = at % 2 == 0;
+            assert_eq!(slots.iter().len(), count);
+            assert!(slots.iter().all(|slot| slot.outcome().is_some() == is_sent));
+            assert_eq!(
+                slots.iter().filter(|slot| slot.is_filtered()).count(),
+                usize::from(is_sent)
+            );
+        }
+        let sender = all[1].sender(0);
+        drop(all);
+        assert!(sender.is_abandoned());
+    }
 }

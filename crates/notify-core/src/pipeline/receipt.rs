@@ -60,7 +60,10 @@ pub struct Receipt {
 enum ReceiptState {
     /// The outcome of a notification that entered no queue.
     Decided(Result<()>),
-    Queued { slots: OutcomeSlots, destinations: ReceiptDestinations },
+    Queued {
+        slots: OutcomeSlots,
+        destinations: ReceiptDestinations,
+    },
 }
 
 /// The destinations that a receipt tells about.
@@ -253,9 +256,8 @@ impl Receipt {
         let slots = queued.into_iter().flat_map(|(slots, labels)| {
             slots.iter().enumerate().map(move |(at, slot)| (labels.get(at), slot))
         });
-        slots.filter(|(label, slot)| {
-            !slot.is_filtered() && label.is_none_or(|label| label.required)
-        })
+        slots
+            .filter(|(label, slot)| !slot.is_filtered() && label.is_none_or(|label| label.required))
     }
 }
 
