@@ -10,30 +10,11 @@ use crate::cargo::{self, cargo};
 ///
 /// When they do not build or cannot measure. A slow result is no error.
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
-    run_optimized(FULLY, arguments)
-}
-
-/// Runs the quick benchmarks, built with little optimization: that takes half the time, and shows that
-/// every row can be measured.
-///
-/// # Errors
-///
-/// As [`run`].
-pub(crate) fn run_in_ci() -> Result<()> {
-    println!(
-        "built with little optimization: do not compare these ratios with docs/performance.md"
-    );
-    run_optimized("1", &[QUICK.to_owned()])
-}
-
-fn run_optimized(level: &str, arguments: &[String]) -> Result<()> {
     let cargo = |subcommand, package: &str| {
-        let mut cargo = cargo(&[subcommand, "--quiet", "--release", "--package", package]);
-        cargo.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", level);
-        cargo
+        cargo(&[subcommand, "--quiet", "--release", "--package", package])
     };
     cargo::run(cargo("build", BENCH).arg("--bins"))?;
-    if !arguments.iter().any(|argument| argument == QUICK) {
+    if !arguments.iter().any(|argument| argument == "--quick") {
         // A row runs the command. Apart, because another package may need other features.
         cargo::run(cargo("build", "glance-notify-cli").arg("--bins"))?;
     }
@@ -41,8 +22,3 @@ fn run_optimized(level: &str, arguments: &[String]) -> Result<()> {
 }
 
 const BENCH: &str = "notify-bench";
-
-const QUICK: &str = "--quick";
-
-/// Cargo's own level of a release.
-const FULLY: &str = "3";

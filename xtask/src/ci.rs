@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 
 use crate::cargo::{self, cargo};
-use crate::{bench, deny, features, test, tidy, typos};
+use crate::{deny, features, test, tidy, typos};
 
 /// Runs every step, and goes on after a step that fails. Prints the time of each.
 ///
@@ -39,7 +39,7 @@ struct Step {
     run: fn() -> Result<()>,
 }
 
-const STEPS: [Step; 10] = [
+const STEPS: [Step; 9] = [
     // A release is built from the lock file that was tested.
     Step {
         name: "lock",
@@ -55,8 +55,6 @@ const STEPS: [Step; 10] = [
     Step { name: "doc", run: doc },
     Step { name: "features", run: features::run },
     Step { name: "test", run: || test::run(&["--no-fail-fast".to_owned()]) },
-    // For the reader of the log: a slow result does not fail the run.
-    Step { name: "bench", run: bench::run_in_ci },
 ];
 
 /// Runs clippy on every target with all features.
