@@ -233,40 +233,45 @@ impl Receipt {
     pub(super) fn undecided(&self, waited: Duration) -> Error {
         let undecided = self.required().find(|(_, slot)| slot.outcome().is_none());
         // The outcome may have come meanwhile.
-        let Some((label, _)) = undecided.or_else(|| self.required().next()) else {
+        let Some((destination, _)) = undecided.or_else(|| self.required().next()) else {
             return worker_gone();
         };
-        let queue = match (label, &self.state) {
-            (Some(label), _) => label.queue.queue(),
-            (None, ReceiptState::Queued { destinations: ReceiptDestinations::One(queue), .. }) => {
-                queue.queue()
-            }
-            (None, _) => None,
-        };
-        at_destination(label, queue.map_or_else(worker_gone, |queue| queue.undecided(waited)))
+        let queue = destination.queue.queue();
+        let error = queue.map_or_else(worker_gone, |queue| queue.undecided(waited));
+        at_destination(destination.label, error)
     }
 
-    /// Returns the slots of the destinations that the receipt waits for, each with its label if there are
-    /// several.
-    fn required(&self) -> impl Iterator<Item = (Option<&DestinationLabel>, &OutcomeSlot)> {
+    /// Returns the destinations that the receipt waits for, each with its slot.
+    fn required(&self) -> impl Iterator<Item = (ReceiptDestination<'_>, &OutcomeSlot)> {
         let queued = match &self.state {
             ReceiptState::Decided(_) => None,
-            ReceiptState::Queued { slots, destinations } => Some((slots, destinations.labels())),
+            ReceiptState::Queued { slots, destinations } => Some((slots, destinations)),
         };
-        let slots = queued.into_iter().flat_map(|(slots, labels)| {
-            slots.iter().enumerate().map(move |(at, slot)| (labels.get(at), slot))
+        let slots = queued.into_iter().flat_map(|(slots, destinations)| {
+            slots.iter().enumerate().map(|(at, slot)| (destinations.get(at), slot))
         });
-        slots
-            .filter(|(label, slot)| !slot.is_filtered() && label.is_none_or(|label| label.required))
+        slots.filter(|(destination, slot)| {
+            !slot.is_filtered() && destination.label.is_none_or(|label| label.required)
+        })
     }
 }
 
+/// One destination that a receipt tells about.
+struct ReceiptDestination<'a> {
+    queue: QueueId,
+    /// `None` for a single one.
+    label: Option<&'a DestinationLabel>,
+}
+
 impl ReceiptDestinations {
-    /// Returns the labels, if there are several destinations.
-    fn labels(&self) -> &[DestinationLabel] {
+    /// Returns the destination with this index.
+    fn get(&self, index: usize) -> ReceiptDestination<'_> {
         match self {
-            Self::One(_) => &[],
-            Self::Several(labels) => labels,
+            Self::One(queue) => ReceiptDestination { queue: *queue, label: None },
+            Self::Several(labels) => {
+                let label = &labels[index];
+                ReceiptDestination { queue: label.queue, label: Some(label) }
+            }
         }
     }
 }
@@ -280,11 +285,11 @@ impl Future for Receipt {
             return Poll::Ready(result.clone());
         }
         let mut result = Poll::Ready(Ok(()));
-        for (label, slot) in self.required() {
+        for (destination, slot) in self.required() {
             match slot.poll(context) {
                 Poll::Pending => result = Poll::Pending,
                 Poll::Ready(Err(error)) if matches!(result, Poll::Ready(Ok(()))) => {
-                    result = Poll::Ready(Err(at_destination(label, error.clone())));
+                    result = Poll::Ready(Err(at_destination(destination.label, error.clone())));
                 }
                 Poll::Ready(_) => {}
             }
