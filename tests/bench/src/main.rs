@@ -23,6 +23,7 @@ mod svg;
 mod table;
 mod task;
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
@@ -49,6 +50,9 @@ struct BenchArgs {
     /// The number of events in the archive [default: 1000000, or 20000 with --quick].
     #[arg(long)]
     events: Option<usize>,
+    /// Divide the number of messages of each row by this, only to see that it can be measured.
+    #[arg(long, default_value = "1")]
+    divide: NonZeroUsize,
     /// Measure only this group of rows. You can repeat this option.
     #[arg(long, value_enum)]
     only: Vec<RowGroup>,
@@ -96,7 +100,8 @@ fn main() -> Result<()> {
     };
     let rounds = args.rounds.unwrap_or(if args.quick { 3 } else { 7 });
     let events = args.events.unwrap_or(if args.quick { FEW_EVENTS } else { 1_000_000 });
-    let (rows, failures) = BenchRun::new(rounds, args.dir)?.archive_events(events).run(groups);
+    let run = BenchRun::new(rounds, args.dir)?.archive_events(events).divide(args.divide);
+    let (rows, failures) = run.run(groups);
     if args.json {
         println!("{:#}", table::to_json(&rows));
     } else {

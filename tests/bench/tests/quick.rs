@@ -8,7 +8,7 @@ use glance_notify::codec::serde_json::{self, Value};
 fn the_quick_rows_can_be_measured() {
     let mut bench = Command::new(env!("CARGO_BIN_EXE_notify-bench"));
     let output =
-        bench.args(["--quick", "--rounds", "1", "--events", "2000", "--json"]).output().unwrap();
+        bench.args(["--quick", "--rounds", "1", "--divide", "10", "--json"]).output().unwrap();
     let (printed, errors) =
         (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{printed}{errors}");

@@ -15,6 +15,7 @@ mod spool;
 mod web;
 
 use std::fs;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
@@ -34,6 +35,8 @@ pub(crate) struct BenchRun {
     rows: Vec<ResultRow>,
     /// The number of events in the archive.
     archive_events: usize,
+    /// The divisor of the number of messages of each row.
+    divisor: NonZeroUsize,
 }
 
 /// A group of rows that a run can measure alone.
@@ -106,12 +109,24 @@ impl BenchRun {
         };
         let directory = directory.context("cannot create a directory for the files of the run")?;
         fs::write(directory.path().join(SAMPLES_FILE), samples::lines())?;
-        Ok(Self { rounds: rounds.max(1), directory, rows: Vec::new(), archive_events: FEW_EVENTS })
+        Ok(Self {
+            rounds: rounds.max(1),
+            directory,
+            rows: Vec::new(),
+            archive_events: FEW_EVENTS,
+            divisor: NonZeroUsize::MIN,
+        })
     }
 
     /// Sets the number of events in the archive.
     pub(crate) fn archive_events(mut self, events: usize) -> Self {
         self.archive_events = events;
+        self
+    }
+
+    /// Divides the number of messages of each row.
+    pub(crate) fn divide(mut self, divisor: NonZeroUsize) -> Self {
+        self.divisor = divisor;
         self
     }
 
@@ -146,10 +161,10 @@ impl BenchRun {
         (self.rows, failures)
     }
 
-    /// Returns a task of `messages` messages.
+    /// Returns a task of `messages` messages, before the division.
     pub(crate) fn task(&self, messages: usize) -> BenchTask {
         BenchTask {
-            messages,
+            messages: messages / self.divisor,
             emitters: 1,
             samples: self.directory.path().join(SAMPLES_FILE),
             file: self.directory.path().join("n.log"),
