@@ -1,5 +1,5 @@
 //! The account on real threads: eight emitters, a reader of the account and a worker, while the notifier
-//! ends.
+//! ends; and the wake-ups of several destinations.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -31,6 +31,42 @@ fn the_account_balances_on_many_threads_until_the_end() {
             run(&runtime, termination, overflow, round * 60);
         }
     }
+}
+
+/// Two threads wait for each of their notifications at three destinations, so one lost wake-up of a worker would
+/// stop them. The second destination never finishes its first attempt, and delays no other.
+#[test]
+fn every_worker_wakes_on_many_threads() {
+    let destination = |name: &str| {
+        let builder = Notifier::builder(Script::default().transport());
+        builder.publisher_id("host").named(name)
+    };
+    let hanging = Script::default();
+    hanging.add_attempt(attempt(&[], ScriptEnd::Stall));
+    let hanging = Notifier::builder(hanging.transport()).named("hanging").optional();
+    let (notifier, worker) =
+        destination("a").destination(hanging).destination(destination("b")).build().unwrap();
+    let worker = worker.spawn_thread().unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                for number in 0..2_000 {
+                    let mut receipt = notifier.emit(&image_create());
+                    // Some workers wait for messages then, and others linger.
+                    if number % 3 > 0 {
+                        receipt.wait(Duration::from_secs(60)).unwrap();
+                    }
+                }
+            });
+        }
+    });
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(notifier.flush(Duration::from_secs(60))).unwrap();
+    runtime.block_on(notifier.shutdown(Duration::ZERO));
+    worker.join().unwrap();
+    let destinations = notifier.destinations();
+    let required = destinations.iter().filter(|it| it.name != "hanging");
+    assert_eq!(required.map(|it| it.stats.delivered).collect::<Vec<_>>(), [4_000, 4_000]);
 }
 
 /// Emits on all threads, and ends the notifier after `threshold` messages.

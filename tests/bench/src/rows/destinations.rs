@@ -31,8 +31,10 @@ enum Destinations {
 struct EmitRun {
     /// The 99.99th percentile of one `emit`, in microseconds.
     emit: f64,
-    /// The processor time of the emitting thread for each `emit`, in nanoseconds.
+    /// The processor time of the emitting thread for each `emit` in bursts, in nanoseconds.
     cpu: f64,
+    /// The same for notifications one at a time, each of which wakes the workers.
+    cpu_one_by_one: f64,
 }
 
 impl BenchRun {
@@ -60,6 +62,7 @@ impl BenchRun {
         };
         let emit = |run: &EmitRun| run.emit;
         let cpu = |run: &EmitRun| run.cpu;
+        let cpu_one_by_one = |run: &EmitRun| run.cpu_one_by_one;
         self.rows.extend([
             ResultRow::with_peer(
                 "emit to three, one of them frozen / healthy, p99.99",
@@ -89,11 +92,25 @@ impl BenchRun {
                 &column(1, cpu),
                 RowGoal::RatioAtMost(1.4),
             ),
+            ResultRow::with_peer(
+                "one at a time: emit to three / to the log alone, CPU of the caller",
+                "ns",
+                &column(2, cpu_one_by_one),
+                &column(0, cpu_one_by_one),
+                RowGoal::RatioAtMost(1.4),
+            ),
+            ResultRow::with_peer(
+                "one at a time: emit to three / to RabbitMQ alone, CPU of the caller",
+                "ns",
+                &column(2, cpu_one_by_one),
+                &column(1, cpu_one_by_one),
+                RowGoal::RatioAtMost(1.4),
+            ),
         ]);
         Ok(())
     }
 
-    /// Emits at a steady rate, as a busy service does, while the workers deliver.
+    /// Emits at two steady rates, as a busy service and a quiet one do, while the workers deliver.
     fn emit_to(
         &self,
         destinations: Destinations,
@@ -140,19 +157,24 @@ impl BenchRun {
         if frozen {
             amqp1.freeze();
         }
-        let emits: Vec<&Event> = events.iter().cycle().take(EMITS).collect();
-        let mut times = Vec::with_capacity(EMITS);
-        let mut cpu = 0.0;
-        for burst in emits.chunks(BURST) {
-            let clock = Clock::start();
-            for event in burst {
-                let start = Instant::now();
-                drop(notifier.emit(event));
-                times.push(start.elapsed().as_secs_f64());
+        let mut times = Vec::with_capacity(EMITS + EMITS_ONE_BY_ONE);
+        let mut emit = |count: usize, burst: usize, pause: Duration| {
+            let emits: Vec<&Event> = events.iter().cycle().take(count).collect();
+            let mut cpu = 0.0;
+            for burst in emits.chunks(burst) {
+                let clock = Clock::start();
+                for event in burst {
+                    let start = Instant::now();
+                    drop(notifier.emit(event));
+                    times.push(start.elapsed().as_secs_f64());
+                }
+                cpu += clock.stop(burst.len()).emitter_cpu;
+                std::thread::sleep(pause);
             }
-            cpu += clock.stop(burst.len()).emitter_cpu;
-            std::thread::sleep(PAUSE);
-        }
+            cpu / count as f64 * 1e9
+        };
+        let cpu = emit(EMITS, BURST, PAUSE);
+        let cpu_one_by_one = emit(EMITS_ONE_BY_ONE, 1, PAUSE_BETWEEN_TWO);
         if frozen {
             amqp1.unfreeze();
         }
@@ -161,7 +183,8 @@ impl BenchRun {
         let accounts = notifier.destinations();
         let has_all = |it: &DestinationAccount| it.stats.delivered == it.stats.emitted;
         anyhow::ensure!(accounts.iter().all(has_all), "{destinations:?}: {accounts:?}");
-        Ok(EmitRun { emit: quantile_micros(&times, 0.9999), cpu: cpu / EMITS as f64 * 1e9 })
+        times.truncate(EMITS);
+        Ok(EmitRun { emit: quantile_micros(&times, 0.9999), cpu, cpu_one_by_one })
     }
 }
 
@@ -172,5 +195,9 @@ const BURST: usize = 100;
 /// The pause between two bursts: a rate of at most 10 000 notifications per second, which all brokers keep
 /// up with.
 const PAUSE: Duration = Duration::from_millis(10);
+/// The number of notifications that come one at a time.
+const EMITS_ONE_BY_ONE: usize = 2_000;
+/// The pause after each of them, in which the workers become idle.
+const PAUSE_BETWEEN_TWO: Duration = Duration::from_millis(2);
 /// The longest wait for the destinations.
 const TIMEOUT: Duration = Duration::from_secs(120);
