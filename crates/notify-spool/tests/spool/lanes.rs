@@ -158,6 +158,36 @@ async fn a_closed_notifier_stores_what_waits_for_a_failing_lane() {
     assert_same_messages(&pending_in(&path), &failing);
 }
 
+/// If the whole destination fails after one of its lanes, the others may fill the spool, and everything arrives
+/// afterwards.
+#[tokio::test]
+async fn an_outage_after_a_failing_lane_may_fill_the_spool() {
+    let dir = tempfile::tempdir().unwrap();
+    let script = Script::with_lanes();
+    script.set_fault(Priority::Error, Some(LaneFault::Full));
+    let mut config = Config::new(dir.path().join("s"));
+    config.max_messages = 30;
+    let running = start(config, &script);
+    let (failing, others) = messages_of_both(60);
+    let mut stuck = emit_past_a_fault(&running, &failing[..31], &others[..30]).await;
+    for priority in [Priority::Info, Priority::Warn] {
+        script.set_fault(priority, Some(LaneFault::Full));
+    }
+    for message in &others[30..] {
+        stuck.push(running.notifier.relay(message.clone()).await);
+    }
+    until("a full spool", || running.forwarded().pending.messages == 30).await;
+    for priority in [Priority::Info, Priority::Warn, Priority::Error] {
+        script.set_fault(priority, None);
+    }
+    for receipt in stuck {
+        within("a message of the outage", receipt).await.unwrap();
+    }
+    until("forwarding of all messages", || running.forwarded().pending.messages == 0).await;
+    running.stop().await;
+    assert_same_messages(&script.stored(), &[&failing[..31], &others].concat());
+}
+
 /// A full queue that takes a few messages now and then holds half of the room too, and no more.
 #[tokio::test]
 async fn a_slow_lane_leaves_room_in_the_spool() {
