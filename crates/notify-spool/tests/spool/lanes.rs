@@ -108,10 +108,7 @@ async fn a_failing_lane_has_chunks_of_its_own() {
 async fn a_failing_lane_leaves_room_in_the_spool() {
     for fault in [LaneFault::Full, LaneFault::Silent] {
         let dir = tempfile::tempdir().unwrap();
-        let script = Script::with_lanes();
-        script.set_fault(Priority::Error, Some(fault));
-        let mut config = Config::new(dir.path().join("s"));
-        config.max_messages = 30;
+        let (script, config) = small_spool(dir.path(), fault);
         let running = start(config, &script);
         let (failing, others) = messages_of_both(300);
         let stuck = emit_past_a_fault(&running, &failing, &others).await;
@@ -163,10 +160,7 @@ async fn a_closed_notifier_stores_what_waits_for_a_failing_lane() {
 #[tokio::test]
 async fn an_outage_after_a_failing_lane_may_fill_the_spool() {
     let dir = tempfile::tempdir().unwrap();
-    let script = Script::with_lanes();
-    script.set_fault(Priority::Error, Some(LaneFault::Full));
-    let mut config = Config::new(dir.path().join("s"));
-    config.max_messages = 30;
+    let (script, config) = small_spool(dir.path(), LaneFault::Full);
     let running = start(config, &script);
     let (failing, others) = messages_of_both(60);
     let mut stuck = emit_past_a_fault(&running, &failing[..31], &others[..30]).await;
@@ -192,10 +186,7 @@ async fn an_outage_after_a_failing_lane_may_fill_the_spool() {
 #[tokio::test]
 async fn a_slow_lane_leaves_room_in_the_spool() {
     let dir = tempfile::tempdir().unwrap();
-    let script = Script::with_lanes();
-    script.set_fault(Priority::Error, Some(LaneFault::Full));
-    let mut config = Config::new(dir.path().join("s"));
-    config.max_messages = 30;
+    let (script, config) = small_spool(dir.path(), LaneFault::Full);
     let running = start(config, &script);
     let (failing, others) = messages_of_both(300);
     start_failing(&running, &failing[0]).await;
@@ -220,10 +211,7 @@ async fn a_slow_lane_leaves_room_in_the_spool() {
 #[tokio::test]
 async fn a_spool_refuses_only_messages_of_a_failing_lane() {
     let dir = tempfile::tempdir().unwrap();
-    let script = Script::with_lanes();
-    script.set_fault(Priority::Error, Some(LaneFault::Full));
-    let mut config = Config::new(dir.path().join("s"));
-    config.max_messages = 30;
+    let (script, mut config) = small_spool(dir.path(), LaneFault::Full);
     config.when_full = FullSpoolPolicy::Refuse;
     let running = start(config, &script);
     let (failing, others) = messages_of_both(300);
@@ -268,6 +256,15 @@ async fn an_orphan_that_waits_for_a_lane_delays_no_other() {
     until("recording of all outcomes", || running.forwarded().pending.messages == 0).await;
     let stats = running.stop().await;
     assert_eq!((stats.emitted, stats.delivered), (400, 400));
+}
+
+/// Returns a destination with a fault in the lane of the errors, and a spool of 30 messages.
+fn small_spool(dir: &Path, fault: LaneFault) -> (Script, Config) {
+    let script = Script::with_lanes();
+    script.set_fault(Priority::Error, Some(fault));
+    let mut config = Config::new(dir.join("s"));
+    config.max_messages = 30;
+    (script, config)
 }
 
 /// Emits messages of a lane that fails and of others in turn, and waits until all others are delivered. Returns
