@@ -25,7 +25,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use fe2o3_amqp::Sender;
-use fe2o3_amqp::link::SendError;
+use fe2o3_amqp::link::{DetachError, SendError};
 use fe2o3_amqp::link::delivery::DeliveryFut;
 use fe2o3_amqp::session::SessionHandle;
 use fe2o3_amqp::types::messaging::{
@@ -39,7 +39,7 @@ use notify_core::transport::BrokerCounters;
 use notify_core::{Error, Message};
 use notify_net::{BrokerAnswer, Judge};
 use tokio::sync::mpsc::UnboundedSender;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use uuid::Uuid;
 
 use crate::config::Config;
@@ -80,8 +80,10 @@ struct PendingDelivery {
 pub(crate) enum LinkFailure {
     /// The broker settled nothing in time. Holds the number of unsettled messages.
     Backlog(usize),
-    /// The link, its session or its connection ended.
+    /// The link ended.
     Lost(Error),
+    /// The session or its connection ended. [`Link::session_error`] returns the reason.
+    SessionEnded,
 }
 
 impl Link {
@@ -110,6 +112,19 @@ impl Link {
     /// Returns whether a message has no outcome yet.
     pub(crate) fn has_pending(&self) -> bool {
         !self.pending.is_empty()
+    }
+
+    /// Returns the error that ended the session of this link to `address`.
+    ///
+    /// Asks the client's link, because its session forgets the broker's condition if messages were waiting
+    /// for the session in that moment.
+    pub(crate) async fn session_error(mut self, context: &ErrorContext, address: &str) -> Error {
+        match timeout(REASON_TIMEOUT, self.sender.on_detach()).await {
+            Ok(DetachError::SessionStopped(reason)) => {
+                context.session_stop_error(&reason, Operation::Publish(address))
+            }
+            _ => context.unavailable_error("ended the session"),
+        }
     }
 }
 
@@ -350,17 +365,13 @@ impl OutcomeReceiver<'_> {
     ///
     /// Dropping the future loses no outcome.
     async fn receive_one(&mut self) -> Result<(), LinkFailure> {
-        let LinkTransfer { context, address, timeout, .. } = self.transfer;
-        let deadline = *self.last_progress + *timeout;
+        let deadline = *self.last_progress + self.transfer.timeout;
         tokio::select! {
             biased;
             Some((id, sent_at, outcome)) = self.pending.next() => {
                 self.record(id, sent_at, outcome)
             }
-            ended = self.session.on_end() => Err(LinkFailure::Lost(match ended {
-                Err(error) => context.session_error(&error, Operation::Publish(address)),
-                Ok(()) => context.unavailable_error("ended the session"),
-            })),
+            _ = self.session.on_end() => Err(LinkFailure::SessionEnded),
             () = sleep_until(deadline) => Err(LinkFailure::Backlog(self.pending.len())),
         }
     }
@@ -403,6 +414,9 @@ impl Future for PendingDelivery {
         Poll::Ready((self.id, self.sent_at, outcome))
     }
 }
+
+/// The longest wait for the client to stop a link after its session. It does so at once.
+const REASON_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The wait for credit from which the broker holds messages back. A shorter one is ordinary flow control.
 const BLOCKED_AFTER: Duration = Duration::from_millis(10);

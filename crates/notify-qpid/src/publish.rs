@@ -91,17 +91,21 @@ pub(crate) async fn publish(
             Ok(true) => timeouts.reset(&address),
             Ok(false) => {}
             Err(failure) => {
-                connection.links.remove(&address);
-                match failure {
-                    LinkFailure::Lost(error) => {
-                        let error = error.with_outcome(Outcome::Unknown);
-                        failures.insert(address, (BrokerAnswer::QueueUnavailable, Some(error)));
+                // Every result belongs to a link.
+                let Some(link) = connection.links.remove(&address) else { continue };
+                let error = match failure {
+                    LinkFailure::Lost(error) => error,
+                    LinkFailure::SessionEnded => {
+                        link.session_error(&connection.context, &address).await
                     }
                     LinkFailure::Backlog(unsettled) => {
                         let timeout = timeouts.double(&address, config);
                         silent = Some(connection.context.backlog(&address, unsettled, timeout));
+                        continue;
                     }
-                }
+                };
+                let error = error.with_outcome(Outcome::Unknown);
+                failures.insert(address, (BrokerAnswer::QueueUnavailable, Some(error)));
             }
         }
     }

@@ -6,7 +6,7 @@ use std::io;
 
 use fe2o3_amqp::connection::{ConnectionStopReason, Error as ConnectionError, OpenError};
 use fe2o3_amqp::link::{LinkStateError, SendError, SenderAttachError, SessionStopReason};
-use fe2o3_amqp::session::{BeginError, Error as SessionError};
+use fe2o3_amqp::session::BeginError;
 use fe2o3_amqp::transport::Error as TransportError;
 use fe2o3_amqp::types::definitions::{AmqpError, ErrorCondition};
 use notify_core::redact::printable;
@@ -80,16 +80,6 @@ impl ErrorContext {
             }
             BeginError::ConnectionStopped(reason) => self.connection_stop_error(reason),
             _ => self.unavailable_error("did not begin a session"),
-        }
-    }
-
-    /// Converts the error that ended a session. RabbitMQ 3 ends the session where other brokers detach
-    /// the link, so the condition belongs to `operation`.
-    pub(crate) fn session_error(&self, error: &SessionError, operation: Operation<'_>) -> Error {
-        match error {
-            SessionError::RemoteEndedWithError(error) => self.condition_error(error, operation),
-            SessionError::ConnectionStopped(reason) => self.connection_stop_error(reason),
-            _ => self.unavailable_error("ended the session"),
         }
     }
 
@@ -183,8 +173,13 @@ impl ErrorContext {
         }
     }
 
-    /// Converts the reason why a link's session stopped.
-    fn session_stop_error(&self, reason: &SessionStopReason, operation: Operation<'_>) -> Error {
+    /// Converts the reason why a link's session stopped. RabbitMQ 3 ends the session where other brokers
+    /// detach the link, so the condition belongs to `operation`.
+    pub(crate) fn session_stop_error(
+        &self,
+        reason: &SessionStopReason,
+        operation: Operation<'_>,
+    ) -> Error {
         match reason {
             SessionStopReason::RemoteEndedWithError(error) => {
                 self.condition_error(error, operation)

@@ -33,6 +33,21 @@ async fn recovers_from_a_session_end() {
     assert!(error.to_string().contains("amqp:internal-error: on demand"), "{error}");
 }
 
+/// The reason survives while the transport sends: the client's session forgets it if a message was on the way to
+/// the session in that moment.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_end_while_it_sends_keeps_its_reason() {
+    let peer = ProtonPeer::start();
+    let config = config(&peer.url(), json!({ "window": 4 }));
+    let mut transport = Qpid::new(config).unwrap();
+    let messages = infos(0..50);
+    for _ in 0..200 {
+        peer.inject(PeerFault::End, 20, Some(1));
+        let error = within(send_once(&mut transport, &messages)).await.error().to_string();
+        assert!(error.contains("amqp:internal-error: on demand"), "{error}");
+    }
+}
+
 /// The peer closes the connection with an error, as a broker does when it shuts down.
 #[tokio::test(flavor = "multi_thread")]
 async fn recovers_from_a_close() {
