@@ -25,8 +25,8 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use fe2o3_amqp::Sender;
-use fe2o3_amqp::link::{DetachError, SendError};
 use fe2o3_amqp::link::delivery::DeliveryFut;
+use fe2o3_amqp::link::{DetachError, SendError};
 use fe2o3_amqp::session::SessionHandle;
 use fe2o3_amqp::types::messaging::{
     ApplicationProperties, Data, Header, Message as AmqpMessage, MessageId, Outcome, Properties,

@@ -45,10 +45,12 @@ async fn serve(configuration: &Path, journal: &Path) {
     let file = journal.file().expect("the journal is writable");
     let watched = notifier.clone();
     std::thread::spawn(move || {
+        let mut last_errors = Vec::new();
         loop {
             std::thread::sleep(SYNC_INTERVAL);
             file.sync_data().expect("the journal's disk works");
             check_balance(&watched);
+            log_new_errors(&watched, &mut last_errors);
         }
     });
     let journal = Arc::new(Mutex::new(journal));
@@ -237,6 +239,21 @@ fn check_balance(notifier: &Notifier) {
         if stats.emitted != decided + stats.pending.messages {
             UNBALANCED.get_or_init(|| format!("{name}: {stats:?}"));
         }
+    }
+}
+
+/// Logs the last error of each stage where it is not the one in `known`, which then holds it. The library itself
+/// logs an outage of a destination once a minute at most.
+fn log_new_errors(notifier: &Notifier, known: &mut Vec<Option<String>>) {
+    let stages = notifier.stages();
+    known.resize(stages.len(), None);
+    for ((name, stats), known) in stages.into_iter().zip(known) {
+        if let Some(error) = &stats.last_error
+            && stats.last_error != *known
+        {
+            eprintln!("the last error of `{name}`: {error}");
+        }
+        *known = stats.last_error;
     }
 }
 
