@@ -137,22 +137,59 @@ fn the_next_attempt_accepts_the_messages_of_a_hung_one() {
     for (hangs, range, expected) in
         [(false, 0..5, 5), (true, 5..10, 0), (true, 5..10, 0), (false, 5..8, 3), (false, 8..10, 2)]
     {
-        stepped.executor.set_hanging(hangs);
-        let batch = messages[range].to_vec();
-        let sending = async move {
-            let sent = send_once(&mut spool, &batch).await;
-            (spool, sent)
-        };
-        let (returned, (accepted, error)) =
-            stepped.run("an attempt", Duration::from_millis(500), sending);
-        spool = returned;
-        assert_eq!(accepted, expected);
-        assert_eq!(error.map(|error| error.outcome()), hangs.then_some(Outcome::Unknown));
+        spool = attempt(&stepped, spool, hangs, &messages[range], expected);
     }
     let closing = async move { spool.close().await.unwrap() };
     stepped.run("the close", Duration::from_millis(50), closing);
     stepped.end().finish();
     assert_eq!(bodies(&pending_on(&disk, &files, &path)), bodies(&messages));
+}
+
+/// Two batches without an answer in time follow each other, because the worker sends other messages first. The
+/// messages of both are accepted when they come again, and are on the disk once.
+#[test]
+fn two_hung_batches_in_a_row_are_stored_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("s");
+    let (disk, files) = (FaultyDisk::new(1), SimulatedFiles::default());
+    let stepped = SteppedRuntime::new();
+    let config = Config::new(&path)
+        .on_disk(ProcessDisk::with_files(&disk, Arc::clone(&files)))
+        .executed_by(Arc::clone(&stepped.executor) as _);
+    let messages = samples::messages(0..15);
+    let mut spool = open_spool(config);
+    for (hangs, range, expected) in [(true, 0..5, 0), (true, 5..10, 0), (false, 0..15, 15)] {
+        spool = attempt(&stepped, spool, hangs, &messages[range], expected);
+        // The disk answers between two attempts, too late for the first.
+        stepped.executor.set_hanging(false);
+        stepped.proceed(Duration::from_secs(1));
+    }
+    let closing = async move { spool.close().await.unwrap() };
+    stepped.run("the close", Duration::from_millis(50), closing);
+    stepped.end().finish();
+    let mut stored = bodies(&pending_on(&disk, &files, &path));
+    stored.sort_unstable();
+    assert_eq!(stored, bodies(&messages));
+}
+
+/// Sends one batch while the disk `hangs` or works, and checks the number of accepted messages. Returns the spool.
+fn attempt(
+    stepped: &SteppedRuntime,
+    mut spool: Spool,
+    hangs: bool,
+    batch: &[Message],
+    expected: usize,
+) -> Spool {
+    stepped.executor.set_hanging(hangs);
+    let batch = batch.to_vec();
+    let sending = async move {
+        let sent = send_once(&mut spool, &batch).await;
+        (spool, sent)
+    };
+    let (spool, (accepted, error)) = stepped.run("an attempt", Duration::from_millis(500), sending);
+    assert_eq!(accepted, expected);
+    assert_eq!(error.map(|error| error.outcome()), hangs.then_some(Outcome::Unknown));
+    spool
 }
 
 /// With real threads, whichever operation hangs: a shutdown ends, and once the disk answers it holds the
