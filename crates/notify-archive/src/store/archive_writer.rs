@@ -62,6 +62,8 @@ pub struct ArchiveWriter {
     /// The reaches of files since they were used last, each with the identity of its file.
     pub(super) reaches: BTreeMap<FileName, ((u64, u64), FileReach)>,
     clock: ClockWatch,
+    /// Whether the clock jumped, and the control file does not know it yet.
+    has_jumped: bool,
     /// Whether the control file has what an earlier writer left undone.
     is_recovered: bool,
     /// The lock of the directory, for as long as the writer lives.
@@ -103,6 +105,7 @@ impl ArchiveWriter {
             damaged: BTreeSet::new(),
             reaches: BTreeMap::new(),
             clock: ClockWatch::default(),
+            has_jumped: false,
             is_recovered: false,
             _lock: lock,
         };
@@ -123,7 +126,7 @@ impl ArchiveWriter {
     /// caller appends the whole batch again.
     pub fn append(&mut self, batch: &ArchiveBatch) -> Result<AppendOutcome> {
         let now = OffsetDateTime::now_utc();
-        self.watch_clock(now)?;
+        self.watch_clock(Instant::now(), now)?;
         self.append_at(batch, now)
     }
 
@@ -175,6 +178,7 @@ impl ArchiveWriter {
     ///
     /// Returns an error if the control file cannot be written.
     pub fn attach(&mut self, source: &str, now: OffsetDateTime) -> Result<()> {
+        self.watch_clock(Instant::now(), OffsetDateTime::now_utc())?;
         self.write_control(|control| control_file::attach(control, source, now))?;
         self.settle_control()
     }
@@ -185,20 +189,26 @@ impl ArchiveWriter {
     ///
     /// Returns an error if the control file cannot be written.
     pub fn detach(&mut self, source: &str, now: OffsetDateTime, reason: &str) -> Result<()> {
+        // A sleep ends what the source covers before the loss that is noticed after it.
+        self.watch_clock(Instant::now(), OffsetDateTime::now_utc())?;
         self.write_control(|control| control_file::detach(control, source, now, reason))?;
         self.settle_control()
     }
 
     /// Ends what the sources cover at the last time before a jump of the clock, and begins anew after it.
-    fn watch_clock(&mut self, now: OffsetDateTime) -> Result<()> {
-        if !self.clock.jumped(Instant::now(), now) {
-            return Ok(());
+    fn watch_clock(&mut self, monotonic: Instant, now: OffsetDateTime) -> Result<()> {
+        if self.clock.jumped(monotonic, now) {
+            tracing::warn!(
+                "the clock was set, or the machine slept: the archive covers nothing between"
+            );
+            self.has_jumped = true;
         }
-        tracing::warn!(
-            "the clock was set, or the machine slept: the archive covers nothing between"
-        );
-        self.write_control(|control| control_file::attach_all_anew(control, now))?;
-        self.settle_control()
+        if self.has_jumped {
+            self.write_control(|control| control_file::attach_all_anew(control, now))?;
+            self.settle_control()?;
+            self.has_jumped = false;
+        }
+        Ok(())
     }
 
     /// Returns the position up to which a source is stored.
@@ -375,6 +385,7 @@ mod tests {
     use super::super::archive::Archive;
     use super::super::erasure::EraseSelector;
     use super::*;
+    use crate::question::coverage::AttachedInterval;
     use crate::record::record_reader::RecordReader;
 
     fn batch(numbers: std::ops::Range<u32>) -> ArchiveBatch {
@@ -499,7 +510,7 @@ mod tests {
         let empty = ArchiveBatch::default();
         writer.append(&empty).unwrap();
         writer.append(&empty).unwrap();
-        writer.watch_clock(ahead).unwrap();
+        writer.watch_clock(Instant::now(), ahead).unwrap();
         writer.append_at(&empty, ahead + Duration::seconds(9)).unwrap();
         writer.append(&empty).unwrap();
         let attached = |directory| Archive::open(directory).unwrap().attached().unwrap();
@@ -512,11 +523,37 @@ mod tests {
         assert!(covered.iter().all(|(_, is_short)| *is_short), "{covered:?}");
         assert!(covered[3].0 < now + Duration::MINUTE, "{covered:?}");
         // A kill while the clock is ahead.
-        writer.watch_clock(ahead).unwrap();
+        writer.watch_clock(Instant::now(), ahead).unwrap();
         drop(writer);
         drop(ArchiveWriter::open(directory.path()).unwrap());
         let intervals = attached(directory.path());
         let last = intervals["north"].last().unwrap();
         assert_eq!(last.detached_at, Some(last.attached_at));
+    }
+
+    /// A source that is lost after a sleep is covered until the machine fell asleep, and not until the loss; also if
+    /// the control file cannot be written at first.
+    #[test]
+    fn a_loss_that_is_noticed_after_a_sleep_covers_no_sleep() {
+        for is_failing in [false, true] {
+            let directory = tempfile::tempdir().unwrap();
+            let mut writer = ArchiveWriter::open(directory.path()).unwrap();
+            let now = OffsetDateTime::now_utc();
+            let evening = now - Duration::hours(8);
+            writer.attach("north", evening).unwrap();
+            writer.append_at(&ArchiveBatch::default(), evening + Duration::MINUTE).unwrap();
+            writer.clock = ClockWatch::default();
+            writer.clock.jumped(Instant::now(), evening + Duration::MINUTE);
+            if is_failing {
+                let control = writer.control().unwrap();
+                control.sqlite.pragma_update(None, "query_only", true).unwrap();
+                writer.detach("north", now, "connection lost").unwrap_err();
+            }
+            writer.detach("north", now, "connection lost").unwrap();
+            let intervals = Archive::open(directory.path()).unwrap().attached().unwrap();
+            let covered = |it: &AttachedInterval| it.detached_at.unwrap() - it.attached_at;
+            let covered: Duration = intervals["north"].iter().map(covered).sum();
+            assert!(covered < Duration::HOUR, "{:?}", intervals["north"]);
+        }
     }
 }
