@@ -264,6 +264,33 @@ pub(crate) fn attached(
     Ok(sources)
 }
 
+/// Replaces an id in the names of sources and in the reasons of their ends. The positions of such sources go.
+pub(crate) fn erase_names(
+    connection: &Connection,
+    id: &str,
+    replacement: &str,
+) -> rusqlite::Result<()> {
+    connection.execute("DELETE FROM position WHERE instr(source, ?)", [id])?;
+    let mut select = connection.prepare(
+        "SELECT seq, source, attached_at, seen_until, detached_at, reason FROM attached \
+         WHERE instr(source, ?1) OR instr(coalesce(reason, ''), ?1)",
+    )?;
+    let mut rows = select.query([id])?;
+    while let Some(row) = rows.next()? {
+        let (seq, source, reason): (i64, String, Option<String>) =
+            (row.get(0)?, row.get(1)?, row.get(5)?);
+        let (source, reason) =
+            (source.replace(id, replacement), reason.map(|reason| reason.replace(id, replacement)));
+        let reason = reason.as_deref();
+        let checksum = attached_checksum(&source, row.get(2)?, row.get(3)?, row.get(4)?, reason);
+        connection.execute(
+            "UPDATE attached SET source = ?, reason = ?, checksum = ? WHERE seq = ?",
+            params![source, reason, checksum, seq],
+        )?;
+    }
+    Ok(())
+}
+
 /// Replaces the baseline.
 pub(crate) fn write_baseline(
     connection: &mut Connection,

@@ -4,7 +4,7 @@ use rusqlite::{Connection, params};
 use time::OffsetDateTime;
 
 use super::archive_writer::ArchiveWriter;
-use super::control_file::erasure_checksum;
+use super::control_file::{self, erasure_checksum};
 use super::event_file::unreadable_checksum;
 use super::event_row::{COLUMNS, StoredColumns, body_of, microseconds};
 use super::seen_numbers;
@@ -62,7 +62,8 @@ impl EraseSelector {
 
 impl ArchiveWriter {
     /// Erases the content of every notification, unreadable message and catalogue entry that mentions an
-    /// id, from rows, free pages and write-ahead logs.
+    /// id, from rows, free pages and write-ahead logs. A source whose name contains the id has another name
+    /// afterwards, and no position.
     ///
     /// The id, the time and the hash of each notification remain, so that a replay does not bring it
     /// back. Erasure does not reach backups, exports, spools and dead letters.
@@ -197,6 +198,7 @@ fn erase_control(
         "DELETE FROM baseline WHERE instr(image, ?1) OR instr(content, ?1)",
         [selector.id()],
     )?;
+    control_file::erase_names(&transaction, selector.id(), ERASED)?;
     let (now, kind) = (microseconds(now), selector.kind());
     let events = i64::try_from(outcome.events).unwrap_or(i64::MAX);
     let checksum = erasure_checksum(now, kind, reason, events);
@@ -210,6 +212,8 @@ fn erase_control(
 
 /// Writes a file anew without its free pages, and empties its log.
 fn rewrite(connection: &Connection) -> rusqlite::Result<()> {
+    // The new file may be larger than the memory.
+    connection.pragma_update(None, "temp_store", "FILE")?;
     connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
     connection.execute_batch("VACUUM")?;
     empty_log(connection)
@@ -251,7 +255,9 @@ mod tests {
     use notify_core::codec::Sequence;
     use uuid::Uuid;
 
+    use super::super::archive::Archive;
     use super::super::archive_batch::ArchiveBatch;
+    use super::super::control_file::ImportPosition;
     use super::super::file_name::FileName;
     use super::*;
     use crate::record::event_record::EventRecord;
@@ -280,6 +286,31 @@ mod tests {
         let selector = EraseSelector::Project("c0ffee00".into());
         let outcome = writer.erase(&selector, "request 17", OffsetDateTime::now_utc()).unwrap();
         assert_eq!(outcome.events, 1);
+    }
+
+    /// An id in the path of an imported file is erased from what the archive knows of its sources.
+    #[test]
+    fn an_id_in_the_name_of_a_source_is_erased() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut writer = ArchiveWriter::open(directory.path()).unwrap();
+        let now = OffsetDateTime::now_utc();
+        let source = "/exports/c0ffee00.jsonl";
+        let position = ImportPosition { head: [7; 16], offset: 7, line: 1 };
+        let position = Some((source.to_owned(), position));
+        writer.append(&ArchiveBatch { position, ..batch(&record()) }).unwrap();
+        writer.attach(source, now).unwrap();
+        writer.detach(source, now, "cannot read /exports/c0ffee00.jsonl").unwrap();
+        let selector = EraseSelector::Project("c0ffee00".into());
+        writer.erase(&selector, "request 17", now).unwrap();
+        drop(writer);
+        let archive = Archive::open(directory.path()).unwrap();
+        let attached = archive.attached().unwrap();
+        assert_eq!(attached.keys().collect::<Vec<_>>(), ["/exports/erased.jsonl"]);
+        assert!(archive.verify().unwrap().problems.is_empty());
+        for entry in std::fs::read_dir(directory.path()).unwrap() {
+            let content = std::fs::read(entry.unwrap().path()).unwrap();
+            assert!(!contains(&content, b"c0ffee00"));
+        }
     }
 
     /// An erasure that an open reader kept from ending continues when it runs again, also if only the numbers of a
