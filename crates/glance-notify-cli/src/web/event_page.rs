@@ -70,7 +70,8 @@ fn notifications(
     let Some(id) = id else {
         return Err(PageError::invalid("id: expected the `message_id` of a notification"));
     };
-    let (records, left_out) = archive.notifications(id, MOST_NOTIFICATIONS)?;
+    let (records, left_out) =
+        archive.notifications(id, MOST_NOTIFICATIONS, request.site.deadline)?;
     if records.is_empty() {
         return Err(PageError::not_found(format!("The archive has no notification {id}.")));
     }

@@ -187,9 +187,11 @@ fn a_query_ends_at_its_deadline() {
         search.contains("reached its time limit") || search.contains("took too long"),
         "{search}"
     );
-    let report = page(&site, "/storage");
-    assert!(report.starts_with("HTTP/1.1 503"), "{report}");
-    assert!(report.contains("Choose a shorter interval"), "{report}");
+    for path in ["/storage", "/event?id=00000000-0000-4000-8000-0000000f0000"] {
+        let page = page(&site, path);
+        assert!(page.starts_with("HTTP/1.1 503"), "{page}");
+        assert!(page.contains("Choose a shorter interval"), "{page}");
+    }
     assert_eq!(status(&site, "/icon.svg"), "200");
 }
 

@@ -1,15 +1,18 @@
 //! The contents of an archive beside its answers: files, sources, unreadable messages, single notifications.
 //!
-//! Every call here is cheap, whatever the size of the archive: it reads the control file or one index.
+//! Every call here is cheap, whatever the size of the archive: it reads the control file or one index. The look-up
+//! of an id has a deadline, because it reads the index of every file.
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::time::Duration;
 
 use rusqlite::Row;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::archive::Archive;
+use super::archive::{Archive, check_deadline, deadline_error, end_of};
+use super::connection::{interrupt_at, is_interrupted};
 use super::control_file;
 use super::event_row::{StoredColumns, TextInterner, all_columns, body_of, time_of};
 use super::file_name::FileName;
@@ -84,11 +87,19 @@ impl Archive {
     ///
     /// # Errors
     ///
-    /// Returns an error if a file cannot be read.
-    pub fn notifications(&self, message_id: Uuid, limit: usize) -> Result<(Vec<EventRecord>, u64)> {
+    /// Returns an error if a file cannot be read or `deadline` passes.
+    pub fn notifications(
+        &self,
+        message_id: Uuid,
+        limit: usize,
+        deadline: Duration,
+    ) -> Result<(Vec<EventRecord>, u64)> {
+        let deadline = end_of(deadline);
         let (mut records, mut left_out) = (Vec::new(), 0);
         for name in self.files()? {
+            check_deadline(deadline)?;
             let (path, file) = self.open_file(name)?;
+            interrupt_at(&file, deadline);
             let mut read = || {
                 let id = message_id.as_bytes().as_slice();
                 let mut interner = TextInterner::default();
@@ -108,7 +119,13 @@ impl Archive {
                 }
                 Ok(())
             };
-            read().map_err(|error| ArchiveError::sqlite(&path, error))?;
+            read().map_err(|error| {
+                if is_interrupted(&error) {
+                    deadline_error()
+                } else {
+                    ArchiveError::sqlite(&path, error)
+                }
+            })?;
         }
         Ok((records, left_out))
     }

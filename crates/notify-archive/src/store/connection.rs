@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use notify_core::listener::durable_file;
 use rusqlite::{Connection, OpenFlags};
@@ -150,6 +150,24 @@ fn open(path: &Path, flags: OpenFlags) -> Result<Connection> {
     };
     open().map_err(|error| ArchiveError::sqlite(path, error))
 }
+
+/// Has SQLite end every statement of a connection at a deadline.
+pub(super) fn interrupt_at(connection: &Connection, deadline: Instant) {
+    connection.progress_handler(STEPS_BETWEEN_LOOKS, Some(move || Instant::now() >= deadline));
+}
+
+/// Has no statement of a connection end at a deadline.
+pub(super) fn interrupt_never(connection: &Connection) {
+    connection.progress_handler(0, None::<fn() -> bool>);
+}
+
+/// Returns `true` if SQLite ended a statement at its deadline.
+pub(super) fn is_interrupted(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(rusqlite::ErrorCode::OperationInterrupted)
+}
+
+/// The steps of SQLite's machine between two looks at the clock, some ten microseconds.
+const STEPS_BETWEEN_LOOKS: i32 = 1000;
 
 /// Creates an empty file that only its owner can read: the user of the archive, also if root calls it. Returns `false`
 /// if it exists already.

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 
 use super::archive::{Archive, deadline_error, end_of, indexes};
+use super::connection::{interrupt_at, interrupt_never, is_interrupted};
 use super::event_file::PageIndex;
 use super::event_row::{TextInterner, microseconds};
 use super::file_name::FileName;
@@ -120,12 +121,12 @@ impl Archive {
                 start = start.min(before.place);
             }
             let (path, file) = self.open_file(name)?;
-            file.progress_handler(STEPS_BETWEEN_LOOKS, Some(move || Instant::now() >= deadline));
+            interrupt_at(&file, deadline);
             // One more event tells whether there is a next page.
             let room = limit + 1 - page.records.len();
             let scan = FileScan { file: &file, filter: &filter, room, deadline };
             let part = scan.read(start).map_err(|error| ArchiveError::sqlite(&path, error))?;
-            file.progress_handler(0, None::<fn() -> bool>);
+            interrupt_never(&file);
             self.kept.keep(name, &path, file);
             let is_full = part.rows.len() == room;
             let keep = part.rows.len() - usize::from(is_full);
@@ -223,13 +224,6 @@ impl FileScan<'_> {
     }
 }
 
-/// Returns `true` if SQLite ended a statement at the deadline of the archive.
-fn is_interrupted(error: &rusqlite::Error) -> bool {
-    error.sqlite_error_code() == Some(rusqlite::ErrorCode::OperationInterrupted)
-}
-
-/// The steps of SQLite's machine between two looks at the clock, some ten microseconds.
-const STEPS_BETWEEN_LOOKS: i32 = 1000;
 /// The rows that a search looks at first.
 const FIRST_PART: usize = 1024;
 /// The most rows that it looks at in one read.

@@ -187,8 +187,8 @@ fn the_inventory_lists_files_and_single_notifications() {
     assert!(files[0].bytes > 0);
     assert_eq!(archive.attached().unwrap()["north"][0].attached_at, start);
     let id = records[7].message_id;
-    assert_eq!(archive.notifications(id, 1).unwrap(), (vec![records[7].clone()], 0));
-    assert_eq!(archive.notifications(uuid::Uuid::nil(), 1).unwrap(), (vec![], 0));
+    assert_eq!(archive.notifications(id, 1, DEADLINE).unwrap(), (vec![records[7].clone()], 0));
+    assert_eq!(archive.notifications(uuid::Uuid::nil(), 1, DEADLINE).unwrap(), (vec![], 0));
     assert_eq!(archive.unreadable(10).unwrap(), []);
 }
 
@@ -208,7 +208,10 @@ fn an_id_with_many_notifications_is_read_in_part() {
     let archive = Archive::open(directory.path()).unwrap();
     assert!(archive.files().unwrap().len() > 2);
     for limit in 0..11 {
-        let (read, left_out) = archive.notifications(first.message_id, limit).unwrap();
+        let (read, left_out) = archive.notifications(first.message_id, limit, DEADLINE).unwrap();
         assert_eq!((read.len(), left_out), (limit.min(9), 9_u64.saturating_sub(limit as u64)));
     }
 }
+
+/// A deadline that no test reaches.
+const DEADLINE: Duration = Duration::from_secs(60);

@@ -53,9 +53,9 @@ fn answers(directory: &Path) -> String {
     let filter = EventFilter { images: vec!["debian-12".to_owned()], ..EventFilter::default() };
     let named = archive.search(&filter, &SearchRequest::default()).unwrap();
     assert_eq!(named.records, found.records);
-    let by_id = archive.notifications(records[3].message_id, 2).unwrap();
-    assert_eq!(by_id, (records[3..4].to_vec(), 0));
     let deadline = std::time::Duration::from_secs(60);
+    let by_id = archive.notifications(records[3].message_id, 2, deadline).unwrap();
+    assert_eq!(by_id, (records[3..4].to_vec(), 0));
     let gaps = read_gaps(&archives, &EventFilter::default(), deadline).unwrap();
     // Number 4 never came. Number 6 was erased with its event by a program that kept no ranges.
     assert_eq!(
