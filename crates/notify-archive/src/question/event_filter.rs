@@ -81,7 +81,7 @@ impl EventFilter {
     /// Returns a filter of lines that passes every record that can pass this filter, if there is one that
     /// saves work: for ids of images, for projects, or for event types without `*` and `?`.
     ///
-    /// An image's name makes none, because downloads have only the id.
+    /// An image's name makes none: downloads have only the id, and the filter may exclude the event that has both.
     ///
     /// # Examples
     ///
@@ -95,9 +95,11 @@ impl EventFilter {
     /// assert!(!lines.may_hold(br#"{"event_type":"image.create"}"#));
     /// ```
     pub fn line_filter(&self) -> Option<LineFilter> {
-        let images = Some(&self.images).filter(|images| images.iter().all(|image| is_uuid(image)));
+        if !self.images.iter().all(|image| is_uuid(image)) {
+            return None;
+        }
         // One part is enough: the others see what passes.
-        images.and_then(LineFilter::new).or_else(|| LineFilter::new(&self.projects)).or_else(|| {
+        LineFilter::new(&self.images).or_else(|| LineFilter::new(&self.projects)).or_else(|| {
             LineFilter::new(self.events.iter().map(EventGlob::exact).collect::<Option<Vec<_>>>()?)
         })
     }
@@ -105,5 +107,22 @@ impl EventFilter {
     /// Returns the interval, if it has both ends.
     pub fn interval(&self) -> Option<Range<OffsetDateTime>> {
         Some(self.since?..self.until?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A name makes no filter of lines, also beside an event type: another type of event may tell its id.
+    #[test]
+    fn a_name_makes_no_line_filter() {
+        let lines = |image: &str| {
+            let events = vec!["image.send".parse().unwrap()];
+            let images = vec![image.to_owned()];
+            EventFilter { events, images, ..EventFilter::default() }.line_filter()
+        };
+        assert!(lines("debian-12").is_none());
+        assert!(lines("7290aba0-ea68-429f-a9ec-7df334e091e2").is_some());
     }
 }
