@@ -29,17 +29,19 @@ pub(super) enum RecordRequest<'a> {
     LifeOf(&'a str),
 }
 
-/// What an answer covers, and the times of the first and last event of its inputs.
+/// What an answer covers, the times of the first and last event of its inputs, and its images.
 #[derive(Default)]
 pub(super) struct InputSummary {
     pub(super) coverage: AnswerCoverage,
     pub(super) span: Option<Range<OffsetDateTime>>,
+    /// The images of the request, with the ids that the inputs have for their names.
+    pub(super) images: Vec<String>,
 }
 
 /// Calls `add` with the records of the inputs.
 ///
 /// A copy has the id of an earlier record. It is left out and counted, as are lines without a notification.
-/// The ids of images that an input names also count in the inputs after it.
+/// If an archive has the id of a name, the id counts in all inputs. If a file has it, it counts from there on.
 ///
 /// # Errors
 ///
@@ -62,16 +64,20 @@ pub(super) fn read_records(
         RecordRequest::Matching(filter, _) | RecordRequest::MatchingOnly(filter, _) => {
             (*filter).clone()
         }
-        RecordRequest::LifeOf(_) => EventFilter::default(),
+        RecordRequest::LifeOf(subject) => {
+            EventFilter { images: vec![(*subject).to_owned()], ..EventFilter::default() }
+        }
     };
+    // The timeline also takes records that name no image.
+    let takes_all = matches!(request, RecordRequest::LifeOf(_));
+    resolve_names(from, &mut filter)?;
     for path in from {
         if path == Path::new("-") && std::io::stdin().is_terminal() {
             return Err(CommandError::new(ExitStatus::PermanentError, NO_INPUT));
         }
         if path.is_dir() {
             let archive = Archive::open(path)?;
-            read_archive(&archive, request, &filter.clone(), &mut |record| {
-                filter.learn(record);
+            read_archive(&archive, request, &filter, &mut |record| {
                 if several && !ids.insert(record.message_id) {
                     coverage.copies += 1;
                 } else {
@@ -89,7 +95,7 @@ pub(super) fn read_records(
             let input = InputSource::open(Some(path))?;
             read_input(input, lines, &mut coverage, &mut ids, &mut |record| {
                 filter.learn(record);
-                if filter.accepts(record) {
+                if takes_all || filter.accepts(record) {
                     add(record);
                 }
             })?;
@@ -100,6 +106,7 @@ pub(super) fn read_records(
         summary.coverage.sentences.push(coverage.shown(&question.answer_calendar()));
     }
     summary.add_gaps(&archives, question)?;
+    summary.images = filter.images;
     Ok(summary)
 }
 
@@ -121,15 +128,25 @@ pub(super) fn count_usage(
     let (Some(path), true) = (from.first().filter(|path| path.is_dir()), from.len() == 1) else {
         return read_records(from, &request, question, |record| report.add(record));
     };
+    let mut filter = filter.clone();
+    resolve_names(from, &mut filter)?;
     let archive = Archive::open(path)?;
-    archive.count_usage(filter, scope.deadline, report)?;
-    let mut summary = InputSummary::default();
+    archive.count_usage(&filter, scope.deadline, report)?;
+    let mut summary = InputSummary { images: filter.images, ..InputSummary::default() };
     summary.add_archive(&archive, &request, question)?;
     summary.add_gaps(&[archive], question)?;
     Ok(summary)
 }
 
-/// Reads an archive, with the filter of the request and the ids that it has learned.
+/// Adds the ids that the archives among the inputs have for the names of a filter.
+fn resolve_names(from: &[PathBuf], filter: &mut EventFilter) -> Result<(), CommandError> {
+    for path in from.iter().filter(|path| path.is_dir()) {
+        Archive::open(path)?.resolve_names(filter, ReadScope::default().deadline)?;
+    }
+    Ok(())
+}
+
+/// Reads an archive, with the filter of the request and the ids of its names.
 fn read_archive(
     archive: &Archive,
     request: &RecordRequest<'_>,
@@ -140,8 +157,8 @@ fn read_archive(
         RecordRequest::Matching(_, scope) | RecordRequest::MatchingOnly(_, scope) => {
             archive.read(filter, *scope, add)?;
         }
-        RecordRequest::LifeOf(subject) => {
-            archive.read_life(subject, ReadScope::default().deadline, add)?;
+        RecordRequest::LifeOf(_) => {
+            archive.read_life(&filter.images, ReadScope::default().deadline, add)?;
         }
     }
     Ok(())

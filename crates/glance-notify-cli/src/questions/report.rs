@@ -136,20 +136,22 @@ fn storage(args: &StorageArgs) -> Result<ExitStatus, CommandError> {
     }
     baseline.extend(stored_baseline(&args.usage.question.from)?);
     let asked = &question.filter.images;
-    for image in baseline {
-        let has_name = image.name.as_ref().is_some_and(|name| asked.contains(name));
-        if asked.is_empty() {
-            report.add_baseline(&image);
-        } else if has_name || asked.contains(&image.id) {
-            report.add_baseline(&image);
+    for image in &baseline {
+        if image.name.as_ref().is_some_and(|name| asked.contains(name)) {
             // Its events may have another name.
-            filter.images.push(image.id);
+            filter.images.push(image.id.clone());
         }
     }
     let scope = ReadScope { detail: RecordDetail::Usage, ..ReadScope::default() };
     let request = RecordRequest::Matching(&filter, scope);
     let from = &args.usage.question.from;
     let read = read_records(from, &request, &question, |record| report.add(record))?;
+    for image in &baseline {
+        // Only its events may have the name that the question asks for.
+        if asked.is_empty() || read.images.contains(&image.id) {
+            report.add_baseline(image);
+        }
+    }
     let epoch = OffsetDateTime::UNIX_EPOCH;
     let span = read.span.unwrap_or(epoch..epoch);
     let start = question.filter.since.unwrap_or(span.start);

@@ -141,7 +141,7 @@ pub(super) fn life(request: &PageRequest<'_>) -> Result<PageContent, PageError> 
     let archive = request.archive()?;
     let mut timeline = Timeline::new(id);
     let mut records = LifeRecords::default();
-    archive.read_life(id, request.site.deadline, |record| {
+    archive.read_life(&[id.to_owned()], request.site.deadline, |record| {
         records.add(record, &mut timeline);
     })?;
     records.add_newest(&mut timeline);

@@ -37,6 +37,7 @@ mod listen;
 mod listen_rabbit;
 mod mistake_rows;
 mod mistakes;
+mod names_across_inputs;
 mod numbered_archive;
 mod operations;
 mod output_files;

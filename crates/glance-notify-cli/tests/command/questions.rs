@@ -233,27 +233,6 @@ fn notes_are_on_standard_error_beside_csv_and_raw() {
     assert_eq!(answer["events"].as_array().unwrap().len(), 0);
 }
 
-/// A name that one input tells also finds the events of the next input that have only the id.
-#[test]
-fn a_name_counts_across_inputs() {
-    let sandbox = Sandbox::new();
-    let (sends, others): (Vec<_>, Vec<_>) =
-        DAY.lines().partition(|line| line.contains("\"event_type\": \"image.send\""));
-    sandbox.file("log.1", others.join("\n") + "\n");
-    sandbox.file("log", sends.join("\n") + "\n");
-    sandbox.file("whole", DAY);
-    sandbox.run(["archive", "import", "--archive", "archive", "log.1"]).expect(0);
-    let downloads = |inputs: &[&str]| {
-        let asked = ["search", "--image", "debian-12", "-o", "raw"];
-        let output = sandbox.run([&asked[..], inputs].concat()).expect(0);
-        output.out.lines().filter(|line| line.contains("\"image.send\"")).count()
-    };
-    let expected = downloads(&["--from", "whole"]);
-    assert!(expected > 0);
-    assert_eq!(downloads(&["--from", "log.1", "--from", "log"]), expected);
-    assert_eq!(downloads(&["--from", "archive", "--from", "log"]), expected);
-}
-
 /// Questions, imports and `serve` refuse compressed input by name: its lines would count as other lines, and a
 /// catalogue or a list of names would be no JSON.
 #[test]

@@ -23,7 +23,6 @@ use crate::question::coverage::Coverage;
 use crate::question::event_filter::EventFilter;
 use crate::question::storage_report::CatalogueImage;
 use crate::record::event_record::EventRecord;
-use crate::record::image_ids::is_uuid;
 
 /// An archive that is open for reading.
 ///
@@ -129,7 +128,7 @@ impl Archive {
     ) -> Result<()> {
         let deadline = end_of(scope.deadline);
         let mut filter = filter.clone();
-        self.resolve_names(&mut filter, deadline)?;
+        self.resolve_names_until(&mut filter, deadline)?;
         self.read_files(&filter, scope, deadline, &mut add)
     }
 
@@ -304,30 +303,6 @@ impl Archive {
     /// Returns the error of SQLite for the control file.
     pub(crate) fn control_error(&self, error: rusqlite::Error) -> ArchiveError {
         ArchiveError::sqlite(&self.directory.join(CONTROL_FILE), error)
-    }
-
-    /// Returns the ids that a text stands for: itself, if an event is about it, and the images that have it as
-    /// their name in any event.
-    fn known_ids(&self, text: &str, deadline: Instant) -> Result<Vec<String>> {
-        let mut ids = Vec::new();
-        for name in self.files()? {
-            check_deadline(deadline)?;
-            let (path, file) = self.open_file(name)?;
-            let known = event_file::ids_of(&file, text);
-            ids.extend(known.map_err(|error| ArchiveError::sqlite(&path, error))?);
-        }
-        Ok(ids)
-    }
-
-    /// Adds the ids of the images that have a name of the filter in any event.
-    pub(crate) fn resolve_names(&self, filter: &mut EventFilter, deadline: Instant) -> Result<()> {
-        let names: Vec<_> = filter.images.iter().filter(|image| !is_uuid(image)).cloned().collect();
-        for name in names {
-            filter.images.extend(self.known_ids(&name, deadline)?);
-        }
-        filter.images.sort();
-        filter.images.dedup();
-        Ok(())
     }
 }
 

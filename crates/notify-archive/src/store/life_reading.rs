@@ -20,18 +20,25 @@ impl Archive {
     /// These are the events that name it, and failed uploads that name no image, of the times in which an upload of
     /// it may have failed.
     ///
+    /// `subjects` has the id or the name, and the ids that [`resolve_names`](Self::resolve_names) finds for the name in
+    /// other archives. Without a subject, there is no record.
+    ///
     /// # Errors
     ///
     /// Returns an error if a file cannot be read or `deadline` passes.
     pub fn read_life(
         &self,
-        subject: &str,
+        subjects: &[String],
         deadline: std::time::Duration,
         mut add: impl FnMut(&EventRecord),
     ) -> Result<()> {
+        // A filter without images would accept the events of all.
+        if subjects.is_empty() {
+            return Ok(());
+        }
         let end = end_of(deadline);
         let scope = ReadScope { detail: RecordDetail::Bodies, undated: true, deadline };
-        let filter = EventFilter { images: vec![subject.to_owned()], ..EventFilter::default() };
+        let filter = EventFilter { images: subjects.to_vec(), ..EventFilter::default() };
         let mut uploads = UploadTimes::default();
         self.read(&filter, scope, |record| {
             uploads.add(record);
@@ -147,13 +154,16 @@ mod tests {
         let mut failures = Vec::new();
         // A program may wait without a deadline.
         let deadline = std::time::Duration::MAX;
-        let read = archive.read_life(IMAGE, deadline, |record| {
+        let read = archive.read_life(&[IMAGE.to_owned()], deadline, |record| {
             if record.subject.is_none() {
                 failures.push(record.message_id.as_u128() & 0xff);
             }
         });
         read.unwrap();
         assert_eq!(failures, [1, 3, 7]);
+        let mut records = 0;
+        archive.read_life(&[], deadline, |_| records += 1).unwrap();
+        assert_eq!(records, 0);
     }
 
     /// An upload at the end of the calendar, as a broken clock sends it, has an interval.

@@ -26,6 +26,7 @@ mod import_batches;
 mod index_query;
 pub(crate) mod kept_file;
 mod life_reading;
+mod name_resolution;
 pub(crate) mod retention;
 pub(crate) mod row_checksum;
 pub(crate) mod schema;

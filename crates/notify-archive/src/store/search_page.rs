@@ -106,7 +106,7 @@ impl Archive {
         let deadline = end_of(request.deadline);
         let limit = request.limit.max(1);
         let mut filter = filter.clone();
-        self.resolve_names(&mut filter, deadline)?;
+        self.resolve_names_until(&mut filter, deadline)?;
         let mut page = SearchPage::default();
         let mut names = self.files()?;
         names.retain(|name| {
