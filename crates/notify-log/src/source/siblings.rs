@@ -87,9 +87,8 @@ impl SiblingFinder {
                 (std::cmp::Reverse(rotation_number(name, &file.path)), file.is_compressed)
             });
         } else {
-            files.sort_by(|a, b| {
-                (a.modified, a.is_compressed, &a.path).cmp(&(b.modified, b.is_compressed, &b.path))
-            });
+            // Dates in names grow, and `n.log-20261129` comes before its copy `n.log-20261129.gz`.
+            files.sort_by(|a, b| (a.modified, &a.path).cmp(&(b.modified, &b.path)));
         }
         Ok(files)
     }
@@ -166,13 +165,19 @@ fn is_number_or_date(rest: &str) -> bool {
 }
 
 /// Returns the number at the end of the name of a rotated file: 2 of `n.log.2.gz`.
+///
+/// A date or a time, as in `n.log.20261129`, is no such number: it grows with every rotation.
 fn rotation_number(live: &str, path: &Path) -> Option<u64> {
     let name = path.file_name()?.to_str()?;
     let plain = name.strip_suffix(".gz").unwrap_or(name);
-    plain.strip_prefix(live)?.strip_prefix('.')?.parse().ok()
+    let number = plain.strip_prefix(live)?.strip_prefix('.')?;
+    if number.len() >= SHORTEST_DATE {
+        return None;
+    }
+    number.parse().ok()
 }
 
-/// The length of the shortest date: `20261129`.
+/// The length of the shortest date: `20261129`. A rotation number is always shorter.
 const SHORTEST_DATE: usize = 8;
 
 #[cfg(test)]
@@ -207,5 +212,30 @@ mod tests {
         let files = SiblingFinder::default().find(&live, |_| false).unwrap();
         let names: Vec<_> = files.iter().map(|file| file.path.extension().unwrap()).collect();
         assert_eq!(names, ["10", "2", "1"]);
+    }
+
+    /// The earliest date is the oldest, also among files that changed at the same moment.
+    #[test]
+    fn orders_dated_files_by_their_age() {
+        // Days, hours, seconds since 1970, and the default of `dateext`.
+        let forms = [
+            ["n.log.20261127.gz", "n.log.20261128", "n.log.20261129"],
+            ["n.log.2026112722.gz", "n.log.2026112723", "n.log.2026112800"],
+            ["n.log.1795700000.gz", "n.log.1795700001", "n.log.1795700002"],
+            ["n.log-20261127.gz", "n.log-20261128", "n.log-20261129"],
+        ];
+        for names in forms {
+            let dir = tempfile::tempdir().unwrap();
+            for name in names {
+                let path = dir.path().join(name);
+                fs::write(&path, format!("{name}\n")).unwrap();
+                let file = File::options().append(true).open(&path).unwrap();
+                file.set_modified(SystemTime::UNIX_EPOCH).unwrap();
+            }
+            let live = dir.path().join("n.log");
+            let files = SiblingFinder::default().find(&live, |_| false).unwrap();
+            let found: Vec<_> = files.iter().map(|file| file.path.file_name().unwrap()).collect();
+            assert_eq!(found, names);
+        }
     }
 }
