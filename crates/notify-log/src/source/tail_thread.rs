@@ -40,14 +40,23 @@ pub(super) fn start(config: FileSourceConfig) -> Result<Sender<TailJob>> {
 /// Handles jobs until the source is dropped. A reply that nothing waits for is dropped.
 fn serve(config: &FileSourceConfig, jobs: &Receiver<TailJob>) {
     let mut tail: Option<LogTail> = None;
+    // The start of the next session. It outlives a session that does not open.
+    let mut restart: Option<Checkpoint> = None;
     let mut lock = CheckpointLock::default();
     let no_session = || Error::new(ErrorKind::Bug, "read a log file without a session");
     for job in jobs {
         match job {
             TailJob::Open(reply) => {
-                let result = open(config, tail.take(), &mut lock);
+                if let Some(last) = tail.take() {
+                    restart = Some(last.restart_point());
+                }
+                let result = open(config, restart.clone(), &mut lock);
                 if result.is_err() {
                     lock.release();
+                    if config.checkpoint.is_some() {
+                        // Another source may read with the checkpoint meanwhile.
+                        restart = None;
+                    }
                 }
                 drop(reply.send(result.map(|opened| tail = Some(opened))));
             }
@@ -77,19 +86,17 @@ fn serve(config: &FileSourceConfig, jobs: &Receiver<TailJob>) {
 /// Starts a session at the positions of the last one in this process, or of the checkpoint, which it locks.
 fn open(
     config: &FileSourceConfig,
-    last: Option<LogTail>,
+    restart: Option<Checkpoint>,
     lock: &mut CheckpointLock,
 ) -> Result<LogTail> {
     config.checkpoint.iter().try_for_each(|path| lock.acquire(path))?;
-    let last_was_none = last.is_none();
-    let checkpoint = match (last, &config.checkpoint) {
-        (Some(last), _) => Some(last.restart_point()),
+    let checkpoint = match (restart, &config.checkpoint) {
+        (Some(restart), _) => Some(restart),
         (None, Some(path)) => Checkpoint::load(path)?,
         (None, None) => None,
     };
-    let mut config = config.clone();
-    config.from_end &= last_was_none;
-    let mut tail = LogTail::open(config, checkpoint)?;
+    // `from_end` counts only without a checkpoint.
+    let mut tail = LogTail::open(config.clone(), checkpoint)?;
     // From now on, a restart continues here.
     tail.save()?;
     Ok(tail)

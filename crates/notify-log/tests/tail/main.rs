@@ -3,6 +3,7 @@
 #![cfg(feature = "source")]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
+mod damage;
 mod lines;
 mod logrotate;
 mod place;
