@@ -43,7 +43,8 @@ pub(super) struct TrackedFile {
     form: LineForm,
     /// The size so far of a line that is too large, while its rest is discarded.
     overlong: Option<u64>,
-    /// Whether the compressed data is cut or wrong, so that the rest of the file is lost.
+    /// Whether the compressed data is cut or wrong, so that the rest of the file is lost, and no report says
+    /// so yet.
     pub(super) is_damaged: bool,
     /// Whether the last read met the end.
     is_at_end: bool,
@@ -57,6 +58,8 @@ pub(super) struct TrackedFile {
 enum FileInput {
     Plain(File),
     Gzip(Box<MultiGzDecoder<File>>),
+    /// Compressed data behind damage. Nothing reads it: a decoder can return the same error at every read.
+    Damaged,
 }
 
 /// One line of a file.
@@ -89,6 +92,8 @@ pub(super) enum ReadStop {
 impl TrackedFile {
     /// Starts reading an open file at `offset`.
     ///
+    /// Compressed data that is damaged before `offset` has no more lines, and is no error.
+    ///
     /// # Errors
     ///
     /// The error of the file.
@@ -109,15 +114,16 @@ impl TrackedFile {
             io::Seek::rewind(&mut &file)?;
             let mut decoder = MultiGzDecoder::new(file);
             start.clear();
-            (&mut decoder).take(offset.min(FORM_BYTES as u64)).read_to_end(&mut start)?;
-            let rest = offset - start.len() as u64;
-            io::copy(&mut (&mut decoder).take(rest), &mut io::sink())?;
-            FileInput::Gzip(Box::new(decoder))
+            match skip(&mut decoder, offset, &mut start) {
+                Err(error) if is_gzip_damage(&error) => FileInput::Damaged,
+                skipped => skipped.map(|()| FileInput::Gzip(Box::new(decoder)))?,
+            }
         } else {
             let read = file.read_at(&mut start, 0)?;
             start.truncate(read);
             FileInput::Plain(file)
         };
+        let is_damaged = matches!(input, FileInput::Damaged);
         // From the start on, the first line decides when it is read.
         let form = if offset > 0 { form_of(form, &start) } else { form };
         let place = path.to_string_lossy().into();
@@ -137,7 +143,7 @@ impl TrackedFile {
             offset,
             form,
             overlong: None,
-            is_damaged: false,
+            is_damaged,
             is_at_end: false,
             is_over: false,
             place,
@@ -174,7 +180,7 @@ impl TrackedFile {
             FileInput::Plain(file) => {
                 Ok(file.metadata()?.len() > self.offset + self.buffer.len() as u64)
             }
-            FileInput::Gzip(_) => Ok(!self.is_at_end),
+            FileInput::Gzip(_) | FileInput::Damaged => Ok(!self.is_at_end),
         }
     }
 
@@ -326,15 +332,18 @@ impl TrackedFile {
         let length = self.buffer.len();
         self.buffer.resize(length + CHUNK_BYTES, 0);
         let position = self.offset + length as u64;
+        let is_gzip = matches!(self.input, FileInput::Gzip(_));
         let read = loop {
             let space = &mut self.buffer[length..];
             let read = match &mut self.input {
                 FileInput::Plain(file) => file.read_at(space, position),
                 FileInput::Gzip(decoder) => decoder.read(space),
+                FileInput::Damaged => Ok(0),
             };
             match read {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if is_gzip_damage(&self.input, &error) => {
+                Err(error) if is_gzip && is_gzip_damage(&error) => {
+                    self.input = FileInput::Damaged;
                     self.is_damaged = true;
                     break Ok(0);
                 }
@@ -363,11 +372,18 @@ impl TrackedFile {
     }
 }
 
-/// Returns `true` if an error is about compressed data, and not about the disk.
-fn is_gzip_damage(input: &FileInput, error: &io::Error) -> bool {
+/// Reads the first `offset` bytes of compressed data, and adds those that tell the form to `start`.
+fn skip(decoder: &mut MultiGzDecoder<File>, offset: u64, start: &mut Vec<u8>) -> io::Result<()> {
+    decoder.by_ref().take(offset.min(FORM_BYTES as u64)).read_to_end(start)?;
+    let rest = offset - start.len() as u64;
+    io::copy(&mut decoder.by_ref().take(rest), &mut io::sink())?;
+    Ok(())
+}
+
+/// Returns `true` if an error of a decoder is about the compressed data, and not about the disk.
+fn is_gzip_damage(error: &io::Error) -> bool {
     use io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
-    let is_about_data = matches!(error.kind(), InvalidData | InvalidInput | UnexpectedEof);
-    matches!(input, FileInput::Gzip(_)) && is_about_data
+    matches!(error.kind(), InvalidData | InvalidInput | UnexpectedEof)
 }
 
 /// The result of reading one chunk.
