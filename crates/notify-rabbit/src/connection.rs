@@ -202,6 +202,12 @@ impl ChannelOpener {
     pub(crate) async fn open(&self) -> Result<Channel> {
         open_channel(&self.lapin, &self.context).await
     }
+
+    /// Returns whether the connection is open.
+    #[cfg(feature = "source")]
+    pub(crate) fn is_usable(&self) -> bool {
+        self.lapin.status().connected()
+    }
 }
 
 /// Opens a channel.

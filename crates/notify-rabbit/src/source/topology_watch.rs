@@ -3,8 +3,10 @@
 //! After a restart of the broker, the exchange of OpenStack's services is often gone, and the bindings
 //! with it, until a service declares it again. So the task binds again and again: a binding that exists
 //! stays as it is. It tells the session what changed, and never reads a message.
+//!
+//! A shared queue that is missing or cannot be looked up delays no other: the task looks again later.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
 
 use lapin::Channel;
@@ -30,7 +32,7 @@ pub(super) enum WatchEvent {
         /// Whether no other listener may consume it.
         is_exclusive: bool,
     },
-    /// A binding or a queue is gone, or everything is there again.
+    /// A binding or a queue is gone or unavailable, or everything is there again.
     Coverage(Reception),
     /// The session cannot go on.
     Failed(Error),
@@ -46,6 +48,15 @@ pub(super) struct TopologyWatch {
     /// The longest time of one request.
     pub(super) timeout: Duration,
     pub(super) events: mpsc::Sender<WatchEvent>,
+}
+
+/// The exchanges and queues that one look did not find.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct CoverageGap {
+    /// The exchanges and queues that do not exist, such as "queue `audit`".
+    missing: BTreeSet<String>,
+    /// The queues that could not be looked up, and the reason of each.
+    unavailable: BTreeMap<String, String>,
 }
 
 impl TopologyWatch {
@@ -70,22 +81,22 @@ impl TopologyWatch {
         }
         let started = Instant::now();
         let mut channel = None;
-        let mut missing = None;
+        let mut gap = None;
         let mut complete_at = None;
         loop {
             let looked_at = SystemTime::now();
-            let now_missing = if self.plan.own_queue.is_some() {
+            let found_gap = if self.plan.own_queue.is_some() {
                 self.bind(&own_queue, &mut channel).await?
             } else {
                 self.find_shared_queues(&mut channel).await?
             };
-            if missing.as_ref() != Some(&now_missing) {
-                self.tell(WatchEvent::Coverage(coverage(&now_missing, complete_at))).await;
+            if gap.as_ref() != Some(&found_gap) {
+                self.tell(WatchEvent::Coverage(found_gap.coverage(complete_at))).await;
             }
-            if now_missing.is_empty() {
+            if found_gap.is_empty() {
                 complete_at = Some(looked_at);
             }
-            missing = Some(now_missing);
+            gap = Some(found_gap);
             sleep(interval(started.elapsed())).await;
         }
     }
@@ -138,7 +149,7 @@ impl TopologyWatch {
         &self,
         queue: &ShortString,
         channel: &mut Option<Channel>,
-    ) -> Result<BTreeSet<String>> {
+    ) -> Result<CoverageGap> {
         let mut missing = BTreeSet::new();
         for binding in &self.plan.bindings {
             let QueueBinding { exchange, .. } = binding;
@@ -155,31 +166,43 @@ impl TopologyWatch {
                 *channel = None;
             }
         }
-        Ok(missing)
+        Ok(CoverageGap { missing, ..CoverageGap::default() })
     }
 
-    /// Tells the session about each queue of others that exists now. Returns those that do not.
-    async fn find_shared_queues(
-        &mut self,
-        channel: &mut Option<Channel>,
-    ) -> Result<BTreeSet<String>> {
-        let mut missing = Vec::new();
+    /// Tells the session about each queue of others that exists now. Returns the others, which the next look
+    /// tries again.
+    ///
+    /// # Errors
+    ///
+    /// A permanent error, or that of a connection which is gone or opens no channel.
+    async fn find_shared_queues(&mut self, channel: &mut Option<Channel>) -> Result<CoverageGap> {
+        let mut gap = CoverageGap::default();
+        let mut remaining = Vec::new();
         for queue in std::mem::take(&mut self.plan.shared_queues) {
-            let found = {
+            let answer = {
                 let channel = self.use_channel(channel).await?;
-                self.request(look_up(channel, &queue)).await?
+                self.request(look_up(channel, &queue)).await
             };
-            if self.explain(found)?.is_some() {
-                self.tell(WatchEvent::Queue { name: queue, is_exclusive: false }).await;
-            } else {
-                missing.push(queue);
-                *channel = None;
+            let subject = format!("queue `{}`", printable(queue.as_str(), 255));
+            match answer.and_then(|found| self.explain(found)) {
+                Ok(Some(_)) => {
+                    self.tell(WatchEvent::Queue { name: queue, is_exclusive: false }).await;
+                    continue;
+                }
+                Ok(None) => {
+                    gap.missing.insert(subject);
+                }
+                Err(error) if error.is_transient() && self.channels.is_usable() => {
+                    gap.unavailable.insert(subject, error.to_string());
+                }
+                Err(error) => return Err(error),
             }
+            remaining.push(queue);
+            // The broker has closed this channel, or may answer on it too late.
+            *channel = None;
         }
-        let names = missing.iter().map(|name| format!("queue `{}`", printable(name.as_str(), 255)));
-        let names = names.collect();
-        self.plan.shared_queues = missing;
-        Ok(names)
+        self.plan.shared_queues = remaining;
+        Ok(gap)
     }
 
     /// Returns the channel for requests, which a refused request closes.
@@ -225,15 +248,26 @@ impl TopologyWatch {
     }
 }
 
-/// Returns the news that these exchanges or queues do not exist. Everything was there at `complete_at`.
-fn coverage(missing: &BTreeSet<String>, complete_at: Option<SystemTime>) -> Reception {
-    let list: Vec<_> = missing.iter().map(String::as_str).collect();
-    let reason = match list.as_slice() {
-        [] => return Reception::Attached,
-        [one] => format!("{one} does not exist"),
-        more => format!("{} do not exist", more.join(", ")),
-    };
-    Reception::Detached { reason, since: complete_at }
+impl CoverageGap {
+    /// Returns whether the look found everything.
+    fn is_empty(&self) -> bool {
+        self.missing.is_empty() && self.unavailable.is_empty()
+    }
+
+    /// Returns the news about this gap. Everything was there at `complete_at`.
+    fn coverage(&self, complete_at: Option<SystemTime>) -> Reception {
+        if self.is_empty() {
+            return Reception::Attached;
+        }
+        let missing: Vec<_> = self.missing.iter().map(String::as_str).collect();
+        let mut reasons = match missing.as_slice() {
+            [] => Vec::new(),
+            [one] => vec![format!("{one} does not exist")],
+            more => vec![format!("{} do not exist", more.join(", "))],
+        };
+        reasons.extend(self.unavailable.iter().map(|(queue, error)| format!("{queue}: {error}")));
+        Reception::Detached { reason: reasons.join("; "), since: complete_at }
+    }
 }
 
 /// Returns the time between two looks in a session of this age.
@@ -270,11 +304,14 @@ mod tests {
     fn a_loss_counts_from_the_last_good_look() {
         let (one, two) = ("exchange `glance`".to_owned(), "exchange `nova`".to_owned());
         let looked_at = SystemTime::UNIX_EPOCH + Duration::from_secs(7);
-        let found = coverage(&BTreeSet::new(), Some(looked_at));
+        let found = CoverageGap::default().coverage(Some(looked_at));
         assert!(matches!(found, Reception::Attached), "{found:?}");
-        let loss = |missing: BTreeSet<String>, complete_at| match coverage(&missing, complete_at) {
-            Reception::Detached { reason, since } => (reason, since),
-            other => panic!("{other:?}"),
+        let loss = |missing: BTreeSet<String>, complete_at| {
+            let gap = CoverageGap { missing, ..CoverageGap::default() };
+            match gap.coverage(complete_at) {
+                Reception::Detached { reason, since } => (reason, since),
+                other => panic!("{other:?}"),
+            }
         };
         let (reason, since) = loss([one.clone()].into(), Some(looked_at));
         assert_eq!(reason, "exchange `glance` does not exist");
@@ -282,5 +319,21 @@ mod tests {
         let (reason, since) = loss([one, two].into(), None);
         assert_eq!(reason, "exchange `glance`, exchange `nova` do not exist");
         assert_eq!(since, None, "was never attached");
+    }
+
+    /// A queue that cannot be looked up has its own reason, beside the queues that do not exist.
+    #[test]
+    fn an_unavailable_queue_has_its_own_reason() {
+        let unavailable =
+            [("queue `error`".to_owned(), "broker:5672 did not answer".to_owned())].into();
+        let mut gap = CoverageGap { unavailable, ..CoverageGap::default() };
+        let reason = |gap: &CoverageGap| match gap.coverage(None) {
+            Reception::Detached { reason, .. } => reason,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(reason(&gap), "queue `error`: broker:5672 did not answer");
+        gap.missing.insert("queue `info`".to_owned());
+        let expected = "queue `info` does not exist; queue `error`: broker:5672 did not answer";
+        assert_eq!(reason(&gap), expected);
     }
 }

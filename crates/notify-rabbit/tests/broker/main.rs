@@ -9,7 +9,7 @@
 //! * `access`, `tls` and `secrets` cover login, certificates, and what errors and logs show.
 //! * `topology`, `oslo_messaging` and `headers` cover declarations and the form of messages.
 //! * `interruptions` covers brokers and links that fail; `relay` is the link.
-//! * `source_contract`, `source_failures` and `source_queues` cover the source.
+//! * `source_contract`, `source_failures`, `source_queues` and `unavailable_queues` cover the source.
 //! * `counters` covers the counters of the broker, and `silent_queues` a queue that answers nothing.
 //! * `misbehaving_peers` covers unusual and invalid answers; `scripted_peer` gives them.
 //!
@@ -47,4 +47,6 @@ mod support;
 #[cfg(feature = "tls")]
 mod tls;
 mod topology;
+#[cfg(feature = "source")]
+mod unavailable_queues;
 mod verdicts;

@@ -9,6 +9,8 @@
 //! | 10 40 `connection.open` | 10 41 `connection.open-ok`, and the script's extra bytes |
 //! | 20 10 `channel.open` | 20 11 `channel.open-ok` |
 //! | 50 10 `queue.declare` | 50 11 `queue.declare-ok` of an empty queue `q` |
+//! | 60 10 `basic.qos` | 60 11 `basic.qos-ok` |
+//! | 60 20 `basic.consume` | the script's answer, or 60 21 `basic.consume-ok` without any message |
 //! | 60 40 `basic.publish` | the script's answer, once no more frames arrive |
 //! | others of classes 10, 20, 40, 50 and 85 | the method with the next number |
 
@@ -33,12 +35,19 @@ pub(crate) struct PeerScript {
     /// Returns the answer to a declaration of a queue, by the number of the declaration, from 1 and over
     /// all connections, and its channel. `None` declares the queue.
     pub(crate) answer_declare: fn(usize, u16) -> Option<Vec<u8>>,
+    /// Returns the answer to the start of a consumer, by the number of the connection, from 1, and its
+    /// channel. `None` starts the consumer.
+    pub(crate) answer_consume: fn(usize, u16) -> Option<Vec<u8>>,
     /// Whether the peer never answers a declaration of an exchange.
     pub(crate) ignores_exchange: bool,
     /// Whether the peer never answers the close of a connection.
     pub(crate) ignores_close: bool,
+    /// The number of connections so far.
+    pub(crate) connections: AtomicUsize,
     /// The number of declarations so far.
     pub(crate) declares: AtomicUsize,
+    /// The number of consumers so far.
+    pub(crate) consumers: AtomicUsize,
 }
 
 /// A message that the peer received.
@@ -65,9 +74,12 @@ impl Default for PeerScript {
             after_open: Vec::new(),
             answer: |publishes| publishes.iter().flat_map(|publish| publish.ack(false)).collect(),
             answer_declare: |_, _| None,
+            answer_consume: |_, _| None,
             ignores_exchange: false,
             ignores_close: false,
+            connections: AtomicUsize::new(0),
             declares: AtomicUsize::new(0),
+            consumers: AtomicUsize::new(0),
         }
     }
 }
@@ -89,6 +101,7 @@ impl PeerScript {
 
     /// Answers one client until it closes the connection.
     async fn handle_connection(&self, mut socket: TcpStream) -> Option<()> {
+        let connection = self.connections.fetch_add(1, Ordering::Relaxed) + 1;
         socket.read_exact(&mut [0; 8]).await.ok()?;
         socket.write_all(&self.start).await.ok()?;
         let mut publishes: Vec<PublishedMessage> = Vec::new();
@@ -150,6 +163,15 @@ impl PeerScript {
                     let number = self.declares.fetch_add(1, Ordering::Relaxed) + 1;
                     (self.answer_declare)(number, channel).unwrap_or_else(|| {
                         method_frame(channel, 50, 11, &[&[1, b'q'][..], &[0; 8]].concat())
+                    })
+                }
+                (1, Some((60, 10))) => method_frame(channel, 60, 11, &[]),
+                (1, Some((60, 20))) => {
+                    let number = self.consumers.fetch_add(1, Ordering::Relaxed) + 1;
+                    (self.answer_consume)(connection, channel).unwrap_or_else(|| {
+                        let tag = format!("consumer {number}");
+                        let length = u8::try_from(tag.len()).unwrap_or(0);
+                        method_frame(channel, 60, 21, &[&[length][..], tag.as_bytes()].concat())
                     })
                 }
                 (1, Some((40, 10))) if self.ignores_exchange => continue,

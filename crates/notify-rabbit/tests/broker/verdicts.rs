@@ -35,7 +35,7 @@ fn words(verdicts: &[Option<Verdict>]) -> Vec<&'static str> {
 }
 
 /// The answer to a declaration of a queue whose home node is down.
-fn home_node_down(channel: u16) -> Vec<u8> {
+pub(crate) fn home_node_down(channel: u16) -> Vec<u8> {
     close_frame(
         channel,
         404,
