@@ -173,7 +173,8 @@ use publish::PublishState;
 use publisher::Publisher;
 #[cfg(feature = "source")]
 pub use source::{
-    QueueDepth, RabbitSource, RabbitSourceConfig, SourceQueue, StreamPosition, StreamStart,
+    QueueDepth, QueueDepths, RabbitSource, RabbitSourceConfig, SourceQueue, StreamPosition,
+    StreamStart,
 };
 use topology::Topology;
 

@@ -3,7 +3,9 @@
 //! Passive declarations need no permission but to connect, and change nothing. With `--management`, the management
 //! API adds bindings, policies, consumers and alarms.
 
-use glance_notify::listen::{RabbitSource, RabbitSourceConfig, SourceConfig, SourceQueue};
+use glance_notify::listen::{
+    QueueDepths, RabbitSource, RabbitSourceConfig, SourceConfig, SourceQueue,
+};
 use glance_notify::transport::{Finding, FindingState, printable};
 
 use super::diagnosis::Diagnosis;
@@ -30,15 +32,20 @@ pub(super) async fn examine(
         Ok(mut source) => within_time(source.queue_depths()).await,
         Err(error) => Err(error),
     };
-    // Without an answer, nothing is known about the queues.
-    let is_known = depths.is_ok();
-    let mut depths = depths.unwrap_or_else(|error| {
+    // Without an answer about each of them, none may be said to be missing.
+    let is_known = depths.as_ref().is_ok_and(|depths| depths.errors.is_empty());
+    let QueueDepths { queues: mut depths, errors, .. } = depths.unwrap_or_else(|error| {
         diagnosis.add(name, Finding::bad("queues", error));
-        Vec::new()
+        QueueDepths::default()
     });
+    for (queue, error) in &errors {
+        let subject = format!("queue `{}`", printable(queue, MAX_NAME));
+        diagnosis.add_unless_bad(name, Finding::bad(subject, error.clone()));
+    }
     let mut snapshot = None;
     if let Some(location) = management {
         let names = depths.iter().map(|depth| depth.queue.as_str());
+        let names = names.chain(errors.iter().map(|(queue, _)| queue.as_str()));
         match within_time(BrokerSnapshot::read(location, broker, names)).await {
             Ok(read) => snapshot = Some(read),
             Err(error) => diagnosis.add(name, Finding::bad("management", error)),
@@ -63,7 +70,11 @@ pub(super) async fn examine(
     }
     let hosts: Vec<_> = broker.endpoint.hosts.iter().map(ToString::to_string).collect();
     for depth in &depths {
-        let findings = queue_findings(depth, broker, snapshot);
+        let mut findings = queue_findings(depth, broker, snapshot);
+        if errors.iter().any(|(queue, _)| *queue == depth.queue) {
+            // The management API also counts a queue that cannot be looked up, which makes it no good one.
+            findings.retain(|finding| !matches!(finding.state, FindingState::Good(_)));
+        }
         if depth.consumers == 0 {
             let place = (hosts.clone(), virtual_host.to_owned(), depth.queue.clone());
             diagnosis.add_unread(place, depth.messages);

@@ -40,6 +40,19 @@ impl Diagnosis {
         }
     }
 
+    /// Adds a bad finding in place of a good one about its subject, unless the source called `source` has a bad
+    /// one about it.
+    #[cfg(feature = "rabbit")]
+    pub(super) fn add_unless_bad(&mut self, source: &str, finding: Finding) {
+        let is_known = self.findings.iter().any(|(name, earlier)| {
+            let is_bad = matches!(earlier.state, FindingState::Bad(_));
+            is_bad && name == source && earlier.subject == finding.subject
+        });
+        if !is_known {
+            self.refine(source, vec![finding]);
+        }
+    }
+
     /// Counts the unread messages of a queue, once for all sources that see it.
     #[cfg(feature = "rabbit")]
     pub(super) fn add_unread(&mut self, place: QueuePlace, messages: u32) {
@@ -71,6 +84,8 @@ pub(super) const LARGE_DIFFERENCE: glance_notify::time::Duration =
 #[cfg(test)]
 #[cfg(feature = "rabbit")]
 mod tests {
+    use glance_notify::{Error, ErrorKind};
+
     use super::*;
 
     /// Two sources on one broker see the same queue, whose messages decide the state for Nagios once.
@@ -86,5 +101,19 @@ mod tests {
         diagnosis.add_unread(place("rabbit1:5672", "openstack"), 7);
         diagnosis.add_unread(place("rabbit2:5672", "/"), 7);
         assert_eq!(diagnosis.unread, 21);
+    }
+
+    /// Two examinations of one queue give one bad finding, in place of a good one.
+    #[test]
+    fn a_queue_has_one_bad_finding() {
+        let mut diagnosis = Diagnosis::default();
+        diagnosis.add("r", Finding::good("queue `info`", "7 messages, 0 consumers"));
+        for text in ["first", "second"] {
+            let error = Error::new(ErrorKind::Timeout, text);
+            diagnosis.add_unless_bad("r", Finding::bad("queue `info`", error));
+        }
+        let [(_, finding)] = &diagnosis.findings[..] else { panic!("{:?}", diagnosis.findings) };
+        let FindingState::Bad(error) = &finding.state else { panic!("{finding:?}") };
+        assert_eq!(error.to_string(), "first");
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use glance_notify::Config;
 use glance_notify::listen::{
-    QueueDepth, RabbitSource, RabbitSourceConfig, SourceConfig, SourceQueue,
+    QueueDepth, QueueDepths, RabbitSource, RabbitSourceConfig, SourceConfig, SourceQueue,
 };
 use glance_notify::transport::printable;
 use tokio::time::timeout;
@@ -119,11 +119,19 @@ pub(super) async fn remove_taps(sources: &[SourceConfig]) -> Result<ExitStatus, 
     Ok(ExitStatus::Success)
 }
 
-/// Returns the depths of a broker's queues, if it answers in time.
+/// Returns the depths of a broker's queues, if it answers in time for all of them.
 async fn depths(source: &SourceConfig) -> Option<Vec<QueueDepth>> {
     let mut broker = RabbitSource::new(source.broker()?.clone()).ok()?;
     match timeout(ANSWER_TIMEOUT, broker.queue_depths()).await {
-        Ok(Ok(depths)) => Some(depths),
+        Ok(Ok(QueueDepths { queues, errors, .. })) if errors.is_empty() => Some(queues),
+        Ok(Ok(QueueDepths { errors, .. })) => {
+            for (queue, error) in errors {
+                let queue = printable(&queue, 255);
+                let source = source.name();
+                tracing::debug!(source, "cannot count the messages of queue `{queue}`: {error:#}");
+            }
+            None
+        }
         Ok(Err(error)) => {
             tracing::debug!(source = source.name(), "cannot count the messages: {error:#}");
             None

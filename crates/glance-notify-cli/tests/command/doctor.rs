@@ -74,6 +74,37 @@ fn an_unread_queue_is_named_with_the_policy_that_bounds_it() {
     }
 }
 
+/// A queue that does not answer is one bad finding that names it. The findings about the other queues stay, and
+/// their messages count.
+#[test]
+fn a_queue_that_does_not_answer_hides_no_other() {
+    let sandbox = Sandbox::new();
+    let broker = RabbitMq::start();
+    let vhost = broker.root();
+    for queue in ["notifications.info", "notifications.error"] {
+        vhost.declare_queue(queue, &json!({}));
+    }
+    vhost.publish("", "notifications.info", &json!({}), b"{}");
+    vhost.suspend_queue("notifications.error");
+    let source = format!(
+        "[[source]]\nurl = '{}'\nconnect_timeout = 5\n\
+         consume = ['notifications.error', 'notifications.info']\n",
+        vhost.url()
+    );
+    sandbox.file("sources.toml", source);
+    let output = sandbox.run(["doctor", "--from", "sources.toml"]).expect(3);
+    let bad: Vec<_> = output.out.lines().filter(|line| line.starts_with("bad ")).collect();
+    let [bad] = bad[..] else { panic!("{}", output.out) };
+    assert!(bad.starts_with("bad      queue `notifications.error`: "), "{bad}");
+    assert!(bad.contains("did not answer a declaration"), "{bad}");
+    let unread = "warning  queue `notifications.info`: 1 messages and no consumer";
+    assert!(output.out.contains(unread), "{}", output.out);
+    let output = sandbox.run(["doctor", "--from", "sources.toml", "--nagios"]).expect(3);
+    assert!(output.out.contains("queue `notifications.error`: "), "{}", output.out);
+    assert!(output.out.contains(" | unread=1;"), "{}", output.out);
+    vhost.resume_queue("notifications.error");
+}
+
 /// A broker that is away is a bad finding that may pass: 3, and unknown to Nagios.
 #[test]
 fn a_broker_that_is_away_exits_with_3() {

@@ -23,7 +23,8 @@ pub use notify_core::source;
 pub use notify_log::{ContextLine, FileSource, FileSourceConfig, LineForm, LineSource};
 #[cfg(feature = "rabbit")]
 pub use notify_rabbit::{
-    QueueDepth, RabbitSource, RabbitSourceConfig, SourceQueue, StreamPosition, StreamStart,
+    QueueDepth, QueueDepths, RabbitSource, RabbitSourceConfig, SourceQueue, StreamPosition,
+    StreamStart,
 };
 pub use source_config::SourceConfig;
 pub use start::{builder, builder_of, check_checkpoints, dead_letters, listen, listener_config};

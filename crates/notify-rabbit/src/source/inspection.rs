@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 
+use lapin::Queue;
 use lapin::types::ShortString;
 use notify_core::event::Priority;
 use notify_core::redact::printable;
@@ -29,7 +30,7 @@ use crate::runtime::silently;
 ///
 /// # async fn example() -> notify_core::Result<()> {
 /// let mut source = RabbitSource::new(RabbitSourceConfig::default())?;
-/// for depth in source.queue_depths().await? {
+/// for depth in source.queue_depths().await?.queues {
 ///     println!("{}: {} messages, {} consumers", depth.queue, depth.messages, depth.consumers);
 /// }
 /// # Ok(())
@@ -44,6 +45,31 @@ pub struct QueueDepth {
     pub messages: u32,
     /// The consumers.
     pub consumers: u32,
+}
+
+/// The depths of a broker's queues, and the errors of those that the broker cannot look up.
+///
+/// # Examples
+///
+/// ```no_run
+/// use notify_rabbit::{RabbitSource, RabbitSourceConfig};
+///
+/// # async fn example() -> notify_core::Result<()> {
+/// let mut source = RabbitSource::new(RabbitSourceConfig::default())?;
+/// for (queue, error) in source.queue_depths().await?.errors {
+///     println!("{queue}: {error:#}");
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct QueueDepths {
+    /// The queues that exist.
+    pub queues: Vec<QueueDepth>,
+    /// The names of the queues that the broker cannot look up, each with the reason: the home node is down, or
+    /// the queue does not answer.
+    pub errors: Vec<(String, Error)>,
 }
 
 impl QueueDepth {
@@ -71,7 +97,7 @@ impl QueueDepth {
     ///
     /// # async fn example() -> notify_core::Result<()> {
     /// let mut source = RabbitSource::new(RabbitSourceConfig::default())?;
-    /// for depth in source.queue_depths().await? {
+    /// for depth in source.queue_depths().await?.queues {
     ///     if let Some(advice) = depth.backlog_advice("/") {
     ///         println!("{}: {advice}", depth.queue);
     ///     }
@@ -101,11 +127,11 @@ impl QueueDepth {
 ///
 /// # Errors
 ///
-/// If the broker stops answering.
+/// If the connection ends, or opens no channel in time.
 pub(super) async fn queue_depths(
     connection: &Connection,
     config: &RabbitSourceConfig,
-) -> Result<Vec<QueueDepth>> {
+) -> Result<QueueDepths> {
     let mut names: Vec<String> = Vec::new();
     for topic in &config.topics {
         names.extend(Priority::ALL.iter().map(|priority| format!("{topic}.{}", priority.lower())));
@@ -121,32 +147,47 @@ pub(super) async fn queue_depths(
     }
     let mut seen = BTreeSet::new();
     names.retain(|name| seen.insert(name.clone()));
-    let mut depths = Vec::new();
+    let mut depths = QueueDepths::default();
     for queue in names {
         let Ok(name) = ShortString::try_new(queue.clone()) else { continue };
-        if let Some(found) = depth(connection, config, &name).await? {
-            depths.push(found);
+        match depth(connection, config, &name).await? {
+            Ok(Some(found)) => depths.queues.push(found),
+            Ok(None) => {}
+            Err(error) => depths.errors.push((queue, error)),
         }
     }
     Ok(depths)
 }
 
-/// Counts the messages and consumers of a queue; `None` if it does not exist.
+/// Counts the messages and consumers of a queue; `None` if it does not exist. The inner error concerns this queue
+/// alone: the connection goes on.
+///
+/// # Errors
+///
+/// If the connection ends, or opens no channel in time.
 async fn depth(
     connection: &Connection,
     config: &RabbitSourceConfig,
     queue: &ShortString,
-) -> Result<Option<QueueDepth>> {
-    let look = async {
-        let channel = connection.open_channel().await?;
-        look_up(&channel, queue)
-            .await
-            .map_err(|error| connection.context.explain(&error, Operation::Consume))
+) -> Result<Result<Option<QueueDepth>>> {
+    let channel = in_time(connection, config, connection.open_channel()).await?;
+    let limit = config.endpoint.connect_timeout;
+    let found = match timeout(limit, silently(look_up(&channel, queue))).await {
+        Ok(found) => found.map_err(|error| connection.context.explain(&error, Operation::Consume)),
+        Err(_) => {
+            let entity = BrokerEntity::Queue(queue);
+            let problem = format!("did not answer a declaration of {entity}");
+            Err(connection.context.timeout_error(&problem, None))
+        }
     };
-    let found = in_time(connection, config, look).await?;
-    Ok(found.map(|found| {
+    let count = |found: Queue| {
         QueueDepth::new(queue.as_str(), found.message_count(), found.consumer_count())
-    }))
+    };
+    match found {
+        Ok(found) => Ok(Ok(found.map(count))),
+        Err(error) if connection.is_usable() => Ok(Err(error)),
+        Err(error) => Err(error),
+    }
 }
 
 /// Checks what a source needs.
@@ -174,13 +215,14 @@ pub(super) async fn check(
     for queue in own.chain(&plan.shared_queues) {
         let subject = format!("queue `{}`", printable(queue.as_str(), 255));
         findings.push(match depth(connection, config, queue).await? {
-            Some(QueueDepth { messages, consumers, .. }) => {
+            Ok(Some(QueueDepth { messages, consumers, .. })) => {
                 Finding::good(subject, format!("{messages} messages, {consumers} consumers"))
             }
-            None if plan.own_queue.is_some() => {
+            Ok(None) if plan.own_queue.is_some() => {
                 Finding::good(subject, "does not exist yet: the listener declares it")
             }
-            None => Finding::warning(subject, "does not exist: the listener waits for it"),
+            Ok(None) => Finding::warning(subject, "does not exist: the listener waits for it"),
+            Err(error) => Finding::bad(subject, error),
         });
     }
     Ok(findings)

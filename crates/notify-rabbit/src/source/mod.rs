@@ -52,6 +52,6 @@ mod stream_checkpoint;
 mod stream_cursor;
 mod topology_watch;
 
-pub use inspection::QueueDepth;
+pub use inspection::{QueueDepth, QueueDepths};
 pub use rabbit_source::RabbitSource;
 pub use source_config::{RabbitSourceConfig, SourceQueue, StreamPosition, StreamStart};

@@ -11,7 +11,7 @@ use notify_net::OnceWarnings;
 use notify_net::guard::amqp091::Amqp091Guard;
 use tokio::task::JoinSet;
 
-use super::inspection::{self, QueueDepth};
+use super::inspection::{self, QueueDepths};
 use super::read_plan::ReadPlan;
 use super::session::{BoxFuture, KeptConnection, SessionEvent, SourceSession};
 use super::source_config::RabbitSourceConfig;
@@ -112,18 +112,19 @@ impl RabbitSource {
     }
 
     /// Counts the messages and the consumers of each queue that exists among these: those of the
-    /// topics' priorities, and those that the source reads itself.
+    /// topics' priorities, and those that the source reads itself. A queue that the broker cannot look up
+    /// hides no other: the result has its error.
     ///
     /// It opens a connection of its own and takes nothing. It needs no permission but to connect.
     ///
     /// # Errors
     ///
-    /// When no host accepts the connection, or the broker stops answering.
+    /// When no host accepts the connection, or the connection ends or opens no channel.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future closes the connection.
-    pub async fn queue_depths(&mut self) -> Result<Vec<QueueDepth>> {
+    pub async fn queue_depths(&mut self) -> Result<QueueDepths> {
         let connection = self.connect(0).await?;
         let depths = inspection::queue_depths(&connection, &self.config).await?;
         drop(connection.close().await);

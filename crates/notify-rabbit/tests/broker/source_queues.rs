@@ -158,8 +158,9 @@ async fn queues_can_be_counted_and_a_tap_removed() {
     publish(&vhost, "info", "two");
     let mut admin = source(&vhost, options);
     let depths = admin.source.queue_depths().await.unwrap();
+    assert!(depths.errors.is_empty(), "{depths:?}");
     let depths: Vec<_> =
-        depths.iter().map(|d| (d.queue.as_str(), d.messages, d.consumers)).collect();
+        depths.queues.iter().map(|d| (d.queue.as_str(), d.messages, d.consumers)).collect();
     let expected = [
         ("notifications.info", 2, 0),
         ("notifications.error", 0, 0),

@@ -2,6 +2,9 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use notify_core::ErrorKind;
+use notify_core::source::Source as _;
+use notify_core::transport::FindingState;
 use notify_testbed::broker::rabbitmq::RabbitMq;
 use serde_json::json;
 use tokio::task::block_in_place;
@@ -57,4 +60,58 @@ async fn a_source_reads_the_others_beside_a_queue_whose_home_node_is_down() {
     assert_eq!(CONSUMERS.load(Ordering::Relaxed), 1, "the source reads the other queue");
     assert_eq!(source.attach().await, [""; 0]);
     assert_eq!(CONSUMERS.load(Ordering::Relaxed), 2);
+}
+
+/// One queue that does not answer hides no other: `check` has a bad finding that names it, and the depths of the
+/// others are counted.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_that_does_not_answer_is_one_finding() {
+    let broker = block_in_place(RabbitMq::start);
+    let vhost = broker.root();
+    declare_services(&vhost, &["info", "error"]);
+    publish(&vhost, "error", "one");
+    block_in_place(|| vhost.suspend_queue("notifications.info"));
+    let queues = ["notifications.info", "notifications.error"];
+    let mut source = source(&vhost, json!({ "consume": queues, "connect_timeout": 5 }));
+    let findings = source.source.check().await.unwrap();
+    let [info, error] = queues.map(|queue| {
+        let subject = format!("queue `{queue}`");
+        findings.iter().find(|finding| finding.subject == subject).unwrap()
+    });
+    let FindingState::Bad(problem) = &info.state else { panic!("{info:?}") };
+    assert_eq!(problem.kind(), ErrorKind::Timeout);
+    let expected = "did not answer a declaration of queue `notifications.info`";
+    assert!(problem.to_string().ends_with(expected), "{problem}");
+    assert!(matches!(error.state, FindingState::Good(_)), "{error:?}");
+    let depths = source.source.queue_depths().await.unwrap();
+    let [depth] = &depths.queues[..] else { panic!("{depths:?}") };
+    assert_eq!((depth.queue.as_str(), depth.messages), ("notifications.error", 1));
+    let [(queue, problem)] = &depths.errors[..] else { panic!("{depths:?}") };
+    assert_eq!(queue, "notifications.info");
+    assert!(problem.to_string().ends_with(expected), "{problem}");
+    block_in_place(|| vhost.resume_queue("notifications.info"));
+}
+
+/// A queue whose home node is down is one bad finding too, and one error beside the depths.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_whose_home_node_is_down_is_one_finding() {
+    let answer_declare = |number, channel| (number == 1).then(|| home_node_down(channel));
+    let queues = json!({ "consume": ["notifications.info", "notifications.error"] });
+    let url = PeerScript { answer_declare, ..PeerScript::default() }.serve().await;
+    let findings = source_of(source_config(&url, queues.clone())).source.check().await.unwrap();
+    let state = |subject: &str| {
+        &findings.iter().find(|finding| finding.subject == subject).unwrap().state
+    };
+    let FindingState::Bad(error) = state("queue `notifications.info`") else {
+        panic!("{findings:?}")
+    };
+    assert!(error.to_string().contains("queue unavailable: home node"), "{error}");
+    assert!(matches!(state("queue `notifications.error`"), FindingState::Good(_)), "{findings:?}");
+
+    let url = PeerScript { answer_declare, ..PeerScript::default() }.serve().await;
+    let depths = source_of(source_config(&url, queues)).source.queue_depths().await.unwrap();
+    let [(queue, error)] = &depths.errors[..] else { panic!("{depths:?}") };
+    assert!(queue.starts_with("notifications."), "{queue}");
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(depths.queues.len() > 1, "{depths:?}");
 }
