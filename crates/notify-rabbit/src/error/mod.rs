@@ -147,6 +147,10 @@ impl ErrorContext {
                     table = self.table
                 ),
             ),
+            _ if text.0.contains("replica on the local node") => (
+                ErrorKind::Unavailable,
+                format!("{host}: {text}: name a node that has one in `{}.url`", self.table),
+            ),
             Kind::Soft(Soft::PRECONDITIONFAILED | Soft::RESOURCELOCKED)
                 if !matches!(operation, Operation::Publish { .. }) =>
             {
@@ -369,6 +373,15 @@ mod tests {
                 ErrorKind::Unavailable,
                 "broker:5672: queue unavailable: home node 'rabbit@c1' of durable queue 'q' in vhost \
                  '/' is down or inaccessible",
+            ),
+            (
+                406,
+                "PRECONDITION_FAILED - queue 's' in vhost '/' does not have a running replica on \
+                 the local node",
+                Operation::Consume,
+                ErrorKind::Unavailable,
+                "broker:5672: queue 's' in vhost '/' does not have a running replica on the local \
+                 node: name a node that has one in `rabbit.url`",
             ),
             (
                 541,

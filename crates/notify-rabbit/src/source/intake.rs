@@ -63,6 +63,11 @@ impl MessageIntake {
         self.consumers.push((consumer, queue));
     }
 
+    /// Returns whether the broker has started a consumer.
+    pub(super) fn has_consumers(&self) -> bool {
+        !self.consumers.is_empty()
+    }
+
     /// Hands over news, or messages as far as there is room.
     pub(super) fn hand_over(&mut self, credit: Credit) -> Option<Reception> {
         if let Some(news) = self.news.pop_front() {

@@ -23,6 +23,7 @@
 //! | cancels a consumer, because its queue is gone | ends the session; the next one declares a queue of its own again, or waits for that of others |
 //! | has lost an exchange, and the bindings with it | is detached, and binds again as soon as the exchange is there |
 //! | cannot reach one of several shared queues, or does not answer for it | is detached, reads the other queues, and looks again |
+//! | starts no consumer, as a node without a replica of the stream | ends the session; the next one connects again, to any of the hosts |
 //! | has a second listener for a durable tap | fails until the first one ends; of two that start together, both may fail once |
 //!
 //! After the start of a session the source binds again every second for two minutes, and then every

@@ -158,7 +158,7 @@ impl RabbitSource {
         connect(&self.config, &self.once_warnings, max_bytes).await
     }
 
-    /// Begins a session, on the connection of the last one if it is still open.
+    /// Begins a session, on the connection of the last one if that left it open.
     fn begin(&self, kept: Option<Box<KeptConnection>>, credit: Credit) -> SourceConnection {
         let (config, warnings) = (self.config.clone(), Arc::clone(&self.once_warnings));
         let mut plan = self.plan.clone();

@@ -266,10 +266,16 @@ impl SourceSession {
 
     /// Ends the session. Returns the connection, unless it is closed too.
     ///
-    /// The broker gives back the unsettled messages of the channel.
+    /// The broker gives back the unsettled messages of the channel. A connection on which no consumer ran is closed:
+    /// its node may lack a replica of the queue, and the next session tries any of the hosts. That of a temporary
+    /// queue stays in any case, because the queue ends with it.
     pub(super) async fn into_connection(self) -> Option<KeptConnection> {
         let Self { intake, channel, connection, temporary_queue, .. } = self;
         if !connection.is_usable() {
+            return None;
+        }
+        if !intake.has_consumers() && temporary_queue.is_none() {
+            drop(connection.close().await);
             return None;
         }
         // The channel goes as a whole, so no consumer is cancelled before.

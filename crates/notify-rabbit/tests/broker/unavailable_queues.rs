@@ -3,13 +3,13 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use notify_core::ErrorKind;
-use notify_core::source::Source as _;
+use notify_core::source::{Reception, Source as _};
 use notify_core::transport::FindingState;
 use notify_testbed::broker::rabbitmq::RabbitMq;
 use serde_json::json;
 use tokio::task::block_in_place;
 
-use crate::scripted_peer::PeerScript;
+use crate::scripted_peer::{PeerScript, close_frame};
 use crate::source_support::{declare_services, publish, source, source_of, texts};
 use crate::support::source_config;
 use crate::verdicts::home_node_down;
@@ -114,4 +114,22 @@ async fn a_queue_whose_home_node_is_down_is_one_finding() {
     assert!(queue.starts_with("notifications."), "{queue}");
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert!(depths.queues.len() > 1, "{depths:?}");
+}
+
+/// The next session leaves a node that has no replica of the stream, over a new connection.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_without_a_replica_is_left() {
+    let answer_consume = |connection, channel| {
+        let text = "PRECONDITION_FAILED - queue 'audit' in vhost '/' does not a have a replica on \
+                    the local node";
+        (connection == 1).then(|| close_frame(channel, 406, text))
+    };
+    let url = PeerScript { answer_consume, ..PeerScript::default() }.serve().await;
+    let stream = json!({ "consume": "audit", "queue_type": "stream" });
+    let mut source = source_of(source_config(&url, stream));
+    let error = source.session_end().await;
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:#}");
+    assert!(error.to_string().ends_with("name a node that has one in `source.url`"), "{error:#}");
+    let next = source.next().await;
+    assert!(matches!(next, Ok(Reception::Attached)), "{next:?}");
 }
