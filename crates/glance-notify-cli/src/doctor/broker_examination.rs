@@ -12,7 +12,7 @@ use super::diagnosis::Diagnosis;
 use super::management::{
     ApiLocation, BrokerSnapshot, cluster_findings, exchange_findings, rule_findings,
 };
-use super::queue_findings::queue_findings;
+use super::queue_findings::{QueueRole, queue_findings};
 use super::time_limit::within_time;
 
 /// Adds the findings about the queues and the version of a source's broker, and what its management API says.
@@ -70,12 +70,14 @@ pub(super) async fn examine(
     }
     let hosts: Vec<_> = broker.endpoint.hosts.iter().map(ToString::to_string).collect();
     for depth in &depths {
-        let mut findings = queue_findings(depth, broker, snapshot);
+        let role = QueueRole::of(&depth.queue, broker, snapshot);
+        let mut findings = queue_findings(depth, role, broker, snapshot);
         if errors.iter().any(|(queue, _)| *queue == depth.queue) {
             // The management API also counts a queue that cannot be looked up, which makes it no good one.
             findings.retain(|finding| !matches!(finding.state, FindingState::Good(_)));
         }
-        if depth.consumers == 0 {
+        // The messages of a stream stay after they are read.
+        if depth.consumers == 0 && role != QueueRole::Stream {
             let place = (hosts.clone(), virtual_host.to_owned(), depth.queue.clone());
             diagnosis.add_unread(place, depth.messages);
         }

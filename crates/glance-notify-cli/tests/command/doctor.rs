@@ -214,6 +214,52 @@ fn a_durable_tap_learns_of_its_window() {
     assert!(output.out.contains("good     exchange `glance`: exists; if it is not durable, "));
 }
 
+/// A stream keeps what was read, so its messages are no backlog. Nothing advises a policy that truncates it.
+#[test]
+fn a_stream_of_the_source_is_no_backlog() {
+    let sandbox = Sandbox::new();
+    let vhost = RabbitMq::shared().vhost();
+    let stream = json!({ "durable": true, "arguments": { "x-queue-type": "stream" } });
+    vhost.declare_queue("glance-notify.audit", &stream);
+    vhost.publish_all("", "glance-notify.audit", &json!({}), &[b"{}"; 7]);
+    for queue in ["queue = 'audit'", "consume = 'glance-notify.audit'"] {
+        let table = format!(
+            "listener.dead_letters = 'dead.jsonl'\n\
+             [[source]]\nurl = '{}'\nqueue_type = 'stream'\n{queue}\n",
+            vhost.url()
+        );
+        sandbox.file("sources.toml", table);
+        let run =
+            |args: &[&str]| sandbox.run([&["doctor", "--from", "sources.toml"][..], args].concat());
+        let holds = "good     queue `glance-notify.audit`: 7 messages, read and unread; ";
+        // RabbitMQ counts the messages of a stream every few seconds.
+        wait_until("the messages are counted", || run(&[]).expect(0).out.contains(holds));
+        let out = run(&[]).expect(0).out;
+        assert!(!out.contains("no consumer") && !out.contains("set_policy"), "{out}");
+        let line = run(&["--nagios", "-w", "1", "-C", "1"]).expect(0).out;
+        assert_eq!(line, "NOTIFICATIONS OK - 0 unread messages | unread=0;1;1;0\n");
+    }
+}
+
+/// The advice about the source's own tap is to start its listener: a policy would drop what the tap keeps.
+#[test]
+fn an_unread_tap_needs_its_listener() {
+    let sandbox = Sandbox::new();
+    let vhost = RabbitMq::shared().vhost();
+    vhost.declare_queue("glance-notify.audit", &json!({ "durable": true }));
+    vhost.publish_all("", "glance-notify.audit", &json!({}), &[b"{}"; 3]);
+    let table = format!("[[source]]\nurl = '{}'\nqueue = 'audit'\n", vhost.url());
+    sandbox.file("sources.toml", table);
+    let output = sandbox.run(["doctor", "--from", "sources.toml"]).expect(0);
+    let unread = "warning  queue `glance-notify.audit`: 3 messages and no consumer: start the listener, \
+                  which reads them\n";
+    assert!(output.out.contains(unread), "{}", output.out);
+    assert!(!output.out.contains("set_policy"), "{}", output.out);
+    let args = ["doctor", "--from", "sources.toml", "--nagios", "-w", "3", "-C", "4"];
+    let line = sandbox.run(args).expect(1).out;
+    assert_eq!(line, "NOTIFICATIONS WARNING - 3 unread messages | unread=3;3;4;0\n");
+}
+
 /// A user with the permissions that `--grant` prints, and only those, taps notifications, and is refused to bind
 /// `#`, which would copy every RPC.
 #[test]

@@ -8,7 +8,7 @@ use notify_testbed::certificates::CertificateAuthority;
 use notify_testbed::ports::free_port;
 use serde_json::json;
 
-use crate::support::{CommandOutput, Sandbox, values};
+use crate::support::{CommandOutput, Sandbox, values, wait_until};
 
 /// Nodes with a management API.
 static NODES: NodePool = NodePool::new(|| RabbitMq::builder().management().start());
@@ -145,6 +145,34 @@ fn policies_in_force_are_explained() {
         "warning  exchange `glance`: topic, not durable",
     ];
     run_until(&expected, || sandbox.run(["doctor", "--from", "sources.toml"]).expect(0));
+}
+
+/// The API names the consumers of a stream, which a passive declaration does not count.
+#[test]
+fn the_consumers_of_a_stream_are_named() {
+    let sandbox = Sandbox::new();
+    let node = NODES.take();
+    let vhost = node.vhost();
+    vhost.declare_exchange("glance", "topic", &json!({ "durable": true }));
+    let table = format!(
+        "archive.dir = 'a'\n\
+         [[source]]\nurl = '{}'\nqueue = 'audit'\nqueue_type = 'stream'\nmanagement_url = '{}'\n",
+        vhost.url(),
+        node.management_url()
+    );
+    sandbox.file("sources.toml", table);
+    let args = ["archive", "-c", "sources.toml", "--metrics-listen", "127.0.0.1:0"];
+    let mut service = sandbox.command(args).spawn().unwrap();
+    wait_until("the stream is bound", || {
+        let bindings = node.ctl(&["list_bindings", "-p", vhost.name(), "routing_key"]);
+        bindings.contains("notifications.#")
+    });
+    vhost.publish("glance", "notifications.info", &json!({}), b"{}");
+    let expected = "good     queue `glance-notify.audit`: 1 messages, read and unread, 1 consumers: \
+                    `glance-notify`";
+    run_until(&[expected], || sandbox.run(["doctor", "--from", "sources.toml"]).expect(0));
+    service.kill().unwrap();
+    service.wait().unwrap();
 }
 
 /// A queue that lost its binding, an exchange of another type, and two programs on one queue: each explains why

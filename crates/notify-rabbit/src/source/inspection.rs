@@ -43,7 +43,7 @@ pub struct QueueDepth {
     pub queue: String,
     /// The messages that are ready to be delivered.
     pub messages: u32,
-    /// The consumers.
+    /// The consumers; always 0 for a stream, whose consumers RabbitMQ does not count here.
     pub consumers: u32,
 }
 
@@ -89,6 +89,8 @@ impl QueueDepth {
 
     /// Returns the problem of a queue with messages and without a consumer, and the command that bounds it in
     /// `virtual_host`; `None` for other queues.
+    ///
+    /// Ignore the advice for a stream: it keeps messages that were read, and it seems to have no consumer.
     ///
     /// # Examples
     ///

@@ -99,9 +99,8 @@ async fn a_queue_whose_home_node_is_down_is_one_finding() {
     let queues = json!({ "consume": ["notifications.info", "notifications.error"] });
     let url = PeerScript { answer_declare, ..PeerScript::default() }.serve().await;
     let findings = source_of(source_config(&url, queues.clone())).source.check().await.unwrap();
-    let state = |subject: &str| {
-        &findings.iter().find(|finding| finding.subject == subject).unwrap().state
-    };
+    let state =
+        |subject: &str| &findings.iter().find(|finding| finding.subject == subject).unwrap().state;
     let FindingState::Bad(error) = state("queue `notifications.info`") else {
         panic!("{findings:?}")
     };

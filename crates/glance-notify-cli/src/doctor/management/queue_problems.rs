@@ -21,6 +21,11 @@ impl QueueAnswer {
         (rate >= SMALLEST_RATE).then_some(rate)
     }
 
+    /// Returns whether the queue is a stream.
+    pub(crate) fn is_stream(&self) -> bool {
+        self.kind == "stream"
+    }
+
     /// Returns whether RabbitMQ 4.3 would refuse to declare the queue.
     pub(crate) fn is_refused_by_4_3(&self) -> bool {
         !self.durable && !self.exclusive
@@ -47,7 +52,12 @@ impl QueueAnswer {
     }
 
     /// Returns the problem of consumers that take nothing, or that take messages from each other.
+    ///
+    /// A stream has neither: each consumer gets all messages, and they stay after that.
     pub(crate) fn consumer_problem(&self, programs: &ConnectedPrograms) -> Option<String> {
+        if self.is_stream() {
+            return None;
+        }
         let delivers = self.message_stats.deliver_get_details.as_ref().map(|details| details.rate);
         let (ready, held) = (self.messages_ready, self.messages_unacknowledged);
         if ready > 0 && held > 0 && delivers.is_some_and(|rate| rate < SMALLEST_RATE) {
@@ -57,7 +67,7 @@ impl QueueAnswer {
             ));
         }
         let single = self.arguments.get("x-single-active-consumer") == Some(&Value::Bool(true));
-        (programs.count() > 1 && !single && self.kind != "stream").then(|| {
+        (programs.count() > 1 && !single).then(|| {
             format!(
                 "{programs} share it, and each message reaches only one of them: give each program a queue \
                  of its own"
@@ -100,23 +110,27 @@ mod tests {
         assert_eq!(problem(json!("down")).unwrap(), expected);
     }
 
-    /// Consumers that hold messages and take no more are named; those that still take some are not.
+    /// Consumers that hold messages and take no more are named; those that still take some are not. A stream
+    /// keeps what its consumers took.
     #[test]
     fn consumers_that_take_nothing_are_named() {
-        let problem = |ready: u64, held: u64, rate: f64| {
+        let of_type = |kind: &str, ready: u64, held: u64, rate: f64| {
             let queue = queue(json!({
+                "type": kind,
                 "messages_ready": ready,
                 "messages_unacknowledged": held,
                 "message_stats": { "deliver_get_details": { "rate": rate } },
             }));
             queue.consumer_problem(&programs(&["a"]))
         };
+        let problem = |ready: u64, held: u64, rate: f64| of_type("classic", ready, held, rate);
         assert!(
             problem(7, 3, 0.0).unwrap().starts_with("7 messages wait while the consumers hold 3 ")
         );
         assert_eq!(problem(7, 3, 1.0), None);
         assert_eq!(problem(0, 3, 0.0), None);
         assert_eq!(problem(7, 0, 0.0), None);
+        assert_eq!(of_type("stream", 7, 3, 0.0), None);
     }
 
     /// Two programs on one queue take messages from each other, but not on a stream, nor with a single active
