@@ -5,6 +5,7 @@
 //! nothing.
 
 use std::collections::HashSet;
+use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -131,28 +132,48 @@ pub(crate) fn limit_command(
     policy: OverflowPolicy,
 ) -> String {
     let virtual_host = quoted(virtual_host);
-    let queues = match (queues, policy) {
+    let (subject, queues) = match (queues, policy) {
         (LimitedQueues::OfTopic(topic), OverflowPolicy::Reject) => {
-            format!(r"^{}\.(info|warn|error)$", pattern(topic))
+            (policy_subject(topic), format!(r"^{}\.(info|warn|error)$", pattern(topic)))
         }
         #[cfg(feature = "source")]
         (LimitedQueues::OfTopic(topic), OverflowPolicy::DropOldest) => {
-            format!(r"^{}\.", pattern(topic))
+            (policy_subject(topic), format!(r"^{}\.", pattern(topic)))
         }
         #[cfg(feature = "source")]
-        (LimitedQueues::One(queue), _) => format!("^{}$", pattern(queue)),
+        (LimitedQueues::One(queue), _) => {
+            (format!("queue-{}", policy_subject(queue)), format!("^{}$", pattern(queue)))
+        }
     };
     let queues = quoted(&queues);
-    let (name, rules) = match policy {
+    let (effect, rules) = match policy {
         OverflowPolicy::Reject => {
-            ("notifications", "\"max-length-bytes\":1073741824,\"overflow\":\"reject-publish\"")
+            ("reject", "\"max-length-bytes\":1073741824,\"overflow\":\"reject-publish\"")
         }
         #[cfg(feature = "source")]
         OverflowPolicy::DropOldest => ("unread", "\"max-length-bytes\":104857600"),
     };
     format!(
-        "`rabbitmqctl set_policy -p {virtual_host} {name} {queues} '{{{rules}}}' --apply-to queues`"
+        "`rabbitmqctl set_policy -p {virtual_host} {effect}-{subject} {queues} '{{{rules}}}' \
+         --apply-to queues`"
     )
+}
+
+/// Returns the part of a policy's name that tells its topic or queue from others.
+///
+/// In a virtual host, a second policy of the same name replaces the first. A shell and RabbitMQ take every
+/// character of the result as it is: other characters become `%` and hexadecimal digits.
+fn policy_subject(name: &str) -> String {
+    let mut subject = String::new();
+    for byte in name.bytes() {
+        if byte.is_ascii_alphanumeric() || b"._-".contains(&byte) {
+            subject.push(char::from(byte));
+        } else {
+            // Writing to a `String` succeeds.
+            let _ = write!(subject, "%{byte:02X}");
+        }
+    }
+    subject
 }
 
 /// The time between two checks.
@@ -169,7 +190,35 @@ mod tests {
     fn the_command_quotes_names() {
         let queues = LimitedQueues::OfTopic("a.b+'c");
         let command = limit_command("it's", queues, OverflowPolicy::Reject);
-        assert!(command.contains(r"-p 'it'\''s' notifications "), "{command}");
+        assert!(command.contains(r"-p 'it'\''s' reject-a.b%2B%27c "), "{command}");
         assert!(command.contains(r" '^a\.b\+'\''c\.(info|warn|error)$' "), "{command}");
+    }
+
+    /// The commands for different queues name different policies, so that none replaces another.
+    #[cfg(feature = "source")]
+    #[test]
+    fn each_topic_and_queue_has_its_own_policy() {
+        let name = |queues, policy| {
+            let command = limit_command("/", queues, policy);
+            command.split(' ').nth(4).unwrap().to_owned()
+        };
+        let (topic, queue) = (LimitedQueues::OfTopic, LimitedQueues::One);
+        let names = [
+            name(topic("notifications"), OverflowPolicy::DropOldest),
+            name(topic("versioned_notifications"), OverflowPolicy::DropOldest),
+            name(topic("notifications"), OverflowPolicy::Reject),
+            name(queue("notifications"), OverflowPolicy::DropOldest),
+            name(queue("a b"), OverflowPolicy::DropOldest),
+            name(queue("a/b"), OverflowPolicy::DropOldest),
+        ];
+        let expected = [
+            "unread-notifications",
+            "unread-versioned_notifications",
+            "reject-notifications",
+            "unread-queue-notifications",
+            "unread-queue-a%20b",
+            "unread-queue-a%2Fb",
+        ];
+        assert_eq!(names, expected);
     }
 }

@@ -23,6 +23,12 @@ fn publish(vhost: &Vhost<'_>, count: u32) {
     }
 }
 
+/// Runs a printed command. No argument has a space or a quote in it.
+fn run_rabbitmqctl(vhost: &Vhost<'_>, command: &str) {
+    let words: Vec<_> = command.split(' ').map(|word| word.trim_matches('\'')).collect();
+    vhost.broker().ctl(&words);
+}
+
 /// A driver that sends nothing is named with its line and with kolla's switch; so is a virtual host in which
 /// nothing was ever published.
 #[test]
@@ -51,7 +57,7 @@ fn an_unread_queue_is_named_with_the_policy_that_bounds_it() {
     let output = sandbox.run(["doctor", "--from", &url]).expect(0);
     let unread = format!(
         "warning  queue `notifications.info`: 7 messages and no consumer: start one, or bound the queue with \
-         `rabbitmqctl set_policy -p '{}' unread '^notifications\\.'",
+         `rabbitmqctl set_policy -p '{}' unread-notifications '^notifications\\.'",
         vhost.name()
     );
     assert!(output.out.contains(&unread), "{}", output.out);
@@ -214,6 +220,35 @@ fn a_durable_tap_learns_of_its_window() {
     assert!(output.out.contains("good     exchange `glance`: exists; if it is not durable, "));
 }
 
+/// The commands for two topics bound the queues of both: no policy replaces the other.
+#[test]
+fn the_printed_policies_bound_all_queues() {
+    let sandbox = Sandbox::new();
+    let vhost = RabbitMq::shared().vhost();
+    let topics = ["notifications", "versioned_notifications"];
+    for topic in topics {
+        let queue = format!("{topic}.info");
+        vhost.declare_queue(&queue, &json!({}));
+        vhost.publish("", &queue, &json!({}), b"{}");
+    }
+    let output = sandbox.run(["doctor", "--from", &vhost.url()]).expect(0);
+    let commands = output.out.split('`').filter_map(|part| part.strip_prefix("rabbitmqctl "));
+    let commands: Vec<_> = commands.collect();
+    assert_eq!(commands.len(), topics.len(), "{}", output.out);
+    for command in commands {
+        run_rabbitmqctl(&vhost, command);
+    }
+    wait_until("each queue has its policy", || {
+        let listed = vhost.broker().ctl(&["list_queues", "-p", vhost.name(), "name", "policy"]);
+        let rows: Vec<Vec<_>> =
+            listed.lines().map(|line| line.split_whitespace().collect()).collect();
+        topics.iter().all(|topic| {
+            let (queue, policy) = (format!("{topic}.info"), format!("unread-{topic}"));
+            rows.iter().any(|row| row[..] == [queue.as_str(), policy.as_str()])
+        })
+    });
+}
+
 /// A stream keeps what was read, so its messages are no backlog. Nothing advises a policy that truncates it.
 #[test]
 fn a_stream_of_the_source_is_no_backlog() {
@@ -272,9 +307,7 @@ fn the_granted_permissions_suffice_and_no_more() {
     let url = vhost.url();
     let grant = sandbox.run(["doctor", "--from", &url, "--grant", &user]).expect(0).out;
     for command in grant.lines() {
-        let words = command.strip_prefix("rabbitmqctl ").unwrap().split(' ');
-        let words: Vec<_> = words.map(|word| word.trim_matches('\'')).collect();
-        vhost.broker().ctl(&words);
+        run_rabbitmqctl(&vhost, command.strip_prefix("rabbitmqctl ").unwrap());
     }
     let url = url.replacen("guest:guest", &format!("{user}:secret"), 1);
     let child = sandbox.command(["listen", "--from", &url, "-n", "1", "-o", "json"]);
