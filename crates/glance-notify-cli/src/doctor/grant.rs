@@ -7,12 +7,13 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use glance_notify::listen::{RabbitSourceConfig, SourceConfig, SourceQueue};
+use glance_notify::transport::printable;
 use glance_notify::transport::rabbit::rabbitmqctl::{pattern, quoted};
 
 use crate::exit_status::{CommandError, ExitStatus};
 use crate::terminal::write_stdout;
 
-/// Prints the commands for each broker.
+/// Prints the commands for each virtual host.
 ///
 /// # Errors
 ///
@@ -23,53 +24,124 @@ pub(super) fn print(user: &str, sources: &[SourceConfig]) -> Result<ExitStatus, 
         let message = "--grant needs a broker: name one with `--from`";
         return Err(CommandError::new(ExitStatus::PermanentError, message));
     }
-    let commands: String = brokers.iter().map(|broker| commands(user, broker)).collect();
+    let commands = commands(user, &brokers);
     write_stdout(|out| out.write_all(commands.as_bytes()))?;
     Ok(ExitStatus::Success)
 }
 
-/// Returns the commands for one broker, one a line.
-fn commands(user: &str, broker: &RabbitSourceConfig) -> String {
-    let virtual_host = broker.endpoint.virtual_host.as_deref().unwrap_or("/");
-    let (own, read) = match &broker.queue {
-        SourceQueue::Temporary => (Some(r"amq\.gen-.*".to_owned()), Vec::new()),
-        SourceQueue::Durable { name, .. } | SourceQueue::Stream { name, .. } => {
-            (Some(pattern(&RabbitSourceConfig::tap_queue(name))), Vec::new())
+/// Returns the commands, one a line. A comment stands before those of each virtual host if there are several.
+fn commands(user: &str, brokers: &[&RabbitSourceConfig]) -> String {
+    let mut grants: Vec<VirtualHostGrant> = Vec::new();
+    for broker in brokers {
+        let place = VirtualHostGrant::at(broker);
+        let known = grants
+            .iter_mut()
+            .find(|grant| grant.hosts == place.hosts && grant.virtual_host == place.virtual_host);
+        match known {
+            Some(grant) => grant.add(broker),
+            None => {
+                let mut grant = place;
+                grant.add(broker);
+                grants.push(grant);
+            }
         }
-        SourceQueue::Pool { name, .. } => (Some(pattern(name)), Vec::new()),
-        SourceQueue::SharedStream { stream, .. } => (None, vec![pattern(stream)]),
-        SourceQueue::Shared { queues } => {
-            (None, queues.iter().map(|queue| pattern(queue)).collect())
-        }
-        _ => (None, Vec::new()),
-    };
-    let exchanges: Vec<_> = broker.exchanges.iter().map(|exchange| pattern(exchange)).collect();
-    // A reader of queues of others needs no exchange.
-    let bound = if own.is_some() { exchanges } else { Vec::new() };
-    let read = any_of(bound.into_iter().chain(read).chain(own.clone()));
-    let own = any_of(own);
-    let (user, host) = (quoted(user), quoted(virtual_host));
-    let mut commands = format!("rabbitmqctl set_permissions -p {host} {user} {own} {own} {read}\n");
-    if matches!(broker.queue, SourceQueue::Shared { .. } | SourceQueue::SharedStream { .. }) {
-        return commands;
     }
-    let topics: BTreeSet<_> = broker.topics.iter().map(|topic| pattern(topic)).collect();
-    let topics: Vec<_> = topics.into_iter().collect();
-    let topics = quoted(&format!(r"^({})\.", topics.join("|")));
-    for exchange in &broker.exchanges {
-        let exchange = quoted(exchange);
+    let mut text = String::new();
+    for grant in &grants {
+        if grants.len() > 1 {
+            let place = format!("{}/{}", grant.hosts.join(","), grant.virtual_host);
+            // Writing to a `String` succeeds.
+            let _ = writeln!(text, "# {}", printable(&place, usize::MAX));
+        }
+        grant.write_commands(user, &mut text);
+    }
+    text
+}
+
+/// The permissions for all sources in one virtual host. They share commands, because each command replaces the
+/// permissions that the user had there.
+struct VirtualHostGrant {
+    /// The hosts of the broker, sorted.
+    hosts: Vec<String>,
+    virtual_host: String,
+    /// The patterns of the queues that the sources declare.
+    own: Vec<String>,
+    /// The patterns of the exchanges and queues that the sources read.
+    read: Vec<String>,
+    /// Each exchange that a source binds its queue to, with the patterns of the topics.
+    topics: Vec<(String, BTreeSet<String>)>,
+}
+
+impl VirtualHostGrant {
+    /// Creates a grant without permissions, at the place of a broker.
+    fn at(broker: &RabbitSourceConfig) -> Self {
+        let mut hosts: Vec<_> = broker.endpoint.hosts.iter().map(ToString::to_string).collect();
+        hosts.sort();
+        let virtual_host = broker.endpoint.virtual_host.as_deref().unwrap_or("/").to_owned();
+        let (own, read, topics) = (Vec::new(), Vec::new(), Vec::new());
+        Self { hosts, virtual_host, own, read, topics }
+    }
+
+    /// Adds what a source needs.
+    fn add(&mut self, broker: &RabbitSourceConfig) {
+        let own = match &broker.queue {
+            SourceQueue::Temporary => r"amq\.gen-.*".to_owned(),
+            SourceQueue::Durable { name, .. } | SourceQueue::Stream { name, .. } => {
+                pattern(&RabbitSourceConfig::tap_queue(name))
+            }
+            SourceQueue::Pool { name, .. } => pattern(name),
+            // A reader of queues of others needs no exchange.
+            SourceQueue::SharedStream { stream, .. } => {
+                add_once(&mut self.read, pattern(stream));
+                return;
+            }
+            SourceQueue::Shared { queues } => {
+                for queue in queues {
+                    add_once(&mut self.read, pattern(queue));
+                }
+                return;
+            }
+            _ => return,
+        };
+        for exchange in &broker.exchanges {
+            add_once(&mut self.read, pattern(exchange));
+            let topics = broker.topics.iter().map(|topic| pattern(topic));
+            match self.topics.iter_mut().find(|(name, _)| name == exchange) {
+                Some((_, known)) => known.extend(topics),
+                None => self.topics.push((exchange.clone(), topics.collect())),
+            }
+        }
+        add_once(&mut self.read, own.clone());
+        add_once(&mut self.own, own);
+    }
+
+    /// Writes the commands, one a line.
+    fn write_commands(&self, user: &str, text: &mut String) {
+        let (user, host) = (quoted(user), quoted(&self.virtual_host));
+        let (own, read) = (any_of(&self.own), any_of(&self.read));
         // Writing to a `String` succeeds.
-        let _ = writeln!(
-            commands,
-            "rabbitmqctl set_topic_permissions -p {host} {user} {exchange} '^$' {topics}"
-        );
+        let _ = writeln!(text, "rabbitmqctl set_permissions -p {host} {user} {own} {own} {read}");
+        for (exchange, topics) in &self.topics {
+            let exchange = quoted(exchange);
+            let topics: Vec<_> = topics.iter().map(String::as_str).collect();
+            let topics = quoted(&format!(r"^({})\.", topics.join("|")));
+            let _ = writeln!(
+                text,
+                "rabbitmqctl set_topic_permissions -p {host} {user} {exchange} '^$' {topics}"
+            );
+        }
     }
-    commands
+}
+
+/// Adds a pattern unless it is there.
+fn add_once(patterns: &mut Vec<String>, pattern: String) {
+    if !patterns.contains(&pattern) {
+        patterns.push(pattern);
+    }
 }
 
 /// Returns a quoted pattern that matches any of `patterns` as a whole; nothing at all without one.
-fn any_of(patterns: impl IntoIterator<Item = String>) -> String {
-    let patterns: Vec<_> = patterns.into_iter().collect();
+fn any_of(patterns: &[String]) -> String {
     if patterns.is_empty() {
         "'^$'".to_owned()
     } else {
@@ -79,6 +151,8 @@ fn any_of(patterns: impl IntoIterator<Item = String>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use glance_notify::transport::rabbit::{Host, QueueType};
+
     use super::*;
 
     /// The patterns match the names only, and nothing else that begins or ends like them.
@@ -86,7 +160,7 @@ mod tests {
     fn patterns_match_whole_names() {
         let mut broker = RabbitSourceConfig::default();
         broker.exchanges = vec!["glance".into(), "no.va".into()];
-        let tap = commands("audit", &broker);
+        let tap = commands("audit", &[&broker]);
         let lines: Vec<_> = tap.lines().collect();
         assert_eq!(
             lines,
@@ -98,8 +172,47 @@ mod tests {
         );
         broker.queue = SourceQueue::Shared { queues: vec!["notifications.info".into()] };
         assert_eq!(
-            commands("o'neil", &broker),
+            commands("o'neil", &[&broker]),
             "rabbitmqctl set_permissions -p '/' 'o'\\''neil' '^$' '^$' '^(notifications\\.info)$'\n"
         );
+    }
+
+    /// Each command replaces the permissions before, so the sources of a virtual host share one.
+    #[test]
+    fn sources_of_a_virtual_host_share_a_command() {
+        let mut tap = RabbitSourceConfig::default();
+        tap.topics = vec!["notifications".into()];
+        let mut durable = RabbitSourceConfig::default();
+        durable.topics = vec!["audit".into()];
+        durable.queue =
+            SourceQueue::Durable { name: "audit".into(), queue_type: QueueType::default() };
+        let mut shared = RabbitSourceConfig::default();
+        shared.queue = SourceQueue::Shared { queues: vec!["notifications.info".into()] };
+        let text = commands("u", &[&tap, &durable, &shared]);
+        let lines: Vec<_> = text.lines().collect();
+        let permissions = r"rabbitmqctl set_permissions -p '/' 'u' '^(amq\.gen-.*|glance-notify\.audit)$' '^(amq\.gen-.*|glance-notify\.audit)$' '^(glance|amq\.gen-.*|glance-notify\.audit|notifications\.info)$'";
+        let topics = r"rabbitmqctl set_topic_permissions -p '/' 'u' 'glance' '^$' '^(audit|notifications)\.'";
+        assert_eq!(lines, [permissions, topics]);
+    }
+
+    /// A comment names the place of commands if there are several, whatever the order of a cluster's hosts.
+    #[test]
+    fn several_places_are_told_apart() {
+        let host = |name: &str| Host { name: name.into(), port: 5672 };
+        let mut north = RabbitSourceConfig::default();
+        north.endpoint.hosts = vec![host("n1"), host("n2")];
+        north.endpoint.virtual_host = Some("cloud".into());
+        let mut turned = north.clone();
+        turned.endpoint.hosts.reverse();
+        let mut south = north.clone();
+        south.endpoint.hosts = vec![host("s")];
+        let mut other = north.clone();
+        other.endpoint.virtual_host = Some("a\nb".into());
+        let text = commands("u", &[&north, &south, &turned, &other]);
+        let comments: Vec<_> = text.lines().filter(|line| line.starts_with('#')).collect();
+        let expected = ["# n1:5672,n2:5672/cloud", "# s:5672/cloud", r"# n1:5672,n2:5672/a\nb"];
+        assert_eq!(comments, expected);
+        assert_eq!(text.matches("set_permissions").count(), 3);
+        assert!(!commands("u", &[&north, &turned]).contains('#'));
     }
 }

@@ -336,3 +336,31 @@ fn the_granted_permissions_suffice_and_no_more() {
         assert!(refused.err.contains(expected), "{}", refused.err);
     }
 }
+
+/// The permissions that `--grant` prints for two sources of a virtual host suffice for both: no command takes back
+/// what another one gave.
+#[test]
+fn the_granted_permissions_suffice_for_each_source() {
+    let sandbox = Sandbox::new();
+    let vhost = RabbitMq::shared().vhost();
+    publish(&vhost, 1);
+    let user = format!("audit-{}", vhost.name());
+    vhost.broker().add_user(&user, "secret");
+    let url = vhost.url();
+    let table = format!(
+        "listener.dead_letters = 'dead.jsonl'\n\
+         [[source]]\nname = 'tap'\nurl = '{url}'\nqueue = 'audit'\n\
+         [[source]]\nname = 'shared'\nurl = '{url}'\nconsume = ['notifications.info']\n"
+    );
+    sandbox.file("sources.toml", table);
+    let grant = sandbox.run(["doctor", "--from", "sources.toml", "--grant", &user]).expect(0).out;
+    for command in grant.lines() {
+        run_rabbitmqctl(&vhost, command.strip_prefix("rabbitmqctl ").unwrap());
+    }
+    let url = url.replacen("guest:guest", &format!("{user}:secret"), 1);
+    let listen = ["listen", "--from", &url, "--dead-letters", "dead.jsonl", "--idle", "5"];
+    let consume = [&listen[..], &["--consume", "notifications.info"]].concat();
+    assert_eq!(sandbox.run(consume).expect(0).out.lines().count(), 1);
+    // Nothing came, and nothing was refused.
+    sandbox.run([&listen[..], &["--tap", "audit"]].concat()).expect(1);
+}
