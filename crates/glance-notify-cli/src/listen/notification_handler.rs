@@ -6,6 +6,7 @@ use std::pin::Pin;
 
 use glance_notify::Outcome;
 use glance_notify::listen::{Delivery, SourceConfig};
+use glance_notify::pipeline::Receipt;
 use glance_notify_cli::json_output::write_json;
 use notify_archive::question::{Calendar, ProjectNames};
 use notify_archive::record::EventRecord;
@@ -150,36 +151,25 @@ impl NotificationHandler {
         }
     }
 
-    /// Starts the work for notifications, which settles their deliveries.
+    /// Starts the job for a batch of at most [`batch`](Self::batch) notifications. It settles their deliveries.
+    ///
+    /// Takes the notifications out of `batch`. Returns `None` if there is nothing to start.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future drops the deliveries, which counts as a failure.
-    pub(super) async fn start(&self, selected: Vec<SelectedDelivery>) -> Vec<HandlerJob> {
+    /// Dropping the future starts nothing, and leaves the notifications in `batch`.
+    pub(super) async fn start(&self, batch: &mut Vec<SelectedDelivery>) -> Option<HandlerJob> {
         match self {
-            Self::Print(..) | Self::Count => Vec::new(),
-            Self::Exec { command, .. } => vec![Box::pin(execute(command.clone(), selected))],
+            Self::Print(..) | Self::Count => None,
+            Self::Exec { command, .. } => {
+                let job = execute(command.clone(), std::mem::take(batch));
+                Some(Box::pin(job) as HandlerJob)
+            }
             Self::Forward(target) => {
-                let mut jobs = Vec::with_capacity(selected.len());
-                for SelectedDelivery { delivery, id, .. } in selected {
-                    let Some(notification) = delivery.notification() else { continue };
-                    let receipt = target.send(notification, delivery.context()).await;
-                    jobs.push(Box::pin(async move {
-                        let has_destination = receipt.message_id().is_some();
-                        let result = receipt.await;
-                        let is_suppressed = !has_destination && result.is_ok();
-                        let failure = result.as_ref().err().map(|error| format!("{error:#}"));
-                        match result {
-                            Ok(()) => drop(delivery.ack()),
-                            Err(error) if error.outcome() == Outcome::Rejected => {
-                                drop(delivery.refuse(format!("{error:#}")));
-                            }
-                            Err(error) => drop(delivery.fail(format!("{error:#}"))),
-                        }
-                        JobOutcome { ids: vec![id], failure, is_suppressed }
-                    }) as HandlerJob);
-                }
-                jobs
+                let delivery = &batch.last()?.delivery;
+                let receipt = target.send(delivery.notification()?, delivery.context()).await;
+                let SelectedDelivery { delivery, id, .. } = batch.pop()?;
+                Some(Box::pin(await_receipt(receipt, delivery, id)) as HandlerJob)
             }
         }
     }
@@ -208,6 +198,22 @@ async fn execute(command: ExecCommand, selected: Vec<SelectedDelivery>) -> JobOu
         });
     }
     JobOutcome { ids, failure, is_suppressed: false }
+}
+
+/// Waits until the destination has a notification or refuses it, and settles its delivery alike.
+async fn await_receipt(receipt: Receipt, delivery: Delivery, id: ContentId) -> JobOutcome {
+    let has_destination = receipt.message_id().is_some();
+    let result = receipt.await;
+    let is_suppressed = !has_destination && result.is_ok();
+    let failure = result.as_ref().err().map(|error| format!("{error:#}"));
+    match result {
+        Ok(()) => drop(delivery.ack()),
+        Err(error) if error.outcome() == Outcome::Rejected => {
+            drop(delivery.refuse(format!("{error:#}")));
+        }
+        Err(error) => drop(delivery.fail(format!("{error:#}"))),
+    }
+    JobOutcome { ids: vec![id], failure, is_suppressed }
 }
 
 /// The number of receipts that wait for the destination at once.

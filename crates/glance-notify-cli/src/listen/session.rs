@@ -35,6 +35,8 @@ pub(crate) struct ListenSession {
     handler: NotificationHandler,
     /// The work that has begun.
     jobs: FuturesUnordered<HandlerJob>,
+    /// The notifications whose work had not begun when a signal came.
+    unstarted: Vec<SelectedDelivery>,
     ledger: WorkLedger,
     signals: StopSignals,
     idle: Option<Duration>,
@@ -86,6 +88,7 @@ impl ListenSession {
             regions: sources.iter().filter_map(region).collect(),
             handler,
             jobs: FuturesUnordered::new(),
+            unstarted: Vec::new(),
             ledger: WorkLedger::new(options.limit),
             signals: StopSignals::listen()?,
             idle: options.idle,
@@ -228,6 +231,8 @@ impl ListenSession {
 
     /// Starts the work for notifications, as soon as there is room.
     ///
+    /// After a signal, keeps those whose work has not begun, and [`finish`](Self::finish) gives them back.
+    ///
     /// # Errors
     ///
     /// Returns the end if a signal comes first, or if nothing more is wanted.
@@ -239,18 +244,25 @@ impl ListenSession {
                 self.next_start = self.next_start.max(Instant::now() - BURST) + interval;
             }
             let next_start = self.next_start;
-            let mut start = pin!(self.handler.start(rest.by_ref().take(size).collect()));
-            let jobs = loop {
-                tokio::select! {
-                    biased;
-                    () = self.signals.next() => return Err(ListenEnd::Interrupted),
-                    () = sleep_until(next_start), if Instant::now() < next_start => {}
-                    jobs = &mut start, if self.jobs.len() < self.handler.jobs()
-                        && Instant::now() >= next_start => break jobs,
-                    Some(outcome) = self.jobs.next() => self.ledger.record(outcome),
+            let mut batch: Vec<_> = rest.by_ref().take(size).collect();
+            let started = {
+                let mut start = pin!(self.handler.start(&mut batch));
+                loop {
+                    tokio::select! {
+                        biased;
+                        () = self.signals.next() => break None,
+                        () = sleep_until(next_start), if Instant::now() < next_start => {}
+                        job = &mut start, if self.jobs.len() < self.handler.jobs()
+                            && Instant::now() >= next_start => break Some(job),
+                        Some(outcome) = self.jobs.next() => self.ledger.record(outcome),
+                    }
                 }
             };
-            self.jobs.extend(jobs);
+            let Some(job) = started else {
+                self.unstarted = batch.into_iter().chain(rest).collect();
+                return Err(ListenEnd::Interrupted);
+            };
+            self.jobs.extend(job);
         }
         self.check_limit()
     }
@@ -295,11 +307,15 @@ impl ListenSession {
         }
         self.progress.clear();
         let shortfall = self.shortfall(&end, &listener.stats());
-        // Dropping the work drops its deliveries, which the listener then gives back.
-        self.jobs.clear();
-        self.ledger.release_copies();
         let done_word = self.handler.done_word();
-        let stats = listener.close(GRACE).await;
+        // Dropping the work drops its deliveries. A listener that closes gives them back; before that, each
+        // would count as a failure, and too many failures discard a notification.
+        let give_back = async {
+            self.jobs.clear();
+            self.unstarted.clear();
+            self.ledger.release_copies();
+        };
+        let (stats, ()) = tokio::join!(biased; listener.close(GRACE), give_back);
         if let NotificationHandler::Forward(target) = self.handler {
             target.close().await;
         }

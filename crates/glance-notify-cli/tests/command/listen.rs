@@ -28,6 +28,19 @@ fn few() -> String {
     renamed.collect()
 }
 
+/// Returns small notifications whose ids end in these numbers, one a line.
+fn numbered(numbers: std::ops::Range<u32>) -> String {
+    let lines = numbers.map(|number| {
+        format!(
+            "{{\"message_id\":\"00000000-0000-4000-8000-{number:012}\",\"publisher_id\":\"h\",\
+             \"event_type\":\"image.create\",\"priority\":\"INFO\",\
+             \"payload\":{{\"id\":\"c80a1a6c-bd1f-41c5-90ee-81afedb1d58d\"}},\
+             \"timestamp\":\"2026-11-24 12:00:00.000000\"}}\n"
+        )
+    });
+    lines.collect()
+}
+
 /// Returns the notifications of images among lines. They hold no secret, so that redaction changes nothing.
 fn of_images(lines: &str) -> Vec<Value> {
     let is_image = |value: &Value| value["event_type"].as_str().unwrap().starts_with("image.");
@@ -309,6 +322,42 @@ fn a_signal_before_the_end_exits_with_3() {
         let output = CommandOutput::from(child.wait_with_output().unwrap()).expect(code);
         let message = "a signal came before the end: run the command again";
         assert_eq!(output.err.contains(message), code == 3, "{}", output.err);
+    }
+}
+
+/// A signal is no failure of the work that it stops, or that has not begun. More than 100 such failures would
+/// discard the notification that failed before. The next run reads it again.
+#[test]
+fn a_signal_counts_no_failure() {
+    // The notification 0 always fails. The work for those from 2 on does not end.
+    let script = "input=$(cat); case $input in \
+                  *8000-000000000000*) echo >> failures; exit 1;; \
+                  *8000-000000000001*) echo >> acked; exit 0;; esac; \
+                  echo >> begun; exec sleep 60";
+    // With one job, the first signal stops most of the work. With 120 jobs, the second one does.
+    for jobs in [1_usize, 120] {
+        let sandbox = Sandbox::new();
+        sandbox.file("n.jsonl", numbered(0..1));
+        let args = ["listen", "--from", "n.jsonl", "--checkpoint", "position", "--exec"];
+        let number = jobs.to_string();
+        let mut command = sandbox.command([&args[..], &[script, "--jobs", &number]].concat());
+        let mut child = command.stderr(sandbox.create("log")).spawn().unwrap();
+        let mut file = OpenOptions::new().append(true).open(sandbox.path("n.jsonl")).unwrap();
+        wait_until("the first failure", || sandbox.lines_of("failures") >= 1);
+        file.write_all(numbered(1..2).as_bytes()).unwrap();
+        wait_until("another notification is done", || sandbox.lines_of("acked") >= 1);
+        // A failure counts once another notification is acknowledged.
+        let failures = sandbox.lines_of("failures");
+        wait_until("a failure counts", || sandbox.lines_of("failures") >= failures + 2);
+        file.write_all(numbered(2..190).as_bytes()).unwrap();
+        wait_until("the work begins", || sandbox.lines_of("begun") >= jobs);
+        send_signal("TERM", &child);
+        wait_until("the command stops", || sandbox.read("log").contains("waiting up to"));
+        send_signal("TERM", &child);
+        assert_eq!(child.wait().unwrap().code(), Some(3), "{}", sandbox.read("log"));
+        let next = [&args[..], &["cat >> got", "--exec-batch", "100", "--exit-at-end"]].concat();
+        sandbox.run(next).expect(0);
+        assert_eq!(ids(&sandbox.lines("got")), ids(&values(&numbered(0..190))));
     }
 }
 
