@@ -10,7 +10,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use glance_notify::listen::{
-    Delivery, DeliveryBatch, Listener, ListenerStats, SourceConfig, SourceState,
+    Delivery, DeliveryBatch, Listener, ListenerStats, SourceConfig, SourceState, SourceStats,
 };
 use notify_archive::question::EventFilter;
 use notify_archive::record::{Arrival, EventRecord};
@@ -23,7 +23,7 @@ use super::work_ledger::WorkLedger;
 use crate::exit_status::CommandError;
 use crate::progress::ProgressLine;
 use crate::signals::StopSignals;
-use crate::terminal::{print_note, print_warning, stdout_is_closed};
+use crate::terminal::{print_error, print_note, print_warning, stdout_is_closed};
 
 /// The state of a running `listen`.
 pub(crate) struct ListenSession {
@@ -103,11 +103,15 @@ impl ListenSession {
     }
 
     /// Runs until the end, closes the listener, and sums up. Errors are part of the summary.
+    ///
+    /// A source that fails for good stops no other. The first such error decides the exit status.
     pub(crate) async fn run(mut self, mut listener: Listener) -> ListenSummary {
+        let mut first_error = None;
         let end = loop {
             let next = self.next_batch(&mut listener).await;
+            let stats = listener.stats();
             // A source that passes over lines is not idle.
-            let skipped = std::mem::replace(&mut self.skipped, listener.stats().total.skipped);
+            let skipped = std::mem::replace(&mut self.skipped, stats.total.skipped);
             if matches!(next, Err(ListenEnd::Idle)) && skipped < self.skipped {
                 self.last_arrival = Instant::now();
                 continue;
@@ -118,8 +122,19 @@ impl ListenSession {
                     Err(end) => break end,
                 },
                 Ok(None) => break ListenEnd::SourcesEnded,
+                Err(ListenEnd::Failed(error)) if stats.sources.iter().any(has_ended) => {
+                    // The end of the command prints the error of a single source.
+                    if stats.sources.len() > 1 {
+                        print_error(format_args!("a source failed: {}", error.message));
+                    }
+                    first_error.get_or_insert(error);
+                }
                 Err(end) => break end,
             }
+        };
+        let end = match (end, first_error) {
+            (end @ ListenEnd::Failed(_), _) | (end, None) => end,
+            (_, Some(error)) => ListenEnd::Failed(error),
         };
         self.finish(listener, end).await
     }
@@ -128,7 +143,8 @@ impl ListenSession {
     ///
     /// # Errors
     ///
-    /// Returns the end if there is a reason to stop.
+    /// Returns the end if there is a reason to stop. [`ListenEnd::Failed`] may be the error of one source: call
+    /// again to read from the others.
     async fn next_batch(
         &mut self,
         listener: &mut Listener,
@@ -359,6 +375,11 @@ impl ListenSession {
             _ => None,
         }
     }
+}
+
+/// Returns `true` if a source is at its end, or its task has ended.
+fn has_ended(source: &SourceStats) -> bool {
+    matches!(source.state, SourceState::Ended | SourceState::Closed)
 }
 
 /// Lets a filter learn from a record, and forgets the oldest id that it learned if there are too many.

@@ -583,6 +583,27 @@ fn standard_input_that_cannot_be_read_is_an_error() {
     }
 }
 
+/// A source that fails stops no other: all of the file is read, and the exit code is that of the error.
+#[test]
+fn a_source_that_fails_stops_no_other() {
+    let sandbox = Sandbox::new();
+    // More than the listener reads ahead.
+    let lines = numbered(0..1000);
+    sandbox.file("n.jsonl", &lines);
+    let run = |args: &[&str]| {
+        let directory = std::fs::File::open(sandbox.dir.path()).unwrap();
+        let args = [args, &["--from", "-", "--from", "n.jsonl"]].concat();
+        let output = sandbox.command(args).stdin(directory).output().unwrap();
+        let message = "a source failed: cannot read the input (name a file)";
+        CommandOutput::from(output).expect_message(2, message)
+    };
+    let output = run(&["listen", "--exit-at-end", "-o", "raw"]);
+    assert_eq!(ids(&values(&output.out)), ids(&values(&lines)));
+    let output = run(&["replay", "--dry-run"]);
+    let summary = "1000 received from 2 sources, 1000 to be forwarded";
+    assert!(output.err.contains(summary), "{}", output.err);
+}
+
 /// `--checkpoint` with several sources would mix their positions, and only a file has one: 2.
 #[test]
 fn a_checkpoint_needs_a_single_file() {
