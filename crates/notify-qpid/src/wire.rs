@@ -84,7 +84,11 @@ pub(crate) async fn authenticate(
         },
         Ok(_) => Err(context.protocol_error("it asked for another SASL step")),
         // RabbitMQ 3 closes the connection without an answer if it has no user for a certificate.
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+        // After another mechanism, the broker may just have stopped.
+        Err(error)
+            if mechanism == SaslMechanism::External
+                && error.kind() == io::ErrorKind::UnexpectedEof =>
+        {
             Err(context.login_refused(mechanism))
         }
         Err(error) => Err(disconnect(error)),

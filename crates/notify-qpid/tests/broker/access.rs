@@ -139,6 +139,21 @@ async fn names_a_broker_of_another_protocol() {
     }
 }
 
+/// A broker that stops in the middle of a login closes the connection, so the error is transient. Only a peer
+/// that answers can refuse a password.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_of_a_broker_during_a_login_is_transient() {
+    // The protocol header of SASL, and Mechanisms with PLAIN.
+    let url = serve(
+        b"AMQP\x03\x01\x00\x00\
+          \x00\x00\x00\x15\x02\x01\x00\x00\x00\x53\x40\xc0\x08\x01\xa3\x05PLAIN",
+    )
+    .await;
+    let error = failure(&url, json!({ "user": "u", "password": PLANTED })).await;
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
+    assert!(error.to_string().contains("closed the connection during the login"), "{error}");
+}
+
 /// `qpid.connect_timeout` ends the wait for a peer that accepts the connection and stays silent.
 #[tokio::test(flavor = "multi_thread")]
 async fn gives_up_on_a_peer_that_never_answers() {
@@ -182,7 +197,7 @@ async fn reads_the_password_file_at_every_connect() {
     assert_eq!(within(send_once(&mut transport, &messages)).await.accepted().len(), 3);
 }
 
-/// Starts a server that sends `answer` to every client and closes. Returns its URL.
+/// Starts a server that sends `answer` to every client, reads once more and closes. Returns its URL.
 async fn serve(answer: &'static [u8]) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("amqp://{}", listener.local_addr().unwrap());
@@ -191,7 +206,9 @@ async fn serve(answer: &'static [u8]) -> String {
             let mut header = [0; 8];
             let _ = tcp.read_exact(&mut header).await;
             let _ = tcp.write_all(answer).await;
-            let _ = tokio::time::timeout(Duration::from_secs(1), tcp.read(&mut header)).await;
+            // Unread bytes would reset the connection instead of ending it.
+            let mut rest = [0; 1024];
+            let _ = tokio::time::timeout(Duration::from_secs(1), tcp.read(&mut rest)).await;
         }
     });
     url
