@@ -39,6 +39,7 @@ use notify_core::transport::BrokerCounters;
 use notify_core::{Error, Message};
 use notify_net::{BrokerAnswer, Judge};
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::task::unconstrained;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use uuid::Uuid;
 
@@ -157,7 +158,8 @@ impl LinkTransfer<'_> {
     ///
     /// # Errors
     ///
-    /// The reason why the link is unusable. The messages without a verdict may have arrived.
+    /// The reason why the link is unusable. Every outcome that came before it counts. The messages without
+    /// a verdict may have arrived.
     ///
     /// # Cancel safety
     ///
@@ -180,6 +182,25 @@ impl LinkTransfer<'_> {
             waiting,
             any_received: false,
         };
+        let sent = self.send_all(sender, is_writing, &mut outcomes, indices).await;
+        if sent.is_err() {
+            outcomes.record_arrived();
+        }
+        sent.map(|()| outcomes.any_received)
+    }
+
+    /// Sends the messages at `indices` in order and waits for their outcomes.
+    ///
+    /// # Errors
+    ///
+    /// The reason why the link is unusable. `outcomes` may then hold outcomes that it has not recorded.
+    async fn send_all(
+        &self,
+        sender: &mut Sender,
+        is_writing: &mut bool,
+        outcomes: &mut OutcomeReceiver<'_>,
+        mut indices: VecDeque<usize>,
+    ) -> Result<(), LinkFailure> {
         while let Some(&index) = indices.front() {
             let message = &self.messages[index];
             while !outcomes.has_room_for(message) {
@@ -214,7 +235,7 @@ impl LinkTransfer<'_> {
         while !outcomes.waiting.is_empty() {
             outcomes.receive_one().await?;
         }
-        Ok(outcomes.any_received)
+        Ok(())
     }
 
     /// Counts the time from now on as blocked, once [`BLOCKED_AFTER`] has passed. Ends when it is dropped.
@@ -373,6 +394,18 @@ impl OutcomeReceiver<'_> {
             }
             _ = self.session.on_end() => Err(LinkFailure::SessionEnded),
             () = sleep_until(deadline) => Err(LinkFailure::Backlog(self.pending.len())),
+        }
+    }
+
+    /// Records the outcomes that have arrived, without a wait. Call it after the link has failed, because
+    /// a message whose outcome is lost goes out again.
+    fn record_arrived(&mut self) {
+        // A task that has used up its budget sees no outcome, so this loop runs without a budget.
+        while let Some(Some((id, sent_at, outcome))) =
+            unconstrained(self.pending.next()).now_or_never()
+        {
+            // The failure of the link is known, so the error of a delivery adds nothing.
+            let _ = self.record(id, sent_at, outcome);
         }
     }
 

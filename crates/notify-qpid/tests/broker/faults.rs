@@ -10,7 +10,7 @@ use notify_conformance::attempts::{deliver, send_once};
 use notify_conformance::samples;
 use notify_core::{Error, ErrorKind, Message, Outcome, Verdict};
 use notify_qpid::Qpid;
-use notify_testbed::broker::proton::{PeerFault, ProtonPeer};
+use notify_testbed::broker::proton::{PeerFault, PeerOutcome, ProtonPeer};
 use notify_testbed::wait::wait_until;
 use serde_json::{Value, json};
 
@@ -87,6 +87,45 @@ async fn a_detach_of_an_idle_link_costs_no_attempt() {
     }
     assert_eq!(peer.messages("notifications.info").len(), 3);
     assert_eq!(peer.state().connections, 1);
+}
+
+/// The peer settles a window of messages and detaches the link at once. The transport records every outcome,
+/// although its next message finds the link gone, so no message arrives twice.
+///
+/// One thread runs the transport and these requests, so the transport sees the outcomes and the detach together.
+#[tokio::test]
+async fn a_detach_discards_no_outcome_that_came_before_it() {
+    const WINDOW: usize = 20;
+    let peer = ProtonPeer::start();
+    let options = json!({ "window": WINDOW, "confirm_timeout": 600 });
+    let mut transport = Qpid::new(config(&peer.url(), options)).unwrap();
+    let messages = infos(0..61);
+    send_once(&mut transport, &messages[..1]).await.assert_all_accepted();
+    peer.inject(PeerFault::Hold, 0, None);
+    let first = {
+        let mut sending = std::pin::pin!(send_once(&mut transport, &messages[1..]));
+        within(async {
+            while peer.state().withheld < WINDOW {
+                let turn = Duration::from_millis(10);
+                assert!(tokio::time::timeout(turn, &mut sending).await.is_err());
+            }
+        })
+        .await;
+        peer.clear_faults();
+        assert_eq!(peer.settle_withheld(PeerOutcome::Accept), WINDOW as u64);
+        peer.detach("notifications.info");
+        // The peer answers a request before it writes to the socket.
+        std::thread::sleep(Duration::from_millis(100));
+        within(sending).await
+    };
+    assert!(first.error().is_transient(), "{first:?}");
+    assert_eq!(first.accepted().len(), WINDOW, "{first:?}");
+    within(deliver(&mut transport, &messages[1 + WINDOW..])).await;
+    let received = peer.messages("notifications.info");
+    for message in &messages[..=WINDOW] {
+        let id = message.id().to_string();
+        assert_eq!(received.iter().filter(|received| received.id == id).count(), 1, "{id}");
+    }
 }
 
 /// Injects `fault` into the middle of a batch, then checks that every message arrives in the end.
