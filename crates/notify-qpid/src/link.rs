@@ -26,7 +26,7 @@ use std::time::Duration;
 
 use fe2o3_amqp::Sender;
 use fe2o3_amqp::link::delivery::DeliveryFut;
-use fe2o3_amqp::link::{DetachError, SendError};
+use fe2o3_amqp::link::{DetachError, LinkStateError, SendError};
 use fe2o3_amqp::session::SessionHandle;
 use fe2o3_amqp::types::messaging::{
     ApplicationProperties, Data, Header, Message as AmqpMessage, MessageId, Outcome, Properties,
@@ -204,7 +204,7 @@ impl LinkTransfer<'_> {
         while let Some(&index) = indices.front() {
             let message = &self.messages[index];
             while !outcomes.has_room_for(message) {
-                outcomes.receive_one().await?;
+                outcomes.receive_one_or_detach(sender).await?;
             }
             indices.pop_front();
             outcomes.start_timeout_if_idle();
@@ -233,7 +233,7 @@ impl LinkTransfer<'_> {
             }
         }
         while !outcomes.waiting.is_empty() {
-            outcomes.receive_one().await?;
+            outcomes.receive_one_or_detach(sender).await?;
         }
         Ok(())
     }
@@ -394,6 +394,30 @@ impl OutcomeReceiver<'_> {
             }
             _ = self.session.on_end() => Err(LinkFailure::SessionEnded),
             () = sleep_until(deadline) => Err(LinkFailure::Backlog(self.pending.len())),
+        }
+    }
+
+    /// Waits for the next outcome as [`receive_one`](Self::receive_one) does, and for a detach of `sender`. A
+    /// send notices a detach by itself, so this is for the waits between sends.
+    ///
+    /// The client ends the pending deliveries of a link that the broker closes. If the broker only detaches it,
+    /// they stay pending.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`receive_one`](Self::receive_one), and the error of the detach.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses no outcome and no detach.
+    async fn receive_one_or_detach(&mut self, sender: &mut Sender) -> Result<(), LinkFailure> {
+        tokio::select! {
+            biased;
+            received = self.receive_one() => received,
+            reason = sender.on_detach() => {
+                let error = SendError::from(LinkStateError::from(reason));
+                Err(self.transfer.link_lost(&error))
+            }
         }
     }
 

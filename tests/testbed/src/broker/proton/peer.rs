@@ -53,6 +53,8 @@ pub enum PeerFault {
     Hold,
     /// The peer closes the link with an error.
     Detach,
+    /// The peer detaches the link without an error, and does not close it.
+    Suspend,
     /// The peer ends the session with an error.
     End,
     /// The peer closes the connection with an error.

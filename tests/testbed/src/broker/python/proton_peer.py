@@ -123,6 +123,8 @@ class Peer(MessagingHandler):
             self.settle(delivery, Delivery.MODIFIED)
         elif kind == "detach":
             self.end(link, "amqp:link:detach-forced")
+        elif kind == "suspend":
+            link.detach()
         elif kind == "end":
             self.end(link.session, "amqp:internal-error")
         elif kind == "close":
