@@ -7,7 +7,8 @@
 //! ├ size (u32)  ┼ offset (4 bytes)  ┼ type ┼ channel ┼ performative ┼ payload ┤
 //! ```
 //!
-//! The guard walks the performative of every frame. The payload of a `Transfer` is a part of a message;
+//! The guard walks the performative of every frame. It also bounds the deliveries of a `Disposition`, because
+//! the client library takes time for each of them. The payload of a `Transfer` is a part of a message;
 //! the guard walks it too, and remembers each unfinished message until its last frame.
 
 use std::collections::HashMap;
@@ -100,10 +101,12 @@ impl FrameRules for Amqp10Guard {
         }
         let performative = check_value(body)?;
         let (performative, payload) = body.split_at(performative);
-        if Transfer::describes(performative) {
+        if has_descriptor(performative, &TRANSFER) {
             self.check_transfer(u16::from_be_bytes([high, low]), performative, payload)?;
         } else if !payload.is_empty() {
             return Err(MALFORMED_FRAME);
+        } else if has_descriptor(performative, &DISPOSITION) {
+            check_disposition(performative)?;
         }
         report.record_greeting(body);
         Ok(Passage::Unchanged)
@@ -136,6 +139,31 @@ pub fn check_value(bytes: &[u8]) -> Result<usize, Violation> {
     }
 }
 
+/// Checks that a disposition names no more deliveries than a window holds.
+///
+/// The client library looks up every delivery from the first to the last without a pause, so a range of
+/// four billion would block its thread for minutes.
+fn check_disposition(performative: &[u8]) -> Result<(), Violation> {
+    match delivery_distance(performative) {
+        Some(distance) if distance < MAX_DELIVERIES => Ok(()),
+        Some(_) => Err(Violation::Frame("settled messages that were never sent")),
+        None => Err(MALFORMED_FRAME),
+    }
+}
+
+/// Returns the distance from the first to the last delivery of a checked disposition (section 2.7.6). Returns
+/// `None` if its fields have other types than a disposition's.
+fn delivery_distance(performative: &[u8]) -> Option<u32> {
+    let [_, first, last] = read_fields(performative)?;
+    let first = read_uint(first)?;
+    match last {
+        // Without a last delivery, the first is the only one.
+        [] | [0x40] => Some(0),
+        // Delivery numbers start again at 0 after the largest one.
+        last => Some(read_uint(last)?.wrapping_sub(first)),
+    }
+}
+
 /// The fields of a `Transfer` that tell which message it continues (section 2.7.5).
 #[derive(Debug, PartialEq, Eq)]
 struct Transfer {
@@ -145,45 +173,49 @@ struct Transfer {
 }
 
 impl Transfer {
-    /// Returns whether a performative is a transfer, by its numeric or symbolic descriptor.
-    fn describes(performative: &[u8]) -> bool {
-        let descriptor = performative.get(1..).unwrap_or_default();
-        [
-            &b"\x53\x14"[..],
-            b"\x80\0\0\0\0\0\0\0\x14",
-            b"\xa3\x12amqp:transfer:list",
-            b"\xb3\0\0\0\x12amqp:transfer:list",
-        ]
-        .iter()
-        .any(|transfer| descriptor.starts_with(transfer))
-    }
-
     /// Reads a checked performative. Returns `None` if its fields have other types than a transfer's.
     fn read(performative: &[u8]) -> Option<Self> {
-        let list = performative.get(1..)?;
-        let list = list.get(check_value(list).ok()?..)?;
-        let mut rest = match list.first()? {
-            0x45 => &[],
-            0xc0 => list.get(3..)?,
-            0xd0 => list.get(9..)?,
-            _ => return None,
-        };
-        let mut fields = [&[][..]; 10];
-        for field in &mut fields {
-            if rest.is_empty() {
-                break;
-            }
-            (*field, rest) = rest.split_at(check_value(rest).ok()?);
-        }
-        let handle = match *fields[0] {
-            [0x43] => 0,
-            [0x52, handle] => u32::from(handle),
-            [0x70, a, b, c, d] => u32::from_be_bytes([a, b, c, d]),
-            _ => return None,
-        };
+        let [handle, _, _, _, _, more, _, _, _, aborted] = read_fields(performative)?;
+        let handle = read_uint(handle)?;
         let is_true = |field: &[u8]| matches!(field, [0x41] | [0x56, 1]);
-        let is_aborted = is_true(fields[9]);
-        Some(Self { handle, is_last: !is_true(fields[5]) || is_aborted, is_aborted })
+        let is_aborted = is_true(aborted);
+        Some(Self { handle, is_last: !is_true(more) || is_aborted, is_aborted })
+    }
+}
+
+/// Returns whether a performative has one of `descriptors`.
+fn has_descriptor(performative: &[u8], descriptors: &[&[u8]]) -> bool {
+    let descriptor = performative.get(1..).unwrap_or_default();
+    descriptors.iter().any(|expected| descriptor.starts_with(expected))
+}
+
+/// Returns the first fields of a checked performative. An absent field is empty.
+fn read_fields<const COUNT: usize>(performative: &[u8]) -> Option<[&[u8]; COUNT]> {
+    let list = performative.get(1..)?;
+    let list = list.get(check_value(list).ok()?..)?;
+    let mut rest = match list.first()? {
+        0x45 => &[],
+        0xc0 => list.get(3..)?,
+        0xd0 => list.get(9..)?,
+        _ => return None,
+    };
+    let mut fields = [&[][..]; COUNT];
+    for field in &mut fields {
+        if rest.is_empty() {
+            break;
+        }
+        (*field, rest) = rest.split_at(check_value(rest).ok()?);
+    }
+    Some(fields)
+}
+
+/// Reads a field of the type `uint`, in each of its encodings.
+fn read_uint(field: &[u8]) -> Option<u32> {
+    match *field {
+        [0x43] => Some(0),
+        [0x52, number] => Some(u32::from(number)),
+        [0x70, a, b, c, d] => Some(u32::from_be_bytes([a, b, c, d])),
+        _ => None,
     }
 }
 
@@ -195,6 +227,22 @@ const HEADER_BYTES: usize = 8;
 const MAX_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
 /// The most messages that may be unfinished at a time.
 const MAX_MESSAGES: usize = 256;
+/// The most deliveries that one disposition may name: the largest `qpid.window`.
+const MAX_DELIVERIES: u32 = 65_536;
+/// The descriptors of a `Transfer`, numeric and symbolic.
+const TRANSFER: [&[u8]; 4] = [
+    b"\x53\x14",
+    b"\x80\0\0\0\0\0\0\0\x14",
+    b"\xa3\x12amqp:transfer:list",
+    b"\xb3\0\0\0\x12amqp:transfer:list",
+];
+/// The descriptors of a `Disposition`, numeric and symbolic.
+const DISPOSITION: [&[u8]; 4] = [
+    b"\x53\x15",
+    b"\x80\0\0\0\0\0\0\0\x15",
+    b"\xa3\x15amqp:disposition:list",
+    b"\xb3\0\0\0\x15amqp:disposition:list",
+];
 const MALFORMED_FRAME: Violation = Violation::Frame("sent a malformed frame");
 
 #[cfg(test)]
@@ -346,5 +394,40 @@ mod tests {
         };
         let result = (0..1000).try_for_each(|handle| frames.push(&part(handle)));
         assert!(format!("{result:?}").contains("too many unfinished messages"), "{result:?}");
+    }
+
+    /// A disposition names as many deliveries as a window holds at most, in every encoding and across the
+    /// largest delivery number. Without a last delivery it names one.
+    #[test]
+    fn bounds_the_deliveries_of_a_disposition() {
+        for (count, fields) in [
+            (2, &b"\x41\x43"[..]),
+            (3, b"\x41\x43\x40"),
+            (3, b"\x41\x43\x43"),
+            (3, b"\x41\x52\x09\x52\xc8"),
+            (3, b"\x41\x70\xff\xff\xff\xff\x43"),
+            (5, b"\x41\x43\x70\0\0\xff\xff\x41\0\x53\x24\x45"),
+        ] {
+            frames().push(&frame(1, &performative(0x15, count, fields))).expect("it passes");
+        }
+        for (count, fields, expected) in [
+            (3, &b"\x41\x43\x70\xff\xff\xff\xff"[..], "never sent"),
+            (3, b"\x41\x43\x70\0\x01\0\0", "never sent"),
+            (3, b"\x41\x52\x02\x70\0\x01\0\x02", "never sent"),
+            (3, b"\x41\x52\x01\x43", "never sent"),
+            (1, b"\x41", "malformed frame"),
+            (3, b"\x41\x40\x43", "malformed frame"),
+            (3, b"\x41\x43\x41", "malformed frame"),
+        ] {
+            let frame = frame(1, &performative(0x15, count, fields));
+            let error = frames().push(&frame).expect_err(expected);
+            assert!(format!("{error:?}").contains(expected), "{error:?}, not {expected}");
+        }
+        let short = b"\xc0\x08\x03\x41\x43\x70\xff\xff\xff\xff";
+        for descriptor in DISPOSITION {
+            let frame = frame(1, &[b"\0", descriptor, short].concat());
+            let error = frames().push(&frame).expect_err("it names four billion");
+            assert!(format!("{error:?}").contains("never sent"), "{error:?}");
+        }
     }
 }

@@ -76,6 +76,19 @@ async fn no_nesting_from_a_peer_overflows_a_stack() {
     }
 }
 
+/// A disposition of four billion deliveries ends the connection, because the client would look up each one.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_disposition_of_a_peer_blocks_a_thread() {
+    let fields = sized(0xd0, 4, b"\x41\x43\x70\xff\xff\xff\xff\x41");
+    let body = [b"\x00\x53\x15", &fields[..]].concat();
+    let url = serve([open(&[0x40]), frame(0, &body)].concat()).await;
+    let mut transport = Qpid::new(config(&url, json!({ "connect_timeout": 30 }))).unwrap();
+    let error = within(send_once(&mut transport, &samples::messages(0..1))).await.result;
+    let error = error.unwrap_err();
+    assert!(error.is_transient(), "{error:?}");
+    assert!(error.to_string().contains("settled messages that were never sent"), "{error:?}");
+}
+
 /// Returns the frame of an Open with `value` as a property.
 fn open(value: &[u8]) -> Vec<u8> {
     let entries = [b"\xa3\x01k", value].concat();
