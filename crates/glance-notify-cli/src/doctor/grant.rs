@@ -33,17 +33,15 @@ pub(super) fn print(user: &str, sources: &[SourceConfig]) -> Result<ExitStatus, 
 fn commands(user: &str, brokers: &[&RabbitSourceConfig]) -> String {
     let mut grants: Vec<VirtualHostGrant> = Vec::new();
     for broker in brokers {
-        let place = VirtualHostGrant::at(broker);
+        let mut new = VirtualHostGrant::at(broker);
         let known = grants
             .iter_mut()
-            .find(|grant| grant.hosts == place.hosts && grant.virtual_host == place.virtual_host);
-        match known {
-            Some(grant) => grant.add(broker),
-            None => {
-                let mut grant = place;
-                grant.add(broker);
-                grants.push(grant);
-            }
+            .find(|grant| grant.hosts == new.hosts && grant.virtual_host == new.virtual_host);
+        if let Some(known) = known {
+            known.add(broker);
+        } else {
+            new.add(broker);
+            grants.push(new);
         }
     }
     let mut text = String::new();

@@ -174,13 +174,12 @@ async fn depth(
 ) -> Result<Result<Option<QueueDepth>>> {
     let channel = in_time(connection, config, connection.open_channel()).await?;
     let limit = config.endpoint.connect_timeout;
-    let found = match timeout(limit, silently(look_up(&channel, queue))).await {
-        Ok(found) => found.map_err(|error| connection.context.explain(&error, Operation::Consume)),
-        Err(_) => {
-            let entity = BrokerEntity::Queue(queue);
-            let problem = format!("did not answer a declaration of {entity}");
-            Err(connection.context.timeout_error(&problem, None))
-        }
+    let context = &connection.context;
+    let found = if let Ok(found) = timeout(limit, silently(look_up(&channel, queue))).await {
+        found.map_err(|error| context.explain(&error, Operation::Consume))
+    } else {
+        let entity = BrokerEntity::Queue(queue);
+        Err(context.timeout_error(&format!("did not answer a declaration of {entity}"), None))
     };
     let count = |found: Queue| {
         QueueDepth::new(queue.as_str(), found.message_count(), found.consumer_count())
