@@ -10,10 +10,9 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use notify_core::EventType;
 use serde::Serialize;
-use time::{Duration, OffsetDateTime};
 
+use super::audited_request::ImageRequests;
 use crate::record::audit_facts::AuditFacts;
 use crate::record::event_record::EventRecord;
 
@@ -34,7 +33,7 @@ use crate::record::event_record::EventRecord;
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct AuditTrail {
-    requests: HashMap<Arc<str>, Vec<AuditedRequest>>,
+    images: HashMap<Arc<str>, ImageRequests>,
 }
 
 /// The user that caused an event, as the evidence shows it.
@@ -79,37 +78,24 @@ pub enum ActorFinding {
     Unknown(&'static str),
 }
 
-/// A request that keystonemiddleware audited.
-#[derive(Clone, Debug)]
-struct AuditedRequest {
-    audit_id: Option<String>,
-    start: OffsetDateTime,
-    /// The time of the response, if it was seen.
-    end: Option<OffsetDateTime>,
-    is_success: bool,
-    action: String,
-    path: String,
-    actor: Option<Actor>,
-}
-
 impl AuditTrail {
     /// Takes the request of an audit event. Ignores other events, and requests without an image's id.
+    ///
+    /// It takes records in any order, and keeps no request that can cause no event.
     pub fn add(&mut self, record: &EventRecord) {
-        let Some(subject) = record.subject.as_ref().filter(|_| record.is_audit()) else { return };
-        let Some(facts) = AuditFacts::of(&record.body) else { return };
-        let requests = self.requests.entry(Arc::clone(subject)).or_default();
-        let is_response = record.event_type.as_str() == RESPONSE;
-        let is_same = |request: &AuditedRequest| facts.id.is_some() && request.audit_id == facts.id;
-        let index = requests.iter().position(is_same).unwrap_or(requests.len());
-        if index == requests.len() {
-            requests.push(AuditedRequest::new(record.timestamp, facts.clone()));
+        if record.is_audit()
+            && let Some(facts) = AuditFacts::of(&record.body)
+        {
+            self.add_request(record, facts);
         }
-        let request = &mut requests[index];
-        request.start = request.start.min(record.timestamp);
-        if is_response {
-            request.end = Some(record.timestamp);
-            request.is_success = facts.outcome == "success";
-        }
+    }
+
+    /// Takes the request of an audit event with these facts.
+    pub(crate) fn add_request(&mut self, record: &EventRecord, facts: AuditFacts) {
+        let Some(subject) = record.subject.as_ref().filter(|_| facts.effect().is_some()) else {
+            return;
+        };
+        self.images.entry(Arc::clone(subject)).or_default().add(record, facts);
     }
 
     /// Returns the actor of an event, if the evidence names exactly one.
@@ -130,12 +116,12 @@ impl AuditTrail {
         });
         let audited = self.audited_actors(record);
         match (audited.as_slice(), named) {
-            ([], None) => ActorFinding::Unknown(NO_EVIDENCE),
+            ([], None) => ActorFinding::NO_EVIDENCE,
             ([], Some(named)) => ActorFinding::Known(named),
             ([first, rest @ ..], named) => {
                 let same = |actor: &Actor| actor.user_id == first.user_id;
-                if rest.iter().all(|actor| same(actor)) && named.as_ref().is_none_or(same) {
-                    ActorFinding::Known((*first).clone())
+                if rest.iter().all(same) && named.as_ref().is_none_or(same) {
+                    ActorFinding::Known(first.clone())
                 } else {
                     ActorFinding::Unknown(AMBIGUOUS)
                 }
@@ -143,78 +129,20 @@ impl AuditTrail {
         }
     }
 
-    /// Returns the initiators of all successful requests that can have caused an event.
-    fn audited_actors(&self, record: &EventRecord) -> Vec<&Actor> {
-        let requests = record.subject.as_ref().and_then(|subject| self.requests.get(subject));
-        let requests = requests.map(Vec::as_slice).unwrap_or_default().iter();
-        let mut fitting: Vec<_> =
-            requests.filter(|request| request.is_success && request.fits(record)).collect();
-        fitting.sort_by_key(|request| (record.timestamp - request.start).abs());
-        fitting.iter().filter_map(|request| request.actor.as_ref()).collect()
-    }
-}
-
-impl AuditedRequest {
-    fn new(start: OffsetDateTime, facts: AuditFacts) -> Self {
-        Self {
-            audit_id: facts.id.clone(),
-            start,
-            end: None,
-            is_success: false,
-            action: facts.action.clone(),
-            path: facts.request_path.clone().unwrap_or_default(),
-            actor: actor_in(facts),
-        }
-    }
-
-    /// Returns `true` if the request can have caused the event: by its method, its path and its time.
-    fn fits(&self, record: &EventRecord) -> bool {
-        let Some(end) = self.end else { return false };
-        let is_send = record.event_type == EventType::ImageSend;
-        // Data flows after the response's headers, which is when keystonemiddleware writes the audit event.
-        let end = end.saturating_add(if is_send { LONGEST_DOWNLOAD } else { CLOCK_TOLERANCE });
-        let start = self.start.saturating_sub(CLOCK_TOLERANCE);
-        let is_then = (start..=end).contains(&record.timestamp);
-        let receives = || match (&record.receiver_user, &self.actor) {
-            (Some(user), Some(actor)) => **user == *actor.user_id,
-            _ => true,
-        };
-        is_then && self.does(record) && (!is_send || receives())
-    }
-
-    /// Returns `true` if a request with this method and path emits this event.
-    fn does(&self, record: &EventRecord) -> bool {
-        let (action, path) = (self.action.as_str(), self.path.as_str());
-        let below = self.path_below_image();
-        let is_write = matches!(action, "create" | "update");
-        match &record.event_type {
-            EventType::ImageDelete => action == "delete" && below.is_empty(),
-            EventType::ImageSend => {
-                action.starts_with("read")
-                    && (below == "file" || (below.is_empty() && path.contains("/v1/")))
-            }
-            EventType::ImageUpdate => {
-                below != "members" && (is_write || (action == "delete" && !below.is_empty()))
-            }
-            EventType::ImagePrepare | EventType::ImageUpload | EventType::ImageActivate => {
-                is_write && !matches!(below, "members" | "tags")
-            }
-            other => match other.as_str().strip_prefix("image.member.") {
-                Some(method) => below == "members" && action == method,
-                None => false,
-            },
-        }
-    }
-
-    /// Returns the path segment behind the image's id: `file`, `members`, `actions`, or nothing.
-    fn path_below_image(&self) -> &str {
-        let path = self.path.split(['?', '#']).next().unwrap_or_default();
-        let mut segments = path.split('/').skip_while(|segment| *segment != "images");
-        segments.nth(2).unwrap_or_default()
+    /// Returns the initiators of the successful requests that can have caused an event: each user once, and the
+    /// nearest in time first.
+    fn audited_actors(&self, record: &EventRecord) -> Vec<Actor> {
+        let requests = record.subject.as_ref().and_then(|subject| self.images.get(subject));
+        let nearest = requests.map(|requests| requests.nearest(record)).unwrap_or_default();
+        nearest.into_iter().filter_map(|request| actor_in(request.facts().clone())).collect()
     }
 }
 
 impl ActorFinding {
+    /// The result for an event without any evidence.
+    pub const NO_EVIDENCE: Self =
+        Self::Unknown("no audit event and no sender names a user for this event");
+
     /// Returns the actor, if it is known.
     pub fn actor(&self) -> Option<&Actor> {
         match self {
@@ -256,15 +184,5 @@ fn actor_in(facts: AuditFacts) -> Option<Actor> {
     })
 }
 
-/// The event type of an audit event with an outcome.
-const RESPONSE: &str = "audit.http.response";
-
-/// The largest difference between the clocks of one host's programs that matching accepts.
-const CLOCK_TOLERANCE: Duration = Duration::SECOND;
-
-/// The longest time between the headers of a download and its notification that matching accepts.
-const LONGEST_DOWNLOAD: Duration = Duration::HOUR;
-
-const NO_EVIDENCE: &str = "no audit event and no sender names a user for this event";
 const AMBIGUOUS: &str = "the evidence names different users";
 const NO_TOKEN: &str = "the request had no valid token";

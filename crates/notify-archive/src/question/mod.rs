@@ -7,6 +7,7 @@
 
 pub(crate) mod actor;
 pub(crate) mod answer_table;
+pub(crate) mod audited_request;
 pub(crate) mod calendar;
 pub(crate) mod coverage;
 pub(crate) mod event_filter;

@@ -29,7 +29,10 @@ use crate::record::image_ids::is_uuid;
 pub struct Timeline {
     selector: Arc<str>,
     ids: BTreeSet<Arc<str>>,
+    /// The records that the answer shows.
     records: Vec<EventRecord>,
+    /// The audited requests. The answer shows few of their records, so only those keep their bodies.
+    trail: AuditTrail,
     /// Records that may belong to the answer, until all ids are known.
     undecided: VecDeque<EventRecord>,
     left_out: u64,
@@ -73,6 +76,7 @@ impl Timeline {
             ids: BTreeSet::from([Arc::clone(&selector)]),
             selector,
             records: Vec::new(),
+            trail: AuditTrail::default(),
             undecided: VecDeque::new(),
             left_out: 0,
         }
@@ -87,13 +91,17 @@ impl Timeline {
                 self.ids.insert(Arc::clone(subject));
             }
             if self.ids.contains(subject) {
-                self.records.push(record.clone());
+                self.keep(record.clone());
                 return;
             }
         }
-        // An id has no other names; only failures that name no image can still belong to it.
-        let is_open = record.subject.is_none() || !is_uuid(&self.selector);
-        if !is_open || !(record.is_audit() || record.is_image()) {
+        let is_undecided = match &record.subject {
+            None => is_failed_upload(record),
+            // An id has no other names; only failures that name no image can still belong to it.
+            Some(_) if is_uuid(&self.selector) => false,
+            Some(_) => record.is_image() || is_useful_audit(record),
+        };
+        if !is_undecided {
             return;
         }
         if self.undecided.len() == MOST_UNDECIDED {
@@ -108,17 +116,14 @@ impl Timeline {
         let undecided = std::mem::take(&mut self.undecided);
         let (known, loose): (Vec<_>, Vec<_>) =
             undecided.into_iter().partition(|record| record.subject.is_some());
-        self.records.extend(
-            known
-                .into_iter()
-                .filter(|r| r.subject.as_ref().is_some_and(|id| self.ids.contains(id))),
-        );
+        for record in known {
+            if record.subject.as_ref().is_some_and(|id| self.ids.contains(id)) {
+                self.keep(record);
+            }
+        }
         self.records.sort_by_key(|record| (record.timestamp, record.message_id));
         let related = related_failures(&self.records, loose);
-        let mut trail = AuditTrail::default();
-        for record in &self.records {
-            trail.add(record);
-        }
+        let trail = self.trail;
         let mut answer = TimelineAnswer::default();
         let mut lives: BTreeMap<Arc<str>, ImageLife> = BTreeMap::new();
         let mut records = self.records;
@@ -128,9 +133,6 @@ impl Timeline {
         order.sort_by_key(|index| (records[*index].timestamp, records[*index].message_id));
         for index in order {
             let record = &records[index];
-            if record.is_audit() && !is_refused(record) {
-                continue;
-            }
             let is_possibly_related = index >= first_related;
             let id = record.subject.clone().unwrap_or_default();
             let life = lives.entry(id).or_default();
@@ -158,6 +160,19 @@ impl Timeline {
         }
         answer.ids = lives.into_keys().collect();
         answer
+    }
+
+    /// Takes a record that belongs to the answer. Of audit events, the answer shows only refused requests.
+    fn keep(&mut self, record: EventRecord) {
+        if record.is_audit() {
+            let Some(facts) = AuditFacts::of(&record.body) else { return };
+            let is_refused = facts.is_refused();
+            self.trail.add_request(&record, facts);
+            if !is_refused {
+                return;
+            }
+        }
+        self.records.push(record);
     }
 }
 
@@ -263,9 +278,6 @@ impl ImageLife {
 
 /// Returns the failed uploads without an image's id that may belong to an open upload in `records`.
 fn related_failures(records: &[EventRecord], loose: Vec<EventRecord>) -> Vec<EventRecord> {
-    let is_failure = |record: &EventRecord| {
-        record.event_type == EventType::ImageUpload && record.priority == Priority::Error
-    };
     let mut open: Vec<(&Arc<str>, OffsetDateTime, Option<OffsetDateTime>)> = Vec::new();
     for record in records {
         match record.event_type {
@@ -284,7 +296,7 @@ fn related_failures(records: &[EventRecord], loose: Vec<EventRecord>) -> Vec<Eve
             **publisher == record.publisher_id && (*start..=end).contains(&record.timestamp)
         })
     };
-    loose.into_iter().filter(|record| is_failure(record) && belongs(record)).collect()
+    loose.into_iter().filter(belongs).collect()
 }
 
 /// Returns a sentence about an event, if it says more than its type.
@@ -318,10 +330,16 @@ fn note_of(record: &EventRecord) -> Option<String> {
     }
 }
 
-/// Returns `true` for an audit event of a request that failed.
-fn is_refused(record: &EventRecord) -> bool {
-    AuditFacts::of(&record.body)
-        .is_some_and(|facts| facts.outcome == "failure" && facts.user_id.is_some())
+/// Returns `true` for a failed upload.
+fn is_failed_upload(record: &EventRecord) -> bool {
+    record.event_type == EventType::ImageUpload && record.priority == Priority::Error
+}
+
+/// Returns `true` for an audit event that can name an actor, or that a timeline shows.
+fn is_useful_audit(record: &EventRecord) -> bool {
+    record.is_audit()
+        && AuditFacts::of(&record.body)
+            .is_some_and(|facts| facts.effect().is_some() || facts.is_refused())
 }
 
 /// The most undecided records that a question keeps.

@@ -8,7 +8,7 @@ pub(crate) mod image_ids;
 pub(crate) mod record_lines;
 pub(crate) mod record_reader;
 
-pub use audit_facts::AuditFacts;
+pub use audit_facts::{AuditFacts, RequestEffect};
 pub use event_record::{Arrival, EventRecord};
 pub use record_lines::{RecordLine, RecordLines};
 pub use record_reader::{RecordReader, UnreadableRecord};

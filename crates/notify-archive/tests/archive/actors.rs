@@ -127,6 +127,54 @@ fn a_time_at_the_end_of_the_calendar_ends_no_question() {
     }
 }
 
+/// Any user can read an image as often as they like, and ask for it after its deletion. That hides no actor, and the
+/// answer has the refused requests only.
+#[test]
+fn a_flood_of_reads_hides_no_actor() {
+    let path = format!("/v2/images/{IMAGE}");
+    let flood = |hour: u32, outcome| {
+        let clocks = (0..1000).map(move |n| format!("{hour}:{:02}:{:02}", n / 60, n % 60));
+        clocks.flat_map(move |clock| {
+            let path = format!("/v2/images/{IMAGE}");
+            request("mallory", "read", &path, outcome, [clock.as_str(), clock.as_str()])
+        })
+    };
+    let mut timeline = Timeline::new(IMAGE);
+    let deletion = request("alice", "delete", &path, "success", ["12:00:04", "12:00:06"]);
+    let event = event("image.delete", "12:00:05", &json!({"id": IMAGE, "owner": "web"}));
+    let records = flood(11, "success").chain(deletion).chain([event]).chain(flood(12, "failure"));
+    for record in records {
+        timeline.add(&record);
+    }
+    let entries = timeline.finish().entries;
+    assert_eq!(entries.len(), 1001);
+    let is_deletion = |record: &EventRecord| record.event_type == EventType::ImageDelete;
+    let deleted = entries.iter().find(|entry| is_deletion(&entry.record)).unwrap();
+    assert_eq!(deleted.actor.to_string(), "alice");
+    let mut refused = entries.iter().filter(|entry| !is_deletion(&entry.record));
+    assert!(refused.all(|entry| entry.actor.to_string() == "mallory"));
+}
+
+/// A question by name knows the image late. Until then, reads displace no evidence.
+#[test]
+fn reads_displace_no_evidence_of_a_name() {
+    let path = format!("/v2/images/{IMAGE}");
+    let mut timeline = Timeline::new("debian-12");
+    for record in request("alice", "delete", &path, "success", ["12:00:04", "12:00:06"]) {
+        timeline.add(&record);
+    }
+    // A question keeps 200 000 records until it knows the ids of the name.
+    let [read, _] = request("mallory", "read", &path, "success", ["12:00:04", "12:00:06"]);
+    for _ in 0..200_000 {
+        timeline.add(&read);
+    }
+    timeline.add(&event("image.delete", "12:00:05", &json!({"id": IMAGE, "name": "debian-12"})));
+    let answer = timeline.finish();
+    let actors: Vec<_> = answer.entries.iter().map(|entry| entry.actor.to_string()).collect();
+    assert_eq!(actors, ["alice"]);
+    assert_eq!(answer.anomalies, [""; 0]);
+}
+
 proptest! {
     /// The owner of an image appears in no actor, whatever happens to the image: only audit events and log
     /// prefixes name users here, and the owner is none of them.
