@@ -1,7 +1,5 @@
 //! The pages `/image` and `/task`: the life of one image or task.
 
-use std::collections::VecDeque;
-
 use askama::Template;
 use axum::http::StatusCode;
 use glance_notify::codec::serde_json::{self, Value};
@@ -17,6 +15,7 @@ use super::drawing::WIDTHS;
 use super::drawing::life_diagram::LifeDiagram;
 use super::event_line::PriorityBadge;
 use super::life_phase::LifeStatus;
+use super::life_records::{LifeRecords, MOST_LINES};
 use super::page_error::PageError;
 use super::page_frame::PageFrame;
 use super::page_query::PageParameter;
@@ -109,29 +108,6 @@ struct DownloadLine {
     json_url: String,
 }
 
-/// The records of a life, bounded by kind, so that many downloads displace no other event.
-#[derive(Default)]
-struct LifeRecords {
-    downloads: KeptRecords,
-    /// Audit events, and failures that name no image.
-    evidence: KeptRecords,
-    events: KeptRecords,
-    /// The bytes of all downloads.
-    bytes: u128,
-    /// The time of the first of all downloads and events.
-    first: Option<OffsetDateTime>,
-    /// The time of the last of all downloads and events.
-    last: Option<OffsetDateTime>,
-}
-
-/// The oldest and the newest records of a kind. The timeline gets the oldest at once.
-#[derive(Default)]
-struct KeptRecords {
-    /// The number of all records.
-    count: usize,
-    newest: VecDeque<EventRecord>,
-}
-
 /// Makes the page.
 pub(super) fn life(request: &PageRequest<'_>) -> Result<PageContent, PageError> {
     PageError::check(&request.selection)?;
@@ -193,13 +169,13 @@ impl LifeTemplate {
             events: entries
                 .iter()
                 .take(MOST_LINES)
-                .map(|e| ImageEventRow::new(request, e))
+                .map(|entry| ImageEventRow::new(request, entry, records))
                 .collect(),
             left_out: (unshown > 0).then(|| format!("{} more events", grouped(unshown))),
-            downloads: downloads.map(|entry| DownloadLine::new(request, entry)).collect(),
+            downloads: downloads.map(|entry| DownloadLine::new(request, entry, records)).collect(),
             download_summary: format!(
                 "{} of {} in all",
-                counted(records.downloads.count, "download"),
+                counted(records.download_count(), "download"),
                 short_bytes(records.bytes)
             ),
             search_url: search.url(SEARCH_PATH),
@@ -208,56 +184,8 @@ impl LifeTemplate {
     }
 }
 
-impl LifeRecords {
-    /// Takes the next record, the oldest first.
-    fn add(&mut self, record: &EventRecord, timeline: &mut Timeline) {
-        if record.is_audit() || record.subject.is_none() {
-            self.evidence.add(record, timeline);
-            return;
-        }
-        self.first = self.first.into_iter().chain([record.timestamp]).min();
-        self.last = self.last.max(Some(record.timestamp));
-        if record.event_type == EventType::ImageSend {
-            self.bytes += u128::from(record.bytes_sent.unwrap_or_default());
-            self.downloads.add(record, timeline);
-        } else {
-            self.events.add(record, timeline);
-        }
-    }
-
-    /// Gives the newest records to the timeline.
-    fn add_newest(&mut self, timeline: &mut Timeline) {
-        for kind in [&mut self.events, &mut self.downloads, &mut self.evidence] {
-            for record in kind.newest.drain(..) {
-                timeline.add(&record);
-            }
-        }
-    }
-
-    /// Returns the number of records that the timeline does not get.
-    fn left_out(&self) -> usize {
-        let kinds = [&self.events, &self.downloads, &self.evidence];
-        kinds.iter().map(|kind| kind.count.saturating_sub(MOST_RECORDS)).sum()
-    }
-}
-
-impl KeptRecords {
-    fn add(&mut self, record: &EventRecord, timeline: &mut Timeline) {
-        self.count += 1;
-        // The list of events begins with the oldest, without a hole.
-        if self.count <= MOST_LINES {
-            timeline.add(record);
-            return;
-        }
-        if self.newest.len() == MOST_RECORDS - MOST_LINES {
-            self.newest.pop_front();
-        }
-        self.newest.push_back(record.clone());
-    }
-}
-
 impl ImageEventRow {
-    fn new(request: &PageRequest<'_>, entry: &TimelineEntry) -> Self {
+    fn new(request: &PageRequest<'_>, entry: &TimelineEntry, records: &LifeRecords) -> Self {
         let record = &entry.record;
         Self {
             time: request.time(record.timestamp),
@@ -269,7 +197,7 @@ impl ImageEventRow {
                 Priority::Error | Priority::Critical => "bad",
                 _ => LifeStatus::default().after(entry).phase.class(),
             },
-            actor: ActorText::new(request, &entry.actor),
+            actor: ActorText::new(request, entry, records),
             sender: PageText::new(&record.publisher_id),
             trace: record.context.traceparent().map(PageText::new),
             note: entry.note.as_deref().map(|note| PageText::up_to(note, 600)),
@@ -282,9 +210,13 @@ impl ImageEventRow {
 }
 
 impl ActorText {
-    fn new(request: &PageRequest<'_>, finding: &ActorFinding) -> Self {
+    fn new(request: &PageRequest<'_>, entry: &TimelineEntry, records: &LifeRecords) -> Self {
+        let finding = &entry.actor;
         let Some(actor) = finding.actor() else {
+            let is_evidence_left_out = *finding == ActorFinding::NO_EVIDENCE
+                && records.lacks_evidence(&entry.record.event_type);
             let reason = match finding {
+                _ if is_evidence_left_out => EVIDENCE_LEFT_OUT,
                 ActorFinding::Unknown(reason) => *reason,
                 ActorFinding::Known(_) => "",
             };
@@ -322,7 +254,7 @@ impl ChangeLine {
 }
 
 impl DownloadLine {
-    fn new(request: &PageRequest<'_>, entry: &TimelineEntry) -> Self {
+    fn new(request: &PageRequest<'_>, entry: &TimelineEntry, records: &LifeRecords) -> Self {
         let record = &entry.record;
         let bytes = record.bytes_sent.map(u128::from);
         let unknown = || "unknown".to_owned();
@@ -334,7 +266,7 @@ impl DownloadLine {
             user: PageText::new(record.receiver_user.as_deref().unwrap_or_default()),
             address: PageText::new(&address_of(record).unwrap_or_default()),
             is_complete: !matches!(record.priority, Priority::Error | Priority::Critical),
-            actor: ActorText::new(request, &entry.actor),
+            actor: ActorText::new(request, entry, records),
             json_url: request.event_url(record, JSON_PATH),
         }
     }
@@ -372,7 +304,7 @@ fn facts(
         entry.record.event_type == EventType::ImageDelete && entry.record.priority == Priority::Info
     });
     let deletion = deleted.map(|entry| {
-        let actor = ActorText::new(request, &entry.actor);
+        let actor = ActorText::new(request, entry, records);
         format!("{} ({})", actor.name, actor.detail)
     });
     let facts = [
@@ -407,10 +339,8 @@ fn counted(number: usize, noun: &str) -> String {
     format!("{} {noun}{}", grouped(number), if number == 1 { "" } else { "s" })
 }
 
-/// The most records of a kind that a page looks at: the oldest [`MOST_LINES`] and the newest.
-const MOST_RECORDS: usize = 5000;
-/// The most lines of a table.
-const MOST_LINES: usize = 300;
+/// The reason why an actor is not known, if the page does not have all audit events.
+const EVIDENCE_LEFT_OUT: &str = "some audit events are not on this page: ask `glance-notify who`";
 /// The most events of a drawing.
 const MOST_MARKS: usize = 300;
 /// The most differences of one event.

@@ -32,6 +32,7 @@ mod http_server;
 mod image_page;
 mod interval_form;
 mod life_phase;
+mod life_records;
 mod page_error;
 mod page_frame;
 mod page_query;

@@ -217,20 +217,13 @@ fn the_newest_of_many_failures_are_shown() {
 #[test]
 fn the_newest_of_a_long_life_are_shown() {
     let id = "00000000-0000-4000-8000-0000000f0000";
-    let line = |number: u32, event_type: &str, payload| {
-        let line = image_line(number, event_type, payload);
-        let mut line: serde_json::Value = serde_json::from_str(&line).unwrap();
-        let (hour, minute, second) = (number / 3600, number / 60 % 60, number % 60);
-        line["timestamp"] = json!(format!("2026-11-24 {hour:02}:{minute:02}:{second:02}"));
-        line.to_string()
-    };
-    let update = |number| line(number, "image.update", json!({"id": id, "size": 7}));
+    let update = |number| line_of_second(number, "image.update", json!({"id": id, "size": 7}));
     let download = |number| {
         let payload =
             json!({"id": id, "image_id": id, "bytes_sent": 1, "receiver_user_id": "alice"});
-        line(number, "image.send", payload)
+        line_of_second(number, "image.send", payload)
     };
-    let deletion = line(6000, "image.delete", json!({ "id": id }));
+    let deletion = line_of_second(6000, "image.delete", json!({ "id": id }));
     let lines = (0..6000).map(update).chain([deletion]).chain((6001..12_001).map(download));
     let site = RunningSite::start(&lines.collect::<Vec<_>>().join("\n"));
     let shown = page(&site, &format!("/image?id={id}"));
@@ -243,6 +236,43 @@ fn the_newest_of_a_long_life_are_shown() {
         let cell = format!("<span class=\"clock\">{clock}</span>");
         assert_eq!(downloads.contains(&cell), is_shown, "{clock}");
     }
+}
+
+/// A flood of audited requests before and after a deletion does not hide its actor, whatever the requests are.
+#[test]
+fn a_flood_of_requests_does_not_hide_who_deleted() {
+    let read = |second| request_lines(second, "read", "success");
+    let refused_read = |second| request_lines(second, "read", "failure");
+    let refused_deletion = |second| request_lines(second, "delete", "failure");
+    let mut lines: Vec<_> = (0..150).flat_map(|number| read(3 * number)).collect();
+    lines.extend(request_lines(600, "delete", "success"));
+    lines.push(line_of_second(601, "image.delete", json!({ "id": FLOODED })));
+    lines.extend((0..2500).flat_map(|number| refused_read(1000 + 3 * number)));
+    lines.extend((0..2700).flat_map(|number| refused_deletion(9000 + 3 * number)));
+    let site = RunningSite::start(&lines.join("\n"));
+    let shown = page(&site, &format!("/image?id={FLOODED}"));
+    assert!(shown.contains("<dt>Deleted by</dt><dd><bdi>mallory (audit event)"), "{shown}");
+    // The page looks at 5000 of 5200 refused requests, and lists 300 of the 5001 events that remain.
+    assert!(shown.contains("4\u{202f}901 more events are not on this page"), "{shown}");
+}
+
+/// A page that leaves out audit events does not say that there are none.
+#[test]
+fn a_page_says_that_it_leaves_out_evidence() {
+    let update = |number| request_lines(3 * number, "update", "success");
+    let mut lines: Vec<_> = (0..2600).flat_map(update).collect();
+    // Its request is neither among the oldest nor among the newest ones.
+    lines.push(line_of_second(601, "image.update", json!({ "id": FLOODED })));
+    // No request has this effect.
+    lines.push(line_of_second(7801, "image.delete", json!({ "id": FLOODED })));
+    let site = RunningSite::start(&lines.join("\n"));
+    let shown = page(&site, &format!("/image?id={FLOODED}"));
+    let (update, deletion) = shown.rsplit_once("image.delete</bdi>").unwrap();
+    let left_out = "some audit events are not on this page: ask `glance-notify who`";
+    let no_evidence = "no audit event and no sender names a user for this event";
+    let (_, update) = update.split_once("image.update</bdi>").unwrap();
+    assert!(update.contains(left_out) && !update.contains(no_evidence), "{update}");
+    assert!(deletion.contains(no_evidence) && !deletion.contains(left_out), "{deletion}");
 }
 
 /// While clients ask for every page at once, the writer stores batch after batch, and every answer is one of the
@@ -285,6 +315,28 @@ fn readers_do_not_stop_the_writer() {
     assert!(page(&site, "/health").contains("5\u{202f}101"));
 }
 
+/// Returns the line of an event at a second of a day.
+fn line_of_second(second: u32, event_type: &str, payload: serde_json::Value) -> String {
+    let line = image_line(second, event_type, payload);
+    let mut line: serde_json::Value = serde_json::from_str(&line).unwrap();
+    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+    line["timestamp"] = json!(format!("2026-11-24 {hour:02}:{minute:02}:{second:02}"));
+    line.to_string()
+}
+
+/// Returns the two audit events of a request about the image [`FLOODED`] that begins at a second and lasts two.
+fn request_lines(second: u32, action: &str, outcome: &str) -> [String; 2] {
+    let line = |second: u32, event_type: &str, outcome: &str, id: u32| {
+        let payload = json!({"id": format!("request-{id}"), "action": action, "outcome": outcome,
+            "requestPath": format!("/v2/images/{FLOODED}"), "initiator": {"id": "mallory"}});
+        line_of_second(second, event_type, payload)
+    };
+    [
+        line(second, "audit.http.request", "pending", second),
+        line(second + 2, "audit.http.response", outcome, second),
+    ]
+}
+
 /// Appends fifty batches of a hundred events, and returns the time of each.
 fn append_batches(site: &RunningSite) -> Vec<Duration> {
     let mut writer = ArchiveWriter::open(site.archive.path()).unwrap();
@@ -301,6 +353,9 @@ fn append_batches(site: &RunningSite) -> Vec<Duration> {
     }
     times
 }
+
+/// An image about which a user sends many requests.
+const FLOODED: &str = "00000000-0000-4000-8000-0000000f0000";
 
 /// The longest wait for the server: beyond it, a test fails instead of hanging.
 const LONGEST_WAIT: Duration = Duration::from_secs(90);
