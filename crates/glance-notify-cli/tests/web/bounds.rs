@@ -259,7 +259,7 @@ fn a_flood_of_requests_does_not_hide_who_deleted() {
 /// A page that leaves out audit events does not say that there are none.
 #[test]
 fn a_page_says_that_it_leaves_out_evidence() {
-    let update = |number| request_lines(3 * number, "update", "success");
+    let update = |number: u32| request_lines(3 * number, "update", "success");
     let mut lines: Vec<_> = (0..2600).flat_map(update).collect();
     // Its request is neither among the oldest nor among the newest ones.
     lines.push(line_of_second(601, "image.update", json!({ "id": FLOODED })));
