@@ -14,7 +14,8 @@
 //!
 //! The worker drops a `send` that takes too long. The deliveries in flight stay in the [`Link`]. The
 //! next transfer recognises their messages by id, and waits for the outcomes that the broker still
-//! owes. A link that was dropped in the middle of a write is unusable: the peer has half a frame.
+//! owes. A link that was dropped in a wait for credit, or in the middle of a write, then ends: the peer
+//! may have half a message.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::convert::Infallible;
@@ -102,11 +103,14 @@ impl Link {
         }
     }
 
-    /// Checks whether the link can send: its session is there, no message is half written, and the broker
-    /// has not detached it. Brokers detach links that are idle.
+    /// Checks whether the link can send, or owes outcomes: its session is there, and the broker has not detached
+    /// it. Brokers detach links that are idle.
+    ///
+    /// A link with a message that may be half written sends nothing more. Without outcomes to wait for, it is
+    /// unusable.
     pub(crate) fn is_usable(&mut self) -> bool {
         !self.session.is_ended()
-            && !self.is_writing
+            && (!self.is_writing || self.has_pending())
             && self.sender.on_detach().now_or_never().is_none()
     }
 
@@ -164,8 +168,8 @@ impl LinkTransfer<'_> {
     /// # Cancel safety
     ///
     /// If you drop the future, the link keeps its pending deliveries. The next transfer waits for
-    /// their outcomes instead of sending the messages again. The link is unusable only if a message
-    /// was half written.
+    /// their outcomes instead of sending the messages again. If the future waited for credit, or a message was
+    /// half written, that transfer then ends the link, and the one after it sends the rest over a new link.
     pub(crate) async fn run(
         self,
         link: &mut Link,
@@ -173,6 +177,11 @@ impl LinkTransfer<'_> {
     ) -> Result<bool, LinkFailure> {
         let Link { sender, session, pending, is_writing, has_settled, last_progress, .. } = link;
         let waiting = self.take_over_pending(pending, &mut indices);
+        // A dropped send may have waited for credit with nothing written, or have left half a message.
+        let is_over = *is_writing && !indices.is_empty();
+        if is_over {
+            indices.clear();
+        }
         let mut outcomes = OutcomeReceiver {
             transfer: &self,
             session,
@@ -186,7 +195,12 @@ impl LinkTransfer<'_> {
         if sent.is_err() {
             outcomes.record_arrived();
         }
-        sent.map(|()| outcomes.any_received)
+        sent?;
+        if is_over {
+            let error = self.context.unavailable_error("took too long to take a message");
+            return Err(LinkFailure::Lost(error));
+        }
+        Ok(outcomes.any_received)
     }
 
     /// Sends the messages at `indices` in order and waits for their outcomes.

@@ -3,7 +3,7 @@
 //! The peer is a program on Apache Qpid Proton that settles messages as a test tells it. It also
 //! records the messages, so these tests read them with a client that is not ours.
 
-use notify_conformance::attempts::send_once;
+use notify_conformance::attempts::{deliver, send_once};
 use notify_conformance::samples;
 use notify_core::codec::{Envelope, Sequence};
 use notify_core::{Context, ErrorKind, Outcome, Priority, Transport as _, Verdict};
@@ -261,6 +261,39 @@ async fn does_not_resend_messages_of_a_dropped_send() {
     let received = peer.messages("notifications.info");
     let ids: Vec<_> = received.iter().skip(1).map(|message| message.id.clone()).collect();
     let sent: Vec<_> = messages.iter().map(|message| message.id().to_string()).collect();
+    assert_eq!(ids, sent);
+}
+
+/// The same if the send was dropped while it waited for credit. The messages that it has not sent follow over a new
+/// link.
+#[tokio::test(flavor = "multi_thread")]
+async fn does_not_resend_messages_of_a_send_that_waited_for_credit() {
+    let peer = ProtonPeer::builder().credit(2).start();
+    let mut transport = Qpid::new(config(&peer.url(), json!({}))).unwrap();
+    let counters = transport.counters().unwrap();
+    let messages: Vec<_> = (0..9).map(|n| samples::messages(n * 3..n * 3 + 1).remove(0)).collect();
+    assert_eq!(send_once(&mut transport, &messages[..1]).await.accepted().len(), 1);
+    peer.inject(PeerFault::Hold, 0, Some(1));
+    // The peer gives its credit again with each delivery, so it must stop reading.
+    peer.inject(PeerFault::Silent, 0, Some(1));
+    {
+        let mut sending = std::pin::pin!(send_once(&mut transport, &messages[1..]));
+        within(async {
+            while counters.stats().blocked == std::time::Duration::ZERO {
+                let turn = std::time::Duration::from_millis(10);
+                assert!(tokio::time::timeout(turn, &mut sending).await.is_err());
+            }
+        })
+        .await;
+    }
+    peer.end_silence();
+    assert_eq!(peer.settle_withheld(PeerOutcome::Accept), 1);
+    within(deliver(&mut transport, &messages[1..])).await;
+    let received = peer.messages("notifications.info");
+    let mut ids: Vec<_> = received.into_iter().map(|message| message.id).collect();
+    let mut sent: Vec<_> = messages.iter().map(|message| message.id().to_string()).collect();
+    ids.sort_unstable();
+    sent.sort_unstable();
     assert_eq!(ids, sent);
 }
 
