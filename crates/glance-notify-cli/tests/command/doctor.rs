@@ -263,7 +263,7 @@ fn a_stream_of_the_source_is_no_backlog() {
              [[source]]\nurl = '{}'\nqueue_type = 'stream'\n{queue}\n",
             vhost.url()
         );
-        sandbox.file("sources.toml", table);
+        sandbox.private_file("sources.toml", table);
         let run =
             |args: &[&str]| sandbox.run([&["doctor", "--from", "sources.toml"][..], args].concat());
         let holds = "good     queue `glance-notify.audit`: 7 messages, read and unread; ";
@@ -284,7 +284,7 @@ fn an_unread_tap_needs_its_listener() {
     vhost.declare_queue("glance-notify.audit", &json!({ "durable": true }));
     vhost.publish_all("", "glance-notify.audit", &json!({}), &[b"{}"; 3]);
     let table = format!("[[source]]\nurl = '{}'\nqueue = 'audit'\n", vhost.url());
-    sandbox.file("sources.toml", table);
+    sandbox.private_file("sources.toml", table);
     let output = sandbox.run(["doctor", "--from", "sources.toml"]).expect(0);
     let unread = "warning  queue `glance-notify.audit`: 3 messages and no consumer: start the listener, \
                   which reads them\n";

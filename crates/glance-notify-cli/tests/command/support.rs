@@ -51,6 +51,12 @@ impl Sandbox {
         name
     }
 
+    /// Writes a file that only its owner can read, as one with a password must be.
+    pub(crate) fn private_file(&self, name: &str, content: impl AsRef<[u8]>) {
+        self.file(name, content);
+        fs::set_permissions(self.path(name), fs::Permissions::from_mode(0o600)).unwrap();
+    }
+
     /// Creates an empty file for the output of a process.
     pub(crate) fn create(&self, name: &str) -> File {
         File::create(self.path(name)).unwrap()
