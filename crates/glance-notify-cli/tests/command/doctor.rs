@@ -249,7 +249,7 @@ fn the_printed_policies_bound_all_queues() {
     });
 }
 
-/// A stream keeps what was read, so its messages are no backlog. Nothing advises a policy that truncates it.
+/// A stream keeps messages that consumers have read, so it has no backlog. No advice names a policy that truncates it.
 #[test]
 fn a_stream_of_the_source_is_no_backlog() {
     let sandbox = Sandbox::new();
