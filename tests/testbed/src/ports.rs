@@ -1,8 +1,10 @@
 //! Free TCP ports for servers under test.
 
-use std::fs::{self, File};
+use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
 use std::ops::Range;
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::net::{SocketAddr, UnixListener};
 use std::sync::atomic::{AtomicU16, Ordering};
 
 /// Returns a TCP port of 127.0.0.1 without a listener.
@@ -11,7 +13,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 /// that retries a closed port of that range sooner or later connects to itself.
 ///
 /// One process never gets the same port twice, and no two test processes get the same port: each
-/// holds a lock for its ports until it ends. A free port alone does not suffice, because a broker
+/// holds its ports until it ends. A free port alone does not suffice, because a broker
 /// takes seconds to bind it, and RabbitMQ exits without a log if another one was faster.
 ///
 /// # Panics
@@ -32,18 +34,13 @@ pub fn free_port() -> u16 {
     panic!("no free port on 127.0.0.1 between {} and {}", range.start, range.end);
 }
 
-/// Takes the lock of `port` until the end of this process. Returns `false` if another process has it.
+/// Takes the name of `port` until the end of this process. Returns `false` if another process has it.
 ///
-/// Without write access to the directory of the locks, the port counts as claimed.
+/// The name is that of a socket in the abstract namespace, which leaves no file behind.
 fn claim(port: u16) -> bool {
-    let directory = std::env::temp_dir().join("glance-notify-test-ports");
-    drop(fs::create_dir_all(&directory));
-    let Ok(lock) = File::create(directory.join(port.to_string())) else { return true };
-    let claimed = lock.try_lock().is_ok();
-    if claimed {
-        std::mem::forget(lock);
-    }
-    claimed
+    let name = SocketAddr::from_abstract_name(format!("glance-notify-test-port-{port}"));
+    let claim = UnixListener::bind_addr(&name.expect("the name is short"));
+    claim.map(std::mem::forget).is_ok()
 }
 
 /// Returns the ports below the system's range for clients, without the well-known ports of brokers
@@ -75,8 +72,8 @@ mod tests {
         assert_eq!(ports.len(), 100);
     }
 
-    /// Two servers of different processes never compete for a port: a lock is held by an open file, so
-    /// a second attempt in this process is as good as one of another process.
+    /// Two servers of different processes never compete for a port: a name has one socket, so a second attempt in
+    /// this process is as good as one of another process.
     #[test]
     fn claims_no_port_twice() {
         assert!(!claim(free_port()));

@@ -56,7 +56,8 @@ impl ProcessSandbox {
     }
 
     /// Returns a command that runs `program` in this sandbox, with the sandbox's directory as its
-    /// home and its working directory. The program inherits no variable of the current process.
+    /// home, its working directory and its place for temporary files. The program inherits no variable
+    /// of the current process.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
         command
@@ -64,6 +65,7 @@ impl ProcessSandbox {
             .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
             .env("LC_ALL", "C.UTF-8")
             .env("HOME", self.path())
+            .env("TMPDIR", self.path())
             .env(MARK, self.path())
             .current_dir(self.path())
             .stdin(Stdio::null());
@@ -86,7 +88,12 @@ impl ProcessSandbox {
 impl Drop for ProcessSandbox {
     fn drop(&mut self) {
         self.kill_processes();
-        // The watchdog would only remove the directory, and dropping `TempDir` does that.
+        // A process can overwrite the memory of its environment, as those of Chromium do: such a process ends when
+        // it misses the others, and writes files until then.
+        wait_until("the directory of the sandbox is removed", || {
+            fs::remove_dir_all(self.path()).is_ok() || !self.path().exists()
+        });
+        // The watchdog has nothing left to do.
         let _ = self.watchdog.kill();
         let _ = self.watchdog.wait();
     }
@@ -154,6 +161,25 @@ mod tests {
         drop(sandbox);
         assert_eq!(processes_in(&directory), []);
         assert!(!directory.exists());
+    }
+
+    /// The directory is removed too while a process that hides its mark still writes files.
+    #[test]
+    fn dropping_a_sandbox_waits_for_a_late_writer() {
+        let sandbox = ProcessSandbox::new();
+        let directory = sandbox.path().to_owned();
+        let mut writer = sandbox
+            .command("/bin/sh")
+            .env_remove(MARK)
+            .args(["-c", "i=0; while [ $i -lt 100000 ]; do : > f$i || exit; i=$((i + 1)); done"])
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        wait_until("the first file is there", || directory.join("f0").exists());
+
+        drop(sandbox);
+        assert!(!directory.exists());
+        writer.wait().unwrap();
     }
 
     /// The watchdog cleans up after `kill -9`. The test runs itself again as the owner of a
