@@ -2,18 +2,18 @@
 //! text only.
 
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
+use std::path::Path;
 
 use axum::Router;
-use axum::body::Body;
-use axum::http::{HeaderMap, Request};
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderMap, Request, StatusCode};
 use glance_notify::codec::serde_json::json;
 use glance_notify_cli::web::{AccessRules, Site, router};
 use http_body_util::{BodyExt as _, Collected};
 use notify_archive::ArchiveWriter;
 use notify_archive::record::RecordReader;
 use notify_archive::store::ArchiveBatch;
+use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 use tower_service::Service as _;
 
@@ -31,16 +31,7 @@ pub fn web_pages(bytes: &[u8]) {
     // A name or value that is no header never reaches the pages.
     let Ok(request) = request.body(Body::empty()) else { return };
     let target = request.uri().to_string();
-    let (runtime, pages) = &*PAGES;
-    let (status, headers, body) = runtime.block_on(async {
-        let response = match pages.clone().call(request).await {
-            Ok(response) => response,
-            Err(never) => match never {},
-        };
-        let (parts, body) = response.into_parts();
-        let body = body.collect().await.map(Collected::to_bytes).unwrap_or_default();
-        (parts.status, parts.headers, body)
-    });
+    let (status, headers, body) = PAGES.with(|pages| pages.answer(request));
     assert!(status.as_u16() < 500, "{status}: {target}");
     check_headers(&headers);
     if headers.get("content-type").is_some_and(|kind| kind == "text/html; charset=utf-8") {
@@ -86,28 +77,43 @@ fn check_page(page: &str) {
     }
 }
 
-/// The pages of an archive with hostile texts, and the runtime that answers for them.
-static PAGES: LazyLock<(Runtime, Router)> = LazyLock::new(|| {
-    let runtime = Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.unwrap_or_else(|error| panic!("no runtime: {error}"));
-    let site = Site::new(&archive()).access(AccessRules::default().host("audit.example.org"));
-    (runtime, router(site))
-});
+thread_local! {
+    /// The pages of one thread. The end of the thread removes their archive, also that of a fuzzing program, which
+    /// calls `exit`.
+    static PAGES: HostilePages = HostilePages::new();
+}
 
-/// Makes the archive of this process, and removes those of processes that have ended: libFuzzer ends a process
-/// without a chance to clean up.
-fn archive() -> PathBuf {
-    let temporary = std::env::temp_dir();
-    for entry in std::fs::read_dir(&temporary).into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        let process = name.to_str().and_then(|name| name.strip_prefix(ARCHIVE));
-        if process.is_some_and(|id| !Path::new("/proc").join(id).exists()) {
-            drop(std::fs::remove_dir_all(entry.path()));
-        }
+/// The pages of an archive with hostile texts, and the runtime that answers for them.
+struct HostilePages {
+    runtime: Runtime,
+    pages: Router,
+    /// Removed last.
+    _archive: TempDir,
+}
+
+impl HostilePages {
+    fn new() -> Self {
+        let runtime = Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.unwrap_or_else(|error| panic!("no runtime: {error}"));
+        let archive = tempfile::tempdir().unwrap_or_else(|error| panic!("no directory: {error}"));
+        fill(archive.path());
+        let site = Site::new(archive.path());
+        let site = site.access(AccessRules::default().host("audit.example.org"));
+        Self { runtime, pages: router(site), _archive: archive }
     }
-    let directory = temporary.join(format!("{ARCHIVE}{}", std::process::id()));
-    fill(&directory);
-    directory
+
+    /// Returns the status, the headers and the body of an answer.
+    fn answer(&self, request: Request<Body>) -> (StatusCode, HeaderMap, Bytes) {
+        self.runtime.block_on(async {
+            let response = match self.pages.clone().call(request).await {
+                Ok(response) => response,
+                Err(never) => match never {},
+            };
+            let (parts, body) = response.into_parts();
+            let body = body.collect().await.map(Collected::to_bytes).unwrap_or_default();
+            (parts.status, parts.headers, body)
+        })
+    }
 }
 
 fn fill(directory: &Path) {
@@ -136,9 +142,6 @@ fn fill(directory: &Path) {
         .and_then(|mut writer| writer.append(&ArchiveBatch { records, ..ArchiveBatch::default() }));
     assert!(stored.is_ok_and(|outcome| outcome.stored > 0));
 }
-
-/// The beginning of the archive's name. The id of the process follows.
-const ARCHIVE: &str = "glance-notify-fuzz-archive-";
 
 /// Texts that break out of an element, an attribute, a URL or a line, if a page lets them.
 const HOSTILE: [&str; 8] = [
