@@ -295,6 +295,17 @@ fn an_unread_tap_needs_its_listener() {
     assert_eq!(line, "NOTIFICATIONS WARNING - 3 unread messages | unread=3;3;4;0\n");
 }
 
+/// Adds a user with the permissions that `--grant` prints for the sources, and only those. Returns the user's URL.
+fn add_granted_user(sandbox: &Sandbox, vhost: &Vhost<'_>, sources: &str) -> String {
+    let user = format!("audit-{}", vhost.name());
+    vhost.broker().add_user(&user, "secret");
+    let grant = sandbox.run(["doctor", "--from", sources, "--grant", &user]).expect(0).out;
+    for command in grant.lines() {
+        run_rabbitmqctl(vhost, command.strip_prefix("rabbitmqctl ").unwrap());
+    }
+    vhost.url().replacen("guest:guest", &format!("{user}:secret"), 1)
+}
+
 /// A user with the permissions that `--grant` prints, and only those, taps notifications, and is refused to bind
 /// `#`, which would copy every RPC.
 #[test]
@@ -302,14 +313,7 @@ fn the_granted_permissions_suffice_and_no_more() {
     let sandbox = Sandbox::new();
     let vhost = RabbitMq::shared().vhost();
     publish(&vhost, 1);
-    let user = format!("audit-{}", vhost.name());
-    vhost.broker().add_user(&user, "secret");
-    let url = vhost.url();
-    let grant = sandbox.run(["doctor", "--from", &url, "--grant", &user]).expect(0).out;
-    for command in grant.lines() {
-        run_rabbitmqctl(&vhost, command.strip_prefix("rabbitmqctl ").unwrap());
-    }
-    let url = url.replacen("guest:guest", &format!("{user}:secret"), 1);
+    let url = add_granted_user(&sandbox, &vhost, &vhost.url());
     let child = sandbox.command(["listen", "--from", &url, "-n", "1", "-o", "json"]);
     let child = { child }.stdout(std::process::Stdio::piped()).spawn().unwrap();
     crate::support::wait_until("the tap is bound", || {
@@ -344,8 +348,6 @@ fn the_granted_permissions_suffice_for_each_source() {
     let sandbox = Sandbox::new();
     let vhost = RabbitMq::shared().vhost();
     publish(&vhost, 1);
-    let user = format!("audit-{}", vhost.name());
-    vhost.broker().add_user(&user, "secret");
     let url = vhost.url();
     let table = format!(
         "listener.dead_letters = 'dead.jsonl'\n\
@@ -353,11 +355,7 @@ fn the_granted_permissions_suffice_for_each_source() {
          [[source]]\nname = 'shared'\nurl = '{url}'\nconsume = ['notifications.info']\n"
     );
     sandbox.file("sources.toml", table);
-    let grant = sandbox.run(["doctor", "--from", "sources.toml", "--grant", &user]).expect(0).out;
-    for command in grant.lines() {
-        run_rabbitmqctl(&vhost, command.strip_prefix("rabbitmqctl ").unwrap());
-    }
-    let url = url.replacen("guest:guest", &format!("{user}:secret"), 1);
+    let url = add_granted_user(&sandbox, &vhost, "sources.toml");
     let listen = ["listen", "--from", &url, "--dead-letters", "dead.jsonl", "--idle", "5"];
     let consume = [&listen[..], &["--consume", "notifications.info"]].concat();
     assert_eq!(sandbox.run(consume).expect(0).out.lines().count(), 1);

@@ -125,71 +125,31 @@ fn a_hung_store_is_visible_and_stores_each_message_once() {
 /// messages with the next attempts, also one by one.
 #[test]
 fn the_next_attempt_accepts_the_messages_of_a_hung_one() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("s");
-    let (disk, files) = (FaultyDisk::new(1), SimulatedFiles::default());
-    let stepped = SteppedRuntime::new();
-    let config = Config::new(&path)
-        .on_disk(ProcessDisk::with_files(&disk, Arc::clone(&files)))
-        .executed_by(Arc::clone(&stepped.executor) as _);
     let messages = samples::messages(0..10);
-    let mut spool = open_spool(config);
+    let mut spool = SteppedSpool::open();
     for (hangs, range, expected) in
         [(false, 0..5, 5), (true, 5..10, 0), (true, 5..10, 0), (false, 5..8, 3), (false, 8..10, 2)]
     {
-        spool = attempt(&stepped, spool, hangs, &messages[range], expected);
+        spool.attempt(hangs, &messages[range], expected);
     }
-    let closing = async move { spool.close().await.unwrap() };
-    stepped.run("the close", Duration::from_millis(50), closing);
-    stepped.end().finish();
-    assert_eq!(bodies(&pending_on(&disk, &files, &path)), bodies(&messages));
+    assert_eq!(spool.close(), bodies(&messages));
 }
 
 /// Two batches without an answer in time follow each other, because the worker sends other messages first. The
 /// messages of both are accepted when they come again, and are on the disk once.
 #[test]
 fn two_hung_batches_in_a_row_are_stored_once() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("s");
-    let (disk, files) = (FaultyDisk::new(1), SimulatedFiles::default());
-    let stepped = SteppedRuntime::new();
-    let config = Config::new(&path)
-        .on_disk(ProcessDisk::with_files(&disk, Arc::clone(&files)))
-        .executed_by(Arc::clone(&stepped.executor) as _);
     let messages = samples::messages(0..15);
-    let mut spool = open_spool(config);
+    let mut spool = SteppedSpool::open();
     for (hangs, range, expected) in [(true, 0..5, 0), (true, 5..10, 0), (false, 0..15, 15)] {
-        spool = attempt(&stepped, spool, hangs, &messages[range], expected);
+        spool.attempt(hangs, &messages[range], expected);
         // The disk answers between two attempts, too late for the first.
-        stepped.executor.set_hanging(false);
-        stepped.proceed(Duration::from_secs(1));
+        spool.stepped.executor.set_hanging(false);
+        spool.stepped.proceed(Duration::from_secs(1));
     }
-    let closing = async move { spool.close().await.unwrap() };
-    stepped.run("the close", Duration::from_millis(50), closing);
-    stepped.end().finish();
-    let mut stored = bodies(&pending_on(&disk, &files, &path));
+    let mut stored = spool.close();
     stored.sort_unstable();
     assert_eq!(stored, bodies(&messages));
-}
-
-/// Sends one batch while the disk `hangs` or works, and checks the number of accepted messages. Returns the spool.
-fn attempt(
-    stepped: &SteppedRuntime,
-    mut spool: Spool,
-    hangs: bool,
-    batch: &[Message],
-    expected: usize,
-) -> Spool {
-    stepped.executor.set_hanging(hangs);
-    let batch = batch.to_vec();
-    let sending = async move {
-        let sent = send_once(&mut spool, &batch).await;
-        (spool, sent)
-    };
-    let (spool, (accepted, error)) = stepped.run("an attempt", Duration::from_millis(500), sending);
-    assert_eq!(accepted, expected);
-    assert_eq!(error.map(|error| error.outcome()), hangs.then_some(Outcome::Unknown));
-    spool
 }
 
 /// With real threads, whichever operation hangs: a shutdown ends, and once the disk answers it holds the
@@ -254,6 +214,55 @@ async fn found_after(path: &Path, disk: &FaultyDisk) -> Vec<String> {
     .await;
     std::fs::write(path.join("slot-0.redb"), disk.content()).unwrap();
     bodies(&crate::support::pending_in(path))
+}
+
+/// A transport on a disk that can hang, without a process around it.
+struct SteppedSpool {
+    dir: tempfile::TempDir,
+    disk: FaultyDisk,
+    files: SimulatedFiles,
+    stepped: SteppedRuntime,
+    /// Absent while it works.
+    spool: Option<Spool>,
+}
+
+impl SteppedSpool {
+    /// Opens a spool on an empty disk.
+    fn open() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let (disk, files) = (FaultyDisk::new(1), SimulatedFiles::default());
+        let stepped = SteppedRuntime::new();
+        let config = Config::new(dir.path().join("s"))
+            .on_disk(ProcessDisk::with_files(&disk, Arc::clone(&files)))
+            .executed_by(Arc::clone(&stepped.executor) as _);
+        let spool = Some(open_spool(config));
+        Self { dir, disk, files, stepped, spool }
+    }
+
+    /// Sends one batch while the disk `hangs` or works, and checks the number of accepted messages.
+    fn attempt(&mut self, hangs: bool, batch: &[Message], expected: usize) {
+        self.stepped.executor.set_hanging(hangs);
+        let mut spool = self.spool.take().unwrap();
+        let batch = batch.to_vec();
+        let sending = async move {
+            let sent = send_once(&mut spool, &batch).await;
+            (spool, sent)
+        };
+        let (spool, (accepted, error)) =
+            self.stepped.run("an attempt", Duration::from_millis(500), sending);
+        self.spool = Some(spool);
+        assert_eq!(accepted, expected);
+        assert_eq!(error.map(|error| error.outcome()), hangs.then_some(Outcome::Unknown));
+    }
+
+    /// Closes the spool, and returns the bodies on the disk.
+    fn close(self) -> Vec<String> {
+        let mut spool = self.spool.unwrap();
+        let closing = async move { spool.close().await.unwrap() };
+        self.stepped.run("the close", Duration::from_millis(50), closing);
+        self.stepped.end().finish();
+        bodies(&pending_on(&self.disk, &self.files, &self.dir.path().join("s")))
+    }
 }
 
 /// A process on a disk that can hang, whose destination takes nothing.
