@@ -13,7 +13,7 @@
 //!
 //! Two limits end a window early: an error of the connection, and a time of
 //! `rabbit.confirm_timeout` in which no message makes progress. Each confirm starts that time again,
-//! so a slow link is not an error.
+//! so a slow link is not an error. The window ends at most an eighth of that time late.
 //!
 //! This module decides no verdict: [`publish`](crate::publish) does.
 
@@ -27,7 +27,7 @@ use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{BasicProperties, Confirmation, PublisherConfirm};
 use notify_core::codec::{Envelope, HeaderValue};
 use notify_core::{Error, Message};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
 use crate::config::{Config, DeclareMode};
@@ -194,21 +194,29 @@ impl<F: Future + Unpin> MaybeDone<F> {
     }
 }
 
-/// Polls all futures in order, then waits until all are done. Returns `false` if no future made
-/// progress for `time`.
+/// Polls all futures in order, then waits until all are done. Returns `false` once no future has made
+/// progress for `time`, at most an eighth of `time` late.
 ///
 /// The function registers a waker only with the last pending future, so a whole burst causes one
 /// wake-up instead of one for each message. The broker usually confirms in order, so the last future
-/// is the last to finish; if it is not, the loop continues with the next pending one.
+/// is the last to finish; if it is not, the loop continues with the next pending one. The broker may
+/// also never confirm the last one, so the loop polls all of them after each eighth of `time`, and
+/// notices the progress of the others.
 async fn poll_all<F: Future + Unpin>(futures: &mut [MaybeDone<F>], time: Duration) -> bool {
+    let mut pending = poll_once(futures);
+    let mut deadline = Instant::now() + time;
     loop {
-        let pending = poll_once(futures);
         let Some(last) = futures.iter_mut().rfind(|future| matches!(future, MaybeDone::Pending(_)))
         else {
             return true;
         };
-        let done = timeout(time, poll_fn(|cx| last.poll(cx))).await;
-        if done.is_err() && poll_once(futures) == pending {
+        let next_check = Instant::now() + time / CHECKS_PER_TIMEOUT;
+        let _ = timeout_at(deadline.min(next_check), poll_fn(|cx| last.poll(cx))).await;
+        let before = std::mem::replace(&mut pending, poll_once(futures));
+        let now = Instant::now();
+        if pending < before {
+            deadline = now + time;
+        } else if now >= deadline {
             return false;
         }
     }
@@ -262,6 +270,8 @@ fn headers(message: &Message, envelope: Envelope) -> FieldTable {
 
 /// The number of publishes that one burst polls before it waits for the first.
 const BURST: usize = 64;
+/// The number of times within a timeout at which [`poll_all`] polls every future.
+const CHECKS_PER_TIMEOUT: u32 = 8;
 /// The time for lapin to report the confirms that came before a failure.
 const GRACE_PERIOD: Duration = Duration::from_secs(1);
 /// The delivery mode of messages that a durable queue writes to disk.
@@ -271,3 +281,68 @@ const APP_ID: &str = "glance-notify";
 /// The prefix of the attributes of CloudEvents, by the binding for RabbitMQ that the specification lists:
 /// `cloudevents-protocol-spec/spec.md` of Knative's eventing-rabbitmq.
 const CLOUD_EVENTS_PREFIX: &str = "ce-";
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use tokio::time::{Sleep, sleep};
+
+    use super::*;
+
+    /// Returns confirms that arrive after these numbers of milliseconds.
+    fn confirms(millis: &[u64]) -> Vec<MaybeDone<Pin<Box<Sleep>>>> {
+        let confirm = |millis| MaybeDone::Pending(Box::pin(sleep(Duration::from_millis(millis))));
+        millis.iter().copied().map(confirm).collect()
+    }
+
+    /// The broker never confirms the last message. The timeout counts from the last confirm of the others.
+    #[tokio::test(start_paused = true)]
+    async fn the_timeout_counts_from_the_last_confirm() {
+        for millis in [5, 999, 1000, 1001, 7999] {
+            let last_confirm = Instant::now() + Duration::from_millis(millis);
+            assert!(!poll_all(&mut confirms(&[1, millis, NEVER]), TIMEOUT).await);
+            let waited = last_confirm.elapsed();
+            assert!((TIMEOUT..=TIMEOUT * 9 / 8).contains(&waited), "{millis} ms: {waited:?}");
+        }
+    }
+
+    /// Without any confirm, the wait takes the timeout and no longer.
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_without_a_confirm_takes_the_timeout() {
+        let start = Instant::now();
+        assert!(!poll_all(&mut confirms(&[NEVER, NEVER]), TIMEOUT).await);
+        assert_eq!(start.elapsed(), TIMEOUT);
+    }
+
+    /// A wait may take several timeouts, as long as each has a confirm, in whatever order they arrive.
+    #[tokio::test(start_paused = true)]
+    async fn each_confirm_starts_the_timeout_again() {
+        for millis in [[7900, 15_800, 23_700], [23_700, 15_800, 7900], [15_800, 7900, 23_700]] {
+            assert!(poll_all(&mut confirms(&millis), TIMEOUT).await, "{millis:?}");
+        }
+    }
+
+    /// A burst that the broker confirms soon costs one wake-up: the wait polls each future before and after it, and
+    /// the last one once more, to register the waker.
+    #[tokio::test(start_paused = true)]
+    async fn a_confirmed_burst_causes_one_wake_up() {
+        let polls = &Cell::new(0_usize);
+        let mut burst: Vec<_> = (0..BURST)
+            .map(|_| {
+                let mut confirm = Box::pin(sleep(Duration::from_millis(5)));
+                MaybeDone::Pending(poll_fn(move |cx: &mut Context<'_>| {
+                    polls.set(polls.get() + 1);
+                    confirm.as_mut().poll(cx)
+                }))
+            })
+            .collect();
+        assert!(poll_all(&mut burst, TIMEOUT).await);
+        assert_eq!(polls.get(), 2 * BURST + 1);
+    }
+
+    /// The timeout of each wait.
+    const TIMEOUT: Duration = Duration::from_secs(8);
+    /// The number of milliseconds of a confirm that does not arrive during a test.
+    const NEVER: u64 = 1_000_000;
+}

@@ -3,6 +3,9 @@
 //! A real broker confirms mostly in order, so only a scripted peer can show that the transport matches
 //! confirms and returns to their messages in every order.
 
+use std::sync::Mutex;
+use std::time::Duration;
+
 use crate::scripted_peer::{
     PeerScript, PublishedMessage, frame, method_frame, nested_tables, start_frame,
 };
@@ -10,7 +13,7 @@ use crate::support::{LONG, lapin_threads, rabbit, wait_until};
 use notify_conformance::attempts::{SendReport, send_once};
 use notify_conformance::samples;
 use notify_core::event::{NotificationPayload, Payload};
-use notify_core::{ErrorKind, Event, Message, Notifier, Outcome, Verdict};
+use notify_core::{ErrorKind, Event, Message, Notifier, Outcome, Priority, Verdict};
 use serde_json::json;
 
 /// A function that builds a peer's answer to published messages.
@@ -166,6 +169,52 @@ async fn a_missing_confirm_leaves_the_outcome_unknown() {
     let report = send_to_peer(half, &samples::messages(0..101)).await;
     assert!(report.result.is_err());
     assert_eq!(report.accepted(), [&[0][..], &(1..101).step_by(2).collect::<Vec<_>>()].concat());
+}
+
+/// A queue that confirms nothing ends the attempt within `rabbit.confirm_timeout`, also with the last message of a
+/// window. So the attempt does not time out, and the worker sends no message of the other queues again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_confirm_repeats_no_message_of_other_queues() {
+    static CONFIRMED: Mutex<Vec<String>> = Mutex::new(Vec::new());
+    let answer = |publishes: &[PublishedMessage]| -> Vec<u8> {
+        let mut out = Vec::new();
+        for publish in publishes.iter().filter(|p| p.routing_key != "notifications.error") {
+            let body = String::from_utf8_lossy(&publish.body).into_owned();
+            CONFIRMED.lock().unwrap().push(body);
+            out.extend(publish.ack(false));
+        }
+        out
+    };
+    let url = PeerScript { answer, ..PeerScript::default() }.serve().await;
+    // An attempt has less time than two timeouts of a confirm.
+    let transport = rabbit(&url, json!({ "confirm_timeout": 10 }));
+    let builder = Notifier::builder(transport).attempt_timeout(Duration::from_secs(19));
+    let (notifier, worker) = builder.build().unwrap();
+    // All are one batch, because the worker does not run yet.
+    let messages = samples::messages(0..11);
+    assert_eq!(messages.last().map(Message::priority), Some(Priority::Error));
+    let (mut bodies, mut receipts) = (Vec::new(), Vec::new());
+    for message in messages {
+        let is_silent = message.priority() == Priority::Error;
+        let body = String::from_utf8_lossy(message.body()).into_owned();
+        let receipt = notifier.relay(message).await;
+        if !is_silent {
+            bodies.push(body);
+            receipts.push(receipt);
+        }
+    }
+    let worker = tokio::spawn(worker.run());
+    for receipt in receipts {
+        tokio::time::timeout(LONG, receipt).await.unwrap().unwrap();
+    }
+    assert_eq!(*CONFIRMED.lock().unwrap(), bodies);
+    let expected = "confirmed no message for `notifications.error` within 10 s";
+    let error = || notifier.stats().last_error.unwrap_or_default();
+    wait_until("the error names the silent queue alone", || error().contains(expected)).await;
+    let stats = notifier.shutdown(Duration::from_secs(1)).await;
+    assert_eq!(stats.delivered, 7);
+    worker.await.unwrap();
+    assert_eq!(*CONFIRMED.lock().unwrap(), bodies);
 }
 
 /// Every receipt resolves to the outcome of its own message, however many tasks emit.
