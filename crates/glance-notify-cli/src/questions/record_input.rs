@@ -231,7 +231,7 @@ fn archive_coverage(
 ) -> Result<Vec<String>, CommandError> {
     let calendar = question.answer_calendar();
     let mut lines: Vec<_> = archive
-        .coverage(asked_interval(&question.filter, span))?
+        .coverage(asked_interval(&question.filter, span, OffsetDateTime::now_utc()))?
         .iter()
         .map(|coverage| coverage.shown(&calendar))
         .collect();
@@ -264,13 +264,19 @@ fn archive_coverage(
 
 /// Returns the interval that a question is about: where it has no begin or no end, that of the stored events.
 /// `None` stands for all of these. A question about a time after the last event has an empty interval.
+///
+/// The interval ends at `now` at the latest: a time that has not come is not blind.
 fn asked_interval(
     filter: &EventFilter,
     span: Option<&Range<OffsetDateTime>>,
+    now: OffsetDateTime,
 ) -> Option<Range<OffsetDateTime>> {
-    let Some(span) = span else { return filter.interval() };
-    let end = filter.until.unwrap_or(span.end);
-    Some(filter.since.unwrap_or(span.start).min(end)..end)
+    let asked = match span {
+        Some(span) => filter.since.unwrap_or(span.start)..filter.until.unwrap_or(span.end),
+        None => filter.interval()?,
+    };
+    let end = asked.end.min(now);
+    Some(asked.start.min(end)..end)
 }
 
 /// Reads one input of lines.
@@ -320,7 +326,7 @@ mod tests {
 
     use super::*;
 
-    /// The coverage is that of the asked interval. Where it is open, it ends with the stored events.
+    /// The coverage is that of the asked interval, until now. Where it is open, it ends with the stored events.
     #[test]
     fn a_question_is_about_its_own_interval() {
         let at = |hour: i64| OffsetDateTime::UNIX_EPOCH + Duration::hours(hour);
@@ -330,11 +336,17 @@ mod tests {
             (None, Some(12), Some(10..12)),
             (Some(5), Some(30), Some(5..30)),
             (Some(25), None, Some(20..20)),
+            (None, Some(99), Some(10..40)),
+            (Some(50), Some(99), Some(40..40)),
         ] {
             let (since, until) = (since.map(at), until.map(at));
             let filter = EventFilter { since, until, ..EventFilter::default() };
             let expected = expected.map(|hours: Range<i64>| at(hours.start)..at(hours.end));
-            assert_eq!(asked_interval(&filter, Some(&(at(10)..at(20)))), expected);
+            assert_eq!(asked_interval(&filter, Some(&(at(10)..at(20))), at(40)), expected);
         }
+        // An archive without events knows when its sources were attached.
+        let (since, until) = (Some(at(5)), Some(at(99)));
+        let filter = EventFilter { since, until, ..EventFilter::default() };
+        assert_eq!(asked_interval(&filter, None, at(40)), Some(at(5)..at(40)));
     }
 }

@@ -45,8 +45,8 @@ struct StuckArgs {
     #[command(flatten)]
     question: QuestionArgs,
 
-    /// Only if the last event is at least this old, in minutes, at the time of `--until`. Without
-    /// `--until`, that is the time of the last event.
+    /// Only if the last event is at least this old, in minutes, at the time of `--until`, at most
+    /// now. Without `--until`, that is the time of the last event.
     #[arg(long, value_name = "MINUTES", default_value_t = 60)]
     #[arg(value_parser = number_in(0..=u32::MAX))]
     older_than: u32,
@@ -184,10 +184,9 @@ fn stuck(args: &StuckArgs) -> Result<ExitStatus, CommandError> {
         regions.extend(record.arrival.region.clone());
         report.add(record);
     })?;
-    let last = read.span.map(|span| span.end);
-    // A clock that is ahead makes no upload old.
-    let last = last.map(|last| last.min(OffsetDateTime::now_utc()));
-    let asked = question.filter.until.or(last);
+    let asked = question.filter.until.or(read.span.map(|span| span.end));
+    // Neither a time that has not come nor a clock that is ahead makes an upload old.
+    let asked = asked.map(|asked| asked.min(OffsetDateTime::now_utc()));
     let now = asked.unwrap_or(OffsetDateTime::UNIX_EPOCH);
     let mut items = report.finish(now, Duration::minutes(args.older_than.into()));
     let projects = &question.filter.projects;

@@ -45,9 +45,12 @@ impl ArchiveOverview {
         self.interval(&EventFilter::default())
     }
 
-    /// Returns the interval of a filter. Without an end of its own, it ends at the latest known time.
+    /// Returns the interval of a filter. Without an end of its own, or with one in the future, it ends at the latest
+    /// known time.
     pub(super) fn interval(&self, filter: &EventFilter) -> Range<OffsetDateTime> {
-        let end = filter.until.unwrap_or_else(|| self.latest());
+        // A time that has not come is not blind.
+        let until = filter.until.filter(|until| *until <= OffsetDateTime::now_utc());
+        let end = until.unwrap_or_else(|| self.latest());
         let first = self.span.as_ref().map_or(end, |span| span.start);
         let start = filter.since.unwrap_or(first).min(end);
         start..end

@@ -72,10 +72,10 @@ pub(super) fn stuck(request: &PageRequest<'_>) -> Result<PageContent, PageError>
     let selection = &request.selection;
     let archive = request.archive()?;
     let overview = ArchiveOverview::read(&archive)?;
-    let now = selection.filter.until.unwrap_or_else(|| overview.latest());
-    let first = overview.interval(&selection.filter).start;
-    let start = selection.filter.since.unwrap_or_else(|| first.max(now.saturating_sub(WINDOW)));
-    let start = start.min(now);
+    let Range { mut start, end: now } = overview.interval(&selection.filter);
+    if selection.filter.since.is_none() {
+        start = start.max(now.saturating_sub(WINDOW));
+    }
     // The last event itself belongs to the window.
     let interval = start..now.saturating_add(Duration::MICROSECOND);
     let items = stuck_items(&archive, &interval, end, selection.older_than)?;

@@ -2,6 +2,12 @@
 
 use std::fs;
 
+use glance_notify::time::{Duration, OffsetDateTime};
+use notify_archive::ArchiveWriter;
+use notify_archive::record::RecordReader;
+use notify_archive::store::ArchiveBatch;
+use serde_json::json;
+
 use crate::support::{CommandOutput, Sandbox, spawn_piped, wait_until};
 
 /// A day of a small cloud: 101 notifications.
@@ -50,6 +56,32 @@ fn the_archive_answers_like_the_lines() {
     assert!(
         output.out.contains("coverage: not known for imported files; the archive holds 101 events")
     );
+}
+
+/// An answer ends now, whatever end the question names: a time that has not come is not blind, and makes no upload
+/// old.
+#[test]
+fn an_answer_does_not_reach_into_the_future() {
+    let sandbox = Sandbox::new();
+    let line = json!({"message_id": "6b9d4b8a-0f7c-4d2c-9a4a-0a3f0e7d4c11", "publisher_id": "image.h",
+        "event_type": "image.prepare", "priority": "INFO", "timestamp": "2026-11-24 12:00:00",
+        "payload": {"id": "c80a1a6c-bd1f-41c5-90ee-81afedb1d58d", "status": "saving"}});
+    let mut record = RecordReader::new("north").read(line.to_string().as_bytes()).unwrap();
+    record.timestamp = OffsetDateTime::now_utc() - Duration::minutes(2);
+    let mut writer = ArchiveWriter::open(&sandbox.path("a")).unwrap();
+    writer.attach("north", record.timestamp).unwrap();
+    writer.append(&ArchiveBatch { records: vec![record], ..ArchiveBatch::default() }).unwrap();
+    drop(writer);
+    let ask = |question: &[&str]| {
+        let options = ["--from", "a", "--until", "9999-12"];
+        sandbox.run([question, &options].concat()).expect(0).out
+    };
+    let search = ask(&["search"]);
+    assert!(search.contains("coverage of north: ") && !search.contains("9999-12"), "{search}");
+    let stuck = ask(&["report", "stuck"]);
+    assert!(stuck.contains("0 without an outcome at 20") && !stuck.contains("9999-12"), "{stuck}");
+    let all = ask(&["report", "stuck", "--older-than", "0"]);
+    assert!(all.contains("1 without an outcome at 20"), "{all}");
 }
 
 /// Two notifications with one id and one time are two events of a search, as they are of the archive.

@@ -5,6 +5,7 @@ use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use glance_notify::time::{self, OffsetDateTime};
 use notify_archive::record::RecordReader;
 use notify_archive::store::ArchiveBatch;
 use notify_archive::{Archive, ArchiveWriter};
@@ -116,6 +117,36 @@ fn an_interval_after_the_last_event_is_empty() {
     let site = RunningSite::start(DAY);
     for path in ["/search", "/stuck", "/transfers", "/storage", "/health"] {
         assert_eq!(status(&site, &format!("{path}?since=2099-01")), "200", "{path}");
+    }
+}
+
+/// An interval ends at the latest known time, whatever end the viewer asks for: a time that has not come is not
+/// blind, and makes no upload old.
+#[test]
+fn an_interval_does_not_reach_into_the_future() {
+    let archive = tempfile::tempdir().unwrap();
+    let (reader, now) = (RecordReader::new("north"), OffsetDateTime::now_utc());
+    let record = |number, event_type: &str, minutes| {
+        let line = image_line(number, event_type, json!({}));
+        let mut record = reader.read(line.as_bytes()).unwrap();
+        record.timestamp = now - time::Duration::minutes(minutes);
+        record
+    };
+    let records = vec![record(0, "image.create", 60), record(1, "image.prepare", 2)];
+    let mut writer = ArchiveWriter::open(archive.path()).unwrap();
+    writer.attach("north", records[0].timestamp).unwrap();
+    writer.detach("north", records[1].timestamp, "stopped").unwrap();
+    writer.append(&ArchiveBatch { records, ..ArchiveBatch::default() }).unwrap();
+    drop(writer);
+    let site = RunningSite::serve(archive, |site| site);
+    for path in ["/health", "/search", "/stuck"] {
+        let shown = page(&site, &format!("{path}?until=9999-12"));
+        assert!(shown.contains("<li>coverage of north: 100.00 %</li>"), "{path}: {shown}");
+        assert!(!shown.contains("id=\"gaps\""), "{path}: {shown}");
+    }
+    for (query, count) in [("", 0), ("&older_than=0", 1)] {
+        let shown = page(&site, &format!("/stuck?until=9999-12{query}"));
+        assert!(shown.contains(&format!(">{count} without an outcome at 20")), "{query}: {shown}");
     }
 }
 
