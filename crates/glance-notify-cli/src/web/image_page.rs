@@ -12,7 +12,7 @@ use notify_archive::record::EventRecord;
 
 use super::archive_overview::ArchiveOverview;
 use super::drawing::WIDTHS;
-use super::drawing::life_diagram::LifeDiagram;
+use super::drawing::life_diagram::{LifeDiagram, caption};
 use super::event_line::PriorityBadge;
 use super::life_phase::LifeStatus;
 use super::life_records::{LifeRecords, MOST_LINES};
@@ -38,6 +38,8 @@ struct LifeTemplate {
     facts: Vec<LifeFact>,
     anomalies: Vec<PageText>,
     drawings: Vec<LifeDiagram>,
+    /// A sentence about the events of the drawing and of the list.
+    caption: String,
     events: Vec<ImageEventRow>,
     /// A sentence about events that the page leaves out.
     left_out: Option<String>,
@@ -155,7 +157,8 @@ impl LifeTemplate {
         let title = PageText::new(name.unwrap_or(id));
         let is_download = |entry: &&TimelineEntry| entry.record.event_type == EventType::ImageSend;
         let downloads = entries.iter().filter(is_download).rev().take(MOST_LINES);
-        let unshown = entries.len().saturating_sub(MOST_LINES) + records.left_out();
+        let count = entries.len() + records.left_out();
+        let unshown = count - entries.len().min(MOST_LINES);
         let search = request.query.without(&[PageParameter::Id, PageParameter::OlderThan]);
         Self {
             frame: frame(&title),
@@ -165,7 +168,8 @@ impl LifeTemplate {
             status: entries.iter().fold(LifeStatus::default(), LifeStatus::after),
             facts: facts(request, entries, records),
             anomalies: answer.anomalies.iter().map(|text| PageText::up_to(text, 600)).collect(),
-            drawings: WIDTHS.map(|width| LifeDiagram::new(drawn(entries), calendar, width)).into(),
+            drawings: WIDTHS.map(|w| LifeDiagram::new(entries, count, calendar, w)).into(),
+            caption: caption(entries, count),
             events: entries
                 .iter()
                 .take(MOST_LINES)
@@ -330,18 +334,11 @@ fn last<'a>(
     entries.iter().rev().find_map(|entry| fact(&entry.record))
 }
 
-/// Returns the events that a drawing has room for.
-fn drawn(entries: &[TimelineEntry]) -> &[TimelineEntry] {
-    &entries[..entries.len().min(MOST_MARKS)]
-}
-
 fn counted(number: usize, noun: &str) -> String {
     format!("{} {noun}{}", grouped(number), if number == 1 { "" } else { "s" })
 }
 
 /// The reason why an actor is not known, if the page does not have all audit events.
 const EVIDENCE_LEFT_OUT: &str = "some audit events are not on this page: ask `glance-notify who`";
-/// The most events of a drawing.
-const MOST_MARKS: usize = 300;
 /// The most differences of one event.
 const MOST_CHANGES: usize = 50;

@@ -170,7 +170,7 @@ impl EvidenceRecords {
 
 /// The most records of a kind at which a page looks: the oldest [`MOST_LINES`] and the newest.
 const MOST_RECORDS: usize = 5000;
-/// The most lines of a table.
+/// The most lines of a table, and the most events of a drawing.
 pub(super) const MOST_LINES: usize = 300;
 /// The most requests of one effect that wait for their responses.
 const MOST_OPEN: usize = 1000;

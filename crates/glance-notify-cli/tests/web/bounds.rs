@@ -261,6 +261,11 @@ fn the_newest_of_a_long_life_are_shown() {
     assert!(shown.contains("<dt>Last event</dt><dd><bdi>2026-11-24T03:20:00"), "{shown}");
     assert!(shown.contains("<dt>First event</dt><dd><bdi>2026-11-24T00:00:00"), "{shown}");
     assert!(shown.contains("<span class=\"phase p-gone\">deleted</span>"), "{shown}");
+    // The drawing says the same to a screen reader, and where it ends.
+    let words = "Timeline of 12\u{202f}001 events in 3 h 20 min; the last known status is deleted";
+    assert_eq!(shown.matches(words).count(), 2, "{shown}");
+    let caption = "The drawing ends with the first 300 of 12\u{202f}001 events.";
+    assert!(shown.contains(caption), "{shown}");
     assert!(shown.contains("6\u{202f}000 downloads of"), "{shown}");
     let (_, downloads) = shown.split_once("id=\"downloads\"").unwrap();
     for (clock, is_shown) in [("03:20:00", true), ("03:15:01", true), ("03:15:00", false)] {

@@ -9,8 +9,9 @@ use glance_notify::time::{Duration, OffsetDateTime};
 use notify_archive::question::{Calendar, TimelineEntry};
 
 use super::super::life_phase::LifeStatus;
+use super::super::life_records::MOST_LINES;
 use super::super::page_request::PageTime;
-use super::super::units::shown_duration;
+use super::super::units::{grouped, shown_duration};
 use super::{DrawingWidth, pixel, text_width};
 
 /// The events of a life on an axis, with a coloured band for each phase.
@@ -61,12 +62,16 @@ struct AxisTime {
 }
 
 impl LifeDiagram {
-    /// Draws the events, which are in the order of their times.
+    /// Draws the first events of a life, as many as its list has, and describes all of them. `entries` are in the
+    /// order of their times, and `count` is the number of events with those that they leave out.
     pub(in super::super) fn new(
         entries: &[TimelineEntry],
+        count: usize,
         calendar: &Calendar,
         width: DrawingWidth,
     ) -> Self {
+        let summary = summary(entries, count);
+        let entries = drawn(entries);
         let times: Vec<_> = entries.iter().map(|entry| entry.record.timestamp).collect();
         let places = places(&times, width.pixels);
         let titles: Vec<_> = entries.iter().map(|entry| title(entry, calendar)).collect();
@@ -84,13 +89,27 @@ impl LifeDiagram {
         });
         Self {
             width,
-            summary: summary(entries),
+            summary,
             bands: bands(entries, &places),
             labels: labels(entries, &places, width.pixels),
             times: axis.collect(),
             marks: marks.collect(),
         }
     }
+}
+
+/// Returns a sentence about the events that the drawing of a life and its list have room for.
+pub(in super::super) fn caption(entries: &[TimelineEntry], count: usize) -> String {
+    let drawn = drawn(entries).len();
+    if drawn == count {
+        return "The list below has every event.".to_owned();
+    }
+    format!("The drawing ends with the first {drawn} of {} events.", grouped(count))
+}
+
+/// Returns the events that a drawing has room for.
+fn drawn(entries: &[TimelineEntry]) -> &[TimelineEntry] {
+    &entries[..entries.len().min(MOST_LINES)]
 }
 
 /// Returns the place of each time on an axis of this width.
@@ -187,15 +206,15 @@ fn title(entry: &TimelineEntry, calendar: &Calendar) -> String {
     format!("{} {} at {time}", entry.record.event_type.as_str(), entry.record.priority.as_str())
 }
 
-/// Returns the drawing in words.
-fn summary(entries: &[TimelineEntry]) -> String {
+/// Returns the life in words.
+fn summary(entries: &[TimelineEntry], count: usize) -> String {
     let (Some(first), Some(last)) = (entries.first(), entries.last()) else {
         return "No event".to_owned();
     };
     let duration = shown_duration(last.record.timestamp - first.record.timestamp);
     let status = entries.iter().fold(LifeStatus::default(), LifeStatus::after);
     let word = if status.word.is_empty() { "unknown" } else { &status.word };
-    format!("Timeline of {} events in {duration}; the last known status is {word}", entries.len())
+    format!("Timeline of {} events in {duration}; the last known status is {word}", grouped(count))
 }
 
 /// The room beside the axis.
