@@ -158,7 +158,10 @@ impl LifeTemplate {
         let is_download = |entry: &&TimelineEntry| entry.record.event_type == EventType::ImageSend;
         let downloads = entries.iter().filter(is_download).rev().take(MOST_LINES);
         let count = entries.len() + records.left_out();
-        let unshown = count - entries.len().min(MOST_LINES);
+        let (listed, others) = entries.split_at(entries.len().min(MOST_LINES));
+        // The newest downloads are on the page too.
+        let shown_below = others.iter().filter(is_download).take(MOST_LINES).count();
+        let unshown = count - listed.len() - shown_below;
         let search = request.query.without(&[PageParameter::Id, PageParameter::OlderThan]);
         Self {
             frame: frame(&title),
@@ -170,12 +173,14 @@ impl LifeTemplate {
             anomalies: answer.anomalies.iter().map(|text| PageText::up_to(text, 600)).collect(),
             drawings: WIDTHS.map(|w| LifeDiagram::new(entries, count, calendar, w)).into(),
             caption: caption(entries, count),
-            events: entries
+            events: listed
                 .iter()
-                .take(MOST_LINES)
                 .map(|entry| ImageEventRow::new(request, entry, records))
                 .collect(),
-            left_out: (unshown > 0).then(|| format!("{} more events", grouped(unshown))),
+            left_out: (unshown > 0).then(|| {
+                let verb = if unshown == 1 { "is" } else { "are" };
+                format!("{} {verb} not on this page", counted(unshown, "more event"))
+            }),
             downloads: downloads.map(|entry| DownloadLine::new(request, entry, records)).collect(),
             download_summary: format!(
                 "{} of {} in all",
@@ -183,7 +188,7 @@ impl LifeTemplate {
                 short_bytes(records.bytes)
             ),
             search_url: search.url(SEARCH_PATH),
-            events_url: request.search_url(PageParameter::Image, id),
+            events_url: request.life_search_url(id),
         }
     }
 }

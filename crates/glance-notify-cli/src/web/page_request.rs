@@ -79,10 +79,21 @@ impl PageRequest<'_> {
     /// Returns the link to a search with the parameters of this page and one more filter, if its value fits into a
     /// URL.
     pub(super) fn search_url(&self, parameter: PageParameter, value: &str) -> Option<String> {
-        let left_out = [PageParameter::Before, PageParameter::Id, PageParameter::OlderThan];
-        let query = self.query.without(&left_out).with(parameter, value);
-        (value.len() <= LONGEST_LINKED_ID).then(|| query.url(SEARCH_PATH))
+        search_url(&self.query, parameter, value)
     }
+
+    /// Returns the link to a search for all events of an image or task, without the filters that would hide some, if
+    /// its id fits into a URL.
+    pub(super) fn life_search_url(&self, id: &str) -> Option<String> {
+        search_url(&self.query.without(&NOT_IN_LIFE), PageParameter::Image, id)
+    }
+}
+
+/// Returns the link to a search with the filters of a query and one more, if its value fits into a URL.
+fn search_url(query: &PageQuery, parameter: PageParameter, value: &str) -> Option<String> {
+    let left_out = [PageParameter::Before, PageParameter::Id, PageParameter::OlderThan];
+    let query = query.without(&left_out).with(parameter, value);
+    (value.len() <= LONGEST_LINKED_ID).then(|| query.url(SEARCH_PATH))
 }
 
 impl PageContent {
@@ -121,6 +132,15 @@ pub(super) const EVENT_PATH: &str = "/event";
 /// The path of a notification as JSON.
 pub(super) const JSON_PATH: &str = "/event.json";
 
+/// The parameters that would hide events of an image or task from a search.
+const NOT_IN_LIFE: [PageParameter; 6] = [
+    PageParameter::Event,
+    PageParameter::Priority,
+    PageParameter::Project,
+    PageParameter::Since,
+    PageParameter::Until,
+    PageParameter::Undated,
+];
 /// The longest id that a link holds. Glance's have 36 characters.
 const LONGEST_LINKED_ID: usize = 512;
 

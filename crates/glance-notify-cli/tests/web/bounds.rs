@@ -274,6 +274,23 @@ fn the_newest_of_a_long_life_are_shown() {
     }
 }
 
+/// The page of a life counts the events that it does not show, and links to a search that finds all of them.
+#[test]
+fn the_events_that_a_life_leaves_out_are_counted_and_found() {
+    let event = |second, event_type: &str| {
+        line_of_second(second, event_type, json!({"id": FLOODED, "image_id": FLOODED}))
+    };
+    let updates = (0..4).map(|second| event(second, "image.update"));
+    let downloads = (4..404).map(|second| event(second, "image.send"));
+    let lines = updates.chain(downloads).chain([event(404, "image.delete")]);
+    let site = RunningSite::start(&lines.collect::<Vec<_>>().join("\n"));
+    let filters = "event=image.delete&since=2026-11&tz=UTC";
+    let shown = page(&site, &format!("/image?id={FLOODED}&{filters}"));
+    // The list has 300 of 405 events, and the table of downloads has 104 of the others.
+    let link = format!("<a href=\"/search?image={FLOODED}&#38;tz=UTC\">search all of them</a>");
+    assert!(shown.contains(&format!(">1 more event is not on this page: {link}.")), "{shown}");
+}
+
 /// A flood of audited requests before and after a deletion does not hide its actor, whatever the requests are.
 #[test]
 fn a_flood_of_requests_does_not_hide_who_deleted() {
