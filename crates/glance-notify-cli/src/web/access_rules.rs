@@ -4,7 +4,6 @@
 //! (DNS rebinding) sends its own name as `Host`, which is refused.
 
 use std::fmt;
-use std::net::IpAddr;
 
 use axum::http::header::{AUTHORIZATION, HOST};
 use axum::http::uri::Authority;
@@ -13,6 +12,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
+
+use crate::request_host::is_address_or_localhost;
 
 /// The hosts under whose names the pages answer, and the token that they require.
 ///
@@ -83,10 +84,7 @@ impl AccessRules {
     fn check_host(&self, host: &str) -> Result<(), AccessRefusal> {
         let authority: Authority = host.parse().map_err(|_| AccessRefusal::NoHost)?;
         let name = authority.host().to_ascii_lowercase();
-        let address = name.trim_start_matches('[').trim_end_matches(']');
-        // Rebinding needs a name: an address cannot change its meaning.
-        let is_known =
-            address.parse::<IpAddr>().is_ok() || name == "localhost" || self.hosts.contains(&name);
+        let is_known = is_address_or_localhost(&name) || self.hosts.contains(&name);
         if is_known && !host.contains('@') {
             return Ok(());
         }

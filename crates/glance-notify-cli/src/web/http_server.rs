@@ -13,7 +13,7 @@ use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -24,9 +24,10 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::AbortHandle;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 use tower_service::Service as _;
+
+use crate::connection_list::{ConnectionActivity, ConnectionList};
 
 /// A server that listens and has not accepted a connection yet.
 #[derive(Debug)]
@@ -57,70 +58,8 @@ impl HttpServer {
     ///
     /// If the future is dropped, its connections end with it.
     pub async fn run(self, pages: Router) {
-        let mut connections = ConnectionList::default();
-        loop {
-            let Ok((stream, _)) = self.listener.accept().await else {
-                // The process has no file descriptor left. Connections that end give theirs back.
-                sleep(Duration::from_secs(1)).await;
-                continue;
-            };
-            if !connections.make_room() {
-                continue;
-            }
-            let activity = Arc::new(ConnectionActivity::default());
-            let task = tokio::spawn(serve(stream, pages.clone(), Arc::clone(&activity)));
-            connections.0.push((task.abort_handle(), activity));
-        }
-    }
-}
-
-/// The open connections. Dropping the list closes them.
-#[derive(Default)]
-struct ConnectionList(Vec<(AbortHandle, Arc<ConnectionActivity>)>);
-
-impl ConnectionList {
-    /// Makes room for one more connection. Returns `false` if all of them have a query that runs.
-    fn make_room(&mut self) -> bool {
-        if self.0.len() < MOST_CONNECTIONS {
-            return true;
-        }
-        self.0.retain(|(task, _)| !task.is_finished());
-        if self.0.len() < MOST_CONNECTIONS {
-            return true;
-        }
-        let waits = |(index, (_, activity)): (usize, &(_, Arc<ConnectionActivity>))| {
-            activity.waits_since().map(|since| (since, index))
-        };
-        let Some((_, index)) = self.0.iter().enumerate().filter_map(waits).min() else {
-            return false;
-        };
-        self.0.swap_remove(index).0.abort();
-        true
-    }
-}
-
-impl Drop for ConnectionList {
-    fn drop(&mut self) {
-        self.0.iter().for_each(|(task, _)| task.abort());
-    }
-}
-
-/// The party that a connection waits for: its client, since some time, or a query.
-struct ConnectionActivity(Mutex<Option<Instant>>);
-
-impl Default for ConnectionActivity {
-    fn default() -> Self {
-        Self(Mutex::new(Some(Instant::now())))
-    }
-}
-
-impl ConnectionActivity {
-    fn waits_since(&self) -> Option<Instant> {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn set(&self, waits_since: Option<Instant>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = waits_since;
+        let serve = move |stream, activity| serve(stream, pages.clone(), activity);
+        ConnectionList::new(MOST_CONNECTIONS).accept(&self.listener, serve).await;
     }
 }
 

@@ -46,8 +46,13 @@ fn start(sandbox: &Sandbox) -> (Child, String) {
 
 /// Returns the response to a request of HTTP: its status line and its body.
 fn get(address: &str, path: &str) -> String {
+    get_as(address, path, address)
+}
+
+/// Returns the response to a request that names a host.
+fn get_as(address: &str, path: &str, host: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n").unwrap();
     let mut text = String::new();
     stream.read_to_string(&mut text).unwrap();
     text
@@ -126,6 +131,36 @@ fn the_service_stores_each_line_once_through_kills() {
     let search = ["search", "--from", "a", "--since", "2020-01", "--until", "2100-01"];
     let output = sandbox.run(search);
     assert!(output.out.contains("the archive stopped"), "{}", output.out);
+}
+
+/// Clients that connect and send nothing keep no other client from the health check, and a web page whose name leads
+/// to this machine reads nothing.
+#[test]
+fn the_metrics_answer_beside_idle_clients_and_under_known_names() {
+    let sandbox = Sandbox::new();
+    sandbox.file("archive.toml", CONFIG);
+    sandbox.file("n.jsonl", "");
+    let (mut child, address) = start(&sandbox);
+    wait_until("the source is attached", || get(&address, "/healthz").starts_with("HTTP/1.1 200"));
+    let idle: Vec<_> = (0..40).map(|_| TcpStream::connect(&address).unwrap()).collect();
+    let health = get(&address, "/healthz");
+    assert!(health.starts_with("HTTP/1.1 200"), "{health}");
+    drop(idle);
+    for (host, status) in [
+        ("localhost:9469", 200),
+        ("LOCALHOST", 200),
+        ("127.0.0.1", 200),
+        ("[::1]:9469", 200),
+        ("evil.example", 421),
+        ("localhost.evil.example:9469", 421),
+        ("127.0.0.1.evil.example", 421),
+    ] {
+        let response = get_as(&address, "/metrics", host);
+        assert!(response.starts_with(&format!("HTTP/1.1 {status}")), "{host}: {response}");
+        assert_eq!(response.contains("north"), status == 200, "{host}: {response}");
+    }
+    send_signal("TERM", &child);
+    assert_eq!(child.wait().unwrap().code(), Some(0), "{}", sandbox.read("err"));
 }
 
 /// A durable tap keeps what comes while the service is dead, and the archive then holds each notification once.

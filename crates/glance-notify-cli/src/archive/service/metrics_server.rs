@@ -1,23 +1,26 @@
 //! The HTTP server of the metrics: `/metrics` and `/healthz`.
 //!
 //! It bounds connections and their time, and reads no body. It must not hold the service up.
+//!
+//! On loopback, it answers under `localhost` and addresses only: a web page elsewhere whose name leads to this machine
+//! (DNS rebinding) must not read the names of the sources.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
+use glance_notify_cli::connection_list::ConnectionList;
+use glance_notify_cli::request_host::is_address_or_localhost;
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
-use hyper::header::CONTENT_TYPE;
+use hyper::header::{CONTENT_TYPE, HOST};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 use notify_archive::service::ServiceMonitor;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use super::metrics::{metrics, problems};
 use crate::exit_status::{CommandError, ExitStatus};
@@ -53,28 +56,22 @@ impl MetricsServer {
 
     /// Answers requests for as long as the future lives.
     pub(super) async fn run(self, monitor: ServiceMonitor) {
-        let room = Arc::new(Semaphore::new(MOST_CONNECTIONS));
-        loop {
-            let Ok((stream, _)) = self.listener.accept().await else {
-                // The process has no file descriptor left.
-                sleep(Duration::from_secs(1)).await;
-                continue;
-            };
-            let Ok(permit) = Arc::clone(&room).try_acquire_owned() else { continue };
+        let is_local = self.address.ip().is_loopback();
+        let serve = move |stream, _| {
             let monitor = monitor.clone();
-            tokio::spawn(async move {
+            async move {
                 // A client that is slow or writes nonsense harms only itself.
-                drop(timeout(LONGEST_CONNECTION, serve(stream, monitor)).await);
-                drop(permit);
-            });
-        }
+                drop(timeout(LONGEST_CONNECTION, serve(stream, monitor, is_local)).await);
+            }
+        };
+        ConnectionList::new(MOST_CONNECTIONS).accept(&self.listener, serve).await;
     }
 }
 
 /// Answers one request.
-async fn serve(stream: TcpStream, monitor: ServiceMonitor) -> hyper::Result<()> {
+async fn serve(stream: TcpStream, monitor: ServiceMonitor, is_local: bool) -> hyper::Result<()> {
     let answer = service_fn(|request| {
-        let response = answer(&request, &monitor);
+        let response = answer(&request, &monitor, is_local);
         async move { Ok::<_, Infallible>(response) }
     });
     let mut connection = http1::Builder::new();
@@ -82,9 +79,16 @@ async fn serve(stream: TcpStream, monitor: ServiceMonitor) -> hyper::Result<()> 
     connection.serve_connection(TokioIo::new(stream), answer).await
 }
 
-/// Returns the response to a request.
-fn answer(request: &Request<Incoming>, monitor: &ServiceMonitor) -> Response<Full<Bytes>> {
+/// Returns the response to a request. `is_local` says that only programs on this machine reach the server.
+fn answer(
+    request: &Request<Incoming>,
+    monitor: &ServiceMonitor,
+    is_local: bool,
+) -> Response<Full<Bytes>> {
     let (status, content_type, text) = match (request.method(), request.uri().path()) {
+        _ if is_local && !names_this_machine(request.headers()) => {
+            (StatusCode::MISDIRECTED_REQUEST, PLAIN, UNKNOWN_HOST.to_owned())
+        }
         (&Method::GET, "/metrics") => (StatusCode::OK, OPEN_METRICS, metrics(&monitor.status())),
         (&Method::GET, "/healthz") => {
             let problems = problems(&monitor.status());
@@ -103,6 +107,14 @@ fn answer(request: &Request<Incoming>, monitor: &ServiceMonitor) -> Response<Ful
     response
 }
 
+/// Returns `true` if a request names this machine, or no host at all: a browser always names one.
+fn names_this_machine(headers: &HeaderMap) -> bool {
+    headers.get_all(HOST).iter().all(|host| {
+        let host = host.to_str().ok().and_then(|host| host.parse::<Uri>().ok());
+        host.as_ref().and_then(Uri::host).is_some_and(is_address_or_localhost)
+    })
+}
+
 /// The most connections at a time.
 const MOST_CONNECTIONS: usize = 16;
 /// The longest life of a connection.
@@ -111,3 +123,5 @@ const LONGEST_CONNECTION: Duration = Duration::from_secs(10);
 const LONGEST_REQUEST: usize = 16 * 1024;
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 const PLAIN: &str = "text/plain; charset=utf-8";
+const UNKNOWN_HOST: &str = "this address answers under `localhost` and addresses only: ask for one of these, or choose \
+                            another address with `--metrics-listen`\n";
