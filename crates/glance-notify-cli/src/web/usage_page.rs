@@ -167,12 +167,10 @@ fn usage(
     let calendar = &request.selection.calendar;
     let drawn = projects.columns.iter().position(|name| *name == subject.drawn).unwrap_or_default();
     projects.rows.sort_by(|a, b| amount(&b[drawn]).total_cmp(&amount(&a[drawn])));
-    let values = |table: &AnswerTable, most: usize| -> Vec<_> {
-        table.rows.iter().take(most).map(|row| chart_value(row, drawn)).collect()
-    };
-    let (by_project, by_month) = (values(&projects, MOST_BARS), values(&months, MOST_COLUMNS));
+    let largest = projects.rows.iter().take(MOST_BARS);
+    let by_project: Vec<_> = largest.map(|row| chart_value(row, drawn)).collect();
     let shown_projects = format!("{} by project, the largest {}", subject.unit, by_project.len());
-    let shown_months = format!("{} by month", subject.unit);
+    let (by_month, shown_months) = newest_months(&months, drawn, subject.unit);
     let total = projects.totals.get(drawn).map(|cell| cell_text(cell).text.to_string());
     let template = UsageTemplate {
         frame: request.frame(subject.title).coverage(sentences),
@@ -206,6 +204,18 @@ impl UsageTable {
             more_rows: table.rows.len().saturating_sub(MOST_ROWS),
         }
     }
+}
+
+/// Returns the columns of the newest months, and the chart in words.
+fn newest_months(months: &AnswerTable, drawn: usize, unit: &str) -> (Vec<ChartValue>, String) {
+    let count = months.rows.len();
+    let newest = months.rows.iter().skip(count.saturating_sub(MOST_COLUMNS));
+    let words = if count > MOST_COLUMNS {
+        format!("{unit} by month, the last {MOST_COLUMNS} of {count} months")
+    } else {
+        format!("{unit} by month")
+    };
+    (newest.map(|row| chart_value(row, drawn)).collect(), words)
 }
 
 /// Returns the bar of a row.
@@ -266,3 +276,25 @@ const MOST_BARS: usize = 12;
 const MOST_COLUMNS: usize = 60;
 /// The most rows of a table.
 const MOST_ROWS: usize = 500;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A chart of many years has the newest month, and says that the oldest ones are missing.
+    #[test]
+    fn the_newest_months_are_drawn() {
+        let months = |years: Range<u32>| {
+            let names = years.flat_map(|year| (1..=12).map(move |m| format!("{year}-{m:02}")));
+            let mut table = AnswerTable::default();
+            table.rows = names.map(|m| vec![AnswerCell::Text(m), AnswerCell::Count(1)]).collect();
+            newest_months(&table, 1, "Bytes sent")
+        };
+        let (values, words) = months(2021..2027);
+        assert_eq!(values.len(), MOST_COLUMNS);
+        assert_eq!(values[0].label.as_str(), "2022-01");
+        assert_eq!(values[MOST_COLUMNS - 1].label.as_str(), "2026-12");
+        assert_eq!(words, "Bytes sent by month, the last 60 of 72 months");
+        assert_eq!(months(2022..2027).1, "Bytes sent by month");
+    }
+}
