@@ -22,8 +22,8 @@ pub(crate) struct InputSource {
     pub(crate) reader: Box<dyn Read + Send>,
     /// The number of bytes to read, if the input has an end that is known.
     pub(crate) size: Option<u64>,
-    /// Whether the input is a regular file. A regular file has an end, so that a command
-    /// can read all of it without waiting for a writer.
+    /// Whether the input is a regular file, also if a shell has redirected standard input from it. A regular
+    /// file has an end, so that a command can read all of it without waiting for a writer.
     pub(crate) is_file: bool,
 }
 
@@ -36,11 +36,12 @@ impl InputSource {
     /// compressed with gzip. Standard input and pipes tell the last only when they are read.
     pub(crate) fn open(path: Option<&PathBuf>) -> Result<Self, CommandError> {
         let Some(path) = path.filter(|path| *path != Path::new("-")) else {
+            let size = redirected_size();
             return Ok(Self {
                 name: "standard input".to_owned(),
                 reader: Box::new(PlainReader::new(io::stdin())),
-                size: redirected_size(),
-                is_file: false,
+                size,
+                is_file: size.is_some(),
             });
         };
         let name = display_path(path);

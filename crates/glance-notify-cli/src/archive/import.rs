@@ -123,7 +123,8 @@ impl ImportInput {
         let name = display_path(path);
         let failed = |error: io::Error| read_error(&name, &error);
         let input = InputSource::open(Some(&path.to_owned()))?;
-        if !input.is_file {
+        // Standard input has no name to open again, and a pipe has no position.
+        if path == Path::new("-") || !input.is_file {
             let reader = BufReader::with_capacity(BUFFER_BYTES, input.reader);
             return Ok(Self { reader, head: None, start: (0, 0), length: 0 });
         }

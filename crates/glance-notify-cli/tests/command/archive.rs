@@ -162,6 +162,13 @@ fn import_follows_a_log_file() {
     archive(&sandbox, "import", &["n.log"]).expect_message(0, "1 stored, 1 copies");
     let from_stdin = ["archive", "import", "--archive", "a", "-"];
     sandbox.pipe(from_stdin, DAY).expect_message(0, "98 stored, 3 copies");
+    // A file behind `<` has no name, so that it is read from its start each time.
+    sandbox.file("day.jsonl", DAY);
+    for _ in 0..2 {
+        let day = fs::File::open(sandbox.path("day.jsonl")).unwrap();
+        let output = sandbox.command(from_stdin).stdin(day).output().unwrap();
+        CommandOutput::from(output).expect_message(0, "0 stored, 101 copies");
+    }
 }
 
 /// A second export into the same file has late events between those of the first one: all are stored.

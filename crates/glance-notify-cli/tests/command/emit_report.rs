@@ -1,5 +1,6 @@
 //! `emit`: its summary, `--acks` and `--failed` tell the truth about what it read.
 
+use std::fs::File;
 use std::os::unix::fs::symlink;
 
 use serde_json::Value;
@@ -78,17 +79,26 @@ fn writes_acks_while_the_input_is_still_open() {
 /// After it gives up, `emit` still reads a file to its end for `--failed`, even far
 /// beyond the bound of the queue. Without `--failed` it stops and says so.
 ///
-/// The file of `--failed` then holds every notification that did not arrive.
+/// The file of `--failed` then holds every notification that did not arrive. A file behind `<` is one too.
 #[test]
 fn failed_also_collects_the_unread_rest_of_a_file() {
     let sandbox = Sandbox::new();
     symlink("n.log", sandbox.path("n.log")).unwrap();
     let input = sandbox.file("in.jsonl", line("a").repeat(5_000));
-    let args = ["--set", "queue.max_messages=100", "--timeout", "0.3", input];
-    let output = sandbox.run(emit(&[&args[..], &["--failed", "failed"]].concat()));
-    output.expect_message(3, "5000 read, 0 delivered by `log`, 5000 dropped");
+    let args = emit(&["--set", "queue.max_messages=100", "--timeout", "0.3"]);
+    let named = |options: &[&str]| sandbox.run([&args[..], options, &[input]].concat());
+    let redirected = |options: &[&str]| {
+        let input = File::open(sandbox.path(input)).unwrap();
+        let mut command = sandbox.command([&args[..], options].concat());
+        CommandOutput::from(command.stdin(input).output().unwrap())
+    };
+    let all = "5000 read, 0 delivered by `log`, 5000 dropped";
+    named(&["--failed", "failed"]).expect_message(3, all);
     assert_eq!(sandbox.lines("failed").len(), 5_000);
-    sandbox.run(emit(&args)).expect_message(3, "was not read");
+    named(&[]).expect_message(3, "was not read");
+    redirected(&["--failed", "again"]).expect_message(3, all);
+    assert_eq!(sandbox.lines("again").len(), 5_000);
+    redirected(&[]).expect_message(3, "was not read");
 }
 
 /// Suppressed notifications are no failure, but the summary counts them and `--acks`

@@ -1,7 +1,7 @@
 //! Ctrl-C and SIGTERM during an `emit`: it drains the lines read so far, and reports the
 //! rest.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::symlink;
 use std::process::{Child, Stdio};
@@ -86,24 +86,32 @@ fn the_drain_timeout_or_a_second_signal_ends_the_drain() {
     }
 }
 
-/// The message names the last line read, so that you can continue after it.
+/// The message names the last line read, so that you can continue after it. A file behind `<` is one too.
 #[test]
 fn reports_the_unread_rest_of_an_interrupted_file() {
-    let sandbox = Sandbox::new();
-    symlink("n.log", sandbox.path("n.log")).unwrap();
-    let input = sandbox.file("in.jsonl", line("a").repeat(100_000));
-    let args = ["--set", "queue.max_messages=10", "--set", "queue.drain_timeout=60", input];
-    let mut child = sandbox.command(emit(&args)).stderr(sandbox.create("err")).spawn().unwrap();
-    wait_until("the first attempt has failed", || {
-        sandbox.read("err").contains("delivery failed, retrying")
-    });
-    send_signal("TERM", &child);
-    wait_until("the drain has started", || sandbox.read("err").contains("interrupted"));
-    fs::remove_file(sandbox.path("n.log")).unwrap();
-    assert_eq!(child.wait().unwrap().code(), Some(3), "{}", sandbox.read("err"));
-    let read = sandbox.lines("n.log").len();
-    assert!(read < 100_000);
-    let errors = sandbox.read("err");
-    assert!(errors.contains(&format!("the input after line {read} was not read")), "{errors}");
-    assert!(errors.contains(&format!("{read} read, {read} delivered")), "{errors}");
+    for is_redirected in [false, true] {
+        let sandbox = Sandbox::new();
+        symlink("n.log", sandbox.path("n.log")).unwrap();
+        let input = sandbox.file("in.jsonl", line("a").repeat(100_000));
+        let args = ["--set", "queue.max_messages=10", "--set", "queue.drain_timeout=60"];
+        let mut command = sandbox.command(emit(&args));
+        if is_redirected {
+            command.stdin(File::open(sandbox.path(input)).unwrap());
+        } else {
+            command.arg(input);
+        }
+        let mut child = command.stderr(sandbox.create("err")).spawn().unwrap();
+        wait_until("the first attempt has failed", || {
+            sandbox.read("err").contains("delivery failed, retrying")
+        });
+        send_signal("TERM", &child);
+        wait_until("the drain has started", || sandbox.read("err").contains("interrupted"));
+        fs::remove_file(sandbox.path("n.log")).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(3), "{}", sandbox.read("err"));
+        let read = sandbox.lines("n.log").len();
+        assert!(read < 100_000);
+        let errors = sandbox.read("err");
+        assert!(errors.contains(&format!("the input after line {read} was not read")), "{errors}");
+        assert!(errors.contains(&format!("{read} read, {read} delivered")), "{errors}");
+    }
 }
