@@ -8,6 +8,8 @@
 
 use std::time::Duration;
 
+use glance_notify::Config;
+use glance_notify::config::ConfigEntry;
 use glance_notify::pipeline::{DestinationAccount, Stats, WorkerState};
 use glance_notify::transport::printable;
 
@@ -103,6 +105,17 @@ impl StopReason {
 pub(crate) fn deciding(accounts: Vec<DestinationAccount>) -> Vec<DestinationAccount> {
     let has_required = accounts.iter().any(|account| account.required);
     accounts.into_iter().filter(|account| account.required || !has_required).collect()
+}
+
+/// Returns whether a destination that decides about the end delivers to standard output.
+pub(crate) fn needs_stdout(config: &Config) -> bool {
+    let destinations = config.destinations();
+    let has_required = destinations.iter().any(|destination| destination.is_required());
+    let is_target = |entry: &ConfigEntry| entry.key == "log.target" && entry.value == "\"stdout\"";
+    destinations
+        .iter()
+        .filter(|destination| destination.is_required() || !has_required)
+        .any(|destination| destination.config().entries().iter().any(is_target))
 }
 
 /// Returns the permanent error of a destination that has accepted nothing yet.

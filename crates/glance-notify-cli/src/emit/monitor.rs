@@ -17,7 +17,6 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use glance_notify::config::ConfigEntry;
 use glance_notify::pipeline::{DestinationAccount, Stats};
 use glance_notify::{Config, Error, Notification, Notifier, Outcome};
 use tokio::time::{Instant, MissedTickBehavior, interval, interval_at};
@@ -30,7 +29,7 @@ use crate::exit_status::CommandError;
 use crate::held_log;
 use crate::progress::ProgressLine;
 use crate::signals::StopSignals;
-use crate::stop_reason::{StopReason, deciding, last_error, permanent_error};
+use crate::stop_reason::{StopReason, deciding, last_error, needs_stdout, permanent_error};
 use crate::terminal::{print_error, print_note, stdout_is_closed};
 
 /// The state of a running `emit`.
@@ -55,7 +54,8 @@ pub(super) struct DeliveryMonitor {
     /// The number of undelivered notifications that messages have named so far.
     reported: u64,
     progress_line: ProgressLine,
-    /// Whether `emit` is of no use once standard output is closed.
+    /// Whether the notifications or their ids go to standard output, so that `emit` is of no use once that is
+    /// closed.
     needs_stdout: bool,
 }
 
@@ -85,6 +85,7 @@ impl DeliveryMonitor {
     ) -> Result<Self, CommandError> {
         // Lines of the log about a delivery wait for the words of this monitor.
         held_log::hold_problems();
+        let prints_acks = args.acks.as_deref() == Some(Path::new("-"));
         Ok(Self {
             notifier,
             progress_line: ProgressLine::new(intake.size),
@@ -97,7 +98,7 @@ impl DeliveryMonitor {
             drain_until: None,
             stop_reason: StopReason::Completed,
             reported: 0,
-            needs_stdout: needs_stdout(config, args),
+            needs_stdout: prints_acks || needs_stdout(config),
         })
     }
 
@@ -331,13 +332,6 @@ impl DeliveryMonitor {
             stop_reason: self.stop_reason,
         }
     }
-}
-
-/// Returns whether the result of `emit` goes to standard output: the notifications or their ids.
-fn needs_stdout(config: &Config, args: &EmitArgs) -> bool {
-    let is_target =
-        |entry: &ConfigEntry| entry.key.ends_with("log.target") && entry.value == "\"stdout\"";
-    args.acks.as_deref() == Some(Path::new("-")) || config.entries().iter().any(is_target)
 }
 
 /// Returns the last error of the destinations, if a worker is about to retry it.

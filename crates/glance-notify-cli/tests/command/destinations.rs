@@ -5,7 +5,9 @@ use std::io::Write;
 
 use serde_json::Value;
 
-use crate::support::{CommandOutput, LIFECYCLE, Sandbox, line, spawn_piped, values, wait_until};
+use crate::support::{
+    CommandOutput, LIFECYCLE, Sandbox, broken_pipe, line, spawn_piped, values, wait_until,
+};
 
 /// An audit file that gets everything, and an optional one for failed tasks.
 const TWO: &str = r#"
@@ -69,6 +71,24 @@ fn a_required_destination_decides_about_the_exit_status() {
     );
     let output = sandbox.pipe(args("required.toml"), LIFECYCLE).expect(2);
     assert!(output.err.contains("missing/tasks.log"), "{}", output.err);
+}
+
+/// A closed pipe behind an optional destination stops no other; one behind a required destination ends the
+/// command.
+#[test]
+fn a_closed_pipe_behind_an_optional_destination_stops_no_other() {
+    let sandbox = Sandbox::new();
+    let input = sandbox.file("life.jsonl", LIFECYCLE);
+    let optional = TWO.replace("log.file = \"tasks.log\"", "log.target = \"stdout\"");
+    let required = optional.replace("required = false", "required = true");
+    for (config, code, message) in
+        [(optional, 0, "audit: 11 delivered by `log`"), (required, 3, "standard output is closed")]
+    {
+        sandbox.file("two.toml", config);
+        let args = ["emit", "-c", "two.toml", "--set", "queue.drain_timeout=0.2", input];
+        let output = sandbox.command(args).stdout(broken_pipe()).output().unwrap();
+        CommandOutput::from(output).expect_message(code, message);
+    }
 }
 
 /// `check` examines each destination under its name. As for `emit`, an optional one does not decide.
